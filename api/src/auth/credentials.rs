@@ -1,0 +1,123 @@
+//! Reads a key out of an HTTP request or a socket's `connection_init`, and keeps nothing of it but its hash.
+
+use std::fmt;
+
+use axum::http::{HeaderMap, header::AUTHORIZATION};
+use sha2::{Digest as _, Sha256};
+
+/// Longest key that is looked at, in bytes.
+const KEY_BYTES_MAX: usize = 512;
+
+/// SHA-256 of a key: what the catalogue stores, and all that this process keeps. Looking it up takes no time that
+/// depends on the key's text.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyHash(pub [u8; 32]);
+
+impl KeyHash {
+    /// The hash of a key's text.
+    pub fn of(key: &str) -> Self {
+        Self(Sha256::digest(key.as_bytes()).into())
+    }
+}
+
+impl fmt::Debug for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyHash")
+    }
+}
+
+/// What a request showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presented {
+    /// Nothing.
+    Nothing,
+    /// Something of the form of a key.
+    Key(KeyHash),
+    /// Something that cannot be a key: another scheme, several headers, blanks within.
+    Unreadable,
+}
+
+impl Presented {
+    /// From the header `Authorization: Bearer cb_...`, or the bare key in it.
+    pub fn in_headers(headers: &HeaderMap) -> Self {
+        let mut values = headers.get_all(AUTHORIZATION).iter();
+        match (values.next(), values.next()) {
+            (None, _) => Self::Nothing,
+            (Some(value), None) => value.to_str().map_or(Self::Unreadable, Self::in_text),
+            (Some(_), Some(_)) => Self::Unreadable,
+        }
+    }
+
+    /// From the payload of `connection_init`: `{"authorization": "Bearer cb_..."}` in any case, or `{"apiKey": "cb_..."}`.
+    pub fn in_payload(payload: &serde_json::Map<String, serde_json::Value>) -> Self {
+        let mut found = payload.iter().filter(|(name, value)| {
+            (name.eq_ignore_ascii_case("authorization") || name.eq_ignore_ascii_case("apiKey")) && !value.is_null()
+        });
+        match (found.next(), found.next()) {
+            (None, _) => Self::Nothing,
+            (Some((_, value)), None) => value.as_str().map_or(Self::Unreadable, Self::in_text),
+            (Some(_), Some(_)) => Self::Unreadable,
+        }
+    }
+
+    fn in_text(text: &str) -> Self {
+        let text = text.trim();
+        let key = match text.split_once(' ') {
+            Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => key.trim_start(),
+            Some(_) => return Self::Unreadable,
+            None => text,
+        };
+        if key.is_empty() || key.len() > KEY_BYTES_MAX || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Self::Unreadable;
+        }
+        Self::Key(KeyHash::of(key))
+    }
+
+    /// This, or what else was shown when this is nothing.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        match self {
+            Self::Nothing => other,
+            Self::Key(_) | Self::Unreadable => self,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_a_key_with_or_without_its_scheme() {
+        let key = Presented::Key(KeyHash::of("cb_abc"));
+        for fine in ["Bearer cb_abc", "bearer  cb_abc", "cb_abc", " cb_abc "] {
+            assert_eq!(Presented::in_text(fine), key, "{fine}");
+        }
+        let long = "k".repeat(KEY_BYTES_MAX + 1);
+        for bad in ["", "Bearer", "Bearer ", "Basic Y2I6eA==", "cb_abc cb_def", "cb_\u{e4}", &long] {
+            assert_ne!(Presented::in_text(bad), key);
+            if bad != "Bearer" {
+                assert_eq!(Presented::in_text(bad), Presented::Unreadable, "{bad}");
+            }
+        }
+    }
+
+    #[test]
+    fn finds_it_in_headers_and_payloads_but_never_chooses_between_two() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(Presented::in_headers(&headers), Presented::Nothing);
+        headers.append(AUTHORIZATION, "Bearer cb_a".parse().unwrap());
+        assert_eq!(Presented::in_headers(&headers), Presented::Key(KeyHash::of("cb_a")));
+        headers.append(AUTHORIZATION, "Bearer cb_b".parse().unwrap());
+        assert_eq!(Presented::in_headers(&headers), Presented::Unreadable);
+
+        let payload = |value: serde_json::Value| Presented::in_payload(value.as_object().unwrap());
+        let key = Presented::Key(KeyHash::of("cb_a"));
+        assert_eq!(payload(serde_json::json!({ "authorization": "Bearer cb_a" })), key);
+        assert_eq!(payload(serde_json::json!({ "Authorization": "cb_a", "x": 1 })), key);
+        assert_eq!(payload(serde_json::json!({ "apiKey": "cb_a" })), key);
+        assert_eq!(payload(serde_json::json!({ "authorization": null })), Presented::Nothing);
+        assert_eq!(payload(serde_json::json!({ "authorization": 7 })), Presented::Unreadable);
+        assert_eq!(payload(serde_json::json!({ "apiKey": "a", "authorization": "b" })), Presented::Unreadable);
+    }
+}

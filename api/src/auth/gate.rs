@@ -1,0 +1,167 @@
+//! Turns what was shown into a caller: asks whoever keeps the keys, and remembers the answer for ten seconds.
+//!
+//! Asked by every transport before an operation. So a revoked key works for at most [`REMEMBERED_FOR`] more.
+
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+
+use callboard::{clock, store::StoreError};
+use futures::future::BoxFuture;
+use tokio::{sync::Mutex, time::Instant};
+
+use super::{Access, Caller, KeyHash, Presented};
+use crate::graphql::error::{ApiError, Code};
+
+/// How long an answer is believed.
+const REMEMBERED_FOR: Duration = Duration::from_secs(10);
+/// Most answers that are remembered; beyond that, all are forgotten.
+const REMEMBERED_MAX: usize = 10_000;
+
+/// Whoever keeps the keys.
+pub trait Authenticate: Send + Sync + 'static {
+    /// The caller whose key has this hash; none when it is unknown, expired or revoked.
+    fn authenticate(&self, key: KeyHash) -> BoxFuture<'_, Result<Option<Caller>, StoreError>>;
+}
+
+/// The one key of the configuration, in front of whoever keeps the others.
+pub struct FixedKey<A> {
+    /// Its hash.
+    pub key: KeyHash,
+    /// Who shows it.
+    pub caller: Caller,
+    /// Asked about every other key.
+    pub otherwise: A,
+}
+
+impl<A: Authenticate> Authenticate for FixedKey<A> {
+    fn authenticate(&self, key: KeyHash) -> BoxFuture<'_, Result<Option<Caller>, StoreError>> {
+        if key == self.key {
+            return Box::pin(std::future::ready(Ok(Some(self.caller.clone()))));
+        }
+        self.otherwise.authenticate(key)
+    }
+}
+
+impl<A> fmt::Debug for FixedKey<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FixedKey").field("caller", &self.caller.name).finish_non_exhaustive()
+    }
+}
+
+/// Knows no key. Stands behind a [`FixedKey`] where there is no catalogue.
+impl Authenticate for () {
+    fn authenticate(&self, _: KeyHash) -> BoxFuture<'_, Result<Option<Caller>, StoreError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+}
+
+type Remembered = HashMap<KeyHash, (Instant, Option<Arc<Caller>>)>;
+
+/// Asks, and remembers. One per process.
+pub struct Gate {
+    keys: Box<dyn Authenticate>,
+    remembered: Mutex<Remembered>,
+    remembered_for: Duration,
+}
+
+impl Gate {
+    /// A gate in front of these keys.
+    pub fn new(keys: impl Authenticate) -> Self {
+        Self { keys: Box::new(keys), remembered: Mutex::default(), remembered_for: REMEMBERED_FOR }
+    }
+
+    /// Who that is. A wrong key is an error even where no key is needed: whoever shows one means to be somebody.
+    pub async fn admit(&self, presented: Presented) -> Result<Access, ApiError> {
+        let hash = match presented {
+            Presented::Nothing => return Ok(Access::Anonymous),
+            Presented::Unreadable => return Err(refused()),
+            Presented::Key(hash) => hash,
+        };
+        let caller = self.look_up(hash).await?.ok_or_else(refused)?;
+        if caller.expires_at.is_some_and(|end| end <= clock::now()) {
+            return Err(refused());
+        }
+        Ok(Access::SignedIn(caller))
+    }
+
+    async fn look_up(&self, hash: KeyHash) -> Result<Option<Arc<Caller>>, ApiError> {
+        if let Some((at, answer)) = self.remembered.lock().await.get(&hash)
+            && at.elapsed() < self.remembered_for
+        {
+            return Ok(answer.clone());
+        }
+        let answer = self.keys.authenticate(hash).await.map_err(|error| {
+            tracing::warn!(error = &error as &dyn std::error::Error, "an API key could not be looked up");
+            ApiError::new(Code::Unavailable, "API keys cannot be checked right now. Try again.")
+        })?;
+        let answer = answer.map(Arc::new);
+        let mut remembered = self.remembered.lock().await;
+        if remembered.len() >= REMEMBERED_MAX {
+            remembered.retain(|_, (at, _)| at.elapsed() < self.remembered_for);
+        }
+        if remembered.len() >= REMEMBERED_MAX {
+            remembered.clear();
+        }
+        remembered.insert(hash, (Instant::now(), answer.clone()));
+        Ok(answer)
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Gate")
+    }
+}
+
+fn refused() -> ApiError {
+    ApiError::new(Code::Unauthenticated, "This API key is unknown, expired or revoked.")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::auth::Role;
+
+    struct Counting(Arc<AtomicUsize>);
+
+    impl Authenticate for Counting {
+        fn authenticate(&self, key: KeyHash) -> BoxFuture<'_, Result<Option<Caller>, StoreError>> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            let caller = Caller { name: "ci".into(), role: Role::Viewer, key: None, expires_at: None };
+            Box::pin(std::future::ready(Ok((key == KeyHash::of("cb_ci")).then_some(caller))))
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_believed_for_a_while() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let mut gate = Gate::new(Counting(Arc::clone(&asked)));
+        let key = Presented::Key(KeyHash::of("cb_ci"));
+        for _ in 0..3 {
+            assert_eq!(gate.admit(key).await.unwrap().caller().unwrap().name, "ci");
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        gate.remembered_for = Duration::ZERO;
+        gate.admit(key).await.unwrap();
+        assert_eq!(asked.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn a_wrong_key_is_refused_and_no_key_is_nobody() {
+        let gate = Gate::new(Counting(Arc::default()));
+        assert_eq!(gate.admit(Presented::Nothing).await, Ok(Access::Anonymous));
+        for wrong in [Presented::Unreadable, Presented::Key(KeyHash::of("cb_other"))] {
+            assert_eq!(gate.admit(wrong).await.unwrap_err().code, Code::Unauthenticated);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_expired_key_is_refused_though_it_is_remembered() {
+        let end = clock::now() - chrono::Duration::seconds(1);
+        let caller = Caller { name: "old".into(), role: Role::Admin, key: None, expires_at: Some(end) };
+        let gate = Gate::new(FixedKey { key: KeyHash::of("cb_old"), caller, otherwise: () });
+        let refused = gate.admit(Presented::Key(KeyHash::of("cb_old"))).await.unwrap_err();
+        assert_eq!(refused.code, Code::Unauthenticated);
+    }
+}

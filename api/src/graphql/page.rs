@@ -1,0 +1,284 @@
+//! Relay pages: the arguments `first`, `after`, `last`, `before`, opaque cursors, `PageInfo`, and connections.
+//!
+//! Every list of every noun comes through here. [`Page::parse`] checks the arguments, the store reads one row more
+//! than [`Page::limit`], [`Page::cut`] tells whether there was more, and [`connection!`](crate::connection) makes the
+//! types. Holds no SQL and counts nothing: a count is only made when [`asks_for_total`] says so.
+
+use async_graphql::{
+    Context, SimpleObject,
+    connection::{CursorType as _, OpaqueCursor},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::error::{ApiError, Code};
+
+/// Items of a page when neither `first` nor `last` is given.
+pub const PAGE_DEFAULT: u16 = 25;
+/// Most items of a page, unless the list says otherwise.
+pub const PAGE_MAX: u16 = 100;
+/// Longest cursor that is looked at, in bytes.
+const CURSOR_BYTES_MAX: usize = 1024;
+
+/// A place in a list that survives the row it was taken from.
+pub trait Cursor: Sized {
+    /// As an opaque text for clients.
+    fn encode(&self) -> String;
+    /// Reads what [`encode`](Self::encode) wrote; none for anything else.
+    fn decode(text: &str) -> Option<Self>;
+}
+
+/// A cursor made of the values that the list is ordered by, e.g. a time and an id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keyset<T>(pub T);
+
+impl<T: Serialize + DeserializeOwned> Cursor for Keyset<T> {
+    fn encode(&self) -> String {
+        OpaqueCursor(serde_json::to_value(&self.0).unwrap_or_default()).encode_cursor()
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        OpaqueCursor::decode_cursor(text).ok().map(|cursor| Self(cursor.0))
+    }
+}
+
+/// What the caller wants to see of a list, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<C> {
+    /// Most items.
+    pub limit: u16,
+    /// Whether these are the last items before the end (`last`) instead of the first.
+    pub is_from_end: bool,
+    /// Only what comes after this place.
+    pub after: Option<C>,
+    /// Only what comes before this place.
+    pub before: Option<C>,
+}
+
+/// Whether a list goes on beyond a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Bounds {
+    /// There is something before the first item.
+    pub has_previous: bool,
+    /// There is something after the last item.
+    pub has_next: bool,
+}
+
+impl<C: Cursor> Page<C> {
+    /// Checks the arguments of a list with at most `max` items a page.
+    pub fn parse(
+        (first, after): (Option<i32>, Option<String>),
+        (last, before): (Option<i32>, Option<String>),
+        max: u16,
+    ) -> Result<Self, ApiError> {
+        if first.is_some() && last.is_some() {
+            return Err(ApiError::new(Code::BadRequest, "Give `first` or `last`, not both."));
+        }
+        let size = |name: &str, value: i32| {
+            u16::try_from(value).ok().filter(|size| *size <= max).ok_or_else(|| {
+                ApiError::new(Code::BadRequest, format!("`{name}` is {value}; it must be 0 to {max}."))
+            })
+        };
+        let limit = match (first, last) {
+            (Some(first), _) => size("first", first)?,
+            (None, Some(last)) => size("last", last)?,
+            (None, None) => PAGE_DEFAULT.min(max),
+        };
+        Ok(Self {
+            limit,
+            is_from_end: last.is_some(),
+            after: after.map(|text| place("after", &text)).transpose()?,
+            before: before.map(|text| place("before", &text)).transpose()?,
+        })
+    }
+
+    /// Rows to read: one more than the page holds, to learn whether the list goes on.
+    pub fn rows(&self) -> i64 {
+        i64::from(self.limit) + 1
+    }
+
+    /// Takes off the row that was read in excess. `rows` are in the order in which they were read: from the place on,
+    /// which is backwards when [`is_from_end`](Self::is_from_end); the answer is in the list's order.
+    pub fn cut<T>(&self, mut rows: Vec<T>) -> (Vec<T>, Bounds) {
+        let goes_on = rows.len() > usize::from(self.limit);
+        rows.truncate(usize::from(self.limit));
+        let bounds = if self.is_from_end {
+            rows.reverse();
+            Bounds { has_previous: goes_on, has_next: self.before.is_some() }
+        } else {
+            Bounds { has_previous: self.after.is_some(), has_next: goes_on }
+        };
+        (rows, bounds)
+    }
+}
+
+fn place<C: Cursor>(name: &str, text: &str) -> Result<C, ApiError> {
+    let known = if text.len() > CURSOR_BYTES_MAX { None } else { C::decode(text) };
+    known.ok_or_else(|| ApiError::new(Code::BadCursor, format!("`{name}` is not a cursor of this list.")))
+}
+
+/// Whether the caller selected `totalCount` below the field that is being resolved.
+pub fn asks_for_total(ctx: &Context<'_>) -> bool {
+    ctx.look_ahead().field("totalCount").exists()
+}
+
+/// Where a page lies in its list.
+#[derive(Debug, Clone, PartialEq, Eq, SimpleObject)]
+pub struct PageInfo {
+    /// Whether there are items after this page.
+    pub has_next_page: bool,
+    /// Whether there are items before this page.
+    pub has_previous_page: bool,
+    /// Cursor of the first item of this page; null when it is empty.
+    pub start_cursor: Option<String>,
+    /// Cursor of the last item of this page; null when it is empty. Hand it back as `after` for the next page.
+    pub end_cursor: Option<String>,
+}
+
+impl PageInfo {
+    /// For a page with these cursors, first and last.
+    pub fn new(bounds: Bounds, start: Option<&String>, end: Option<&String>) -> Self {
+        Self {
+            has_next_page: bounds.has_next,
+            has_previous_page: bounds.has_previous,
+            start_cursor: start.cloned(),
+            end_cursor: end.cloned(),
+        }
+    }
+}
+
+/// Makes the types of a connection: `connection!(/// Doc. JobConnection, /// Doc. JobEdge, Job);`, with more fields of
+/// the connection after a semicolon: `; /// Doc. count_at_least: i32`.
+#[macro_export]
+macro_rules! connection {
+    (
+        $(#[doc = $doc:literal])+ $connection:ident,
+        $(#[doc = $edge_doc:literal])+ $edge:ident,
+        $node:ty
+        $(; $($(#[doc = $extra_doc:literal])+ $extra:ident: $extra_type:ty),+)?
+    ) => {
+        $(#[doc = $doc])+
+        #[derive(Debug)]
+        pub struct $connection {
+            edges: Vec<$edge>,
+            bounds: $crate::graphql::page::Bounds,
+            total: Option<i64>,
+            $($($extra: $extra_type,)+)?
+        }
+
+        $(#[doc = $edge_doc])+
+        #[derive(Debug)]
+        pub struct $edge {
+            cursor: String,
+            node: $node,
+        }
+
+        impl $connection {
+            /// A page of these items, each with its cursor. `total` only if it was asked for and is worth counting.
+            pub fn new(
+                items: impl IntoIterator<Item = (String, $node)>,
+                bounds: $crate::graphql::page::Bounds,
+                total: Option<i64>,
+                $($($extra: $extra_type,)+)?
+            ) -> Self {
+                let edges = items.into_iter().map(|(cursor, node)| $edge { cursor, node }).collect();
+                Self { edges, bounds, total, $($($extra,)+)? }
+            }
+        }
+
+        $(#[doc = $doc])+
+        #[async_graphql::Object]
+        impl $connection {
+            /// The items of this page with their cursors, in the list's order.
+            fn edges(&self) -> &[$edge] {
+                &self.edges
+            }
+
+            /// The items of this page without cursors, in the list's order.
+            fn nodes(&self) -> Vec<&$node> {
+                self.edges.iter().map(|edge| &edge.node).collect()
+            }
+
+            /// Where this page lies in the list.
+            fn page_info(&self) -> $crate::graphql::page::PageInfo {
+                let (start, end) = (self.edges.first(), self.edges.last());
+                $crate::graphql::page::PageInfo::new(
+                    self.bounds,
+                    start.map(|edge| &edge.cursor),
+                    end.map(|edge| &edge.cursor),
+                )
+            }
+
+            /// Exact count of the whole list, on all pages; null where counting would cost more than it is worth.
+            fn total_count(&self) -> Option<i32> {
+                self.total.map(|total| i32::try_from(total).unwrap_or(i32::MAX))
+            }
+
+            $($(
+                $(#[doc = $extra_doc])+
+                fn $extra(&self) -> &$extra_type {
+                    &self.$extra
+                }
+            )+)?
+        }
+
+        $(#[doc = $edge_doc])+
+        #[async_graphql::Object]
+        impl $edge {
+            /// Opaque place of this item in the list; stays valid when the item is gone.
+            fn cursor(&self) -> &str {
+                &self.cursor
+            }
+
+            /// The item.
+            fn node(&self) -> &$node {
+                &self.node
+            }
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Place = Keyset<(i64, String)>;
+
+    fn parse(first: Option<i32>, after: Option<&str>, last: Option<i32>, before: Option<&str>) -> Result<Page<Place>, Code> {
+        Page::parse((first, after.map(Into::into)), (last, before.map(Into::into)), PAGE_MAX).map_err(|error| error.code)
+    }
+
+    #[test]
+    fn sizes_are_checked_and_have_a_default() {
+        assert_eq!(parse(None, None, None, None).unwrap().limit, PAGE_DEFAULT);
+        assert_eq!(parse(Some(0), None, None, None).unwrap().limit, 0);
+        assert_eq!(parse(Some(100), None, None, None).unwrap().limit, 100);
+        let from_end = parse(None, None, Some(3), None).unwrap();
+        assert!(from_end.is_from_end && from_end.limit == 3 && from_end.rows() == 4);
+        for (first, last) in [(Some(101), None), (Some(-1), None), (None, Some(i32::MAX)), (Some(1), Some(1))] {
+            assert_eq!(parse(first, None, last, None).unwrap_err(), Code::BadRequest, "{first:?} {last:?}");
+        }
+    }
+
+    #[test]
+    fn cursors_read_back_and_foreign_ones_are_refused() {
+        let place = Keyset((7, "ä/b".to_owned()));
+        let text = place.encode();
+        assert!(text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-'), "{text}");
+        assert_eq!(parse(None, Some(&text), None, None).unwrap().after, Some(place));
+        let other = Keyset("only a string".to_owned()).encode();
+        let long = "A".repeat(CURSOR_BYTES_MAX + 1);
+        for bad in ["", "garbage!", "AAAA", &text[1..], &other, &long] {
+            assert_eq!(parse(None, Some(bad), None, None).unwrap_err(), Code::BadCursor, "{bad}");
+            assert_eq!(parse(None, None, None, Some(bad)).unwrap_err(), Code::BadCursor, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_row_in_excess_tells_whether_the_list_goes_on() {
+        let forward = parse(Some(2), None, None, None).unwrap();
+        assert_eq!(forward.cut(vec![1, 2, 3]), (vec![1, 2], Bounds { has_previous: false, has_next: true }));
+        assert_eq!(forward.cut(vec![1, 2]), (vec![1, 2], Bounds::default()));
+        let backward = parse(None, None, Some(2), Some(&Keyset((9, String::new())).encode())).unwrap();
+        assert_eq!(backward.cut(vec![8, 7, 6]), (vec![7, 8], Bounds { has_previous: true, has_next: true }));
+    }
+}

@@ -1,0 +1,159 @@
+//! The contract's scalars: `DateTime`, `Duration`, `JSON`, `URL`, `BigInt`.
+//!
+//! Used by every noun's types; never chrono's, url's or serde_json's own scalars of async-graphql, whose formats
+//! and descriptions are not the contract's.
+
+use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
+use callboard::{clock::Time, duration::IsoDuration};
+use chrono::SecondsFormat;
+
+/// RFC 3339, UTC, trailing Z, milliseconds: `2026-11-22T17:31:10.123Z`. Inputs may have any offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DateTime(pub Time);
+
+/// RFC 3339, UTC, trailing Z, milliseconds: `2026-11-22T17:31:10.123Z`. Inputs may have any offset.
+#[Scalar(name = "DateTime", specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339")]
+impl ScalarType for DateTime {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        let Value::String(text) = &value else {
+            return Err(InputValueError::expected_type(value));
+        };
+        chrono::DateTime::parse_from_rfc3339(text).map(|time| Self(time.to_utc())).map_err(|_| {
+            InputValueError::custom("write RFC 3339 with an offset, such as 2026-11-22T17:31:10.123Z")
+        })
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.to_rfc3339_opts(SecondsFormat::Millis, true))
+    }
+}
+
+/// ISO 8601 duration: `PT30S`, `PT5M`, `P1D`. Fractions of seconds allowed (`PT0.25S`), to the millisecond; days
+/// are 24 hours; from zero to `P366D`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Duration(pub IsoDuration);
+
+/// ISO 8601 duration: `PT30S`, `PT5M`, `P1D`. Fractions of seconds allowed (`PT0.25S`), to the millisecond; days
+/// are 24 hours; from zero to `P366D`, without months or years.
+#[Scalar(name = "Duration", specified_by_url = "https://www.iso.org/standard/70907.html")]
+impl ScalarType for Duration {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        let Value::String(text) = &value else {
+            return Err(InputValueError::expected_type(value));
+        };
+        text.parse().map(Self).map_err(InputValueError::custom)
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.to_string())
+    }
+}
+
+/// Any JSON value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Json(pub serde_json::Value);
+
+/// Any JSON value. Only at the true edges: inputs, settings, results.
+#[Scalar(name = "JSON", specified_by_url = "https://www.rfc-editor.org/rfc/rfc8259")]
+impl ScalarType for Json {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        value.into_json().map(Self).map_err(InputValueError::custom)
+    }
+
+    fn to_value(&self) -> Value {
+        Value::from_json(self.0.clone()).unwrap_or_default()
+    }
+}
+
+/// An absolute URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Url(pub url::Url);
+
+/// An absolute URL.
+#[Scalar(name = "URL", specified_by_url = "https://url.spec.whatwg.org/")]
+impl ScalarType for Url {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        let Value::String(text) = &value else {
+            return Err(InputValueError::expected_type(value));
+        };
+        url::Url::parse(text)
+            .map(Self)
+            .map_err(|_| InputValueError::custom("write an absolute URL, such as https://example.com/api"))
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.to_string())
+    }
+}
+
+/// A 64-bit integer as a decimal string.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BigInt(pub i64);
+
+/// A 64-bit integer as a decimal string, because `Int` ends at 2147483647. Inputs may be plain integers too.
+#[Scalar(name = "BigInt")]
+impl ScalarType for BigInt {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        let parsed = match &value {
+            Value::String(text) => text.parse().ok(),
+            Value::Number(number) => number.as_i64(),
+            Value::Null
+            | Value::Boolean(_)
+            | Value::Binary(_)
+            | Value::Enum(_)
+            | Value::List(_)
+            | Value::Object(_) => return Err(InputValueError::expected_type(value)),
+        };
+        parsed.map(Self).ok_or_else(|| InputValueError::custom("write a 64-bit integer as a string, such as \"42\""))
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(value: &impl ScalarType) -> String {
+        match value.to_value() {
+            Value::String(text) => text,
+            other => panic!("{other} is not a string"),
+        }
+    }
+
+    #[test]
+    fn times_always_have_milliseconds_and_z() {
+        for (given, written) in [
+            ("2026-11-22T17:31:10Z", "2026-11-22T17:31:10.000Z"),
+            ("2026-11-22T17:31:10.123456789Z", "2026-11-22T17:31:10.123Z"),
+            ("2026-11-22T19:31:10.5+02:00", "2026-11-22T17:31:10.500Z"),
+        ] {
+            assert_eq!(text(&DateTime::parse(given.into()).unwrap()), written);
+        }
+        for bad in ["2026-11-22", "2026-11-22T17:31:10", "now", ""] {
+            assert!(DateTime::parse(bad.into()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn durations_urls_and_big_integers_read_back() {
+        assert_eq!(text(&Duration::parse("PT90S".into()).unwrap()), "PT1M30S");
+        assert!(Duration::parse("P1M".into()).is_err());
+        assert_eq!(text(&Url::parse("https://Example.com".into()).unwrap()), "https://example.com/");
+        assert!(Url::parse("/relative".into()).is_err());
+        assert_eq!(text(&BigInt::parse("9223372036854775807".into()).unwrap()), "9223372036854775807");
+        assert_eq!(BigInt::parse(7.into()).unwrap(), BigInt(7));
+        assert!(BigInt::parse("1e3".into()).is_err());
+        assert!(BigInt::parse(true.into()).is_err());
+    }
+
+    #[test]
+    fn json_keeps_the_order_of_its_keys() {
+        let given = serde_json::json!({ "z": 1, "a": [true, null, { "m": "x" }] });
+        let value = Json(given.clone()).to_value();
+        assert_eq!(serde_json::to_string(&value).unwrap(), given.to_string());
+        assert_eq!(Json::parse(value).unwrap().0, given);
+    }
+}

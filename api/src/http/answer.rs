@@ -1,0 +1,72 @@
+//! Writes answers: the status, the content type, and the text straight from the executor's values, keys in order.
+
+use async_graphql::{Executor, Response as GraphqlAnswer, ServerError};
+use async_graphql_axum::GraphQLResponse;
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use serde::Serialize;
+
+use super::accept::Media;
+use crate::{
+    graphql::error::{ApiError, Code},
+    operation::{Engine, RequestId, is_request_error},
+};
+
+const GRAPHQL_JSON: HeaderValue = HeaderValue::from_static("application/graphql-response+json; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+
+/// An answer without the key `data`, which the specification keeps for operations that were run.
+#[derive(Serialize)]
+struct Refusal<'a> {
+    errors: &'a [ServerError],
+}
+
+/// The answer of an operation in the form that the client reads.
+pub(super) fn write(media: Media, answer: GraphqlAnswer) -> Response {
+    let is_refused = is_request_error(&answer);
+    let code = answer.errors.first().and_then(Code::of).unwrap_or(Code::Internal);
+    let mut response = if is_refused { refusal(&answer.errors) } else { GraphQLResponse::from(answer).into_response() };
+    let content_type = match media {
+        Media::GraphqlJson => GRAPHQL_JSON,
+        Media::Json | Media::EventStream => JSON,
+    };
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    if is_refused && media == Media::GraphqlJson {
+        *response.status_mut() = code.status();
+    }
+    if is_refused && code == Code::Unauthenticated {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+/// For what is no GraphQL request at all: this status in every form of answer.
+pub(super) fn malformed<E: Executor>(engine: &Engine<E>, status: StatusCode, message: &str, id: &RequestId) -> Response {
+    let answer = engine.refuse(&ApiError::new(Code::BadRequest, message), id);
+    let mut response = refusal(&answer.errors);
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    if status == StatusCode::PAYLOAD_TOO_LARGE || status == StatusCode::REQUEST_TIMEOUT {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// The method does not fit.
+pub(super) fn wrong_method<E: Executor>(
+    engine: &Engine<E>,
+    message: &str,
+    allow: &'static str,
+    id: &RequestId,
+) -> Response {
+    let mut response = malformed(engine, StatusCode::METHOD_NOT_ALLOWED, message, id);
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+    response
+}
+
+fn refusal(errors: &[ServerError]) -> Response {
+    // Errors are texts, numbers and lists of them: they can always be written.
+    serde_json::to_string(&Refusal { errors }).unwrap_or_default().into_response()
+}

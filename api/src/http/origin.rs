@@ -1,0 +1,134 @@
+//! Which web pages may talk to the API: those of its own address, and those that the configuration names.
+//!
+//! Browsers put the page's origin on every socket and every cross-site request. A socket from a foreign page is
+//! refused (browsers do not apply CORS to sockets); a foreign page gets no CORS headers, so that its browser neither
+//! sends a POST nor shows an answer. Programs send no origin and are let through: they need a key anyway.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use url::Url;
+
+/// How long a browser may remember an answer to its preflight, in seconds.
+const PREFLIGHT_SECONDS: HeaderValue = HeaderValue::from_static("600");
+
+/// Origins (`https://dashboard.example.com`) whose pages may use the API, besides its own.
+#[derive(Debug, Clone, Default)]
+pub struct Origins(Arc<[String]>);
+
+/// Why a text is not an origin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not an origin: write scheme and host, such as https://dashboard.example.com")]
+pub struct BadOrigin(String);
+
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum From {
+    /// A program, or a page of this very address.
+    Here,
+    /// A page of an origin in the list.
+    Friend,
+    /// Any other page.
+    Stranger,
+}
+
+impl Origins {
+    /// Reads a list.
+    pub fn parse<'a>(list: impl IntoIterator<Item = &'a str>) -> Result<Self, BadOrigin> {
+        let origins = list.into_iter().map(str::trim).filter(|text| !text.is_empty()).map(|text| {
+            let url = Url::parse(text).map_err(|_| BadOrigin(text.into()))?;
+            let origin = url.origin().ascii_serialization();
+            (origin != "null" && url.path() == "/" && url.query().is_none()).then_some(origin).ok_or_else(|| BadOrigin(text.into()))
+        });
+        Ok(Self(origins.collect::<Result<Vec<_>, _>>()?.into()))
+    }
+
+    /// Whether a socket may be opened.
+    pub(crate) fn allow_socket(&self, headers: &HeaderMap) -> bool {
+        match self.of(headers) {
+            From::Here | From::Friend => true,
+            From::Stranger => false,
+        }
+    }
+
+    fn of(&self, headers: &HeaderMap) -> From {
+        let Some(origin) = headers.get(header::ORIGIN) else { return From::Here };
+        let Some(origin) = origin.to_str().ok().and_then(|text| Url::parse(text).ok()).map(|url| url.origin()) else {
+            return From::Stranger;
+        };
+        if self.0.contains(&origin.ascii_serialization()) {
+            return From::Friend;
+        }
+        // Whether this server is reached by http or https, only a proxy in front of it knows: both count.
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let is_here = ["http", "https"]
+            .into_iter()
+            .filter_map(|scheme| Url::parse(&format!("{scheme}://{host}")).ok())
+            .any(|own| own.host().is_some() && own.origin() == origin);
+        if is_here { From::Here } else { From::Stranger }
+    }
+}
+
+/// Answers preflights of friends, and lets their pages read answers.
+pub(super) async fn answer_browsers(State(origins): State<Origins>, request: Request, next: Next) -> Response {
+    let from = origins.of(request.headers());
+    let origin = request.headers().get(header::ORIGIN).cloned().filter(|_| from == From::Friend);
+    let is_preflight =
+        request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let mut response = if is_preflight && from == From::Friend {
+        let allowed = [
+            (header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST")),
+            (header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("accept, authorization, content-type")),
+            (header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS),
+        ];
+        (StatusCode::NO_CONTENT, allowed).into_response()
+    } else {
+        next.run(request).await
+    };
+    response.headers_mut().append(header::VARY, HeaderValue::from_static("origin"));
+    if let Some(origin) = origin {
+        response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        let exposed = HeaderValue::from_static("x-request-id, retry-after");
+        response.headers_mut().insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_pages_and_friends_are_told_from_strangers() {
+        let origins = Origins::parse(["https://dash.example.com", " http://localhost:5173/ ", ""]).unwrap();
+        for (origin, host, from) in [
+            (None, "127.0.0.1:4000", From::Here),
+            (Some("http://127.0.0.1:4000"), "127.0.0.1:4000", From::Here),
+            (Some("https://api.example.com"), "api.example.com", From::Here),
+            (Some("https://dash.example.com"), "127.0.0.1:4000", From::Friend),
+            (Some("http://localhost:5173"), "127.0.0.1:4000", From::Friend),
+            (Some("http://localhost:4000"), "127.0.0.1:4000", From::Stranger),
+            (Some("http://127.0.0.1:4001"), "127.0.0.1:4000", From::Stranger),
+            (Some("http://dash.example.com"), "127.0.0.1:4000", From::Stranger),
+            (Some("https://dash.example.com.evil.net"), "127.0.0.1:4000", From::Stranger),
+            (Some("null"), "127.0.0.1:4000", From::Stranger),
+            (Some(""), "127.0.0.1:4000", From::Stranger),
+            (Some("file://"), "", From::Stranger),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, host.parse().unwrap());
+            if let Some(origin) = origin {
+                headers.insert(header::ORIGIN, origin.parse().unwrap());
+            }
+            assert_eq!(origins.of(&headers), from, "{origin:?} at {host}");
+        }
+        for bad in ["example.com", "*", "https://a.example/path", "null", "file:///x"] {
+            assert!(Origins::parse([bad]).is_err(), "{bad}");
+        }
+    }
+}

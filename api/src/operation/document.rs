@@ -1,0 +1,300 @@
+//! The document of an operation, parsed and checked as far as that goes without the schema.
+//!
+//! Called by the engine before anything is run: which operation it is, that its fragments are bounded, that nobody
+//! without a key asks for more than the open fields. Validation against the schema is async-graphql's.
+
+use std::collections::HashMap;
+
+use async_graphql::{
+    Name, Positioned, Request, ServerError,
+    parser::{
+        parse_query,
+        types::{
+            DocumentOperations, ExecutableDocument, FragmentDefinition, OperationDefinition, OperationType, Selection,
+            SelectionSet,
+        },
+    },
+};
+
+use super::{scan::scan, variables};
+use crate::{
+    auth::{Access, unauthenticated},
+    graphql::{
+        error::{ApiError, Code, coded},
+        limits::RECURSION_MAX,
+    },
+};
+
+/// Most selections of a document, fragments counted wherever they are spread.
+const SELECTIONS_MAX: usize = 5000;
+/// Root fields that need no key.
+const OPEN_FIELDS: [&str; 4] = ["__typename", "viewer", "sessionCreate", "sessionDelete"];
+
+/// What an operation does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Reads.
+    Query,
+    /// Changes.
+    Mutation,
+    /// Follows.
+    Subscription,
+}
+
+impl Kind {
+    /// As GraphQL writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::Mutation => "mutation",
+            Self::Subscription => "subscription",
+        }
+    }
+}
+
+/// An operation that may be run.
+#[derive(Debug)]
+pub struct Prepared {
+    /// With its parsed document.
+    pub(super) request: Request,
+    /// What it does.
+    pub kind: Kind,
+    /// Its name, if it has one.
+    pub name: Option<String>,
+}
+
+/// Parses and checks.
+pub(super) fn prepare(mut request: Request, access: &Access) -> Result<Prepared, ServerError> {
+    let refuse = |error: ApiError| error.to_server_error();
+    scan(&request.query).map_err(refuse)?;
+    variables::check(&request.variables).map_err(refuse)?;
+    let mut document = parse_query(&request.query).map_err(|error| coded(Code::ParseFailed, error.into()))?;
+    check_size(&document).map_err(refuse)?;
+    let (name, operation) = select(&document, request.operation_name.as_deref()).map_err(refuse)?;
+    let kind = match operation.node.ty {
+        OperationType::Query => Kind::Query,
+        OperationType::Mutation => Kind::Mutation,
+        OperationType::Subscription => Kind::Subscription,
+    };
+    let mut fields = Vec::new();
+    root_fields(&operation.node.selection_set.node, &document.fragments, &mut fields);
+    if access.caller().is_none() && !fields.iter().all(|field| OPEN_FIELDS.contains(field)) {
+        return Err(unauthenticated().to_server_error());
+    }
+    if kind == Kind::Subscription {
+        if fields.len() != 1 {
+            let message = "A subscription must have exactly one root field.";
+            return Err(refuse(ApiError::new(Code::ValidationFailed, message)));
+        }
+        unfold_root(&mut document, name.as_ref());
+    }
+    request.set_parsed_query(document);
+    Ok(Prepared { request, kind, name: name.map(|name| name.to_string()) })
+}
+
+/// The operation that runs: the named one, or the only one.
+fn select<'a>(
+    document: &'a ExecutableDocument,
+    wanted: Option<&str>,
+) -> Result<(Option<Name>, &'a Positioned<OperationDefinition>), ApiError> {
+    let unknown = |name: &str| {
+        let shown: String = name.chars().take(100).collect();
+        ApiError::new(Code::BadRequest, format!("The document has no operation named `{shown}`."))
+    };
+    match (&document.operations, wanted) {
+        (DocumentOperations::Single(operation), None) => Ok((None, operation)),
+        (DocumentOperations::Single(_), Some(name)) => Err(unknown(name)),
+        (DocumentOperations::Multiple(operations), Some(name)) => {
+            operations.get_key_value(name).map(|(name, operation)| (Some(name.clone()), operation)).ok_or_else(|| unknown(name))
+        }
+        (DocumentOperations::Multiple(operations), None) => match operations.iter().next() {
+            Some((name, operation)) if operations.len() == 1 => Ok((Some(name.clone()), operation)),
+            Some(_) | None => {
+                Err(ApiError::new(Code::BadRequest, "The document has several operations: say which by `operationName`."))
+            }
+        },
+    }
+}
+
+type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
+
+/// Fragments that spread fragments grow as powers: their sum is taken before anybody walks them.
+fn check_size(document: &ExecutableDocument) -> Result<(), ApiError> {
+    let mut known = HashMap::new();
+    let mut total = 0_usize;
+    for (_, operation) in document.operations.iter() {
+        total = total.saturating_add(size(&operation.node.selection_set.node, &document.fragments, &mut known, 0)?);
+    }
+    for fragment in document.fragments.values() {
+        total = total.saturating_add(size(&fragment.node.selection_set.node, &document.fragments, &mut known, 0)?);
+    }
+    if total > SELECTIONS_MAX {
+        let message = format!("The document selects more than {SELECTIONS_MAX} fields, fragments counted where they are spread.");
+        return Err(ApiError::new(Code::TooComplex, message));
+    }
+    Ok(())
+}
+
+/// Selections of a set with its fragments. `known` holds each fragment's sum, none while it is being taken.
+fn size<'a>(
+    set: &'a SelectionSet,
+    fragments: &'a Fragments,
+    known: &mut HashMap<&'a str, Option<usize>>,
+    depth: usize,
+) -> Result<usize, ApiError> {
+    if depth > RECURSION_MAX {
+        let message = format!("The document nests fields and fragments more than {RECURSION_MAX} deep.");
+        return Err(ApiError::new(Code::TooComplex, message));
+    }
+    let mut total = 0_usize;
+    for selection in &set.items {
+        let below = match &selection.node {
+            Selection::Field(field) => size(&field.node.selection_set.node, fragments, known, depth + 1)?,
+            Selection::InlineFragment(inline) => size(&inline.node.selection_set.node, fragments, known, depth + 1)?,
+            Selection::FragmentSpread(spread) => {
+                let name = spread.node.fragment_name.node.as_str();
+                match (known.get(name), fragments.get(name)) {
+                    (Some(Some(sum)), _) => *sum,
+                    (Some(None), _) => {
+                        let message = format!("The fragment `{name}` spreads itself.");
+                        return Err(ApiError::new(Code::ValidationFailed, message));
+                    }
+                    (None, None) => 0,
+                    (None, Some(fragment)) => {
+                        known.insert(name, None);
+                        let sum = size(&fragment.node.selection_set.node, fragments, known, depth + 1)?;
+                        known.insert(name, Some(sum));
+                        sum
+                    }
+                }
+            }
+        };
+        total = total.saturating_add(below).saturating_add(1);
+    }
+    Ok(total)
+}
+
+/// Names of the root fields, through fragments. Bounded: `check_size` has passed.
+fn root_fields<'a>(set: &'a SelectionSet, fragments: &'a Fragments, into: &mut Vec<&'a str>) {
+    for selection in &set.items {
+        match &selection.node {
+            Selection::Field(field) => into.push(field.node.name.node.as_str()),
+            Selection::InlineFragment(inline) => root_fields(&inline.node.selection_set.node, fragments, into),
+            Selection::FragmentSpread(spread) => {
+                if let Some(fragment) = fragments.get(&spread.node.fragment_name.node) {
+                    root_fields(&fragment.node.selection_set.node, fragments, into);
+                }
+            }
+        }
+    }
+}
+
+/// async-graphql looks for a subscription's field directly at the root and takes a fragment there for nothing at all.
+/// Puts the field in the fragment's place, and takes away fragments that are spread nowhere any more.
+fn unfold_root(document: &mut ExecutableDocument, name: Option<&Name>) {
+    let operation = match (&mut document.operations, name) {
+        (DocumentOperations::Single(operation), _) => Some(operation),
+        (DocumentOperations::Multiple(operations), Some(name)) => operations.get_mut(name),
+        (DocumentOperations::Multiple(_), None) => None,
+    };
+    let Some(operation) = operation else { return };
+    let set = &mut operation.node.selection_set.node;
+    let mut unfolded = Vec::new();
+    while let [only] = set.items.as_slice() {
+        let inner = match &only.node {
+            Selection::Field(_) => break,
+            Selection::InlineFragment(inline) => inline.node.selection_set.node.clone(),
+            Selection::FragmentSpread(spread) => {
+                let Some(fragment) = document.fragments.get(&spread.node.fragment_name.node) else { break };
+                unfolded.push(spread.node.fragment_name.node.clone());
+                fragment.node.selection_set.node.clone()
+            }
+        };
+        *set = inner;
+    }
+    for fragment in unfolded {
+        document.fragments.remove(&fragment);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn anonymous(query: &str) -> Result<Prepared, Option<Code>> {
+        prepare(Request::new(query), &Access::Anonymous).map_err(|error| Code::of(&error))
+    }
+
+    fn signed_in(query: &str) -> Result<Prepared, Option<Code>> {
+        use crate::auth::{Caller, Role};
+        let caller = Caller { name: "t".into(), role: Role::Viewer, key: None, expires_at: None };
+        prepare(Request::new(query), &Access::SignedIn(caller.into())).map_err(|error| Code::of(&error))
+    }
+
+    #[test]
+    fn only_the_open_fields_need_no_key() {
+        for open in ["{ viewer { name } }", "{ __typename v: viewer { name } }", "query Q { ...F } fragment F on Query { viewer { name } }"] {
+            assert!(anonymous(open).is_ok(), "{open}");
+        }
+        for closed in [
+            "{ jobs { id } }",
+            "{ viewer: jobs { id } }",
+            "{ __schema { types { name } } }",
+            "{ __type(name: \"Job\") { name } }",
+            "{ viewer { name } ...F } fragment F on Query { jobs { id } }",
+            "{ viewer { name } ... on Query { jobs { id } } }",
+            "subscription { jobEvents { at } }",
+            "{ ...Missing }  fragment F on Query { jobs { id } } { }",
+        ] {
+            assert!(matches!(anonymous(closed), Err(Some(Code::Unauthenticated | Code::ParseFailed))), "{closed}");
+        }
+    }
+
+    #[test]
+    fn fragments_are_counted_where_they_are_spread() {
+        let mut bomb = "{ ...F0 }".to_owned();
+        for level in 0..30 {
+            bomb += &format!(" fragment F{level} on Query {{ ...F{0} ...F{0} }}", level + 1);
+        }
+        bomb += " fragment F30 on Query { viewer { name } }";
+        assert_eq!(signed_in(&bomb).unwrap_err(), Some(Code::TooComplex));
+        let cycle = "{ ...A } fragment A on Query { ...B } fragment B on Query { ...A }";
+        assert_eq!(signed_in(cycle).unwrap_err(), Some(Code::ValidationFailed));
+        let chain: String = (0..2000).map(|n| format!("fragment F{n} on Query {{ ...F{} }} ", n + 1)).collect();
+        assert_eq!(signed_in(&format!("{{ ...F0 }} {chain}")).unwrap_err(), Some(Code::TooComplex));
+        let wide = format!("{{ {} }}", "viewer ".repeat(SELECTIONS_MAX + 1));
+        assert_eq!(signed_in(&wide).unwrap_err(), Some(Code::TooComplex));
+    }
+
+    #[test]
+    fn the_named_operation_is_chosen() {
+        let two = "query A { viewer { name } } mutation B { x }";
+        assert_eq!(signed_in(two).unwrap_err(), Some(Code::BadRequest));
+        let chosen = |name: &str| {
+            prepare(Request::new(two).operation_name(name), &signed_in_access()).map(|prepared| (prepared.kind, prepared.name))
+        };
+        assert_eq!(chosen("B").unwrap(), (Kind::Mutation, Some("B".into())));
+        assert!(chosen("C").is_err());
+        assert_eq!(signed_in("query Only { viewer { name } }").unwrap().name.as_deref(), Some("Only"));
+    }
+
+    fn signed_in_access() -> Access {
+        use crate::auth::{Caller, Role};
+        Access::SignedIn(Caller { name: "t".into(), role: Role::Admin, key: None, expires_at: None }.into())
+    }
+
+    #[test]
+    fn a_subscription_has_one_root_field_also_behind_fragments() {
+        for bad in ["subscription { a b }", "subscription { a ...F } fragment F on Subscription { a }"] {
+            assert_eq!(signed_in(bad).unwrap_err(), Some(Code::ValidationFailed), "{bad}");
+        }
+        let mut prepared = signed_in(
+            "subscription S { ... on Subscription { ...F } } fragment F on Subscription { a { ...G } } fragment G on A { b }",
+        )
+        .unwrap();
+        let document = prepared.request.parsed_query().unwrap();
+        let (_, operation) = document.operations.iter().next().unwrap();
+        assert!(matches!(operation.node.selection_set.node.items[0].node, Selection::Field(_)));
+        assert_eq!(document.fragments.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["G"]);
+    }
+}

@@ -1,0 +1,229 @@
+//! One socket from `connection_init` to its closing frame.
+//!
+//! Reads and writes in one task: while the writer waits for a slow client, the reader goes on, so that `complete` and
+//! pongs are heard. Whatever ends the socket ends its operations.
+
+use std::{future::Future, ops::ControlFlow, time::Duration};
+
+use async_graphql::Executor;
+use axum::extract::ws::{Message, WebSocket};
+use futures::{
+    StreamExt as _,
+    stream::SplitStream,
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior},
+};
+
+use super::{
+    Close, Limits, PROTOCOL, QUEUE_FRAMES_MAX,
+    frames::{self, Dialect, Incoming},
+    operations::{NoRoom, Operations, Task, refuse},
+    writer::{self, Frame, Written},
+};
+use crate::{
+    auth::{Access, Presented},
+    graphql::error::{ApiError, Code},
+    http::{Endpoint, Envelope},
+    operation::Engine,
+};
+
+/// Serves a socket until it closes.
+pub(super) async fn serve<E: Executor>(socket: WebSocket, endpoint: Endpoint<E>, presented: Presented) {
+    let gauge = metrics::gauge!("callboard_sockets_open");
+    gauge.increment(1);
+    let is_spoken = socket.protocol().is_some_and(|protocol| protocol == PROTOCOL);
+    let limits = endpoint.socket_limits;
+    let (sink, mut stream) = socket.split();
+    let (out, queue) = mpsc::channel(QUEUE_FRAMES_MAX);
+    let mut writer = std::pin::pin!(writer::run(sink, queue, limits.stall));
+    let close = if is_spoken {
+        let mut session = Session::new(endpoint, presented, out.clone());
+        tokio::select! {
+            close = session.run(&mut stream) => Some(close),
+            written = &mut writer => {
+                metrics::counter!("callboard_sockets_dropped_total", "reason" => reason(written)).increment(1);
+                None
+            }
+        }
+    } else {
+        Some(Close::WrongProtocol)
+    };
+    if let Some(close) = close {
+        metrics::counter!("callboard_sockets_closed_total", "code" => close.code().to_string()).increment(1);
+        say_farewell(close, out, writer, &mut stream, limits).await;
+    }
+    gauge.decrement(1);
+}
+
+const fn reason(written: Written) -> &'static str {
+    match written {
+        Written::All => "closed",
+        Written::Broken => "broken",
+        Written::Stalled => "stalled",
+    }
+}
+
+/// Sends the closing frame after what still waits, and hears the client's, so that it logs our code and not 1006.
+async fn say_farewell(
+    close: Close,
+    out: mpsc::Sender<Frame>,
+    writer: impl Future<Output = Written>,
+    stream: &mut SplitStream<WebSocket>,
+    limits: Limits,
+) {
+    let say = async {
+        if out.send(Frame::Close(close)).await.is_ok() {
+            drop(out);
+        }
+    };
+    let hear = async { while let Some(Ok(_)) = stream.next().await {} };
+    let both = async {
+        let ((), written) = tokio::join!(say, writer);
+        if written == Written::All {
+            hear.await;
+        }
+    };
+    let _elapsed = tokio::time::timeout(limits.farewell, both).await;
+}
+
+struct Session<E> {
+    endpoint: Endpoint<E>,
+    /// From the upgrade's headers, or `connection_init`.
+    presented: Presented,
+    is_initialised: bool,
+    operations: Operations,
+    out: mpsc::Sender<Frame>,
+    heard_at: Instant,
+}
+
+impl<E: Executor> Session<E> {
+    fn new(endpoint: Endpoint<E>, presented: Presented, out: mpsc::Sender<Frame>) -> Self {
+        Self {
+            endpoint,
+            presented,
+            is_initialised: false,
+            operations: Operations::default(),
+            out,
+            heard_at: Instant::now(),
+        }
+    }
+
+    fn engine(&self) -> &Engine<E> {
+        &self.endpoint.engine
+    }
+
+    /// Reads until there is a reason to close.
+    async fn run(&mut self, stream: &mut SplitStream<WebSocket>) -> Close {
+        let limits = self.endpoint.socket_limits;
+        let shutdown = self.endpoint.shutdown.clone();
+        let init_deadline = Instant::now() + limits.init;
+        let mut ticks = tokio::time::interval_at(Instant::now() + limits.ping_every, limits.ping_every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let done = tokio::select! {
+                message = stream.next() => self.hear(message).await,
+                _ = ticks.tick() => self.tick(limits.idle).await,
+                () = tokio::time::sleep_until(init_deadline), if !self.is_initialised => {
+                    ControlFlow::Break(Close::InitTimeout)
+                }
+                () = shutdown.cancelled() => ControlFlow::Break(Close::GoingAway),
+            };
+            if let ControlFlow::Break(close) = done {
+                return close;
+            }
+        }
+    }
+
+    async fn hear(&mut self, message: Option<Result<Message, axum::Error>>) -> ControlFlow<Close> {
+        self.heard_at = Instant::now();
+        match message {
+            Some(Ok(Message::Text(text))) => match frames::read(&text) {
+                Ok(incoming) => self.obey(incoming).await,
+                Err(close) => ControlFlow::Break(close),
+            },
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => ControlFlow::Continue(()),
+            Some(Ok(Message::Binary(_))) => ControlFlow::Break(Close::BadMessage),
+            Some(Ok(Message::Close(_))) | None => ControlFlow::Break(Close::Normal),
+            // The library tells a message that is too long by its text only (a test holds it).
+            Some(Err(error)) if error.to_string().contains("too long") => ControlFlow::Break(Close::TooBig),
+            Some(Err(_)) => ControlFlow::Break(Close::Broken),
+        }
+    }
+
+    async fn obey(&mut self, incoming: Incoming) -> ControlFlow<Close> {
+        match incoming {
+            Incoming::Init(_) if self.is_initialised => ControlFlow::Break(Close::SecondInit),
+            Incoming::Init(payload) => {
+                self.presented = Presented::in_payload(&payload).or(self.presented);
+                if self.engine().admit(self.presented).await.is_err_and(|error| error.code == Code::Unauthenticated) {
+                    return ControlFlow::Break(Close::Forbidden);
+                }
+                self.is_initialised = true;
+                self.say(frames::ack()).await
+            }
+            Incoming::Ping(payload) => self.say(frames::pong(payload)).await,
+            Incoming::Pong => ControlFlow::Continue(()),
+            Incoming::Subscribe { .. } if !self.is_initialised => ControlFlow::Break(Close::NotInitialised),
+            Incoming::Subscribe { id, payload, dialect } => self.subscribe(id, payload, dialect).await,
+            Incoming::Complete(id) => {
+                self.operations.stop(&id);
+                ControlFlow::Continue(())
+            }
+            Incoming::Terminate => ControlFlow::Break(Close::Normal),
+        }
+    }
+
+    async fn subscribe(&mut self, id: String, payload: serde_json::Value, dialect: Dialect) -> ControlFlow<Close> {
+        let Ok(envelope) = Envelope::from_value(payload) else {
+            return ControlFlow::Break(Close::BadMessage);
+        };
+        let request_id = self.engine().draw_id();
+        let refused = match self.operations.check(&id) {
+            Err(NoRoom::Duplicate) => return ControlFlow::Break(Close::DuplicateId),
+            Err(NoRoom::TooMany) => {
+                let message = format!("At most {} operations run at a time on one socket.", super::OPERATIONS_MAX);
+                self.engine().refuse(&ApiError::new(Code::RateLimited, message), &request_id)
+            }
+            // Looked up again for every operation, so that a revoked key stops.
+            Ok(()) => match self.admit().await {
+                Err(error) => self.engine().refuse(&error, &request_id),
+                Ok(access) => match self.engine().prepare(envelope.into_request(), &access, &request_id) {
+                    Err(response) => *response,
+                    Ok(prepared) => {
+                        let task = Task { id, dialect, request_id, prepared };
+                        self.operations.start(self.endpoint.engine.clone(), task, self.out.clone());
+                        return ControlFlow::Continue(());
+                    }
+                },
+            },
+        };
+        refuse(dialect, &id, &refused, &self.out).await;
+        ControlFlow::Continue(())
+    }
+
+    async fn admit(&self) -> Result<Access, ApiError> {
+        self.engine().admit(self.presented).await
+    }
+
+    async fn say(&self, text: String) -> ControlFlow<Close> {
+        match self.out.send(Frame::Text(text)).await {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_gone) => ControlFlow::Break(Close::Normal),
+        }
+    }
+
+    /// Whether the client is still there, and still may be.
+    async fn tick(&self, idle: Duration) -> ControlFlow<Close> {
+        if self.heard_at.elapsed() >= idle {
+            return ControlFlow::Break(Close::Idle);
+        }
+        if self.is_initialised && self.admit().await.is_err_and(|error| error.code == Code::Unauthenticated) {
+            return ControlFlow::Break(Close::Forbidden);
+        }
+        // A full queue means that the client does not read: the writer's clock runs already.
+        let _full = self.out.try_send(Frame::Ping);
+        ControlFlow::Continue(())
+    }
+}

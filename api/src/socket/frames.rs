@@ -1,0 +1,157 @@
+//! The messages of `graphql-transport-ws`, and the two of its predecessor that some clients still send.
+//!
+//! Python's gql looks for the negotiated protocol by a header name in capitals, misses ours and falls back to the old
+//! names: `start` and `stop` are taken too, and such an operation is answered in the old words (`data`).
+
+use async_graphql::{Response, ServerError};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::Close;
+
+/// Longest id of an operation, in bytes.
+const ID_BYTES_MAX: usize = 128;
+
+/// In which words an operation was asked for, and is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// `subscribe`, `next`, `complete`.
+    Transport,
+    /// `start`, `data`, `stop`.
+    Legacy,
+}
+
+/// A message of the client.
+#[derive(Debug)]
+pub(super) enum Incoming {
+    Init(Map<String, Value>),
+    Ping(Option<Value>),
+    Pong,
+    Subscribe { id: String, payload: Value, dialect: Dialect },
+    Complete(String),
+    Terminate,
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    r#type: String,
+    #[serde(default)]
+    id: Option<String>,
+    #[serde(default)]
+    payload: Option<Value>,
+}
+
+/// Reads a message, or tells how to close.
+pub(super) fn read(text: &str) -> Result<Incoming, Close> {
+    let Raw { r#type, id, payload } = serde_json::from_str(text).map_err(|_| Close::BadMessage)?;
+    let id = || id.filter(|id| !id.is_empty() && id.len() <= ID_BYTES_MAX).ok_or(Close::BadMessage);
+    match r#type.as_str() {
+        "connection_init" => match payload {
+            None | Some(Value::Null) => Ok(Incoming::Init(Map::new())),
+            Some(Value::Object(fields)) => Ok(Incoming::Init(fields)),
+            Some(_) => Err(Close::BadMessage),
+        },
+        "ping" => Ok(Incoming::Ping(payload)),
+        "pong" => Ok(Incoming::Pong),
+        "subscribe" => Ok(Incoming::Subscribe {
+            id: id()?,
+            payload: payload.ok_or(Close::BadMessage)?,
+            dialect: Dialect::Transport,
+        }),
+        "start" => {
+            Ok(Incoming::Subscribe { id: id()?, payload: payload.ok_or(Close::BadMessage)?, dialect: Dialect::Legacy })
+        }
+        "complete" | "stop" => Ok(Incoming::Complete(id()?)),
+        "connection_terminate" => Ok(Incoming::Terminate),
+        _ => Err(Close::BadMessage),
+    }
+}
+
+/// A message to the client; keys in this order.
+#[derive(Serialize)]
+struct Outgoing<'a, P> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    r#type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<P>,
+}
+
+fn write<P: Serialize>(id: Option<&str>, r#type: &str, payload: Option<P>) -> String {
+    // Everything in it is text, numbers, lists and objects with text keys: it can always be written.
+    serde_json::to_string(&Outgoing { id, r#type, payload }).unwrap_or_default()
+}
+
+pub(super) fn ack() -> String {
+    write(None, "connection_ack", None::<()>)
+}
+
+pub(super) fn pong(payload: Option<Value>) -> String {
+    write(None, "pong", payload)
+}
+
+/// A result of an operation.
+pub(super) fn next(dialect: Dialect, id: &str, response: &Response) -> String {
+    let r#type = match dialect {
+        Dialect::Transport => "next",
+        Dialect::Legacy => "data",
+    };
+    write(Some(id), r#type, Some(response))
+}
+
+/// The operation was not run. In the old words that is a result without data, and `complete` follows.
+pub(super) fn error(id: &str, errors: &[ServerError]) -> String {
+    write(Some(id), "error", Some(errors))
+}
+
+pub(super) fn complete(id: &str) -> String {
+    write(Some(id), "complete", None::<()>)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_read_strictly() {
+        assert!(matches!(read(r#"{"type":"connection_init"}"#), Ok(Incoming::Init(fields)) if fields.is_empty()));
+        assert!(matches!(read(r#"{"type":"ping","payload":{"a":1}}"#), Ok(Incoming::Ping(Some(_)))));
+        assert!(matches!(
+            read(r#"{"type":"subscribe","id":"1","payload":{"query":"{a}"}}"#),
+            Ok(Incoming::Subscribe { dialect: Dialect::Transport, .. })
+        ));
+        assert!(matches!(
+            read(r#"{"type":"start","id":"1","payload":{"query":"{a}"}}"#),
+            Ok(Incoming::Subscribe { dialect: Dialect::Legacy, .. })
+        ));
+        let long = format!(r#"{{"type":"complete","id":"{}"}}"#, "x".repeat(ID_BYTES_MAX + 1));
+        for bad in [
+            "",
+            "x",
+            "[]",
+            "{}",
+            r#"{"type":7}"#,
+            r#"{"type":"next","id":"1"}"#,
+            r#"{"type":"connection_init","payload":[]}"#,
+            r#"{"type":"subscribe","payload":{}}"#,
+            r#"{"type":"subscribe","id":"","payload":{}}"#,
+            r#"{"type":"subscribe","id":7,"payload":{}}"#,
+            r#"{"type":"subscribe","id":"1"}"#,
+            r#"{"type":"complete"}"#,
+            &long,
+        ] {
+            assert_eq!(read(bad).unwrap_err(), Close::BadMessage, "{bad}");
+        }
+    }
+
+    #[test]
+    fn keys_are_written_in_order() {
+        assert_eq!(ack(), r#"{"type":"connection_ack"}"#);
+        assert_eq!(complete("7"), r#"{"id":"7","type":"complete"}"#);
+        let response = Response::new(async_graphql::value!({ "b": 1, "a": 2 }));
+        assert_eq!(
+            next(Dialect::Transport, "7", &response),
+            r#"{"id":"7","type":"next","payload":{"data":{"b":1,"a":2}}}"#
+        );
+    }
+}

@@ -1,0 +1,52 @@
+// urql, with its document cache and its subscriptions over graphql-ws.
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { cacheExchange, Client, fetchExchange, subscriptionExchange } from '@urql/core';
+import { assertWholeStream, authorization, COMMAND, endpoint, ENQUEUE, EVENTS, isTerminal, jobOf, limit } from '../callboard.mjs';
+import { connect } from '../sockets.mjs';
+
+const sockets = connect();
+after(() => sockets.dispose());
+
+const client = new Client({
+  url: endpoint,
+  preferGetMethod: false,
+  fetchOptions: { headers: { authorization } },
+  exchanges: [
+    cacheExchange,
+    fetchExchange,
+    subscriptionExchange({
+      forwardSubscription: (operation) => ({
+        subscribe: (sink) => ({ unsubscribe: sockets.subscribe({ ...operation, query: operation.query ?? '' }, sink) }),
+      }),
+    }),
+  ],
+});
+
+function succeeded({ data, error }) {
+  assert.equal(error, undefined, String(error));
+  return data;
+}
+
+test('query, cache, mutation, subscription', limit, async () => {
+  const { command } = succeeded(await client.query(COMMAND, { name: 'demo-program' }).toPromise());
+  const again = await client.query(COMMAND, { name: 'demo-program' }).toPromise();
+  assert.equal(again.operation.context.meta.cacheOutcome, 'hit');
+  const { jobEnqueue } = succeeded(await client.mutation(ENQUEUE, { input: { commandId: command.id } }).toPromise());
+  const jobId = jobOf(jobEnqueue).id;
+
+  const events = [];
+  await new Promise((resolve, reject) => {
+    const { unsubscribe } = client.subscription(EVENTS, { jobId }).subscribe(({ data, error }) => {
+      if (error) return reject(error);
+      events.push(data.jobEvents);
+      if (isTerminal(data.jobEvents)) resolve(unsubscribe);
+    });
+  });
+  assertWholeStream(events);
+});
+
+test('errors arrive with their codes', limit, async () => {
+  const { error } = await client.query('{ nothingOfThisName }', {}).toPromise();
+  assert.equal(error.graphQLErrors[0].extensions.code, 'VALIDATION_FAILED');
+});

@@ -1,0 +1,60 @@
+//! `api_key_ensure`, `authenticate`.
+//!
+//! A key is a text that its owner presents with every request. Only its SHA-256 is kept: keys are drawn at random with
+//! at least 128 bits, so that a plain hash cannot be guessed, and a slow one would cost every request.
+
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
+
+use super::{Catalogue, CatalogueError, checks::Checks};
+use crate::{
+    ids::ApiKeyId,
+    name::check_name,
+    store::{
+        StoreError,
+        api_keys::{self, KeyOwner, Role},
+        commit,
+    },
+};
+
+/// Shortest key that is taken from the configuration, in bytes.
+pub const KEY_BYTES_MIN: usize = 16;
+/// Longest key, in bytes.
+pub const KEY_BYTES_MAX: usize = 256;
+/// The last use of a key is written at most this often, in seconds.
+const TOUCH_AFTER_SECS: f64 = 60.0;
+
+/// What is kept of a key, and what [`Catalogue::authenticate`] takes.
+pub fn key_hash(key: &SecretString) -> [u8; 32] {
+    Sha256::digest(key.expose_secret()).into()
+}
+
+impl Catalogue {
+    /// Makes sure that a key given by the configuration exists, with the role ADMIN. Idempotent; a key that was revoked or
+    /// has expired stays so.
+    pub async fn api_key_ensure(&self, name: &str, key: &SecretString) -> Result<ApiKeyId, CatalogueError> {
+        let mut checks = Checks::default();
+        checks.take(check_name("name", name));
+        if !(KEY_BYTES_MIN..=KEY_BYTES_MAX).contains(&key.expose_secret().len()) {
+            let message = format!("must be {KEY_BYTES_MIN} to {KEY_BYTES_MAX} bytes, drawn at random");
+            checks.invalid(&["key"], message);
+        }
+        checks.passed()?;
+        let mut transaction = self.store.begin().await?;
+        let id = api_keys::insert(&mut transaction, self.ids.make(), name, Role::Admin, &key_hash(key)).await?;
+        commit(transaction).await?;
+        Ok(id)
+    }
+
+    /// Whose key this is; none if it is unknown, expired or revoked. Writes that it was used, at most once a minute.
+    pub async fn authenticate(&self, hash: &[u8; 32]) -> Result<Option<KeyOwner>, StoreError> {
+        let mut connection = self.store.read().await?;
+        let Some((owner, is_due)) = api_keys::owner(&mut connection, hash, TOUCH_AFTER_SECS).await? else {
+            return Ok(None);
+        };
+        if is_due {
+            api_keys::touch(&mut connection, owner.id, TOUCH_AFTER_SECS).await?;
+        }
+        Ok(Some(owner))
+    }
+}

@@ -1,0 +1,184 @@
+//! Bounds of the catalogue's texts, JSON values, URLs and secrets. Pure.
+//!
+//! The verbs hand in what the caller gave and a [`Checks`] that takes the refusals; what is answered is fit to store.
+//! NUL is refused everywhere, because Postgres keeps no text with it and no environment has it.
+
+use std::collections::BTreeMap;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
+use url::Url;
+
+use super::checks::Checks;
+use crate::{
+    clock::{self, Time},
+    name::{DESCRIPTION_CHARS_MAX, is_variable_name},
+    profile::VARIABLES_MAX,
+    refusal::RefusalCode,
+};
+
+/// Longest value of an environment variable, in bytes.
+pub const VARIABLE_BYTES_MAX: usize = 32 * 1024;
+/// Longest secret, in bytes.
+pub const SECRET_BYTES_MAX: usize = 64 * 1024;
+/// Largest settings of a service, in bytes of JSON.
+pub const SETTINGS_BYTES_MAX: usize = 64 * 1024;
+/// Deepest nesting of settings.
+pub const JSON_DEPTH_MAX: usize = 64;
+/// Longest URL, in bytes.
+pub const URL_BYTES_MAX: usize = 2048;
+/// Variables that Callboard sets itself begin so.
+const RESERVED_PREFIX: &str = "CALLBOARD_";
+
+/// A description: at most [`DESCRIPTION_CHARS_MAX`] characters; an empty one is none.
+pub(super) fn description(checks: &mut Checks, text: String) -> Option<String> {
+    if text.chars().count() > DESCRIPTION_CHARS_MAX || text.contains('\0') {
+        checks.invalid(&["description"], format!("must be at most {DESCRIPTION_CHARS_MAX} characters, without NUL"));
+    }
+    Some(text).filter(|text| !text.is_empty())
+}
+
+/// An environment: an object of at most [`VARIABLES_MAX`] texts.
+pub(super) fn environment(checks: &mut Checks, value: Value) -> BTreeMap<String, String> {
+    const FIELD: &str = "environment";
+    let Value::Object(object) = value else {
+        checks.invalid(&[FIELD], "must be a JSON object of names and texts");
+        return BTreeMap::new();
+    };
+    if object.len() > VARIABLES_MAX {
+        let message = format!("has {} variables; at most {VARIABLES_MAX} are allowed", object.len());
+        checks.refuse(RefusalCode::TooMany, &[FIELD], message);
+        return BTreeMap::new();
+    }
+    let mut variables = BTreeMap::new();
+    for (name, value) in object {
+        let path = [FIELD, name.as_str()];
+        if !is_variable_name(&name) {
+            checks.invalid(&path, "a variable's name is a letter or `_`, then letters, digits or `_`, at most 100");
+        } else if name.starts_with(RESERVED_PREFIX) {
+            checks.invalid(&path, format!("names that begin with {RESERVED_PREFIX} are Callboard's own"));
+        }
+        match value {
+            Value::String(text) if text.len() > VARIABLE_BYTES_MAX => {
+                checks.invalid(&path, format!("must be at most {VARIABLE_BYTES_MAX} bytes"));
+            }
+            Value::String(text) if text.contains('\0') => checks.invalid(&path, "must not have NUL"),
+            Value::String(text) => {
+                variables.insert(name, text);
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+                checks.invalid(&path, "must be a text: write numbers and booleans in quotes");
+            }
+        }
+    }
+    variables
+}
+
+/// Settings: a JSON object of at most [`SETTINGS_BYTES_MAX`].
+pub(super) fn settings(checks: &mut Checks, value: Value) -> Value {
+    const FIELD: &str = "settings";
+    if !value.is_object() {
+        checks.invalid(&[FIELD], "must be a JSON object");
+    } else if !is_storable(&value, JSON_DEPTH_MAX) {
+        checks.invalid(&[FIELD], format!("must be nested at most {JSON_DEPTH_MAX} deep, without NUL in any text"));
+    } else if value.to_string().len() > SETTINGS_BYTES_MAX {
+        checks.invalid(&[FIELD], format!("must be at most {SETTINGS_BYTES_MAX} bytes of JSON"));
+    }
+    value
+}
+
+/// Whether Postgres takes a JSON value and gives it back.
+pub(super) fn is_storable(value: &Value, depth_left: usize) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => true,
+        Value::String(text) => !text.contains('\0'),
+        Value::Array(_) | Value::Object(_) if depth_left == 0 => false,
+        Value::Array(items) => items.iter().all(|item| is_storable(item, depth_left - 1)),
+        Value::Object(fields) => {
+            fields.iter().all(|(name, field)| !name.contains('\0') && is_storable(field, depth_left - 1))
+        }
+    }
+}
+
+/// Where a service lives: absolute, `http` or `https`, without a user name or password, which would be no secrets there.
+pub(super) fn base_url(checks: &mut Checks, text: &str) -> Option<Url> {
+    const FIELD: &str = "baseUrl";
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let Some(url) = url.filter(|url| url.as_str().len() <= URL_BYTES_MAX) else {
+        checks.invalid(
+            &[FIELD],
+            format!("must be an absolute http or https URL of at most {URL_BYTES_MAX} bytes, such as https://api.example"),
+        );
+        return None;
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        checks.invalid(&[FIELD], "must have no user name or password: store them as the service's token");
+        return None;
+    }
+    Some(url)
+}
+
+/// The value of a secret: 1 to [`SECRET_BYTES_MAX`] bytes.
+pub(super) fn secret(checks: &mut Checks, path: &[&str], value: &SecretString) {
+    let value = value.expose_secret();
+    if value.is_empty() || value.len() > SECRET_BYTES_MAX {
+        checks.invalid(path, format!("must be 1 to {SECRET_BYTES_MAX} bytes"));
+    } else if value.contains('\0') {
+        checks.invalid(path, "must not have NUL");
+    }
+}
+
+/// An expiry: in the future.
+pub(super) fn expires_at(checks: &mut Checks, path: &[&str], expires_at: Option<Time>) {
+    if expires_at.is_some_and(|at| at <= clock::now()) {
+        checks.invalid(path, "must be in the future; leave it out for no expiry");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn nested(depth: usize) -> Value {
+        (0..depth).fold(json!(1), |inner, _| json!({ "a": inner }))
+    }
+
+    #[test]
+    fn settings_are_bounded_objects_without_nul() {
+        let is_fine = |value| {
+            let mut checks = Checks::default();
+            settings(&mut checks, value);
+            checks.passed().is_ok()
+        };
+        let padding = |bytes| json!({ "a": "x".repeat(bytes - r#"{"a":""}"#.len()) });
+        for fine in [json!({}), json!({ "a": [1, null, "é"] }), nested(JSON_DEPTH_MAX), padding(SETTINGS_BYTES_MAX)] {
+            assert!(is_fine(fine.clone()), "{fine}");
+        }
+        let bad = [
+            json!(null),
+            json!([]),
+            json!("{}"),
+            json!({ "a": ["\0"] }),
+            json!({ "\0": 1 }),
+            nested(JSON_DEPTH_MAX + 1),
+            padding(SETTINGS_BYTES_MAX + 1),
+        ];
+        for bad in bad {
+            assert!(!is_fine(bad.clone()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_base_url_is_absolute_and_has_no_credentials() {
+        let parsed = |text: &str| base_url(&mut Checks::default(), text);
+        for fine in ["https://api.example", "http://localhost:8080/v1", "https://api.example/v1?key=1"] {
+            assert!(parsed(fine).is_some(), "{fine}");
+        }
+        let long = format!("https://api.example/{}", "a".repeat(URL_BYTES_MAX));
+        for bad in ["", "api.example", "/v1", "ftp://a.example", "https://", "https://u@a.example", "https://:p@a.example", &long] {
+            assert_eq!(parsed(bad), None, "{bad}");
+        }
+    }
+}

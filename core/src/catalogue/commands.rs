@@ -1,0 +1,294 @@
+//! `command_create`, `command_update`, `command_delete`.
+//!
+//! What a command runs (name, spec, input schema, policy) is written as a new version with each change; jobs run the
+//! version that they were enqueued with. Everything else is the command's own.
+
+use serde_json::{Value, json};
+
+use super::{
+    Catalogue, CatalogueError, Patch, PolicyPatch, bounds,
+    checks::Checks,
+    references::{keep_profile, keep_proxy, keep_services},
+};
+use crate::{
+    command::{AllowList, CommandSpec, LineSpec},
+    compose::check_schema,
+    ids::{CommandId, CommandVersionId, ProfileId, ProxyId, ServiceId},
+    name,
+    policy::Policy,
+    refusal::{Refusal, RefusalCode},
+    store::{
+        Connection, StoreError, Transaction,
+        command_versions::{self, VersionDraft},
+        commands::{self, Command, CommandDraft},
+        commit,
+    },
+};
+
+const NAME_TAKEN: &str = "another command has this name";
+/// Queue of commands that name no other.
+const QUEUE_DEFAULT: &str = "default";
+
+/// What a command runs, as it is written.
+#[derive(Debug, Clone)]
+pub enum SpecInput {
+    /// Field by field.
+    Spec(CommandSpec),
+    /// As a command line. A program without a slash is looked for in the allow-list's directories on the API's machine.
+    Line(LineSpec),
+}
+
+/// A new command.
+#[derive(Debug, Clone)]
+pub struct CommandCreate {
+    /// Unique among commands.
+    pub name: String,
+    /// At most 2000 characters.
+    pub description: Option<String>,
+    /// What to run.
+    pub spec: SpecInput,
+    /// JSON Schema of the job's input; without one, every object is let in.
+    pub input_schema: Option<Value>,
+    /// Profile of jobs that name no other.
+    pub profile_id: Option<ProfileId>,
+    /// Proxy of jobs that name no other.
+    pub proxy_id: Option<ProxyId>,
+    /// Services of jobs that name no others; in order, each once.
+    pub service_ids: Vec<ServiceId>,
+    /// Queue of jobs that name no other; without one, `default`.
+    pub queue: Option<String>,
+    /// Laid over the default policy.
+    pub policy: PolicyPatch,
+}
+
+/// Changes of a command.
+#[derive(Debug, Clone)]
+pub struct CommandUpdate {
+    /// Which.
+    pub id: CommandId,
+    /// The version that the caller has read, if it wants to be told when that is not the newest.
+    pub version: Option<i32>,
+    /// What to change.
+    pub changes: CommandChanges,
+}
+
+/// What to change of a command; for the bounds see [`CommandCreate`].
+#[derive(Debug, Clone, Default)]
+pub struct CommandChanges {
+    /// Cannot be cleared.
+    pub name: Patch<String>,
+    /// Cleared: none.
+    pub description: Patch<String>,
+    /// Cannot be cleared.
+    pub spec: Patch<SpecInput>,
+    /// Cleared: every object is let in.
+    pub input_schema: Patch<Value>,
+    /// Cleared: none.
+    pub profile_id: Patch<ProfileId>,
+    /// Cleared: none.
+    pub proxy_id: Patch<ProxyId>,
+    /// Replaces the whole list. Cleared: empty.
+    pub service_ids: Patch<Vec<ServiceId>>,
+    /// Cleared: `default`.
+    pub queue: Patch<String>,
+    /// Laid over the stored policy. Cleared: the default policy.
+    pub policy: Patch<PolicyPatch>,
+}
+
+impl Catalogue {
+    /// Makes a command and its first version.
+    pub async fn command_create(&self, input: CommandCreate) -> Result<Command, CatalogueError> {
+        let id: CommandId = self.ids.make();
+        let mut checks = Checks::default();
+        let spec = check_spec(&mut checks, input.spec, &self.allow_list);
+        let input_schema = check_input_schema(&mut checks, input.input_schema.unwrap_or_else(|| json!({})));
+        let policy = check_policy(&mut checks, &input.policy, &Policy::default());
+        let draft = CommandDraft {
+            name: input.name,
+            description: input.description.and_then(|text| bounds::description(&mut checks, text)),
+            profile_id: input.profile_id,
+            proxy_id: input.proxy_id,
+            service_ids: input.service_ids,
+            queue: input.queue.unwrap_or_else(|| QUEUE_DEFAULT.to_owned()),
+        };
+        let mut transaction = self.store.begin().await?;
+        check_draft(&mut transaction, &mut checks, id, &draft).await?;
+        let Some(spec) = spec else { return Err(checks.refused()) };
+        checks.passed()?;
+        let version = VersionDraft { name: draft.name.clone(), spec, input_schema, policy };
+        let version = self.insert_version(&mut transaction, id, &version).await?;
+        let command = commands::insert(&mut transaction, id, version, draft).await.map_err(taken)?;
+        commit(transaction).await?;
+        Ok(command)
+    }
+
+    /// Changes a command. A request that changes nothing leaves the version as it is.
+    pub async fn command_update(&self, input: CommandUpdate) -> Result<Command, CatalogueError> {
+        let CommandUpdate { id, version, changes } = input;
+        let mut checks = Checks::default();
+        let mut transaction = self.store.begin().await?;
+        let stored = locked(&mut transaction, id).await?;
+        checks.version(stored.version, version);
+        let runs_before = newest(&mut transaction, &stored).await?;
+        let before = CommandDraft::from(stored.clone());
+        let draft = CommandDraft {
+            name: checks.required("name", changes.name, &before.name),
+            description: match changes.description {
+                Patch::Leave => before.description.clone(),
+                Patch::Clear => None,
+                Patch::Set(text) => bounds::description(&mut checks, text),
+            },
+            profile_id: optional(changes.profile_id, before.profile_id),
+            proxy_id: optional(changes.proxy_id, before.proxy_id),
+            service_ids: changes.service_ids.over(before.service_ids.clone(), Vec::new()),
+            queue: changes.queue.over(before.queue.clone(), QUEUE_DEFAULT.to_owned()),
+        };
+        let runs = VersionDraft {
+            name: draft.name.clone(),
+            spec: self.patched_spec(&mut checks, changes.spec, &runs_before),
+            input_schema: match changes.input_schema {
+                Patch::Leave => runs_before.input_schema.clone(),
+                Patch::Clear => json!({}),
+                Patch::Set(schema) => check_input_schema(&mut checks, schema),
+            },
+            policy: match changes.policy {
+                Patch::Leave => runs_before.policy.clone(),
+                Patch::Clear => Policy::default(),
+                Patch::Set(patch) => check_policy(&mut checks, &patch, &runs_before.policy),
+            },
+        };
+        check_draft(&mut transaction, &mut checks, id, &draft).await?;
+        checks.passed()?;
+        if draft == before && runs == runs_before {
+            return Ok(stored);
+        }
+        let version = if runs == runs_before {
+            stored.version_id
+        } else {
+            self.insert_version(&mut transaction, id, &runs).await?
+        };
+        let command = commands::update(&mut transaction, id, version, draft).await.map_err(taken)?;
+        commit(transaction).await?;
+        Ok(command)
+    }
+
+    /// Removes a command. Its versions stay: jobs that run them keep their own copy.
+    pub async fn command_delete(&self, id: CommandId, version: Option<i32>) -> Result<(), CatalogueError> {
+        let mut checks = Checks::default();
+        let mut transaction = self.store.begin().await?;
+        let stored = locked(&mut transaction, id).await?;
+        checks.version(stored.version, version);
+        checks.passed()?;
+        commands::delete(&mut transaction, id).await?;
+        commit(transaction).await?;
+        Ok(())
+    }
+
+    /// The spec after its patch. A spec that stays is not checked again: the allow-list may have become narrower, which is
+    /// the worker's to enforce and no reason why a description could not be changed.
+    fn patched_spec(&self, checks: &mut Checks, patch: Patch<SpecInput>, before: &VersionDraft) -> CommandSpec {
+        match patch {
+            Patch::Leave => None,
+            Patch::Clear => {
+                checks.invalid(&["spec"], "must not be null; leave it out to keep it as it is");
+                None
+            }
+            Patch::Set(spec) => check_spec(checks, spec, &self.allow_list),
+        }
+        .unwrap_or_else(|| before.spec.clone())
+    }
+
+    async fn insert_version(
+        &self,
+        transaction: &mut Transaction,
+        command: CommandId,
+        draft: &VersionDraft,
+    ) -> Result<CommandVersionId, StoreError> {
+        let id: CommandVersionId = self.ids.make();
+        command_versions::insert(transaction, id, command, draft).await?;
+        Ok(id)
+    }
+}
+
+async fn locked(connection: &mut Connection, id: CommandId) -> Result<Command, CatalogueError> {
+    commands::lock(connection, id).await?.ok_or_else(|| CatalogueError::no("command"))
+}
+
+/// The version that a command points at.
+async fn newest(connection: &mut Connection, command: &Command) -> Result<VersionDraft, StoreError> {
+    let found = command_versions::load(connection, &[command.version_id]).await?.pop();
+    found.map(VersionDraft::from).ok_or_else(|| StoreError::corrupt("commands", "version_id", &command.version_id))
+}
+
+fn optional<T>(patch: Patch<T>, stored: Option<T>) -> Option<T> {
+    match patch {
+        Patch::Leave => stored,
+        Patch::Clear => None,
+        Patch::Set(value) => Some(value),
+    }
+}
+
+/// The spec, if nothing of it was refused.
+fn check_spec(checks: &mut Checks, input: SpecInput, allowed: &AllowList) -> Option<CommandSpec> {
+    let is_file = |path: &str| std::path::Path::new(path).is_file();
+    let checked = match input {
+        SpecInput::Spec(spec) => spec.check(allowed).map(|()| spec),
+        SpecInput::Line(line) => line.parse(allowed, &is_file),
+    };
+    match checked.and_then(|spec| storable(&spec).map(|()| spec)) {
+        Ok(spec) => Some(spec),
+        Err(refusals) => {
+            checks.extend(refusals);
+            None
+        }
+    }
+}
+
+/// Postgres keeps no text with NUL.
+fn storable(spec: &CommandSpec) -> Result<(), Vec<Refusal>> {
+    let is_storable = serde_json::to_value(spec).is_ok_and(|value| bounds::is_storable(&value, bounds::JSON_DEPTH_MAX));
+    if is_storable { Ok(()) } else { Err(vec![Refusal::invalid("spec", "must not have NUL in any text")]) }
+}
+
+fn check_input_schema(checks: &mut Checks, schema: Value) -> Value {
+    if let Err(refusals) = check_schema(&schema) {
+        checks.extend(refusals);
+    }
+    schema
+}
+
+fn check_policy(checks: &mut Checks, patch: &PolicyPatch, stored: &Policy) -> Policy {
+    patch.checked_over(stored).unwrap_or_else(|refusals| {
+        checks.extend(refusals);
+        stored.clone()
+    })
+}
+
+/// Checks the name, the queue and everything that a command refers to.
+async fn check_draft(
+    connection: &mut Connection,
+    checks: &mut Checks,
+    id: CommandId,
+    draft: &CommandDraft,
+) -> Result<(), StoreError> {
+    let is_well_formed = checks.take(name::check_name("name", &draft.name)).is_some();
+    if is_well_formed && commands::name_is_taken(connection, id, &draft.name).await? {
+        checks.taken("name", NAME_TAKEN);
+    }
+    checks.take(name::check_queue("queue", &draft.queue));
+    if let Some(profile) = draft.profile_id {
+        keep_profile(connection, checks, profile).await?;
+    }
+    if let Some(proxy) = draft.proxy_id {
+        keep_proxy(connection, checks, proxy).await?;
+    }
+    keep_services(connection, checks, &draft.service_ids).await
+}
+
+/// Two requests at once may both find a name free: then the constraint tells the second.
+fn taken(error: StoreError) -> CatalogueError {
+    match error.constraint() {
+        Some("commands_name_key") => CatalogueError::refused(RefusalCode::Taken, &["name"], NAME_TAKEN),
+        Some(_) | None => error.into(),
+    }
+}

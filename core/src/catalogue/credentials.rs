@@ -1,0 +1,69 @@
+//! A proxy's user name and password in a request: checked and sealed. Pure but for the nonce of the seal.
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{
+    Patch,
+    checks::Checks,
+    sealing::{proxy_password_owner, proxy_username_owner},
+};
+use crate::{ids::ProxyId, proxy::ProxyProtocol, secret::Keyring, store::proxies::SealedCredentials};
+
+/// Longest user name or password, in bytes: SOCKS5 has one byte for the length.
+const CREDENTIAL_BYTES_MAX: usize = 255;
+
+/// What a request says of a proxy's credentials.
+#[derive(Debug)]
+pub(super) struct Credentials {
+    pub(super) username: Patch<SecretString>,
+    pub(super) password: Patch<SecretString>,
+}
+
+impl Credentials {
+    /// Checks them against what is stored.
+    pub(super) fn check(&self, checks: &mut Checks, protocol: ProxyProtocol, stored: &SealedCredentials) {
+        for (field, patch) in [("username", &self.username), ("password", &self.password)] {
+            if let Patch::Set(value) = patch {
+                let value = value.expose_secret();
+                if value.is_empty() || value.len() > CREDENTIAL_BYTES_MAX || value.chars().any(char::is_control) {
+                    let message = format!("must be 1 to {CREDENTIAL_BYTES_MAX} bytes without control characters");
+                    checks.invalid(&[field], message);
+                }
+            }
+        }
+        if let (Patch::Set(username), ProxyProtocol::Http | ProxyProtocol::Https) = (&self.username, protocol)
+            && username.expose_secret().contains(':')
+        {
+            checks.invalid(&["username"], "must not have `:`, with which HTTP ends a user name");
+        }
+        if is_set(&self.password, stored.password.as_ref()) && !is_set(&self.username, stored.username.as_ref()) {
+            checks.invalid(&["password"], "a password needs a user name: give both, or neither");
+        }
+    }
+}
+
+fn is_set(patch: &Patch<SecretString>, stored: Option<&Vec<u8>>) -> bool {
+    match patch {
+        Patch::Leave => stored.is_some(),
+        Patch::Clear => false,
+        Patch::Set(_) => true,
+    }
+}
+
+/// What is to be stored: new values sealed, others as they were.
+pub(super) fn seal(
+    keyring: &Keyring,
+    id: ProxyId,
+    given: Credentials,
+    stored: SealedCredentials,
+) -> SealedCredentials {
+    let sealed = |patch, owner: String, stored| match patch {
+        Patch::Leave => stored,
+        Patch::Clear => None,
+        Patch::Set(value) => Some(keyring.seal(&owner, &value)),
+    };
+    SealedCredentials {
+        username: sealed(given.username, proxy_username_owner(id), stored.username),
+        password: sealed(given.password, proxy_password_owner(id), stored.password),
+    }
+}

@@ -1,0 +1,83 @@
+//! The answer to a delete of something that is still needed.
+
+use super::{CatalogueError, checks::Checks};
+use crate::{
+    refusal::RefusalCode,
+    store::{
+        StoreError,
+        uses::{JOBS_COUNTED_MAX, Users, Uses},
+    },
+};
+
+/// Refuses to delete a `noun` that somebody needs, and says who.
+pub(super) fn check(checks: &mut Checks, noun: &str, uses: &Uses) {
+    if uses.is_empty() {
+        return;
+    }
+    let parts: Vec<String> = [
+        told(&uses.profiles, "profile", "profiles", i64::MAX),
+        told(&uses.commands, "command", "commands", i64::MAX),
+        told(&uses.jobs, "job that has not ended", "jobs that have not ended", JOBS_COUNTED_MAX),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let message = format!("the {noun} is used by {}", parts.join(", and by "));
+    checks.refuse(RefusalCode::InUse, &["id"], message);
+}
+
+/// A constraint that refused the delete, told like [`check`] tells it: something began to use the row after the check.
+pub(super) fn refused_by_constraint(error: StoreError, noun: &str) -> CatalogueError {
+    if error.constraint().is_some_and(|name| name.ends_with("_fkey")) {
+        let message = format!("something has just begun to use the {noun}");
+        return CatalogueError::refused(RefusalCode::InUse, &["id"], message);
+    }
+    error.into()
+}
+
+/// "4 profiles: `a`, `b`, `c` and 1 more"; nothing for nobody. From `counted_max` on, a count may mean more.
+fn told(users: &Users, one: &str, many: &str, counted_max: i64) -> Option<String> {
+    if users.count == 0 {
+        return None;
+    }
+    let or_more = if users.count >= counted_max { " or more" } else { "" };
+    let noun = if users.count == 1 { one } else { many };
+    let names = users.first.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let others = users.count - users.first.len() as i64;
+    let others = if others > 0 { format!(" and {others}{or_more} others") } else { String::new() };
+    Some(format!("{}{or_more} {noun}: {names}{others}", users.count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn users(count: i64, first: &[&str]) -> Users {
+        Users { count, first: first.iter().map(|name| (*name).to_owned()).collect() }
+    }
+
+    #[test]
+    fn names_three_and_counts_the_others() {
+        let message = |uses: &Uses| {
+            let mut checks = Checks::default();
+            check(&mut checks, "service", uses);
+            match checks.passed() {
+                Err(CatalogueError::Refused(mut refusals)) => refusals.pop().map(|refusal| refusal.message),
+                Ok(()) | Err(CatalogueError::Store(_)) => None,
+            }
+        };
+        assert_eq!(message(&Uses::default()), None);
+        let one = Uses { commands: users(1, &["a"]), ..Uses::default() };
+        assert_eq!(message(&one).unwrap(), "the service is used by 1 command: `a`");
+        let all = Uses {
+            profiles: users(5, &["a", "b", "c"]),
+            commands: users(2, &["d", "e"]),
+            jobs: users(JOBS_COUNTED_MAX, &["f", "g", "h"]),
+        };
+        assert_eq!(
+            message(&all).unwrap(),
+            "the service is used by 5 profiles: `a`, `b`, `c` and 2 others, and by 2 commands: `d`, `e`, and by 1000 or \
+             more jobs that have not ended: `f`, `g`, `h` and 997 or more others"
+        );
+    }
+}

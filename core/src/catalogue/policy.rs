@@ -1,0 +1,166 @@
+//! A part of a policy, laid over a whole one. Pure.
+//!
+//! Commands lay it over the default policy or over their stored one; a job's `policy` is laid over its command's.
+
+use super::Patch;
+use crate::{
+    duration::IsoDuration,
+    policy::{Backoff, BackoffStrategy, Policy},
+    refusal::Refusal,
+};
+
+/// What to change of a policy. A field that is cleared goes back to its default.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PolicyPatch {
+    /// 1 to 100.
+    pub max_attempts: Patch<i32>,
+    /// See [`BackoffPatch`].
+    pub backoff: Patch<BackoffPatch>,
+    /// More than zero, at most a day.
+    pub timeout: Patch<IsoDuration>,
+    /// At most five minutes.
+    pub grace: Patch<IsoDuration>,
+    /// More than zero. By default, never.
+    pub expires_after: Patch<IsoDuration>,
+}
+
+/// What to change of a backoff. A field that is cleared goes back to its default.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct BackoffPatch {
+    /// The curve.
+    pub strategy: Patch<BackoffStrategy>,
+    /// Wait after the first counted attempt; not longer than `max`.
+    pub initial: Patch<IsoDuration>,
+    /// Upper bound of any wait.
+    pub max: Patch<IsoDuration>,
+    /// 0 to 1.
+    pub jitter: Patch<f64>,
+}
+
+impl PolicyPatch {
+    /// The policy with this laid over it, unchecked.
+    pub fn over(&self, policy: &Policy) -> Policy {
+        let default = Policy::default();
+        let attempts = |count: i32| u32::try_from(count).unwrap_or(0);
+        let max_attempts = match self.max_attempts {
+            Patch::Leave => policy.max_attempts,
+            Patch::Clear => default.max_attempts,
+            // A negative count becomes one that the check refuses.
+            Patch::Set(count) => attempts(count),
+        };
+        let expires_after = match self.expires_after {
+            Patch::Leave => policy.expires_after,
+            Patch::Clear => default.expires_after,
+            Patch::Set(after) => Some(after),
+        };
+        let backoff = match &self.backoff {
+            Patch::Leave => policy.backoff,
+            Patch::Clear => default.backoff,
+            Patch::Set(patch) => patch.over(policy.backoff, default.backoff),
+        };
+        Policy {
+            max_attempts,
+            backoff,
+            timeout: self.timeout.over(policy.timeout, default.timeout),
+            grace: self.grace.over(policy.grace, default.grace),
+            expires_after,
+        }
+    }
+
+    /// The policy with this laid over it, or everything that is out of bounds, with paths that begin with `policy`.
+    pub fn checked_over(&self, policy: &Policy) -> Result<Policy, Vec<Refusal>> {
+        let policy = self.over(policy);
+        let refusals = check(&policy);
+        if refusals.is_empty() { Ok(policy) } else { Err(refusals) }
+    }
+}
+
+impl BackoffPatch {
+    fn over(&self, backoff: Backoff, default: Backoff) -> Backoff {
+        Backoff {
+            strategy: self.strategy.over(backoff.strategy, default.strategy),
+            initial: self.initial.over(backoff.initial, default.initial),
+            max: self.max.over(backoff.max, default.max),
+            jitter: self.jitter.over(backoff.jitter, default.jitter),
+        }
+    }
+}
+
+/// Everything that is wrong with a policy. [`Policy::check`] tells the first thing only, so that it is asked about each
+/// part in the company of defaults, and about the whole when all parts are fine.
+fn check(policy: &Policy) -> Vec<Refusal> {
+    let Backoff { strategy: _, initial, max, jitter } = policy.backoff;
+    let default = Policy::default();
+    let parts = [
+        Policy { max_attempts: policy.max_attempts, ..default.clone() },
+        Policy { backoff: Backoff { initial, max, ..default.backoff }, ..default.clone() },
+        Policy { backoff: Backoff { jitter, ..default.backoff }, ..default.clone() },
+        Policy { timeout: policy.timeout, ..default.clone() },
+        Policy { grace: policy.grace, ..default.clone() },
+        Policy { expires_after: policy.expires_after, ..default },
+    ];
+    let mut bad: Vec<_> = parts.iter().filter_map(|part| part.check().err()).collect();
+    if bad.is_empty() {
+        bad.extend(policy.check().err());
+    }
+    bad.into_iter().map(|bad| Refusal::invalid("", bad.message).below(bad.field).below(&["policy"])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leaves_clears_and_sets_each_field() {
+        let stored = Policy { max_attempts: 7, grace: IsoDuration::from_secs(1), ..Policy::default() };
+        assert_eq!(PolicyPatch::default().over(&stored), stored);
+        let patch = PolicyPatch {
+            max_attempts: Patch::Clear,
+            timeout: Patch::Set(IsoDuration::from_secs(9)),
+            expires_after: Patch::Set(IsoDuration::from_secs(60)),
+            backoff: Patch::Set(BackoffPatch { jitter: Patch::Set(0.0), ..BackoffPatch::default() }),
+            grace: Patch::Leave,
+        };
+        let patched = patch.checked_over(&stored).unwrap();
+        let expected = Policy {
+            max_attempts: Policy::default().max_attempts,
+            timeout: IsoDuration::from_secs(9),
+            expires_after: Some(IsoDuration::from_secs(60)),
+            backoff: Backoff { jitter: 0.0, ..Policy::default().backoff },
+            grace: IsoDuration::from_secs(1),
+        };
+        assert_eq!(patched, expected);
+        let cleared = PolicyPatch { expires_after: Patch::Clear, backoff: Patch::Clear, ..PolicyPatch::default() };
+        assert_eq!(cleared.over(&patched).expires_after, None);
+        assert_eq!(cleared.over(&patched).backoff, Policy::default().backoff);
+    }
+
+    #[test]
+    fn everything_out_of_bounds_is_told_with_its_path() {
+        let patch = PolicyPatch {
+            max_attempts: Patch::Set(-1),
+            timeout: Patch::Set(IsoDuration::from_secs(0)),
+            grace: Patch::Set(IsoDuration::from_secs(301)),
+            expires_after: Patch::Set(IsoDuration::from_secs(0)),
+            backoff: Patch::Set(BackoffPatch {
+                initial: Patch::Set(IsoDuration::from_secs(2)),
+                max: Patch::Set(IsoDuration::from_secs(1)),
+                jitter: Patch::Set(1.5),
+                strategy: Patch::Leave,
+            }),
+        };
+        let paths: Vec<String> =
+            patch.checked_over(&Policy::default()).unwrap_err().into_iter().map(|each| each.path.join(".")).collect();
+        assert_eq!(
+            paths,
+            [
+                "policy.maxAttempts",
+                "policy.backoff.initial",
+                "policy.backoff.jitter",
+                "policy.timeout",
+                "policy.grace",
+                "policy.expiresAfter"
+            ]
+        );
+    }
+}

@@ -1,0 +1,110 @@
+//! The secrets of a profile in a request: checked, sealed, written.
+//!
+//! Part of `profile_create` and `profile_update`, inside their transaction and under the profile's lock.
+
+use std::collections::HashSet;
+
+use secrecy::SecretString;
+
+use super::{Catalogue, bounds, checks::Checks, sealing::profile_secret_owner};
+use crate::{
+    clock::Time,
+    ids::ProfileId,
+    name::check_identifier,
+    profile::VARIABLES_MAX,
+    refusal::RefusalCode,
+    store::{Connection, StoreError, profile_secrets},
+};
+
+/// Most secrets of one profile.
+pub const SECRETS_MAX: usize = VARIABLES_MAX;
+
+/// A secret to set.
+#[derive(Debug, Clone)]
+pub struct SecretInput {
+    /// Its name, which templates spell: a letter, then letters, digits, `_` or `-`.
+    pub name: String,
+    /// 1 to [`SECRET_BYTES_MAX`](super::SECRET_BYTES_MAX) bytes, without NUL.
+    pub value: SecretString,
+    /// When it ceases to be of use, in the future.
+    pub expires_at: Option<Time>,
+}
+
+/// What a request says of a profile's secrets.
+#[derive(Debug, Default)]
+pub(super) struct SecretChanges {
+    /// Set these; others stay.
+    pub(super) set: Vec<SecretInput>,
+    /// Take these away.
+    pub(super) remove: Vec<String>,
+}
+
+impl SecretChanges {
+    pub(super) const fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.remove.is_empty()
+    }
+
+    /// Checks them against the names that are stored.
+    pub(super) fn check(&self, checks: &mut Checks, stored: &HashSet<String>) {
+        let mut names = HashSet::new();
+        for (index, secret) in self.set.iter().enumerate() {
+            let index = index.to_string();
+            let at = |part| ["secrets", index.as_str(), part];
+            checks.take(check_identifier(&at("name").join("."), &secret.name));
+            bounds::secret(checks, &at("value"), &secret.value);
+            bounds::expires_at(checks, &at("expiresAt"), secret.expires_at);
+            if !names.insert(secret.name.as_str()) {
+                checks.invalid(&at("name"), "this name is in the list already");
+            }
+        }
+        let mut removed = HashSet::new();
+        for (index, name) in self.remove.iter().enumerate() {
+            let path = ["removeSecrets", &index.to_string()];
+            if names.contains(name.as_str()) {
+                checks.invalid(&path, "this secret is being set by the same request");
+            } else if !stored.contains(name) {
+                checks.refuse(RefusalCode::NotFound, &path, "the profile has no secret of this name");
+            } else if !removed.insert(name.as_str()) {
+                checks.invalid(&path, "this name is in the list already");
+            }
+        }
+        let new = names.iter().filter(|name| !stored.contains(**name)).count();
+        let count = stored.len() + new - removed.len();
+        if count > SECRETS_MAX {
+            let message = format!("the profile would have {count} secrets; at most {SECRETS_MAX} are allowed");
+            checks.refuse(RefusalCode::TooMany, &["secrets"], message);
+        }
+    }
+}
+
+/// The names of the secrets that a profile has.
+pub(super) async fn stored_names(
+    connection: &mut Connection,
+    profile: ProfileId,
+) -> Result<HashSet<String>, StoreError> {
+    let states = profile_secrets::states(connection, &[profile]).await?;
+    Ok(states.into_values().flatten().map(|state| state.name).collect())
+}
+
+impl Catalogue {
+    /// Seals and writes what [`SecretChanges::check`] has let pass.
+    pub(super) async fn write_secrets(
+        &self,
+        connection: &mut Connection,
+        profile: ProfileId,
+        changes: &SecretChanges,
+    ) -> Result<(), StoreError> {
+        if !changes.remove.is_empty() {
+            profile_secrets::remove(connection, profile, &changes.remove).await?;
+        }
+        if !changes.set.is_empty() {
+            let seal = |secret: &SecretInput| {
+                let owner = profile_secret_owner(profile, &secret.name);
+                self.seal(&owner, &secret.name, &secret.value, secret.expires_at)
+            };
+            let sealed: Vec<_> = changes.set.iter().map(seal).collect();
+            profile_secrets::set(connection, profile, &sealed).await?;
+        }
+        Ok(())
+    }
+}

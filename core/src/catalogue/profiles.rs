@@ -1,0 +1,253 @@
+//! `profile_create`, `profile_update`, `profile_delete`.
+
+use serde_json::{Value, json};
+
+use super::{
+    Catalogue, CatalogueError, Patch, bounds,
+    checks::Checks,
+    in_use,
+    profile_secrets::{SecretChanges, SecretInput, stored_names},
+    references::{keep_proxies, keep_services},
+};
+use crate::{
+    ids::{ProfileId, ProxyId, ServiceId},
+    name::{check_labels, check_name},
+    profile::{Profile, ProxySelection, check_profile_path},
+    refusal::RefusalCode,
+    store::{
+        Connection, StoreError, commit, profile_relations,
+        profiles::{self, ProfileDraft},
+        uses,
+    },
+};
+
+const NAME_TAKEN: &str = "another profile has this name";
+const PATH_TAKEN: &str = "another profile has this directory: two browsers must never share one";
+
+/// A new profile.
+#[derive(Debug, Clone, Default)]
+pub struct ProfileCreate {
+    /// Unique among profiles.
+    pub name: String,
+    /// Relative to the worker's profile root, and unique.
+    pub chrome_profile_path: String,
+    /// At most 2000 characters.
+    pub description: Option<String>,
+    /// At most 20.
+    pub labels: Vec<String>,
+    /// An object of at most 100 texts.
+    pub environment: Option<Value>,
+    /// At most 100.
+    pub secrets: Vec<SecretInput>,
+    /// In order, each once.
+    pub service_ids: Vec<ServiceId>,
+    /// In order of preference, each once.
+    pub proxy_ids: Vec<ProxyId>,
+    /// How a proxy is chosen.
+    pub proxy_selection: ProxySelection,
+}
+
+/// Changes of a profile.
+#[derive(Debug, Clone)]
+pub struct ProfileUpdate {
+    /// Which.
+    pub id: ProfileId,
+    /// The version that the caller has read, if it wants to be told when that is not the newest.
+    pub version: Option<i32>,
+    /// What to change.
+    pub changes: ProfileChanges,
+}
+
+/// What to change of a profile; for the bounds see [`ProfileCreate`].
+#[derive(Debug, Clone, Default)]
+pub struct ProfileChanges {
+    /// Cannot be cleared.
+    pub name: Patch<String>,
+    /// Cannot be cleared.
+    pub chrome_profile_path: Patch<String>,
+    /// Cleared: none.
+    pub description: Patch<String>,
+    /// Cleared: none.
+    pub labels: Patch<Vec<String>>,
+    /// Replaces the whole environment. Cleared: empty.
+    pub environment: Patch<Value>,
+    /// Sets these secrets and leaves the others, so that null has nothing to clear.
+    pub secrets: Vec<SecretInput>,
+    /// Takes these secrets away.
+    pub remove_secrets: Vec<String>,
+    /// Replaces the whole list. Cleared: empty.
+    pub service_ids: Patch<Vec<ServiceId>>,
+    /// Replaces the whole list. Cleared: empty.
+    pub proxy_ids: Patch<Vec<ProxyId>>,
+    /// Cleared: the first healthy one.
+    pub proxy_selection: Patch<ProxySelection>,
+}
+
+impl Catalogue {
+    /// Makes a profile.
+    pub async fn profile_create(&self, input: ProfileCreate) -> Result<Profile, CatalogueError> {
+        let id: ProfileId = self.ids.make();
+        let mut checks = Checks::default();
+        let draft = ProfileDraft {
+            name: input.name,
+            chrome_profile_path: input.chrome_profile_path,
+            description: input.description.and_then(|text| bounds::description(&mut checks, text)),
+            labels: checks.take(check_labels("labels", input.labels)).unwrap_or_default(),
+            environment: bounds::environment(&mut checks, input.environment.unwrap_or_else(|| json!({}))),
+            proxy_selection: input.proxy_selection,
+        };
+        let secrets = SecretChanges { set: input.secrets, remove: Vec::new() };
+        secrets.check(&mut checks, &std::collections::HashSet::new());
+
+        let mut transaction = self.store.begin().await?;
+        check_unique(&mut transaction, &mut checks, id, &draft).await?;
+        keep_services(&mut transaction, &mut checks, &input.service_ids).await?;
+        keep_proxies(&mut transaction, &mut checks, &input.proxy_ids).await?;
+        checks.passed()?;
+        let profile = profiles::insert(&mut transaction, id, &draft).await.map_err(taken)?;
+        self.write_secrets(&mut transaction, id, &secrets).await?;
+        profile_relations::set_services(&mut transaction, id, &input.service_ids).await?;
+        profile_relations::set_proxies(&mut transaction, id, &input.proxy_ids).await?;
+        commit(transaction).await?;
+        Ok(profile)
+    }
+
+    /// Changes a profile. A request that changes nothing leaves the version as it is.
+    pub async fn profile_update(&self, input: ProfileUpdate) -> Result<Profile, CatalogueError> {
+        let ProfileUpdate { id, version, changes } = input;
+        let mut checks = Checks::default();
+        let mut transaction = self.store.begin().await?;
+        let stored = locked(&mut transaction, id).await?;
+        checks.version(stored.version, version);
+        let before = ProfileDraft::from(stored.clone());
+        let services = new_list(changes.service_ids);
+        let proxies = new_list(changes.proxy_ids);
+        let secrets = SecretChanges { set: changes.secrets, remove: changes.remove_secrets };
+        let draft = ProfileDraft {
+            name: checks.required("name", changes.name, &before.name),
+            chrome_profile_path: checks.required(
+                "chromeProfilePath",
+                changes.chrome_profile_path,
+                &before.chrome_profile_path,
+            ),
+            description: match changes.description {
+                Patch::Leave => before.description.clone(),
+                Patch::Clear => None,
+                Patch::Set(text) => bounds::description(&mut checks, text),
+            },
+            labels: match changes.labels {
+                Patch::Leave => before.labels.clone(),
+                Patch::Clear => Vec::new(),
+                Patch::Set(labels) => checks.take(check_labels("labels", labels)).unwrap_or_default(),
+            },
+            environment: match changes.environment {
+                Patch::Leave => before.environment.clone(),
+                Patch::Clear => std::collections::BTreeMap::new(),
+                Patch::Set(value) => bounds::environment(&mut checks, value),
+            },
+            proxy_selection: changes.proxy_selection.over(before.proxy_selection, ProxySelection::default()),
+        };
+        if !secrets.is_empty() {
+            secrets.check(&mut checks, &stored_names(&mut transaction, id).await?);
+        }
+        check_unique(&mut transaction, &mut checks, id, &draft).await?;
+        keep_services(&mut transaction, &mut checks, services.as_deref().unwrap_or_default()).await?;
+        keep_proxies(&mut transaction, &mut checks, proxies.as_deref().unwrap_or_default()).await?;
+        checks.passed()?;
+
+        let lists_change = write_lists(&mut transaction, id, services, proxies).await?;
+        if draft == before && !lists_change && secrets.is_empty() {
+            return Ok(stored);
+        }
+        self.write_secrets(&mut transaction, id, &secrets).await?;
+        let profile = profiles::update(&mut transaction, id, &draft).await.map_err(taken)?;
+        commit(transaction).await?;
+        Ok(profile)
+    }
+
+    /// Removes a profile and its secrets; the directory on the workers stays. Refused while a command or a job that has
+    /// not ended needs it.
+    pub async fn profile_delete(&self, id: ProfileId, version: Option<i32>) -> Result<(), CatalogueError> {
+        let mut checks = Checks::default();
+        let mut transaction = self.store.begin().await?;
+        let stored = locked(&mut transaction, id).await?;
+        checks.version(stored.version, version);
+        in_use::check(&mut checks, "profile", &uses::of_profile(&mut transaction, id).await?);
+        checks.passed()?;
+        let deleted = profiles::delete(&mut transaction, id).await;
+        deleted.map_err(|error| in_use::refused_by_constraint(error, "profile"))?;
+        commit(transaction).await?;
+        Ok(())
+    }
+}
+
+async fn locked(connection: &mut Connection, id: ProfileId) -> Result<Profile, CatalogueError> {
+    profiles::lock(connection, id).await?.ok_or_else(|| CatalogueError::no("profile"))
+}
+
+/// Checks the name and the directory, and that no other profile has them.
+async fn check_unique(
+    connection: &mut Connection,
+    checks: &mut Checks,
+    id: ProfileId,
+    draft: &ProfileDraft,
+) -> Result<(), StoreError> {
+    let name = checks.take(check_name("name", &draft.name));
+    let path = checks.take(check_profile_path("chromeProfilePath", &draft.chrome_profile_path));
+    // What is not well-formed is not looked for: no profile can have it, and Postgres may not take it.
+    let name = name.map_or("", |()| draft.name.as_str());
+    let path = path.map_or("", |()| draft.chrome_profile_path.as_str());
+    let taken = profiles::taken(connection, id, name, path).await?;
+    if taken.name {
+        checks.taken("name", NAME_TAKEN);
+    }
+    if taken.chrome_profile_path {
+        checks.taken("chromeProfilePath", PATH_TAKEN);
+    }
+    Ok(())
+}
+
+/// Two requests at once may both find a name free: then the constraint tells the second.
+fn taken(error: StoreError) -> CatalogueError {
+    match error.constraint() {
+        Some("profiles_name_key") => CatalogueError::refused(RefusalCode::Taken, &["name"], NAME_TAKEN),
+        Some("profiles_chrome_profile_path_key") => {
+            CatalogueError::refused(RefusalCode::Taken, &["chromeProfilePath"], PATH_TAKEN)
+        }
+        Some(_) | None => error.into(),
+    }
+}
+
+/// The list that replaces the stored one, if one does.
+fn new_list<Id>(patch: Patch<Vec<Id>>) -> Option<Vec<Id>> {
+    match patch {
+        Patch::Leave => None,
+        Patch::Clear => Some(Vec::new()),
+        Patch::Set(ids) => Some(ids),
+    }
+}
+
+/// Replaces the lists that differ from what is stored, and answers whether one did.
+async fn write_lists(
+    connection: &mut Connection,
+    id: ProfileId,
+    services: Option<Vec<ServiceId>>,
+    proxies: Option<Vec<ProxyId>>,
+) -> Result<bool, StoreError> {
+    let mut is_changed = false;
+    if let Some(new) = services {
+        let stored = profile_relations::services(connection, &[id]).await?.remove(&id);
+        if stored.unwrap_or_default() != new {
+            profile_relations::set_services(connection, id, &new).await?;
+            is_changed = true;
+        }
+    }
+    if let Some(new) = proxies {
+        let stored = profile_relations::proxies(connection, &[id]).await?.remove(&id);
+        if stored.unwrap_or_default() != new {
+            profile_relations::set_proxies(connection, id, &new).await?;
+            is_changed = true;
+        }
+    }
+    Ok(is_changed)
+}

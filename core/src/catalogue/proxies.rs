@@ -1,0 +1,245 @@
+//! `proxy_create`, `proxy_import`, `proxy_update`, `proxy_delete`, `proxy_record_check`.
+//!
+//! A SOCKS5 proxy may have credentials: programs and HTTP commands can use it. No browser can, as Chromium does not
+//! authenticate to SOCKS proxies; the worker tells so when such a job starts.
+
+use secrecy::SecretString;
+
+use super::{
+    Catalogue, CatalogueError, Patch,
+    checks::Checks,
+    credentials::{self, Credentials},
+    in_use,
+    share_link::ShareLink,
+};
+use crate::{
+    ids::ProxyId,
+    name::{self, NAME_CHARS_MAX},
+    proxy::{HealthStatus, Proxy, ProxyHealth, ProxyProtocol, check_address},
+    refusal::RefusalCode,
+    store::{
+        Connection, StoreError, commit,
+        proxies::{self, ProxyDraft, SealedCredentials},
+        uses,
+    },
+};
+
+const NAME_TAKEN: &str = "another proxy has this name";
+/// Longest failure of a check that is kept, in characters.
+const FAILURE_CHARS_MAX: usize = 500;
+/// Longest exit address that is kept, in characters.
+const EXIT_ADDRESS_CHARS_MAX: usize = 255;
+
+/// A new proxy.
+#[derive(Debug, Clone)]
+pub struct ProxyCreate {
+    /// Unique among proxies.
+    pub name: String,
+    /// What it speaks; cannot be changed later.
+    pub protocol: ProxyProtocol,
+    /// `host:port`.
+    pub address: String,
+    /// 1 to 255 bytes; for HTTP without `:`.
+    pub username: Option<SecretString>,
+    /// 1 to 255 bytes; only beside a user name.
+    pub password: Option<SecretString>,
+}
+
+/// A new proxy, from a share link.
+#[derive(Debug, Clone)]
+pub struct ProxyImport {
+    /// Its name; without one, what the link says behind `#`, or its address.
+    pub name: Option<String>,
+    /// `http://`, `https://` or `socks5://`, then `user:password@host:port#name`.
+    pub link: SecretString,
+}
+
+/// Changes of a proxy.
+#[derive(Debug, Clone)]
+pub struct ProxyUpdate {
+    /// Which.
+    pub id: ProxyId,
+    /// The version that the caller has read, if it wants to be told when that is not the newest.
+    pub version: Option<i32>,
+    /// What to change.
+    pub changes: ProxyChanges,
+}
+
+/// What to change of a proxy; for the bounds see [`ProxyCreate`].
+#[derive(Debug, Clone, Default)]
+pub struct ProxyChanges {
+    /// Cannot be cleared.
+    pub name: Patch<String>,
+    /// Cannot be cleared.
+    pub address: Patch<String>,
+    /// Cleared: none, and then no password either.
+    pub username: Patch<SecretString>,
+    /// Cleared: none.
+    pub password: Patch<SecretString>,
+}
+
+/// What a check of a proxy found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckResult {
+    /// A request went through.
+    Up {
+        /// How long it took, in milliseconds.
+        latency_ms: u32,
+        /// Address that the outside saw, if it told.
+        exit_address: Option<String>,
+    },
+    /// None did.
+    Down {
+        /// Why, for a person; cut to 500 characters.
+        failure: String,
+    },
+}
+
+impl Catalogue {
+    /// Makes a proxy. Nothing is known of its health.
+    pub async fn proxy_create(&self, input: ProxyCreate) -> Result<Proxy, CatalogueError> {
+        self.proxy_insert(input, Checks::default()).await
+    }
+
+    /// Makes a proxy from a share link.
+    pub async fn proxy_import(&self, input: ProxyImport) -> Result<Proxy, CatalogueError> {
+        let mut checks = Checks::default();
+        let Some(link) = ShareLink::read(&mut checks, &input.link) else {
+            if let Some(name) = input.name {
+                checks.take(name::check_name("name", &name));
+            }
+            return Err(checks.refused());
+        };
+        let from_link = || link.name.unwrap_or_else(|| link.address.clone()).chars().take(NAME_CHARS_MAX).collect();
+        let create = ProxyCreate {
+            name: input.name.unwrap_or_else(from_link),
+            protocol: link.protocol,
+            address: link.address,
+            username: link.username,
+            password: link.password,
+        };
+        self.proxy_insert(create, checks).await
+    }
+
+    async fn proxy_insert(&self, input: ProxyCreate, mut checks: Checks) -> Result<Proxy, CatalogueError> {
+        let id: ProxyId = self.ids.make();
+        checks.take(check_address("address", &input.address));
+        let given = Credentials {
+            username: Patch::set_or_clear(input.username),
+            password: Patch::set_or_clear(input.password),
+        };
+        given.check(&mut checks, input.protocol, &SealedCredentials::default());
+        let mut transaction = self.store.begin().await?;
+        check_name(&mut transaction, &mut checks, id, &input.name).await?;
+        checks.passed()?;
+        let credentials = credentials::seal(&self.keyring, id, given, SealedCredentials::default());
+        let draft = ProxyDraft { name: input.name, address: input.address, credentials };
+        let proxy = proxies::insert(&mut transaction, id, input.protocol, &draft).await.map_err(taken)?;
+        commit(transaction).await?;
+        Ok(proxy)
+    }
+
+    /// Changes a proxy. With another address or other credentials its health is unknown until it is checked again. A
+    /// request that changes nothing leaves the version as it is.
+    pub async fn proxy_update(&self, input: ProxyUpdate) -> Result<Proxy, CatalogueError> {
+        let ProxyUpdate { id, version, changes } = input;
+        let mut checks = Checks::default();
+        let mut transaction = self.store.begin().await?;
+        let stored = locked(&mut transaction, id).await?;
+        checks.version(stored.version, version);
+        let sealed = proxies::credentials(&mut transaction, id).await?;
+        let name = checks.required("name", changes.name, &stored.name);
+        let address = checks.required("address", changes.address, &stored.address);
+        checks.take(check_address("address", &address));
+        let given = Credentials { username: changes.username, password: changes.password };
+        given.check(&mut checks, stored.protocol, &sealed);
+        check_name(&mut transaction, &mut checks, id, &name).await?;
+        checks.passed()?;
+        let credentials = credentials::seal(&self.keyring, id, given, sealed.clone());
+        if (&name, &address, &credentials) == (&stored.name, &stored.address, &sealed) {
+            return Ok(stored);
+        }
+        let draft = ProxyDraft { name, address, credentials };
+        let proxy = proxies::update(&mut transaction, id, &draft).await.map_err(taken)?;
+        commit(transaction).await?;
+        Ok(proxy)
+    }
+
+    /// Writes what a check of a proxy found. Refused when the proxy has changed since the checked `version` was read:
+    /// the result is of another way out then.
+    pub async fn proxy_record_check(
+        &self,
+        id: ProxyId,
+        version: i32,
+        result: CheckResult,
+    ) -> Result<Proxy, CatalogueError> {
+        let health = match result {
+            CheckResult::Up { latency_ms, exit_address } => ProxyHealth {
+                status: HealthStatus::Healthy,
+                latency_ms: Some(i32::try_from(latency_ms).unwrap_or(i32::MAX)),
+                exit_address: exit_address.map(|text| cut(&text, EXIT_ADDRESS_CHARS_MAX)),
+                checked_at: None,
+                failure: None,
+            },
+            CheckResult::Down { failure } => ProxyHealth {
+                status: HealthStatus::Down,
+                failure: Some(cut(&failure, FAILURE_CHARS_MAX)),
+                ..ProxyHealth::default()
+            },
+        };
+        let mut transaction = self.store.begin().await?;
+        let stored = locked(&mut transaction, id).await?;
+        let Some(proxy) = proxies::set_health(&mut transaction, id, version, &health).await? else {
+            let mut checks = Checks::default();
+            checks.version(stored.version, Some(version));
+            return Err(checks.refused());
+        };
+        commit(transaction).await?;
+        Ok(proxy)
+    }
+
+    /// Removes a proxy and its credentials. Refused while a profile, a command or a job that has not ended needs it.
+    pub async fn proxy_delete(&self, id: ProxyId, version: Option<i32>) -> Result<(), CatalogueError> {
+        let mut checks = Checks::default();
+        let mut transaction = self.store.begin().await?;
+        let stored = locked(&mut transaction, id).await?;
+        checks.version(stored.version, version);
+        in_use::check(&mut checks, "proxy", &uses::of_proxy(&mut transaction, id).await?);
+        checks.passed()?;
+        let deleted = proxies::delete(&mut transaction, id).await;
+        deleted.map_err(|error| in_use::refused_by_constraint(error, "proxy"))?;
+        commit(transaction).await?;
+        Ok(())
+    }
+}
+
+/// The first characters of a text from outside, without NUL, which Postgres does not keep.
+fn cut(text: &str, chars_max: usize) -> String {
+    text.chars().filter(|each| *each != '\0').take(chars_max).collect()
+}
+
+async fn locked(connection: &mut Connection, id: ProxyId) -> Result<Proxy, CatalogueError> {
+    proxies::lock(connection, id).await?.ok_or_else(|| CatalogueError::no("proxy"))
+}
+
+/// Checks the name, and that no other proxy has it.
+async fn check_name(
+    connection: &mut Connection,
+    checks: &mut Checks,
+    id: ProxyId,
+    name: &str,
+) -> Result<(), StoreError> {
+    let is_well_formed = checks.take(name::check_name("name", name)).is_some();
+    if is_well_formed && proxies::name_is_taken(connection, id, name).await? {
+        checks.taken("name", NAME_TAKEN);
+    }
+    Ok(())
+}
+
+/// Two requests at once may both find a name free: then the constraint tells the second.
+fn taken(error: StoreError) -> CatalogueError {
+    match error.constraint() {
+        Some("proxies_name_key") => CatalogueError::refused(RefusalCode::Taken, &["name"], NAME_TAKEN),
+        Some(_) | None => error.into(),
+    }
+}

@@ -1,0 +1,179 @@
+//! `service_create`, `service_update`, `service_delete`, `service_token_refresh`.
+
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use super::{Catalogue, CatalogueError, Patch, bounds, checks::Checks, in_use, sealing::service_token_owner};
+use crate::{
+    clock::Time,
+    ids::ServiceId,
+    name::check_identifier,
+    refusal::RefusalCode,
+    service::Service,
+    store::{
+        Connection, StoreError, commit,
+        services::{self, ServiceDraft},
+        uses,
+    },
+};
+
+const NAME_TAKEN: &str = "another service has this name";
+
+/// A new service.
+#[derive(Debug, Clone, Default)]
+pub struct ServiceCreate {
+    /// Unique among services; a letter, then letters, digits, `_` or `-`, because templates spell it.
+    pub name: String,
+    /// Absolute, `http` or `https`, without credentials.
+    pub base_url: Option<String>,
+    /// 1 to [`SECRET_BYTES_MAX`](super::SECRET_BYTES_MAX) bytes, without NUL.
+    pub token: Option<SecretString>,
+    /// An object of at most [`SETTINGS_BYTES_MAX`](super::SETTINGS_BYTES_MAX) bytes of JSON.
+    pub settings: Option<Value>,
+}
+
+/// Changes of a service.
+#[derive(Debug, Clone)]
+pub struct ServiceUpdate {
+    /// Which.
+    pub id: ServiceId,
+    /// The version that the caller has read, if it wants to be told when that is not the newest.
+    pub version: Option<i32>,
+    /// What to change.
+    pub changes: ServiceChanges,
+}
+
+/// What to change of a service; for the bounds see [`ServiceCreate`].
+#[derive(Debug, Clone, Default)]
+pub struct ServiceChanges {
+    /// Cannot be cleared.
+    pub name: Patch<String>,
+    /// Cleared: none.
+    pub base_url: Patch<String>,
+    /// Replaces all settings. Cleared: an empty object.
+    pub settings: Patch<Value>,
+}
+
+/// A new token for a service.
+#[derive(Debug, Clone)]
+pub struct TokenRefresh {
+    /// Which.
+    pub id: ServiceId,
+    /// 1 to [`SECRET_BYTES_MAX`](super::SECRET_BYTES_MAX) bytes, without NUL.
+    pub token: SecretString,
+    /// When it ceases to be of use, in the future.
+    pub expires_at: Option<Time>,
+}
+
+impl Catalogue {
+    /// Makes a service.
+    pub async fn service_create(&self, input: ServiceCreate) -> Result<Service, CatalogueError> {
+        let id: ServiceId = self.ids.make();
+        let mut checks = Checks::default();
+        let draft = ServiceDraft {
+            name: input.name,
+            base_url: input.base_url.and_then(|text| bounds::base_url(&mut checks, &text)),
+            settings: bounds::settings(&mut checks, input.settings.unwrap_or_else(|| json!({}))),
+        };
+        if let Some(token) = &input.token {
+            bounds::secret(&mut checks, &["token"], token);
+        }
+        let mut transaction = self.store.begin().await?;
+        check_name(&mut transaction, &mut checks, id, &draft.name).await?;
+        checks.passed()?;
+        let service = services::insert(&mut transaction, id, &draft).await.map_err(taken)?;
+        if let Some(token) = &input.token {
+            let sealed = self.seal(&service_token_owner(id), "token", token, None);
+            services::set_token(&mut transaction, id, &sealed).await?;
+        }
+        commit(transaction).await?;
+        Ok(service)
+    }
+
+    /// Changes a service, its token apart. A request that changes nothing leaves the version as it is.
+    pub async fn service_update(&self, input: ServiceUpdate) -> Result<Service, CatalogueError> {
+        let ServiceUpdate { id, version, changes } = input;
+        let mut checks = Checks::default();
+        let mut transaction = self.store.begin().await?;
+        let stored = locked(&mut transaction, id).await?;
+        checks.version(stored.version, version);
+        let before = ServiceDraft::from(stored.clone());
+        let draft = ServiceDraft {
+            name: checks.required("name", changes.name, &before.name),
+            base_url: match changes.base_url {
+                Patch::Leave => before.base_url.clone(),
+                Patch::Clear => None,
+                Patch::Set(text) => bounds::base_url(&mut checks, &text),
+            },
+            settings: match changes.settings {
+                Patch::Leave => before.settings.clone(),
+                Patch::Clear => json!({}),
+                Patch::Set(value) => bounds::settings(&mut checks, value),
+            },
+        };
+        check_name(&mut transaction, &mut checks, id, &draft.name).await?;
+        checks.passed()?;
+        if draft == before {
+            return Ok(stored);
+        }
+        let service = services::update(&mut transaction, id, &draft).await.map_err(taken)?;
+        commit(transaction).await?;
+        Ok(service)
+    }
+
+    /// Replaces the token and raises the version. Attempts that run keep the old one, the next attempt gets the new one.
+    pub async fn service_token_refresh(&self, input: TokenRefresh) -> Result<Service, CatalogueError> {
+        let TokenRefresh { id, token, expires_at } = input;
+        let mut checks = Checks::default();
+        bounds::secret(&mut checks, &["token"], &token);
+        bounds::expires_at(&mut checks, &["expiresAt"], expires_at);
+        let mut transaction = self.store.begin().await?;
+        let stored = locked(&mut transaction, id).await?;
+        checks.passed()?;
+        let sealed = self.seal(&service_token_owner(id), "token", &token, expires_at);
+        services::set_token(&mut transaction, id, &sealed).await?;
+        let service = services::update(&mut transaction, id, &ServiceDraft::from(stored)).await?;
+        commit(transaction).await?;
+        Ok(service)
+    }
+
+    /// Removes a service and its token. Refused while a profile, a command or a job that has not ended needs it.
+    pub async fn service_delete(&self, id: ServiceId, version: Option<i32>) -> Result<(), CatalogueError> {
+        let mut checks = Checks::default();
+        let mut transaction = self.store.begin().await?;
+        let stored = locked(&mut transaction, id).await?;
+        checks.version(stored.version, version);
+        in_use::check(&mut checks, "service", &uses::of_service(&mut transaction, id).await?);
+        checks.passed()?;
+        let deleted = services::delete(&mut transaction, id).await;
+        deleted.map_err(|error| in_use::refused_by_constraint(error, "service"))?;
+        commit(transaction).await?;
+        Ok(())
+    }
+}
+
+async fn locked(connection: &mut Connection, id: ServiceId) -> Result<Service, CatalogueError> {
+    services::lock(connection, id).await?.ok_or_else(|| CatalogueError::no("service"))
+}
+
+/// Checks the name, and that no other service has it.
+async fn check_name(
+    connection: &mut Connection,
+    checks: &mut Checks,
+    id: ServiceId,
+    name: &str,
+) -> Result<(), StoreError> {
+    let is_well_formed = checks.take(check_identifier("name", name)).is_some();
+    if is_well_formed && services::name_is_taken(connection, id, name).await? {
+        checks.taken("name", NAME_TAKEN);
+    }
+    Ok(())
+}
+
+/// Two requests at once may both find a name free: then the constraint tells the second.
+fn taken(error: StoreError) -> CatalogueError {
+    match error.constraint() {
+        Some("services_name_key") => CatalogueError::refused(RefusalCode::Taken, &["name"], NAME_TAKEN),
+        Some(_) | None => error.into(),
+    }
+}

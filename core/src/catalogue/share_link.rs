@@ -1,0 +1,130 @@
+//! Share links of proxies: `http://user:password@host:port#name` and the like. Pure.
+//!
+//! `proxy_import` reads them. A link is a secret as a whole, because it holds credentials: no refusal repeats any of it.
+
+use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
+
+use super::checks::Checks;
+use crate::proxy::{ProxyProtocol, check_address};
+
+/// Longest link, in bytes.
+const LINK_BYTES_MAX: usize = 4096;
+const FIELD: &str = "link";
+
+/// What a link says.
+#[derive(Debug)]
+pub(super) struct ShareLink {
+    pub(super) protocol: ProxyProtocol,
+    pub(super) address: String,
+    pub(super) username: Option<SecretString>,
+    pub(super) password: Option<SecretString>,
+    /// What stands behind `#`.
+    pub(super) name: Option<String>,
+}
+
+impl ShareLink {
+    /// Reads a link, or refuses it.
+    pub(super) fn read(checks: &mut Checks, link: &SecretString) -> Option<Self> {
+        let link = link.expose_secret().trim();
+        let (scheme, rest) = link.split_once("://").unwrap_or_default();
+        let protocol = match scheme.to_ascii_lowercase().as_str() {
+            "http" => ProxyProtocol::Http,
+            "https" => ProxyProtocol::Https,
+            "socks5" | "socks5h" => ProxyProtocol::Socks5,
+            _ => {
+                checks.invalid(&[FIELD], "must begin with http://, https:// or socks5://: other links are not supported");
+                return None;
+            }
+        };
+        let link = Self::parse(protocol, rest).filter(|_| link.len() <= LINK_BYTES_MAX);
+        if link.is_none() {
+            checks.invalid(&[FIELD], format!("must be like {scheme}://user:password@host:port#name, special characters as %XX"));
+        }
+        link
+    }
+
+    fn parse(protocol: ProxyProtocol, rest: &str) -> Option<Self> {
+        // Read as a scheme without a default port, so that a port is asked for whatever it is.
+        let url = Url::parse(&format!("socks5://{rest}")).ok()?;
+        if !matches!(url.path(), "" | "/") || url.query().is_some() {
+            return None;
+        }
+        let address = format!("{}:{}", url.host_str()?, url.port()?);
+        check_address(FIELD, &address).ok()?;
+        let username = decode(url.username())?;
+        let password = url.password().map_or(Some(String::new()), decode)?;
+        let some = |text: String| (!text.is_empty()).then(|| SecretString::from(text));
+        Some(Self {
+            protocol,
+            address,
+            username: some(username),
+            password: some(password),
+            name: url.fragment().map_or(Some(String::new()), decode).filter(|name| !name.is_empty()),
+        })
+    }
+}
+
+/// Percent-decodes a text; none if that is not UTF-8.
+fn decode(text: &str) -> Option<String> {
+    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
+    let (bytes, mut decoded, mut index) = (text.as_bytes(), Vec::with_capacity(text.len()), 0);
+    while let Some(&byte) = bytes.get(index) {
+        match (byte, digit(bytes.get(index + 1)), digit(bytes.get(index + 2))) {
+            (b'%', Some(high), Some(low)) => {
+                decoded.push((high * 16 + low) as u8);
+                index += 3;
+            }
+            _ => {
+                decoded.push(byte);
+                index += 1;
+            }
+        }
+    }
+    String::from_utf8(decoded).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::CatalogueError;
+
+    fn read(link: &str) -> Result<ShareLink, String> {
+        let mut checks = Checks::default();
+        let read = ShareLink::read(&mut checks, &link.into());
+        match (read, checks.passed()) {
+            (Some(link), Ok(())) => Ok(link),
+            (None, Err(CatalogueError::Refused(refusals))) if refusals.len() == 1 => {
+                assert_eq!(refusals[0].path, ["link"]);
+                Err(refusals[0].message.clone())
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn reads_what_is_supported() {
+        let link = read(" http://al%40ice:p%3Aw%20%C3%A9%@proxy.example:80#My%20proxy ").unwrap();
+        assert_eq!((link.protocol, link.address.as_str()), (ProxyProtocol::Http, "proxy.example:80"));
+        assert_eq!(link.username.unwrap().expose_secret(), "al@ice");
+        assert_eq!(link.password.unwrap().expose_secret(), "p:w é%");
+        assert_eq!(link.name.as_deref(), Some("My proxy"));
+        let link = read("SOCKS5://[2001:db8::1]:1080/").unwrap();
+        assert_eq!((link.protocol, link.address.as_str()), (ProxyProtocol::Socks5, "[2001:db8::1]:1080"));
+        assert!(link.username.is_none() && link.password.is_none() && link.name.is_none());
+        assert_eq!(read("https://token@h:443").unwrap().protocol, ProxyProtocol::Https);
+    }
+
+    #[test]
+    fn refuses_the_rest_without_repeating_it() {
+        for other in ["vless://secret@h:1", "vmess://c2VjcmV0", "ss://secret@h:1", "trojan://secret@h:1", "", "h:1", "secret"] {
+            let message = read(other).unwrap_err();
+            assert!(message.contains("socks5://") && !message.contains("secret"), "{other}: {message}");
+        }
+        let long = format!("http://{}@h:1", "secret".repeat(1000));
+        for bad in ["http://h", "http://h:0", "http://secret@h:1/x", "http://h:1?secret", "http://%FF:secret@h:1", "http://", &long] {
+            let message = read(bad).unwrap_err();
+            assert!(message.contains("host:port") && !message.contains("secret"), "{bad}: {message}");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Time and new ids, as things that are passed in.
+//!
+//! The only file that may ask the machine for the time, for randomness or for a new id; everybody else takes a
+//! [`Time`] or an [`IdSource`]. Leases and `run_at` are never compared with this clock but with the database's
+//! (`clock_timestamp()`), because machines disagree.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+/// An instant, in UTC.
+pub type Time = DateTime<Utc>;
+
+/// The machine's wall clock. For display, ids and signatures, never for leases.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+pub fn now() -> Time {
+    Utc::now()
+}
+
+/// Makes ids that sort by time. One per process.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct IdSource;
+
+impl IdSource {
+    /// A new id of the kind that the caller asks for, e.g. `ids.make::<JobId>()`.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that makes ids")]
+    pub fn make<Id: From<Uuid>>(&self) -> Id {
+        Id::from(Uuid::now_v7())
+    }
+}
+
+/// A number in `0.0..1.0`, for jitter. Passed into pure functions, never called by them.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that draws random numbers")]
+pub fn random_fraction() -> f64 {
+    rand::random::<f64>()
+}
+
+/// `N` bytes from the system's secure generator, for keys, nonces and passwords.
+pub fn random_bytes<const N: usize>() -> [u8; N] {
+    use rand::TryRngCore as _;
+    let mut bytes = [0; N];
+    #[expect(clippy::expect_used, reason = "without a source of randomness no secret is safe: stop")]
+    rand::rngs::OsRng.try_fill_bytes(&mut bytes).expect("the system's random generator works");
+    bytes
+}

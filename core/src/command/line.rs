@@ -1,0 +1,192 @@
+//! A command written as one line: parsed once, when it is saved, into one of the other kinds.
+//!
+//! `playwright --profile {{ chrome_profile }} --proxy {{ proxy_address }} --service {{ service_token }}` is PLAYWRIGHT with
+//! the script given beside it; any other first word is a PROGRAM. Because the words are fixed before anything is rendered,
+//! no value can add one. Called by the API; the spec that comes out is what is stored.
+
+use std::collections::BTreeMap;
+
+use super::{
+    AllowList, ArtifactMode, CommandSpec, Kind, NOOP, PlaywrightBuilder, PlaywrightSpec, ProgramSpec,
+    Viewport, has_template, invalid, line_secrets,
+    words::{self, Part},
+};
+use crate::refusal::Refusal;
+
+/// Longest line, in bytes.
+pub const LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// The first word of a line that is PLAYWRIGHT.
+const PLAYWRIGHT: &str = "playwright";
+
+/// The API's `LineSpecInput`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineSpec {
+    /// The line, at most [`LINE_BYTES_MAX`].
+    pub line: String,
+    /// The script, where the line begins with `playwright`.
+    pub script: Option<String>,
+}
+
+impl LineSpec {
+    /// The spec that the line says, checked like any other. `exists` tells whether a file is there, for program names
+    /// without a slash, which are looked for in the directories of the allow-list, in order.
+    pub fn parse(
+        &self,
+        allowed: &AllowList,
+        exists: &dyn Fn(&str) -> bool,
+    ) -> Result<CommandSpec, Vec<Refusal>> {
+        let refused = |message: String| vec![invalid(&["line", "line"], message)];
+        if self.line.len() > LINE_BYTES_MAX {
+            return Err(refused(format!(
+                "has {} bytes; at most {LINE_BYTES_MAX} are allowed",
+                self.line.len()
+            )));
+        }
+        let mut words = words::split(&self.line).map_err(|bad| refused(bad.to_string()))?.into_iter();
+        let first =
+            words.next().ok_or_else(|| refused("is empty: write a program and its arguments".to_owned()))?;
+        let spec = if first == PLAYWRIGHT {
+            let script = self.script.clone().ok_or_else(|| {
+                vec![invalid(
+                    &["line", "script"],
+                    "a line that begins with playwright needs the script beside it",
+                )]
+            })?;
+            let options = playwright_options(PlaywrightSpec::builder(script), words);
+            CommandSpec::Playwright(options.map_err(refused)?.into_unchecked())
+        } else if self.script.is_some() {
+            return Err(vec![invalid(
+                &["line", "script"],
+                "is for lines that begin with playwright: leave it out",
+            )]);
+        } else {
+            let program = find_program(&first, allowed, exists).map_err(refused)?;
+            CommandSpec::Program(program_spec(program, words).map_err(refused)?)
+        };
+        match spec.check(allowed) {
+            Ok(()) => Ok(spec),
+            Err(refusals) => Err(refusals.into_iter().map(|refusal| in_line(spec.kind(), refusal)).collect()),
+        }
+    }
+}
+
+/// A refusal of the parsed spec, told of the line that its writer knows.
+fn in_line(kind: Kind, refusal: Refusal) -> Refusal {
+    let field = if refusal.path.last().is_some_and(|last| last == "script") { "script" } else { "line" };
+    let place: Vec<&str> = refusal
+        .path
+        .iter()
+        .map(String::as_str)
+        .filter(|part| !["spec", kind.as_str()].contains(part))
+        .collect();
+    let message = match place.as_slice() {
+        ["arguments", index] => {
+            let number = index.parse::<usize>().map_or(0, |index| index + 1);
+            format!("argument {number}: {}", refusal.message)
+        }
+        _ => refusal.message,
+    };
+    Refusal { code: refusal.code, ..invalid(&["line", field], message) }
+}
+
+fn find_program(first: &str, allowed: &AllowList, exists: &dyn Fn(&str) -> bool) -> Result<String, String> {
+    if has_template(first) {
+        return Err("the program is not a template: what runs is fixed when the command is saved".to_owned());
+    }
+    if first.contains('/') || first == NOOP {
+        return Ok(first.to_owned());
+    }
+    if let Some((name, _)) = first.split_once('=') {
+        return Err(format!(
+            "`{name}=...` is a shell's way to set a variable: write a program spec with environment"
+        ));
+    }
+    let found = allowed.candidates(first).find(|path| allowed.allows(path) && exists(path));
+    found.ok_or_else(|| format!("there is no program `{first}` where programs may be run from: {allowed}"))
+}
+
+fn program_spec(program: String, words: impl Iterator<Item = String>) -> Result<ProgramSpec, String> {
+    let mut environment = BTreeMap::new();
+    let arguments =
+        words.map(|word| line_secrets::moved(&word, &mut environment)).collect::<Result<_, _>>()?;
+    Ok(ProgramSpec { program, arguments, environment, stdin: None })
+}
+
+fn playwright_options(
+    mut builder: PlaywrightBuilder,
+    mut words: impl Iterator<Item = String>,
+) -> Result<PlaywrightBuilder, String> {
+    while let Some(word) = words.next() {
+        let (name, given) = match word.split_once('=') {
+            Some((name, value)) if name.starts_with("--") => (name, Some(value.to_owned())),
+            _ => (word.as_str(), None),
+        };
+        if name == "--headed" {
+            if given.is_some() {
+                return Err("--headed takes no value".to_owned());
+            }
+            builder = builder.headless(false);
+            continue;
+        }
+        let mut value =
+            || given.clone().or_else(|| words.next()).ok_or_else(|| format!("{name} needs a value"));
+        builder = match name {
+            "--profile" | "--proxy" | "--service" => {
+                check_given(name, &value()?)?;
+                builder
+            }
+            "--viewport" => {
+                let Viewport { width, height } = viewport(&value()?)?;
+                builder.viewport(width, height)
+            }
+            "--trace" => builder.trace(artifact_mode(name, &value()?)?),
+            "--video" => builder.video(artifact_mode(name, &value()?)?),
+            "--screenshot" => builder.screenshot(artifact_mode(name, &value()?)?),
+            _ => {
+                return Err(format!(
+                    "playwright has no option `{name}`: there are --profile, --proxy, --service, --viewport, --trace, --video, \
+                     --screenshot and --headed; anything else belongs in the script or the input"
+                ));
+            }
+        };
+    }
+    Ok(builder)
+}
+
+/// These options say what the job gives in any case, so that the line reads as what it does; another value would not be
+/// obeyed and is refused.
+fn check_given(option: &str, value: &str) -> Result<(), String> {
+    let path = match words::parts(value).as_slice() {
+        [Part::Expression(whole)] => line_secrets::whole_path(Part::inside(whole)).unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    let (is_given, expected) = match option {
+        "--profile" => (matches!(path[..], ["chrome_profile"] | ["profile", "path"]), "{{ chrome_profile }}"),
+        "--proxy" => (matches!(path[..], ["proxy_address"] | ["proxy", "address"]), "{{ proxy_address }}"),
+        _ => (
+            matches!(path[..], ["service_token"] | ["services", _, "token"]),
+            "{{ service_token }} or {{ services.NAME.token }}",
+        ),
+    };
+    if is_given {
+        return Ok(());
+    }
+    Err(format!(
+        "{option} can only be {expected}: profile, proxy and services are chosen by the job, not by the line"
+    ))
+}
+
+fn viewport(text: &str) -> Result<Viewport, String> {
+    let sides =
+        text.split_once('x').and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
+    let (width, height) =
+        sides.ok_or_else(|| format!("--viewport is WIDTHxHEIGHT, such as 1280x720, not `{text}`"))?;
+    Ok(Viewport { width, height })
+}
+
+fn artifact_mode(option: &str, text: &str) -> Result<ArtifactMode, String> {
+    let found = ArtifactMode::ALL.into_iter().find(|mode| mode.as_option() == text);
+    found.ok_or_else(|| format!("{option} is off, on-failure or always, not `{text}`"))
+}

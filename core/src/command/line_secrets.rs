@@ -1,0 +1,134 @@
+//! Secrets in a command that is written as one line: found before anything is rendered, and moved into the environment.
+//!
+//! Arguments can be read by every user of the machine, so `--token {{ service_token }}` becomes the argument
+//! `$SERVICE_TOKEN` and the variable `SERVICE_TOKEN`. Nothing expands the argument: the child reads its environment, and
+//! the line that is stored and shown names the variable. Called by `line` alone; sees names, never values.
+
+use std::collections::BTreeMap;
+
+use super::words::{Part, parts};
+use crate::compose::SecretRef;
+
+/// Moves the secrets of one word into `environment` and answers the word without them, or why it cannot be done.
+pub(super) fn moved(word: &str, environment: &mut BTreeMap<String, String>) -> Result<String, String> {
+    let mut out = String::new();
+    for part in parts(word) {
+        let (whole, variable) = match part {
+            Part::Plain(text) => (text, None),
+            Part::Expression(whole) => {
+                let inside = Part::inside(whole);
+                let variable = whole_path(inside).and_then(|path| variable(&path));
+                if variable.is_none() {
+                    refuse_mention(inside)?;
+                }
+                (whole, variable.map(|name| (name, format!("{{{{ {inside} }}}}"))))
+            }
+            Part::Statement(whole) => {
+                refuse_mention(Part::inside(whole))?;
+                (whole, None)
+            }
+        };
+        let Some((name, template)) = variable else {
+            out.push_str(whole);
+            continue;
+        };
+        out.push('$');
+        out.push_str(&name);
+        if let Some(other) = environment.insert(name.clone(), template.clone())
+            && other != template
+        {
+            return Err(format!(
+                "{other} and {template} would both be the environment variable {name}: rename one"
+            ));
+        }
+    }
+    Ok(out)
+}
+
+/// The path that is the whole of an expression (`services["my-api"].token`), in parts.
+pub(super) fn whole_path(expression: &str) -> Option<Vec<String>> {
+    let (path, length) = path_at(expression)?;
+    (length == expression.len()).then_some(path)
+}
+
+/// The variable for the secret that this path names, if it names one.
+fn variable(path: &[String]) -> Option<String> {
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    match path.as_slice() {
+        ["service_token"] => Some("SERVICE_TOKEN".to_owned()),
+        ["services", service, "token"] => {
+            Some(SecretRef::ServiceToken((*service).to_owned()).variable_name())
+        }
+        ["profile", "secrets", name] => Some(SecretRef::ProfileSecret((*name).to_owned()).variable_name()),
+        ["proxy", "url"] => Some("PROXY_URL".to_owned()),
+        ["proxy", "username"] => Some(SecretRef::ProxyUsername.variable_name()),
+        ["proxy", "password"] => Some(SecretRef::ProxyPassword.variable_name()),
+        _ => None,
+    }
+}
+
+/// Refuses an expression that uses a secret for more than its place.
+fn refuse_mention(expression: &str) -> Result<(), String> {
+    let mut at = 0;
+    let mut after_dot = false;
+    while let Some(c) = expression[at..].chars().next() {
+        let rest = &expression[at..];
+        if matches!(c, '"' | '\'') {
+            at += string_length(rest).unwrap_or(rest.len());
+        } else if let Some((path, length)) = path_at(rest).filter(|_| !after_dot) {
+            if (1..=path.len()).any(|end| variable(&path[..end]).is_some()) {
+                let name = path.join(".");
+                return Err(format!(
+                    "the secret {name} can only stand by itself in a line, as {{{{ {name} }}}}: it becomes an environment \
+                     variable, which no filter or operator can change"
+                ));
+            }
+            at += length;
+        } else {
+            at += c.len_utf8();
+        }
+        after_dot = c == '.';
+    }
+    Ok(())
+}
+
+/// A path at the beginning of the text, with its length in bytes.
+fn path_at(text: &str) -> Option<(Vec<String>, usize)> {
+    let name_length = |text: &str| {
+        let first = text.chars().next().filter(|c| c.is_ascii_alphabetic() || *c == '_')?;
+        let rest = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        Some(rest.unwrap_or(text.len()).max(first.len_utf8()))
+    };
+    let mut at = name_length(text)?;
+    let mut path = vec![text[..at].to_owned()];
+    loop {
+        let rest = &text[at..];
+        if let Some(length) = rest.strip_prefix('.').and_then(name_length) {
+            path.push(rest[1..=length].to_owned());
+            at += 1 + length;
+        } else if let Some(inner) = rest.strip_prefix('[')
+            && let Some(length) = string_length(inner)
+            && inner[length..].starts_with(']')
+        {
+            path.push(inner[1..length - 1].to_owned());
+            at += length + 2;
+        } else {
+            return Some((path, at));
+        }
+    }
+}
+
+/// Bytes of the quoted string at the beginning of the text, quotes included.
+fn string_length(text: &str) -> Option<usize> {
+    let quote = text.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    let mut is_escaped = false;
+    for (index, c) in text.char_indices().skip(1) {
+        match c {
+            _ if is_escaped => is_escaped = false,
+            '\\' => is_escaped = true,
+            c if c == quote => return Some(index + 1),
+            _ => {}
+        }
+    }
+    None
+}

@@ -1,0 +1,169 @@
+//! What a command is made of: one spec per kind, with its bounds, before any job gives it values.
+//!
+//! The API checks a spec when it is saved ([`CommandSpec::check`]); `compose` turns it into what a job runs. A kind is one
+//! file that implements [`CommandKind`], one variant of [`Kind`] and one of [`CommandSpec`]; nothing in the worker
+//! changes. Pure: never runs, reads or renders anything by itself.
+
+mod allow_list;
+mod http;
+mod line;
+mod line_secrets;
+mod playwright;
+mod program;
+mod words;
+
+pub use allow_list::{AllowList, BadAllowList, NOOP};
+pub use http::{HEADERS_MAX, HttpBuilder, HttpSpec, METHODS, STATUSES_MAX, URL_BYTES_MAX};
+pub use line::{LINE_BYTES_MAX, LineSpec};
+pub use playwright::{
+    ArtifactMode, PlaywrightBuilder, PlaywrightSpec, SCRIPT_BYTES_MAX, VIEWPORT_HEIGHT_MAX,
+    VIEWPORT_WIDTH_MAX, Viewport,
+};
+pub use program::{
+    ARGUMENT_BYTES_MAX, ARGUMENTS_MAX, ENVIRONMENT_MAX, ProgramBuilder, ProgramSpec, VARIABLE_BYTES_MAX,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    compose::{CompiledSpec, Ingredients, Place, Task, Text},
+    refusal::{Refusal, RefusalCode},
+};
+
+/// Longest body of a request or standard input of a program, as written in the spec, in bytes.
+pub const BODY_BYTES_MAX: usize = 256 * 1024;
+
+/// The kinds of command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A script in a real browser.
+    Playwright,
+    /// One HTTP request.
+    Http,
+    /// An allow-listed program with arguments.
+    Program,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Playwright, Self::Http, Self::Program];
+
+    /// As stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Playwright => "playwright",
+            Self::Http => "http",
+            Self::Program => "program",
+        }
+    }
+
+    /// From what is stored.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|each| each.as_str() == text)
+    }
+}
+
+/// What a command runs. Stored as JSON, `kind` beside the kind's own fields; fields that an older version wrote without
+/// take their defaults, fields of a newer one are passed over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum CommandSpec {
+    /// See [`PlaywrightSpec`].
+    Playwright(PlaywrightSpec),
+    /// See [`HttpSpec`].
+    Http(HttpSpec),
+    /// See [`ProgramSpec`].
+    Program(ProgramSpec),
+}
+
+impl CommandSpec {
+    /// Which kind it is.
+    pub fn kind(&self) -> Kind {
+        self.as_kind().kind()
+    }
+
+    /// Its kind's rules.
+    pub fn as_kind(&self) -> &dyn CommandKind {
+        match self {
+            Self::Playwright(spec) => spec,
+            Self::Http(spec) => spec,
+            Self::Program(spec) => spec,
+        }
+    }
+
+    /// Everything that can be told without a job: bounds, forms, allow-list and the syntax of every template. Answers all
+    /// that is wrong, each with its path (`["spec", "http", "headers", "Authorization"]`).
+    pub fn check(&self, allowed: &AllowList) -> Result<(), Vec<Refusal>> {
+        let mut refusals = self.as_kind().check(allowed);
+        if let Err(more) = CompiledSpec::compile(self.clone()) {
+            refusals.extend(more);
+        }
+        if refusals.is_empty() { Ok(()) } else { Err(refusals) }
+    }
+}
+
+/// The rules of one kind of command.
+pub trait CommandKind {
+    /// Which kind.
+    fn kind(&self) -> Kind;
+
+    /// Bounds and forms. The syntax of templates is checked by whoever compiles them.
+    fn check(&self, allowed: &AllowList) -> Vec<Refusal>;
+
+    /// Every template of the spec, in the order in which [`compose`](Self::compose) takes the rendered texts.
+    fn templates(&self) -> Vec<TemplateAt<'_>>;
+
+    /// What to run, from the rendered `texts`: one per template, in the same order.
+    fn compose<'a>(
+        &'a self,
+        texts: Vec<Text>,
+        ingredients: &'a Ingredients<'a>,
+    ) -> Result<Box<dyn Task + 'a>, Vec<Refusal>>;
+}
+
+/// A template and where it stands.
+#[derive(Debug)]
+pub struct TemplateAt<'a> {
+    /// What the text becomes part of; decides whether a secret may stand in it.
+    pub place: Place,
+    /// Its path in the API's input.
+    pub path: Vec<String>,
+    /// The template.
+    pub source: &'a str,
+}
+
+impl<'a> TemplateAt<'a> {
+    fn new(place: Place, path: &[&str], source: &'a str) -> Self {
+        Self { place, path: spec_path(path), source }
+    }
+}
+
+/// Whether a text has anything to render. Texts that have not are never given to the template engine.
+pub(crate) fn has_template(text: &str) -> bool {
+    ["{{", "{%", "{#"].iter().any(|opening| text.contains(opening))
+}
+
+/// A path below the input's `spec`.
+fn spec_path(path: &[&str]) -> Vec<String> {
+    std::iter::once("spec").chain(path.iter().copied()).map(str::to_owned).collect()
+}
+
+/// A refusal of something in the spec. Takes the path in parts, because names in it (headers, variables) may have dots.
+pub(crate) fn refused(code: RefusalCode, path: &[&str], message: impl Into<String>) -> Refusal {
+    Refusal { code, message: message.into(), path: spec_path(path) }
+}
+
+fn invalid(path: &[&str], message: impl Into<String>) -> Refusal {
+    refused(RefusalCode::Invalid, path, message)
+}
+
+/// A refusal when `text` is longer than `max` bytes.
+fn too_long(path: &[&str], text: &str, max: usize) -> Option<Refusal> {
+    (text.len() > max).then(|| invalid(path, format!("has {} bytes; at most {max} are allowed", text.len())))
+}
+
+/// A refusal when there are more than `max`.
+fn too_many(path: &[&str], count: usize, max: usize) -> Option<Refusal> {
+    let message = || format!("has {count} entries; at most {max} are allowed");
+    (count > max).then(|| refused(RefusalCode::TooMany, path, message()))
+}

@@ -1,0 +1,276 @@
+//! PLAYWRIGHT: a script in a real Chromium on the job's profile, through its proxy.
+//!
+//! The script is *not* a template: it is JavaScript whose braces are its own. It is given the job's input, services and
+//! profile as values (`{ page, context, input, services, profile, log, progress, artifact }`), secrets included, over the
+//! runner's standard input, so that no value can become code and no secret an argument.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{AllowList, CommandKind, Kind, TemplateAt, invalid, too_long};
+use crate::{
+    compose::{
+        ComposedParts, Ingredients, ProcessPlan, Program, RevealError, Run, SecretBook, SecretRef, Site,
+        Speech, Task, Text,
+    },
+    refusal::Refusal,
+};
+
+/// Longest script, in bytes.
+pub const SCRIPT_BYTES_MAX: usize = 256 * 1024;
+/// Widest viewport, in CSS pixels.
+pub const VIEWPORT_WIDTH_MAX: u32 = 7680;
+/// Highest viewport, in CSS pixels.
+pub const VIEWPORT_HEIGHT_MAX: u32 = 4320;
+
+/// A script and the options of its browser.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlaywrightSpec {
+    /// The source of an ES module, 1 to [`SCRIPT_BYTES_MAX`] bytes.
+    pub script: String,
+    /// Size of the page; none leaves it to the browser.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub viewport: Option<Viewport>,
+    /// Playwright's trace. It holds what the browser sent, tokens included: off by default.
+    #[serde(default)]
+    pub trace: ArtifactMode,
+    /// A video of the page, off by default.
+    #[serde(default)]
+    pub video: ArtifactMode,
+    /// A screenshot at the end, on failure by default.
+    #[serde(default = "screenshot_default")]
+    pub screenshot: ArtifactMode,
+    /// Without a window, by default.
+    #[serde(default = "headless_default")]
+    pub headless: bool,
+}
+
+/// Size of a page, in CSS pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Viewport {
+    /// 1 to [`VIEWPORT_WIDTH_MAX`].
+    pub width: u32,
+    /// 1 to [`VIEWPORT_HEIGHT_MAX`].
+    pub height: u32,
+}
+
+/// When something is kept as an artifact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ArtifactMode {
+    /// Never.
+    #[default]
+    Off,
+    /// When the attempt fails.
+    OnFailure,
+    /// After every attempt.
+    Always,
+}
+
+impl ArtifactMode {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Off, Self::OnFailure, Self::Always];
+
+    /// As a command line spells it.
+    pub const fn as_option(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::OnFailure => "on-failure",
+            Self::Always => "always",
+        }
+    }
+}
+
+const fn screenshot_default() -> ArtifactMode {
+    ArtifactMode::OnFailure
+}
+
+const fn headless_default() -> bool {
+    true
+}
+
+/// Sets the options of a [`PlaywrightSpec`] one by one.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct PlaywrightBuilder(PlaywrightSpec);
+
+impl PlaywrightSpec {
+    /// A spec for this script with every option at its default.
+    pub fn builder(script: impl Into<String>) -> PlaywrightBuilder {
+        PlaywrightBuilder(Self {
+            script: script.into(),
+            viewport: None,
+            trace: ArtifactMode::Off,
+            video: ArtifactMode::Off,
+            screenshot: screenshot_default(),
+            headless: headless_default(),
+        })
+    }
+
+    /// The options as words of a command line, those at their defaults left out.
+    fn option_words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        if let Some(Viewport { width, height }) = self.viewport {
+            words.extend(["--viewport".to_owned(), format!("{width}x{height}")]);
+        }
+        let artifacts = [
+            ("--trace", self.trace, ArtifactMode::Off),
+            ("--video", self.video, ArtifactMode::Off),
+            ("--screenshot", self.screenshot, screenshot_default()),
+        ];
+        for (option, mode, default) in artifacts {
+            if mode != default {
+                words.extend([option.to_owned(), mode.as_option().to_owned()]);
+            }
+        }
+        if !self.headless {
+            words.push("--headed".to_owned());
+        }
+        words
+    }
+}
+
+impl PlaywrightBuilder {
+    /// Size of the page, in CSS pixels.
+    pub fn viewport(mut self, width: u32, height: u32) -> Self {
+        self.0.viewport = Some(Viewport { width, height });
+        self
+    }
+
+    /// When a trace is kept.
+    pub fn trace(mut self, mode: ArtifactMode) -> Self {
+        self.0.trace = mode;
+        self
+    }
+
+    /// When a video is kept.
+    pub fn video(mut self, mode: ArtifactMode) -> Self {
+        self.0.video = mode;
+        self
+    }
+
+    /// When a screenshot is kept.
+    pub fn screenshot(mut self, mode: ArtifactMode) -> Self {
+        self.0.screenshot = mode;
+        self
+    }
+
+    /// Without a window, or with one.
+    pub fn headless(mut self, is_headless: bool) -> Self {
+        self.0.headless = is_headless;
+        self
+    }
+
+    /// The spec as it is, for callers that check it themselves.
+    pub(super) fn into_unchecked(self) -> PlaywrightSpec {
+        self.0
+    }
+
+    /// The spec, or everything that is out of bounds.
+    pub fn build(self) -> Result<PlaywrightSpec, Vec<Refusal>> {
+        let refusals = self.0.check(&AllowList::default());
+        if refusals.is_empty() { Ok(self.0) } else { Err(refusals) }
+    }
+}
+
+impl CommandKind for PlaywrightSpec {
+    fn kind(&self) -> Kind {
+        Kind::Playwright
+    }
+
+    fn check(&self, _allowed: &AllowList) -> Vec<Refusal> {
+        let mut refusals = Vec::new();
+        if self.script.trim().is_empty() {
+            refusals.push(invalid(&["playwright", "script"], "is empty: write the source of an ES module"));
+        }
+        refusals.extend(too_long(&["playwright", "script"], &self.script, SCRIPT_BYTES_MAX));
+        let fits = |Viewport { width, height }| {
+            (1..=VIEWPORT_WIDTH_MAX).contains(&width) && (1..=VIEWPORT_HEIGHT_MAX).contains(&height)
+        };
+        if !self.viewport.is_none_or(fits) {
+            let message = format!("must be 1x1 to {VIEWPORT_WIDTH_MAX}x{VIEWPORT_HEIGHT_MAX} pixels");
+            refusals.push(invalid(&["playwright", "viewport"], message));
+        }
+        refusals
+    }
+
+    fn templates(&self) -> Vec<TemplateAt<'_>> {
+        Vec::new()
+    }
+
+    fn compose<'a>(
+        &'a self,
+        _texts: Vec<Text>,
+        ingredients: &'a Ingredients<'a>,
+    ) -> Result<Box<dyn Task + 'a>, Vec<Refusal>> {
+        Ok(Box::new(PlaywrightTask { spec: self, given: ingredients }))
+    }
+}
+
+/// A script with the job that it runs for.
+#[derive(Debug)]
+struct PlaywrightTask<'a> {
+    spec: &'a PlaywrightSpec,
+    given: &'a Ingredients<'a>,
+}
+
+impl Task for PlaywrightTask<'_> {
+    /// The script is given everything that the job has.
+    fn secrets(&self) -> Vec<SecretRef> {
+        self.given.all_secrets()
+    }
+
+    fn masked(&self) -> ComposedParts {
+        let mut arguments = Vec::new();
+        let mut option = |name: &str, value: &str| arguments.extend([name.to_owned(), value.to_owned()]);
+        if let Some(profile) = &self.given.profile {
+            option("--profile", profile.path);
+        }
+        if let Some(proxy) = &self.given.proxy {
+            option("--proxy", proxy.address);
+        }
+        for (index, service) in self.given.services.iter().filter(|service| service.has_token).enumerate() {
+            let variable = SecretRef::ServiceToken(service.name.to_owned()).variable_name();
+            option(
+                "--service",
+                if index == 0 { "$SERVICE_TOKEN".to_owned() } else { format!("${variable}") }.as_str(),
+            );
+        }
+        arguments.extend(self.spec.option_words());
+        ComposedParts { program: Some("playwright".to_owned()), arguments, http: None }
+    }
+
+    fn reveal(&self, book: &SecretBook, site: &Site) -> Result<Run, RevealError> {
+        let spec = self.spec;
+        let line = json!({
+            "v": 1,
+            "job": self.given.job.map(|job| job.id),
+            "attempt": self.given.job.map(|job| job.attempt),
+            "script": spec.script,
+            "input": book.full_input(self.given)?,
+            "services": book.services(self.given)?,
+            "profile": book.profile(self.given, site)?,
+            "proxy": book.proxy(self.given, "socks5")?,
+            "options": {
+                "viewport": spec.viewport,
+                "trace": spec.trace,
+                "video": spec.video,
+                "screenshot": spec.screenshot,
+                "har": ArtifactMode::Off,
+                "headless": spec.headless,
+            },
+            "artifactsDirectory": site.artifacts_directory,
+            "chromium": site.chromium,
+            "sandbox": site.sandbox,
+            "secretsToMask": book.texts_to_mask(),
+        });
+        Ok(Run::Process(ProcessPlan {
+            program: Program::Runner,
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            stdin: Some(format!("{line}\n").into()),
+            speech: Speech::Events,
+        }))
+    }
+}

@@ -1,0 +1,208 @@
+//! PROGRAM: an allow-listed executable with arguments. Never a shell line.
+//!
+//! Each argument is a template of its own, rendered into exactly one argument, so that no value can add another. Secrets
+//! may stand in environment variables and standard input; arguments can be read by every user of the machine.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    AllowList, BODY_BYTES_MAX, CommandKind, Kind, TemplateAt, allow_list::NOOP, has_template, invalid,
+    too_long, too_many,
+};
+use crate::{
+    compose::{
+        ComposedParts, Ingredients, Place, ProcessPlan, Program, RevealError, Run, SecretBook, SecretRef,
+        Site, Speech, Task, Text,
+    },
+    name::is_variable_name,
+    refusal::Refusal,
+};
+
+/// Most arguments of a program.
+pub const ARGUMENTS_MAX: usize = 256;
+/// Longest argument, as a template, in bytes.
+pub const ARGUMENT_BYTES_MAX: usize = 8 * 1024;
+/// Most environment variables of a spec.
+pub const ENVIRONMENT_MAX: usize = 100;
+/// Longest value of an environment variable, as a template, in bytes.
+pub const VARIABLE_BYTES_MAX: usize = 32 * 1024;
+/// Prefix of variables that only the worker sets.
+const OWN_PREFIX: &str = "CALLBOARD_";
+
+/// A program and what it is given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProgramSpec {
+    /// Absolute path of an allowed program, or [`NOOP`]. Not a template.
+    pub program: String,
+    /// Templates, one per argument; at most [`ARGUMENTS_MAX`] of [`ARGUMENT_BYTES_MAX`].
+    #[serde(default)]
+    pub arguments: Vec<String>,
+    /// Templates by variable; they win over the variables that every command gets (see `compose::environment`), except
+    /// `CALLBOARD_*`, which are refused. At most [`ENVIRONMENT_MAX`] of [`VARIABLE_BYTES_MAX`].
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    /// Template of the standard input, at most [`BODY_BYTES_MAX`]; none is an empty one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<String>,
+}
+
+/// Sets the parts of a [`ProgramSpec`] one by one.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct ProgramBuilder(ProgramSpec);
+
+impl ProgramSpec {
+    /// This program without arguments.
+    pub fn builder(program: impl Into<String>) -> ProgramBuilder {
+        let (arguments, environment, stdin) = (Vec::new(), BTreeMap::new(), None);
+        ProgramBuilder(Self { program: program.into(), arguments, environment, stdin })
+    }
+}
+
+impl ProgramBuilder {
+    /// One more argument, a template.
+    pub fn argument(mut self, argument: impl Into<String>) -> Self {
+        self.0.arguments.push(argument.into());
+        self
+    }
+
+    /// One environment variable; its value is a template.
+    pub fn variable(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.0.environment.insert(name.into(), value.into());
+        self
+    }
+
+    /// The standard input, a template.
+    pub fn stdin(mut self, stdin: impl Into<String>) -> Self {
+        self.0.stdin = Some(stdin.into());
+        self
+    }
+
+    /// The spec, or everything that is wrong with it.
+    pub fn build(self, allowed: &AllowList) -> Result<ProgramSpec, Vec<Refusal>> {
+        super::CommandSpec::Program(self.0.clone()).check(allowed).map(|()| self.0)
+    }
+}
+
+impl CommandKind for ProgramSpec {
+    fn kind(&self) -> Kind {
+        Kind::Program
+    }
+
+    fn check(&self, allowed: &AllowList) -> Vec<Refusal> {
+        let mut refusals = Vec::new();
+        if has_template(&self.program) {
+            let message = "is not a template: what runs is fixed when the command is saved";
+            refusals.push(invalid(&["program", "program"], message));
+        } else if !allowed.allows(&self.program) {
+            let program: String = self.program.chars().take(200).collect();
+            let message = format!(
+                "`{program}` may not be run: a program is an absolute path, and allowed are {allowed}"
+            );
+            refusals.push(invalid(&["program", "program"], message));
+        }
+        refusals.extend(too_many(&["program", "arguments"], self.arguments.len(), ARGUMENTS_MAX));
+        for (index, argument) in self.arguments.iter().enumerate() {
+            let path = ["program", "arguments", &index.to_string()];
+            refusals.extend(too_long(&path, argument, ARGUMENT_BYTES_MAX));
+            refusals.extend(nul_fault(&path, argument));
+        }
+        refusals.extend(too_many(&["program", "environment"], self.environment.len(), ENVIRONMENT_MAX));
+        for (name, value) in &self.environment {
+            let path = ["program", "environment", name];
+            if !is_variable_name(name) {
+                refusals.push(invalid(
+                    &path,
+                    "is not a variable's name: a letter or `_`, then letters, digits or `_`",
+                ));
+            } else if name.to_ascii_uppercase().starts_with(OWN_PREFIX) {
+                refusals.push(invalid(&path, "begins with CALLBOARD_: the worker sets those"));
+            }
+            refusals.extend(too_long(&path, value, VARIABLE_BYTES_MAX));
+            refusals.extend(nul_fault(&path, value));
+        }
+        if let Some(stdin) = &self.stdin {
+            refusals.extend(too_long(&["program", "stdin"], stdin, BODY_BYTES_MAX));
+        }
+        refusals
+    }
+
+    fn templates(&self) -> Vec<TemplateAt<'_>> {
+        let mut templates = Vec::with_capacity(self.arguments.len() + self.environment.len() + 1);
+        for (index, argument) in self.arguments.iter().enumerate() {
+            let path = ["program", "arguments", &index.to_string()];
+            templates.push(TemplateAt::new(Place::Argument, &path, argument));
+        }
+        for (name, value) in &self.environment {
+            templates.push(TemplateAt::new(Place::Variable, &["program", "environment", name], value));
+        }
+        if let Some(stdin) = &self.stdin {
+            templates.push(TemplateAt::new(Place::Stdin, &["program", "stdin"], stdin));
+        }
+        templates
+    }
+
+    fn compose<'a>(
+        &'a self,
+        texts: Vec<Text>,
+        _ingredients: &'a Ingredients<'a>,
+    ) -> Result<Box<dyn Task + 'a>, Vec<Refusal>> {
+        let mut texts = texts.into_iter();
+        let arguments = texts.by_ref().take(self.arguments.len()).collect();
+        let environment = self.environment.keys().map(String::as_str).zip(texts.by_ref()).collect();
+        let stdin = self.stdin.as_ref().and(texts.next());
+        Ok(Box::new(ProgramTask { spec: self, arguments, environment, stdin }))
+    }
+}
+
+fn nul_fault(path: &[&str], text: &str) -> Option<Refusal> {
+    text.contains('\0').then(|| invalid(path, "holds a NUL character, which no program can be given"))
+}
+
+/// A program, ready to run.
+#[derive(Debug)]
+struct ProgramTask<'a> {
+    spec: &'a ProgramSpec,
+    arguments: Vec<Text>,
+    environment: Vec<(&'a str, Text)>,
+    stdin: Option<Text>,
+}
+
+impl Task for ProgramTask<'_> {
+    fn secrets(&self) -> Vec<SecretRef> {
+        self.stdin.iter().flat_map(Text::secrets).cloned().collect()
+    }
+
+    fn environment(&self) -> &[(&str, Text)] {
+        &self.environment
+    }
+
+    fn arguments_size(&self) -> usize {
+        self.spec.program.len()
+            + self.arguments.iter().map(|argument| argument.masked_len() + 1).sum::<usize>()
+    }
+
+    fn masked(&self) -> ComposedParts {
+        ComposedParts {
+            program: Some(self.spec.program.clone()),
+            arguments: self.arguments.iter().map(Text::masked).collect(),
+            http: None,
+        }
+    }
+
+    fn reveal(&self, book: &SecretBook, site: &Site) -> Result<Run, RevealError> {
+        if self.spec.program == NOOP {
+            return Ok(Run::Noop);
+        }
+        Ok(Run::Process(ProcessPlan {
+            program: Program::File(self.spec.program.clone()),
+            arguments: self.arguments.iter().map(|text| text.reveal(book, site)).collect::<Result<_, _>>()?,
+            environment: Vec::new(),
+            stdin: self.stdin.as_ref().map(|text| text.reveal(book, site)).transpose()?.map(Into::into),
+            speech: Speech::Lines,
+        }))
+    }
+}

@@ -1,0 +1,292 @@
+//! Splits a command line into words, once, before anything is rendered.
+//!
+//! Quoting is a shell's (`'..'`, `".."`, `\`), and templates (`{{ .. }}`, `{% .. %}`, `{# .. #}`) are kept whole, blanks and
+//! quotes in them included. Nothing is expanded: what a shell would treat specially is refused, because a line that looks
+//! like a shell's and is none would do something else than it says. Called by `line` alone.
+
+/// Why a line does not split, with the place, in characters from 1.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("column {column}: {fault}")]
+pub(super) struct BadLine {
+    pub(super) column: usize,
+    pub(super) fault: Fault,
+}
+
+/// What is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Fault {
+    #[error(
+        "this is not a shell line: `{0}` would do nothing here; quote it with '..' to mean the character itself"
+    )]
+    Shell(char),
+    #[error(
+        "nothing is expanded here: name values as {{{{ input.x }}}}, or quote `{0}` with '..' to mean it itself"
+    )]
+    Expansion(char),
+    #[error("the quote {0} is not closed")]
+    Quote(char),
+    #[error("the template `{0}` is not closed")]
+    Template(&'static str),
+    #[error("a backslash at the end quotes nothing")]
+    Backslash,
+    #[error("a quoted `{{` would begin a template: it cannot stand in a line; write a program spec instead")]
+    Brace,
+}
+
+const TEMPLATES: [(&str, &str); 3] = [("{{", "}}"), ("{%", "%}"), ("{#", "#}")];
+
+/// The words, each a template source.
+pub(super) fn split(line: &str) -> Result<Vec<String>, BadLine> {
+    let mut splitter = Splitter { line, at: 0, words: Vec::new(), word: None, literal_brace: false };
+    match splitter.run() {
+        Ok(()) => Ok(splitter.words),
+        Err((at, fault)) => Err(BadLine { column: line[..at].chars().count() + 1, fault }),
+    }
+}
+
+struct Splitter<'a> {
+    line: &'a str,
+    at: usize,
+    words: Vec<String>,
+    /// None between words; `''` makes an empty word.
+    word: Option<String>,
+    /// The last character pushed was a `{` that is no template's.
+    literal_brace: bool,
+}
+
+type Failure = (usize, Fault);
+
+impl Splitter<'_> {
+    fn run(&mut self) -> Result<(), Failure> {
+        while let Some(c) = self.peek() {
+            let start = self.at;
+            if self.template()? {
+                continue;
+            }
+            self.at += c.len_utf8();
+            match c {
+                ' ' | '\t' => self.end_word(),
+                '\'' => self.single_quoted(start)?,
+                '"' => self.double_quoted(start)?,
+                '\\' => {
+                    let next = self.peek().ok_or((start, Fault::Backslash))?;
+                    self.at += next.len_utf8();
+                    // A line that is continued on the next.
+                    if next != '\n' {
+                        self.push(next, start)?;
+                    }
+                }
+                '|' | '&' | ';' | '<' | '>' | '(' | ')' | '\n' | '\r' => {
+                    return Err((start, Fault::Shell(c)));
+                }
+                '$' | '`' => return Err((start, Fault::Expansion(c))),
+                c => self.push(c, start)?,
+            }
+        }
+        self.end_word();
+        Ok(())
+    }
+
+    fn end_word(&mut self) {
+        self.words.extend(self.word.take());
+        self.literal_brace = false;
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.line[self.at..].chars().next()
+    }
+
+    /// Takes a whole template, if one begins here.
+    fn template(&mut self) -> Result<bool, Failure> {
+        let rest = &self.line[self.at..];
+        let Some((opening, closing)) = TEMPLATES.iter().find(|(opening, _)| rest.starts_with(opening)) else {
+            return Ok(false);
+        };
+        if self.literal_brace {
+            return Err((self.at, Fault::Brace));
+        }
+        let length = template_length(rest, closing, *opening != "{#");
+        let length = length.ok_or((self.at, Fault::Template(opening)))?;
+        self.word.get_or_insert_default().push_str(&rest[..length]);
+        self.at += length;
+        Ok(true)
+    }
+
+    fn single_quoted(&mut self, start: usize) -> Result<(), Failure> {
+        self.word.get_or_insert_default();
+        loop {
+            if self.template()? {
+                continue;
+            }
+            let c = self.peek().ok_or((start, Fault::Quote('\'')))?;
+            let place = self.at;
+            self.at += c.len_utf8();
+            match c {
+                '\'' => return Ok(()),
+                c => self.push(c, place)?,
+            }
+        }
+    }
+
+    fn double_quoted(&mut self, start: usize) -> Result<(), Failure> {
+        self.word.get_or_insert_default();
+        loop {
+            if self.template()? {
+                continue;
+            }
+            let c = self.peek().ok_or((start, Fault::Quote('"')))?;
+            let place = self.at;
+            self.at += c.len_utf8();
+            match c {
+                '"' => return Ok(()),
+                '$' | '`' => return Err((place, Fault::Expansion(c))),
+                '\\' => {
+                    let next = self.peek().ok_or((start, Fault::Quote('"')))?;
+                    let is_special = matches!(next, '"' | '\\' | '$' | '`');
+                    if is_special {
+                        self.at += next.len_utf8();
+                    }
+                    self.push(if is_special { next } else { '\\' }, place)?;
+                }
+                c => self.push(c, place)?,
+            }
+        }
+    }
+
+    /// Adds one character that means itself; together with its neighbours it must not become a template.
+    fn push(&mut self, c: char, place: usize) -> Result<(), Failure> {
+        if self.literal_brace && matches!(c, '{' | '%' | '#') {
+            return Err((place, Fault::Brace));
+        }
+        let word = self.word.get_or_insert_default();
+        word.push(c);
+        self.literal_brace = c == '{';
+        Ok(())
+    }
+}
+
+/// A part of a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part<'a> {
+    /// Text that means itself.
+    Plain(&'a str),
+    /// `{{ expression }}`, whole.
+    Expression(&'a str),
+    /// `{% statement %}` or `{# comment #}`, whole.
+    Statement(&'a str),
+}
+
+impl<'a> Part<'a> {
+    /// What is written between the braces, without blanks and marks of whitespace control.
+    pub(super) fn inside(whole: &'a str) -> &'a str {
+        let inside = whole.get(2..whole.len() - 2).unwrap_or_default();
+        inside.trim_start_matches(['-', '+']).trim_end_matches(['-', '+']).trim()
+    }
+}
+
+/// The parts of a word that [`split`] answered.
+pub(super) fn parts(word: &str) -> Vec<Part<'_>> {
+    let mut parts = Vec::new();
+    let mut rest = word;
+    loop {
+        let next = TEMPLATES
+            .iter()
+            .filter_map(|(opening, closing)| Some((rest.find(opening)?, opening, closing)))
+            .min();
+        let Some((start, opening, closing)) = next else { break };
+        let template = &rest[start..];
+        let Some(length) = template_length(template, closing, *opening != "{#") else { break };
+        if start > 0 {
+            parts.push(Part::Plain(&rest[..start]));
+        }
+        let whole = &template[..length];
+        parts.push(if *opening == "{{" { Part::Expression(whole) } else { Part::Statement(whole) });
+        rest = &template[length..];
+    }
+    if !rest.is_empty() {
+        parts.push(Part::Plain(rest));
+    }
+    parts
+}
+
+/// Bytes of the template at the beginning of `text`, its end included; quotes in it may hold the closing mark.
+fn template_length(text: &str, closing: &str, has_quotes: bool) -> Option<usize> {
+    let mut quote = None;
+    let mut is_escaped = false;
+    for (index, c) in text.char_indices().skip(2) {
+        match quote {
+            Some(_) if is_escaped => is_escaped = false,
+            Some(_) if c == '\\' => is_escaped = true,
+            Some(open) if c == open => quote = None,
+            None if text[index..].starts_with(closing) => return Some(index + closing.len()),
+            None if has_quotes && matches!(c, '"' | '\'') => quote = Some(c),
+            Some(_) | None => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_a_shells_and_templates_stay_whole() {
+        for (line, words) in [
+            ("", &[][..]),
+            ("  a  b\tc ", &["a", "b", "c"]),
+            (r#"a'b c'"d e"\ f"#, &["ab cd e f"]),
+            (r#"'' """#, &["", ""]),
+            (r#""a\"b\\c\$d\e""#, &[r#"a"b\c$d\e"#]),
+            (r"'a\b$c'", &[r"a\b$c"]),
+            (
+                "--x={{ input.a }} {{input.b|default('}} x')}}y",
+                &["--x={{ input.a }}", "{{input.b|default('}} x')}}y"],
+            ),
+            ("'{{ input[\"it's\"] }}'", &["{{ input[\"it's\"] }}"]),
+            ("{% if input.a %}b{% endif %}", &["{% if input.a %}b{% endif %}"]),
+            ("a{# it's a note #}b", &["a{# it's a note #}b"]),
+            ("a{b} *.txt ~ # !", &["a{b}", "*.txt", "~", "#", "!"]),
+            ("{{ a }}{{ b }}", &["{{ a }}{{ b }}"]),
+            ("a \\\n  b", &["a", "b"]),
+        ] {
+            assert_eq!(split(line).unwrap(), words, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_a_shell_would_do_is_refused_where_it_stands() {
+        for (line, column, fault) in [
+            ("a | b", 3, Fault::Shell('|')),
+            ("a&&b", 2, Fault::Shell('&')),
+            ("a; b", 2, Fault::Shell(';')),
+            ("a > b", 3, Fault::Shell('>')),
+            ("a <b", 3, Fault::Shell('<')),
+            ("a\nb", 2, Fault::Shell('\n')),
+            ("a (b)", 3, Fault::Shell('(')),
+            ("a $HOME", 3, Fault::Expansion('$')),
+            ("ä $(id)", 3, Fault::Expansion('$')),
+            ("a `id`", 3, Fault::Expansion('`')),
+            ("a \"$(id)\"", 4, Fault::Expansion('$')),
+            ("a 'b", 3, Fault::Quote('\'')),
+            ("a \"b", 3, Fault::Quote('"')),
+            ("a \"b\\", 3, Fault::Quote('"')),
+            ("a b\\", 4, Fault::Backslash),
+            ("a {{ b", 3, Fault::Template("{{")),
+            ("a {{ 'b }}", 3, Fault::Template("{{")),
+            ("a {'{ b", 5, Fault::Brace),
+            (r"a \{{{ b }}", 5, Fault::Brace),
+            (r"a \{\{ b", 5, Fault::Brace),
+            (r"a {\% b", 4, Fault::Brace),
+        ] {
+            assert_eq!(split(line), Err(BadLine { column, fault }), "{line}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_line_splits_or_is_refused(line in "[a-c{}%#'\" \\\\$|]{0,30}") {
+            drop(split(&line));
+        }
+    }
+}

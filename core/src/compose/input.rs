@@ -1,0 +1,190 @@
+//! A job's input: the schema that a command gives it, its bounds, and the parts of it that are secret.
+//!
+//! The API checks schemas when commands are saved and inputs when jobs are enqueued; it stores the public part as it is and
+//! the secret part sealed. Pure; compiled schemas can be kept by callers.
+
+use std::{collections::BTreeSet, fmt};
+
+use jsonschema::{PatternOptions, Validator};
+use serde_json::Value;
+
+use super::{
+    references,
+    secret_inputs::{Input, find_secrets, split},
+};
+use crate::refusal::{Refusal, RefusalCode};
+
+/// Largest schema, serialized, in bytes.
+pub const SCHEMA_BYTES_MAX: usize = 64 * 1024;
+/// Deepest nesting of a schema.
+pub const SCHEMA_DEPTH_MAX: usize = 64;
+/// Largest input, serialized, in bytes.
+pub const INPUT_BYTES_MAX: usize = 256 * 1024;
+/// Deepest nesting of an input, the object itself included.
+pub const INPUT_DEPTH_MAX: usize = 32;
+/// Most violations that are told at once.
+const REFUSALS_MAX: usize = 20;
+
+/// A schema, ready to check inputs.
+pub struct InputSchema {
+    schema: Value,
+    /// None where everything fits.
+    validator: Option<Validator>,
+    defaults: Vec<(String, Value)>,
+    has_secrets: bool,
+}
+
+/// Whether a value may be a command's `inputSchema`; see [`InputSchema::compile`].
+pub fn check_schema(schema: &Value) -> Result<(), Vec<Refusal>> {
+    InputSchema::compile(schema).map(drop)
+}
+
+/// Compiles the schema and checks one input against it; see [`InputSchema::check`].
+pub fn check_input(schema: &Value, input: &Value) -> Result<Input, Vec<Refusal>> {
+    InputSchema::compile(schema)?.check(input)
+}
+
+impl InputSchema {
+    /// Compiles a JSON Schema: an object, draft 2020-12 unless `$schema` says otherwise, at most [`SCHEMA_BYTES_MAX`] and
+    /// [`SCHEMA_DEPTH_MAX`] deep. References may point into the schema itself only (`#...`), because nothing is fetched, and
+    /// must not lead back to themselves without going a level down. Patterns are those of Rust's `regex`, which take linear
+    /// time. `format` is checked. Paths of refusals begin with `inputSchema`.
+    pub fn compile(schema: &Value) -> Result<Self, Vec<Refusal>> {
+        let refused = |message: String| vec![Refusal::invalid("inputSchema", message)];
+        let Some(object) = schema.as_object() else {
+            return Err(refused(
+                "must be a JSON Schema, which is an object; `{}` lets everything in".to_owned(),
+            ));
+        };
+        check_bounds("inputSchema", schema, SCHEMA_BYTES_MAX, SCHEMA_DEPTH_MAX)?;
+        references::check(schema).map_err(|refusal| vec![refusal])?;
+        let validator = if object.is_empty() { None } else { Some(build(schema)?) };
+        let mut defaults = Vec::new();
+        if let Some(Value::Object(properties)) = object.get("properties") {
+            let of =
+                |(name, property): (&String, &Value)| Some((name.clone(), property.get("default")?.clone()));
+            defaults.extend(properties.iter().filter_map(of));
+        }
+        Ok(Self { schema: schema.clone(), validator, defaults, has_secrets: mentions_secrets(schema) })
+    }
+
+    /// Checks an input and takes its secrets out. An input is an object (null stands for an empty one), at most
+    /// [`INPUT_BYTES_MAX`] and [`INPUT_DEPTH_MAX`] deep, without NUL characters, which Postgres does not store.
+    ///
+    /// First, properties at the top level that are missing take the `default` that the schema gives them; deeper defaults
+    /// are documentation, as JSON Schema has it. Then every violation, at most twenty, is a refusal with its path
+    /// (`["input", "user", "age"]`); its message never quotes a value, which may be a secret. Last, what the schema marks
+    /// `writeOnly: true` is replaced by `***` and answered apart.
+    pub fn check(&self, input: &Value) -> Result<Input, Vec<Refusal>> {
+        let mut public = match input {
+            Value::Null => Value::Object(serde_json::Map::new()),
+            Value::Object(_) => input.clone(),
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                return Err(vec![Refusal::invalid("input", "must be a JSON object")]);
+            }
+        };
+        if let Value::Object(map) = &mut public {
+            for (name, default) in &self.defaults {
+                if !map.contains_key(name) {
+                    map.insert(name.clone(), default.clone());
+                }
+            }
+        }
+        check_bounds("input", &public, INPUT_BYTES_MAX, INPUT_DEPTH_MAX)?;
+        if let Some(validator) = &self.validator
+            && !validator.is_valid(&public)
+        {
+            let errors = validator.iter_errors(&public).take(REFUSALS_MAX);
+            return Err(errors.map(|error| violation("input", &error)).collect());
+        }
+        let pointers = if self.has_secrets { find_secrets(&self.schema, &public) } else { BTreeSet::new() };
+        Ok(split(public, pointers))
+    }
+}
+
+fn build(schema: &Value) -> Result<Validator, Vec<Refusal>> {
+    let options =
+        jsonschema::options().with_pattern_options(PatternOptions::regex()).should_validate_formats(true);
+    options.build(schema).map_err(|error| vec![violation("inputSchema", &error)])
+}
+
+fn violation(root: &str, error: &jsonschema::ValidationError<'_>) -> Refusal {
+    let parts = error.instance_path().as_str().split('/').skip(1);
+    let path = std::iter::once(root.to_owned()).chain(parts.map(unescaped)).collect();
+    let message: String = error.masked().to_string().chars().take(500).collect();
+    Refusal { code: RefusalCode::Invalid, message, path }
+}
+
+/// A part of a JSON pointer, from a property's name.
+pub(super) fn escaped(part: &str) -> String {
+    part.replace('~', "~0").replace('/', "~1")
+}
+
+fn unescaped(part: &str) -> String {
+    part.replace("~1", "/").replace("~0", "~")
+}
+
+/// Size, depth and NUL characters.
+fn check_bounds(path: &str, value: &Value, bytes_max: usize, depth_max: usize) -> Result<(), Vec<Refusal>> {
+    let refused = |message: String| Err(vec![Refusal::invalid(path, message)]);
+    match check_depth(value, depth_max) {
+        Err(Shape::TooDeep) => return refused(format!("is nested more than {depth_max} deep")),
+        Err(Shape::HasNul) => return refused("holds a NUL character, which cannot be stored".to_owned()),
+        Ok(()) => {}
+    }
+    let mut counter = Counter(0);
+    let size = serde_json::to_writer(&mut counter, value).map_or(usize::MAX, |()| counter.0);
+    if size > bytes_max {
+        return refused(format!("is {size} bytes of JSON; at most {bytes_max} are allowed"));
+    }
+    Ok(())
+}
+
+enum Shape {
+    TooDeep,
+    HasNul,
+}
+
+fn check_depth(value: &Value, left: usize) -> Result<(), Shape> {
+    let text = |text: &str| if text.contains('\0') { Err(Shape::HasNul) } else { Ok(()) };
+    match value {
+        Value::String(string) => text(string),
+        Value::Array(_) | Value::Object(_) if left == 0 => Err(Shape::TooDeep),
+        Value::Array(items) => items.iter().try_for_each(|item| check_depth(item, left - 1)),
+        Value::Object(map) => map.iter().try_for_each(|(name, item)| {
+            text(name)?;
+            check_depth(item, left - 1)
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
+    }
+}
+
+/// Counts what is written to it.
+struct Counter(usize);
+
+impl std::io::Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn mentions_secrets(schema: &Value) -> bool {
+    match schema {
+        Value::Array(items) => items.iter().any(mentions_secrets),
+        Value::Object(map) => {
+            map.get("writeOnly") == Some(&Value::Bool(true)) || map.values().any(mentions_secrets)
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+impl fmt::Debug for InputSchema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InputSchema").field("has_secrets", &self.has_secrets).finish_non_exhaustive()
+    }
+}

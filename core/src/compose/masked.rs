@@ -1,0 +1,137 @@
+//! A composed command as people and records see it: secrets are `***` throughout.
+//!
+//! Made by [`super::Composition::masked`]; stored with each attempt and shown by the API.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::command::Kind;
+
+/// Longest one-line form, in characters; what is longer ends in `…`.
+pub const DISPLAY_CHARS_MAX: usize = 4096;
+
+/// The API's `ComposedCommand`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ComposedCommand {
+    /// Its kind.
+    pub kind: Kind,
+    /// None for HTTP.
+    #[serde(default)]
+    pub program: Option<String>,
+    /// Without the program.
+    #[serde(default)]
+    pub arguments: Vec<String>,
+    /// Every variable that the command gets, beside the machine's own.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    /// HTTP only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<ComposedHttp>,
+    /// The command as one line that a person can read, at most [`DISPLAY_CHARS_MAX`].
+    pub display: String,
+}
+
+/// A composed request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ComposedHttp {
+    /// The method.
+    pub method: String,
+    /// The URL.
+    pub url: String,
+    /// Values by name.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// The body.
+    #[serde(default)]
+    pub body: Option<String>,
+}
+
+/// What a kind of command contributes to its [`ComposedCommand`].
+#[derive(Debug)]
+pub struct ComposedParts {
+    /// None for HTTP.
+    pub program: Option<String>,
+    /// Without the program.
+    pub arguments: Vec<String>,
+    /// HTTP only.
+    pub http: Option<ComposedHttp>,
+}
+
+impl ComposedCommand {
+    pub(super) fn new(kind: Kind, parts: ComposedParts, environment: BTreeMap<String, String>) -> Self {
+        let ComposedParts { program, arguments, http } = parts;
+        let display = match &http {
+            Some(request) => display(http_words(request)),
+            None => display(program.iter().chain(&arguments).map(String::as_str)),
+        };
+        Self { kind, program, arguments, environment, http, display }
+    }
+}
+
+fn http_words(request: &ComposedHttp) -> impl Iterator<Item = String> {
+    let headers =
+        request.headers.iter().flat_map(|(name, value)| ["-H".to_owned(), format!("{name}: {value}")]);
+    let body = request.body.iter().flat_map(|body| ["-d".to_owned(), body.clone()]);
+    [request.method.clone(), request.url.clone()].into_iter().chain(headers).chain(body)
+}
+
+/// The words in one line, quoted where a shell would otherwise read them differently. A `$` is left as it is, so that
+/// `$SERVICE_TOKEN` reads as the variable that it names.
+fn display(words: impl Iterator<Item = impl AsRef<str>>) -> String {
+    let mut line = String::new();
+    for word in words {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        push_quoted(&mut line, word.as_ref());
+        if line.len() > 4 * DISPLAY_CHARS_MAX {
+            break;
+        }
+    }
+    match line.char_indices().nth(DISPLAY_CHARS_MAX) {
+        Some(_) => line.chars().take(DISPLAY_CHARS_MAX - 1).chain(['…']).collect(),
+        None => line,
+    }
+}
+
+fn push_quoted(line: &mut String, word: &str) {
+    let is_plain = |c: char| c.is_alphanumeric() || "_@%+=:,./-$".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        line.push_str(word);
+    } else if word.contains(char::is_control) {
+        line.push_str("$'");
+        word.chars().for_each(|c| match c {
+            '\'' | '\\' => line.extend(['\\', c]),
+            c if c.is_control() => line.extend(c.escape_default()),
+            c => line.push(c),
+        });
+        line.push('\'');
+    } else {
+        line.push('\'');
+        line.push_str(&word.replace('\'', r"'\''"));
+        line.push('\'');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_where_it_matters() {
+        let words = ["/bin/x", "", "a b", "it's", "$SERVICE_TOKEN", "--n=1", "two\nlines'\\", "é", "a;b"];
+        let expected = r"/bin/x '' 'a b' 'it'\''s' $SERVICE_TOKEN --n=1 $'two\nlines\'\\' é 'a;b'";
+        assert_eq!(display(words.iter()), expected);
+    }
+
+    #[test]
+    fn a_long_line_is_cut() {
+        let long = display(["x".repeat(100_000), "y".repeat(10)].iter());
+        assert_eq!(long.chars().count(), DISPLAY_CHARS_MAX);
+        assert!(long.ends_with("x…"));
+        assert_eq!(display(["x".repeat(DISPLAY_CHARS_MAX)].iter()).chars().last(), Some('x'));
+    }
+}

@@ -1,0 +1,320 @@
+//! The variables that templates see, and the marks that stand in them for what only the worker may put in.
+//!
+//! | variable | what |
+//! |---|---|
+//! | `profile.name`, `profile.path`, `profile.environment.X`, `profile.secrets.X` | the job's profile; `chrome_profile` is `profile.path` |
+//! | `proxy.name`, `proxy.protocol`, `proxy.address`, `proxy.url`, `proxy.username`, `proxy.password` | the way out; `proxy_address` is `proxy.address`; `proxy.url` holds the credentials |
+//! | `services.NAME.token`, `.base_url`, `.settings.*`, `.name` | each service; `service_token` and `service_name` are those of the first one with a token |
+//! | `input.*` | the job's input |
+//! | `job.id`, `job.attempt` | the job; in a preview `{job.id}` and 1 |
+//!
+//! What the job has not (`profile`, `proxy`) is `none`, so that `{% if proxy %}` works; its parts are undefined.
+//!
+//! Values of secrets never enter the template engine. A secret is an opaque object that renders as a *mark*: private-use
+//! characters around a number that is drawn anew for every composition. No input can know that number, so none can forge a
+//! mark; and when a filter changes one, it is missed when the text is taken apart.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use minijinja::value::{Object, ObjectRepr, Serde, Value};
+
+use super::{
+    Ingredients, Nonce, ServiceFacts, environment,
+    text::{Piece, SecretRef, Text},
+};
+
+const OPENING: char = '\u{10FFF0}';
+const CLOSING: char = '\u{10FFF1}';
+
+/// Which variables a command's templates name; the others are not made.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Roots(BTreeSet<Root>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Root {
+    Profile,
+    Proxy,
+    Services,
+    Input,
+    Job,
+}
+
+impl Roots {
+    /// Takes note of one more name.
+    pub(super) fn add(&mut self, name: &str) {
+        self.0.extend(match name {
+            "profile" | "chrome_profile" => Some(Root::Profile),
+            "proxy" | "proxy_address" => Some(Root::Proxy),
+            "services" | "service_token" | "service_name" => Some(Root::Services),
+            "input" => Some(Root::Input),
+            "job" => Some(Root::Job),
+            _ => None,
+        });
+    }
+}
+
+/// The marks of one composition.
+#[derive(Debug)]
+pub(super) struct Marks {
+    tag: String,
+    pieces: Vec<Piece>,
+    counts: Arc<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    rendered: AtomicUsize,
+    last: AtomicUsize,
+}
+
+/// Something that templates may place but not look into.
+pub(super) struct Opaque {
+    text: String,
+    first: usize,
+    marks: usize,
+    counts: Arc<Counts>,
+}
+
+/// A mark was changed on its way into the text; holds the name of what it stood for.
+#[derive(Debug)]
+pub(super) struct BrokenMark(pub(super) String);
+
+impl Marks {
+    pub(super) fn new(nonce: Nonce) -> Self {
+        // Letters of both cases, so that filters which change the case break the mark.
+        Self { tag: format!("aZ{:016x}.", nonce.0), pieces: Vec::new(), counts: Arc::default() }
+    }
+
+    fn opaque(&mut self, text: &Text) -> Value {
+        let mut rendered = String::new();
+        let first = self.pieces.len();
+        for piece in text.pieces() {
+            match piece {
+                Piece::Plain(plain) => rendered.push_str(plain),
+                Piece::Secret(..) | Piece::ProfileDirectory(_) | Piece::ArtifactsDirectory => {
+                    let index = self.pieces.len().to_string();
+                    rendered.extend([OPENING.to_string(), self.tag.clone(), index, CLOSING.to_string()]);
+                    self.pieces.push(piece.clone());
+                }
+            }
+        }
+        let marks = self.pieces.len() - first;
+        if marks == 0 {
+            return Value::from(rendered);
+        }
+        Value::from_object(Opaque { text: rendered, first, marks, counts: self.counts.clone() })
+    }
+
+    fn secret(&mut self, secret: SecretRef) -> Value {
+        self.opaque(&Text::secret(secret))
+    }
+
+    /// Takes a rendered text apart. Every mark that was rendered since the last call must be in it, whole.
+    pub(super) fn take_apart(&self, rendered: String) -> Result<Text, BrokenMark> {
+        let expected = self.counts.rendered.swap(0, Ordering::Relaxed);
+        if expected == 0 {
+            return Ok(Text::plain(rendered));
+        }
+        let broken = || BrokenMark(self.name_of_last());
+        let mut pieces = Vec::new();
+        let mut found = 0;
+        let mut rest = rendered.as_str();
+        while let Some((plain, after)) = rest.split_once(OPENING) {
+            let (mark, after) = after.split_once(CLOSING).ok_or_else(broken)?;
+            let index: usize =
+                mark.strip_prefix(&self.tag).and_then(|index| index.parse().ok()).ok_or_else(broken)?;
+            if !plain.is_empty() {
+                pieces.push(Piece::Plain(plain.to_owned()));
+            }
+            pieces.push(self.pieces.get(index).cloned().ok_or_else(broken)?);
+            found += 1;
+            rest = after;
+        }
+        let is_stray = |piece: &Piece| matches!(piece, Piece::Plain(text) if text.contains(CLOSING));
+        if found < expected || rest.contains(CLOSING) || pieces.iter().any(is_stray) {
+            return Err(broken());
+        }
+        if !rest.is_empty() {
+            pieces.push(Piece::Plain(rest.to_owned()));
+        }
+        Ok(Text::from_pieces(pieces))
+    }
+
+    fn name_of_last(&self) -> String {
+        match self.pieces.get(self.counts.last.load(Ordering::Relaxed)) {
+            Some(Piece::Secret(secret, _)) => format!("the secret {secret}"),
+            Some(Piece::ProfileDirectory(_)) => "profile.path".to_owned(),
+            Some(Piece::Plain(_) | Piece::ArtifactsDirectory) | None => "a secret".to_owned(),
+        }
+    }
+}
+
+impl Opaque {
+    fn mark(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.counts.rendered.fetch_add(self.marks, Ordering::Relaxed);
+        self.counts.last.store(self.first, Ordering::Relaxed);
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for Opaque {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Opaque")
+    }
+}
+
+impl Object for Opaque {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.mark(f)
+    }
+}
+
+/// The variables of one composition.
+#[derive(Debug)]
+struct Scope(Vec<(&'static str, Value)>);
+
+impl Object for Scope {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.get_value_by_str(key.as_str()?)
+    }
+
+    fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
+        self.0.iter().find(|(name, _)| *name == key).map(|(_, value)| value.clone())
+    }
+}
+
+/// Makes the variables that `roots` asks for, and the marks that stand in them.
+pub(super) fn scope(given: &Ingredients<'_>, roots: &Roots, nonce: Nonce) -> (Value, Marks) {
+    let mut marks = Marks::new(nonce);
+    let mut all = Vec::new();
+    for root in &roots.0 {
+        match root {
+            Root::Profile => add_profile(&mut all, given, &mut marks),
+            Root::Proxy => add_proxy(&mut all, given, &mut marks),
+            Root::Services => add_services(&mut all, given, &mut marks),
+            Root::Input => all.push(("input", input(given, &mut marks))),
+            Root::Job => {
+                let id = given.job.map_or_else(|| environment::NO_JOB.to_owned(), |job| job.id.to_string());
+                let attempt = Value::from(given.job.map_or(1, |job| job.attempt));
+                all.push(("job", Value::from_pairs([("id", Value::from(id)), ("attempt", attempt)])));
+            }
+        }
+    }
+    (Value::from_object(Scope(all)), marks)
+}
+
+fn add_profile(all: &mut Vec<(&'static str, Value)>, given: &Ingredients<'_>, marks: &mut Marks) {
+    let Some(profile) = &given.profile else {
+        return all.push(("profile", Value::from(())));
+    };
+    let path = marks.opaque(&environment::profile_directory(profile.path));
+    let secrets = profile
+        .secrets
+        .iter()
+        .map(|name| (name.as_str(), marks.secret(SecretRef::ProfileSecret(name.clone()))));
+    let secrets = Value::from_pairs(secrets);
+    let environment =
+        Value::from_pairs(profile.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    all.push(("chrome_profile", path.clone()));
+    let parts = [
+        ("name", Value::from(profile.name)),
+        ("path", path),
+        ("environment", environment),
+        ("secrets", secrets),
+    ];
+    all.push(("profile", Value::from_pairs(parts)));
+}
+
+fn add_proxy(all: &mut Vec<(&'static str, Value)>, given: &Ingredients<'_>, marks: &mut Marks) {
+    let Some(proxy) = &given.proxy else {
+        return all.push(("proxy", Value::from(())));
+    };
+    let mut parts = vec![
+        ("name", Value::from(proxy.name)),
+        ("protocol", Value::from(proxy.protocol.as_str())),
+        ("address", Value::from(proxy.address)),
+        ("url", marks.opaque(&environment::proxy_url(proxy))),
+    ];
+    if proxy.has_username {
+        parts.push(("username", marks.secret(SecretRef::ProxyUsername)));
+    }
+    if proxy.has_password {
+        parts.push(("password", marks.secret(SecretRef::ProxyPassword)));
+    }
+    all.push(("proxy_address", Value::from(proxy.address)));
+    all.push(("proxy", Value::from_pairs(parts)));
+}
+
+fn add_services(all: &mut Vec<(&'static str, Value)>, given: &Ingredients<'_>, marks: &mut Marks) {
+    if let Some(first) = given.first_token() {
+        all.push(("service_name", Value::from(first.name)));
+        all.push(("service_token", marks.secret(SecretRef::ServiceToken(first.name.to_owned()))));
+    }
+    let services = given.services.iter().map(|service| (service.name, service_value(service, marks)));
+    let services = Value::from_pairs(services);
+    all.push(("services", services));
+}
+
+fn service_value(service: &ServiceFacts<'_>, marks: &mut Marks) -> Value {
+    let mut parts =
+        vec![("name", Value::from(service.name)), ("settings", Value::from(Serde(service.settings)))];
+    if let Some(url) = service.base_url {
+        parts.push(("base_url", Value::from(url)));
+    }
+    if service.has_token {
+        parts.push(("token", marks.secret(SecretRef::ServiceToken(service.name.to_owned()))));
+    }
+    Value::from_pairs(parts)
+}
+
+fn input(given: &Ingredients<'_>, marks: &mut Marks) -> Value {
+    if given.secret_inputs.is_empty() {
+        return Value::from(Serde(given.input));
+    }
+    input_value(given.input, &mut String::new(), given.secret_inputs, marks)
+}
+
+/// The input with marks where its secrets stand.
+fn input_value(
+    json: &serde_json::Value,
+    pointer: &mut String,
+    secrets: &BTreeSet<String>,
+    marks: &mut Marks,
+) -> Value {
+    if secrets.contains(pointer) {
+        return marks.secret(SecretRef::Input(pointer.clone()));
+    }
+    let length = pointer.len();
+    let mut inner = |part: &str, json| {
+        pointer.push('/');
+        pointer.push_str(&super::input::escaped(part));
+        let value = input_value(json, pointer, secrets, marks);
+        pointer.truncate(length);
+        value
+    };
+    match json {
+        serde_json::Value::Object(map) => {
+            let entries: BTreeMap<&str, Value> =
+                map.iter().map(|(name, json)| (name.as_str(), inner(name, json))).collect();
+            Value::from_pairs(entries)
+        }
+        serde_json::Value::Array(list) => {
+            list.iter().enumerate().map(|(index, json)| inner(&index.to_string(), json)).collect()
+        }
+        serde_json::Value::Null
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::Number(_)
+        | serde_json::Value::String(_) => Value::from(Serde(json)),
+    }
+}

@@ -1,0 +1,186 @@
+//! The secret parts of a job's input: where a schema marks them, and their values apart from the rest.
+//!
+//! `input` finds and splits them at enqueue; the store seals [`SecretInputs::to_text`] with the job; the worker opens them
+//! into a [`super::SecretBook`]. Never shows a value.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    fmt,
+};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
+
+use super::{input::escaped, references::same_level};
+use crate::secret::MASK;
+
+/// An input that fits its schema.
+#[derive(Debug)]
+pub struct Input {
+    /// What may be stored and shown; secrets are `***`.
+    pub public: Value,
+    /// The secrets, to be sealed.
+    pub secrets: SecretInputs,
+}
+
+/// The values of an input's secrets by their JSON pointers (`/login/password`).
+#[derive(Clone, Default, PartialEq)]
+pub struct SecretInputs(BTreeMap<String, Value>);
+
+/// A text that is not what [`SecretInputs::to_text`] wrote. Says nothing of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the secrets of an input are not in their stored form")]
+pub struct BadSecretInputs;
+
+impl SecretInputs {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Where they stand in the input.
+    pub fn pointers(&self) -> BTreeSet<String> {
+        self.0.keys().cloned().collect()
+    }
+
+    /// One text to seal and store; reads back with [`from_text`](Self::from_text).
+    pub fn to_text(&self) -> SecretString {
+        serde_json::json!(self.0).to_string().into()
+    }
+
+    /// From what [`to_text`](Self::to_text) wrote.
+    pub fn from_text(text: &SecretString) -> Result<Self, BadSecretInputs> {
+        serde_json::from_str(text.expose_secret()).map(Self).map_err(|_| BadSecretInputs)
+    }
+
+    /// One value, as JSON.
+    pub(super) fn get(&self, pointer: &str) -> Option<&Value> {
+        self.0.get(pointer)
+    }
+
+    /// Each value as a template places it: a string's own text, anything else as JSON.
+    pub(super) fn texts(&self) -> impl Iterator<Item = (&str, SecretString)> {
+        self.0.iter().map(|(pointer, value)| (pointer.as_str(), text_of(value).into()))
+    }
+
+    /// Every string and number inside the values, for masking.
+    pub(super) fn leaves(&self) -> Vec<SecretString> {
+        let mut leaves = Vec::new();
+        self.0.values().for_each(|value| add_leaves(value, &mut leaves));
+        leaves
+    }
+}
+
+fn text_of(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn add_leaves(value: &Value, leaves: &mut Vec<SecretString>) {
+    match value {
+        Value::String(_) | Value::Number(_) => leaves.push(text_of(value).into()),
+        Value::Array(items) => items.iter().for_each(|item| add_leaves(item, leaves)),
+        Value::Object(map) => map.values().for_each(|item| add_leaves(item, leaves)),
+        Value::Null | Value::Bool(_) => {}
+    }
+}
+
+impl fmt::Debug for SecretInputs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// Takes the values at `pointers` out of the input.
+pub(super) fn split(mut public: Value, pointers: BTreeSet<String>) -> Input {
+    let mut secrets = BTreeMap::new();
+    for pointer in pointers {
+        if let Some(place) = public.pointer_mut(&pointer) {
+            secrets.insert(pointer, std::mem::replace(place, MASK.into()));
+        }
+    }
+    Input { public, secrets: SecretInputs(secrets) }
+}
+
+/// JSON pointers of what the schema marks `writeOnly`, the outermost ones only. Any branch of `allOf`, `anyOf`, `oneOf`,
+/// `if`, `then` or `else` that marks a value makes it secret, whether the branch holds or not.
+pub(super) fn find_secrets(schema: &Value, input: &Value) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    collect(schema, &[schema], input, &mut String::new(), &mut found);
+    found
+}
+
+fn collect(
+    root: &Value,
+    schemas: &[&Value],
+    value: &Value,
+    pointer: &mut String,
+    found: &mut BTreeSet<String>,
+) {
+    let schemas = spread(root, schemas);
+    let is_marked = |schema: &&Value| schema.get("writeOnly") == Some(&Value::Bool(true));
+    if !pointer.is_empty() && schemas.iter().any(is_marked) {
+        found.insert(pointer.clone());
+        return;
+    }
+    let length = pointer.len();
+    let mut inner = |part: &str, schemas: &[&Value], value: &Value| {
+        if schemas.is_empty() {
+            return;
+        }
+        pointer.push('/');
+        pointer.push_str(&escaped(part));
+        collect(root, schemas, value, pointer, found);
+        pointer.truncate(length);
+    };
+    match value {
+        Value::Object(map) => {
+            for (name, value) in map {
+                let of: Vec<&Value> = schemas.iter().flat_map(|schema| of_property(schema, name)).collect();
+                inner(name, &of, value);
+            }
+        }
+        Value::Array(items) => {
+            for (index, value) in items.iter().enumerate() {
+                let of: Vec<&Value> = schemas.iter().flat_map(|schema| of_item(schema, index)).collect();
+                inner(&index.to_string(), &of, value);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// The schemas and all that apply to the same value through them, each once.
+fn spread<'a>(root: &'a Value, schemas: &[&'a Value]) -> Vec<&'a Value> {
+    let mut all: Vec<&Value> = Vec::new();
+    let mut seen = HashSet::new();
+    let mut open: Vec<&Value> = schemas.to_vec();
+    while let Some(schema) = open.pop() {
+        if seen.insert(std::ptr::from_ref(schema)) {
+            all.push(schema);
+            open.extend(same_level(root, schema));
+        }
+    }
+    all
+}
+
+/// Every schema that may apply to a property. A pattern is not tried: one that marks secrets marks them all.
+fn of_property<'a>(schema: &'a Value, name: &str) -> Vec<&'a Value> {
+    let named = schema.get("properties").and_then(|properties| properties.get(name));
+    let by_pattern =
+        schema.get("patternProperties").and_then(Value::as_object).into_iter().flat_map(|map| map.values());
+    let others =
+        ["additionalProperties", "unevaluatedProperties"].iter().filter_map(|keyword| schema.get(*keyword));
+    // What `properties` names is no additional property.
+    let others = others.filter(|_| named.is_none());
+    named.into_iter().chain(by_pattern).chain(others).collect()
+}
+
+/// Every schema that may apply to an item.
+fn of_item(schema: &Value, index: usize) -> Vec<&Value> {
+    let prefix = schema.get("prefixItems").or_else(|| schema.get("items").filter(|items| items.is_array()));
+    let own = prefix.and_then(|prefix| prefix.get(index));
+    let rest =
+        ["items", "additionalItems", "unevaluatedItems"].iter().filter_map(|keyword| schema.get(*keyword));
+    let rest = rest.filter(|rest| own.is_none() && !rest.is_array());
+    own.into_iter().chain(rest).chain(schema.get("contains")).collect()
+}

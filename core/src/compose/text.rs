@@ -1,0 +1,238 @@
+//! Composed texts: plain parts, and places for what only the worker may put in.
+//!
+//! Templates render into [`Text`]; `masked` shows it, `reveal` (in the worker alone) fills it. A secret's value is never in
+//! a `Text`: only its name is.
+
+use std::{fmt, fmt::Write as _};
+
+use secrecy::ExposeSecret as _;
+
+use super::{RevealError, SecretBook, Site};
+use crate::secret::MASK;
+
+/// Names one secret of a job. Its value is looked up in a [`SecretBook`] at the very end.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SecretRef {
+    /// A service's token, by the service's name.
+    ServiceToken(String),
+    /// A secret of the job's profile, by its name.
+    ProfileSecret(String),
+    /// The user name for the job's proxy.
+    ProxyUsername,
+    /// The password for the job's proxy.
+    ProxyPassword,
+    /// A part of the input that its schema marks `writeOnly`, by its JSON pointer.
+    Input(String),
+}
+
+impl SecretRef {
+    /// The environment variable in which a command that is written as a line receives it, and for tokens of services the
+    /// one that every command gets: `SERVICE_GITHUB_TOKEN`.
+    pub fn variable_name(&self) -> String {
+        match self {
+            Self::ServiceToken(service) => format!("SERVICE_{}_TOKEN", variable_part(service)),
+            Self::ProfileSecret(name) => format!("PROFILE_SECRET_{}", variable_part(name)),
+            Self::ProxyUsername => "PROXY_USERNAME".to_owned(),
+            Self::ProxyPassword => "PROXY_PASSWORD".to_owned(),
+            Self::Input(pointer) => format!("INPUT{}", variable_part(pointer)),
+        }
+    }
+}
+
+/// A name in the spelling of variables: `my-api` becomes `MY_API`.
+pub(super) fn variable_part(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
+}
+
+impl fmt::Display for SecretRef {
+    /// As a template spells it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ServiceToken(service) => write!(f, "services.{service}.token"),
+            Self::ProfileSecret(name) => write!(f, "profile.secrets.{name}"),
+            Self::ProxyUsername => f.write_str("proxy.username"),
+            Self::ProxyPassword => f.write_str("proxy.password"),
+            Self::Input(pointer) => write!(f, "input{}", pointer.replace('/', ".")),
+        }
+    }
+}
+
+/// What a rendered text becomes part of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// An argument of a program, which every user of the machine can read.
+    Argument,
+    /// The value of an environment variable.
+    Variable,
+    /// The standard input of a program.
+    Stdin,
+    /// A request's URL, which proxies and servers log.
+    HttpUrl,
+    /// The value of a header.
+    HttpHeader,
+    /// A request's body, which the called may store.
+    HttpBody,
+}
+
+impl Place {
+    /// Whether a secret may stand there.
+    pub const fn may_hold_secrets(self) -> bool {
+        match self {
+            Self::Variable | Self::Stdin | Self::HttpHeader => true,
+            Self::Argument | Self::HttpUrl | Self::HttpBody => false,
+        }
+    }
+
+    /// Longest rendered text, in bytes. Arguments and variables: what Linux passes to a program in one piece, less some
+    /// room for the variable's name.
+    pub const fn rendered_bytes_max(self) -> usize {
+        match self {
+            Self::Argument | Self::Variable => 127 * 1024,
+            Self::Stdin | Self::HttpBody => 1024 * 1024,
+            Self::HttpUrl => crate::command::URL_BYTES_MAX,
+            Self::HttpHeader => 16 * 1024,
+        }
+    }
+
+    /// Characters that would end it early or cannot be passed on.
+    pub(super) const fn forbidden(self) -> &'static [char] {
+        match self {
+            Self::Argument | Self::Variable => &['\0'],
+            Self::HttpHeader => &['\0', '\r', '\n'],
+            Self::Stdin | Self::HttpUrl | Self::HttpBody => &[],
+        }
+    }
+
+    /// With its article, for messages.
+    pub(super) const fn noun(self) -> &'static str {
+        match self {
+            Self::Argument => "an argument",
+            Self::Variable => "an environment variable",
+            Self::Stdin => "standard input",
+            Self::HttpUrl => "a URL",
+            Self::HttpHeader => "a header",
+            Self::HttpBody => "a body",
+        }
+    }
+
+    /// Where a secret goes instead.
+    pub(super) const fn instead(self) -> &'static str {
+        match self {
+            Self::Argument | Self::Variable | Self::Stdin => "an environment variable or standard input",
+            Self::HttpUrl | Self::HttpHeader | Self::HttpBody => "a header",
+        }
+    }
+}
+
+/// How a secret is written where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// As it is.
+    Plain,
+    /// Percent-encoded, as the user name or password of a URL.
+    Url,
+}
+
+/// A part of a [`Text`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// Text that everybody may see.
+    Plain(String),
+    /// A secret.
+    Secret(SecretRef, Encoding),
+    /// The profile's directory: shown as its path below the profile root, revealed as an absolute one.
+    ProfileDirectory(String),
+    /// The attempt's directory for artifacts: shown by the name of its variable.
+    ArtifactsDirectory,
+}
+
+/// A composed text.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Text(Vec<Piece>);
+
+impl Text {
+    /// Plain text alone.
+    pub fn plain(text: impl Into<String>) -> Self {
+        Self(vec![Piece::Plain(text.into())])
+    }
+
+    /// One secret as it is.
+    pub fn secret(secret: SecretRef) -> Self {
+        Self(vec![Piece::Secret(secret, Encoding::Plain)])
+    }
+
+    /// From its parts.
+    pub fn from_pieces(pieces: Vec<Piece>) -> Self {
+        Self(pieces)
+    }
+
+    /// Its parts.
+    pub fn pieces(&self) -> &[Piece] {
+        &self.0
+    }
+
+    /// The secrets that stand in it.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
+        self.0.iter().filter_map(|piece| match piece {
+            Piece::Secret(secret, _) => Some(secret),
+            Piece::Plain(_) | Piece::ProfileDirectory(_) | Piece::ArtifactsDirectory => None,
+        })
+    }
+
+    /// Whether any plain part has one of these characters.
+    pub(super) fn contains(&self, characters: &[char]) -> bool {
+        self.0.iter().any(|piece| matches!(piece, Piece::Plain(text) if text.contains(characters)))
+    }
+
+    /// Length of [`masked`](Self::masked), in bytes, but for the worker's directories.
+    pub(crate) fn masked_len(&self) -> usize {
+        let length = |piece: &Piece| match piece {
+            Piece::Plain(text) | Piece::ProfileDirectory(text) => text.len(),
+            Piece::Secret(..) | Piece::ArtifactsDirectory => MASK.len(),
+        };
+        self.0.iter().map(length).sum()
+    }
+
+    /// For people and records: secrets as `***`.
+    pub fn masked(&self) -> String {
+        let mut out = String::new();
+        for piece in &self.0 {
+            match piece {
+                Piece::Plain(text) => out.push_str(text),
+                Piece::Secret(..) => out.push_str(MASK),
+                Piece::ProfileDirectory(path) => out.push_str(path),
+                Piece::ArtifactsDirectory => out.push_str("$CALLBOARD_ARTIFACTS"),
+            }
+        }
+        out
+    }
+
+    /// For the command itself: everything filled in. The worker alone calls it, through [`super::Composition::reveal`].
+    pub(crate) fn reveal(&self, book: &SecretBook, site: &Site) -> Result<String, RevealError> {
+        let mut out = String::new();
+        for piece in &self.0 {
+            match piece {
+                Piece::Plain(text) => out.push_str(text),
+                Piece::Secret(secret, Encoding::Plain) => out.push_str(book.text(secret)?.expose_secret()),
+                Piece::Secret(secret, Encoding::Url) => {
+                    push_url(&mut out, book.text(secret)?.expose_secret());
+                }
+                Piece::ProfileDirectory(path) => out.push_str(&site.profile_directory(path)),
+                Piece::ArtifactsDirectory => out.push_str(&site.artifacts_directory),
+            }
+        }
+        Ok(out)
+    }
+}
+
+/// Everything but letters, digits and `-_.~` as `%XX`: safe in every part of a URL.
+pub(super) fn push_url(out: &mut String, text: &str) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let written = write!(out, "%{byte:02X}");
+            debug_assert!(written.is_ok(), "writing to a String cannot fail");
+        }
+    }
+}

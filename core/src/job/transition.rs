@@ -1,0 +1,235 @@
+//! The state machine of a job: one pure function decides every change.
+//!
+//! The steps call [`apply`] under the job's row lock and write exactly what it answers: the new standing, and one
+//! event with a version one higher. `docs/job-states.md` is generated from [`apply`] by a test.
+
+use super::{
+    attempt::{Failure, FailureCode, Outcome},
+    event::EventKind,
+    state::{Ending, JobState, Standing},
+};
+use crate::{clock::Time, ids::AttemptId, policy::Policy};
+
+/// Attempts of one job that may be LOST before the job fails as poison (since the last retry by hand).
+pub const LOST_ATTEMPTS_MAX: u32 = 3;
+
+/// What `apply` has to know of a job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facts<'a> {
+    /// Where it stands.
+    pub standing: Standing,
+    /// Attempts that counted since the last retry by hand.
+    pub counted: u32,
+    /// Attempts that were lost since the last retry by hand.
+    pub lost: u32,
+    /// Its policy.
+    pub policy: &'a Policy,
+}
+
+/// Something that happens to a job.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Transition {
+    /// Its time has come.
+    Due,
+    /// A worker won it.
+    Claimed {
+        /// The attempt that the worker made.
+        attempt: AttemptId,
+    },
+    /// A claim found it blocked.
+    Parked {
+        /// The key that blocks it.
+        on: String,
+        /// The same in words.
+        reason: String,
+    },
+    /// The key that it was parked on may have room.
+    Woken,
+    /// An attempt ended; refused when it is not the running one.
+    Finished {
+        /// Which attempt.
+        attempt: AttemptId,
+        /// How.
+        outcome: Outcome,
+        /// Wait before the next attempt if there is one, drawn from the policy by the caller.
+        backoff: std::time::Duration,
+    },
+    /// Somebody asked to cancel it.
+    CancelAsked {
+        /// Why, if told.
+        reason: Option<String>,
+    },
+    /// It has not started in time.
+    Expired,
+    /// A finished job is revived.
+    Retried,
+}
+
+/// Where the job goes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Next {
+    /// Stays in the live table with this standing.
+    Live(Standing),
+    /// Leaves the live table for good, or until it is revived.
+    Ended {
+        /// How.
+        ending: Ending,
+        /// Why, unless it succeeded.
+        failure: Option<Failure>,
+        /// What it returned.
+        result: Option<serde_json::Value>,
+    },
+}
+
+impl Next {
+    /// The new state's name.
+    pub const fn state(&self) -> JobState {
+        match self {
+            Self::Live(standing) => standing.state(),
+            Self::Ended { ending, .. } => ending.state(),
+        }
+    }
+}
+
+/// The answer of [`apply`]: everything that the step has to write.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Applied {
+    /// The new standing.
+    pub next: Next,
+    /// The event to append.
+    pub event: EventKind,
+    /// What the event says to a person; empty when its kind says all.
+    pub message: String,
+    /// Attempts that counted, after this.
+    pub counted: u32,
+    /// Attempts that were lost, after this.
+    pub lost: u32,
+}
+
+/// The transition does not fit the job: a late, doubled or forbidden message. Nothing is written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a job that is {state:?} cannot be {asked}")]
+pub struct Refused {
+    /// The state that it is in.
+    pub state: JobState,
+    /// What was asked, as a past participle.
+    pub asked: &'static str,
+}
+
+/// Decides what a transition does to a job, at `now`. Pure, total, and the only place that knows.
+pub fn apply(facts: &Facts<'_>, transition: Transition, now: Time) -> Result<Applied, Refused> {
+    let state = facts.standing.state();
+    let refuse = |asked| Err(Refused { state, asked });
+    let live = |standing, event, message: String| {
+        let (counted, lost) = (facts.counted, facts.lost);
+        Ok(Applied { next: Next::Live(standing), event, message, counted, lost })
+    };
+    match (&facts.standing, transition) {
+        (Standing::Scheduled { .. }, Transition::Due) => {
+            live(Standing::Queued { parked_on: None }, EventKind::Queued, String::new())
+        }
+        (_, Transition::Due) => refuse("made ready"),
+
+        (Standing::Queued { .. }, Transition::Claimed { attempt }) => {
+            live(Standing::Running { attempt, cancel_asked: false }, EventKind::Started, String::new())
+        }
+        (_, Transition::Claimed { .. }) => refuse("claimed"),
+
+        (Standing::Queued { parked_on }, Transition::Parked { on, reason }) if parked_on.as_ref() != Some(&on) => {
+            live(Standing::Queued { parked_on: Some(on) }, EventKind::Queued, reason)
+        }
+        (_, Transition::Parked { .. }) => refuse("parked"),
+
+        (Standing::Queued { parked_on: Some(_) }, Transition::Woken) => {
+            live(Standing::Queued { parked_on: None }, EventKind::Queued, String::new())
+        }
+        (_, Transition::Woken) => refuse("woken"),
+
+        (Standing::Running { attempt, cancel_asked }, Transition::Finished { attempt: of, outcome, backoff })
+            if *attempt == of =>
+        {
+            Ok(finish(facts, *cancel_asked, outcome, now + backoff))
+        }
+        (_, Transition::Finished { .. }) => refuse("settled by that attempt"),
+
+        (Standing::Running { attempt, cancel_asked: false }, Transition::CancelAsked { reason }) => live(
+            Standing::Running { attempt: *attempt, cancel_asked: true },
+            EventKind::CancelRequested,
+            reason.unwrap_or_default(),
+        ),
+        (Standing::Running { cancel_asked: true, .. }, Transition::CancelAsked { .. }) => {
+            refuse("cancelled again: it is being cancelled")
+        }
+        (Standing::Blocked | Standing::Scheduled { .. } | Standing::Queued { .. }, Transition::CancelAsked { reason }) => {
+            Ok(ended(facts, Ending::Cancelled, None, None, EventKind::Cancelled, reason.unwrap_or_default()))
+        }
+        (Standing::Ended(_), Transition::CancelAsked { .. }) => refuse("cancelled: it has ended"),
+
+        (Standing::Blocked | Standing::Scheduled { .. } | Standing::Queued { .. }, Transition::Expired) => {
+            let failure = Failure::new(FailureCode::EXPIRED, "It was not started before it expired.", false);
+            Ok(ended(facts, Ending::Cancelled, Some(failure), None, EventKind::Cancelled, "Expired.".into()))
+        }
+        (_, Transition::Expired) => refuse("expired"),
+
+        (Standing::Ended(_), Transition::Retried) => {
+            let next = Next::Live(Standing::Queued { parked_on: None });
+            Ok(Applied { next, event: EventKind::Retried, message: String::new(), counted: 0, lost: 0 })
+        }
+        (_, Transition::Retried) => refuse("retried: it has not ended"),
+    }
+}
+
+/// An attempt ended: the job ends, waits for its next attempt, or goes back to the queue.
+fn finish(facts: &Facts<'_>, cancel_asked: bool, outcome: Outcome, retry_at: Time) -> Applied {
+    let counted = facts.counted + u32::from(outcome.counts());
+    let facts = &Facts { counted, ..facts.clone() };
+    let cancelled = || ended(facts, Ending::Cancelled, None, None, EventKind::Cancelled, String::new());
+    match outcome {
+        Outcome::Succeeded { result } => {
+            ended(facts, Ending::Succeeded, None, Some(result), EventKind::Succeeded, String::new())
+        }
+        Outcome::Cancelled => cancelled(),
+        _ if cancel_asked => cancelled(),
+        Outcome::Failed(failure) => retry_or_fail(facts, failure, retry_at),
+        Outcome::TimedOut => {
+            let message = format!("The attempt took longer than its timeout of {}.", facts.policy.timeout);
+            retry_or_fail(facts, Failure::new(FailureCode::TIMEOUT, message, true), retry_at)
+        }
+        Outcome::Lost if facts.lost + 1 >= LOST_ATTEMPTS_MAX => {
+            let message = format!("{LOST_ATTEMPTS_MAX} attempts were lost with their workers.");
+            let failure = Failure::new(FailureCode::POISON, message.clone(), false);
+            let lost = facts.lost + 1;
+            ended(&Facts { lost, ..facts.clone() }, Ending::Failed, Some(failure), None, EventKind::Failed, message)
+        }
+        Outcome::Lost => requeued(facts, EventKind::Lost, "The worker of the attempt vanished.".into(), 1),
+        Outcome::Released { reason } => requeued(facts, EventKind::Released, reason, 0),
+    }
+}
+
+fn retry_or_fail(facts: &Facts<'_>, failure: Failure, retry_at: Time) -> Applied {
+    if failure.is_retryable && facts.counted < facts.policy.max_attempts {
+        let standing = Standing::Scheduled { run_at: retry_at, is_retry: true };
+        let message = format!("{}: {}", failure.code.as_str(), failure.message);
+        let (counted, lost) = (facts.counted, facts.lost);
+        return Applied { next: Next::Live(standing), event: EventKind::RetryScheduled, message, counted, lost };
+    }
+    let message = format!("{}: {}", failure.code.as_str(), failure.message);
+    ended(facts, Ending::Failed, Some(failure), None, EventKind::Failed, message)
+}
+
+fn requeued(facts: &Facts<'_>, event: EventKind, message: String, lost_more: u32) -> Applied {
+    let next = Next::Live(Standing::Queued { parked_on: None });
+    Applied { next, event, message, counted: facts.counted, lost: facts.lost + lost_more }
+}
+
+fn ended(
+    facts: &Facts<'_>,
+    ending: Ending,
+    failure: Option<Failure>,
+    result: Option<serde_json::Value>,
+    event: EventKind,
+    message: String,
+) -> Applied {
+    let next = Next::Ended { ending, failure, result };
+    Applied { next, event, message, counted: facts.counted, lost: facts.lost }
+}

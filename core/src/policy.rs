@@ -1,0 +1,177 @@
+//! How a job is retried and how long an attempt may take.
+//!
+//! A command carries a [`Policy`]; a job may override parts of it at enqueue. The steps ask it for the backoff
+//! of a failed attempt; the worker for timeout and grace. Pure: the jitter's random number is a parameter.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::duration::IsoDuration;
+
+/// Most attempts that a policy may allow.
+pub const ATTEMPTS_MAX: u32 = 100;
+/// Longest attempt: a day. Longest grace: five minutes.
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(86_400);
+/// See [`TIMEOUT_MAX`].
+pub const GRACE_MAX: Duration = Duration::from_secs(300);
+
+/// Retry, timeout and expiry of a job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Policy {
+    /// Attempts that may count, 1 to [`ATTEMPTS_MAX`].
+    pub max_attempts: u32,
+    /// Wait between a failed attempt and the next.
+    pub backoff: Backoff,
+    /// One attempt's limit, then TERM.
+    pub timeout: IsoDuration,
+    /// From TERM to KILL.
+    pub grace: IsoDuration,
+    /// A job that has not started by then is cancelled as expired; measured from its creation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_after: Option<IsoDuration>,
+}
+
+/// How the wait grows from attempt to attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Backoff {
+    /// The curve.
+    pub strategy: BackoffStrategy,
+    /// Wait after the first counted attempt.
+    pub initial: IsoDuration,
+    /// Upper bound of any wait, before jitter.
+    pub max: IsoDuration,
+    /// Share of the wait that is random, 0 to 1: the wait is drawn evenly from `wait * (1 - jitter) ..= wait`.
+    pub jitter: f64,
+}
+
+/// The curve of a [`Backoff`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum BackoffStrategy {
+    /// `initial` every time.
+    Constant,
+    /// `initial * n`.
+    Linear,
+    /// `initial * 2^(n-1)`.
+    Exponential,
+}
+
+impl Default for Policy {
+    /// Three attempts, exponential from one second to five minutes with a fifth of jitter, five minutes each.
+    fn default() -> Self {
+        Self {
+            max_attempts: 3,
+            backoff: Backoff {
+                strategy: BackoffStrategy::Exponential,
+                initial: IsoDuration::from_secs(1),
+                max: IsoDuration::from_secs(300),
+                jitter: 0.2,
+            },
+            timeout: IsoDuration::from_secs(300),
+            grace: IsoDuration::from_secs(5),
+            expires_after: None,
+        }
+    }
+}
+
+/// A value in a policy that is out of bounds; `field` is its path in the API's spelling.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct BadPolicy {
+    /// Path below the policy, e.g. `["backoff", "jitter"]`.
+    pub field: &'static [&'static str],
+    /// What to write instead.
+    pub message: String,
+}
+
+impl Policy {
+    /// Checks every bound; the first that is broken is told.
+    pub fn check(&self) -> Result<(), BadPolicy> {
+        let bad = |field, message: String| Err(BadPolicy { field, message });
+        if !(1..=ATTEMPTS_MAX).contains(&self.max_attempts) {
+            return bad(&["maxAttempts"], format!("maxAttempts must be 1 to {ATTEMPTS_MAX}"));
+        }
+        if self.timeout.0.is_zero() || self.timeout.0 > TIMEOUT_MAX {
+            return bad(&["timeout"], "timeout must be more than PT0S and at most P1D".into());
+        }
+        if self.grace.0 > GRACE_MAX {
+            return bad(&["grace"], "grace must be at most PT5M".into());
+        }
+        if self.expires_after.is_some_and(|after| after.0.is_zero()) {
+            return bad(
+                &["expiresAfter"],
+                "expiresAfter must be more than PT0S; leave it out for no expiry".into(),
+            );
+        }
+        if !(0.0..=1.0).contains(&self.backoff.jitter) {
+            return bad(&["backoff", "jitter"], "jitter must be 0 to 1".into());
+        }
+        if self.backoff.initial > self.backoff.max {
+            return bad(&["backoff", "initial"], "initial must not be longer than max".into());
+        }
+        Ok(())
+    }
+}
+
+impl Backoff {
+    /// Wait after the `counted`-th counted attempt (from 1). `fraction` in `0.0..1.0` draws the jitter.
+    pub fn delay(&self, counted: u32, fraction: f64) -> Duration {
+        let counted = counted.max(1);
+        let factor = match self.strategy {
+            BackoffStrategy::Constant => 1,
+            BackoffStrategy::Linear => counted,
+            BackoffStrategy::Exponential => 1u32.checked_shl(counted - 1).unwrap_or(u32::MAX),
+        };
+        let wait = self.initial.0.saturating_mul(factor).min(self.max.0);
+        wait.mul_f64(1.0 - self.jitter.clamp(0.0, 1.0) * fraction.clamp(0.0, 1.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn backoff(strategy: BackoffStrategy, jitter: f64) -> Backoff {
+        let (initial, max) = (IsoDuration::from_secs(2), IsoDuration::from_secs(30));
+        Backoff { strategy, initial, max, jitter }
+    }
+
+    #[test]
+    fn each_curve_grows_as_its_name_says() {
+        let seconds = |strategy| [1, 2, 3, 4, 5, 99].map(|n| backoff(strategy, 0.0).delay(n, 0.5).as_secs());
+        assert_eq!(seconds(BackoffStrategy::Constant), [2, 2, 2, 2, 2, 2]);
+        assert_eq!(seconds(BackoffStrategy::Linear), [2, 4, 6, 8, 10, 30]);
+        assert_eq!(seconds(BackoffStrategy::Exponential), [2, 4, 8, 16, 30, 30]);
+    }
+
+    #[test]
+    fn bounds_are_checked_by_name() {
+        let field = |policy: Policy| policy.check().map_err(|bad| bad.field);
+        assert_eq!(field(Policy::default()), Ok(()));
+        assert_eq!(field(Policy { max_attempts: 0, ..Policy::default() }), Err(&["maxAttempts"][..]));
+        let zero = IsoDuration::from_secs(0);
+        assert_eq!(field(Policy { timeout: zero, ..Policy::default() }), Err(&["timeout"][..]));
+        assert_eq!(
+            field(Policy { expires_after: Some(zero), ..Policy::default() }),
+            Err(&["expiresAfter"][..])
+        );
+        let mut jittery = Policy::default();
+        jittery.backoff.jitter = f64::NAN;
+        assert_eq!(field(jittery), Err(&["backoff", "jitter"][..]));
+    }
+
+    proptest! {
+        #[test]
+        fn a_wait_stays_between_its_jittered_bounds(n in 0u32..1000, jitter in 0.0..=1.0f64, fraction in 0.0..1.0f64) {
+            let exact = backoff(BackoffStrategy::Exponential, 0.0).delay(n, 0.0);
+            let drawn = backoff(BackoffStrategy::Exponential, jitter).delay(n, fraction);
+            prop_assert!(drawn <= exact);
+            prop_assert!(drawn.as_secs_f64() >= exact.as_secs_f64() * (1.0 - jitter) - 1e-6);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! A profile: one browser identity, that is, one Chrome user-data directory with its variables and secrets.
+//!
+//! Pure: the value and its rules. Stored by `store::profiles`, composed into commands by `compose`.
+
+use std::collections::BTreeMap;
+
+use crate::{clock::Time, ids::ProfileId, refusal::Refusal};
+
+/// Most variables or secrets of one profile.
+pub const VARIABLES_MAX: usize = 100;
+/// Longest path of a profile directory below the profile root, in bytes.
+pub const PATH_BYTES_MAX: usize = 400;
+
+/// A browser identity as the catalogue keeps it. Its secrets are kept apart and are never part of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Profile {
+    /// Its id.
+    pub id: ProfileId,
+    /// Unique among profiles.
+    pub name: String,
+    /// Relative to the worker's profile root; see [`check_profile_path`].
+    pub chrome_profile_path: String,
+    /// For people.
+    pub description: Option<String>,
+    /// Sorted, each once.
+    pub labels: Vec<String>,
+    /// Plain variables that commands may use.
+    pub environment: BTreeMap<String, String>,
+    /// How the next proxy is chosen among the profile's.
+    pub proxy_selection: ProxySelection,
+    /// Rises with every change.
+    pub version: i32,
+    /// When it was made.
+    pub created_at: Time,
+    /// When it last changed.
+    pub updated_at: Time,
+}
+
+/// How the next proxy is chosen among a profile's own, which are in order of preference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ProxySelection {
+    /// The first one that is not known to be down.
+    #[default]
+    FirstHealthy,
+    /// Each in turn, by attempt.
+    RoundRobin,
+    /// The one with the fewest running jobs.
+    LeastBusy,
+}
+
+impl ProxySelection {
+    /// As stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::FirstHealthy => "first_healthy",
+            Self::RoundRobin => "round_robin",
+            Self::LeastBusy => "least_busy",
+        }
+    }
+
+    /// From what is stored.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::FirstHealthy, Self::RoundRobin, Self::LeastBusy].into_iter().find(|each| each.as_str() == text)
+    }
+}
+
+/// A profile directory must stay below the worker's profile root: relative, no `..`, no empty or dot parts, and only
+/// characters that every file system and every shell listing shows as they are.
+pub fn check_profile_path(field: &str, path: &str) -> Result<(), Refusal> {
+    let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '@' | '+');
+    let part_is_fine = |part: &str| !part.is_empty() && !part.starts_with('.') && part.chars().all(is_fine);
+    if path.is_empty() || path.len() > PATH_BYTES_MAX || !path.split('/').all(part_is_fine) {
+        return Err(Refusal::invalid(
+            field,
+            format!(
+                "must be relative to the profile root, such as `team/alice`: parts of letters, digits and `_-.@+` that \
+                 do not begin with a dot, at most {PATH_BYTES_MAX} bytes"
+            ),
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_stays_below_its_root() {
+        for fine in ["alice", "team/alice", "a.b/c_d-e@f+g"] {
+            assert_eq!(check_profile_path("chromeProfilePath", fine), Ok(()), "{fine}");
+        }
+        for bad in
+            ["", "/etc", "../alice", "a/../b", "a//b", "a/", "./a", "a/.b", "a b", "a\0b", "é", "C:\\x", "~"]
+        {
+            let refusal = check_profile_path("chromeProfilePath", bad).unwrap_err();
+            assert_eq!(refusal.path, ["chromeProfilePath"], "{bad}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! A proxy: a way out to the network. Pure: the value, its rules, and the one place that writes its URL.
+//!
+//! Only protocols that a browser and an HTTP client speak by themselves are here. Adding one: a variant of
+//! [`ProxyProtocol`], its two matches below, and the CHECK in a migration.
+
+use crate::{clock::Time, ids::ProxyId, refusal::Refusal};
+
+/// A way out as the catalogue keeps it. Its credentials are kept apart and encrypted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proxy {
+    /// Its id.
+    pub id: ProxyId,
+    /// Unique among proxies.
+    pub name: String,
+    /// What it speaks.
+    pub protocol: ProxyProtocol,
+    /// `host:port`; see [`check_address`].
+    pub address: String,
+    /// Whether a user name or password is stored.
+    pub has_credentials: bool,
+    /// What the last check or job saw.
+    pub health: ProxyHealth,
+    /// Rises with every change by an admin.
+    pub version: i32,
+    /// When it was made.
+    pub created_at: Time,
+    /// When it last changed.
+    pub updated_at: Time,
+}
+
+/// What a proxy speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// HTTP proxy, `CONNECT` for TLS.
+    Http,
+    /// The same, reached over TLS.
+    Https,
+    /// SOCKS version 5, names resolved at its end.
+    Socks5,
+}
+
+impl ProxyProtocol {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Http, Self::Https, Self::Socks5];
+
+    /// As stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Socks5 => "socks5",
+        }
+    }
+
+    /// From what is stored.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|each| each.as_str() == text)
+    }
+
+    /// The URL scheme that browsers and HTTP clients know it by. SOCKS resolves names at the proxy's end.
+    pub const fn scheme(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Socks5 => "socks5h",
+        }
+    }
+}
+
+/// What is known of a proxy's health.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ProxyHealth {
+    /// Up, down or not known.
+    pub status: HealthStatus,
+    /// Time of the last good check, in milliseconds.
+    pub latency_ms: Option<i32>,
+    /// Address that the outside sees.
+    pub exit_address: Option<String>,
+    /// When it was last checked.
+    pub checked_at: Option<Time>,
+    /// Why it is down.
+    pub failure: Option<String>,
+}
+
+/// Up, down or not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HealthStatus {
+    /// Never checked.
+    #[default]
+    Unknown,
+    /// The last check succeeded.
+    Healthy,
+    /// The last check failed.
+    Down,
+}
+
+impl HealthStatus {
+    /// As stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Healthy => "healthy",
+            Self::Down => "down",
+        }
+    }
+
+    /// From what is stored.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Unknown, Self::Healthy, Self::Down].into_iter().find(|each| each.as_str() == text)
+    }
+}
+
+/// `host:port`: a host name, an IPv4 address or an IPv6 address in brackets, and a port from 1 to 65535.
+pub fn check_address(field: &str, address: &str) -> Result<(), Refusal> {
+    let parsed = url::Url::parse(&format!("socks5://{address}")).ok().filter(|url| {
+        let is_bare = url.username().is_empty() && url.password().is_none() && url.path().is_empty();
+        is_bare && url.query().is_none() && url.fragment().is_none() && url.host().is_some()
+    });
+    match parsed.and_then(|url| url.port()) {
+        Some(port) if port > 0 && address.len() <= 260 => Ok(()),
+        _ => Err(Refusal::invalid(
+            field,
+            "must be host:port, such as proxy.example:3128 or [2001:db8::1]:1080",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_host_and_a_port_and_nothing_else() {
+        for fine in ["127.0.0.1:3128", "proxy.example:1", "[::1]:65535"] {
+            assert_eq!(check_address("address", fine), Ok(()), "{fine}");
+        }
+        for bad in [
+            "",
+            "proxy",
+            "proxy:",
+            "proxy:0",
+            "proxy:65536",
+            "http://p:1",
+            "u:p@h:1",
+            "h:1/x",
+            "h:1?x",
+            ":80",
+            "a b:1",
+        ] {
+            assert!(check_address("address", bad).is_err(), "{bad}");
+        }
+    }
+}

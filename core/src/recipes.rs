@@ -1,0 +1,173 @@
+//! What a job is composed from, ready to use: compiled command versions, and facts from loaded catalogue rows.
+//!
+//! Used by `steps::submit` and previews (API) and by the attempt pipeline (worker), so that all of them compose alike.
+//! Versions never change, so they are compiled once and kept.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use serde_json::Value;
+
+use crate::{
+    compose::{CompiledSpec, Ingredients, InputSchema, JobFacts, ProfileFacts, ProxyFacts, ServiceFacts},
+    ids::{CommandVersionId, ProfileId, ProxyId, ServiceId},
+    store::{
+        Connection, StoreError,
+        command_versions::{self, CommandVersion},
+        ingredients::{Found, StoredProfile, StoredProxy, StoredService},
+    },
+};
+
+/// Most versions that are kept compiled; with more, all are dropped and compiled again as they come.
+const KEPT_MAX: usize = 1024;
+
+/// A command version, compiled.
+#[derive(Debug)]
+pub struct Recipe {
+    /// As stored.
+    pub version: CommandVersion,
+    /// Its templates.
+    pub spec: CompiledSpec,
+    /// Its input's schema.
+    pub schema: InputSchema,
+}
+
+/// The compiled versions of a process.
+#[derive(Debug, Default)]
+pub struct Recipes(Mutex<HashMap<CommandVersionId, Arc<Recipe>>>);
+
+impl Recipes {
+    /// Recipes by id; versions that do not exist are left out.
+    pub async fn load(
+        &self,
+        connection: &mut Connection,
+        ids: impl IntoIterator<Item = CommandVersionId>,
+    ) -> Result<HashMap<CommandVersionId, Arc<Recipe>>, StoreError> {
+        let ids: BTreeSet<CommandVersionId> = ids.into_iter().collect();
+        let mut found: HashMap<_, _> = {
+            let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            ids.iter().filter_map(|id| kept.get(id).map(|recipe| (*id, recipe.clone()))).collect()
+        };
+        let missing: Vec<CommandVersionId> = ids.into_iter().filter(|id| !found.contains_key(id)).collect();
+        if missing.is_empty() {
+            return Ok(found);
+        }
+        for version in command_versions::load(connection, &missing).await? {
+            let id = version.id;
+            let recipe = Arc::new(Recipe::compile(version)?);
+            found.insert(id, recipe.clone());
+            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if kept.len() >= KEPT_MAX {
+                kept.clear();
+            }
+            kept.insert(id, recipe);
+        }
+        Ok(found)
+    }
+}
+
+impl Recipe {
+    /// Compiles a stored version. It compiled when it was saved; that it does not now is a defect of the row.
+    fn compile(version: CommandVersion) -> Result<Self, StoreError> {
+        let corrupt = |column, id: CommandVersionId| StoreError::corrupt("command_versions", column, &id);
+        let spec = CompiledSpec::compile(version.spec.clone()).map_err(|_| corrupt("spec", version.id))?;
+        let schema =
+            InputSchema::compile(&version.input_schema).map_err(|_| corrupt("input_schema", version.id))?;
+        Ok(Self { version, spec, schema })
+    }
+}
+
+/// The catalogue's rows that one job names, as composition wants them.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    profile: Option<ProfileFacts<'a>>,
+    proxy: Option<ProxyFacts<'a>>,
+    services: Vec<ServiceFacts<'a>>,
+}
+
+/// The names of a profile's secrets, which [`Facts`] borrow.
+pub fn secret_names(found: &Found, profile: Option<ProfileId>) -> Vec<String> {
+    let stored = profile.and_then(|id| found.profiles.get(&id));
+    stored.map(|stored| stored.secrets.iter().map(|secret| secret.name.clone()).collect()).unwrap_or_default()
+}
+
+impl<'a> Facts<'a> {
+    /// Picks what the job names out of what was loaded; `secrets` are the [`secret_names`] of its profile.
+    pub fn pick(
+        found: &'a Found,
+        secrets: &'a [String],
+        profile: Option<ProfileId>,
+        proxy: Option<ProxyId>,
+        services: &[ServiceId],
+    ) -> Self {
+        let of_profile = |stored: &'a StoredProfile| ProfileFacts {
+            id: stored.profile.id,
+            name: &stored.profile.name,
+            path: &stored.profile.chrome_profile_path,
+            environment: &stored.profile.environment,
+            secrets,
+        };
+        let of_proxy = |stored: &'a StoredProxy| ProxyFacts {
+            id: stored.proxy.id,
+            name: &stored.proxy.name,
+            protocol: stored.proxy.protocol,
+            address: &stored.proxy.address,
+            has_username: stored.credentials.username.is_some(),
+            has_password: stored.credentials.password.is_some(),
+        };
+        let of_service = |stored: &'a StoredService| ServiceFacts {
+            id: stored.service.id,
+            name: &stored.service.name,
+            base_url: stored.service.base_url.as_ref().map(url::Url::as_str),
+            settings: &stored.service.settings,
+            has_token: stored.token.is_some(),
+        };
+        Self {
+            profile: profile.and_then(|id| found.profiles.get(&id)).map(of_profile),
+            proxy: proxy.and_then(|id| found.proxies.get(&id)).map(of_proxy),
+            services: services.iter().filter_map(|id| found.services.get(id)).map(of_service).collect(),
+        }
+    }
+
+    /// Together with the job's input.
+    pub fn with<'b>(
+        &'b self,
+        input: &'b Value,
+        secret_inputs: &'b BTreeSet<String>,
+        job: Option<JobFacts>,
+    ) -> Ingredients<'b> {
+        Ingredients { profile: self.profile, proxy: self.proxy, services: &self.services, input, secret_inputs, job }
+    }
+}
+
+/// The proxy that an attempt would take now: the job's own, or the profile's choice.
+pub fn choose_proxy(
+    found: &Found,
+    own: Option<ProxyId>,
+    profile: Option<ProfileId>,
+    busy: &HashMap<ProxyId, i64>,
+    turn: usize,
+) -> Option<ProxyId> {
+    use crate::{profile::ProxySelection, proxy::HealthStatus};
+    if own.is_some() {
+        return own;
+    }
+    let stored = profile.and_then(|id| found.profiles.get(&id))?;
+    let is_up = |id: &ProxyId| {
+        found.proxies.get(id).is_some_and(|stored| stored.proxy.health.status != HealthStatus::Down)
+    };
+    let mut candidates: Vec<ProxyId> = stored.proxies.iter().copied().filter(is_up).collect();
+    if candidates.is_empty() {
+        // All are known to be down: fail closed. The first is tried, never no proxy at all.
+        candidates = stored.proxies.iter().copied().take(1).collect();
+    }
+    match stored.profile.proxy_selection {
+        ProxySelection::FirstHealthy => candidates.first().copied(),
+        ProxySelection::RoundRobin => candidates.get(turn % candidates.len().max(1)).copied(),
+        ProxySelection::LeastBusy => {
+            candidates.into_iter().min_by_key(|id| busy.get(id).copied().unwrap_or_default())
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Takes the secrets of one attempt out of texts.
+//!
+//! The worker makes one [`Redactor`] per attempt from everything that the attempt was given, and passes all that its
+//! programs say through it before anything is stored, streamed or traced. It never shows which secrets it knows.
+
+use std::{borrow::Cow, collections::BTreeSet, fmt, ops::Range};
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{MASK, encodings};
+
+/// Shortest value, or line of a value, that is taken out, in characters. Shorter ones (`1`, `en`, `yes`) occur by chance
+/// in every other line: replacing them would ruin the log and, by where the marks stand, tell the value.
+pub const REDACTED_CHARS_MIN: usize = 4;
+
+/// Values longer than this, in bytes, are looked for as they are and JSON-escaped, not in base64 or URL-encoded: nobody
+/// prints a document that way, and the search would need some 100 MB.
+pub const ENCODED_BYTES_MAX: usize = 8 * 1024;
+
+/// Knows the secrets of one attempt and replaces every spelling of each (see [`super`]) by `***`.
+///
+/// Covered: the value itself; each line of it; base64, standard or URL-safe, padded or not, at each of the three
+/// alignments inside a longer base64 text; URL-encoded; JSON-escaped. Not covered: base64 that is broken into lines
+/// inside the value, other alphabets, compression, or a program that spells a secret letter by letter. Programs are
+/// given secrets to use them; this is for accidents.
+#[derive(Clone)]
+pub struct Redactor {
+    search: Option<AhoCorasick>,
+}
+
+impl Redactor {
+    /// A redactor for these values; values shorter than [`REDACTED_CHARS_MIN`] are left alone.
+    ///
+    /// # Panics
+    /// For some hundred million bytes of secrets.
+    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a SecretString>) -> Self {
+        let mut spellings = BTreeSet::new();
+        for secret in secrets {
+            add_secret(secret.expose_secret(), &mut spellings);
+        }
+        if spellings.is_empty() {
+            return Self { search: None };
+        }
+        #[expect(clippy::expect_used, reason = "fails only for 2^31 patterns, or patterns of that length")]
+        let search = AhoCorasick::builder()
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .build(spellings)
+            .expect("few and short");
+        Self { search: Some(search) }
+    }
+
+    /// The text with every secret replaced. Secrets that overlap or touch become one mark.
+    pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let found = self.find(text.as_bytes());
+        if found.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(masked(text.as_bytes(), &found)) }
+    }
+
+    /// Where secrets stand, in order, those that overlap or touch as one.
+    pub(super) fn find(&self, bytes: &[u8]) -> Vec<Range<usize>> {
+        let mut found: Vec<Range<usize>> = Vec::new();
+        let Some(search) = &self.search else { return found };
+        for hit in search.find_overlapping_iter(bytes) {
+            let mut hit = hit.range();
+            while let Some(last) = found.pop_if(|last| last.end >= hit.start) {
+                hit = hit.start.min(last.start)..hit.end.max(last.end);
+            }
+            found.push(hit);
+        }
+        found
+    }
+
+    /// Whether nothing is looked for.
+    pub(super) const fn is_idle(&self) -> bool {
+        self.search.is_none()
+    }
+}
+
+/// The bytes as text (what is not UTF-8, and NUL, which Postgres does not store, as U+FFFD) with `ranges` masked.
+pub(super) fn masked(bytes: &[u8], ranges: &[Range<usize>]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    let mut from = 0;
+    for range in ranges {
+        push_text(&mut out, &bytes[from..range.start]);
+        out.push_str(MASK);
+        from = range.end;
+    }
+    push_text(&mut out, &bytes[from..]);
+    out
+}
+
+fn push_text(out: &mut String, bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if text.contains('\0') { out.push_str(&text.replace('\0', "\u{FFFD}")) } else { out.push_str(&text) }
+}
+
+fn add_secret(value: &str, spellings: &mut BTreeSet<Vec<u8>>) {
+    let in_full = value.len() <= ENCODED_BYTES_MAX;
+    let is_long_enough = |piece: &str| piece.chars().count() >= REDACTED_CHARS_MIN;
+    for line in value.split(['\n', '\r']).filter(|line| is_long_enough(line)) {
+        encodings::add_spellings(line, in_full, spellings);
+    }
+    if in_full && value.contains(['\n', '\r']) && is_long_enough(value) {
+        encodings::add_spellings(value, in_full, spellings);
+    }
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redactor").field("is_idle", &self.is_idle()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{
+        Engine as _,
+        engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+    };
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn redactor(secrets: &[&str]) -> Redactor {
+        let secrets: Vec<SecretString> = secrets.iter().map(|secret| (*secret).into()).collect();
+        Redactor::new(&secrets)
+    }
+
+    #[test]
+    fn replaces_what_it_knows_and_nothing_else() {
+        let redactor = redactor(&["hunter2!", "tok_abcdef", "abcdefgh", "no", "line one\nline two\r\nx"]);
+        for (text, expected) in [
+            ("nothing to see, no", "nothing to see, no"),
+            ("Bearer tok_abcdef.", "Bearer ***."),
+            ("hunter2!hunter2!", "***"),
+            ("tok_abcdefgh", "***"),
+            ("a=hunter2%21&b", "a=***&b"),
+            ("line one", "***"),
+            ("{\"k\":\"line one\\nline two\\r\\nx\"}", "{\"k\":\"***\"}"),
+            ("aHVudGVyMiE=", "***"),
+            ("aHVudGVyMiE", "***"),
+            ("hunter2", "hunter2"),
+        ] {
+            assert_eq!(redactor.redact(text), expected, "{text}");
+        }
+        assert_eq!(format!("{redactor:?}"), "Redactor { is_idle: false }");
+    }
+
+    #[test]
+    fn a_long_value_leaves_no_window_behind() {
+        let long: String =
+            (0..2000).map(|n| char::from(b'!' + (n * 7 % 90) as u8)).filter(|c| *c != '*').collect();
+        let redactor = redactor(&[&long]);
+        assert_eq!(redactor.redact(&format!("<{long}>")), "<***>");
+        let encoded = STANDARD.encode(format!("xx{long}xx"));
+        let shown = redactor.redact(&encoded);
+        assert!(shown.len() < 16, "{shown}");
+    }
+
+    #[test]
+    fn a_document_is_found_as_it_is() {
+        let document: String = (0..40_000).map(|n| char::from_digit(n * n % 36, 36).unwrap()).collect();
+        assert_eq!(redactor(&[&document]).redact(&document), MASK);
+    }
+
+    proptest! {
+        #[test]
+        fn no_spelling_of_a_secret_is_left(
+            secret in "[ -)+-~äß€😀]{4,40}", before in ".{0,40}", after in ".{0,40}",
+        ) {
+            prop_assume!(!before.contains('*') && !after.contains('*'));
+            let redactor = redactor(&[&secret]);
+            let mut spellings = BTreeSet::new();
+            encodings::add_spellings(&secret, true, &mut spellings);
+            let around = format!("{before}{secret}{after}");
+            let json = serde_json::json!([around]).to_string();
+            let form: String = url::form_urlencoded::byte_serialize(around.as_bytes()).collect();
+            for text in [&around, &json, &form, &STANDARD.encode(&around), &URL_SAFE_NO_PAD.encode(&around)] {
+                let shown = redactor.redact(text);
+                for spelling in &spellings {
+                    let spelling = str::from_utf8(spelling).unwrap();
+                    prop_assert!(!shown.contains(spelling), "{shown} still has {spelling}");
+                }
+            }
+        }
+    }
+}

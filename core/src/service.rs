@@ -1,0 +1,24 @@
+//! A service: an outside API that jobs call, with its settings. Pure; its token is kept apart and encrypted.
+
+use url::Url;
+
+use crate::{clock::Time, ids::ServiceId};
+
+/// An outside API as the catalogue keeps it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Service {
+    /// Its id.
+    pub id: ServiceId,
+    /// Unique among services; templates spell it (`services.<name>.token`).
+    pub name: String,
+    /// Where it lives; responses from its host are watched for limit headers.
+    pub base_url: Option<Url>,
+    /// A JSON object that commands may use (`services.<name>.settings.*`).
+    pub settings: serde_json::Value,
+    /// Rises with every change, a new token included.
+    pub version: i32,
+    /// When it was made.
+    pub created_at: Time,
+    /// When it last changed.
+    pub updated_at: Time,
+}

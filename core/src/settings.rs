@@ -1,0 +1,159 @@
+//! Settings that the API and the workers share: where Postgres and Redis are, the master key, the places on disk.
+//!
+//! Read from flags and the environment by clap; secrets also from files (`*_FILE`). `docs/configuration.md` lists
+//! them all, and a test compares it with the code. Never reads the environment at the point of use.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, ValueEnum};
+use secrecy::SecretString;
+
+use crate::{
+    command::{AllowList, BadAllowList},
+    secret::{BadKey, Keyring},
+};
+
+/// What kind of place this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Environment {
+    /// A developer's machine: demo site, programs in /usr/bin and /bin allowed, private targets allowed.
+    Development,
+    /// Anything else: what is not configured is refused.
+    Production,
+}
+
+/// Settings of every process.
+#[derive(Debug, Args)]
+pub struct SharedSettings {
+    /// What kind of place this is
+    #[arg(long, env = "CALLBOARD_ENV", value_enum, default_value = "production")]
+    pub environment: Environment,
+    /// URL of Postgres
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    database_url: Option<SecretString>,
+    /// File that holds the URL of Postgres
+    #[arg(long, env = "DATABASE_URL_FILE")]
+    database_url_file: Option<PathBuf>,
+    /// URL of Redis
+    #[arg(long, env = "REDIS_URL", hide_env_values = true)]
+    redis_url: Option<SecretString>,
+    /// File that holds the URL of Redis
+    #[arg(long, env = "REDIS_URL_FILE")]
+    redis_url_file: Option<PathBuf>,
+    /// Prefix of every key and channel in Redis
+    #[arg(long, env = "CALLBOARD_REDIS_PREFIX", default_value = "callboard")]
+    pub redis_prefix: String,
+    /// Key that seals secrets: 32 bytes in base64 or hexadecimal
+    #[arg(long, env = "CALLBOARD_MASTER_KEY", hide_env_values = true)]
+    master_key: Option<SecretString>,
+    /// File that holds the master key
+    #[arg(long, env = "CALLBOARD_MASTER_KEY_FILE")]
+    master_key_file: Option<PathBuf>,
+    /// Programs that commands may run: directories and files, separated by colons
+    #[arg(long, env = "CALLBOARD_PROGRAMS")]
+    programs: Option<String>,
+    /// Directory of artifacts, the same for the API and all workers
+    #[arg(long, env = "CALLBOARD_ARTIFACT_ROOT", default_value = "/var/lib/callboard/artifacts")]
+    pub artifact_root: PathBuf,
+    /// How long to wait for Postgres and Redis at start, in seconds
+    #[arg(long, env = "CALLBOARD_START_TIMEOUT", default_value_t = 60)]
+    start_timeout: u64,
+    /// What to log: a level, or directives such as `info,sqlx=warn`
+    #[arg(long, env = "CALLBOARD_LOG", default_value = "info")]
+    pub log: String,
+    /// How to log
+    #[arg(long, env = "CALLBOARD_LOG_FORMAT", value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+/// How log lines of a process look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Why a process cannot start with its settings.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// Something that has no default is not set.
+    #[error("{name} is not set: {hint}")]
+    Missing {
+        /// The variable.
+        name: &'static str,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// A file that a variable names cannot be read.
+    #[error("cannot read {path}, named by {name}")]
+    File {
+        /// The variable.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The master key is not a key.
+    #[error("CALLBOARD_MASTER_KEY is not usable")]
+    MasterKey(#[source] BadKey),
+    /// The list of programs is malformed.
+    #[error("CALLBOARD_PROGRAMS is not usable")]
+    Programs(#[source] BadAllowList),
+}
+
+/// A secret that is given as it is or in a file; the file wins.
+pub fn secret(
+    name: &str,
+    value: Option<&SecretString>,
+    file: Option<&PathBuf>,
+) -> Result<Option<SecretString>, SettingsError> {
+    let Some(path) = file else { return Ok(value.cloned()) };
+    let text = std::fs::read_to_string(path).map_err(|source| SettingsError::File {
+        name: format!("{name}_FILE"),
+        path: path.clone(),
+        source,
+    })?;
+    Ok(Some(SecretString::from(text.trim())))
+}
+
+impl SharedSettings {
+    /// URL of Postgres.
+    pub fn database_url(&self) -> Result<SecretString, SettingsError> {
+        let hint = "write it as postgres://user:password@host:port/database";
+        secret("DATABASE_URL", self.database_url.as_ref(), self.database_url_file.as_ref())?
+            .ok_or(SettingsError::Missing { name: "DATABASE_URL", hint })
+    }
+
+    /// URL of Redis.
+    pub fn redis_url(&self) -> Result<SecretString, SettingsError> {
+        let hint = "write it as redis://:password@host:port/0";
+        secret("REDIS_URL", self.redis_url.as_ref(), self.redis_url_file.as_ref())?
+            .ok_or(SettingsError::Missing { name: "REDIS_URL", hint })
+    }
+
+    /// The keys that seal secrets.
+    pub fn keyring(&self) -> Result<Keyring, SettingsError> {
+        let hint = "make one with `openssl rand -base64 32`, and keep it as long as the database";
+        let key = secret("CALLBOARD_MASTER_KEY", self.master_key.as_ref(), self.master_key_file.as_ref())?
+            .ok_or(SettingsError::Missing { name: "CALLBOARD_MASTER_KEY", hint })?;
+        Keyring::parse(&key).map_err(SettingsError::MasterKey)
+    }
+
+    /// Programs that commands may run: /usr/bin and /bin in development, none elsewhere unless configured.
+    pub fn allow_list(&self) -> Result<AllowList, SettingsError> {
+        let default = match self.environment {
+            Environment::Development => "/usr/bin:/bin",
+            Environment::Production => "",
+        };
+        AllowList::parse(self.programs.as_deref().unwrap_or(default)).map_err(SettingsError::Programs)
+    }
+
+    /// How long to wait for Postgres and Redis at start.
+    pub const fn start_timeout(&self) -> Duration {
+        Duration::from_secs(self.start_timeout)
+    }
+}

@@ -1,0 +1,59 @@
+//! What has to be told to Redis after a step's commit: references to push and hints to publish.
+//!
+//! Every step answers an [`After`]; its caller announces it. Losing it costs a second at most.
+
+use crate::{
+    ids::JobId,
+    job::ReadyJob,
+    transport::{Hint, Redis, queue},
+};
+
+/// Collected by a step inside its transaction, announced after the commit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[must_use = "announce it after the commit"]
+pub struct After {
+    /// Jobs with new events.
+    pub changed: Vec<JobId>,
+    /// References of jobs that are ready and marked.
+    pub ready: Vec<ReadyJob>,
+    /// Running jobs for which a cancel has been asked.
+    pub cancelled: Vec<JobId>,
+    /// Jobs with new log lines.
+    pub logged: Vec<JobId>,
+    /// Whether ready jobs were left unmarked, for a dispatcher to find.
+    pub has_backlog: bool,
+}
+
+impl After {
+    /// Adds what another step of the same caller has to tell.
+    pub fn merge(&mut self, other: Self) {
+        self.changed.extend(other.changed);
+        self.ready.extend(other.ready);
+        self.cancelled.extend(other.cancelled);
+        self.logged.extend(other.logged);
+        self.has_backlog |= other.has_backlog;
+    }
+
+    /// Pushes and publishes, best effort: what fails here is found again by dispatch and by every reader.
+    pub async fn announce(self, redis: &Redis) {
+        if let Err(error) = queue::push(redis, self.ready).await {
+            tracing::debug!(%error, "references were not pushed; dispatch will push them again");
+        }
+        let mut hints = Vec::new();
+        if !self.changed.is_empty() {
+            hints.push(Hint::changed(self.changed));
+        }
+        if !self.logged.is_empty() {
+            hints.push(Hint::Logged(self.logged));
+        }
+        if !self.cancelled.is_empty() {
+            hints.push(Hint::Cancel(self.cancelled));
+        }
+        if self.has_backlog {
+            hints.push(Hint::Backlog);
+        }
+        if !hints.is_empty() {
+            redis.publish(&hints).await;
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Append log lines of many attempts in one transaction, fenced and numbered. Called by the worker's log writer.
+
+use crate::{
+    steps::After,
+    store::{
+        Store, StoreError, commit,
+        logs::{self, Appended, Batch},
+    },
+};
+
+/// Appends; answers are in the order of the batches. No two batches may be of the same attempt.
+pub async fn append_log(store: &Store, batches: &[Batch]) -> Result<(Vec<Appended>, After), StoreError> {
+    let mut transaction = store.begin().await?;
+    let appended = logs::append(&mut transaction, batches).await?;
+    commit(transaction).await?;
+    let logged = batches.iter().map(|batch| batch.job).collect();
+    Ok((appended, After { logged, ..After::default() }))
+}

@@ -1,0 +1,36 @@
+//! The steps of a job's life, in order. One verb, one file, one transaction.
+//!
+//! | step | does | if we die right after |
+//! |---|---|---|
+//! | [`submit`] | compose, insert job + event + mark, in one statement | the job is safe; dispatch finds it |
+//! | [`dispatch`] | mark backlog, push references; compare marks with Redis | pushed twice or late: the claim sorts it out |
+//! | [`promote`] | scheduled jobs whose time has come; expired ones | done or not done |
+//! | [`claim`] | state, attempt, worker, holds, over a batch | rescue; or the same claim is asked for again |
+//! | [`note_start`] | what the attempt runs, through which proxy | rescue |
+//! | [`append_log`], [`note_progress`], [`keep_artifact`] | what the attempt tells, fenced | rescue |
+//! | [`renew`] | the worker's lease; learns of cancels | the lease runs out: rescue |
+//! | [`settle`] | outcome -> transition -> job + attempt + event | a repeat recognises itself |
+//! | [`cancel`], [`retry`] | by request | done or not done |
+//! | [`rescue`] | jobs of workers whose lease ran out | done or not done |
+//! | [`roll_up`] | counters of queues, partitions of days to come | done or not done |
+//!
+//! Locks are taken in one order everywhere: jobs by id, then profiles by id. Times are the database's, taken after
+//! the locks are held. Nothing here sends NOTIFY, and nothing here waits for Redis.
+
+mod after;
+pub mod append_log;
+pub mod cancel;
+pub mod claim;
+pub mod dispatch;
+pub mod keep_artifact;
+pub mod note_progress;
+pub mod note_start;
+pub mod promote;
+pub mod renew;
+pub mod rescue;
+pub mod retry;
+pub mod roll_up;
+pub mod settle;
+pub mod submit;
+
+pub use after::After;

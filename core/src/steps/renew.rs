@@ -1,0 +1,43 @@
+//! Renew: keep a worker's lease, and learn what it should hold and what it should cancel, in one round trip more.
+//!
+//! Called by the worker's heartbeat every two seconds, from a thread and a connection of its own.
+
+use crate::{
+    ids::WorkerId,
+    store::{
+        Store, StoreError, commit,
+        workers::{self, Held, NewWorker},
+    },
+};
+
+/// The answer to a renewal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Renewal {
+    /// The lease goes on; these are the attempts that the worker holds.
+    Kept(Vec<Held>),
+    /// The worker has been declared lost: its attempts belong to others now.
+    Lost,
+}
+
+/// Begins a lease.
+pub async fn register(store: &Store, worker: &NewWorker) -> Result<(), StoreError> {
+    let mut transaction = store.begin().await?;
+    workers::register(&mut transaction, worker).await?;
+    commit(transaction).await
+}
+
+/// Renews it. `is_draining` tells that the worker takes nothing new.
+pub async fn renew(store: &Store, worker: WorkerId, is_draining: bool) -> Result<Renewal, StoreError> {
+    let mut connection = store.read().await?;
+    match workers::renew(&mut connection, worker, is_draining).await? {
+        Some(_) => Ok(Renewal::Kept(workers::held_by(&mut connection, worker).await?)),
+        None => Ok(Renewal::Lost),
+    }
+}
+
+/// Ends a lease in good order. The worker must hold nothing.
+pub async fn leave(store: &Store, worker: WorkerId) -> Result<(), StoreError> {
+    let mut transaction = store.begin().await?;
+    workers::leave(&mut transaction, worker).await?;
+    commit(transaction).await
+}

@@ -1,0 +1,148 @@
+//! Settle: turn outcomes into transitions, all of a batch in one transaction, fenced by job and attempt.
+//!
+//! Called by the worker's settler, and by `rescue` for attempts whose workers vanished. A settle whose answer was
+//! lost recognises itself when it is repeated.
+
+use std::{collections::HashMap, time::Duration};
+
+use crate::{
+    clock::Time,
+    compose::ComposedCommand,
+    ids::{AttemptId, JobId, ProxyId},
+    job::{
+        Outcome, Standing,
+        attempt::{Failure, FailureCode},
+        transition::{Facts, Next, Transition, apply},
+    },
+    policy::Policy,
+    steps::{After, claim::wake},
+    store::{
+        Connection, Store, StoreError,
+        attempts::{self, ExitRecord, Finish},
+        commit,
+        holds::{self, profile_key},
+        live::{self, Change, LiveJob},
+    },
+};
+
+/// Most attempts of one batch.
+pub const SETTLE_BATCH_MAX: usize = 500;
+
+/// How an attempt ended.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// The job.
+    pub job: JobId,
+    /// The attempt: the fence.
+    pub attempt: AttemptId,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The job's policy.
+    pub policy: Policy,
+    /// A number in `0.0..1.0`, for the backoff's jitter.
+    pub jitter: f64,
+    /// The command as it ran, masked.
+    pub composed: Option<ComposedCommand>,
+    /// The proxy that was chosen.
+    pub proxy: Option<ProxyId>,
+    /// How the process ended.
+    pub exit: ExitRecord,
+}
+
+/// What became of a [`Verdict`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// It is the job's history now (by this call or an earlier one).
+    Done,
+    /// The attempt does not hold its job any more: the verdict counts for nothing.
+    Stale,
+}
+
+/// Settles a batch. Answers are in the order of the verdicts.
+pub async fn settle(store: &Store, verdicts: Vec<Verdict>) -> Result<(Vec<Settled>, After), StoreError> {
+    let order: Vec<AttemptId> = verdicts.iter().map(|verdict| verdict.attempt).collect();
+    let mut transaction = store.begin().await?;
+    let (settled, after) = settle_within(&mut transaction, verdicts).await?;
+    let unknown: Vec<AttemptId> = order.iter().filter(|attempt| !settled.contains(attempt)).copied().collect();
+    let repeated =
+        if unknown.is_empty() { Vec::new() } else { attempts::settled(&mut transaction, &unknown).await? };
+    commit(transaction).await?;
+    let is_done = |attempt| settled.contains(attempt) || repeated.contains(attempt);
+    Ok((order.iter().map(|attempt| if is_done(attempt) { Settled::Done } else { Settled::Stale }).collect(), after))
+}
+
+/// The body of [`settle`], inside the caller's transaction; answers the attempts that were settled by it.
+pub(super) async fn settle_within(
+    connection: &mut Connection,
+    verdicts: Vec<Verdict>,
+) -> Result<(Vec<AttemptId>, After), StoreError> {
+    let jobs: Vec<JobId> = verdicts.iter().map(|verdict| verdict.job).collect();
+    let (rows, Some(now)) = live::lock(connection, &jobs).await? else {
+        return Ok((Vec::new(), After::default()));
+    };
+    let mut rows: HashMap<JobId, LiveJob> = rows.into_iter().map(|row| (row.job, row)).collect();
+    let (mut changes, mut finished, mut freed) = (Vec::new(), Vec::new(), Vec::new());
+    for verdict in verdicts {
+        let Some(row) = rows.remove(&verdict.job) else { continue };
+        let Some((change, finish)) = decide(row, verdict, now) else { continue };
+        freed.extend(change.before.profile);
+        changes.push(change);
+        finished.push(finish);
+    }
+    if changes.is_empty() {
+        return Ok((Vec::new(), After::default()));
+    }
+    if !freed.is_empty() {
+        holds::lock_profiles(connection, &freed).await?;
+    }
+    live::save(connection, &changes, now).await?;
+    attempts::finish(connection, &finished, now).await?;
+    let keys: Vec<String> = freed.into_iter().map(profile_key).collect();
+    let ready = wake(connection, &keys).await?;
+    let changed = changes.iter().map(|change| change.before.job).chain(ready.iter().map(|ready| ready.job)).collect();
+    let has_backlog = changes.iter().any(|change| matches!(change.applied.next, Next::Live(Standing::Queued { .. })));
+    let settled = finished.iter().map(|finish| finish.attempt).collect();
+    Ok((settled, After { changed, ready, has_backlog, ..After::default() }))
+}
+
+/// One verdict against its locked row; null when the attempt does not hold the job any more.
+fn decide(row: LiveJob, verdict: Verdict, now: Time) -> Option<(Change, Finish)> {
+    let counted = row.counted as u32 + u32::from(verdict.outcome.counts());
+    let backoff: Duration = verdict.policy.backoff.delay(counted, verdict.jitter);
+    let facts = Facts {
+        standing: row.standing.clone(),
+        counted: row.counted as u32,
+        lost: row.lost as u32,
+        policy: &verdict.policy,
+    };
+    let failure = failure_of(&verdict.outcome, &verdict.policy);
+    let outcome = verdict.outcome.as_str();
+    let transition = Transition::Finished { attempt: verdict.attempt, outcome: verdict.outcome, backoff };
+    let applied = apply(&facts, transition, now).ok()?;
+    let finish = Finish {
+        job: row.job,
+        attempt: verdict.attempt,
+        number: row.attempt,
+        outcome,
+        worker: row.worker?,
+        proxy: verdict.proxy.or(row.attempt_proxy),
+        composed: verdict.composed,
+        queued_at: row.queued_at.unwrap_or(now),
+        started_at: row.attempt_at.unwrap_or(now),
+        exit: verdict.exit,
+        failure,
+    };
+    Some((Change { before: row, applied, worker: None, is_dispatched: false }, finish))
+}
+
+/// What the attempt's own row says about why it failed.
+fn failure_of(outcome: &Outcome, policy: &Policy) -> Option<Failure> {
+    match outcome {
+        Outcome::Failed(failure) => Some(failure.clone()),
+        Outcome::TimedOut => {
+            let message = format!("It took longer than its timeout of {}.", policy.timeout);
+            Some(Failure::new(FailureCode::TIMEOUT, message, true))
+        }
+        Outcome::Succeeded { .. } | Outcome::Cancelled | Outcome::Lost | Outcome::Released { .. } => None,
+    }
+}

@@ -1,0 +1,137 @@
+//! The backlog of ready jobs, and the marks of those whose references are in Redis.
+//!
+//! Called by `steps::dispatch` and `steps::promote`.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{Connection, StoreError};
+use crate::{clock::Time, ids::JobId, job::ReadyJob};
+
+/// Marks the first `most` jobs of a queue's backlog (priority, then age) as handed over, and answers them.
+pub async fn take(connection: &mut Connection, queue: &str, most: i64) -> Result<Vec<ReadyJob>, StoreError> {
+    let rows = sqlx::query!(
+        r#"
+        WITH next AS MATERIALIZED (
+            SELECT job_id FROM live_jobs
+            WHERE queue = $1 AND state = 'queued' AND dispatched_at IS NULL AND parked_on IS NULL
+            ORDER BY priority DESC, job_id LIMIT $2 FOR UPDATE SKIP LOCKED
+        )
+        UPDATE live_jobs SET dispatched_at = clock_timestamp() FROM next WHERE live_jobs.job_id = next.job_id
+        RETURNING live_jobs.job_id, queue, priority
+        "#,
+        queue,
+        most
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| ReadyJob { job: row.job_id.into(), queue: row.queue, priority: row.priority }).collect())
+}
+
+/// Queues that have a backlog.
+pub async fn queues(connection: &mut Connection) -> Result<Vec<String>, StoreError> {
+    // A loose scan over the backlog's index: one step per queue, however long the backlog.
+    let names = sqlx::query_scalar!(
+        r#"
+        SELECT name AS "name!" FROM queues WHERE EXISTS (
+            SELECT FROM live_jobs
+            WHERE queue = queues.name AND state = 'queued' AND dispatched_at IS NULL AND parked_on IS NULL
+        )
+        "#
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(names)
+}
+
+/// Jobs that were handed over at least `age` ago and are still ready, oldest mark first.
+pub async fn marked(connection: &mut Connection, age: Duration, most: i64) -> Result<Vec<ReadyJob>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT job_id, queue, priority FROM live_jobs
+         WHERE dispatched_at < clock_timestamp() - make_interval(secs => $1) ORDER BY dispatched_at LIMIT $2",
+        age.as_secs_f64(),
+        most
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| ReadyJob { job: row.job_id.into(), queue: row.queue, priority: row.priority }).collect())
+}
+
+/// Renews the marks of jobs that are pushed again.
+pub async fn mark_again(connection: &mut Connection, jobs: &[JobId]) -> Result<(), StoreError> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
+    sqlx::query!(
+        "WITH marked AS MATERIALIZED (
+             SELECT job_id FROM live_jobs WHERE job_id = ANY($1) AND dispatched_at IS NOT NULL
+             ORDER BY job_id FOR NO KEY UPDATE SKIP LOCKED
+         )
+         UPDATE live_jobs SET dispatched_at = clock_timestamp() FROM marked WHERE live_jobs.job_id = marked.job_id",
+        &ids
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Takes the marks away from jobs whose push failed: they are backlog again.
+pub async fn unmark(connection: &mut Connection, jobs: &[JobId]) -> Result<(), StoreError> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
+    sqlx::query!(
+        "WITH marked AS MATERIALIZED (
+             SELECT job_id FROM live_jobs WHERE job_id = ANY($1) AND dispatched_at IS NOT NULL
+             ORDER BY job_id FOR NO KEY UPDATE SKIP LOCKED
+         )
+         UPDATE live_jobs SET dispatched_at = NULL FROM marked WHERE live_jobs.job_id = marked.job_id",
+        &ids
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Scheduled jobs whose time has come, at most `most`, not locked by others.
+pub async fn due(connection: &mut Connection, most: i64) -> Result<Vec<JobId>, StoreError> {
+    let ids = sqlx::query_scalar!(
+        "SELECT job_id FROM live_jobs WHERE state = 'scheduled' AND run_at <= clock_timestamp()
+         ORDER BY run_at LIMIT $1 FOR UPDATE SKIP LOCKED",
+        most
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(ids.into_iter().map(JobId::from).collect())
+}
+
+/// Jobs that have not started by their expiry, at most `most`, not locked by others.
+pub async fn expired(connection: &mut Connection, most: i64) -> Result<Vec<JobId>, StoreError> {
+    let ids = sqlx::query_scalar!(
+        "SELECT job_id FROM live_jobs
+         WHERE expires_at <= clock_timestamp() AND state <> 'running' AND started_at IS NULL
+         ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED",
+        most
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(ids.into_iter().map(JobId::from).collect())
+}
+
+/// How long until the next scheduled job is due or the next job expires; null for none.
+pub async fn next_due_in(connection: &mut Connection) -> Result<Option<Duration>, StoreError> {
+    let seconds = sqlx::query_scalar!(
+        r#"
+        SELECT extract(epoch FROM least(
+            (SELECT min(run_at) FROM live_jobs WHERE state = 'scheduled'),
+            (SELECT min(expires_at) FROM live_jobs
+                WHERE expires_at IS NOT NULL AND state <> 'running' AND started_at IS NULL)
+        ) - clock_timestamp())::float8
+        "#
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(seconds.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 3600.0))))
+}
+
+/// The time of the database, to the microsecond.
+pub async fn clock(connection: &mut Connection) -> Result<Time, StoreError> {
+    Ok(sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(connection).await?)
+}

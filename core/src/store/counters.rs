@@ -1,0 +1,130 @@
+//! Queues and their counters: folding what the steps appended, and reading the sums.
+//!
+//! Called by `steps::roll_up` and the API. Nobody ever counts the backlog.
+
+use std::time::Duration;
+
+use super::{Connection, StoreError};
+use crate::clock::Time;
+
+/// Folds the deltas that no running transaction is about to append to, at most `most` rows. Answers how many.
+pub async fn fold(connection: &mut Connection, most: i64) -> Result<i64, StoreError> {
+    let folded = sqlx::query_scalar!(
+        r#"
+        WITH taken AS (
+            DELETE FROM queue_deltas WHERE ctid = ANY (ARRAY(
+                SELECT ctid FROM queue_deltas LIMIT $1 FOR UPDATE SKIP LOCKED
+            )) RETURNING *
+        ), total AS (
+            INSERT INTO queue_totals AS total (queue, blocked, scheduled, queued, running)
+            SELECT queue, sum(blocked), sum(scheduled), sum(queued), sum(running) FROM taken GROUP BY queue ORDER BY queue
+            ON CONFLICT (queue) DO UPDATE SET blocked = total.blocked + excluded.blocked,
+                scheduled = total.scheduled + excluded.scheduled, queued = total.queued + excluded.queued,
+                running = total.running + excluded.running
+        ), minute AS (
+            INSERT INTO queue_minutes AS minute (queue, minute, enqueued, started, succeeded, failed, cancelled)
+            SELECT queue, date_trunc('minute', at), sum(enqueued), sum(started), sum(succeeded), sum(failed), sum(cancelled)
+            FROM taken GROUP BY 1, 2 ORDER BY 1, 2
+            ON CONFLICT (queue, minute) DO UPDATE SET enqueued = minute.enqueued + excluded.enqueued,
+                started = minute.started + excluded.started, succeeded = minute.succeeded + excluded.succeeded,
+                failed = minute.failed + excluded.failed, cancelled = minute.cancelled + excluded.cancelled
+        )
+        SELECT count(*) AS "count!" FROM taken
+        "#,
+        most
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(folded)
+}
+
+/// Makes the partitions of today and the next seven days.
+pub async fn ensure_partitions(connection: &mut Connection) -> Result<(), StoreError> {
+    sqlx::query!("SELECT ensure_partitions(7)").fetch_one(connection).await?;
+    Ok(())
+}
+
+/// A queue with its counters.
+#[derive(Debug, Clone)]
+pub struct QueueRecord {
+    /// Its name.
+    pub name: String,
+    /// Live jobs by state.
+    pub blocked: i64,
+    /// See `blocked`.
+    pub scheduled: i64,
+    /// See `blocked`.
+    pub queued: i64,
+    /// See `blocked`.
+    pub running: i64,
+    /// Ended in the last 24 hours.
+    pub succeeded: i64,
+    /// See `succeeded`.
+    pub failed: i64,
+    /// See `succeeded`.
+    pub cancelled: i64,
+    /// Attempts started in the last full minute.
+    pub started_per_minute: i64,
+    /// Jobs ended in the last full minute.
+    pub finished_per_minute: i64,
+    /// Since when the oldest ready job waits.
+    pub oldest_queued_at: Option<Time>,
+}
+
+/// All queues (or those named), by name.
+pub async fn queues(connection: &mut Connection, names: Option<&[String]>) -> Result<Vec<QueueRecord>, StoreError> {
+    let rows = sqlx::query_as!(
+        QueueRecord,
+        r#"
+        WITH live AS (
+            SELECT queue, sum(blocked)::bigint AS blocked, sum(scheduled)::bigint AS scheduled,
+                sum(queued)::bigint AS queued, sum(running)::bigint AS running
+            FROM (
+                SELECT queue, blocked, scheduled, queued, running FROM queue_totals
+                UNION ALL SELECT queue, blocked, scheduled, queued, running FROM queue_deltas
+            ) AS part GROUP BY queue
+        ), recent AS (
+            SELECT queue, minute, started, succeeded, failed, cancelled FROM queue_minutes
+            WHERE minute > now() - interval '24 hours'
+            UNION ALL
+            SELECT queue, date_trunc('minute', at), started, succeeded, failed, cancelled FROM queue_deltas
+        ), ended AS (
+            SELECT queue, sum(succeeded)::bigint AS succeeded, sum(failed)::bigint AS failed,
+                sum(cancelled)::bigint AS cancelled,
+                (sum(started) FILTER (WHERE minute = date_trunc('minute', now()) - interval '1 minute'))::bigint AS started,
+                (sum(succeeded + failed + cancelled)
+                    FILTER (WHERE minute = date_trunc('minute', now()) - interval '1 minute'))::bigint AS finished
+            FROM recent GROUP BY queue
+        )
+        SELECT name, coalesce(live.blocked, 0) AS "blocked!", coalesce(live.scheduled, 0) AS "scheduled!",
+            coalesce(live.queued, 0) AS "queued!", coalesce(live.running, 0) AS "running!",
+            coalesce(ended.succeeded, 0) AS "succeeded!", coalesce(ended.failed, 0) AS "failed!",
+            coalesce(ended.cancelled, 0) AS "cancelled!", coalesce(ended.started, 0) AS "started_per_minute!",
+            coalesce(ended.finished, 0) AS "finished_per_minute!",
+            (SELECT min(queued_at) FROM (
+                SELECT queued_at FROM live_jobs
+                WHERE queue = name AND state = 'queued' AND dispatched_at IS NULL AND parked_on IS NULL
+                ORDER BY priority DESC, job_id LIMIT 1
+            ) AS oldest) AS oldest_queued_at
+        FROM queues LEFT JOIN live ON live.queue = name LEFT JOIN ended ON ended.queue = name
+        WHERE $1::text[] IS NULL OR name = ANY($1)
+        ORDER BY name
+        "#,
+        names
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows)
+}
+
+/// Queues that some worker serves whose lease is not older than `lease`.
+pub async fn served(connection: &mut Connection, lease: Duration) -> Result<Vec<String>, StoreError> {
+    let names = sqlx::query_scalar!(
+        r#"SELECT DISTINCT unnest(queues) AS "name!" FROM workers
+           WHERE status = 'active' AND heartbeat_at > clock_timestamp() - make_interval(secs => $1)"#,
+        lease.as_secs_f64()
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(names)
+}

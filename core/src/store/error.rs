@@ -1,0 +1,98 @@
+//! What can go wrong with Postgres, told apart by what the caller can do about it.
+
+/// A failure of the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Postgres cannot be reached, is starting, stopping or out of connections: try again later.
+    #[error("Postgres is not available")]
+    Unavailable(#[source] sqlx::Error),
+    /// The connection broke during COMMIT: the change may have been made. Repeat with the same ids or key.
+    #[error("the connection to Postgres broke during COMMIT: whether it happened is not known")]
+    CommitUnknown(#[source] sqlx::Error),
+    /// A unique, foreign key or check constraint refused the change.
+    #[error("the constraint {name} refused the change")]
+    Constraint {
+        /// The constraint's name in the migrations.
+        name: String,
+        /// Postgres' own words.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// Two transactions waited for each other, or one waited too long: safe to try again.
+    #[error("Postgres gave up waiting for a lock")]
+    Contended(#[source] sqlx::Error),
+    /// A row holds what this version does not understand.
+    #[error("table {table}, column {column}: `{value}` is not understood")]
+    Corrupt {
+        /// Its table.
+        table: &'static str,
+        /// Its column.
+        column: &'static str,
+        /// What it holds, cut to 100 characters.
+        value: String,
+    },
+    /// The schema could not be brought to this version.
+    #[error("could not migrate the schema")]
+    Migrate(#[source] sqlx::migrate::MigrateError),
+    /// Anything else: a bug of ours.
+    #[error("an unexpected answer of Postgres")]
+    Unexpected(#[source] sqlx::Error),
+}
+
+impl StoreError {
+    /// A value in a row that does not parse.
+    pub fn corrupt(table: &'static str, column: &'static str, value: &impl ToString) -> Self {
+        Self::Corrupt { table, column, value: value.to_string().chars().take(100).collect() }
+    }
+
+    /// Whether the same call may succeed when it is made again, without any risk of doing it twice.
+    pub const fn is_transient(&self) -> bool {
+        match self {
+            Self::Unavailable(_) | Self::Contended(_) => true,
+            Self::CommitUnknown(_)
+            | Self::Constraint { .. }
+            | Self::Corrupt { .. }
+            | Self::Migrate(_)
+            | Self::Unexpected(_) => false,
+        }
+    }
+
+    /// The name of the constraint that refused the change, if one did.
+    pub fn constraint(&self) -> Option<&str> {
+        match self {
+            Self::Constraint { name, .. } => Some(name),
+            Self::Unavailable(_)
+            | Self::CommitUnknown(_)
+            | Self::Contended(_)
+            | Self::Corrupt { .. }
+            | Self::Migrate(_)
+            | Self::Unexpected(_) => None,
+        }
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(source: sqlx::Error) -> Self {
+        let Some(database) = source.as_database_error() else {
+            return match source {
+                sqlx::Error::Io(_)
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::Protocol(_)
+                | sqlx::Error::WorkerCrashed => Self::Unavailable(source),
+                _ => Self::Unexpected(source),
+            };
+        };
+        let code = database.code().unwrap_or_default().into_owned();
+        let constraint = database.constraint().map(str::to_owned);
+        match (code.get(..2).unwrap_or_default(), code.as_str()) {
+            ("23", _) => Self::Constraint { name: constraint.unwrap_or_default(), source },
+            // Deadlock, serialization failure, lock or statement timeout.
+            (_, "40P01" | "40001" | "55P03" | "57014") => Self::Contended(source),
+            // Connection exceptions, insufficient resources, operator intervention (shutdown, starting up).
+            ("08" | "53" | "57", _) => Self::Unavailable(source),
+            _ => Self::Unexpected(source),
+        }
+    }
+}

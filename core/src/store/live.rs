@@ -1,0 +1,405 @@
+//! The live rows of jobs: locking them, and writing what `apply` decided.
+//!
+//! Called by the steps, inside their transactions. One writer for every transition: [`save`]. It never decides;
+//! it writes the row, the event and the queue's counters, and moves ended jobs to `ended_jobs`.
+
+use uuid::Uuid;
+
+use super::{Connection, StoreError, to_json};
+use crate::{
+    clock::Time,
+    ids::{AttemptId, JobId, ProfileId, ProxyId, WorkerId},
+    job::{
+        EventKind, JobState, Progress, Standing,
+        transition::{Applied, Next},
+    },
+};
+
+/// The live part of a job, as it was when its row was locked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LiveJob {
+    /// The job.
+    pub job: JobId,
+    /// Its queue.
+    pub queue: String,
+    /// 0 to 9.
+    pub priority: i16,
+    /// Its state, without `Ended`.
+    pub standing: Standing,
+    /// Number of its newest event.
+    pub version: i32,
+    /// When it may start.
+    pub run_at: Time,
+    /// Since when it is ready; kept while it runs.
+    pub queued_at: Option<Time>,
+    /// Set while its reference is (or should be) in Redis.
+    pub dispatched_at: Option<Time>,
+    /// The profile that it runs on.
+    pub profile: Option<ProfileId>,
+    /// The proxy that overrides the profile's choice.
+    pub proxy: Option<ProxyId>,
+    /// Number of its newest attempt, from 1; 0 before the first.
+    pub attempt: i32,
+    /// Attempts that counted since the last retry by hand.
+    pub counted: i32,
+    /// Attempts that were lost since the last retry by hand.
+    pub lost: i32,
+    /// Who runs it.
+    pub worker: Option<WorkerId>,
+    /// The proxy of the running attempt.
+    pub attempt_proxy: Option<ProxyId>,
+    /// When the running attempt began.
+    pub attempt_at: Option<Time>,
+    /// When the first attempt began.
+    pub started_at: Option<Time>,
+    /// What it last told.
+    pub progress: Progress,
+    /// Sequence of its last log line.
+    pub log_lines: i64,
+}
+
+/// A transition of one job, to be written.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// The job as it was locked.
+    pub before: LiveJob,
+    /// What `apply` answered.
+    pub applied: Applied,
+    /// For a claim: the worker, and whether the row was handed to Redis for other transitions.
+    pub worker: Option<WorkerId>,
+    /// Whether the caller pushes the job's reference to Redis right after the commit.
+    pub is_dispatched: bool,
+}
+
+/// Locks the live rows of these jobs, in order of id. Jobs that are not live are left out. The second value is the
+/// database's time once all locks were held; null when nothing was found.
+pub async fn lock(connection: &mut Connection, jobs: &[JobId]) -> Result<(Vec<LiveJob>, Option<Time>), StoreError> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        r#"
+        WITH locked AS MATERIALIZED (
+            SELECT * FROM live_jobs WHERE job_id = ANY($1) ORDER BY job_id FOR UPDATE
+        )
+        SELECT job_id, queue, priority, state, version, run_at, is_retry, queued_at, dispatched_at, parked_on,
+            profile_id, proxy_id, attempt, counted, lost, attempt_id, worker_id, attempt_proxy_id, attempt_at,
+            started_at, cancel_asked_at, progress_fraction, progress_message, log_lines, clock_timestamp() AS "now!"
+        FROM locked
+        "#,
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
+    let now = rows.iter().map(|row| row.now).max();
+    Ok((rows.into_iter().map(Row::read).collect::<Result<_, _>>()?, now))
+}
+
+/// Writes transitions: live rows or ended rows, their events, holds and counters. Every row must be locked.
+pub async fn save(connection: &mut Connection, changes: &[Change], now: Time) -> Result<(), StoreError> {
+    let (ended, live): (Vec<_>, Vec<_>) =
+        changes.iter().partition(|change| matches!(change.applied.next, Next::Ended { .. }));
+    if !live.is_empty() {
+        update(connection, &live, now).await?;
+    }
+    if !ended.is_empty() {
+        end(connection, &ended, now).await?;
+    }
+    Ok(())
+}
+
+async fn update(connection: &mut Connection, changes: &[&Change], now: Time) -> Result<(), StoreError> {
+    let mut column = LiveColumns::default();
+    for change in changes {
+        column.push(change, now);
+    }
+    sqlx::query!(
+        r#"
+        WITH change AS MATERIALIZED (
+            SELECT * FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::boolean[], $5::timestamptz[],
+                $6::timestamptz[], $7::text[], $8::integer[], $9::integer[], $10::integer[], $11::uuid[], $12::uuid[],
+                $13::timestamptz[], $14::timestamptz[], $15::text[], $16::text[], $17::boolean[])
+            AS change (job_id, state, run_at, is_retry, queued_at, dispatched_at, parked_on, attempt, counted, lost,
+                attempt_id, worker_id, attempt_at, cancel_asked_at, event, message, has_new_attempt)
+        ), saved AS (
+            UPDATE live_jobs AS live SET
+                state = change.state, version = live.version + 1, run_at = change.run_at, is_retry = change.is_retry,
+                queued_at = change.queued_at, dispatched_at = change.dispatched_at, parked_on = change.parked_on,
+                attempt = change.attempt, counted = change.counted, lost = change.lost,
+                attempt_id = change.attempt_id, worker_id = change.worker_id, attempt_at = change.attempt_at,
+                attempt_proxy_id = CASE WHEN change.state = 'running' THEN live.attempt_proxy_id END,
+                started_at = coalesce(live.started_at, change.attempt_at),
+                cancel_asked_at = change.cancel_asked_at,
+                progress_fraction = CASE WHEN change.has_new_attempt THEN NULL ELSE live.progress_fraction END,
+                progress_message = CASE WHEN change.has_new_attempt THEN NULL ELSE live.progress_message END,
+                log_batch = CASE WHEN change.has_new_attempt THEN 0 ELSE live.log_batch END
+            FROM change WHERE live.job_id = change.job_id
+            RETURNING live.job_id, live.queue, live.version, live.state, live.attempt
+        ), released AS (
+            DELETE FROM holds USING change WHERE holds.job_id = change.job_id AND change.state <> 'running'
+        ), event AS (
+            INSERT INTO job_events (job_id, version, at, kind, state, prior_state, attempt, message)
+            SELECT saved.job_id, saved.version, $18, change.event, saved.state, prior.state, nullif(saved.attempt, 0),
+                change.message
+            FROM saved JOIN change USING (job_id) JOIN unnest($1::uuid[], $19::text[]) AS prior (job_id, state) USING (job_id)
+        )
+        INSERT INTO queue_deltas (queue, scheduled, queued, running, started)
+        SELECT saved.queue,
+            count(*) FILTER (WHERE saved.state = 'scheduled') - count(*) FILTER (WHERE prior.state = 'scheduled'),
+            count(*) FILTER (WHERE saved.state = 'queued') - count(*) FILTER (WHERE prior.state = 'queued'),
+            count(*) FILTER (WHERE saved.state = 'running') - count(*) FILTER (WHERE prior.state = 'running'),
+            count(*) FILTER (WHERE saved.state = 'running' AND prior.state <> 'running')
+        FROM saved JOIN unnest($1::uuid[], $19::text[]) AS prior (job_id, state) USING (job_id)
+        GROUP BY saved.queue HAVING count(*) FILTER (WHERE saved.state <> prior.state) > 0
+        "#,
+        &column.jobs,
+        &column.states as &[&str],
+        &column.run_ats,
+        &column.are_retries,
+        &column.queued_ats as &[Option<Time>],
+        &column.dispatched_ats as &[Option<Time>],
+        &column.parked_ons as &[Option<&str>],
+        &column.attempts,
+        &column.counteds,
+        &column.losts,
+        &column.attempt_ids as &[Option<Uuid>],
+        &column.worker_ids as &[Option<Uuid>],
+        &column.attempt_ats as &[Option<Time>],
+        &column.cancel_asked_ats as &[Option<Time>],
+        &column.events as &[&str],
+        &column.messages as &[&str],
+        &column.have_new_attempt,
+        now,
+        &column.prior_states as &[&str],
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn end(connection: &mut Connection, changes: &[&Change], now: Time) -> Result<(), StoreError> {
+    let mut column = EndColumns::default();
+    for change in changes {
+        column.push(change)?;
+    }
+    sqlx::query!(
+        r#"
+        WITH change AS MATERIALIZED (
+            SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[])
+            AS change (job_id, state, event, message, result, failure, counted)
+        ), gone AS (
+            DELETE FROM live_jobs USING change WHERE live_jobs.job_id = change.job_id
+            RETURNING live_jobs.*
+        ), holds AS (
+            DELETE FROM holds USING change WHERE holds.job_id = change.job_id
+        ), services AS (
+            DELETE FROM live_job_services USING change WHERE live_job_services.job_id = change.job_id
+        ), ended AS (
+            INSERT INTO ended_jobs (job_id, state, version, attempt, counted, started_at, finished_at, result, failure,
+                progress_fraction, progress_message, log_lines)
+            SELECT job_id, change.state, gone.version + 1, gone.attempt, change.counted, gone.started_at, $8,
+                change.result::jsonb, change.failure::jsonb, gone.progress_fraction, gone.progress_message,
+                gone.log_lines
+            FROM gone JOIN change USING (job_id)
+        ), event AS (
+            INSERT INTO job_events (job_id, version, at, kind, state, prior_state, attempt, message)
+            SELECT job_id, gone.version + 1, $8, change.event, change.state, gone.state, nullif(gone.attempt, 0),
+                change.message
+            FROM gone JOIN change USING (job_id)
+        )
+        INSERT INTO queue_deltas (queue, blocked, scheduled, queued, running, succeeded, failed, cancelled)
+        SELECT gone.queue,
+            - count(*) FILTER (WHERE gone.state = 'blocked'), - count(*) FILTER (WHERE gone.state = 'scheduled'),
+            - count(*) FILTER (WHERE gone.state = 'queued'), - count(*) FILTER (WHERE gone.state = 'running'),
+            count(*) FILTER (WHERE change.state = 'succeeded'), count(*) FILTER (WHERE change.state = 'failed'),
+            count(*) FILTER (WHERE change.state = 'cancelled')
+        FROM gone JOIN change USING (job_id) GROUP BY gone.queue
+        "#,
+        &column.jobs,
+        &column.states as &[&str],
+        &column.events as &[&str],
+        &column.messages as &[&str],
+        &column.results as &[Option<String>],
+        &column.failures as &[Option<String>],
+        &column.counteds,
+        now,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+#[derive(Default)]
+struct LiveColumns<'a> {
+    jobs: Vec<Uuid>,
+    states: Vec<&'static str>,
+    prior_states: Vec<&'static str>,
+    run_ats: Vec<Time>,
+    are_retries: Vec<bool>,
+    queued_ats: Vec<Option<Time>>,
+    dispatched_ats: Vec<Option<Time>>,
+    parked_ons: Vec<Option<&'a str>>,
+    attempts: Vec<i32>,
+    counteds: Vec<i32>,
+    losts: Vec<i32>,
+    attempt_ids: Vec<Option<Uuid>>,
+    worker_ids: Vec<Option<Uuid>>,
+    attempt_ats: Vec<Option<Time>>,
+    cancel_asked_ats: Vec<Option<Time>>,
+    events: Vec<&'static str>,
+    messages: Vec<&'a str>,
+    have_new_attempt: Vec<bool>,
+}
+
+impl<'a> LiveColumns<'a> {
+    fn push(&mut self, change: &'a Change, now: Time) {
+        let Next::Live(standing) = &change.applied.next else { return };
+        let before = &change.before;
+        let mut row = Fields { run_at: before.run_at, queued_at: Some(now), ..Fields::default() };
+        match standing {
+            Standing::Blocked | Standing::Ended(_) => row.queued_at = None,
+            Standing::Scheduled { run_at, is_retry } => {
+                (row.run_at, row.is_retry, row.queued_at) = (*run_at, *is_retry, None);
+            }
+            Standing::Queued { parked_on } => {
+                let was_queued = matches!(before.standing, Standing::Queued { .. });
+                row.queued_at = if was_queued { before.queued_at } else { Some(now) };
+                row.parked_on = parked_on.as_deref();
+                row.dispatched_at = change.is_dispatched.then_some(now);
+            }
+            Standing::Running { attempt, cancel_asked } => {
+                row.is_new = change.applied.event == EventKind::Started;
+                row.queued_at = before.queued_at;
+                row.attempt = Some(*attempt);
+                row.attempt_at = if row.is_new { Some(now) } else { before.attempt_at };
+                row.cancel_asked_at = cancel_asked.then_some(now);
+            }
+        }
+        self.jobs.push(before.job.uuid());
+        self.states.push(standing.state().as_str());
+        self.prior_states.push(before.standing.state().as_str());
+        self.run_ats.push(row.run_at);
+        self.are_retries.push(row.is_retry);
+        self.queued_ats.push(row.queued_at);
+        self.dispatched_ats.push(row.dispatched_at);
+        self.parked_ons.push(row.parked_on);
+        self.attempts.push(before.attempt + i32::from(row.is_new));
+        self.counteds.push(change.applied.counted as i32);
+        self.losts.push(change.applied.lost as i32);
+        self.attempt_ids.push(row.attempt.map(Uuid::from));
+        let worker = if row.is_new { change.worker } else { before.worker };
+        self.worker_ids.push(worker.filter(|_| row.attempt.is_some()).map(Uuid::from));
+        self.attempt_ats.push(row.attempt_at);
+        self.cancel_asked_ats.push(row.cancel_asked_at);
+        self.events.push(change.applied.event.as_str());
+        self.messages.push(&change.applied.message);
+        self.have_new_attempt.push(row.is_new);
+    }
+}
+
+/// The columns that depend on the standing.
+#[derive(Default)]
+struct Fields<'a> {
+    run_at: Time,
+    is_retry: bool,
+    queued_at: Option<Time>,
+    dispatched_at: Option<Time>,
+    parked_on: Option<&'a str>,
+    attempt: Option<AttemptId>,
+    attempt_at: Option<Time>,
+    cancel_asked_at: Option<Time>,
+    is_new: bool,
+}
+
+#[derive(Default)]
+struct EndColumns<'a> {
+    jobs: Vec<Uuid>,
+    states: Vec<&'static str>,
+    events: Vec<&'static str>,
+    messages: Vec<&'a str>,
+    results: Vec<Option<String>>,
+    failures: Vec<Option<String>>,
+    counteds: Vec<i32>,
+}
+
+impl<'a> EndColumns<'a> {
+    fn push(&mut self, change: &'a Change) -> Result<(), StoreError> {
+        let Next::Ended { ending, failure, result } = &change.applied.next else { return Ok(()) };
+        self.jobs.push(change.before.job.uuid());
+        self.states.push(ending.state().as_str());
+        self.events.push(change.applied.event.as_str());
+        self.messages.push(&change.applied.message);
+        self.results.push(result.as_ref().map(ToString::to_string));
+        self.failures.push(match failure {
+            Some(failure) => Some(to_json("failure", failure)?),
+            None => None,
+        });
+        self.counteds.push(change.applied.counted as i32);
+        Ok(())
+    }
+}
+
+struct Row {
+    job_id: Uuid,
+    queue: String,
+    priority: i16,
+    state: String,
+    version: i32,
+    run_at: Time,
+    is_retry: bool,
+    queued_at: Option<Time>,
+    dispatched_at: Option<Time>,
+    parked_on: Option<String>,
+    profile_id: Option<Uuid>,
+    proxy_id: Option<Uuid>,
+    attempt: i32,
+    counted: i32,
+    lost: i32,
+    attempt_id: Option<Uuid>,
+    worker_id: Option<Uuid>,
+    attempt_proxy_id: Option<Uuid>,
+    attempt_at: Option<Time>,
+    started_at: Option<Time>,
+    cancel_asked_at: Option<Time>,
+    progress_fraction: Option<f64>,
+    progress_message: Option<String>,
+    log_lines: i64,
+    now: Time,
+}
+
+impl Row {
+    fn read(self) -> Result<LiveJob, StoreError> {
+        let corrupt = || StoreError::corrupt("live_jobs", "state", &self.state);
+        let standing = match (JobState::parse(&self.state).ok_or_else(corrupt)?, self.attempt_id) {
+            (JobState::Blocked, _) => Standing::Blocked,
+            (JobState::Scheduled, _) => Standing::Scheduled { run_at: self.run_at, is_retry: self.is_retry },
+            (JobState::Queued, _) => Standing::Queued { parked_on: self.parked_on },
+            (JobState::Running, Some(attempt)) => {
+                Standing::Running { attempt: attempt.into(), cancel_asked: self.cancel_asked_at.is_some() }
+            }
+            (JobState::Running, None) | (JobState::Succeeded | JobState::Failed | JobState::Cancelled, _) => {
+                return Err(corrupt());
+            }
+        };
+        Ok(LiveJob {
+            job: self.job_id.into(),
+            queue: self.queue,
+            priority: self.priority,
+            standing,
+            version: self.version,
+            run_at: self.run_at,
+            queued_at: self.queued_at,
+            dispatched_at: self.dispatched_at,
+            profile: self.profile_id.map(ProfileId::from),
+            proxy: self.proxy_id.map(ProxyId::from),
+            attempt: self.attempt,
+            counted: self.counted,
+            lost: self.lost,
+            worker: self.worker_id.map(WorkerId::from),
+            attempt_proxy: self.attempt_proxy_id.map(ProxyId::from),
+            attempt_at: self.attempt_at,
+            started_at: self.started_at,
+            progress: Progress { fraction: self.progress_fraction, message: self.progress_message },
+            log_lines: self.log_lines,
+        })
+    }
+}

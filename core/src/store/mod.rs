@@ -1,0 +1,143 @@
+//! Postgres: the truth. The only folder with SQL, one file per family of tables.
+//!
+//! Functions take the connection of the caller's transaction and decide nothing; the steps decide. Row structs are
+//! private: what leaves this folder are the types of ring 0 and plain records of it. Statements are written for
+//! batches (`unnest`, `= ANY`), and lock rows in one order: jobs by id, then the rows of limits by id.
+
+pub mod api_keys;
+pub mod artifacts;
+pub mod attempts;
+pub mod backlog;
+pub mod command_versions;
+pub mod commands;
+pub mod counters;
+mod error;
+pub mod events;
+pub mod holds;
+pub mod ingredients;
+pub mod live;
+pub mod logs;
+pub mod name_pages;
+pub mod profile_relations;
+pub mod profile_secrets;
+pub mod profiles;
+pub mod progress;
+pub mod proxies;
+pub mod records;
+pub mod revivals;
+pub mod services;
+pub mod submissions;
+pub mod uses;
+pub mod workers;
+
+use std::{str::FromStr as _, time::Duration};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+
+pub use error::StoreError;
+
+/// The migrations of this version, in order; forward only.
+pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
+
+/// A connection inside a transaction, as the functions of this folder take it.
+pub type Connection = sqlx::PgConnection;
+
+/// A transaction of Postgres; rolled back when dropped.
+pub type Transaction = sqlx::Transaction<'static, sqlx::Postgres>;
+
+/// Longest that a statement may run, and that it may wait for a lock.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How to reach Postgres, as a pool of connections. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: PgPool,
+}
+
+impl Store {
+    /// A pool of at most `connections_max`, which connects when it is first used.
+    pub fn open(url: &SecretString, connections_max: u32, name: &str) -> Result<Self, StoreError> {
+        let timeout = |duration: Duration| duration.as_millis().to_string();
+        let options = PgConnectOptions::from_str(url.expose_secret())?.application_name(name).options([
+            ("statement_timeout", timeout(STATEMENT_TIMEOUT)),
+            ("lock_timeout", timeout(LOCK_TIMEOUT)),
+            ("idle_in_transaction_session_timeout", timeout(STATEMENT_TIMEOUT)),
+        ]);
+        let pool = PgPoolOptions::new()
+            .max_connections(connections_max)
+            .acquire_timeout(Duration::from_secs(5))
+            .test_before_acquire(false)
+            .connect_lazy_with(options);
+        Ok(Self { pool })
+    }
+
+    /// Starts a transaction.
+    pub async fn begin(&self) -> Result<Transaction, StoreError> {
+        Ok(self.pool.begin().await?)
+    }
+
+    /// A connection for reading, without a transaction.
+    pub async fn read(&self) -> Result<sqlx::pool::PoolConnection<sqlx::Postgres>, StoreError> {
+        Ok(self.pool.acquire().await?)
+    }
+
+    /// Asks Postgres for a sign of life.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT 1").execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Brings the schema to this version. Safe to run from many processes at once: an advisory lock queues them.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        MIGRATIONS.run(&self.pool).await.map_err(StoreError::Migrate)
+    }
+
+    /// Closes the pool; running transactions end first.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// Commits, and tells an unknown outcome (the connection broke while the answer was on its way) from a refusal.
+pub async fn commit(transaction: Transaction) -> Result<(), StoreError> {
+    transaction.commit().await.map_err(|source| match &source {
+        sqlx::Error::Database(_) => StoreError::from(source),
+        _ => StoreError::CommitUnknown(source),
+    })
+}
+
+/// Writes a Postgres array literal, for columns whose every row is an array: `unnest` flattens arrays of arrays.
+fn array_literal(elements: impl Iterator<Item = String>) -> String {
+    let mut literal = String::from("{");
+    for (index, element) in elements.enumerate() {
+        if index > 0 {
+            literal.push(',');
+        }
+        literal.push('"');
+        for character in element.chars() {
+            if matches!(character, '"' | '\\') {
+                literal.push('\\');
+            }
+            literal.push(character);
+        }
+        literal.push('"');
+    }
+    literal.push('}');
+    literal
+}
+
+/// A value as JSON text for a jsonb column.
+fn to_json<T: serde::Serialize>(column: &'static str, value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::corrupt("(new row)", column, &error))
+}
+
+/// A jsonb column as a value of ring 0.
+fn from_json<T: serde::de::DeserializeOwned>(
+    table: &'static str,
+    column: &'static str,
+    json: serde_json::Value,
+) -> Result<T, StoreError> {
+    T::deserialize(&json).map_err(|_| StoreError::corrupt(table, column, &json))
+}

@@ -1,0 +1,203 @@
+//! Jobs as people and workers read them: the record, joined with its live or its ended part.
+//!
+//! Called by `steps::claim` (what to run) and by the API (objects, by id and in batches). Payloads (input, result)
+//! are read apart, so that lists never carry what they do not show.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{Connection, StoreError, from_json};
+use crate::{
+    clock::Time,
+    command::Kind,
+    ids::{AttemptId, CommandId, CommandVersionId, JobId, ProfileId, ProxyId, ServiceId, WorkerId},
+    job::{Failure, JobState, Progress},
+    policy::Policy,
+};
+
+/// A job without its payloads.
+#[derive(Debug, Clone)]
+pub struct JobRecord {
+    /// Its id.
+    pub id: JobId,
+    /// What it runs.
+    pub version_id: CommandVersionId,
+    /// The command of that version; it may have been deleted.
+    pub command_id: CommandId,
+    /// Kind of that version.
+    pub kind: Kind,
+    /// Its queue.
+    pub queue: String,
+    /// 0 to 9.
+    pub priority: i16,
+    /// The profile.
+    pub profile_id: Option<ProfileId>,
+    /// The proxy that overrides the profile's choice.
+    pub proxy_id: Option<ProxyId>,
+    /// Services in order.
+    pub service_ids: Vec<ServiceId>,
+    /// Labels.
+    pub labels: Vec<String>,
+    /// Its own policy or the version's.
+    pub policy: Policy,
+    /// When it may start: as asked, or the next attempt's time.
+    pub run_at: Time,
+    /// Its idempotency key.
+    pub idempotency_key: Option<String>,
+    /// When it was accepted.
+    pub created_at: Time,
+    /// Its state.
+    pub state: JobState,
+    /// Number of its newest event.
+    pub version: i32,
+    /// Number of its newest attempt.
+    pub attempt: i32,
+    /// Attempts that counted since the last retry by hand.
+    pub counted: i32,
+    /// When the first attempt began.
+    pub started_at: Option<Time>,
+    /// When it ended.
+    pub finished_at: Option<Time>,
+    /// Since when it is ready.
+    pub queued_at: Option<Time>,
+    /// Whether a backoff made it wait.
+    pub is_retry: bool,
+    /// Key that it is parked on.
+    pub parked_on: Option<String>,
+    /// The running attempt and its worker.
+    pub running: Option<(AttemptId, WorkerId)>,
+    /// What it last told.
+    pub progress: Progress,
+    /// Why it failed.
+    pub failure: Option<Failure>,
+    /// Sequence of its last log line.
+    pub log_lines: i64,
+}
+
+/// Loads jobs by id, in any order; those that do not exist are left out.
+pub async fn by_ids(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<JobRecord>, StoreError> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        r#"
+        SELECT jobs.id AS "id!", jobs.command_version_id AS "command_version_id!", jobs.command_id AS "command_id!",
+            version.kind AS "kind!", jobs.queue AS "queue!", jobs.priority AS "priority!",
+            jobs.profile_id, jobs.proxy_id, jobs.service_ids AS "service_ids!", jobs.labels AS "labels!",
+            coalesce(jobs.policy, version.policy) AS "policy!",
+            coalesce(live.run_at, jobs.run_at) AS "run_at!", jobs.idempotency_key, jobs.created_at AS "created_at!",
+            coalesce(live.state, ended.state) AS "state!", coalesce(live.version, ended.version) AS "version!",
+            coalesce(live.attempt, ended.attempt) AS "attempt!", coalesce(live.counted, ended.counted) AS "counted!",
+            coalesce(live.started_at, ended.started_at) AS started_at, ended.finished_at AS "finished_at?",
+            live.queued_at, coalesce(live.is_retry, false) AS "is_retry!", live.parked_on, live.attempt_id, live.worker_id,
+            coalesce(live.progress_fraction, ended.progress_fraction) AS progress_fraction,
+            coalesce(live.progress_message, ended.progress_message) AS progress_message,
+            ended.failure, coalesce(live.log_lines, ended.log_lines) AS "log_lines!"
+        FROM jobs
+        JOIN command_versions AS version ON version.id = jobs.command_version_id
+        LEFT JOIN live_jobs AS live ON live.job_id = jobs.id
+        LEFT JOIN ended_jobs AS ended ON ended.job_id = jobs.id
+        WHERE jobs.id = ANY($1)
+        "#,
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(Row::read).collect()
+}
+
+/// The payloads of a job: what it was given and what it returned.
+#[derive(Debug, Clone)]
+pub struct Payload {
+    /// The job.
+    pub job: JobId,
+    /// The input, `***` in the places of its secrets.
+    pub input: Value,
+    /// The secrets of the input, sealed.
+    pub input_sealed: Option<Vec<u8>>,
+    /// What it returned.
+    pub result: Option<Value>,
+}
+
+/// Loads the payloads of jobs.
+pub async fn payloads(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<Payload>, StoreError> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
+    let rows = sqlx::query!(
+        r#"
+        SELECT jobs.id AS "id!", input AS "input!", input_sealed, ended.result AS "result?"
+        FROM jobs LEFT JOIN ended_jobs AS ended ON ended.job_id = jobs.id WHERE jobs.id = ANY($1)
+        "#,
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
+    let read = |id: Uuid, input, input_sealed, result| Payload { job: id.into(), input, input_sealed, result };
+    Ok(rows.into_iter().map(|row| read(row.id, row.input, row.input_sealed, row.result)).collect())
+}
+
+struct Row {
+    id: Uuid,
+    command_version_id: Uuid,
+    command_id: Uuid,
+    kind: String,
+    queue: String,
+    priority: i16,
+    profile_id: Option<Uuid>,
+    proxy_id: Option<Uuid>,
+    service_ids: Vec<Uuid>,
+    labels: Vec<String>,
+    policy: Value,
+    run_at: Time,
+    idempotency_key: Option<String>,
+    created_at: Time,
+    state: String,
+    version: i32,
+    attempt: i32,
+    counted: i32,
+    started_at: Option<Time>,
+    finished_at: Option<Time>,
+    queued_at: Option<Time>,
+    is_retry: bool,
+    parked_on: Option<String>,
+    attempt_id: Option<Uuid>,
+    worker_id: Option<Uuid>,
+    progress_fraction: Option<f64>,
+    progress_message: Option<String>,
+    failure: Option<Value>,
+    log_lines: i64,
+}
+
+impl Row {
+    fn read(self) -> Result<JobRecord, StoreError> {
+        Ok(JobRecord {
+            id: self.id.into(),
+            version_id: self.command_version_id.into(),
+            command_id: self.command_id.into(),
+            kind: Kind::parse(&self.kind)
+                .ok_or_else(|| StoreError::corrupt("command_versions", "kind", &self.kind))?,
+            queue: self.queue,
+            priority: self.priority,
+            profile_id: self.profile_id.map(ProfileId::from),
+            proxy_id: self.proxy_id.map(ProxyId::from),
+            service_ids: self.service_ids.into_iter().map(ServiceId::from).collect(),
+            labels: self.labels,
+            policy: from_json("jobs", "policy", self.policy)?,
+            run_at: self.run_at,
+            idempotency_key: self.idempotency_key,
+            created_at: self.created_at,
+            state: JobState::parse(&self.state)
+                .ok_or_else(|| StoreError::corrupt("live_jobs", "state", &self.state))?,
+            version: self.version,
+            attempt: self.attempt,
+            counted: self.counted,
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+            queued_at: self.queued_at,
+            is_retry: self.is_retry,
+            parked_on: self.parked_on,
+            running: self.attempt_id.map(AttemptId::from).zip(self.worker_id.map(WorkerId::from)),
+            progress: Progress { fraction: self.progress_fraction, message: self.progress_message },
+            failure: self.failure.map(|json| from_json("ended_jobs", "failure", json)).transpose()?,
+            log_lines: self.log_lines,
+        })
+    }
+}

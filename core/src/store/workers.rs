@@ -1,0 +1,227 @@
+//! Worker processes: their leases, and what they hold.
+//!
+//! Called by `steps::renew` and `steps::rescue`, and read by the API. A lease is the row's `heartbeat_at`, on the
+//! database's clock alone.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::{Connection, StoreError};
+use crate::{
+    clock::Time,
+    ids::{AttemptId, JobId, WorkerId},
+};
+
+/// What a worker tells of itself at its start.
+#[derive(Debug, Clone)]
+pub struct NewWorker {
+    /// One id per start of a process.
+    pub id: WorkerId,
+    /// Its machine.
+    pub hostname: String,
+    /// Its process id there.
+    pub process_id: i32,
+    /// Version of Callboard.
+    pub software_version: String,
+    /// Queues that it serves.
+    pub queues: Vec<String>,
+    /// Kinds of commands that it can run.
+    pub kinds: Vec<String>,
+    /// Its slots.
+    pub concurrency: i32,
+}
+
+/// Whether a worker takes part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorkerStatus {
+    /// Takes jobs.
+    Active,
+    /// Takes nothing new.
+    Draining,
+    /// Its lease ran out; its jobs were given to others.
+    Lost,
+    /// Ended in good order.
+    Gone,
+}
+
+impl WorkerStatus {
+    const ALL: [Self; 4] = [Self::Active, Self::Draining, Self::Lost, Self::Gone];
+
+    /// As stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Draining => "draining",
+            Self::Lost => "lost",
+            Self::Gone => "gone",
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, StoreError> {
+        let found = Self::ALL.into_iter().find(|each| each.as_str() == text);
+        found.ok_or_else(|| StoreError::corrupt("workers", "status", &text))
+    }
+}
+
+/// An attempt that a worker holds, according to Postgres.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// The job.
+    pub job: JobId,
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// Whether a cancel has been asked for.
+    pub cancel_asked: bool,
+}
+
+/// Registers a worker; its lease begins.
+pub async fn register(connection: &mut Connection, worker: &NewWorker) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO workers (id, hostname, process_id, software_version, queues, kinds, concurrency, started_at, heartbeat_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, clock_timestamp(), clock_timestamp())",
+        worker.id.uuid(),
+        worker.hostname,
+        worker.process_id,
+        worker.software_version,
+        &worker.queues,
+        &worker.kinds,
+        worker.concurrency,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Renews a lease; null when the worker has been declared lost or is not known.
+pub async fn renew(
+    connection: &mut Connection,
+    worker: WorkerId,
+    is_draining: bool,
+) -> Result<Option<WorkerStatus>, StoreError> {
+    let status = sqlx::query_scalar!(
+        "UPDATE workers SET heartbeat_at = clock_timestamp(),
+             status = CASE WHEN $2 AND status = 'active' THEN 'draining' ELSE status END
+         WHERE id = $1 AND status IN ('active', 'draining') RETURNING status",
+        worker.uuid(),
+        is_draining,
+    )
+    .fetch_optional(connection)
+    .await?;
+    status.map(|status| WorkerStatus::parse(&status)).transpose()
+}
+
+/// The attempts that a worker holds.
+pub async fn held_by(connection: &mut Connection, worker: WorkerId) -> Result<Vec<Held>, StoreError> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT job_id, attempt_id AS "attempt_id!", cancel_asked_at IS NOT NULL AS "cancel_asked!"
+        FROM live_jobs WHERE worker_id = $1
+        "#,
+        worker.uuid()
+    )
+    .fetch_all(connection)
+    .await?;
+    let read = |job: Uuid, attempt: Uuid, cancel_asked| Held { job: job.into(), attempt: attempt.into(), cancel_asked };
+    Ok(rows.into_iter().map(|row| read(row.job_id, row.attempt_id, row.cancel_asked)).collect())
+}
+
+/// Marks a worker that ended in good order.
+pub async fn leave(connection: &mut Connection, worker: WorkerId) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE workers SET status = 'gone', heartbeat_at = clock_timestamp()
+         WHERE id = $1 AND status IN ('active', 'draining')",
+        worker.uuid()
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Locks and marks one worker whose lease ran out; null when there is none (or another rescuer has it).
+pub async fn lose_one(connection: &mut Connection, lease: Duration) -> Result<Option<WorkerId>, StoreError> {
+    let id = sqlx::query_scalar!(
+        r#"
+        UPDATE workers SET status = 'lost' WHERE id = (
+            SELECT id FROM workers
+            WHERE status IN ('active', 'draining') AND heartbeat_at < clock_timestamp() - make_interval(secs => $1)
+            ORDER BY heartbeat_at LIMIT 1 FOR UPDATE SKIP LOCKED
+        ) RETURNING id
+        "#,
+        lease.as_secs_f64()
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(id.map(WorkerId::from))
+}
+
+/// Jobs that still run, by the record, on a worker that is lost or gone, at most `most`.
+pub async fn orphans(connection: &mut Connection, most: i64) -> Result<Vec<JobId>, StoreError> {
+    let ids = sqlx::query_scalar!(
+        "SELECT live.job_id FROM live_jobs AS live JOIN workers ON workers.id = live.worker_id
+         WHERE workers.status IN ('lost', 'gone') LIMIT $1",
+        most
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(ids.into_iter().map(JobId::from).collect())
+}
+
+/// A worker as people see it.
+#[derive(Debug, Clone)]
+pub struct WorkerRecord {
+    /// Its id.
+    pub id: WorkerId,
+    /// Its machine.
+    pub hostname: String,
+    /// Version of Callboard.
+    pub software_version: String,
+    /// Queues that it serves.
+    pub queues: Vec<String>,
+    /// Kinds of commands that it runs.
+    pub kinds: Vec<String>,
+    /// Its slots.
+    pub concurrency: i32,
+    /// Slots in use.
+    pub running: i64,
+    /// Whether it takes part.
+    pub status: WorkerStatus,
+    /// When it started.
+    pub started_at: Time,
+    /// When it last renewed its lease.
+    pub heartbeat_at: Time,
+}
+
+/// Workers that take part, and those that were lost within the last hour; or, with `ids`, exactly these.
+pub async fn list(connection: &mut Connection, ids: Option<&[WorkerId]>) -> Result<Vec<WorkerRecord>, StoreError> {
+    let ids: Option<Vec<Uuid>> = ids.map(|ids| ids.iter().map(|id| id.uuid()).collect());
+    let rows = sqlx::query!(
+        r#"
+        SELECT id, hostname, software_version, queues, kinds, concurrency, status, started_at, heartbeat_at,
+            (SELECT count(*) FROM live_jobs WHERE worker_id = workers.id) AS "running!"
+        FROM workers
+        WHERE CASE WHEN $1::uuid[] IS NOT NULL THEN id = ANY($1)
+            ELSE status IN ('active', 'draining') OR (status = 'lost' AND heartbeat_at > now() - interval '1 hour') END
+        ORDER BY started_at, id
+        "#,
+        ids.as_deref()
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(WorkerRecord {
+                id: row.id.into(),
+                hostname: row.hostname,
+                software_version: row.software_version,
+                queues: row.queues,
+                kinds: row.kinds,
+                concurrency: row.concurrency,
+                running: row.running,
+                status: WorkerStatus::parse(&row.status)?,
+                started_at: row.started_at,
+                heartbeat_at: row.heartbeat_at,
+            })
+        })
+        .collect()
+}

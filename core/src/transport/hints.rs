@@ -1,0 +1,125 @@
+//! Hints: "look again". Published after a commit, best effort; whoever listens re-reads Postgres.
+//!
+//! The API's feed and the workers listen. A hint that is lost costs a second at most: everybody also looks by
+//! themselves now and then.
+
+use futures::{Stream, StreamExt as _};
+use redis::cmd;
+
+use super::{Redis, RedisError};
+use crate::ids::JobId;
+
+/// Most jobs that a hint names; with more, it says "many" and the listener looks at all that it watches.
+pub const HINT_JOBS_MAX: usize = 32;
+
+/// Something changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hint {
+    /// These jobs have new events.
+    Changed(Vec<JobId>),
+    /// More jobs have new events than a hint names.
+    ManyChanged,
+    /// This job has new log lines.
+    Logged(Vec<JobId>),
+    /// A cancel has been asked for these running jobs.
+    Cancel(Vec<JobId>),
+    /// A queue has ready jobs that nobody has handed to Redis yet.
+    Backlog,
+    /// The listener was disconnected for a while: anything may have changed.
+    Reconnected,
+}
+
+/// The hints as they arrive.
+pub type HintStream = std::pin::Pin<Box<dyn Stream<Item = Hint> + Send>>;
+
+impl Hint {
+    /// "These jobs changed", however many.
+    pub fn changed(mut jobs: Vec<JobId>) -> Self {
+        jobs.sort_unstable();
+        jobs.dedup();
+        if jobs.len() > HINT_JOBS_MAX { Self::ManyChanged } else { Self::Changed(jobs) }
+    }
+
+    fn write(&self) -> String {
+        let list = |kind: char, jobs: &[JobId]| {
+            let mut text = String::from(kind);
+            for job in jobs {
+                text.push(' ');
+                text.push_str(&job.to_string());
+            }
+            text
+        };
+        match self {
+            Self::Changed(jobs) => list('j', jobs),
+            Self::ManyChanged => "m".into(),
+            Self::Logged(jobs) => list('l', jobs),
+            Self::Cancel(jobs) => list('c', jobs),
+            Self::Backlog => "b".into(),
+            Self::Reconnected => "r".into(),
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let kind = words.next()?;
+        let jobs = || words.map(str::parse).collect::<Result<Vec<JobId>, _>>().ok();
+        match kind {
+            "j" => jobs().map(Self::Changed),
+            "m" => Some(Self::ManyChanged),
+            "l" => jobs().map(Self::Logged),
+            "c" => jobs().map(Self::Cancel),
+            "b" => Some(Self::Backlog),
+            "r" => Some(Self::Reconnected),
+            _ => None,
+        }
+    }
+}
+
+impl Redis {
+    /// Publishes hints, best effort: a failure is logged and forgotten, because listeners look by themselves too.
+    pub async fn publish(&self, hints: &[Hint]) {
+        let mut pipeline = redis::pipe();
+        for hint in hints {
+            pipeline.add_command(cmd("PUBLISH").arg(self.key("hints")).arg(hint.write()).clone()).ignore();
+        }
+        if let Err(error) = pipeline.query_async::<()>(&mut self.connection()).await {
+            tracing::debug!(%error, "hints were not published");
+        }
+    }
+
+    /// Listens until the connection ends; the first hint is always [`Hint::Reconnected`].
+    pub async fn hints(&self) -> Result<HintStream, RedisError> {
+        let mut subscription = self.client.get_async_pubsub().await?;
+        subscription.subscribe(self.key("hints")).await?;
+        let messages = subscription.into_on_message();
+        let hints = messages.filter_map(|message| async move {
+            let text: String = message.get_payload().ok()?;
+            Hint::parse(&text)
+        });
+        Ok(Box::pin(futures::stream::iter([Hint::Reconnected]).chain(hints)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_hint_reads_back_as_itself() {
+        let job = |n| JobId::from(Uuid::from_u128(n));
+        for hint in [
+            Hint::Changed(vec![job(1), job(2)]),
+            Hint::ManyChanged,
+            Hint::Logged(vec![job(3)]),
+            Hint::Cancel(vec![job(4)]),
+            Hint::Backlog,
+            Hint::Reconnected,
+        ] {
+            assert_eq!(Hint::parse(&hint.write()), Some(hint));
+        }
+        assert_eq!(Hint::parse("j nonsense"), None);
+        assert_eq!(Hint::changed((0..=HINT_JOBS_MAX as u128).map(job).collect()), Hint::ManyChanged);
+    }
+}

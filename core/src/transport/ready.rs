@@ -1,0 +1,117 @@
+//! The ready sets: one sorted set of job ids per queue, each id once, by priority and then age.
+//!
+//! Pushed by `steps::dispatch` and the API after a commit, popped by the workers' intake, compared with the marks
+//! in Postgres every second. A score is `(9 - priority) * 2^42 + milliseconds of the job's id`: exact in a double.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use redis::{aio::MultiplexedConnection, cmd};
+
+use super::{BLOCK, Redis, RedisError};
+use crate::{ids::JobId, job::ReadyJob};
+
+const PRIORITY_STEP: f64 = (1_u64 << 42) as f64;
+
+/// Time part of a UUIDv7, milliseconds since 1970; fits 42 bits until the year 2109.
+fn score(ready: &ReadyJob) -> f64 {
+    let millis = (ready.job.uuid().as_u128() >> 80) as u64 & ((1 << 42) - 1);
+    f64::from(9 - ready.priority) * PRIORITY_STEP + millis as f64
+}
+
+fn priority(score: f64) -> i16 {
+    9 - (score / PRIORITY_STEP).floor().clamp(0.0, 9.0) as i16
+}
+
+impl Redis {
+    fn ready_key(&self, queue: &str) -> String {
+        self.key(&format!("ready:{queue}"))
+    }
+
+    /// Adds references; those that are there already stay as they are. One command per queue, one round trip.
+    pub async fn push_ready(&self, jobs: &[ReadyJob]) -> Result<(), RedisError> {
+        let mut by_queue: BTreeMap<&str, Vec<&ReadyJob>> = BTreeMap::new();
+        for ready in jobs {
+            by_queue.entry(&ready.queue).or_default().push(ready);
+        }
+        if by_queue.is_empty() {
+            return Ok(());
+        }
+        let mut pipeline = redis::pipe();
+        for (queue, jobs) in by_queue {
+            let command = pipeline.cmd("ZADD").arg(self.ready_key(queue)).arg("NX");
+            for ready in jobs {
+                command.arg(score(ready)).arg(ready.job.to_string());
+            }
+        }
+        let _: Vec<i64> = pipeline.query_async(&mut self.connection()).await?;
+        Ok(())
+    }
+
+    /// How many references a queue's ready set holds.
+    pub async fn ready_count(&self, queue: &str) -> Result<usize, RedisError> {
+        Ok(cmd("ZCARD").arg(self.ready_key(queue)).query_async(&mut self.connection()).await?)
+    }
+
+    /// Which of these references are not in their ready sets.
+    pub async fn missing(&self, jobs: Vec<ReadyJob>) -> Result<Vec<ReadyJob>, RedisError> {
+        if jobs.is_empty() {
+            return Ok(jobs);
+        }
+        let mut by_queue: BTreeMap<String, Vec<ReadyJob>> = BTreeMap::new();
+        for ready in jobs {
+            by_queue.entry(ready.queue.clone()).or_default().push(ready);
+        }
+        let mut pipeline = redis::pipe();
+        for (queue, jobs) in &by_queue {
+            let command = pipeline.cmd("ZMSCORE").arg(self.ready_key(queue));
+            for ready in jobs {
+                command.arg(ready.job.to_string());
+            }
+        }
+        let scores: Vec<Vec<Option<f64>>> = pipeline.query_async(&mut self.connection()).await?;
+        let pairs = by_queue.into_values().flatten().zip(scores.into_iter().flatten());
+        Ok(pairs.filter(|(_, score)| score.is_none()).map(|(ready, _)| ready).collect())
+    }
+
+    /// Takes up to `most` references from the first queue that has any, waiting at most [`BLOCK`] for the first.
+    pub(super) async fn pop_ready(
+        &self,
+        connection: &mut MultiplexedConnection,
+        queues: &[String],
+        most: usize,
+    ) -> Result<Vec<ReadyJob>, RedisError> {
+        let mut command = cmd("BZMPOP");
+        command.arg(Duration::as_secs_f64(&BLOCK)).arg(queues.len());
+        for queue in queues {
+            command.arg(self.ready_key(queue));
+        }
+        command.arg("MIN").arg("COUNT").arg(most);
+        let popped: Option<(String, Vec<(String, f64)>)> = command.query_async(connection).await?;
+        let Some((key, members)) = popped else { return Ok(Vec::new()) };
+        let queue = queues.iter().find(|queue| self.ready_key(queue) == key).cloned().unwrap_or_default();
+        let read = |(member, score): (String, f64)| {
+            let job: JobId = member.parse().ok()?;
+            Some(ReadyJob { job, queue: queue.clone(), priority: priority(score) })
+        };
+        Ok(members.into_iter().filter_map(read).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn ready(millis: u64, priority: i16) -> ReadyJob {
+        let job = JobId::from(Uuid::from_u128(u128::from(millis) << 80 | 7 << 76));
+        ReadyJob { job, queue: "default".into(), priority }
+    }
+
+    #[test]
+    fn a_higher_priority_goes_first_then_the_older_job() {
+        let order = [ready(2_000_000_000_000, 9), ready(1, 5), ready(2, 5), ready(3, 5), ready(0, 4)];
+        assert!(order.windows(2).all(|pair| score(&pair[0]) < score(&pair[1])));
+        assert!(order.iter().all(|ready| priority(score(ready)) == ready.priority));
+    }
+}

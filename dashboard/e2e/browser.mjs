@@ -1,0 +1,45 @@
+// A real Chromium that can reach nothing but this machine, and pages that tell what they did.
+import { chromium } from 'playwright-core';
+
+/** Generous, because the machine may be busy; a wait ends as soon as the thing is there. */
+export const PATIENCE = 60_000;
+
+export function launch() {
+  return chromium.launch({
+    executablePath: process.env.CALLBOARD_CHROMIUM || '/usr/bin/chromium',
+    // Only root has no sandbox to use.
+    chromiumSandbox: process.getuid?.() !== 0,
+    args: ['--disable-gpu', '--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1'],
+    timeout: PATIENCE,
+  });
+}
+
+/** A page in a context of its own, with a record of requests to other origins, CSP violations and errors. */
+export async function openPage(browser, origin, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1360, height: 820 }, ...options });
+  context.setDefaultTimeout(PATIENCE);
+  const page = await context.newPage();
+  const record = { urls: [], sockets: [], foreign: [], violations: [], errors: [] };
+  const note = (url) => {
+    record.urls.push(url);
+    const { protocol, host } = new URL(url);
+    if (!['data:', 'blob:', 'about:'].includes(protocol) && host !== new URL(origin).host) record.foreign.push(url);
+  };
+  context.on('request', (request) => note(request.url()));
+  page.on('websocket', (socket) => {
+    record.sockets.push(socket.url());
+    note(socket.url());
+  });
+  page.on('console', (message) => {
+    if (/content security policy/i.test(message.text())) record.violations.push(message.text());
+    else if (message.type() === 'error') record.errors.push(message.text());
+  });
+  page.on('pageerror', (error) => record.errors.push(String(error)));
+  await page.exposeFunction('reportViolation', (text) => record.violations.push(text));
+  await page.addInitScript(() => {
+    document.addEventListener('securitypolicyviolation', (event) => {
+      window.reportViolation(`${event.violatedDirective} ${event.blockedURI}`);
+    });
+  });
+  return { page, context, record };
+}

@@ -1,0 +1,52 @@
+// GraphiQL as a person uses it. Monaco draws only the lines that can be seen, with hard spaces.
+
+const QUERY = '.graphiql-query-editor .view-lines';
+const ANSWER = '.result-window .view-lines';
+
+/** Editors and schema are there: before that, GraphiQL ignores its run button. */
+export async function isReady(page) {
+  await page.locator(`${QUERY} .view-line`).first().waitFor();
+  await page.locator(ANSWER).waitFor();
+  await page.locator('[aria-label^="Re-fetch GraphQL schema"]:not([disabled])').waitFor();
+}
+
+export async function status(page, text) {
+  await page.locator('.bar .status').getByText(text, { exact: true }).waitFor();
+}
+
+export async function openTab(page, name) {
+  await page.getByRole('tab', { name, exact: true }).click();
+  await page.locator(QUERY).getByText(new RegExp(`(query|mutation|subscription)\\s${name}\\b`)).waitFor();
+}
+
+/** Waits for the run button to be itself, not a stop button, and presses it. */
+export async function run(page) {
+  await page.locator('.graphiql-execute-button[aria-label^="Execute"]').click();
+}
+
+export async function answerOf(page, text) {
+  await page.locator(ANSWER).getByText(new RegExp(text.replace(/ /g, '\\s'))).first().waitFor();
+}
+
+/** Replaces what is in the variables or the headers editor, by pasting: typing would close brackets by itself. */
+export async function setText(page, tool, text) {
+  await page.locator('.graphiql-editor-tools').getByRole('button', { name: tool }).click();
+  const editor = page.locator('.graphiql-editor-tool .graphiql-editor:not(.hidden) .monaco-editor').first();
+  await editor.locator('.view-lines').click();
+  await page.keyboard.press('ControlOrMeta+A');
+  await page.evaluate((pasted) => {
+    const clipboardData = new DataTransfer();
+    clipboardData.setData('text/plain', pasted);
+    document.activeElement.dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }));
+  }, text);
+  const start = text.slice(0, 12).replace(/[^\w]+/g, '.*');
+  await editor.locator('.view-lines').getByText(new RegExp(start)).first().waitFor();
+}
+
+/** The messages of the stream panel, oldest first. */
+export async function messages(page) {
+  const show = page.getByLabel('Subscription', { exact: true }).getByRole('button', { name: 'Show all' });
+  if (await show.isVisible()) await show.click();
+  const texts = await page.locator('.stream-messages code').allTextContents();
+  return texts.reverse().map((text) => JSON.parse(text));
+}

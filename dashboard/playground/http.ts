@@ -1,0 +1,39 @@
+// Queries and mutations: one POST to the same origin.
+import { credentials } from './key';
+
+export const ENDPOINT = '/graphql';
+
+export interface Request {
+  query: string;
+  operationName?: string | null | undefined;
+  variables?: Record<string, unknown> | null | undefined;
+}
+
+export interface Answer {
+  data?: Record<string, any> | null;
+  errors?: { message: string; extensions?: { code?: string } }[];
+}
+
+export async function post(
+  request: Request,
+  key: string | null,
+  editor?: Record<string, unknown>,
+  signal?: AbortSignal,
+): Promise<Answer> {
+  const response = await fetch(ENDPOINT, {
+    method: 'POST',
+    body: JSON.stringify(request),
+    headers: {
+      'content-type': 'application/json',
+      accept: 'application/graphql-response+json, application/json;q=0.9',
+      ...credentials(key, editor),
+    },
+    signal: signal ?? null,
+  });
+  const text = await response.text();
+  try {
+    return JSON.parse(text) as Answer;
+  } catch {
+    throw new Error(`${response.status} ${response.statusText}: ${text.slice(0, 200) || 'no answer'}`);
+  }
+}

@@ -1,0 +1,107 @@
+// Subscriptions: one WebSocket each, so that it carries the key and the headers of the moment it was started.
+//
+// After a break the client comes back by itself. When the operation takes the cursor in a variable
+// (`jobEvents(jobId: $jobId, after: $after)`) and selects `cursor`, it resumes from the last cursor it saw, so that
+// nothing is lost and nothing comes twice.
+import { createClient } from 'graphql-ws';
+import { type OperationDefinitionNode } from 'graphql';
+import { credentials } from './key';
+import { ENDPOINT, type Request } from './http';
+
+export type StreamState = 'connecting' | 'live' | 'reconnecting' | 'complete' | 'stopped' | 'failed';
+
+export interface StreamEvents {
+  state(state: StreamState, detail?: string): void;
+  message(result: unknown): void;
+}
+
+interface Observer {
+  next(result: any): void;
+  error(error: unknown): void;
+  complete(): void;
+}
+
+/** Codes after which coming back cannot help: the key is refused, or what we sent is wrong. */
+const FATAL = [4400, 4401, 4403, 4406, 4409, 4429];
+
+function socketUrl(): string {
+  return `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}${ENDPOINT}`;
+}
+
+/** 0.25 s, 0.5 s, ... at most 5 s, of which up to a half is chance. */
+function backoff(retries: number): Promise<void> {
+  const limit = Math.min(250 * 2 ** retries, 5000);
+  return new Promise((resolve) => setTimeout(resolve, limit / 2 + (Math.random() * limit) / 2));
+}
+
+/** The response key of the root field, and the variable that it takes as `after`. */
+function resumption(operation: OperationDefinitionNode): { field: string; variable: string } | null {
+  const root = operation.selectionSet.selections.find((selection) => selection.kind === 'Field');
+  const after = root?.arguments?.find((argument) => argument.name.value === 'after')?.value;
+  if (!root || after?.kind !== 'Variable') return null;
+  return { field: (root.alias ?? root.name).value, variable: after.name.value };
+}
+
+function readable(error: unknown): unknown {
+  if (typeof CloseEvent !== 'undefined' && error instanceof CloseEvent) {
+    return new Error(`The server closed the socket: ${error.code} ${error.reason}`.trim());
+  }
+  return error instanceof Event ? new Error('The socket could not be opened.') : error;
+}
+
+export function openStream(
+  request: Request,
+  operation: OperationDefinitionNode,
+  key: string | null,
+  editor: Record<string, unknown>,
+  observer: Observer,
+  events: StreamEvents,
+): { unsubscribe(): void } {
+  const resume = resumption(operation);
+  const payload = { ...request, variables: { ...request.variables } };
+  let done = false;
+  const end = (state: StreamState, detail?: string) => {
+    if (done) return;
+    done = true;
+    events.state(state, detail);
+    void client.dispose();
+  };
+  const client = createClient({
+    url: socketUrl,
+    connectionParams: () => credentials(key, editor),
+    retryAttempts: Infinity,
+    retryWait: backoff,
+    shouldRetry: (error) => !(error instanceof CloseEvent && FATAL.includes(error.code)),
+    keepAlive: 20_000,
+    connectionAckWaitTimeout: 10_000,
+    on: {
+      connecting: (isRetry) => events.state(isRetry ? 'reconnecting' : 'connecting'),
+      connected: () => events.state('live'),
+      closed: () => done || events.state('reconnecting'),
+    },
+  });
+  const stop = client.subscribe(payload as typeof payload & { operationName?: string }, {
+    next(result) {
+      const cursor = resume && (result.data as any)?.[resume.field]?.cursor;
+      // graphql-ws sends the payload anew on every connection.
+      if (typeof cursor === 'string') payload.variables[resume!.variable] = cursor;
+      events.message(result);
+      observer.next(result);
+    },
+    error(error) {
+      const reason = readable(error);
+      end('failed', reason instanceof Error ? reason.message : undefined);
+      observer.error(reason);
+    },
+    complete() {
+      end('complete');
+      observer.complete();
+    },
+  });
+  return {
+    unsubscribe() {
+      end('stopped');
+      stop();
+    },
+  };
+}

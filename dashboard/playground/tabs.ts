@@ -1,0 +1,111 @@
+// What a newcomer finds in the tabs. GraphiQL takes them only when the browser has none of its own yet.
+
+const COMMANDS = `# Callboard, from the first command to a live log.
+# Ctrl+Enter runs, Ctrl+Space completes.
+# The book on the left documents every type.
+#
+# 1. What can run? A command is a saved,
+#    parameterised piece of work.
+query Commands {
+  viewer { name role }
+  commands(first: 25) {
+    nodes {
+      id
+      name
+      kind
+      description
+      queue
+      inputSchema
+      policy { maxAttempts timeout }
+    }
+    pageInfo { hasNextPage endCursor }
+  }
+}
+`;
+
+const ENQUEUE = `# 2. Enqueue it. The answer comes after the commit:
+#    from here on this job cannot get lost.
+# The command's id is in the variables below; if not,
+# take one from the Commands tab.
+# Copy the job's id from the answer for the next tabs.
+mutation Enqueue($input: JobEnqueueInput!) {
+  jobEnqueue(input: $input) {
+    job {
+      id
+      state
+      version
+      waiting { reason explanation until }
+      composed { display }
+    }
+    wasDuplicate
+    userErrors { code message path }
+  }
+}
+`;
+
+const WATCH = `# 3. Watch one job: a snapshot, then every change in
+#    order of version, until it has ended.
+# After a break the playground goes on from the last
+# cursor: nothing lost, nothing twice.
+subscription WatchJob($jobId: ID!, $after: String) {
+  jobEvents(jobId: $jobId, after: $after) {
+    cursor
+    kind
+    at
+    message
+    attempt
+    state
+    version
+  }
+}
+`;
+
+const LOG = `# 4. Follow its log from the first line,
+#    while it runs or later.
+subscription FollowLog($jobId: ID!, $after: String) {
+  jobLog(jobId: $jobId, after: $after) {
+    cursor
+    isReset
+    skipped
+    lines {
+      sequence
+      attempt
+      stream
+      text
+      at
+    }
+  }
+}
+`;
+
+const ALL = `# 5. All jobs at once, as a dashboard does it: what
+#    enters, changes in or leaves the filter.
+# Start it, then enqueue in a second window.
+subscription WatchJobs($filter: JobFilter, $after: String) {
+  jobsChanged(filter: $filter, after: $after) {
+    cursor
+    isReset
+    changes {
+      id
+      state
+      version
+      isInFilter
+      job { command { name } queue priority progress { fraction message } }
+    }
+  }
+}
+`;
+
+const pretty = (value: unknown) => JSON.stringify(value, null, 2);
+const JOB = pretty({ jobId: 'job_… from the Enqueue tab' });
+
+export function defaultTabs(commandId: string | null) {
+  const input = { commandId: commandId ?? 'cmd_… from the Commands tab', labels: ['playground'] };
+  return [
+    { query: COMMANDS },
+    { query: ENQUEUE, variables: pretty({ input }) },
+    { query: WATCH, variables: JOB },
+    { query: LOG, variables: JOB },
+    { query: ALL, variables: pretty({ filter: { labels: ['playground'] } }) },
+  ];
+}

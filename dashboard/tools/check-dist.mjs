@@ -1,0 +1,128 @@
+// Looks through a finished build and fails when
+//  - a file would load something from another origin (a script, style, font, image, worker, import, source map ...),
+//  - what index.html loads, directly or through imports, holds any part of GraphiQL or Monaco.
+// Then prints the sizes. Usage: node tools/check-dist.mjs [DIRECTORY], by default dist.
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, extname, join, posix, relative, resolve, sep } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { gzipSync } from 'node:zlib';
+
+/** Another origin: a scheme that loads over the network, or a URL without one. Data and blob URLs stay inside. */
+const FOREIGN = String.raw`(?:(?:https?|wss?|ftp):)?//[^\s"'\x60)>]+`;
+
+/** By kind of file: where a URL makes a browser load something. Links that a person clicks are not among them. */
+const LOADING = {
+  '.html': [
+    new RegExp(String.raw`<(?:script|img|iframe|frame|source|video|audio|track|embed|input)\b[^>]*?\s(?:src|srcset|poster)\s*=\s*["']?\s*(${FOREIGN})`, 'gi'),
+    new RegExp(String.raw`<(?:link|base|use|image)\b[^>]*?\s(?:href|xlink:href)\s*=\s*["']?\s*(${FOREIGN})`, 'gi'),
+    new RegExp(String.raw`<object\b[^>]*?\sdata\s*=\s*["']?\s*(${FOREIGN})`, 'gi'),
+    new RegExp(String.raw`<form\b[^>]*?\saction\s*=\s*["']?\s*(${FOREIGN})`, 'gi'),
+    new RegExp(String.raw`<meta\b[^>]*?http-equiv\s*=\s*["']?refresh[^>]*?(${FOREIGN})`, 'gi'),
+  ],
+  '.css': [
+    new RegExp(String.raw`url\(\s*["']?\s*(${FOREIGN})`, 'gi'),
+    new RegExp(String.raw`@import\s+["']\s*(${FOREIGN})`, 'gi'),
+    new RegExp(String.raw`sourceMappingURL=\s*(${FOREIGN})`, 'gi'),
+  ],
+  '.js': [
+    new RegExp(String.raw`\b(?:from|import)\s*\(?\s*["'\x60](${FOREIGN})`, 'g'),
+    new RegExp(String.raw`\bimportScripts\(\s*["'\x60](${FOREIGN})`, 'g'),
+    new RegExp(String.raw`\b(?:fetch|sendBeacon)\(\s*["'\x60](${FOREIGN})`, 'g'),
+    new RegExp(String.raw`\bnew\s+(?:Shared)?(?:Worker|WebSocket|EventSource)\(\s*(?:new\s+URL\(\s*)?["'\x60](${FOREIGN})`, 'g'),
+    new RegExp(String.raw`\.open\(\s*["'\x60](?:GET|POST)["'\x60]\s*,\s*["'\x60](${FOREIGN})`, 'g'),
+    new RegExp(String.raw`\.(?:src|srcset|action)\s*=\s*["'\x60](${FOREIGN})`, 'g'),
+    new RegExp(String.raw`sourceMappingURL=\s*(${FOREIGN})`, 'g'),
+  ],
+};
+LOADING['.mjs'] = LOADING['.js'];
+LOADING['.svg'] = [...LOADING['.html'], ...LOADING['.css']];
+
+const EDITOR = /monaco-editor|MonacoEnvironment|graphiql/i;
+
+function filesUnder(directory) {
+  return readdirSync(directory, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(directory, join(entry.parentPath ?? entry.path, entry.name)).split(sep).join('/'))
+    .sort();
+}
+
+/** The foreign URLs that this text would load. */
+export function foreignLoads(name, text) {
+  const patterns = LOADING[extname(name)] ?? [];
+  return [...new Set(patterns.flatMap((pattern) => [...text.matchAll(pattern)].map((match) => match[1])))];
+}
+
+/** Paths, relative to the build, of what a file loads from its own origin. */
+function localLoads(name, text) {
+  const found = [];
+  if (name.endsWith('.html')) {
+    for (const [, url] of text.matchAll(/<(?:script|link|img)\b[^>]*?\s(?:src|href)\s*=\s*["']([^"']+)["']/gi)) found.push(url);
+  } else if (name.endsWith('.js')) {
+    for (const [, url] of text.matchAll(/\b(?:from|import)\s*\(?\s*["'`](\.{1,2}\/[^"'`]+|\/[^"'`]+)["'`]/g)) found.push(url);
+    for (const [, url] of text.matchAll(/["'`](\/?assets\/[^"'`]+\.(?:js|css))["'`]/g)) found.push(`/${url.replace(/^\//, '')}`);
+  }
+  return found.map((url) => {
+    const path = url.split(/[?#]/)[0];
+    return path.startsWith('/') ? path.slice(1) : posix.join(posix.dirname(name), path);
+  });
+}
+
+/** Everything that opening index.html can load. */
+export function reachable(directory) {
+  const seen = new Set();
+  const queue = ['index.html'];
+  while (queue.length > 0) {
+    const name = queue.pop();
+    if (seen.has(name) || !existsSync(join(directory, name))) continue;
+    seen.add(name);
+    if (/\.(html|js)$/.test(name)) queue.push(...localLoads(name, readFileSync(join(directory, name), 'utf8')));
+  }
+  return [...seen].sort();
+}
+
+export function problems(directory) {
+  const found = [];
+  for (const name of filesUnder(directory)) {
+    if (name.endsWith('.map')) found.push(`${name}: source maps do not belong into the build`);
+    if (!(extname(name) in LOADING)) continue;
+    for (const url of foreignLoads(name, readFileSync(join(directory, name), 'utf8'))) {
+      found.push(`${name}: loads from another origin: ${url}`);
+    }
+  }
+  for (const name of reachable(directory)) {
+    const isEditor = name.startsWith('playground/') || (/\.(js|css)$/.test(name) && EDITOR.test(readFileSync(join(directory, name), 'utf8')));
+    if (isEditor) found.push(`index.html reaches ${name}, which belongs to the playground`);
+  }
+  for (const page of ['index.html', 'playground/index.html']) {
+    if (!existsSync(join(directory, page))) found.push(`${page}: missing`);
+  }
+  return found;
+}
+
+function printSizes(directory) {
+  const start = new Set(reachable(directory));
+  const sum = { start: [0, 0, 0], playground: [0, 0, 0], all: [0, 0, 0] };
+  for (const name of filesUnder(directory)) {
+    const bytes = readFileSync(join(directory, name));
+    const packed = gzipSync(bytes, { level: 9 }).length;
+    const groups = ['all', start.has(name) && 'start', name.startsWith('playground/') && 'playground'].filter(Boolean);
+    for (const group of groups) sum[group] = sum[group].map((value, i) => value + [1, bytes.length, packed][i]);
+  }
+  const kilo = (bytes) => `${(bytes / 1000).toFixed(1)} kB`.padStart(11);
+  for (const [group, title] of [['start', 'index.html and what it loads'], ['playground', 'playground'], ['all', 'everything']]) {
+    const [count, raw, packed] = sum[group];
+    console.log(`${title.padEnd(30)}${String(count).padStart(4)} files${kilo(raw)}${kilo(packed)} gzip`);
+  }
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const directory = resolve(process.argv[2] ?? join(dirname(fileURLToPath(import.meta.url)), '..', 'dist'));
+  if (!existsSync(directory)) {
+    console.error(`${directory} is not there: run "npm run build" first`);
+    process.exit(1);
+  }
+  const found = problems(directory);
+  found.forEach((problem) => console.error(problem));
+  printSizes(directory);
+  process.exitCode = found.length > 0 ? 1 : 0;
+}

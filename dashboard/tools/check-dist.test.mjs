@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { foreignLoads, problems, reachable } from './check-dist.mjs';
+
+/** A build with these files, looked through. */
+function check(files) {
+  const directory = mkdtempSync(join(tmpdir(), 'check-dist-'));
+  try {
+    for (const [name, text] of Object.entries({ 'index.html': '<p>', 'playground/index.html': '<p>', ...files })) {
+      mkdirSync(dirname(join(directory, name)), { recursive: true });
+      writeFileSync(join(directory, name), text);
+    }
+    return { problems: problems(directory), reachable: reachable(directory) };
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+test('a URL of another origin in a loading position is found', () => {
+  const bad = {
+    'a.html': [
+      '<script src="https://cdn.example/x.js"></script>',
+      '<script type="module" crossorigin src=//cdn.example/x.js></script>',
+      '<link rel="stylesheet" href="http://cdn.example/x.css">',
+      '<img alt="" src="https://cdn.example/x.png">',
+      '<base href="https://cdn.example/">',
+    ],
+    'a.css': ['a{background:url(https://cdn.example/x.png)}', '@import "//cdn.example/x.css";', '@font-face{src:url( "http://cdn.example/f")}'],
+    'a.js': [
+      'import x from"https://esm.example/x"',
+      'import("https://esm.example/x")',
+      'import"https://esm.example/x"',
+      'importScripts("https://cdn.example/w.js")',
+      'fetch("https://api.example/")',
+      'new Worker(new URL("https://cdn.example/w.js"))',
+      'new WebSocket(`wss://api.example/`)',
+      'i.src="https://cdn.example/x.png"',
+      '//# sourceMappingURL=https://cdn.example/a.js.map',
+    ],
+  };
+  for (const [name, texts] of Object.entries(bad)) {
+    for (const text of texts) assert.equal(foreignLoads(name, text).length, 1, `${name}: ${text}`);
+  }
+});
+
+test('a link to click, a namespace, a data URL or a relative URL is none', () => {
+  assert.deepEqual(foreignLoads('a.html', '<a href="https://example.org/">x</a><script src="/a.js"></script><link href="a.css">'), []);
+  assert.deepEqual(foreignLoads('a.css', 'a{background:url(data:image/svg+xml;base64,AA//BB)}b{src:url(/f.woff2)}'), []);
+  assert.deepEqual(foreignLoads('a.js', 'x("http://www.w3.org/2000/svg");throw Error("see https://example.org/e");import("./b.js")'), []);
+});
+
+test('index.html may not reach the editor, not even through an import', () => {
+  const index = '<script type="module" src="/assets/a.js"></script>';
+  assert.deepEqual(check({ 'index.html': index, 'assets/a.js': 'import("./b.js")', 'assets/b.js': '1' }), {
+    problems: [],
+    reachable: ['assets/a.js', 'assets/b.js', 'index.html'],
+  });
+  assert.equal(check({ 'index.html': index, 'assets/a.js': 'import("./b.js")', 'assets/b.js': 'self.MonacoEnvironment={}' }).problems.length, 1);
+  assert.equal(check({ 'index.html': '<link rel="modulepreload" href="/playground/x.js">', 'playground/x.js': '1' }).problems.length, 1);
+  assert.deepEqual(check({ 'index.html': '<a href="/playground">Playground</a>' }).problems, []);
+});
+
+test('source maps and missing pages are found', () => {
+  assert.equal(check({ 'assets/a.js.map': '{}' }).problems.length, 1);
+});

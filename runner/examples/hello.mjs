@@ -1,0 +1,12 @@
+/**
+ * The smallest script that shows something: open a page, read its title, keep a picture.
+ * @param {import('../src/script-api.mjs').ScriptApi} given
+ */
+export default async ({ page, input, log, step, artifact }) => {
+  const url = input.url ?? 'data:text/html,<title>Hello</title><h1>Hello from Callboard</h1>';
+  await step('open', () => page.goto(url));
+  const title = await page.title();
+  log('the title is', title);
+  await artifact.screenshot('hello.png');
+  return { title };
+};

@@ -1,0 +1,132 @@
+/**
+ * Every way a run can fail: its code on the wire, the process' exit code, and whether trying again can help.
+ *
+ * Called by every step of a run, and by main for the last event. It must never guess that a failure is the
+ * proxy's: the worker moves a profile to another proxy on PROXY, so that code is given on the browser's word only.
+ */
+
+import { fileURLToPath } from 'node:url';
+import { inspect } from 'node:util';
+
+/** @type {Record<string, { exit: number, retryable: boolean }>} */
+const CODES = {
+  BAD_INPUT: { exit: 64, retryable: false },
+  SCRIPT_SYNTAX: { exit: 1, retryable: false },
+  SCRIPT_NO_EXPORT: { exit: 1, retryable: false },
+  SCRIPT_ERROR: { exit: 1, retryable: true },
+  RESULT_NOT_JSON: { exit: 1, retryable: true },
+  RESULT_TOO_LARGE: { exit: 1, retryable: true },
+  NAVIGATION: { exit: 1, retryable: true },
+  PROXY: { exit: 1, retryable: true },
+  BROWSER_LAUNCH: { exit: 71, retryable: true },
+  BROWSER_CLOSED: { exit: 72, retryable: true },
+  PAGE_CRASHED: { exit: 72, retryable: true },
+  TERMINATED: { exit: 143, retryable: true },
+};
+
+/** Exit code when nobody is left to talk to: stdin closed or stdout broken. */
+export const EXIT_WORKER_GONE = 74;
+
+/** Longest failure message, in characters: Playwright appends its whole call log. */
+const MAX_MESSAGE_CHARS = 8192;
+
+/** A run's failure, as told to the worker. */
+export class Failure extends Error {
+  /**
+   * @param {string} code one of CODES
+   * @param {string} message
+   * @param {{ retryable?: boolean }} [options] where this case differs from the rule for its code
+   */
+  constructor(code, message, options = {}) {
+    super(message.length > MAX_MESSAGE_CHARS ? `${message.slice(0, MAX_MESSAGE_CHARS)}...` : message);
+    this.name = 'Failure';
+    this.code = code;
+    this.retryable = options.retryable ?? CODES[code].retryable;
+    this.exitCode = CODES[code].exit;
+  }
+}
+
+// Chromium's own names for what goes wrong between it and the proxy. The second kind is the proxy's fault only when
+// there is one: a site may ask for a password too.
+const PROXY_ERROR = /net::ERR_(PROXY|TUNNEL|SOCKS|HTTPS_PROXY|MANDATORY_PROXY|NO_SUPPORTED_PROXIES|UNEXPECTED_PROXY)\w*/;
+const CREDENTIALS_ERROR = /net::ERR_INVALID_AUTH_CREDENTIALS/;
+const NETWORK_ERROR = /net::ERR_\w+/;
+const CONNECT_ERROR = /\b(ECONNREFUSED|ECONNRESET|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND)\b|Proxy connection ended/;
+const CRASH_ERROR = /\b(Page|Target) crashed\b/;
+
+/**
+ * Turns whatever a script threw into a failure.
+ * @param {unknown} error
+ * @param {{ proxyServer: string | null, scriptUrl: string }} context
+ * @returns {Failure}
+ */
+export function fromScriptError(error, { proxyServer, scriptUrl }) {
+  if (error instanceof Failure) return error;
+  const message = describe(error, scriptUrl);
+  if (CRASH_ERROR.test(message)) return new Failure('PAGE_CRASHED', message);
+  if (isProxyError(message, proxyServer)) return new Failure('PROXY', message);
+  if (NETWORK_ERROR.test(message)) return new Failure('NAVIGATION', message);
+  return new Failure('SCRIPT_ERROR', message);
+}
+
+/**
+ * @param {string} message
+ * @param {string | null} proxyServer
+ */
+function isProxyError(message, proxyServer) {
+  if (PROXY_ERROR.test(message)) return true;
+  if (proxyServer === null) return false;
+  if (CREDENTIALS_ERROR.test(message)) return true;
+  // context.request talks to the proxy from Node, where errors name the address and not the role.
+  return CONNECT_ERROR.test(message) && message.includes(new URL(proxyServer).host);
+}
+
+/**
+ * One readable text for an error: its name, its message, and where in the script it was thrown.
+ * @param {unknown} error
+ * @param {string} scriptUrl
+ */
+export function describe(error, scriptUrl) {
+  if (!(error instanceof Error)) return `the script threw ${inspect(error, { depth: 2, breakLength: Infinity })}`;
+  const name = error.name && error.name !== 'Error' ? `${error.name}: ` : '';
+  // What fetch says is only that it failed; why is in the cause.
+  const cause = error.cause instanceof Error ? `: ${error.cause.message}` : '';
+  const [first, ...rest] = plain(`${name}${error.message}${cause}`, scriptUrl).trimEnd().split('\n');
+  const place = placeInScript(error.stack ?? '', scriptUrl);
+  return [place ? `${first} (${place})` : first, ...rest].join('\n');
+}
+
+/**
+ * The stack frames that a script's author can read: those in the script, without this machine's paths.
+ * @param {unknown} error
+ * @param {string} scriptUrl
+ */
+export function scriptFrames(error, scriptUrl) {
+  const stack = error instanceof Error ? error.stack ?? '' : '';
+  return plain(stack, scriptUrl).split('\n').filter((line) => /^\s+at .*\bscript\.mjs:\d/.test(line)).join('\n');
+}
+
+/**
+ * @param {string} stack
+ * @param {string} scriptUrl
+ * @returns {string | null} script.mjs:LINE, with :COLUMN if that is known
+ */
+export function placeInScript(stack, scriptUrl) {
+  // Node writes the address, Playwright the path.
+  const path = fileURLToPath(scriptUrl);
+  const places = stack.split(scriptUrl).join(path).split(path).slice(1);
+  const position = places.map((rest) => /^(:\d+(:\d+)?)/.exec(rest)?.[1]).find((found) => found);
+  return position ? `script.mjs${position}` : null;
+}
+
+/**
+ * Without terminal colours, and with `script.mjs` for the temporary file's whole address.
+ * @param {string} text
+ * @param {string} scriptUrl
+ */
+function plain(text, scriptUrl) {
+  // eslint-disable-next-line no-control-regex -- colours begin with ESC
+  return text.replace(/\u001b\[[0-9;]*m/g, '')
+    .replaceAll(scriptUrl, 'script.mjs')
+    .replaceAll(fileURLToPath(scriptUrl), 'script.mjs');
+}

@@ -1,0 +1,113 @@
+/**
+ * Tells the worker what the pages say (console, uncaught errors) and the run when its browser or page is gone.
+ *
+ * Called by run as soon as the browser is open. It must never let a chatty page flood the worker, nor mistake a
+ * script that closes its own browser for a crash.
+ */
+import { boundedText } from './events.mjs';
+import { Failure } from './failure.mjs';
+
+/** How many lines a page may write at once, and per second for ever after; the rest is counted and dropped. */
+const BURST_LINES = 500;
+const LINES_PER_SECOND = 100;
+
+/** @type {Record<string, string>} */
+const LEVELS = { error: 'error', assert: 'error', warning: 'warn', debug: 'debug', trace: 'debug' };
+
+/**
+ * @param {import('playwright-core').BrowserContext} context
+ * @param {import('./events.mjs').Events} events
+ * @returns {() => void} tells what was dropped and not told yet
+ */
+export function forwardPageEvents(context, events) {
+  const flood = createFloodGate((dropped) => {
+    events.emit('warning', { text: `${dropped} console lines and page errors were dropped: too many per second` });
+  });
+  context.on('console', (message) => {
+    if (!flood.admits()) return;
+    events.emit('console', { level: LEVELS[message.type()] ?? 'info', text: boundedText(message.text()) });
+  });
+  context.on('weberror', (error) => {
+    if (!flood.admits()) return;
+    const cause = error.error();
+    events.emit('pageerror', { text: boundedText(cause?.stack || cause) });
+  });
+  return flood.report;
+}
+
+/**
+ * A token bucket that tells, at most once a second, how much it turned away.
+ * @param {(dropped: number) => void} tell
+ */
+function createFloodGate(tell) {
+  let tokens = BURST_LINES;
+  let filledAt = performance.now();
+  let dropped = 0;
+  const report = () => {
+    if (dropped > 0) tell(dropped);
+    dropped = 0;
+  };
+  return {
+    report,
+    admits() {
+      const now = performance.now();
+      tokens = Math.min(BURST_LINES, tokens + ((now - filledAt) * LINES_PER_SECOND) / 1000);
+      filledAt = now;
+      if (tokens >= 1) {
+        tokens -= 1;
+        return true;
+      }
+      dropped += 1;
+      if (dropped === 1) setTimeout(report, 1000).unref();
+      return false;
+    },
+  };
+}
+
+/**
+ * @typedef {object} Loss
+ * @property {Promise<Failure>} gone resolves when the script can no longer work
+ * @property {() => boolean} isClosed
+ * @property {() => Promise<void>} close the run's own way to close the browser
+ */
+
+/**
+ * @param {import('./browser.mjs').OpenedBrowser} browser
+ * @param {() => Promise<void>} beforeClose what must happen before a script closes the browser by itself
+ * @returns {Loss}
+ */
+export function watchForLoss({ context, page }, beforeClose) {
+  let closed = false;
+  let closedOnPurpose = false;
+  const close = context.close.bind(context);
+  context.close = async (options) => {
+    if (!closedOnPurpose) {
+      closedOnPurpose = true;
+      await beforeClose();
+    }
+    return close(options);
+  };
+  const instance = context.browser();
+  if (instance) instance.close = () => context.close();
+  /** @type {Promise<Failure>} */
+  const gone = new Promise((resolve) => {
+    context.on('close', () => {
+      closed = true;
+      if (!closedOnPurpose) resolve(new Failure('BROWSER_CLOSED', 'the browser exited while the script was running'));
+    });
+    page.on('crash', () => resolve(new Failure('PAGE_CRASHED', `the page crashed at ${withoutQuery(page.url())}`)));
+  });
+  return {
+    gone,
+    isClosed: () => closed,
+    close() {
+      closedOnPurpose = true;
+      return close();
+    },
+  };
+}
+
+/** @param {string} url what follows the path may be secret */
+function withoutQuery(url) {
+  return url.split(/[?#]/)[0];
+}

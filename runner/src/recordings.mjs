@@ -1,0 +1,100 @@
+/**
+ * Screenshot, trace, video and HAR: what the job's options ask to keep of a run.
+ *
+ * Called by run: prepare before the browser starts, start after it, finish while it is still open, collect after it
+ * has closed. Everything is recorded outside the artifacts directory and moved there only if it is to be kept. It must
+ * never turn a good run into a failed one: what cannot be recorded is a warning.
+ */
+import fs from 'node:fs';
+import { provideFfmpeg } from './workspace.mjs';
+
+/** Bounds of taking one recording, in milliseconds; the second one after a stop has been asked for. */
+const SCREENSHOT = { timeout: 10_000, stoppedTimeout: 500 };
+
+/**
+ * @typedef {object} Recordings
+ * @property {object} contextOptions for launchPersistentContext
+ * @property {(context: import('playwright-core').BrowserContext) => Promise<void>} start
+ * @property {(failed: boolean, page: import('playwright-core').Page, stopped: boolean) => Promise<void>} finish
+ * @property {(failed: boolean) => Promise<void>} collect
+ */
+
+/**
+ * @param {object} parts
+ * @param {import('./job.mjs').Job['options']} parts.options
+ * @param {import('./workspace.mjs').Workspace} parts.workspace
+ * @param {import('./artifacts.mjs').Artifacts} parts.artifacts
+ * @param {(text: string) => void} parts.warn
+ * @returns {Recordings}
+ */
+export function prepareRecordings({ options, workspace, artifacts, warn }) {
+  const video = options.video !== 'OFF' && provideFfmpeg(workspace);
+  if (options.video !== 'OFF' && !video) warn('no video: ffmpeg is not installed');
+  const harFile = workspace.path('network.har');
+  const traceFile = workspace.path('trace.zip');
+  /** @type {import('playwright-core').BrowserContext | undefined} */
+  let context;
+  /** @type {import('playwright-core').Page[]} */
+  const pages = [];
+
+  /** @param {import('./job.mjs').ArtifactMode} mode @param {boolean} failed */
+  const wanted = (mode, failed) => mode === 'ALWAYS' || (mode === 'ON_FAILURE' && failed);
+  /** @param {string} what @param {Promise<unknown>} task */
+  const orWarn = (what, task) => task.then(() => {}, (error) => {
+    warn(`no ${what}: ${String(error?.message ?? error).split('\n')[0]}`);
+  });
+
+  return {
+    contextOptions: {
+      ...(video && { recordVideo: { dir: workspace.path('video'), size: options.viewport } }),
+      ...(options.har !== 'OFF' && { recordHar: { path: harFile, content: 'embed' } }),
+    },
+    async start(opened) {
+      context = opened;
+      pages.push(...opened.pages());
+      opened.on('page', (page) => pages.push(page));
+      if (options.trace !== 'OFF') {
+        await orWarn('trace', opened.tracing.start({ screenshots: true, snapshots: true }));
+      }
+    },
+    async finish(failed, page, stopped) {
+      const tasks = [];
+      if (wanted(options.screenshot, failed)) {
+        const last = page.isClosed() ? context?.pages().at(-1) : page;
+        if (last) tasks.push(orWarn('screenshot', takeScreenshot(last, stopped, artifacts)));
+        else warn('no screenshot: every page is closed');
+      }
+      if (options.trace !== 'OFF' && context) {
+        const keep = wanted(options.trace, failed);
+        const stop = context.tracing.stop(keep ? { path: traceFile } : {});
+        tasks.push(orWarn('trace', stop.then(() => (keep ? artifacts.adopt('trace.zip', traceFile) : ''))));
+      }
+      await Promise.all(tasks);
+    },
+    async collect(failed) {
+      if (wanted(options.har, failed)) await orWarn('HAR', artifacts.adopt('network.har', harFile));
+      if (!video || !wanted(options.video, failed)) return;
+      for (const page of pages) {
+        const file = await page.video()?.path().catch(() => undefined);
+        // A page that never painted has no video.
+        if (file && fs.existsSync(file)) await orWarn('video', artifacts.adopt('video.webm', file));
+      }
+    },
+  };
+}
+
+/**
+ * @param {import('playwright-core').Page} page
+ * @param {boolean} stopped
+ * @param {import('./artifacts.mjs').Artifacts} artifacts
+ */
+async function takeScreenshot(page, stopped, artifacts) {
+  const timeout = stopped ? SCREENSHOT.stoppedTimeout : SCREENSHOT.timeout;
+  // A page may be taller than Chromium can paint; what is visible is better than nothing.
+  const image = await page.screenshot({ fullPage: true, timeout })
+    .catch((error) => {
+      if (stopped || page.isClosed()) throw error;
+      return page.screenshot({ timeout });
+    });
+  await artifacts.write('screenshot.png', image);
+}

@@ -1,0 +1,108 @@
+/**
+ * Loads the job's script and checks what it returns.
+ *
+ * Called by run: load before the browser is started (a script that does not parse should not cost a browser), then
+ * toResult with what it returned. The script lies alone in the run's temporary directory, so that it can import node:
+ * built-ins and nothing else. It must never be put near this program's own modules.
+ */
+import { execFile } from 'node:child_process';
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { Failure, fromScriptError, placeInScript } from './failure.mjs';
+
+/** Largest result, in bytes of JSON. */
+const MAX_RESULT_BYTES = 1024 * 1024;
+
+/**
+ * @typedef {object} Script
+ * @property {string} url
+ * @property {(api: object) => Promise<unknown>} main
+ */
+
+/**
+ * @param {string} source
+ * @param {import('./workspace.mjs').Workspace} workspace
+ * @returns {Promise<Script>} rejects with a Failure
+ */
+export async function loadScript(source, workspace) {
+  const file = workspace.path('script.mjs');
+  const url = pathToFileURL(file).href;
+  // From a file, so that stack traces have the lines that the script's author wrote.
+  await fs.writeFile(file, source);
+  let module;
+  try {
+    module = await import(url);
+  } catch (error) {
+    throw await loadFailure(error, file, url);
+  }
+  if (typeof module.default !== 'function') {
+    const has = Object.keys(module).join(', ') || 'nothing';
+    throw new Failure('SCRIPT_NO_EXPORT', `the script must export a function as default; it exports ${has}`);
+  }
+  return { url, main: module.default };
+}
+
+/**
+ * @param {any} error
+ * @param {string} file
+ * @param {string} url
+ */
+async function loadFailure(error, file, url) {
+  if (['ERR_MODULE_NOT_FOUND', 'ERR_UNSUPPORTED_DIR_IMPORT', 'ERR_UNKNOWN_BUILTIN_MODULE'].includes(error?.code)) {
+    const name = /'([^']+)'/.exec(error.message)?.[1]?.replace(`${path.dirname(file)}/`, './') ?? error?.message;
+    return new Failure('SCRIPT_SYNTAX', `the script imports ${name}, which does not exist here: a script may import `
+      + "Node's built-in modules (node:...) and nothing else");
+  }
+  // The script's own top level may throw a SyntaxError too (JSON.parse): then the stack has a frame of the script.
+  const thrownByScript = new RegExp(`^\\s+at .*${url.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}`, 'm').test(error?.stack);
+  if (error?.name !== 'SyntaxError' || thrownByScript) {
+    return fromScriptError(error, { proxyServer: null, scriptUrl: url });
+  }
+  const place = placeInScript(error.stack, url) ? withCaret(error.stack, url) : withCaret(await check(file), url);
+  return new Failure('SCRIPT_SYNTAX', `SyntaxError: ${error.message}${place ? ` (${place})` : ''}`);
+}
+
+/**
+ * Node tells where a module does not parse only when it reports the error itself, so let it.
+ * @param {string} file
+ * @returns {Promise<string>}
+ */
+function check(file) {
+  return new Promise((resolve) => {
+    execFile(process.execPath, ['--check', file], { timeout: 10_000 }, (_error, _stdout, stderr) => resolve(stderr));
+  });
+}
+
+/**
+ * Node's report is the place (`script.mjs:LINE`), the line, and a line of carets below the fault.
+ * @param {string} report
+ * @param {string} url
+ */
+function withCaret(report, url) {
+  const place = placeInScript(report, url);
+  if (!place) return null;
+  const caret = report.split('\n').find((line) => /^\s*\^+\s*$/.test(line));
+  return caret && !/:\d+:\d+$/.test(place) ? `${place}:${caret.indexOf('^') + 1}` : place;
+}
+
+/**
+ * @param {unknown} value what the script returned
+ * @returns {any} the same as plain JSON
+ */
+export function toResult(value) {
+  if (value === undefined) return null;
+  let json;
+  try {
+    json = JSON.stringify(value);
+  } catch (error) {
+    throw new Failure('RESULT_NOT_JSON', `the script's result is not JSON: ${/** @type {Error} */ (error).message.split('\n')[0]}`);
+  }
+  if (json === undefined) throw new Failure('RESULT_NOT_JSON', `the script's result is not JSON: it is a ${typeof value}`);
+  const bytes = Buffer.byteLength(json);
+  if (bytes > MAX_RESULT_BYTES) {
+    throw new Failure('RESULT_TOO_LARGE', `the script's result is ${bytes} bytes of JSON, more than ${MAX_RESULT_BYTES}; `
+      + 'make it an artifact');
+  }
+  return JSON.parse(json);
+}

@@ -1,0 +1,71 @@
+/**
+ * Puts the runner's eyes on every answer that the script gets: those of pages, of context.request and of fetch.
+ *
+ * Called once by run, before the script starts. It must never let an answer of the proxy pass for one of the site, nor
+ * let the script's own fetch go past the proxy.
+ */
+import { Failure } from './failure.mjs';
+
+/**
+ * @param {object} parts
+ * @param {import('playwright-core').BrowserContext} parts.context
+ * @param {import('./limits.mjs').LimitWatch | null} parts.limits
+ * @param {string | null} parts.proxyServer
+ * @returns {Promise<Failure>} resolves when the proxy turned out to refuse us
+ */
+export function watchTraffic({ context, limits, proxyServer }) {
+  const httpProxy = proxyServer !== null && /^https?:/.test(proxyServer);
+  /** @type {(failure: Failure) => void} */
+  let refuse = () => {};
+  /** @type {Promise<Failure>} */
+  const refused = new Promise((resolve) => { refuse = resolve; });
+  const refusal = () => new Failure('PROXY', 'the proxy refused the credentials (407)');
+
+  /**
+   * @param {string} url
+   * @param {number} status
+   * @param {() => Promise<Record<string, string>>} headers
+   */
+  const look = (url, status, headers) => {
+    // Chromium shows the proxy's own refusal as if it were the page that was asked for.
+    if (httpProxy && status === 407) return refuse(refusal());
+    if (limits && /^https?:/.test(url)) limits.observe({ url, status, headers: headers() });
+  };
+
+  // Each event costs a message from the browser, so listen only when somebody wants to know.
+  if (limits || httpProxy) {
+    context.on('response', (response) => look(response.url(), response.status(), () => response.allHeaders()));
+  }
+
+  const request = context.request;
+  const requestFetch = request.fetch.bind(request); // get, post and the others go through it
+  request.fetch = async (target, options) => {
+    const response = await requestFetch(target, options);
+    if (httpProxy && response.status() === 407) throw refusal();
+    look(response.url(), response.status(), async () => response.headers());
+    return response;
+  };
+
+  if (proxyServer === null) {
+    const nodeFetch = globalThis.fetch;
+    globalThis.fetch = async (...parameters) => {
+      const response = await nodeFetch(...parameters);
+      look(response.url, response.status, async () => Object.fromEntries(response.headers));
+      return response;
+    };
+  } else {
+    refuseDirectTraffic();
+  }
+  return refused;
+}
+
+/** Node's own clients know nothing of the proxy: using one by mistake would show the machine's own address. */
+function refuseDirectTraffic() {
+  /** @param {string} name */
+  const refusal = (name) => new Error(`${name} does not go through the proxy: use context.request or the page instead`);
+  globalThis.fetch = async () => { throw refusal('fetch'); };
+  for (const name of ['WebSocket', 'EventSource']) {
+    if (!(name in globalThis)) continue;
+    /** @type {any} */ (globalThis)[name] = class { constructor() { throw refusal(name); } };
+  }
+}

@@ -1,0 +1,51 @@
+/** What the runner does with a first line that is not a job. */
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { test } from 'node:test';
+import { createPlace, jobFor, startRunner } from './harness.mjs';
+
+const SECRET = 'a-secret-in-the-line';
+
+/** @type {[string, (job: any) => any, RegExp][]} */
+const CASES = [
+  ['not JSON', () => `{"v":1, "${SECRET}`, /not JSON/],
+  ['not an object', () => '[]', /not a JSON object/],
+  ['another version', (job) => ({ ...job, v: 2 }), /version 2 is not spoken here; this runner speaks 1/],
+  ['no version', ({ v: _, ...job }) => job, /version missing/],
+  ['no script', ({ script: _, ...job }) => job, /script is missing/],
+  ['no profile', ({ profile: _, ...job }) => job, /profile\.directory is missing/],
+  ['a relative profile', (job) => ({ ...job, profile: { directory: 'here' } }), /profile\.directory must be an absolute path/],
+  ['no artifacts directory', ({ artifactsDirectory: _, ...job }) => job, /artifactsDirectory is missing/],
+  ['no chromium', ({ chromium: _, ...job }) => job, /chromium is missing/],
+  ['an unknown mode', (job) => ({ ...job, options: { trace: 'SOMETIMES' } }), /options\.trace must be one of OFF, ON_FAILURE, ALWAYS/],
+  ['a viewport of nothing', (job) => ({ ...job, options: { viewport: { width: 0, height: 10 } } }), /viewport/],
+  ['an unknown sandbox', (job) => ({ ...job, sandbox: 'maybe' }), /sandbox must be one of/],
+  ['a service without a proper address', (job) => ({ ...job, services: { api: { baseUrl: 'api' } } }), /services\.api\.baseUrl/],
+  ['a proxy that is no address', (job) => ({ ...job, proxy: { server: 'here' } }), /proxy\.server/],
+  ['a proxy of an unknown kind', (job) => ({ ...job, proxy: { server: 'vless://127.0.0.1:1' } }), /scheme/],
+  ['credentials in the proxy address', (job) => ({ ...job, proxy: { server: `http://u:${SECRET}@127.0.0.1:1` } }), /proxy\.username and proxy\.password/],
+];
+
+for (const [name, change, message] of CASES) {
+  test(`${name} is bad input`, async (t) => {
+    const place = createPlace(t);
+    const line = change(jobFor(place, 'export default () => {}'));
+    const runner = startRunner(place, typeof line === 'string' ? `${line}\n` : line);
+    const { code, last, told } = await runner.end();
+    assert.equal(code, 64, told());
+    assert.equal(last.code, 'BAD_INPUT');
+    assert.match(last.message, message);
+    assert.equal(last.retryable, false);
+    assert.ok(!runner.output().includes(SECRET));
+    assert.ok(!fs.existsSync(place.profile));
+  });
+}
+
+test('an end of stdin before the line is complete is bad input', async (t) => {
+  const place = createPlace(t);
+  const runner = startRunner(place, '{"v":1');
+  runner.child.stdin?.end();
+  const { code, last, told } = await runner.end();
+  assert.equal(code, 64, told());
+  assert.match(last.message, /stdin ended/);
+});

@@ -1,0 +1,75 @@
+/** Screenshot, trace, video and HAR in each of their modes. */
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { artifactBytes, createPlace, runJob } from './harness.mjs';
+import { startSite } from './servers.mjs';
+
+const GOOD = 'export default async ({ page, input }) => { await page.goto(input.url); await page.locator("h1").click(); return 1; };';
+const BAD = GOOD.replace('return 1', 'throw new Error("in the end")');
+const MAGIC = { png: '89504e47', zip: '504b0304', webm: '1a45dfa3' };
+const ALL = ['network.har', 'screenshot.png', 'trace.zip', 'video.webm'];
+
+/** @param {import('node:test').TestContext} t */
+function site(t) {
+  return startSite(t, (_request, response) => response.end('<title>shop</title><h1>Shop</h1>'));
+}
+
+/** @param {string} mode */
+const all = (mode) => ({ screenshot: mode, trace: mode, video: mode, har: mode });
+
+for (const [mode, script, kept] of /** @type {[string, string, boolean][]} */ ([
+  ['ALWAYS', GOOD, true],
+  ['ALWAYS', BAD, true],
+  ['ON_FAILURE', BAD, true],
+  ['ON_FAILURE', GOOD, false],
+  ['OFF', BAD, false],
+])) {
+  test(`${mode} keeps ${kept ? 'all' : 'nothing'} of a run that ${script === GOOD ? 'succeeds' : 'fails'}`, async (t) => {
+    const place = createPlace(t);
+    const { url, host } = await site(t);
+    const run = await runJob(place, script, { input: { url }, options: all(mode) });
+    assert.equal(run.code, script === GOOD ? 0 : 1, run.told());
+    assert.deepEqual(run.all('artifact').map(({ name }) => name).sort(), kept ? ALL : [], run.told());
+    assert.deepEqual(fs.existsSync(place.artifacts) ? fs.readdirSync(place.artifacts).sort() : [], kept ? ALL : []);
+    assert.deepEqual(run.all('warning').filter(({ text }) => /^no /.test(text)), []);
+    if (!kept) return;
+    const types = Object.fromEntries(run.all('artifact').map(({ name, contentType }) => [name, contentType]));
+    assert.deepEqual(types, { 'network.har': 'application/json', 'screenshot.png': 'image/png', 'trace.zip': 'application/zip', 'video.webm': 'video/webm' });
+    assert.equal(artifactBytes(place, 'screenshot.png').toString('hex', 0, 4), MAGIC.png);
+    assert.equal(artifactBytes(place, 'trace.zip').toString('hex', 0, 4), MAGIC.zip);
+    assert.equal(artifactBytes(place, 'video.webm').toString('hex', 0, 4), MAGIC.webm);
+    const har = JSON.parse(artifactBytes(place, 'network.har').toString());
+    assert.equal(har.log.entries[0].request.url, `http://${host}/`);
+  });
+}
+
+test('no ffmpeg is a warning, and the run goes on', async (t) => {
+  const place = createPlace(t);
+  const bin = path.join(place.root, 'bin');
+  fs.mkdirSync(bin);
+  // Everything that Chromium's start script needs, but no ffmpeg.
+  for (const directory of ['/bin', '/usr/bin']) {
+    for (const name of fs.readdirSync(directory)) {
+      const link = path.join(bin, name);
+      if (name !== 'ffmpeg' && !fs.existsSync(link)) fs.symlinkSync(path.join(directory, name), link);
+    }
+  }
+  const { url } = await site(t);
+  const run = await runJob(place, GOOD, { input: { url }, options: { ...all('OFF'), video: 'ALWAYS' } }, { env: { PATH: bin } });
+  assert.equal(run.code, 0, run.told());
+  assert.ok(run.all('warning').some(({ text }) => text === 'no video: ffmpeg is not installed'), run.told());
+  assert.deepEqual(run.all('artifact'), []);
+});
+
+test('a page that the script has closed is no failure: the last one that is open is shown', async (t) => {
+  const place = createPlace(t);
+  const run = await runJob(place, `export default async ({ page, context }) => {
+    const other = await context.newPage();
+    await other.goto('data:text/html,<h1>other</h1>');
+    await page.close();
+  };`, { options: all('OFF') && { screenshot: 'ALWAYS' } });
+  assert.equal(run.code, 0, run.told());
+  assert.deepEqual(run.all('artifact').map(({ name }) => name), ['screenshot.png'], run.told());
+});

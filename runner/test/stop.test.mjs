@@ -1,0 +1,158 @@
+/** Every way a run is ended from outside, and that nothing is left of it (which createPlace checks). */
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { chromiumOf, createPlace, eventually, jobFor, processesOf, startRunner } from './harness.mjs';
+import { startSite } from './servers.mjs';
+
+/** The design's bound is about 2 s; the rest is for a machine that does other things too. */
+const STOP_BOUND_MS = 8000;
+
+const WAIT = `export default async ({ log, signal }) => {
+  signal.addEventListener('abort', () => log('aborted: ' + signal.reason.message));
+  log('ready');
+  await new Promise(() => { setInterval(() => {}, 1e6); });
+};`;
+
+/** @param {ReturnType<typeof startRunner>} runner */
+const ready = (runner) => runner.event('log', ({ text }) => text === 'ready');
+
+/** @param {import('node:test').TestContext} t @param {ReturnType<typeof startRunner>} runner @param {() => void} act */
+async function endAfter(t, runner, act) {
+  const startedAt = performance.now();
+  act();
+  const ended = await runner.end();
+  const ms = Math.round(performance.now() - startedAt);
+  t.diagnostic(`${ms} ms`);
+  assert.ok(ms < STOP_BOUND_MS, `${ms} ms; ${ended.told()}`);
+  return ended;
+}
+
+test('SIGTERM: the script is told, artifacts and session are kept, the browser closes, exit 143', async (t) => {
+  const place = createPlace(t);
+  const runner = startRunner(place, jobFor(place, WAIT, { options: { screenshot: 'ON_FAILURE', trace: 'ON_FAILURE' } }));
+  await ready(runner);
+  const { code, last, told } = await endAfter(t, runner, () => runner.child.kill('SIGTERM'));
+  assert.deepEqual([code, last.code, last.message, last.retryable], [143, 'TERMINATED', 'stopped by SIGTERM', true], told());
+  assert.ok(runner.all('log').some(({ text }) => text === 'aborted: stopped by SIGTERM'), told());
+  assert.ok(fs.existsSync(path.join(place.profile, 'callboard-session.json')));
+  // On a loaded machine a recording may not be ready in time; what was announced must be there.
+  for (const artifact of runner.all('artifact')) assert.ok(fs.statSync(path.join(place.artifacts, artifact.path)).size > 0);
+});
+
+test('SIGTERM with a renderer that is busy for ever and a page that does not want to be left', async (t) => {
+  const place = createPlace(t);
+  const site = await startSite(t, (_request, response) => response.end(`<body onclick="0">x<script>
+    addEventListener('beforeunload', (event) => { event.preventDefault(); event.returnValue = 'stay'; });
+  </script>`));
+  const runner = startRunner(place, jobFor(place, `export default async ({ page, input, log }) => {
+    await page.goto(input.url);
+    await page.click('body');
+    const busy = page.evaluate(() => { for (;;); });
+    log('ready');
+    await busy;
+  };`, { input: { url: site.url }, options: { screenshot: 'ON_FAILURE', trace: 'ON_FAILURE', video: 'ALWAYS', har: 'ALWAYS' } }));
+  await ready(runner);
+  const { code, last, told } = await endAfter(t, runner, () => runner.child.kill('SIGTERM'));
+  assert.deepEqual([code, last.code], [143, 'TERMINATED'], told());
+});
+
+test('SIGTERM with a browser that hangs: it is killed', async (t) => {
+  const place = createPlace(t);
+  const runner = startRunner(place, jobFor(place, WAIT, { options: { screenshot: 'ON_FAILURE' } }));
+  await ready(runner);
+  const browser = chromiumOf(place.root);
+  assert.ok(browser);
+  process.kill(browser.pid, 'SIGSTOP');
+  const { code, last, told } = await endAfter(t, runner, () => runner.child.kill('SIGTERM'));
+  assert.deepEqual([code, last.code], [143, 'TERMINATED'], told());
+});
+
+test('SIGTERM to the whole tree, the browser first, is TERMINATED and not BROWSER_CLOSED', async (t) => {
+  const place = createPlace(t);
+  const runner = startRunner(place, jobFor(place, WAIT));
+  await ready(runner);
+  const { code, last, told } = await endAfter(t, runner, () => {
+    process.kill(/** @type {{ pid: number }} */ (chromiumOf(place.root)).pid, 'SIGTERM');
+    runner.child.kill('SIGTERM');
+  });
+  assert.deepEqual([code, last.code], [143, 'TERMINATED'], told());
+});
+
+for (const when of ['before the job has come', 'while the browser starts']) {
+  test(`SIGTERM ${when}`, async (t) => {
+    const place = createPlace(t);
+    const early = when.startsWith('before');
+    const runner = startRunner(place, early ? '{"v":1,' : jobFor(place, WAIT));
+    await (early ? runner.event('hello') : eventually(() => chromiumOf(place.root)));
+    const { code, last, told } = await endAfter(t, runner, () => runner.child.kill('SIGTERM'));
+    assert.deepEqual([code, last.code], [143, 'TERMINATED'], told());
+  });
+}
+
+test('the end of stdin kills everything', async (t) => {
+  const place = createPlace(t);
+  const runner = startRunner(place, jobFor(place, WAIT));
+  await ready(runner);
+  const { code, last, told } = await endAfter(t, runner, () => runner.child.stdin?.end());
+  assert.deepEqual([code, last.code], [74, 'TERMINATED'], told());
+});
+
+test('the end of stdin kills everything, a hanging browser too', async (t) => {
+  const place = createPlace(t);
+  const runner = startRunner(place, jobFor(place, WAIT));
+  await ready(runner);
+  process.kill(/** @type {{ pid: number }} */ (chromiumOf(place.root)).pid, 'SIGSTOP');
+  const { code, told } = await endAfter(t, runner, () => runner.child.stdin?.end());
+  assert.equal(code, 74, told());
+});
+
+test('a reader of stdout that goes away ends the run', async (t) => {
+  const place = createPlace(t);
+  const runner = startRunner(place, jobFor(place, `export default async ({ log }) => {
+    log('ready');
+    await new Promise(() => { setInterval(() => log('is anybody there?'), 10); });
+  };`));
+  await ready(runner);
+  const ended = new Promise((resolve) => { runner.child.on('exit', resolve); });
+  runner.child.stdout?.destroy();
+  assert.equal(await ended, 74);
+});
+
+test('kill -9 of the runner takes the browser along', async (t) => {
+  const place = createPlace(t);
+  const runner = startRunner(place, jobFor(place, WAIT));
+  await ready(runner);
+  assert.ok(processesOf(place.root).length >= 3);
+  const ended = new Promise((resolve) => { runner.child.on('exit', (_code, signal) => resolve(signal)); });
+  runner.child.kill('SIGKILL');
+  assert.equal(await ended, 'SIGKILL');
+});
+
+for (const [how, script] of [
+  ['waits for nothing to do with it', WAIT],
+  ['waits for the page', `export default async ({ page, log }) => { log('ready'); await page.waitForSelector('#never', { timeout: 0 }); };`],
+]) {
+  test(`a browser that is killed while the script ${how} is BROWSER_CLOSED at once`, async (t) => {
+    const place = createPlace(t);
+    const runner = startRunner(place, jobFor(place, script, { options: { screenshot: 'ALWAYS', trace: 'ALWAYS', video: 'ALWAYS' } }));
+    await ready(runner);
+    const { code, last, told } = await endAfter(t, runner, () => {
+      process.kill(/** @type {{ pid: number }} */ (chromiumOf(place.root)).pid, 'SIGKILL');
+    });
+    assert.deepEqual([code, last.code, last.retryable], [72, 'BROWSER_CLOSED', true], told());
+  });
+}
+
+test('a page that crashes is PAGE_CRASHED at once', async (t) => {
+  const place = createPlace(t);
+  const runner = startRunner(place, jobFor(place, `export default async ({ page, log }) => {
+    log('ready');
+    await page.goto('chrome://crash').catch(() => {});
+    await new Promise(() => { setInterval(() => {}, 1e6); });
+  };`));
+  await ready(runner);
+  const { code, last, told } = await runner.end();
+  assert.deepEqual([code, last.code, last.retryable], [72, 'PAGE_CRASHED', true], told());
+});

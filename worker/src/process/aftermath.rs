@@ -1,0 +1,64 @@
+//! What the worker does in place of a shim that was killed: it has everything killed that the shim has left, and
+//! then removes the temporary directory and Chromium's locks. Called by the shim's supervisor.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::time::Timespec;
+use tokio::sync::oneshot;
+
+use super::ProfileDirectory;
+use super::nursery::Request;
+use super::supervisor::Presence;
+use crate::shim::{profile, temporary};
+
+/// How often to try to kill; each time takes seconds, and only uninterruptible processes survive the first.
+const ROUNDS: usize = 6;
+
+/// How long a shim whose socket is closed may take to be entirely dead, in seconds.
+const DEATH_SECONDS: i64 = 10;
+
+/// What is to be cleaned up if it comes to that.
+#[derive(Debug)]
+pub(super) struct Aftermath {
+    pub(super) temporary_directory: PathBuf,
+    pub(super) profile: Option<ProfileDirectory>,
+}
+
+impl Aftermath {
+    /// Does all of it. Returns what could not be done, in words.
+    pub(super) async fn see_to(&mut self, presence: &Presence) -> Option<String> {
+        let handle = Arc::clone(&presence.handle);
+        // Its socket closes a little before its children are given to their new parent.
+        let death = move || {
+            let patience = Timespec { tv_sec: DEATH_SECONDS, tv_nsec: 0 };
+            poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&patience))
+        };
+        tokio::task::spawn_blocking(death).await.ok();
+        if !kill_leftovers(presence).await {
+            return Some("processes of a killed shim cannot be killed".to_owned());
+        }
+        let directory = std::mem::take(&mut self.temporary_directory);
+        let profile = self.profile.take();
+        let cleaning = move || {
+            let swept = profile.map_or(Ok(()), |place| profile::sweep_if_free(&place));
+            let removed = temporary::remove(&directory);
+            removed.and(swept).err().map(|error| format!("{}: {error}", directory.display()))
+        };
+        tokio::task::spawn_blocking(cleaning).await.unwrap_or_else(|error| Some(error.to_string()))
+    }
+}
+
+async fn kill_leftovers(presence: &Presence) -> bool {
+    for _ in 0..ROUNDS {
+        let (reply, answer) = oneshot::channel();
+        if presence.requests.send(Request::Clear(reply)).is_err() {
+            return false; // the nursery has closed, and takes everything with it
+        }
+        if answer.await == Ok(true) {
+            return true;
+        }
+    }
+    false
+}

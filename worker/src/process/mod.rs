@@ -1,0 +1,40 @@
+//! Runs programs so that nothing of them outlives their attempt, and a worker that is cut off or stopped loses
+//! them before its lease ends.
+//!
+//! The worker starts no program itself. A [`Nursery`] keeps *shims* ready (`crate::shim`), forked ahead; each
+//! takes one [`Order`], is the subreaper of all that its program starts, and kills all of it when the program ends,
+//! when the worker says so, lets go or dies, or when the deadline passes that the worker moves with its lease.
+//!
+//! Called by the attempt pipeline (start, output, terminate, wait) and by the lease thread (`extend_deadline`). It
+//! must never block the runtime, never put a secret into an argument or a log, and never kill a process that
+//! does not descend from one of its shims.
+
+mod aftermath;
+mod ending;
+mod forker;
+mod leash;
+mod nursery;
+mod order;
+mod run_as;
+mod running;
+mod supervisor;
+
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+
+pub use self::ending::{Exit, StartError};
+pub use self::nursery::{Nursery, Settings};
+pub use self::order::{MAX_STDIN_BYTES, Order};
+pub use self::run_as::RunAsError;
+pub use self::running::Running;
+pub use crate::shim::protocol::{Death, Ending, Limits, ProfileDirectory, RefusalCode, RunAs};
+pub use crate::shim::watch::boottime_now;
+
+/// Closes this process to the programs it runs, also to those of the same user: its memory and its environment
+/// (`/proc/PID/mem`, `/proc/PID/environ`) cannot be read, no debugger can attach, and it dumps no core.
+///
+/// To be called early in `main`, before secrets are read.
+pub fn harden() -> std::io::Result<()> {
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    Ok(())
+}

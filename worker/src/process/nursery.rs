@@ -1,0 +1,214 @@
+//! Keeps shims ready and hands them out. A thread of its own, which lives as long as the process, owns the forker
+//! and talks to it; the runtime only takes ready shims from a queue.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, getpid, getsid, set_child_subreaper};
+use rustix::time::Timespec;
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+use super::forker::{Forker, Newborn};
+use super::leash::Leashes;
+use super::running::Running;
+use super::{Order, StartError, running};
+use crate::shim::tree;
+
+/// How long to wait before trying again when no shim can be forked.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long one round of killing leftovers may take in the worker itself.
+const CLEAR_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How a nursery works.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The program that is a forker when called with `shim`: the worker's own.
+    pub program: PathBuf,
+    /// Shims kept ready.
+    pub idle: usize,
+    /// How long a start may take, from asking for a shim to the program running.
+    pub start_timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        // Through /proc, since the file may have been replaced by a newer version by now.
+        Self { program: "/proc/self/exe".into(), idle: 2, start_timeout: Duration::from_secs(30) }
+    }
+}
+
+/// Where programs are started from. Cheap to clone; the shims go away with the last clone.
+#[derive(Clone, Debug)]
+pub struct Nursery {
+    pub(super) settings: Arc<Settings>,
+    pub(super) leashes: Arc<Leashes>,
+    pub(super) requests: Sender<Request>,
+    idle: Arc<Mutex<mpsc::UnboundedReceiver<Newborn>>>,
+}
+
+/// What the runtime asks of the nursery's thread. The queue is as long as there are attempts.
+#[derive(Debug)]
+pub(super) enum Request {
+    /// A shim was taken; make another.
+    Another,
+    /// The shim with this pidfd has ended.
+    Ended(Arc<OwnedFd>),
+    /// A shim was killed: kill what it left. The reply is false if something would not die.
+    Clear(oneshot::Sender<bool>),
+}
+
+impl Nursery {
+    /// Begins to fork shims, and makes this process the one to which orphans come. Until [`Self::extend_deadline`] is
+    /// called for the first time, every start is refused.
+    pub fn new(settings: Settings) -> Result<Self, StartError> {
+        set_child_subreaper(Some(getpid())).map_err(StartError::failed)?;
+        let (requests, inbox) = channel();
+        let (ready, idle) = mpsc::unbounded_channel();
+        let forker = Forker::start(&settings.program).map_err(StartError::failed)?;
+        let keeper = Keeper {
+            program: settings.program.clone(),
+            forker: Some(forker),
+            shims: Vec::new(),
+            generation: 0,
+            wanted: settings.idle.max(1),
+            ready,
+        };
+        std::thread::Builder::new()
+            .name("nursery".to_owned())
+            .spawn(move || keeper.run(&inbox))
+            .map_err(StartError::failed)?;
+        let idle = Arc::new(Mutex::new(idle));
+        Ok(Self { settings: Arc::new(settings), leashes: Arc::default(), requests, idle })
+    }
+
+    /// Runs a program. When this returns, it runs, or nothing of it does.
+    pub async fn start(&self, order: Order) -> Result<Running, StartError> {
+        match tokio::time::timeout(self.settings.start_timeout, running::start(self, order)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(StartError::failed("no shim was ready in time")),
+        }
+    }
+
+    /// Moves the moment at which every program dies unless it is moved again. `boottime_ns` is on the clock of
+    /// [`super::boottime_now`], in nanoseconds; it has to come before the end of the worker's lease.
+    ///
+    /// Never waits, and may be called from any thread.
+    pub fn extend_deadline(&self, boottime_ns: u64) {
+        self.leashes.extend(boottime_ns);
+    }
+
+    /// Takes a shim that waits for its order.
+    pub(super) async fn take(&self) -> Result<Newborn, StartError> {
+        let shim = self.idle.lock().await.recv().await;
+        self.requests.send(Request::Another).map_err(StartError::failed)?;
+        shim.ok_or_else(|| StartError::failed("the nursery has closed"))
+    }
+}
+
+/// A shim that was forked.
+struct Shim {
+    pid: Pid,
+    handle: Arc<OwnedFd>,
+    /// Which forker, counted, it comes from.
+    generation: u64,
+}
+
+/// The state of the nursery's thread.
+struct Keeper {
+    program: PathBuf,
+    forker: Option<Forker>,
+    /// The shims that have not ended, as far as we know.
+    shims: Vec<Shim>,
+    generation: u64,
+    wanted: usize,
+    ready: mpsc::UnboundedSender<Newborn>,
+}
+
+impl Keeper {
+    fn run(mut self, inbox: &Receiver<Request>) {
+        loop {
+            self.breed();
+            let request = if self.wanted == 0 {
+                inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                inbox.recv_timeout(RETRY_PAUSE)
+            };
+            match request {
+                Ok(Request::Another) => self.wanted += 1,
+                Ok(Request::Ended(handle)) => self.forget(&handle),
+                Ok(Request::Clear(reply)) => {
+                    reply.send(self.clear()).ok(); // whoever asked may have given up
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        if let Some(forker) = self.forker.take() {
+            forker.dismiss();
+        }
+    }
+
+    /// Has as many shims forked as are wanted, if that is possible now.
+    fn breed(&mut self) {
+        while self.wanted > 0 {
+            let Some(forker) = &self.forker else {
+                match Forker::start(&self.program) {
+                    Ok(forker) => self.forker = Some(forker),
+                    Err(error) => {
+                        tracing::error!(%error, "the forker cannot be started");
+                        return;
+                    }
+                }
+                self.generation += 1;
+                continue;
+            };
+            match forker.fork() {
+                Ok((pid, newborn)) => {
+                    let (handle, generation) = (Arc::clone(&newborn.handle), self.generation);
+                    self.shims.push(Shim { pid, handle, generation });
+                    self.wanted -= 1;
+                    if self.ready.send(newborn).is_err() {
+                        return; // the nursery is closing
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, "no shim can be forked; a new forker is started");
+                    if let Some(forker) = self.forker.take() {
+                        forker.put_down();
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Forgets a shim that has ended. When its forker is dead, it is our child, and ours to reap.
+    fn forget(&mut self, handle: &Arc<OwnedFd>) {
+        let Some(place) = self.shims.iter().position(|shim| Arc::ptr_eq(&shim.handle, handle)) else { return };
+        let shim = self.shims.swap_remove(place);
+        if shim.generation != self.generation || self.forker.is_none() {
+            let second = Timespec { tv_sec: 1, tv_nsec: 0 };
+            poll(&mut [PollFd::new(&shim.handle, PollFlags::IN)], Some(&second)).ok();
+            tree::reap(Some(shim.pid)).ok(); // an error: it was never ours
+        }
+    }
+
+    /// Kills what killed shims have left: to their forker, or to us if that was killed too.
+    fn clear(&mut self) -> bool {
+        let by_forker = self.forker.as_ref().is_none_or(|forker| forker.clear().unwrap_or(false));
+        let forker = self.forker.as_ref().map(Forker::pid);
+        let own_session = getsid(None).map_or(0, Pid::as_raw_pid);
+        // The worker's other children, should it have any, are in its own session; shims and all below are not.
+        let stray = |pid| {
+            Some(pid) != forker
+                && !self.shims.iter().any(|shim| shim.pid == pid)
+                && tree::kin(pid).is_some_and(|kin| kin.session != own_session)
+        };
+        tree::clear(stray, |_, _| {}, CLEAR_PATIENCE).is_some() && by_forker
+    }
+}

@@ -1,0 +1,138 @@
+//! Hands an order to a shim, and the handle on what then runs.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretSlice};
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::aftermath::Aftermath;
+use super::forker::Newborn;
+use super::leash::Leash;
+use super::nursery::Nursery;
+use super::supervisor::{Presence, Supervisor};
+use super::{Exit, Order, StartError};
+
+/// A program that runs. Dropping this kills it with all that it has started.
+#[derive(Debug)]
+pub struct Running {
+    /// What the program writes to its standard output. Ends when the last process that holds it does.
+    pub stdout: pipe::Receiver,
+    /// What it writes to its standard error.
+    pub stderr: pipe::Receiver,
+    /// The program's process id, for people to look at; it may be another program's by the time they do.
+    pub pid: i32,
+    leash: Leash,
+    end: End,
+    _stdin: Option<Feeder>,
+}
+
+#[derive(Debug)]
+enum End {
+    Awaited(oneshot::Receiver<Exit>),
+    Known(Exit),
+}
+
+impl Running {
+    /// Asks the program to end (SIGTERM, to its own process alone), and kills the whole tree after the grace.
+    pub fn terminate(&self, grace: Duration) {
+        self.leash.terminate(grace);
+    }
+
+    /// Kills the whole tree.
+    pub fn kill(&self) {
+        self.leash.kill();
+    }
+
+    /// Waits for the end: until no process is left, and everything is cleaned up. May be cancelled and called again.
+    pub async fn wait(&mut self) -> Exit {
+        let exit = match &mut self.end {
+            End::Known(exit) => return exit.clone(),
+            End::Awaited(end) => end.await,
+        };
+        let exit = exit.unwrap_or_else(|_| Exit::shim_lost(Some("nobody supervised the shim".to_owned())));
+        self.end = End::Known(exit.clone());
+        exit
+    }
+}
+
+/// Hands the order to a shim, and waits until the program runs.
+pub(super) async fn start(nursery: &Nursery, order: Order) -> Result<Running, StartError> {
+    let deadline = nursery.leashes.deadline();
+    let frame = order.frame(deadline)?;
+    let engaged = engage(nursery, frame.expose_secret()).await?;
+    drop(frame);
+    let stdout = pipe::Receiver::from_owned_fd(engaged.stdout).map_err(StartError::failed)?;
+    let stderr = pipe::Receiver::from_owned_fd(engaged.stderr).map_err(StartError::failed)?;
+    let feeder = Feeder::start(engaged.stdin, order.stdin, order.keep_stdin_open)?;
+    let (leash, overdue) = Leash::new(&nursery.leashes, Arc::clone(&engaged.channel), deadline);
+    let aftermath = Aftermath { temporary_directory: order.temporary_directory, profile: order.profile };
+    let (started, first) = oneshot::channel();
+    let (ended, end) = oneshot::channel();
+    // A task of its own: it sees to the end even when whoever waits for it gives up.
+    tokio::spawn(Supervisor::new(engaged.channel, engaged.presence, overdue, aftermath).run(started, ended));
+    let pid = first.await.map_err(|_| StartError::failed("nobody supervised the shim"))??;
+    Ok(Running { stdout, stderr, pid, leash, end: End::Awaited(end), _stdin: feeder })
+}
+
+/// A shim that has read its order, and our ends of what its program holds.
+struct Engaged {
+    presence: Presence,
+    channel: Arc<UnixStream>,
+    stdin: OwnedFd,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+}
+
+/// Finds a shim that takes the order. One that died while it waited has not read it all, and so has run nothing.
+async fn engage(nursery: &Nursery, frame: &[u8]) -> Result<Engaged, StartError> {
+    let mut failure = StartError::failed("every shim had died");
+    for _ in 0..=nursery.settings.idle {
+        let Newborn { handle, channel, stdin, stdout, stderr } = nursery.take().await?;
+        let presence = Presence::new(handle, nursery.requests.clone());
+        if presence.has_ended() {
+            continue;
+        }
+        let channel = StdUnixStream::from(channel);
+        channel.set_nonblocking(true).map_err(StartError::failed)?;
+        let mut channel = UnixStream::from_std(channel).map_err(StartError::failed)?;
+        match channel.write_all(frame).await {
+            Ok(()) => return Ok(Engaged { presence, channel: Arc::new(channel), stdin, stdout, stderr }),
+            Err(error) => failure = StartError::failed(error),
+        }
+    }
+    Err(failure)
+}
+
+/// Writes to a program's standard input in the background, then closes it, or holds it open until dropped.
+#[derive(Debug)]
+struct Feeder(JoinHandle<()>);
+
+impl Feeder {
+    fn start(stdin: OwnedFd, bytes: SecretSlice<u8>, keep_open: bool) -> Result<Option<Self>, StartError> {
+        if bytes.expose_secret().is_empty() && !keep_open {
+            return Ok(None); // closes it
+        }
+        let mut stdin = pipe::Sender::from_owned_fd(stdin).map_err(StartError::failed)?;
+        Ok(Some(Self(tokio::spawn(async move {
+            // A program need not read what it is given.
+            stdin.write_all(bytes.expose_secret()).await.ok();
+            drop(bytes);
+            if keep_open {
+                std::future::pending::<()>().await;
+            }
+        }))))
+    }
+}
+
+impl Drop for Feeder {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

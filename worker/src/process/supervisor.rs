@@ -1,0 +1,157 @@
+//! Follows one shim from its order to its end. One task per running attempt; called by `running`.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Signal, pidfd_send_signal};
+use rustix::time::Timespec;
+use tokio::net::UnixStream;
+use tokio::sync::{oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::aftermath::Aftermath;
+use super::nursery::Request;
+use super::{Exit, StartError};
+use crate::shim::protocol::{Inbox, Status};
+
+/// A shim that exists. The nursery is told when it no longer does.
+#[derive(Debug)]
+pub(super) struct Presence {
+    pub(super) handle: Arc<OwnedFd>,
+    pub(super) requests: Sender<Request>,
+}
+
+impl Presence {
+    pub(super) fn new(handle: Arc<OwnedFd>, requests: Sender<Request>) -> Self {
+        Self { handle, requests }
+    }
+
+    /// Whether it is dead, without waiting.
+    pub(super) fn has_ended(&self) -> bool {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::new(&self.handle, PollFlags::IN)], Some(&now)) == Ok(1)
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.requests.send(Request::Ended(Arc::clone(&self.handle))).ok(); // the nursery may have closed
+    }
+}
+
+pub(super) struct Supervisor {
+    channel: Arc<UnixStream>,
+    inbox: Inbox,
+    presence: Presence,
+    /// By when the shim has to have reported, once it was told to kill.
+    overdue: watch::Receiver<Option<Instant>>,
+    aftermath: Aftermath,
+}
+
+impl Supervisor {
+    pub(super) fn new(
+        channel: Arc<UnixStream>,
+        presence: Presence,
+        overdue: watch::Receiver<Option<Instant>>,
+        aftermath: Aftermath,
+    ) -> Self {
+        Self { channel, inbox: Inbox::default(), presence, overdue, aftermath }
+    }
+
+    /// Tells how the start went, then how the run ended. Whoever asked may have given up.
+    pub(super) async fn run(
+        mut self,
+        started: oneshot::Sender<Result<i32, StartError>>,
+        ended: oneshot::Sender<Exit>,
+    ) {
+        let answer = match self.next_status().await {
+            Some(Status::Started { pid }) => Ok(pid),
+            Some(Status::Busy) => Err(StartError::ProfileBusy),
+            Some(Status::Refused { code, message }) => Err(StartError::Refused { code, message }),
+            Some(Status::Exited(_)) | None => {
+                self.aftermath.see_to(&self.presence).await;
+                Err(StartError::failed("it was killed"))
+            }
+        };
+        let runs = answer.is_ok();
+        started.send(answer).ok();
+        if !runs {
+            return;
+        }
+        let exit = match self.next_status().await {
+            Some(Status::Exited(exited)) => Exit::reported(exited),
+            Some(Status::Started { .. } | Status::Busy | Status::Refused { .. }) | None => {
+                Exit::shim_lost(self.aftermath.see_to(&self.presence).await)
+            }
+        };
+        ended.send(exit).ok();
+    }
+
+    /// Waits for the shim's next word. `None`: it is dead, or nothing that can be trusted any more.
+    async fn next_status(&mut self) -> Option<Status> {
+        let mut shot = false;
+        loop {
+            match self.inbox.next() {
+                Ok(Some(status)) => return Some(status),
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::error!(%error, "a shim does not make sense and is killed");
+                    self.shoot();
+                    return None;
+                }
+            }
+            tokio::select! {
+                open = receive(&self.channel, &mut self.inbox) => {
+                    if !open {
+                        return None;
+                    }
+                }
+                () = passed(&mut self.overdue), if !shot => {
+                    tracing::error!("a shim does not end and is killed");
+                    self.shoot();
+                    shot = true;
+                }
+            }
+        }
+    }
+
+    fn shoot(&self) {
+        pidfd_send_signal(&self.presence.handle, Signal::KILL).ok(); // an error: it is dead already
+    }
+}
+
+/// Waits for bytes. False: there will never be any more.
+async fn receive(channel: &UnixStream, inbox: &mut Inbox) -> bool {
+    let mut buffer = [0; 1024];
+    loop {
+        if channel.readable().await.is_err() {
+            return false;
+        }
+        match channel.try_read(&mut buffer) {
+            Ok(0) => return false,
+            Ok(length) => {
+                inbox.push(&buffer[..length]);
+                return true;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(_) => return false,
+        }
+    }
+}
+
+/// Waits until the moment has passed, which may still be set or moved.
+async fn passed(moment: &mut watch::Receiver<Option<Instant>>) {
+    loop {
+        let due = *moment.borrow_and_update();
+        let changed = async { if moment.changed().await.is_err() { std::future::pending().await } };
+        match due {
+            None => changed.await,
+            Some(due) => tokio::select! {
+                () = sleep_until(due) => return,
+                () = changed => {}
+            },
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! A shim's life: one order, one program, one end. Called by the forker in a newly forked process.
+//!
+//! Law 4 rests on this file. The shim is the subreaper of all that the program starts, so it can end only when
+//! `wait` says that there is no child left; then it cleans up, reports, and is gone. It must never write to the
+//! program's output, and never outlive the worker's hold on the socket by more than the killing takes.
+
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use rustix::fs::Mode;
+use rustix::io::Errno;
+use rustix::process::{Pid, WaitStatus, set_child_subreaper, setsid, umask};
+use rustix::thread::set_no_new_privs;
+
+use super::profile::{Denied, Profile};
+use super::program;
+use super::protocol::{
+    Death, Ending, Exited, Inbox, MAX_ORDER_BYTES, Order, RefusalCode, Status, encode,
+};
+use super::watch::{Verdict, Watch, boottime_now};
+use super::{kernel, temporary, tree};
+
+/// Killing may take as long as it takes; only a process in an uninterruptible wait takes long.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// What a shim is born with.
+pub(super) struct Endowment {
+    /// Its socket to the worker.
+    pub(super) channel: OwnedFd,
+    /// For the program.
+    pub(super) stdin: OwnedFd,
+    pub(super) stdout: OwnedFd,
+    pub(super) stderr: OwnedFd,
+}
+
+/// Runs one attempt. The answer is the exit code: anything but 0 tells the forker to look for leftovers.
+pub(super) fn run(endowment: Endowment) -> u8 {
+    let Endowment { channel, stdin, stdout, stderr } = endowment;
+    let mut channel = UnixStream::from(channel);
+    if settle().is_err() {
+        return 1;
+    }
+    let mut inbox = Inbox::default();
+    let Some(frame) = next_order(&mut channel, &mut inbox) else { return 0 };
+    let Ok(order) = serde_json::from_slice::<Order<'_>>(&frame) else { return 1 };
+    let held = match prepare(&order) {
+        Ok(held) => held,
+        Err(denied) => {
+            report(&mut channel, &denial(denied));
+            return 0;
+        }
+    };
+    let spawned = program::resolve(&order)
+        .and_then(|program| program::spawn(&order, &program, [stdin, stdout, stderr]));
+    let status = match spawned {
+        Ok(child) => {
+            report(&mut channel, &Status::Started { pid: child.as_raw_pid() });
+            let watch = Watch::new(&channel, inbox, child, order.deadline);
+            Status::Exited(finish(watch.map(Watch::run), child, &order, held))
+        }
+        Err((code, message)) => {
+            clean_up(&order, held);
+            Status::Refused { code, message }
+        }
+    };
+    report(&mut channel, &status);
+    0
+}
+
+fn settle() -> Result<(), Errno> {
+    setsid()?;
+    set_child_subreaper(Some(Pid::INIT))?; // any pid means "yes"
+    // A setuid program could not be killed by a worker that is not root.
+    set_no_new_privs(true)?;
+    umask(Mode::RWXG | Mode::RWXO);
+    Ok(())
+}
+
+/// Waits for the order. `None`: the worker has let go of this shim without one.
+fn next_order(channel: &mut UnixStream, inbox: &mut Inbox) -> Option<Vec<u8>> {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match channel.read(&mut buffer) {
+            Ok(0) => return None,
+            Ok(length) => inbox.push(&buffer[..length]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(_) => return None,
+        }
+        match inbox.take(MAX_ORDER_BYTES) {
+            Ok(Some(frame)) => return Some(frame),
+            Ok(None) => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+/// The worker may be gone, and then there is nobody to tell.
+fn report(channel: &mut UnixStream, status: &Status) {
+    if let Ok(frame) = encode(status) {
+        channel.write_all(&frame).ok();
+    }
+}
+
+/// What is held from before the program's start until after its last process' end. (The temporary directory is the
+/// order's own, so it needs no handle.)
+struct Held {
+    profile: Option<Profile>,
+}
+
+fn prepare(order: &Order<'_>) -> Result<Held, Denied> {
+    if boottime_now() >= order.deadline {
+        let message = "the worker's lease has ended".to_owned();
+        return Err(Denied::Refused(RefusalCode::DeadlinePassed, message));
+    }
+    let profile = order.profile.as_deref().map(|place| Profile::acquire(place, order.run_as)).transpose()?;
+    temporary::create(&order.temporary_directory, order.run_as).map_err(|error| {
+        let message = format!("{}: {error}", order.temporary_directory.display());
+        Denied::Refused(RefusalCode::TemporaryDirectory, message)
+    })?;
+    Ok(Held { profile })
+}
+
+fn denial(denied: Denied) -> Status {
+    match denied {
+        Denied::Busy => Status::Busy,
+        Denied::Refused(code, message) => Status::Refused { code, message },
+    }
+}
+
+/// Kills all that is left, cleans up, and draws up the report.
+fn finish(
+    verdict: Result<Verdict, Errno>,
+    child: Pid,
+    order: &Order<'_>,
+    held: Held,
+) -> Exited {
+    let (killed, death) = kill_all(child);
+    let (ending, leftovers) = match verdict {
+        Ok(Verdict::Died { death, asked: false }) => (Ending::Exited(death), killed),
+        Ok(Verdict::Died { death, asked: true }) => (Ending::Terminated(death), killed),
+        Ok(Verdict::Overdue) => (Ending::Terminated(death.unwrap_or(Death::Signal(9))), killed.saturating_sub(1)),
+        Ok(Verdict::Deadline) => (Ending::Deadline, killed.saturating_sub(1)),
+        Ok(Verdict::HungUp) => (Ending::Orphaned, killed.saturating_sub(1)),
+        Ok(Verdict::Killed) | Err(_) => (Ending::Killed, killed.saturating_sub(1)),
+    };
+    let usage = kernel::children_usage();
+    let residue = clean_up(order, held);
+    Exited { ending, leftovers, peak_memory_bytes: usage.peak_memory_bytes, cpu_ms: usage.cpu_ms, residue }
+}
+
+/// Kills and reaps until there is no child. Returns how many were alive, and how the program's own process died if
+/// it is among them.
+fn kill_all(child: Pid) -> (u32, Option<Death>) {
+    let mut killed = 0;
+    let mut death = None;
+    let mut note = |pid, status: WaitStatus| {
+        if pid == child {
+            death = Some(death_of(status));
+        }
+    };
+    loop {
+        match tree::reap(None) {
+            Ok(Some((pid, status))) => note(pid, status),
+            Ok(None) => {
+                tree::hurry();
+                killed += tree::clear(|_| true, &mut note, FOREVER).unwrap_or_default();
+            }
+            Err(_) => return (killed, death), // CHILD: nobody is left
+        }
+    }
+}
+
+/// How a reaped process died.
+pub(super) fn death_of(status: WaitStatus) -> Death {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Death::Code(code),
+        (None, signal) => Death::Signal(signal.unwrap_or_default()),
+    }
+}
+
+/// Gives back what was held. Returns what could not be removed, in words.
+fn clean_up(order: &Order<'_>, held: Held) -> Option<String> {
+    let removed = temporary::remove(&order.temporary_directory);
+    if let Some(profile) = held.profile {
+        profile.release();
+    }
+    removed.err().map(|error| format!("{}: {error}", order.temporary_directory.display()))
+}

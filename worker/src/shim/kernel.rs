@@ -1,0 +1,82 @@
+//! The few system calls that neither the standard library nor rustix wraps safely. Called by the forker and the
+//! shims, which have one thread each; that is what makes them sound.
+#![expect(unsafe_code, reason = "fork, signal and getrusage have no safe wrapper")]
+
+use rustix::io::Errno;
+use rustix::process::Pid;
+
+/// Which side of a fork this is.
+pub(super) enum Forked {
+    /// The caller goes on; this is its new child.
+    Parent(Pid),
+    /// The new process.
+    Child,
+}
+
+/// What all children waited for have used.
+pub(super) struct Usage {
+    /// Resident memory at its peak, of the one largest process, in bytes.
+    pub(super) peak_memory_bytes: u64,
+    /// Processor time of all of them together, in milliseconds.
+    pub(super) cpu_ms: u64,
+}
+
+/// Splits this process in two.
+pub(super) fn fork() -> Result<Forked, Errno> {
+    // SAFETY: the process has one thread (`shim::main` runs before anything could start another), so the child
+    // finds no lock held by a thread that it does not have.
+    let answer = unsafe { libc::fork() };
+    match (answer, Pid::from_raw(answer)) {
+        (0, _) => Ok(Forked::Child),
+        (1.., Some(child)) => Ok(Forked::Parent(child)),
+        (_, _) => Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::AGAIN)),
+    }
+}
+
+/// Ends this process at once, without exit handlers: a forked shim shares none with the forker.
+pub(super) fn exit(code: u8) -> ! {
+    // SAFETY: `_exit` has no preconditions.
+    unsafe { libc::_exit(i32::from(code)) }
+}
+
+/// Closes every descriptor above the standard three: whoever started the worker may have left some open to us,
+/// and so to every program.
+pub(super) fn close_inherited() {
+    // SAFETY: called at the very start of `main`, before anything here owns a descriptor above 2.
+    unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
+}
+
+extern "C" fn wake(_signal: libc::c_int) {}
+
+/// Gives every signal its default disposition, so that the programs we start inherit nothing odd (a worker
+/// started by `nohup` or by a shell's `&` ignores some), except for those that only wake us: a child's end, and
+/// the polite ways to ask for an end. Service managers send those to every process of a unit; a shim ends when its
+/// worker lets go, not before. A handler, other than "ignore", is not inherited by programs.
+pub(super) fn settle_signals() {
+    let handler = wake as extern "C" fn(libc::c_int) as *const () as libc::sighandler_t;
+    for signal in 1..=libc::SIGRTMAX() {
+        let disposition = match signal {
+            libc::SIGCHLD | libc::SIGTERM | libc::SIGINT | libc::SIGHUP => handler,
+            libc::SIGPIPE => libc::SIG_IGN, // std gives programs the default back
+            _ => libc::SIG_DFL,
+        };
+        // SAFETY: the handler does nothing, so it is safe at any moment; signals that cannot be changed (KILL,
+        // STOP, those the C library keeps) are refused with an error, which is fine.
+        unsafe { libc::signal(signal, disposition) };
+    }
+}
+
+/// What the children waited for so far have used.
+pub(super) fn children_usage() -> Usage {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the pointer is to a valid, writable `rusage`, which is also valid when all zero.
+    let usage = unsafe {
+        libc::getrusage(libc::RUSAGE_CHILDREN, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    let milliseconds = |time: libc::timeval| time.tv_sec.unsigned_abs() * 1_000 + time.tv_usec.unsigned_abs() / 1_000;
+    Usage {
+        peak_memory_bytes: usage.ru_maxrss.unsigned_abs() * 1024,
+        cpu_ms: milliseconds(usage.ru_utime) + milliseconds(usage.ru_stime),
+    }
+}

@@ -1,0 +1,69 @@
+//! The socket between the worker and its forker: short messages that carry descriptors. One request, one reply.
+//! Used by the forker and by `process/`; nothing of any attempt ever travels here.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
+
+/// "Fork a shim": with its socket and its program's standard input, output and error. The reply is the shim's
+/// process id with a pidfd.
+pub(crate) const FORK: i32 = 1;
+/// "Kill all that killed shims left to you." The reply is [`DONE`] or [`FAILED`].
+pub(crate) const CLEAR: i32 = 2;
+/// The reply to a [`CLEAR`] after which nothing is left.
+pub(crate) const DONE: i32 = 0;
+/// The reply to whatever could not be done.
+pub(crate) const FAILED: i32 = -1;
+
+/// Descriptors in one message, at most.
+const MOST: usize = 4;
+
+/// Sends a number and descriptors in one message.
+pub(crate) fn send(socket: BorrowedFd<'_>, number: i32, descriptors: &[BorrowedFd<'_>]) -> Result<(), Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
+        return Err(Errno::TOOBIG);
+    }
+    let bytes = number.to_le_bytes();
+    loop {
+        match sendmsg(socket, &[IoSlice::new(&bytes)], &mut ancillary, SendFlags::NOSIGNAL) {
+            Err(Errno::INTR) => {}
+            answer => return answer.map(drop),
+        }
+    }
+}
+
+/// Waits for a message. `None`: the other side has closed its end.
+pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<Option<(i32, Vec<OwnedFd>)>, Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+    let mut bytes = [0; 4];
+    loop {
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let mut slices = [IoSliceMut::new(&mut bytes)];
+        let received = match recvmsg(socket, &mut slices, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
+            Err(Errno::INTR) => continue,
+            Err(Errno::CONNRESET) => return Ok(None),
+            answer => answer?,
+        };
+        if received.bytes == 0 {
+            return Ok(None);
+        }
+        if received.flags.contains(ReturnFlags::CTRUNC) {
+            return Err(Errno::MFILE); // no room for more descriptors
+        }
+        let mut descriptors = Vec::new();
+        for message in ancillary.drain() {
+            if let RecvAncillaryMessage::ScmRights(rights) = message {
+                descriptors.extend(rights);
+            }
+        }
+        return Ok(Some((i32::from_le_bytes(bytes), descriptors)));
+    }
+}

@@ -1,0 +1,68 @@
+//! Starts an attempt's program: checks it against the allow-list once more, and gives it exactly what the order
+//! says. Called by the shim.
+//!
+//! The composing of a job has checked the program already, on another machine perhaps; here, where it is run, symbolic
+//! links are resolved, and what is checked is what is started.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Resource, Rlimit, setrlimit};
+
+use super::protocol::{Order, RefusalCode};
+
+/// A refusal, with a sentence for people.
+pub(super) type Refusal = (RefusalCode, String);
+
+/// Resolves the program's symbolic links, and refuses what the allow-list does not contain.
+pub(super) fn resolve(order: &Order<'_>) -> Result<PathBuf, Refusal> {
+    let named = order.program.display();
+    if !order.program.is_absolute() {
+        return Err((RefusalCode::ProgramNotFound, format!("{named} is not an absolute path")));
+    }
+    let program = fs::canonicalize(&order.program).map_err(|error| match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => {
+            (RefusalCode::ProgramNotFound, format!("{named} does not exist"))
+        }
+        _ => (RefusalCode::SpawnFailed, format!("{named}: {error}")),
+    })?;
+    let permits = |allowed: &PathBuf| fs::canonicalize(allowed).is_ok_and(|allowed| program.starts_with(allowed));
+    match &order.allowed_programs {
+        Some(allowed) if !allowed.iter().any(permits) => {
+            Err((RefusalCode::ProgramNotAllowed, format!("{named} ({}) is not allowed", program.display())))
+        }
+        Some(_) | None => Ok(program),
+    }
+}
+
+/// Starts `program`. The descriptors become its standard input, output and error, and are closed here.
+pub(super) fn spawn(order: &Order<'_>, program: &Path, stdio: [OwnedFd; 3]) -> Result<Pid, Refusal> {
+    let failed = |error: std::io::Error| (RefusalCode::SpawnFailed, format!("{}: {error}", program.display()));
+    if let Some(most) = order.limits.max_processes {
+        let limit = Rlimit { current: Some(most), maximum: Some(most) };
+        setrlimit(Resource::Nproc, limit).map_err(|error| failed(error.into()))?;
+    }
+    let directory = order.working_directory.as_deref().unwrap_or(&order.temporary_directory);
+    if !directory.is_dir() {
+        let message = format!("the working directory {} does not exist", directory.display());
+        return Err((RefusalCode::SpawnFailed, message));
+    }
+    let [stdin, stdout, stderr] = stdio.map(Stdio::from);
+    let mut command = Command::new(program);
+    command.arg0(&*order.program).args(order.arguments.iter()).current_dir(directory);
+    command.env_clear().envs(order.environment.iter().map(|(name, value)| (&**name, &**value)));
+    command.stdin(stdin).stdout(stdout).stderr(stderr);
+    // A group of its own: `kill 0`, as scripts like to say, must not reach the shim.
+    command.process_group(0);
+    if let Some(user) = order.run_as {
+        command.gid(user.gid).uid(user.uid); // std drops the supplementary groups with this
+    }
+    let child = Pid::from_child(&command.spawn().map_err(failed)?);
+    // Best effort. It has been executed already but is still being linked, so it has no children yet.
+    fs::write(format!("/proc/{child}/oom_score_adj"), order.limits.oom_score_adj.to_string()).ok();
+    Ok(child)
+}

@@ -1,0 +1,156 @@
+//! Waits, while a program runs, for whatever ends it: its own exit, a word from the worker, the worker's death, or
+//! the deadline. Called by the shim.
+//!
+//! It must never judge the deadline before it has read what the worker has sent: a shim that was not scheduled for
+//! a while finds the renewals waiting in its socket.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::time::{
+    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
+    timerfd_create, timerfd_settime,
+};
+
+use super::attempt::death_of;
+use super::protocol::{Control, Death, Inbox};
+use super::tree;
+
+const NANOSECONDS: u64 = 1_000_000_000;
+
+/// Adopted processes that die are waited for at the latest after this.
+const REAPING_PERIOD: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
+/// Why the watch is over.
+pub(super) enum Verdict {
+    /// The program ended; `asked` if the worker had asked it to.
+    Died { death: Death, asked: bool },
+    /// It was asked to end and did not, within its grace.
+    Overdue,
+    /// The worker wants it dead.
+    Killed,
+    /// The worker's lease has ended.
+    Deadline,
+    /// The worker has let go, or is dead.
+    HungUp,
+}
+
+/// Nanoseconds on the clock that goes on while the machine is suspended.
+pub fn boottime_now() -> u64 {
+    let now = clock_gettime(ClockId::Boottime);
+    now.tv_sec.unsigned_abs() * NANOSECONDS + now.tv_nsec.unsigned_abs()
+}
+
+pub(super) struct Watch<'a> {
+    channel: &'a UnixStream,
+    inbox: Inbox,
+    child: Pid,
+    handle: OwnedFd,
+    timer: OwnedFd,
+    deadline: u64,
+    grace_end: Option<u64>,
+}
+
+impl<'a> Watch<'a> {
+    pub(super) fn new(
+        channel: &'a UnixStream,
+        inbox: Inbox,
+        child: Pid,
+        deadline: u64,
+    ) -> Result<Self, Errno> {
+        // It is our child and not yet waited for, so the id is still its own.
+        let handle = pidfd_open(child, PidfdFlags::empty())?;
+        let timer = timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC)?;
+        let watch = Self { channel, inbox, child, handle, timer, deadline, grace_end: None };
+        watch.set_timer()?;
+        Ok(watch)
+    }
+
+    pub(super) fn run(mut self) -> Verdict {
+        loop {
+            if let Some(death) = self.reap() {
+                return Verdict::Died { death, asked: self.grace_end.is_some() };
+            }
+            self.wait();
+            // The time first, then the socket: what was sent by now is read before now is judged.
+            let now = boottime_now();
+            if let Some(verdict) = self.hear() {
+                return verdict;
+            }
+            if now >= self.deadline {
+                return Verdict::Deadline;
+            }
+            if self.grace_end.is_some_and(|end| now >= end) {
+                return Verdict::Overdue;
+            }
+        }
+    }
+
+    /// Waits for all dead children, the program and those it abandoned.
+    fn reap(&self) -> Option<Death> {
+        let mut death = None;
+        while let Ok(Some((pid, status))) = tree::reap(None) {
+            if pid == self.child {
+                death = Some(death_of(status));
+            }
+        }
+        death
+    }
+
+    /// Waits for something to happen.
+    fn wait(&self) {
+        let mut sources = [
+            PollFd::new(self.channel, PollFlags::IN),
+            PollFd::new(&self.handle, PollFlags::IN),
+            PollFd::new(&self.timer, PollFlags::IN),
+        ];
+        // An error is an interruption by a signal; either way the loop looks at everything.
+        poll(&mut sources, Some(&REAPING_PERIOD)).ok();
+    }
+
+    /// Reads all that the worker has sent, and obeys.
+    fn hear(&mut self) -> Option<Verdict> {
+        let mut buffer = [0; 4096];
+        loop {
+            match recv(self.channel, &mut buffer, RecvFlags::DONTWAIT) {
+                Ok((_, 0)) => return Some(Verdict::HungUp),
+                Ok((_, length)) => self.inbox.push(&buffer[..length]),
+                Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN) => return None,
+                Err(_) => return Some(Verdict::HungUp),
+            }
+            loop {
+                match self.inbox.next() {
+                    Ok(Some(Control::Deadline(deadline))) => self.deadline = deadline,
+                    Ok(Some(Control::Terminate { grace_ms })) => self.terminate(grace_ms),
+                    Ok(Some(Control::Kill {})) => return Some(Verdict::Killed),
+                    Ok(None) => break,
+                    Err(_) => return Some(Verdict::HungUp),
+                }
+            }
+            if self.set_timer().is_err() {
+                return Some(Verdict::HungUp);
+            }
+        }
+    }
+
+    /// Asks the program to end. Only itself, not what it has started: a runner closes its browser in order, and
+    /// thus saves its cookies, if the browser is not shot at from the side.
+    fn terminate(&mut self, grace_ms: u64) {
+        self.grace_end = Some(boottime_now().saturating_add(grace_ms.saturating_mul(1_000_000)));
+        pidfd_send_signal(&self.handle, Signal::TERM).ok();
+        pidfd_send_signal(&self.handle, Signal::CONT).ok(); // a stopped process would not hear it
+    }
+
+    fn set_timer(&self) -> Result<(), Errno> {
+        let due = self.grace_end.map_or(self.deadline, |end| end.min(self.deadline)).max(1);
+        let it_value =
+            Timespec { tv_sec: (due / NANOSECONDS) as i64, tv_nsec: (due % NANOSECONDS) as i64 };
+        let time = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value };
+        timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &time).map(drop)
+    }
+}
