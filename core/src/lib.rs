@@ -26,6 +26,7 @@ pub mod service;
 pub mod catalogue;
 pub mod recipes;
 pub mod settings;
+pub mod startup;
 pub mod store;
 pub mod telemetry;
 pub mod transport;

@@ -7,15 +7,14 @@
 import { Console } from 'node:console';
 import { Writable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
-import { boundedText } from './events.mjs';
 
-/** Longest unfinished line that is kept, in characters. */
-const MAX_PARTIAL_CHARS = 64 * 1024;
+/** Longest line that is kept, in characters: more than an event shows. The rest of the line is dropped. */
+const MAX_LINE_CHARS = 64 * 1024;
 
 /** @param {import('./events.mjs').Events} events */
 export function captureConsole(events) {
   /** @param {string} level */
-  const lines = (level) => lineWriter((text) => events.emit('log', { level, text: boundedText(text) }));
+  const lines = (level) => lineWriter((text) => events.emit('log', { level, text }));
   const [debug, info, warn, error] = ['debug', 'info', 'warn', 'error'].map(lines);
   const plain = { colorMode: false };
   const console = new Console({ stdout: info, stderr: error, ...plain });
@@ -39,11 +38,7 @@ function lineWriter(onLine) {
     decodeStrings: true,
     write(chunk, _encoding, done) {
       const parts = (partial + decoder.write(chunk)).split('\n');
-      partial = parts.pop() ?? '';
-      if (partial.length > MAX_PARTIAL_CHARS) {
-        parts.push(partial);
-        partial = '';
-      }
+      partial = (parts.pop() ?? '').slice(0, MAX_LINE_CHARS);
       parts.forEach(onLine);
       done();
     },

@@ -10,7 +10,7 @@ import { maskDeep } from './mask.mjs';
 
 export const PROTOCOL_VERSION = 1;
 
-/** Longest text of a log, console or error line, in characters. */
+/** Longest text in an event, in characters. */
 const MAX_TEXT_CHARS = 16 * 1024;
 /** How long to wait for a reader that does not read, in milliseconds, before taking it for dead. */
 const MAX_STALL_MS = 30_000;
@@ -35,7 +35,10 @@ export function createEvents(fd, onBroken) {
   /** @type {Events['emit']} */
   const emit = (type, fields = {}) => {
     if (closed) return;
-    const line = JSON.stringify({ v: PROTOCOL_VERSION, type, ...maskDeep(fields, mask) });
+    const masked = maskDeep(fields, mask);
+    // Cut after masking: half a secret is not recognised. A result has its own bound, and must stay what it is.
+    if (type !== 'result') for (const key of Object.keys(masked)) masked[key] = boundedText(masked[key]);
+    const line = JSON.stringify({ v: PROTOCOL_VERSION, type, ...masked });
     const error = writeLine(fd, `${line}\n`);
     if (!error) return;
     closed = true;
@@ -86,11 +89,10 @@ function pause(milliseconds) {
 }
 
 /**
- * @param {unknown} text
- * @returns {string} the text, cut to what one event may carry, saying so
+ * @param {any} value
+ * @returns {any} a string cut to what one event may carry, saying so; anything else as it is
  */
-export function boundedText(text) {
-  const string = String(text);
-  if (string.length <= MAX_TEXT_CHARS) return string;
-  return `${string.slice(0, MAX_TEXT_CHARS)}... (${string.length - MAX_TEXT_CHARS} more characters)`;
+function boundedText(value) {
+  if (typeof value !== 'string' || value.length <= MAX_TEXT_CHARS) return value;
+  return `${value.slice(0, MAX_TEXT_CHARS)}... (${value.length - MAX_TEXT_CHARS} more characters)`;
 }

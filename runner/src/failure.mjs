@@ -27,9 +27,6 @@ const CODES = {
 /** Exit code when nobody is left to talk to: stdin closed or stdout broken. */
 export const EXIT_WORKER_GONE = 74;
 
-/** Longest failure message, in characters: Playwright appends its whole call log. */
-const MAX_MESSAGE_CHARS = 8192;
-
 /** A run's failure, as told to the worker. */
 export class Failure extends Error {
   /**
@@ -38,7 +35,7 @@ export class Failure extends Error {
    * @param {{ retryable?: boolean }} [options] where this case differs from the rule for its code
    */
   constructor(code, message, options = {}) {
-    super(message.length > MAX_MESSAGE_CHARS ? `${message.slice(0, MAX_MESSAGE_CHARS)}...` : message);
+    super(message);
     this.name = 'Failure';
     this.code = code;
     this.retryable = options.retryable ?? CODES[code].retryable;

@@ -8,6 +8,8 @@
 
 /** Secrets shorter than this, in characters, are left alone. */
 const MIN_SECRET_CHARS = 4;
+/** The same for one line of a secret that has several. */
+const MIN_LINE_CHARS = 8;
 
 /**
  * @typedef {(text: string) => string} Mask
@@ -22,6 +24,8 @@ export function createMask(secrets) {
   for (const secret of secrets) {
     if (typeof secret !== 'string' || secret.length < MIN_SECRET_CHARS) continue;
     forms.add(secret);
+    // Logs are made of lines, and so is a key file.
+    for (const line of secret.split(/\r?\n/)) if (line.length >= MIN_LINE_CHARS) forms.add(line);
     // The two disguises that a page or a library puts on by itself, in an address or a header.
     forms.add(encodeURIComponent(secret));
     forms.add(Buffer.from(secret).toString('base64'));

@@ -4,7 +4,6 @@
  * Called by run as soon as the browser is open. It must never let a chatty page flood the worker, nor mistake a
  * script that closes its own browser for a crash.
  */
-import { boundedText } from './events.mjs';
 import { Failure } from './failure.mjs';
 
 /** How many lines a page may write at once, and per second for ever after; the rest is counted and dropped. */
@@ -25,12 +24,12 @@ export function forwardPageEvents(context, events) {
   });
   context.on('console', (message) => {
     if (!flood.admits()) return;
-    events.emit('console', { level: LEVELS[message.type()] ?? 'info', text: boundedText(message.text()) });
+    events.emit('console', { level: LEVELS[message.type()] ?? 'info', text: message.text() });
   });
   context.on('weberror', (error) => {
     if (!flood.admits()) return;
     const cause = error.error();
-    events.emit('pageerror', { text: boundedText(cause?.stack || cause) });
+    events.emit('pageerror', { text: String(cause?.stack || cause) });
   });
   return flood.report;
 }

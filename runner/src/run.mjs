@@ -54,6 +54,7 @@ export async function run({ job, chromium, events, mask, stop, workspace, onDeci
   let browser;
   /** @type {import('./page-events.mjs').Loss | undefined} */
   let loss;
+  let over = false;
   /** @type {(() => void)[]} */
   const flushes = [];
   /** @type {(outcome: Outcome) => void} */
@@ -68,7 +69,7 @@ export async function run({ job, chromium, events, mask, stop, workspace, onDeci
     /** @param {unknown} error */
     const fail = (error) => {
       const frames = scriptFrames(error, script.url);
-      if (frames) events.emit('log', { level: 'error', text: frames });
+      if (frames && !over) events.emit('log', { level: 'error', text: frames });
       return fromScriptError(error, { proxyServer: job.proxy?.server ?? null, scriptUrl: script.url });
     };
     failOnStrayErrors((error) => decide({ failure: fail(error) }));
@@ -101,6 +102,7 @@ export async function run({ job, chromium, events, mask, stop, workspace, onDeci
   stop.requested.then((reason) => decide({ failure: new Failure('TERMINATED', reason) }));
   attempt().catch((error) => ({ failure: asFailure(error) })).then((outcome) => decide(outcome));
   const outcome = await decided;
+  over = true;
   onDecided(outcome);
 
   const failed = 'failure' in outcome;

@@ -3,7 +3,6 @@
  *
  * Called once by run. It must never let a script flood the worker with progress, nor lose the last of it.
  */
-import { boundedText } from './events.mjs';
 import { describe } from './failure.mjs';
 import { format } from 'node:util';
 
@@ -44,7 +43,7 @@ export function createScriptApi({ events, artifacts, job, browser, signal, scrip
 /** @param {import('./events.mjs').Events} events */
 function createLog(events) {
   /** @param {string} level @returns {(...values: unknown[]) => void} */
-  const at = (level) => (...values) => events.emit('log', { level, text: boundedText(format(...values)) });
+  const at = (level) => (...values) => events.emit('log', { level, text: format(...values) });
   return Object.assign(at('info'), { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') });
 }
 
@@ -71,7 +70,7 @@ function createProgress(events) {
     const known = typeof fraction === 'number' && Number.isFinite(fraction);
     waiting = {
       fraction: known ? Math.min(1, Math.max(0, fraction)) : null,
-      message: message === null ? null : boundedText(message),
+      message: message === null ? null : String(message),
     };
     const wait = sentAt + PROGRESS_INTERVAL_MS - performance.now();
     if (wait <= 0) flushProgress();
@@ -89,7 +88,7 @@ function createStep(events, scriptUrl) {
    * @returns {Promise<T>}
    */
   return async (name, body) => {
-    const step = boundedText(name);
+    const step = String(name);
     const startedAt = performance.now();
     const durationMs = () => Math.round(performance.now() - startedAt);
     events.emit('step', { name: step, status: 'begin' });
@@ -98,7 +97,7 @@ function createStep(events, scriptUrl) {
       events.emit('step', { name: step, status: 'ok', durationMs: durationMs() });
       return value;
     } catch (error) {
-      const text = boundedText(describe(error, scriptUrl));
+      const text = describe(error, scriptUrl);
       events.emit('step', { name: step, status: 'fail', durationMs: durationMs(), error: text });
       throw error;
     }

@@ -38,8 +38,8 @@ export function watchForStop() {
   const stop = (reason, deadlineMs) => {
     setTimeout(() => hangUp(), deadlineMs);
     if (abort.signal.aborted) return;
+    resolve(reason); // first, so that a script which returns because it was told to stop counts as stopped
     abort.abort(new Error(reason));
-    resolve(reason);
   };
 
   let signalled = false;

@@ -45,6 +45,20 @@ test('nothing is written after the last event, and a broken pipe is told once', 
   assert.equal(broken, 1);
 });
 
+test('a text is cut after it is masked, and lines of a secret are secret too', (t) => {
+  const place = createPlace(t);
+  const file = path.join(place.root, 'out');
+  const events = createEvents(fs.openSync(file, 'w'), (error) => assert.fail(error));
+  events.maskWith(createMask(['on-the-border', 'first line of a key\nsecond line of it\n}']));
+  events.emit('log', { text: `${'x'.repeat(16_380)}on-the-border` });
+  events.emit('log', { text: 'prints second line of it and }' });
+  events.emit('result', { value: 'y'.repeat(20_000) });
+  const [log, line, result] = fs.readFileSync(file, 'utf8').trimEnd().split('\n').map((text) => JSON.parse(text));
+  assert.equal(log.text, `${'x'.repeat(16_380)}***`);
+  assert.equal(line.text, 'prints *** and }');
+  assert.equal(result.value.length, 20_000);
+});
+
 test('masking prefers the longest secret, and leaves short ones and keys alone', (t) => {
   const place = createPlace(t);
   const file = path.join(place.root, 'out');

@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, Enum};
-use callboard::{clock::Time, ids::ApiKeyId};
+use callboard::{
+    clock::Time,
+    ids::ApiKeyId,
+    store::api_keys::{self, KeyOwner},
+};
 
 use crate::graphql::error::{ApiError, Code};
 
@@ -16,6 +20,16 @@ pub enum Role {
     Operator,
     /// All, secrets and keys included.
     Admin,
+}
+
+impl From<api_keys::Role> for Role {
+    fn from(role: api_keys::Role) -> Self {
+        match role {
+            api_keys::Role::Viewer => Self::Viewer,
+            api_keys::Role::Operator => Self::Operator,
+            api_keys::Role::Admin => Self::Admin,
+        }
+    }
 }
 
 impl Role {
@@ -39,6 +53,13 @@ pub struct Caller {
     pub key: Option<ApiKeyId>,
     /// When it ends by itself.
     pub expires_at: Option<Time>,
+}
+
+impl From<KeyOwner> for Caller {
+    fn from(owner: KeyOwner) -> Self {
+        let KeyOwner { id, name, role, expires_at } = owner;
+        Self { name, role: role.into(), key: Some(id), expires_at }
+    }
 }
 
 /// Whether somebody is signed in. In the data of every operation.

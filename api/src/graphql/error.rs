@@ -4,6 +4,8 @@
 //! the request's id into the answer ([`classify`], called by `operation::finish` only). The text of an error that
 //! has no code of ours never reaches a client.
 
+use std::sync::Arc;
+
 use async_graphql::{ServerError, Value};
 use axum::http::StatusCode;
 use callboard::store::StoreError;
@@ -138,7 +140,9 @@ pub fn classify(error: &ServerError) -> Verdict {
     if let Some(known) = error.source::<ApiError>() {
         return Verdict { code: known.code, message: None };
     }
-    if let Some(store) = error.source::<StoreError>() {
+    // From a DataLoader an error comes shared, because it is of a whole batch.
+    let shared = error.source::<Arc<StoreError>>().map(Arc::as_ref);
+    if let Some(store) = error.source::<StoreError>().or(shared) {
         return classify_store(store);
     }
     if error.source.is_none() {

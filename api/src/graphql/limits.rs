@@ -31,6 +31,6 @@ where
 /// The cost of a page: the cost of one item times the items that were asked for.
 /// `#[graphql(complexity = "page_cost(first, last, child_complexity)")]`.
 pub fn page_cost(first: Option<i32>, last: Option<i32>, of_one: usize) -> usize {
-    let items = first.or(last).unwrap_or(super::page::PAGE_DEFAULT as i32).max(1) as usize;
+    let items = first.or(last).unwrap_or(i32::from(super::page::PAGE_DEFAULT)).max(1) as usize;
     items.saturating_mul(of_one).saturating_add(1)
 }

@@ -1,6 +1,6 @@
 //! Which form of answer a client reads, by its `Accept` headers.
 
-use axum::http::{HeaderMap, header::ACCEPT};
+use axum::http::{HeaderMap, HeaderValue, header::ACCEPT};
 
 /// Forms of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(super) fn choose(headers: &HeaderMap) -> Option<Media> {
         let text = value.to_str().ok()?;
         ranges.extend(text.split(',').filter_map(range));
     }
-    if ranges.is_empty() && headers.get(ACCEPT).is_none_or(|value| value.is_empty()) {
+    if ranges.is_empty() && headers.get(ACCEPT).is_none_or(HeaderValue::is_empty) {
         return Some(Media::Json);
     }
     let refused: Vec<Media> =
@@ -37,8 +37,7 @@ fn range(text: &str) -> Option<(String, u16)> {
     let mut parts = text.split(';');
     let range = parts.next()?.trim().to_ascii_lowercase();
     let weight = parts
-        .filter_map(|part| part.trim().to_ascii_lowercase().strip_prefix("q=").map(str::to_owned))
-        .next()
+        .find_map(|part| part.trim().to_ascii_lowercase().strip_prefix("q=").map(str::to_owned))
         .map_or(Some(1.0), |text| text.parse::<f32>().ok().filter(|weight| (0.0..=1.0).contains(weight)))?;
     (!range.is_empty()).then_some((range, (weight * 1000.0) as u16))
 }

@@ -252,16 +252,14 @@ mod tests {
 
     #[test]
     fn fragments_are_counted_where_they_are_spread() {
-        let mut bomb = "{ ...F0 }".to_owned();
-        for level in 0..30 {
-            bomb += &format!(" fragment F{level} on Query {{ ...F{0} ...F{0} }}", level + 1);
-        }
-        bomb += " fragment F30 on Query { viewer { name } }";
+        let doubling = (0..30).map(|level| format!("fragment F{level} on Query {{ ...F{0} ...F{0} }}", level + 1));
+        let end = "fragment F30 on Query { viewer { name } }".to_owned();
+        let bomb = format!("{{ ...F0 }} {}", doubling.chain([end]).collect::<Vec<_>>().join(" "));
         assert_eq!(signed_in(&bomb).unwrap_err(), Some(Code::TooComplex));
         let cycle = "{ ...A } fragment A on Query { ...B } fragment B on Query { ...A }";
         assert_eq!(signed_in(cycle).unwrap_err(), Some(Code::ValidationFailed));
-        let chain: String = (0..2000).map(|n| format!("fragment F{n} on Query {{ ...F{} }} ", n + 1)).collect();
-        assert_eq!(signed_in(&format!("{{ ...F0 }} {chain}")).unwrap_err(), Some(Code::TooComplex));
+        let chain: Vec<_> = (0..2000).map(|n| format!("fragment F{n} on Query {{ ...F{} }}", n + 1)).collect();
+        assert_eq!(signed_in(&format!("{{ ...F0 }} {}", chain.join(" "))).unwrap_err(), Some(Code::TooComplex));
         let wide = format!("{{ {} }}", "viewer ".repeat(SELECTIONS_MAX + 1));
         assert_eq!(signed_in(&wide).unwrap_err(), Some(Code::TooComplex));
     }
@@ -295,6 +293,6 @@ mod tests {
         let document = prepared.request.parsed_query().unwrap();
         let (_, operation) = document.operations.iter().next().unwrap();
         assert!(matches!(operation.node.selection_set.node.items[0].node, Selection::Field(_)));
-        assert_eq!(document.fragments.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["G"]);
+        assert_eq!(document.fragments.keys().map(Name::as_str).collect::<Vec<_>>(), ["G"]);
     }
 }

@@ -62,7 +62,8 @@ fn end_of_string(bytes: &[u8], start: usize) -> Result<usize, ApiError> {
         let rest = &bytes[at..];
         at += match byte {
             0 => return Err(holds_nul()),
-            b'\\' if is_block => if rest.starts_with(b"\\\"\"\"") { 4 } else { 1 },
+            b'\\' if is_block && rest.starts_with(b"\\\"\"\"") => 4,
+            b'\\' if is_block => 1,
             b'"' if is_block => {
                 if rest.starts_with(b"\"\"\"") {
                     return Ok(at + 3);

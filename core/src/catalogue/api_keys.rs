@@ -1,7 +1,8 @@
 //! `api_key_ensure`, `authenticate`.
 //!
-//! A key is a text that its owner presents with every request. Only its SHA-256 is kept: keys are drawn at random with
-//! at least 128 bits, so that a plain hash cannot be guessed, and a slow one would cost every request.
+//! A key is a text that its owner presents with every request. Only its SHA-256 is kept: keys are drawn at
+//! random with at least 128 bits, so that a plain hash cannot be guessed, and a slow one would cost every
+//! request.
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
@@ -30,8 +31,8 @@ pub fn key_hash(key: &SecretString) -> [u8; 32] {
 }
 
 impl Catalogue {
-    /// Makes sure that a key given by the configuration exists, with the role ADMIN. Idempotent; a key that was revoked or
-    /// has expired stays so.
+    /// Makes sure that a key given by the configuration exists, with the role ADMIN. Idempotent; a key that
+    /// was revoked or has expired stays so.
     pub async fn api_key_ensure(&self, name: &str, key: &SecretString) -> Result<ApiKeyId, CatalogueError> {
         let mut checks = Checks::default();
         checks.take(check_name("name", name));
@@ -41,12 +42,14 @@ impl Catalogue {
         }
         checks.passed()?;
         let mut transaction = self.store.begin().await?;
-        let id = api_keys::insert(&mut transaction, self.ids.make(), name, Role::Admin, &key_hash(key)).await?;
+        let id =
+            api_keys::insert(&mut transaction, self.ids.make(), name, Role::Admin, &key_hash(key)).await?;
         commit(transaction).await?;
         Ok(id)
     }
 
-    /// Whose key this is; none if it is unknown, expired or revoked. Writes that it was used, at most once a minute.
+    /// Whose key this is; none if it is unknown, expired or revoked. Writes that it was used, at most once a
+    /// minute.
     pub async fn authenticate(&self, hash: &[u8; 32]) -> Result<Option<KeyOwner>, StoreError> {
         let mut connection = self.store.read().await?;
         let Some((owner, is_due)) = api_keys::owner(&mut connection, hash, TOUCH_AFTER_SECS).await? else {

@@ -1,7 +1,7 @@
 //! Bounds of the catalogue's texts, JSON values, URLs and secrets. Pure.
 //!
-//! The verbs hand in what the caller gave and a [`Checks`] that takes the refusals; what is answered is fit to store.
-//! NUL is refused everywhere, because Postgres keeps no text with it and no environment has it.
+//! The verbs hand in what the caller gave and a [`Checks`] that takes the refusals; what is answered is fit
+//! to store. NUL is refused everywhere, because Postgres keeps no text with it and no environment has it.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,10 @@ const RESERVED_PREFIX: &str = "CALLBOARD_";
 /// A description: at most [`DESCRIPTION_CHARS_MAX`] characters; an empty one is none.
 pub(super) fn description(checks: &mut Checks, text: String) -> Option<String> {
     if text.chars().count() > DESCRIPTION_CHARS_MAX || text.contains('\0') {
-        checks.invalid(&["description"], format!("must be at most {DESCRIPTION_CHARS_MAX} characters, without NUL"));
+        checks.invalid(
+            &["description"],
+            format!("must be at most {DESCRIPTION_CHARS_MAX} characters, without NUL"),
+        );
     }
     Some(text).filter(|text| !text.is_empty())
 }
@@ -54,7 +57,10 @@ pub(super) fn environment(checks: &mut Checks, value: Value) -> BTreeMap<String,
     for (name, value) in object {
         let path = [FIELD, name.as_str()];
         if !is_variable_name(&name) {
-            checks.invalid(&path, "a variable's name is a letter or `_`, then letters, digits or `_`, at most 100");
+            checks.invalid(
+                &path,
+                "a variable's name is a letter or `_`, then letters, digits or `_`, at most 100",
+            );
         } else if name.starts_with(RESERVED_PREFIX) {
             checks.invalid(&path, format!("names that begin with {RESERVED_PREFIX} are Callboard's own"));
         }
@@ -80,7 +86,10 @@ pub(super) fn settings(checks: &mut Checks, value: Value) -> Value {
     if !value.is_object() {
         checks.invalid(&[FIELD], "must be a JSON object");
     } else if !is_storable(&value, JSON_DEPTH_MAX) {
-        checks.invalid(&[FIELD], format!("must be nested at most {JSON_DEPTH_MAX} deep, without NUL in any text"));
+        checks.invalid(
+            &[FIELD],
+            format!("must be nested at most {JSON_DEPTH_MAX} deep, without NUL in any text"),
+        );
     } else if value.to_string().len() > SETTINGS_BYTES_MAX {
         checks.invalid(&[FIELD], format!("must be at most {SETTINGS_BYTES_MAX} bytes of JSON"));
     }
@@ -100,14 +109,17 @@ pub(super) fn is_storable(value: &Value, depth_left: usize) -> bool {
     }
 }
 
-/// Where a service lives: absolute, `http` or `https`, without a user name or password, which would be no secrets there.
+/// Where a service lives: absolute, `http` or `https`, without a user name or password, which would be no
+/// secrets there.
 pub(super) fn base_url(checks: &mut Checks, text: &str) -> Option<Url> {
     const FIELD: &str = "baseUrl";
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     let Some(url) = url.filter(|url| url.as_str().len() <= URL_BYTES_MAX) else {
         checks.invalid(
             &[FIELD],
-            format!("must be an absolute http or https URL of at most {URL_BYTES_MAX} bytes, such as https://api.example"),
+            format!(
+                "must be an absolute http or https URL, at most {URL_BYTES_MAX} bytes: https://api.example"
+            ),
         );
         return None;
     };
@@ -153,7 +165,9 @@ mod tests {
             checks.passed().is_ok()
         };
         let padding = |bytes| json!({ "a": "x".repeat(bytes - r#"{"a":""}"#.len()) });
-        for fine in [json!({}), json!({ "a": [1, null, "é"] }), nested(JSON_DEPTH_MAX), padding(SETTINGS_BYTES_MAX)] {
+        for fine in
+            [json!({}), json!({ "a": [1, null, "é"] }), nested(JSON_DEPTH_MAX), padding(SETTINGS_BYTES_MAX)]
+        {
             assert!(is_fine(fine.clone()), "{fine}");
         }
         let bad = [
@@ -177,7 +191,16 @@ mod tests {
             assert!(parsed(fine).is_some(), "{fine}");
         }
         let long = format!("https://api.example/{}", "a".repeat(URL_BYTES_MAX));
-        for bad in ["", "api.example", "/v1", "ftp://a.example", "https://", "https://u@a.example", "https://:p@a.example", &long] {
+        for bad in [
+            "",
+            "api.example",
+            "/v1",
+            "ftp://a.example",
+            "https://",
+            "https://u@a.example",
+            "https://:p@a.example",
+            &long,
+        ] {
             assert_eq!(parsed(bad), None, "{bad}");
         }
     }

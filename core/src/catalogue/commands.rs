@@ -1,7 +1,7 @@
 //! `command_create`, `command_update`, `command_delete`.
 //!
-//! What a command runs (name, spec, input schema, policy) is written as a new version with each change; jobs run the
-//! version that they were enqueued with. Everything else is the command's own.
+//! What a command runs (name, spec, input schema, policy) is written as a new version with each change; jobs
+//! run the version that they were enqueued with. Everything else is the command's own.
 
 use serde_json::{Value, json};
 
@@ -34,7 +34,8 @@ const QUEUE_DEFAULT: &str = "default";
 pub enum SpecInput {
     /// Field by field.
     Spec(CommandSpec),
-    /// As a command line. A program without a slash is looked for in the allow-list's directories on the API's machine.
+    /// As a command line. A program without a slash is looked for in the allow-list's directories on the
+    /// API's machine.
     Line(LineSpec),
 }
 
@@ -184,9 +185,14 @@ impl Catalogue {
         Ok(())
     }
 
-    /// The spec after its patch. A spec that stays is not checked again: the allow-list may have become narrower, which is
-    /// the worker's to enforce and no reason why a description could not be changed.
-    fn patched_spec(&self, checks: &mut Checks, patch: Patch<SpecInput>, before: &VersionDraft) -> CommandSpec {
+    /// The spec after its patch. A spec that stays is not checked again: the allow-list may have become
+    /// narrower, which is the worker's to enforce and no reason why a description could not be changed.
+    fn patched_spec(
+        &self,
+        checks: &mut Checks,
+        patch: Patch<SpecInput>,
+        before: &VersionDraft,
+    ) -> CommandSpec {
         match patch {
             Patch::Leave => None,
             Patch::Clear => {
@@ -217,7 +223,9 @@ async fn locked(connection: &mut Connection, id: CommandId) -> Result<Command, C
 /// The version that a command points at.
 async fn newest(connection: &mut Connection, command: &Command) -> Result<VersionDraft, StoreError> {
     let found = command_versions::load(connection, &[command.version_id]).await?.pop();
-    found.map(VersionDraft::from).ok_or_else(|| StoreError::corrupt("commands", "version_id", &command.version_id))
+    found
+        .map(VersionDraft::from)
+        .ok_or_else(|| StoreError::corrupt("commands", "version_id", &command.version_id))
 }
 
 fn optional<T>(patch: Patch<T>, stored: Option<T>) -> Option<T> {
@@ -246,7 +254,8 @@ fn check_spec(checks: &mut Checks, input: SpecInput, allowed: &AllowList) -> Opt
 
 /// Postgres keeps no text with NUL.
 fn storable(spec: &CommandSpec) -> Result<(), Vec<Refusal>> {
-    let is_storable = serde_json::to_value(spec).is_ok_and(|value| bounds::is_storable(&value, bounds::JSON_DEPTH_MAX));
+    let is_storable =
+        serde_json::to_value(spec).is_ok_and(|value| bounds::is_storable(&value, bounds::JSON_DEPTH_MAX));
     if is_storable { Ok(()) } else { Err(vec![Refusal::invalid("spec", "must not have NUL in any text")]) }
 }
 

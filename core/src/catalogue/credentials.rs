@@ -25,8 +25,12 @@ impl Credentials {
         for (field, patch) in [("username", &self.username), ("password", &self.password)] {
             if let Patch::Set(value) = patch {
                 let value = value.expose_secret();
-                if value.is_empty() || value.len() > CREDENTIAL_BYTES_MAX || value.chars().any(char::is_control) {
-                    let message = format!("must be 1 to {CREDENTIAL_BYTES_MAX} bytes without control characters");
+                if value.is_empty()
+                    || value.len() > CREDENTIAL_BYTES_MAX
+                    || value.chars().any(char::is_control)
+                {
+                    let message =
+                        format!("must be 1 to {CREDENTIAL_BYTES_MAX} bytes without control characters");
                     checks.invalid(&[field], message);
                 }
             }
@@ -36,7 +40,9 @@ impl Credentials {
         {
             checks.invalid(&["username"], "must not have `:`, with which HTTP ends a user name");
         }
-        if is_set(&self.password, stored.password.as_ref()) && !is_set(&self.username, stored.username.as_ref()) {
+        if is_set(&self.password, stored.password.as_ref())
+            && !is_set(&self.username, stored.username.as_ref())
+        {
             checks.invalid(&["password"], "a password needs a user name: give both, or neither");
         }
     }

@@ -26,7 +26,8 @@ pub(super) fn check(checks: &mut Checks, noun: &str, uses: &Uses) {
     checks.refuse(RefusalCode::InUse, &["id"], message);
 }
 
-/// A constraint that refused the delete, told like [`check`] tells it: something began to use the row after the check.
+/// A constraint that refused the delete, told like [`check`] tells it: something began to use the row after
+/// the check.
 pub(super) fn refused_by_constraint(error: StoreError, noun: &str) -> CatalogueError {
     if error.constraint().is_some_and(|name| name.ends_with("_fkey")) {
         let message = format!("something has just begun to use the {noun}");
@@ -76,8 +77,8 @@ mod tests {
         };
         assert_eq!(
             message(&all).unwrap(),
-            "the service is used by 5 profiles: `a`, `b`, `c` and 2 others, and by 2 commands: `d`, `e`, and by 1000 or \
-             more jobs that have not ended: `f`, `g`, `h` and 997 or more others"
+            "the service is used by 5 profiles: `a`, `b`, `c` and 2 others, and by 2 commands: `d`, `e`, \
+             and by 1000 or more jobs that have not ended: `f`, `g`, `h` and 997 or more others"
         );
     }
 }

@@ -1,9 +1,10 @@
 //! The verbs by which admins change the catalogue: profiles, services, proxies, commands and keys to the API.
 //!
-//! Ring 2, beside `steps`: one verb, one function, one transaction. The API calls them. A verb checks everything that
-//! it can check and answers *all* that is wrong, each with its path below the input; it changes either everything that
-//! was asked or nothing. Never answers, logs or stores the plain text of a secret: values are sealed before they reach
-//! the store, and the store's constraints have the last word on names and references.
+//! Ring 2, beside `steps`: one verb, one function, one transaction. The API calls them. A verb checks
+//! everything that it can check and answers *all* that is wrong, each with its path below the input; it
+//! changes either everything that was asked or nothing. Never answers, logs or stores the plain text of a
+//! secret: values are sealed before they reach the store, and the store's constraints have the last word on
+//! names and references.
 
 mod api_keys;
 mod bounds;
@@ -24,9 +25,7 @@ mod share_link;
 use std::sync::Arc;
 
 pub use api_keys::{KEY_BYTES_MAX, KEY_BYTES_MIN, key_hash};
-pub use bounds::{
-    JSON_DEPTH_MAX, SECRET_BYTES_MAX, SETTINGS_BYTES_MAX, URL_BYTES_MAX, VARIABLE_BYTES_MAX,
-};
+pub use bounds::{JSON_DEPTH_MAX, SECRET_BYTES_MAX, SETTINGS_BYTES_MAX, URL_BYTES_MAX, VARIABLE_BYTES_MAX};
 pub use commands::{CommandChanges, CommandCreate, CommandUpdate, SpecInput};
 pub use patch::Patch;
 pub use policy::{BackoffPatch, PolicyPatch};

@@ -1,6 +1,7 @@
 //! A part of a policy, laid over a whole one. Pure.
 //!
-//! Commands lay it over the default policy or over their stored one; a job's `policy` is laid over its command's.
+//! Commands lay it over the default policy or over their stored one; a job's `policy` is laid over its
+//! command's.
 
 use super::Patch;
 use crate::{
@@ -67,7 +68,8 @@ impl PolicyPatch {
         }
     }
 
-    /// The policy with this laid over it, or everything that is out of bounds, with paths that begin with `policy`.
+    /// The policy with this laid over it, or everything that is out of bounds, with paths that begin with
+    /// `policy`.
     pub fn checked_over(&self, policy: &Policy) -> Result<Policy, Vec<Refusal>> {
         let policy = self.over(policy);
         let refusals = check(&policy);
@@ -86,8 +88,8 @@ impl BackoffPatch {
     }
 }
 
-/// Everything that is wrong with a policy. [`Policy::check`] tells the first thing only, so that it is asked about each
-/// part in the company of defaults, and about the whole when all parts are fine.
+/// Everything that is wrong with a policy. [`Policy::check`] tells the first thing only, so that it is asked
+/// about each part in the company of defaults, and about the whole when all parts are fine.
 fn check(policy: &Policy) -> Vec<Refusal> {
     let Backoff { strategy: _, initial, max, jitter } = policy.backoff;
     let default = Policy::default();
@@ -130,7 +132,8 @@ mod tests {
             grace: IsoDuration::from_secs(1),
         };
         assert_eq!(patched, expected);
-        let cleared = PolicyPatch { expires_after: Patch::Clear, backoff: Patch::Clear, ..PolicyPatch::default() };
+        let cleared =
+            PolicyPatch { expires_after: Patch::Clear, backoff: Patch::Clear, ..PolicyPatch::default() };
         assert_eq!(cleared.over(&patched).expires_after, None);
         assert_eq!(cleared.over(&patched).backoff, Policy::default().backoff);
     }
@@ -149,8 +152,12 @@ mod tests {
                 strategy: Patch::Leave,
             }),
         };
-        let paths: Vec<String> =
-            patch.checked_over(&Policy::default()).unwrap_err().into_iter().map(|each| each.path.join(".")).collect();
+        let paths: Vec<String> = patch
+            .checked_over(&Policy::default())
+            .unwrap_err()
+            .into_iter()
+            .map(|each| each.path.join("."))
+            .collect();
         assert_eq!(
             paths,
             [

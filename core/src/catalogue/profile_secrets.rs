@@ -71,7 +71,8 @@ impl SecretChanges {
         let new = names.iter().filter(|name| !stored.contains(**name)).count();
         let count = stored.len() + new - removed.len();
         if count > SECRETS_MAX {
-            let message = format!("the profile would have {count} secrets; at most {SECRETS_MAX} are allowed");
+            let message =
+                format!("the profile would have {count} secrets; at most {SECRETS_MAX} are allowed");
             checks.refuse(RefusalCode::TooMany, &["secrets"], message);
         }
     }

@@ -165,8 +165,8 @@ impl Catalogue {
         Ok(profile)
     }
 
-    /// Removes a profile and its secrets; the directory on the workers stays. Refused while a command or a job that has
-    /// not ended needs it.
+    /// Removes a profile and its secrets; the directory on the workers stays. Refused while a command or a
+    /// job that has not ended needs it.
     pub async fn profile_delete(&self, id: ProfileId, version: Option<i32>) -> Result<(), CatalogueError> {
         let mut checks = Checks::default();
         let mut transaction = self.store.begin().await?;

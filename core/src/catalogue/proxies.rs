@@ -1,7 +1,7 @@
 //! `proxy_create`, `proxy_import`, `proxy_update`, `proxy_delete`, `proxy_record_check`.
 //!
-//! A SOCKS5 proxy may have credentials: programs and HTTP commands can use it. No browser can, as Chromium does not
-//! authenticate to SOCKS proxies; the worker tells so when such a job starts.
+//! A SOCKS5 proxy may have credentials: PROGRAM and HTTP commands can use it. PLAYWRIGHT cannot, because no
+//! browser authenticates to a SOCKS proxy.
 
 use secrecy::SecretString;
 
@@ -39,7 +39,7 @@ pub struct ProxyCreate {
     pub protocol: ProxyProtocol,
     /// `host:port`.
     pub address: String,
-    /// 1 to 255 bytes; for HTTP without `:`.
+    /// 1 to 255 bytes; for HTTP without `:`. A browser cannot use a SOCKS5 proxy that wants one.
     pub username: Option<SecretString>,
     /// 1 to 255 bytes; only beside a user name.
     pub password: Option<SecretString>,
@@ -72,7 +72,7 @@ pub struct ProxyChanges {
     pub name: Patch<String>,
     /// Cannot be cleared.
     pub address: Patch<String>,
-    /// Cleared: none, and then no password either.
+    /// Cleared: none, which is refused while a password is left.
     pub username: Patch<SecretString>,
     /// Cleared: none.
     pub password: Patch<SecretString>,
@@ -110,7 +110,8 @@ impl Catalogue {
             }
             return Err(checks.refused());
         };
-        let from_link = || link.name.unwrap_or_else(|| link.address.clone()).chars().take(NAME_CHARS_MAX).collect();
+        let from_link =
+            || link.name.unwrap_or_else(|| link.address.clone()).chars().take(NAME_CHARS_MAX).collect();
         let create = ProxyCreate {
             name: input.name.unwrap_or_else(from_link),
             protocol: link.protocol,
@@ -139,8 +140,8 @@ impl Catalogue {
         Ok(proxy)
     }
 
-    /// Changes a proxy. With another address or other credentials its health is unknown until it is checked again. A
-    /// request that changes nothing leaves the version as it is.
+    /// Changes a proxy. With another address or other credentials its health is unknown until it is checked
+    /// again. A request that changes nothing leaves the version as it is.
     pub async fn proxy_update(&self, input: ProxyUpdate) -> Result<Proxy, CatalogueError> {
         let ProxyUpdate { id, version, changes } = input;
         let mut checks = Checks::default();
@@ -165,8 +166,8 @@ impl Catalogue {
         Ok(proxy)
     }
 
-    /// Writes what a check of a proxy found. Refused when the proxy has changed since the checked `version` was read:
-    /// the result is of another way out then.
+    /// Writes what a check of a proxy found. Refused when the proxy has changed since the checked `version`
+    /// was read: the result is of another way out then.
     pub async fn proxy_record_check(
         &self,
         id: ProxyId,
@@ -198,7 +199,8 @@ impl Catalogue {
         Ok(proxy)
     }
 
-    /// Removes a proxy and its credentials. Refused while a profile, a command or a job that has not ended needs it.
+    /// Removes a proxy and its credentials. Refused while a profile, a command or a job that has not ended
+    /// needs it.
     pub async fn proxy_delete(&self, id: ProxyId, version: Option<i32>) -> Result<(), CatalogueError> {
         let mut checks = Checks::default();
         let mut transaction = self.store.begin().await?;

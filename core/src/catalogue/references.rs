@@ -69,12 +69,21 @@ pub(super) async fn keep_proxy(
 fn is_bounded(checks: &mut Checks, field: &str, length: usize) -> bool {
     let is_bounded = length <= LIST_MAX;
     if !is_bounded {
-        checks.refuse(RefusalCode::TooMany, &[field], format!("has {length} entries; at most {LIST_MAX} are allowed"));
+        checks.refuse(
+            RefusalCode::TooMany,
+            &[field],
+            format!("has {length} entries; at most {LIST_MAX} are allowed"),
+        );
     }
     is_bounded
 }
 
-fn each_once<Id: Copy + Eq + Hash>(checks: &mut Checks, (field, noun): (&str, &str), ids: &[Id], found: &[Id]) {
+fn each_once<Id: Copy + Eq + Hash>(
+    checks: &mut Checks,
+    (field, noun): (&str, &str),
+    ids: &[Id],
+    found: &[Id],
+) {
     let mut seen = HashSet::new();
     for (index, id) in ids.iter().enumerate() {
         let path = [field, &index.to_string()];

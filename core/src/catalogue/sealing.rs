@@ -1,7 +1,7 @@
 //! Whom a sealed value belongs to: the names under which secrets are sealed and opened. Pure.
 //!
-//! The verbs seal under them and the worker opens under them. A ciphertext that is moved to another row, or to another
-//! column of its row, does not open.
+//! The verbs seal under them and the worker opens under them. A ciphertext that is moved to another row, or
+//! to another column of its row, does not open.
 
 use secrecy::SecretString;
 

@@ -121,7 +121,8 @@ impl Catalogue {
         Ok(service)
     }
 
-    /// Replaces the token and raises the version. Attempts that run keep the old one, the next attempt gets the new one.
+    /// Replaces the token and raises the version. Attempts that run keep the old one, the next attempt gets
+    /// the new one.
     pub async fn service_token_refresh(&self, input: TokenRefresh) -> Result<Service, CatalogueError> {
         let TokenRefresh { id, token, expires_at } = input;
         let mut checks = Checks::default();
@@ -137,7 +138,8 @@ impl Catalogue {
         Ok(service)
     }
 
-    /// Removes a service and its token. Refused while a profile, a command or a job that has not ended needs it.
+    /// Removes a service and its token. Refused while a profile, a command or a job that has not ended needs
+    /// it.
     pub async fn service_delete(&self, id: ServiceId, version: Option<i32>) -> Result<(), CatalogueError> {
         let mut checks = Checks::default();
         let mut transaction = self.store.begin().await?;

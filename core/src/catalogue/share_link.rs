@@ -1,6 +1,7 @@
 //! Share links of proxies: `http://user:password@host:port#name` and the like. Pure.
 //!
-//! `proxy_import` reads them. A link is a secret as a whole, because it holds credentials: no refusal repeats any of it.
+//! `proxy_import` reads them. A link is a secret as a whole, because it holds credentials: no refusal repeats
+//! any of it.
 
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
@@ -33,13 +34,19 @@ impl ShareLink {
             "https" => ProxyProtocol::Https,
             "socks5" | "socks5h" => ProxyProtocol::Socks5,
             _ => {
-                checks.invalid(&[FIELD], "must begin with http://, https:// or socks5://: other links are not supported");
+                checks.invalid(
+                    &[FIELD],
+                    "must begin with http://, https:// or socks5://: other links are not supported",
+                );
                 return None;
             }
         };
         let link = Self::parse(protocol, rest).filter(|_| link.len() <= LINK_BYTES_MAX);
         if link.is_none() {
-            checks.invalid(&[FIELD], format!("must be like {scheme}://user:password@host:port#name, special characters as %XX"));
+            checks.invalid(
+                &[FIELD],
+                format!("must be like {scheme}://user:password@host:port#name, special characters as %XX"),
+            );
         }
         link
     }
@@ -70,15 +77,13 @@ fn decode(text: &str) -> Option<String> {
     let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
     let (bytes, mut decoded, mut index) = (text.as_bytes(), Vec::with_capacity(text.len()), 0);
     while let Some(&byte) = bytes.get(index) {
-        match (byte, digit(bytes.get(index + 1)), digit(bytes.get(index + 2))) {
-            (b'%', Some(high), Some(low)) => {
-                decoded.push((high * 16 + low) as u8);
-                index += 3;
-            }
-            _ => {
-                decoded.push(byte);
-                index += 1;
-            }
+        let digits = (digit(bytes.get(index + 1)), digit(bytes.get(index + 2)));
+        if let (b'%', (Some(high), Some(low))) = (byte, digits) {
+            decoded.push((high * 16 + low) as u8);
+            index += 3;
+        } else {
+            decoded.push(byte);
+            index += 1;
         }
     }
     String::from_utf8(decoded).ok()
@@ -117,12 +122,28 @@ mod tests {
 
     #[test]
     fn refuses_the_rest_without_repeating_it() {
-        for other in ["vless://secret@h:1", "vmess://c2VjcmV0", "ss://secret@h:1", "trojan://secret@h:1", "", "h:1", "secret"] {
+        for other in [
+            "vless://secret@h:1",
+            "vmess://c2VjcmV0",
+            "ss://secret@h:1",
+            "trojan://secret@h:1",
+            "",
+            "h:1",
+            "secret",
+        ] {
             let message = read(other).unwrap_err();
             assert!(message.contains("socks5://") && !message.contains("secret"), "{other}: {message}");
         }
         let long = format!("http://{}@h:1", "secret".repeat(1000));
-        for bad in ["http://h", "http://h:0", "http://secret@h:1/x", "http://h:1?secret", "http://%FF:secret@h:1", "http://", &long] {
+        for bad in [
+            "http://h",
+            "http://h:0",
+            "http://secret@h:1/x",
+            "http://h:1?secret",
+            "http://%FF:secret@h:1",
+            "http://",
+            &long,
+        ] {
             let message = read(bad).unwrap_err();
             assert!(message.contains("host:port") && !message.contains("secret"), "{bad}: {message}");
         }

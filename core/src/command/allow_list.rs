@@ -61,6 +61,11 @@ impl AllowList {
         program != "/" && is_plain_path(program) && self.entries.iter().any(is_at_or_below)
     }
 
+    /// The directories and files, for whoever checks a program again where it runs.
+    pub fn paths(&self) -> Vec<std::path::PathBuf> {
+        self.entries.iter().map(std::path::PathBuf::from).collect()
+    }
+
     /// Where a bare name (`node`) is looked for, in order. An entry that is itself a file finds its own name.
     pub fn candidates<'a>(&'a self, name: &'a str) -> impl Iterator<Item = String> + 'a {
         self.entries.iter().flat_map(move |entry| {

@@ -26,9 +26,7 @@ fn to_json(value: &Value) -> Result<String, Error> {
     if holds_secret(value) {
         return Err(as_it_is());
     }
-    if value.is_undefined() {
-        return Err(Error::from(ErrorKind::UndefinedError));
-    }
+    defined(value)?;
     serde_json::to_string(value).map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))
 }
 
@@ -58,16 +56,20 @@ fn text_of(value: &Value) -> Result<String, Error> {
     if holds_secret(value) {
         return Err(as_it_is());
     }
+    defined(value)?;
     let kind = value.kind();
     if matches!(kind, ValueKind::String | ValueKind::Number) {
         Ok(value.to_string())
     } else if kind == ValueKind::Bool {
         Ok(if value.is_true() { "true" } else { "false" }.to_owned())
-    } else if kind == ValueKind::Undefined {
-        Err(Error::from(ErrorKind::UndefinedError))
     } else {
         Err(Error::new(ErrorKind::InvalidOperation, format!("takes a text, not {kind}")))
     }
+}
+
+/// MiniJinja's own conversions remember which variable was undefined; its public errors cannot be told.
+fn defined(value: &Value) -> Result<(), Error> {
+    if value.is_undefined() { i64::try_from(value.clone()).map(drop) } else { Ok(()) }
 }
 
 fn as_it_is() -> Error {

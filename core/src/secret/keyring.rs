@@ -57,7 +57,7 @@ pub enum OpenError {
     #[error("not a sealed value, or of a form that this version does not know")]
     Malformed,
     /// Sealed with a key that is not in the ring.
-    #[error("sealed with a master key that is not configured (key id {})", hex(key_id))]
+    #[error("sealed with a master key that is not configured (key id {})", hex(*key_id))]
     UnknownKey {
         /// The key's id, which is public.
         key_id: [u8; KEY_ID_BYTES],
@@ -183,13 +183,13 @@ fn from_base64(text: &str) -> Vec<u8> {
     STANDARD.decode(text).or_else(|_| URL_SAFE_NO_PAD.decode(bare)).unwrap_or_default()
 }
 
-fn hex(id: &[u8; KEY_ID_BYTES]) -> String {
-    format!("{:08x}", u32::from_be_bytes(*id))
+fn hex(id: [u8; KEY_ID_BYTES]) -> String {
+    format!("{:08x}", u32::from_be_bytes(id))
 }
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.keys().map(|key| hex(&key.id))).finish()
+        f.debug_list().entries(self.keys().map(|key| hex(key.id))).finish()
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! | step | does | if we die right after |
 //! |---|---|---|
+//! | [`preview`] | compose without writing | nothing happened |
 //! | [`submit`] | compose, insert job + event + mark, in one statement | the job is safe; dispatch finds it |
 //! | [`dispatch`] | mark backlog, push references; compare marks with Redis | pushed twice or late: the claim sorts it out |
 //! | [`promote`] | scheduled jobs whose time has come; expired ones | done or not done |
 //! | [`claim`] | state, attempt, worker, holds, over a batch | rescue; or the same claim is asked for again |
+//! | [`fetch_work`] | what a granted job needs to run | rescue |
 //! | [`note_start`] | what the attempt runs, through which proxy | rescue |
 //! | [`append_log`], [`note_progress`], [`keep_artifact`] | what the attempt tells, fenced | rescue |
 //! | [`renew`] | the worker's lease; learns of cancels | the lease runs out: rescue |
@@ -22,9 +24,11 @@ pub mod append_log;
 pub mod cancel;
 pub mod claim;
 pub mod dispatch;
+pub mod fetch_work;
 pub mod keep_artifact;
 pub mod note_progress;
 pub mod note_start;
+pub mod preview;
 pub mod promote;
 pub mod renew;
 pub mod rescue;

@@ -7,16 +7,19 @@ use std::{collections::HashMap, sync::Arc};
 
 use serde_json::Value;
 
-use super::After;
+use super::{
+    After,
+    preview::{Cast, Named, check_references, no_command, of_command},
+};
 use crate::{
     catalogue::PolicyPatch,
     clock::{IdSource, Time},
-    compose::{JobFacts, Nonce, compose},
+    compose::JobFacts,
     ids::{CommandId, CommandVersionId, JobId, ProfileId, ProxyId, ServiceId},
     job::{JobState, ReadyJob},
     name,
     policy::Policy,
-    recipes::{Facts, Recipe, Recipes, choose_proxy, secret_names},
+    recipes::{Recipe, Recipes},
     refusal::{Refusal, RefusalCode},
     secret::Keyring,
     store::{
@@ -300,15 +303,12 @@ fn prepare_call(desk: &Desk, pantry: &Pantry, call: &[Order], is_dispatched: boo
 
 /// Checks and composes one job. Everything that is wrong is told at once.
 fn prepare(desk: &Desk, pantry: &Pantry, order: &Order, is_dispatched: bool) -> Result<NewJob, Vec<Refusal>> {
-    let unknown = || vec![Refusal::new(RefusalCode::NotFound, "commandId", "there is no such command")];
+    let unknown = || vec![no_command()];
     let command = order.command.and_then(|id| pantry.commands.get(&id)).ok_or_else(unknown)?;
     let recipe = pantry.recipes.get(&command.version_id).ok_or_else(unknown)?;
-    let mut refusals = Vec::new();
-
-    let profile = order.profile.or(command.profile_id);
-    let proxy = order.proxy.or(command.proxy_id);
-    let services = services_of(pantry, order, command, profile);
-    check_references(pantry, order, &mut refusals);
+    let named = Named { profile: order.profile, proxy: order.proxy, services: order.services.as_deref() };
+    let cast = Cast::choose(&pantry.found, named, Some(command));
+    let mut refusals = check_references(&pantry.found, named);
     let queue = order.queue.clone().unwrap_or_else(|| command.queue.clone());
     refusals.extend(name::check_queue("queue", &queue).err());
     let priority = order.priority.map_or(i32::from(DEFAULT_PRIORITY), |priority| priority);
@@ -334,12 +334,8 @@ fn prepare(desk: &Desk, pantry: &Pantry, order: &Order, is_dispatched: bool) -> 
     if !refusals.is_empty() {
         return Err(refusals);
     }
-    let secrets = secret_names(&pantry.found, profile);
-    let chosen = choose_proxy(&pantry.found, proxy, profile, &HashMap::new(), 0);
-    let facts = Facts::pick(&pantry.found, &secrets, profile, chosen, &services);
-    let pointers = input.secrets.pointers();
-    let ingredients = facts.with(&input.public, &pointers, Some(JobFacts { id, attempt: 1 }));
-    compose(&recipe.spec, &ingredients, Nonce::draw())?;
+    let job = Some(JobFacts { id, attempt: 1 });
+    cast.compose(&pantry.found, &recipe.spec, &input, job, |_| ()).map_err(of_command)?;
 
     let sealed = |id: JobId| desk.keyring.seal(&input_purpose(id), &input.secrets.to_text());
     let run_at = order.run_at.unwrap_or(pantry.now);
@@ -350,9 +346,9 @@ fn prepare(desk: &Desk, pantry: &Pantry, order: &Order, is_dispatched: bool) -> 
         command_id: command.id,
         queue,
         priority: priority as i16,
-        profile_id: profile,
-        proxy_id: proxy,
-        service_ids: services,
+        profile_id: cast.profile,
+        proxy_id: cast.proxy,
+        service_ids: cast.services,
         input: raw(&input.public)?,
         input_sealed: (!input.secrets.is_empty()).then(|| sealed(id)),
         labels,
@@ -373,41 +369,6 @@ pub fn input_purpose(job: JobId) -> String {
 
 fn raw(input: &Value) -> Result<Box<serde_json::value::RawValue>, Vec<Refusal>> {
     serde_json::value::to_raw_value(input).map_err(|error| vec![Refusal::invalid("input", error.to_string())])
-}
-
-/// The job's own services, or the command's, or the profile's.
-fn services_of(pantry: &Pantry, order: &Order, command: &Command, profile: Option<ProfileId>) -> Vec<ServiceId> {
-    if let Some(services) = &order.services {
-        return services.clone();
-    }
-    if !command.service_ids.is_empty() {
-        return command.service_ids.clone();
-    }
-    let of_profile = profile.and_then(|id| pantry.found.profiles.get(&id));
-    of_profile.map(|stored| stored.services.clone()).unwrap_or_default()
-}
-
-fn check_references(pantry: &Pantry, order: &Order, refusals: &mut Vec<Refusal>) {
-    let mut missing = |path: &str, id: String| {
-        refusals.push(Refusal::new(RefusalCode::NotFound, path, format!("there is no {id}")));
-    };
-    if let Some(id) = order.profile.filter(|id| !pantry.found.profiles.contains_key(id)) {
-        missing("profileId", id.to_string());
-    }
-    if let Some(id) = order.proxy.filter(|id| !pantry.found.proxies.contains_key(id)) {
-        missing("proxyId", id.to_string());
-    }
-    for (index, id) in order.services.iter().flatten().enumerate() {
-        if !pantry.found.services.contains_key(id) {
-            missing(&format!("serviceIds.{index}"), id.to_string());
-        }
-    }
-    let services = order.services.as_deref().unwrap_or_default();
-    for (index, id) in services.iter().enumerate() {
-        if services[..index].contains(id) {
-            refusals.push(Refusal::invalid(&format!("serviceIds.{index}"), "it is in the list already"));
-        }
-    }
 }
 
 fn policy_of(order: &Order, of_command: &Policy, refusals: &mut Vec<Refusal>) -> Option<Policy> {

@@ -61,7 +61,8 @@ pub async fn owner(
         r#"SELECT id, name, role, expires_at,
                coalesce(last_used_at < clock_timestamp() - make_interval(secs => $2), true) AS "is_due!"
            FROM api_keys
-           WHERE hash = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp())"#,
+           WHERE hash = $1 AND revoked_at IS NULL
+               AND (expires_at IS NULL OR expires_at > clock_timestamp())"#,
         hash.as_slice(),
         touch_after_secs
     )
@@ -74,7 +75,11 @@ pub async fn owner(
 }
 
 /// Writes that a key was used now, unless that was written less than `touch_after_secs` ago.
-pub async fn touch(connection: &mut Connection, id: ApiKeyId, touch_after_secs: f64) -> Result<(), StoreError> {
+pub async fn touch(
+    connection: &mut Connection,
+    id: ApiKeyId,
+    touch_after_secs: f64,
+) -> Result<(), StoreError> {
     sqlx::query!(
         "UPDATE api_keys SET last_used_at = clock_timestamp()
          WHERE id = $1

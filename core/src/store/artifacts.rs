@@ -99,6 +99,20 @@ pub async fn of_jobs(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<
     rows.into_iter().map(Row::read).collect()
 }
 
+/// Files by id, in any order.
+pub async fn by_ids(connection: &mut Connection, ids: &[ArtifactId]) -> Result<Vec<ArtifactRecord>, StoreError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT id, job_id, attempt_id, attempt, name, content_type, size_bytes, sha256, path, created_at
+         FROM artifacts WHERE id = ANY($1)",
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(Row::read).collect()
+}
+
 /// One file by id.
 pub async fn by_id(connection: &mut Connection, id: ArtifactId) -> Result<Option<ArtifactRecord>, StoreError> {
     let row = sqlx::query_as!(

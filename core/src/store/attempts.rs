@@ -303,16 +303,67 @@ pub async fn of_job(
     rows.into_iter().map(AttemptRow::read).collect()
 }
 
-/// One attempt by id, if it has been noted.
-pub async fn by_id(connection: &mut Connection, id: AttemptId) -> Result<Option<AttemptRecord>, StoreError> {
-    let row = sqlx::query_as!(
+/// Attempts by id, in any order. A running one is found even before it has been noted.
+pub async fn by_ids(connection: &mut Connection, attempts: &[AttemptId]) -> Result<Vec<AttemptRecord>, StoreError> {
+    let ids: Vec<Uuid> = attempts.iter().map(|attempt| attempt.uuid()).collect();
+    let rows = sqlx::query_as!(
         AttemptRow,
-        "SELECT id, job_id, number, outcome, worker_id, proxy_id, composed, queued_at, started_at, finished_at,
-            exit_code, signal, failure, peak_memory_bytes, cpu_ms
-         FROM attempts WHERE id = $1",
-        id.uuid()
+        r#"
+        SELECT id AS "id!", job_id AS "job_id!", number AS "number!", outcome, worker_id AS "worker_id!", proxy_id,
+            composed, queued_at AS "queued_at!", started_at AS "started_at!", finished_at, exit_code, signal, failure,
+            peak_memory_bytes, cpu_ms
+        FROM attempts WHERE id = ANY($1)
+        UNION ALL
+        SELECT attempt_id, job_id, attempt, NULL, worker_id, attempt_proxy_id, NULL, queued_at, attempt_at, NULL,
+            NULL, NULL, NULL, NULL, NULL
+        FROM live_jobs WHERE worker_id IS NOT NULL AND attempt_id = ANY($1)
+            AND NOT EXISTS (SELECT FROM attempts WHERE attempts.id = live_jobs.attempt_id)
+        "#,
+        &ids
     )
-    .fetch_optional(connection)
+    .fetch_all(connection)
     .await?;
-    row.map(AttemptRow::read).transpose()
+    rows.into_iter().map(AttemptRow::read).collect()
+}
+
+/// What the newest attempt of a job ran, as far as that is known.
+#[derive(Debug, Clone)]
+pub struct Newest {
+    /// The job.
+    pub job: JobId,
+    /// The proxy that was chosen.
+    pub proxy: Option<ProxyId>,
+    /// The command, masked.
+    pub composed: Option<ComposedCommand>,
+}
+
+/// The newest noted attempts of jobs; those that had none are left out. The command only when it is asked for.
+pub async fn newest(
+    connection: &mut Connection,
+    jobs: &[JobId],
+    with_composed: bool,
+) -> Result<Vec<Newest>, StoreError> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
+    let rows = sqlx::query!(
+        r#"
+        SELECT wanted.job_id AS "job_id!", newest.proxy_id AS "proxy_id?", newest.composed AS "composed?"
+        FROM unnest($1::uuid[]) AS wanted (job_id) CROSS JOIN LATERAL (
+            SELECT proxy_id, CASE WHEN $2 THEN composed END AS composed FROM attempts
+            WHERE attempts.job_id = wanted.job_id ORDER BY number DESC LIMIT 1
+        ) AS newest
+        "#,
+        &ids,
+        with_composed
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Newest {
+                job: row.job_id.into(),
+                proxy: row.proxy_id.map(ProxyId::from),
+                composed: row.composed.map(|json| from_json("attempts", "composed", json)).transpose()?,
+            })
+        })
+        .collect()
 }

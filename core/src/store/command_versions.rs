@@ -1,7 +1,7 @@
 //! Versions of commands: what jobs run.
 //!
-//! The API, `steps::submit` and the worker read, `catalogue::commands` writes. A version is never updated and never
-//! deleted here: whoever has read one may keep it for as long as it likes.
+//! The API, `steps::submit` and the worker read, `catalogue::commands` writes. A version is never updated and
+//! never deleted here: whoever has read one may keep it for as long as it likes.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -56,7 +56,6 @@ impl From<CommandVersion> for VersionDraft {
     }
 }
 
-
 /// Those of these versions that exist, in no particular order.
 pub async fn load(
     connection: &mut Connection,
@@ -95,7 +94,8 @@ pub async fn insert(
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "INSERT INTO command_versions (id, command_id, number, name, kind, spec, input_schema, policy)
-         SELECT $1, $2, coalesce(max(number), 0) + 1, $3, $4, $5::text::jsonb, $6::text::jsonb, $7::text::jsonb
+         SELECT $1, $2, coalesce(max(number), 0) + 1, $3, $4,
+             $5::text::jsonb, $6::text::jsonb, $7::text::jsonb
          FROM command_versions WHERE command_id = $2",
         id.uuid(),
         command.uuid(),

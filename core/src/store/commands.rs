@@ -1,7 +1,7 @@
 //! Commands: reading them in batches and pages, and the statements of the verbs that change them.
 //!
-//! The API and `steps::submit` read, `catalogue::commands` writes. What a command runs is in `command_versions`.
-//! Decides nothing.
+//! The API and `steps::submit` read, `catalogue::commands` writes. What a command runs is in
+//! `command_versions`. Decides nothing.
 
 use uuid::Uuid;
 
@@ -104,9 +104,10 @@ macro_rules! command_rows {
         sqlx::query_as!(
             CommandRow,
             $before
-                + r#" id, name, description, version_id, profile_id, proxy_id, queue, version, created_at, updated_at,
-                    ARRAY(SELECT service_id FROM command_services WHERE command_id = commands.id ORDER BY position)
-                        AS "service_ids!" "#
+                + r#" id, name, description, version_id, profile_id, proxy_id, queue, version,
+                    created_at, updated_at,
+                    ARRAY(SELECT service_id FROM command_services WHERE command_id = commands.id
+                          ORDER BY position) AS "service_ids!" "#
                 + $behind
             $(, $argument)*
         )
@@ -116,7 +117,8 @@ macro_rules! command_rows {
 /// Those of these commands that exist, in no particular order.
 pub async fn load(connection: &mut Connection, ids: &[CommandId]) -> Result<Vec<Command>, StoreError> {
     let ids: Vec<Uuid> = ids.iter().copied().map(Uuid::from).collect();
-    let rows = command_rows!("SELECT", "FROM commands WHERE id = ANY($1)", &ids).fetch_all(connection).await?;
+    let rows =
+        command_rows!("SELECT", "FROM commands WHERE id = ANY($1)", &ids).fetch_all(connection).await?;
     Ok(rows.into_iter().map(Command::from).collect())
 }
 
@@ -230,8 +232,8 @@ pub async fn update(
     draft: CommandDraft,
 ) -> Result<Command, StoreError> {
     let row = sqlx::query!(
-        "UPDATE commands SET name = $2, description = $3, version_id = $4, profile_id = $5, proxy_id = $6, queue = $7,
-             version = version + 1, updated_at = clock_timestamp()
+        "UPDATE commands SET name = $2, description = $3, version_id = $4, profile_id = $5, proxy_id = $6,
+             queue = $7, version = version + 1, updated_at = clock_timestamp()
          WHERE id = $1 RETURNING version, created_at, updated_at",
         id.uuid(),
         draft.name,

@@ -49,6 +49,8 @@ pub async fn ensure_partitions(connection: &mut Connection) -> Result<(), StoreE
 pub struct QueueRecord {
     /// Its name.
     pub name: String,
+    /// Whether nothing of it is handed to workers.
+    pub is_paused: bool,
     /// Live jobs by state.
     pub blocked: i64,
     /// See `blocked`.
@@ -67,7 +69,7 @@ pub struct QueueRecord {
     pub started_per_minute: i64,
     /// Jobs ended in the last full minute.
     pub finished_per_minute: i64,
-    /// Since when the oldest ready job waits.
+    /// Since when the oldest ready job waits, those aside that are parked on something.
     pub oldest_queued_at: Option<Time>,
 }
 
@@ -96,16 +98,21 @@ pub async fn queues(connection: &mut Connection, names: Option<&[String]>) -> Re
                     FILTER (WHERE minute = date_trunc('minute', now()) - interval '1 minute'))::bigint AS finished
             FROM recent GROUP BY queue
         )
-        SELECT name, coalesce(live.blocked, 0) AS "blocked!", coalesce(live.scheduled, 0) AS "scheduled!",
+        SELECT name, is_paused, coalesce(live.blocked, 0) AS "blocked!", coalesce(live.scheduled, 0) AS "scheduled!",
             coalesce(live.queued, 0) AS "queued!", coalesce(live.running, 0) AS "running!",
             coalesce(ended.succeeded, 0) AS "succeeded!", coalesce(ended.failed, 0) AS "failed!",
             coalesce(ended.cancelled, 0) AS "cancelled!", coalesce(ended.started, 0) AS "started_per_minute!",
             coalesce(ended.finished, 0) AS "finished_per_minute!",
             (SELECT min(queued_at) FROM (
-                SELECT queued_at FROM live_jobs
-                WHERE queue = name AND state = 'queued' AND dispatched_at IS NULL AND parked_on IS NULL
-                ORDER BY priority DESC, job_id LIMIT 1
-            ) AS oldest) AS oldest_queued_at
+                SELECT queued_at FROM live_jobs WHERE dispatched_at IS NOT NULL AND queue = name
+                UNION ALL
+                SELECT backlog.queued_at FROM generate_series(0, 9) AS level, LATERAL (
+                    SELECT queued_at FROM live_jobs
+                    WHERE queue = name AND priority = level AND state = 'queued' AND dispatched_at IS NULL
+                        AND parked_on IS NULL
+                    ORDER BY job_id LIMIT 1
+                ) AS backlog
+            ) AS ready) AS oldest_queued_at
         FROM queues LEFT JOIN live ON live.queue = name LEFT JOIN ended ON ended.queue = name
         WHERE $1::text[] IS NULL OR name = ANY($1)
         ORDER BY name

@@ -54,6 +54,60 @@ pub async fn of_job(
     rows.into_iter().map(Row::read).collect()
 }
 
+/// For each of these jobs, its events with a version above the one beside it, ascending, at most `most`. What has none
+/// is left out.
+pub async fn after(
+    connection: &mut Connection,
+    wanted: &[(JobId, i32)],
+    most: i64,
+) -> Result<Vec<((JobId, i32), Vec<EventRecord>)>, StoreError> {
+    let (jobs, versions): (Vec<Uuid>, Vec<i32>) = wanted.iter().map(|(job, version)| (job.uuid(), *version)).unzip();
+    let rows = sqlx::query!(
+        r#"
+        SELECT wanted.job_id AS "job_id!", wanted.version AS "after!", event.version AS "version!", event.at AS "at!",
+            event.kind AS "kind!", event.state AS "state!", event.prior_state, event.attempt,
+            event.message AS "message!", event.txid AS "txid!"
+        FROM unnest($1::uuid[], $2::integer[]) AS wanted (job_id, version) CROSS JOIN LATERAL (
+            SELECT * FROM job_events WHERE job_events.job_id = wanted.job_id AND job_events.version > wanted.version
+            ORDER BY job_events.version LIMIT $3
+        ) AS event
+        ORDER BY wanted.job_id, wanted.version, event.version
+        "#,
+        &jobs,
+        &versions,
+        most
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut found: Vec<((JobId, i32), Vec<EventRecord>)> = Vec::new();
+    for row in rows {
+        let key = (JobId::from(row.job_id), row.after);
+        let event = Row {
+            job_id: row.job_id,
+            version: row.version,
+            at: row.at,
+            kind: row.kind,
+            state: row.state,
+            prior_state: row.prior_state,
+            attempt: row.attempt,
+            message: row.message,
+            txid: row.txid,
+        };
+        match found.last_mut() {
+            Some((last, events)) if *last == key => events.push(event.read()?),
+            Some(_) | None => found.push((key, vec![event.read()?])),
+        }
+    }
+    Ok(found)
+}
+
+/// How many events of a job are stored.
+pub async fn count(connection: &mut Connection, job: JobId) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM job_events WHERE job_id = $1"#, job.uuid())
+        .fetch_one(connection)
+        .await?)
+}
+
 /// Position below which every change is committed and visible.
 pub async fn horizon(connection: &mut Connection) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar!(r#"SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS "xmin!""#)
@@ -61,19 +115,21 @@ pub async fn horizon(connection: &mut Connection) -> Result<i64, StoreError> {
         .await?)
 }
 
-/// Events of all jobs at positions in `from..to`, at most `most`, in order of position, job and version.
-pub async fn between(
+/// Events of all jobs at positions in `from..to`, at most `most`, in order of position, job and version. Only those that
+/// happened at or after `since`, so that the newest partitions are looked at and no others.
+pub async fn tail(
     connection: &mut Connection,
-    from: i64,
-    to: i64,
+    (from, to): (i64, i64),
+    since: Time,
     most: i64,
 ) -> Result<Vec<EventRecord>, StoreError> {
     let rows = sqlx::query_as!(
         Row,
         "SELECT job_id, version, at, kind, state, prior_state, attempt, message, txid FROM job_events
-         WHERE txid >= $1 AND txid < $2 ORDER BY txid, job_id, version LIMIT $3",
+         WHERE txid >= $1 AND txid < $2 AND at >= $3 ORDER BY txid, job_id, version LIMIT $4",
         from,
         to,
+        since,
         most
     )
     .fetch_all(connection)

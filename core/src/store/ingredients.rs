@@ -1,7 +1,8 @@
 //! Everything of the catalogue that jobs are composed from, for a whole batch of jobs in a few statements.
 //!
-//! `steps::submit` and the worker call it. The only way by which sealed values leave the store, and sealed they stay:
-//! opening them is the worker's part. Versions of commands never change and are read by `command_versions`.
+//! `steps::submit` and the worker call it. The only way by which sealed values leave the store, and sealed
+//! they stay: opening them is the worker's part. Versions of commands never change and are read by
+//! `command_versions`.
 
 use std::collections::HashMap;
 
@@ -123,11 +124,14 @@ async fn load_profiles(
 ) -> Result<HashMap<ProfileId, StoredProfile>, StoreError> {
     let ids = distinct(ids.iter().copied());
     let rows = sqlx::query!(
-        r#"SELECT id, profiles.name, chrome_profile_path, description, labels, environment, proxy_selection, version,
-               created_at, profiles.updated_at,
-               ARRAY(SELECT service_id FROM profile_services WHERE profile_id = id ORDER BY position) AS "services!",
-               ARRAY(SELECT proxy_id FROM profile_proxies WHERE profile_id = id ORDER BY position) AS "proxies!",
-               secrets.names AS "names!", secrets.sealed AS "sealed!", secrets.expires AS "expires!: Vec<Option<Time>>"
+        r#"SELECT id, profiles.name, chrome_profile_path, description, labels, environment, proxy_selection,
+               version, created_at, profiles.updated_at,
+               ARRAY(SELECT service_id FROM profile_services WHERE profile_id = id ORDER BY position)
+                   AS "services!",
+               ARRAY(SELECT proxy_id FROM profile_proxies WHERE profile_id = id ORDER BY position)
+                   AS "proxies!",
+               secrets.names AS "names!", secrets.sealed AS "sealed!",
+               secrets.expires AS "expires!: Vec<Option<Time>>"
            FROM profiles, LATERAL (
                SELECT coalesce(array_agg(name ORDER BY name), '{}') AS names,
                    coalesce(array_agg(sealed ORDER BY name), '{}') AS sealed,
@@ -201,8 +205,8 @@ async fn load_proxies(
     ids: &[Uuid],
 ) -> Result<HashMap<ProxyId, StoredProxy>, StoreError> {
     let rows = sqlx::query!(
-        "SELECT id, name, protocol, address, username_sealed, password_sealed, health, latency_ms, exit_address,
-             checked_at, check_failure, version, created_at, updated_at
+        "SELECT id, name, protocol, address, username_sealed, password_sealed, health, latency_ms,
+             exit_address, checked_at, check_failure, version, created_at, updated_at
          FROM proxies WHERE id = ANY($1)",
         ids
     )

@@ -15,6 +15,7 @@ mod error;
 pub mod events;
 pub mod holds;
 pub mod ingredients;
+pub mod job_pages;
 pub mod live;
 pub mod logs;
 pub mod name_pages;
@@ -27,6 +28,7 @@ pub mod records;
 pub mod revivals;
 pub mod services;
 pub mod submissions;
+pub mod tasks;
 pub mod uses;
 pub mod workers;
 
@@ -92,6 +94,16 @@ impl Store {
     /// Brings the schema to this version. Safe to run from many processes at once: an advisory lock queues them.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         MIGRATIONS.run(&self.pool).await.map_err(StoreError::Migrate)
+    }
+
+    /// Whether the schema has every migration of this version; more is fine, since migrations only add.
+    pub async fn schema_is_current(&self) -> Result<(), StoreError> {
+        let newest = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+        sqlx::query("SELECT 1 / (count(*) > 0)::int FROM _sqlx_migrations WHERE version >= $1 AND success")
+            .bind(newest)
+            .execute(&self.pool)
+            .await?;
+        Ok(())
     }
 
     /// Closes the pool; running transactions end first.

@@ -1,7 +1,7 @@
 //! Keyset pages of lists that are in order of name, then id: every list of the catalogue.
 //!
-//! The API reads them through the page functions of `profiles`, `services`, `proxies` and `commands`. A cursor holds
-//! the name and the id of a row, so that it stays valid when the row is gone. No SQL in here.
+//! The API reads them through the page functions of `profiles`, `services`, `proxies` and `commands`. A
+//! cursor holds the name and the id of a row, so that it stays valid when the row is gone. No SQL in here.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use uuid::Uuid;
@@ -136,7 +136,8 @@ impl<T> NamePage<T> {
     /// Puts a page together from its rows and the counts read after them.
     pub(super) fn of(items: Vec<T>, counts: &Counts, is_from_end: bool) -> Self {
         let other_side = counts.total - counts.beyond - items.len() as i64;
-        let (before, after) = if is_from_end { (other_side, counts.beyond) } else { (counts.beyond, other_side) };
+        let (before, after) =
+            if is_from_end { (other_side, counts.beyond) } else { (counts.beyond, other_side) };
         Self { items, has_previous: before > 0, has_next: after > 0, total: counts.total }
     }
 }

@@ -25,7 +25,8 @@ pub async fn services(
 ) -> Result<HashMap<ProfileId, Vec<ServiceId>>, StoreError> {
     let ids: Vec<Uuid> = profiles.iter().copied().map(Uuid::from).collect();
     let rows = sqlx::query!(
-        "SELECT profile_id, service_id FROM profile_services WHERE profile_id = ANY($1) ORDER BY profile_id, position",
+        "SELECT profile_id, service_id FROM profile_services WHERE profile_id = ANY($1)
+         ORDER BY profile_id, position",
         &ids
     )
     .fetch_all(connection)
@@ -44,7 +45,8 @@ pub async fn proxies(
 ) -> Result<HashMap<ProfileId, Vec<ProxyId>>, StoreError> {
     let ids: Vec<Uuid> = profiles.iter().copied().map(Uuid::from).collect();
     let rows = sqlx::query!(
-        "SELECT profile_id, proxy_id FROM profile_proxies WHERE profile_id = ANY($1) ORDER BY profile_id, position",
+        "SELECT profile_id, proxy_id FROM profile_proxies WHERE profile_id = ANY($1)
+         ORDER BY profile_id, position",
         &ids
     )
     .fetch_all(connection)
@@ -198,7 +200,8 @@ pub async fn profiles_of_proxies(
     pages(rows, counts)
 }
 
-/// A cursor as the statements take it. One with NUL, which Postgres does not take, lies where it lies without.
+/// A cursor as the statements take it. One with NUL, which Postgres does not take, lies where it lies
+/// without.
 fn place(after: Option<&NameCursor>) -> (Option<String>, Option<Uuid>) {
     (after.map(|cursor| cursor.name.replace('\0', "")), after.map(|cursor| cursor.id))
 }

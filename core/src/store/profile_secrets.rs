@@ -1,7 +1,7 @@
 //! The secrets of profiles: sealed values and what may be known of them.
 //!
-//! `catalogue::profiles` writes them, the API shows their names and hints. No function of this file answers a sealed
-//! value: those leave the store through `ingredients` alone.
+//! `catalogue::profiles` writes them, the API shows their names and hints. No function of this file answers a
+//! sealed value: those leave the store through `ingredients` alone.
 
 use std::collections::HashMap;
 
@@ -51,8 +51,12 @@ pub async fn states(
     .await?;
     let mut states: HashMap<ProfileId, Vec<SecretState>> = HashMap::new();
     for row in rows {
-        let state =
-            SecretState { name: row.name, hint: row.hint, updated_at: row.updated_at, expires_at: row.expires_at };
+        let state = SecretState {
+            name: row.name,
+            hint: row.hint,
+            updated_at: row.updated_at,
+            expires_at: row.expires_at,
+        };
         states.entry(row.profile_id.into()).or_default().push(state);
     }
     Ok(states)
@@ -71,7 +75,8 @@ pub async fn set(
     sqlx::query!(
         "INSERT INTO profile_secrets (profile_id, name, sealed, hint, updated_at, expires_at)
          SELECT $1, new.name, new.sealed, new.hint, clock_timestamp(), new.expires_at
-         FROM unnest($2::text[], $3::bytea[], $4::text[], $5::timestamptz[]) AS new (name, sealed, hint, expires_at)
+         FROM unnest($2::text[], $3::bytea[], $4::text[], $5::timestamptz[])
+             AS new (name, sealed, hint, expires_at)
          ON CONFLICT (profile_id, name) DO UPDATE
          SET sealed = excluded.sealed, hint = excluded.hint, updated_at = excluded.updated_at,
              expires_at = excluded.expires_at",
@@ -92,8 +97,12 @@ pub async fn remove(
     profile: ProfileId,
     names: &[String],
 ) -> Result<(), StoreError> {
-    sqlx::query!("DELETE FROM profile_secrets WHERE profile_id = $1 AND name = ANY($2)", profile.uuid(), names)
-        .execute(connection)
-        .await?;
+    sqlx::query!(
+        "DELETE FROM profile_secrets WHERE profile_id = $1 AND name = ANY($2)",
+        profile.uuid(),
+        names
+    )
+    .execute(connection)
+    .await?;
     Ok(())
 }

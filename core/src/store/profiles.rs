@@ -1,7 +1,7 @@
 //! Profiles: reading them in batches and pages, and the statements of the verbs that change them.
 //!
-//! The API reads, `catalogue::profiles` writes. Secrets are in `profile_secrets`, lists of services and proxies in
-//! `profile_relations`. Decides nothing; never reads a sealed value.
+//! The API reads, `catalogue::profiles` writes. Secrets are in `profile_secrets`, lists of services and
+//! proxies in `profile_relations`. Decides nothing; never reads a sealed value.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -93,7 +93,8 @@ macro_rules! profile_rows {
 /// Those of these profiles that exist, in no particular order.
 pub async fn load(connection: &mut Connection, ids: &[ProfileId]) -> Result<Vec<Profile>, StoreError> {
     let ids: Vec<Uuid> = ids.iter().copied().map(Uuid::from).collect();
-    let rows = profile_rows!("SELECT", "FROM profiles WHERE id = ANY($1)", &ids).fetch_all(connection).await?;
+    let rows =
+        profile_rows!("SELECT", "FROM profiles WHERE id = ANY($1)", &ids).fetch_all(connection).await?;
     rows.into_iter().map(Profile::try_from).collect()
 }
 
@@ -177,8 +178,8 @@ pub struct ProfileTaken {
     pub chrome_profile_path: bool,
 }
 
-/// Looks for other profiles than `id` with this name or directory. Advice only: the table's constraints have the
-/// last word.
+/// Looks for other profiles than `id` with this name or directory. Advice only: the table's constraints have
+/// the last word.
 pub async fn taken(
     connection: &mut Connection,
     id: ProfileId,
@@ -188,7 +189,8 @@ pub async fn taken(
     let found = sqlx::query_as!(
         ProfileTaken,
         r#"SELECT EXISTS (SELECT FROM profiles WHERE name = $2 AND id <> $1) AS "name!",
-               EXISTS (SELECT FROM profiles WHERE chrome_profile_path = $3 AND id <> $1) AS "chrome_profile_path!""#,
+               EXISTS (SELECT FROM profiles WHERE chrome_profile_path = $3 AND id <> $1)
+                   AS "chrome_profile_path!""#,
         id.uuid(),
         name,
         chrome_profile_path
@@ -205,7 +207,8 @@ pub async fn insert(
     draft: &ProfileDraft,
 ) -> Result<Profile, StoreError> {
     let row = profile_rows!(
-        "INSERT INTO profiles (id, name, chrome_profile_path, description, labels, environment, proxy_selection)
+        "INSERT INTO profiles
+             (id, name, chrome_profile_path, description, labels, environment, proxy_selection)
          VALUES ($1, $2, $3, $4, $5, $6::text::jsonb, $7)
          RETURNING",
         "",
@@ -230,7 +233,8 @@ pub async fn update(
 ) -> Result<Profile, StoreError> {
     let row = profile_rows!(
         "UPDATE profiles SET name = $2, chrome_profile_path = $3, description = $4, labels = $5,
-             environment = $6::text::jsonb, proxy_selection = $7, version = version + 1, updated_at = clock_timestamp()
+             environment = $6::text::jsonb, proxy_selection = $7, version = version + 1,
+             updated_at = clock_timestamp()
          WHERE id = $1
          RETURNING",
         "",
@@ -247,7 +251,8 @@ pub async fn update(
     Profile::try_from(row)
 }
 
-/// Removes a profile with its secrets and lists. Refused by a constraint while a command or a live job names it.
+/// Removes a profile with its secrets and lists. Refused by a constraint while a command or a live job names
+/// it.
 pub async fn delete(connection: &mut Connection, id: ProfileId) -> Result<(), StoreError> {
     sqlx::query!("DELETE FROM profiles WHERE id = $1", id.uuid()).execute(connection).await?;
     Ok(())

@@ -1,7 +1,7 @@
 //! Proxies: reading them in batches and pages, and the statements of the verbs that change them.
 //!
-//! The API reads, `catalogue::proxies` writes. Decides nothing; sealed credentials go in and leave the store through
-//! `ingredients` alone.
+//! The API reads, `catalogue::proxies` writes. Decides nothing; sealed credentials go in and leave the store
+//! through `ingredients` alone.
 
 use uuid::Uuid;
 
@@ -87,7 +87,8 @@ macro_rules! proxy_rows {
             $before
                 + r#" id, name, protocol, address,
                     (username_sealed IS NOT NULL OR password_sealed IS NOT NULL) AS "has_credentials!",
-                    health, latency_ms, exit_address, checked_at, check_failure, version, created_at, updated_at "#
+                    health, latency_ms, exit_address, checked_at, check_failure,
+                    version, created_at, updated_at "#
                 + $behind
             $(, $argument)*
         )
@@ -179,18 +180,15 @@ pub async fn credentials(connection: &mut Connection, id: ProxyId) -> Result<Sea
 /// Which of these exist; nobody deletes those until the transaction ends.
 pub async fn keep(connection: &mut Connection, ids: &[ProxyId]) -> Result<Vec<ProxyId>, StoreError> {
     let ids: Vec<Uuid> = ids.iter().copied().map(Uuid::from).collect();
-    let found = sqlx::query_scalar!("SELECT id FROM proxies WHERE id = ANY($1) ORDER BY id FOR KEY SHARE", &ids)
-        .fetch_all(connection)
-        .await?;
+    let found =
+        sqlx::query_scalar!("SELECT id FROM proxies WHERE id = ANY($1) ORDER BY id FOR KEY SHARE", &ids)
+            .fetch_all(connection)
+            .await?;
     Ok(found.into_iter().map(ProxyId::from).collect())
 }
 
 /// Whether another proxy than `id` has this name. Advice only: the table's constraint has the last word.
-pub async fn name_is_taken(
-    connection: &mut Connection,
-    id: ProxyId,
-    name: &str,
-) -> Result<bool, StoreError> {
+pub async fn name_is_taken(connection: &mut Connection, id: ProxyId, name: &str) -> Result<bool, StoreError> {
     let is_taken = sqlx::query_scalar!(
         r#"SELECT EXISTS (SELECT FROM proxies WHERE name = $2 AND id <> $1) AS "is_taken!""#,
         id.uuid(),
@@ -224,8 +222,8 @@ pub async fn insert(
     Proxy::try_from(row)
 }
 
-/// Replaces what is stored and raises the version. With another address or other credentials, what was known of the
-/// proxy's health is known no more.
+/// Replaces what is stored and raises the version. With another address or other credentials, what was known
+/// of the proxy's health is known no more.
 pub async fn update(
     connection: &mut Connection,
     id: ProxyId,
@@ -233,7 +231,8 @@ pub async fn update(
 ) -> Result<Proxy, StoreError> {
     let row = proxy_rows!(
         "WITH changed AS (
-             SELECT address <> $3 OR username_sealed IS DISTINCT FROM $4 OR password_sealed IS DISTINCT FROM $5 AS way
+             SELECT address <> $3 OR username_sealed IS DISTINCT FROM $4
+                 OR password_sealed IS DISTINCT FROM $5 AS way
              FROM proxies WHERE id = $1
          )
          UPDATE proxies SET name = $2, address = $3, username_sealed = $4, password_sealed = $5,
@@ -256,8 +255,8 @@ pub async fn update(
     Proxy::try_from(row)
 }
 
-/// Writes what a check of this version found, at the database's time; none if the proxy is another version by now. The
-/// health is no change by an admin: version and time of update stay.
+/// Writes what a check of this version found, at the database's time; none if the proxy is another version by
+/// now. The health is no change by an admin: version and time of update stay.
 pub async fn set_health(
     connection: &mut Connection,
     id: ProxyId,

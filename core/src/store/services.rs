@@ -1,7 +1,7 @@
 //! Services: reading them in batches and pages, and the statements of the verbs that change them.
 //!
-//! The API reads, `catalogue::services` writes. Decides nothing; a sealed token goes in and leaves the store through
-//! `ingredients` alone.
+//! The API reads, `catalogue::services` writes. Decides nothing; a sealed token goes in and leaves the store
+//! through `ingredients` alone.
 
 use std::collections::HashMap;
 
@@ -46,9 +46,8 @@ impl TryFrom<ServiceRow> for Service {
     type Error = StoreError;
 
     fn try_from(row: ServiceRow) -> Result<Self, StoreError> {
-        let parse = |text: String| {
-            Url::parse(&text).map_err(|_| StoreError::corrupt("services", "base_url", &text))
-        };
+        let parse =
+            |text: String| Url::parse(&text).map_err(|_| StoreError::corrupt("services", "base_url", &text));
         Ok(Self {
             id: row.id.into(),
             name: row.name,
@@ -75,7 +74,8 @@ macro_rules! service_rows {
 /// Those of these services that exist, in no particular order.
 pub async fn load(connection: &mut Connection, ids: &[ServiceId]) -> Result<Vec<Service>, StoreError> {
     let ids: Vec<Uuid> = ids.iter().copied().map(Uuid::from).collect();
-    let rows = service_rows!("SELECT", "FROM services WHERE id = ANY($1)", &ids).fetch_all(connection).await?;
+    let rows =
+        service_rows!("SELECT", "FROM services WHERE id = ANY($1)", &ids).fetch_all(connection).await?;
     rows.into_iter().map(Service::try_from).collect()
 }
 
@@ -147,10 +147,11 @@ pub async fn tokens(
     )
     .fetch_all(connection)
     .await?;
-    let state = |hint, updated_at, expires_at| SecretState { name: "token".to_owned(), hint, updated_at, expires_at };
-    let entry = rows.into_iter().map(|row| {
-        (ServiceId::from(row.id), state(row.token_hint, row.updated_at, row.token_expires_at))
-    });
+    let state =
+        |hint, updated_at, expires_at| SecretState { name: "token".to_owned(), hint, updated_at, expires_at };
+    let entry = rows
+        .into_iter()
+        .map(|row| (ServiceId::from(row.id), state(row.token_hint, row.updated_at, row.token_expires_at)));
     Ok(entry.collect())
 }
 
@@ -165,9 +166,10 @@ pub async fn lock(connection: &mut Connection, id: ServiceId) -> Result<Option<S
 /// Which of these exist; nobody deletes those until the transaction ends.
 pub async fn keep(connection: &mut Connection, ids: &[ServiceId]) -> Result<Vec<ServiceId>, StoreError> {
     let ids: Vec<Uuid> = ids.iter().copied().map(Uuid::from).collect();
-    let found = sqlx::query_scalar!("SELECT id FROM services WHERE id = ANY($1) ORDER BY id FOR KEY SHARE", &ids)
-        .fetch_all(connection)
-        .await?;
+    let found =
+        sqlx::query_scalar!("SELECT id FROM services WHERE id = ANY($1) ORDER BY id FOR KEY SHARE", &ids)
+            .fetch_all(connection)
+            .await?;
     Ok(found.into_iter().map(ServiceId::from).collect())
 }
 

@@ -1,7 +1,7 @@
 //! Who still needs a row of the catalogue: the answer to a delete.
 //!
-//! The delete verbs of `catalogue` ask after they have locked the row, so that nobody can begin to need it in between.
-//! Decides nothing.
+//! The delete verbs of `catalogue` ask after they have locked the row, so that nobody can begin to need it in
+//! between. Decides nothing.
 
 use uuid::Uuid;
 
@@ -43,7 +43,8 @@ struct UsersRow {
 pub async fn of_profile(connection: &mut Connection, id: ProfileId) -> Result<Uses, StoreError> {
     let rows = sqlx::query_as!(
         UsersRow,
-        r#"SELECT 'commands' AS "kind!", count(*) AS "count!", (array_agg(name ORDER BY name))[:$2] AS "names!"
+        r#"SELECT 'commands' AS "kind!", count(*) AS "count!",
+               (array_agg(name ORDER BY name))[:$2] AS "names!"
            FROM commands WHERE profile_id = $1 HAVING count(*) > 0
            UNION ALL
            SELECT 'jobs', count(*), (array_agg(id::text ORDER BY id))[:$2]
@@ -61,14 +62,16 @@ pub async fn of_profile(connection: &mut Connection, id: ProfileId) -> Result<Us
 pub async fn of_service(connection: &mut Connection, id: ServiceId) -> Result<Uses, StoreError> {
     let rows = sqlx::query_as!(
         UsersRow,
-        r#"SELECT 'profiles' AS "kind!", count(*) AS "count!", (array_agg(name ORDER BY name))[:$2] AS "names!"
+        r#"SELECT 'profiles' AS "kind!", count(*) AS "count!",
+               (array_agg(name ORDER BY name))[:$2] AS "names!"
            FROM profile_services JOIN profiles ON id = profile_id WHERE service_id = $1 HAVING count(*) > 0
            UNION ALL
            SELECT 'commands', count(*), (array_agg(name ORDER BY name))[:$2]
            FROM command_services JOIN commands ON id = command_id WHERE service_id = $1 HAVING count(*) > 0
            UNION ALL
            SELECT 'jobs', count(*), (array_agg(id::text ORDER BY id))[:$2]
-           FROM (SELECT job_id AS id FROM live_job_services WHERE service_id = $1 LIMIT $3) job HAVING count(*) > 0"#,
+           FROM (SELECT job_id AS id FROM live_job_services WHERE service_id = $1 LIMIT $3) job
+           HAVING count(*) > 0"#,
         id.uuid(),
         USERS_NAMED,
         JOBS_COUNTED_MAX
@@ -78,11 +81,13 @@ pub async fn of_service(connection: &mut Connection, id: ServiceId) -> Result<Us
     uses(rows)
 }
 
-/// Who needs this proxy. A running job that has chosen it for its attempt counts, although no constraint says so.
+/// Who needs this proxy. A running job that has chosen it for its attempt counts, although no constraint says
+/// so.
 pub async fn of_proxy(connection: &mut Connection, id: ProxyId) -> Result<Uses, StoreError> {
     let rows = sqlx::query_as!(
         UsersRow,
-        r#"SELECT 'profiles' AS "kind!", count(*) AS "count!", (array_agg(name ORDER BY name))[:$2] AS "names!"
+        r#"SELECT 'profiles' AS "kind!", count(*) AS "count!",
+               (array_agg(name ORDER BY name))[:$2] AS "names!"
            FROM profile_proxies JOIN profiles ON id = profile_id WHERE proxy_id = $1 HAVING count(*) > 0
            UNION ALL
            SELECT 'commands', count(*), (array_agg(name ORDER BY name))[:$2]
@@ -91,7 +96,8 @@ pub async fn of_proxy(connection: &mut Connection, id: ProxyId) -> Result<Uses, 
            SELECT 'jobs', count(*), (array_agg(id::text ORDER BY id))[:$2]
            FROM ((SELECT job_id AS id FROM live_jobs WHERE proxy_id = $1 LIMIT $3)
                  UNION
-                 (SELECT job_id FROM live_jobs WHERE worker_id IS NOT NULL AND attempt_proxy_id = $1 LIMIT $3)) job
+                 (SELECT job_id FROM live_jobs
+                  WHERE worker_id IS NOT NULL AND attempt_proxy_id = $1 LIMIT $3)) job
            HAVING count(*) > 0"#,
         id.uuid(),
         USERS_NAMED,

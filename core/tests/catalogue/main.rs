@@ -1,5 +1,4 @@
-//! The catalogue against a real Postgres. `DATABASE_URL` names any database of a server on which the tests may create
-//! and drop databases: each test has one of its own.
+//! The catalogue against a real Postgres: every verb, every refusal, every race.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::expect_used, reason = "a test that cannot go on has failed")]

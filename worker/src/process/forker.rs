@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -17,6 +17,23 @@ use crate::shim::link;
 
 /// How long an answer may take before the forker counts as broken. Longer than its own limit for clearing.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The forkers and shims of this process, those of other nurseries included: children of ours that are no strays.
+static ROSTER: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+fn roster() -> MutexGuard<'static, Vec<Pid>> {
+    ROSTER.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether this is a forker or a shim of this process.
+pub(super) fn is_listed(pid: Pid) -> bool {
+    roster().contains(&pid)
+}
+
+/// To be called when a shim has ended.
+pub(super) fn strike_off(pid: Pid) {
+    roster().retain(|&listed| listed != pid);
+}
 
 /// A shim that waits for its order, and our ends of everything it holds.
 #[derive(Debug)]
@@ -41,6 +58,7 @@ impl Forker {
         let flags = SocketFlags::CLOEXEC;
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
         set_socket_timeout(&ours, Timeout::Recv, Some(PATIENCE))?;
+        let mut roster = roster(); // held until it is on it, lest another nursery takes it for a stray
         let child = Command::new(program)
             // Not the worker's name: who kills workers by name must not hit what cleans up after them.
             .arg0("callboard-shim")
@@ -50,11 +68,8 @@ impl Forker {
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::null())
             .spawn()?;
+        roster.push(Pid::from_child(&child));
         Ok(Self { child, socket: ours })
-    }
-
-    pub(super) fn pid(&self) -> Pid {
-        Pid::from_child(&self.child)
     }
 
     /// Has a shim forked. Returns its process id as well.
@@ -70,6 +85,7 @@ impl Forker {
         let (Some(pid), Ok([handle])) = (Pid::from_raw(number.max(0)), <[OwnedFd; 1]>::try_from(handles)) else {
             return Err(Errno::AGAIN);
         };
+        roster().push(pid);
         Ok((pid, Newborn { handle: Arc::new(handle), channel, stdin, stdout, stderr }))
     }
 
@@ -87,11 +103,13 @@ impl Forker {
     pub(super) fn put_down(mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
+        strike_off(Pid::from_child(&self.child));
     }
 
     /// Lets the forker go, and waits until it has seen its last shim off.
     pub(super) fn dismiss(mut self) {
         drop(self.socket);
         self.child.wait().ok();
+        strike_off(Pid::from_child(&self.child));
     }
 }

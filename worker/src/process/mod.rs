@@ -25,7 +25,7 @@ pub use self::ending::{Exit, StartError};
 pub use self::nursery::{Nursery, Settings};
 pub use self::order::{MAX_STDIN_BYTES, Order};
 pub use self::run_as::RunAsError;
-pub use self::running::Running;
+pub use self::running::{Grip, Running};
 pub use crate::shim::protocol::{Death, Ending, Limits, ProfileDirectory, RefusalCode, RunAs};
 pub use crate::shim::watch::boottime_now;
 

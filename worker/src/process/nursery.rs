@@ -12,7 +12,7 @@ use rustix::process::{Pid, getpid, getsid, set_child_subreaper};
 use rustix::time::Timespec;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use super::forker::{Forker, Newborn};
+use super::forker::{self, Forker, Newborn};
 use super::leash::Leashes;
 use super::running::Running;
 use super::{Order, StartError, running};
@@ -178,12 +178,17 @@ impl Keeper {
                 }
                 Err(error) => {
                     tracing::error!(%error, "no shim can be forked; a new forker is started");
-                    if let Some(forker) = self.forker.take() {
-                        forker.put_down();
-                    }
+                    self.renounce();
                     return;
                 }
             }
+        }
+    }
+
+    /// Gets rid of a forker that does not answer, or is dead. Its shims become our children, and go on.
+    fn renounce(&mut self) {
+        if let Some(forker) = self.forker.take() {
+            forker.put_down();
         }
     }
 
@@ -196,18 +201,23 @@ impl Keeper {
             poll(&mut [PollFd::new(&shim.handle, PollFlags::IN)], Some(&second)).ok();
             tree::reap(Some(shim.pid)).ok(); // an error: it was never ours
         }
+        forker::strike_off(shim.pid);
     }
 
     /// Kills what killed shims have left: to their forker, or to us if that was killed too.
     fn clear(&mut self) -> bool {
-        let by_forker = self.forker.as_ref().is_none_or(|forker| forker.clear().unwrap_or(false));
-        let forker = self.forker.as_ref().map(Forker::pid);
+        let by_forker = match self.forker.as_ref().map(Forker::clear) {
+            None => true,
+            Some(Ok(done)) => done,
+            Some(Err(_)) => {
+                self.renounce();
+                true
+            }
+        };
         let own_session = getsid(None).map_or(0, Pid::as_raw_pid);
         // The worker's other children, should it have any, are in its own session; shims and all below are not.
         let stray = |pid| {
-            Some(pid) != forker
-                && !self.shims.iter().any(|shim| shim.pid == pid)
-                && tree::kin(pid).is_some_and(|kin| kin.session != own_session)
+            !forker::is_listed(pid) && tree::kin(pid).is_some_and(|kin| kin.session != own_session)
         };
         tree::clear(stray, |_, _| {}, CLEAR_PATIENCE).is_some() && by_forker
     }

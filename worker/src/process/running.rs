@@ -28,6 +28,12 @@ pub struct Running {
     pub stderr: pipe::Receiver,
     /// The program's process id, for people to look at; it may be another program's by the time they do.
     pub pid: i32,
+    grip: Grip,
+}
+
+/// The hold on a program that runs, apart from its output. Dropping this kills it with all that it has started.
+#[derive(Debug)]
+pub struct Grip {
     leash: Leash,
     end: End,
     _stdin: Option<Feeder>,
@@ -40,6 +46,28 @@ enum End {
 }
 
 impl Running {
+    /// Standard output, standard error, and the hold on the program: for those that read while they wait.
+    pub fn split(self) -> (pipe::Receiver, pipe::Receiver, Grip) {
+        (self.stdout, self.stderr, self.grip)
+    }
+
+    /// See [`Grip::terminate`].
+    pub fn terminate(&self, grace: Duration) {
+        self.grip.terminate(grace);
+    }
+
+    /// See [`Grip::kill`].
+    pub fn kill(&self) {
+        self.grip.kill();
+    }
+
+    /// See [`Grip::wait`].
+    pub async fn wait(&mut self) -> Exit {
+        self.grip.wait().await
+    }
+}
+
+impl Grip {
     /// Asks the program to end (SIGTERM, to its own process alone), and kills the whole tree after the grace.
     pub fn terminate(&self, grace: Duration) {
         self.leash.terminate(grace);
@@ -78,7 +106,8 @@ pub(super) async fn start(nursery: &Nursery, order: Order) -> Result<Running, St
     // A task of its own: it sees to the end even when whoever waits for it gives up.
     tokio::spawn(Supervisor::new(engaged.channel, engaged.presence, overdue, aftermath).run(started, ended));
     let pid = first.await.map_err(|_| StartError::failed("nobody supervised the shim"))??;
-    Ok(Running { stdout, stderr, pid, leash, end: End::Awaited(end), _stdin: feeder })
+    let grip = Grip { leash, end: End::Awaited(end), _stdin: feeder };
+    Ok(Running { stdout, stderr, pid, grip })
 }
 
 /// A shim that has read its order, and our ends of what its program holds.

@@ -80,7 +80,7 @@ fn settle() -> Result<(), Errno> {
 
 /// Waits for the order. `None`: the worker has let go of this shim without one.
 fn next_order(channel: &mut UnixStream, inbox: &mut Inbox) -> Option<Vec<u8>> {
-    let mut buffer = vec![0; 64 * 1024];
+    let mut buffer = [0; 8 * 1024];
     loop {
         match channel.read(&mut buffer) {
             Ok(0) => return None,

@@ -1,0 +1,108 @@
+//! Streams a file of the artifact root, with headers under which no browser takes it for a page.
+
+use std::{
+    io,
+    path::{Component, Path, PathBuf},
+};
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, header},
+    response::Response,
+};
+use tokio_util::io::ReaderStream;
+
+use super::ArtifactFile;
+
+/// Types that a browser may show in place. Everything else is saved.
+const SHOWN: [&str; 8] = [
+    "image/png",
+    "image/jpeg",
+    "image/webp",
+    "image/gif",
+    "video/webm",
+    "video/mp4",
+    "text/plain",
+    "application/json",
+];
+/// Nothing in the file may load, run or be framed.
+const POLICY: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox");
+
+/// Opens the file as an answer.
+pub(super) async fn open(root: &Path, known: &ArtifactFile) -> io::Result<Response> {
+    let path = below(root, &known.path).await?;
+    let file = tokio::fs::File::open(&path).await?;
+    let metadata = file.metadata().await?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("not a file"));
+    }
+    let essence = known.content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_shown = SHOWN.contains(&essence.as_str());
+    let content_type = if essence == "text/plain" { "text/plain; charset=utf-8" } else { &known.content_type };
+    let mut response = Response::new(Body::from_stream(ReaderStream::with_capacity(file, 64 * 1024)));
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_str(content_type).unwrap_or(HeaderValue::from_static("application/octet-stream")),
+    );
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(metadata.len()));
+    headers.insert(header::CONTENT_DISPOSITION, disposition(is_shown, &known.name));
+    headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=600"));
+    Ok(response)
+}
+
+/// The file's real path, which must lie below the root's, links followed.
+async fn below(root: &Path, path: &str) -> io::Result<PathBuf> {
+    let relative = Path::new(path);
+    if !relative.components().all(|part| matches!(part, Component::Normal(_))) {
+        return Err(io::Error::other("a path that leaves the artifact root"));
+    }
+    let (root, full) = tokio::try_join!(tokio::fs::canonicalize(root), tokio::fs::canonicalize(root.join(relative)))?;
+    if full.starts_with(&root) { Ok(full) } else { Err(io::Error::other("a link that leaves the artifact root")) }
+}
+
+/// RFC 6266: a plain name for old programs, the exact one for the others.
+fn disposition(is_shown: bool, name: &str) -> HeaderValue {
+    let kind = if is_shown { "inline" } else { "attachment" };
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ' ');
+    let plain: String = name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
+    let exact: String = name
+        .bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect();
+    let text = format!("{kind}; filename=\"{plain}\"; filename*=UTF-8''{exact}");
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("attachment"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_written_so_that_nothing_breaks_out() {
+        let text = |name| disposition(false, name).to_str().unwrap().to_owned();
+        assert_eq!(text("a b.png"), "attachment; filename=\"a b.png\"; filename*=UTF-8''a%20b.png");
+        assert_eq!(text("\"\r\nx: ä"), "attachment; filename=\"___x_ _\"; filename*=UTF-8''%22%0D%0Ax%3A%20%C3%A4");
+        assert!(disposition(true, "x").to_str().unwrap().starts_with("inline"));
+    }
+
+    #[tokio::test]
+    async fn nothing_outside_the_root_is_read() {
+        let outside = tempfile::tempdir().unwrap();
+        std::fs::write(outside.path().join("secret"), "s").unwrap();
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("job")).unwrap();
+        std::fs::write(root.path().join("job/a.png"), "png").unwrap();
+        std::os::unix::fs::symlink(outside.path().join("secret"), root.path().join("job/link")).unwrap();
+        assert!(below(root.path(), "job/a.png").await.is_ok());
+        let absolute = outside.path().join("secret").display().to_string();
+        for bad in ["../secret", "job/../../secret", "job/link", &absolute, "job/missing", "./job/a.png"] {
+            assert!(below(root.path(), bad).await.is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Places in streams, as clients hand them back: a tag that tells kind and version, then what the place is.
+
+use callboard::ids::JobId;
+use uuid::Uuid;
+
+use crate::graphql::page::{Cursor, Keyset};
+
+/// Tags. A cursor of another kind, or of a version that is not known, is no cursor.
+const EVENT: &str = "e1";
+const LINE: &str = "l1";
+const CHANGES: &str = "c1";
+
+/// Behind an event of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventCursor {
+    /// The job.
+    pub job: JobId,
+    /// The event's version; 0 is before the first.
+    pub version: i32,
+}
+
+/// Behind a line of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogCursor {
+    /// The job.
+    pub job: JobId,
+    /// The line's sequence; 0 is before the first.
+    pub sequence: i64,
+}
+
+/// Behind all changes up to a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChangesCursor {
+    /// Every change at a lower position is behind it: a transaction id of Postgres.
+    pub position: i64,
+    /// When it was made, by the clock of the process that made it, in milliseconds since 1970.
+    pub made_at_ms: i64,
+}
+
+impl Cursor for EventCursor {
+    fn encode(&self) -> String {
+        Keyset((EVENT, self.job.uuid(), self.version)).write()
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        let (tag, job, version) = read::<(String, Uuid, i32)>(text)?;
+        (tag == EVENT && version >= 0).then_some(Self { job: job.into(), version })
+    }
+}
+
+impl Cursor for LogCursor {
+    fn encode(&self) -> String {
+        Keyset((LINE, self.job.uuid(), self.sequence)).write()
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        let (tag, job, sequence) = read::<(String, Uuid, i64)>(text)?;
+        (tag == LINE && sequence >= 0).then_some(Self { job: job.into(), sequence })
+    }
+}
+
+impl Cursor for ChangesCursor {
+    fn encode(&self) -> String {
+        Keyset((CHANGES, self.position, self.made_at_ms)).write()
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        let (tag, position, made_at_ms) = read::<(String, i64, i64)>(text)?;
+        (tag == CHANGES && position >= 0).then_some(Self { position, made_at_ms })
+    }
+}
+
+/// Longest cursor that is looked at, in bytes.
+const CURSOR_BYTES_MAX: usize = 256;
+
+fn read<T: serde::Serialize + serde::de::DeserializeOwned>(text: &str) -> Option<T> {
+    if text.len() > CURSOR_BYTES_MAX {
+        return None;
+    }
+    Keyset::<T>::decode(text).map(|keyset| keyset.0)
+}
+
+/// Writing what is not read back as itself: tags are not owned.
+trait Write {
+    fn write(&self) -> String;
+}
+
+impl<T: serde::Serialize> Write for Keyset<T> {
+    fn write(&self) -> String {
+        use async_graphql::connection::{CursorType as _, OpaqueCursor};
+        OpaqueCursor(&self.0).encode_cursor()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_reads_back_as_itself_and_never_as_another_kind() {
+        let job = JobId::from(Uuid::from_u128(7));
+        let event = EventCursor { job, version: 3 };
+        let line = LogCursor { job, sequence: i64::MAX };
+        let changes = ChangesCursor { position: 1 << 40, made_at_ms: 1_795_000_000_000 };
+        assert_eq!(EventCursor::decode(&event.encode()), Some(event));
+        assert_eq!(LogCursor::decode(&line.encode()), Some(line));
+        assert_eq!(ChangesCursor::decode(&changes.encode()), Some(changes));
+        assert_eq!(EventCursor::decode(&line.encode()), None);
+        assert_eq!(LogCursor::decode(&event.encode()), None);
+        assert_eq!(ChangesCursor::decode(&event.encode()), None);
+        for bad in ["", "x", "!!!!", &event.encode()[1..], &"A".repeat(1000)] {
+            assert_eq!(EventCursor::decode(bad), None, "{bad}");
+        }
+        let negative = EventCursor { job, version: -1 };
+        assert_eq!(EventCursor::decode(&negative.encode()), None);
+    }
+}

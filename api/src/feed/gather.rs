@@ -1,0 +1,151 @@
+//! Keys that gather while others are read: many callers, one statement.
+//!
+//! Used by the feed and by `graphql::job_loaders`. Nothing is kept: whoever asks after a change reads what is there
+//! after it.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    hash::Hash,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use callboard::store::StoreError;
+use tokio::sync::{OnceCell, Semaphore};
+
+/// Most keys of one statement.
+const KEYS_MAX: usize = 1000;
+/// Most statements at a time.
+const AT_A_TIME: usize = 2;
+
+/// What one batch has found.
+type Found<K, V> = Result<HashMap<K, V>, Arc<StoreError>>;
+
+/// See the module. One for each kind of thing that is read.
+pub struct Gather<K, V> {
+    open: Mutex<Option<Arc<Batch<K, V>>>>,
+    turns: Semaphore,
+}
+
+struct Batch<K, V> {
+    keys: Mutex<Vec<K>>,
+    found: OnceCell<Found<K, V>>,
+}
+
+impl<K: Clone + Eq + Hash, V: Clone> Gather<K, V> {
+    /// The value of a key, read by `read` together with the keys of everybody who asks now; none when it has none.
+    pub async fn load<F, Reading>(&self, key: K, read: F) -> Result<Option<V>, Arc<StoreError>>
+    where
+        F: FnOnce(Vec<K>) -> Reading,
+        Reading: Future<Output = Result<HashMap<K, V>, StoreError>>,
+    {
+        let batch = self.join(key.clone());
+        // The other fields of this operation come by in the same turn of its task.
+        tokio::task::yield_now().await;
+        let found = batch.found.get_or_init(|| async {
+            // Never closed, so there is a turn in the end.
+            let _turn = self.turns.acquire().await;
+            read(self.close(&batch)).await.map_err(Arc::new)
+        });
+        match found.await {
+            Ok(found) => Ok(found.get(&key).cloned()),
+            Err(error) => Err(Arc::clone(error)),
+        }
+    }
+
+    fn join(&self, key: K) -> Arc<Batch<K, V>> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let batch = Arc::clone(open.get_or_insert_default());
+        let mut keys = batch.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.push(key);
+        if keys.len() >= KEYS_MAX {
+            *open = None;
+        }
+        drop(keys);
+        batch
+    }
+
+    /// Lets no more keys in, and answers those that are in, each once.
+    fn close(&self, batch: &Arc<Batch<K, V>>) -> Vec<K> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.as_ref().is_some_and(|open| Arc::ptr_eq(open, batch)) {
+            *open = None;
+        }
+        drop(open);
+        let keys = batch.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = HashSet::with_capacity(keys.len());
+        keys.iter().filter(|key| seen.insert((*key).clone())).cloned().collect()
+    }
+}
+
+impl<K, V> Default for Gather<K, V> {
+    fn default() -> Self {
+        Self { open: Mutex::new(None), turns: Semaphore::new(AT_A_TIME) }
+    }
+}
+
+impl<K, V> Default for Batch<K, V> {
+    fn default() -> Self {
+        Self { keys: Mutex::default(), found: OnceCell::new() }
+    }
+}
+
+impl<K, V> fmt::Debug for Gather<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Gather")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures::future::join_all;
+
+    use super::*;
+
+    async fn double(reads: &AtomicUsize, keys: Vec<u32>) -> Result<HashMap<u32, u32>, StoreError> {
+        reads.fetch_add(1, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+        Ok(keys.into_iter().filter(|key| *key != 7).map(|key| (key, 2 * key)).collect())
+    }
+
+    #[tokio::test]
+    async fn those_who_ask_together_are_read_together() {
+        let (gather, reads) = (Gather::<u32, u32>::default(), AtomicUsize::new(0));
+        let found = join_all((0..100).map(|key| gather.load(key % 50, |keys| double(&reads, keys)))).await;
+        assert_eq!(reads.load(Ordering::SeqCst), 1);
+        assert_eq!(found[0].as_ref().unwrap(), &Some(0));
+        assert_eq!(found[99].as_ref().unwrap(), &Some(98));
+        assert_eq!(found[7].as_ref().unwrap(), &None);
+        assert_eq!(gather.load(3, |keys| double(&reads, keys)).await.unwrap(), Some(6));
+        assert_eq!(reads.load(Ordering::SeqCst), 2, "nothing is kept");
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_goes_away_takes_nobody_along() {
+        let (gather, reads) = (Gather::<u32, u32>::default(), AtomicUsize::new(0));
+        let mut first = Box::pin(gather.load(1, |_| async {
+            std::future::pending::<()>().await;
+            unreachable!("never read")
+        }));
+        let second = gather.load(2, |keys| double(&reads, keys));
+        let mut second = Box::pin(second);
+        for _ in 0..3 {
+            assert!(futures::poll!(&mut first).is_pending());
+            assert!(futures::poll!(&mut second).is_pending());
+            tokio::task::yield_now().await;
+        }
+        drop(first);
+        assert_eq!(second.await.unwrap(), Some(4));
+    }
+
+    #[tokio::test]
+    async fn more_keys_than_a_statement_takes_go_into_several() {
+        let (gather, reads) = (Gather::<u32, u32>::default(), AtomicUsize::new(0));
+        let most = KEYS_MAX as u32;
+        let found = join_all((0..2 * most + 1).map(|key| gather.load(key, |keys| double(&reads, keys)))).await;
+        assert!(found.iter().all(Result::is_ok));
+        assert_eq!(reads.load(Ordering::SeqCst), 3);
+    }
+}

@@ -1,0 +1,152 @@
+//! The stream of one job's events.
+//!
+//! Reads behind its cursor until nothing is left, then waits to be woken. It ends when the job has ended, its last
+//! event is out, and the job is still ended when it looks after that.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use callboard::{
+    clock::{self, Time},
+    ids::JobId,
+    store::{StoreError, events::EventRecord, records::Position},
+};
+use futures::{Stream, stream};
+
+use super::{EventCursor, Feed, FeedError, topics::Listening};
+
+/// Wait before the next try while Postgres is away.
+pub(super) const RETRY_AFTER: Duration = Duration::from_millis(500);
+
+/// What a stream of one job tells.
+#[derive(Debug, Clone)]
+pub enum JobNews {
+    /// Something happened.
+    Event(EventRecord),
+    /// How the job stands, where the stream begins.
+    Standing(Standing),
+}
+
+/// How a job stands, where a stream begins.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Standing {
+    /// How.
+    pub position: Position,
+    /// When that was looked up.
+    pub at: Time,
+    /// The stream goes on behind this version.
+    pub goes_on_after: i32,
+    /// Why this is told.
+    pub following: Following,
+}
+
+/// Why a stream tells how its job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Following {
+    /// It was opened without a cursor: everything that is stored follows.
+    Begins,
+    /// What came after the cursor is not stored any more: what is still to happen follows.
+    BeginsAnew,
+}
+
+struct JobEvents {
+    feed: Feed,
+    listening: Listening,
+    job: JobId,
+    /// Version of the last event that is out or waits in `next`.
+    read: i32,
+    next: VecDeque<JobNews>,
+    /// Whether the last event that was read ended the job.
+    has_ended: bool,
+    is_over: bool,
+}
+
+pub(super) async fn open(
+    feed: Feed,
+    job: JobId,
+    after: Option<EventCursor>,
+) -> Result<impl Stream<Item = JobNews> + Send + use<>, FeedError> {
+    if after.is_some_and(|cursor| cursor.job != job) {
+        return Err(FeedError::BadCursor);
+    }
+    let listening = feed.0.topics.listen(job);
+    let position = feed.0.reader.position(job).await?.ok_or(FeedError::NotFound)?;
+    let from = after.map_or(0, |cursor| cursor.version);
+    let events = feed.0.reader.events(job, from).await?;
+    let mut stream = JobEvents {
+        feed,
+        listening,
+        job,
+        read: from,
+        next: VecDeque::new(),
+        has_ended: position.state.has_ended(),
+        is_over: false,
+    };
+    stream.begin(position, after.is_some(), &events);
+    Ok(stream::unfold(stream, |mut stream| async move { stream.next().await.map(|news| (news, stream)) }))
+}
+
+impl JobEvents {
+    /// What comes first. `position` was looked up before `events`, which begin behind `self.read`.
+    fn begin(&mut self, position: Position, has_cursor: bool, events: &Arc<Vec<EventRecord>>) {
+        let first = events.first().map_or(position.version + 1, |event| event.version);
+        let is_whole = first == self.read + 1;
+        let (goes_on_after, following) = match (has_cursor, is_whole) {
+            (true, true) => return self.take(events),
+            (true, false) => (position.version, Following::BeginsAnew),
+            (false, _) => (first - 1, Following::Begins),
+        };
+        let standing = Standing { position, at: clock::now(), goes_on_after, following };
+        self.next.push_back(JobNews::Standing(standing));
+        self.read = goes_on_after;
+        self.take(events);
+    }
+
+    /// Puts events in line that are not in it yet.
+    fn take(&mut self, events: &Arc<Vec<EventRecord>>) {
+        for event in events.iter().filter(|event| event.version > self.read) {
+            self.next.push_back(JobNews::Event(event.clone()));
+        }
+        if let Some(last) = events.last().filter(|event| event.version > self.read) {
+            self.read = last.version;
+            self.has_ended = last.state.has_ended();
+        }
+    }
+
+    async fn next(&mut self) -> Option<JobNews> {
+        loop {
+            if let Some(news) = self.next.pop_front() {
+                return Some(news);
+            }
+            if self.is_over {
+                return None;
+            }
+            if let Err(error) = self.read_on().await {
+                tracing::debug!(job = %self.job, %error, "a job's events cannot be read; trying again");
+                tokio::time::sleep(RETRY_AFTER).await;
+            }
+        }
+    }
+
+    /// Reads what is there or, when that is nothing, ends or waits.
+    async fn read_on(&mut self) -> Result<(), Arc<StoreError>> {
+        self.listening.mark_seen();
+        let events = self.feed.0.reader.events(self.job, self.read).await?;
+        if !events.is_empty() {
+            self.take(&events);
+            return Ok(());
+        }
+        if self.has_ended {
+            match self.feed.0.reader.position(self.job).await? {
+                // An event that came between the two reads is read by the next one.
+                Some(position) if position.version > self.read => return Ok(()),
+                Some(position) if !position.state.has_ended() => self.has_ended = false,
+                Some(_) | None => {
+                    self.is_over = true;
+                    return Ok(());
+                }
+            }
+        }
+        self.listening.changed().await;
+        Ok(())
+    }
+}

@@ -1,0 +1,49 @@
+//! The one subscription of this process to the hints on Redis. Comes back by itself, for ever.
+
+use std::{sync::Arc, time::Duration};
+
+use callboard::transport::{Hint, Redis};
+use futures::StreamExt as _;
+use tokio::sync::watch;
+
+use super::topics::Topics;
+
+/// Waits between tries while Redis is away: the first, and the longest.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(2);
+
+/// Listens. `many` is told when more has changed than the hints name, `any` whenever anything has.
+pub(super) async fn run(redis: Redis, topics: Arc<Topics>, many: watch::Sender<()>, any: watch::Sender<()>) {
+    let mut wait = RETRY_AFTER;
+    loop {
+        match redis.hints().await {
+            Ok(mut hints) => {
+                while let Some(hint) = hints.next().await {
+                    wait = RETRY_AFTER;
+                    pass_on(&hint, &topics, &many, &any);
+                }
+                tracing::warn!("the subscription to Redis ended; subscribing again");
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot subscribe to Redis; trying again");
+            }
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(RETRY_AFTER_MAX);
+    }
+}
+
+fn pass_on(hint: &Hint, topics: &Topics, many: &watch::Sender<()>, any: &watch::Sender<()>) {
+    match hint {
+        Hint::Changed(jobs) => {
+            topics.changed(jobs);
+            any.send_replace(());
+        }
+        Hint::Logged(jobs) => topics.logged(jobs),
+        Hint::ManyChanged | Hint::Reconnected => {
+            many.send_replace(());
+            any.send_replace(());
+        }
+        Hint::Cancel(_) | Hint::Backlog => {}
+    }
+}

@@ -1,0 +1,122 @@
+//! Which changes a follower of a filter is told.
+
+use callboard::{
+    ids::JobId,
+    job::JobState,
+    store::{job_pages::JobFilter, records::Origin},
+};
+
+use super::Change;
+
+/// A filter, ready to be asked about changes. Its search is not looked at.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    filter: JobFilter,
+    needs_origin: bool,
+}
+
+impl Selection {
+    /// The jobs that this filter means.
+    pub fn new(filter: JobFilter) -> Self {
+        let needs_origin = filter.queues.is_some()
+            || filter.commands.is_some()
+            || filter.profiles.is_some()
+            || filter.proxies.is_some()
+            || filter.services.is_some()
+            || filter.labels.is_some()
+            || filter.created_from.is_some()
+            || filter.created_before.is_some();
+        Self { filter, needs_origin }
+    }
+
+    /// Whether it says anything that only a job's origin can tell.
+    pub(super) const fn needs_origin(&self) -> bool {
+        self.needs_origin
+    }
+
+    /// Whether the change is to be told, and then whether the job is within the filter now. What the origin has to say
+    /// is asked for when the states alone do not decide.
+    pub(super) fn judge<'a>(&self, change: &Change, origin: impl FnOnce(JobId) -> Option<&'a Origin>) -> Option<bool> {
+        let is_meant = |state: JobState| self.filter.states.as_ref().is_none_or(|states| states.contains(&state));
+        let (was_in, is_in) = (change.prior_state.is_some_and(is_meant), is_meant(change.state));
+        if !was_in && !is_in || self.filter.ids.as_ref().is_some_and(|ids| !ids.contains(&change.job)) {
+            return None;
+        }
+        let is_mine = !self.needs_origin || origin(change.job).is_some_and(|origin| self.means(origin));
+        is_mine.then_some(is_in)
+    }
+
+    /// Whether a job that was made like this is one that the filter means, in some state.
+    fn means(&self, origin: &Origin) -> bool {
+        fn has<T: PartialEq>(list: Option<&Vec<T>>, value: &T) -> bool {
+            list.is_none_or(|list| list.contains(value))
+        }
+        let filter = &self.filter;
+        has(filter.queues.as_ref(), &origin.queue)
+            && has(filter.commands.as_ref(), &origin.command_id)
+            && filter.profiles.as_ref().is_none_or(|list| origin.profile_id.is_some_and(|id| list.contains(&id)))
+            && filter.proxies.as_ref().is_none_or(|list| origin.proxy_id.is_some_and(|id| list.contains(&id)))
+            && filter.services.as_ref().is_none_or(|list| list.iter().any(|id| origin.service_ids.contains(id)))
+            && filter.labels.as_ref().is_none_or(|list| {
+                !list.is_empty() && list.iter().all(|label| origin.labels.contains(label))
+            })
+            && filter.created_from.is_none_or(|from| origin.created_at >= from)
+            && filter.created_before.is_none_or(|before| origin.created_at < before)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use callboard::clock::Time;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn change(prior_state: Option<JobState>, state: JobState) -> Change {
+        Change { job: Uuid::from_u128(1).into(), state, version: 2, at: Time::default(), prior_state }
+    }
+
+    fn origin(labels: &[&str]) -> Origin {
+        let id = Uuid::from_u128(1);
+        Origin {
+            job: id.into(),
+            command_id: id.into(),
+            queue: "default".into(),
+            profile_id: None,
+            proxy_id: None,
+            service_ids: Vec::new(),
+            labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+            created_at: Time::default(),
+        }
+    }
+
+    #[test]
+    fn a_job_is_told_while_it_enters_stays_in_or_leaves() {
+        let states = Some(vec![JobState::Running]);
+        let selection = Selection::new(JobFilter { states, ..JobFilter::default() });
+        let judge = |prior, state| selection.judge(&change(prior, state), |_| None);
+        assert_eq!(judge(Some(JobState::Queued), JobState::Running), Some(true));
+        assert_eq!(judge(Some(JobState::Running), JobState::Running), Some(true));
+        assert_eq!(judge(Some(JobState::Running), JobState::Failed), Some(false));
+        assert_eq!(judge(None, JobState::Queued), None);
+        assert_eq!(judge(Some(JobState::Queued), JobState::Cancelled), None);
+    }
+
+    #[test]
+    fn what_never_changes_decides_who_is_meant_at_all() {
+        let selection = |labels: &[&str]| {
+            let labels = Some(labels.iter().map(|label| (*label).to_owned()).collect());
+            Selection::new(JobFilter { labels, ..JobFilter::default() })
+        };
+        let job = origin(&["a", "b"]);
+        let judge = |selection: &Selection| selection.judge(&change(None, JobState::Queued), |_| Some(&job));
+        assert_eq!(judge(&selection(&["a"])), Some(true));
+        assert_eq!(judge(&selection(&["a", "b"])), Some(true));
+        assert_eq!(judge(&selection(&["a", "c"])), None);
+        assert_eq!(judge(&selection(&[])), None, "an empty list means nothing");
+        let ids = Some(vec![JobId::from(Uuid::from_u128(9))]);
+        let other = Selection::new(JobFilter { ids, ..JobFilter::default() });
+        assert!(!other.needs_origin());
+        assert_eq!(other.judge(&change(None, JobState::Queued), |_| None), None);
+    }
+}

@@ -1,0 +1,163 @@
+//! Reads the events of all jobs, in the order of their transactions, while anybody follows a filter.
+//!
+//! An actor: it owns its position. Every change below the horizon (the oldest transaction that still runs) is
+//! committed and visible, so reading up to it misses nothing. Whoever joins gets a receiver of all later batches and
+//! the position from which they go on; slow receivers lose the oldest ones and know it.
+
+use std::{sync::Arc, time::Duration};
+
+use callboard::{
+    clock,
+    store::{Store, StoreError, events},
+};
+use tokio::{
+    sync::{broadcast, mpsc, oneshot, watch},
+    task::JoinHandle,
+    time::Instant,
+};
+
+use super::{
+    FeedError,
+    changes::{Batch, merge},
+    cursor::ChangesCursor,
+};
+
+/// Least time between two reads.
+const PAUSE: Duration = Duration::from_millis(100);
+/// After a hint, the events that it is about may wait for an older transaction: it is read on for this long.
+const KEEN_FOR: Duration = Duration::from_secs(2);
+/// Time between two reads when there are no hints.
+const FALLBACK: Duration = Duration::from_secs(1);
+/// Most events of one read; with more, followers are told to read their lists again.
+const EVENTS_MAX: usize = 20_000;
+/// Batches that wait for a slow receiver.
+const BATCHES_MAX: usize = 16;
+/// Those who want to join and wait for it.
+const JOINS_MAX: usize = 64;
+/// An event may be older than the position that it is found at: its transaction took that long, and clocks differ.
+pub(super) const EVENTS_LATE_BY_MS: i64 = 3_600_000;
+
+/// Where to join.
+#[derive(Debug, Clone)]
+pub(super) struct Tail(mpsc::Sender<Join>);
+
+struct Join {
+    /// The position that the new follower has seen everything before.
+    seen: i64,
+    reply: oneshot::Sender<Result<Joined, Arc<StoreError>>>,
+}
+
+/// What a new follower gets.
+pub(super) struct Joined {
+    /// Everything behind `cursor`.
+    pub(super) batches: broadcast::Receiver<Arc<Batch>>,
+    /// Where the batches go on.
+    pub(super) cursor: ChangesCursor,
+}
+
+impl Tail {
+    /// Follows from now on. The position joined at is not before `seen`, if `seen` has ever been.
+    pub(super) async fn join(&self, seen: i64) -> Result<Joined, FeedError> {
+        let (reply, answer) = oneshot::channel();
+        self.0.send(Join { seen, reply }).await.map_err(|_| FeedError::Stopped)?;
+        Ok(answer.await.map_err(|_| FeedError::Stopped)??)
+    }
+}
+
+/// Starts the tailer. `hints` tells that some job has changed.
+pub(super) fn start(store: Store, hints: watch::Receiver<()>) -> (Tail, JoinHandle<()>) {
+    let (sender, joins) = mpsc::channel(JOINS_MAX);
+    let batches = broadcast::Sender::new(BATCHES_MAX);
+    let tailer = Tailer { store, hints, joins, batches, cursor: None, keen_until: Instant::now() };
+    (Tail(sender), tokio::spawn(tailer.run()))
+}
+
+struct Tailer {
+    store: Store,
+    hints: watch::Receiver<()>,
+    joins: mpsc::Receiver<Join>,
+    batches: broadcast::Sender<Arc<Batch>>,
+    /// Everything before it has been told; none while nobody follows.
+    cursor: Option<ChangesCursor>,
+    keen_until: Instant,
+}
+
+impl Tailer {
+    async fn run(mut self) {
+        loop {
+            let next_read = self.next_read();
+            let is_followed = self.batches.receiver_count() > 0;
+            tokio::select! {
+                join = self.joins.recv() => match join {
+                    Some(join) => self.admit(join).await,
+                    None => return,
+                },
+                Ok(()) = self.hints.changed(), if is_followed => {
+                    self.keen_until = Instant::now() + KEEN_FOR;
+                    self.read_and_rest().await;
+                }
+                () = tokio::time::sleep(next_read), if is_followed => self.read_and_rest().await,
+                else => return,
+            }
+            if self.batches.receiver_count() == 0 {
+                self.cursor = None;
+            }
+        }
+    }
+
+    fn next_read(&self) -> Duration {
+        if Instant::now() < self.keen_until { PAUSE } else { FALLBACK }
+    }
+
+    async fn admit(&mut self, join: Join) {
+        let is_behind = self.cursor.is_none_or(|cursor| cursor.position < join.seen);
+        if is_behind && let Err(error) = self.read().await {
+            // The follower has gone away if it does not hear that.
+            let _gone = join.reply.send(Err(Arc::new(error)));
+            return;
+        }
+        if let Some(cursor) = self.cursor {
+            let _gone = join.reply.send(Ok(Joined { batches: self.batches.subscribe(), cursor }));
+        }
+    }
+
+    async fn read_and_rest(&mut self) {
+        if let Err(error) = self.read().await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "changes of jobs could not be read; trying again");
+        }
+        // Those who join are admitted in the meantime.
+        let rest = tokio::time::sleep(PAUSE);
+        tokio::pin!(rest);
+        loop {
+            tokio::select! {
+                () = &mut rest => return,
+                Some(join) = self.joins.recv() => self.admit(join).await,
+            }
+        }
+    }
+
+    /// Tells what has become complete since the last time.
+    async fn read(&mut self) -> Result<(), StoreError> {
+        let mut connection = self.store.read().await?;
+        let now = clock::now();
+        let horizon = events::horizon(&mut connection).await?;
+        let cursor = ChangesCursor { position: horizon, made_at_ms: now.timestamp_millis() };
+        let Some(before) = self.cursor else {
+            self.cursor = Some(cursor);
+            return Ok(());
+        };
+        if horizon <= before.position {
+            return Ok(());
+        }
+        let since = now - chrono::Duration::milliseconds(EVENTS_LATE_BY_MS);
+        let most = EVENTS_MAX as i64 + 1;
+        let events = events::tail(&mut connection, (before.position, horizon), since, most).await?;
+        self.cursor = Some(cursor);
+        if !events.is_empty() {
+            let changes = (events.len() <= EVENTS_MAX).then(|| merge(&events));
+            // Nobody may be there to hear it.
+            let _unheard = self.batches.send(Arc::new(Batch::new(cursor, changes)));
+        }
+        Ok(())
+    }
+}

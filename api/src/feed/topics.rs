@@ -1,0 +1,194 @@
+//! The jobs that somebody follows, and waking those who do.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use callboard::{ids::JobId, store::records::Position};
+use tokio::sync::watch;
+
+/// The topics, by job. A topic is there as long as somebody follows its job.
+#[derive(Debug, Default)]
+pub(super) struct Topics(Mutex<HashMap<JobId, Topic>>);
+
+#[derive(Debug)]
+struct Topic {
+    listeners: usize,
+    changed: watch::Sender<()>,
+    logged: watch::Sender<()>,
+    /// Version and last line at the last comparison.
+    seen: Option<(i32, i64)>,
+}
+
+/// Somebody who follows a job. Leaves the topic when dropped.
+#[derive(Debug)]
+pub(super) struct Listening {
+    topics: Arc<Topics>,
+    job: JobId,
+    changed: watch::Receiver<()>,
+    logged: watch::Receiver<()>,
+}
+
+/// What woke a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Woken {
+    /// The job has new events.
+    Changed,
+    /// The job has new lines.
+    Logged,
+}
+
+impl Topics {
+    fn lock(&self) -> MutexGuard<'_, HashMap<JobId, Topic>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Follows a job from now on: whatever happens later wakes the listener.
+    pub(super) fn listen(self: &Arc<Self>, job: JobId) -> Listening {
+        let mut topics = self.lock();
+        let topic = topics.entry(job).or_insert_with(|| Topic {
+            listeners: 0,
+            changed: watch::Sender::new(()),
+            logged: watch::Sender::new(()),
+            seen: None,
+        });
+        topic.listeners += 1;
+        Listening {
+            topics: Arc::clone(self),
+            job,
+            changed: topic.changed.subscribe(),
+            logged: topic.logged.subscribe(),
+        }
+    }
+
+    /// Wakes those who follow these jobs' events. Those who follow their lines too: the jobs may have ended.
+    pub(super) fn changed(&self, jobs: &[JobId]) {
+        let topics = self.lock();
+        for topic in jobs.iter().filter_map(|job| topics.get(job)) {
+            topic.changed.send_replace(());
+        }
+    }
+
+    /// Wakes those who follow these jobs' lines.
+    pub(super) fn logged(&self, jobs: &[JobId]) {
+        let topics = self.lock();
+        for topic in jobs.iter().filter_map(|job| topics.get(job)) {
+            topic.logged.send_replace(());
+        }
+    }
+
+    /// The jobs that are followed.
+    pub(super) fn watched(&self) -> Vec<JobId> {
+        self.lock().keys().copied().collect()
+    }
+
+    /// Compares where jobs stand with the last time, and wakes those who follow one that has moved.
+    pub(super) fn compare(&self, positions: &[Position]) {
+        let mut topics = self.lock();
+        for position in positions {
+            let Some(topic) = topics.get_mut(&position.job) else { continue };
+            let now = (position.version, position.log_lines);
+            let before = topic.seen.replace(now);
+            if before.is_none_or(|before| before.0 != now.0) {
+                topic.changed.send_replace(());
+            }
+            if before.is_none_or(|before| before.1 != now.1) {
+                topic.logged.send_replace(());
+            }
+        }
+    }
+}
+
+impl Listening {
+    /// From here on, what happens wakes; what has happened is about to be read.
+    pub(super) fn mark_seen(&mut self) {
+        self.changed.mark_unchanged();
+        self.logged.mark_unchanged();
+    }
+
+    /// Waits for an event.
+    pub(super) async fn changed(&mut self) {
+        // The topic is there as long as this is: the sender cannot be gone.
+        if self.changed.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Waits for an event or a line.
+    pub(super) async fn changed_or_logged(&mut self) -> Woken {
+        tokio::select! {
+            biased;
+            Ok(()) = self.changed.changed() => Woken::Changed,
+            Ok(()) = self.logged.changed() => Woken::Logged,
+            else => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        let mut topics = self.topics.lock();
+        if let Some(topic) = topics.get_mut(&self.job) {
+            topic.listeners -= 1;
+            if topic.listeners == 0 {
+                topics.remove(&self.job);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use callboard::job::JobState;
+    use futures::FutureExt as _;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn position(job: JobId, version: i32, log_lines: i64) -> Position {
+        Position { job, state: JobState::Running, version, attempt: 1, log_lines }
+    }
+
+    #[tokio::test]
+    async fn only_those_who_follow_the_job_are_woken() {
+        let topics = Arc::<Topics>::default();
+        let (one, other) = (JobId::from(Uuid::from_u128(1)), JobId::from(Uuid::from_u128(2)));
+        let (mut listening, mut elsewhere) = (topics.listen(one), topics.listen(other));
+        assert!(listening.changed_or_logged().now_or_never().is_none());
+        topics.logged(&[one]);
+        assert_eq!(listening.changed_or_logged().await, Woken::Logged);
+        topics.changed(&[one]);
+        assert_eq!(listening.changed_or_logged().await, Woken::Changed);
+        assert!(elsewhere.changed_or_logged().now_or_never().is_none());
+        topics.changed(&[other]);
+        elsewhere.mark_seen();
+        assert!(elsewhere.changed_or_logged().now_or_never().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_job_that_has_moved_unheard_wakes_at_the_next_comparison() {
+        let topics = Arc::<Topics>::default();
+        let job = JobId::from(Uuid::from_u128(1));
+        let mut listening = topics.listen(job);
+        topics.compare(&[position(job, 1, 0)]);
+        listening.mark_seen();
+        topics.compare(&[position(job, 1, 0)]);
+        assert!(listening.changed_or_logged().now_or_never().is_none());
+        topics.compare(&[position(job, 1, 5)]);
+        assert_eq!(listening.changed_or_logged().await, Woken::Logged);
+        topics.compare(&[position(job, 2, 5)]);
+        assert_eq!(listening.changed_or_logged().await, Woken::Changed);
+    }
+
+    #[test]
+    fn a_topic_goes_with_its_last_listener() {
+        let topics = Arc::<Topics>::default();
+        let job = JobId::from(Uuid::from_u128(1));
+        let (one, other) = (topics.listen(job), topics.listen(job));
+        drop(one);
+        assert_eq!(topics.watched(), [job]);
+        drop(other);
+        assert!(topics.watched().is_empty());
+    }
+}

@@ -1,0 +1,17 @@
+//! Commands: saved, parameterised pieces of work; and the preview of what one comes to.
+
+mod inputs;
+mod mutation;
+mod object;
+mod preview;
+mod query;
+mod spec;
+mod spec_input;
+
+pub use inputs::{CommandCreateInput, CommandDeleteInput, CommandUpdateInput};
+pub use mutation::{CommandMutation, CommandPayload};
+pub use object::{Command, CommandConnection, CommandEdge};
+pub use preview::{CommandPreview, CommandPreviewInput, PreviewQuery};
+pub use query::CommandQuery;
+pub use spec::{ArtifactMode, CommandKind, CommandSpec, HttpSpec, PlaywrightSpec, ProgramSpec};
+pub use spec_input::{CommandSpecInput, HttpSpecInput, LineSpecInput, PlaywrightSpecInput, ProgramSpecInput};

@@ -1,0 +1,115 @@
+//! What a command runs, as shown: the union `CommandSpec` and its kinds.
+
+use async_graphql::{Enum, SimpleObject, Union};
+use callboard::command;
+use serde_json::json;
+
+use crate::graphql::scalars::Json;
+
+/// The kinds of command. New kinds may be added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "command::Kind")]
+pub enum CommandKind {
+    /// A Playwright script in a real Chromium.
+    Playwright,
+    /// One HTTP request.
+    Http,
+    /// An allow-listed program with arguments.
+    Program,
+}
+
+/// What a command runs. New kinds may be added.
+#[derive(Debug, Clone, PartialEq, Union)]
+pub enum CommandSpec {
+    /// A script in a browser.
+    Playwright(PlaywrightSpec),
+    /// One request.
+    Http(HttpSpec),
+    /// A program.
+    Program(ProgramSpec),
+}
+
+/// A Playwright script (an ES module's source), run in a real Chromium on the job's profile through its proxy.
+#[derive(Debug, Clone, PartialEq, SimpleObject)]
+pub struct PlaywrightSpec {
+    /// The module's source. Not a template: the job's input, services and profile are given to it as values.
+    pub script: String,
+    /// Size of the page in CSS pixels, `{"width": 1280, "height": 720}`; null leaves it to the browser.
+    pub viewport: Option<Json>,
+    /// When Playwright's trace is kept. It may hold what the browser sent, tokens included.
+    pub trace: ArtifactMode,
+    /// When a video of the page is kept.
+    pub video: ArtifactMode,
+    /// When a screenshot at the end is kept.
+    pub screenshot: ArtifactMode,
+    /// Whether the browser runs without a window.
+    pub headless: bool,
+}
+
+/// When something is kept as an artifact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "command::ArtifactMode")]
+pub enum ArtifactMode {
+    /// Never.
+    Off,
+    /// When the attempt fails.
+    OnFailure,
+    /// After every attempt.
+    Always,
+}
+
+/// One HTTP request, sent through the job's proxy. Templates in url, headers and body.
+#[derive(Debug, Clone, PartialEq, SimpleObject)]
+pub struct HttpSpec {
+    /// The method, in capitals.
+    pub method: String,
+    /// Template of the URL.
+    pub url: String,
+    /// Templates of values by the names of headers: an object of texts. Secrets may stand here.
+    pub headers: Json,
+    /// Template of the body; null when there is none.
+    pub body: Option<String>,
+    /// Statuses that count as success; empty means any from 200 to 299.
+    pub expect_status: Vec<i32>,
+}
+
+/// An allow-listed program with arguments. Never a shell line. Templates in arguments, environment and stdin.
+#[derive(Debug, Clone, PartialEq, SimpleObject)]
+pub struct ProgramSpec {
+    /// Absolute path of the program. Not a template.
+    pub program: String,
+    /// Templates, each of exactly one argument.
+    pub arguments: Vec<String>,
+    /// Templates by variable: an object of texts. Secrets may stand here.
+    pub environment: Json,
+    /// Template of the standard input, which may hold secrets; null for an empty one.
+    pub stdin: Option<String>,
+}
+
+impl From<command::CommandSpec> for CommandSpec {
+    fn from(spec: command::CommandSpec) -> Self {
+        match spec {
+            command::CommandSpec::Playwright(spec) => Self::Playwright(PlaywrightSpec {
+                script: spec.script,
+                viewport: spec.viewport.map(|size| Json(json!({ "width": size.width, "height": size.height }))),
+                trace: spec.trace.into(),
+                video: spec.video.into(),
+                screenshot: spec.screenshot.into(),
+                headless: spec.headless,
+            }),
+            command::CommandSpec::Http(spec) => Self::Http(HttpSpec {
+                method: spec.method,
+                url: spec.url,
+                headers: Json(json!(spec.headers)),
+                body: spec.body,
+                expect_status: spec.expect_status.into_iter().map(i32::from).collect(),
+            }),
+            command::CommandSpec::Program(spec) => Self::Program(ProgramSpec {
+                program: spec.program,
+                arguments: spec.arguments,
+                environment: Json(json!(spec.environment)),
+                stdin: spec.stdin,
+            }),
+        }
+    }
+}

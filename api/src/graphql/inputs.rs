@@ -1,0 +1,53 @@
+//! From the API's inputs to the core's: ids, and fields that may be left, cleared or set.
+//!
+//! Used by every mutation, and by queries that take ids in an input. Pure.
+
+use std::str::FromStr;
+
+use async_graphql::{ID, MaybeUndefined};
+use callboard::catalogue::Patch;
+use uuid::Uuid;
+
+/// An id in an input. A text that is no id of this kind names nothing, as does an id that nobody has: both are answered by
+/// whoever looks it up, as NOT_FOUND with the path, beside everything else that is wrong.
+pub fn id_of<Id: FromStr + From<Uuid>>(given: &ID) -> Id {
+    given.parse().unwrap_or_else(|_| Id::from(Uuid::nil()))
+}
+
+/// [`id_of`] for a list.
+pub fn ids_of<Id: FromStr + From<Uuid>>(given: &[ID]) -> Vec<Id> {
+    given.iter().map(id_of).collect()
+}
+
+/// What an update says of a field: absent leaves it, null clears it.
+pub fn patch<T>(given: MaybeUndefined<T>) -> Patch<T> {
+    match given {
+        MaybeUndefined::Undefined => Patch::Leave,
+        MaybeUndefined::Null => Patch::Clear,
+        MaybeUndefined::Value(value) => Patch::Set(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use callboard::ids::{ProfileId, ServiceId};
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_id_of_the_kind_names_nothing() {
+        let id = ProfileId::from(Uuid::from_u128(0x0189_2e51_6c96_7743_b8ba_6a2d_0c4a_1f02));
+        assert_eq!(id_of::<ProfileId>(&ID(id.to_string())), id);
+        for bad in ["", "profile_", "profile_x", "7", &id.to_string().to_uppercase(), &id.to_string()[8..]] {
+            assert_eq!(id_of::<ProfileId>(&ID(bad.to_owned())).uuid(), Uuid::nil(), "{bad}");
+        }
+        assert_eq!(ids_of::<ServiceId>(&[ID(id.to_string())]), [ServiceId::from(Uuid::nil())]);
+    }
+
+    #[test]
+    fn absent_null_and_a_value_are_three_things() {
+        assert_eq!(patch::<i32>(MaybeUndefined::Undefined), Patch::Leave);
+        assert_eq!(patch::<i32>(MaybeUndefined::Null), Patch::Clear);
+        assert_eq!(patch(MaybeUndefined::Value(1)), Patch::Set(1));
+    }
+}

@@ -1,0 +1,110 @@
+//! What jobs ran, or would run now: the newest attempt's stored composition, or one that is made on the spot, as
+//! `steps::submit` does it. Secrets are `***` throughout; none is opened but to learn where in the input they stand.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use callboard::{
+    command::Kind,
+    compose::{ComposedCommand, JobFacts, Nonce, SecretInputs, compose},
+    ids::{CommandVersionId, JobId},
+    job::JobState,
+    recipes::{Facts, Recipe, choose_proxy, secret_names},
+    refusal::Refusal,
+    steps::submit::{Desk, input_purpose},
+    store::{
+        Connection, StoreError, attempts,
+        ingredients::{self, Found, Wanted},
+        records::{self, Input, JobRecord},
+    },
+};
+
+type Composed = HashMap<JobId, Arc<ComposedCommand>>;
+
+/// As the newest attempt ran it or, where that is not known, as it would run now.
+pub async fn newest_or_now(desk: &Desk, jobs: &[JobId]) -> Result<Composed, StoreError> {
+    let mut connection = desk.store.read().await?;
+    let newest = attempts::newest(&mut connection, jobs, true).await?;
+    let mut composed: Composed =
+        newest.into_iter().filter_map(|newest| Some((newest.job, Arc::new(newest.composed?)))).collect();
+    let others: Vec<JobId> = jobs.iter().filter(|job| !composed.contains_key(job)).copied().collect();
+    composed.extend(now_within(desk, &mut connection, &others).await?);
+    Ok(composed)
+}
+
+/// As an attempt would run it now.
+pub async fn now(desk: &Desk, jobs: &[JobId]) -> Result<Composed, StoreError> {
+    now_within(desk, &mut *desk.store.read().await?, jobs).await
+}
+
+async fn now_within(desk: &Desk, connection: &mut Connection, jobs: &[JobId]) -> Result<Composed, StoreError> {
+    if jobs.is_empty() {
+        return Ok(Composed::new());
+    }
+    let jobs = records::by_ids(connection, jobs).await?;
+    let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
+    let inputs: HashMap<JobId, Input> =
+        records::inputs(connection, &ids).await?.into_iter().map(|input| (input.job, input)).collect();
+    let recipes = desk.recipes.load(connection, jobs.iter().map(|job| job.version_id)).await?;
+    let wanted = Wanted {
+        profiles: jobs.iter().filter_map(|job| job.profile_id).collect(),
+        services: jobs.iter().flat_map(|job| job.service_ids.iter().copied()).collect(),
+        proxies: jobs.iter().filter_map(|job| job.proxy_id).collect(),
+    };
+    let found = ingredients::load(connection, &wanted).await?;
+    let pantry = Pantry { desk, recipes, found };
+    let compose = |job: JobRecord| Some((job.id, Arc::new(pantry.compose(&job, inputs.get(&job.id)?))));
+    Ok(jobs.into_iter().filter_map(compose).collect())
+}
+
+/// Everything that the jobs name, loaded at once.
+struct Pantry<'a> {
+    desk: &'a Desk,
+    recipes: HashMap<CommandVersionId, Arc<Recipe>>,
+    found: Found,
+}
+
+impl Pantry<'_> {
+    fn compose(&self, job: &JobRecord, input: &Input) -> ComposedCommand {
+        self.try_compose(job, input).unwrap_or_else(|why| not_composable(job.kind, &why))
+    }
+
+    fn try_compose(&self, job: &JobRecord, input: &Input) -> Result<ComposedCommand, String> {
+        let recipe = self.recipes.get(&job.version_id).ok_or("its command's version is not there")?;
+        let pointers = self.secret_places(input)?;
+        let secrets = secret_names(&self.found, job.profile_id);
+        let proxy = choose_proxy(&self.found, job.proxy_id, job.profile_id, &HashMap::new(), 0);
+        let facts = Facts::pick(&self.found, &secrets, job.profile_id, proxy, &job.service_ids);
+        let attempt = job.attempt + i32::from(job.state != JobState::Running);
+        let next = JobFacts { id: job.id, attempt: u32::try_from(attempt.max(1)).unwrap_or(1) };
+        let ingredients = facts.with(&input.public, &pointers, Some(next));
+        let composition = compose(&recipe.spec, &ingredients, Nonce::draw());
+        composition.map(|composition| composition.masked()).map_err(|refusals| in_words(&refusals))
+    }
+
+    /// Where the secrets of an input stand.
+    fn secret_places(&self, input: &Input) -> Result<BTreeSet<String>, String> {
+        let Some(sealed) = &input.sealed else { return Ok(BTreeSet::new()) };
+        let unreadable = || "the secrets of its input cannot be read".to_owned();
+        let text = self.desk.keyring.open(&input_purpose(input.job), sealed).map_err(|_| unreadable())?;
+        Ok(SecretInputs::from_text(&text).map_err(|_| unreadable())?.pointers())
+    }
+}
+
+fn in_words(refusals: &[Refusal]) -> String {
+    refusals.iter().map(|refusal| refusal.message.as_str()).collect::<Vec<_>>().join("; ")
+}
+
+/// What is shown of a job that composed when it was enqueued and does not now: the catalogue has changed.
+fn not_composable(kind: Kind, why: &str) -> ComposedCommand {
+    ComposedCommand {
+        kind,
+        program: None,
+        arguments: Vec::new(),
+        environment: std::collections::BTreeMap::new(),
+        http: None,
+        display: format!("(does not compose any more: {why})"),
+    }
+}

@@ -1,0 +1,142 @@
+//! Lists of jobs: pages, and the fields that other nouns have of them.
+
+use async_graphql::{Context, Result};
+use callboard::{
+    clock::Time,
+    ids::{JobId, ProfileId},
+    store::job_pages::{self, COUNT_MAX, JobPageRequest, Place},
+};
+use uuid::Uuid;
+
+use super::{Job, JobContext, JobFilter, JobOrder, object};
+use crate::graphql::{
+    error::{ApiError, Code},
+    page::{Cursor, Keyset, PAGE_MAX, Page},
+};
+
+crate::connection!(
+    /// A page of jobs.
+    JobConnection,
+    /// A job in a list.
+    JobEdge,
+    Job;
+    /// How many jobs the list has: exact up to 10,000, which then means that many or more.
+    count_at_least: i32
+);
+
+/// A place as a cursor: which order it is of, the value that the list is ordered by, and the job.
+type Written = Keyset<(char, Option<i64>, Uuid)>;
+
+impl Cursor for Place {
+    fn encode(&self) -> String {
+        match *self {
+            Self::Created(job) => Written::encode(&Keyset(('c', None, job.uuid()))),
+            Self::Finished(at, job) => {
+                Written::encode(&Keyset(('f', at.map(|at| at.timestamp_micros()), job.uuid())))
+            }
+            Self::Priority(priority, job) => Written::encode(&Keyset(('p', Some(priority.into()), job.uuid()))),
+        }
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        let Keyset((order, value, job)) = Written::decode(text)?;
+        let job = JobId::from(job);
+        match (order, value) {
+            ('c', None) => Some(Self::Created(job)),
+            ('f', None) => Some(Self::Finished(None, job)),
+            ('f', Some(micros)) => Some(Self::Finished(Some(Time::from_timestamp_micros(micros)?), job)),
+            ('p', Some(priority)) => Some(Self::Priority(priority.try_into().ok()?, job)),
+            _ => None,
+        }
+    }
+}
+
+/// A page of jobs.
+pub(super) async fn list(
+    ctx: &Context<'_>,
+    from_start: (Option<i32>, Option<String>),
+    from_end: (Option<i32>, Option<String>),
+    filter: JobFilter,
+    order: Option<JobOrder>,
+) -> Result<JobConnection> {
+    read(ctx, from_start, from_end, filter.try_into()?, order.unwrap_or_default()).await
+}
+
+/// The jobs of a profile, newest first.
+pub async fn jobs_of_profile(
+    ctx: &Context<'_>,
+    profile: ProfileId,
+    first: Option<i32>,
+    after: Option<String>,
+    filter: Option<JobFilter>,
+) -> Result<JobConnection> {
+    let mut filter: job_pages::JobFilter = filter.unwrap_or_default().try_into()?;
+    let is_meant = filter.profiles.is_none_or(|profiles| profiles.contains(&profile));
+    filter.profiles = Some(if is_meant { vec![profile] } else { Vec::new() });
+    read(ctx, (first, after), (None, None), filter, JobOrder::default()).await
+}
+
+/// The job that runs on a profile right now; batched.
+pub async fn held_by(ctx: &Context<'_>, profile: ProfileId) -> Result<Option<Job>> {
+    match JobContext::of(ctx)?.readers.holder_of(profile).await? {
+        Some(job) => object::load(ctx, job).await,
+        None => Ok(None),
+    }
+}
+
+async fn read(
+    ctx: &Context<'_>,
+    from_start: (Option<i32>, Option<String>),
+    from_end: (Option<i32>, Option<String>),
+    filter: job_pages::JobFilter,
+    order: JobOrder,
+) -> Result<JobConnection> {
+    let page: Page<Place> = Page::parse(from_start, from_end, PAGE_MAX)?;
+    let (order, is_descending) = order.of_store();
+    for (name, place) in [("after", page.after), ("before", page.before)] {
+        if place.is_some_and(|place| place.order() != order) {
+            let message = format!("`{name}` is a cursor of a list in another order.");
+            return Err(ApiError::new(Code::BadCursor, message).into());
+        }
+    }
+    let request = JobPageRequest {
+        filter,
+        order,
+        is_descending,
+        after: page.after,
+        before: page.before,
+        is_from_end: page.is_from_end,
+        rows: if page.limit == 0 { 0 } else { page.rows() },
+    };
+    let asked = ctx.look_ahead();
+    let is_counted = asked.field("countAtLeast").exists() || asked.field("totalCount").exists();
+    let mut connection = JobContext::of(ctx)?.desk.store.read().await?;
+    let places = job_pages::page(&mut connection, &request).await?;
+    let count = if is_counted { job_pages::count(&mut connection, &request.filter).await? } else { 0 };
+    drop(connection);
+    let (places, bounds) = page.cut(places);
+    let items = places.into_iter().map(|place| (place.encode(), Job::known(place.job())));
+    Ok(JobConnection::new(items, bounds, (count < COUNT_MAX).then_some(count), count as i32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_reads_back_from_its_cursor() {
+        let job = JobId::from(Uuid::from_u128(7));
+        let time = Time::from_timestamp_micros(1_795_000_000_123_456);
+        for place in [
+            Place::Created(job),
+            Place::Finished(None, job),
+            Place::Finished(time, job),
+            Place::Priority(9, job),
+        ] {
+            assert_eq!(Place::decode(&place.encode()), Some(place));
+        }
+        for bad in [Written::encode(&Keyset(('c', Some(1), job.uuid()))), Written::encode(&Keyset(('x', None, job.uuid())))] {
+            assert_eq!(Place::decode(&bad), None);
+        }
+    }
+}

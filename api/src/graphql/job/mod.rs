@@ -1,0 +1,31 @@
+//! Jobs: the object and its lists, what can be done to them, and the streams that follow them.
+//!
+//! Reading goes through `job_loaders` and the store's page functions, changing through the core's steps, following
+//! through `feed`.
+
+pub mod composed;
+mod context;
+mod event;
+mod failure;
+mod filter;
+mod inputs;
+mod list;
+mod mutation;
+mod object;
+mod query;
+mod state;
+mod subscription;
+mod waiting;
+
+pub use context::JobContext;
+pub use event::{JobEvent, JobEventConnection, JobEventEdge, JobEventKind};
+pub use failure::{Failure, Progress};
+pub use filter::{DateTimeRange, JobFilter, JobOrder, JobOrderField, OrderDirection};
+pub use inputs::{JobCancelInput, JobEnqueueInput, JobRetryInput, JobsEnqueueInput};
+pub use list::{JobConnection, JobEdge, held_by, jobs_of_profile};
+pub use mutation::{JobEnqueuePayload, JobMutation, JobPayload, JobsEnqueuePayload};
+pub use object::{Job, load};
+pub use query::JobQuery;
+pub use state::JobState;
+pub use subscription::{JobChange, JobChanges, JobSubscription};
+pub use waiting::{WaitReason, Waiting};

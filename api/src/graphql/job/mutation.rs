@@ -1,0 +1,187 @@
+//! Changing jobs: enqueue, cancel, retry.
+
+use async_graphql::{Context, Object, Result, SimpleObject};
+use callboard::{
+    ids::JobId,
+    refusal::{Refusal, RefusalCode},
+    steps::{
+        After,
+        cancel::cancel,
+        retry::retry,
+        submit::{Accepted, JOBS_MAX, Order},
+    },
+    store::StoreError,
+};
+
+use super::{Job, JobCancelInput, JobContext, JobEnqueueInput, JobRetryInput, JobsEnqueueInput, object};
+use crate::{
+    auth::{Caller, Role},
+    enqueuer::EnqueueError,
+    graphql::{
+        error::{ApiError, Code},
+        inputs::id_of,
+        job_loaders::outage,
+        user_error::{UserError, user_errors},
+    },
+};
+
+/// Longest reason of a cancel, in characters.
+const REASON_CHARS_MAX: usize = 500;
+
+/// The answer to jobEnqueue.
+#[derive(Debug, Default, SimpleObject)]
+pub struct JobEnqueuePayload {
+    /// The job, which is stored for good; null when it was refused.
+    pub job: Option<Job>,
+    /// The idempotency key had been used with this very input: `job` is the one of then.
+    pub was_duplicate: bool,
+    /// Why it was refused; empty when it was not.
+    pub user_errors: Vec<UserError>,
+}
+
+/// The answer to jobsEnqueue.
+#[derive(Debug, Default, SimpleObject)]
+pub struct JobsEnqueuePayload {
+    /// The jobs in the order of the input, all stored for good; empty when any was refused.
+    pub jobs: Vec<Job>,
+    /// Why nothing was enqueued; empty when everything was.
+    pub user_errors: Vec<UserError>,
+}
+
+/// The answer to a change of a job.
+#[derive(Debug, Default, SimpleObject)]
+pub struct JobPayload {
+    /// As it is now; null when the change was refused.
+    pub job: Option<Job>,
+    /// Why it was refused; empty when it was made.
+    pub user_errors: Vec<UserError>,
+}
+
+/// The mutations of jobs.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct JobMutation;
+
+#[Object]
+impl JobMutation {
+    /// Enqueues a job. It is answered once the job is stored for good. Needs an OPERATOR key.
+    async fn job_enqueue(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The job.")] input: JobEnqueueInput,
+    ) -> Result<JobEnqueuePayload> {
+        Caller::require(ctx, Role::Operator)?;
+        Ok(match enqueue(ctx, vec![input.into()]).await? {
+            Ok(accepted) => {
+                let accepted = accepted.first();
+                JobEnqueuePayload {
+                    job: accepted.map(|accepted| Job::known(accepted.job)),
+                    was_duplicate: accepted.is_some_and(|accepted| accepted.was_duplicate),
+                    user_errors: Vec::new(),
+                }
+            }
+            Err(user_errors) => JobEnqueuePayload { user_errors, ..JobEnqueuePayload::default() },
+        })
+    }
+
+    /// Enqueues 1 to 1000 jobs, all or none. Needs an OPERATOR key.
+    async fn jobs_enqueue(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The jobs.")] input: JobsEnqueueInput,
+    ) -> Result<JobsEnqueuePayload> {
+        Caller::require(ctx, Role::Operator)?;
+        if let Some(refusal) = refuse_count(input.jobs.len()) {
+            return Ok(JobsEnqueuePayload { user_errors: user_errors([refusal]), ..JobsEnqueuePayload::default() });
+        }
+        let orders: Vec<Order> = input.jobs.into_iter().map(Order::from).collect();
+        let is_single = orders.len() == 1;
+        Ok(match enqueue(ctx, orders).await? {
+            Ok(accepted) => {
+                let jobs = accepted.iter().map(|accepted| Job::known(accepted.job)).collect();
+                JobsEnqueuePayload { jobs, user_errors: Vec::new() }
+            }
+            Err(mut user_errors) => {
+                // The refusals of a single order do not say that it was the first of a list.
+                for error in user_errors.iter_mut().filter(|_| is_single) {
+                    error.path.splice(1..1, ["jobs".to_owned(), "0".to_owned()]);
+                }
+                JobsEnqueuePayload { user_errors, ..JobsEnqueuePayload::default() }
+            }
+        })
+    }
+
+    /// Cancels a job: one that has not started ends at once, a running one as soon as its processes are gone. Asking again
+    /// changes nothing; a job that has ended is NOT_ALLOWED_IN_STATE. Needs an OPERATOR key.
+    async fn job_cancel(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which job, and why.")] input: JobCancelInput,
+    ) -> Result<JobPayload> {
+        Caller::require(ctx, Role::Operator)?;
+        if input.reason.as_ref().is_some_and(|reason| reason.chars().count() > REASON_CHARS_MAX) {
+            let refusal = Refusal::invalid("reason", format!("must have at most {REASON_CHARS_MAX} characters"));
+            return Ok(JobPayload { user_errors: user_errors([refusal]), ..JobPayload::default() });
+        }
+        let job = id_of(&input.id);
+        let reason = input.reason.filter(|reason| !reason.is_empty());
+        let done = cancel(&JobContext::of(ctx)?.desk.store, job, reason).await;
+        settle(ctx, job, done).await
+    }
+
+    /// Runs a finished job again under the same id, with fresh attempts; its history stays. A job that has not ended is
+    /// NOT_ALLOWED_IN_STATE. Needs an OPERATOR key.
+    async fn job_retry(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which job.")] input: JobRetryInput,
+    ) -> Result<JobPayload> {
+        Caller::require(ctx, Role::Operator)?;
+        let job = id_of(&input.id);
+        let done = retry(&JobContext::of(ctx)?.desk.store, job).await;
+        settle(ctx, job, done).await
+    }
+}
+
+fn refuse_count(count: usize) -> Option<Refusal> {
+    match count {
+        0 => Some(Refusal::invalid("jobs", "must have at least one job")),
+        1..=JOBS_MAX => None,
+        _ => {
+            let message = format!("has {count} jobs; at most {JOBS_MAX} are taken at once");
+            Some(Refusal::new(RefusalCode::TooMany, "jobs", message))
+        }
+    }
+}
+
+/// Hands orders to the enqueuer; the inner error is for the caller to mend.
+async fn enqueue(ctx: &Context<'_>, orders: Vec<Order>) -> Result<Result<Vec<Accepted>, Vec<UserError>>> {
+    match JobContext::of(ctx)?.enqueuer.submit(orders).await {
+        Ok(accepted) => Ok(Ok(accepted)),
+        Err(EnqueueError::Refused(refusals)) => Ok(Err(user_errors(refusals))),
+        Err(EnqueueError::Store(error)) => Err(outage(error)),
+        Err(EnqueueError::Full) => {
+            Err(ApiError::new(Code::Unavailable, "Too many jobs are being enqueued. Nothing was stored. Try again.").into())
+        }
+        Err(EnqueueError::Stopped) => {
+            let message = "The server is going down, and whether the jobs were stored is not known. With an \
+                           idempotencyKey the same request can be sent again safely; otherwise look first.";
+            Err(ApiError::new(Code::Unavailable, message).into())
+        }
+    }
+}
+
+/// Announces what a step did, and answers the job as it is now.
+async fn settle(
+    ctx: &Context<'_>,
+    job: JobId,
+    done: Result<Result<After, Refusal>, StoreError>,
+) -> Result<JobPayload> {
+    match done? {
+        Ok(after) => {
+            let redis = JobContext::of(ctx)?.redis.clone();
+            tokio::spawn(async move { after.announce(&redis).await });
+            Ok(JobPayload { job: object::load(ctx, job).await?, user_errors: Vec::new() })
+        }
+        Err(refusal) => Ok(JobPayload { user_errors: user_errors([refusal]), ..JobPayload::default() }),
+    }
+}

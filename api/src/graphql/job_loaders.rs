@@ -1,0 +1,149 @@
+//! Batched reads of jobs and of what hangs on them: what many fields ask for one by one is read in one statement.
+//!
+//! One [`Readers`] per process, a [`Gather`] for each kind of thing: callers that ask at the same time share a statement,
+//! across operations too. Nothing is kept: whoever asks after a change reads what is there after it.
+
+use std::{collections::HashMap, fmt, hash::Hash, sync::Arc, time::Duration};
+
+use async_graphql::Error;
+use callboard::{
+    compose::ComposedCommand,
+    ids::{ArtifactId, AttemptId, JobId, ProfileId, ProxyId, WorkerId},
+    profile::Profile,
+    steps::submit::Desk,
+    store::{
+        StoreError,
+        artifacts::{self, ArtifactRecord},
+        attempts::{self, AttemptRecord},
+        counters,
+        holds::{self, profile_key},
+        profiles,
+        records::{self, Input, JobRecord, Origin},
+        workers::{self, WorkerRecord},
+    },
+};
+
+use super::job::composed;
+use crate::feed::Gather;
+
+/// A worker whose lease is older than this does not count as serving its queues.
+const LEASE: Duration = Duration::from_secs(8);
+
+/// Makes [`Readers`]: a field, and a method of the same name, for each kind of thing that is read in batches.
+macro_rules! readers {
+    ($($(#[doc = $doc:literal])+ $name:ident: $key:ty => $value:ty, |$desk:ident, $keys:ident| $read:expr;)+) => {
+        #[derive(Default)]
+        struct Gathers {
+            $($name: Gather<$key, $value>,)+
+        }
+
+        impl Readers {
+            $(
+                $(#[doc = $doc])+
+                pub async fn $name(&self, key: $key) -> async_graphql::Result<Option<$value>> {
+                    let found = self.gathers.$name.load(key, |$keys| async move {
+                        let $desk = &*self.desk;
+                        $read
+                    });
+                    found.await.map_err(outage)
+                }
+            )+
+        }
+    };
+}
+
+readers! {
+    /// A job without its payloads.
+    record: JobId => Arc<JobRecord>, |desk, jobs| {
+        by(records::by_ids(&mut *desk.store.read().await?, &jobs).await?, |record| record.id)
+    };
+    /// What never changes about a job.
+    origin: JobId => Arc<Origin>, |desk, jobs| {
+        by(records::origins(&mut *desk.store.read().await?, &jobs).await?, |origin| origin.job)
+    };
+    /// What a job was given.
+    input: JobId => Arc<Input>, |desk, jobs| {
+        by(records::inputs(&mut *desk.store.read().await?, &jobs).await?, |input| input.job)
+    };
+    /// What a job returned.
+    result: JobId => Arc<serde_json::Value>, |desk, jobs| {
+        let results = records::results(&mut *desk.store.read().await?, &jobs).await?;
+        Ok(results.into_iter().map(|(job, result)| (job, Arc::new(result))).collect())
+    };
+    /// The proxy of a job's newest attempt.
+    newest_proxy: JobId => ProxyId, |desk, jobs| {
+        let newest = attempts::newest(&mut *desk.store.read().await?, &jobs, false).await?;
+        Ok(newest.into_iter().filter_map(|newest| Some((newest.job, newest.proxy?))).collect())
+    };
+    /// What a job's newest attempt ran, or what the first would run now.
+    composed: JobId => Arc<ComposedCommand>, |desk, jobs| composed::newest_or_now(desk, &jobs).await;
+    /// What an attempt of a job would run now.
+    composed_now: JobId => Arc<ComposedCommand>, |desk, jobs| composed::now(desk, &jobs).await;
+    /// The files of a job's attempts, in order of making.
+    artifacts_of: JobId => Arc<Vec<ArtifactRecord>>, |desk, jobs| {
+        let mut files: HashMap<JobId, Vec<ArtifactRecord>> = HashMap::new();
+        for file in artifacts::of_jobs(&mut *desk.store.read().await?, &jobs).await? {
+            files.entry(file.job).or_default().push(file);
+        }
+        Ok(files.into_iter().map(|(job, files)| (job, Arc::new(files))).collect())
+    };
+    /// A file.
+    artifact: ArtifactId => Arc<ArtifactRecord>, |desk, ids| {
+        by(artifacts::by_ids(&mut *desk.store.read().await?, &ids).await?, |file| file.id)
+    };
+    /// An attempt.
+    attempt: AttemptId => Arc<AttemptRecord>, |desk, ids| {
+        by(attempts::by_ids(&mut *desk.store.read().await?, &ids).await?, |attempt| attempt.id)
+    };
+    /// A worker.
+    worker: WorkerId => Arc<WorkerRecord>, |desk, ids| {
+        by(workers::list(&mut *desk.store.read().await?, Some(&ids)).await?, |worker| worker.id)
+    };
+    /// The job that holds a key, e.g. `profile:<uuid>`.
+    holder: String => JobId, |desk, keys| {
+        let held = holds::held(&mut *desk.store.read().await?, &keys).await?;
+        Ok(held.into_iter().map(|hold| (hold.key, hold.job)).collect())
+    };
+    /// A profile, for sentences that name it.
+    profile: ProfileId => Arc<Profile>, |desk, ids| {
+        by(profiles::load(&mut *desk.store.read().await?, &ids).await?, |profile| profile.id)
+    };
+    /// Something for a queue that an active worker serves, nothing for any other.
+    served: String => (), |desk, _queues| {
+        let served = counters::served(&mut *desk.store.read().await?, LEASE).await?;
+        Ok(served.into_iter().map(|queue| (queue, ())).collect())
+    };
+}
+
+/// Reads batches for the nouns around jobs.
+pub struct Readers {
+    desk: Arc<Desk>,
+    gathers: Gathers,
+}
+
+impl Readers {
+    /// Reads from the desk's store.
+    pub fn new(desk: Arc<Desk>) -> Self {
+        Self { desk, gathers: Gathers::default() }
+    }
+
+    /// The job that runs on a profile.
+    pub async fn holder_of(&self, profile: ProfileId) -> async_graphql::Result<Option<JobId>> {
+        self.holder(profile_key(profile)).await
+    }
+}
+
+impl fmt::Debug for Readers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Readers")
+    }
+}
+
+/// An error that several callers have met, with its source in reach of `error::classify`.
+pub fn outage(error: Arc<StoreError>) -> Error {
+    Error { message: error.to_string(), source: Some(error), extensions: None }
+}
+
+fn by<K: Hash + Eq, V>(rows: Vec<V>, key: impl Fn(&V) -> K) -> Result<HashMap<K, Arc<V>>, StoreError> {
+    Ok(rows.into_iter().map(|row| (key(&row), Arc::new(row))).collect())
+}

@@ -1,0 +1,201 @@
+//! Batched reads of the catalogue: what the fields of many objects ask for one by one is read in one statement.
+//!
+//! One [`Loaders`] per operation, put into it by [`add`]. Nothing is kept from batch to batch, so that a mutation never
+//! shows what an earlier one in the same request has changed, and a subscription never shows what was.
+
+use std::{collections::HashMap, hash::Hash, sync::Arc};
+
+use async_graphql::{
+    Context, Error, Request,
+    dataloader::{DataLoader, Loader},
+};
+use callboard::{
+    ids::{CommandId, CommandVersionId, ProfileId, ProxyId, ServiceId},
+    profile::Profile,
+    proxy::Proxy,
+    service::Service,
+    store::{
+        Store, StoreError,
+        command_versions::{self, CommandVersion},
+        commands::{self, Command},
+        name_pages::{NameCursor, NamePage},
+        profile_relations,
+        profile_secrets::{self, SecretState},
+        profiles, proxies, services,
+    },
+};
+use uuid::Uuid;
+
+/// Reads batches for the nouns of the catalogue.
+#[derive(Debug)]
+pub struct CatalogueLoader(Store);
+
+/// The catalogue's loaders of one operation.
+pub type Loaders = DataLoader<CatalogueLoader>;
+
+/// Gives an operation its loaders.
+pub fn add(request: Request, store: &Store) -> Request {
+    request.data(DataLoader::new(CatalogueLoader(store.clone()), tokio::spawn))
+}
+
+/// One value; none where the store has none for this key.
+pub async fn one<K>(
+    ctx: &Context<'_>,
+    key: K,
+) -> async_graphql::Result<Option<<CatalogueLoader as Loader<K>>::Value>>
+where
+    K: Send + Sync + Hash + Eq + Clone + 'static,
+    CatalogueLoader: Loader<K, Error = Arc<StoreError>>,
+{
+    ctx.data::<Loaders>()?.load_one(key).await.map_err(shared)
+}
+
+/// Several values in the order of their keys; those that the store does not have are left out.
+pub async fn many<K>(
+    ctx: &Context<'_>,
+    keys: Vec<K>,
+) -> async_graphql::Result<Vec<<CatalogueLoader as Loader<K>>::Value>>
+where
+    K: Send + Sync + Hash + Eq + Clone + 'static,
+    CatalogueLoader: Loader<K, Error = Arc<StoreError>>,
+{
+    let mut found = ctx.data::<Loaders>()?.load_many(keys.iter().cloned()).await.map_err(shared)?;
+    Ok(keys.iter().filter_map(|key| found.remove(key)).collect())
+}
+
+/// An error that a whole batch has met, with its source in reach of `error::classify`.
+fn shared(error: Arc<StoreError>) -> Error {
+    Error { message: error.to_string(), source: Some(error), extensions: None }
+}
+
+/// Names of objects of one kind, as a key of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ProfileName(pub String);
+/// See [`ProfileName`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ServiceName(pub String);
+/// See [`ProfileName`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ProxyName(pub String);
+/// See [`ProfileName`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CommandName(pub String);
+/// The secrets of a profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SecretsOf(pub ProfileId);
+/// The services that a profile lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ServicesOf(pub ProfileId);
+/// The proxies that a profile lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ProxiesOf(pub ProfileId);
+/// The token of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TokenOf(pub ServiceId);
+/// A page of the profiles that list a service or a proxy.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ProfilesOf<Id> {
+    /// The service or proxy.
+    pub of: Id,
+    /// Most profiles of the page.
+    pub limit: u16,
+    /// Name and id of the profile after which it begins.
+    pub after: Option<(String, Uuid)>,
+}
+
+macro_rules! loads {
+    ($($key:ty => $value:ty, |$connection:ident, $keys:ident| $load:expr;)+) => { $(
+        impl Loader<$key> for CatalogueLoader {
+            type Value = $value;
+            type Error = Arc<StoreError>;
+
+            async fn load(&self, $keys: &[$key]) -> Result<HashMap<$key, $value>, Arc<StoreError>> {
+                let mut connection = self.0.read().await?;
+                let $connection = &mut connection;
+                $load
+            }
+        }
+    )+ };
+}
+
+loads! {
+    ProfileId => Profile, |connection, ids| Ok(by(profiles::load(connection, ids).await?, |row| row.id));
+    ServiceId => Service, |connection, ids| Ok(by(services::load(connection, ids).await?, |row| row.id));
+    ProxyId => Proxy, |connection, ids| Ok(by(proxies::load(connection, ids).await?, |row| row.id));
+    CommandId => Command, |connection, ids| Ok(by(commands::load(connection, ids).await?, |row| row.id));
+    CommandVersionId => Arc<CommandVersion>, |connection, ids| {
+        let versions = command_versions::load(connection, ids).await?;
+        Ok(by(versions.into_iter().map(Arc::new).collect(), |version| version.id))
+    };
+    ProfileName => Profile, |connection, names| {
+        let names: Vec<String> = names.iter().map(|name| name.0.clone()).collect();
+        Ok(by(profiles::load_by_name(connection, &names).await?, |row| ProfileName(row.name.clone())))
+    };
+    ServiceName => Service, |connection, names| {
+        let names: Vec<String> = names.iter().map(|name| name.0.clone()).collect();
+        Ok(by(services::load_by_name(connection, &names).await?, |row| ServiceName(row.name.clone())))
+    };
+    ProxyName => Proxy, |connection, names| {
+        let names: Vec<String> = names.iter().map(|name| name.0.clone()).collect();
+        Ok(by(proxies::load_by_name(connection, &names).await?, |row| ProxyName(row.name.clone())))
+    };
+    CommandName => Command, |connection, names| {
+        let names: Vec<String> = names.iter().map(|name| name.0.clone()).collect();
+        Ok(by(commands::load_by_name(connection, &names).await?, |row| CommandName(row.name.clone())))
+    };
+    SecretsOf => Vec<SecretState>, |connection, keys| {
+        let ids: Vec<ProfileId> = keys.iter().map(|key| key.0).collect();
+        Ok(keyed(profile_secrets::states(connection, &ids).await?, SecretsOf))
+    };
+    ServicesOf => Vec<ServiceId>, |connection, keys| {
+        let ids: Vec<ProfileId> = keys.iter().map(|key| key.0).collect();
+        Ok(keyed(profile_relations::services(connection, &ids).await?, ServicesOf))
+    };
+    ProxiesOf => Vec<ProxyId>, |connection, keys| {
+        let ids: Vec<ProfileId> = keys.iter().map(|key| key.0).collect();
+        Ok(keyed(profile_relations::proxies(connection, &ids).await?, ProxiesOf))
+    };
+    TokenOf => SecretState, |connection, keys| {
+        let ids: Vec<ServiceId> = keys.iter().map(|key| key.0).collect();
+        Ok(keyed(services::tokens(connection, &ids).await?, TokenOf))
+    };
+    ProfilesOf<ServiceId> => NamePage<Profile>, |connection, keys| {
+        let mut pages = HashMap::new();
+        for ((limit, after), ids) in alike(keys) {
+            let found =
+                profile_relations::profiles_of_services(connection, &ids, cursor(after.as_ref()).as_ref(), limit).await?;
+            pages.extend(keyed(found, |of| ProfilesOf { of, limit, after: after.clone() }));
+        }
+        Ok(pages)
+    };
+    ProfilesOf<ProxyId> => NamePage<Profile>, |connection, keys| {
+        let mut pages = HashMap::new();
+        for ((limit, after), ids) in alike(keys) {
+            let found =
+                profile_relations::profiles_of_proxies(connection, &ids, cursor(after.as_ref()).as_ref(), limit).await?;
+            pages.extend(keyed(found, |of| ProfilesOf { of, limit, after: after.clone() }));
+        }
+        Ok(pages)
+    };
+}
+
+fn by<K: Hash + Eq, Row>(rows: Vec<Row>, key: impl Fn(&Row) -> K) -> HashMap<K, Row> {
+    rows.into_iter().map(|row| (key(&row), row)).collect()
+}
+
+fn keyed<Id, K: Hash + Eq, V>(found: HashMap<Id, V>, key: impl Fn(Id) -> K) -> HashMap<K, V> {
+    found.into_iter().map(|(id, value)| (key(id), value)).collect()
+}
+
+/// Pages with the same bounds, which one statement reads: as a rule all of them.
+fn alike<Id: Copy>(keys: &[ProfilesOf<Id>]) -> HashMap<(u16, Option<(String, Uuid)>), Vec<Id>> {
+    let mut alike: HashMap<_, Vec<Id>> = HashMap::new();
+    for key in keys {
+        alike.entry((key.limit, key.after.clone())).or_default().push(key.of);
+    }
+    alike
+}
+
+fn cursor(after: Option<&(String, Uuid)>) -> Option<NameCursor> {
+    after.map(|(name, id)| NameCursor { name: name.clone(), id: *id })
+}

@@ -1,0 +1,146 @@
+//! Pages of a job's lines. A page is cut by sequence alone, because lines are numbered without gaps.
+
+use async_graphql::{Context, Result};
+use callboard::{
+    ids::JobId,
+    store::{
+        Connection, StoreError,
+        logs::{self, Search},
+    },
+};
+
+use super::LogLine;
+use crate::{
+    feed::LogCursor,
+    graphql::{
+        error::{ApiError, Code},
+        job::JobContext,
+        limits::page_cost,
+        page::{Bounds, Cursor as _, Page, asks_for_total},
+    },
+};
+
+/// Most lines of a page.
+const LINES_MAX: u16 = 1000;
+/// Lines of a page cost this much less than objects that have to be looked up.
+const LINES_AT_THE_COST_OF_ONE: usize = 10;
+/// Longest search, in characters.
+const SEARCH_CHARS_MAX: usize = 200;
+
+crate::connection!(
+    /// A page of a job's lines, in order.
+    LogLineConnection,
+    /// A line in a list.
+    LogLineEdge,
+    LogLine
+);
+
+/// The arguments of `Job.log`.
+#[derive(Debug, Clone, Default)]
+#[expect(missing_docs, reason = "the arguments of Job.log, where they are described")]
+pub struct LogRequest {
+    pub first: Option<i32>,
+    pub after: Option<String>,
+    pub last: Option<i32>,
+    pub before: Option<String>,
+    pub from_sequence: Option<i32>,
+    pub attempt: Option<i32>,
+    pub search: Option<String>,
+}
+
+/// The cost of a page of lines.
+pub fn cost(first: Option<i32>, last: Option<i32>, of_one: usize) -> usize {
+    page_cost(first, last, of_one) / LINES_AT_THE_COST_OF_ONE + 1
+}
+
+/// A page of a job's lines.
+pub async fn list(ctx: &Context<'_>, job: JobId, request: LogRequest) -> Result<LogLineConnection> {
+    let page: Page<LogCursor> =
+        Page::parse((request.first, request.after), (request.last, request.before), LINES_MAX)?;
+    if [page.after, page.before].into_iter().flatten().any(|cursor| cursor.job != job) {
+        return Err(ApiError::new(Code::BadCursor, "The cursor is of the log of another job.").into());
+    }
+    let search = check_search(request.search)?;
+    let reading = Reading { job, attempt: request.attempt, search, page, from: request.from_sequence.unwrap_or(1) };
+    let mut connection = JobContext::of(ctx)?.desk.store.read().await?;
+    let found = reading.read(&mut connection, asks_for_total(ctx)).await?;
+    drop(connection);
+    let items = found.lines.into_iter().map(|line| {
+        let cursor = LogCursor { job, sequence: line.sequence }.encode();
+        (cursor, LogLine::from(line))
+    });
+    Ok(LogLineConnection::new(items, found.bounds, found.total))
+}
+
+fn check_search(search: Option<String>) -> Result<Option<String>, ApiError> {
+    let search = search.filter(|text| !text.is_empty());
+    if search.as_ref().is_some_and(|text| text.chars().count() > SEARCH_CHARS_MAX) {
+        let message = format!("`search` has more than {SEARCH_CHARS_MAX} characters.");
+        return Err(ApiError::new(Code::BadRequest, message));
+    }
+    Ok(search)
+}
+
+struct Reading {
+    job: JobId,
+    attempt: Option<i32>,
+    search: Option<String>,
+    page: Page<LogCursor>,
+    from: i32,
+}
+
+struct Found {
+    lines: Vec<logs::LogLine>,
+    bounds: Bounds,
+    total: Option<i64>,
+}
+
+impl Reading {
+    async fn read(&self, connection: &mut Connection, with_total: bool) -> Result<Found, StoreError> {
+        let stored = logs::bounds(connection, self.job, self.attempt).await?;
+        let Some((first, last)) = stored else {
+            return Ok(Found { lines: Vec::new(), bounds: Bounds::default(), total: Some(0) });
+        };
+        let low = self.page.after.map_or(first, |cursor| first.max(cursor.sequence + 1));
+        let low = low.max(i64::from(self.from));
+        let high = self.page.before.map_or(last, |cursor| last.min(cursor.sequence - 1));
+        match &self.search {
+            Some(text) => {
+                let search = Search { text: text.clone(), attempt: self.attempt };
+                self.search(connection, &search, (low, high), with_total).await
+            }
+            None => self.slice(connection, (first.max(i64::from(self.from)), last), (low, high)).await,
+        }
+    }
+
+    /// The lines between `low` and `high`, of a list that goes from the first to the last of `stored`.
+    async fn slice(
+        &self,
+        connection: &mut Connection,
+        stored: (i64, i64),
+        (low, high): (i64, i64),
+    ) -> Result<Found, StoreError> {
+        let limit = i64::from(self.page.limit);
+        let (from, to) =
+            if self.page.is_from_end { (low.max(high - limit + 1), high) } else { (low, high.min(low + limit - 1)) };
+        let lines =
+            if from <= to { logs::range(connection, self.job, from, to).await? } else { Vec::new() };
+        let bounds = Bounds { has_previous: from > stored.0, has_next: to < stored.1 };
+        Ok(Found { lines, bounds, total: Some((stored.1 - stored.0 + 1).max(0)) })
+    }
+
+    async fn search(
+        &self,
+        connection: &mut Connection,
+        search: &Search,
+        between: (i64, i64),
+        with_total: bool,
+    ) -> Result<Found, StoreError> {
+        let (page, rows) = (&self.page, self.page.rows());
+        let lines = logs::matching(connection, self.job, search, between, page.is_from_end, rows).await?;
+        let from = i64::from(self.from);
+        let total = if with_total { Some(logs::count_matching(connection, self.job, search, from).await?) } else { None };
+        let (lines, bounds) = page.cut(lines);
+        Ok(Found { lines, bounds, total })
+    }
+}

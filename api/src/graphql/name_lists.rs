@@ -1,0 +1,68 @@
+//! Lists in order of name, and looking up one object by id or name: what the queries of the catalogue's nouns share.
+//!
+//! The rows come from the store's page functions (`store::name_pages`).
+
+use async_graphql::ID;
+use callboard::store::name_pages::{NameCursor, NamePage, NamePageRequest, PageEnd};
+use uuid::Uuid;
+
+use super::{
+    error::{ApiError, Code},
+    page::{Bounds, Cursor, PAGE_MAX, Page},
+};
+
+impl Cursor for NameCursor {
+    fn encode(&self) -> String {
+        Self::encode(self)
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        Self::decode(text)
+    }
+}
+
+/// The arguments of a list as the store takes them.
+pub fn request(
+    from_start: (Option<i32>, Option<String>),
+    from_end: (Option<i32>, Option<String>),
+    search: Option<String>,
+) -> Result<NamePageRequest, ApiError> {
+    let page = Page::parse(from_start, from_end, PAGE_MAX)?;
+    let from = if page.is_from_end { PageEnd::End } else { PageEnd::Start };
+    Ok(NamePageRequest { search, after: page.after, before: page.before, limit: page.limit, from })
+}
+
+/// A page of the store as the parts of a connection; `place` tells a row's name and id.
+pub fn parts<Row, Node: From<Row>>(
+    page: NamePage<Row>,
+    place: impl Fn(&Row) -> (&str, Uuid),
+) -> (Vec<(String, Node)>, Bounds, Option<i64>) {
+    let bounds = Bounds { has_previous: page.has_previous, has_next: page.has_next };
+    let with_cursor = |row: Row| {
+        let (name, id) = place(&row);
+        (NameCursor { name: name.to_owned(), id }.encode(), Node::from(row))
+    };
+    (page.items.into_iter().map(with_cursor).collect(), bounds, Some(page.total))
+}
+
+/// How one object was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// By its id.
+    Id(ID),
+    /// By its name.
+    Name(String),
+}
+
+impl Wanted {
+    /// From the arguments `id` and `name`, of which there must be exactly one.
+    pub fn of(id: Option<ID>, name: Option<String>) -> Result<Self, ApiError> {
+        match (id, name) {
+            (Some(id), None) => Ok(Self::Id(id)),
+            (None, Some(name)) => Ok(Self::Name(name)),
+            (None, None) | (Some(_), Some(_)) => {
+                Err(ApiError::new(Code::BadRequest, "Give either `id` or `name`: exactly one of them."))
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Policies: how a job is retried and how long an attempt may take, as shown and as changed.
+//!
+//! Commands and jobs use them. The bounds and defaults are the core's (`callboard::policy`).
+
+use async_graphql::{Enum, InputObject, MaybeUndefined, SimpleObject};
+use callboard::{
+    catalogue::{BackoffPatch, PolicyPatch},
+    policy,
+};
+
+use super::{inputs::patch, scalars::Duration};
+
+/// How a job is retried, how long an attempt may take, and how long a job may wait.
+#[derive(Debug, Clone, Copy, PartialEq, SimpleObject)]
+pub struct Policy {
+    /// Attempts that may count, 1 to 100. Attempts that ended LOST, RELEASED or THROTTLED do not count.
+    pub max_attempts: i32,
+    /// The wait between a failed attempt and the next.
+    pub backoff: Backoff,
+    /// One attempt's limit, then TERM, `grace`, KILL to the whole process tree. At most P1D.
+    pub timeout: Duration,
+    /// From TERM to KILL, at most PT5M.
+    pub grace: Duration,
+    /// A job not started this long after it was enqueued is cancelled as expired; null for never.
+    pub expires_after: Option<Duration>,
+}
+
+/// How the wait grows from attempt to attempt.
+#[derive(Debug, Clone, Copy, PartialEq, SimpleObject)]
+pub struct Backoff {
+    /// The curve.
+    pub strategy: BackoffStrategy,
+    /// The wait after the first counted attempt.
+    pub initial: Duration,
+    /// Upper bound of any wait, before jitter.
+    pub max: Duration,
+    /// Share of the wait that is random, 0 to 1: a wait is drawn evenly from `wait * (1 - jitter)` to `wait`.
+    pub jitter: f64,
+}
+
+/// The curve of a backoff; n is the number of counted attempts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "policy::BackoffStrategy")]
+pub enum BackoffStrategy {
+    /// `initial` every time.
+    Constant,
+    /// `initial * n`.
+    Linear,
+    /// `initial * 2^(n-1)`.
+    Exponential,
+}
+
+impl From<&policy::Policy> for Policy {
+    fn from(policy: &policy::Policy) -> Self {
+        let policy::Backoff { strategy, initial, max, jitter } = policy.backoff;
+        Self {
+            max_attempts: i32::try_from(policy.max_attempts).unwrap_or(i32::MAX),
+            backoff: Backoff { strategy: strategy.into(), initial: Duration(initial), max: Duration(max), jitter },
+            timeout: Duration(policy.timeout),
+            grace: Duration(policy.grace),
+            expires_after: policy.expires_after.map(Duration),
+        }
+    }
+}
+
+/// What to change of a policy. Absent leaves what is there (of a new command: the default; of a job: the command's), null
+/// goes back to the default.
+#[derive(Debug, Clone, PartialEq, InputObject)]
+pub struct PolicyInput {
+    /// Attempts that may count, 1 to 100. Default 3.
+    pub max_attempts: MaybeUndefined<i32>,
+    /// The wait between a failed attempt and the next.
+    pub backoff: MaybeUndefined<BackoffInput>,
+    /// One attempt's limit, more than PT0S, at most P1D. Default PT5M.
+    pub timeout: MaybeUndefined<Duration>,
+    /// From TERM to KILL, at most PT5M. Default PT5S.
+    pub grace: MaybeUndefined<Duration>,
+    /// A job not started this long after it was enqueued is cancelled as expired; more than PT0S. Default: never.
+    pub expires_after: MaybeUndefined<Duration>,
+}
+
+/// What to change of a backoff. Absent leaves what is there, null goes back to the default.
+#[derive(Debug, Clone, PartialEq, InputObject)]
+pub struct BackoffInput {
+    /// The curve. Default EXPONENTIAL.
+    pub strategy: MaybeUndefined<BackoffStrategy>,
+    /// The wait after the first counted attempt, not longer than `max`. Default PT1S.
+    pub initial: MaybeUndefined<Duration>,
+    /// Upper bound of any wait, before jitter. Default PT5M.
+    pub max: MaybeUndefined<Duration>,
+    /// Share of the wait that is random, 0 to 1. Default 0.2.
+    pub jitter: MaybeUndefined<f64>,
+}
+
+impl From<PolicyInput> for PolicyPatch {
+    fn from(input: PolicyInput) -> Self {
+        Self {
+            max_attempts: patch(input.max_attempts),
+            backoff: patch(input.backoff.map_value(BackoffPatch::from)),
+            timeout: patch(input.timeout.map_value(|duration| duration.0)),
+            grace: patch(input.grace.map_value(|duration| duration.0)),
+            expires_after: patch(input.expires_after.map_value(|duration| duration.0)),
+        }
+    }
+}
+
+impl From<BackoffInput> for BackoffPatch {
+    fn from(input: BackoffInput) -> Self {
+        Self {
+            strategy: patch(input.strategy.map_value(policy::BackoffStrategy::from)),
+            initial: patch(input.initial.map_value(|duration| duration.0)),
+            max: patch(input.max.map_value(|duration| duration.0)),
+            jitter: patch(input.jitter),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_descriptions_tell_the_defaults() {
+        let Policy { max_attempts, backoff, timeout, grace, expires_after } = Policy::from(&policy::Policy::default());
+        let Backoff { strategy, initial, max, jitter } = backoff;
+        assert_eq!((max_attempts, expires_after, strategy), (3, None, BackoffStrategy::Exponential));
+        assert_eq!([timeout, grace, initial, max].map(|each| each.0.to_string()), ["PT5M", "PT5S", "PT1S", "PT5M"]);
+        assert!((jitter - 0.2).abs() < f64::EPSILON);
+        assert_eq!((policy::ATTEMPTS_MAX, policy::TIMEOUT_MAX.as_secs(), policy::GRACE_MAX.as_secs()), (100, 86_400, 300));
+    }
+}

@@ -1,0 +1,110 @@
+//! What mutations of profiles take.
+
+use async_graphql::{ID, InputObject, MaybeUndefined};
+use callboard::catalogue::{ProfileChanges, ProfileCreate, ProfileUpdate};
+
+use super::ProxySelection;
+use crate::graphql::{
+    inputs::{id_of, ids_of, patch},
+    scalars::Json,
+    secret::SecretInput,
+};
+
+/// A new profile.
+#[derive(Debug, InputObject)]
+pub struct ProfileCreateInput {
+    /// 1 to 100 characters, unique among profiles.
+    pub name: String,
+    /// Directory below the worker's profile root, unique among profiles: parts of letters, digits, `_`, `-`, `.`, `@` and
+    /// `+` that do not begin with a dot, separated by `/`, at most 400 bytes.
+    pub chrome_profile_path: String,
+    /// At most 2000 characters.
+    pub description: Option<String>,
+    /// At most 20, each 1 to 60 characters.
+    pub labels: Option<Vec<String>>,
+    /// Plain variables: an object of at most 100 texts of at most 32768 bytes. Names are letters, digits and `_`, and do
+    /// not begin with CALLBOARD_.
+    pub environment: Option<Json>,
+    /// At most 100.
+    pub secrets: Option<Vec<SecretInput>>,
+    /// Services of its jobs, in order, each once; at most 100.
+    pub service_ids: Option<Vec<ID>>,
+    /// Proxies of its jobs in order of preference, each once; at most 100.
+    pub proxy_ids: Option<Vec<ID>>,
+    /// How a proxy is chosen among them.
+    #[graphql(default_with = "Some(ProxySelection::FirstHealthy)")]
+    pub proxy_selection: Option<ProxySelection>,
+}
+
+impl From<ProfileCreateInput> for ProfileCreate {
+    fn from(input: ProfileCreateInput) -> Self {
+        Self {
+            name: input.name,
+            chrome_profile_path: input.chrome_profile_path,
+            description: input.description,
+            labels: input.labels.unwrap_or_default(),
+            environment: input.environment.map(|json| json.0),
+            secrets: input.secrets.into_iter().flatten().map(Into::into).collect(),
+            service_ids: ids_of(&input.service_ids.unwrap_or_default()),
+            proxy_ids: ids_of(&input.proxy_ids.unwrap_or_default()),
+            proxy_selection: input.proxy_selection.map(Into::into).unwrap_or_default(),
+        }
+    }
+}
+
+/// Changes of a profile. Absent fields stay as they are. `secrets` sets the named ones and leaves the others;
+/// `removeSecrets` takes away.
+#[derive(Debug, InputObject)]
+pub struct ProfileUpdateInput {
+    /// Which.
+    pub id: ID,
+    /// The version that was read: with another one stored, STALE_VERSION. Absent or null changes whatever is there.
+    pub version: Option<i32>,
+    /// 1 to 100 characters, unique among profiles. Cannot be null.
+    pub name: MaybeUndefined<String>,
+    /// As in ProfileCreateInput. Cannot be null.
+    pub chrome_profile_path: MaybeUndefined<String>,
+    /// At most 2000 characters; null for none.
+    pub description: MaybeUndefined<String>,
+    /// At most 20, each 1 to 60 characters; null for none.
+    pub labels: MaybeUndefined<Vec<String>>,
+    /// Replaces all plain variables, as in ProfileCreateInput; null for none.
+    pub environment: MaybeUndefined<Json>,
+    /// Secrets to set; others stay. At most 100 after the change.
+    pub secrets: Option<Vec<SecretInput>>,
+    /// Names of secrets to take away; none of them may be in `secrets`.
+    pub remove_secrets: Option<Vec<String>>,
+    /// Replaces the whole list, each once, at most 100; null for none.
+    pub service_ids: MaybeUndefined<Vec<ID>>,
+    /// Replaces the whole list, in order of preference, each once, at most 100; null for none.
+    pub proxy_ids: MaybeUndefined<Vec<ID>>,
+    /// How a proxy is chosen; null for FIRST_HEALTHY.
+    pub proxy_selection: MaybeUndefined<ProxySelection>,
+}
+
+impl From<ProfileUpdateInput> for ProfileUpdate {
+    fn from(input: ProfileUpdateInput) -> Self {
+        let changes = ProfileChanges {
+            name: patch(input.name),
+            chrome_profile_path: patch(input.chrome_profile_path),
+            description: patch(input.description),
+            labels: patch(input.labels),
+            environment: patch(input.environment.map_value(|json| json.0)),
+            secrets: input.secrets.into_iter().flatten().map(Into::into).collect(),
+            remove_secrets: input.remove_secrets.unwrap_or_default(),
+            service_ids: patch(input.service_ids.map_value(|ids| ids_of(&ids))),
+            proxy_ids: patch(input.proxy_ids.map_value(|ids| ids_of(&ids))),
+            proxy_selection: patch(input.proxy_selection.map_value(Into::into)),
+        };
+        Self { id: id_of(&input.id), version: input.version, changes }
+    }
+}
+
+/// Which profile to delete. Its secrets go with it; its directory on the workers stays.
+#[derive(Debug, InputObject)]
+pub struct ProfileDeleteInput {
+    /// Which. IN_USE while a command or a job that has not ended needs it.
+    pub id: ID,
+    /// The version that was read: with another one stored, STALE_VERSION. Absent or null deletes whatever is there.
+    pub version: Option<i32>,
+}

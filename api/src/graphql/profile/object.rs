@@ -1,0 +1,153 @@
+//! The type `Profile`, and lists of profiles.
+
+use async_graphql::{Context, Enum, ID, Object, Result};
+use callboard::{
+    ids::{ProfileId, ProxyId, ServiceId},
+    profile,
+    store::name_pages::NamePage,
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::graphql::{
+    loaders::{self, ProfilesOf, ProxiesOf, SecretsOf, ServicesOf},
+    name_lists,
+    proxy::Proxy,
+    scalars::{DateTime, Json},
+    secret::Secret,
+    service::Service,
+};
+
+/// See the object below.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Profile(profile::Profile);
+
+/// How the next proxy is chosen among a profile's own, which are in order of preference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "profile::ProxySelection")]
+pub enum ProxySelection {
+    /// The first one that is not known to be down.
+    FirstHealthy,
+    /// Each in turn, from attempt to attempt.
+    RoundRobin,
+    /// The one with the fewest running jobs.
+    LeastBusy,
+}
+
+crate::connection!(
+    /// A page of profiles, in order of name.
+    ProfileConnection,
+    /// A profile in a list.
+    ProfileEdge,
+    Profile
+);
+
+impl From<profile::Profile> for Profile {
+    fn from(profile: profile::Profile) -> Self {
+        Self(profile)
+    }
+}
+
+impl Profile {
+    /// A profile by its id; batched.
+    pub async fn load(ctx: &Context<'_>, id: ProfileId) -> Result<Option<Self>> {
+        Ok(loaders::one(ctx, id).await?.map(Self))
+    }
+}
+
+impl ProfileConnection {
+    /// From a page of the store.
+    pub fn of(page: NamePage<profile::Profile>) -> Self {
+        let (items, bounds, total) = name_lists::parts(page, |row: &profile::Profile| (&row.name, row.id.uuid()));
+        Self::new(items, bounds, total)
+    }
+
+    /// The profiles that list a service or proxy; batched.
+    pub async fn listing<Id>(ctx: &Context<'_>, of: Id, first: Option<i32>, after: Option<String>) -> Result<Self>
+    where
+        Id: Copy + Send + Sync + std::hash::Hash + Eq + 'static,
+        loaders::CatalogueLoader: async_graphql::dataloader::Loader<
+                ProfilesOf<Id>,
+                Value = NamePage<profile::Profile>,
+                Error = std::sync::Arc<callboard::store::StoreError>,
+            >,
+    {
+        let request = name_lists::request((first, after), (None, None), None)?;
+        let after: Option<(String, Uuid)> = request.after.map(|cursor| (cursor.name, cursor.id));
+        let page = loaders::one(ctx, ProfilesOf { of, limit: request.limit, after }).await?;
+        let nobody = NamePage { items: Vec::new(), has_previous: false, has_next: false, total: 0 };
+        Ok(Self::of(page.unwrap_or(nobody)))
+    }
+}
+
+/// A browser identity: one Chrome user-data directory with its tokens, services and proxies.
+#[Object]
+impl Profile {
+    /// Global id, `profile_...`.
+    async fn id(&self) -> ID {
+        ID(self.0.id.to_string())
+    }
+
+    /// Unique among profiles.
+    async fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Its directory, relative to the worker's profile root; never absolute, never with `..`. Unique among profiles.
+    async fn chrome_profile_path(&self) -> &str {
+        &self.0.chrome_profile_path
+    }
+
+    /// For people.
+    async fn description(&self) -> Option<&str> {
+        self.0.description.as_deref()
+    }
+
+    /// Sorted, each once; at most 20.
+    async fn labels(&self) -> &[String] {
+        &self.0.labels
+    }
+
+    /// Plain variables that commands may use (`profile.environment.NAME`): an object of texts.
+    async fn environment(&self) -> Json {
+        Json(json!(self.0.environment))
+    }
+
+    /// Its secrets in order of name, without their values; at most 100.
+    async fn secrets(&self, ctx: &Context<'_>) -> Result<Vec<Secret>> {
+        let states = loaders::one(ctx, SecretsOf(self.0.id)).await?.unwrap_or_default();
+        Ok(states.into_iter().map(Secret::from).collect())
+    }
+
+    /// The services that its jobs get unless they or their commands name others; in order, at most 100.
+    async fn services(&self, ctx: &Context<'_>) -> Result<Vec<Service>> {
+        let ids: Vec<ServiceId> = loaders::one(ctx, ServicesOf(self.0.id)).await?.unwrap_or_default();
+        Service::load_all(ctx, ids).await
+    }
+
+    /// The ways out that its jobs choose from unless they or their commands name one; in order of preference, at most 100.
+    async fn proxies(&self, ctx: &Context<'_>) -> Result<Vec<Proxy>> {
+        let ids: Vec<ProxyId> = loaders::one(ctx, ProxiesOf(self.0.id)).await?.unwrap_or_default();
+        Proxy::load_all(ctx, ids).await
+    }
+
+    /// How a proxy is chosen among `proxies` when an attempt starts.
+    async fn proxy_selection(&self) -> ProxySelection {
+        self.0.proxy_selection.into()
+    }
+
+    /// Rises by one with every change. Hand it back with an update to be told when somebody else was faster.
+    async fn version(&self) -> i32 {
+        self.0.version
+    }
+
+    /// When it was made.
+    async fn created_at(&self) -> DateTime {
+        DateTime(self.0.created_at)
+    }
+
+    /// When it last changed.
+    async fn updated_at(&self) -> DateTime {
+        DateTime(self.0.updated_at)
+    }
+}

@@ -1,0 +1,135 @@
+//! Sends one real request through a proxy and tells what came back.
+//!
+//! One [`ProxyProbe`] per process. The credentials are opened here, live in the client of this one request, and are in no
+//! failure: errors of the client name no proxy URL, and only their causes are told.
+
+use std::{error::Error, net::IpAddr, sync::Arc, time::Duration};
+
+use callboard::{
+    catalogue::{CheckResult, proxy_password_owner, proxy_username_owner},
+    secret::{Keyring, OpenError},
+    store::ingredients::StoredProxy,
+};
+use reqwest::{Client, Response, StatusCode, redirect};
+use secrecy::ExposeSecret as _;
+use tokio::{sync::Semaphore, time::Instant};
+use url::Url;
+
+/// Longest that a check may take.
+const TIME_MAX: Duration = Duration::from_secs(10);
+/// Most checks at a time; others wait.
+const CHECKS_MAX: usize = 16;
+/// How much of the answer is looked at for an address, in bytes.
+const ANSWER_BYTES_MAX: usize = 4096;
+
+/// Checks proxies.
+#[derive(Debug, Clone)]
+pub struct ProxyProbe {
+    target: Option<Url>,
+    time_max: Duration,
+    turns: Arc<Semaphore>,
+}
+
+/// Why a check could not even be tried.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// The credentials do not open.
+    #[error("the proxy's credentials do not open")]
+    Sealed(#[from] OpenError),
+    /// No client can be made for this proxy.
+    #[error("no HTTP client can be made for this proxy")]
+    Client(#[from] reqwest::Error),
+    /// The stored address is not one.
+    #[error("the proxy's address is not an address")]
+    Address(#[from] url::ParseError),
+}
+
+impl ProxyProbe {
+    /// Sends its requests to this address; without one, no proxy can be checked.
+    pub fn new(target: Option<Url>) -> Self {
+        Self { target, time_max: TIME_MAX, turns: Arc::new(Semaphore::new(CHECKS_MAX)) }
+    }
+
+    /// The same with another time limit.
+    #[must_use]
+    pub fn with_time_max(mut self, time_max: Duration) -> Self {
+        self.time_max = time_max;
+        self
+    }
+
+    /// Where requests go.
+    pub const fn target(&self) -> Option<&Url> {
+        self.target.as_ref()
+    }
+
+    /// Sends one GET. Any answer below 400 means that the proxy works; redirects are not followed.
+    pub async fn send(&self, target: &Url, stored: &StoredProxy, keyring: &Keyring) -> Result<CheckResult, ProbeError> {
+        let client = Client::builder()
+            .proxy(reqwest::Proxy::all(proxy_url(stored, keyring)?)?)
+            .redirect(redirect::Policy::none())
+            .user_agent("callboard-proxy-check")
+            .timeout(self.time_max)
+            .build()?;
+        let _turn = self.turns.acquire().await;
+        let began = Instant::now();
+        let answer = match client.get(target.clone()).send().await {
+            Ok(answer) => answer,
+            Err(error) => return Ok(CheckResult::Down { failure: self.failure(&error) }),
+        };
+        let latency_ms = u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX);
+        let status = answer.status();
+        if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            let failure = "the proxy refused the user name and password, or wants some (407)";
+            return Ok(CheckResult::Down { failure: failure.to_owned() });
+        }
+        if status.is_client_error() || status.is_server_error() {
+            return Ok(CheckResult::Down { failure: format!("the request was answered with {status}") });
+        }
+        Ok(CheckResult::Up { latency_ms, exit_address: address_in(answer).await })
+    }
+
+    fn failure(&self, error: &reqwest::Error) -> String {
+        if error.is_timeout() {
+            return format!("no answer within {} s", self.time_max.as_secs_f32());
+        }
+        let mut cause: &dyn Error = error;
+        while let Some(deeper) = cause.source() {
+            cause = deeper;
+        }
+        let what = if error.is_connect() { "the way through the proxy could not be opened" } else { "the request failed" };
+        format!("{what}: {cause}")
+    }
+}
+
+/// The proxy with its credentials, as the client takes them.
+fn proxy_url(stored: &StoredProxy, keyring: &Keyring) -> Result<Url, ProbeError> {
+    let proxy = &stored.proxy;
+    let mut url = Url::parse(&format!("{}://{}", proxy.protocol.scheme(), proxy.address))?;
+    // `Url` writes every special character as %XX but `%` itself, and the client undoes all of it. The setters refuse only
+    // URLs without a host, and this one has one.
+    if let Some(sealed) = &stored.credentials.username {
+        let username = keyring.open(&proxy_username_owner(proxy.id), sealed)?;
+        url.set_username(&username.expose_secret().replace('%', "%25")).ok();
+    }
+    if let Some(sealed) = &stored.credentials.password {
+        let password = keyring.open(&proxy_password_owner(proxy.id), sealed)?;
+        url.set_password(Some(&password.expose_secret().replace('%', "%25"))).ok();
+    }
+    Ok(url)
+}
+
+/// The address that the target says the request came from: its whole answer, or `ip` or `origin` of a JSON object.
+async fn address_in(mut answer: Response) -> Option<String> {
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = answer.chunk().await {
+        body.extend_from_slice(&chunk);
+        if body.len() > ANSWER_BYTES_MAX {
+            return None;
+        }
+    }
+    let text = std::str::from_utf8(&body).ok()?.trim();
+    let json: Option<serde_json::Value> = serde_json::from_str(text).ok();
+    let field = |name| json.as_ref()?.get(name)?.as_str();
+    let said = field("ip").or_else(|| field("origin")).unwrap_or(text);
+    said.parse::<IpAddr>().ok().map(|address| address.to_string())
+}

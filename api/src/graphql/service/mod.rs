@@ -1,0 +1,11 @@
+//! Services: outside APIs that jobs call, with their tokens and settings.
+
+mod inputs;
+mod mutation;
+mod object;
+mod query;
+
+pub use inputs::{ServiceCreateInput, ServiceDeleteInput, ServiceTokenRefreshInput, ServiceUpdateInput};
+pub use mutation::{ServiceMutation, ServicePayload};
+pub use object::{Service, ServiceConnection, ServiceEdge};
+pub use query::ServiceQuery;

@@ -1,0 +1,108 @@
+//! The type `Service`, and lists of services.
+
+use async_graphql::{Context, ID, Object, Result};
+use callboard::{ids::ServiceId, service, store::name_pages::NamePage};
+
+use crate::graphql::{
+    limits::page_cost,
+    loaders::{self, TokenOf},
+    name_lists,
+    profile::ProfileConnection,
+    scalars::{DateTime, Json, Url},
+    secret::Secret,
+};
+
+/// See the object below.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Service(service::Service);
+
+crate::connection!(
+    /// A page of services, in order of name.
+    ServiceConnection,
+    /// A service in a list.
+    ServiceEdge,
+    Service
+);
+
+impl From<service::Service> for Service {
+    fn from(service: service::Service) -> Self {
+        Self(service)
+    }
+}
+
+impl Service {
+    /// A service by its id; batched.
+    pub async fn load(ctx: &Context<'_>, id: ServiceId) -> Result<Option<Self>> {
+        Ok(loaders::one(ctx, id).await?.map(Self))
+    }
+
+    /// Services in the order of their ids, without those that do not exist; batched.
+    pub async fn load_all(ctx: &Context<'_>, ids: Vec<ServiceId>) -> Result<Vec<Self>> {
+        Ok(loaders::many(ctx, ids).await?.into_iter().map(Self).collect())
+    }
+}
+
+impl ServiceConnection {
+    /// From a page of the store.
+    pub fn of(page: NamePage<service::Service>) -> Self {
+        let (items, bounds, total) = name_lists::parts(page, |row: &service::Service| (&row.name, row.id.uuid()));
+        Self::new(items, bounds, total)
+    }
+}
+
+/// An outside service that jobs call: its token and its settings.
+#[Object]
+impl Service {
+    /// Global id, `service_...`.
+    async fn id(&self) -> ID {
+        ID(self.0.id.to_string())
+    }
+
+    /// Unique among services; templates spell it: `services.NAME.token`.
+    async fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Where it lives; templates see it as `services.NAME.base_url`. Null when that was not told.
+    async fn base_url(&self) -> Option<Url> {
+        self.0.base_url.clone().map(Url)
+    }
+
+    /// Its token, without its value; `isSet` is false when it has none.
+    async fn token(&self, ctx: &Context<'_>) -> Result<Secret> {
+        let state = loaders::one(ctx, TokenOf(self.0.id)).await?;
+        Ok(state.map_or_else(|| Secret::unset("token"), Secret::from))
+    }
+
+    /// An object that commands may use (`services.NAME.settings.*`). No place for secrets: it is shown as it is.
+    async fn settings(&self) -> Json {
+        Json(self.0.settings.clone())
+    }
+
+    /// The profiles that list it, in order of name.
+    #[graphql(complexity = "page_cost(first, None, child_complexity)")]
+    async fn profiles(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many: 0 to 100, default 25.")] first: Option<i32>,
+        #[graphql(desc = "Only after this cursor.")] after: Option<String>,
+    ) -> Result<ProfileConnection> {
+        ProfileConnection::listing(ctx, self.0.id, first, after).await
+    }
+
+    /// Rises by one with every change, a new token included. Hand it back with an update to be told when somebody else
+    /// was faster.
+    async fn version(&self) -> i32 {
+        self.0.version
+    }
+
+    /// When it was made.
+    async fn created_at(&self) -> DateTime {
+        DateTime(self.0.created_at)
+    }
+
+    /// When it last changed.
+    async fn updated_at(&self) -> DateTime {
+        DateTime(self.0.updated_at)
+    }
+}

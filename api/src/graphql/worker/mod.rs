@@ -1,0 +1,103 @@
+//! Workers: the processes that run jobs.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, Enum, ID, Object, Result};
+use callboard::{
+    command::Kind,
+    ids::WorkerId,
+    store::workers::{self, WorkerRecord},
+};
+
+use super::{command::CommandKind, job::JobContext, scalars::DateTime};
+
+/// Whether a worker takes part. New states may be added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "workers::WorkerStatus")]
+pub enum WorkerStatus {
+    /// Takes jobs.
+    Active,
+    /// Takes nothing new, and ends when what it runs has ended.
+    Draining,
+    /// Its lease ran out; its jobs were given to others.
+    Lost,
+    /// Ended in good order.
+    Gone,
+}
+
+/// See the object below.
+#[derive(Debug, Clone)]
+pub struct Worker(Arc<WorkerRecord>);
+
+/// A worker by its id; batched.
+pub async fn load(ctx: &Context<'_>, id: WorkerId) -> Result<Option<Worker>> {
+    Ok(JobContext::of(ctx)?.readers.worker(id).await?.map(Worker))
+}
+
+/// One start of a process that runs jobs.
+#[Object]
+impl Worker {
+    /// Global id, `worker_...`; a new one with every start.
+    async fn id(&self) -> ID {
+        ID(self.0.id.to_string())
+    }
+
+    /// Its machine.
+    async fn hostname(&self) -> &str {
+        &self.0.hostname
+    }
+
+    /// Version of Callboard.
+    async fn software_version(&self) -> &str {
+        &self.0.software_version
+    }
+
+    /// The queues that it serves.
+    async fn queues(&self) -> &[String] {
+        &self.0.queues
+    }
+
+    /// The kinds of commands that it can run.
+    async fn kinds(&self) -> Vec<CommandKind> {
+        self.0.kinds.iter().filter_map(|kind| Kind::parse(kind)).map(CommandKind::from).collect()
+    }
+
+    /// How many jobs it runs at a time.
+    async fn concurrency(&self) -> i32 {
+        self.0.concurrency
+    }
+
+    /// How many jobs it runs right now.
+    async fn running(&self) -> i32 {
+        i32::try_from(self.0.running).unwrap_or(i32::MAX)
+    }
+
+    /// Whether it takes part.
+    async fn status(&self) -> WorkerStatus {
+        self.0.status.into()
+    }
+
+    /// When it started.
+    async fn started_at(&self) -> DateTime {
+        DateTime(self.0.started_at)
+    }
+
+    /// When it last renewed its lease, every two seconds as a rule.
+    async fn heartbeat_at(&self) -> DateTime {
+        DateTime(self.0.heartbeat_at)
+    }
+}
+
+/// The query fields of workers.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct WorkerQuery;
+
+#[Object]
+impl WorkerQuery {
+    /// The workers that take part, and those that were lost within the last hour; in order of their start.
+    async fn workers(&self, ctx: &Context<'_>) -> Result<Vec<Worker>> {
+        let mut connection = JobContext::of(ctx)?.desk.store.read().await?;
+        let found = workers::list(&mut connection, None).await?;
+        Ok(found.into_iter().map(|record| Worker(Arc::new(record))).collect())
+    }
+}

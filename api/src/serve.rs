@@ -1,0 +1,185 @@
+//! The command `serve`: makes the parts out of the settings, waits for what they need, and runs until it is told to
+//! stop.
+//!
+//! Called by `main`. The place where the schema meets the store: a noun's data of the process is added in [`schema`],
+//! its DataLoaders in [`dress`].
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use callboard::{
+    catalogue::{Catalogue, key_hash},
+    clock::{self, IdSource},
+    ids::ArtifactId,
+    settings::Environment,
+    store::{Store, StoreError, artifacts},
+    transport::Redis,
+};
+use futures::future::BoxFuture;
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::{net::TcpListener, time::Instant};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::{
+    artifacts::{ArtifactFile, ArtifactIndex, ArtifactUrls, Artifacts},
+    auth::{Authenticate, Caller, FixedKey, Gate, KeyHash, Role},
+    demo,
+    graphql::roots::{self, ApiSchema},
+    health::Part,
+    hex,
+    http::Endpoint,
+    operation::{Dress, Engine},
+    prometheus, server,
+    settings::Settings,
+};
+
+/// How often the log says what is waited for at start.
+const SAY_EVERY: Duration = Duration::from_secs(3);
+
+/// Serves until a signal says stop.
+pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
+    settings.check()?;
+    let keyring = Arc::new(settings.shared.keyring()?);
+    let (key, is_drawn) = match settings.api_key()? {
+        Some(key) => (key, false),
+        None => (SecretString::from(format!("cb_{}", hex::encode(&clock::random_bytes::<24>()))), true),
+    };
+    let store = Store::open(&settings.shared.database_url()?, settings.database_connections, "callboard-api")?;
+    let redis = Redis::open(&settings.shared.redis_url()?, &settings.shared.redis_prefix)?;
+    let health = parts_of(&store, &redis);
+    wait_for(&health, settings.shared.start_timeout()).await?;
+    store.migrate().await?;
+
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .with_context(|| format!("cannot listen on {} (CALLBOARD_LISTEN)", settings.listen))?;
+    let own_url: Url = format!("http://{}/", listener.local_addr()?).parse()?;
+    let public_url = settings.public_url.clone().unwrap_or_else(|| own_url.clone());
+    let urls = ArtifactUrls::new(Arc::clone(&keyring), public_url);
+    let catalogue = Catalogue { store: store.clone(), keyring, allow_list: settings.shared.allow_list()?, ids: IdSource };
+
+    let gate = Gate::new(FixedKey { key: KeyHash(key_hash(&key)), caller: configured(), otherwise: Keys(catalogue.clone()) });
+    let engine = Engine::new(schema(catalogue, urls.clone()), gate, dress());
+    let endpoint = Endpoint::new(engine, settings.origins()?);
+    let (shutdown, sockets) = (endpoint.shutdown.clone(), endpoint.sockets.clone());
+    let is_development = settings.shared.environment == Environment::Development;
+    let router = server::router(server::Parts {
+        endpoint,
+        health,
+        artifacts: Artifacts { urls, index: Arc::new(Files(store.clone())), root: settings.shared.artifact_root.clone() },
+        metrics: prometheus::install()?,
+        demo: is_development.then(demo::site::router),
+    });
+    start_demo_proxy(settings, shutdown.clone()).await?;
+    announce(&own_url, is_drawn.then_some(&key));
+    let stop = shutdown.clone();
+    tokio::spawn(async move {
+        if let Err(error) = server::asked_to_stop().await {
+            tracing::error!(%error, "signals cannot be heard");
+        }
+        tracing::info!("going down");
+        stop.cancel();
+    });
+    let ended = server::run(listener, router, shutdown, sockets).await;
+    store.close().await;
+    Ok(ended?)
+}
+
+/// The schema with the data of the process.
+fn schema(catalogue: Catalogue, urls: ArtifactUrls) -> ApiSchema {
+    roots::schema().data(catalogue).data(urls).finish()
+}
+
+/// What each operation gets for itself: the DataLoaders of the nouns.
+fn dress() -> Dress {
+    Arc::new(|request| request)
+}
+
+/// Whoever shows the key of the configuration.
+fn configured() -> Caller {
+    Caller { name: "CALLBOARD_API_KEY".into(), role: Role::Admin, key: None, expires_at: None }
+}
+
+/// The keys in the catalogue.
+#[derive(Debug)]
+struct Keys(Catalogue);
+
+impl Authenticate for Keys {
+    fn authenticate(&self, key: KeyHash) -> BoxFuture<'_, Result<Option<Caller>, StoreError>> {
+        Box::pin(async move { Ok(self.0.authenticate(&key.0).await?.map(Caller::from)) })
+    }
+}
+
+/// The files in the store.
+#[derive(Debug)]
+struct Files(Store);
+
+impl ArtifactIndex for Files {
+    fn find(&self, id: ArtifactId) -> BoxFuture<'_, Result<Option<ArtifactFile>, StoreError>> {
+        Box::pin(async move {
+            let record = artifacts::by_id(&mut *self.0.read().await?, id).await?;
+            Ok(record.map(|record| ArtifactFile {
+                name: record.name,
+                content_type: record.content_type,
+                path: record.path,
+            }))
+        })
+    }
+}
+
+fn parts_of(store: &Store, redis: &Redis) -> Vec<Part> {
+    let (store, redis) = (store.clone(), redis.clone());
+    vec![
+        Part::new("postgres", move || {
+            let store = store.clone();
+            async move { Ok(store.ping().await?) }
+        }),
+        Part::new("redis", move || {
+            let redis = redis.clone();
+            async move { Ok(redis.ping().await?) }
+        }),
+    ]
+}
+
+/// Waits until every part answers, and says what it waits for.
+async fn wait_for(parts: &[Part], at_most: Duration) -> anyhow::Result<()> {
+    let began = Instant::now();
+    for part in parts {
+        while let Err(error) = part.check().await {
+            let waited = began.elapsed();
+            if waited >= at_most {
+                let name = part.name;
+                return Err(error.context(format!("{name} did not answer within {} s; giving up", at_most.as_secs())));
+            }
+            tracing::warn!(part = part.name, error = %format!("{error:#}"), "waiting");
+            tokio::time::sleep(SAY_EVERY.min(at_most.saturating_sub(waited))).await;
+        }
+    }
+    Ok(())
+}
+
+async fn start_demo_proxy(settings: &Settings, stop: CancellationToken) -> anyhow::Result<()> {
+    let Some(address) = settings.demo_proxy_listen else { return Ok(()) };
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address} (CALLBOARD_DEMO_PROXY_LISTEN)"))?;
+    let (user, password) = (settings.demo_proxy_user.clone(), settings.demo_proxy_password.clone());
+    tokio::spawn(async move {
+        if let Err(error) = demo::proxy::run(listener, &user, &password, stop).await {
+            tracing::error!(error = %format!("{error:#}"), "the demo proxy ended");
+        }
+    });
+    Ok(())
+}
+
+/// Says where the server is. A key that was drawn for this run, in development, is told here and nowhere else.
+#[expect(clippy::print_stdout, reason = "the answer of the command, for the person who started it")]
+fn announce(url: &Url, drawn: Option<&SecretString>) {
+    tracing::info!(%url, "listening");
+    if let Some(key) = drawn {
+        let key = key.expose_secret();
+        println!("No API key is configured. For this run: {key}");
+        println!("Playground, signed in: {url}playground#key={key}");
+    }
+}

@@ -1,0 +1,191 @@
+//! An API over a database of its own, and shorthands for what the tests say often.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::{Request, StatusCode, header},
+};
+use callboard::{
+    catalogue::Catalogue,
+    clock::IdSource,
+    command::AllowList,
+    recipes::Recipes,
+    secret::Keyring,
+    steps::submit::Desk,
+    store::{Store, StoreError},
+};
+use callboard_api::{
+    auth::{Authenticate, Caller, Gate, KeyHash, Role},
+    graphql::{loaders, proxy::ProxyProbe, roots},
+    http::{Endpoint, Origins},
+    operation::Engine,
+};
+use callboard_testing::Database;
+use futures::future::BoxFuture;
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+/// See the module. The database goes with it.
+pub struct TestApi {
+    router: Router,
+    pub catalogue: Catalogue,
+    /// Everything that was ever answered.
+    said: Mutex<String>,
+    _database: Database,
+}
+
+/// Knows one key per role.
+struct Keys;
+
+impl Authenticate for Keys {
+    fn authenticate(&self, key: KeyHash) -> BoxFuture<'_, Result<Option<Caller>, StoreError>> {
+        let roles = [("cb_viewer", Role::Viewer), ("cb_operator", Role::Operator), ("cb_admin", Role::Admin)];
+        let found = roles.into_iter().find(|(text, _)| KeyHash::of(text) == key);
+        let caller = found.map(|(name, role)| Caller { name: name.into(), role, key: None, expires_at: None });
+        Box::pin(std::future::ready(Ok(caller)))
+    }
+}
+
+impl TestApi {
+    pub async fn start() -> Self {
+        Self::start_with(ProxyProbe::new(None)).await
+    }
+
+    pub async fn start_with(probe: ProxyProbe) -> Self {
+        let database = Database::create().await;
+        let store = Store::open(&database.url().into(), 8, "api-catalogue-test").unwrap();
+        let allow_list = AllowList::parse("/usr/bin:/bin").unwrap();
+        let catalogue = Catalogue { store: store.clone(), keyring: Arc::new(keyring()), allow_list, ids: IdSource };
+        let schema = roots::schema().data(catalogue.clone()).data(Arc::new(desk(&store))).data(probe).finish();
+        let dress = Arc::new(move |request| loaders::add(request, &store));
+        let engine = Engine::new(schema, Gate::new(Keys), dress);
+        let router = Endpoint::new(engine, Origins::default()).router();
+        Self { router, catalogue, said: Mutex::default(), _database: database }
+    }
+
+    /// A desk of the test's own, for submitting jobs without the API.
+    pub fn desk(&self) -> Desk {
+        desk(&self.catalogue.store)
+    }
+
+    /// Status and body of a request with this key.
+    pub async fn ask(&self, key: Option<&str>, query: &str, variables: Value) -> (StatusCode, Value) {
+        let body = json!({ "query": query, "variables": variables }).to_string();
+        let mut request = Request::post("/graphql")
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT, "application/graphql-response+json");
+        if let Some(key) = key {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {key}"));
+        }
+        let request = request.body(Body::from(body)).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        self.said.lock().unwrap().push_str(&text);
+        (status, serde_json::from_str(&text).unwrap())
+    }
+
+    /// The data of an operation of an ADMIN that must have no errors.
+    pub async fn data(&self, query: &str, variables: Value) -> Value {
+        let (status, mut answer) = self.ask(Some("cb_admin"), query, variables).await;
+        assert_eq!((status, answer.get("errors")), (StatusCode::OK, None), "{answer}");
+        answer["data"].take()
+    }
+
+    /// The code of the one error that an operation of an ADMIN must have.
+    pub async fn error(&self, query: &str, variables: Value) -> String {
+        let (_, answer) = self.ask(Some("cb_admin"), query, variables).await;
+        let errors = answer["errors"].as_array().cloned().unwrap_or_default();
+        assert_eq!(errors.len(), 1, "{answer}");
+        assert!(errors[0]["extensions"]["requestId"].is_string(), "{answer}");
+        errors[0]["extensions"]["code"].as_str().unwrap().to_owned()
+    }
+
+    /// Runs a mutation `name(input: NameInput!)`, and answers what `fields` select of its payload.
+    pub async fn mutate(&self, name: &str, fields: &str, input: Value) -> Value {
+        let input_type = format!("{}{}Input", name[..1].to_uppercase(), &name[1..]);
+        let query = format!(
+            "mutation($input: {input_type}!) {{ {name}(input: $input) {{ {fields} userErrors {{ code path message }} }} }}"
+        );
+        self.data(&query, json!({ "input": input })).await[name].take()
+    }
+
+    /// A mutation that must be done; answers the object that its payload has.
+    pub async fn done(&self, name: &str, fields: &str, input: Value) -> Value {
+        let field = noun(name);
+        let mut payload = self.mutate(name, &format!("{field} {{ {fields} }}"), input).await;
+        assert_eq!(payload["userErrors"], json!([]), "{name}");
+        payload[field].take()
+    }
+
+    /// A mutation that must be refused; answers `CODE path.below.input` of each reason.
+    pub async fn refused(&self, name: &str, input: Value) -> Vec<String> {
+        let field = if name.ends_with("Delete") { "deletedId" } else { noun(name) };
+        let selected = if name.ends_with("Delete") { field.to_owned() } else { format!("{field} {{ id }}") };
+        let payload = self.mutate(name, &selected, input).await;
+        assert_eq!(payload[field], Value::Null, "{payload}");
+        reasons(&payload["userErrors"])
+    }
+
+    /// Makes an object with as little as it takes; answers its id.
+    pub async fn make(&self, noun: &str, name: &str) -> String {
+        let input = match noun {
+            "profile" => json!({ "name": name, "chromeProfilePath": format!("p/{name}") }),
+            "service" => json!({ "name": name }),
+            "proxy" => json!({ "name": name, "protocol": "HTTP", "address": "127.0.0.1:3128" }),
+            "command" => json!({ "name": name, "spec": { "http": { "url": "https://example.test" } } }),
+            other => panic!("no {other}"),
+        };
+        let made = self.done(&format!("{noun}Create"), "id", input).await;
+        made["id"].as_str().unwrap().to_owned()
+    }
+
+    /// No answer so far held any of these.
+    pub fn assert_never_said(&self, secrets: &[&str]) {
+        let said = self.said.lock().unwrap();
+        for secret in secrets {
+            assert!(!said.contains(secret), "an answer held {secret}");
+        }
+    }
+}
+
+fn keyring() -> Keyring {
+    Keyring::parse(&KEY.into()).unwrap()
+}
+
+fn desk(store: &Store) -> Desk {
+    Desk { store: store.clone(), keyring: keyring(), recipes: Recipes::default(), ids: IdSource }
+}
+
+/// `profile` of `profileCreate`.
+fn noun(mutation: &str) -> &str {
+    let end = mutation.find(|c: char| c.is_ascii_uppercase()).unwrap_or(mutation.len());
+    &mutation[..end]
+}
+
+/// `CODE path.below.input` of each user error; each must have a message and a path that begins with `input`.
+pub fn reasons(errors: &Value) -> Vec<String> {
+    let errors = errors.as_array().unwrap();
+    assert!(!errors.is_empty(), "nothing was refused");
+    let reason = |error: &Value| {
+        assert!(!error["message"].as_str().unwrap().is_empty(), "{error}");
+        let path: Vec<&str> = error["path"].as_array().unwrap().iter().map(|part| part.as_str().unwrap()).collect();
+        let (first, below) = path.split_first().unwrap();
+        assert_eq!(*first, "input", "{error}");
+        format!("{} {}", error["code"].as_str().unwrap(), below.join(".")).trim_end().to_owned()
+    };
+    errors.iter().map(reason).collect()
+}
+
+/// A set of texts, for comparing reasons whose order says nothing.
+pub fn set<'a>(texts: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
+    texts.into_iter().map(str::to_owned).collect()
+}

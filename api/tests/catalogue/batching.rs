@@ -1,0 +1,86 @@
+//! However many objects a list has, it takes the same number of SQL statements.
+
+use serde_json::{Value, json};
+
+use crate::{api::TestApi, statements::Statements};
+
+const OBJECTS: usize = 25;
+
+/// 25 of each noun, tied to each other.
+async fn filled() -> TestApi {
+    let api = TestApi::start().await;
+    let (mut services, mut proxies) = (Vec::new(), Vec::new());
+    for number in 0..OBJECTS {
+        let input = json!({ "name": format!("s{number}"), "token": "a token of some length" });
+        services.push(api.done("serviceCreate", "id", input).await["id"].take());
+        proxies.push(Value::from(api.make("proxy", &format!("x{number}")).await));
+    }
+    for number in 0..OBJECTS {
+        let tied = |all: &[Value]| (0..3).map(|step| all[(number + step) % OBJECTS].clone()).collect::<Vec<_>>();
+        let profile = json!({
+            "name": format!("p{number}"), "chromeProfilePath": format!("p{number}"),
+            "serviceIds": tied(&services), "proxyIds": tied(&proxies),
+            "secrets": [{ "name": "pin", "value": "4711" }, { "name": "token", "value": "another long token" }],
+        });
+        let profile = api.done("profileCreate", "id", profile).await["id"].take();
+        let command = json!({
+            "name": format!("c{number}"), "spec": { "http": { "url": "https://example.test" } },
+            "profileId": profile, "proxyId": proxies[number], "serviceIds": tied(&services),
+        });
+        api.done("commandCreate", "id", command).await;
+    }
+    api
+}
+
+/// How many nodes a query of the first `size` answers, and with how many statements.
+async fn cost(api: &TestApi, statements: &Statements, list: &str, fields: &str, size: usize) -> (usize, usize) {
+    let query = format!("query($first: Int!) {{ {list}(first: $first) {{ totalCount nodes {{ {fields} }} }} }}");
+    statements.taken();
+    let data = api.data(&query, json!({ "first": size })).await;
+    (data[list]["nodes"].as_array().unwrap().len(), statements.taken())
+}
+
+#[tokio::test]
+async fn lists_take_a_constant_number_of_statements() {
+    let api = filled().await;
+    let statements = Statements::watch();
+    for (list, fields, most) in [
+        ("profiles", "id name environment", 2),
+        ("profiles", "id secrets { name hint } services { name } proxies { name health { status } }", 7),
+        ("profiles", "services { token { hint } profiles(first: 2) { totalCount nodes { name } } }", 7),
+        ("services", "id token { isSet } profiles(first: 3) { nodes { name secrets { name } } }", 6),
+        ("proxies", "id profiles { nodes { name proxies { name } } }", 6),
+        ("commands", "id name queue", 2),
+        ("commands", "id kind spec { __typename } inputSchema policy { timeout }", 3),
+        ("commands", "kind profile { name services { name } } proxy { name } services { name }", 8),
+    ] {
+        let few = cost(&api, &statements, list, fields, 2).await;
+        let many = cost(&api, &statements, list, fields, OBJECTS).await;
+        assert_eq!((few.0, many.0), (2, OBJECTS), "{list}");
+        assert_eq!(few.1, many.1, "{list} {{ {fields} }}");
+        assert!((1..=most).contains(&many.1), "{list} {{ {fields} }} took {} statements", many.1);
+    }
+}
+
+#[tokio::test]
+async fn nodes_and_aliases_are_batched_by_kind() {
+    let api = filled().await;
+    let listed = api.data("{ profiles { nodes { id } } services { nodes { id } } commands { nodes { id } } }", json!({})).await;
+    let ids: Vec<&str> = ["profiles", "services", "commands"]
+        .into_iter()
+        .flat_map(|list| listed[list]["nodes"].as_array().unwrap())
+        .map(|node| node["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids.len(), 3 * OBJECTS);
+    let statements = Statements::watch();
+    let query = "query($ids: [ID!]!) { nodes(ids: $ids) { id __typename } }";
+    let found = api.data(query, json!({ "ids": ids })).await;
+    let answered: Vec<&str> = found["nodes"].as_array().unwrap().iter().map(|node| node["id"].as_str().unwrap()).collect();
+    assert_eq!(answered, ids);
+    assert_eq!(statements.taken(), 3);
+
+    let aliases: String = (0..10).map(|number| format!("a{number}: profile(name: \"p{number}\") {{ name }} ")).collect();
+    let found = api.data(&format!("{{ {aliases} }}"), json!({})).await;
+    assert_eq!(found["a7"]["name"], "p7");
+    assert_eq!(statements.taken(), 1);
+}

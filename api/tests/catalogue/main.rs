@@ -1,0 +1,13 @@
+//! The catalogue through GraphQL over HTTP, on a database of each test's own: every verb of profiles, services, proxies and
+//! commands, every reason why one is refused, lists, batching, previews, and that no secret ever comes out.
+
+mod api;
+mod batching;
+mod checks;
+mod commands;
+mod pages;
+mod preview;
+mod profiles;
+mod proxies;
+mod services;
+mod statements;

@@ -1,0 +1,60 @@
+//! Counts the SQL statements of this thread's tests, which run on one thread each.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use tracing::{
+    Event, Level, Metadata, Subscriber,
+    level_filters::LevelFilter,
+    span::{Attributes, Id, Record},
+    subscriber::{DefaultGuard, set_default},
+};
+
+/// Counts from its making on, until it is dropped.
+pub struct Statements {
+    count: Arc<AtomicUsize>,
+    _guard: DefaultGuard,
+}
+
+impl Statements {
+    pub fn watch() -> Self {
+        let count = Arc::new(AtomicUsize::new(0));
+        let guard = set_default(Counter(Arc::clone(&count)));
+        Self { count, _guard: guard }
+    }
+
+    /// Statements since the last call.
+    pub fn taken(&self) -> usize {
+        self.count.swap(0, Ordering::SeqCst)
+    }
+}
+
+struct Counter(Arc<AtomicUsize>);
+
+impl Subscriber for Counter {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "sqlx::query" && *metadata.level() <= Level::DEBUG
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::DEBUG)
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}

@@ -1,0 +1,75 @@
+//! Fetch what granted jobs need to run: record, recipe, catalogue rows; a constant number of reads for a batch.
+//!
+//! Called by the worker's claimer, right after `claim`. Changes nothing.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use crate::{
+    ids::{CommandVersionId, JobId, ProxyId},
+    policy::Policy,
+    profile::ProxySelection,
+    recipes::{Recipe, Recipes},
+    store::{
+        Store, StoreError,
+        ingredients::{self, Found, Wanted},
+        live::LiveJob,
+        tasks::{self, Task},
+    },
+};
+
+/// Everything that an attempt needs.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// The live row as granted.
+    pub live: LiveJob,
+    /// The record.
+    pub task: Task,
+    /// The compiled command.
+    pub recipe: Arc<Recipe>,
+    /// Catalogue rows of the whole batch.
+    pub found: Arc<Found>,
+    /// Running attempts by proxy, where a profile asks for it.
+    pub busy: Arc<HashMap<ProxyId, i64>>,
+}
+
+impl Work {
+    /// The job's own policy or the version's.
+    pub fn policy(&self) -> &Policy {
+        self.task.policy.as_ref().unwrap_or(&self.recipe.version.policy)
+    }
+}
+
+/// Fetches the work of granted jobs. A job whose record is missing is left out.
+pub async fn fetch_work(store: &Store, recipes: &Recipes, granted: Vec<LiveJob>) -> Result<Vec<Work>, StoreError> {
+    if granted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut connection = store.read().await?;
+    let jobs: Vec<JobId> = granted.iter().map(|live| live.job).collect();
+    let mut tasks: HashMap<JobId, Task> =
+        tasks::load(&mut connection, &jobs).await?.into_iter().map(|task| (task.job, task)).collect();
+    let versions: BTreeSet<CommandVersionId> = tasks.values().map(|task| task.version_id).collect();
+    let compiled = recipes.load(&mut connection, versions).await?;
+    let wanted = Wanted {
+        profiles: granted.iter().filter_map(|live| live.profile).collect(),
+        services: tasks.values().flat_map(|task| task.service_ids.iter().copied()).collect(),
+        proxies: granted.iter().filter_map(|live| live.proxy).collect(),
+    };
+    let found = ingredients::load(&mut connection, &wanted).await?;
+    let mut busy = HashMap::new();
+    if found.profiles.values().any(|stored| stored.profile.proxy_selection == ProxySelection::LeastBusy) {
+        let proxies: Vec<_> = found.proxies.keys().map(|id| id.uuid()).collect();
+        let counts = tasks::busy_proxies(&mut connection, &proxies).await?;
+        busy = counts.into_iter().map(|(id, count)| (ProxyId::from(id), count)).collect();
+    }
+    let (found, busy) = (Arc::new(found), Arc::new(busy));
+    let work = granted.into_iter().filter_map(|live| {
+        let task = tasks.remove(&live.job)?;
+        let recipe = compiled.get(&task.version_id)?.clone();
+        Some(Work { live, task, recipe, found: found.clone(), busy: busy.clone() })
+    });
+    Ok(work.collect())
+}

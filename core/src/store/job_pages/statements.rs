@@ -1,0 +1,228 @@
+//! The statements of `job_pages`: checked against the schema when this is compiled, planned anew at every call.
+
+use sqlx::{
+    Execute, PgConnection, Postgres, Row as _,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
+use uuid::Uuid;
+
+use super::bounds::Bounds;
+use crate::{clock::Time, store::StoreError};
+
+/// A row of a page; what the order does not need is not filled in.
+pub(super) struct Row {
+    pub(super) id: Uuid,
+    pub(super) finished_at: Option<Time>,
+    pub(super) priority: i16,
+}
+
+/// A statement over legs: each is taken when its name is among `$20`, has the filter behind its own conditions, and
+/// ends alike. Postgres folds the constants first, so that a leg or a condition that is not asked for costs nothing; a
+/// leg whose filter needs no record (`$21`) does not even join it.
+macro_rules! over_legs {
+    ($bounds:ident, $before:literal, [$($leg:literal,)+], [$by:literal $way:literal $then:literal $again:literal $limit:literal], $after:literal $(, $argument:expr)* $(,)?) => {
+        sqlx::query!(
+            $before
+            $(
+                + $leg
+                + " AND ($1::uuid[] IS NULL OR jobs.id = ANY($1))
+                    AND ($2::text IS NULL OR jobs.queue = $2)
+                    AND ($3::text[] IS NULL OR jobs.queue = ANY($3))
+                    AND ($4::uuid IS NULL OR jobs.command_id = $4)
+                    AND ($5::uuid[] IS NULL OR jobs.command_id = ANY($5))
+                    AND ($6::uuid IS NULL OR jobs.profile_id = $6)
+                    AND ($7::uuid[] IS NULL OR jobs.profile_id = ANY($7))
+                    AND ($8::uuid[] IS NULL OR jobs.proxy_id = ANY($8))
+                    AND ($9::uuid[] IS NULL OR jobs.service_ids && $9)
+                    AND ($10::text[] IS NULL OR (jobs.labels <> '{}' AND jobs.labels @> $10))
+                    AND ($11::timestamptz IS NULL OR jobs.created_at >= $11)
+                    AND ($12::timestamptz IS NULL OR jobs.created_at < $12)
+                    AND ($13::text IS NULL OR jobs.id BETWEEN $15::uuid AND $16::uuid
+                        OR jobs.command_id = ANY($14::uuid[])
+                        OR (jobs.labels <> '{}' AND jobs.labels @> ARRAY[$13])) "
+                + $by + $way + $then + $again + $limit
+                + ")"
+            )+
+            + $after
+            + $by + $way + $then + $again + $limit,
+            $bounds.ids.as_deref(),
+            $bounds.queue.as_deref(),
+            $bounds.queues.as_deref(),
+            $bounds.command,
+            $bounds.commands.as_deref(),
+            $bounds.profile,
+            $bounds.profiles.as_deref(),
+            $bounds.proxies.as_deref(),
+            $bounds.services.as_deref(),
+            $bounds.labels.as_deref(),
+            $bounds.created_from,
+            $bounds.created_before,
+            $bounds.search.as_deref(),
+            &$bounds.search_commands,
+            $bounds.search_ids.map(|(low, _)| low),
+            $bounds.search_ids.map(|(_, high)| high),
+            $bounds.lower,
+            $bounds.upper,
+            $bounds.rows,
+            &$bounds.legs as &[&str],
+            $bounds.needs_record,
+            &$bounds.states as &[&str],
+            $($argument,)*
+        )
+    };
+}
+
+/// By id, or by the time of ending and then the id. Live jobs have no time of ending; ready ones are looked for in
+/// three legs, for each of which there is an index.
+macro_rules! by_id {
+    ($bounds:ident, $direction:literal) => {
+        over_legs!(
+            $bounds,
+            "SELECT id AS \"id!\", finished_at, priority FROM (",
+            [
+                "(SELECT jobs.id, NULL::timestamptz AS finished_at, 0::smallint AS priority FROM jobs
+                  WHERE 'all' = ANY($20::text[]) AND jobs.id > $17 AND jobs.id < $18",
+                "UNION ALL (SELECT live.job_id AS id, NULL::timestamptz AS finished_at, 0::smallint AS priority
+                  FROM live_jobs AS live LEFT JOIN jobs ON jobs.id = live.job_id
+                  WHERE 'blocked' = ANY($20) AND live.state = 'blocked' AND live.job_id > $17 AND live.job_id < $18
+                    AND (NOT $21::boolean OR (jobs.id > $17 AND jobs.id < $18))",
+                "UNION ALL (SELECT live.job_id AS id, NULL::timestamptz AS finished_at, 0::smallint AS priority
+                  FROM live_jobs AS live LEFT JOIN jobs ON jobs.id = live.job_id
+                  WHERE 'scheduled' = ANY($20) AND live.state = 'scheduled' AND live.job_id > $17 AND live.job_id < $18
+                    AND (NOT $21 OR (jobs.id > $17 AND jobs.id < $18))",
+                "UNION ALL (SELECT live.job_id AS id, NULL::timestamptz AS finished_at, 0::smallint AS priority
+                  FROM live_jobs AS live LEFT JOIN jobs ON jobs.id = live.job_id
+                  WHERE 'queued' = ANY($20) AND live.state = 'queued' AND live.dispatched_at IS NULL
+                    AND live.parked_on IS NULL AND live.job_id > $17 AND live.job_id < $18
+                    AND (NOT $21 OR (jobs.id > $17 AND jobs.id < $18))",
+                "UNION ALL (SELECT live.job_id AS id, NULL::timestamptz AS finished_at, 0::smallint AS priority
+                  FROM live_jobs AS live LEFT JOIN jobs ON jobs.id = live.job_id
+                  WHERE 'queued' = ANY($20) AND live.dispatched_at IS NOT NULL
+                    AND live.job_id > $17 AND live.job_id < $18
+                    AND (NOT $21 OR (jobs.id > $17 AND jobs.id < $18))",
+                "UNION ALL (SELECT live.job_id AS id, NULL::timestamptz AS finished_at, 0::smallint AS priority
+                  FROM live_jobs AS live LEFT JOIN jobs ON jobs.id = live.job_id
+                  WHERE 'queued' = ANY($20) AND live.parked_on IS NOT NULL
+                    AND live.job_id > $17 AND live.job_id < $18
+                    AND (NOT $21 OR (jobs.id > $17 AND jobs.id < $18))",
+                "UNION ALL (SELECT live.job_id AS id, NULL::timestamptz AS finished_at, 0::smallint AS priority
+                  FROM live_jobs AS live LEFT JOIN jobs ON jobs.id = live.job_id
+                  WHERE 'running' = ANY($20) AND live.worker_id IS NOT NULL
+                    AND live.job_id > $17 AND live.job_id < $18
+                    AND (NOT $21 OR (jobs.id > $17 AND jobs.id < $18))",
+                "UNION ALL (SELECT ended.job_id AS id, NULL::timestamptz AS finished_at, 0::smallint AS priority
+                  FROM ended_jobs AS ended LEFT JOIN jobs ON jobs.id = ended.job_id
+                  WHERE 'succeeded' = ANY($20) AND ended.state = 'succeeded' AND ended.job_id > $17
+                    AND ended.job_id < $18 AND (NOT $21 OR (jobs.id > $17 AND jobs.id < $18))",
+                "UNION ALL (SELECT ended.job_id AS id, NULL::timestamptz AS finished_at, 0::smallint AS priority
+                  FROM ended_jobs AS ended LEFT JOIN jobs ON jobs.id = ended.job_id
+                  WHERE 'failed' = ANY($20) AND ended.state = 'failed' AND ended.job_id > $17
+                    AND ended.job_id < $18 AND (NOT $21 OR (jobs.id > $17 AND jobs.id < $18))",
+                "UNION ALL (SELECT ended.job_id AS id, NULL::timestamptz AS finished_at, 0::smallint AS priority
+                  FROM ended_jobs AS ended LEFT JOIN jobs ON jobs.id = ended.job_id
+                  WHERE 'cancelled' = ANY($20) AND ended.state = 'cancelled' AND ended.job_id > $17
+                    AND ended.job_id < $18 AND (NOT $21 OR (jobs.id > $17 AND jobs.id < $18))",
+                "UNION ALL (SELECT ended.job_id AS id, ended.finished_at, 0::smallint AS priority
+                  FROM ended_jobs AS ended LEFT JOIN jobs ON jobs.id = ended.job_id
+                  WHERE 'finished' = ANY($20) AND ended.state = ANY($22::text[])
+                    AND ($23::timestamptz IS NULL OR (ended.finished_at, ended.job_id) > ($23, $24::uuid))
+                    AND ($25::timestamptz IS NULL OR (ended.finished_at, ended.job_id) < ($25, $26::uuid))",
+            ],
+            [" ORDER BY finished_at " $direction ", id " $direction " LIMIT $19"],
+            ") AS leg",
+            $bounds.finished_lower.map(|(time, _)| time),
+            $bounds.finished_lower.map(|(_, id)| id),
+            $bounds.finished_upper.map(|(time, _)| time),
+            $bounds.finished_upper.map(|(_, id)| id),
+        )
+    };
+}
+
+/// By priority and then the id.
+macro_rules! by_priority {
+    ($bounds:ident, $direction:literal) => {
+        over_legs!(
+            $bounds,
+            "SELECT id AS \"id!\", finished_at, priority FROM (",
+            [
+                "(SELECT jobs.id, NULL::timestamptz AS finished_at, jobs.priority FROM jobs
+                  WHERE 'all' = ANY($20::text[]) AND jobs.id > $17 AND jobs.id < $18
+                    AND ($23::smallint IS NULL OR (jobs.priority, jobs.id) > ($23, $24::uuid))
+                    AND ($25::smallint IS NULL OR (jobs.priority, jobs.id) < ($25, $26::uuid))",
+                "UNION ALL (SELECT live.job_id AS id, NULL::timestamptz AS finished_at, live.priority
+                  FROM live_jobs AS live LEFT JOIN jobs ON jobs.id = live.job_id
+                  WHERE NOT 'all' = ANY($20) AND live.state = ANY($22::text[])
+                    AND (NOT $21::boolean OR (jobs.id > $17 AND jobs.id < $18))
+                    AND ($23 IS NULL OR (live.priority, live.job_id) > ($23, $24))
+                    AND ($25 IS NULL OR (live.priority, live.job_id) < ($25, $26))",
+                "UNION ALL (SELECT ended.job_id AS id, NULL::timestamptz AS finished_at, jobs.priority
+                  FROM ended_jobs AS ended JOIN jobs ON jobs.id = ended.job_id
+                  WHERE NOT 'all' = ANY($20) AND ended.state = ANY($22)
+                    AND ($23 IS NULL OR (jobs.priority, jobs.id) > ($23, $24))
+                    AND ($25 IS NULL OR (jobs.priority, jobs.id) < ($25, $26))",
+            ],
+            [" ORDER BY priority " $direction ", id " $direction " LIMIT $19"],
+            ") AS leg",
+            $bounds.priority_lower.map(|(priority, _)| priority),
+            $bounds.priority_lower.map(|(_, id)| id),
+            $bounds.priority_upper.map(|(priority, _)| priority),
+            $bounds.priority_upper.map(|(_, id)| id),
+        )
+    };
+}
+
+pub(super) async fn by_id_descending(connection: &mut PgConnection, bounds: &Bounds) -> Result<Vec<Row>, StoreError> {
+    read(planned_anew(by_id!(bounds, "DESC"))?.fetch_all(connection).await?)
+}
+
+pub(super) async fn by_id_ascending(connection: &mut PgConnection, bounds: &Bounds) -> Result<Vec<Row>, StoreError> {
+    read(planned_anew(by_id!(bounds, "ASC"))?.fetch_all(connection).await?)
+}
+
+pub(super) async fn by_priority_descending(
+    connection: &mut PgConnection,
+    bounds: &Bounds,
+) -> Result<Vec<Row>, StoreError> {
+    read(planned_anew(by_priority!(bounds, "DESC"))?.fetch_all(connection).await?)
+}
+
+pub(super) async fn by_priority_ascending(
+    connection: &mut PgConnection,
+    bounds: &Bounds,
+) -> Result<Vec<Row>, StoreError> {
+    read(planned_anew(by_priority!(bounds, "ASC"))?.fetch_all(connection).await?)
+}
+
+/// Counts up to `bounds.rows`.
+pub(super) async fn count(connection: &mut PgConnection, bounds: &Bounds) -> Result<i64, StoreError> {
+    let checked = over_legs!(
+        bounds,
+        "SELECT count(*) AS \"count!\" FROM (SELECT FROM (",
+        [
+            "(SELECT FROM jobs WHERE 'all' = ANY($20::text[]) AND jobs.id > $17 AND jobs.id < $18",
+            "UNION ALL (SELECT FROM live_jobs AS live LEFT JOIN jobs ON jobs.id = live.job_id
+              WHERE NOT 'all' = ANY($20) AND live.state = ANY($22::text[])
+                AND (NOT $21::boolean OR (jobs.id > $17 AND jobs.id < $18))",
+            "UNION ALL (SELECT FROM ended_jobs AS ended LEFT JOIN jobs ON jobs.id = ended.job_id
+              WHERE NOT 'all' = ANY($20) AND ended.state = ANY($22)
+                AND (NOT $21 OR (jobs.id > $17 AND jobs.id < $18))",
+        ],
+        ["" "" "" "" " LIMIT $19"],
+        ") AS leg) AS counted",
+    );
+    Ok(planned_anew(checked)?.fetch_one(connection).await?.try_get(0)?)
+}
+
+/// The same statement, but never kept by the connection: Postgres sees the values whenever it plans.
+fn planned_anew<'q>(
+    mut checked: impl Execute<'q, Postgres>,
+) -> Result<Query<'q, Postgres, PgArguments>, StoreError> {
+    let arguments = checked.take_arguments().map_err(sqlx::Error::Encode)?.unwrap_or_default();
+    Ok(sqlx::query_with(checked.sql(), arguments).persistent(false))
+}
+
+fn read(rows: Vec<PgRow>) -> Result<Vec<Row>, StoreError> {
+    let read = |row: PgRow| Ok(Row { id: row.try_get(0)?, finished_at: row.try_get(1)?, priority: row.try_get(2)? });
+    rows.into_iter().map(read).collect()
+}

@@ -1,0 +1,162 @@
+//! A job with everything: a profile, a proxy with credentials, two services, public and secret input.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use callboard::{
+    command::{AllowList, CommandSpec, ProgramSpec},
+    compose::{
+        CompiledSpec, ComposedCommand, Ingredients, JobFacts, Nonce, ProcessPlan, ProfileFacts, ProxyFacts, Run, Sandbox,
+        SecretBook, SecretInputs, SecretRef, ServiceFacts, Site, compose,
+    },
+    ids::{JobId, ProfileId, ProxyId, ServiceId},
+    proxy::ProxyProtocol,
+    refusal::Refusal,
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// Values of all secrets; none of them may ever be shown.
+pub const SECRETS: [&str; 6] =
+    ["tok-GitHub-1", "tok-Mail-22", "hunter2-pro\"file", "proxy-user@1", "proxy:pass/1", "in\"put-secret"];
+
+/// What jobs in these tests are made of.
+pub struct Kitchen {
+    environment: BTreeMap<String, String>,
+    secret_names: Vec<String>,
+    settings: [Value; 2],
+    pub input: Value,
+    pub secret_inputs: BTreeSet<String>,
+}
+
+impl Kitchen {
+    pub fn new() -> Self {
+        Self {
+            environment: BTreeMap::from([("LANG".into(), "de".into())]),
+            secret_names: vec!["password".into()],
+            settings: [json!({"org": "acme", "deep": {"list": [1, 2]}}), json!({})],
+            input: json!({
+                "name": "world", "count": 3, "ratio": 1.5, "flag": true, "nothing": null, "list": ["a", "b c"],
+                "user": {"pin": "***", "id": 7},
+            }),
+            secret_inputs: BTreeSet::from(["/user/pin".to_owned()]),
+        }
+    }
+
+    pub fn services(&self) -> [ServiceFacts<'_>; 2] {
+        let service = |n, name, base_url, settings| ServiceFacts {
+            id: ServiceId::from(Uuid::from_u128(n)),
+            name,
+            base_url,
+            settings,
+            has_token: true,
+        };
+        [
+            service(1, "github", Some("https://api.github.test/"), &self.settings[0]),
+            service(2, "my-mail", None, &self.settings[1]),
+        ]
+    }
+
+    /// A job with everything.
+    pub fn full<'a>(&'a self, services: &'a [ServiceFacts<'a>]) -> Ingredients<'a> {
+        Ingredients {
+            profile: Some(ProfileFacts {
+                id: ProfileId::from(Uuid::from_u128(3)),
+                name: "Alice",
+                path: "team/alice",
+                environment: &self.environment,
+                secrets: &self.secret_names,
+            }),
+            proxy: Some(ProxyFacts {
+                id: ProxyId::from(Uuid::from_u128(4)),
+                name: "exit",
+                protocol: ProxyProtocol::Socks5,
+                address: "127.0.0.1:3128",
+                has_username: true,
+                has_password: true,
+            }),
+            services,
+            input: &self.input,
+            secret_inputs: &self.secret_inputs,
+            job: Some(JobFacts { id: JobId::from(Uuid::from_u128(5)), attempt: 2 }),
+        }
+    }
+
+    /// A preview of a job with nothing but its input.
+    pub fn bare(&self) -> Ingredients<'_> {
+        let input = (&self.input, &self.secret_inputs);
+        Ingredients { profile: None, proxy: None, services: &[], input: input.0, secret_inputs: input.1, job: None }
+    }
+}
+
+pub fn book() -> SecretBook {
+    let inputs = json!({"/user/pin": SECRETS[5]}).to_string();
+    let mut book = SecretBook::new(SecretInputs::from_text(&inputs.into()).unwrap());
+    book.insert(SecretRef::ServiceToken("github".into()), SECRETS[0].into());
+    book.insert(SecretRef::ServiceToken("my-mail".into()), SECRETS[1].into());
+    book.insert(SecretRef::ProfileSecret("password".into()), SECRETS[2].into());
+    book.insert(SecretRef::ProxyUsername, SECRETS[3].into());
+    book.insert(SecretRef::ProxyPassword, SECRETS[4].into());
+    book
+}
+
+pub fn site() -> Site {
+    Site {
+        profile_root: "/profiles/".into(),
+        temporary_profile: "/tmp/attempt/profile".into(),
+        artifacts_directory: "/tmp/attempt/artifacts".into(),
+        chromium: "/usr/bin/chromium".into(),
+        sandbox: Sandbox::Auto,
+        allow_private_targets: false,
+    }
+}
+
+pub fn allowed() -> AllowList {
+    AllowList::parse("/usr/bin:/opt/report:callboard:noop").unwrap()
+}
+
+/// A program that is given this one argument.
+pub fn with_argument(argument: &str) -> CommandSpec {
+    CommandSpec::Program(ProgramSpec::builder("/usr/bin/echo").argument(argument).build(&allowed()).unwrap())
+}
+
+/// A program that is given this in the variable `X`.
+pub fn with_variable(value: &str) -> CommandSpec {
+    CommandSpec::Program(ProgramSpec::builder("/usr/bin/echo").variable("X", value).build(&allowed()).unwrap())
+}
+
+/// Composes for a job with everything and shows it.
+pub fn show(spec: CommandSpec) -> Result<ComposedCommand, Vec<Refusal>> {
+    let kitchen = Kitchen::new();
+    let services = kitchen.services();
+    show_for(spec, &kitchen.full(&services))
+}
+
+pub fn show_for(spec: CommandSpec, ingredients: &Ingredients<'_>) -> Result<ComposedCommand, Vec<Refusal>> {
+    let compiled = CompiledSpec::compile(spec)?;
+    let composition = compose(&compiled, ingredients, Nonce::draw())?;
+    let shown = composition.masked();
+    let whole = serde_json::to_string(&shown).unwrap() + &format!("{composition:?}");
+    assert!(SECRETS.iter().all(|secret| !whole.contains(secret)), "a secret is shown: {whole}");
+    assert!(!whole.contains("\u{10FFF0}aZ"), "a mark is left: {whole}");
+    Ok(shown)
+}
+
+/// The message of the one refusal.
+pub fn refusal(spec: CommandSpec) -> String {
+    let refusals = show(spec).unwrap_err();
+    assert_eq!(refusals.len(), 1, "{refusals:?}");
+    refusals[0].message.clone()
+}
+
+/// Composes for a job with everything, checks that exactly the named secrets are needed, and reveals it.
+pub fn reveal(spec: CommandSpec) -> ProcessPlan {
+    let kitchen = Kitchen::new();
+    let services = kitchen.services();
+    let ingredients = kitchen.full(&services);
+    let compiled = CompiledSpec::compile(spec).unwrap();
+    let composition = compose(&compiled, &ingredients, Nonce::draw()).unwrap();
+    match composition.reveal(&book(), &site()).unwrap() {
+        Run::Process(plan) => plan,
+        Run::Noop => panic!("nothing to run"),
+    }
+}

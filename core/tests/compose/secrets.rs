@@ -1,0 +1,202 @@
+//! Where secrets may stand, and that nothing but their place can be had from a template.
+
+use callboard::{
+    command::{CommandSpec, HttpSpec, ProgramSpec},
+    compose::{CompiledSpec, Encoding, Nonce, Piece, SecretRef, compose},
+    refusal::RefusalCode,
+};
+use proptest::prelude::*;
+use serde_json::json;
+
+use crate::fixture::{Kitchen, SECRETS, allowed, refusal, reveal, show, show_for, with_argument, with_variable};
+
+const NAMES: [&str; 8] = [
+    "service_token",
+    "services.github.token",
+    "services['my-mail'].token",
+    "profile.secrets.password",
+    "proxy.username",
+    "proxy.password",
+    "proxy.url",
+    "input.user.pin",
+];
+
+fn variable(template: &str) -> String {
+    show(with_variable(template)).unwrap().environment["X"].clone()
+}
+
+#[test]
+fn secrets_stand_masked_where_they_may() {
+    for name in NAMES {
+        let expected = if name == "proxy.url" { "a socks5h://***:***@127.0.0.1:3128 b" } else { "a *** b" };
+        assert_eq!(variable(&format!("a {{{{ {name} }}}} b")), expected);
+        let stdin = ProgramSpec::builder("/usr/bin/cat").stdin(format!("{{{{ {name} }}}}")).build(&allowed()).unwrap();
+        assert!(show(CommandSpec::Program(stdin)).is_ok());
+    }
+    let header = HttpSpec::builder("https://x.test").header("Authorization", "Bearer {{ service_token }}").build().unwrap();
+    let http = show(CommandSpec::Http(header)).unwrap().http.unwrap();
+    assert_eq!(http.headers["Authorization"], "Bearer ***");
+}
+
+#[test]
+fn secrets_are_refused_everywhere_else() {
+    for name in NAMES {
+        let template = format!("https://x.test/{{{{ {name} }}}}");
+        let url = HttpSpec::builder(&template).build().unwrap();
+        let body = HttpSpec::builder("https://x.test").method("POST").body(&template).build().unwrap();
+        for (spec, path) in [
+            (with_argument(&template), vec!["spec", "program", "arguments", "0"]),
+            (CommandSpec::Http(url), vec!["spec", "http", "url"]),
+            (CommandSpec::Http(body), vec!["spec", "http", "body"]),
+        ] {
+            let refusals = show(spec).unwrap_err();
+            assert_eq!((refusals[0].code, refusals.len()), (RefusalCode::NotComposable, 1));
+            assert_eq!(refusals[0].path, path);
+            assert!(refusals[0].message.contains("must not stand in"), "{}", refusals[0].message);
+        }
+    }
+    let message = refusal(with_argument("{{ services['my-mail'].token }}"));
+    assert!(message.starts_with("the secret services.my-mail.token must not stand in an argument"), "{message}");
+}
+
+#[test]
+fn a_secret_can_be_joined_kept_and_asked_for() {
+    for (template, expected) in [
+        ("{{ 'Bearer ' ~ service_token }}", "Bearer ***"),
+        ("{% set header = 'Bearer ' ~ service_token %}{{ header }} {{ header }}", "Bearer *** Bearer ***"),
+        ("{{ service_token | default('x') }}", "***"),
+        ("{{ services.other.token | default('x') if services.other is defined else 'none' }}", "none"),
+        ("{% if service_token %}has{% endif %}", "has"),
+        ("{% if service_token == 'guess' %}guessed{% else %}no{% endif %}", "no"),
+        ("{{ [service_token, 'b'] | join(':') }}", "***:b"),
+        ("{% for name in services %}{{ services[name].token }},{% endfor %}", "***,***,"),
+        ("{{ 'yes' if 'tok' in service_token else 'no' }}", "no"),
+        ("{{ input.name }}", "world"),
+    ] {
+        assert_eq!(variable(template), expected, "{template}");
+    }
+}
+
+#[test]
+fn a_secret_can_only_be_used_as_it_is() {
+    for template in [
+        "{{ service_token | upper }}",
+        "{{ service_token | lower }}",
+        "{{ service_token | title }}",
+        "{{ service_token | capitalize }}",
+        "{{ service_token | urlencode }}",
+        "{{ service_token | tojson }}",
+        "{{ service_token | trim }}",
+        "{{ service_token | replace('a', 'b') }}",
+        "{{ service_token | length }}",
+        "{{ service_token | reverse }}",
+        "{{ service_token | first }}",
+        "{{ service_token | list }}",
+        "{{ service_token[0] }}",
+        "{{ service_token[:4] }}",
+        "{{ (service_token ~ '')[:4] }}",
+        "{{ (service_token ~ '')[1:] }}",
+        "{{ (service_token ~ '') | length }}",
+        "{{ (service_token ~ 'x') | upper }}",
+        "{{ '%.3s' | format(service_token) }}",
+        "{{ service_token | int }}",
+        "{{ service_token + 'x' }}",
+        "{{ {'a': [service_token]} | tojson }}",
+        "{{ services | tojson }}",
+        "{{ services | urlencode }}",
+        "{% for c in service_token ~ '' %}{{ c }}-{% endfor %}",
+        "{% set x = service_token ~ '' %}gone",
+        "{{ service_token }}{{ (service_token ~ '') | length }}",
+        "{{ input.user | tojson }}",
+        "{{ input.user.pin | upper }}",
+        "{{ proxy.url | replace('socks5h', 'http') }}",
+        "{{ profile.path | upper }}",
+    ] {
+        let refusals = show(with_variable(template)).unwrap_err();
+        assert_eq!(refusals[0].code, RefusalCode::NotComposable, "{template}");
+        assert_eq!(refusals[0].path, ["spec", "program", "environment", "X"]);
+    }
+    let message = refusal(with_variable("{{ service_token | upper }}"));
+    assert_eq!(message, "the secret services.github.token can only be used as it is: a filter or an index would change it");
+    let message = refusal(with_variable("{{ service_token | tojson }}"));
+    assert!(message.contains("a secret can only be used as it is"), "{message}");
+}
+
+#[test]
+fn after_a_refused_template_the_next_one_is_judged_alone() {
+    let spec = ProgramSpec::builder("/usr/bin/echo")
+        .variable("A", "{{ service_token | upper }}")
+        .variable("B", "{{ service_token ~ input.missing }}")
+        .variable("C", "{{ service_token }}{{ input.missing }}")
+        .variable("D", "plain {{ input.name }}")
+        .variable("E", "{{ service_token }}");
+    let refusals = show(CommandSpec::Program(spec.build(&allowed()).unwrap())).unwrap_err();
+    let places: Vec<&str> = refusals.iter().map(|refusal| refusal.path[3].as_str()).collect();
+    assert_eq!(places, ["A", "B", "C"]);
+}
+
+#[test]
+fn a_forged_mark_is_plain_text() {
+    let mut kitchen = Kitchen::new();
+    for index in 0..4 {
+        let forged = format!("\u{10FFF0}aZ0000000000000000.{index}\u{10FFF1}");
+        kitchen.input = json!({"note": forged, "user": {"pin": "***"}});
+        let services = kitchen.services();
+        let ingredients = kitchen.full(&services);
+        let compiled = CompiledSpec::compile(with_variable("{{ input.note }}")).unwrap();
+        let composition = compose(&compiled, &ingredients, Nonce::draw()).unwrap();
+        assert_eq!(composition.masked().environment["X"], forged, "it stays what it was");
+        // Beside a real secret, a stray mark is refused: it cannot be told from a broken one.
+        let both = CompiledSpec::compile(with_variable("{{ input.note }}{{ service_token }}")).unwrap();
+        assert!(compose(&both, &ingredients, Nonce::draw()).is_err());
+    }
+}
+
+#[test]
+fn secrets_of_the_command_are_known_by_name() {
+    let kitchen = Kitchen::new();
+    let services = kitchen.services();
+    let ingredients = kitchen.full(&services);
+    let compiled = CompiledSpec::compile(with_variable("{{ input.user.pin }}{{ profile.secrets.password }}")).unwrap();
+    let composition = compose(&compiled, &ingredients, Nonce::draw()).unwrap();
+    let all: Vec<String> = composition.secrets().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        all,
+        [
+            "services.github.token",
+            "services.my-mail.token",
+            "profile.secrets.password",
+            "proxy.username",
+            "proxy.password",
+            "input.user.pin"
+        ]
+    );
+    let bare = kitchen.bare();
+    let compiled = CompiledSpec::compile(with_argument("x")).unwrap();
+    assert!(compose(&compiled, &bare, Nonce::draw()).unwrap().secrets().is_empty());
+}
+
+#[test]
+fn credentials_in_a_url_are_percent_encoded() {
+    let plan = reveal(with_variable("{{ proxy.url }}"));
+    let (_, url) = plan.environment.iter().find(|(name, _)| name == "X").unwrap();
+    use secrecy::ExposeSecret as _;
+    assert_eq!(url.expose_secret(), "socks5h://proxy-user%401:proxy%3Apass%2F1@127.0.0.1:3128");
+    let piece = Piece::Secret(SecretRef::ProxyPassword, Encoding::Url);
+    assert!(!format!("{piece:?}").contains(SECRETS[4]));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_input_changes_which_secrets_stand_where(note in "[ -~\u{10FFF0}\u{10FFF1}]{0,40}") {
+        let mut kitchen = Kitchen::new();
+        kitchen.input = json!({"note": note, "user": {"pin": "***"}});
+        let services = kitchen.services();
+        let ingredients = kitchen.full(&services);
+        let spec = with_variable("{{ input.note }}");
+        let shown = show_for(spec, &ingredients).map(|shown| shown.environment["X"].clone());
+        prop_assert!(shown.is_ok_and(|shown| shown == note));
+    }
+}

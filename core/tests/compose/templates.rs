@@ -1,0 +1,130 @@
+//! What templates may say, what they see, and how they are refused.
+
+use callboard::{command::CommandSpec, compose::CompiledSpec, refusal::RefusalCode};
+
+use crate::fixture::{Kitchen, refusal, show, show_for, with_argument, with_variable};
+
+fn argument(template: &str) -> String {
+    show(with_argument(template)).unwrap().arguments.remove(0)
+}
+
+#[test]
+fn values_render_as_people_expect() {
+    for (template, expected) in [
+        ("plain {text} %}", "plain {text} %}"),
+        ("Hello {{ input.name }}!", "Hello world!"),
+        ("{{ input.count }} {{ input.ratio }} {{ input.flag }} {{ not input.flag }}", "3 1.5 true false"),
+        ("{{ input.list | join('+') }}", "a+b c"),
+        ("{{ input.list | tojson }}", r#"["a","b c"]"#),
+        ("{{ input.name | tojson }}{{ input.nothing | tojson }}", r#""world"null"#),
+        ("{{ 'a b/&ä' | urlencode }}", "a%20b%2F%26%C3%A4"),
+        ("{{ input.missing | default('none') }}{{ input.nothing | default('-', true) }}", "none-"),
+        ("{% if input.flag %}yes{% else %}no{% endif %}{{ 'x' if not input.flag }}", "yes"),
+        ("{% for item in input.list %}[{{ item }}]{% endfor %}", "[a][b c]"),
+        ("{% if proxy %}{{ proxy.address }}{% endif %}", "127.0.0.1:3128"),
+        ("{{ profile.name }} {{ profile.path }} {{ chrome_profile }}", "Alice team/alice team/alice"),
+        ("{{ profile.environment.LANG }}", "de"),
+        ("{{ proxy.name }} {{ proxy.protocol }} {{ proxy_address }}", "exit socks5 127.0.0.1:3128"),
+        ("{{ service_name }} {{ services.github.base_url }}", "github https://api.github.test/"),
+        ("{{ services.github.settings.org }} {{ services['my-mail'].name }}", "acme my-mail"),
+        ("{{ services.github.settings.deep.list[1] }}", "2"),
+        ("{{ job.attempt }} {{ job.id }}", "2 job_00000000000000000000000005"),
+        ("{{ input.user.id }}{# a note #}", "7"),
+        ("{{ ' a ' | trim }}{{ 'a-b' | replace('-', '+') }}", "aa+b"),
+        ("<{{ '<&>' }}>", "<<&>>"),
+    ] {
+        assert_eq!(argument(template), expected, "{template}");
+    }
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    for (template, expected) in [
+        ("{{ input.missing }}", "line 1, column 4: this command uses `input.missing`, but the input has no missing"),
+        ("{{ input.user.x }}", "line 1, column 4: this command uses `input.user.x`, but the input has no user.x"),
+        ("a\n b {{ inptu.x }}", "line 2, column 7: this command uses `inptu`, but there is no inptu"),
+        ("{{ services.other.token }}", "this command uses `services.other`, but the job has no service other"),
+        ("{{ profile.secrets.x }}", "this command uses `profile.secrets.x`, but the profile has no secret x"),
+        ("{{ profile.environment.x }}", "`profile.environment.x`, but the profile has no variable x"),
+        ("{{ services['my-mail'].base_url }}", "but the service my-mail has no base URL"),
+        ("é{{ input.nothing }}", "line 1, column 5: `input.nothing` is null"),
+        ("{{ input.list }}", "`input.list` is a list or an object"),
+        ("{{ input.missing | tojson }}", "but the input has no missing"),
+        ("{{ input.missing | urlencode }}", "but the input has no missing"),
+        ("{{ input.missing | upper }}", "but the input has no missing"),
+    ] {
+        let message = refusal(with_argument(template));
+        assert!(message.contains(expected), "{template}: {message}");
+    }
+}
+
+#[test]
+fn what_the_job_has_not_is_named() {
+    let kitchen = Kitchen::new();
+    for (template, expected) in [
+        ("{{ proxy.address }}", "this command uses `proxy.address`, but the job has no proxy"),
+        ("{{ proxy_address }}", "this command uses `proxy_address`, but the job has no proxy"),
+        ("{{ proxy }}", "`proxy` is null"),
+        ("{{ chrome_profile }}", "this command uses `chrome_profile`, but the job has no profile"),
+        ("{{ profile.secrets.x }}", "but the job has no profile"),
+        ("{{ service_token }}", "this command uses `service_token`, but the job has no service with a token"),
+        ("{{ services.github.token }}", "but the job has no service github"),
+    ] {
+        let refusals = show_for(with_variable(template), &kitchen.bare()).unwrap_err();
+        assert_eq!(refusals[0].code, RefusalCode::NotComposable);
+        assert_eq!(refusals[0].path, ["spec", "program", "environment", "X"]);
+        assert!(refusals[0].message.contains(expected), "{template}: {}", refusals[0].message);
+    }
+    let optional = with_argument("{% if proxy %}{{ proxy.address }}{% else %}direct{% endif %}{{ job.id }}{{ job.attempt }}");
+    assert_eq!(show_for(optional, &kitchen.bare()).unwrap().arguments, ["direct{job.id}1"]);
+}
+
+#[test]
+fn malformed_templates_are_refused_with_line_and_column() {
+    for (template, place) in [
+        ("{{ input.", "line 1, column "),
+        ("a\nb {{ x y }}", "line 2, column 8: "),
+        ("{% if input.x %}", "line 1"),
+        ("\n\n  {% nonsense %}", "line 3, column 6: "),
+        ("{% include 'x' %}", "line 1, column 4: "),
+        ("{{ 'open }}", "line 1"),
+    ] {
+        let spec = CommandSpec::Program(callboard::command::ProgramSpec {
+            program: "/usr/bin/echo".into(),
+            arguments: vec!["fine".into(), template.into()],
+            environment: Default::default(),
+            stdin: None,
+        });
+        let refusals = CompiledSpec::compile(spec.clone()).unwrap_err();
+        assert_eq!(refusals[0].code, RefusalCode::Invalid);
+        assert_eq!(refusals[0].path, ["spec", "program", "arguments", "1"]);
+        assert!(refusals[0].message.starts_with(place), "{template}: {}", refusals[0].message);
+        assert_eq!(spec.check(&crate::fixture::allowed()).unwrap_err(), refusals);
+    }
+}
+
+#[test]
+fn unknown_filters_and_functions_are_told() {
+    for template in ["{{ input.name | nonsense }}", "{{ nonsense() }}", "{{ debug() }}", "{{ input.name.nonsense() }}"] {
+        let message = refusal(with_argument(template));
+        assert!(message.starts_with("line 1, column ") && message.contains("unknown"), "{template}: {message}");
+    }
+}
+
+#[test]
+fn work_and_text_are_bounded() {
+    for template in [
+        "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
+        "{% set ns = namespace(x='aaaaaaaaaaaaaaaa') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+        "{{ 'x' * 10000000000 }}",
+        "{{ ('x' * 10000) | replace('x', 'y' * 10000) }}",
+        "{{ 'x' | center(1000000000000) }}{{ '%1000000000d' | format(1) }}",
+        "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+    ] {
+        let message = refusal(with_argument(template));
+        assert!(!message.is_empty(), "{template}: {message}");
+    }
+    let message = refusal(with_argument("{{ 'x' * 200000 }}"));
+    assert!(message.contains("is 200000 bytes long when rendered"), "{message}");
+    assert!(refusal(with_argument("a{{ '\\u0000' }}")).contains("NUL"));
+}

@@ -1,0 +1,64 @@
+# Builds what script/server runs; what is up to date is not built again. A stamp is a sum over all inputs, kept beside
+# what it speaks of, and written last.
+
+sum_of() { (cd "$root" && find "$@" -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -print0 | sort -z | xargs -0 cksum | cksum); }
+
+# install_packages DIRECTORY: npm ci, unless node_modules is of this very lock file.
+install_packages() {
+  local directory=$root/$1
+  if cmp -s "$directory/package-lock.json" "$directory/node_modules/.installed-from"; then return; fi
+  say "installing packages of $1"
+  (cd "$directory" && npm ci --no-audit --no-fund --loglevel=error)
+  cp "$directory/package-lock.json" "$directory/node_modules/.installed-from"
+}
+
+build_dashboard() {
+  local sum stamp=$root/dashboard/node_modules/.built-from
+  install_packages dashboard
+  sum=$(sum_of dashboard)
+  if [[ -f $root/dashboard/dist/index.html && $(cat "$stamp" 2>/dev/null) == "$sum" ]]; then return; fi
+  say "building the dashboard"
+  (cd "$root/dashboard" && npm run --silent build)
+  printf '%s\n' "$sum" >"$stamp"
+}
+
+# The runner, copied to where the unprivileged user can read it. Sets $runner.
+build_runner() {
+  local sum
+  install_packages runner
+  runner=$state/runner
+  sum=$(sum_of runner)
+  if [[ $(cat "$runner/.copied-from" 2>/dev/null) == "$sum" ]]; then return; fi
+  rm -rf "$runner" "$runner.new"
+  mkdir "$runner.new"
+  cp -R "$root/runner/src" "$root/runner/package.json" "$root/runner/node_modules" "$runner.new/"
+  chmod -R go+rX "$runner.new"
+  printf '%s\n' "$sum" >"$runner.new/.copied-from"
+  mv "$runner.new" "$runner"
+}
+
+# build_binaries PROFILE: sets $binaries. Script/test has built them already and says where they are.
+build_binaries() {
+  local profile=$1 directory=debug
+  if [[ -n ${CALLBOARD_BINARIES:-} ]]; then
+    binaries=$CALLBOARD_BINARIES
+    return
+  fi
+  [[ $profile == dev ]] || directory=$profile
+  (cd "$root" && SQLX_OFFLINE=true cargo build --quiet --profile "$profile" --package callboard-api --package callboard-worker)
+  binaries=${CARGO_TARGET_DIR:-$root/target}/$directory
+  # Relative to where cargo ran.
+  [[ $binaries == /* ]] || binaries=$root/$binaries
+}
+
+# The worker starts itself again as the unprivileged user of its jobs: a copy for when it could not. Sets $worker.
+place_worker() {
+  worker=$binaries/callboard-worker
+  if job_user_can -x "$worker"; then return; fi
+  mkdir -p "$state/bin"
+  if ! cmp -s "$worker" "$state/bin/callboard-worker"; then
+    cp "$worker" "$state/bin/callboard-worker.new"
+    mv "$state/bin/callboard-worker.new" "$state/bin/callboard-worker"
+  fi
+  worker=$state/bin/callboard-worker
+}

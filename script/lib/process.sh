@@ -1,0 +1,123 @@
+# Processes that outlive the script that starts them, known by a file `run/NAME.pid`: id and time of start. Both must
+# fit before anything is signalled, so that no process of somebody else's is ever ended.
+
+# When a process started, or nothing if it does not run any more. A zombie does not.
+start_of() {
+  local stat
+  if [[ -d /proc/self ]]; then
+    stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+    # The second field is the program's name, and may contain anything.
+    # shellcheck disable=SC2086
+    set -- ${stat##*) }
+    [[ $1 != [ZX] ]] || return 1
+    printf '%s@%s' "${20}" "$(cat /proc/sys/kernel/random/boot_id)"
+  else
+    stat=$(ps -o stat=,lstart= -p "$1") && [[ $stat != Z* ]] || return 1
+    printf '%s' "${stat#* }" | tr -s ' ' _
+  fi
+}
+
+is_process() { [[ -n ${1:-} && $(start_of "$1") == "${2:-}" ]]; }
+
+# Sets $pid and $start of a process that has a file.
+recorded() { { read -r pid start <"$state/run/$1.pid"; } 2>/dev/null; }
+
+is_running() {
+  local pid start
+  recorded "$1" && is_process "$pid" "$start"
+}
+
+pid_of() {
+  local pid start
+  recorded "$1" && printf '%s' "$pid"
+}
+
+# The start of every command below: a session of its own, and the signals that a script's children ignore.
+if command -v setsid >/dev/null && env --default-signal=INT true 2>/dev/null; then
+  detached=(env --default-signal=INT,QUIT setsid)
+else
+  detached=(nohup)
+fi
+
+# start_process NAME COMMAND...
+start_process() {
+  local name=$1 log=$state/logs/$1.log pid start
+  shift
+  if [[ -f $log ]]; then mv -f "$log" "$log.old"; fi
+  (cd / && exec "${detached[@]}" "$@") </dev/null >"$log" 2>&1 8>&- &
+  pid=$!
+  start=$(start_of "$pid") || start=
+  printf '%s %s\n' "$pid" "$start" >"$state/run/$name.pid"
+}
+
+# signal_process NAME SIGNAL
+signal_process() {
+  local pid start
+  if recorded "$1" && is_process "$pid" "$start"; then kill "-$2" "$pid" 2>/dev/null || true; fi
+}
+
+# await_end NAME SECONDS: killed if it has not ended by then.
+await_end() {
+  local rest=$(($2 * 20))
+  while is_running "$1"; do
+    if ((rest-- <= 0)); then
+      say "$1 does not stop and is killed"
+      signal_process "$1" KILL
+      rest=100
+    fi
+    sleep 0.05
+  done
+  rm -f "$state/run/$1.pid"
+}
+
+# Names of what has a file, the order of their end: those that use come before those that are used.
+recorded_names() {
+  local name
+  for name in watcher api worker-1 worker-2 redis postgres; do
+    [[ ! -f $state/run/$name.pid ]] || printf '%s\n' "$name"
+  done
+}
+
+# Ends all processes of a state directory in order. Jobs that run get CALLBOARD_DRAIN seconds.
+end_everything() {
+  local name
+  signal_process watcher KILL
+  await_end watcher 1
+  for name in api worker-1 worker-2; do signal_process "$name" CONT; signal_process "$name" TERM; done
+  for name in api worker-1 worker-2; do await_end "$name" $((${CALLBOARD_DRAIN:-5} + 15)); done
+  for name in redis postgres; do signal_process "$name" CONT; done
+  signal_process redis TERM
+  signal_process postgres INT
+  for name in redis postgres; do await_end "$name" 20; done
+  remove_temporary
+  rm -f "$state/run/token"
+}
+
+# What lies in /tmp on behalf of this state directory.
+remove_temporary() {
+  local directory
+  directory=$(readlink "$state/tmp" 2>/dev/null || true)
+  if [[ $directory == /tmp/callboard-?????? && -O $directory ]]; then rm -rf "$directory"; fi
+}
+
+# Does somebody listen there?
+is_taken() { (exec 7<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# A port below those that the kernel gives to clients, so that none of them takes it meanwhile.
+free_port() {
+  local port
+  while :; do
+    port=$((RANDOM % 12000 + 20000))
+    if ! is_taken "$port"; then printf '%s' "$port" && return; fi
+  done
+}
+
+# until_true SECONDS COMMAND...
+until_true() {
+  local end=$((SECONDS + $1))
+  shift
+  until "$@"; do
+    ((SECONDS <= end)) || return 1
+    sleep 0.05
+  done
+}

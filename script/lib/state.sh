@@ -1,0 +1,108 @@
+# Where everything lives that is not source: the state directory and the secrets in it.
+#
+#   $root             the checkout
+#   $CALLBOARD_STATE  .callboard in the checkout unless set; holds server.json, demo/ and the link or directory `state`
+#   $state            the real directory. As root it must be one that unprivileged users can pass through, because
+#                     Postgres and the jobs run as such: when the checkout is not (/root is 0700), it is a directory in
+#                     /var/lib/callboard, and .callboard/state a link to it.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+readonly elsewhere=/var/lib/callboard
+# The users that Postgres, Redis and the jobs run as when this is root.
+readonly job_user=${CALLBOARD_RUN_AS:-nobody}
+umask 022
+
+say() { printf '%s\n' "$*"; }
+fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
+is_root() { [[ $EUID == 0 ]]; }
+random_hex() { od -An -N"$1" -tx1 /dev/urandom | tr -d ' \n'; }
+
+# as_user USER COMMAND...: as that user if this is root, else as ourselves. Never forks, so that the process id stays.
+as_user() {
+  local user=$1
+  shift
+  if is_root; then
+    exec setpriv --reuid="$user" --regid="$(id -g "$user")" --clear-groups -- "$@"
+  fi
+  exec "$@"
+}
+
+# Can the unprivileged user do this with that file? (-x for directories: pass through.)
+job_user_can() { is_root || return 0; (as_user "$job_user" test "$1" "$2") 2>/dev/null; }
+
+# Removes directories in /var/lib/callboard whose checkout is gone or has another one now, and ends what runs in them.
+remove_strays() {
+  local directory owner
+  for directory in "$elsewhere"/*/; do
+    directory=${directory%/}
+    [[ -f $directory/owner ]] || continue
+    owner=$(<"$directory/owner")
+    [[ $(readlink "$owner" 2>/dev/null) != "$directory" ]] || continue
+    (state=$directory && end_everything)
+    rm -rf "$directory"
+  done
+}
+
+# Sets $state and makes what is missing of it.
+open_state() {
+  CALLBOARD_STATE=${CALLBOARD_STATE:-$root/.callboard}
+  mkdir -p "$CALLBOARD_STATE"
+  CALLBOARD_STATE=$(cd "$CALLBOARD_STATE" && pwd -P)
+  export CALLBOARD_STATE
+  local link=$CALLBOARD_STATE/state
+  if is_root && [[ -d $elsewhere ]]; then remove_strays; fi
+  if [[ -L $link && $(cat "$link/owner" 2>/dev/null) != "$link" ]]; then rm -f "$link"; fi
+  if [[ ! -L $link ]]; then
+    if job_user_can -x "$CALLBOARD_STATE"; then
+      mkdir -p "$link"
+    else
+      move_elsewhere "$link"
+    fi
+  fi
+  state=$(cd "$link" && pwd -P)
+  chmod 755 "$state"
+  mkdir -p "$state"/{run,logs,secrets}
+  chmod 700 "$state/secrets"
+}
+
+# Makes the directory in /var/lib/callboard and the link to it; takes along what there was.
+move_elsewhere() {
+  local link=$1 directory
+  directory=$elsewhere/$(random_hex 4)
+  mkdir -p "$elsewhere"
+  if [[ -d $link ]]; then mv "$link" "$directory"; else mkdir "$directory"; fi
+  printf '%s\n' "$link" >"$directory/owner"
+  ln -s "$directory" "$link"
+}
+
+# secret NAME COMMAND...: the path of the file, made by the command the first time.
+secret() {
+  local file=$state/secrets/$1
+  shift
+  if [[ ! -s $file ]]; then
+    (umask 077 && "$@" >"$file.new")
+    mv "$file.new" "$file"
+  fi
+  printf '%s' "$file"
+}
+
+new_master_key() { head -c 32 /dev/urandom | base64; }
+new_api_key() { printf 'cb_%s\n' "$(random_hex 24)"; }
+
+# The directory for temporary files of jobs. Chromium puts a socket in it, whose whole path may have 107 characters, of
+# which job, attempt and Chromium take 79: a longer state directory gets one in /tmp.
+open_temporary() {
+  local link=$state/tmp directory
+  if ((${#link} <= 28)); then
+    mkdir -p "$link"
+    temporary=$link
+  else
+    directory=$(readlink "$link" 2>/dev/null || true)
+    if [[ -z $directory || ! -O $directory || ! -d $directory ]]; then
+      directory=$(mktemp -d /tmp/callboard-XXXXXX)
+      ln -sfn "$directory" "$link"
+    fi
+    temporary=$directory
+  fi
+  chmod 711 "$temporary"
+}

@@ -1,0 +1,126 @@
+//! A Redis for tests, on a loopback port.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::{Ipv4Addr, TcpStream},
+    sync::OnceLock,
+    time::Duration,
+};
+
+use rustix::process::Signal;
+
+use crate::{
+    home::Home,
+    must, random_name,
+    server::{Kind, Server},
+    unblocked,
+};
+
+/// Names the Redis that all tests share.
+const SHARED: &str = "CALLBOARD_TEST_REDIS_URL";
+
+static OWN: OnceLock<Result<Server, String>> = OnceLock::new();
+
+/// The URL of the Redis that the tests share. Use nothing in it but what begins with a [`redis_prefix`].
+pub async fn redis_url() -> String {
+    if let Ok(url) = std::env::var(SHARED) {
+        return url;
+    }
+    unblocked(|| {
+        let own = OWN.get_or_init(|| launch().map_err(|error| format!("{error:#}")));
+        own.as_ref().map(|server| server.url().to_owned()).map_err(|error| anyhow::anyhow!(error.clone()))
+    })
+    .await
+}
+
+/// A prefix for keys and channels that no other test uses.
+pub fn redis_prefix() -> String {
+    format!("test_{}", must(random_name()))
+}
+
+/// A Redis of the test's own. It keeps its data on disk, so that it loses nothing when it is killed.
+pub async fn private_redis() -> Server {
+    unblocked(launch).await
+}
+
+fn launch() -> anyhow::Result<Server> {
+    let home = Home::new()?;
+    fs::create_dir(home.path().join("redis"))?;
+    let password = random_name()?;
+    let mut program = vec!["redis-server".to_owned()];
+    for (name, value) in [
+        ("--bind", "127.0.0.1"),
+        ("--requirepass", &*password),
+        ("--save", ""),
+        ("--appendonly", "yes"),
+        ("--appendfsync", "everysec"),
+        ("--loglevel", "notice"),
+    ] {
+        program.extend([name.to_owned(), value.to_owned()]);
+    }
+    let kind = Kind {
+        name: "redis",
+        stop: Signal::TERM,
+        stop_name: "KILL",
+        program,
+        port_flag: "--port",
+        user: None,
+        answers,
+        password: password.clone(),
+    };
+    Server::launch(home, kind, |port| format!("redis://:{password}@127.0.0.1:{port}/0"))
+}
+
+/// Does it take our password, and has it read its data?
+fn answers(port: u16, password: &str) -> bool {
+    let ask = || -> std::io::Result<bool> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        stream.write_all(format!("AUTH {password}\r\nPING\r\nQUIT\r\n").as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer.starts_with("+OK\r\n+PONG\r\n"))
+    };
+    ask().unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Says one thing to the Redis behind a URL.
+    fn say(url: &str, command: &str) -> std::io::Result<String> {
+        let (password, address) =
+            url.trim_start_matches("redis://:").trim_end_matches("/0").split_once('@').unwrap();
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(Duration::from_millis(300)))?;
+        stream.write_all(format!("AUTH {password}\r\n{command}\r\nQUIT\r\n").as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+
+    #[tokio::test]
+    async fn keeps_its_data_and_its_port_when_it_is_killed() {
+        let server = private_redis().await;
+        say(server.url(), "SET kept 17").unwrap();
+        server.kill();
+        assert!(say(server.url(), "PING").is_err());
+        server.start().await;
+        assert!(say(server.url(), "GET kept").unwrap().contains("17"));
+        server.freeze();
+        assert!(say(server.url(), "PING").is_err(), "frozen servers do not answer");
+        server.thaw();
+        assert!(say(server.url(), "PING").unwrap().contains("PONG"));
+        server.restart().await;
+        assert!(say(server.url(), "GET kept").unwrap().contains("17"));
+    }
+
+    #[tokio::test]
+    async fn the_shared_one_is_one() {
+        let (one, other) = tokio::join!(redis_url(), redis_url());
+        assert_eq!(one, other);
+        assert_ne!(redis_prefix(), redis_prefix());
+    }
+}

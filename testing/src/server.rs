@@ -1,0 +1,230 @@
+//! A server in a [`Home`]: started, stopped, killed, frozen.
+
+use std::{
+    fs,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{child::pid_of, home::Home, must, unblocked};
+
+/// The longest that a start or a stop may take, on a machine that is busy with other things.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Writes down which process it is, and how to end it, before it becomes the server.
+const ANNOUNCED: &str = r#"echo "$$ $1" >pid && shift && exec "$@""#;
+
+/// How to run a kind of server.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    pub(crate) name: &'static str,
+    /// Ends it at once and in order, whoever is connected.
+    pub(crate) stop: Signal,
+    /// The same for `kill`.
+    pub(crate) stop_name: &'static str,
+    /// The program and its arguments, but for the port.
+    pub(crate) program: Vec<String>,
+    /// The argument before the port.
+    pub(crate) port_flag: &'static str,
+    /// The user to run as, by user and group id.
+    pub(crate) user: Option<(u32, u32)>,
+    /// Does it answer on this port?
+    pub(crate) answers: fn(u16, &str) -> bool,
+    pub(crate) password: String,
+}
+
+/// A Postgres or Redis of the test's own. Ends with its scope, and with the test process however that ends.
+#[derive(Debug, Clone)]
+pub struct Server {
+    inner: Arc<Mutex<Inner>>,
+    url: String,
+}
+
+#[derive(Debug)]
+struct Inner {
+    // Dropped last to first would remove the directory under a running server: see `Drop`.
+    home: Home,
+    kind: Kind,
+    directory: PathBuf,
+    port: u16,
+    process: Option<Child>,
+}
+
+impl Server {
+    /// Starts a server in the directory of its kind's name below the home.
+    pub(crate) fn launch(home: Home, kind: Kind, url: impl Fn(u16) -> String) -> anyhow::Result<Self> {
+        let directory = home.path().join(kind.name);
+        let mut inner = Inner { home, kind, directory, port: 0, process: None };
+        let mut result = Ok(());
+        // Somebody else may take the port between its choice and its use.
+        for _ in 0..5 {
+            inner.port = crate::free_port();
+            result = inner.start();
+            if result.is_ok() {
+                break;
+            }
+        }
+        result?;
+        let url = url(inner.port);
+        Ok(Self { inner: Arc::new(Mutex::new(inner)), url })
+    }
+
+    /// The URL of the server; the same after a restart.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Starts it again on the same port with the same data. Returns when it answers.
+    pub async fn start(&self) {
+        let server = self.clone();
+        unblocked(move || server.inner().start()).await;
+    }
+
+    /// Stops it in order, though without regard for who is connected. Returns when it has ended.
+    pub async fn stop(&self) {
+        let server = self.clone();
+        unblocked(move || server.inner().stop()).await;
+    }
+
+    /// Stops and starts it.
+    pub async fn restart(&self) {
+        self.stop().await;
+        self.start().await;
+    }
+
+    /// Kills it with all its processes, as a power cut would.
+    pub fn kill(&self) {
+        must(self.inner().kill());
+    }
+
+    /// Stops the clock for it: connections stay open, nothing is answered.
+    pub fn freeze(&self) {
+        self.inner().signal_all(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.inner().signal_all(Signal::CONT);
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn start(&mut self) -> anyhow::Result<()> {
+        if self.process.is_some() {
+            return Ok(());
+        }
+        let log = fs::File::create(self.log())?;
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", ANNOUNCED, "sh", self.kind.stop_name])
+            .args(&self.kind.program)
+            .args([self.kind.port_flag, &self.port.to_string()])
+            .current_dir(&self.directory)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            // Ctrl-C is for the tests.
+            .process_group(0);
+        if let Some((user, group)) = self.kind.user {
+            command.uid(user).gid(group);
+        }
+        let mut process = command.spawn().context("cannot start a shell")?;
+        let answers = self.until_it_answers(&mut process);
+        if answers.is_err() {
+            drop(process.kill());
+            drop(process.wait());
+            return answers;
+        }
+        self.process = Some(process);
+        Ok(())
+    }
+
+    fn until_it_answers(&self, process: &mut Child) -> anyhow::Result<()> {
+        let start = Instant::now();
+        while !(self.kind.answers)(self.port, &self.kind.password) {
+            let ended = process.try_wait()?;
+            if ended.is_some() || start.elapsed() > PATIENCE {
+                let log = fs::read_to_string(self.log()).unwrap_or_default();
+                bail!("{} does not start ({ended:?}):\n{log}", self.kind.name);
+            }
+            sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self) -> anyhow::Result<()> {
+        self.signal_all(Signal::CONT);
+        let Some(process) = &mut self.process else { return Ok(()) };
+        kill_process(pid_of(process)?, self.kind.stop).ok();
+        let start = Instant::now();
+        while process.try_wait()?.is_none() {
+            if start.elapsed() > PATIENCE {
+                bail!("{} does not stop", self.kind.name);
+            }
+            sleep(Duration::from_millis(5));
+        }
+        self.process = None;
+        self.forget()
+    }
+
+    fn kill(&mut self) -> anyhow::Result<()> {
+        self.signal_all(Signal::KILL);
+        if let Some(mut process) = self.process.take() {
+            process.wait()?;
+        }
+        self.forget()
+    }
+
+    /// Signals the server and the processes it has started.
+    fn signal_all(&self, signal: Signal) {
+        let Some(pid) = self.process.as_ref().and_then(|process| pid_of(process).ok()) else { return };
+        // The first one first: a postmaster that sees its children die would start them again.
+        let children = children(pid);
+        for pid in [pid].into_iter().chain(children) {
+            kill_process(pid, signal).ok();
+        }
+    }
+
+    /// The process is gone and its id may become somebody else's.
+    fn forget(&self) -> anyhow::Result<()> {
+        fs::remove_file(self.directory.join("pid")).context("cannot remove a pid file")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.home.path().join(format!("{}.log", self.kind.name))
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            self.process = None;
+            if let Ok(pid) = pid_of(&process) {
+                // The data are not needed any more. The watchdog, which is next, ends what this leaves.
+                for pid in [pid].into_iter().chain(children(pid)) {
+                    kill_process(pid, Signal::KILL).ok();
+                }
+            }
+            drop(process.wait());
+            drop(self.forget());
+        }
+    }
+}
+
+/// The processes that a process has started; none where there is no /proc.
+fn children(pid: Pid) -> Vec<Pid> {
+    let pid = pid.as_raw_nonzero();
+    let list = fs::read_to_string(Path::new("/proc").join(format!("{pid}/task/{pid}/children")));
+    list.unwrap_or_default().split_whitespace().filter_map(|id| Pid::from_raw(id.parse().ok()?)).collect()
+}

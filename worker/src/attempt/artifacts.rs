@@ -1,0 +1,120 @@
+//! Keeping the files that an attempt made: copied under the artifact root, hashed, and recorded with the fence.
+//!
+//! Called while the attempt runs, for each file that the child announces. The child's directory is a stranger's: only
+//! regular files directly in it are taken, and no symbolic link is followed.
+
+use std::{
+    io::{self, Read as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use callboard::{
+    clock,
+    ids::{ArtifactId, AttemptId},
+    steps::{fetch_work::Work, keep_artifact::keep_artifact},
+    store::artifacts::ArtifactRecord,
+};
+use sha2::{Digest as _, Sha256};
+
+use crate::desk::Desk;
+
+/// Largest file that is kept, in bytes, and most files of one attempt.
+pub(super) const ARTIFACT_BYTES_MAX: u64 = 512 * 1024 * 1024;
+pub(super) const ARTIFACTS_MAX: usize = 200;
+
+/// A file that the child announced.
+#[derive(Debug)]
+pub(super) struct Announced {
+    pub(super) name: String,
+    pub(super) content_type: String,
+    pub(super) path: String,
+}
+
+/// Why a file was not kept.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum KeepError {
+    #[error("its name or path is not usable")]
+    BadName,
+    #[error("it is larger than {ARTIFACT_BYTES_MAX} bytes")]
+    TooLarge,
+    #[error("it is not a regular file")]
+    NotAFile,
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("its record could not be stored: {0}")]
+    Store(#[from] callboard::store::StoreError),
+}
+
+/// Keeps one file; false when the attempt has been fenced off.
+pub(super) async fn keep(
+    desk: &Desk,
+    work: &Work,
+    attempt: AttemptId,
+    directory: &Path,
+    file: Announced,
+) -> Result<bool, KeepError> {
+    let is_plain = |text: &str| {
+        !text.is_empty() && text.len() <= 200 && !text.starts_with('.') && !text.contains(['/', '\\', '\0', '\n'])
+    };
+    if !is_plain(&file.name) || !is_plain(&file.path) || file.content_type.len() > 200 {
+        return Err(KeepError::BadName);
+    }
+    let id: ArtifactId = desk.ids.make();
+    let path = format!("{}/{id}", work.live.job);
+    let (source, target) = (directory.join(&file.path), desk.places.artifact_root.join(&path));
+    let copied = tokio::task::spawn_blocking(move || copy(&source, &target).map(|copied| (copied, target))).await;
+    let ((size_bytes, sha256), target) = copied.map_err(|_| KeepError::NotAFile)??;
+    let record = ArtifactRecord {
+        id,
+        job: work.live.job,
+        attempt_id: attempt,
+        attempt: work.live.attempt,
+        name: file.name,
+        content_type: file.content_type,
+        size_bytes,
+        sha256,
+        path,
+        created_at: clock::now(),
+    };
+    let is_kept = keep_artifact(&desk.store, &record).await;
+    if !matches!(is_kept, Ok(true)) {
+        remove(&target);
+    }
+    Ok(is_kept?)
+}
+
+fn remove(target: &PathBuf) {
+    if let Err(error) = std::fs::remove_file(target) {
+        tracing::error!(%error, path = %target.display(), "a file was left behind");
+    }
+}
+
+fn copy(source: &Path, target: &Path) -> Result<(i64, [u8; 32]), KeepError> {
+    let no_follow = rustix::fs::OFlags::NOFOLLOW.union(rustix::fs::OFlags::NONBLOCK).bits() as i32;
+    let source = std::fs::OpenOptions::new().read(true).custom_flags(no_follow).open(source)?;
+    let metadata = source.metadata()?;
+    if !metadata.is_file() {
+        return Err(KeepError::NotAFile);
+    }
+    if let Some(parent) = target.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    let mut source = source.take(ARTIFACT_BYTES_MAX + 1);
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o640).open(target)?;
+    let (mut hash, mut size, mut buffer) = (Sha256::new(), 0_u64, vec![0; 64 * 1024]);
+    loop {
+        let count = source.read(&mut buffer)?;
+        if count == 0 {
+            break;
+        }
+        size += count as u64;
+        hash.update(&buffer[..count]);
+        file.write_all(&buffer[..count])?;
+    }
+    if size > ARTIFACT_BYTES_MAX {
+        std::fs::remove_file(target)?;
+        return Err(KeepError::TooLarge);
+    }
+    Ok((size as i64, hash.finalize().into()))
+}

@@ -1,0 +1,144 @@
+//! Composing an attempt: open its secrets, choose its proxy, fill in the command.
+//!
+//! Called by the pipeline, after the claim. The only place of the worker where secrets are in plain text before
+//! they go to the child.
+
+use std::collections::HashMap;
+
+use callboard::{
+    compose::{
+        ComposedCommand, JobFacts, Nonce, ProcessPlan, Run, SecretBook, SecretInputs, SecretRef, Site, compose,
+    },
+    ids::{JobId, ProxyId},
+    job::{Failure, FailureCode},
+    recipes::{Facts, choose_proxy, secret_names},
+    secret::Redactor,
+    steps::{fetch_work::Work, submit::input_purpose},
+    store::ingredients::Found,
+};
+use secrecy::SecretString;
+
+use super::place;
+use crate::desk::Desk;
+
+/// What is to be run.
+#[derive(Debug)]
+pub(super) enum Prepared {
+    /// The built-in no-op.
+    Nothing {
+        /// For the record.
+        composed: ComposedCommand,
+    },
+    /// A process.
+    Process(Box<PreparedProcess>),
+}
+
+/// A process, with everything that it needs.
+#[derive(Debug)]
+pub(super) struct PreparedProcess {
+    pub(super) plan: ProcessPlan,
+    pub(super) composed: ComposedCommand,
+    pub(super) proxy: Option<ProxyId>,
+    pub(super) redactor: Redactor,
+    /// Below the profile root; none runs without a profile.
+    pub(super) profile_path: Option<String>,
+}
+
+/// Composes, or says why the attempt fails. What fails here will not do better by itself: not retryable.
+pub(super) fn prepare(desk: &Desk, work: &Work) -> Result<Prepared, Failure> {
+    let live = &work.live;
+    let turn = live.job.uuid().as_u128() as usize + live.attempt as usize;
+    let proxy = choose_proxy(&work.found, live.proxy, live.profile, &work.busy, turn);
+    let inputs = secret_inputs(desk, work)?;
+    let pointers = inputs.pointers();
+    let names = secret_names(&work.found, live.profile);
+    let facts = Facts::pick(&work.found, &names, live.profile, proxy, &work.task.service_ids);
+    let job = JobFacts { id: live.job, attempt: live.attempt as u32 };
+    let ingredients = facts.with(&work.task.input, &pointers, Some(job));
+    let composition = compose(&work.recipe.spec, &ingredients, Nonce::draw()).map_err(|refusals| {
+        let reasons: Vec<String> = refusals.into_iter().map(|refusal| refusal.message).collect();
+        Failure::new(FailureCode::NOT_COMPOSABLE, reasons.join("; "), false)
+    })?;
+    let composed = composition.masked();
+    let mut book = SecretBook::new(inputs);
+    for secret in composition.secrets() {
+        if let Some(value) = open(desk, &work.found, work, proxy, &secret)? {
+            book.insert(secret, value);
+        }
+    }
+    let redactor = book.redactor();
+    let unreadable = |error: callboard::compose::RevealError| {
+        Failure::new(FailureCode::NOT_COMPOSABLE, error.to_string(), false)
+    };
+    let plan = match composition.reveal(&book, &site(desk, live.job, live.attempt)).map_err(unreadable)? {
+        Run::Noop => return Ok(Prepared::Nothing { composed }),
+        Run::Process(plan) => plan,
+    };
+    let profile = live.profile.and_then(|id| work.found.profiles.get(&id));
+    let profile_path = profile.map(|stored| stored.profile.chrome_profile_path.clone());
+    Ok(Prepared::Process(Box::new(PreparedProcess { plan, composed, proxy, redactor, profile_path })))
+}
+
+fn site(desk: &Desk, job: JobId, attempt: i32) -> Site {
+    let text = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
+    let places = &desk.places;
+    Site {
+        profile_root: text(places.profile_root.clone()),
+        temporary_profile: text(place::temporary(places, job, attempt).join("profile")),
+        artifacts_directory: text(place::artifacts(places, job, attempt)),
+        chromium: text(places.chromium.clone()),
+        sandbox: places.sandbox,
+        allow_private_targets: places.allow_private_targets,
+    }
+}
+
+fn secret_inputs(desk: &Desk, work: &Work) -> Result<SecretInputs, Failure> {
+    let Some(sealed) = &work.task.input_sealed else { return Ok(SecretInputs::default()) };
+    let text = unsealed(desk, &input_purpose(work.live.job), sealed, "the job's input")?;
+    SecretInputs::from_text(&text)
+        .map_err(|error| Failure::new(FailureCode::SECRET_UNREADABLE, error.to_string(), false))
+}
+
+fn unsealed(desk: &Desk, purpose: &str, sealed: &[u8], what: &str) -> Result<SecretString, Failure> {
+    desk.keyring.open(purpose, sealed).map_err(|error| {
+        let message = format!("A secret of {what} could not be opened: {error}");
+        Failure::new(FailureCode::SECRET_UNREADABLE, message, false)
+    })
+}
+
+/// The value of a secret; none when it is not set (any more), which composing reports.
+fn open(
+    desk: &Desk,
+    found: &Found,
+    work: &Work,
+    proxy: Option<ProxyId>,
+    secret: &SecretRef,
+) -> Result<Option<SecretString>, Failure> {
+    let by_name: HashMap<&str, _> =
+        found.services.values().map(|stored| (stored.service.name.as_str(), stored)).collect();
+    let credentials = |id: ProxyId| found.proxies.get(&id).map(|stored| &stored.credentials);
+    let (purpose, sealed) = match secret {
+        SecretRef::ServiceToken(name) => {
+            let stored = by_name.get(name.as_str());
+            let token = stored.and_then(|stored| stored.token.as_ref()).map(|token| &token.sealed);
+            (stored.map(|stored| format!("service_token:{}", stored.service.id)), token)
+        }
+        SecretRef::ProfileSecret(name) => {
+            let stored = work.live.profile.and_then(|id| found.profiles.get(&id));
+            let value = stored.and_then(|stored| stored.secrets.iter().find(|secret| secret.name == *name));
+            (work.live.profile.map(|id| format!("profile_secret:{id}:{name}")), value.map(|secret| &secret.sealed))
+        }
+        SecretRef::ProxyUsername => {
+            let sealed = proxy.and_then(credentials).and_then(|sealed| sealed.username.as_ref());
+            (proxy.map(|id| format!("proxy_username:{id}")), sealed)
+        }
+        SecretRef::ProxyPassword => {
+            let sealed = proxy.and_then(credentials).and_then(|sealed| sealed.password.as_ref());
+            (proxy.map(|id| format!("proxy_password:{id}")), sealed)
+        }
+        // The book has them already.
+        SecretRef::Input(_) => return Ok(None),
+    };
+    let (Some(purpose), Some(sealed)) = (purpose, sealed) else { return Ok(None) };
+    unsealed(desk, &purpose, sealed, &secret.to_string()).map(Some)
+}

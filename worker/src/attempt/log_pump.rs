@@ -1,0 +1,122 @@
+//! The log pump of one attempt: lines in, bounded and numbered batches out to Postgres.
+//!
+//! Started by the run; the readers of both pipes send it redacted lines. One batch is under way at a time, so slow
+//! storage slows the child down instead of filling memory. Over the limit, one marker line says so.
+
+use std::time::Duration;
+
+use callboard::{
+    clock,
+    ids::{AttemptId, JobId},
+    store::logs::{Appended, Batch, LogStream, NewLine},
+};
+use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
+
+use crate::{batcher::Batcher, held::Place};
+
+/// Lines and bytes of one batch.
+const BATCH_LINES_MAX: usize = 500;
+const BATCH_BYTES_MAX: usize = 256 * 1024;
+/// How long lines are gathered before a batch goes, counted from its first line.
+const GATHER: Duration = Duration::from_millis(40);
+/// Bytes of log that one attempt may store.
+pub(crate) const LOG_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Lines that may wait for the pump.
+const WAITING_MAX: usize = 1024;
+
+/// Where readers send lines. Cheap to clone; the pump ends when all are gone.
+#[derive(Debug, Clone)]
+pub(super) struct Log(mpsc::Sender<NewLine>);
+
+impl Log {
+    /// Sends one line, waiting while the pump is busy. After the pump has ended, lines go nowhere.
+    pub(super) async fn line(&self, stream: LogStream, text: String) {
+        // PostgreSQL's text cannot hold NUL, and a line holds no line break.
+        let text = if text.contains(['\0', '\n']) { text.replace('\0', "\u{fffd}").replace('\n', " ") } else { text };
+        drop(self.0.send(NewLine { stream, text, at: clock::now() }).await);
+    }
+}
+
+/// Starts the pump of an attempt. `place` is told when a batch was refused, because then the attempt is lost.
+pub(super) fn start(
+    logs: Batcher<Batch, Appended>,
+    job: JobId,
+    attempt: AttemptId,
+    place: &Place,
+) -> (Log, JoinHandle<()>) {
+    let (sender, lines) = mpsc::channel(WAITING_MAX);
+    let refused = place.refusal();
+    let pump = Pump { logs, job, attempt, number: 0, bytes: 0, is_full: false };
+    let handle = tokio::spawn(async move {
+        if !pump.run(lines).await {
+            refused.lose();
+        }
+    });
+    (Log(sender), handle)
+}
+
+struct Pump {
+    logs: Batcher<Batch, Appended>,
+    job: JobId,
+    attempt: AttemptId,
+    number: i32,
+    bytes: usize,
+    is_full: bool,
+}
+
+impl Pump {
+    /// Pumps until all senders are gone; false when the attempt has been fenced off.
+    async fn run(mut self, mut lines: mpsc::Receiver<NewLine>) -> bool {
+        while let Some(first) = lines.recv().await {
+            let batch = gather(first, &mut lines).await;
+            let batch = self.within_limit(batch);
+            if batch.is_empty() {
+                continue;
+            }
+            self.number += 1;
+            let batch = Batch { job: self.job, attempt: self.attempt, number: self.number, lines: batch };
+            match self.logs.ask(batch).await {
+                Ok(Appended::Stored) => {}
+                Ok(Appended::Stale) => return false,
+                Err(error) => tracing::error!(%error, job = %self.job, "log lines were lost"),
+            }
+        }
+        true
+    }
+
+    /// Cuts what goes over the limit, with a marker in its place.
+    fn within_limit(&mut self, lines: Vec<NewLine>) -> Vec<NewLine> {
+        let mut kept = Vec::with_capacity(lines.len());
+        for line in lines {
+            if self.is_full {
+                break;
+            }
+            self.bytes += line.text.len() + 1;
+            if self.bytes > LOG_BYTES_MAX {
+                self.is_full = true;
+                let text = format!("The log is longer than {LOG_BYTES_MAX} bytes; what follows is not kept.");
+                kept.push(NewLine { stream: LogStream::System, text, at: line.at });
+                break;
+            }
+            kept.push(line);
+        }
+        kept
+    }
+}
+
+/// Gathers what comes within a moment of the first line.
+async fn gather(first: NewLine, lines: &mut mpsc::Receiver<NewLine>) -> Vec<NewLine> {
+    let until = Instant::now() + GATHER;
+    let mut bytes = first.text.len();
+    let mut batch = vec![first];
+    while batch.len() < BATCH_LINES_MAX && bytes < BATCH_BYTES_MAX {
+        match tokio::time::timeout_at(until, lines.recv()).await {
+            Ok(Some(line)) => {
+                bytes += line.text.len();
+                batch.push(line);
+            }
+            Ok(None) | Err(_) => break,
+        }
+    }
+    batch
+}

@@ -1,0 +1,104 @@
+//! The pipeline of one attempt: claim -> compose -> run -> settle.
+//!
+//! Called by the intake for every reference that was popped. The run itself (process, output, timeout, stop) is in
+//! [`run`]; this file reads as the story of an attempt. Always ends with nothing of the attempt left on the machine.
+
+mod artifacts;
+mod compose;
+mod log_pump;
+mod messages;
+mod output;
+pub(crate) mod place;
+mod run;
+
+use callboard::{
+    ids::{AttemptId, JobId},
+    job::{Failure, FailureCode, Outcome, ReadyJob},
+    steps::{
+        claim,
+        fetch_work::Work,
+        settle::{Settled, Verdict},
+    },
+    store::attempts::ExitRecord,
+};
+
+use crate::{
+    desk::{Claimed, Desk},
+    held::{Place, Stop},
+};
+use compose::Prepared;
+use run::Ran;
+
+/// Runs one attempt of a job, if it can be won.
+#[tracing::instrument(level = "debug", skip_all, fields(job = %ready.job))]
+pub(crate) async fn attempt(desk: &Desk, ready: ReadyJob) {
+    let attempt: AttemptId = desk.ids.make();
+    let place = desk.held.enter(ready.job, attempt);
+    let Some(work) = claim(desk, ready.job, attempt).await else { return };
+    place.grant();
+    let ran = perform(desk, &work, attempt, &place).await;
+    settle(desk, &work, attempt, &place, ran).await;
+}
+
+/// Wins the job, or learns that there is nothing to run.
+async fn claim(desk: &Desk, job: JobId, attempt: AttemptId) -> Option<Box<Work>> {
+    match desk.claims.ask(claim::Request { job, attempt }).await {
+        Ok(Claimed::Granted(work)) => Some(work),
+        Ok(Claimed::Refused) => None,
+        Err(error) => {
+            // The claim may have been granted all the same: the next lease renewal finds and releases it.
+            tracing::error!(%error, %job, "a claim failed");
+            None
+        }
+    }
+}
+
+/// Composes and runs. Answers how it ended, whatever happens.
+async fn perform(desk: &Desk, work: &Work, attempt: AttemptId, place: &Place) -> Ran {
+    match compose::prepare(desk, work) {
+        Err(failure) => Ran::without_process(Outcome::Failed(failure)),
+        Ok(Prepared::Nothing { composed }) => Ran {
+            composed: Some(composed),
+            ..Ran::without_process(Outcome::Succeeded { result: serde_json::Value::Null })
+        },
+        Ok(Prepared::Process(prepared)) => run::run(desk, work, attempt, place, *prepared).await,
+    }
+}
+
+/// Tells Postgres how it ended. An attempt that has been fenced off has nothing to tell.
+async fn settle(desk: &Desk, work: &Work, attempt: AttemptId, place: &Place, ran: Ran) {
+    let outcome = match place.reason() {
+        Some(Stop::Lost) => {
+            tracing::warn!(job = %work.live.job, "the attempt does not hold its job any more");
+            return;
+        }
+        Some(Stop::Cancelled) if !matches!(ran.outcome, Outcome::Succeeded { .. }) => Outcome::Cancelled,
+        Some(Stop::Drained) if ran.was_stopped => Outcome::Released { reason: "Its worker is being drained.".into() },
+        Some(Stop::Cancelled | Stop::Drained) | None => ran.outcome,
+    };
+    let verdict = Verdict {
+        job: work.live.job,
+        attempt,
+        outcome,
+        policy: work.policy().clone(),
+        jitter: Desk::jitter(),
+        composed: ran.composed,
+        proxy: ran.proxy,
+        exit: ran.exit,
+    };
+    match desk.settles.ask(verdict.clone()).await {
+        Ok(Settled::Done) => {}
+        Ok(Settled::Stale) => tracing::warn!(job = %work.live.job, "a late verdict was refused"),
+        Err(error) => settle_as_broken(desk, verdict, &error.to_string()).await,
+    }
+}
+
+/// The verdict itself cannot be stored (a result that Postgres refuses, say): the job must not run for ever.
+async fn settle_as_broken(desk: &Desk, verdict: Verdict, why: &str) {
+    let message = format!("The outcome could not be stored: {why}");
+    let outcome = Outcome::Failed(Failure::new(FailureCode::INTERNAL, message, false));
+    let verdict = Verdict { outcome, composed: None, exit: ExitRecord::default(), ..verdict };
+    if let Err(error) = desk.settles.ask(verdict).await {
+        tracing::error!(%error, "an attempt could not be settled; its lease will run out");
+    }
+}

@@ -1,0 +1,178 @@
+//! Reading what the child says: log lines from both pipes, and events where the child speaks them.
+//!
+//! Started by the run, one task per pipe; ends with the pipe. Everything is redacted here, before it is kept anywhere.
+
+use callboard::{
+    compose::Speech,
+    job::{Failure, FailureCode, Progress, attempt::RESULT_BYTES_MAX},
+    secret::{RedactingLines, Redactor},
+    store::logs::LogStream,
+};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader},
+    sync::mpsc,
+};
+
+use super::{artifacts::Announced, log_pump::Log, messages::Message};
+
+/// Longest event that is read, in bytes: a result of the largest size, escaped.
+const EVENT_BYTES_MAX: u64 = 2 * RESULT_BYTES_MAX as u64 + 64 * 1024;
+/// Characters of a progress message that are kept.
+const PROGRESS_CHARS_MAX: usize = 500;
+
+/// What the child told about its end.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    pub(super) result: Option<Value>,
+    pub(super) failure: Option<Failure>,
+}
+
+/// Things that the run has to act on while the child runs.
+#[derive(Debug)]
+pub(super) enum Notice {
+    Progress(Progress),
+    Artifact(Announced),
+}
+
+/// Reads a pipe of lines to its end.
+pub(super) async fn read_lines<R: AsyncRead + Unpin>(
+    mut pipe: R,
+    stream: LogStream,
+    redactor: Redactor,
+    log: Log,
+) -> Told {
+    let mut lines = RedactingLines::new(redactor);
+    let mut buffer = vec![0; 64 * 1024];
+    let mut last = None;
+    loop {
+        // A pipe that breaks has ended; the exit says why.
+        let count = pipe.read(&mut buffer).await.unwrap_or(0);
+        if count == 0 {
+            break;
+        }
+        for line in lines.feed(&buffer[..count]) {
+            last = keep_last(last, &line);
+            log.line(stream, line).await;
+        }
+    }
+    for line in lines.finish() {
+        last = keep_last(last, &line);
+        log.line(stream, line).await;
+    }
+    let result = last.filter(|line: &String| line.starts_with(['{', '[']));
+    Told { result: result.and_then(|line| serde_json::from_str(&line).ok()), failure: None }
+}
+
+/// The last line that is not empty: a program's result when it is a JSON object or array.
+fn keep_last(last: Option<String>, line: &str) -> Option<String> {
+    if line.trim().is_empty() { last } else { Some(line.trim().to_owned()) }
+}
+
+/// Reads a pipe of events to its end. What is no event is a line of the log.
+pub(super) async fn read_events<R: AsyncRead + Unpin>(
+    pipe: R,
+    redactor: Redactor,
+    log: Log,
+    notices: mpsc::Sender<Notice>,
+) -> Told {
+    let mut pipe = BufReader::with_capacity(64 * 1024, pipe);
+    let (mut told, mut line) = (Told::default(), Vec::new());
+    loop {
+        line.clear();
+        let mut limited = (&mut pipe).take(EVENT_BYTES_MAX);
+        let count = limited.read_until(b'\n', &mut line).await.unwrap_or(0);
+        if count == 0 {
+            return told;
+        }
+        if line.last() == Some(&b'\n') {
+            line.pop();
+        }
+        match Message::parse(&line) {
+            Some(message) => hear(message, &redactor, &log, &notices, &mut told).await,
+            None => {
+                let mut lines = RedactingLines::new(redactor.clone());
+                let mut found = lines.feed(&line);
+                found.extend(lines.finish());
+                for text in found {
+                    log.line(LogStream::Stdout, text).await;
+                }
+            }
+        }
+    }
+}
+
+async fn hear(message: Message, redactor: &Redactor, log: &Log, notices: &mpsc::Sender<Notice>, told: &mut Told) {
+    let redact = |text: &str| redactor.redact(text).into_owned();
+    let system = |text: String| log.line(LogStream::System, text);
+    match message {
+        Message::Log { level, text } => {
+            let stream = if level.as_deref() == Some("error") { LogStream::Stderr } else { LogStream::Stdout };
+            for line in redact(&text).lines() {
+                log.line(stream, line.to_owned()).await;
+            }
+        }
+        Message::Console { level, text } => {
+            let level = level.unwrap_or_else(|| "log".into());
+            log.line(LogStream::Stdout, redact(&format!("[console.{level}] {text}"))).await;
+        }
+        Message::PageError { text } => log.line(LogStream::Stderr, redact(&format!("[page] {text}"))).await,
+        Message::Warning { text } => system(redact(&format!("Warning: {text}"))).await,
+        Message::Hello { runner, version } => system(format!("Runner {runner} {version}.")).await,
+        Message::Browser { version } => system(format!("Chromium {version} is ready.")).await,
+        Message::Step { name, status, duration_ms, error } => {
+            let took = duration_ms.map(|ms| format!(" after {ms:.0} ms")).unwrap_or_default();
+            let why = error.map(|error| format!(": {error}")).unwrap_or_default();
+            system(redact(&format!("Step \"{name}\" {status}{took}{why}"))).await;
+        }
+        Message::Progress { fraction, message } => {
+            let message = message.map(|text| redact(&text).chars().take(PROGRESS_CHARS_MAX).collect());
+            let fraction = fraction.filter(|fraction| fraction.is_finite()).map(|fraction| fraction.clamp(0.0, 1.0));
+            drop(notices.send(Notice::Progress(Progress { fraction, message })).await);
+        }
+        Message::Artifact { name, content_type, path } => {
+            drop(notices.send(Notice::Artifact(Announced { name, content_type, path })).await);
+        }
+        Message::Result { value } => told.result = Some(redact_value(value, redactor)),
+        Message::Failure { code, message, retryable } => {
+            told.failure = Some(Failure::new(FailureCode::reported(&code), redact(&message), retryable));
+        }
+        Message::Unknown => {}
+    }
+}
+
+/// Redacts every string of a value, and every number that is a secret as a text. NUL, which Postgres refuses, goes.
+fn redact_value(value: Value, redactor: &Redactor) -> Value {
+    match value {
+        Value::String(text) => Value::String(redactor.redact(&text).replace('\0', "\u{fffd}")),
+        Value::Array(items) => items.into_iter().map(|item| redact_value(item, redactor)).collect(),
+        Value::Object(fields) => {
+            let fields = fields.into_iter().map(|(key, value)| {
+                (redactor.redact(&key).replace('\0', "\u{fffd}"), redact_value(value, redactor))
+            });
+            Value::Object(fields.collect())
+        }
+        Value::Number(number) => {
+            let text = number.to_string();
+            match redactor.redact(&text) {
+                masked if masked != text => Value::String(masked.into_owned()),
+                _ => Value::Number(number),
+            }
+        }
+        Value::Null | Value::Bool(_) => value,
+    }
+}
+
+/// Reads standard output as the child speaks it.
+pub(super) async fn read_stdout<R: AsyncRead + Unpin>(
+    pipe: R,
+    speech: Speech,
+    redactor: Redactor,
+    log: Log,
+    notices: mpsc::Sender<Notice>,
+) -> Told {
+    match speech {
+        Speech::Lines => read_lines(pipe, LogStream::Stdout, redactor, log).await,
+        Speech::Events => read_events(pipe, redactor, log, notices).await,
+    }
+}

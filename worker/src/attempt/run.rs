@@ -1,0 +1,410 @@
+//! Running the process of an attempt: start it under a shim, pump its output, stop it in time, and say how it ended.
+//!
+//! Called by the pipeline. When it returns, no process, directory or lock of the attempt is left.
+
+use std::{
+    path::PathBuf,
+    pin::pin,
+    time::{Duration, Instant},
+};
+
+use callboard::{
+    compose::{ComposedCommand, ProcessPlan, Program, Speech},
+    ids::{AttemptId, ProxyId},
+    job::{Failure, FailureCode, Outcome, Progress},
+    steps::fetch_work::Work,
+    store::{
+        attempts::{ExitRecord, Start},
+        logs::LogStream,
+        progress::Report,
+    },
+};
+use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
+use tokio::sync::mpsc;
+
+use super::{
+    artifacts::{self, ARTIFACTS_MAX},
+    compose::PreparedProcess,
+    log_pump::{self, Log},
+    output::{self, Notice, Told},
+    place::{self, ArtifactsDirectory},
+};
+use crate::{
+    desk::Desk,
+    held::{Place, Stop},
+    process::{Death, Ending, Exit, Grip, Limits, Order, ProfileDirectory, RefusalCode, Running, StartError},
+};
+
+/// How long a profile may stay locked on this machine by what is left of an earlier attempt.
+const PROFILE_PATIENCE: Duration = Duration::from_secs(15);
+/// Progress is stored at most this often.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+/// How long output may go on after the last process is gone (an inherited pipe cannot; a full queue can).
+const OUTPUT_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How an attempt ended, with all that its record keeps.
+#[derive(Debug)]
+pub(super) struct Ran {
+    pub(super) outcome: Outcome,
+    pub(super) composed: Option<ComposedCommand>,
+    pub(super) proxy: Option<ProxyId>,
+    pub(super) exit: ExitRecord,
+    /// Whether it ended because it was stopped from outside.
+    pub(super) was_stopped: bool,
+}
+
+impl Ran {
+    pub(super) fn without_process(outcome: Outcome) -> Self {
+        Self { outcome, composed: None, proxy: None, exit: ExitRecord::default(), was_stopped: false }
+    }
+}
+
+/// Runs a prepared process to its end.
+pub(super) async fn run(desk: &Desk, work: &Work, attempt: AttemptId, place: &Place, prepared: PreparedProcess) -> Ran {
+    let PreparedProcess { plan, composed, proxy, redactor, profile_path } = prepared;
+    let ran = |outcome| Ran { composed: Some(composed.clone()), proxy, ..Ran::without_process(outcome) };
+    let released = |reason: String| Outcome::Released { reason };
+    let live = &work.live;
+    let directory = match ArtifactsDirectory::make(&desk.places, live.job, live.attempt) {
+        Ok(directory) => directory,
+        Err(error) => return ran(released(format!("Its worker could not make a directory: {error}."))),
+    };
+    let (log, pump) = log_pump::start(desk.logs.clone(), live.job, attempt, place);
+    note_start(desk, work, attempt, place, &composed, proxy);
+    log.line(LogStream::System, format!("Attempt {}: {}", live.attempt, composed.display)).await;
+
+    let speech = plan.speech;
+    let started = tokio::select! {
+        started = start(desk, work, plan, profile_path.as_deref()) => started,
+        _ = place.stopped() => return Ran { was_stopped: true, ..ran(released("It was stopped before it began.".into())) },
+    };
+    let (out, err, mut grip) = match started {
+        Ok(running) => running.split(),
+        Err(error) => {
+            log.line(LogStream::System, format!("It could not be started: {error}")).await;
+            drop(log);
+            finish_log(pump).await;
+            return ran(not_started(error));
+        }
+    };
+    let (sender, notices) = mpsc::channel(64);
+    let stdout = tokio::spawn(output::read_stdout(out, speech, redactor.clone(), log.clone(), sender));
+    let stderr = tokio::spawn(output::read_lines(err, LogStream::Stderr, redactor, log.clone()));
+    let supervisor = Supervisor { desk, work, attempt, place, log: &log, directory: directory.path.clone() };
+    let (exit, stopped) = supervisor.supervise(&mut grip, notices).await;
+    let told = join_output(stdout, stderr).await;
+    let outcome = verdict(&exit, stopped, told, speech);
+    log.line(LogStream::System, describe(&exit, &outcome)).await;
+    drop(log);
+    finish_log(pump).await;
+    if let Some(residue) = &exit.residue {
+        tracing::error!(job = %live.job, residue, "an attempt left something behind");
+    }
+    let was_stopped = matches!(stopped, Some(StoppedBy::Outside(_)));
+    Ran { was_stopped, exit: record(&exit), ..ran(outcome) }
+}
+
+/// Why the supervisor stopped the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StoppedBy {
+    Timeout,
+    Outside(Stop),
+}
+
+/// Watches one running process.
+struct Supervisor<'a> {
+    desk: &'a Desk,
+    work: &'a Work,
+    attempt: AttemptId,
+    place: &'a Place,
+    log: &'a Log,
+    directory: PathBuf,
+}
+
+impl Supervisor<'_> {
+    /// Until the last process is gone. Notices go on being heard to their end.
+    async fn supervise(
+        &self,
+        grip: &mut Grip,
+        mut notices: mpsc::Receiver<Notice>,
+    ) -> (Exit, Option<StoppedBy>) {
+        let policy = self.work.policy();
+        let mut timeout = pin!(tokio::time::sleep(policy.timeout.0));
+        let mut outside = pin!(self.place.stopped());
+        let (mut stopped, mut kept) = (None, 0);
+        let mut meter = ProgressMeter::default();
+        let exit = loop {
+            tokio::select! {
+                exit = grip.wait() => break exit,
+                () = &mut timeout, if stopped.is_none() => {
+                    stopped = Some(StoppedBy::Timeout);
+                    let line = format!("The timeout of {} is over.", policy.timeout);
+                    self.log.line(LogStream::System, line).await;
+                    grip.terminate(policy.grace.0);
+                }
+                reason = &mut outside, if !matches!(stopped, Some(StoppedBy::Outside(_))) => {
+                    stopped = Some(StoppedBy::Outside(reason));
+                    match reason {
+                        // Another attempt may be about to start: no grace.
+                        Stop::Lost => grip.kill(),
+                        Stop::Cancelled | Stop::Drained => grip.terminate(policy.grace.0),
+                    }
+                }
+                Some(notice) = notices.recv() => self.hear(notice, &mut meter, &mut kept).await,
+                () = meter.due(), if meter.is_waiting() => self.tell(&mut meter).await,
+            }
+        };
+        while let Ok(Some(notice)) = tokio::time::timeout(OUTPUT_PATIENCE, notices.recv()).await {
+            self.hear(notice, &mut meter, &mut kept).await;
+        }
+        if meter.is_waiting() {
+            self.tell(&mut meter).await;
+        }
+        (exit, stopped)
+    }
+
+    async fn hear(&self, notice: Notice, meter: &mut ProgressMeter, kept: &mut usize) {
+        match notice {
+            Notice::Progress(progress) => {
+                meter.latest = Some(progress);
+                if meter.is_due() {
+                    self.tell(meter).await;
+                }
+            }
+            Notice::Artifact(file) => {
+                let name = file.name.clone();
+                *kept += 1;
+                if *kept > ARTIFACTS_MAX {
+                    let line = format!("The file \"{name}\" was not kept: {ARTIFACTS_MAX} are allowed.");
+                    return self.log.line(LogStream::System, line).await;
+                }
+                match artifacts::keep(self.desk, self.work, self.attempt, &self.directory, file).await {
+                    Ok(true) => {}
+                    Ok(false) => self.place.refusal().lose(),
+                    Err(error) => {
+                        let line = format!("The file \"{name}\" was not kept: {error}.");
+                        self.log.line(LogStream::System, line).await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn tell(&self, meter: &mut ProgressMeter) {
+        let Some(progress) = meter.latest.take() else { return };
+        meter.told_at = Some(Instant::now());
+        let report = Report { job: self.work.live.job, attempt: self.attempt, progress };
+        match self.desk.progress.ask(report).await {
+            Ok(true) => {}
+            Ok(false) => self.place.refusal().lose(),
+            Err(error) => tracing::warn!(%error, "progress was not stored"),
+        }
+    }
+}
+
+/// Keeps the newest progress until it may be told.
+#[derive(Debug, Default)]
+struct ProgressMeter {
+    latest: Option<Progress>,
+    told_at: Option<Instant>,
+}
+
+impl ProgressMeter {
+    fn is_due(&self) -> bool {
+        self.told_at.is_none_or(|at| at.elapsed() >= PROGRESS_EVERY)
+    }
+
+    const fn is_waiting(&self) -> bool {
+        self.latest.is_some()
+    }
+
+    async fn due(&self) {
+        let waited = self.told_at.map_or(PROGRESS_EVERY, |at| at.elapsed());
+        tokio::time::sleep(PROGRESS_EVERY.saturating_sub(waited)).await;
+    }
+}
+
+/// Tells Postgres what runs; the process need not wait for it. A refusal ends the attempt.
+fn note_start(
+    desk: &Desk,
+    work: &Work,
+    attempt: AttemptId,
+    place: &Place,
+    composed: &ComposedCommand,
+    proxy: Option<ProxyId>,
+) {
+    let start = Start { job: work.live.job, attempt, proxy, composed: composed.clone() };
+    let (starts, refusal) = (desk.starts.clone(), place.refusal());
+    tokio::spawn(async move {
+        match starts.ask(start).await {
+            Ok(true) => {}
+            Ok(false) => refusal.lose(),
+            Err(error) => tracing::warn!(%error, "the start of an attempt was not noted"),
+        }
+    });
+}
+
+/// Starts the process, waiting a while for a profile that is still locked on this machine.
+async fn start(
+    desk: &Desk,
+    work: &Work,
+    plan: ProcessPlan,
+    profile_path: Option<&str>,
+) -> Result<Running, StartError> {
+    let since = Instant::now();
+    loop {
+        match desk.nursery.start(order(desk, work, &plan, profile_path)).await {
+            Err(StartError::ProfileBusy) if since.elapsed() < PROFILE_PATIENCE => {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            started => return started,
+        }
+    }
+}
+
+fn order(desk: &Desk, work: &Work, plan: &ProcessPlan, profile_path: Option<&str>) -> Order {
+    let places = &desk.places;
+    let temporary = place::temporary(places, work.live.job, work.live.attempt);
+    let (program, mut arguments, allowed) = match &plan.program {
+        Program::File(path) => (PathBuf::from(path), Vec::new(), Some(places.programs.clone())),
+        Program::Runner => (places.node.clone(), vec![places.runner.to_string_lossy().into_owned()], None),
+        Program::HttpClient => ("/proc/self/exe".into(), vec!["http".to_owned()], None),
+    };
+    arguments.extend(plan.arguments.iter().cloned());
+    let mut environment = plan.environment.clone();
+    let home = temporary.to_string_lossy().into_owned();
+    for (name, value) in [("TMPDIR", home.as_str()), ("HOME", home.as_str()), ("LANG", "C.UTF-8")] {
+        if !environment.iter().any(|(set, _)| set == name) {
+            environment.push((name.to_owned(), SecretString::from(value)));
+        }
+    }
+    if !environment.iter().any(|(set, _)| set == "PATH") {
+        environment.push(("PATH".to_owned(), SecretString::from("/usr/local/bin:/usr/bin:/bin")));
+    }
+    let stdin = plan.stdin.as_ref().map(|text| text.expose_secret().as_bytes().to_vec()).unwrap_or_default();
+    Order {
+        program,
+        arguments,
+        environment,
+        stdin: SecretSlice::from(stdin),
+        keep_stdin_open: plan.speech == Speech::Events,
+        working_directory: None,
+        temporary_directory: temporary,
+        allowed_programs: allowed,
+        run_as: places.run_as,
+        profile: profile_path
+            .map(|path| ProfileDirectory { root: places.profile_root.clone(), relative: path.into() }),
+        limits: Limits::default(),
+    }
+}
+
+fn not_started(error: StartError) -> Outcome {
+    match error {
+        StartError::ProfileBusy => {
+            Outcome::Released { reason: "Its profile is still in use on the worker's machine.".into() }
+        }
+        StartError::ShimFailed(why) => Outcome::Released { reason: format!("Its worker could not start it: {why}.") },
+        StartError::Refused { code, message } => {
+            let code = match code {
+                RefusalCode::ProfilePath => "PROFILE_PATH",
+                RefusalCode::ProgramNotFound => "PROGRAM_NOT_FOUND",
+                RefusalCode::ProgramNotAllowed => "PROGRAM_NOT_ALLOWED",
+                RefusalCode::SpawnFailed => "SPAWN_FAILED",
+                RefusalCode::OrderTooLarge => "TOO_LARGE",
+                RefusalCode::TemporaryDirectory | RefusalCode::DeadlinePassed => {
+                    return Outcome::Released { reason: format!("Its worker could not start it: {message}.") };
+                }
+            };
+            Outcome::Failed(Failure::new(FailureCode::reported(code), message, false))
+        }
+    }
+}
+
+async fn join_output(stdout: tokio::task::JoinHandle<Told>, stderr: tokio::task::JoinHandle<Told>) -> Told {
+    let both = async { (stdout.await.unwrap_or_default(), stderr.await) };
+    match tokio::time::timeout(OUTPUT_PATIENCE, both).await {
+        Ok((told, _)) => told,
+        Err(_) => Told::default(),
+    }
+}
+
+async fn finish_log(pump: tokio::task::JoinHandle<()>) {
+    if pump.await.is_err() {
+        tracing::error!("a log pump panicked");
+    }
+}
+
+/// What the exit, the reason of a stop, and the child's own words come to.
+fn verdict(exit: &Exit, stopped: Option<StoppedBy>, told: Told, speech: Speech) -> Outcome {
+    match (stopped, exit.ending) {
+        (_, Ending::Deadline) => {
+            return Outcome::Released { reason: "Its worker's lease was not renewed in time.".into() };
+        }
+        (_, Ending::ShimLost | Ending::Orphaned) => return Outcome::Lost,
+        (Some(StoppedBy::Outside(Stop::Cancelled)), _) => return Outcome::Cancelled,
+        (Some(StoppedBy::Outside(Stop::Lost)), _) => return Outcome::Lost,
+        (Some(StoppedBy::Timeout), _) => return Outcome::TimedOut,
+        (Some(StoppedBy::Outside(Stop::Drained)) | None, Ending::Exited(_) | Ending::Terminated(_) | Ending::Killed) => {}
+    }
+    if let Some(failure) = told.failure {
+        return Outcome::Failed(failure);
+    }
+    match exit.ending {
+        Ending::Exited(Death::Code(0)) | Ending::Terminated(Death::Code(0)) => {
+            if speech == Speech::Events && told.result.is_none() {
+                let message = "It ended without a result.";
+                return Outcome::Failed(Failure::new(FailureCode::reported("NO_RESULT"), message, true));
+            }
+            Outcome::Succeeded { result: told.result.unwrap_or(serde_json::Value::Null) }
+        }
+        Ending::Exited(Death::Code(code)) | Ending::Terminated(Death::Code(code)) => {
+            Outcome::Failed(Failure::new(FailureCode::EXIT_CODE, format!("It ended with exit code {code}."), true))
+        }
+        Ending::Exited(Death::Signal(signal)) | Ending::Terminated(Death::Signal(signal)) => {
+            let message = format!("It was ended by {}.", signal_name(signal));
+            Outcome::Failed(Failure::new(FailureCode::SIGNAL, message, true))
+        }
+        Ending::Killed | Ending::Deadline | Ending::Orphaned | Ending::ShimLost => Outcome::Lost,
+    }
+}
+
+fn describe(exit: &Exit, outcome: &Outcome) -> String {
+    let how = match (exit.code(), exit.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => signal_name(signal),
+        (None, None) => "unknown exit".to_owned(),
+    };
+    let leftovers = match exit.leftovers {
+        0 => String::new(),
+        count => format!("; {count} processes that it left were killed"),
+    };
+    format!("Ended: {} ({how}{leftovers}).", outcome.as_str().replace('_', " "))
+}
+
+fn record(exit: &Exit) -> ExitRecord {
+    ExitRecord {
+        exit_code: exit.code(),
+        signal: exit.signal().map(signal_name),
+        peak_memory_bytes: Some(exit.peak_memory_bytes as i64).filter(|bytes| *bytes > 0),
+        cpu_ms: Some(exit.cpu_time.as_millis() as i64),
+    }
+}
+
+fn signal_name(signal: i32) -> String {
+    use rustix::process::Signal;
+    let known = [
+        (Signal::HUP, "SIGHUP"),
+        (Signal::INT, "SIGINT"),
+        (Signal::QUIT, "SIGQUIT"),
+        (Signal::ILL, "SIGILL"),
+        (Signal::ABORT, "SIGABRT"),
+        (Signal::BUS, "SIGBUS"),
+        (Signal::FPE, "SIGFPE"),
+        (Signal::KILL, "SIGKILL"),
+        (Signal::SEGV, "SIGSEGV"),
+        (Signal::PIPE, "SIGPIPE"),
+        (Signal::TERM, "SIGTERM"),
+    ];
+    let found = known.iter().find(|(known, _)| known.as_raw() == signal);
+    found.map_or_else(|| format!("signal {signal}"), |(_, name)| (*name).to_owned())
+}

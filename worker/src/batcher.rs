@@ -1,0 +1,125 @@
+//! Turns many single requests into few batched steps: whatever waits goes together when a lane is free.
+//!
+//! Used for claims, settles, log lines, progress and starts. No timer: an idle worker's request goes at once, a busy
+//! worker's batches grow by themselves. Requests are repeated until Postgres answers, so they must recognise
+//! themselves when they come twice.
+
+use std::{sync::Arc, time::Duration};
+
+use callboard::store::StoreError;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+/// Requests that may wait; more callers wait to be let in.
+const WAITING_MAX: usize = 4096;
+/// Pause before a failed batch is tried again; doubles up to the second.
+const RETRY_AFTER: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// The step could not be carried out for this request, and repeating it would not help.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Failed(String);
+
+type Reply<A> = oneshot::Sender<Result<A, Failed>>;
+
+/// A handle to a batching actor. Cheap to clone.
+#[derive(Debug)]
+pub(crate) struct Batcher<Q, A> {
+    sender: mpsc::Sender<(Q, Reply<A>)>,
+}
+
+impl<Q, A> Clone for Batcher<Q, A> {
+    fn clone(&self) -> Self {
+        Self { sender: self.sender.clone() }
+    }
+}
+
+impl<Q: Clone + Send + Sync + 'static, A: Send + 'static> Batcher<Q, A> {
+    /// Starts the actor. `step` carries out up to `most` requests and answers them in their order; `lanes` of them
+    /// run at once.
+    pub(crate) fn start<F, Fut>(name: &'static str, lanes: usize, most: usize, step: F) -> Self
+    where
+        F: Fn(Vec<Q>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Vec<A>, StoreError>> + Send,
+    {
+        let (sender, mut waiting) = mpsc::channel::<(Q, Reply<A>)>(WAITING_MAX);
+        let (step, lanes) = (Arc::new(step), Arc::new(Semaphore::new(lanes)));
+        tokio::spawn(async move {
+            let mut batch = Vec::with_capacity(most);
+            loop {
+                let Ok(lane) = lanes.clone().acquire_owned().await else { return };
+                if waiting.recv_many(&mut batch, most).await == 0 {
+                    return;
+                }
+                let (step, batch) = (step.clone(), std::mem::replace(&mut batch, Vec::with_capacity(most)));
+                tokio::spawn(async move {
+                    carry_out(name, &*step, batch).await;
+                    drop(lane);
+                });
+            }
+        });
+        Self { sender }
+    }
+
+    /// Asks, and waits until Postgres has answered.
+    pub(crate) async fn ask(&self, request: Q) -> Result<A, Failed> {
+        let (reply, answer) = oneshot::channel();
+        let closed = || Failed("the worker is stopping".into());
+        self.sender.send((request, reply)).await.map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+}
+
+async fn carry_out<Q: Clone, A, F, Fut>(name: &'static str, step: &F, batch: Vec<(Q, Reply<A>)>)
+where
+    F: Fn(Vec<Q>) -> Fut,
+    Fut: Future<Output = Result<Vec<A>, StoreError>>,
+{
+    let (requests, replies): (Vec<Q>, Vec<Reply<A>>) = batch.into_iter().unzip();
+    match persist(name, step, &requests).await {
+        Ok(answers) => {
+            for (reply, answer) in replies.into_iter().zip(answers) {
+                // Whoever asked may be gone.
+                drop(reply.send(Ok(answer)));
+            }
+        }
+        Err(error) if requests.len() == 1 => {
+            tracing::error!(%error, step = name, "a step failed");
+            for reply in replies {
+                drop(reply.send(Err(Failed(error.to_string()))));
+            }
+        }
+        Err(error) => {
+            tracing::warn!(%error, step = name, "a batch failed; its members go one by one");
+            for (request, reply) in requests.into_iter().zip(replies) {
+                let answer = persist(name, step, std::slice::from_ref(&request)).await;
+                let answer = answer.map(|mut answers| answers.pop());
+                let failed = |error: StoreError| {
+                    tracing::error!(%error, step = name, "a step failed");
+                    Failed(error.to_string())
+                };
+                let answer = answer.map_err(failed);
+                let answer = answer.and_then(|answer| answer.ok_or_else(|| Failed("no answer".into())));
+                drop(reply.send(answer));
+            }
+        }
+    }
+}
+
+/// Repeats a step while Postgres is away, contended, or did not tell what became of a COMMIT.
+async fn persist<Q: Clone, A, F, Fut>(name: &'static str, step: &F, requests: &[Q]) -> Result<Vec<A>, StoreError>
+where
+    F: Fn(Vec<Q>) -> Fut,
+    Fut: Future<Output = Result<Vec<A>, StoreError>>,
+{
+    let mut pause = RETRY_AFTER.0;
+    loop {
+        match step(requests.to_vec()).await {
+            Err(error) if error.is_transient() || matches!(error, StoreError::CommitUnknown(_)) => {
+                tracing::warn!(%error, step = name, "trying again");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(RETRY_AFTER.1);
+            }
+            done => return done,
+        }
+    }
+}

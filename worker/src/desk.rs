@@ -1,0 +1,179 @@
+//! What every attempt of this worker shares: the batching actors in front of the steps, the nursery, the places on disk.
+//!
+//! Built once by `worker::run`.
+
+use std::{path::PathBuf, sync::Arc};
+
+use callboard::{
+    clock::{self, IdSource},
+    compose::Sandbox,
+    ids::WorkerId,
+    recipes::Recipes,
+    secret::Keyring,
+    steps::{
+        append_log::append_log,
+        claim::{self, Answer, CLAIM_BATCH_MAX, claim},
+        fetch_work::{Work, fetch_work},
+        note_progress::note_progress,
+        note_start::note_start,
+        settle::{SETTLE_BATCH_MAX, Settled, Verdict, settle},
+    },
+    store::{
+        Store,
+        attempts::Start,
+        logs::{Appended, Batch},
+        progress::Report,
+    },
+    transport::Redis,
+};
+use tokio::sync::watch;
+
+use crate::{batcher::Batcher, held::Held, process::{Nursery, RunAs}};
+
+/// Most starts, progress reports or log batches that go together.
+const NOTES_MAX: usize = 200;
+
+/// Where things are on this machine.
+#[derive(Debug, Clone)]
+pub(crate) struct Places {
+    /// Browser profiles.
+    pub(crate) profile_root: PathBuf,
+    /// Artifacts that are kept.
+    pub(crate) artifact_root: PathBuf,
+    /// Temporary directories of attempts.
+    pub(crate) temp_root: PathBuf,
+    /// The Playwright runner's main module.
+    pub(crate) runner: PathBuf,
+    /// Node.
+    pub(crate) node: PathBuf,
+    /// Chromium.
+    pub(crate) chromium: PathBuf,
+    /// Chromium's own sandbox.
+    pub(crate) sandbox: Sandbox,
+    /// Whom children run as.
+    pub(crate) run_as: Option<RunAs>,
+    /// What programs may be run.
+    pub(crate) programs: Vec<PathBuf>,
+    /// Whether HTTP commands may call private and loopback addresses.
+    pub(crate) allow_private_targets: bool,
+}
+
+/// What became of a claim.
+#[derive(Debug, Clone)]
+pub(crate) enum Claimed {
+    /// Run this.
+    Granted(Box<Work>),
+    /// Nothing to run.
+    Refused,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub(crate) store: Store,
+    pub(crate) redis: Redis,
+    pub(crate) keyring: Keyring,
+    pub(crate) ids: IdSource,
+    pub(crate) held: Held,
+    pub(crate) nursery: Nursery,
+    pub(crate) places: Places,
+    pub(crate) claims: Batcher<claim::Request, Claimed>,
+    pub(crate) settles: Batcher<Verdict, Settled>,
+    pub(crate) starts: Batcher<Start, bool>,
+    pub(crate) logs: Batcher<Batch, Appended>,
+    pub(crate) progress: Batcher<Report, bool>,
+}
+
+impl Desk {
+    /// Starts the actors. `identity` is the worker's id, which changes when its lease was lost.
+    pub(crate) fn new(
+        store: Store,
+        redis: Redis,
+        keyring: Keyring,
+        nursery: Nursery,
+        places: Places,
+        identity: watch::Receiver<WorkerId>,
+    ) -> Self {
+        let claims = claimer(store.clone(), redis.clone(), identity);
+        let settles = settler(store.clone(), redis.clone());
+        let (starts, logs, progress) = note_takers(&store, &redis);
+        let (held, ids) = (Held::default(), IdSource);
+        Self { store, redis, keyring, ids, held, nursery, places, claims, settles, starts, logs, progress }
+    }
+
+    /// A number for a backoff's jitter.
+    pub(crate) fn jitter() -> f64 {
+        clock::random_fraction()
+    }
+}
+
+fn claimer(
+    store: Store,
+    redis: Redis,
+    identity: watch::Receiver<WorkerId>,
+) -> Batcher<claim::Request, Claimed> {
+    let recipes = Arc::new(Recipes::default());
+    Batcher::start("claim", 2, CLAIM_BATCH_MAX, move |requests: Vec<claim::Request>| {
+        let (store, redis, recipes, worker) = (store.clone(), redis.clone(), recipes.clone(), *identity.borrow());
+        async move {
+            let (answers, after) = claim(&store, worker, &requests).await?;
+            after.announce(&redis).await;
+            let granted = answers.iter().filter_map(|answer| match answer {
+                Answer::Granted(live) => Some((**live).clone()),
+                Answer::Parked { .. } | Answer::Gone => None,
+            });
+            let mut work = fetch_work(&store, &recipes, granted.collect()).await?;
+            let mut answer = |request: &claim::Request| {
+                let found = work.iter().position(|work| work.live.job == request.job);
+                found.map_or(Claimed::Refused, |index| Claimed::Granted(Box::new(work.swap_remove(index))))
+            };
+            Ok(requests.iter().zip(&answers).map(|(request, answered)| match answered {
+                Answer::Granted(_) => answer(request),
+                Answer::Parked { .. } | Answer::Gone => Claimed::Refused,
+            }).collect())
+        }
+    })
+}
+
+fn settler(store: Store, redis: Redis) -> Batcher<Verdict, Settled> {
+    Batcher::start("settle", 2, SETTLE_BATCH_MAX, move |verdicts: Vec<Verdict>| {
+        let (store, redis) = (store.clone(), redis.clone());
+        async move {
+            let (settled, after) = settle(&store, verdicts).await?;
+            tokio::spawn(async move { after.announce(&redis).await });
+            Ok(settled)
+        }
+    })
+}
+
+type NoteTakers = (Batcher<Start, bool>, Batcher<Batch, Appended>, Batcher<Report, bool>);
+
+fn note_takers(store: &Store, redis: &Redis) -> NoteTakers {
+    let of_starts = store.clone();
+    let starts = Batcher::start("note start", 1, NOTES_MAX, move |starts: Vec<Start>| {
+        let store = of_starts.clone();
+        async move {
+            let held = note_start(&store, &starts).await?;
+            Ok(starts.iter().map(|start| held.contains(&start.attempt)).collect())
+        }
+    });
+    let (of_logs, hints) = (store.clone(), redis.clone());
+    let logs = Batcher::start("append log", 1, NOTES_MAX, move |batches: Vec<Batch>| {
+        let (store, redis) = (of_logs.clone(), hints.clone());
+        async move {
+            let (appended, after) = append_log(&store, &batches).await?;
+            tokio::spawn(async move { after.announce(&redis).await });
+            Ok(appended)
+        }
+    });
+    let (of_progress, hints) = (store.clone(), redis.clone());
+    let progress = Batcher::start("note progress", 1, NOTES_MAX, move |reports: Vec<Report>| {
+        let (store, redis) = (of_progress.clone(), hints.clone());
+        async move {
+            let (held, after) = note_progress(&store, &reports).await?;
+            tokio::spawn(async move { after.announce(&redis).await });
+            Ok(reports.iter().map(|report| held.contains(&report.job)).collect())
+        }
+    });
+    (starts, logs, progress)
+}

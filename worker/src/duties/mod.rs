@@ -1,0 +1,184 @@
+//! Duties: what every worker does for all, without a leader. Each is a step, called again and again.
+//!
+//! Rows that another worker has locked are passed over, so doing a duty twice at once does no harm.
+
+mod sweep;
+
+use std::{sync::Arc, time::Duration};
+
+use callboard::{
+    clock,
+    steps::{dispatch, promote::promote, rescue, roll_up},
+    store::Store,
+    transport::{Hint, Redis},
+};
+use futures::StreamExt as _;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{desk::Desk, held::Held};
+
+/// How often marks are compared with Redis.
+const COMPARE_EVERY: Duration = Duration::from_millis(500);
+/// How often the window is looked after while there is a backlog, and while there is none.
+const REFILL_EVERY: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
+/// Longest pause of promotion.
+const PROMOTE_EVERY: Duration = Duration::from_millis(500);
+/// How often leases of others are looked at.
+const RESCUE_EVERY: Duration = Duration::from_millis(500);
+/// How often counters are folded; partitions are made; directories are swept.
+const FOLD_EVERY: Duration = Duration::from_secs(1);
+const PARTITIONS_EVERY: Duration = Duration::from_secs(3600);
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+/// Pause after a failure.
+const RETRY_AFTER: Duration = Duration::from_millis(250);
+
+/// Starts all duties.
+pub(crate) fn start(desk: &Arc<Desk>, lease: Duration, hurry: mpsc::Sender<()>, stop: &CancellationToken, tasks: &TaskTracker) {
+    let backlog = Arc::new(Notify::new());
+    let run = |duty: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
+        let stop = stop.clone();
+        tasks.spawn(async move {
+            stop.run_until_cancelled(duty).await;
+        });
+    };
+    let (store, redis) = (desk.store.clone(), desk.redis.clone());
+    run(Box::pin(listen(redis.clone(), desk.held.clone(), backlog.clone(), hurry)));
+    run(Box::pin(refill(store.clone(), redis.clone(), backlog)));
+    run(Box::pin(compare(store.clone(), redis.clone())));
+    run(Box::pin(promote_due(store.clone(), redis.clone())));
+    run(Box::pin(rescue_lost(store.clone(), redis, lease)));
+    run(Box::pin(fold(store.clone())));
+    run(Box::pin(make_partitions(store)));
+    run(Box::pin(sweep::sweep(desk.clone(), SWEEP_EVERY)));
+}
+
+/// A pause that differs from worker to worker, so that they do not all come at once.
+async fn pause(around: Duration) {
+    tokio::time::sleep(around.mul_f64(0.75 + clock::random_fraction() / 2.0)).await;
+}
+
+/// Hears hints: a cancel makes the heartbeat look at once, a backlog makes the dispatcher look at once.
+async fn listen(redis: Redis, held: Held, backlog: Arc<Notify>, hurry: mpsc::Sender<()>) {
+    loop {
+        match redis.hints().await {
+            Ok(mut hints) => {
+                while let Some(hint) = hints.next().await {
+                    match hint {
+                        // A full channel means that a look is about to happen anyway.
+                        Hint::Cancel(jobs) if held.holds_any(&jobs) => drop(hurry.try_send(())),
+                        Hint::Backlog | Hint::Reconnected => backlog.notify_one(),
+                        Hint::Cancel(_) | Hint::Changed(_) | Hint::ManyChanged | Hint::Logged(_) => {}
+                    }
+                }
+            }
+            Err(error) => tracing::debug!(%error, "no hints from Redis"),
+        }
+        pause(RETRY_AFTER).await;
+    }
+}
+
+async fn refill(store: Store, redis: Redis, backlog: Arc<Notify>) {
+    loop {
+        let until_next = match dispatch::refill(&store, &redis).await {
+            Ok(true) => REFILL_EVERY.0,
+            Ok(false) => REFILL_EVERY.1,
+            Err(error) => {
+                tracing::debug!(%error, "dispatch failed; trying again");
+                RETRY_AFTER
+            }
+        };
+        tokio::select! {
+            () = pause(until_next) => {}
+            () = backlog.notified() => {}
+        }
+    }
+}
+
+async fn compare(store: Store, redis: Redis) {
+    loop {
+        match dispatch::compare(&store, &redis).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "references that Redis had lost were pushed again"),
+            Err(error) => tracing::debug!(%error, "marks could not be compared; trying again"),
+        }
+        pause(COMPARE_EVERY).await;
+    }
+}
+
+async fn promote_due(store: Store, redis: Redis) {
+    loop {
+        let next = match promote(&store).await {
+            Ok((after, next)) => {
+                after.announce(&redis).await;
+                next.unwrap_or(PROMOTE_EVERY).min(PROMOTE_EVERY)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "promotion failed; trying again");
+                RETRY_AFTER
+            }
+        };
+        // Jobs that others hold locked are due as well: never without any pause.
+        tokio::time::sleep(next.max(Duration::from_millis(5))).await;
+    }
+}
+
+/// Rescues only after a whole lease of unbroken contact with Postgres.
+async fn rescue_lost(store: Store, redis: Redis, lease: Duration) {
+    let mut contact_since = tokio::time::Instant::now();
+    let mut last = contact_since;
+    loop {
+        // A step that took long, or a machine that slept, breaks the contact too.
+        if last.elapsed() > lease / 2 {
+            contact_since = tokio::time::Instant::now();
+        }
+        last = tokio::time::Instant::now();
+        let outcome = if contact_since.elapsed() < lease { store.ping().await } else { rescue_round(&store, &redis, lease).await };
+        if let Err(error) = outcome {
+            tracing::warn!(%error, "contact with Postgres is broken: nobody is rescued");
+            pause(RETRY_AFTER).await;
+            contact_since = tokio::time::Instant::now();
+        }
+        pause(RESCUE_EVERY).await;
+    }
+}
+
+async fn rescue_round(store: &Store, redis: &Redis, lease: Duration) -> Result<(), callboard::store::StoreError> {
+    loop {
+        let (rescued, after) = rescue::rescue(store, lease).await?;
+        after.announce(redis).await;
+        if let Some(worker) = rescued.worker {
+            tracing::warn!(%worker, "a worker's lease ran out");
+        }
+        if rescued.jobs > 0 {
+            tracing::warn!(jobs = rescued.jobs, "jobs of lost workers were given back");
+        }
+        if !rescued.has_more {
+            break;
+        }
+    }
+    rescue::wake_forgotten(store).await?.announce(redis).await;
+    Ok(())
+}
+
+async fn fold(store: Store) {
+    loop {
+        match roll_up::fold_counters(&store).await {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "counters were not folded; trying again"),
+        }
+        pause(FOLD_EVERY).await;
+    }
+}
+
+async fn make_partitions(store: Store) {
+    loop {
+        if let Err(error) = roll_up::make_partitions(&store).await {
+            tracing::error!(%error, "partitions of the days to come were not made");
+            pause(RETRY_AFTER * 40).await;
+            continue;
+        }
+        pause(PARTITIONS_EVERY).await;
+    }
+}

@@ -1,0 +1,30 @@
+//! A worker's own small HTTP server, if it is asked for: `/healthz` and `/metrics`.
+
+use std::{future::ready, sync::Arc};
+
+use anyhow::Context as _;
+use axum::{Router, routing::get};
+use metrics_exporter_prometheus::PrometheusBuilder;
+
+use crate::{desk::Desk, settings::WorkerSettings};
+
+/// Starts it on the configured address.
+pub(crate) async fn start(settings: &WorkerSettings, desk: &Arc<Desk>) -> anyhow::Result<()> {
+    let Some(address) = settings.listen else { return Ok(()) };
+    let recorder = PrometheusBuilder::new().install_recorder().context("cannot install the metrics recorder")?;
+    let held = desk.held.clone();
+    let render = move || {
+        metrics::gauge!("callboard_attempts_running").set(held.len() as f64);
+        ready(recorder.render())
+    };
+    let router = Router::new().route("/healthz", get(|| ready("ok\n"))).route("/metrics", get(render));
+    let listener = tokio::net::TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on CALLBOARD_WORKER_LISTEN={address}"))?;
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router).await {
+            tracing::error!(%error, "the health server ended");
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! The worker's lease: renewed from a thread of its own, so that a busy runtime cannot starve it.
+//!
+//! Each renewal moves the deadline of all shims (measured from before it began), and brings back what the worker
+//! should hold and cancel. It stops renewing when the main runtime hangs: then the shims end the children in time.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use callboard::{
+    ids::{AttemptId, WorkerId},
+    steps::renew::{Renewal, register, renew},
+    store::{
+        Store,
+        workers::{Held as Record, NewWorker},
+    },
+};
+use tokio::sync::{mpsc, watch};
+
+use crate::{held::Held, process::{Nursery, boottime_now}};
+
+/// Time between two renewals.
+pub(crate) const RENEW_EVERY: Duration = Duration::from_secs(2);
+/// How much before the end of the lease the children are dead at the latest.
+const SAFETY: Duration = Duration::from_millis(1500);
+/// Pause after a renewal that failed.
+const RETRY_AFTER: Duration = Duration::from_millis(250);
+
+/// Proof that the main runtime makes progress: a counter that it moves.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pulse(Arc<AtomicU64>);
+
+impl Pulse {
+    /// Called by the main runtime, several times a second. Milliseconds of CLOCK_BOOTTIME.
+    pub(crate) fn beat(&self) {
+        self.0.store(boottime_now() / 1_000_000, Ordering::Relaxed);
+    }
+
+    fn is_older_than(&self, age: Duration) -> bool {
+        let last = self.0.load(Ordering::Relaxed);
+        boottime_now() / 1_000_000 > last + age.as_millis() as u64
+    }
+}
+
+/// What the lease tells the rest of the worker.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// Postgres has attempts of ours that we know nothing of.
+    Unknown(Vec<Record>),
+}
+
+/// The lease and what it needs.
+pub(crate) struct Heartbeat {
+    pub(crate) store: Store,
+    pub(crate) worker: NewWorker,
+    pub(crate) lease: Duration,
+    pub(crate) held: Held,
+    pub(crate) nursery: Nursery,
+    pub(crate) pulse: Pulse,
+    pub(crate) identity: watch::Sender<WorkerId>,
+    pub(crate) is_draining: watch::Receiver<bool>,
+    pub(crate) news: mpsc::Sender<News>,
+    /// Asks for a renewal at once, e.g. because a cancel was hinted at.
+    pub(crate) hurry: mpsc::Receiver<()>,
+}
+
+impl Heartbeat {
+    /// Runs the heartbeat on a thread of its own until its channels close.
+    pub(crate) fn start(self) -> std::io::Result<std::thread::JoinHandle<()>> {
+        std::thread::Builder::new().name("heartbeat".into()).spawn(move || {
+            match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime.block_on(self.beat()),
+                Err(error) => tracing::error!(%error, "no runtime for the heartbeat: the lease will run out"),
+            }
+        })
+    }
+
+    async fn beat(mut self) {
+        loop {
+            if self.pulse.is_older_than(self.lease / 2) {
+                tracing::error!("the runtime hangs: the lease is not renewed");
+                tokio::time::sleep(RETRY_AFTER).await;
+                continue;
+            }
+            let pause = match self.renew().await {
+                Ok(()) => RENEW_EVERY,
+                Err(error) => {
+                    tracing::warn!(%error, "the lease was not renewed; trying again");
+                    RETRY_AFTER
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                hurried = self.hurry.recv() => if hurried.is_none() { return },
+            }
+        }
+    }
+
+    async fn renew(&mut self) -> Result<(), callboard::store::StoreError> {
+        let began = boottime_now();
+        let before: Vec<AttemptId> = self.held.granted();
+        let id = *self.identity.borrow();
+        let is_draining = *self.is_draining.borrow();
+        match renew(&self.store, id, is_draining).await? {
+            Renewal::Kept(records) => {
+                let lease = self.lease.saturating_sub(SAFETY).as_nanos() as u64;
+                self.nursery.extend_deadline(began + lease);
+                let unknown = self.held.reconcile(&before, &records);
+                if !unknown.is_empty() {
+                    drop(self.news.send(News::Unknown(unknown)).await);
+                }
+            }
+            Renewal::Lost => self.begin_again(&before).await?,
+        }
+        Ok(())
+    }
+
+    /// The lease ran out and others have our jobs: end what runs, and take part again under a new id.
+    async fn begin_again(&mut self, before: &[AttemptId]) -> Result<(), callboard::store::StoreError> {
+        tracing::error!("the lease was lost: all attempts are stopped");
+        self.held.reconcile(before, &[]);
+        let worker = NewWorker { id: callboard::clock::IdSource.make(), ..self.worker.clone() };
+        register(&self.store, &worker).await?;
+        self.identity.send_replace(worker.id);
+        self.worker = worker;
+        Ok(())
+    }
+}

@@ -1,0 +1,155 @@
+//! The attempts that this worker holds, and how to stop each of them.
+//!
+//! Entered by the attempt pipeline before its claim, stopped by the lease (lost, cancelled), by hints and by the drain.
+//! Never decides an outcome; the pipeline does, by the reason that it was given.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use callboard::{
+    ids::{AttemptId, JobId},
+    store::workers::Held as Record,
+};
+use tokio::sync::watch;
+
+/// Why an attempt is stopped from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// A cancel was asked for.
+    Cancelled,
+    /// Postgres says that the attempt is not ours (any more).
+    Lost,
+    /// The worker is being drained and its grace is over.
+    Drained,
+}
+
+#[derive(Debug)]
+struct Entry {
+    job: JobId,
+    stop: watch::Sender<Option<Stop>>,
+    /// Set once the claim has been granted: before, Postgres need not know of the attempt.
+    is_granted: bool,
+}
+
+/// The registry. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Held(Arc<Mutex<HashMap<AttemptId, Entry>>>);
+
+/// An attempt's place in the registry; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    held: Held,
+    attempt: AttemptId,
+    stop: watch::Receiver<Option<Stop>>,
+}
+
+impl Held {
+    fn entries(&self) -> MutexGuard<'_, HashMap<AttemptId, Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enters an attempt that is about to be claimed.
+    pub(crate) fn enter(&self, job: JobId, attempt: AttemptId) -> Place {
+        let (stop, stopped) = watch::channel(None);
+        self.entries().insert(attempt, Entry { job, stop, is_granted: false });
+        Place { held: self.clone(), attempt, stop: stopped }
+    }
+
+    /// Whether any of these jobs is held.
+    pub(crate) fn holds_any(&self, jobs: &[JobId]) -> bool {
+        self.entries().values().any(|entry| jobs.contains(&entry.job))
+    }
+
+    /// Attempts whose claims had been granted at this moment.
+    pub(crate) fn granted(&self) -> Vec<AttemptId> {
+        self.entries().iter().filter(|(_, entry)| entry.is_granted).map(|(attempt, _)| *attempt).collect()
+    }
+
+    /// How many attempts there are.
+    pub(crate) fn len(&self) -> usize {
+        self.entries().len()
+    }
+
+    /// Stops every attempt.
+    pub(crate) fn stop_all(&self, reason: Stop) {
+        for entry in self.entries().values() {
+            entry.stop.send_if_modified(|stop| stop.replace(reason).is_none());
+        }
+    }
+
+    /// Compares with what Postgres says that this worker holds. `before` are the attempts that were granted before
+    /// Postgres was asked. Answers what Postgres has and this worker knows nothing of.
+    pub(crate) fn reconcile(&self, before: &[AttemptId], records: &[Record]) -> Vec<Record> {
+        let entries = self.entries();
+        let stop = |entry: &Entry, reason| entry.stop.send_if_modified(|stop| stop.replace(reason).is_none());
+        for attempt in before {
+            if let Some(entry) = entries.get(attempt).filter(|_| !records.iter().any(|held| held.attempt == *attempt)) {
+                stop(entry, Stop::Lost);
+            }
+        }
+        let mut unknown = Vec::new();
+        for record in records {
+            match entries.get(&record.attempt) {
+                Some(entry) if record.cancel_asked => {
+                    stop(entry, Stop::Cancelled);
+                }
+                Some(_) => {}
+                None => unknown.push(*record),
+            }
+        }
+        unknown
+    }
+}
+
+impl Place {
+    /// Marks that the claim was granted.
+    pub(crate) fn grant(&self) {
+        if let Some(entry) = self.held.entries().get_mut(&self.attempt) {
+            entry.is_granted = true;
+        }
+    }
+
+    /// Waits until the attempt is stopped from outside.
+    pub(crate) async fn stopped(&self) -> Stop {
+        let mut stop = self.stop.clone();
+        let reason = stop.wait_for(Option::is_some).await.ok().and_then(|reason| *reason);
+        match reason {
+            Some(reason) => reason,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// For those that write on behalf of the attempt and may learn that it has been fenced off.
+    pub(crate) fn refusal(&self) -> Refusal {
+        Refusal { held: self.held.clone(), attempt: self.attempt }
+    }
+
+    /// The reason, if it has been stopped.
+    pub(crate) fn reason(&self) -> Option<Stop> {
+        *self.stop.borrow()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.held.entries().remove(&self.attempt);
+    }
+}
+
+/// Stops an attempt from inside, when a fenced write was refused.
+#[derive(Debug, Clone)]
+pub(crate) struct Refusal {
+    held: Held,
+    attempt: AttemptId,
+}
+
+impl Refusal {
+    /// The attempt is not ours any more.
+    pub(crate) fn lose(&self) {
+        if let Some(entry) = self.held.entries().get(&self.attempt) {
+            entry.stop.send_if_modified(|stop| stop.replace(Stop::Lost).is_none());
+        }
+    }
+}

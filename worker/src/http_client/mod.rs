@@ -1,0 +1,71 @@
+//! The child behind HTTP commands: one request, through the job's proxy, told as events on standard output.
+//!
+//! Runs as `callboard-worker http` under a shim, like every other process, so that timeouts, cancels and fencing reach
+//! it. Reads one JSON line on standard input (written by `callboard::command::http`); end of input means its worker
+//! is gone. Speaks the runner's protocol, version 1. Never follows a redirect to a target that is refused.
+
+mod guard;
+mod request;
+
+use std::{
+    io::{BufRead as _, Write as _},
+    process::ExitCode,
+};
+
+use serde_json::{Value, json};
+
+use request::{Order, Problem};
+
+/// Runs the child.
+pub(crate) fn main() -> ExitCode {
+    let mut line = String::new();
+    let read = std::io::stdin().lock().read_line(&mut line);
+    let order = match read.map_err(|error| error.to_string()).and_then(|_| parse(&line)) {
+        Ok(order) => order,
+        Err(why) => return fail(&Problem::bad_input(why)),
+    };
+    std::thread::spawn(end_with_worker);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&Problem::bad_input(error.to_string())),
+    };
+    emit(&json!({ "type": "hello", "runner": "http", "version": env!("CARGO_PKG_VERSION") }));
+    match runtime.block_on(request::perform(order)) {
+        Ok(answer) => {
+            emit(&json!({ "type": "result", "value": answer }));
+            ExitCode::SUCCESS
+        }
+        Err(problem) => fail(&problem),
+    }
+}
+
+fn parse(line: &str) -> Result<Order, String> {
+    let order: Order = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    if order.v == 1 { Ok(order) } else { Err(format!("version {} of the protocol is not known", order.v)) }
+}
+
+/// Standard input stays open as long as the worker lives.
+fn end_with_worker() {
+    let mut rest = Vec::new();
+    drop(std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut rest));
+    std::process::exit(143);
+}
+
+fn emit(event: &Value) {
+    let mut event = event.clone();
+    if let Value::Object(fields) = &mut event {
+        fields.insert("v".into(), 1.into());
+    }
+    // Whoever reads may be gone; then nobody needs to know.
+    drop(writeln!(std::io::stdout().lock(), "{event}"));
+}
+
+fn fail(problem: &Problem) -> ExitCode {
+    emit(&json!({
+        "type": "failure",
+        "code": problem.code,
+        "message": problem.message,
+        "retryable": problem.is_retryable,
+    }));
+    ExitCode::FAILURE
+}

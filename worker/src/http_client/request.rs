@@ -1,0 +1,205 @@
+//! One HTTP request, from an order to an answer or a problem.
+
+use std::{collections::BTreeMap, error::Error as _};
+
+use reqwest::{Method, Proxy, Url, header::HeaderMap, redirect};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::guard::{PublicOnly, is_public};
+
+/// Largest body that is kept, in bytes; the rest is left out and the answer says so.
+const BODY_BYTES_MAX: usize = 512 * 1024;
+/// Most redirects that are followed.
+const REDIRECTS_MAX: usize = 10;
+
+/// What to do.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Order {
+    pub(super) v: u32,
+    request: RequestOrder,
+    proxy: Option<ProxyOrder>,
+    #[serde(default)]
+    expect_status: Vec<u16>,
+    #[serde(default)]
+    allow_private_targets: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct RequestOrder {
+    method: String,
+    url: String,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    body: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ProxyOrder {
+    server: String,
+    username: Option<String>,
+    password: Option<String>,
+}
+
+/// What came back.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Answer {
+    status: u16,
+    headers: BTreeMap<String, String>,
+    /// JSON when it is JSON, else text.
+    body: Value,
+    is_truncated: bool,
+}
+
+/// Why there is no good answer.
+#[derive(Debug)]
+pub(super) struct Problem {
+    pub(super) code: &'static str,
+    pub(super) message: String,
+    pub(super) is_retryable: bool,
+}
+
+impl Problem {
+    pub(super) const fn bad_input(message: String) -> Self {
+        Self { code: "BAD_INPUT", message, is_retryable: false }
+    }
+}
+
+/// Sends the request and reads the answer.
+pub(super) async fn perform(order: Order) -> Result<Answer, Problem> {
+    let url = Url::parse(&order.request.url).map_err(|error| Problem::bad_input(format!("url: {error}")))?;
+    let method = Method::from_bytes(order.request.method.as_bytes())
+        .map_err(|error| Problem::bad_input(format!("method: {error}")))?;
+    let guarded = !order.allow_private_targets;
+    if guarded {
+        refuse_private(&url)?;
+    }
+    let client = client(&order, guarded).map_err(|error| Problem::bad_input(chain(&error)))?;
+    let mut request = client.request(method, url);
+    for (name, value) in &order.request.headers {
+        request = request.header(name, value);
+    }
+    if let Some(body) = order.request.body {
+        request = request.body(body);
+    }
+    let response = request.send().await.map_err(|error| problem(&error, order.proxy.is_some()))?;
+    let status = response.status().as_u16();
+    let answer = read(response).await?;
+    let is_expected = match order.expect_status.as_slice() {
+        [] => (200..300).contains(&status),
+        expected => expected.contains(&status),
+    };
+    if is_expected {
+        return Ok(answer);
+    }
+    let excerpt: String = answer.body.to_string().chars().take(500).collect();
+    let is_retryable = status >= 500 || matches!(status, 408 | 425 | 429);
+    Err(Problem { code: "HTTP_STATUS", message: format!("Status {status}: {excerpt}"), is_retryable })
+}
+
+fn client(order: &Order, guarded: bool) -> Result<reqwest::Client, reqwest::Error> {
+    let mut builder = reqwest::Client::builder()
+        .no_proxy()
+        .user_agent(concat!("callboard/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::custom(move |attempt| {
+            if attempt.previous().len() > REDIRECTS_MAX {
+                return attempt.error("too many redirects");
+            }
+            match guarded.then(|| refuse_private(attempt.url())) {
+                Some(Err(problem)) => attempt.error(problem.message),
+                Some(Ok(())) | None => attempt.follow(),
+            }
+        }));
+    if let Some(order) = &order.proxy {
+        // Names are resolved at the proxy's end; the guard then sees addresses in URLs only.
+        let mut proxy = Proxy::all(&order.server)?;
+        if order.username.is_some() || order.password.is_some() {
+            let text = |value: &Option<String>| value.clone().unwrap_or_default();
+            proxy = proxy.basic_auth(&text(&order.username), &text(&order.password));
+        }
+        builder = builder.proxy(proxy);
+    } else if guarded {
+        builder = builder.dns_resolver(std::sync::Arc::new(PublicOnly));
+    }
+    builder.build()
+}
+
+/// An address that is written in the URL itself is not resolved, so it is checked here.
+fn refuse_private(url: &Url) -> Result<(), Problem> {
+    let address = match url.host() {
+        Some(url::Host::Ipv4(address)) => Some(address.into()),
+        Some(url::Host::Ipv6(address)) => Some(address.into()),
+        Some(url::Host::Domain(name)) if name == "localhost" || name.ends_with(".localhost") => {
+            Some(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST))
+        }
+        Some(url::Host::Domain(_)) | None => None,
+    };
+    match address {
+        Some(address) if !is_public(address) => Err(Problem {
+            code: "TARGET_REFUSED",
+            message: format!("{} is a private or loopback address, which CALLBOARD_ALLOW_PRIVATE_TARGETS forbids", url.host_str().unwrap_or_default()),
+            is_retryable: false,
+        }),
+        _ => Ok(()),
+    }
+}
+
+async fn read(mut response: reqwest::Response) -> Result<Answer, Problem> {
+    let status = response.status().as_u16();
+    let headers = visible(response.headers());
+    let (mut bytes, mut is_truncated) = (Vec::new(), false);
+    while let Some(chunk) = response.chunk().await.map_err(|error| problem(&error, false))? {
+        let room = BODY_BYTES_MAX - bytes.len();
+        bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if chunk.len() > room {
+            is_truncated = true;
+            break;
+        }
+    }
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let is_json = headers.get("content-type").is_some_and(|kind| kind.contains("json"));
+    let parsed = if is_json && !is_truncated { serde_json::from_str(&text).ok() } else { None };
+    Ok(Answer { status, headers, body: parsed.unwrap_or(Value::String(text)), is_truncated })
+}
+
+/// The headers, without those that carry sessions.
+fn visible(headers: &HeaderMap) -> BTreeMap<String, String> {
+    let is_hidden = |name: &str| matches!(name, "set-cookie" | "www-authenticate" | "proxy-authenticate");
+    headers
+        .iter()
+        .filter(|(name, _)| !is_hidden(name.as_str()))
+        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .collect()
+}
+
+fn problem(error: &reqwest::Error, has_proxy: bool) -> Problem {
+    let message = chain(error);
+    let refused = message.contains("private or loopback address");
+    let code = match () {
+        () if refused => "TARGET_REFUSED",
+        () if error.is_connect() && has_proxy => "PROXY",
+        () if error.is_connect() => "CONNECT",
+        () if error.is_redirect() => "REDIRECT",
+        () => "REQUEST",
+    };
+    Problem { code, message, is_retryable: !refused && !error.is_builder() }
+}
+
+/// An error with its causes, without its URL, which may hold what should not be told.
+fn chain(error: &reqwest::Error) -> String {
+    let mut text = match () {
+        () if error.is_connect() => "could not connect".to_owned(),
+        () if error.is_redirect() => "the redirect was not followed".to_owned(),
+        () if error.is_builder() => "the request cannot be made".to_owned(),
+        () => "the request failed".to_owned(),
+    };
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,78 @@
+//! Intake: references from Redis to the attempt pipeline, through apalis. The only file of the worker that names apalis.
+//!
+//! apalis gives the worker loop, the layers (catch-panic, tracing, concurrency) and the orderly end; the queue is our
+//! own backend (`callboard::transport::queue`). The handler always answers Ok: retries are Postgres' business.
+
+use std::{sync::Arc, time::Duration};
+
+use apalis::prelude::*;
+use callboard::{
+    job::ReadyJob,
+    transport::{
+        Redis,
+        queue::{ReadyQueue, Slots},
+    },
+};
+use futures::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+
+use crate::{attempt::attempt, desk::Desk};
+
+/// Pause before a worker loop that ended by itself (a defect) is started again.
+const RESTART_AFTER: Duration = Duration::from_millis(500);
+
+#[derive(Debug, Clone)]
+struct Context {
+    desk: Arc<Desk>,
+    slots: Slots,
+}
+
+/// Serves queues until the token is cancelled; then takes nothing new and waits for the attempts that run.
+pub(crate) async fn serve(
+    desk: Arc<Desk>,
+    redis: Redis,
+    queues: Vec<String>,
+    concurrency: usize,
+    stop: CancellationToken,
+) {
+    while !stop.is_cancelled() {
+        match one_loop(&desk, &redis, &queues, concurrency, &stop).await {
+            Ok(()) => {}
+            Err(error) => {
+                tracing::error!(%error, "the worker loop ended; starting it again");
+                tokio::time::sleep(RESTART_AFTER).await;
+            }
+        }
+    }
+}
+
+/// One apalis worker, until the token is cancelled. Boxed, because its type cannot be proven `Send` from within an
+/// async function.
+fn one_loop(
+    desk: &Arc<Desk>,
+    redis: &Redis,
+    queues: &[String],
+    concurrency: usize,
+    stop: &CancellationToken,
+) -> BoxFuture<'static, Result<(), WorkerError>> {
+    let slots = Slots::new(concurrency);
+    let context = Context { desk: desk.clone(), slots: slots.clone() };
+    let worker = WorkerBuilder::new("callboard")
+        .backend(ReadyQueue::serve(redis.clone(), queues.to_vec(), slots))
+        .data(context)
+        .concurrency(concurrency)
+        .catch_panic()
+        .parallelize(tokio::spawn)
+        .build(handle);
+    let until = stop.clone();
+    Box::pin(worker.run_until(async move {
+        until.cancelled().await;
+        Ok::<(), std::io::Error>(())
+    }))
+}
+
+async fn handle(ready: ReadyJob, context: Data<Context>) -> Result<(), BoxDynError> {
+    let _slot = context.slots.guard();
+    attempt(&context.desk, ready).await;
+    Ok(())
+}

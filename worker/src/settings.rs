@@ -1,0 +1,124 @@
+//! Settings of a worker, from flags and the environment. `docs/configuration.md` lists them all.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use callboard::{
+    compose::Sandbox,
+    name,
+    settings::{Environment, SharedSettings},
+};
+use clap::{Args, ValueEnum};
+
+use crate::{desk::Places, process::RunAs};
+
+/// Settings of `callboard-worker run`.
+#[derive(Debug, Args)]
+pub(crate) struct WorkerSettings {
+    #[command(flatten)]
+    pub(crate) shared: SharedSettings,
+    /// Queues to serve, separated by commas
+    #[arg(long, env = "CALLBOARD_QUEUES", default_value = "default", value_delimiter = ',')]
+    pub(crate) queues: Vec<String>,
+    /// Jobs that run at once
+    #[arg(long, env = "CALLBOARD_CONCURRENCY", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) concurrency: u16,
+    /// Directory of browser profiles
+    #[arg(long, env = "CALLBOARD_PROFILE_ROOT", default_value = "/var/lib/callboard/profiles")]
+    profile_root: PathBuf,
+    /// Directory for temporary files of attempts
+    #[arg(long, env = "CALLBOARD_TEMP_ROOT", default_value = "/var/lib/callboard/tmp")]
+    temp_root: PathBuf,
+    /// Directory of the Playwright runner
+    #[arg(long, env = "CALLBOARD_RUNNER", default_value = "/usr/lib/callboard/runner")]
+    runner: PathBuf,
+    /// Node, 20.19 or newer
+    #[arg(long, env = "CALLBOARD_NODE", default_value = "/usr/bin/node")]
+    node: PathBuf,
+    /// Chromium
+    #[arg(long, env = "CALLBOARD_CHROMIUM", default_value = "/usr/bin/chromium")]
+    chromium: PathBuf,
+    /// Chromium's own sandbox
+    #[arg(long, env = "CALLBOARD_SANDBOX", value_enum, default_value = "auto")]
+    sandbox: SandboxChoice,
+    /// User that jobs run as when the worker is root
+    #[arg(long, env = "CALLBOARD_RUN_AS")]
+    run_as: Option<String>,
+    /// Whether HTTP commands may call private and loopback addresses; by default in development only
+    #[arg(long, env = "CALLBOARD_ALLOW_PRIVATE_TARGETS")]
+    allow_private_targets: Option<bool>,
+    /// Lease of this worker, in seconds; all workers should have the same
+    #[arg(long, env = "CALLBOARD_LEASE", default_value_t = 8, value_parser = clap::value_parser!(u64).range(4..=300))]
+    pub(crate) lease: u64,
+    /// How long running jobs may go on after SIGTERM, in seconds
+    #[arg(long, env = "CALLBOARD_DRAIN", default_value_t = 30)]
+    pub(crate) drain: u64,
+    /// Idle shims that are kept ready
+    #[arg(long, env = "CALLBOARD_IDLE_SHIMS", default_value_t = 2)]
+    pub(crate) idle_shims: usize,
+    /// Address for /healthz and /metrics, e.g. 127.0.0.1:9100; none by default
+    #[arg(long, env = "CALLBOARD_WORKER_LISTEN")]
+    pub(crate) listen: Option<std::net::SocketAddr>,
+}
+
+/// When Chromium's sandbox is on.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SandboxChoice {
+    /// Wherever it can run.
+    Auto,
+    /// Always; a browser that cannot have it does not start.
+    On,
+    /// Never.
+    Off,
+}
+
+impl WorkerSettings {
+    /// The queues, checked.
+    pub(crate) fn queues(&self) -> anyhow::Result<Vec<String>> {
+        let mut queues: Vec<String> = Vec::new();
+        for queue in &self.queues {
+            if let Err(refusal) = name::check_queue("queues", queue) {
+                anyhow::bail!("queue `{queue}`: {}", refusal.message);
+            }
+            if !queues.contains(queue) {
+                queues.push(queue.clone());
+            }
+        }
+        Ok(queues)
+    }
+
+    /// The places on this machine; directories that are missing are made.
+    pub(crate) fn places(&self) -> anyhow::Result<Places> {
+        let run_as = RunAs::find(self.run_as.as_deref())?;
+        for root in [&self.profile_root, &self.temp_root, &self.shared.artifact_root] {
+            make_root(root)?;
+        }
+        let is_development = self.shared.environment == Environment::Development;
+        Ok(Places {
+            profile_root: self.profile_root.canonicalize()?,
+            artifact_root: self.shared.artifact_root.canonicalize()?,
+            temp_root: self.temp_root.canonicalize()?,
+            runner: self.runner.join("src/main.mjs"),
+            node: self.node.clone(),
+            chromium: self.chromium.clone(),
+            sandbox: match self.sandbox {
+                SandboxChoice::Auto => Sandbox::Auto,
+                SandboxChoice::On => Sandbox::On,
+                SandboxChoice::Off => Sandbox::Off,
+            },
+            run_as,
+            programs: self.shared.allow_list()?.paths(),
+            allow_private_targets: self.allow_private_targets.unwrap_or(is_development),
+        })
+    }
+}
+
+/// Makes a directory that children of another user may pass through but not list.
+fn make_root(root: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o711)
+        .create(root)
+        .with_context(|| format!("cannot make the directory {}", root.display()))
+}

@@ -1,0 +1,164 @@
+//! A worker's life: wait for Postgres and Redis, register, serve, drain, leave.
+//!
+//! Called by `main`. Order of the end: take nothing new; let attempts finish within the grace; stop and release the
+//! rest; then the lease ends.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use callboard::{
+    clock::IdSource,
+    command::Kind,
+    ids::WorkerId,
+    job::Outcome,
+    policy::Policy,
+    steps::{renew, settle::Verdict},
+    store::{Store, attempts::ExitRecord, workers::NewWorker},
+    transport::Redis,
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, watch},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    desk::Desk,
+    duties,
+    health,
+    heartbeat::{Heartbeat, News, Pulse},
+    held::Stop,
+    intake,
+    process::{self, Nursery},
+    settings::WorkerSettings,
+};
+
+/// Connections to Postgres for the steps and duties; the heartbeat has its own.
+const CONNECTIONS_MAX: u32 = 12;
+/// How often the runtime shows the heartbeat that it is alive.
+const PULSE_EVERY: Duration = Duration::from_millis(200);
+
+/// Runs a worker until it is told to stop.
+pub(crate) async fn run(settings: WorkerSettings) -> anyhow::Result<()> {
+    let queues = settings.queues()?;
+    let places = settings.places()?;
+    let keyring = settings.shared.keyring()?;
+    let database_url = settings.shared.database_url()?;
+    let store = Store::open(&database_url, CONNECTIONS_MAX, "callboard-worker")?;
+    let redis = Redis::open(&settings.shared.redis_url()?, &settings.shared.redis_prefix)?;
+    callboard::startup::wait(&store, &redis, settings.shared.start_timeout()).await?;
+    store.schema_is_current().await.context("the schema is not of this version: start the API first, it migrates")?;
+
+    let nursery = Nursery::new(process::Settings { idle: settings.idle_shims, ..process::Settings::default() })?;
+    let worker = describe(&settings, &queues)?;
+    renew::register(&store, &worker).await?;
+    let (identity, identified) = watch::channel(worker.id);
+    let desk = Arc::new(Desk::new(store.clone(), redis.clone(), keyring, nursery.clone(), places, identified));
+    let (draining, is_draining) = watch::channel(false);
+    let (news, heard) = mpsc::channel(16);
+    let (hurry, hurried) = mpsc::channel(1);
+    let pulse = Pulse::default();
+    pulse.beat();
+    let (lease, id) = (Duration::from_secs(settings.lease), identity.subscribe());
+    let heartbeat = Heartbeat {
+        store: Store::open(&database_url, 1, "callboard-worker heartbeat")?,
+        worker,
+        lease,
+        held: desk.held.clone(),
+        nursery,
+        pulse: pulse.clone(),
+        identity,
+        is_draining,
+        news,
+        hurry: hurried,
+    };
+    heartbeat.start()?;
+    tokio::spawn(keep_pulse(pulse));
+    tokio::spawn(release_unknown(desk.clone(), heard));
+    health::start(&settings, &desk).await?;
+
+    let (stop, duties_stop, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
+    duties::start(&desk, lease, hurry, &duties_stop, &tasks);
+    let concurrency = usize::from(settings.concurrency);
+    let serving = tokio::spawn(intake::serve(desk.clone(), redis, queues.clone(), concurrency, stop.clone()));
+    tracing::info!(worker = %*id.borrow(), ?queues, concurrency, "taking jobs");
+
+    drain(&desk, &draining, &stop, Duration::from_secs(settings.drain), serving).await?;
+    duties_stop.cancel();
+    tasks.close();
+    tasks.wait().await;
+    let id = *id.borrow();
+    renew::leave(&store, id).await?;
+    tracing::info!("left in good order");
+    Ok(())
+}
+
+/// Waits for a signal, then for the attempts to end, within the grace; a second signal ends the grace.
+async fn drain(
+    desk: &Desk,
+    draining: &watch::Sender<bool>,
+    stop: &CancellationToken,
+    grace: Duration,
+    serving: tokio::task::JoinHandle<()>,
+) -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!(running = desk.held.len(), grace = ?grace, "draining: nothing new is taken");
+    draining.send_replace(true);
+    stop.cancel();
+    let mut serving = serving;
+    tokio::select! {
+        ended = &mut serving => return ended.context("the intake panicked"),
+        () = tokio::time::sleep(grace) => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::warn!(running = desk.held.len(), "the rest is released");
+    desk.held.stop_all(Stop::Drained);
+    serving.await.context("the intake panicked")
+}
+
+async fn keep_pulse(pulse: Pulse) {
+    loop {
+        pulse.beat();
+        tokio::time::sleep(PULSE_EVERY).await;
+    }
+}
+
+/// Gives back attempts that Postgres says are ours and that nobody here runs: claims whose answer was lost.
+async fn release_unknown(desk: Arc<Desk>, mut heard: mpsc::Receiver<News>) {
+    while let Some(News::Unknown(records)) = heard.recv().await {
+        for record in records {
+            let verdict = Verdict {
+                job: record.job,
+                attempt: record.attempt,
+                outcome: Outcome::Released { reason: "Its worker never learnt that it had won it.".into() },
+                policy: Policy::default(),
+                jitter: 0.0,
+                composed: None,
+                proxy: None,
+                exit: ExitRecord::default(),
+            };
+            match desk.settles.ask(verdict).await {
+                Ok(_) => tracing::warn!(job = %record.job, "an attempt that nobody ran was released"),
+                Err(error) => tracing::error!(%error, "an attempt that nobody runs could not be released"),
+            }
+        }
+    }
+}
+
+fn describe(settings: &WorkerSettings, queues: &[String]) -> anyhow::Result<NewWorker> {
+    let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    Ok(NewWorker {
+        id: IdSource.make::<WorkerId>(),
+        hostname,
+        process_id: i32::try_from(std::process::id())?,
+        software_version: env!("CARGO_PKG_VERSION").to_owned(),
+        queues: queues.to_vec(),
+        kinds: Kind::ALL.iter().map(|kind| kind.as_str().to_owned()).collect(),
+        concurrency: i32::from(settings.concurrency),
+    })
+}

@@ -1,0 +1,83 @@
+//! The tree that matters: a real Chromium, which leaves groups and sessions and double-forks its crash handler.
+#![allow(missing_docs, reason = "tests")]
+
+#[path = "process_support.rs"]
+pub mod process_support;
+
+use std::time::{Duration, Instant};
+
+use callboard_worker::process::{Ending, Order, ProfileDirectory, Running};
+use process_support::{PATIENCE, Place, descendants, nursery, stat, surviving, until};
+use rustix::process::{Pid, Signal, kill_process};
+
+const CHROMIUM: &str = "/usr/bin/chromium";
+
+fn order(place: &Place) -> Order {
+    let profile = place.path().join("profile");
+    let mut order = place.order(
+        CHROMIUM,
+        &[
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--no-first-run",
+            "--disable-dev-shm-usage",
+            "--remote-debugging-port=0",
+            &format!("--user-data-dir={}", profile.display()),
+            "about:blank",
+        ],
+    );
+    order.profile = Some(ProfileDirectory { root: place.path().to_owned(), relative: "profile".into() });
+    for name in ["HOME", "TMPDIR"] {
+        order.environment.push((name.to_owned(), place.temporary().to_str().unwrap().into()));
+    }
+    order
+}
+
+/// Starts Chromium; returns when it listens and its family is complete.
+async fn start(place: &Place) -> (Running, Vec<(i32, String)>) {
+    let mut running = nursery().start(order(place)).await.unwrap();
+    // Nobody reads this Chromium's output; what it writes fits the pipe.
+    let listening = || place.path().join("profile/DevToolsActivePort").exists();
+    until("Chromium listens", PATIENCE, listening).await;
+    let shim: i32 = stat(running.pid).unwrap()[1].parse().unwrap();
+    until("its family is there", PATIENCE, || descendants(shim).len() >= 6).await;
+    tokio::time::timeout(Duration::from_millis(500), running.wait()).await.unwrap_err();
+    (running, descendants(shim))
+}
+
+#[tokio::test]
+async fn a_stopped_chromium_is_killed_to_the_last() {
+    if !std::path::Path::new(CHROMIUM).exists() {
+        println!("skipped: there is no {CHROMIUM}");
+        return;
+    }
+    let place = Place::new();
+    let (mut running, family) = start(&place).await;
+    assert!(place.path().join("profile/SingletonLock").is_symlink());
+    kill_process(Pid::from_raw(running.pid).unwrap(), Signal::STOP).unwrap();
+    let asked = Instant::now();
+    running.kill();
+    let exit = running.wait().await;
+    println!("{} processes dead after {:?}: {exit:?}", family.len(), asked.elapsed());
+    assert_eq!(surviving(&family), [0; 0]);
+    assert_eq!(exit.ending, Ending::Killed);
+    assert!(!place.temporary().exists());
+    assert!(!place.path().join("profile/SingletonLock").is_symlink());
+}
+
+#[tokio::test]
+async fn a_chromium_that_is_asked_ends_in_order() {
+    if !std::path::Path::new(CHROMIUM).exists() {
+        println!("skipped: there is no {CHROMIUM}");
+        return;
+    }
+    let place = Place::new();
+    let (mut running, family) = start(&place).await;
+    running.terminate(PATIENCE);
+    let exit = running.wait().await;
+    assert!(matches!(exit.ending, Ending::Terminated(_)), "{exit:?}");
+    assert_ne!(exit.signal(), Some(9), "{exit:?}");
+    assert_eq!(surviving(&family), [0; 0]);
+    println!("{exit:?}");
+}

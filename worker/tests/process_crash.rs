@@ -1,0 +1,222 @@
+//! Whichever of our own processes is killed or stopped, no program of the attempt is left.
+#![allow(missing_docs, reason = "tests")]
+
+#[path = "process_support.rs"]
+pub mod process_support;
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use callboard_worker::process::{Ending, ProfileDirectory, boottime_now};
+use process_support::{
+    PATIENCE, Place, alive, descendants, hours, leased, mark, nursery, run, seconds, stat, start_to_first_line,
+    surviving, until,
+};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A tree with a daemon, a stopped child and a stopped daemon; all of them sleep `$1` or have it as an argument.
+const CLINGING: &str = "sleep $1 & (setsid sleep $1 >/dev/null 2>&1 &); sleep $1 & kill -STOP $!; \
+    (setsid sh -c 'kill -STOP $$; :' sh $1 &); sleep 0.1; echo ready; sleep $1";
+
+fn signal(pid: i32, signal: Signal) {
+    kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+}
+
+fn parent(pid: i32) -> i32 {
+    stat(pid).unwrap()[1].parse().unwrap()
+}
+
+/// A worker in a process of its own, which runs [`CLINGING`] in `place`, with a lease of that many seconds.
+fn worker(place: &Path, mark: &str, lease: u64) -> Child {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--ignored", "--nocapture", "worker_process"])
+        .env("PLACE", place)
+        .env("MARK", mark)
+        .env("LEASE", lease.to_string())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.map_while(Result::ok).any(|line| line.ends_with("running")), "the worker failed");
+    child
+}
+
+#[tokio::test]
+#[ignore = "a part of the tests below"]
+async fn worker_process() {
+    let variable = |name| std::env::var(name).unwrap();
+    let nursery = leased(seconds(variable("LEASE").parse().unwrap()));
+    let place = Place::new();
+    let mut order = place.script(CLINGING, &variable("MARK"));
+    order.temporary_directory = Path::new(&variable("PLACE")).join("temporary");
+    order.keep_stdin_open = true;
+    let mut running = start_to_first_line(&nursery, order).await;
+    println!("running");
+    println!("{:?}", running.wait().await);
+}
+
+#[tokio::test]
+async fn a_killed_worker_leaves_nothing() {
+    let (place, mark) = (Place::new(), mark());
+    let mut worker = worker(place.path(), &mark, 3600);
+    let family = descendants(worker.id().try_into().unwrap());
+    assert!(family.len() >= 8, "a forker, three shims, and a program with its children: {family:?}");
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+    let gone = || surviving(&family).is_empty() && alive(&mark).is_empty();
+    println!("all gone after {:?}", until("all are dead", PATIENCE, gone).await);
+    assert!(!place.temporary().exists());
+}
+
+#[tokio::test]
+async fn a_worker_killed_together_with_its_shim_leaves_nothing() {
+    let (place, mark) = (Place::new(), mark());
+    let mut worker = worker(place.path(), &mark, 3600);
+    let family = descendants(worker.id().try_into().unwrap());
+    let program = family.iter().find(|(pid, _)| alive(&mark).contains(pid)).unwrap().0;
+    signal(parent(program), Signal::KILL);
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+    let gone = || surviving(&family).is_empty() && alive(&mark).is_empty();
+    println!("all gone after {:?}", until("all are dead", PATIENCE, gone).await);
+}
+
+#[tokio::test]
+async fn a_stopped_worker_loses_its_programs_when_its_lease_ends() {
+    let (place, mark) = (Place::new(), mark());
+    let began = boottime_now();
+    let mut worker = worker(place.path(), &mark, 3);
+    signal(worker.id().try_into().unwrap(), Signal::STOP);
+    assert!(!alive(&mark).is_empty() || boottime_now() - began > seconds(3));
+    until("all are dead", PATIENCE, || alive(&mark).is_empty()).await;
+    let late = Duration::from_nanos((boottime_now() - began).saturating_sub(seconds(3)));
+    println!("all gone at most {late:?} after the lease of a worker that is stopped");
+    assert_eq!(stat(worker.id().try_into().unwrap()).unwrap()[0], "T");
+    until("cleaned up", PATIENCE, || !place.temporary().exists()).await;
+    worker.kill().unwrap();
+    worker.wait().unwrap();
+}
+
+fn profile(place: &Path) -> ProfileDirectory {
+    ProfileDirectory { root: place.to_owned(), relative: "profile".into() }
+}
+
+#[tokio::test]
+async fn a_killed_shim_leaves_nothing() {
+    let (place, mark) = (Place::new(), mark());
+    let mut order = place.script(&format!("ln -s nowhere-1 $PROFILE/SingletonLock; {CLINGING}"), &mark);
+    order.profile = Some(profile(place.path()));
+    let directory = place.path().join("profile").to_str().unwrap().to_owned();
+    order.environment.push(("PROFILE".to_owned(), directory.into()));
+    let mut running = start_to_first_line(nursery(), order).await;
+    assert!(place.path().join("profile/SingletonLock").is_symlink());
+    signal(parent(running.pid), Signal::KILL);
+    let exit = running.wait().await;
+    assert_eq!((exit.ending, exit.residue), (Ending::ShimLost, None));
+    assert_eq!(alive(&mark), [0; 0]);
+    assert!(!place.temporary().exists());
+    assert!(!place.path().join("profile/SingletonLock").is_symlink());
+    let mut again = place.script("exit 0", "");
+    again.profile = Some(profile(place.path()));
+    assert_eq!(run(again).await.0.code(), Some(0));
+}
+
+#[tokio::test]
+async fn other_attempts_survive_a_killed_shim() {
+    let (place, other, mark, other_mark) = (Place::new(), Place::new(), mark(), mark());
+    let nursery = leased(hours(1));
+    let bystander = start_to_first_line(&nursery, other.script(CLINGING, &other_mark)).await;
+    let before = alive(&other_mark);
+    let mut stray_of_ours = Command::new("/bin/sleep").arg("3600").spawn().unwrap();
+    for _ in 0..5 {
+        let mut running = start_to_first_line(&nursery, place.script(CLINGING, &mark)).await;
+        signal(parent(running.pid), Signal::KILL);
+        assert_eq!(running.wait().await.ending, Ending::ShimLost);
+        assert_eq!(alive(&mark), [0; 0]);
+    }
+    assert_eq!(alive(&other_mark), before);
+    assert!(stray_of_ours.try_wait().unwrap().is_none());
+    stray_of_ours.kill().unwrap();
+    stray_of_ours.wait().unwrap();
+    drop(bystander);
+    until("the other is dead", PATIENCE, || alive(&other_mark).is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_killed_forker_is_replaced_and_takes_nothing_along() {
+    let (place, other, mark, other_mark) = (Place::new(), Place::new(), mark(), mark());
+    let nursery = leased(hours(1));
+    let mut running = start_to_first_line(&nursery, place.script(CLINGING, &mark)).await;
+    let shim = parent(running.pid);
+    signal(parent(shim), Signal::KILL);
+    // Some of these are taken from the shims that were ready, others need the new forker.
+    for _ in 0..5 {
+        let mut running = start_to_first_line(&nursery, other.script("echo ready", &other_mark)).await;
+        assert_eq!(running.wait().await.code(), Some(0));
+    }
+    assert!(stat(running.pid).is_some_and(|stat| stat[0] != "Z"));
+    // Its orphans come to the worker itself now.
+    signal(shim, Signal::KILL);
+    assert_eq!(running.wait().await.ending, Ending::ShimLost);
+    assert_eq!(alive(&mark), [0; 0]);
+    let mut last = start_to_first_line(&nursery, other.script("echo ready", &other_mark)).await;
+    assert_eq!(last.wait().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_forker_killed_together_with_its_shim_leaves_nothing() {
+    let (place, mark) = (Place::new(), mark());
+    let nursery = leased(hours(1));
+    let mut running = start_to_first_line(&nursery, place.script(CLINGING, &mark)).await;
+    let shim = parent(running.pid);
+    signal(parent(shim), Signal::KILL);
+    signal(shim, Signal::KILL);
+    assert_eq!(running.wait().await.ending, Ending::ShimLost);
+    assert_eq!(alive(&mark), [0; 0]);
+    assert!(!place.temporary().exists());
+}
+
+#[tokio::test]
+async fn a_shim_that_is_stopped_is_killed_in_the_end() {
+    let (place, mark) = (Place::new(), mark());
+    let mut running = start_to_first_line(nursery(), place.script(CLINGING, &mark)).await;
+    signal(parent(running.pid), Signal::STOP);
+    running.kill();
+    assert_eq!(running.wait().await.ending, Ending::ShimLost);
+    assert_eq!(alive(&mark), [0; 0]);
+    assert!(!place.temporary().exists());
+}
+
+#[tokio::test]
+async fn dead_idle_shims_are_replaced() {
+    let nursery = leased(hours(1));
+    let place = Place::new();
+    let mut running = start_to_first_line(&nursery, place.script("echo ready", "")).await;
+    let forker = parent(parent(running.pid));
+    running.wait().await;
+    let is_shim = |pid| stat(pid).is_some_and(|stat| stat[1] == forker.to_string() && stat[0] != "Z");
+    let idle = || descendants(forker).into_iter().filter(|(pid, _)| is_shim(*pid));
+    until("two are idle", PATIENCE, || idle().count() == 2).await;
+    for (pid, _) in idle() {
+        signal(pid, Signal::KILL);
+    }
+    for _ in 0..4 {
+        let mut running = start_to_first_line(&nursery, place.script("echo ready", "")).await;
+        assert_eq!(running.wait().await.code(), Some(0));
+    }
+}
+
+#[tokio::test]
+async fn a_nursery_that_closes_takes_its_processes_along() {
+    let (place, mark) = (Place::new(), mark());
+    let nursery = leased(hours(1));
+    let running = start_to_first_line(&nursery, place.script(CLINGING, &mark)).await;
+    let forker = parent(parent(running.pid));
+    let family = descendants(forker);
+    drop(running);
+    drop(nursery);
+    until("all are dead", PATIENCE, || surviving(&family).is_empty() && alive(&mark).is_empty()).await;
+    until("the forker is gone", PATIENCE, || stat(forker).is_none()).await;
+}

@@ -1,0 +1,158 @@
+//! Whatever a program does to stay alive, it is dead when its run has ended.
+#![allow(missing_docs, reason = "tests")]
+
+#[path = "process_support.rs"]
+pub mod process_support;
+
+use std::time::{Duration, Instant};
+
+use callboard_worker::process::{Death, Ending, boottime_now};
+use process_support::{
+    PATIENCE, Place, alive, hours, leased, mark, nursery, run, seconds, start_to_first_line, until,
+};
+
+/// Leaves behind, besides `$1` as its first child: a daemon, a stopped child, and a stopped daemon.
+const CLINGING: &str = "sleep $1 & (setsid sleep $1 >/dev/null 2>&1 &); \
+    sleep $1 & kill -STOP $!; (setsid sh -c 'kill -STOP $$; :' sh $1 &); echo ready; ";
+
+#[tokio::test]
+async fn a_program_that_obeys_ends_by_itself() {
+    let place = Place::new();
+    let script = "trap 'exit 4' TERM; echo ready; while :; do sleep 0.05; done";
+    let mut running = start_to_first_line(nursery(), place.script(script, "")).await;
+    running.terminate(PATIENCE);
+    assert_eq!(running.wait().await.ending, Ending::Terminated(Death::Code(4)));
+}
+
+#[tokio::test]
+async fn a_program_that_does_not_obey_is_killed_after_its_grace() {
+    let (place, mark) = (Place::new(), mark());
+    let script = "trap '' TERM; echo ready; sleep $1; sleep $1";
+    let mut running = start_to_first_line(nursery(), place.script(script, &mark)).await;
+    let grace = Duration::from_millis(300);
+    let asked = Instant::now();
+    running.terminate(grace);
+    assert_eq!(running.wait().await.ending, Ending::Terminated(Death::Signal(9)));
+    assert!(asked.elapsed() >= grace);
+    println!("killed {:?} after the grace", asked.elapsed() - grace);
+    assert_eq!(alive(&mark), [0; 0]);
+}
+
+#[tokio::test]
+async fn a_stopped_program_can_still_obey() {
+    let place = Place::new();
+    let script = "trap 'exit 4' TERM; echo ready; kill -STOP $$; while :; do sleep 0.05; done";
+    let mut running = start_to_first_line(nursery(), place.script(script, "")).await;
+    let stopped = || process_support::stat(running.pid).is_some_and(|stat| stat[0] == "T");
+    until("it is stopped", PATIENCE, stopped).await;
+    running.terminate(PATIENCE);
+    assert_eq!(running.wait().await.ending, Ending::Terminated(Death::Code(4)));
+}
+
+#[tokio::test]
+async fn what_a_program_leaves_behind_is_killed_and_counted() {
+    let (place, mark) = (Place::new(), mark());
+    let script = format!("{CLINGING} exit 5");
+    let mut running = start_to_first_line(nursery(), place.script(&script, &mark)).await;
+    let exit = running.wait().await;
+    assert_eq!(alive(&mark), [0; 0]);
+    assert_eq!((exit.code(), exit.leftovers), (Some(5), 4), "{exit:?}");
+    assert!(!place.temporary().exists());
+}
+
+#[tokio::test]
+async fn killing_reaches_everything() {
+    let (place, mark) = (Place::new(), mark());
+    let script = format!("{CLINGING} kill -STOP $$");
+    let mut running = start_to_first_line(nursery(), place.script(&script, &mark)).await;
+    running.kill();
+    let exit = running.wait().await;
+    assert_eq!(alive(&mark), [0; 0]);
+    assert_eq!((exit.ending, exit.leftovers), (Ending::Killed, 4));
+}
+
+#[tokio::test]
+async fn letting_go_kills() {
+    let (place, mark) = (Place::new(), mark());
+    let running = start_to_first_line(nursery(), place.script(&format!("{CLINGING} sleep $1"), &mark)).await;
+    assert!(!alive(&mark).is_empty());
+    drop(running);
+    until("all are dead", PATIENCE, || alive(&mark).is_empty() && !place.temporary().exists()).await;
+}
+
+#[tokio::test]
+async fn giving_up_a_start_kills() {
+    let (place, mark) = (Place::new(), mark());
+    for micros in [0, 100, 300, 1_000, 3_000, 10_000] {
+        let start = nursery().start(place.script("exec sleep $1", &mark));
+        tokio::time::timeout(Duration::from_micros(micros), start).await.ok();
+        until("it is dead", PATIENCE, || alive(&mark).is_empty() && !place.temporary().exists()).await;
+    }
+}
+
+#[tokio::test]
+async fn processes_that_multiply_are_outrun() {
+    let (place, mark) = (Place::new(), mark());
+    let multiply = place.path().join("multiply");
+    // Each copy starts two more and ends; where no more can be started, it tries again.
+    std::fs::write(&multiply, "(sh $0 $1 &) 2>/dev/null; (sh $0 $1 &) 2>/dev/null; sleep 0.1").unwrap();
+    let script = format!("sh {} $1 & echo ready; sleep $1", multiply.display());
+    let mut order = place.script(&script, &mark);
+    order.limits.max_processes = Some(150);
+    if order.run_as.is_none() {
+        return; // the limit would be our own
+    }
+    let mut running = start_to_first_line(nursery(), order).await;
+    until("they have multiplied", PATIENCE, || alive(&mark).len() > 60).await;
+    let asked = Instant::now();
+    running.kill();
+    let exit = running.wait().await;
+    println!("{} processes were outrun in {:?}", exit.leftovers, asked.elapsed());
+    assert_eq!(alive(&mark), [0; 0]);
+}
+
+#[tokio::test]
+async fn processes_that_run_away_are_caught() {
+    let (place, mark) = (Place::new(), mark());
+    let flee = place.path().join("flee");
+    // Each copy starts the next, in a session of its own, and ends at once: no process id lives long.
+    std::fs::write(&flee, "setsid sh $0 $1 & exit").unwrap();
+    let script = format!("for i in 1 2 3 4 5 6 7 8; do sh {} $1 & done; echo ready; sleep 0.5", flee.display());
+    let mut running = start_to_first_line(nursery(), place.script(&script, &mark)).await;
+    let exit = running.wait().await;
+    assert_eq!(alive(&mark), [0; 0]);
+    assert_eq!(exit.code(), Some(0));
+    println!("caught, with {} kills", exit.leftovers);
+}
+
+#[tokio::test]
+async fn a_script_that_kills_its_group_does_not_kill_its_shim() {
+    let exit = run(Place::new().script("sleep 100 & kill -9 0", "")).await.0;
+    assert_eq!(exit.ending, Ending::Exited(Death::Signal(9)));
+}
+
+#[tokio::test]
+async fn a_lease_that_ends_kills() {
+    let (place, mark) = (Place::new(), mark());
+    let nursery = leased(seconds(2));
+    let script = format!("trap '' TERM; {CLINGING} sleep $1");
+    let mut running = nursery.start(place.script(&script, &mark)).await.unwrap();
+    assert_eq!(running.wait().await.ending, Ending::Deadline);
+    assert_eq!(alive(&mark), [0; 0]);
+}
+
+#[tokio::test]
+async fn a_lease_that_is_renewed_goes_on_and_can_be_ended() {
+    let (place, mark) = (Place::new(), mark());
+    let nursery = leased(seconds(3));
+    let first_end = boottime_now() + seconds(3);
+    let mut running = start_to_first_line(&nursery, place.script("echo ready; sleep $1", &mark)).await;
+    let lease_keeper = nursery.clone();
+    let renewal = std::thread::spawn(move || lease_keeper.extend_deadline(boottime_now() + hours(1)));
+    renewal.join().unwrap();
+    until("the first lease has ended", PATIENCE, || boottime_now() > first_end + seconds(1)).await;
+    assert_eq!(alive(&mark).len(), 2, "it was killed in spite of the renewal");
+    nursery.extend_deadline(boottime_now());
+    assert_eq!(running.wait().await.ending, Ending::Deadline);
+    assert_eq!(alive(&mark), [0; 0]);
+}

@@ -1,0 +1,232 @@
+//! A program gets what its order says and nothing else, and what it does comes back.
+#![allow(missing_docs, reason = "tests")]
+
+#[path = "process_support.rs"]
+pub mod process_support;
+
+use callboard_worker::process::{Ending, RefusalCode, RunAs, StartError};
+use process_support::{Place, nursery, run, start_to_first_line, until};
+use secrecy::SecretString;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+
+#[tokio::test]
+async fn output_and_exit_code_come_back() {
+    let place = Place::new();
+    let (exit, stdout, stderr) = run(place.script("echo out; echo err >&2; exit 7", "")).await;
+    assert_eq!((exit.code(), exit.signal()), (Some(7), None));
+    assert_eq!((stdout.as_str(), stderr.as_str()), ("out\n", "err\n"));
+    assert_eq!((exit.leftovers, exit.residue), (0, None));
+    assert!(exit.peak_memory_bytes > 100_000, "{}", exit.peak_memory_bytes);
+}
+
+#[tokio::test]
+async fn a_signal_comes_back() {
+    let (exit, _, _) = run(Place::new().script("kill -USR1 $$", "")).await;
+    assert_eq!((exit.code(), exit.signal()), (None, Some(10)));
+}
+
+#[tokio::test]
+async fn processor_time_is_that_of_the_whole_tree() {
+    let script = "sh -c 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done'; exit 0";
+    let (exit, _, _) = run(Place::new().script(script, "")).await;
+    assert!(exit.cpu_time > Duration::from_millis(20), "{:?}", exit.cpu_time);
+}
+
+#[tokio::test]
+async fn standard_input_of_any_size_is_echoed() {
+    let place = Place::new();
+    let bytes: Vec<u8> = (0..4 * 1024 * 1024_u32).map(|number| number.to_le_bytes()[1]).collect();
+    let mut order = place.order("/bin/cat", &[]);
+    order.stdin = bytes.clone().into();
+    let mut running = nursery().start(order).await.unwrap();
+    let mut echo = Vec::new();
+    running.stdout.read_to_end(&mut echo).await.unwrap();
+    assert_eq!(running.wait().await.code(), Some(0));
+    assert!(echo == bytes);
+}
+
+#[tokio::test]
+async fn a_program_need_not_read_its_input() {
+    let place = Place::new();
+    let mut order = place.order("/bin/true", &[]);
+    order.stdin = vec![1; 8 * 1024 * 1024].into();
+    assert_eq!(run(order).await.0.code(), Some(0));
+}
+
+#[tokio::test]
+async fn input_that_is_too_large_is_refused() {
+    let place = Place::new();
+    let mut order = place.order("/bin/true", &[]);
+    order.stdin = vec![1; 8 * 1024 * 1024 + 1].into();
+    assert_refused(nursery().start(order).await.err(), RefusalCode::OrderTooLarge);
+}
+
+#[tokio::test]
+async fn standard_input_can_stay_open() {
+    let place = Place::new();
+    let mut order = place.script("read line; echo $line; cat; echo closed", "");
+    order.stdin = b"first\n".to_vec().into();
+    order.keep_stdin_open = true;
+    let mut running = start_to_first_line(nursery(), order).await;
+    let more = tokio::time::timeout(Duration::from_millis(300), running.stdout.read_u8()).await;
+    assert!(more.is_err(), "cat saw the end of its input");
+    running.terminate(Duration::from_secs(5));
+    running.wait().await;
+}
+
+#[tokio::test]
+async fn the_environment_is_exactly_what_was_ordered() {
+    let place = Place::new();
+    let mut order = place.order("/usr/bin/env", &["-0"]);
+    order.environment = vec![
+        ("EMPTY".to_owned(), SecretString::from("")),
+        ("TOKEN".to_owned(), SecretString::from("a \"secret\"\n=ü")),
+    ];
+    assert!(!format!("{order:?}").contains("secret"));
+    assert_eq!(run(order).await.1, "EMPTY=\0TOKEN=a \"secret\"\n=ü\0");
+}
+
+#[tokio::test]
+async fn nothing_else_is_inherited() {
+    // A descriptor without close-on-exec, as a careless library leaves it.
+    let leaked = std::fs::File::open("/dev/null").unwrap();
+    rustix::io::fcntl_setfd(&leaked, rustix::io::FdFlags::empty()).unwrap();
+    let script =
+        "ls /proc/self/fd; grep -E '^(Umask|NoNewPrivs|Groups|SigBlk):' /proc/self/status; ulimit -c";
+    let (_, stdout, stderr) = run(Place::new().script(script, "")).await;
+    let lines: Vec<String> = stdout.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let expected = ["0", "1", "2", "3"].map(str::to_owned).to_vec(); // 3 is what `ls` lists with
+    assert_eq!(lines[..4], expected, "{stderr}");
+    for fact in ["Umask: 0077", "Groups:", "NoNewPrivs: 1", "0", "SigBlk: 0000000000000000"] {
+        assert!(lines.contains(&fact.to_owned()), "{fact} is not in {lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn ignored_signals_are_not_inherited() {
+    // As under `nohup`. The nursery of this test is started by a process that ignores SIGHUP.
+    let script = "trap '' HUP INT; exec \"$0\" --exact --ignored --nocapture ignoring_process";
+    let me = std::env::current_exe().unwrap();
+    let output = std::process::Command::new("/bin/sh").args(["-c", script]).arg(me).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[tokio::test]
+#[ignore = "a part of the test above"]
+async fn ignoring_process() {
+    let (_, stdout, _) = run(Place::new().order("/bin/grep", &["SigIgn", "/proc/self/status"])).await;
+    let ignored = u64::from_str_radix(stdout.trim().trim_start_matches("SigIgn:\t"), 16).unwrap();
+    // 32 and 33 are the C library's own, which its `posix_spawn` ignores in every program.
+    assert_eq!(ignored & 0x7fff_ffff, 0, "{stdout}");
+}
+
+#[tokio::test]
+async fn the_temporary_directory_is_private_and_goes_away() {
+    let place = Place::new();
+    let script = "stat -c %a . ; mkdir -p a/b/c; echo x > a/b/c/x; ln -s /etc a/link; mkfifo a/pipe; \
+        chmod 000 a/b/c a/b; mkdir -m 0 .hidden; pwd";
+    let (_, stdout, _) = run(place.script(script, "")).await;
+    assert_eq!(stdout, format!("700\n{}\n", place.temporary().display()));
+    assert!(!place.temporary().exists());
+    assert!(std::path::Path::new("/etc/passwd").exists());
+}
+
+#[tokio::test]
+async fn a_very_deep_temporary_directory_goes_away() {
+    let place = Place::new();
+    // As deep as a path can say, and as deep again.
+    let script = "mkdir -p $1 && cd $1 && mkdir -p $1 && cd -P $1 && mkdir d 2>&1";
+    let (exit, stdout, stderr) = run(place.script(script, &"d/".repeat(1900))).await;
+    assert_eq!((exit.code(), exit.residue), (Some(0), None), "{stdout}{stderr}");
+    assert!(!place.temporary().exists());
+}
+
+#[tokio::test]
+async fn programs_that_cannot_be_run_are_refused() {
+    let place = Place::new();
+    let refusal = async |order| nursery().start(order).await.err();
+    assert_refused(refusal(place.order("/no/such", &[])).await, RefusalCode::ProgramNotFound);
+    assert_refused(refusal(place.order("true", &[])).await, RefusalCode::ProgramNotFound);
+    assert_refused(refusal(place.order("/etc/passwd", &[])).await, RefusalCode::SpawnFailed);
+    let huge = "x".repeat(200_000);
+    assert_refused(refusal(place.order("/bin/true", &[&huge])).await, RefusalCode::SpawnFailed);
+    let mut order = place.order("/bin/true", &[]);
+    order.working_directory = Some("/no/such".into());
+    assert_refused(refusal(order).await, RefusalCode::SpawnFailed);
+    let mut order = place.order("/bin/true", &[]);
+    order.temporary_directory = "/no/such/directory".into();
+    assert_refused(refusal(order).await, RefusalCode::TemporaryDirectory);
+    assert!(!place.temporary().exists());
+}
+
+#[tokio::test]
+async fn the_allow_list_is_checked_behind_symbolic_links() {
+    let place = Place::new();
+    let allowed = place.path().join("allowed");
+    std::fs::create_dir(&allowed).unwrap();
+    let link = allowed.join("harmless");
+    symlink("/bin/true", &link).unwrap();
+    let mut order = place.order(link.to_str().unwrap(), &[]);
+    order.allowed_programs = Some(vec![allowed.clone()]);
+    assert_refused(nursery().start(order).await.err(), RefusalCode::ProgramNotAllowed);
+    let copy = allowed.join("copy");
+    std::fs::copy("/bin/true", &copy).unwrap();
+    std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(&allowed, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut order = place.order(copy.to_str().unwrap(), &[]);
+    order.allowed_programs = Some(vec!["/no/such".into(), allowed]);
+    assert_eq!(run(order).await.0.code(), Some(0));
+}
+
+#[tokio::test]
+async fn strangers_cannot_look_into_the_worker() {
+    callboard_worker::process::harden().unwrap();
+    let script = "cat /proc/$1/environ; cat /proc/$1/maps; dd if=/proc/$1/mem count=1; ls -l /proc/$1/fd; kill -0 $1";
+    let (exit, stdout, stderr) = run(Place::new().script(script, &std::process::id().to_string())).await;
+    if RunAs::find(None).unwrap().is_some() {
+        assert_eq!(stdout.trim().replace("total 0", ""), "", "{stderr}");
+        assert_ne!(exit.code(), Some(0));
+        let (_, user, _) = run(Place::new().order("/usr/bin/id", &["-un"])).await;
+        assert_eq!(user, "nobody\n");
+    } else {
+        // The same user may signal us, but not look.
+        assert_eq!(stdout.trim().replace("total 0", ""), "", "{stderr}");
+    }
+}
+
+#[tokio::test]
+async fn dropped_output_does_not_matter() {
+    let mut running = nursery().start(Place::new().script("exec 1>&- 2>&-; exit 3", "")).await.unwrap();
+    assert_eq!(running.wait().await.code(), Some(3));
+    assert_eq!(running.wait().await.ending, running.wait().await.ending);
+}
+
+#[tokio::test]
+async fn no_lease_no_start() {
+    let nursery = callboard_worker::process::Nursery::new(process_support::settings()).unwrap();
+    let place = Place::new();
+    let refusal = nursery.start(place.order("/bin/true", &[])).await.err();
+    assert_refused(refusal, RefusalCode::DeadlinePassed);
+}
+
+#[tokio::test]
+async fn hundreds_of_runs_leave_no_zombie() {
+    for _ in 0..200 {
+        let place = Place::new();
+        let exit = run(place.order("/bin/true", &[])).await.0;
+        assert!(matches!(exit.ending, Ending::Exited(_)), "{exit:?}");
+    }
+    let me = i32::try_from(std::process::id()).unwrap();
+    let zombies = || {
+        let family = process_support::descendants(me);
+        family.iter().filter(|(pid, _)| process_support::stat(*pid).is_some_and(|stat| stat[0] == "Z")).count()
+    };
+    until("no zombies", Duration::from_secs(10), || zombies() == 0).await;
+}
+
+fn assert_refused(error: Option<StartError>, expected: RefusalCode) {
+    let Some(StartError::Refused { code, message }) = error else { panic!("{error:?}") };
+    assert_eq!(code, expected, "{message}");
+}

@@ -1,0 +1,158 @@
+//! What the tests of `process` share: orders for small scripts, and the search for processes that live on.
+#![allow(clippy::allow_attributes, dead_code, missing_docs, reason = "each test binary uses a part of this")]
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use callboard_worker::process::{Exit, Limits, Nursery, Order, RunAs, Running, Settings, boottime_now};
+use tokio::io::AsyncReadExt;
+
+/// Longer than anything takes on a busy machine; a test that waits this long has failed.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub fn hours(number: u64) -> u64 {
+    number * 3_600_000_000_000
+}
+
+pub fn seconds(number: u64) -> u64 {
+    number * 1_000_000_000
+}
+
+pub fn settings() -> Settings {
+    Settings { program: env!("CARGO_BIN_EXE_callboard-worker").into(), ..Settings::default() }
+}
+
+/// The nursery of this test binary, with a lease that does not end.
+pub fn nursery() -> &'static Nursery {
+    static NURSERY: OnceLock<Nursery> = OnceLock::new();
+    NURSERY.get_or_init(|| leased(hours(1)))
+}
+
+/// A nursery of one's own, with a lease of that many nanoseconds.
+pub fn leased(nanoseconds: u64) -> Nursery {
+    let nursery = Nursery::new(settings()).unwrap();
+    nursery.extend_deadline(boottime_now() + nanoseconds);
+    nursery
+}
+
+/// A directory for one test, which strangers can pass through.
+#[derive(Debug)]
+pub struct Place(tempfile::TempDir);
+
+impl Place {
+    pub fn new() -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let passable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(place.path(), passable).unwrap();
+        Self(place)
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// The temporary directory of this place's orders.
+    pub fn temporary(&self) -> PathBuf {
+        self.path().join("temporary")
+    }
+
+    pub fn order(&self, program: &str, arguments: &[&str]) -> Order {
+        Order {
+            program: program.into(),
+            arguments: arguments.iter().map(ToString::to_string).collect(),
+            environment: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned().into())],
+            stdin: Vec::new().into(),
+            keep_stdin_open: false,
+            working_directory: None,
+            temporary_directory: self.temporary(),
+            allowed_programs: None,
+            run_as: RunAs::find(None).unwrap(),
+            profile: None,
+            limits: Limits::default(),
+        }
+    }
+
+    /// A shell script, whose `$1` is `mark`.
+    pub fn script(&self, script: &str, mark: &str) -> Order {
+        self.order("/bin/sh", &["-c", script, "sh", mark])
+    }
+}
+
+/// Starts an order, and reads its first line of output: the sign that a script is where it should be.
+pub async fn start_to_first_line(nursery: &Nursery, order: Order) -> Running {
+    let mut running = nursery.start(order).await.unwrap();
+    let mut byte = [0];
+    while byte != *b"\n" {
+        assert_eq!(running.stdout.read(&mut byte).await.unwrap(), 1, "no line: {:?}", running.wait().await);
+    }
+    running
+}
+
+/// Runs an order to its end. Returns the exit and the two outputs.
+pub async fn run(order: Order) -> (Exit, String, String) {
+    let mut running = nursery().start(order).await.unwrap();
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let (out, err) =
+        tokio::join!(running.stdout.read_to_end(&mut stdout), running.stderr.read_to_end(&mut stderr));
+    (out.unwrap(), err.unwrap());
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (running.wait().await, text(stdout), text(stderr))
+}
+
+/// A number that nobody else sleeps: `sleep $mark` can be found by its command line.
+pub fn mark() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("3600.{}0{}1", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The living processes (zombies are not) with `mark` as an argument, except for this one.
+/// Compare with `[0; 0]`.
+pub fn alive(mark: &str) -> Vec<i32> {
+    let has_mark = |pid: &i32| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|&byte| byte == 0).any(|argument| argument == mark.as_bytes())
+    };
+    processes().filter(has_mark).collect()
+}
+
+pub fn processes() -> impl Iterator<Item = i32> {
+    std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
+/// One line of `/proc/PID/stat` after the name: state, parent, group, session, ...
+pub fn stat(pid: i32) -> Option<Vec<String>> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some(stat.rsplit_once(')')?.1.split_ascii_whitespace().map(str::to_owned).collect())
+}
+
+/// Everything below a process, with the moment of its start, so that a reused id is not mistaken for it.
+pub fn descendants(of: i32) -> Vec<(i32, String)> {
+    let all: Vec<(i32, Vec<String>)> = processes().filter_map(|pid| Some((pid, stat(pid)?))).collect();
+    let mut family = vec![of];
+    let mut next = 0;
+    while let Some(&parent) = family.get(next) {
+        family.extend(all.iter().filter(|(_, stat)| stat[1] == parent.to_string()).map(|(pid, _)| *pid));
+        next += 1;
+    }
+    family[1..].iter().filter_map(|&pid| Some((pid, stat(pid)?[19].clone()))).collect()
+}
+
+/// Which of these still live.
+pub fn surviving(family: &[(i32, String)]) -> Vec<i32> {
+    let lives = |(pid, start): &&(i32, String)| {
+        stat(*pid).is_some_and(|stat| stat[19] == *start && stat[0] != "Z" && stat[0] != "X")
+    };
+    family.iter().filter(lives).map(|(pid, _)| *pid).collect()
+}
+
+/// Waits until something is so. Returns how long that took.
+pub async fn until(what: &str, limit: Duration, mut so: impl FnMut() -> bool) -> Duration {
+    let began = Instant::now();
+    while !so() {
+        assert!(began.elapsed() < limit, "not within {limit:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    began.elapsed()
+}
