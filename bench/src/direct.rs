@@ -1,0 +1,72 @@
+//! The steps, called directly: for backlogs that are larger than anybody would enqueue through the API.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use callboard::{
+    catalogue::{Catalogue, CommandCreate, PolicyPatch, SpecInput},
+    clock::IdSource,
+    command::{AllowList, CommandSpec, ProgramSpec},
+    ids::{CommandId, JobId},
+    recipes::Recipes,
+    settings::SharedSettings,
+    steps::submit::{self, Desk, Order},
+    store::Store,
+    transport::Redis,
+};
+
+/// Handles to everything.
+#[derive(Debug)]
+pub(crate) struct Direct {
+    pub(crate) desk: Desk,
+    pub(crate) redis: Redis,
+    catalogue: Catalogue,
+}
+
+impl Direct {
+    /// Connects as a worker would.
+    pub(crate) async fn open(shared: &SharedSettings) -> anyhow::Result<Self> {
+        let store = Store::open(&shared.database_url()?, 8, "callboard-bench")?;
+        let redis = Redis::open(&shared.redis_url()?, &shared.redis_prefix)?;
+        store.migrate().await?;
+        let keyring = shared.keyring()?;
+        let allow_list = AllowList::parse("/usr/bin:/bin:callboard:noop")?;
+        let catalogue =
+            Catalogue { store: store.clone(), keyring: Arc::new(shared.keyring()?), allow_list, ids: IdSource };
+        let desk = Desk { store, keyring, recipes: Recipes::default(), ids: IdSource };
+        Ok(Self { desk, redis, catalogue })
+    }
+
+    /// A new PROGRAM command.
+    pub(crate) async fn command(&self, program: &str, arguments: &[String]) -> anyhow::Result<CommandId> {
+        let spec = arguments.iter().fold(ProgramSpec::builder(program), |spec, argument| spec.argument(argument)).build(&self.catalogue.allow_list);
+        let spec = spec.map_err(|refusals| anyhow::anyhow!("{refusals:?}"))?;
+        let id: uuid::Uuid = IdSource.make();
+        let create = CommandCreate {
+            name: format!("bench {id}"),
+            description: None,
+            spec: SpecInput::Spec(CommandSpec::Program(spec)),
+            input_schema: None,
+            profile_id: None,
+            proxy_id: None,
+            service_ids: Vec::new(),
+            queue: None,
+            policy: PolicyPatch::default(),
+        };
+        Ok(self.catalogue.command_create(create).await?.id)
+    }
+
+    /// Submits `count` jobs of a command, a thousand at a time; their references are left to dispatch.
+    pub(crate) async fn submit(&self, command: CommandId, count: usize) -> anyhow::Result<Vec<JobId>> {
+        let mut jobs = Vec::with_capacity(count);
+        while jobs.len() < count {
+            let order = Order { command: Some(command), ..Order::default() };
+            let call = vec![order; submit::JOBS_MAX.min(count - jobs.len())];
+            let (answers, after) = submit::submit(&self.desk, &[call], false).await;
+            let accepted = answers.into_iter().next().context("no answer")??;
+            jobs.extend(accepted.iter().map(|accepted| accepted.job));
+            after.announce(&self.redis).await;
+        }
+        Ok(jobs)
+    }
+}
