@@ -1,7 +1,7 @@
 //! The command `serve`: makes the parts out of the settings, waits for what they need, and runs until it is told to
 //! stop.
 //!
-//! Called by `main`. The place where the schema meets the store: a noun's data of the process is added in [`schema`],
+//! Called by `main`. The place where the schema meets the store: a noun's data of the process is added in [`serve`],
 //! its DataLoaders in [`dress`].
 
 use std::{sync::Arc, time::Duration};
@@ -11,7 +11,9 @@ use callboard::{
     catalogue::{Catalogue, key_hash},
     clock::{self, IdSource},
     ids::ArtifactId,
+    recipes::Recipes,
     settings::Environment,
+    steps::submit::Desk,
     store::{Store, StoreError, artifacts},
     transport::Redis,
 };
@@ -25,7 +27,7 @@ use crate::{
     artifacts::{ArtifactFile, ArtifactIndex, ArtifactUrls, Artifacts},
     auth::{Authenticate, Caller, FixedKey, Gate, KeyHash, Role},
     demo,
-    graphql::roots::{self, ApiSchema},
+    graphql::{job::JobContext, loaders, proxy::ProxyProbe, roots},
     health::Part,
     hex,
     http::Endpoint,
@@ -60,7 +62,10 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     let catalogue = Catalogue { store: store.clone(), keyring, allow_list: settings.shared.allow_list()?, ids: IdSource };
 
     let gate = Gate::new(FixedKey { key: KeyHash(key_hash(&key)), caller: configured(), otherwise: Keys(catalogue.clone()) });
-    let engine = Engine::new(schema(catalogue, urls.clone()), gate, dress());
+    let jobs = JobContext::start(Arc::new(desk(settings, &store)?), redis);
+    let probe = ProxyProbe::new(settings.proxy_check_url(&own_url));
+    let schema = roots::schema().data(catalogue).data(urls.clone()).data(probe).data(jobs).finish();
+    let engine = Engine::new(schema, gate, dress(store.clone()));
     let endpoint = Endpoint::new(engine, settings.origins()?);
     let (shutdown, sockets) = (endpoint.shutdown.clone(), endpoint.sockets.clone());
     let is_development = settings.shared.environment == Environment::Development;
@@ -86,14 +91,15 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     Ok(ended?)
 }
 
-/// The schema with the data of the process.
-fn schema(catalogue: Catalogue, urls: ArtifactUrls) -> ApiSchema {
-    roots::schema().data(catalogue).data(urls).finish()
+/// What submitting jobs stands on.
+fn desk(settings: &Settings, store: &Store) -> anyhow::Result<Desk> {
+    let keyring = settings.shared.keyring()?;
+    Ok(Desk { store: store.clone(), keyring, recipes: Recipes::default(), ids: IdSource })
 }
 
-/// What each operation gets for itself: the DataLoaders of the nouns.
-fn dress() -> Dress {
-    Arc::new(|request| request)
+/// What each operation gets for itself: the DataLoaders of the catalogue.
+fn dress(store: Store) -> Dress {
+    Arc::new(move |request| loaders::add(request, &store))
 }
 
 /// Whoever shows the key of the configuration.

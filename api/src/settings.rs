@@ -42,6 +42,9 @@ pub struct Settings {
     /// Password of the demo proxy
     #[arg(long, env = "CALLBOARD_DEMO_PROXY_PASSWORD", default_value = "callboard", hide_env_values = true)]
     pub demo_proxy_password: SecretString,
+    /// Where `proxyCheck` sends its request; in development, by default, this server's own /healthz
+    #[arg(long, env = "CALLBOARD_PROXY_CHECK_URL")]
+    proxy_check_url: Option<Url>,
     /// Most connections to Postgres
     #[arg(long, env = "CALLBOARD_API_DATABASE_CONNECTIONS", default_value_t = 20)]
     pub database_connections: u32,
@@ -64,6 +67,12 @@ impl Settings {
     pub fn origins(&self) -> anyhow::Result<Origins> {
         let public = self.public_url.as_ref().map(|url| url.origin().ascii_serialization());
         Origins::parse(self.allowed_origins.split(',').chain(public.as_deref())).context("CALLBOARD_ALLOWED_ORIGINS")
+    }
+
+    /// Where `proxyCheck` sends its request, if that is known.
+    pub fn proxy_check_url(&self, own: &Url) -> Option<Url> {
+        let is_development = self.shared.environment == Environment::Development;
+        self.proxy_check_url.clone().or_else(|| own.join("healthz").ok().filter(|_| is_development))
     }
 
     /// Refuses what does not go together.

@@ -3,12 +3,19 @@
 
 sum_of() { (cd "$root" && find "$@" -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -print0 | sort -z | xargs -0 cksum | cksum); }
 
+# quietly NAME COMMAND...: shows what it said only if it fails.
+quietly() {
+  local log=$state/logs/$1.log
+  shift
+  "$@" >"$log" 2>&1 || fail "$* failed: $(cat "$log")"
+}
+
 # install_packages DIRECTORY: npm ci, unless node_modules is of this very lock file.
 install_packages() {
   local directory=$root/$1
   if cmp -s "$directory/package-lock.json" "$directory/node_modules/.installed-from"; then return; fi
   say "installing packages of $1"
-  (cd "$directory" && npm ci --no-audit --no-fund --loglevel=error)
+  quietly "packages-${1//\//-}" npm --prefix "$directory" ci --no-audit --no-fund
   cp "$directory/package-lock.json" "$directory/node_modules/.installed-from"
 }
 
@@ -18,7 +25,7 @@ build_dashboard() {
   sum=$(sum_of dashboard)
   if [[ -f $root/dashboard/dist/index.html && $(cat "$stamp" 2>/dev/null) == "$sum" ]]; then return; fi
   say "building the dashboard"
-  (cd "$root/dashboard" && npm run --silent build)
+  quietly build-dashboard npm --prefix "$root/dashboard" run build
   printf '%s\n' "$sum" >"$stamp"
 }
 

@@ -46,6 +46,8 @@ start_process() {
   if [[ -f $log ]]; then mv -f "$log" "$log.old"; fi
   (cd / && exec "${detached[@]}" "$@") </dev/null >"$log" 2>&1 8>&- &
   pid=$!
+  # Bash has nothing to say about its end.
+  disown "$pid"
   start=$(start_of "$pid") || start=
   printf '%s %s\n' "$pid" "$start" >"$state/run/$name.pid"
 }

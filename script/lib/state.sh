@@ -62,7 +62,7 @@ open_state() {
   state=$(cd "$link" && pwd -P)
   chmod 755 "$state"
   mkdir -p "$state"/{run,logs,secrets}
-  chmod 700 "$state/secrets"
+  chmod 700 "$state"/{run,logs,secrets}
 }
 
 # Makes the directory in /var/lib/callboard and the link to it; takes along what there was.

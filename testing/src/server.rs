@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::{child::pid_of, home::Home, must, unblocked};
 
 /// The longest that a start or a stop may take, on a machine that is busy with other things.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Writes down which process it is, and how to end it, before it becomes the server.
 const ANNOUNCED: &str = r#"echo "$$ $1" >pid && shift && exec "$@""#;

@@ -88,7 +88,7 @@ trait Write {
 impl<T: serde::Serialize> Write for Keyset<T> {
     fn write(&self) -> String {
         use async_graphql::connection::{CursorType as _, OpaqueCursor};
-        OpaqueCursor(&self.0).encode_cursor()
+        OpaqueCursor(serde_json::to_value(&self.0).unwrap_or_default()).encode_cursor()
     }
 }
 

@@ -68,7 +68,8 @@ impl Tail {
 pub(super) fn start(store: Store, hints: watch::Receiver<()>) -> (Tail, JoinHandle<()>) {
     let (sender, joins) = mpsc::channel(JOINS_MAX);
     let batches = broadcast::Sender::new(BATCHES_MAX);
-    let tailer = Tailer { store, hints, joins, batches, cursor: None, keen_until: Instant::now() };
+    let now = Instant::now();
+    let tailer = Tailer { store, hints, joins, batches, cursor: None, read_at: now, keen_until: now };
     (Tail(sender), tokio::spawn(tailer.run()))
 }
 
@@ -79,6 +80,7 @@ struct Tailer {
     batches: broadcast::Sender<Arc<Batch>>,
     /// Everything before it has been told; none while nobody follows.
     cursor: Option<ChangesCursor>,
+    read_at: Instant,
     keen_until: Instant,
 }
 
@@ -110,7 +112,8 @@ impl Tailer {
     }
 
     async fn admit(&mut self, join: Join) {
-        let is_behind = self.cursor.is_none_or(|cursor| cursor.position < join.seen);
+        let is_old = self.read_at.elapsed() > PAUSE;
+        let is_behind = self.cursor.is_none_or(|cursor| is_old || cursor.position < join.seen);
         if is_behind && let Err(error) = self.read().await {
             // The follower has gone away if it does not hear that.
             let _gone = join.reply.send(Err(Arc::new(error)));
@@ -140,6 +143,7 @@ impl Tailer {
     async fn read(&mut self) -> Result<(), StoreError> {
         let mut connection = self.store.read().await?;
         let now = clock::now();
+        self.read_at = Instant::now();
         let horizon = events::horizon(&mut connection).await?;
         let cursor = ChangesCursor { position: horizon, made_at_ms: now.timestamp_millis() };
         let Some(before) = self.cursor else {

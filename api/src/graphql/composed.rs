@@ -1,4 +1,5 @@
-//! A composed command as people see it: in previews, with jobs and with attempts. Secrets are `***` throughout.
+//! A composed command as people see it: in previews, with jobs and with attempts. Secrets are `***`
+//! throughout.
 
 use async_graphql::SimpleObject;
 use callboard::compose;

@@ -8,8 +8,8 @@ use async_graphql::{ID, MaybeUndefined};
 use callboard::catalogue::Patch;
 use uuid::Uuid;
 
-/// An id in an input. A text that is no id of this kind names nothing, as does an id that nobody has: both are answered by
-/// whoever looks it up, as NOT_FOUND with the path, beside everything else that is wrong.
+/// An id in an input. A text that is no id of this kind names nothing, as does an id that nobody has: both
+/// are answered by whoever looks it up, as NOT_FOUND with the path, beside everything else that is wrong.
 pub fn id_of<Id: FromStr + From<Uuid>>(given: &ID) -> Id {
     given.parse().unwrap_or_else(|_| Id::from(Uuid::nil()))
 }

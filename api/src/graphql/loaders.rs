@@ -1,7 +1,9 @@
-//! Batched reads of the catalogue: what the fields of many objects ask for one by one is read in one statement.
+//! Batched reads of the catalogue: what the fields of many objects ask for one by one is read in one
+//! statement.
 //!
-//! One [`Loaders`] per operation, put into it by [`add`]. Nothing is kept from batch to batch, so that a mutation never
-//! shows what an earlier one in the same request has changed, and a subscription never shows what was.
+//! One [`Loaders`] per operation, put into it by [`add`]. Nothing is kept from batch to batch, so that a
+//! mutation never shows what an earlier one in the same request has changed, and a subscription never shows
+//! what was.
 
 use std::{collections::HashMap, hash::Hash, sync::Arc};
 
@@ -19,7 +21,7 @@ use callboard::{
         command_versions::{self, CommandVersion},
         commands::{self, Command},
         name_pages::{NameCursor, NamePage},
-        profile_relations,
+        profile_relations::{self, profiles_of_proxies, profiles_of_services},
         profile_secrets::{self, SecretState},
         profiles, proxies, services,
     },
@@ -162,8 +164,8 @@ loads! {
     ProfilesOf<ServiceId> => NamePage<Profile>, |connection, keys| {
         let mut pages = HashMap::new();
         for ((limit, after), ids) in alike(keys) {
-            let found =
-                profile_relations::profiles_of_services(connection, &ids, cursor(after.as_ref()).as_ref(), limit).await?;
+            let cursor = cursor(after.as_ref());
+            let found = profiles_of_services(connection, &ids, cursor.as_ref(), limit).await?;
             pages.extend(keyed(found, |of| ProfilesOf { of, limit, after: after.clone() }));
         }
         Ok(pages)
@@ -171,8 +173,8 @@ loads! {
     ProfilesOf<ProxyId> => NamePage<Profile>, |connection, keys| {
         let mut pages = HashMap::new();
         for ((limit, after), ids) in alike(keys) {
-            let found =
-                profile_relations::profiles_of_proxies(connection, &ids, cursor(after.as_ref()).as_ref(), limit).await?;
+            let cursor = cursor(after.as_ref());
+            let found = profiles_of_proxies(connection, &ids, cursor.as_ref(), limit).await?;
             pages.extend(keyed(found, |of| ProfilesOf { of, limit, after: after.clone() }));
         }
         Ok(pages)

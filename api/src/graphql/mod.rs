@@ -2,11 +2,30 @@
 //!
 //! Executed by `operation`, whatever the transport. Knows nothing of HTTP or sockets.
 
+pub mod artifact;
+pub mod attempt;
+pub mod catalogue;
+pub mod command;
+pub mod composed;
 pub mod error;
+pub mod inputs;
+pub mod job;
+pub mod job_loaders;
 pub mod limits;
+pub mod loaders;
+pub mod log;
+pub mod name_lists;
 pub mod node;
 pub mod page;
+pub mod payload;
+pub mod policy;
+pub mod profile;
+pub mod proxy;
+pub mod queue;
 pub mod roots;
 pub mod scalars;
+pub mod secret;
+pub mod service;
 pub mod user_error;
 pub mod viewer;
+pub mod worker;

@@ -1,4 +1,5 @@
-//! Lists in order of name, and looking up one object by id or name: what the queries of the catalogue's nouns share.
+//! Lists in order of name, and looking up one object by id or name: what the queries of the catalogue's nouns
+//! share.
 //!
 //! The rows come from the store's page functions (`store::name_pages`).
 

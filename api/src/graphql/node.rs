@@ -16,7 +16,7 @@ pub fn prefix(id: &str) -> &str {
 /// that batches (a DataLoader), because `nodes` calls it for all ids at once.
 #[macro_export]
 macro_rules! nodes {
-    ($($variant:ident($type:ty), $id:ty, $load:path;)+) => {
+    ($($variant:ident($type:ident), $id:ty, $load:path;)+) => {
         /// Anything that has an id of its own. `node(id:)` finds it again.
         #[derive(Debug, async_graphql::Interface)]
         #[graphql(field(

@@ -189,17 +189,17 @@ macro_rules! connection {
         #[async_graphql::Object]
         impl $connection {
             /// The items of this page with their cursors, in the list's order.
-            fn edges(&self) -> &[$edge] {
+            async fn edges(&self) -> &[$edge] {
                 &self.edges
             }
 
             /// The items of this page without cursors, in the list's order.
-            fn nodes(&self) -> Vec<&$node> {
+            async fn nodes(&self) -> Vec<&$node> {
                 self.edges.iter().map(|edge| &edge.node).collect()
             }
 
             /// Where this page lies in the list.
-            fn page_info(&self) -> $crate::graphql::page::PageInfo {
+            async fn page_info(&self) -> $crate::graphql::page::PageInfo {
                 let (start, end) = (self.edges.first(), self.edges.last());
                 $crate::graphql::page::PageInfo::new(
                     self.bounds,
@@ -209,13 +209,13 @@ macro_rules! connection {
             }
 
             /// Exact count of the whole list, on all pages; null where counting would cost more than it is worth.
-            fn total_count(&self) -> Option<i32> {
+            async fn total_count(&self) -> Option<i32> {
                 self.total.map(|total| i32::try_from(total).unwrap_or(i32::MAX))
             }
 
             $($(
                 $(#[doc = $extra_doc])+
-                fn $extra(&self) -> &$extra_type {
+                async fn $extra(&self) -> &$extra_type {
                     &self.$extra
                 }
             )+)?
@@ -225,12 +225,12 @@ macro_rules! connection {
         #[async_graphql::Object]
         impl $edge {
             /// Opaque place of this item in the list; stays valid when the item is gone.
-            fn cursor(&self) -> &str {
+            async fn cursor(&self) -> &str {
                 &self.cursor
             }
 
             /// The item.
-            fn node(&self) -> &$node {
+            async fn node(&self) -> &$node {
                 &self.node
             }
         }

@@ -55,7 +55,12 @@ impl From<&policy::Policy> for Policy {
         let policy::Backoff { strategy, initial, max, jitter } = policy.backoff;
         Self {
             max_attempts: i32::try_from(policy.max_attempts).unwrap_or(i32::MAX),
-            backoff: Backoff { strategy: strategy.into(), initial: Duration(initial), max: Duration(max), jitter },
+            backoff: Backoff {
+                strategy: strategy.into(),
+                initial: Duration(initial),
+                max: Duration(max),
+                jitter,
+            },
             timeout: Duration(policy.timeout),
             grace: Duration(policy.grace),
             expires_after: policy.expires_after.map(Duration),
@@ -63,8 +68,8 @@ impl From<&policy::Policy> for Policy {
     }
 }
 
-/// What to change of a policy. Absent leaves what is there (of a new command: the default; of a job: the command's), null
-/// goes back to the default.
+/// What to change of a policy. Absent leaves what is there (of a new command: the default; of a job: the
+/// command's), null goes back to the default.
 #[derive(Debug, Clone, PartialEq, InputObject)]
 pub struct PolicyInput {
     /// Attempts that may count, 1 to 100. Default 3.
@@ -75,7 +80,8 @@ pub struct PolicyInput {
     pub timeout: MaybeUndefined<Duration>,
     /// From TERM to KILL, at most PT5M. Default PT5S.
     pub grace: MaybeUndefined<Duration>,
-    /// A job not started this long after it was enqueued is cancelled as expired; more than PT0S. Default: never.
+    /// A job not started this long after it was enqueued is cancelled as expired; more than PT0S. Default:
+    /// never.
     pub expires_after: MaybeUndefined<Duration>,
 }
 
@@ -121,11 +127,18 @@ mod tests {
 
     #[test]
     fn the_descriptions_tell_the_defaults() {
-        let Policy { max_attempts, backoff, timeout, grace, expires_after } = Policy::from(&policy::Policy::default());
+        let Policy { max_attempts, backoff, timeout, grace, expires_after } =
+            Policy::from(&policy::Policy::default());
         let Backoff { strategy, initial, max, jitter } = backoff;
         assert_eq!((max_attempts, expires_after, strategy), (3, None, BackoffStrategy::Exponential));
-        assert_eq!([timeout, grace, initial, max].map(|each| each.0.to_string()), ["PT5M", "PT5S", "PT1S", "PT5M"]);
+        assert_eq!(
+            [timeout, grace, initial, max].map(|each| each.0.to_string()),
+            ["PT5M", "PT5S", "PT1S", "PT5M"]
+        );
         assert!((jitter - 0.2).abs() < f64::EPSILON);
-        assert_eq!((policy::ATTEMPTS_MAX, policy::TIMEOUT_MAX.as_secs(), policy::GRACE_MAX.as_secs()), (100, 86_400, 300));
+        assert_eq!(
+            (policy::ATTEMPTS_MAX, policy::TIMEOUT_MAX.as_secs(), policy::GRACE_MAX.as_secs()),
+            (100, 86_400, 300)
+        );
     }
 }

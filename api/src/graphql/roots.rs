@@ -3,19 +3,47 @@
 //! The place where a noun plugs in: one name in each of the tuples below, and one line in `nodes!` for a type that
 //! has an id. Built by `serve` and by the `schema` subcommand; holds no logic.
 
-use async_graphql::{EmptyMutation, EmptySubscription, MergedObject, SDLExportOptions, Schema};
+use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions, Schema};
 
-use super::{limits::bounded, viewer::ViewerQuery};
+use callboard::ids::{ArtifactId, AttemptId, CommandId, JobId, ProfileId, ProxyId, ServiceId, WorkerId};
+use super::{
+    artifact::{self, Artifact},
+    attempt::{self, Attempt},
+    catalogue::{CatalogueMutation, CatalogueQuery},
+    command::Command,
+    job::{self, Job, JobMutation, JobQuery, JobSubscription},
+    limits::bounded,
+    profile::Profile,
+    proxy::Proxy,
+    queue::{self, Queue, QueueId, QueueQuery},
+    service::Service,
+    viewer::ViewerQuery,
+    worker::{self, Worker, WorkerQuery},
+};
+
+crate::nodes! {
+    Profile(Profile), ProfileId, Profile::load;
+    Service(Service), ServiceId, Service::load;
+    Proxy(Proxy), ProxyId, Proxy::load;
+    Command(Command), CommandId, Command::load;
+    Job(Job), JobId, job::load;
+    Attempt(Attempt), AttemptId, attempt::load;
+    Artifact(Artifact), ArtifactId, artifact::load;
+    Queue(Queue), QueueId, queue::load;
+    Worker(Worker), WorkerId, worker::load;
+}
 
 /// Everything that can be read. Every field but `viewer` needs a key.
 #[derive(Debug, Default, MergedObject)]
-pub struct Query(ViewerQuery);
+pub struct Query(NodeQuery, ViewerQuery, CatalogueQuery, JobQuery, QueueQuery, WorkerQuery);
 
 /// Everything that can be changed. Each takes one input and answers a payload with `userErrors`.
-pub type Mutation = EmptyMutation;
+#[derive(Debug, Default, MergedObject)]
+pub struct Mutation(CatalogueMutation, JobMutation);
 
 /// Everything that can be followed.
-pub type Subscription = EmptySubscription;
+#[derive(Debug, Default, MergedSubscription)]
+pub struct Subscription(JobSubscription);
 
 /// The API's schema.
 pub type ApiSchema = Schema<Query, Mutation, Subscription>;
@@ -23,7 +51,7 @@ pub type ApiSchema = Schema<Query, Mutation, Subscription>;
 /// Builds the schema, with its limits. Data of the process (the store, the feed) is added by the caller; data of one
 /// operation (the caller, DataLoaders) by [`Engine`](crate::operation::Engine).
 pub fn schema() -> async_graphql::SchemaBuilder<Query, Mutation, Subscription> {
-    bounded(Schema::build(Query::default(), EmptyMutation, EmptySubscription))
+    bounded(Schema::build(Query::default(), Mutation::default(), Subscription::default()))
 }
 
 /// The schema as `schema.graphql` has it: everything sorted, so that two exports of one schema are the same bytes.

@@ -47,7 +47,8 @@ pub struct SecretInput {
     pub name: String,
     /// Its value, 1 to 65536 bytes without NUL. Sealed at once; no answer, record or log holds it.
     pub value: SecretString,
-    /// When it ceases to be of use, in the future; absent or null for never. For people: nothing happens then by itself.
+    /// When it ceases to be of use, in the future; absent or null for never. For people: nothing happens then
+    /// by itself.
     pub expires_at: Option<DateTime>,
 }
 

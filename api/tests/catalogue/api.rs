@@ -18,14 +18,15 @@ use callboard::{
     secret::Keyring,
     steps::submit::Desk,
     store::{Store, StoreError},
+    transport::Redis,
 };
 use callboard_api::{
     auth::{Authenticate, Caller, Gate, KeyHash, Role},
-    graphql::{loaders, proxy::ProxyProbe, roots},
+    graphql::{job::JobContext, loaders, proxy::ProxyProbe, roots},
     http::{Endpoint, Origins},
     operation::Engine,
 };
-use callboard_testing::Database;
+use callboard_testing::{Database, redis_prefix, redis_url};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
@@ -48,7 +49,8 @@ impl Authenticate for Keys {
     fn authenticate(&self, key: KeyHash) -> BoxFuture<'_, Result<Option<Caller>, StoreError>> {
         let roles = [("cb_viewer", Role::Viewer), ("cb_operator", Role::Operator), ("cb_admin", Role::Admin)];
         let found = roles.into_iter().find(|(text, _)| KeyHash::of(text) == key);
-        let caller = found.map(|(name, role)| Caller { name: name.into(), role, key: None, expires_at: None });
+        let caller =
+            found.map(|(name, role)| Caller { name: name.into(), role, key: None, expires_at: None });
         Box::pin(std::future::ready(Ok(caller)))
     }
 }
@@ -62,8 +64,11 @@ impl TestApi {
         let database = Database::create().await;
         let store = Store::open(&database.url().into(), 8, "api-catalogue-test").unwrap();
         let allow_list = AllowList::parse("/usr/bin:/bin").unwrap();
-        let catalogue = Catalogue { store: store.clone(), keyring: Arc::new(keyring()), allow_list, ids: IdSource };
-        let schema = roots::schema().data(catalogue.clone()).data(Arc::new(desk(&store))).data(probe).finish();
+        let catalogue =
+            Catalogue { store: store.clone(), keyring: Arc::new(keyring()), allow_list, ids: IdSource };
+        let redis = Redis::open(&redis_url().await.into(), &redis_prefix()).unwrap();
+        let jobs = JobContext::start(Arc::new(desk(&store)), redis);
+        let schema = roots::schema().data(catalogue.clone()).data(jobs).data(probe).finish();
         let dress = Arc::new(move |request| loaders::add(request, &store));
         let engine = Engine::new(schema, Gate::new(Keys), dress);
         let router = Endpoint::new(engine, Origins::default()).router();
@@ -113,7 +118,8 @@ impl TestApi {
     pub async fn mutate(&self, name: &str, fields: &str, input: Value) -> Value {
         let input_type = format!("{}{}Input", name[..1].to_uppercase(), &name[1..]);
         let query = format!(
-            "mutation($input: {input_type}!) {{ {name}(input: $input) {{ {fields} userErrors {{ code path message }} }} }}"
+            "mutation($input: {input_type}!) {{
+             {name}(input: $input) {{ {fields} userErrors {{ code path message }} }} }}"
         );
         self.data(&query, json!({ "input": input })).await[name].take()
     }
@@ -177,7 +183,8 @@ pub fn reasons(errors: &Value) -> Vec<String> {
     assert!(!errors.is_empty(), "nothing was refused");
     let reason = |error: &Value| {
         assert!(!error["message"].as_str().unwrap().is_empty(), "{error}");
-        let path: Vec<&str> = error["path"].as_array().unwrap().iter().map(|part| part.as_str().unwrap()).collect();
+        let path: Vec<&str> =
+            error["path"].as_array().unwrap().iter().map(|part| part.as_str().unwrap()).collect();
         let (first, below) = path.split_first().unwrap();
         assert_eq!(*first, "input", "{error}");
         format!("{} {}", error["code"].as_str().unwrap(), below.join(".")).trim_end().to_owned()

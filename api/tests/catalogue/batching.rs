@@ -16,11 +16,14 @@ async fn filled() -> TestApi {
         proxies.push(Value::from(api.make("proxy", &format!("x{number}")).await));
     }
     for number in 0..OBJECTS {
-        let tied = |all: &[Value]| (0..3).map(|step| all[(number + step) % OBJECTS].clone()).collect::<Vec<_>>();
+        let tied =
+            |all: &[Value]| (0..3).map(|step| all[(number + step) % OBJECTS].clone()).collect::<Vec<_>>();
         let profile = json!({
             "name": format!("p{number}"), "chromeProfilePath": format!("p{number}"),
             "serviceIds": tied(&services), "proxyIds": tied(&proxies),
-            "secrets": [{ "name": "pin", "value": "4711" }, { "name": "token", "value": "another long token" }],
+            "secrets": [
+                { "name": "pin", "value": "4711" }, { "name": "token", "value": "another long token" },
+            ],
         });
         let profile = api.done("profileCreate", "id", profile).await["id"].take();
         let command = json!({
@@ -33,8 +36,15 @@ async fn filled() -> TestApi {
 }
 
 /// How many nodes a query of the first `size` answers, and with how many statements.
-async fn cost(api: &TestApi, statements: &Statements, list: &str, fields: &str, size: usize) -> (usize, usize) {
-    let query = format!("query($first: Int!) {{ {list}(first: $first) {{ totalCount nodes {{ {fields} }} }} }}");
+async fn cost(
+    api: &TestApi,
+    statements: &Statements,
+    list: &str,
+    fields: &str,
+    size: usize,
+) -> (usize, usize) {
+    let query =
+        format!("query($first: Int!) {{ {list}(first: $first) {{ totalCount nodes {{ {fields} }} }} }}");
     statements.taken();
     let data = api.data(&query, json!({ "first": size })).await;
     (data[list]["nodes"].as_array().unwrap().len(), statements.taken())
@@ -65,7 +75,9 @@ async fn lists_take_a_constant_number_of_statements() {
 #[tokio::test]
 async fn nodes_and_aliases_are_batched_by_kind() {
     let api = filled().await;
-    let listed = api.data("{ profiles { nodes { id } } services { nodes { id } } commands { nodes { id } } }", json!({})).await;
+    let listed = api
+        .data("{ profiles { nodes { id } } services { nodes { id } } commands { nodes { id } } }", json!({}))
+        .await;
     let ids: Vec<&str> = ["profiles", "services", "commands"]
         .into_iter()
         .flat_map(|list| listed[list]["nodes"].as_array().unwrap())
@@ -75,11 +87,13 @@ async fn nodes_and_aliases_are_batched_by_kind() {
     let statements = Statements::watch();
     let query = "query($ids: [ID!]!) { nodes(ids: $ids) { id __typename } }";
     let found = api.data(query, json!({ "ids": ids })).await;
-    let answered: Vec<&str> = found["nodes"].as_array().unwrap().iter().map(|node| node["id"].as_str().unwrap()).collect();
+    let answered: Vec<&str> =
+        found["nodes"].as_array().unwrap().iter().map(|node| node["id"].as_str().unwrap()).collect();
     assert_eq!(answered, ids);
     assert_eq!(statements.taken(), 3);
 
-    let aliases: String = (0..10).map(|number| format!("a{number}: profile(name: \"p{number}\") {{ name }} ")).collect();
+    let aliases: String =
+        (0..10).map(|number| format!("a{number}: profile(name: \"p{number}\") {{ name }} ")).collect();
     let found = api.data(&format!("{{ {aliases} }}"), json!({})).await;
     assert_eq!(found["a7"]["name"], "p7");
     assert_eq!(statements.taken(), 1);

@@ -80,7 +80,12 @@ async fn checked(probe: ProxyProbe, proxy: Value) -> (TestApi, Value) {
     let api = TestApi::start_with(probe).await;
     let id = api.done("proxyCreate", "id", proxy).await["id"].take();
     let proxy = api.done("proxyCheck", HEALTH, json!({ "id": id })).await;
-    let read = api.data("query($id: ID!) { proxy(id: $id) { health { status failure checkedAt } version } }", json!({ "id": id })).await;
+    let read = api
+        .data(
+            "query($id: ID!) { proxy(id: $id) { health { status failure checkedAt } version } }",
+            json!({ "id": id }),
+        )
+        .await;
     for field in ["status", "failure", "checkedAt"] {
         assert_eq!(read["proxy"]["health"][field], proxy["health"][field], "it is recorded");
     }
@@ -97,9 +102,15 @@ fn probe() -> ProxyProbe {
 async fn a_request_goes_through_with_the_credentials() {
     let answer = "HTTP/1.1 200 OK\r\ncontent-length: 26\r\n\r\n{\"origin\": \"203.0.113.7\"}\r\n";
     let address = http_proxy(BASIC, answer).await;
-    let with = json!({ "name": "x", "protocol": "HTTP", "address": address.to_string(), "username": "us%41r", "password": "p w%" });
+    let with = json!({
+        "name": "x", "protocol": "HTTP", "address": address.to_string(), "username": "us%41r",
+        "password": "p w%",
+    });
     let (api, health) = checked(probe(), with.clone()).await;
-    assert_eq!(json!([health["status"], health["exitAddress"], health["failure"]]), json!(["HEALTHY", "203.0.113.7", null]));
+    assert_eq!(
+        json!([health["status"], health["exitAddress"], health["failure"]]),
+        json!(["HEALTHY", "203.0.113.7", null])
+    );
     assert!(health["latency"].as_str().unwrap().starts_with("PT"), "{health}");
     api.assert_never_said(&["us%41r", "p w%", "p%20w", BASIC]);
 
@@ -114,7 +125,12 @@ async fn a_request_goes_through_with_the_credentials() {
 #[tokio::test]
 async fn socks_resolves_names_at_its_end() {
     let address = socks_proxy("us%41r", "p w%").await;
-    let proxy = |password: &str| json!({ "name": "x", "protocol": "SOCKS5", "address": address.to_string(), "username": "us%41r", "password": password });
+    let proxy = |password: &str| {
+        json!({
+            "name": "x", "protocol": "SOCKS5", "address": address.to_string(), "username": "us%41r",
+            "password": password,
+        })
+    };
     let (_, health) = checked(probe(), proxy("p w%")).await;
     assert_eq!((&health["status"], &health["exitAddress"]), (&json!("HEALTHY"), &Value::Null), "{health}");
     let (api, health) = checked(probe(), proxy("bad!")).await;
@@ -127,13 +143,15 @@ async fn what_does_not_answer_is_down() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let closed = free.local_addr().unwrap();
     drop(free);
-    let proxy = |address: SocketAddr| json!({ "name": "x", "protocol": "HTTP", "address": address.to_string() });
+    let proxy =
+        |address: SocketAddr| json!({ "name": "x", "protocol": "HTTP", "address": address.to_string() });
     let (_, health) = checked(probe(), proxy(closed)).await;
     assert_eq!(health["status"], "DOWN");
     assert!(health["failure"].as_str().unwrap().contains("refused"), "{health}");
 
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (_, health) = checked(probe().with_time_max(Duration::from_millis(200)), proxy(silent.local_addr().unwrap())).await;
+    let (_, health) =
+        checked(probe().with_time_max(Duration::from_millis(200)), proxy(silent.local_addr().unwrap())).await;
     assert_eq!(health["failure"], "no answer within 0.2 s");
 
     let sick = http_proxy("", "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n").await;
@@ -159,7 +177,8 @@ async fn without_a_target_or_a_proxy_nothing_is_checked() {
 #[tokio::test]
 async fn a_new_address_makes_health_unknown() {
     let address = http_proxy("", "HTTP/1.1 204 No Content\r\n\r\n").await;
-    let (api, health) = checked(probe(), json!({ "name": "x", "protocol": "HTTP", "address": address.to_string() })).await;
+    let (api, health) =
+        checked(probe(), json!({ "name": "x", "protocol": "HTTP", "address": address.to_string() })).await;
     assert_eq!(health["status"], "HEALTHY");
     let id = api.data("{ proxy(name: \"x\") { id } }", json!({})).await["proxy"]["id"].take();
     let moved = api.done("proxyUpdate", HEALTH, json!({ "id": id, "address": "127.0.0.1:9" })).await;

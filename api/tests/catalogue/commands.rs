@@ -1,4 +1,5 @@
-//! Commands: making, reading, changing and deleting them, every kind of spec, lines, and every reason why not.
+//! Commands: making, reading, changing and deleting them, every kind of spec, lines, and every reason why
+//! not.
 
 use serde_json::{Value, json};
 
@@ -29,18 +30,31 @@ async fn a_command_reads_back_as_it_was_made() {
     let schema = json!({ "type": "object", "properties": { "q": { "type": "string" } }, "required": ["q"] });
     let input = json!({
         "name": "Search", "description": "finds", "inputSchema": schema, "queue": "slow.lane",
-        "spec": { "http": { "method": "POST", "url": "https://{{ input.q }}.test", "headers": { "Authorization": "Bearer {{ service_token }}" }, "body": "{}", "expectStatus": [200, 404] } },
+        "spec": {
+            "http": {
+                "method": "POST", "url": "https://{{ input.q }}.test",
+                "headers": { "Authorization": "Bearer {{ service_token }}" }, "body": "{}",
+                "expectStatus": [200, 404],
+            },
+        },
         "profileId": profile, "proxyId": proxy, "serviceIds": [second, first],
-        "policy": { "maxAttempts": 7, "backoff": { "strategy": "LINEAR", "jitter": 0 }, "timeout": "PT90S", "expiresAfter": "P1D" },
+        "policy": {
+            "maxAttempts": 7, "backoff": { "strategy": "LINEAR", "jitter": 0 }, "timeout": "PT90S",
+            "expiresAfter": "P1D",
+        },
     });
     let made = api.done("commandCreate", ALL, input).await;
     assert!(made["id"].as_str().unwrap().starts_with("command_"));
-    assert_eq!(json!(["kind", "queue", "version"].map(|field| &made[field])), json!(["HTTP", "slow.lane", 1]));
+    assert_eq!(
+        json!(["kind", "queue", "version"].map(|field| &made[field])),
+        json!(["HTTP", "slow.lane", 1])
+    );
     assert_eq!(made["inputSchema"], schema);
     assert_eq!((&made["profile"]["name"], &made["proxy"]["name"]), (&json!("p"), &json!("x")));
     assert_eq!(made["services"], json!([{ "name": "b" }, { "name": "a" }]));
     let policy = json!({
-        "maxAttempts": 7, "backoff": { "strategy": "LINEAR", "initial": "PT1S", "max": "PT5M", "jitter": 0.0 },
+        "maxAttempts": 7,
+        "backoff": { "strategy": "LINEAR", "initial": "PT1S", "max": "PT5M", "jitter": 0.0 },
         "timeout": "PT1M30S", "grace": "PT5S", "expiresAfter": "P1D",
     });
     assert_eq!(made["policy"], policy);
@@ -58,24 +72,46 @@ async fn a_command_reads_back_as_it_was_made() {
 #[tokio::test]
 async fn every_kind_takes_its_defaults() {
     let api = TestApi::start().await;
-    let made = api.done("commandCreate", ALL, json!({ "name": "c", "spec": { "http": { "url": "https://a.test" } } })).await;
+    let made = api
+        .done("commandCreate", ALL, json!({ "name": "c", "spec": { "http": { "url": "https://a.test" } } }))
+        .await;
     assert_eq!((&made["queue"], &made["inputSchema"]), (&json!("default"), &json!({})));
     assert_eq!((&made["policy"]["maxAttempts"], &made["policy"]["expiresAfter"]), (&json!(3), &Value::Null));
-    let http = json!({ "__typename": "HttpSpec", "method": "GET", "url": "https://a.test", "headers": {}, "body": null, "expectStatus": [] });
+    let http = json!({
+        "__typename": "HttpSpec", "method": "GET", "url": "https://a.test", "headers": {}, "body": null,
+        "expectStatus": [],
+    });
     assert_eq!(made["spec"], http);
-    let nulls = json!({ "http": { "url": "https://a.test", "method": null, "headers": null, "body": null, "expectStatus": null } });
+    let nulls = json!({
+        "http": {
+            "url": "https://a.test", "method": null, "headers": null, "body": null, "expectStatus": null,
+        },
+    });
     assert_eq!(spec_of(&api, "nulls", nulls).await, http);
     assert_eq!(
         spec_of(&api, "p", json!({ "playwright": { "script": "export default () => {}" } })).await,
         json!({
-            "__typename": "PlaywrightSpec", "script": "export default () => {}", "viewport": null, "trace": "OFF",
+            "__typename": "PlaywrightSpec", "script": "export default () => {}", "viewport": null,
+            "trace": "OFF",
             "video": "OFF", "screenshot": "ON_FAILURE", "headless": true,
         })
     );
-    let sized = json!({ "playwright": { "script": "1", "viewport": { "width": 800, "height": 600 }, "trace": "ALWAYS", "headless": false } });
+    let sized = json!({
+        "playwright": {
+            "script": "1", "viewport": { "width": 800, "height": 600 }, "trace": "ALWAYS", "headless": false,
+        },
+    });
     let sized = spec_of(&api, "sized", sized).await;
-    assert_eq!(json!([sized["viewport"], sized["trace"], sized["headless"]]), json!([{ "width": 800, "height": 600 }, "ALWAYS", false]));
-    let program = json!({ "program": { "program": "/usr/bin/env", "arguments": ["{{ input.a }}"], "environment": { "T": "{{ service_token }}" }, "stdin": "x" } });
+    assert_eq!(
+        json!([sized["viewport"], sized["trace"], sized["headless"]]),
+        json!([{ "width": 800, "height": 600 }, "ALWAYS", false])
+    );
+    let program = json!({
+        "program": {
+            "program": "/usr/bin/env", "arguments": ["{{ input.a }}"],
+            "environment": { "T": "{{ service_token }}" }, "stdin": "x",
+        },
+    });
     assert_eq!(
         spec_of(&api, "e", program).await,
         json!({
@@ -88,15 +124,25 @@ async fn every_kind_takes_its_defaults() {
 #[tokio::test]
 async fn a_line_becomes_one_of_the_other_kinds() {
     let api = TestApi::start().await;
-    let line = "playwright --profile {{ chrome_profile }} --proxy {{ proxy_address }} --service {{ service_token }} --trace always";
-    let playwright = spec_of(&api, "browse", json!({ "line": { "line": line, "script": "export default 1" } })).await;
-    assert_eq!(json!([playwright["__typename"], playwright["script"], playwright["trace"]]), json!(["PlaywrightSpec", "export default 1", "ALWAYS"]));
+    let line = "playwright --profile {{ chrome_profile }} --proxy {{ proxy_address }} \
+                --service {{ service_token }} --trace always";
+    let playwright =
+        spec_of(&api, "browse", json!({ "line": { "line": line, "script": "export default 1" } })).await;
+    assert_eq!(
+        json!([playwright["__typename"], playwright["script"], playwright["trace"]]),
+        json!(["PlaywrightSpec", "export default 1", "ALWAYS"])
+    );
 
     let line = "env 'two words' {{ input.q }} --token {{ service_token }} {{ services['my-api'].token }}";
     let program = spec_of(&api, "run", json!({ "line": { "line": line } })).await;
     assert_eq!(program["program"], "/usr/bin/env");
-    assert_eq!(program["arguments"], json!(["two words", "{{ input.q }}", "--token", "$SERVICE_TOKEN", "$SERVICE_MY_API_TOKEN"]));
-    let environment = json!({ "SERVICE_TOKEN": "{{ service_token }}", "SERVICE_MY_API_TOKEN": "{{ services['my-api'].token }}" });
+    assert_eq!(
+        program["arguments"],
+        json!(["two words", "{{ input.q }}", "--token", "$SERVICE_TOKEN", "$SERVICE_MY_API_TOKEN"])
+    );
+    let environment = json!({
+        "SERVICE_TOKEN": "{{ service_token }}", "SERVICE_MY_API_TOKEN": "{{ services['my-api'].token }}",
+    });
     assert_eq!(program["environment"], environment);
 
     for (spec, reason) in [
@@ -120,28 +166,69 @@ async fn a_bad_spec_is_refused_with_the_place() {
     let api = TestApi::start().await;
     for (spec, expected) in [
         (json!({ "http": { "url": "https://a.test", "headers": [1] } }), vec!["INVALID spec.http.headers"]),
-        (json!({ "http": { "url": "https://a.test", "headers": { "X": 1, "Y.z": null } } }), vec!["INVALID spec.http.headers.X", "INVALID spec.http.headers.Y.z"]),
-        (json!({ "http": { "url": "a.test", "method": "FETCH", "expectStatus": [200, 70000, -1] } }), vec!["INVALID spec.http.expectStatus.1", "INVALID spec.http.expectStatus.2", "INVALID spec.http.method", "INVALID spec.http.url"]),
-        (json!({ "http": { "url": "https://a.test/{{ x", "body": "{% if %}" } }), vec!["INVALID spec.http.body", "INVALID spec.http.url"]),
+        (
+            json!({ "http": { "url": "https://a.test", "headers": { "X": 1, "Y.z": null } } }),
+            vec!["INVALID spec.http.headers.X", "INVALID spec.http.headers.Y.z"],
+        ),
+        (
+            json!({ "http": { "url": "a.test", "method": "FETCH", "expectStatus": [200, 70000, -1] } }),
+            vec![
+                "INVALID spec.http.expectStatus.1",
+                "INVALID spec.http.expectStatus.2",
+                "INVALID spec.http.method",
+                "INVALID spec.http.url",
+            ],
+        ),
+        (
+            json!({ "http": { "url": "https://a.test/{{ x", "body": "{% if %}" } }),
+            vec!["INVALID spec.http.body", "INVALID spec.http.url"],
+        ),
         (json!({ "playwright": { "script": "" } }), vec!["INVALID spec.playwright.script"]),
-        (json!({ "playwright": { "script": "1", "viewport": { "width": 800 } } }), vec!["INVALID spec.playwright.viewport"]),
-        (json!({ "playwright": { "script": "1", "viewport": { "width": 800, "height": "600" } } }), vec!["INVALID spec.playwright.viewport"]),
-        (json!({ "playwright": { "script": "1", "viewport": { "width": 1, "height": 1, "depth": 1 } } }), vec!["INVALID spec.playwright.viewport"]),
+        (
+            json!({ "playwright": { "script": "1", "viewport": { "width": 800 } } }),
+            vec!["INVALID spec.playwright.viewport"],
+        ),
+        (
+            json!({ "playwright": { "script": "1", "viewport": { "width": 800, "height": "600" } } }),
+            vec!["INVALID spec.playwright.viewport"],
+        ),
+        (
+            json!({ "playwright": { "script": "1", "viewport": { "width": 1, "height": 1, "depth": 1 } } }),
+            vec!["INVALID spec.playwright.viewport"],
+        ),
         (json!({ "program": { "program": "/opt/tool" } }), vec!["INVALID spec.program.program"]),
         (json!({ "program": { "program": "env" } }), vec!["INVALID spec.program.program"]),
-        (json!({ "program": { "program": "/usr/bin/env", "environment": { "CALLBOARD_X": "1" } } }), vec!["INVALID spec.program.environment.CALLBOARD_X"]),
-        (json!({ "program": { "program": "/usr/bin/env", "environment": "A=1" } }), vec!["INVALID spec.program.environment"]),
-        (json!({ "program": { "program": "/usr/bin/env", "arguments": vec!["x"; 257] } }), vec!["TOO_MANY spec.program.arguments"]),
+        (
+            json!({ "program": { "program": "/usr/bin/env", "environment": { "CALLBOARD_X": "1" } } }),
+            vec!["INVALID spec.program.environment.CALLBOARD_X"],
+        ),
+        (
+            json!({ "program": { "program": "/usr/bin/env", "environment": "A=1" } }),
+            vec!["INVALID spec.program.environment"],
+        ),
+        (
+            json!({ "program": { "program": "/usr/bin/env", "arguments": vec!["x"; 257] } }),
+            vec!["TOO_MANY spec.program.arguments"],
+        ),
     ] {
-        assert_eq!(set(refused_spec(&api, spec.clone()).await.iter().map(String::as_str)), set(expected), "{spec}");
+        assert_eq!(
+            set(refused_spec(&api, spec.clone()).await.iter().map(String::as_str)),
+            set(expected),
+            "{spec}"
+        );
     }
-    let template = json!({ "name": "t", "spec": { "program": { "program": "/usr/bin/env", "arguments": ["fine", "a\nb {{ x y }}"] } } });
+    let template = json!({
+        "name": "t",
+        "spec": { "program": { "program": "/usr/bin/env", "arguments": ["fine", "a\nb {{ x y }}"] } },
+    });
     let payload = api.mutate("commandCreate", "command { id }", template).await;
     assert_eq!(reasons(&payload["userErrors"]), ["INVALID spec.program.arguments.1"]);
     let message = payload["userErrors"][0]["message"].as_str().unwrap();
     assert!(message.starts_with("line 2, column 8: "), "{message}");
-    for none_or_two in [json!({}), json!({ "line": { "line": "env" }, "http": { "url": "https://a.test" } })] {
-        let query = "mutation($s: CommandSpecInput!) { commandCreate(input: { name: \"n\", spec: $s }) { command { id } } }";
+    for none_or_two in [json!({}), json!({ "line": { "line": "env" }, "http": { "url": "https://a.test" } })]
+    {
+        let query = "mutation($s: CommandSpecInput!) {
+            commandCreate(input: { name: \"n\", spec: $s }) { command { id } } }";
         let code = api.error(query, json!({ "s": none_or_two })).await;
         assert!(["VALIDATION_FAILED", "BAD_REQUEST"].contains(&code.as_str()), "{code}");
     }
@@ -153,20 +240,38 @@ async fn everything_that_is_wrong_is_told_at_once() {
     let (profile, service) = (api.make("profile", "p").await, api.make("service", "s").await);
     api.make("command", "taken").await;
     let input = json!({
-        "name": "", "description": "x".repeat(2001), "spec": { "http": { "url": "x" } }, "inputSchema": { "type": "nonsense" },
-        "profileId": service, "proxyId": "garbage", "serviceIds": [service, service, profile], "queue": "Upper",
-        "policy": { "maxAttempts": 0, "backoff": { "jitter": 2 }, "timeout": "PT0S", "grace": "P1D", "expiresAfter": "PT0S" },
+        "name": "", "description": "x".repeat(2001), "spec": { "http": { "url": "x" } },
+        "inputSchema": { "type": "nonsense" },
+        "profileId": service, "proxyId": "garbage", "serviceIds": [service, service, profile],
+        "queue": "Upper",
+        "policy": {
+            "maxAttempts": 0, "backoff": { "jitter": 2 }, "timeout": "PT0S", "grace": "P1D",
+            "expiresAfter": "PT0S",
+        },
     });
     let refused = api.refused("commandCreate", input).await;
     let expected = set([
-        "INVALID name", "INVALID description", "INVALID spec.http.url", "INVALID inputSchema.type", "NOT_FOUND profileId",
-        "NOT_FOUND proxyId", "INVALID serviceIds.1", "NOT_FOUND serviceIds.2", "INVALID queue", "INVALID policy.maxAttempts",
-        "INVALID policy.backoff.jitter", "INVALID policy.timeout", "INVALID policy.grace", "INVALID policy.expiresAfter",
+        "INVALID name",
+        "INVALID description",
+        "INVALID spec.http.url",
+        "INVALID inputSchema.type",
+        "NOT_FOUND profileId",
+        "NOT_FOUND proxyId",
+        "INVALID serviceIds.1",
+        "NOT_FOUND serviceIds.2",
+        "INVALID queue",
+        "INVALID policy.maxAttempts",
+        "INVALID policy.backoff.jitter",
+        "INVALID policy.timeout",
+        "INVALID policy.grace",
+        "INVALID policy.expiresAfter",
     ]);
     assert_eq!(set(refused.iter().map(String::as_str)), expected);
     let taken = json!({ "name": "taken", "spec": { "http": { "url": "https://a.test" } } });
     assert_eq!(api.refused("commandCreate", taken).await, ["TAKEN name"]);
-    let bad = "mutation { commandCreate(input: { name: \"n\", spec: { line: { line: \"env\" } }, policy: { timeout: \"5 minutes\" } }) { command { id } } }";
+    let bad = "mutation { commandCreate(input: {
+        name: \"n\", spec: { line: { line: \"env\" } }, policy: { timeout: \"5 minutes\" }
+    }) { command { id } } }";
     let (_, answer) = api.ask(Some("cb_admin"), bad, json!({})).await;
     assert!(answer["errors"][0]["message"].as_str().unwrap().contains("ISO 8601"), "{answer}");
 }
@@ -177,31 +282,46 @@ async fn absent_leaves_null_clears_and_a_value_sets() {
     let (profile, proxy, service) =
         (api.make("profile", "p").await, api.make("proxy", "x").await, api.make("service", "s").await);
     let made = json!({
-        "name": "c", "description": "d", "spec": { "http": { "url": "https://a.test" } }, "inputSchema": { "type": "object" },
+        "name": "c", "description": "d", "spec": { "http": { "url": "https://a.test" } },
+        "inputSchema": { "type": "object" },
         "profileId": profile, "proxyId": proxy, "serviceIds": [service], "queue": "q",
         "policy": { "maxAttempts": 5, "grace": "PT1S" },
     });
     let made = api.done("commandCreate", ALL, made).await;
     let id = &made["id"];
     assert_eq!(api.done("commandUpdate", ALL, json!({ "id": id })).await, made);
-    let spec = json!({ "id": id, "version": 1, "spec": { "line": { "line": "env" } }, "policy": { "maxAttempts": null, "timeout": "PT9S" } });
+    let spec = json!({
+        "id": id, "version": 1, "spec": { "line": { "line": "env" } },
+        "policy": { "maxAttempts": null, "timeout": "PT9S" },
+    });
     let changed = api.done("commandUpdate", ALL, spec).await;
-    assert_eq!(json!([changed["kind"], changed["version"], changed["description"]]), json!(["PROGRAM", 2, "d"]));
+    assert_eq!(
+        json!([changed["kind"], changed["version"], changed["description"]]),
+        json!(["PROGRAM", 2, "d"])
+    );
     let policy = &changed["policy"];
-    assert_eq!(json!([policy["maxAttempts"], policy["grace"], policy["timeout"]]), json!([3, "PT1S", "PT9S"]));
+    assert_eq!(
+        json!([policy["maxAttempts"], policy["grace"], policy["timeout"]]),
+        json!([3, "PT1S", "PT9S"])
+    );
     let clear = json!({
-        "id": id, "description": null, "inputSchema": null, "profileId": null, "proxyId": null, "serviceIds": null,
+        "id": id, "description": null, "inputSchema": null, "profileId": null, "proxyId": null,
+        "serviceIds": null,
         "queue": null, "policy": null,
     });
     let cleared = api.done("commandUpdate", ALL, clear).await;
-    let fields = ["description", "inputSchema", "profile", "proxy", "services", "queue"].map(|field| &cleared[field]);
+    let fields =
+        ["description", "inputSchema", "profile", "proxy", "services", "queue"].map(|field| &cleared[field]);
     assert_eq!(json!(fields), json!([null, {}, null, null, [], "default"]));
     assert_eq!(cleared["policy"]["grace"], "PT5S");
     let nulls = api.refused("commandUpdate", json!({ "id": id, "name": null, "spec": null })).await;
     assert_eq!(set(nulls.iter().map(String::as_str)), set(["INVALID name", "INVALID spec"]));
     let stale = json!({ "id": id, "version": 2, "name": "x" });
     assert_eq!(api.refused("commandUpdate", stale).await, ["STALE_VERSION version"]);
-    assert_eq!(api.refused("commandDelete", json!({ "id": id, "version": 2 })).await, ["STALE_VERSION version"]);
+    assert_eq!(
+        api.refused("commandDelete", json!({ "id": id, "version": 2 })).await,
+        ["STALE_VERSION version"]
+    );
     let deleted = api.mutate("commandDelete", "deletedId", json!({ "id": id, "version": 3 })).await;
     assert_eq!(&deleted["deletedId"], id);
     for gone in [id, &json!(profile), &json!("")] {

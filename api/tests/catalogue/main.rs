@@ -1,5 +1,6 @@
-//! The catalogue through GraphQL over HTTP, on a database of each test's own: every verb of profiles, services, proxies and
-//! commands, every reason why one is refused, lists, batching, previews, and that no secret ever comes out.
+//! The catalogue through GraphQL over HTTP, on a database of each test's own: every verb of profiles,
+//! services, proxies and commands, every reason why one is refused, lists, batching, previews, and that no
+//! secret ever comes out.
 
 mod api;
 mod batching;

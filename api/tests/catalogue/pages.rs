@@ -49,18 +49,30 @@ async fn every_list_goes_forwards_and_backwards() {
     for (noun, list) in NOUNS {
         let (api, all) = seven(noun).await;
         let whole = page(&api, list, "").await;
-        assert_eq!((names(&whole), around(&whole)), (all.iter().map(String::as_str).collect(), (false, false)));
+        assert_eq!(
+            (names(&whole), around(&whole)),
+            (all.iter().map(String::as_str).collect(), (false, false))
+        );
 
         let first = page(&api, list, "(first: 3)").await;
-        assert_eq!((names(&first), around(&first), &first["totalCount"]), (vec!["a", "b", "c"], (false, true), &json!(7)));
-        let second = page(&api, list, &format!("(first: 3, after: \"{}\")", cursor(&first, "endCursor"))).await;
-        assert_eq!((names(&second), around(&second), &second["totalCount"]), (vec!["d", "e", "f"], (true, true), &json!(7)));
-        let third = page(&api, list, &format!("(first: 3, after: \"{}\")", cursor(&second, "endCursor"))).await;
+        assert_eq!(
+            (names(&first), around(&first), &first["totalCount"]),
+            (vec!["a", "b", "c"], (false, true), &json!(7))
+        );
+        let second =
+            page(&api, list, &format!("(first: 3, after: \"{}\")", cursor(&first, "endCursor"))).await;
+        assert_eq!(
+            (names(&second), around(&second), &second["totalCount"]),
+            (vec!["d", "e", "f"], (true, true), &json!(7))
+        );
+        let third =
+            page(&api, list, &format!("(first: 3, after: \"{}\")", cursor(&second, "endCursor"))).await;
         assert_eq!((names(&third), around(&third)), (vec!["g"], (true, false)));
 
         let last = page(&api, list, "(last: 3)").await;
         assert_eq!((names(&last), around(&last)), (vec!["e", "f", "g"], (true, false)));
-        let before = page(&api, list, &format!("(last: 3, before: \"{}\")", cursor(&last, "startCursor"))).await;
+        let before =
+            page(&api, list, &format!("(last: 3, before: \"{}\")", cursor(&last, "startCursor"))).await;
         assert_eq!((names(&before), around(&before)), (vec!["b", "c", "d"], (true, true)));
         let empty = page(&api, list, "(first: 0)").await;
         assert_eq!((names(&empty), &empty["totalCount"]), (vec![], &json!(7)));
@@ -77,7 +89,11 @@ async fn a_cursor_outlives_its_row() {
         }
         api.make(noun, "cc").await;
         let next = page(&api, list, &format!("(first: 2, after: \"{}\")", cursor(&first, "endCursor"))).await;
-        assert_eq!((names(&next), around(&next), &next["totalCount"]), (vec!["cc", "d"], (true, true), &json!(6)), "{noun}");
+        assert_eq!(
+            (names(&next), around(&next), &next["totalCount"]),
+            (vec!["cc", "d"], (true, true), &json!(6)),
+            "{noun}"
+        );
         let back = page(&api, list, &format!("(last: 9, before: \"{}\")", cursor(&first, "endCursor"))).await;
         assert_eq!((names(&back), around(&back)), (vec!["a"], (false, true)), "{noun}");
     }
@@ -91,7 +107,10 @@ async fn search_finds_parts_of_names_in_any_case() {
             api.make(noun, name).await;
         }
         let found = page(&api, list, "(search: \"ALPHA\", first: 1)").await;
-        assert_eq!((names(&found), around(&found), &found["totalCount"]), (vec!["Alpha"], (false, true), &json!(2)));
+        assert_eq!(
+            (names(&found), around(&found), &found["totalCount"]),
+            (vec!["Alpha"], (false, true), &json!(2))
+        );
         assert_eq!(page(&api, list, "(search: \"%\")").await["totalCount"], 0);
         assert_eq!(page(&api, list, "(search: \"_\")").await["totalCount"], 1);
         assert_eq!(page(&api, list, "(search: \"\")").await["totalCount"], 4);
@@ -111,7 +130,11 @@ async fn a_list_refuses_what_it_cannot_answer() {
             ("(after: \"garbage!\")".to_owned(), "BAD_CURSOR"),
             (format!("(before: \"{other}\")"), "BAD_CURSOR"),
         ] {
-            assert_eq!(api.error(&format!("{{ {list}{arguments} {{ totalCount }} }}"), json!({})).await, code, "{list}{arguments}");
+            assert_eq!(
+                api.error(&format!("{{ {list}{arguments} {{ totalCount }} }}"), json!({})).await,
+                code,
+                "{list}{arguments}"
+            );
         }
     }
 }
@@ -134,7 +157,10 @@ async fn the_profiles_of_a_service_or_proxy_are_a_list_too() {
             api.data(&query, json!({})).await[noun]["profiles"].take()
         };
         let first = read("(first: 3)".to_owned()).await;
-        assert_eq!((names(&first), around(&first), &first["totalCount"]), (vec!["a", "b", "c"], (false, true), &json!(4)));
+        assert_eq!(
+            (names(&first), around(&first), &first["totalCount"]),
+            (vec!["a", "b", "c"], (false, true), &json!(4))
+        );
         let rest = read(format!("(after: \"{}\")", cursor(&first, "endCursor"))).await;
         assert_eq!((names(&rest), around(&rest)), (vec!["d"], (true, false)));
         for (arguments, code) in [("(first: 101)", "BAD_REQUEST"), ("(after: \"x\")", "BAD_CURSOR")] {

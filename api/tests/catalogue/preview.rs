@@ -1,5 +1,5 @@
-//! `commandPreview`: what composes and how it looks, why something does not, that it agrees with what is enqueued, and that
-//! no secret is in it.
+//! `commandPreview`: what composes and how it looks, why something does not, that it agrees with what is
+//! enqueued, and that no secret is in it.
 
 use callboard::{
     ids::CommandId,
@@ -16,13 +16,19 @@ const PIN: &str = "pin-4711-4711";
 /// An API with a profile `p` that has two services, a proxy and a secret.
 async fn furnished() -> (TestApi, Value) {
     let api = TestApi::start().await;
-    let service = json!({ "name": "github", "baseUrl": "https://api.github.test", "token": TOKEN, "settings": { "org": "acme" } });
+    let service = json!({
+        "name": "github", "baseUrl": "https://api.github.test", "token": TOKEN, "settings": { "org": "acme" },
+    });
     let service = api.done("serviceCreate", "id", service).await;
     let other = api.make("service", "plain").await;
-    let proxy = json!({ "name": "x", "protocol": "HTTP", "address": "127.0.0.1:3128", "username": "an-odd-user", "password": "hush-hush" });
+    let proxy = json!({
+        "name": "x", "protocol": "HTTP", "address": "127.0.0.1:3128", "username": "an-odd-user",
+        "password": "hush-hush",
+    });
     let proxy = api.done("proxyCreate", "id", proxy).await;
     let profile = json!({
-        "name": "p", "chromeProfilePath": "team/p", "environment": { "LANG": "de" }, "serviceIds": [other, service["id"]],
+        "name": "p", "chromeProfilePath": "team/p", "environment": { "LANG": "de" },
+        "serviceIds": [other, service["id"]],
         "proxyIds": [proxy["id"]], "secrets": [{ "name": "password", "value": PASSWORD }],
     });
     let mut profile = api.done("profileCreate", "id", profile).await;
@@ -51,23 +57,49 @@ async fn refused(api: &TestApi, input: Value) -> Vec<String> {
 #[tokio::test]
 async fn secrets_are_masked_and_everything_else_is_shown() {
     let (api, profile) = furnished().await;
-    let schema = json!({ "properties": { "pin": { "type": "string", "writeOnly": true }, "n": { "default": 7 } } });
-    let headers = json!({ "Authorization": "Bearer {{ service_token }}", "X-Pin": "{{ input.pin }}", "X-Password": "{{ profile.secrets.password }}" });
-    let spec = json!({ "http": { "url": "{{ services.github.base_url }}{{ input.n }}?org={{ services.github.settings.org }}", "headers": headers } });
-    let http = composed(&api, json!({ "spec": spec, "inputSchema": schema, "profileId": profile, "input": { "pin": PIN } })).await;
-    assert_eq!((&http["kind"], &http["program"], &http["arguments"]), (&json!("HTTP"), &Value::Null, &json!([])));
+    let schema =
+        json!({ "properties": { "pin": { "type": "string", "writeOnly": true }, "n": { "default": 7 } } });
+    let headers = json!({
+        "Authorization": "Bearer {{ service_token }}", "X-Pin": "{{ input.pin }}",
+        "X-Password": "{{ profile.secrets.password }}",
+    });
+    let spec = json!({
+        "http": {
+            "url": "{{ services.github.base_url }}{{ input.n }}?org={{ services.github.settings.org }}",
+            "headers": headers,
+        },
+    });
+    let http = composed(
+        &api,
+        json!({ "spec": spec, "inputSchema": schema, "profileId": profile, "input": { "pin": PIN } }),
+    )
+    .await;
+    assert_eq!(
+        (&http["kind"], &http["program"], &http["arguments"]),
+        (&json!("HTTP"), &Value::Null, &json!([]))
+    );
     assert_eq!(http["http"]["url"], "https://api.github.test/7?org=acme");
-    assert_eq!(http["http"]["headers"], json!({ "Authorization": "Bearer ***", "X-Password": "***", "X-Pin": "***" }));
+    assert_eq!(
+        http["http"]["headers"],
+        json!({ "Authorization": "Bearer ***", "X-Password": "***", "X-Pin": "***" })
+    );
 
     let line = "env {{ job.id }} {{ chrome_profile }} {{ proxy_address }} --token {{ service_token }}";
     let program = composed(&api, json!({ "spec": { "line": { "line": line } }, "profileId": profile })).await;
     assert_eq!(program["program"], "/usr/bin/env");
-    assert_eq!(program["arguments"], json!(["{job.id}", "team/p", "127.0.0.1:3128", "--token", "$SERVICE_TOKEN"]));
-    assert_eq!((&program["environment"]["SERVICE_TOKEN"], &program["environment"]["LANG"]), (&json!("***"), &json!("de")));
+    assert_eq!(
+        program["arguments"],
+        json!(["{job.id}", "team/p", "127.0.0.1:3128", "--token", "$SERVICE_TOKEN"])
+    );
+    assert_eq!(
+        (&program["environment"]["SERVICE_TOKEN"], &program["environment"]["LANG"]),
+        (&json!("***"), &json!("de"))
+    );
     assert!(program["display"].as_str().unwrap().ends_with("--token $SERVICE_TOKEN"), "{program}");
 
     let script = json!({ "playwright": { "script": "export default async () => {}" } });
-    let playwright = composed(&api, json!({ "spec": script, "profileId": profile, "input": { "any": "thing" } })).await;
+    let playwright =
+        composed(&api, json!({ "spec": script, "profileId": profile, "input": { "any": "thing" } })).await;
     assert_eq!(playwright["kind"], "PLAYWRIGHT");
     api.assert_never_said(&[TOKEN, PASSWORD, PIN, "an-odd-user", "hush-hush"]);
 }
@@ -77,7 +109,12 @@ async fn a_saved_command_brings_its_own_choice_and_the_caller_overrides_it() {
     let (api, profile) = furnished().await;
     let other = api.make("proxy", "other").await;
     api.done("proxyUpdate", "id", json!({ "id": other, "address": "other.test:1" })).await;
-    let spec = json!({ "program": { "program": "/usr/bin/env", "arguments": ["{{ proxy_address if proxy else 'direct' }}", "{{ services | length }}"] } });
+    let spec = json!({
+        "program": {
+            "program": "/usr/bin/env",
+            "arguments": ["{{ proxy_address if proxy else 'direct' }}", "{{ services | length }}"],
+        },
+    });
     let command = json!({ "name": "c", "spec": spec, "profileId": profile });
     let command = api.done("commandCreate", "id", command).await["id"].take();
     let arguments = async |extra: Value| {
@@ -90,14 +127,16 @@ async fn a_saved_command_brings_its_own_choice_and_the_caller_overrides_it() {
     let bare = api.make("profile", "bare").await;
     assert_eq!(arguments(json!({ "profileId": bare })).await, json!(["direct", "0"]));
     let service = api.make("service", "mine").await;
-    api.done("commandUpdate", "id", json!({ "id": command, "proxyId": other, "serviceIds": [service] })).await;
+    api.done("commandUpdate", "id", json!({ "id": command, "proxyId": other, "serviceIds": [service] }))
+        .await;
     assert_eq!(arguments(json!({})).await, json!(["other.test:1", "1"]), "the command's");
 }
 
 #[tokio::test]
 async fn what_does_not_compose_is_told_with_its_place() {
     let (api, profile) = furnished().await;
-    let argument = |template: &str| json!({ "program": { "program": "/usr/bin/env", "arguments": ["fine", template] } });
+    let argument =
+        |template: &str| json!({ "program": { "program": "/usr/bin/env", "arguments": ["fine", template] } });
     for (template, message) in [
         ("{{ input.missing }}", "line 1, column 4: "),
         ("a\n b {{ inptu.x }}", "line 2, column 7: "),
@@ -111,11 +150,18 @@ async fn what_does_not_compose_is_told_with_its_place() {
         let said = answer["userErrors"][0]["message"].as_str().unwrap();
         assert!(said.contains(message), "{template}: {said}");
     }
-    let malformed = refused(&api, json!({ "spec": argument("{{ x y }}"), "inputSchema": { "type": 1 } })).await;
+    let malformed =
+        refused(&api, json!({ "spec": argument("{{ x y }}"), "inputSchema": { "type": 1 } })).await;
     let expected = set(["INVALID spec.program.arguments.1", "INVALID inputSchema.type"]);
     assert_eq!(set(malformed.iter().map(String::as_str)), expected);
-    assert_eq!(refused(&api, json!({ "spec": { "program": { "program": "/opt/x" } } })).await, ["INVALID spec.program.program"]);
-    assert_eq!(refused(&api, json!({ "spec": { "line": { "line": "" } } })).await, ["INVALID spec.line.line"]);
+    assert_eq!(
+        refused(&api, json!({ "spec": { "program": { "program": "/opt/x" } } })).await,
+        ["INVALID spec.program.program"]
+    );
+    assert_eq!(
+        refused(&api, json!({ "spec": { "line": { "line": "" } } })).await,
+        ["INVALID spec.line.line"]
+    );
     let viewport = json!({ "spec": { "playwright": { "script": "1", "viewport": 7 } } });
     assert_eq!(refused(&api, viewport).await, ["INVALID spec.playwright.viewport"]);
     api.assert_never_said(&[TOKEN]);
@@ -125,14 +171,23 @@ async fn what_does_not_compose_is_told_with_its_place() {
 async fn bad_input_and_bad_references_are_told_at_once() {
     let (api, profile) = furnished().await;
     let service = api.make("service", "s").await;
-    let schema = json!({ "properties": { "age": { "type": "integer" }, "pin": { "writeOnly": true, "minLength": 99 } }, "required": ["name"] });
+    let schema = json!({
+        "properties": { "age": { "type": "integer" }, "pin": { "writeOnly": true, "minLength": 99 } },
+        "required": ["name"],
+    });
     let input = json!({
-        "spec": { "line": { "line": "env" } }, "inputSchema": schema, "profileId": service, "proxyId": "nobody",
+        "spec": { "line": { "line": "env" } }, "inputSchema": schema, "profileId": service,
+        "proxyId": "nobody",
         "serviceIds": [service, service, profile], "input": { "age": "old", "pin": PIN },
     });
     let expected = set([
-        "NOT_FOUND profileId", "NOT_FOUND proxyId", "INVALID serviceIds.1", "NOT_FOUND serviceIds.2",
-        "INVALID input", "INVALID input.age", "INVALID input.pin",
+        "NOT_FOUND profileId",
+        "NOT_FOUND proxyId",
+        "INVALID serviceIds.1",
+        "NOT_FOUND serviceIds.2",
+        "INVALID input",
+        "INVALID input.age",
+        "INVALID input.pin",
     ]);
     assert_eq!(set(refused(&api, input).await.iter().map(String::as_str)), expected);
     let list = json!({ "spec": { "line": { "line": "env" } }, "input": [] });
@@ -146,7 +201,10 @@ async fn it_takes_either_a_command_or_a_spec() {
     let (command, spec) = (api.make("command", "c").await, json!({ "line": { "line": "env" } }));
     assert_eq!(refused(&api, json!({})).await, ["INVALID"]);
     assert_eq!(refused(&api, json!({ "commandId": command, "spec": spec })).await, ["INVALID"]);
-    assert_eq!(refused(&api, json!({ "commandId": command, "inputSchema": {} })).await, ["INVALID inputSchema"]);
+    assert_eq!(
+        refused(&api, json!({ "commandId": command, "inputSchema": {} })).await,
+        ["INVALID inputSchema"]
+    );
     for nobody in ["", "job_x", "command_01h455vb4pex5vsknk084sn02q"] {
         assert_eq!(refused(&api, json!({ "commandId": nobody })).await, ["NOT_FOUND commandId"]);
     }
@@ -180,7 +238,9 @@ async fn it_says_what_enqueuing_says() {
     .enumerate()
     {
         let spec = json!({ "program": { "program": "/usr/bin/env", "arguments": [template] } });
-        let command = json!({ "name": format!("c{number}"), "spec": spec, "inputSchema": schema, "profileId": profile });
+        let command = json!({
+            "name": format!("c{number}"), "spec": spec, "inputSchema": schema, "profileId": profile,
+        });
         let command = api.done("commandCreate", "id", command).await["id"].take();
         let id: CommandId = command.as_str().unwrap().parse().unwrap();
         let order = Order { command: Some(id), input: Some(input.clone()), ..Order::default() };
@@ -196,6 +256,9 @@ async fn it_says_what_enqueuing_says() {
             .collect();
         assert_eq!(submitted(&api, &desk, order).await, told, "{template}");
         assert_eq!(told.is_empty(), answer["composed"].is_object(), "{template}");
-        assert!(told.iter().all(|(path, _)| path.starts_with("input") || path.starts_with("commandId.spec.")), "{told:?}");
+        assert!(
+            told.iter().all(|(path, _)| path.starts_with("input") || path.starts_with("commandId.spec.")),
+            "{told:?}"
+        );
     }
 }

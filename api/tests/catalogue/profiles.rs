@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use crate::api::{TestApi, set};
 
-const ALL: &str = "id name chromeProfilePath description labels environment proxySelection version createdAt updatedAt
+const ALL: &str =
+    "id name chromeProfilePath description labels environment proxySelection version createdAt updatedAt
     secrets { name isSet hint updatedAt expiresAt } services { id name } proxies { id name }";
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -15,7 +16,8 @@ async fn a_profile_reads_back_as_it_was_made() {
     let (first, second) = (api.make("service", "first").await, api.make("service", "second").await);
     let proxy = api.make("proxy", "exit").await;
     let input = json!({
-        "name": "Alice", "chromeProfilePath": "team/alice", "description": "buys things", "labels": ["b", "a", "b"],
+        "name": "Alice", "chromeProfilePath": "team/alice", "description": "buys things",
+        "labels": ["b", "a", "b"],
         "environment": { "LANG": "de", "TZ": "UTC" }, "serviceIds": [second, first], "proxyIds": [proxy],
         "secrets": [
             { "name": "password", "value": PASSWORD, "expiresAt": "2999-01-01T00:00:00Z" },
@@ -28,13 +30,21 @@ async fn a_profile_reads_back_as_it_was_made() {
     assert_eq!(made["labels"], json!(["a", "b"]));
     assert_eq!(made["environment"], json!({ "LANG": "de", "TZ": "UTC" }));
     assert_eq!((&made["version"], &made["proxySelection"]), (&json!(1), &json!("FIRST_HEALTHY")));
-    assert_eq!(made["services"], json!([{ "id": second, "name": "second" }, { "id": first, "name": "first" }]));
+    assert_eq!(
+        made["services"],
+        json!([{ "id": second, "name": "second" }, { "id": first, "name": "first" }])
+    );
     assert_eq!(made["proxies"], json!([{ "id": proxy, "name": "exit" }]));
     let password = &made["secrets"][0];
-    assert_eq!((&password["name"], &password["isSet"], &password["hint"]), (&json!("password"), &json!(true), &json!("aple")));
+    assert_eq!(
+        (&password["name"], &password["isSet"], &password["hint"]),
+        (&json!("password"), &json!(true), &json!("aple"))
+    );
     assert_eq!(password["expiresAt"], "2999-01-01T00:00:00.000Z");
     assert_eq!((&made["secrets"][1]["hint"], &made["secrets"][1]["expiresAt"]), (&Value::Null, &Value::Null));
-    assert!(made["createdAt"].as_str().unwrap().ends_with('Z') && made["createdAt"].as_str().unwrap().len() == 24);
+    assert!(
+        made["createdAt"].as_str().unwrap().ends_with('Z') && made["createdAt"].as_str().unwrap().len() == 24
+    );
 
     let query = format!(
         "query($id: ID!) {{ a: profile(id: $id) {{ {ALL} }} b: profile(name: \"Alice\") {{ {ALL} }}
@@ -52,7 +62,9 @@ async fn what_is_not_there_is_null_and_never_an_error() {
     let api = TestApi::start().await;
     let service = api.make("service", "s").await;
     let query = "query($id: ID!) { profile(id: $id) { id } node(id: $id) { id } nodes(ids: [$id]) { id } }";
-    for id in ["", "profile_", "nonsense", "profile_01h455vb4pex5vsknk084sn02q", "job_01h455vb4pex5vsknk084sn02q"] {
+    for id in
+        ["", "profile_", "nonsense", "profile_01h455vb4pex5vsknk084sn02q", "job_01h455vb4pex5vsknk084sn02q"]
+    {
         let data = api.data(query, json!({ "id": id })).await;
         assert_eq!(data, json!({ "profile": null, "node": null, "nodes": [null] }), "{id}");
     }
@@ -71,21 +83,34 @@ async fn everything_that_is_wrong_is_told_at_once() {
     let api = TestApi::start().await;
     let (service, proxy) = (api.make("service", "s").await, api.make("proxy", "x").await);
     let input = json!({
-        "name": " padded", "chromeProfilePath": "../outside", "description": "x".repeat(2001), "labels": ["fine", ""],
+        "name": " padded", "chromeProfilePath": "../outside", "description": "x".repeat(2001),
+        "labels": ["fine", ""],
         "environment": { "CALLBOARD_X": "1", "FINE": "1", "no name": "1", "NUMBER": 1 },
         "secrets": [
             { "name": "1st", "value": "x" }, { "name": "empty", "value": "" },
             { "name": "late", "value": "x", "expiresAt": "2001-01-01T00:00:00Z" },
             { "name": "twice", "value": "x" }, { "name": "twice", "value": "y" },
         ],
-        "serviceIds": [service, proxy, "garbage", "service_01h455vb4pex5vsknk084sn02q", service], "proxyIds": [proxy, service],
+        "serviceIds": [service, proxy, "garbage", "service_01h455vb4pex5vsknk084sn02q", service],
+        "proxyIds": [proxy, service],
     });
     let refused = api.refused("profileCreate", input).await;
     let expected = set([
-        "INVALID name", "INVALID chromeProfilePath", "INVALID description", "INVALID labels.1",
-        "INVALID environment.CALLBOARD_X", "INVALID environment.no name", "INVALID environment.NUMBER",
-        "INVALID secrets.0.name", "INVALID secrets.1.value", "INVALID secrets.2.expiresAt", "INVALID secrets.4.name",
-        "NOT_FOUND serviceIds.1", "NOT_FOUND serviceIds.2", "NOT_FOUND serviceIds.3", "INVALID serviceIds.4",
+        "INVALID name",
+        "INVALID chromeProfilePath",
+        "INVALID description",
+        "INVALID labels.1",
+        "INVALID environment.CALLBOARD_X",
+        "INVALID environment.no name",
+        "INVALID environment.NUMBER",
+        "INVALID secrets.0.name",
+        "INVALID secrets.1.value",
+        "INVALID secrets.2.expiresAt",
+        "INVALID secrets.4.name",
+        "NOT_FOUND serviceIds.1",
+        "NOT_FOUND serviceIds.2",
+        "NOT_FOUND serviceIds.3",
+        "INVALID serviceIds.4",
         "NOT_FOUND proxyIds.1",
     ]);
     assert_eq!(set(refused.iter().map(String::as_str)), expected);
@@ -114,7 +139,8 @@ async fn absent_leaves_null_clears_and_a_value_sets() {
     let api = TestApi::start().await;
     let (service, proxy) = (api.make("service", "s").await, api.make("proxy", "x").await);
     let input = json!({
-        "name": "a", "chromeProfilePath": "a", "description": "d", "labels": ["l"], "environment": { "A": "1" },
+        "name": "a", "chromeProfilePath": "a", "description": "d", "labels": ["l"],
+        "environment": { "A": "1" },
         "serviceIds": [service], "proxyIds": [proxy], "proxySelection": "ROUND_ROBIN",
         "secrets": [{ "name": "one", "value": "1" }, { "name": "two", "value": "2" }],
     });
@@ -124,18 +150,27 @@ async fn absent_leaves_null_clears_and_a_value_sets() {
     let same = api.done("profileUpdate", ALL, json!({ "id": id })).await;
     assert_eq!(same, made, "nothing changed, the version neither");
     let labelled = api.done("profileUpdate", ALL, json!({ "id": id, "version": 1, "labels": ["m"] })).await;
-    assert_eq!((&labelled["labels"], &labelled["version"], &labelled["description"]), (&json!(["m"]), &json!(2), &json!("d")));
+    assert_eq!(
+        (&labelled["labels"], &labelled["version"], &labelled["description"]),
+        (&json!(["m"]), &json!(2), &json!("d"))
+    );
 
     let changes = json!({
-        "id": id, "description": null, "labels": null, "environment": null, "serviceIds": null, "proxyIds": null,
+        "id": id, "description": null, "labels": null, "environment": null, "serviceIds": null,
+        "proxyIds": null,
         "proxySelection": null, "secrets": [{ "name": "three", "value": PASSWORD }], "removeSecrets": ["one"],
     });
     let cleared = api.done("profileUpdate", ALL, changes).await;
     let expected = json!([null, [], {}, [], [], "FIRST_HEALTHY", 3]);
-    let found =
-        ["description", "labels", "environment", "services", "proxies", "proxySelection", "version"].map(|f| &cleared[f]);
+    let found = ["description", "labels", "environment", "services", "proxies", "proxySelection", "version"]
+        .map(|f| &cleared[f]);
     assert_eq!(json!(found), expected);
-    let names: Vec<&str> = cleared["secrets"].as_array().unwrap().iter().map(|secret| secret["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> = cleared["secrets"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|secret| secret["name"].as_str().unwrap())
+        .collect();
     assert_eq!(names, ["three", "two"]);
 
     let bad = json!({
@@ -143,8 +178,12 @@ async fn absent_leaves_null_clears_and_a_value_sets() {
         "removeSecrets": ["two", "unknown"],
     });
     let refused = api.refused("profileUpdate", bad).await;
-    let expected =
-        set(["INVALID name", "INVALID chromeProfilePath", "INVALID removeSecrets.0", "NOT_FOUND removeSecrets.1"]);
+    let expected = set([
+        "INVALID name",
+        "INVALID chromeProfilePath",
+        "INVALID removeSecrets.0",
+        "NOT_FOUND removeSecrets.1",
+    ]);
     assert_eq!(set(refused.iter().map(String::as_str)), expected);
     api.assert_never_said(&[PASSWORD]);
 }
@@ -156,12 +195,23 @@ async fn two_people_do_not_overwrite_each_other() {
     api.done("profileUpdate", "id", json!({ "id": id, "version": 1, "description": "mine" })).await;
     let stale = json!({ "id": id, "version": 1, "description": "yours" });
     assert_eq!(api.refused("profileUpdate", stale).await, ["STALE_VERSION version"]);
-    assert_eq!(api.refused("profileDelete", json!({ "id": id, "version": 1 })).await, ["STALE_VERSION version"]);
+    assert_eq!(
+        api.refused("profileDelete", json!({ "id": id, "version": 1 })).await,
+        ["STALE_VERSION version"]
+    );
     let read = api.data("{ profile(name: \"a\") { description version } }", json!({})).await;
     assert_eq!(read["profile"], json!({ "description": "mine", "version": 2 }));
     let (one, other) = tokio::join!(
-        api.mutate("profileUpdate", "profile { version }", json!({ "id": id, "version": 2, "description": "one" })),
-        api.mutate("profileUpdate", "profile { version }", json!({ "id": id, "version": 2, "description": "other" })),
+        api.mutate(
+            "profileUpdate",
+            "profile { version }",
+            json!({ "id": id, "version": 2, "description": "one" })
+        ),
+        api.mutate(
+            "profileUpdate",
+            "profile { version }",
+            json!({ "id": id, "version": 2, "description": "other" })
+        ),
     );
     let winners = [one, other].iter().filter(|payload| payload["profile"]["version"] == 3).count();
     assert_eq!(winners, 1);
@@ -172,21 +222,27 @@ async fn a_profile_that_is_needed_stays() {
     let api = TestApi::start().await;
     let (id, service) = (api.make("profile", "a").await, api.make("service", "s").await);
     let spec = json!({ "http": { "url": "https://example.test" } });
-    let command = api.done("commandCreate", "id", json!({ "name": "c", "spec": spec, "profileId": id })).await;
+    let command =
+        api.done("commandCreate", "id", json!({ "name": "c", "spec": spec, "profileId": id })).await;
     assert_eq!(api.refused("profileDelete", json!({ "id": id })).await, ["IN_USE id"]);
     api.mutate("commandDelete", "deletedId", json!({ "id": command["id"] })).await;
     let deleted = api.mutate("profileDelete", "deletedId", json!({ "id": id, "version": 1 })).await;
     assert_eq!(deleted, json!({ "deletedId": id, "userErrors": [] }));
     for gone in [id.as_str(), &service, "", "profile_"] {
         assert_eq!(api.refused("profileDelete", json!({ "id": gone })).await, ["NOT_FOUND id"], "{gone}");
-        assert_eq!(api.refused("profileUpdate", json!({ "id": gone, "name": "b" })).await, ["NOT_FOUND id"], "{gone}");
+        assert_eq!(
+            api.refused("profileUpdate", json!({ "id": gone, "name": "b" })).await,
+            ["NOT_FOUND id"],
+            "{gone}"
+        );
     }
 }
 
 #[tokio::test]
 async fn only_an_admin_changes_the_catalogue() {
     let api = TestApi::start().await;
-    let mutation = "mutation { profileCreate(input: { name: \"a\", chromeProfilePath: \"a\" }) { profile { id } } }";
+    let mutation =
+        "mutation { profileCreate(input: { name: \"a\", chromeProfilePath: \"a\" }) { profile { id } } }";
     for (key, status, code) in [
         (None, StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"),
         (Some("cb_wrong"), StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"),

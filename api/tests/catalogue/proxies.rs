@@ -11,13 +11,16 @@ const ALL: &str = "id name protocol address hasCredentials version createdAt upd
 async fn a_proxy_reads_back_and_its_credentials_do_not() {
     let api = TestApi::start().await;
     let input = json!({
-        "name": "exit", "protocol": "SOCKS5", "address": "proxy.test:1080", "username": "an-odd-user", "password": "hush-hush",
+        "name": "exit", "protocol": "SOCKS5", "address": "proxy.test:1080", "username": "an-odd-user",
+        "password": "hush-hush",
     });
     let made = api.done("proxyCreate", ALL, input).await;
     assert!(made["id"].as_str().unwrap().starts_with("proxy_"));
     assert_eq!((&made["protocol"], &made["address"]), (&json!("SOCKS5"), &json!("proxy.test:1080")));
     assert_eq!((&made["hasCredentials"], &made["profiles"]["totalCount"]), (&json!(true), &json!(0)));
-    let unknown = json!({ "status": "UNKNOWN", "latency": null, "exitAddress": null, "checkedAt": null, "failure": null });
+    let unknown = json!({
+        "status": "UNKNOWN", "latency": null, "exitAddress": null, "checkedAt": null, "failure": null,
+    });
     assert_eq!(made["health"], unknown);
     let query = format!(
         "query($id: ID!) {{ a: proxy(id: $id) {{ {ALL} }} b: proxy(name: \"exit\") {{ {ALL} }}
@@ -41,14 +44,22 @@ async fn share_links_are_imported() {
     ] {
         let made = api.done("proxyImport", ALL, json!({ "link": link })).await;
         let expected = json!([name, protocol, address, has_credentials]);
-        assert_eq!(json!(["name", "protocol", "address", "hasCredentials"].map(|field| &made[field])), expected);
+        assert_eq!(
+            json!(["name", "protocol", "address", "hasCredentials"].map(|field| &made[field])),
+            expected
+        );
     }
     let named = api.done("proxyImport", ALL, json!({ "link": "http://h:1#other", "name": "mine" })).await;
     assert_eq!(named["name"], "mine");
-    for link in ["vless://0123-secret@h:1", "ss://secret@h:1", "nonsense", "", "http://secret@h", "http://h:1/secret"] {
+    for link in
+        ["vless://0123-secret@h:1", "ss://secret@h:1", "nonsense", "", "http://secret@h", "http://h:1/secret"]
+    {
         assert_eq!(api.refused("proxyImport", json!({ "link": link })).await, ["INVALID link"], "{link}");
     }
-    assert_eq!(api.refused("proxyImport", json!({ "link": "http://h:1", "name": "mine" })).await, ["TAKEN name"]);
+    assert_eq!(
+        api.refused("proxyImport", json!({ "link": "http://h:1", "name": "mine" })).await,
+        ["TAKEN name"]
+    );
     let both = api.refused("proxyImport", json!({ "link": "x", "name": "" })).await;
     assert_eq!(set(both.iter().map(String::as_str)), set(["INVALID link", "INVALID name"]));
     api.assert_never_said(&["secret", "pa:ss", "pa%3Ass"]);
@@ -57,17 +68,25 @@ async fn share_links_are_imported() {
 #[tokio::test]
 async fn changes_leave_clear_and_set() {
     let api = TestApi::start().await;
-    let input = json!({ "name": "x", "protocol": "HTTP", "address": "h:1", "username": "u", "password": "p" });
+    let input =
+        json!({ "name": "x", "protocol": "HTTP", "address": "h:1", "username": "u", "password": "p" });
     let made = api.done("proxyCreate", ALL, input).await;
     let id = &made["id"];
     assert_eq!(api.done("proxyUpdate", ALL, json!({ "id": id })).await, made);
-    let moved = api.done("proxyUpdate", ALL, json!({ "id": id, "version": 1, "name": "y", "address": "h:2" })).await;
-    assert_eq!((&moved["address"], &moved["hasCredentials"], &moved["version"]), (&json!("h:2"), &json!(true), &json!(2)));
+    let moved =
+        api.done("proxyUpdate", ALL, json!({ "id": id, "version": 1, "name": "y", "address": "h:2" })).await;
+    assert_eq!(
+        (&moved["address"], &moved["hasCredentials"], &moved["version"]),
+        (&json!("h:2"), &json!(true), &json!(2))
+    );
     assert_eq!(api.refused("proxyUpdate", json!({ "id": id, "username": null })).await, ["INVALID password"]);
     let bare = api.done("proxyUpdate", ALL, json!({ "id": id, "username": null, "password": null })).await;
     assert_eq!(bare["hasCredentials"], false);
     assert_eq!(api.refused("proxyUpdate", json!({ "id": id, "password": "p" })).await, ["INVALID password"]);
-    assert_eq!(api.refused("proxyUpdate", json!({ "id": id, "version": 1 })).await, ["STALE_VERSION version"]);
+    assert_eq!(
+        api.refused("proxyUpdate", json!({ "id": id, "version": 1 })).await,
+        ["STALE_VERSION version"]
+    );
     let nulls = api.refused("proxyUpdate", json!({ "id": id, "name": null, "address": null })).await;
     assert_eq!(set(nulls.iter().map(String::as_str)), set(["INVALID name", "INVALID address"]));
 }
@@ -77,14 +96,16 @@ async fn what_is_wrong_is_told() {
     let api = TestApi::start().await;
     api.make("proxy", "taken").await;
     let profile = api.make("profile", "p").await;
-    let bad = json!({ "name": "", "protocol": "HTTP", "address": "http://h:1", "username": "a:b", "password": "" });
+    let bad =
+        json!({ "name": "", "protocol": "HTTP", "address": "http://h:1", "username": "a:b", "password": "" });
     let refused = api.refused("proxyCreate", bad).await;
     let expected = set(["INVALID name", "INVALID address", "INVALID username", "INVALID password"]);
     assert_eq!(set(refused.iter().map(String::as_str)), expected);
     let taken = json!({ "name": "taken", "protocol": "HTTPS", "address": "h:1" });
     assert_eq!(api.refused("proxyCreate", taken).await, ["TAKEN name"]);
     assert_eq!(api.refused("proxyUpdate", json!({ "id": profile, "name": "x" })).await, ["NOT_FOUND id"]);
-    let query = "mutation { proxyCreate(input: { name: \"a\", protocol: VLESS, address: \"h:1\" }) { proxy { id } } }";
+    let query = "mutation {
+        proxyCreate(input: { name: \"a\", protocol: VLESS, address: \"h:1\" }) { proxy { id } } }";
     assert_eq!(api.error(query, json!({})).await, "VALIDATION_FAILED");
 }
 

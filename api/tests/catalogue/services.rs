@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::api::{TestApi, set};
 
-const ALL: &str = "id name baseUrl settings version createdAt updatedAt token { name isSet hint updatedAt expiresAt }
+const ALL: &str =
+    "id name baseUrl settings version createdAt updatedAt token { name isSet hint updatedAt expiresAt }
     profiles { totalCount nodes { name } }";
 const TOKEN: &str = "ghp_0123456789abcdef";
 
@@ -12,14 +13,18 @@ const TOKEN: &str = "ghp_0123456789abcdef";
 async fn a_service_reads_back_and_its_token_does_not() {
     let api = TestApi::start().await;
     let input = json!({
-        "name": "github", "baseUrl": "https://API.example.test", "token": TOKEN, "settings": { "z": 1, "a": [null, "ü"] },
+        "name": "github", "baseUrl": "https://API.example.test", "token": TOKEN,
+        "settings": { "z": 1, "a": [null, "ü"] },
     });
     let made = api.done("serviceCreate", ALL, input).await;
     assert!(made["id"].as_str().unwrap().starts_with("service_"));
     assert_eq!(made["baseUrl"], "https://api.example.test/");
     assert_eq!(made["settings"], json!({ "z": 1, "a": [null, "ü"] }));
     let token = &made["token"];
-    assert_eq!((&token["name"], &token["isSet"], &token["hint"]), (&json!("token"), &json!(true), &json!("cdef")));
+    assert_eq!(
+        (&token["name"], &token["isSet"], &token["hint"]),
+        (&json!("token"), &json!(true), &json!("cdef"))
+    );
     assert_eq!(made["profiles"], json!({ "totalCount": 0, "nodes": [] }));
 
     let query = format!(
@@ -34,7 +39,10 @@ async fn a_service_reads_back_and_its_token_does_not() {
 
     let bare = api.done("serviceCreate", ALL, json!({ "name": "bare" })).await;
     assert_eq!((&bare["baseUrl"], &bare["settings"]), (&Value::Null, &json!({})));
-    assert_eq!(bare["token"], json!({ "name": "token", "isSet": false, "hint": null, "updatedAt": null, "expiresAt": null }));
+    assert_eq!(
+        bare["token"],
+        json!({ "name": "token", "isSet": false, "hint": null, "updatedAt": null, "expiresAt": null })
+    );
     api.assert_never_said(&[TOKEN]);
 }
 
@@ -51,9 +59,15 @@ async fn a_new_token_is_a_new_version() {
     let bad = json!({ "id": id, "token": "", "expiresAt": "2001-01-01T00:00:00Z" });
     let refused = api.refused("serviceTokenRefresh", bad).await;
     assert_eq!(set(refused.iter().map(String::as_str)), set(["INVALID token", "INVALID expiresAt"]));
-    assert_eq!(api.refused("serviceTokenRefresh", json!({ "id": "nobody", "token": "x" })).await, ["NOT_FOUND id"]);
+    assert_eq!(
+        api.refused("serviceTokenRefresh", json!({ "id": "nobody", "token": "x" })).await,
+        ["NOT_FOUND id"]
+    );
     let long = "x".repeat(65_537);
-    assert_eq!(api.refused("serviceTokenRefresh", json!({ "id": id, "token": long })).await, ["INVALID token"]);
+    assert_eq!(
+        api.refused("serviceTokenRefresh", json!({ "id": id, "token": long })).await,
+        ["INVALID token"]
+    );
     api.assert_never_said(&[TOKEN]);
 }
 
@@ -64,8 +78,13 @@ async fn changes_leave_clear_and_set() {
     let made = api.done("serviceCreate", ALL, input).await;
     let id = &made["id"];
     assert_eq!(api.done("serviceUpdate", ALL, json!({ "id": id })).await, made);
-    let cleared = api.done("serviceUpdate", ALL, json!({ "id": id, "version": 1, "baseUrl": null, "settings": null })).await;
-    assert_eq!((&cleared["baseUrl"], &cleared["settings"], &cleared["version"]), (&Value::Null, &json!({}), &json!(2)));
+    let cleared = api
+        .done("serviceUpdate", ALL, json!({ "id": id, "version": 1, "baseUrl": null, "settings": null }))
+        .await;
+    assert_eq!(
+        (&cleared["baseUrl"], &cleared["settings"], &cleared["version"]),
+        (&Value::Null, &json!({}), &json!(2))
+    );
     assert_eq!(cleared["token"], made["token"], "an update leaves the token");
     let set_again = json!({ "id": id, "name": "t", "baseUrl": "http://b.test/v1", "settings": { "b": 2 } });
     let set_again = api.done("serviceUpdate", ALL, set_again).await;
@@ -103,13 +122,17 @@ async fn a_service_that_is_needed_stays() {
     let spec = json!({ "http": { "url": "https://example.test" } });
     let command = json!({ "name": "c", "spec": spec, "serviceIds": [id] });
     let command = api.done("commandCreate", "id", command).await;
-    let listed = api.data("{ service(name: \"s\") { profiles { totalCount nodes { name } } } }", json!({})).await;
+    let listed =
+        api.data("{ service(name: \"s\") { profiles { totalCount nodes { name } } } }", json!({})).await;
     assert_eq!(listed["service"]["profiles"], json!({ "totalCount": 1, "nodes": [{ "name": "p" }] }));
     assert_eq!(api.refused("serviceDelete", json!({ "id": id })).await, ["IN_USE id"]);
     api.done("profileUpdate", "id", json!({ "id": profile["id"], "serviceIds": [] })).await;
     assert_eq!(api.refused("serviceDelete", json!({ "id": id })).await, ["IN_USE id"]);
     api.done("commandUpdate", "id", json!({ "id": command["id"], "serviceIds": null })).await;
-    assert_eq!(api.refused("serviceDelete", json!({ "id": id, "version": 7 })).await, ["STALE_VERSION version"]);
+    assert_eq!(
+        api.refused("serviceDelete", json!({ "id": id, "version": 7 })).await,
+        ["STALE_VERSION version"]
+    );
     let deleted = api.mutate("serviceDelete", "deletedId", json!({ "id": id })).await;
     assert_eq!(deleted["deletedId"], json!(id));
     assert_eq!(api.refused("serviceDelete", json!({ "id": id })).await, ["NOT_FOUND id"]);

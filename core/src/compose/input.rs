@@ -9,7 +9,7 @@ use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 
 use super::{
-    references,
+    schema_rules,
     secret_inputs::{Input, find_secrets, split},
 };
 use crate::refusal::{Refusal, RefusalCode};
@@ -31,6 +31,7 @@ pub struct InputSchema {
     /// None where everything fits.
     validator: Option<Validator>,
     defaults: Vec<(String, Value)>,
+    has_references: bool,
     has_secrets: bool,
 }
 
@@ -47,7 +48,7 @@ pub fn check_input(schema: &Value, input: &Value) -> Result<Input, Vec<Refusal>>
 impl InputSchema {
     /// Compiles a JSON Schema: an object, draft 2020-12 unless `$schema` says otherwise, at most [`SCHEMA_BYTES_MAX`] and
     /// [`SCHEMA_DEPTH_MAX`] deep. References may point into the schema itself only (`#...`), because nothing is fetched, and
-    /// must not lead back to themselves without going a level down. Patterns are those of Rust's `regex`, which take linear
+    /// must not lead back to themselves without going a level down; `$id` is for the schema as a whole. Patterns are those of Rust's `regex`, which take linear
     /// time. `format` is checked. Paths of refusals begin with `inputSchema`.
     pub fn compile(schema: &Value) -> Result<Self, Vec<Refusal>> {
         let refused = |message: String| vec![Refusal::invalid("inputSchema", message)];
@@ -57,7 +58,7 @@ impl InputSchema {
             ));
         };
         check_bounds("inputSchema", schema, SCHEMA_BYTES_MAX, SCHEMA_DEPTH_MAX)?;
-        references::check(schema).map_err(|refusal| vec![refusal])?;
+        let has_references = schema_rules::check(schema).map_err(|refusal| vec![refusal])?;
         let validator = if object.is_empty() { None } else { Some(build(schema)?) };
         let mut defaults = Vec::new();
         if let Some(Value::Object(properties)) = object.get("properties") {
@@ -65,7 +66,13 @@ impl InputSchema {
                 |(name, property): (&String, &Value)| Some((name.clone(), property.get("default")?.clone()));
             defaults.extend(properties.iter().filter_map(of));
         }
-        Ok(Self { schema: schema.clone(), validator, defaults, has_secrets: mentions_secrets(schema) })
+        Ok(Self {
+            schema: schema.clone(),
+            validator,
+            defaults,
+            has_references,
+            has_secrets: mentions_secrets(schema),
+        })
     }
 
     /// Checks an input and takes its secrets out. An input is an object (null stands for an empty one), at most
@@ -91,6 +98,11 @@ impl InputSchema {
             }
         }
         check_bounds("input", &public, INPUT_BYTES_MAX, INPUT_DEPTH_MAX)?;
+        if self.has_references && schema_rules::costs_too_much(&self.schema, &public) {
+            let message =
+                "would take too long to check: the schema's references multiply with every level of it";
+            return Err(vec![Refusal::invalid("input", message)]);
+        }
         if let Some(validator) = &self.validator
             && !validator.is_valid(&public)
         {
@@ -103,8 +115,9 @@ impl InputSchema {
 }
 
 fn build(schema: &Value) -> Result<Validator, Vec<Refusal>> {
-    let options =
-        jsonschema::options().with_pattern_options(PatternOptions::regex()).should_validate_formats(true);
+    let options = jsonschema::options()
+        .with_pattern_options(PatternOptions::regex().size_limit(schema_rules::PATTERN_BYTES_MAX))
+        .should_validate_formats(true);
     options.build(schema).map_err(|error| vec![violation("inputSchema", &error)])
 }
 

@@ -7,13 +7,14 @@
 //! Pure: no clock, no files, no processes; randomness is the caller's [`Nonce`]. Values of secrets never enter the template
 //! engine, and no value can become an argument, a line or an option of its own.
 
+mod applicable;
 mod environment;
 mod filters;
 mod ingredients;
 mod input;
 mod masked;
-mod references;
 mod run;
+mod schema_rules;
 mod scope;
 mod secret_inputs;
 mod site;

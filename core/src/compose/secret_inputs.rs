@@ -11,7 +11,10 @@ use std::{
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
-use super::{input::escaped, references::same_level};
+use super::{
+    applicable::{of_item, of_property, same_level},
+    input::escaped,
+};
 use crate::secret::MASK;
 
 /// An input that fits its schema.
@@ -161,26 +164,4 @@ fn spread<'a>(root: &'a Value, schemas: &[&'a Value]) -> Vec<&'a Value> {
         }
     }
     all
-}
-
-/// Every schema that may apply to a property. A pattern is not tried: one that marks secrets marks them all.
-fn of_property<'a>(schema: &'a Value, name: &str) -> Vec<&'a Value> {
-    let named = schema.get("properties").and_then(|properties| properties.get(name));
-    let by_pattern =
-        schema.get("patternProperties").and_then(Value::as_object).into_iter().flat_map(|map| map.values());
-    let others =
-        ["additionalProperties", "unevaluatedProperties"].iter().filter_map(|keyword| schema.get(*keyword));
-    // What `properties` names is no additional property.
-    let others = others.filter(|_| named.is_none());
-    named.into_iter().chain(by_pattern).chain(others).collect()
-}
-
-/// Every schema that may apply to an item.
-fn of_item(schema: &Value, index: usize) -> Vec<&Value> {
-    let prefix = schema.get("prefixItems").or_else(|| schema.get("items").filter(|items| items.is_array()));
-    let own = prefix.and_then(|prefix| prefix.get(index));
-    let rest =
-        ["items", "additionalItems", "unevaluatedItems"].iter().filter_map(|keyword| schema.get(*keyword));
-    let rest = rest.filter(|rest| own.is_none() && !rest.is_array());
-    own.into_iter().chain(rest).chain(schema.get("contains")).collect()
 }

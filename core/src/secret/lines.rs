@@ -182,6 +182,29 @@ mod tests {
 
     proptest! {
         #[test]
+        fn no_spelling_leaks_however_it_is_read(
+            secret in "[ -)+-~äß€😀]{4,30}",
+            around in "[a-z\n]{0,20}",
+            size in 1usize..30,
+            long in 0usize..3,
+        ) {
+            let mut spellings = std::collections::BTreeSet::new();
+            crate::secret::encodings::add_spellings(&secret, true, &mut spellings);
+            let fill = "-".repeat(long * (LOG_LINE_BYTES_MAX - 40));
+            let mut text = fill.into_bytes();
+            for spelling in &spellings {
+                text.extend_from_slice(around.as_bytes());
+                text.extend_from_slice(spelling);
+            }
+            let chunks: Vec<&[u8]> = text.chunks(size * 97).collect();
+            let shown = lines_of(&[&secret], &chunks).join("\n");
+            for spelling in spellings {
+                let spelling = String::from_utf8(spelling).unwrap();
+                prop_assert!(!shown.contains(&spelling), "{spelling} is left");
+            }
+        }
+
+        #[test]
         fn chunking_changes_nothing_and_nothing_leaks(
             secret in "[a-z]{4,12}", texts in prop::collection::vec("[a-z\n]{0,30}", 0..20), size in 1usize..40,
         ) {

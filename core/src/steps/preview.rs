@@ -1,7 +1,7 @@
 //! Preview: composes a command without enqueuing it: exactly what submit would store, or why not.
 //!
-//! Called by the API. Also holds what [`submit`](super::submit) and a preview do alike: which profile, proxy and services
-//! a job gets, and how it is composed from them. Writes nothing.
+//! Called by the API. Also holds what [`submit`](super::submit) and a preview do alike: which profile, proxy
+//! and services a job gets, and how it is composed from them. Writes nothing.
 
 use std::{collections::HashMap, path::Path, sync::Arc};
 
@@ -11,7 +11,7 @@ use super::submit::Desk;
 use crate::{
     catalogue::{CatalogueError, SpecInput},
     command::{AllowList, CommandSpec},
-    compose::{ComposedCommand, CompiledSpec, Composition, Input, InputSchema, JobFacts, Nonce, compose},
+    compose::{CompiledSpec, ComposedCommand, Composition, Input, InputSchema, JobFacts, Nonce, compose},
     ids::{CommandId, ProfileId, ProxyId, ServiceId},
     recipes::{Facts, Recipe, choose_proxy, secret_names},
     refusal::{Refusal, RefusalCode},
@@ -62,8 +62,8 @@ enum Ready {
     Draft(Box<CompiledSpec>, InputSchema),
 }
 
-/// Composes as [`submit`](super::submit::submit) does, and answers what would run, secrets masked. Paths of refusals begin
-/// with `spec`, `inputSchema`, `input`, `commandId`, `profileId`, `proxyId` or `serviceIds`.
+/// Composes as [`submit`](super::submit::submit) does, and answers what would run, secrets masked. Paths of
+/// refusals begin with `spec`, `inputSchema`, `input`, `commandId`, `profileId`, `proxyId` or `serviceIds`.
 pub async fn preview(
     desk: &Desk,
     allowed: &AllowList,
@@ -94,8 +94,12 @@ pub async fn preview(
     if !refusals.is_empty() {
         return Err(CatalogueError::Refused(refusals));
     }
-    let composed = Cast::choose(&found, named, command).compose(&found, ready.spec(), &input, None, |composition| composition.masked());
-    composed.map_err(|refusals| CatalogueError::Refused(if command.is_some() { of_command(refusals) } else { refusals }))
+    let composed =
+        Cast::choose(&found, named, command)
+            .compose(&found, ready.spec(), &input, None, |composition| composition.masked());
+    composed.map_err(|refusals| {
+        CatalogueError::Refused(if command.is_some() { of_command(refusals) } else { refusals })
+    })
 }
 
 async fn saved(desk: &Desk, connection: &mut Connection, id: CommandId) -> Result<Ready, CatalogueError> {
@@ -146,7 +150,11 @@ impl Named<'_> {
     fn wanted(&self, command: Option<&Command>) -> Wanted {
         let services = self.services.into_iter().chain(command.map(|command| command.service_ids.as_slice()));
         Wanted {
-            profiles: self.profile.into_iter().chain(command.and_then(|command| command.profile_id)).collect(),
+            profiles: self
+                .profile
+                .into_iter()
+                .chain(command.and_then(|command| command.profile_id))
+                .collect(),
             proxies: self.proxy.into_iter().chain(command.and_then(|command| command.proxy_id)).collect(),
             services: services.flatten().copied().collect(),
         }
@@ -157,8 +165,10 @@ impl Cast {
     /// The job's own choice, or the command's; services also the profile's.
     pub(super) fn choose(found: &Found, named: Named<'_>, command: Option<&Command>) -> Self {
         let profile = named.profile.or_else(|| command?.profile_id);
-        let of_command = || command.map(|command| command.service_ids.clone()).filter(|services| !services.is_empty());
-        let of_profile = || profile.and_then(|id| found.profiles.get(&id)).map(|stored| stored.services.clone());
+        let of_command =
+            || command.map(|command| command.service_ids.clone()).filter(|services| !services.is_empty());
+        let of_profile =
+            || profile.and_then(|id| found.profiles.get(&id)).map(|stored| stored.services.clone());
         let own = named.services.map(<[ServiceId]>::to_vec);
         Self {
             profile,
@@ -167,8 +177,8 @@ impl Cast {
         }
     }
 
-    /// Composes with what is known now, as a first attempt would; `take` keeps what the caller needs of it. `input` has
-    /// passed the command's schema, and what the job names was found.
+    /// Composes with what is known now, as a first attempt would; `take` keeps what the caller needs of it.
+    /// `input` has passed the command's schema, and what the job names was found.
     pub(super) fn compose<T>(
         &self,
         found: &Found,
@@ -188,7 +198,8 @@ impl Cast {
 
 /// Refuses what a job names and what was not found, and services that it names twice.
 pub(super) fn check_references(found: &Found, named: Named<'_>) -> Vec<Refusal> {
-    let missing = |path: &str, noun: &str| Refusal::new(RefusalCode::NotFound, path, format!("no {noun} has this id"));
+    let missing =
+        |path: &str, noun: &str| Refusal::new(RefusalCode::NotFound, path, format!("no {noun} has this id"));
     let mut refusals = Vec::new();
     if named.profile.is_some_and(|id| !found.profiles.contains_key(&id)) {
         refusals.push(missing("profileId", "profile"));
@@ -213,7 +224,8 @@ pub(super) fn no_command() -> Refusal {
     Refusal::new(RefusalCode::NotFound, "commandId", "no command has this id")
 }
 
-/// Refusals of a saved command's spec, whose paths begin with `spec`, as seen from the input that names the command.
+/// Refusals of a saved command's spec, whose paths begin with `spec`, as seen from the input that names the
+/// command.
 pub(super) fn of_command(refusals: Vec<Refusal>) -> Vec<Refusal> {
     refusals.into_iter().map(|refusal| refusal.below(&["commandId"])).collect()
 }

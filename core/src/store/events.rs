@@ -115,8 +115,9 @@ pub async fn horizon(connection: &mut Connection) -> Result<i64, StoreError> {
         .await?)
 }
 
-/// Events of all jobs at positions in `from..to`, at most `most`, in order of position, job and version. Only those that
-/// happened at or after `since`, so that the newest partitions are looked at and no others.
+/// Events of all jobs at positions in `from..to`, without their messages, in order of position, job and version. Only
+/// those that happened at or after `since`, so that the newest partitions are looked at and no others. When there are
+/// `most`, there may be more, and these are any of them: reading stops there, however many they are.
 pub async fn tail(
     connection: &mut Connection,
     (from, to): (i64, i64),
@@ -125,8 +126,12 @@ pub async fn tail(
 ) -> Result<Vec<EventRecord>, StoreError> {
     let rows = sqlx::query_as!(
         Row,
-        "SELECT job_id, version, at, kind, state, prior_state, attempt, message, txid FROM job_events
-         WHERE txid >= $1 AND txid < $2 AND at >= $3 ORDER BY txid, job_id, version LIMIT $4",
+        r#"
+        SELECT job_id, version, at, kind, state, prior_state, attempt, '' AS "message!", txid FROM (
+            SELECT * FROM job_events WHERE txid >= $1 AND txid < $2 AND at >= $3 LIMIT $4
+        ) AS event
+        ORDER BY txid, job_id, version
+        "#,
         from,
         to,
         since,

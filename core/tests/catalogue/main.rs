@@ -1,7 +1,6 @@
 //! The catalogue against a real Postgres: every verb, every refusal, every race.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-#![expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod api_keys;

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use callboard::{
-    catalogue::{CommandCreate, Patch, ProfileChanges, ProfileUpdate, ServiceCreate},
-    refusal::RefusalCode::{InUse, NotFound, StaleVersion, Taken},
+    catalogue::{CommandCreate, Patch, ProfileChanges, ProfileCreate, ProfileUpdate, ServiceCreate},
+    refusal::RefusalCode::{NotFound, StaleVersion, Taken},
 };
 use uuid::Uuid;
 
-use crate::database::{a_command, a_profile, a_proxy, catalogue, expected, refusals};
+use crate::database::{a_command, a_profile, a_proxy, catalogue, expected, message, refusals};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_creates_with_one_name_one_wins() {
@@ -111,7 +111,7 @@ async fn of_two_updates_of_one_version_the_second_is_stale() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_delete_waits_for_a_reference_in_the_making_and_is_refused() {
+async fn a_delete_waits_for_a_reference_in_the_making_and_names_it() {
     let catalogue = Arc::new(catalogue().await);
     let profile = catalogue.profile("p").await;
     let command = catalogue.command("c").await;
@@ -126,27 +126,42 @@ async fn a_delete_waits_for_a_reference_in_the_making_and_is_refused() {
     let delete = tokio::spawn(async move { mine.profile_delete(profile, None).await });
     catalogue.until_somebody_waits().await;
     other.commit().await.unwrap();
-    assert_eq!(refusals(delete.await.unwrap()), expected(&[(InUse, "id")]));
+    assert_eq!(message(delete.await.unwrap()), "the profile is used by 1 command: `c`");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reference_to_something_being_deleted_waits_and_is_not_found() {
     let catalogue = Arc::new(catalogue().await);
-    let (profile, service) = (catalogue.profile("p").await, catalogue.service("s").await);
-    let mut other = catalogue.begin().await;
-    for (statement, id) in [
-        ("DELETE FROM profiles WHERE id = $1", profile.uuid()),
-        ("DELETE FROM services WHERE id = $1", service.uuid()),
-    ] {
+    let (profile, proxy) = (catalogue.profile("p").await, catalogue.proxy("x").await);
+    let (service, listed) = (catalogue.service("s").await, catalogue.proxy("listed").await);
+    let cases = [
+        ("DELETE FROM profiles WHERE id = $1", profile.uuid(), "profileId"),
+        ("DELETE FROM proxies WHERE id = $1", proxy.uuid(), "proxyId"),
+        ("DELETE FROM services WHERE id = $1", service.uuid(), "serviceIds/0"),
+        ("DELETE FROM proxies WHERE id = $1", listed.uuid(), "proxyIds/0"),
+    ];
+    for (index, (statement, id, path)) in cases.into_iter().enumerate() {
+        let mut other = catalogue.begin().await;
         sqlx::query(statement).bind(id).execute(&mut *other).await.unwrap();
+        let mine = Arc::clone(&catalogue);
+        let create = tokio::spawn(async move {
+            match index {
+                0 => refusals(
+                    mine.command_create(CommandCreate { profile_id: Some(profile), ..a_command("c") }).await,
+                ),
+                1 => refusals(
+                    mine.command_create(CommandCreate { proxy_id: Some(proxy), ..a_command("c") }).await,
+                ),
+                2 => refusals(
+                    mine.profile_create(ProfileCreate { service_ids: vec![service], ..a_profile("q") }).await,
+                ),
+                _ => refusals(
+                    mine.profile_create(ProfileCreate { proxy_ids: vec![listed], ..a_profile("q") }).await,
+                ),
+            }
+        });
+        catalogue.until_somebody_waits().await;
+        other.commit().await.unwrap();
+        assert_eq!(create.await.unwrap(), expected(&[(NotFound, path)]), "{statement}");
     }
-    let mine = Arc::clone(&catalogue);
-    let create = CommandCreate { profile_id: Some(profile), service_ids: vec![service], ..a_command("c") };
-    let create = tokio::spawn(async move { mine.command_create(create).await });
-    catalogue.until_somebody_waits().await;
-    other.commit().await.unwrap();
-    assert_eq!(
-        refusals(create.await.unwrap()),
-        expected(&[(NotFound, "profileId"), (NotFound, "serviceIds/0")])
-    );
 }

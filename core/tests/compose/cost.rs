@@ -37,3 +37,18 @@ fn composing_is_cheap() {
     measure("one template, full job", with_argument("{{ input.name }}"), &full);
     measure("secret in a variable, full job", with_variable("Bearer {{ service_token }}"), &full);
 }
+
+#[test]
+#[ignore = "prints times"]
+fn redacting_is_cheap() {
+    let secrets: Vec<secrecy::SecretString> = (0..20).map(|n| format!("tok_{n:040x}").into()).collect();
+    let start = Instant::now();
+    let redactor = callboard::secret::Redactor::new(&secrets);
+    println!("20 secrets known: {:?}", start.elapsed());
+    let text = "2026-11-22T19:00:00Z INFO fetched page 17 of https://x.test/items?page=17 in 123 ms\n"
+        .repeat(12_000);
+    let mut lines = callboard::secret::RedactingLines::new(redactor);
+    let start = Instant::now();
+    let count: usize = text.as_bytes().chunks(64 * 1024).map(|chunk| lines.feed(chunk).len()).sum();
+    println!("{count} lines, {} bytes: {:?}", text.len(), start.elapsed());
+}

@@ -35,7 +35,8 @@ fn a_job_with_everything_gets_all_of_it() {
         ("CALLBOARD_ATTEMPT", "2"),
         ("CALLBOARD_ARTIFACTS", "$CALLBOARD_ARTIFACTS"),
     ]);
-    let shown: BTreeMap<&str, &str> = environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let shown: BTreeMap<&str, &str> =
+        environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_eq!(shown, expected);
 }
 

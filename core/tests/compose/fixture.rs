@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use callboard::{
     command::{AllowList, CommandSpec, ProgramSpec},
     compose::{
-        CompiledSpec, ComposedCommand, Ingredients, JobFacts, Nonce, ProcessPlan, ProfileFacts, ProxyFacts, Run, Sandbox,
-        SecretBook, SecretInputs, SecretRef, ServiceFacts, Site, compose,
+        CompiledSpec, ComposedCommand, Ingredients, JobFacts, Nonce, ProcessPlan, ProfileFacts, ProxyFacts,
+        Run, Sandbox, SecretBook, SecretInputs, SecretRef, ServiceFacts, Site, compose,
     },
     ids::{JobId, ProfileId, ProxyId, ServiceId},
     proxy::ProxyProtocol,
@@ -16,20 +16,20 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// Values of all secrets; none of them may ever be shown.
-pub const SECRETS: [&str; 6] =
+pub(crate) const SECRETS: [&str; 6] =
     ["tok-GitHub-1", "tok-Mail-22", "hunter2-pro\"file", "proxy-user@1", "proxy:pass/1", "in\"put-secret"];
 
 /// What jobs in these tests are made of.
-pub struct Kitchen {
+pub(crate) struct Kitchen {
     environment: BTreeMap<String, String>,
     secret_names: Vec<String>,
     settings: [Value; 2],
-    pub input: Value,
-    pub secret_inputs: BTreeSet<String>,
+    pub(crate) input: Value,
+    pub(crate) secret_inputs: BTreeSet<String>,
 }
 
 impl Kitchen {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             environment: BTreeMap::from([("LANG".into(), "de".into())]),
             secret_names: vec!["password".into()],
@@ -42,7 +42,7 @@ impl Kitchen {
         }
     }
 
-    pub fn services(&self) -> [ServiceFacts<'_>; 2] {
+    pub(crate) fn services(&self) -> [ServiceFacts<'_>; 2] {
         let service = |n, name, base_url, settings| ServiceFacts {
             id: ServiceId::from(Uuid::from_u128(n)),
             name,
@@ -57,7 +57,7 @@ impl Kitchen {
     }
 
     /// A job with everything.
-    pub fn full<'a>(&'a self, services: &'a [ServiceFacts<'a>]) -> Ingredients<'a> {
+    pub(crate) fn full<'a>(&'a self, services: &'a [ServiceFacts<'a>]) -> Ingredients<'a> {
         Ingredients {
             profile: Some(ProfileFacts {
                 id: ProfileId::from(Uuid::from_u128(3)),
@@ -82,13 +82,20 @@ impl Kitchen {
     }
 
     /// A preview of a job with nothing but its input.
-    pub fn bare(&self) -> Ingredients<'_> {
+    pub(crate) fn bare(&self) -> Ingredients<'_> {
         let input = (&self.input, &self.secret_inputs);
-        Ingredients { profile: None, proxy: None, services: &[], input: input.0, secret_inputs: input.1, job: None }
+        Ingredients {
+            profile: None,
+            proxy: None,
+            services: &[],
+            input: input.0,
+            secret_inputs: input.1,
+            job: None,
+        }
     }
 }
 
-pub fn book() -> SecretBook {
+pub(crate) fn book() -> SecretBook {
     let inputs = json!({"/user/pin": SECRETS[5]}).to_string();
     let mut book = SecretBook::new(SecretInputs::from_text(&inputs.into()).unwrap());
     book.insert(SecretRef::ServiceToken("github".into()), SECRETS[0].into());
@@ -99,7 +106,7 @@ pub fn book() -> SecretBook {
     book
 }
 
-pub fn site() -> Site {
+pub(crate) fn site() -> Site {
     Site {
         profile_root: "/profiles/".into(),
         temporary_profile: "/tmp/attempt/profile".into(),
@@ -110,28 +117,33 @@ pub fn site() -> Site {
     }
 }
 
-pub fn allowed() -> AllowList {
+pub(crate) fn allowed() -> AllowList {
     AllowList::parse("/usr/bin:/opt/report:callboard:noop").unwrap()
 }
 
 /// A program that is given this one argument.
-pub fn with_argument(argument: &str) -> CommandSpec {
+pub(crate) fn with_argument(argument: &str) -> CommandSpec {
     CommandSpec::Program(ProgramSpec::builder("/usr/bin/echo").argument(argument).build(&allowed()).unwrap())
 }
 
 /// A program that is given this in the variable `X`.
-pub fn with_variable(value: &str) -> CommandSpec {
-    CommandSpec::Program(ProgramSpec::builder("/usr/bin/echo").variable("X", value).build(&allowed()).unwrap())
+pub(crate) fn with_variable(value: &str) -> CommandSpec {
+    CommandSpec::Program(
+        ProgramSpec::builder("/usr/bin/echo").variable("X", value).build(&allowed()).unwrap(),
+    )
 }
 
 /// Composes for a job with everything and shows it.
-pub fn show(spec: CommandSpec) -> Result<ComposedCommand, Vec<Refusal>> {
+pub(crate) fn show(spec: CommandSpec) -> Result<ComposedCommand, Vec<Refusal>> {
     let kitchen = Kitchen::new();
     let services = kitchen.services();
     show_for(spec, &kitchen.full(&services))
 }
 
-pub fn show_for(spec: CommandSpec, ingredients: &Ingredients<'_>) -> Result<ComposedCommand, Vec<Refusal>> {
+pub(crate) fn show_for(
+    spec: CommandSpec,
+    ingredients: &Ingredients<'_>,
+) -> Result<ComposedCommand, Vec<Refusal>> {
     let compiled = CompiledSpec::compile(spec)?;
     let composition = compose(&compiled, ingredients, Nonce::draw())?;
     let shown = composition.masked();
@@ -142,14 +154,14 @@ pub fn show_for(spec: CommandSpec, ingredients: &Ingredients<'_>) -> Result<Comp
 }
 
 /// The message of the one refusal.
-pub fn refusal(spec: CommandSpec) -> String {
+pub(crate) fn refusal(spec: CommandSpec) -> String {
     let refusals = show(spec).unwrap_err();
     assert_eq!(refusals.len(), 1, "{refusals:?}");
     refusals[0].message.clone()
 }
 
 /// Composes for a job with everything, checks that exactly the named secrets are needed, and reveals it.
-pub fn reveal(spec: CommandSpec) -> ProcessPlan {
+pub(crate) fn reveal(spec: CommandSpec) -> ProcessPlan {
     let kitchen = Kitchen::new();
     let services = kitchen.services();
     let ingredients = kitchen.full(&services);

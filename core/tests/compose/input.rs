@@ -1,7 +1,9 @@
 //! Input schemas, inputs, and the secrets in them.
 
 use callboard::{
-    compose::{INPUT_BYTES_MAX, Input, InputSchema, SCHEMA_BYTES_MAX, SecretInputs, check_input, check_schema},
+    compose::{
+        INPUT_BYTES_MAX, Input, InputSchema, SCHEMA_BYTES_MAX, SecretInputs, check_input, check_schema,
+    },
     refusal::{Refusal, RefusalCode},
 };
 use serde_json::{Value, json};
@@ -43,8 +45,17 @@ fn schemas_that_cannot_be_checked_are_refused() {
         (json!({"$dynamicRef": "other.json#x"}), "inputSchema"),
         (json!({"$ref": "#"}), "inputSchema"),
         (json!({"allOf": [{"anyOf": [{"$ref": "#"}]}]}), "inputSchema allOf 0 anyOf 0"),
-        (json!({"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"not": {"$ref": "#/$defs/a"}}}}), "inputSchema $defs a"),
+        (
+            json!({"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"not": {"$ref": "#/$defs/a"}}}}),
+            "inputSchema $defs a",
+        ),
         (json!({"$anchor": "me", "if": {"$ref": "#me"}}), "inputSchema if"),
+        (json!({"$schema": "http://json-schema.org/draft-04/schema#"}), "inputSchema $schema"),
+        (
+            json!({"$defs": {"a": {"$id": "http://x.test/a", "allOf": [{"$ref": "#/$defs/b"}], "$defs": {"b": {"$ref": "#"}}}}}),
+            "inputSchema $defs a",
+        ),
+        (json!({"allOf": vec![json!({"pattern": "x"}); 101]}), "inputSchema allOf 100"),
         (json!({"description": "x".repeat(SCHEMA_BYTES_MAX)}), "inputSchema"),
         (nested(70), "inputSchema"),
     ] {
@@ -124,7 +135,12 @@ fn split(schema: &Value, input: &Value) -> (Value, Vec<String>) {
 fn write_only_parts_are_taken_out_wherever_they_are() {
     let secret = json!({"writeOnly": true});
     for (schema, input, public, pointers) in [
-        (json!({"properties": {"a": secret}}), json!({"a": "SECRET", "b": 1}), json!({"a": "***", "b": 1}), vec!["/a"]),
+        (
+            json!({"properties": {"a": secret}}),
+            json!({"a": "SECRET", "b": 1}),
+            json!({"a": "***", "b": 1}),
+            vec!["/a"],
+        ),
         (json!({"properties": {"a": secret}}), json!({"b": 1}), json!({"b": 1}), vec![]),
         (
             json!({"properties": {"list": {"items": {"properties": {"x/y~": secret}}}}}),
@@ -139,7 +155,12 @@ fn write_only_parts_are_taken_out_wherever_they_are() {
             json!({"open": 1, "a": "***"}),
             vec!["/a"],
         ),
-        (json!({"patternProperties": {"_key$": secret}}), json!({"a_key": "SECRET"}), json!({"a_key": "***"}), vec!["/a_key"]),
+        (
+            json!({"patternProperties": {"_key$": secret}}),
+            json!({"a_key": "SECRET"}),
+            json!({"a_key": "***"}),
+            vec!["/a_key"],
+        ),
         (
             json!({"properties": {"a": {"prefixItems": [{}, secret], "items": false}}}),
             json!({"a": [1, "SECRET"]}),
@@ -166,7 +187,11 @@ fn write_only_parts_are_taken_out_wherever_they_are() {
             vec!["/a"],
         ),
     ] {
-        assert_eq!(split(&schema, &input), (public, pointers.into_iter().map(str::to_owned).collect()), "{schema}");
+        assert_eq!(
+            split(&schema, &input),
+            (public, pointers.into_iter().map(str::to_owned).collect()),
+            "{schema}"
+        );
     }
 }
 
@@ -178,6 +203,25 @@ fn secrets_are_stored_and_read_back() {
     assert_eq!(SecretInputs::from_text(&text).unwrap(), secrets);
     assert!(SecretInputs::from_text(&"nonsense".into()).is_err());
     assert!(!secrets.is_empty() && SecretInputs::default().is_empty());
+}
+
+#[test]
+fn references_that_multiply_are_bounded() {
+    let twice = json!({"properties": {"a": {"anyOf": [{"$ref": "#"}, {"$ref": "#"}]}}, "required": ["b"]});
+    let deep = check_input(&twice, &nested(31)).unwrap_err();
+    assert!(deep[0].message.contains("too long to check"), "{}", deep[0].message);
+    assert_eq!(
+        paths(check_input(&twice, &nested(2)))[0],
+        "input",
+        "a small one is checked, and does not fit"
+    );
+    let mut laughs = serde_json::Map::new();
+    for n in 0..60 {
+        let next = json!({"$ref": format!("#/$defs/{}", n + 1)});
+        laughs.insert(n.to_string(), json!({"allOf": [next, next]}));
+    }
+    laughs.insert("60".into(), json!({}));
+    assert!(check_input(&json!({"$defs": laughs, "$ref": "#/$defs/0"}), &json!({})).is_err());
 }
 
 #[test]

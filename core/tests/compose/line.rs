@@ -29,7 +29,8 @@ fn playwright(line: &str) -> Result<PlaywrightSpec, String> {
 
 #[test]
 fn the_usual_line_is_a_playwright_command() {
-    let line = "playwright --profile {{ chrome_profile }} --proxy {{ proxy_address }} --service {{ service_token }}";
+    let line =
+        "playwright --profile {{ chrome_profile }} --proxy {{ proxy_address }} --service {{ service_token }}";
     let spec = playwright(line).unwrap();
     assert_eq!(spec, PlaywrightSpec::builder("export default 1").build().unwrap());
     let shown = show(CommandSpec::Playwright(spec)).unwrap();
@@ -93,7 +94,10 @@ fn playwright_options_that_would_not_be_obeyed_are_refused() {
 fn any_other_line_is_a_program() {
     let spec = program("node  fetch.js --name '{{ input.name }} x' \"a b\" {{ input.list | join(' ') }} ''");
     assert_eq!(spec.program, "/usr/bin/node");
-    assert_eq!(spec.arguments, ["fetch.js", "--name", "{{ input.name }} x", "a b", "{{ input.list | join(' ') }}", ""]);
+    assert_eq!(
+        spec.arguments,
+        ["fetch.js", "--name", "{{ input.name }} x", "a b", "{{ input.list | join(' ') }}", ""]
+    );
     assert!(spec.environment.is_empty() && spec.stdin.is_none());
     let shown = show(CommandSpec::Program(spec)).unwrap();
     assert_eq!(shown.display, "/usr/bin/node fetch.js --name 'world x' 'a b' 'a b c' ''");
@@ -164,7 +168,9 @@ fn secrets_in_larger_expressions_are_refused() {
         let message = parse(line, None).unwrap_err()[0].message.clone();
         assert!(message.contains("can only stand by itself in a line"), "{line}: {message}");
     }
-    for line in ["node {{ 'service_token' }}", "node {{ input.service_token }}", "node {{ input.proxy.password }}"] {
+    for line in
+        ["node {{ 'service_token' }}", "node {{ input.service_token }}", "node {{ input.proxy.password }}"]
+    {
         assert!(program(line).environment.is_empty(), "{line}");
     }
     let clash = parse("node {{ profile.secrets.a_b }} {{ profile.secrets['a-b'] }}", None).unwrap_err();

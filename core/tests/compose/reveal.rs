@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use callboard::{
     command::{ArtifactMode, CommandSpec, HttpSpec, PlaywrightSpec, ProgramSpec},
-    compose::{CompiledSpec, Nonce, ProcessPlan, Program, RevealError, Run, SecretBook, SecretRef, Speech, compose},
+    compose::{
+        CompiledSpec, Nonce, ProcessPlan, Program, RevealError, Run, SecretBook, SecretRef, Speech, compose,
+    },
 };
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -54,7 +56,8 @@ fn noop_runs_nothing() {
 
 #[test]
 fn the_runner_gets_one_line_with_everything() {
-    let spec = PlaywrightSpec::builder("// {{ service_token }} ${x}").viewport(800, 600).video(ArtifactMode::Always);
+    let spec =
+        PlaywrightSpec::builder("// {{ service_token }} ${x}").viewport(800, 600).video(ArtifactMode::Always);
     let plan = reveal(CommandSpec::Playwright(spec.build().unwrap()));
     assert_eq!((&plan.program, plan.speech, plan.arguments.len()), (&Program::Runner, Speech::Events, 0));
     let mut line = stdin(&plan);
@@ -101,7 +104,9 @@ fn the_runner_gets_one_line_with_everything() {
 
 #[test]
 fn a_script_without_profile_and_proxy_gets_a_temporary_profile() {
-    let compiled = CompiledSpec::compile(CommandSpec::Playwright(PlaywrightSpec::builder("x").build().unwrap())).unwrap();
+    let compiled =
+        CompiledSpec::compile(CommandSpec::Playwright(PlaywrightSpec::builder("x").build().unwrap()))
+            .unwrap();
     let kitchen = Kitchen::new();
     let mut bare = kitchen.bare();
     let none = BTreeSet::new();
@@ -116,12 +121,14 @@ fn a_script_without_profile_and_proxy_gets_a_temporary_profile() {
 
 #[test]
 fn the_http_client_gets_one_line_with_the_request() {
-    let spec = HttpSpec::builder("{{ services.github.base_url }}repos/{{ input.name | urlencode }}?q={{ 'a b' | urlencode }}")
-        .method("POST")
-        .header("Authorization", "Bearer {{ service_token }}")
-        .header("X-Name", "{{ input.name }}")
-        .body("{\"name\": {{ input.name | tojson }}}")
-        .expect_status(201);
+    let spec = HttpSpec::builder(
+        "{{ services.github.base_url }}repos/{{ input.name | urlencode }}?q={{ 'a b' | urlencode }}",
+    )
+    .method("POST")
+    .header("Authorization", "Bearer {{ service_token }}")
+    .header("X-Name", "{{ input.name }}")
+    .body("{\"name\": {{ input.name | tojson }}}")
+    .expect_status(201);
     let spec = CommandSpec::Http(spec.build().unwrap());
     let shown = show(spec.clone()).unwrap();
     let expected = "POST 'https://api.github.test/repos/world?q=a%20b' -H 'Authorization: Bearer ***' \
@@ -180,12 +187,17 @@ fn what_cannot_be_filled_in_is_told_without_a_value() {
     let mut broken = book();
     broken.insert(SecretRef::ServiceToken("github".into()), "line\nbreak\0".into());
     let error = composition.reveal(&broken, &site()).unwrap_err();
-    assert!(matches!(&error, RevealError::NotText { place } if place == "environment variable SERVICE_GITHUB_TOKEN"));
+    assert!(
+        matches!(&error, RevealError::NotText { place } if place == "environment variable SERVICE_GITHUB_TOKEN")
+    );
     let header = HttpSpec::builder("https://x.test").header("A", "{{ service_token }}").build().unwrap();
     let compiled = CompiledSpec::compile(CommandSpec::Http(header)).unwrap();
     let composition = compose(&compiled, &ingredients, Nonce::draw()).unwrap();
     let error = composition.reveal(&broken, &site()).unwrap_err();
-    assert_eq!(error.to_string(), "the value of a secret has a line break or NUL character, which header A cannot hold");
+    assert_eq!(
+        error.to_string(),
+        "the value of a secret has a line break or NUL character, which header A cannot hold"
+    );
 }
 
 #[test]

@@ -8,7 +8,9 @@ use callboard::{
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::fixture::{Kitchen, SECRETS, allowed, refusal, reveal, show, show_for, with_argument, with_variable};
+use crate::fixture::{
+    Kitchen, SECRETS, allowed, refusal, reveal, show, show_for, with_argument, with_variable,
+};
 
 const NAMES: [&str; 8] = [
     "service_token",
@@ -30,10 +32,16 @@ fn secrets_stand_masked_where_they_may() {
     for name in NAMES {
         let expected = if name == "proxy.url" { "a socks5h://***:***@127.0.0.1:3128 b" } else { "a *** b" };
         assert_eq!(variable(&format!("a {{{{ {name} }}}} b")), expected);
-        let stdin = ProgramSpec::builder("/usr/bin/cat").stdin(format!("{{{{ {name} }}}}")).build(&allowed()).unwrap();
+        let stdin = ProgramSpec::builder("/usr/bin/cat")
+            .stdin(format!("{{{{ {name} }}}}"))
+            .build(&allowed())
+            .unwrap();
         assert!(show(CommandSpec::Program(stdin)).is_ok());
     }
-    let header = HttpSpec::builder("https://x.test").header("Authorization", "Bearer {{ service_token }}").build().unwrap();
+    let header = HttpSpec::builder("https://x.test")
+        .header("Authorization", "Bearer {{ service_token }}")
+        .build()
+        .unwrap();
     let http = show(CommandSpec::Http(header)).unwrap().http.unwrap();
     assert_eq!(http.headers["Authorization"], "Bearer ***");
 }
@@ -56,7 +64,10 @@ fn secrets_are_refused_everywhere_else() {
         }
     }
     let message = refusal(with_argument("{{ services['my-mail'].token }}"));
-    assert!(message.starts_with("the secret services.my-mail.token must not stand in an argument"), "{message}");
+    assert!(
+        message.starts_with("the secret services.my-mail.token must not stand in an argument"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -117,7 +128,10 @@ fn a_secret_can_only_be_used_as_it_is() {
         assert_eq!(refusals[0].path, ["spec", "program", "environment", "X"]);
     }
     let message = refusal(with_variable("{{ service_token | upper }}"));
-    assert_eq!(message, "the secret services.github.token can only be used as it is: a filter or an index would change it");
+    assert_eq!(
+        message,
+        "the secret services.github.token can only be used as it is: a filter or an index would change it"
+    );
     let message = refusal(with_variable("{{ service_token | tojson }}"));
     assert!(message.contains("a secret can only be used as it is"), "{message}");
 }
@@ -157,7 +171,8 @@ fn secrets_of_the_command_are_known_by_name() {
     let kitchen = Kitchen::new();
     let services = kitchen.services();
     let ingredients = kitchen.full(&services);
-    let compiled = CompiledSpec::compile(with_variable("{{ input.user.pin }}{{ profile.secrets.password }}")).unwrap();
+    let compiled =
+        CompiledSpec::compile(with_variable("{{ input.user.pin }}{{ profile.secrets.password }}")).unwrap();
     let composition = compose(&compiled, &ingredients, Nonce::draw()).unwrap();
     let all: Vec<String> = composition.secrets().iter().map(ToString::to_string).collect();
     assert_eq!(

@@ -2,8 +2,8 @@
 
 use callboard::{
     command::{
-        ARGUMENTS_MAX, ArtifactMode, BODY_BYTES_MAX, CommandSpec, HEADERS_MAX, HttpSpec, Kind, PlaywrightSpec, ProgramSpec,
-        SCRIPT_BYTES_MAX,
+        ARGUMENTS_MAX, ArtifactMode, BODY_BYTES_MAX, CommandSpec, HEADERS_MAX, HttpSpec, Kind,
+        PlaywrightSpec, ProgramSpec, SCRIPT_BYTES_MAX,
     },
     refusal::{Refusal, RefusalCode},
 };
@@ -40,7 +40,10 @@ fn stored_specs_read_back_and_tolerate_other_versions() {
     }
     let spec: PlaywrightSpec = serde_json::from_value(json!({"script": "x"})).unwrap();
     assert_eq!(spec, PlaywrightSpec::builder("x").build().unwrap());
-    assert_eq!((spec.trace, spec.screenshot, spec.headless), (ArtifactMode::Off, ArtifactMode::OnFailure, true));
+    assert_eq!(
+        (spec.trace, spec.screenshot, spec.headless),
+        (ArtifactMode::Off, ArtifactMode::OnFailure, true)
+    );
     let http: HttpSpec = serde_json::from_value(json!({"url": "https://x.test"})).unwrap();
     assert_eq!(http, HttpSpec::builder("https://x.test").build().unwrap());
 }
@@ -49,30 +52,53 @@ fn stored_specs_read_back_and_tolerate_other_versions() {
 fn playwright_is_bounded() {
     assert_eq!(paths(PlaywrightSpec::builder(" ").build()), ["spec playwright script"]);
     assert!(PlaywrightSpec::builder("x".repeat(SCRIPT_BYTES_MAX)).build().is_ok());
-    assert_eq!(paths(PlaywrightSpec::builder("x".repeat(SCRIPT_BYTES_MAX + 1)).build()), ["spec playwright script"]);
+    assert_eq!(
+        paths(PlaywrightSpec::builder("x".repeat(SCRIPT_BYTES_MAX + 1)).build()),
+        ["spec playwright script"]
+    );
     for (width, height) in [(0, 1), (1, 0), (7681, 1), (1, 4321)] {
-        assert_eq!(paths(PlaywrightSpec::builder("x").viewport(width, height).build()), ["spec playwright viewport"]);
+        assert_eq!(
+            paths(PlaywrightSpec::builder("x").viewport(width, height).build()),
+            ["spec playwright viewport"]
+        );
     }
-    let spec = PlaywrightSpec::builder("`${page} {{ not a template").viewport(7680, 4320).trace(ArtifactMode::Always);
+    let spec = PlaywrightSpec::builder("`${page} {{ not a template")
+        .viewport(7680, 4320)
+        .trace(ArtifactMode::Always);
     assert!(spec.video(ArtifactMode::OnFailure).headless(false).build().is_ok());
 }
 
 #[test]
 fn http_is_bounded() {
     let url = "https://x.test/{{ input.id }}";
-    let fine = HttpSpec::builder(url).method("POST").header("A", "{{ service_token }}").body("{}").expect_status(404);
+    let fine = HttpSpec::builder(url)
+        .method("POST")
+        .header("A", "{{ service_token }}")
+        .body("{}")
+        .expect_status(404);
     assert!(fine.build().is_ok());
-    for bad in ["", "x.test", "/path", "ftp://x.test", "file:///etc/passwd", "https://u:p@x.test", "http://"] {
+    for bad in ["", "x.test", "/path", "ftp://x.test", "file:///etc/passwd", "https://u:p@x.test", "http://"]
+    {
         assert_eq!(paths(HttpSpec::builder(bad).build()), ["spec http url"], "{bad}");
     }
     assert_eq!(paths(HttpSpec::builder(url).method("get").build()), ["spec http method"]);
     assert_eq!(paths(HttpSpec::builder(url).method("CONNECT").build()), ["spec http method"]);
     assert_eq!(paths(HttpSpec::builder(url).expect_status(99).expect_status(600).build()).len(), 2);
-    assert_eq!(paths(HttpSpec::builder(url).body("x".repeat(BODY_BYTES_MAX + 1)).build()), ["spec http body"]);
+    assert_eq!(
+        paths(HttpSpec::builder(url).body("x".repeat(BODY_BYTES_MAX + 1)).build()),
+        ["spec http body"]
+    );
     for bad in ["", "a b", "a:b", "é", "Content-Length", "transfer-encoding", "a\nb"] {
-        assert_eq!(paths(HttpSpec::builder(url).header(bad, "x").build()), [format!("spec http headers {bad}")], "{bad}");
+        assert_eq!(
+            paths(HttpSpec::builder(url).header(bad, "x").build()),
+            [format!("spec http headers {bad}")],
+            "{bad}"
+        );
     }
-    assert_eq!(paths(HttpSpec::builder(url).header("X-A", "1").header("x-a", "2").build()), ["spec http headers x-a"]);
+    assert_eq!(
+        paths(HttpSpec::builder(url).header("X-A", "1").header("x-a", "2").build()),
+        ["spec http headers x-a"]
+    );
     assert_eq!(paths(HttpSpec::builder(url).header("X.A", "{{ x").build()), ["spec http headers X.A"]);
     let many = (0..=HEADERS_MAX).fold(HttpSpec::builder(url), |spec, n| spec.header(format!("x-{n}"), ""));
     assert_eq!(many.build().unwrap_err()[0].code, RefusalCode::TooMany);
@@ -92,12 +118,21 @@ fn program_is_bounded_and_allow_listed() {
 
     let echo = || ProgramSpec::builder("/usr/bin/echo");
     for bad in ["", "1X", "A-B", "A=B", "CALLBOARD_JOB", "callboard_x"] {
-        assert_eq!(paths(echo().variable(bad, "x").build(&allowed())), [format!("spec program environment {bad}")]);
+        assert_eq!(
+            paths(echo().variable(bad, "x").build(&allowed())),
+            [format!("spec program environment {bad}")]
+        );
     }
     assert!(echo().variable("LD_PRELOAD", "x").variable("_a1", "").build(&allowed()).is_ok());
     assert_eq!(paths(echo().argument("a\0").build(&allowed())), ["spec program arguments 0"]);
-    assert_eq!(paths(echo().argument("x".repeat(8 * 1024 + 1)).build(&allowed())), ["spec program arguments 0"]);
-    assert_eq!(paths(echo().variable("A", "x".repeat(32 * 1024 + 1)).build(&allowed())), ["spec program environment A"]);
+    assert_eq!(
+        paths(echo().argument("x".repeat(8 * 1024 + 1)).build(&allowed())),
+        ["spec program arguments 0"]
+    );
+    assert_eq!(
+        paths(echo().variable("A", "x".repeat(32 * 1024 + 1)).build(&allowed())),
+        ["spec program environment A"]
+    );
     assert_eq!(paths(echo().stdin("x".repeat(BODY_BYTES_MAX + 1)).build(&allowed())), ["spec program stdin"]);
     let many = (0..=ARGUMENTS_MAX).fold(echo(), |spec, _| spec.argument("x"));
     assert_eq!(paths(many.build(&allowed())), ["spec program arguments"]);

@@ -40,10 +40,19 @@ fn values_render_as_people_expect() {
 #[test]
 fn what_is_missing_is_named() {
     for (template, expected) in [
-        ("{{ input.missing }}", "line 1, column 4: this command uses `input.missing`, but the input has no missing"),
-        ("{{ input.user.x }}", "line 1, column 4: this command uses `input.user.x`, but the input has no user.x"),
+        (
+            "{{ input.missing }}",
+            "line 1, column 4: this command uses `input.missing`, but the input has no missing",
+        ),
+        (
+            "{{ input.user.x }}",
+            "line 1, column 4: this command uses `input.user.x`, but the input has no user.x",
+        ),
         ("a\n b {{ inptu.x }}", "line 2, column 7: this command uses `inptu`, but there is no inptu"),
-        ("{{ services.other.token }}", "this command uses `services.other`, but the job has no service other"),
+        (
+            "{{ services.other.token }}",
+            "this command uses `services.other`, but the job has no service other",
+        ),
         ("{{ profile.secrets.x }}", "this command uses `profile.secrets.x`, but the profile has no secret x"),
         ("{{ profile.environment.x }}", "`profile.environment.x`, but the profile has no variable x"),
         ("{{ services['my-mail'].base_url }}", "but the service my-mail has no base URL"),
@@ -75,7 +84,9 @@ fn what_the_job_has_not_is_named() {
         assert_eq!(refusals[0].path, ["spec", "program", "environment", "X"]);
         assert!(refusals[0].message.contains(expected), "{template}: {}", refusals[0].message);
     }
-    let optional = with_argument("{% if proxy %}{{ proxy.address }}{% else %}direct{% endif %}{{ job.id }}{{ job.attempt }}");
+    let optional = with_argument(
+        "{% if proxy %}{{ proxy.address }}{% else %}direct{% endif %}{{ job.id }}{{ job.attempt }}",
+    );
     assert_eq!(show_for(optional, &kitchen.bare()).unwrap().arguments, ["direct{job.id}1"]);
 }
 
@@ -105,9 +116,14 @@ fn malformed_templates_are_refused_with_line_and_column() {
 
 #[test]
 fn unknown_filters_and_functions_are_told() {
-    for template in ["{{ input.name | nonsense }}", "{{ nonsense() }}", "{{ debug() }}", "{{ input.name.nonsense() }}"] {
+    for template in
+        ["{{ input.name | nonsense }}", "{{ nonsense() }}", "{{ debug() }}", "{{ input.name.nonsense() }}"]
+    {
         let message = refusal(with_argument(template));
-        assert!(message.starts_with("line 1, column ") && message.contains("unknown"), "{template}: {message}");
+        assert!(
+            message.starts_with("line 1, column ") && message.contains("unknown"),
+            "{template}: {message}"
+        );
     }
 }
 

@@ -25,6 +25,9 @@ const FIRST_PAUSE: Duration = Duration::from_micros(200);
 /// And at most, when nothing more happens (a process in an uninterruptible wait).
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
+/// How often to look for more to stop before killing those that are.
+const STOPPING_ROUNDS: usize = 100;
+
 /// What `/proc/PID/stat` says about a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kin {
@@ -32,6 +35,8 @@ pub(crate) struct Kin {
     pub(crate) parent: i32,
     /// Its session's id.
     pub(crate) session: i32,
+    /// When it was started, in clock ticks since the machine was: together with its id, this is its name for good.
+    pub(crate) start: u64,
     /// Dead, and not yet waited for.
     pub(crate) zombie: bool,
 }
@@ -47,7 +52,8 @@ fn parse_stat(stat: &str) -> Option<Kin> {
     let zombie = matches!(fields.next()?, "Z" | "X");
     let parent = fields.next()?.parse().ok()?;
     let _group = fields.next()?;
-    Some(Kin { parent, session: fields.next()?.parse().ok()?, zombie })
+    let session = fields.next()?.parse().ok()?;
+    Some(Kin { parent, session, start: fields.nth(15)?.parse().ok()?, zombie })
 }
 
 /// The children of all of a process' threads, as far as the kernel can list them while they change.
@@ -61,18 +67,20 @@ pub(crate) fn children(pid: Pid) -> Vec<Pid> {
     children
 }
 
-/// Sends SIGKILL to `roots`, which must be children of this process, and to everything below them. Adds to
-/// `killed` whoever was alive.
-fn kill_below(roots: Vec<Pid>, killed: &mut HashSet<Pid>) {
+/// Sends a signal to those of `roots` that are children of this process, and to everything below them; to each
+/// process once, as long as `told` is the same. Returns whether there was somebody to tell.
+fn tell(roots: Vec<Pid>, signal: Signal, told: &mut HashSet<(Pid, u64)>) -> bool {
+    let before = told.len();
     let mut next: Vec<(Pid, Pid)> = roots.into_iter().map(|root| (root, getpid())).collect();
     while let Some((pid, parent)) = next.pop() {
         let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
         let Some(kin) = kin(pid).filter(|kin| kin.parent == parent.as_raw_pid()) else { continue };
-        next.extend(children(pid).into_iter().map(|child| (child, pid)));
-        if !kin.zombie && pidfd_send_signal(&handle, Signal::KILL).is_ok() {
-            killed.insert(pid);
+        if !kin.zombie && !told.contains(&(pid, kin.start)) && pidfd_send_signal(&handle, signal).is_ok() {
+            told.insert((pid, kin.start));
         }
+        next.extend(children(pid).into_iter().map(|child| (child, pid)));
     }
+    told.len() > before
 }
 
 /// Waits for a dead child, without blocking: that one, or any. `Ok(None)` says that none is dead yet, `CHILD` that
@@ -92,23 +100,30 @@ pub(crate) fn reap(which: Option<Pid>) -> Result<Option<(Pid, WaitStatus)>, Errn
 /// Kills and reaps every child that `ours` names, and all below, until none is left or `patience` is over. Whoever
 /// is still there then cannot be killed (an uninterruptible wait in the kernel).
 ///
+/// All are stopped before the first is killed: what is stopped cannot multiply, and unlike the dead it does not make
+/// room for others under a limit of processes.
+///
 /// `reaped` is told how each child died. Returns how many were alive, or `None` when patience was over.
 pub(crate) fn clear(
     ours: impl Fn(Pid) -> bool,
     mut reaped: impl FnMut(Pid, WaitStatus),
     patience: Duration,
 ) -> Option<u32> {
-    let mut killed = HashSet::new();
+    let (mut stopped, mut killed) = (HashSet::new(), HashSet::new());
     let mut pause = FIRST_PAUSE;
     let began = Instant::now();
+    let roots = || -> Vec<Pid> { children(getpid()).into_iter().filter(|&pid| ours(pid)).collect() };
     loop {
-        let roots: Vec<Pid> = children(getpid()).into_iter().filter(|&pid| ours(pid)).collect();
+        for _ in 0..STOPPING_ROUNDS {
+            if !tell(roots(), Signal::STOP, &mut stopped) {
+                break;
+            }
+        }
+        let roots = roots();
         if roots.is_empty() {
             return Some(killed.len() as u32);
         }
-        let before = killed.len();
-        let mut progress = false;
-        kill_below(roots.clone(), &mut killed);
+        let mut progress = tell(roots.clone(), Signal::KILL, &mut killed);
         for root in roots {
             if let Ok(Some((_, status))) = reap(Some(root)) {
                 reaped(root, status);
@@ -118,7 +133,7 @@ pub(crate) fn clear(
         if began.elapsed() > patience {
             return None;
         }
-        pause = if progress || killed.len() > before { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
+        pause = if progress { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
         sleep(pause);
     }
 }
@@ -142,7 +157,8 @@ mod tests {
 
     #[test]
     fn a_name_with_parentheses_does_not_confuse() {
-        let kin = parse_stat("12 (a) Z 1 (b) S 7 12 9 0 -1 4194304").unwrap();
-        assert_eq!(kin, Kin { parent: 7, session: 9, zombie: false });
+        let stat = "12 (a) Z 1 (b) S 7 12 9 0 -1 64 1 2 3 4 5 6 7 8 20 0 1 0 4711 99 98";
+        let expected = Kin { parent: 7, session: 9, start: 4711, zombie: false };
+        assert_eq!(parse_stat(stat), Some(expected));
     }
 }

@@ -31,7 +31,7 @@ pub async fn load(ctx: &Context<'_>, id: ArtifactId) -> Result<Option<Artifact>>
 #[Object]
 impl Artifact {
     /// Global id, `artifact_...`.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         ID(self.0.id.to_string())
     }
 

@@ -68,7 +68,7 @@ pub async fn load(ctx: &Context<'_>, id: AttemptId) -> Result<Option<Attempt>> {
 #[Object]
 impl Attempt {
     /// Global id, `attempt_...`.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         ID(self.0.id.to_string())
     }
 

@@ -22,9 +22,9 @@ pub struct CommandCreateInput {
     pub description: Option<String>,
     /// What to run.
     pub spec: CommandSpecInput,
-    /// JSON Schema of the job's input: an object, draft 2020-12 unless `$schema` says otherwise, at most 65536 bytes,
-    /// nested at most 64 deep; references may only point into the schema itself. Properties that it marks
-    /// `writeOnly: true` are secrets. By default `{}`, which lets every object in.
+    /// JSON Schema of the job's input: an object, draft 2020-12 unless `$schema` says otherwise, at most
+    /// 65536 bytes, nested at most 64 deep; references may only point into the schema itself. Properties that
+    /// it marks `writeOnly: true` are secrets. By default `{}`, which lets every object in.
     pub input_schema: Option<Json>,
     /// Profile of jobs that name no other.
     pub profile_id: Option<ID>,
@@ -61,7 +61,8 @@ impl CommandCreateInput {
 pub struct CommandUpdateInput {
     /// Which.
     pub id: ID,
-    /// The version that was read: with another one stored, STALE_VERSION. Absent or null changes whatever is there.
+    /// The version that was read: with another one stored, STALE_VERSION. Absent or null changes whatever is
+    /// there.
     pub version: Option<i32>,
     /// 1 to 100 characters, unique among commands. Cannot be null.
     pub name: MaybeUndefined<String>,
@@ -106,6 +107,7 @@ impl CommandUpdateInput {
 pub struct CommandDeleteInput {
     /// Which.
     pub id: ID,
-    /// The version that was read: with another one stored, STALE_VERSION. Absent or null deletes whatever is there.
+    /// The version that was read: with another one stored, STALE_VERSION. Absent or null deletes whatever is
+    /// there.
     pub version: Option<i32>,
 }

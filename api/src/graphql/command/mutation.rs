@@ -38,8 +38,8 @@ pub struct CommandMutation;
 
 #[Object]
 impl CommandMutation {
-    /// Makes a command. Its templates must be well-formed; whether they compose is told by commandPreview and jobEnqueue.
-    /// Needs an ADMIN key.
+    /// Makes a command. Its templates must be well-formed; whether they compose is told by commandPreview and
+    /// jobEnqueue. Needs an ADMIN key.
     async fn command_create(
         &self,
         ctx: &Context<'_>,

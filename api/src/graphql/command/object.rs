@@ -5,12 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Object, Result};
 use callboard::{
     ids::CommandId,
-    store::{
-        StoreError,
-        command_versions::CommandVersion,
-        commands,
-        name_pages::NamePage,
-    },
+    store::{StoreError, command_versions::CommandVersion, commands, name_pages::NamePage},
 };
 
 use super::{CommandKind, CommandSpec};
@@ -57,17 +52,18 @@ impl Command {
 impl CommandConnection {
     /// From a page of the store.
     pub fn of(page: NamePage<commands::Command>) -> Self {
-        let (items, bounds, total) = name_lists::parts(page, |row: &commands::Command| (&row.name, row.id.uuid()));
+        let (items, bounds, total) =
+            name_lists::parts(page, |row: &commands::Command| (&row.name, row.id.uuid()));
         Self::new(items, bounds, total)
     }
 }
 
-/// A saved, parameterised piece of work: what to run and under which policy. A job runs the spec, schema and policy as of
-/// its enqueuing, whatever happens to the command later.
+/// A saved, parameterised piece of work: what to run and under which policy. A job runs the spec, schema and
+/// policy as of its enqueuing, whatever happens to the command later.
 #[Object]
 impl Command {
     /// Global id, `command_...`.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         ID(self.0.id.to_string())
     }
 
@@ -91,7 +87,8 @@ impl Command {
         Ok(self.newest(ctx).await?.spec.clone().into())
     }
 
-    /// JSON Schema of the job's input; an input that does not fit is refused at enqueue. `{}` lets every object in.
+    /// JSON Schema of the job's input; an input that does not fit is refused at enqueue. `{}` lets every
+    /// object in.
     async fn input_schema(&self, ctx: &Context<'_>) -> Result<Json> {
         Ok(Json(self.newest(ctx).await?.input_schema.clone()))
     }

@@ -1,22 +1,18 @@
 //! `commandPreview`: what a command comes to, without a job.
 
-use std::sync::Arc;
-
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 use callboard::{
     catalogue::{Catalogue, CatalogueError},
     ids::ServiceId,
     refusal::Refusal,
-    steps::{
-        preview::{Named, Subject, preview},
-        submit::Desk,
-    },
+    steps::preview::{Named, Subject, preview},
 };
 
 use super::CommandSpecInput;
 use crate::graphql::{
     composed::ComposedCommand,
     inputs::{id_of, ids_of},
+    job::JobContext,
     payload::settle,
     scalars::Json,
     user_error::UserError,
@@ -44,8 +40,8 @@ pub struct CommandPreviewInput {
 /// What a command comes to, or why it does not compose.
 #[derive(Debug, SimpleObject)]
 pub struct CommandPreview {
-    /// What would run, with the first proxy that would be chosen now; the job's id is shown as `{job.id}`. Null when it
-    /// does not compose.
+    /// What would run, with the first proxy that would be chosen now; the job's id is shown as `{job.id}`.
+    /// Null when it does not compose.
     pub composed: Option<ComposedCommand>,
     /// Why it does not compose; jobEnqueue would answer the same. Empty when it does.
     pub user_errors: Vec<UserError>,
@@ -72,7 +68,7 @@ async fn compose(
     ctx: &Context<'_>,
     input: CommandPreviewInput,
 ) -> Result<Result<callboard::compose::ComposedCommand, CatalogueError>> {
-    let (catalogue, desk) = (ctx.data::<Catalogue>()?, ctx.data::<Arc<Desk>>()?);
+    let (catalogue, desk) = (ctx.data::<Catalogue>()?, &JobContext::of(ctx)?.desk);
     let subject = match subject(input.command_id.as_ref(), input.spec, input.input_schema) {
         Ok(subject) => subject,
         Err(refusals) => return Ok(Err(CatalogueError::Refused(refusals))),

@@ -29,7 +29,8 @@ pub enum CommandSpec {
     Program(ProgramSpec),
 }
 
-/// A Playwright script (an ES module's source), run in a real Chromium on the job's profile through its proxy.
+/// A Playwright script (an ES module's source), run in a real Chromium on the job's profile through its
+/// proxy.
 #[derive(Debug, Clone, PartialEq, SimpleObject)]
 pub struct PlaywrightSpec {
     /// The module's source. Not a template: the job's input, services and profile are given to it as values.
@@ -91,7 +92,9 @@ impl From<command::CommandSpec> for CommandSpec {
         match spec {
             command::CommandSpec::Playwright(spec) => Self::Playwright(PlaywrightSpec {
                 script: spec.script,
-                viewport: spec.viewport.map(|size| Json(json!({ "width": size.width, "height": size.height }))),
+                viewport: spec
+                    .viewport
+                    .map(|size| Json(json!({ "width": size.width, "height": size.height }))),
                 trace: spec.trace.into(),
                 video: spec.video.into(),
                 screenshot: spec.screenshot.into(),

@@ -1,7 +1,7 @@
 //! What a command is to run, as written: field by field, or as one line.
 //!
-//! Here only the form of the loosely typed parts is read (objects of texts, the viewport); bounds, templates and the
-//! allow-list are checked by the core when the command is saved or previewed.
+//! Here only the form of the loosely typed parts is read (objects of texts, the viewport); bounds, templates
+//! and the allow-list are checked by the core when the command is saved or previewed.
 
 use std::collections::BTreeMap;
 
@@ -25,31 +25,33 @@ pub enum CommandSpecInput {
     Http(HttpSpecInput),
     /// A program.
     Program(ProgramSpecInput),
-    /// One of the others, written as a command line and parsed once, before anything is rendered, so that no value can add
-    /// an argument.
+    /// One of the others, written as a command line and parsed once, before anything is rendered, so that no
+    /// value can add an argument.
     Line(LineSpecInput),
 }
 
-/// A command written as one line. `playwright --profile {{ chrome_profile }} --proxy {{ proxy_address }} --service
-/// {{ service_token }}` is PLAYWRIGHT with the script given beside it, any other program is PROGRAM. A secret in a line
-/// becomes an environment variable of the child; the line that is stored and shown names the variable.
+/// A command written as one line. `playwright --profile {{ chrome_profile }} --proxy {{ proxy_address }}
+/// --service {{ service_token }}` is PLAYWRIGHT with the script given beside it, any other program is
+/// PROGRAM. A secret in a line becomes an environment variable of the child; the line that is stored and
+/// shown names the variable.
 #[derive(Debug, Clone, PartialEq, Eq, InputObject)]
 pub struct LineSpecInput {
-    /// The line, at most 65536 bytes: words with quotes as in a shell, but no pipes, variables or globs. A program without
-    /// a slash is looked for in the allowed directories.
+    /// The line, at most 65536 bytes: words with quotes as in a shell, but no pipes, variables or globs. A
+    /// program without a slash is looked for in the allowed directories.
     pub line: String,
     /// Source of the ES module, where the line begins with `playwright`; else it must be absent.
     pub script: Option<String>,
 }
 
-/// A Playwright script and the options of its browser. A trace may hold what the browser sent, tokens included: off unless
-/// asked for.
+/// A Playwright script and the options of its browser. A trace may hold what the browser sent, tokens
+/// included: off unless asked for.
 #[derive(Debug, Clone, PartialEq, InputObject)]
 pub struct PlaywrightSpecInput {
-    /// Source of an ES module, 1 to 262144 bytes. Not a template: the job's input, services and profile are given to it
-    /// as values.
+    /// Source of an ES module, 1 to 262144 bytes. Not a template: the job's input, services and profile are
+    /// given to it as values.
     pub script: String,
-    /// Size of the page in CSS pixels, at most `{"width": 7680, "height": 4320}`; absent or null leaves it to the browser.
+    /// Size of the page in CSS pixels, at most `{"width": 7680, "height": 4320}`; absent or null leaves it to
+    /// the browser.
     pub viewport: Option<Json>,
     /// When Playwright's trace is kept.
     #[graphql(default_with = "Some(ArtifactMode::Off)")]
@@ -73,23 +75,26 @@ pub struct HttpSpecInput {
     pub method: Option<String>,
     /// Template of an absolute `http` or `https` URL without user name and password, at most 8192 bytes.
     pub url: String,
-    /// Templates of values by the names of headers: an object of at most 100 texts of at most 8192 bytes. By default none.
+    /// Templates of values by the names of headers: an object of at most 100 texts of at most 8192 bytes. By
+    /// default none.
     pub headers: Option<Json>,
     /// Template of the body, at most 262144 bytes. By default none.
     pub body: Option<String>,
-    /// Statuses that count as success, 100 to 599, at most 100 of them; absent, null or empty means any from 200 to 299.
+    /// Statuses that count as success, 100 to 599, at most 100 of them; absent, null or empty means any from
+    /// 200 to 299.
     pub expect_status: Option<Vec<i32>>,
 }
 
-/// An allow-listed program with arguments. Templates in arguments, environment and stdin; secrets may stand in environment
-/// and stdin.
+/// An allow-listed program with arguments. Templates in arguments, environment and stdin; secrets may stand
+/// in environment and stdin.
 #[derive(Debug, Clone, PartialEq, InputObject)]
 pub struct ProgramSpecInput {
     /// Absolute path of a program that the configuration allows. Not a template.
     pub program: String,
     /// Templates, each of exactly one argument; at most 256 of at most 8192 bytes. By default none.
     pub arguments: Option<Vec<String>>,
-    /// Templates by variable: an object of at most 100 texts of at most 32768 bytes, without CALLBOARD_*. By default none.
+    /// Templates by variable: an object of at most 100 texts of at most 32768 bytes, without CALLBOARD_*. By
+    /// default none.
     pub environment: Option<Json>,
     /// Template of the standard input, at most 262144 bytes. By default empty.
     pub stdin: Option<String>,
@@ -102,7 +107,9 @@ impl CommandSpecInput {
             Self::Playwright(input) => command::CommandSpec::Playwright(input.read()?),
             Self::Http(input) => command::CommandSpec::Http(input.read()?),
             Self::Program(input) => command::CommandSpec::Program(input.read()?),
-            Self::Line(LineSpecInput { line, script }) => return Ok(SpecInput::Line(LineSpec { line, script })),
+            Self::Line(LineSpecInput { line, script }) => {
+                return Ok(SpecInput::Line(LineSpec { line, script }));
+            }
         };
         Ok(SpecInput::Spec(spec))
     }
@@ -112,7 +119,8 @@ impl PlaywrightSpecInput {
     fn read(self) -> Result<command::PlaywrightSpec, Vec<Refusal>> {
         let viewport = self.viewport.map(|json| {
             viewport(&json.0).ok_or_else(|| {
-                let message = r#"must be an object of two positive integers, such as {"width": 1280, "height": 720}"#;
+                let message =
+                    r#"must be an object of two positive integers, such as {"width": 1280, "height": 720}"#;
                 vec![refused(&["playwright", "viewport"], message)]
             })
         });

@@ -62,7 +62,7 @@ fn shown(time: Option<Time>) -> Option<DateTime> {
 #[Object]
 impl Job {
     /// Global id, `job_...`. Ids sort by the time of enqueuing.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         ID(self.id.to_string())
     }
 

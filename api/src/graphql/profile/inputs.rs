@@ -15,15 +15,15 @@ use crate::graphql::{
 pub struct ProfileCreateInput {
     /// 1 to 100 characters, unique among profiles.
     pub name: String,
-    /// Directory below the worker's profile root, unique among profiles: parts of letters, digits, `_`, `-`, `.`, `@` and
-    /// `+` that do not begin with a dot, separated by `/`, at most 400 bytes.
+    /// Directory below the worker's profile root, unique among profiles: parts of letters, digits, `_`, `-`,
+    /// `.`, `@` and `+` that do not begin with a dot, separated by `/`, at most 400 bytes.
     pub chrome_profile_path: String,
     /// At most 2000 characters.
     pub description: Option<String>,
     /// At most 20, each 1 to 60 characters.
     pub labels: Option<Vec<String>>,
-    /// Plain variables: an object of at most 100 texts of at most 32768 bytes. Names are letters, digits and `_`, and do
-    /// not begin with CALLBOARD_.
+    /// Plain variables: an object of at most 100 texts of at most 32768 bytes. Names are letters, digits and
+    /// `_`, and do not begin with CALLBOARD_.
     pub environment: Option<Json>,
     /// At most 100.
     pub secrets: Option<Vec<SecretInput>>,
@@ -58,7 +58,8 @@ impl From<ProfileCreateInput> for ProfileCreate {
 pub struct ProfileUpdateInput {
     /// Which.
     pub id: ID,
-    /// The version that was read: with another one stored, STALE_VERSION. Absent or null changes whatever is there.
+    /// The version that was read: with another one stored, STALE_VERSION. Absent or null changes whatever is
+    /// there.
     pub version: Option<i32>,
     /// 1 to 100 characters, unique among profiles. Cannot be null.
     pub name: MaybeUndefined<String>,
@@ -105,6 +106,7 @@ impl From<ProfileUpdateInput> for ProfileUpdate {
 pub struct ProfileDeleteInput {
     /// Which. IN_USE while a command or a job that has not ended needs it.
     pub id: ID,
-    /// The version that was read: with another one stored, STALE_VERSION. Absent or null deletes whatever is there.
+    /// The version that was read: with another one stored, STALE_VERSION. Absent or null deletes whatever is
+    /// there.
     pub version: Option<i32>,
 }

@@ -55,7 +55,8 @@ impl ProfileMutation {
         ProfilePayload::of(ctx.data::<Catalogue>()?.profile_update(input.into()).await)
     }
 
-    /// Deletes a profile with its secrets; IN_USE while a command or a job that has not ended needs it. Needs an ADMIN key.
+    /// Deletes a profile with its secrets; IN_USE while a command or a job that has not ended needs it. Needs
+    /// an ADMIN key.
     async fn profile_delete(
         &self,
         ctx: &Context<'_>,

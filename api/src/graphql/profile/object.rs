@@ -10,6 +10,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::graphql::{
+    job::{self, Job, JobConnection, JobFilter},
+    limits::page_cost,
     loaders::{self, ProfilesOf, ProxiesOf, SecretsOf, ServicesOf},
     name_lists,
     proxy::Proxy,
@@ -58,12 +60,18 @@ impl Profile {
 impl ProfileConnection {
     /// From a page of the store.
     pub fn of(page: NamePage<profile::Profile>) -> Self {
-        let (items, bounds, total) = name_lists::parts(page, |row: &profile::Profile| (&row.name, row.id.uuid()));
+        let (items, bounds, total) =
+            name_lists::parts(page, |row: &profile::Profile| (&row.name, row.id.uuid()));
         Self::new(items, bounds, total)
     }
 
     /// The profiles that list a service or proxy; batched.
-    pub async fn listing<Id>(ctx: &Context<'_>, of: Id, first: Option<i32>, after: Option<String>) -> Result<Self>
+    pub async fn listing<Id>(
+        ctx: &Context<'_>,
+        of: Id,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> Result<Self>
     where
         Id: Copy + Send + Sync + std::hash::Hash + Eq + 'static,
         loaders::CatalogueLoader: async_graphql::dataloader::Loader<
@@ -84,7 +92,7 @@ impl ProfileConnection {
 #[Object]
 impl Profile {
     /// Global id, `profile_...`.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         ID(self.0.id.to_string())
     }
 
@@ -93,7 +101,8 @@ impl Profile {
         &self.0.name
     }
 
-    /// Its directory, relative to the worker's profile root; never absolute, never with `..`. Unique among profiles.
+    /// Its directory, relative to the worker's profile root; never absolute, never with `..`. Unique among
+    /// profiles.
     async fn chrome_profile_path(&self) -> &str {
         &self.0.chrome_profile_path
     }
@@ -125,7 +134,8 @@ impl Profile {
         Service::load_all(ctx, ids).await
     }
 
-    /// The ways out that its jobs choose from unless they or their commands name one; in order of preference, at most 100.
+    /// The ways out that its jobs choose from unless they or their commands name one; in order of preference,
+    /// at most 100.
     async fn proxies(&self, ctx: &Context<'_>) -> Result<Vec<Proxy>> {
         let ids: Vec<ProxyId> = loaders::one(ctx, ProxiesOf(self.0.id)).await?.unwrap_or_default();
         Proxy::load_all(ctx, ids).await
@@ -134,6 +144,23 @@ impl Profile {
     /// How a proxy is chosen among `proxies` when an attempt starts.
     async fn proxy_selection(&self) -> ProxySelection {
         self.0.proxy_selection.into()
+    }
+
+    /// The job that holds it right now; null when nobody does. A profile is never open in two browsers.
+    async fn held_by(&self, ctx: &Context<'_>) -> Option<Result<Job>> {
+        job::held_by(ctx, self.0.id).await.transpose()
+    }
+
+    /// The jobs that run, ran or are to run on it, newest first.
+    #[graphql(complexity = "page_cost(first, None, child_complexity)")]
+    async fn jobs(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many: 0 to 100, default 25.")] first: Option<i32>,
+        #[graphql(desc = "Only after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Only those that match; absent or null: all.")] filter: Option<JobFilter>,
+    ) -> Result<JobConnection> {
+        job::jobs_of_profile(ctx, self.0.id, first, after, filter).await
     }
 
     /// Rises by one with every change. Hand it back with an update to be told when somebody else was faster.

@@ -35,7 +35,9 @@ impl ProfileQuery {
         #[graphql(desc = "Only after this cursor.")] after: Option<String>,
         #[graphql(desc = "The last so many, instead of the first: 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only before this cursor.")] before: Option<String>,
-        #[graphql(desc = "Only those whose name contains this, in whichever case. Absent, null or empty: all.")]
+        #[graphql(
+            desc = "Only those whose name contains this, in whichever case. Absent, null or empty: all."
+        )]
         search: Option<String>,
     ) -> Result<ProfileConnection> {
         let request = name_lists::request((first, after), (last, before), search)?;

@@ -1,7 +1,7 @@
 //! Sends one real request through a proxy and tells what came back.
 //!
-//! One [`ProxyProbe`] per process. The credentials are opened here, live in the client of this one request, and are in no
-//! failure: errors of the client name no proxy URL, and only their causes are told.
+//! One [`ProxyProbe`] per process. The credentials are opened here, live in the client of this one request,
+//! and are in no failure: errors of the client name no proxy URL, and only their causes are told.
 
 use std::{error::Error, net::IpAddr, sync::Arc, time::Duration};
 
@@ -63,7 +63,12 @@ impl ProxyProbe {
     }
 
     /// Sends one GET. Any answer below 400 means that the proxy works; redirects are not followed.
-    pub async fn send(&self, target: &Url, stored: &StoredProxy, keyring: &Keyring) -> Result<CheckResult, ProbeError> {
+    pub async fn send(
+        &self,
+        target: &Url,
+        stored: &StoredProxy,
+        keyring: &Keyring,
+    ) -> Result<CheckResult, ProbeError> {
         let client = Client::builder()
             .proxy(reqwest::Proxy::all(proxy_url(stored, keyring)?)?)
             .redirect(redirect::Policy::none())
@@ -96,7 +101,11 @@ impl ProxyProbe {
         while let Some(deeper) = cause.source() {
             cause = deeper;
         }
-        let what = if error.is_connect() { "the way through the proxy could not be opened" } else { "the request failed" };
+        let what = if error.is_connect() {
+            "the way through the proxy could not be opened"
+        } else {
+            "the request failed"
+        };
         format!("{what}: {cause}")
     }
 }
@@ -105,8 +114,8 @@ impl ProxyProbe {
 fn proxy_url(stored: &StoredProxy, keyring: &Keyring) -> Result<Url, ProbeError> {
     let proxy = &stored.proxy;
     let mut url = Url::parse(&format!("{}://{}", proxy.protocol.scheme(), proxy.address))?;
-    // `Url` writes every special character as %XX but `%` itself, and the client undoes all of it. The setters refuse only
-    // URLs without a host, and this one has one.
+    // `Url` writes every special character as %XX but `%` itself, and the client undoes all of it. The
+    // setters refuse only URLs without a host, and this one has one.
     if let Some(sealed) = &stored.credentials.username {
         let username = keyring.open(&proxy_username_owner(proxy.id), sealed)?;
         url.set_username(&username.expose_secret().replace('%', "%25")).ok();
@@ -118,7 +127,8 @@ fn proxy_url(stored: &StoredProxy, keyring: &Keyring) -> Result<Url, ProbeError>
     Ok(url)
 }
 
-/// The address that the target says the request came from: its whole answer, or `ip` or `origin` of a JSON object.
+/// The address that the target says the request came from: its whole answer, or `ip` or `origin` of a JSON
+/// object.
 async fn address_in(mut answer: Response) -> Option<String> {
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = answer.chunk().await {

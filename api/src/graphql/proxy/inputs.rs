@@ -16,7 +16,8 @@ pub struct ProxyCreateInput {
     pub protocol: ProxyProtocol,
     /// `host:port`: a host name, an IPv4 address or an IPv6 address in brackets.
     pub address: String,
-    /// 1 to 255 bytes without control characters; without `:` for HTTP and HTTPS. Sealed at once and never shown.
+    /// 1 to 255 bytes without control characters; without `:` for HTTP and HTTPS. Sealed at once and never
+    /// shown.
     pub username: Option<SecretString>,
     /// 1 to 255 bytes without control characters; only beside a user name. Sealed at once and never shown.
     pub password: Option<SecretString>,
@@ -32,10 +33,11 @@ impl From<ProxyCreateInput> for ProxyCreate {
 /// A new proxy, from a share link.
 #[derive(Debug, InputObject)]
 pub struct ProxyImportInput {
-    /// 1 to 100 characters, unique among proxies. By default what stands behind `#` in the link, or else its address.
+    /// 1 to 100 characters, unique among proxies. By default what stands behind `#` in the link, or else its
+    /// address.
     pub name: Option<String>,
-    /// `http://`, `https://` or `socks5://`, then `user:password@host:port#name`; special characters as %XX, at most 4096
-    /// bytes. A secret as a whole: no answer, record or log holds it.
+    /// `http://`, `https://` or `socks5://`, then `user:password@host:port#name`; special characters as %XX,
+    /// at most 4096 bytes. A secret as a whole: no answer, record or log holds it.
     pub link: SecretString,
 }
 
@@ -45,12 +47,14 @@ impl From<ProxyImportInput> for ProxyImport {
     }
 }
 
-/// Changes of a proxy. Absent fields stay as they are. With another address or other credentials its health is UNKNOWN.
+/// Changes of a proxy. Absent fields stay as they are. With another address or other credentials its health
+/// is UNKNOWN.
 #[derive(Debug, InputObject)]
 pub struct ProxyUpdateInput {
     /// Which.
     pub id: ID,
-    /// The version that was read: with another one stored, STALE_VERSION. Absent or null changes whatever is there.
+    /// The version that was read: with another one stored, STALE_VERSION. Absent or null changes whatever is
+    /// there.
     pub version: Option<i32>,
     /// 1 to 100 characters, unique among proxies. Cannot be null.
     pub name: MaybeUndefined<String>,
@@ -79,7 +83,8 @@ impl From<ProxyUpdateInput> for ProxyUpdate {
 pub struct ProxyDeleteInput {
     /// Which. IN_USE while a profile, a command or a job that has not ended needs it.
     pub id: ID,
-    /// The version that was read: with another one stored, STALE_VERSION. Absent or null deletes whatever is there.
+    /// The version that was read: with another one stored, STALE_VERSION. Absent or null deletes whatever is
+    /// there.
     pub version: Option<i32>,
 }
 

@@ -9,7 +9,10 @@ use callboard::{
     store::ingredients::{self, Wanted},
 };
 
-use super::{Proxy, ProxyCheckInput, ProxyCreateInput, ProxyDeleteInput, ProxyImportInput, ProxyProbe, ProxyUpdateInput};
+use super::{
+    Proxy, ProxyCheckInput, ProxyCreateInput, ProxyDeleteInput, ProxyImportInput, ProxyProbe,
+    ProxyUpdateInput,
+};
 use crate::{
     auth::{Caller, Role},
     graphql::{
@@ -75,8 +78,8 @@ impl ProxyMutation {
         ProxyPayload::of(ctx.data::<Catalogue>()?.proxy_update(input.into()).await)
     }
 
-    /// Deletes a proxy with its credentials; IN_USE while a profile, a command or a job that has not ended needs it. Needs
-    /// an ADMIN key.
+    /// Deletes a proxy with its credentials; IN_USE while a profile, a command or a job that has not ended
+    /// needs it. Needs an ADMIN key.
     async fn proxy_delete(
         &self,
         ctx: &Context<'_>,
@@ -87,9 +90,9 @@ impl ProxyMutation {
         Ok(DeletePayload::of(input.id, done)?)
     }
 
-    /// Sends a real request through the proxy, to the address that CALLBOARD_PROXY_CHECK_URL names, and records in its
-    /// `health` what came back. Takes at most 10 seconds. NOT_ALLOWED_IN_STATE where no such address is configured. Needs
-    /// an ADMIN key.
+    /// Sends a real request through the proxy, to the address that CALLBOARD_PROXY_CHECK_URL names, and
+    /// records in its `health` what came back. Takes at most 10 seconds. NOT_ALLOWED_IN_STATE where no such
+    /// address is configured. Needs an ADMIN key.
     async fn proxy_check(
         &self,
         ctx: &Context<'_>,
@@ -108,12 +111,15 @@ async fn check(ctx: &Context<'_>, id: ProxyId) -> Result<ProxyPayload> {
         return Ok(ProxyPayload::refused(Refusal::new(RefusalCode::NotFound, "id", "no proxy has this id")));
     };
     let Some(target) = probe.target() else {
-        let message = "where to send the request is not configured: set CALLBOARD_PROXY_CHECK_URL for the API";
+        let message =
+            "where to send the request is not configured: set CALLBOARD_PROXY_CHECK_URL for the API";
         return Ok(ProxyPayload::refused(Refusal::new(RefusalCode::NotAllowedInState, "", message)));
     };
     let result = probe.send(target, &stored, &catalogue.keyring).await?;
     match catalogue.proxy_record_check(id, stored.proxy.version, result).await {
-        Err(CatalogueError::Refused(refusals)) if refusals.iter().all(|each| each.code == RefusalCode::StaleVersion) => {
+        Err(CatalogueError::Refused(refusals))
+            if refusals.iter().all(|each| each.code == RefusalCode::StaleVersion) =>
+        {
             let message = "the proxy was changed while it was being checked: check it again";
             Ok(ProxyPayload::refused(Refusal::new(RefusalCode::StaleVersion, "id", message)))
         }

@@ -92,7 +92,7 @@ impl ProxyConnection {
 #[Object]
 impl Proxy {
     /// Global id, `proxy_...`.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         ID(self.0.id.to_string())
     }
 
@@ -118,7 +118,8 @@ impl Proxy {
 
     /// What the last proxyCheck found.
     async fn health(&self) -> ProxyHealth {
-        let proxy::ProxyHealth { status, latency_ms, exit_address, checked_at, failure } = self.0.health.clone();
+        let proxy::ProxyHealth { status, latency_ms, exit_address, checked_at, failure } =
+            self.0.health.clone();
         let latency = latency_ms.and_then(|millis| u64::try_from(millis).ok()).map(IsoDuration::from_millis);
         ProxyHealth {
             status: status.into(),
@@ -140,8 +141,8 @@ impl Proxy {
         ProfileConnection::listing(ctx, self.0.id, first, after).await
     }
 
-    /// Rises by one with every change, but not with a check. Hand it back with an update to be told when somebody else
-    /// was faster.
+    /// Rises by one with every change, but not with a check. Hand it back with an update to be told when
+    /// somebody else was faster.
     async fn version(&self) -> i32 {
         self.0.version
     }

@@ -40,7 +40,7 @@ pub async fn load(ctx: &Context<'_>, id: QueueId) -> Result<Option<Queue>> {
 #[Object]
 impl Queue {
     /// Global id, `queue_...`.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         ID(QueueId::of(&self.0.name).to_string())
     }
 

@@ -12,14 +12,15 @@ use crate::graphql::{
 /// A new service.
 #[derive(Debug, InputObject)]
 pub struct ServiceCreateInput {
-    /// Unique among services: a letter, then letters, digits, `_` or `-`, at most 100, because templates spell it.
+    /// Unique among services: a letter, then letters, digits, `_` or `-`, at most 100, because templates
+    /// spell it.
     pub name: String,
     /// Where it lives: `http` or `https`, at most 2048 bytes, without user name and password.
     pub base_url: Option<Url>,
     /// Its token, 1 to 65536 bytes without NUL. Sealed at once; no answer, record or log holds it.
     pub token: Option<SecretString>,
-    /// An object that commands may use, at most 65536 bytes of JSON, nested at most 64 deep; by default empty. No place
-    /// for secrets: it is shown as it is.
+    /// An object that commands may use, at most 65536 bytes of JSON, nested at most 64 deep; by default
+    /// empty. No place for secrets: it is shown as it is.
     pub settings: Option<Json>,
 }
 
@@ -39,7 +40,8 @@ impl From<ServiceCreateInput> for ServiceCreate {
 pub struct ServiceUpdateInput {
     /// Which.
     pub id: ID,
-    /// The version that was read: with another one stored, STALE_VERSION. Absent or null changes whatever is there.
+    /// The version that was read: with another one stored, STALE_VERSION. Absent or null changes whatever is
+    /// there.
     pub version: Option<i32>,
     /// As in ServiceCreateInput. Cannot be null. Templates that spell the old name no longer compose.
     pub name: MaybeUndefined<String>,
@@ -67,7 +69,8 @@ pub struct ServiceTokenRefreshInput {
     pub id: ID,
     /// The new token, 1 to 65536 bytes without NUL. Sealed at once; no answer, record or log holds it.
     pub token: SecretString,
-    /// When it ceases to be of use, in the future; absent or null for never. For people: nothing happens then by itself.
+    /// When it ceases to be of use, in the future; absent or null for never. For people: nothing happens then
+    /// by itself.
     pub expires_at: Option<DateTime>,
 }
 
@@ -82,6 +85,7 @@ impl From<ServiceTokenRefreshInput> for TokenRefresh {
 pub struct ServiceDeleteInput {
     /// Which. IN_USE while a profile, a command or a job that has not ended needs it.
     pub id: ID,
-    /// The version that was read: with another one stored, STALE_VERSION. Absent or null deletes whatever is there.
+    /// The version that was read: with another one stored, STALE_VERSION. Absent or null deletes whatever is
+    /// there.
     pub version: Option<i32>,
 }

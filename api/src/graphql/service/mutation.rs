@@ -55,7 +55,8 @@ impl ServiceMutation {
         ServicePayload::of(ctx.data::<Catalogue>()?.service_update(input.into()).await)
     }
 
-    /// Replaces the token; running attempts keep the old one, the next attempt gets the new one. Needs an ADMIN key.
+    /// Replaces the token; running attempts keep the old one, the next attempt gets the new one. Needs an
+    /// ADMIN key.
     async fn service_token_refresh(
         &self,
         ctx: &Context<'_>,
@@ -65,8 +66,8 @@ impl ServiceMutation {
         ServicePayload::of(ctx.data::<Catalogue>()?.service_token_refresh(input.into()).await)
     }
 
-    /// Deletes a service with its token; IN_USE while a profile, a command or a job that has not ended needs it. Needs an
-    /// ADMIN key.
+    /// Deletes a service with its token; IN_USE while a profile, a command or a job that has not ended needs
+    /// it. Needs an ADMIN key.
     async fn service_delete(
         &self,
         ctx: &Context<'_>,

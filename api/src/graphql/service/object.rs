@@ -45,7 +45,8 @@ impl Service {
 impl ServiceConnection {
     /// From a page of the store.
     pub fn of(page: NamePage<service::Service>) -> Self {
-        let (items, bounds, total) = name_lists::parts(page, |row: &service::Service| (&row.name, row.id.uuid()));
+        let (items, bounds, total) =
+            name_lists::parts(page, |row: &service::Service| (&row.name, row.id.uuid()));
         Self::new(items, bounds, total)
     }
 }
@@ -54,7 +55,7 @@ impl ServiceConnection {
 #[Object]
 impl Service {
     /// Global id, `service_...`.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         ID(self.0.id.to_string())
     }
 
@@ -74,7 +75,8 @@ impl Service {
         Ok(state.map_or_else(|| Secret::unset("token"), Secret::from))
     }
 
-    /// An object that commands may use (`services.NAME.settings.*`). No place for secrets: it is shown as it is.
+    /// An object that commands may use (`services.NAME.settings.*`). No place for secrets: it is shown as it
+    /// is.
     async fn settings(&self) -> Json {
         Json(self.0.settings.clone())
     }
@@ -90,8 +92,8 @@ impl Service {
         ProfileConnection::listing(ctx, self.0.id, first, after).await
     }
 
-    /// Rises by one with every change, a new token included. Hand it back with an update to be told when somebody else
-    /// was faster.
+    /// Rises by one with every change, a new token included. Hand it back with an update to be told when
+    /// somebody else was faster.
     async fn version(&self) -> i32 {
         self.0.version
     }

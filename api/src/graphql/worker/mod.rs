@@ -38,7 +38,7 @@ pub async fn load(ctx: &Context<'_>, id: WorkerId) -> Result<Option<Worker>> {
 #[Object]
 impl Worker {
     /// Global id, `worker_...`; a new one with every start.
-    async fn id(&self) -> ID {
+    pub async fn id(&self) -> ID {
         ID(self.0.id.to_string())
     }
 

@@ -147,13 +147,8 @@ impl Bounds {
 const ALL: &str = "all";
 /// The leg of ended jobs in the order of ending, in place of those by state.
 const FINISHED: &str = "finished";
-/// The legs of live jobs.
-const LIVE: [&str; 4] = [
-    JobState::Blocked.as_str(),
-    JobState::Scheduled.as_str(),
-    JobState::Queued.as_str(),
-    JobState::Running.as_str(),
-];
+/// The legs of live jobs. No job is blocked yet.
+const LIVE: [&str; 3] = [JobState::Scheduled.as_str(), JobState::Queued.as_str(), JobState::Running.as_str()];
 
 /// The states that the filter lets through.
 fn wanted(filter: &JobFilter) -> Vec<JobState> {

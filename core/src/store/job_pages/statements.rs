@@ -73,24 +73,20 @@ macro_rules! over_legs {
     };
 }
 
-/// By id, or by the time of ending and then the id. Live jobs have no time of ending; ready ones are looked for in
-/// three legs, for each of which there is an index.
+/// The legs by id, and that of ended jobs by the time of ending, between a head and an end. Live jobs have no time of
+/// ending; ready ones are looked for in three legs, for each of which there is an index. No job is blocked yet.
 macro_rules! by_id {
-    ($bounds:ident, $direction:literal) => {
+    ($bounds:ident, $before:literal, [$($end:literal)+], $after:literal) => {
         over_legs!(
             $bounds,
-            "SELECT id AS \"id!\", finished_at, priority FROM (",
+            $before,
             [
                 "(SELECT jobs.id, NULL::timestamptz AS finished_at, 0::smallint AS priority FROM jobs
                   WHERE 'all' = ANY($20::text[]) AND jobs.id > $17 AND jobs.id < $18",
                 "UNION ALL (SELECT live.job_id AS id, NULL::timestamptz AS finished_at, 0::smallint AS priority
                   FROM live_jobs AS live LEFT JOIN jobs ON jobs.id = live.job_id
-                  WHERE 'blocked' = ANY($20) AND live.state = 'blocked' AND live.job_id > $17 AND live.job_id < $18
-                    AND (NOT $21::boolean OR (jobs.id > $17 AND jobs.id < $18))",
-                "UNION ALL (SELECT live.job_id AS id, NULL::timestamptz AS finished_at, 0::smallint AS priority
-                  FROM live_jobs AS live LEFT JOIN jobs ON jobs.id = live.job_id
                   WHERE 'scheduled' = ANY($20) AND live.state = 'scheduled' AND live.job_id > $17 AND live.job_id < $18
-                    AND (NOT $21 OR (jobs.id > $17 AND jobs.id < $18))",
+                    AND (NOT $21::boolean OR (jobs.id > $17 AND jobs.id < $18))",
                 "UNION ALL (SELECT live.job_id AS id, NULL::timestamptz AS finished_at, 0::smallint AS priority
                   FROM live_jobs AS live LEFT JOIN jobs ON jobs.id = live.job_id
                   WHERE 'queued' = ANY($20) AND live.state = 'queued' AND live.dispatched_at IS NULL
@@ -129,12 +125,24 @@ macro_rules! by_id {
                     AND ($23::timestamptz IS NULL OR (ended.finished_at, ended.job_id) > ($23, $24::uuid))
                     AND ($25::timestamptz IS NULL OR (ended.finished_at, ended.job_id) < ($25, $26::uuid))",
             ],
-            [" ORDER BY finished_at " $direction ", id " $direction " LIMIT $19"],
-            ") AS leg",
+            [$($end)+],
+            $after,
             $bounds.finished_lower.map(|(time, _)| time),
             $bounds.finished_lower.map(|(_, id)| id),
             $bounds.finished_upper.map(|(time, _)| time),
             $bounds.finished_upper.map(|(_, id)| id),
+        )
+    };
+}
+
+/// A page by the time of ending, which only the leg of ended jobs has, and then the id.
+macro_rules! page_by_id {
+    ($bounds:ident, $direction:literal) => {
+        by_id!(
+            $bounds,
+            "SELECT id AS \"id!\", finished_at, priority FROM (",
+            [" ORDER BY finished_at " $direction ", id " $direction " LIMIT $19"],
+            ") AS leg"
         )
     };
 }
@@ -152,13 +160,13 @@ macro_rules! by_priority {
                     AND ($25::smallint IS NULL OR (jobs.priority, jobs.id) < ($25, $26::uuid))",
                 "UNION ALL (SELECT live.job_id AS id, NULL::timestamptz AS finished_at, live.priority
                   FROM live_jobs AS live LEFT JOIN jobs ON jobs.id = live.job_id
-                  WHERE NOT 'all' = ANY($20) AND live.state = ANY($22::text[])
+                  WHERE $20 && ARRAY['scheduled', 'queued', 'running'] AND live.state = ANY($22::text[])
                     AND (NOT $21::boolean OR (jobs.id > $17 AND jobs.id < $18))
                     AND ($23 IS NULL OR (live.priority, live.job_id) > ($23, $24))
                     AND ($25 IS NULL OR (live.priority, live.job_id) < ($25, $26))",
                 "UNION ALL (SELECT ended.job_id AS id, NULL::timestamptz AS finished_at, jobs.priority
                   FROM ended_jobs AS ended JOIN jobs ON jobs.id = ended.job_id
-                  WHERE NOT 'all' = ANY($20) AND ended.state = ANY($22)
+                  WHERE $20 && ARRAY['succeeded', 'failed', 'cancelled'] AND ended.state = ANY($22)
                     AND ($23 IS NULL OR (jobs.priority, jobs.id) > ($23, $24))
                     AND ($25 IS NULL OR (jobs.priority, jobs.id) < ($25, $26))",
             ],
@@ -173,11 +181,11 @@ macro_rules! by_priority {
 }
 
 pub(super) async fn by_id_descending(connection: &mut PgConnection, bounds: &Bounds) -> Result<Vec<Row>, StoreError> {
-    read(planned_anew(by_id!(bounds, "DESC"))?.fetch_all(connection).await?)
+    read(planned_anew(page_by_id!(bounds, "DESC"))?.fetch_all(connection).await?)
 }
 
 pub(super) async fn by_id_ascending(connection: &mut PgConnection, bounds: &Bounds) -> Result<Vec<Row>, StoreError> {
-    read(planned_anew(by_id!(bounds, "ASC"))?.fetch_all(connection).await?)
+    read(planned_anew(page_by_id!(bounds, "ASC"))?.fetch_all(connection).await?)
 }
 
 pub(super) async fn by_priority_descending(
@@ -196,22 +204,15 @@ pub(super) async fn by_priority_ascending(
 
 /// Counts up to `bounds.rows`.
 pub(super) async fn count(connection: &mut PgConnection, bounds: &Bounds) -> Result<i64, StoreError> {
-    let checked = over_legs!(
+    let checked = by_id!(
         bounds,
-        "SELECT count(*) AS \"count!\" FROM (SELECT FROM (",
-        [
-            "(SELECT FROM jobs WHERE 'all' = ANY($20::text[]) AND jobs.id > $17 AND jobs.id < $18",
-            "UNION ALL (SELECT FROM live_jobs AS live LEFT JOIN jobs ON jobs.id = live.job_id
-              WHERE NOT 'all' = ANY($20) AND live.state = ANY($22::text[])
-                AND (NOT $21::boolean OR (jobs.id > $17 AND jobs.id < $18))",
-            "UNION ALL (SELECT FROM ended_jobs AS ended LEFT JOIN jobs ON jobs.id = ended.job_id
-              WHERE NOT 'all' = ANY($20) AND ended.state = ANY($22)
-                AND (NOT $21 OR (jobs.id > $17 AND jobs.id < $18))",
-        ],
+        "SELECT count(*) AS \"count!\" FROM (",
         ["" "" "" "" " LIMIT $19"],
-        ") AS leg) AS counted",
+        ") AS leg"
     );
-    Ok(planned_anew(checked)?.fetch_one(connection).await?.try_get(0)?)
+    // Each leg has been counted up to the limit.
+    let count: i64 = planned_anew(checked)?.fetch_one(connection).await?.try_get(0)?;
+    Ok(count.min(bounds.rows))
 }
 
 /// The same statement, but never kept by the connection: Postgres sees the values whenever it plans.

@@ -1,0 +1,209 @@
+//! An estimate of how full the ready sets on Redis are, so that new jobs are pushed at once only where there is room.
+//!
+//! Owned by the enqueuer's task; asks nobody itself. An estimate is a count that Redis gave a moment ago, and what this
+//! process has pushed since. Where Redis does not answer, nothing is pushed: the dispatcher finds the jobs. All of this
+//! may be wrong by a group of jobs or so, which costs nothing but a moment.
+
+use std::{collections::HashMap, time::Duration};
+
+use callboard::{ids::CommandId, steps::{dispatch::WINDOW, submit::Order}};
+use tokio::time::Instant;
+
+/// Redis is asked at most this often for each queue.
+const COUNT_EVERY: Duration = Duration::from_millis(50);
+/// A count is good for this long.
+const COUNT_GOOD_FOR: Duration = Duration::from_millis(250);
+/// Jobs that are pushed on no count at all, until there is one: the first ones after a quiet time are not held up.
+const UNCOUNTED_MAX: usize = 256;
+/// A command's queue is looked up again after this.
+const QUEUE_GOOD_FOR: Duration = Duration::from_secs(5);
+/// Most queues, and most commands, that are remembered; with more, all are forgotten.
+const REMEMBERED_MAX: usize = 10_000;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Windows {
+    queues: HashMap<String, Window>,
+    commands: HashMap<CommandId, Known>,
+    to_count: Vec<String>,
+    to_learn: Vec<CommandId>,
+}
+
+#[derive(Debug, Default)]
+struct Window {
+    /// What Redis held at the last count.
+    held: usize,
+    counted_at: Option<Instant>,
+    /// Pushed since the last count was asked for, and before that since the one before.
+    pushed: usize,
+    pushed_before: usize,
+    /// When Redis was last asked.
+    asked_at: Option<Instant>,
+    is_asked: bool,
+    is_down: bool,
+}
+
+/// The queue of a command's jobs.
+#[derive(Debug, Default)]
+struct Known {
+    queue: Option<String>,
+    learned_at: Option<Instant>,
+    is_asked: bool,
+}
+
+impl Windows {
+    /// Whether these jobs may be pushed as soon as they are stored; if so, they count as pushed.
+    pub(super) fn admit(&mut self, orders: &[Order], now: Instant) -> bool {
+        // As a rule, all jobs of a call go to one queue.
+        let mut by_queue: Vec<(String, usize)> = Vec::with_capacity(1);
+        let mut is_known = true;
+        for order in orders.iter().filter(|order| order.run_at.is_none()) {
+            let queue = match (&order.queue, order.command) {
+                (Some(queue), _) => Some(queue.as_str()),
+                (None, Some(command)) => self.queue_of(command, now),
+                (None, None) => None,
+            };
+            let Some(queue) = queue else {
+                is_known = false;
+                continue;
+            };
+            match by_queue.iter_mut().find(|(name, _)| name == queue) {
+                Some((_, count)) => *count += 1,
+                None => by_queue.push((queue.to_owned(), 1)),
+            }
+        }
+        let mut has_room = is_known;
+        for (queue, _) in &by_queue {
+            has_room &= self.has_room(queue, now);
+        }
+        if has_room {
+            for (queue, count) in by_queue {
+                if let Some(window) = self.queues.get_mut(&queue) {
+                    window.pushed += count;
+                }
+            }
+        }
+        has_room
+    }
+
+    /// Queues whose ready sets are to be counted now.
+    pub(super) fn to_count(&mut self, _now: Instant) -> Vec<String> {
+        std::mem::take(&mut self.to_count)
+    }
+
+    /// Commands whose queues are to be looked up now.
+    pub(super) fn to_learn(&mut self) -> Vec<CommandId> {
+        std::mem::take(&mut self.to_learn)
+    }
+
+    /// Redis has counted, or has not answered.
+    pub(super) fn counted(&mut self, queue: &str, held: Option<usize>, now: Instant) {
+        let Some(window) = self.queues.get_mut(queue) else { return };
+        window.is_asked = false;
+        window.is_down = held.is_none();
+        if let Some(held) = held {
+            window.held = held;
+            window.pushed_before = 0;
+            window.counted_at = Some(now);
+        }
+    }
+
+    /// The queue of a command has been looked up; none when that failed or there is no such command.
+    pub(super) fn learned(&mut self, command: CommandId, queue: Option<String>, now: Instant) {
+        if let Some(known) = self.commands.get_mut(&command) {
+            *known = Known { queue, learned_at: Some(now), is_asked: false };
+        }
+    }
+
+    fn queue_of(&mut self, command: CommandId, now: Instant) -> Option<&str> {
+        if self.commands.len() >= REMEMBERED_MAX {
+            self.commands.clear();
+        }
+        let known = self.commands.entry(command).or_default();
+        let is_fresh = known.learned_at.is_some_and(|at| now - at < QUEUE_GOOD_FOR);
+        if !is_fresh && !known.is_asked {
+            known.is_asked = true;
+            self.to_learn.push(command);
+        }
+        known.queue.as_deref()
+    }
+
+    fn has_room(&mut self, queue: &str, now: Instant) -> bool {
+        if self.queues.len() >= REMEMBERED_MAX {
+            self.queues.clear();
+        }
+        if !self.queues.contains_key(queue) {
+            self.queues.insert(queue.to_owned(), Window::default());
+        }
+        let Some(window) = self.queues.get_mut(queue) else { return false };
+        if !window.is_asked && window.asked_at.is_none_or(|at| now - at >= COUNT_EVERY) {
+            window.is_asked = true;
+            window.asked_at = Some(now);
+            window.pushed_before += std::mem::take(&mut window.pushed);
+            self.to_count.push(queue.to_owned());
+        }
+        let pushed = window.pushed + window.pushed_before;
+        let is_counted = window.counted_at.is_some_and(|at| now - at < COUNT_GOOD_FOR);
+        match (window.is_down, is_counted) {
+            (true, _) => false,
+            (false, true) => window.held + pushed < WINDOW,
+            (false, false) => pushed < UNCOUNTED_MAX,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn orders(count: usize, queue: &str) -> Vec<Order> {
+        vec![Order { queue: Some(queue.to_owned()), ..Order::default() }; count]
+    }
+
+    #[test]
+    fn what_was_pushed_since_the_count_fills_the_window() {
+        let (mut windows, now) = (Windows::default(), Instant::now());
+        assert!(windows.admit(&orders(1, "a"), now), "the first one is not held up");
+        assert_eq!(windows.to_count(now), ["a"]);
+        windows.counted("a", Some(WINDOW - 100), now);
+        assert!(windows.admit(&orders(99, "a"), now));
+        assert!(windows.admit(&orders(1, "a"), now));
+        assert!(!windows.admit(&orders(1, "a"), now));
+        assert!(windows.admit(&orders(1, "b"), now), "another queue has its own window");
+        let later = now + COUNT_EVERY;
+        assert!(!windows.admit(&orders(1, "a"), later));
+        assert!(windows.to_count(later).contains(&"a".to_owned()), "asked again");
+        windows.counted("a", Some(10), later);
+        assert!(windows.admit(&orders(1, "a"), later));
+    }
+
+    #[test]
+    fn without_an_answer_of_redis_little_or_nothing_is_pushed() {
+        let (mut windows, now) = (Windows::default(), Instant::now());
+        assert!(windows.admit(&orders(UNCOUNTED_MAX, "a"), now));
+        assert!(!windows.admit(&orders(1, "a"), now));
+        windows.counted("a", None, now);
+        assert!(!windows.admit(&orders(1, "a"), now));
+        let later = now + COUNT_GOOD_FOR;
+        assert!(!windows.admit(&orders(1, "a"), later));
+        windows.counted("a", Some(0), later);
+        assert!(windows.admit(&orders(1, "a"), later));
+    }
+
+    #[test]
+    fn the_queue_of_a_command_is_learned_first() {
+        let (mut windows, now) = (Windows::default(), Instant::now());
+        let command = CommandId::from(Uuid::from_u128(7));
+        let order = [Order { command: Some(command), ..Order::default() }];
+        assert!(!windows.admit(&order, now));
+        assert!(!windows.admit(&order, now));
+        assert_eq!(windows.to_learn(), [command], "asked once");
+        windows.learned(command, Some("a".into()), now);
+        assert!(windows.admit(&order, now));
+        assert!(windows.to_learn().is_empty());
+        assert!(windows.admit(&order, now + QUEUE_GOOD_FOR), "while it is looked up again");
+        assert_eq!(windows.to_learn(), [command]);
+    }
+}

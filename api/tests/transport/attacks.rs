@@ -1,0 +1,115 @@
+//! Requests that are meant to hurt: each is refused with a code, and the server answers the next one as if nothing had
+//! been.
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use crate::toy::{ADMIN, Toy, toy};
+
+async fn refused(toy: &Toy, body: String, status: u16, code: &str) {
+    let shown: String = body.chars().take(80).collect();
+    let began = Instant::now();
+    let request = toy
+        .graphql(Method::POST)
+        .header("accept", "application/graphql-response+json")
+        .header("content-type", "application/json")
+        .body(body);
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status().as_u16(), status, "{shown}");
+    let text = response.text().await.unwrap();
+    assert!(text.len() < 100_000, "{shown}: an answer of {} bytes", text.len());
+    let answer: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(answer["errors"][0]["extensions"]["code"], code, "{shown}: {text}");
+    assert!(began.elapsed() < Duration::from_secs(10), "{shown}: {:?}", began.elapsed());
+    assert_eq!(toy.ask("{ hello }").await["data"]["hello"], "hello world", "{shown}");
+}
+
+fn document(text: impl Into<String>) -> String {
+    json!({ "query": text.into() }).to_string()
+}
+
+#[tokio::test]
+async fn bodies_without_measure_are_refused() {
+    let toy = toy().await;
+    for megabytes in [2, 30] {
+        let script = "x".repeat(megabytes * 1024 * 1024);
+        refused(&toy, json!({ "query": "{ hello }", "variables": { "script": script } }).to_string(), 413, "BAD_REQUEST").await;
+    }
+    let batch: Vec<_> = (0..2000).map(|_| json!({ "query": "{ hello }" })).collect();
+    refused(&toy, json!(batch).to_string(), 400, "BAD_REQUEST").await;
+    refused(&toy, "[".repeat(500_000), 400, "BAD_REQUEST").await;
+    refused(&toy, format!("{{\"query\":\"{{ hello }}\",\"variables\":{}", "{\"a\":".repeat(100_000)), 400, "BAD_REQUEST").await;
+}
+
+#[tokio::test]
+async fn documents_without_measure_are_refused() {
+    let toy = toy().await;
+    let aliases: String = (0..6000).map(|n| format!("a{n}:hello ")).collect();
+    refused(&toy, document(format!("{{ {aliases} }}")), 400, "TOO_COMPLEX").await;
+    let fields = "hello ".repeat(170_000);
+    refused(&toy, document(format!("{{ {fields} }}")), 400, "TOO_COMPLEX").await;
+    refused(&toy, document("{a".repeat(300_000)), 400, "TOO_COMPLEX").await;
+    refused(&toy, document(format!("{{ count(value: {} }}", "[".repeat(300_000))), 400, "TOO_COMPLEX").await;
+    refused(&toy, document(format!("query ($x: {}Int) {{ hello }}", "[".repeat(300_000))), 400, "TOO_COMPLEX").await;
+    let deep = |levels: usize| format!("{{ fragile {} {{ fine }} {} }}", "{ deeper ".repeat(levels), "}".repeat(levels));
+    refused(&toy, document(deep(19)), 400, "TOO_COMPLEX").await;
+    refused(&toy, document(deep(40)), 400, "TOO_COMPLEX").await;
+    refused(&toy, document(format!("{{ hello {} }}", "@skip(if: false) ".repeat(11))), 400, "TOO_COMPLEX").await;
+    refused(&toy, document(format!("{{ hello {} }}", "@aa ".repeat(14_000))), 400, "TOO_COMPLEX").await;
+    let doubling: String = (0..31).map(|n| format!("fragment F{n} on Query {{ ...F{} ...F{} }} ", n + 1, n + 1)).collect();
+    refused(&toy, document(format!("{{ ...F0 }} {doubling} fragment F31 on Query {{ hello }}")), 400, "TOO_COMPLEX").await;
+    let cycle = "{ ...A } fragment A on Query { hello ...B } fragment B on Query { ...A }";
+    refused(&toy, document(cycle), 400, "VALIDATION_FAILED").await;
+    let unknown: String = (0..4000).map(|n| format!("u{n} ")).collect();
+    refused(&toy, document(format!("{{ {unknown} }}")), 400, "VALIDATION_FAILED").await;
+    refused(&toy, document("{ hello(name: \"\\u0000\") }"), 400, "BAD_REQUEST").await;
+    let nul = json!({ "query": "query ($n: String) { hello(name: $n) }", "variables": { "n": "a\u{0}b" } });
+    refused(&toy, nul.to_string(), 400, "BAD_REQUEST").await;
+}
+
+#[tokio::test]
+async fn the_standard_introspection_is_not_an_attack() {
+    let toy = toy().await;
+    let types = "kind name ".to_owned() + &"ofType { kind name ".repeat(7) + &"}".repeat(7);
+    let query = format!(
+        "query IntrospectionQuery {{ __schema {{ queryType {{ name }} types {{ kind name description fields(includeDeprecated: true) \
+         {{ name args {{ name type {{ {types} }} }} type {{ {types} }} }} enumValues {{ name }} }} directives {{ name args {{ name \
+         type {{ {types} }} }} }} }} }}"
+    );
+    let answer = toy.ask(&query).await;
+    assert!(answer.get("errors").is_none(), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_in_pieces_counts_like_any_other() {
+    let toy = toy().await;
+    let mut stream = TcpStream::connect(toy.address).await.unwrap();
+    let head = format!(
+        "POST /graphql HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ADMIN}\r\nContent-Type: application/json\r\n\
+         Transfer-Encoding: chunked\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let piece = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
+    for _ in 0..32 {
+        stream.write_all(piece.as_bytes()).await.unwrap();
+    }
+    stream.write_all(b"0\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    assert!(answer.contains("\"code\":\"BAD_REQUEST\""), "{answer}");
+}
+
+#[tokio::test]
+async fn a_packed_body_is_refused() {
+    let toy = toy().await;
+    let request =
+        toy.graphql(Method::POST).header("content-type", "application/json").header("content-encoding", "gzip").body("x");
+    assert_eq!(request.send().await.unwrap().status(), 415);
+}

@@ -1,0 +1,61 @@
+//! Errors of resolvers: their codes, and that nothing of ours leaks through their texts.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::toy::{Setup, start, toy};
+
+#[tokio::test]
+async fn texts_of_ours_stay_inside() {
+    let toy = toy().await;
+    for (query, code) in [
+        ("{ fragile { nullable } }", "INTERNAL"),
+        ("{ storeFails(how: \"unavailable\") }", "UNAVAILABLE"),
+        ("{ storeFails(how: \"shared\") }", "UNAVAILABLE"),
+        ("{ storeFails(how: \"other\") }", "INTERNAL"),
+        ("{ storeFails(how: \"commit\") }", "UNAVAILABLE"),
+        ("{ panic }", "INTERNAL"),
+        ("{ node(id: \"profile_00000000000000000000000000\") { id } }", "INTERNAL"),
+    ] {
+        let answer = toy.ask(query).await;
+        let error = &answer["errors"][0];
+        assert_eq!(error["extensions"]["code"], code, "{query}: {answer}");
+        assert!(error["extensions"]["requestId"].as_str().unwrap().starts_with("req_"), "{query}: {answer}");
+        let text = answer.to_string();
+        for secret in ["hunter2", "10.0.0.1", "secret", "on purpose"] {
+            assert!(!text.contains(secret), "{query}: {text}");
+        }
+    }
+    let answer = toy.ask("{ storeFails(how: \"commit\") }").await;
+    let message = answer["errors"][0]["message"].as_str().unwrap();
+    assert!(message.contains("not known") && message.contains("idempotencyKey"), "{message}");
+    assert_eq!(answer["errors"][0]["path"], json!(["storeFails"]));
+}
+
+#[tokio::test]
+async fn what_the_executor_says_itself_has_a_code() {
+    let toy = toy().await;
+    for (query, code) in [
+        ("{ at(value: \"2026-11-22T17:31:10Z\") }", None),
+        ("{ at(value: \"yesterday\") }", Some("BAD_REQUEST")),
+        ("{ count(value: 3000000000) }", Some("BAD_REQUEST")),
+        ("{ nothing }", Some("VALIDATION_FAILED")),
+        ("{ fragile }", Some("VALIDATION_FAILED")),
+    ] {
+        let answer = toy.ask(query).await;
+        match code {
+            None => assert_eq!(answer["data"]["at"], "2026-11-22T17:31:10.000Z", "{answer}"),
+            Some(code) => assert_eq!(answer["errors"][0]["extensions"]["code"], code, "{query}: {answer}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_operation_that_takes_too_long_is_given_up() {
+    let toy = start(Setup { time_max: Duration::from_millis(50), ..Setup::default() }).await;
+    let answer = toy.ask("{ sleep(millis: 60000) }").await;
+    assert_eq!(answer["errors"][0]["extensions"]["code"], "UNAVAILABLE", "{answer}");
+    let answer = toy.ask("mutation { sleep(millis: 60000) }").await;
+    assert!(answer["errors"][0]["message"].as_str().unwrap().contains("not known"), "{answer}");
+}

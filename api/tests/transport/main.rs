@@ -1,0 +1,14 @@
+//! The transports against a toy schema: real HTTP and WebSockets on a loopback port, no database.
+
+mod artifacts;
+mod attacks;
+mod demo;
+mod errors;
+mod execution;
+mod pages;
+mod rules;
+mod shutdown;
+mod sockets;
+mod stall;
+mod streams;
+mod toy;

@@ -1,0 +1,200 @@
+//! GraphQL over HTTP, rule by rule: method, headers and body against status, content type and answer.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::toy::{VIEWER, client, toy};
+
+const GRAPHQL: &str = "application/graphql-response+json";
+const JSON: &str = "application/json";
+
+struct Case {
+    method: Method,
+    accept: Option<&'static str>,
+    content_type: Option<&'static str>,
+    /// A query string (GET) or a body.
+    sent: String,
+    status: u16,
+    answers: &'static str,
+    code: Option<&'static str>,
+}
+
+fn post(accept: &'static str, body: impl Into<String>, status: u16, answers: &'static str, code: Option<&'static str>) -> Case {
+    Case { method: Method::POST, accept: Some(accept), content_type: Some(JSON), sent: body.into(), status, answers, code }
+}
+
+fn query(text: &str) -> String {
+    json!({ "query": text }).to_string()
+}
+
+fn cases() -> Vec<Case> {
+    let hello = || query("{ hello }");
+    let bare = |content_type, status, code| Case { content_type, ..post(JSON, hello(), status, JSON, code) };
+    let get = |sent: &str, status, code| Case { method: Method::GET, content_type: None, ..post(JSON, sent, status, JSON, code) };
+    let mut cases = vec![
+        // Which form of answer.
+        post(JSON, hello(), 200, JSON, None),
+        post(GRAPHQL, hello(), 200, GRAPHQL, None),
+        post("*/*", hello(), 200, JSON, None),
+        post("application/*", hello(), 200, JSON, None),
+        post("application/graphql-response+json, application/json;q=0.9", hello(), 200, GRAPHQL, None),
+        Case { accept: None, ..post(JSON, hello(), 200, JSON, None) },
+        post("text/html", hello(), 406, JSON, Some("BAD_REQUEST")),
+        // What is in a body.
+        bare(Some("application/json; charset=utf-8"), 200, None),
+        bare(Some("application/json; charset=\"UTF-8\""), 200, None),
+        bare(Some("application/json; charset=utf-16"), 415, Some("BAD_REQUEST")),
+        bare(Some("text/plain"), 415, Some("BAD_REQUEST")),
+        bare(Some("application/x-www-form-urlencoded"), 415, Some("BAD_REQUEST")),
+        bare(Some("multipart/form-data; boundary=x"), 415, Some("BAD_REQUEST")),
+        bare(Some("application/graphql"), 415, Some("BAD_REQUEST")),
+        bare(None, 415, Some("BAD_REQUEST")),
+        // Methods.
+        get("query=%7Bhello%7D", 200, None),
+        get("query=query%20A%28%24n%3AString%29%7Bhello%28name%3A%24n%29%7D&variables=%7B%22n%22%3A%22x%22%7D&operationName=A", 200, None),
+        get("query=%7Bhello%7D&variables=x", 400, Some("BAD_REQUEST")),
+        get("query=mutation%7Bbump%7D", 405, Some("BAD_REQUEST")),
+        get("", 400, Some("BAD_REQUEST")),
+        Case { method: Method::PUT, ..post(JSON, hello(), 405, JSON, Some("BAD_REQUEST")) },
+        Case { method: Method::DELETE, ..post(JSON, hello(), 405, JSON, Some("BAD_REQUEST")) },
+        Case { method: Method::OPTIONS, ..post(JSON, "", 405, JSON, Some("BAD_REQUEST")) },
+        post(JSON, query("mutation { bump }"), 200, JSON, None),
+    ];
+    // What is no request, whichever form of answer is read.
+    for body in [
+        "", "{", "[]", "null", "7", "\"{ hello }\"", "{}", r#"{"query":""}"#, r#"{"query":7}"#,
+        r#"{"query":"{ hello }","variables":"{}"}"#, r#"{"query":"{ hello }","variables":[]}"#,
+        r#"{"query":"{ hello }","operationName":7}"#, r#"{"query":"{ hello }","extensions":"x"}"#,
+        r#"[{"query":"{ hello }"}]"#,
+    ] {
+        cases.push(post(JSON, body, 400, JSON, Some("BAD_REQUEST")));
+        cases.push(post(GRAPHQL, body, 400, JSON, Some("BAD_REQUEST")));
+    }
+    // Operations that cannot run: 400 in the new form, 200 in the old.
+    for (text, code) in [
+        ("{ hello", "PARSE_FAILED"),
+        ("{ nothing }", "VALIDATION_FAILED"),
+        ("{ count(value: \"x\") }", "VALIDATION_FAILED"),
+        ("{ count }", "VALIDATION_FAILED"),
+        ("query A { hello } query B { hello }", "BAD_REQUEST"),
+        ("subscription { ticks(to: 1) { number } }", "BAD_REQUEST"),
+        ("{ jobs(first: 100) { nodes { id number } edges { node { id number } cursor } } a: jobs(first: 100) { nodes { id number } edges { node { id number } cursor } } b: jobs(first: 100) { nodes { id number } edges { node { id number } cursor } } c: jobs(first: 100) { nodes { id number } edges { node { id number } cursor } } d: jobs(first: 100) { nodes { id number } edges { node { id number } cursor } } e: jobs(first: 100) { nodes { id number } edges { node { id number } cursor } } f: jobs(first: 100) { nodes { id number } edges { node { id number } cursor } } }", "TOO_COMPLEX"),
+    ] {
+        cases.push(post(GRAPHQL, query(text), 400, GRAPHQL, Some(code)));
+        cases.push(post(JSON, query(text), 200, JSON, Some(code)));
+    }
+    cases.push(post(
+        GRAPHQL,
+        json!({ "query": "query ($n: Int!) { count(value: $n) }", "variables": { "n": "x" } }).to_string(),
+        400,
+        GRAPHQL,
+        Some("VALIDATION_FAILED"),
+    ));
+    cases
+}
+
+#[tokio::test]
+async fn every_rule_holds() {
+    let toy = toy().await;
+    for case in cases() {
+        let shown = format!("{} {:?} {:?} {:.120}", case.method, case.accept, case.content_type, case.sent);
+        let mut request = if case.method == Method::GET {
+            client().get(format!("{}?{}", toy.url("/graphql"), case.sent)).bearer_auth(crate::toy::ADMIN)
+        } else {
+            toy.graphql(case.method).body(case.sent)
+        };
+        if let Some(accept) = case.accept {
+            request = request.header("accept", accept);
+        }
+        if let Some(content_type) = case.content_type {
+            request = request.header("content-type", content_type);
+        }
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status().as_u16(), case.status, "{shown}");
+        let content_type = response.headers()["content-type"].to_str().unwrap().to_owned();
+        assert_eq!(content_type, format!("{}; charset=utf-8", case.answers), "{shown}");
+        let vary: Vec<_> = response.headers().get_all("vary").iter().map(|value| value.to_str().unwrap()).collect();
+        if case.status == 200 {
+            assert!(vary.contains(&"accept"), "{shown}: {vary:?}");
+        }
+        if case.status == 405 {
+            assert!(response.headers().contains_key("allow"), "{shown}");
+        }
+        let request_id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+        let answer: Value = response.json().await.unwrap();
+        match case.code {
+            None => assert!(answer.get("errors").is_none() && answer["data"].is_object(), "{shown}: {answer}"),
+            Some(code) => {
+                assert!(answer.get("data").is_none(), "{shown}: {answer}");
+                assert_eq!(answer["errors"][0]["extensions"]["code"], code, "{shown}: {answer}");
+                assert_eq!(answer["errors"][0]["extensions"]["requestId"], request_id, "{shown}");
+                assert!(answer["errors"][0]["message"].is_string(), "{shown}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_a_key_only_the_viewer_is_answered() {
+    let toy = toy().await;
+    let ask = |accept: &'static str, key: Option<&'static str>, text: &str| {
+        let mut request = client().post(toy.url("/graphql")).header("accept", accept).header("content-type", JSON).body(query(text));
+        if let Some(key) = key {
+            request = request.header("authorization", key);
+        }
+        request.send()
+    };
+    let response = ask(GRAPHQL, None, "{ viewer { name role } }").await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.text().await.unwrap(), r#"{"data":{"viewer":null}}"#);
+    let response = ask(GRAPHQL, None, "{ viewer { name } hello }").await.unwrap();
+    assert_eq!(response.status(), 401);
+    assert_eq!(response.headers()["www-authenticate"], "Bearer");
+    for closed in ["{ hello }", "{ __schema { queryType { name } } }", "mutation { bump }", "{ v: hello }"] {
+        let response = ask(JSON, None, closed).await.unwrap();
+        assert_eq!(response.status(), 200, "{closed}");
+        let answer: Value = response.json().await.unwrap();
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "{closed}");
+    }
+    let answer: Value = ask(JSON, None, "mutation { sessionCreate }").await.unwrap().json().await.unwrap();
+    assert_eq!(answer["data"]["sessionCreate"], true);
+    for wrong in ["Bearer cb_wrong", "cb_wrong", "Basic Y2I6eA==", "Bearer "] {
+        let response = ask(GRAPHQL, Some(wrong), "{ viewer { name } }").await.unwrap();
+        assert_eq!(response.status(), 401, "{wrong}");
+    }
+    for right in ["Bearer cb_toy_viewer", "cb_toy_viewer", "bearer cb_toy_viewer"] {
+        let answer: Value = ask(GRAPHQL, Some(right), "{ viewer { name role expiresAt } }").await.unwrap().json().await.unwrap();
+        assert_eq!(answer["data"]["viewer"], json!({ "name": "looker", "role": "VIEWER", "expiresAt": null }), "{right}");
+    }
+    assert_eq!(VIEWER, "cb_toy_viewer");
+}
+
+#[tokio::test]
+async fn a_role_is_checked_in_the_resolver() {
+    let toy = toy().await;
+    assert_eq!(toy.ask("{ adminOnly }").await["data"]["adminOnly"], "toy");
+    let body = query("{ adminOnly }");
+    let request = client().post(toy.url("/graphql")).bearer_auth(VIEWER).header("content-type", JSON).body(body);
+    let answer: Value = request.send().await.unwrap().json().await.unwrap();
+    assert_eq!(answer["errors"][0]["extensions"]["code"], "FORBIDDEN");
+    assert_eq!(answer["errors"][0]["path"], json!(["adminOnly"]));
+}
+
+#[tokio::test]
+async fn pages_of_friends_may_read_and_others_may_not() {
+    let toy = toy().await;
+    let preflight = |origin: &'static str| {
+        client()
+            .request(Method::OPTIONS, toy.url("/graphql"))
+            .header("origin", origin)
+            .header("access-control-request-method", "POST")
+            .send()
+    };
+    let response = preflight("https://friend.example").await.unwrap();
+    assert_eq!(response.status(), 204);
+    assert_eq!(response.headers()["access-control-allow-origin"], "https://friend.example");
+    assert!(response.headers()["access-control-allow-headers"].to_str().unwrap().contains("authorization"));
+    let response = preflight("https://stranger.example").await.unwrap();
+    assert_eq!(response.status(), 405);
+    assert!(!response.headers().contains_key("access-control-allow-origin"));
+}

@@ -1,0 +1,291 @@
+//! graphql-transport-ws: messages, and the table of closing codes.
+
+use std::{sync::atomic::Ordering, time::Duration};
+
+use callboard_api::socket::{self, Close};
+use futures::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Error, Message, client::IntoClientRequest as _, http::HeaderValue},
+};
+
+use crate::toy::{ADMIN, ALIVE, Setup, Toy, start, toy};
+
+/// A client of a socket.
+pub struct Client(pub WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+/// Connects with these headers.
+pub async fn connect_with(toy: &Toy, headers: &[(&'static str, &str)]) -> Result<Client, Box<Error>> {
+    let mut request = format!("ws://{}/graphql", toy.address).into_client_request().unwrap();
+    for (name, value) in headers {
+        request.headers_mut().insert(*name, HeaderValue::from_str(value).unwrap());
+    }
+    connect_async(request).await.map(|(stream, _)| Client(stream)).map_err(Box::new)
+}
+
+/// Connects as graphql-ws does.
+pub async fn connect(toy: &Toy) -> Client {
+    connect_with(toy, &[("sec-websocket-protocol", "graphql-transport-ws")]).await.unwrap()
+}
+
+/// Connects and signs in.
+pub async fn sign_in(toy: &Toy) -> Client {
+    let mut client = connect(toy).await;
+    client.say(&json!({ "type": "connection_init", "payload": { "authorization": format!("Bearer {ADMIN}") } })).await;
+    assert_eq!(client.hear().await, json!({ "type": "connection_ack" }));
+    client
+}
+
+impl Client {
+    /// Sends a message.
+    pub async fn say(&mut self, message: &Value) {
+        self.0.send(Message::text(message.to_string())).await.unwrap();
+    }
+
+    /// Asks for an operation.
+    pub async fn subscribe(&mut self, id: &str, query: &str) {
+        self.say(&json!({ "id": id, "type": "subscribe", "payload": { "query": query } })).await;
+    }
+
+    /// The next message, pings left out.
+    pub async fn hear(&mut self) -> Value {
+        loop {
+            match self.next().await {
+                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+                Message::Ping(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// The code with which the server closes, whatever comes before.
+    pub async fn closed(&mut self) -> u16 {
+        loop {
+            if let Message::Close(frame) = self.next().await {
+                return frame.unwrap().code.into();
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Message {
+        let next = tokio::time::timeout(Duration::from_secs(10), self.0.next()).await;
+        next.expect("the server says something").expect("the socket is open").unwrap()
+    }
+}
+
+fn quick() -> Setup {
+    let limits = socket::Limits {
+        init: Duration::from_millis(100),
+        ping_every: Duration::from_millis(100),
+        idle: Duration::from_millis(350),
+        stall: Duration::from_millis(500),
+        farewell: Duration::from_millis(500),
+    };
+    Setup { limits, ..Setup::default() }
+}
+
+#[tokio::test]
+async fn every_reason_has_its_code() {
+    let toy = toy().await;
+    let init = json!({ "type": "connection_init", "payload": { "authorization": ADMIN } }).to_string();
+    let ticks = r#"{"id":"1","type":"subscribe","payload":{"query":"subscription { silence }"}}"#.to_owned();
+    let big = json!({ "type": "ping", "payload": { "x": "y".repeat(300_000) } }).to_string();
+    let text = |texts: &[&str]| texts.iter().map(|text| Message::text((*text).to_owned())).collect::<Vec<_>>();
+    for (messages, close) in [
+        (text(&["garbage"]), Close::BadMessage),
+        (text(&["{}"]), Close::BadMessage),
+        (text(&["[]"]), Close::BadMessage),
+        (vec![Message::binary(init.clone().into_bytes())], Close::BadMessage),
+        (text(&[&init, r#"{"type":"what"}"#]), Close::BadMessage),
+        (text(&[&init, r#"{"id":"1","type":"subscribe"}"#]), Close::BadMessage),
+        (text(&[&init, r#"{"id":"1","type":"subscribe","payload":{"query":""}}"#]), Close::BadMessage),
+        (text(&[&init, r#"{"id":"1","type":"subscribe","payload":{"query":7}}"#]), Close::BadMessage),
+        (text(&[&ticks]), Close::NotInitialised),
+        (text(&[r#"{"type":"connection_init","payload":{"authorization":"Bearer cb_wrong"}}"#]), Close::Forbidden),
+        (text(&[r#"{"type":"connection_init","payload":{"apiKey":7}}"#]), Close::Forbidden),
+        (text(&[&init, &ticks, &ticks]), Close::DuplicateId),
+        (text(&[&init, &init]), Close::SecondInit),
+        (text(&[&init, &big]), Close::TooBig),
+        (text(&[&init, r#"{"type":"connection_terminate"}"#]), Close::Normal),
+    ] {
+        let mut client = connect(&toy).await;
+        for message in messages.clone() {
+            client.0.send(message).await.unwrap();
+        }
+        assert_eq!(client.closed().await, close.code(), "{close:?} {:.100}", format!("{messages:?}"));
+    }
+}
+
+#[tokio::test]
+async fn a_socket_without_init_or_sign_of_life_is_closed() {
+    let toy = start(quick()).await;
+    assert_eq!(connect(&toy).await.closed().await, 4408);
+    let mut client = sign_in(&toy).await;
+    client.subscribe("1", "subscription { silence }").await;
+    // The library answers pings while it is read: alive for longer than the server would wait for a silent client.
+    let heard = tokio::time::timeout(Duration::from_millis(1000), async {
+        loop {
+            match client.next().await {
+                Message::Ping(_) => {}
+                other => return other,
+            }
+        }
+    });
+    assert!(heard.await.is_err(), "a client that answers pings stays");
+    // Not read for a while: no pongs go out. Then what has waited is read.
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    assert_eq!(client.closed().await, 1001);
+}
+
+#[tokio::test]
+async fn a_client_that_closes_is_answered_and_its_operations_end() {
+    let toy = toy().await;
+    let before = ALIVE.load(Ordering::SeqCst);
+    let mut client = sign_in(&toy).await;
+    client.subscribe("1", "subscription { silence }").await;
+    until(|| ALIVE.load(Ordering::SeqCst) > before).await;
+    client.0.close(None).await.unwrap();
+    let answer = tokio::time::timeout(Duration::from_secs(5), client.0.next()).await.unwrap();
+    assert!(matches!(answer, Some(Ok(Message::Close(_))) | None), "{answer:?}");
+    until(|| ALIVE.load(Ordering::SeqCst) <= before).await;
+}
+
+/// Waits for a condition.
+pub async fn until(mut holds: impl FnMut() -> bool) {
+    for _ in 0..500 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("waited for five seconds");
+}
+
+#[tokio::test]
+async fn operations_of_every_kind_are_answered() {
+    let toy = toy().await;
+    let mut client = sign_in(&toy).await;
+    client.subscribe("q", "{ hello }").await;
+    assert_eq!(client.hear().await, json!({ "id": "q", "type": "next", "payload": { "data": { "hello": "hello world" } } }));
+    assert_eq!(client.hear().await, json!({ "id": "q", "type": "complete" }));
+    client.subscribe("q", "mutation { bump(by: 1) }").await;
+    assert_eq!(client.hear().await["payload"]["data"]["bump"], 2);
+    assert_eq!(client.hear().await["type"], "complete");
+    client.subscribe("s", "subscription { ...F } fragment F on Subscription { ticks(to: 3) { number } }").await;
+    for number in 1..=3 {
+        assert_eq!(client.hear().await["payload"]["data"]["ticks"]["number"], number);
+    }
+    assert_eq!(client.hear().await, json!({ "id": "s", "type": "complete" }));
+    client.say(&json!({ "type": "ping", "payload": { "a": 1 } })).await;
+    assert_eq!(client.hear().await, json!({ "type": "pong", "payload": { "a": 1 } }));
+    client.say(&json!({ "type": "pong" })).await;
+    client.say(&json!({ "type": "complete", "id": "unknown" })).await;
+    for (query, code) in [
+        ("{ nothing }", "VALIDATION_FAILED"),
+        ("{ hello", "PARSE_FAILED"),
+        ("subscription { missing }", "NOT_FOUND"),
+        ("subscription { missing silence }", "VALIDATION_FAILED"),
+    ] {
+        client.subscribe("e", query).await;
+        let error = client.hear().await;
+        assert_eq!((&error["type"], &error["id"]), (&json!("error"), &json!("e")), "{query}: {error}");
+        assert_eq!(error["payload"][0]["extensions"]["code"], code, "{query}: {error}");
+        assert!(error["payload"][0]["extensions"]["requestId"].is_string(), "{query}: {error}");
+    }
+    client.subscribe("b", "subscription { breaks }").await;
+    assert_eq!(client.hear().await["payload"]["data"]["breaks"], 1);
+    let failed = client.hear().await;
+    assert_eq!(failed["type"], "next");
+    assert_eq!(failed["payload"]["errors"][0]["extensions"]["code"], "UNAVAILABLE");
+}
+
+#[tokio::test]
+async fn a_stopped_operation_says_nothing_more_and_its_id_is_free() {
+    let toy = toy().await;
+    let before = ALIVE.load(Ordering::SeqCst);
+    let mut client = sign_in(&toy).await;
+    client.subscribe("1", "subscription { silence }").await;
+    until(|| ALIVE.load(Ordering::SeqCst) > before).await;
+    client.say(&json!({ "type": "complete", "id": "1" })).await;
+    client.subscribe("1", "{ hello }").await;
+    assert_eq!(client.hear().await["payload"]["data"]["hello"], "hello world");
+    until(|| ALIVE.load(Ordering::SeqCst) <= before).await;
+}
+
+#[tokio::test]
+async fn there_is_room_for_fifty_operations() {
+    let toy = toy().await;
+    let mut client = sign_in(&toy).await;
+    for number in 0..socket::OPERATIONS_MAX {
+        client.subscribe(&format!("s{number}"), "subscription { silence }").await;
+    }
+    client.subscribe("more", "{ hello }").await;
+    let error = client.hear().await;
+    assert_eq!(error["payload"][0]["extensions"]["code"], "RATE_LIMITED", "{error}");
+    client.say(&json!({ "type": "complete", "id": "s0" })).await;
+    client.subscribe("more", "{ hello }").await;
+    assert_eq!(client.hear().await["type"], "next");
+}
+
+#[tokio::test]
+async fn without_a_key_operations_are_refused_and_the_socket_stays() {
+    let toy = toy().await;
+    let mut client = connect(&toy).await;
+    client.say(&json!({ "type": "connection_init" })).await;
+    assert_eq!(client.hear().await["type"], "connection_ack");
+    client.subscribe("1", "subscription { ticks(to: 1) { number } }").await;
+    assert_eq!(client.hear().await["payload"][0]["extensions"]["code"], "UNAUTHENTICATED");
+    client.subscribe("2", "{ viewer { name } }").await;
+    assert_eq!(client.hear().await["payload"]["data"]["viewer"], Value::Null);
+    let bearer = format!("Bearer {ADMIN}");
+    let headers = [("sec-websocket-protocol", "graphql-transport-ws"), ("authorization", bearer.as_str())];
+    let mut client = connect_with(&toy, &headers).await.unwrap();
+    client.say(&json!({ "type": "connection_init", "payload": {} })).await;
+    client.hear().await;
+    client.subscribe("1", "{ viewer { name } }").await;
+    assert_eq!(client.hear().await["payload"]["data"]["viewer"]["name"], "toy");
+}
+
+#[tokio::test]
+async fn the_protocol_is_chosen_whatever_else_is_offered() {
+    let toy = toy().await;
+    let mut both = connect_with(&toy, &[("sec-websocket-protocol", "graphql-ws, graphql-transport-ws")]).await.unwrap();
+    both.say(&json!({ "type": "connection_init", "payload": { "Authorization": ADMIN } })).await;
+    assert_eq!(both.hear().await["type"], "connection_ack");
+    // As Python's gql speaks after it has missed the answer's header.
+    both.say(&json!({ "id": "1", "type": "start", "payload": { "query": "subscription { ticks(to: 1) { number } }" } })).await;
+    assert_eq!(both.hear().await, json!({ "id": "1", "type": "data", "payload": { "data": { "ticks": { "number": 1 } } } }));
+    assert_eq!(both.hear().await["type"], "complete");
+    both.say(&json!({ "id": "2", "type": "start", "payload": { "query": "{ nothing }" } })).await;
+    let refused = both.hear().await;
+    assert_eq!(refused["payload"]["errors"][0]["extensions"]["code"], "VALIDATION_FAILED", "{refused}");
+    assert_eq!(both.hear().await["type"], "complete");
+    both.say(&json!({ "id": "3", "type": "start", "payload": { "query": "subscription { silence }" } })).await;
+    both.say(&json!({ "id": "3", "type": "stop" })).await;
+    both.say(&json!({ "id": "3", "type": "start", "payload": { "query": "{ hello }" } })).await;
+    assert_eq!(both.hear().await["type"], "data");
+}
+
+#[tokio::test]
+async fn pages_of_strangers_and_programs_without_a_protocol_get_no_socket() {
+    let toy = toy().await;
+    let protocol = ("sec-websocket-protocol", "graphql-transport-ws");
+    let own = format!("http://{}", toy.address);
+    for origin in [own.as_str(), "https://friend.example"] {
+        assert!(connect_with(&toy, &[protocol, ("origin", origin)]).await.is_ok(), "{origin}");
+    }
+    for (headers, status) in [
+        (vec![protocol, ("origin", "https://stranger.example")], 403),
+        (vec![protocol, ("origin", "null")], 403),
+        (vec![], 400),
+        (vec![("sec-websocket-protocol", "soap")], 400),
+    ] {
+        match connect_with(&toy, &headers).await.map_err(|error| *error) {
+            Err(Error::Http(response)) => assert_eq!(response.status().as_u16(), status, "{headers:?}"),
+            Err(other) => panic!("{headers:?}: {other}"),
+            Ok(_) => panic!("{headers:?}: connected"),
+        }
+    }
+}

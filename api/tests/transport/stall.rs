@@ -1,0 +1,60 @@
+//! Clients that do not read: they are dropped in time, and cost no memory until then.
+
+use std::time::{Duration, Instant};
+
+use callboard_api::socket;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use crate::{
+    sockets::sign_in,
+    toy::{ADMIN, Setup, start},
+};
+
+/// Resident memory of this process, in KiB; the server is part of it.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_socket_that_is_not_read_is_dropped_and_costs_little() {
+    let limits = socket::Limits { stall: Duration::from_millis(1500), ..socket::Limits::default() };
+    let toy = start(Setup { limits, ..Setup::default() }).await;
+    let mut client = sign_in(&toy).await;
+    let before = resident();
+    client.subscribe("1", "subscription { flood(kilobytes: 64) }").await;
+    assert_eq!(toy.sockets.len(), 1);
+    let (began, mut most) = (Instant::now(), 0);
+    while toy.sockets.len() > 0 {
+        most = most.max(resident().saturating_sub(before));
+        assert!(began.elapsed() < Duration::from_secs(20), "still there");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // 32 frames and the buffers of both ends, which are in this process too; without a bound it would be gigabytes.
+    assert!(most < 64 * 1024, "{most} KiB");
+    assert!(began.elapsed() >= Duration::from_millis(1500));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_stream_that_is_not_read_waits_in_little_memory() {
+    let toy = start(Setup::default()).await;
+    let mut stream = TcpStream::connect(toy.address).await.unwrap();
+    let body = r#"{"query":"subscription { flood(kilobytes: 64) }"}"#;
+    let request = format!(
+        "POST /graphql HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ADMIN}\r\nAccept: text/event-stream\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut start = [0; 15];
+    stream.read_exact(&mut start).await.unwrap();
+    assert_eq!(&start, b"HTTP/1.1 200 OK");
+    let before = resident();
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 64 * 1024, "{grown} KiB");
+}

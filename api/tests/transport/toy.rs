@@ -1,0 +1,379 @@
+//! A schema that does one strange thing per field, and a server that serves it on a port of its own.
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use async_graphql::{
+    Context, ID, MergedObject, Object, Result, Schema, SimpleObject, Subscription,
+};
+use callboard::{
+    ids::{ArtifactId, JobId, ProfileId},
+    secret::Keyring,
+    store::StoreError,
+};
+use callboard_api::{
+    artifacts::{ArtifactFile, ArtifactIndex, ArtifactUrls, Artifacts},
+    auth::{Caller, FixedKey, Gate, KeyHash, Role},
+    connection, demo,
+    graphql::{
+        error::{ApiError, Code},
+        limits::{bounded, page_cost},
+        page::{Cursor as _, Keyset, PAGE_MAX, Page},
+        viewer::ViewerQuery,
+    },
+    health::Part,
+    http::{Endpoint, Origins},
+    nodes,
+    operation::Engine,
+    prometheus, server, socket,
+};
+use futures::{Stream, StreamExt as _, future::BoxFuture, stream};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// A key with the role ADMIN.
+pub const ADMIN: &str = "cb_toy_admin";
+/// A key with the role VIEWER.
+pub const VIEWER: &str = "cb_toy_viewer";
+
+/// An item of a list, with an id.
+#[derive(Debug, Clone)]
+pub struct Job(pub i64);
+
+/// An item of a list.
+#[Object]
+impl Job {
+    /// Its id.
+    async fn id(&self) -> ID {
+        JobId::from(uuid::Uuid::from_u128(self.0 as u128)).to_string().into()
+    }
+    /// Its number.
+    async fn number(&self) -> i64 {
+        self.0
+    }
+}
+
+/// Another noun with an id.
+#[derive(Debug, Clone)]
+pub struct Profile;
+
+/// Another noun with an id.
+#[Object]
+impl Profile {
+    /// Its id.
+    async fn id(&self) -> ID {
+        ProfileId::from(uuid::Uuid::nil()).to_string().into()
+    }
+}
+
+async fn job(_: &Context<'_>, id: JobId) -> Result<Option<Job>> {
+    let number = id.uuid().as_u128();
+    Ok((number < 1000).then_some(Job(number as i64)))
+}
+
+async fn profile(_: &Context<'_>, _: ProfileId) -> Result<Option<Profile>> {
+    Err(StoreError::corrupt("profiles", "name", &"secret detail").into())
+}
+
+nodes! {
+    Job(Job), JobId, job;
+    Profile(Profile), ProfileId, profile;
+}
+
+connection!(
+    /// Jobs.
+    JobConnection,
+    /// A job in its list.
+    JobEdge,
+    Job;
+    /// Not exact.
+    count_at_least: i32
+);
+
+/// Something whose fields fail.
+#[derive(Debug, Default)]
+pub struct Fragile;
+
+/// Something whose fields fail.
+#[Object]
+impl Fragile {
+    async fn fine(&self) -> i32 {
+        1
+    }
+    async fn slow(&self) -> i32 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        2
+    }
+    async fn nullable(&self) -> Option<Result<i32>> {
+        Some(Err("internal detail: password=hunter2".into()))
+    }
+    async fn not_null(&self) -> Result<i32> {
+        Err(ApiError::new(Code::NotFound, "not there").into())
+    }
+    async fn deeper(&self) -> Self {
+        Self
+    }
+}
+
+/// What the tests query.
+#[derive(Debug, Default)]
+pub struct ToyQuery;
+
+#[Object]
+impl ToyQuery {
+    async fn hello(&self, name: Option<String>) -> String {
+        format!("hello {}", name.as_deref().unwrap_or("world"))
+    }
+    async fn count(&self, value: i32) -> i32 {
+        value
+    }
+    async fn at(&self, value: callboard_api::graphql::scalars::DateTime) -> callboard_api::graphql::scalars::DateTime {
+        value
+    }
+    async fn fragile(&self) -> Option<Fragile> {
+        Some(Fragile)
+    }
+    async fn many(&self) -> Vec<Fragile> {
+        vec![Fragile, Fragile]
+    }
+    async fn sleep(&self, millis: u64) -> u64 {
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        millis
+    }
+    async fn panic(&self) -> i32 {
+        panic!("on purpose")
+    }
+    async fn store_fails(&self, how: String) -> Option<Result<i32>> {
+        let io = || std::io::Error::other("secret host 10.0.0.1").into();
+        Some(Err(match how.as_str() {
+            "unavailable" => StoreError::Unavailable(io()).into(),
+            "commit" => StoreError::CommitUnknown(io()).into(),
+            "shared" => Arc::new(StoreError::Contended(io())).into(),
+            _ => StoreError::Unexpected(io()).into(),
+        }))
+    }
+    async fn admin_only(&self, ctx: &Context<'_>) -> Result<String> {
+        Ok(Caller::require(ctx, Role::Admin)?.name.clone())
+    }
+    async fn big(&self, kilobytes: usize) -> String {
+        "x".repeat(kilobytes * 1024)
+    }
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    async fn jobs(
+        &self,
+        first: Option<i32>,
+        after: Option<String>,
+        last: Option<i32>,
+        before: Option<String>,
+    ) -> Result<JobConnection> {
+        let page = Page::<Keyset<i64>>::parse((first, after), (last, before), PAGE_MAX)?;
+        let (low, high) = (page.after.as_ref().map_or(0, |place| place.0), page.before.as_ref().map_or(101, |place| place.0));
+        let all = low + 1..high;
+        let rows: Vec<i64> =
+            if page.is_from_end { all.rev().take(page.rows() as usize).collect() } else { all.take(page.rows() as usize).collect() };
+        let (rows, bounds) = page.cut(rows);
+        Ok(JobConnection::new(rows.into_iter().map(|n| (Keyset(n).encode(), Job(n))), bounds, Some(100), 100))
+    }
+}
+
+/// All that the tests query.
+#[derive(Debug, Default, MergedObject)]
+pub struct Query(ToyQuery, ViewerQuery, NodeQuery);
+
+/// What the tests change.
+#[derive(Debug, Default)]
+pub struct Mutation;
+
+#[Object]
+impl Mutation {
+    async fn bump(&self, by: Option<i32>) -> i32 {
+        1 + by.unwrap_or(0)
+    }
+    async fn session_create(&self) -> bool {
+        true
+    }
+    async fn sleep(&self, millis: u64) -> u64 {
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        millis
+    }
+}
+
+/// An event.
+#[derive(Debug, Clone, SimpleObject)]
+pub struct Tick {
+    number: i32,
+}
+
+/// What the tests follow.
+#[derive(Debug, Default)]
+pub struct Follow;
+
+#[Subscription]
+impl Follow {
+    /// `to` ticks.
+    async fn ticks(&self, to: i32, every_millis: Option<u64>) -> impl Stream<Item = Tick> {
+        stream::iter(1..=to).then(move |number| async move {
+            tokio::time::sleep(Duration::from_millis(every_millis.unwrap_or(1))).await;
+            Tick { number }
+        })
+    }
+    /// Large events as fast as they are taken.
+    async fn flood(&self, kilobytes: usize) -> impl Stream<Item = String> {
+        stream::repeat_with(move || "x".repeat(kilobytes * 1024)).then(|text| async {
+            tokio::task::yield_now().await;
+            text
+        })
+    }
+    /// Never says anything; the counter goes down when it is dropped.
+    async fn silence(&self) -> impl Stream<Item = i32> {
+        let alive = Alive::new();
+        stream::pending().map(move |()| {
+            let _held = &alive;
+            0
+        })
+    }
+    /// Cannot be opened.
+    async fn missing(&self) -> Result<impl Stream<Item = i32>> {
+        if true {
+            return Err(ApiError::new(Code::NotFound, "There is no such job.").into());
+        }
+        Ok(stream::empty())
+    }
+    /// Fails in the middle.
+    async fn breaks(&self) -> impl Stream<Item = Result<i32>> {
+        stream::iter([Ok(1), Err(ApiError::new(Code::Unavailable, "later").into()), Ok(3)])
+    }
+}
+
+/// Streams of [`Follow::silence`] that are open.
+pub static ALIVE: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+
+struct Alive;
+
+impl Alive {
+    fn new() -> Self {
+        ALIVE.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        Self
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        ALIVE.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+/// The schema.
+pub type ToySchema = Schema<Query, Mutation, Follow>;
+
+/// The schema, with the limits of the real one.
+pub fn schema() -> ToySchema {
+    bounded(Schema::build(Query::default(), Mutation, Follow)).finish()
+}
+
+/// A running server.
+pub struct Toy {
+    pub address: SocketAddr,
+    pub shutdown: CancellationToken,
+    pub sockets: TaskTracker,
+    pub urls: ArtifactUrls,
+    pub served: JoinHandle<std::io::Result<()>>,
+}
+
+/// Knows one file.
+struct OneFile;
+
+/// The file that there is.
+pub fn artifact_id() -> ArtifactId {
+    ArtifactId::from(uuid::Uuid::from_u128(7))
+}
+
+impl ArtifactIndex for OneFile {
+    fn find(&self, id: ArtifactId) -> BoxFuture<'_, std::result::Result<Option<ArtifactFile>, StoreError>> {
+        let file = ArtifactFile { name: "shot ä.png".into(), content_type: "image/png".into(), path: "job/shot.png".into() };
+        Box::pin(std::future::ready(Ok((id == artifact_id()).then_some(file))))
+    }
+}
+
+/// What may differ from the defaults.
+pub struct Setup {
+    pub limits: socket::Limits,
+    pub time_max: Duration,
+    pub artifact_root: PathBuf,
+    pub parts: Vec<Part>,
+    pub listen: SocketAddr,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            limits: socket::Limits::default(),
+            time_max: Duration::from_secs(30),
+            artifact_root: "/nonexistent".into(),
+            parts: Vec::new(),
+            listen: ([127, 0, 0, 1], 0).into(),
+        }
+    }
+}
+
+/// Starts a server.
+pub async fn start(setup: Setup) -> Toy {
+    static METRICS: OnceLock<metrics_exporter_prometheus::PrometheusHandle> = OnceLock::new();
+    let metrics = METRICS.get_or_init(|| prometheus::install().unwrap()).clone();
+    let caller = |name: &str, role| Caller { name: name.into(), role, key: None, expires_at: None };
+    let gate = Gate::new(FixedKey {
+        key: KeyHash::of(ADMIN),
+        caller: caller("toy", Role::Admin),
+        otherwise: FixedKey { key: KeyHash::of(VIEWER), caller: caller("looker", Role::Viewer), otherwise: () },
+    });
+    let engine = Engine::new(schema(), gate, Arc::new(|request| request)).with_time_max(setup.time_max);
+    let mut endpoint = Endpoint::new(engine, Origins::parse(["https://friend.example"]).unwrap());
+    endpoint.socket_limits = setup.limits;
+    let (shutdown, sockets) = (endpoint.shutdown.clone(), endpoint.sockets.clone());
+    let keyring = Keyring::parse(&"0123456789abcdef".repeat(4).into()).unwrap();
+    let listener = TcpListener::bind(setup.listen).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let urls = ArtifactUrls::new(Arc::new(keyring), format!("http://{address}").parse().unwrap());
+    let router = server::router(server::Parts {
+        endpoint,
+        health: setup.parts,
+        artifacts: Artifacts { urls: urls.clone(), index: Arc::new(OneFile), root: setup.artifact_root },
+        metrics,
+        demo: Some(demo::site::router()),
+    });
+    let served = tokio::spawn(server::run(listener, router, shutdown.clone(), sockets.clone()));
+    Toy { address, shutdown, sockets, urls, served }
+}
+
+impl Toy {
+    /// A URL of this server.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// A request to `/graphql` with the admin's key.
+    pub fn graphql(&self, method: reqwest::Method) -> reqwest::RequestBuilder {
+        client().request(method, self.url("/graphql")).bearer_auth(ADMIN)
+    }
+
+    /// The JSON answer to a query.
+    pub async fn ask(&self, query: &str) -> serde_json::Value {
+        let body = serde_json::json!({ "query": query }).to_string();
+        let request = self.graphql(reqwest::Method::POST).header("content-type", "application/json").body(body);
+        request.send().await.unwrap().json().await.unwrap()
+    }
+}
+
+/// A client without proxies and redirects.
+pub fn client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
+
+/// A server with the defaults.
+pub async fn toy() -> Toy {
+    start(Setup::default()).await
+}

@@ -1,0 +1,154 @@
+//! What a schema may hold, so that every check of an input ends, soon, and without asking anybody.
+//!
+//! `input` refuses schemas that break these rules when they are compiled, and inputs that would cost too much when they are
+//! checked. Pure.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::applicable::{REFERENCES, of_item, of_property, same_level};
+use crate::refusal::{Refusal, RefusalCode};
+
+/// Most regular expressions of a schema; each takes up to [`PATTERN_BYTES_MAX`].
+const PATTERNS_MAX: usize = 100;
+/// Most memory of one compiled regular expression, in bytes.
+pub(super) const PATTERN_BYTES_MAX: usize = 1024 * 1024;
+/// Most times that schemas are applied to values in one check; references can make it double with every level.
+const EVALUATIONS_MAX: u64 = 1_000_000;
+/// The drafts that may be named by `$schema`.
+const DRAFTS: [&str; 4] = [
+    "https://json-schema.org/draft/2020-12/schema",
+    "https://json-schema.org/draft/2019-09/schema",
+    "http://json-schema.org/draft-07/schema",
+    "http://json-schema.org/draft-06/schema",
+];
+
+/// Refuses the first part of the schema that breaks a rule. Answers whether it has references.
+pub(super) fn check(schema: &Value) -> Result<bool, Refusal> {
+    let mut path = vec!["inputSchema".to_owned()];
+    if let Some(draft) = schema.get("$schema").and_then(Value::as_str)
+        && !DRAFTS.contains(&draft.trim_end_matches('#'))
+    {
+        let message = format!("names a draft that is not known: {}", DRAFTS.join(", "));
+        return Err(Refusal::invalid("inputSchema.$schema", message));
+    }
+    let mut rules = Rules { root: schema, visits: HashMap::new(), patterns: 0, has_references: false };
+    rules.below(schema, &mut path)?;
+    Ok(rules.has_references)
+}
+
+struct Rules<'a> {
+    root: &'a Value,
+    /// Schemas that were followed: true once everything behind them is known to end.
+    visits: HashMap<*const Value, bool>,
+    patterns: usize,
+    has_references: bool,
+}
+
+impl<'a> Rules<'a> {
+    fn below(&mut self, schema: &'a Value, path: &mut Vec<String>) -> Result<(), Refusal> {
+        let parts: Vec<(String, &Value)> = match schema {
+            Value::Array(items) => {
+                items.iter().enumerate().map(|(index, item)| (index.to_string(), item)).collect()
+            }
+            Value::Object(map) => map.iter().map(|(name, item)| (name.clone(), item)).collect(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return Ok(()),
+        };
+        if let Some(message) = self.fault(schema, path.len() == 1) {
+            return Err(Refusal { code: RefusalCode::Invalid, message, path: path.clone() });
+        }
+        for (name, part) in parts {
+            path.push(name);
+            self.below(part, path)?;
+            path.pop();
+        }
+        Ok(())
+    }
+
+    fn fault(&mut self, schema: &'a Value, is_root: bool) -> Option<String> {
+        let mut targets = REFERENCES.iter().filter_map(|keyword| schema.get(*keyword)?.as_str()).peekable();
+        let has_references = targets.peek().is_some();
+        self.has_references |= has_references;
+        if targets.any(|target| !target.starts_with('#')) {
+            let allowed = "only references into the schema itself (`#...`) are followed";
+            return Some(format!("refers to another document: {allowed}"));
+        }
+        if !is_root && schema.get("$id").is_some_and(Value::is_string) {
+            return Some(
+                "has an `$id` of its own, which would change what references below it mean".to_owned(),
+            );
+        }
+        self.patterns += usize::from(schema.get("pattern").is_some_and(Value::is_string));
+        self.patterns +=
+            schema.get("patternProperties").and_then(Value::as_object).map_or(0, serde_json::Map::len);
+        if self.patterns > PATTERNS_MAX {
+            return Some(format!("has more than {PATTERNS_MAX} patterns"));
+        }
+        let circular = has_references && self.goes_in_circles(schema);
+        circular
+            .then(|| "refers back to itself without going a level down: no input could be checked".to_owned())
+    }
+
+    /// Whether checking a value against `schema` leads to checking that same value against it again.
+    fn goes_in_circles(&mut self, schema: &'a Value) -> bool {
+        if self.visits.insert(std::ptr::from_ref(schema), false) == Some(false) {
+            return true;
+        }
+        let circular = same_level(self.root, schema).into_iter().any(|next| {
+            self.visits.get(&std::ptr::from_ref(next)) != Some(&true) && self.goes_in_circles(next)
+        });
+        if !circular {
+            self.visits.insert(std::ptr::from_ref(schema), true);
+        }
+        circular
+    }
+}
+
+/// Whether checking the input could apply schemas to values more than [`EVALUATIONS_MAX`] times. Asked only of schemas
+/// with references; without them the cost is bounded by the sizes of both.
+pub(super) fn costs_too_much(schema: &Value, input: &Value) -> bool {
+    let mut cost = Cost { root: schema, known: HashMap::new() };
+    cost.of(schema, input) > EVALUATIONS_MAX
+}
+
+struct Cost<'a> {
+    root: &'a Value,
+    known: HashMap<(*const Value, *const Value), u64>,
+}
+
+impl<'a> Cost<'a> {
+    /// Applications of schemas that begin with applying this one to this value.
+    fn of(&mut self, schema: &'a Value, value: &Value) -> u64 {
+        let key = (std::ptr::from_ref(schema), std::ptr::from_ref(value));
+        if let Some(known) = self.known.get(&key) {
+            return *known;
+        }
+        if self.known.len() as u64 > EVALUATIONS_MAX {
+            return u64::MAX;
+        }
+        let mut sum = 1u64;
+        for next in same_level(self.root, schema) {
+            sum = sum.saturating_add(self.of(next, value));
+        }
+        match value {
+            Value::Object(map) => {
+                for (name, value) in map {
+                    for next in of_property(schema, name) {
+                        sum = sum.saturating_add(self.of(next, value));
+                    }
+                }
+            }
+            Value::Array(items) => {
+                for (index, value) in items.iter().enumerate() {
+                    for next in of_item(schema, index) {
+                        sum = sum.saturating_add(self.of(next, value));
+                    }
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+        self.known.insert(key, sum);
+        sum
+    }
+}

@@ -1,0 +1,149 @@
+//! The house's rules, checked: sizes, names, and who may import whom (docs/architecture.md).
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use syn::visit::{self, Visit};
+
+const FILE_LINES_MAX: usize = 400;
+const FUNCTION_LINES_MAX: usize = 70;
+const BANNED_NAMES: [&str; 6] = ["utils", "util", "helpers", "common", "misc", "manager"];
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+}
+
+/// All Rust files of the workspace's packages, relative to the workspace.
+fn rust_files() -> Vec<(String, String)> {
+    let root = workspace();
+    let mut found = Vec::new();
+    let packages = ["core", "api", "worker", "bench", "testing"];
+    let mut folders: Vec<PathBuf> = packages.iter().map(|package| root.join(package)).collect();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
+                found.push((name, fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    assert!(found.len() > 80, "only {} files were found", found.len());
+    found
+}
+
+fn expect_none(rule: &str, broken: &[String]) {
+    assert!(broken.is_empty(), "{rule}:\n{}", broken.join("\n"));
+}
+
+#[test]
+fn no_file_is_long() {
+    let broken: Vec<String> = rust_files()
+        .iter()
+        .map(|(name, text)| (name, text.lines().count()))
+        .filter(|(_, lines)| *lines > FILE_LINES_MAX)
+        .map(|(name, lines)| format!("{name}: {lines} lines"))
+        .collect();
+    expect_none(&format!("files have at most {FILE_LINES_MAX} lines"), &broken);
+}
+
+#[test]
+fn no_function_is_long() {
+    struct Functions<'a>(&'a str, Vec<String>);
+    impl Functions<'_> {
+        fn check(&mut self, name: &syn::Ident, block: &syn::Block) {
+            let (open, close) = (block.brace_token.span.open().start().line, block.brace_token.span.close().end().line);
+            if close - open > FUNCTION_LINES_MAX {
+                self.1.push(format!("{}: {name}: {} lines", self.0, close - open));
+            }
+        }
+    }
+    impl<'ast> Visit<'ast> for Functions<'_> {
+        fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
+            self.check(&item.sig.ident, &item.block);
+            visit::visit_item_fn(self, item);
+        }
+        fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
+            // A statement of SQL is one thing, however many lines it has.
+            let is_sql = self.0.starts_with("core/src/store/");
+            if !is_sql {
+                self.check(&item.sig.ident, &item.block);
+            }
+            visit::visit_impl_item_fn(self, item);
+        }
+    }
+    let mut broken = Vec::new();
+    for (name, text) in rust_files() {
+        let file = syn::parse_file(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let mut functions = Functions(&name, Vec::new());
+        functions.visit_file(&file);
+        if !name.starts_with("core/src/store/") {
+            broken.extend(functions.1);
+        }
+    }
+    expect_none(&format!("functions have at most {FUNCTION_LINES_MAX} lines (statements of SQL aside)"), &broken);
+}
+
+#[test]
+fn names_say_something() {
+    let is_banned = |name: &str| name.split(['/', '.']).any(|part| BANNED_NAMES.contains(&part));
+    let broken: Vec<String> = rust_files().into_iter().map(|(name, _)| name).filter(|name| is_banned(name)).collect();
+    expect_none("no file is called utils, helpers, common, misc or manager", &broken);
+}
+
+#[test]
+fn every_module_says_what_it_is() {
+    let has_header = |text: &str| text.trim_start().starts_with("//!");
+    let broken: Vec<String> =
+        rust_files().into_iter().filter(|(_, text)| !has_header(text)).map(|(name, _)| name).collect();
+    expect_none("every file begins with what it does, who calls it and what it must never do", &broken);
+}
+
+/// `folder` may not contain `word`, outside of comments.
+fn forbid(folder: &str, except: &[&str], words: &[&str]) -> Vec<String> {
+    let mut broken = Vec::new();
+    for (name, text) in rust_files() {
+        if !name.starts_with(folder) || except.iter().any(|allowed| name.starts_with(allowed)) {
+            continue;
+        }
+        for (number, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            for word in words.iter().filter(|word| code.contains(**word)) {
+                broken.push(format!("{name}:{}: {word}", number + 1));
+            }
+        }
+    }
+    broken
+}
+
+#[test]
+fn imports_point_inwards() {
+    let ring_0 = [
+        "core/src/ids.rs", "core/src/duration.rs", "core/src/name.rs", "core/src/refusal.rs", "core/src/policy.rs",
+        "core/src/profile.rs", "core/src/service.rs", "core/src/proxy.rs", "core/src/secret/", "core/src/command/",
+        "core/src/compose/", "core/src/job/",
+    ];
+    let outside = ["sqlx", "redis::", "tokio", "async fn", "crate::store", "crate::steps", "crate::transport", "apalis"];
+    let mut broken: Vec<String> = ring_0.iter().flat_map(|folder| forbid(folder, &[], &outside)).collect();
+    broken.extend(forbid("core/src/store/", &[], &["crate::steps", "crate::transport", "redis::", "apalis"]));
+    broken.extend(forbid("core/src/transport/", &[], &["crate::steps", "crate::store", "sqlx"]));
+    expect_none("rings import inwards only", &broken);
+}
+
+#[test]
+fn sql_redis_and_apalis_stay_in_their_rooms() {
+    let sqlx = ["sqlx::query", "sqlx::Pg", "QueryBuilder"];
+    let mut broken = forbid("core/src/", &["core/src/store/"], &sqlx);
+    broken.extend(forbid("api/src/", &[], &sqlx));
+    broken.extend(forbid("worker/src/", &[], &sqlx));
+    broken.extend(forbid("core/src/", &["core/src/transport/"], &["redis::cmd", "redis::Client", "redis::aio"]));
+    broken.extend(forbid("api/src/", &[], &["redis::cmd", "redis::Client"]));
+    broken.extend(forbid("core/src/", &["core/src/transport/queue.rs"], &["apalis_core", "apalis::"]));
+    broken.extend(forbid("worker/src/", &["worker/src/intake.rs"], &["apalis_core", "apalis::"]));
+    broken.extend(forbid("core/src/", &[], &["callboard_api", "callboard_worker"]));
+    expect_none("SQL only in store/, Redis only in transport/, apalis in one file of each crate", &broken);
+}

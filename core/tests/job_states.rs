@@ -1,0 +1,228 @@
+//! The state machine: its invariants under any sequence of transitions, and the picture of it in docs/job-states.md.
+
+use std::{collections::BTreeSet, fmt::Write as _, path::Path, time::Duration};
+
+use callboard::{
+    clock::Time,
+    ids::AttemptId,
+    job::{
+        Failure, FailureCode, Outcome, Standing,
+        state::Ending,
+        transition::{Applied, Facts, LOST_ATTEMPTS_MAX, Next, Transition, apply},
+    },
+    policy::Policy,
+};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+fn attempt(number: u128) -> AttemptId {
+    AttemptId::from(Uuid::from_u128(number))
+}
+
+fn now() -> Time {
+    Time::from_timestamp(1_800_000_000, 0).unwrap()
+}
+
+fn failed(is_retryable: bool) -> Outcome {
+    Outcome::Failed(Failure::new(FailureCode::EXIT_CODE, "exit code 1", is_retryable))
+}
+
+fn outcomes() -> Vec<(&'static str, Outcome)> {
+    vec![
+        ("succeeded", Outcome::Succeeded { result: serde_json::Value::Null }),
+        ("failed", failed(true)),
+        ("failed, not retryable", failed(false)),
+        ("timed out", Outcome::TimedOut),
+        ("cancelled", Outcome::Cancelled),
+        ("lost", Outcome::Lost),
+        ("released", Outcome::Released { reason: "drained".into() }),
+    ]
+}
+
+fn transitions() -> Vec<(String, Transition)> {
+    let mut all: Vec<(String, Transition)> = vec![
+        ("its time has come".into(), Transition::Due),
+        ("claimed".into(), Transition::Claimed { attempt: attempt(1) }),
+        ("found blocked".into(), Transition::Parked { on: "profile:1".into(), reason: "in use".into() }),
+        ("woken".into(), Transition::Woken),
+        ("cancel asked".into(), Transition::CancelAsked { reason: None }),
+        ("expired".into(), Transition::Expired),
+        ("retried".into(), Transition::Retried),
+    ];
+    for (name, outcome) in outcomes() {
+        let backoff = Duration::from_secs(1);
+        all.push((format!("attempt {name}"), Transition::Finished { attempt: attempt(1), outcome, backoff }));
+    }
+    all
+}
+
+fn standings() -> Vec<Standing> {
+    let queued = |parked_on: Option<&str>| Standing::Queued { parked_on: parked_on.map(str::to_owned) };
+    let running = |cancel_asked| Standing::Running { attempt: attempt(1), cancel_asked };
+    vec![
+        Standing::Blocked,
+        Standing::Scheduled { run_at: now(), is_retry: false },
+        Standing::Scheduled { run_at: now(), is_retry: true },
+        queued(None),
+        queued(Some("profile:1")),
+        running(false),
+        running(true),
+        Standing::Ended(Ending::Succeeded),
+        Standing::Ended(Ending::Failed),
+        Standing::Ended(Ending::Cancelled),
+    ]
+}
+
+fn name(standing: &Standing) -> String {
+    let state = standing.state().as_str().to_uppercase();
+    match standing {
+        Standing::Queued { parked_on: Some(_) } => format!("{state} (parked)"),
+        Standing::Scheduled { is_retry: true, .. } => format!("{state} (backoff)"),
+        Standing::Running { cancel_asked: true, .. } => format!("{state} (cancel asked)"),
+        Standing::Blocked
+        | Standing::Scheduled { .. }
+        | Standing::Queued { .. }
+        | Standing::Running { .. }
+        | Standing::Ended(_) => state,
+    }
+}
+
+fn standing_after(applied: &Applied) -> Standing {
+    match &applied.next {
+        Next::Live(standing) => standing.clone(),
+        Next::Ended { ending, .. } => Standing::Ended(*ending),
+    }
+}
+
+/// The table of `docs/job-states.md`, computed by asking `apply` everything.
+fn document() -> String {
+    let mut text = String::from(
+        "# The states of a job\n\nGenerated from `core/src/job/transition.rs` by `core/tests/job_states.rs`; do not edit.\n\
+         `attempts left` and `last attempt` tell apart what a failed attempt leads to.\n\n\
+         | from | what happens | to | event |\n|---|---|---|---|\n",
+    );
+    let policy = Policy::default();
+    let mut rows = BTreeSet::new();
+    for (order, standing) in standings().into_iter().enumerate() {
+        for (what, transition) in transitions() {
+            for (counted, lost) in [(0, 0), (policy.max_attempts - 1, LOST_ATTEMPTS_MAX - 1)] {
+                let facts = Facts { standing: standing.clone(), counted, lost, policy: &policy };
+                let Ok(applied) = apply(&facts, transition.clone(), now()) else { continue };
+                let other = Facts { counted: policy.max_attempts - 1 - counted, lost: LOST_ATTEMPTS_MAX - 1 - lost, ..facts };
+                let depends = apply(&other, transition.clone(), now()).ok().map(|other| standing_after(&other))
+                    != Some(standing_after(&applied));
+                let when = match (depends, counted == 0) {
+                    (false, _) => "",
+                    (true, true) => ", attempts left",
+                    (true, false) => ", last attempt",
+                };
+                let event = applied.event.as_str().to_uppercase();
+                let to = name(&standing_after(&applied));
+                rows.insert((order, format!("| {} | {what}{when} | {to} | {event} |\n", name(&standing))));
+            }
+        }
+    }
+    for (_, row) in rows {
+        write!(text, "{row}").unwrap();
+    }
+    text.push_str("\nEverything else is refused, and nothing is written.\n");
+    text
+}
+
+#[test]
+fn the_document_is_current() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/job-states.md");
+    let current = document();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &current).unwrap();
+    }
+    let stored = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(stored == current, "docs/job-states.md is out of date: run UPDATE_DOCS=1 cargo test --test job_states");
+}
+
+#[test]
+fn only_a_retry_by_hand_leaves_an_end() {
+    let policy = Policy::default();
+    for ending in [Ending::Succeeded, Ending::Failed, Ending::Cancelled] {
+        for (what, transition) in transitions() {
+            let facts = Facts { standing: Standing::Ended(ending), counted: 0, lost: 0, policy: &policy };
+            let is_retry = transition == Transition::Retried;
+            assert_eq!(apply(&facts, transition, now()).is_ok(), is_retry, "{ending:?}: {what}");
+        }
+    }
+}
+
+#[test]
+fn another_attempt_settles_nothing() {
+    let policy = Policy::default();
+    let standing = Standing::Running { attempt: attempt(2), cancel_asked: false };
+    for (what, outcome) in outcomes() {
+        let facts = Facts { standing: standing.clone(), counted: 0, lost: 0, policy: &policy };
+        let late = Transition::Finished { attempt: attempt(1), outcome, backoff: Duration::ZERO };
+        assert!(apply(&facts, late, now()).is_err(), "{what}");
+    }
+}
+
+#[test]
+fn what_was_the_workers_fault_does_not_count() {
+    let policy = Policy { max_attempts: 1, ..Policy::default() };
+    let finish = |outcome, lost| {
+        let standing = Standing::Running { attempt: attempt(1), cancel_asked: false };
+        let facts = Facts { standing, counted: 0, lost, policy: &policy };
+        apply(&facts, Transition::Finished { attempt: attempt(1), outcome, backoff: Duration::ZERO }, now()).unwrap()
+    };
+    for outcome in [Outcome::Lost, Outcome::Released { reason: String::new() }] {
+        let applied = finish(outcome.clone(), 0);
+        assert_eq!(applied.counted, 0);
+        assert_eq!(standing_after(&applied), Standing::Queued { parked_on: None }, "{outcome:?}");
+    }
+    assert_eq!(standing_after(&finish(failed(true), 0)), Standing::Ended(Ending::Failed));
+    let poison = finish(Outcome::Lost, LOST_ATTEMPTS_MAX - 1);
+    let Next::Ended { failure: Some(failure), .. } = poison.next else { panic!("{poison:?}") };
+    assert_eq!(failure.code, FailureCode::POISON);
+}
+
+#[test]
+fn a_cancel_that_was_asked_for_wins_over_a_retry_but_not_over_success() {
+    let policy = Policy::default();
+    for (what, outcome) in outcomes() {
+        let standing = Standing::Running { attempt: attempt(1), cancel_asked: true };
+        let facts = Facts { standing, counted: 0, lost: 0, policy: &policy };
+        let ending = if matches!(outcome, Outcome::Succeeded { .. }) { Ending::Succeeded } else { Ending::Cancelled };
+        let finished = Transition::Finished { attempt: attempt(1), outcome, backoff: Duration::ZERO };
+        assert_eq!(standing_after(&apply(&facts, finished, now()).unwrap()), Standing::Ended(ending), "{what}");
+    }
+}
+
+proptest! {
+    /// Whatever happens in whatever order: attempts never exceed the policy, and every job can still end.
+    #[test]
+    fn any_sequence_keeps_the_invariants(choices in prop::collection::vec(0usize..1000, 1..60), max_attempts in 1u32..5) {
+        let policy = Policy { max_attempts, ..Policy::default() };
+        let (mut standing, mut counted, mut lost) = (Standing::Queued { parked_on: None }, 0, 0);
+        for choice in choices {
+            let all = transitions();
+            let (_, transition) = all[choice % all.len()].clone();
+            let facts = Facts { standing: standing.clone(), counted, lost, policy: &policy };
+            let is_retry = transition == Transition::Retried;
+            let Ok(applied) = apply(&facts, transition, now()) else { continue };
+            let next = standing_after(&applied);
+            prop_assert!(applied.counted <= max_attempts);
+            prop_assert!(applied.lost <= LOST_ATTEMPTS_MAX);
+            prop_assert!(is_retry || (applied.counted >= counted && applied.lost >= lost));
+            if let Next::Ended { ending, failure, result } = &applied.next {
+                prop_assert_eq!(*ending == Ending::Failed, failure.as_ref().is_some_and(|failure| failure.code != FailureCode::EXPIRED));
+                prop_assert_eq!(*ending == Ending::Succeeded, result.is_some());
+            }
+            (standing, counted, lost) = (next, applied.counted, applied.lost);
+        }
+        // From anywhere, a cancel (and the end of the attempt that it stops) ends the job.
+        let cancel = |standing: Standing, transition| {
+            apply(&Facts { standing, counted, lost, policy: &policy }, transition, now()).ok().map(|applied| standing_after(&applied))
+        };
+        let asked = cancel(standing.clone(), Transition::CancelAsked { reason: None }).unwrap_or(standing);
+        let stopped = Transition::Finished { attempt: attempt(1), outcome: Outcome::Cancelled, backoff: Duration::ZERO };
+        let end = cancel(asked.clone(), stopped).unwrap_or(asked);
+        prop_assert!(matches!(end, Standing::Ended(_)), "{end:?}");
+    }
+}
