@@ -31,7 +31,7 @@ export default async ({ page, services, profile, log, progress, artifact, step }
   if (page.url().endsWith('/login')) {
     progress(0.25, 'signing in');
     await step('sign in', async () => {
-      await page.fill('#username', profile.secrets.DEMO_USERNAME);
+      await page.fill('#username', profile.environment.DEMO_USERNAME);
       await page.fill('#password', profile.secrets.DEMO_PASSWORD);
       await page.click('button[type=submit]');
       await page.waitForURL('**/orders');
@@ -141,14 +141,15 @@ async function seedService() {
 }
 
 async function seedProxy() {
-  const address = process.env.CALLBOARD_DEMO_PROXY_LISTEN;
+  // script/server says where it listens and whom it lets in; a seed by hand leaves what is there.
+  const { CALLBOARD_DEMO_PROXY_LISTEN: address, CALLBOARD_DEMO_PROXY_USER: username, CALLBOARD_DEMO_PROXY_PASSWORD: password } = process.env;
   const { proxy } = await graphql('{ proxy(name: "demo-proxy") { id address } }');
   if (!proxy) {
-    const input = { name: 'demo-proxy', protocol: 'HTTP', address, ...account };
+    const input = { name: 'demo-proxy', protocol: 'HTTP', address, username, password };
     return (await mutate('proxyCreate', 'ProxyCreateInput', input, 'proxy { id }')).proxy.id;
   }
   if (address && proxy.address !== address) {
-    await mutate('proxyUpdate', 'ProxyUpdateInput', { id: proxy.id, address, ...account }, 'proxy { id }');
+    await mutate('proxyUpdate', 'ProxyUpdateInput', { id: proxy.id, address, username, password }, 'proxy { id }');
   }
   return proxy.id;
 }
@@ -159,13 +160,14 @@ async function seedProfile(serviceId, proxyId) {
     chromeProfilePath: 'demo/alice',
     description: 'Signs in to the demo site.',
     labels: ['demo'],
-    secrets: [{ name: 'DEMO_USERNAME', value: account.username }, { name: 'DEMO_PASSWORD', value: account.password }],
+    environment: { DEMO_USERNAME: account.username },
+    secrets: [{ name: 'DEMO_PASSWORD', value: account.password }],
     serviceIds: [serviceId],
     proxyIds: [proxyId],
   };
-  const { profile } = await graphql('{ profile(name: "demo") { id services { id } proxies { id } secrets { name } } }');
+  const { profile } = await graphql('{ profile(name: "demo") { id environment services { id } proxies { id } secrets { name } } }');
   if (!profile) return (await mutate('profileCreate', 'ProfileCreateInput', input, 'profile { id }')).profile.id;
-  const isWhole = profile.services.some(({ id }) => id === serviceId) && profile.proxies.some(({ id }) => id === proxyId)
+  const isWhole = same(profile.environment, input.environment) && profile.services.some(({ id }) => id === serviceId) && profile.proxies.some(({ id }) => id === proxyId)
     && input.secrets.every(({ name }) => profile.secrets.some((secret) => secret.name === name));
   if (!isWhole) {
     const { name, chromeProfilePath, ...rest } = input;
@@ -238,9 +240,8 @@ async function followEvents(name, jobId, signal) {
     const progress = event.job?.progress;
     if (event.kind === 'PROGRESSED') {
       if (progress?.fraction != null) tell(name, `${paint(36, bar(progress.fraction))} ${progress.message ?? ''}`);
-    } else {
-      const label = event.kind === 'SNAPSHOT' ? event.state : event.kind;
-      tell(name, `${paint(COLOURS[label] ?? 33, label.padEnd(9))} ${event.message ?? ''}`);
+    } else if (event.kind !== 'SNAPSHOT') {
+      tell(name, `${paint(COLOURS[event.kind] ?? 33, event.kind.padEnd(9))} ${event.message ?? ''}`);
     }
   }
 }

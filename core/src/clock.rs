@@ -35,6 +35,10 @@ pub fn random_fraction() -> f64 {
 }
 
 /// `N` bytes from the system's secure generator, for keys, nonces and passwords.
+///
+/// # Panics
+///
+/// When the system has no randomness to give: then no secret would be safe.
 pub fn random_bytes<const N: usize>() -> [u8; N] {
     use rand::TryRngCore as _;
     let mut bytes = [0; N];

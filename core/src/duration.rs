@@ -8,7 +8,7 @@ use std::{fmt, str::FromStr, time::Duration};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The longest duration that is accepted anywhere: 366 days.
-pub const DURATION_MAX: Duration = Duration::from_secs(366 * 86_400);
+pub const DURATION_MAX: Duration = Duration::from_hours(366 * 24);
 
 /// A duration that reads and writes itself in ISO 8601, with a resolution of a millisecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

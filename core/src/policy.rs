@@ -12,9 +12,9 @@ use crate::duration::IsoDuration;
 /// Most attempts that a policy may allow.
 pub const ATTEMPTS_MAX: u32 = 100;
 /// Longest attempt: a day. Longest grace: five minutes.
-pub const TIMEOUT_MAX: Duration = Duration::from_secs(86_400);
+pub const TIMEOUT_MAX: Duration = Duration::from_hours(24);
 /// See [`TIMEOUT_MAX`].
-pub const GRACE_MAX: Duration = Duration::from_secs(300);
+pub const GRACE_MAX: Duration = Duration::from_mins(5);
 
 /// Retry, timeout and expiry of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

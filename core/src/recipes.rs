@@ -147,7 +147,7 @@ pub fn choose_proxy(
     found: &Found,
     own: Option<ProxyId>,
     profile: Option<ProfileId>,
-    busy: &HashMap<ProxyId, i64>,
+    busy: &HashMap<ProxyId, i64, impl std::hash::BuildHasher>,
     turn: usize,
 ) -> Option<ProxyId> {
     use crate::{profile::ProxySelection, proxy::HealthStatus};

@@ -146,7 +146,7 @@ pub fn classify(error: &ServerError) -> Verdict {
         return classify_store(store);
     }
     if error.source.is_none() {
-        if let Some(code) = code_of_framework_text(&error.message) {
+        if let Some(code) = code_of_framework_text(&error.message, !error.path.is_empty()) {
             return Verdict { code, message: None };
         }
         if error.path.is_empty() {
@@ -183,7 +183,7 @@ const fn classify_store(error: &StoreError) -> Verdict {
 }
 
 /// Errors that async-graphql makes itself have no code and no type, only these texts (a test holds them).
-fn code_of_framework_text(text: &str) -> Option<Code> {
+fn code_of_framework_text(text: &str, was_run: bool) -> Option<Code> {
     const TOO_COMPLEX: [&str; 4] = [
         "Query is too complex.",
         "Query is nested too deep.",
@@ -194,7 +194,7 @@ fn code_of_framework_text(text: &str) -> Option<Code> {
     const BAD_VALUE: [&str; 3] = ["Failed to parse \"", "Expected input type \"", "Invalid value for argument"];
     if TOO_COMPLEX.iter().any(|known| text.starts_with(known)) {
         Some(Code::TooComplex)
-    } else if BAD_VALUE.iter().any(|known| text.starts_with(known)) {
+    } else if was_run && BAD_VALUE.iter().any(|known| text.starts_with(known)) {
         Some(Code::BadRequest)
     } else {
         None

@@ -10,7 +10,7 @@ use serde_json::json;
 use url::Url;
 
 use super::{
-    AllowList, BODY_BYTES_MAX, CommandKind, Kind, TemplateAt, has_template, invalid, refused, too_long,
+    AllowList, BODY_BYTES_MAX, CommandKind, Kind, TemplateAt, has_template, invalid, refused, text_fault,
     too_many,
 };
 use crate::{
@@ -112,13 +112,13 @@ impl CommandKind for HttpSpec {
         if !METHODS.contains(&self.method.as_str()) {
             refusals.push(invalid(&["http", "method"], format!("must be one of {}", METHODS.join(", "))));
         }
-        refusals.extend(too_long(&["http", "url"], &self.url, URL_BYTES_MAX));
+        refusals.extend(text_fault(&["http", "url"], &self.url, URL_BYTES_MAX));
         if !has_template(&self.url) {
             refusals.extend(url_fault(&self.url).map(|fault| invalid(&["http", "url"], fault)));
         }
         refusals.extend(check_headers(&self.headers));
         if let Some(body) = &self.body {
-            refusals.extend(too_long(&["http", "body"], body, BODY_BYTES_MAX));
+            refusals.extend(text_fault(&["http", "body"], body, BODY_BYTES_MAX));
         }
         refusals.extend(too_many(&["http", "expectStatus"], self.expect_status.len(), STATUSES_MAX));
         for (index, status) in self.expect_status.iter().enumerate() {
@@ -173,7 +173,7 @@ fn check_headers(headers: &BTreeMap<String, String>) -> Vec<Refusal> {
             refusals.push(invalid(&path, "is given twice: names of headers do not differ by case"));
         }
         seen.push(lower);
-        refusals.extend(too_long(&path, value, HEADER_BYTES_MAX));
+        refusals.extend(text_fault(&path, value, HEADER_BYTES_MAX));
     }
     refusals
 }

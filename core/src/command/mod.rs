@@ -157,9 +157,13 @@ fn invalid(path: &[&str], message: impl Into<String>) -> Refusal {
     refused(RefusalCode::Invalid, path, message)
 }
 
-/// A refusal when `text` is longer than `max` bytes.
-fn too_long(path: &[&str], text: &str, max: usize) -> Option<Refusal> {
-    (text.len() > max).then(|| invalid(path, format!("has {} bytes; at most {max} are allowed", text.len())))
+/// A refusal when `text` is longer than `max` bytes, or cannot be stored or passed on.
+fn text_fault(path: &[&str], text: &str, max: usize) -> Option<Refusal> {
+    if text.len() > max {
+        return Some(invalid(path, format!("has {} bytes; at most {max} are allowed", text.len())));
+    }
+    text.contains('\0')
+        .then(|| invalid(path, "holds a NUL character, which can neither be stored nor passed on"))
 }
 
 /// A refusal when there are more than `max`.

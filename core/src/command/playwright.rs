@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{AllowList, CommandKind, Kind, TemplateAt, invalid, too_long};
+use super::{AllowList, CommandKind, Kind, TemplateAt, invalid, text_fault};
 use crate::{
     compose::{
         ComposedParts, Ingredients, ProcessPlan, Program, RevealError, Run, SecretBook, SecretRef, Site,
@@ -184,7 +184,7 @@ impl CommandKind for PlaywrightSpec {
         if self.script.trim().is_empty() {
             refusals.push(invalid(&["playwright", "script"], "is empty: write the source of an ES module"));
         }
-        refusals.extend(too_long(&["playwright", "script"], &self.script, SCRIPT_BYTES_MAX));
+        refusals.extend(text_fault(&["playwright", "script"], &self.script, SCRIPT_BYTES_MAX));
         let fits = |Viewport { width, height }| {
             (1..=VIEWPORT_WIDTH_MAX).contains(&width) && (1..=VIEWPORT_HEIGHT_MAX).contains(&height)
         };

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AllowList, BODY_BYTES_MAX, CommandKind, Kind, TemplateAt, allow_list::NOOP, has_template, invalid,
-    too_long, too_many,
+    text_fault, too_many,
 };
 use crate::{
     compose::{
@@ -107,8 +107,7 @@ impl CommandKind for ProgramSpec {
         refusals.extend(too_many(&["program", "arguments"], self.arguments.len(), ARGUMENTS_MAX));
         for (index, argument) in self.arguments.iter().enumerate() {
             let path = ["program", "arguments", &index.to_string()];
-            refusals.extend(too_long(&path, argument, ARGUMENT_BYTES_MAX));
-            refusals.extend(nul_fault(&path, argument));
+            refusals.extend(text_fault(&path, argument, ARGUMENT_BYTES_MAX));
         }
         refusals.extend(too_many(&["program", "environment"], self.environment.len(), ENVIRONMENT_MAX));
         for (name, value) in &self.environment {
@@ -121,11 +120,10 @@ impl CommandKind for ProgramSpec {
             } else if name.to_ascii_uppercase().starts_with(OWN_PREFIX) {
                 refusals.push(invalid(&path, "begins with CALLBOARD_: the worker sets those"));
             }
-            refusals.extend(too_long(&path, value, VARIABLE_BYTES_MAX));
-            refusals.extend(nul_fault(&path, value));
+            refusals.extend(text_fault(&path, value, VARIABLE_BYTES_MAX));
         }
         if let Some(stdin) = &self.stdin {
-            refusals.extend(too_long(&["program", "stdin"], stdin, BODY_BYTES_MAX));
+            refusals.extend(text_fault(&["program", "stdin"], stdin, BODY_BYTES_MAX));
         }
         refusals
     }
@@ -156,10 +154,6 @@ impl CommandKind for ProgramSpec {
         let stdin = self.stdin.as_ref().and(texts.next());
         Ok(Box::new(ProgramTask { spec: self, arguments, environment, stdin }))
     }
-}
-
-fn nul_fault(path: &[&str], text: &str) -> Option<Refusal> {
-    text.contains('\0').then(|| invalid(path, "holds a NUL character, which no program can be given"))
 }
 
 /// A program, ready to run.

@@ -24,25 +24,9 @@ pub(super) fn same_level<'a>(root: &'a Value, schema: &'a Value) -> Vec<&'a Valu
     next
 }
 
-/// What a local reference points to: a JSON pointer or an `$anchor`.
+/// What a local reference points to: `#` or `#/` and a JSON pointer.
 fn referred<'a>(root: &'a Value, target: &str) -> Option<&'a Value> {
-    let fragment = target.strip_prefix('#')?;
-    if fragment.is_empty() || fragment.starts_with('/') {
-        return root.pointer(&percent_decoded(fragment));
-    }
-    anchored(root, fragment)
-}
-
-fn anchored<'a>(schema: &'a Value, anchor: &str) -> Option<&'a Value> {
-    let is_it = |keyword: &str| schema.get(keyword).and_then(Value::as_str) == Some(anchor);
-    if is_it("$anchor") || is_it("$dynamicAnchor") {
-        return Some(schema);
-    }
-    match schema {
-        Value::Object(map) => map.values().find_map(|inner| anchored(inner, anchor)),
-        Value::Array(items) => items.iter().find_map(|inner| anchored(inner, anchor)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
-    }
+    root.pointer(&percent_decoded(target.strip_prefix('#')?))
 }
 
 fn percent_decoded(text: &str) -> String {

@@ -47,7 +47,7 @@ pub fn check_input(schema: &Value, input: &Value) -> Result<Input, Vec<Refusal>>
 
 impl InputSchema {
     /// Compiles a JSON Schema: an object, draft 2020-12 unless `$schema` says otherwise, at most [`SCHEMA_BYTES_MAX`] and
-    /// [`SCHEMA_DEPTH_MAX`] deep. References may point into the schema itself only (`#...`), because nothing is fetched, and
+    /// [`SCHEMA_DEPTH_MAX`] deep. References may point into the schema itself only (`#/$defs/name`), because nothing is fetched, and
     /// must not lead back to themselves without going a level down; `$id` is for the schema as a whole. Patterns are those of Rust's `regex`, which take linear
     /// time. `format` is checked. Paths of refusals begin with `inputSchema`.
     pub fn compile(schema: &Value) -> Result<Self, Vec<Refusal>> {

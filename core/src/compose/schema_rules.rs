@@ -15,7 +15,9 @@ const PATTERNS_MAX: usize = 100;
 /// Most memory of one compiled regular expression, in bytes.
 pub(super) const PATTERN_BYTES_MAX: usize = 1024 * 1024;
 /// Most times that schemas are applied to values in one check; references can make it double with every level.
-const EVALUATIONS_MAX: u64 = 1_000_000;
+const EVALUATIONS_MAX: u64 = 500_000;
+/// Longest chain of schemas that apply to one value through each other, from a reference on; bounds the stack of a check.
+const CHAIN_MAX: usize = 16;
 /// The drafts that may be named by `$schema`.
 const DRAFTS: [&str; 4] = [
     "https://json-schema.org/draft/2020-12/schema",
@@ -33,15 +35,15 @@ pub(super) fn check(schema: &Value) -> Result<bool, Refusal> {
         let message = format!("names a draft that is not known: {}", DRAFTS.join(", "));
         return Err(Refusal::invalid("inputSchema.$schema", message));
     }
-    let mut rules = Rules { root: schema, visits: HashMap::new(), patterns: 0, has_references: false };
+    let mut rules = Rules { root: schema, chains: HashMap::new(), patterns: 0, has_references: false };
     rules.below(schema, &mut path)?;
     Ok(rules.has_references)
 }
 
 struct Rules<'a> {
     root: &'a Value,
-    /// Schemas that were followed: true once everything behind them is known to end.
-    visits: HashMap<*const Value, bool>,
+    /// Lengths of chains by their first schema; none while it is being measured.
+    chains: HashMap<*const Value, Option<usize>>,
     patterns: usize,
     has_references: bool,
 }
@@ -70,9 +72,10 @@ impl<'a> Rules<'a> {
         let mut targets = REFERENCES.iter().filter_map(|keyword| schema.get(*keyword)?.as_str()).peekable();
         let has_references = targets.peek().is_some();
         self.has_references |= has_references;
-        if targets.any(|target| !target.starts_with('#')) {
-            let allowed = "only references into the schema itself (`#...`) are followed";
-            return Some(format!("refers to another document: {allowed}"));
+        if targets.any(|target| target != "#" && !target.starts_with("#/")) {
+            return Some(
+                "refers to something else than a part of this schema: write `#/$defs/NAME`".to_owned(),
+            );
         }
         if !is_root && schema.get("$id").is_some_and(Value::is_string) {
             return Some(
@@ -85,23 +88,29 @@ impl<'a> Rules<'a> {
         if self.patterns > PATTERNS_MAX {
             return Some(format!("has more than {PATTERNS_MAX} patterns"));
         }
-        let circular = has_references && self.goes_in_circles(schema);
-        circular
-            .then(|| "refers back to itself without going a level down: no input could be checked".to_owned())
+        if has_references { self.chain(schema, 0).err().map(str::to_owned) } else { None }
     }
 
-    /// Whether checking a value against `schema` leads to checking that same value against it again.
-    fn goes_in_circles(&mut self, schema: &'a Value) -> bool {
-        if self.visits.insert(std::ptr::from_ref(schema), false) == Some(false) {
-            return true;
-        }
-        let circular = same_level(self.root, schema).into_iter().any(|next| {
-            self.visits.get(&std::ptr::from_ref(next)) != Some(&true) && self.goes_in_circles(next)
-        });
-        if !circular {
-            self.visits.insert(std::ptr::from_ref(schema), true);
-        }
-        circular
+    /// Length of the longest chain of schemas that apply to the same value as this one, `depth` schemas into a chain.
+    fn chain(&mut self, schema: &'a Value, depth: usize) -> Result<usize, &'static str> {
+        const CIRCULAR: &str = "refers back to itself without going a level down: no input could be checked";
+        const LONG: &str =
+            "leads through too many references to one value: at most 16 schemas may follow each other";
+        let known = self.chains.insert(std::ptr::from_ref(schema), None);
+        let length = match known {
+            Some(None) => return Err(CIRCULAR),
+            Some(Some(length)) => length,
+            None if depth >= CHAIN_MAX => return Err(LONG),
+            None => {
+                let mut longest = 0;
+                for next in same_level(self.root, schema) {
+                    longest = longest.max(self.chain(next, depth + 1)?);
+                }
+                longest + 1
+            }
+        };
+        self.chains.insert(std::ptr::from_ref(schema), Some(length));
+        if depth + length > CHAIN_MAX { Err(LONG) } else { Ok(length) }
     }
 }
 

@@ -33,10 +33,9 @@ pub async fn cancel(store: &Store, job: JobId, reason: Option<String>) -> Result
     let policy = Policy::default();
     let facts =
         Facts { standing: before.standing.clone(), counted: before.counted as u32, lost: before.lost as u32, policy: &policy };
-    let applied = match apply(&facts, Transition::CancelAsked { reason }, now) {
-        Ok(applied) => applied,
+    let Ok(applied) = apply(&facts, Transition::CancelAsked { reason }, now) else {
         // Asked for already: the same request again is no mistake of the caller.
-        Err(_) => return Ok(Ok(After::default())),
+        return Ok(Ok(After::default()));
     };
     let cancelled = if matches!(before.standing, Standing::Running { .. }) { vec![job] } else { Vec::new() };
     live::save(&mut transaction, &[Change { before, applied, worker: None, is_dispatched: false }], now).await?;

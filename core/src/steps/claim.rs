@@ -77,24 +77,21 @@ pub async fn claim(store: &Store, worker: WorkerId, requests: &[Request]) -> Res
         let facts =
             Facts { standing: row.standing.clone(), counted: row.counted as u32, lost: row.lost as u32, policy: &policy };
         let Ok(applied) = apply(&facts, transition.clone(), now) else {
-            answers.push(match transition {
-                Transition::Parked { on, .. } => Answer::Parked { on },
-                _ => Answer::Gone,
-            });
+            let parked = if let Transition::Parked { on, .. } = transition { Some(on) } else { None };
+            answers.push(parked.map_or(Answer::Gone, |on| Answer::Parked { on }));
             continue;
         };
         let change = Change { before: row.clone(), applied, worker: Some(worker), is_dispatched: false };
-        match transition {
-            Transition::Parked { on, .. } => answers.push(Answer::Parked { on }),
-            _ => {
-                let granted = granted(&change, request.attempt, worker, now);
-                if let Some(profile) = granted.profile {
-                    occupied.insert(profile_key(profile), granted.job);
-                    taken.push(Hold { key: profile_key(profile), job: granted.job });
-                }
-                rows.insert(granted.job, granted.clone());
-                answers.push(Answer::Granted(Box::new(granted)));
+        if let Transition::Parked { on, .. } = transition {
+            answers.push(Answer::Parked { on });
+        } else {
+            let granted = granted(&change, request.attempt, worker, now);
+            if let Some(profile) = granted.profile {
+                occupied.insert(profile_key(profile), granted.job);
+                taken.push(Hold { key: profile_key(profile), job: granted.job });
             }
+            rows.insert(granted.job, granted.clone());
+            answers.push(Answer::Granted(Box::new(granted)));
         }
         changes.push(change);
     }

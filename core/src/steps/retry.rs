@@ -5,7 +5,7 @@
 use crate::{
     ids::JobId,
     job::{
-        ReadyJob, Standing,
+        JobState, ReadyJob, Standing,
         state::Ending,
         transition::{Facts, Transition, apply},
     },
@@ -27,9 +27,9 @@ pub async fn retry(store: &Store, job: JobId) -> Result<Result<After, Refusal>, 
         }));
     };
     let ending = match state {
-        crate::job::JobState::Succeeded => Ending::Succeeded,
-        crate::job::JobState::Cancelled => Ending::Cancelled,
-        _ => Ending::Failed,
+        JobState::Succeeded => Ending::Succeeded,
+        JobState::Cancelled => Ending::Cancelled,
+        JobState::Failed | JobState::Blocked | JobState::Scheduled | JobState::Queued | JobState::Running => Ending::Failed,
     };
     let policy = Policy::default();
     let facts = Facts { standing: Standing::Ended(ending), counted: 0, lost: 0, policy: &policy };

@@ -74,15 +74,16 @@ impl StoreError {
 impl From<sqlx::Error> for StoreError {
     fn from(source: sqlx::Error) -> Self {
         let Some(database) = source.as_database_error() else {
-            return match source {
+            let is_outage = matches!(
+                source,
                 sqlx::Error::Io(_)
-                | sqlx::Error::Tls(_)
-                | sqlx::Error::PoolTimedOut
-                | sqlx::Error::PoolClosed
-                | sqlx::Error::Protocol(_)
-                | sqlx::Error::WorkerCrashed => Self::Unavailable(source),
-                _ => Self::Unexpected(source),
-            };
+                    | sqlx::Error::Tls(_)
+                    | sqlx::Error::PoolTimedOut
+                    | sqlx::Error::PoolClosed
+                    | sqlx::Error::Protocol(_)
+                    | sqlx::Error::WorkerCrashed
+            );
+            return if is_outage { Self::Unavailable(source) } else { Self::Unexpected(source) };
         };
         let code = database.code().unwrap_or_default().into_owned();
         let constraint = database.constraint().map(str::to_owned);

@@ -114,9 +114,8 @@ impl Store {
 
 /// Commits, and tells an unknown outcome (the connection broke while the answer was on its way) from a refusal.
 pub async fn commit(transaction: Transaction) -> Result<(), StoreError> {
-    transaction.commit().await.map_err(|source| match &source {
-        sqlx::Error::Database(_) => StoreError::from(source),
-        _ => StoreError::CommitUnknown(source),
+    transaction.commit().await.map_err(|source| {
+        if source.as_database_error().is_some() { StoreError::from(source) } else { StoreError::CommitUnknown(source) }
     })
 }
 
@@ -151,5 +150,5 @@ fn from_json<T: serde::de::DeserializeOwned>(
     column: &'static str,
     json: serde_json::Value,
 ) -> Result<T, StoreError> {
-    T::deserialize(&json).map_err(|_| StoreError::corrupt(table, column, &json))
+    serde_json::from_value(json).map_err(|error| StoreError::corrupt(table, column, &error))
 }

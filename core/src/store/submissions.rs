@@ -136,9 +136,9 @@ pub async fn insert(connection: &mut Connection, jobs: &[NewJob]) -> Result<Vec<
 }
 
 /// A savepoint of the caller's transaction: rolled back when dropped.
-pub async fn savepoint<'a>(
-    transaction: &'a mut super::Transaction,
-) -> Result<sqlx::Transaction<'a, sqlx::Postgres>, StoreError> {
+pub async fn savepoint(
+    transaction: &mut super::Transaction,
+) -> Result<sqlx::Transaction<'_, sqlx::Postgres>, StoreError> {
     Ok(sqlx::Connection::begin(&mut **transaction).await?)
 }
 

@@ -26,7 +26,7 @@ fn schemas_that_can_be_checked_are_taken() {
         json!({"$schema": "http://json-schema.org/draft-07/schema#", "type": "object"}),
         json!({"$defs": {"tree": {"properties": {"child": {"$ref": "#/$defs/tree"}}}}, "$ref": "#/$defs/tree"}),
         json!({"properties": {"self": {"$ref": "#"}}}),
-        json!({"$defs": {"x": {"$anchor": "x", "type": "object"}}, "allOf": [{"$ref": "#x"}, {"$ref": "#x"}]}),
+        json!({"$defs": {"x y": {"type": "object"}}, "allOf": [{"$ref": "#/$defs/x%20y"}, {"$ref": "#/$defs/x%20y"}]}),
     ] {
         assert_eq!(check_schema(&schema), Ok(()), "{schema}");
     }
@@ -50,6 +50,7 @@ fn schemas_that_cannot_be_checked_are_refused() {
             "inputSchema $defs a",
         ),
         (json!({"$anchor": "me", "if": {"$ref": "#me"}}), "inputSchema if"),
+        (json!({"if": {"$ref": "#"}}), "inputSchema if"),
         (json!({"$schema": "http://json-schema.org/draft-04/schema#"}), "inputSchema $schema"),
         (
             json!({"$defs": {"a": {"$id": "http://x.test/a", "allOf": [{"$ref": "#/$defs/b"}], "$defs": {"b": {"$ref": "#"}}}}}),
@@ -215,13 +216,15 @@ fn references_that_multiply_are_bounded() {
         "input",
         "a small one is checked, and does not fit"
     );
-    let mut laughs = serde_json::Map::new();
-    for n in 0..60 {
-        let next = json!({"$ref": format!("#/$defs/{}", n + 1)});
-        laughs.insert(n.to_string(), json!({"allOf": [next, next]}));
-    }
-    laughs.insert("60".into(), json!({}));
-    assert!(check_input(&json!({"$defs": laughs, "$ref": "#/$defs/0"}), &json!({})).is_err());
+    let chain = |length: usize| {
+        let link = |n: usize| (n.to_string(), json!({"$ref": format!("#/$defs/{}", n + 1)}));
+        let mut links: serde_json::Map<String, Value> = (0..length).map(link).collect();
+        links.insert(length.to_string(), json!({}));
+        check_schema(&json!({ "$defs": links }))
+    };
+    assert_eq!(chain(15), Ok(()));
+    assert!(chain(16).unwrap_err()[0].message.contains("too many references"));
+    assert!(chain(1500).is_err());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use callboard::{
     command::{ArtifactMode, CommandSpec, LineSpec, PlaywrightSpec, ProgramSpec},
     refusal::Refusal,
 };
+use secrecy::ExposeSecret as _;
 
 use crate::fixture::{SECRETS, allowed, reveal, show};
 
@@ -15,14 +16,14 @@ fn parse(line: &str, script: Option<&str>) -> Result<CommandSpec, Vec<Refusal>> 
 fn program(line: &str) -> ProgramSpec {
     match parse(line, None).unwrap() {
         CommandSpec::Program(spec) => spec,
-        other => panic!("{other:?}"),
+        other @ (CommandSpec::Playwright(_) | CommandSpec::Http(_)) => panic!("{other:?}"),
     }
 }
 
 fn playwright(line: &str) -> Result<PlaywrightSpec, String> {
     match parse(line, Some("export default 1")) {
         Ok(CommandSpec::Playwright(spec)) => Ok(spec),
-        Ok(other) => panic!("{other:?}"),
+        Ok(other @ (CommandSpec::Program(_) | CommandSpec::Http(_))) => panic!("{other:?}"),
         Err(refusals) => Err(refusals[0].message.clone()),
     }
 }
@@ -150,7 +151,6 @@ fn secrets_in_a_line_become_variables() {
 
     let plan = reveal(CommandSpec::Program(spec));
     assert_eq!(plan.arguments, arguments, "nothing expands them");
-    use secrecy::ExposeSecret as _;
     let (_, password) = plan.environment.iter().find(|(name, _)| name == "PROFILE_SECRET_PASSWORD").unwrap();
     assert_eq!(password.expose_secret(), SECRETS[2]);
 }

@@ -6,6 +6,7 @@ use callboard::{
     refusal::RefusalCode,
 };
 use proptest::prelude::*;
+use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use crate::fixture::{
@@ -126,6 +127,7 @@ fn a_secret_can_only_be_used_as_it_is() {
         let refusals = show(with_variable(template)).unwrap_err();
         assert_eq!(refusals[0].code, RefusalCode::NotComposable, "{template}");
         assert_eq!(refusals[0].path, ["spec", "program", "environment", "X"]);
+        assert!(!refusals[0].message.contains('\u{10FFF0}'), "{}", refusals[0].message);
     }
     let message = refusal(with_variable("{{ service_token | upper }}"));
     assert_eq!(
@@ -195,7 +197,6 @@ fn secrets_of_the_command_are_known_by_name() {
 fn credentials_in_a_url_are_percent_encoded() {
     let plan = reveal(with_variable("{{ proxy.url }}"));
     let (_, url) = plan.environment.iter().find(|(name, _)| name == "X").unwrap();
-    use secrecy::ExposeSecret as _;
     assert_eq!(url.expose_secret(), "socks5h://proxy-user%401:proxy%3Apass%2F1@127.0.0.1:3128");
     let piece = Piece::Secret(SecretRef::ProxyPassword, Encoding::Url);
     assert!(!format!("{piece:?}").contains(SECRETS[4]));

@@ -17,6 +17,17 @@ fn paths(result: Result<impl Sized, Vec<Refusal>>) -> Vec<String> {
 }
 
 #[test]
+fn everything_can_be_shared_between_tasks() {
+    fn shared<T: Send + Sync>() {}
+    shared::<callboard::compose::CompiledSpec>();
+    shared::<callboard::compose::Composition<'static>>();
+    shared::<callboard::compose::InputSchema>();
+    shared::<callboard::compose::SecretBook>();
+    shared::<callboard::secret::Keyring>();
+    shared::<callboard::secret::RedactingLines>();
+}
+
+#[test]
 fn kinds_read_back_as_stored() {
     for kind in Kind::ALL {
         assert_eq!(Kind::parse(kind.as_str()), Some(kind));
@@ -56,6 +67,7 @@ fn playwright_is_bounded() {
         paths(PlaywrightSpec::builder("x".repeat(SCRIPT_BYTES_MAX + 1)).build()),
         ["spec playwright script"]
     );
+    assert_eq!(paths(PlaywrightSpec::builder("a\0").build()), ["spec playwright script"]);
     for (width, height) in [(0, 1), (1, 0), (7681, 1), (1, 4321)] {
         assert_eq!(
             paths(PlaywrightSpec::builder("x").viewport(width, height).build()),
@@ -100,6 +112,7 @@ fn http_is_bounded() {
         ["spec http headers x-a"]
     );
     assert_eq!(paths(HttpSpec::builder(url).header("X.A", "{{ x").build()), ["spec http headers X.A"]);
+    assert_eq!(paths(HttpSpec::builder(url).body("a\0").build()), ["spec http body"]);
     let many = (0..=HEADERS_MAX).fold(HttpSpec::builder(url), |spec, n| spec.header(format!("x-{n}"), ""));
     assert_eq!(many.build().unwrap_err()[0].code, RefusalCode::TooMany);
 }

@@ -1,5 +1,7 @@
 //! What templates may say, what they see, and how they are refused.
 
+use std::collections::BTreeMap;
+
 use callboard::{command::CommandSpec, compose::CompiledSpec, refusal::RefusalCode};
 
 use crate::fixture::{Kitchen, refusal, show, show_for, with_argument, with_variable};
@@ -103,7 +105,7 @@ fn malformed_templates_are_refused_with_line_and_column() {
         let spec = CommandSpec::Program(callboard::command::ProgramSpec {
             program: "/usr/bin/echo".into(),
             arguments: vec!["fine".into(), template.into()],
-            environment: Default::default(),
+            environment: BTreeMap::new(),
             stdin: None,
         });
         let refusals = CompiledSpec::compile(spec.clone()).unwrap_err();

@@ -1,13 +1,9 @@
 //! The tree that matters: a real Chromium, which leaves groups and sessions and double-forks its crash handler.
-#![allow(missing_docs, reason = "tests")]
-
-#[path = "process_support.rs"]
-pub mod process_support;
 
 use std::time::{Duration, Instant};
 
-use callboard_worker::process::{Ending, Order, ProfileDirectory, Running};
-use process_support::{PATIENCE, Place, descendants, nursery, stat, surviving, until};
+use crate::process::{Ending, Order, ProfileDirectory, Running};
+use crate::support::{PATIENCE, Place, descendants, nursery, stat, surviving, until};
 use rustix::process::{Pid, Signal, kill_process};
 
 const CHROMIUM: &str = "/usr/bin/chromium";

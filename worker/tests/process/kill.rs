@@ -1,13 +1,9 @@
 //! Whatever a program does to stay alive, it is dead when its run has ended.
-#![allow(missing_docs, reason = "tests")]
-
-#[path = "process_support.rs"]
-pub mod process_support;
 
 use std::time::{Duration, Instant};
 
-use callboard_worker::process::{Death, Ending, boottime_now};
-use process_support::{
+use crate::process::{Death, Ending, boottime_now};
+use crate::support::{
     PATIENCE, Place, alive, hours, leased, mark, nursery, run, seconds, start_to_first_line, until,
 };
 
@@ -43,7 +39,7 @@ async fn a_stopped_program_can_still_obey() {
     let place = Place::new();
     let script = "trap 'exit 4' TERM; echo ready; kill -STOP $$; while :; do sleep 0.05; done";
     let mut running = start_to_first_line(nursery(), place.script(script, "")).await;
-    let stopped = || process_support::stat(running.pid).is_some_and(|stat| stat[0] == "T");
+    let stopped = || support::stat(running.pid).is_some_and(|stat| stat[0] == "T");
     until("it is stopped", PATIENCE, stopped).await;
     running.terminate(PATIENCE);
     assert_eq!(running.wait().await.ending, Ending::Terminated(Death::Code(4)));

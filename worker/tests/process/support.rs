@@ -1,12 +1,11 @@
 //! What the tests of `process` share: orders for small scripts, and the search for processes that live on.
-#![allow(clippy::allow_attributes, dead_code, missing_docs, reason = "each test binary uses a part of this")]
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use callboard_worker::process::{Exit, Limits, Nursery, Order, RunAs, Running, Settings, boottime_now};
+use crate::process::{Exit, Limits, Nursery, Order, RunAs, Running, Settings, boottime_now};
 use tokio::io::AsyncReadExt;
 
 /// Longer than anything takes on a busy machine; a test that waits this long has failed.

@@ -1,16 +1,12 @@
 //! Whichever of our own processes is killed or stopped, no program of the attempt is left.
-#![allow(missing_docs, reason = "tests")]
-
-#[path = "process_support.rs"]
-pub mod process_support;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use callboard_worker::process::{Ending, ProfileDirectory, boottime_now};
-use process_support::{
+use crate::process::{Ending, ProfileDirectory, boottime_now};
+use crate::support::{
     PATIENCE, Place, alive, descendants, hours, leased, mark, nursery, run, seconds, stat, start_to_first_line,
     surviving, until,
 };
@@ -31,7 +27,7 @@ fn parent(pid: i32) -> i32 {
 /// A worker in a process of its own, which runs [`CLINGING`] in `place`, with a lease of that many seconds.
 fn worker(place: &Path, mark: &str, lease: u64) -> Child {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--ignored", "--nocapture", "worker_process"])
+        .args(["--exact", "--ignored", "--nocapture", "crash::worker_process"])
         .env("PLACE", place)
         .env("MARK", mark)
         .env("LEASE", lease.to_string())

@@ -1,11 +1,7 @@
 //! A program gets what its order says and nothing else, and what it does comes back.
-#![allow(missing_docs, reason = "tests")]
 
-#[path = "process_support.rs"]
-pub mod process_support;
-
-use callboard_worker::process::{Ending, RefusalCode, RunAs, StartError};
-use process_support::{Place, nursery, run, start_to_first_line, until};
+use crate::process::{Ending, RefusalCode, RunAs, StartError};
+use crate::support::{Place, nursery, run, start_to_first_line, until};
 use secrecy::SecretString;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Duration;
@@ -107,7 +103,7 @@ async fn nothing_else_is_inherited() {
 #[tokio::test]
 async fn ignored_signals_are_not_inherited() {
     // As under `nohup`. The nursery of this test is started by a process that ignores SIGHUP.
-    let script = "trap '' HUP INT; exec \"$0\" --exact --ignored --nocapture ignoring_process";
+    let script = "trap '' HUP INT; exec \"$0\" --exact --ignored --nocapture output::ignoring_process";
     let me = std::env::current_exe().unwrap();
     let output = std::process::Command::new("/bin/sh").args(["-c", script]).arg(me).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
@@ -182,7 +178,7 @@ async fn the_allow_list_is_checked_behind_symbolic_links() {
 
 #[tokio::test]
 async fn strangers_cannot_look_into_the_worker() {
-    callboard_worker::process::harden().unwrap();
+    crate::process::harden().unwrap();
     let script = "cat /proc/$1/environ; cat /proc/$1/maps; dd if=/proc/$1/mem count=1; ls -l /proc/$1/fd; kill -0 $1";
     let (exit, stdout, stderr) = run(Place::new().script(script, &std::process::id().to_string())).await;
     if RunAs::find(None).unwrap().is_some() {
@@ -205,7 +201,7 @@ async fn dropped_output_does_not_matter() {
 
 #[tokio::test]
 async fn no_lease_no_start() {
-    let nursery = callboard_worker::process::Nursery::new(process_support::settings()).unwrap();
+    let nursery = crate::process::Nursery::new(support::settings()).unwrap();
     let place = Place::new();
     let refusal = nursery.start(place.order("/bin/true", &[])).await.err();
     assert_refused(refusal, RefusalCode::DeadlinePassed);
@@ -220,8 +216,8 @@ async fn hundreds_of_runs_leave_no_zombie() {
     }
     let me = i32::try_from(std::process::id()).unwrap();
     let zombies = || {
-        let family = process_support::descendants(me);
-        family.iter().filter(|(pid, _)| process_support::stat(*pid).is_some_and(|stat| stat[0] == "Z")).count()
+        let family = support::descendants(me);
+        family.iter().filter(|(pid, _)| support::stat(*pid).is_some_and(|stat| stat[0] == "Z")).count()
     };
     until("no zombies", Duration::from_secs(10), || zombies() == 0).await;
 }

@@ -1,14 +1,10 @@
 //! A browser profile belongs to one attempt at a time, and lies where it should.
-#![allow(missing_docs, reason = "tests")]
-
-#[path = "process_support.rs"]
-pub mod process_support;
 
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 
-use callboard_worker::process::{Ending, ProfileDirectory, RefusalCode, RunAs, StartError};
-use process_support::{PATIENCE, Place, alive, hours, leased, mark, nursery, run, stat, start_to_first_line, until};
+use crate::process::{Ending, ProfileDirectory, RefusalCode, RunAs, StartError};
+use crate::support::{PATIENCE, Place, alive, hours, leased, mark, nursery, run, stat, start_to_first_line, until};
 use rustix::process::{Pid, Signal, kill_process};
 
 fn profile(root: &Path, relative: &str) -> Option<ProfileDirectory> {
@@ -76,7 +72,7 @@ async fn the_lock_lives_as_long_as_any_process_of_the_tree() {
     assert!(!alive(&mark).is_empty());
     let mut second = other.script("exit 0", "");
     second.profile = profile(place.path(), "profile");
-    let second = process_support::nursery().start(second).await;
+    let second = support::nursery().start(second).await;
     assert!(matches!(second.err(), Some(StartError::ProfileBusy)));
     signal(forker, Signal::CONT);
     assert_eq!(first.wait().await.ending, Ending::ShimLost);

@@ -1,0 +1,17 @@
+//! Jobs through the real server: HTTP and WebSockets on a port, on a database and a place in Redis of each test's own.
+//! The worker's part is played by calling the core's steps.
+
+mod batching;
+mod changes;
+mod client;
+mod enqueue;
+mod events;
+mod lists;
+mod log;
+mod lost_hints;
+mod mutations;
+mod objects;
+mod reconnects;
+mod stage;
+#[path = "../catalogue/statements.rs"]
+mod statements;

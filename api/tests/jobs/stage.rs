@@ -1,0 +1,309 @@
+//! A server on a port, on a database of its own, and the worker's part.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicI32, Ordering},
+    },
+};
+
+use callboard::{
+    catalogue::Catalogue,
+    clock::{self, IdSource},
+    command::AllowList,
+    ids::{ArtifactId, AttemptId, JobId, WorkerId},
+    job::{Outcome, Progress},
+    policy::Policy,
+    recipes::Recipes,
+    secret::Keyring,
+    steps::{
+        append_log::append_log,
+        claim::{Answer, Request, claim},
+        keep_artifact::keep_artifact,
+        note_progress::note_progress,
+        promote::promote,
+        renew::register,
+        roll_up::fold_counters,
+        settle::{Settled, Verdict, settle},
+        submit::Desk,
+    },
+    store::{
+        Store, StoreError,
+        artifacts::ArtifactRecord,
+        attempts::ExitRecord,
+        logs::{Appended, Batch, LogStream, NewLine},
+        progress::Report,
+        workers::NewWorker,
+    },
+    transport::Redis,
+};
+use callboard_api::{
+    artifacts::ArtifactUrls,
+    auth::{Authenticate, Caller, Gate, KeyHash, Role},
+    graphql::{job::JobContext, loaders, roots},
+    http::{Endpoint, Origins},
+    operation::Engine,
+};
+use callboard_testing::{Database, redis_prefix, redis_url};
+use futures::future::BoxFuture;
+use serde_json::{Value, json};
+use sqlx::{Connection as _, PgConnection};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use crate::client::Subscription;
+
+const MASTER_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+/// See the module.
+pub struct Stage {
+    pub store: Store,
+    pub redis: Redis,
+    pub worker: WorkerId,
+    pub address: SocketAddr,
+    batches: AtomicI32,
+    client: reqwest::Client,
+    server: JoinHandle<()>,
+    database: Database,
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+/// Knows one key per role.
+struct Keys;
+
+impl Authenticate for Keys {
+    fn authenticate(&self, key: KeyHash) -> BoxFuture<'_, Result<Option<Caller>, StoreError>> {
+        let roles = [("cb_viewer", Role::Viewer), ("cb_operator", Role::Operator), ("cb_admin", Role::Admin)];
+        let found = roles.into_iter().find(|(text, _)| KeyHash::of(text) == key);
+        let caller = found.map(|(name, role)| Caller { name: name.into(), role, key: None, expires_at: None });
+        Box::pin(std::future::ready(Ok(caller)))
+    }
+}
+
+fn keyring() -> Keyring {
+    Keyring::parse(&MASTER_KEY.into()).unwrap()
+}
+
+impl Stage {
+    /// With the Redis that all tests share.
+    pub async fn set() -> Self {
+        Self::set_with_redis(&redis_url().await).await
+    }
+
+    /// With another Redis.
+    pub async fn set_with_redis(redis: &str) -> Self {
+        let database = Database::create().await;
+        let store = Store::open(&database.url().into(), 8, "api-jobs-test").unwrap();
+        let redis = Redis::open(&redis.into(), &redis_prefix()).unwrap();
+        let worker = IdSource.make();
+        let allow_list = AllowList::parse("/usr/bin:/bin").unwrap();
+        let catalogue = Catalogue { store: store.clone(), keyring: Arc::new(keyring()), allow_list, ids: IdSource };
+        let desk = Desk { store: store.clone(), keyring: keyring(), recipes: Recipes::default(), ids: IdSource };
+        let urls = ArtifactUrls::new(Arc::new(keyring()), "https://callboard.test/".parse().unwrap());
+        let jobs = JobContext::start(Arc::new(desk), redis.clone());
+        let schema = roots::schema().data(catalogue).data(urls).data(jobs).finish();
+        let of_loaders = store.clone();
+        let engine =
+            Engine::new(schema, Gate::new(Keys), Arc::new(move |request| loaders::add(request, &of_loaders)));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Endpoint::new(engine, Origins::default()).router();
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let client = reqwest::Client::new();
+        Self { store, redis, worker, address, batches: AtomicI32::new(0), client, server, database }
+    }
+
+    /// The whole answer to an operation with this key.
+    pub async fn answer(&self, key: &str, query: &str, variables: Value) -> Value {
+        let url = format!("http://{}/graphql", self.address);
+        let request = self.client.post(url).bearer_auth(key).header("accept", "application/json");
+        let body = json!({ "query": query, "variables": variables }).to_string();
+        let response = request.header("content-type", "application/json").body(body).send().await.unwrap();
+        serde_json::from_slice(&response.bytes().await.unwrap()).unwrap()
+    }
+
+    /// The data of an operation that must have no errors.
+    pub async fn data(&self, query: &str, variables: Value) -> Value {
+        let mut answer = self.answer("cb_admin", query, variables).await;
+        assert_eq!(answer.get("errors"), None, "{answer}");
+        answer["data"].take()
+    }
+
+    /// The code of the one error that an operation must have.
+    pub async fn error(&self, query: &str, variables: Value) -> String {
+        let answer = self.answer("cb_admin", query, variables).await;
+        let errors = answer["errors"].as_array().cloned().unwrap_or_default();
+        assert_eq!(errors.len(), 1, "{answer}");
+        errors[0]["extensions"]["code"].as_str().unwrap().to_owned()
+    }
+
+    /// Runs a mutation `name(input: NameInput!)`, and answers what `fields` select of its payload.
+    pub async fn mutate(&self, name: &str, fields: &str, input: Value) -> Value {
+        let input_type = format!("{}{}Input", name[..1].to_uppercase(), &name[1..]);
+        let query = format!(
+            "mutation($input: {input_type}!) {{ {name}(input: $input) {{ {fields} userErrors {{ code path message }} }} }}"
+        );
+        self.data(&query, json!({ "input": input })).await[name].take()
+    }
+
+    /// `CODE path.below.input` of each reason for which a mutation of a job must be refused.
+    pub async fn refused(&self, name: &str, input: Value) -> Vec<String> {
+        let field = if name == "jobsEnqueue" { "jobs { id }" } else { "job { id }" };
+        let payload = self.mutate(name, field, input).await;
+        assert!(payload["job"].is_null() && payload["jobs"].as_array().is_none_or(Vec::is_empty), "{payload}");
+        reasons(&payload)
+    }
+
+    /// Makes a command with as little as it takes, and this on top; answers its id.
+    pub async fn command(&self, name: &str, more: Value) -> String {
+        let mut input = json!({ "name": name, "spec": { "program": { "program": "/bin/echo", "arguments": ["hello"] } } });
+        input.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
+        self.made("commandCreate", "command", input).await
+    }
+
+    /// Makes a profile; answers its id.
+    pub async fn profile(&self, name: &str) -> String {
+        let input = json!({ "name": name, "chromeProfilePath": format!("p/{name}") });
+        self.made("profileCreate", "profile", input).await
+    }
+
+    /// Runs a mutation that makes something; answers its id.
+    pub async fn made(&self, mutation: &str, field: &str, input: Value) -> String {
+        let payload = self.mutate(mutation, &format!("{field} {{ id }}"), input).await;
+        assert_eq!(payload["userErrors"], json!([]));
+        payload[field]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Enqueues a job that must be accepted.
+    pub async fn enqueue(&self, input: Value) -> JobId {
+        self.made("jobEnqueue", "job", input).await.parse().unwrap()
+    }
+
+    /// One field of a job.
+    pub async fn of_job(&self, job: JobId, fields: &str) -> Value {
+        let query = format!("query($id: ID!) {{ job(id: $id) {{ {fields} }} }}");
+        self.data(&query, json!({ "id": job.to_string() })).await["job"].take()
+    }
+
+    /// Opens a subscription.
+    pub async fn subscribe(&self, query: &str, variables: Value) -> Subscription {
+        Subscription::open(self.address, "cb_viewer", query, variables).await
+    }
+
+    /// Runs statements outside the store's functions.
+    pub async fn sql(&self, statements: &'static str) {
+        let mut connection = PgConnection::connect(self.database.url()).await.unwrap();
+        sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    }
+
+    /// Registers the worker, for these queues.
+    pub async fn enter(&self, queues: &[&str]) {
+        let worker = NewWorker {
+            id: self.worker,
+            hostname: "test".into(),
+            process_id: 1,
+            software_version: "0.1.0".into(),
+            queues: queues.iter().map(|queue| (*queue).to_owned()).collect(),
+            kinds: vec!["program".into()],
+            concurrency: 4,
+        };
+        register(&self.store, &worker).await.unwrap();
+    }
+
+    /// Claims a job; its answer.
+    pub async fn claim(&self, job: JobId) -> (AttemptId, Answer) {
+        let attempt = IdSource.make();
+        let (answers, after) = claim(&self.store, self.worker, &[Request { job, attempt }]).await.unwrap();
+        after.announce(&self.redis).await;
+        (attempt, answers.into_iter().next().unwrap())
+    }
+
+    /// Claims a job that must be granted.
+    pub async fn start(&self, job: JobId) -> AttemptId {
+        let (attempt, answer) = self.claim(job).await;
+        assert!(matches!(answer, Answer::Granted(_)), "{answer:?}");
+        attempt
+    }
+
+    /// Appends lines of a running attempt.
+    pub async fn log(&self, job: JobId, attempt: AttemptId, lines: &[&str]) {
+        let at = clock::now();
+        let line = |text: &&str| NewLine { stream: LogStream::Stdout, text: (*text).to_owned(), at };
+        let number = self.batches.fetch_add(1, Ordering::SeqCst) + 1;
+        let batch = Batch { job, attempt, number, lines: lines.iter().map(line).collect() };
+        let (appended, after) = append_log(&self.store, &[batch]).await.unwrap();
+        assert_eq!(appended, [Appended::Stored]);
+        after.announce(&self.redis).await;
+    }
+
+    /// Tells how far an attempt is.
+    pub async fn progress(&self, job: JobId, attempt: AttemptId, fraction: f64) {
+        let progress = Progress { fraction: Some(fraction), message: None };
+        let (held, after) = note_progress(&self.store, &[Report { job, attempt, progress }]).await.unwrap();
+        assert_eq!(held, [job]);
+        after.announce(&self.redis).await;
+    }
+
+    /// Keeps a file of an attempt.
+    pub async fn keep(&self, job: JobId, attempt_id: AttemptId, name: &str) -> ArtifactId {
+        let artifact = ArtifactRecord {
+            id: IdSource.make(),
+            job,
+            attempt_id,
+            attempt: 1,
+            name: name.into(),
+            content_type: "image/png".into(),
+            size_bytes: 12,
+            sha256: [7; 32],
+            path: format!("{job}/{name}"),
+            created_at: clock::now(),
+        };
+        assert!(keep_artifact(&self.store, &artifact).await.unwrap());
+        artifact.id
+    }
+
+    /// Ends an attempt.
+    pub async fn settle(&self, job: JobId, attempt: AttemptId, outcome: Outcome) {
+        let (composed, proxy) = (None, None);
+        let exit = ExitRecord { exit_code: Some(0), ..ExitRecord::default() };
+        let policy = Policy::default();
+        let verdict = Verdict { job, attempt, outcome, policy, jitter: 0.0, composed, proxy, exit };
+        let (settled, after) = settle(&self.store, vec![verdict]).await.unwrap();
+        assert_eq!(settled, [Settled::Done]);
+        after.announce(&self.redis).await;
+    }
+
+    /// Ends an attempt well.
+    pub async fn succeed(&self, job: JobId, attempt: AttemptId) {
+        self.settle(job, attempt, Outcome::Succeeded { result: json!({ "done": true }) }).await;
+    }
+
+    /// The duties of workers that jobs' states and counters depend on, once.
+    pub async fn do_duties(&self) {
+        let (after, _) = promote(&self.store).await.unwrap();
+        after.announce(&self.redis).await;
+        while fold_counters(&self.store).await.unwrap() {}
+    }
+}
+
+/// `CODE path.below.input` of each user error of a payload.
+pub fn reasons(payload: &Value) -> Vec<String> {
+    let reason = |error: &Value| {
+        let path: Vec<&str> = error["path"].as_array().unwrap().iter().map(|part| part.as_str().unwrap()).collect();
+        assert_eq!(path[0], "input", "{error}");
+        format!("{} {}", error["code"].as_str().unwrap(), path[1..].join(".")).trim_end().to_owned()
+    };
+    payload["userErrors"].as_array().unwrap().iter().map(reason).collect()
+}
+
+/// The failure of a program that ended with 1.
+pub fn failed(is_retryable: bool) -> Outcome {
+    use callboard::job::{Failure, FailureCode};
+    Outcome::Failed(Failure::new(FailureCode::EXIT_CODE, "It ended with 1.", is_retryable))
+}
