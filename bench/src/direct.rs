@@ -31,15 +31,22 @@ impl Direct {
         store.migrate().await?;
         let keyring = shared.keyring()?;
         let allow_list = AllowList::parse("/usr/bin:/bin:callboard:noop")?;
-        let catalogue =
-            Catalogue { store: store.clone(), keyring: Arc::new(shared.keyring()?), allow_list, ids: IdSource };
+        let catalogue = Catalogue {
+            store: store.clone(),
+            keyring: Arc::new(shared.keyring()?),
+            allow_list,
+            ids: IdSource,
+        };
         let desk = Desk { store, keyring, recipes: Recipes::default(), ids: IdSource };
         Ok(Self { desk, redis, catalogue })
     }
 
     /// A new PROGRAM command.
     pub(crate) async fn command(&self, program: &str, arguments: &[String]) -> anyhow::Result<CommandId> {
-        let spec = arguments.iter().fold(ProgramSpec::builder(program), |spec, argument| spec.argument(argument)).build(&self.catalogue.allow_list);
+        let spec = arguments
+            .iter()
+            .fold(ProgramSpec::builder(program), |spec, argument| spec.argument(argument))
+            .build(&self.catalogue.allow_list);
         let spec = spec.map_err(|refusals| anyhow::anyhow!("{refusals:?}"))?;
         let id: uuid::Uuid = IdSource.make();
         let create = CommandCreate {

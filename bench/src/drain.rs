@@ -18,7 +18,11 @@ pub(crate) async fn drain(bench: &Direct, count: usize) -> anyhow::Result<()> {
     let command = bench.command(NOOP, &[]).await?;
     let since = Instant::now();
     let jobs = bench.submit(command, count).await?;
-    println!("submitted {count} in {:.2} s: {:.0} jobs/s", since.elapsed().as_secs_f64(), count as f64 / since.elapsed().as_secs_f64());
+    println!(
+        "submitted {count} in {:.2} s: {:.0} jobs/s",
+        since.elapsed().as_secs_f64(),
+        count as f64 / since.elapsed().as_secs_f64()
+    );
     let ended = wait_for_end(bench, &jobs).await?;
     let first = ended.iter().filter_map(|job| job.started_at).min();
     let last = ended.iter().filter_map(|job| job.finished_at).max();

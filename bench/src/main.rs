@@ -6,8 +6,8 @@
 mod direct;
 mod drain;
 
-use clap::{Parser, Subcommand};
 use callboard::settings::SharedSettings;
+use clap::{Parser, Subcommand};
 
 /// Measures Callboard
 #[derive(Debug, Parser)]

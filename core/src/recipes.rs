@@ -138,7 +138,14 @@ impl<'a> Facts<'a> {
         secret_inputs: &'b BTreeSet<String>,
         job: Option<JobFacts>,
     ) -> Ingredients<'b> {
-        Ingredients { profile: self.profile, proxy: self.proxy, services: &self.services, input, secret_inputs, job }
+        Ingredients {
+            profile: self.profile,
+            proxy: self.proxy,
+            services: &self.services,
+            input,
+            secret_inputs,
+            job,
+        }
     }
 }
 

@@ -34,7 +34,12 @@ pub async fn wait(store: &Store, redis: &Redis, limit: Duration) -> Result<(), N
     tokio::try_join!(postgres, redis).map(|_| ())
 }
 
-async fn wait_for<F, Fut>(what: &'static str, until: Instant, limit: Duration, look: F) -> Result<(), NotThere>
+async fn wait_for<F, Fut>(
+    what: &'static str,
+    until: Instant,
+    limit: Duration,
+    look: F,
+) -> Result<(), NotThere>
 where
     F: Fn() -> Fut,
     Fut: Future<Output = Result<(), String>>,

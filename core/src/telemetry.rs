@@ -8,7 +8,9 @@ use crate::settings::LogFormat;
 
 /// Directives that cannot be understood.
 #[derive(Debug, thiserror::Error)]
-#[error("CALLBOARD_LOG is not understood: write a level such as `info`, or directives such as `info,sqlx=warn`")]
+#[error(
+    "CALLBOARD_LOG is not understood: write a level such as `info`, or directives such as `info,sqlx=warn`"
+)]
 pub struct BadDirectives(#[from] tracing_subscriber::filter::ParseError);
 
 /// Starts logging.

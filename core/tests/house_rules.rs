@@ -56,7 +56,8 @@ fn no_function_is_long() {
     struct Functions<'a>(&'a str, Vec<String>);
     impl Functions<'_> {
         fn check(&mut self, name: &syn::Ident, block: &syn::Block) {
-            let (open, close) = (block.brace_token.span.open().start().line, block.brace_token.span.close().end().line);
+            let (open, close) =
+                (block.brace_token.span.open().start().line, block.brace_token.span.close().end().line);
             if close - open > FUNCTION_LINES_MAX {
                 self.1.push(format!("{}: {name}: {} lines", self.0, close - open));
             }
@@ -85,13 +86,17 @@ fn no_function_is_long() {
             broken.extend(functions.1);
         }
     }
-    expect_none(&format!("functions have at most {FUNCTION_LINES_MAX} lines (statements of SQL aside)"), &broken);
+    expect_none(
+        &format!("functions have at most {FUNCTION_LINES_MAX} lines (statements of SQL aside)"),
+        &broken,
+    );
 }
 
 #[test]
 fn names_say_something() {
     let is_banned = |name: &str| name.split(['/', '.']).any(|part| BANNED_NAMES.contains(&part));
-    let broken: Vec<String> = rust_files().into_iter().map(|(name, _)| name).filter(|name| is_banned(name)).collect();
+    let broken: Vec<String> =
+        rust_files().into_iter().map(|(name, _)| name).filter(|name| is_banned(name)).collect();
     expect_none("no file is called utils, helpers, common, misc or manager", &broken);
 }
 
@@ -123,11 +128,29 @@ fn forbid(folder: &str, except: &[&str], words: &[&str]) -> Vec<String> {
 #[test]
 fn imports_point_inwards() {
     let ring_0 = [
-        "core/src/ids.rs", "core/src/duration.rs", "core/src/name.rs", "core/src/refusal.rs", "core/src/policy.rs",
-        "core/src/profile.rs", "core/src/service.rs", "core/src/proxy.rs", "core/src/secret/", "core/src/command/",
-        "core/src/compose/", "core/src/job/",
+        "core/src/ids.rs",
+        "core/src/duration.rs",
+        "core/src/name.rs",
+        "core/src/refusal.rs",
+        "core/src/policy.rs",
+        "core/src/profile.rs",
+        "core/src/service.rs",
+        "core/src/proxy.rs",
+        "core/src/secret/",
+        "core/src/command/",
+        "core/src/compose/",
+        "core/src/job/",
     ];
-    let outside = ["sqlx", "redis::", "tokio", "async fn", "crate::store", "crate::steps", "crate::transport", "apalis"];
+    let outside = [
+        "sqlx",
+        "redis::",
+        "tokio",
+        "async fn",
+        "crate::store",
+        "crate::steps",
+        "crate::transport",
+        "apalis",
+    ];
     let mut broken: Vec<String> = ring_0.iter().flat_map(|folder| forbid(folder, &[], &outside)).collect();
     broken.extend(forbid("core/src/store/", &[], &["crate::steps", "crate::transport", "redis::", "apalis"]));
     broken.extend(forbid("core/src/transport/", &[], &["crate::steps", "crate::store", "sqlx"]));
@@ -140,7 +163,11 @@ fn sql_redis_and_apalis_stay_in_their_rooms() {
     let mut broken = forbid("core/src/", &["core/src/store/"], &sqlx);
     broken.extend(forbid("api/src/", &[], &sqlx));
     broken.extend(forbid("worker/src/", &[], &sqlx));
-    broken.extend(forbid("core/src/", &["core/src/transport/"], &["redis::cmd", "redis::Client", "redis::aio"]));
+    broken.extend(forbid(
+        "core/src/",
+        &["core/src/transport/"],
+        &["redis::cmd", "redis::Client", "redis::aio"],
+    ));
     broken.extend(forbid("api/src/", &[], &["redis::cmd", "redis::Client"]));
     broken.extend(forbid("core/src/", &["core/src/transport/queue.rs"], &["apalis_core", "apalis::"]));
     broken.extend(forbid("worker/src/", &["worker/src/intake.rs"], &["apalis_core", "apalis::"]));

@@ -108,9 +108,14 @@ fn document() -> String {
             for (counted, lost) in [(0, 0), (policy.max_attempts - 1, LOST_ATTEMPTS_MAX - 1)] {
                 let facts = Facts { standing: standing.clone(), counted, lost, policy: &policy };
                 let Ok(applied) = apply(&facts, transition.clone(), now()) else { continue };
-                let other = Facts { counted: policy.max_attempts - 1 - counted, lost: LOST_ATTEMPTS_MAX - 1 - lost, ..facts };
-                let depends = apply(&other, transition.clone(), now()).ok().map(|other| standing_after(&other))
-                    != Some(standing_after(&applied));
+                let other = Facts {
+                    counted: policy.max_attempts - 1 - counted,
+                    lost: LOST_ATTEMPTS_MAX - 1 - lost,
+                    ..facts
+                };
+                let depends =
+                    apply(&other, transition.clone(), now()).ok().map(|other| standing_after(&other))
+                        != Some(standing_after(&applied));
                 let when = match (depends, counted == 0) {
                     (false, _) => "",
                     (true, true) => ", attempts left",
@@ -137,7 +142,10 @@ fn the_document_is_current() {
         std::fs::write(&path, &current).unwrap();
     }
     let stored = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(stored == current, "docs/job-states.md is out of date: run UPDATE_DOCS=1 cargo test --test job_states");
+    assert!(
+        stored == current,
+        "docs/job-states.md is out of date: run UPDATE_DOCS=1 cargo test --test job_states"
+    );
 }
 
 #[test]
@@ -169,7 +177,8 @@ fn what_was_the_workers_fault_does_not_count() {
     let finish = |outcome, lost| {
         let standing = Standing::Running { attempt: attempt(1), cancel_asked: false };
         let facts = Facts { standing, counted: 0, lost, policy: &policy };
-        apply(&facts, Transition::Finished { attempt: attempt(1), outcome, backoff: Duration::ZERO }, now()).unwrap()
+        apply(&facts, Transition::Finished { attempt: attempt(1), outcome, backoff: Duration::ZERO }, now())
+            .unwrap()
     };
     for outcome in [Outcome::Lost, Outcome::Released { reason: String::new() }] {
         let applied = finish(outcome.clone(), 0);
@@ -188,9 +197,14 @@ fn a_cancel_that_was_asked_for_wins_over_a_retry_but_not_over_success() {
     for (what, outcome) in outcomes() {
         let standing = Standing::Running { attempt: attempt(1), cancel_asked: true };
         let facts = Facts { standing, counted: 0, lost: 0, policy: &policy };
-        let ending = if matches!(outcome, Outcome::Succeeded { .. }) { Ending::Succeeded } else { Ending::Cancelled };
+        let ending =
+            if matches!(outcome, Outcome::Succeeded { .. }) { Ending::Succeeded } else { Ending::Cancelled };
         let finished = Transition::Finished { attempt: attempt(1), outcome, backoff: Duration::ZERO };
-        assert_eq!(standing_after(&apply(&facts, finished, now()).unwrap()), Standing::Ended(ending), "{what}");
+        assert_eq!(
+            standing_after(&apply(&facts, finished, now()).unwrap()),
+            Standing::Ended(ending),
+            "{what}"
+        );
     }
 }
 

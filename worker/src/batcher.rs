@@ -106,7 +106,11 @@ where
 }
 
 /// Repeats a step while Postgres is away, contended, or did not tell what became of a COMMIT.
-async fn persist<Q: Clone, A, F, Fut>(name: &'static str, step: &F, requests: &[Q]) -> Result<Vec<A>, StoreError>
+async fn persist<Q: Clone, A, F, Fut>(
+    name: &'static str,
+    step: &F,
+    requests: &[Q],
+) -> Result<Vec<A>, StoreError>
 where
     F: Fn(Vec<Q>) -> Fut,
     Fut: Future<Output = Result<Vec<A>, StoreError>>,

@@ -28,7 +28,11 @@ use callboard::{
 };
 use tokio::sync::watch;
 
-use crate::{batcher::Batcher, held::Held, process::{Nursery, RunAs}};
+use crate::{
+    batcher::Batcher,
+    held::Held,
+    process::{Nursery, RunAs},
+};
 
 /// Most starts, progress reports or log batches that go together.
 const NOTES_MAX: usize = 200;
@@ -114,7 +118,8 @@ fn claimer(
 ) -> Batcher<claim::Request, Claimed> {
     let recipes = Arc::new(Recipes::default());
     Batcher::start("claim", 2, CLAIM_BATCH_MAX, move |requests: Vec<claim::Request>| {
-        let (store, redis, recipes, worker) = (store.clone(), redis.clone(), recipes.clone(), *identity.borrow());
+        let (store, redis, recipes, worker) =
+            (store.clone(), redis.clone(), recipes.clone(), *identity.borrow());
         async move {
             let (answers, after) = claim(&store, worker, &requests).await?;
             after.announce(&redis).await;
@@ -127,10 +132,14 @@ fn claimer(
                 let found = work.iter().position(|work| work.live.job == request.job);
                 found.map_or(Claimed::Refused, |index| Claimed::Granted(Box::new(work.swap_remove(index))))
             };
-            Ok(requests.iter().zip(&answers).map(|(request, answered)| match answered {
-                Answer::Granted(_) => answer(request),
-                Answer::Parked { .. } | Answer::Gone => Claimed::Refused,
-            }).collect())
+            Ok(requests
+                .iter()
+                .zip(&answers)
+                .map(|(request, answered)| match answered {
+                    Answer::Granted(_) => answer(request),
+                    Answer::Parked { .. } | Answer::Gone => Claimed::Refused,
+                })
+                .collect())
         }
     })
 }

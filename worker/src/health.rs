@@ -11,7 +11,8 @@ use crate::{desk::Desk, settings::WorkerSettings};
 /// Starts it on the configured address.
 pub(crate) async fn start(settings: &WorkerSettings, desk: &Arc<Desk>) -> anyhow::Result<()> {
     let Some(address) = settings.listen else { return Ok(()) };
-    let recorder = PrometheusBuilder::new().install_recorder().context("cannot install the metrics recorder")?;
+    let recorder =
+        PrometheusBuilder::new().install_recorder().context("cannot install the metrics recorder")?;
     let held = desk.held.clone();
     let render = move || {
         metrics::gauge!("callboard_attempts_running").set(held.len() as f64);

@@ -21,7 +21,10 @@ use callboard::{
 };
 use tokio::sync::{mpsc, watch};
 
-use crate::{held::Held, process::{Nursery, boottime_now}};
+use crate::{
+    held::Held,
+    process::{Nursery, boottime_now},
+};
 
 /// Time between two renewals.
 pub(crate) const RENEW_EVERY: Duration = Duration::from_secs(2);

@@ -85,7 +85,9 @@ impl Held {
         let entries = self.entries();
         let stop = |entry: &Entry, reason| entry.stop.send_if_modified(|stop| stop.replace(reason).is_none());
         for attempt in before {
-            if let Some(entry) = entries.get(attempt).filter(|_| !records.iter().any(|held| held.attempt == *attempt)) {
+            if let Some(entry) =
+                entries.get(attempt).filter(|_| !records.iter().any(|held| held.attempt == *attempt))
+            {
                 stop(entry, Stop::Lost);
             }
         }

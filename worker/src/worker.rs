@@ -24,8 +24,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     desk::Desk,
-    duties,
-    health,
+    duties, health,
     heartbeat::{Heartbeat, News, Pulse},
     held::Stop,
     intake,
@@ -47,13 +46,18 @@ pub(crate) async fn run(settings: WorkerSettings) -> anyhow::Result<()> {
     let store = Store::open(&database_url, CONNECTIONS_MAX, "callboard-worker")?;
     let redis = Redis::open(&settings.shared.redis_url()?, &settings.shared.redis_prefix)?;
     callboard::startup::wait(&store, &redis, settings.shared.start_timeout()).await?;
-    store.schema_is_current().await.context("the schema is not of this version: start the API first, it migrates")?;
+    store
+        .schema_is_current()
+        .await
+        .context("the schema is not of this version: start the API first, it migrates")?;
 
-    let nursery = Nursery::new(process::Settings { idle: settings.idle_shims, ..process::Settings::default() })?;
+    let nursery =
+        Nursery::new(process::Settings { idle: settings.idle_shims, ..process::Settings::default() })?;
     let worker = describe(&settings, &queues)?;
     renew::register(&store, &worker).await?;
     let (identity, identified) = watch::channel(worker.id);
-    let desk = Arc::new(Desk::new(store.clone(), redis.clone(), keyring, nursery.clone(), places, identified));
+    let desk =
+        Arc::new(Desk::new(store.clone(), redis.clone(), keyring, nursery.clone(), places, identified));
     let (draining, is_draining) = watch::channel(false);
     let (news, heard) = mpsc::channel(16);
     let (hurry, hurried) = mpsc::channel(1);

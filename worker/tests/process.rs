@@ -1,5 +1,10 @@
 //! The running of programs, with real processes: what they get, how they end, and that nothing of them is left.
-#![allow(clippy::allow_attributes, dead_code, missing_docs, reason = "the sources of a binary, built into a test")]
+#![allow(
+    clippy::allow_attributes,
+    dead_code,
+    missing_docs,
+    reason = "the sources of a binary, built into a test"
+)]
 
 #[path = "../src/process/mod.rs"]
 pub mod process;

@@ -135,7 +135,9 @@ pub fn apply(facts: &Facts<'_>, transition: Transition, now: Time) -> Result<App
         }
         (_, Transition::Claimed { .. }) => refuse("claimed"),
 
-        (Standing::Queued { parked_on }, Transition::Parked { on, reason }) if parked_on.as_ref() != Some(&on) => {
+        (Standing::Queued { parked_on }, Transition::Parked { on, reason })
+            if parked_on.as_ref() != Some(&on) =>
+        {
             live(Standing::Queued { parked_on: Some(on) }, EventKind::Queued, reason)
         }
         (_, Transition::Parked { .. }) => refuse("parked"),
@@ -145,11 +147,10 @@ pub fn apply(facts: &Facts<'_>, transition: Transition, now: Time) -> Result<App
         }
         (_, Transition::Woken) => refuse("woken"),
 
-        (Standing::Running { attempt, cancel_asked }, Transition::Finished { attempt: of, outcome, backoff })
-            if *attempt == of =>
-        {
-            Ok(finish(facts, *cancel_asked, outcome, now + backoff))
-        }
+        (
+            Standing::Running { attempt, cancel_asked },
+            Transition::Finished { attempt: of, outcome, backoff },
+        ) if *attempt == of => Ok(finish(facts, *cancel_asked, outcome, now + backoff)),
         (_, Transition::Finished { .. }) => refuse("settled by that attempt"),
 
         (Standing::Running { attempt, cancel_asked: false }, Transition::CancelAsked { reason }) => live(
@@ -160,7 +161,10 @@ pub fn apply(facts: &Facts<'_>, transition: Transition, now: Time) -> Result<App
         (Standing::Running { cancel_asked: true, .. }, Transition::CancelAsked { .. }) => {
             refuse("cancelled again: it is being cancelled")
         }
-        (Standing::Blocked | Standing::Scheduled { .. } | Standing::Queued { .. }, Transition::CancelAsked { reason }) => {
+        (
+            Standing::Blocked | Standing::Scheduled { .. } | Standing::Queued { .. },
+            Transition::CancelAsked { reason },
+        ) => {
             Ok(ended(facts, Ending::Cancelled, None, None, EventKind::Cancelled, reason.unwrap_or_default()))
         }
         (Standing::Ended(_), Transition::CancelAsked { .. }) => refuse("cancelled: it has ended"),
@@ -199,7 +203,14 @@ fn finish(facts: &Facts<'_>, cancel_asked: bool, outcome: Outcome, retry_at: Tim
             let message = format!("{LOST_ATTEMPTS_MAX} attempts were lost with their workers.");
             let failure = Failure::new(FailureCode::POISON, message.clone(), false);
             let lost = facts.lost + 1;
-            ended(&Facts { lost, ..facts.clone() }, Ending::Failed, Some(failure), None, EventKind::Failed, message)
+            ended(
+                &Facts { lost, ..facts.clone() },
+                Ending::Failed,
+                Some(failure),
+                None,
+                EventKind::Failed,
+                message,
+            )
         }
         Outcome::Lost => requeued(facts, EventKind::Lost, "The worker of the attempt vanished.".into(), 1),
         Outcome::Released { reason } => requeued(facts, EventKind::Released, reason, 0),
@@ -211,7 +222,13 @@ fn retry_or_fail(facts: &Facts<'_>, failure: Failure, retry_at: Time) -> Applied
         let standing = Standing::Scheduled { run_at: retry_at, is_retry: true };
         let message = format!("{}: {}", failure.code.as_str(), failure.message);
         let (counted, lost) = (facts.counted, facts.lost);
-        return Applied { next: Next::Live(standing), event: EventKind::RetryScheduled, message, counted, lost };
+        return Applied {
+            next: Next::Live(standing),
+            event: EventKind::RetryScheduled,
+            message,
+            counted,
+            lost,
+        };
     }
     let message = format!("{}: {}", failure.code.as_str(), failure.message);
     ended(facts, Ending::Failed, Some(failure), None, EventKind::Failed, message)

@@ -19,7 +19,11 @@ use crate::{
 };
 
 /// Cancels one job; the inner error says why it cannot be.
-pub async fn cancel(store: &Store, job: JobId, reason: Option<String>) -> Result<Result<After, Refusal>, StoreError> {
+pub async fn cancel(
+    store: &Store,
+    job: JobId,
+    reason: Option<String>,
+) -> Result<Result<After, Refusal>, StoreError> {
     let mut transaction = store.begin().await?;
     let (rows, now) = live::lock(&mut transaction, &[job]).await?;
     let (Some(before), Some(now)) = (rows.into_iter().next(), now) else {
@@ -31,14 +35,19 @@ pub async fn cancel(store: &Store, job: JobId, reason: Option<String>) -> Result
         }));
     };
     let policy = Policy::default();
-    let facts =
-        Facts { standing: before.standing.clone(), counted: before.counted as u32, lost: before.lost as u32, policy: &policy };
+    let facts = Facts {
+        standing: before.standing.clone(),
+        counted: before.counted as u32,
+        lost: before.lost as u32,
+        policy: &policy,
+    };
     let Ok(applied) = apply(&facts, Transition::CancelAsked { reason }, now) else {
         // Asked for already: the same request again is no mistake of the caller.
         return Ok(Ok(After::default()));
     };
     let cancelled = if matches!(before.standing, Standing::Running { .. }) { vec![job] } else { Vec::new() };
-    live::save(&mut transaction, &[Change { before, applied, worker: None, is_dispatched: false }], now).await?;
+    live::save(&mut transaction, &[Change { before, applied, worker: None, is_dispatched: false }], now)
+        .await?;
     commit(transaction).await?;
     Ok(Ok(After { changed: vec![job], cancelled, ..After::default() }))
 }

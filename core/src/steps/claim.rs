@@ -47,7 +47,11 @@ pub enum Answer {
 }
 
 /// Decides a batch. Answers are in the order of the requests.
-pub async fn claim(store: &Store, worker: WorkerId, requests: &[Request]) -> Result<(Vec<Answer>, After), StoreError> {
+pub async fn claim(
+    store: &Store,
+    worker: WorkerId,
+    requests: &[Request],
+) -> Result<(Vec<Answer>, After), StoreError> {
     let mut transaction = store.begin().await?;
     let jobs: Vec<JobId> = requests.iter().map(|request| request.job).collect();
     let (rows, now) = live::lock(&mut transaction, &jobs).await?;
@@ -74,8 +78,12 @@ pub async fn claim(store: &Store, worker: WorkerId, requests: &[Request]) -> Res
             }
             (_, _) => Transition::Claimed { attempt: request.attempt },
         };
-        let facts =
-            Facts { standing: row.standing.clone(), counted: row.counted as u32, lost: row.lost as u32, policy: &policy };
+        let facts = Facts {
+            standing: row.standing.clone(),
+            counted: row.counted as u32,
+            lost: row.lost as u32,
+            policy: &policy,
+        };
         let Ok(applied) = apply(&facts, transition.clone(), now) else {
             let parked = if let Transition::Parked { on, .. } = transition { Some(on) } else { None };
             answers.push(parked.map_or(Answer::Gone, |on| Answer::Parked { on }));

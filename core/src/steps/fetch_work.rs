@@ -43,7 +43,11 @@ impl Work {
 }
 
 /// Fetches the work of granted jobs. A job whose record is missing is left out.
-pub async fn fetch_work(store: &Store, recipes: &Recipes, granted: Vec<LiveJob>) -> Result<Vec<Work>, StoreError> {
+pub async fn fetch_work(
+    store: &Store,
+    recipes: &Recipes,
+    granted: Vec<LiveJob>,
+) -> Result<Vec<Work>, StoreError> {
     if granted.is_empty() {
         return Ok(Vec::new());
     }

@@ -46,7 +46,8 @@ pub async fn promote(store: &Store) -> Result<(After, Option<Duration>), StoreEr
     }
     live::save(&mut transaction, &changes, now).await?;
     commit(transaction).await?;
-    let has_backlog = changes.iter().any(|change| matches!(change.applied.next, Next::Live(Standing::Queued { .. })));
+    let has_backlog =
+        changes.iter().any(|change| matches!(change.applied.next, Next::Live(Standing::Queued { .. })));
     let changed = changes.iter().map(|change| change.before.job).collect();
     Ok((After { changed, has_backlog, ..After::default() }, Some(Duration::ZERO)))
 }

@@ -29,7 +29,9 @@ pub async fn retry(store: &Store, job: JobId) -> Result<Result<After, Refusal>, 
     let ending = match state {
         JobState::Succeeded => Ending::Succeeded,
         JobState::Cancelled => Ending::Cancelled,
-        JobState::Failed | JobState::Blocked | JobState::Scheduled | JobState::Queued | JobState::Running => Ending::Failed,
+        JobState::Failed | JobState::Blocked | JobState::Scheduled | JobState::Queued | JobState::Running => {
+            Ending::Failed
+        }
     };
     let policy = Policy::default();
     let facts = Facts { standing: Standing::Ended(ending), counted: 0, lost: 0, policy: &policy };
@@ -39,7 +41,13 @@ pub async fn retry(store: &Store, job: JobId) -> Result<Result<After, Refusal>, 
     match revivals::revive(&mut transaction, job).await {
         Ok(()) => {}
         Err(StoreError::Constraint { name, .. }) => {
-            let what = if name.contains("profile") { "profile" } else if name.contains("proxy") { "proxy" } else { "service" };
+            let what = if name.contains("profile") {
+                "profile"
+            } else if name.contains("proxy") {
+                "proxy"
+            } else {
+                "service"
+            };
             let message = format!("the job's {what} has been deleted since");
             return Ok(Err(Refusal::new(RefusalCode::NotAllowedInState, "id", message)));
         }

@@ -63,12 +63,16 @@ pub async fn settle(store: &Store, verdicts: Vec<Verdict>) -> Result<(Vec<Settle
     let order: Vec<AttemptId> = verdicts.iter().map(|verdict| verdict.attempt).collect();
     let mut transaction = store.begin().await?;
     let (settled, after) = settle_within(&mut transaction, verdicts).await?;
-    let unknown: Vec<AttemptId> = order.iter().filter(|attempt| !settled.contains(attempt)).copied().collect();
+    let unknown: Vec<AttemptId> =
+        order.iter().filter(|attempt| !settled.contains(attempt)).copied().collect();
     let repeated =
         if unknown.is_empty() { Vec::new() } else { attempts::settled(&mut transaction, &unknown).await? };
     commit(transaction).await?;
     let is_done = |attempt| settled.contains(attempt) || repeated.contains(attempt);
-    Ok((order.iter().map(|attempt| if is_done(attempt) { Settled::Done } else { Settled::Stale }).collect(), after))
+    Ok((
+        order.iter().map(|attempt| if is_done(attempt) { Settled::Done } else { Settled::Stale }).collect(),
+        after,
+    ))
 }
 
 /// The body of [`settle`], inside the caller's transaction; answers the attempts that were settled by it.
@@ -99,8 +103,10 @@ pub(super) async fn settle_within(
     attempts::finish(connection, &finished, now).await?;
     let keys: Vec<String> = freed.into_iter().map(profile_key).collect();
     let ready = wake(connection, &keys).await?;
-    let changed = changes.iter().map(|change| change.before.job).chain(ready.iter().map(|ready| ready.job)).collect();
-    let has_backlog = changes.iter().any(|change| matches!(change.applied.next, Next::Live(Standing::Queued { .. })));
+    let changed =
+        changes.iter().map(|change| change.before.job).chain(ready.iter().map(|ready| ready.job)).collect();
+    let has_backlog =
+        changes.iter().any(|change| matches!(change.applied.next, Next::Live(Standing::Queued { .. })));
     let settled = finished.iter().map(|finish| finish.attempt).collect();
     Ok((settled, After { changed, ready, has_backlog, ..After::default() }))
 }

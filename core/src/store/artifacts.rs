@@ -100,7 +100,10 @@ pub async fn of_jobs(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<
 }
 
 /// Files by id, in any order.
-pub async fn by_ids(connection: &mut Connection, ids: &[ArtifactId]) -> Result<Vec<ArtifactRecord>, StoreError> {
+pub async fn by_ids(
+    connection: &mut Connection,
+    ids: &[ArtifactId],
+) -> Result<Vec<ArtifactRecord>, StoreError> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     let rows = sqlx::query_as!(
         Row,
@@ -114,7 +117,10 @@ pub async fn by_ids(connection: &mut Connection, ids: &[ArtifactId]) -> Result<V
 }
 
 /// One file by id.
-pub async fn by_id(connection: &mut Connection, id: ArtifactId) -> Result<Option<ArtifactRecord>, StoreError> {
+pub async fn by_id(
+    connection: &mut Connection,
+    id: ArtifactId,
+) -> Result<Option<ArtifactRecord>, StoreError> {
     let row = sqlx::query_as!(
         Row,
         "SELECT id, job_id, attempt_id, attempt, name, content_type, size_bytes, sha256, path, created_at

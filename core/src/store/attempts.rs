@@ -147,11 +147,15 @@ pub async fn finish(connection: &mut Connection, finished: &[Finish], now: Time)
 }
 
 /// Which of these attempts have been settled already: a repeat recognises itself.
-pub async fn settled(connection: &mut Connection, attempts: &[AttemptId]) -> Result<Vec<AttemptId>, StoreError> {
+pub async fn settled(
+    connection: &mut Connection,
+    attempts: &[AttemptId],
+) -> Result<Vec<AttemptId>, StoreError> {
     let ids: Vec<Uuid> = attempts.iter().map(|attempt| attempt.uuid()).collect();
-    let rows = sqlx::query_scalar!("SELECT id FROM attempts WHERE id = ANY($1) AND outcome IS NOT NULL", &ids)
-        .fetch_all(connection)
-        .await?;
+    let rows =
+        sqlx::query_scalar!("SELECT id FROM attempts WHERE id = ANY($1) AND outcome IS NOT NULL", &ids)
+            .fetch_all(connection)
+            .await?;
     Ok(rows.into_iter().map(AttemptId::from).collect())
 }
 
@@ -181,7 +185,8 @@ impl<'a> FinishColumns<'a> {
         self.outcomes.push(finish.outcome);
         self.workers.push(finish.worker.uuid());
         self.proxies.push(finish.proxy.map(Uuid::from));
-        self.composed.push(finish.composed.as_ref().map(|composed| to_json("composed", composed)).transpose()?);
+        self.composed
+            .push(finish.composed.as_ref().map(|composed| to_json("composed", composed)).transpose()?);
         self.queued_ats.push(finish.queued_at);
         self.started_ats.push(finish.started_at);
         self.exit_codes.push(finish.exit.exit_code);
@@ -304,7 +309,10 @@ pub async fn of_job(
 }
 
 /// Attempts by id, in any order. A running one is found even before it has been noted.
-pub async fn by_ids(connection: &mut Connection, attempts: &[AttemptId]) -> Result<Vec<AttemptRecord>, StoreError> {
+pub async fn by_ids(
+    connection: &mut Connection,
+    attempts: &[AttemptId],
+) -> Result<Vec<AttemptRecord>, StoreError> {
     let ids: Vec<Uuid> = attempts.iter().map(|attempt| attempt.uuid()).collect();
     let rows = sqlx::query_as!(
         AttemptRow,

@@ -26,7 +26,10 @@ pub async fn take(connection: &mut Connection, queue: &str, most: i64) -> Result
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(|row| ReadyJob { job: row.job_id.into(), queue: row.queue, priority: row.priority }).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| ReadyJob { job: row.job_id.into(), queue: row.queue, priority: row.priority })
+        .collect())
 }
 
 /// Queues that have a backlog.
@@ -46,7 +49,11 @@ pub async fn queues(connection: &mut Connection) -> Result<Vec<String>, StoreErr
 }
 
 /// Jobs that were handed over at least `age` ago and are still ready, oldest mark first.
-pub async fn marked(connection: &mut Connection, age: Duration, most: i64) -> Result<Vec<ReadyJob>, StoreError> {
+pub async fn marked(
+    connection: &mut Connection,
+    age: Duration,
+    most: i64,
+) -> Result<Vec<ReadyJob>, StoreError> {
     let rows = sqlx::query!(
         "SELECT job_id, queue, priority FROM live_jobs
          WHERE dispatched_at < clock_timestamp() - make_interval(secs => $1) ORDER BY dispatched_at LIMIT $2",
@@ -55,7 +62,10 @@ pub async fn marked(connection: &mut Connection, age: Duration, most: i64) -> Re
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(|row| ReadyJob { job: row.job_id.into(), queue: row.queue, priority: row.priority }).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| ReadyJob { job: row.job_id.into(), queue: row.queue, priority: row.priority })
+        .collect())
 }
 
 /// Renews the marks of jobs that are pushed again.

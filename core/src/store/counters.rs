@@ -74,7 +74,10 @@ pub struct QueueRecord {
 }
 
 /// All queues (or those named), by name.
-pub async fn queues(connection: &mut Connection, names: Option<&[String]>) -> Result<Vec<QueueRecord>, StoreError> {
+pub async fn queues(
+    connection: &mut Connection,
+    names: Option<&[String]>,
+) -> Result<Vec<QueueRecord>, StoreError> {
     let rows = sqlx::query_as!(
         QueueRecord,
         r#"

@@ -61,7 +61,8 @@ pub async fn after(
     wanted: &[(JobId, i32)],
     most: i64,
 ) -> Result<Vec<((JobId, i32), Vec<EventRecord>)>, StoreError> {
-    let (jobs, versions): (Vec<Uuid>, Vec<i32>) = wanted.iter().map(|(job, version)| (job.uuid(), *version)).unzip();
+    let (jobs, versions): (Vec<Uuid>, Vec<i32>) =
+        wanted.iter().map(|(job, version)| (job.uuid(), *version)).unzip();
     let rows = sqlx::query!(
         r#"
         SELECT wanted.job_id AS "job_id!", wanted.version AS "after!", event.version AS "version!", event.at AS "at!",

@@ -45,9 +45,13 @@ pub async fn held(connection: &mut Connection, keys: &[String]) -> Result<Vec<Ho
 pub async fn take(connection: &mut Connection, holds: &[Hold]) -> Result<(), StoreError> {
     let (jobs, keys): (Vec<Uuid>, Vec<String>) =
         holds.iter().map(|hold| (hold.job.uuid(), hold.key.clone())).unzip();
-    sqlx::query!("INSERT INTO holds (job_id, key) SELECT * FROM unnest($1::uuid[], $2::text[])", &jobs, &keys)
-        .execute(connection)
-        .await?;
+    sqlx::query!(
+        "INSERT INTO holds (job_id, key) SELECT * FROM unnest($1::uuid[], $2::text[])",
+        &jobs,
+        &keys
+    )
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
@@ -85,7 +89,10 @@ pub async fn forgotten(connection: &mut Connection, most: i64) -> Result<Vec<Str
 }
 
 /// The job that holds each of these keys, with the time since when it runs. For `Job.waiting` and `Profile.heldBy`.
-pub async fn holders(connection: &mut Connection, keys: &[String]) -> Result<Vec<(Hold, Option<Time>)>, StoreError> {
+pub async fn holders(
+    connection: &mut Connection,
+    keys: &[String],
+) -> Result<Vec<(Hold, Option<Time>)>, StoreError> {
     let rows = sqlx::query!(
         r#"
         SELECT holds.key AS "key!", holds.job_id AS "job_id!", live.attempt_at AS "since?"

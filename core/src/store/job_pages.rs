@@ -117,8 +117,12 @@ pub async fn page(connection: &mut Connection, request: &JobPageRequest) -> Resu
     let bounds = Bounds::of_page(request, commands);
     let is_descending = request.is_descending != request.is_from_end;
     let rows = match (request.order, is_descending) {
-        (JobOrder::Created | JobOrder::Finished, true) => statements::by_id_descending(connection, &bounds).await?,
-        (JobOrder::Created | JobOrder::Finished, false) => statements::by_id_ascending(connection, &bounds).await?,
+        (JobOrder::Created | JobOrder::Finished, true) => {
+            statements::by_id_descending(connection, &bounds).await?
+        }
+        (JobOrder::Created | JobOrder::Finished, false) => {
+            statements::by_id_ascending(connection, &bounds).await?
+        }
         (JobOrder::Priority, true) => statements::by_priority_descending(connection, &bounds).await?,
         (JobOrder::Priority, false) => statements::by_priority_ascending(connection, &bounds).await?,
     };

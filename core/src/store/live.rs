@@ -3,17 +3,20 @@
 //! Called by the steps, inside their transactions. One writer for every transition: [`save`]. It never decides;
 //! it writes the row, the event and the queue's counters, and moves ended jobs to `ended_jobs`.
 
+mod columns;
+
 use uuid::Uuid;
 
-use super::{Connection, StoreError, to_json};
+use super::{Connection, StoreError};
 use crate::{
     clock::Time,
-    ids::{AttemptId, JobId, ProfileId, ProxyId, WorkerId},
+    ids::{JobId, ProfileId, ProxyId, WorkerId},
     job::{
-        EventKind, JobState, Progress, Standing,
+        JobState, Progress, Standing,
         transition::{Applied, Next},
     },
 };
+use columns::{EndColumns, LiveColumns};
 
 /// The live part of a job, as it was when its row was locked.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,7 +76,10 @@ pub struct Change {
 
 /// Locks the live rows of these jobs, in order of id. Jobs that are not live are left out. The second value is the
 /// database's time once all locks were held; null when nothing was found.
-pub async fn lock(connection: &mut Connection, jobs: &[JobId]) -> Result<(Vec<LiveJob>, Option<Time>), StoreError> {
+pub async fn lock(
+    connection: &mut Connection,
+    jobs: &[JobId],
+) -> Result<(Vec<LiveJob>, Option<Time>), StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
     let rows = sqlx::query_as!(
         Row,
@@ -226,116 +232,6 @@ async fn end(connection: &mut Connection, changes: &[&Change], now: Time) -> Res
     .execute(connection)
     .await?;
     Ok(())
-}
-
-#[derive(Default)]
-struct LiveColumns<'a> {
-    jobs: Vec<Uuid>,
-    states: Vec<&'static str>,
-    prior_states: Vec<&'static str>,
-    run_ats: Vec<Time>,
-    are_retries: Vec<bool>,
-    queued_ats: Vec<Option<Time>>,
-    dispatched_ats: Vec<Option<Time>>,
-    parked_ons: Vec<Option<&'a str>>,
-    attempts: Vec<i32>,
-    counteds: Vec<i32>,
-    losts: Vec<i32>,
-    attempt_ids: Vec<Option<Uuid>>,
-    worker_ids: Vec<Option<Uuid>>,
-    attempt_ats: Vec<Option<Time>>,
-    cancel_asked_ats: Vec<Option<Time>>,
-    events: Vec<&'static str>,
-    messages: Vec<&'a str>,
-    have_new_attempt: Vec<bool>,
-}
-
-impl<'a> LiveColumns<'a> {
-    fn push(&mut self, change: &'a Change, now: Time) {
-        let Next::Live(standing) = &change.applied.next else { return };
-        let before = &change.before;
-        let mut row = Fields { run_at: before.run_at, queued_at: Some(now), ..Fields::default() };
-        match standing {
-            Standing::Blocked | Standing::Ended(_) => row.queued_at = None,
-            Standing::Scheduled { run_at, is_retry } => {
-                (row.run_at, row.is_retry, row.queued_at) = (*run_at, *is_retry, None);
-            }
-            Standing::Queued { parked_on } => {
-                let was_queued = matches!(before.standing, Standing::Queued { .. });
-                row.queued_at = if was_queued { before.queued_at } else { Some(now) };
-                row.parked_on = parked_on.as_deref();
-                row.dispatched_at = change.is_dispatched.then_some(now);
-            }
-            Standing::Running { attempt, cancel_asked } => {
-                row.is_new = change.applied.event == EventKind::Started;
-                row.queued_at = before.queued_at;
-                row.attempt = Some(*attempt);
-                row.attempt_at = if row.is_new { Some(now) } else { before.attempt_at };
-                row.cancel_asked_at = cancel_asked.then_some(now);
-            }
-        }
-        self.jobs.push(before.job.uuid());
-        self.states.push(standing.state().as_str());
-        self.prior_states.push(before.standing.state().as_str());
-        self.run_ats.push(row.run_at);
-        self.are_retries.push(row.is_retry);
-        self.queued_ats.push(row.queued_at);
-        self.dispatched_ats.push(row.dispatched_at);
-        self.parked_ons.push(row.parked_on);
-        self.attempts.push(before.attempt + i32::from(row.is_new));
-        self.counteds.push(change.applied.counted as i32);
-        self.losts.push(change.applied.lost as i32);
-        self.attempt_ids.push(row.attempt.map(Uuid::from));
-        let worker = if row.is_new { change.worker } else { before.worker };
-        self.worker_ids.push(worker.filter(|_| row.attempt.is_some()).map(Uuid::from));
-        self.attempt_ats.push(row.attempt_at);
-        self.cancel_asked_ats.push(row.cancel_asked_at);
-        self.events.push(change.applied.event.as_str());
-        self.messages.push(&change.applied.message);
-        self.have_new_attempt.push(row.is_new);
-    }
-}
-
-/// The columns that depend on the standing.
-#[derive(Default)]
-struct Fields<'a> {
-    run_at: Time,
-    is_retry: bool,
-    queued_at: Option<Time>,
-    dispatched_at: Option<Time>,
-    parked_on: Option<&'a str>,
-    attempt: Option<AttemptId>,
-    attempt_at: Option<Time>,
-    cancel_asked_at: Option<Time>,
-    is_new: bool,
-}
-
-#[derive(Default)]
-struct EndColumns<'a> {
-    jobs: Vec<Uuid>,
-    states: Vec<&'static str>,
-    events: Vec<&'static str>,
-    messages: Vec<&'a str>,
-    results: Vec<Option<String>>,
-    failures: Vec<Option<String>>,
-    counteds: Vec<i32>,
-}
-
-impl<'a> EndColumns<'a> {
-    fn push(&mut self, change: &'a Change) -> Result<(), StoreError> {
-        let Next::Ended { ending, failure, result } = &change.applied.next else { return Ok(()) };
-        self.jobs.push(change.before.job.uuid());
-        self.states.push(ending.state().as_str());
-        self.events.push(change.applied.event.as_str());
-        self.messages.push(&change.applied.message);
-        self.results.push(result.as_ref().map(ToString::to_string));
-        self.failures.push(match failure {
-            Some(failure) => Some(to_json("failure", failure)?),
-            None => None,
-        });
-        self.counteds.push(change.applied.counted as i32);
-        Ok(())
-    }
 }
 
 struct Row {

@@ -133,7 +133,8 @@ impl Columns {
         self.line_counts.push(batch.lines.len() as i32);
         self.ats.push(first.at);
         self.streams.push(batch.lines.iter().map(|line| line.stream.letter()).collect());
-        let offsets = batch.lines.iter().map(|line| (line.at - first.at).num_milliseconds().max(0).to_string());
+        let offsets =
+            batch.lines.iter().map(|line| (line.at - first.at).num_milliseconds().max(0).to_string());
         self.offsets.push(offsets.collect::<Vec<_>>().join(","));
         self.lines.push(batch.lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join("\n"));
     }
@@ -155,7 +156,12 @@ pub struct LogLine {
 }
 
 /// The stored lines of a job with a sequence in `from..=to`, ascending. Reads no chunk that has none of them.
-pub async fn range(connection: &mut Connection, job: JobId, from: i64, to: i64) -> Result<Vec<LogLine>, StoreError> {
+pub async fn range(
+    connection: &mut Connection,
+    job: JobId,
+    from: i64,
+    to: i64,
+) -> Result<Vec<LogLine>, StoreError> {
     let chunks = sqlx::query_as!(
         Chunk,
         r#"
@@ -185,7 +191,8 @@ pub async fn after(
     wanted: &[(JobId, i64)],
     most: i64,
 ) -> Result<Vec<((JobId, i64), Vec<LogLine>)>, StoreError> {
-    let (jobs, sequences): (Vec<Uuid>, Vec<i64>) = wanted.iter().map(|(job, sequence)| (job.uuid(), *sequence)).unzip();
+    let (jobs, sequences): (Vec<Uuid>, Vec<i64>) =
+        wanted.iter().map(|(job, sequence)| (job.uuid(), *sequence)).unzip();
     let rows = sqlx::query!(
         r#"
         SELECT wanted.job_id AS "job_id!", wanted.sequence AS "sequence!", chunk.first_sequence AS "first_sequence!",
@@ -251,7 +258,11 @@ pub async fn bounds(
 }
 
 /// Sequence of the first stored line behind this one; null for none. Lines between are not stored any more.
-pub async fn first_behind(connection: &mut Connection, job: JobId, sequence: i64) -> Result<Option<i64>, StoreError> {
+pub async fn first_behind(
+    connection: &mut Connection,
+    job: JobId,
+    sequence: i64,
+) -> Result<Option<i64>, StoreError> {
     let first = sqlx::query_scalar!(
         "SELECT min(first_sequence) FROM log_chunks WHERE job_id = $1 AND first_sequence > $2",
         job.uuid(),

@@ -115,7 +115,11 @@ impl Store {
 /// Commits, and tells an unknown outcome (the connection broke while the answer was on its way) from a refusal.
 pub async fn commit(transaction: Transaction) -> Result<(), StoreError> {
     transaction.commit().await.map_err(|source| {
-        if source.as_database_error().is_some() { StoreError::from(source) } else { StoreError::CommitUnknown(source) }
+        if source.as_database_error().is_some() {
+            StoreError::from(source)
+        } else {
+            StoreError::CommitUnknown(source)
+        }
     })
 }
 

@@ -24,7 +24,8 @@ pub async fn report(connection: &mut Connection, reports: &[Report]) -> Result<V
     let jobs: Vec<Uuid> = reports.iter().map(|report| report.job.uuid()).collect();
     let attempts: Vec<Uuid> = reports.iter().map(|report| report.attempt.uuid()).collect();
     let fractions: Vec<Option<f64>> = reports.iter().map(|report| report.progress.fraction).collect();
-    let messages: Vec<Option<String>> = reports.iter().map(|report| report.progress.message.clone()).collect();
+    let messages: Vec<Option<String>> =
+        reports.iter().map(|report| report.progress.message.clone()).collect();
     let held = sqlx::query_scalar!(
         r#"
         WITH report AS MATERIALIZED (

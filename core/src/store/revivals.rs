@@ -5,12 +5,13 @@ use crate::{ids::JobId, job::JobState};
 
 /// Locks an ended job; null when it is live or does not exist.
 pub async fn lock_ended(connection: &mut Connection, job: JobId) -> Result<Option<JobState>, StoreError> {
-    let state =
-        sqlx::query_scalar!("SELECT state FROM ended_jobs WHERE job_id = $1 FOR UPDATE", job.uuid())
-            .fetch_optional(connection)
-            .await?;
+    let state = sqlx::query_scalar!("SELECT state FROM ended_jobs WHERE job_id = $1 FOR UPDATE", job.uuid())
+        .fetch_optional(connection)
+        .await?;
     state
-        .map(|state| JobState::parse(&state).ok_or_else(|| StoreError::corrupt("ended_jobs", "state", &state)))
+        .map(|state| {
+            JobState::parse(&state).ok_or_else(|| StoreError::corrupt("ended_jobs", "state", &state))
+        })
         .transpose()
 }
 

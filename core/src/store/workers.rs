@@ -122,7 +122,11 @@ pub async fn held_by(connection: &mut Connection, worker: WorkerId) -> Result<Ve
     )
     .fetch_all(connection)
     .await?;
-    let read = |job: Uuid, attempt: Uuid, cancel_asked| Held { job: job.into(), attempt: attempt.into(), cancel_asked };
+    let read = |job: Uuid, attempt: Uuid, cancel_asked| Held {
+        job: job.into(),
+        attempt: attempt.into(),
+        cancel_asked,
+    };
     Ok(rows.into_iter().map(|row| read(row.job_id, row.attempt_id, row.cancel_asked)).collect())
 }
 
@@ -193,7 +197,10 @@ pub struct WorkerRecord {
 }
 
 /// Workers that take part, and those that were lost within the last hour; or, with `ids`, exactly these.
-pub async fn list(connection: &mut Connection, ids: Option<&[WorkerId]>) -> Result<Vec<WorkerRecord>, StoreError> {
+pub async fn list(
+    connection: &mut Connection,
+    ids: Option<&[WorkerId]>,
+) -> Result<Vec<WorkerRecord>, StoreError> {
     let ids: Option<Vec<Uuid>> = ids.map(|ids| ids.iter().map(|id| id.uuid()).collect());
     let rows = sqlx::query!(
         r#"

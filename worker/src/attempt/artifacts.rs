@@ -55,7 +55,10 @@ pub(super) async fn keep(
     file: Announced,
 ) -> Result<bool, KeepError> {
     let is_plain = |text: &str| {
-        !text.is_empty() && text.len() <= 200 && !text.starts_with('.') && !text.contains(['/', '\\', '\0', '\n'])
+        !text.is_empty()
+            && text.len() <= 200
+            && !text.starts_with('.')
+            && !text.contains(['/', '\\', '\0', '\n'])
     };
     if !is_plain(&file.name) || !is_plain(&file.path) || file.content_type.len() > 200 {
         return Err(KeepError::BadName);
@@ -63,7 +66,8 @@ pub(super) async fn keep(
     let id: ArtifactId = desk.ids.make();
     let path = format!("{}/{id}", work.live.job);
     let (source, target) = (directory.join(&file.path), desk.places.artifact_root.join(&path));
-    let copied = tokio::task::spawn_blocking(move || copy(&source, &target).map(|copied| (copied, target))).await;
+    let copied =
+        tokio::task::spawn_blocking(move || copy(&source, &target).map(|copied| (copied, target))).await;
     let ((size_bytes, sha256), target) = copied.map_err(|_| KeepError::NotAFile)??;
     let record = ArtifactRecord {
         id,

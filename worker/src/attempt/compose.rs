@@ -7,7 +7,8 @@ use std::collections::HashMap;
 
 use callboard::{
     compose::{
-        ComposedCommand, JobFacts, Nonce, ProcessPlan, Run, SecretBook, SecretInputs, SecretRef, Site, compose,
+        ComposedCommand, JobFacts, Nonce, ProcessPlan, Run, SecretBook, SecretInputs, SecretRef, Site,
+        compose,
     },
     ids::{JobId, ProxyId},
     job::{Failure, FailureCode},
@@ -126,7 +127,10 @@ fn open(
         SecretRef::ProfileSecret(name) => {
             let stored = work.live.profile.and_then(|id| found.profiles.get(&id));
             let value = stored.and_then(|stored| stored.secrets.iter().find(|secret| secret.name == *name));
-            (work.live.profile.map(|id| format!("profile_secret:{id}:{name}")), value.map(|secret| &secret.sealed))
+            (
+                work.live.profile.map(|id| format!("profile_secret:{id}:{name}")),
+                value.map(|secret| &secret.sealed),
+            )
         }
         SecretRef::ProxyUsername => {
             let sealed = proxy.and_then(credentials).and_then(|sealed| sealed.username.as_ref());

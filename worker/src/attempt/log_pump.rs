@@ -32,7 +32,11 @@ impl Log {
     /// Sends one line, waiting while the pump is busy. After the pump has ended, lines go nowhere.
     pub(super) async fn line(&self, stream: LogStream, text: String) {
         // PostgreSQL's text cannot hold NUL, and a line holds no line break.
-        let text = if text.contains(['\0', '\n']) { text.replace('\0', "\u{fffd}").replace('\n', " ") } else { text };
+        let text = if text.contains(['\0', '\n']) {
+            text.replace('\0', "\u{fffd}").replace('\n', " ")
+        } else {
+            text
+        };
         drop(self.0.send(NewLine { stream, text, at: clock::now() }).await);
     }
 }

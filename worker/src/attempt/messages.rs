@@ -66,7 +66,10 @@ mod tests {
     fn events_are_told_from_lines() {
         let parse = |line: &str| Message::parse(line.as_bytes());
         assert!(matches!(parse(r#"{"v":1,"type":"log","text":"hi"}"#), Some(Message::Log { .. })));
-        assert!(matches!(parse(r#"{"v":1,"type":"pageerror","text":"hi"}"#), Some(Message::PageError { .. })));
+        assert!(matches!(
+            parse(r#"{"v":1,"type":"pageerror","text":"hi"}"#),
+            Some(Message::PageError { .. })
+        ));
         assert!(matches!(parse(r#"{"v":1,"type":"brand new","x":1}"#), Some(Message::Unknown)));
         assert!(parse("plain").is_none());
         assert!(parse(r#"{"not":"an event"}"#).is_none());

@@ -7,9 +7,11 @@ mod artifacts;
 mod compose;
 mod log_pump;
 mod messages;
+mod order;
 mod output;
 pub(crate) mod place;
 mod run;
+mod verdict;
 
 use callboard::{
     ids::{AttemptId, JobId},
@@ -73,7 +75,9 @@ async fn settle(desk: &Desk, work: &Work, attempt: AttemptId, place: &Place, ran
             return;
         }
         Some(Stop::Cancelled) if !matches!(ran.outcome, Outcome::Succeeded { .. }) => Outcome::Cancelled,
-        Some(Stop::Drained) if ran.was_stopped => Outcome::Released { reason: "Its worker is being drained.".into() },
+        Some(Stop::Drained) if ran.was_stopped => {
+            Outcome::Released { reason: "Its worker is being drained.".into() }
+        }
         Some(Stop::Cancelled | Stop::Drained) | None => ran.outcome,
     };
     let verdict = Verdict {

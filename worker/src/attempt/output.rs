@@ -102,12 +102,19 @@ pub(super) async fn read_events<R: AsyncRead + Unpin>(
     }
 }
 
-async fn hear(message: Message, redactor: &Redactor, log: &Log, notices: &mpsc::Sender<Notice>, told: &mut Told) {
+async fn hear(
+    message: Message,
+    redactor: &Redactor,
+    log: &Log,
+    notices: &mpsc::Sender<Notice>,
+    told: &mut Told,
+) {
     let redact = |text: &str| redactor.redact(text).into_owned();
     let system = |text: String| log.line(LogStream::System, text);
     match message {
         Message::Log { level, text } => {
-            let stream = if level.as_deref() == Some("error") { LogStream::Stderr } else { LogStream::Stdout };
+            let stream =
+                if level.as_deref() == Some("error") { LogStream::Stderr } else { LogStream::Stdout };
             for line in redact(&text).lines() {
                 log.line(stream, line.to_owned()).await;
             }
@@ -127,7 +134,8 @@ async fn hear(message: Message, redactor: &Redactor, log: &Log, notices: &mpsc::
         }
         Message::Progress { fraction, message } => {
             let message = message.map(|text| redact(&text).chars().take(PROGRESS_CHARS_MAX).collect());
-            let fraction = fraction.filter(|fraction| fraction.is_finite()).map(|fraction| fraction.clamp(0.0, 1.0));
+            let fraction =
+                fraction.filter(|fraction| fraction.is_finite()).map(|fraction| fraction.clamp(0.0, 1.0));
             drop(notices.send(Notice::Progress(Progress { fraction, message })).await);
         }
         Message::Artifact { name, content_type, path } => {

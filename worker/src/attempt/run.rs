@@ -9,9 +9,9 @@ use std::{
 };
 
 use callboard::{
-    compose::{ComposedCommand, ProcessPlan, Program, Speech},
+    compose::{ComposedCommand, ProcessPlan},
     ids::{AttemptId, ProxyId},
-    job::{Failure, FailureCode, Outcome, Progress},
+    job::{Outcome, Progress},
     steps::fetch_work::Work,
     store::{
         attempts::{ExitRecord, Start},
@@ -19,20 +19,21 @@ use callboard::{
         progress::Report,
     },
 };
-use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use tokio::sync::mpsc;
 
 use super::{
     artifacts::{self, ARTIFACTS_MAX},
     compose::PreparedProcess,
     log_pump::{self, Log},
+    order::{not_started, order},
     output::{self, Notice, Told},
-    place::{self, ArtifactsDirectory},
+    place::ArtifactsDirectory,
+    verdict::{describe, record, verdict},
 };
 use crate::{
     desk::Desk,
     held::{Place, Stop},
-    process::{Death, Ending, Exit, Grip, Limits, Order, ProfileDirectory, RefusalCode, Running, StartError},
+    process::{Exit, Grip, Running, StartError},
 };
 
 /// How long a profile may stay locked on this machine by what is left of an earlier attempt.
@@ -60,7 +61,13 @@ impl Ran {
 }
 
 /// Runs a prepared process to its end.
-pub(super) async fn run(desk: &Desk, work: &Work, attempt: AttemptId, place: &Place, prepared: PreparedProcess) -> Ran {
+pub(super) async fn run(
+    desk: &Desk,
+    work: &Work,
+    attempt: AttemptId,
+    place: &Place,
+    prepared: PreparedProcess,
+) -> Ran {
     let PreparedProcess { plan, composed, proxy, redactor, profile_path } = prepared;
     let ran = |outcome| Ran { composed: Some(composed.clone()), proxy, ..Ran::without_process(outcome) };
     let released = |reason: String| Outcome::Released { reason };
@@ -106,8 +113,10 @@ pub(super) async fn run(desk: &Desk, work: &Work, attempt: AttemptId, place: &Pl
 
 /// Why the supervisor stopped the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum StoppedBy {
+pub(super) enum StoppedBy {
+    /// The attempt's timeout.
     Timeout,
+    /// Somebody else.
     Outside(Stop),
 }
 
@@ -262,64 +271,6 @@ async fn start(
     }
 }
 
-fn order(desk: &Desk, work: &Work, plan: &ProcessPlan, profile_path: Option<&str>) -> Order {
-    let places = &desk.places;
-    let temporary = place::temporary(places, work.live.job, work.live.attempt);
-    let (program, mut arguments, allowed) = match &plan.program {
-        Program::File(path) => (PathBuf::from(path), Vec::new(), Some(places.programs.clone())),
-        Program::Runner => (places.node.clone(), vec![places.runner.to_string_lossy().into_owned()], None),
-        Program::HttpClient => ("/proc/self/exe".into(), vec!["http".to_owned()], None),
-    };
-    arguments.extend(plan.arguments.iter().cloned());
-    let mut environment = plan.environment.clone();
-    let home = temporary.to_string_lossy().into_owned();
-    for (name, value) in [("TMPDIR", home.as_str()), ("HOME", home.as_str()), ("LANG", "C.UTF-8")] {
-        if !environment.iter().any(|(set, _)| set == name) {
-            environment.push((name.to_owned(), SecretString::from(value)));
-        }
-    }
-    if !environment.iter().any(|(set, _)| set == "PATH") {
-        environment.push(("PATH".to_owned(), SecretString::from("/usr/local/bin:/usr/bin:/bin")));
-    }
-    let stdin = plan.stdin.as_ref().map(|text| text.expose_secret().as_bytes().to_vec()).unwrap_or_default();
-    Order {
-        program,
-        arguments,
-        environment,
-        stdin: SecretSlice::from(stdin),
-        keep_stdin_open: plan.speech == Speech::Events,
-        working_directory: None,
-        temporary_directory: temporary,
-        allowed_programs: allowed,
-        run_as: places.run_as,
-        profile: profile_path
-            .map(|path| ProfileDirectory { root: places.profile_root.clone(), relative: path.into() }),
-        limits: Limits::default(),
-    }
-}
-
-fn not_started(error: StartError) -> Outcome {
-    match error {
-        StartError::ProfileBusy => {
-            Outcome::Released { reason: "Its profile is still in use on the worker's machine.".into() }
-        }
-        StartError::ShimFailed(why) => Outcome::Released { reason: format!("Its worker could not start it: {why}.") },
-        StartError::Refused { code, message } => {
-            let code = match code {
-                RefusalCode::ProfilePath => "PROFILE_PATH",
-                RefusalCode::ProgramNotFound => "PROGRAM_NOT_FOUND",
-                RefusalCode::ProgramNotAllowed => "PROGRAM_NOT_ALLOWED",
-                RefusalCode::SpawnFailed => "SPAWN_FAILED",
-                RefusalCode::OrderTooLarge => "TOO_LARGE",
-                RefusalCode::TemporaryDirectory | RefusalCode::DeadlinePassed => {
-                    return Outcome::Released { reason: format!("Its worker could not start it: {message}.") };
-                }
-            };
-            Outcome::Failed(Failure::new(FailureCode::reported(code), message, false))
-        }
-    }
-}
-
 async fn join_output(stdout: tokio::task::JoinHandle<Told>, stderr: tokio::task::JoinHandle<Told>) -> Told {
     let both = async { (stdout.await.unwrap_or_default(), stderr.await) };
     match tokio::time::timeout(OUTPUT_PATIENCE, both).await {
@@ -332,79 +283,4 @@ async fn finish_log(pump: tokio::task::JoinHandle<()>) {
     if pump.await.is_err() {
         tracing::error!("a log pump panicked");
     }
-}
-
-/// What the exit, the reason of a stop, and the child's own words come to.
-fn verdict(exit: &Exit, stopped: Option<StoppedBy>, told: Told, speech: Speech) -> Outcome {
-    match (stopped, exit.ending) {
-        (_, Ending::Deadline) => {
-            return Outcome::Released { reason: "Its worker's lease was not renewed in time.".into() };
-        }
-        (_, Ending::ShimLost | Ending::Orphaned) => return Outcome::Lost,
-        (Some(StoppedBy::Outside(Stop::Cancelled)), _) => return Outcome::Cancelled,
-        (Some(StoppedBy::Outside(Stop::Lost)), _) => return Outcome::Lost,
-        (Some(StoppedBy::Timeout), _) => return Outcome::TimedOut,
-        (Some(StoppedBy::Outside(Stop::Drained)) | None, Ending::Exited(_) | Ending::Terminated(_) | Ending::Killed) => {}
-    }
-    if let Some(failure) = told.failure {
-        return Outcome::Failed(failure);
-    }
-    match exit.ending {
-        Ending::Exited(Death::Code(0)) | Ending::Terminated(Death::Code(0)) => {
-            if speech == Speech::Events && told.result.is_none() {
-                let message = "It ended without a result.";
-                return Outcome::Failed(Failure::new(FailureCode::reported("NO_RESULT"), message, true));
-            }
-            Outcome::Succeeded { result: told.result.unwrap_or(serde_json::Value::Null) }
-        }
-        Ending::Exited(Death::Code(code)) | Ending::Terminated(Death::Code(code)) => {
-            Outcome::Failed(Failure::new(FailureCode::EXIT_CODE, format!("It ended with exit code {code}."), true))
-        }
-        Ending::Exited(Death::Signal(signal)) | Ending::Terminated(Death::Signal(signal)) => {
-            let message = format!("It was ended by {}.", signal_name(signal));
-            Outcome::Failed(Failure::new(FailureCode::SIGNAL, message, true))
-        }
-        Ending::Killed | Ending::Deadline | Ending::Orphaned | Ending::ShimLost => Outcome::Lost,
-    }
-}
-
-fn describe(exit: &Exit, outcome: &Outcome) -> String {
-    let how = match (exit.code(), exit.signal()) {
-        (Some(code), _) => format!("exit code {code}"),
-        (None, Some(signal)) => signal_name(signal),
-        (None, None) => "unknown exit".to_owned(),
-    };
-    let leftovers = match exit.leftovers {
-        0 => String::new(),
-        count => format!("; {count} processes that it left were killed"),
-    };
-    format!("Ended: {} ({how}{leftovers}).", outcome.as_str().replace('_', " "))
-}
-
-fn record(exit: &Exit) -> ExitRecord {
-    ExitRecord {
-        exit_code: exit.code(),
-        signal: exit.signal().map(signal_name),
-        peak_memory_bytes: Some(exit.peak_memory_bytes as i64).filter(|bytes| *bytes > 0),
-        cpu_ms: Some(exit.cpu_time.as_millis() as i64),
-    }
-}
-
-fn signal_name(signal: i32) -> String {
-    use rustix::process::Signal;
-    let known = [
-        (Signal::HUP, "SIGHUP"),
-        (Signal::INT, "SIGINT"),
-        (Signal::QUIT, "SIGQUIT"),
-        (Signal::ILL, "SIGILL"),
-        (Signal::ABORT, "SIGABRT"),
-        (Signal::BUS, "SIGBUS"),
-        (Signal::FPE, "SIGFPE"),
-        (Signal::KILL, "SIGKILL"),
-        (Signal::SEGV, "SIGSEGV"),
-        (Signal::PIPE, "SIGPIPE"),
-        (Signal::TERM, "SIGTERM"),
-    ];
-    let found = known.iter().find(|(known, _)| known.as_raw() == signal);
-    found.map_or_else(|| format!("signal {signal}"), |(_, name)| (*name).to_owned())
 }

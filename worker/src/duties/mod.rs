@@ -34,7 +34,13 @@ const SWEEP_EVERY: Duration = Duration::from_secs(10);
 const RETRY_AFTER: Duration = Duration::from_millis(250);
 
 /// Starts all duties.
-pub(crate) fn start(desk: &Arc<Desk>, lease: Duration, hurry: mpsc::Sender<()>, stop: &CancellationToken, tasks: &TaskTracker) {
+pub(crate) fn start(
+    desk: &Arc<Desk>,
+    lease: Duration,
+    hurry: mpsc::Sender<()>,
+    stop: &CancellationToken,
+    tasks: &TaskTracker,
+) {
     let backlog = Arc::new(Notify::new());
     let run = |duty: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
         let stop = stop.clone();
@@ -133,7 +139,11 @@ async fn rescue_lost(store: Store, redis: Redis, lease: Duration) {
             contact_since = tokio::time::Instant::now();
         }
         last = tokio::time::Instant::now();
-        let outcome = if contact_since.elapsed() < lease { store.ping().await } else { rescue_round(&store, &redis, lease).await };
+        let outcome = if contact_since.elapsed() < lease {
+            store.ping().await
+        } else {
+            rescue_round(&store, &redis, lease).await
+        };
         if let Err(error) = outcome {
             tracing::warn!(%error, "contact with Postgres is broken: nobody is rescued");
             pause(RETRY_AFTER).await;
@@ -143,7 +153,11 @@ async fn rescue_lost(store: Store, redis: Redis, lease: Duration) {
     }
 }
 
-async fn rescue_round(store: &Store, redis: &Redis, lease: Duration) -> Result<(), callboard::store::StoreError> {
+async fn rescue_round(
+    store: &Store,
+    redis: &Redis,
+    lease: Duration,
+) -> Result<(), callboard::store::StoreError> {
     loop {
         let (rescued, after) = rescue::rescue(store, lease).await?;
         after.announce(redis).await;

@@ -37,9 +37,9 @@ async fn sweep_once(desk: &Desk) -> anyhow::Result<()> {
     let jobs: Vec<JobId> = found.iter().map(|(job, ..)| *job).collect();
     let records = records::by_ids(&mut *desk.store.read().await?, &jobs).await?;
     for (job, attempt, path) in found {
-        let runs = records.iter().any(|record| {
-            record.id == job && record.state == JobState::Running && record.attempt == attempt
-        });
+        let runs = records
+            .iter()
+            .any(|record| record.id == job && record.state == JobState::Running && record.attempt == attempt);
         // Ours may be settled and about to be removed by its own pipeline.
         if runs || desk.held.holds_any(&[job]) {
             continue;

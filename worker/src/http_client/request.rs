@@ -139,7 +139,10 @@ fn refuse_private(url: &Url) -> Result<(), Problem> {
     match address {
         Some(address) if !is_public(address) => Err(Problem {
             code: "TARGET_REFUSED",
-            message: format!("{} is a private or loopback address, which CALLBOARD_ALLOW_PRIVATE_TARGETS forbids", url.host_str().unwrap_or_default()),
+            message: format!(
+                "{} is a private or loopback address, which CALLBOARD_ALLOW_PRIVATE_TARGETS forbids",
+                url.host_str().unwrap_or_default()
+            ),
             is_retryable: false,
         }),
         _ => Ok(()),
@@ -170,7 +173,9 @@ fn visible(headers: &HeaderMap) -> BTreeMap<String, String> {
     headers
         .iter()
         .filter(|(name, _)| !is_hidden(name.as_str()))
-        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .map(|(name, value)| {
+            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        })
         .collect()
 }
 

@@ -27,7 +27,13 @@ impl Exit {
     }
 
     pub(super) fn shim_lost(residue: Option<String>) -> Self {
-        Self { ending: Ending::ShimLost, leftovers: 0, peak_memory_bytes: 0, cpu_time: Duration::ZERO, residue }
+        Self {
+            ending: Ending::ShimLost,
+            leftovers: 0,
+            peak_memory_bytes: 0,
+            cpu_time: Duration::ZERO,
+            residue,
+        }
     }
 
     /// The program's exit code, 0 to 255, if it exited.

@@ -82,7 +82,8 @@ impl Forker {
         let theirs = [&their_channel, &their_stdin, &their_stdout, &their_stderr].map(AsFd::as_fd);
         link::send(self.socket.as_fd(), link::FORK, &theirs)?;
         let (number, handles) = self.answer()?;
-        let (Some(pid), Ok([handle])) = (Pid::from_raw(number.max(0)), <[OwnedFd; 1]>::try_from(handles)) else {
+        let (Some(pid), Ok([handle])) = (Pid::from_raw(number.max(0)), <[OwnedFd; 1]>::try_from(handles))
+        else {
             return Err(Errno::AGAIN);
         };
         roster().push(pid);

@@ -194,7 +194,9 @@ impl Keeper {
 
     /// Forgets a shim that has ended. When its forker is dead, it is our child, and ours to reap.
     fn forget(&mut self, handle: &Arc<OwnedFd>) {
-        let Some(place) = self.shims.iter().position(|shim| Arc::ptr_eq(&shim.handle, handle)) else { return };
+        let Some(place) = self.shims.iter().position(|shim| Arc::ptr_eq(&shim.handle, handle)) else {
+            return;
+        };
         let shim = self.shims.swap_remove(place);
         if shim.generation != self.generation || self.forker.is_none() {
             let second = Timespec { tv_sec: 1, tv_nsec: 0 };
@@ -216,9 +218,8 @@ impl Keeper {
         };
         let own_session = getsid(None).map_or(0, Pid::as_raw_pid);
         // The worker's other children, should it have any, are in its own session; shims and all below are not.
-        let stray = |pid| {
-            !forker::is_listed(pid) && tree::kin(pid).is_some_and(|kin| kin.session != own_session)
-        };
+        let stray =
+            |pid| !forker::is_listed(pid) && tree::kin(pid).is_some_and(|kin| kin.session != own_session);
         tree::clear(stray, |_, _| {}, CLEAR_PATIENCE).is_some() && by_forker
     }
 }

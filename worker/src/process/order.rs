@@ -43,9 +43,8 @@ impl Order {
     /// The order as the shim reads it. Zeroed after use, since it holds the secrets.
     pub(super) fn frame(&self, deadline: u64) -> Result<SecretBox<Vec<u8>>, StartError> {
         let environment = self.environment.iter();
-        let environment = environment.map(|(name, value)| {
-            (Cow::Borrowed(name.as_str()), Cow::Borrowed(value.expose_secret()))
-        });
+        let environment = environment
+            .map(|(name, value)| (Cow::Borrowed(name.as_str()), Cow::Borrowed(value.expose_secret())));
         let order = protocol::Order {
             program: Cow::Borrowed(&self.program),
             arguments: Cow::Borrowed(&self.arguments),
@@ -58,7 +57,8 @@ impl Order {
             limits: self.limits,
             deadline,
         };
-        let frame = encode(&order).map(|frame| SecretBox::new(Box::new(frame))).map_err(StartError::failed)?;
+        let frame =
+            encode(&order).map(|frame| SecretBox::new(Box::new(frame))).map_err(StartError::failed)?;
         too_large("the order", frame.expose_secret().len(), MAX_ORDER_BYTES)?;
         too_large("the standard input", self.stdin.expose_secret().len(), MAX_STDIN_BYTES)?;
         Ok(frame)

@@ -145,7 +145,11 @@ async fn receive(channel: &UnixStream, inbox: &mut Inbox) -> bool {
 async fn passed(moment: &mut watch::Receiver<Option<Instant>>) {
     loop {
         let due = *moment.borrow_and_update();
-        let changed = async { if moment.changed().await.is_err() { std::future::pending().await } };
+        let changed = async {
+            if moment.changed().await.is_err() {
+                std::future::pending().await
+            }
+        };
         match due {
             None => changed.await,
             Some(due) => tokio::select! {

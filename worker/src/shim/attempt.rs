@@ -16,9 +16,7 @@ use rustix::thread::set_no_new_privs;
 
 use super::profile::{Denied, Profile};
 use super::program;
-use super::protocol::{
-    Death, Ending, Exited, Inbox, MAX_ORDER_BYTES, Order, RefusalCode, Status, encode,
-};
+use super::protocol::{Death, Ending, Exited, Inbox, MAX_ORDER_BYTES, Order, RefusalCode, Status, encode};
 use super::watch::{Verdict, Watch, boottime_now};
 use super::{kernel, temporary, tree};
 
@@ -130,17 +128,14 @@ fn denial(denied: Denied) -> Status {
 }
 
 /// Kills all that is left, cleans up, and draws up the report.
-fn finish(
-    verdict: Result<Verdict, Errno>,
-    child: Pid,
-    order: &Order<'_>,
-    held: Held,
-) -> Exited {
+fn finish(verdict: Result<Verdict, Errno>, child: Pid, order: &Order<'_>, held: Held) -> Exited {
     let (killed, death) = kill_all(child);
     let (ending, leftovers) = match verdict {
         Ok(Verdict::Died { death, asked: false }) => (Ending::Exited(death), killed),
         Ok(Verdict::Died { death, asked: true }) => (Ending::Terminated(death), killed),
-        Ok(Verdict::Overdue) => (Ending::Terminated(death.unwrap_or(Death::Signal(9))), killed.saturating_sub(1)),
+        Ok(Verdict::Overdue) => {
+            (Ending::Terminated(death.unwrap_or(Death::Signal(9))), killed.saturating_sub(1))
+        }
         Ok(Verdict::Deadline) => (Ending::Deadline, killed.saturating_sub(1)),
         Ok(Verdict::HungUp) => (Ending::Orphaned, killed.saturating_sub(1)),
         Ok(Verdict::Killed) | Err(_) => (Ending::Killed, killed.saturating_sub(1)),

@@ -98,7 +98,9 @@ impl Forker {
     }
 
     fn serve(&mut self) -> Result<Turn, Errno> {
-        let Some((request, descriptors)) = link::receive(self.worker.as_fd())? else { return Ok(Turn::HungUp) };
+        let Some((request, descriptors)) = link::receive(self.worker.as_fd())? else {
+            return Ok(Turn::HungUp);
+        };
         if request == link::FORK {
             let Ok([channel, stdin, stdout, stderr]) = <[OwnedFd; 4]>::try_from(descriptors) else {
                 return self.reply(link::FAILED);

@@ -74,7 +74,8 @@ pub(super) fn children_usage() -> Usage {
         libc::getrusage(libc::RUSAGE_CHILDREN, usage.as_mut_ptr());
         usage.assume_init()
     };
-    let milliseconds = |time: libc::timeval| time.tv_sec.unsigned_abs() * 1_000 + time.tv_usec.unsigned_abs() / 1_000;
+    let milliseconds =
+        |time: libc::timeval| time.tv_sec.unsigned_abs() * 1_000 + time.tv_usec.unsigned_abs() / 1_000;
     Usage {
         peak_memory_bytes: usage.ru_maxrss.unsigned_abs() * 1024,
         cpu_ms: milliseconds(usage.ru_utime) + milliseconds(usage.ru_stime),

@@ -30,7 +30,8 @@ pub(super) fn resolve(order: &Order<'_>) -> Result<PathBuf, Refusal> {
         }
         _ => (RefusalCode::SpawnFailed, format!("{named}: {error}")),
     })?;
-    let permits = |allowed: &PathBuf| fs::canonicalize(allowed).is_ok_and(|allowed| program.starts_with(allowed));
+    let permits =
+        |allowed: &PathBuf| fs::canonicalize(allowed).is_ok_and(|allowed| program.starts_with(allowed));
     match &order.allowed_programs {
         Some(allowed) if !allowed.iter().any(permits) => {
             Err((RefusalCode::ProgramNotAllowed, format!("{named} ({}) is not allowed", program.display())))
@@ -41,7 +42,8 @@ pub(super) fn resolve(order: &Order<'_>) -> Result<PathBuf, Refusal> {
 
 /// Starts `program`. The descriptors become its standard input, output and error, and are closed here.
 pub(super) fn spawn(order: &Order<'_>, program: &Path, stdio: [OwnedFd; 3]) -> Result<Pid, Refusal> {
-    let failed = |error: std::io::Error| (RefusalCode::SpawnFailed, format!("{}: {error}", program.display()));
+    let failed =
+        |error: std::io::Error| (RefusalCode::SpawnFailed, format!("{}: {error}", program.display()));
     if let Some(most) = order.limits.max_processes {
         let limit = Rlimit { current: Some(most), maximum: Some(most) };
         setrlimit(Resource::Nproc, limit).map_err(|error| failed(error.into()))?;

@@ -148,8 +148,7 @@ impl<'a> Watch<'a> {
 
     fn set_timer(&self) -> Result<(), Errno> {
         let due = self.grace_end.map_or(self.deadline, |end| end.min(self.deadline)).max(1);
-        let it_value =
-            Timespec { tv_sec: (due / NANOSECONDS) as i64, tv_nsec: (due % NANOSECONDS) as i64 };
+        let it_value = Timespec { tv_sec: (due / NANOSECONDS) as i64, tv_nsec: (due % NANOSECONDS) as i64 };
         let time = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value };
         timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &time).map(drop)
     }

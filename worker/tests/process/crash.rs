@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::process::{Ending, ProfileDirectory, boottime_now};
 use crate::support::{
-    PATIENCE, Place, alive, descendants, hours, leased, mark, nursery, run, seconds, stat, start_to_first_line,
-    surviving, until,
+    PATIENCE, Place, alive, descendants, hours, leased, mark, nursery, run, seconds, start_to_first_line,
+    stat, surviving, until,
 };
 use rustix::process::{Pid, Signal, kill_process};
 

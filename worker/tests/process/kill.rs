@@ -39,7 +39,7 @@ async fn a_stopped_program_can_still_obey() {
     let place = Place::new();
     let script = "trap 'exit 4' TERM; echo ready; kill -STOP $$; while :; do sleep 0.05; done";
     let mut running = start_to_first_line(nursery(), place.script(script, "")).await;
-    let stopped = || support::stat(running.pid).is_some_and(|stat| stat[0] == "T");
+    let stopped = || crate::support::stat(running.pid).is_some_and(|stat| stat[0] == "T");
     until("it is stopped", PATIENCE, stopped).await;
     running.terminate(PATIENCE);
     assert_eq!(running.wait().await.ending, Ending::Terminated(Death::Code(4)));
@@ -113,7 +113,8 @@ async fn processes_that_run_away_are_caught() {
     let flee = place.path().join("flee");
     // Each copy starts the next, in a session of its own, and ends at once: no process id lives long.
     std::fs::write(&flee, "setsid sh $0 $1 & exit").unwrap();
-    let script = format!("for i in 1 2 3 4 5 6 7 8; do sh {} $1 & done; echo ready; sleep 0.5", flee.display());
+    let script =
+        format!("for i in 1 2 3 4 5 6 7 8; do sh {} $1 & done; echo ready; sleep 0.5", flee.display());
     let mut running = start_to_first_line(nursery(), place.script(&script, &mark)).await;
     let exit = running.wait().await;
     assert_eq!(alive(&mark), [0; 0]);

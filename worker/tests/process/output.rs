@@ -92,7 +92,8 @@ async fn nothing_else_is_inherited() {
     let script =
         "ls /proc/self/fd; grep -E '^(Umask|NoNewPrivs|Groups|SigBlk):' /proc/self/status; ulimit -c";
     let (_, stdout, stderr) = run(Place::new().script(script, "")).await;
-    let lines: Vec<String> = stdout.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let lines: Vec<String> =
+        stdout.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     let expected = ["0", "1", "2", "3"].map(str::to_owned).to_vec(); // 3 is what `ls` lists with
     assert_eq!(lines[..4], expected, "{stderr}");
     for fact in ["Umask: 0077", "Groups:", "NoNewPrivs: 1", "0", "SigBlk: 0000000000000000"] {
@@ -179,7 +180,8 @@ async fn the_allow_list_is_checked_behind_symbolic_links() {
 #[tokio::test]
 async fn strangers_cannot_look_into_the_worker() {
     crate::process::harden().unwrap();
-    let script = "cat /proc/$1/environ; cat /proc/$1/maps; dd if=/proc/$1/mem count=1; ls -l /proc/$1/fd; kill -0 $1";
+    let script =
+        "cat /proc/$1/environ; cat /proc/$1/maps; dd if=/proc/$1/mem count=1; ls -l /proc/$1/fd; kill -0 $1";
     let (exit, stdout, stderr) = run(Place::new().script(script, &std::process::id().to_string())).await;
     if RunAs::find(None).unwrap().is_some() {
         assert_eq!(stdout.trim().replace("total 0", ""), "", "{stderr}");
@@ -201,7 +203,7 @@ async fn dropped_output_does_not_matter() {
 
 #[tokio::test]
 async fn no_lease_no_start() {
-    let nursery = crate::process::Nursery::new(support::settings()).unwrap();
+    let nursery = crate::process::Nursery::new(crate::support::settings()).unwrap();
     let place = Place::new();
     let refusal = nursery.start(place.order("/bin/true", &[])).await.err();
     assert_refused(refusal, RefusalCode::DeadlinePassed);
@@ -216,8 +218,8 @@ async fn hundreds_of_runs_leave_no_zombie() {
     }
     let me = i32::try_from(std::process::id()).unwrap();
     let zombies = || {
-        let family = support::descendants(me);
-        family.iter().filter(|(pid, _)| support::stat(*pid).is_some_and(|stat| stat[0] == "Z")).count()
+        let family = crate::support::descendants(me);
+        family.iter().filter(|(pid, _)| crate::support::stat(*pid).is_some_and(|stat| stat[0] == "Z")).count()
     };
     until("no zombies", Duration::from_secs(10), || zombies() == 0).await;
 }

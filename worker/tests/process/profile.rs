@@ -4,7 +4,9 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 
 use crate::process::{Ending, ProfileDirectory, RefusalCode, RunAs, StartError};
-use crate::support::{PATIENCE, Place, alive, hours, leased, mark, nursery, run, stat, start_to_first_line, until};
+use crate::support::{
+    PATIENCE, Place, alive, hours, leased, mark, nursery, run, start_to_first_line, stat, until,
+};
 use rustix::process::{Pid, Signal, kill_process};
 
 fn profile(root: &Path, relative: &str) -> Option<ProfileDirectory> {
@@ -46,7 +48,8 @@ async fn the_whole_tree_inherits_the_lock() {
     let place = Place::new();
     // Through Node as well, which closes the descriptors that it finds next to the standard ones.
     let node = "require('child_process').execFileSync('readlink', ['/proc/self/fd/198'], {stdio: 'inherit'})";
-    let script = format!("sh -c 'readlink /proc/self/fd/198'; ! command -v node >/dev/null || node -e \"{node}\"");
+    let script =
+        format!("sh -c 'readlink /proc/self/fd/198'; ! command -v node >/dev/null || node -e \"{node}\"");
     let mut order = place.script(&script, "");
     order.profile = profile(place.path(), "profile");
     let (_, stdout, stderr) = run(order).await;
@@ -72,7 +75,7 @@ async fn the_lock_lives_as_long_as_any_process_of_the_tree() {
     assert!(!alive(&mark).is_empty());
     let mut second = other.script("exit 0", "");
     second.profile = profile(place.path(), "profile");
-    let second = support::nursery().start(second).await;
+    let second = crate::support::nursery().start(second).await;
     assert!(matches!(second.err(), Some(StartError::ProfileBusy)));
     signal(forker, Signal::CONT);
     assert_eq!(first.wait().await.ending, Ending::ShimLost);
@@ -128,7 +131,9 @@ async fn a_profile_of_somebody_else_is_refused() {
     let mut order = place.script("exit 0", "");
     order.profile = profile(place.path(), "profile");
     if order.run_as.is_some() {
-        let Some(StartError::Refused { code, message }) = nursery().start(order).await.err() else { panic!() };
+        let Some(StartError::Refused { code, message }) = nursery().start(order).await.err() else {
+            panic!()
+        };
         assert_eq!(code, RefusalCode::ProfilePath);
         assert!(message.contains("belongs to user 0"), "{message}");
     }

@@ -63,8 +63,11 @@ impl Bounds {
         let mut bounds = Self::of_filter(&request.filter, search_commands);
         bounds.rows = request.rows;
         bounds.legs = legs(&request.filter, request.order);
-        let (lower, upper) =
-            if request.is_descending { (request.before, request.after) } else { (request.after, request.before) };
+        let (lower, upper) = if request.is_descending {
+            (request.before, request.after)
+        } else {
+            (request.after, request.before)
+        };
         if let Some(place) = lower {
             bounds.above(place);
         }
@@ -231,7 +234,10 @@ mod tests {
 
     #[test]
     fn only_legs_that_can_have_rows_are_read() {
-        let filter = |states: Option<&[JobState]>| JobFilter { states: states.map(<[_]>::to_vec), ..JobFilter::default() };
+        let filter = |states: Option<&[JobState]>| JobFilter {
+            states: states.map(<[_]>::to_vec),
+            ..JobFilter::default()
+        };
         assert_eq!(legs(&filter(None), JobOrder::Created), ["all"]);
         assert_eq!(legs(&filter(Some(&JobState::ALL)), JobOrder::Priority), ["all"]);
         assert_eq!(legs(&filter(Some(&[JobState::Failed])), JobOrder::Created), ["failed"]);
@@ -250,7 +256,8 @@ mod tests {
         let bounds = Bounds::of_page(&request, Vec::new());
         assert_eq!(bounds.legs, ["finished"], "after an ended job there are no live ones");
         assert_eq!(bounds.finished_upper, Some((Time::default(), job.uuid())));
-        let request = JobPageRequest { is_descending: false, after: Some(Place::Finished(None, job)), ..request };
+        let request =
+            JobPageRequest { is_descending: false, after: Some(Place::Finished(None, job)), ..request };
         let bounds = Bounds::of_page(&request, Vec::new());
         assert_eq!((bounds.legs, bounds.lower), (vec!["running"], job.uuid()));
     }

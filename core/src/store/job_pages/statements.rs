@@ -180,11 +180,17 @@ macro_rules! by_priority {
     };
 }
 
-pub(super) async fn by_id_descending(connection: &mut PgConnection, bounds: &Bounds) -> Result<Vec<Row>, StoreError> {
+pub(super) async fn by_id_descending(
+    connection: &mut PgConnection,
+    bounds: &Bounds,
+) -> Result<Vec<Row>, StoreError> {
     read(planned_anew(page_by_id!(bounds, "DESC"))?.fetch_all(connection).await?)
 }
 
-pub(super) async fn by_id_ascending(connection: &mut PgConnection, bounds: &Bounds) -> Result<Vec<Row>, StoreError> {
+pub(super) async fn by_id_ascending(
+    connection: &mut PgConnection,
+    bounds: &Bounds,
+) -> Result<Vec<Row>, StoreError> {
     read(planned_anew(page_by_id!(bounds, "ASC"))?.fetch_all(connection).await?)
 }
 
@@ -224,6 +230,7 @@ fn planned_anew<'q>(
 }
 
 fn read(rows: Vec<PgRow>) -> Result<Vec<Row>, StoreError> {
-    let read = |row: PgRow| Ok(Row { id: row.try_get(0)?, finished_at: row.try_get(1)?, priority: row.try_get(2)? });
+    let read =
+        |row: PgRow| Ok(Row { id: row.try_get(0)?, finished_at: row.try_get(1)?, priority: row.try_get(2)? });
     rows.into_iter().map(read).collect()
 }

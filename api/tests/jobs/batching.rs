@@ -1,0 +1,52 @@
+//! However many jobs a list has, it takes the same number of SQL statements.
+
+use serde_json::json;
+
+use crate::{stage::Stage, statements::Statements};
+
+const JOBS: usize = 20;
+
+#[tokio::test]
+async fn lists_of_jobs_take_a_constant_number_of_statements() {
+    let stage = Stage::set().await;
+    let command = stage.command("hello", json!({})).await;
+    stage.enter(&["default"]).await;
+    for n in 0..JOBS {
+        let profile = stage.profile(&format!("p{n}")).await;
+        let job = stage.enqueue(json!({ "commandId": command, "profileId": profile })).await;
+        if n % 2 == 0 {
+            let attempt = stage.start(job).await;
+            stage.keep(job, attempt, "a.png").await;
+            if n % 4 == 0 {
+                stage.succeed(job, attempt).await;
+            }
+        }
+    }
+    let statements = Statements::watch();
+    for (fields, most) in [
+        ("id", 1),
+        ("id state queue version policy { timeout } failure { code } progress { fraction }", 2),
+        ("state command { name } profile { name } proxy { name } services { name }", 5),
+        ("input result artifacts { name url } composed { display }", 10),
+        ("waiting { reason explanation blocker { id } }", 5),
+    ] {
+        let mut costs = Vec::new();
+        for size in [2, JOBS] {
+            let query = format!("{{ jobs(first: {size}) {{ nodes {{ {fields} }} }} }}");
+            statements.taken();
+            let data = stage.data(&query, json!({})).await;
+            assert_eq!(data["jobs"]["nodes"].as_array().unwrap().len(), size);
+            costs.push(statements.taken());
+        }
+        assert!(costs[1] <= most, "{fields}: {costs:?}");
+    }
+    let ids: Vec<String> = {
+        let data = stage.data("{ jobs { nodes { id } } profiles { nodes { id } } }", json!({})).await;
+        let nodes = data["jobs"]["nodes"].as_array().unwrap().iter().chain(data["profiles"]["nodes"].as_array().unwrap());
+        nodes.map(|node| node["id"].as_str().unwrap().to_owned()).collect()
+    };
+    statements.taken();
+    let query = "query($ids: [ID!]!) { nodes(ids: $ids) { ... on Job { state input } ... on Profile { heldBy { state } } } }";
+    stage.data(query, json!({ "ids": ids })).await;
+    assert!(statements.taken() <= 5, "jobs, their inputs, profiles, holders, and the jobs that hold");
+}

@@ -1,0 +1,148 @@
+//! jobEvents: from the snapshot to the end, live and replayed, with every kind of cursor.
+
+use serde_json::{Value, json};
+
+use crate::{
+    client::Said,
+    stage::{Stage, failed},
+};
+
+/// The subscription.
+pub const EVENTS: &str = "subscription($id: ID!, $after: String) { jobEvents(jobId: $id, after: $after) {
+    cursor kind version state attempt message job { id version } } }";
+
+fn kinds(events: &[Value]) -> Vec<&str> {
+    events.iter().map(|event| event["kind"].as_str().unwrap()).collect()
+}
+
+fn versions(events: &[Value]) -> Vec<i64> {
+    events.iter().map(|event| event["version"].as_i64().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_follower_sees_every_state_and_then_the_end() {
+    let stage = Stage::set().await;
+    let command = stage.command("hello", json!({})).await;
+    let job = stage.enqueue(json!({ "commandId": command })).await;
+    let id = json!({ "id": job.to_string() });
+    let mut following = stage.subscribe(EVENTS, id.clone()).await;
+    let snapshot = following.next().await;
+    assert_eq!((&snapshot["kind"], &snapshot["state"], &snapshot["version"]), (&json!("SNAPSHOT"), &json!("QUEUED"), &json!(1)));
+    assert_eq!(following.next().await["kind"], "ENQUEUED");
+    let attempt = stage.start(job).await;
+    let started = following.next().await;
+    assert_eq!((&started["kind"], &started["attempt"], &started["state"]), (&json!("STARTED"), &json!(1), &json!("RUNNING")));
+    assert_eq!(started["job"]["id"], id["id"]);
+    stage.progress(job, attempt, 0.25).await;
+    let told = following.next().await;
+    assert_eq!((&told["kind"], &told["message"]), (&json!("PROGRESSED"), &json!("25 %")));
+    stage.succeed(job, attempt).await;
+    assert_eq!(following.next().await["kind"], "SUCCEEDED");
+    assert_eq!(following.said().await, Said::Complete);
+
+    // Opened after the end, it replays all and completes.
+    let replayed = stage.subscribe(EVENTS, id.clone()).await.rest().await;
+    assert_eq!(kinds(&replayed), ["SNAPSHOT", "ENQUEUED", "STARTED", "PROGRESSED", "SUCCEEDED"]);
+    assert_eq!(versions(&replayed), [4, 1, 2, 3, 4]);
+
+    // From every cursor on, exactly the rest.
+    for (index, event) in replayed.iter().enumerate() {
+        let after = json!({ "id": job.to_string(), "after": event["cursor"] });
+        assert_eq!(stage.subscribe(EVENTS, after).await.rest().await, replayed[index + 1..]);
+    }
+    // Cursors of the list are the same.
+    let listed = stage.of_job(job, "events { edges { cursor node { kind version } } }").await;
+    for (edge, event) in listed["events"]["edges"].as_array().unwrap().iter().zip(&replayed[1..]) {
+        assert_eq!(edge["cursor"], event["cursor"]);
+    }
+}
+
+#[tokio::test]
+async fn a_revived_job_is_followed_again_with_the_old_cursor() {
+    let stage = Stage::set().await;
+    let command = stage.command("hello", json!({})).await;
+    let job = stage.enqueue(json!({ "commandId": command })).await;
+    let attempt = stage.start(job).await;
+    stage.settle(job, attempt, failed(false)).await;
+    let id = json!({ "id": job.to_string() });
+    let events = stage.subscribe(EVENTS, id).await.rest().await;
+    let last = events.last().unwrap();
+    assert_eq!(last["kind"], "FAILED");
+    stage.mutate("jobRetry", "job { id }", json!({ "id": job.to_string() })).await;
+    let mut again = stage.subscribe(EVENTS, json!({ "id": job.to_string(), "after": last["cursor"] })).await;
+    assert_eq!(again.next().await["kind"], "RETRIED");
+    let attempt = stage.start(job).await;
+    stage.succeed(job, attempt).await;
+    assert_eq!(kinds(&again.rest().await), ["STARTED", "SUCCEEDED"]);
+}
+
+#[tokio::test]
+async fn what_is_not_stored_any_more_is_a_reset_and_never_silence() {
+    let stage = Stage::set().await;
+    let command = stage.command("hello", json!({})).await;
+    let job = stage.enqueue(json!({ "commandId": command })).await;
+    let attempt = stage.start(job).await;
+    stage.progress(job, attempt, 0.1).await;
+    stage.progress(job, attempt, 0.2).await;
+    let mut following = stage.subscribe(EVENTS, json!({ "id": job.to_string() })).await;
+    let snapshot = following.next().await;
+    let first = following.next().await;
+    stage.sql("DELETE FROM job_events WHERE version < 4").await;
+
+    // The beginning is gone: a new follower gets what is there.
+    let mut fresh = stage.subscribe(EVENTS, json!({ "id": job.to_string() })).await;
+    assert_eq!((fresh.next().await["kind"].clone(), fresh.next().await["version"].clone()), (json!("SNAPSHOT"), json!(4)));
+    // A cursor from before is told how the job stands, and goes on from there.
+    for old in [&snapshot, &first] {
+        let mut back = stage.subscribe(EVENTS, json!({ "id": job.to_string(), "after": old["cursor"] })).await;
+        let reset = back.next().await;
+        assert_eq!((&reset["kind"], &reset["version"], &reset["state"]), (&json!("RESET"), &json!(4), &json!("RUNNING")));
+        let mut on = stage.subscribe(EVENTS, json!({ "id": job.to_string(), "after": reset["cursor"] })).await;
+        stage.progress(job, attempt, 0.3).await;
+        let (one, other) = (back.next().await, on.next().await);
+        assert_eq!(one["version"], other["version"]);
+        assert_eq!(one["kind"], "PROGRESSED");
+        stage.sql("UPDATE live_jobs SET version = 4; DELETE FROM job_events WHERE version > 4").await;
+    }
+    // All of it gone, and the job ended.
+    stage.succeed(job, attempt).await;
+    stage.sql("DELETE FROM job_events").await;
+    let rest = stage.subscribe(EVENTS, json!({ "id": job.to_string(), "after": first["cursor"] })).await.rest().await;
+    assert_eq!((kinds(&rest), versions(&rest)), (vec!["RESET"], vec![5]));
+    let rest = stage.subscribe(EVENTS, json!({ "id": job.to_string() })).await.rest().await;
+    assert_eq!(kinds(&rest), ["SNAPSHOT"]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_followed_is_refused_with_its_code() {
+    let stage = Stage::set().await;
+    let command = stage.command("hello", json!({})).await;
+    let (one, other) = (stage.enqueue(json!({ "commandId": command })).await, stage.enqueue(json!({ "commandId": command })).await);
+    let cursor = stage.of_job(other, "events { edges { cursor } }").await["events"]["edges"][0]["cursor"].take();
+    let log = "subscription($id: ID!, $after: String) { jobLog(jobId: $id, after: $after) { cursor } }";
+    for query in [EVENTS, log] {
+        for (id, after, code) in [
+            ("job_00000000000000000000000000".to_owned(), Value::Null, "NOT_FOUND"),
+            (command.clone(), Value::Null, "NOT_FOUND"),
+            ("x".into(), Value::Null, "NOT_FOUND"),
+            (one.to_string(), json!("x"), "BAD_CURSOR"),
+            (one.to_string(), json!(""), "BAD_CURSOR"),
+            (one.to_string(), cursor.clone(), "BAD_CURSOR"),
+        ] {
+            let mut refused = stage.subscribe(query, json!({ "id": id, "after": after })).await;
+            assert_eq!(refused.said().await, Said::Refused(vec![code.to_owned()]), "{id} {after}");
+        }
+    }
+    // A version that has never been: the database was set back.
+    let mut ahead = stage.subscribe(EVENTS, json!({ "id": one.to_string() })).await;
+    ahead.next().await;
+    let attempt = stage.start(one).await;
+    let (_enqueued, started) = (ahead.next().await, ahead.next().await);
+    assert_eq!(started["kind"], "STARTED");
+    stage.progress(one, attempt, 0.5).await;
+    let told = ahead.next().await;
+    stage.sql("UPDATE live_jobs SET version = 2 WHERE version = 3; DELETE FROM job_events WHERE version = 3").await;
+    let mut back = stage.subscribe(EVENTS, json!({ "id": one.to_string(), "after": told["cursor"] })).await;
+    let reset = back.next().await;
+    assert_eq!((&reset["kind"], &reset["version"]), (&json!("RESET"), &json!(2)));
+}

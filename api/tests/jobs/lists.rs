@@ -1,0 +1,226 @@
+//! Lists of jobs: every filter against what it means, every order, and pages that put together are the whole.
+
+use serde_json::{Value, json};
+
+use crate::stage::{Stage, failed};
+
+/// What a list shows of each job, and what the tests filter by themselves.
+const FIELDS: &str = "id state queue priority labels createdAt finishedAt command { id name } profile { id }";
+
+/// 40 jobs of every kind; answers what is shown of each, newest first.
+async fn filled(stage: &Stage) -> Vec<Value> {
+    let commands = [stage.command("alpha", json!({})).await, stage.command("beta-mail", json!({})).await];
+    let profiles = [stage.profile("one").await, stage.profile("two").await];
+    stage.enter(&["default", "bulk"]).await;
+    for n in 0..40 {
+        let mut input = json!({
+            "commandId": commands[n % 2], "queue": if n % 3 == 0 { "bulk" } else { "default" },
+            "priority": n % 5, "labels": if n % 4 == 0 { json!(["nightly", format!("n{n}")]) } else { json!([]) },
+        });
+        if n % 7 == 0 {
+            input["profileId"] = json!(profiles[n / 7 % 2]);
+        }
+        if n % 10 == 9 {
+            input["runAt"] = json!("2100-01-01T00:00:00Z");
+        }
+        let job = stage.enqueue(input).await;
+        match n {
+            0..8 => {
+                let attempt = stage.start(job).await;
+                stage.succeed(job, attempt).await;
+            }
+            10..14 => {
+                let attempt = stage.start(job).await;
+                stage.settle(job, attempt, failed(false)).await;
+            }
+            15..18 => {
+                stage.mutate("jobCancel", "job { id }", json!({ "id": job.to_string() })).await;
+            }
+            20..22 => {
+                stage.start(job).await;
+            }
+            _ => {}
+        }
+    }
+    let query = format!("{{ jobs(first: 100) {{ nodes {{ {FIELDS} }} }} }}");
+    let data = stage.data(&query, json!({})).await;
+    data["jobs"]["nodes"].as_array().unwrap().clone()
+}
+
+async fn list(stage: &Stage, filter: &Value, order: &Value, size: i32) -> Vec<Value> {
+    let query = format!(
+        "query($filter: JobFilter, $order: JobOrder, $size: Int, $after: String) {{
+           jobs(filter: $filter, orderBy: $order, first: $size, after: $after) {{
+             nodes {{ {FIELDS} }} pageInfo {{ hasNextPage hasPreviousPage endCursor }} countAtLeast totalCount }} }}"
+    );
+    let (mut nodes, mut after) = (Vec::new(), Value::Null);
+    loop {
+        let variables = json!({ "filter": filter, "order": order, "size": size, "after": after });
+        let page = stage.data(&query, variables).await["jobs"].take();
+        let page_nodes = page["nodes"].as_array().unwrap();
+        assert!(page_nodes.len() <= size as usize);
+        assert_eq!(page["pageInfo"]["hasPreviousPage"], json!(!after.is_null()), "{filter}");
+        nodes.extend(page_nodes.iter().cloned());
+        if page["pageInfo"]["hasNextPage"] == json!(false) {
+            assert_eq!(page["countAtLeast"], nodes.len(), "{filter}");
+            assert_eq!(page["totalCount"], nodes.len(), "{filter}");
+            return nodes;
+        }
+        after = page["pageInfo"]["endCursor"].clone();
+    }
+}
+
+fn ids(nodes: &[Value]) -> Vec<&str> {
+    nodes.iter().map(|node| node["id"].as_str().unwrap()).collect()
+}
+
+type Meant = Box<dyn Fn(&Value) -> bool>;
+
+fn cases(all: &[Value]) -> Vec<(Value, Meant)> {
+    let has = |field: &'static str, values: Value| -> Meant {
+        Box::new(move |job| values.as_array().unwrap().contains(&job[field]))
+    };
+    let (alpha, one) = (all[39]["command"]["id"].clone(), all[39]["profile"]["id"].clone());
+    let middle = all[20]["createdAt"].clone();
+    let (of_alpha, of_one, since, some) = (alpha.clone(), one.clone(), middle.clone(), all[5]["id"].clone());
+    let prefix: String = some.as_str().unwrap().to_owned();
+    vec![
+        (json!({}), Box::new(|_| true)),
+        (json!({ "states": ["QUEUED"] }), has("state", json!(["QUEUED"]))),
+        (json!({ "states": ["RUNNING", "FAILED"] }), has("state", json!(["RUNNING", "FAILED"]))),
+        (json!({ "states": ["SCHEDULED"] }), has("state", json!(["SCHEDULED"]))),
+        (json!({ "states": ["SUCCEEDED", "CANCELLED"] }), has("state", json!(["SUCCEEDED", "CANCELLED"]))),
+        (json!({ "states": ["BLOCKED"] }), Box::new(|_| false)),
+        (json!({ "states": [] }), Box::new(|_| false)),
+        (json!({ "queues": ["bulk"] }), has("queue", json!(["bulk"]))),
+        (json!({ "queues": ["bulk", "default"] }), Box::new(|_| true)),
+        (json!({ "queues": ["nowhere"] }), Box::new(|_| false)),
+        (json!({ "commandIds": [alpha] }), Box::new(move |job| job["command"]["id"] == of_alpha)),
+        (json!({ "commandIds": ["x"] }), Box::new(|_| false)),
+        (json!({ "profileIds": [one] }), Box::new(move |job| job["profile"]["id"] == of_one)),
+        (json!({ "labels": ["nightly"] }), Box::new(|job| job["labels"] != json!([]))),
+        (json!({ "labels": ["nightly", "n8"] }), Box::new(|job| job["labels"] == json!(["n8", "nightly"]))),
+        (json!({ "proxyIds": ["proxy_00000000000000000000000000"] }), Box::new(|_| false)),
+        (json!({ "serviceIds": ["service_00000000000000000000000000"] }), Box::new(|_| false)),
+        (json!({ "ids": [some, "job_x"] }), has("id", json!([all[5]["id"]]))),
+        (json!({ "createdAt": { "gte": middle } }), Box::new(move |job| job["createdAt"].as_str() >= since.as_str())),
+        (json!({ "search": "MAIL" }), Box::new(|job| job["command"]["name"] == "beta-mail")),
+        (json!({ "search": "n8" }), Box::new(|job| job["labels"] == json!(["n8", "nightly"]))),
+        (json!({ "search": prefix }), has("id", json!([all[5]["id"]]))),
+        (json!({ "search": "job_0" }), Box::new(|_| true)),
+        (json!({ "search": "nothing like it" }), Box::new(|_| false)),
+        (
+            json!({ "states": ["QUEUED", "FAILED"], "queues": ["default"], "search": "alpha" }),
+            Box::new(|job| {
+                ["QUEUED", "FAILED"].contains(&job["state"].as_str().unwrap())
+                    && job["queue"] == "default"
+                    && job["command"]["name"] == "alpha"
+            }),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn every_filter_means_what_it_says_in_every_order_and_page_by_page() {
+    let stage = Stage::set().await;
+    let all = filled(&stage).await;
+    assert_eq!(all.len(), 40);
+    assert!(ids(&all).is_sorted_by(|one, other| one > other), "newest first");
+    for (filter, is_meant) in cases(&all) {
+        let meant: Vec<Value> = all.iter().filter(|job| is_meant(job)).cloned().collect();
+        for (field, key) in [("CREATED_AT", None), ("FINISHED_AT", Some("finishedAt")), ("PRIORITY", Some("priority"))] {
+            for direction in ["ASC", "DESC"] {
+                let mut expected = meant.clone();
+                let of = |job: &Value| {
+                    let key = key.map_or(Value::Null, |key| job[key].clone());
+                    let rank = match &key {
+                        Value::Number(number) => number.to_string(),
+                        Value::String(time) => time.clone(),
+                        // What has not ended comes after all that has.
+                        _ => "9999".into(),
+                    };
+                    (rank, job["id"].as_str().unwrap().to_owned())
+                };
+                expected.sort_by_key(of);
+                if direction == "DESC" {
+                    expected.reverse();
+                }
+                let order = json!({ "field": field, "direction": direction });
+                let found = list(&stage, &filter, &order, 7).await;
+                if field == "FINISHED_AT" {
+                    // Two may have ended within the same millisecond, which is all that is shown.
+                    let key = |nodes: &[Value]| nodes.iter().map(|job| job["finishedAt"].clone()).collect::<Vec<_>>();
+                    assert_eq!(key(&found), key(&expected), "{filter} {order}");
+                } else {
+                    assert_eq!(ids(&found), ids(&expected), "{filter} {order}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn pages_go_backwards_and_cursors_outlive_their_rows() {
+    let stage = Stage::set().await;
+    let all = filled(&stage).await;
+    let query = "query($last: Int, $first: Int, $before: String, $after: String, $order: JobOrder) {
+        jobs(last: $last, first: $first, before: $before, after: $after, orderBy: $order) {
+          edges { cursor node { id } } pageInfo { hasNextPage hasPreviousPage startCursor } } }";
+    let edges = |page: &Value| -> Vec<String> {
+        let edges = page["jobs"]["edges"].as_array().unwrap();
+        edges.iter().map(|edge| edge["node"]["id"].as_str().unwrap().to_owned()).collect()
+    };
+    for field in ["CREATED_AT", "FINISHED_AT", "PRIORITY"] {
+        let order = json!({ "field": field });
+        let whole = stage.data(query, json!({ "first": 100, "order": order })).await;
+        let last = stage.data(query, json!({ "last": 6, "order": order })).await;
+        assert_eq!(edges(&last), edges(&whole)[34..], "{field}");
+        assert_eq!(last["jobs"]["pageInfo"]["hasPreviousPage"], true);
+        let before = &last["jobs"]["pageInfo"]["startCursor"];
+        let previous = stage.data(query, json!({ "last": 6, "before": before, "order": order })).await;
+        assert_eq!(edges(&previous), edges(&whole)[28..34], "{field}");
+        assert_eq!(previous["jobs"]["pageInfo"]["hasNextPage"], true);
+    }
+    let page = stage.data(query, json!({ "first": 10 })).await;
+    let cursor = page["jobs"]["edges"][9]["cursor"].clone();
+    stage.sql("DELETE FROM live_jobs; DELETE FROM ended_jobs WHERE job_id IN (SELECT id FROM jobs ORDER BY id DESC LIMIT 11);
+               DELETE FROM jobs WHERE id IN (SELECT id FROM jobs ORDER BY id DESC LIMIT 11)").await;
+    let next = stage.data(query, json!({ "first": 2, "after": cursor })).await;
+    assert_eq!(edges(&next), [all[11]["id"].as_str().unwrap(), all[12]["id"].as_str().unwrap()]);
+}
+
+#[tokio::test]
+async fn mistakes_in_arguments_are_told() {
+    let stage = Stage::set().await;
+    let command = stage.command("hello", json!({})).await;
+    stage.enqueue(json!({ "commandId": command })).await;
+    let data = stage.data("{ jobs { pageInfo { endCursor } } }", json!({})).await;
+    let cursor = data["jobs"]["pageInfo"]["endCursor"].as_str().unwrap();
+    for (arguments, code) in [
+        ("first: 101", "BAD_REQUEST"),
+        ("first: 1, last: 1", "BAD_REQUEST"),
+        ("after: \"x\"", "BAD_CURSOR"),
+        (&*format!("after: \"{cursor}\", orderBy: {{ field: PRIORITY }}"), "BAD_CURSOR"),
+        (&*format!("filter: {{ search: \"{}\" }}", "x".repeat(201)), "BAD_REQUEST"),
+        (&*format!("filter: {{ queues: [{}] }}", "\"q\" ".repeat(1001)), "BAD_REQUEST"),
+        ("first: 100) { nodes { artifacts { id } log(first: 1000) { nodes { text } } } } x: jobs(first: 1", "TOO_COMPLEX"),
+    ] {
+        let query = format!("{{ jobs({arguments}) {{ nodes {{ id }} }} }}");
+        assert_eq!(stage.error(&query, json!({})).await, code, "{arguments:.60}");
+    }
+}
+
+#[tokio::test]
+async fn a_profile_knows_its_jobs() {
+    let stage = Stage::set().await;
+    let all = filled(&stage).await;
+    let profile = all[39]["profile"]["id"].clone();
+    let query = "query($id: ID!, $filter: JobFilter) { profile(id: $id) { jobs(first: 3, filter: $filter) {
+        nodes { id } countAtLeast pageInfo { hasNextPage } } } }";
+    let of_profile: Vec<&Value> = all.iter().filter(|job| job["profile"]["id"] == profile).collect();
+    let found = stage.data(query, json!({ "id": profile })).await["profile"]["jobs"].take();
+    assert_eq!(found["nodes"][0]["id"], of_profile[0]["id"]);
+    assert_eq!((&found["countAtLeast"], found["nodes"].as_array().unwrap().len()), (&json!(of_profile.len()), 3));
+    let elsewhere = json!({ "id": profile, "filter": { "profileIds": ["profile_00000000000000000000000000"] } });
+    assert_eq!(stage.data(query, elsewhere).await["profile"]["jobs"]["countAtLeast"], 0);
+}

@@ -1,0 +1,78 @@
+//! Redis may lose anything: what is followed is told all the same.
+
+use std::time::Duration;
+
+use callboard::steps::{append_log::append_log, claim::{Request, claim}, settle::{Verdict, settle}};
+use callboard::{
+    clock::{self, IdSource},
+    ids::AttemptId,
+    job::Outcome,
+    policy::Policy,
+    store::{attempts::ExitRecord, logs::{Batch, LogStream, NewLine}},
+};
+use callboard_testing::private_redis;
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::{changes::CHANGES, client::Said, events::EVENTS, log::LOG, stage::Stage};
+
+/// What is promised is about two seconds; the machine may be busy.
+const BOUND: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn steps_whose_hints_are_never_sent_are_seen_within_seconds() {
+    let stage = Stage::set().await;
+    let command = stage.command("hello", json!({})).await;
+    let job = stage.enqueue(json!({ "commandId": command })).await;
+    let id = json!({ "id": job.to_string() });
+    let (mut events, mut log) = (stage.subscribe(EVENTS, id.clone()).await, stage.subscribe(LOG, id).await);
+    let mut changes = stage.subscribe(CHANGES, json!({ "filter": { "ids": [job.to_string()] } })).await;
+    assert_eq!(changes.next().await["isReset"], true);
+    assert_eq!((events.next().await["kind"].clone(), events.next().await["kind"].clone()), (json!("SNAPSHOT"), json!("ENQUEUED")));
+
+    let began = Instant::now();
+    let attempt: AttemptId = IdSource.make();
+    let (_, unsaid) = claim(&stage.store, stage.worker, &[Request { job, attempt }]).await.unwrap();
+    drop(unsaid);
+    assert_eq!(events.next().await["kind"], "STARTED");
+    let change = changes.next().await;
+    assert_eq!(change["changes"][0]["state"], "RUNNING", "{change}");
+    assert!(began.elapsed() < BOUND, "{:?}", began.elapsed());
+
+    let began = Instant::now();
+    let line = NewLine { stream: LogStream::Stderr, text: "unheard".into(), at: clock::now() };
+    let (_, unsaid) = append_log(&stage.store, &[Batch { job, attempt, number: 1, lines: vec![line] }]).await.unwrap();
+    drop(unsaid);
+    assert_eq!(log.next().await["lines"][0]["text"], "unheard");
+    assert!(began.elapsed() < BOUND, "{:?}", began.elapsed());
+
+    let began = Instant::now();
+    let outcome = Outcome::Succeeded { result: json!(null) };
+    let (composed, proxy, exit) = (None, None, ExitRecord::default());
+    let verdict = Verdict { job, attempt, outcome, policy: Policy::default(), jitter: 0.0, composed, proxy, exit };
+    let (_, unsaid) = settle(&stage.store, vec![verdict]).await.unwrap();
+    drop(unsaid);
+    assert_eq!((events.next().await["kind"].clone(), events.said().await), (json!("SUCCEEDED"), Said::Complete));
+    assert_eq!(log.said().await, Said::Complete);
+    assert!(began.elapsed() < BOUND, "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_redis_that_dies_and_comes_back_is_heard_again() {
+    let redis = private_redis().await;
+    let stage = Stage::set_with_redis(redis.url()).await;
+    let command = stage.command("hello", json!({})).await;
+    let job = stage.enqueue(json!({ "commandId": command })).await;
+    let mut events = stage.subscribe(EVENTS, json!({ "id": job.to_string() })).await;
+    (events.next().await, events.next().await);
+    redis.kill();
+    let attempt = stage.start(job).await;
+    assert_eq!(events.next().await["kind"], "STARTED");
+    stage.progress(job, attempt, 0.1).await;
+    assert_eq!(events.next().await["kind"], "PROGRESSED");
+    redis.start().await;
+    stage.progress(job, attempt, 0.2).await;
+    assert_eq!(events.next().await["kind"], "PROGRESSED");
+    stage.succeed(job, attempt).await;
+    assert_eq!((events.next().await["kind"].clone(), events.said().await), (json!("SUCCEEDED"), Said::Complete));
+}

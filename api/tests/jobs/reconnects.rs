@@ -1,0 +1,56 @@
+//! A client that loses its socket after every message loses nothing and is told nothing twice.
+
+use serde_json::{Value, json};
+
+use crate::{events::EVENTS, log::LOG, stage::Stage};
+
+const EVENTS_SEEN: usize = 500;
+const LINES_SEEN: usize = 500;
+
+#[tokio::test]
+async fn five_hundred_reconnects_in_the_middle_of_a_jobs_events() {
+    let stage = Stage::set().await;
+    let command = stage.command("hello", json!({})).await;
+    let job = stage.enqueue(json!({ "commandId": command })).await;
+    let attempt = stage.start(job).await;
+    let (mut after, mut versions) = (Value::Null, Vec::new());
+    while versions.len() < EVENTS_SEEN {
+        // Something new happens while nobody listens, now and then.
+        if versions.len() + 3 >= stage_version(&stage, job).await {
+            for _ in 0..7 {
+                stage.progress(job, attempt, 0.5).await;
+            }
+        }
+        let mut socket = stage.subscribe(EVENTS, json!({ "id": job.to_string(), "after": after })).await;
+        let event = socket.next().await;
+        after = event["cursor"].clone();
+        if event["kind"] != "SNAPSHOT" {
+            versions.push(event["version"].as_u64().unwrap() as usize);
+        }
+    }
+    assert_eq!(versions, (1..=EVENTS_SEEN).collect::<Vec<_>>());
+}
+
+async fn stage_version(stage: &Stage, job: callboard::ids::JobId) -> usize {
+    stage.of_job(job, "version").await["version"].as_u64().unwrap() as usize
+}
+
+#[tokio::test]
+async fn five_hundred_reconnects_in_the_middle_of_a_jobs_log() {
+    let stage = Stage::set().await;
+    let command = stage.command("hello", json!({})).await;
+    let job = stage.enqueue(json!({ "commandId": command })).await;
+    let attempt = stage.start(job).await;
+    let (mut after, mut seen, mut written) = (Value::Null, Vec::new(), 0);
+    for reconnect in 0..LINES_SEEN {
+        let lines: Vec<String> = (0..reconnect % 3 + 1).map(|n| format!("{}", written + n + 1)).collect();
+        written += lines.len();
+        stage.log(job, attempt, &lines.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        let mut socket = stage.subscribe(LOG, json!({ "id": job.to_string(), "after": after })).await;
+        let batch = socket.next().await;
+        assert_eq!((&batch["skipped"], &batch["isReset"]), (&json!(0), &json!(false)));
+        after = batch["cursor"].clone();
+        seen.extend(batch["lines"].as_array().unwrap().iter().map(|line| line["text"].as_str().unwrap().to_owned()));
+    }
+    assert_eq!(seen, (1..=written).map(|n| n.to_string()).collect::<Vec<_>>());
+}

@@ -1,0 +1,205 @@
+//! Preparing jobs: every check, and the composition, before anything is written. Pure but for the one load in front.
+
+use std::{collections::HashMap, sync::Arc};
+
+use serde_json::Value;
+
+use super::{DEFAULT_PRIORITY, Desk, IDEMPOTENCY_KEY_BYTES_MAX, Order};
+use crate::{
+    clock::Time,
+    compose::JobFacts,
+    ids::{CommandId, CommandVersionId, JobId},
+    job::JobState,
+    name,
+    policy::Policy,
+    recipes::Recipe,
+    refusal::Refusal,
+    steps::preview::{Cast, Named, check_references, no_command, of_command},
+    store::{
+        StoreError, backlog,
+        commands::{self, Command},
+        ingredients::{self, Found, Wanted},
+        submissions::NewJob,
+    },
+};
+
+/// Everything that the orders name, loaded at once.
+pub(super) struct Pantry {
+    now: Time,
+    commands: HashMap<CommandId, Command>,
+    recipes: HashMap<CommandVersionId, Arc<Recipe>>,
+    found: Found,
+}
+
+impl Pantry {
+    pub(super) async fn load(desk: &Desk, calls: &[Vec<Order>]) -> Result<Self, StoreError> {
+        let mut connection = desk.store.read().await?;
+        let now = backlog::clock(&mut connection).await?;
+        let mut ids: Vec<CommandId> = calls.iter().flatten().filter_map(|order| order.command).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let commands: HashMap<CommandId, Command> =
+            commands::load(&mut connection, &ids).await?.into_iter().map(|each| (each.id, each)).collect();
+        let versions = commands.values().map(|command| command.version_id);
+        let recipes = desk.recipes.load(&mut connection, versions).await?;
+        let mut wanted = Wanted::default();
+        for order in calls.iter().flatten() {
+            wanted.profiles.extend(order.profile);
+            wanted.proxies.extend(order.proxy);
+            wanted.services.extend(order.services.iter().flatten());
+        }
+        for command in commands.values() {
+            wanted.profiles.extend(command.profile_id);
+            wanted.proxies.extend(command.proxy_id);
+            wanted.services.extend(&command.service_ids);
+        }
+        let found = ingredients::load(&mut connection, &wanted).await?;
+        Ok(Self { now, commands, recipes, found })
+    }
+}
+
+/// All jobs of one call, or everything that is wrong with them.
+pub(super) fn prepare_call(
+    desk: &Desk,
+    pantry: &Pantry,
+    call: &[Order],
+    is_dispatched: bool,
+) -> Result<Vec<NewJob>, Vec<Refusal>> {
+    let (mut jobs, mut refusals) = (Vec::with_capacity(call.len()), Vec::new());
+    for (index, order) in call.iter().enumerate() {
+        match prepare(desk, pantry, order, is_dispatched) {
+            Ok(job) => jobs.push(job),
+            Err(found) if call.len() == 1 => refusals.extend(found),
+            Err(found) => {
+                let index = index.to_string();
+                refusals.extend(found.into_iter().map(|refusal| refusal.below(&["jobs", &index])));
+            }
+        }
+    }
+    if refusals.is_empty() { Ok(jobs) } else { Err(refusals) }
+}
+
+/// Checks and composes one job. Everything that is wrong is told at once.
+fn prepare(desk: &Desk, pantry: &Pantry, order: &Order, is_dispatched: bool) -> Result<NewJob, Vec<Refusal>> {
+    let unknown = || vec![no_command()];
+    let command = order.command.and_then(|id| pantry.commands.get(&id)).ok_or_else(unknown)?;
+    let recipe = pantry.recipes.get(&command.version_id).ok_or_else(unknown)?;
+    let named = Named { profile: order.profile, proxy: order.proxy, services: order.services.as_deref() };
+    let cast = Cast::choose(&pantry.found, named, Some(command));
+    let mut refusals = check_references(&pantry.found, named);
+    let queue = order.queue.clone().unwrap_or_else(|| command.queue.clone());
+    refusals.extend(name::check_queue("queue", &queue).err());
+    let priority = order.priority.map_or(i32::from(DEFAULT_PRIORITY), |priority| priority);
+    if !(0..=9).contains(&priority) {
+        refusals.push(Refusal::invalid("priority", "must be 0 to 9; 9 runs first"));
+    }
+    let labels = name::check_labels("labels", order.labels.clone()).unwrap_or_else(|refusal| {
+        refusals.push(refusal);
+        Vec::new()
+    });
+    let policy = policy_of(order, &recipe.version.policy, &mut refusals);
+    refusals.extend(check_key(order).err());
+
+    let id: JobId = desk.ids.make();
+    let empty = Value::Object(serde_json::Map::new());
+    let input = match recipe.schema.check(order.input.as_ref().unwrap_or(&empty)) {
+        Ok(input) => input,
+        Err(found) => {
+            refusals.extend(found);
+            return Err(refusals);
+        }
+    };
+    if !refusals.is_empty() {
+        return Err(refusals);
+    }
+    let job = Some(JobFacts { id, attempt: 1 });
+    cast.compose(&pantry.found, &recipe.spec, &input, job, |_| ()).map_err(of_command)?;
+
+    let sealed = |id: JobId| desk.keyring.seal(&input_purpose(id), &input.secrets.to_text());
+    let run_at = order.run_at.unwrap_or(pantry.now);
+    let expires = policy.as_ref().unwrap_or(&recipe.version.policy).expires_after;
+    Ok(NewJob {
+        id,
+        version_id: command.version_id,
+        command_id: command.id,
+        queue,
+        priority: priority as i16,
+        profile_id: cast.profile,
+        proxy_id: cast.proxy,
+        service_ids: cast.services,
+        input: raw(&input.public)?,
+        input_sealed: (!input.secrets.is_empty()).then(|| sealed(id)),
+        labels,
+        policy,
+        run_at,
+        state: if run_at > pantry.now { JobState::Scheduled } else { JobState::Queued },
+        expires_at: expires.map(|after| pantry.now + after.0),
+        is_dispatched: is_dispatched && run_at <= pantry.now,
+        idempotency: order.idempotency_key.clone().map(|key| (key, fingerprint(desk, order))),
+        created_at: pantry.now,
+    })
+}
+
+/// What the sealed input of a job is bound to.
+pub fn input_purpose(job: JobId) -> String {
+    format!("job_input:{job}")
+}
+
+fn raw(input: &Value) -> Result<Box<serde_json::value::RawValue>, Vec<Refusal>> {
+    serde_json::value::to_raw_value(input).map_err(|error| vec![Refusal::invalid("input", error.to_string())])
+}
+
+fn policy_of(order: &Order, of_command: &Policy, refusals: &mut Vec<Refusal>) -> Option<Policy> {
+    let patch = order.policy.as_ref()?;
+    match patch.checked_over(of_command) {
+        Ok(policy) => Some(policy),
+        Err(found) => {
+            refusals.extend(found);
+            None
+        }
+    }
+}
+
+fn check_key(order: &Order) -> Result<(), Refusal> {
+    let is_fine =
+        |key: &String| !key.is_empty() && key.len() <= IDEMPOTENCY_KEY_BYTES_MAX && !key.contains('\0');
+    if order.idempotency_key.as_ref().is_none_or(is_fine) {
+        return Ok(());
+    }
+    let message = format!("must be 1 to {IDEMPOTENCY_KEY_BYTES_MAX} bytes, without NUL");
+    Err(Refusal::invalid("idempotencyKey", message))
+}
+
+/// Keyed hash of everything that the caller asked for, secrets included; it tells the same request from another.
+fn fingerprint(desk: &Desk, order: &Order) -> [u8; 32] {
+    let text = format!(
+        "{:?}|{:?}|{:?}|{:?}|{}|{:?}|{:?}|{:?}|{:?}|{:?}",
+        order.command,
+        order.profile,
+        order.proxy,
+        order.services,
+        canonical(order.input.as_ref().unwrap_or(&Value::Null)),
+        order.queue,
+        order.priority,
+        order.run_at,
+        order.policy,
+        order.labels,
+    );
+    desk.keyring.mac("idempotency", text.as_bytes())
+}
+
+/// JSON with the keys of every object in order, so that the order in which a client wrote them does not matter.
+fn canonical(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let mut parts: Vec<String> = fields
+                .iter()
+                .map(|(key, value)| format!("{}:{}", Value::from(key.as_str()), canonical(value)))
+                .collect();
+            parts.sort();
+            format!("{{{}}}", parts.join(","))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(",")),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.to_string(),
+    }
+}

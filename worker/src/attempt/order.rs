@@ -1,0 +1,80 @@
+//! What a shim is ordered to run for an attempt, and what it means when it refuses.
+
+use std::path::PathBuf;
+
+use callboard::{
+    compose::{ProcessPlan, Program, Speech},
+    job::{Failure, FailureCode, Outcome},
+    steps::fetch_work::Work,
+};
+use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
+
+use super::place;
+use crate::{
+    desk::Desk,
+    process::{Limits, Order, ProfileDirectory, RefusalCode, StartError},
+};
+
+/// The order of a plan: program, arguments, the whole environment, directories.
+pub(super) fn order(desk: &Desk, work: &Work, plan: &ProcessPlan, profile_path: Option<&str>) -> Order {
+    let places = &desk.places;
+    let temporary = place::temporary(places, work.live.job, work.live.attempt);
+    let (program, mut arguments, allowed) = match &plan.program {
+        Program::File(path) => (PathBuf::from(path), Vec::new(), Some(places.programs.clone())),
+        Program::Runner => (places.node.clone(), vec![places.runner.to_string_lossy().into_owned()], None),
+        Program::HttpClient => ("/proc/self/exe".into(), vec!["http".to_owned()], None),
+    };
+    arguments.extend(plan.arguments.iter().cloned());
+    let mut environment = plan.environment.clone();
+    let home = temporary.to_string_lossy().into_owned();
+    for (name, value) in [("TMPDIR", home.as_str()), ("HOME", home.as_str()), ("LANG", "C.UTF-8")] {
+        if !environment.iter().any(|(set, _)| set == name) {
+            environment.push((name.to_owned(), SecretString::from(value)));
+        }
+    }
+    if !environment.iter().any(|(set, _)| set == "PATH") {
+        environment.push(("PATH".to_owned(), SecretString::from("/usr/local/bin:/usr/bin:/bin")));
+    }
+    let stdin = plan.stdin.as_ref().map(|text| text.expose_secret().as_bytes().to_vec()).unwrap_or_default();
+    Order {
+        program,
+        arguments,
+        environment,
+        stdin: SecretSlice::from(stdin),
+        keep_stdin_open: plan.speech == Speech::Events,
+        working_directory: None,
+        temporary_directory: temporary,
+        allowed_programs: allowed,
+        run_as: places.run_as,
+        profile: profile_path
+            .map(|path| ProfileDirectory { root: places.profile_root.clone(), relative: path.into() }),
+        limits: Limits::default(),
+    }
+}
+
+/// What an attempt comes to that could not be started.
+pub(super) fn not_started(error: StartError) -> Outcome {
+    match error {
+        StartError::ProfileBusy => {
+            Outcome::Released { reason: "Its profile is still in use on the worker's machine.".into() }
+        }
+        StartError::ShimFailed(why) => {
+            Outcome::Released { reason: format!("Its worker could not start it: {why}.") }
+        }
+        StartError::Refused { code, message } => {
+            let code = match code {
+                RefusalCode::ProfilePath => "PROFILE_PATH",
+                RefusalCode::ProgramNotFound => "PROGRAM_NOT_FOUND",
+                RefusalCode::ProgramNotAllowed => "PROGRAM_NOT_ALLOWED",
+                RefusalCode::SpawnFailed => "SPAWN_FAILED",
+                RefusalCode::OrderTooLarge => "TOO_LARGE",
+                RefusalCode::TemporaryDirectory | RefusalCode::DeadlinePassed => {
+                    return Outcome::Released {
+                        reason: format!("Its worker could not start it: {message}."),
+                    };
+                }
+            };
+            Outcome::Failed(Failure::new(FailureCode::reported(code), message, false))
+        }
+    }
+}

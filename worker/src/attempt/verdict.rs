@@ -1,0 +1,93 @@
+//! What became of an attempt's process: outcome, record, and words for the log. Pure.
+
+use callboard::{
+    compose::Speech,
+    job::{Failure, FailureCode, Outcome},
+    store::attempts::ExitRecord,
+};
+
+use super::{output::Told, run::StoppedBy};
+use crate::{
+    held::Stop,
+    process::{Death, Ending, Exit},
+};
+
+/// What the exit, the reason of a stop, and the child's own words come to.
+pub(super) fn verdict(exit: &Exit, stopped: Option<StoppedBy>, told: Told, speech: Speech) -> Outcome {
+    match (stopped, exit.ending) {
+        (_, Ending::Deadline) => {
+            return Outcome::Released { reason: "Its worker's lease was not renewed in time.".into() };
+        }
+        (_, Ending::ShimLost | Ending::Orphaned) => return Outcome::Lost,
+        (Some(StoppedBy::Outside(Stop::Cancelled)), _) => return Outcome::Cancelled,
+        (Some(StoppedBy::Outside(Stop::Lost)), _) => return Outcome::Lost,
+        (Some(StoppedBy::Timeout), _) => return Outcome::TimedOut,
+        (
+            Some(StoppedBy::Outside(Stop::Drained)) | None,
+            Ending::Exited(_) | Ending::Terminated(_) | Ending::Killed,
+        ) => {}
+    }
+    if let Some(failure) = told.failure {
+        return Outcome::Failed(failure);
+    }
+    match exit.ending {
+        Ending::Exited(Death::Code(0)) | Ending::Terminated(Death::Code(0)) => {
+            if speech == Speech::Events && told.result.is_none() {
+                let message = "It ended without a result.";
+                return Outcome::Failed(Failure::new(FailureCode::reported("NO_RESULT"), message, true));
+            }
+            Outcome::Succeeded { result: told.result.unwrap_or(serde_json::Value::Null) }
+        }
+        Ending::Exited(Death::Code(code)) | Ending::Terminated(Death::Code(code)) => Outcome::Failed(
+            Failure::new(FailureCode::EXIT_CODE, format!("It ended with exit code {code}."), true),
+        ),
+        Ending::Exited(Death::Signal(signal)) | Ending::Terminated(Death::Signal(signal)) => {
+            let message = format!("It was ended by {}.", signal_name(signal));
+            Outcome::Failed(Failure::new(FailureCode::SIGNAL, message, true))
+        }
+        Ending::Killed | Ending::Deadline | Ending::Orphaned | Ending::ShimLost => Outcome::Lost,
+    }
+}
+
+/// The last line of the log.
+pub(super) fn describe(exit: &Exit, outcome: &Outcome) -> String {
+    let how = match (exit.code(), exit.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => signal_name(signal),
+        (None, None) => "unknown exit".to_owned(),
+    };
+    let leftovers = match exit.leftovers {
+        0 => String::new(),
+        count => format!("; {count} processes that it left were killed"),
+    };
+    format!("Ended: {} ({how}{leftovers}).", outcome.as_str().replace('_', " "))
+}
+
+/// What the attempt's row keeps.
+pub(super) fn record(exit: &Exit) -> ExitRecord {
+    ExitRecord {
+        exit_code: exit.code(),
+        signal: exit.signal().map(signal_name),
+        peak_memory_bytes: Some(exit.peak_memory_bytes as i64).filter(|bytes| *bytes > 0),
+        cpu_ms: Some(exit.cpu_time.as_millis() as i64),
+    }
+}
+
+fn signal_name(signal: i32) -> String {
+    use rustix::process::Signal;
+    let known = [
+        (Signal::HUP, "SIGHUP"),
+        (Signal::INT, "SIGINT"),
+        (Signal::QUIT, "SIGQUIT"),
+        (Signal::ILL, "SIGILL"),
+        (Signal::ABORT, "SIGABRT"),
+        (Signal::BUS, "SIGBUS"),
+        (Signal::FPE, "SIGFPE"),
+        (Signal::KILL, "SIGKILL"),
+        (Signal::SEGV, "SIGSEGV"),
+        (Signal::PIPE, "SIGPIPE"),
+        (Signal::TERM, "SIGTERM"),
+    ];
+    let found = known.iter().find(|(known, _)| known.as_raw() == signal);
+    found.map_or_else(|| format!("signal {signal}"), |(_, name)| (*name).to_owned())
+}
