@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The subscription.
-pub const CHANGES: &str = "subscription($filter: JobFilter, $after: String) { jobsChanged(filter: $filter, after: $after) {
+pub(crate) const CHANGES: &str = "subscription($filter: JobFilter, $after: String) { jobsChanged(filter: $filter, after: $after) {
     cursor isReset changes { id state version isInFilter at job { id } } } }";
 
 /// Opens one, and hears its first reset; answers its cursor too.

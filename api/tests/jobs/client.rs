@@ -11,16 +11,16 @@ use tokio_tungstenite::{
 };
 
 /// Longest wait for anything, far beyond what is promised: the machine may be busy.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One operation on a socket of its own.
-pub struct Subscription {
+pub(crate) struct Subscription {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
 }
 
 /// What a subscription said next.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Said {
+pub(crate) enum Said {
     /// The value of its field.
     Next(Value),
     /// The codes of the errors for which it was not opened, or ended.
@@ -31,7 +31,7 @@ pub enum Said {
 
 impl Subscription {
     /// Opens one. The field of the answers is `field`.
-    pub async fn open(address: SocketAddr, key: &str, query: &str, variables: Value) -> Self {
+    pub(crate) async fn open(address: SocketAddr, key: &str, query: &str, variables: Value) -> Self {
         let mut request = format!("ws://{address}/graphql").into_client_request().unwrap();
         request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().unwrap());
         let (socket, _) = timeout(PATIENCE, connect_async(request)).await.unwrap().unwrap();
@@ -60,7 +60,7 @@ impl Subscription {
     }
 
     /// What it says next.
-    pub async fn said(&mut self) -> Said {
+    pub(crate) async fn said(&mut self) -> Said {
         let mut message = self.hear().await;
         match message["type"].as_str().unwrap() {
             "next" => {
@@ -78,7 +78,7 @@ impl Subscription {
     }
 
     /// The next value.
-    pub async fn next(&mut self) -> Value {
+    pub(crate) async fn next(&mut self) -> Value {
         match self.said().await {
             Said::Next(value) => value,
             other => panic!("{other:?} instead of a value"),
@@ -86,7 +86,7 @@ impl Subscription {
     }
 
     /// Everything until it is over.
-    pub async fn rest(&mut self) -> Vec<Value> {
+    pub(crate) async fn rest(&mut self) -> Vec<Value> {
         let mut values = Vec::new();
         loop {
             match self.said().await {
@@ -98,7 +98,7 @@ impl Subscription {
     }
 
     /// Whether it says anything within this time.
-    pub async fn is_silent_for(&mut self, time: Duration) -> bool {
+    pub(crate) async fn is_silent_for(&mut self, time: Duration) -> bool {
         timeout(time, self.hear()).await.is_err()
     }
 }

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// The subscription.
-pub const EVENTS: &str = "subscription($id: ID!, $after: String) { jobEvents(jobId: $id, after: $after) {
+pub(crate) const EVENTS: &str = "subscription($id: ID!, $after: String) { jobEvents(jobId: $id, after: $after) {
     cursor kind version state attempt message job { id version } } }";
 
 fn kinds(events: &[Value]) -> Vec<&str> {

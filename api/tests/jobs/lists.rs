@@ -25,18 +25,18 @@ async fn filled(stage: &Stage) -> Vec<Value> {
         }
         let job = stage.enqueue(input).await;
         match n {
-            0..8 => {
+            0..=7 => {
                 let attempt = stage.start(job).await;
                 stage.succeed(job, attempt).await;
             }
-            10..14 => {
+            10..=13 => {
                 let attempt = stage.start(job).await;
                 stage.settle(job, attempt, failed(false)).await;
             }
-            15..18 => {
+            15..=17 => {
                 stage.mutate("jobCancel", "job { id }", json!({ "id": job.to_string() })).await;
             }
-            20..22 => {
+            20..=21 => {
                 stage.start(job).await;
             }
             _ => {}

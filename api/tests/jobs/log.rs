@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{client::Said, stage::Stage};
 
 /// The subscription.
-pub const LOG: &str = "subscription($id: ID!, $after: String) { jobLog(jobId: $id, after: $after) {
+pub(crate) const LOG: &str = "subscription($id: ID!, $after: String) { jobLog(jobId: $id, after: $after) {
     cursor skipped isReset lines { sequence attempt stream text at } } }";
 
 async fn running(stage: &Stage) -> (JobId, AttemptId) {

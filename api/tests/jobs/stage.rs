@@ -56,11 +56,11 @@ use crate::client::Subscription;
 const MASTER_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
 /// See the module.
-pub struct Stage {
-    pub store: Store,
-    pub redis: Redis,
-    pub worker: WorkerId,
-    pub address: SocketAddr,
+pub(crate) struct Stage {
+    pub(crate) store: Store,
+    pub(crate) redis: Redis,
+    pub(crate) worker: WorkerId,
+    pub(crate) address: SocketAddr,
     batches: AtomicI32,
     client: reqwest::Client,
     server: JoinHandle<()>,
@@ -91,12 +91,12 @@ fn keyring() -> Keyring {
 
 impl Stage {
     /// With the Redis that all tests share.
-    pub async fn set() -> Self {
+    pub(crate) async fn set() -> Self {
         Self::set_with_redis(&redis_url().await).await
     }
 
     /// With another Redis.
-    pub async fn set_with_redis(redis: &str) -> Self {
+    pub(crate) async fn set_with_redis(redis: &str) -> Self {
         let database = Database::create().await;
         let store = Store::open(&database.url().into(), 8, "api-jobs-test").unwrap();
         let redis = Redis::open(&redis.into(), &redis_prefix()).unwrap();
@@ -119,7 +119,7 @@ impl Stage {
     }
 
     /// The whole answer to an operation with this key.
-    pub async fn answer(&self, key: &str, query: &str, variables: Value) -> Value {
+    pub(crate) async fn answer(&self, key: &str, query: &str, variables: Value) -> Value {
         let url = format!("http://{}/graphql", self.address);
         let request = self.client.post(url).bearer_auth(key).header("accept", "application/json");
         let body = json!({ "query": query, "variables": variables }).to_string();
@@ -128,14 +128,14 @@ impl Stage {
     }
 
     /// The data of an operation that must have no errors.
-    pub async fn data(&self, query: &str, variables: Value) -> Value {
+    pub(crate) async fn data(&self, query: &str, variables: Value) -> Value {
         let mut answer = self.answer("cb_admin", query, variables).await;
         assert_eq!(answer.get("errors"), None, "{answer}");
         answer["data"].take()
     }
 
     /// The code of the one error that an operation must have.
-    pub async fn error(&self, query: &str, variables: Value) -> String {
+    pub(crate) async fn error(&self, query: &str, variables: Value) -> String {
         let answer = self.answer("cb_admin", query, variables).await;
         let errors = answer["errors"].as_array().cloned().unwrap_or_default();
         assert_eq!(errors.len(), 1, "{answer}");
@@ -143,7 +143,7 @@ impl Stage {
     }
 
     /// Runs a mutation `name(input: NameInput!)`, and answers what `fields` select of its payload.
-    pub async fn mutate(&self, name: &str, fields: &str, input: Value) -> Value {
+    pub(crate) async fn mutate(&self, name: &str, fields: &str, input: Value) -> Value {
         let input_type = format!("{}{}Input", name[..1].to_uppercase(), &name[1..]);
         let query = format!(
             "mutation($input: {input_type}!) {{ {name}(input: $input) {{ {fields} userErrors {{ code path message }} }} }}"
@@ -152,7 +152,7 @@ impl Stage {
     }
 
     /// `CODE path.below.input` of each reason for which a mutation of a job must be refused.
-    pub async fn refused(&self, name: &str, input: Value) -> Vec<String> {
+    pub(crate) async fn refused(&self, name: &str, input: Value) -> Vec<String> {
         let field = if name == "jobsEnqueue" { "jobs { id }" } else { "job { id }" };
         let payload = self.mutate(name, field, input).await;
         assert!(payload["job"].is_null() && payload["jobs"].as_array().is_none_or(Vec::is_empty), "{payload}");
@@ -160,50 +160,50 @@ impl Stage {
     }
 
     /// Makes a command with as little as it takes, and this on top; answers its id.
-    pub async fn command(&self, name: &str, more: Value) -> String {
+    pub(crate) async fn command(&self, name: &str, more: Value) -> String {
         let mut input = json!({ "name": name, "spec": { "program": { "program": "/bin/echo", "arguments": ["hello"] } } });
         input.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
         self.made("commandCreate", "command", input).await
     }
 
     /// Makes a profile; answers its id.
-    pub async fn profile(&self, name: &str) -> String {
+    pub(crate) async fn profile(&self, name: &str) -> String {
         let input = json!({ "name": name, "chromeProfilePath": format!("p/{name}") });
         self.made("profileCreate", "profile", input).await
     }
 
     /// Runs a mutation that makes something; answers its id.
-    pub async fn made(&self, mutation: &str, field: &str, input: Value) -> String {
+    pub(crate) async fn made(&self, mutation: &str, field: &str, input: Value) -> String {
         let payload = self.mutate(mutation, &format!("{field} {{ id }}"), input).await;
         assert_eq!(payload["userErrors"], json!([]));
         payload[field]["id"].as_str().unwrap().to_owned()
     }
 
     /// Enqueues a job that must be accepted.
-    pub async fn enqueue(&self, input: Value) -> JobId {
+    pub(crate) async fn enqueue(&self, input: Value) -> JobId {
         self.made("jobEnqueue", "job", input).await.parse().unwrap()
     }
 
     /// One field of a job.
-    pub async fn of_job(&self, job: JobId, fields: &str) -> Value {
+    pub(crate) async fn of_job(&self, job: JobId, fields: &str) -> Value {
         let query = format!("query($id: ID!) {{ job(id: $id) {{ {fields} }} }}");
         self.data(&query, json!({ "id": job.to_string() })).await["job"].take()
     }
 
     /// Opens a subscription.
-    pub async fn subscribe(&self, query: &str, variables: Value) -> Subscription {
+    pub(crate) async fn subscribe(&self, query: &str, variables: Value) -> Subscription {
         Subscription::open(self.address, "cb_viewer", query, variables).await
     }
 
     /// Runs statements outside the store's functions.
-    pub async fn sql(&self, statements: &'static str) {
+    pub(crate) async fn sql(&self, statements: &'static str) {
         let mut connection = PgConnection::connect(self.database.url()).await.unwrap();
         sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
     }
 
     /// Registers the worker, for these queues.
-    pub async fn enter(&self, queues: &[&str]) {
+    pub(crate) async fn enter(&self, queues: &[&str]) {
         let worker = NewWorker {
             id: self.worker,
             hostname: "test".into(),
@@ -217,7 +217,7 @@ impl Stage {
     }
 
     /// Claims a job; its answer.
-    pub async fn claim(&self, job: JobId) -> (AttemptId, Answer) {
+    pub(crate) async fn claim(&self, job: JobId) -> (AttemptId, Answer) {
         let attempt = IdSource.make();
         let (answers, after) = claim(&self.store, self.worker, &[Request { job, attempt }]).await.unwrap();
         after.announce(&self.redis).await;
@@ -225,14 +225,14 @@ impl Stage {
     }
 
     /// Claims a job that must be granted.
-    pub async fn start(&self, job: JobId) -> AttemptId {
+    pub(crate) async fn start(&self, job: JobId) -> AttemptId {
         let (attempt, answer) = self.claim(job).await;
         assert!(matches!(answer, Answer::Granted(_)), "{answer:?}");
         attempt
     }
 
     /// Appends lines of a running attempt.
-    pub async fn log(&self, job: JobId, attempt: AttemptId, lines: &[&str]) {
+    pub(crate) async fn log(&self, job: JobId, attempt: AttemptId, lines: &[&str]) {
         let at = clock::now();
         let line = |text: &&str| NewLine { stream: LogStream::Stdout, text: (*text).to_owned(), at };
         let number = self.batches.fetch_add(1, Ordering::SeqCst) + 1;
@@ -243,7 +243,7 @@ impl Stage {
     }
 
     /// Tells how far an attempt is.
-    pub async fn progress(&self, job: JobId, attempt: AttemptId, fraction: f64) {
+    pub(crate) async fn progress(&self, job: JobId, attempt: AttemptId, fraction: f64) {
         let progress = Progress { fraction: Some(fraction), message: None };
         let (held, after) = note_progress(&self.store, &[Report { job, attempt, progress }]).await.unwrap();
         assert_eq!(held, [job]);
@@ -251,7 +251,7 @@ impl Stage {
     }
 
     /// Keeps a file of an attempt.
-    pub async fn keep(&self, job: JobId, attempt_id: AttemptId, name: &str) -> ArtifactId {
+    pub(crate) async fn keep(&self, job: JobId, attempt_id: AttemptId, name: &str) -> ArtifactId {
         let artifact = ArtifactRecord {
             id: IdSource.make(),
             job,
@@ -269,7 +269,7 @@ impl Stage {
     }
 
     /// Ends an attempt.
-    pub async fn settle(&self, job: JobId, attempt: AttemptId, outcome: Outcome) {
+    pub(crate) async fn settle(&self, job: JobId, attempt: AttemptId, outcome: Outcome) {
         let (composed, proxy) = (None, None);
         let exit = ExitRecord { exit_code: Some(0), ..ExitRecord::default() };
         let policy = Policy::default();
@@ -280,12 +280,12 @@ impl Stage {
     }
 
     /// Ends an attempt well.
-    pub async fn succeed(&self, job: JobId, attempt: AttemptId) {
+    pub(crate) async fn succeed(&self, job: JobId, attempt: AttemptId) {
         self.settle(job, attempt, Outcome::Succeeded { result: json!({ "done": true }) }).await;
     }
 
     /// The duties of workers that jobs' states and counters depend on, once.
-    pub async fn do_duties(&self) {
+    pub(crate) async fn do_duties(&self) {
         let (after, _) = promote(&self.store).await.unwrap();
         after.announce(&self.redis).await;
         while fold_counters(&self.store).await.unwrap() {}
@@ -293,7 +293,7 @@ impl Stage {
 }
 
 /// `CODE path.below.input` of each user error of a payload.
-pub fn reasons(payload: &Value) -> Vec<String> {
+pub(crate) fn reasons(payload: &Value) -> Vec<String> {
     let reason = |error: &Value| {
         let path: Vec<&str> = error["path"].as_array().unwrap().iter().map(|part| part.as_str().unwrap()).collect();
         assert_eq!(path[0], "input", "{error}");
@@ -303,7 +303,7 @@ pub fn reasons(payload: &Value) -> Vec<String> {
 }
 
 /// The failure of a program that ended with 1.
-pub fn failed(is_retryable: bool) -> Outcome {
+pub(crate) fn failed(is_retryable: bool) -> Outcome {
     use callboard::job::{Failure, FailureCode};
     Outcome::Failed(Failure::new(FailureCode::EXIT_CODE, "It ended with 1.", is_retryable))
 }

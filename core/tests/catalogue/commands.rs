@@ -117,7 +117,7 @@ async fn everything_that_is_wrong_is_told_at_once() {
     ];
     assert_eq!(refusals(result), expected(&all));
     assert_eq!(catalogue.value::<i64>("SELECT count(*) FROM command_versions").await, 1);
-    let nul = CommandCreate { spec: a_script("// \0"), ..a_command("b") };
+    let nul = CommandCreate { spec: program("/usr/bin/\0true"), ..a_command("b") };
     assert!(refusals(catalogue.command_create(nul).await)[0].1.starts_with("spec"));
 }
 

@@ -8,7 +8,6 @@
 )]
 
 mod arguments;
-mod cost;
 mod environment;
 mod fixture;
 mod input;
