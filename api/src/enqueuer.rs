@@ -161,14 +161,14 @@ impl Clerk {
                 self.waiting.left.push_back(call);
             }
         }
-        for queue in self.windows.to_count(now) {
+        for queue in self.windows.take_uncounted() {
             let redis = self.redis.clone();
             self.under_way.spawn(async move {
                 let held = redis.ready_count(&queue).await.ok();
                 Done::Counted(queue, held)
             });
         }
-        for command in self.windows.to_learn() {
+        for command in self.windows.take_unlearned() {
             let desk = Arc::clone(&self.desk);
             self.under_way.spawn(async move { Done::Learned(command, queue_of(&desk, command).await) });
         }

@@ -25,8 +25,8 @@ const REMEMBERED_MAX: usize = 10_000;
 pub(super) struct Windows {
     queues: HashMap<String, Window>,
     commands: HashMap<CommandId, Known>,
-    to_count: Vec<String>,
-    to_learn: Vec<CommandId>,
+    uncounted: Vec<String>,
+    unlearned: Vec<CommandId>,
 }
 
 #[derive(Debug, Default)]
@@ -87,13 +87,13 @@ impl Windows {
     }
 
     /// Queues whose ready sets are to be counted now.
-    pub(super) fn to_count(&mut self, _now: Instant) -> Vec<String> {
-        std::mem::take(&mut self.to_count)
+    pub(super) fn take_uncounted(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.uncounted)
     }
 
     /// Commands whose queues are to be looked up now.
-    pub(super) fn to_learn(&mut self) -> Vec<CommandId> {
-        std::mem::take(&mut self.to_learn)
+    pub(super) fn take_unlearned(&mut self) -> Vec<CommandId> {
+        std::mem::take(&mut self.unlearned)
     }
 
     /// Redis has counted, or has not answered.
@@ -123,7 +123,7 @@ impl Windows {
         let is_fresh = known.learned_at.is_some_and(|at| now - at < QUEUE_GOOD_FOR);
         if !is_fresh && !known.is_asked {
             known.is_asked = true;
-            self.to_learn.push(command);
+            self.unlearned.push(command);
         }
         known.queue.as_deref()
     }
@@ -140,7 +140,7 @@ impl Windows {
             window.is_asked = true;
             window.asked_at = Some(now);
             window.pushed_before += std::mem::take(&mut window.pushed);
-            self.to_count.push(queue.to_owned());
+            self.uncounted.push(queue.to_owned());
         }
         let pushed = window.pushed + window.pushed_before;
         let is_counted = window.counted_at.is_some_and(|at| now - at < COUNT_GOOD_FOR);
@@ -166,7 +166,7 @@ mod tests {
     fn what_was_pushed_since_the_count_fills_the_window() {
         let (mut windows, now) = (Windows::default(), Instant::now());
         assert!(windows.admit(&orders(1, "a"), now), "the first one is not held up");
-        assert_eq!(windows.to_count(now), ["a"]);
+        assert_eq!(windows.take_uncounted(), ["a"]);
         windows.counted("a", Some(WINDOW - 100), now);
         assert!(windows.admit(&orders(99, "a"), now));
         assert!(windows.admit(&orders(1, "a"), now));
@@ -174,7 +174,7 @@ mod tests {
         assert!(windows.admit(&orders(1, "b"), now), "another queue has its own window");
         let later = now + COUNT_EVERY;
         assert!(!windows.admit(&orders(1, "a"), later));
-        assert!(windows.to_count(later).contains(&"a".to_owned()), "asked again");
+        assert!(windows.take_uncounted().contains(&"a".to_owned()), "asked again");
         windows.counted("a", Some(10), later);
         assert!(windows.admit(&orders(1, "a"), later));
     }
@@ -199,11 +199,11 @@ mod tests {
         let order = [Order { command: Some(command), ..Order::default() }];
         assert!(!windows.admit(&order, now));
         assert!(!windows.admit(&order, now));
-        assert_eq!(windows.to_learn(), [command], "asked once");
+        assert_eq!(windows.take_unlearned(), [command], "asked once");
         windows.learned(command, Some("a".into()), now);
         assert!(windows.admit(&order, now));
-        assert!(windows.to_learn().is_empty());
+        assert!(windows.take_unlearned().is_empty());
         assert!(windows.admit(&order, now + QUEUE_GOOD_FOR), "while it is looked up again");
-        assert_eq!(windows.to_learn(), [command]);
+        assert_eq!(windows.take_unlearned(), [command]);
     }
 }

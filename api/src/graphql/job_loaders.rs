@@ -18,7 +18,7 @@ use callboard::{
         counters,
         holds::{self, profile_key},
         profiles,
-        records::{self, Input, JobRecord, Origin},
+        records::{self, Input, JobRecord},
         workers::{self, WorkerRecord},
     },
 };
@@ -55,15 +55,11 @@ macro_rules! readers {
 readers! {
     /// A job without its payloads.
     record: JobId => Arc<JobRecord>, |desk, jobs| {
-        by(records::by_ids(&mut *desk.store.read().await?, &jobs).await?, |record| record.id)
-    };
-    /// What never changes about a job.
-    origin: JobId => Arc<Origin>, |desk, jobs| {
-        by(records::origins(&mut *desk.store.read().await?, &jobs).await?, |origin| origin.job)
+        Ok(by(records::by_ids(&mut *desk.store.read().await?, &jobs).await?, |record| record.id))
     };
     /// What a job was given.
     input: JobId => Arc<Input>, |desk, jobs| {
-        by(records::inputs(&mut *desk.store.read().await?, &jobs).await?, |input| input.job)
+        Ok(by(records::inputs(&mut *desk.store.read().await?, &jobs).await?, |input| input.job))
     };
     /// What a job returned.
     result: JobId => Arc<serde_json::Value>, |desk, jobs| {
@@ -89,15 +85,15 @@ readers! {
     };
     /// A file.
     artifact: ArtifactId => Arc<ArtifactRecord>, |desk, ids| {
-        by(artifacts::by_ids(&mut *desk.store.read().await?, &ids).await?, |file| file.id)
+        Ok(by(artifacts::by_ids(&mut *desk.store.read().await?, &ids).await?, |file| file.id))
     };
     /// An attempt.
     attempt: AttemptId => Arc<AttemptRecord>, |desk, ids| {
-        by(attempts::by_ids(&mut *desk.store.read().await?, &ids).await?, |attempt| attempt.id)
+        Ok(by(attempts::by_ids(&mut *desk.store.read().await?, &ids).await?, |attempt| attempt.id))
     };
     /// A worker.
     worker: WorkerId => Arc<WorkerRecord>, |desk, ids| {
-        by(workers::list(&mut *desk.store.read().await?, Some(&ids)).await?, |worker| worker.id)
+        Ok(by(workers::list(&mut *desk.store.read().await?, Some(&ids)).await?, |worker| worker.id))
     };
     /// The job that holds a key, e.g. `profile:<uuid>`.
     holder: String => JobId, |desk, keys| {
@@ -106,7 +102,7 @@ readers! {
     };
     /// A profile, for sentences that name it.
     profile: ProfileId => Arc<Profile>, |desk, ids| {
-        by(profiles::load(&mut *desk.store.read().await?, &ids).await?, |profile| profile.id)
+        Ok(by(profiles::load(&mut *desk.store.read().await?, &ids).await?, |profile| profile.id))
     };
     /// Something for a queue that an active worker serves, nothing for any other.
     served: String => (), |desk, _queues| {
@@ -144,6 +140,6 @@ pub fn outage(error: Arc<StoreError>) -> Error {
     Error { message: error.to_string(), source: Some(error), extensions: None }
 }
 
-fn by<K: Hash + Eq, V>(rows: Vec<V>, key: impl Fn(&V) -> K) -> Result<HashMap<K, Arc<V>>, StoreError> {
-    Ok(rows.into_iter().map(|row| (key(&row), Arc::new(row))).collect())
+fn by<K: Hash + Eq, V>(rows: Vec<V>, key: impl Fn(&V) -> K) -> HashMap<K, Arc<V>> {
+    rows.into_iter().map(|row| (key(&row), Arc::new(row))).collect()
 }

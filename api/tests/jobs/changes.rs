@@ -105,7 +105,7 @@ async fn too_old_foreign_and_senseless_cursors_are_resets_or_refused() {
     let text = String::from_utf8(decode(cursor.as_str().unwrap())).unwrap();
     let fields: Vec<Value> = serde_json::from_str(&text).unwrap();
     let (position, made_at) = (fields[1].as_i64().unwrap(), fields[2].as_i64().unwrap());
-    for (position, made_at) in [(position, made_at - 3_700_000), (position + 1_000_000_000, made_at)] {
+    for (position, made_at) in [(position - 1, made_at - 3_700_000), (position + 1_000_000_000, made_at)] {
         let other = encode(&json!([fields[0], position, made_at]).to_string());
         let mut changes = stage.subscribe(CHANGES, json!({ "after": other })).await;
         let reset = changes.next().await;

@@ -189,8 +189,9 @@ async fn a_shim_that_is_stopped_is_killed_in_the_end() {
 async fn dead_idle_shims_are_replaced() {
     let nursery = leased(hours(1));
     let place = Place::new();
-    let mut running = start_to_first_line(&nursery, place.script("echo ready", "")).await;
+    let mut running = start_to_first_line(&nursery, place.script("echo ready; sleep 3600", "")).await;
     let forker = parent(parent(running.pid));
+    running.kill();
     running.wait().await;
     let is_shim = |pid| stat(pid).is_some_and(|stat| stat[1] == forker.to_string() && stat[0] != "Z");
     let idle = || descendants(forker).into_iter().filter(|(pid, _)| is_shim(*pid));

@@ -9,28 +9,28 @@ use crate::process::{Exit, Limits, Nursery, Order, RunAs, Running, Settings, boo
 use tokio::io::AsyncReadExt;
 
 /// Longer than anything takes on a busy machine; a test that waits this long has failed.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-pub fn hours(number: u64) -> u64 {
+pub(crate) fn hours(number: u64) -> u64 {
     number * 3_600_000_000_000
 }
 
-pub fn seconds(number: u64) -> u64 {
+pub(crate) fn seconds(number: u64) -> u64 {
     number * 1_000_000_000
 }
 
-pub fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings { program: env!("CARGO_BIN_EXE_callboard-worker").into(), ..Settings::default() }
 }
 
 /// The nursery of this test binary, with a lease that does not end.
-pub fn nursery() -> &'static Nursery {
+pub(crate) fn nursery() -> &'static Nursery {
     static NURSERY: OnceLock<Nursery> = OnceLock::new();
     NURSERY.get_or_init(|| leased(hours(1)))
 }
 
 /// A nursery of one's own, with a lease of that many nanoseconds.
-pub fn leased(nanoseconds: u64) -> Nursery {
+pub(crate) fn leased(nanoseconds: u64) -> Nursery {
     let nursery = Nursery::new(settings()).unwrap();
     nursery.extend_deadline(boottime_now() + nanoseconds);
     nursery
@@ -38,26 +38,26 @@ pub fn leased(nanoseconds: u64) -> Nursery {
 
 /// A directory for one test, which strangers can pass through.
 #[derive(Debug)]
-pub struct Place(tempfile::TempDir);
+pub(crate) struct Place(tempfile::TempDir);
 
 impl Place {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let place = tempfile::tempdir().unwrap();
         let passable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(place.path(), passable).unwrap();
         Self(place)
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
     /// The temporary directory of this place's orders.
-    pub fn temporary(&self) -> PathBuf {
+    pub(crate) fn temporary(&self) -> PathBuf {
         self.path().join("temporary")
     }
 
-    pub fn order(&self, program: &str, arguments: &[&str]) -> Order {
+    pub(crate) fn order(&self, program: &str, arguments: &[&str]) -> Order {
         Order {
             program: program.into(),
             arguments: arguments.iter().map(ToString::to_string).collect(),
@@ -74,13 +74,13 @@ impl Place {
     }
 
     /// A shell script, whose `$1` is `mark`.
-    pub fn script(&self, script: &str, mark: &str) -> Order {
+    pub(crate) fn script(&self, script: &str, mark: &str) -> Order {
         self.order("/bin/sh", &["-c", script, "sh", mark])
     }
 }
 
 /// Starts an order, and reads its first line of output: the sign that a script is where it should be.
-pub async fn start_to_first_line(nursery: &Nursery, order: Order) -> Running {
+pub(crate) async fn start_to_first_line(nursery: &Nursery, order: Order) -> Running {
     let mut running = nursery.start(order).await.unwrap();
     let mut byte = [0];
     while byte != *b"\n" {
@@ -90,7 +90,7 @@ pub async fn start_to_first_line(nursery: &Nursery, order: Order) -> Running {
 }
 
 /// Runs an order to its end. Returns the exit and the two outputs.
-pub async fn run(order: Order) -> (Exit, String, String) {
+pub(crate) async fn run(order: Order) -> (Exit, String, String) {
     let mut running = nursery().start(order).await.unwrap();
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let (out, err) =
@@ -101,14 +101,14 @@ pub async fn run(order: Order) -> (Exit, String, String) {
 }
 
 /// A number that nobody else sleeps: `sleep $mark` can be found by its command line.
-pub fn mark() -> String {
+pub(crate) fn mark() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("3600.{}0{}1", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// The living processes (zombies are not) with `mark` as an argument, except for this one.
 /// Compare with `[0; 0]`.
-pub fn alive(mark: &str) -> Vec<i32> {
+pub(crate) fn alive(mark: &str) -> Vec<i32> {
     let has_mark = |pid: &i32| {
         let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         line.split(|&byte| byte == 0).any(|argument| argument == mark.as_bytes())
@@ -116,18 +116,18 @@ pub fn alive(mark: &str) -> Vec<i32> {
     processes().filter(has_mark).collect()
 }
 
-pub fn processes() -> impl Iterator<Item = i32> {
+pub(crate) fn processes() -> impl Iterator<Item = i32> {
     std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
 /// One line of `/proc/PID/stat` after the name: state, parent, group, session, ...
-pub fn stat(pid: i32) -> Option<Vec<String>> {
+pub(crate) fn stat(pid: i32) -> Option<Vec<String>> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     Some(stat.rsplit_once(')')?.1.split_ascii_whitespace().map(str::to_owned).collect())
 }
 
 /// Everything below a process, with the moment of its start, so that a reused id is not mistaken for it.
-pub fn descendants(of: i32) -> Vec<(i32, String)> {
+pub(crate) fn descendants(of: i32) -> Vec<(i32, String)> {
     let all: Vec<(i32, Vec<String>)> = processes().filter_map(|pid| Some((pid, stat(pid)?))).collect();
     let mut family = vec![of];
     let mut next = 0;
@@ -139,7 +139,7 @@ pub fn descendants(of: i32) -> Vec<(i32, String)> {
 }
 
 /// Which of these still live.
-pub fn surviving(family: &[(i32, String)]) -> Vec<i32> {
+pub(crate) fn surviving(family: &[(i32, String)]) -> Vec<i32> {
     let lives = |(pid, start): &&(i32, String)| {
         stat(*pid).is_some_and(|stat| stat[19] == *start && stat[0] != "Z" && stat[0] != "X")
     };
@@ -147,7 +147,7 @@ pub fn surviving(family: &[(i32, String)]) -> Vec<i32> {
 }
 
 /// Waits until something is so. Returns how long that took.
-pub async fn until(what: &str, limit: Duration, mut so: impl FnMut() -> bool) -> Duration {
+pub(crate) async fn until(what: &str, limit: Duration, mut so: impl FnMut() -> bool) -> Duration {
     let began = Instant::now();
     while !so() {
         assert!(began.elapsed() < limit, "not within {limit:?}: {what}");

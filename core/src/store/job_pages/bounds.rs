@@ -135,8 +135,7 @@ impl Bounds {
     /// Only what is less than this place.
     fn below(&mut self, place: Place) {
         match place {
-            Place::Created(job) => self.upper = self.upper.min(job.uuid()),
-            Place::Finished(None, job) => self.upper = self.upper.min(job.uuid()),
+            Place::Created(job) | Place::Finished(None, job) => self.upper = self.upper.min(job.uuid()),
             Place::Finished(Some(time), job) => {
                 self.finished_upper = Some((time, job.uuid()));
                 self.legs.retain(|leg| !LIVE.contains(leg));
