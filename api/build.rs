@@ -28,7 +28,9 @@ fn main() -> io::Result<()> {
     // A build that appears later is noticed when npm writes its lock of installed packages or the build itself.
     println!("cargo::rerun-if-changed=src/web/stub.html");
     for watched in ["dist/index.html", "dist/playground/index.html", "node_modules/.package-lock.json"] {
-        if dashboard.join(watched).exists() || (watched.starts_with("dist") && dashboard.join("node_modules").exists()) {
+        if dashboard.join(watched).exists()
+            || (watched.starts_with("dist") && dashboard.join("node_modules").exists())
+        {
             println!("cargo::rerun-if-changed={}", dashboard.join(watched).display());
         }
     }

@@ -235,7 +235,8 @@ impl Waiting {
 
 /// Commits a group, and answers its callers.
 async fn commit(desk: Arc<Desk>, redis: Redis, group: Vec<Call>, is_pushed: bool) {
-    let (orders, replies): (Vec<Vec<Order>>, Vec<_>) = group.into_iter().map(|call| (call.orders, call.reply)).unzip();
+    let (orders, replies): (Vec<Vec<Order>>, Vec<_>) =
+        group.into_iter().map(|call| (call.orders, call.reply)).unzip();
     let (answers, after) = submit(&desk, &orders, is_pushed).await;
     tokio::spawn(async move { after.announce(&redis).await });
     for (answer, reply) in answers.into_iter().zip(replies) {

@@ -3,11 +3,7 @@
 use std::process::ExitCode;
 
 use callboard::telemetry;
-use callboard_api::{
-    graphql::roots,
-    serve::serve,
-    settings::Settings,
-};
+use callboard_api::{graphql::roots, serve::serve, settings::Settings};
 use clap::{Parser, Subcommand};
 
 /// Callboard's API server.

@@ -10,16 +10,23 @@ const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 
 /// Installs the recorder of this process and describes what the API counts.
 pub fn install() -> Result<PrometheusHandle, BuildError> {
-    let handle =
-        PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)?.install_recorder()?;
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)?
+        .install_recorder()?;
     metrics::describe_counter!(
         "callboard_graphql_operations_total",
         "GraphQL operations, by type (query, mutation, subscription, unknown) and outcome (ok, errors, refused)"
     );
-    metrics::describe_histogram!("callboard_graphql_operation_seconds", "Time from a checked operation to its answer");
+    metrics::describe_histogram!(
+        "callboard_graphql_operation_seconds",
+        "Time from a checked operation to its answer"
+    );
     metrics::describe_gauge!("callboard_graphql_subscriptions_active", "Subscriptions that are open");
     metrics::describe_gauge!("callboard_sockets_open", "WebSockets that are open");
-    metrics::describe_counter!("callboard_sockets_closed_total", "WebSockets closed by either side, by our code");
+    metrics::describe_counter!(
+        "callboard_sockets_closed_total",
+        "WebSockets closed by either side, by our code"
+    );
     metrics::describe_counter!(
         "callboard_sockets_dropped_total",
         "WebSockets given up: stalled (the client took nothing) or broken"

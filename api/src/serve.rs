@@ -47,7 +47,8 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
         Some(key) => (key, false),
         None => (SecretString::from(format!("cb_{}", hex::encode(&clock::random_bytes::<24>()))), true),
     };
-    let store = Store::open(&settings.shared.database_url()?, settings.database_connections, "callboard-api")?;
+    let store =
+        Store::open(&settings.shared.database_url()?, settings.database_connections, "callboard-api")?;
     let redis = Redis::open(&settings.shared.redis_url()?, &settings.shared.redis_prefix)?;
     let health = parts_of(&store, &redis);
     wait_for(&health, settings.shared.start_timeout()).await?;
@@ -59,9 +60,14 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     let own_url: Url = format!("http://{}/", listener.local_addr()?).parse()?;
     let public_url = settings.public_url.clone().unwrap_or_else(|| own_url.clone());
     let urls = ArtifactUrls::new(Arc::clone(&keyring), public_url);
-    let catalogue = Catalogue { store: store.clone(), keyring, allow_list: settings.shared.allow_list()?, ids: IdSource };
+    let catalogue =
+        Catalogue { store: store.clone(), keyring, allow_list: settings.shared.allow_list()?, ids: IdSource };
 
-    let gate = Gate::new(FixedKey { key: KeyHash(key_hash(&key)), caller: configured(), otherwise: Keys(catalogue.clone()) });
+    let gate = Gate::new(FixedKey {
+        key: KeyHash(key_hash(&key)),
+        caller: configured(),
+        otherwise: Keys(catalogue.clone()),
+    });
     let jobs = JobContext::start(Arc::new(desk(settings, &store)?), redis);
     let probe = ProxyProbe::new(settings.proxy_check_url(&own_url));
     let schema = roots::schema().data(catalogue).data(urls.clone()).data(probe).data(jobs).finish();
@@ -72,7 +78,11 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     let router = server::router(server::Parts {
         endpoint,
         health,
-        artifacts: Artifacts { urls, index: Arc::new(Files(store.clone())), root: settings.shared.artifact_root.clone() },
+        artifacts: Artifacts {
+            urls,
+            index: Arc::new(Files(store.clone())),
+            root: settings.shared.artifact_root.clone(),
+        },
         metrics: prometheus::install()?,
         demo: is_development.then(demo::site::router),
     });
@@ -156,7 +166,9 @@ async fn wait_for(parts: &[Part], at_most: Duration) -> anyhow::Result<()> {
             let waited = began.elapsed();
             if waited >= at_most {
                 let name = part.name;
-                return Err(error.context(format!("{name} did not answer within {} s; giving up", at_most.as_secs())));
+                return Err(
+                    error.context(format!("{name} did not answer within {} s; giving up", at_most.as_secs()))
+                );
             }
             tracing::warn!(part = part.name, error = %format!("{error:#}"), "waiting");
             tokio::time::sleep(SAY_EVERY.min(at_most.saturating_sub(waited))).await;

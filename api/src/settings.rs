@@ -66,7 +66,8 @@ impl Settings {
     /// Other sites whose pages may use the API: those that are listed, and the public URL's own.
     pub fn origins(&self) -> anyhow::Result<Origins> {
         let public = self.public_url.as_ref().map(|url| url.origin().ascii_serialization());
-        Origins::parse(self.allowed_origins.split(',').chain(public.as_deref())).context("CALLBOARD_ALLOWED_ORIGINS")
+        Origins::parse(self.allowed_origins.split(',').chain(public.as_deref()))
+            .context("CALLBOARD_ALLOWED_ORIGINS")
     }
 
     /// Where `proxyCheck` sends its request, if that is known.
@@ -118,12 +119,16 @@ mod tests {
         let development = ["--environment", "development", "--demo-proxy-listen"];
         assert!(settings(&[&development[..], &["127.0.0.1:0"]].concat()).check().is_ok());
         assert!(settings(&[&development[..], &["0.0.0.0:8080"]].concat()).check().is_err());
-        assert!(settings(&["--environment", "production", "--demo-proxy-listen", "127.0.0.1:0"]).check().is_err());
+        assert!(
+            settings(&["--environment", "production", "--demo-proxy-listen", "127.0.0.1:0"]).check().is_err()
+        );
     }
 
     #[test]
     fn origins_are_checked() {
-        assert!(settings(&["--allowed-origins", "https://a.example,http://localhost:5173"]).origins().is_ok());
+        assert!(
+            settings(&["--allowed-origins", "https://a.example,http://localhost:5173"]).origins().is_ok()
+        );
         assert!(settings(&["--allowed-origins", "*"]).origins().is_err());
         assert!(settings(&["--public-url", "https://callboard.example/base"]).origins().is_ok());
     }

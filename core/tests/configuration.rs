@@ -6,7 +6,11 @@ fn variables(text: &str, before: &str, after: char) -> BTreeSet<String> {
     text.split(before)
         .skip(1)
         .filter_map(|rest| rest.split(after).next())
-        .filter(|name| name.starts_with("CALLBOARD_") || name.starts_with("DATABASE_URL") || name.starts_with("REDIS_URL"))
+        .filter(|name| {
+            name.starts_with("CALLBOARD_")
+                || name.starts_with("DATABASE_URL")
+                || name.starts_with("REDIS_URL")
+        })
         .map(str::to_owned)
         .collect()
 }

@@ -26,8 +26,9 @@ const SHOWN: [&str; 8] = [
     "application/json",
 ];
 /// Nothing in the file may load, run or be framed.
-const POLICY: HeaderValue =
-    HeaderValue::from_static("default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox");
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox",
+);
 
 /// Opens the file as an answer.
 pub(super) async fn open(root: &Path, known: &ArtifactFile) -> io::Result<Response> {
@@ -39,7 +40,8 @@ pub(super) async fn open(root: &Path, known: &ArtifactFile) -> io::Result<Respon
     }
     let essence = known.content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_shown = SHOWN.contains(&essence.as_str());
-    let content_type = if essence == "text/plain" { "text/plain; charset=utf-8" } else { &known.content_type };
+    let content_type =
+        if essence == "text/plain" { "text/plain; charset=utf-8" } else { &known.content_type };
     let mut response = Response::new(Body::from_stream(ReaderStream::with_capacity(file, 64 * 1024)));
     let headers = response.headers_mut();
     headers.insert(
@@ -59,8 +61,13 @@ async fn below(root: &Path, path: &str) -> io::Result<PathBuf> {
     if !relative.components().all(|part| matches!(part, Component::Normal(_))) {
         return Err(io::Error::other("a path that leaves the artifact root"));
     }
-    let (root, full) = tokio::try_join!(tokio::fs::canonicalize(root), tokio::fs::canonicalize(root.join(relative)))?;
-    if full.starts_with(&root) { Ok(full) } else { Err(io::Error::other("a link that leaves the artifact root")) }
+    let (root, full) =
+        tokio::try_join!(tokio::fs::canonicalize(root), tokio::fs::canonicalize(root.join(relative)))?;
+    if full.starts_with(&root) {
+        Ok(full)
+    } else {
+        Err(io::Error::other("a link that leaves the artifact root"))
+    }
 }
 
 /// RFC 6266: a plain name for old programs, the exact one for the others.
@@ -87,7 +94,10 @@ mod tests {
     fn names_are_written_so_that_nothing_breaks_out() {
         let text = |name| disposition(false, name).to_str().unwrap().to_owned();
         assert_eq!(text("a b.png"), "attachment; filename=\"a b.png\"; filename*=UTF-8''a%20b.png");
-        assert_eq!(text("\"\r\nx: ä"), "attachment; filename=\"___x_ _\"; filename*=UTF-8''%22%0D%0Ax%3A%20%C3%A4");
+        assert_eq!(
+            text("\"\r\nx: ä"),
+            "attachment; filename=\"___x_ _\"; filename*=UTF-8''%22%0D%0Ax%3A%20%C3%A4"
+        );
         assert!(disposition(true, "x").to_str().unwrap().starts_with("inline"));
     }
 

@@ -73,8 +73,12 @@ async fn answer(
     Path(id): Path<String>,
     signed: Result<Query<Signed>, axum::extract::rejection::QueryRejection>,
 ) -> Response {
-    let refused = || (StatusCode::FORBIDDEN, "This URL has expired or is not one of ours. Ask the API for a new one.\n");
-    let (Ok(id), Ok(Query(Signed { expires: Some(expires), signature: Some(signature) }))) = (id.parse(), signed) else {
+    let refused = || {
+        (StatusCode::FORBIDDEN, "This URL has expired or is not one of ours. Ask the API for a new one.\n")
+    };
+    let (Ok(id), Ok(Query(Signed { expires: Some(expires), signature: Some(signature) }))) =
+        (id.parse(), signed)
+    else {
         return refused().into_response();
     };
     if !artifacts.urls.verify(id, expires, &signature, clock::now()) {

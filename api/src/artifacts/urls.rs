@@ -40,7 +40,8 @@ impl ArtifactUrls {
     /// Whether a URL is ours and still good.
     pub fn verify(&self, id: ArtifactId, expires: i64, signature: &str, now: Time) -> bool {
         let code = hex::decode::<32>(signature);
-        now.timestamp() < expires && code.is_some_and(|code| self.keyring.verify(PURPOSE, &message(id, expires), &code))
+        now.timestamp() < expires
+            && code.is_some_and(|code| self.keyring.verify(PURPOSE, &message(id, expires), &code))
     }
 }
 
@@ -58,8 +59,8 @@ fn message(id: ArtifactId, expires: i64) -> Vec<u8> {
 mod tests {
     use std::collections::HashMap;
 
-    use callboard::clock::{IdSource, now};
     use super::*;
+    use callboard::clock::{IdSource, now};
 
     fn keyring() -> Arc<Keyring> {
         Arc::new(Keyring::parse(&"0123456789abcdef".repeat(4).into()).unwrap())

@@ -51,7 +51,8 @@ impl Presented {
     /// From the payload of `connection_init`: `{"authorization": "Bearer cb_..."}` in any case, or `{"apiKey": "cb_..."}`.
     pub fn in_payload(payload: &serde_json::Map<String, serde_json::Value>) -> Self {
         let mut found = payload.iter().filter(|(name, value)| {
-            (name.eq_ignore_ascii_case("authorization") || name.eq_ignore_ascii_case("apiKey")) && !value.is_null()
+            (name.eq_ignore_ascii_case("authorization") || name.eq_ignore_ascii_case("apiKey"))
+                && !value.is_null()
         });
         match (found.next(), found.next()) {
             (None, _) => Self::Nothing,
@@ -116,6 +117,9 @@ mod tests {
         assert_eq!(payload(serde_json::json!({ "apiKey": "cb_a" })), key);
         assert_eq!(payload(serde_json::json!({ "authorization": null })), Presented::Nothing);
         assert_eq!(payload(serde_json::json!({ "authorization": 7 })), Presented::Unreadable);
-        assert_eq!(payload(serde_json::json!({ "apiKey": "a", "authorization": "b" })), Presented::Unreadable);
+        assert_eq!(
+            payload(serde_json::json!({ "apiKey": "a", "authorization": "b" })),
+            Presented::Unreadable
+        );
     }
 }

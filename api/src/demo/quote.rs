@@ -67,7 +67,8 @@ async fn answer(State(quotes): State<Quotes>, headers: HeaderMap) -> Response {
         .filter(|token| token.starts_with(TOKEN_PREFIX) && token.len() <= 200);
     let Some(token) = token else {
         let body = json!({ "error": "Send `Authorization: Bearer demo-token-...`." });
-        return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], Json(body)).into_response();
+        return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], Json(body))
+            .into_response();
     };
     let left = quotes.take(token, Instant::now());
     let seconds = left.resets_in.as_secs_f64().ceil() as u64;
@@ -81,7 +82,13 @@ async fn answer(State(quotes): State<Quotes>, headers: HeaderMap) -> Response {
     ];
     if left.requests.is_none() {
         let body = json!({ "error": "Too many requests." });
-        return (StatusCode::TOO_MANY_REQUESTS, limits, [(header::RETRY_AFTER, seconds.to_string())], Json(body)).into_response();
+        return (
+            StatusCode::TOO_MANY_REQUESTS,
+            limits,
+            [(header::RETRY_AFTER, seconds.to_string())],
+            Json(body),
+        )
+            .into_response();
     }
     let now = clock::now();
     // A price that moves, so that two answers differ.

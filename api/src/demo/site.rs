@@ -29,7 +29,8 @@ pub const PASSWORD: &str = "callboard";
 const SESSIONS_MAX: usize = 100;
 const COOKIE: &str = "demo_session";
 /// The pages have one style sheet of their own and pictures as data, no script.
-const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'";
+const POLICY: &str =
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'";
 
 const LOGIN: &str = include_str!("login.html");
 const ORDERS: &str = include_str!("orders.html");
@@ -50,7 +51,8 @@ impl Sessions {
     }
 
     fn knows(&self, headers: &HeaderMap) -> bool {
-        cookie(headers).is_some_and(|token| self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&token))
+        cookie(headers)
+            .is_some_and(|token| self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&token))
     }
 
     fn close(&self, headers: &HeaderMap) {
@@ -78,7 +80,10 @@ pub fn router() -> Router {
         .route("/demo/login", get(|| async { login_page(StatusCode::OK, "") }).post(log_in))
         .route("/demo/orders", get(orders))
         .route("/demo/logout", post(log_out))
-        .route("/demo/style.css", get(|| async { ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE) }))
+        .route(
+            "/demo/style.css",
+            get(|| async { ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE) }),
+        )
         .with_state(Sessions::default());
     pages.merge(quote::router(Quotes::default()))
 }
@@ -115,7 +120,11 @@ async fn orders(State(sessions): State<Sessions>, headers: HeaderMap) -> Respons
 }
 
 fn login_page(status: StatusCode, error: &str) -> Response {
-    let shown = if error.is_empty() { String::new() } else { format!("<p class=\"error\" role=\"alert\">{error}</p>") };
+    let shown = if error.is_empty() {
+        String::new()
+    } else {
+        format!("<p class=\"error\" role=\"alert\">{error}</p>")
+    };
     page(status, LOGIN.replace("{{error}}", &shown))
 }
 

@@ -6,7 +6,10 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use callboard::{ids::CommandId, steps::{dispatch::WINDOW, submit::Order}};
+use callboard::{
+    ids::CommandId,
+    steps::{dispatch::WINDOW, submit::Order},
+};
 use tokio::time::Instant;
 
 /// Redis is asked at most this often for each queue.

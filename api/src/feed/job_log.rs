@@ -104,7 +104,9 @@ impl JobLog {
         }
         if self.is_to_be_checked {
             match self.feed.0.reader.position(self.job).await? {
-                Some(position) if position.log_lines > self.told => return self.pass_gap(position.log_lines).await,
+                Some(position) if position.log_lines > self.told => {
+                    return self.pass_gap(position.log_lines).await;
+                }
                 Some(position) if !position.state.has_ended() => self.is_to_be_checked = false,
                 Some(_) | None => {
                     self.is_over = true;

@@ -46,7 +46,10 @@ pub(super) async fn open(
         Some(after) => catch_up(&feed.0.store, &selection, after, joined.cursor).await?,
     };
     let stream = JobsChanged { feed, selection, batches: joined.batches, first, is_over: false };
-    Ok(stream::unfold(stream, |mut stream| async move { stream.next().await.map(|changes| (changes, stream)) }))
+    Ok(stream::unfold(
+        stream,
+        |mut stream| async move { stream.next().await.map(|changes| (changes, stream)) },
+    ))
 }
 
 /// What came between two cursors; none when nothing did.
@@ -74,7 +77,11 @@ async fn catch_up(
 }
 
 /// What a selection means of a batch; none when that is nothing.
-async fn tell(store: &Store, selection: &Selection, batch: &Batch) -> Result<Option<Changes>, Arc<StoreError>> {
+async fn tell(
+    store: &Store,
+    selection: &Selection,
+    batch: &Batch,
+) -> Result<Option<Changes>, Arc<StoreError>> {
     let Some(changes) = &batch.changes else { return Ok(Some(Changes::reset(batch.cursor))) };
     let origins = if selection.needs_origin() { Some(batch.origins(store).await?) } else { None };
     let judge = |change: &Change| {

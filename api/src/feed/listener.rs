@@ -25,7 +25,10 @@ pub(super) async fn run(redis: Redis, topics: Arc<Topics>, many: watch::Sender<(
                 tracing::warn!("the subscription to Redis ended; subscribing again");
             }
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "cannot subscribe to Redis; trying again");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot subscribe to Redis; trying again"
+                );
             }
         }
         tokio::time::sleep(wait).await;

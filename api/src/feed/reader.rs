@@ -43,7 +43,11 @@ impl Reader {
     }
 
     /// The events of a job behind a version, at most [`EVENTS_MAX`].
-    pub(super) async fn events(&self, job: JobId, after: i32) -> Result<Arc<Vec<EventRecord>>, Arc<StoreError>> {
+    pub(super) async fn events(
+        &self,
+        job: JobId,
+        after: i32,
+    ) -> Result<Arc<Vec<EventRecord>>, Arc<StoreError>> {
         let read = |wanted: Vec<(JobId, i32)>| async move {
             let found = events::after(&mut *self.store.read().await?, &wanted, EVENTS_MAX as i64).await?;
             Ok(found.into_iter().map(|(key, events)| (key, Arc::new(events))).collect())

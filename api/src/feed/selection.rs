@@ -36,8 +36,13 @@ impl Selection {
 
     /// Whether the change is to be told, and then whether the job is within the filter now. What the origin has to say
     /// is asked for when the states alone do not decide.
-    pub(super) fn judge<'a>(&self, change: &Change, origin: impl FnOnce(JobId) -> Option<&'a Origin>) -> Option<bool> {
-        let is_meant = |state: JobState| self.filter.states.as_ref().is_none_or(|states| states.contains(&state));
+    pub(super) fn judge<'a>(
+        &self,
+        change: &Change,
+        origin: impl FnOnce(JobId) -> Option<&'a Origin>,
+    ) -> Option<bool> {
+        let is_meant =
+            |state: JobState| self.filter.states.as_ref().is_none_or(|states| states.contains(&state));
         let (was_in, is_in) = (change.prior_state.is_some_and(is_meant), is_meant(change.state));
         if !was_in && !is_in || self.filter.ids.as_ref().is_some_and(|ids| !ids.contains(&change.job)) {
             return None;
@@ -54,12 +59,19 @@ impl Selection {
         let filter = &self.filter;
         has(filter.queues.as_ref(), &origin.queue)
             && has(filter.commands.as_ref(), &origin.command_id)
-            && filter.profiles.as_ref().is_none_or(|list| origin.profile_id.is_some_and(|id| list.contains(&id)))
+            && filter
+                .profiles
+                .as_ref()
+                .is_none_or(|list| origin.profile_id.is_some_and(|id| list.contains(&id)))
             && filter.proxies.as_ref().is_none_or(|list| origin.proxy_id.is_some_and(|id| list.contains(&id)))
-            && filter.services.as_ref().is_none_or(|list| list.iter().any(|id| origin.service_ids.contains(id)))
-            && filter.labels.as_ref().is_none_or(|list| {
-                !list.is_empty() && list.iter().all(|label| origin.labels.contains(label))
-            })
+            && filter
+                .services
+                .as_ref()
+                .is_none_or(|list| list.iter().any(|id| origin.service_ids.contains(id)))
+            && filter
+                .labels
+                .as_ref()
+                .is_none_or(|list| !list.is_empty() && list.iter().all(|label| origin.labels.contains(label)))
             && filter.created_from.is_none_or(|from| origin.created_at >= from)
             && filter.created_before.is_none_or(|before| origin.created_at < before)
     }

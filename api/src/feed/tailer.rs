@@ -126,7 +126,10 @@ impl Tailer {
 
     async fn read_and_rest(&mut self) {
         if let Err(error) = self.read().await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "changes of jobs could not be read; trying again");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "changes of jobs could not be read; trying again"
+            );
         }
         // Those who join are admitted in the meantime.
         let rest = tokio::time::sleep(PAUSE);

@@ -153,14 +153,18 @@ pub fn classify(error: &ServerError) -> Verdict {
             return Verdict { code: Code::ValidationFailed, message: None };
         }
     }
-    Verdict { code: Code::Internal, message: Some("Something went wrong on our side. The request's id finds it in the log.") }
+    Verdict {
+        code: Code::Internal,
+        message: Some("Something went wrong on our side. The request's id finds it in the log."),
+    }
 }
 
 const fn classify_store(error: &StoreError) -> Verdict {
     match error {
-        StoreError::Unavailable(_) => {
-            Verdict { code: Code::Unavailable, message: Some("The database cannot be reached right now. Try again.") }
-        }
+        StoreError::Unavailable(_) => Verdict {
+            code: Code::Unavailable,
+            message: Some("The database cannot be reached right now. Try again."),
+        },
         StoreError::Contended(_) => Verdict {
             code: Code::Unavailable,
             message: Some("The database was too busy with the same rows. Nothing was changed. Try again."),
@@ -191,7 +195,8 @@ fn code_of_framework_text(text: &str, was_run: bool) -> Option<Code> {
         "The number of directives on the field",
     ];
     // A value that fits its place by form but not by content, found when the resolver reads its argument.
-    const BAD_VALUE: [&str; 3] = ["Failed to parse \"", "Expected input type \"", "Invalid value for argument"];
+    const BAD_VALUE: [&str; 3] =
+        ["Failed to parse \"", "Expected input type \"", "Invalid value for argument"];
     if TOO_COMPLEX.iter().any(|known| text.starts_with(known)) {
         Some(Code::TooComplex)
     } else if was_run && BAD_VALUE.iter().any(|known| text.starts_with(known)) {

@@ -189,8 +189,11 @@ fn keyed<Id, K: Hash + Eq, V>(found: HashMap<Id, V>, key: impl Fn(Id) -> K) -> H
     found.into_iter().map(|(id, value)| (key(id), value)).collect()
 }
 
+/// Limit of a page, and name and id of the profile after which it begins.
+type PageBounds = (u16, Option<(String, Uuid)>);
+
 /// Pages with the same bounds, which one statement reads: as a rule all of them.
-fn alike<Id: Copy>(keys: &[ProfilesOf<Id>]) -> HashMap<(u16, Option<(String, Uuid)>), Vec<Id>> {
+fn alike<Id: Copy>(keys: &[ProfilesOf<Id>]) -> HashMap<PageBounds, Vec<Id>> {
     let mut alike: HashMap<_, Vec<Id>> = HashMap::new();
     for key in keys {
         alike.entry((key.limit, key.after.clone())).or_default().push(key.of);

@@ -243,8 +243,14 @@ mod tests {
 
     type Place = Keyset<(i64, String)>;
 
-    fn parse(first: Option<i32>, after: Option<&str>, last: Option<i32>, before: Option<&str>) -> Result<Page<Place>, Code> {
-        Page::parse((first, after.map(Into::into)), (last, before.map(Into::into)), PAGE_MAX).map_err(|error| error.code)
+    fn parse(
+        first: Option<i32>,
+        after: Option<&str>,
+        last: Option<i32>,
+        before: Option<&str>,
+    ) -> Result<Page<Place>, Code> {
+        Page::parse((first, after.map(Into::into)), (last, before.map(Into::into)), PAGE_MAX)
+            .map_err(|error| error.code)
     }
 
     #[test]
@@ -254,7 +260,8 @@ mod tests {
         assert_eq!(parse(Some(100), None, None, None).unwrap().limit, 100);
         let from_end = parse(None, None, Some(3), None).unwrap();
         assert!(from_end.is_from_end && from_end.limit == 3 && from_end.rows() == 4);
-        for (first, last) in [(Some(101), None), (Some(-1), None), (None, Some(i32::MAX)), (Some(1), Some(1))] {
+        for (first, last) in [(Some(101), None), (Some(-1), None), (None, Some(i32::MAX)), (Some(1), Some(1))]
+        {
             assert_eq!(parse(first, None, last, None).unwrap_err(), Code::BadRequest, "{first:?} {last:?}");
         }
     }

@@ -5,7 +5,6 @@
 
 use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions, Schema};
 
-use callboard::ids::{ArtifactId, AttemptId, CommandId, JobId, ProfileId, ProxyId, ServiceId, WorkerId};
 use super::{
     artifact::{self, Artifact},
     attempt::{self, Attempt},
@@ -20,6 +19,7 @@ use super::{
     viewer::ViewerQuery,
     worker::{self, Worker, WorkerQuery},
 };
+use callboard::ids::{ArtifactId, AttemptId, CommandId, JobId, ProfileId, ProxyId, ServiceId, WorkerId};
 
 crate::nodes! {
     Profile(Profile), ProfileId, Profile::load;

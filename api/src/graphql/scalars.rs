@@ -104,7 +104,9 @@ impl ScalarType for BigInt {
             | Value::List(_)
             | Value::Object(_) => return Err(InputValueError::expected_type(value)),
         };
-        parsed.map(Self).ok_or_else(|| InputValueError::custom("write a 64-bit integer as a string, such as \"42\""))
+        parsed
+            .map(Self)
+            .ok_or_else(|| InputValueError::custom("write a 64-bit integer as a string, such as \"42\""))
     }
 
     fn to_value(&self) -> Value {

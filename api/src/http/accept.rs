@@ -24,8 +24,11 @@ pub(super) fn choose(headers: &HeaderMap) -> Option<Media> {
     if ranges.is_empty() && headers.get(ACCEPT).is_none_or(HeaderValue::is_empty) {
         return Some(Media::Json);
     }
-    let refused: Vec<Media> =
-        ranges.iter().filter(|(range, weight)| *weight == 0 && !range.contains('*')).filter_map(|(range, _)| media(range)).collect();
+    let refused: Vec<Media> = ranges
+        .iter()
+        .filter(|(range, weight)| *weight == 0 && !range.contains('*'))
+        .filter_map(|(range, _)| media(range))
+        .collect();
     // Stable, so that ranges of one weight stay in the client's order.
     ranges.sort_by_key(|(_, weight)| std::cmp::Reverse(*weight));
     let wanted = ranges.iter().filter(|(_, weight)| *weight > 0).filter_map(|(range, _)| media(range));

@@ -14,7 +14,8 @@ use crate::{
     operation::{Engine, RequestId, is_request_error},
 };
 
-const GRAPHQL_JSON: HeaderValue = HeaderValue::from_static("application/graphql-response+json; charset=utf-8");
+const GRAPHQL_JSON: HeaderValue =
+    HeaderValue::from_static("application/graphql-response+json; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 
 /// An answer without the key `data`, which the specification keeps for operations that were run.
@@ -27,7 +28,8 @@ struct Refusal<'a> {
 pub(super) fn write(media: Media, answer: GraphqlAnswer) -> Response {
     let is_refused = is_request_error(&answer);
     let code = answer.errors.first().and_then(Code::of).unwrap_or(Code::Internal);
-    let mut response = if is_refused { refusal(&answer.errors) } else { GraphQLResponse::from(answer).into_response() };
+    let mut response =
+        if is_refused { refusal(&answer.errors) } else { GraphQLResponse::from(answer).into_response() };
     let content_type = match media {
         Media::GraphqlJson => GRAPHQL_JSON,
         Media::Json | Media::EventStream => JSON,
@@ -43,7 +45,12 @@ pub(super) fn write(media: Media, answer: GraphqlAnswer) -> Response {
 }
 
 /// For what is no GraphQL request at all: this status in every form of answer.
-pub(super) fn malformed<E: Executor>(engine: &Engine<E>, status: StatusCode, message: &str, id: &RequestId) -> Response {
+pub(super) fn malformed<E: Executor>(
+    engine: &Engine<E>,
+    status: StatusCode,
+    message: &str,
+    id: &RequestId,
+) -> Response {
     let answer = engine.refuse(&ApiError::new(Code::BadRequest, message), id);
     let mut response = refusal(&answer.errors);
     *response.status_mut() = status;

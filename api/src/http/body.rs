@@ -19,7 +19,10 @@ pub(super) type NoBody = (StatusCode, String);
 /// Reads the whole body.
 pub(super) async fn read(body: Body) -> Result<Vec<u8>, NoBody> {
     tokio::time::timeout(ARRIVAL_MAX, collect(body)).await.unwrap_or_else(|_elapsed| {
-        Err((StatusCode::REQUEST_TIMEOUT, format!("The body did not arrive within {} s.", ARRIVAL_MAX.as_secs())))
+        Err((
+            StatusCode::REQUEST_TIMEOUT,
+            format!("The body did not arrive within {} s.", ARRIVAL_MAX.as_secs()),
+        ))
     })
 }
 

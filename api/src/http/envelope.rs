@@ -37,7 +37,8 @@ impl Envelope {
         if !value.is_object() {
             return Err("A request is one JSON object. Batches are not taken.".into());
         }
-        let envelope: Self = serde_json::from_value(value).map_err(|error| format!("Not a GraphQL request: {error}."))?;
+        let envelope: Self =
+            serde_json::from_value(value).map_err(|error| format!("Not a GraphQL request: {error}."))?;
         if envelope.query.trim().is_empty() {
             return Err("`query` is empty.".into());
         }
@@ -48,7 +49,8 @@ impl Envelope {
     pub(crate) fn into_request(self) -> Request {
         let mut request = Request::new(self.query);
         request.operation_name = self.operation_name;
-        request.variables = self.variables.map(|fields| Variables::from_json(Value::Object(fields))).unwrap_or_default();
+        request.variables =
+            self.variables.map(|fields| Variables::from_json(Value::Object(fields))).unwrap_or_default();
         request
     }
 }
@@ -77,26 +79,37 @@ impl Refused {
 pub(super) async fn read(request: extract::Request) -> Result<Envelope, Refused> {
     let bad = |message: String| Refused::new(StatusCode::BAD_REQUEST, message);
     match *request.method() {
-        Method::GET => Envelope::from_value(of_url(request.uri().query().unwrap_or_default()).map_err(bad)?).map_err(bad),
+        Method::GET => {
+            Envelope::from_value(of_url(request.uri().query().unwrap_or_default()).map_err(bad)?).map_err(bad)
+        }
         Method::POST => {
             check_content(request.headers())?;
-            let bytes = body::read(request.into_body()).await.map_err(|(status, message)| Refused::new(status, message))?;
-            let value = serde_json::from_slice(&bytes).map_err(|error| bad(format!("The body is not JSON: {error}.")))?;
+            let bytes = body::read(request.into_body())
+                .await
+                .map_err(|(status, message)| Refused::new(status, message))?;
+            let value = serde_json::from_slice(&bytes)
+                .map_err(|error| bad(format!("The body is not JSON: {error}.")))?;
             Envelope::from_value(value).map_err(bad)
         }
-        _ => Err(Refused { allow: Some("GET, POST"), ..Refused::new(StatusCode::METHOD_NOT_ALLOWED, "Use GET or POST.") }),
+        _ => Err(Refused {
+            allow: Some("GET, POST"),
+            ..Refused::new(StatusCode::METHOD_NOT_ALLOWED, "Use GET or POST.")
+        }),
     }
 }
 
 /// A POST must be JSON, which no form of another site can send, and not packed.
 fn check_content(headers: &HeaderMap) -> Result<(), Refused> {
     let refuse = |message: &str| Err(Refused::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let content_type =
+        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut parts = content_type.split(';').map(|part| part.trim().to_ascii_lowercase());
     if parts.next().as_deref() != Some("application/json") {
         return refuse("Send `Content-Type: application/json`.");
     }
-    if parts.any(|part| part.strip_prefix("charset=").is_some_and(|name| !matches!(name.trim_matches('"'), "utf-8" | "utf8"))) {
+    if parts.any(|part| {
+        part.strip_prefix("charset=").is_some_and(|name| !matches!(name.trim_matches('"'), "utf-8" | "utf8"))
+    }) {
         return refuse("The body must be UTF-8.");
     }
     if headers.get(header::CONTENT_ENCODING).is_some_and(|value| value != "identity") {
@@ -158,8 +171,13 @@ mod tests {
 
     #[test]
     fn a_url_is_read_like_a_body() {
-        let value = of_url("query=%7B+a+%7D&operationName=A&variables=%7B%22x%22%3A1%7D&extensions=null&other=1").unwrap();
-        assert_eq!(value, json!({ "query": "{ a }", "operationName": "A", "variables": { "x": 1 }, "extensions": null }));
+        let value =
+            of_url("query=%7B+a+%7D&operationName=A&variables=%7B%22x%22%3A1%7D&extensions=null&other=1")
+                .unwrap();
+        assert_eq!(
+            value,
+            json!({ "query": "{ a }", "operationName": "A", "variables": { "x": 1 }, "extensions": null })
+        );
         for bad in ["variables=", "variables=x", "query=a&query=b"] {
             assert!(of_url(bad).is_err(), "{bad}");
         }

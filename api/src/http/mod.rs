@@ -85,7 +85,12 @@ async fn handle<E: Executor>(State(endpoint): State<Endpoint<E>>, request: Reque
     response
 }
 
-async fn operate<E: Executor>(endpoint: &Endpoint<E>, request: Request, media: Media, id: &RequestId) -> Response {
+async fn operate<E: Executor>(
+    endpoint: &Endpoint<E>,
+    request: Request,
+    media: Media,
+    id: &RequestId,
+) -> Response {
     let engine = &endpoint.engine;
     let (is_get, presented) = (request.method() == Method::GET, Presented::in_headers(request.headers()));
     let reader = Reader { media, presented, id };
@@ -105,7 +110,8 @@ async fn operate<E: Executor>(endpoint: &Endpoint<E>, request: Request, media: M
         return answer::wrong_method(engine, "A mutation must be sent by POST.", "POST", id);
     }
     if prepared.kind == Kind::Subscription && media != Media::EventStream {
-        let message = "A subscription needs a WebSocket (graphql-transport-ws) or `Accept: text/event-stream`.";
+        let message =
+            "A subscription needs a WebSocket (graphql-transport-ws) or `Accept: text/event-stream`.";
         let refused = engine.refuse(&ApiError::new(Code::BadRequest, message), id);
         return reader.respond(endpoint, Err(refused)).await;
     }

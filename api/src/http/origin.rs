@@ -43,7 +43,9 @@ impl Origins {
         let origins = list.into_iter().map(str::trim).filter(|text| !text.is_empty()).map(|text| {
             let url = Url::parse(text).map_err(|_| BadOrigin(text.into()))?;
             let origin = url.origin().ascii_serialization();
-            (origin != "null" && url.path() == "/" && url.query().is_none()).then_some(origin).ok_or_else(|| BadOrigin(text.into()))
+            (origin != "null" && url.path() == "/" && url.query().is_none())
+                .then_some(origin)
+                .ok_or_else(|| BadOrigin(text.into()))
         });
         Ok(Self(origins.collect::<Result<Vec<_>, _>>()?.into()))
     }
@@ -58,7 +60,9 @@ impl Origins {
 
     fn of(&self, headers: &HeaderMap) -> From {
         let Some(origin) = headers.get(header::ORIGIN) else { return From::Here };
-        let Some(origin) = origin.to_str().ok().and_then(|text| Url::parse(text).ok()).map(|url| url.origin()) else {
+        let Some(origin) =
+            origin.to_str().ok().and_then(|text| Url::parse(text).ok()).map(|url| url.origin())
+        else {
             return From::Stranger;
         };
         if self.0.contains(&origin.ascii_serialization()) {
@@ -75,15 +79,22 @@ impl Origins {
 }
 
 /// Answers preflights of friends, and lets their pages read answers.
-pub(super) async fn answer_browsers(State(origins): State<Origins>, request: Request, next: Next) -> Response {
+pub(super) async fn answer_browsers(
+    State(origins): State<Origins>,
+    request: Request,
+    next: Next,
+) -> Response {
     let from = origins.of(request.headers());
     let origin = request.headers().get(header::ORIGIN).cloned().filter(|_| from == From::Friend);
-    let is_preflight =
-        request.method() == Method::OPTIONS && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let is_preflight = request.method() == Method::OPTIONS
+        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let mut response = if is_preflight && from == From::Friend {
         let allowed = [
             (header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST")),
-            (header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("accept, authorization, content-type")),
+            (
+                header::ACCESS_CONTROL_ALLOW_HEADERS,
+                HeaderValue::from_static("accept, authorization, content-type"),
+            ),
             (header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS),
         ];
         (StatusCode::NO_CONTENT, allowed).into_response()

@@ -10,8 +10,8 @@ use async_graphql::{
     parser::{
         parse_query,
         types::{
-            DocumentOperations, ExecutableDocument, FragmentDefinition, OperationDefinition, OperationType, Selection,
-            SelectionSet,
+            DocumentOperations, ExecutableDocument, FragmentDefinition, OperationDefinition, OperationType,
+            Selection, SelectionSet,
         },
     },
 };
@@ -104,14 +104,16 @@ fn select<'a>(
     match (&document.operations, wanted) {
         (DocumentOperations::Single(operation), None) => Ok((None, operation)),
         (DocumentOperations::Single(_), Some(name)) => Err(unknown(name)),
-        (DocumentOperations::Multiple(operations), Some(name)) => {
-            operations.get_key_value(name).map(|(name, operation)| (Some(name.clone()), operation)).ok_or_else(|| unknown(name))
-        }
+        (DocumentOperations::Multiple(operations), Some(name)) => operations
+            .get_key_value(name)
+            .map(|(name, operation)| (Some(name.clone()), operation))
+            .ok_or_else(|| unknown(name)),
         (DocumentOperations::Multiple(operations), None) => match operations.iter().next() {
             Some((name, operation)) if operations.len() == 1 => Ok((Some(name.clone()), operation)),
-            Some(_) | None => {
-                Err(ApiError::new(Code::BadRequest, "The document has several operations: say which by `operationName`."))
-            }
+            Some(_) | None => Err(ApiError::new(
+                Code::BadRequest,
+                "The document has several operations: say which by `operationName`.",
+            )),
         },
     }
 }
@@ -123,13 +125,25 @@ fn check_size(document: &ExecutableDocument) -> Result<(), ApiError> {
     let mut known = HashMap::new();
     let mut total = 0_usize;
     for (_, operation) in document.operations.iter() {
-        total = total.saturating_add(size(&operation.node.selection_set.node, &document.fragments, &mut known, 0)?);
+        total = total.saturating_add(size(
+            &operation.node.selection_set.node,
+            &document.fragments,
+            &mut known,
+            0,
+        )?);
     }
     for fragment in document.fragments.values() {
-        total = total.saturating_add(size(&fragment.node.selection_set.node, &document.fragments, &mut known, 0)?);
+        total = total.saturating_add(size(
+            &fragment.node.selection_set.node,
+            &document.fragments,
+            &mut known,
+            0,
+        )?);
     }
     if total > SELECTIONS_MAX {
-        let message = format!("The document selects more than {SELECTIONS_MAX} fields, fragments counted where they are spread.");
+        let message = format!(
+            "The document selects more than {SELECTIONS_MAX} fields, fragments counted where they are spread."
+        );
         return Err(ApiError::new(Code::TooComplex, message));
     }
     Ok(())
@@ -150,7 +164,9 @@ fn size<'a>(
     for selection in &set.items {
         let below = match &selection.node {
             Selection::Field(field) => size(&field.node.selection_set.node, fragments, known, depth + 1)?,
-            Selection::InlineFragment(inline) => size(&inline.node.selection_set.node, fragments, known, depth + 1)?,
+            Selection::InlineFragment(inline) => {
+                size(&inline.node.selection_set.node, fragments, known, depth + 1)?
+            }
             Selection::FragmentSpread(spread) => {
                 let name = spread.node.fragment_name.node.as_str();
                 match (known.get(name), fragments.get(name)) {
@@ -179,7 +195,9 @@ fn root_fields<'a>(set: &'a SelectionSet, fragments: &'a Fragments, into: &mut V
     for selection in &set.items {
         match &selection.node {
             Selection::Field(field) => into.push(field.node.name.node.as_str()),
-            Selection::InlineFragment(inline) => root_fields(&inline.node.selection_set.node, fragments, into),
+            Selection::InlineFragment(inline) => {
+                root_fields(&inline.node.selection_set.node, fragments, into)
+            }
             Selection::FragmentSpread(spread) => {
                 if let Some(fragment) = fragments.get(&spread.node.fragment_name.node) {
                     root_fields(&fragment.node.selection_set.node, fragments, into);
@@ -233,7 +251,11 @@ mod tests {
 
     #[test]
     fn only_the_open_fields_need_no_key() {
-        for open in ["{ viewer { name } }", "{ __typename v: viewer { name } }", "query Q { ...F } fragment F on Query { viewer { name } }"] {
+        for open in [
+            "{ viewer { name } }",
+            "{ __typename v: viewer { name } }",
+            "query Q { ...F } fragment F on Query { viewer { name } }",
+        ] {
             assert!(anonymous(open).is_ok(), "{open}");
         }
         for closed in [
@@ -246,20 +268,28 @@ mod tests {
             "subscription { jobEvents { at } }",
             "{ ...Missing }  fragment F on Query { jobs { id } } { }",
         ] {
-            assert!(matches!(anonymous(closed), Err(Some(Code::Unauthenticated | Code::ParseFailed))), "{closed}");
+            assert!(
+                matches!(anonymous(closed), Err(Some(Code::Unauthenticated | Code::ParseFailed))),
+                "{closed}"
+            );
         }
     }
 
     #[test]
     fn fragments_are_counted_where_they_are_spread() {
-        let doubling = (0..30).map(|level| format!("fragment F{level} on Query {{ ...F{0} ...F{0} }}", level + 1));
+        let doubling =
+            (0..30).map(|level| format!("fragment F{level} on Query {{ ...F{0} ...F{0} }}", level + 1));
         let end = "fragment F30 on Query { viewer { name } }".to_owned();
         let bomb = format!("{{ ...F0 }} {}", doubling.chain([end]).collect::<Vec<_>>().join(" "));
         assert_eq!(signed_in(&bomb).unwrap_err(), Some(Code::TooComplex));
         let cycle = "{ ...A } fragment A on Query { ...B } fragment B on Query { ...A }";
         assert_eq!(signed_in(cycle).unwrap_err(), Some(Code::ValidationFailed));
-        let chain: Vec<_> = (0..2000).map(|n| format!("fragment F{n} on Query {{ ...F{} }}", n + 1)).collect();
-        assert_eq!(signed_in(&format!("{{ ...F0 }} {}", chain.join(" "))).unwrap_err(), Some(Code::TooComplex));
+        let chain: Vec<_> =
+            (0..2000).map(|n| format!("fragment F{n} on Query {{ ...F{} }}", n + 1)).collect();
+        assert_eq!(
+            signed_in(&format!("{{ ...F0 }} {}", chain.join(" "))).unwrap_err(),
+            Some(Code::TooComplex)
+        );
         let wide = format!("{{ {} }}", "viewer ".repeat(SELECTIONS_MAX + 1));
         assert_eq!(signed_in(&wide).unwrap_err(), Some(Code::TooComplex));
     }
@@ -269,7 +299,8 @@ mod tests {
         let two = "query A { viewer { name } } mutation B { x }";
         assert_eq!(signed_in(two).unwrap_err(), Some(Code::BadRequest));
         let chosen = |name: &str| {
-            prepare(Request::new(two).operation_name(name), &signed_in_access()).map(|prepared| (prepared.kind, prepared.name))
+            prepare(Request::new(two).operation_name(name), &signed_in_access())
+                .map(|prepared| (prepared.kind, prepared.name))
         };
         assert_eq!(chosen("B").unwrap(), (Kind::Mutation, Some("B".into())));
         assert!(chosen("C").is_err());

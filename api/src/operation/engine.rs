@@ -77,7 +77,12 @@ impl<E: Executor> Engine<E> {
     }
 
     /// Checks an operation and tells what it is, or answers why it cannot run.
-    pub fn prepare(&self, request: Request, access: &Access, id: &RequestId) -> Result<Prepared, Box<Response>> {
+    pub fn prepare(
+        &self,
+        request: Request,
+        access: &Access,
+        id: &RequestId,
+    ) -> Result<Prepared, Box<Response>> {
         let request = request.data(access.clone()).data(id.clone());
         match prepare(request, access) {
             Ok(mut prepared) => {
@@ -109,7 +114,8 @@ impl<E: Executor> Engine<E> {
             }
             Err(_elapsed) => refusal_of(&took_too_long(kind, self.time_max), id),
         };
-        metrics::histogram!("callboard_graphql_operation_seconds", "type" => kind.as_str()).record(began.elapsed());
+        metrics::histogram!("callboard_graphql_operation_seconds", "type" => kind.as_str())
+            .record(began.elapsed());
         count(Some(kind), if response.is_ok() { Outcome::Ok } else { Outcome::Errors });
         response
     }
@@ -133,7 +139,10 @@ impl<E: Executor> Engine<E> {
                         let _entered = span.enter();
                         match item {
                             Ok(response) => finish(response, &id),
-                            Err(_panic) => refusal_of(&ApiError::new(Code::Internal, "Something went wrong on our side."), &id),
+                            Err(_panic) => refusal_of(
+                                &ApiError::new(Code::Internal, "Something went wrong on our side."),
+                                &id,
+                            ),
                         }
                     })
                     .right_stream()
@@ -160,7 +169,9 @@ fn span_of(prepared: &Prepared, id: &RequestId) -> tracing::Span {
 fn took_too_long(kind: Kind, time_max: Duration) -> ApiError {
     let seconds = time_max.as_secs_f32();
     let message = match kind {
-        Kind::Query | Kind::Subscription => format!("This took longer than {seconds} s. Ask for less, or try again."),
+        Kind::Query | Kind::Subscription => {
+            format!("This took longer than {seconds} s. Ask for less, or try again.")
+        }
         Kind::Mutation => format!(
             "This took longer than {seconds} s, and whether it happened is not known. With an idempotencyKey the same \
              request can be sent again safely; otherwise look first."
@@ -183,7 +194,8 @@ fn count(kind: Option<Kind>, outcome: Outcome) {
         Outcome::Refused => "refused",
     };
     let kind = kind.map_or("unknown", Kind::as_str);
-    metrics::counter!("callboard_graphql_operations_total", "type" => kind, "outcome" => outcome).increment(1);
+    metrics::counter!("callboard_graphql_operations_total", "type" => kind, "outcome" => outcome)
+        .increment(1);
 }
 
 /// Counts a subscription for as long as it lives.

@@ -23,7 +23,9 @@ pub(super) fn refusal_of(error: &ApiError, id: &RequestId) -> Response {
 
 /// Whether nothing was run: errors, none of which is about a field, and no data.
 pub fn is_request_error(response: &Response) -> bool {
-    response.is_err() && response.data == Value::Null && response.errors.iter().all(|error| error.path.is_empty())
+    response.is_err()
+        && response.data == Value::Null
+        && response.errors.iter().all(|error| error.path.is_empty())
 }
 
 /// Finishes an answer.
@@ -38,7 +40,9 @@ pub(super) fn finish(mut response: Response, id: &RequestId) -> Response {
 fn finish_error(mut error: ServerError, id: &RequestId) -> ServerError {
     let verdict = classify(&error);
     match verdict.code {
-        Code::Internal => tracing::error!(request_id = %id, path = ?error.path, error = error.message, "an operation failed"),
+        Code::Internal => {
+            tracing::error!(request_id = %id, path = ?error.path, error = error.message, "an operation failed")
+        }
         Code::Unavailable => {
             tracing::warn!(request_id = %id, path = ?error.path, error = error.message, "an operation could not be done");
         }

@@ -22,7 +22,10 @@ pub(super) fn scan(text: &str) -> Result<(), ApiError> {
                 continue;
             }
             b'#' => {
-                at = bytes[at..].iter().position(|byte| matches!(byte, b'\n' | b'\r')).map_or(bytes.len(), |end| at + end);
+                at = bytes[at..]
+                    .iter()
+                    .position(|byte| matches!(byte, b'\n' | b'\r'))
+                    .map_or(bytes.len(), |end| at + end);
                 continue;
             }
             b'"' => end_of_string(bytes, at)?,
@@ -34,7 +37,9 @@ pub(super) fn scan(text: &str) -> Result<(), ApiError> {
                 depth = depth.saturating_sub(1);
                 at + 1
             }
-            _ if is_word(byte) => bytes[at..].iter().position(|byte| !is_word(*byte)).map_or(bytes.len(), |end| at + end),
+            _ if is_word(byte) => {
+                bytes[at..].iter().position(|byte| !is_word(*byte)).map_or(bytes.len(), |end| at + end)
+            }
             _ => at + 1,
         };
         tokens += 1;
@@ -43,7 +48,8 @@ pub(super) fn scan(text: &str) -> Result<(), ApiError> {
             return Err(ApiError::new(Code::TooComplex, message));
         }
         if tokens > TOKENS_MAX {
-            let message = format!("The document has more than {TOKENS_MAX} tokens. Put long values into variables.");
+            let message =
+                format!("The document has more than {TOKENS_MAX} tokens. Put long values into variables.");
             return Err(ApiError::new(Code::TooComplex, message));
         }
     }

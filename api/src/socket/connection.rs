@@ -7,10 +7,7 @@ use std::{future::Future, ops::ControlFlow, time::Duration};
 
 use async_graphql::Executor;
 use axum::extract::ws::{Message, WebSocket};
-use futures::{
-    StreamExt as _,
-    stream::SplitStream,
-};
+use futures::{StreamExt as _, stream::SplitStream};
 use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior},
@@ -158,7 +155,12 @@ impl<E: Executor> Session<E> {
             Incoming::Init(_) if self.is_initialised => ControlFlow::Break(Close::SecondInit),
             Incoming::Init(payload) => {
                 self.presented = Presented::in_payload(&payload).or(self.presented);
-                if self.engine().admit(self.presented).await.is_err_and(|error| error.code == Code::Unauthenticated) {
+                if self
+                    .engine()
+                    .admit(self.presented)
+                    .await
+                    .is_err_and(|error| error.code == Code::Unauthenticated)
+                {
                     return ControlFlow::Break(Close::Forbidden);
                 }
                 self.is_initialised = true;
@@ -176,7 +178,12 @@ impl<E: Executor> Session<E> {
         }
     }
 
-    async fn subscribe(&mut self, id: String, payload: serde_json::Value, dialect: Dialect) -> ControlFlow<Close> {
+    async fn subscribe(
+        &mut self,
+        id: String,
+        payload: serde_json::Value,
+        dialect: Dialect,
+    ) -> ControlFlow<Close> {
         let Ok(envelope) = Envelope::from_value(payload) else {
             return ControlFlow::Break(Close::BadMessage);
         };
@@ -184,7 +191,8 @@ impl<E: Executor> Session<E> {
         let refused = match self.operations.check(&id) {
             Err(NoRoom::Duplicate) => return ControlFlow::Break(Close::DuplicateId),
             Err(NoRoom::TooMany) => {
-                let message = format!("At most {} operations run at a time on one socket.", super::OPERATIONS_MAX);
+                let message =
+                    format!("At most {} operations run at a time on one socket.", super::OPERATIONS_MAX);
                 self.engine().refuse(&ApiError::new(Code::RateLimited, message), &request_id)
             }
             // Looked up again for every operation, so that a revoked key stops.

@@ -58,9 +58,11 @@ pub(super) fn read(text: &str) -> Result<Incoming, Close> {
             payload: payload.ok_or(Close::BadMessage)?,
             dialect: Dialect::Transport,
         }),
-        "start" => {
-            Ok(Incoming::Subscribe { id: id()?, payload: payload.ok_or(Close::BadMessage)?, dialect: Dialect::Legacy })
-        }
+        "start" => Ok(Incoming::Subscribe {
+            id: id()?,
+            payload: payload.ok_or(Close::BadMessage)?,
+            dialect: Dialect::Legacy,
+        }),
         "complete" | "stop" => Ok(Incoming::Complete(id()?)),
         "connection_terminate" => Ok(Incoming::Terminate),
         _ => Err(Close::BadMessage),
@@ -114,7 +116,9 @@ mod tests {
 
     #[test]
     fn messages_are_read_strictly() {
-        assert!(matches!(read(r#"{"type":"connection_init"}"#), Ok(Incoming::Init(fields)) if fields.is_empty()));
+        assert!(
+            matches!(read(r#"{"type":"connection_init"}"#), Ok(Incoming::Init(fields)) if fields.is_empty())
+        );
         assert!(matches!(read(r#"{"type":"ping","payload":{"a":1}}"#), Ok(Incoming::Ping(Some(_)))));
         assert!(matches!(
             read(r#"{"type":"subscribe","id":"1","payload":{"query":"{a}"}}"#),

@@ -68,7 +68,11 @@ impl Default for Limits {
 }
 
 /// Answers an upgrade.
-pub(crate) async fn upgrade<E: Executor>(endpoint: Endpoint<E>, request: Request, id: &RequestId) -> Response {
+pub(crate) async fn upgrade<E: Executor>(
+    endpoint: Endpoint<E>,
+    request: Request,
+    id: &RequestId,
+) -> Response {
     if !endpoint.origins.allow_socket(request.headers()) {
         tracing::warn!(request_id = %id, origin = ?request.headers().get("origin"), "a page of another site was refused a socket");
         return (StatusCode::FORBIDDEN, "Pages of this origin may not open sockets here.\n").into_response();

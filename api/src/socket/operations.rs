@@ -125,7 +125,8 @@ async fn run<E: Executor>(engine: &Engine<E>, task: Task, out: &mpsc::Sender<Fra
 /// Whether the operation never began: a request error, or a subscription whose stream could not be opened, which
 /// async-graphql tells as a first result without data whose error is about the root field itself.
 fn is_refused(kind: Kind, answer: &Response) -> bool {
-    let is_about_root = || answer.data == Value::Null && answer.errors.iter().all(|error| error.path.len() <= 1);
+    let is_about_root =
+        || answer.data == Value::Null && answer.errors.iter().all(|error| error.path.len() <= 1);
     is_request_error(answer) || (kind == Kind::Subscription && answer.is_err() && is_about_root())
 }
 

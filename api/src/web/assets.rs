@@ -24,9 +24,10 @@ pub(super) fn serve(path: &str, request: &HeaderMap) -> Response {
         return (StatusCode::NOT_FOUND, "There is nothing here.\n").into_response();
     };
     let tag = format!("\"{}\"", hex::encode(&file.metadata.sha256_hash()[..16]));
-    let is_known = request.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).is_some_and(|known| {
-        known.split(',').any(|each| each.trim().trim_start_matches("W/") == tag)
-    });
+    let is_known = request
+        .get(header::IF_NONE_MATCH)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|known| known.split(',').any(|each| each.trim().trim_start_matches("W/") == tag));
     let mut response = if is_known {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
@@ -38,10 +39,13 @@ pub(super) fn serve(path: &str, request: &HeaderMap) -> Response {
     let kept = if path.contains("assets/") { FOR_EVER } else { ASK_AGAIN };
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, kept);
-    headers.extend([(header::ETAG, HeaderValue::from_str(&tag)), (header::CONTENT_TYPE, content_type(path))].into_iter().filter_map(
-        |(name, value)| value.ok().map(|value| (name, value)),
-    ));
-    let policy = if path.starts_with("playground/") { headers::playground_policy() } else { headers::page_policy() };
+    headers.extend(
+        [(header::ETAG, HeaderValue::from_str(&tag)), (header::CONTENT_TYPE, content_type(path))]
+            .into_iter()
+            .filter_map(|(name, value)| value.ok().map(|value| (name, value))),
+    );
+    let policy =
+        if path.starts_with("playground/") { headers::playground_policy() } else { headers::page_policy() };
     headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     response
 }

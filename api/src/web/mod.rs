@@ -19,7 +19,10 @@ pub use headers::secure;
 pub fn router() -> Router {
     Router::new()
         .route("/", get(|headers: HeaderMap| async move { assets::serve("index.html", &headers) }))
-        .route("/playground", get(|headers: HeaderMap| async move { assets::serve("playground/index.html", &headers) }))
+        .route(
+            "/playground",
+            get(|headers: HeaderMap| async move { assets::serve("playground/index.html", &headers) }),
+        )
         .route("/playground/", get(to_playground))
         .route("/playground/assets/{*path}", get(file))
         .route("/assets/{*path}", get(file))

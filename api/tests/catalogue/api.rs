@@ -34,9 +34,9 @@ use tower::ServiceExt as _;
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
 /// See the module. The database goes with it.
-pub struct TestApi {
+pub(crate) struct TestApi {
     router: Router,
-    pub catalogue: Catalogue,
+    pub(crate) catalogue: Catalogue,
     /// Everything that was ever answered.
     said: Mutex<String>,
     _database: Database,
@@ -56,11 +56,11 @@ impl Authenticate for Keys {
 }
 
 impl TestApi {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with(ProxyProbe::new(None)).await
     }
 
-    pub async fn start_with(probe: ProxyProbe) -> Self {
+    pub(crate) async fn start_with(probe: ProxyProbe) -> Self {
         let database = Database::create().await;
         let store = Store::open(&database.url().into(), 8, "api-catalogue-test").unwrap();
         let allow_list = AllowList::parse("/usr/bin:/bin").unwrap();
@@ -76,12 +76,12 @@ impl TestApi {
     }
 
     /// A desk of the test's own, for submitting jobs without the API.
-    pub fn desk(&self) -> Desk {
+    pub(crate) fn desk(&self) -> Desk {
         desk(&self.catalogue.store)
     }
 
     /// Status and body of a request with this key.
-    pub async fn ask(&self, key: Option<&str>, query: &str, variables: Value) -> (StatusCode, Value) {
+    pub(crate) async fn ask(&self, key: Option<&str>, query: &str, variables: Value) -> (StatusCode, Value) {
         let body = json!({ "query": query, "variables": variables }).to_string();
         let mut request = Request::post("/graphql")
             .header(header::CONTENT_TYPE, "application/json")
@@ -99,14 +99,14 @@ impl TestApi {
     }
 
     /// The data of an operation of an ADMIN that must have no errors.
-    pub async fn data(&self, query: &str, variables: Value) -> Value {
+    pub(crate) async fn data(&self, query: &str, variables: Value) -> Value {
         let (status, mut answer) = self.ask(Some("cb_admin"), query, variables).await;
         assert_eq!((status, answer.get("errors")), (StatusCode::OK, None), "{answer}");
         answer["data"].take()
     }
 
     /// The code of the one error that an operation of an ADMIN must have.
-    pub async fn error(&self, query: &str, variables: Value) -> String {
+    pub(crate) async fn error(&self, query: &str, variables: Value) -> String {
         let (_, answer) = self.ask(Some("cb_admin"), query, variables).await;
         let errors = answer["errors"].as_array().cloned().unwrap_or_default();
         assert_eq!(errors.len(), 1, "{answer}");
@@ -115,7 +115,7 @@ impl TestApi {
     }
 
     /// Runs a mutation `name(input: NameInput!)`, and answers what `fields` select of its payload.
-    pub async fn mutate(&self, name: &str, fields: &str, input: Value) -> Value {
+    pub(crate) async fn mutate(&self, name: &str, fields: &str, input: Value) -> Value {
         let input_type = format!("{}{}Input", name[..1].to_uppercase(), &name[1..]);
         let query = format!(
             "mutation($input: {input_type}!) {{
@@ -125,7 +125,7 @@ impl TestApi {
     }
 
     /// A mutation that must be done; answers the object that its payload has.
-    pub async fn done(&self, name: &str, fields: &str, input: Value) -> Value {
+    pub(crate) async fn done(&self, name: &str, fields: &str, input: Value) -> Value {
         let field = noun(name);
         let mut payload = self.mutate(name, &format!("{field} {{ {fields} }}"), input).await;
         assert_eq!(payload["userErrors"], json!([]), "{name}");
@@ -133,7 +133,7 @@ impl TestApi {
     }
 
     /// A mutation that must be refused; answers `CODE path.below.input` of each reason.
-    pub async fn refused(&self, name: &str, input: Value) -> Vec<String> {
+    pub(crate) async fn refused(&self, name: &str, input: Value) -> Vec<String> {
         let field = if name.ends_with("Delete") { "deletedId" } else { noun(name) };
         let selected = if name.ends_with("Delete") { field.to_owned() } else { format!("{field} {{ id }}") };
         let payload = self.mutate(name, &selected, input).await;
@@ -142,7 +142,7 @@ impl TestApi {
     }
 
     /// Makes an object with as little as it takes; answers its id.
-    pub async fn make(&self, noun: &str, name: &str) -> String {
+    pub(crate) async fn make(&self, noun: &str, name: &str) -> String {
         let input = match noun {
             "profile" => json!({ "name": name, "chromeProfilePath": format!("p/{name}") }),
             "service" => json!({ "name": name }),
@@ -155,7 +155,7 @@ impl TestApi {
     }
 
     /// No answer so far held any of these.
-    pub fn assert_never_said(&self, secrets: &[&str]) {
+    pub(crate) fn assert_never_said(&self, secrets: &[&str]) {
         let said = self.said.lock().unwrap();
         for secret in secrets {
             assert!(!said.contains(secret), "an answer held {secret}");
@@ -178,7 +178,7 @@ fn noun(mutation: &str) -> &str {
 }
 
 /// `CODE path.below.input` of each user error; each must have a message and a path that begins with `input`.
-pub fn reasons(errors: &Value) -> Vec<String> {
+pub(crate) fn reasons(errors: &Value) -> Vec<String> {
     let errors = errors.as_array().unwrap();
     assert!(!errors.is_empty(), "nothing was refused");
     let reason = |error: &Value| {
@@ -193,6 +193,6 @@ pub fn reasons(errors: &Value) -> Vec<String> {
 }
 
 /// A set of texts, for comparing reasons whose order says nothing.
-pub fn set<'a>(texts: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
+pub(crate) fn set<'a>(texts: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
     texts.into_iter().map(str::to_owned).collect()
 }

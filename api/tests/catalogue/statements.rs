@@ -13,20 +13,20 @@ use tracing::{
 };
 
 /// Counts from its making on, until it is dropped.
-pub struct Statements {
+pub(crate) struct Statements {
     count: Arc<AtomicUsize>,
     _guard: DefaultGuard,
 }
 
 impl Statements {
-    pub fn watch() -> Self {
+    pub(crate) fn watch() -> Self {
         let count = Arc::new(AtomicUsize::new(0));
         let guard = set_default(Counter(Arc::clone(&count)));
         Self { count, _guard: guard }
     }
 
     /// Statements since the last call.
-    pub fn taken(&self) -> usize {
+    pub(crate) fn taken(&self) -> usize {
         self.count.swap(0, Ordering::SeqCst)
     }
 }

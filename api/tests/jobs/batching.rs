@@ -42,7 +42,11 @@ async fn lists_of_jobs_take_a_constant_number_of_statements() {
     }
     let ids: Vec<String> = {
         let data = stage.data("{ jobs { nodes { id } } profiles { nodes { id } } }", json!({})).await;
-        let nodes = data["jobs"]["nodes"].as_array().unwrap().iter().chain(data["profiles"]["nodes"].as_array().unwrap());
+        let nodes = data["jobs"]["nodes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .chain(data["profiles"]["nodes"].as_array().unwrap());
         nodes.map(|node| node["id"].as_str().unwrap().to_owned()).collect()
     };
     statements.taken();

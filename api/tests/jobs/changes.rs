@@ -10,7 +10,8 @@ use crate::{
 };
 
 /// The subscription.
-pub(crate) const CHANGES: &str = "subscription($filter: JobFilter, $after: String) { jobsChanged(filter: $filter, after: $after) {
+pub(crate) const CHANGES: &str =
+    "subscription($filter: JobFilter, $after: String) { jobsChanged(filter: $filter, after: $after) {
     cursor isReset changes { id state version isInFilter at job { id } } } }";
 
 /// Opens one, and hears its first reset; answers its cursor too.
@@ -25,7 +26,11 @@ async fn follow(stage: &Stage, filter: Value) -> (Subscription, Value) {
 /// State, version and whether it is in the filter, of the next change.
 async fn next_change(changes: &mut Subscription) -> (String, i64, bool) {
     let message = changes.next().await;
-    assert_eq!((&message["isReset"], message["changes"].as_array().unwrap().len()), (&json!(false), 1), "{message}");
+    assert_eq!(
+        (&message["isReset"], message["changes"].as_array().unwrap().len()),
+        (&json!(false), 1),
+        "{message}"
+    );
     let change = &message["changes"][0];
     assert_eq!(change["id"], change["job"]["id"]);
     let is_in = change["isInFilter"].as_bool().unwrap();
@@ -86,7 +91,8 @@ async fn with_a_cursor_nothing_is_lost_and_nothing_comes_twice() {
             let message = changes.next().await;
             assert_eq!(message["isReset"], false);
             for change in message["changes"].as_array().unwrap() {
-                let (id, version) = (change["id"].as_str().unwrap().to_owned(), change["version"].as_i64().unwrap());
+                let (id, version) =
+                    (change["id"].as_str().unwrap().to_owned(), change["version"].as_i64().unwrap());
                 let before = told.insert(id, version);
                 assert!(before.is_none_or(|before| before < version), "{change} came twice");
             }
@@ -174,7 +180,8 @@ fn encode(text: &str) -> String {
     let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut written = String::new();
     for chunk in text.as_bytes().chunks(3) {
-        let value = chunk.iter().chain(&[0, 0]).take(3).fold(0_u32, |value, byte| value << 8 | u32::from(*byte));
+        let value =
+            chunk.iter().chain(&[0, 0]).take(3).fold(0_u32, |value, byte| value << 8 | u32::from(*byte));
         for index in 0..=chunk.len() {
             written.push(char::from(letters[(value >> (18 - 6 * index) & 63) as usize]));
         }

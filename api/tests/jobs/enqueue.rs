@@ -47,7 +47,10 @@ async fn of_fifty_callers_at_once_only_the_mistaken_one_hears_of_it() {
     let mut ids = HashSet::new();
     for (number, payload) in payloads.iter().enumerate() {
         if number == 17 {
-            assert_eq!((&payload["job"], reasons(payload)), (&Value::Null, vec!["INVALID priority".to_owned()]));
+            assert_eq!(
+                (&payload["job"], reasons(payload)),
+                (&Value::Null, vec!["INVALID priority".to_owned()])
+            );
         } else {
             assert_eq!((&payload["userErrors"], &payload["job"]["priority"]), (&json!([]), &json!(3)));
             ids.insert(payload["job"]["id"].as_str().unwrap().to_owned());
@@ -93,7 +96,10 @@ async fn an_input_that_does_not_fit_its_schema_is_refused_with_every_place() {
     });
     let command = stage.command("strict", json!({ "inputSchema": schema })).await;
     let enqueue = |input: Value| json!({ "commandId": command, "input": input });
-    assert_eq!(stage.refused("jobEnqueue", enqueue(json!({ "user": { "age": "x" } }))).await, ["INVALID input.user.age"]);
+    assert_eq!(
+        stage.refused("jobEnqueue", enqueue(json!({ "user": { "age": "x" } }))).await,
+        ["INVALID input.user.age"]
+    );
     assert_eq!(stage.refused("jobEnqueue", enqueue(json!([]))).await, ["INVALID input"]);
     assert_eq!(stage.refused("jobEnqueue", json!({ "commandId": command })).await, ["INVALID input"]);
     let job = stage.enqueue(enqueue(json!({ "user": { "age": 7 }, "pin": "secret-4711" }))).await;
@@ -108,7 +114,11 @@ async fn what_is_named_must_exist_and_be_of_the_kind() {
     let (command, profile) = (stage.command("hello", json!({})).await, stage.profile("p").await);
     let nobody = |kind: &str| format!("{kind}_00000000000000000000000000");
     for id in [nobody("command"), profile.clone(), "command_x".into(), String::new()] {
-        assert_eq!(stage.refused("jobEnqueue", json!({ "commandId": id })).await, ["NOT_FOUND commandId"], "{id}");
+        assert_eq!(
+            stage.refused("jobEnqueue", json!({ "commandId": id })).await,
+            ["NOT_FOUND commandId"],
+            "{id}"
+        );
     }
     let input = json!({
         "commandId": command, "profileId": command, "proxyId": nobody("proxy"),
@@ -146,7 +156,8 @@ async fn many_jobs_are_taken_whole_or_not_at_all() {
     let single = json!({ "jobs": [{ "commandId": command, "priority": 11 }] });
     assert_eq!(stage.refused("jobsEnqueue", single).await, ["INVALID jobs.0.priority"]);
     let payload = stage.mutate("jobsEnqueue", "jobs { id }", json!({ "jobs": jobs(1000) })).await;
-    let ids: Vec<&str> = payload["jobs"].as_array().unwrap().iter().map(|job| job["id"].as_str().unwrap()).collect();
+    let ids: Vec<&str> =
+        payload["jobs"].as_array().unwrap().iter().map(|job| job["id"].as_str().unwrap()).collect();
     assert_eq!(ids.iter().collect::<HashSet<_>>().len(), 1000);
     assert!(ids.is_sorted(), "in the order of the input");
     let count = stage.data("{ jobs(filter: { labels: [\"many\"] }) { countAtLeast } }", json!({})).await;

@@ -8,7 +8,8 @@ use crate::{
 };
 
 /// The subscription.
-pub(crate) const EVENTS: &str = "subscription($id: ID!, $after: String) { jobEvents(jobId: $id, after: $after) {
+pub(crate) const EVENTS: &str =
+    "subscription($id: ID!, $after: String) { jobEvents(jobId: $id, after: $after) {
     cursor kind version state attempt message job { id version } } }";
 
 fn kinds(events: &[Value]) -> Vec<&str> {
@@ -27,11 +28,17 @@ async fn a_follower_sees_every_state_and_then_the_end() {
     let id = json!({ "id": job.to_string() });
     let mut following = stage.subscribe(EVENTS, id.clone()).await;
     let snapshot = following.next().await;
-    assert_eq!((&snapshot["kind"], &snapshot["state"], &snapshot["version"]), (&json!("SNAPSHOT"), &json!("QUEUED"), &json!(1)));
+    assert_eq!(
+        (&snapshot["kind"], &snapshot["state"], &snapshot["version"]),
+        (&json!("SNAPSHOT"), &json!("QUEUED"), &json!(1))
+    );
     assert_eq!(following.next().await["kind"], "ENQUEUED");
     let attempt = stage.start(job).await;
     let started = following.next().await;
-    assert_eq!((&started["kind"], &started["attempt"], &started["state"]), (&json!("STARTED"), &json!(1), &json!("RUNNING")));
+    assert_eq!(
+        (&started["kind"], &started["attempt"], &started["state"]),
+        (&json!("STARTED"), &json!(1), &json!("RUNNING"))
+    );
     assert_eq!(started["job"]["id"], id["id"]);
     stage.progress(job, attempt, 0.25).await;
     let told = following.next().await;
@@ -91,13 +98,21 @@ async fn what_is_not_stored_any_more_is_a_reset_and_never_silence() {
 
     // The beginning is gone: a new follower gets what is there.
     let mut fresh = stage.subscribe(EVENTS, json!({ "id": job.to_string() })).await;
-    assert_eq!((fresh.next().await["kind"].clone(), fresh.next().await["version"].clone()), (json!("SNAPSHOT"), json!(4)));
+    assert_eq!(
+        (fresh.next().await["kind"].clone(), fresh.next().await["version"].clone()),
+        (json!("SNAPSHOT"), json!(4))
+    );
     // A cursor from before is told how the job stands, and goes on from there.
     for old in [&snapshot, &first] {
-        let mut back = stage.subscribe(EVENTS, json!({ "id": job.to_string(), "after": old["cursor"] })).await;
+        let mut back =
+            stage.subscribe(EVENTS, json!({ "id": job.to_string(), "after": old["cursor"] })).await;
         let reset = back.next().await;
-        assert_eq!((&reset["kind"], &reset["version"], &reset["state"]), (&json!("RESET"), &json!(4), &json!("RUNNING")));
-        let mut on = stage.subscribe(EVENTS, json!({ "id": job.to_string(), "after": reset["cursor"] })).await;
+        assert_eq!(
+            (&reset["kind"], &reset["version"], &reset["state"]),
+            (&json!("RESET"), &json!(4), &json!("RUNNING"))
+        );
+        let mut on =
+            stage.subscribe(EVENTS, json!({ "id": job.to_string(), "after": reset["cursor"] })).await;
         stage.progress(job, attempt, 0.3).await;
         let (one, other) = (back.next().await, on.next().await);
         assert_eq!(one["version"], other["version"]);
@@ -107,7 +122,11 @@ async fn what_is_not_stored_any_more_is_a_reset_and_never_silence() {
     // All of it gone, and the job ended.
     stage.succeed(job, attempt).await;
     stage.sql("DELETE FROM job_events").await;
-    let rest = stage.subscribe(EVENTS, json!({ "id": job.to_string(), "after": first["cursor"] })).await.rest().await;
+    let rest = stage
+        .subscribe(EVENTS, json!({ "id": job.to_string(), "after": first["cursor"] }))
+        .await
+        .rest()
+        .await;
     assert_eq!((kinds(&rest), versions(&rest)), (vec!["RESET"], vec![5]));
     let rest = stage.subscribe(EVENTS, json!({ "id": job.to_string() })).await.rest().await;
     assert_eq!(kinds(&rest), ["SNAPSHOT"]);
@@ -117,8 +136,12 @@ async fn what_is_not_stored_any_more_is_a_reset_and_never_silence() {
 async fn what_cannot_be_followed_is_refused_with_its_code() {
     let stage = Stage::set().await;
     let command = stage.command("hello", json!({})).await;
-    let (one, other) = (stage.enqueue(json!({ "commandId": command })).await, stage.enqueue(json!({ "commandId": command })).await);
-    let cursor = stage.of_job(other, "events { edges { cursor } }").await["events"]["edges"][0]["cursor"].take();
+    let (one, other) = (
+        stage.enqueue(json!({ "commandId": command })).await,
+        stage.enqueue(json!({ "commandId": command })).await,
+    );
+    let cursor =
+        stage.of_job(other, "events { edges { cursor } }").await["events"]["edges"][0]["cursor"].take();
     let log = "subscription($id: ID!, $after: String) { jobLog(jobId: $id, after: $after) { cursor } }";
     for query in [EVENTS, log] {
         for (id, after, code) in [
@@ -141,7 +164,9 @@ async fn what_cannot_be_followed_is_refused_with_its_code() {
     assert_eq!(started["kind"], "STARTED");
     stage.progress(one, attempt, 0.5).await;
     let told = ahead.next().await;
-    stage.sql("UPDATE live_jobs SET version = 2 WHERE version = 3; DELETE FROM job_events WHERE version = 3").await;
+    stage
+        .sql("UPDATE live_jobs SET version = 2 WHERE version = 3; DELETE FROM job_events WHERE version = 3")
+        .await;
     let mut back = stage.subscribe(EVENTS, json!({ "id": one.to_string(), "after": told["cursor"] })).await;
     let reset = back.next().await;
     assert_eq!((&reset["kind"], &reset["version"]), (&json!("RESET"), &json!(2)));

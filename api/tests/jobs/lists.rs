@@ -103,7 +103,10 @@ fn cases(all: &[Value]) -> Vec<(Value, Meant)> {
         (json!({ "proxyIds": ["proxy_00000000000000000000000000"] }), Box::new(|_| false)),
         (json!({ "serviceIds": ["service_00000000000000000000000000"] }), Box::new(|_| false)),
         (json!({ "ids": [some, "job_x"] }), has("id", json!([all[5]["id"]]))),
-        (json!({ "createdAt": { "gte": middle } }), Box::new(move |job| job["createdAt"].as_str() >= since.as_str())),
+        (
+            json!({ "createdAt": { "gte": middle } }),
+            Box::new(move |job| job["createdAt"].as_str() >= since.as_str()),
+        ),
         (json!({ "search": "MAIL" }), Box::new(|job| job["command"]["name"] == "beta-mail")),
         (json!({ "search": "n8" }), Box::new(|job| job["labels"] == json!(["n8", "nightly"]))),
         (json!({ "search": prefix }), has("id", json!([all[5]["id"]]))),
@@ -128,7 +131,9 @@ async fn every_filter_means_what_it_says_in_every_order_and_page_by_page() {
     assert!(ids(&all).is_sorted_by(|one, other| one > other), "newest first");
     for (filter, is_meant) in cases(&all) {
         let meant: Vec<Value> = all.iter().filter(|job| is_meant(job)).cloned().collect();
-        for (field, key) in [("CREATED_AT", None), ("FINISHED_AT", Some("finishedAt")), ("PRIORITY", Some("priority"))] {
+        for (field, key) in
+            [("CREATED_AT", None), ("FINISHED_AT", Some("finishedAt")), ("PRIORITY", Some("priority"))]
+        {
             for direction in ["ASC", "DESC"] {
                 let mut expected = meant.clone();
                 let of = |job: &Value| {
@@ -149,7 +154,9 @@ async fn every_filter_means_what_it_says_in_every_order_and_page_by_page() {
                 let found = list(&stage, &filter, &order, 7).await;
                 if field == "FINISHED_AT" {
                     // Two may have ended within the same millisecond, which is all that is shown.
-                    let key = |nodes: &[Value]| nodes.iter().map(|job| job["finishedAt"].clone()).collect::<Vec<_>>();
+                    let key = |nodes: &[Value]| {
+                        nodes.iter().map(|job| job["finishedAt"].clone()).collect::<Vec<_>>()
+                    };
                     assert_eq!(key(&found), key(&expected), "{filter} {order}");
                 } else {
                     assert_eq!(ids(&found), ids(&expected), "{filter} {order}");
@@ -203,7 +210,10 @@ async fn mistakes_in_arguments_are_told() {
         (&*format!("after: \"{cursor}\", orderBy: {{ field: PRIORITY }}"), "BAD_CURSOR"),
         (&*format!("filter: {{ search: \"{}\" }}", "x".repeat(201)), "BAD_REQUEST"),
         (&*format!("filter: {{ queues: [{}] }}", "\"q\" ".repeat(1001)), "BAD_REQUEST"),
-        ("first: 100) { nodes { artifacts { id } log(first: 1000) { nodes { text } } } } x: jobs(first: 1", "TOO_COMPLEX"),
+        (
+            "first: 100) { nodes { artifacts { id } log(first: 1000) { nodes { text } } } } x: jobs(first: 1",
+            "TOO_COMPLEX",
+        ),
     ] {
         let query = format!("{{ jobs({arguments}) {{ nodes {{ id }} }} }}");
         assert_eq!(stage.error(&query, json!({})).await, code, "{arguments:.60}");
@@ -220,7 +230,11 @@ async fn a_profile_knows_its_jobs() {
     let of_profile: Vec<&Value> = all.iter().filter(|job| job["profile"]["id"] == profile).collect();
     let found = stage.data(query, json!({ "id": profile })).await["profile"]["jobs"].take();
     assert_eq!(found["nodes"][0]["id"], of_profile[0]["id"]);
-    assert_eq!((&found["countAtLeast"], found["nodes"].as_array().unwrap().len()), (&json!(of_profile.len()), 3));
-    let elsewhere = json!({ "id": profile, "filter": { "profileIds": ["profile_00000000000000000000000000"] } });
+    assert_eq!(
+        (&found["countAtLeast"], found["nodes"].as_array().unwrap().len()),
+        (&json!(of_profile.len()), 3)
+    );
+    let elsewhere =
+        json!({ "id": profile, "filter": { "profileIds": ["profile_00000000000000000000000000"] } });
     assert_eq!(stage.data(query, elsewhere).await["profile"]["jobs"]["countAtLeast"], 0);
 }

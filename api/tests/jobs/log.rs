@@ -141,7 +141,11 @@ async fn a_list_of_lines_has_pages_search_and_exact_counts() {
         let found = page(&stage, job, &arguments).await;
         assert_eq!(sequences(&found), expected, "{arguments}");
         let info = &found["pageInfo"];
-        assert_eq!((&info["hasPreviousPage"], &info["hasNextPage"]), (&json!(previous), &json!(next)), "{arguments}");
+        assert_eq!(
+            (&info["hasPreviousPage"], &info["hasNextPage"]),
+            (&json!(previous), &json!(next)),
+            "{arguments}"
+        );
     }
     assert_eq!(page(&stage, job, "search: \"beta\"").await["totalCount"], 3);
     assert_eq!(page(&stage, job, "search: \"beta\", fromSequence: 3").await["totalCount"], 2);

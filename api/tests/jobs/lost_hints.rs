@@ -2,13 +2,20 @@
 
 use std::time::Duration;
 
-use callboard::steps::{append_log::append_log, claim::{Request, claim}, settle::{Verdict, settle}};
+use callboard::steps::{
+    append_log::append_log,
+    claim::{Request, claim},
+    settle::{Verdict, settle},
+};
 use callboard::{
     clock::{self, IdSource},
     ids::AttemptId,
     job::Outcome,
     policy::Policy,
-    store::{attempts::ExitRecord, logs::{Batch, LogStream, NewLine}},
+    store::{
+        attempts::ExitRecord,
+        logs::{Batch, LogStream, NewLine},
+    },
 };
 use callboard_testing::private_redis;
 use serde_json::json;
@@ -28,7 +35,10 @@ async fn steps_whose_hints_are_never_sent_are_seen_within_seconds() {
     let (mut events, mut log) = (stage.subscribe(EVENTS, id.clone()).await, stage.subscribe(LOG, id).await);
     let mut changes = stage.subscribe(CHANGES, json!({ "filter": { "ids": [job.to_string()] } })).await;
     assert_eq!(changes.next().await["isReset"], true);
-    assert_eq!((events.next().await["kind"].clone(), events.next().await["kind"].clone()), (json!("SNAPSHOT"), json!("ENQUEUED")));
+    assert_eq!(
+        (events.next().await["kind"].clone(), events.next().await["kind"].clone()),
+        (json!("SNAPSHOT"), json!("ENQUEUED"))
+    );
 
     let began = Instant::now();
     let attempt: AttemptId = IdSource.make();
@@ -41,7 +51,8 @@ async fn steps_whose_hints_are_never_sent_are_seen_within_seconds() {
 
     let began = Instant::now();
     let line = NewLine { stream: LogStream::Stderr, text: "unheard".into(), at: clock::now() };
-    let (_, unsaid) = append_log(&stage.store, &[Batch { job, attempt, number: 1, lines: vec![line] }]).await.unwrap();
+    let (_, unsaid) =
+        append_log(&stage.store, &[Batch { job, attempt, number: 1, lines: vec![line] }]).await.unwrap();
     drop(unsaid);
     assert_eq!(log.next().await["lines"][0]["text"], "unheard");
     assert!(began.elapsed() < BOUND, "{:?}", began.elapsed());
@@ -49,10 +60,14 @@ async fn steps_whose_hints_are_never_sent_are_seen_within_seconds() {
     let began = Instant::now();
     let outcome = Outcome::Succeeded { result: json!(null) };
     let (composed, proxy, exit) = (None, None, ExitRecord::default());
-    let verdict = Verdict { job, attempt, outcome, policy: Policy::default(), jitter: 0.0, composed, proxy, exit };
+    let verdict =
+        Verdict { job, attempt, outcome, policy: Policy::default(), jitter: 0.0, composed, proxy, exit };
     let (_, unsaid) = settle(&stage.store, vec![verdict]).await.unwrap();
     drop(unsaid);
-    assert_eq!((events.next().await["kind"].clone(), events.said().await), (json!("SUCCEEDED"), Said::Complete));
+    assert_eq!(
+        (events.next().await["kind"].clone(), events.said().await),
+        (json!("SUCCEEDED"), Said::Complete)
+    );
     assert_eq!(log.said().await, Said::Complete);
     assert!(began.elapsed() < BOUND, "{:?}", began.elapsed());
 }
@@ -74,5 +89,8 @@ async fn a_redis_that_dies_and_comes_back_is_heard_again() {
     stage.progress(job, attempt, 0.2).await;
     assert_eq!(events.next().await["kind"], "PROGRESSED");
     stage.succeed(job, attempt).await;
-    assert_eq!((events.next().await["kind"].clone(), events.said().await), (json!("SUCCEEDED"), Said::Complete));
+    assert_eq!(
+        (events.next().await["kind"].clone(), events.said().await),
+        (json!("SUCCEEDED"), Said::Complete)
+    );
 }

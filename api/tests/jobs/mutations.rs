@@ -9,11 +9,19 @@ async fn a_waiting_job_ends_at_once_and_a_running_one_when_its_worker_has_ended_
     let stage = Stage::set().await;
     let command = stage.command("hello", json!({})).await;
     stage.enter(&["default"]).await;
-    let (waiting, running) = (stage.enqueue(json!({ "commandId": command })).await, stage.enqueue(json!({ "commandId": command })).await);
-    let cancel = |id: String| stage.mutate("jobCancel", "job { state version }", json!({ "id": id, "reason": "enough" }));
+    let (waiting, running) = (
+        stage.enqueue(json!({ "commandId": command })).await,
+        stage.enqueue(json!({ "commandId": command })).await,
+    );
+    let cancel = |id: String| {
+        stage.mutate("jobCancel", "job { state version }", json!({ "id": id, "reason": "enough" }))
+    };
     let payload = cancel(waiting.to_string()).await;
     assert_eq!(payload, json!({ "job": { "state": "CANCELLED", "version": 2 }, "userErrors": [] }));
-    assert_eq!(stage.refused("jobCancel", json!({ "id": waiting.to_string() })).await, ["NOT_ALLOWED_IN_STATE id"]);
+    assert_eq!(
+        stage.refused("jobCancel", json!({ "id": waiting.to_string() })).await,
+        ["NOT_ALLOWED_IN_STATE id"]
+    );
     let events = stage.of_job(waiting, "events { nodes { message } }").await;
     assert_eq!(events["events"]["nodes"][1]["message"], "enough");
 
@@ -39,7 +47,10 @@ async fn a_finished_job_runs_again_with_all_its_history() {
     let command = stage.command("hello", json!({})).await;
     stage.enter(&["default"]).await;
     let job = stage.enqueue(json!({ "commandId": command })).await;
-    assert_eq!(stage.refused("jobRetry", json!({ "id": job.to_string() })).await, ["NOT_ALLOWED_IN_STATE id"]);
+    assert_eq!(
+        stage.refused("jobRetry", json!({ "id": job.to_string() })).await,
+        ["NOT_ALLOWED_IN_STATE id"]
+    );
     let attempt = stage.start(job).await;
     stage.log(job, attempt, &["first run"]).await;
     stage.succeed(job, attempt).await;
@@ -51,7 +62,9 @@ async fn a_finished_job_runs_again_with_all_its_history() {
     let attempt = stage.start(job).await;
     stage.log(job, attempt, &["second run"]).await;
     stage.succeed(job, attempt).await;
-    let shown = stage.of_job(job, "state attempts { nodes { number } } log { nodes { sequence attempt text } }").await;
+    let shown = stage
+        .of_job(job, "state attempts { nodes { number } } log { nodes { sequence attempt text } }")
+        .await;
     assert_eq!(shown["attempts"]["nodes"], json!([{ "number": 1 }, { "number": 2 }]));
     assert_eq!(shown["log"]["nodes"][1], json!({ "sequence": 2, "attempt": 2, "text": "second run" }));
 }

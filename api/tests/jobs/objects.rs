@@ -17,13 +17,19 @@ async fn a_job_tells_its_whole_life() {
     assert_eq!((&running["state"], &running["progress"]["fraction"]), (&json!("RUNNING"), &json!(0.5)));
     let attempt = &running["attempts"]["nodes"][0];
     assert_eq!((&attempt["number"], &attempt["outcome"]), (&json!(1), &Value::Null));
-    assert_eq!(attempt["composed"]["program"], "/bin/echo", "composed on the spot before the worker has told");
+    assert_eq!(
+        attempt["composed"]["program"], "/bin/echo",
+        "composed on the spot before the worker has told"
+    );
     assert_eq!(attempt["id"], first.to_string());
 
     stage.settle(job, first, failed(true)).await;
     let waiting = stage.of_job(job, "state attemptCount runAt waiting { reason explanation until }").await;
     assert_eq!((&waiting["state"], &waiting["attemptCount"]), (&json!("SCHEDULED"), &json!(1)));
-    assert_eq!((&waiting["waiting"]["reason"], &waiting["waiting"]["until"]), (&json!("RETRY_BACKOFF"), &waiting["runAt"]));
+    assert_eq!(
+        (&waiting["waiting"]["reason"], &waiting["waiting"]["until"]),
+        (&json!("RETRY_BACKOFF"), &waiting["runAt"])
+    );
     stage.sql("UPDATE live_jobs SET run_at = now() - interval '1 second'").await;
     stage.do_duties().await;
     let second = stage.start(job).await;
@@ -38,18 +44,39 @@ async fn a_job_tells_its_whole_life() {
         events { totalCount nodes { kind version state attempt message } } composed { display arguments }";
     let ended = stage.of_job(job, fields).await;
     assert_eq!((&ended["state"], &ended["result"]), (&json!("SUCCEEDED"), &json!({ "done": true })));
-    assert_eq!((&ended["failure"], &ended["waiting"], &ended["attemptCount"]), (&Value::Null, &Value::Null, &json!(2)));
+    assert_eq!(
+        (&ended["failure"], &ended["waiting"], &ended["attemptCount"]),
+        (&Value::Null, &Value::Null, &json!(2))
+    );
     let attempts = &ended["attempts"];
-    assert_eq!((&attempts["totalCount"], &attempts["pageInfo"]["hasPreviousPage"]), (&json!(2), &json!(true)));
-    assert_eq!((&attempts["nodes"][0]["number"], &attempts["nodes"][0]["outcome"]), (&json!(2), &json!("SUCCEEDED")));
+    assert_eq!(
+        (&attempts["totalCount"], &attempts["pageInfo"]["hasPreviousPage"]),
+        (&json!(2), &json!(true))
+    );
+    assert_eq!(
+        (&attempts["nodes"][0]["number"], &attempts["nodes"][0]["outcome"]),
+        (&json!(2), &json!("SUCCEEDED"))
+    );
     assert_eq!(attempts["nodes"][0]["worker"], json!({ "id": stage.worker.to_string(), "status": "ACTIVE" }));
     let file = &ended["artifacts"][0];
-    assert_eq!((&file["name"], &file["sizeBytes"], &file["sha256"]), (&json!("page.png"), &json!("12"), &json!("07".repeat(32))));
-    assert!(file["url"].as_str().unwrap().starts_with("https://callboard.test/artifacts/artifact_"), "{file}");
-    assert_eq!(ended["log"], json!({ "totalCount": 2, "nodes": [{ "text": "one", "sequence": 1 }, { "text": "two", "sequence": 2 }] }));
+    assert_eq!(
+        (&file["name"], &file["sizeBytes"], &file["sha256"]),
+        (&json!("page.png"), &json!("12"), &json!("07".repeat(32)))
+    );
+    assert!(
+        file["url"].as_str().unwrap().starts_with("https://callboard.test/artifacts/artifact_"),
+        "{file}"
+    );
+    assert_eq!(
+        ended["log"],
+        json!({ "totalCount": 2, "nodes": [{ "text": "one", "sequence": 1 }, { "text": "two", "sequence": 2 }] })
+    );
     let events = ended["events"]["nodes"].as_array().unwrap();
     let kinds: Vec<&str> = events.iter().map(|event| event["kind"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["ENQUEUED", "STARTED", "PROGRESSED", "RETRY_SCHEDULED", "QUEUED", "STARTED", "SUCCEEDED"]);
+    assert_eq!(
+        kinds,
+        ["ENQUEUED", "STARTED", "PROGRESSED", "RETRY_SCHEDULED", "QUEUED", "STARTED", "SUCCEEDED"]
+    );
     assert!((1..).zip(events).all(|(version, event)| event["version"] == version));
     assert_eq!((&ended["version"], &ended["events"]["totalCount"]), (&json!(7), &json!(7)));
     assert_eq!(ended["composed"]["display"], "/bin/echo hello");
@@ -81,12 +108,15 @@ async fn why_a_job_waits_has_one_exact_answer() {
     assert_eq!(shown["blocker"], json!({ "__typename": "Job", "id": one.to_string() }));
     let explanation = shown["explanation"].as_str().unwrap();
     assert!(explanation.contains("alice") && explanation.contains(&one.to_string()), "{explanation}");
-    let holder = stage.data("query($id: ID!) { profile(id: $id) { heldBy { id state } } }", json!({ "id": profile })).await;
+    let holder = stage
+        .data("query($id: ID!) { profile(id: $id) { heldBy { id state } } }", json!({ "id": profile }))
+        .await;
     assert_eq!(holder["profile"]["heldBy"], json!({ "id": one.to_string(), "state": "RUNNING" }));
 
     stage.succeed(one, attempt).await;
     assert_eq!(stage.of_job(other, waiting).await["waiting"]["reason"], "NEXT_IN_LINE");
-    let holder = stage.data("query($id: ID!) { profile(id: $id) { heldBy { id } } }", json!({ "id": profile })).await;
+    let holder =
+        stage.data("query($id: ID!) { profile(id: $id) { heldBy { id } } }", json!({ "id": profile })).await;
     assert_eq!(holder["profile"]["heldBy"], Value::Null);
 }
 
@@ -102,10 +132,19 @@ async fn everything_with_an_id_is_found_by_it() {
     let queue = queues["queues"][0]["id"].clone();
     assert_eq!(queues["workers"][0]["id"], stage.worker.to_string());
     let ids = json!([
-        job.to_string(), attempt.to_string(), artifact.to_string(), queue, stage.worker.to_string(), command,
-        "job_00000000000000000000000000", "queue_00000000000000000000000000", "what_is_this", "",
+        job.to_string(),
+        attempt.to_string(),
+        artifact.to_string(),
+        queue,
+        stage.worker.to_string(),
+        command,
+        "job_00000000000000000000000000",
+        "queue_00000000000000000000000000",
+        "what_is_this",
+        "",
     ]);
-    let data = stage.data("query($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }", json!({ "ids": ids })).await;
+    let data =
+        stage.data("query($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }", json!({ "ids": ids })).await;
     let kinds: Vec<Option<&str>> =
         data["nodes"].as_array().unwrap().iter().map(|node| node["__typename"].as_str()).collect();
     let known = ["Job", "Attempt", "Artifact", "Queue", "Worker", "Command"].map(Some);
@@ -115,7 +154,12 @@ async fn everything_with_an_id_is_found_by_it() {
         assert_eq!(id, &node["id"]);
     }
     stage.succeed(job, attempt).await;
-    let again = stage.data("query($id: ID!) { node(id: $id) { ... on Attempt { outcome } } }", json!({ "id": attempt.to_string() })).await;
+    let again = stage
+        .data(
+            "query($id: ID!) { node(id: $id) { ... on Attempt { outcome } } }",
+            json!({ "id": attempt.to_string() }),
+        )
+        .await;
     assert_eq!(again["node"]["outcome"], "SUCCEEDED");
 }
 
@@ -160,8 +204,16 @@ async fn a_job_whose_catalogue_is_gone_still_shows_itself() {
     stage.mutate("jobCancel", "job { id }", json!({ "id": job.to_string() })).await;
     stage.mutate("commandDelete", "deletedId", json!({ "id": command })).await;
     stage.mutate("profileDelete", "deletedId", json!({ "id": profile })).await;
-    let shown = stage.of_job(job, "state kind command { id } profile { id } composed { kind program arguments display }").await;
-    assert_eq!((&shown["command"], &shown["profile"], &shown["kind"]), (&Value::Null, &Value::Null, &json!("PROGRAM")));
+    let shown = stage
+        .of_job(job, "state kind command { id } profile { id } composed { kind program arguments display }")
+        .await;
+    assert_eq!(
+        (&shown["command"], &shown["profile"], &shown["kind"]),
+        (&Value::Null, &Value::Null, &json!("PROGRAM"))
+    );
     assert_eq!((&shown["composed"]["program"], &shown["composed"]["arguments"]), (&Value::Null, &json!([])));
-    assert!(shown["composed"]["display"].as_str().unwrap().starts_with("(does not compose any more"), "{shown}");
+    assert!(
+        shown["composed"]["display"].as_str().unwrap().starts_with("(does not compose any more"),
+        "{shown}"
+    );
 }

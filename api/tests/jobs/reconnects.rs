@@ -50,7 +50,9 @@ async fn five_hundred_reconnects_in_the_middle_of_a_jobs_log() {
         let batch = socket.next().await;
         assert_eq!((&batch["skipped"], &batch["isReset"]), (&json!(0), &json!(false)));
         after = batch["cursor"].clone();
-        seen.extend(batch["lines"].as_array().unwrap().iter().map(|line| line["text"].as_str().unwrap().to_owned()));
+        seen.extend(
+            batch["lines"].as_array().unwrap().iter().map(|line| line["text"].as_str().unwrap().to_owned()),
+        );
     }
     assert_eq!(seen, (1..=written).map(|n| n.to_string()).collect::<Vec<_>>());
 }

@@ -80,7 +80,8 @@ impl Authenticate for Keys {
     fn authenticate(&self, key: KeyHash) -> BoxFuture<'_, Result<Option<Caller>, StoreError>> {
         let roles = [("cb_viewer", Role::Viewer), ("cb_operator", Role::Operator), ("cb_admin", Role::Admin)];
         let found = roles.into_iter().find(|(text, _)| KeyHash::of(text) == key);
-        let caller = found.map(|(name, role)| Caller { name: name.into(), role, key: None, expires_at: None });
+        let caller =
+            found.map(|(name, role)| Caller { name: name.into(), role, key: None, expires_at: None });
         Box::pin(std::future::ready(Ok(caller)))
     }
 }
@@ -102,8 +103,10 @@ impl Stage {
         let redis = Redis::open(&redis.into(), &redis_prefix()).unwrap();
         let worker = IdSource.make();
         let allow_list = AllowList::parse("/usr/bin:/bin").unwrap();
-        let catalogue = Catalogue { store: store.clone(), keyring: Arc::new(keyring()), allow_list, ids: IdSource };
-        let desk = Desk { store: store.clone(), keyring: keyring(), recipes: Recipes::default(), ids: IdSource };
+        let catalogue =
+            Catalogue { store: store.clone(), keyring: Arc::new(keyring()), allow_list, ids: IdSource };
+        let desk =
+            Desk { store: store.clone(), keyring: keyring(), recipes: Recipes::default(), ids: IdSource };
         let urls = ArtifactUrls::new(Arc::new(keyring()), "https://callboard.test/".parse().unwrap());
         let jobs = JobContext::start(Arc::new(desk), redis.clone());
         let schema = roots::schema().data(catalogue).data(urls).data(jobs).finish();
@@ -155,7 +158,10 @@ impl Stage {
     pub(crate) async fn refused(&self, name: &str, input: Value) -> Vec<String> {
         let field = if name == "jobsEnqueue" { "jobs { id }" } else { "job { id }" };
         let payload = self.mutate(name, field, input).await;
-        assert!(payload["job"].is_null() && payload["jobs"].as_array().is_none_or(Vec::is_empty), "{payload}");
+        assert!(
+            payload["job"].is_null() && payload["jobs"].as_array().is_none_or(Vec::is_empty),
+            "{payload}"
+        );
         reasons(&payload)
     }
 
@@ -295,7 +301,8 @@ impl Stage {
 /// `CODE path.below.input` of each user error of a payload.
 pub(crate) fn reasons(payload: &Value) -> Vec<String> {
     let reason = |error: &Value| {
-        let path: Vec<&str> = error["path"].as_array().unwrap().iter().map(|part| part.as_str().unwrap()).collect();
+        let path: Vec<&str> =
+            error["path"].as_array().unwrap().iter().map(|part| part.as_str().unwrap()).collect();
         assert_eq!(path[0], "input", "{error}");
         format!("{} {}", error["code"].as_str().unwrap(), path[1..].join(".")).trim_end().to_owned()
     };

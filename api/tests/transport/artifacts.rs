@@ -19,7 +19,10 @@ async fn a_signed_url_gives_one_file_and_nothing_else() {
     assert_eq!(headers["content-type"], "image/png");
     assert_eq!(headers["content-length"], "200000");
     assert_eq!(headers["x-content-type-options"], "nosniff");
-    assert_eq!(headers["content-disposition"], "inline; filename=\"shot _.png\"; filename*=UTF-8''shot%20%C3%A4.png");
+    assert_eq!(
+        headers["content-disposition"],
+        "inline; filename=\"shot _.png\"; filename*=UTF-8''shot%20%C3%A4.png"
+    );
     assert!(headers["content-security-policy"].to_str().unwrap().contains("sandbox"));
     assert_eq!(response.bytes().await.unwrap(), png);
 
@@ -29,7 +32,14 @@ async fn a_signed_url_gives_one_file_and_nothing_else() {
     let forged = url.as_str().replace("expires=1", "expires=2");
     let borrowed = format!("{}?{}", url.as_str().split('?').next().unwrap(), other.query().unwrap());
     let bare = url.as_str().split('?').next().unwrap().to_owned();
-    for bad in [old.as_str(), &forged, &borrowed, &bare, &format!("{bare}?expires=x&signature=y"), &toy.url("/artifacts/x?expires=1&signature=2")] {
+    for bad in [
+        old.as_str(),
+        &forged,
+        &borrowed,
+        &bare,
+        &format!("{bare}?expires=x&signature=y"),
+        &toy.url("/artifacts/x?expires=1&signature=2"),
+    ] {
         assert_eq!(client().get(bad).send().await.unwrap().status(), 403, "{bad}");
     }
     std::fs::remove_file(root.path().join("job/shot.png")).unwrap();

@@ -39,12 +39,24 @@ async fn bodies_without_measure_are_refused() {
     let toy = toy().await;
     for megabytes in [2, 30] {
         let script = "x".repeat(megabytes * 1024 * 1024);
-        refused(&toy, json!({ "query": "{ hello }", "variables": { "script": script } }).to_string(), 413, "BAD_REQUEST").await;
+        refused(
+            &toy,
+            json!({ "query": "{ hello }", "variables": { "script": script } }).to_string(),
+            413,
+            "BAD_REQUEST",
+        )
+        .await;
     }
     let batch: Vec<_> = (0..2000).map(|_| json!({ "query": "{ hello }" })).collect();
     refused(&toy, json!(batch).to_string(), 400, "BAD_REQUEST").await;
     refused(&toy, "[".repeat(500_000), 400, "BAD_REQUEST").await;
-    refused(&toy, format!("{{\"query\":\"{{ hello }}\",\"variables\":{}", "{\"a\":".repeat(100_000)), 400, "BAD_REQUEST").await;
+    refused(
+        &toy,
+        format!("{{\"query\":\"{{ hello }}\",\"variables\":{}", "{\"a\":".repeat(100_000)),
+        400,
+        "BAD_REQUEST",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -56,14 +68,30 @@ async fn documents_without_measure_are_refused() {
     refused(&toy, document(format!("{{ {fields} }}")), 400, "TOO_COMPLEX").await;
     refused(&toy, document("{a".repeat(300_000)), 400, "TOO_COMPLEX").await;
     refused(&toy, document(format!("{{ count(value: {} }}", "[".repeat(300_000))), 400, "TOO_COMPLEX").await;
-    refused(&toy, document(format!("query ($x: {}Int) {{ hello }}", "[".repeat(300_000))), 400, "TOO_COMPLEX").await;
-    let deep = |levels: usize| format!("{{ fragile {} {{ fine }} {} }}", "{ deeper ".repeat(levels), "}".repeat(levels));
+    refused(
+        &toy,
+        document(format!("query ($x: {}Int) {{ hello }}", "[".repeat(300_000))),
+        400,
+        "TOO_COMPLEX",
+    )
+    .await;
+    let deep = |levels: usize| {
+        format!("{{ fragile {} {{ fine }} {} }}", "{ deeper ".repeat(levels), "}".repeat(levels))
+    };
     refused(&toy, document(deep(19)), 400, "TOO_COMPLEX").await;
     refused(&toy, document(deep(40)), 400, "TOO_COMPLEX").await;
-    refused(&toy, document(format!("{{ hello {} }}", "@skip(if: false) ".repeat(11))), 400, "TOO_COMPLEX").await;
+    refused(&toy, document(format!("{{ hello {} }}", "@skip(if: false) ".repeat(11))), 400, "TOO_COMPLEX")
+        .await;
     refused(&toy, document(format!("{{ hello {} }}", "@aa ".repeat(14_000))), 400, "TOO_COMPLEX").await;
-    let doubling: String = (0..31).map(|n| format!("fragment F{n} on Query {{ ...F{} ...F{} }} ", n + 1, n + 1)).collect();
-    refused(&toy, document(format!("{{ ...F0 }} {doubling} fragment F31 on Query {{ hello }}")), 400, "TOO_COMPLEX").await;
+    let doubling: String =
+        (0..31).map(|n| format!("fragment F{n} on Query {{ ...F{} ...F{} }} ", n + 1, n + 1)).collect();
+    refused(
+        &toy,
+        document(format!("{{ ...F0 }} {doubling} fragment F31 on Query {{ hello }}")),
+        400,
+        "TOO_COMPLEX",
+    )
+    .await;
     let cycle = "{ ...A } fragment A on Query { hello ...B } fragment B on Query { ...A }";
     refused(&toy, document(cycle), 400, "VALIDATION_FAILED").await;
     let unknown: String = (0..4000).map(|n| format!("u{n} ")).collect();
@@ -109,7 +137,10 @@ async fn a_body_in_pieces_counts_like_any_other() {
 #[tokio::test]
 async fn a_packed_body_is_refused() {
     let toy = toy().await;
-    let request =
-        toy.graphql(Method::POST).header("content-type", "application/json").header("content-encoding", "gzip").body("x");
+    let request = toy
+        .graphql(Method::POST)
+        .header("content-type", "application/json")
+        .header("content-encoding", "gzip")
+        .body("x");
     assert_eq!(request.send().await.unwrap().status(), 415);
 }

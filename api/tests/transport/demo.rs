@@ -23,7 +23,10 @@ async fn the_site_is_logged_in_to_and_read() {
     };
     let response = client().get(toy.url("/demo")).send().await.unwrap();
     assert_eq!(response.headers()["location"], "/demo/login");
-    assert_eq!(client().get(toy.url("/demo/orders")).send().await.unwrap().headers()["location"], "/demo/login");
+    assert_eq!(
+        client().get(toy.url("/demo/orders")).send().await.unwrap().headers()["location"],
+        "/demo/login"
+    );
     let wrong = log_in(site::USER, "wrong").await.unwrap();
     assert_eq!(wrong.status(), StatusCode::UNAUTHORIZED);
     assert!(wrong.text().await.unwrap().contains("Wrong name or password."));
@@ -50,7 +53,10 @@ async fn quotes_need_a_token_and_tell_their_limit() {
     let ask = |key: &'static str| client().get(toy.url("/demo/api/quote")).bearer_auth(key).send();
     assert_eq!(ask("other").await.unwrap().status(), StatusCode::UNAUTHORIZED);
     let first = ask("demo-token-1").await.unwrap();
-    assert_eq!((first.status(), first.headers()["x-ratelimit-remaining"].to_str().unwrap()), (StatusCode::OK, "9"));
+    assert_eq!(
+        (first.status(), first.headers()["x-ratelimit-remaining"].to_str().unwrap()),
+        (StatusCode::OK, "9")
+    );
     let quote: Value = first.json().await.unwrap();
     assert!(quote["price"].is_f64() && quote["asOf"].is_string(), "{quote}");
     for _ in 0..9 {
@@ -111,7 +117,10 @@ async fn the_proxy_tunnels() {
     // demo:callboard
     let key = "Proxy-Authorization: Basic ZGVtbzpjYWxsYm9hcmQ=\r\n";
     let (answer, mut tunnel) = connect(toy.address.to_string(), key).await;
-    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("Via: 1.1 callboard-demo-proxy"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.contains("Via: 1.1 callboard-demo-proxy"),
+        "{answer}"
+    );
     tunnel.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
     let mut page = String::new();
     tunnel.read_to_string(&mut page).await.unwrap();

@@ -25,7 +25,12 @@ async fn fields_come_in_the_order_of_the_query() {
 async fn a_nullable_field_that_fails_is_null_and_nothing_else_is() {
     let toy = toy().await;
     let answer = text(&toy, "{ fragile { fine nullable } hello }").await;
-    assert!(answer.starts_with(r#"{"data":{"fragile":{"fine":1,"nullable":null},"hello":"hello world"},"errors":["#), "{answer}");
+    assert!(
+        answer.starts_with(
+            r#"{"data":{"fragile":{"fine":1,"nullable":null},"hello":"hello world"},"errors":["#
+        ),
+        "{answer}"
+    );
     let answer: Value = serde_json::from_str(&answer).unwrap();
     assert_eq!(answer["errors"][0]["path"], json!(["fragile", "nullable"]));
 }
@@ -84,7 +89,9 @@ async fn nodes_are_found_by_their_prefix() {
     let (one, two) = (&listed["data"]["jobs"]["nodes"][0]["id"], &listed["data"]["jobs"]["nodes"][1]["id"]);
     let answer = toy.ask(&format!("{{ node(id: {one}) {{ __typename id ... on Job {{ number }} }} }}")).await;
     assert_eq!(answer["data"]["node"], json!({ "__typename": "Job", "id": one, "number": 1 }));
-    for nothing in ["", "x", "job_", "job_01", "task_01h455vb4pex5vsknk084sn02q", "job_7zzzzzzzzzzzzzzzzzzzzzzzzz"] {
+    for nothing in
+        ["", "x", "job_", "job_01", "task_01h455vb4pex5vsknk084sn02q", "job_7zzzzzzzzzzzzzzzzzzzzzzzzz"]
+    {
         let answer = toy.ask(&format!("{{ node(id: \"{nothing}\") {{ id }} }}")).await;
         assert_eq!(answer, json!({ "data": { "node": null } }), "{nothing}");
     }

@@ -17,15 +17,25 @@ async fn pages_come_with_their_policies() {
         assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");
         assert_eq!(headers["cache-control"], "no-cache", "{path}");
         assert!(response.text().await.unwrap().contains("<html"), "{path}");
-        let again = client().get(toy.url(path)).header("if-none-match", headers["etag"].clone()).send().await.unwrap();
+        let again = client()
+            .get(toy.url(path))
+            .header("if-none-match", headers["etag"].clone())
+            .send()
+            .await
+            .unwrap();
         assert_eq!(again.status(), 304, "{path}");
     }
     assert_eq!(client().get(toy.url("/playground/")).send().await.unwrap().status(), 308);
-    for missing in ["/nothing", "/assets/missing.js", "/assets/..%2findex.html", "/playground/assets/../../Cargo.toml"] {
+    for missing in
+        ["/nothing", "/assets/missing.js", "/assets/..%2findex.html", "/playground/assets/../../Cargo.toml"]
+    {
         let response = client().get(toy.url(missing)).send().await.unwrap();
         assert_eq!(response.status(), 404, "{missing}");
         assert!(response.headers().contains_key("x-request-id"), "{missing}");
-        assert!(response.headers()["content-security-policy"].to_str().unwrap().contains("'none'"), "{missing}");
+        assert!(
+            response.headers()["content-security-policy"].to_str().unwrap().contains("'none'"),
+            "{missing}"
+        );
     }
 }
 

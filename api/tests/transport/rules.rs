@@ -19,8 +19,22 @@ struct Case {
     code: Option<&'static str>,
 }
 
-fn post(accept: &'static str, body: impl Into<String>, status: u16, answers: &'static str, code: Option<&'static str>) -> Case {
-    Case { method: Method::POST, accept: Some(accept), content_type: Some(JSON), sent: body.into(), status, answers, code }
+fn post(
+    accept: &'static str,
+    body: impl Into<String>,
+    status: u16,
+    answers: &'static str,
+    code: Option<&'static str>,
+) -> Case {
+    Case {
+        method: Method::POST,
+        accept: Some(accept),
+        content_type: Some(JSON),
+        sent: body.into(),
+        status,
+        answers,
+        code,
+    }
 }
 
 fn query(text: &str) -> String {
@@ -30,7 +44,11 @@ fn query(text: &str) -> String {
 fn cases() -> Vec<Case> {
     let hello = || query("{ hello }");
     let bare = |content_type, status, code| Case { content_type, ..post(JSON, hello(), status, JSON, code) };
-    let get = |sent: &str, status, code| Case { method: Method::GET, content_type: None, ..post(JSON, sent, status, JSON, code) };
+    let get = |sent: &str, status, code| Case {
+        method: Method::GET,
+        content_type: None,
+        ..post(JSON, sent, status, JSON, code)
+    };
     let mut cases = vec![
         // Which form of answer.
         post(JSON, hello(), 200, JSON, None),
@@ -51,7 +69,11 @@ fn cases() -> Vec<Case> {
         bare(None, 415, Some("BAD_REQUEST")),
         // Methods.
         get("query=%7Bhello%7D", 200, None),
-        get("query=query%20A%28%24n%3AString%29%7Bhello%28name%3A%24n%29%7D&variables=%7B%22n%22%3A%22x%22%7D&operationName=A", 200, None),
+        get(
+            "query=query%20A%28%24n%3AString%29%7Bhello%28name%3A%24n%29%7D&variables=%7B%22n%22%3A%22x%22%7D&operationName=A",
+            200,
+            None,
+        ),
         get("query=%7Bhello%7D&variables=x", 400, Some("BAD_REQUEST")),
         get("query=mutation%7Bbump%7D", 405, Some("BAD_REQUEST")),
         get("", 400, Some("BAD_REQUEST")),
@@ -62,9 +84,19 @@ fn cases() -> Vec<Case> {
     ];
     // What is no request, whichever form of answer is read.
     for body in [
-        "", "{", "[]", "null", "7", "\"{ hello }\"", "{}", r#"{"query":""}"#, r#"{"query":7}"#,
-        r#"{"query":"{ hello }","variables":"{}"}"#, r#"{"query":"{ hello }","variables":[]}"#,
-        r#"{"query":"{ hello }","operationName":7}"#, r#"{"query":"{ hello }","extensions":"x"}"#,
+        "",
+        "{",
+        "[]",
+        "null",
+        "7",
+        "\"{ hello }\"",
+        "{}",
+        r#"{"query":""}"#,
+        r#"{"query":7}"#,
+        r#"{"query":"{ hello }","variables":"{}"}"#,
+        r#"{"query":"{ hello }","variables":[]}"#,
+        r#"{"query":"{ hello }","operationName":7}"#,
+        r#"{"query":"{ hello }","extensions":"x"}"#,
         r#"[{"query":"{ hello }"}]"#,
     ] {
         cases.push(post(JSON, body, 400, JSON, Some("BAD_REQUEST")));
@@ -78,7 +110,10 @@ fn cases() -> Vec<Case> {
         ("{ count }", "VALIDATION_FAILED"),
         ("query A { hello } query B { hello }", "BAD_REQUEST"),
         ("subscription { ticks(to: 1) { number } }", "BAD_REQUEST"),
-        ("{ jobs(first: 100) { nodes { id number } edges { node { id number } cursor } } a: jobs(first: 100) { nodes { id number } edges { node { id number } cursor } } b: jobs(first: 100) { nodes { id number } edges { node { id number } cursor } } c: jobs(first: 100) { nodes { id number } edges { node { id number } cursor } } d: jobs(first: 100) { nodes { id number } edges { node { id number } cursor } } e: jobs(first: 100) { nodes { id number } edges { node { id number } cursor } } f: jobs(first: 100) { nodes { id number } edges { node { id number } cursor } } }", "TOO_COMPLEX"),
+        (
+            "{ jobs(first: 100) { nodes { id number } edges { node { id number } cursor } } a: jobs(first: 100) { nodes { id number } edges { node { id number } cursor } } b: jobs(first: 100) { nodes { id number } edges { node { id number } cursor } } c: jobs(first: 100) { nodes { id number } edges { node { id number } cursor } } d: jobs(first: 100) { nodes { id number } edges { node { id number } cursor } } e: jobs(first: 100) { nodes { id number } edges { node { id number } cursor } } f: jobs(first: 100) { nodes { id number } edges { node { id number } cursor } } }",
+            "TOO_COMPLEX",
+        ),
     ] {
         cases.push(post(GRAPHQL, query(text), 400, GRAPHQL, Some(code)));
         cases.push(post(JSON, query(text), 200, JSON, Some(code)));
@@ -113,7 +148,8 @@ async fn every_rule_holds() {
         assert_eq!(response.status().as_u16(), case.status, "{shown}");
         let content_type = response.headers()["content-type"].to_str().unwrap().to_owned();
         assert_eq!(content_type, format!("{}; charset=utf-8", case.answers), "{shown}");
-        let vary: Vec<_> = response.headers().get_all("vary").iter().map(|value| value.to_str().unwrap()).collect();
+        let vary: Vec<_> =
+            response.headers().get_all("vary").iter().map(|value| value.to_str().unwrap()).collect();
         if case.status == 200 {
             assert!(vary.contains(&"accept"), "{shown}: {vary:?}");
         }
@@ -123,7 +159,9 @@ async fn every_rule_holds() {
         let request_id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
         let answer: Value = response.json().await.unwrap();
         match case.code {
-            None => assert!(answer.get("errors").is_none() && answer["data"].is_object(), "{shown}: {answer}"),
+            None => {
+                assert!(answer.get("errors").is_none() && answer["data"].is_object(), "{shown}: {answer}")
+            }
             Some(code) => {
                 assert!(answer.get("data").is_none(), "{shown}: {answer}");
                 assert_eq!(answer["errors"][0]["extensions"]["code"], code, "{shown}: {answer}");
@@ -138,7 +176,11 @@ async fn every_rule_holds() {
 async fn without_a_key_only_the_viewer_is_answered() {
     let toy = toy().await;
     let ask = |accept: &'static str, key: Option<&'static str>, text: &str| {
-        let mut request = client().post(toy.url("/graphql")).header("accept", accept).header("content-type", JSON).body(query(text));
+        let mut request = client()
+            .post(toy.url("/graphql"))
+            .header("accept", accept)
+            .header("content-type", JSON)
+            .body(query(text));
         if let Some(key) = key {
             request = request.header("authorization", key);
         }
@@ -163,8 +205,17 @@ async fn without_a_key_only_the_viewer_is_answered() {
         assert_eq!(response.status(), 401, "{wrong}");
     }
     for right in ["Bearer cb_toy_viewer", "cb_toy_viewer", "bearer cb_toy_viewer"] {
-        let answer: Value = ask(GRAPHQL, Some(right), "{ viewer { name role expiresAt } }").await.unwrap().json().await.unwrap();
-        assert_eq!(answer["data"]["viewer"], json!({ "name": "looker", "role": "VIEWER", "expiresAt": null }), "{right}");
+        let answer: Value = ask(GRAPHQL, Some(right), "{ viewer { name role expiresAt } }")
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
+        assert_eq!(
+            answer["data"]["viewer"],
+            json!({ "name": "looker", "role": "VIEWER", "expiresAt": null }),
+            "{right}"
+        );
     }
     assert_eq!(VIEWER, "cb_toy_viewer");
 }
@@ -174,7 +225,8 @@ async fn a_role_is_checked_in_the_resolver() {
     let toy = toy().await;
     assert_eq!(toy.ask("{ adminOnly }").await["data"]["adminOnly"], "toy");
     let body = query("{ adminOnly }");
-    let request = client().post(toy.url("/graphql")).bearer_auth(VIEWER).header("content-type", JSON).body(body);
+    let request =
+        client().post(toy.url("/graphql")).bearer_auth(VIEWER).header("content-type", JSON).body(body);
     let answer: Value = request.send().await.unwrap().json().await.unwrap();
     assert_eq!(answer["errors"][0]["extensions"]["code"], "FORBIDDEN");
     assert_eq!(answer["errors"][0]["path"], json!(["adminOnly"]));

@@ -33,5 +33,8 @@ async fn everything_ends_in_an_orderly_way() {
     assert_eq!(answer["data"]["sleep"], 600, "what runs is finished");
     toy.served.await.unwrap().unwrap();
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
-    assert!(client().get(format!("http://{}/healthz", toy.address)).send().await.is_err(), "nothing new is accepted");
+    assert!(
+        client().get(format!("http://{}/healthz", toy.address)).send().await.is_err(),
+        "nothing new is accepted"
+    );
 }

@@ -33,7 +33,9 @@ pub async fn connect(toy: &Toy) -> Client {
 /// Connects and signs in.
 pub async fn sign_in(toy: &Toy) -> Client {
     let mut client = connect(toy).await;
-    client.say(&json!({ "type": "connection_init", "payload": { "authorization": format!("Bearer {ADMIN}") } })).await;
+    client
+        .say(&json!({ "type": "connection_init", "payload": { "authorization": format!("Bearer {ADMIN}") } }))
+        .await;
     assert_eq!(client.hear().await, json!({ "type": "connection_ack" }));
     client
 }
@@ -92,7 +94,8 @@ async fn every_reason_has_its_code() {
     let init = json!({ "type": "connection_init", "payload": { "authorization": ADMIN } }).to_string();
     let ticks = r#"{"id":"1","type":"subscribe","payload":{"query":"subscription { silence }"}}"#.to_owned();
     let big = json!({ "type": "ping", "payload": { "x": "y".repeat(300_000) } }).to_string();
-    let text = |texts: &[&str]| texts.iter().map(|text| Message::text((*text).to_owned())).collect::<Vec<_>>();
+    let text =
+        |texts: &[&str]| texts.iter().map(|text| Message::text((*text).to_owned())).collect::<Vec<_>>();
     for (messages, close) in [
         (text(&["garbage"]), Close::BadMessage),
         (text(&["{}"]), Close::BadMessage),
@@ -103,7 +106,10 @@ async fn every_reason_has_its_code() {
         (text(&[&init, r#"{"id":"1","type":"subscribe","payload":{"query":""}}"#]), Close::BadMessage),
         (text(&[&init, r#"{"id":"1","type":"subscribe","payload":{"query":7}}"#]), Close::BadMessage),
         (text(&[&ticks]), Close::NotInitialised),
-        (text(&[r#"{"type":"connection_init","payload":{"authorization":"Bearer cb_wrong"}}"#]), Close::Forbidden),
+        (
+            text(&[r#"{"type":"connection_init","payload":{"authorization":"Bearer cb_wrong"}}"#]),
+            Close::Forbidden,
+        ),
         (text(&[r#"{"type":"connection_init","payload":{"apiKey":7}}"#]), Close::Forbidden),
         (text(&[&init, &ticks, &ticks]), Close::DuplicateId),
         (text(&[&init, &init]), Close::SecondInit),
@@ -168,12 +174,17 @@ async fn operations_of_every_kind_are_answered() {
     let toy = toy().await;
     let mut client = sign_in(&toy).await;
     client.subscribe("q", "{ hello }").await;
-    assert_eq!(client.hear().await, json!({ "id": "q", "type": "next", "payload": { "data": { "hello": "hello world" } } }));
+    assert_eq!(
+        client.hear().await,
+        json!({ "id": "q", "type": "next", "payload": { "data": { "hello": "hello world" } } })
+    );
     assert_eq!(client.hear().await, json!({ "id": "q", "type": "complete" }));
     client.subscribe("q", "mutation { bump(by: 1) }").await;
     assert_eq!(client.hear().await["payload"]["data"]["bump"], 2);
     assert_eq!(client.hear().await["type"], "complete");
-    client.subscribe("s", "subscription { ...F } fragment F on Subscription { ticks(to: 3) { number } }").await;
+    client
+        .subscribe("s", "subscription { ...F } fragment F on Subscription { ticks(to: 3) { number } }")
+        .await;
     for number in 1..=3 {
         assert_eq!(client.hear().await["payload"]["data"]["ticks"]["number"], number);
     }
@@ -251,18 +262,23 @@ async fn without_a_key_operations_are_refused_and_the_socket_stays() {
 #[tokio::test]
 async fn the_protocol_is_chosen_whatever_else_is_offered() {
     let toy = toy().await;
-    let mut both = connect_with(&toy, &[("sec-websocket-protocol", "graphql-ws, graphql-transport-ws")]).await.unwrap();
+    let mut both =
+        connect_with(&toy, &[("sec-websocket-protocol", "graphql-ws, graphql-transport-ws")]).await.unwrap();
     both.say(&json!({ "type": "connection_init", "payload": { "Authorization": ADMIN } })).await;
     assert_eq!(both.hear().await["type"], "connection_ack");
     // As Python's gql speaks after it has missed the answer's header.
     both.say(&json!({ "id": "1", "type": "start", "payload": { "query": "subscription { ticks(to: 1) { number } }" } })).await;
-    assert_eq!(both.hear().await, json!({ "id": "1", "type": "data", "payload": { "data": { "ticks": { "number": 1 } } } }));
+    assert_eq!(
+        both.hear().await,
+        json!({ "id": "1", "type": "data", "payload": { "data": { "ticks": { "number": 1 } } } })
+    );
     assert_eq!(both.hear().await["type"], "complete");
     both.say(&json!({ "id": "2", "type": "start", "payload": { "query": "{ nothing }" } })).await;
     let refused = both.hear().await;
     assert_eq!(refused["payload"]["errors"][0]["extensions"]["code"], "VALIDATION_FAILED", "{refused}");
     assert_eq!(both.hear().await["type"], "complete");
-    both.say(&json!({ "id": "3", "type": "start", "payload": { "query": "subscription { silence }" } })).await;
+    both.say(&json!({ "id": "3", "type": "start", "payload": { "query": "subscription { silence }" } }))
+        .await;
     both.say(&json!({ "id": "3", "type": "stop" })).await;
     both.say(&json!({ "id": "3", "type": "start", "payload": { "query": "{ hello }" } })).await;
     assert_eq!(both.hear().await["type"], "data");

@@ -7,9 +7,16 @@ use crate::toy::{ADMIN, client, toy};
 /// Events of a finished stream: name and data.
 fn events(text: &str) -> Vec<(String, String)> {
     let of = |block: &str, field: &str| {
-        block.lines().find_map(|line| line.strip_prefix(field)).map(|value| value.trim_start().to_owned()).unwrap_or_default()
+        block
+            .lines()
+            .find_map(|line| line.strip_prefix(field))
+            .map(|value| value.trim_start().to_owned())
+            .unwrap_or_default()
     };
-    text.split("\n\n").filter(|block| !block.trim().is_empty()).map(|block| (of(block, "event:"), of(block, "data:"))).collect()
+    text.split("\n\n")
+        .filter(|block| !block.trim().is_empty())
+        .map(|block| (of(block, "event:"), of(block, "data:")))
+        .collect()
 }
 
 #[tokio::test]
@@ -55,7 +62,12 @@ async fn a_stream_has_next_and_complete() {
 async fn a_stream_may_come_by_get_but_not_change_anything() {
     let toy = toy().await;
     let get = |query: &str| {
-        client().get(toy.url("/graphql")).query(query).bearer_auth(ADMIN).header("accept", "text/event-stream").send()
+        client()
+            .get(toy.url("/graphql"))
+            .query(query)
+            .bearer_auth(ADMIN)
+            .header("accept", "text/event-stream")
+            .send()
     };
     let response = get("subscription { ticks(to: 1) { number } }").await.unwrap();
     assert_eq!(events(&response.text().await.unwrap()).len(), 2);

@@ -7,9 +7,7 @@ use std::{
     time::Duration,
 };
 
-use async_graphql::{
-    Context, ID, MergedObject, Object, Result, Schema, SimpleObject, Subscription,
-};
+use async_graphql::{Context, ID, MergedObject, Object, Result, Schema, SimpleObject, Subscription};
 use callboard::{
     ids::{ArtifactId, JobId, ProfileId},
     secret::Keyring,
@@ -131,7 +129,10 @@ impl ToyQuery {
     async fn count(&self, value: i32) -> i32 {
         value
     }
-    async fn at(&self, value: callboard_api::graphql::scalars::DateTime) -> callboard_api::graphql::scalars::DateTime {
+    async fn at(
+        &self,
+        value: callboard_api::graphql::scalars::DateTime,
+    ) -> callboard_api::graphql::scalars::DateTime {
         value
     }
     async fn fragile(&self) -> Option<Fragile> {
@@ -171,10 +172,16 @@ impl ToyQuery {
         before: Option<String>,
     ) -> Result<JobConnection> {
         let page = Page::<Keyset<i64>>::parse((first, after), (last, before), PAGE_MAX)?;
-        let (low, high) = (page.after.as_ref().map_or(0, |place| place.0), page.before.as_ref().map_or(101, |place| place.0));
+        let (low, high) = (
+            page.after.as_ref().map_or(0, |place| place.0),
+            page.before.as_ref().map_or(101, |place| place.0),
+        );
         let all = low + 1..high;
-        let rows: Vec<i64> =
-            if page.is_from_end { all.rev().take(page.rows() as usize).collect() } else { all.take(page.rows() as usize).collect() };
+        let rows: Vec<i64> = if page.is_from_end {
+            all.rev().take(page.rows() as usize).collect()
+        } else {
+            all.take(page.rows() as usize).collect()
+        };
         let (rows, bounds) = page.cut(rows);
         Ok(JobConnection::new(rows.into_iter().map(|n| (Keyset(n).encode(), Job(n))), bounds, Some(100), 100))
     }
@@ -294,7 +301,11 @@ pub fn artifact_id() -> ArtifactId {
 
 impl ArtifactIndex for OneFile {
     fn find(&self, id: ArtifactId) -> BoxFuture<'_, std::result::Result<Option<ArtifactFile>, StoreError>> {
-        let file = ArtifactFile { name: "shot ä.png".into(), content_type: "image/png".into(), path: "job/shot.png".into() };
+        let file = ArtifactFile {
+            name: "shot ä.png".into(),
+            content_type: "image/png".into(),
+            path: "job/shot.png".into(),
+        };
         Box::pin(std::future::ready(Ok((id == artifact_id()).then_some(file))))
     }
 }
@@ -328,7 +339,11 @@ pub async fn start(setup: Setup) -> Toy {
     let gate = Gate::new(FixedKey {
         key: KeyHash::of(ADMIN),
         caller: caller("toy", Role::Admin),
-        otherwise: FixedKey { key: KeyHash::of(VIEWER), caller: caller("looker", Role::Viewer), otherwise: () },
+        otherwise: FixedKey {
+            key: KeyHash::of(VIEWER),
+            caller: caller("looker", Role::Viewer),
+            otherwise: (),
+        },
     });
     let engine = Engine::new(schema(), gate, Arc::new(|request| request)).with_time_max(setup.time_max);
     let mut endpoint = Endpoint::new(engine, Origins::parse(["https://friend.example"]).unwrap());
@@ -363,7 +378,8 @@ impl Toy {
     /// The JSON answer to a query.
     pub async fn ask(&self, query: &str) -> serde_json::Value {
         let body = serde_json::json!({ "query": query }).to_string();
-        let request = self.graphql(reqwest::Method::POST).header("content-type", "application/json").body(body);
+        let request =
+            self.graphql(reqwest::Method::POST).header("content-type", "application/json").body(body);
         request.send().await.unwrap().json().await.unwrap()
     }
 }

@@ -28,7 +28,7 @@ const PROMOTE_EVERY: Duration = Duration::from_millis(500);
 const RESCUE_EVERY: Duration = Duration::from_millis(500);
 /// How often counters are folded; partitions are made; directories are swept.
 const FOLD_EVERY: Duration = Duration::from_secs(1);
-const PARTITIONS_EVERY: Duration = Duration::from_secs(3600);
+const PARTITIONS_EVERY: Duration = Duration::from_hours(1);
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// Pause after a failure.
 const RETRY_AFTER: Duration = Duration::from_millis(250);

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::process::{Ending, Order, ProfileDirectory, Running};
 use crate::support::{PATIENCE, Place, descendants, nursery, stat, surviving, until};
+use callboard_worker::process::{Ending, Order, ProfileDirectory, Running};
 use rustix::process::{Pid, Signal, kill_process};
 
 const CHROMIUM: &str = "/usr/bin/chromium";

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::process::{Ending, ProfileDirectory, boottime_now};
 use crate::support::{
     PATIENCE, Place, alive, descendants, hours, leased, mark, nursery, run, seconds, start_to_first_line,
     stat, surviving, until,
 };
+use callboard_worker::process::{Ending, ProfileDirectory, boottime_now};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A tree with a daemon, a stopped child and a stopped daemon; all of them sleep `$1` or have it as an argument.

@@ -3,11 +3,11 @@
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
-use crate::process::{Death, Ending, boottime_now};
 use crate::support::{
     PATIENCE, Place, alive, hours, leased, mark, nursery, processes, run, seconds, start_to_first_line, stat,
     until,
 };
+use callboard_worker::process::{Death, Ending, boottime_now};
 
 /// Leaves behind, besides `$1` as its first child: a daemon, a stopped child, and a stopped daemon.
 const CLINGING: &str = "sleep $1 & (setsid sleep $1 >/dev/null 2>&1 &); \
@@ -110,7 +110,8 @@ async fn processes_that_multiply_are_outrun() {
 
 /// Processes and threads that a user has on this machine, as the limit counts them.
 fn tasks_of(uid: u32) -> u64 {
-    let is_theirs = |pid: &i32| std::fs::metadata(format!("/proc/{pid}")).is_ok_and(|process| process.uid() == uid);
+    let is_theirs =
+        |pid: &i32| std::fs::metadata(format!("/proc/{pid}")).is_ok_and(|process| process.uid() == uid);
     let threads = |pid| stat(pid).map_or(0, |stat| stat[17].parse::<u64>().unwrap());
     processes().filter(is_theirs).map(threads).sum()
 }

@@ -1,7 +1,7 @@
 //! A program gets what its order says and nothing else, and what it does comes back.
 
-use crate::process::{Ending, RefusalCode, RunAs, StartError};
 use crate::support::{Place, nursery, run, start_to_first_line, until};
+use callboard_worker::process::{Ending, RefusalCode, RunAs, StartError};
 use secrecy::SecretString;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Duration;
@@ -179,7 +179,7 @@ async fn the_allow_list_is_checked_behind_symbolic_links() {
 
 #[tokio::test]
 async fn strangers_cannot_look_into_the_worker() {
-    crate::process::harden().unwrap();
+    callboard_worker::process::harden().unwrap();
     let script =
         "cat /proc/$1/environ; cat /proc/$1/maps; dd if=/proc/$1/mem count=1; ls -l /proc/$1/fd; kill -0 $1";
     let (exit, stdout, stderr) = run(Place::new().script(script, &std::process::id().to_string())).await;
@@ -203,7 +203,7 @@ async fn dropped_output_does_not_matter() {
 
 #[tokio::test]
 async fn no_lease_no_start() {
-    let nursery = crate::process::Nursery::new(crate::support::settings()).unwrap();
+    let nursery = callboard_worker::process::Nursery::new(crate::support::settings()).unwrap();
     let place = Place::new();
     let refusal = nursery.start(place.order("/bin/true", &[])).await.err();
     assert_refused(refusal, RefusalCode::DeadlinePassed);

@@ -3,10 +3,10 @@
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 
-use crate::process::{Ending, ProfileDirectory, RefusalCode, RunAs, StartError};
 use crate::support::{
     PATIENCE, Place, alive, hours, leased, mark, nursery, run, start_to_first_line, stat, until,
 };
+use callboard_worker::process::{Ending, ProfileDirectory, RefusalCode, RunAs, StartError};
 use rustix::process::{Pid, Signal, kill_process};
 
 fn profile(root: &Path, relative: &str) -> Option<ProfileDirectory> {

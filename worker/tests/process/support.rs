@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::process::{Exit, Limits, Nursery, Order, RunAs, Running, Settings, boottime_now};
+use callboard_worker::process::{Exit, Limits, Nursery, Order, RunAs, Running, Settings, boottime_now};
 use tokio::io::AsyncReadExt;
 
 /// Longer than anything takes on a busy machine; a test that waits this long has failed.
@@ -95,7 +95,8 @@ pub(crate) async fn run(order: Order) -> (Exit, String, String) {
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let (out, err) =
         tokio::join!(running.stdout.read_to_end(&mut stdout), running.stderr.read_to_end(&mut stderr));
-    (out.unwrap(), err.unwrap());
+    out.unwrap();
+    err.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (running.wait().await, text(stdout), text(stderr))
 }

@@ -38,7 +38,10 @@ impl Head {
         let mut lines = text.split("\r\n").take_while(|line| !line.is_empty());
         let mut request = lines.next()?.split(' ');
         let (method, uri, version) = (request.next()?, request.next()?, request.next()?);
-        if !version.starts_with("HTTP/1.") || request.next().is_some() || !method.bytes().all(|b| b.is_ascii_uppercase()) {
+        if !version.starts_with("HTTP/1.")
+            || request.next().is_some()
+            || !method.bytes().all(|b| b.is_ascii_uppercase())
+        {
             return None;
         }
         let headers = lines
@@ -58,7 +61,8 @@ impl Head {
 
     /// What the client shows.
     pub(super) fn authorization(&self) -> Option<&str> {
-        let mut found = self.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("proxy-authorization"));
+        let mut found =
+            self.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("proxy-authorization"));
         found.next().map(|(_, value)| value.as_str())
     }
 
@@ -82,7 +86,8 @@ impl Head {
 
     /// The head as the server behind sees it: its own path, no trace of the password, one request a connection.
     pub(super) fn forwarded(&self, target: &Target) -> String {
-        let mut out = format!("{} {} HTTP/1.1\r\nHost: {}:{}\r\n", self.method, target.path, target.host, target.port);
+        let mut out =
+            format!("{} {} HTTP/1.1\r\nHost: {}:{}\r\n", self.method, target.path, target.host, target.port);
         for (name, value) in &self.headers {
             if !HOP_HEADERS.iter().any(|hop| name.eq_ignore_ascii_case(hop)) {
                 out.extend([name, ": ", value, "\r\n"]);
@@ -118,10 +123,22 @@ mod tests {
 
     #[test]
     fn what_is_no_proxy_request_is_refused() {
-        for bad in ["", "GET\n\n", "get http://a/ HTTP/1.1\n\n", "GET http://a/ HTTP/2\n\n", "GET http://a/ HTTP/1.1 x\n\n", "GET http://a/ HTTP/1.1\nno colon\n\n"] {
+        for bad in [
+            "",
+            "GET\n\n",
+            "get http://a/ HTTP/1.1\n\n",
+            "GET http://a/ HTTP/2\n\n",
+            "GET http://a/ HTTP/1.1 x\n\n",
+            "GET http://a/ HTTP/1.1\nno colon\n\n",
+        ] {
             assert!(head(bad).is_none(), "{bad}");
         }
-        for bad in ["GET /demo HTTP/1.1\n\n", "GET ftp://a/ HTTP/1.1\n\n", "GET http://u:p@a/ HTTP/1.1\n\n", "CONNECT a HTTP/1.1\n\n"] {
+        for bad in [
+            "GET /demo HTTP/1.1\n\n",
+            "GET ftp://a/ HTTP/1.1\n\n",
+            "GET http://u:p@a/ HTTP/1.1\n\n",
+            "CONNECT a HTTP/1.1\n\n",
+        ] {
             assert!(head(bad).unwrap().target().is_none(), "{bad}");
         }
         let tunnel = head("CONNECT [::1]:443 HTTP/1.1\n\n").unwrap().target().unwrap();

@@ -74,7 +74,10 @@ pub async fn run(
 
 /// The header that a client with these credentials sends.
 fn basic(user: &str, password: &SecretString) -> anyhow::Result<SecretString> {
-    let request = reqwest::Client::new().get("http://127.0.0.1/").basic_auth(user, Some(password.expose_secret())).build()?;
+    let request = reqwest::Client::new()
+        .get("http://127.0.0.1/")
+        .basic_auth(user, Some(password.expose_secret()))
+        .build()?;
     let header = request.headers().get("authorization").context("basic_auth makes a header")?;
     Ok(header.to_str()?.into())
 }
@@ -82,7 +85,9 @@ fn basic(user: &str, password: &SecretString) -> anyhow::Result<SecretString> {
 async fn serve(mut client: TcpStream, expected: &SecretString) -> io::Result<()> {
     let (head, rest) = match tokio::time::timeout(HEAD_WITHIN, read_head(&mut client)).await {
         Ok(Ok(read)) => read,
-        Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => return refuse(&mut client, "400 Bad Request").await,
+        Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
+            return refuse(&mut client, "400 Bad Request").await;
+        }
         Ok(Err(error)) => return Err(error),
         Err(_elapsed) => return refuse(&mut client, "408 Request Timeout").await,
     };
@@ -94,15 +99,27 @@ async fn serve(mut client: TcpStream, expected: &SecretString) -> io::Result<()>
         return refuse(&mut client, "400 Bad Request").await;
     };
     let Some(address) = loopback(&target).await else {
-        tracing::info!(method = head.method(), host = target.host, "the demo proxy refused a target that is not loopback");
+        tracing::info!(
+            method = head.method(),
+            host = target.host,
+            "the demo proxy refused a target that is not loopback"
+        );
         return refuse(&mut client, "403 Forbidden").await;
     };
-    tracing::info!(method = head.method(), host = target.host, port = target.port, path = target.path, "the demo proxy forwards");
+    tracing::info!(
+        method = head.method(),
+        host = target.host,
+        port = target.port,
+        path = target.path,
+        "the demo proxy forwards"
+    );
     let Ok(mut server) = TcpStream::connect(address).await else {
         return refuse(&mut client, "502 Bad Gateway").await;
     };
     if head.method() == "CONNECT" {
-        client.write_all(format!("HTTP/1.1 200 Connection established\r\nVia: 1.1 {VIA}\r\n\r\n").as_bytes()).await?;
+        client
+            .write_all(format!("HTTP/1.1 200 Connection established\r\nVia: 1.1 {VIA}\r\n\r\n").as_bytes())
+            .await?;
     } else {
         server.write_all(head.forwarded(&target).as_bytes()).await?;
     }
@@ -141,9 +158,8 @@ async fn loopback(target: &Target) -> Option<SocketAddr> {
 
 async fn refuse(client: &mut TcpStream, status: &str) -> io::Result<()> {
     let ask = if status.starts_with("407") { "Proxy-Authenticate: Basic realm=\"demo\"\r\n" } else { "" };
-    let answer = format!(
-        "HTTP/1.1 {status}\r\nVia: 1.1 {VIA}\r\n{ask}Content-Length: 0\r\nConnection: close\r\n\r\n"
-    );
+    let answer =
+        format!("HTTP/1.1 {status}\r\nVia: 1.1 {VIA}\r\n{ask}Content-Length: 0\r\nConnection: close\r\n\r\n");
     client.write_all(answer.as_bytes()).await?;
     client.shutdown().await
 }

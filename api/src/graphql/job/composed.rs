@@ -39,7 +39,11 @@ pub async fn now(desk: &Desk, jobs: &[JobId]) -> Result<Composed, StoreError> {
     now_within(desk, &mut *desk.store.read().await?, jobs).await
 }
 
-async fn now_within(desk: &Desk, connection: &mut Connection, jobs: &[JobId]) -> Result<Composed, StoreError> {
+async fn now_within(
+    desk: &Desk,
+    connection: &mut Connection,
+    jobs: &[JobId],
+) -> Result<Composed, StoreError> {
     if jobs.is_empty() {
         return Ok(Composed::new());
     }

@@ -112,7 +112,8 @@ impl TryFrom<JobFilter> for job_pages::JobFilter {
         }
         Ok(Self {
             ids: ids("ids", filter.ids)?,
-            states: bounded("states", filter.states)?.map(|states| states.into_iter().map(Into::into).collect()),
+            states: bounded("states", filter.states)?
+                .map(|states| states.into_iter().map(Into::into).collect()),
             queues: bounded("queues", filter.queues)?,
             commands: ids("commandIds", filter.command_ids)?,
             profiles: ids("profileIds", filter.profile_ids)?,

@@ -34,7 +34,9 @@ impl Cursor for Place {
             Self::Finished(at, job) => {
                 Written::encode(&Keyset(('f', at.map(|at| at.timestamp_micros()), job.uuid())))
             }
-            Self::Priority(priority, job) => Written::encode(&Keyset(('p', Some(priority.into()), job.uuid()))),
+            Self::Priority(priority, job) => {
+                Written::encode(&Keyset(('p', Some(priority.into()), job.uuid())))
+            }
         }
     }
 
@@ -135,7 +137,10 @@ mod tests {
         ] {
             assert_eq!(Place::decode(&place.encode()), Some(place));
         }
-        for bad in [Written::encode(&Keyset(('c', Some(1), job.uuid()))), Written::encode(&Keyset(('x', None, job.uuid())))] {
+        for bad in [
+            Written::encode(&Keyset(('c', Some(1), job.uuid()))),
+            Written::encode(&Keyset(('x', None, job.uuid()))),
+        ] {
             assert_eq!(Place::decode(&bad), None);
         }
     }

@@ -91,7 +91,10 @@ impl JobMutation {
     ) -> Result<JobsEnqueuePayload> {
         Caller::require(ctx, Role::Operator)?;
         if let Some(refusal) = refuse_count(input.jobs.len()) {
-            return Ok(JobsEnqueuePayload { user_errors: user_errors([refusal]), ..JobsEnqueuePayload::default() });
+            return Ok(JobsEnqueuePayload {
+                user_errors: user_errors([refusal]),
+                ..JobsEnqueuePayload::default()
+            });
         }
         let orders: Vec<Order> = input.jobs.into_iter().map(Order::from).collect();
         let is_single = orders.len() == 1;
@@ -119,7 +122,8 @@ impl JobMutation {
     ) -> Result<JobPayload> {
         Caller::require(ctx, Role::Operator)?;
         if input.reason.as_ref().is_some_and(|reason| reason.chars().count() > REASON_CHARS_MAX) {
-            let refusal = Refusal::invalid("reason", format!("must have at most {REASON_CHARS_MAX} characters"));
+            let refusal =
+                Refusal::invalid("reason", format!("must have at most {REASON_CHARS_MAX} characters"));
             return Ok(JobPayload { user_errors: user_errors([refusal]), ..JobPayload::default() });
         }
         let job = id_of(&input.id);
@@ -159,9 +163,11 @@ async fn enqueue(ctx: &Context<'_>, orders: Vec<Order>) -> Result<Result<Vec<Acc
         Ok(accepted) => Ok(Ok(accepted)),
         Err(EnqueueError::Refused(refusals)) => Ok(Err(user_errors(refusals))),
         Err(EnqueueError::Store(error)) => Err(outage(error)),
-        Err(EnqueueError::Full) => {
-            Err(ApiError::new(Code::Unavailable, "Too many jobs are being enqueued. Nothing was stored. Try again.").into())
-        }
+        Err(EnqueueError::Full) => Err(ApiError::new(
+            Code::Unavailable,
+            "Too many jobs are being enqueued. Nothing was stored. Try again.",
+        )
+        .into()),
         Err(EnqueueError::Stopped) => {
             let message = "The server is going down, and whether the jobs were stored is not known. With an \
                            idempotencyKey the same request can be sent again safely; otherwise look first.";

@@ -6,9 +6,7 @@ use async_graphql::{Context, ID, Object, Result};
 use callboard::{clock::Time, ids::JobId, store::records::JobRecord};
 use tokio::sync::OnceCell;
 
-use super::{
-    Failure, JobContext, JobEventConnection, JobState, Progress, Waiting, event,
-};
+use super::{Failure, JobContext, JobEventConnection, JobState, Progress, Waiting, event};
 use crate::graphql::{
     artifact::Artifact,
     attempt::{self, AttemptConnection},
@@ -47,7 +45,8 @@ impl Job {
     async fn record(&self, ctx: &Context<'_>) -> Result<&JobRecord> {
         let read = || async {
             let found = JobContext::of(ctx)?.readers.record(self.id).await?;
-            let gone = || ApiError::new(Code::NotFound, format!("The job {} is not there any more.", self.id));
+            let gone =
+                || ApiError::new(Code::NotFound, format!("The job {} is not there any more.", self.id));
             found.ok_or_else(|| gone().into())
         };
         self.record.get_or_try_init(read).await.map(|record| &**record)
@@ -152,7 +151,8 @@ impl Job {
     /// there is nothing else in it.
     async fn composed(&self, ctx: &Context<'_>) -> Result<ComposedCommand> {
         let composed = JobContext::of(ctx)?.readers.composed(self.id).await?;
-        let composed = composed.ok_or_else(|| ApiError::new(Code::NotFound, "The job is not there any more."))?;
+        let composed =
+            composed.ok_or_else(|| ApiError::new(Code::NotFound, "The job is not there any more."))?;
         Ok(composed.as_ref().clone().into())
     }
 

@@ -96,7 +96,9 @@ impl JobSubscription {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The job.")] job_id: ID,
-        #[graphql(desc = "A cursor of this stream or of `Job.events`: go on behind it.")] after: Option<String>,
+        #[graphql(desc = "A cursor of this stream or of `Job.events`: go on behind it.")] after: Option<
+            String,
+        >,
     ) -> Result<impl Stream<Item = JobEvent> + use<>> {
         let job = job_of(&job_id)?;
         let after: Option<EventCursor> = cursor_of(after)?;
@@ -133,7 +135,8 @@ impl JobSubscription {
             return Err(ApiError::new(Code::BadRequest, "`search` cannot be followed; leave it out.").into());
         }
         let after: Option<ChangesCursor> = cursor_of(after)?;
-        let changes = JobContext::of(ctx)?.feed.jobs_changed(Selection::new(filter), after).await.map_err(told)?;
+        let changes =
+            JobContext::of(ctx)?.feed.jobs_changed(Selection::new(filter), after).await.map_err(told)?;
         Ok(changes.map(JobChanges::from))
     }
 }

@@ -62,7 +62,14 @@ fn reason(job: &JobRecord, around: Around) -> Option<WaitReason> {
         (JobState::Queued, Around { is_served: true, .. }) => Some(WaitReason::NextInLine),
         (JobState::Queued, Around { is_served: false, .. }) => Some(WaitReason::NoWorker),
         // No job waits for others yet; the others do not wait.
-        (JobState::Blocked | JobState::Running | JobState::Succeeded | JobState::Failed | JobState::Cancelled, _) => None,
+        (
+            JobState::Blocked
+            | JobState::Running
+            | JobState::Succeeded
+            | JobState::Failed
+            | JobState::Cancelled,
+            _,
+        ) => None,
     }
 }
 
@@ -81,7 +88,10 @@ impl Waiting {
             }
             (WaitReason::NoWorker, _) => format!("No active worker serves the queue {}.", job.queue),
             (WaitReason::NextInLine | WaitReason::ProfileBusy, _) => {
-                format!("It is ready, and runs when the jobs before it in the queue {} leave a slot.", job.queue)
+                format!(
+                    "It is ready, and runs when the jobs before it in the queue {} leave a slot.",
+                    job.queue
+                )
             }
         };
         let until = match reason {
@@ -112,7 +122,10 @@ async fn look_around(ctx: &Context<'_>, job: &JobRecord) -> Result<Around> {
 async fn profile_of(ctx: &Context<'_>, id: Option<ProfileId>) -> Result<String> {
     let Some(id) = id else { return Ok("Its profile".into()) };
     let profile = JobContext::of(ctx)?.readers.profile(id).await?;
-    Ok(profile.map_or_else(|| format!("Its profile {}", profile_key(id)), |profile| format!("Its profile {}", profile.name)))
+    Ok(profile.map_or_else(
+        || format!("Its profile {}", profile_key(id)),
+        |profile| format!("Its profile {}", profile.name),
+    ))
 }
 
 fn written(time: Time) -> String {

@@ -61,7 +61,8 @@ pub async fn list(ctx: &Context<'_>, job: JobId, request: LogRequest) -> Result<
         return Err(ApiError::new(Code::BadCursor, "The cursor is of the log of another job.").into());
     }
     let search = check_search(request.search)?;
-    let reading = Reading { job, attempt: request.attempt, search, page, from: request.from_sequence.unwrap_or(1) };
+    let reading =
+        Reading { job, attempt: request.attempt, search, page, from: request.from_sequence.unwrap_or(1) };
     let mut connection = JobContext::of(ctx)?.desk.store.read().await?;
     let found = reading.read(&mut connection, asks_for_total(ctx)).await?;
     drop(connection);
@@ -121,10 +122,12 @@ impl Reading {
         (low, high): (i64, i64),
     ) -> Result<Found, StoreError> {
         let limit = i64::from(self.page.limit);
-        let (from, to) =
-            if self.page.is_from_end { (low.max(high - limit + 1), high) } else { (low, high.min(low + limit - 1)) };
-        let lines =
-            if from <= to { logs::range(connection, self.job, from, to).await? } else { Vec::new() };
+        let (from, to) = if self.page.is_from_end {
+            (low.max(high - limit + 1), high)
+        } else {
+            (low, high.min(low + limit - 1))
+        };
+        let lines = if from <= to { logs::range(connection, self.job, from, to).await? } else { Vec::new() };
         let bounds = Bounds { has_previous: from > stored.0, has_next: to < stored.1 };
         Ok(Found { lines, bounds, total: Some((stored.1 - stored.0 + 1).max(0)) })
     }
@@ -139,7 +142,11 @@ impl Reading {
         let (page, rows) = (&self.page, self.page.rows());
         let lines = logs::matching(connection, self.job, search, between, page.is_from_end, rows).await?;
         let from = i64::from(self.from);
-        let total = if with_total { Some(logs::count_matching(connection, self.job, search, from).await?) } else { None };
+        let total = if with_total {
+            Some(logs::count_matching(connection, self.job, search, from).await?)
+        } else {
+            None
+        };
         let (lines, bounds) = page.cut(lines);
         Ok(Found { lines, bounds, total })
     }

@@ -50,14 +50,18 @@ impl FromStr for QueueId {
     type Err = BadQueueId;
 
     fn from_str(text: &str) -> Result<Self, BadQueueId> {
-        let digits = text.strip_prefix(Self::PREFIX).and_then(|rest| rest.strip_prefix('_')).ok_or(BadQueueId)?;
+        let digits =
+            text.strip_prefix(Self::PREFIX).and_then(|rest| rest.strip_prefix('_')).ok_or(BadQueueId)?;
         if digits.len() != CHARACTERS || digits.as_bytes()[0] > b'7' {
             return Err(BadQueueId);
         }
-        digits.bytes().try_fold(0_u128, |value, character| {
-            let digit = ALPHABET.iter().position(|known| *known == character).ok_or(BadQueueId)?;
-            Ok(value << 5 | digit as u128)
-        }).map(Self)
+        digits
+            .bytes()
+            .try_fold(0_u128, |value, character| {
+                let digit = ALPHABET.iter().position(|known| *known == character).ok_or(BadQueueId)?;
+                Ok(value << 5 | digit as u128)
+            })
+            .map(Self)
     }
 }
 
@@ -72,7 +76,9 @@ mod tests {
         assert_eq!(text.parse(), Ok(id));
         assert_eq!(text.len(), "queue_".len() + CHARACTERS);
         assert_ne!(QueueId::of("Default"), id);
-        for bad in ["", "queue_", "job_00000000000000000000000000", "queue_80000000000000000000000000", &text[..31]] {
+        for bad in
+            ["", "queue_", "job_00000000000000000000000000", "queue_80000000000000000000000000", &text[..31]]
+        {
             assert_eq!(bad.parse::<QueueId>(), Err(BadQueueId), "{bad}");
         }
     }
