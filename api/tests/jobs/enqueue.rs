@@ -171,7 +171,7 @@ async fn two_thousand_jobs_of_many_callers_are_all_there() {
     let call = |number: usize| {
         let (stage, command) = (&stage, &command);
         async move {
-            if number % 10 == 0 {
+            if number.is_multiple_of(10) {
                 let jobs = vec![json!({ "commandId": command }); 182];
                 let payload = stage.mutate("jobsEnqueue", "jobs { id }", json!({ "jobs": jobs })).await;
                 payload["jobs"].as_array().unwrap().len()

@@ -146,7 +146,7 @@ impl ToyQuery {
         millis
     }
     async fn panic(&self) -> i32 {
-        None.expect("on purpose")
+        std::hint::black_box(None).expect("on purpose")
     }
     async fn store_fails(&self, how: String) -> Option<Result<i32>> {
         let io = || std::io::Error::other("secret host 10.0.0.1").into();

@@ -95,7 +95,8 @@ pub async fn preview(
         return Err(CatalogueError::Refused(refusals));
     }
     let composed =
-        Cast::choose(&found, named, command).compose(&found, ready.spec(), &input, None, Composition::masked);
+        Cast::choose(&found, named, command)
+            .compose(&found, ready.spec(), &input, None, |composition| composition.masked());
     composed.map_err(|refusals| {
         CatalogueError::Refused(if command.is_some() { of_command(refusals) } else { refusals })
     })
