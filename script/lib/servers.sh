@@ -22,7 +22,7 @@ make_cluster() {
   (umask 077 && cp "$password_file" "$new.password")
   if is_root; then chown "$(server_user postgres)" "$new" "$new.password"; fi
   as_postgres "$programs/initdb" --pgdata="$new" --username=callboard --auth=scram-sha-256 \
-    --pwfile="$new.password" --encoding=UTF8 --locale=C --no-instructions >"$state/logs/initdb.log" 2>&1 ||
+    --pwfile="$new.password" --encoding=UTF8 --locale=C.UTF-8 --no-instructions >"$state/logs/initdb.log" 2>&1 ||
     fail "initdb failed: $(cat "$state/logs/initdb.log")"
   rm -f "$new.password"
   mv "$new" "$state/postgres"

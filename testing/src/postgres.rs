@@ -84,7 +84,7 @@ fn initialise(programs: &Path, home: &Path, user: Option<(u32, u32)>, password: 
     let mut command = Command::new(programs.join("initdb"));
     command
         .args(["--pgdata", "data", "--username=postgres", "--auth=md5", "--pwfile=../password"])
-        .args(["--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"])
+        .args(["--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"])
         .current_dir(home.join("postgres"))
         .env_remove("PGDATA")
         .stdin(Stdio::null());

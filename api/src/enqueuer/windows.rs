@@ -171,7 +171,7 @@ mod tests {
         assert!(windows.admit(&orders(1, "a"), now), "the first one is not held up");
         assert_eq!(windows.take_uncounted(), ["a"]);
         windows.counted("a", Some(WINDOW - 100), now);
-        assert!(windows.admit(&orders(99, "a"), now));
+        assert!(windows.admit(&orders(98, "a"), now));
         assert!(windows.admit(&orders(1, "a"), now));
         assert!(!windows.admit(&orders(1, "a"), now));
         assert!(windows.admit(&orders(1, "b"), now), "another queue has its own window");

@@ -196,9 +196,12 @@ async fn dead_idle_shims_are_replaced() {
     let is_shim = |pid| stat(pid).is_some_and(|stat| stat[1] == forker.to_string() && stat[0] != "Z");
     let idle = || descendants(forker).into_iter().filter(|(pid, _)| is_shim(*pid));
     until("two are idle", PATIENCE, || idle().count() == 2).await;
-    for (pid, _) in idle() {
-        signal(pid, Signal::KILL);
+    let killed: Vec<i32> = idle().map(|(pid, _)| pid).collect();
+    for pid in &killed {
+        signal(*pid, Signal::KILL);
     }
+    // A shim that is asked while it dies may have begun already: that attempt is given back, not repeated.
+    until("they are dead", PATIENCE, || !killed.iter().any(|pid| is_shim(*pid))).await;
     for _ in 0..4 {
         let mut running = start_to_first_line(&nursery, place.script("echo ready", "")).await;
         assert_eq!(running.wait().await.code(), Some(0));
