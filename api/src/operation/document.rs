@@ -196,7 +196,7 @@ fn root_fields<'a>(set: &'a SelectionSet, fragments: &'a Fragments, into: &mut V
         match &selection.node {
             Selection::Field(field) => into.push(field.node.name.node.as_str()),
             Selection::InlineFragment(inline) => {
-                root_fields(&inline.node.selection_set.node, fragments, into)
+                root_fields(&inline.node.selection_set.node, fragments, into);
             }
             Selection::FragmentSpread(spread) => {
                 if let Some(fragment) = fragments.get(&spread.node.fragment_name.node) {

@@ -41,7 +41,7 @@ fn finish_error(mut error: ServerError, id: &RequestId) -> ServerError {
     let verdict = classify(&error);
     match verdict.code {
         Code::Internal => {
-            tracing::error!(request_id = %id, path = ?error.path, error = error.message, "an operation failed")
+            tracing::error!(request_id = %id, path = ?error.path, error = error.message, "an operation failed");
         }
         Code::Unavailable => {
             tracing::warn!(request_id = %id, path = ?error.path, error = error.message, "an operation could not be done");

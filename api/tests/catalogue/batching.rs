@@ -56,6 +56,7 @@ async fn lists_take_a_constant_number_of_statements() {
     let statements = Statements::watch();
     for (list, fields, most) in [
         ("profiles", "id name environment", 2),
+        ("profiles", "id heldBy { id }", 3),
         ("profiles", "id secrets { name hint } services { name } proxies { name health { status } }", 7),
         ("profiles", "services { token { hint } profiles(first: 2) { totalCount nodes { name } } }", 7),
         ("services", "id token { isSet } profiles(first: 3) { nodes { name secrets { name } } }", 6),
@@ -92,9 +93,9 @@ async fn nodes_and_aliases_are_batched_by_kind() {
     assert_eq!(answered, ids);
     assert_eq!(statements.taken(), 3);
 
-    let aliases: String =
-        (0..10).map(|number| format!("a{number}: profile(name: \"p{number}\") {{ name }} ")).collect();
-    let found = api.data(&format!("{{ {aliases} }}"), json!({})).await;
+    let aliases: Vec<String> =
+        (0..10).map(|number| format!("a{number}: profile(name: \"p{number}\") {{ name }}")).collect();
+    let found = api.data(&format!("{{ {} }}", aliases.join(" ")), json!({})).await;
     assert_eq!(found["a7"]["name"], "p7");
     assert_eq!(statements.taken(), 1);
 }

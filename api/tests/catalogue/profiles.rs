@@ -135,6 +135,15 @@ async fn names_and_directories_are_unique() {
 }
 
 #[tokio::test]
+async fn a_profile_without_a_directory_gets_one_of_its_own() {
+    let api = TestApi::start().await;
+    let one = api.done("profileCreate", ALL, json!({ "name": "one" })).await;
+    let other = api.done("profileCreate", ALL, json!({ "name": "other", "chromeProfilePath": null })).await;
+    let paths = [&one, &other].map(|profile| profile["chromeProfilePath"].as_str().unwrap());
+    assert!(paths.iter().all(|path| path.len() == 32) && paths[0] != paths[1], "{paths:?}");
+}
+
+#[tokio::test]
 async fn absent_leaves_null_clears_and_a_value_sets() {
     let api = TestApi::start().await;
     let (service, proxy) = (api.make("service", "s").await, api.make("proxy", "x").await);

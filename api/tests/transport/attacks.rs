@@ -59,10 +59,14 @@ async fn bodies_without_measure_are_refused() {
     .await;
 }
 
+fn repeated(times: usize, text: impl Fn(usize) -> String) -> String {
+    (0..times).map(text).collect::<Vec<_>>().join(" ")
+}
+
 #[tokio::test]
 async fn documents_without_measure_are_refused() {
     let toy = toy().await;
-    let aliases: String = (0..6000).map(|n| format!("a{n}:hello ")).collect();
+    let aliases = repeated(6000, |n| format!("a{n}:hello"));
     refused(&toy, document(format!("{{ {aliases} }}")), 400, "TOO_COMPLEX").await;
     let fields = "hello ".repeat(170_000);
     refused(&toy, document(format!("{{ {fields} }}")), 400, "TOO_COMPLEX").await;
@@ -83,8 +87,7 @@ async fn documents_without_measure_are_refused() {
     refused(&toy, document(format!("{{ hello {} }}", "@skip(if: false) ".repeat(11))), 400, "TOO_COMPLEX")
         .await;
     refused(&toy, document(format!("{{ hello {} }}", "@aa ".repeat(14_000))), 400, "TOO_COMPLEX").await;
-    let doubling: String =
-        (0..31).map(|n| format!("fragment F{n} on Query {{ ...F{} ...F{} }} ", n + 1, n + 1)).collect();
+    let doubling = repeated(31, |n| format!("fragment F{n} on Query {{ ...F{0} ...F{0} }}", n + 1));
     refused(
         &toy,
         document(format!("{{ ...F0 }} {doubling} fragment F31 on Query {{ hello }}")),
@@ -94,7 +97,7 @@ async fn documents_without_measure_are_refused() {
     .await;
     let cycle = "{ ...A } fragment A on Query { hello ...B } fragment B on Query { ...A }";
     refused(&toy, document(cycle), 400, "VALIDATION_FAILED").await;
-    let unknown: String = (0..4000).map(|n| format!("u{n} ")).collect();
+    let unknown = repeated(4000, |n| format!("u{n}"));
     refused(&toy, document(format!("{{ {unknown} }}")), 400, "VALIDATION_FAILED").await;
     refused(&toy, document("{ hello(name: \"\\u0000\") }"), 400, "BAD_REQUEST").await;
     let nul = json!({ "query": "query ($n: String) { hello(name: $n) }", "variables": { "n": "a\u{0}b" } });

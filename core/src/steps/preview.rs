@@ -94,9 +94,12 @@ pub async fn preview(
     if !refusals.is_empty() {
         return Err(CatalogueError::Refused(refusals));
     }
-    let composed =
-        Cast::choose(&found, named, command)
-            .compose(&found, ready.spec(), &input, None, |composition| composition.masked());
+    let cast = Cast::choose(&found, named, command);
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method's path is of one lifetime only"
+    )]
+    let composed = cast.compose(&found, ready.spec(), &input, None, |composition| composition.masked());
     composed.map_err(|refusals| {
         CatalogueError::Refused(if command.is_some() { of_command(refusals) } else { refusals })
     })

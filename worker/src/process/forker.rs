@@ -64,7 +64,6 @@ impl Forker {
             .arg0("callboard-shim")
             .arg("shim")
             .env_clear()
-            .current_dir("/")
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::null())
             .spawn()?;

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, getpid, getsid, set_child_subreaper};
+use rustix::process::{Pid, getpid, set_child_subreaper};
 use rustix::time::Timespec;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
@@ -118,6 +118,16 @@ struct Shim {
     generation: u64,
 }
 
+impl Shim {
+    /// Reaps it, if it is our child since its forker is dead.
+    fn bury(self) {
+        let second = Timespec { tv_sec: 1, tv_nsec: 0 };
+        poll(&mut [PollFd::new(&self.handle, PollFlags::IN)], Some(&second)).ok();
+        tree::reap(Some(self.pid)).ok(); // an error: it was never ours
+        forker::strike_off(self.pid);
+    }
+}
+
 /// The state of the nursery's thread.
 struct Keeper {
     program: PathBuf,
@@ -150,6 +160,9 @@ impl Keeper {
         }
         if let Some(forker) = self.forker.take() {
             forker.dismiss();
+        }
+        for shim in self.shims {
+            shim.bury();
         }
     }
 
@@ -199,11 +212,10 @@ impl Keeper {
         };
         let shim = self.shims.swap_remove(place);
         if shim.generation != self.generation || self.forker.is_none() {
-            let second = Timespec { tv_sec: 1, tv_nsec: 0 };
-            poll(&mut [PollFd::new(&shim.handle, PollFlags::IN)], Some(&second)).ok();
-            tree::reap(Some(shim.pid)).ok(); // an error: it was never ours
+            shim.bury();
+        } else {
+            forker::strike_off(shim.pid);
         }
-        forker::strike_off(shim.pid);
     }
 
     /// Kills what killed shims have left: to their forker, or to us if that was killed too.
@@ -216,10 +228,12 @@ impl Keeper {
                 true
             }
         };
-        let own_session = getsid(None).map_or(0, Pid::as_raw_pid);
-        // The worker's other children, should it have any, are in its own session; shims and all below are not.
-        let stray =
-            |pid| !forker::is_listed(pid) && tree::kin(pid).is_some_and(|kin| kin.session != own_session);
+        // The worker's other children, should it have any, are in its own session; shims and all below are not. Not
+        // by `getsid`: in a container, whoever opened the session may be outside, and it has no id here but 0.
+        let own_session = tree::kin(getpid()).map(|own| own.session);
+        let stray = |pid| {
+            !forker::is_listed(pid) && tree::kin(pid).is_some_and(|kin| Some(kin.session) != own_session)
+        };
         tree::clear(stray, |_, _| {}, CLEAR_PATIENCE).is_some() && by_forker
     }
 }

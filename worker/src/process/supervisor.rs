@@ -147,7 +147,7 @@ async fn passed(moment: &mut watch::Receiver<Option<Instant>>) {
         let due = *moment.borrow_and_update();
         let changed = async {
             if moment.changed().await.is_err() {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         };
         match due {

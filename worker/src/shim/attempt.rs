@@ -21,7 +21,7 @@ use super::watch::{Verdict, Watch, boottime_now};
 use super::{kernel, temporary, tree};
 
 /// Killing may take as long as it takes; only a process in an uninterruptible wait takes long.
-const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
+const FOREVER: Duration = Duration::from_hours(365 * 24);
 
 /// What a shim is born with.
 pub(super) struct Endowment {

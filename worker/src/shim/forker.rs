@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::process::{
-    DumpableBehavior, Pid, PidfdFlags, Resource, Rlimit, pidfd_open, set_child_subreaper,
+    DumpableBehavior, Pid, PidfdFlags, Resource, Rlimit, chdir, pidfd_open, set_child_subreaper,
     set_dumpable_behavior, setrlimit, setsid,
 };
 use rustix::stdio::dup2_stdin;
@@ -70,6 +70,7 @@ fn settle() -> Result<OwnedFd, Errno> {
     kernel::close_inherited();
     kernel::settle_signals();
     setsid()?;
+    chdir("/")?;
     set_child_subreaper(Some(Pid::INIT))?; // any pid means "yes"
     // So that killing workers by name does not take the shims along, which have to clean up after them.
     set_name(c"callboard-shim")?;

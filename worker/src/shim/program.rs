@@ -24,11 +24,10 @@ pub(super) fn resolve(order: &Order<'_>) -> Result<PathBuf, Refusal> {
     if !order.program.is_absolute() {
         return Err((RefusalCode::ProgramNotFound, format!("{named} is not an absolute path")));
     }
-    let program = fs::canonicalize(&order.program).map_err(|error| match error.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => {
-            (RefusalCode::ProgramNotFound, format!("{named} does not exist"))
-        }
-        _ => (RefusalCode::SpawnFailed, format!("{named}: {error}")),
+    let program = fs::canonicalize(&order.program).map_err(|error| {
+        let missing = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
+        let code = if missing { RefusalCode::ProgramNotFound } else { RefusalCode::SpawnFailed };
+        (code, format!("{named}: {error}"))
     })?;
     let permits =
         |allowed: &PathBuf| fs::canonicalize(allowed).is_ok_and(|allowed| program.starts_with(allowed));

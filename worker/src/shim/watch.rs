@@ -26,6 +26,7 @@ const NANOSECONDS: u64 = 1_000_000_000;
 const REAPING_PERIOD: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// Why the watch is over.
+#[derive(Clone, Copy)]
 pub(super) enum Verdict {
     /// The program ended; `asked` if the worker had asked it to.
     Died { death: Death, asked: bool },

@@ -13,8 +13,9 @@ use callboard_worker::process::{Ending, ProfileDirectory, boottime_now};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A tree with a daemon, a stopped child and a stopped daemon; all of them sleep `$1` or have it as an argument.
+/// The last is the shell itself, so that nothing is started after the line that says that all are there.
 const CLINGING: &str = "sleep $1 & (setsid sleep $1 >/dev/null 2>&1 &); sleep $1 & kill -STOP $!; \
-    (setsid sh -c 'kill -STOP $$; :' sh $1 &); sleep 0.1; echo ready; sleep $1";
+    (setsid sh -c 'kill -STOP $$; :' sh $1 &); echo ready; exec sleep $1";
 
 fn signal(pid: i32, signal: Signal) {
     kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();

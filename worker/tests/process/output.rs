@@ -1,6 +1,6 @@
 //! A program gets what its order says and nothing else, and what it does comes back.
 
-use crate::support::{Place, nursery, run, start_to_first_line, until};
+use crate::support::{PATIENCE, Place, descendants, nursery, run, start_to_first_line, until};
 use callboard_worker::process::{Ending, RefusalCode, RunAs, StartError};
 use secrecy::SecretString;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -217,11 +217,8 @@ async fn hundreds_of_runs_leave_no_zombie() {
         assert!(matches!(exit.ending, Ending::Exited(_)), "{exit:?}");
     }
     let me = i32::try_from(std::process::id()).unwrap();
-    let zombies = || {
-        let family = crate::support::descendants(me);
-        family.iter().filter(|(pid, _)| crate::support::stat(*pid).is_some_and(|stat| stat[0] == "Z")).count()
-    };
-    until("no zombies", Duration::from_secs(10), || zombies() == 0).await;
+    let is_zombie = |(pid, _): &(i32, String)| crate::support::stat(*pid).is_some_and(|stat| stat[0] == "Z");
+    until("no zombies", PATIENCE, || !descendants(me).iter().any(is_zombie)).await;
 }
 
 fn assert_refused(error: Option<StartError>, expected: RefusalCode) {

@@ -1,7 +1,11 @@
 //! What mutations of profiles take.
 
 use async_graphql::{ID, InputObject, MaybeUndefined};
-use callboard::catalogue::{ProfileChanges, ProfileCreate, ProfileUpdate};
+use callboard::{
+    catalogue::{ProfileChanges, ProfileCreate, ProfileUpdate},
+    clock::IdSource,
+};
+use uuid::Uuid;
 
 use super::ProxySelection;
 use crate::graphql::{
@@ -16,8 +20,9 @@ pub struct ProfileCreateInput {
     /// 1 to 100 characters, unique among profiles.
     pub name: String,
     /// Directory below the worker's profile root, unique among profiles: parts of letters, digits, `_`, `-`,
-    /// `.`, `@` and `+` that do not begin with a dot, separated by `/`, at most 400 bytes.
-    pub chrome_profile_path: String,
+    /// `.`, `@` and `+` that do not begin with a dot, separated by `/`, at most 400 bytes. Absent or null: a
+    /// new directory with a name of its own.
+    pub chrome_profile_path: Option<String>,
     /// At most 2000 characters.
     pub description: Option<String>,
     /// At most 20, each 1 to 60 characters.
@@ -36,18 +41,20 @@ pub struct ProfileCreateInput {
     pub proxy_selection: Option<ProxySelection>,
 }
 
-impl From<ProfileCreateInput> for ProfileCreate {
-    fn from(input: ProfileCreateInput) -> Self {
-        Self {
-            name: input.name,
-            chrome_profile_path: input.chrome_profile_path,
-            description: input.description,
-            labels: input.labels.unwrap_or_default(),
-            environment: input.environment.map(|json| json.0),
-            secrets: input.secrets.into_iter().flatten().map(Into::into).collect(),
-            service_ids: ids_of(&input.service_ids.unwrap_or_default()),
-            proxy_ids: ids_of(&input.proxy_ids.unwrap_or_default()),
-            proxy_selection: input.proxy_selection.map(Into::into).unwrap_or_default(),
+impl ProfileCreateInput {
+    /// For the core; `ids` names the directory where the caller names none.
+    pub fn read(self, ids: IdSource) -> ProfileCreate {
+        let own_directory = || ids.make::<Uuid>().simple().to_string();
+        ProfileCreate {
+            name: self.name,
+            chrome_profile_path: self.chrome_profile_path.unwrap_or_else(own_directory),
+            description: self.description,
+            labels: self.labels.unwrap_or_default(),
+            environment: self.environment.map(|json| json.0),
+            secrets: self.secrets.into_iter().flatten().map(Into::into).collect(),
+            service_ids: ids_of(&self.service_ids.unwrap_or_default()),
+            proxy_ids: ids_of(&self.proxy_ids.unwrap_or_default()),
+            proxy_selection: self.proxy_selection.map(Into::into).unwrap_or_default(),
         }
     }
 }

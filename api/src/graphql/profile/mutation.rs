@@ -42,7 +42,8 @@ impl ProfileMutation {
         #[graphql(desc = "The new profile.")] input: ProfileCreateInput,
     ) -> Result<ProfilePayload> {
         Caller::require(ctx, Role::Admin)?;
-        ProfilePayload::of(ctx.data::<Catalogue>()?.profile_create(input.into()).await)
+        let catalogue = ctx.data::<Catalogue>()?;
+        ProfilePayload::of(catalogue.profile_create(input.read(catalogue.ids)).await)
     }
 
     /// Changes a profile; running attempts keep what they were started with. Needs an ADMIN key.
