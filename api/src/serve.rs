@@ -4,7 +4,7 @@
 //! Called by `main`. The place where the schema meets the store: a noun's data of the process is added in [`serve`],
 //! its DataLoaders in [`dress`].
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use callboard::{
@@ -19,7 +19,7 @@ use callboard::{
 };
 use futures::future::BoxFuture;
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::{net::TcpListener, time::Instant};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -36,9 +36,6 @@ use crate::{
     settings::Settings,
 };
 
-/// How often the log says what is waited for at start.
-const SAY_EVERY: Duration = Duration::from_secs(3);
-
 /// Serves until a signal says stop.
 pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     settings.check()?;
@@ -51,7 +48,7 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
         Store::open(&settings.shared.database_url()?, settings.database_connections, "callboard-api")?;
     let redis = Redis::open(&settings.shared.redis_url()?, &settings.shared.redis_prefix)?;
     let health = parts_of(&store, &redis);
-    wait_for(&health, settings.shared.start_timeout()).await?;
+    callboard::startup::wait(&store, &redis, settings.shared.start_timeout()).await?;
     store.migrate().await?;
 
     let listener = TcpListener::bind(settings.listen)
@@ -156,25 +153,6 @@ fn parts_of(store: &Store, redis: &Redis) -> Vec<Part> {
             async move { Ok(redis.ping().await?) }
         }),
     ]
-}
-
-/// Waits until every part answers, and says what it waits for.
-async fn wait_for(parts: &[Part], at_most: Duration) -> anyhow::Result<()> {
-    let began = Instant::now();
-    for part in parts {
-        while let Err(error) = part.check().await {
-            let waited = began.elapsed();
-            if waited >= at_most {
-                let name = part.name;
-                return Err(
-                    error.context(format!("{name} did not answer within {} s; giving up", at_most.as_secs()))
-                );
-            }
-            tracing::warn!(part = part.name, error = %format!("{error:#}"), "waiting");
-            tokio::time::sleep(SAY_EVERY.min(at_most.saturating_sub(waited))).await;
-        }
-    }
-    Ok(())
 }
 
 async fn start_demo_proxy(settings: &Settings, stop: CancellationToken) -> anyhow::Result<()> {

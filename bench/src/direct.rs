@@ -45,7 +45,7 @@ impl Direct {
     pub(crate) async fn command(&self, program: &str, arguments: &[String]) -> anyhow::Result<CommandId> {
         let spec = arguments
             .iter()
-            .fold(ProgramSpec::builder(program), |spec, argument| spec.argument(argument))
+            .fold(ProgramSpec::builder(program), callboard::command::ProgramBuilder::argument)
             .build(&self.catalogue.allow_list);
         let spec = spec.map_err(|refusals| anyhow::anyhow!("{refusals:?}"))?;
         let id: uuid::Uuid = IdSource.make();

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::{store::Store, transport::Redis};
 
@@ -13,40 +13,42 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How often the wait is told.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
+/// Longest that one look may take: a frozen server takes the connection and says nothing.
+const LOOK_MAX: Duration = Duration::from_secs(5);
+
 /// Nobody answered in time.
 #[derive(Debug, thiserror::Error)]
-#[error("{what} did not answer within {seconds} s: {why}")]
+#[error("{what} did not answer within {seconds} s; giving up: {why}")]
 pub struct NotThere {
-    what: &'static str,
+    what: String,
     seconds: u64,
     why: String,
 }
 
-/// Waits until both answer, telling every few seconds what is missing.
+/// Waits until both answer, telling every few seconds what is missing, where, and why.
 pub async fn wait(store: &Store, redis: &Redis, limit: Duration) -> Result<(), NotThere> {
-    let until = Instant::now() + limit;
-    let postgres = wait_for("Postgres (DATABASE_URL)", until, limit, || async {
-        store.ping().await.map_err(|error| describe(&error))
-    });
-    let redis = wait_for("Redis (REDIS_URL)", until, limit, || async {
-        redis.ping().await.map_err(|error| describe(&error))
-    });
+    let postgres = format!("Postgres at {} (DATABASE_URL)", store.address());
+    let postgres =
+        wait_for(postgres, limit, || async { store.reach().await.map_err(|error| describe(&error)) });
+    let redis_is_at = format!("Redis at {} (REDIS_URL)", redis.address());
+    let redis =
+        wait_for(redis_is_at, limit, || async { redis.reach().await.map_err(|error| describe(&error)) });
     tokio::try_join!(postgres, redis).map(|_| ())
 }
 
-async fn wait_for<F, Fut>(
-    what: &'static str,
-    until: Instant,
-    limit: Duration,
-    look: F,
-) -> Result<(), NotThere>
+async fn wait_for<F, Fut>(what: String, limit: Duration, look: F) -> Result<(), NotThere>
 where
     F: Fn() -> Fut,
     Fut: Future<Output = Result<(), String>>,
 {
+    let until = Instant::now() + limit;
     let mut tell_at = Instant::now();
     loop {
-        let Err(why) = look().await else { return Ok(()) };
+        let why = match timeout(LOOK_MAX.min(limit), look()).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(why)) => why,
+            Err(_) => "it takes the connection and does not answer".to_owned(),
+        };
         if Instant::now() >= until {
             return Err(NotThere { what, seconds: limit.as_secs(), why });
         }
@@ -58,13 +60,16 @@ where
     }
 }
 
-/// An error with its causes.
+/// An error with its causes; each once, because some repeat theirs.
 fn describe(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
         source = cause.source();
     }
     text

@@ -1,5 +1,7 @@
 //! The state machine: its invariants under any sequence of transitions, and the picture of it in docs/job-states.md.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::{collections::BTreeSet, fmt::Write as _, path::Path, time::Duration};
 
 use callboard::{

@@ -26,7 +26,7 @@ pub(crate) struct WorkerSettings {
     /// Directory of browser profiles
     #[arg(long, env = "CALLBOARD_PROFILE_ROOT", default_value = "/var/lib/callboard/profiles")]
     profile_root: PathBuf,
-    /// Directory for temporary files of attempts
+    /// Directory for temporary files of attempts; its path has at most 28 bytes
     #[arg(long, env = "CALLBOARD_TEMP_ROOT", default_value = "/var/lib/callboard/tmp")]
     temp_root: PathBuf,
     /// Directory of the Playwright runner
@@ -61,6 +61,10 @@ pub(crate) struct WorkerSettings {
     pub(crate) listen: Option<std::net::SocketAddr>,
 }
 
+/// Longest temporary root, in bytes. The path of a socket has at most 107, and behind the root come
+/// `/job_<26 characters>.<attempt>/org.chromium.Chromium.<6 characters>/SingletonSocket`.
+const TEMP_ROOT_MAX: usize = 28;
+
 /// When Chromium's sandbox is on.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum SandboxChoice {
@@ -93,11 +97,19 @@ impl WorkerSettings {
         for root in [&self.profile_root, &self.temp_root, &self.shared.artifact_root] {
             make_root(root)?;
         }
+        let temp_root = self.temp_root.canonicalize()?;
+        if temp_root.as_os_str().len() > TEMP_ROOT_MAX {
+            anyhow::bail!(
+                "CALLBOARD_TEMP_ROOT {} is longer than {TEMP_ROOT_MAX} bytes: Chromium, which keeps a socket below \
+                 it, would not start",
+                temp_root.display()
+            );
+        }
         let is_development = self.shared.environment == Environment::Development;
         Ok(Places {
             profile_root: self.profile_root.canonicalize()?,
             artifact_root: self.shared.artifact_root.canonicalize()?,
-            temp_root: self.temp_root.canonicalize()?,
+            temp_root,
             runner: self.runner.join("src/main.mjs"),
             node: self.node.clone(),
             chromium: self.chromium.clone(),

@@ -119,10 +119,8 @@ mod tests {
     use super::*;
 
     fn text(value: &impl ScalarType) -> String {
-        match value.to_value() {
-            Value::String(text) => text,
-            other => panic!("{other} is not a string"),
-        }
+        let Value::String(text) = value.to_value() else { panic!("not a string") };
+        text
     }
 
     #[test]

@@ -1,6 +1,14 @@
 //! Jobs through the real server: HTTP and WebSockets on a port, on a database and a place in Redis of each test's own.
 //! The worker's part is played by calling the core's steps.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+#![expect(clippy::wildcard_enum_match_arm, reason = "whatever else comes is wrong")]
+
 mod batching;
 mod changes;
 mod client;

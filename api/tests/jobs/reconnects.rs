@@ -43,7 +43,7 @@ async fn five_hundred_reconnects_in_the_middle_of_a_jobs_log() {
     let attempt = stage.start(job).await;
     let (mut after, mut seen, mut written) = (Value::Null, Vec::new(), 0);
     for reconnect in 0..LINES_SEEN {
-        let lines: Vec<String> = (0..reconnect % 3 + 1).map(|n| format!("{}", written + n + 1)).collect();
+        let lines: Vec<String> = (1..=reconnect % 3 + 1).map(|n| (written + n).to_string()).collect();
         written += lines.len();
         stage.log(job, attempt, &lines.iter().map(String::as_str).collect::<Vec<_>>()).await;
         let mut socket = stage.subscribe(LOG, json!({ "id": job.to_string(), "after": after })).await;

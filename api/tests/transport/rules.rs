@@ -160,7 +160,7 @@ async fn every_rule_holds() {
         let answer: Value = response.json().await.unwrap();
         match case.code {
             None => {
-                assert!(answer.get("errors").is_none() && answer["data"].is_object(), "{shown}: {answer}")
+                assert!(answer.get("errors").is_none() && answer["data"].is_object(), "{shown}: {answer}");
             }
             Some(code) => {
                 assert!(answer.get("data").is_none(), "{shown}: {answer}");

@@ -124,6 +124,7 @@ pub fn apply(facts: &Facts<'_>, transition: Transition, now: Time) -> Result<App
         let (counted, lost) = (facts.counted, facts.lost);
         Ok(Applied { next: Next::Live(standing), event, message, counted, lost })
     };
+    #[expect(clippy::match_same_arms, reason = "one arm per transition, in the order of a job's life")]
     match (&facts.standing, transition) {
         (Standing::Scheduled { .. }, Transition::Due) => {
             live(Standing::Queued { parked_on: None }, EventKind::Queued, String::new())

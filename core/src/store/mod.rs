@@ -35,7 +35,10 @@ pub mod workers;
 use std::{str::FromStr as _, time::Duration};
 
 use secrecy::{ExposeSecret as _, SecretString};
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{
+    Connection as _, PgConnection,
+    postgres::{PgConnectOptions, PgPool, PgPoolOptions},
+};
 
 pub use error::StoreError;
 
@@ -83,6 +86,18 @@ impl Store {
     /// A connection for reading, without a transaction.
     pub async fn read(&self) -> Result<sqlx::pool::PoolConnection<sqlx::Postgres>, StoreError> {
         Ok(self.pool.acquire().await?)
+    }
+
+    /// Connects, beside the pool: the pool would try again by itself and at last tell of its own patience only.
+    pub async fn reach(&self) -> Result<(), StoreError> {
+        let connection = PgConnection::connect_with(&self.pool.connect_options()).await?;
+        Ok(connection.close().await?)
+    }
+
+    /// Where Postgres is: host and port.
+    pub fn address(&self) -> String {
+        let options = self.pool.connect_options();
+        format!("{}:{}", options.get_host(), options.get_port())
     }
 
     /// Asks Postgres for a sign of life.

@@ -178,6 +178,8 @@ pub struct WorkerRecord {
     pub id: WorkerId,
     /// Its machine.
     pub hostname: String,
+    /// Its process there.
+    pub process_id: i32,
     /// Version of Callboard.
     pub software_version: String,
     /// Queues that it serves.
@@ -204,7 +206,7 @@ pub async fn list(
     let ids: Option<Vec<Uuid>> = ids.map(|ids| ids.iter().map(|id| id.uuid()).collect());
     let rows = sqlx::query!(
         r#"
-        SELECT id, hostname, software_version, queues, kinds, concurrency, status, started_at, heartbeat_at,
+        SELECT id, hostname, process_id, software_version, queues, kinds, concurrency, status, started_at, heartbeat_at,
             (SELECT count(*) FROM live_jobs WHERE worker_id = workers.id) AS "running!"
         FROM workers
         WHERE CASE WHEN $1::uuid[] IS NOT NULL THEN id = ANY($1)
@@ -220,6 +222,7 @@ pub async fn list(
             Ok(WorkerRecord {
                 id: row.id.into(),
                 hostname: row.hostname,
+                process_id: row.process_id,
                 software_version: row.software_version,
                 queues: row.queues,
                 kinds: row.kinds,

@@ -60,6 +60,18 @@ impl Redis {
         Ok(())
     }
 
+    /// Connects anew and asks for a sign of life.
+    pub async fn reach(&self) -> Result<(), RedisError> {
+        let mut connection = self.blocking_connection().await?;
+        let _: String = redis::cmd("PING").query_async(&mut connection).await?;
+        Ok(())
+    }
+
+    /// Where Redis is: host and port.
+    pub fn address(&self) -> String {
+        self.client.get_connection_info().addr().to_string()
+    }
+
     fn connection(&self) -> ConnectionManager {
         self.connection.clone()
     }

@@ -88,15 +88,14 @@ pub(super) async fn read_events<R: AsyncRead + Unpin>(
         if line.last() == Some(&b'\n') {
             line.pop();
         }
-        match Message::parse(&line) {
-            Some(message) => hear(message, &redactor, &log, &notices, &mut told).await,
-            None => {
-                let mut lines = RedactingLines::new(redactor.clone());
-                let mut found = lines.feed(&line);
-                found.extend(lines.finish());
-                for text in found {
-                    log.line(LogStream::Stdout, text).await;
-                }
+        if let Some(message) = Message::parse(&line) {
+            hear(message, &redactor, &log, &notices, &mut told).await;
+        } else {
+            let mut lines = RedactingLines::new(redactor.clone());
+            let mut found = lines.feed(&line);
+            found.extend(lines.finish());
+            for text in found {
+                log.line(LogStream::Stdout, text).await;
             }
         }
     }

@@ -18,9 +18,10 @@ pub(super) fn verdict(exit: &Exit, stopped: Option<StoppedBy>, told: Told, speec
         (_, Ending::Deadline) => {
             return Outcome::Released { reason: "Its worker's lease was not renewed in time.".into() };
         }
-        (_, Ending::ShimLost | Ending::Orphaned) => return Outcome::Lost,
+        (_, Ending::ShimLost | Ending::Orphaned) | (Some(StoppedBy::Outside(Stop::Lost)), _) => {
+            return Outcome::Lost;
+        }
         (Some(StoppedBy::Outside(Stop::Cancelled)), _) => return Outcome::Cancelled,
-        (Some(StoppedBy::Outside(Stop::Lost)), _) => return Outcome::Lost,
         (Some(StoppedBy::Timeout), _) => return Outcome::TimedOut,
         (
             Some(StoppedBy::Outside(Stop::Drained)) | None,

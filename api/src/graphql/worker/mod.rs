@@ -47,6 +47,11 @@ impl Worker {
         &self.0.hostname
     }
 
+    /// Its process id on that machine (or in its container).
+    async fn process_id(&self) -> i32 {
+        self.0.process_id
+    }
+
     /// Version of Callboard.
     async fn software_version(&self) -> &str {
         &self.0.software_version

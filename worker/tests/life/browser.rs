@@ -1,0 +1,66 @@
+//! Browsers that do not end by themselves: timed out, killed to the last process, and the profile is free at once.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::{
+    ledger::Ledger,
+    system::{PATIENCE, System, between},
+};
+
+const TIMEOUT: Duration = Duration::from_secs(12);
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Runs a script whose last line hangs, on a profile, and looks at its end.
+async fn hangs(last_line: &str) {
+    let system = System::start(1).await;
+    let ledger = Ledger::open(&system);
+    let script = format!(
+        "import {{ appendFileSync, readFileSync }} from 'node:fs';
+        const familyOf = (pid) => {{
+            const children = readFileSync(`/proc/${{pid}}/task/${{pid}}/children`, 'utf8').split(' ').filter(Boolean);
+            return children.flatMap((child) => [child, ...familyOf(child)]);
+        }};
+        export default async ({{ page }}) => {{
+            await page.goto('data:text/html,<title>here</title>');
+            appendFileSync('{}', 'here\\n');
+            {last_line}
+        }};",
+        ledger.path()
+    );
+    let policy = json!({ "timeout": format!("PT{}S", TIMEOUT.as_secs()),
+        "grace": format!("PT{}S", GRACE.as_secs()), "maxAttempts": 1 });
+    let command = system.browser("hangs", &script, policy).await;
+    let profile = system.profile("p").await;
+    let job = system.enqueue(json!({ "commandId": command, "profileId": profile })).await;
+    let job = system.until(&job, "FAILED", PATIENCE).await;
+    assert_eq!(ledger.lines(), ["here"], "the script came to where it hangs: {job:#}");
+    let attempt = &job["attempts"]["nodes"][0];
+    assert_eq!((&attempt["outcome"], &job["failure"]["code"]), (&json!("TIMED_OUT"), &json!("TIMEOUT")));
+    let took = between(&attempt["startedAt"], &attempt["finishedAt"]);
+    assert!(took >= TIMEOUT, "not before its time: {took:?}");
+    assert!(took <= TIMEOUT + GRACE + Duration::from_secs(1), "within grace and a second: {took:?}");
+    system.until_clean(Duration::from_secs(2)).await;
+
+    let look = "export default async ({ page }) => { await page.goto('about:blank'); return 'open'; };";
+    let command = system.browser("look", look, json!({ "maxAttempts": 1 })).await;
+    let job = system.enqueue(json!({ "commandId": command, "profileId": profile })).await;
+    assert_eq!(system.until(&job, "SUCCEEDED", PATIENCE).await["result"], "open");
+    system.until_clean(Duration::from_secs(2)).await;
+}
+
+#[tokio::test]
+async fn a_script_in_an_endless_loop() {
+    hangs("for (;;);").await;
+}
+
+#[tokio::test]
+async fn a_busy_renderer() {
+    hangs("await page.evaluate(() => { for (;;); });").await;
+}
+
+#[tokio::test]
+async fn a_stopped_browser() {
+    hangs("for (const pid of familyOf(process.pid)) process.kill(pid, 'SIGSTOP'); await page.title();").await;
+}

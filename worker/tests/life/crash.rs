@@ -1,0 +1,85 @@
+//! A worker that is killed: nothing of it is left, and what it ran runs elsewhere.
+
+use std::time::{Duration, Instant};
+
+use callboard_testing::eventually;
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::{
+    ledger::Ledger,
+    system::{PATIENCE, System},
+};
+
+/// Hangs in an open page the first time it runs, and ends well the second time.
+fn hangs_once(ledger: &Ledger) -> String {
+    format!(
+        "import {{ appendFileSync, readFileSync }} from 'node:fs';
+        export default async ({{ page }}) => {{
+            await page.goto('data:text/html,<title>here</title>');
+            const again = readFileSync('{0}', 'utf8').length > 0;
+            appendFileSync('{0}', 'here\\n');
+            if (!again) await new Promise(() => {{}});
+            return await page.title();
+        }};",
+        ledger.path()
+    )
+}
+
+#[tokio::test]
+async fn a_killed_worker_with_a_browser_leaves_nothing_and_its_job_runs_elsewhere() {
+    let mut system = System::start(1).await;
+    let ledger = Ledger::open(&system);
+    let command = system.browser("hangs once", &hangs_once(&ledger), json!({})).await;
+    let profile = system.profile("p").await;
+    let job = system.enqueue(json!({ "commandId": command, "profileId": profile })).await;
+    eventually(PATIENCE, || async { ledger.lines().len() == 1 }).await;
+    assert!(system.processes().len() >= 6, "a shim, Node, and Chromium with its children");
+    system.add_worker(4).await;
+
+    let pid = system.workers[0].pid();
+    system.workers[0].signal(Signal::KILL);
+    let killed = Instant::now();
+    system.workers[0].ended(PATIENCE).await;
+    // Its idle shims and the other's do not mention the home: whoever does was the attempt's.
+    let gone = || async { ledger.lines().len() > 1 || system.processes().is_empty() };
+    eventually(Duration::from_secs(2), gone).await;
+    assert_eq!(ledger.lines().len(), 1, "it is gone before the other begins");
+    eventually(PATIENCE, || async { system.job(&job).await["state"] == "RUNNING" }).await;
+    eventually(PATIENCE, || async {
+        system.job(&job).await["attempts"]["nodes"].as_array().unwrap().len() == 2
+    })
+    .await;
+    assert!(killed.elapsed() < Duration::from_secs(10), "elsewhere after {:?}", killed.elapsed());
+
+    let job = system.until(&job, "SUCCEEDED", PATIENCE).await;
+    let (first, second) = (&job["attempts"]["nodes"][0], &job["attempts"]["nodes"][1]);
+    assert_eq!((&first["outcome"], &second["outcome"]), (&json!("LOST"), &json!("SUCCEEDED")));
+    assert_eq!(first["worker"]["processId"], pid);
+    assert_eq!(second["worker"]["processId"], system.workers[1].pid());
+    assert_eq!(job["result"], "here");
+    // The directories of the dead one are swept every ten seconds.
+    system.until_clean(Duration::from_secs(15)).await;
+}
+
+#[tokio::test]
+async fn a_worker_that_is_asked_to_end_finishes_what_it_runs() {
+    let mut system = System::start(1).await;
+    let ledger = Ledger::open(&system);
+    let script = format!("echo begin >> {0}; sleep 1; echo end >> {0}", ledger.path());
+    let command = system.shell("short", &script, json!({})).await;
+    let jobs = system.enqueue_all(vec![json!({ "commandId": command }); 12]).await;
+    eventually(PATIENCE, || async { ledger.lines().len() >= 4 }).await;
+    system.workers[0].signal(Signal::TERM);
+    assert!(system.workers[0].ended(PATIENCE).await.success());
+    let counts = ledger.counts();
+    assert_eq!(counts["begin"], counts["end"], "what had begun has ended");
+    assert!(counts["begin"] < 12, "nothing new was taken");
+    assert_eq!(system.count("RUNNING").await, 0);
+    system.add_worker(4).await;
+    for job in &jobs {
+        let job = system.until(job, "SUCCEEDED", PATIENCE).await;
+        assert_eq!(job["attempts"]["nodes"].as_array().unwrap().len(), 1);
+    }
+    assert_eq!(ledger.counts()["end"], 12);
+}
