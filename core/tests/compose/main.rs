@@ -1,6 +1,6 @@
 //! How commands compose: templates, secrets, lines, environment, input, and what the worker is given in the end.
 
-#![expect(clippy::panic, clippy::print_stdout, reason = "these are tests, helpers included")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "these are tests, helpers included")]
 
 mod arguments;
 mod environment;
