@@ -44,6 +44,11 @@ impl Refusal {
         Self { code, message: message.into(), path }
     }
 
+    /// No object of this noun (`profile`, `job`, ...) has the id that stands at `path`.
+    pub fn not_found(path: &str, noun: &str) -> Self {
+        Self::new(RefusalCode::NotFound, path, no_such_id(noun))
+    }
+
     /// Shorthand for the commonest code.
     pub fn invalid(path: &str, message: impl Into<String>) -> Self {
         Self::new(RefusalCode::Invalid, path, message)
@@ -55,4 +60,9 @@ impl Refusal {
         self.path.splice(0..0, outer.iter().map(|part| (*part).to_owned()));
         self
     }
+}
+
+/// For whoever gave an id that nobody has, perhaps because it is one of something else.
+pub fn no_such_id(noun: &str) -> String {
+    format!("no {noun} has this id; ids of that kind begin with `{noun}_`")
 }

@@ -3,7 +3,7 @@
 //! Every verb makes one, hands it to its checks, and asks [`Checks::passed`] before it writes.
 
 use super::{CatalogueError, Patch};
-use crate::refusal::{Refusal, RefusalCode};
+use crate::refusal::{Refusal, RefusalCode, no_such_id};
 
 /// Refusals so far.
 #[derive(Debug, Default)]
@@ -78,7 +78,7 @@ impl Checks {
 impl CatalogueError {
     /// The object itself is not there.
     pub(super) fn no(noun: &str) -> Self {
-        Self::refused(RefusalCode::NotFound, &["id"], format!("no {noun} has this id"))
+        Self::refused(RefusalCode::NotFound, &["id"], no_such_id(noun))
     }
 
     /// A single refusal.

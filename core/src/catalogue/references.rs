@@ -7,7 +7,7 @@ use std::{collections::HashSet, hash::Hash};
 use super::checks::Checks;
 use crate::{
     ids::{ProfileId, ProxyId, ServiceId},
-    refusal::RefusalCode,
+    refusal::{RefusalCode, no_such_id},
     store::{Connection, StoreError, profiles, proxies, services},
 };
 
@@ -49,7 +49,7 @@ pub(super) async fn keep_profile(
     id: ProfileId,
 ) -> Result<(), StoreError> {
     if !profiles::keep(connection, id).await? {
-        checks.refuse(RefusalCode::NotFound, &["profileId"], "no profile has this id");
+        checks.refuse(RefusalCode::NotFound, &["profileId"], no_such_id("profile"));
     }
     Ok(())
 }
@@ -61,7 +61,7 @@ pub(super) async fn keep_proxy(
     id: ProxyId,
 ) -> Result<(), StoreError> {
     if proxies::keep(connection, &[id]).await?.is_empty() {
-        checks.refuse(RefusalCode::NotFound, &["proxyId"], "no proxy has this id");
+        checks.refuse(RefusalCode::NotFound, &["proxyId"], no_such_id("proxy"));
     }
     Ok(())
 }
@@ -88,7 +88,7 @@ fn each_once<Id: Copy + Eq + Hash>(
     for (index, id) in ids.iter().enumerate() {
         let path = [field, &index.to_string()];
         if !found.contains(id) {
-            checks.refuse(RefusalCode::NotFound, &path, format!("no {noun} has this id"));
+            checks.refuse(RefusalCode::NotFound, &path, no_such_id(noun));
         } else if !seen.insert(*id) {
             checks.invalid(&path, format!("this {noun} is in the list already"));
         }

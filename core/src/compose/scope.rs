@@ -47,16 +47,18 @@ enum Root {
 }
 
 impl Roots {
-    /// Takes note of one more name.
-    pub(super) fn add(&mut self, name: &str) {
-        self.0.extend(match name {
-            "profile" | "chrome_profile" => Some(Root::Profile),
-            "proxy" | "proxy_address" => Some(Root::Proxy),
-            "services" | "service_token" | "service_name" => Some(Root::Services),
-            "input" => Some(Root::Input),
-            "job" => Some(Root::Job),
-            _ => None,
-        });
+    /// Takes note of one more name. False: no variable has it.
+    pub(super) fn add(&mut self, name: &str) -> bool {
+        let root = match name {
+            "profile" | "chrome_profile" => Root::Profile,
+            "proxy" | "proxy_address" => Root::Proxy,
+            "services" | "service_token" | "service_name" => Root::Services,
+            "input" => Root::Input,
+            "job" => Root::Job,
+            _ => return false,
+        };
+        self.0.insert(root);
+        true
     }
 }
 

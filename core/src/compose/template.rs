@@ -70,8 +70,17 @@ impl Templates {
             };
             all.slots.push(Slot { place, path, source });
         }
-        for (_, template) in all.engine.templates() {
-            template.undeclared_variables(false).iter().for_each(|name| all.roots.add(name));
+        for slot in &all.slots {
+            let Source::Template(name) = &slot.source else { continue };
+            let Ok(template) = all.engine.get_template(name) else { continue };
+            let mut names: Vec<String> = template.undeclared_variables(false).into_iter().collect();
+            names.sort_unstable();
+            for name in names {
+                if !all.roots.add(&name) && !all.engine.globals().any(|(global, _)| global == name) {
+                    let message = no_variable(&name, template.source());
+                    refusals.push(Refusal { code: RefusalCode::Invalid, message, path: slot.path.clone() });
+                }
+            }
         }
         if refusals.is_empty() { Ok(all) } else { Err(refusals) }
     }
@@ -205,16 +214,33 @@ fn reason(error: &Error) -> String {
     }
 }
 
-/// Puts line and column in front, both from 1, columns in characters.
+/// What to say of a variable that no command has.
+fn no_variable(name: &str, source: &str) -> String {
+    let is_word = |character: char| character.is_alphanumeric() || matches!(character, '_' | '.');
+    let opened = source.find("{{").into_iter().chain(source.find("{%")).min().unwrap_or(0);
+    let whole = |&(start, _): &(usize, &str)| {
+        start > opened
+            && !source[..start].ends_with(is_word)
+            && !source[start + name.len()..].starts_with(|character| is_word(character) && character != '.')
+    };
+    let start = source.match_indices(name).find(whole).map_or(opened, |(start, _)| start);
+    let message =
+        format!("there is no variable `{name}`: a template may use input, profile, proxy, services and job");
+    format!("{}: {message}", position(&source[..start]))
+}
+
+/// Line and column of what follows, both from 1, columns in characters.
+fn position(before: &str) -> String {
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
+    format!("line {line}, column {column}")
+}
+
+/// Puts line and column in front.
 fn positioned(error: &Error, source: &str, message: &str) -> String {
     let start = error.range().map(|range| range.start).filter(|start| source.is_char_boundary(*start));
     match (start, error.line()) {
-        (Some(start), _) => {
-            let before = &source[..start];
-            let line = before.matches('\n').count() + 1;
-            let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
-            format!("line {line}, column {column}: {message}")
-        }
+        (Some(start), _) => format!("{}: {message}", position(&source[..start])),
         (None, Some(line)) => format!("line {line}: {message}"),
         (None, None) => message.to_owned(),
     }

@@ -14,7 +14,7 @@ use crate::{
     compose::{CompiledSpec, ComposedCommand, Composition, Input, InputSchema, JobFacts, Nonce, compose},
     ids::{CommandId, ProfileId, ProxyId, ServiceId},
     recipes::{Facts, Recipe, choose_proxy, secret_names},
-    refusal::{Refusal, RefusalCode},
+    refusal::Refusal,
     store::{
         Connection, StoreError,
         commands::{self, Command},
@@ -201,20 +201,18 @@ impl Cast {
 
 /// Refuses what a job names and what was not found, and services that it names twice.
 pub(super) fn check_references(found: &Found, named: Named<'_>) -> Vec<Refusal> {
-    let missing =
-        |path: &str, noun: &str| Refusal::new(RefusalCode::NotFound, path, format!("no {noun} has this id"));
     let mut refusals = Vec::new();
     if named.profile.is_some_and(|id| !found.profiles.contains_key(&id)) {
-        refusals.push(missing("profileId", "profile"));
+        refusals.push(Refusal::not_found("profileId", "profile"));
     }
     if named.proxy.is_some_and(|id| !found.proxies.contains_key(&id)) {
-        refusals.push(missing("proxyId", "proxy"));
+        refusals.push(Refusal::not_found("proxyId", "proxy"));
     }
     let services = named.services.unwrap_or_default();
     for (index, id) in services.iter().enumerate() {
         let path = format!("serviceIds.{index}");
         if !found.services.contains_key(id) {
-            refusals.push(missing(&path, "service"));
+            refusals.push(Refusal::not_found(&path, "service"));
         } else if services[..index].contains(id) {
             refusals.push(Refusal::invalid(&path, "this service is in the list already"));
         }
@@ -224,7 +222,7 @@ pub(super) fn check_references(found: &Found, named: Named<'_>) -> Vec<Refusal> 
 
 /// The refusal of a command that does not exist.
 pub(super) fn no_command() -> Refusal {
-    Refusal::new(RefusalCode::NotFound, "commandId", "no command has this id")
+    Refusal::not_found("commandId", "command")
 }
 
 /// Refusals of a saved command's spec, whose paths begin with `spec`, as seen from the input that names the

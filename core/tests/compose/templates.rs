@@ -50,7 +50,6 @@ fn what_is_missing_is_named() {
             "{{ input.user.x }}",
             "line 1, column 4: this command uses `input.user.x`, but the input has no user.x",
         ),
-        ("a\n b {{ inptu.x }}", "line 2, column 7: this command uses `inptu`, but there is no inptu"),
         (
             "{{ services.other.token }}",
             "this command uses `services.other`, but the job has no service other",
@@ -101,6 +100,11 @@ fn malformed_templates_are_refused_with_line_and_column() {
         ("\n\n  {% nonsense %}", "line 3, column 6: "),
         ("{% include 'x' %}", "line 1, column 4: "),
         ("{{ 'open }}", "line 1"),
+        ("a\n{{ input.inptu }}{{ inptu.x }}", "line 2, column 21: there is no variable `inptu`"),
+        ("a\n b {{ inptu.x }}", "line 2, column 7: there is no variable `inptu`"),
+        ("{{ nonsense() }}", "line 1, column 4: there is no variable `nonsense`"),
+        ("{{ debug() }}", "line 1, column 4: there is no variable `debug`"),
+        ("{% if nobody is defined %}x{% endif %}", "line 1, column 7: there is no variable `nobody`"),
     ] {
         let spec = CommandSpec::Program(callboard::command::ProgramSpec {
             program: "/usr/bin/echo".into(),
@@ -118,9 +122,7 @@ fn malformed_templates_are_refused_with_line_and_column() {
 
 #[test]
 fn unknown_filters_and_functions_are_told() {
-    for template in
-        ["{{ input.name | nonsense }}", "{{ nonsense() }}", "{{ debug() }}", "{{ input.name.nonsense() }}"]
-    {
+    for template in ["{{ input.name | nonsense }}", "{{ input.name.nonsense() }}"] {
         let message = refusal(with_argument(template));
         assert!(
             message.starts_with("line 1, column ") && message.contains("unknown"),

@@ -108,7 +108,7 @@ async fn check(ctx: &Context<'_>, id: ProxyId) -> Result<ProxyPayload> {
     let wanted = Wanted { proxies: vec![id], ..Wanted::default() };
     let found = ingredients::load(&mut *catalogue.store.read().await?, &wanted).await?.proxies.remove(&id);
     let Some(stored) = found else {
-        return Ok(ProxyPayload::refused(Refusal::new(RefusalCode::NotFound, "id", "no proxy has this id")));
+        return Ok(ProxyPayload::refused(Refusal::not_found("id", "proxy")));
     };
     let Some(target) = probe.target() else {
         let message =
