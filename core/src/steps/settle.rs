@@ -60,17 +60,21 @@ pub enum Settled {
 
 /// Settles a batch. Answers are in the order of the verdicts.
 pub async fn settle(store: &Store, verdicts: Vec<Verdict>) -> Result<(Vec<Settled>, After), StoreError> {
-    let order: Vec<AttemptId> = verdicts.iter().map(|verdict| verdict.attempt).collect();
+    let order: Vec<(AttemptId, &'static str)> =
+        verdicts.iter().map(|verdict| (verdict.attempt, verdict.outcome.as_str())).collect();
     let mut transaction = store.begin().await?;
     let (settled, after) = settle_within(&mut transaction, verdicts).await?;
-    let unknown: Vec<AttemptId> =
-        order.iter().filter(|attempt| !settled.contains(attempt)).copied().collect();
+    let unknown: Vec<(AttemptId, &str)> =
+        order.iter().filter(|(attempt, _)| !settled.contains(attempt)).copied().collect();
     let repeated =
         if unknown.is_empty() { Vec::new() } else { attempts::settled(&mut transaction, &unknown).await? };
     commit(transaction).await?;
     let is_done = |attempt| settled.contains(attempt) || repeated.contains(attempt);
     Ok((
-        order.iter().map(|attempt| if is_done(attempt) { Settled::Done } else { Settled::Stale }).collect(),
+        order
+            .iter()
+            .map(|(attempt, _)| if is_done(attempt) { Settled::Done } else { Settled::Stale })
+            .collect(),
         after,
     ))
 }

@@ -80,17 +80,17 @@ pub async fn note(connection: &mut Connection, starts: &[Start]) -> Result<Vec<A
         WITH start AS MATERIALIZED (
             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[]) AS start (job_id, attempt_id, proxy_id, composed)
         ), locked AS MATERIALIZED (
-            SELECT live.job_id FROM live_jobs AS live JOIN start USING (job_id, attempt_id)
+            SELECT job_id, attempt_id FROM live_jobs AS live JOIN start USING (job_id, attempt_id)
             ORDER BY live.job_id FOR UPDATE OF live
         ), fenced AS (
             UPDATE live_jobs AS live SET attempt_proxy_id = start.proxy_id
-            FROM start JOIN locked USING (job_id) WHERE live.job_id = start.job_id
-            RETURNING live.job_id, live.attempt, live.worker_id, live.queued_at, live.attempt_at
+            FROM start JOIN locked USING (job_id, attempt_id) WHERE live.job_id = start.job_id
+            RETURNING live.job_id, live.attempt_id, live.attempt, live.worker_id, live.queued_at, live.attempt_at
         )
         INSERT INTO attempts (id, job_id, number, worker_id, proxy_id, composed, queued_at, started_at)
-        SELECT start.attempt_id, job_id, fenced.attempt, fenced.worker_id, start.proxy_id, start.composed::jsonb,
+        SELECT attempt_id, job_id, fenced.attempt, fenced.worker_id, start.proxy_id, start.composed::jsonb,
             fenced.queued_at, fenced.attempt_at
-        FROM fenced JOIN start USING (job_id)
+        FROM fenced JOIN start USING (job_id, attempt_id)
         ON CONFLICT (id) DO UPDATE SET composed = excluded.composed
         RETURNING id
         "#,
@@ -146,16 +146,21 @@ pub async fn finish(connection: &mut Connection, finished: &[Finish], now: Time)
     Ok(())
 }
 
-/// Which of these attempts have been settled already: a repeat recognises itself.
+/// Which of these attempts have been settled already, with this very outcome: a repeat recognises itself. One whose
+/// job a rescuer has taken meanwhile is settled too, but as lost.
 pub async fn settled(
     connection: &mut Connection,
-    attempts: &[AttemptId],
+    attempts: &[(AttemptId, &'static str)],
 ) -> Result<Vec<AttemptId>, StoreError> {
-    let ids: Vec<Uuid> = attempts.iter().map(|attempt| attempt.uuid()).collect();
-    let rows =
-        sqlx::query_scalar!("SELECT id FROM attempts WHERE id = ANY($1) AND outcome IS NOT NULL", &ids)
-            .fetch_all(connection)
-            .await?;
+    let ids: Vec<Uuid> = attempts.iter().map(|(attempt, _)| attempt.uuid()).collect();
+    let outcomes: Vec<&str> = attempts.iter().map(|(_, outcome)| *outcome).collect();
+    let rows = sqlx::query_scalar!(
+        "SELECT id FROM attempts JOIN unnest($1::uuid[], $2::text[]) AS told (id, outcome) USING (id, outcome)",
+        &ids,
+        &outcomes as &[&str]
+    )
+    .fetch_all(connection)
+    .await?;
     Ok(rows.into_iter().map(AttemptId::from).collect())
 }
 

@@ -82,20 +82,20 @@ pub async fn append(connection: &mut Connection, batches: &[Batch]) -> Result<Ve
                 $7::text[], $8::text[])
             AS batch (job_id, attempt_id, number, line_count, at, streams, offsets_ms, lines)
         ), locked AS MATERIALIZED (
-            SELECT live.job_id, live.log_batch FROM live_jobs AS live JOIN batch USING (job_id, attempt_id)
+            SELECT job_id, attempt_id FROM live_jobs AS live JOIN batch USING (job_id, attempt_id)
             ORDER BY live.job_id FOR NO KEY UPDATE OF live
         ), numbered AS (
             UPDATE live_jobs AS live
             SET log_lines = live.log_lines + batch.line_count, log_batch = batch.number
-            FROM batch JOIN locked USING (job_id)
+            FROM batch JOIN locked USING (job_id, attempt_id)
             WHERE live.job_id = batch.job_id AND live.log_batch < batch.number
-            RETURNING live.job_id, live.attempt, live.log_lines - batch.line_count + 1 AS first_sequence
+            RETURNING live.job_id, live.attempt_id, live.attempt, live.log_lines - batch.line_count + 1 AS first_sequence
         ), chunk AS (
             INSERT INTO log_chunks (job_id, first_sequence, line_count, attempt, at, streams, offsets_ms, lines)
             SELECT job_id, first_sequence, line_count, numbered.attempt, at, streams, offsets_ms, lines
-            FROM numbered JOIN batch USING (job_id)
+            FROM numbered JOIN batch USING (job_id, attempt_id)
         )
-        SELECT job_id FROM locked
+        SELECT attempt_id AS "attempt_id!" FROM locked
         "#,
         &column.jobs,
         &column.attempts,
@@ -108,7 +108,7 @@ pub async fn append(connection: &mut Connection, batches: &[Batch]) -> Result<Ve
     )
     .fetch_all(connection)
     .await?;
-    let is_held = |batch: &Batch| held.contains(&batch.job.uuid());
+    let is_held = |batch: &Batch| held.contains(&batch.attempt.uuid());
     Ok(batches.iter().map(|batch| if is_held(batch) { Appended::Stored } else { Appended::Stale }).collect())
 }
 

@@ -1,0 +1,59 @@
+//! Dispatch: a bounded window in Redis, and what Redis forgot is pushed again.
+
+use callboard::{
+    steps::dispatch::{WINDOW, compare, refill},
+    steps::promote::promote,
+};
+
+use crate::stage::Stage;
+
+/// Makes every mark old enough to be missed.
+const AGE: &str = "UPDATE live_jobs SET dispatched_at = dispatched_at - interval '1 minute' WHERE dispatched_at IS NOT NULL";
+
+#[tokio::test]
+async fn what_was_not_handed_over_is_found_and_what_was_forgotten_is_pushed_again() {
+    let stage = Stage::set().await;
+    stage.jobs(30, None, false).await;
+    refill(&stage.store, &stage.redis).await.unwrap();
+    assert_eq!(stage.redis.ready_count("default").await.unwrap(), 30);
+    stage.sql(AGE).await;
+    assert_eq!(compare(&stage.store, &stage.redis).await.unwrap(), 0, "all are there");
+
+    // Marked by submit, and then the process died before it pushed.
+    stage.jobs(20, None, true).await;
+    assert_eq!(compare(&stage.store, &stage.redis).await.unwrap(), 0, "they may be between two hands");
+    stage.sql(AGE).await;
+    assert_eq!(compare(&stage.store, &stage.redis).await.unwrap(), 20);
+    assert_eq!(stage.redis.ready_count("default").await.unwrap(), 50);
+    assert_eq!(compare(&stage.store, &stage.redis).await.unwrap(), 0, "their marks are new");
+}
+
+#[tokio::test]
+async fn the_window_is_bounded_and_full_of_the_most_urgent() {
+    let stage = Stage::set().await;
+    for _ in 0..WINDOW.div_ceil(1000) + 1 {
+        stage.jobs(1000, None, false).await;
+    }
+    stage.sql("UPDATE live_jobs SET priority = 9 WHERE job_id IN (SELECT job_id FROM live_jobs ORDER BY job_id DESC LIMIT 10)").await;
+    assert!(refill(&stage.store, &stage.redis).await.unwrap(), "some are left");
+    assert_eq!(stage.redis.ready_count("default").await.unwrap(), WINDOW);
+    let urgent = "SELECT count(*) FROM live_jobs WHERE priority = 9 AND dispatched_at IS NOT NULL";
+    assert_eq!(stage.value::<i64>(urgent).await, 10);
+    refill(&stage.store, &stage.redis).await.unwrap();
+    assert_eq!(stage.redis.ready_count("default").await.unwrap(), WINDOW);
+}
+
+#[tokio::test]
+async fn a_job_is_ready_when_its_time_has_come() {
+    let stage = Stage::set().await;
+    let worker = stage.worker().await;
+    let job = stage.job().await;
+    let attempt = stage.start(worker, job).await;
+    stage.settle(job, attempt, crate::stage::failed()).await;
+    let (after, next) = promote(&stage.store).await.unwrap();
+    assert!(after.changed.is_empty() && next.is_some(), "not yet, and it says when");
+    stage.sql("UPDATE live_jobs SET run_at = clock_timestamp()").await;
+    let (after, _) = promote(&stage.store).await.unwrap();
+    assert_eq!(after.changed, [job]);
+    stage.start(worker, job).await;
+}

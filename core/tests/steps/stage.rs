@@ -1,0 +1,165 @@
+//! A database with one command, a place in Redis, and workers to play.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use callboard::{
+    catalogue::{Catalogue, CommandCreate, PolicyPatch, ProfileCreate, SpecInput},
+    clock::{self, IdSource},
+    command::{AllowList, CommandSpec, ProgramSpec},
+    ids::{AttemptId, CommandId, JobId, ProfileId, WorkerId},
+    job::{Failure, FailureCode, Outcome},
+    policy::Policy,
+    recipes::Recipes,
+    secret::Keyring,
+    steps::{
+        append_log::append_log,
+        claim::{Answer, Request, claim},
+        renew::register,
+        settle::{Settled, Verdict, settle},
+        submit::{Desk, Order, submit},
+    },
+    store::{
+        Store,
+        attempts::ExitRecord,
+        logs::{Appended, Batch, LogStream, NewLine},
+        workers::NewWorker,
+    },
+    transport::Redis,
+};
+use callboard_testing::{Database, redis_prefix, redis_url};
+use serde_json::json;
+use sqlx::{Decode, Postgres, Type};
+
+/// See the module.
+pub(crate) struct Stage {
+    pub(crate) store: Store,
+    pub(crate) redis: Redis,
+    pub(crate) command: CommandId,
+    catalogue: Catalogue,
+    desk: Desk,
+    _database: Database,
+}
+
+fn keyring() -> Keyring {
+    Keyring::parse(&"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f".into()).unwrap()
+}
+
+impl Stage {
+    pub(crate) async fn set() -> Self {
+        let database = Database::create().await;
+        let store = Store::open(&database.url().into(), 8, "steps-test").unwrap();
+        let redis = Redis::open(&redis_url().await.as_str().into(), &redis_prefix()).unwrap();
+        let allow_list = AllowList::parse("/usr/bin").unwrap();
+        let catalogue =
+            Catalogue { store: store.clone(), keyring: Arc::new(keyring()), allow_list, ids: IdSource };
+        let spec = SpecInput::Spec(CommandSpec::Program(ProgramSpec {
+            program: "/usr/bin/true".into(),
+            arguments: Vec::new(),
+            environment: BTreeMap::new(),
+            stdin: None,
+        }));
+        let command = CommandCreate {
+            name: "true".into(),
+            description: None,
+            spec,
+            input_schema: None,
+            profile_id: None,
+            service_ids: Vec::new(),
+            proxy_id: None,
+            queue: None,
+            policy: PolicyPatch::default(),
+        };
+        let command = catalogue.command_create(command).await.unwrap().id;
+        let desk =
+            Desk { store: store.clone(), keyring: keyring(), recipes: Recipes::default(), ids: IdSource };
+        Self { store, redis, command, catalogue, desk, _database: database }
+    }
+
+    /// The one value that a statement answers.
+    pub(crate) async fn value<T>(&self, statement: &'static str) -> T
+    where
+        T: Send + Unpin + for<'r> Decode<'r, Postgres> + Type<Postgres>,
+    {
+        sqlx::query_scalar(statement).fetch_one(&mut *self.store.begin().await.unwrap()).await.unwrap()
+    }
+
+    pub(crate) async fn sql(&self, statement: &'static str) {
+        let mut transaction = self.store.begin().await.unwrap();
+        sqlx::query(statement).execute(&mut *transaction).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+
+    pub(crate) async fn profile(&self) -> ProfileId {
+        let profile =
+            ProfileCreate { name: "p".into(), chrome_profile_path: "p".into(), ..ProfileCreate::default() };
+        self.catalogue.profile_create(profile).await.unwrap().id
+    }
+
+    /// So many ready jobs, on a profile or none. Nothing of them is in Redis, though marked when `is_dispatched`.
+    pub(crate) async fn jobs(
+        &self,
+        count: usize,
+        profile: Option<ProfileId>,
+        is_dispatched: bool,
+    ) -> Vec<JobId> {
+        let order = Order { command: Some(self.command), profile, ..Order::default() };
+        let (answers, _lost) = submit(&self.desk, &[vec![order; count]], is_dispatched).await;
+        let accepted = answers.into_iter().next().unwrap().unwrap();
+        accepted.into_iter().map(|accepted| accepted.job).collect()
+    }
+
+    pub(crate) async fn job(&self) -> JobId {
+        self.jobs(1, None, false).await[0]
+    }
+
+    pub(crate) async fn worker(&self) -> WorkerId {
+        let id = IdSource.make();
+        let worker = NewWorker {
+            id,
+            hostname: "test".into(),
+            process_id: 1,
+            software_version: "0.1.0".into(),
+            queues: vec!["default".into()],
+            kinds: vec!["program".into()],
+            concurrency: 4,
+        };
+        register(&self.store, &worker).await.unwrap();
+        id
+    }
+
+    /// Claims one job for an attempt.
+    pub(crate) async fn claim(&self, worker: WorkerId, job: JobId, attempt: AttemptId) -> Answer {
+        let (answers, _after) = claim(&self.store, worker, &[Request { job, attempt }]).await.unwrap();
+        answers.into_iter().next().unwrap()
+    }
+
+    /// Claims one job that must be granted.
+    pub(crate) async fn start(&self, worker: WorkerId, job: JobId) -> AttemptId {
+        let attempt = IdSource.make();
+        let answer = self.claim(worker, job, attempt).await;
+        assert!(matches!(answer, Answer::Granted(_)), "{answer:?}");
+        attempt
+    }
+
+    pub(crate) async fn settle(&self, job: JobId, attempt: AttemptId, outcome: Outcome) -> Settled {
+        let exit = ExitRecord { exit_code: Some(0), ..ExitRecord::default() };
+        let policy = Policy::default();
+        let verdict =
+            Verdict { job, attempt, outcome, policy, jitter: 0.0, composed: None, proxy: None, exit };
+        settle(&self.store, vec![verdict]).await.unwrap().0[0]
+    }
+
+    pub(crate) async fn log(&self, job: JobId, attempt: AttemptId, number: i32, text: &str) -> Appended {
+        let line = NewLine { stream: LogStream::Stdout, text: text.into(), at: clock::now() };
+        let batch = Batch { job, attempt, number, lines: vec![line] };
+        append_log(&self.store, &[batch]).await.unwrap().0[0]
+    }
+}
+
+pub(crate) fn succeeded(word: &str) -> Outcome {
+    Outcome::Succeeded { result: json!(word) }
+}
+
+pub(crate) fn failed() -> Outcome {
+    Outcome::Failed(Failure::new(FailureCode::EXIT_CODE, "It ended with 1.", true))
+}
