@@ -7,6 +7,7 @@ use callboard::steps::{
     claim::{Request, claim},
     settle::{Verdict, settle},
 };
+use callboard::transport::Hint;
 use callboard::{
     clock::{self, IdSource},
     ids::AttemptId,
@@ -17,7 +18,6 @@ use callboard::{
         logs::{Batch, LogStream, NewLine},
     },
 };
-use callboard::transport::Hint;
 use callboard_testing::private_redis;
 use serde_json::json;
 use tokio::time::Instant;
