@@ -1,5 +1,6 @@
 // What every program here needs: the endpoint and the key from the environment, and a few calls by plain fetch.
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 
 function required(name) {
   const value = process.env[name];
@@ -54,24 +55,63 @@ export function jobOf(payload) {
   return payload.job;
 }
 
-export async function enqueue(commandId) {
-  const { jobEnqueue } = await ask(ENQUEUE, { input: { commandId, labels: ['clients'] } });
+export async function enqueue(commandId, more = {}) {
+  const { jobEnqueue } = await ask(ENQUEUE, { input: { commandId, labels: ['clients'], ...more } });
   return jobOf(jobEnqueue);
 }
 
-export const enqueueDemo = async () => enqueue((await demoCommand()).id);
+export const enqueueDemo = async (more) => enqueue((await demoCommand()).id, more);
+
+/** A job of its own that does nothing until it is cancelled. */
+export const enqueueIdle = (more) => enqueueDemo({ runAt: new Date(Date.now() + 86_400_000).toISOString(), ...more });
+
+export async function cancel(id) {
+  const { jobCancel } = await ask('mutation Cancel($input: JobCancelInput!) { jobCancel(input: $input) { userErrors { code message } } }', {
+    input: { id },
+  });
+  assert.deepEqual(jobCancel.userErrors, []);
+}
+
+/** A program of the test's own, which `forget` deletes afterwards. */
+export async function makeCommand(program, programArguments = [], policy = undefined) {
+  const spec = { program: { program, arguments: programArguments } };
+  const { commandCreate } = await ask(
+    'mutation Create($input: CommandCreateInput!) { commandCreate(input: $input) { command { id } userErrors { code message path } } }',
+    { input: { name: `clients-${randomUUID()}`, spec, policy } },
+  );
+  assert.deepEqual(commandCreate.userErrors, []);
+  return commandCreate.command;
+}
+
+export async function forget({ id }) {
+  await ask('mutation Delete($input: CommandDeleteInput!) { commandDelete(input: $input) { deletedId userErrors { code } } }', { input: { id } });
+}
+
+export const CHANGES = `subscription Changes($filter: JobFilter, $after: String) {
+  jobsChanged(filter: $filter, after: $after) { cursor isReset changes { id state version at isInFilter job { id version } } }
+}`;
 
 export const isTerminal = ({ state }) => ['SUCCEEDED', 'FAILED', 'CANCELLED'].includes(state);
 
-/** A whole stream of one job: a snapshot, then each version once, then the end. */
-export function assertWholeStream(events) {
-  assert.equal(events[0]?.kind, 'SNAPSHOT', 'without a cursor the stream begins with a snapshot');
-  assertContiguous(events);
-  assert.equal(events.at(-1).state, 'SUCCEEDED', JSON.stringify(events.at(-1)));
+/** SNAPSHOT and RESET are of the stream: how the job stands as it begins. They repeat a version, and are set aside first. */
+export const isOfStream = ({ kind }) => kind === 'SNAPSHOT' || kind === 'RESET';
+export const ofJob = (events) => events.filter((event) => !isOfStream(event));
+
+/** Every version once, in order, from `first` on: nothing is lost, comes twice or comes too early. */
+export function assertContiguous(events, first = 1) {
+  const expected = events.map((_, index) => first + index);
+  assert.deepEqual(events.map(({ version }) => version), expected, JSON.stringify(events));
 }
 
-export function assertContiguous(events) {
-  events.slice(1).forEach((event, i) => {
-    assert.equal(event.version, events[i].version + 1, `after version ${events[i].version}: ${JSON.stringify(event)}`);
-  });
+/** A whole stream of one job: one snapshot, then all events from the first to the one that ended the job, and no more. */
+export function assertWholeStream(events, end = 'SUCCEEDED') {
+  const [snapshot, ...rest] = events;
+  assert.equal(snapshot?.kind, 'SNAPSHOT', 'without a cursor the stream begins with a snapshot');
+  assert.deepEqual(rest.filter(isOfStream), [], 'and has no other, and no reset');
+  assertContiguous(rest);
+  assert.equal(rest[0]?.kind, 'ENQUEUED', JSON.stringify(events));
+  assert.equal(rest.at(-1).state, end, JSON.stringify(events));
+  assert.ok(!rest.slice(0, -1).some(isTerminal), `only the last event ends the job: ${JSON.stringify(events)}`);
+  const same = rest.find(({ version }) => version === snapshot.version);
+  assert.equal(snapshot.state, same?.state, `the snapshot is of a version that is told: ${JSON.stringify(events)}`);
 }

@@ -18,6 +18,31 @@ export async function collect(client, payload) {
   return results;
 }
 
+/**
+ * Reads a stream on a socket of its own until it completes, or until `isEnough` of what has come and then the socket is
+ * torn down, without a word to the server. What still comes after that was not seen.
+ */
+export async function read(query, variables, isEnough = () => false) {
+  let socket;
+  const client = connect({ retryAttempts: 0, on: { opened: (opened) => (socket = opened) } });
+  const results = [];
+  let isKilled = false;
+  const isComplete = await new Promise((resolve, reject) => {
+    client.subscribe({ query, variables }, {
+      next({ data, errors }) {
+        if (errors) return reject(new Error(JSON.stringify(errors)));
+        if (isKilled) return;
+        results.push(Object.values(data)[0]);
+        isKilled = isEnough(results);
+        if (isKilled) socket.terminate();
+      },
+      error: (error) => (isKilled ? resolve(false) : reject(error instanceof Error ? error : new Error(JSON.stringify(error)))),
+      complete: () => resolve(!isKilled),
+    });
+  });
+  return { results, isComplete };
+}
+
 /** A bare socket: sends what it is told and hands out what comes, in order. */
 export class Bare {
   messages = [];

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 import traceback
+import uuid
 
 from gql import Client, GraphQLRequest
 from gql.transport.aiohttp import AIOHTTPTransport
@@ -25,15 +26,19 @@ EVENTS = """subscription Events($jobId: ID!, $after: String) {
   jobEvents(jobId: $jobId, after: $after) { cursor kind at message attempt state version }
 }"""
 
+CHANGES = """subscription Changes($filter: JobFilter) {
+  jobsChanged(filter: $filter) { cursor isReset changes { id state version isInFilter } }
+}"""
+
 
 def request(document, **variables):
     return GraphQLRequest(document, variable_values=variables)
 
 
-async def enqueue(session):
+async def enqueue(session, **more):
     command = (await session.execute(request(COMMAND, name="demo-program")))["command"]
     assert command and command["kind"] == "PROGRAM", command
-    payload = (await session.execute(request(ENQUEUE, input={"commandId": command["id"]})))["jobEnqueue"]
+    payload = (await session.execute(request(ENQUEUE, input={"commandId": command["id"], **more})))["jobEnqueue"]
     assert payload["userErrors"] == [], payload
     return payload["job"]["id"]
 
@@ -60,25 +65,77 @@ async def queries(transport):
         await refused(session)
 
 
-async def streams(transport):
-    async with Client(transport=transport, fetch_schema_from_transport=True) as session:
+def assert_whole(events):
+    """One snapshot, set aside; then every version once, in order, up to the one that ended the job."""
+    snapshot, *rest = events
+    assert snapshot["kind"] == "SNAPSHOT", events
+    assert not {"SNAPSHOT", "RESET"} & {event["kind"] for event in rest}, events
+    assert [event["version"] for event in rest] == list(range(1, len(rest) + 1)), events
+    assert rest[0]["kind"] == "ENQUEUED", events
+    assert [event["state"] for event in rest].index("SUCCEEDED") == len(rest) - 1, events
+
+
+async def events_of(session, job_id, after=None):
+    stream = session.subscribe(request(EVENTS, jobId=job_id, after=after))
+    return [message["jobEvents"] async for message in stream]
+
+
+async def streams(make_transport):
+    async with Client(transport=make_transport(), fetch_schema_from_transport=True) as session:
         assert session.client.schema.subscription_type is not None
         job_id = await enqueue(session)
-        events = [message["jobEvents"] async for message in session.subscribe(request(EVENTS, jobId=job_id))]
-        assert events[0]["kind"] == "SNAPSHOT", events[0]
-        assert events[-1]["state"] == "SUCCEEDED", events[-1]
-        for before, after in zip(events, events[1:]):
-            assert after["version"] == before["version"] + 1, (before, after)
-        rest = session.subscribe(request(EVENTS, jobId=job_id, after=events[0]["cursor"]))
-        assert [message["jobEvents"]["version"] async for message in rest] == [event["version"] for event in events[1:]]
+        live = await events_of(session, job_id)
+        assert_whole(live)
+        # After the end: all of them again, and exactly the rest from any cursor.
+        events = await events_of(session, job_id)
+        assert_whole(events)
+        assert events[1:] == live[1:], (live, events)
+        for index, event in enumerate(events):
+            assert await events_of(session, job_id, event["cursor"]) == events[index + 1 :], event
+        await followed(session)
         await refused(session)
+    await resumed(make_transport)
+
+
+async def followed(session):
+    """Opened before the job is there: the stream of changes tells its id."""
+    label = str(uuid.uuid4())
+    changes = session.subscribe(request(CHANGES, filter={"labels": [label]}))
+    first = (await anext(changes))["jobsChanged"]
+    assert first["isReset"] and first["changes"] == [], first
+    job_id = await enqueue(session, labels=[label])
+    told = []
+    while not any(change["state"] == "SUCCEEDED" for change in told):
+        told += (await anext(changes))["jobsChanged"]["changes"]
+    assert {change["id"] for change in told} == {job_id}, told
+    versions = [change["version"] for change in told]
+    assert versions == sorted(set(versions)), told
+    assert_whole(await events_of(session, told[0]["id"]))
+    await changes.aclose()
+
+
+async def resumed(make_transport):
+    """A connection for each event, closed right after it."""
+    events, job_id, is_complete = [], None, False
+    while not is_complete:
+        async with Client(transport=make_transport()) as session:
+            job_id = job_id or await enqueue(session)
+            after = events[-1]["cursor"] if events else None
+            stream = session.subscribe(request(EVENTS, jobId=job_id, after=after))
+            message = await anext(stream, None)
+            # Else gql waits ten seconds for its end.
+            await stream.aclose()
+            is_complete = message is None
+            if message:
+                events.append(message["jobEvents"])
+    assert_whole(events)
 
 
 PROGRAMS = {
     "AIOHTTPTransport": lambda: queries(AIOHTTPTransport(ENDPOINT, headers=CREDENTIALS)),
     "HTTPXAsyncTransport": lambda: queries(HTTPXAsyncTransport(ENDPOINT, headers=CREDENTIALS)),
-    "WebsocketsTransport": lambda: streams(WebsocketsTransport(SOCKET, init_payload=CREDENTIALS)),
-    "AIOHTTPWebsocketsTransport": lambda: streams(AIOHTTPWebsocketsTransport(SOCKET, init_payload=CREDENTIALS)),
+    "WebsocketsTransport": lambda: streams(lambda: WebsocketsTransport(SOCKET, init_payload=CREDENTIALS)),
+    "AIOHTTPWebsocketsTransport": lambda: streams(lambda: AIOHTTPWebsocketsTransport(SOCKET, init_payload=CREDENTIALS)),
 }
 
 

@@ -129,7 +129,8 @@ impl JobEvents {
 
     /// Reads what is there or, when that is nothing, ends or waits.
     async fn read_on(&mut self) -> Result<(), Arc<StoreError>> {
-        self.listening.mark_seen();
+        // Whatever they are about is read now.
+        let _has_changed = self.listening.mark_seen();
         let events = self.feed.0.reader.events(self.job, self.read).await?;
         if !events.is_empty() {
             self.take(&events);

@@ -97,7 +97,8 @@ impl JobLog {
 
     /// Reads what is there or, when that is nothing, ends or waits.
     async fn read_on(&mut self) -> Result<Option<Lines>, Arc<StoreError>> {
-        self.listening.mark_seen();
+        // The end may be told while lines are held back.
+        self.is_to_be_checked |= self.listening.mark_seen();
         let lines = self.feed.0.reader.lines(self.job, self.told).await?;
         if !lines.is_empty() {
             return Ok(Some(self.tell(&lines)));

@@ -101,10 +101,12 @@ impl Topics {
 }
 
 impl Listening {
-    /// From here on, what happens wakes; what has happened is about to be read.
-    pub(super) fn mark_seen(&mut self) {
-        self.changed.mark_unchanged();
+    /// From here on, what happens wakes; what has happened is about to be read. Answers whether there were new events:
+    /// who reads only lines now must look at the events later, because nothing wakes for them again.
+    pub(super) fn mark_seen(&mut self) -> bool {
         self.logged.mark_unchanged();
+        // Asked and marked in one, so that none comes between.
+        self.changed.borrow_and_update().has_changed()
     }
 
     /// Waits for an event.
@@ -161,8 +163,11 @@ mod tests {
         topics.changed(&[one]);
         assert_eq!(listening.changed_or_logged().await, Woken::Changed);
         assert!(elsewhere.changed_or_logged().now_or_never().is_none());
+        topics.logged(&[other]);
+        assert!(!elsewhere.mark_seen());
         topics.changed(&[other]);
-        elsewhere.mark_seen();
+        assert!(elsewhere.mark_seen());
+        assert!(!elsewhere.mark_seen());
         assert!(elsewhere.changed_or_logged().now_or_never().is_none());
     }
 

@@ -49,9 +49,13 @@ impl Subscription {
     }
 
     async fn hear(&mut self) -> Value {
+        // Around the loop: the server's pings are no reason to wait for longer.
+        timeout(PATIENCE, self.hear_text()).await.expect("nothing came in time")
+    }
+
+    async fn hear_text(&mut self) -> Value {
         loop {
-            let message = timeout(PATIENCE, self.socket.next()).await.expect("nothing came in time");
-            match message.expect("the socket closed").unwrap() {
+            match self.socket.next().await.expect("the socket closed").unwrap() {
                 Message::Text(text) => return serde_json::from_str(&text).unwrap(),
                 Message::Ping(_) | Message::Pong(_) => {}
                 other => panic!("{other:?}"),

@@ -7,6 +7,7 @@ use callboard::steps::{
     claim::{Request, claim},
     settle::{Verdict, settle},
 };
+use callboard::transport::Hint;
 use callboard::{
     clock::{self, IdSource},
     ids::AttemptId,
@@ -94,4 +95,26 @@ async fn a_redis_that_dies_and_comes_back_is_heard_again() {
         (events.next().await["kind"].clone(), events.said().await),
         (json!("SUCCEEDED"), Said::Complete)
     );
+}
+
+#[tokio::test]
+async fn an_end_that_comes_while_lines_are_held_back_is_not_missed() {
+    let stage = Stage::set().await;
+    let command = stage.command("hello", json!({})).await;
+    // Each time, whether it comes at the wrong moment is a matter of chance; most times it does.
+    for _ in 0..5 {
+        let job = stage.enqueue(json!({ "commandId": command })).await;
+        let attempt = stage.start(job).await;
+        let mut log = stage.subscribe(LOG, json!({ "id": job.to_string() })).await;
+        stage.log(job, attempt, &["one"]).await;
+        log.next().await;
+        // By then the stream knows that the job runs, and waits.
+        assert!(log.is_silent_for(Duration::from_millis(200)).await);
+        stage.log(job, attempt, &["two"]).await;
+        log.next().await;
+        // Hint and comparison both find the stream between two batches; nothing else will ever wake it.
+        stage.succeed(job, attempt).await;
+        stage.redis.publish(&[Hint::ManyChanged]).await;
+        assert_eq!(log.said().await, Said::Complete);
+    }
 }

@@ -1,25 +1,38 @@
-// npm run breaking -- OLD NEW: compares two SDL files, lists what changed for clients, and exits with 1 when NEW breaks
-// what works with OLD. New enum values and the like are dangerous, not breaking: listed, and let through.
+// npm run breaking -- OLD NEW [ACCEPTED]: compares two SDL files, lists what changed for clients, and exits with 1 when
+// NEW breaks what works with OLD. New enum values and the like are dangerous, not breaking: listed, and let through.
+//
+// ACCEPTED lists breaking changes that were decided on, one a line as they are printed; "#" begins a comment that says
+// why, or which record in docs/adr/ does.
 import { readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { CriticalityLevel, diff } from '@graphql-inspector/core';
 import { buildSchema } from 'graphql';
+import { readList } from './contract.mjs';
 
-export async function changes(oldSdl, newSdl) {
+export async function changes(oldSdl, newSdl, accepted = []) {
   const all = await diff(buildSchema(oldSdl), buildSchema(newSdl));
   const at = (level) => all.filter(({ criticality }) => criticality.level === level);
-  return { breaking: at(CriticalityLevel.Breaking), dangerous: at(CriticalityLevel.Dangerous), total: all.length };
+  const breaks = at(CriticalityLevel.Breaking);
+  const isAccepted = ({ message }) => accepted.includes(message);
+  return {
+    breaking: breaks.filter((change) => !isAccepted(change)),
+    accepted: breaks.filter(isAccepted),
+    dangerous: at(CriticalityLevel.Dangerous),
+    total: all.length,
+  };
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const [oldFile, newFile] = process.argv.slice(2);
+  const [oldFile, newFile, acceptedFile] = process.argv.slice(2);
   if (!newFile) {
-    console.error('usage: npm run breaking -- OLD NEW');
+    console.error('usage: npm run breaking -- OLD NEW [ACCEPTED]');
     process.exit(2);
   }
-  const { breaking, dangerous, total } = await changes(readFileSync(oldFile, 'utf8'), readFileSync(newFile, 'utf8'));
-  dangerous.forEach(({ message }) => console.log(`dangerous: ${message}`));
-  breaking.forEach(({ message }) => console.log(`breaking:  ${message}`));
-  console.log(`${total} changes, ${dangerous.length} dangerous, ${breaking.length} breaking`);
-  process.exitCode = breaking.length > 0 ? 1 : 0;
+  const list = acceptedFile ? readList(readFileSync(acceptedFile, 'utf8')) : [];
+  const found = await changes(readFileSync(oldFile, 'utf8'), readFileSync(newFile, 'utf8'), list);
+  found.dangerous.forEach(({ message }) => console.log(`dangerous: ${message}`));
+  found.accepted.forEach(({ message }) => console.log(`accepted:  ${message}`));
+  found.breaking.forEach(({ message }) => console.log(`breaking:  ${message}`));
+  console.log(`${found.total} changes, ${found.dangerous.length} dangerous, ${found.breaking.length} breaking`);
+  process.exitCode = found.breaking.length > 0 ? 1 : 0;
 }

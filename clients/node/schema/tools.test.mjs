@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { Kind, parse, print } from 'graphql';
 import { changes } from './breaking.mjs';
 import { compare, judge, readList } from './contract.mjs';
 import { lint } from './lint.mjs';
@@ -28,6 +29,14 @@ test('breaking: additions are not', async () => {
   assert.deepEqual(breaking, []);
   assert.ok(dangerous.some(({ message }) => /FAILED/.test(message)));
   assert.equal((await changes(OLD, OLD)).total, 0);
+});
+
+test('breaking: what was decided on is let through, and nothing else', async () => {
+  const cut = OLD.replace(' state: State!', '').replace(' RUNNING', '');
+  const all = (await changes(OLD, cut)).breaking.map(({ message }) => message);
+  assert.ok(all.length > 1, String(all));
+  assert.deepEqual((await changes(OLD, cut, all)).breaking, []);
+  assert.deepEqual((await changes(OLD, cut, all.slice(1))).breaking.map(({ message }) => message), all.slice(0, 1));
 });
 
 const CONTRACT = `
@@ -73,6 +82,28 @@ test('contract: the list excuses what is missing, and must shrink', () => {
   assert.deepEqual(problems(CONTRACT, 'Job').length, 1, 'the type is there');
   assert.deepEqual(problems(CONTRACT, 'Job.nonsense').length, 1, 'the contract has no such thing');
   assert.deepEqual(readList('# all\n\nJob.state  # soon\n  Query\n'), ['Job.state', 'Query']);
+});
+
+test('contract: of the real files, whatever is taken away or renamed is named', () => {
+  const real = (name) => readFileSync(new URL(`../../../${name}`, import.meta.url), 'utf8');
+  const contract = real('docs/contract.graphql');
+  const schema = real('schema.graphql');
+  const list = readList(real('clients/node/not-yet.txt'));
+  const changed = (kind, name, edit) => print({ ...parse(schema), definitions: parse(schema).definitions.map((definition) => {
+    return definition.kind === kind && definition.name.value === name ? edit(definition) : definition;
+  }) });
+  const without = (key, name) => (definition) => ({ ...definition, [key]: definition[key].filter((part) => part.name.value !== name) });
+  assert.deepEqual(judge(compare(contract, schema), list).problems, []);
+  for (const [path, edited] of [
+    ['Job.waiting', changed(Kind.OBJECT_TYPE_DEFINITION, 'Job', without('fields', 'waiting'))],
+    ['Subscription.jobEvents', changed(Kind.OBJECT_TYPE_DEFINITION, 'Subscription', without('fields', 'jobEvents'))],
+    ['JobEventKind.SNAPSHOT', changed(Kind.ENUM_TYPE_DEFINITION, 'JobEventKind', without('values', 'SNAPSHOT'))],
+    ['JobEnqueueInput.idempotencyKey', changed(Kind.INPUT_OBJECT_TYPE_DEFINITION, 'JobEnqueueInput', without('fields', 'idempotencyKey'))],
+    ['LogBatch', schema.replace(/\bLogBatch\b/g, 'LogLines')],
+  ]) {
+    const { problems } = judge(compare(contract, edited), list);
+    assert.ok(problems.includes(`${path}  # missing`), `${path}: ${problems}`);
+  }
 });
 
 /** "§" stands for a description in block style. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createClient } from 'graphql-sse';
-import { assertWholeStream, authorization, COMMAND, endpoint, enqueueDemo, EVENTS, limit, LOG } from '../callboard.mjs';
+import { assertWholeStream, authorization, COMMAND, endpoint, enqueueDemo, EVENTS, limit, LOG, ofJob } from '../callboard.mjs';
 
 const client = createClient({ url: endpoint, headers: { authorization }, retryAttempts: 0 });
 
@@ -24,6 +24,22 @@ test("a job's events until the server completes the stream", limit, async () => 
   const { id } = await enqueueDemo();
   const results = await collect({ query: EVENTS, variables: { jobId: id } });
   assertWholeStream(results.map(({ jobEvents }) => jobEvents));
+});
+
+test('events: left after every single one, opened again with its cursor', limit, async () => {
+  const { id } = await enqueueDemo();
+  const events = [];
+  for (let isComplete = false; !isComplete; ) {
+    const stream = client.iterate({ query: EVENTS, variables: { jobId: id, after: events.at(-1)?.cursor } });
+    const { value, done } = await stream.next();
+    isComplete = done;
+    if (!done) events.push(value.data.jobEvents);
+    await stream.return();
+  }
+  assertWholeStream(events);
+  // After the end: all of them again.
+  const results = await collect({ query: EVENTS, variables: { jobId: id } });
+  assert.deepEqual(ofJob(results.map(({ jobEvents }) => jobEvents)), ofJob(events));
 });
 
 test("a job's log, contiguous from line 1", limit, async () => {

@@ -1,53 +1,24 @@
-// The promise of the streams: hand back the last cursor as `after`, and nothing is lost and nothing comes twice.
+// Sockets that are torn down in the middle: the last cursor goes back as `after`, and nothing is lost and nothing comes
+// twice.
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { ask, assertContiguous, enqueue, enqueueDemo, EVENTS, limit, LOG } from '../callboard.mjs';
-import { collect, connect } from '../sockets.mjs';
+import { assertWholeStream, cancel, enqueue, enqueueDemo, enqueueIdle, EVENTS, forget, limit, LOG, makeCommand, ofJob } from '../callboard.mjs';
+import { collect, connect, read } from '../sockets.mjs';
 
 const LINES = 20_000;
-let command;
+let printing;
+let failing;
 
 before(async () => {
-  const name = `clients-seq-${randomUUID()}`;
-  const spec = { program: { program: '/usr/bin/seq', arguments: ['1', String(LINES)] } };
-  const { commandCreate } = await ask(
-    'mutation Create($input: CommandCreateInput!) { commandCreate(input: $input) { command { id } userErrors { code message path } } }',
-    { input: { name, spec } },
-  );
-  assert.deepEqual(commandCreate.userErrors, []);
-  command = commandCreate.command;
+  printing = await makeCommand('/usr/bin/seq', ['1', String(LINES)]);
+  // Many events: three attempts, each of which fails at once.
+  const backoff = { strategy: 'CONSTANT', initial: 'PT0.05S', jitter: 0 };
+  failing = await makeCommand('/usr/bin/false', [], { maxAttempts: 3, backoff });
 });
 
 after(async () => {
-  if (!command) return;
-  await ask('mutation Delete($input: CommandDeleteInput!) { commandDelete(input: $input) { deletedId userErrors { code } } }', {
-    input: { id: command.id },
-  });
+  for (const command of [printing, failing]) if (command) await forget(command);
 });
-
-/** Reads a stream on a socket of its own until it completes, or until `enough` and then the socket is torn down. */
-async function read(query, variables, enough) {
-  let socket;
-  const client = connect({ retryAttempts: 0, on: { opened: (opened) => (socket = opened) } });
-  const results = [];
-  let isKilled = false;
-  const isComplete = await new Promise((resolve, reject) => {
-    client.subscribe({ query, variables }, {
-      next({ data, errors }) {
-        if (errors) return reject(new Error(JSON.stringify(errors)));
-        // What still comes after the kill was not seen.
-        if (isKilled) return;
-        results.push(Object.values(data)[0]);
-        isKilled = enough(results);
-        if (isKilled) socket.terminate();
-      },
-      error: (error) => (isKilled ? resolve(false) : reject(error instanceof Error ? error : new Error(JSON.stringify(error)))),
-      complete: () => resolve(true),
-    });
-  });
-  return { results, isComplete };
-}
 
 const linesOf = (batches) => batches.flatMap(({ lines }) => lines);
 
@@ -61,7 +32,7 @@ function assertWholeLog(batches) {
 }
 
 test('a log of 20,000 lines over sockets that are torn down again and again', limit, async (context) => {
-  const { id: jobId } = await enqueue(command.id);
+  const { id: jobId } = await enqueue(printing.id);
   const batches = [];
   let kills = 0;
   for (let isComplete = false; !isComplete; ) {
@@ -79,58 +50,76 @@ test('a log of 20,000 lines over sockets that are torn down again and again', li
 });
 
 test('an ended job: the whole log again, and exactly the rest from any cursor', limit, async () => {
-  const { id: jobId } = await enqueue(command.id);
-  const { results } = await read(LOG, { jobId }, () => false);
+  const { id: jobId } = await enqueue(printing.id);
+  const { results: live } = await read(LOG, { jobId });
+  assertWholeLog(live);
+  const { results } = await read(LOG, { jobId });
   assertWholeLog(results);
   const middle = Math.floor(results.length / 2);
   for (const index of [0, middle, results.length - 1]) {
-    const rest = await read(LOG, { jobId, after: results[index].cursor }, () => false);
+    const rest = await read(LOG, { jobId, after: results[index].cursor });
     const expected = linesOf(results.slice(index + 1)).map(({ sequence }) => sequence);
     assert.deepEqual(linesOf(rest.results).map(({ sequence }) => sequence), expected);
   }
 });
 
 test('events: a new socket after every single one', limit, async () => {
-  const { id: jobId } = await enqueueDemo();
+  const { id: jobId } = await enqueue(failing.id);
   const events = [];
   for (let isComplete = false; !isComplete; ) {
     const part = await read(EVENTS, { jobId, after: events.at(-1)?.cursor }, () => true);
     events.push(...part.results);
     isComplete = part.isComplete;
   }
-  assert.equal(events[0].kind, 'SNAPSHOT');
-  assert.ok(events.slice(1).every(({ kind }) => kind !== 'SNAPSHOT' && kind !== 'RESET'), 'with a cursor there is no snapshot');
-  assertContiguous(events);
-  assert.equal(events.at(-1).state, 'SUCCEEDED');
+  // With a cursor there is no snapshot: the first one's own leads to the first event.
+  assertWholeStream(events, 'FAILED');
+  assert.equal(events.filter(({ kind }) => kind === 'STARTED').length, 3);
 });
 
-test('events through a client that comes back by itself, with the cursor put into its payload', limit, async () => {
-  const { id: jobId } = await enqueueDemo();
+test('events: opened after the end, all of them again, and exactly the rest from any cursor', limit, async () => {
+  const { id: jobId } = await enqueue(failing.id);
+  const live = (await read(EVENTS, { jobId })).results;
+  assertWholeStream(live, 'FAILED');
+  const { results, isComplete } = await read(EVENTS, { jobId });
+  assert.ok(isComplete);
+  assertWholeStream(results, 'FAILED');
+  assert.deepEqual(ofJob(results), ofJob(live));
+  assert.equal(results[0].version, results.at(-1).version, 'the snapshot is of how the job stands now');
+  for (const [index, { cursor }] of results.entries()) {
+    const rest = await read(EVENTS, { jobId, after: cursor });
+    assert.deepEqual(rest, { results: results.slice(index + 1), isComplete: true });
+  }
+});
+
+test('events through a client that comes back by itself, with the cursor put into its payload', limit, async (context) => {
+  // It ends only when the second socket is there.
+  const { id: jobId } = await enqueueIdle();
   const payload = { query: EVENTS, variables: { jobId } };
-  let socket;
-  const client = connect({ retryWait: async () => {}, shouldRetry: () => true, on: { opened: (opened) => (socket = opened) } });
+  const sockets = [];
+  const on = { opened: (socket) => sockets.push(socket) };
+  const client = connect({ retryWait: async () => {}, shouldRetry: () => true, on });
+  context.after(() => client.dispose());
   const events = [];
   await new Promise((complete, error) => {
     client.subscribe(payload, {
       next({ data }) {
-        if (payload.variables.after === data.jobEvents.cursor) return error(new Error(`${data.jobEvents.cursor} came twice`));
         events.push(data.jobEvents);
         payload.variables.after = data.jobEvents.cursor;
-        if (events.length === 2) socket.terminate();
+        if (events.length === 2) sockets[0].terminate();
       },
       error,
       complete,
     });
+    client.on('connected', () => sockets.length === 2 && cancel(jobId).catch(error));
   });
-  assertContiguous(events);
-  assert.equal(events.at(-1).state, 'SUCCEEDED');
-  await client.dispose();
+  assertWholeStream(events, 'CANCELLED');
+  assert.equal(sockets.length, 2);
 });
 
-test('a cursor that never was is refused with a code, not with silence', limit, async () => {
+test('a cursor that never was is refused with a code, not with silence', limit, async (context) => {
   const { id: jobId } = await enqueueDemo();
   const client = connect({ retryAttempts: 0 });
+  context.after(() => client.dispose());
   const failure = await collect(client, { query: LOG, variables: { jobId, after: 'not a cursor' } }).then(() => null, (thrown) => thrown);
   assert.match(JSON.stringify(failure?.message ?? failure), /BAD_CURSOR/);
-  await client.dispose();
 });

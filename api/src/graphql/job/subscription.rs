@@ -89,6 +89,7 @@ impl JobSubscription {
     /// What happens to a job. Without `after`: first a SNAPSHOT, which says how the job stands now, then every event that is
     /// stored, from the first on, and every later one as it comes, in order of version. With `after`: exactly what came
     /// after that cursor; where that is not stored any more, a RESET that says how the job stands, and what comes then.
+    /// The cursor of the SNAPSHOT leads to the first event that is stored.
     /// The stream completes when the job has ended and its last event is out; for one that ended before, at once after
     /// the replay. A job revived by jobRetry is followed again with the old cursor. An unknown job is NOT_FOUND, a cursor
     /// of another job BAD_CURSOR.
@@ -123,7 +124,7 @@ impl JobSubscription {
 
     /// Jobs that entered, changed within or left the filter, batched at most every 100 ms, newest state of each once. The
     /// fields of the filter that can change are `states`; log lines are no change. Without `after`, the first message is a
-    /// reset with a cursor to go on from. `search` is refused here.
+    /// reset with a cursor to go on from. What enters and leaves within one batch is not told. `search` is refused here.
     async fn jobs_changed(
         &self,
         ctx: &Context<'_>,
