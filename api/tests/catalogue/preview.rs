@@ -139,7 +139,6 @@ async fn what_does_not_compose_is_told_with_its_place() {
         |template: &str| json!({ "program": { "program": "/usr/bin/env", "arguments": ["fine", template] } });
     for (template, message) in [
         ("{{ input.missing }}", "line 1, column 4: "),
-        ("a\n b {{ inptu.x }}", "line 2, column 7: "),
         ("{{ services.nobody.token }}", "no service nobody"),
         ("{{ service_token }}", "must not stand in"),
         ("{{ input.list }}", "is a list or an object"),
@@ -150,6 +149,9 @@ async fn what_does_not_compose_is_told_with_its_place() {
         let said = answer["userErrors"][0]["message"].as_str().unwrap();
         assert!(said.contains(message), "{template}: {said}");
     }
+    let unknown = preview(&api, json!({ "spec": argument("a\n b {{ inptu.x }}") })).await;
+    assert_eq!(reasons(&unknown["userErrors"]), ["INVALID spec.program.arguments.1"]);
+    assert!(unknown["userErrors"][0]["message"].as_str().unwrap().starts_with("line 2, column 7: "));
     let malformed =
         refused(&api, json!({ "spec": argument("{{ x y }}"), "inputSchema": { "type": 1 } })).await;
     let expected = set(["INVALID spec.program.arguments.1", "INVALID inputSchema.type"]);

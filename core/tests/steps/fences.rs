@@ -20,6 +20,8 @@ use serde_json::json;
 
 use crate::stage::{Stage, failed, succeeded};
 
+const PROGRESS: &str = "SELECT progress_fraction::text FROM live_jobs";
+
 /// A job whose first attempt was lost and whose second runs.
 async fn overtaken(stage: &Stage) -> (JobId, AttemptId, AttemptId) {
     let (worker, job) = (stage.worker().await, stage.job().await);
@@ -129,8 +131,8 @@ async fn beside_the_current_attempt_the_stale_one_is_still_stale() {
     };
     let (_told, _after) =
         note_progress(&stage.store, &[report(current, 0.5), report(stale, 0.9)]).await.unwrap();
-    assert_eq!(stage.value::<f64>("SELECT progress_fraction FROM live_jobs").await, 0.5);
+    assert_eq!(stage.value::<String>(PROGRESS).await, "0.5");
     let (_told, _after) =
         note_progress(&stage.store, &[report(stale, 0.9), report(current, 0.6)]).await.unwrap();
-    assert_eq!(stage.value::<f64>("SELECT progress_fraction FROM live_jobs").await, 0.6);
+    assert_eq!(stage.value::<String>(PROGRESS).await, "0.6");
 }

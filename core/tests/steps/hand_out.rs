@@ -31,7 +31,7 @@ async fn what_was_not_handed_over_is_found_and_what_was_forgotten_is_pushed_agai
 #[tokio::test]
 async fn the_window_is_bounded_and_full_of_the_most_urgent() {
     let stage = Stage::set().await;
-    for _ in 0..WINDOW.div_ceil(1000) + 1 {
+    for _ in 0..=WINDOW.div_ceil(1000) {
         stage.jobs(1000, None, false).await;
     }
     stage.sql("UPDATE live_jobs SET priority = 9 WHERE job_id IN (SELECT job_id FROM live_jobs ORDER BY job_id DESC LIMIT 10)").await;
