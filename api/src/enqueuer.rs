@@ -1,7 +1,7 @@
 //! Commits the jobs of many callers together: whatever waits while the commits before are under way.
 //!
 //! An actor: a task with a bounded queue of calls. Small calls have two lanes, so that one group is gathered and
-//! composed while another waits for the disk; calls of many jobs have a lane of their own, so that nobody waits behind
+//! composed while another waits for the disk; calls of many jobs have lanes of their own, so that nobody waits behind
 //! them. No timer: a call that comes alone goes at once. Every caller is answered after its own commit; what has to be
 //! told to Redis is told beside that.
 
@@ -33,6 +33,8 @@ const SMALL_JOBS_MAX: usize = 32;
 const GROUP_JOBS_MAX: usize = 256;
 /// Groups of small calls under way at a time.
 const SMALL_LANES: usize = 2;
+/// Calls of many jobs under way at a time: one is composed while another is written.
+const LARGE_LANES: usize = 2;
 
 /// Takes orders. Cheap to clone; what was taken is committed even when all clones are gone.
 #[derive(Clone)]
@@ -76,7 +78,7 @@ impl Enqueuer {
             windows: Windows::default(),
             under_way: JoinSet::new(),
             small_lanes: 0,
-            is_large_lane_taken: false,
+            large_lanes: 0,
         };
         tokio::spawn(clerk.run());
         Self(sender)
@@ -128,7 +130,7 @@ struct Clerk {
     windows: Windows,
     under_way: JoinSet<Done>,
     small_lanes: usize,
-    is_large_lane_taken: bool,
+    large_lanes: usize,
 }
 
 impl Clerk {
@@ -177,7 +179,7 @@ impl Clerk {
     fn finish(&mut self, done: Result<Done, tokio::task::JoinError>) {
         match done {
             Ok(Done::Small) => self.small_lanes -= 1,
-            Ok(Done::Large) => self.is_large_lane_taken = false,
+            Ok(Done::Large) => self.large_lanes -= 1,
             Ok(Done::Counted(queue, held)) => self.windows.counted(&queue, held, Instant::now()),
             Ok(Done::Learned(command, queue)) => self.windows.learned(command, queue, Instant::now()),
             // Only counting and learning can panic here, which nobody waits for; the panic hook has logged it.
@@ -196,10 +198,10 @@ impl Clerk {
                 Done::Small
             });
         }
-        if !self.is_large_lane_taken
+        while self.large_lanes < LARGE_LANES
             && let Some((call, is_pushed)) = self.waiting.large.pop_front()
         {
-            self.is_large_lane_taken = true;
+            self.large_lanes += 1;
             let committing = commit(Arc::clone(&self.desk), self.redis.clone(), vec![call], is_pushed);
             self.under_way.spawn(async move {
                 guarded(committing).await;

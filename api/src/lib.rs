@@ -7,8 +7,12 @@
 //!
 //! Nobody imports this crate but its own binary and tests.
 
+// The schema's futures nest deeper than the compiler looks by default, when it optimises.
+#![recursion_limit = "256"]
+
 pub mod artifacts;
 pub mod auth;
+mod command_line;
 pub mod demo;
 pub mod enqueuer;
 pub mod feed;
@@ -23,3 +27,5 @@ pub mod server;
 pub mod settings;
 pub mod socket;
 pub mod web;
+
+pub use command_line::main;

@@ -63,11 +63,16 @@ impl Direct {
         Ok(self.catalogue.command_create(create).await?.id)
     }
 
-    /// Submits `count` jobs of a command, a thousand at a time; their references are left to dispatch.
-    pub(crate) async fn submit(&self, command: CommandId, count: usize) -> anyhow::Result<Vec<JobId>> {
+    /// Submits `count` jobs of a command to a queue, a thousand at a time; their references are left to dispatch.
+    pub(crate) async fn submit(
+        &self,
+        command: CommandId,
+        queue: &str,
+        count: usize,
+    ) -> anyhow::Result<Vec<JobId>> {
         let mut jobs = Vec::with_capacity(count);
         while jobs.len() < count {
-            let order = Order { command: Some(command), ..Order::default() };
+            let order = Order { command: Some(command), queue: Some(queue.to_owned()), ..Order::default() };
             let call = vec![order; submit::JOBS_MAX.min(count - jobs.len())];
             let (answers, after) = submit::submit(&self.desk, &[call], false).await;
             let accepted = answers.into_iter().next().context("no answer")??;

@@ -1,46 +1,152 @@
 //! `callboard-bench`: what we claim about speed, measured on this machine in one run.
 //!
-//! Talks to a running API and workers, and to their Postgres and Redis, by the same environment variables. Prints
-//! jobs/s, p50 and p99 beside the machine's own limits. Used by `bench/run`; never part of a test.
+//! Each subcommand takes one measurement of running processes, found by the same environment variables as theirs, and
+//! prints it as a line of JSON; `report` makes the table. `bench/run` starts everything and calls them in turn. How each
+//! number is taken is told in `docs/benchmarks.md`. Never part of a test or a deployment.
 
 mod direct;
 mod drain;
+mod enqueue;
+mod http;
+mod latency;
+mod measurement;
+mod plain;
+mod report;
+mod spawn;
+mod sql;
 
-use callboard::settings::SharedSettings;
-use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+use callboard::{command::NOOP, settings::SharedSettings};
+use clap::{Args, Parser};
+use measurement::Measurement;
 
 /// Measures Callboard
 #[derive(Debug, Parser)]
 #[command(name = "callboard-bench", version)]
-struct Arguments {
-    #[command(flatten)]
-    shared: SharedSettings,
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
 enum Command {
-    /// Enqueue a backlog of no-op jobs and time how fast the running workers end them
+    /// Enqueue no-op jobs through GraphQL over HTTP (W1, W2)
+    Enqueue {
+        #[command(flatten)]
+        api: Api,
+        #[command(flatten)]
+        plan: enqueue::Plan,
+        /// Program that the jobs run instead of the no-op
+        #[arg(long, default_value = NOOP)]
+        program: String,
+    },
+    /// Time how fast the running workers end a queue's backlog (W3, W6)
     Drain {
-        /// Jobs of the backlog
-        #[arg(long, default_value_t = 20_000)]
-        jobs: usize,
+        #[command(flatten)]
+        shared: SharedSettings,
+        #[arg(long)]
+        queue: String,
+        /// What the measurement is called
+        #[arg(long)]
+        name: String,
+    },
+    /// Time single jobs on an idle system (W4)
+    Latency {
+        #[command(flatten)]
+        api: Api,
+        /// A queue that the running workers serve and that is empty
+        #[arg(long)]
+        queue: String,
+        /// Jobs of each kind
+        #[arg(long, default_value_t = 200)]
+        samples: usize,
+    },
+    /// The machine: claim and settle a queue's backlog in full batches on one connection
+    Plain {
+        #[command(flatten)]
+        shared: SharedSettings,
+        #[arg(long)]
+        queue: String,
+    },
+    /// The machine: COPY into a table like that of the jobs
+    Copy {
+        #[command(flatten)]
+        shared: SharedSettings,
+        /// Rows in all
+        #[arg(long)]
+        rows: usize,
+    },
+    /// The machine: start and await processes
+    Spawn {
+        /// How many
+        #[arg(long, default_value_t = 4000)]
+        count: usize,
     },
     /// Run one program through the queue and show what became of it
     Program {
+        #[command(flatten)]
+        shared: SharedSettings,
+        /// A queue that is served
+        #[arg(long, default_value = "default")]
+        queue: String,
         /// Program and arguments
         #[arg(required = true)]
         words: Vec<String>,
     },
+    /// Make the table of a file of measurements
+    Report {
+        /// Lines that the other subcommands printed
+        lines: PathBuf,
+        /// Where to write the summary
+        summary: PathBuf,
+    },
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
-    let bench = direct::Direct::open(&arguments.shared).await?;
-    match arguments.command {
-        Command::Drain { jobs } => drain::drain(&bench, jobs).await,
-        Command::Program { words } => drain::program(&bench, words).await,
+/// A running API and what it stands on.
+#[derive(Debug, Args)]
+struct Api {
+    #[command(flatten)]
+    shared: SharedSettings,
+    /// Host and port of the API
+    #[arg(long, env = "CALLBOARD_LISTEN")]
+    api: String,
+    /// File that holds an API key
+    #[arg(long, env = "CALLBOARD_API_KEY_FILE")]
+    key_file: PathBuf,
+}
+
+impl Api {
+    fn address(&self) -> anyhow::Result<http::Address> {
+        let key = std::fs::read_to_string(&self.key_file)?.trim().to_owned();
+        Ok(http::Address { host: self.api.clone(), key })
     }
+}
+
+/// One thread: the machine belongs to what is measured.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    match Command::parse() {
+        Command::Enqueue { api, plan, program } => {
+            let command = direct::Direct::open(&api.shared).await?.command(&program, &[]).await?;
+            enqueue::enqueue(&api.address()?, command, &plan).await?.print()
+        }
+        Command::Drain { shared, queue, name } => drain::drain(&shared, &name, &queue).await?.print(),
+        Command::Latency { api, queue, samples } => latencies(&api, &queue, samples).await,
+        Command::Plain { shared, queue } => plain::run(&shared, "plain", &queue).await?.print(),
+        Command::Copy { shared, rows } => {
+            let mut connection = sql::connect(&shared).await?;
+            sql::copy(&mut connection, "copy", rows, rows).await?.print()?;
+            sql::copy(&mut connection, "copy_100", rows, 100).await?.print()
+        }
+        Command::Spawn { count } => spawn::spawn("spawn", "/bin/true", count)?.print(),
+        Command::Program { shared, queue, words } => {
+            let bench = direct::Direct::open(&shared).await?;
+            drain::program(&shared, &bench, &queue, &words).await
+        }
+        Command::Report { lines, summary } => report::report(&lines, &summary),
+    }
+}
+
+async fn latencies(api: &Api, queue: &str, samples: usize) -> anyhow::Result<()> {
+    let bench = direct::Direct::open(&api.shared).await?;
+    let command = bench.command(NOOP, &[]).await?;
+    let mut measured = latency::noop(&api.shared, &bench, &api.address()?, command, queue, samples).await?;
+    let command = bench.command("/bin/date", &["+%s%N".to_owned()]).await?;
+    measured.extend(latency::program(&api.shared, &bench, &api.address()?, command, queue, samples).await?);
+    measured.iter().try_for_each(Measurement::print)
 }

@@ -2,12 +2,12 @@
 //!
 //! Built once by `worker::run`.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use callboard::{
     clock::{self, IdSource},
     compose::Sandbox,
-    ids::WorkerId,
+    ids::{JobId, WorkerId},
     recipes::Recipes,
     secret::Keyring,
     steps::{
@@ -122,15 +122,16 @@ fn claimer(
             (store.clone(), redis.clone(), recipes.clone(), *identity.borrow());
         async move {
             let (answers, after) = claim(&store, worker, &requests).await?;
-            after.announce(&redis).await;
+            // Nobody waits for a hint.
+            tokio::spawn(async move { after.announce(&redis).await });
             let granted = answers.iter().filter_map(|answer| match answer {
                 Answer::Granted(live) => Some((**live).clone()),
                 Answer::Parked { .. } | Answer::Gone => None,
             });
-            let mut work = fetch_work(&store, &recipes, granted.collect()).await?;
+            let work = fetch_work(&store, &recipes, granted.collect()).await?;
+            let mut work: HashMap<JobId, Work> = work.into_iter().map(|work| (work.live.job, work)).collect();
             let mut answer = |request: &claim::Request| {
-                let found = work.iter().position(|work| work.live.job == request.job);
-                found.map_or(Claimed::Refused, |index| Claimed::Granted(Box::new(work.swap_remove(index))))
+                work.remove(&request.job).map_or(Claimed::Refused, |work| Claimed::Granted(Box::new(work)))
             };
             Ok(requests
                 .iter()

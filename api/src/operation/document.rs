@@ -16,7 +16,7 @@ use async_graphql::{
     },
 };
 
-use super::{scan::scan, variables};
+use super::{known::KnownDocuments, scan::scan, variables};
 use crate::{
     auth::{Access, unauthenticated},
     graphql::{
@@ -64,12 +64,24 @@ pub struct Prepared {
 }
 
 /// Parses and checks.
-pub(super) fn prepare(mut request: Request, access: &Access) -> Result<Prepared, ServerError> {
+pub(super) fn prepare(
+    mut request: Request,
+    access: &Access,
+    known: &KnownDocuments,
+) -> Result<Prepared, ServerError> {
     let refuse = |error: ApiError| error.to_server_error();
-    scan(&request.query).map_err(refuse)?;
     variables::check(&request.variables).map_err(refuse)?;
-    let mut document = parse_query(&request.query).map_err(|error| coded(Code::ParseFailed, error.into()))?;
-    check_size(&document).map_err(refuse)?;
+    let mut document = match known.find(&request.query) {
+        Some(document) => document,
+        None => {
+            let document = parse(&request.query)?;
+            // Strangers' documents are not kept: they could be anything.
+            if access.caller().is_some() {
+                known.keep(&request.query, &document);
+            }
+            document
+        }
+    };
     let (name, operation) = select(&document, request.operation_name.as_deref()).map_err(refuse)?;
     let kind = match operation.node.ty {
         OperationType::Query => Kind::Query,
@@ -90,6 +102,15 @@ pub(super) fn prepare(mut request: Request, access: &Access) -> Result<Prepared,
     }
     request.set_parsed_query(document);
     Ok(Prepared { request, kind, name: name.map(|name| name.to_string()) })
+}
+
+/// Everything that depends on the text alone.
+fn parse(text: &str) -> Result<ExecutableDocument, ServerError> {
+    let refuse = |error: ApiError| error.to_server_error();
+    scan(text).map_err(refuse)?;
+    let document = parse_query(text).map_err(|error| coded(Code::ParseFailed, error.into()))?;
+    check_size(&document).map_err(refuse)?;
+    Ok(document)
 }
 
 /// The operation that runs: the named one, or the only one.
@@ -240,13 +261,15 @@ mod tests {
     use super::*;
 
     fn anonymous(query: &str) -> Result<Prepared, Option<Code>> {
-        prepare(Request::new(query), &Access::Anonymous).map_err(|error| Code::of(&error))
+        prepare(Request::new(query), &Access::Anonymous, &KnownDocuments::default())
+            .map_err(|error| Code::of(&error))
     }
 
     fn signed_in(query: &str) -> Result<Prepared, Option<Code>> {
         use crate::auth::{Caller, Role};
         let caller = Caller { name: "t".into(), role: Role::Viewer, key: None, expires_at: None };
-        prepare(Request::new(query), &Access::SignedIn(caller.into())).map_err(|error| Code::of(&error))
+        prepare(Request::new(query), &Access::SignedIn(caller.into()), &KnownDocuments::default())
+            .map_err(|error| Code::of(&error))
     }
 
     #[test]
@@ -299,7 +322,7 @@ mod tests {
         let two = "query A { viewer { name } } mutation B { x }";
         assert_eq!(signed_in(two).unwrap_err(), Some(Code::BadRequest));
         let chosen = |name: &str| {
-            prepare(Request::new(two).operation_name(name), &signed_in_access())
+            prepare(Request::new(two).operation_name(name), &signed_in_access(), &KnownDocuments::default())
                 .map(|prepared| (prepared.kind, prepared.name))
         };
         assert_eq!(chosen("B").unwrap(), (Kind::Mutation, Some("B".into())));

@@ -14,6 +14,7 @@ use super::{
     RequestId,
     document::{Kind, Prepared, prepare},
     finish::{finish, refusal_of},
+    known::KnownDocuments,
 };
 use crate::{
     auth::{Access, Gate, Presented},
@@ -34,6 +35,7 @@ pub type Dress = Arc<dyn Fn(Request) -> Request + Send + Sync>;
 pub struct Engine<E> {
     executor: E,
     gate: Arc<Gate>,
+    known: Arc<KnownDocuments>,
     dress: Dress,
     ids: IdSource,
     time_max: Duration,
@@ -42,7 +44,14 @@ pub struct Engine<E> {
 impl<E: Executor> Engine<E> {
     /// An engine for this schema, behind this gate.
     pub fn new(executor: E, gate: Gate, dress: Dress) -> Self {
-        Self { executor, gate: Arc::new(gate), dress, ids: IdSource, time_max: TIME_MAX }
+        Self {
+            executor,
+            gate: Arc::new(gate),
+            known: Arc::default(),
+            dress,
+            ids: IdSource,
+            time_max: TIME_MAX,
+        }
     }
 
     /// The same with another time limit.
@@ -84,7 +93,7 @@ impl<E: Executor> Engine<E> {
         id: &RequestId,
     ) -> Result<Prepared, Box<Response>> {
         let request = request.data(access.clone()).data(id.clone());
-        match prepare(request, access) {
+        match prepare(request, access, &self.known) {
             Ok(mut prepared) => {
                 prepared.request = (self.dress)(prepared.request);
                 Ok(prepared)

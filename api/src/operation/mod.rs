@@ -6,6 +6,7 @@
 mod document;
 mod engine;
 mod finish;
+mod known;
 mod request_id;
 mod scan;
 mod variables;

@@ -19,7 +19,7 @@ use crate::{
     refusal::{Refusal, RefusalCode},
     secret::Keyring,
     store::{
-        Store, StoreError, commit,
+        Connection, Store, StoreError, commit,
         submissions::{self, KeyHolder, NewJob},
     },
 };
@@ -140,14 +140,19 @@ async fn attempt(
     calls: &[Vec<Order>],
     is_dispatched: bool,
 ) -> Result<(Vec<Answer>, After), StoreError> {
-    let pantry = Pantry::load(desk, calls).await?;
+    let mut connection = desk.store.read().await?;
+    let pantry = Pantry::load(desk, &mut connection, calls).await?;
     let mut prepared: Vec<Result<Vec<NewJob>, Vec<Refusal>>> = Vec::with_capacity(calls.len());
     for call in calls {
         prepared.push(prepare_call(desk, &pantry, call, is_dispatched));
     }
     let has_keys = calls.iter().flatten().any(|order| order.idempotency_key.is_some());
-    let outcome =
-        if has_keys { insert_with_keys(desk, &prepared).await? } else { insert(desk, &prepared).await? };
+    let outcome = if has_keys {
+        drop(connection);
+        insert_with_keys(desk, &prepared).await?
+    } else {
+        insert(&mut connection, &prepared).await?
+    };
 
     let mut after = After::default();
     let mut answers = Vec::with_capacity(calls.len());
@@ -170,12 +175,15 @@ async fn attempt(
 /// For each call: what exists now, or why it was refused after all.
 type Outcome = Vec<Result<Vec<Accepted>, Vec<Refusal>>>;
 
-async fn insert(desk: &Desk, prepared: &[Result<Vec<NewJob>, Vec<Refusal>>]) -> Result<Outcome, StoreError> {
+async fn insert(
+    connection: &mut Connection,
+    prepared: &[Result<Vec<NewJob>, Vec<Refusal>>],
+) -> Result<Outcome, StoreError> {
     let jobs: Vec<NewJob> = prepared.iter().flatten().flatten().cloned().collect();
     if !jobs.is_empty() {
         // One statement is a transaction by itself. A job that exists already is this very one: its COMMIT was
         // not answered, and it was submitted again with the same id.
-        submissions::insert(&mut *desk.store.read().await?, &jobs).await?;
+        submissions::insert(connection, &jobs).await?;
     }
     let accept = |jobs: &Vec<NewJob>| {
         jobs.iter().map(|job| Accepted { job: job.id, was_duplicate: false }).collect::<Vec<_>>()

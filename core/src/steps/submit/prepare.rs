@@ -16,7 +16,7 @@ use crate::{
     refusal::Refusal,
     steps::preview::{Cast, Named, check_references, no_command, of_command},
     store::{
-        StoreError, backlog,
+        Connection, StoreError, backlog,
         commands::{self, Command},
         ingredients::{self, Found, Wanted},
         submissions::NewJob,
@@ -32,16 +32,19 @@ pub(super) struct Pantry {
 }
 
 impl Pantry {
-    pub(super) async fn load(desk: &Desk, calls: &[Vec<Order>]) -> Result<Self, StoreError> {
-        let mut connection = desk.store.read().await?;
-        let now = backlog::clock(&mut connection).await?;
+    pub(super) async fn load(
+        desk: &Desk,
+        connection: &mut Connection,
+        calls: &[Vec<Order>],
+    ) -> Result<Self, StoreError> {
+        let now = backlog::clock(connection).await?;
         let mut ids: Vec<CommandId> = calls.iter().flatten().filter_map(|order| order.command).collect();
         ids.sort_unstable();
         ids.dedup();
         let commands: HashMap<CommandId, Command> =
-            commands::load(&mut connection, &ids).await?.into_iter().map(|each| (each.id, each)).collect();
+            commands::load(connection, &ids).await?.into_iter().map(|each| (each.id, each)).collect();
         let versions = commands.values().map(|command| command.version_id);
-        let recipes = desk.recipes.load(&mut connection, versions).await?;
+        let recipes = desk.recipes.load(connection, versions).await?;
         let mut wanted = Wanted::default();
         for order in calls.iter().flatten() {
             wanted.profiles.extend(order.profile);
@@ -53,7 +56,7 @@ impl Pantry {
             wanted.proxies.extend(command.proxy_id);
             wanted.services.extend(&command.service_ids);
         }
-        let found = ingredients::load(&mut connection, &wanted).await?;
+        let found = ingredients::load(connection, &wanted).await?;
         Ok(Self { now, commands, recipes, found })
     }
 }

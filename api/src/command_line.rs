@@ -1,0 +1,57 @@
+//! The command line of `callboard-api`: serve, or print the schema.
+//!
+//! Called by the binary, which is nothing else: what a binary polls is compiled in it once more, and the schema's
+//! futures take minutes.
+
+use std::process::ExitCode;
+
+use callboard::telemetry;
+use clap::{Parser, Subcommand};
+
+use crate::{graphql::roots, serve::serve, settings::Settings};
+
+/// Callboard's API server.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the API, the playground and everything else on one address
+    Serve(Box<Settings>),
+    /// Print the GraphQL schema in SDL
+    Schema,
+}
+
+/// Does what the command line says.
+pub fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the schema is what the command answers")]
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Schema => {
+            print!("{}", roots::sdl(&roots::schema().finish()));
+            Ok(())
+        }
+        Command::Serve(settings) => {
+            telemetry::start(&settings.shared.log, settings.shared.log_format)?;
+            tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(&settings))
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "logging may not have started")]
+fn report(error: &anyhow::Error) {
+    eprintln!("callboard-api: {error:#}");
+}

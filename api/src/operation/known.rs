@@ -1,0 +1,66 @@
+//! Documents that were parsed before: clients send the same few texts again and again, and parsing is the dearest part of
+//! a small operation.
+//!
+//! Called by `document`. Keeps only what has passed every check that depends on the text alone; says nothing about who
+//! may run it.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+};
+
+use async_graphql::parser::types::ExecutableDocument;
+
+/// Most documents that are kept; with more, all are forgotten.
+const KEPT_MAX: usize = 128;
+/// Longest text that is kept, in bytes. A parsed document is some hundred times as large.
+const TEXT_BYTES_MAX: usize = 4 * 1024;
+
+/// See the module. One per process.
+#[derive(Debug, Default)]
+pub(super) struct KnownDocuments(Mutex<HashMap<Box<str>, ExecutableDocument>>);
+
+impl KnownDocuments {
+    /// The document of this very text.
+    pub(super) fn find(&self, text: &str) -> Option<ExecutableDocument> {
+        if text.len() > TEXT_BYTES_MAX {
+            return None;
+        }
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(text).cloned()
+    }
+
+    /// Keeps a document that has been checked.
+    pub(super) fn keep(&self, text: &str, document: &ExecutableDocument) {
+        if text.len() > TEXT_BYTES_MAX {
+            return;
+        }
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= KEPT_MAX {
+            kept.clear();
+        }
+        kept.insert(text.into(), document.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::parser::parse_query;
+
+    use super::*;
+
+    #[test]
+    fn a_text_is_known_once_it_was_kept_and_never_too_many_are() {
+        let known = KnownDocuments::default();
+        let document = parse_query("{ viewer { name } }").unwrap();
+        assert!(known.find("{ viewer { name } }").is_none());
+        for number in 0..KEPT_MAX * 3 {
+            known.keep(&format!("{{ viewer {{ name }} }} # {number}"), &document);
+        }
+        known.keep("{ viewer { name } }", &document);
+        assert!(known.find("{ viewer { name } }").is_some());
+        assert!(known.0.lock().unwrap().len() <= KEPT_MAX);
+        let long = format!("{{ viewer {{ name }} }} # {}", "x".repeat(TEXT_BYTES_MAX));
+        known.keep(&long, &document);
+        assert!(known.find(&long).is_none());
+    }
+}

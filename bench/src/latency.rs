@@ -1,0 +1,120 @@
+//! W4: from the mutation to the running job, one at a time on an idle system.
+//!
+//! For the no-op, what is noted is when its settling began (the database's time, taken once its row is locked): the
+//! handler has run before, so the true latency is a little shorter. For a program, it is the program's own clock: it
+//! prints the time. All clocks are this machine's.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use callboard::{
+    clock::{self, Time},
+    ids::{CommandId, JobId},
+    settings::SharedSettings,
+    store::{
+        logs::{self, LogStream},
+        records,
+    },
+};
+use chrono::DateTime;
+
+use crate::{
+    direct::Direct,
+    enqueue::{body, job_ids},
+    http::{Address, Caller},
+    measurement::Measurement,
+    sql,
+};
+
+/// How long the system rests between two samples.
+const REST: Duration = Duration::from_millis(15);
+
+/// One sample.
+struct Sample {
+    sent: Time,
+    answered: Time,
+    job: JobId,
+    commit: Duration,
+}
+
+/// Measures no-op jobs: to the answer, to the handler; and a single commit before each of them.
+pub(crate) async fn noop(
+    shared: &SharedSettings,
+    bench: &Direct,
+    address: &Address,
+    command: CommandId,
+    queue: &str,
+    count: usize,
+) -> anyhow::Result<Vec<Measurement>> {
+    let samples = take(shared, address, command, queue, count).await?;
+    let mut ran = Vec::with_capacity(count);
+    for sample in &samples {
+        ran.push((finished_at(bench, sample.job).await? - sample.sent).to_std()?);
+    }
+    let answered = samples.iter().map(|sample| (sample.answered - sample.sent).to_std());
+    Ok(vec![
+        Measurement::times("w4_answer", answered.collect::<Result<_, _>>()?),
+        Measurement::times("w4_noop", ran),
+        Measurement::times("commit_1", samples.iter().map(|sample| sample.commit).collect()),
+    ])
+}
+
+/// Measures programs that print the time: to their own start, and to their settling.
+pub(crate) async fn program(
+    shared: &SharedSettings,
+    bench: &Direct,
+    address: &Address,
+    command: CommandId,
+    queue: &str,
+    count: usize,
+) -> anyhow::Result<Vec<Measurement>> {
+    let samples = take(shared, address, command, queue, count).await?;
+    let (mut started, mut ended) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    for sample in &samples {
+        ended.push((finished_at(bench, sample.job).await? - sample.sent).to_std()?);
+        let mut connection = bench.desk.store.read().await?;
+        let lines = logs::range(&mut connection, sample.job, 1, i64::MAX).await?;
+        let line = lines.iter().find(|line| line.stream == LogStream::Stdout);
+        let nanoseconds: i64 = line.context("the program said nothing")?.text.trim().parse()?;
+        started.push((DateTime::from_timestamp_nanos(nanoseconds) - sample.sent).to_std()?);
+    }
+    Ok(vec![Measurement::times("w4_program", started), Measurement::times("w4_program_settled", ended)])
+}
+
+async fn take(
+    shared: &SharedSettings,
+    address: &Address,
+    command: CommandId,
+    queue: &str,
+    count: usize,
+) -> anyhow::Result<Vec<Sample>> {
+    let mut connection = sql::connect(shared).await?;
+    sql::make_tables(&mut connection).await?;
+    let mut caller = Caller::connect(address).await?;
+    let body = body(command, queue, 1);
+    let mut samples = Vec::with_capacity(count);
+    // The first ones find everything cold.
+    for number in 0..count + 5 {
+        tokio::time::sleep(REST).await;
+        let commit = sql::commit_one(&mut connection).await?;
+        tokio::time::sleep(REST).await;
+        let sent = clock::now();
+        let answer = caller.post(&body).await?;
+        let answered = clock::now();
+        let job = job_ids(answer).next().with_context(|| format!("not enqueued: {answer}"))?.parse()?;
+        if number >= 5 {
+            samples.push(Sample { sent, answered, job, commit });
+        }
+    }
+    while sql::is_live(&mut connection, queue).await? {
+        tokio::time::sleep(REST).await;
+    }
+    Ok(samples)
+}
+
+async fn finished_at(bench: &Direct, job: JobId) -> anyhow::Result<Time> {
+    let mut connection = bench.desk.store.read().await?;
+    let record = records::by_ids(&mut connection, &[job]).await?.pop().context("the job is gone")?;
+    ensure!(record.failure.is_none(), "the job failed: {:?}", record.failure);
+    record.finished_at.context("the job is not over")
+}
