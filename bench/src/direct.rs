@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use callboard::{
     catalogue::{Catalogue, CommandCreate, PolicyPatch, SpecInput},
     clock::IdSource,
-    command::{AllowList, CommandSpec, ProgramSpec},
+    command::{AllowList, CommandSpec, ProgramBuilder, ProgramSpec},
     ids::{CommandId, JobId},
     recipes::Recipes,
     settings::SharedSettings,
@@ -45,7 +45,7 @@ impl Direct {
     pub(crate) async fn command(&self, program: &str, arguments: &[String]) -> anyhow::Result<CommandId> {
         let spec = arguments
             .iter()
-            .fold(ProgramSpec::builder(program), callboard::command::ProgramBuilder::argument)
+            .fold(ProgramSpec::builder(program), ProgramBuilder::argument)
             .build(&self.catalogue.allow_list);
         let spec = spec.map_err(|refusals| anyhow::anyhow!("{refusals:?}"))?;
         let id: uuid::Uuid = IdSource.make();

@@ -103,8 +103,8 @@ struct Api {
     #[command(flatten)]
     shared: SharedSettings,
     /// Host and port of the API
-    #[arg(long, env = "CALLBOARD_LISTEN")]
-    api: String,
+    #[arg(long = "api", env = "CALLBOARD_LISTEN")]
+    host: String,
     /// File that holds an API key
     #[arg(long, env = "CALLBOARD_API_KEY_FILE")]
     key_file: PathBuf,
@@ -113,7 +113,7 @@ struct Api {
 impl Api {
     fn address(&self) -> anyhow::Result<http::Address> {
         let key = std::fs::read_to_string(&self.key_file)?.trim().to_owned();
-        Ok(http::Address { host: self.api.clone(), key })
+        Ok(http::Address { host: self.host.clone(), key })
     }
 }
 

@@ -1,7 +1,10 @@
 //! The bench's own SQL: what the machine can do without Callboard, and a look at what became of jobs. Never part of
 //! the product, whose SQL is all in `core/src/store`.
 
-use std::time::{Duration, Instant};
+use std::{
+    fmt::Write as _,
+    time::{Duration, Instant},
+};
 
 use callboard::{ids::JobId, settings::SharedSettings};
 use chrono::{DateTime, Utc};
@@ -43,7 +46,7 @@ pub(crate) async fn copy(
         let mut text = String::with_capacity(batch * (PAYLOAD_BYTES + 256));
         for _ in 0..batch {
             let id = callboard::clock::IdSource.make::<uuid::Uuid>();
-            text.push_str(&format!("{id}\t{command}\t{command}\tdefault\t4\t{payload}\t{now}\t{now}\n"));
+            writeln!(text, "{id}\t{command}\t{command}\tdefault\t4\t{payload}\t{now}\t{now}")?;
         }
         texts.push(text);
     }

@@ -71,16 +71,15 @@ pub(super) fn prepare(
 ) -> Result<Prepared, ServerError> {
     let refuse = |error: ApiError| error.to_server_error();
     variables::check(&request.variables).map_err(refuse)?;
-    let mut document = match known.find(&request.query) {
-        Some(document) => document,
-        None => {
-            let document = parse(&request.query)?;
-            // Strangers' documents are not kept: they could be anything.
-            if access.caller().is_some() {
-                known.keep(&request.query, &document);
-            }
-            document
+    let mut document = if let Some(document) = known.find(&request.query) {
+        document
+    } else {
+        let document = parse(&request.query)?;
+        // Strangers' documents are not kept: they could be anything.
+        if access.caller().is_some() {
+            known.keep(&request.query, &document);
         }
+        document
     };
     let (name, operation) = select(&document, request.operation_name.as_deref()).map_err(refuse)?;
     let kind = match operation.node.ty {
