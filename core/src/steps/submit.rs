@@ -208,7 +208,10 @@ async fn insert_with_keys(
             }
         };
         let mut savepoint = submissions::savepoint(&mut transaction).await?;
-        let inserted = submissions::insert(&mut savepoint, jobs).await?;
+        // By key: of two calls with the same keys at once, one waits for the other, and neither for ever.
+        let mut in_order = jobs.clone();
+        in_order.sort_by(|one, other| one.idempotency.cmp(&other.idempotency));
+        let inserted = submissions::insert(&mut savepoint, &in_order).await?;
         let keys: Vec<String> = jobs
             .iter()
             .filter(|job| !inserted.contains(&job.id))

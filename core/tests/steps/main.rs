@@ -8,3 +8,4 @@ mod fences;
 mod hand_out;
 mod rescues;
 mod stage;
+mod submits;

@@ -36,7 +36,7 @@ pub(crate) struct Stage {
     pub(crate) redis: Redis,
     pub(crate) command: CommandId,
     catalogue: Catalogue,
-    desk: Desk,
+    pub(crate) desk: Desk,
     _database: Database,
 }
 
