@@ -69,6 +69,9 @@ impl Store {
             ("statement_timeout", timeout(STATEMENT_TIMEOUT)),
             ("lock_timeout", timeout(LOCK_TIMEOUT)),
             ("idle_in_transaction_session_timeout", timeout(STATEMENT_TIMEOUT)),
+            // A connection keeps the plan that it made when the queue was empty and small tables were best read
+            // whole; a minute of a growing backlog would be read whole too, over and over.
+            ("enable_seqscan", "off".to_owned()),
         ]);
         let pool = PgPoolOptions::new()
             .max_connections(connections_max)

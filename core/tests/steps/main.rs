@@ -6,6 +6,7 @@
 mod claims;
 mod fences;
 mod hand_out;
+mod plans;
 mod rescues;
 mod stage;
 mod submits;

@@ -46,8 +46,12 @@ fn keyring() -> Keyring {
 
 impl Stage {
     pub(crate) async fn set() -> Self {
+        Self::with_connections(8).await
+    }
+
+    pub(crate) async fn with_connections(connections: u32) -> Self {
         let database = Database::create().await;
-        let store = Store::open(&database.url().into(), 8, "steps-test").unwrap();
+        let store = Store::open(&database.url().into(), connections, "steps-test").unwrap();
         let redis = Redis::open(&redis_url().await.as_str().into(), &redis_prefix()).unwrap();
         let allow_list = AllowList::parse("/usr/bin").unwrap();
         let catalogue =
@@ -142,11 +146,7 @@ impl Stage {
     }
 
     pub(crate) async fn settle(&self, job: JobId, attempt: AttemptId, outcome: Outcome) -> Settled {
-        let exit = ExitRecord { exit_code: Some(0), ..ExitRecord::default() };
-        let policy = Policy::default();
-        let verdict =
-            Verdict { job, attempt, outcome, policy, jitter: 0.0, composed: None, proxy: None, exit };
-        settle(&self.store, vec![verdict]).await.unwrap().0[0]
+        settle(&self.store, vec![verdict(job, attempt, outcome)]).await.unwrap().0[0]
     }
 
     pub(crate) async fn log(&self, job: JobId, attempt: AttemptId, number: i32, text: &str) -> Appended {
@@ -154,6 +154,12 @@ impl Stage {
         let batch = Batch { job, attempt, number, lines: vec![line] };
         append_log(&self.store, &[batch]).await.unwrap().0[0]
     }
+}
+
+pub(crate) fn verdict(job: JobId, attempt: AttemptId, outcome: Outcome) -> Verdict {
+    let exit = ExitRecord { exit_code: Some(0), ..ExitRecord::default() };
+    let policy = Policy::default();
+    Verdict { job, attempt, outcome, policy, jitter: 0.0, composed: None, proxy: None, exit }
 }
 
 pub(crate) fn succeeded(word: &str) -> Outcome {

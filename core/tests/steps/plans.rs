@@ -1,0 +1,49 @@
+//! Plans of the hot path: a statement that was planned while the tables were empty must not read them whole when they
+//! are full. Postgres keeps such a plan until somebody analyses the table, which may be a minute later.
+
+use callboard::{
+    clock::IdSource,
+    ids::JobId,
+    steps::{
+        claim::{Request, claim},
+        dispatch::refill,
+        settle::settle,
+    },
+};
+
+use crate::stage::{Stage, succeeded, verdict};
+
+/// Claims these and settles them, in one batch.
+async fn run(stage: &Stage, jobs: &[JobId]) {
+    let worker = stage.worker().await;
+    let requests: Vec<Request> = jobs.iter().map(|&job| Request { job, attempt: IdSource.make() }).collect();
+    let (_answers, _after) = claim(&stage.store, worker, &requests).await.unwrap();
+    let verdicts = requests.iter().map(|request| verdict(request.job, request.attempt, succeeded("x")));
+    let (_settled, _after) = settle(&stage.store, verdicts.collect()).await.unwrap();
+}
+
+#[tokio::test]
+async fn plans_that_were_made_for_empty_tables_do_for_full_ones() {
+    // One connection, so that all statements meet their old plans again.
+    let stage = Stage::with_connections(1).await;
+    stage.sql("ALTER TABLE live_jobs SET (autovacuum_enabled = off)").await;
+    for _ in 0..10 {
+        let jobs = stage.jobs(2, None, false).await;
+        refill(&stage.store, &stage.redis).await.unwrap();
+        run(&stage, &jobs).await;
+    }
+    let mut jobs = Vec::new();
+    for _ in 0..20 {
+        jobs.extend(stage.jobs(1000, None, false).await);
+    }
+    let read = "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint FROM pg_stat_user_tables
+        WHERE relname IN ('live_jobs', 'ended_jobs', 'attempts', 'jobs')";
+    stage.sql("SELECT pg_stat_force_next_flush()").await;
+    let before = stage.value::<i64>(read).await;
+    for jobs in jobs.chunks(100).take(5) {
+        run(&stage, jobs).await;
+    }
+    stage.sql("SELECT pg_stat_force_next_flush()").await;
+    let rows = stage.value::<i64>(read).await - before;
+    assert!(rows < 10_000, "{rows} rows were read to run 500 jobs of 20,000");
+}
