@@ -72,6 +72,8 @@ impl Store {
             // A connection keeps the plan that it made when the queue was empty and small tables were best read
             // whole; a minute of a growing backlog would be read whole too, over and over.
             ("enable_seqscan", "off".to_owned()),
+            // The price that this puts on a table without an index would have Postgres compile the statement.
+            ("jit", "off".to_owned()),
         ]);
         let pool = PgPoolOptions::new()
             .max_connections(connections_max)
