@@ -84,7 +84,7 @@ impl Server {
     /// Starts it again on the same port with the same data. Returns when it answers.
     pub async fn start(&self) {
         let server = self.clone();
-        unblocked(move || server.inner().start()).await;
+        unblocked(move || server.inner().start_again()).await;
     }
 
     /// Stops it in order, though without regard for who is connected. Returns when it has ended.
@@ -148,6 +148,21 @@ impl Inner {
         }
         self.process = Some(process);
         Ok(())
+    }
+
+    /// Starts it, though children of a server that was killed may still be ending: Postgres refuses to start beside
+    /// them.
+    fn start_again(&mut self) -> anyhow::Result<()> {
+        let begin = Instant::now();
+        loop {
+            let started = self.start();
+            let is_too_early =
+                || fs::read_to_string(self.log()).is_ok_and(|log| log.contains("is still in use"));
+            if started.is_ok() || begin.elapsed() > PATIENCE || !is_too_early() {
+                return started;
+            }
+            sleep(Duration::from_millis(50));
+        }
     }
 
     fn until_it_answers(&self, process: &mut Child) -> anyhow::Result<()> {
