@@ -29,6 +29,15 @@ use crate::{
 /// How long the system rests between two samples.
 const REST: Duration = Duration::from_millis(15);
 
+/// An idle system, and how often it is asked.
+pub(crate) struct Idle<'a> {
+    pub(crate) shared: &'a SharedSettings,
+    pub(crate) bench: &'a Direct,
+    pub(crate) address: &'a Address,
+    pub(crate) queue: &'a str,
+    pub(crate) samples: usize,
+}
+
 /// One sample.
 struct Sample {
     sent: Time,
@@ -37,79 +46,61 @@ struct Sample {
     commit: Duration,
 }
 
-/// Measures no-op jobs: to the answer, to the handler; and a single commit before each of them.
-pub(crate) async fn noop(
-    shared: &SharedSettings,
-    bench: &Direct,
-    address: &Address,
-    command: CommandId,
-    queue: &str,
-    count: usize,
-) -> anyhow::Result<Vec<Measurement>> {
-    let samples = take(shared, address, command, queue, count).await?;
-    let mut ran = Vec::with_capacity(count);
-    for sample in &samples {
-        ran.push((finished_at(bench, sample.job).await? - sample.sent).to_std()?);
-    }
-    let answered = samples.iter().map(|sample| (sample.answered - sample.sent).to_std());
-    Ok(vec![
-        Measurement::times("w4_answer", answered.collect::<Result<_, _>>()?),
-        Measurement::times("w4_noop", ran),
-        Measurement::times("commit_1", samples.iter().map(|sample| sample.commit).collect()),
-    ])
-}
-
-/// Measures programs that print the time: to their own start, and to their settling.
-pub(crate) async fn program(
-    shared: &SharedSettings,
-    bench: &Direct,
-    address: &Address,
-    command: CommandId,
-    queue: &str,
-    count: usize,
-) -> anyhow::Result<Vec<Measurement>> {
-    let samples = take(shared, address, command, queue, count).await?;
-    let (mut started, mut ended) = (Vec::with_capacity(count), Vec::with_capacity(count));
-    for sample in &samples {
-        ended.push((finished_at(bench, sample.job).await? - sample.sent).to_std()?);
-        let mut connection = bench.desk.store.read().await?;
-        let lines = logs::range(&mut connection, sample.job, 1, i64::MAX).await?;
-        let line = lines.iter().find(|line| line.stream == LogStream::Stdout);
-        let nanoseconds: i64 = line.context("the program said nothing")?.text.trim().parse()?;
-        started.push((DateTime::from_timestamp_nanos(nanoseconds) - sample.sent).to_std()?);
-    }
-    Ok(vec![Measurement::times("w4_program", started), Measurement::times("w4_program_settled", ended)])
-}
-
-async fn take(
-    shared: &SharedSettings,
-    address: &Address,
-    command: CommandId,
-    queue: &str,
-    count: usize,
-) -> anyhow::Result<Vec<Sample>> {
-    let mut connection = sql::connect(shared).await?;
-    sql::make_tables(&mut connection).await?;
-    let mut caller = Caller::connect(address).await?;
-    let body = body(command, queue, 1);
-    let mut samples = Vec::with_capacity(count);
-    // The first ones find everything cold.
-    for number in 0..count + 5 {
-        tokio::time::sleep(REST).await;
-        let commit = sql::commit_one(&mut connection).await?;
-        tokio::time::sleep(REST).await;
-        let sent = clock::now();
-        let answer = caller.post(&body).await?;
-        let answered = clock::now();
-        let job = job_ids(answer).next().with_context(|| format!("not enqueued: {answer}"))?.parse()?;
-        if number >= 5 {
-            samples.push(Sample { sent, answered, job, commit });
+impl Idle<'_> {
+    /// Measures no-op jobs: to the answer, to the handler; and a single commit before each of them.
+    pub(crate) async fn noop(&self, command: CommandId) -> anyhow::Result<Vec<Measurement>> {
+        let samples = self.take(command).await?;
+        let mut ran = Vec::with_capacity(self.samples);
+        for sample in &samples {
+            ran.push((finished_at(self.bench, sample.job).await? - sample.sent).to_std()?);
         }
+        let answered = samples.iter().map(|sample| (sample.answered - sample.sent).to_std());
+        Ok(vec![
+            Measurement::times("w4_answer", answered.collect::<Result<_, _>>()?),
+            Measurement::times("w4_noop", ran),
+            Measurement::times("commit_1", samples.iter().map(|sample| sample.commit).collect()),
+        ])
     }
-    while sql::is_live(&mut connection, queue).await? {
-        tokio::time::sleep(REST).await;
+
+    /// Measures programs that print the time: to their own start, and to their settling.
+    pub(crate) async fn program(&self, command: CommandId) -> anyhow::Result<Vec<Measurement>> {
+        let samples = self.take(command).await?;
+        let (mut started, mut ended) = (Vec::with_capacity(self.samples), Vec::with_capacity(self.samples));
+        for sample in &samples {
+            ended.push((finished_at(self.bench, sample.job).await? - sample.sent).to_std()?);
+            let mut connection = self.bench.desk.store.read().await?;
+            let lines = logs::range(&mut connection, sample.job, 1, i64::MAX).await?;
+            let line = lines.iter().find(|line| line.stream == LogStream::Stdout);
+            let nanoseconds: i64 = line.context("the program said nothing")?.text.trim().parse()?;
+            started.push((DateTime::from_timestamp_nanos(nanoseconds) - sample.sent).to_std()?);
+        }
+        Ok(vec![Measurement::times("w4_program", started), Measurement::times("w4_program_settled", ended)])
     }
-    Ok(samples)
+
+    async fn take(&self, command: CommandId) -> anyhow::Result<Vec<Sample>> {
+        let mut connection = sql::connect(self.shared).await?;
+        sql::make_tables(&mut connection).await?;
+        let mut caller = Caller::connect(self.address).await?;
+        let body = body(command, self.queue, 1);
+        let mut samples = Vec::with_capacity(self.samples);
+        // The first ones find everything cold.
+        for number in 0..self.samples + 5 {
+            tokio::time::sleep(REST).await;
+            let commit = sql::commit_one(&mut connection).await?;
+            tokio::time::sleep(REST).await;
+            let sent = clock::now();
+            let answer = caller.post(&body).await?;
+            let answered = clock::now();
+            let job = job_ids(answer).next().with_context(|| format!("not enqueued: {answer}"))?.parse()?;
+            if number >= 5 {
+                samples.push(Sample { sent, answered, job, commit });
+            }
+        }
+        while sql::is_live(&mut connection, self.queue).await? {
+            tokio::time::sleep(REST).await;
+        }
+        Ok(samples)
+    }
 }
 
 async fn finished_at(bench: &Direct, job: JobId) -> anyhow::Result<Time> {

@@ -143,10 +143,9 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn latencies(api: &Api, queue: &str, samples: usize) -> anyhow::Result<()> {
-    let bench = direct::Direct::open(&api.shared).await?;
-    let command = bench.command(NOOP, &[]).await?;
-    let mut measured = latency::noop(&api.shared, &bench, &api.address()?, command, queue, samples).await?;
-    let command = bench.command("/bin/date", &["+%s%N".to_owned()]).await?;
-    measured.extend(latency::program(&api.shared, &bench, &api.address()?, command, queue, samples).await?);
+    let (bench, address) = (direct::Direct::open(&api.shared).await?, api.address()?);
+    let idle = latency::Idle { shared: &api.shared, bench: &bench, address: &address, queue, samples };
+    let mut measured = idle.noop(bench.command(NOOP, &[]).await?).await?;
+    measured.extend(idle.program(bench.command("/bin/date", &["+%s%N".to_owned()]).await?).await?);
     measured.iter().try_for_each(Measurement::print)
 }
