@@ -78,6 +78,7 @@ struct CommandRow {
     version: i32,
     created_at: Time,
     updated_at: Time,
+    read_at: Time,
 }
 
 impl From<CommandRow> for Command {
@@ -105,7 +106,7 @@ macro_rules! command_rows {
             CommandRow,
             $before
                 + r#" id, name, description, version_id, profile_id, proxy_id, queue, version,
-                    created_at, updated_at,
+                    created_at, updated_at, clock_timestamp() AS "read_at!",
                     ARRAY(SELECT service_id FROM command_services WHERE command_id = commands.id
                           ORDER BY position) AS "service_ids!" "#
                 + $behind
@@ -116,10 +117,20 @@ macro_rules! command_rows {
 
 /// Those of these commands that exist, in no particular order.
 pub async fn load(connection: &mut Connection, ids: &[CommandId]) -> Result<Vec<Command>, StoreError> {
+    Ok(load_with_clock(connection, ids).await?.0)
+}
+
+/// Like [`load`], with the database's time when it read them; null when none of them exists. One round trip for the
+/// two things that every submission begins with.
+pub async fn load_with_clock(
+    connection: &mut Connection,
+    ids: &[CommandId],
+) -> Result<(Vec<Command>, Option<Time>), StoreError> {
     let ids: Vec<Uuid> = ids.iter().copied().map(Uuid::from).collect();
     let rows =
         command_rows!("SELECT", "FROM commands WHERE id = ANY($1)", &ids).fetch_all(connection).await?;
-    Ok(rows.into_iter().map(Command::from).collect())
+    let now = rows.iter().map(|row| row.read_at).max();
+    Ok((rows.into_iter().map(Command::from).collect(), now))
 }
 
 /// The commands that have one of these names.

@@ -37,12 +37,16 @@ impl Pantry {
         connection: &mut Connection,
         calls: &[Vec<Order>],
     ) -> Result<Self, StoreError> {
-        let now = backlog::clock(connection).await?;
         let mut ids: Vec<CommandId> = calls.iter().flatten().filter_map(|order| order.command).collect();
         ids.sort_unstable();
         ids.dedup();
+        let (commands, read_at) = commands::load_with_clock(connection, &ids).await?;
+        let now = match read_at {
+            Some(read_at) => read_at,
+            None => backlog::clock(connection).await?,
+        };
         let commands: HashMap<CommandId, Command> =
-            commands::load(connection, &ids).await?.into_iter().map(|each| (each.id, each)).collect();
+            commands.into_iter().map(|each| (each.id, each)).collect();
         let versions = commands.values().map(|command| command.version_id);
         let recipes = desk.recipes.load(connection, versions).await?;
         let mut wanted = Wanted::default();
