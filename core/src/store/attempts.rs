@@ -81,10 +81,10 @@ pub async fn note(connection: &mut Connection, starts: &[Start]) -> Result<Vec<A
             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[]) AS start (job_id, attempt_id, proxy_id, composed)
         ), locked AS MATERIALIZED (
             SELECT job_id, attempt_id FROM live_jobs AS live JOIN start USING (job_id, attempt_id)
-            ORDER BY live.job_id FOR UPDATE OF live
+            WHERE live.job_id = ANY($1) ORDER BY live.job_id FOR UPDATE OF live
         ), fenced AS (
             UPDATE live_jobs AS live SET attempt_proxy_id = start.proxy_id
-            FROM start JOIN locked USING (job_id, attempt_id) WHERE live.job_id = start.job_id
+            FROM start JOIN locked USING (job_id, attempt_id) WHERE live.job_id = start.job_id AND live.job_id = ANY($1)
             RETURNING live.job_id, live.attempt_id, live.attempt, live.worker_id, live.queued_at, live.attempt_at
         )
         INSERT INTO attempts (id, job_id, number, worker_id, proxy_id, composed, queued_at, started_at)

@@ -83,12 +83,12 @@ pub async fn append(connection: &mut Connection, batches: &[Batch]) -> Result<Ve
             AS batch (job_id, attempt_id, number, line_count, at, streams, offsets_ms, lines)
         ), locked AS MATERIALIZED (
             SELECT job_id, attempt_id FROM live_jobs AS live JOIN batch USING (job_id, attempt_id)
-            ORDER BY live.job_id FOR NO KEY UPDATE OF live
+            WHERE live.job_id = ANY($1) ORDER BY live.job_id FOR NO KEY UPDATE OF live
         ), numbered AS (
             UPDATE live_jobs AS live
             SET log_lines = live.log_lines + batch.line_count, log_batch = batch.number
             FROM batch JOIN locked USING (job_id, attempt_id)
-            WHERE live.job_id = batch.job_id AND live.log_batch < batch.number
+            WHERE live.job_id = batch.job_id AND live.job_id = ANY($1) AND live.log_batch < batch.number
             RETURNING live.job_id, live.attempt_id, live.attempt, live.log_lines - batch.line_count + 1 AS first_sequence
         ), chunk AS (
             INSERT INTO log_chunks (job_id, first_sequence, line_count, attempt, at, streams, offsets_ms, lines)

@@ -33,11 +33,11 @@ pub async fn report(connection: &mut Connection, reports: &[Report]) -> Result<V
             AS report (job_id, attempt_id, fraction, message)
         ), locked AS MATERIALIZED (
             SELECT job_id, attempt_id FROM live_jobs AS live JOIN report USING (job_id, attempt_id)
-            ORDER BY live.job_id FOR NO KEY UPDATE OF live
+            WHERE live.job_id = ANY($1) ORDER BY live.job_id FOR NO KEY UPDATE OF live
         ), saved AS (
             UPDATE live_jobs AS live SET version = live.version + 1,
                 progress_fraction = coalesce(report.fraction, live.progress_fraction), progress_message = report.message
-            FROM report JOIN locked USING (job_id, attempt_id) WHERE live.job_id = report.job_id
+            FROM report JOIN locked USING (job_id, attempt_id) WHERE live.job_id = report.job_id AND live.job_id = ANY($1)
             RETURNING live.job_id, live.version, live.state, live.attempt, live.progress_fraction, live.progress_message
         ), event AS (
             INSERT INTO job_events (job_id, version, at, kind, state, prior_state, attempt, message)
