@@ -117,7 +117,7 @@ struct Waiting {
 enum Done {
     Small,
     Large,
-    Counted(String, Option<usize>),
+    Counted(String, Option<[usize; 10]>),
     Learned(CommandId, Option<String>),
 }
 
@@ -166,7 +166,7 @@ impl Clerk {
         for queue in self.windows.take_uncounted() {
             let redis = self.redis.clone();
             self.under_way.spawn(async move {
-                let held = redis.ready_count(&queue).await.ok();
+                let held = redis.ready_counts(&queue).await.ok();
                 Done::Counted(queue, held)
             });
         }

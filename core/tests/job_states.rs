@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fmt::Write as _, path::Path, time::Duration};
 
 use callboard::{
     clock::Time,
-    ids::AttemptId,
+    ids::{AttemptId, JobId},
     job::{
         Failure, FailureCode, Outcome, Standing,
         state::Ending,
@@ -43,13 +43,23 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
 
 fn transitions() -> Vec<(String, Transition)> {
     let mut all: Vec<(String, Transition)> = vec![
+        ("what it needs has succeeded".into(), Transition::Unblocked { run_at: now() }),
+        (
+            "the same, before its time".into(),
+            Transition::Unblocked { run_at: now() + Duration::from_secs(1) },
+        ),
+        (
+            "what it needs did not succeed".into(),
+            Transition::DependencyBroken { on: JobId::from(Uuid::from_u128(7)) },
+        ),
         ("its time has come".into(), Transition::Due),
         ("claimed".into(), Transition::Claimed { attempt: attempt(1) }),
         ("found blocked".into(), Transition::Parked { on: "profile:1".into(), reason: "in use".into() }),
         ("woken".into(), Transition::Woken),
         ("cancel asked".into(), Transition::CancelAsked { reason: None }),
         ("expired".into(), Transition::Expired),
-        ("retried".into(), Transition::Retried),
+        ("retried".into(), Transition::Retried { is_blocked: false }),
+        ("retried, and needs others".into(), Transition::Retried { is_blocked: true }),
     ];
     for (name, outcome) in outcomes() {
         let backoff = Duration::from_secs(1);
@@ -156,7 +166,7 @@ fn only_a_retry_by_hand_leaves_an_end() {
     for ending in [Ending::Succeeded, Ending::Failed, Ending::Cancelled] {
         for (what, transition) in transitions() {
             let facts = Facts { standing: Standing::Ended(ending), counted: 0, lost: 0, policy: &policy };
-            let is_retry = transition == Transition::Retried;
+            let is_retry = matches!(transition, Transition::Retried { .. });
             assert_eq!(apply(&facts, transition, now()).is_ok(), is_retry, "{ending:?}: {what}");
         }
     }
@@ -220,14 +230,15 @@ proptest! {
             let all = transitions();
             let (_, transition) = all[choice % all.len()].clone();
             let facts = Facts { standing: standing.clone(), counted, lost, policy: &policy };
-            let is_retry = transition == Transition::Retried;
+            let is_retry = matches!(transition, Transition::Retried { .. });
             let Ok(applied) = apply(&facts, transition, now()) else { continue };
             let next = standing_after(&applied);
             prop_assert!(applied.counted <= max_attempts);
             prop_assert!(applied.lost <= LOST_ATTEMPTS_MAX);
             prop_assert!(is_retry || (applied.counted >= counted && applied.lost >= lost));
             if let Next::Ended { ending, failure, result } = &applied.next {
-                prop_assert_eq!(*ending == Ending::Failed, failure.as_ref().is_some_and(|failure| failure.code != FailureCode::EXPIRED));
+                let explains_a_cancel = |code: &FailureCode| [FailureCode::EXPIRED, FailureCode::DEPENDENCY].contains(code);
+                prop_assert_eq!(*ending == Ending::Failed, failure.as_ref().is_some_and(|failure| !explains_a_cancel(&failure.code)));
                 prop_assert_eq!(*ending == Ending::Succeeded, result.is_some());
             }
             (standing, counted, lost) = (next, applied.counted, applied.lost);

@@ -126,7 +126,7 @@ fn claimer(
             tokio::spawn(async move { after.announce(&redis).await });
             let granted = answers.iter().filter_map(|answer| match answer {
                 Answer::Granted(live) => Some((**live).clone()),
-                Answer::Parked { .. } | Answer::Gone => None,
+                Answer::Parked { .. } | Answer::Paused | Answer::Gone => None,
             });
             let work = fetch_work(&store, &recipes, granted.collect()).await?;
             let mut work: HashMap<JobId, Work> = work.into_iter().map(|work| (work.live.job, work)).collect();
@@ -138,7 +138,7 @@ fn claimer(
                 .zip(&answers)
                 .map(|(request, answered)| match answered {
                     Answer::Granted(_) => answer(request),
-                    Answer::Parked { .. } | Answer::Gone => Claimed::Refused,
+                    Answer::Parked { .. } | Answer::Paused | Answer::Gone => Claimed::Refused,
                 })
                 .collect())
         }

@@ -15,7 +15,7 @@ use callboard::{
     ids::{AttemptId, WorkerId},
     steps::renew::{Renewal, register, renew},
     store::{
-        Store,
+        Store, StoreError,
         workers::{Held as Record, NewWorker},
     },
 };
@@ -49,11 +49,31 @@ impl Pulse {
     }
 }
 
+/// Begins a lease. Until its first renewal, what is started may run as long as the lease that begins here.
+pub(crate) async fn begin_lease(
+    store: &Store,
+    worker: &NewWorker,
+    nursery: &Nursery,
+    lease: Duration,
+) -> Result<(), StoreError> {
+    let began = boottime_now();
+    register(store, worker).await?;
+    nursery.extend_deadline(deadline(began, lease));
+    Ok(())
+}
+
+/// When the children must be dead, if the lease is not renewed after `began`. Nanoseconds of CLOCK_BOOTTIME.
+fn deadline(began: u64, lease: Duration) -> u64 {
+    began + lease.saturating_sub(SAFETY).as_nanos() as u64
+}
+
 /// What the lease tells the rest of the worker.
 #[derive(Debug)]
 pub(crate) enum News {
     /// Postgres has attempts of ours that we know nothing of.
     Unknown(Vec<Record>),
+    /// Somebody asked this worker to end.
+    Drain,
 }
 
 /// The lease and what it needs.
@@ -103,18 +123,20 @@ impl Heartbeat {
         }
     }
 
-    async fn renew(&mut self) -> Result<(), callboard::store::StoreError> {
+    async fn renew(&mut self) -> Result<(), StoreError> {
         let began = boottime_now();
         let before: Vec<AttemptId> = self.held.granted();
         let id = *self.identity.borrow();
         let is_draining = *self.is_draining.borrow();
         match renew(&self.store, id, is_draining).await? {
-            Renewal::Kept(records) => {
-                let lease = self.lease.saturating_sub(SAFETY).as_nanos() as u64;
-                self.nursery.extend_deadline(began + lease);
+            Renewal::Kept { held: records, is_draining: is_asked } => {
+                self.nursery.extend_deadline(deadline(began, self.lease));
                 let unknown = self.held.reconcile(&before, &records);
                 if !unknown.is_empty() {
                     drop(self.news.send(News::Unknown(unknown)).await);
+                }
+                if is_asked && !is_draining {
+                    drop(self.news.send(News::Drain).await);
                 }
             }
             Renewal::Lost => self.begin_again(&before).await?,
@@ -123,11 +145,11 @@ impl Heartbeat {
     }
 
     /// The lease ran out and others have our jobs: end what runs, and take part again under a new id.
-    async fn begin_again(&mut self, before: &[AttemptId]) -> Result<(), callboard::store::StoreError> {
+    async fn begin_again(&mut self, before: &[AttemptId]) -> Result<(), StoreError> {
         tracing::error!("the lease was lost: all attempts are stopped");
         self.held.reconcile(before, &[]);
         let worker = NewWorker { id: callboard::clock::IdSource.make(), ..self.worker.clone() };
-        register(&self.store, &worker).await?;
+        begin_lease(&self.store, &worker, &self.nursery, self.lease).await?;
         self.identity.send_replace(worker.id);
         self.worker = worker;
         Ok(())

@@ -13,19 +13,23 @@ use callboard::{
     job::Outcome,
     policy::Policy,
     steps::{renew, settle::Verdict},
-    store::{Store, attempts::ExitRecord, workers::NewWorker},
+    store::{
+        Store,
+        attempts::ExitRecord,
+        workers::{Held as Record, NewWorker},
+    },
     transport::Redis,
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     desk::Desk,
     duties, health,
-    heartbeat::{Heartbeat, News, Pulse},
+    heartbeat::{Heartbeat, News, Pulse, begin_lease},
     held::Stop,
     intake,
     process::{self, Nursery},
@@ -54,16 +58,18 @@ pub(crate) async fn run(settings: WorkerSettings) -> anyhow::Result<()> {
     let nursery =
         Nursery::new(process::Settings { idle: settings.idle_shims, ..process::Settings::default() })?;
     let worker = describe(&settings, &queues)?;
-    renew::register(&store, &worker).await?;
+    let lease = Duration::from_secs(settings.lease);
+    begin_lease(&store, &worker, &nursery, lease).await?;
     let (identity, identified) = watch::channel(worker.id);
     let desk =
         Arc::new(Desk::new(store.clone(), redis.clone(), keyring, nursery.clone(), places, identified));
     let (draining, is_draining) = watch::channel(false);
+    let asked = Arc::new(Notify::new());
     let (news, heard) = mpsc::channel(16);
     let (hurry, hurried) = mpsc::channel(1);
     let pulse = Pulse::default();
     pulse.beat();
-    let (lease, id) = (Duration::from_secs(settings.lease), identity.subscribe());
+    let id = identity.subscribe();
     let heartbeat = Heartbeat {
         store: Store::open(&database_url, 1, "callboard-worker heartbeat")?,
         worker,
@@ -78,16 +84,17 @@ pub(crate) async fn run(settings: WorkerSettings) -> anyhow::Result<()> {
     };
     heartbeat.start()?;
     tokio::spawn(keep_pulse(pulse));
-    tokio::spawn(release_unknown(desk.clone(), heard));
+    tokio::spawn(hear_news(desk.clone(), heard, asked.clone()));
     health::start(&settings, &desk).await?;
 
     let (stop, duties_stop, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
-    duties::start(&desk, lease, hurry, &duties_stop, &tasks);
+    duties::start(&desk, lease, id.clone(), hurry, &duties_stop, &tasks);
     let concurrency = usize::from(settings.concurrency);
     let serving = tokio::spawn(intake::serve(desk.clone(), redis, queues.clone(), concurrency, stop.clone()));
     tracing::info!(worker = %*id.borrow(), ?queues, concurrency, "taking jobs");
 
-    drain(&desk, &draining, &stop, Duration::from_secs(settings.drain), serving).await?;
+    let grace = Duration::from_secs(settings.drain);
+    drain(&desk, &draining, &asked, &stop, grace, serving).await?;
     duties_stop.cancel();
     tasks.close();
     tasks.wait().await;
@@ -97,10 +104,11 @@ pub(crate) async fn run(settings: WorkerSettings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits for a signal, then for the attempts to end, within the grace; a second signal ends the grace.
+/// Waits for a signal or for `workerDrain`, then for the attempts to end, within the grace; another signal ends the grace.
 async fn drain(
     desk: &Desk,
     draining: &watch::Sender<bool>,
+    asked: &Notify,
     stop: &CancellationToken,
     grace: Duration,
     serving: tokio::task::JoinHandle<()>,
@@ -109,6 +117,7 @@ async fn drain(
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
+        () = asked.notified() => {}
     }
     tracing::info!(running = desk.held.len(), grace = ?grace, "draining: nothing new is taken");
     draining.send_replace(true);
@@ -132,24 +141,32 @@ async fn keep_pulse(pulse: Pulse) {
     }
 }
 
+/// Does what the lease has brought back.
+async fn hear_news(desk: Arc<Desk>, mut heard: mpsc::Receiver<News>, asked: Arc<Notify>) {
+    while let Some(news) = heard.recv().await {
+        match news {
+            News::Unknown(records) => release_unknown(&desk, records).await,
+            News::Drain => asked.notify_one(),
+        }
+    }
+}
+
 /// Gives back attempts that Postgres says are ours and that nobody here runs: claims whose answer was lost.
-async fn release_unknown(desk: Arc<Desk>, mut heard: mpsc::Receiver<News>) {
-    while let Some(News::Unknown(records)) = heard.recv().await {
-        for record in records {
-            let verdict = Verdict {
-                job: record.job,
-                attempt: record.attempt,
-                outcome: Outcome::Released { reason: "Its worker never learnt that it had won it.".into() },
-                policy: Policy::default(),
-                jitter: 0.0,
-                composed: None,
-                proxy: None,
-                exit: ExitRecord::default(),
-            };
-            match desk.settles.ask(verdict).await {
-                Ok(_) => tracing::warn!(job = %record.job, "an attempt that nobody ran was released"),
-                Err(error) => tracing::error!(%error, "an attempt that nobody runs could not be released"),
-            }
+async fn release_unknown(desk: &Desk, records: Vec<Record>) {
+    for record in records {
+        let verdict = Verdict {
+            job: record.job,
+            attempt: record.attempt,
+            outcome: Outcome::Released { reason: "Its worker never learnt that it had won it.".into() },
+            policy: Policy::default(),
+            jitter: 0.0,
+            composed: None,
+            proxy: None,
+            exit: ExitRecord::default(),
+        };
+        match desk.settles.ask(verdict).await {
+            Ok(_) => tracing::warn!(job = %record.job, "an attempt that nobody ran was released"),
+            Err(error) => tracing::error!(%error, "an attempt that nobody runs could not be released"),
         }
     }
 }

@@ -8,7 +8,10 @@ use std::{collections::HashMap, time::Duration};
 
 use callboard::{
     ids::CommandId,
-    steps::{dispatch::WINDOW, submit::Order},
+    steps::{
+        dispatch::WINDOW,
+        submit::{DEFAULT_PRIORITY, Order},
+    },
 };
 use tokio::time::Instant;
 
@@ -32,14 +35,15 @@ pub(super) struct Windows {
     unlearned: Vec<CommandId>,
 }
 
+/// Of one queue. Counts are by priority.
 #[derive(Debug, Default)]
 struct Window {
     /// What Redis held at the last count.
-    held: usize,
+    held: [usize; 10],
     counted_at: Option<Instant>,
     /// Pushed since the last count was asked for, and before that since the one before.
-    pushed: usize,
-    pushed_before: usize,
+    pushed: [usize; 10],
+    pushed_before: [usize; 10],
     /// When Redis was last asked.
     asked_at: Option<Instant>,
     is_asked: bool,
@@ -58,9 +62,9 @@ impl Windows {
     /// Whether these jobs may be pushed as soon as they are stored; if so, they count as pushed.
     pub(super) fn admit(&mut self, orders: &[Order], now: Instant) -> bool {
         // As a rule, all jobs of a call go to one queue.
-        let mut by_queue: Vec<(String, usize)> = Vec::with_capacity(1);
+        let mut by_queue: Vec<(String, [usize; 10])> = Vec::with_capacity(1);
         let mut is_known = true;
-        for order in orders.iter().filter(|order| order.run_at.is_none()) {
+        for order in orders.iter().filter(|order| order.run_at.is_none() && order.depends_on.is_empty()) {
             let queue = match (&order.queue, order.command) {
                 (Some(queue), _) => Some(queue.as_str()),
                 (None, Some(command)) => self.queue_of(command, now),
@@ -70,19 +74,22 @@ impl Windows {
                 is_known = false;
                 continue;
             };
-            match by_queue.iter_mut().find(|(name, _)| name == queue) {
-                Some((_, count)) => *count += 1,
-                None => by_queue.push((queue.to_owned(), 1)),
-            }
+            // Another priority is refused anyway.
+            let priority = order.priority.unwrap_or(i32::from(DEFAULT_PRIORITY)).clamp(0, 9) as usize;
+            let index = by_queue.iter().position(|(name, _)| name == queue).unwrap_or_else(|| {
+                by_queue.push((queue.to_owned(), [0; 10]));
+                by_queue.len() - 1
+            });
+            by_queue[index].1[priority] += 1;
         }
         let mut has_room = is_known;
-        for (queue, _) in &by_queue {
-            has_room &= self.has_room(queue, now);
+        for (queue, counts) in &by_queue {
+            has_room &= self.has_room(queue, counts, now);
         }
         if has_room {
-            for (queue, count) in by_queue {
+            for (queue, counts) in by_queue {
                 if let Some(window) = self.queues.get_mut(&queue) {
-                    window.pushed += count;
+                    add(&mut window.pushed, &counts);
                 }
             }
         }
@@ -100,13 +107,13 @@ impl Windows {
     }
 
     /// Redis has counted, or has not answered.
-    pub(super) fn counted(&mut self, queue: &str, held: Option<usize>, now: Instant) {
+    pub(super) fn counted(&mut self, queue: &str, held: Option<[usize; 10]>, now: Instant) {
         let Some(window) = self.queues.get_mut(queue) else { return };
         window.is_asked = false;
         window.is_down = held.is_none();
         if let Some(held) = held {
             window.held = held;
-            window.pushed_before = 0;
+            window.pushed_before = [0; 10];
             window.counted_at = Some(now);
         }
     }
@@ -131,7 +138,7 @@ impl Windows {
         known.queue.as_deref()
     }
 
-    fn has_room(&mut self, queue: &str, now: Instant) -> bool {
+    fn has_room(&mut self, queue: &str, counts: &[usize; 10], now: Instant) -> bool {
         if self.queues.len() >= REMEMBERED_MAX {
             self.queues.clear();
         }
@@ -142,17 +149,22 @@ impl Windows {
         if !window.is_asked && window.asked_at.is_none_or(|at| now - at >= COUNT_EVERY) {
             window.is_asked = true;
             window.asked_at = Some(now);
-            window.pushed_before += std::mem::take(&mut window.pushed);
+            add(&mut window.pushed_before, &std::mem::take(&mut window.pushed));
             self.uncounted.push(queue.to_owned());
         }
-        let pushed = window.pushed + window.pushed_before;
+        let pushed = |priority: usize| window.pushed[priority] + window.pushed_before[priority];
         let is_counted = window.counted_at.is_some_and(|at| now - at < COUNT_GOOD_FOR);
+        let mut wanted = (0..10).filter(|priority| counts[*priority] > 0);
         match (window.is_down, is_counted) {
             (true, _) => false,
-            (false, true) => window.held + pushed < WINDOW,
-            (false, false) => pushed < UNCOUNTED_MAX,
+            (false, true) => wanted.all(|priority| window.held[priority] + pushed(priority) < WINDOW),
+            (false, false) => wanted.all(|priority| pushed(priority) < UNCOUNTED_MAX),
         }
     }
+}
+
+fn add(sum: &mut [usize; 10], counts: &[usize; 10]) {
+    sum.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
 }
 
 #[cfg(test)]
@@ -160,6 +172,13 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+
+    /// What Redis holds, of the priority that jobs have which name none.
+    fn held(count: usize) -> [usize; 10] {
+        let mut counts = [0; 10];
+        counts[usize::try_from(DEFAULT_PRIORITY).unwrap()] = count;
+        counts
+    }
 
     fn orders(count: usize, queue: &str) -> Vec<Order> {
         vec![Order { queue: Some(queue.to_owned()), ..Order::default() }; count]
@@ -170,15 +189,17 @@ mod tests {
         let (mut windows, now) = (Windows::default(), Instant::now());
         assert!(windows.admit(&orders(1, "a"), now), "the first one is not held up");
         assert_eq!(windows.take_uncounted(), ["a"]);
-        windows.counted("a", Some(WINDOW - 100), now);
+        windows.counted("a", Some(held(WINDOW - 100)), now);
         assert!(windows.admit(&orders(98, "a"), now));
         assert!(windows.admit(&orders(1, "a"), now));
         assert!(!windows.admit(&orders(1, "a"), now));
         assert!(windows.admit(&orders(1, "b"), now), "another queue has its own window");
+        let urgent = Order { priority: Some(9), ..orders(1, "a").remove(0) };
+        assert!(windows.admit(&[urgent], now), "another priority has its own window");
         let later = now + COUNT_EVERY;
         assert!(!windows.admit(&orders(1, "a"), later));
         assert!(windows.take_uncounted().contains(&"a".to_owned()), "asked again");
-        windows.counted("a", Some(10), later);
+        windows.counted("a", Some(held(10)), later);
         assert!(windows.admit(&orders(1, "a"), later));
     }
 
@@ -191,7 +212,7 @@ mod tests {
         assert!(!windows.admit(&orders(1, "a"), now));
         let later = now + COUNT_GOOD_FOR;
         assert!(!windows.admit(&orders(1, "a"), later));
-        windows.counted("a", Some(0), later);
+        windows.counted("a", Some(held(0)), later);
         assert!(windows.admit(&orders(1, "a"), later));
     }
 

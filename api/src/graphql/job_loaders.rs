@@ -16,6 +16,7 @@ use callboard::{
         artifacts::{self, ArtifactRecord},
         attempts::{self, AttemptRecord},
         counters,
+        dependencies::{self, Blocked},
         holds::{self, profile_key},
         profiles,
         records::{self, Input, JobRecord},
@@ -83,6 +84,18 @@ readers! {
         }
         Ok(files.into_iter().map(|(job, files)| (job, Arc::new(files))).collect())
     };
+    /// The jobs that a job needs, in order.
+    needs_of: JobId => Arc<Vec<JobId>>, |desk, jobs| {
+        let mut needs: HashMap<JobId, Vec<JobId>> = HashMap::new();
+        for edge in dependencies::edges_of(&mut *desk.store.read().await?, &jobs).await? {
+            needs.entry(edge.job).or_default().push(edge.needed.job);
+        }
+        Ok(needs.into_iter().map(|(job, needs)| (job, Arc::new(needs))).collect())
+    };
+    /// What stands between a blocked job and its start.
+    blocked: JobId => Arc<Blocked>, |desk, jobs| {
+        Ok(by(dependencies::blocked(&mut *desk.store.read().await?, &jobs).await?, |blocked| blocked.job))
+    };
     /// A file.
     artifact: ArtifactId => Arc<ArtifactRecord>, |desk, ids| {
         Ok(by(artifacts::by_ids(&mut *desk.store.read().await?, &ids).await?, |file| file.id))
@@ -103,6 +116,11 @@ readers! {
     /// A profile, for sentences that name it.
     profile: ProfileId => Arc<Profile>, |desk, ids| {
         Ok(by(profiles::load(&mut *desk.store.read().await?, &ids).await?, |profile| profile.id))
+    };
+    /// Something for a queue that is paused, nothing for any other.
+    paused: String => (), |desk, queues| {
+        let paused = counters::paused(&mut *desk.store.read().await?, &queues).await?;
+        Ok(paused.into_iter().map(|queue| (queue, ())).collect())
     };
     /// Something for a queue that an active worker serves, nothing for any other.
     served: String => (), |desk, _queues| {

@@ -10,14 +10,14 @@ use super::{
     attempt::{self, Attempt},
     catalogue::{CatalogueMutation, CatalogueQuery},
     command::Command,
-    job::{self, Job, JobMutation, JobQuery, JobSubscription},
+    job::{self, BulkMutation, Job, JobMutation, JobQuery, JobSubscription},
     limits::bounded,
     profile::Profile,
     proxy::Proxy,
-    queue::{self, Queue, QueueId, QueueQuery},
+    queue::{self, Queue, QueueId, QueueMutation, QueueQuery},
     service::Service,
     viewer::ViewerQuery,
-    worker::{self, Worker, WorkerQuery},
+    worker::{self, Worker, WorkerMutation, WorkerQuery},
 };
 use callboard::ids::{ArtifactId, AttemptId, CommandId, JobId, ProfileId, ProxyId, ServiceId, WorkerId};
 
@@ -39,7 +39,7 @@ pub struct Query(NodeQuery, ViewerQuery, CatalogueQuery, JobQuery, QueueQuery, W
 
 /// Everything that can be changed. Each takes one input and answers a payload with `userErrors`.
 #[derive(Debug, Default, MergedObject)]
-pub struct Mutation(CatalogueMutation, JobMutation);
+pub struct Mutation(CatalogueMutation, JobMutation, BulkMutation, QueueMutation, WorkerMutation);
 
 /// Everything that can be followed.
 #[derive(Debug, Default, MergedSubscription)]

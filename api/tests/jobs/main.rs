@@ -10,8 +10,10 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "whatever else comes is wrong")]
 
 mod batching;
+mod bulk;
 mod changes;
 mod client;
+mod dependencies;
 mod enqueue;
 mod events;
 mod lists;
@@ -19,6 +21,7 @@ mod log;
 mod lost_hints;
 mod mutations;
 mod objects;
+mod operations;
 mod reconnects;
 mod stage;
 #[path = "../catalogue/statements.rs"]

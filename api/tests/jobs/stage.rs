@@ -27,6 +27,7 @@ use callboard::{
         roll_up::fold_counters,
         settle::{Settled, Verdict, settle},
         submit::Desk,
+        unblock::unblock,
     },
     store::{
         Store, StoreError,
@@ -237,6 +238,24 @@ impl Stage {
         attempt
     }
 
+    /// Claims jobs that must be granted, in one batch.
+    pub(crate) async fn start_all(&self, jobs: &[JobId]) -> Vec<AttemptId> {
+        let request = |job: &JobId| Request { job: *job, attempt: IdSource.make() };
+        let requests: Vec<Request> = jobs.iter().map(request).collect();
+        let (answers, _untold) = claim(&self.store, self.worker, &requests).await.unwrap();
+        assert!(answers.iter().all(|answer| matches!(answer, Answer::Granted(_))));
+        requests.iter().map(|request| request.attempt).collect()
+    }
+
+    /// Ends their attempts, in one batch.
+    pub(crate) async fn settle_all(&self, jobs: &[JobId], attempts: &[AttemptId], outcome: &Outcome) {
+        let verdicts =
+            jobs.iter().zip(attempts).map(|(job, attempt)| verdict(*job, *attempt, outcome.clone()));
+        let (settled, after) = settle(&self.store, verdicts.collect()).await.unwrap();
+        assert!(settled.iter().all(|settled| *settled == Settled::Done));
+        after.announce(&self.redis).await;
+    }
+
     /// Appends lines of a running attempt.
     pub(crate) async fn log(&self, job: JobId, attempt: AttemptId, lines: &[&str]) {
         let at = clock::now();
@@ -276,13 +295,7 @@ impl Stage {
 
     /// Ends an attempt.
     pub(crate) async fn settle(&self, job: JobId, attempt: AttemptId, outcome: Outcome) {
-        let (composed, proxy) = (None, None);
-        let exit = ExitRecord { exit_code: Some(0), ..ExitRecord::default() };
-        let policy = Policy::default();
-        let verdict = Verdict { job, attempt, outcome, policy, jitter: 0.0, composed, proxy, exit };
-        let (settled, after) = settle(&self.store, vec![verdict]).await.unwrap();
-        assert_eq!(settled, [Settled::Done]);
-        after.announce(&self.redis).await;
+        self.settle_all(&[job], &[attempt], &outcome).await;
     }
 
     /// Ends an attempt well.
@@ -294,8 +307,21 @@ impl Stage {
     pub(crate) async fn do_duties(&self) {
         let (after, _) = promote(&self.store).await.unwrap();
         after.announce(&self.redis).await;
+        loop {
+            let (after, has_more) = unblock(&self.store).await.unwrap();
+            after.announce(&self.redis).await;
+            if !has_more {
+                break;
+            }
+        }
         while fold_counters(&self.store).await.unwrap() {}
     }
+}
+
+fn verdict(job: JobId, attempt: AttemptId, outcome: Outcome) -> Verdict {
+    let exit = ExitRecord { exit_code: Some(0), ..ExitRecord::default() };
+    let policy = Policy::default();
+    Verdict { job, attempt, outcome, policy, jitter: 0.0, composed: None, proxy: None, exit }
 }
 
 /// `CODE path.below.input` of each user error of a payload.

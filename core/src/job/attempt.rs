@@ -86,8 +86,12 @@ impl FailureCode {
     pub const START_FAILED: Self = Self(Cow::Borrowed("START_FAILED"));
     /// The job took its worker down too often.
     pub const POISON: Self = Self(Cow::Borrowed("POISON"));
+    /// The worker was declared lost while it lived, and ended the attempt itself.
+    pub const FENCED: Self = Self(Cow::Borrowed("FENCED"));
     /// The job was not started before its expiry.
     pub const EXPIRED: Self = Self(Cow::Borrowed("EXPIRED"));
+    /// A job that it needs did not succeed.
+    pub const DEPENDENCY: Self = Self(Cow::Borrowed("DEPENDENCY"));
     /// The worker itself broke; a bug of ours.
     pub const INTERNAL: Self = Self(Cow::Borrowed("INTERNAL"));
 

@@ -102,6 +102,18 @@ pub enum Ending {
     Cancelled,
 }
 
+impl Ending {
+    /// The ending that a state is; null for live ones.
+    pub const fn of(state: JobState) -> Option<Self> {
+        match state {
+            JobState::Succeeded => Some(Self::Succeeded),
+            JobState::Failed => Some(Self::Failed),
+            JobState::Cancelled => Some(Self::Cancelled),
+            JobState::Blocked | JobState::Scheduled | JobState::Queued | JobState::Running => None,
+        }
+    }
+}
+
 impl Standing {
     /// The state's name.
     pub const fn state(&self) -> JobState {

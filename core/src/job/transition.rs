@@ -8,7 +8,11 @@ use super::{
     event::EventKind,
     state::{Ending, JobState, Standing},
 };
-use crate::{clock::Time, ids::AttemptId, policy::Policy};
+use crate::{
+    clock::Time,
+    ids::{AttemptId, JobId},
+    policy::Policy,
+};
 
 /// Attempts of one job that may be LOST before the job fails as poison (since the last retry by hand).
 pub const LOST_ATTEMPTS_MAX: u32 = 3;
@@ -29,6 +33,16 @@ pub struct Facts<'a> {
 /// Something that happens to a job.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Transition {
+    /// Every job that it needs has succeeded.
+    Unblocked {
+        /// When it may start.
+        run_at: Time,
+    },
+    /// A job that it needs has ended and has not succeeded.
+    DependencyBroken {
+        /// Which.
+        on: JobId,
+    },
     /// Its time has come.
     Due,
     /// A worker won it.
@@ -62,7 +76,10 @@ pub enum Transition {
     /// It has not started in time.
     Expired,
     /// A finished job is revived.
-    Retried,
+    Retried {
+        /// Whether it has to wait for jobs that it needs.
+        is_blocked: bool,
+    },
 }
 
 /// Where the job goes.
@@ -126,6 +143,17 @@ pub fn apply(facts: &Facts<'_>, transition: Transition, now: Time) -> Result<App
     };
     #[expect(clippy::match_same_arms, reason = "one arm per transition, in the order of a job's life")]
     match (&facts.standing, transition) {
+        (Standing::Blocked, Transition::Unblocked { run_at }) if run_at > now => {
+            live(Standing::Scheduled { run_at, is_retry: false }, EventKind::Scheduled, String::new())
+        }
+        (Standing::Blocked, Transition::Unblocked { .. }) => {
+            live(Standing::Queued { parked_on: None }, EventKind::Queued, String::new())
+        }
+        (_, Transition::Unblocked { .. }) => refuse("unblocked"),
+
+        (Standing::Blocked, Transition::DependencyBroken { on }) => Ok(broken(facts, on)),
+        (_, Transition::DependencyBroken { .. }) => refuse("cancelled for a job that it needs"),
+
         (Standing::Scheduled { .. }, Transition::Due) => {
             live(Standing::Queued { parked_on: None }, EventKind::Queued, String::new())
         }
@@ -154,21 +182,7 @@ pub fn apply(facts: &Facts<'_>, transition: Transition, now: Time) -> Result<App
         ) if *attempt == of => Ok(finish(facts, *cancel_asked, outcome, now + backoff)),
         (_, Transition::Finished { .. }) => refuse("settled by that attempt"),
 
-        (Standing::Running { attempt, cancel_asked: false }, Transition::CancelAsked { reason }) => live(
-            Standing::Running { attempt: *attempt, cancel_asked: true },
-            EventKind::CancelRequested,
-            reason.unwrap_or_default(),
-        ),
-        (Standing::Running { cancel_asked: true, .. }, Transition::CancelAsked { .. }) => {
-            refuse("cancelled again: it is being cancelled")
-        }
-        (
-            Standing::Blocked | Standing::Scheduled { .. } | Standing::Queued { .. },
-            Transition::CancelAsked { reason },
-        ) => {
-            Ok(ended(facts, Ending::Cancelled, None, None, EventKind::Cancelled, reason.unwrap_or_default()))
-        }
-        (Standing::Ended(_), Transition::CancelAsked { .. }) => refuse("cancelled: it has ended"),
+        (_, Transition::CancelAsked { reason }) => ask_to_cancel(facts, reason),
 
         (Standing::Blocked | Standing::Scheduled { .. } | Standing::Queued { .. }, Transition::Expired) => {
             let failure = Failure::new(FailureCode::EXPIRED, "It was not started before it expired.", false);
@@ -176,12 +190,39 @@ pub fn apply(facts: &Facts<'_>, transition: Transition, now: Time) -> Result<App
         }
         (_, Transition::Expired) => refuse("expired"),
 
-        (Standing::Ended(_), Transition::Retried) => {
-            let next = Next::Live(Standing::Queued { parked_on: None });
+        (Standing::Ended(_), Transition::Retried { is_blocked }) => {
+            let standing = if is_blocked { Standing::Blocked } else { Standing::Queued { parked_on: None } };
+            let next = Next::Live(standing);
             Ok(Applied { next, event: EventKind::Retried, message: String::new(), counted: 0, lost: 0 })
         }
-        (_, Transition::Retried) => refuse("retried: it has not ended"),
+        (_, Transition::Retried { .. }) => refuse("retried: it has not ended"),
     }
+}
+
+/// Somebody asked to cancel it: a running job is marked, one that has not started ends.
+fn ask_to_cancel(facts: &Facts<'_>, reason: Option<String>) -> Result<Applied, Refused> {
+    let refuse = |asked| Err(Refused { state: facts.standing.state(), asked });
+    let message = reason.unwrap_or_default();
+    match &facts.standing {
+        Standing::Running { attempt, cancel_asked: false } => {
+            let standing = Standing::Running { attempt: *attempt, cancel_asked: true };
+            let (counted, lost) = (facts.counted, facts.lost);
+            let (next, event) = (Next::Live(standing), EventKind::CancelRequested);
+            Ok(Applied { next, event, message, counted, lost })
+        }
+        Standing::Running { cancel_asked: true, .. } => refuse("cancelled again: it is being cancelled"),
+        Standing::Blocked | Standing::Scheduled { .. } | Standing::Queued { .. } => {
+            Ok(ended(facts, Ending::Cancelled, None, None, EventKind::Cancelled, message))
+        }
+        Standing::Ended(_) => refuse("cancelled: it has ended"),
+    }
+}
+
+/// A job that it needs did not succeed.
+fn broken(facts: &Facts<'_>, on: JobId) -> Applied {
+    let message = format!("{on}, which it needs, did not succeed.");
+    let failure = Failure::new(FailureCode::DEPENDENCY, message.clone(), false);
+    ended(facts, Ending::Cancelled, Some(failure), None, EventKind::Cancelled, message)
 }
 
 /// An attempt ended: the job ends, waits for its next attempt, or goes back to the queue.

@@ -3,7 +3,7 @@
 //! Every step answers an [`After`]; its caller announces it. Losing it costs a second at most.
 
 use crate::{
-    ids::JobId,
+    ids::{JobId, WorkerId},
     job::ReadyJob,
     transport::{Hint, Redis, queue},
 };
@@ -18,8 +18,12 @@ pub struct After {
     pub ready: Vec<ReadyJob>,
     /// Running jobs for which a cancel has been asked.
     pub cancelled: Vec<JobId>,
+    /// A worker that has been asked to end.
+    pub drained: Option<WorkerId>,
     /// Jobs with new log lines.
     pub logged: Vec<JobId>,
+    /// Whether jobs ended that others wait for.
+    pub has_dependents: bool,
     /// Whether ready jobs were left unmarked, for a dispatcher to find.
     pub has_backlog: bool,
 }
@@ -30,7 +34,9 @@ impl After {
         self.changed.extend(other.changed);
         self.ready.extend(other.ready);
         self.cancelled.extend(other.cancelled);
+        self.drained = self.drained.or(other.drained);
         self.logged.extend(other.logged);
+        self.has_dependents |= other.has_dependents;
         self.has_backlog |= other.has_backlog;
     }
 
@@ -48,6 +54,10 @@ impl After {
         }
         if !self.cancelled.is_empty() {
             hints.push(Hint::Cancel(self.cancelled));
+        }
+        hints.extend(self.drained.map(Hint::Drain));
+        if self.has_dependents {
+            hints.push(Hint::Dependents);
         }
         if self.has_backlog {
             hints.push(Hint::Backlog);

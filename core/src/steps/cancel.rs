@@ -1,8 +1,9 @@
-//! Cancel: end a job that has not started, or ask the worker of a running one to stop it.
+//! Cancel: end jobs that have not started, or ask the workers of running ones to stop them.
 //!
 //! Called by the API. A running job ends when its worker has killed its processes and settled.
 
 use crate::{
+    clock::Time,
     ids::JobId,
     job::{
         Standing,
@@ -12,11 +13,14 @@ use crate::{
     refusal::{Refusal, RefusalCode},
     steps::After,
     store::{
-        Store, StoreError, commit,
-        live::{self, Change},
+        Connection, Store, StoreError, commit,
+        live::{self, Change, LiveJob},
         records,
     },
 };
+
+/// Most jobs of one transaction of [`cancel_many`].
+pub const CANCEL_BATCH_MAX: usize = 500;
 
 /// Cancels one job; the inner error says why it cannot be.
 pub async fn cancel(
@@ -25,8 +29,7 @@ pub async fn cancel(
     reason: Option<String>,
 ) -> Result<Result<After, Refusal>, StoreError> {
     let mut transaction = store.begin().await?;
-    let (rows, now) = live::lock(&mut transaction, &[job]).await?;
-    let (Some(before), Some(now)) = (rows.into_iter().next(), now) else {
+    let (rows, Some(now)) = live::lock(&mut transaction, &[job]).await? else {
         let exists = !records::by_ids(&mut transaction, &[job]).await?.is_empty();
         return Ok(Err(if exists {
             Refusal::new(RefusalCode::NotAllowedInState, "id", "the job has ended already")
@@ -34,20 +37,46 @@ pub async fn cancel(
             Refusal::new(RefusalCode::NotFound, "id", format!("there is no job {job}"))
         }));
     };
-    let policy = Policy::default();
-    let facts = Facts {
-        standing: before.standing.clone(),
-        counted: before.counted as u32,
-        lost: before.lost as u32,
-        policy: &policy,
-    };
-    let Ok(applied) = apply(&facts, Transition::CancelAsked { reason }, now) else {
-        // Asked for already: the same request again is no mistake of the caller.
-        return Ok(Ok(After::default()));
-    };
-    let cancelled = if matches!(before.standing, Standing::Running { .. }) { vec![job] } else { Vec::new() };
-    live::save(&mut transaction, &[Change { before, applied, worker: None, is_dispatched: false }], now)
-        .await?;
+    // Asked for already: the same request again is no mistake of the caller.
+    let after = ask(&mut transaction, rows, reason.as_deref(), now).await?;
     commit(transaction).await?;
-    Ok(Ok(After { changed: vec![job], cancelled, ..After::default() }))
+    Ok(Ok(after))
+}
+
+/// Cancels those of these jobs (at most [`CANCEL_BATCH_MAX`]) that are live and have not been asked to end before;
+/// their ids are the changed ones of the answer.
+pub async fn cancel_many(store: &Store, jobs: &[JobId], reason: Option<&str>) -> Result<After, StoreError> {
+    let mut transaction = store.begin().await?;
+    let (rows, Some(now)) = live::lock(&mut transaction, jobs).await? else { return Ok(After::default()) };
+    let after = ask(&mut transaction, rows, reason, now).await?;
+    commit(transaction).await?;
+    Ok(after)
+}
+
+/// Ends or asks, for every row that allows it.
+async fn ask(
+    connection: &mut Connection,
+    rows: Vec<LiveJob>,
+    reason: Option<&str>,
+    now: Time,
+) -> Result<After, StoreError> {
+    let policy = Policy::default();
+    let (mut changes, mut after) = (Vec::with_capacity(rows.len()), After::default());
+    for before in rows {
+        let facts = Facts {
+            standing: before.standing.clone(),
+            counted: before.counted as u32,
+            lost: before.lost as u32,
+            policy: &policy,
+        };
+        let transition = Transition::CancelAsked { reason: reason.map(str::to_owned) };
+        let Ok(applied) = apply(&facts, transition, now) else { continue };
+        after.changed.push(before.job);
+        if matches!(before.standing, Standing::Running { .. }) {
+            after.cancelled.push(before.job);
+        }
+        changes.push(Change { before, applied, worker: None, is_dispatched: false });
+    }
+    after.has_dependents = live::save(connection, &changes, now).await?;
+    Ok(after)
 }

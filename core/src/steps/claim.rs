@@ -14,7 +14,7 @@ use crate::{
     policy::Policy,
     steps::After,
     store::{
-        Connection, Store, StoreError, commit,
+        Connection, Store, StoreError, backlog, commit,
         holds::{self, Hold, profile_key},
         live::{self, Change, LiveJob},
     },
@@ -42,6 +42,8 @@ pub enum Answer {
         /// On which key.
         on: String,
     },
+    /// Its queue is paused; the job waits in Postgres until it is resumed.
+    Paused,
     /// Nothing to run: it runs elsewhere, has ended, or waits for its time. A reference came twice or late.
     Gone,
 }
@@ -60,7 +62,7 @@ pub async fn claim(
     let mut occupied = occupied(&mut transaction, rows.values()).await?;
 
     let policy = Policy::default();
-    let (mut answers, mut changes, mut taken) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut answers, mut changes, mut taken, mut paused) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for request in requests {
         let Some(row) = rows.get(&request.job) else {
             answers.push(Answer::Gone);
@@ -70,6 +72,11 @@ pub async fn claim(
         let transition = match (&row.standing, blocked_by) {
             (Standing::Running { attempt, .. }, _) if *attempt == request.attempt => {
                 answers.push(Answer::Granted(Box::new(row.clone())));
+                continue;
+            }
+            (Standing::Queued { .. }, _) if row.is_paused => {
+                paused.push(request.job);
+                answers.push(Answer::Paused);
                 continue;
             }
             (Standing::Queued { .. }, Some((on, by))) => {
@@ -106,6 +113,9 @@ pub async fn claim(
     live::save(&mut transaction, &changes, now).await?;
     if !taken.is_empty() {
         holds::take(&mut transaction, &taken).await?;
+    }
+    if !paused.is_empty() {
+        backlog::unmark(&mut transaction, &paused).await?;
     }
     commit(transaction).await?;
     let changed = changes.iter().map(|change| change.before.job).collect();

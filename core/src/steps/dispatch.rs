@@ -7,18 +7,22 @@ use std::time::Duration;
 use crate::{
     ids::JobId,
     job::ReadyJob,
-    store::{Store, StoreError, backlog, commit},
+    store::{
+        Store, StoreError,
+        backlog::{self, Backlog},
+        commit,
+    },
     transport::{Redis, RedisError, queue},
 };
 
-/// References of one queue that Redis holds at most (and one batch of each API process more).
+/// References of one queue and priority that Redis holds at most (and one batch of each API process more).
 pub const WINDOW: usize = 4096;
 /// The window is refilled when it is emptier than this.
 const REFILL_BELOW: usize = WINDOW / 2;
 /// A mark younger than this is not missed yet: its reference may be between two hands.
-const MARK_AGE: Duration = Duration::from_millis(700);
-/// Most marks that are compared in one round.
-const COMPARE_MAX: i64 = 50_000;
+pub const MARK_AGE: Duration = Duration::from_millis(700);
+/// Most marks that are compared at a time.
+const COMPARE_BATCH: i64 = 10_000;
 
 /// Why a round of dispatch stopped. The next one tries again.
 #[derive(Debug, thiserror::Error)]
@@ -31,38 +35,58 @@ pub enum DispatchError {
     Redis(#[from] RedisError),
 }
 
-/// Refills the windows of all queues that have a backlog. Answers whether any backlog is left.
+/// Refills the windows of all queues that have a backlog and are not paused. Answers whether any backlog is left.
 pub async fn refill(store: &Store, redis: &Redis) -> Result<bool, DispatchError> {
-    let queues = backlog::queues(&mut *store.read().await?).await?;
+    let backlogs = backlog::backlogs(&mut *store.read().await?).await?;
     let mut has_backlog = false;
-    for name in queues {
-        let held = redis.ready_count(&name).await?;
-        if held >= REFILL_BELOW {
-            has_backlog = true;
-            continue;
+    for of_queue in backlogs.chunk_by(|one, other| one.queue == other.queue) {
+        let held = redis.ready_counts(&of_queue[0].queue).await?;
+        for Backlog { queue, priority } in of_queue {
+            let held = usize::try_from(*priority).ok().and_then(|priority| held.get(priority));
+            let held = held.copied().unwrap_or_default();
+            if held >= REFILL_BELOW {
+                has_backlog = true;
+                continue;
+            }
+            let room = WINDOW - held;
+            let mut transaction = store.begin().await?;
+            let taken = backlog::take(&mut transaction, queue, *priority, room as i64).await?;
+            commit(transaction).await?;
+            has_backlog |= taken.len() == room;
+            queue::push(redis, taken).await?;
         }
-        let room = WINDOW - held;
-        let mut transaction = store.begin().await?;
-        let taken = backlog::take(&mut transaction, &name, room as i64).await?;
-        commit(transaction).await?;
-        has_backlog |= taken.len() == room;
-        queue::push(redis, taken).await?;
     }
     Ok(has_backlog)
 }
 
-/// Compares the marks with the ready sets and pushes what is missing again. Answers how many were.
-pub async fn compare(store: &Store, redis: &Redis) -> Result<usize, DispatchError> {
-    let marked = backlog::marked(&mut *store.read().await?, MARK_AGE, COMPARE_MAX).await?;
-    let missing: Vec<ReadyJob> = redis.missing(marked).await?;
-    if missing.is_empty() {
-        return Ok(0);
+/// Compares the marks that are at least so old with the ready sets, and pushes what is missing again. Answers how many
+/// were.
+pub async fn compare(store: &Store, redis: &Redis, age: Duration) -> Result<usize, DispatchError> {
+    let (mut count, mut after) = (0, None);
+    loop {
+        let marked = backlog::marked(&mut *store.read().await?, age, after, COMPARE_BATCH).await?;
+        let Some((last, is_last)) =
+            marked.last().map(|mark| (mark.place(), (marked.len() as i64) < COMPARE_BATCH))
+        else {
+            return Ok(count);
+        };
+        let ready: Vec<ReadyJob> = marked.into_iter().map(|mark| mark.ready).collect();
+        let missing: Vec<ReadyJob> = redis.missing(ready).await?;
+        if !missing.is_empty() {
+            count += missing.len();
+            push_again(store, redis, missing).await?;
+        }
+        if is_last {
+            return Ok(count);
+        }
+        after = Some(last);
     }
+}
+
+async fn push_again(store: &Store, redis: &Redis, missing: Vec<ReadyJob>) -> Result<(), DispatchError> {
     let jobs: Vec<JobId> = missing.iter().map(|ready| ready.job).collect();
     let mut transaction = store.begin().await?;
     backlog::mark_again(&mut transaction, &jobs).await?;
     commit(transaction).await?;
-    let count = missing.len();
-    queue::push(redis, missing).await?;
-    Ok(count)
+    Ok(queue::push(redis, missing).await?)
 }

@@ -12,8 +12,10 @@
 //! | [`append_log`], [`note_progress`], [`keep_artifact`] | what the attempt tells, fenced | rescue |
 //! | [`renew`] | the worker's lease; learns of cancels | the lease runs out: rescue |
 //! | [`settle`] | outcome -> transition -> job + attempt + event | a repeat recognises itself |
-//! | [`cancel`], [`retry`] | by request | done or not done |
+//! | [`unblock`] | jobs whose dependencies have ended | done or not done: the marks stay |
+//! | [`cancel`], [`retry`], [`drain`], [`pause`] | by request | done or not done |
 //! | [`rescue`] | jobs of workers whose lease ran out | done or not done |
+//! | [`own_up`] | a worker that was declared lost lives | the attempt counts as one that took its worker down |
 //! | [`roll_up`] | counters of queues, partitions of days to come | done or not done |
 //!
 //! Locks are taken in one order everywhere: jobs by id, then profiles by id. Times are the database's, taken after
@@ -24,10 +26,13 @@ pub mod append_log;
 pub mod cancel;
 pub mod claim;
 pub mod dispatch;
+pub mod drain;
 pub mod fetch_work;
 pub mod keep_artifact;
 pub mod note_progress;
 pub mod note_start;
+pub mod own_up;
+pub mod pause;
 pub mod preview;
 pub mod promote;
 pub mod renew;
@@ -36,5 +41,6 @@ pub mod retry;
 pub mod roll_up;
 pub mod settle;
 pub mod submit;
+pub mod unblock;
 
 pub use after::After;

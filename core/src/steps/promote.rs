@@ -44,10 +44,10 @@ pub async fn promote(store: &Store) -> Result<(After, Option<Duration>), StoreEr
             changes.push(Change { before, applied, worker: None, is_dispatched: false });
         }
     }
-    live::save(&mut transaction, &changes, now).await?;
+    let has_dependents = live::save(&mut transaction, &changes, now).await?;
     commit(transaction).await?;
     let has_backlog =
         changes.iter().any(|change| matches!(change.applied.next, Next::Live(Standing::Queued { .. })));
     let changed = changes.iter().map(|change| change.before.job).collect();
-    Ok((After { changed, has_backlog, ..After::default() }, Some(Duration::ZERO)))
+    Ok((After { changed, has_dependents, has_backlog, ..After::default() }, Some(Duration::ZERO)))
 }

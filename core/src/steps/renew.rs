@@ -6,15 +6,20 @@ use crate::{
     ids::WorkerId,
     store::{
         Store, StoreError, commit,
-        workers::{self, Held, NewWorker},
+        workers::{self, Held, NewWorker, WorkerStatus},
     },
 };
 
 /// The answer to a renewal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Renewal {
-    /// The lease goes on; these are the attempts that the worker holds.
-    Kept(Vec<Held>),
+    /// The lease goes on.
+    Kept {
+        /// The attempts that the worker holds.
+        held: Vec<Held>,
+        /// Whether somebody, or the worker itself, has asked it to take nothing new and to end.
+        is_draining: bool,
+    },
     /// The worker has been declared lost: its attempts belong to others now.
     Lost,
 }
@@ -30,7 +35,10 @@ pub async fn register(store: &Store, worker: &NewWorker) -> Result<(), StoreErro
 pub async fn renew(store: &Store, worker: WorkerId, is_draining: bool) -> Result<Renewal, StoreError> {
     let mut connection = store.read().await?;
     match workers::renew(&mut connection, worker, is_draining).await? {
-        Some(_) => Ok(Renewal::Kept(workers::held_by(&mut connection, worker).await?)),
+        Some(status) => {
+            let held = workers::held_by(&mut connection, worker).await?;
+            Ok(Renewal::Kept { held, is_draining: status == WorkerStatus::Draining })
+        }
         None => Ok(Renewal::Lost),
     }
 }

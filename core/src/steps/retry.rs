@@ -1,59 +1,156 @@
-//! Retry: a finished job runs again under the same id, with fresh attempts and all its history.
+//! Retry: finished jobs run again under the same ids, with fresh attempts and all their history.
 //!
 //! Called by the API.
+
+use std::collections::{HashMap, HashSet};
 
 use crate::{
     ids::JobId,
     job::{
-        JobState, ReadyJob, Standing,
+        ReadyJob, Standing,
         state::Ending,
         transition::{Facts, Transition, apply},
     },
     policy::Policy,
     refusal::{Refusal, RefusalCode},
     steps::After,
-    store::{Store, StoreError, commit, records, revivals},
+    store::{
+        Connection, Store, StoreError, backlog, commit,
+        dependencies::{self, Edge, Needed},
+        records,
+        revivals::{self, Revival},
+    },
 };
+
+/// Most jobs of one transaction of [`retry_many`].
+pub const RETRY_BATCH_MAX: usize = 500;
 
 /// Revives one job; the inner error says why it cannot be.
 pub async fn retry(store: &Store, job: JobId) -> Result<Result<After, Refusal>, StoreError> {
+    let refuse = |message| Ok(Err(Refusal::new(RefusalCode::NotAllowedInState, "id", message)));
     let mut transaction = store.begin().await?;
-    let state = revivals::lock_ended(&mut transaction, job).await?;
-    let record = records::by_ids(&mut transaction, &[job]).await?.into_iter().next();
-    let (Some(state), Some(record)) = (state, &record) else {
-        return Ok(Err(match record {
-            Some(_) => Refusal::new(RefusalCode::NotAllowedInState, "id", "the job has not ended"),
-            None => Refusal::new(RefusalCode::NotFound, "id", format!("there is no job {job}")),
-        }));
+    let ended = revivals::lock_ended(&mut transaction, &[job]).await?;
+    let Some(record) = records::by_ids(&mut transaction, &[job]).await?.into_iter().next() else {
+        return Ok(Err(Refusal::new(RefusalCode::NotFound, "id", format!("there is no job {job}"))));
     };
-    let ending = match state {
-        JobState::Succeeded => Ending::Succeeded,
-        JobState::Cancelled => Ending::Cancelled,
-        JobState::Failed | JobState::Blocked | JobState::Scheduled | JobState::Queued | JobState::Running => {
-            Ending::Failed
-        }
-    };
-    let policy = Policy::default();
-    let facts = Facts { standing: Standing::Ended(ending), counted: 0, lost: 0, policy: &policy };
-    if let Err(refused) = apply(&facts, Transition::Retried, record.created_at) {
-        return Ok(Err(Refusal::new(RefusalCode::NotAllowedInState, "id", refused.to_string())));
+    if ended.is_empty() {
+        return refuse("the job has not ended".to_owned());
     }
-    match revivals::revive(&mut transaction, job).await {
+    let plan = Plan::make(&mut transaction, &ended).await?;
+    if let Some(needed) = plan.broken {
+        return refuse(format!("{needed}, which it needs, did not succeed: retry that one first"));
+    }
+    match plan.carry_out(&mut transaction, true).await {
         Ok(()) => {}
         Err(StoreError::Constraint { name, .. }) => {
-            let what = if name.contains("profile") {
-                "profile"
-            } else if name.contains("proxy") {
-                "proxy"
-            } else {
-                "service"
-            };
-            let message = format!("the job's {what} has been deleted since");
-            return Ok(Err(Refusal::new(RefusalCode::NotAllowedInState, "id", message)));
+            return refuse(format!("the job's {} has been deleted since", deleted(&name)));
         }
         Err(error) => return Err(error),
     }
     commit(transaction).await?;
-    let ready = vec![ReadyJob { job, queue: record.queue.clone(), priority: record.priority }];
-    Ok(Ok(After { changed: vec![job], ready, ..After::default() }))
+    let is_ready = plan.revivals.iter().any(|revival| !revival.is_blocked);
+    let ready = ReadyJob { job, queue: record.queue.clone(), priority: record.priority };
+    Ok(Ok(After {
+        changed: vec![job],
+        ready: if is_ready { vec![ready] } else { Vec::new() },
+        ..After::default()
+    }))
+}
+
+/// Revives those of these jobs (at most [`RETRY_BATCH_MAX`]) that have ended, whose profile, proxy and services are still
+/// there, and that need no job that did not succeed; their ids are the changed ones of the answer. They are left to the
+/// dispatcher.
+pub async fn retry_many(store: &Store, jobs: &[JobId]) -> Result<After, StoreError> {
+    match revive_all(store, jobs).await {
+        // One of them names something that was deleted since: its neighbours must not suffer.
+        Err(StoreError::Constraint { .. }) if jobs.len() > 1 => {
+            let mut all = After::default();
+            for half in jobs.chunks(jobs.len().div_ceil(2)) {
+                all.merge(Box::pin(retry_many(store, half)).await?);
+            }
+            Ok(all)
+        }
+        Err(StoreError::Constraint { .. }) => Ok(After::default()),
+        done => done,
+    }
+}
+
+async fn revive_all(store: &Store, jobs: &[JobId]) -> Result<After, StoreError> {
+    let mut transaction = store.begin().await?;
+    let ended = revivals::lock_ended(&mut transaction, jobs).await?;
+    let plan = Plan::make(&mut transaction, &ended).await?;
+    if plan.revivals.is_empty() {
+        return Ok(After::default());
+    }
+    plan.carry_out(&mut transaction, false).await?;
+    commit(transaction).await?;
+    let changed = plan.revivals.iter().map(|revival| revival.job).collect();
+    Ok(After { changed, has_backlog: true, ..After::default() })
+}
+
+/// Which jobs are revived, and what they have to wait for.
+#[derive(Debug, Default)]
+struct Plan {
+    revivals: Vec<Revival>,
+    edges: Vec<Edge>,
+    /// The first job that did not succeed and is needed by one that is therefore not revived.
+    broken: Option<JobId>,
+}
+
+impl Plan {
+    /// For these locked jobs, in order of id: what they need comes before them as a rule, and may be revived with them.
+    async fn make(connection: &mut Connection, ended: &[(JobId, Ending)]) -> Result<Self, StoreError> {
+        let jobs: Vec<JobId> = ended.iter().map(|(job, _)| *job).collect();
+        let edges = dependencies::edges_of(connection, &jobs).await?;
+        let needs: Vec<JobId> = edges.iter().map(|edge| edge.needed.job).collect();
+        let found: HashMap<JobId, Needed> = if needs.is_empty() {
+            HashMap::new()
+        } else {
+            let found = dependencies::lock_needed(connection, &needs).await?;
+            found.into_iter().map(|needed| (needed.job, needed)).collect()
+        };
+        let now = backlog::clock(connection).await?;
+        let policy = Policy::default();
+        let mut plan = Self::default();
+        let mut revived = HashSet::new();
+        for (job, ending) in ended {
+            let own = edges.iter().filter(|edge| edge.job == *job).map(|edge| {
+                // What has been pruned since keeps the outcome that was noted.
+                let mut needed = found.get(&edge.needed.job).copied().unwrap_or(edge.needed);
+                if revived.contains(&needed.job) {
+                    needed.ending = None;
+                }
+                Edge { needed, ..*edge }
+            });
+            let own: Vec<Edge> = own.collect();
+            if let Some(edge) = own.iter().find(|edge| edge.needed.is_broken()) {
+                plan.broken = plan.broken.or(Some(edge.needed.job));
+                continue;
+            }
+            let is_blocked = own.iter().any(|edge| edge.needed.ending.is_none());
+            let facts = Facts { standing: Standing::Ended(*ending), counted: 0, lost: 0, policy: &policy };
+            if apply(&facts, Transition::Retried { is_blocked }, now).is_ok() {
+                revived.insert(*job);
+                plan.edges.extend(own);
+                plan.revivals.push(Revival { job: *job, is_blocked });
+            }
+        }
+        Ok(plan)
+    }
+
+    async fn carry_out(&self, connection: &mut Connection, is_dispatched: bool) -> Result<(), StoreError> {
+        revivals::revive(connection, &self.revivals, is_dispatched).await?;
+        if self.edges.is_empty() { Ok(()) } else { dependencies::write(connection, &self.edges).await }
+    }
+}
+
+/// What a foreign key says is gone.
+fn deleted(constraint: &str) -> &'static str {
+    if constraint.contains("profile") {
+        "profile"
+    } else if constraint.contains("proxy") {
+        "proxy"
+    } else {
+        "service"
+    }
 }

@@ -103,7 +103,7 @@ pub(super) async fn settle_within(
     if !freed.is_empty() {
         holds::lock_profiles(connection, &freed).await?;
     }
-    live::save(connection, &changes, now).await?;
+    let has_dependents = live::save(connection, &changes, now).await?;
     attempts::finish(connection, &finished, now).await?;
     let keys: Vec<String> = freed.into_iter().map(profile_key).collect();
     let ready = wake(connection, &keys).await?;
@@ -112,7 +112,7 @@ pub(super) async fn settle_within(
     let has_backlog =
         changes.iter().any(|change| matches!(change.applied.next, Next::Live(Standing::Queued { .. })));
     let settled = finished.iter().map(|finish| finish.attempt).collect();
-    Ok((settled, After { changed, ready, has_backlog, ..After::default() }))
+    Ok((settled, After { changed, ready, has_dependents, has_backlog, ..After::default() }))
 }
 
 /// One verdict against its locked row; null when the attempt does not hold the job any more.

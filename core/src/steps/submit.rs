@@ -5,7 +5,7 @@
 
 mod prepare;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use serde_json::Value;
 
@@ -14,12 +14,13 @@ use crate::{
     catalogue::PolicyPatch,
     clock::{IdSource, Time},
     ids::{CommandId, JobId, ProfileId, ProxyId, ServiceId},
-    job::{JobState, ReadyJob},
+    job::{JobState, ReadyJob, state::Ending},
     recipes::Recipes,
     refusal::{Refusal, RefusalCode},
     secret::Keyring,
     store::{
         Connection, Store, StoreError, commit,
+        dependencies::{self, Edge, Needed},
         submissions::{self, KeyHolder, NewJob},
     },
 };
@@ -31,6 +32,8 @@ pub use prepare::input_purpose;
 pub const JOBS_MAX: usize = 1000;
 /// Priority of a job that names none.
 pub const DEFAULT_PRIORITY: i16 = 4;
+/// Most jobs that one job may depend on.
+pub const DEPENDENCIES_MAX: usize = 10_000;
 /// Longest idempotency key, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
@@ -59,6 +62,8 @@ pub struct Order {
     pub labels: Vec<String>,
     /// Makes a repeat of this call harmless.
     pub idempotency_key: Option<String>,
+    /// Jobs that must have succeeded before.
+    pub depends_on: Vec<JobId>,
 }
 
 /// A job that exists after the call.
@@ -146,12 +151,12 @@ async fn attempt(
     for call in calls {
         prepared.push(prepare_call(desk, &pantry, call, is_dispatched));
     }
-    let has_keys = calls.iter().flatten().any(|order| order.idempotency_key.is_some());
-    let outcome = if has_keys {
-        drop(connection);
-        insert_with_keys(desk, &prepared).await?
-    } else {
+    let is_simple = |order: &Order| order.idempotency_key.is_none() && order.depends_on.is_empty();
+    let outcome = if calls.iter().flatten().all(is_simple) {
         insert(&mut connection, &prepared).await?
+    } else {
+        drop(connection);
+        insert_one_by_one(desk, &mut prepared).await?
     };
 
     let mut after = After::default();
@@ -193,11 +198,12 @@ async fn insert(
 
 /// Inserts call by call within one transaction, each behind a savepoint, so that a key that is taken with other
 /// input undoes its own call alone.
-async fn insert_with_keys(
+async fn insert_one_by_one(
     desk: &Desk,
-    prepared: &[Result<Vec<NewJob>, Vec<Refusal>>],
+    prepared: &mut [Result<Vec<NewJob>, Vec<Refusal>>],
 ) -> Result<Outcome, StoreError> {
     let mut transaction = desk.store.begin().await?;
+    let edges = decide_dependencies(&mut transaction, prepared.iter_mut().flatten().flatten()).await?;
     let mut outcome = Vec::with_capacity(prepared.len());
     for call in prepared {
         let jobs = match call {
@@ -212,6 +218,10 @@ async fn insert_with_keys(
         let mut in_order = jobs.clone();
         in_order.sort_by(|one, other| one.idempotency.cmp(&other.idempotency));
         let inserted = submissions::insert(&mut savepoint, &in_order).await?;
+        let edges: Vec<Edge> = edges.iter().filter(|edge| inserted.contains(&edge.job)).copied().collect();
+        if !edges.is_empty() {
+            dependencies::write(&mut savepoint, &edges).await?;
+        }
         let keys: Vec<String> = jobs
             .iter()
             .filter(|job| !inserted.contains(&job.id))
@@ -235,6 +245,37 @@ async fn insert_with_keys(
     }
     commit(transaction).await?;
     Ok(outcome)
+}
+
+/// Jobs that need others which have not succeeded are blocked; answers the edges to be written. What they need cannot end
+/// before the commit: it either has ended already or will find the edges.
+async fn decide_dependencies(
+    connection: &mut Connection,
+    jobs: impl Iterator<Item = &mut NewJob>,
+) -> Result<Vec<Edge>, StoreError> {
+    let jobs: Vec<&mut NewJob> = jobs.filter(|job| !job.needs.is_empty()).collect();
+    let mut needs: Vec<JobId> = jobs.iter().flat_map(|job| job.needs.iter().copied()).collect();
+    needs.sort_unstable();
+    needs.dedup();
+    if needs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found = dependencies::lock_needed(connection, &needs).await?;
+    let found: HashMap<JobId, Needed> = found.into_iter().map(|needed| (needed.job, needed)).collect();
+    let mut edges = Vec::new();
+    for job in jobs {
+        for (position, needs) in (0..).zip(&job.needs) {
+            // One that was pruned since it was found had ended; whether well is not known any more.
+            let gone = Needed { job: *needs, ending: Some(Ending::Cancelled) };
+            let needed = found.get(needs).copied().unwrap_or(gone);
+            if needed.ending != Some(Ending::Succeeded) {
+                job.state = JobState::Blocked;
+                job.is_dispatched = false;
+            }
+            edges.push(Edge { job: job.id, position, needed });
+        }
+    }
+    Ok(edges)
 }
 
 fn accept_or_conflict(
@@ -277,6 +318,9 @@ impl After {
             self.ready.push(ReadyJob { job: job.id, queue: job.queue, priority: job.priority });
         } else if job.state == JobState::Queued {
             self.has_backlog = true;
+        } else if job.state == JobState::Blocked {
+            // What it needs may have failed already.
+            self.has_dependents = true;
         }
     }
 }

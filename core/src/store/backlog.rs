@@ -9,19 +9,50 @@ use uuid::Uuid;
 use super::{Connection, StoreError};
 use crate::{clock::Time, ids::JobId, job::ReadyJob};
 
-/// Marks the first `most` jobs of a queue's backlog (priority, then age) as handed over, and answers them.
-pub async fn take(connection: &mut Connection, queue: &str, most: i64) -> Result<Vec<ReadyJob>, StoreError> {
+/// A queue and a priority that have ready jobs which nobody has handed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backlog {
+    /// The queue.
+    pub queue: String,
+    /// 0 to 9.
+    pub priority: i16,
+}
+
+/// A job that was handed over and is still ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// The job.
+    pub ready: ReadyJob,
+    /// When it was handed over.
+    pub at: Time,
+}
+
+impl Mark {
+    /// Its place among all marks.
+    pub const fn place(&self) -> (Time, JobId) {
+        (self.at, self.ready.job)
+    }
+}
+
+/// Marks the oldest `most` jobs of a queue's backlog of one priority as handed over, and answers them.
+pub async fn take(
+    connection: &mut Connection,
+    queue: &str,
+    priority: i16,
+    most: i64,
+) -> Result<Vec<ReadyJob>, StoreError> {
     let rows = sqlx::query!(
         r#"
         WITH next AS MATERIALIZED (
             SELECT job_id FROM live_jobs
-            WHERE queue = $1 AND state = 'queued' AND dispatched_at IS NULL AND parked_on IS NULL
-            ORDER BY priority DESC, job_id LIMIT $2 FOR UPDATE SKIP LOCKED
+            WHERE queue = $1 AND priority = $2 AND state = 'queued' AND dispatched_at IS NULL AND parked_on IS NULL
+            ORDER BY job_id LIMIT $3 FOR UPDATE SKIP LOCKED
         )
         UPDATE live_jobs SET dispatched_at = clock_timestamp() FROM next WHERE live_jobs.job_id = next.job_id
         RETURNING live_jobs.job_id, queue, priority
         "#,
         queue,
+        priority,
         most
     )
     .fetch_all(connection)
@@ -32,40 +63,50 @@ pub async fn take(connection: &mut Connection, queue: &str, most: i64) -> Result
         .collect())
 }
 
-/// Queues that have a backlog.
-pub async fn queues(connection: &mut Connection) -> Result<Vec<String>, StoreError> {
-    // A loose scan over the backlog's index: one step per queue, however long the backlog.
-    let names = sqlx::query_scalar!(
+/// The backlogs of queues that are not paused: by queue, the most urgent first.
+pub async fn backlogs(connection: &mut Connection) -> Result<Vec<Backlog>, StoreError> {
+    // One probe of the backlog's index for each queue and priority, however long the backlog.
+    let rows = sqlx::query!(
         r#"
-        SELECT name AS "name!" FROM queues WHERE EXISTS (
+        SELECT name AS "name!", level::smallint AS "level!" FROM queues CROSS JOIN generate_series(9, 0, -1) AS level
+        WHERE NOT is_paused AND EXISTS (
             SELECT FROM live_jobs
-            WHERE queue = queues.name AND state = 'queued' AND dispatched_at IS NULL AND parked_on IS NULL
+            WHERE queue = queues.name AND priority = level AND state = 'queued' AND dispatched_at IS NULL
+                AND parked_on IS NULL
         )
+        ORDER BY name, level DESC
         "#
     )
     .fetch_all(connection)
     .await?;
-    Ok(names)
+    Ok(rows.into_iter().map(|row| Backlog { queue: row.name, priority: row.level }).collect())
 }
 
-/// Jobs that were handed over at least `age` ago and are still ready, oldest mark first.
+/// Jobs that were handed over at least `age` ago and are still ready, oldest mark first, behind a place.
 pub async fn marked(
     connection: &mut Connection,
     age: Duration,
+    after: Option<(Time, JobId)>,
     most: i64,
-) -> Result<Vec<ReadyJob>, StoreError> {
+) -> Result<Vec<Mark>, StoreError> {
+    let (after_at, after_job) = after.unzip();
     let rows = sqlx::query!(
-        "SELECT job_id, queue, priority FROM live_jobs
-         WHERE dispatched_at < clock_timestamp() - make_interval(secs => $1) ORDER BY dispatched_at LIMIT $2",
+        r#"
+        SELECT job_id, queue, priority, dispatched_at AS "at!" FROM live_jobs
+        WHERE dispatched_at <= clock_timestamp() - make_interval(secs => $1)
+            AND ($2::timestamptz IS NULL OR (dispatched_at, job_id) > ($2, $3))
+        ORDER BY dispatched_at, job_id LIMIT $4
+        "#,
         age.as_secs_f64(),
+        after_at,
+        after_job.map(Uuid::from),
         most
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| ReadyJob { job: row.job_id.into(), queue: row.queue, priority: row.priority })
-        .collect())
+    let read =
+        |job: Uuid, queue, priority, at| Mark { ready: ReadyJob { job: job.into(), queue, priority }, at };
+    Ok(rows.into_iter().map(|row| read(row.job_id, row.queue, row.priority, row.at)).collect())
 }
 
 /// Renews the marks of jobs that are pushed again.
@@ -84,7 +125,7 @@ pub async fn mark_again(connection: &mut Connection, jobs: &[JobId]) -> Result<(
     Ok(())
 }
 
-/// Takes the marks away from jobs whose push failed: they are backlog again.
+/// Takes the marks away from jobs that are not handed over any more: they are backlog again.
 pub async fn unmark(connection: &mut Connection, jobs: &[JobId]) -> Result<(), StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
     sqlx::query!(

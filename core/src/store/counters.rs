@@ -44,6 +44,26 @@ pub async fn ensure_partitions(connection: &mut Connection) -> Result<(), StoreE
     Ok(())
 }
 
+/// Pauses or resumes a queue; false when there is none of this name.
+pub async fn set_paused(
+    connection: &mut Connection,
+    name: &str,
+    is_paused: bool,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query!("UPDATE queues SET is_paused = $2 WHERE name = $1", name, is_paused)
+        .execute(connection)
+        .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Which of these queues are paused.
+pub async fn paused(connection: &mut Connection, names: &[String]) -> Result<Vec<String>, StoreError> {
+    let names = sqlx::query_scalar!("SELECT name FROM queues WHERE is_paused AND name = ANY($1)", names)
+        .fetch_all(connection)
+        .await?;
+    Ok(names)
+}
+
 /// A queue with its counters.
 #[derive(Debug, Clone)]
 pub struct QueueRecord {

@@ -63,6 +63,8 @@ pub struct LiveJob {
     pub progress: Progress,
     /// Sequence of its last log line.
     pub log_lines: i64,
+    /// Whether its queue is paused.
+    pub is_paused: bool,
 }
 
 /// A transition of one job, to be written.
@@ -93,7 +95,8 @@ pub async fn lock(
         )
         SELECT job_id, queue, priority, state, version, run_at, is_retry, queued_at, dispatched_at, parked_on,
             profile_id, proxy_id, attempt, counted, lost, attempt_id, worker_id, attempt_proxy_id, attempt_at,
-            started_at, cancel_asked_at, progress_fraction, progress_message, log_lines, clock_timestamp() AS "now!"
+            started_at, cancel_asked_at, progress_fraction, progress_message, log_lines, clock_timestamp() AS "now!",
+            coalesce((SELECT is_paused FROM queues WHERE name = locked.queue), false) AS "is_paused!"
         FROM locked
         "#,
         &ids
@@ -104,17 +107,15 @@ pub async fn lock(
     Ok((rows.into_iter().map(Row::read).collect::<Result<_, _>>()?, now))
 }
 
-/// Writes transitions: live rows or ended rows, their events, holds and counters. Every row must be locked.
-pub async fn save(connection: &mut Connection, changes: &[Change], now: Time) -> Result<(), StoreError> {
+/// Writes transitions: live rows or ended rows, their events, holds and counters. Every row must be locked. Answers
+/// whether other jobs wait for any that ended: what becomes of them is up to `steps::unblock`.
+pub async fn save(connection: &mut Connection, changes: &[Change], now: Time) -> Result<bool, StoreError> {
     let (ended, live): (Vec<_>, Vec<_>) =
         changes.iter().partition(|change| matches!(change.applied.next, Next::Ended { .. }));
     if !live.is_empty() {
         update(connection, &live, now).await?;
     }
-    if !ended.is_empty() {
-        end(connection, &ended, now).await?;
-    }
-    Ok(())
+    if ended.is_empty() { Ok(false) } else { end(connection, &ended, now).await }
 }
 
 async fn update(connection: &mut Connection, changes: &[&Change], now: Time) -> Result<(), StoreError> {
@@ -152,8 +153,9 @@ async fn update(connection: &mut Connection, changes: &[&Change], now: Time) -> 
                 change.message
             FROM saved JOIN change USING (job_id) JOIN unnest($1::uuid[], $19::text[]) AS prior (job_id, state) USING (job_id)
         )
-        INSERT INTO queue_deltas (queue, scheduled, queued, running, started)
+        INSERT INTO queue_deltas (queue, blocked, scheduled, queued, running, started)
         SELECT saved.queue,
+            - count(*) FILTER (WHERE prior.state = 'blocked' AND saved.state <> 'blocked'),
             count(*) FILTER (WHERE saved.state = 'scheduled') - count(*) FILTER (WHERE prior.state = 'scheduled'),
             count(*) FILTER (WHERE saved.state = 'queued') - count(*) FILTER (WHERE prior.state = 'queued'),
             count(*) FILTER (WHERE saved.state = 'running') - count(*) FILTER (WHERE prior.state = 'running'),
@@ -186,12 +188,12 @@ async fn update(connection: &mut Connection, changes: &[&Change], now: Time) -> 
     Ok(())
 }
 
-async fn end(connection: &mut Connection, changes: &[&Change], now: Time) -> Result<(), StoreError> {
+async fn end(connection: &mut Connection, changes: &[&Change], now: Time) -> Result<bool, StoreError> {
     let mut column = EndColumns::default();
     for change in changes {
         column.push(change)?;
     }
-    sqlx::query!(
+    let has_dependents = sqlx::query_scalar!(
         r#"
         WITH change AS MATERIALIZED (
             SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[])
@@ -215,7 +217,12 @@ async fn end(connection: &mut Connection, changes: &[&Change], now: Time) -> Res
             SELECT job_id, gone.version + 1, $8, change.event, change.state, gone.state, nullif(gone.attempt, 0),
                 change.message
             FROM gone JOIN change USING (job_id)
-        )
+        ), edge AS (
+            UPDATE job_dependencies SET outcome = change.state, is_due = true FROM change
+            WHERE job_dependencies.needs_id = change.job_id AND job_dependencies.needs_id = ANY($1)
+                AND job_dependencies.outcome IS NULL
+            RETURNING job_dependencies.job_id
+        ), delta AS (
         INSERT INTO queue_deltas (queue, blocked, scheduled, queued, running, succeeded, failed, cancelled)
         SELECT gone.queue,
             - count(*) FILTER (WHERE gone.state = 'blocked'), - count(*) FILTER (WHERE gone.state = 'scheduled'),
@@ -223,6 +230,8 @@ async fn end(connection: &mut Connection, changes: &[&Change], now: Time) -> Res
             count(*) FILTER (WHERE change.state = 'succeeded'), count(*) FILTER (WHERE change.state = 'failed'),
             count(*) FILTER (WHERE change.state = 'cancelled')
         FROM gone JOIN change USING (job_id) GROUP BY gone.queue
+        )
+        SELECT EXISTS (SELECT FROM edge) AS "has_dependents!"
         "#,
         &column.jobs,
         &column.states as &[&str],
@@ -233,9 +242,9 @@ async fn end(connection: &mut Connection, changes: &[&Change], now: Time) -> Res
         &column.counteds,
         now,
     )
-    .execute(connection)
+    .fetch_one(connection)
     .await?;
-    Ok(())
+    Ok(has_dependents)
 }
 
 struct Row {
@@ -264,6 +273,7 @@ struct Row {
     progress_message: Option<String>,
     log_lines: i64,
     now: Time,
+    is_paused: bool,
 }
 
 impl Row {
@@ -300,6 +310,7 @@ impl Row {
             started_at: self.started_at,
             progress: Progress { fraction: self.progress_fraction, message: self.progress_message },
             log_lines: self.log_lines,
+            is_paused: self.is_paused,
         })
     }
 }

@@ -11,6 +11,7 @@ pub mod backlog;
 pub mod command_versions;
 pub mod commands;
 pub mod counters;
+pub mod dependencies;
 mod error;
 pub mod events;
 pub mod holds;

@@ -1,45 +1,83 @@
-//! Bringing an ended job back to life under its id. Called by `steps::retry` alone.
+//! Bringing ended jobs back to life under their ids. Called by `steps::retry` alone.
+
+use uuid::Uuid;
 
 use super::{Connection, StoreError};
-use crate::{ids::JobId, job::JobState};
+use crate::{
+    ids::JobId,
+    job::{JobState, state::Ending},
+};
 
-/// Locks an ended job; null when it is live or does not exist.
-pub async fn lock_ended(connection: &mut Connection, job: JobId) -> Result<Option<JobState>, StoreError> {
-    let state = sqlx::query_scalar!("SELECT state FROM ended_jobs WHERE job_id = $1 FOR UPDATE", job.uuid())
-        .fetch_optional(connection)
-        .await?;
-    state
-        .map(|state| {
-            JobState::parse(&state).ok_or_else(|| StoreError::corrupt("ended_jobs", "state", &state))
+/// Locks ended jobs in order of id, and answers how they ended; live and unknown ones are left out.
+pub async fn lock_ended(
+    connection: &mut Connection,
+    jobs: &[JobId],
+) -> Result<Vec<(JobId, Ending)>, StoreError> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
+    let rows = sqlx::query!(
+        "SELECT job_id, state FROM ended_jobs WHERE job_id = ANY($1) ORDER BY job_id FOR UPDATE",
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let ending = JobState::parse(&row.state).and_then(Ending::of);
+            let ending = ending.ok_or_else(|| StoreError::corrupt("ended_jobs", "state", &row.state))?;
+            Ok((row.job_id.into(), ending))
         })
-        .transpose()
+        .collect()
 }
 
-/// Moves a locked ended job back to the live table, ready, marked as handed over, with fresh counts. Its attempts,
-/// events and log lines stay, and their numbers go on.
-pub async fn revive(connection: &mut Connection, job: JobId) -> Result<(), StoreError> {
+/// A job that comes back to life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Revival {
+    /// The job.
+    pub job: JobId,
+    /// Whether it waits for others first; otherwise it is ready.
+    pub is_blocked: bool,
+}
+
+/// Moves locked ended jobs back to the live table, with fresh counts; `is_dispatched` marks the ready ones as handed over.
+/// Their attempts, events and log lines stay, and the numbers of these go on.
+pub async fn revive(
+    connection: &mut Connection,
+    revivals: &[Revival],
+    is_dispatched: bool,
+) -> Result<(), StoreError> {
+    let (ids, are_blocked): (Vec<Uuid>, Vec<bool>) =
+        revivals.iter().map(|revival| (revival.job.uuid(), revival.is_blocked)).unzip();
     sqlx::query!(
         r#"
-        WITH ended AS (
-            DELETE FROM ended_jobs WHERE job_id = $1 RETURNING *
+        WITH revival AS MATERIALIZED (
+            SELECT job_id, CASE WHEN is_blocked THEN 'blocked' ELSE 'queued' END AS state
+            FROM unnest($1::uuid[], $2::boolean[]) AS revival (job_id, is_blocked)
+        ), ended AS (
+            DELETE FROM ended_jobs WHERE job_id = ANY($1) RETURNING *
         ), live AS (
             INSERT INTO live_jobs (job_id, queue, priority, state, version, run_at, queued_at, dispatched_at,
                 profile_id, proxy_id, attempt, log_lines)
-            SELECT jobs.id, jobs.queue, jobs.priority, 'queued', ended.version + 1, clock_timestamp(), clock_timestamp(),
-                clock_timestamp(), jobs.profile_id, jobs.proxy_id, ended.attempt, ended.log_lines
-            FROM ended JOIN jobs ON jobs.id = ended.job_id
-            RETURNING job_id, queue, version
+            SELECT jobs.id, jobs.queue, jobs.priority, revival.state, ended.version + 1, clock_timestamp(),
+                CASE WHEN revival.state = 'queued' THEN clock_timestamp() END,
+                CASE WHEN revival.state = 'queued' AND $3 THEN clock_timestamp() END,
+                jobs.profile_id, jobs.proxy_id, ended.attempt, ended.log_lines
+            FROM ended JOIN jobs ON jobs.id = ended.job_id JOIN revival ON revival.job_id = ended.job_id
+            RETURNING job_id, queue, version, state
         ), services AS (
             INSERT INTO live_job_services (job_id, service_id)
             SELECT jobs.id, unnest(jobs.service_ids) FROM ended JOIN jobs ON jobs.id = ended.job_id
         ), event AS (
             INSERT INTO job_events (job_id, version, at, kind, state, prior_state)
-            SELECT live.job_id, live.version, clock_timestamp(), 'retried', 'queued', ended.state
+            SELECT live.job_id, live.version, clock_timestamp(), 'retried', live.state, ended.state
             FROM live JOIN ended USING (job_id)
         )
-        INSERT INTO queue_deltas (queue, queued, enqueued) SELECT queue, 1, 1 FROM live
+        INSERT INTO queue_deltas (queue, blocked, queued, enqueued)
+        SELECT queue, count(*) FILTER (WHERE state = 'blocked'), count(*) FILTER (WHERE state = 'queued'), count(*)
+        FROM live GROUP BY queue
         "#,
-        job.uuid()
+        &ids,
+        &are_blocked,
+        is_dispatched
     )
     .execute(connection)
     .await?;

@@ -42,10 +42,12 @@ pub struct NewJob {
     pub policy: Option<Policy>,
     /// When it may start.
     pub run_at: Time,
-    /// `Scheduled` or `Queued`.
+    /// `Blocked`, `Scheduled` or `Queued`.
     pub state: JobState,
     /// When it is cancelled if it has not started.
     pub expires_at: Option<Time>,
+    /// Jobs that must succeed before, in order, each once.
+    pub needs: Vec<JobId>,
     /// Whether the caller is about to push its reference to Redis.
     pub is_dispatched: bool,
     /// Key and keyed hash of the request.
@@ -104,8 +106,9 @@ pub async fn insert(connection: &mut Connection, jobs: &[NewJob]) -> Result<Vec<
         ), queue AS (
             INSERT INTO queues (name) SELECT DISTINCT queue FROM accepted ON CONFLICT DO NOTHING
         ), delta AS (
-            INSERT INTO queue_deltas (queue, scheduled, queued, enqueued)
-            SELECT queue, count(*) FILTER (WHERE state = 'scheduled'), count(*) FILTER (WHERE state = 'queued'), count(*)
+            INSERT INTO queue_deltas (queue, blocked, scheduled, queued, enqueued)
+            SELECT queue, count(*) FILTER (WHERE state = 'blocked'),
+                count(*) FILTER (WHERE state = 'scheduled'), count(*) FILTER (WHERE state = 'queued'), count(*)
             FROM accepted GROUP BY queue
         )
         SELECT id AS "id!" FROM record

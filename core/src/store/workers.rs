@@ -1,16 +1,17 @@
 //! Worker processes: their leases, and what they hold.
 //!
-//! Called by `steps::renew` and `steps::rescue`, and read by the API. A lease is the row's `heartbeat_at`, on the
+//! Called by `steps::renew`, `steps::rescue` and `steps::own_up`, and read by the API. A lease is the row's `heartbeat_at`, on the
 //! database's clock alone.
 
 use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Connection, StoreError};
+use super::{Connection, StoreError, to_json};
 use crate::{
     clock::Time,
     ids::{AttemptId, JobId, WorkerId},
+    job::{Failure, FailureCode},
 };
 
 /// What a worker tells of itself at its start.
@@ -111,6 +112,25 @@ pub async fn renew(
     status.map(|status| WorkerStatus::parse(&status)).transpose()
 }
 
+/// Asks a worker to take nothing new and to end; answers its status before, or null when it is not known.
+pub async fn drain(
+    connection: &mut Connection,
+    worker: WorkerId,
+) -> Result<Option<WorkerStatus>, StoreError> {
+    let status = sqlx::query_scalar!(
+        r#"
+        WITH before AS MATERIALIZED (SELECT id, status FROM workers WHERE id = $1 FOR UPDATE), asked AS (
+            UPDATE workers SET status = 'draining' FROM before WHERE workers.id = before.id AND before.status = 'active'
+        )
+        SELECT status FROM before
+        "#,
+        worker.uuid()
+    )
+    .fetch_optional(connection)
+    .await?;
+    status.map(|status| WorkerStatus::parse(&status)).transpose()
+}
+
 /// The attempts that a worker holds.
 pub async fn held_by(connection: &mut Connection, worker: WorkerId) -> Result<Vec<Held>, StoreError> {
     let rows = sqlx::query!(
@@ -169,6 +189,27 @@ pub async fn orphans(connection: &mut Connection, most: i64) -> Result<Vec<JobId
     .fetch_all(connection)
     .await?;
     Ok(ids.into_iter().map(JobId::from).collect())
+}
+
+/// Notes that a LOST attempt was ended by its own worker, and that it does not count to the job's lost ones.
+pub async fn own_up(connection: &mut Connection, attempt: AttemptId) -> Result<(), StoreError> {
+    let failure = Failure::new(
+        FailureCode::FENCED,
+        "Its worker was cut off or stopped, and ended it as soon as it could.",
+        true,
+    );
+    sqlx::query!(
+        "WITH fenced AS (
+             UPDATE attempts SET failure = $2::text::jsonb WHERE id = $1 AND outcome = 'lost' AND failure IS NULL
+             RETURNING job_id
+         )
+         UPDATE live_jobs SET lost = lost - 1 FROM fenced WHERE live_jobs.job_id = fenced.job_id AND lost > 0",
+        attempt.uuid(),
+        to_json("failure", &failure)?
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// A worker as people see it.

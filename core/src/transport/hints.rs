@@ -7,7 +7,7 @@ use futures::{Stream, StreamExt as _};
 use redis::cmd;
 
 use super::{Redis, RedisError};
-use crate::ids::JobId;
+use crate::ids::{JobId, WorkerId};
 
 /// Most jobs that a hint names; with more, it says "many" and the listener looks at all that it watches.
 pub const HINT_JOBS_MAX: usize = 32;
@@ -23,6 +23,10 @@ pub enum Hint {
     Logged(Vec<JobId>),
     /// A cancel has been asked for these running jobs.
     Cancel(Vec<JobId>),
+    /// This worker has been asked to take nothing new and to end.
+    Drain(WorkerId),
+    /// Jobs have ended that others wait for.
+    Dependents,
     /// A queue has ready jobs that nobody has handed to Redis yet.
     Backlog,
     /// The listener was disconnected for a while: anything may have changed.
@@ -54,6 +58,8 @@ impl Hint {
             Self::ManyChanged => "m".into(),
             Self::Logged(jobs) => list('l', jobs),
             Self::Cancel(jobs) => list('c', jobs),
+            Self::Drain(worker) => format!("d {worker}"),
+            Self::Dependents => "n".into(),
             Self::Backlog => "b".into(),
             Self::Reconnected => "r".into(),
         }
@@ -62,12 +68,14 @@ impl Hint {
     fn parse(text: &str) -> Option<Self> {
         let mut words = text.split(' ');
         let kind = words.next()?;
-        let jobs = || words.map(str::parse).collect::<Result<Vec<JobId>, _>>().ok();
+        let jobs = || words.clone().map(str::parse).collect::<Result<Vec<JobId>, _>>().ok();
         match kind {
             "j" => jobs().map(Self::Changed),
             "m" => Some(Self::ManyChanged),
             "l" => jobs().map(Self::Logged),
             "c" => jobs().map(Self::Cancel),
+            "d" => words.clone().next()?.parse().ok().map(Self::Drain),
+            "n" => Some(Self::Dependents),
             "b" => Some(Self::Backlog),
             "r" => Some(Self::Reconnected),
             _ => None,
@@ -114,6 +122,8 @@ mod tests {
             Hint::ManyChanged,
             Hint::Logged(vec![job(3)]),
             Hint::Cancel(vec![job(4)]),
+            Hint::Drain(WorkerId::from(Uuid::from_u128(5))),
+            Hint::Dependents,
             Hint::Backlog,
             Hint::Reconnected,
         ] {

@@ -52,6 +52,27 @@ impl Redis {
         Ok(cmd("ZCARD").arg(self.ready_key(queue)).query_async(&mut self.connection()).await?)
     }
 
+    /// How many references a queue's ready set holds, by priority from 0 to 9.
+    pub async fn ready_counts(&self, queue: &str) -> Result<[usize; 10], RedisError> {
+        let key = self.ready_key(queue);
+        let mut pipeline = redis::pipe();
+        for priority in 0..10_u8 {
+            let lowest = f64::from(9 - priority) * PRIORITY_STEP;
+            let end = format!("({}", lowest + PRIORITY_STEP);
+            pipeline.cmd("ZCOUNT").arg(&key).arg(lowest).arg(end);
+        }
+        let counts: [usize; 10] = pipeline.query_async(&mut self.connection()).await?;
+        Ok(counts)
+    }
+
+    /// Whether Redis has lost its data since this was last asked, by any process: then whoever asks first learns it.
+    pub async fn has_forgotten(&self) -> Result<bool, RedisError> {
+        let key = self.key("generation");
+        let set: Option<String> =
+            cmd("SET").arg(key).arg(1).arg("NX").query_async(&mut self.connection()).await?;
+        Ok(set.is_some())
+    }
+
     /// Which of these references are not in their ready sets.
     pub async fn missing(&self, jobs: Vec<ReadyJob>) -> Result<Vec<ReadyJob>, RedisError> {
         if jobs.is_empty() {

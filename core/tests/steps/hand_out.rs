@@ -1,7 +1,7 @@
 //! Dispatch: a bounded window in Redis, and what Redis forgot is pushed again.
 
 use callboard::{
-    steps::dispatch::{WINDOW, compare, refill},
+    steps::dispatch::{MARK_AGE, WINDOW, compare, refill},
     steps::promote::promote,
 };
 
@@ -17,15 +17,19 @@ async fn what_was_not_handed_over_is_found_and_what_was_forgotten_is_pushed_agai
     refill(&stage.store, &stage.redis).await.unwrap();
     assert_eq!(stage.redis.ready_count("default").await.unwrap(), 30);
     stage.sql(AGE).await;
-    assert_eq!(compare(&stage.store, &stage.redis).await.unwrap(), 0, "all are there");
+    assert_eq!(compare(&stage.store, &stage.redis, MARK_AGE).await.unwrap(), 0, "all are there");
 
     // Marked by submit, and then the process died before it pushed.
     stage.jobs(20, None, true).await;
-    assert_eq!(compare(&stage.store, &stage.redis).await.unwrap(), 0, "they may be between two hands");
+    assert_eq!(
+        compare(&stage.store, &stage.redis, MARK_AGE).await.unwrap(),
+        0,
+        "they may be between two hands"
+    );
     stage.sql(AGE).await;
-    assert_eq!(compare(&stage.store, &stage.redis).await.unwrap(), 20);
+    assert_eq!(compare(&stage.store, &stage.redis, MARK_AGE).await.unwrap(), 20);
     assert_eq!(stage.redis.ready_count("default").await.unwrap(), 50);
-    assert_eq!(compare(&stage.store, &stage.redis).await.unwrap(), 0, "their marks are new");
+    assert_eq!(compare(&stage.store, &stage.redis, MARK_AGE).await.unwrap(), 0, "their marks are new");
 }
 
 #[tokio::test]
@@ -36,11 +40,21 @@ async fn the_window_is_bounded_and_full_of_the_most_urgent() {
     }
     stage.sql("UPDATE live_jobs SET priority = 9 WHERE job_id IN (SELECT job_id FROM live_jobs ORDER BY job_id DESC LIMIT 10)").await;
     assert!(refill(&stage.store, &stage.redis).await.unwrap(), "some are left");
-    assert_eq!(stage.redis.ready_count("default").await.unwrap(), WINDOW);
+    assert_eq!(stage.redis.ready_count("default").await.unwrap(), WINDOW + 10, "each priority has its own");
     let urgent = "SELECT count(*) FROM live_jobs WHERE priority = 9 AND dispatched_at IS NOT NULL";
     assert_eq!(stage.value::<i64>(urgent).await, 10);
     refill(&stage.store, &stage.redis).await.unwrap();
-    assert_eq!(stage.redis.ready_count("default").await.unwrap(), WINDOW);
+    assert_eq!(stage.redis.ready_count("default").await.unwrap(), WINDOW + 10);
+
+    // Late, behind a full window of others.
+    let late = stage.job().await;
+    stage.sql("UPDATE live_jobs SET priority = 9 WHERE dispatched_at IS NULL AND job_id = (SELECT job_id FROM live_jobs ORDER BY job_id DESC LIMIT 1)").await;
+    refill(&stage.store, &stage.redis).await.unwrap();
+    let counts = stage.redis.ready_counts("default").await.unwrap();
+    assert_eq!(counts, [0, 0, 0, 0, WINDOW, 0, 0, 0, 0, 11]);
+    let dispatched =
+        "SELECT max(job_id::text) FROM live_jobs WHERE priority = 9 AND dispatched_at IS NOT NULL";
+    assert_eq!(stage.value::<String>(dispatched).await, late.uuid().to_string());
 }
 
 #[tokio::test]

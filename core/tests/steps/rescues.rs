@@ -5,6 +5,7 @@ use std::time::Duration;
 use callboard::{
     job::transition::LOST_ATTEMPTS_MAX,
     steps::{
+        own_up::own_up,
         renew::{Renewal, renew},
         rescue::rescue,
         settle::Settled,
@@ -23,7 +24,9 @@ async fn a_worker_in_its_lease_is_left_alone() {
     stage.sql("UPDATE workers SET heartbeat_at = now() - interval '7 seconds'").await;
     let (rescued, _after) = rescue(&stage.store, LEASE).await.unwrap();
     assert_eq!((rescued.worker, rescued.jobs), (None, 0));
-    let Renewal::Kept(held) = renew(&stage.store, worker, false).await.unwrap() else { panic!("lost") };
+    let Renewal::Kept { held, .. } = renew(&stage.store, worker, false).await.unwrap() else {
+        panic!("lost")
+    };
     assert_eq!(held.iter().map(|held| (held.job, held.attempt)).collect::<Vec<_>>(), [(job, attempt)]);
 }
 
@@ -37,7 +40,7 @@ async fn a_worker_beyond_its_lease_loses_its_jobs_and_hears_it() {
         attempts.push(stage.start(dead, job).await);
     }
     stage.sql("UPDATE workers SET heartbeat_at = now() - interval '9 seconds'").await;
-    assert!(matches!(renew(&stage.store, living, false).await.unwrap(), Renewal::Kept(_)));
+    assert!(matches!(renew(&stage.store, living, false).await.unwrap(), Renewal::Kept { .. }));
     let (rescued, _after) = rescue(&stage.store, LEASE).await.unwrap();
     assert_eq!((rescued.worker, rescued.jobs), (Some(dead), 3));
     assert_eq!(renew(&stage.store, dead, false).await.unwrap(), Renewal::Lost);
@@ -81,4 +84,25 @@ async fn a_job_that_takes_its_workers_down_is_poison() {
         assert_eq!(rescued.worker, Some(worker));
     }
     assert_eq!(stage.value::<String>("SELECT failure ->> 'code' FROM ended_jobs").await, "POISON");
+}
+
+#[tokio::test]
+async fn attempts_that_their_workers_ended_themselves_are_no_poison() {
+    let stage = Stage::set().await;
+    let job = stage.job().await;
+    for _ in 0..LOST_ATTEMPTS_MAX + 2 {
+        let worker = stage.worker().await;
+        let attempt = stage.start(worker, job).await;
+        own_up(&stage.store, attempt).await.unwrap();
+        assert_eq!(stage.value::<i32>("SELECT lost FROM live_jobs").await, 0, "it is not lost yet");
+        stage.sql("UPDATE workers SET heartbeat_at = now() - interval '9 seconds'").await;
+        let (_rescued, _after) = rescue(&stage.store, LEASE).await.unwrap();
+        assert_eq!(stage.value::<i32>("SELECT lost FROM live_jobs").await, 1);
+        for _ in 0..2 {
+            own_up(&stage.store, attempt).await.unwrap();
+            assert_eq!(stage.value::<i32>("SELECT lost FROM live_jobs").await, 0);
+        }
+    }
+    let fenced = "SELECT count(*) FROM attempts WHERE outcome = 'lost' AND failure ->> 'code' = 'FENCED'";
+    assert_eq!(stage.value::<i64>(fenced).await, i64::from(LOST_ATTEMPTS_MAX + 2));
 }

@@ -19,6 +19,7 @@ use callboard::{
     steps::{
         claim,
         fetch_work::Work,
+        own_up::own_up,
         settle::{Settled, Verdict},
     },
     store::attempts::ExitRecord,
@@ -72,6 +73,9 @@ async fn settle(desk: &Desk, work: &Work, attempt: AttemptId, place: &Place, ran
     let outcome = match place.reason() {
         Some(Stop::Lost) => {
             tracing::warn!(job = %work.live.job, "the attempt does not hold its job any more");
+            if let Err(error) = own_up(&desk.store, attempt).await {
+                tracing::warn!(%error, "it counts as one that took its worker down");
+            }
             return;
         }
         Some(Stop::Cancelled) if !matches!(ran.outcome, Outcome::Succeeded { .. }) => Outcome::Cancelled,

@@ -8,22 +8,30 @@ use std::{sync::Arc, time::Duration};
 
 use callboard::{
     clock,
-    steps::{dispatch, promote::promote, rescue, roll_up},
+    ids::WorkerId,
+    steps::{
+        dispatch::{self, DispatchError, MARK_AGE},
+        promote::promote,
+        rescue, roll_up,
+        unblock::unblock,
+    },
     store::Store,
     transport::{Hint, Redis},
 };
 use futures::StreamExt as _;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{desk::Desk, held::Held};
 
-/// How often marks are compared with Redis.
+/// How often marks are compared with Redis; twice as often it is asked whether it has lost everything.
 const COMPARE_EVERY: Duration = Duration::from_millis(500);
 /// How often the window is looked after while there is a backlog, and while there is none.
 const REFILL_EVERY: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
 /// Longest pause of promotion.
 const PROMOTE_EVERY: Duration = Duration::from_millis(500);
+/// Longest pause of unblocking.
+const UNBLOCK_EVERY: Duration = Duration::from_millis(500);
 /// How often leases of others are looked at.
 const RESCUE_EVERY: Duration = Duration::from_millis(500);
 /// How often counters are folded; partitions are made; directories are swept.
@@ -37,11 +45,12 @@ const RETRY_AFTER: Duration = Duration::from_millis(250);
 pub(crate) fn start(
     desk: &Arc<Desk>,
     lease: Duration,
+    identity: watch::Receiver<WorkerId>,
     hurry: mpsc::Sender<()>,
     stop: &CancellationToken,
     tasks: &TaskTracker,
 ) {
-    let backlog = Arc::new(Notify::new());
+    let (backlog, dependents) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let run = |duty: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
         let stop = stop.clone();
         tasks.spawn(async move {
@@ -49,9 +58,16 @@ pub(crate) fn start(
         });
     };
     let (store, redis) = (desk.store.clone(), desk.redis.clone());
-    run(Box::pin(listen(redis.clone(), desk.held.clone(), backlog.clone(), hurry)));
+    run(Box::pin(listen(
+        redis.clone(),
+        desk.held.clone(),
+        identity,
+        (backlog.clone(), dependents.clone()),
+        hurry,
+    )));
     run(Box::pin(refill(store.clone(), redis.clone(), backlog)));
     run(Box::pin(compare(store.clone(), redis.clone())));
+    run(Box::pin(unblock_dependents(store.clone(), redis.clone(), dependents)));
     run(Box::pin(promote_due(store.clone(), redis.clone())));
     run(Box::pin(rescue_lost(store.clone(), redis, lease)));
     run(Box::pin(fold(store.clone())));
@@ -64,8 +80,14 @@ async fn pause(around: Duration) {
     tokio::time::sleep(around.mul_f64(0.75 + clock::random_fraction() / 2.0)).await;
 }
 
-/// Hears hints: a cancel makes the heartbeat look at once, a backlog makes the dispatcher look at once.
-async fn listen(redis: Redis, held: Held, backlog: Arc<Notify>, hurry: mpsc::Sender<()>) {
+/// Hears hints: a cancel or a drain makes the heartbeat look at once, a backlog makes the dispatcher look at once.
+async fn listen(
+    redis: Redis,
+    held: Held,
+    identity: watch::Receiver<WorkerId>,
+    (backlog, dependents): (Arc<Notify>, Arc<Notify>),
+    hurry: mpsc::Sender<()>,
+) {
     loop {
         match redis.hints().await {
             Ok(mut hints) => {
@@ -73,8 +95,18 @@ async fn listen(redis: Redis, held: Held, backlog: Arc<Notify>, hurry: mpsc::Sen
                     match hint {
                         // A full channel means that a look is about to happen anyway.
                         Hint::Cancel(jobs) if held.holds_any(&jobs) => drop(hurry.try_send(())),
-                        Hint::Backlog | Hint::Reconnected => backlog.notify_one(),
-                        Hint::Cancel(_) | Hint::Changed(_) | Hint::ManyChanged | Hint::Logged(_) => {}
+                        Hint::Drain(worker) if worker == *identity.borrow() => drop(hurry.try_send(())),
+                        Hint::Backlog => backlog.notify_one(),
+                        Hint::Dependents => dependents.notify_one(),
+                        Hint::Reconnected => {
+                            backlog.notify_one();
+                            dependents.notify_one();
+                        }
+                        Hint::Cancel(_)
+                        | Hint::Drain(_)
+                        | Hint::Changed(_)
+                        | Hint::ManyChanged
+                        | Hint::Logged(_) => {}
                     }
                 }
             }
@@ -102,13 +134,42 @@ async fn refill(store: Store, redis: Redis, backlog: Arc<Notify>) {
 }
 
 async fn compare(store: Store, redis: Redis) {
+    let mut is_due = true;
     loop {
-        match dispatch::compare(&store, &redis).await {
+        match compare_once(&store, &redis, is_due).await {
             Ok(0) => {}
             Ok(count) => tracing::info!(count, "references that Redis had lost were pushed again"),
             Err(error) => tracing::debug!(%error, "marks could not be compared; trying again"),
         }
-        pause(COMPARE_EVERY).await;
+        is_due = !is_due;
+        pause(COMPARE_EVERY / 2).await;
+    }
+}
+
+/// When Redis has lost all that it had, even the newest marks are missing.
+async fn compare_once(store: &Store, redis: &Redis, is_due: bool) -> Result<usize, DispatchError> {
+    if redis.has_forgotten().await? {
+        return dispatch::compare(store, redis, Duration::ZERO).await;
+    }
+    if is_due { dispatch::compare(store, redis, MARK_AGE).await } else { Ok(0) }
+}
+
+/// Decides what becomes of jobs whose dependencies have ended: at a hint, and now and then without any.
+async fn unblock_dependents(store: Store, redis: Redis, dependents: Arc<Notify>) {
+    loop {
+        match unblock(&store).await {
+            Ok((after, has_more)) => {
+                after.announce(&redis).await;
+                if has_more {
+                    continue;
+                }
+            }
+            Err(error) => tracing::warn!(%error, "dependent jobs were not unblocked; trying again"),
+        }
+        tokio::select! {
+            () = pause(UNBLOCK_EVERY) => {}
+            () = dependents.notified() => {}
+        }
     }
 }
 

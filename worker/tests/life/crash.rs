@@ -61,25 +61,3 @@ async fn a_killed_worker_with_a_browser_leaves_nothing_and_its_job_runs_elsewher
     // The directories of the dead one are swept every ten seconds.
     system.until_clean(Duration::from_secs(15)).await;
 }
-
-#[tokio::test]
-async fn a_worker_that_is_asked_to_end_finishes_what_it_runs() {
-    let mut system = System::start(1).await;
-    let ledger = Ledger::open(&system);
-    let script = format!("echo begin >> {0}; sleep 1; echo end >> {0}", ledger.path());
-    let command = system.shell("short", &script, json!({})).await;
-    let jobs = system.enqueue_all(vec![json!({ "commandId": command }); 12]).await;
-    eventually(PATIENCE, || async { ledger.lines().len() >= 4 }).await;
-    system.workers[0].signal(Signal::TERM);
-    assert!(system.workers[0].ended(PATIENCE).await.success());
-    let counts = ledger.counts();
-    assert_eq!(counts["begin"], counts["end"], "what had begun has ended");
-    assert!(counts["begin"] < 12, "nothing new was taken");
-    assert_eq!(system.count("RUNNING").await, 0);
-    system.add_worker(4).await;
-    for job in &jobs {
-        let job = system.until(job, "SUCCEEDED", PATIENCE).await;
-        assert_eq!(job["attempts"]["nodes"].as_array().unwrap().len(), 1);
-    }
-    assert_eq!(ledger.counts()["end"], 12);
-}

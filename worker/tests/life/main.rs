@@ -11,6 +11,7 @@
 
 mod browser;
 mod crash;
+mod drain;
 mod hand_out;
 mod ledger;
 mod outage;

@@ -7,7 +7,7 @@ use callboard::job;
 #[derive(Debug, Clone, PartialEq, Eq, SimpleObject)]
 pub struct Failure {
     /// Stable name in capitals: EXIT_CODE, SIGNAL, TIMEOUT, NOT_COMPOSABLE, SECRET_UNREADABLE, START_FAILED, POISON,
-    /// EXPIRED, INTERNAL, or a name that the command reported.
+    /// EXPIRED, DEPENDENCY, FENCED, INTERNAL, or a name that the command reported.
     pub code: String,
     /// For people, without secrets, at most 8 KiB.
     pub message: String,

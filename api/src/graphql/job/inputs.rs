@@ -36,6 +36,9 @@ pub struct JobEnqueueInput {
     /// 1 to 255 bytes. The same key with the same input again answers the job that exists; with other input,
     /// IDEMPOTENCY_CONFLICT. Kept as long as the job.
     pub idempotency_key: Option<String>,
+    /// Jobs that must succeed first, each once, at most 10,000. Until then the job is BLOCKED; when one of them fails or is
+    /// cancelled, it is CANCELLED with the failure DEPENDENCY.
+    pub depends_on: Option<Vec<ID>>,
 }
 
 /// Jobs to enqueue together.
@@ -75,6 +78,7 @@ impl From<JobEnqueueInput> for Order {
             policy: input.policy.map(Into::into),
             labels: input.labels.unwrap_or_default(),
             idempotency_key: input.idempotency_key,
+            depends_on: input.depends_on.map(|ids| ids_of(&ids)).unwrap_or_default(),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Reading goes through `job_loaders` and the store's page functions, changing through the core's steps, following
 //! through `feed`.
 
+mod bulk;
 pub mod composed;
 mod context;
 mod event;
@@ -17,6 +18,7 @@ mod state;
 mod subscription;
 mod waiting;
 
+pub use bulk::{BulkMutation, BulkPayload, JobsCancelInput, JobsRetryInput};
 pub use context::JobContext;
 pub use event::{JobEvent, JobEventConnection, JobEventEdge, JobEventKind};
 pub use failure::{Failure, Progress};

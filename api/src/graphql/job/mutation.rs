@@ -121,13 +121,13 @@ impl JobMutation {
         #[graphql(desc = "Which job, and why.")] input: JobCancelInput,
     ) -> Result<JobPayload> {
         Caller::require(ctx, Role::Operator)?;
-        if input.reason.as_ref().is_some_and(|reason| reason.chars().count() > REASON_CHARS_MAX) {
-            let refusal =
-                Refusal::invalid("reason", format!("must have at most {REASON_CHARS_MAX} characters"));
-            return Ok(JobPayload { user_errors: user_errors([refusal]), ..JobPayload::default() });
-        }
+        let reason = match check_reason(input.reason) {
+            Ok(reason) => reason,
+            Err(refusal) => {
+                return Ok(JobPayload { user_errors: user_errors([refusal]), ..JobPayload::default() });
+            }
+        };
         let job = id_of(&input.id);
-        let reason = input.reason.filter(|reason| !reason.is_empty());
         let done = cancel(&JobContext::of(ctx)?.desk.store, job, reason).await;
         settle(ctx, job, done).await
     }
@@ -144,6 +144,15 @@ impl JobMutation {
         let done = retry(&JobContext::of(ctx)?.desk.store, job).await;
         settle(ctx, job, done).await
     }
+}
+
+/// The reason of a cancel; an empty one is none.
+pub(super) fn check_reason(reason: Option<String>) -> Result<Option<String>, Refusal> {
+    let reason = reason.filter(|reason| !reason.is_empty());
+    if reason.as_ref().is_some_and(|reason| reason.chars().count() > REASON_CHARS_MAX) {
+        return Err(Refusal::invalid("reason", format!("must have at most {REASON_CHARS_MAX} characters")));
+    }
+    Ok(reason)
 }
 
 fn refuse_count(count: usize) -> Option<Refusal> {

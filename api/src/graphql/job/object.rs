@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object, Result};
 use callboard::{clock::Time, ids::JobId, store::records::JobRecord};
+use futures::future::try_join_all;
 use tokio::sync::OnceCell;
 
 use super::{Failure, JobContext, JobEventConnection, JobState, Progress, Waiting, event};
@@ -132,6 +133,15 @@ impl Job {
     async fn services(&self, ctx: &Context<'_>) -> Result<Vec<Service>> {
         let record = self.record(ctx).await?;
         Service::load_all(ctx, record.service_ids.clone()).await
+    }
+
+    /// The jobs that must succeed before it starts, in the order in which they were given; those pruned since are left out.
+    async fn depends_on(&self, ctx: &Context<'_>) -> Result<Vec<Self>> {
+        let Some(needs) = JobContext::of(ctx)?.readers.needs_of(self.id).await? else {
+            return Ok(Vec::new());
+        };
+        let found = try_join_all(needs.iter().map(|job| load(ctx, *job))).await?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     /// The input, with the schema's defaults filled in. What the schema marks `writeOnly` is encrypted at rest and shown as

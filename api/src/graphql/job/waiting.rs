@@ -13,7 +13,11 @@ use callboard::{
 use chrono::SecondsFormat;
 
 use super::{JobContext, object};
-use crate::graphql::{roots::Node, scalars::DateTime};
+use crate::graphql::{
+    queue::{self, QueueId},
+    roots::Node,
+    scalars::DateTime,
+};
 
 /// Why a job is not running.
 #[derive(Debug, SimpleObject)]
@@ -24,7 +28,8 @@ pub struct Waiting {
     pub explanation: String,
     /// When that ends, if a time is known.
     pub until: Option<DateTime>,
-    /// What blocks, if it is something with an id: of PROFILE_BUSY, the job that runs on the profile.
+    /// What blocks, if it is something with an id: of DEPENDENCY, the first
+    /// job that it waits for; of PROFILE_BUSY, the job that runs on the profile; of QUEUE_PAUSED, the queue.
     pub blocker: Option<Node>,
 }
 
@@ -35,8 +40,12 @@ pub enum WaitReason {
     RunAt,
     /// An attempt failed, and the next one waits for its backoff.
     RetryBackoff,
+    /// Jobs that it needs have not ended yet.
+    Dependency,
     /// Another job runs on its profile; a profile is never open in two browsers.
     ProfileBusy,
+    /// Its queue is paused.
+    QueuePaused,
     /// No worker that takes jobs serves its queue.
     NoWorker,
     /// Nothing stands in its way but the jobs before it.
@@ -48,6 +57,10 @@ pub enum WaitReason {
 struct Around {
     /// The job that holds what this one is parked on.
     holder: Option<JobId>,
+    /// The first job that it waits for, and how many there are.
+    waits_for: Option<(JobId, i64)>,
+    /// Whether the queue is paused.
+    is_paused: bool,
     /// Whether an active worker serves the queue.
     is_served: bool,
 }
@@ -55,21 +68,15 @@ struct Around {
 /// The reason; none for a job that runs or has ended.
 fn reason(job: &JobRecord, around: Around) -> Option<WaitReason> {
     match (job.state, around) {
+        (JobState::Blocked, _) => Some(WaitReason::Dependency),
         (JobState::Scheduled, _) if job.is_retry => Some(WaitReason::RetryBackoff),
         (JobState::Scheduled, _) => Some(WaitReason::RunAt),
+        (JobState::Queued, Around { is_paused: true, .. }) => Some(WaitReason::QueuePaused),
         (JobState::Queued, Around { holder: Some(_), .. }) => Some(WaitReason::ProfileBusy),
         // Parked on what nobody holds any more: it is being woken.
         (JobState::Queued, Around { is_served: true, .. }) => Some(WaitReason::NextInLine),
         (JobState::Queued, Around { is_served: false, .. }) => Some(WaitReason::NoWorker),
-        // No job waits for others yet; the others do not wait.
-        (
-            JobState::Blocked
-            | JobState::Running
-            | JobState::Succeeded
-            | JobState::Failed
-            | JobState::Cancelled,
-            _,
-        ) => None,
+        (JobState::Running | JobState::Succeeded | JobState::Failed | JobState::Cancelled, _) => None,
     }
 }
 
@@ -83,9 +90,19 @@ impl Waiting {
             (WaitReason::RetryBackoff, _) => {
                 format!("Attempt {} failed; the next one starts at {}.", job.attempt, written(job.run_at))
             }
+            (WaitReason::Dependency, _) => match around.waits_for {
+                Some((first, 1)) => format!("It needs {first}, which has not ended yet."),
+                Some((first, count)) => {
+                    let others =
+                        if count >= 1000 { "999 or more".to_owned() } else { (count - 1).to_string() };
+                    format!("It needs {first} and {others} others, which have not ended yet.")
+                }
+                None => "What it needs has ended; it is about to be decided on.".to_owned(),
+            },
             (WaitReason::ProfileBusy, Some(holder)) => {
                 format!("{} is in use by {holder}.", profile_of(ctx, job.profile_id).await?)
             }
+            (WaitReason::QueuePaused, _) => format!("The queue {} is paused.", job.queue),
             (WaitReason::NoWorker, _) => format!("No active worker serves the queue {}.", job.queue),
             (WaitReason::NextInLine | WaitReason::ProfileBusy, _) => {
                 format!(
@@ -96,27 +113,42 @@ impl Waiting {
         };
         let until = match reason {
             WaitReason::RunAt | WaitReason::RetryBackoff => Some(DateTime(job.run_at)),
-            WaitReason::ProfileBusy | WaitReason::NoWorker | WaitReason::NextInLine => None,
+            WaitReason::Dependency
+            | WaitReason::ProfileBusy
+            | WaitReason::QueuePaused
+            | WaitReason::NoWorker
+            | WaitReason::NextInLine => None,
         };
-        let blocker = match around.holder {
-            Some(holder) => object::load(ctx, holder).await?.map(Node::Job),
-            None => None,
+        let blocker = match (reason, around.holder) {
+            (WaitReason::QueuePaused, _) => queue::load(ctx, QueueId::of(&job.queue)).await?.map(Node::Queue),
+            (WaitReason::Dependency, _) => match around.waits_for {
+                Some((first, _)) => object::load(ctx, first).await?.map(Node::Job),
+                None => None,
+            },
+            (_, Some(holder)) => object::load(ctx, holder).await?.map(Node::Job),
+            (_, None) => None,
         };
         Ok(Some(Self { reason, explanation, until, blocker }))
     }
 }
 
 async fn look_around(ctx: &Context<'_>, job: &JobRecord) -> Result<Around> {
+    let readers = &JobContext::of(ctx)?.readers;
+    if job.state == JobState::Blocked {
+        let blocked = readers.blocked(job.id).await?;
+        let waits_for = blocked.and_then(|blocked| Some((blocked.waits_for?, blocked.open)));
+        return Ok(Around { waits_for, ..Around::default() });
+    }
     if job.state != JobState::Queued {
         return Ok(Around::default());
     }
-    let readers = &JobContext::of(ctx)?.readers;
+    let is_paused = readers.paused(job.queue.clone()).await?.is_some();
     let is_served = readers.served(job.queue.clone()).await?.is_some();
     let holder = match &job.parked_on {
         Some(key) => readers.holder(key.clone()).await?,
         None => None,
     };
-    Ok(Around { holder, is_served })
+    Ok(Around { holder, is_paused, is_served, ..Around::default() })
 }
 
 async fn profile_of(ctx: &Context<'_>, id: Option<ProfileId>) -> Result<String> {
@@ -176,6 +208,7 @@ mod tests {
     fn every_waiting_job_has_one_reason_and_no_other_has_any() {
         let by = Some(JobId::from(Uuid::from_u128(2)));
         for (state, is_retry, holder, is_served, expected) in [
+            (JobState::Blocked, false, None, true, Some(WaitReason::Dependency)),
             (JobState::Scheduled, false, None, false, Some(WaitReason::RunAt)),
             (JobState::Scheduled, true, None, true, Some(WaitReason::RetryBackoff)),
             (JobState::Queued, false, by, true, Some(WaitReason::ProfileBusy)),
@@ -188,8 +221,15 @@ mod tests {
             (JobState::Cancelled, false, None, false, None),
         ] {
             let parked_on = holder.map(|_| "profile:x");
-            let found = reason(&job(state, is_retry, parked_on), Around { holder, is_served });
+            let found =
+                reason(&job(state, is_retry, parked_on), Around { holder, is_served, ..Around::default() });
             assert_eq!(found, expected, "{state:?} {is_retry} {is_served}");
+            let found = reason(
+                &job(state, is_retry, parked_on),
+                Around { holder, is_paused: true, is_served, waits_for: None },
+            );
+            let expected = if state == JobState::Queued { Some(WaitReason::QueuePaused) } else { expected };
+            assert_eq!(found, expected, "{state:?} {is_retry} {is_served}, in a paused queue");
         }
     }
 }

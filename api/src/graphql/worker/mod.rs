@@ -2,14 +2,22 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Enum, ID, Object, Result};
+use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject};
 use callboard::{
     command::Kind,
     ids::WorkerId,
+    steps::drain::drain,
     store::workers::{self, WorkerRecord},
 };
 
-use super::{command::CommandKind, job::JobContext, scalars::DateTime};
+use super::{
+    command::CommandKind,
+    inputs::id_of,
+    job::JobContext,
+    scalars::DateTime,
+    user_error::{UserError, user_errors},
+};
+use crate::auth::{Caller, Role};
 
 /// Whether a worker takes part. New states may be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -90,6 +98,51 @@ impl Worker {
     /// When it last renewed its lease, every two seconds as a rule.
     async fn heartbeat_at(&self) -> DateTime {
         DateTime(self.0.heartbeat_at)
+    }
+}
+
+/// Which worker to drain.
+#[derive(Debug, InputObject)]
+pub struct WorkerDrainInput {
+    /// Which.
+    pub id: ID,
+}
+
+/// The answer to a change of a worker.
+#[derive(Debug, Default, SimpleObject)]
+pub struct WorkerPayload {
+    /// As it is now; null when the change was refused.
+    pub worker: Option<Worker>,
+    /// Why it was refused; empty when it was made.
+    pub user_errors: Vec<UserError>,
+}
+
+/// The mutations of workers.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct WorkerMutation;
+
+#[Object]
+impl WorkerMutation {
+    /// Asks a worker to take nothing new, to let its jobs finish within its grace, to give the rest back (which costs them
+    /// no attempt), and to end. Asking again changes nothing. Needs an ADMIN key.
+    async fn worker_drain(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which worker.")] input: WorkerDrainInput,
+    ) -> Result<WorkerPayload> {
+        Caller::require(ctx, Role::Admin)?;
+        let context = JobContext::of(ctx)?;
+        let id = id_of(&input.id);
+        match drain(&context.desk.store, id).await? {
+            Ok(after) => {
+                let redis = context.redis.clone();
+                tokio::spawn(async move { after.announce(&redis).await });
+                Ok(WorkerPayload { worker: load(ctx, id).await?, user_errors: Vec::new() })
+            }
+            Err(refusal) => {
+                Ok(WorkerPayload { user_errors: user_errors([refusal]), ..WorkerPayload::default() })
+            }
+        }
     }
 }
 

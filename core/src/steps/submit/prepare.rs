@@ -1,10 +1,13 @@
 //! Preparing jobs: every check, and the composition, before anything is written. Pure but for the one load in front.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use serde_json::Value;
 
-use super::{DEFAULT_PRIORITY, Desk, IDEMPOTENCY_KEY_BYTES_MAX, Order};
+use super::{DEFAULT_PRIORITY, DEPENDENCIES_MAX, Desk, IDEMPOTENCY_KEY_BYTES_MAX, Order};
 use crate::{
     clock::Time,
     compose::JobFacts,
@@ -13,11 +16,12 @@ use crate::{
     name,
     policy::Policy,
     recipes::Recipe,
-    refusal::Refusal,
+    refusal::{Refusal, RefusalCode},
     steps::preview::{Cast, Named, check_references, no_command, of_command},
     store::{
         Connection, StoreError, backlog,
         commands::{self, Command},
+        dependencies,
         ingredients::{self, Found, Wanted},
         submissions::NewJob,
     },
@@ -29,6 +33,8 @@ pub(super) struct Pantry {
     commands: HashMap<CommandId, Command>,
     recipes: HashMap<CommandVersionId, Arc<Recipe>>,
     found: Found,
+    /// Those of the jobs that are depended on that exist.
+    jobs: HashSet<JobId>,
 }
 
 impl Pantry {
@@ -61,7 +67,14 @@ impl Pantry {
             wanted.services.extend(&command.service_ids);
         }
         let found = ingredients::load(connection, &wanted).await?;
-        Ok(Self { now, commands, recipes, found })
+        let needed: Vec<JobId> =
+            calls.iter().flatten().flat_map(|order| order.depends_on.iter().copied()).collect();
+        let jobs = if needed.is_empty() {
+            HashSet::new()
+        } else {
+            dependencies::existing(connection, &needed).await?.into_iter().collect()
+        };
+        Ok(Self { now, commands, recipes, found, jobs })
     }
 }
 
@@ -106,6 +119,7 @@ fn prepare(desk: &Desk, pantry: &Pantry, order: &Order, is_dispatched: bool) -> 
     });
     let policy = policy_of(order, &recipe.version.policy, &mut refusals);
     refusals.extend(check_key(order).err());
+    refusals.extend(check_dependencies(pantry, order));
 
     let id: JobId = desk.ids.make();
     let empty = Value::Object(serde_json::Map::new());
@@ -141,6 +155,7 @@ fn prepare(desk: &Desk, pantry: &Pantry, order: &Order, is_dispatched: bool) -> 
         run_at,
         state: if run_at > pantry.now { JobState::Scheduled } else { JobState::Queued },
         expires_at: expires.map(|after| pantry.now + after.0),
+        needs: order.depends_on.clone(),
         is_dispatched: is_dispatched && run_at <= pantry.now,
         idempotency: order.idempotency_key.clone().map(|key| (key, fingerprint(desk, order))),
         created_at: pantry.now,
@@ -177,10 +192,29 @@ fn check_key(order: &Order) -> Result<(), Refusal> {
     Err(Refusal::invalid("idempotencyKey", message))
 }
 
+fn check_dependencies(pantry: &Pantry, order: &Order) -> Vec<Refusal> {
+    let count = order.depends_on.len();
+    if count > DEPENDENCIES_MAX {
+        let message = format!("has {count} jobs; at most {DEPENDENCIES_MAX} are taken");
+        return vec![Refusal::new(RefusalCode::TooMany, "dependsOn", message)];
+    }
+    let mut seen = HashSet::with_capacity(count);
+    let mut refusals = Vec::new();
+    for (index, job) in order.depends_on.iter().enumerate() {
+        let path = format!("dependsOn.{index}");
+        if !pantry.jobs.contains(job) {
+            refusals.push(Refusal::not_found(&path, "job"));
+        } else if !seen.insert(job) {
+            refusals.push(Refusal::invalid(&path, "this job is in the list already"));
+        }
+    }
+    refusals
+}
+
 /// Keyed hash of everything that the caller asked for, secrets included; it tells the same request from another.
 fn fingerprint(desk: &Desk, order: &Order) -> [u8; 32] {
     let text = format!(
-        "{:?}|{:?}|{:?}|{:?}|{}|{:?}|{:?}|{:?}|{:?}|{:?}",
+        "{:?}|{:?}|{:?}|{:?}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}",
         order.command,
         order.profile,
         order.proxy,
@@ -191,6 +225,7 @@ fn fingerprint(desk: &Desk, order: &Order) -> [u8; 32] {
         order.run_at,
         order.policy,
         order.labels,
+        order.depends_on,
     );
     desk.keyring.mac("idempotency", text.as_bytes())
 }
