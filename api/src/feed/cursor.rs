@@ -94,7 +94,41 @@ impl<T: serde::Serialize> Write for Keyset<T> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_place_reads_back_as_itself(id in any::<u128>(), version in 0..=i32::MAX, place in 0..=i64::MAX, at in any::<i64>()) {
+            let job = JobId::from(Uuid::from_u128(id));
+            let (event, line) = (EventCursor { job, version }, LogCursor { job, sequence: place });
+            let changes = ChangesCursor { position: place, made_at_ms: at };
+            prop_assert_eq!(EventCursor::decode(&event.encode()), Some(event));
+            prop_assert_eq!(LogCursor::decode(&line.encode()), Some(line));
+            prop_assert_eq!(ChangesCursor::decode(&changes.encode()), Some(changes));
+        }
+
+        #[test]
+        fn a_damaged_cursor_is_none_or_one_that_could_have_been_given(id in any::<u128>(), at in 0usize..60, byte in any::<u8>()) {
+            let mut bytes = EventCursor { job: JobId::from(Uuid::from_u128(id)), version: 3 }.encode().into_bytes();
+            let length = bytes.len();
+            bytes[at % length] = byte;
+            if let Ok(text) = String::from_utf8(bytes)
+                && let Some(read) = EventCursor::decode(&text)
+            {
+                prop_assert!(read.version >= 0);
+                prop_assert_eq!(EventCursor::decode(&read.encode()), Some(read));
+            }
+        }
+
+        #[test]
+        fn any_text_at_all_is_read_without_a_panic(text in ".{0,300}") {
+            EventCursor::decode(&text);
+            LogCursor::decode(&text);
+            ChangesCursor::decode(&text);
+        }
+    }
 
     #[test]
     fn a_cursor_reads_back_as_itself_and_never_as_another_kind() {

@@ -1,6 +1,7 @@
 //! Append log lines of many attempts in one transaction, fenced and numbered. Called by the worker's log writer.
 
 use crate::{
+    mutant::Mutant,
     steps::After,
     store::{
         Store, StoreError, commit,
@@ -11,7 +12,12 @@ use crate::{
 /// Appends; answers are in the order of the batches. No two batches may be of the same attempt.
 pub async fn append_log(store: &Store, batches: &[Batch]) -> Result<(Vec<Appended>, After), StoreError> {
     let mut transaction = store.begin().await?;
-    let appended = logs::append(&mut transaction, batches).await?;
+    let appended = if Mutant::LogWithoutFence.is_on() {
+        let unfenced = logs::unfenced(&mut transaction, batches).await?;
+        logs::append(&mut transaction, &unfenced).await?
+    } else {
+        logs::append(&mut transaction, batches).await?
+    };
     commit(transaction).await?;
     let logged = batches.iter().map(|batch| batch.job).collect();
     Ok((appended, After { logged, ..After::default() }))

@@ -6,11 +6,13 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::{
+    clock::Time,
     ids::{AttemptId, JobId, ProfileId, WorkerId},
     job::{
         ReadyJob, Standing,
         transition::{Facts, Transition, apply},
     },
+    mutant::Mutant,
     policy::Policy,
     steps::After,
     store::{
@@ -59,7 +61,9 @@ pub async fn claim(
     let (rows, now) = live::lock(&mut transaction, &jobs).await?;
     let Some(now) = now else { return Ok((vec![Answer::Gone; requests.len()], After::default())) };
     let mut rows: HashMap<JobId, LiveJob> = rows.into_iter().map(|row| (row.job, row)).collect();
-    let mut occupied = occupied(&mut transaction, rows.values()).await?;
+    // Whoever gave a profile back has done so before the time of this claim.
+    let (mut occupied, locked_at) = occupied(&mut transaction, rows.values()).await?;
+    let now = locked_at.map_or(now, |locked_at| locked_at.max(now));
 
     let policy = Policy::default();
     let (mut answers, mut changes, mut taken, mut paused) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -123,7 +127,7 @@ pub async fn claim(
 }
 
 /// The row as it is after the grant.
-fn granted(change: &Change, attempt: AttemptId, worker: WorkerId, now: crate::clock::Time) -> LiveJob {
+fn granted(change: &Change, attempt: AttemptId, worker: WorkerId, now: Time) -> LiveJob {
     LiveJob {
         standing: Standing::Running { attempt, cancel_asked: false },
         version: change.before.version + 1,
@@ -136,19 +140,21 @@ fn granted(change: &Change, attempt: AttemptId, worker: WorkerId, now: crate::cl
     }
 }
 
-/// Which keys of these jobs are held, and by whom; their profiles are locked until the commit.
+/// Which keys of these jobs are held, and by whom; their profiles are locked until the commit. Also the time once they
+/// were.
 async fn occupied<'a>(
     connection: &mut Connection,
     rows: impl Iterator<Item = &'a LiveJob>,
-) -> Result<HashMap<String, JobId>, StoreError> {
+) -> Result<(HashMap<String, JobId>, Option<Time>), StoreError> {
     let profiles: HashSet<ProfileId> = rows.filter_map(|row| row.profile).collect();
-    if profiles.is_empty() {
-        return Ok(HashMap::new());
+    if profiles.is_empty() || Mutant::ClaimWithoutExclusivity.is_on() {
+        return Ok((HashMap::new(), None));
     }
     let profiles: Vec<ProfileId> = profiles.into_iter().collect();
-    holds::lock_profiles(connection, &profiles).await?;
+    let locked_at = holds::lock_profiles(connection, &profiles).await?;
     let keys: Vec<String> = profiles.into_iter().map(profile_key).collect();
-    Ok(holds::held(connection, &keys).await?.into_iter().map(|hold| (hold.key, hold.job)).collect())
+    let held = holds::held(connection, &keys).await?;
+    Ok((held.into_iter().map(|hold| (hold.key, hold.job)).collect(), locked_at))
 }
 
 /// Wakes, for each key that has become free, the parked job that comes first. Its profile must be locked.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::{
     ids::JobId,
     job::ReadyJob,
+    mutant::Mutant,
     store::{
         Store, StoreError,
         backlog::{self, Backlog},
@@ -63,6 +64,9 @@ pub async fn refill(store: &Store, redis: &Redis) -> Result<bool, DispatchError>
 /// were.
 pub async fn compare(store: &Store, redis: &Redis, age: Duration) -> Result<usize, DispatchError> {
     let (mut count, mut after) = (0, None);
+    if Mutant::DispatchWithoutReconciliation.is_on() {
+        return Ok(0);
+    }
     loop {
         let marked = backlog::marked(&mut *store.read().await?, age, after, COMPARE_BATCH).await?;
         let Some((last, is_last)) =

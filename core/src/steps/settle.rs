@@ -14,6 +14,7 @@ use crate::{
         attempt::{Failure, FailureCode},
         transition::{Facts, Next, Transition, apply},
     },
+    mutant::Mutant,
     policy::Policy,
     steps::{After, claim::wake},
     store::{
@@ -116,7 +117,12 @@ pub(super) async fn settle_within(
 }
 
 /// One verdict against its locked row; null when the attempt does not hold the job any more.
-fn decide(row: LiveJob, verdict: Verdict, now: Time) -> Option<(Change, Finish)> {
+fn decide(row: LiveJob, mut verdict: Verdict, now: Time) -> Option<(Change, Finish)> {
+    if let Standing::Running { attempt, .. } = row.standing
+        && Mutant::SettleWithoutFence.is_on()
+    {
+        verdict.attempt = attempt;
+    }
     let counted = row.counted as u32 + u32::from(verdict.outcome.counts());
     let backoff: Duration = verdict.policy.backoff.delay(counted, verdict.jitter);
     let facts = Facts {

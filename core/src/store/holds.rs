@@ -25,13 +25,25 @@ pub struct Hold {
     pub job: JobId,
 }
 
-/// Locks profiles in order of id, so that taking and giving back their holds happens one after the other.
-pub async fn lock_profiles(connection: &mut Connection, profiles: &[ProfileId]) -> Result<(), StoreError> {
+/// Locks profiles in order of id, so that taking and giving back their holds happens one after the other. Answers the
+/// database's time once all locks were held; null when there is none of them.
+pub async fn lock_profiles(
+    connection: &mut Connection,
+    profiles: &[ProfileId],
+) -> Result<Option<Time>, StoreError> {
     let ids: Vec<Uuid> = profiles.iter().map(|profile| profile.uuid()).collect();
-    sqlx::query!("SELECT id FROM profiles WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE", &ids)
-        .fetch_all(connection)
-        .await?;
-    Ok(())
+    let now = sqlx::query_scalar!(
+        r#"
+        WITH locked AS MATERIALIZED (
+            SELECT id FROM profiles WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE
+        )
+        SELECT max(now) FROM (SELECT clock_timestamp() AS now FROM locked) AS held
+        "#,
+        &ids
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(now)
 }
 
 /// Who holds these keys.

@@ -1,12 +1,16 @@
 //! One runner: however many ask, and however often.
 
+use std::time::Duration;
+
 use callboard::{
-    clock::IdSource,
+    clock::{IdSource, Time},
     steps::{
         claim::{Answer, Request, claim},
         settle::Settled,
     },
 };
+
+use callboard_testing::eventually;
 
 use crate::stage::{Stage, succeeded};
 
@@ -72,4 +76,24 @@ async fn a_profile_is_held_by_one_and_the_next_is_woken_at_its_end() {
     assert_eq!(stage.settle(first.job, first.attempt, succeeded("x")).await, Settled::Done);
     assert_eq!(stage.value::<i64>("SELECT count(*) FROM live_jobs WHERE parked_on IS NULL").await, 1);
     assert_eq!(stage.value::<i64>("SELECT count(*) FROM holds").await, 0);
+}
+
+#[tokio::test]
+async fn a_claim_begins_when_the_profile_is_its_own_and_not_while_it_waits_for_it() {
+    let stage = Stage::set().await;
+    let (worker, profile) = (stage.worker().await, stage.profile().await);
+    let job = stage.jobs(1, Some(profile), false).await[0];
+    let mut holder = stage.store.begin().await.unwrap();
+    sqlx::query("SELECT id FROM profiles FOR UPDATE").execute(&mut *holder).await.unwrap();
+    let waits = async {
+        let waiting = "SELECT EXISTS (SELECT FROM pg_stat_activity 
+            WHERE datname = current_database() AND wait_event_type = 'Lock')";
+        eventually(Duration::from_secs(20), || async { stage.value::<bool>(waiting).await }).await;
+        let released: Time =
+            sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(&mut *holder).await.unwrap();
+        holder.commit().await.unwrap();
+        released
+    };
+    let (_attempt, released) = tokio::join!(stage.start(worker, job), waits);
+    assert!(stage.value::<Time>("SELECT attempt_at FROM live_jobs").await > released);
 }

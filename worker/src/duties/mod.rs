@@ -9,6 +9,7 @@ use std::{sync::Arc, time::Duration};
 use callboard::{
     clock,
     ids::WorkerId,
+    mutant::Mutant,
     steps::{
         dispatch::{self, DispatchError, MARK_AGE},
         promote::promote,
@@ -200,7 +201,7 @@ async fn rescue_lost(store: Store, redis: Redis, lease: Duration) {
             contact_since = tokio::time::Instant::now();
         }
         last = tokio::time::Instant::now();
-        let outcome = if contact_since.elapsed() < lease {
+        let outcome = if contact_since.elapsed() < lease && !Mutant::RescueWithoutContact.is_on() {
             store.ping().await
         } else {
             rescue_round(&store, &redis, lease).await

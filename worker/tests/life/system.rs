@@ -9,6 +9,7 @@ use std::{
 };
 
 use callboard_testing::{Child, Database, Server, eventually, free_port, private_redis};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 /// Longer than anything takes on a busy machine; a test that waits this long has failed.
@@ -21,9 +22,25 @@ pub(crate) struct System {
     pub(crate) workers: Vec<Child>,
     api: Child,
     settings: Settings,
-    client: reqwest::Client,
+    asker: Asker,
     // Dropped last.
     _database: Option<Database>,
+}
+
+/// Asks the API. Cheap to clone, and may outlive the API.
+#[derive(Debug, Clone)]
+pub(crate) struct Asker {
+    client: reqwest::Client,
+    port: u16,
+}
+
+impl Asker {
+    /// The whole answer to an operation.
+    pub(crate) async fn ask(&self, query: &str, variables: Value) -> reqwest::Result<Value> {
+        let request = self.client.post(format!("http://127.0.0.1:{}/graphql", self.port));
+        let request = request.bearer_auth(API_KEY).timeout(Duration::from_secs(30));
+        request.json(&json!({ "query": query, "variables": variables })).send().await?.json().await
+    }
 }
 
 /// What API and workers are started with. Its directory goes with it.
@@ -121,8 +138,8 @@ impl System {
         workers: usize,
     ) -> Self {
         let api = Child::spawn(&mut settings.api());
-        let client = reqwest::Client::new();
-        let mut system = Self { redis, workers: Vec::new(), api, settings, client, _database: database };
+        let asker = Asker { client: reqwest::Client::new(), port: settings.port };
+        let mut system = Self { redis, workers: Vec::new(), api, settings, asker, _database: database };
         system.until_ready().await;
         for _ in 0..workers {
             system.add_worker(4).await;
@@ -133,7 +150,7 @@ impl System {
     pub(crate) async fn until_ready(&self) {
         let url = format!("http://127.0.0.1:{}/readyz", self.settings.port);
         eventually(PATIENCE, || async {
-            self.client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success())
+            self.asker.client.get(&url).send().await.is_ok_and(|answer| answer.status().is_success())
         })
         .await;
     }
@@ -144,8 +161,7 @@ impl System {
 
     /// Starts one more, and waits until it takes part. Answers its place in `workers`.
     pub(crate) async fn add_worker(&mut self, concurrency: u16) -> usize {
-        let concurrency = concurrency.to_string();
-        let worker = Child::spawn(&mut self.settings.worker(&["--concurrency", &concurrency]));
+        let worker = self.spawn_worker(concurrency);
         let pid = worker.pid();
         self.workers.push(worker);
         eventually(PATIENCE, || async {
@@ -158,9 +174,26 @@ impl System {
 
     /// The whole answer to an operation.
     pub(crate) async fn ask(&self, query: &str, variables: Value) -> reqwest::Result<Value> {
-        let request = self.client.post(format!("http://127.0.0.1:{}/graphql", self.settings.port));
-        let request = request.bearer_auth(API_KEY).timeout(Duration::from_secs(30));
-        request.json(&json!({ "query": query, "variables": variables })).send().await?.json().await
+        self.asker.ask(query, variables).await
+    }
+
+    /// For whoever asks beside the test.
+    #[allow(dead_code, reason = "the storm of tests/chaos asks so")]
+    pub(crate) fn asker(&self) -> Asker {
+        self.asker.clone()
+    }
+
+    /// Kills the API and starts it again, without waiting for it.
+    #[allow(dead_code, reason = "the storm of tests/chaos does it")]
+    pub(crate) async fn restart_api(&mut self) {
+        self.api.signal(Signal::KILL);
+        self.api.ended(PATIENCE).await;
+        self.api = Child::spawn(&mut self.settings.api());
+    }
+
+    /// A worker that is started and not waited for.
+    pub(crate) fn spawn_worker(&self, concurrency: u16) -> Child {
+        Child::spawn(&mut self.settings.worker(&["--concurrency", &concurrency.to_string()]))
     }
 
     /// The data of an operation that has no errors.
@@ -171,7 +204,7 @@ impl System {
     }
 
     /// Does a mutation that takes one input, and answers the id of what it made.
-    async fn make(&self, mutation: &str, kind: &str, input: Value) -> String {
+    pub(crate) async fn make(&self, mutation: &str, kind: &str, input: Value) -> String {
         let type_name = format!("{}{}Input", mutation[..1].to_uppercase(), &mutation[1..]);
         let query = format!(
             "mutation($input: {type_name}!) {{ {mutation}(input: $input) {{

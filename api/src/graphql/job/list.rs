@@ -123,7 +123,25 @@ async fn read(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_place_reads_back_from_its_cursor(id in any::<u128>(), micros in 0..4_000_000_000_000_000_i64, priority in 0..=9_i16) {
+            let job = JobId::from(Uuid::from_u128(id));
+            let time = Time::from_timestamp_micros(micros);
+            for place in [Place::Created(job), Place::Finished(time, job), Place::Priority(priority, job)] {
+                prop_assert_eq!(Place::decode(&place.encode()), Some(place));
+            }
+        }
+
+        #[test]
+        fn any_text_at_all_is_read_without_a_panic(text in ".{0,300}") {
+            Place::decode(&text);
+        }
+    }
 
     #[test]
     fn a_place_reads_back_from_its_cursor() {

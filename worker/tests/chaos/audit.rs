@@ -1,0 +1,172 @@
+//! The audit: what the database says against what the children wrote down. Every finding is a sentence.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use callboard::ids::JobId;
+use sqlx::{Connection as _, PgConnection, Row as _, postgres::PgRow};
+
+use crate::{
+    ledger::{self, Runs},
+    load::Load,
+    system::System,
+};
+
+/// What is left of an attempt goes with the next sweep, ten seconds later at most.
+const CLEAN_WITHIN: Duration = Duration::from_secs(20);
+
+/// Rules that a table must keep: what a row of the answer means, and the statement, which answers texts.
+const RULES: [(&str, &str); 13] = [
+    ("a job in no table or in two", "SELECT id::text FROM jobs WHERE
+        (SELECT count(*) FROM live_jobs WHERE job_id = id) + (SELECT count(*) FROM ended_jobs WHERE job_id = id) <> 1"),
+    ("a hold that is left", "SELECT key FROM holds"),
+    ("a dependency that was never decided on", "SELECT job_id::text FROM job_dependencies WHERE outcome IS NULL OR is_due"),
+    ("a gap in a job's versions", "SELECT ended.job_id::text FROM ended_jobs AS ended WHERE ended.version <>
+        (SELECT count(*) FROM job_events WHERE job_events.job_id = ended.job_id)
+        OR ended.version <> (SELECT max(version) FROM job_events WHERE job_events.job_id = ended.job_id)"),
+    ("an event that does not follow from the one before", "SELECT job_id::text || ' ' || version FROM (
+        SELECT job_id, version, prior_state, lag(state) OVER (PARTITION BY job_id ORDER BY version) AS before FROM job_events
+        ) AS event WHERE version > 1 AND prior_state IS DISTINCT FROM before"),
+    ("a gap in a job's attempts", "SELECT ended.job_id::text FROM ended_jobs AS ended WHERE ended.attempt <>
+        (SELECT count(*) FROM attempts WHERE attempts.job_id = ended.job_id)"),
+    ("an attempt without an outcome", "SELECT job_id::text || ' ' || number FROM attempts WHERE outcome IS NULL"),
+    ("a success that is not the last attempt's", "SELECT job_id::text || ' ' || number FROM attempts JOIN ended_jobs USING (job_id)
+        WHERE (outcome = 'succeeded') <> (ended_jobs.state = 'succeeded' AND number = ended_jobs.attempt)"),
+    ("two attempts of one job at once", "SELECT one.job_id::text FROM attempts AS one JOIN attempts AS other
+        ON other.job_id = one.job_id AND other.number > one.number AND other.started_at < one.finished_at"),
+    ("two attempts on one profile at once", "SELECT one.job_id::text || ' ' || other.job_id FROM attempts AS one
+        JOIN jobs AS job ON job.id = one.job_id JOIN jobs AS job2 ON job2.profile_id = job.profile_id
+        JOIN attempts AS other ON other.job_id = job2.id AND other.id <> one.id
+        WHERE other.started_at >= one.started_at AND other.started_at < one.finished_at"),
+    ("a gap in a log", "SELECT job_id::text FROM (
+        SELECT job_id, first_sequence, coalesce(lag(first_sequence + line_count) OVER (PARTITION BY job_id ORDER BY first_sequence), 1) AS due
+        FROM log_chunks) AS chunk WHERE first_sequence <> due"),
+    ("a log that is not as long as the job says", "SELECT job_id::text FROM ended_jobs WHERE log_lines <>
+        (SELECT coalesce(sum(line_count), 0) FROM log_chunks WHERE log_chunks.job_id = ended_jobs.job_id)"),
+    ("a counter that drifted", "SELECT queue || ' ' || sum(blocked) || ' ' || sum(scheduled) || ' ' || sum(queued) || ' ' || sum(running)
+        FROM (SELECT queue, blocked, scheduled, queued, running FROM queue_totals
+            UNION ALL SELECT queue, blocked, scheduled, queued, running FROM queue_deltas) AS part GROUP BY queue
+        HAVING sum(blocked) <> 0 OR sum(scheduled) <> 0 OR sum(queued) <> 0 OR sum(running) <> 0"),
+];
+
+/// Everything that is wrong. `stuck` jobs have not ended; `shaken` are workers that may have lost attempts.
+pub(crate) async fn audit(
+    system: &System,
+    postgres: &str,
+    load: &Load,
+    shaken: &BTreeSet<u32>,
+    stuck: u64,
+) -> Vec<String> {
+    let mut found = Vec::new();
+    if stuck > 0 {
+        found.push(format!("{stuck} jobs have not ended"));
+    }
+    let mut connection = PgConnection::connect(postgres).await.unwrap();
+    for (what, rule) in RULES {
+        let rows = sqlx::query(rule).fetch_all(&mut connection).await.unwrap();
+        found.extend(rows.iter().map(|row| format!("{what}: {}", row.get::<String, _>(0))));
+    }
+    let runs = ledger::read(&load.ledger);
+    found.extend(check_jobs(&mut connection, load).await);
+    found.extend(check_runs(&mut connection, &runs).await);
+    found.extend(check_lines(&mut connection).await);
+    found.extend(check_losses(&mut connection, shaken).await);
+    if let Err(left) = tokio::time::timeout(CLEAN_WITHIN, system.until_clean(CLEAN_WITHIN * 2)).await {
+        found.push(format!("something is left behind ({left}): {:?}", system.processes()));
+    }
+    found
+}
+
+/// A job as the ledger names it.
+fn name(row: &PgRow) -> String {
+    JobId::from(row.get::<sqlx::types::Uuid, _>(0)).to_string()
+}
+
+/// Every job that was accepted is there, and no other.
+async fn check_jobs(connection: &mut PgConnection, load: &Load) -> Vec<String> {
+    let rows = sqlx::query("SELECT id FROM jobs").fetch_all(connection).await.unwrap();
+    let there: BTreeSet<String> = rows.iter().map(name).collect();
+    let accepted: BTreeSet<String> = load.jobs().into_iter().collect();
+    let lost = accepted.difference(&there).map(|job| format!("a job was accepted and lost: {job}"));
+    let more = there.difference(&accepted).map(|job| format!("a job that nobody knows of: {job}"));
+    lost.chain(more).collect()
+}
+
+/// What the children wrote: no attempt twice, none beside another of its job or profile, and no success without an end.
+async fn check_runs(connection: &mut PgConnection, runs: &Runs) -> Vec<String> {
+    let mut found = Vec::new();
+    let rows = sqlx::query(
+        "SELECT job_id, number, outcome, jobs.profile_id FROM attempts JOIN jobs ON jobs.id = job_id",
+    );
+    let rows = rows.fetch_all(connection).await.unwrap();
+    let mut profiles = BTreeMap::new();
+    for row in &rows {
+        let key = (name(row), row.get::<i32, _>(1));
+        if let Some(profile) = row.get::<Option<sqlx::types::Uuid>, _>(3) {
+            profiles.insert(key.0.clone(), profile);
+        }
+        let has_ended = runs.get(&key).is_some_and(|run| run.ends == 1);
+        if row.get::<Option<String>, _>(2).as_deref() == Some("succeeded") && !has_ended {
+            found.push(format!("a success that never ended: {} attempt {}", key.0, key.1));
+        }
+    }
+    let mut by_job: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
+    let mut by_profile: BTreeMap<_, Vec<(f64, f64)>> = BTreeMap::new();
+    for ((job, attempt), run) in runs {
+        if run.starts > 1 || run.ends > 1 {
+            found.push(format!("an attempt that ran twice: {job} attempt {attempt}"));
+        }
+        by_job.entry(job).or_default().push((run.first, run.last));
+        if let Some(profile) = profiles.get(job) {
+            by_profile.entry(*profile).or_default().push((run.first, run.last));
+        }
+    }
+    for (job, times) in by_job {
+        found.extend(overlap(times).map(|at| format!("two children of {job} at once, at {at}")));
+    }
+    for (profile, times) in by_profile {
+        found.extend(overlap(times).map(|at| format!("two children on profile {profile} at once, at {at}")));
+    }
+    found
+}
+
+/// The first moment at which two of these overlap.
+fn overlap(mut times: Vec<(f64, f64)>) -> Option<f64> {
+    times.sort_by(|one, other| one.0.total_cmp(&other.0));
+    times.windows(2).find(|pair| pair[1].0 < pair[0].1).map(|pair| pair[1].0)
+}
+
+/// Every line says which attempt wrote it: none under another attempt's number, none twice.
+async fn check_lines(connection: &mut PgConnection) -> Vec<String> {
+    let rows = sqlx::query(
+        "SELECT job_id, attempt, line FROM log_chunks, unnest(string_to_array(lines, E'\\n')) AS line
+         WHERE line LIKE 'line %'",
+    );
+    let rows = rows.fetch_all(connection).await.unwrap();
+    let mut found = Vec::new();
+    let mut seen = BTreeSet::new();
+    for row in &rows {
+        let (attempt, line): (i32, String) = (row.get(1), row.get(2));
+        if line.rsplit(' ').next() != Some(attempt.to_string().as_str()) {
+            found.push(format!("a stale line under attempt {attempt} of {}: {line}", name(row)));
+        }
+        if !seen.insert((name(row), line.clone())) {
+            found.push(format!("a line twice in {}: {line}", name(row)));
+        }
+    }
+    found
+}
+
+/// Workers are only lost that were killed or stopped, or whose shims were killed; everything else is a false rescue.
+async fn check_losses(connection: &mut PgConnection, shaken: &BTreeSet<u32>) -> Vec<String> {
+    let rows = sqlx::query(
+        "SELECT process_id, 'a worker in its lease' FROM workers WHERE status = 'lost'
+         UNION ALL SELECT process_id, 'attempt ' || number || ' of ' || job_id
+         FROM attempts JOIN workers ON workers.id = worker_id WHERE outcome = 'lost'",
+    );
+    let rows = rows.fetch_all(connection).await.unwrap();
+    let is_false = |row: &&PgRow| !shaken.contains(&row.get::<i32, _>(0).unsigned_abs());
+    rows.iter().filter(is_false).map(|row| format!("a false rescue: {}", row.get::<String, _>(1))).collect()
+}

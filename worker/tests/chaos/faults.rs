@@ -1,0 +1,263 @@
+//! The storm: what is done to workers, shims, the API, Postgres and Redis, and undone again.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use callboard_testing::{Child, Server};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{dice::Dice, forger::Forger, system::System};
+
+const WORKERS: usize = 3;
+const SLOTS: u16 = 4;
+/// A fault every so many milliseconds.
+const EVERY_MS: (u64, u64) = (400, 2_000);
+/// Pauses in milliseconds: short ones, and such as are longer than a lease of eight seconds.
+const SHORT_MS: (u64, u64) = (100, 3_000);
+const LONG_MS: (u64, u64) = (8_500, 13_000);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fault {
+    KillWorker,
+    StopWorker,
+    DrainWorker,
+    KillShim,
+    KillApi,
+    KillPostgres,
+    RestartPostgres,
+    FreezePostgres,
+    KillRedis,
+    FlushRedis,
+    FreezeRedis,
+    ForgeVerdict,
+    ForgeLine,
+}
+
+/// Workers are hit more often than the rest.
+const FAULTS: [Fault; 20] = [
+    Fault::KillWorker,
+    Fault::KillWorker,
+    Fault::KillWorker,
+    Fault::StopWorker,
+    Fault::StopWorker,
+    Fault::StopWorker,
+    Fault::DrainWorker,
+    Fault::KillShim,
+    Fault::KillShim,
+    Fault::KillApi,
+    Fault::KillPostgres,
+    Fault::RestartPostgres,
+    Fault::FreezePostgres,
+    Fault::KillRedis,
+    Fault::FlushRedis,
+    Fault::FreezeRedis,
+    Fault::ForgeVerdict,
+    Fault::ForgeVerdict,
+    Fault::ForgeLine,
+    Fault::ForgeLine,
+];
+
+/// What undoes a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Remedy {
+    ThawWorker(u32),
+    StartPostgres,
+    ThawPostgres,
+    StartRedis,
+    ThawRedis,
+}
+
+pub(crate) struct Storm {
+    pub(crate) system: System,
+    postgres: Server,
+    redis: Server,
+    forger: Forger,
+    dice: Dice,
+    next_at: Instant,
+    remedies: Vec<(Instant, Remedy)>,
+    pub(crate) faults: BTreeMap<Fault, usize>,
+    /// Process ids of workers that were killed or stopped, and those whose shims were killed: they may lose attempts.
+    pub(crate) shaken: BTreeSet<u32>,
+}
+
+impl Storm {
+    pub(crate) fn new(system: System, postgres: Server, redis: Server, dice: Dice) -> Self {
+        Self {
+            system,
+            forger: Forger::new(postgres.url()),
+            postgres,
+            redis,
+            dice,
+            next_at: Instant::now(),
+            remedies: Vec::new(),
+            faults: BTreeMap::new(),
+            shaken: BTreeSet::new(),
+        }
+    }
+
+    /// Starts workers until there are as many as there should be. One that waits for Postgres does so by itself.
+    pub(crate) fn fill_up(&mut self) {
+        self.system.workers.retain_mut(Child::is_running);
+        while self.system.workers.len() < WORKERS {
+            let worker = self.system.spawn_worker(SLOTS);
+            self.system.workers.push(worker);
+        }
+    }
+
+    /// Undoes what is due, and does the next thing if it is time.
+    pub(crate) async fn blow(&mut self) {
+        let now = Instant::now();
+        let (due, later) = self.remedies.drain(..).partition(|(at, _)| *at <= now);
+        self.remedies = later;
+        for (_, remedy) in due {
+            self.undo(remedy).await;
+        }
+        self.fill_up();
+        if self.next_at <= now {
+            self.next_at = now + millis(&mut self.dice, EVERY_MS);
+            if let Some(fault) = self.dice.of(&FAULTS).copied()
+                && self.strike(fault).await
+            {
+                *self.faults.entry(fault).or_default() += 1;
+            }
+        }
+    }
+
+    /// Undoes everything.
+    pub(crate) async fn calm_down(&mut self) {
+        for (_, remedy) in std::mem::take(&mut self.remedies) {
+            self.undo(remedy).await;
+        }
+        self.fill_up();
+    }
+
+    fn later(&mut self, remedy: Remedy) {
+        let is_long = self.dice.percent(50);
+        let pause = millis(&mut self.dice, if is_long { LONG_MS } else { SHORT_MS });
+        self.remedies.push((Instant::now() + pause, remedy));
+    }
+
+    fn is_down(&self, ours: &[Remedy]) -> bool {
+        self.remedies.iter().any(|(_, remedy)| ours.contains(remedy))
+    }
+
+    /// Whether it could be done.
+    async fn strike(&mut self, fault: Fault) -> bool {
+        let has_postgres = !self.is_down(&[Remedy::StartPostgres, Remedy::ThawPostgres]);
+        let has_redis = !self.is_down(&[Remedy::StartRedis, Remedy::ThawRedis]);
+        match fault {
+            Fault::KillWorker | Fault::StopWorker | Fault::DrainWorker => return self.strike_worker(fault),
+            Fault::KillShim => return self.kill_shim(),
+            Fault::KillApi => self.system.restart_api().await,
+            Fault::ForgeVerdict if has_postgres => return self.forger.verdict().await,
+            Fault::ForgeLine if has_postgres => return self.forger.line().await,
+            Fault::KillPostgres if has_postgres => {
+                self.postgres.kill();
+                self.later(Remedy::StartPostgres);
+            }
+            Fault::FreezePostgres if has_postgres => {
+                self.postgres.freeze();
+                self.later(Remedy::ThawPostgres);
+            }
+            Fault::RestartPostgres if has_postgres => self.postgres.restart().await,
+            Fault::KillRedis if has_redis => {
+                self.redis.kill();
+                self.later(Remedy::StartRedis);
+            }
+            Fault::FreezeRedis if has_redis => {
+                self.redis.freeze();
+                self.later(Remedy::ThawRedis);
+            }
+            Fault::FlushRedis if has_redis => return flush(self.redis.url()),
+            Fault::KillPostgres
+            | Fault::FreezePostgres
+            | Fault::RestartPostgres
+            | Fault::KillRedis
+            | Fault::FreezeRedis
+            | Fault::FlushRedis
+            | Fault::ForgeVerdict
+            | Fault::ForgeLine => return false,
+        }
+        true
+    }
+
+    fn strike_worker(&mut self, fault: Fault) -> bool {
+        let stopped: Vec<u32> = self
+            .remedies
+            .iter()
+            .filter_map(|(_, remedy)| if let Remedy::ThawWorker(pid) = remedy { Some(*pid) } else { None })
+            .collect();
+        let standing: Vec<usize> = (0..self.system.workers.len())
+            .filter(|index| !stopped.contains(&self.system.workers[*index].pid()))
+            .collect();
+        let Some(&index) = self.dice.of(&standing) else { return false };
+        let worker = &mut self.system.workers[index];
+        let pid = worker.pid();
+        if fault == Fault::DrainWorker {
+            worker.signal(Signal::TERM);
+            return true;
+        }
+        self.shaken.insert(pid);
+        if fault == Fault::KillWorker {
+            worker.signal(Signal::KILL);
+        } else {
+            worker.signal(Signal::STOP);
+            self.later(Remedy::ThawWorker(pid));
+        }
+        true
+    }
+
+    /// Kills one shim of a worker, whose attempt the worker has to end by itself.
+    fn kill_shim(&mut self) -> bool {
+        let workers: Vec<u32> = self.system.workers.iter().map(Child::pid).collect();
+        let Some(&worker) = self.dice.of(&workers) else { return false };
+        let shims: Vec<Pid> = children(worker).into_iter().flat_map(children_of).collect();
+        let Some(&shim) = self.dice.of(&shims) else { return false };
+        self.shaken.insert(worker);
+        kill_process(shim, Signal::KILL).is_ok()
+    }
+
+    async fn undo(&mut self, remedy: Remedy) {
+        match remedy {
+            Remedy::ThawWorker(pid) => {
+                let worker = self.system.workers.iter_mut().find(|worker| worker.pid() == pid);
+                if let Some(worker) = worker {
+                    worker.signal(Signal::CONT);
+                }
+            }
+            Remedy::StartPostgres => self.postgres.start().await,
+            Remedy::ThawPostgres => self.postgres.thaw(),
+            Remedy::StartRedis => self.redis.start().await,
+            Remedy::ThawRedis => self.redis.thaw(),
+        }
+    }
+}
+
+fn millis(dice: &mut Dice, (low, high): (u64, u64)) -> Duration {
+    Duration::from_millis(dice.between(low, high))
+}
+
+fn children(pid: u32) -> Vec<Pid> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let list = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    let ids: Vec<String> =
+        list.flat_map(|ids| ids.split(' ').map(str::to_owned).collect::<Vec<_>>()).collect();
+    ids.iter().filter_map(|id| Pid::from_raw(id.trim().parse().ok()?)).collect()
+}
+
+fn children_of(pid: Pid) -> Vec<Pid> {
+    children(pid.as_raw_nonzero().get().unsigned_abs())
+}
+
+fn flush(url: &str) -> bool {
+    let url = url::Url::parse(url).unwrap();
+    let output = Command::new("redis-cli")
+        .env("REDISCLI_AUTH", url.password().unwrap())
+        .args(["-p", &url.port().unwrap().to_string(), "FLUSHALL"])
+        .output();
+    output.is_ok_and(|output| output.stdout == b"OK\n")
+}

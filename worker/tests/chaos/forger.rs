@@ -1,0 +1,63 @@
+//! A worker that is not: it brings verdicts and lines for attempts that do not hold their jobs, as one would that was cut off
+//! for a while and never heard that it was declared lost. Both must be refused.
+
+use std::time::Duration;
+
+use callboard::{
+    clock::{self, IdSource},
+    ids::{AttemptId, JobId},
+    job::Outcome,
+    policy::Policy,
+    steps::{
+        append_log::append_log,
+        settle::{Verdict, settle},
+    },
+    store::{
+        Store,
+        attempts::ExitRecord,
+        logs::{Batch, LogStream, NewLine},
+    },
+};
+use sqlx::Row as _;
+
+/// Postgres may be down; then nothing is forged.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+pub(crate) struct Forger(Store);
+
+impl Forger {
+    pub(crate) fn new(postgres: &str) -> Self {
+        Self(Store::open(&postgres.into(), 2, "callboard-chaos").unwrap())
+    }
+
+    /// Some job that runs.
+    async fn running(&self) -> Option<JobId> {
+        let mut connection = self.0.read().await.ok()?;
+        let statement = "SELECT job_id FROM live_jobs WHERE state = 'running' ORDER BY random() LIMIT 1";
+        let row = sqlx::query(statement).fetch_optional(&mut *connection).await.ok()??;
+        Some(row.get::<sqlx::types::Uuid, _>(0).into())
+    }
+
+    /// Says that a running job has succeeded. Whether it could be said; the audit sees whether it was believed.
+    pub(crate) async fn verdict(&self) -> bool {
+        let bring = async {
+            let (job, attempt) = (self.running().await?, IdSource.make::<AttemptId>());
+            let outcome = Outcome::Succeeded { result: "forged".into() };
+            let (policy, exit) = (Policy::default(), ExitRecord::default());
+            let verdict =
+                Verdict { job, attempt, outcome, policy, jitter: 0.0, composed: None, proxy: None, exit };
+            settle(&self.0, vec![verdict]).await.ok()
+        };
+        matches!(tokio::time::timeout(PATIENCE, bring).await, Ok(Some(_)))
+    }
+
+    /// Writes into the log of a running job.
+    pub(crate) async fn line(&self) -> bool {
+        let bring = async {
+            let (job, attempt) = (self.running().await?, IdSource.make::<AttemptId>());
+            let line = NewLine { stream: LogStream::Stdout, text: "line 0 of none".into(), at: clock::now() };
+            append_log(&self.0, &[Batch { job, attempt, number: 1, lines: vec![line] }]).await.ok()
+        };
+        matches!(tokio::time::timeout(PATIENCE, bring).await, Ok(Some(_)))
+    }
+}

@@ -1,0 +1,49 @@
+//! What has really run: every attempt's child appends to one file, at its start, ten times a second, and at its end.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+/// What one attempt wrote. Times are seconds since the machine started.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Run {
+    pub(crate) starts: usize,
+    pub(crate) ends: usize,
+    pub(crate) first: f64,
+    pub(crate) last: f64,
+}
+
+/// Runs by job and number of the attempt.
+pub(crate) type Runs = BTreeMap<(String, i32), Run>;
+
+/// A program's script; `$1` is how many ticks it lasts, `$2` up to which attempt it fails. Beside it, a child in a session
+/// of its own ticks as well, and has to go with the attempt.
+pub(crate) fn script(ledger: &Path) -> String {
+    format!(
+        "say() {{ read t _ </proc/uptime; echo \"$t $CALLBOARD_JOB $CALLBOARD_ATTEMPT $1\" >>{0}; }}
+        say start
+        (trap '' TERM HUP; setsid sh -c 'while read t _ </proc/uptime; do
+            echo \"$t $CALLBOARD_JOB $CALLBOARD_ATTEMPT ghost\" >>{0}; sleep 0.1; done') &
+        # A second attempt lasts longer, so that a worker that comes back finds it running.
+        i=$((CALLBOARD_ATTEMPT > 1 ? -30 : 0))
+        while test $i -lt $1; do say alive; echo \"line $i of $CALLBOARD_ATTEMPT\"; sleep 0.1; i=$((i + 1)); done
+        test $CALLBOARD_ATTEMPT -le $2 && exit 1
+        say end",
+        ledger.display()
+    )
+}
+
+/// Reads the file. A line that a killed process left half written is left out.
+pub(crate) fn read(ledger: &Path) -> Runs {
+    let mut runs = Runs::new();
+    for line in fs::read_to_string(ledger).unwrap().lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [time, job, attempt, word] = words[..] else { continue };
+        let (Ok(time), Ok(attempt)) = (time.parse::<f64>(), attempt.parse()) else { continue };
+        let fresh = Run { first: time, ..Run::default() };
+        let run = runs.entry((job.to_owned(), attempt)).or_insert(fresh);
+        run.starts += usize::from(word == "start");
+        run.ends += usize::from(word == "end");
+        run.first = run.first.min(time);
+        run.last = run.last.max(time);
+    }
+    runs
+}

@@ -1,0 +1,157 @@
+//! The work: jobs of many kinds, enqueued all through the storm by a caller that does not take no for an answer.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, Permissions},
+    os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use callboard_testing::eventually;
+use serde_json::{Value, json};
+
+use crate::{
+    dice::Dice,
+    ledger,
+    system::{PATIENCE, System},
+};
+
+/// Time between two jobs.
+const EVERY: Duration = Duration::from_millis(120);
+const PROFILES: u64 = 4;
+/// How long everything may take to end once the storm is over.
+const END_PATIENCE: Duration = Duration::from_mins(1);
+const ENQUEUE: &str = "mutation($input: JobEnqueueInput!) { jobEnqueue(input: $input) {
+    job { id } userErrors { code message path } } }";
+
+/// What was asked for, by idempotency key, and the job that it became once the API has said so.
+type Orders = BTreeMap<String, (Value, Option<String>)>;
+
+pub(crate) struct Load {
+    dice: Dice,
+    command: String,
+    profiles: Vec<String>,
+    pub(crate) ledger: PathBuf,
+    orders: Arc<Mutex<Orders>>,
+    next_at: Instant,
+    made: u64,
+}
+
+impl Load {
+    pub(crate) async fn prepare(system: &System, dice: Dice) -> Self {
+        let ledger = system.home().join("ledger");
+        File::create(&ledger).unwrap();
+        fs::set_permissions(&ledger, Permissions::from_mode(0o666)).unwrap();
+        let arguments = ["-c", &ledger::script(&ledger), "sh", "{{ input.ticks }}", "{{ input.fails }}"];
+        let command = json!({
+            "name": "ticks",
+            "spec": { "program": { "program": "/bin/sh", "arguments": arguments } },
+            "policy": { "maxAttempts": 2, "timeout": "PT60S", "grace": "PT1S",
+                "backoff": { "strategy": "CONSTANT", "initial": "PT0.2S" } },
+        });
+        let command = system.make("commandCreate", "command", command).await;
+        let mut profiles = Vec::new();
+        for number in 0..PROFILES {
+            profiles.push(system.profile(&format!("p{number}")).await);
+        }
+        let (orders, next_at) = (Arc::default(), Instant::now());
+        Self { dice, command, profiles, ledger, orders, next_at, made: 0 }
+    }
+
+    fn orders(&self) -> MutexGuard<'_, Orders> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The jobs that have been accepted.
+    pub(crate) fn jobs(&self) -> Vec<String> {
+        self.orders().values().filter_map(|(_, job)| job.clone()).collect()
+    }
+
+    /// Enqueues the next job, if it is time, and now and then cancels one. Waits for no answer.
+    pub(crate) fn go_on(&mut self, system: &System) {
+        if self.next_at > Instant::now() {
+            return;
+        }
+        self.next_at = Instant::now() + EVERY;
+        let (key, input) = self.next_order();
+        self.orders().insert(key.clone(), (input.clone(), None));
+        let (asker, orders) = (system.asker(), Arc::clone(&self.orders));
+        tokio::spawn(async move {
+            let Ok(answer) = asker.ask(ENQUEUE, json!({ "input": input })).await else { return };
+            if let Some(job) = answer["data"]["jobEnqueue"]["job"]["id"].as_str() {
+                let mut orders = orders.lock().unwrap_or_else(PoisonError::into_inner);
+                orders.get_mut(&key).unwrap().1 = Some(job.to_owned());
+            }
+        });
+        if self.dice.percent(3)
+            && let Some(job) = self.dice.of(&self.jobs()).cloned()
+        {
+            let asker = system.asker();
+            tokio::spawn(async move {
+                let query = "mutation($id: ID!) { jobCancel(input: { id: $id }) { userErrors { code } } }";
+                // Whether it comes in time, or at all, is chance.
+                drop(asker.ask(query, json!({ "id": job })).await);
+            });
+        }
+    }
+
+    fn next_order(&mut self) -> (String, Value) {
+        self.made += 1;
+        let key = format!("order-{}", self.made);
+        // A tick is a tenth of a second; some jobs are longer than a lease.
+        let ticks = match self.dice.between(1, 100) {
+            1..=70 => self.dice.between(0, 5),
+            71..=93 => self.dice.between(6, 40),
+            _ => self.dice.between(100, 150),
+        };
+        let fails = u64::from(self.dice.percent(5));
+        let mut input = json!({
+            "commandId": self.command, "idempotencyKey": key, "input": { "ticks": ticks, "fails": fails },
+            "priority": self.dice.between(0, 9),
+        });
+        if self.dice.percent(30) {
+            input["profileId"] = json!(self.dice.of(&self.profiles));
+        }
+        if self.dice.percent(8)
+            && let Some(job) = self.dice.of(&self.jobs())
+        {
+            input["dependsOn"] = json!([job]);
+        }
+        (key, input)
+    }
+
+    /// Sends again what was never answered: it must become one job, not two.
+    pub(crate) async fn settle_up(&mut self, system: &System) {
+        let open: Vec<(String, Value)> = self
+            .orders()
+            .iter()
+            .filter(|(_, (_, job))| job.is_none())
+            .map(|(key, (input, _))| (key.clone(), input.clone()))
+            .collect();
+        for (key, input) in open {
+            let job = eventually(PATIENCE, || async {
+                let answer = system.ask(ENQUEUE, json!({ "input": input })).await.ok()?;
+                answer["data"]["jobEnqueue"]["job"]["id"].as_str().map(str::to_owned)
+            })
+            .await;
+            self.orders().get_mut(&key).unwrap().1 = Some(job);
+        }
+    }
+
+    /// Waits for the end of every job; answers how many have not ended.
+    pub(crate) async fn until_all_have_ended(&self, system: &System) -> u64 {
+        let since = Instant::now();
+        loop {
+            let mut live = 0;
+            for state in ["BLOCKED", "SCHEDULED", "QUEUED", "RUNNING"] {
+                live += system.count(state).await;
+            }
+            if live == 0 || since.elapsed() > END_PATIENCE {
+                return live;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}

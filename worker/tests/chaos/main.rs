@@ -1,0 +1,74 @@
+//! Chaos: the whole system under a seeded storm of faults, and an audit of what the children themselves wrote down
+//! against what the database says.
+//!
+//! One test. It lasts a little in `script/test`; `script/chaos` sets `CALLBOARD_CHAOS_SECONDS` and
+//! `CALLBOARD_CHAOS_SEED`, and where the report goes.
+#![allow(
+    clippy::allow_attributes,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "a test binary in several files: a panic is how a test fails"
+)]
+
+mod audit;
+mod dice;
+mod faults;
+mod forger;
+mod ledger;
+mod load;
+mod report;
+#[path = "../life/system.rs"]
+#[expect(dead_code, reason = "shared with the tests of life, which use all of it")]
+mod system;
+
+use std::time::{Duration, Instant};
+
+use callboard_testing::{private_postgres, private_redis};
+
+use dice::Dice;
+use faults::Storm;
+use load::Load;
+use report::Report;
+use system::{Settings, System};
+
+/// How long the storm lasts when nobody says.
+const SHORT: Duration = Duration::from_secs(25);
+const SHORT_SEED: u64 = 20_261_123;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_doubled_or_left_behind_in_a_storm() {
+    let seed = number("CALLBOARD_CHAOS_SEED").unwrap_or(SHORT_SEED);
+    let lasts = number("CALLBOARD_CHAOS_SECONDS").map_or(SHORT, Duration::from_secs);
+    let (postgres, redis) = tokio::join!(private_postgres(), private_redis());
+    let mut settings = Settings::new(postgres.url(), redis.url());
+    if let Ok(mutant) = std::env::var("CALLBOARD_MUTANT") {
+        settings.set("CALLBOARD_MUTANT", &mutant);
+    }
+    let system = System::with(settings, redis.clone(), None, 0).await;
+    let mut load = Load::prepare(&system, Dice::new(seed)).await;
+    let mut storm = Storm::new(system, postgres.clone(), redis, Dice::new(seed ^ 0x5707));
+    storm.fill_up();
+
+    let began = Instant::now();
+    while began.elapsed() < lasts {
+        load.go_on(&storm.system);
+        storm.blow().await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    storm.calm_down().await;
+    let system = &mut storm.system;
+    system.until_ready().await;
+    load.settle_up(system).await;
+    let stuck = load.until_all_have_ended(system).await;
+    let violations = audit::audit(system, postgres.url(), &load, &storm.shaken, stuck).await;
+    let report = Report::new(seed, began.elapsed(), &storm.faults, &load, violations);
+    println!("{report}");
+    report.write();
+    assert!(report.violations.is_empty(), "seed {seed}: {:#?}", report.violations);
+}
