@@ -138,7 +138,10 @@ async fn every_reason_has_its_code() {
 
 #[tokio::test]
 async fn a_socket_without_init_or_sign_of_life_is_closed() {
-    let toy = start(quick()).await;
+    let mut setup = quick();
+    // However late the client comes to read it, the farewell must still be there.
+    setup.limits.farewell = Duration::from_mins(1);
+    let toy = start(setup).await;
     assert_eq!(connect(&toy).await.closed().await, 4408);
     let mut client = sign_in(&toy).await;
     client.subscribe("1", "subscription { silence }").await;

@@ -6,6 +6,7 @@ use crate::{
     store::{
         Store, StoreError, commit,
         logs::{self, Appended, Batch},
+        mutants,
     },
 };
 
@@ -13,7 +14,7 @@ use crate::{
 pub async fn append_log(store: &Store, batches: &[Batch]) -> Result<(Vec<Appended>, After), StoreError> {
     let mut transaction = store.begin().await?;
     let appended = if Mutant::LogWithoutFence.is_on() {
-        let unfenced = logs::unfenced(&mut transaction, batches).await?;
+        let unfenced = mutants::unfenced(&mut transaction, batches).await?;
         logs::append(&mut transaction, &unfenced).await?
     } else {
         logs::append(&mut transaction, batches).await?

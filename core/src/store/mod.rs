@@ -19,6 +19,7 @@ pub mod ingredients;
 pub mod job_pages;
 pub mod live;
 pub mod logs;
+pub mod mutants;
 pub mod name_pages;
 pub mod profile_relations;
 pub mod profile_secrets;
