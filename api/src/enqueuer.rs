@@ -240,7 +240,7 @@ async fn commit(desk: Arc<Desk>, redis: Redis, group: Vec<Call>, is_pushed: bool
     let (orders, replies): (Vec<Vec<Order>>, Vec<_>) =
         group.into_iter().map(|call| (call.orders, call.reply)).unzip();
     let (answers, after) = submit(&desk, &orders, is_pushed).await;
-    tokio::spawn(async move { after.announce(&redis).await });
+    after.announce_soon(&redis);
     for (answer, reply) in answers.into_iter().zip(replies) {
         // A caller that has gone away needs no answer.
         let _gone = reply.send(answer.map_err(EnqueueError::from));

@@ -122,8 +122,7 @@ fn claimer(
             (store.clone(), redis.clone(), recipes.clone(), *identity.borrow());
         async move {
             let (answers, after) = claim(&store, worker, &requests).await?;
-            // Nobody waits for a hint.
-            tokio::spawn(async move { after.announce(&redis).await });
+            after.announce_soon(&redis);
             let granted = answers.iter().filter_map(|answer| match answer {
                 Answer::Granted(live) => Some((**live).clone()),
                 Answer::Parked { .. } | Answer::Paused | Answer::Gone => None,
@@ -150,7 +149,7 @@ fn settler(store: Store, redis: Redis) -> Batcher<Verdict, Settled> {
         let (store, redis) = (store.clone(), redis.clone());
         async move {
             let (settled, after) = settle(&store, verdicts).await?;
-            tokio::spawn(async move { after.announce(&redis).await });
+            after.announce_soon(&redis);
             Ok(settled)
         }
     })
@@ -172,7 +171,7 @@ fn note_takers(store: &Store, redis: &Redis) -> NoteTakers {
         let (store, redis) = (of_logs.clone(), hints.clone());
         async move {
             let (appended, after) = append_log(&store, &batches).await?;
-            tokio::spawn(async move { after.announce(&redis).await });
+            after.announce_soon(&redis);
             Ok(appended)
         }
     });
@@ -181,7 +180,7 @@ fn note_takers(store: &Store, redis: &Redis) -> NoteTakers {
         let (store, redis) = (of_progress.clone(), hints.clone());
         async move {
             let (held, after) = note_progress(&store, &reports).await?;
-            tokio::spawn(async move { after.announce(&redis).await });
+            after.announce_soon(&redis);
             Ok(reports.iter().map(|report| held.contains(&report.job)).collect())
         }
     });

@@ -11,11 +11,9 @@ use callboard::{
     command::Kind,
     ids::WorkerId,
     job::Outcome,
-    policy::Policy,
     steps::{renew, settle::Verdict},
     store::{
         Store,
-        attempts::ExitRecord,
         workers::{Held as Record, NewWorker},
     },
     transport::Redis,
@@ -154,17 +152,8 @@ async fn hear_news(desk: Arc<Desk>, mut heard: mpsc::Receiver<News>, asked: Arc<
 /// Gives back attempts that Postgres says are ours and that nobody here runs: claims whose answer was lost.
 async fn release_unknown(desk: &Desk, records: Vec<Record>) {
     for record in records {
-        let verdict = Verdict {
-            job: record.job,
-            attempt: record.attempt,
-            outcome: Outcome::Released { reason: "Its worker never learnt that it had won it.".into() },
-            policy: Policy::default(),
-            jitter: 0.0,
-            composed: None,
-            proxy: None,
-            exit: ExitRecord::default(),
-        };
-        match desk.settles.ask(verdict).await {
+        let outcome = Outcome::Released { reason: "Its worker never learnt that it had won it.".into() };
+        match desk.settles.ask(Verdict::bare(record.job, record.attempt, outcome)).await {
             Ok(_) => tracing::warn!(job = %record.job, "an attempt that nobody ran was released"),
             Err(error) => tracing::error!(%error, "an attempt that nobody runs could not be released"),
         }

@@ -40,6 +40,12 @@ impl After {
         self.has_backlog |= other.has_backlog;
     }
 
+    /// [`After::announce`], for callers whose own answer must not wait for Redis.
+    pub fn announce_soon(self, redis: &Redis) {
+        let redis = redis.clone();
+        tokio::spawn(async move { self.announce(&redis).await });
+    }
+
     /// Pushes and publishes, best effort: what fails here is found again by dispatch and by every reader.
     pub async fn announce(self, redis: &Redis) {
         if let Err(error) = queue::push(redis, self.ready).await {

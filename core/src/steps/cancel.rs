@@ -7,7 +7,7 @@ use crate::{
     ids::JobId,
     job::{
         Standing,
-        transition::{Facts, Transition, apply},
+        transition::{Transition, apply},
     },
     policy::Policy,
     refusal::{Refusal, RefusalCode},
@@ -63,12 +63,7 @@ async fn ask(
     let policy = Policy::default();
     let (mut changes, mut after) = (Vec::with_capacity(rows.len()), After::default());
     for before in rows {
-        let facts = Facts {
-            standing: before.standing.clone(),
-            counted: before.counted as u32,
-            lost: before.lost as u32,
-            policy: &policy,
-        };
+        let facts = before.facts(&policy);
         let transition = Transition::CancelAsked { reason: reason.map(str::to_owned) };
         let Ok(applied) = apply(&facts, transition, now) else { continue };
         after.changed.push(before.job);

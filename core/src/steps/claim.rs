@@ -10,7 +10,7 @@ use crate::{
     ids::{AttemptId, JobId, ProfileId, WorkerId},
     job::{
         ReadyJob, Standing,
-        transition::{Facts, Transition, apply},
+        transition::{Transition, apply},
     },
     mutant::Mutant,
     policy::Policy,
@@ -89,12 +89,7 @@ pub async fn claim(
             }
             (_, _) => Transition::Claimed { attempt: request.attempt },
         };
-        let facts = Facts {
-            standing: row.standing.clone(),
-            counted: row.counted as u32,
-            lost: row.lost as u32,
-            policy: &policy,
-        };
+        let facts = row.facts(&policy);
         let Ok(applied) = apply(&facts, transition.clone(), now) else {
             let parked = if let Transition::Parked { on, .. } = transition { Some(on) } else { None };
             answers.push(parked.map_or(Answer::Gone, |on| Answer::Parked { on }));
@@ -170,12 +165,7 @@ pub(super) async fn wake(connection: &mut Connection, keys: &[String]) -> Result
     let policy = Policy::default();
     let mut changes = Vec::new();
     for before in rows {
-        let facts = Facts {
-            standing: before.standing.clone(),
-            counted: before.counted as u32,
-            lost: before.lost as u32,
-            policy: &policy,
-        };
+        let facts = before.facts(&policy);
         if let Ok(applied) = apply(&facts, Transition::Woken, now) {
             changes.push(Change { before, applied, worker: None, is_dispatched: true });
         }

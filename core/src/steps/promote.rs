@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::{
     job::{
         Standing,
-        transition::{Facts, Next, Transition, apply},
+        transition::{Next, Transition, apply},
     },
     policy::Policy,
     steps::After,
@@ -34,12 +34,7 @@ pub async fn promote(store: &Store) -> Result<(After, Option<Duration>), StoreEr
     let mut changes = Vec::new();
     for before in rows {
         let transition = if expired.contains(&before.job) { Transition::Expired } else { Transition::Due };
-        let facts = Facts {
-            standing: before.standing.clone(),
-            counted: before.counted as u32,
-            lost: before.lost as u32,
-            policy: &policy,
-        };
+        let facts = before.facts(&policy);
         if let Ok(applied) = apply(&facts, transition, now) {
             changes.push(Change { before, applied, worker: None, is_dispatched: false });
         }

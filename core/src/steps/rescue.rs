@@ -8,12 +8,11 @@ use std::time::Duration;
 use crate::{
     ids::{JobId, WorkerId},
     job::{Outcome, Standing},
-    policy::Policy,
     steps::{
         After,
         settle::{Verdict, settle_within},
     },
-    store::{Connection, Store, StoreError, attempts::ExitRecord, commit, holds, live, workers},
+    store::{Connection, Store, StoreError, commit, holds, live, workers},
 };
 
 /// Most jobs of one transaction; a worker with more is emptied in several.
@@ -45,16 +44,7 @@ async fn give_back(connection: &mut Connection, orphans: &[JobId]) -> Result<(us
     let (rows, Some(_)) = live::lock(connection, orphans).await? else { return Ok((0, After::default())) };
     let verdicts = rows.iter().filter_map(|row| {
         let Standing::Running { attempt, .. } = row.standing else { return None };
-        Some(Verdict {
-            job: row.job,
-            attempt,
-            outcome: Outcome::Lost,
-            policy: Policy::default(),
-            jitter: 0.0,
-            composed: None,
-            proxy: None,
-            exit: ExitRecord::default(),
-        })
+        Some(Verdict::bare(row.job, attempt, Outcome::Lost))
     });
     let (settled, after) = settle_within(connection, verdicts.collect()).await?;
     Ok((settled.len(), after))

@@ -12,7 +12,7 @@ use crate::{
     job::{
         Outcome, Standing,
         attempt::{Failure, FailureCode},
-        transition::{Facts, Next, Transition, apply},
+        transition::{Next, Transition, apply},
     },
     mutant::Mutant,
     policy::Policy,
@@ -48,6 +48,14 @@ pub struct Verdict {
     pub proxy: Option<ProxyId>,
     /// How the process ended.
     pub exit: ExitRecord,
+}
+
+impl Verdict {
+    /// On an attempt of which nothing is known but how it ended.
+    pub fn bare(job: JobId, attempt: AttemptId, outcome: Outcome) -> Self {
+        let (policy, exit) = (Policy::default(), ExitRecord::default());
+        Self { job, attempt, outcome, policy, jitter: 0.0, composed: None, proxy: None, exit }
+    }
 }
 
 /// What became of a [`Verdict`].
@@ -125,12 +133,7 @@ fn decide(row: LiveJob, mut verdict: Verdict, now: Time) -> Option<(Change, Fini
     }
     let counted = row.counted as u32 + u32::from(verdict.outcome.counts());
     let backoff: Duration = verdict.policy.backoff.delay(counted, verdict.jitter);
-    let facts = Facts {
-        standing: row.standing.clone(),
-        counted: row.counted as u32,
-        lost: row.lost as u32,
-        policy: &verdict.policy,
-    };
+    let facts = row.facts(&verdict.policy);
     let failure = failure_of(&verdict.outcome, &verdict.policy);
     let outcome = verdict.outcome.as_str();
     let transition = Transition::Finished { attempt: verdict.attempt, outcome: verdict.outcome, backoff };

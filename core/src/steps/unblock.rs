@@ -7,7 +7,7 @@
 use crate::{
     job::{
         Standing,
-        transition::{Facts, Next, Transition, apply},
+        transition::{Next, Transition, apply},
     },
     policy::Policy,
     steps::After,
@@ -39,12 +39,7 @@ pub async fn unblock(store: &Store) -> Result<(After, bool), StoreError> {
             (None, 0) => Transition::Unblocked { run_at: before.run_at },
             (None, _) => continue,
         };
-        let facts = Facts {
-            standing: before.standing.clone(),
-            counted: before.counted as u32,
-            lost: before.lost as u32,
-            policy: &policy,
-        };
+        let facts = before.facts(&policy);
         // One that has been cancelled or decided on before is refused.
         let Some(applied) = now.and_then(|now| apply(&facts, transition, now).ok()) else { continue };
         after.changed.push(before.job);

@@ -17,8 +17,9 @@ use crate::{
     ids::{JobId, ProfileId, ProxyId, WorkerId},
     job::{
         JobState, Progress, Standing,
-        transition::{Applied, Next},
+        transition::{Applied, Facts, Next},
     },
+    policy::Policy,
 };
 use columns::{EndColumns, LiveColumns};
 
@@ -65,6 +66,14 @@ pub struct LiveJob {
     pub log_lines: i64,
     /// Whether its queue is paused.
     pub is_paused: bool,
+}
+
+impl LiveJob {
+    /// What `apply` decides from.
+    pub fn facts<'a>(&self, policy: &'a Policy) -> Facts<'a> {
+        let standing = self.standing.clone();
+        Facts { standing, counted: self.counted as u32, lost: self.lost as u32, policy }
+    }
 }
 
 /// A transition of one job, to be written.
@@ -223,13 +232,13 @@ async fn end(connection: &mut Connection, changes: &[&Change], now: Time) -> Res
                 AND job_dependencies.outcome IS NULL
             RETURNING job_dependencies.job_id
         ), delta AS (
-        INSERT INTO queue_deltas (queue, blocked, scheduled, queued, running, succeeded, failed, cancelled)
-        SELECT gone.queue,
-            - count(*) FILTER (WHERE gone.state = 'blocked'), - count(*) FILTER (WHERE gone.state = 'scheduled'),
-            - count(*) FILTER (WHERE gone.state = 'queued'), - count(*) FILTER (WHERE gone.state = 'running'),
-            count(*) FILTER (WHERE change.state = 'succeeded'), count(*) FILTER (WHERE change.state = 'failed'),
-            count(*) FILTER (WHERE change.state = 'cancelled')
-        FROM gone JOIN change USING (job_id) GROUP BY gone.queue
+            INSERT INTO queue_deltas (queue, blocked, scheduled, queued, running, succeeded, failed, cancelled)
+            SELECT gone.queue,
+                - count(*) FILTER (WHERE gone.state = 'blocked'), - count(*) FILTER (WHERE gone.state = 'scheduled'),
+                - count(*) FILTER (WHERE gone.state = 'queued'), - count(*) FILTER (WHERE gone.state = 'running'),
+                count(*) FILTER (WHERE change.state = 'succeeded'), count(*) FILTER (WHERE change.state = 'failed'),
+                count(*) FILTER (WHERE change.state = 'cancelled')
+            FROM gone JOIN change USING (job_id) GROUP BY gone.queue
         )
         SELECT EXISTS (SELECT FROM edge) AS "has_dependents!"
         "#,

@@ -47,11 +47,6 @@ impl Redis {
         Ok(())
     }
 
-    /// How many references a queue's ready set holds.
-    pub async fn ready_count(&self, queue: &str) -> Result<usize, RedisError> {
-        Ok(cmd("ZCARD").arg(self.ready_key(queue)).query_async(&mut self.connection()).await?)
-    }
-
     /// How many references a queue's ready set holds, by priority from 0 to 9.
     pub async fn ready_counts(&self, queue: &str) -> Result<[usize; 10], RedisError> {
         let key = self.ready_key(queue);

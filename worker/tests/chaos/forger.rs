@@ -7,14 +7,12 @@ use callboard::{
     clock::{self, IdSource},
     ids::{AttemptId, JobId},
     job::Outcome,
-    policy::Policy,
     steps::{
         append_log::append_log,
         settle::{Verdict, settle},
     },
     store::{
         Store,
-        attempts::ExitRecord,
         logs::{Batch, LogStream, NewLine},
     },
 };
@@ -43,10 +41,7 @@ impl Forger {
         let bring = async {
             let (job, attempt) = (self.running().await?, IdSource.make::<AttemptId>());
             let outcome = Outcome::Succeeded { result: "forged".into() };
-            let (policy, exit) = (Policy::default(), ExitRecord::default());
-            let verdict =
-                Verdict { job, attempt, outcome, policy, jitter: 0.0, composed: None, proxy: None, exit };
-            settle(&self.0, vec![verdict]).await.ok()
+            settle(&self.0, vec![Verdict::bare(job, attempt, outcome)]).await.ok()
         };
         matches!(tokio::time::timeout(PATIENCE, bring).await, Ok(Some(_)))
     }

@@ -94,8 +94,8 @@ impl BulkMutation {
     }
 
     /// Runs all finished jobs of a filter again, under the same ids, with fresh attempts; their history stays. A job whose
-    /// profile, proxy or service has been deleted since is skipped, and one that needs a job which did not succeed. In batches: after an error some may be revived, and the
-    /// same call again does the rest. Needs an OPERATOR key.
+    /// profile, proxy or service has been deleted since is skipped, and one that needs a job which did not succeed. In
+    /// batches: after an error some may be revived, and the same call again does the rest. Needs an OPERATOR key.
     async fn jobs_retry(
         &self,
         ctx: &Context<'_>,
@@ -201,8 +201,7 @@ async fn carry_out(
         let done = change.make(store, &jobs).await?;
         affected += done.changed.len() as i64;
         skipped += (jobs.len() - done.changed.len()) as i64;
-        let redis = context.redis.clone();
-        tokio::spawn(async move { done.announce(&redis).await });
+        done.announce_soon(&context.redis);
         if affected >= i64::from(limit) || (jobs.len() as i64) < room {
             break;
         }

@@ -193,8 +193,7 @@ async fn settle(
 ) -> Result<JobPayload> {
     match done? {
         Ok(after) => {
-            let redis = JobContext::of(ctx)?.redis.clone();
-            tokio::spawn(async move { after.announce(&redis).await });
+            after.announce_soon(&JobContext::of(ctx)?.redis);
             Ok(JobPayload { job: object::load(ctx, job).await?, user_errors: Vec::new() })
         }
         Err(refusal) => Ok(JobPayload { user_errors: user_errors([refusal]), ..JobPayload::default() }),

@@ -66,8 +66,7 @@ async fn change(ctx: &Context<'_>, name: &str, is_paused: bool) -> Result<QueueP
     let context = JobContext::of(ctx)?;
     match set_paused(&context.desk.store, name, is_paused).await? {
         Ok(after) => {
-            let redis = context.redis.clone();
-            tokio::spawn(async move { after.announce(&redis).await });
+            after.announce_soon(&context.redis);
             Ok(QueuePayload { queue: load(ctx, QueueId::of(name)).await?, user_errors: Vec::new() })
         }
         Err(refusal) => Ok(QueuePayload { user_errors: user_errors([refusal]), ..QueuePayload::default() }),

@@ -135,8 +135,7 @@ impl WorkerMutation {
         let id = id_of(&input.id);
         match drain(&context.desk.store, id).await? {
             Ok(after) => {
-                let redis = context.redis.clone();
-                tokio::spawn(async move { after.announce(&redis).await });
+                after.announce_soon(&context.redis);
                 Ok(WorkerPayload { worker: load(ctx, id).await?, user_errors: Vec::new() })
             }
             Err(refusal) => {
