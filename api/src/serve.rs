@@ -132,7 +132,7 @@ impl ArtifactIndex for Files {
     fn find(&self, id: ArtifactId) -> BoxFuture<'_, Result<Option<ArtifactFile>, StoreError>> {
         Box::pin(async move {
             let record = artifacts::by_id(&mut *self.0.read().await?, id).await?;
-            Ok(record.map(|record| ArtifactFile {
+            Ok(record.filter(|record| record.pruned_at.is_none()).map(|record| ArtifactFile {
                 name: record.name,
                 content_type: record.content_type,
                 path: record.path,

@@ -1,12 +1,16 @@
 //! Settings of a worker, from flags and the environment. `docs/configuration.md` lists them all.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use callboard::{
     compose::Sandbox,
     name,
     settings::{Environment, SharedSettings},
+    steps::prune::Retention,
 };
 use clap::{Args, ValueEnum};
 
@@ -56,6 +60,18 @@ pub(crate) struct WorkerSettings {
     /// Idle shims that are kept ready
     #[arg(long, env = "CALLBOARD_IDLE_SHIMS", default_value_t = 2)]
     pub(crate) idle_shims: usize,
+    /// Days that finished jobs are kept, with their attempts and events
+    #[arg(long, env = "CALLBOARD_KEEP_JOBS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    keep_jobs: u32,
+    /// Most finished jobs that are kept; the oldest go first
+    #[arg(long, env = "CALLBOARD_KEEP_JOBS_MAX", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    keep_jobs_max: u64,
+    /// Days that log lines are kept
+    #[arg(long, env = "CALLBOARD_KEEP_LOGS", default_value_t = 14, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    keep_logs: u32,
+    /// Days that the files of artifacts are kept
+    #[arg(long, env = "CALLBOARD_KEEP_ARTIFACTS", default_value_t = 14, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    keep_artifacts: u32,
     /// Address for /healthz and /metrics, e.g. 127.0.0.1:9100; none by default
     #[arg(long, env = "CALLBOARD_WORKER_LISTEN")]
     pub(crate) listen: Option<std::net::SocketAddr>,
@@ -89,6 +105,17 @@ impl WorkerSettings {
             }
         }
         Ok(queues)
+    }
+
+    /// How long things are kept.
+    pub(crate) fn retention(&self) -> Retention {
+        let days = |days: u32| Duration::from_hours(24 * u64::from(days));
+        Retention {
+            jobs: days(self.keep_jobs),
+            jobs_max: self.keep_jobs_max,
+            logs: days(self.keep_logs),
+            artifacts: days(self.keep_artifacts),
+        }
     }
 
     /// The places on this machine; directories that are missing are made.

@@ -86,7 +86,7 @@ pub(crate) async fn run(settings: WorkerSettings) -> anyhow::Result<()> {
     health::start(&settings, &desk).await?;
 
     let (stop, duties_stop, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
-    duties::start(&desk, lease, id.clone(), hurry, &duties_stop, &tasks);
+    duties::start(&desk, lease, settings.retention(), id.clone(), hurry, &duties_stop, &tasks);
     let concurrency = usize::from(settings.concurrency);
     let serving = tokio::spawn(intake::serve(desk.clone(), redis, queues.clone(), concurrency, stop.clone()));
     tracing::info!(worker = %*id.borrow(), ?queues, concurrency, "taking jobs");

@@ -6,6 +6,25 @@ use serde_json::{Value, json};
 use crate::stage::{Stage, failed};
 
 #[tokio::test]
+async fn what_is_too_old_is_not_offered_any_more() {
+    let stage = Stage::set().await;
+    let command = stage.command("hello", json!({})).await;
+    stage.enter(&["default"]).await;
+    let job = stage.enqueue(json!({ "commandId": command })).await;
+    let attempt = stage.start(job).await;
+    stage.keep(job, attempt, "page.png").await;
+    stage.log(job, attempt, &["one", "two"]).await;
+    stage.log(job, attempt, &["three"]).await;
+    stage.succeed(job, attempt).await;
+    stage
+        .sql("UPDATE artifacts SET pruned_at = now(); DELETE FROM log_chunks WHERE first_sequence = 1")
+        .await;
+    let left = stage.of_job(job, "artifacts { name url } log { totalCount nodes { text sequence } }").await;
+    assert_eq!(left["artifacts"], json!([{ "name": "page.png", "url": null }]));
+    assert_eq!(left["log"], json!({ "totalCount": 1, "nodes": [{ "text": "three", "sequence": 3 }] }));
+}
+
+#[tokio::test]
 async fn a_job_tells_its_whole_life() {
     let stage = Stage::set().await;
     let command = stage.command("hello", json!({ "policy": { "maxAttempts": 2 } })).await;

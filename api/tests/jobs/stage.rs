@@ -288,6 +288,7 @@ impl Stage {
             sha256: [7; 32],
             path: format!("{job}/{name}"),
             created_at: clock::now(),
+            pruned_at: None,
         };
         assert!(keep_artifact(&self.store, &artifact).await.unwrap());
         artifact.id

@@ -17,6 +17,7 @@
 //! | [`rescue`] | jobs of workers whose lease ran out | done or not done |
 //! | [`own_up`] | a worker that was declared lost lives | the attempt counts as one that took its worker down |
 //! | [`roll_up`] | counters of queues, partitions of days to come | done or not done |
+//! | [`prune`] | what is too old | files may be gone whose rows are there: the next round |
 //!
 //! Locks are taken in one order everywhere: jobs by id, then profiles by id. Times are the database's, taken after
 //! the locks are held. Nothing here sends NOTIFY, and nothing here waits for Redis.
@@ -35,6 +36,7 @@ pub mod own_up;
 pub mod pause;
 pub mod preview;
 pub mod promote;
+pub mod prune;
 pub mod renew;
 pub mod rescue;
 pub mod retry;

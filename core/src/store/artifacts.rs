@@ -31,6 +31,8 @@ pub struct ArtifactRecord {
     pub path: String,
     /// When it was kept.
     pub created_at: Time,
+    /// When the file left the disk, if it has.
+    pub pruned_at: Option<Time>,
 }
 
 /// Stores a file's record if its attempt still holds the job; false when it has been fenced off.
@@ -65,6 +67,7 @@ struct Row {
     sha256: Vec<u8>,
     path: String,
     created_at: Time,
+    pruned_at: Option<Time>,
 }
 
 impl Row {
@@ -81,6 +84,7 @@ impl Row {
             sha256: sha256.map_err(|_| StoreError::corrupt("artifacts", "sha256", &self.id))?,
             path: self.path,
             created_at: self.created_at,
+            pruned_at: self.pruned_at,
         })
     }
 }
@@ -90,7 +94,7 @@ pub async fn of_jobs(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
     let rows = sqlx::query_as!(
         Row,
-        "SELECT id, job_id, attempt_id, attempt, name, content_type, size_bytes, sha256, path, created_at
+        "SELECT id, job_id, attempt_id, attempt, name, content_type, size_bytes, sha256, path, created_at, pruned_at
          FROM artifacts WHERE job_id = ANY($1) ORDER BY id",
         &ids
     )
@@ -107,7 +111,7 @@ pub async fn by_ids(
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     let rows = sqlx::query_as!(
         Row,
-        "SELECT id, job_id, attempt_id, attempt, name, content_type, size_bytes, sha256, path, created_at
+        "SELECT id, job_id, attempt_id, attempt, name, content_type, size_bytes, sha256, path, created_at, pruned_at
          FROM artifacts WHERE id = ANY($1)",
         &ids
     )
@@ -123,7 +127,7 @@ pub async fn by_id(
 ) -> Result<Option<ArtifactRecord>, StoreError> {
     let row = sqlx::query_as!(
         Row,
-        "SELECT id, job_id, attempt_id, attempt, name, content_type, size_bytes, sha256, path, created_at
+        "SELECT id, job_id, attempt_id, attempt, name, content_type, size_bytes, sha256, path, created_at, pruned_at
          FROM artifacts WHERE id = $1",
         id.uuid()
     )

@@ -27,6 +27,7 @@ pub mod profiles;
 pub mod progress;
 pub mod proxies;
 pub mod records;
+pub mod retention;
 pub mod revivals;
 pub mod services;
 pub mod submissions;

@@ -43,6 +43,7 @@ fn file(job: JobId, attempt_id: AttemptId) -> ArtifactRecord {
         sha256: [0; 32],
         path: format!("{job}/a.txt"),
         created_at: clock::now(),
+        pruned_at: None,
     }
 }
 

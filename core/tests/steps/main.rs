@@ -7,6 +7,7 @@ mod claims;
 mod fences;
 mod hand_out;
 mod plans;
+mod prunes;
 mod rescues;
 mod stage;
 mod submits;

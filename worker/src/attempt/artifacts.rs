@@ -80,6 +80,7 @@ pub(super) async fn keep(
         sha256,
         path,
         created_at: clock::now(),
+        pruned_at: None,
     };
     let is_kept = keep_artifact(&desk.store, &record).await;
     if !matches!(is_kept, Ok(true)) {

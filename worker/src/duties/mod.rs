@@ -2,6 +2,7 @@
 //!
 //! Rows that another worker has locked are passed over, so doing a duty twice at once does no harm.
 
+mod prune;
 mod sweep;
 
 use std::{sync::Arc, time::Duration};
@@ -13,6 +14,7 @@ use callboard::{
     steps::{
         dispatch::{self, DispatchError, MARK_AGE},
         promote::promote,
+        prune::Retention,
         rescue, roll_up,
         unblock::unblock,
     },
@@ -39,6 +41,8 @@ const RESCUE_EVERY: Duration = Duration::from_millis(500);
 const FOLD_EVERY: Duration = Duration::from_secs(1);
 const PARTITIONS_EVERY: Duration = Duration::from_hours(1);
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
+/// How often it is looked for what is too old.
+const PRUNE_EVERY: Duration = Duration::from_mins(1);
 /// Pause after a failure.
 const RETRY_AFTER: Duration = Duration::from_millis(250);
 
@@ -46,6 +50,7 @@ const RETRY_AFTER: Duration = Duration::from_millis(250);
 pub(crate) fn start(
     desk: &Arc<Desk>,
     lease: Duration,
+    retention: Retention,
     identity: watch::Receiver<WorkerId>,
     hurry: mpsc::Sender<()>,
     stop: &CancellationToken,
@@ -72,7 +77,9 @@ pub(crate) fn start(
     run(Box::pin(promote_due(store.clone(), redis.clone())));
     run(Box::pin(rescue_lost(store.clone(), redis, lease)));
     run(Box::pin(fold(store.clone())));
-    run(Box::pin(make_partitions(store)));
+    run(Box::pin(make_partitions(store.clone())));
+    let disk = prune::FromDisk(desk.places.artifact_root.clone());
+    run(Box::pin(prune::prune(store, retention, disk, PRUNE_EVERY)));
     run(Box::pin(sweep::sweep(desk.clone(), SWEEP_EVERY)));
 }
 

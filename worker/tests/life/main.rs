@@ -15,6 +15,7 @@ mod drain;
 mod hand_out;
 mod ledger;
 mod outage;
+mod retention;
 mod sharing;
 mod start;
 mod system;

@@ -159,6 +159,12 @@ impl System {
         self.settings.home()
     }
 
+    /// For workers that are started from now on.
+    #[allow(dead_code, reason = "the storm of tests/chaos sets things before it starts")]
+    pub(crate) fn set(&mut self, name: &'static str, value: &str) {
+        self.settings.set(name, value);
+    }
+
     /// Starts one more, and waits until it takes part. Answers its place in `workers`.
     pub(crate) async fn add_worker(&mut self, concurrency: u16) -> usize {
         let worker = self.spawn_worker(concurrency);

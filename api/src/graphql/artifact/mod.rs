@@ -64,8 +64,11 @@ impl Artifact {
         self.0.attempt
     }
 
-    /// Where to get it, for the next quarter of an hour, without a key. Null once pruned.
+    /// Where to get it, for the next quarter of an hour, without a key. Null once the file is too old and has been removed.
     async fn url(&self, ctx: &Context<'_>) -> Option<Result<Url>> {
+        if self.0.pruned_at.is_some() {
+            return None;
+        }
         Some(ctx.data::<ArtifactUrls>().map(|urls| Url(urls.sign(self.0.id, clock::now()))))
     }
 
