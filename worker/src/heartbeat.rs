@@ -23,7 +23,7 @@ use callboard::{
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    held::Held,
+    held::{Held, Stop},
     process::{Nursery, boottime_now},
 };
 
@@ -50,7 +50,7 @@ impl Pulse {
     }
 }
 
-/// Begins a lease. Until its first renewal, what is started may run as long as the lease that begins here.
+/// Begins the first lease. Until its first renewal, what is started may run as long as the lease that begins here.
 pub(crate) async fn begin_lease(
     store: &Store,
     worker: &NewWorker,
@@ -143,19 +143,24 @@ impl Heartbeat {
                     drop(self.news.send(News::Drain).await);
                 }
             }
-            Renewal::Lost => self.begin_again(&before).await?,
+            Renewal::Lost => self.begin_again().await?,
         }
         Ok(())
     }
 
-    /// The lease ran out and others have our jobs: end what runs, and take part again under a new id.
-    async fn begin_again(&mut self, before: &[AttemptId]) -> Result<(), StoreError> {
+    /// The lease ran out and others have our jobs: end what runs, and take part again under a new id. Claims may be under way
+    /// under the old one. The new id is there before the new lease, so that whatever is to run under this lease is claimed
+    /// under the new id; and whatever is not, is killed or never started.
+    async fn begin_again(&mut self) -> Result<(), StoreError> {
         tracing::error!("the lease was lost: all attempts are stopped");
-        self.held.reconcile(before, &[]);
+        self.held.stop_all(Stop::Lost);
         let worker = NewWorker { id: callboard::clock::IdSource.make(), ..self.worker.clone() };
-        begin_lease(&self.store, &worker, &self.nursery, self.lease).await?;
+        let began = boottime_now();
+        register(&self.store, &worker).await?;
         self.identity.send_replace(worker.id);
         self.worker = worker;
+        self.nursery.begin_another_lease(deadline(began, self.lease));
+        self.held.stop_all(Stop::Lost);
         Ok(())
     }
 }

@@ -14,6 +14,8 @@ use callboard::{
 };
 use tokio::sync::watch;
 
+use crate::process::LeaseNumber;
+
 /// Why an attempt is stopped from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
@@ -42,6 +44,8 @@ pub(crate) struct Held(Arc<Mutex<HashMap<AttemptId, Entry>>>);
 pub(crate) struct Place {
     held: Held,
     attempt: AttemptId,
+    /// Under which of the worker's leases it may run.
+    pub(crate) lease: LeaseNumber,
     stop: watch::Receiver<Option<Stop>>,
 }
 
@@ -51,10 +55,10 @@ impl Held {
     }
 
     /// Enters an attempt that is about to be claimed.
-    pub(crate) fn enter(&self, job: JobId, attempt: AttemptId) -> Place {
+    pub(crate) fn enter(&self, job: JobId, attempt: AttemptId, lease: LeaseNumber) -> Place {
         let (stop, stopped) = watch::channel(None);
         self.entries().insert(attempt, Entry { job, stop, is_granted: false });
-        Place { held: self.clone(), attempt, stop: stopped }
+        Place { held: self.clone(), attempt, lease, stop: stopped }
     }
 
     /// Whether any of these jobs is held.

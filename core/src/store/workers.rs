@@ -1,9 +1,7 @@
 //! Worker processes: their leases, and what they hold.
 //!
-//! Called by `steps::renew`, `steps::rescue` and `steps::own_up`, and read by the API. A lease is the row's `heartbeat_at`, on the
-//! database's clock alone.
-
-use std::time::Duration;
+//! Called by `steps::renew`, `steps::rescue` and `steps::own_up`, and read by the API. A lease is the row's `heartbeat_at`:
+//! each renewal changes it, and `steps::rescue` says when it has stood still for too long.
 
 use uuid::Uuid;
 
@@ -162,21 +160,33 @@ pub async fn leave(connection: &mut Connection, worker: WorkerId) -> Result<(), 
     Ok(())
 }
 
-/// Locks and marks one worker whose lease ran out; null when there is none (or another rescuer has it).
-pub async fn lose_one(connection: &mut Connection, lease: Duration) -> Result<Option<WorkerId>, StoreError> {
-    let id = sqlx::query_scalar!(
-        r#"
-        UPDATE workers SET status = 'lost' WHERE id = (
-            SELECT id FROM workers
-            WHERE status IN ('active', 'draining') AND heartbeat_at < clock_timestamp() - make_interval(secs => $1)
-            ORDER BY heartbeat_at LIMIT 1 FOR UPDATE SKIP LOCKED
-        ) RETURNING id
-        "#,
-        lease.as_secs_f64()
+/// A worker's lease, as it was when it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// Whose it is.
+    pub worker: WorkerId,
+    /// Changes with every renewal. A stamp, not a measure: the database's clock may be set.
+    pub renewed_at: Time,
+}
+
+/// The leases of all workers that take part.
+pub async fn leases(connection: &mut Connection) -> Result<Vec<Lease>, StoreError> {
+    let rows = sqlx::query!("SELECT id, heartbeat_at FROM workers WHERE status IN ('active', 'draining')")
+        .fetch_all(connection)
+        .await?;
+    Ok(rows.into_iter().map(|row| Lease { worker: row.id.into(), renewed_at: row.heartbeat_at }).collect())
+}
+
+/// Marks a worker as lost, unless its lease has been renewed since it was read, or somebody else was first.
+pub async fn lose(connection: &mut Connection, lease: &Lease) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        "UPDATE workers SET status = 'lost' WHERE id = $1 AND heartbeat_at = $2 AND status IN ('active', 'draining')",
+        lease.worker.uuid(),
+        lease.renewed_at
     )
-    .fetch_optional(connection)
+    .execute(connection)
     .await?;
-    Ok(id.map(WorkerId::from))
+    Ok(done.rows_affected() == 1)
 }
 
 /// Jobs that still run, by the record, on a worker that is lost or gone, at most `most`.

@@ -36,7 +36,8 @@ use run::Ran;
 #[tracing::instrument(level = "debug", skip_all, fields(job = %ready.job))]
 pub(crate) async fn attempt(desk: &Desk, ready: ReadyJob) {
     let attempt: AttemptId = desk.ids.make();
-    let place = desk.held.enter(ready.job, attempt);
+    // Asked before the claim: what is won under a lease that ends meanwhile must not start under the next.
+    let place = desk.held.enter(ready.job, attempt, desk.nursery.lease());
     let Some(work) = claim(desk, ready.job, attempt).await else { return };
     place.grant();
     let ran = perform(desk, &work, attempt, &place).await;

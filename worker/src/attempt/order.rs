@@ -12,11 +12,17 @@ use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use super::place;
 use crate::{
     desk::Desk,
-    process::{Limits, Order, ProfileDirectory, RefusalCode, StartError},
+    process::{LeaseNumber, Limits, Order, ProfileDirectory, RefusalCode, StartError},
 };
 
 /// The order of a plan: program, arguments, the whole environment, directories.
-pub(super) fn order(desk: &Desk, work: &Work, plan: &ProcessPlan, profile_path: Option<&str>) -> Order {
+pub(super) fn order(
+    desk: &Desk,
+    work: &Work,
+    lease: LeaseNumber,
+    plan: &ProcessPlan,
+    profile_path: Option<&str>,
+) -> Order {
     let places = &desk.places;
     let temporary = place::temporary(places, work.live.job, work.live.attempt);
     let (program, mut arguments, allowed) = match &plan.program {
@@ -49,6 +55,7 @@ pub(super) fn order(desk: &Desk, work: &Work, plan: &ProcessPlan, profile_path: 
         profile: profile_path
             .map(|path| ProfileDirectory { root: places.profile_root.clone(), relative: path.into() }),
         limits: Limits::default(),
+        lease,
     }
 }
 

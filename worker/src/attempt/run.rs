@@ -33,7 +33,7 @@ use super::{
 use crate::{
     desk::Desk,
     held::{Place, Stop},
-    process::{Exit, Grip, Running, StartError},
+    process::{Exit, Grip, LeaseNumber, Running, StartError},
 };
 
 /// How long a profile may stay locked on this machine by what is left of an earlier attempt.
@@ -82,8 +82,9 @@ pub(super) async fn run(
 
     let speech = plan.speech;
     let started = tokio::select! {
-        started = start(desk, work, plan, profile_path.as_deref()) => started,
+        biased;
         _ = place.stopped() => return Ran { was_stopped: true, ..ran(released("It was stopped before it began.".into())) },
+        started = start(desk, work, place.lease, plan, profile_path.as_deref()) => started,
     };
     let (out, err, mut grip) = match started {
         Ok(running) => running.split(),
@@ -257,12 +258,13 @@ fn note_start(
 async fn start(
     desk: &Desk,
     work: &Work,
+    lease: LeaseNumber,
     plan: ProcessPlan,
     profile_path: Option<&str>,
 ) -> Result<Running, StartError> {
     let since = Instant::now();
     loop {
-        match desk.nursery.start(order(desk, work, &plan, profile_path)).await {
+        match desk.nursery.start(order(desk, work, lease, &plan, profile_path)).await {
             Err(StartError::ProfileBusy) if since.elapsed() < PROFILE_PATIENCE => {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }

@@ -10,22 +10,22 @@ use std::{sync::Arc, time::Duration};
 use callboard::{
     clock,
     ids::WorkerId,
-    mutant::Mutant,
     steps::{
         dispatch::{self, DispatchError, MARK_AGE},
         promote::promote,
         prune::Retention,
-        rescue, roll_up,
+        rescue::{self, Watch},
+        roll_up,
         unblock::unblock,
     },
-    store::Store,
+    store::{Store, StoreError},
     transport::{Hint, Redis},
 };
 use futures::StreamExt as _;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{desk::Desk, held::Held};
+use crate::{desk::Desk, held::Held, process::boottime_now};
 
 /// How often marks are compared with Redis; twice as often it is asked whether it has lost everything.
 const COMPARE_EVERY: Duration = Duration::from_millis(500);
@@ -198,25 +198,13 @@ async fn promote_due(store: Store, redis: Redis) {
     }
 }
 
-/// Rescues only after a whole lease of unbroken contact with Postgres.
+/// Watches the leases of all workers, and gives back the jobs of those that ran out.
 async fn rescue_lost(store: Store, redis: Redis, lease: Duration) {
-    let mut contact_since = tokio::time::Instant::now();
-    let mut last = contact_since;
+    let mut watch = Watch::default();
     loop {
-        // A step that took long, or a machine that slept, breaks the contact too.
-        if last.elapsed() > lease / 2 {
-            contact_since = tokio::time::Instant::now();
-        }
-        last = tokio::time::Instant::now();
-        let outcome = if contact_since.elapsed() < lease && !Mutant::RescueWithoutContact.is_on() {
-            store.ping().await
-        } else {
-            rescue_round(&store, &redis, lease).await
-        };
-        if let Err(error) = outcome {
+        if let Err(error) = rescue_round(&store, &redis, &mut watch, lease).await {
             tracing::warn!(%error, "contact with Postgres is broken: nobody is rescued");
-            pause(RETRY_AFTER).await;
-            contact_since = tokio::time::Instant::now();
+            watch.lose_contact();
         }
         pause(RESCUE_EVERY).await;
     }
@@ -225,19 +213,24 @@ async fn rescue_lost(store: Store, redis: Redis, lease: Duration) {
 async fn rescue_round(
     store: &Store,
     redis: &Redis,
-    lease: Duration,
-) -> Result<(), callboard::store::StoreError> {
-    loop {
-        let (rescued, after) = rescue::rescue(store, lease).await?;
-        after.announce(redis).await;
-        if let Some(worker) = rescued.worker {
-            tracing::warn!(%worker, "a worker's lease ran out");
-        }
-        if rescued.jobs > 0 {
-            tracing::warn!(jobs = rescued.jobs, "jobs of lost workers were given back");
-        }
-        if !rescued.has_more {
-            break;
+    watch: &mut Watch,
+    length: Duration,
+) -> Result<(), StoreError> {
+    let leases = rescue::leases(store).await?;
+    let over = watch.look(&leases, Duration::from_nanos(boottime_now()), length);
+    for lease in over.iter().map(Some).chain([None]) {
+        loop {
+            let (rescued, after) = rescue::rescue(store, lease).await?;
+            after.announce(redis).await;
+            if let Some(lease) = lease.filter(|_| rescued.is_lost) {
+                tracing::warn!(worker = %lease.worker, "a worker's lease ran out");
+            }
+            if rescued.jobs > 0 {
+                tracing::warn!(jobs = rescued.jobs, "jobs of lost workers were given back");
+            }
+            if !rescued.has_more {
+                break;
+            }
         }
     }
     rescue::wake_forgotten(store).await?.announce(redis).await;

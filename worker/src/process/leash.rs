@@ -2,7 +2,6 @@
 //! deadline while the runtime is busy.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,52 +24,87 @@ pub(super) struct Leash {
     all: Arc<Leashes>,
 }
 
+/// Which of the worker's leases, counted; the first by default. A worker whose lease was lost begins another one; what was won under the first must
+/// not run on under the second, because it is somebody else's by then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeaseNumber(u64);
+
 /// The lines to all running shims.
 #[derive(Debug, Default)]
-pub(super) struct Leashes {
+pub(super) struct Leashes(Mutex<Lines>);
+
+#[derive(Debug, Default)]
+struct Lines {
+    lease: u64,
     /// CLOCK_BOOTTIME in nanoseconds; 0, which is long ago, until the worker has a lease.
-    deadline: AtomicU64,
-    next: AtomicU64,
-    channels: Mutex<HashMap<u64, Arc<UnixStream>>>,
+    deadline: u64,
+    next: u64,
+    /// Those of the present lease.
+    channels: HashMap<u64, Arc<UnixStream>>,
 }
 
 impl Leashes {
-    pub(super) fn deadline(&self) -> u64 {
-        self.deadline.load(Ordering::SeqCst)
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The present lease.
+    pub(super) fn lease(&self) -> LeaseNumber {
+        LeaseNumber(self.lines().lease)
+    }
+
+    /// By when a program of this lease has to be dead, as things are; none when the lease is over.
+    pub(super) fn deadline(&self, lease: LeaseNumber) -> Option<u64> {
+        let lines = self.lines();
+        (lines.lease == lease.0).then_some(lines.deadline)
     }
 
     /// Tells every running shim its new deadline. A shim whose socket is full is stopped; when it goes on it
     /// finds an old deadline and kills, which is as it should be.
     pub(super) fn extend(&self, deadline: u64) {
-        self.deadline.store(deadline, Ordering::SeqCst);
-        for channel in self.channels().values() {
+        let mut lines = self.lines();
+        lines.deadline = deadline;
+        for channel in lines.channels.values() {
             tell(channel, &Control::Deadline(deadline));
         }
     }
 
-    fn channels(&self) -> MutexGuard<'_, HashMap<u64, Arc<UnixStream>>> {
-        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Ends the present lease: its programs are killed, and never hear of a later deadline, should they not have noticed yet
+    /// that theirs has passed.
+    pub(super) fn begin_again(&self, deadline: u64) {
+        let mut lines = self.lines();
+        lines.lease += 1;
+        lines.deadline = deadline;
+        for (_, channel) in lines.channels.drain() {
+            tell(&channel, &Control::Kill {});
+        }
     }
 }
 
 impl Leash {
-    /// Takes hold of a shim that has just read an order with the deadline `told`. The receiver learns by when the
+    /// Takes hold of a shim that has just read an order of a lease, with the deadline `told`. The receiver learns by when the
     /// shim has to have reported its end.
     pub(super) fn new(
         all: &Arc<Leashes>,
         channel: Arc<UnixStream>,
+        lease: LeaseNumber,
         told: u64,
     ) -> (Self, watch::Receiver<Option<Instant>>) {
-        let number = all.next.fetch_add(1, Ordering::Relaxed);
         let (overdue, receiver) = watch::channel(None);
-        let leash = Self { number, channel, overdue, all: Arc::clone(all) };
-        all.channels().insert(number, Arc::clone(&leash.channel));
-        // The deadline may have moved between the order and our being on the list.
-        let deadline = all.deadline();
-        if deadline != told {
-            tell(&leash.channel, &Control::Deadline(deadline));
+        let mut lines = all.lines();
+        lines.next += 1;
+        let number = lines.next;
+        // The deadline may have moved, or the lease have ended, between the order and our being on the list.
+        if lines.lease == lease.0 {
+            lines.channels.insert(number, Arc::clone(&channel));
+            if lines.deadline != told {
+                tell(&channel, &Control::Deadline(lines.deadline));
+            }
+        } else {
+            tell(&channel, &Control::Kill {});
         }
-        (leash, receiver)
+        drop(lines);
+        (Self { number, channel, overdue, all: Arc::clone(all) }, receiver)
     }
 
     /// Asks the program to end; after the grace, the shim kills.
@@ -93,7 +127,7 @@ impl Leash {
 
 impl Drop for Leash {
     fn drop(&mut self) {
-        self.all.channels().remove(&self.number);
+        self.all.lines().channels.remove(&self.number);
         // The supervisor still reads from the socket; the shim sees our half closed, and kills.
         shutdown(&*self.channel, Shutdown::Write).ok();
         self.expect_end(Duration::ZERO);

@@ -5,7 +5,7 @@
 //! takes one [`Order`], is the subreaper of all that its program starts, and kills all of it when the program ends,
 //! when the worker says so, lets go or dies, or when the deadline passes that the worker moves with its lease.
 //!
-//! Called by the attempt pipeline (start, output, terminate, wait) and by the lease thread (`extend_deadline`). It
+//! Called by the attempt pipeline (start, output, terminate, wait) and by the lease thread (`extend_deadline`, `begin_another_lease`). It
 //! must never block the runtime, never put a secret into an argument or a log, and never kill a process that
 //! does not descend from one of its shims.
 
@@ -22,6 +22,7 @@ mod supervisor;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
 pub use self::ending::{Exit, StartError};
+pub use self::leash::LeaseNumber;
 pub use self::nursery::{Nursery, Settings};
 pub use self::order::{MAX_STDIN_BYTES, Order};
 pub use self::run_as::RunAsError;

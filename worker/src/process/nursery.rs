@@ -13,7 +13,7 @@ use rustix::time::Timespec;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::forker::{self, Forker, Newborn};
-use super::leash::Leashes;
+use super::leash::{LeaseNumber, Leashes};
 use super::running::Running;
 use super::{Order, StartError, running};
 use crate::shim::tree;
@@ -100,6 +100,17 @@ impl Nursery {
     /// Never waits, and may be called from any thread.
     pub fn extend_deadline(&self, boottime_ns: u64) {
         self.leashes.extend(boottime_ns);
+    }
+
+    /// The present lease, for the orders of attempts that are claimed from now on.
+    pub fn lease(&self) -> LeaseNumber {
+        self.leashes.lease()
+    }
+
+    /// The worker's lease was lost, and it has another: kills what was started under the first, starts nothing that was
+    /// won under it, and sets the deadline of what comes.
+    pub fn begin_another_lease(&self, boottime_ns: u64) {
+        self.leashes.begin_again(boottime_ns);
     }
 
     /// Takes a shim that waits for its order.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretBox, SecretSlice, SecretString};
 
-use super::{Limits, ProfileDirectory, RefusalCode, RunAs, StartError};
+use super::{LeaseNumber, Limits, ProfileDirectory, RefusalCode, RunAs, StartError};
 use crate::shim::protocol::{self, MAX_ORDER_BYTES, encode};
 
 /// Longest standard input, in bytes.
@@ -37,6 +37,9 @@ pub struct Order {
     pub profile: Option<ProfileDirectory>,
     /// What it may use.
     pub limits: Limits,
+    /// The worker's lease under which its attempt was won ([`super::Nursery::lease`], from before the claim): it is not
+    /// started under another, and does not outlive it.
+    pub lease: LeaseNumber,
 }
 
 impl Order {

@@ -17,7 +17,7 @@ use super::forker::Newborn;
 use super::leash::Leash;
 use super::nursery::Nursery;
 use super::supervisor::{Presence, Supervisor};
-use super::{Exit, Order, StartError};
+use super::{Exit, Order, RefusalCode, StartError};
 
 /// A program that runs. Dropping this kills it with all that it has started.
 #[derive(Debug)]
@@ -92,14 +92,17 @@ impl Grip {
 
 /// Hands the order to a shim, and waits until the program runs.
 pub(super) async fn start(nursery: &Nursery, order: Order) -> Result<Running, StartError> {
-    let deadline = nursery.leashes.deadline();
+    let Some(deadline) = nursery.leashes.deadline(order.lease) else {
+        let message = "the lease under which it was won is over".to_owned();
+        return Err(StartError::Refused { code: RefusalCode::DeadlinePassed, message });
+    };
     let frame = order.frame(deadline)?;
     let engaged = engage(nursery, frame.expose_secret()).await?;
     drop(frame);
     let stdout = pipe::Receiver::from_owned_fd(engaged.stdout).map_err(StartError::failed)?;
     let stderr = pipe::Receiver::from_owned_fd(engaged.stderr).map_err(StartError::failed)?;
     let feeder = Feeder::start(engaged.stdin, order.stdin, order.keep_stdin_open)?;
-    let (leash, overdue) = Leash::new(&nursery.leashes, Arc::clone(&engaged.channel), deadline);
+    let (leash, overdue) = Leash::new(&nursery.leashes, Arc::clone(&engaged.channel), order.lease, deadline);
     let aftermath = Aftermath { temporary_directory: order.temporary_directory, profile: order.profile };
     let (started, first) = oneshot::channel();
     let (ended, end) = oneshot::channel();

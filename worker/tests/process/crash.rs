@@ -9,7 +9,7 @@ use crate::support::{
     PATIENCE, Place, alive, descendants, hours, leased, mark, nursery, run, seconds, start_to_first_line,
     stat, surviving, until,
 };
-use callboard_worker::process::{Ending, ProfileDirectory, boottime_now};
+use callboard_worker::process::{Ending, Order, ProfileDirectory, RefusalCode, StartError, boottime_now};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A tree with a daemon, a stopped child and a stopped daemon; all of them sleep `$1` or have it as an argument.
@@ -226,4 +226,27 @@ async fn a_nursery_that_closes_takes_its_processes_along() {
     drop(nursery);
     until("all are dead", PATIENCE, || surviving(&family).is_empty() && alive(&mark).is_empty()).await;
     until("the forker is gone", PATIENCE, || stat(forker).is_none()).await;
+}
+
+#[tokio::test]
+async fn what_was_won_under_a_lost_lease_does_not_run_under_the_next() {
+    let (place, other, mark) = (Place::new(), Place::new(), mark());
+    let nursery = leased(hours(1));
+    let mut running = start_to_first_line(&nursery, place.script("echo ready; sleep $1", &mark)).await;
+    // Its shim is not scheduled while the lease ends, and finds all that was said to it afterwards.
+    let shim = parent(running.pid);
+    signal(shim, Signal::STOP);
+    let first = nursery.lease();
+    nursery.extend_deadline(boottime_now());
+    nursery.begin_another_lease(boottime_now() + hours(1));
+    nursery.extend_deadline(boottime_now() + hours(2));
+    signal(shim, Signal::CONT);
+    assert_eq!(running.wait().await.ending, Ending::Killed);
+    assert_eq!(alive(&mark), [0; 0]);
+
+    let late = nursery.start(other.order("/bin/true", &[])).await.err();
+    assert!(matches!(late, Some(StartError::Refused { code: RefusalCode::DeadlinePassed, .. })), "{late:?}");
+    assert_ne!(nursery.lease(), first);
+    let order = Order { lease: nursery.lease(), ..other.order("/bin/true", &[]) };
+    assert_eq!(nursery.start(order).await.unwrap().wait().await.code(), Some(0));
 }

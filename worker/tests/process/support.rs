@@ -5,7 +5,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use callboard_worker::process::{Exit, Limits, Nursery, Order, RunAs, Running, Settings, boottime_now};
+use callboard_worker::process::{
+    Exit, LeaseNumber, Limits, Nursery, Order, RunAs, Running, Settings, boottime_now,
+};
 use tokio::io::AsyncReadExt;
 
 /// Longer than anything takes on a busy machine; a test that waits this long has failed.
@@ -70,6 +72,7 @@ impl Place {
             run_as: RunAs::find(None).unwrap(),
             profile: None,
             limits: Limits::default(),
+            lease: LeaseNumber::default(),
         }
     }
 
