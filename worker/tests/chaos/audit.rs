@@ -5,15 +5,18 @@ use std::{
     time::Duration,
 };
 
-use callboard::ids::JobId;
+use callboard::{clock::Time, ids::JobId};
 use sqlx::{Connection as _, PgConnection, Row as _, postgres::PgRow};
 
 use crate::{
+    faults::Shaken,
     ledger::{self, Runs},
     load::Load,
     system::System,
 };
 
+/// Longest time for which a worker may have been unable to renew its lease before it was stopped: an outage of Postgres.
+const STALL_MAX: Duration = Duration::from_secs(20);
 /// What is left of an attempt goes with the next sweep, ten seconds later at most.
 const CLEAN_WITHIN: Duration = Duration::from_secs(20);
 
@@ -56,14 +59,15 @@ pub(crate) async fn audit(
     system: &System,
     postgres: &str,
     load: &Load,
-    shaken: &BTreeSet<u32>,
+    shaken: &Shaken,
     stuck: u64,
 ) -> Vec<String> {
     let mut found = Vec::new();
+    let mut connection = PgConnection::connect(postgres).await.unwrap();
     if stuck > 0 {
         found.push(format!("{stuck} jobs have not ended"));
+        found.extend(describe_stuck(&mut connection).await);
     }
-    let mut connection = PgConnection::connect(postgres).await.unwrap();
     for (what, rule) in RULES {
         let rows = sqlx::query(rule).fetch_all(&mut connection).await.unwrap();
         found.extend(rows.iter().map(|row| format!("{what}: {}", row.get::<String, _>(0))));
@@ -159,14 +163,42 @@ async fn check_lines(connection: &mut PgConnection) -> Vec<String> {
     found
 }
 
-/// Workers are only lost that were killed or stopped, or whose shims were killed; everything else is a false rescue.
-async fn check_losses(connection: &mut PgConnection, shaken: &BTreeSet<u32>) -> Vec<String> {
+/// Workers are only lost that were killed, or stopped at a time after which they renewed nothing; attempts only by those,
+/// and by workers whose shims were killed. Everything else is a false rescue.
+async fn check_losses(connection: &mut PgConnection, shaken: &Shaken) -> Vec<String> {
+    let may_be_lost = |process: u32, renewed_at: Time| {
+        let is_when = |(stopped, from, to): &(u32, Time, Option<Time>)| {
+            *stopped == process && renewed_at > *from - STALL_MAX && to.is_none_or(|to| renewed_at < to)
+        };
+        shaken.killed.contains(&process) || shaken.stopped.iter().any(is_when)
+    };
+    let rows = sqlx::query("SELECT process_id, heartbeat_at FROM workers WHERE status = 'lost'");
+    let rows = rows.fetch_all(&mut *connection).await.unwrap();
+    let lost = rows.iter().map(|row| (row.get::<i32, _>(0).unsigned_abs(), row.get::<Time, _>(1)));
+    let mut found: Vec<String> = lost
+        .filter(|(process, renewed_at)| !may_be_lost(*process, *renewed_at))
+        .map(|(process, renewed_at)| format!("a false rescue: worker {process}, renewed at {renewed_at}"))
+        .collect();
     let rows = sqlx::query(
-        "SELECT process_id, 'a worker in its lease' FROM workers WHERE status = 'lost'
-         UNION ALL SELECT process_id, 'attempt ' || number || ' of ' || job_id
-         FROM attempts JOIN workers ON workers.id = worker_id WHERE outcome = 'lost'",
+        "SELECT process_id, job_id::text, number FROM attempts JOIN workers ON workers.id = worker_id
+         WHERE outcome = 'lost' AND status <> 'lost'",
     );
-    let rows = rows.fetch_all(connection).await.unwrap();
-    let is_false = |row: &&PgRow| !shaken.contains(&row.get::<i32, _>(0).unsigned_abs());
-    rows.iter().filter(is_false).map(|row| format!("a false rescue: {}", row.get::<String, _>(1))).collect()
+    for row in rows.fetch_all(connection).await.unwrap() {
+        let process = row.get::<i32, _>(0).unsigned_abs();
+        if !shaken.shims_killed.contains(&process) {
+            let (job, number): (String, i32) = (row.get(1), row.get(2));
+            found.push(format!("a false loss: attempt {number} of {job}, worker {process}"));
+        }
+    }
+    found
+}
+
+/// What stands in the way of jobs that have not ended.
+async fn describe_stuck(connection: &mut PgConnection) -> Vec<String> {
+    let rows = sqlx::query(
+        "SELECT concat_ws(' ', 'stuck:', job_id, live_jobs.state, 'attempt', attempt, 'marked', dispatched_at, 'parked',
+            parked_on, 'claimed', attempt_at, 'by', process_id, status, 'renewed', heartbeat_at, 'now', now())
+         FROM live_jobs LEFT JOIN workers ON workers.id = worker_id",
+    );
+    rows.fetch_all(connection).await.unwrap().iter().map(|row| row.get(0)).collect()
 }

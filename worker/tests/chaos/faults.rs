@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use callboard::clock::{self, Time};
 use callboard_testing::{Child, Server};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -37,28 +38,21 @@ pub(crate) enum Fault {
     ForgeLine,
 }
 
-/// Workers are hit more often than the rest.
-const FAULTS: [Fault; 20] = [
-    Fault::KillWorker,
-    Fault::KillWorker,
-    Fault::KillWorker,
-    Fault::StopWorker,
-    Fault::StopWorker,
-    Fault::StopWorker,
-    Fault::DrainWorker,
-    Fault::KillShim,
-    Fault::KillShim,
-    Fault::KillApi,
-    Fault::KillPostgres,
-    Fault::RestartPostgres,
-    Fault::FreezePostgres,
-    Fault::KillRedis,
-    Fault::FlushRedis,
-    Fault::FreezeRedis,
-    Fault::ForgeVerdict,
-    Fault::ForgeVerdict,
-    Fault::ForgeLine,
-    Fault::ForgeLine,
+/// How often each comes, of a hundred. Postgres is hit seldom: nobody is rescued within a lease of an outage.
+const FAULTS: [(Fault, usize); 13] = [
+    (Fault::KillWorker, 14),
+    (Fault::StopWorker, 20),
+    (Fault::DrainWorker, 4),
+    (Fault::KillShim, 12),
+    (Fault::KillApi, 6),
+    (Fault::KillPostgres, 3),
+    (Fault::RestartPostgres, 2),
+    (Fault::FreezePostgres, 3),
+    (Fault::KillRedis, 6),
+    (Fault::FlushRedis, 6),
+    (Fault::FreezeRedis, 6),
+    (Fault::ForgeVerdict, 9),
+    (Fault::ForgeLine, 9),
 ];
 
 /// What undoes a fault.
@@ -71,6 +65,15 @@ enum Remedy {
     ThawRedis,
 }
 
+/// Which workers may lose attempts, and when; by process id.
+#[derive(Debug, Default)]
+pub(crate) struct Shaken {
+    pub(crate) killed: BTreeSet<u32>,
+    pub(crate) shims_killed: BTreeSet<u32>,
+    /// From when to when each was stopped.
+    pub(crate) stopped: Vec<(u32, Time, Option<Time>)>,
+}
+
 pub(crate) struct Storm {
     pub(crate) system: System,
     postgres: Server,
@@ -80,8 +83,7 @@ pub(crate) struct Storm {
     next_at: Instant,
     remedies: Vec<(Instant, Remedy)>,
     pub(crate) faults: BTreeMap<Fault, usize>,
-    /// Process ids of workers that were killed or stopped, and those whose shims were killed: they may lose attempts.
-    pub(crate) shaken: BTreeSet<u32>,
+    pub(crate) shaken: Shaken,
 }
 
 impl Storm {
@@ -95,7 +97,7 @@ impl Storm {
             next_at: Instant::now(),
             remedies: Vec::new(),
             faults: BTreeMap::new(),
-            shaken: BTreeSet::new(),
+            shaken: Shaken::default(),
         }
     }
 
@@ -119,7 +121,8 @@ impl Storm {
         self.fill_up();
         if self.next_at <= now {
             self.next_at = now + millis(&mut self.dice, EVERY_MS);
-            if let Some(fault) = self.dice.of(&FAULTS).copied()
+            let all: Vec<Fault> = FAULTS.iter().flat_map(|(fault, times)| vec![*fault; *times]).collect();
+            if let Some(fault) = self.dice.of(&all).copied()
                 && self.strike(fault).await
             {
                 *self.faults.entry(fault).or_default() += 1;
@@ -201,10 +204,11 @@ impl Storm {
             worker.signal(Signal::TERM);
             return true;
         }
-        self.shaken.insert(pid);
         if fault == Fault::KillWorker {
+            self.shaken.killed.insert(pid);
             worker.signal(Signal::KILL);
         } else {
+            self.shaken.stopped.push((pid, clock::now(), None));
             worker.signal(Signal::STOP);
             self.later(Remedy::ThawWorker(pid));
         }
@@ -217,7 +221,7 @@ impl Storm {
         let Some(&worker) = self.dice.of(&workers) else { return false };
         let shims: Vec<Pid> = children(worker).into_iter().flat_map(children_of).collect();
         let Some(&shim) = self.dice.of(&shims) else { return false };
-        self.shaken.insert(worker);
+        self.shaken.shims_killed.insert(worker);
         kill_process(shim, Signal::KILL).is_ok()
     }
 
@@ -227,6 +231,10 @@ impl Storm {
                 let worker = self.system.workers.iter_mut().find(|worker| worker.pid() == pid);
                 if let Some(worker) = worker {
                     worker.signal(Signal::CONT);
+                }
+                let mut stopped = self.shaken.stopped.iter_mut().rev();
+                if let Some(stopped) = stopped.find(|(stopped, ..)| *stopped == pid) {
+                    stopped.2 = Some(clock::now());
                 }
             }
             Remedy::StartPostgres => self.postgres.start().await,
