@@ -5,7 +5,10 @@ use std::{
     fs::{self, File, Permissions},
     os::unix::fs::PermissionsExt as _,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -18,11 +21,14 @@ use crate::{
     system::{PATIENCE, System},
 };
 
-/// Time between two jobs.
+/// Time between two jobs, as long as fewer wait than this: what comes in must not outrun what the storm lets through.
 const EVERY: Duration = Duration::from_millis(120);
+const WAITING_MAX: u64 = 40;
+/// Time between two looks at how many wait.
+const COUNT_EVERY: Duration = Duration::from_secs(1);
 const PROFILES: u64 = 4;
 /// How long everything may take to end once the storm is over.
-const END_PATIENCE: Duration = Duration::from_mins(1);
+const END_PATIENCE: Duration = Duration::from_mins(2);
 const ENQUEUE: &str = "mutation($input: JobEnqueueInput!) { jobEnqueue(input: $input) {
     job { id } userErrors { code message path } } }";
 
@@ -37,6 +43,9 @@ pub(crate) struct Load {
     orders: Arc<Mutex<Orders>>,
     next_at: Instant,
     made: u64,
+    /// As of the last look, which may be old when Postgres is down.
+    waiting: Arc<AtomicU64>,
+    count_at: Instant,
 }
 
 impl Load {
@@ -56,8 +65,8 @@ impl Load {
         for number in 0..PROFILES {
             profiles.push(system.profile(&format!("p{number}")).await);
         }
-        let (orders, next_at) = (Arc::default(), Instant::now());
-        Self { dice, command, profiles, ledger, orders, next_at, made: 0 }
+        let (orders, now, waiting) = (Arc::default(), Instant::now(), Arc::default());
+        Self { dice, command, profiles, ledger, orders, next_at: now, made: 0, waiting, count_at: now }
     }
 
     fn orders(&self) -> MutexGuard<'_, Orders> {
@@ -71,7 +80,8 @@ impl Load {
 
     /// Enqueues the next job, if it is time, and now and then cancels one. Waits for no answer.
     pub(crate) fn go_on(&mut self, system: &System) {
-        if self.next_at > Instant::now() {
+        self.count_waiting(system);
+        if self.next_at > Instant::now() || self.waiting.load(Ordering::Relaxed) > WAITING_MAX {
             return;
         }
         self.next_at = Instant::now() + EVERY;
@@ -95,6 +105,22 @@ impl Load {
                 drop(asker.ask(query, json!({ "id": job })).await);
             });
         }
+    }
+
+    fn count_waiting(&mut self, system: &System) {
+        if self.count_at > Instant::now() {
+            return;
+        }
+        self.count_at = Instant::now() + COUNT_EVERY;
+        let (asker, waiting) = (system.asker(), Arc::clone(&self.waiting));
+        tokio::spawn(async move {
+            let query =
+                "{ jobs(first: 0, filter: { states: [BLOCKED, SCHEDULED, QUEUED] }) { countAtLeast } }";
+            let Ok(answer) = asker.ask(query, json!({})).await else { return };
+            if let Some(count) = answer["data"]["jobs"]["countAtLeast"].as_u64() {
+                waiting.store(count, Ordering::Relaxed);
+            }
+        });
     }
 
     fn next_order(&mut self) -> (String, Value) {
