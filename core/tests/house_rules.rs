@@ -21,7 +21,7 @@ fn workspace() -> PathBuf {
 fn rust_files() -> Vec<(String, String)> {
     let root = workspace();
     let mut found = Vec::new();
-    let packages = ["core", "api", "worker", "bench", "testing"];
+    let packages = ["core", "api", "worker", "bench", "testing", "model"];
     let mut folders: Vec<PathBuf> = packages.iter().map(|package| root.join(package)).collect();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {

@@ -64,7 +64,7 @@ impl JobState {
 }
 
 /// Where a job stands: its state with the data that belongs to it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Standing {
     /// Waits for other jobs.
     Blocked,
@@ -92,7 +92,7 @@ pub enum Standing {
 }
 
 /// How a job ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Ending {
     /// Well.
     Succeeded,

@@ -4,7 +4,7 @@
 //! who had unbroken contact with Postgres all the while (docs/adr/0010): an outage of Postgres makes nobody lost, and no clock
 //! is compared with another.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     clock::Time,
@@ -25,12 +25,12 @@ use crate::{
 const RESCUE_BATCH_MAX: i64 = 500;
 
 /// What one rescuer has seen of the leases of all workers, by its own clock.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Watch {
     /// When it looked last.
     looked_at: Option<Duration>,
     /// Since when each lease has stood still.
-    still: HashMap<WorkerId, (Time, Duration)>,
+    still: BTreeMap<WorkerId, (Time, Duration)>,
 }
 
 impl Watch {
