@@ -4,7 +4,10 @@
 //! Called by `main`. The place where the schema meets the store: a noun's data of the process is added in [`serve`],
 //! its DataLoaders in [`dress`].
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use callboard::{
@@ -48,8 +51,7 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
         Store::open(&settings.shared.database_url()?, settings.database_connections, "callboard-api")?;
     let redis = Redis::open(&settings.shared.redis_url()?, &settings.shared.redis_prefix)?;
     let health = parts_of(&store, &redis);
-    callboard::startup::wait(&store, &redis, settings.shared.start_timeout()).await?;
-    store.migrate().await?;
+    prepare(&store, &redis, settings.shared.start_timeout()).await?;
 
     let listener = TcpListener::bind(settings.listen)
         .await
@@ -138,6 +140,20 @@ impl ArtifactIndex for Files {
                 path: record.path,
             }))
         })
+    }
+}
+
+/// Waits for Postgres and Redis, and brings the schema to this version; should Postgres go away meanwhile, once more.
+async fn prepare(store: &Store, redis: &Redis, limit: Duration) -> anyhow::Result<()> {
+    let until = Instant::now() + limit;
+    loop {
+        callboard::startup::wait(store, redis, limit).await?;
+        match store.migrate().await {
+            Err(error) if error.is_transient() && Instant::now() < until => {
+                tracing::warn!(%error, "Postgres went away during the migration; trying again");
+            }
+            done => return Ok(done?),
+        }
     }
 }
 

@@ -38,6 +38,8 @@ use crate::{
 const CONNECTIONS_MAX: u32 = 12;
 /// How often the runtime shows the heartbeat that it is alive.
 const PULSE_EVERY: Duration = Duration::from_millis(200);
+/// Pause after a leave that failed.
+const LEAVE_AGAIN_AFTER: Duration = Duration::from_millis(250);
 
 /// Runs a worker until it is told to stop.
 pub(crate) async fn run(settings: WorkerSettings) -> anyhow::Result<()> {
@@ -96,10 +98,23 @@ pub(crate) async fn run(settings: WorkerSettings) -> anyhow::Result<()> {
     duties_stop.cancel();
     tasks.close();
     tasks.wait().await;
-    let id = *id.borrow();
-    renew::leave(&store, id).await?;
-    tracing::info!("left in good order");
+    leave(&store, *id.borrow(), lease).await;
     Ok(())
+}
+
+/// Ends the lease. Without Postgres it runs out by itself, and then this worker, which holds nothing, is told of as lost.
+async fn leave(store: &Store, id: WorkerId, lease: Duration) {
+    let until = tokio::time::Instant::now() + lease;
+    loop {
+        match renew::leave(store, id).await {
+            Ok(()) => return tracing::info!("left in good order"),
+            Err(error) if error.is_transient() && tokio::time::Instant::now() < until => {
+                tracing::debug!(%error, "could not leave; trying again");
+                tokio::time::sleep(LEAVE_AGAIN_AFTER).await;
+            }
+            Err(error) => return tracing::warn!(%error, "left without telling Postgres"),
+        }
+    }
 }
 
 /// Waits for a signal or for `workerDrain`, then for the attempts to end, within the grace; another signal ends the grace.

@@ -1,5 +1,7 @@
 //! What can go wrong with Postgres, told apart by what the caller can do about it.
 
+use sqlx::migrate::MigrateError;
+
 /// A failure of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -33,7 +35,7 @@ pub enum StoreError {
     },
     /// The schema could not be brought to this version.
     #[error("could not migrate the schema")]
-    Migrate(#[source] sqlx::migrate::MigrateError),
+    Migrate(#[source] MigrateError),
     /// Anything else: a bug of ours.
     #[error("an unexpected answer of Postgres")]
     Unexpected(#[source] sqlx::Error),
@@ -71,19 +73,37 @@ impl StoreError {
     }
 }
 
+impl From<MigrateError> for StoreError {
+    fn from(error: MigrateError) -> Self {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "not our enum, and it may grow")]
+        match error {
+            MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _)
+                if is_outage(&source) =>
+            {
+                Self::Unavailable(source)
+            }
+            other => Self::Migrate(other),
+        }
+    }
+}
+
+/// Whether it was the connection that failed.
+const fn is_outage(error: &sqlx::Error) -> bool {
+    matches!(
+        error,
+        sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::WorkerCrashed
+    )
+}
+
 impl From<sqlx::Error> for StoreError {
     fn from(source: sqlx::Error) -> Self {
         let Some(database) = source.as_database_error() else {
-            let is_outage = matches!(
-                source,
-                sqlx::Error::Io(_)
-                    | sqlx::Error::Tls(_)
-                    | sqlx::Error::PoolTimedOut
-                    | sqlx::Error::PoolClosed
-                    | sqlx::Error::Protocol(_)
-                    | sqlx::Error::WorkerCrashed
-            );
-            return if is_outage { Self::Unavailable(source) } else { Self::Unexpected(source) };
+            return if is_outage(&source) { Self::Unavailable(source) } else { Self::Unexpected(source) };
         };
         let code = database.code().unwrap_or_default().into_owned();
         let constraint = database.constraint().map(str::to_owned);

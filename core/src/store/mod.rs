@@ -116,7 +116,7 @@ impl Store {
 
     /// Brings the schema to this version. Safe to run from many processes at once: an advisory lock queues them.
     pub async fn migrate(&self) -> Result<(), StoreError> {
-        MIGRATIONS.run(&self.pool).await.map_err(StoreError::Migrate)
+        MIGRATIONS.run(&self.pool).await.map_err(StoreError::from)
     }
 
     /// Whether the schema has every migration of this version; more is fine, since migrations only add.

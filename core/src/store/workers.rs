@@ -151,7 +151,7 @@ pub async fn held_by(connection: &mut Connection, worker: WorkerId) -> Result<Ve
 /// Marks a worker that ended in good order.
 pub async fn leave(connection: &mut Connection, worker: WorkerId) -> Result<(), StoreError> {
     sqlx::query!(
-        "UPDATE workers SET status = 'gone', heartbeat_at = clock_timestamp()
+        "UPDATE workers SET status = 'gone', heartbeat_at = clock_timestamp(), ended_at = clock_timestamp()
          WHERE id = $1 AND status IN ('active', 'draining')",
         worker.uuid()
     )
@@ -180,7 +180,8 @@ pub async fn leases(connection: &mut Connection) -> Result<Vec<Lease>, StoreErro
 /// Marks a worker as lost, unless its lease has been renewed since it was read, or somebody else was first.
 pub async fn lose(connection: &mut Connection, lease: &Lease) -> Result<bool, StoreError> {
     let done = sqlx::query!(
-        "UPDATE workers SET status = 'lost' WHERE id = $1 AND heartbeat_at = $2 AND status IN ('active', 'draining')",
+        "UPDATE workers SET status = 'lost', ended_at = clock_timestamp()
+         WHERE id = $1 AND heartbeat_at = $2 AND status IN ('active', 'draining')",
         lease.worker.uuid(),
         lease.renewed_at
     )

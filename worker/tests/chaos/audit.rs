@@ -6,6 +6,7 @@ use std::{
 };
 
 use callboard::{clock::Time, ids::JobId};
+use chrono::TimeDelta;
 use sqlx::{Connection as _, PgConnection, Row as _, postgres::PgRow};
 
 use crate::{
@@ -15,8 +16,9 @@ use crate::{
     system::System,
 };
 
-/// Longest time for which a worker may have been unable to renew its lease before it was stopped: an outage of Postgres.
-const STALL_MAX: Duration = Duration::from_secs(20);
+/// The lease of the workers, and for how much of it one that is lost must have been stopped: it renews every two seconds.
+const LEASE: TimeDelta = TimeDelta::seconds(8);
+const STOPPED_MIN: TimeDelta = TimeDelta::seconds(4);
 /// What is left of an attempt goes with the next sweep, ten seconds later at most.
 const CLEAN_WITHIN: Duration = Duration::from_secs(20);
 
@@ -163,22 +165,27 @@ async fn check_lines(connection: &mut PgConnection) -> Vec<String> {
     found
 }
 
-/// Workers are only lost that were killed, or stopped at a time after which they renewed nothing; attempts only by those,
-/// and by workers whose shims were killed. Everything else is a false rescue.
+/// Workers are only lost that were killed, stopped for most of a lease, or told to drain when they could not leave; attempts only
+/// by those, and by workers whose shims were killed. Everything else is a false rescue.
 async fn check_losses(connection: &mut PgConnection, shaken: &Shaken) -> Vec<String> {
-    let may_be_lost = |process: u32, renewed_at: Time| {
-        let is_when = |(stopped, from, to): &(u32, Time, Option<Time>)| {
-            *stopped == process && renewed_at > *from - STALL_MAX && to.is_none_or(|to| renewed_at < to)
-        };
-        shaken.killed.contains(&process) || shaken.stopped.iter().any(is_when)
-    };
-    let rows = sqlx::query("SELECT process_id, heartbeat_at FROM workers WHERE status = 'lost'");
-    let rows = rows.fetch_all(&mut *connection).await.unwrap();
-    let lost = rows.iter().map(|row| (row.get::<i32, _>(0).unsigned_abs(), row.get::<Time, _>(1)));
-    let mut found: Vec<String> = lost
-        .filter(|(process, renewed_at)| !may_be_lost(*process, *renewed_at))
-        .map(|(process, renewed_at)| format!("a false rescue: worker {process}, renewed at {renewed_at}"))
-        .collect();
+    let rows = sqlx::query(
+        "SELECT process_id, ended_at, id::text, (SELECT count(*) FROM attempts WHERE worker_id = workers.id AND outcome = 'lost')
+         FROM workers WHERE status = 'lost'",
+    );
+    let mut found = Vec::new();
+    for row in rows.fetch_all(&mut *connection).await.unwrap() {
+        let (process, at): (i32, Time) = (row.get(0), row.get(1));
+        let process = process.unsigned_abs();
+        let was_stopped = shaken.stopped.iter().any(|(stopped, from, to)| {
+            let overlap = to.unwrap_or(at).min(at) - (*from).max(at - LEASE);
+            *stopped == process && overlap > STOPPED_MIN
+        });
+        let was_killed = shaken.killed.get(&process).is_some_and(|killed| *killed < at);
+        let has_left = shaken.drained.contains(&process) && row.get::<i64, _>(3) == 0;
+        if !was_stopped && !was_killed && !has_left {
+            found.push(format!("a false rescue: worker {process} ({}) at {at}", row.get::<String, _>(2)));
+        }
+    }
     let rows = sqlx::query(
         "SELECT process_id, job_id::text, number FROM attempts JOIN workers ON workers.id = worker_id
          WHERE outcome = 'lost' AND status <> 'lost'",

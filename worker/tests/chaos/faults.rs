@@ -68,7 +68,8 @@ enum Remedy {
 /// Which workers may lose attempts, and when; by process id.
 #[derive(Debug, Default)]
 pub(crate) struct Shaken {
-    pub(crate) killed: BTreeSet<u32>,
+    pub(crate) killed: BTreeMap<u32, Time>,
+    pub(crate) drained: BTreeSet<u32>,
     pub(crate) shims_killed: BTreeSet<u32>,
     /// From when to when each was stopped.
     pub(crate) stopped: Vec<(u32, Time, Option<Time>)>,
@@ -101,8 +102,9 @@ impl Storm {
         }
     }
 
-    /// Starts workers until there are as many as there should be. One that waits for Postgres does so by itself.
+    /// Starts what has ended, as whoever runs a server does. What waits for Postgres does so by itself.
     pub(crate) fn fill_up(&mut self) {
+        self.system.keep_api();
         self.system.workers.retain_mut(Child::is_running);
         while self.system.workers.len() < WORKERS {
             let worker = self.system.spawn_worker(SLOTS);
@@ -155,7 +157,7 @@ impl Storm {
         match fault {
             Fault::KillWorker | Fault::StopWorker | Fault::DrainWorker => return self.strike_worker(fault),
             Fault::KillShim => return self.kill_shim(),
-            Fault::KillApi => self.system.restart_api().await,
+            Fault::KillApi => self.system.kill_api(),
             Fault::ForgeVerdict if has_postgres => return self.forger.verdict().await,
             Fault::ForgeLine if has_postgres => return self.forger.line().await,
             Fault::KillPostgres if has_postgres => {
@@ -201,11 +203,12 @@ impl Storm {
         let worker = &mut self.system.workers[index];
         let pid = worker.pid();
         if fault == Fault::DrainWorker {
+            self.shaken.drained.insert(pid);
             worker.signal(Signal::TERM);
             return true;
         }
         if fault == Fault::KillWorker {
-            self.shaken.killed.insert(pid);
+            self.shaken.killed.insert(pid, clock::now());
             worker.signal(Signal::KILL);
         } else {
             self.shaken.stopped.push((pid, clock::now(), None));

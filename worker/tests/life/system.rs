@@ -189,12 +189,25 @@ impl System {
         self.asker.clone()
     }
 
-    /// Kills the API and starts it again, without waiting for it.
     #[allow(dead_code, reason = "the storm of tests/chaos does it")]
-    pub(crate) async fn restart_api(&mut self) {
+    pub(crate) fn kill_api(&mut self) {
         self.api.signal(Signal::KILL);
-        self.api.ended(PATIENCE).await;
-        self.api = Child::spawn(&mut self.settings.api());
+    }
+
+    /// Starts the API again if it has ended, without waiting for it.
+    #[allow(dead_code, reason = "the storm of tests/chaos does it")]
+    pub(crate) fn keep_api(&mut self) {
+        if !self.api.is_running() {
+            self.api = Child::spawn(&mut self.settings.api());
+        }
+    }
+
+    /// Keeps the log for whoever has to find out what happened.
+    #[allow(dead_code, reason = "the storm of tests/chaos does it")]
+    pub(crate) fn keep_log(&self, seed: u64) {
+        let kept = std::env::temp_dir().join(format!("callboard-chaos-{seed}.log"));
+        fs::copy(self.settings.log(), &kept).unwrap();
+        println!("the whole log is in {}", kept.display());
     }
 
     /// A worker that is started and not waited for.
