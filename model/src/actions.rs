@@ -41,6 +41,8 @@ pub enum AttemptStep {
     Order,
     Receive,
     Ends(End),
+    /// It ends before there was a child: drained, not composed, its profile busy.
+    EndsUnstarted(End),
     ShimKills,
     Pop,
 }
@@ -122,7 +124,10 @@ impl Action {
                 | AttemptStep::Ask
                 | AttemptStep::Order
                 | AttemptStep::Receive => Some(worker),
-                AttemptStep::Ends(_) | AttemptStep::ShimKills | AttemptStep::Pop => None,
+                AttemptStep::Ends(_)
+                | AttemptStep::EndsUnstarted(_)
+                | AttemptStep::ShimKills
+                | AttemptStep::Pop => None,
             },
             Self::Trouble(..) | Self::System(_) => None,
         }

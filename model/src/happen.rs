@@ -192,6 +192,10 @@ impl AttemptStep {
                 worker.bury(end);
                 true
             }
+            (Self::EndsUnstarted(end), Some(Phase::Granted)) if is_up => {
+                worker.set_phase(Phase::Over(end));
+                true
+            }
             (Self::Settle, Some(Phase::Over(end))) if arrives => {
                 let Some(run) = worker.run.take() else { return false };
                 if !run.is_fenced {

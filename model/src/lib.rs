@@ -7,11 +7,13 @@
 
 mod actions;
 mod happen;
+mod replay;
 mod world;
 
 use stateright::{Model, Property};
 
 pub use actions::{Action, AttemptStep, LeaseStep, System, Trouble, WatchStep};
+pub use replay::{Misfit, Recorded, replay};
 pub use world::{Condition, End, Rules, World};
 
 /// Attempts that are looked at.

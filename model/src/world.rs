@@ -67,7 +67,7 @@ pub struct World {
 pub struct Job {
     pub standing: Standing,
     counted: u32,
-    lost: u32,
+    pub lost: u32,
     pub is_marked: bool,
     /// The row of the worker that holds it.
     pub worker: Option<usize>,
@@ -157,6 +157,8 @@ pub enum Phase {
 pub enum End {
     Succeeded,
     Failed,
+    FailedForGood,
+    Lost,
     Released,
     Cancelled,
 }
@@ -333,6 +335,8 @@ impl End {
         match self {
             Self::Succeeded => Outcome::Succeeded { result: serde_json::Value::Null },
             Self::Failed => Outcome::Failed(Failure::new(FailureCode::EXIT_CODE, "1", true)),
+            Self::FailedForGood => Outcome::Failed(Failure::new(FailureCode::EXIT_CODE, "1", false)),
+            Self::Lost => Outcome::Lost,
             Self::Released => Outcome::Released { reason: String::new() },
             Self::Cancelled => Outcome::Cancelled,
         }

@@ -11,6 +11,7 @@ use sqlx::{Connection as _, PgConnection, Row as _, postgres::PgRow};
 
 use crate::{
     faults::Shaken,
+    history,
     ledger::{self, Runs},
     load::Load,
     system::System,
@@ -77,6 +78,7 @@ pub(crate) async fn audit(
     let runs = ledger::read(&load.ledger);
     found.extend(check_jobs(&mut connection, load).await);
     found.extend(check_runs(&mut connection, &runs).await);
+    found.extend(history::check(&mut connection, &runs).await);
     found.extend(check_lines(&mut connection).await);
     found.extend(check_losses(&mut connection, shaken).await);
     if let Err(left) = tokio::time::timeout(CLEAN_WITHIN, system.until_clean(CLEAN_WITHIN * 2)).await {

@@ -16,6 +16,7 @@ mod audit;
 mod dice;
 mod faults;
 mod forger;
+mod history;
 mod ledger;
 mod load;
 mod report;
