@@ -2,6 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
     time::Duration,
 };
 
@@ -81,10 +83,24 @@ pub(crate) async fn audit(
     found.extend(history::check(&mut connection, &runs).await);
     found.extend(check_lines(&mut connection).await);
     found.extend(check_losses(&mut connection, shaken).await);
+    let profiles = walk(&system.home().join("profiles"));
+    let locks = profiles.iter().filter(|path| path.contains("/Singleton"));
+    found.extend(locks.map(|path| format!("a browser's lock that is left: {path}")));
     if let Err(left) = tokio::time::timeout(CLEAN_WITHIN, system.until_clean(CLEAN_WITHIN * 2)).await {
         found.push(format!("something is left behind ({left}): {:?}", system.processes()));
     }
     found
+}
+
+/// Every file below a directory.
+fn walk(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let below = entries.flat_map(|entry| {
+        let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let deeper = if is_directory { walk(&entry.path()) } else { Vec::new() };
+        std::iter::once(entry.path().display().to_string()).chain(deeper)
+    });
+    below.collect()
 }
 
 /// A job as the ledger names it.

@@ -27,6 +27,7 @@ pub(crate) enum Fault {
     StopWorker,
     DrainWorker,
     KillShim,
+    KillChild,
     KillApi,
     KillPostgres,
     RestartPostgres,
@@ -39,11 +40,12 @@ pub(crate) enum Fault {
 }
 
 /// How often each comes, of a hundred. Postgres is hit seldom: nobody is rescued within a lease of an outage.
-const FAULTS: [(Fault, usize); 13] = [
+const FAULTS: [(Fault, usize); 14] = [
     (Fault::KillWorker, 14),
     (Fault::StopWorker, 20),
     (Fault::DrainWorker, 4),
-    (Fault::KillShim, 12),
+    (Fault::KillShim, 8),
+    (Fault::KillChild, 8),
     (Fault::KillApi, 6),
     (Fault::KillPostgres, 3),
     (Fault::RestartPostgres, 2),
@@ -157,6 +159,7 @@ impl Storm {
         match fault {
             Fault::KillWorker | Fault::StopWorker | Fault::DrainWorker => return self.strike_worker(fault),
             Fault::KillShim => return self.kill_shim(),
+            Fault::KillChild => return self.kill_child(),
             Fault::KillApi => self.system.kill_api(),
             Fault::ForgeVerdict if has_postgres => return self.forger.verdict().await,
             Fault::ForgeLine if has_postgres => return self.forger.line().await,
@@ -226,6 +229,19 @@ impl Storm {
         let Some(&shim) = self.dice.of(&shims) else { return false };
         self.shaken.shims_killed.insert(worker);
         kill_process(shim, Signal::KILL).is_ok()
+    }
+
+    /// Kills any process of any attempt: a shell, a browser, a part of one.
+    fn kill_child(&mut self) -> bool {
+        let workers = self.system.workers.iter().map(Child::pid);
+        let shims = workers.flat_map(children).flat_map(children_of);
+        let mut family: Vec<Pid> = shims.flat_map(children_of).collect();
+        let mut next = 0;
+        while let Some(&parent) = family.get(next) {
+            family.extend(children_of(parent));
+            next += 1;
+        }
+        self.dice.of(&family).is_some_and(|child| kill_process(*child, Signal::KILL).is_ok())
     }
 
     async fn undo(&mut self, remedy: Remedy) {

@@ -31,6 +31,27 @@ pub(crate) fn script(ledger: &Path) -> String {
     )
 }
 
+/// The same in a browser: `ticks` and `fails` are the input's.
+pub(crate) fn browser_script(ledger: &Path) -> String {
+    format!(
+        "import {{ appendFileSync, readFileSync }} from 'node:fs';
+        const {{ CALLBOARD_JOB: job, CALLBOARD_ATTEMPT: attempt }} = process.env;
+        const say = (word) => appendFileSync('{}', `${{readFileSync('/proc/uptime', 'utf8').split(' ')[0]}} ${{job}} ${{attempt}} ${{word}}\n`);
+        export default async ({{ page, input, log }}) => {{
+            say('start');
+            await page.goto('data:text/html,<title>here</title>');
+            for (let tick = 0; tick < input.ticks; tick++) {{
+                say('alive');
+                log(`line ${{tick}} of ${{attempt}}`);
+                await page.waitForTimeout(100);
+            }}
+            if (Number(attempt) <= input.fails) throw new Error('as it was told');
+            say('end');
+        }};",
+        ledger.display()
+    )
+}
+
 /// Reads the file. A line that a killed process left half written is left out.
 pub(crate) fn read(ledger: &Path) -> Runs {
     let mut runs = Runs::new();

@@ -38,6 +38,9 @@ type Orders = BTreeMap<String, (Value, Option<String>)>;
 pub(crate) struct Load {
     dice: Dice,
     command: String,
+    browser: String,
+    /// How many of a hundred jobs run in a browser.
+    browsers: u64,
     profiles: Vec<String>,
     pub(crate) ledger: PathBuf,
     orders: Arc<Mutex<Orders>>,
@@ -49,7 +52,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    pub(crate) async fn prepare(system: &System, dice: Dice) -> Self {
+    pub(crate) async fn prepare(system: &System, dice: Dice, browsers: u64) -> Self {
         let ledger = system.home().join("ledger");
         File::create(&ledger).unwrap();
         fs::set_permissions(&ledger, Permissions::from_mode(0o666)).unwrap();
@@ -61,12 +64,27 @@ impl Load {
                 "backoff": { "strategy": "CONSTANT", "initial": "PT0.2S" } },
         });
         let command = system.make("commandCreate", "command", command).await;
+        let policy = json!({ "maxAttempts": 2, "timeout": "PT60S", "grace": "PT1S",
+            "backoff": { "strategy": "CONSTANT", "initial": "PT0.2S" } });
+        let browser = system.browser("browses", &ledger::browser_script(&ledger), policy).await;
         let mut profiles = Vec::new();
         for number in 0..PROFILES {
             profiles.push(system.profile(&format!("p{number}")).await);
         }
         let (orders, now, waiting) = (Arc::default(), Instant::now(), Arc::default());
-        Self { dice, command, profiles, ledger, orders, next_at: now, made: 0, waiting, count_at: now }
+        Self {
+            dice,
+            command,
+            browser,
+            browsers,
+            profiles,
+            ledger,
+            orders,
+            next_at: now,
+            made: 0,
+            waiting,
+            count_at: now,
+        }
     }
 
     fn orders(&self) -> MutexGuard<'_, Orders> {
@@ -133,8 +151,9 @@ impl Load {
             _ => self.dice.between(100, 150),
         };
         let fails = u64::from(self.dice.percent(5));
+        let command = if self.dice.percent(self.browsers) { &self.browser } else { &self.command };
         let mut input = json!({
-            "commandId": self.command, "idempotencyKey": key, "input": { "ticks": ticks, "fails": fails },
+            "commandId": command, "idempotencyKey": key, "input": { "ticks": ticks, "fails": fails },
             "priority": self.dice.between(0, 9),
         });
         if self.dice.percent(30) {

@@ -37,6 +37,8 @@ use system::{Settings, System};
 /// How long the storm lasts when nobody says.
 const SHORT: Duration = Duration::from_secs(25);
 const SHORT_SEED: u64 = 20_261_123;
+/// How many of a hundred jobs run in a browser when nobody says.
+const BROWSERS: u64 = 4;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -52,7 +54,8 @@ async fn nothing_is_lost_doubled_or_left_behind_in_a_storm() {
         settings.set("CALLBOARD_MUTANT", &mutant);
     }
     let system = System::with(settings, redis.clone(), None, 0).await;
-    let mut load = Load::prepare(&system, Dice::new(seed)).await;
+    let mut load =
+        Load::prepare(&system, Dice::new(seed), number("CALLBOARD_CHAOS_BROWSERS").unwrap_or(BROWSERS)).await;
     let mut storm = Storm::new(system, postgres.clone(), redis, Dice::new(seed ^ 0x5707));
     storm.fill_up();
 
