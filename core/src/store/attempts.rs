@@ -5,7 +5,7 @@
 
 use uuid::Uuid;
 
-use super::{Connection, StoreError, from_json, to_json};
+use super::{Connection, StoreError, from_json, live, to_json};
 use crate::{
     clock::Time,
     compose::ComposedCommand,
@@ -75,16 +75,14 @@ pub async fn note(connection: &mut Connection, starts: &[Start]) -> Result<Vec<A
         proxies.push(start.proxy.map(Uuid::from));
         composed.push(to_json("composed", &start.composed)?);
     }
+    live::fence(connection, &jobs, &attempts).await?;
     let held = sqlx::query_scalar!(
         r#"
         WITH start AS MATERIALIZED (
             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[]) AS start (job_id, attempt_id, proxy_id, composed)
-        ), locked AS MATERIALIZED (
-            SELECT job_id, attempt_id FROM live_jobs AS live JOIN start USING (job_id, attempt_id)
-            WHERE live.job_id = ANY($1) ORDER BY live.job_id FOR UPDATE OF live
         ), fenced AS (
             UPDATE live_jobs AS live SET attempt_proxy_id = start.proxy_id
-            FROM start JOIN locked USING (job_id, attempt_id) WHERE live.job_id = start.job_id AND live.job_id = ANY($1)
+            FROM start WHERE live.job_id = start.job_id AND live.job_id = ANY($1) AND live.attempt_id = start.attempt_id
             RETURNING live.job_id, live.attempt_id, live.attempt, live.worker_id, live.queued_at, live.attempt_at
         )
         INSERT INTO attempts (id, job_id, number, worker_id, proxy_id, composed, queued_at, started_at)

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{Connection, StoreError};
 use crate::{
     clock::Time,
-    ids::{JobId, ProfileId, ProxyId, WorkerId},
+    ids::{AttemptId, JobId, ProfileId, ProxyId, WorkerId},
     job::{
         JobState, Progress, Standing,
         transition::{Applied, Facts, Next},
@@ -114,6 +114,27 @@ pub async fn lock(
     .await?;
     let now = rows.iter().map(|row| row.now).max();
     Ok((rows.into_iter().map(Row::read).collect::<Result<_, _>>()?, now))
+}
+
+/// Locks the live rows of these jobs that these attempts (one for each) still hold, in order of id; answers those attempts.
+///
+/// A statement of its own before the one that writes: an UPDATE that comes upon an older version of a row than its own
+/// statement has locked queues up behind those who wait for that lock, and so for itself.
+pub async fn fence(
+    connection: &mut Connection,
+    jobs: &[Uuid],
+    attempts: &[Uuid],
+) -> Result<Vec<AttemptId>, StoreError> {
+    let held = sqlx::query_scalar!(
+        r#"SELECT attempt_id AS "attempt_id!" FROM live_jobs AS live
+           JOIN unnest($1::uuid[], $2::uuid[]) AS told (job_id, attempt_id) USING (job_id, attempt_id)
+           WHERE live.job_id = ANY($1) ORDER BY live.job_id FOR NO KEY UPDATE OF live"#,
+        jobs,
+        attempts
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(held.into_iter().map(AttemptId::from).collect())
 }
 
 /// Writes transitions: live rows or ended rows, their events, holds and counters. Every row must be locked. Answers

@@ -5,7 +5,7 @@
 
 use uuid::Uuid;
 
-use super::{Connection, StoreError};
+use super::{Connection, StoreError, live};
 use crate::{
     clock::Time,
     ids::{AttemptId, JobId},
@@ -75,27 +75,24 @@ pub async fn append(connection: &mut Connection, batches: &[Batch]) -> Result<Ve
     for batch in batches {
         column.push(batch);
     }
-    let held = sqlx::query_scalar!(
+    let held = live::fence(connection, &column.jobs, &column.attempts).await?;
+    sqlx::query!(
         r#"
         WITH batch AS MATERIALIZED (
             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::integer[], $5::timestamptz[], $6::text[],
                 $7::text[], $8::text[])
             AS batch (job_id, attempt_id, number, line_count, at, streams, offsets_ms, lines)
-        ), locked AS MATERIALIZED (
-            SELECT job_id, attempt_id FROM live_jobs AS live JOIN batch USING (job_id, attempt_id)
-            WHERE live.job_id = ANY($1) ORDER BY live.job_id FOR NO KEY UPDATE OF live
         ), numbered AS (
             UPDATE live_jobs AS live
             SET log_lines = live.log_lines + batch.line_count, log_batch = batch.number
-            FROM batch JOIN locked USING (job_id, attempt_id)
-            WHERE live.job_id = batch.job_id AND live.job_id = ANY($1) AND live.log_batch < batch.number
+            FROM batch
+            WHERE live.job_id = batch.job_id AND live.job_id = ANY($1) AND live.attempt_id = batch.attempt_id
+                AND live.log_batch < batch.number
             RETURNING live.job_id, live.attempt_id, live.attempt, live.log_lines - batch.line_count + 1 AS first_sequence
-        ), chunk AS (
-            INSERT INTO log_chunks (job_id, first_sequence, line_count, attempt, at, streams, offsets_ms, lines)
-            SELECT job_id, first_sequence, line_count, numbered.attempt, at, streams, offsets_ms, lines
-            FROM numbered JOIN batch USING (job_id, attempt_id)
         )
-        SELECT attempt_id AS "attempt_id!" FROM locked
+        INSERT INTO log_chunks (job_id, first_sequence, line_count, attempt, at, streams, offsets_ms, lines)
+        SELECT job_id, first_sequence, line_count, numbered.attempt, at, streams, offsets_ms, lines
+        FROM numbered JOIN batch USING (job_id, attempt_id)
         "#,
         &column.jobs,
         &column.attempts,
@@ -106,9 +103,9 @@ pub async fn append(connection: &mut Connection, batches: &[Batch]) -> Result<Ve
         &column.offsets,
         &column.lines,
     )
-    .fetch_all(connection)
+    .execute(connection)
     .await?;
-    let is_held = |batch: &Batch| held.contains(&batch.attempt.uuid());
+    let is_held = |batch: &Batch| held.contains(&batch.attempt);
     Ok(batches.iter().map(|batch| if is_held(batch) { Appended::Stored } else { Appended::Stale }).collect())
 }
 

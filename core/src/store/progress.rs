@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{Connection, StoreError};
+use super::{Connection, StoreError, live};
 use crate::{
     ids::{AttemptId, JobId},
     job::Progress,
@@ -26,18 +26,16 @@ pub async fn report(connection: &mut Connection, reports: &[Report]) -> Result<V
     let fractions: Vec<Option<f64>> = reports.iter().map(|report| report.progress.fraction).collect();
     let messages: Vec<Option<String>> =
         reports.iter().map(|report| report.progress.message.clone()).collect();
+    live::fence(connection, &jobs, &attempts).await?;
     let held = sqlx::query_scalar!(
         r#"
         WITH report AS MATERIALIZED (
             SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::float8[], $4::text[])
             AS report (job_id, attempt_id, fraction, message)
-        ), locked AS MATERIALIZED (
-            SELECT job_id, attempt_id FROM live_jobs AS live JOIN report USING (job_id, attempt_id)
-            WHERE live.job_id = ANY($1) ORDER BY live.job_id FOR NO KEY UPDATE OF live
         ), saved AS (
             UPDATE live_jobs AS live SET version = live.version + 1,
                 progress_fraction = coalesce(report.fraction, live.progress_fraction), progress_message = report.message
-            FROM report JOIN locked USING (job_id, attempt_id) WHERE live.job_id = report.job_id AND live.job_id = ANY($1)
+            FROM report WHERE live.job_id = report.job_id AND live.job_id = ANY($1) AND live.attempt_id = report.attempt_id
             RETURNING live.job_id, live.version, live.state, live.attempt, live.progress_fraction, live.progress_message
         ), event AS (
             INSERT INTO job_events (job_id, version, at, kind, state, prior_state, attempt, message)

@@ -8,6 +8,7 @@ mod fences;
 mod hand_out;
 mod plans;
 mod prunes;
+mod races;
 mod rescues;
 mod stage;
 mod submits;

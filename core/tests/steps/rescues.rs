@@ -14,7 +14,7 @@ use callboard::{
 use crate::stage::{Stage, succeeded};
 
 /// What a rescuer does when it has seen the worker's lease stand still for long enough.
-async fn lose(stage: &Stage, worker: WorkerId) -> Rescued {
+pub(crate) async fn lose(stage: &Stage, worker: WorkerId) -> Rescued {
     let leases = rescue::leases(&stage.store).await.unwrap();
     let lease = leases.iter().find(|lease| lease.worker == worker);
     rescue::rescue(&stage.store, lease).await.unwrap().0
