@@ -19,7 +19,7 @@ const SLOTS: u16 = 4;
 const EVERY_MS: (u64, u64) = (400, 2_000);
 /// Pauses in milliseconds: short ones, and such as are longer than a lease of eight seconds.
 const SHORT_MS: (u64, u64) = (100, 3_000);
-const LONG_MS: (u64, u64) = (8_500, 13_000);
+const LONG_MS: (u64, u64) = (9_000, 16_000);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fault {

@@ -147,8 +147,8 @@ impl Load {
         // A tick is a tenth of a second; some jobs are longer than a lease.
         let ticks = match self.dice.between(1, 100) {
             1..=70 => self.dice.between(0, 5),
-            71..=93 => self.dice.between(6, 40),
-            _ => self.dice.between(100, 150),
+            71..=90 => self.dice.between(6, 40),
+            _ => self.dice.between(100, 200),
         };
         let fails = u64::from(self.dice.percent(5));
         let command = if self.dice.percent(self.browsers) { &self.browser } else { &self.command };
