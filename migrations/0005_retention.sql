@@ -1,10 +1,13 @@
 -- Retention: what the step `prune` needs to take away what is old (docs/adr/0009).
--- Locks: an exclusive one on `artifacts` and on `workers` while a column is added, which writes no row, and on `artifacts`
--- while its index is built: a second for a million artifacts.
+-- Locks: an exclusive one on `artifacts`, `ended_jobs` and `workers` while a column is added, which writes no row, and on
+-- `artifacts` while its index is built: a second for a million artifacts.
 
 -- When the file left the disk; the row stays as long as its job.
 ALTER TABLE artifacts ADD COLUMN pruned_at timestamptz;
 CREATE INDEX artifacts_on_disk ON artifacts (created_at) WHERE pruned_at IS NULL;
+
+-- Whether its files are being removed: it cannot be retried any more, and its rows go next.
+ALTER TABLE ended_jobs ADD COLUMN is_going boolean NOT NULL DEFAULT false;
 
 -- When a worker was declared lost, or left.
 ALTER TABLE workers ADD COLUMN ended_at timestamptz;

@@ -104,16 +104,16 @@ pub(crate) async fn run(settings: WorkerSettings) -> anyhow::Result<()> {
 
 /// Ends the lease. Without Postgres it runs out by itself, and then this worker, which holds nothing, is told of as lost.
 async fn leave(store: &Store, id: WorkerId, lease: Duration) {
-    let until = tokio::time::Instant::now() + lease;
-    loop {
-        match renew::leave(store, id).await {
-            Ok(()) => return tracing::info!("left in good order"),
-            Err(error) if error.is_transient() && tokio::time::Instant::now() < until => {
-                tracing::debug!(%error, "could not leave; trying again");
-                tokio::time::sleep(LEAVE_AGAIN_AFTER).await;
-            }
-            Err(error) => return tracing::warn!(%error, "left without telling Postgres"),
+    let leaving = async {
+        while let Err(error) = renew::leave(store, id).await {
+            tracing::debug!(%error, "could not leave; trying again");
+            tokio::time::sleep(LEAVE_AGAIN_AFTER).await;
         }
+    };
+    if tokio::time::timeout(lease, leaving).await.is_ok() {
+        tracing::info!("left in good order");
+    } else {
+        tracing::warn!("left without Postgres, which will tell of this worker as lost");
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A duty of every worker. A finished job goes with everything that is its own: attempts, artifacts, edges to jobs that it
 //! needed, and its key. Live jobs never go. Files leave the disk before their rows are gone, so that a crash in between
-//! leaves rows, which are found again, and never a file that nobody knows of. Events and log lines go by whole days, as
+//! leaves rows, which are found again, and never a file that nobody knows of. A job whose files are going cannot be retried. Events and log lines go by whole days, as
 //! partitions; row by row only when their job goes before its days do.
 
 use std::time::Duration;
@@ -54,6 +54,8 @@ pub async fn find_bound(store: &Store, retention: &Retention) -> Result<Finish, 
 
 /// Takes away one batch of finished jobs up to the bound. Answers how many went; none when there are no more, or none
 /// whose files could be removed.
+///
+/// Two transactions: no file is removed within one, because streams of events wait for the oldest that writes.
 pub async fn prune_jobs(
     store: &Store,
     retention: &Retention,
@@ -61,12 +63,14 @@ pub async fn prune_jobs(
     remover: &impl Remover,
 ) -> Result<usize, StoreError> {
     let mut transaction = store.begin().await?;
-    let now = retention::now(&mut transaction).await?;
-    let jobs = retention::lock_finished(&mut transaction, bound, PRUNE_BATCH_MAX).await?;
+    let jobs = retention::mark_going(&mut transaction, bound, PRUNE_BATCH_MAX).await?;
+    commit(transaction).await?;
     if jobs.is_empty() {
         return Ok(0);
     }
     let gone = remover.remove_jobs(&jobs).await;
+    let mut transaction = store.begin().await?;
+    let now = retention::now(&mut transaction).await?;
     let (events, lines) = (day_of(now - retention.jobs), day_of(now - retention.logs));
     retention::delete_jobs(&mut transaction, &gone, events, lines).await?;
     commit(transaction).await?;
@@ -79,13 +83,15 @@ pub async fn prune_files(
     retention: &Retention,
     remover: &impl Remover,
 ) -> Result<usize, StoreError> {
-    let mut transaction = store.begin().await?;
-    let before = retention::now(&mut transaction).await? - retention.artifacts;
-    let files = retention::lock_files(&mut transaction, before, PRUNE_BATCH_MAX).await?;
+    let mut connection = store.read().await?;
+    let before = retention::now(&mut connection).await? - retention.artifacts;
+    let files = retention::old_files(&mut connection, before, PRUNE_BATCH_MAX).await?;
+    drop(connection);
     if files.is_empty() {
         return Ok(0);
     }
     let gone = remover.remove_files(&files).await;
+    let mut transaction = store.begin().await?;
     retention::note_files_gone(&mut transaction, &gone).await?;
     commit(transaction).await?;
     Ok(gone.len())

@@ -34,7 +34,11 @@ pub async fn retry(store: &Store, job: JobId) -> Result<Result<After, Refusal>, 
         return Ok(Err(Refusal::new(RefusalCode::NotFound, "id", format!("there is no job {job}"))));
     };
     if ended.is_empty() {
-        return refuse("the job has not ended".to_owned());
+        let is_going = record.state.has_ended();
+        return refuse(
+            if is_going { "the job is too old and is being removed" } else { "the job has not ended" }
+                .to_owned(),
+        );
     }
     let plan = Plan::make(&mut transaction, &ended).await?;
     if let Some(needed) = plan.broken {

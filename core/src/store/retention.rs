@@ -25,15 +25,18 @@ pub async fn one_too_many(connection: &mut Connection, most: i64) -> Result<Opti
     Ok(row.map(|row| (row.finished_at, row.job_id.into())))
 }
 
-/// The oldest finished jobs up to this place and including it, locked; at most `most`.
-pub async fn lock_finished(
+/// Marks the oldest finished jobs up to this place and including it as going, those that were marked before among them; at
+/// most `most`. From then on nobody revives them.
+pub async fn mark_going(
     connection: &mut Connection,
     upto: Finish,
     most: i64,
 ) -> Result<Vec<JobId>, StoreError> {
     let ids = sqlx::query_scalar!(
-        "SELECT job_id FROM ended_jobs WHERE (finished_at, job_id) <= ($1, $2)
-         ORDER BY finished_at, job_id LIMIT $3 FOR UPDATE SKIP LOCKED",
+        "UPDATE ended_jobs SET is_going = true WHERE job_id = ANY (ARRAY(
+             SELECT job_id FROM ended_jobs WHERE (finished_at, job_id) <= ($1, $2)
+             ORDER BY finished_at, job_id LIMIT $3 FOR UPDATE SKIP LOCKED
+         )) RETURNING job_id",
         upto.0,
         upto.1.uuid(),
         most
@@ -43,7 +46,7 @@ pub async fn lock_finished(
     Ok(ids.into_iter().map(JobId::from).collect())
 }
 
-/// Deletes finished jobs, which must be locked, and all rows that are theirs. Events and lines from before these times are
+/// Deletes finished jobs, which must be marked as going, and all rows that are theirs. Events and lines from before these times are
 /// left to go with their partitions.
 pub async fn delete_jobs(
     connection: &mut Connection,
@@ -81,15 +84,14 @@ pub async fn delete_jobs(
 /// A file that is on the disk, and its path below the artifact root.
 pub type KeptFile = (ArtifactId, String);
 
-/// The oldest files that were kept before this time, locked; at most `most`.
-pub async fn lock_files(
+/// The oldest files that were kept before this time; at most `most`.
+pub async fn old_files(
     connection: &mut Connection,
     before: Time,
     most: i64,
 ) -> Result<Vec<KeptFile>, StoreError> {
     let rows = sqlx::query!(
-        "SELECT id, path FROM artifacts WHERE pruned_at IS NULL AND created_at < $1
-         ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED",
+        "SELECT id, path FROM artifacts WHERE pruned_at IS NULL AND created_at < $1 ORDER BY created_at LIMIT $2",
         before,
         most
     )
@@ -98,7 +100,7 @@ pub async fn lock_files(
     Ok(rows.into_iter().map(|row| (row.id.into(), row.path)).collect())
 }
 
-/// Notes that these files, which must be locked, are not on the disk any more.
+/// Notes that these files are not on the disk any more.
 pub async fn note_files_gone(connection: &mut Connection, files: &[ArtifactId]) -> Result<(), StoreError> {
     let ids: Vec<Uuid> = files.iter().map(|file| file.uuid()).collect();
     sqlx::query!("UPDATE artifacts SET pruned_at = clock_timestamp() WHERE id = ANY($1)", &ids)

@@ -8,14 +8,14 @@ use crate::{
     job::{JobState, state::Ending},
 };
 
-/// Locks ended jobs in order of id, and answers how they ended; live and unknown ones are left out.
+/// Locks ended jobs in order of id, and answers how they ended; those that are live, unknown or being removed are left out.
 pub async fn lock_ended(
     connection: &mut Connection,
     jobs: &[JobId],
 ) -> Result<Vec<(JobId, Ending)>, StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
     let rows = sqlx::query!(
-        "SELECT job_id, state FROM ended_jobs WHERE job_id = ANY($1) ORDER BY job_id FOR UPDATE",
+        "SELECT job_id, state FROM ended_jobs WHERE job_id = ANY($1) AND NOT is_going ORDER BY job_id FOR UPDATE",
         &ids
     )
     .fetch_all(connection)

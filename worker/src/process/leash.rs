@@ -24,8 +24,8 @@ pub(super) struct Leash {
     all: Arc<Leashes>,
 }
 
-/// Which of the worker's leases, counted; the first by default. A worker whose lease was lost begins another one; what was won under the first must
-/// not run on under the second, because it is somebody else's by then.
+/// Which of the worker's leases, counted; the first by default. A worker whose lease was lost begins another one; what
+/// was won under the first must not run on under the second, because it is somebody else's by then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeaseNumber(u64);
 

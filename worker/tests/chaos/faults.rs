@@ -39,7 +39,7 @@ pub(crate) enum Fault {
     ForgeLine,
 }
 
-/// How often each comes, of a hundred. Postgres is hit seldom: nobody is rescued within a lease of an outage.
+/// How often each comes, in proportion. Postgres is hit seldom: nobody is rescued within a lease of an outage.
 const FAULTS: [(Fault, usize); 14] = [
     (Fault::KillWorker, 14),
     (Fault::StopWorker, 20),
