@@ -1,6 +1,7 @@
 //! The backlog of ready jobs, and the marks of those whose references are in Redis.
 //!
-//! Called by `steps::dispatch` and `steps::promote`.
+//! Called by `steps::dispatch` and `steps::promote`. The marks are locked and written by one statement, which `live::fence`
+//! warns of: here whatever changes a row meanwhile also takes it out of what is written, so that nobody waits for himself.
 
 use std::time::Duration;
 
