@@ -27,8 +27,8 @@ use crate::{
     process::{Nursery, boottime_now},
 };
 
-/// Time between two renewals.
-pub(crate) const RENEW_EVERY: Duration = Duration::from_secs(2);
+/// Time between two renewals: with it, a stall of Postgres of five seconds ends nothing, whenever it begins (docs/adr/0010).
+pub(crate) const RENEW_EVERY: Duration = Duration::from_secs(1);
 /// How much before the end of the lease the children are dead at the latest.
 const SAFETY: Duration = Duration::from_millis(1500);
 /// Pause after a renewal that failed.

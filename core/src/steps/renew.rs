@@ -1,6 +1,6 @@
-//! Renew: keep a worker's lease, and learn what it should hold and what it should cancel, in one round trip more.
+//! Renew: keep a worker's lease, and learn what it should hold and what it should cancel, in one statement.
 //!
-//! Called by the worker's heartbeat every two seconds, from a thread and a connection of its own.
+//! Called by the worker's heartbeat every second, from a thread and a connection of its own.
 
 use crate::{
     ids::WorkerId,
@@ -34,13 +34,10 @@ pub async fn register(store: &Store, worker: &NewWorker) -> Result<(), StoreErro
 /// Renews it. `is_draining` tells that the worker takes nothing new.
 pub async fn renew(store: &Store, worker: WorkerId, is_draining: bool) -> Result<Renewal, StoreError> {
     let mut connection = store.read().await?;
-    match workers::renew(&mut connection, worker, is_draining).await? {
-        Some(status) => {
-            let held = workers::held_by(&mut connection, worker).await?;
-            Ok(Renewal::Kept { held, is_draining: status == WorkerStatus::Draining })
-        }
-        None => Ok(Renewal::Lost),
-    }
+    Ok(match workers::renew(&mut connection, worker, is_draining).await? {
+        Some((status, held)) => Renewal::Kept { held, is_draining: status == WorkerStatus::Draining },
+        None => Renewal::Lost,
+    })
 }
 
 /// Ends a lease in good order. The worker must hold nothing.

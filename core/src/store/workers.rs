@@ -92,22 +92,35 @@ pub async fn register(connection: &mut Connection, worker: &NewWorker) -> Result
     Ok(())
 }
 
-/// Renews a lease; null when the worker has been declared lost or is not known.
+/// Renews a lease, and answers the worker's status and the attempts that it holds; null when the worker has been declared lost or
+/// is not known.
 pub async fn renew(
     connection: &mut Connection,
     worker: WorkerId,
     is_draining: bool,
-) -> Result<Option<WorkerStatus>, StoreError> {
-    let status = sqlx::query_scalar!(
-        "UPDATE workers SET heartbeat_at = clock_timestamp(),
-             status = CASE WHEN $2 AND status = 'active' THEN 'draining' ELSE status END
-         WHERE id = $1 AND status IN ('active', 'draining') RETURNING status",
+) -> Result<Option<(WorkerStatus, Vec<Held>)>, StoreError> {
+    let rows = sqlx::query!(
+        r#"
+        WITH renewed AS (
+            UPDATE workers SET heartbeat_at = clock_timestamp(),
+                status = CASE WHEN $2 AND status = 'active' THEN 'draining' ELSE status END
+            WHERE id = $1 AND status IN ('active', 'draining') RETURNING status
+        )
+        SELECT renewed.status, job_id AS "job_id?", attempt_id, cancel_asked_at IS NOT NULL AS "cancel_asked!"
+        FROM renewed LEFT JOIN live_jobs ON worker_id = $1
+        "#,
         worker.uuid(),
         is_draining,
     )
-    .fetch_optional(connection)
+    .fetch_all(connection)
     .await?;
-    status.map(|status| WorkerStatus::parse(&status)).transpose()
+    let Some(first) = rows.first() else { return Ok(None) };
+    let status = WorkerStatus::parse(&first.status)?;
+    let held = rows.iter().filter_map(|row| {
+        let (job, attempt) = row.job_id.zip(row.attempt_id)?;
+        Some(Held { job: job.into(), attempt: attempt.into(), cancel_asked: row.cancel_asked })
+    });
+    Ok(Some((status, held.collect())))
 }
 
 /// Asks a worker to take nothing new and to end; answers its status before, or null when it is not known.
@@ -127,25 +140,6 @@ pub async fn drain(
     .fetch_optional(connection)
     .await?;
     status.map(|status| WorkerStatus::parse(&status)).transpose()
-}
-
-/// The attempts that a worker holds.
-pub async fn held_by(connection: &mut Connection, worker: WorkerId) -> Result<Vec<Held>, StoreError> {
-    let rows = sqlx::query!(
-        r#"
-        SELECT job_id, attempt_id AS "attempt_id!", cancel_asked_at IS NOT NULL AS "cancel_asked!"
-        FROM live_jobs WHERE worker_id = $1
-        "#,
-        worker.uuid()
-    )
-    .fetch_all(connection)
-    .await?;
-    let read = |job: Uuid, attempt: Uuid, cancel_asked| Held {
-        job: job.into(),
-        attempt: attempt.into(),
-        cancel_asked,
-    };
-    Ok(rows.into_iter().map(|row| read(row.job_id, row.attempt_id, row.cancel_asked)).collect())
 }
 
 /// Marks a worker that ended in good order.

@@ -19,7 +19,7 @@ use crate::{
     system::System,
 };
 
-/// The lease of the workers, and for how much of it one that is lost must have been stopped: it renews every two seconds.
+/// The lease of the workers, and for how much of it one that is lost must have been stopped.
 const LEASE: TimeDelta = TimeDelta::seconds(8);
 const STOPPED_MIN: TimeDelta = TimeDelta::seconds(4);
 /// What is left of an attempt goes with the next sweep, ten seconds later at most.
@@ -58,6 +58,25 @@ const RULES: [(&str, &str); 13] = [
             UNION ALL SELECT queue, blocked, scheduled, queued, running FROM queue_deltas) AS part GROUP BY queue
         HAVING sum(blocked) <> 0 OR sum(scheduled) <> 0 OR sum(queued) <> 0 OR sum(running) <> 0"),
 ];
+
+/// How often a lease came to nothing, whatever the cause.
+pub(crate) struct Losses {
+    pub(crate) workers: i64,
+    pub(crate) attempts: i64,
+    /// Attempts that were killed by their own deadline.
+    pub(crate) fenced: i64,
+}
+
+pub(crate) async fn losses(postgres: &str) -> Losses {
+    let mut connection = PgConnection::connect(postgres).await.unwrap();
+    let rows = sqlx::query(
+        "SELECT (SELECT count(*) FROM workers WHERE status = 'lost'),
+            (SELECT count(*) FROM attempts WHERE outcome = 'lost'),
+            (SELECT count(*) FROM job_events WHERE kind = 'released' AND message LIKE 'Its worker''s lease%')",
+    );
+    let row = rows.fetch_one(&mut connection).await.unwrap();
+    Losses { workers: row.get(0), attempts: row.get(1), fenced: row.get(2) }
+}
 
 /// Everything that is wrong. `stuck` jobs have not ended; `shaken` are workers that may have lost attempts.
 pub(crate) async fn audit(

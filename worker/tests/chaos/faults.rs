@@ -4,22 +4,17 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     process::Command,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use callboard::clock::{self, Time};
 use callboard_testing::{Child, Server};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{dice::Dice, forger::Forger, system::System};
+use crate::{dice::Dice, forger::Forger, system::System, weather::Weather};
 
 const WORKERS: usize = 3;
 const SLOTS: u16 = 4;
-/// A fault every so many milliseconds.
-const EVERY_MS: (u64, u64) = (400, 2_000);
-/// Pauses in milliseconds: short ones, and such as are longer than a lease of eight seconds.
-const SHORT_MS: (u64, u64) = (100, 3_000);
-const LONG_MS: (u64, u64) = (9_000, 16_000);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fault {
@@ -38,24 +33,6 @@ pub(crate) enum Fault {
     ForgeVerdict,
     ForgeLine,
 }
-
-/// How often each comes, in proportion. Postgres is hit seldom: nobody is rescued within a lease of an outage.
-const FAULTS: [(Fault, usize); 14] = [
-    (Fault::KillWorker, 14),
-    (Fault::StopWorker, 20),
-    (Fault::DrainWorker, 4),
-    (Fault::KillShim, 8),
-    (Fault::KillChild, 8),
-    (Fault::KillApi, 6),
-    (Fault::KillPostgres, 3),
-    (Fault::RestartPostgres, 2),
-    (Fault::FreezePostgres, 3),
-    (Fault::KillRedis, 6),
-    (Fault::FlushRedis, 6),
-    (Fault::FreezeRedis, 6),
-    (Fault::ForgeVerdict, 9),
-    (Fault::ForgeLine, 9),
-];
 
 /// What undoes a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +59,7 @@ pub(crate) struct Storm {
     postgres: Server,
     redis: Server,
     forger: Forger,
+    weather: Weather,
     dice: Dice,
     next_at: Instant,
     remedies: Vec<(Instant, Remedy)>,
@@ -90,12 +68,13 @@ pub(crate) struct Storm {
 }
 
 impl Storm {
-    pub(crate) fn new(system: System, postgres: Server, redis: Server, dice: Dice) -> Self {
+    pub(crate) fn new(weather: Weather, system: System, postgres: Server, redis: Server, dice: Dice) -> Self {
         Self {
             system,
             forger: Forger::new(postgres.url()),
             postgres,
             redis,
+            weather,
             dice,
             next_at: Instant::now(),
             remedies: Vec::new(),
@@ -124,11 +103,9 @@ impl Storm {
         }
         self.fill_up();
         if self.next_at <= now {
-            self.next_at = now + millis(&mut self.dice, EVERY_MS);
-            let all: Vec<Fault> = FAULTS.iter().flat_map(|(fault, times)| vec![*fault; *times]).collect();
-            if let Some(fault) = self.dice.of(&all).copied()
-                && self.strike(fault).await
-            {
+            self.next_at = now + self.weather.until_next(&mut self.dice);
+            let fault = self.weather.fault(&mut self.dice);
+            if self.strike(fault).await {
                 *self.faults.entry(fault).or_default() += 1;
             }
         }
@@ -143,9 +120,7 @@ impl Storm {
     }
 
     fn later(&mut self, remedy: Remedy) {
-        let is_long = self.dice.percent(50);
-        let pause = millis(&mut self.dice, if is_long { LONG_MS } else { SHORT_MS });
-        self.remedies.push((Instant::now() + pause, remedy));
+        self.remedies.push((Instant::now() + self.weather.pause(&mut self.dice), remedy));
     }
 
     fn is_down(&self, ours: &[Remedy]) -> bool {
@@ -262,10 +237,6 @@ impl Storm {
             Remedy::ThawRedis => self.redis.thaw(),
         }
     }
-}
-
-fn millis(dice: &mut Dice, (low, high): (u64, u64)) -> Duration {
-    Duration::from_millis(dice.between(low, high))
 }
 
 fn children(pid: u32) -> Vec<Pid> {

@@ -23,6 +23,7 @@ mod report;
 #[path = "../life/system.rs"]
 #[expect(dead_code, reason = "shared with the tests of life, which use all of it")]
 mod system;
+mod weather;
 
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,7 @@ use faults::Storm;
 use load::Load;
 use report::Report;
 use system::{Settings, System};
+use weather::Weather;
 
 /// How long the storm lasts when nobody says.
 const SHORT: Duration = Duration::from_secs(25);
@@ -48,6 +50,7 @@ fn number(name: &str) -> Option<u64> {
 async fn nothing_is_lost_doubled_or_left_behind_in_a_storm() {
     let seed = number("CALLBOARD_CHAOS_SEED").unwrap_or(SHORT_SEED);
     let lasts = number("CALLBOARD_CHAOS_SECONDS").map_or(SHORT, Duration::from_secs);
+    let weather = Weather::from_environment();
     let (postgres, redis) = tokio::join!(private_postgres(), private_redis());
     let mut settings = Settings::new(postgres.url(), redis.url());
     if let Ok(mutant) = std::env::var("CALLBOARD_MUTANT") {
@@ -56,8 +59,9 @@ async fn nothing_is_lost_doubled_or_left_behind_in_a_storm() {
     let system = System::with(settings, redis.clone(), None, 0).await;
     let mut load =
         Load::prepare(&system, Dice::new(seed), number("CALLBOARD_CHAOS_BROWSERS").unwrap_or(BROWSERS)).await;
-    let mut storm = Storm::new(system, postgres.clone(), redis, Dice::new(seed ^ 0x5707));
+    let mut storm = Storm::new(weather, system, postgres.clone(), redis, Dice::new(seed ^ 0x5707));
     storm.fill_up();
+    let busy_loops = weather.busy_loops();
 
     let began = Instant::now();
     while began.elapsed() < lasts {
@@ -66,12 +70,14 @@ async fn nothing_is_lost_doubled_or_left_behind_in_a_storm() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     storm.calm_down().await;
+    drop(busy_loops);
     let system = &mut storm.system;
     system.until_ready().await;
     load.settle_up(system).await;
     let stuck = load.until_all_have_ended(system).await;
     let violations = audit::audit(system, postgres.url(), &load, &storm.shaken, stuck).await;
-    let report = Report::new(seed, began.elapsed(), &storm.faults, &load, violations);
+    let losses = audit::losses(postgres.url()).await;
+    let report = Report::new(weather, seed, began.elapsed(), &storm.faults, &load, losses, violations);
     println!("{report}");
     report.write();
     if !report.violations.is_empty() {

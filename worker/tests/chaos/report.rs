@@ -2,37 +2,43 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
-use crate::{faults::Fault, ledger, load::Load};
+use crate::{audit::Losses, faults::Fault, ledger, load::Load, weather::Weather};
 
 /// Where the report goes, if anywhere: `CALLBOARD_CHAOS_REPORT`, a directory.
 const DIRECTORY: &str = "CALLBOARD_CHAOS_REPORT";
 
 pub(crate) struct Report {
+    weather: Weather,
     seed: u64,
     lasted: Duration,
     faults: BTreeMap<Fault, usize>,
     jobs: usize,
     attempts: usize,
+    losses: Losses,
     pub(crate) violations: Vec<String>,
 }
 
 impl Report {
     pub(crate) fn new(
+        weather: Weather,
         seed: u64,
         lasted: Duration,
         faults: &BTreeMap<Fault, usize>,
         load: &Load,
+        losses: Losses,
         violations: Vec<String>,
     ) -> Self {
         let attempts = ledger::read(&load.ledger).len();
-        Self { seed, lasted, faults: faults.clone(), jobs: load.jobs().len(), attempts, violations }
+        let (faults, jobs) = (faults.clone(), load.jobs().len());
+        Self { weather, seed, lasted, faults, jobs, attempts, losses, violations }
     }
 
     /// Into a file named after the seed.
     pub(crate) fn write(&self) {
         let Some(directory) = std::env::var_os(DIRECTORY).map(PathBuf::from) else { return };
         std::fs::create_dir_all(&directory).unwrap();
-        std::fs::write(directory.join(format!("chaos-{}.md", self.seed)), self.to_string()).unwrap();
+        std::fs::write(directory.join(format!("{}-{}.md", self.weather.name(), self.seed)), self.to_string())
+            .unwrap();
     }
 }
 
@@ -40,13 +46,18 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let commit = std::env::var("CALLBOARD_CHAOS_COMMIT").unwrap_or_else(|_| "unknown".to_owned());
         let all: usize = self.faults.values().sum();
-        writeln!(f, "# Chaos, seed {}\n", self.seed)?;
+        writeln!(f, "# The {} weather, seed {}\n", self.weather.name(), self.seed)?;
         writeln!(
             f,
             "Commit {commit}; {} s with the end; {} jobs, {} attempts that ran.\n",
             self.lasted.as_secs(),
             self.jobs,
             self.attempts
+        )?;
+        writeln!(
+            f,
+            "{} workers were declared lost, with {} attempts; {} attempts ended themselves because no lease was renewed in time.\n",
+            self.losses.workers, self.losses.attempts, self.losses.fenced
         )?;
         writeln!(f, "| fault | times |\n|---|---:|")?;
         for (fault, count) in &self.faults {

@@ -95,7 +95,7 @@ impl Worker {
         DateTime(self.0.started_at)
     }
 
-    /// When it last renewed its lease, every two seconds as a rule.
+    /// When it last renewed its lease, every second as a rule.
     async fn heartbeat_at(&self) -> DateTime {
         DateTime(self.0.heartbeat_at)
     }

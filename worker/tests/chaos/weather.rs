@@ -1,0 +1,101 @@
+//! What kind of storm it is: which faults come, how often, and how long they last.
+
+use std::{process::Command, time::Duration};
+
+use callboard_testing::Child;
+
+use crate::{dice::Dice, faults::Fault};
+
+/// How often each fault comes in a storm, in proportion. Postgres is hit seldom: nobody is rescued within a lease of an outage.
+const FAULTS: [(Fault, usize); 14] = [
+    (Fault::KillWorker, 14),
+    (Fault::StopWorker, 20),
+    (Fault::DrainWorker, 4),
+    (Fault::KillShim, 8),
+    (Fault::KillChild, 8),
+    (Fault::KillApi, 6),
+    (Fault::KillPostgres, 3),
+    (Fault::RestartPostgres, 2),
+    (Fault::FreezePostgres, 3),
+    (Fault::KillRedis, 6),
+    (Fault::FlushRedis, 6),
+    (Fault::FreezeRedis, 6),
+    (Fault::ForgeVerdict, 9),
+    (Fault::ForgeLine, 9),
+];
+/// Times in milliseconds, from and to. Pauses are short, or longer than a lease of eight seconds.
+const EVERY: (u64, u64) = (400, 2_000);
+const SHORT: (u64, u64) = (100, 3_000);
+const LONG: (u64, u64) = (9_000, 16_000);
+/// Of a healthy machine that is busy: stalls of Postgres.
+const STALL_EVERY: (u64, u64) = (12_000, 40_000);
+const STALL: Duration = Duration::from_secs(5);
+const BUSY_LOOPS: usize = 4;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Weather {
+    /// Everything that can go wrong does.
+    Storm,
+    /// Nothing is wrong, but other programs want the processors, and Postgres answers nothing for five seconds now and then.
+    /// Nobody may be taken for lost.
+    Starved,
+}
+
+impl Weather {
+    /// `CALLBOARD_CHAOS_WEATHER`: `storm` unless it is `starved`.
+    pub(crate) fn from_environment() -> Self {
+        match std::env::var("CALLBOARD_CHAOS_WEATHER").as_deref() {
+            Ok("starved") => Self::Starved,
+            Err(_) | Ok("storm") => Self::Storm,
+            Ok(other) => panic!("there is no weather {other}"),
+        }
+    }
+
+    /// What reports of it are called.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Storm => "chaos",
+            Self::Starved => "starved",
+        }
+    }
+
+    /// The programs that take processor time, until they are dropped.
+    pub(crate) fn busy_loops(self) -> Vec<Child> {
+        let count = match self {
+            Self::Storm => 0,
+            Self::Starved => BUSY_LOOPS,
+        };
+        let start = |_| Child::spawn(Command::new("/bin/sh").args(["-c", "while :; do :; done"]));
+        (0..count).map(start).collect()
+    }
+
+    pub(crate) fn until_next(self, dice: &mut Dice) -> Duration {
+        match self {
+            Self::Storm => millis(dice, EVERY),
+            Self::Starved => millis(dice, STALL_EVERY),
+        }
+    }
+
+    pub(crate) fn fault(self, dice: &mut Dice) -> Fault {
+        match self {
+            Self::Storm => {
+                let all: Vec<Fault> = FAULTS.iter().flat_map(|(fault, times)| vec![*fault; *times]).collect();
+                *dice.of(&all).unwrap()
+            }
+            Self::Starved => Fault::FreezePostgres,
+        }
+    }
+
+    /// How long a fault lasts that has to be undone.
+    pub(crate) fn pause(self, dice: &mut Dice) -> Duration {
+        match self {
+            Self::Storm if dice.percent(50) => millis(dice, LONG),
+            Self::Storm => millis(dice, SHORT),
+            Self::Starved => STALL,
+        }
+    }
+}
+
+fn millis(dice: &mut Dice, (low, high): (u64, u64)) -> Duration {
+    Duration::from_millis(dice.between(low, high))
+}
