@@ -2,7 +2,7 @@
 //!
 //! * [`Database`] is a fresh database with the current schema, dropped at the end of its scope.
 //! * [`redis_url`] and [`redis_prefix`] are a place of one's own in the Redis that all tests share.
-//! * [`private_postgres`] and [`private_redis`] are servers of one test's own, to stop, kill and freeze.
+//! * [`private_postgres`] and [`private_redis`] are servers of one test's own, to stop, kill and freeze; [`redis_cli`] asks one.
 //! * [`eventually`] waits for something, [`free_port`] finds a port, [`Child`] ends a process with its scope.
 //!
 //! The servers that the tests share are named by `CALLBOARD_TEST_DATABASE_URL` and `CALLBOARD_TEST_REDIS_URL`;
@@ -23,7 +23,7 @@ pub use self::{
     child::Child,
     database::Database,
     postgres::private_postgres,
-    redis::{private_redis, redis_prefix, redis_url},
+    redis::{private_redis, redis_cli, redis_prefix, redis_url},
     server::Server,
     wait::{Outcome, eventually, free_port},
 };

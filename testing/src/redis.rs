@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::{Ipv4Addr, TcpStream},
+    process::Command,
     sync::OnceLock,
     time::Duration,
 };
@@ -42,6 +43,20 @@ pub fn redis_prefix() -> String {
 /// A Redis of the test's own. It keeps its data on disk, so that it loses nothing when it is killed.
 pub async fn private_redis() -> Server {
     unblocked(launch).await
+}
+
+/// What `redis-cli` prints when an operator types these words; nothing when the server does not answer.
+pub fn redis_cli(server: &Server, words: &[&str]) -> String {
+    let (password, address) = parts(server.url());
+    let port = address.rsplit(':').next().unwrap_or_default();
+    let mut command = Command::new("redis-cli");
+    let output = command.env("REDISCLI_AUTH", password).args(["-p", port]).args(words).output();
+    String::from_utf8_lossy(&must(output.map_err(anyhow::Error::from)).stdout).into_owned()
+}
+
+/// Password and address in the URL of one of our own.
+fn parts(url: &str) -> (&str, &str) {
+    url.trim_start_matches("redis://:").trim_end_matches("/0").split_once('@').unwrap_or_default()
 }
 
 fn launch() -> anyhow::Result<Server> {
@@ -91,8 +106,7 @@ mod tests {
 
     /// Says one thing to the Redis behind a URL.
     fn say(url: &str, command: &str) -> std::io::Result<String> {
-        let (password, address) =
-            url.trim_start_matches("redis://:").trim_end_matches("/0").split_once('@').unwrap();
+        let (password, address) = parts(url);
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(Duration::from_millis(300)))?;
         stream.write_all(format!("AUTH {password}\r\n{command}\r\nQUIT\r\n").as_bytes())?;

@@ -3,12 +3,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    process::Command,
     time::Instant,
 };
 
 use callboard::clock::{self, Time};
-use callboard_testing::{Child, Server};
+use callboard_testing::{Child, Server, redis_cli};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{dice::Dice, forger::Forger, system::System, weather::Weather};
@@ -155,7 +154,7 @@ impl Storm {
                 self.redis.freeze();
                 self.later(Remedy::ThawRedis);
             }
-            Fault::FlushRedis if has_redis => return flush(self.redis.url()),
+            Fault::FlushRedis if has_redis => return redis_cli(&self.redis, &["FLUSHALL"]) == "OK\n",
             Fault::KillPostgres
             | Fault::FreezePostgres
             | Fault::RestartPostgres
@@ -249,13 +248,4 @@ fn children(pid: u32) -> Vec<Pid> {
 
 fn children_of(pid: Pid) -> Vec<Pid> {
     children(pid.as_raw_nonzero().get().unsigned_abs())
-}
-
-fn flush(url: &str) -> bool {
-    let url = url::Url::parse(url).unwrap();
-    let output = Command::new("redis-cli")
-        .env("REDISCLI_AUTH", url.password().unwrap())
-        .args(["-p", &url.port().unwrap().to_string(), "FLUSHALL"])
-        .output();
-    output.is_ok_and(|output| output.stdout == b"OK\n")
 }

@@ -1,11 +1,8 @@
 //! Redis is rebuildable: whatever happens to it, every job runs, and once.
 
-use std::{
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use callboard_testing::{Server, eventually};
+use callboard_testing::{eventually, redis_cli};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -13,17 +10,6 @@ use crate::{
     ledger::Ledger,
     system::{PATIENCE, System},
 };
-
-/// What an operator would type.
-fn redis_cli(redis: &Server, arguments: &[&str]) -> String {
-    let url = url::Url::parse(redis.url()).unwrap();
-    let output = Command::new("redis-cli")
-        .env("REDISCLI_AUTH", url.password().unwrap())
-        .args(["-p", &url.port().unwrap().to_string()])
-        .args(arguments)
-        .output();
-    String::from_utf8(output.unwrap().stdout).unwrap()
-}
 
 /// A command whose jobs write their number and attempt into the ledger.
 async fn numbered(system: &System, ledger: &Ledger) -> String {
