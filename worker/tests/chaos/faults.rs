@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     time::Instant,
 };
 
@@ -10,7 +9,12 @@ use callboard::clock::{self, Time};
 use callboard_testing::{Child, Server, redis_cli};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{dice::Dice, forger::Forger, system::System, weather::Weather};
+use crate::{
+    dice::Dice,
+    forger::Forger,
+    system::{System, children, family},
+    weather::Weather,
+};
 
 const WORKERS: usize = 3;
 const SLOTS: u16 = 4;
@@ -199,23 +203,18 @@ impl Storm {
     fn kill_shim(&mut self) -> bool {
         let workers: Vec<u32> = self.system.workers.iter().map(Child::pid).collect();
         let Some(&worker) = self.dice.of(&workers) else { return false };
-        let shims: Vec<Pid> = children(worker).into_iter().flat_map(children_of).collect();
+        let shims: Vec<u32> = children(worker).into_iter().flat_map(children).collect();
         let Some(&shim) = self.dice.of(&shims) else { return false };
         self.shaken.shims_killed.insert(worker);
-        kill_process(shim, Signal::KILL).is_ok()
+        kill(shim)
     }
 
     /// Kills any process of any attempt: a shell, a browser, a part of one.
     fn kill_child(&mut self) -> bool {
         let workers = self.system.workers.iter().map(Child::pid);
-        let shims = workers.flat_map(children).flat_map(children_of);
-        let mut family: Vec<Pid> = shims.flat_map(children_of).collect();
-        let mut next = 0;
-        while let Some(&parent) = family.get(next) {
-            family.extend(children_of(parent));
-            next += 1;
-        }
-        self.dice.of(&family).is_some_and(|child| kill_process(*child, Signal::KILL).is_ok())
+        let shims = workers.flat_map(children).flat_map(children);
+        let all: Vec<u32> = shims.flat_map(family).collect();
+        self.dice.of(&all).is_some_and(|child| kill(*child))
     }
 
     async fn undo(&mut self, remedy: Remedy) {
@@ -238,14 +237,7 @@ impl Storm {
     }
 }
 
-fn children(pid: u32) -> Vec<Pid> {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let list = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
-    let ids: Vec<String> =
-        list.flat_map(|ids| ids.split(' ').map(str::to_owned).collect::<Vec<_>>()).collect();
-    ids.iter().filter_map(|id| Pid::from_raw(id.trim().parse().ok()?)).collect()
-}
-
-fn children_of(pid: Pid) -> Vec<Pid> {
-    children(pid.as_raw_nonzero().get().unsigned_abs())
+/// Whether it was still there.
+fn kill(pid: u32) -> bool {
+    Pid::from_raw(pid.cast_signed()).is_some_and(|pid| kill_process(pid, Signal::KILL).is_ok())
 }

@@ -299,7 +299,8 @@ impl System {
         answer["jobs"]["countAtLeast"].as_u64().unwrap()
     }
 
-    /// Processes of attempts: what has something of the home in its command line or environment and is none of ours.
+    /// Processes of attempts: what has something of the home in its command line or environment and is none of ours; and
+    /// dead ones that nobody of ours has awaited.
     pub(crate) fn processes(&self) -> Vec<String> {
         let ours: Vec<u32> = [&self.api]
             .into_iter()
@@ -320,7 +321,9 @@ impl System {
             let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             format!("{pid} {}", line.replace('\0', " "))
         };
-        all.filter(|pid| !ours.contains(pid)).filter(mentions).map(described).collect()
+        let dead = self.workers.iter().flat_map(|worker| family(worker.pid())).filter(|pid| is_dead(*pid));
+        let dead = dead.map(|pid| format!("{pid} is dead and was not awaited"));
+        all.filter(|pid| !ours.contains(pid)).filter(mentions).map(described).chain(dead).collect()
     }
 
     /// Waits until no process and no file of an attempt is left.
@@ -338,6 +341,31 @@ impl Drop for System {
             println!("the end of the log:\n{}", lines[lines.len().saturating_sub(60)..].join("\n"));
         }
     }
+}
+
+/// All that a process started, and what those started: children before theirs.
+pub(crate) fn family(pid: u32) -> Vec<u32> {
+    let mut family = children(pid);
+    let mut next = 0;
+    while let Some(&parent) = family.get(next) {
+        family.extend(children(parent));
+        next += 1;
+    }
+    family
+}
+
+/// What a process started itself, on any of its threads.
+pub(crate) fn children(pid: u32) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    lists
+        .flat_map(|list| list.split(' ').filter_map(|pid| pid.trim().parse().ok()).collect::<Vec<_>>())
+        .collect()
+}
+
+fn is_dead(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'))
 }
 
 fn has_ended(job: &Value) -> bool {
