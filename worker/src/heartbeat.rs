@@ -136,11 +136,12 @@ impl Heartbeat {
             Renewal::Kept { held: records, is_draining: is_asked } => {
                 self.nursery.extend_deadline(deadline(began, self.lease));
                 let unknown = self.held.reconcile(&before, &records);
+                // Whatever the worker has no room for now is told again by the next renewal, which must not wait.
                 if !unknown.is_empty() {
-                    drop(self.news.send(News::Unknown(unknown)).await);
+                    drop(self.news.try_send(News::Unknown(unknown)));
                 }
                 if is_asked && !is_draining {
-                    drop(self.news.send(News::Drain).await);
+                    drop(self.news.try_send(News::Drain));
                 }
             }
             Renewal::Lost => self.begin_again().await?,

@@ -111,8 +111,9 @@ impl From<sqlx::Error> for StoreError {
             ("23", _) => Self::Constraint { name: constraint.unwrap_or_default(), source },
             // Deadlock, serialization failure, lock or statement timeout.
             (_, "40P01" | "40001" | "55P03" | "57014") => Self::Contended(source),
-            // Connection exceptions, insufficient resources, operator intervention (shutdown, starting up).
-            ("08" | "53" | "57", _) => Self::Unavailable(source),
+            // Connection exceptions, insufficient resources, operator intervention (shutdown, starting up); and a connection
+            // that Postgres ended because its transaction did nothing for too long.
+            ("08" | "53" | "57", _) | (_, "25P03") => Self::Unavailable(source),
             _ => Self::Unexpected(source),
         }
     }

@@ -57,6 +57,9 @@ pub type Transaction = sqlx::Transaction<'static, sqlx::Postgres>;
 /// Longest that a statement may run, and that it may wait for a lock.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest that a transaction may do nothing. What it has locked is missed by everybody: a worker that is stopped in the middle
+/// of a claim would hold up the claims of all others, and its own rescue.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How to reach Postgres, as a pool of connections. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -71,7 +74,7 @@ impl Store {
         let options = PgConnectOptions::from_str(url.expose_secret())?.application_name(name).options([
             ("statement_timeout", timeout(STATEMENT_TIMEOUT)),
             ("lock_timeout", timeout(LOCK_TIMEOUT)),
-            ("idle_in_transaction_session_timeout", timeout(STATEMENT_TIMEOUT)),
+            ("idle_in_transaction_session_timeout", timeout(IDLE_TIMEOUT)),
             // A connection keeps the plan that it made when the queue was empty and small tables were best read
             // whole; a minute of a growing backlog would be read whole too, over and over.
             ("enable_seqscan", "off".to_owned()),

@@ -9,6 +9,7 @@ use callboard::{
         rescue::{self, Rescued},
         settle::Settled,
     },
+    store::{StoreError, live},
 };
 
 use crate::stage::{Stage, succeeded};
@@ -55,6 +56,19 @@ async fn a_worker_beyond_its_lease_loses_its_jobs_and_hears_it() {
     }
     let counted = "SELECT sum(counted) FROM ended_jobs";
     assert_eq!(stage.value::<i64>(counted).await, 3, "what was lost does not count");
+}
+
+#[tokio::test]
+async fn a_worker_that_is_stopped_within_a_transaction_holds_nobody_up_for_long() {
+    let stage = Stage::set().await;
+    let (stopped, job) = (stage.worker().await, stage.job().await);
+    stage.start(stopped, job).await;
+    let mut abandoned = stage.store.begin().await.unwrap();
+    live::lock(&mut abandoned, &[job]).await.unwrap();
+    // Fails if it has to wait for longer than a lock may be waited for.
+    assert_eq!(lose(&stage, stopped).await.jobs, 1);
+    let late = live::lock(&mut abandoned, &[job]).await.unwrap_err();
+    assert!(matches!(late, StoreError::Unavailable(_)), "{late:?}");
 }
 
 #[tokio::test]

@@ -221,13 +221,13 @@ async fn rescue_round(
     for lease in over.iter().map(Some).chain([None]) {
         loop {
             let (rescued, after) = rescue::rescue(store, lease).await?;
-            after.announce(redis).await;
             if let Some(lease) = lease.filter(|_| rescued.is_lost) {
                 tracing::warn!(worker = %lease.worker, "a worker's lease ran out");
             }
             if rescued.jobs > 0 {
                 tracing::warn!(jobs = rescued.jobs, "jobs of lost workers were given back");
             }
+            after.announce(redis).await;
             if !rescued.has_more {
                 break;
             }

@@ -217,7 +217,7 @@ async fn check_losses(connection: &mut PgConnection, shaken: &Shaken) -> Vec<Str
             let overlap = to.unwrap_or(at).min(at) - (*from).max(at - LEASE);
             *stopped == process && overlap > STOPPED_MIN
         });
-        let was_killed = shaken.killed.get(&process).is_some_and(|killed| *killed < at);
+        let was_killed = shaken.killed.iter().any(|(killed, when)| *killed == process && *when < at);
         let has_left = shaken.drained.contains(&process) && row.get::<i64, _>(3) == 0;
         if !was_stopped && !was_killed && !has_left {
             found.push(format!("a false rescue: worker {process} ({}) at {at}", row.get::<String, _>(2)));

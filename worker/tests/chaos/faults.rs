@@ -50,7 +50,8 @@ enum Remedy {
 /// Which workers may lose attempts, and when; by process id.
 #[derive(Debug, Default)]
 pub(crate) struct Shaken {
-    pub(crate) killed: BTreeMap<u32, Time>,
+    /// In a long storm, ids come again.
+    pub(crate) killed: Vec<(u32, Time)>,
     pub(crate) drained: BTreeSet<u32>,
     pub(crate) shims_killed: BTreeSet<u32>,
     /// From when to when each was stopped.
@@ -92,6 +93,7 @@ impl Storm {
         self.system.workers.retain_mut(Child::is_running);
         while self.system.workers.len() < WORKERS {
             let worker = self.system.spawn_worker(SLOTS);
+            self.system.note(&format!("worker {}", worker.pid()));
             self.system.workers.push(worker);
         }
     }
@@ -109,6 +111,7 @@ impl Storm {
             self.next_at = now + self.weather.until_next(&mut self.dice);
             let fault = self.weather.fault(&mut self.dice);
             if self.strike(fault).await {
+                self.system.note(&format!("{fault:?}"));
                 *self.faults.entry(fault).or_default() += 1;
             }
         }
@@ -181,15 +184,16 @@ impl Storm {
             .filter(|index| !stopped.contains(&self.system.workers[*index].pid()))
             .collect();
         let Some(&index) = self.dice.of(&standing) else { return false };
+        let pid = self.system.workers[index].pid();
+        self.system.note(&format!("{fault:?} {pid}"));
         let worker = &mut self.system.workers[index];
-        let pid = worker.pid();
         if fault == Fault::DrainWorker {
             self.shaken.drained.insert(pid);
             worker.signal(Signal::TERM);
             return true;
         }
         if fault == Fault::KillWorker {
-            self.shaken.killed.insert(pid, clock::now());
+            self.shaken.killed.push((pid, clock::now()));
             worker.signal(Signal::KILL);
         } else {
             self.shaken.stopped.push((pid, clock::now(), None));
@@ -218,6 +222,7 @@ impl Storm {
     }
 
     async fn undo(&mut self, remedy: Remedy) {
+        self.system.note(&format!("{remedy:?}"));
         match remedy {
             Remedy::ThawWorker(pid) => {
                 let worker = self.system.workers.iter_mut().find(|worker| worker.pid() == pid);

@@ -202,6 +202,14 @@ impl System {
         }
     }
 
+    /// Writes into the log what is done to the system.
+    #[allow(dead_code, reason = "the storm of tests/chaos does it")]
+    pub(crate) fn note(&self, what: &str) {
+        use std::io::Write as _;
+        let mut log = File::options().append(true).open(self.settings.log()).unwrap();
+        writeln!(log, "{} STORM {what}", callboard::clock::now().format("%FT%T%.6fZ")).unwrap();
+    }
+
     /// Keeps the log for whoever has to find out what happened.
     #[allow(dead_code, reason = "the storm of tests/chaos does it")]
     pub(crate) fn keep_log(&self, seed: u64) {
