@@ -9,7 +9,11 @@
     reason = "a test binary in several files: a panic is how a test fails"
 )]
 
+mod browsers;
 mod cancel;
+#[path = "../chaos/dice.rs"]
+#[expect(dead_code, reason = "shared with the storm, which uses all of it")]
+mod dice;
 mod kill;
 #[path = "../life/ledger.rs"]
 #[expect(dead_code, reason = "shared with the tests of life, which use all of it")]
