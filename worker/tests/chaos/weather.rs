@@ -27,6 +27,8 @@ const FAULTS: [(Fault, usize); 14] = [
 const EVERY: (u64, u64) = (400, 2_000);
 const SHORT: (u64, u64) = (100, 3_000);
 const LONG: (u64, u64) = (9_000, 16_000);
+/// Of a machine on which all is well but Postgres, which is away for longer than a lease.
+const OUTAGE_EVERY: (u64, u64) = (12_000, 22_000);
 /// Of a healthy machine that is busy: stalls of Postgres.
 const STALL_EVERY: (u64, u64) = (12_000, 40_000);
 const STALL: Duration = Duration::from_secs(5);
@@ -39,13 +41,16 @@ pub(crate) enum Weather {
     /// Nothing is wrong, but other programs want the processors, and Postgres answers nothing for five seconds now and then.
     /// Nobody may be taken for lost.
     Starved,
+    /// Nothing is wrong but that Postgres is away now and then, for longer than a lease. Nobody may be taken for lost.
+    Outages,
 }
 
 impl Weather {
-    /// `CALLBOARD_CHAOS_WEATHER`: `storm` unless it is `starved`.
+    /// `CALLBOARD_CHAOS_WEATHER`: `storm` unless it is another.
     pub(crate) fn from_environment() -> Self {
         match std::env::var("CALLBOARD_CHAOS_WEATHER").as_deref() {
             Ok("starved") => Self::Starved,
+            Ok("outages") => Self::Outages,
             Err(_) | Ok("storm") => Self::Storm,
             Ok(other) => panic!("there is no weather {other}"),
         }
@@ -56,13 +61,14 @@ impl Weather {
         match self {
             Self::Storm => "chaos",
             Self::Starved => "starved",
+            Self::Outages => "outages",
         }
     }
 
     /// The programs that take processor time, until they are dropped.
     pub(crate) fn busy_loops(self) -> Vec<Child> {
         let count = match self {
-            Self::Storm => 0,
+            Self::Storm | Self::Outages => 0,
             Self::Starved => BUSY_LOOPS,
         };
         let start = |_| Child::spawn(Command::new("/bin/sh").args(["-c", "while :; do :; done"]));
@@ -73,6 +79,7 @@ impl Weather {
         match self {
             Self::Storm => millis(dice, EVERY),
             Self::Starved => millis(dice, STALL_EVERY),
+            Self::Outages => millis(dice, OUTAGE_EVERY),
         }
     }
 
@@ -83,6 +90,8 @@ impl Weather {
                 *dice.of(&all).unwrap()
             }
             Self::Starved => Fault::FreezePostgres,
+            Self::Outages if dice.percent(50) => Fault::FreezePostgres,
+            Self::Outages => Fault::KillPostgres,
         }
     }
 
@@ -90,6 +99,7 @@ impl Weather {
     pub(crate) fn pause(self, dice: &mut Dice) -> Duration {
         match self {
             Self::Storm if dice.percent(50) => millis(dice, LONG),
+            Self::Outages => millis(dice, LONG),
             Self::Storm => millis(dice, SHORT),
             Self::Starved => STALL,
         }
