@@ -11,7 +11,10 @@ use callboard::{
     command::Kind,
     ids::WorkerId,
     job::Outcome,
-    steps::{renew, settle::Verdict},
+    steps::{
+        renew,
+        settle::{Settled, Verdict},
+    },
     store::{
         Store,
         workers::{Held as Record, NewWorker},
@@ -169,7 +172,9 @@ async fn release_unknown(desk: &Desk, records: Vec<Record>) {
     for record in records {
         let outcome = Outcome::Released { reason: "Its worker never learnt that it had won it.".into() };
         match desk.settles.ask(Verdict::bare(record.job, record.attempt, outcome)).await {
-            Ok(_) => tracing::warn!(job = %record.job, "an attempt that nobody ran was released"),
+            Ok(Settled::Done) => tracing::warn!(job = %record.job, "an attempt that nobody ran was released"),
+            // It ended while the renewal was on its way.
+            Ok(Settled::Stale) => {}
             Err(error) => tracing::error!(%error, "an attempt that nobody runs could not be released"),
         }
     }

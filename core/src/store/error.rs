@@ -6,13 +6,13 @@ use sqlx::migrate::MigrateError;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Postgres cannot be reached, is starting, stopping or out of connections: try again later.
-    #[error("Postgres is not available")]
+    #[error("Postgres is not available: {0}")]
     Unavailable(#[source] sqlx::Error),
     /// The connection broke during COMMIT: the change may have been made. Repeat with the same ids or key.
-    #[error("the connection to Postgres broke during COMMIT: whether it happened is not known")]
+    #[error("the connection to Postgres broke during COMMIT, whether it happened is not known: {0}")]
     CommitUnknown(#[source] sqlx::Error),
     /// A unique, foreign key or check constraint refused the change.
-    #[error("the constraint {name} refused the change")]
+    #[error("the constraint {name} refused the change: {source}")]
     Constraint {
         /// The constraint's name in the migrations.
         name: String,
@@ -21,7 +21,7 @@ pub enum StoreError {
         source: sqlx::Error,
     },
     /// Two transactions waited for each other, or one waited too long: safe to try again.
-    #[error("Postgres gave up waiting for a lock")]
+    #[error("Postgres gave up waiting for a lock: {0}")]
     Contended(#[source] sqlx::Error),
     /// A row holds what this version does not understand.
     #[error("table {table}, column {column}: `{value}` is not understood")]
@@ -34,10 +34,10 @@ pub enum StoreError {
         value: String,
     },
     /// The schema could not be brought to this version.
-    #[error("could not migrate the schema")]
+    #[error("could not migrate the schema: {0}")]
     Migrate(#[source] MigrateError),
     /// Anything else: a bug of ours.
-    #[error("an unexpected answer of Postgres")]
+    #[error("an unexpected answer of Postgres: {0}")]
     Unexpected(#[source] sqlx::Error),
 }
 

@@ -109,7 +109,7 @@ async fn drain(system: &mut System, postgres: &str, redis: &Server, fault: Fault
 async fn measure(connection: &mut PgConnection, queue: &str, back: f64) -> Drained {
     let row = sqlx::query(
         "WITH attempt AS (
-             SELECT attempts.* FROM attempts JOIN ended_jobs USING (job_id) WHERE queue = $1
+             SELECT attempts.* FROM attempts JOIN jobs ON jobs.id = attempts.job_id WHERE queue = $1
          ), first AS (
              SELECT min(started_at) AS at FROM attempt WHERE started_at > to_timestamp($2 / 1000)
          )
