@@ -53,10 +53,7 @@ pub(crate) async fn run(settings: WorkerSettings) -> anyhow::Result<()> {
     let store = Store::open(&database_url, CONNECTIONS_MAX, "callboard-worker")?;
     let redis = Redis::open(&settings.shared.redis_url()?, &settings.shared.redis_prefix)?;
     callboard::startup::wait(&store, &redis, settings.shared.start_timeout()).await?;
-    store
-        .schema_is_current()
-        .await
-        .context("the schema is not of this version: start the API first, it migrates")?;
+    store.schema_is_current().await?;
 
     let nursery =
         Nursery::new(process::Settings { idle: settings.idle_shims, ..process::Settings::default() })?;

@@ -179,6 +179,7 @@ const fn classify_store(error: &StoreError) -> Verdict {
         StoreError::Constraint { .. }
         | StoreError::Corrupt { .. }
         | StoreError::Migrate(_)
+        | StoreError::Outdated { .. }
         | StoreError::Unexpected(_) => Verdict {
             code: Code::Internal,
             message: Some("Something went wrong on our side. The request's id finds it in the log."),

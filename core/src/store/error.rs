@@ -36,6 +36,16 @@ pub enum StoreError {
     /// The schema could not be brought to this version.
     #[error("could not migrate the schema: {0}")]
     Migrate(#[source] MigrateError),
+    /// The schema is older than this version.
+    #[error(
+        "the schema is at migration {found}, and this version needs migration {needed}: an API of this version brings it there when it starts"
+    )]
+    Outdated {
+        /// Its newest migration; 0 when it has none.
+        found: i64,
+        /// The newest of this version.
+        needed: i64,
+    },
     /// Anything else: a bug of ours.
     #[error("an unexpected answer of Postgres: {0}")]
     Unexpected(#[source] sqlx::Error),
@@ -55,6 +65,7 @@ impl StoreError {
             | Self::Constraint { .. }
             | Self::Corrupt { .. }
             | Self::Migrate(_)
+            | Self::Outdated { .. }
             | Self::Unexpected(_) => false,
         }
     }
@@ -68,6 +79,7 @@ impl StoreError {
             | Self::Contended(_)
             | Self::Corrupt { .. }
             | Self::Migrate(_)
+            | Self::Outdated { .. }
             | Self::Unexpected(_) => None,
         }
     }

@@ -124,12 +124,17 @@ impl Store {
 
     /// Whether the schema has every migration of this version; more is fine, since migrations only add.
     pub async fn schema_is_current(&self) -> Result<(), StoreError> {
-        let newest = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
-        sqlx::query("SELECT 1 / (count(*) > 0)::int FROM _sqlx_migrations WHERE version >= $1 AND success")
-            .bind(newest)
-            .execute(&self.pool)
+        let needed = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+        let mut connection = self.read().await?;
+        let is_there: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
+            .fetch_one(&mut *connection)
             .await?;
-        Ok(())
+        let mut found = 0;
+        if is_there {
+            let newest = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success";
+            found = sqlx::query_scalar(newest).fetch_one(&mut *connection).await?;
+        }
+        if found < needed { Err(StoreError::Outdated { found, needed }) } else { Ok(()) }
     }
 
     /// Closes the pool; running transactions end first.

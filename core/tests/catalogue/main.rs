@@ -13,4 +13,5 @@ mod profile_secrets;
 mod profiles;
 mod proxies;
 mod races;
+mod schema;
 mod services;

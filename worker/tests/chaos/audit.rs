@@ -26,7 +26,8 @@ const STOPPED_MIN: TimeDelta = TimeDelta::seconds(4);
 const CLEAN_WITHIN: Duration = Duration::from_secs(20);
 
 /// Rules that a table must keep: what a row of the answer means, and the statement, which answers texts.
-const RULES: [(&str, &str); 13] = [
+const RULES: [(&str, &str); 14] = [
+    ("a job that has not ended", "SELECT job_id::text || ' ' || state FROM live_jobs"),
     ("a job in no table or in two", "SELECT id::text FROM jobs WHERE
         (SELECT count(*) FROM live_jobs WHERE job_id = id) + (SELECT count(*) FROM ended_jobs WHERE job_id = id) <> 1"),
     ("a hold that is left", "SELECT key FROM holds"),

@@ -189,10 +189,7 @@ impl Load {
     pub(crate) async fn until_all_have_ended(&self, system: &System) -> u64 {
         let (mut since, mut least) = (Instant::now(), u64::MAX);
         loop {
-            let mut live = 0;
-            for state in ["BLOCKED", "SCHEDULED", "QUEUED", "RUNNING"] {
-                live += system.count(state).await;
-            }
+            let live = system.count(&["BLOCKED", "SCHEDULED", "QUEUED", "RUNNING"]).await;
             if live < least {
                 (since, least) = (Instant::now(), live);
             }

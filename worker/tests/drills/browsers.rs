@@ -66,9 +66,7 @@ async fn browsers() {
 
     let (mut dice, mut seen, mut ways) = (Dice::new(1), 0, BTreeMap::new());
     let work = async {
-        while system.count("QUEUED").await + system.count("SCHEDULED").await + system.count("RUNNING").await
-            > 0
-        {
+        while system.count(&["QUEUED", "SCHEDULED", "RUNNING"]).await > 0 {
             system.workers.retain_mut(Child::is_running);
             while system.workers.len() < WORKERS {
                 let worker = system.spawn_worker(SLOTS);
@@ -89,8 +87,11 @@ async fn browsers() {
     };
     tokio::time::timeout(LIMIT, work).await.unwrap();
 
-    let ended =
-        [system.count("SUCCEEDED").await, system.count("FAILED").await, system.count("CANCELLED").await];
+    let ended = [
+        system.count(&["SUCCEEDED"]).await,
+        system.count(&["FAILED"]).await,
+        system.count(&["CANCELLED"]).await,
+    ];
     println!("{JOBS} browsers, {} attempts had a page; killed: {ways:?}", ledger.lines().len());
     println!("succeeded, failed, cancelled: {ended:?}");
     assert_eq!(ended.iter().sum::<u64>(), JOBS as u64);

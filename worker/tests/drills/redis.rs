@@ -98,8 +98,7 @@ async fn drain(system: &mut System, postgres: &str, redis: &Server, fault: Fault
         }
     }
     assert!(pending(&mut connection).await >= PENDING, "it happened too late");
-    eventually(PATIENCE * 2, || async { system.count("QUEUED").await + system.count("RUNNING").await == 0 })
-        .await;
+    eventually(PATIENCE * 2, || async { system.count(&["QUEUED", "RUNNING"]).await == 0 }).await;
     worker.signal(Signal::TERM);
     worker.ended(PATIENCE).await;
     measure(&mut connection, queue, back).await

@@ -32,7 +32,7 @@ async fn a_worker_that_is_asked_to_end_finishes_what_it_runs() {
     let counts = ledger.counts();
     assert_eq!(counts["begin"], counts["end"], "what had begun has ended");
     assert!(counts["begin"] < 12, "nothing new was taken");
-    assert_eq!(system.count("RUNNING").await, 0);
+    assert_eq!(system.count(&["RUNNING"]).await, 0);
     system.add_worker(4).await;
     for job in &jobs {
         let job = system.until(job, "SUCCEEDED", PATIENCE).await;

@@ -41,7 +41,7 @@ async fn three_thousand_jobs_survive_flushall_and_a_killed_worker_with_refs_in_i
 
     system.workers[0].signal(Signal::KILL);
     let patience = PATIENCE * 2;
-    eventually(patience, || async { system.count("SUCCEEDED").await == JOBS as u64 }).await;
+    eventually(patience, || async { system.count(&["SUCCEEDED"]).await == JOBS as u64 }).await;
     // A job whose first attempt was lost with the worker may have written twice; no other may, and no attempt.
     let counts = ledger.counts();
     assert!(counts.values().all(|&count| count == 1), "an attempt ran twice");
@@ -59,11 +59,11 @@ async fn without_redis_jobs_are_accepted_and_run_when_it_is_back() {
     let ledger = Ledger::open(&system);
     let command = numbered(&system, &ledger).await;
     system.enqueue_all(jobs(&command, 0..5)).await;
-    eventually(PATIENCE, || async { system.count("SUCCEEDED").await == 5 }).await;
+    eventually(PATIENCE, || async { system.count(&["SUCCEEDED"]).await == 5 }).await;
     system.redis.kill();
     system.enqueue(jobs(&command, 5..6).remove(0)).await;
     system.enqueue_all(jobs(&command, 6..20)).await;
     system.redis.start().await;
-    eventually(PATIENCE, || async { system.count("SUCCEEDED").await == 20 }).await;
+    eventually(PATIENCE, || async { system.count(&["SUCCEEDED"]).await == 20 }).await;
     assert_eq!(ledger.lines().len(), 20);
 }

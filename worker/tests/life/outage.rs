@@ -34,7 +34,7 @@ async fn without_postgres_mutations_fail_with_a_code_and_all_recovers() {
         let job = system.until(job, "SUCCEEDED", PATIENCE).await;
         assert_eq!(job["attempts"]["nodes"].as_array().unwrap().len(), 1, "an outage is not a loss: {job:#}");
     }
-    assert_eq!(system.count("QUEUED").await, 0, "what was refused is not there");
+    assert_eq!(system.count(&["QUEUED"]).await, 0, "what was refused is not there");
 }
 
 #[tokio::test]

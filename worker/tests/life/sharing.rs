@@ -19,7 +19,7 @@ async fn workers_that_are_started_later_take_part_at_once() {
     system.until(&jobs[0], "SUCCEEDED", PATIENCE).await;
     system.add_worker(1).await;
     system.add_worker(1).await;
-    eventually(PATIENCE, || async { system.count("SUCCEEDED").await == 60 }).await;
+    eventually(PATIENCE, || async { system.count(&["SUCCEEDED"]).await == 60 }).await;
     let query = "query($ids: [ID!]!) { nodes(ids: $ids) { ... on Job {
         attempts { nodes { worker { processId } } } } } }";
     let all = system.data(query, json!({ "ids": jobs })).await["nodes"].take();
@@ -40,7 +40,7 @@ async fn jobs_on_one_profile_never_overlap() {
     let command = system.shell("alone", &script, json!({})).await;
     let profile = system.profile("one").await;
     system.enqueue_all(vec![json!({ "commandId": command, "profileId": profile }); 30]).await;
-    eventually(PATIENCE, || async { system.count("SUCCEEDED").await == 30 }).await;
+    eventually(PATIENCE, || async { system.count(&["SUCCEEDED"]).await == 30 }).await;
     let lines = ledger.lines();
     assert_eq!(lines.len(), 60);
     for pair in lines.chunks(2) {

@@ -299,11 +299,11 @@ impl System {
         .await
     }
 
-    /// How many jobs are in a state.
-    pub(crate) async fn count(&self, state: &str) -> u64 {
+    /// How many jobs are in any of these states, at one moment: two counts, one after the other, miss a job that moves between them.
+    pub(crate) async fn count(&self, states: &[&str]) -> u64 {
         let query =
             "query($states: [JobState!]) { jobs(first: 0, filter: { states: $states }) { countAtLeast } }";
-        let answer = self.data(query, json!({ "states": [state] })).await;
+        let answer = self.data(query, json!({ "states": states })).await;
         answer["jobs"]["countAtLeast"].as_u64().unwrap()
     }
 

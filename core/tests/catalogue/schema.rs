@@ -1,0 +1,26 @@
+//! A worker meets a schema that is not its own.
+
+use callboard::store::{Store, StoreError};
+use callboard_testing::Database;
+
+#[tokio::test]
+async fn a_schema_that_is_older_than_the_program_is_told_by_number() {
+    let database = Database::create().await;
+    let store = Store::open(&database.url().into(), 2, "schema-test").unwrap();
+    store.schema_is_current().await.unwrap();
+
+    let mut connection = store.read().await.unwrap();
+    sqlx::query("INSERT INTO _sqlx_migrations VALUES (9999, 'of a later version', now(), true, '', 0)")
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    store.schema_is_current().await.unwrap_or_else(|error| panic!("a newer schema only adds: {error}"));
+
+    sqlx::query("DELETE FROM _sqlx_migrations WHERE version > 2").execute(&mut *connection).await.unwrap();
+    let error = store.schema_is_current().await.unwrap_err();
+    assert!(matches!(error, StoreError::Outdated { found: 2, needed } if needed > 2), "{error}");
+
+    sqlx::query("DROP TABLE _sqlx_migrations").execute(&mut *connection).await.unwrap();
+    let error = store.schema_is_current().await.unwrap_err();
+    assert!(matches!(error, StoreError::Outdated { found: 0, .. }), "{error}");
+}
