@@ -1,19 +1,26 @@
 //! The steps, called directly: for backlogs that are larger than anybody would enqueue through the API.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use callboard::{
-    catalogue::{Catalogue, CommandCreate, PolicyPatch, SpecInput},
+    catalogue::{
+        Catalogue, CommandCreate, LimitsPatch, NewRateLimit, Patch, PolicyPatch, ServiceCreate, SpecInput,
+    },
     clock::IdSource,
     command::{AllowList, CommandSpec, ProgramBuilder, ProgramSpec},
-    ids::{CommandId, JobId},
+    duration::IsoDuration,
+    ids::{CommandId, JobId, ServiceId},
+    limit::LIMIT_MAX,
     recipes::Recipes,
     settings::SharedSettings,
     steps::submit::{self, Desk, Order},
     store::Store,
     transport::Redis,
 };
+
+/// The highest rate that may be declared, jobs a second, with a burst that a round does not use up.
+const RATE: i32 = 10_000;
 
 /// Handles to everything.
 #[derive(Debug)]
@@ -43,6 +50,30 @@ impl Direct {
 
     /// A new PROGRAM command.
     pub(crate) async fn command(&self, program: &str, arguments: &[String]) -> anyhow::Result<CommandId> {
+        self.command_with(program, arguments, LimitsPatch::default(), Vec::new()).await
+    }
+
+    /// The same with limits that never bind: one on how many run at once, and a service with both kinds.
+    pub(crate) async fn limited_command(&self, program: &str) -> anyhow::Result<CommandId> {
+        let many = Patch::Set(LIMIT_MAX.cast_signed());
+        let (per, burst) = (IsoDuration(Duration::from_secs(1)), Some(LIMIT_MAX.cast_signed()));
+        let rate = NewRateLimit { name: "default".into(), limit: RATE, per, burst };
+        let limits = LimitsPatch { max_concurrency: many, rate_limits: Patch::Set(vec![rate]) };
+        let id: uuid::Uuid = IdSource.make();
+        let service =
+            ServiceCreate { name: format!("bench_{}", id.simple()), limits, ..ServiceCreate::default() };
+        let service = self.catalogue.service_create(service).await?.id;
+        let limits = LimitsPatch { max_concurrency: many, ..LimitsPatch::default() };
+        self.command_with(program, &[], limits, vec![service]).await
+    }
+
+    async fn command_with(
+        &self,
+        program: &str,
+        arguments: &[String],
+        limits: LimitsPatch,
+        service_ids: Vec<ServiceId>,
+    ) -> anyhow::Result<CommandId> {
         let spec = arguments
             .iter()
             .fold(ProgramSpec::builder(program), ProgramBuilder::argument)
@@ -56,9 +87,9 @@ impl Direct {
             input_schema: None,
             profile_id: None,
             proxy_id: None,
-            service_ids: Vec::new(),
+            service_ids,
             queue: None,
-            policy: PolicyPatch::default(),
+            policy: PolicyPatch { limits, ..PolicyPatch::default() },
         };
         Ok(self.catalogue.command_create(create).await?.id)
     }

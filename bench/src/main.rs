@@ -34,6 +34,9 @@ enum Command {
         /// Program that the jobs run instead of the no-op
         #[arg(long, default_value = NOOP)]
         program: String,
+        /// With limits that never bind (W8)
+        #[arg(long)]
+        limited: bool,
     },
     /// Time how fast the running workers end a queue's backlog (W3, W6)
     Drain {
@@ -121,8 +124,13 @@ impl Api {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     match Command::parse() {
-        Command::Enqueue { api, plan, program } => {
-            let command = direct::Direct::open(&api.shared).await?.command(&program, &[]).await?;
+        Command::Enqueue { api, plan, program, limited } => {
+            let bench = direct::Direct::open(&api.shared).await?;
+            let command = if limited {
+                bench.limited_command(&program).await?
+            } else {
+                bench.command(&program, &[]).await?
+            };
             enqueue::enqueue(&api.address()?, command, &plan).await?.print()
         }
         Command::Drain { shared, queue, name } => drain::drain(&shared, &name, &queue).await?.print(),

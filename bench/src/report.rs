@@ -32,7 +32,7 @@ struct Time {
     goal: Option<(f64, f64)>,
 }
 
-const RATES: [Rate; 5] = [
+const RATES: [Rate; 6] = [
     Rate {
         label: "W1 enqueue one by one",
         name: "w1",
@@ -60,6 +60,13 @@ const RATES: [Rate; 5] = [
         machine: "plain",
         machine_label: "same steps, one connection",
         goal: 0.6,
+    },
+    Rate {
+        label: "W8 drain, limits that never bind",
+        name: "w8_limited",
+        machine: "w8_free",
+        machine_label: "jobs/s without limits",
+        goal: 0.9,
     },
     Rate {
         label: "W6 programs (/bin/true)",

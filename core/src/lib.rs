@@ -1,6 +1,7 @@
 //! Callboard's core: everything that the API and the workers share, in three rings.
 //!
 //! * Ring 0, pure (no async, no SQL, no Redis): [`ids`], [`clock`], [`duration`], [`secret`], [`name`], [`refusal`], [`policy`],
+//!   [`limit`],
 //!   [`profile`], [`service`], [`proxy`], [`command`], [`compose`], [`job`], [`mutant`]. What a job is and what may happen to it.
 //! * Ring 1, the world: [`settings`], [`telemetry`], [`store`] (the only place with SQL), [`transport`] (Redis
 //!   and apalis).
@@ -15,6 +16,7 @@ pub mod compose;
 pub mod duration;
 pub mod ids;
 pub mod job;
+pub mod limit;
 pub mod mutant;
 pub mod name;
 pub mod policy;

@@ -1,6 +1,6 @@
 //! Defects that can be switched on, one at a time, to show that the chaos rig finds them.
 //!
-//! Asked by the steps and by the worker at the places that keep the third law. Without the feature `mutants`, which nothing
+//! Asked by the steps and by the worker at the places that keep the third law, or a limit. Without the feature `mutants`, which nothing
 //! but `script/chaos --mutant` builds with, the answer is a constant no.
 
 /// A place where a safeguard is left out.
@@ -18,17 +18,20 @@ pub enum Mutant {
     DispatchWithoutReconciliation,
     /// A profile is given to whoever asks.
     ClaimWithoutExclusivity,
+    /// Nobody asks the limits of services.
+    ClaimWithoutLimits,
 }
 
 impl Mutant {
     /// Every one.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::SettleWithoutFence,
         Self::LogWithoutFence,
         Self::RescueWithoutContact,
         Self::ShimWithoutDeadline,
         Self::DispatchWithoutReconciliation,
         Self::ClaimWithoutExclusivity,
+        Self::ClaimWithoutLimits,
     ];
 
     /// As `CALLBOARD_MUTANT` names it.
@@ -40,6 +43,7 @@ impl Mutant {
             Self::ShimWithoutDeadline => "shim-without-deadline",
             Self::DispatchWithoutReconciliation => "dispatch-without-reconciliation",
             Self::ClaimWithoutExclusivity => "claim-without-exclusivity",
+            Self::ClaimWithoutLimits => "claim-without-limits",
         }
     }
 

@@ -1,4 +1,4 @@
-//! How a job is retried and how long an attempt may take.
+//! How a job is retried, how long an attempt may take, and how many may run.
 //!
 //! A command carries a [`Policy`]; a job may override parts of it at enqueue. The steps ask it for the backoff
 //! of a failed attempt; the worker for timeout and grace. Pure: the jitter's random number is a parameter.
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::duration::IsoDuration;
+use crate::{duration::IsoDuration, limit::Limits};
 
 /// Most attempts that a policy may allow.
 pub const ATTEMPTS_MAX: u32 = 100;
@@ -16,7 +16,7 @@ pub const TIMEOUT_MAX: Duration = Duration::from_hours(24);
 /// See [`TIMEOUT_MAX`].
 pub const GRACE_MAX: Duration = Duration::from_mins(5);
 
-/// Retry, timeout and expiry of a job.
+/// Retry, timeout, expiry and limits of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Policy {
@@ -31,6 +31,9 @@ pub struct Policy {
     /// A job that has not started by then is cancelled as expired; measured from its creation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_after: Option<IsoDuration>,
+    /// How many jobs of the command may run at once, and how often they may start.
+    #[serde(flatten)]
+    pub limits: Limits,
 }
 
 /// How the wait grows from attempt to attempt.
@@ -73,6 +76,7 @@ impl Default for Policy {
             timeout: IsoDuration::from_secs(300),
             grace: IsoDuration::from_secs(5),
             expires_after: None,
+            limits: Limits::default(),
         }
     }
 }
@@ -88,7 +92,7 @@ pub struct BadPolicy {
 }
 
 impl Policy {
-    /// Checks every bound; the first that is broken is told.
+    /// Checks every bound but those of the limits, which check themselves; the first that is broken is told.
     pub fn check(&self) -> Result<(), BadPolicy> {
         let bad = |field, message: String| Err(BadPolicy { field, message });
         if !(1..=ATTEMPTS_MAX).contains(&self.max_attempts) {

@@ -3,7 +3,7 @@
 //! Only protocols that a browser and an HTTP client speak by themselves are here. Adding one: a variant of
 //! [`ProxyProtocol`], its two matches below, and the CHECK in a migration.
 
-use crate::{clock::Time, ids::ProxyId, refusal::Refusal};
+use crate::{clock::Time, ids::ProxyId, limit::Limits, refusal::Refusal};
 
 /// A way out as the catalogue keeps it. Its credentials are kept apart and encrypted.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +20,8 @@ pub struct Proxy {
     pub has_credentials: bool,
     /// What the last check or job saw.
     pub health: ProxyHealth,
+    /// How many jobs that name it may run at once, and how often they may start.
+    pub limits: Limits,
     /// Rises with every change by an admin.
     pub version: i32,
     /// When it was made.

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use crate::{clock::Time, ids::ServiceId};
+use crate::{clock::Time, ids::ServiceId, limit::Limits};
 
 /// An outside API as the catalogue keeps it.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +15,8 @@ pub struct Service {
     pub base_url: Option<Url>,
     /// A JSON object that commands may use (`services.<name>.settings.*`).
     pub settings: serde_json::Value,
+    /// How many jobs may use it at once, and how often they may start.
+    pub limits: Limits,
     /// Rises with every change, a new token included.
     pub version: i32,
     /// When it was made.

@@ -38,6 +38,7 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
         ("cancelled", Outcome::Cancelled),
         ("lost", Outcome::Lost),
         ("released", Outcome::Released { reason: "drained".into() }),
+        ("throttled", Outcome::Throttled { reason: "429".into() }),
     ]
 }
 
@@ -184,7 +185,7 @@ fn another_attempt_settles_nothing() {
 }
 
 #[test]
-fn what_was_the_workers_fault_does_not_count() {
+fn what_was_not_the_jobs_fault_does_not_count() {
     let policy = Policy { max_attempts: 1, ..Policy::default() };
     let finish = |outcome, lost| {
         let standing = Standing::Running { attempt: attempt(1), cancel_asked: false };
@@ -192,7 +193,10 @@ fn what_was_the_workers_fault_does_not_count() {
         apply(&facts, Transition::Finished { attempt: attempt(1), outcome, backoff: Duration::ZERO }, now())
             .unwrap()
     };
-    for outcome in [Outcome::Lost, Outcome::Released { reason: String::new() }] {
+    let reason = String::new;
+    let uncounted =
+        [Outcome::Lost, Outcome::Released { reason: reason() }, Outcome::Throttled { reason: reason() }];
+    for outcome in uncounted {
         let applied = finish(outcome.clone(), 0);
         assert_eq!(applied.counted, 0);
         assert_eq!(standing_after(&applied), Standing::Queued { parked_on: None }, "{outcome:?}");

@@ -2,19 +2,30 @@
  * Reports the usage limits that services announce in their answers, so that the worker can hold back other jobs.
  *
  * Called by run; sees the answers that pages get (those that CORS hides from the page too) and those of
- * context.request and fetch. It must never read a body, report another header than those of LIMIT_HEADER, or report a
- * host that is no service's.
+ * context.request and fetch. It must never report another header than those of LIMIT_HEADER, a host that is no service's,
+ * or the body of anything but a refusal.
  */
 
 const LIMIT_HEADER = /^(retry-after|(x-)?rate-?limit(-.+)?)$/;
-/** Reports per service and second; of the rest the newest is sent when the second is over. 429 is always sent. */
+/** Reports per service and second; of the rest the newest is sent when the second is over. Refusals are always sent. */
 const MAX_PER_SECOND = 10;
 const MAX_HEADERS = 32;
 const MAX_VALUE_CHARS = 1024;
+/** Answers that may be refusals for the sake of a limit: their body says which kind, whatever the headers say. */
+const REFUSALS = [402, 403, 429];
+const MAX_BODY_CHARS = 4096;
+
+/**
+ * @typedef {object} Answer
+ * @property {string} url
+ * @property {number} status
+ * @property {Promise<Record<string, string>>} headers
+ * @property {() => Promise<string>} body
+ */
 
 /**
  * @typedef {object} LimitWatch
- * @property {(answer: { url: string, status: number, headers: Promise<Record<string, string>> }) => void} observe
+ * @property {(answer: Answer) => void} observe
  * @property {() => Promise<void>} settled resolves when everything observed so far has been reported
  */
 
@@ -37,15 +48,18 @@ export function watchLimits(services, events) {
   /** @type {Set<Promise<void>>} */
   const pending = new Set();
   return {
-    observe({ url, status, headers }) {
+    observe({ url, status, headers, body }) {
       const { host, pathname } = new URL(url);
       const onHost = watched.filter((service) => service.host === host);
       const service = onHost.find(({ path }) => pathname === path || pathname.startsWith(`${path}/`)) ?? onHost[0];
       if (!service) return;
-      const task = headers.then((all) => {
+      const isRefusal = REFUSALS.includes(status);
+      // A body that cannot be read any more says nothing.
+      const excerpt = isRefusal ? body().then((text) => text.slice(0, MAX_BODY_CHARS), () => null) : null;
+      const task = Promise.all([headers, excerpt]).then(([all, text]) => {
         const found = limitHeaders(all);
-        if (status !== 429 && Object.keys(found).length === 0) return;
-        service.report({ service: service.name, status, host, headers: found });
+        if (!isRefusal && Object.keys(found).length === 0) return;
+        service.report({ service: service.name, status, host, headers: found, ...(text ? { body: text } : {}) });
       }).catch(() => {}); // the page went away before its headers could be read
       pending.add(task);
       task.finally(() => pending.delete(task));
@@ -72,7 +86,7 @@ function limitHeaders(headers) {
 
 /**
  * @param {import('./events.mjs').Events} events
- * @returns {(report: { service: string, status: number, host: string, headers: Record<string, string> } | null) => void}
+ * @returns {(report: { service: string, status: number, host: string, headers: Record<string, string>, body?: string } | null) => void}
  *   null sends what is held back
  */
 function createReporter(events) {
@@ -95,7 +109,7 @@ function createReporter(events) {
       windowStart = now;
       sent = 0;
     }
-    if (report.status !== 429 && sent >= MAX_PER_SECOND) {
+    if (!REFUSALS.includes(report.status) && sent >= MAX_PER_SECOND) {
       held = report;
       timer ??= setTimeout(flush, 1000 - (now - windowStart));
       return;

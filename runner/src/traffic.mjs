@@ -25,16 +25,17 @@ export function watchTraffic({ context, limits, proxyServer }) {
    * @param {string} url
    * @param {number} status
    * @param {() => Promise<Record<string, string>>} headers
+   * @param {() => Promise<string>} body
    */
-  const look = (url, status, headers) => {
+  const look = (url, status, headers, body) => {
     // Chromium shows the proxy's own refusal as if it were the page that was asked for.
     if (httpProxy && status === 407) return refuse(refusal());
-    if (limits && /^https?:/.test(url)) limits.observe({ url, status, headers: headers() });
+    if (limits && /^https?:/.test(url)) limits.observe({ url, status, headers: headers(), body });
   };
 
   // Each event costs a message from the browser, so listen only when somebody wants to know.
   if (limits || httpProxy) {
-    context.on('response', (response) => look(response.url(), response.status(), () => response.allHeaders()));
+    context.on('response', (response) => look(response.url(), response.status(), () => response.allHeaders(), () => response.text()));
   }
 
   const request = context.request;
@@ -42,7 +43,7 @@ export function watchTraffic({ context, limits, proxyServer }) {
   request.fetch = async (target, options) => {
     const response = await requestFetch(target, options);
     if (httpProxy && response.status() === 407) throw refusal();
-    look(response.url(), response.status(), async () => response.headers());
+    look(response.url(), response.status(), async () => response.headers(), () => response.text());
     return response;
   };
 
@@ -50,7 +51,7 @@ export function watchTraffic({ context, limits, proxyServer }) {
     const nodeFetch = globalThis.fetch;
     globalThis.fetch = async (...parameters) => {
       const response = await nodeFetch(...parameters);
-      look(response.url, response.status, async () => Object.fromEntries(response.headers));
+      look(response.url, response.status, async () => Object.fromEntries(response.headers), () => response.clone().text());
       return response;
     };
   } else {

@@ -11,7 +11,7 @@ test('limits are reported in spite of CORS, for the services of the job only', a
     response.setHeader('access-control-allow-origin', '*');
     response.setHeader('set-cookie', 'secret=cookie');
     if (request.url === '/v1/limited') return response.writeHead(429, { 'Retry-After': '30', 'X-RateLimit-Reset-Tokens': '6m0s' }).end('{}');
-    if (request.url === '/v1/refused') return response.writeHead(403, { 'X-RateLimit-Remaining': '0', RateLimit: '"default";r=0;t=30' }).end('{}');
+    if (request.url === '/v1/refused') return response.writeHead(403, { 'X-RateLimit-Remaining': '0', RateLimit: '"default";r=0;t=30' }).end('{"message":"slow down"}');
     if (request.url === '/v1/bare') return response.writeHead(429).end('{}');
     if (request.url === '/v2/ok') return response.writeHead(200, { 'ratelimit-policy': '"burst";q=100;w=60' }).end('{}');
     return response.writeHead(200).end('{}');
@@ -43,9 +43,9 @@ test('limits are reported in spite of CORS, for the services of the job only', a
   // The page's answer is read from the browser, the others are at hand: their order among each other is not fixed.
   const byContent = (/** @type {any} */ a, /** @type {any} */ b) => JSON.stringify(a).localeCompare(JSON.stringify(b));
   assert.deepEqual(limits.sort(byContent), [
-    { service: 'one', status: 429, host: api.host, headers: { 'retry-after': '30', 'x-ratelimit-reset-tokens': '6m0s' } },
-    { service: 'one', status: 403, host: api.host, headers: { 'x-ratelimit-remaining': '0', ratelimit: '"default";r=0;t=30' } },
-    { service: 'one', status: 429, host: api.host, headers: {} },
+    { service: 'one', status: 429, host: api.host, headers: { 'retry-after': '30', 'x-ratelimit-reset-tokens': '6m0s' }, body: '{}' },
+    { service: 'one', status: 403, host: api.host, headers: { 'x-ratelimit-remaining': '0', ratelimit: '"default";r=0;t=30' }, body: '{"message":"slow down"}' },
+    { service: 'one', status: 429, host: api.host, headers: {}, body: '{}' },
     { service: 'two', status: 200, host: api.host, headers: { 'ratelimit-policy': '"burst";q=100;w=60' } },
   ].sort(byContent), run.told());
 });

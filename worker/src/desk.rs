@@ -16,6 +16,7 @@ use callboard::{
         fetch_work::{Work, fetch_work},
         note_progress::note_progress,
         note_start::note_start,
+        observe::{OBSERVE_BATCH_MAX, Sighting, observe},
         settle::{SETTLE_BATCH_MAX, Settled, Verdict, settle},
     },
     store::{
@@ -30,6 +31,7 @@ use tokio::sync::watch;
 
 use crate::{
     batcher::Batcher,
+    closings::Closings,
     held::Held,
     process::{Nursery, RunAs},
 };
@@ -86,6 +88,8 @@ pub(crate) struct Desk {
     pub(crate) starts: Batcher<Start, bool>,
     pub(crate) logs: Batcher<Batch, Appended>,
     pub(crate) progress: Batcher<Report, bool>,
+    pub(crate) sightings: Batcher<Sighting, ()>,
+    pub(crate) closings: Closings,
 }
 
 impl Desk {
@@ -101,8 +105,23 @@ impl Desk {
         let claims = claimer(store.clone(), redis.clone(), identity);
         let settles = settler(store.clone(), redis.clone());
         let (starts, logs, progress) = note_takers(&store, &redis);
-        let (held, ids) = (Held::default(), IdSource);
-        Self { store, redis, keyring, ids, held, nursery, places, claims, settles, starts, logs, progress }
+        let sightings = observer(store.clone(), redis.clone());
+        Self {
+            store,
+            redis,
+            keyring,
+            ids: IdSource,
+            held: Held::default(),
+            nursery,
+            places,
+            claims,
+            settles,
+            starts,
+            logs,
+            progress,
+            sightings,
+            closings: Closings::default(),
+        }
     }
 
     /// A number for a backoff's jitter.
@@ -124,7 +143,7 @@ fn claimer(
             let (answers, after) = claim(&store, worker, &requests).await?;
             after.announce_soon(&redis);
             let granted = answers.iter().filter_map(|answer| match answer {
-                Answer::Granted(live) => Some((**live).clone()),
+                Answer::Granted(grant) => Some((**grant).clone()),
                 Answer::Parked { .. } | Answer::Paused | Answer::Gone => None,
             });
             let work = fetch_work(&store, &recipes, granted.collect()).await?;
@@ -151,6 +170,17 @@ fn settler(store: Store, redis: Redis) -> Batcher<Verdict, Settled> {
             let (settled, after) = settle(&store, verdicts).await?;
             after.announce_soon(&redis);
             Ok(settled)
+        }
+    })
+}
+
+fn observer(store: Store, redis: Redis) -> Batcher<Sighting, ()> {
+    Batcher::start("observe", 1, OBSERVE_BATCH_MAX, move |sightings: Vec<Sighting>| {
+        let (store, redis) = (store.clone(), redis.clone());
+        async move {
+            let count = sightings.len();
+            observe(&store, sightings).await?.announce_soon(&redis);
+            Ok(vec![(); count])
         }
     })
 }

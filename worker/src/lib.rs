@@ -9,6 +9,7 @@
 
 mod attempt;
 mod batcher;
+mod closings;
 mod desk;
 mod duties;
 mod health;

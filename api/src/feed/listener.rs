@@ -47,6 +47,11 @@ fn pass_on(hint: &Hint, topics: &Topics, many: &watch::Sender<()>, any: &watch::
             many.send_replace(());
             any.send_replace(());
         }
-        Hint::Cancel(_) | Hint::Drain(_) | Hint::Dependents | Hint::Backlog => {}
+        Hint::Cancel(_)
+        | Hint::Drain(_)
+        | Hint::Dependents
+        | Hint::Backlog
+        | Hint::Parked
+        | Hint::HoldBack(_) => {}
     }
 }

@@ -5,8 +5,9 @@
 //! somebody follows; [`watcher`] compares where all of those jobs stand every second or two, so that a hint that was
 //! lost costs that much and no more; [`tailer`] reads the events of all jobs, while anybody follows a filter. Each
 //! stream reads Postgres behind its own cursor ([`job_events`], [`job_log`], [`jobs_changed`]), many of them in one
-//! statement ([`gather`]). Nothing is kept for a subscriber that does not read but a bounded queue of batches.
+//! statement ([`gather`]). What is told as a whole, queues and workers, is a [`board`]. Nothing is kept for a subscriber that does not read but a bounded queue of batches.
 
+mod board;
 mod changes;
 mod cursor;
 mod gather;
@@ -20,14 +21,18 @@ mod tailer;
 mod topics;
 mod watcher;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use callboard::{
     ids::JobId,
-    store::{Store, StoreError},
+    store::{
+        Store, StoreError,
+        counters::{self, QueueRecord},
+        workers::{self, WorkerRecord},
+    },
     transport::Redis,
 };
-use futures::Stream;
+use futures::{FutureExt as _, Stream};
 use tokio::{sync::watch, task::JoinHandle};
 
 pub use changes::{Change, Changes};
@@ -37,6 +42,7 @@ pub use job_events::{Following, JobNews, Standing};
 pub use job_log::Lines;
 pub use selection::Selection;
 
+use board::{Board, Look};
 use reader::Reader;
 use tailer::Tail;
 use topics::Topics;
@@ -67,6 +73,8 @@ struct Inner {
     topics: Arc<Topics>,
     reader: Arc<Reader>,
     tail: Tail,
+    queues: Board<Vec<QueueRecord>>,
+    workers: Board<Vec<WorkerRecord>>,
     tasks: [JoinHandle<()>; 3],
 }
 
@@ -94,7 +102,16 @@ impl Feed {
             tokio::spawn(watcher::run(store.clone(), Arc::clone(&topics), many_changed)),
             tailing,
         ];
-        Self(Arc::new(Inner { store, topics, reader, tail, tasks }))
+        let queues = Look {
+            read: |connection| counters::queues(connection, None).boxed(),
+            is_same: |one, other| one == other,
+        };
+        let workers = Look {
+            read: |connection| workers::list(connection, None).boxed(),
+            is_same: |one, other| are_alike(one, other),
+        };
+        let (queues, workers) = (Board::start(store.clone(), queues), Board::start(store.clone(), workers));
+        Self(Arc::new(Inner { store, topics, reader, tail, queues, workers, tasks }))
     }
 
     /// What happens to a job: how it stands, if no cursor is given, then every event behind the cursor, until the job
@@ -126,8 +143,24 @@ impl Feed {
         jobs_changed::open(self.clone(), selection, after).await
     }
 
+    /// All queues with their counters: now, and whenever one of them has changed, at most once in `interval`.
+    pub fn queues(&self, interval: Duration) -> impl Stream<Item = Arc<Vec<QueueRecord>>> + Send + use<> {
+        self.0.queues.follow(interval)
+    }
+
+    /// The workers: now, and whenever one comes, goes, or takes or ends a job.
+    pub fn workers(&self) -> impl Stream<Item = Arc<Vec<WorkerRecord>>> + Send + use<> {
+        self.0.workers.follow(Duration::ZERO)
+    }
+
     /// How many jobs are followed by themselves.
     pub fn followed_jobs(&self) -> usize {
         self.0.topics.watched().len()
     }
+}
+
+/// A worker that has renewed its lease is no news.
+fn are_alike(one: &[WorkerRecord], other: &[WorkerRecord]) -> bool {
+    let without = |worker: &WorkerRecord| WorkerRecord { heartbeat_at: worker.started_at, ..worker.clone() };
+    one.iter().map(without).eq(other.iter().map(without))
 }

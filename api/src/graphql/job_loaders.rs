@@ -9,16 +9,19 @@ use async_graphql::Error;
 use callboard::{
     compose::ComposedCommand,
     ids::{ArtifactId, AttemptId, JobId, ProfileId, ProxyId, WorkerId},
+    limit::GateKey,
     profile::Profile,
-    steps::submit::Desk,
+    steps::{
+        submit::Desk,
+        why::{Obstacle, why},
+    },
     store::{
         StoreError,
         artifacts::{self, ArtifactRecord},
         attempts::{self, AttemptRecord},
         counters,
         dependencies::{self, Blocked},
-        holds::{self, profile_key},
-        profiles,
+        holds, profiles,
         records::{self, Input, JobRecord},
         workers::{self, WorkerRecord},
     },
@@ -108,8 +111,13 @@ readers! {
     worker: WorkerId => Arc<WorkerRecord>, |desk, ids| {
         Ok(by(workers::list(&mut *desk.store.read().await?, Some(&ids)).await?, |worker| worker.id))
     };
-    /// The job that holds a key, e.g. `profile:<uuid>`.
-    holder: String => JobId, |desk, keys| {
+    /// What stands in the way of a ready job.
+    obstacle: JobId => Arc<Obstacle>, |desk, jobs| {
+        let obstacles = why(&desk.store, &jobs).await?;
+        Ok(obstacles.into_iter().map(|(job, obstacle)| (job, Arc::new(obstacle))).collect())
+    };
+    /// A job that is behind a gate.
+    holder: GateKey => JobId, |desk, keys| {
         let held = holds::held(&mut *desk.store.read().await?, &keys).await?;
         Ok(held.into_iter().map(|hold| (hold.key, hold.job)).collect())
     };
@@ -143,7 +151,7 @@ impl Readers {
 
     /// The job that runs on a profile.
     pub async fn holder_of(&self, profile: ProfileId) -> async_graphql::Result<Option<JobId>> {
-        self.holder(profile_key(profile)).await
+        self.holder(GateKey::Profile(profile)).await
     }
 }
 

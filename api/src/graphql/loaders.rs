@@ -12,7 +12,9 @@ use async_graphql::{
     dataloader::{DataLoader, Loader},
 };
 use callboard::{
+    clock::Time,
     ids::{CommandId, CommandVersionId, ProfileId, ProxyId, ServiceId},
+    limit::{GateKey, gate::Gate},
     profile::Profile,
     proxy::Proxy,
     service::Service,
@@ -20,6 +22,7 @@ use callboard::{
         Store, StoreError,
         command_versions::{self, CommandVersion},
         commands::{self, Command},
+        gates,
         name_pages::{NameCursor, NamePage},
         profile_relations::{self, profiles_of_proxies, profiles_of_services},
         profile_secrets::{self, SecretState},
@@ -94,6 +97,9 @@ pub struct ProxiesOf(pub ProfileId);
 /// The token of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenOf(pub ServiceId);
+/// The gate of a service, with the time as of which it is as it is; none before anybody has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct GateOf(pub ServiceId);
 /// A page of the profiles that list a service or a proxy.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ProfilesOf<Id> {
@@ -160,6 +166,16 @@ loads! {
     TokenOf => SecretState, |connection, keys| {
         let ids: Vec<ServiceId> = keys.iter().map(|key| key.0).collect();
         Ok(keyed(services::tokens(connection, &ids).await?, TokenOf))
+    };
+    GateOf => (Gate, Time), |connection, keys| {
+        let keys: Vec<GateKey> = keys.iter().map(|key| GateKey::Service(key.0)).collect();
+        let found = gates::look(connection, &keys).await?;
+        let Some(at) = found.at else { return Ok(HashMap::new()) };
+        let of_service = |(key, gate)| match key {
+            GateKey::Service(service) => Some((GateOf(service), (gate, at))),
+            GateKey::Queue(_) | GateKey::Command(_) | GateKey::Proxy(_) | GateKey::Profile(_) => None,
+        };
+        Ok(found.gates.into_iter().filter_map(of_service).collect())
     };
     ProfilesOf<ServiceId> => NamePage<Profile>, |connection, keys| {
         let mut pages = HashMap::new();

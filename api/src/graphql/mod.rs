@@ -22,6 +22,7 @@ pub mod policy;
 pub mod profile;
 pub mod proxy;
 pub mod queue;
+pub mod rate_limit;
 pub mod roots;
 pub mod scalars;
 pub mod secret;

@@ -1,4 +1,4 @@
-//! Policies: how a job is retried and how long an attempt may take, as shown and as changed.
+//! Policies: how a job is retried, how long an attempt may take and how many may run, as shown and as changed.
 //!
 //! Commands and jobs use them. The bounds and defaults are the core's (`callboard::policy`).
 
@@ -8,10 +8,14 @@ use callboard::{
     policy,
 };
 
-use super::{inputs::patch, scalars::Duration};
+use super::{
+    inputs::patch,
+    rate_limit::{self, RateLimit, RateLimitInput},
+    scalars::Duration,
+};
 
-/// How a job is retried, how long an attempt may take, and how long a job may wait.
-#[derive(Debug, Clone, Copy, PartialEq, SimpleObject)]
+/// How a job is retried, how long an attempt may take, how long a job may wait, and how many may run.
+#[derive(Debug, Clone, PartialEq, SimpleObject)]
 pub struct Policy {
     /// Attempts that may count, 1 to 100. Attempts that ended LOST, RELEASED or THROTTLED do not count.
     pub max_attempts: i32,
@@ -23,6 +27,10 @@ pub struct Policy {
     pub grace: Duration,
     /// A job not started this long after it was enqueued is cancelled as expired; null for never.
     pub expires_after: Option<Duration>,
+    /// How often jobs of the command may start, whoever runs them.
+    pub rate_limits: Vec<RateLimit>,
+    /// How many jobs of the command that have this bound may run at once; null for as many as there are.
+    pub max_concurrency: Option<i32>,
 }
 
 /// How the wait grows from attempt to attempt.
@@ -64,6 +72,8 @@ impl From<&policy::Policy> for Policy {
             timeout: Duration(policy.timeout),
             grace: Duration(policy.grace),
             expires_after: policy.expires_after.map(Duration),
+            rate_limits: rate_limit::rates(&policy.limits),
+            max_concurrency: rate_limit::max_concurrency(&policy.limits),
         }
     }
 }
@@ -83,6 +93,11 @@ pub struct PolicyInput {
     /// A job not started this long after it was enqueued is cancelled as expired; more than PT0S. Default:
     /// never.
     pub expires_after: MaybeUndefined<Duration>,
+    /// How often jobs of the command may start, at most 8, each with a name of its own; replaces all of them. Default: as
+    /// they come.
+    pub rate_limits: MaybeUndefined<Vec<RateLimitInput>>,
+    /// How many jobs of the command may run at once, 1 to 1000000. Default: as many as there are.
+    pub max_concurrency: MaybeUndefined<i32>,
 }
 
 /// What to change of a backoff. Absent leaves what is there, null goes back to the default.
@@ -106,6 +121,7 @@ impl From<PolicyInput> for PolicyPatch {
             timeout: patch(input.timeout.map_value(|duration| duration.0)),
             grace: patch(input.grace.map_value(|duration| duration.0)),
             expires_after: patch(input.expires_after.map_value(|duration| duration.0)),
+            limits: rate_limit::limits_patch(input.max_concurrency, input.rate_limits),
         }
     }
 }
@@ -127,8 +143,9 @@ mod tests {
 
     #[test]
     fn the_descriptions_tell_the_defaults() {
-        let Policy { max_attempts, backoff, timeout, grace, expires_after } =
+        let Policy { max_attempts, backoff, timeout, grace, expires_after, rate_limits, max_concurrency } =
             Policy::from(&policy::Policy::default());
+        assert_eq!((rate_limits, max_concurrency), (Vec::new(), None));
         let Backoff { strategy, initial, max, jitter } = backoff;
         assert_eq!((max_attempts, expires_after, strategy), (3, None, BackoffStrategy::Exponential));
         assert_eq!(

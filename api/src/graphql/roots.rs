@@ -14,10 +14,10 @@ use super::{
     limits::bounded,
     profile::Profile,
     proxy::Proxy,
-    queue::{self, Queue, QueueId, QueueMutation, QueueQuery},
+    queue::{self, Queue, QueueId, QueueMutation, QueueQuery, QueueSubscription},
     service::Service,
     viewer::ViewerQuery,
-    worker::{self, Worker, WorkerMutation, WorkerQuery},
+    worker::{self, Worker, WorkerMutation, WorkerQuery, WorkerSubscription},
 };
 use callboard::ids::{ArtifactId, AttemptId, CommandId, JobId, ProfileId, ProxyId, ServiceId, WorkerId};
 
@@ -43,7 +43,7 @@ pub struct Mutation(CatalogueMutation, JobMutation, BulkMutation, QueueMutation,
 
 /// Everything that can be followed.
 #[derive(Debug, Default, MergedSubscription)]
-pub struct Subscription(JobSubscription);
+pub struct Subscription(JobSubscription, QueueSubscription, WorkerSubscription);
 
 /// The API's schema.
 pub type ApiSchema = Schema<Query, Mutation, Subscription>;

@@ -10,6 +10,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "whatever else comes is wrong")]
 
 mod batching;
+mod boards;
 mod bulk;
 mod changes;
 mod client;

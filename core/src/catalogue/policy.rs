@@ -3,7 +3,7 @@
 //! Commands lay it over the default policy or over their stored one; a job's `policy` is laid over its
 //! command's.
 
-use super::Patch;
+use super::{LimitsPatch, Patch, limits};
 use crate::{
     duration::IsoDuration,
     policy::{Backoff, BackoffStrategy, Policy},
@@ -23,6 +23,8 @@ pub struct PolicyPatch {
     pub grace: Patch<IsoDuration>,
     /// More than zero. By default, never.
     pub expires_after: Patch<IsoDuration>,
+    /// By default, none.
+    pub limits: LimitsPatch,
 }
 
 /// What to change of a backoff. A field that is cleared goes back to its default.
@@ -65,6 +67,7 @@ impl PolicyPatch {
             timeout: self.timeout.over(policy.timeout, default.timeout),
             grace: self.grace.over(policy.grace, default.grace),
             expires_after,
+            limits: self.limits.clone().over(&policy.limits),
         }
     }
 
@@ -105,7 +108,9 @@ fn check(policy: &Policy) -> Vec<Refusal> {
     if bad.is_empty() {
         bad.extend(policy.check().err());
     }
-    bad.into_iter().map(|bad| Refusal::invalid("", bad.message).below(bad.field).below(&["policy"])).collect()
+    let of_limits = limits::refusals(&policy.limits).into_iter();
+    let bad = bad.into_iter().map(|bad| Refusal::invalid("", bad.message).below(bad.field));
+    bad.chain(of_limits).map(|refusal| refusal.below(&["policy"])).collect()
 }
 
 #[cfg(test)]
@@ -122,6 +127,7 @@ mod tests {
             expires_after: Patch::Set(IsoDuration::from_secs(60)),
             backoff: Patch::Set(BackoffPatch { jitter: Patch::Set(0.0), ..BackoffPatch::default() }),
             grace: Patch::Leave,
+            limits: LimitsPatch::default(),
         };
         let patched = patch.checked_over(&stored).unwrap();
         let expected = Policy {
@@ -130,6 +136,7 @@ mod tests {
             expires_after: Some(IsoDuration::from_secs(60)),
             backoff: Backoff { jitter: 0.0, ..Policy::default().backoff },
             grace: IsoDuration::from_secs(1),
+            ..Policy::default()
         };
         assert_eq!(patched, expected);
         let cleared =
@@ -151,6 +158,7 @@ mod tests {
                 jitter: Patch::Set(1.5),
                 strategy: Patch::Leave,
             }),
+            limits: LimitsPatch { max_concurrency: Patch::Set(-1), rate_limits: Patch::Leave },
         };
         let paths: Vec<String> = patch
             .checked_over(&Policy::default())
@@ -166,7 +174,8 @@ mod tests {
                 "policy.backoff.jitter",
                 "policy.timeout",
                 "policy.grace",
-                "policy.expiresAfter"
+                "policy.expiresAfter",
+                "policy.maxConcurrency"
             ]
         );
     }

@@ -6,7 +6,7 @@
 use secrecy::SecretString;
 
 use super::{
-    Catalogue, CatalogueError, Patch,
+    Catalogue, CatalogueError, LimitsPatch, Patch,
     checks::Checks,
     credentials::{self, Credentials},
     in_use,
@@ -14,11 +14,12 @@ use super::{
 };
 use crate::{
     ids::ProxyId,
+    limit::{GateKey, Limits},
     name::{self, NAME_CHARS_MAX},
     proxy::{HealthStatus, Proxy, ProxyHealth, ProxyProtocol, check_address},
     refusal::RefusalCode,
     store::{
-        Connection, StoreError, commit,
+        Connection, StoreError, commit, gates,
         proxies::{self, ProxyDraft, SealedCredentials},
         uses,
     },
@@ -43,6 +44,8 @@ pub struct ProxyCreate {
     pub username: Option<SecretString>,
     /// 1 to 255 bytes; only beside a user name.
     pub password: Option<SecretString>,
+    /// By default, none.
+    pub limits: LimitsPatch,
 }
 
 /// A new proxy, from a share link.
@@ -76,6 +79,8 @@ pub struct ProxyChanges {
     pub username: Patch<SecretString>,
     /// Cleared: none.
     pub password: Patch<SecretString>,
+    /// How many jobs that name it may run at once, and how often they may start.
+    pub limits: LimitsPatch,
 }
 
 /// What a check of a proxy found.
@@ -118,6 +123,7 @@ impl Catalogue {
             address: link.address,
             username: link.username,
             password: link.password,
+            limits: LimitsPatch::default(),
         };
         self.proxy_insert(create, checks).await
     }
@@ -130,11 +136,12 @@ impl Catalogue {
             password: Patch::set_or_clear(input.password),
         };
         given.check(&mut checks, input.protocol, &SealedCredentials::default());
+        let limits = input.limits.checked_over(&mut checks, &Limits::default());
         let mut transaction = self.store.begin().await?;
         check_name(&mut transaction, &mut checks, id, &input.name).await?;
         checks.passed()?;
         let credentials = credentials::seal(&self.keyring, id, given, SealedCredentials::default());
-        let draft = ProxyDraft { name: input.name, address: input.address, credentials };
+        let draft = ProxyDraft { name: input.name, address: input.address, credentials, limits };
         let proxy = proxies::insert(&mut transaction, id, input.protocol, &draft).await.map_err(taken)?;
         commit(transaction).await?;
         Ok(proxy)
@@ -154,14 +161,17 @@ impl Catalogue {
         checks.take(check_address("address", &address));
         let given = Credentials { username: changes.username, password: changes.password };
         given.check(&mut checks, stored.protocol, &sealed);
+        let limits = changes.limits.checked_over(&mut checks, &stored.limits);
         check_name(&mut transaction, &mut checks, id, &name).await?;
         checks.passed()?;
         let credentials = credentials::seal(&self.keyring, id, given, sealed.clone());
-        if (&name, &address, &credentials) == (&stored.name, &stored.address, &sealed) {
+        let before = (&stored.name, &stored.address, &sealed, &stored.limits);
+        if (&name, &address, &credentials, &limits) == before {
             return Ok(stored);
         }
-        let draft = ProxyDraft { name, address, credentials };
+        let draft = ProxyDraft { name, address, credentials, limits };
         let proxy = proxies::update(&mut transaction, id, &draft).await.map_err(taken)?;
+        gates::relimit(&mut transaction, &GateKey::Proxy(id), &draft.limits).await?;
         commit(transaction).await?;
         Ok(proxy)
     }

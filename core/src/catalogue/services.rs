@@ -3,15 +3,19 @@
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use super::{Catalogue, CatalogueError, Patch, bounds, checks::Checks, in_use, sealing::service_token_owner};
+use super::{
+    Catalogue, CatalogueError, LimitsPatch, Patch, bounds, checks::Checks, in_use,
+    sealing::service_token_owner,
+};
 use crate::{
     clock::Time,
     ids::ServiceId,
+    limit::{GateKey, Limits},
     name::check_identifier,
     refusal::RefusalCode,
     service::Service,
     store::{
-        Connection, StoreError, commit,
+        Connection, StoreError, commit, gates,
         services::{self, ServiceDraft},
         uses,
     },
@@ -30,6 +34,8 @@ pub struct ServiceCreate {
     pub token: Option<SecretString>,
     /// An object of at most [`SETTINGS_BYTES_MAX`](super::SETTINGS_BYTES_MAX) bytes of JSON.
     pub settings: Option<Value>,
+    /// By default, none.
+    pub limits: LimitsPatch,
 }
 
 /// Changes of a service.
@@ -52,6 +58,8 @@ pub struct ServiceChanges {
     pub base_url: Patch<String>,
     /// Replaces all settings. Cleared: an empty object.
     pub settings: Patch<Value>,
+    /// How many jobs may use it at once, and how often they may start.
+    pub limits: LimitsPatch,
 }
 
 /// A new token for a service.
@@ -74,6 +82,7 @@ impl Catalogue {
             name: input.name,
             base_url: input.base_url.and_then(|text| bounds::base_url(&mut checks, &text)),
             settings: bounds::settings(&mut checks, input.settings.unwrap_or_else(|| json!({}))),
+            limits: input.limits.checked_over(&mut checks, &Limits::default()),
         };
         if let Some(token) = &input.token {
             bounds::secret(&mut checks, &["token"], token);
@@ -110,6 +119,7 @@ impl Catalogue {
                 Patch::Clear => json!({}),
                 Patch::Set(value) => bounds::settings(&mut checks, value),
             },
+            limits: changes.limits.checked_over(&mut checks, &before.limits),
         };
         check_name(&mut transaction, &mut checks, id, &draft.name).await?;
         checks.passed()?;
@@ -117,6 +127,7 @@ impl Catalogue {
             return Ok(stored);
         }
         let service = services::update(&mut transaction, id, &draft).await.map_err(taken)?;
+        gates::relimit(&mut transaction, &GateKey::Service(id), &draft.limits).await?;
         commit(transaction).await?;
         Ok(service)
     }

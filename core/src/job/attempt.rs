@@ -30,6 +30,11 @@ pub enum Outcome {
         /// Why, in one sentence.
         reason: String,
     },
+    /// A service said "not now". Does not count.
+    Throttled {
+        /// Which and how, in one sentence.
+        reason: String,
+    },
 }
 
 impl Outcome {
@@ -42,6 +47,7 @@ impl Outcome {
             Self::Cancelled => "cancelled",
             Self::Lost => "lost",
             Self::Released { .. } => "released",
+            Self::Throttled { .. } => "throttled",
         }
     }
 
@@ -49,7 +55,7 @@ impl Outcome {
     pub const fn counts(&self) -> bool {
         match self {
             Self::Succeeded { .. } | Self::Failed(_) | Self::TimedOut | Self::Cancelled => true,
-            Self::Lost | Self::Released { .. } => false,
+            Self::Lost | Self::Released { .. } | Self::Throttled { .. } => false,
         }
     }
 }
@@ -80,6 +86,8 @@ impl FailureCode {
     pub const TIMEOUT: Self = Self(Cow::Borrowed("TIMEOUT"));
     /// The command does not compose any more: the catalogue changed since enqueue.
     pub const NOT_COMPOSABLE: Self = Self(Cow::Borrowed("NOT_COMPOSABLE"));
+    /// An HTTP command was answered with a status that it does not expect.
+    pub const HTTP_STATUS: Self = Self(Cow::Borrowed("HTTP_STATUS"));
     /// A secret could not be read.
     pub const SECRET_UNREADABLE: Self = Self(Cow::Borrowed("SECRET_UNREADABLE"));
     /// The program could not be started.

@@ -13,6 +13,8 @@ pub enum EventKind {
     Started,
     /// The attempt told how far it is.
     Progressed,
+    /// A service that the attempt called said "not now".
+    Throttled,
     /// An attempt failed; the next one waits for its backoff.
     RetryScheduled,
     /// Ended well.
@@ -33,12 +35,13 @@ pub enum EventKind {
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Enqueued,
         Self::Scheduled,
         Self::Queued,
         Self::Started,
         Self::Progressed,
+        Self::Throttled,
         Self::RetryScheduled,
         Self::Succeeded,
         Self::Failed,
@@ -57,6 +60,7 @@ impl EventKind {
             Self::Queued => "queued",
             Self::Started => "started",
             Self::Progressed => "progressed",
+            Self::Throttled => "throttled",
             Self::RetryScheduled => "retry_scheduled",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",

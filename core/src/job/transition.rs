@@ -256,6 +256,7 @@ fn finish(facts: &Facts<'_>, cancel_asked: bool, outcome: Outcome, retry_at: Tim
         }
         Outcome::Lost => requeued(facts, EventKind::Lost, "The worker of the attempt vanished.".into(), 1),
         Outcome::Released { reason } => requeued(facts, EventKind::Released, reason, 0),
+        Outcome::Throttled { reason } => requeued(facts, EventKind::Throttled, reason, 0),
     }
 }
 

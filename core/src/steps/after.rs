@@ -5,6 +5,7 @@
 use crate::{
     ids::{JobId, WorkerId},
     job::ReadyJob,
+    limit::HoldBack,
     transport::{Hint, Redis, queue},
 };
 
@@ -26,6 +27,10 @@ pub struct After {
     pub has_dependents: bool,
     /// Whether ready jobs were left unmarked, for a dispatcher to find.
     pub has_backlog: bool,
+    /// Whether jobs were parked until a moment that is known.
+    pub has_timed: bool,
+    /// Services that want no requests: what has been claimed and has not begun is to be held back.
+    pub held_back: Vec<HoldBack>,
 }
 
 impl After {
@@ -38,6 +43,8 @@ impl After {
         self.logged.extend(other.logged);
         self.has_dependents |= other.has_dependents;
         self.has_backlog |= other.has_backlog;
+        self.has_timed |= other.has_timed;
+        self.held_back.extend(other.held_back);
     }
 
     /// [`After::announce`], for callers whose own answer must not wait for Redis.
@@ -67,6 +74,10 @@ impl After {
         }
         if self.has_backlog {
             hints.push(Hint::Backlog);
+        }
+        hints.extend(self.held_back.into_iter().map(Hint::HoldBack));
+        if self.has_timed {
+            hints.push(Hint::Parked);
         }
         if !hints.is_empty() {
             redis.publish(&hints).await;

@@ -70,8 +70,8 @@ async fn ask(
         if matches!(before.standing, Standing::Running { .. }) {
             after.cancelled.push(before.job);
         }
-        changes.push(Change { before, applied, worker: None, is_dispatched: false });
+        changes.push(Change { before, applied, worker: None, starts_at: None, is_dispatched: false });
     }
-    after.has_dependents = live::save(connection, &changes, now).await?;
+    after.has_dependents = live::save(connection, &changes, now).await?.has_dependents;
     Ok(after)
 }

@@ -3,24 +3,26 @@
 //! Called by the worker's claimer. The worker makes the attempt's id, so a claim whose answer was lost is
 //! recognised when it is asked for again.
 
-use std::collections::{HashMap, HashSet};
+mod turns;
+
+use std::{cmp::Reverse, collections::HashMap, time::Instant};
 
 use crate::{
     clock::Time,
-    ids::{AttemptId, JobId, ProfileId, WorkerId},
+    ids::{AttemptId, JobId, WorkerId},
     job::{
-        ReadyJob, Standing,
+        Standing,
         transition::{Transition, apply},
     },
-    mutant::Mutant,
+    limit::GateKey,
     policy::Policy,
-    steps::After,
+    steps::{After, call},
     store::{
-        Connection, Store, StoreError, backlog, commit,
-        holds::{self, Hold, profile_key},
+        Store, StoreError, backlog, commit,
         live::{self, Change, LiveJob},
     },
 };
+use turns::Turns;
 
 /// Most jobs of one batch.
 pub const CLAIM_BATCH_MAX: usize = 500;
@@ -34,15 +36,24 @@ pub struct Request {
     pub attempt: AttemptId,
 }
 
+/// A job that was won.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Grant {
+    /// Its live row.
+    pub live: LiveJob,
+    /// When its attempt begins: at once, or up to [`AHEAD`](crate::limit::gate::AHEAD) later, by this machine's clock.
+    pub starts_at: Instant,
+}
+
 /// The answer to a [`Request`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     /// The job is the attempt's: run it.
-    Granted(Box<LiveJob>),
+    Granted(Box<Grant>),
     /// Something else stands in the way; the job waits for it in Postgres.
     Parked {
-        /// On which key.
-        on: String,
+        /// At which gate.
+        on: GateKey,
     },
     /// Its queue is paused; the job waits in Postgres until it is resumed.
     Paused,
@@ -50,7 +61,7 @@ pub enum Answer {
     Gone,
 }
 
-/// Decides a batch. Answers are in the order of the requests.
+/// Decides a batch: who comes first by priority and age takes first. Answers are in the order of the requests.
 pub async fn claim(
     store: &Store,
     worker: WorkerId,
@@ -60,117 +71,115 @@ pub async fn claim(
     let jobs: Vec<JobId> = requests.iter().map(|request| request.job).collect();
     let (rows, now) = live::lock(&mut transaction, &jobs).await?;
     let Some(now) = now else { return Ok((vec![Answer::Gone; requests.len()], After::default())) };
-    let mut rows: HashMap<JobId, LiveJob> = rows.into_iter().map(|row| (row.job, row)).collect();
-    // Whoever gave a profile back has done so before the time of this claim.
-    let (mut occupied, locked_at) = occupied(&mut transaction, rows.values()).await?;
-    let now = locked_at.map_or(now, |locked_at| locked_at.max(now));
-
-    let policy = Policy::default();
-    let (mut answers, mut changes, mut taken, mut paused) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for request in requests {
-        let Some(row) = rows.get(&request.job) else {
-            answers.push(Answer::Gone);
-            continue;
-        };
-        let blocked_by = row.profile.map(profile_key).and_then(|key| occupied.get(&key).map(|by| (key, *by)));
-        let transition = match (&row.standing, blocked_by) {
-            (Standing::Running { attempt, .. }, _) if *attempt == request.attempt => {
-                answers.push(Answer::Granted(Box::new(row.clone())));
-                continue;
-            }
-            (Standing::Queued { .. }, _) if row.is_paused => {
-                paused.push(request.job);
-                answers.push(Answer::Paused);
-                continue;
-            }
-            (Standing::Queued { .. }, Some((on, by))) => {
-                let reason = format!("Its profile is in use by {by}.");
-                Transition::Parked { on, reason }
-            }
-            (_, _) => Transition::Claimed { attempt: request.attempt },
-        };
-        let facts = row.facts(&policy);
-        let Ok(applied) = apply(&facts, transition.clone(), now) else {
-            let parked = if let Transition::Parked { on, .. } = transition { Some(on) } else { None };
-            answers.push(parked.map_or(Answer::Gone, |on| Answer::Parked { on }));
-            continue;
-        };
-        let change = Change { before: row.clone(), applied, worker: Some(worker), is_dispatched: false };
-        if let Transition::Parked { on, .. } = transition {
-            answers.push(Answer::Parked { on });
-        } else {
-            let granted = granted(&change, request.attempt, worker, now);
-            if let Some(profile) = granted.profile {
-                occupied.insert(profile_key(profile), granted.job);
-                taken.push(Hold { key: profile_key(profile), job: granted.job });
-            }
-            rows.insert(granted.job, granted.clone());
-            answers.push(Answer::Granted(Box::new(granted)));
-        }
-        changes.push(change);
+    let turns = Turns::open(&mut transaction, rows.iter()).await?;
+    // Whoever gave way has done so before the time of this claim.
+    let now = turns.at.map_or(now, |locked_at| locked_at.max(now));
+    let rows = rows.into_iter().map(|row| (row.job, row)).collect();
+    let mut round =
+        Round { worker, now, began: Instant::now(), rows, turns, changes: Vec::new(), paused: Vec::new() };
+    let mut order: Vec<usize> = (0..requests.len()).collect();
+    order.sort_by_key(|&index| {
+        let job = requests[index].job;
+        (Reverse(round.rows.get(&job).map(|row| row.priority)), job)
+    });
+    let mut answers = vec![Answer::Gone; requests.len()];
+    for index in order {
+        answers[index] = round.decide(&requests[index]);
     }
-    live::save(&mut transaction, &changes, now).await?;
-    if !taken.is_empty() {
-        holds::take(&mut transaction, &taken).await?;
-    }
-    if !paused.is_empty() {
-        backlog::unmark(&mut transaction, &paused).await?;
+    live::save(&mut transaction, &round.changes, now).await?;
+    let has_timed = round.turns.has_timed();
+    let full = round.turns.full();
+    let called = round.turns.close(&mut transaction).await?;
+    if !round.paused.is_empty() {
+        backlog::unmark(&mut transaction, &round.paused).await?;
     }
     commit(transaction).await?;
-    let changed = changes.iter().map(|change| change.before.job).collect();
-    Ok((answers, After { changed, ..After::default() }))
+    let mut after = called.after();
+    after.merge(call::call_if_room(store, &full).await);
+    after.has_timed |= has_timed;
+    after.changed.extend(round.changes.iter().map(|change| change.before.job));
+    Ok((answers, after))
+}
+
+/// One batch, under the locks of its jobs and gates.
+struct Round {
+    worker: WorkerId,
+    now: Time,
+    /// The same moment on this machine's clock, or a little later.
+    began: Instant,
+    rows: HashMap<JobId, LiveJob>,
+    turns: Turns,
+    changes: Vec<Change>,
+    paused: Vec<JobId>,
+}
+
+impl Round {
+    fn decide(&mut self, request: &Request) -> Answer {
+        let Some(row) = self.rows.get(&request.job).cloned() else { return Answer::Gone };
+        match &row.standing {
+            Standing::Running { attempt, .. } if *attempt == request.attempt => {
+                return self.grant(row.attempt_at.unwrap_or(self.now), row);
+            }
+            Standing::Queued { .. } if row.is_paused => {
+                self.turns.pass_on(&row, None);
+                self.paused.push(request.job);
+                return Answer::Paused;
+            }
+            Standing::Queued { .. } => {}
+            Standing::Blocked
+            | Standing::Scheduled { .. }
+            | Standing::Running { .. }
+            | Standing::Ended(_) => {
+                return Answer::Gone;
+            }
+        }
+        match self.turns.judge(&row, self.now) {
+            Ok(at) => {
+                let transition = Transition::Claimed { attempt: request.attempt };
+                if !self.apply(&row, transition, Some(at)) {
+                    return Answer::Gone;
+                }
+                self.turns.pass(row.job, at);
+                let granted = granted(row, request.attempt, self.worker, at);
+                self.rows.insert(granted.job, granted.clone());
+                self.grant(at, granted)
+            }
+            Err(turns::Parking { on, block, reason }) => {
+                let transition = Transition::Parked { on: on.to_string(), reason };
+                if self.apply(&row, transition, None) {
+                    self.turns.park(&row, &on, &block, self.now);
+                }
+                Answer::Parked { on }
+            }
+        }
+    }
+
+    fn grant(&self, at: Time, live: LiveJob) -> Answer {
+        let starts_at = self.began + (at - self.now).to_std().unwrap_or_default();
+        Answer::Granted(Box::new(Grant { live, starts_at }))
+    }
+
+    /// Notes a transition; false when the job does not allow it (it is parked there already, say).
+    fn apply(&mut self, row: &LiveJob, transition: Transition, starts_at: Option<Time>) -> bool {
+        let policy = Policy::default();
+        let Ok(applied) = apply(&row.facts(&policy), transition, self.now) else { return false };
+        let (before, worker) = (row.clone(), Some(self.worker));
+        self.changes.push(Change { before, applied, worker, starts_at, is_dispatched: false });
+        true
+    }
 }
 
 /// The row as it is after the grant.
-fn granted(change: &Change, attempt: AttemptId, worker: WorkerId, now: Time) -> LiveJob {
+fn granted(row: LiveJob, attempt: AttemptId, worker: WorkerId, at: Time) -> LiveJob {
     LiveJob {
         standing: Standing::Running { attempt, cancel_asked: false },
-        version: change.before.version + 1,
-        attempt: change.before.attempt + 1,
+        version: row.version + 1,
+        attempt: row.attempt + 1,
         worker: Some(worker),
         dispatched_at: None,
-        attempt_at: Some(now),
-        started_at: change.before.started_at.or(Some(now)),
-        ..change.before.clone()
+        attempt_at: Some(at),
+        started_at: row.started_at.or(Some(at)),
+        called_for: Vec::new(),
+        ..row
     }
-}
-
-/// Which keys of these jobs are held, and by whom; their profiles are locked until the commit. Also the time once they
-/// were.
-async fn occupied<'a>(
-    connection: &mut Connection,
-    rows: impl Iterator<Item = &'a LiveJob>,
-) -> Result<(HashMap<String, JobId>, Option<Time>), StoreError> {
-    let profiles: HashSet<ProfileId> = rows.filter_map(|row| row.profile).collect();
-    if profiles.is_empty() || Mutant::ClaimWithoutExclusivity.is_on() {
-        return Ok((HashMap::new(), None));
-    }
-    let profiles: Vec<ProfileId> = profiles.into_iter().collect();
-    let locked_at = holds::lock_profiles(connection, &profiles).await?;
-    let keys: Vec<String> = profiles.into_iter().map(profile_key).collect();
-    let held = holds::held(connection, &keys).await?;
-    Ok((held.into_iter().map(|hold| (hold.key, hold.job)).collect(), locked_at))
-}
-
-/// Wakes, for each key that has become free, the parked job that comes first. Its profile must be locked.
-pub(super) async fn wake(connection: &mut Connection, keys: &[String]) -> Result<Vec<ReadyJob>, StoreError> {
-    if keys.is_empty() {
-        return Ok(Vec::new());
-    }
-    let jobs = holds::next_parked(connection, keys).await?;
-    if jobs.is_empty() {
-        return Ok(Vec::new());
-    }
-    let (rows, Some(now)) = live::lock(connection, &jobs).await? else { return Ok(Vec::new()) };
-    let policy = Policy::default();
-    let mut changes = Vec::new();
-    for before in rows {
-        let facts = before.facts(&policy);
-        if let Ok(applied) = apply(&facts, Transition::Woken, now) {
-            changes.push(Change { before, applied, worker: None, is_dispatched: true });
-        }
-    }
-    live::save(connection, &changes, now).await?;
-    let ready = |row: &LiveJob| ReadyJob { job: row.job, queue: row.queue.clone(), priority: row.priority };
-    Ok(changes.iter().map(|change| ready(&change.before)).collect())
 }

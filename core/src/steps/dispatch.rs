@@ -22,6 +22,9 @@ pub const WINDOW: usize = 4096;
 const REFILL_BELOW: usize = WINDOW / 2;
 /// A mark younger than this is not missed yet: its reference may be between two hands.
 pub const MARK_AGE: Duration = Duration::from_millis(700);
+/// What is missing is looked for once more after this time: a reference that was just taken belongs to a claim that has not been
+/// committed.
+const CONFIRM_AFTER: Duration = Duration::from_millis(250);
 /// Most marks that are compared at a time.
 const COMPARE_BATCH: i64 = 10_000;
 
@@ -75,7 +78,10 @@ pub async fn compare(store: &Store, redis: &Redis, age: Duration) -> Result<usiz
             return Ok(count);
         };
         let ready: Vec<ReadyJob> = marked.into_iter().map(|mark| mark.ready).collect();
-        let missing: Vec<ReadyJob> = redis.missing(ready).await?;
+        let mut missing: Vec<ReadyJob> = redis.missing(ready).await?;
+        if !missing.is_empty() && !age.is_zero() {
+            missing = confirm(store, redis, missing).await?;
+        }
         if !missing.is_empty() {
             count += missing.len();
             push_again(store, redis, missing).await?;
@@ -85,6 +91,19 @@ pub async fn compare(store: &Store, redis: &Redis, age: Duration) -> Result<usiz
         }
         after = Some(last);
     }
+}
+
+/// Those that are still marked and still missing a little later.
+async fn confirm(
+    store: &Store,
+    redis: &Redis,
+    missing: Vec<ReadyJob>,
+) -> Result<Vec<ReadyJob>, DispatchError> {
+    tokio::time::sleep(CONFIRM_AFTER).await;
+    let jobs: Vec<JobId> = missing.iter().map(|ready| ready.job).collect();
+    let marked = backlog::still_marked(&mut *store.read().await?, &jobs).await?;
+    let missing = missing.into_iter().filter(|ready| marked.contains(&ready.job)).collect();
+    Ok(redis.missing(missing).await?)
 }
 
 async fn push_again(store: &Store, redis: &Redis, missing: Vec<ReadyJob>) -> Result<(), DispatchError> {

@@ -5,6 +5,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,
+    time::Instant,
 };
 
 use crate::{
@@ -12,6 +13,7 @@ use crate::{
     policy::Policy,
     profile::ProxySelection,
     recipes::{Recipe, Recipes},
+    steps::claim::Grant,
     store::{
         Store, StoreError,
         ingredients::{self, Found, Wanted},
@@ -25,6 +27,8 @@ use crate::{
 pub struct Work {
     /// The live row as granted.
     pub live: LiveJob,
+    /// When the attempt begins, by this machine's clock.
+    pub starts_at: Instant,
     /// The record.
     pub task: Task,
     /// The compiled command.
@@ -46,21 +50,21 @@ impl Work {
 pub async fn fetch_work(
     store: &Store,
     recipes: &Recipes,
-    granted: Vec<LiveJob>,
+    granted: Vec<Grant>,
 ) -> Result<Vec<Work>, StoreError> {
     if granted.is_empty() {
         return Ok(Vec::new());
     }
     let mut connection = store.read().await?;
-    let jobs: Vec<JobId> = granted.iter().map(|live| live.job).collect();
+    let jobs: Vec<JobId> = granted.iter().map(|grant| grant.live.job).collect();
     let mut tasks: HashMap<JobId, Task> =
         tasks::load(&mut connection, &jobs).await?.into_iter().map(|task| (task.job, task)).collect();
     let versions: BTreeSet<CommandVersionId> = tasks.values().map(|task| task.version_id).collect();
     let compiled = recipes.load(&mut connection, versions).await?;
     let wanted = Wanted {
-        profiles: granted.iter().filter_map(|live| live.profile).collect(),
+        profiles: granted.iter().filter_map(|grant| grant.live.profile).collect(),
         services: tasks.values().flat_map(|task| task.service_ids.iter().copied()).collect(),
-        proxies: granted.iter().filter_map(|live| live.proxy).collect(),
+        proxies: granted.iter().filter_map(|grant| grant.live.proxy).collect(),
     };
     let found = ingredients::load(&mut connection, &wanted).await?;
     let mut busy = HashMap::new();
@@ -70,10 +74,10 @@ pub async fn fetch_work(
         busy = counts.into_iter().map(|(id, count)| (ProxyId::from(id), count)).collect();
     }
     let (found, busy) = (Arc::new(found), Arc::new(busy));
-    let work = granted.into_iter().filter_map(|live| {
+    let work = granted.into_iter().filter_map(|Grant { live, starts_at }| {
         let task = tasks.remove(&live.job)?;
         let recipe = compiled.get(&task.version_id)?.clone();
-        Some(Work { live, task, recipe, found: found.clone(), busy: busy.clone() })
+        Some(Work { live, starts_at, task, recipe, found: found.clone(), busy: busy.clone() })
     });
     Ok(work.collect())
 }

@@ -10,20 +10,25 @@
 //! | [`fetch_work`] | what a granted job needs to run | rescue |
 //! | [`note_start`] | what the attempt runs, through which proxy | rescue |
 //! | [`append_log`], [`note_progress`], [`keep_artifact`] | what the attempt tells, fenced | rescue |
+//! | [`observe`] | what services answered moves their gates | the attempt tells it again, or the next one finds out |
 //! | [`renew`] | the worker's lease; learns of cancels | the lease runs out: rescue |
 //! | [`settle`] | outcome -> transition -> job + attempt + event | a repeat recognises itself |
+//! | [`call`] | parked jobs whose gate has room | done or not done |
 //! | [`unblock`] | jobs whose dependencies have ended | done or not done: the marks stay |
-//! | [`cancel`], [`retry`], [`drain`], [`pause`] | by request | done or not done |
+//! | [`cancel`], [`retry`], [`drain`], [`pause`], [`bound`] | by request | done or not done |
 //! | [`rescue`] | jobs of workers whose lease ran out | done or not done |
 //! | [`own_up`] | a worker that was declared lost lives | the attempt counts as one that took its worker down |
+//! | [`why`] | what stands in a ready job's way, without changing anything | nothing happened |
 //! | [`roll_up`] | counters of queues, partitions of days to come | done or not done |
 //! | [`prune`] | what is too old | files may be gone whose rows are there: the next round |
 //!
-//! Locks are taken in one order everywhere: jobs by id, then profiles by id. Times are the database's, taken after
+//! Locks are taken in one order everywhere: jobs by id, then gates by key. Times are the database's, taken after
 //! the locks are held. Nothing here sends NOTIFY, and nothing here waits for Redis.
 
 mod after;
 pub mod append_log;
+pub mod bound;
+pub mod call;
 pub mod cancel;
 pub mod claim;
 pub mod dispatch;
@@ -32,6 +37,7 @@ pub mod fetch_work;
 pub mod keep_artifact;
 pub mod note_progress;
 pub mod note_start;
+pub mod observe;
 pub mod own_up;
 pub mod pause;
 pub mod preview;
@@ -44,5 +50,6 @@ pub mod roll_up;
 pub mod settle;
 pub mod submit;
 pub mod unblock;
+pub mod why;
 
 pub use after::After;

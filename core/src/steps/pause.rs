@@ -16,9 +16,14 @@ pub async fn set_paused(
 ) -> Result<Result<After, Refusal>, StoreError> {
     let mut transaction = store.begin().await?;
     if !counters::set_paused(&mut transaction, queue, is_paused).await? {
-        let message = "there is no queue of this name; a queue begins with its first job";
-        return Ok(Err(Refusal::new(RefusalCode::NotFound, "name", message)));
+        return Ok(Err(no_queue()));
     }
     commit(transaction).await?;
     Ok(Ok(After { has_backlog: !is_paused, ..After::default() }))
+}
+
+/// No queue has the name.
+pub fn no_queue() -> Refusal {
+    let message = "there is no queue of this name; a queue begins with its first job";
+    Refusal::new(RefusalCode::NotFound, "name", message)
 }

@@ -36,10 +36,10 @@ pub async fn promote(store: &Store) -> Result<(After, Option<Duration>), StoreEr
         let transition = if expired.contains(&before.job) { Transition::Expired } else { Transition::Due };
         let facts = before.facts(&policy);
         if let Ok(applied) = apply(&facts, transition, now) {
-            changes.push(Change { before, applied, worker: None, is_dispatched: false });
+            changes.push(Change { before, applied, worker: None, starts_at: None, is_dispatched: false });
         }
     }
-    let has_dependents = live::save(&mut transaction, &changes, now).await?;
+    let has_dependents = live::save(&mut transaction, &changes, now).await?.has_dependents;
     commit(transaction).await?;
     let has_backlog =
         changes.iter().any(|change| matches!(change.applied.next, Next::Live(Standing::Queued { .. })));

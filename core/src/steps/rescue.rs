@@ -13,10 +13,11 @@ use crate::{
     mutant::Mutant,
     steps::{
         After,
+        call::Freed,
         settle::{Verdict, settle_within},
     },
     store::{
-        Connection, Store, StoreError, commit, holds, live,
+        Connection, Store, StoreError, commit, live,
         workers::{self, Lease},
     },
 };
@@ -87,28 +88,25 @@ pub async fn rescue(store: &Store, lease: Option<&Lease>) -> Result<(Rescued, Af
     };
     let orphans = workers::orphans(&mut transaction, RESCUE_BATCH_MAX).await?;
     let has_more = orphans.len() as i64 == RESCUE_BATCH_MAX;
-    let (jobs, after) = give_back(&mut transaction, &orphans).await?;
+    let (jobs, mut after, freed) = give_back(&mut transaction, &orphans).await?;
     commit(transaction).await?;
+    after.merge(freed.look_again(store).await);
     Ok((Rescued { is_lost, jobs, has_more }, after))
 }
 
-async fn give_back(connection: &mut Connection, orphans: &[JobId]) -> Result<(usize, After), StoreError> {
-    let (rows, Some(_)) = live::lock(connection, orphans).await? else { return Ok((0, After::default())) };
+async fn give_back(
+    connection: &mut Connection,
+    orphans: &[JobId],
+) -> Result<(usize, After, Freed), StoreError> {
+    let (rows, Some(_)) = live::lock(connection, orphans).await? else {
+        return Ok((0, After::default(), Freed::default()));
+    };
     let verdicts = rows.iter().filter_map(|row| {
         let Standing::Running { attempt, .. } = row.standing else { return None };
         Some(Verdict::bare(row.job, attempt, Outcome::Lost))
     });
-    let (settled, after) = settle_within(connection, verdicts.collect()).await?;
-    Ok((settled.len(), after))
-}
-
-/// Wakes jobs that are parked on keys which nobody holds, should a wake-up ever have been lost.
-pub async fn wake_forgotten(store: &Store) -> Result<After, StoreError> {
-    let mut transaction = store.begin().await?;
-    let keys = holds::forgotten(&mut transaction, RESCUE_BATCH_MAX).await?;
-    let ready = super::claim::wake(&mut transaction, &keys).await?;
-    commit(transaction).await?;
-    Ok(After { changed: ready.iter().map(|ready| ready.job).collect(), ready, ..After::default() })
+    let (settled, after, freed) = settle_within(connection, verdicts.collect()).await?;
+    Ok((settled.len(), after, freed))
 }
 
 #[cfg(test)]

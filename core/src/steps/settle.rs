@@ -14,14 +14,17 @@ use crate::{
         attempt::{Failure, FailureCode},
         transition::{Next, Transition, apply},
     },
+    limit::GateKey,
     mutant::Mutant,
     policy::Policy,
-    steps::{After, claim::wake},
+    steps::{
+        After,
+        call::{Freed, call_freed},
+    },
     store::{
         Connection, Store, StoreError,
         attempts::{self, ExitRecord, Finish},
         commit,
-        holds::{self, profile_key},
         live::{self, Change, LiveJob},
     },
 };
@@ -72,12 +75,13 @@ pub async fn settle(store: &Store, verdicts: Vec<Verdict>) -> Result<(Vec<Settle
     let order: Vec<(AttemptId, &'static str)> =
         verdicts.iter().map(|verdict| (verdict.attempt, verdict.outcome.as_str())).collect();
     let mut transaction = store.begin().await?;
-    let (settled, after) = settle_within(&mut transaction, verdicts).await?;
+    let (settled, mut after, freed) = settle_within(&mut transaction, verdicts).await?;
     let unknown: Vec<(AttemptId, &str)> =
         order.iter().filter(|(attempt, _)| !settled.contains(attempt)).copied().collect();
     let repeated =
         if unknown.is_empty() { Vec::new() } else { attempts::settled(&mut transaction, &unknown).await? };
     commit(transaction).await?;
+    after.merge(freed.look_again(store).await);
     let is_done = |attempt| settled.contains(attempt) || repeated.contains(attempt);
     Ok((
         order
@@ -88,40 +92,40 @@ pub async fn settle(store: &Store, verdicts: Vec<Verdict>) -> Result<(Vec<Settle
     ))
 }
 
-/// The body of [`settle`], inside the caller's transaction; answers the attempts that were settled by it.
+/// The body of [`settle`], inside the caller's transaction; answers the attempts that were settled by it, and what is to be looked
+/// at again after the commit.
 pub(super) async fn settle_within(
     connection: &mut Connection,
     verdicts: Vec<Verdict>,
-) -> Result<(Vec<AttemptId>, After), StoreError> {
+) -> Result<(Vec<AttemptId>, After, Freed), StoreError> {
     let jobs: Vec<JobId> = verdicts.iter().map(|verdict| verdict.job).collect();
     let (rows, Some(now)) = live::lock(connection, &jobs).await? else {
-        return Ok((Vec::new(), After::default()));
+        return Ok((Vec::new(), After::default(), Freed::default()));
     };
     let mut rows: HashMap<JobId, LiveJob> = rows.into_iter().map(|row| (row.job, row)).collect();
-    let (mut changes, mut finished, mut freed) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut changes, mut finished) = (Vec::new(), Vec::new());
     for verdict in verdicts {
         let Some(row) = rows.remove(&verdict.job) else { continue };
         let Some((change, finish)) = decide(row, verdict, now) else { continue };
-        freed.extend(change.before.profile);
         changes.push(change);
         finished.push(finish);
     }
     if changes.is_empty() {
-        return Ok((Vec::new(), After::default()));
+        return Ok((Vec::new(), After::default(), Freed::default()));
     }
-    if !freed.is_empty() {
-        holds::lock_profiles(connection, &freed).await?;
-    }
-    let has_dependents = live::save(connection, &changes, now).await?;
+    let saved = live::save(connection, &changes, now).await?;
     attempts::finish(connection, &finished, now).await?;
-    let keys: Vec<String> = freed.into_iter().map(profile_key).collect();
-    let ready = wake(connection, &keys).await?;
-    let changed =
-        changes.iter().map(|change| change.before.job).chain(ready.iter().map(|ready| ready.job)).collect();
+    let mut freed: HashMap<GateKey, u32> = HashMap::new();
+    for key in saved.freed.iter().filter_map(|key| key.parse().ok()) {
+        *freed.entry(key).or_default() += 1;
+    }
+    let (called, freed) = call_freed(connection, freed).await?;
+    let changed = changes.iter().map(|change| change.before.job).chain(called.changed()).collect();
     let has_backlog =
         changes.iter().any(|change| matches!(change.applied.next, Next::Live(Standing::Queued { .. })));
     let settled = finished.iter().map(|finish| finish.attempt).collect();
-    Ok((settled, After { changed, ready, has_dependents, has_backlog, ..After::default() }))
+    let (ready, has_dependents) = (called.ready, saved.has_dependents);
+    Ok((settled, After { changed, ready, has_dependents, has_backlog, ..After::default() }, freed))
 }
 
 /// One verdict against its locked row; null when the attempt does not hold the job any more.
@@ -151,7 +155,7 @@ fn decide(row: LiveJob, mut verdict: Verdict, now: Time) -> Option<(Change, Fini
         exit: verdict.exit,
         failure,
     };
-    Some((Change { before: row, applied, worker: None, is_dispatched: false }, finish))
+    Some((Change { before: row, applied, worker: None, starts_at: None, is_dispatched: false }, finish))
 }
 
 /// What the attempt's own row says about why it failed.
@@ -162,6 +166,10 @@ fn failure_of(outcome: &Outcome, policy: &Policy) -> Option<Failure> {
             let message = format!("It took longer than its timeout of {}.", policy.timeout);
             Some(Failure::new(FailureCode::TIMEOUT, message, true))
         }
-        Outcome::Succeeded { .. } | Outcome::Cancelled | Outcome::Lost | Outcome::Released { .. } => None,
+        Outcome::Succeeded { .. }
+        | Outcome::Cancelled
+        | Outcome::Lost
+        | Outcome::Released { .. }
+        | Outcome::Throttled { .. } => None,
     }
 }

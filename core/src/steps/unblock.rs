@@ -44,10 +44,10 @@ pub async fn unblock(store: &Store) -> Result<(After, bool), StoreError> {
         let Some(applied) = now.and_then(|now| apply(&facts, transition, now).ok()) else { continue };
         after.changed.push(before.job);
         after.has_backlog |= matches!(applied.next, Next::Live(Standing::Queued { .. }));
-        changes.push(Change { before, applied, worker: None, is_dispatched: false });
+        changes.push(Change { before, applied, worker: None, starts_at: None, is_dispatched: false });
     }
     if let Some(now) = now {
-        after.has_dependents = live::save(&mut transaction, &changes, now).await?;
+        after.has_dependents = live::save(&mut transaction, &changes, now).await?.has_dependents;
     }
     commit(transaction).await?;
     Ok((after, true))

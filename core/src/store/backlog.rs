@@ -110,6 +110,18 @@ pub async fn marked(
     Ok(rows.into_iter().map(|row| read(row.job_id, row.queue, row.priority, row.at)).collect())
 }
 
+/// Those of these jobs that are still handed over.
+pub async fn still_marked(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<JobId>, StoreError> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
+    let marked = sqlx::query_scalar!(
+        "SELECT job_id FROM live_jobs WHERE job_id = ANY($1) AND dispatched_at IS NOT NULL",
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(marked.into_iter().map(JobId::from).collect())
+}
+
 /// Renews the marks of jobs that are pushed again.
 pub async fn mark_again(connection: &mut Connection, jobs: &[JobId]) -> Result<(), StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();

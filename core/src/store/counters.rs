@@ -56,6 +56,32 @@ pub async fn set_paused(
     Ok(done.rows_affected() > 0)
 }
 
+/// Sets the bound of a queue; false when there is none of this name.
+pub async fn set_max_concurrency(
+    connection: &mut Connection,
+    name: &str,
+    most: Option<u32>,
+) -> Result<bool, StoreError> {
+    let most = most.map(u32::cast_signed);
+    let done = sqlx::query!("UPDATE queues SET max_concurrency = $2 WHERE name = $1", name, most)
+        .execute(connection)
+        .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Puts the running jobs of a queue behind its gate, which must be locked.
+pub async fn hold_running(connection: &mut Connection, name: &str, key: &str) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO holds (job_id, key) SELECT job_id, $2 FROM live_jobs WHERE worker_id IS NOT NULL AND queue = $1
+         ON CONFLICT DO NOTHING",
+        name,
+        key
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Which of these queues are paused.
 pub async fn paused(connection: &mut Connection, names: &[String]) -> Result<Vec<String>, StoreError> {
     let names = sqlx::query_scalar!("SELECT name FROM queues WHERE is_paused AND name = ANY($1)", names)
@@ -65,12 +91,14 @@ pub async fn paused(connection: &mut Connection, names: &[String]) -> Result<Vec
 }
 
 /// A queue with its counters.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueRecord {
     /// Its name.
     pub name: String,
     /// Whether nothing of it is handed to workers.
     pub is_paused: bool,
+    /// How many of its jobs may run at once.
+    pub max_concurrency: Option<i32>,
     /// Live jobs by state.
     pub blocked: i64,
     /// See `blocked`.
@@ -121,7 +149,7 @@ pub async fn queues(
                     FILTER (WHERE minute = date_trunc('minute', now()) - interval '1 minute'))::bigint AS finished
             FROM recent GROUP BY queue
         )
-        SELECT name, is_paused, coalesce(live.blocked, 0) AS "blocked!", coalesce(live.scheduled, 0) AS "scheduled!",
+        SELECT name, is_paused, max_concurrency, coalesce(live.blocked, 0) AS "blocked!", coalesce(live.scheduled, 0) AS "scheduled!",
             coalesce(live.queued, 0) AS "queued!", coalesce(live.running, 0) AS "running!",
             coalesce(ended.succeeded, 0) AS "succeeded!", coalesce(ended.failed, 0) AS "failed!",
             coalesce(ended.cancelled, 0) AS "cancelled!", coalesce(ended.started, 0) AS "started_per_minute!",

@@ -175,7 +175,7 @@ async fn load_services(
     ids: &[Uuid],
 ) -> Result<HashMap<ServiceId, StoredService>, StoreError> {
     let rows = sqlx::query!(
-        "SELECT id, name, base_url, settings, version, created_at, updated_at, token_sealed, token_expires_at
+        "SELECT id, name, base_url, settings, max_concurrency, rate_limits, version, created_at, updated_at, token_sealed, token_expires_at
          FROM services WHERE id = ANY($1)",
         ids
     )
@@ -188,6 +188,8 @@ async fn load_services(
             name: row.name,
             base_url: row.base_url,
             settings: row.settings,
+            max_concurrency: row.max_concurrency,
+            rate_limits: row.rate_limits,
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -206,7 +208,7 @@ async fn load_proxies(
 ) -> Result<HashMap<ProxyId, StoredProxy>, StoreError> {
     let rows = sqlx::query!(
         "SELECT id, name, protocol, address, username_sealed, password_sealed, health, latency_ms,
-             exit_address, checked_at, check_failure, version, created_at, updated_at
+             exit_address, checked_at, check_failure, max_concurrency, rate_limits, version, created_at, updated_at
          FROM proxies WHERE id = ANY($1)",
         ids
     )
@@ -225,6 +227,8 @@ async fn load_proxies(
             exit_address: row.exit_address,
             checked_at: row.checked_at,
             check_failure: row.check_failure,
+            max_concurrency: row.max_concurrency,
+            rate_limits: row.rate_limits,
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,

@@ -8,7 +8,11 @@
 //! batch (20 seconds for 500 jobs of 150,000). With the ids at hand it looks them up. `core/tests/steps/plans.rs` watches.
 
 mod columns;
+mod row;
 
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Connection, StoreError};
@@ -16,12 +20,14 @@ use crate::{
     clock::Time,
     ids::{AttemptId, JobId, ProfileId, ProxyId, WorkerId},
     job::{
-        JobState, Progress, Standing,
+        Progress, Standing,
         transition::{Applied, Facts, Next},
     },
+    limit::{GateKey, Limits},
     policy::Policy,
 };
 use columns::{EndColumns, LiveColumns};
+use row::Row;
 
 /// The live part of a job, as it was when its row was locked.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,6 +72,22 @@ pub struct LiveJob {
     pub log_lines: i64,
     /// Whether its queue is paused.
     pub is_paused: bool,
+    /// How many jobs of its queue may run at once.
+    pub queue_concurrency: Option<u32>,
+    /// The limits of its command, as they were when it was enqueued.
+    pub command_limits: Option<CommandLimits>,
+    /// The gates that it has been called for since it is ready: it does not wait behind others there.
+    pub called_for: Vec<GateKey>,
+}
+
+/// The limits that a command's policy sets for this job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CommandLimits {
+    /// Whose gate it is.
+    pub command: Uuid,
+    /// The job's own limits, or the version's.
+    #[serde(flatten)]
+    pub limits: Arc<Limits>,
 }
 
 impl LiveJob {
@@ -83,8 +105,10 @@ pub struct Change {
     pub before: LiveJob,
     /// What `apply` answered.
     pub applied: Applied,
-    /// For a claim: the worker, and whether the row was handed to Redis for other transitions.
+    /// For a claim: the worker.
     pub worker: Option<WorkerId>,
+    /// For a claim: when the attempt begins, if that is later than the claim.
+    pub starts_at: Option<Time>,
     /// Whether the caller pushes the job's reference to Redis right after the commit.
     pub is_dispatched: bool,
 }
@@ -105,8 +129,35 @@ pub async fn lock(
         SELECT job_id, queue, priority, state, version, run_at, is_retry, queued_at, dispatched_at, parked_on,
             profile_id, proxy_id, attempt, counted, lost, attempt_id, worker_id, attempt_proxy_id, attempt_at,
             started_at, cancel_asked_at, progress_fraction, progress_message, log_lines, clock_timestamp() AS "now!",
-            coalesce((SELECT is_paused FROM queues WHERE name = locked.queue), false) AS "is_paused!"
+            command_limits, called_for,
+            coalesce((SELECT is_paused FROM queues WHERE name = locked.queue), false) AS "is_paused!",
+            (SELECT max_concurrency FROM queues WHERE name = locked.queue) AS queue_concurrency
         FROM locked
+        "#,
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
+    let now = rows.iter().map(|row| row.now).max();
+    Ok((rows.into_iter().map(Row::read).collect::<Result<_, _>>()?, now))
+}
+
+/// The live rows of these jobs as they are, without locking them, with the database's time.
+pub async fn look(
+    connection: &mut Connection,
+    jobs: &[JobId],
+) -> Result<(Vec<LiveJob>, Option<Time>), StoreError> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        r#"
+        SELECT job_id, queue, priority, state, version, run_at, is_retry, queued_at, dispatched_at, parked_on,
+            profile_id, proxy_id, attempt, counted, lost, attempt_id, worker_id, attempt_proxy_id, attempt_at,
+            started_at, cancel_asked_at, progress_fraction, progress_message, log_lines, clock_timestamp() AS "now!",
+            command_limits, called_for,
+            coalesce((SELECT is_paused FROM queues WHERE name = live_jobs.queue), false) AS "is_paused!",
+            (SELECT max_concurrency FROM queues WHERE name = live_jobs.queue) AS queue_concurrency
+        FROM live_jobs WHERE job_id = ANY($1)
         "#,
         &ids
     )
@@ -137,39 +188,54 @@ pub async fn fence(
     Ok(held.into_iter().map(AttemptId::from).collect())
 }
 
-/// Writes transitions: live rows or ended rows, their events, holds and counters. Every row must be locked. Answers
-/// whether other jobs wait for any that ended: what becomes of them is up to `steps::unblock`.
-pub async fn save(connection: &mut Connection, changes: &[Change], now: Time) -> Result<bool, StoreError> {
-    let (ended, live): (Vec<_>, Vec<_>) =
-        changes.iter().partition(|change| matches!(change.applied.next, Next::Ended { .. }));
-    if !live.is_empty() {
-        update(connection, &live, now).await?;
-    }
-    if ended.is_empty() { Ok(false) } else { end(connection, &ended, now).await }
+/// What other steps have to know of what was saved.
+#[derive(Debug, Default)]
+pub struct Saved {
+    /// Whether other jobs wait for any that ended: what becomes of them is up to `steps::unblock`.
+    pub has_dependents: bool,
+    /// The keys of gates that jobs are not behind any more, once for each job: who comes next is up to `steps::call`.
+    pub freed: Vec<String>,
 }
 
-async fn update(connection: &mut Connection, changes: &[&Change], now: Time) -> Result<(), StoreError> {
-    let mut column = LiveColumns::default();
-    for change in changes {
-        column.push(change, now);
+/// Writes transitions: live rows or ended rows, their events, holds and counters. Every row must be locked.
+pub async fn save(connection: &mut Connection, changes: &[Change], now: Time) -> Result<Saved, StoreError> {
+    let (ended, live): (Vec<_>, Vec<_>) =
+        changes.iter().partition(|change| matches!(change.applied.next, Next::Ended { .. }));
+    let mut saved = Saved::default();
+    if !live.is_empty() {
+        saved.freed = update(connection, &live, now).await?;
     }
-    sqlx::query!(
+    if !ended.is_empty() {
+        let (has_dependents, freed) = end(connection, &ended, now).await?;
+        saved.has_dependents = has_dependents;
+        saved.freed.extend(freed);
+    }
+    Ok(saved)
+}
+
+async fn update(
+    connection: &mut Connection,
+    changes: &[&Change],
+    now: Time,
+) -> Result<Vec<String>, StoreError> {
+    let column = LiveColumns::of(changes, now);
+    let freed = sqlx::query_scalar!(
         r#"
         WITH change AS MATERIALIZED (
             SELECT * FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::boolean[], $5::timestamptz[],
                 $6::timestamptz[], $7::text[], $8::integer[], $9::integer[], $10::integer[], $11::uuid[], $12::uuid[],
-                $13::timestamptz[], $14::timestamptz[], $15::text[], $16::text[], $17::boolean[])
+                $13::timestamptz[], $14::timestamptz[], $15::text[], $16::text[], $17::boolean[], $18::text[],
+                $19::timestamptz[])
             AS change (job_id, state, run_at, is_retry, queued_at, dispatched_at, parked_on, attempt, counted, lost,
-                attempt_id, worker_id, attempt_at, cancel_asked_at, event, message, has_new_attempt)
+                attempt_id, worker_id, attempt_at, cancel_asked_at, event, message, has_new_attempt, called_for, at)
         ), saved AS (
             UPDATE live_jobs AS live SET
                 state = change.state, version = live.version + 1, run_at = change.run_at, is_retry = change.is_retry,
                 queued_at = change.queued_at, dispatched_at = change.dispatched_at, parked_on = change.parked_on,
-                attempt = change.attempt, counted = change.counted, lost = change.lost,
+                called_for = change.called_for::text[], attempt = change.attempt, counted = change.counted, lost = change.lost,
                 attempt_id = change.attempt_id, worker_id = change.worker_id, attempt_at = change.attempt_at,
                 attempt_proxy_id = CASE WHEN change.state = 'running' THEN live.attempt_proxy_id END,
-                started_at = coalesce(live.started_at, change.attempt_at),
-                cancel_asked_at = change.cancel_asked_at,
+                started_at = coalesce(live.started_at, change.attempt_at), cancel_asked_at = change.cancel_asked_at,
                 progress_fraction = CASE WHEN change.has_new_attempt THEN NULL ELSE live.progress_fraction END,
                 progress_message = CASE WHEN change.has_new_attempt THEN NULL ELSE live.progress_message END,
                 log_batch = CASE WHEN change.has_new_attempt THEN 0 ELSE live.log_batch END
@@ -177,21 +243,24 @@ async fn update(connection: &mut Connection, changes: &[&Change], now: Time) -> 
             RETURNING live.job_id, live.queue, live.version, live.state, live.attempt
         ), released AS (
             DELETE FROM holds USING change WHERE holds.job_id = change.job_id AND change.state <> 'running'
+            RETURNING holds.key
         ), event AS (
             INSERT INTO job_events (job_id, version, at, kind, state, prior_state, attempt, message)
-            SELECT saved.job_id, saved.version, $18, change.event, saved.state, prior.state, nullif(saved.attempt, 0),
+            SELECT saved.job_id, saved.version, change.at, change.event, saved.state, prior.state, nullif(saved.attempt, 0),
                 change.message
-            FROM saved JOIN change USING (job_id) JOIN unnest($1::uuid[], $19::text[]) AS prior (job_id, state) USING (job_id)
+            FROM saved JOIN change USING (job_id) JOIN unnest($1::uuid[], $20::text[]) AS prior (job_id, state) USING (job_id)
+        ), delta AS (
+            INSERT INTO queue_deltas (queue, blocked, scheduled, queued, running, started)
+            SELECT saved.queue,
+                - count(*) FILTER (WHERE prior.state = 'blocked' AND saved.state <> 'blocked'),
+                count(*) FILTER (WHERE saved.state = 'scheduled') - count(*) FILTER (WHERE prior.state = 'scheduled'),
+                count(*) FILTER (WHERE saved.state = 'queued') - count(*) FILTER (WHERE prior.state = 'queued'),
+                count(*) FILTER (WHERE saved.state = 'running') - count(*) FILTER (WHERE prior.state = 'running'),
+                count(*) FILTER (WHERE saved.state = 'running' AND prior.state <> 'running')
+            FROM saved JOIN unnest($1::uuid[], $20::text[]) AS prior (job_id, state) USING (job_id)
+            GROUP BY saved.queue HAVING count(*) FILTER (WHERE saved.state <> prior.state) > 0
         )
-        INSERT INTO queue_deltas (queue, blocked, scheduled, queued, running, started)
-        SELECT saved.queue,
-            - count(*) FILTER (WHERE prior.state = 'blocked' AND saved.state <> 'blocked'),
-            count(*) FILTER (WHERE saved.state = 'scheduled') - count(*) FILTER (WHERE prior.state = 'scheduled'),
-            count(*) FILTER (WHERE saved.state = 'queued') - count(*) FILTER (WHERE prior.state = 'queued'),
-            count(*) FILTER (WHERE saved.state = 'running') - count(*) FILTER (WHERE prior.state = 'running'),
-            count(*) FILTER (WHERE saved.state = 'running' AND prior.state <> 'running')
-        FROM saved JOIN unnest($1::uuid[], $19::text[]) AS prior (job_id, state) USING (job_id)
-        GROUP BY saved.queue HAVING count(*) FILTER (WHERE saved.state <> prior.state) > 0
+        SELECT key AS "key!" FROM released
         "#,
         &column.jobs,
         &column.states as &[&str],
@@ -210,20 +279,25 @@ async fn update(connection: &mut Connection, changes: &[&Change], now: Time) -> 
         &column.events as &[&str],
         &column.messages as &[&str],
         &column.have_new_attempt,
-        now,
+        &column.called_fors,
+        &column.ats,
         &column.prior_states as &[&str],
     )
-    .execute(connection)
+    .fetch_all(connection)
     .await?;
-    Ok(())
+    Ok(freed)
 }
 
-async fn end(connection: &mut Connection, changes: &[&Change], now: Time) -> Result<bool, StoreError> {
+async fn end(
+    connection: &mut Connection,
+    changes: &[&Change],
+    now: Time,
+) -> Result<(bool, Vec<String>), StoreError> {
     let mut column = EndColumns::default();
     for change in changes {
         column.push(change)?;
     }
-    let has_dependents = sqlx::query_scalar!(
+    let saved = sqlx::query!(
         r#"
         WITH change AS MATERIALIZED (
             SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::integer[])
@@ -231,8 +305,8 @@ async fn end(connection: &mut Connection, changes: &[&Change], now: Time) -> Res
         ), gone AS (
             DELETE FROM live_jobs USING change WHERE live_jobs.job_id = change.job_id AND live_jobs.job_id = ANY($1)
             RETURNING live_jobs.*
-        ), holds AS (
-            DELETE FROM holds USING change WHERE holds.job_id = change.job_id
+        ), released AS (
+            DELETE FROM holds USING change WHERE holds.job_id = change.job_id RETURNING holds.key
         ), services AS (
             DELETE FROM live_job_services USING change WHERE live_job_services.job_id = change.job_id
         ), ended AS (
@@ -261,7 +335,7 @@ async fn end(connection: &mut Connection, changes: &[&Change], now: Time) -> Res
                 count(*) FILTER (WHERE change.state = 'cancelled')
             FROM gone JOIN change USING (job_id) GROUP BY gone.queue
         )
-        SELECT EXISTS (SELECT FROM edge) AS "has_dependents!"
+        SELECT EXISTS (SELECT FROM edge) AS "has_dependents!", ARRAY(SELECT key FROM released) AS "freed!"
         "#,
         &column.jobs,
         &column.states as &[&str],
@@ -274,73 +348,5 @@ async fn end(connection: &mut Connection, changes: &[&Change], now: Time) -> Res
     )
     .fetch_one(connection)
     .await?;
-    Ok(has_dependents)
-}
-
-struct Row {
-    job_id: Uuid,
-    queue: String,
-    priority: i16,
-    state: String,
-    version: i32,
-    run_at: Time,
-    is_retry: bool,
-    queued_at: Option<Time>,
-    dispatched_at: Option<Time>,
-    parked_on: Option<String>,
-    profile_id: Option<Uuid>,
-    proxy_id: Option<Uuid>,
-    attempt: i32,
-    counted: i32,
-    lost: i32,
-    attempt_id: Option<Uuid>,
-    worker_id: Option<Uuid>,
-    attempt_proxy_id: Option<Uuid>,
-    attempt_at: Option<Time>,
-    started_at: Option<Time>,
-    cancel_asked_at: Option<Time>,
-    progress_fraction: Option<f64>,
-    progress_message: Option<String>,
-    log_lines: i64,
-    now: Time,
-    is_paused: bool,
-}
-
-impl Row {
-    fn read(self) -> Result<LiveJob, StoreError> {
-        let corrupt = || StoreError::corrupt("live_jobs", "state", &self.state);
-        let standing = match (JobState::parse(&self.state).ok_or_else(corrupt)?, self.attempt_id) {
-            (JobState::Blocked, _) => Standing::Blocked,
-            (JobState::Scheduled, _) => Standing::Scheduled { run_at: self.run_at, is_retry: self.is_retry },
-            (JobState::Queued, _) => Standing::Queued { parked_on: self.parked_on },
-            (JobState::Running, Some(attempt)) => {
-                Standing::Running { attempt: attempt.into(), cancel_asked: self.cancel_asked_at.is_some() }
-            }
-            (JobState::Running, None) | (JobState::Succeeded | JobState::Failed | JobState::Cancelled, _) => {
-                return Err(corrupt());
-            }
-        };
-        Ok(LiveJob {
-            job: self.job_id.into(),
-            queue: self.queue,
-            priority: self.priority,
-            standing,
-            version: self.version,
-            run_at: self.run_at,
-            queued_at: self.queued_at,
-            dispatched_at: self.dispatched_at,
-            profile: self.profile_id.map(ProfileId::from),
-            proxy: self.proxy_id.map(ProxyId::from),
-            attempt: self.attempt,
-            counted: self.counted,
-            lost: self.lost,
-            worker: self.worker_id.map(WorkerId::from),
-            attempt_proxy: self.attempt_proxy_id.map(ProxyId::from),
-            attempt_at: self.attempt_at,
-            started_at: self.started_at,
-            progress: Progress { fraction: self.progress_fraction, message: self.progress_message },
-            log_lines: self.log_lines,
-            is_paused: self.is_paused,
-        })
-    }
+    Ok((saved.has_dependents, saved.freed))
 }

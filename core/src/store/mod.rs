@@ -2,7 +2,7 @@
 //!
 //! Functions take the connection of the caller's transaction and decide nothing; the steps decide. Row structs are
 //! private: what leaves this folder are the types of ring 0 and plain records of it. Statements are written for
-//! batches (`unnest`, `= ANY`), and lock rows in one order: jobs by id, then the rows of limits by id.
+//! batches (`unnest`, `= ANY`), and lock rows in one order: jobs by id, then gates by key.
 
 pub mod api_keys;
 pub mod artifacts;
@@ -14,6 +14,7 @@ pub mod counters;
 pub mod dependencies;
 mod error;
 pub mod events;
+pub mod gates;
 pub mod holds;
 pub mod ingredients;
 pub mod job_pages;
@@ -44,6 +45,8 @@ use sqlx::{
 };
 
 pub use error::StoreError;
+
+use crate::limit::Limits;
 
 /// The migrations of this version, in order; forward only.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
@@ -172,6 +175,16 @@ fn array_literal(elements: impl Iterator<Item = String>) -> String {
     }
     literal.push('}');
     literal
+}
+
+/// The limits that two columns of a table declare.
+fn limits_of(
+    table: &'static str,
+    max_concurrency: Option<i32>,
+    rate_limits: serde_json::Value,
+) -> Result<Limits, StoreError> {
+    let max_concurrency = max_concurrency.and_then(|most| u32::try_from(most).ok());
+    Ok(Limits { max_concurrency, rate_limits: from_json(table, "rate_limits", rate_limits)? })
 }
 
 /// A value as JSON text for a jsonb column.

@@ -3,15 +3,18 @@
 //! The API reads, `catalogue::proxies` writes. Decides nothing; sealed credentials go in and leave the store
 //! through `ingredients` alone.
 
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    Connection, StoreError,
+    Connection, StoreError, limits_of,
     name_pages::{Counts, NamePage, NamePageRequest},
+    to_json,
 };
 use crate::{
     clock::Time,
     ids::ProxyId,
+    limit::Limits,
     proxy::{HealthStatus, Proxy, ProxyHealth, ProxyProtocol},
 };
 
@@ -24,6 +27,8 @@ pub struct ProxyDraft {
     pub address: String,
     /// User name and password.
     pub credentials: SealedCredentials,
+    /// How many and how often.
+    pub limits: Limits,
 }
 
 /// A proxy's user name and password, each sealed for its owner.
@@ -46,6 +51,8 @@ pub(super) struct ProxyRow {
     pub(super) exit_address: Option<String>,
     pub(super) checked_at: Option<Time>,
     pub(super) check_failure: Option<String>,
+    pub(super) max_concurrency: Option<i32>,
+    pub(super) rate_limits: Value,
     pub(super) version: i32,
     pub(super) created_at: Time,
     pub(super) updated_at: Time,
@@ -72,6 +79,7 @@ impl TryFrom<ProxyRow> for Proxy {
                 checked_at: row.checked_at,
                 failure: row.check_failure,
             },
+            limits: limits_of("proxies", row.max_concurrency, row.rate_limits)?,
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -88,7 +96,7 @@ macro_rules! proxy_rows {
                 + r#" id, name, protocol, address,
                     (username_sealed IS NOT NULL OR password_sealed IS NOT NULL) AS "has_credentials!",
                     health, latency_ms, exit_address, checked_at, check_failure,
-                    version, created_at, updated_at "#
+                    max_concurrency, rate_limits, version, created_at, updated_at "#
                 + $behind
             $(, $argument)*
         )
@@ -207,8 +215,9 @@ pub async fn insert(
     draft: &ProxyDraft,
 ) -> Result<Proxy, StoreError> {
     let row = proxy_rows!(
-        "INSERT INTO proxies (id, name, protocol, address, username_sealed, password_sealed)
-         VALUES ($1, $2, $3, $4, $5, $6) RETURNING",
+        "INSERT INTO proxies (id, name, protocol, address, username_sealed, password_sealed, max_concurrency,
+             rate_limits)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb) RETURNING",
         "",
         id.uuid(),
         draft.name,
@@ -216,6 +225,8 @@ pub async fn insert(
         draft.address,
         draft.credentials.username,
         draft.credentials.password,
+        draft.limits.max_concurrency.map(u32::cast_signed),
+        to_json("rate_limits", &draft.limits.rate_limits)?,
     )
     .fetch_one(connection)
     .await?;
@@ -236,7 +247,7 @@ pub async fn update(
              FROM proxies WHERE id = $1
          )
          UPDATE proxies SET name = $2, address = $3, username_sealed = $4, password_sealed = $5,
-             health = CASE WHEN changed.way THEN 'unknown' ELSE health END,
+             max_concurrency = $6, rate_limits = $7::text::jsonb, health = CASE WHEN changed.way THEN 'unknown' ELSE health END,
              latency_ms = CASE WHEN NOT changed.way THEN latency_ms END,
              exit_address = CASE WHEN NOT changed.way THEN exit_address END,
              checked_at = CASE WHEN NOT changed.way THEN checked_at END,
@@ -249,6 +260,8 @@ pub async fn update(
         draft.address,
         draft.credentials.username,
         draft.credentials.password,
+        draft.limits.max_concurrency.map(u32::cast_signed),
+        to_json("rate_limits", &draft.limits.rate_limits)?,
     )
     .fetch_one(connection)
     .await?;

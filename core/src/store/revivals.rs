@@ -56,12 +56,19 @@ pub async fn revive(
             DELETE FROM ended_jobs WHERE job_id = ANY($1) RETURNING *
         ), live AS (
             INSERT INTO live_jobs (job_id, queue, priority, state, version, run_at, queued_at, dispatched_at,
-                profile_id, proxy_id, attempt, log_lines)
+                profile_id, proxy_id, attempt, log_lines, command_limits)
             SELECT jobs.id, jobs.queue, jobs.priority, revival.state, ended.version + 1, clock_timestamp(),
                 CASE WHEN revival.state = 'queued' THEN clock_timestamp() END,
                 CASE WHEN revival.state = 'queued' AND $3 THEN clock_timestamp() END,
-                jobs.profile_id, jobs.proxy_id, ended.attempt, ended.log_lines
+                jobs.profile_id, jobs.proxy_id, ended.attempt, ended.log_lines,
+                -- As `steps::submit` resolves them.
+                CASE WHEN coalesce(jobs.policy, version.policy) ?| ARRAY['maxConcurrency', 'rateLimits']
+                    THEN jsonb_build_object('command', jobs.command_id,
+                        'maxConcurrency', coalesce(jobs.policy, version.policy) -> 'maxConcurrency',
+                        'rateLimits', coalesce(coalesce(jobs.policy, version.policy) -> 'rateLimits', '[]'))
+                END
             FROM ended JOIN jobs ON jobs.id = ended.job_id JOIN revival ON revival.job_id = ended.job_id
+                JOIN command_versions AS version ON version.id = jobs.command_version_id
             RETURNING job_id, queue, version, state
         ), services AS (
             INSERT INTO live_job_services (job_id, service_id)

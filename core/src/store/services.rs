@@ -10,12 +10,12 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{
-    Connection, StoreError,
+    Connection, StoreError, limits_of,
     name_pages::{Counts, NamePage, NamePageRequest},
     profile_secrets::{SealedSecret, SecretState},
     to_json,
 };
-use crate::{clock::Time, ids::ServiceId, service::Service};
+use crate::{clock::Time, ids::ServiceId, limit::Limits, service::Service};
 
 /// What an admin writes of a service. See [`Service`] for the fields.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,11 +24,17 @@ pub struct ServiceDraft {
     pub name: String,
     pub base_url: Option<Url>,
     pub settings: Value,
+    pub limits: Limits,
 }
 
 impl From<Service> for ServiceDraft {
     fn from(service: Service) -> Self {
-        Self { name: service.name, base_url: service.base_url, settings: service.settings }
+        Self {
+            name: service.name,
+            base_url: service.base_url,
+            settings: service.settings,
+            limits: service.limits,
+        }
     }
 }
 
@@ -37,6 +43,8 @@ pub(super) struct ServiceRow {
     pub(super) name: String,
     pub(super) base_url: Option<String>,
     pub(super) settings: Value,
+    pub(super) max_concurrency: Option<i32>,
+    pub(super) rate_limits: Value,
     pub(super) version: i32,
     pub(super) created_at: Time,
     pub(super) updated_at: Time,
@@ -53,6 +61,7 @@ impl TryFrom<ServiceRow> for Service {
             name: row.name,
             base_url: row.base_url.map(parse).transpose()?,
             settings: row.settings,
+            limits: limits_of("services", row.max_concurrency, row.rate_limits)?,
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -65,7 +74,7 @@ macro_rules! service_rows {
     ($before:literal, $behind:literal $(, $argument:expr)* $(,)?) => {
         sqlx::query_as!(
             ServiceRow,
-            $before + " id, name, base_url, settings, version, created_at, updated_at " + $behind
+            $before + " id, name, base_url, settings, max_concurrency, rate_limits, version, created_at, updated_at " + $behind
             $(, $argument)*
         )
     };
@@ -196,12 +205,15 @@ pub async fn insert(
     draft: &ServiceDraft,
 ) -> Result<Service, StoreError> {
     let row = service_rows!(
-        "INSERT INTO services (id, name, base_url, settings) VALUES ($1, $2, $3, $4::text::jsonb) RETURNING",
+        "INSERT INTO services (id, name, base_url, settings, max_concurrency, rate_limits)
+         VALUES ($1, $2, $3, $4::text::jsonb, $5, $6::text::jsonb) RETURNING",
         "",
         id.uuid(),
         draft.name,
         draft.base_url.as_ref().map(Url::as_str),
         to_json("settings", &draft.settings)?,
+        draft.limits.max_concurrency.map(u32::cast_signed),
+        to_json("rate_limits", &draft.limits.rate_limits)?,
     )
     .fetch_one(connection)
     .await?;
@@ -215,14 +227,16 @@ pub async fn update(
     draft: &ServiceDraft,
 ) -> Result<Service, StoreError> {
     let row = service_rows!(
-        "UPDATE services SET name = $2, base_url = $3, settings = $4::text::jsonb, version = version + 1,
-             updated_at = clock_timestamp()
+        "UPDATE services SET name = $2, base_url = $3, settings = $4::text::jsonb, max_concurrency = $5,
+             rate_limits = $6::text::jsonb, version = version + 1, updated_at = clock_timestamp()
          WHERE id = $1 RETURNING",
         "",
         id.uuid(),
         draft.name,
         draft.base_url.as_ref().map(Url::as_str),
         to_json("settings", &draft.settings)?,
+        draft.limits.max_concurrency.map(u32::cast_signed),
+        to_json("rate_limits", &draft.limits.rate_limits)?,
     )
     .fetch_one(connection)
     .await?;

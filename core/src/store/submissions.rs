@@ -5,7 +5,7 @@
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::{Connection, StoreError, array_literal};
+use super::{Connection, StoreError, array_literal, live::CommandLimits};
 use crate::{
     clock::Time,
     ids::{CommandId, CommandVersionId, JobId, ProfileId, ProxyId, ServiceId},
@@ -40,6 +40,8 @@ pub struct NewJob {
     pub labels: Vec<String>,
     /// Null: the version's own.
     pub policy: Option<Policy>,
+    /// What its policy or the version's limits, if anything.
+    pub command_limits: Option<CommandLimits>,
     /// When it may start.
     pub run_at: Time,
     /// `Blocked`, `Scheduled` or `Queued`.
@@ -76,10 +78,11 @@ pub async fn insert(connection: &mut Connection, jobs: &[NewJob]) -> Result<Vec<
             SELECT * FROM unnest(
                 $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::smallint[], $6::uuid[], $7::uuid[], $8::text[],
                 $9::text[], $10::bytea[], $11::text[], $12::text[], $13::timestamptz[], $14::text[],
-                $15::timestamptz[], $16::boolean[], $17::text[], $18::bytea[], $19::timestamptz[]
+                $15::timestamptz[], $16::boolean[], $17::text[], $18::bytea[], $19::timestamptz[], $20::text[]
             ) AS new (id, version_id, command_id, queue, priority, profile_id, proxy_id, service_ids,
                 input, input_sealed, labels, policy, run_at, state,
-                expires_at, is_dispatched, idempotency_key, idempotency_hash, created_at)
+                expires_at, is_dispatched, idempotency_key, idempotency_hash, created_at,
+                command_limits)
         ), record AS (
             INSERT INTO jobs (id, command_version_id, command_id, queue, priority, profile_id, proxy_id, service_ids,
                 input, input_sealed, labels, policy, run_at, idempotency_key, idempotency_hash, created_at)
@@ -89,13 +92,12 @@ pub async fn insert(connection: &mut Connection, jobs: &[NewJob]) -> Result<Vec<
             FROM new
             ON CONFLICT DO NOTHING
             RETURNING id
-        ), accepted AS MATERIALIZED (
-            SELECT new.* FROM new JOIN record USING (id)
+        ), accepted AS MATERIALIZED (SELECT new.* FROM new JOIN record USING (id)
         ), live AS (
             INSERT INTO live_jobs (job_id, queue, priority, state, version, run_at, queued_at, expires_at,
-                dispatched_at, profile_id, proxy_id)
+                dispatched_at, profile_id, proxy_id, command_limits)
             SELECT id, queue, priority, state, 1, run_at, CASE WHEN state = 'queued' THEN created_at END, expires_at,
-                CASE WHEN is_dispatched THEN created_at END, profile_id, proxy_id
+                CASE WHEN is_dispatched THEN created_at END, profile_id, proxy_id, command_limits::jsonb
             FROM accepted
         ), services AS (
             INSERT INTO live_job_services (job_id, service_id)
@@ -132,6 +134,7 @@ pub async fn insert(connection: &mut Connection, jobs: &[NewJob]) -> Result<Vec<
         &column.keys as &[Option<&str>],
         &column.hashes as &[Option<&[u8]>],
         &column.created_ats,
+        &column.command_limits as &[Option<String>],
     )
     .fetch_all(connection)
     .await?;
@@ -178,6 +181,7 @@ struct Columns<'a> {
     keys: Vec<Option<&'a str>>,
     hashes: Vec<Option<&'a [u8]>>,
     created_ats: Vec<Time>,
+    command_limits: Vec<Option<String>>,
 }
 
 impl<'a> Columns<'a> {
@@ -206,6 +210,10 @@ impl<'a> Columns<'a> {
             columns.keys.push(job.idempotency.as_ref().map(|(key, _)| key.as_str()));
             columns.hashes.push(job.idempotency.as_ref().map(|(_, hash)| hash.as_slice()));
             columns.created_ats.push(job.created_at);
+            let limits = job.command_limits.as_ref();
+            columns
+                .command_limits
+                .push(limits.map(|limits| super::to_json("command_limits", limits)).transpose()?);
         }
         Ok(columns)
     }

@@ -218,7 +218,7 @@ pub async fn own_up(connection: &mut Connection, attempt: AttemptId) -> Result<(
 }
 
 /// A worker as people see it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerRecord {
     /// Its id.
     pub id: WorkerId,

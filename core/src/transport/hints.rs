@@ -3,11 +3,16 @@
 //! The API's feed and the workers listen. A hint that is lost costs a second at most: everybody also looks by
 //! themselves now and then.
 
+use std::time::Duration;
+
 use futures::{Stream, StreamExt as _};
 use redis::cmd;
 
 use super::{Redis, RedisError};
-use crate::ids::{JobId, WorkerId};
+use crate::{
+    ids::{JobId, WorkerId},
+    limit::HoldBack,
+};
 
 /// Most jobs that a hint names; with more, it says "many" and the listener looks at all that it watches.
 pub const HINT_JOBS_MAX: usize = 32;
@@ -29,6 +34,10 @@ pub enum Hint {
     Dependents,
     /// A queue has ready jobs that nobody has handed to Redis yet.
     Backlog,
+    /// Jobs are parked until a moment that is known.
+    Parked,
+    /// A service wants no requests.
+    HoldBack(HoldBack),
     /// The listener was disconnected for a while: anything may have changed.
     Reconnected,
 }
@@ -61,6 +70,8 @@ impl Hint {
             Self::Drain(worker) => format!("d {worker}"),
             Self::Dependents => "n".into(),
             Self::Backlog => "b".into(),
+            Self::Parked => "p".into(),
+            Self::HoldBack(HoldBack { service, length }) => format!("h {service} {}", length.as_millis()),
             Self::Reconnected => "r".into(),
         }
     }
@@ -77,6 +88,12 @@ impl Hint {
             "d" => words.clone().next()?.parse().ok().map(Self::Drain),
             "n" => Some(Self::Dependents),
             "b" => Some(Self::Backlog),
+            "p" => Some(Self::Parked),
+            "h" => {
+                let mut words = words.clone();
+                let (service, millis) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+                Some(Self::HoldBack(HoldBack { service, length: Duration::from_millis(millis) }))
+            }
             "r" => Some(Self::Reconnected),
             _ => None,
         }
@@ -113,6 +130,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::ids::ServiceId;
 
     #[test]
     fn a_hint_reads_back_as_itself() {
@@ -125,6 +143,11 @@ mod tests {
             Hint::Drain(WorkerId::from(Uuid::from_u128(5))),
             Hint::Dependents,
             Hint::Backlog,
+            Hint::Parked,
+            Hint::HoldBack(HoldBack {
+                service: ServiceId::from(Uuid::from_u128(6)),
+                length: Duration::from_millis(1500),
+            }),
             Hint::Reconnected,
         ] {
             assert_eq!(Hint::parse(&hint.write()), Some(hint));

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use callboard::{
     catalogue::{
-        Catalogue, CatalogueError, CommandCreate, PolicyPatch, ProfileCreate, ProxyCreate, ServiceCreate,
-        SpecInput,
+        Catalogue, CatalogueError, CommandCreate, LimitsPatch, PolicyPatch, ProfileCreate, ProxyCreate,
+        ServiceCreate, SpecInput,
     },
     clock::IdSource,
     command::{AllowList, CommandSpec, PlaywrightSpec},
@@ -149,6 +149,7 @@ pub(crate) fn a_proxy(name: &str) -> ProxyCreate {
         address: "proxy.example:3128".into(),
         username: None,
         password: None,
+        limits: LimitsPatch::default(),
     }
 }
 

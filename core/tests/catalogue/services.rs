@@ -1,7 +1,9 @@
 //! `service_create`, `service_update`, `service_token_refresh`.
 
 use callboard::{
-    catalogue::{Patch, ServiceChanges, ServiceCreate, ServiceUpdate, TokenRefresh, service_token_owner},
+    catalogue::{
+        LimitsPatch, Patch, ServiceChanges, ServiceCreate, ServiceUpdate, TokenRefresh, service_token_owner,
+    },
     clock,
     ids::ServiceId,
     refusal::RefusalCode::{Invalid, NotFound, StaleVersion, Taken},
@@ -36,6 +38,7 @@ async fn a_new_service_reads_back() {
             base_url: Some("https://api.example/v3".into()),
             token: Some("0123456789abcdef".into()),
             settings: Some(json!({ "region": "eu" })),
+            limits: LimitsPatch::default(),
         })
         .await
         .unwrap();
@@ -67,6 +70,7 @@ async fn everything_that_is_wrong_is_told_at_once() {
             base_url: Some("https://me@api.example".into()),
             token: Some("".into()),
             settings: Some(json!([])),
+            limits: LimitsPatch::default(),
         })
         .await;
     let all = [(Invalid, "baseUrl"), (Invalid, "settings"), (Invalid, "token"), (Invalid, "name")];

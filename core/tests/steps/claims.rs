@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use callboard::{
     clock::{IdSource, Time},
+    limit::GateKey,
     steps::{
         claim::{Answer, Request, claim},
         settle::Settled,
@@ -41,7 +42,7 @@ async fn a_claim_whose_answer_was_lost_is_granted_again_and_counts_once() {
     let (worker, job) = (stage.worker().await, stage.job().await);
     let attempt = stage.start(worker, job).await;
     let Answer::Granted(row) = stage.claim(worker, job, attempt).await else { panic!("not recognised") };
-    assert_eq!((row.attempt, row.version), (1, 2));
+    assert_eq!((row.live.attempt, row.live.version), (1, 2));
     // Another attempt of the same worker is another claim.
     assert_eq!(stage.claim(worker, job, IdSource.make()).await, Answer::Gone);
     assert_eq!(stage.settle(job, attempt, succeeded("x")).await, Settled::Done);
@@ -65,7 +66,7 @@ async fn a_profile_is_held_by_one_and_the_next_is_woken_at_its_end() {
     let requests: Vec<Request> = jobs.iter().map(|&job| Request { job, attempt: IdSource.make() }).collect();
     let (answers, _after) = claim(&stage.store, worker, &requests).await.unwrap();
     let granted = answers.iter().filter(|answer| matches!(answer, Answer::Granted(_))).count();
-    let key = format!("profile:{}", profile.uuid());
+    let key = GateKey::Profile(profile);
     assert_eq!(granted, 1);
     assert_eq!(answers.iter().filter(|answer| **answer == Answer::Parked { on: key.clone() }).count(), 2);
     assert_eq!(stage.value::<i64>("SELECT count(*) FROM holds").await, 1);
@@ -84,7 +85,8 @@ async fn a_claim_begins_when_the_profile_is_its_own_and_not_while_it_waits_for_i
     let (worker, profile) = (stage.worker().await, stage.profile().await);
     let job = stage.jobs(1, Some(profile), false).await[0];
     let mut holder = stage.store.begin().await.unwrap();
-    sqlx::query("SELECT id FROM profiles FOR UPDATE").execute(&mut *holder).await.unwrap();
+    let gate = "INSERT INTO gates (key) SELECT 'profile:' || id FROM profiles";
+    sqlx::query(gate).execute(&mut *holder).await.unwrap();
     let waits = async {
         let waiting = "SELECT EXISTS (SELECT FROM pg_stat_activity 
             WHERE datname = current_database() AND wait_event_type = 'Lock')";

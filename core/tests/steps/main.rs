@@ -6,6 +6,7 @@
 mod claims;
 mod fences;
 mod hand_out;
+mod limits;
 mod plans;
 mod prunes;
 mod races;

@@ -3,16 +3,20 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use callboard::{
-    catalogue::{Catalogue, CommandCreate, PolicyPatch, ProfileCreate, SpecInput},
+    catalogue::{
+        Catalogue, CommandCreate, LimitsPatch, NewRateLimit, Patch, PolicyPatch, ProfileCreate,
+        ServiceChanges, ServiceCreate, ServiceUpdate, SpecInput,
+    },
     clock::{self, IdSource},
     command::{AllowList, CommandSpec, ProgramSpec},
-    ids::{AttemptId, CommandId, JobId, ProfileId, WorkerId},
+    ids::{AttemptId, CommandId, JobId, ProfileId, ServiceId, WorkerId},
     job::{Failure, FailureCode, Outcome},
     policy::Policy,
     recipes::Recipes,
     secret::Keyring,
     steps::{
         append_log::append_log,
+        call::call_due,
         claim::{Answer, Request, claim},
         renew::register,
         settle::{Settled, Verdict, settle},
@@ -56,24 +60,7 @@ impl Stage {
         let allow_list = AllowList::parse("/usr/bin").unwrap();
         let catalogue =
             Catalogue { store: store.clone(), keyring: Arc::new(keyring()), allow_list, ids: IdSource };
-        let spec = SpecInput::Spec(CommandSpec::Program(ProgramSpec {
-            program: "/usr/bin/true".into(),
-            arguments: Vec::new(),
-            environment: BTreeMap::new(),
-            stdin: None,
-        }));
-        let command = CommandCreate {
-            name: "true".into(),
-            description: None,
-            spec,
-            input_schema: None,
-            profile_id: None,
-            service_ids: Vec::new(),
-            proxy_id: None,
-            queue: None,
-            policy: PolicyPatch::default(),
-        };
-        let command = catalogue.command_create(command).await.unwrap().id;
+        let command = catalogue.command_create(command("true", PolicyPatch::default())).await.unwrap().id;
         let desk =
             Desk { store: store.clone(), keyring: keyring(), recipes: Recipes::default(), ids: IdSource };
         Self { store, redis, command, catalogue, desk, _database: database }
@@ -97,6 +84,59 @@ impl Stage {
         let profile =
             ProfileCreate { name: "p".into(), chrome_profile_path: "p".into(), ..ProfileCreate::default() };
         self.catalogue.profile_create(profile).await.unwrap().id
+    }
+
+    /// A command with limits.
+    pub(crate) async fn limited_command(&self, limits: LimitsPatch) -> CommandId {
+        let policy = PolicyPatch { limits, ..PolicyPatch::default() };
+        self.catalogue.command_create(command("limited", policy)).await.unwrap().id
+    }
+
+    /// A service with limits.
+    pub(crate) async fn service(&self, name: &str, limits: LimitsPatch) -> ServiceId {
+        let service = ServiceCreate { name: name.into(), limits, ..ServiceCreate::default() };
+        self.catalogue.service_create(service).await.unwrap().id
+    }
+
+    /// Other limits for a service.
+    pub(crate) async fn relimit(&self, id: ServiceId, limits: LimitsPatch) {
+        let changes = ServiceChanges { limits, ..ServiceChanges::default() };
+        self.catalogue.service_update(ServiceUpdate { id, version: None, changes }).await.unwrap();
+    }
+
+    /// Jobs by these orders. Nothing of them is in Redis.
+    pub(crate) async fn submit(&self, orders: Vec<Order>) -> Vec<JobId> {
+        let (answers, _lost) = submit(&self.desk, &[orders], false).await;
+        let accepted = answers.into_iter().next().unwrap().unwrap();
+        accepted.into_iter().map(|accepted| accepted.job).collect()
+    }
+
+    /// Claims these in one batch. Answers those that were granted and those that were called by it.
+    pub(crate) async fn claim_all(
+        &self,
+        worker: WorkerId,
+        jobs: &[JobId],
+    ) -> (Vec<(JobId, AttemptId)>, Vec<JobId>) {
+        let requests: Vec<Request> =
+            jobs.iter().map(|&job| Request { job, attempt: IdSource.make() }).collect();
+        let (answers, after) = claim(&self.store, worker, &requests).await.unwrap();
+        let granted =
+            requests.iter().zip(&answers).filter(|(_, answer)| matches!(answer, Answer::Granted(_)));
+        let granted = granted.map(|(request, _)| (request.job, request.attempt)).collect();
+        (granted, after.ready.iter().map(|ready| ready.job).collect())
+    }
+
+    /// Settles these in one batch. Answers those that were called by it.
+    pub(crate) async fn settle_all(&self, runs: &[(JobId, AttemptId)]) -> Vec<JobId> {
+        let verdicts = runs.iter().map(|(job, attempt)| verdict(*job, *attempt, succeeded("x"))).collect();
+        let (_settled, after) = settle(&self.store, verdicts).await.unwrap();
+        after.ready.iter().map(|ready| ready.job).collect()
+    }
+
+    /// Calls whoever's moment has come.
+    pub(crate) async fn call_due(&self) -> Vec<JobId> {
+        let (after, _next) = call_due(&self.store).await.unwrap();
+        after.ready.iter().map(|ready| ready.job).collect()
     }
 
     /// So many ready jobs, on a profile or none. Nothing of them is in Redis, though marked when `is_dispatched`.
@@ -153,6 +193,40 @@ impl Stage {
         let line = NewLine { stream: LogStream::Stdout, text: text.into(), at: clock::now() };
         let batch = Batch { job, attempt, number, lines: vec![line] };
         append_log(&self.store, &[batch]).await.unwrap().0[0]
+    }
+}
+
+fn command(name: &str, policy: PolicyPatch) -> CommandCreate {
+    let spec = SpecInput::Spec(CommandSpec::Program(ProgramSpec {
+        program: "/usr/bin/true".into(),
+        arguments: Vec::new(),
+        environment: BTreeMap::new(),
+        stdin: None,
+    }));
+    CommandCreate {
+        name: name.into(),
+        description: None,
+        spec,
+        input_schema: None,
+        profile_id: None,
+        service_ids: Vec::new(),
+        proxy_id: None,
+        queue: None,
+        policy,
+    }
+}
+
+/// At most so many at once, at these rates: so many per period, so many after a pause.
+pub(crate) fn limits(max_concurrency: Option<i32>, rates: &[(i32, &str, i32)]) -> LimitsPatch {
+    let rates = rates.iter().enumerate().map(|(number, (limit, per, burst))| NewRateLimit {
+        name: format!("r{number}"),
+        limit: *limit,
+        per: per.parse().unwrap(),
+        burst: Some(*burst),
+    });
+    LimitsPatch {
+        max_concurrency: Patch::set_or_clear(max_concurrency),
+        rate_limits: Patch::Set(rates.collect()),
     }
 }
 

@@ -3,6 +3,8 @@
 //!
 //! Tolerant: unknown events and fields are left alone, and a line that is no event is a line of the log.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -38,6 +40,14 @@ pub(super) enum Message {
         #[serde(rename = "contentType")]
         content_type: String,
         path: String,
+    },
+    /// What a service of the job answered, as far as limits go.
+    Limits {
+        service: String,
+        status: u16,
+        #[serde(default)]
+        headers: BTreeMap<String, String>,
+        body: Option<String>,
     },
     /// What it returns.
     Result { value: Value },

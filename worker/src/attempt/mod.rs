@@ -5,6 +5,7 @@
 
 mod artifacts;
 mod compose;
+mod limits;
 mod log_pump;
 mod messages;
 mod order;
@@ -40,6 +41,8 @@ pub(crate) async fn attempt(desk: &Desk, ready: ReadyJob) {
     let place = desk.held.enter(ready.job, attempt, desk.nursery.lease());
     let Some(work) = claim(desk, ready.job, attempt).await else { return };
     place.grant();
+    // A claim may be granted a little ahead of the moment that a limit allows.
+    tokio::time::sleep_until(work.starts_at.into()).await;
     let ran = perform(desk, &work, attempt, &place).await;
     settle(desk, &work, attempt, &place, ran).await;
 }
@@ -59,6 +62,9 @@ async fn claim(desk: &Desk, job: JobId, attempt: AttemptId) -> Option<Box<Work>>
 
 /// Composes and runs. Answers how it ended, whatever happens.
 async fn perform(desk: &Desk, work: &Work, attempt: AttemptId, place: &Place) -> Ran {
+    if let Some(outcome) = limits::held_back(desk, work) {
+        return Ran::without_process(outcome);
+    }
     match compose::prepare(desk, work) {
         Err(failure) => Ran::without_process(Outcome::Failed(failure)),
         Ok(Prepared::Nothing { composed }) => Ran {

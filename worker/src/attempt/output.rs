@@ -3,6 +3,7 @@
 //! Started by the run, one task per pipe; ends with the pipe. Everything is redacted here, before it is kept anywhere.
 
 use callboard::{
+    clock,
     compose::Speech,
     job::{Failure, FailureCode, Progress, attempt::RESULT_BYTES_MAX},
     secret::{RedactingLines, Redactor},
@@ -14,7 +15,7 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::{artifacts::Announced, log_pump::Log, messages::Message};
+use super::{artifacts::Announced, limits::Answered, log_pump::Log, messages::Message};
 
 /// Longest event that is read, in bytes: a result of the largest size, escaped.
 const EVENT_BYTES_MAX: u64 = 2 * RESULT_BYTES_MAX as u64 + 64 * 1024;
@@ -33,6 +34,7 @@ pub(super) struct Told {
 pub(super) enum Notice {
     Progress(Progress),
     Artifact(Announced),
+    Limits(Answered),
 }
 
 /// Reads a pipe of lines to its end.
@@ -139,6 +141,11 @@ async fn hear(
         }
         Message::Artifact { name, content_type, path } => {
             drop(notices.send(Notice::Artifact(Announced { name, content_type, path })).await);
+        }
+        Message::Limits { service, status, headers, body } => {
+            let (headers, body) = (headers.into_iter().collect(), body.as_deref().map(redact));
+            let answered = Answered { service, status, headers, body, at: clock::now() };
+            drop(notices.send(Notice::Limits(answered)).await);
         }
         Message::Result { value } => told.result = Some(redact_value(value, redactor)),
         Message::Failure { code, message, retryable } => {

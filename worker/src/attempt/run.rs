@@ -24,6 +24,7 @@ use tokio::sync::mpsc;
 use super::{
     artifacts::{self, ARTIFACTS_MAX},
     compose::PreparedProcess,
+    limits::Seen,
     log_pump::{self, Log},
     order::{not_started, order},
     output::{self, Notice, Told},
@@ -99,9 +100,10 @@ pub(super) async fn run(
     let stdout = tokio::spawn(output::read_stdout(out, speech, redactor.clone(), log.clone(), sender));
     let stderr = tokio::spawn(output::read_lines(err, LogStream::Stderr, redactor, log.clone()));
     let supervisor = Supervisor { desk, work, attempt, place, log: &log, directory: directory.path.clone() };
-    let (exit, stopped) = supervisor.supervise(&mut grip, notices).await;
+    let mut seen = Seen::default();
+    let (exit, stopped) = supervisor.supervise(&mut grip, notices, &mut seen).await;
     let told = join_output(stdout, stderr).await;
-    let outcome = verdict(&exit, stopped, told, speech);
+    let outcome = seen.verdict(verdict(&exit, stopped, told, speech));
     log.line(LogStream::System, describe(&exit, &outcome)).await;
     drop(log);
     finish_log(pump).await;
@@ -137,6 +139,7 @@ impl Supervisor<'_> {
         &self,
         grip: &mut Grip,
         mut notices: mpsc::Receiver<Notice>,
+        seen: &mut Seen,
     ) -> (Exit, Option<StoppedBy>) {
         let policy = self.work.policy();
         let mut timeout = pin!(tokio::time::sleep(policy.timeout.0));
@@ -160,20 +163,21 @@ impl Supervisor<'_> {
                         Stop::Cancelled | Stop::Drained => grip.terminate(policy.grace.0),
                     }
                 }
-                Some(notice) = notices.recv() => self.hear(notice, &mut meter, &mut kept).await,
+                Some(notice) = notices.recv() => self.hear(notice, &mut meter, &mut kept, seen).await,
                 () = meter.due(), if meter.is_waiting() => self.tell(&mut meter).await,
             }
         };
         while let Ok(Some(notice)) = tokio::time::timeout(OUTPUT_PATIENCE, notices.recv()).await {
-            self.hear(notice, &mut meter, &mut kept).await;
+            self.hear(notice, &mut meter, &mut kept, seen).await;
         }
         if meter.is_waiting() {
             self.tell(&mut meter).await;
         }
+        seen.commit().await;
         (exit, stopped)
     }
 
-    async fn hear(&self, notice: Notice, meter: &mut ProgressMeter, kept: &mut usize) {
+    async fn hear(&self, notice: Notice, meter: &mut ProgressMeter, kept: &mut usize, seen: &mut Seen) {
         match notice {
             Notice::Progress(progress) => {
                 meter.latest = Some(progress);
@@ -181,6 +185,7 @@ impl Supervisor<'_> {
                     self.tell(meter).await;
                 }
             }
+            Notice::Limits(answered) => seen.hear(answered, self.desk, self.work, self.log).await,
             Notice::Artifact(file) => {
                 let name = file.name.clone();
                 *kept += 1;

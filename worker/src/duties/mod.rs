@@ -11,6 +11,7 @@ use callboard::{
     clock,
     ids::WorkerId,
     steps::{
+        call::{call_due, call_forgotten},
         dispatch::{self, DispatchError, MARK_AGE},
         promote::promote,
         prune::Retention,
@@ -25,7 +26,7 @@ use futures::StreamExt as _;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{desk::Desk, held::Held, process::boottime_now};
+use crate::{desk::Desk, process::boottime_now};
 
 /// How often marks are compared with Redis; twice as often it is asked whether it has lost everything.
 const COMPARE_EVERY: Duration = Duration::from_millis(500);
@@ -35,6 +36,9 @@ const REFILL_EVERY: (Duration, Duration) = (Duration::from_millis(10), Duration:
 const PROMOTE_EVERY: Duration = Duration::from_millis(500);
 /// Longest pause of unblocking.
 const UNBLOCK_EVERY: Duration = Duration::from_millis(500);
+/// Longest pause between two looks at parked jobs whose moment has come, and how often all others are looked after.
+const CALL_EVERY: Duration = Duration::from_millis(500);
+const OVERLOOKED_EVERY: Duration = Duration::from_secs(1);
 /// How often leases of others are looked at.
 const RESCUE_EVERY: Duration = Duration::from_millis(500);
 /// How often counters are folded; partitions are made; directories are swept.
@@ -56,7 +60,7 @@ pub(crate) fn start(
     stop: &CancellationToken,
     tasks: &TaskTracker,
 ) {
-    let (backlog, dependents) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let bells = Bells::default();
     let run = |duty: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>| {
         let stop = stop.clone();
         tasks.spawn(async move {
@@ -64,16 +68,12 @@ pub(crate) fn start(
         });
     };
     let (store, redis) = (desk.store.clone(), desk.redis.clone());
-    run(Box::pin(listen(
-        redis.clone(),
-        desk.held.clone(),
-        identity,
-        (backlog.clone(), dependents.clone()),
-        hurry,
-    )));
-    run(Box::pin(refill(store.clone(), redis.clone(), backlog)));
+    run(Box::pin(listen(desk.clone(), identity, bells.clone(), hurry)));
+    run(Box::pin(refill(store.clone(), redis.clone(), bells.backlog)));
     run(Box::pin(compare(store.clone(), redis.clone())));
-    run(Box::pin(unblock_dependents(store.clone(), redis.clone(), dependents)));
+    run(Box::pin(unblock_dependents(store.clone(), redis.clone(), bells.dependents)));
+    run(Box::pin(call_timed(store.clone(), redis.clone(), bells.parked)));
+    run(Box::pin(call_overlooked(store.clone(), redis.clone())));
     run(Box::pin(promote_due(store.clone(), redis.clone())));
     run(Box::pin(rescue_lost(store.clone(), redis, lease)));
     run(Box::pin(fold(store.clone())));
@@ -83,32 +83,38 @@ pub(crate) fn start(
     run(Box::pin(sweep::sweep(desk.clone(), SWEEP_EVERY)));
 }
 
+/// What hints ring for.
+#[derive(Debug, Clone, Default)]
+struct Bells {
+    backlog: Arc<Notify>,
+    dependents: Arc<Notify>,
+    parked: Arc<Notify>,
+}
+
 /// A pause that differs from worker to worker, so that they do not all come at once.
 async fn pause(around: Duration) {
     tokio::time::sleep(around.mul_f64(0.75 + clock::random_fraction() / 2.0)).await;
 }
 
-/// Hears hints: a cancel or a drain makes the heartbeat look at once, a backlog makes the dispatcher look at once.
-async fn listen(
-    redis: Redis,
-    held: Held,
-    identity: watch::Receiver<WorkerId>,
-    (backlog, dependents): (Arc<Notify>, Arc<Notify>),
-    hurry: mpsc::Sender<()>,
-) {
+/// Hears hints: a cancel or a drain makes the heartbeat look at once, a backlog makes the dispatcher look at once, and jobs of
+/// a service that refuses do not begin.
+async fn listen(desk: Arc<Desk>, identity: watch::Receiver<WorkerId>, bells: Bells, hurry: mpsc::Sender<()>) {
     loop {
-        match redis.hints().await {
+        match desk.redis.hints().await {
             Ok(mut hints) => {
                 while let Some(hint) = hints.next().await {
                     match hint {
                         // A full channel means that a look is about to happen anyway.
-                        Hint::Cancel(jobs) if held.holds_any(&jobs) => drop(hurry.try_send(())),
+                        Hint::Cancel(jobs) if desk.held.holds_any(&jobs) => drop(hurry.try_send(())),
                         Hint::Drain(worker) if worker == *identity.borrow() => drop(hurry.try_send(())),
-                        Hint::Backlog => backlog.notify_one(),
-                        Hint::Dependents => dependents.notify_one(),
+                        Hint::Backlog => bells.backlog.notify_one(),
+                        Hint::Dependents => bells.dependents.notify_one(),
+                        Hint::Parked => bells.parked.notify_one(),
+                        Hint::HoldBack(service) => desk.closings.hear(service),
                         Hint::Reconnected => {
-                            backlog.notify_one();
-                            dependents.notify_one();
+                            for bell in [&bells.backlog, &bells.dependents, &bells.parked] {
+                                bell.notify_one();
+                            }
                         }
                         Hint::Cancel(_)
                         | Hint::Drain(_)
@@ -233,8 +239,43 @@ async fn rescue_round(
             }
         }
     }
-    rescue::wake_forgotten(store).await?.announce(redis).await;
     Ok(())
+}
+
+/// Calls parked jobs when their moment comes.
+async fn call_timed(store: Store, redis: Redis, parked: Arc<Notify>) {
+    loop {
+        let next = match call_due(&store).await {
+            Ok((after, next)) => {
+                after.announce(&redis).await;
+                next.unwrap_or(CALL_EVERY).min(CALL_EVERY)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "parked jobs were not called; trying again");
+                RETRY_AFTER
+            }
+        };
+        // Gates that another worker looks at are due as well: never without any pause.
+        tokio::select! {
+            () = tokio::time::sleep(next.max(Duration::from_millis(1))) => {}
+            () = parked.notified() => {}
+        }
+    }
+}
+
+/// Looks after gates whose waiters nobody has called, should a call ever have been lost.
+async fn call_overlooked(store: Store, redis: Redis) {
+    let mut from = None;
+    loop {
+        match call_forgotten(&store, from.take()).await {
+            Ok((after, next)) => {
+                after.announce(&redis).await;
+                from = next;
+            }
+            Err(error) => tracing::warn!(%error, "gates were not looked after; trying again"),
+        }
+        pause(OVERLOOKED_EVERY).await;
+    }
 }
 
 async fn fold(store: Store) {

@@ -5,6 +5,7 @@
 //! is gone. Speaks the runner's protocol, version 1. Never follows a redirect to a target that is refused.
 
 mod guard;
+mod limits;
 mod request;
 
 use std::{

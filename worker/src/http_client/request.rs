@@ -6,7 +6,11 @@ use reqwest::{Method, Proxy, Url, header::HeaderMap, redirect};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::guard::{PublicOnly, is_public};
+use super::{
+    emit,
+    guard::{PublicOnly, is_public},
+    limits::{ServiceOrder, Sighting},
+};
 
 /// Largest body that is kept, in bytes; the rest is left out and the answer says so.
 const BODY_BYTES_MAX: usize = 512 * 1024;
@@ -24,6 +28,8 @@ pub(super) struct Order {
     expect_status: Vec<u16>,
     #[serde(default)]
     allow_private_targets: bool,
+    #[serde(default)]
+    services: BTreeMap<String, ServiceOrder>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -86,7 +92,23 @@ pub(super) async fn perform(order: Order) -> Result<Answer, Problem> {
     }
     let response = request.send().await.map_err(|error| problem(&error, order.proxy.is_some()))?;
     let status = response.status().as_u16();
-    let answer = read(response).await?;
+    let sighting = Sighting::of(&order.services, response.url(), status, response.headers());
+    let (refusal, news) = match sighting {
+        Some(sighting) if sighting.wants_body() => (Some(sighting), None),
+        other => (None, other),
+    };
+    if let Some(news) = news {
+        emit(&news.event(None));
+    }
+    let answer = read(response).await;
+    if let Some(refusal) = refusal {
+        let body = answer
+            .as_ref()
+            .ok()
+            .map(|answer| answer.body.as_str().map_or_else(|| answer.body.to_string(), str::to_owned));
+        emit(&refusal.event(body.as_deref()));
+    }
+    let answer = answer?;
     let is_expected = match order.expect_status.as_slice() {
         [] => (200..300).contains(&status),
         expected => expected.contains(&status),

@@ -9,13 +9,13 @@ use std::{
 
 use callboard::{clock::Time, ids::JobId};
 use chrono::TimeDelta;
-use sqlx::{Connection as _, PgConnection, Row as _, postgres::PgRow};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, postgres::PgRow};
 
 use crate::{
     faults::Shaken,
     history,
     ledger::{self, Runs},
-    load::Load,
+    load::{Load, NARROW},
     system::System,
 };
 
@@ -97,6 +97,7 @@ pub(crate) async fn audit(
         let rows = sqlx::query(rule).fetch_all(&mut connection).await.unwrap();
         found.extend(rows.iter().map(|row| format!("{what}: {}", row.get::<String, _>(0))));
     }
+    found.extend(check_limits(&mut connection).await);
     let runs = ledger::read(&load.ledger);
     found.extend(check_jobs(&mut connection, load).await);
     found.extend(check_runs(&mut connection, &runs).await);
@@ -136,6 +137,30 @@ async fn check_jobs(connection: &mut PgConnection, load: &Load) -> Vec<String> {
     let lost = accepted.difference(&there).map(|job| format!("a job was accepted and lost: {job}"));
     let more = there.difference(&accepted).map(|job| format!("a job that nobody knows of: {job}"));
     lost.chain(more).collect()
+}
+
+/// The only service that jobs use has narrow limits.
+async fn check_limits(connection: &mut PgConnection) -> Vec<String> {
+    let (at_once, rate, burst) = NARROW;
+    let starts = "SELECT one.job_id, count(*) FROM attempts AS one
+        JOIN jobs AS job ON job.id = one.job_id AND job.service_ids <> '{}'
+        JOIN jobs AS job2 ON job2.service_ids <> '{}' JOIN attempts AS other ON other.job_id = job2.id AND";
+    let rules = [
+        (at_once, "other.started_at <= one.started_at AND other.finished_at > one.started_at"),
+        (
+            rate + burst,
+            "other.started_at >= one.started_at AND other.started_at < one.started_at + interval '1 second'",
+        ),
+    ];
+    let mut found = Vec::new();
+    for (most, rule) in rules {
+        let query = format!("{starts} {rule} GROUP BY one.id, one.job_id HAVING count(*) > {most}");
+        let rows = sqlx::query(AssertSqlSafe(query)).fetch_all(&mut *connection).await.unwrap();
+        found.extend(rows.iter().map(|row| {
+            format!("more than {most} of a limited service: {}, {}", name(row), row.get::<i64, _>(1))
+        }));
+    }
+    found
 }
 
 /// What the children wrote: no attempt twice, none beside another of its job or profile, and no success without an end.

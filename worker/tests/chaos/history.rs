@@ -83,7 +83,7 @@ fn ended(event: &Event, state: Option<JobState>) -> Vec<(Recorded, Option<JobSta
         "failed" | "timed_out" if event.is_retryable => vec![(Recorded::Settled(End::Failed), state)],
         "failed" => vec![(Recorded::Settled(End::FailedForGood), state)],
         "cancelled" => vec![(Recorded::Settled(End::Cancelled), state)],
-        "released" => vec![(Recorded::Settled(End::Released), state)],
+        "released" | "throttled" => vec![(Recorded::Settled(End::Released), state)],
         "lost" => {
             // Whether the job was poison depends on who had owned up by then, which is not recorded.
             let state = state.filter(|state| *state != JobState::Failed);

@@ -27,6 +27,8 @@ const WAITING_MAX: u64 = 40;
 /// Time between two looks at how many wait.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 const PROFILES: u64 = 4;
+/// A service of some jobs: how many of them may run at once, and how many may start in a second and at once.
+pub(crate) const NARROW: (u32, u32, u32) = (3, 5, 5);
 /// How long nothing may end, once the storm is over, while something is left. Jobs on one profile run one after the other.
 const END_PATIENCE: Duration = Duration::from_mins(2);
 const ENQUEUE: &str = "mutation($input: JobEnqueueInput!) { jobEnqueue(input: $input) {
@@ -42,6 +44,8 @@ pub(crate) struct Load {
     /// How many of a hundred jobs run in a browser.
     browsers: u64,
     profiles: Vec<String>,
+    /// A service with narrow limits.
+    narrow: String,
     pub(crate) ledger: PathBuf,
     orders: Arc<Mutex<Orders>>,
     next_at: Instant,
@@ -71,6 +75,10 @@ impl Load {
         for number in 0..PROFILES {
             profiles.push(system.profile(&format!("p{number}")).await);
         }
+        let (at_once, limit, burst) = NARROW;
+        let limits = json!([{ "limit": limit, "per": "PT1S", "burst": burst }]);
+        let narrow = json!({ "name": "narrow", "maxConcurrency": at_once, "rateLimits": limits });
+        let narrow = system.make("serviceCreate", "service", narrow).await;
         let (orders, now, waiting) = (Arc::default(), Instant::now(), Arc::default());
         Self {
             dice,
@@ -78,6 +86,7 @@ impl Load {
             browser,
             browsers,
             profiles,
+            narrow,
             ledger,
             orders,
             next_at: now,
@@ -158,6 +167,9 @@ impl Load {
         });
         if self.dice.percent(20) {
             input["profileId"] = json!(self.dice.of(&self.profiles));
+        }
+        if self.dice.percent(20) {
+            input["serviceIds"] = json!([self.narrow]);
         }
         if self.dice.percent(8)
             && let Some(job) = self.dice.of(&self.jobs())

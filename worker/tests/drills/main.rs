@@ -18,6 +18,7 @@ mod kill;
 #[path = "../life/ledger.rs"]
 #[expect(dead_code, reason = "shared with the tests of life, which use all of it")]
 mod ledger;
+mod rates;
 mod redis;
 mod stop;
 #[path = "../life/system.rs"]

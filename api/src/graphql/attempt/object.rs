@@ -33,6 +33,8 @@ pub enum AttemptOutcome {
     Lost,
     /// Its worker was drained, or could not start it for reasons of its own. Does not count against maxAttempts.
     Released,
+    /// A service that it called said "not now". Does not count against maxAttempts.
+    Throttled,
 }
 
 impl AttemptOutcome {
@@ -44,6 +46,7 @@ impl AttemptOutcome {
             "cancelled" => Self::Cancelled,
             "lost" => Self::Lost,
             "released" => Self::Released,
+            "throttled" => Self::Throttled,
             other => return Err(StoreError::corrupt("attempts", "outcome", &other)),
         })
     }

@@ -68,7 +68,7 @@ impl Command {
     }
 
     /// Unique among commands.
-    async fn name(&self) -> &str {
+    pub async fn name(&self) -> &str {
         &self.0.name
     }
 

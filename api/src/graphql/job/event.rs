@@ -33,6 +33,8 @@ pub enum JobEventKind {
     Started,
     /// The attempt told how far it is; at most once a second.
     Progressed,
+    /// A service that the attempt called said "not now"; the attempt does not count.
+    Throttled,
     /// An attempt failed; the next one waits for its backoff.
     RetryScheduled,
     /// It ended well.
@@ -62,6 +64,7 @@ impl From<EventKind> for JobEventKind {
             EventKind::Queued => Self::Queued,
             EventKind::Started => Self::Started,
             EventKind::Progressed => Self::Progressed,
+            EventKind::Throttled => Self::Throttled,
             EventKind::RetryScheduled => Self::RetryScheduled,
             EventKind::Succeeded => Self::Succeeded,
             EventKind::Failed => Self::Failed,

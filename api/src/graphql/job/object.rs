@@ -171,7 +171,7 @@ impl Job {
         Ok(Policy::from(&self.record(ctx).await?.policy))
     }
 
-    /// Attempts that count against `policy.maxAttempts`, since the last jobRetry. Those that ended LOST or RELEASED do not.
+    /// Attempts that count against `policy.maxAttempts`, since the last jobRetry. Those that ended LOST, RELEASED or THROTTLED do not.
     async fn attempt_count(&self, ctx: &Context<'_>) -> Result<i32> {
         Ok(self.record(ctx).await?.counted)
     }

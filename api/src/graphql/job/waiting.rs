@@ -1,22 +1,29 @@
 //! Why a job is not running: one exact reason, as of now.
 //!
-//! The reason is decided by [`reason`], from the job's record and what stands in its way; a park itself was decided by
-//! the claim that wrote it.
+//! The reason is decided by [`reason`], from the job's record and what stands in its way, which `callboard::steps::why` finds out
+//! by the code that decides on claims.
+
+use std::sync::Arc;
 
 use async_graphql::{Context, Enum, Result, SimpleObject};
 use callboard::{
     clock::Time,
-    ids::{JobId, ProfileId},
+    ids::JobId,
     job::JobState,
-    store::{holds::profile_key, records::JobRecord},
+    limit::{GateKey, explain, gate::Block},
+    steps::why::Obstacle,
+    store::records::JobRecord,
 };
 use chrono::SecondsFormat;
 
 use super::{JobContext, object};
 use crate::graphql::{
+    command::Command,
+    proxy::Proxy,
     queue::{self, QueueId},
     roots::Node,
     scalars::DateTime,
+    service::Service,
 };
 
 /// Why a job is not running.
@@ -28,8 +35,9 @@ pub struct Waiting {
     pub explanation: String,
     /// When that ends, if a time is known.
     pub until: Option<DateTime>,
-    /// What blocks, if it is something with an id: of DEPENDENCY, the first
-    /// job that it waits for; of PROFILE_BUSY, the job that runs on the profile; of QUEUE_PAUSED, the queue.
+    /// What blocks, if it is something with an id: of DEPENDENCY, the first job that it waits for; of PROFILE_BUSY, the job that runs
+    /// on the profile; of QUEUE_PAUSED, the queue; of RATE_LIMIT, CONCURRENCY and SERVICE_SUSPENDED, whose limit it is: a service,
+    /// a proxy, a command or a queue.
     pub blocker: Option<Node>,
 }
 
@@ -42,8 +50,14 @@ pub enum WaitReason {
     RetryBackoff,
     /// Jobs that it needs have not ended yet.
     Dependency,
+    /// A limit on how often jobs may start: of its command, of a service or of a proxy; or a service wants no requests now.
+    RateLimit,
+    /// As many jobs run as may, of its command, of its queue, with a service or through a proxy.
+    Concurrency,
     /// Another job runs on its profile; a profile is never open in two browsers.
     ProfileBusy,
+    /// A service that it uses is suspended, until somebody resumes it.
+    ServiceSuspended,
     /// Its queue is paused.
     QueuePaused,
     /// No worker that takes jobs serves its queue.
@@ -53,10 +67,10 @@ pub enum WaitReason {
 }
 
 /// What the reason depends on beside the record.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Around {
-    /// The job that holds what this one is parked on.
-    holder: Option<JobId>,
+    /// What it would have to wait for if it were its turn.
+    obstacle: Option<Arc<Obstacle>>,
     /// The first job that it waits for, and how many there are.
     waits_for: Option<(JobId, i64)>,
     /// Whether the queue is paused.
@@ -66,17 +80,31 @@ struct Around {
 }
 
 /// The reason; none for a job that runs or has ended.
-fn reason(job: &JobRecord, around: Around) -> Option<WaitReason> {
+fn reason(job: &JobRecord, around: &Around) -> Option<WaitReason> {
     match (job.state, around) {
         (JobState::Blocked, _) => Some(WaitReason::Dependency),
         (JobState::Scheduled, _) if job.is_retry => Some(WaitReason::RetryBackoff),
         (JobState::Scheduled, _) => Some(WaitReason::RunAt),
         (JobState::Queued, Around { is_paused: true, .. }) => Some(WaitReason::QueuePaused),
-        (JobState::Queued, Around { holder: Some(_), .. }) => Some(WaitReason::ProfileBusy),
-        // Parked on what nobody holds any more: it is being woken.
+        (JobState::Queued, Around { obstacle: Some(obstacle), .. }) => Some(at_gate(obstacle)),
+        // Parked on what has room again: it is being called.
         (JobState::Queued, Around { is_served: true, .. }) => Some(WaitReason::NextInLine),
         (JobState::Queued, Around { is_served: false, .. }) => Some(WaitReason::NoWorker),
         (JobState::Running | JobState::Succeeded | JobState::Failed | JobState::Cancelled, _) => None,
+    }
+}
+
+/// The reason that an obstacle is.
+fn at_gate(obstacle: &Obstacle) -> WaitReason {
+    match (&obstacle.block, &obstacle.at.key) {
+        (Block::Suspended { .. }, _) => WaitReason::ServiceSuspended,
+        (_, GateKey::Profile(_)) => WaitReason::ProfileBusy,
+        (Block::Full { .. }, _) => WaitReason::Concurrency,
+        // Those before it wait for one or the other; a rate is what makes a queue at a gate that has both.
+        (Block::Behind, _) if obstacle.at.limits.rate_limits.is_empty() => WaitReason::Concurrency,
+        (Block::Rate { .. } | Block::UsedUp { .. } | Block::Refusing { .. } | Block::Behind, _) => {
+            WaitReason::RateLimit
+        }
     }
 }
 
@@ -84,51 +112,78 @@ impl Waiting {
     /// Why this job waits, with what is known now; batched.
     pub(super) async fn of(ctx: &Context<'_>, job: &JobRecord) -> Result<Option<Self>> {
         let around = look_around(ctx, job).await?;
-        let Some(reason) = reason(job, around) else { return Ok(None) };
-        let explanation = match (reason, around.holder) {
-            (WaitReason::RunAt, _) => format!("It starts at {}.", written(job.run_at)),
-            (WaitReason::RetryBackoff, _) => {
-                format!("Attempt {} failed; the next one starts at {}.", job.attempt, written(job.run_at))
+        let Some(reason) = reason(job, &around) else { return Ok(None) };
+        let nothing = |explanation| Self { reason, explanation, until: None, blocker: None };
+        let until = |explanation| Self { until: Some(DateTime(job.run_at)), ..nothing(explanation) };
+        Ok(Some(match reason {
+            WaitReason::RunAt => until(format!("It starts at {}.", written(job.run_at))),
+            WaitReason::RetryBackoff => until(format!(
+                "Attempt {} failed; the next one starts at {}.",
+                job.attempt,
+                written(job.run_at)
+            )),
+            WaitReason::Dependency => {
+                let blocker = match around.waits_for {
+                    Some((first, _)) => object::load(ctx, first).await?.map(Node::Job),
+                    None => None,
+                };
+                Self { blocker, ..nothing(needs(around.waits_for)) }
             }
-            (WaitReason::Dependency, _) => match around.waits_for {
-                Some((first, 1)) => format!("It needs {first}, which has not ended yet."),
-                Some((first, count)) => {
-                    let others =
-                        if count >= 1000 { "999 or more".to_owned() } else { (count - 1).to_string() };
-                    format!("It needs {first} and {others} others, which have not ended yet.")
-                }
-                None => "What it needs has ended; it is about to be decided on.".to_owned(),
-            },
-            (WaitReason::ProfileBusy, Some(holder)) => {
-                format!("{} is in use by {holder}.", profile_of(ctx, job.profile_id).await?)
+            WaitReason::QueuePaused => {
+                let blocker = queue::load(ctx, QueueId::of(&job.queue)).await?.map(Node::Queue);
+                Self { blocker, ..nothing(format!("The queue {} is paused.", job.queue)) }
             }
-            (WaitReason::QueuePaused, _) => format!("The queue {} is paused.", job.queue),
-            (WaitReason::NoWorker, _) => format!("No active worker serves the queue {}.", job.queue),
-            (WaitReason::NextInLine | WaitReason::ProfileBusy, _) => {
-                format!(
-                    "It is ready, and runs when the jobs before it in the queue {} leave a slot.",
-                    job.queue
-                )
-            }
-        };
-        let until = match reason {
-            WaitReason::RunAt | WaitReason::RetryBackoff => Some(DateTime(job.run_at)),
-            WaitReason::Dependency
+            WaitReason::RateLimit
+            | WaitReason::Concurrency
             | WaitReason::ProfileBusy
-            | WaitReason::QueuePaused
-            | WaitReason::NoWorker
-            | WaitReason::NextInLine => None,
-        };
-        let blocker = match (reason, around.holder) {
-            (WaitReason::QueuePaused, _) => queue::load(ctx, QueueId::of(&job.queue)).await?.map(Node::Queue),
-            (WaitReason::Dependency, _) => match around.waits_for {
-                Some((first, _)) => object::load(ctx, first).await?.map(Node::Job),
-                None => None,
+            | WaitReason::ServiceSuspended => match &around.obstacle {
+                Some(obstacle) => Self::before(ctx, reason, obstacle).await?,
+                None => return Ok(None),
             },
-            (_, Some(holder)) => object::load(ctx, holder).await?.map(Node::Job),
-            (_, None) => None,
+            WaitReason::NoWorker => nothing(format!("No active worker serves the queue {}.", job.queue)),
+            WaitReason::NextInLine => nothing(format!(
+                "It is ready, and runs when the jobs before it in the queue {} leave a slot.",
+                job.queue
+            )),
+        }))
+    }
+
+    /// At a gate.
+    async fn before(ctx: &Context<'_>, reason: WaitReason, obstacle: &Obstacle) -> Result<Self> {
+        let Obstacle { at, block, by } = obstacle;
+        let (name, owner) = match &at.key {
+            GateKey::Queue(name) => {
+                (name.clone(), queue::load(ctx, QueueId::of(name)).await?.map(Node::Queue))
+            }
+            GateKey::Service(id) => (at.name.to_string(), Service::load(ctx, *id).await?.map(Node::Service)),
+            GateKey::Proxy(id) => (at.name.to_string(), Proxy::load(ctx, *id).await?.map(Node::Proxy)),
+            GateKey::Command(id) => match Command::load(ctx, *id).await? {
+                Some(command) => (command.name(ctx).await?.to_owned(), Some(Node::Command(command))),
+                None => (String::new(), None),
+            },
+            GateKey::Profile(id) => {
+                let profile = JobContext::of(ctx)?.readers.profile(*id).await?;
+                let holder = match by {
+                    Some(by) => object::load(ctx, *by).await?.map(Node::Job),
+                    None => None,
+                };
+                (profile.map(|profile| profile.name.clone()).unwrap_or_default(), holder)
+            }
         };
-        Ok(Some(Self { reason, explanation, until, blocker }))
+        let by = by.map(|job| job.to_string());
+        let explanation = explain(&at.key, &name, block, by.as_deref());
+        Ok(Self { reason, explanation, until: block.until().map(DateTime), blocker: owner })
+    }
+}
+
+fn needs(waits_for: Option<(JobId, i64)>) -> String {
+    match waits_for {
+        Some((first, 1)) => format!("It needs {first}, which has not ended yet."),
+        Some((first, count)) => {
+            let others = if count >= 1000 { "999 or more".to_owned() } else { (count - 1).to_string() };
+            format!("It needs {first} and {others} others, which have not ended yet.")
+        }
+        None => "What it needs has ended; it is about to be decided on.".to_owned(),
     }
 }
 
@@ -144,20 +199,8 @@ async fn look_around(ctx: &Context<'_>, job: &JobRecord) -> Result<Around> {
     }
     let is_paused = readers.paused(job.queue.clone()).await?.is_some();
     let is_served = readers.served(job.queue.clone()).await?.is_some();
-    let holder = match &job.parked_on {
-        Some(key) => readers.holder(key.clone()).await?,
-        None => None,
-    };
-    Ok(Around { holder, is_paused, is_served, ..Around::default() })
-}
-
-async fn profile_of(ctx: &Context<'_>, id: Option<ProfileId>) -> Result<String> {
-    let Some(id) = id else { return Ok("Its profile".into()) };
-    let profile = JobContext::of(ctx)?.readers.profile(id).await?;
-    Ok(profile.map_or_else(
-        || format!("Its profile {}", profile_key(id)),
-        |profile| format!("Its profile {}", profile.name),
-    ))
+    let obstacle = readers.obstacle(job.id).await?;
+    Ok(Around { obstacle, is_paused, is_served, ..Around::default() })
 }
 
 fn written(time: Time) -> String {
@@ -166,12 +209,12 @@ fn written(time: Time) -> String {
 
 #[cfg(test)]
 mod tests {
-    use callboard::{clock, command::Kind, ids::JobId, job::Progress, policy::Policy};
+    use callboard::{clock, command::Kind, job::Progress, limit::gate::Demand, policy::Policy};
     use uuid::Uuid;
 
     use super::*;
 
-    fn job(state: JobState, is_retry: bool, parked_on: Option<&str>) -> JobRecord {
+    fn job(state: JobState, is_retry: bool) -> JobRecord {
         let id = Uuid::from_u128(1);
         JobRecord {
             id: id.into(),
@@ -196,7 +239,7 @@ mod tests {
             finished_at: None,
             queued_at: None,
             is_retry,
-            parked_on: parked_on.map(str::to_owned),
+            parked_on: None,
             running: None,
             progress: Progress { fraction: None, message: None },
             failure: None,
@@ -204,15 +247,30 @@ mod tests {
         }
     }
 
+    fn obstacle(key: GateKey, block: Block) -> Arc<Obstacle> {
+        let at = Demand { key, name: "".into(), limits: Arc::default() };
+        Arc::new(Obstacle { at, block, by: None })
+    }
+
     #[test]
     fn every_waiting_job_has_one_reason_and_no_other_has_any() {
-        let by = Some(JobId::from(Uuid::from_u128(2)));
-        for (state, is_retry, holder, is_served, expected) in [
+        let id = Uuid::from_u128(2);
+        let busy = || obstacle(GateKey::Profile(id.into()), Block::Full { cap: 1 });
+        let full = || obstacle(GateKey::Service(id.into()), Block::Full { cap: 3 });
+        let rate = || {
+            let block = Block::Rate { limit: "x".into(), until: clock::now() };
+            obstacle(GateKey::Command(id.into()), block)
+        };
+        let suspended = || obstacle(GateKey::Service(id.into()), Block::Suspended { reason: "x".into() });
+        for (state, is_retry, obstacle, is_served, expected) in [
             (JobState::Blocked, false, None, true, Some(WaitReason::Dependency)),
             (JobState::Scheduled, false, None, false, Some(WaitReason::RunAt)),
             (JobState::Scheduled, true, None, true, Some(WaitReason::RetryBackoff)),
-            (JobState::Queued, false, by, true, Some(WaitReason::ProfileBusy)),
-            (JobState::Queued, false, by, false, Some(WaitReason::ProfileBusy)),
+            (JobState::Queued, false, Some(busy()), true, Some(WaitReason::ProfileBusy)),
+            (JobState::Queued, false, Some(busy()), false, Some(WaitReason::ProfileBusy)),
+            (JobState::Queued, false, Some(full()), true, Some(WaitReason::Concurrency)),
+            (JobState::Queued, false, Some(rate()), true, Some(WaitReason::RateLimit)),
+            (JobState::Queued, false, Some(suspended()), true, Some(WaitReason::ServiceSuspended)),
             (JobState::Queued, false, None, false, Some(WaitReason::NoWorker)),
             (JobState::Queued, false, None, true, Some(WaitReason::NextInLine)),
             (JobState::Running, false, None, false, None),
@@ -220,14 +278,10 @@ mod tests {
             (JobState::Failed, false, None, false, None),
             (JobState::Cancelled, false, None, false, None),
         ] {
-            let parked_on = holder.map(|_| "profile:x");
-            let found =
-                reason(&job(state, is_retry, parked_on), Around { holder, is_served, ..Around::default() });
-            assert_eq!(found, expected, "{state:?} {is_retry} {is_served}");
-            let found = reason(
-                &job(state, is_retry, parked_on),
-                Around { holder, is_paused: true, is_served, waits_for: None },
-            );
+            let job = job(state, is_retry);
+            let around = Around { obstacle, is_served, ..Around::default() };
+            assert_eq!(reason(&job, &around), expected, "{state:?} {is_retry} {is_served}");
+            let found = reason(&job, &Around { is_paused: true, ..around });
             let expected = if state == JobState::Queued { Some(WaitReason::QueuePaused) } else { expected };
             assert_eq!(found, expected, "{state:?} {is_retry} {is_served}, in a paused queue");
         }

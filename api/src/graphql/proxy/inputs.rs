@@ -5,7 +5,10 @@ use callboard::catalogue::{ProxyChanges, ProxyCreate, ProxyImport, ProxyUpdate};
 use secrecy::SecretString;
 
 use super::ProxyProtocol;
-use crate::graphql::inputs::{id_of, patch};
+use crate::graphql::{
+    inputs::{id_of, patch},
+    rate_limit::{RateLimitInput, limits_given, limits_patch},
+};
 
 /// A new proxy.
 #[derive(Debug, InputObject)]
@@ -21,12 +24,18 @@ pub struct ProxyCreateInput {
     pub username: Option<SecretString>,
     /// 1 to 255 bytes without control characters; only beside a user name. Sealed at once and never shown.
     pub password: Option<SecretString>,
+    /// How often jobs that name it may start, at most 8, each with a name of its own; by default as they come.
+    pub rate_limits: Option<Vec<RateLimitInput>>,
+    /// How many jobs that name it may run at once, 1 to 1000000; by default as many as there are.
+    pub max_concurrency: Option<i32>,
 }
 
 impl From<ProxyCreateInput> for ProxyCreate {
     fn from(input: ProxyCreateInput) -> Self {
-        let ProxyCreateInput { name, protocol, address, username, password } = input;
-        Self { name, protocol: protocol.into(), address, username, password }
+        let ProxyCreateInput { name, protocol, address, username, password, rate_limits, max_concurrency } =
+            input;
+        let limits = limits_given(max_concurrency, rate_limits);
+        Self { name, protocol: protocol.into(), address, username, password, limits }
     }
 }
 
@@ -64,6 +73,10 @@ pub struct ProxyUpdateInput {
     pub username: MaybeUndefined<SecretString>,
     /// As in ProxyCreateInput; null for none.
     pub password: MaybeUndefined<SecretString>,
+    /// Replaces all of them, as in ProxyCreateInput; null for none. Jobs that wait go by the new ones.
+    pub rate_limits: MaybeUndefined<Vec<RateLimitInput>>,
+    /// As in ProxyCreateInput; null for no limit. What runs goes on.
+    pub max_concurrency: MaybeUndefined<i32>,
 }
 
 impl From<ProxyUpdateInput> for ProxyUpdate {
@@ -73,6 +86,7 @@ impl From<ProxyUpdateInput> for ProxyUpdate {
             address: patch(input.address),
             username: patch(input.username),
             password: patch(input.password),
+            limits: limits_patch(input.max_concurrency, input.rate_limits),
         };
         Self { id: id_of(&input.id), version: input.version, changes }
     }

@@ -7,6 +7,7 @@ use crate::graphql::{
     limits::page_cost,
     loaders, name_lists,
     profile::ProfileConnection,
+    rate_limit::{self, RateLimit},
     scalars::{DateTime, Duration},
 };
 
@@ -128,6 +129,16 @@ impl Proxy {
             checked_at: checked_at.map(DateTime),
             failure,
         }
+    }
+
+    /// How often jobs that name it may start, whoever runs them.
+    async fn rate_limits(&self) -> Vec<RateLimit> {
+        rate_limit::rates(&self.0.limits)
+    }
+
+    /// How many jobs that name it may run at once; null for as many as there are.
+    async fn max_concurrency(&self) -> Option<i32> {
+        rate_limit::max_concurrency(&self.0.limits)
     }
 
     /// The profiles that list it, in order of name.

@@ -3,7 +3,9 @@
 mod id;
 mod mutation;
 mod object;
+mod subscription;
 
 pub use id::QueueId;
-pub use mutation::{QueueMutation, QueuePauseInput, QueuePayload, QueueResumeInput};
+pub use mutation::{QueueMutation, QueuePauseInput, QueuePayload, QueueResumeInput, QueueUpdateInput};
 pub use object::{JobCounts, Queue, QueueQuery, load};
+pub use subscription::QueueSubscription;

@@ -1,7 +1,10 @@
-//! Changing queues: pause and resume.
+//! Changing queues: pause, resume and bound.
 
-use async_graphql::{Context, InputObject, Object, Result, SimpleObject};
-use callboard::steps::pause::set_paused;
+use async_graphql::{Context, InputObject, MaybeUndefined, Object, Result, SimpleObject};
+use callboard::steps::{
+    bound::bound,
+    pause::{no_queue, set_paused},
+};
 
 use super::{Queue, QueueId, load};
 use crate::{
@@ -11,6 +14,15 @@ use crate::{
         user_error::{UserError, user_errors},
     },
 };
+
+/// Changes of a queue. Absent fields stay as they are.
+#[derive(Debug, InputObject)]
+pub struct QueueUpdateInput {
+    /// Its name.
+    pub name: String,
+    /// How many of its jobs may run at once, 1 to 1000000; null for as many as there are slots. What runs goes on.
+    pub max_concurrency: MaybeUndefined<i32>,
+}
 
 /// Which queue to pause.
 #[derive(Debug, InputObject)]
@@ -41,6 +53,36 @@ pub struct QueueMutation;
 
 #[Object]
 impl QueueMutation {
+    /// Changes a queue. Needs an ADMIN key.
+    async fn queue_update(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What to change.")] input: QueueUpdateInput,
+    ) -> Result<QueuePayload> {
+        Caller::require(ctx, Role::Admin)?;
+        let context = JobContext::of(ctx)?;
+        let most = match input.max_concurrency {
+            MaybeUndefined::Undefined => None,
+            MaybeUndefined::Null => Some(None),
+            // Negative: none that may run, which is refused.
+            MaybeUndefined::Value(most) => Some(Some(u32::try_from(most).unwrap_or(0))),
+        };
+        if let Some(most) = most {
+            match bound(&context.desk.store, &input.name, most).await? {
+                Ok(after) => after.announce_soon(&context.redis),
+                Err(refusals) => {
+                    return Ok(QueuePayload {
+                        user_errors: user_errors(refusals),
+                        ..QueuePayload::default()
+                    });
+                }
+            }
+        }
+        let queue = load(ctx, QueueId::of(&input.name)).await?;
+        let user_errors = if queue.is_none() { user_errors([no_queue()]) } else { Vec::new() };
+        Ok(QueuePayload { queue, user_errors })
+    }
+
     /// Pauses a queue: from now on none of its jobs starts, whatever its priority; what runs goes on, and new jobs are
     /// accepted. Pausing it again changes nothing. Needs an ADMIN key.
     async fn queue_pause(

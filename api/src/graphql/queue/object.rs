@@ -29,6 +29,12 @@ pub struct JobCounts {
 #[derive(Debug, Clone)]
 pub struct Queue(QueueRecord);
 
+impl From<QueueRecord> for Queue {
+    fn from(record: QueueRecord) -> Self {
+        Self(record)
+    }
+}
+
 /// A queue by its id.
 pub async fn load(ctx: &Context<'_>, id: QueueId) -> Result<Option<Queue>> {
     let mut connection = JobContext::of(ctx)?.desk.store.read().await?;
@@ -52,6 +58,11 @@ impl Queue {
     /// Whether it is paused, so that none of its jobs starts.
     async fn is_paused(&self) -> bool {
         self.0.is_paused
+    }
+
+    /// How many of its jobs may run at once, whoever runs them; null for as many as there are slots.
+    async fn max_concurrency(&self) -> Option<i32> {
+        self.0.max_concurrency
     }
 
     /// How many jobs it has.

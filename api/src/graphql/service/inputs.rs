@@ -6,6 +6,7 @@ use secrecy::SecretString;
 
 use crate::graphql::{
     inputs::{id_of, patch},
+    rate_limit::{RateLimitInput, limits_given, limits_patch},
     scalars::{DateTime, Json, Url},
 };
 
@@ -22,6 +23,10 @@ pub struct ServiceCreateInput {
     /// An object that commands may use, at most 65536 bytes of JSON, nested at most 64 deep; by default
     /// empty. No place for secrets: it is shown as it is.
     pub settings: Option<Json>,
+    /// How often jobs that use it may start, at most 8, each with a name of its own; by default as they come.
+    pub rate_limits: Option<Vec<RateLimitInput>>,
+    /// How many jobs may use it at once, 1 to 1000000; by default as many as there are.
+    pub max_concurrency: Option<i32>,
 }
 
 impl From<ServiceCreateInput> for ServiceCreate {
@@ -31,6 +36,7 @@ impl From<ServiceCreateInput> for ServiceCreate {
             base_url: input.base_url.map(|url| url.0.into()),
             token: input.token,
             settings: input.settings.map(|json| json.0),
+            limits: limits_given(input.max_concurrency, input.rate_limits),
         }
     }
 }
@@ -49,6 +55,10 @@ pub struct ServiceUpdateInput {
     pub base_url: MaybeUndefined<Url>,
     /// Replaces all settings, as in ServiceCreateInput; null for an empty object.
     pub settings: MaybeUndefined<Json>,
+    /// Replaces all of them, as in ServiceCreateInput; null for none. Jobs that wait go by the new ones.
+    pub rate_limits: MaybeUndefined<Vec<RateLimitInput>>,
+    /// As in ServiceCreateInput; null for no limit. What runs goes on.
+    pub max_concurrency: MaybeUndefined<i32>,
 }
 
 impl From<ServiceUpdateInput> for ServiceUpdate {
@@ -57,6 +67,7 @@ impl From<ServiceUpdateInput> for ServiceUpdate {
             name: patch(input.name),
             base_url: patch(input.base_url.map_value(|url| url.0.into())),
             settings: patch(input.settings.map_value(|json| json.0)),
+            limits: limits_patch(input.max_concurrency, input.rate_limits),
         };
         Self { id: id_of(&input.id), version: input.version, changes }
     }
@@ -78,6 +89,13 @@ impl From<ServiceTokenRefreshInput> for TokenRefresh {
     fn from(input: ServiceTokenRefreshInput) -> Self {
         Self { id: id_of(&input.id), token: input.token, expires_at: input.expires_at.map(|at| at.0) }
     }
+}
+
+/// Which service to ask again.
+#[derive(Debug, InputObject)]
+pub struct ServiceResumeInput {
+    /// Which.
+    pub id: ID,
 }
 
 /// Which service to delete. Its token goes with it.

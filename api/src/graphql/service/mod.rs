@@ -5,7 +5,9 @@ mod mutation;
 mod object;
 mod query;
 
-pub use inputs::{ServiceCreateInput, ServiceDeleteInput, ServiceTokenRefreshInput, ServiceUpdateInput};
+pub use inputs::{
+    ServiceCreateInput, ServiceDeleteInput, ServiceResumeInput, ServiceTokenRefreshInput, ServiceUpdateInput,
+};
 pub use mutation::{ServiceMutation, ServicePayload};
 pub use object::{Service, ServiceConnection, ServiceEdge};
 pub use query::ServiceQuery;

@@ -1,15 +1,23 @@
 //! Changing services.
 
 use async_graphql::{Context, Object, Result, SimpleObject};
-use callboard::catalogue::{Catalogue, CatalogueError};
+use callboard::{
+    catalogue::{Catalogue, CatalogueError},
+    refusal::Refusal,
+    steps::observe::resume_service,
+};
 
-use super::{Service, ServiceCreateInput, ServiceDeleteInput, ServiceTokenRefreshInput, ServiceUpdateInput};
+use super::{
+    Service, ServiceCreateInput, ServiceDeleteInput, ServiceResumeInput, ServiceTokenRefreshInput,
+    ServiceUpdateInput,
+};
 use crate::{
     auth::{Caller, Role},
     graphql::{
         inputs::id_of,
+        job::JobContext,
         payload::{DeletePayload, settle},
-        user_error::UserError,
+        user_error::{UserError, user_errors},
     },
 };
 
@@ -64,6 +72,25 @@ impl ServiceMutation {
     ) -> Result<ServicePayload> {
         Caller::require(ctx, Role::Admin)?;
         ServicePayload::of(ctx.data::<Catalogue>()?.service_token_refresh(input.into()).await)
+    }
+
+    /// Lets its jobs start again, whatever the service said that keeps them waiting: it refused, its quota was used up, or it
+    /// was suspended. Nothing happens when nothing is in their way. Needs an ADMIN key.
+    async fn service_resume(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which service.")] input: ServiceResumeInput,
+    ) -> Result<ServicePayload> {
+        Caller::require(ctx, Role::Admin)?;
+        let id = id_of(&input.id);
+        let service = Service::load(ctx, id).await?;
+        if service.is_none() {
+            let user_errors = user_errors([Refusal::not_found("id", "service")]);
+            return Ok(ServicePayload { service, user_errors });
+        }
+        let context = JobContext::of(ctx)?;
+        resume_service(&context.desk.store, id).await?.announce_soon(&context.redis);
+        Ok(ServicePayload { service, user_errors: Vec::new() })
     }
 
     /// Deletes a service with its token; IN_USE while a profile, a command or a job that has not ended needs

@@ -1,13 +1,20 @@
 //! The type `Service`, and lists of services.
 
 use async_graphql::{Context, ID, Object, Result};
-use callboard::{ids::ServiceId, service, store::name_pages::NamePage};
+use callboard::{
+    clock::{self, Time},
+    ids::ServiceId,
+    limit::{gate::Gate, learn::Shut},
+    service,
+    store::name_pages::NamePage,
+};
 
 use crate::graphql::{
     limits::page_cost,
-    loaders::{self, TokenOf},
+    loaders::{self, GateOf, TokenOf},
     name_lists,
     profile::ProfileConnection,
+    rate_limit::{self, LimitUsage, RateLimit},
     scalars::{DateTime, Json, Url},
     secret::Secret,
 };
@@ -34,6 +41,11 @@ impl Service {
     /// A service by its id; batched.
     pub async fn load(ctx: &Context<'_>, id: ServiceId) -> Result<Option<Self>> {
         Ok(loaders::one(ctx, id).await?.map(Self))
+    }
+
+    /// Its gate, and as of when; batched.
+    async fn gate(&self, ctx: &Context<'_>) -> Result<(Gate, Time)> {
+        Ok(loaders::one(ctx, GateOf(self.0.id)).await?.unwrap_or_else(|| (Gate::default(), clock::now())))
     }
 
     /// Services in the order of their ids, without those that do not exist; batched.
@@ -79,6 +91,46 @@ impl Service {
     /// is.
     async fn settings(&self) -> Json {
         Json(self.0.settings.clone())
+    }
+
+    /// How often jobs that use it may start, whoever runs them.
+    async fn rate_limits(&self) -> Vec<RateLimit> {
+        rate_limit::rates(&self.0.limits)
+    }
+
+    /// How many jobs that use it may run at once; null for as many as there are.
+    async fn max_concurrency(&self) -> Option<i32> {
+        rate_limit::max_concurrency(&self.0.limits)
+    }
+
+    /// What is known now of each limit: those that are declared, then those that the service tells of in its own answers. The
+    /// latter are what the last answer said, less the jobs that have started since.
+    async fn usage(&self, ctx: &Context<'_>) -> Result<Vec<LimitUsage>> {
+        let (gate, at) = self.gate(ctx).await?;
+        Ok(gate.usage(&self.0.limits, at).into_iter().map(LimitUsage::from).collect())
+    }
+
+    /// Until when it wants no more requests, by its own account; its jobs wait so long. Null when it takes requests, and when
+    /// nobody knows how long: see suspendedReason.
+    async fn suspended_until(&self, ctx: &Context<'_>) -> Result<Option<DateTime>> {
+        let (gate, at) = self.gate(ctx).await?;
+        Ok(match gate.shut {
+            Some(Shut::Until(until)) if until > at => Some(DateTime(until)),
+            Some(Shut::Until(_) | Shut::Suspended { .. }) | None => None,
+        })
+    }
+
+    /// Why its jobs wait; null when it takes requests. Without suspendedUntil (the account is out of money, say) they wait until
+    /// serviceResume.
+    async fn suspended_reason(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        let (gate, at) = self.gate(ctx).await?;
+        Ok(match gate.shut {
+            Some(Shut::Until(until)) if until > at => {
+                Some("It asked for no more requests until then.".to_owned())
+            }
+            Some(Shut::Suspended { reason }) => Some(reason),
+            Some(Shut::Until(_)) | None => None,
+        })
     }
 
     /// The profiles that list it, in order of name.

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject};
+use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject, Subscription};
 use callboard::{
     command::Kind,
     ids::WorkerId,
     steps::drain::drain,
     store::workers::{self, WorkerRecord},
 };
+use futures::{Stream, StreamExt as _};
 
 use super::{
     command::CommandKind,
@@ -156,5 +157,20 @@ impl WorkerQuery {
         let mut connection = JobContext::of(ctx)?.desk.store.read().await?;
         let found = workers::list(&mut connection, None).await?;
         Ok(found.into_iter().map(|record| Worker(Arc::new(record))).collect())
+    }
+}
+
+/// The subscriptions of workers.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct WorkerSubscription;
+
+#[Subscription]
+impl WorkerSubscription {
+    /// All workers, as in the query `workers`: at once, and whenever one comes, goes, is drained or lost, or takes or ends a job.
+    /// A renewed lease (`heartbeatAt`) alone is not told.
+    #[expect(clippy::unused_async, reason = "the macro takes no other functions")]
+    async fn workers_changed(&self, ctx: &Context<'_>) -> Result<impl Stream<Item = Vec<Worker>> + use<>> {
+        let boards = JobContext::of(ctx)?.feed.workers();
+        Ok(boards.map(|workers| workers.iter().map(|record| Worker(Arc::new(record.clone()))).collect()))
     }
 }

@@ -23,6 +23,7 @@ use crate::{
         commands::{self, Command},
         dependencies,
         ingredients::{self, Found, Wanted},
+        live::CommandLimits,
         submissions::NewJob,
     },
 };
@@ -138,7 +139,10 @@ fn prepare(desk: &Desk, pantry: &Pantry, order: &Order, is_dispatched: bool) -> 
 
     let sealed = |id: JobId| desk.keyring.seal(&input_purpose(id), &input.secrets.to_text());
     let run_at = order.run_at.unwrap_or(pantry.now);
-    let expires = policy.as_ref().unwrap_or(&recipe.version.policy).expires_after;
+    let applied = policy.as_ref().unwrap_or(&recipe.version.policy);
+    let expires = applied.expires_after;
+    let command_limits = (!applied.limits.is_none())
+        .then(|| CommandLimits { command: command.id.uuid(), limits: Arc::new(applied.limits.clone()) });
     Ok(NewJob {
         id,
         version_id: command.version_id,
@@ -152,6 +156,7 @@ fn prepare(desk: &Desk, pantry: &Pantry, order: &Order, is_dispatched: bool) -> 
         input_sealed: (!input.secrets.is_empty()).then(|| sealed(id)),
         labels,
         policy,
+        command_limits,
         run_at,
         state: if run_at > pantry.now { JobState::Scheduled } else { JobState::Queued },
         expires_at: expires.map(|after| pantry.now + after.0),

@@ -2,12 +2,12 @@
 
 use uuid::Uuid;
 
-use super::Change;
+use super::{Change, LiveJob};
 use crate::{
     clock::Time,
     ids::AttemptId,
     job::{EventKind, Standing, transition::Next},
-    store::{StoreError, to_json},
+    store::{StoreError, array_literal, to_json},
 };
 
 /// Rows that stay live.
@@ -31,10 +31,20 @@ pub(super) struct LiveColumns<'a> {
     pub(super) events: Vec<&'static str>,
     pub(super) messages: Vec<&'a str>,
     pub(super) have_new_attempt: Vec<bool>,
+    pub(super) called_fors: Vec<String>,
+    pub(super) ats: Vec<Time>,
 }
 
 impl<'a> LiveColumns<'a> {
-    pub(super) fn push(&mut self, change: &'a Change, now: Time) {
+    pub(super) fn of(changes: &[&'a Change], now: Time) -> Self {
+        let mut columns = Self::default();
+        for change in changes {
+            columns.push(change, now);
+        }
+        columns
+    }
+
+    fn push(&mut self, change: &'a Change, now: Time) {
         let Next::Live(standing) = &change.applied.next else { return };
         let before = &change.before;
         let mut row = Fields { run_at: before.run_at, queued_at: Some(now), ..Fields::default() };
@@ -53,7 +63,8 @@ impl<'a> LiveColumns<'a> {
                 row.is_new = change.applied.event == EventKind::Started;
                 row.queued_at = before.queued_at;
                 row.attempt = Some(*attempt);
-                row.attempt_at = if row.is_new { Some(now) } else { before.attempt_at };
+                row.attempt_at =
+                    if row.is_new { Some(change.starts_at.unwrap_or(now)) } else { before.attempt_at };
                 row.cancel_asked_at = cancel_asked.then_some(now);
             }
         }
@@ -76,7 +87,22 @@ impl<'a> LiveColumns<'a> {
         self.events.push(change.applied.event.as_str());
         self.messages.push(&change.applied.message);
         self.have_new_attempt.push(row.is_new);
+        self.called_fors.push(called_for(before, standing));
+        self.ats.push(change.starts_at.unwrap_or(now));
     }
+}
+
+/// The gates at which the job need not queue up any more, as an array of Postgres: that which it was parked on until now, and those
+/// before. Parked again, it queues up again. Whoever leaves the queue has used them up.
+fn called_for(before: &LiveJob, standing: &Standing) -> String {
+    let (Standing::Queued { parked_on: was_on }, Standing::Queued { parked_on: is_on }) =
+        (&before.standing, standing)
+    else {
+        return "{}".to_owned();
+    };
+    let earlier = before.called_for.iter().map(ToString::to_string);
+    let all = earlier.chain(was_on.clone()).filter(|key| Some(key) != is_on.as_ref());
+    array_literal(all)
 }
 
 /// The columns that depend on the standing.

@@ -1,0 +1,93 @@
+//! queueStats and workersChanged: the whole of it at once, and again whenever it is not what it was.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::{
+    client::{Said, Subscription},
+    stage::Stage,
+};
+
+const QUEUES: &str = "subscription($interval: Duration!) { queueStats(interval: $interval) {
+    name isPaused counts { queued running succeeded } } }";
+const WORKERS: &str = "subscription { workersChanged { id status running } }";
+
+/// The next message that says something else: rates by the minute, which nobody asked for here, change too.
+async fn news(stats: &mut Subscription, before: &Value) -> Value {
+    loop {
+        let told = stats.next().await;
+        if told != *before {
+            return told;
+        }
+    }
+}
+
+#[tokio::test]
+async fn queues_are_told_whole_and_whenever_one_changes() {
+    let stage = Stage::set().await;
+    let command = stage.command("hello", json!({})).await;
+    let mut stats = stage.subscribe(QUEUES, json!({ "interval": "PT0.1S" })).await;
+    assert_eq!(stats.next().await, json!([]));
+    let job = stage.enqueue(json!({ "commandId": command, "queue": "letters" })).await;
+    let letters = |queued, running, succeeded| {
+        let counts = json!({ "queued": queued, "running": running, "succeeded": succeeded });
+        json!([{ "name": "letters", "isPaused": false, "counts": counts }])
+    };
+    assert_eq!(news(&mut stats, &json!([])).await, letters(1, 0, 0));
+    let attempt = stage.start(job).await;
+    assert_eq!(news(&mut stats, &letters(1, 0, 0)).await, letters(0, 1, 0));
+    stage.succeed(job, attempt).await;
+    assert_eq!(news(&mut stats, &letters(0, 1, 0)).await, letters(0, 0, 1));
+    let mut late = stage.subscribe(QUEUES, json!({ "interval": "PT0.1S" })).await;
+    assert_eq!(late.next().await, letters(0, 0, 1));
+    stage.mutate("queuePause", "queue { name }", json!({ "name": "letters" })).await;
+    for follower in [&mut stats, &mut late] {
+        assert_eq!(news(follower, &letters(0, 0, 1)).await[0]["isPaused"], true);
+    }
+}
+
+#[tokio::test]
+async fn changes_within_the_interval_come_together() {
+    let stage = Stage::set().await;
+    let command = stage.command("hello", json!({})).await;
+    let mut stats = stage.subscribe(QUEUES, json!({ "interval": "PT2S" })).await;
+    let began = Instant::now();
+    assert_eq!(stats.next().await, json!([]));
+    for _ in 0..3 {
+        stage.enqueue(json!({ "commandId": command })).await;
+    }
+    let told = news(&mut stats, &json!([])).await;
+    assert!(began.elapsed() >= Duration::from_secs(2));
+    assert_eq!(told[0]["counts"]["queued"], 3);
+    for interval in ["PT0.09S", "PT2H"] {
+        let mut refused = stage.subscribe(QUEUES, json!({ "interval": interval })).await;
+        assert_eq!(refused.said().await, Said::Refused(vec!["BAD_REQUEST".into()]), "{interval}");
+    }
+}
+
+#[tokio::test]
+async fn workers_are_told_when_they_come_work_and_go_but_not_that_they_live() {
+    let stage = Stage::set().await;
+    let command = stage.command("hello", json!({})).await;
+    let mut workers = stage.subscribe(WORKERS, json!({})).await;
+    let brief = |told: Value| -> Vec<(String, i64)> {
+        let list = told.as_array().cloned().unwrap_or_default().into_iter();
+        let one = |worker: Value| {
+            (worker["status"].as_str().unwrap().to_owned(), worker["running"].as_i64().unwrap())
+        };
+        list.map(one).collect()
+    };
+    assert_eq!(brief(workers.next().await), []);
+    stage.enter(&["default"]).await;
+    assert_eq!(brief(workers.next().await), [("ACTIVE".into(), 0)]);
+    let job = stage.enqueue(json!({ "commandId": command })).await;
+    let attempt = stage.start(job).await;
+    assert_eq!(brief(workers.next().await), [("ACTIVE".into(), 1)]);
+    stage.sql("UPDATE workers SET heartbeat_at = clock_timestamp() + interval '1 second'").await;
+    assert!(workers.is_silent_for(Duration::from_millis(600)).await, "a renewed lease is no news");
+    stage.succeed(job, attempt).await;
+    assert_eq!(brief(workers.next().await), [("ACTIVE".into(), 0)]);
+    stage.mutate("workerDrain", "worker { id }", json!({ "id": stage.worker.to_string() })).await;
+    assert_eq!(brief(workers.next().await), [("DRAINING".into(), 0)]);
+}

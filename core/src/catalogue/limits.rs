@@ -1,0 +1,74 @@
+//! Declared limits, as they are changed. Pure.
+//!
+//! Services, proxies, queues and policies have them.
+
+use super::{Patch, checks::Checks};
+use crate::{
+    duration::IsoDuration,
+    limit::{Limits, RateLimit},
+    refusal::Refusal,
+};
+
+/// What to change of limits. A field that is cleared: no limit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LimitsPatch {
+    /// Jobs that may run at once.
+    pub max_concurrency: Patch<i32>,
+    /// Replaces all rates.
+    pub rate_limits: Patch<Vec<NewRateLimit>>,
+}
+
+/// A rate as it is given, unchecked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRateLimit {
+    /// See [`RateLimit`].
+    pub name: String,
+    /// See [`RateLimit`].
+    pub limit: i32,
+    /// See [`RateLimit`].
+    pub per: IsoDuration,
+    /// By default 1.
+    pub burst: Option<i32>,
+}
+
+impl From<NewRateLimit> for RateLimit {
+    /// Negative counts become 0, which the check refuses.
+    fn from(new: NewRateLimit) -> Self {
+        let count = |count: i32| u32::try_from(count).unwrap_or(0);
+        Self { name: new.name, limit: count(new.limit), per: new.per, burst: new.burst.map_or(1, count) }
+    }
+}
+
+impl LimitsPatch {
+    /// The limits with this laid over them, unchecked.
+    pub fn over(self, limits: &Limits) -> Limits {
+        let count = |count: i32| u32::try_from(count).unwrap_or(0);
+        Limits {
+            max_concurrency: match self.max_concurrency {
+                Patch::Leave => limits.max_concurrency,
+                Patch::Clear => None,
+                Patch::Set(most) => Some(count(most)),
+            },
+            rate_limits: match self.rate_limits {
+                Patch::Leave => limits.rate_limits.clone(),
+                Patch::Clear => Vec::new(),
+                Patch::Set(rates) => rates.into_iter().map(RateLimit::from).collect(),
+            },
+        }
+    }
+
+    /// The same, with everything that is out of bounds refused.
+    pub(super) fn checked_over(self, checks: &mut Checks, limits: &Limits) -> Limits {
+        let limits = self.over(limits);
+        checks.extend(refusals(&limits));
+        limits
+    }
+}
+
+/// What is wrong with limits, with its path.
+pub(crate) fn refusals(limits: &Limits) -> Vec<Refusal> {
+    let refuse = |(path, message): (Vec<String>, String)| {
+        Refusal::invalid("", message).below(&path.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    limits.check().into_iter().map(refuse).collect()
+}

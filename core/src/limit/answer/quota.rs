@@ -1,0 +1,61 @@
+//! What only the body of a refusal tells: that a quota is used up, that it was a secondary limit, when to try again.
+
+use serde::Deserialize;
+
+use super::{Answer, values};
+use crate::clock::Time;
+
+/// Codes and types of errors that do not go away by waiting.
+const USED_UP: [&str; 6] = [
+    "insufficient_quota",
+    "credit_balance_exhausted",
+    "organization_usage_limit_exceeded",
+    "organization_spend_limit_exceeded",
+    "project_spend_limit_exceeded",
+    "billing_hard_limit_reached",
+];
+/// Longest reason that is kept, in characters.
+const REASON_CHARS_MAX: usize = 300;
+
+#[derive(Deserialize)]
+struct Body {
+    error: Error,
+}
+
+#[derive(Deserialize)]
+struct Error {
+    code: Option<String>,
+    r#type: Option<String>,
+    message: Option<String>,
+}
+
+fn error_of(body: Option<&str>) -> Option<Error> {
+    serde_json::from_str(body?).ok().map(|Body { error }| error)
+}
+
+/// What it says, when what was paid for is used up.
+pub(super) fn used_up(status: u16, body: Option<&str>) -> Option<String> {
+    if !matches!(status, 402 | 403 | 429) {
+        return None;
+    }
+    let error = error_of(body)?;
+    let is_known = |name: &Option<String>| name.as_deref().is_some_and(|name| USED_UP.contains(&name));
+    if !is_known(&error.code) && !is_known(&error.r#type) {
+        return None;
+    }
+    let told = [error.message, error.code, error.r#type].into_iter().flatten().find(|text| !text.is_empty());
+    told.map(|text| text.chars().take(REASON_CHARS_MAX).collect())
+}
+
+/// GitHub's limits of which no header tells.
+pub(super) fn is_secondary(body: Option<&str>) -> bool {
+    body.is_some_and(|body| body.contains("secondary rate limit") || body.contains("abuse detection"))
+}
+
+/// `Please try again in 41.724s`.
+pub(super) fn try_again(answer: &Answer<'_>) -> Option<Time> {
+    let message = error_of(answer.body)?.message?;
+    let (_, rest) = message.split_once("try again in ")?;
+    let word = rest.split_whitespace().next()?.trim_end_matches(['.', ',']);
+    values::ahead(values::go_duration(word)?, answer)
+}

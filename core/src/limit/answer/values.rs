@@ -1,0 +1,88 @@
+//! The ways in which services write times. Each answers none for what it does not understand.
+
+use std::time::{Duration, SystemTime};
+
+use super::{AHEAD_MAX, Answer};
+use crate::clock::Time;
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT` and the two older forms.
+pub(super) fn http_date(text: &str) -> Option<Time> {
+    let since = httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Time::from_timestamp(i64::try_from(since.as_secs()).ok()?, 0)
+}
+
+/// RFC 9110, 10.2.3: seconds from now, or a date.
+pub(super) fn retry_after(text: &str, answer: &Answer<'_>) -> Option<Time> {
+    match seconds(text) {
+        Some(seconds) => ahead(seconds, answer),
+        None => ahead_of(http_date(text)?, answer),
+    }
+}
+
+/// When a window ends: seconds or milliseconds since 1970, seconds from now, `6m0s`, or RFC 3339.
+pub(super) fn reset(text: &str, answer: &Answer<'_>) -> Option<Time> {
+    if let Some(number) = number(text) {
+        return match number {
+            milliseconds if number >= 1e12 => {
+                ahead_of(Time::from_timestamp_millis(milliseconds as i64)?, answer)
+            }
+            seconds if number >= 1e9 => {
+                ahead_of(Time::from_timestamp_millis((seconds * 1000.0) as i64)?, answer)
+            }
+            seconds => ahead(Duration::from_secs_f64(seconds), answer),
+        };
+    }
+    match go_duration(text) {
+        Some(wait) => ahead(wait, answer),
+        None => ahead_of(chrono::DateTime::parse_from_rfc3339(text).ok()?.to_utc(), answer),
+    }
+}
+
+/// `1h2m3s`, `7.66s`, `120ms`.
+pub(super) fn go_duration(text: &str) -> Option<Duration> {
+    let (mut rest, mut total) = (text.trim(), 0.0);
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let value = number(&rest[..digits])?;
+        rest = &rest[digits..];
+        // The longer units first: `ms` begins as `m` does.
+        let units =
+            [("ms", 1e-3), ("us", 1e-6), ("µs", 1e-6), ("ns", 1e-9), ("h", 3600.0), ("m", 60.0), ("s", 1.0)];
+        let (unit, seconds) = units.into_iter().find(|(unit, _)| rest.starts_with(unit))?;
+        rest = &rest[unit.len()..];
+        total += value * seconds;
+    }
+    Duration::try_from_secs_f64(total).ok()
+}
+
+/// A count of something, 0 or more.
+pub(super) fn count(text: &str) -> Option<i64> {
+    // `100, 100;w=60` in the older drafts: the first is the one that applies now.
+    let first = text.split([',', ';']).next().unwrap_or(text);
+    number(first).filter(|count| *count <= 1e15).map(|count| count as i64)
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    number(text).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+}
+
+/// A decimal number, 0 or more; no sign, no exponent, no name of a number.
+fn number(text: &str) -> Option<f64> {
+    let text = text.trim();
+    let is_plain = text.starts_with(|c: char| c.is_ascii_digit())
+        && text.chars().all(|c| c.is_ascii_digit() || c == '.');
+    if is_plain { text.parse().ok().filter(|number: &f64| number.is_finite()) } else { None }
+}
+
+/// So long after the answer.
+pub(super) fn ahead(wait: Duration, answer: &Answer<'_>) -> Option<Time> {
+    (wait <= AHEAD_MAX).then(|| answer.at + wait)
+}
+
+/// At that time of the service's clock.
+fn ahead_of(time: Time, answer: &Answer<'_>) -> Option<Time> {
+    ahead((time - answer.clock()).to_std().ok()?, answer)
+}

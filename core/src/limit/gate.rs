@@ -1,0 +1,293 @@
+//! Gates: who may pass now, who has to wait, and for what. Pure.
+//!
+//! A job goes through a gate for each thing that it shares with others (its queue, command, services, proxy, profile). All of them
+//! must let it pass at one moment, or it takes nothing from any. `steps::claim` asks [`judge`] under the gates' locks;
+//! `Job.waiting` asks the same function what stands in the way.
+
+use std::{collections::HashMap, hash::BuildHasher, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Bucket, GateKey, Limits, RateLimit,
+    learn::{Left, Pause, Shut},
+};
+use crate::{clock::Time, ids::JobId};
+
+/// A job may be granted so long before its moment: its attempt waits for it, so that evenly spaced starts lose nothing to the
+/// time that a claim takes. It holds a slot meanwhile.
+pub const AHEAD: Duration = Duration::from_millis(100);
+
+/// What a job asks of one gate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Demand {
+    /// Which gate.
+    pub key: GateKey,
+    /// What people call the thing that it belongs to; empty where that is not at hand.
+    pub name: Arc<str>,
+    /// The limits as they are declared for it.
+    pub limits: Arc<Limits>,
+}
+
+/// The state of a gate. What is serialised is stored with it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Gate {
+    /// Jobs that are behind it: counted, never stored.
+    #[serde(skip)]
+    pub held: u32,
+    /// One of them.
+    #[serde(skip)]
+    pub holder: Option<JobId>,
+    /// Whether jobs are parked on it: whoever has not been called waits behind them.
+    #[serde(skip)]
+    pub has_waiters: bool,
+    /// Its buckets by the names of their limits; one that is missing is full.
+    #[serde(skip_serializing_if = "HashMap::is_empty")]
+    pub buckets: HashMap<String, Bucket>,
+    /// What the service says is left.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<Left>,
+    /// Whether it lets nobody pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shut: Option<Shut>,
+    /// How long it did so last, when the service did not say how long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Pause>,
+}
+
+/// What stands in a job's way at one gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Block {
+    /// The bucket of this limit is empty.
+    Rate {
+        /// The limit's name.
+        limit: String,
+        /// When there is a token.
+        until: Time,
+    },
+    /// The service says that this limit of its own is used up.
+    UsedUp {
+        /// The limit's name.
+        limit: String,
+        /// When there is more.
+        until: Time,
+    },
+    /// The service wants no requests.
+    Refusing {
+        /// Until when.
+        until: Time,
+    },
+    /// The service is suspended.
+    Suspended {
+        /// What it said.
+        reason: String,
+    },
+    /// As many jobs as may be are behind it.
+    Full {
+        /// How many that is.
+        cap: u32,
+    },
+    /// Others are parked on it, and it is their turn first.
+    Behind,
+}
+
+impl Block {
+    /// When it ends, where that is known.
+    pub const fn until(&self) -> Option<Time> {
+        match self {
+            Self::Rate { until, .. } | Self::UsedUp { until, .. } | Self::Refusing { until } => Some(*until),
+            Self::Suspended { .. } | Self::Full { .. } | Self::Behind => None,
+        }
+    }
+
+    /// What is told if several gates are in the way: first what needs a person, then what takes longest, then what ends when
+    /// others do.
+    fn weight(&self) -> (u8, Option<Time>) {
+        let kind = match self {
+            Self::Suspended { .. } => 3,
+            Self::Rate { .. } | Self::UsedUp { .. } | Self::Refusing { .. } => 2,
+            Self::Full { .. } => 1,
+            Self::Behind => 0,
+        };
+        (kind, self.until())
+    }
+}
+
+impl Gate {
+    /// When a job with this demand may pass, or what is in its way. A called one does not wait behind those that are parked.
+    fn look(&self, demand: &Demand, now: Time, is_called: bool) -> Result<Time, Block> {
+        match &self.shut {
+            Some(Shut::Suspended { reason }) => return Err(Block::Suspended { reason: reason.clone() }),
+            Some(Shut::Until(until)) if *until > now => return Err(Block::Refusing { until: *until }),
+            Some(Shut::Until(_)) | None => {}
+        }
+        let used_up = self.left.iter().filter_map(|left| Some((left.used_up_until(now)?, left)));
+        if let Some((until, left)) = used_up.max_by_key(|(until, _)| *until) {
+            return Err(Block::UsedUp { limit: left.name.clone(), until });
+        }
+        let limits = &demand.limits;
+        let opens = limits.rate_limits.iter().map(|limit| (self.bucket(limit).opens_at(limit, now), limit));
+        let last = opens.max_by_key(|(at, _)| *at);
+        match (last, limits.max_concurrency) {
+            (Some((until, limit)), _) if until > now + AHEAD => {
+                Err(Block::Rate { limit: limit.name.clone(), until })
+            }
+            (_, Some(cap)) if self.held >= cap => Err(Block::Full { cap }),
+            _ if self.has_waiters && !is_called => Err(Block::Behind),
+            (last, _) => Ok(last.map_or(now, |(at, _)| at)),
+        }
+    }
+
+    pub(super) fn bucket(&self, limit: &RateLimit) -> Bucket {
+        self.buckets.get(&limit.name).copied().unwrap_or(Bucket::FULL)
+    }
+
+    /// Lets a job pass at that moment.
+    pub fn pass(&mut self, demand: &Demand, at: Time) {
+        self.held += 1;
+        for limit in &demand.limits.rate_limits {
+            let mut bucket = self.bucket(limit);
+            bucket.take(limit, at);
+            self.buckets.insert(limit.name.clone(), bucket);
+        }
+        for left in &mut self.left {
+            left.pass(at);
+        }
+    }
+
+    /// How many of at most `most` jobs with this demand can pass until [`AHEAD`], and when the one after them can, or what is in
+    /// its way.
+    pub fn room(&self, demand: &Demand, now: Time, most: u32) -> (u32, Result<Time, Block>) {
+        let mut ahead = self.clone();
+        for count in 0..most {
+            match ahead.look(demand, now, true) {
+                Ok(at) => ahead.pass(demand, at),
+                Err(block) => return (count, Err(block)),
+            }
+        }
+        (most, ahead.look(demand, now, true))
+    }
+}
+
+/// Whether a job may pass all of its gates, and when: `now`, or up to [`AHEAD`] later. Otherwise the gate that is in the way,
+/// of several the one that will be longest. A gate that is missing is as nobody has ever passed it.
+pub fn judge<'a, S: BuildHasher>(
+    demands: &'a [Demand],
+    gates: &HashMap<GateKey, Gate, S>,
+    is_called: impl Fn(&GateKey) -> bool,
+    now: Time,
+) -> Result<Time, (&'a Demand, Block)> {
+    let untouched = Gate::default();
+    let (mut at, mut in_the_way) = (now, None::<(&Demand, Block)>);
+    for demand in demands {
+        let gate = gates.get(&demand.key).unwrap_or(&untouched);
+        match gate.look(demand, now, is_called(&demand.key)) {
+            Ok(opens) => at = at.max(opens),
+            Err(block) => {
+                let is_worse = in_the_way.as_ref().is_none_or(|(_, other)| other.weight() < block.weight());
+                if is_worse {
+                    in_the_way = Some((demand, block));
+                }
+            }
+        }
+    }
+    in_the_way.map_or(Ok(at), Err)
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::super::tests::rate;
+    use super::*;
+
+    fn at(millis: i64) -> Time {
+        Time::from_timestamp_millis(1_800_000_000_000 + millis).unwrap()
+    }
+
+    fn service(n: u128) -> GateKey {
+        GateKey::Service(Uuid::from_u128(n).into())
+    }
+
+    fn demand(key: GateKey, cap: Option<u32>, rates: &[RateLimit]) -> Demand {
+        let limits = Limits { max_concurrency: cap, rate_limits: rates.to_vec() };
+        Demand { key, name: "".into(), limits: Arc::new(limits) }
+    }
+
+    fn pass_all(demands: &[Demand], gates: &mut HashMap<GateKey, Gate>, at: Time) {
+        for demand in demands {
+            gates.entry(demand.key.clone()).or_default().pass(demand, at);
+        }
+    }
+
+    #[test]
+    fn all_gates_or_none() {
+        let slow = RateLimit { name: "slow".into(), ..rate(1, "PT10S", 1) };
+        let demands =
+            [demand(service(1), Some(2), &[rate(20, "PT1S", 1), slow]), demand(service(2), Some(1), &[])];
+        let mut gates = HashMap::new();
+        let judged = |gates: &HashMap<GateKey, Gate>, now| {
+            judge(&demands, gates, |_| false, now).map_err(|(demand, block)| (demand.key.clone(), block))
+        };
+        assert_eq!(judged(&gates, at(0)), Ok(at(0)));
+        pass_all(&demands, &mut gates, at(0));
+        let slowest = Block::Rate { limit: "slow".into(), until: at(10_000) };
+        assert_eq!(judged(&gates, at(50)), Err((service(1), slowest)), "a time is told before a crowd");
+        assert_eq!(judged(&gates, at(9_950)), Err((service(2), Block::Full { cap: 1 })));
+        gates.get_mut(&service(2)).unwrap().held = 0;
+        assert_eq!(judged(&gates, at(9_950)), Ok(at(10_000)), "a little ahead of its time");
+        assert_eq!(judged(&gates, at(9_899)).unwrap_err().0, service(1));
+    }
+
+    #[test]
+    fn what_a_service_says_comes_before_what_was_declared() {
+        let demands = [demand(service(1), None, &[rate(20, "PT1S", 1)])];
+        let mut gates = HashMap::from([(service(1), Gate::default())]);
+        let blocked = |gates: &HashMap<GateKey, Gate>, now| {
+            judge(&demands, gates, |_| true, now).map_err(|(_, block)| block)
+        };
+        let gate = |gates: &mut HashMap<GateKey, Gate>, change: fn(&mut Gate)| {
+            change(gates.get_mut(&service(1)).unwrap());
+        };
+        gate(&mut gates, |gate| {
+            let (limit, remaining, resets_at) = (None, Some(1), Some(at(5_000)));
+            gate.left = vec![Left { name: "core".into(), limit, remaining, resets_at, at: at(0) }];
+        });
+        assert_eq!(blocked(&gates, at(0)), Ok(at(0)));
+        pass_all(&demands, &mut gates, at(0));
+        assert_eq!(blocked(&gates, at(60)), Err(Block::UsedUp { limit: "core".into(), until: at(5_000) }));
+        assert_eq!(blocked(&gates, at(5_000)), Ok(at(5_000)), "a new window");
+        gate(&mut gates, |gate| gate.shut = Some(Shut::Until(at(9_000))));
+        assert_eq!(
+            blocked(&gates, at(8_999)),
+            Err(Block::Refusing { until: at(9_000) }),
+            "never ahead of this time"
+        );
+        assert_eq!(blocked(&gates, at(9_000)), Ok(at(9_000)));
+        gate(&mut gates, |gate| gate.shut = Some(Shut::Suspended { reason: "paid up".into() }));
+        assert_eq!(blocked(&gates, at(99_000)), Err(Block::Suspended { reason: "paid up".into() }));
+    }
+
+    #[test]
+    fn who_comes_late_waits_behind_those_who_are_parked() {
+        let demands = [demand(service(1), Some(1), &[])];
+        let gates = HashMap::from([(service(1), Gate { has_waiters: true, ..Gate::default() })]);
+        assert_eq!(judge(&demands, &gates, |_| false, at(0)), Err((&demands[0], Block::Behind)));
+        assert_eq!(judge(&demands, &gates, |_| true, at(0)), Ok(at(0)));
+    }
+
+    #[test]
+    fn as_many_are_called_as_there_is_room_for() {
+        let gate = Gate { held: 3, ..Gate::default() };
+        let full = |cap| Err(Block::Full { cap });
+        assert_eq!(gate.room(&demand(service(1), Some(5), &[]), at(0), 100), (2, full(5)));
+        assert_eq!(gate.room(&demand(service(1), Some(3), &[]), at(0), 100), (0, full(3)));
+        let spaced = demand(service(1), Some(50), &[rate(20, "PT1S", 1)]);
+        let later = Err(Block::Rate { limit: "default".into(), until: at(150) });
+        assert_eq!(gate.room(&spaced, at(0), 100), (3, later), "at 0, 50 and 100 ms");
+        assert_eq!(gate.room(&spaced, at(0), 2), (2, Ok(at(100))), "there is room for more");
+        let shut = Gate { shut: Some(Shut::Until(at(700))), ..gate };
+        assert_eq!(shut.room(&spaced, at(0), 100), (0, Err(Block::Refusing { until: at(700) })));
+    }
+}

@@ -1,0 +1,36 @@
+//! Bound: how many jobs of a queue may run at once. What runs goes on.
+//!
+//! Called by the API.
+
+use crate::{
+    limit::{GateKey, Limits},
+    refusal::Refusal,
+    steps::{After, pause::no_queue},
+    store::{Store, StoreError, commit, counters, gates},
+};
+
+/// Sets or takes away the bound of a queue; the inner error says why not.
+pub async fn bound(
+    store: &Store,
+    queue: &str,
+    max_concurrency: Option<u32>,
+) -> Result<Result<After, Vec<Refusal>>, StoreError> {
+    let limits = Limits { max_concurrency, ..Limits::default() };
+    let refusals = crate::catalogue::limit_refusals(&limits);
+    if !refusals.is_empty() {
+        return Ok(Err(refusals));
+    }
+    let key = GateKey::Queue(queue.to_owned());
+    let mut transaction = store.begin().await?;
+    let _locked = gates::lock(&mut transaction, std::slice::from_ref(&key)).await?;
+    if !counters::set_max_concurrency(&mut transaction, queue, max_concurrency).await? {
+        return Ok(Err(vec![no_queue()]));
+    }
+    if max_concurrency.is_some() {
+        // Jobs that were started while there was no bound are behind it now.
+        counters::hold_running(&mut transaction, queue, &key.to_string()).await?;
+    }
+    gates::relimit(&mut transaction, &key, &limits).await?;
+    commit(transaction).await?;
+    Ok(Ok(After { has_timed: true, ..After::default() }))
+}

@@ -1,0 +1,144 @@
+//! The gates of a batch of claims: locked once, asked for each job in its turn, written once.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::{
+    clock::Time,
+    ids::JobId,
+    limit::{
+        GateKey, Limits, explain,
+        gate::{Block, Demand, Gate, judge},
+    },
+    steps::{
+        call::{self, Occasion},
+        why::demands,
+    },
+    store::{
+        Connection, StoreError,
+        gates::{self, Found, Saved, Wake},
+        holds::{self, Hold},
+        live::LiveJob,
+    },
+};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    demands: HashMap<JobId, Vec<Demand>>,
+    gates: HashMap<GateKey, Gate>,
+    /// The database's time once all gates were locked; null when there was none.
+    pub(super) at: Option<Time>,
+    changed: BTreeSet<GateKey>,
+    parked: HashMap<GateKey, (Arc<Limits>, Option<Duration>)>,
+    passed_on: HashMap<GateKey, u32>,
+    /// Gates that jobs were parked on because all of their places were taken, and how many those are.
+    full: HashMap<GateKey, u32>,
+    holds: Vec<Hold>,
+}
+
+/// Where a job is parked, and why.
+pub(super) struct Parking {
+    pub(super) on: GateKey,
+    pub(super) block: Block,
+    /// In words.
+    pub(super) reason: String,
+}
+
+impl Turns {
+    /// Finds out what these locked jobs have to pass, and locks it.
+    pub(super) async fn open<'a>(
+        connection: &mut Connection,
+        rows: impl Iterator<Item = &'a LiveJob>,
+    ) -> Result<Self, StoreError> {
+        let demands = demands(connection, rows).await?;
+        let keys: BTreeSet<GateKey> = demands.values().flatten().map(|demand| demand.key.clone()).collect();
+        let keys: Vec<GateKey> = keys.into_iter().collect();
+        let Found { gates, at, demands: _ } = gates::lock(connection, &keys).await?;
+        Ok(Self { demands, gates, at, ..Self::default() })
+    }
+
+    /// Whether a job may pass, and when; or where it has to wait.
+    pub(super) fn judge(&self, row: &LiveJob, now: Time) -> Result<Time, Parking> {
+        let demands = self.demands.get(&row.job).map_or(&[][..], Vec::as_slice);
+        judge(demands, &self.gates, |key| row.called_for.contains(key), now).map_err(|(demand, block)| {
+            let by = self.gates.get(&demand.key).and_then(|gate| gate.holder).map(|job| job.to_string());
+            let reason = explain(&demand.key, &demand.name, &block, by.as_deref());
+            Parking { on: demand.key.clone(), block, reason }
+        })
+    }
+
+    /// The job passes at that moment.
+    pub(super) fn pass(&mut self, job: JobId, at: Time) {
+        for demand in self.demands.get(&job).map_or(&[][..], Vec::as_slice) {
+            let gate = self.gates.entry(demand.key.clone()).or_default();
+            gate.pass(demand, at);
+            gate.holder = gate.holder.or(Some(job));
+            self.changed.insert(demand.key.clone());
+            // Of commands and queues only those are counted that have a bound: others are not limited by what runs.
+            let is_counted = match &demand.key {
+                GateKey::Queue(_) | GateKey::Command(_) => demand.limits.max_concurrency.is_some(),
+                GateKey::Service(_) | GateKey::Proxy(_) | GateKey::Profile(_) => true,
+            };
+            if is_counted {
+                self.holds.push(Hold { key: demand.key.clone(), job });
+            }
+        }
+    }
+
+    /// The job is parked. Whatever else it was called for goes to the next in line there.
+    pub(super) fn park(&mut self, row: &LiveJob, on: &GateKey, block: &Block, now: Time) {
+        self.pass_on(row, Some(on));
+        let gate = self.gates.entry(on.clone()).or_default();
+        gate.has_waiters = true;
+        let demand = self.demands.get(&row.job).and_then(|all| all.iter().find(|demand| demand.key == *on));
+        let limits = demand.map(|demand| demand.limits.clone()).unwrap_or_default();
+        let wake_in = block.until().map(|until| call::lead(block, until, now));
+        let entry = self.parked.entry(on.clone()).or_insert((limits, wake_in));
+        entry.1 = entry.1.into_iter().chain(wake_in).min();
+        self.changed.insert(on.clone());
+        if let Block::Full { cap } = block {
+            self.full.insert(on.clone(), *cap);
+        }
+    }
+
+    /// Gates that were full, and their places.
+    pub(super) fn full(&mut self) -> HashMap<GateKey, u32> {
+        std::mem::take(&mut self.full)
+    }
+
+    /// The job does not use the turns that it was called for.
+    pub(super) fn pass_on(&mut self, row: &LiveJob, but: Option<&GateKey>) {
+        for key in row.called_for.iter().filter(|key| Some(*key) != but) {
+            *self.passed_on.entry(key.clone()).or_default() += 1;
+        }
+    }
+
+    /// Whether jobs are parked until a moment that is known.
+    pub(super) fn has_timed(&self) -> bool {
+        self.parked.values().any(|(_, wake_in)| wake_in.is_some())
+    }
+
+    /// Writes holds and gates, and calls those whose turn it is now.
+    pub(super) async fn close(self, connection: &mut Connection) -> Result<call::Called, StoreError> {
+        if !self.holds.is_empty() {
+            holds::take(connection, &self.holds).await?;
+        }
+        if !self.changed.is_empty() {
+            let saved = self.changed.iter().map(|key| {
+                let parked = self.parked.get(key);
+                Saved {
+                    key,
+                    gate: &self.gates[key],
+                    demand: parked.map(|(limits, _)| &**limits),
+                    wake: Wake::Soonest(parked.and_then(|(_, wake_in)| *wake_in)),
+                }
+            });
+            gates::save(connection, &saved.collect::<Vec<_>>()).await?;
+        }
+        call::call(connection, self.passed_on, Occasion::Freed).await
+    }
+}

@@ -1,0 +1,89 @@
+//! Rows of `live_jobs`, as `live` reads them.
+
+use uuid::Uuid;
+
+use super::LiveJob;
+use crate::{
+    clock::Time,
+    ids::{ProfileId, ProxyId, WorkerId},
+    job::{JobState, Progress, Standing},
+    store::{StoreError, from_json},
+};
+
+/// A live row as Postgres has it.
+pub(super) struct Row {
+    pub(super) job_id: Uuid,
+    pub(super) queue: String,
+    pub(super) priority: i16,
+    pub(super) state: String,
+    pub(super) version: i32,
+    pub(super) run_at: Time,
+    pub(super) is_retry: bool,
+    pub(super) queued_at: Option<Time>,
+    pub(super) dispatched_at: Option<Time>,
+    pub(super) parked_on: Option<String>,
+    pub(super) profile_id: Option<Uuid>,
+    pub(super) proxy_id: Option<Uuid>,
+    pub(super) attempt: i32,
+    pub(super) counted: i32,
+    pub(super) lost: i32,
+    pub(super) attempt_id: Option<Uuid>,
+    pub(super) worker_id: Option<Uuid>,
+    pub(super) attempt_proxy_id: Option<Uuid>,
+    pub(super) attempt_at: Option<Time>,
+    pub(super) started_at: Option<Time>,
+    pub(super) cancel_asked_at: Option<Time>,
+    pub(super) progress_fraction: Option<f64>,
+    pub(super) progress_message: Option<String>,
+    pub(super) log_lines: i64,
+    pub(super) now: Time,
+    pub(super) command_limits: Option<serde_json::Value>,
+    pub(super) called_for: Vec<String>,
+    pub(super) is_paused: bool,
+    pub(super) queue_concurrency: Option<i32>,
+}
+
+impl Row {
+    pub(super) fn read(self) -> Result<LiveJob, StoreError> {
+        let corrupt = || StoreError::corrupt("live_jobs", "state", &self.state);
+        let standing = match (JobState::parse(&self.state).ok_or_else(corrupt)?, self.attempt_id) {
+            (JobState::Blocked, _) => Standing::Blocked,
+            (JobState::Scheduled, _) => Standing::Scheduled { run_at: self.run_at, is_retry: self.is_retry },
+            (JobState::Queued, _) => Standing::Queued { parked_on: self.parked_on },
+            (JobState::Running, Some(attempt)) => {
+                Standing::Running { attempt: attempt.into(), cancel_asked: self.cancel_asked_at.is_some() }
+            }
+            (JobState::Running, None) | (JobState::Succeeded | JobState::Failed | JobState::Cancelled, _) => {
+                return Err(corrupt());
+            }
+        };
+        Ok(LiveJob {
+            job: self.job_id.into(),
+            queue: self.queue,
+            priority: self.priority,
+            standing,
+            version: self.version,
+            run_at: self.run_at,
+            queued_at: self.queued_at,
+            dispatched_at: self.dispatched_at,
+            profile: self.profile_id.map(ProfileId::from),
+            proxy: self.proxy_id.map(ProxyId::from),
+            attempt: self.attempt,
+            counted: self.counted,
+            lost: self.lost,
+            worker: self.worker_id.map(WorkerId::from),
+            attempt_proxy: self.attempt_proxy_id.map(ProxyId::from),
+            attempt_at: self.attempt_at,
+            started_at: self.started_at,
+            progress: Progress { fraction: self.progress_fraction, message: self.progress_message },
+            log_lines: self.log_lines,
+            is_paused: self.is_paused,
+            queue_concurrency: self.queue_concurrency.and_then(|most| u32::try_from(most).ok()),
+            command_limits: self
+                .command_limits
+                .map(|json| from_json("live_jobs", "command_limits", json))
+                .transpose()?,
+            called_for: self.called_for.iter().filter_map(|key| key.parse().ok()).collect(),
+        })
+    }
+}

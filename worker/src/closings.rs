@@ -1,0 +1,54 @@
+//! Services that want no requests just now, as far as this worker has heard: what it has claimed of their jobs does not begin.
+//!
+//! Closed by what its own attempts were answered and by hints of other workers, asked by the pipeline right before an
+//! attempt begins. Never the rule itself: that is the service's gate in Postgres, which nothing passes that is claimed later.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use callboard::{ids::ServiceId, limit::HoldBack};
+
+/// The services and their ends. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Closings(Arc<Mutex<HashMap<ServiceId, Instant>>>);
+
+impl Closings {
+    /// Takes a hint in. The newest counts: it was told last.
+    pub(crate) fn hear(&self, hint: HoldBack) {
+        let now = Instant::now();
+        let mut closed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        closed.retain(|_, until| *until > now);
+        closed.insert(hint.service, now + hint.length);
+    }
+
+    /// The first of these services that is closed now.
+    pub(crate) fn find(&self, services: &[ServiceId]) -> Option<ServiceId> {
+        let now = Instant::now();
+        let closed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        services.iter().copied().find(|service| closed.get(service).is_some_and(|until| *until > now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use callboard::clock::IdSource;
+
+    use super::*;
+
+    #[test]
+    fn a_service_is_closed_until_it_is_over_or_lifted() {
+        let (one, other): (ServiceId, ServiceId) = (IdSource.make(), IdSource.make());
+        let closings = Closings::default();
+        assert_eq!(closings.find(&[one]), None);
+        closings.hear(HoldBack { service: one, length: Duration::from_mins(1) });
+        assert_eq!(closings.find(&[other, one]), Some(one));
+        assert_eq!(closings.find(&[other]), None);
+        closings.hear(HoldBack::lifted(one));
+        assert_eq!(closings.find(&[one]), None);
+    }
+}

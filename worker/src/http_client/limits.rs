@@ -1,0 +1,141 @@
+//! Which service an answer came from, and the event that tells of it: the runner's `limits` event (runner/README.md).
+//!
+//! Called by the request for every answer. Never tells of a host that is no service's, nor of headers that say nothing of limits;
+//! of a body it tells the beginning, and only when the service refused.
+
+use std::collections::BTreeMap;
+
+use callboard::limit::answer::{BODY_CHARS_MAX, is_limit_header, is_refusal};
+use reqwest::{Url, header::HeaderMap};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// Most headers of an answer that are told, and characters of each.
+const HEADERS_MAX: usize = 32;
+const VALUE_CHARS_MAX: usize = 1024;
+
+/// A service of the job, as far as its answers can be told from others.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ServiceOrder {
+    base_url: Option<String>,
+}
+
+/// An answer of a service that says something of its limits.
+#[derive(Debug)]
+pub(super) struct Sighting {
+    service: String,
+    status: u16,
+    host: String,
+    headers: BTreeMap<String, String>,
+}
+
+impl Sighting {
+    /// None when it is no service's, or says nothing.
+    pub(super) fn of(
+        services: &BTreeMap<String, ServiceOrder>,
+        url: &Url,
+        status: u16,
+        headers: &HeaderMap,
+    ) -> Option<Self> {
+        let service = service_at(services, url)?;
+        let headers = telling(headers);
+        let host = url.host_str().unwrap_or_default().to_owned();
+        (is_refusal(status) || !headers.is_empty()).then_some(Self { service, status, host, headers })
+    }
+
+    /// Whether its body says more.
+    pub(super) const fn wants_body(&self) -> bool {
+        is_refusal(self.status)
+    }
+
+    /// The event.
+    pub(super) fn event(&self, body: Option<&str>) -> Value {
+        let body: Option<String> = body.map(|body| body.chars().take(BODY_CHARS_MAX).collect());
+        json!({
+            "type": "limits", "service": self.service, "status": self.status, "host": self.host,
+            "headers": self.headers, "body": body,
+        })
+    }
+}
+
+/// The service whose base URL is the nearest: two may live on one host.
+fn service_at(services: &BTreeMap<String, ServiceOrder>, url: &Url) -> Option<String> {
+    let on_host = services.iter().filter_map(|(name, service)| {
+        let base = Url::parse(service.base_url.as_deref()?).ok()?;
+        let is_here =
+            base.host() == url.host() && base.port_or_known_default() == url.port_or_known_default();
+        is_here.then(|| (name, base.path().trim_end_matches('/').to_owned()))
+    });
+    let is_below = |path: &str| {
+        url.path().strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let nearest = on_host.max_by_key(|(_, path)| is_below(path).then_some(path.len()));
+    nearest.map(|(name, _)| name.clone())
+}
+
+/// The headers that say something of limits; with them the service's own time, by which the worker knows how far its clock is off.
+fn telling(headers: &HeaderMap) -> BTreeMap<String, String> {
+    let text = |value: &reqwest::header::HeaderValue| {
+        String::from_utf8_lossy(value.as_bytes()).chars().take(VALUE_CHARS_MAX).collect::<String>()
+    };
+    let found = headers.iter().filter(|(name, _)| is_limit_header(name.as_str()));
+    let mut found: BTreeMap<String, String> =
+        found.take(HEADERS_MAX).map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+    if !found.is_empty()
+        && let Some(date) = headers.get("date")
+    {
+        found.insert("date".to_owned(), text(date));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn services(list: &[(&str, Option<&str>)]) -> BTreeMap<String, ServiceOrder> {
+        let order = |base: Option<&str>| ServiceOrder { base_url: base.map(str::to_owned) };
+        list.iter().map(|(name, base)| ((*name).to_owned(), order(*base))).collect()
+    }
+
+    #[test]
+    fn an_answer_belongs_to_the_nearest_service() {
+        let services = services(&[
+            ("one", Some("https://api.example/v1")),
+            ("two", Some("https://api.example/v1/two/")),
+            ("other", Some("https://api.example:8443/")),
+            ("none", None),
+        ]);
+        let at = |url: &str| service_at(&services, &Url::parse(url).unwrap());
+        assert_eq!(at("https://api.example/v1").as_deref(), Some("one"));
+        assert_eq!(at("https://api.example/v1/users").as_deref(), Some("one"));
+        assert_eq!(at("https://api.example/v1/two/users").as_deref(), Some("two"));
+        assert_eq!(at("https://api.example:443/v1/two?x=1").as_deref(), Some("two"));
+        assert_eq!(at("https://api.example:8443/v1").as_deref(), Some("other"));
+        assert!(at("https://api.example/v2").is_some(), "it is the same host all the same");
+        assert_eq!(at("https://example/v1"), None);
+    }
+
+    #[test]
+    fn what_says_nothing_of_limits_is_not_told() {
+        let services = services(&[("one", Some("https://api.example"))]);
+        let url = Url::parse("https://api.example/x").unwrap();
+        let headers = |list: &[(&'static str, &'static str)]| {
+            let mut map = HeaderMap::new();
+            for (name, value) in list {
+                map.insert(*name, value.parse().unwrap());
+            }
+            map
+        };
+        let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+        let sighting = |status, list: &[_]| Sighting::of(&services, &url, status, &headers(list));
+        assert!(sighting(200, &[date, ("set-cookie", "a=b")]).is_none());
+        assert_eq!(sighting(429, &[date]).unwrap().event(Some("no"))["body"], "no");
+        let told = sighting(200, &[date, ("X-RateLimit-Remaining", "7"), ("etag", "x")]).unwrap();
+        assert!(!told.wants_body());
+        let event = told.event(None);
+        assert_eq!(event["service"], "one");
+        assert_eq!(event["headers"], json!({ "x-ratelimit-remaining": "7", "date": date.1 }));
+    }
+}
