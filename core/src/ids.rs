@@ -105,6 +105,9 @@ typed_id!(
     /// One immutable version of a command; what a job runs, whatever happens to the command later.
     CommandVersionId, "cmdver");
 typed_id!(
+    /// What enqueues jobs by itself.
+    ScheduleId, "schedule");
+typed_id!(
     /// A job.
     JobId, "job");
 typed_id!(

@@ -1,7 +1,7 @@
 //! Callboard's core: everything that the API and the workers share, in three rings.
 //!
 //! * Ring 0, pure (no async, no SQL, no Redis): [`ids`], [`clock`], [`duration`], [`secret`], [`name`], [`refusal`], [`policy`],
-//!   [`limit`],
+//!   [`limit`], [`schedule`],
 //!   [`profile`], [`service`], [`proxy`], [`command`], [`compose`], [`job`], [`mutant`]. What a job is and what may happen to it.
 //! * Ring 1, the world: [`settings`], [`telemetry`], [`store`] (the only place with SQL), [`transport`] (Redis
 //!   and apalis).
@@ -23,6 +23,7 @@ pub mod policy;
 pub mod profile;
 pub mod proxy;
 pub mod refusal;
+pub mod schedule;
 pub mod secret;
 pub mod service;
 

@@ -141,6 +141,8 @@ fn imports_point_inwards() {
         "core/src/command/",
         "core/src/compose/",
         "core/src/job/",
+        "core/src/limit/",
+        "core/src/schedule/",
     ];
     let outside = [
         "sqlx",

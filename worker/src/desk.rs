@@ -18,6 +18,7 @@ use callboard::{
         note_start::note_start,
         observe::{OBSERVE_BATCH_MAX, Sighting, observe},
         settle::{SETTLE_BATCH_MAX, Settled, Verdict, settle},
+        submit,
     },
     store::{
         Store,
@@ -78,8 +79,9 @@ pub(crate) enum Claimed {
 pub(crate) struct Desk {
     pub(crate) store: Store,
     pub(crate) redis: Redis,
-    pub(crate) keyring: Keyring,
     pub(crate) ids: IdSource,
+    /// For the jobs of schedules; holds the keys.
+    pub(crate) enqueuing: submit::Desk,
     pub(crate) held: Held,
     pub(crate) nursery: Nursery,
     pub(crate) places: Places,
@@ -106,11 +108,13 @@ impl Desk {
         let settles = settler(store.clone(), redis.clone());
         let (starts, logs, progress) = note_takers(&store, &redis);
         let sightings = observer(store.clone(), redis.clone());
+        let enqueuing =
+            submit::Desk { store: store.clone(), keyring, recipes: Recipes::default(), ids: IdSource };
         Self {
             store,
             redis,
-            keyring,
             ids: IdSource,
+            enqueuing,
             held: Held::default(),
             nursery,
             places,

@@ -13,7 +13,7 @@ use async_graphql::{
 };
 use callboard::{
     clock::Time,
-    ids::{CommandId, CommandVersionId, ProfileId, ProxyId, ServiceId},
+    ids::{CommandId, CommandVersionId, ProfileId, ProxyId, ScheduleId, ServiceId},
     limit::{GateKey, gate::Gate},
     profile::Profile,
     proxy::Proxy,
@@ -26,7 +26,9 @@ use callboard::{
         name_pages::{NameCursor, NamePage},
         profile_relations::{self, profiles_of_proxies, profiles_of_services},
         profile_secrets::{self, SecretState},
-        profiles, proxies, services,
+        profiles, proxies,
+        schedules::{self, Schedule},
+        services,
     },
 };
 use uuid::Uuid;
@@ -85,6 +87,9 @@ pub struct ProxyName(pub String);
 /// See [`ProfileName`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CommandName(pub String);
+/// See [`ProfileName`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ScheduleName(pub String);
 /// The secrets of a profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SecretsOf(pub ProfileId);
@@ -150,6 +155,11 @@ loads! {
     CommandName => Command, |connection, names| {
         let names: Vec<String> = names.iter().map(|name| name.0.clone()).collect();
         Ok(by(commands::load_by_name(connection, &names).await?, |row| CommandName(row.name.clone())))
+    };
+    ScheduleId => Schedule, |connection, ids| Ok(by(schedules::load(connection, ids).await?, |row| row.id));
+    ScheduleName => Schedule, |connection, names| {
+        let names: Vec<String> = names.iter().map(|name| name.0.clone()).collect();
+        Ok(by(schedules::load_by_name(connection, &names).await?, |row| ScheduleName(row.plan.name.clone())))
     };
     SecretsOf => Vec<SecretState>, |connection, keys| {
         let ids: Vec<ProfileId> = keys.iter().map(|key| key.0).collect();

@@ -25,6 +25,7 @@ pub mod queue;
 pub mod rate_limit;
 pub mod roots;
 pub mod scalars;
+pub mod schedule;
 pub mod secret;
 pub mod service;
 pub mod user_error;

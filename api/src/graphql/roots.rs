@@ -15,17 +15,21 @@ use super::{
     profile::Profile,
     proxy::Proxy,
     queue::{self, Queue, QueueId, QueueMutation, QueueQuery, QueueSubscription},
+    schedule::{Schedule, ScheduleMutation, ScheduleQuery},
     service::Service,
     viewer::ViewerQuery,
     worker::{self, Worker, WorkerMutation, WorkerQuery, WorkerSubscription},
 };
-use callboard::ids::{ArtifactId, AttemptId, CommandId, JobId, ProfileId, ProxyId, ServiceId, WorkerId};
+use callboard::ids::{
+    ArtifactId, AttemptId, CommandId, JobId, ProfileId, ProxyId, ScheduleId, ServiceId, WorkerId,
+};
 
 crate::nodes! {
     Profile(Profile), ProfileId, Profile::load;
     Service(Service), ServiceId, Service::load;
     Proxy(Proxy), ProxyId, Proxy::load;
     Command(Command), CommandId, Command::load;
+    Schedule(Schedule), ScheduleId, Schedule::load;
     Job(Job), JobId, job::load;
     Attempt(Attempt), AttemptId, attempt::load;
     Artifact(Artifact), ArtifactId, artifact::load;
@@ -35,11 +39,18 @@ crate::nodes! {
 
 /// Everything that can be read. Every field but `viewer` needs a key.
 #[derive(Debug, Default, MergedObject)]
-pub struct Query(NodeQuery, ViewerQuery, CatalogueQuery, JobQuery, QueueQuery, WorkerQuery);
+pub struct Query(NodeQuery, ViewerQuery, CatalogueQuery, ScheduleQuery, JobQuery, QueueQuery, WorkerQuery);
 
 /// Everything that can be changed. Each takes one input and answers a payload with `userErrors`.
 #[derive(Debug, Default, MergedObject)]
-pub struct Mutation(CatalogueMutation, JobMutation, BulkMutation, QueueMutation, WorkerMutation);
+pub struct Mutation(
+    CatalogueMutation,
+    ScheduleMutation,
+    JobMutation,
+    BulkMutation,
+    QueueMutation,
+    WorkerMutation,
+);
 
 /// Everything that can be followed.
 #[derive(Debug, Default, MergedSubscription)]

@@ -12,6 +12,7 @@ async fn filled(stage: &Stage) -> Vec<Value> {
     let commands = [stage.command("alpha", json!({})).await, stage.command("beta-mail", json!({})).await];
     let profiles = [stage.profile("one").await, stage.profile("two").await];
     stage.enter(&["default", "bulk"]).await;
+    let mut waiting = String::new();
     for n in 0..40 {
         let mut input = json!({
             "commandId": commands[n % 2], "queue": if n % 3 == 0 { "bulk" } else { "default" },
@@ -23,7 +24,11 @@ async fn filled(stage: &Stage) -> Vec<Value> {
         if n % 10 == 9 {
             input["runAt"] = json!("2100-01-01T00:00:00Z");
         }
+        if n >= 38 {
+            input["dependsOn"] = json!([waiting]);
+        }
         let job = stage.enqueue(input).await;
+        waiting = job.to_string();
         match n {
             0..=7 => {
                 let attempt = stage.start(job).await;
@@ -90,7 +95,9 @@ fn cases(all: &[Value]) -> Vec<(Value, Meant)> {
         (json!({ "states": ["RUNNING", "FAILED"] }), has("state", json!(["RUNNING", "FAILED"]))),
         (json!({ "states": ["SCHEDULED"] }), has("state", json!(["SCHEDULED"]))),
         (json!({ "states": ["SUCCEEDED", "CANCELLED"] }), has("state", json!(["SUCCEEDED", "CANCELLED"]))),
-        (json!({ "states": ["BLOCKED"] }), Box::new(|_| false)),
+        (json!({ "states": ["BLOCKED"] }), has("state", json!(["BLOCKED"]))),
+        (json!({ "states": ["BLOCKED", "FAILED"] }), has("state", json!(["BLOCKED", "FAILED"]))),
+        (json!({ "scheduleIds": ["schedule_00000000000000000000000000"] }), Box::new(|_| false)),
         (json!({ "states": [] }), Box::new(|_| false)),
         (json!({ "queues": ["bulk"] }), has("queue", json!(["bulk"]))),
         (json!({ "queues": ["bulk", "default"] }), Box::new(|_| true)),

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{
     Catalogue, CatalogueError, Patch, PolicyPatch, bounds,
     checks::Checks,
+    in_use,
     references::{keep_profile, keep_proxy, keep_services},
 };
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
         Connection, StoreError, Transaction,
         command_versions::{self, VersionDraft},
         commands::{self, Command, CommandDraft},
-        commit,
+        commit, uses,
     },
 };
 
@@ -179,8 +180,10 @@ impl Catalogue {
         let mut transaction = self.store.begin().await?;
         let stored = locked(&mut transaction, id).await?;
         checks.version(stored.version, version);
+        in_use::check(&mut checks, "command", &uses::of_command(&mut transaction, id).await?);
         checks.passed()?;
-        commands::delete(&mut transaction, id).await?;
+        let deleted = commands::delete(&mut transaction, id).await;
+        deleted.map_err(|error| in_use::refused_by_constraint(error, "command"))?;
         commit(transaction).await?;
         Ok(())
     }

@@ -17,6 +17,7 @@ pub(super) fn check(checks: &mut Checks, noun: &str, uses: &Uses) {
     let parts: Vec<String> = [
         told(&uses.profiles, "profile", "profiles", i64::MAX),
         told(&uses.commands, "command", "commands", i64::MAX),
+        told(&uses.schedules, "schedule", "schedules", i64::MAX),
         told(&uses.jobs, "job that has not ended", "jobs that have not ended", JOBS_COUNTED_MAX),
     ]
     .into_iter()
@@ -73,12 +74,13 @@ mod tests {
         let all = Uses {
             profiles: users(5, &["a", "b", "c"]),
             commands: users(2, &["d", "e"]),
+            schedules: users(1, &["s"]),
             jobs: users(JOBS_COUNTED_MAX, &["f", "g", "h"]),
         };
         assert_eq!(
             message(&all).unwrap(),
             "the service is used by 5 profiles: `a`, `b`, `c` and 2 others, and by 2 commands: `d`, `e`, \
-             and by 1000 or more jobs that have not ended: `f`, `g`, `h` and 997 or more others"
+             and by 1 schedule: `s`, and by 1000 or more jobs that have not ended: `f`, `g`, `h` and 997 or more others"
         );
     }
 }

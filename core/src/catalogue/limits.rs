@@ -2,6 +2,8 @@
 //!
 //! Services, proxies, queues and policies have them.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Patch, checks::Checks};
 use crate::{
     duration::IsoDuration,
@@ -10,16 +12,20 @@ use crate::{
 };
 
 /// What to change of limits. A field that is cleared: no limit.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LimitsPatch {
     /// Jobs that may run at once.
+    #[serde(default, skip_serializing_if = "Patch::is_leave")]
     pub max_concurrency: Patch<i32>,
     /// Replaces all rates.
+    #[serde(default, skip_serializing_if = "Patch::is_leave")]
     pub rate_limits: Patch<Vec<NewRateLimit>>,
 }
 
 /// A rate as it is given, unchecked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewRateLimit {
     /// See [`RateLimit`].
     pub name: String,

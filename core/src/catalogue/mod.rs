@@ -1,4 +1,4 @@
-//! The verbs by which admins change the catalogue: profiles, services, proxies, commands and keys to the API.
+//! The verbs by which admins change the catalogue: profiles, services, proxies, commands, schedules and keys to the API.
 //!
 //! Ring 2, beside `steps`: one verb, one function, one transaction. The API calls them. A verb checks
 //! everything that it can check and answers *all* that is wrong, each with its path below the input; it
@@ -19,6 +19,7 @@ mod profile_secrets;
 mod profiles;
 mod proxies;
 mod references;
+mod schedules;
 mod sealing;
 mod services;
 mod share_link;
@@ -36,6 +37,7 @@ pub use profile_secrets::{SECRETS_MAX, SecretInput};
 pub use profiles::{ProfileChanges, ProfileCreate, ProfileUpdate};
 pub use proxies::{CheckResult, ProxyChanges, ProxyCreate, ProxyImport, ProxyUpdate};
 pub use references::LIST_MAX;
+pub use schedules::{ScheduleChanges, ScheduleCreate, ScheduleUpdate, TemplateInput};
 pub use sealing::{profile_secret_owner, proxy_password_owner, proxy_username_owner, service_token_owner};
 pub use services::{ServiceChanges, ServiceCreate, ServiceUpdate, TokenRefresh};
 

@@ -1,7 +1,9 @@
 //! A part of a policy, laid over a whole one. Pure.
 //!
 //! Commands lay it over the default policy or over their stored one; a job's `policy` is laid over its
-//! command's.
+//! command's; that of a schedule is kept as JSON until it fires.
+
+use serde::{Deserialize, Serialize};
 
 use super::{LimitsPatch, Patch, limits};
 use crate::{
@@ -11,32 +13,44 @@ use crate::{
 };
 
 /// What to change of a policy. A field that is cleared goes back to its default.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PolicyPatch {
     /// 1 to 100.
+    #[serde(default, skip_serializing_if = "Patch::is_leave")]
     pub max_attempts: Patch<i32>,
     /// See [`BackoffPatch`].
+    #[serde(default, skip_serializing_if = "Patch::is_leave")]
     pub backoff: Patch<BackoffPatch>,
     /// More than zero, at most a day.
+    #[serde(default, skip_serializing_if = "Patch::is_leave")]
     pub timeout: Patch<IsoDuration>,
     /// At most five minutes.
+    #[serde(default, skip_serializing_if = "Patch::is_leave")]
     pub grace: Patch<IsoDuration>,
     /// More than zero. By default, never.
+    #[serde(default, skip_serializing_if = "Patch::is_leave")]
     pub expires_after: Patch<IsoDuration>,
     /// By default, none.
+    #[serde(default)]
     pub limits: LimitsPatch,
 }
 
 /// What to change of a backoff. A field that is cleared goes back to its default.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BackoffPatch {
     /// The curve.
+    #[serde(default, skip_serializing_if = "Patch::is_leave")]
     pub strategy: Patch<BackoffStrategy>,
     /// Wait after the first counted attempt; not longer than `max`.
+    #[serde(default, skip_serializing_if = "Patch::is_leave")]
     pub initial: Patch<IsoDuration>,
     /// Upper bound of any wait.
+    #[serde(default, skip_serializing_if = "Patch::is_leave")]
     pub max: Patch<IsoDuration>,
     /// 0 to 1.
+    #[serde(default, skip_serializing_if = "Patch::is_leave")]
     pub jitter: Patch<f64>,
 }
 

@@ -56,6 +56,28 @@ impl SecretInputs {
         serde_json::from_str(text.expose_secret()).map(Self).map_err(|_| BadSecretInputs)
     }
 
+    /// Puts each value where the input has `***` in its place; places that are gone, or have something else, stay as they are.
+    pub fn put_back(&self, input: &mut Value) {
+        for (pointer, value) in &self.0 {
+            if let Some(place) = input.pointer_mut(pointer).filter(|place| *place == MASK) {
+                place.clone_from(value);
+            }
+        }
+    }
+
+    /// Places of these that `others` do not keep secret, neither themselves nor as a part of something.
+    pub fn missing_from(&self, others: &Self) -> Vec<&str> {
+        let is_kept = |pointer: &&String| {
+            let is_part_of = |whole: &String| {
+                pointer
+                    .strip_prefix(whole.as_str())
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            };
+            others.0.keys().any(is_part_of)
+        };
+        self.0.keys().filter(|pointer| !is_kept(pointer)).map(String::as_str).collect()
+    }
+
     /// One value, as JSON.
     pub(super) fn get(&self, pointer: &str) -> Option<&Value> {
         self.0.get(pointer)

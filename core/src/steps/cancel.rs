@@ -1,6 +1,6 @@
 //! Cancel: end jobs that have not started, or ask the workers of running ones to stop them.
 //!
-//! Called by the API. A running job ends when its worker has killed its processes and settled.
+//! Called by the API, and by schedules whose jobs take the place of earlier ones. A running job ends when its worker has killed its processes and settled.
 
 use crate::{
     clock::Time,
@@ -47,10 +47,19 @@ pub async fn cancel(
 /// their ids are the changed ones of the answer.
 pub async fn cancel_many(store: &Store, jobs: &[JobId], reason: Option<&str>) -> Result<After, StoreError> {
     let mut transaction = store.begin().await?;
-    let (rows, Some(now)) = live::lock(&mut transaction, jobs).await? else { return Ok(After::default()) };
-    let after = ask(&mut transaction, rows, reason, now).await?;
+    let after = cancel_within(&mut transaction, jobs, reason).await?;
     commit(transaction).await?;
     Ok(after)
+}
+
+/// [`cancel_many`] within the caller's transaction.
+pub(super) async fn cancel_within(
+    connection: &mut Connection,
+    jobs: &[JobId],
+    reason: Option<&str>,
+) -> Result<After, StoreError> {
+    let (rows, Some(now)) = live::lock(connection, jobs).await? else { return Ok(After::default()) };
+    ask(connection, rows, reason, now).await
 }
 
 /// Ends or asks, for every row that allows it.

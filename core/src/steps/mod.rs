@@ -5,6 +5,7 @@
 //! | [`preview`] | compose without writing | nothing happened |
 //! | [`submit`] | compose, insert job + event + mark, in one statement | the job is safe; dispatch finds it |
 //! | [`dispatch`] | mark backlog, push references; compare marks with Redis | pushed twice or late: the claim sorts it out |
+//! | [`fire_schedules`] | what schedules that are due enqueue, and their next time | done or not done |
 //! | [`promote`] | scheduled jobs whose time has come; expired ones | done or not done |
 //! | [`claim`] | state, attempt, worker, holds, over a batch | rescue; or the same claim is asked for again |
 //! | [`fetch_work`] | what a granted job needs to run | rescue |
@@ -22,7 +23,7 @@
 //! | [`roll_up`] | counters of queues, partitions of days to come | done or not done |
 //! | [`prune`] | what is too old | files may be gone whose rows are there: the next round |
 //!
-//! Locks are taken in one order everywhere: jobs by id, then gates by key. Times are the database's, taken after
+//! Locks are taken in one order everywhere: schedules, then jobs by id, then gates by key. Times are the database's, taken after
 //! the locks are held. Nothing here sends NOTIFY, and nothing here waits for Redis.
 
 mod after;
@@ -34,6 +35,7 @@ pub mod claim;
 pub mod dispatch;
 pub mod drain;
 pub mod fetch_work;
+pub mod fire_schedules;
 pub mod keep_artifact;
 pub mod note_progress;
 pub mod note_start;

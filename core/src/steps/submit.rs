@@ -1,6 +1,6 @@
 //! Submit: check, compose and insert jobs of many callers together; each caller is answered for itself.
 //!
-//! Called by the API's enqueuer, which gathers whatever waits while the previous commit is under way. One caller's
+//! Called by the API's enqueuer, which gathers whatever waits while the previous commit is under way, and by the schedules. One caller's
 //! mistake never fails its neighbours; one caller's jobs are inserted all or none.
 
 mod prepare;
@@ -13,13 +13,14 @@ use super::After;
 use crate::{
     catalogue::PolicyPatch,
     clock::{IdSource, Time},
-    ids::{CommandId, JobId, ProfileId, ProxyId, ServiceId},
+    compose::{Input, SecretInputs},
+    ids::{CommandId, JobId, ProfileId, ProxyId, ScheduleId, ServiceId},
     job::{JobState, ReadyJob, state::Ending},
     recipes::Recipes,
     refusal::{Refusal, RefusalCode},
     secret::Keyring,
     store::{
-        Connection, Store, StoreError, commit,
+        Connection, Store, StoreError, Transaction, commit,
         dependencies::{self, Edge, Needed},
         submissions::{self, KeyHolder, NewJob},
     },
@@ -64,6 +65,10 @@ pub struct Order {
     pub idempotency_key: Option<String>,
     /// Jobs that must have succeeded before.
     pub depends_on: Vec<JobId>,
+    /// The schedule that asks, and for when.
+    pub schedule: Option<(ScheduleId, Time)>,
+    /// What was secret of the input when it was given: refused should the command's schema not keep it secret any more.
+    pub kept_secret: SecretInputs,
 }
 
 /// A job that exists after the call.
@@ -156,11 +161,39 @@ async fn attempt(
         insert(&mut connection, &prepared).await?
     } else {
         drop(connection);
-        insert_one_by_one(desk, &mut prepared).await?
+        let mut transaction = desk.store.begin().await?;
+        let outcome = insert_one_by_one(&mut transaction, &mut prepared).await?;
+        commit(transaction).await?;
+        outcome
     };
+    Ok(answer(prepared, outcome))
+}
 
+/// [`submit`] within the caller's transaction, each call for itself; the jobs are left to the dispatcher.
+pub(super) async fn submit_within(
+    desk: &Desk,
+    transaction: &mut Transaction,
+    calls: &[Vec<Order>],
+) -> Result<(Vec<Answer>, After), StoreError> {
+    let pantry = Pantry::load(desk, transaction, calls).await?;
+    let mut prepared: Vec<_> = calls.iter().map(|call| prepare_call(desk, &pantry, call, false)).collect();
+    let outcome = insert_one_by_one(transaction, &mut prepared).await?;
+    Ok(answer(prepared, outcome))
+}
+
+/// Whether an order would be accepted now; answers its input as it may be stored, without the schema's defaults.
+pub async fn check(desk: &Desk, connection: &mut Connection, order: &Order) -> Result<Checked, StoreError> {
+    let pantry = Pantry::load(desk, connection, &[vec![order.clone()]]).await?;
+    Ok(prepare_call(desk, &pantry, std::slice::from_ref(order), false).map(|_| pantry.split_input(order)))
+}
+
+/// The answer of [`check`].
+pub type Checked = Result<Input, Vec<Refusal>>;
+
+/// The answers to the callers.
+fn answer(prepared: Vec<Result<Vec<NewJob>, Vec<Refusal>>>, outcome: Outcome) -> (Vec<Answer>, After) {
     let mut after = After::default();
-    let mut answers = Vec::with_capacity(calls.len());
+    let mut answers = Vec::with_capacity(prepared.len());
     for (prepared, conflicts) in prepared.into_iter().zip(outcome) {
         answers.push(match (prepared, conflicts) {
             (Err(refusals), _) | (Ok(_), Err(refusals)) => Err(SubmitError::Refused(refusals)),
@@ -174,7 +207,7 @@ async fn attempt(
             }
         });
     }
-    Ok((answers, after))
+    (answers, after)
 }
 
 /// For each call: what exists now, or why it was refused after all.
@@ -196,14 +229,13 @@ async fn insert(
     Ok(prepared.iter().map(|call| call.as_ref().map(accept).map_err(Clone::clone)).collect())
 }
 
-/// Inserts call by call within one transaction, each behind a savepoint, so that a key that is taken with other
+/// Inserts call by call within the transaction, each behind a savepoint, so that a key that is taken with other
 /// input undoes its own call alone.
 async fn insert_one_by_one(
-    desk: &Desk,
+    transaction: &mut Transaction,
     prepared: &mut [Result<Vec<NewJob>, Vec<Refusal>>],
 ) -> Result<Outcome, StoreError> {
-    let mut transaction = desk.store.begin().await?;
-    let edges = decide_dependencies(&mut transaction, prepared.iter_mut().flatten().flatten()).await?;
+    let edges = decide_dependencies(transaction, prepared.iter_mut().flatten().flatten()).await?;
     let mut outcome = Vec::with_capacity(prepared.len());
     for call in prepared {
         let jobs = match call {
@@ -213,7 +245,7 @@ async fn insert_one_by_one(
                 continue;
             }
         };
-        let mut savepoint = submissions::savepoint(&mut transaction).await?;
+        let mut savepoint = submissions::savepoint(transaction).await?;
         // By key: of two calls with the same keys at once, one waits for the other, and neither for ever.
         let mut in_order = jobs.clone();
         in_order.sort_by(|one, other| one.idempotency.cmp(&other.idempotency));
@@ -243,7 +275,6 @@ async fn insert_one_by_one(
             }
         }
     }
-    commit(transaction).await?;
     Ok(outcome)
 }
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{Connection, StoreError};
 use crate::{
     clock::Time,
-    ids::{CommandId, JobId, ProfileId, ProxyId, ServiceId},
+    ids::{CommandId, JobId, ProfileId, ProxyId, ScheduleId, ServiceId},
     job::JobState,
 };
 use bounds::Bounds;
@@ -39,6 +39,8 @@ pub struct JobFilter {
     pub proxies: Option<Vec<ProxyId>>,
     /// With any of these services.
     pub services: Option<Vec<ServiceId>>,
+    /// Enqueued by these schedules.
+    pub schedules: Option<Vec<ScheduleId>>,
     /// With all of these labels.
     pub labels: Option<Vec<String>>,
     /// Created at or after.
@@ -170,6 +172,7 @@ impl JobFilter {
             || empty(self.profiles.as_ref())
             || empty(self.proxies.as_ref())
             || empty(self.services.as_ref())
+            || empty(self.schedules.as_ref())
             || empty(self.labels.as_ref())
             || texts.into_iter().any(|text| text.contains('\0'))
     }

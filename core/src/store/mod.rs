@@ -30,6 +30,7 @@ pub mod proxies;
 pub mod records;
 pub mod retention;
 pub mod revivals;
+pub mod schedules;
 pub mod services;
 pub mod submissions;
 pub mod tasks;

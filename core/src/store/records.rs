@@ -10,7 +10,9 @@ use super::{Connection, StoreError, from_json};
 use crate::{
     clock::Time,
     command::Kind,
-    ids::{AttemptId, CommandId, CommandVersionId, JobId, ProfileId, ProxyId, ServiceId, WorkerId},
+    ids::{
+        AttemptId, CommandId, CommandVersionId, JobId, ProfileId, ProxyId, ScheduleId, ServiceId, WorkerId,
+    },
     job::{Failure, JobState, Progress},
     policy::Policy,
 };
@@ -42,6 +44,8 @@ pub struct JobRecord {
     pub policy: Policy,
     /// When it may start: as asked, or the next attempt's time.
     pub run_at: Time,
+    /// The schedule that enqueued it, which may have been deleted, and for when.
+    pub schedule: Option<(ScheduleId, Time)>,
     /// Its idempotency key.
     pub idempotency_key: Option<String>,
     /// When it was accepted.
@@ -84,7 +88,8 @@ pub async fn by_ids(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<J
             version.kind AS "kind!", jobs.queue AS "queue!", jobs.priority AS "priority!",
             jobs.profile_id, jobs.proxy_id, jobs.service_ids AS "service_ids!", jobs.labels AS "labels!",
             coalesce(jobs.policy, version.policy) AS "policy!",
-            coalesce(live.run_at, jobs.run_at) AS "run_at!", jobs.idempotency_key, jobs.created_at AS "created_at!",
+            coalesce(live.run_at, jobs.run_at) AS "run_at!", jobs.idempotency_key,
+            jobs.schedule_id, jobs.due_at, jobs.created_at AS "created_at!",
             coalesce(live.state, ended.state) AS "state!", coalesce(live.version, ended.version) AS "version!",
             coalesce(live.attempt, ended.attempt) AS "attempt!", coalesce(live.counted, ended.counted) AS "counted!",
             coalesce(live.started_at, ended.started_at) AS started_at, ended.finished_at AS "finished_at?",
@@ -151,6 +156,8 @@ struct Row {
     labels: Vec<String>,
     policy: Value,
     run_at: Time,
+    schedule_id: Option<Uuid>,
+    due_at: Option<Time>,
     idempotency_key: Option<String>,
     created_at: Time,
     state: String,
@@ -186,6 +193,7 @@ impl Row {
             labels: self.labels,
             policy: from_json("jobs", "policy", self.policy)?,
             run_at: self.run_at,
+            schedule: self.schedule_id.map(ScheduleId::from).zip(self.due_at),
             idempotency_key: self.idempotency_key,
             created_at: self.created_at,
             state: JobState::parse(&self.state)

@@ -56,11 +56,11 @@ pub async fn revive(
             DELETE FROM ended_jobs WHERE job_id = ANY($1) RETURNING *
         ), live AS (
             INSERT INTO live_jobs (job_id, queue, priority, state, version, run_at, queued_at, dispatched_at,
-                profile_id, proxy_id, attempt, log_lines, command_limits)
+                profile_id, proxy_id, schedule_id, attempt, log_lines, command_limits)
             SELECT jobs.id, jobs.queue, jobs.priority, revival.state, ended.version + 1, clock_timestamp(),
                 CASE WHEN revival.state = 'queued' THEN clock_timestamp() END,
                 CASE WHEN revival.state = 'queued' AND $3 THEN clock_timestamp() END,
-                jobs.profile_id, jobs.proxy_id, ended.attempt, ended.log_lines,
+                jobs.profile_id, jobs.proxy_id, jobs.schedule_id, ended.attempt, ended.log_lines,
                 -- As `steps::submit` resolves them.
                 CASE WHEN coalesce(jobs.policy, version.policy) ?| ARRAY['maxConcurrency', 'rateLimits']
                     THEN jsonb_build_object('command', jobs.command_id,

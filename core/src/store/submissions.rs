@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Connection, StoreError, array_literal, live::CommandLimits};
 use crate::{
     clock::Time,
-    ids::{CommandId, CommandVersionId, JobId, ProfileId, ProxyId, ServiceId},
+    ids::{CommandId, CommandVersionId, JobId, ProfileId, ProxyId, ScheduleId, ServiceId},
     job::JobState,
     policy::Policy,
 };
@@ -52,6 +52,8 @@ pub struct NewJob {
     pub needs: Vec<JobId>,
     /// Whether the caller is about to push its reference to Redis.
     pub is_dispatched: bool,
+    /// The schedule that enqueues it, and for when.
+    pub schedule: Option<(ScheduleId, Time)>,
     /// Key and keyed hash of the request.
     pub idempotency: Option<(String, [u8; 32])>,
     /// The database's time of the submission.
@@ -69,7 +71,7 @@ pub struct KeyHolder {
     pub hash: Vec<u8>,
 }
 
-/// Inserts jobs that are new and answers which; one whose id or idempotency key exists already is left out.
+/// Inserts jobs that are new and answers which; one whose id, idempotency key or due time exists already is left out.
 pub async fn insert(connection: &mut Connection, jobs: &[NewJob]) -> Result<Vec<JobId>, StoreError> {
     let column = Columns::of(jobs)?;
     let inserted = sqlx::query_scalar!(
@@ -78,26 +80,24 @@ pub async fn insert(connection: &mut Connection, jobs: &[NewJob]) -> Result<Vec<
             SELECT * FROM unnest(
                 $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::smallint[], $6::uuid[], $7::uuid[], $8::text[],
                 $9::text[], $10::bytea[], $11::text[], $12::text[], $13::timestamptz[], $14::text[],
-                $15::timestamptz[], $16::boolean[], $17::text[], $18::bytea[], $19::timestamptz[], $20::text[]
-            ) AS new (id, version_id, command_id, queue, priority, profile_id, proxy_id, service_ids,
-                input, input_sealed, labels, policy, run_at, state,
-                expires_at, is_dispatched, idempotency_key, idempotency_hash, created_at,
-                command_limits)
+                $15::timestamptz[], $16::boolean[], $17::text[], $18::bytea[], $19::timestamptz[], $20::text[], $21::uuid[],
+                $22::timestamptz[]
+            ) AS new (id, version_id, command_id, queue, priority, profile_id, proxy_id, service_ids, input, input_sealed, labels,
+                policy, run_at, state, expires_at, is_dispatched, idempotency_key, idempotency_hash, created_at, command_limits,
+                schedule_id, due_at)
         ), record AS (
             INSERT INTO jobs (id, command_version_id, command_id, queue, priority, profile_id, proxy_id, service_ids,
-                input, input_sealed, labels, policy, run_at, idempotency_key, idempotency_hash, created_at)
-            SELECT id, version_id, command_id, queue, priority, profile_id, proxy_id, service_ids::uuid[],
-                input::jsonb, input_sealed, labels::text[], policy::jsonb, run_at,
-                idempotency_key, idempotency_hash, created_at
-            FROM new
-            ON CONFLICT DO NOTHING
+                input, input_sealed, labels, policy, run_at, idempotency_key, idempotency_hash, created_at, schedule_id, due_at)
+            SELECT id, version_id, command_id, queue, priority, profile_id, proxy_id, service_ids::uuid[], input::jsonb, input_sealed,
+                labels::text[], policy::jsonb, run_at, idempotency_key, idempotency_hash, created_at, schedule_id, due_at
+            FROM new ON CONFLICT DO NOTHING
             RETURNING id
         ), accepted AS MATERIALIZED (SELECT new.* FROM new JOIN record USING (id)
         ), live AS (
             INSERT INTO live_jobs (job_id, queue, priority, state, version, run_at, queued_at, expires_at,
-                dispatched_at, profile_id, proxy_id, command_limits)
+                dispatched_at, profile_id, proxy_id, command_limits, schedule_id)
             SELECT id, queue, priority, state, 1, run_at, CASE WHEN state = 'queued' THEN created_at END, expires_at,
-                CASE WHEN is_dispatched THEN created_at END, profile_id, proxy_id, command_limits::jsonb
+                CASE WHEN is_dispatched THEN created_at END, profile_id, proxy_id, command_limits::jsonb, schedule_id
             FROM accepted
         ), services AS (
             INSERT INTO live_job_services (job_id, service_id)
@@ -135,6 +135,8 @@ pub async fn insert(connection: &mut Connection, jobs: &[NewJob]) -> Result<Vec<
         &column.hashes as &[Option<&[u8]>],
         &column.created_ats,
         &column.command_limits as &[Option<String>],
+        &column.schedule_ids as &[Option<Uuid>],
+        &column.due_ats as &[Option<Time>],
     )
     .fetch_all(connection)
     .await?;
@@ -182,6 +184,8 @@ struct Columns<'a> {
     hashes: Vec<Option<&'a [u8]>>,
     created_ats: Vec<Time>,
     command_limits: Vec<Option<String>>,
+    schedule_ids: Vec<Option<Uuid>>,
+    due_ats: Vec<Option<Time>>,
 }
 
 impl<'a> Columns<'a> {
@@ -210,6 +214,8 @@ impl<'a> Columns<'a> {
             columns.keys.push(job.idempotency.as_ref().map(|(key, _)| key.as_str()));
             columns.hashes.push(job.idempotency.as_ref().map(|(_, hash)| hash.as_slice()));
             columns.created_ats.push(job.created_at);
+            columns.schedule_ids.push(job.schedule.map(|(schedule, _)| schedule.uuid()));
+            columns.due_ats.push(job.schedule.map(|(_, due)| due));
             let limits = job.command_limits.as_ref();
             columns
                 .command_limits

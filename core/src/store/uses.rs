@@ -6,7 +6,7 @@
 use uuid::Uuid;
 
 use super::{Connection, StoreError};
-use crate::ids::{JobId, ProfileId, ProxyId, ServiceId};
+use crate::ids::{CommandId, JobId, ProfileId, ProxyId, ServiceId};
 
 /// Users that are named; the others are counted.
 pub const USERS_NAMED: i32 = 3;
@@ -20,6 +20,8 @@ pub struct Uses {
     pub profiles: Users,
     /// Commands that name it as their default.
     pub commands: Users,
+    /// Schedules whose jobs run with it.
+    pub schedules: Users,
     /// Jobs that have not ended and run with it. Counted up to [`JOBS_COUNTED_MAX`].
     pub jobs: Users,
 }
@@ -47,6 +49,9 @@ pub async fn of_profile(connection: &mut Connection, id: ProfileId) -> Result<Us
                (array_agg(name ORDER BY name))[:$2] AS "names!"
            FROM commands WHERE profile_id = $1 HAVING count(*) > 0
            UNION ALL
+           SELECT 'schedules', count(*), (array_agg(name ORDER BY name))[:$2]
+           FROM schedules WHERE profile_id = $1 HAVING count(*) > 0
+           UNION ALL
            SELECT 'jobs', count(*), (array_agg(id::text ORDER BY id))[:$2]
            FROM (SELECT job_id AS id FROM live_jobs WHERE profile_id = $1 LIMIT $3) job HAVING count(*) > 0"#,
         id.uuid(),
@@ -68,6 +73,9 @@ pub async fn of_service(connection: &mut Connection, id: ServiceId) -> Result<Us
            UNION ALL
            SELECT 'commands', count(*), (array_agg(name ORDER BY name))[:$2]
            FROM command_services JOIN commands ON id = command_id WHERE service_id = $1 HAVING count(*) > 0
+           UNION ALL
+           SELECT 'schedules', count(*), (array_agg(name ORDER BY name))[:$2]
+           FROM schedule_services JOIN schedules ON id = schedule_id WHERE service_id = $1 HAVING count(*) > 0
            UNION ALL
            SELECT 'jobs', count(*), (array_agg(id::text ORDER BY id))[:$2]
            FROM (SELECT job_id AS id FROM live_job_services WHERE service_id = $1 LIMIT $3) job
@@ -93,6 +101,9 @@ pub async fn of_proxy(connection: &mut Connection, id: ProxyId) -> Result<Uses, 
            SELECT 'commands', count(*), (array_agg(name ORDER BY name))[:$2]
            FROM commands WHERE proxy_id = $1 HAVING count(*) > 0
            UNION ALL
+           SELECT 'schedules', count(*), (array_agg(name ORDER BY name))[:$2]
+           FROM schedules WHERE proxy_id = $1 HAVING count(*) > 0
+           UNION ALL
            SELECT 'jobs', count(*), (array_agg(id::text ORDER BY id))[:$2]
            FROM ((SELECT job_id AS id FROM live_jobs WHERE proxy_id = $1 LIMIT $3)
                  UNION
@@ -108,6 +119,21 @@ pub async fn of_proxy(connection: &mut Connection, id: ProxyId) -> Result<Uses, 
     uses(rows)
 }
 
+/// Who needs this command. Its jobs do not: they have a copy of what they run.
+pub async fn of_command(connection: &mut Connection, id: CommandId) -> Result<Uses, StoreError> {
+    let rows = sqlx::query_as!(
+        UsersRow,
+        r#"SELECT 'schedules' AS "kind!", count(*) AS "count!",
+               (array_agg(name ORDER BY name))[:$2] AS "names!"
+           FROM schedules WHERE command_id = $1 HAVING count(*) > 0"#,
+        id.uuid(),
+        USERS_NAMED
+    )
+    .fetch_all(connection)
+    .await?;
+    uses(rows)
+}
+
 fn uses(rows: Vec<UsersRow>) -> Result<Uses, StoreError> {
     let mut uses = Uses::default();
     for row in rows {
@@ -115,6 +141,7 @@ fn uses(rows: Vec<UsersRow>) -> Result<Uses, StoreError> {
         match row.kind.as_str() {
             "profiles" => uses.profiles = users,
             "commands" => uses.commands = users,
+            "schedules" => uses.schedules = users,
             _ => uses.jobs = Users { first: job_ids(users.first)?, ..users },
         }
     }
@@ -131,7 +158,7 @@ fn job_ids(uuids: Vec<String>) -> Result<Vec<String>, StoreError> {
 
 impl Uses {
     /// Whether nobody needs it.
-    pub const fn is_empty(&self) -> bool {
-        self.profiles.count == 0 && self.commands.count == 0 && self.jobs.count == 0
+    pub fn is_empty(&self) -> bool {
+        [&self.profiles, &self.commands, &self.schedules, &self.jobs].iter().all(|users| users.count == 0)
     }
 }

@@ -11,5 +11,6 @@ mod plans;
 mod prunes;
 mod races;
 mod rescues;
+mod schedules;
 mod stage;
 mod submits;

@@ -39,7 +39,7 @@ pub(crate) struct Stage {
     pub(crate) store: Store,
     pub(crate) redis: Redis,
     pub(crate) command: CommandId,
-    catalogue: Catalogue,
+    pub(crate) catalogue: Catalogue,
     pub(crate) desk: Desk,
     _database: Database,
 }

@@ -101,7 +101,7 @@ fn secret_inputs(desk: &Desk, work: &Work) -> Result<SecretInputs, Failure> {
 }
 
 fn unsealed(desk: &Desk, purpose: &str, sealed: &[u8], what: &str) -> Result<SecretString, Failure> {
-    desk.keyring.open(purpose, sealed).map_err(|error| {
+    desk.enqueuing.keyring.open(purpose, sealed).map_err(|error| {
         let message = format!("A secret of {what} could not be opened: {error}");
         Failure::new(FailureCode::SECRET_UNREADABLE, message, false)
     })

@@ -13,6 +13,7 @@ use callboard::{
     steps::{
         call::{call_due, call_forgotten},
         dispatch::{self, DispatchError, MARK_AGE},
+        fire_schedules::fire_schedules,
         promote::promote,
         prune::Retention,
         rescue::{self, Watch},
@@ -34,6 +35,8 @@ const COMPARE_EVERY: Duration = Duration::from_millis(500);
 const REFILL_EVERY: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
 /// Longest pause of promotion.
 const PROMOTE_EVERY: Duration = Duration::from_millis(500);
+/// Longest pause between two looks at schedules.
+const FIRE_EVERY: Duration = Duration::from_millis(500);
 /// Longest pause of unblocking.
 const UNBLOCK_EVERY: Duration = Duration::from_millis(500);
 /// Longest pause between two looks at parked jobs whose moment has come, and how often all others are looked after.
@@ -75,6 +78,7 @@ pub(crate) fn start(
     run(Box::pin(call_timed(store.clone(), redis.clone(), bells.parked)));
     run(Box::pin(call_overlooked(store.clone(), redis.clone())));
     run(Box::pin(promote_due(store.clone(), redis.clone())));
+    run(Box::pin(fire_due(desk.clone())));
     run(Box::pin(rescue_lost(store.clone(), redis, lease)));
     run(Box::pin(fold(store.clone())));
     run(Box::pin(make_partitions(store.clone())));
@@ -166,6 +170,24 @@ async fn compare_once(store: &Store, redis: &Redis, is_due: bool) -> Result<usiz
         return dispatch::compare(store, redis, Duration::ZERO).await;
     }
     if is_due { dispatch::compare(store, redis, MARK_AGE).await } else { Ok(0) }
+}
+
+/// Fires schedules when they are due.
+async fn fire_due(desk: Arc<Desk>) {
+    loop {
+        let next = match fire_schedules(&desk.enqueuing).await {
+            Ok((after, next)) => {
+                after.announce(&desk.redis).await;
+                next.unwrap_or(FIRE_EVERY).min(FIRE_EVERY)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "schedules were not fired; trying again");
+                RETRY_AFTER
+            }
+        };
+        // Others may be at those that are due: never without any pause.
+        tokio::time::sleep(next.max(Duration::from_millis(5))).await;
+    }
 }
 
 /// Decides what becomes of jobs whose dependencies have ended: at a hint, and now and then without any.

@@ -34,6 +34,8 @@ pub struct JobFilter {
     pub proxy_ids: Option<Vec<ID>>,
     /// With any of these services.
     pub service_ids: Option<Vec<ID>>,
+    /// Enqueued by these schedules, deleted ones too.
+    pub schedule_ids: Option<Vec<ID>>,
     /// With all of these labels.
     pub labels: Option<Vec<String>>,
     /// Accepted within this range.
@@ -119,6 +121,7 @@ impl TryFrom<JobFilter> for job_pages::JobFilter {
             profiles: ids("profileIds", filter.profile_ids)?,
             proxies: ids("proxyIds", filter.proxy_ids)?,
             services: ids("serviceIds", filter.service_ids)?,
+            schedules: ids("scheduleIds", filter.schedule_ids)?,
             labels: bounded("labels", filter.labels)?,
             created_from: created_at.gte.map(|time| time.0),
             created_before: created_at.lt.map(|time| time.0),

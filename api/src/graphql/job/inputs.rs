@@ -79,6 +79,7 @@ impl From<JobEnqueueInput> for Order {
             labels: input.labels.unwrap_or_default(),
             idempotency_key: input.idempotency_key,
             depends_on: input.depends_on.map(|ids| ids_of(&ids)).unwrap_or_default(),
+            ..Self::default()
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::graphql::{
     profile::Profile,
     proxy::Proxy,
     scalars::{DateTime, Json},
+    schedule::Schedule,
     service::Service,
 };
 
@@ -242,6 +243,20 @@ impl Job {
         #[graphql(desc = "Only after this cursor.")] after: Option<String>,
     ) -> Result<JobEventConnection> {
         event::list(ctx, self.id, first, after).await
+    }
+
+    /// The schedule that enqueued it; null when none did, or when it has been deleted.
+    async fn schedule(&self, ctx: &Context<'_>) -> Option<Result<Schedule>> {
+        match self.record(ctx).await {
+            Ok(record) => Schedule::load(ctx, record.schedule?.0).await.transpose(),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// The time of its schedule that it was enqueued for; null when no schedule enqueued it.
+    async fn scheduled_for(&self, ctx: &Context<'_>) -> Option<Result<DateTime>> {
+        let due = |record: &JobRecord| record.schedule.map(|(_, due)| DateTime(due));
+        self.record(ctx).await.map(due).transpose()
     }
 
     /// The key that makes enqueuing it again harmless.

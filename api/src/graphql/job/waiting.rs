@@ -229,6 +229,7 @@ mod tests {
             labels: Vec::new(),
             policy: Policy::default(),
             run_at: clock::now(),
+            schedule: None,
             idempotency_key: None,
             created_at: clock::now(),
             state,

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{DEFAULT_PRIORITY, DEPENDENCIES_MAX, Desk, IDEMPOTENCY_KEY_BYTES_MAX, Order};
 use crate::{
     clock::Time,
-    compose::JobFacts,
+    compose::{Input, JobFacts, SecretInputs},
     ids::{CommandId, CommandVersionId, JobId},
     job::JobState,
     name,
@@ -77,6 +77,16 @@ impl Pantry {
         };
         Ok(Self { now, commands, recipes, found, jobs })
     }
+
+    /// The input of an order that was prepared, its secrets apart.
+    pub(super) fn split_input(&self, order: &Order) -> Input {
+        let input = order.input.clone().unwrap_or_else(empty_input);
+        let command = order.command.and_then(|id| self.commands.get(&id));
+        match command.and_then(|command| self.recipes.get(&command.version_id)) {
+            Some(recipe) => recipe.schema.split(input),
+            None => Input { public: input, secrets: SecretInputs::default() },
+        }
+    }
 }
 
 /// All jobs of one call, or everything that is wrong with them.
@@ -123,14 +133,19 @@ fn prepare(desk: &Desk, pantry: &Pantry, order: &Order, is_dispatched: bool) -> 
     refusals.extend(check_dependencies(pantry, order));
 
     let id: JobId = desk.ids.make();
-    let empty = Value::Object(serde_json::Map::new());
-    let input = match recipe.schema.check(order.input.as_ref().unwrap_or(&empty)) {
+    let input = match recipe.schema.check(&order.input.clone().unwrap_or_else(empty_input)) {
         Ok(input) => input,
         Err(found) => {
             refusals.extend(found);
             return Err(refusals);
         }
     };
+    for place in order.kept_secret.missing_from(&input.secrets) {
+        let message =
+            "was given as a secret, and the command's inputSchema does not mark it writeOnly any more";
+        let path: Vec<&str> = std::iter::once("input").chain(place.split('/').skip(1)).collect();
+        refusals.push(Refusal::invalid("", message).below(&path));
+    }
     if !refusals.is_empty() {
         return Err(refusals);
     }
@@ -162,9 +177,14 @@ fn prepare(desk: &Desk, pantry: &Pantry, order: &Order, is_dispatched: bool) -> 
         expires_at: expires.map(|after| pantry.now + after.0),
         needs: order.depends_on.clone(),
         is_dispatched: is_dispatched && run_at <= pantry.now,
+        schedule: order.schedule,
         idempotency: order.idempotency_key.clone().map(|key| (key, fingerprint(desk, order))),
         created_at: pantry.now,
     })
+}
+
+fn empty_input() -> Value {
+    Value::Object(serde_json::Map::new())
 }
 
 /// What the sealed input of a job is bound to.

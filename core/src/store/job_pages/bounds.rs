@@ -25,6 +25,8 @@ pub(super) struct Bounds {
     pub(super) profiles: Option<Vec<Uuid>>,
     pub(super) proxies: Option<Vec<Uuid>>,
     pub(super) services: Option<Vec<Uuid>>,
+    pub(super) schedule: Option<Uuid>,
+    pub(super) schedules: Option<Vec<Uuid>>,
     pub(super) labels: Option<Vec<String>>,
     pub(super) created_from: Option<Time>,
     pub(super) created_before: Option<Time>,
@@ -81,6 +83,7 @@ impl Bounds {
         let (queue, queues) = one_or_many(filter.queues.clone());
         let (command, commands) = one_or_many(uuids(filter.commands.as_ref()));
         let (profile, profiles) = one_or_many(uuids(filter.profiles.as_ref()));
+        let (schedule, schedules) = one_or_many(uuids(filter.schedules.as_ref()));
         let first_of = |time: Time, slack: i64| first_id(time.timestamp_millis() + slack);
         let mut bounds = Self {
             ids: uuids(filter.ids.as_ref()),
@@ -92,6 +95,8 @@ impl Bounds {
             profiles,
             proxies: uuids(filter.proxies.as_ref()),
             services: uuids(filter.services.as_ref()),
+            schedule,
+            schedules,
             labels: filter.labels.clone(),
             created_from: filter.created_from,
             created_before: filter.created_before,
@@ -111,6 +116,8 @@ impl Bounds {
             || bounds.profiles.is_some()
             || bounds.proxies.is_some()
             || bounds.services.is_some()
+            || bounds.schedule.is_some()
+            || bounds.schedules.is_some()
             || bounds.labels.is_some()
             || bounds.created_from.is_some()
             || bounds.created_before.is_some()
@@ -149,8 +156,13 @@ impl Bounds {
 const ALL: &str = "all";
 /// The leg of ended jobs in the order of ending, in place of those by state.
 const FINISHED: &str = "finished";
-/// The legs of live jobs. No job is blocked yet.
-const LIVE: [&str; 3] = [JobState::Scheduled.as_str(), JobState::Queued.as_str(), JobState::Running.as_str()];
+/// The legs of live jobs.
+const LIVE: [&str; 4] = [
+    JobState::Blocked.as_str(),
+    JobState::Scheduled.as_str(),
+    JobState::Queued.as_str(),
+    JobState::Running.as_str(),
+];
 
 /// The states that the filter lets through.
 fn wanted(filter: &JobFilter) -> Vec<JobState> {

@@ -40,7 +40,9 @@ macro_rules! over_legs {
                     AND ($12::timestamptz IS NULL OR jobs.created_at < $12)
                     AND ($13::text IS NULL OR jobs.id BETWEEN $15::uuid AND $16::uuid
                         OR jobs.command_id = ANY($14::uuid[])
-                        OR (jobs.labels <> '{}' AND jobs.labels @> ARRAY[$13])) "
+                        OR (jobs.labels <> '{}' AND jobs.labels @> ARRAY[$13]))
+                    AND ($27::uuid IS NULL OR jobs.schedule_id = $27)
+                    AND ($28::uuid[] IS NULL OR jobs.schedule_id = ANY($28)) "
                 + $by + $way + $then + $again + $limit
                 + ")"
             )+
@@ -69,12 +71,14 @@ macro_rules! over_legs {
             $bounds.needs_record,
             &$bounds.states as &[&str],
             $($argument,)*
+            $bounds.schedule,
+            $bounds.schedules.as_deref(),
         )
     };
 }
 
 /// The legs by id, and that of ended jobs by the time of ending, between a head and an end. Live jobs have no time of
-/// ending; ready ones are looked for in three legs, for each of which there is an index. No job is blocked yet.
+/// ending; ready ones are looked for in three legs, for each of which there is an index.
 macro_rules! by_id {
     ($bounds:ident, $before:literal, [$($end:literal)+], $after:literal) => {
         over_legs!(
@@ -83,6 +87,10 @@ macro_rules! by_id {
             [
                 "(SELECT jobs.id, NULL::timestamptz AS finished_at, 0::smallint AS priority FROM jobs
                   WHERE 'all' = ANY($20::text[]) AND jobs.id > $17 AND jobs.id < $18",
+                "UNION ALL (SELECT live.job_id AS id, NULL::timestamptz AS finished_at, 0::smallint AS priority
+                  FROM live_jobs AS live LEFT JOIN jobs ON jobs.id = live.job_id
+                  WHERE 'blocked' = ANY($20) AND live.state = 'blocked' AND live.job_id > $17 AND live.job_id < $18
+                    AND (NOT $21::boolean OR (jobs.id > $17 AND jobs.id < $18))",
                 "UNION ALL (SELECT live.job_id AS id, NULL::timestamptz AS finished_at, 0::smallint AS priority
                   FROM live_jobs AS live LEFT JOIN jobs ON jobs.id = live.job_id
                   WHERE 'scheduled' = ANY($20) AND live.state = 'scheduled' AND live.job_id > $17 AND live.job_id < $18
@@ -160,7 +168,7 @@ macro_rules! by_priority {
                     AND ($25::smallint IS NULL OR (jobs.priority, jobs.id) < ($25, $26::uuid))",
                 "UNION ALL (SELECT live.job_id AS id, NULL::timestamptz AS finished_at, live.priority
                   FROM live_jobs AS live LEFT JOIN jobs ON jobs.id = live.job_id
-                  WHERE $20 && ARRAY['scheduled', 'queued', 'running'] AND live.state = ANY($22::text[])
+                  WHERE $20 && ARRAY['blocked', 'scheduled', 'queued', 'running'] AND live.state = ANY($22::text[])
                     AND (NOT $21::boolean OR (jobs.id > $17 AND jobs.id < $18))
                     AND ($23 IS NULL OR (live.priority, live.job_id) > ($23, $24))
                     AND ($25 IS NULL OR (live.priority, live.job_id) < ($25, $26))",

@@ -1,0 +1,13 @@
+//! Schedules: what enqueues jobs by itself.
+
+mod inputs;
+mod mutation;
+mod object;
+mod query;
+mod template;
+
+pub use inputs::{JobTemplateInput, ScheduleCreateInput, ScheduleDeleteInput, ScheduleUpdateInput};
+pub use mutation::{ScheduleMutation, SchedulePayload};
+pub use object::{OverlapPolicy, Schedule, ScheduleConnection, ScheduleEdge};
+pub use query::ScheduleQuery;
+pub use template::JobTemplate;

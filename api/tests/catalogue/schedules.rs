@@ -1,0 +1,157 @@
+//! Schedules: making, reading, changing and deleting them, what they show, and every reason why not.
+
+use std::time::Duration;
+
+use callboard::steps::fire_schedules::fire_schedules;
+use callboard_testing::eventually;
+use serde_json::{Value, json};
+
+use crate::api::{TestApi, set};
+
+const ALL: &str = "id name cron timezone isPaused overlap catchUp nextRunAt lastRunAt lastFailure upcoming version createdAt
+    updatedAt job { command { id } profile { name } proxy { name } services { name } input queue priority labels
+        policy { maxAttempts timeout } }";
+const PIN: &str = "9081726354";
+
+#[tokio::test]
+async fn a_schedule_reads_back_with_what_its_command_adds_and_without_its_secrets() {
+    let api = TestApi::start().await;
+    let (profile, service) = (api.make("profile", "p").await, api.make("service", "s").await);
+    let command = json!({
+        "name": "c", "spec": { "program": { "program": "/usr/bin/true" } }, "profileId": profile, "serviceIds": [service],
+        "queue": "nightly", "policy": { "maxAttempts": 7, "timeout": "PT9S" },
+        "inputSchema": { "properties": { "pin": { "type": "string", "writeOnly": true } } },
+    });
+    let command = api.done("commandCreate", "id", command).await["id"].clone();
+    let input = json!({
+        "name": "every leap day", "cron": "30 2 29 2 *", "timezone": "europe/berlin", "catchUp": "PT2H", "overlap": "ALLOW",
+        "job": { "commandId": command, "input": { "pin": PIN, "n": 1 }, "policy": { "timeout": "PT8S" }, "labels": ["b", "a"] },
+    });
+    let made = api.done("scheduleCreate", ALL, input).await;
+    assert!(made["id"].as_str().unwrap().starts_with("schedule_"));
+    assert_eq!((&made["timezone"], &made["catchUp"]), (&json!("Europe/Berlin"), &json!("PT2H")));
+    let job = json!({
+        "command": { "id": command }, "profile": { "name": "p" }, "proxy": null, "services": [{ "name": "s" }],
+        "input": { "pin": "***", "n": 1 }, "queue": "nightly", "priority": 4, "labels": ["a", "b"],
+        "policy": { "maxAttempts": 7, "timeout": "PT8S" },
+    });
+    assert_eq!(made["job"], job);
+    let upcoming = made["upcoming"].as_array().unwrap();
+    assert_eq!((upcoming.len(), &upcoming[0]), (5, &made["nextRunAt"]));
+    assert!(upcoming.iter().all(|at| at.as_str().unwrap().ends_with("-02-29T01:30:00.000Z")), "{upcoming:?}");
+
+    let query = format!(
+        "query($id: ID!) {{ a: schedule(id: $id) {{ {ALL} }} b: schedule(name: \"every leap day\") {{ {ALL} }}
+         c: node(id: $id) {{ ... on Schedule {{ {ALL} }} }} d: schedules(search: \"LEAP\") {{ totalCount nodes {{ {ALL} }} }} }}"
+    );
+    let read = api.data(&query, json!({ "id": made["id"] })).await;
+    for alias in ["a", "b", "c"] {
+        assert_eq!(read[alias], made, "{alias}");
+    }
+    assert_eq!(read["d"], json!({ "totalCount": 1, "nodes": [made] }));
+
+    // What is in use stays.
+    for (verb, id) in [("profileDelete", &profile), ("serviceDelete", &service)] {
+        assert_eq!(api.refused(verb, json!({ "id": id })).await, ["IN_USE id"]);
+    }
+    assert_eq!(api.refused("commandDelete", json!({ "id": command })).await, ["IN_USE id"]);
+
+    let changed = json!({ "id": made["id"], "version": 1, "isPaused": true });
+    let paused = api.done("scheduleUpdate", ALL, changed).await;
+    assert_eq!(
+        (&paused["nextRunAt"], &paused["upcoming"], &paused["version"]),
+        (&Value::Null, &json!([]), &json!(2))
+    );
+    let gone = api.mutate("scheduleDelete", "deletedId", json!({ "id": made["id"], "version": 2 })).await;
+    assert_eq!(gone["deletedId"], made["id"]);
+    api.done("commandUpdate", "id", json!({ "id": command, "profileId": null })).await;
+    let bare = api
+        .done(
+            "scheduleCreate",
+            ALL,
+            json!({ "name": "bare", "cron": "@daily", "job": { "commandId": command } }),
+        )
+        .await;
+    let defaults = ["timezone", "overlap", "catchUp", "isPaused"].map(|field| bare[field].clone());
+    assert_eq!(defaults, [json!("UTC"), json!("SKIP"), json!("PT0S"), json!(false)]);
+    assert_eq!((&bare["job"]["profile"], &bare["job"]["input"]), (&Value::Null, &json!({})));
+    api.assert_never_said(&[PIN]);
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_with_a_schedule_is_told_at_once() {
+    let api = TestApi::start().await;
+    let command = api.make("command", "c").await;
+    api.done(
+        "scheduleCreate",
+        "id",
+        json!({ "name": "taken", "cron": "@daily", "job": { "commandId": command } }),
+    )
+    .await;
+    let bad = json!({
+        "name": "taken", "cron": "0 0 30 2 *", "timezone": "Berlin",
+        "job": { "commandId": command, "profileId": "profile_x", "priority": 10, "policy": { "maxAttempts": 0 } },
+    });
+    let expected = set([
+        "TAKEN name",
+        "INVALID cron",
+        "INVALID timezone",
+        "NOT_FOUND job.profileId",
+        "INVALID job.priority",
+        "INVALID job.policy.maxAttempts",
+    ]);
+    assert_eq!(set(api.refused("scheduleCreate", bad).await.iter().map(String::as_str)), expected);
+    let nobody = json!({ "name": "s", "cron": "@daily", "job": { "commandId": "command_x" } });
+    assert_eq!(api.refused("scheduleCreate", nobody).await, ["NOT_FOUND job.commandId"]);
+
+    let made = api
+        .done(
+            "scheduleCreate",
+            "id",
+            json!({ "name": "s", "cron": "@daily", "job": { "commandId": command } }),
+        )
+        .await;
+    for (changes, expected) in [
+        (json!({ "cron": null }), "INVALID cron"),
+        (json!({ "job": null }), "INVALID job"),
+        (json!({ "name": "taken" }), "TAKEN name"),
+        (json!({ "version": 7 }), "STALE_VERSION version"),
+        (json!({ "timezone": "Mars/Olympus" }), "INVALID timezone"),
+    ] {
+        let mut input = changes;
+        input["id"] = made["id"].clone();
+        assert_eq!(api.refused("scheduleUpdate", input).await, [expected]);
+    }
+    assert_eq!(api.refused("scheduleDelete", json!({ "id": "schedule_x" })).await, ["NOT_FOUND id"]);
+    for count in [0, 101] {
+        let query = format!("{{ schedules {{ nodes {{ upcoming(count: {count}) }} }} }}");
+        assert_eq!(api.error(&query, json!({})).await, "BAD_REQUEST");
+    }
+}
+
+#[tokio::test]
+async fn what_a_schedule_has_enqueued_is_found_by_it() {
+    let api = TestApi::start().await;
+    let command = api.make("command", "c").await;
+    let input =
+        json!({ "name": "s", "cron": "* * * * * *", "overlap": "ALLOW", "job": { "commandId": command } });
+    let made = api.done("scheduleCreate", "id", input).await;
+    let desk = api.desk();
+    let fields = "nodes { queue scheduledFor schedule { name lastRunAt } } totalCount";
+    let query = format!("query($ids: [ID!]) {{ jobs(filter: {{ scheduleIds: $ids }}) {{ {fields} }} }}");
+    let found = eventually(Duration::from_secs(20), async || {
+        let (_announced, _next) = fire_schedules(&desk).await.unwrap();
+        let found = api.data(&query, json!({ "ids": [made["id"]] })).await;
+        (found["jobs"]["totalCount"] != json!(0)).then_some(found)
+    })
+    .await;
+    let job = &found["jobs"]["nodes"][0];
+    assert_eq!((&job["queue"], &job["schedule"]["name"]), (&json!("default"), &json!("s")));
+    assert_eq!(job["scheduledFor"], job["schedule"]["lastRunAt"]);
+    let none = api.data(&query, json!({ "ids": ["schedule_x"] })).await;
+    assert_eq!(none["jobs"], json!({ "nodes": [], "totalCount": 0 }));
+
+    api.mutate("scheduleDelete", "deletedId", json!({ "id": made["id"] })).await;
+    let two = api.data(&query, json!({ "ids": [made["id"], "schedule_00000000000000000000000000"] })).await;
+    assert_eq!(two["jobs"]["nodes"][0]["schedule"], Value::Null, "its jobs stay");
+}

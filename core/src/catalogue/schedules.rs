@@ -1,0 +1,294 @@
+//! `schedule_create`, `schedule_update`, `schedule_delete`.
+//!
+//! What a schedule enqueues is checked as a job is; a firing checks again, since commands change. Firing itself is
+//! `steps::fire_schedules`.
+
+use serde_json::{Value, json};
+
+use super::{Catalogue, CatalogueError, Patch, PolicyPatch, checks::Checks};
+use crate::{
+    compose::SecretInputs,
+    duration::IsoDuration,
+    ids::{CommandId, ProfileId, ProxyId, ScheduleId, ServiceId},
+    name::{check_labels, check_name},
+    refusal::{Refusal, RefusalCode, no_such_id},
+    schedule::{Cron, Overlap, Timing, Zone},
+    steps::{
+        fire_schedules::sealed_input_owner,
+        submit::{self, Desk, Order},
+    },
+    store::{
+        Connection, StoreError, backlog, commit,
+        schedules::{self, Plan, Schedule, Template},
+    },
+};
+
+const NAME_TAKEN: &str = "another schedule has this name";
+const ZONE_DEFAULT: &str = "UTC";
+
+/// A new schedule.
+#[derive(Debug, Clone)]
+pub struct ScheduleCreate {
+    /// Unique among schedules.
+    pub name: String,
+    /// See [`Cron::parse`].
+    pub cron: String,
+    /// IANA name; without one, UTC.
+    pub timezone: Option<String>,
+    /// What each firing enqueues.
+    pub job: TemplateInput,
+    /// Without one, [`Overlap::Skip`].
+    pub overlap: Option<Overlap>,
+    /// How far back missed times are made up; without one, they are not.
+    pub catch_up: Option<IsoDuration>,
+    /// Whether it begins paused.
+    pub is_paused: bool,
+}
+
+/// Changes of a schedule.
+#[derive(Debug, Clone)]
+pub struct ScheduleUpdate {
+    /// Which.
+    pub id: ScheduleId,
+    /// The version that the caller has read, if it wants to be told when that is not the newest.
+    pub version: Option<i32>,
+    /// What to change.
+    pub changes: ScheduleChanges,
+}
+
+/// What to change of a schedule; for the bounds see [`ScheduleCreate`].
+#[derive(Debug, Clone, Default)]
+pub struct ScheduleChanges {
+    /// Cannot be cleared.
+    pub name: Patch<String>,
+    /// Cannot be cleared.
+    pub cron: Patch<String>,
+    /// Cleared: UTC.
+    pub timezone: Patch<String>,
+    /// Replaces all of it, but for values of the input that are given as `***`, which stay. Cannot be cleared.
+    pub job: Patch<TemplateInput>,
+    /// Cleared: [`Overlap::Skip`].
+    pub overlap: Patch<Overlap>,
+    /// Cleared: none.
+    pub catch_up: Patch<IsoDuration>,
+    /// Cleared: false.
+    pub is_paused: Patch<bool>,
+}
+
+/// What to enqueue, as a caller gives it. See [`Order`] for the fields.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "the fields of Order, where they are described")]
+pub struct TemplateInput {
+    pub command: CommandId,
+    pub profile: Option<ProfileId>,
+    pub proxy: Option<ProxyId>,
+    pub services: Option<Vec<ServiceId>>,
+    pub input: Option<Value>,
+    pub queue: Option<String>,
+    pub priority: Option<i32>,
+    pub policy: Option<PolicyPatch>,
+    pub labels: Vec<String>,
+}
+
+impl Catalogue {
+    /// Makes a schedule. `desk` checks its job.
+    pub async fn schedule_create(
+        &self,
+        desk: &Desk,
+        input: ScheduleCreate,
+    ) -> Result<Schedule, CatalogueError> {
+        let id: ScheduleId = self.ids.make();
+        let mut checks = Checks::default();
+        let cron = check_cron(&mut checks, &input.cron);
+        let zone = check_zone(&mut checks, input.timezone.as_deref().unwrap_or(ZONE_DEFAULT));
+        let mut transaction = self.store.begin().await?;
+        check_schedule_name(&mut transaction, &mut checks, id, &input.name).await?;
+        let none = SecretInputs::default();
+        let template = check_template(desk, &mut transaction, &mut checks, id, input.job, &none).await?;
+        let (Some(cron), Some(zone), Some(template)) = (cron, zone, template) else {
+            return Err(checks.refused());
+        };
+        checks.passed()?;
+        let timing = Timing {
+            cron,
+            zone,
+            overlap: input.overlap.unwrap_or(Overlap::Skip),
+            catch_up: input.catch_up.unwrap_or(IsoDuration::from_secs(0)),
+        };
+        let plan = Plan { name: input.name, timing, template, is_paused: input.is_paused };
+        let next_at = first_time(&mut transaction, &plan).await?;
+        let schedule = schedules::save(&mut transaction, id, &plan, next_at).await.map_err(refused)?;
+        commit(transaction).await?;
+        Ok(schedule)
+    }
+
+    /// Changes a schedule. With another pattern or zone, and when it is resumed, it goes on from now: what was due before is not
+    /// made up. A request that changes nothing leaves the version as it is.
+    pub async fn schedule_update(
+        &self,
+        desk: &Desk,
+        input: ScheduleUpdate,
+    ) -> Result<Schedule, CatalogueError> {
+        let ScheduleUpdate { id, version, changes } = input;
+        let mut checks = Checks::default();
+        let mut transaction = self.store.begin().await?;
+        let stored = locked(&mut transaction, id).await?;
+        checks.version(stored.version, version);
+        let before = &stored.plan;
+        let name = checks.required("name", changes.name, &before.name);
+        let cron = checks.required("cron", changes.cron, before.timing.cron.text());
+        let cron = check_cron(&mut checks, &cron);
+        let zone = changes.timezone.over(before.timing.zone.name().to_owned(), ZONE_DEFAULT.to_owned());
+        let zone = check_zone(&mut checks, &zone);
+        check_schedule_name(&mut transaction, &mut checks, id, &name).await?;
+        let template = match changes.job {
+            Patch::Leave => Some(before.template.clone()),
+            Patch::Clear => {
+                checks.invalid(&["job"], "must not be null; leave it out to keep it as it is");
+                None
+            }
+            Patch::Set(job) => {
+                let kept = self.kept_secrets(&stored)?;
+                check_template(desk, &mut transaction, &mut checks, id, job, &kept).await?
+            }
+        };
+        let (Some(cron), Some(zone), Some(template)) = (cron, zone, template) else {
+            return Err(checks.refused());
+        };
+        checks.passed()?;
+        let overlap = changes.overlap.over(before.timing.overlap, Overlap::Skip);
+        let catch_up = changes.catch_up.over(before.timing.catch_up, IsoDuration::from_secs(0));
+        let timing = Timing { cron, zone, overlap, catch_up };
+        let is_paused = changes.is_paused.over(before.is_paused, false);
+        let plan = Plan { name, timing, template, is_paused };
+        if plan == *before {
+            return Ok(stored);
+        }
+        let goes_on = is_paused == before.is_paused
+            && plan.timing.cron == before.timing.cron
+            && plan.timing.zone == before.timing.zone;
+        let next_at = if goes_on { stored.next_at } else { first_time(&mut transaction, &plan).await? };
+        let schedule = schedules::save(&mut transaction, id, &plan, next_at).await.map_err(refused)?;
+        commit(transaction).await?;
+        Ok(schedule)
+    }
+
+    /// Removes a schedule. Jobs that it has enqueued go on.
+    pub async fn schedule_delete(&self, id: ScheduleId, version: Option<i32>) -> Result<(), CatalogueError> {
+        let mut checks = Checks::default();
+        let mut transaction = self.store.begin().await?;
+        let stored = locked(&mut transaction, id).await?;
+        checks.version(stored.version, version);
+        checks.passed()?;
+        schedules::delete(&mut transaction, id).await?;
+        commit(transaction).await?;
+        Ok(())
+    }
+
+    /// The secrets of a stored input, for those that are given as `***`.
+    fn kept_secrets(&self, stored: &Schedule) -> Result<SecretInputs, StoreError> {
+        let Some(sealed) = &stored.plan.template.input_sealed else { return Ok(SecretInputs::default()) };
+        let corrupt = |what: &dyn std::fmt::Display| StoreError::corrupt("schedules", "input_sealed", &what);
+        let opened = self.keyring.open(&sealed_input_owner(stored.id), sealed);
+        let opened = opened.map_err(|error| corrupt(&error))?;
+        SecretInputs::from_text(&opened).map_err(|error| corrupt(&error))
+    }
+}
+
+async fn locked(connection: &mut Connection, id: ScheduleId) -> Result<Schedule, CatalogueError> {
+    schedules::lock(connection, id).await?.ok_or_else(|| CatalogueError::no("schedule"))
+}
+
+/// The first time from now on; none while it is paused.
+async fn first_time(
+    connection: &mut Connection,
+    plan: &Plan,
+) -> Result<Option<crate::clock::Time>, StoreError> {
+    if plan.is_paused {
+        return Ok(None);
+    }
+    Ok(plan.timing.next(backlog::clock(connection).await?))
+}
+
+async fn check_schedule_name(
+    connection: &mut Connection,
+    checks: &mut Checks,
+    id: ScheduleId,
+    name: &str,
+) -> Result<(), StoreError> {
+    let is_well_formed = checks.take(check_name("name", name)).is_some();
+    if is_well_formed && schedules::name_is_taken(connection, id, name).await? {
+        checks.taken("name", NAME_TAKEN);
+    }
+    Ok(())
+}
+
+fn check_cron(checks: &mut Checks, text: &str) -> Option<Cron> {
+    checks.take(Cron::parse(text).map_err(|error| Refusal::invalid("cron", error.to_string())))
+}
+
+fn check_zone(checks: &mut Checks, name: &str) -> Option<Zone> {
+    checks.take(Zone::parse(name).map_err(|error| Refusal::invalid("timezone", error.to_string())))
+}
+
+/// Checks what is to be enqueued as if it were enqueued now, and makes it fit to be stored. `kept`: values for what is given as
+/// `***`.
+async fn check_template(
+    desk: &Desk,
+    connection: &mut Connection,
+    checks: &mut Checks,
+    id: ScheduleId,
+    job: TemplateInput,
+    kept: &SecretInputs,
+) -> Result<Option<Template>, StoreError> {
+    let mut input = job.input.unwrap_or_else(|| json!({}));
+    kept.put_back(&mut input);
+    let order = Order {
+        command: Some(job.command),
+        profile: job.profile,
+        proxy: job.proxy,
+        services: job.services.clone(),
+        input: Some(input),
+        queue: job.queue.clone(),
+        priority: job.priority,
+        policy: job.policy.clone(),
+        labels: job.labels.clone(),
+        ..Order::default()
+    };
+    let input = match submit::check(desk, connection, &order).await? {
+        Ok(input) => input,
+        Err(refusals) => {
+            checks.extend(refusals.into_iter().map(|refusal| refusal.below(&["job"])));
+            return Ok(None);
+        }
+    };
+    let sealed = |secrets: &SecretInputs| desk.keyring.seal(&sealed_input_owner(id), &secrets.to_text());
+    let policy = job.policy.map(serde_json::to_value).transpose();
+    Ok(Some(Template {
+        command: job.command,
+        profile: job.profile,
+        proxy: job.proxy,
+        services: job.services,
+        queue: job.queue,
+        priority: job.priority.and_then(|priority| i16::try_from(priority).ok()),
+        policy: policy.map_err(|error| StoreError::corrupt("(new row)", "policy", &error))?,
+        labels: check_labels("labels", job.labels).unwrap_or_default(),
+        input_sealed: (!input.secrets.is_empty()).then(|| sealed(&input.secrets)),
+        input: input.public,
+    }))
+}
+
+/// Two requests at once may both find a name free, and something that was found may be deleted: then a constraint tells it.
+fn refused(error: StoreError) -> CatalogueError {
+    let gone = |field: &str, noun: &str| {
+        CatalogueError::refused(RefusalCode::NotFound, &["job", field], no_such_id(noun))
+    };
+    match error.constraint() {
+        Some("schedules_name_key") => CatalogueError::refused(RefusalCode::Taken, &["name"], NAME_TAKEN),
+        Some("schedules_command_id_fkey") => gone("commandId", "command"),
+        Some("schedules_profile_id_fkey") => gone("profileId", "profile"),
+        Some("schedules_proxy_id_fkey") => gone("proxyId", "proxy"),
+        Some("schedule_services_service_id_fkey") => gone("serviceIds", "service"),
+        Some(_) | None => error.into(),
+    }
+}

@@ -1,0 +1,225 @@
+//! Fire schedules: enqueue what is due, and move each schedule on to its next time, in one transaction.
+//!
+//! A duty of every worker. A schedule that another worker has locked is passed over; a time is fired once, because the schedule
+//! moves on in the transaction that enqueues its job, and because there is one job at most for each time of a schedule.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use super::{
+    After,
+    cancel::cancel_within,
+    submit::{Accepted, Answer, Desk, Order, SubmitError, submit_within},
+};
+use crate::{
+    catalogue::PolicyPatch,
+    clock::Time,
+    compose::SecretInputs,
+    ids::{JobId, ScheduleId},
+    refusal::Refusal,
+    schedule::Firing,
+    store::{
+        StoreError, Transaction, commit,
+        schedules::{self, Advance, Schedule},
+    },
+};
+
+/// Most schedules of one transaction.
+const BATCH_MAX: i64 = 100;
+/// Told to the jobs that give way.
+const REPLACED: &str = "The next run of its schedule has taken its place.";
+
+/// Fires what is due. Answers what to announce, and how long it is until the next one is due: zero when there is more to do,
+/// nothing when none will ever be.
+pub async fn fire_schedules(desk: &Desk) -> Result<(After, Option<Duration>), StoreError> {
+    match fire(desk, BATCH_MAX).await {
+        // One of them cannot be written. Alone, it is told from the others, and does not hold them up.
+        Err(StoreError::Constraint { name, .. }) => {
+            tracing::warn!(constraint = name, "schedules could not be fired together; one goes alone");
+            fire(desk, 1).await
+        }
+        done => done,
+    }
+}
+
+async fn fire(desk: &Desk, limit: i64) -> Result<(After, Option<Duration>), StoreError> {
+    let mut transaction = desk.store.begin().await?;
+    let (due, now) = schedules::lock_due(&mut transaction, limit).await?;
+    let mut after = After::default();
+    if !due.is_empty() {
+        match fire_locked(desk, &mut transaction, &due, now).await {
+            Ok(told) => after = told,
+            Err(StoreError::Constraint { name, .. }) if due.len() == 1 => {
+                drop(transaction);
+                give_up(desk, &due[0], &name).await?;
+                transaction = desk.store.begin().await?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let next = schedules::until_next(&mut transaction).await?;
+    commit(transaction).await?;
+    Ok((after, next))
+}
+
+/// Passes over the times of a schedule whose job cannot be written, and says so.
+async fn give_up(desk: &Desk, schedule: &Schedule, constraint: &str) -> Result<(), StoreError> {
+    let mut transaction = desk.store.begin().await?;
+    if let Some(schedule) = schedules::lock(&mut transaction, schedule.id).await?
+        && let Some(next_at) = schedule.next_at
+    {
+        let failure = Some(format!("Its job could not be stored: {constraint}."));
+        let next_at = schedule.plan.timing.next(next_at);
+        let advance = Advance { id: schedule.id, next_at, last_at: None, failure };
+        schedules::advance(&mut transaction, &[advance]).await?;
+    }
+    commit(transaction).await
+}
+
+async fn fire_locked(
+    desk: &Desk,
+    transaction: &mut Transaction,
+    due: &[Schedule],
+    now: Time,
+) -> Result<After, StoreError> {
+    let ids: Vec<ScheduleId> = due.iter().map(|schedule| schedule.id).collect();
+    let live = schedules::live_jobs(transaction, &ids).await?;
+    let busy: HashSet<ScheduleId> = live.iter().map(|(schedule, _)| *schedule).collect();
+    let firings: Vec<Firing> = due
+        .iter()
+        .map(|schedule| {
+            let from = schedule.next_at.unwrap_or(now);
+            schedule.plan.timing.fire(from, now, busy.contains(&schedule.id))
+        })
+        .collect();
+
+    let mut after = cancel_replaced(transaction, due, &firings, &live).await?;
+    let orders: Vec<(ScheduleId, Result<Vec<Order>, String>)> = due
+        .iter()
+        .zip(&firings)
+        .map(|(schedule, firing)| (schedule.id, orders_of(desk, schedule, &firing.due)))
+        .collect();
+    // Each firing is a call of its own: one whose job is refused fails no other.
+    let (owners, calls): (Vec<(ScheduleId, Time)>, Vec<Vec<Order>>) = orders
+        .iter()
+        .flat_map(|(_, orders)| orders.iter().flatten())
+        .filter_map(|order| Some((order.schedule?, vec![order.clone()])))
+        .unzip();
+    let (answers, told) = submit_within(desk, transaction, &calls).await?;
+    after.merge(told);
+
+    let mut outcomes: HashMap<ScheduleId, Outcome> = HashMap::new();
+    for (id, orders) in &orders {
+        outcomes.entry(*id).or_default().failure = orders.as_ref().err().cloned();
+    }
+    for ((id, due), answer) in owners.into_iter().zip(answers) {
+        outcomes.entry(id).or_default().note(due, &answer);
+    }
+    let advances: Vec<Advance> = due
+        .iter()
+        .zip(&firings)
+        .map(|(schedule, firing)| {
+            let Outcome { last_at, failure } = outcomes.remove(&schedule.id).unwrap_or_default();
+            if let Some(failure) = &failure {
+                tracing::warn!(schedule = %schedule.id, failure, "a schedule could not enqueue its job");
+            }
+            Advance { id: schedule.id, next_at: firing.next, last_at, failure }
+        })
+        .collect();
+    schedules::advance(transaction, &advances).await?;
+    Ok(after)
+}
+
+/// Cancels the jobs of schedules whose next one takes their place.
+async fn cancel_replaced(
+    transaction: &mut Transaction,
+    due: &[Schedule],
+    firings: &[Firing],
+    live: &[(ScheduleId, JobId)],
+) -> Result<After, StoreError> {
+    let cancelling: HashSet<ScheduleId> = due
+        .iter()
+        .zip(firings)
+        .filter(|(_, firing)| firing.cancels)
+        .map(|(schedule, _)| schedule.id)
+        .collect();
+    let replaced: Vec<JobId> =
+        live.iter().filter(|(schedule, _)| cancelling.contains(schedule)).map(|(_, job)| *job).collect();
+    cancel_within(transaction, &replaced, Some(REPLACED)).await
+}
+
+/// What became of the firings of one schedule.
+#[derive(Debug, Default)]
+struct Outcome {
+    last_at: Option<Time>,
+    failure: Option<String>,
+}
+
+impl Outcome {
+    /// The last one says how the schedule fares.
+    fn note(&mut self, due: Time, answer: &Answer) {
+        match answer {
+            Ok(accepted) => {
+                let is_new = |accepted: &Accepted| !accepted.was_duplicate;
+                (self.last_at, self.failure) = (accepted.iter().any(is_new).then_some(due), None);
+            }
+            Err(SubmitError::Refused(refusals)) => self.failure = Some(told(refusals)),
+            Err(SubmitError::Store(error)) => self.failure = Some(error.to_string()),
+        }
+    }
+}
+
+/// `input.user.age: is too small; queue: ...`
+fn told(refusals: &[Refusal]) -> String {
+    let sentence = |refusal: &Refusal| match refusal.path.as_slice() {
+        [] => refusal.message.clone(),
+        path => format!("{}: {}", path.join("."), refusal.message),
+    };
+    refusals.iter().map(sentence).collect::<Vec<_>>().join("; ")
+}
+
+/// One order for each time, or why there can be none.
+fn orders_of(desk: &Desk, schedule: &Schedule, due: &[Time]) -> Result<Vec<Order>, String> {
+    let template = &schedule.plan.template;
+    let kept_secret = secrets_of(desk, schedule)?;
+    let policy = match &template.policy {
+        Some(policy) => Some(
+            serde_json::from_value::<PolicyPatch>(policy.clone())
+                .map_err(|error| format!("Its policy cannot be read: {error}."))?,
+        ),
+        None => None,
+    };
+    let mut input = template.input.clone();
+    kept_secret.put_back(&mut input);
+    let order = Order {
+        command: Some(template.command),
+        profile: template.profile,
+        proxy: template.proxy,
+        services: template.services.clone(),
+        input: Some(input),
+        queue: template.queue.clone(),
+        priority: template.priority.map(i32::from),
+        policy,
+        labels: template.labels.clone(),
+        kept_secret,
+        ..Order::default()
+    };
+    let at = |due: &Time| Order { schedule: Some((schedule.id, *due)), ..order.clone() };
+    Ok(due.iter().map(at).collect())
+}
+
+/// The secrets of a schedule's input, opened.
+fn secrets_of(desk: &Desk, schedule: &Schedule) -> Result<SecretInputs, String> {
+    let Some(sealed) = &schedule.plan.template.input_sealed else { return Ok(SecretInputs::default()) };
+    let opened = desk.keyring.open(&sealed_input_owner(schedule.id), sealed);
+    let opened =
+        opened.map_err(|_| "The secrets of its input cannot be opened with the keys of this worker.")?;
+    SecretInputs::from_text(&opened).map_err(|error| error.to_string())
+}
+
+/// What the sealed input of a schedule is bound to.
+pub fn sealed_input_owner(schedule: ScheduleId) -> String {
+    format!("schedule_input:{schedule}")
+}
