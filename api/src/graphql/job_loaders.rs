@@ -13,7 +13,7 @@ use callboard::{
     profile::Profile,
     steps::{
         submit::Desk,
-        why::{Obstacle, why},
+        why::{Obstacle, places, why},
     },
     store::{
         StoreError,
@@ -116,6 +116,8 @@ readers! {
         let obstacles = why(&desk.store, &jobs).await?;
         Ok(obstacles.into_iter().map(|(job, obstacle)| (job, Arc::new(obstacle))).collect())
     };
+    /// The place of a ready job in its queue.
+    place: JobId => i64, |desk, jobs| places(&desk.store, &jobs).await;
     /// A job that is behind a gate.
     holder: GateKey => JobId, |desk, keys| {
         let held = holds::held(&mut *desk.store.read().await?, &keys).await?;

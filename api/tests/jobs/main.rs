@@ -27,3 +27,4 @@ mod reconnects;
 mod stage;
 #[path = "../catalogue/statements.rs"]
 mod statements;
+mod waiting;

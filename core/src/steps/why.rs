@@ -16,11 +16,13 @@ use crate::{
     },
     mutant::Mutant,
     store::{
-        Connection, Store, StoreError, gates,
+        Connection, Store, StoreError, backlog, gates,
         live::{self, LiveJob},
     },
 };
 
+/// Farthest place in a queue that is told exactly.
+pub const PLACE_MAX: i64 = 1000;
 /// What a profile is limited to.
 const ALONE: Limits = Limits { max_concurrency: Some(1), rate_limits: Vec::new() };
 
@@ -61,6 +63,13 @@ pub async fn why(store: &Store, jobs: &[JobId]) -> Result<HashMap<JobId, Obstacl
         Some((row.job, Obstacle { at: demand.clone(), block, by }))
     });
     Ok(obstacles.collect())
+}
+
+/// The place of ready jobs in their queues: 1 for the next one, exact up to [`PLACE_MAX`]; more than that for all beyond. Those that
+/// are parked, or not ready, have none.
+pub async fn places(store: &Store, jobs: &[JobId]) -> Result<HashMap<JobId, i64>, StoreError> {
+    let ahead = backlog::ahead(&mut *store.read().await?, jobs, PLACE_MAX).await?;
+    Ok(ahead.into_iter().map(|(job, ahead)| (job, ahead + 1)).collect())
 }
 
 /// What each of these jobs has to pass.

@@ -1,6 +1,6 @@
 //! The backlog of ready jobs, and the marks of those whose references are in Redis.
 //!
-//! Called by `steps::dispatch` and `steps::promote`. The marks are locked and written by one statement, which `live::fence`
+//! Called by `steps::dispatch` and `steps::promote`, and by `steps::why`, which tells a job its place. The marks are locked and written by one statement, which `live::fence`
 //! warns of: here whatever changes a row meanwhile also takes it out of what is written, so that nobody waits for himself.
 
 use std::time::Duration;
@@ -62,6 +62,41 @@ pub async fn take(
         .into_iter()
         .map(|row| ReadyJob { job: row.job_id.into(), queue: row.queue, priority: row.priority })
         .collect())
+}
+
+/// How many ready jobs come before each of these in their queues, counted up to `most`; those that are not ready, or parked, are left
+/// out. In the order in which they are handed out and taken: by priority, then age.
+pub async fn ahead(
+    connection: &mut Connection,
+    jobs: &[JobId],
+    most: i64,
+) -> Result<Vec<(JobId, i64)>, StoreError> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
+    // What was handed over is bounded by the windows; of the others no leg reads more than are counted.
+    let rows = sqlx::query!(
+        r#"
+        SELECT own.job_id, least($2, (
+            SELECT count(*) FROM (
+                (SELECT FROM live_jobs AS other WHERE other.queue = own.queue AND other.priority > own.priority
+                    AND other.state = 'queued' AND other.dispatched_at IS NULL AND other.parked_on IS NULL LIMIT $2)
+                UNION ALL
+                (SELECT FROM live_jobs AS other WHERE other.queue = own.queue AND other.priority = own.priority
+                    AND other.job_id < own.job_id
+                    AND other.state = 'queued' AND other.dispatched_at IS NULL AND other.parked_on IS NULL LIMIT $2)
+                UNION ALL
+                (SELECT FROM live_jobs AS other WHERE other.dispatched_at IS NOT NULL AND other.queue = own.queue
+                    AND (other.priority > own.priority OR (other.priority = own.priority AND other.job_id < own.job_id))
+                    LIMIT $2)
+            ) AS before
+        )) AS "ahead!"
+        FROM live_jobs AS own WHERE own.job_id = ANY($1) AND own.state = 'queued' AND own.parked_on IS NULL
+        "#,
+        &ids,
+        most
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.job_id.into(), row.ahead)).collect())
 }
 
 /// The backlogs of queues that are not paused: by queue, the most urgent first.

@@ -11,7 +11,7 @@ use callboard::{
     ids::JobId,
     job::JobState,
     limit::{GateKey, explain, gate::Block},
-    steps::why::Obstacle,
+    steps::why::{Obstacle, PLACE_MAX},
     store::records::JobRecord,
 };
 use chrono::SecondsFormat;
@@ -33,6 +33,9 @@ pub struct Waiting {
     pub reason: WaitReason,
     /// One sentence a person understands, naming what blocks.
     pub explanation: String,
+    /// Of NEXT_IN_LINE: its place in its queue, 1 for the next one, exact up to 1000. Null beyond, while it is being called, and for
+    /// every other reason.
+    pub position: Option<i32>,
     /// When that ends, if a time is known.
     pub until: Option<DateTime>,
     /// What blocks, if it is something with an id: of DEPENDENCY, the first job that it waits for; of PROFILE_BUSY, the job that runs
@@ -113,7 +116,7 @@ impl Waiting {
     pub(super) async fn of(ctx: &Context<'_>, job: &JobRecord) -> Result<Option<Self>> {
         let around = look_around(ctx, job).await?;
         let Some(reason) = reason(job, &around) else { return Ok(None) };
-        let nothing = |explanation| Self { reason, explanation, until: None, blocker: None };
+        let nothing = |explanation| Self { reason, explanation, position: None, until: None, blocker: None };
         let until = |explanation| Self { until: Some(DateTime(job.run_at)), ..nothing(explanation) };
         Ok(Some(match reason {
             WaitReason::RunAt => until(format!("It starts at {}.", written(job.run_at))),
@@ -141,10 +144,12 @@ impl Waiting {
                 None => return Ok(None),
             },
             WaitReason::NoWorker => nothing(format!("No active worker serves the queue {}.", job.queue)),
-            WaitReason::NextInLine => nothing(format!(
-                "It is ready, and runs when the jobs before it in the queue {} leave a slot.",
-                job.queue
-            )),
+            WaitReason::NextInLine => {
+                let place = JobContext::of(ctx)?.readers.place(job.id).await?;
+                let position =
+                    place.filter(|place| *place <= PLACE_MAX).and_then(|place| i32::try_from(place).ok());
+                Self { position, ..nothing(in_line(&job.queue, place)) }
+            }
         }))
     }
 
@@ -172,7 +177,21 @@ impl Waiting {
         };
         let by = by.map(|job| job.to_string());
         let explanation = explain(&at.key, &name, block, by.as_deref());
-        Ok(Self { reason, explanation, until: block.until().map(DateTime), blocker: owner })
+        let until = block.until().map(DateTime);
+        Ok(Self { reason, explanation, position: None, until, blocker: owner })
+    }
+}
+
+/// At a place in a queue; without one, it is being called.
+fn in_line(queue: &str, place: Option<i64>) -> String {
+    match place {
+        None => format!("What it waited for has room again; it is being called to the queue {queue}."),
+        Some(1) => format!("It is next in the queue {queue}, and runs as soon as a worker has a free slot."),
+        Some(2) => format!("One job of the queue {queue} is before it."),
+        Some(place) if place <= PLACE_MAX => {
+            format!("{} jobs of the queue {queue} are before it.", place - 1)
+        }
+        Some(_) => format!("{PLACE_MAX} or more jobs of the queue {queue} are before it."),
     }
 }
 
