@@ -1,10 +1,24 @@
 //! `/metrics`: counters for Prometheus, with the names and meanings that dashboards build on.
 //!
-//! Installed once, before anything counts. Labels are of small fixed sets; never ids, names or anything of a request.
+//! Installed once, before anything counts. Labels are of small fixed sets; never ids, names or anything of a request. The names of
+//! queues are the exception, at most [`QUEUES_MAX`]: whoever scales workers scales them by queue.
+
+use std::collections::HashMap;
 
 use axum::{Router, http::header, routing::get};
+use callboard::{
+    clock,
+    store::{Store, StoreError, counters},
+};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
+use crate::graphql::{
+    job_loaders::{LEASE, READY_MAX},
+    queue,
+};
+
+/// Most queues that are shown, in order of name.
+const QUEUES_MAX: usize = 1000;
 /// Bounds of the buckets of durations, in seconds.
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
@@ -31,14 +45,66 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         "callboard_sockets_dropped_total",
         "WebSockets given up: stalled (the client took nothing) or broken"
     );
+    metrics::describe_gauge!(
+        "callboard_queue_demand_slots",
+        "Slots that a queue's jobs could use now: those that run, and those that wait for nothing but a slot; up to 10000"
+    );
+    metrics::describe_gauge!("callboard_queue_slots", "Slots of the active workers that serve a queue");
+    metrics::describe_gauge!("callboard_queue_jobs", "Live jobs of a queue, by state");
+    metrics::describe_gauge!(
+        "callboard_queue_oldest_ready_seconds",
+        "How long the oldest ready job of a queue waits"
+    );
+    metrics::describe_gauge!(
+        "callboard_queues_known",
+        "Whether the gauges of queues are of now: 0 without Postgres"
+    );
     Ok(handle)
 }
 
-/// The route `/metrics`.
-pub fn router(handle: PrometheusHandle) -> Router {
+/// Sets the gauges of all queues.
+async fn measure_queues(store: &Store) -> Result<(), StoreError> {
+    let mut connection = store.read().await?;
+    let queues = counters::queues(&mut connection, None).await?;
+    let names: Vec<String> = queues.iter().take(QUEUES_MAX).map(|queue| queue.name.clone()).collect();
+    let ready: HashMap<String, i64> =
+        counters::ready(&mut connection, &names, READY_MAX).await?.into_iter().collect();
+    let slots: HashMap<String, i64> = counters::slots(&mut connection, LEASE).await?.into_iter().collect();
+    drop(connection);
+    let now = clock::now();
+    for queue in queues.into_iter().take(QUEUES_MAX) {
+        let ready = ready.get(&queue.name).copied().unwrap_or_default();
+        let waits = queue.oldest_queued_at.and_then(|since| (now - since).to_std().ok());
+        let of = |name: &'static str| metrics::gauge!(name, "queue" => queue.name.clone());
+        of("callboard_queue_demand_slots").set(queue::demand(&queue, ready) as f64);
+        of("callboard_queue_slots").set(slots.get(&queue.name).copied().unwrap_or_default() as f64);
+        of("callboard_queue_oldest_ready_seconds").set(waits.unwrap_or_default().as_secs_f64());
+        for (state, count) in [
+            ("blocked", queue.blocked),
+            ("scheduled", queue.scheduled),
+            ("queued", queue.queued),
+            ("running", queue.running),
+        ] {
+            let gauge =
+                metrics::gauge!("callboard_queue_jobs", "queue" => queue.name.clone(), "state" => state);
+            gauge.set(count as f64);
+        }
+    }
+    Ok(())
+}
+
+/// The route `/metrics`; with the queues of a store, as they are when it is asked.
+pub fn router(handle: PrometheusHandle, queues: Option<Store>) -> Router {
     let show = move || {
-        let handle = handle.clone();
+        let (handle, queues) = (handle.clone(), queues.clone());
         async move {
+            if let Some(store) = queues {
+                let measured = measure_queues(&store).await;
+                if let Err(error) = &measured {
+                    tracing::warn!(%error, "the queues could not be measured");
+                }
+                metrics::gauge!("callboard_queues_known").set(f64::from(u8::from(measured.is_ok())));
+            }
             handle.run_upkeep();
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], handle.render())
         }

@@ -31,7 +31,9 @@ use super::job::composed;
 use crate::feed::Gather;
 
 /// A worker whose lease is older than this does not count as serving its queues.
-const LEASE: Duration = Duration::from_secs(8);
+pub const LEASE: Duration = Duration::from_secs(8);
+/// Where counting the ready jobs of a queue stops.
+pub const READY_MAX: i64 = 10_000;
 
 /// Makes [`Readers`]: a field, and a method of the same name, for each kind of thing that is read in batches.
 macro_rules! readers {
@@ -132,10 +134,13 @@ readers! {
         let paused = counters::paused(&mut *desk.store.read().await?, &queues).await?;
         Ok(paused.into_iter().map(|queue| (queue, ())).collect())
     };
-    /// Something for a queue that an active worker serves, nothing for any other.
-    served: String => (), |desk, _queues| {
-        let served = counters::served(&mut *desk.store.read().await?, LEASE).await?;
-        Ok(served.into_iter().map(|queue| (queue, ())).collect())
+    /// The slots of the active workers that serve a queue; nothing where none does.
+    slots: String => i64, |desk, _queues| {
+        Ok(counters::slots(&mut *desk.store.read().await?, LEASE).await?.into_iter().collect())
+    };
+    /// How many jobs of a queue could start, up to a bound.
+    ready: String => i64, |desk, queues| {
+        Ok(counters::ready(&mut *desk.store.read().await?, &queues, READY_MAX).await?.into_iter().collect())
     };
 }
 

@@ -9,6 +9,7 @@ use std::{future::IntoFuture as _, io, time::Duration};
 
 use async_graphql::Executor;
 use axum::{Router, http::StatusCode, middleware, response::IntoResponse as _};
+use callboard::store::Store;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_http::compression::{CompressionLayer, CompressionLevel};
@@ -36,18 +37,20 @@ pub struct Parts<E> {
     pub artifacts: Artifacts,
     /// `/metrics`.
     pub metrics: metrics_exporter_prometheus::PrometheusHandle,
+    /// Whose queues `/metrics` shows.
+    pub queues: Option<Store>,
     /// `/demo`, in development.
     pub demo: Option<Router>,
 }
 
 /// All routes, with what every answer gets: a request id, security headers, gzip.
 pub fn router<E: Executor>(parts: Parts<E>) -> Router {
-    let Parts { endpoint, health, artifacts, metrics, demo } = parts;
+    let Parts { endpoint, health, artifacts, metrics, queues, demo } = parts;
     let mut router = Router::new()
         .merge(endpoint.router())
         .merge(web::router())
         .merge(health::router(health))
-        .merge(prometheus::router(metrics))
+        .merge(prometheus::router(metrics, queues))
         .merge(artifacts::router(artifacts));
     if let Some(demo) = demo {
         router = router.merge(demo);

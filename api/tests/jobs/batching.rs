@@ -29,7 +29,7 @@ async fn lists_of_jobs_take_a_constant_number_of_statements() {
         ("state command { name } profile { name } proxy { name } services { name }", 5),
         ("input result artifacts { name url } composed { display }", 10),
         // Whatever could be in their way is read as the claim reads it.
-        ("waiting { reason explanation blocker { id } }", 8),
+        ("waiting { reason explanation position blocker { id } }", 9),
     ] {
         let mut costs = Vec::new();
         for size in [2, JOBS] {

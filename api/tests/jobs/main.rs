@@ -23,8 +23,10 @@ mod lost_hints;
 mod mutations;
 mod objects;
 mod operations;
+mod queues;
 mod reconnects;
 mod stage;
 #[path = "../catalogue/statements.rs"]
 mod statements;
 mod waiting;
+mod waiting_limits;

@@ -19,7 +19,7 @@ use crate::stage::{Stage, failed};
 const FIELDS: &str = "waiting { reason explanation position until blocker { __typename id } }";
 
 /// What must be said. `{until}` in the sentence stands for the time that is shown.
-struct Why<'a> {
+pub(crate) struct Why<'a> {
     reason: &'a str,
     sentence: String,
     until: Option<Time>,
@@ -27,32 +27,32 @@ struct Why<'a> {
     position: Option<i32>,
 }
 
-fn why(reason: &str, sentence: impl Into<String>) -> Why<'_> {
+pub(crate) fn why(reason: &str, sentence: impl Into<String>) -> Why<'_> {
     Why { reason, sentence: sentence.into(), until: None, blocker: None, position: None }
 }
 
 impl<'a> Why<'a> {
-    fn until(self, until: Time) -> Self {
+    pub(crate) fn until(self, until: Time) -> Self {
         Self { until: Some(until), ..self }
     }
 
-    fn by(self, kind: &'a str, id: impl ToString) -> Self {
+    pub(crate) fn by(self, kind: &'a str, id: &impl ToString) -> Self {
         Self { blocker: Some((kind, id.to_string())), ..self }
     }
 
-    fn at(self, position: i32) -> Self {
+    pub(crate) fn at(self, position: i32) -> Self {
         Self { position: Some(position), ..self }
     }
 }
 
 /// A stage with one command, `hello`, whose jobs each set-up sends to a queue of its own.
-struct Table {
-    stage: Stage,
+pub(crate) struct Table {
+    pub(crate) stage: Stage,
     command: String,
 }
 
 impl Table {
-    async fn set(queues: &[&str]) -> Self {
+    pub(crate) async fn set(queues: &[&str]) -> Self {
         let stage = Stage::set().await;
         let command = stage.command("hello", json!({})).await;
         stage.enter(queues).await;
@@ -60,26 +60,32 @@ impl Table {
     }
 
     /// A job of the command on this queue, with this on top.
-    async fn job(&self, queue: &str, more: Value) -> JobId {
+    pub(crate) async fn job(&self, queue: &str, more: Value) -> JobId {
         let mut input = json!({ "commandId": self.command, "queue": queue });
         input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         self.stage.enqueue(input).await
     }
 
-    async fn service(&self, name: &str, limits: Value) -> String {
+    pub(crate) async fn service(&self, name: &str, limits: Value) -> String {
         let mut input = limits;
         input["name"] = json!(name);
         self.stage.made("serviceCreate", "service", input).await
     }
 
     /// Claims a job that must not be granted.
-    async fn park(&self, job: JobId) {
+    pub(crate) async fn park(&self, job: JobId) {
         let (_, answer) = self.stage.claim(job).await;
         assert!(matches!(answer, Answer::Parked { .. }), "{answer:?}");
     }
 
     /// An answer of a service, as a worker sees it.
-    async fn hear(&self, service: &str, status: u16, headers: &[(&str, &str)], body: Option<&str>) {
+    pub(crate) async fn hear(
+        &self,
+        service: &str,
+        status: u16,
+        headers: &[(&str, &str)],
+        body: Option<&str>,
+    ) {
         let headers: Vec<(String, String)> =
             headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let at = clock::now();
@@ -92,7 +98,7 @@ impl Table {
             .await;
     }
 
-    async fn expect(&self, set_up: &str, job: JobId, expected: Why<'_>) {
+    pub(crate) async fn expect(&self, set_up: &str, job: JobId, expected: Why<'_>) {
         let shown = self.stage.of_job(job, FIELDS).await["waiting"].take();
         let until = shown["until"].as_str().map(|text| text.parse::<Time>().unwrap());
         let sentence = expected.sentence.replace("{until}", shown["until"].as_str().unwrap_or("?"));
@@ -114,7 +120,7 @@ impl Table {
         }
     }
 
-    async fn started_at(&self, job: JobId) -> Time {
+    pub(crate) async fn started_at(&self, job: JobId) -> Time {
         self.stage.of_job(job, "startedAt").await["startedAt"].as_str().unwrap().parse().unwrap()
     }
 }
@@ -123,7 +129,7 @@ fn written(time: Time) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-fn in_seconds(seconds: u64) -> Time {
+pub(crate) fn in_seconds(seconds: u64) -> Time {
     clock::now() + Duration::from_secs(seconds)
 }
 
@@ -161,22 +167,22 @@ async fn its_time_its_backoff_or_jobs_that_it_needs() {
     let needs =
         |jobs: &[JobId]| json!({ "dependsOn": jobs.iter().map(ToString::to_string).collect::<Vec<_>>() });
     let of_first =
-        || why("DEPENDENCY", format!("It needs {first}, which has not ended yet.")).by("Job", first);
+        || why("DEPENDENCY", format!("It needs {first}, which has not ended yet.")).by("Job", &first);
     let one = table.job("q", needs(&[first])).await;
     table.expect("one job that it needs", one, of_first()).await;
     let both = table.job("q", needs(&[first, second])).await;
     let sentence = format!("It needs {first} and 1 others, which have not ended yet.");
-    table.expect("two jobs that it needs", both, why("DEPENDENCY", sentence).by("Job", first)).await;
+    table.expect("two jobs that it needs", both, why("DEPENDENCY", sentence).by("Job", &first)).await;
     let chained = table.job("q", needs(&[one])).await;
     let sentence = format!("It needs {one}, which has not ended yet.");
-    table.expect("one that is blocked itself", chained, why("DEPENDENCY", sentence).by("Job", one)).await;
+    table.expect("one that is blocked itself", chained, why("DEPENDENCY", sentence).by("Job", &one)).await;
     let attempt = table.stage.start(first).await;
     table.expect("one that runs", one, of_first()).await;
     table.stage.mutate("queuePause", "queue { id }", json!({ "name": "q" })).await;
     table.expect("one that runs, in a paused queue", one, of_first()).await;
     table.stage.succeed(first, attempt).await;
     let sentence = format!("It needs {second}, which has not ended yet.");
-    table.expect("the other of two", both, why("DEPENDENCY", sentence).by("Job", second)).await;
+    table.expect("the other of two", both, why("DEPENDENCY", sentence).by("Job", &second)).await;
 }
 
 #[tokio::test]
@@ -235,7 +241,7 @@ async fn its_queue_its_workers_or_its_place() {
     let paused = table.job("paused", json!({})).await;
     table.stage.mutate("queuePause", "queue { id }", json!({ "name": "paused" })).await;
     let id = queue_id("paused").await;
-    let is_paused = || why("QUEUE_PAUSED", "The queue paused is paused.").by("Queue", id.clone());
+    let is_paused = || why("QUEUE_PAUSED", "The queue paused is paused.").by("Queue", &id);
     table.expect("a paused queue", paused, is_paused()).await;
     table.stage.mutate("queueUpdate", "queue { id }", json!({ "name": "paused", "maxConcurrency": 1 })).await;
     table.expect("a paused queue with a cap", paused, is_paused()).await;
@@ -253,8 +259,11 @@ async fn exact_places_up_to_a_thousand() {
     for _ in 0..2 {
         let input = json!({ "jobs": vec![order.clone(); 600] });
         let made = table.stage.mutate("jobsEnqueue", "jobs { id }", input).await;
-        let ids =
-            made["jobs"].as_array().unwrap().iter().map(|job| job["id"].as_str().unwrap().parse::<JobId>().unwrap());
+        let ids = made["jobs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|job| job["id"].as_str().unwrap().parse::<JobId>().unwrap());
         jobs.extend(ids);
     }
     // Ids of one call have been made in order, whichever call was committed first.
@@ -271,210 +280,4 @@ async fn exact_places_up_to_a_thousand() {
         let beyond = why("NEXT_IN_LINE", "1000 or more jobs of the queue long are before it.");
         table.expect("a place beyond", jobs[place - 1], beyond).await;
     }
-}
-
-#[tokio::test]
-async fn as_many_run_as_may() {
-    let table = Table::set(&["q", "one", "two"]).await;
-    let full = |sentence: String| why("CONCURRENCY", sentence);
-
-    let service = table.service("github", json!({ "maxConcurrency": 2 })).await;
-    let with = json!({ "serviceIds": [service] });
-    let jobs = [
-        table.job("q", with.clone()).await,
-        table.job("q", with.clone()).await,
-        table.job("q", with.clone()).await,
-    ];
-    let running = [table.stage.start(jobs[0]).await, table.stage.start(jobs[1]).await];
-    let of_service =
-        || full("2 jobs of its service github run already, as many as may.".into()).by("Service", &service);
-    table.expect("a service is full, before anybody has asked", jobs[2], of_service()).await;
-    table.park(jobs[2]).await;
-    table.expect("a service is full", jobs[2], of_service()).await;
-    let behind = table.job("q", with.clone()).await;
-    table.expect("a service is full, and somebody waits", behind, of_service()).await;
-    table.stage.succeed(jobs[0], running[0]).await;
-    let waits = full("Jobs that came before it wait for its service github.".into()).by("Service", &service);
-    let called =
-        why("NEXT_IN_LINE", "It is next in the queue q, and runs as soon as a worker has a free slot.").at(1);
-    table.expect("a place at the service was left: it is called", jobs[2], called).await;
-    table.stage.sql("UPDATE gates SET has_waiters = true").await;
-    table.expect("a place was left, and it is not its turn", behind, waits).await;
-
-    let id = |value: &Value| value["queue"]["id"].as_str().unwrap().to_owned();
-    let cap = |name: &'static str, most: i32| {
-        table.stage.mutate("queueUpdate", "queue { id }", json!({ "name": name, "maxConcurrency": most }))
-    };
-    let first = table.job("one", json!({})).await;
-    let queue = id(&cap("one", 1).await);
-    table.stage.start(first).await;
-    let job = table.job("one", json!({})).await;
-    let of_one =
-        full("A job of its queue one runs already, and one may at a time.".into()).by("Queue", &queue);
-    table.expect("a queue of one", job, of_one).await;
-    let (first, second) = (table.job("two", json!({})).await, table.job("two", json!({})).await);
-    let queue = id(&cap("two", 2).await);
-    table.stage.start_all(&[first, second]).await;
-    let job = table.job("two", json!({})).await;
-    let of_two = full("2 jobs of its queue two run already, as many as may.".into()).by("Queue", &queue);
-    table.expect("a queue of two", job, of_two).await;
-
-    let limited = table.stage.command("limited", json!({ "policy": { "maxConcurrency": 1 } })).await;
-    let own = json!({ "commandId": limited });
-    let (first, job) = (table.job("q", own.clone()).await, table.job("q", own.clone()).await);
-    table.stage.start(first).await;
-    let of_command = full("A job of its command limited runs already, and one may at a time.".into());
-    table.expect("a command of one", job, of_command.by("Command", &limited)).await;
-    let wide = table.job("q", json!({ "commandId": limited, "policy": { "maxConcurrency": null } })).await;
-    assert!(matches!(table.stage.claim(wide).await.1, Answer::Granted(_)), "its own policy has no limit");
-
-    let proxy = json!({ "name": "exit", "protocol": "HTTP", "address": "127.0.0.1:9", "maxConcurrency": 1 });
-    let proxy = table.stage.made("proxyCreate", "proxy", proxy).await;
-    let through = json!({ "proxyId": proxy });
-    let (first, job) = (table.job("q", through.clone()).await, table.job("q", through).await);
-    table.stage.start(first).await;
-    let of_proxy = full("A job of its proxy exit runs already, and one may at a time.".into());
-    table.expect("a proxy of one", job, of_proxy.by("Proxy", &proxy)).await;
-}
-
-#[tokio::test]
-async fn another_job_is_on_its_profile() {
-    let table = Table::set(&["q"]).await;
-    let profile = table.stage.profile("alice").await;
-    let on = json!({ "profileId": profile });
-    let (first, second, third) = (
-        table.job("q", on.clone()).await,
-        table.job("q", on.clone()).await,
-        table.job("q", on.clone()).await,
-    );
-    let attempt = table.stage.start(first).await;
-    let busy = || why("PROFILE_BUSY", format!("Its profile alice is in use by {first}.")).by("Job", first);
-    table.expect("a profile in use, before anybody has asked", second, busy()).await;
-    table.park(second).await;
-    table.expect("a profile in use", second, busy()).await;
-    table.expect("a profile in use, and somebody waits", third, busy()).await;
-    table.stage.mutate("jobCancel", "job { id }", json!({ "id": first.to_string() })).await;
-    table.expect("a profile in use by one that is asked to end", second, busy()).await;
-    table.stage.succeed(first, attempt).await;
-    let called =
-        why("NEXT_IN_LINE", "It is next in the queue q, and runs as soon as a worker has a free slot.").at(1);
-    table.expect("the profile is free", second, called).await;
-    table.stage.start(second).await;
-    let other = why("PROFILE_BUSY", format!("Its profile alice is in use by {second}.")).by("Job", second);
-    table.expect("the next one is on it", third, other).await;
-}
-
-#[tokio::test]
-async fn a_rate_of_its_own_or_of_a_service() {
-    let table = Table::set(&["q"]).await;
-    let hourly = json!({ "rateLimits": [{ "name": "hour", "limit": 1, "per": "PT1H" }] });
-    let service = table.service("hourly", hourly.clone()).await;
-    let with = json!({ "serviceIds": [service] });
-    let (first, job) = (table.job("q", with.clone()).await, table.job("q", with.clone()).await);
-    table.stage.start(first).await;
-    let opens = table.started_at(first).await + Duration::from_hours(1);
-    let no_room = |it: &str| format!("The limit hour of its {it} has no room for it before {{until}}.");
-    let of_service = || why("RATE_LIMIT", no_room("service hourly")).by("Service", &service).until(opens);
-    table.expect("a rate of a service, before anybody has asked", job, of_service()).await;
-    table.park(job).await;
-    table.expect("a rate of a service", job, of_service()).await;
-    table.expect("a rate of a service, and somebody waits", table.job("q", with).await, of_service()).await;
-
-    let limited = table.stage.command("limited", json!({ "policy": hourly })).await;
-    let own = json!({ "commandId": limited });
-    let (first, job) = (table.job("q", own.clone()).await, table.job("q", own).await);
-    table.stage.start(first).await;
-    let of_command =
-        why("RATE_LIMIT", no_room("command limited")).by("Command", &limited).until(in_seconds(3600));
-    table.expect("a rate of its command", job, of_command).await;
-
-    let mut proxy = hourly.clone();
-    proxy["name"] = json!("exit");
-    proxy["protocol"] = json!("HTTP");
-    proxy["address"] = json!("127.0.0.1:9");
-    let proxy = table.stage.made("proxyCreate", "proxy", proxy).await;
-    let through = json!({ "proxyId": proxy });
-    let (first, job) = (table.job("q", through.clone()).await, table.job("q", through).await);
-    table.stage.start(first).await;
-    let of_proxy = why("RATE_LIMIT", no_room("proxy exit")).by("Proxy", &proxy).until(in_seconds(3600));
-    table.expect("a rate of its proxy", job, of_proxy).await;
-
-    let two = json!({ "maxConcurrency": 1, "rateLimits": [{ "name": "minute", "limit": 1, "per": "PT1M" },
-        { "name": "day", "limit": 2, "per": "P1D" }] });
-    let both = table.service("both", two).await;
-    let with = json!({ "serviceIds": [both] });
-    let (first, job) = (table.job("q", with.clone()).await, table.job("q", with.clone()).await);
-    table.stage.start(first).await;
-    let longest = "The limit day of its service both has no room for it before {until}.";
-    let longest = || why("RATE_LIMIT", longest).by("Service", &both).until(in_seconds(12 * 3600));
-    table.expect("of two rates and a cap, what takes longest", job, longest()).await;
-    let on_both = table.job("q", json!({ "serviceIds": [service, both] })).await;
-    table.expect("of two services, the one that takes longest", on_both, longest()).await;
-}
-
-#[tokio::test]
-async fn a_service_that_has_said_so_itself() {
-    let table = Table::set(&["q"]).await;
-    let service = table.service("github", json!({ "maxConcurrency": 1 })).await;
-    let with = json!({ "serviceIds": [service] });
-    let job = table.job("q", with.clone()).await;
-    table.hear(&service, 429, &[("retry-after", "600")], None).await;
-    let refusing = || {
-        why("RATE_LIMIT", "Its service github asked for no more requests before {until}.")
-            .by("Service", &service)
-    };
-    table.expect("a service that refuses", job, refusing().until(in_seconds(600))).await;
-    table.park(job).await;
-    table.expect("parked on it", job, refusing().until(in_seconds(600))).await;
-    table.hear(&service, 429, &[("retry-after", "1800")], None).await;
-    table.expect("it refuses again, for longer", job, refusing().until(in_seconds(1800))).await;
-
-    let quota = r#"{ "error": { "type": "insufficient_quota", "code": "insufficient_quota", "message": "You exceeded your current quota." } }"#;
-    table.hear(&service, 429, &[], Some(quota)).await;
-    let shown = table
-        .stage
-        .data("query($id: ID!) { service(id: $id) { suspendedReason } }", json!({ "id": service }))
-        .await;
-    let reason = shown["service"]["suspendedReason"].as_str().unwrap().to_owned();
-    assert!(!reason.is_empty());
-    let suspended = || {
-        why("SERVICE_SUSPENDED", format!("Its service github is suspended: {reason}")).by("Service", &service)
-    };
-    table.expect("a service that wants to be paid", job, suspended()).await;
-    let other = table
-        .service("other", json!({ "rateLimits": [{ "name": "hour", "limit": 1, "per": "PT1H" }] }))
-        .await;
-    let both = json!({ "serviceIds": [other, service] });
-    let (first, on_both) =
-        (table.job("q", json!({ "serviceIds": [other] })).await, table.job("q", both).await);
-    table.stage.start(first).await;
-    table.expect("suspended goes before a rate", on_both, suspended()).await;
-    table.stage.mutate("serviceResume", "service { id }", json!({ "id": service })).await;
-    let of_other =
-        why("RATE_LIMIT", "The limit hour of its service other has no room for it before {until}.");
-    table
-        .expect("resumed, the rate is left", on_both, of_other.by("Service", &other).until(in_seconds(3600)))
-        .await;
-
-    let reset = in_seconds(900).timestamp().to_string();
-    let headers = [
-        ("x-ratelimit-limit", "60"),
-        ("x-ratelimit-remaining", "0"),
-        ("x-ratelimit-reset", reset.as_str()),
-        ("x-ratelimit-resource", "core"),
-    ];
-    let told = table.service("told", json!({})).await;
-    table.hear(&told, 200, &headers, None).await;
-    let job = table.job("q", json!({ "serviceIds": [told] })).await;
-    let used_up = why("RATE_LIMIT", "Its service told says that its limit core is used up until {until}.");
-    table
-        .expect(
-            "a service whose own limit is used up",
-            job,
-            used_up.by("Service", &told).until(in_seconds(900)),
-        )
-        .await;
-    let free = table.service("free", json!({})).await;
-    let job = table.job("free", json!({ "serviceIds": [free] })).await;
-    table.expect("another service", job, why("NO_WORKER", "No active worker serves the queue free.")).await;
 }

@@ -358,6 +358,7 @@ pub async fn start(setup: Setup) -> Toy {
         health: setup.parts,
         artifacts: Artifacts { urls: urls.clone(), index: Arc::new(OneFile), root: setup.artifact_root },
         metrics,
+        queues: None,
         demo: Some(demo::site::router()),
     });
     let served = tokio::spawn(server::run(listener, router, shutdown.clone(), sockets.clone()));

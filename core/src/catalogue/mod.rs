@@ -29,6 +29,7 @@ use std::sync::Arc;
 pub use api_keys::{KEY_BYTES_MAX, KEY_BYTES_MIN, key_hash};
 pub use bounds::{JSON_DEPTH_MAX, SECRET_BYTES_MAX, SETTINGS_BYTES_MAX, URL_BYTES_MAX, VARIABLE_BYTES_MAX};
 pub use commands::{CommandChanges, CommandCreate, CommandUpdate, SpecInput};
+pub(crate) use in_use::below_what_runs;
 pub(crate) use limits::refusals as limit_refusals;
 pub use limits::{LimitsPatch, NewRateLimit};
 pub use patch::Patch;

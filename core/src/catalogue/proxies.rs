@@ -162,6 +162,9 @@ impl Catalogue {
         let given = Credentials { username: changes.username, password: changes.password };
         given.check(&mut checks, stored.protocol, &sealed);
         let limits = changes.limits.checked_over(&mut checks, &stored.limits);
+        let (before, after) = (stored.limits.max_concurrency, limits.max_concurrency);
+        let key = GateKey::Proxy(id);
+        checks.extend(in_use::below_what_runs(&mut transaction, ("proxy", &key), before, after).await?);
         check_name(&mut transaction, &mut checks, id, &name).await?;
         checks.passed()?;
         let credentials = credentials::seal(&self.keyring, id, given, sealed.clone());
@@ -171,7 +174,7 @@ impl Catalogue {
         }
         let draft = ProxyDraft { name, address, credentials, limits };
         let proxy = proxies::update(&mut transaction, id, &draft).await.map_err(taken)?;
-        gates::relimit(&mut transaction, &GateKey::Proxy(id), &draft.limits).await?;
+        gates::relimit(&mut transaction, &key, &draft.limits).await?;
         commit(transaction).await?;
         Ok(proxy)
     }
@@ -220,6 +223,7 @@ impl Catalogue {
         checks.passed()?;
         let deleted = proxies::delete(&mut transaction, id).await;
         deleted.map_err(|error| in_use::refused_by_constraint(error, "proxy"))?;
+        gates::remove(&mut transaction, &GateKey::Proxy(id)).await?;
         commit(transaction).await?;
         Ok(())
     }

@@ -121,13 +121,16 @@ impl Catalogue {
             },
             limits: changes.limits.checked_over(&mut checks, &before.limits),
         };
+        let (cap, key) = (draft.limits.max_concurrency, GateKey::Service(id));
+        let was = before.limits.max_concurrency;
+        checks.extend(in_use::below_what_runs(&mut transaction, ("service", &key), was, cap).await?);
         check_name(&mut transaction, &mut checks, id, &draft.name).await?;
         checks.passed()?;
         if draft == before {
             return Ok(stored);
         }
         let service = services::update(&mut transaction, id, &draft).await.map_err(taken)?;
-        gates::relimit(&mut transaction, &GateKey::Service(id), &draft.limits).await?;
+        gates::relimit(&mut transaction, &key, &draft.limits).await?;
         commit(transaction).await?;
         Ok(service)
     }
@@ -160,6 +163,7 @@ impl Catalogue {
         checks.passed()?;
         let deleted = services::delete(&mut transaction, id).await;
         deleted.map_err(|error| in_use::refused_by_constraint(error, "service"))?;
+        gates::remove(&mut transaction, &GateKey::Service(id)).await?;
         commit(transaction).await?;
         Ok(())
     }

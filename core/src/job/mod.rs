@@ -7,11 +7,13 @@ pub mod attempt;
 pub mod event;
 pub mod state;
 pub mod transition;
+pub mod wait;
 
 pub use attempt::{Failure, FailureCode, Outcome, Progress};
 pub use event::EventKind;
 pub use state::{JobState, Standing};
 pub use transition::{Applied, Next, Refused, Transition, apply};
+pub use wait::Waits;
 
 /// A reference to a ready job, as it is handed to Redis: nothing but what orders it.
 #[derive(Debug, Clone, PartialEq, Eq)]

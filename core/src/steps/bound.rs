@@ -3,6 +3,7 @@
 //! Called by the API.
 
 use crate::{
+    catalogue::{below_what_runs, limit_refusals},
     limit::{GateKey, Limits},
     refusal::Refusal,
     steps::{After, pause::no_queue},
@@ -16,19 +17,25 @@ pub async fn bound(
     max_concurrency: Option<u32>,
 ) -> Result<Result<After, Vec<Refusal>>, StoreError> {
     let limits = Limits { max_concurrency, ..Limits::default() };
-    let refusals = crate::catalogue::limit_refusals(&limits);
+    let refusals = limit_refusals(&limits);
     if !refusals.is_empty() {
         return Ok(Err(refusals));
     }
     let key = GateKey::Queue(queue.to_owned());
     let mut transaction = store.begin().await?;
     let _locked = gates::lock(&mut transaction, std::slice::from_ref(&key)).await?;
-    if !counters::set_max_concurrency(&mut transaction, queue, max_concurrency).await? {
+    let Some(before) = counters::max_concurrency(&mut transaction, queue).await? else {
         return Ok(Err(vec![no_queue()]));
-    }
+    };
+    counters::set_max_concurrency(&mut transaction, queue, max_concurrency).await?;
     if max_concurrency.is_some() {
         // Jobs that were started while there was no bound are behind it now.
         counters::hold_running(&mut transaction, queue, &key.to_string()).await?;
+    }
+    // Those included that were not behind it until now.
+    let refusal = below_what_runs(&mut transaction, ("queue", &key), before, max_concurrency).await?;
+    if let Some(refusal) = refusal {
+        return Ok(Err(vec![refusal]));
     }
     gates::relimit(&mut transaction, &key, &limits).await?;
     commit(transaction).await?;

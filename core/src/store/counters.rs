@@ -1,6 +1,6 @@
 //! Queues and their counters: folding what the steps appended, and reading the sums.
 //!
-//! Called by `steps::roll_up` and the API. Nobody ever counts the backlog.
+//! Called by `steps::roll_up` and the API. Nobody ever counts a backlog, but up to a bound.
 
 use std::time::Duration;
 
@@ -22,12 +22,19 @@ pub async fn fold(connection: &mut Connection, most: i64) -> Result<i64, StoreEr
                 scheduled = total.scheduled + excluded.scheduled, queued = total.queued + excluded.queued,
                 running = total.running + excluded.running
         ), minute AS (
-            INSERT INTO queue_minutes AS minute (queue, minute, enqueued, started, succeeded, failed, cancelled)
-            SELECT queue, date_trunc('minute', at), sum(enqueued), sum(started), sum(succeeded), sum(failed), sum(cancelled)
+            INSERT INTO queue_minutes AS minute (queue, minute, enqueued, started, succeeded, failed, cancelled, queued)
+            SELECT queue, date_trunc('minute', at), sum(enqueued), sum(started), sum(succeeded), sum(failed), sum(cancelled),
+                sum(queued)
             FROM taken GROUP BY 1, 2 ORDER BY 1, 2
             ON CONFLICT (queue, minute) DO UPDATE SET enqueued = minute.enqueued + excluded.enqueued,
                 started = minute.started + excluded.started, succeeded = minute.succeeded + excluded.succeeded,
-                failed = minute.failed + excluded.failed, cancelled = minute.cancelled + excluded.cancelled
+                failed = minute.failed + excluded.failed, cancelled = minute.cancelled + excluded.cancelled,
+                queued = minute.queued + excluded.queued
+        ), wait AS (
+            INSERT INTO queue_waits AS wait (queue, minute, code, count)
+            SELECT queue, date_trunc('minute', at), code, count(*) FROM taken CROSS JOIN LATERAL unnest(waits) AS code
+            GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+            ON CONFLICT (queue, minute, code) DO UPDATE SET count = wait.count + excluded.count
         )
         SELECT count(*) AS "count!" FROM taken
         "#,
@@ -56,17 +63,29 @@ pub async fn set_paused(
     Ok(done.rows_affected() > 0)
 }
 
-/// Sets the bound of a queue; false when there is none of this name.
+/// Locks a queue, and answers its bound; none when there is no queue of this name.
+pub async fn max_concurrency(
+    connection: &mut Connection,
+    name: &str,
+) -> Result<Option<Option<u32>>, StoreError> {
+    let found =
+        sqlx::query_scalar!("SELECT max_concurrency FROM queues WHERE name = $1 FOR NO KEY UPDATE", name)
+            .fetch_optional(connection)
+            .await?;
+    Ok(found.map(|most| most.map(i32::cast_unsigned)))
+}
+
+/// Sets the bound of a queue.
 pub async fn set_max_concurrency(
     connection: &mut Connection,
     name: &str,
     most: Option<u32>,
-) -> Result<bool, StoreError> {
+) -> Result<(), StoreError> {
     let most = most.map(u32::cast_signed);
-    let done = sqlx::query!("UPDATE queues SET max_concurrency = $2 WHERE name = $1", name, most)
+    sqlx::query!("UPDATE queues SET max_concurrency = $2 WHERE name = $1", name, most)
         .execute(connection)
         .await?;
-    Ok(done.rows_affected() > 0)
+    Ok(())
 }
 
 /// Puts the running jobs of a queue behind its gate, which must be locked.
@@ -175,14 +194,39 @@ pub async fn queues(
     Ok(rows)
 }
 
-/// Queues that some worker serves whose lease is not older than `lease`.
-pub async fn served(connection: &mut Connection, lease: Duration) -> Result<Vec<String>, StoreError> {
-    let names = sqlx::query_scalar!(
-        r#"SELECT DISTINCT unnest(queues) AS "name!" FROM workers
-           WHERE status = 'active' AND heartbeat_at > clock_timestamp() - make_interval(secs => $1)"#,
+/// Queues that active workers serve whose leases are not older than `lease`, and how many slots these have; a slot that serves several
+/// queues counts for each.
+pub async fn slots(connection: &mut Connection, lease: Duration) -> Result<Vec<(String, i64)>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT queue AS "queue!", sum(concurrency)::bigint AS "slots!" FROM workers CROSS JOIN unnest(queues) AS queue
+           WHERE status = 'active' AND heartbeat_at > clock_timestamp() - make_interval(secs => $1) GROUP BY queue"#,
         lease.as_secs_f64()
     )
     .fetch_all(connection)
     .await?;
-    Ok(names)
+    Ok(rows.into_iter().map(|row| (row.queue, row.slots)).collect())
+}
+
+/// How many jobs of these queues are ready and not parked, counted up to `most` each.
+pub async fn ready(
+    connection: &mut Connection,
+    names: &[String],
+    most: i64,
+) -> Result<Vec<(String, i64)>, StoreError> {
+    let rows = sqlx::query!(
+        r#"
+        SELECT name AS "name!", least($2, (SELECT count(*) FROM (
+            (SELECT FROM live_jobs WHERE queue = name AND state = 'queued' AND dispatched_at IS NULL AND parked_on IS NULL
+                LIMIT $2)
+            UNION ALL
+            (SELECT FROM live_jobs WHERE queue = name AND dispatched_at IS NOT NULL LIMIT $2)
+        ) AS ready)) AS "ready!"
+        FROM unnest($1::text[]) AS name
+        "#,
+        names,
+        most
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.name, row.ready)).collect())
 }

@@ -348,6 +348,12 @@ fn declared(
     Ok(Declared { name: name.into(), limits })
 }
 
+/// Forgets the gate of something that is no more.
+pub async fn remove(connection: &mut Connection, key: &GateKey) -> Result<(), StoreError> {
+    sqlx::query!("DELETE FROM gates WHERE key = $1", key.to_string()).execute(connection).await?;
+    Ok(())
+}
+
 /// Has the waiters of a gate looked at, by limits that have changed. Somebody who passes meanwhile does so by the old ones.
 pub async fn relimit(connection: &mut Connection, key: &GateKey, limits: &Limits) -> Result<(), StoreError> {
     sqlx::query!(

@@ -213,6 +213,7 @@ pub async fn save(connection: &mut Connection, changes: &[Change], now: Time) ->
     Ok(saved)
 }
 
+/// What an attempt waited is appended as a code of `job::wait`.
 async fn update(
     connection: &mut Connection,
     changes: &[&Change],
@@ -240,23 +241,23 @@ async fn update(
                 progress_message = CASE WHEN change.has_new_attempt THEN NULL ELSE live.progress_message END,
                 log_batch = CASE WHEN change.has_new_attempt THEN 0 ELSE live.log_batch END
             FROM change WHERE live.job_id = change.job_id AND live.job_id = ANY($1)
-            RETURNING live.job_id, live.queue, live.version, live.state, live.attempt
+            RETURNING live.job_id, live.queue, live.version, live.state, live.attempt,
+                floor(4 * ln(1 + 1000 * greatest(extract(epoch FROM live.attempt_at - live.queued_at), 0)::float8) / ln(2::float8))::smallint AS wait
         ), released AS (
             DELETE FROM holds USING change WHERE holds.job_id = change.job_id AND change.state <> 'running'
             RETURNING holds.key
         ), event AS (
             INSERT INTO job_events (job_id, version, at, kind, state, prior_state, attempt, message)
-            SELECT saved.job_id, saved.version, change.at, change.event, saved.state, prior.state, nullif(saved.attempt, 0),
-                change.message
+            SELECT saved.job_id, saved.version, change.at, change.event, saved.state, prior.state, nullif(saved.attempt, 0), change.message
             FROM saved JOIN change USING (job_id) JOIN unnest($1::uuid[], $20::text[]) AS prior (job_id, state) USING (job_id)
         ), delta AS (
-            INSERT INTO queue_deltas (queue, blocked, scheduled, queued, running, started)
-            SELECT saved.queue,
-                - count(*) FILTER (WHERE prior.state = 'blocked' AND saved.state <> 'blocked'),
+            INSERT INTO queue_deltas (queue, blocked, scheduled, queued, running, started, waits)
+            SELECT saved.queue, - count(*) FILTER (WHERE prior.state = 'blocked' AND saved.state <> 'blocked'),
                 count(*) FILTER (WHERE saved.state = 'scheduled') - count(*) FILTER (WHERE prior.state = 'scheduled'),
                 count(*) FILTER (WHERE saved.state = 'queued') - count(*) FILTER (WHERE prior.state = 'queued'),
                 count(*) FILTER (WHERE saved.state = 'running') - count(*) FILTER (WHERE prior.state = 'running'),
-                count(*) FILTER (WHERE saved.state = 'running' AND prior.state <> 'running')
+                count(*) FILTER (WHERE saved.state = 'running' AND prior.state <> 'running'),
+                array_agg(saved.wait) FILTER (WHERE saved.state = 'running' AND prior.state <> 'running')
             FROM saved JOIN unnest($1::uuid[], $20::text[]) AS prior (job_id, state) USING (job_id)
             GROUP BY saved.queue HAVING count(*) FILTER (WHERE saved.state <> prior.state) > 0
         )

@@ -27,6 +27,7 @@ pub mod profile_secrets;
 pub mod profiles;
 pub mod progress;
 pub mod proxies;
+pub mod queue_history;
 pub mod records;
 pub mod retention;
 pub mod revivals;

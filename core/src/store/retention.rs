@@ -139,6 +139,8 @@ pub async fn delete_leftovers(connection: &mut Connection, before: Time) -> Resu
         "
         WITH minute AS (
             DELETE FROM queue_minutes WHERE minute < $1
+        ), wait AS (
+            DELETE FROM queue_waits WHERE minute < $1
         )
         DELETE FROM workers WHERE status IN ('lost', 'gone') AND coalesce(ended_at, heartbeat_at) < $1
             AND NOT EXISTS (SELECT FROM live_jobs WHERE live_jobs.worker_id = workers.id)

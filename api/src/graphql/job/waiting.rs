@@ -217,7 +217,7 @@ async fn look_around(ctx: &Context<'_>, job: &JobRecord) -> Result<Around> {
         return Ok(Around::default());
     }
     let is_paused = readers.paused(job.queue.clone()).await?.is_some();
-    let is_served = readers.served(job.queue.clone()).await?.is_some();
+    let is_served = readers.slots(job.queue.clone()).await?.is_some();
     let obstacle = readers.obstacle(job.id).await?;
     Ok(Around { obstacle, is_paused, is_served, ..Around::default() })
 }

@@ -1,10 +1,17 @@
 //! The type `Queue`.
 
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
-use callboard::store::counters::{self, QueueRecord};
+use callboard::{
+    duration::IsoDuration,
+    store::counters::{self, QueueRecord},
+};
 
 use super::QueueId;
-use crate::graphql::{job::JobContext, scalars::DateTime};
+use super::history::{self, QueuePoint};
+use crate::graphql::{
+    job::JobContext,
+    scalars::{DateTime, Duration},
+};
 
 /// How many jobs there are, by state. Counted as they change, never by looking at the jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, SimpleObject)]
@@ -33,6 +40,12 @@ impl From<QueueRecord> for Queue {
     fn from(record: QueueRecord) -> Self {
         Self(record)
     }
+}
+
+/// Slots that its jobs could use, given how many are ready.
+pub fn demand(queue: &QueueRecord, ready: i64) -> i64 {
+    let all = queue.running.max(0) + if queue.is_paused { 0 } else { ready };
+    queue.max_concurrency.map_or(all, |most| all.min(i64::from(most)))
 }
 
 /// A queue by its id.
@@ -82,6 +95,44 @@ impl Queue {
     /// Since when the oldest ready job waits, those aside that wait for their profile; null when none does.
     async fn oldest_queued_at(&self) -> Option<DateTime> {
         self.0.oldest_queued_at.map(DateTime)
+    }
+
+    /// How many slots its jobs could use now: what runs, and what is ready and waits for nothing but a slot, within maxConcurrency. Of a
+    /// paused queue, what runs. Exact up to 10000. With `slots`, the signal for scaling workers.
+    async fn demand(&self, ctx: &Context<'_>) -> Result<i32> {
+        let ready = JobContext::of(ctx)?.readers.ready(self.0.name.clone()).await?.unwrap_or_default();
+        Ok(i32::try_from(demand(&self.0, ready)).unwrap_or(i32::MAX))
+    }
+
+    /// The slots of the active workers that serve it; one that serves several queues counts for each.
+    async fn slots(&self, ctx: &Context<'_>) -> Result<i32> {
+        let slots = JobContext::of(ctx)?.readers.slots(self.0.name.clone()).await?;
+        Ok(i32::try_from(slots.unwrap_or_default()).unwrap_or(i32::MAX))
+    }
+
+    /// When none of its jobs is ready any more, at the pace of the last five full minutes; null when there are none, or when they did not
+    /// become fewer.
+    async fn empty_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime>> {
+        history::empty_at(ctx, &self.0).await
+    }
+
+    /// What happened, step by step, the oldest first; the last step is the one that now lies in. As long as the retention of history.
+    #[graphql(complexity = "history::cost(window.as_ref(), step.as_ref(), child_complexity)")]
+    async fn history(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(
+            desc = "How far back: at most 1500 steps.",
+            default_with = "Some(Duration(IsoDuration::from_secs(3600)))"
+        )]
+        window: Option<Duration>,
+        #[graphql(
+            desc = "The length of a step: whole minutes.",
+            default_with = "Some(Duration(IsoDuration::from_secs(60)))"
+        )]
+        step: Option<Duration>,
+    ) -> Result<Vec<QueuePoint>> {
+        history::of(ctx, &self.0.name, window, step).await
     }
 
     /// Attempts that started in the last full minute.

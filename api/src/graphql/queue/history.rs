@@ -1,0 +1,166 @@
+//! Queues as they were: `Queue.history`, and when a backlog will be gone.
+
+use async_graphql::{Context, Result, SimpleObject};
+use callboard::{
+    clock::{self, Time},
+    duration::IsoDuration,
+    store::{
+        counters::QueueRecord,
+        queue_history::{self, Point},
+    },
+};
+use chrono::DateTime as Instant;
+
+use crate::graphql::{
+    error::{ApiError, Code},
+    job::JobContext,
+    scalars::{DateTime, Duration},
+};
+
+/// Most steps of a history.
+const STEPS_MAX: u64 = 1500;
+/// Seconds of a minute, the shortest step.
+const MINUTE: u64 = 60;
+/// Full minutes whose pace a forecast goes by.
+const PACE_MINUTES: u32 = 5;
+
+/// One step of a queue's history.
+#[derive(Debug, Clone, PartialEq, SimpleObject)]
+pub struct QueuePoint {
+    /// Its beginning.
+    pub at: DateTime,
+    /// Jobs that were enqueued, or retried by hand.
+    pub enqueued: i32,
+    /// Attempts that started.
+    pub started: i32,
+    /// Jobs that ended well.
+    pub succeeded: i32,
+    /// Jobs that ended badly.
+    pub failed: i32,
+    /// Jobs that were cancelled, or expired.
+    pub cancelled: i32,
+    /// Ready jobs at its end, or now.
+    pub queued_depth: i32,
+    /// How long half of the attempts that started had not been ready any longer, to within a tenth; null when none started.
+    pub p50_wait: Option<Duration>,
+    /// The same for 95 of 100.
+    pub p95_wait: Option<Duration>,
+}
+
+impl From<Point> for QueuePoint {
+    fn from(point: Point) -> Self {
+        let count = |count: i64| i32::try_from(count.max(0)).unwrap_or(i32::MAX);
+        let wait = |share| point.waits.quantile(share).map(|wait| Duration(IsoDuration(wait)));
+        Self {
+            at: DateTime(point.at),
+            enqueued: count(point.enqueued),
+            started: count(point.started),
+            succeeded: count(point.succeeded),
+            failed: count(point.failed),
+            cancelled: count(point.cancelled),
+            queued_depth: count(point.queued_depth),
+            p50_wait: wait(0.5),
+            p95_wait: wait(0.95),
+        }
+    }
+}
+
+/// Seconds of a step, and how many there are.
+fn steps(window: Option<&Duration>, step: Option<&Duration>) -> Result<(u64, u64), ApiError> {
+    let bad = |message: String| ApiError::new(Code::BadRequest, message);
+    let seconds = |given: Option<&Duration>, default| given.map_or(default, |given| given.0.0.as_secs());
+    let (window, step) = (seconds(window, 60 * MINUTE), seconds(step, MINUTE));
+    if step == 0 || step % MINUTE != 0 {
+        return Err(bad("`step` must be one or more whole minutes, such as PT1M or PT1H.".to_owned()));
+    }
+    let count = window.div_ceil(step);
+    if !(1..=STEPS_MAX).contains(&count) {
+        return Err(bad(format!(
+            "`window` must be 1 to {STEPS_MAX} steps long, not {count}: take longer steps, or a shorter window."
+        )));
+    }
+    Ok((step, count))
+}
+
+/// What a history costs.
+pub(super) fn cost(window: Option<&Duration>, step: Option<&Duration>, of_point: usize) -> usize {
+    let count = steps(window, step).map_or(1, |(_, count)| usize::try_from(count).unwrap_or(1));
+    // A point is small, and all of them are read at once.
+    1 + count.saturating_mul(of_point) / 20
+}
+
+/// The beginning of the step that a moment lies in.
+fn begin_of_step(at: Time, step: u64) -> Time {
+    let seconds = at.timestamp().div_euclid(step.cast_signed()) * step.cast_signed();
+    Instant::from_timestamp(seconds, 0).unwrap_or(at)
+}
+
+/// The history of a queue.
+pub(super) async fn of(
+    ctx: &Context<'_>,
+    queue: &str,
+    window: Option<Duration>,
+    step: Option<Duration>,
+) -> Result<Vec<QueuePoint>> {
+    let (step, count) = steps(window.as_ref(), step.as_ref())?;
+    let from = begin_of_step(clock::now(), step) - std::time::Duration::from_secs(step * (count - 1));
+    Ok(read(ctx, queue, from, step, count).await?.into_iter().map(QueuePoint::from).collect())
+}
+
+async fn read(ctx: &Context<'_>, queue: &str, from: Time, step: u64, count: u64) -> Result<Vec<Point>> {
+    let mut connection = JobContext::of(ctx)?.desk.store.read().await?;
+    let count = i32::try_from(count).unwrap_or(i32::MAX);
+    let step = std::time::Duration::from_secs(step);
+    Ok(queue_history::history(&mut connection, queue, from, step, count).await?)
+}
+
+/// When the ready jobs are gone, at the pace of the last full minutes.
+pub(super) async fn empty_at(ctx: &Context<'_>, queue: &QueueRecord) -> Result<Option<DateTime>> {
+    if queue.queued <= 0 {
+        return Ok(None);
+    }
+    let now = clock::now();
+    let from = begin_of_step(now, MINUTE) - std::time::Duration::from_secs(MINUTE * u64::from(PACE_MINUTES));
+    let points = read(ctx, &queue.name, from, MINUTE, u64::from(PACE_MINUTES)).await?;
+    let fewer = -points.iter().map(|point| point.queued_change).sum::<i64>();
+    Ok(forecast(queue.queued, fewer, now).map(DateTime))
+}
+
+/// When so many are gone, if there were so many fewer within the last full minutes.
+fn forecast(queued: i64, fewer: i64, now: Time) -> Option<Time> {
+    if fewer <= 0 {
+        return None;
+    }
+    let minutes = queued as f64 * f64::from(PACE_MINUTES) / fewer as f64;
+    let wait = std::time::Duration::try_from_secs_f64(minutes * MINUTE as f64).ok()?;
+    now.checked_add_signed(chrono::TimeDelta::from_std(wait).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backlog_is_gone_at_its_pace_or_never() {
+        let now = Instant::from_timestamp(1_800_000_000, 0).unwrap();
+        let in_minutes = |minutes: i64| Some(now + chrono::TimeDelta::minutes(minutes));
+        assert_eq!(forecast(100, 50, now), in_minutes(10));
+        assert_eq!(forecast(1, 5, now), in_minutes(1));
+        assert_eq!(forecast(100, 0, now), None);
+        assert_eq!(forecast(100, -7, now), None, "it grows");
+    }
+
+    #[test]
+    fn steps_are_whole_minutes_and_not_too_many() {
+        let given = |text: &str| Some(Duration(text.parse().unwrap()));
+        let steps = |window, step| steps(given(window).as_ref(), given(step).as_ref());
+        assert_eq!(steps("PT1H", "PT1M").ok(), Some((60, 60)));
+        assert_eq!(steps("P1D", "PT1H").ok(), Some((3600, 24)));
+        assert_eq!(steps("PT90S", "PT1M").ok(), Some((60, 2)));
+        for (window, step) in
+            [("PT1H", "PT0S"), ("PT1H", "PT30S"), ("PT1H", "PT90S"), ("P2D", "PT1M"), ("PT0S", "PT1M")]
+        {
+            assert!(steps(window, step).is_err(), "{window} {step}");
+        }
+    }
+}
