@@ -4,6 +4,7 @@
 //! prints it as a line of JSON; `report` makes the table. `bench/run` starts everything and calls them in turn. How each
 //! number is taken is told in `docs/benchmarks.md`. Never part of a test or a deployment.
 
+mod depth;
 mod direct;
 mod drain;
 mod enqueue;
@@ -57,6 +58,23 @@ enum Command {
         queue: String,
         /// Jobs of each kind
         #[arg(long, default_value_t = 200)]
+        samples: usize,
+    },
+    /// Measure claims and lists with a deep backlog (W9)
+    Depth {
+        #[command(flatten)]
+        api: Api,
+        /// A queue that nobody serves
+        #[arg(long)]
+        queue: String,
+        /// Jobs to add first
+        #[arg(long)]
+        add: usize,
+        /// What the measurements' names end with
+        #[arg(long)]
+        name: String,
+        /// How often each is measured
+        #[arg(long, default_value_t = 500)]
         samples: usize,
     },
     /// The machine: claim and settle a queue's backlog in full batches on one connection
@@ -135,6 +153,12 @@ async fn main() -> anyhow::Result<()> {
         }
         Command::Drain { shared, queue, name } => drain::drain(&shared, &name, &queue).await?.print(),
         Command::Latency { api, queue, samples } => latencies(&api, &queue, samples).await,
+        Command::Depth { api, queue, add, name, samples } => {
+            let (bench, address) = (direct::Direct::open(&api.shared).await?, api.address()?);
+            let deep =
+                depth::Deep { shared: &api.shared, bench: &bench, address: &address, queue: &queue, samples };
+            deep.measure(add, &name).await?.iter().try_for_each(Measurement::print)
+        }
         Command::Plain { shared, queue } => plain::run(&shared, "plain", &queue).await?.print(),
         Command::Copy { shared, rows } => {
             let mut connection = sql::connect(&shared).await?;

@@ -77,6 +77,23 @@ const RATES: [Rate; 6] = [
     },
 ];
 
+/// What a deep backlog may cost.
+#[derive(Clone, Copy)]
+enum DepthGoal {
+    /// So many times the p99 of the shallow one.
+    Share(f64),
+    /// So many milliseconds.
+    Millis(f64),
+}
+
+const DEPTHS: [(&str, &str, DepthGoal); 5] = [
+    ("hand out 16 jobs", "take", DepthGoal::Share(1.2)),
+    ("claim 16 jobs", "claim", DepthGoal::Share(1.2)),
+    ("counts of all queues", "queues", DepthGoal::Millis(50.0)),
+    ("first page of all jobs", "first_page", DepthGoal::Millis(50.0)),
+    ("first page of ready jobs", "ready_page", DepthGoal::Millis(50.0)),
+];
+
 const TIMES: [Time; 5] = [
     Time { label: "one commit", name: "commit_1", goal: None },
     Time { label: "mutation answered", name: "w4_answer", goal: None },
@@ -149,7 +166,34 @@ fn table(rounds: &Rounds) -> anyhow::Result<String> {
             is_met.unwrap_or_default()
         )?;
     }
+    depth(&mut out, rounds)?;
     Ok(out)
+}
+
+/// What a deep backlog costs, if it was measured.
+fn depth(out: &mut String, rounds: &Rounds) -> anyhow::Result<()> {
+    let p99 = |name: &str| value(rounds, name, |measured| measured.p99);
+    let p50 = |name: &str| value(rounds, name, |measured| measured.p50);
+    if p99("w9_claim_deep").is_none() {
+        return Ok(());
+    }
+    writeln!(out)?;
+    writeln!(
+        out,
+        "| W9: 20,000 pending, then 1,000,000 | p50 ms | p99 ms | p50 ms, deep | p99 ms, deep | goal, deep | |"
+    )?;
+    writeln!(out, "|---|---:|---:|---:|---:|---:|---|")?;
+    for (label, kind, goal) in DEPTHS {
+        let (shallow, deep) = (format!("w9_{kind}_shallow"), format!("w9_{kind}_deep"));
+        let limit = match goal {
+            DepthGoal::Share(most) => p99(&shallow).map(|shallow| shallow * most),
+            DepthGoal::Millis(most) => Some(most),
+        };
+        let is_met = limit.zip(p99(&deep)).map(|(limit, is)| verdict(is <= limit));
+        let columns = [p50(&shallow), p99(&shallow), p50(&deep), p99(&deep)].map(short).join(" | ");
+        writeln!(out, "| {label} | {columns} | {} | {} |", short(limit), is_met.unwrap_or_default())?;
+    }
+    Ok(())
 }
 
 fn verdict(is_met: bool) -> &'static str {

@@ -178,9 +178,11 @@ pub async fn queues(
                 UNION ALL
                 SELECT backlog.queued_at FROM generate_series(0, 9) AS level, LATERAL (
                     SELECT queued_at FROM live_jobs
-                    WHERE queue = name AND priority = level AND state = 'queued' AND dispatched_at IS NULL
+                    -- Not `priority = level`: then the order would be that of the primary key as well, of which all rows would be
+                    -- read for a level that has none.
+                    WHERE queue = name AND priority BETWEEN level AND level AND state = 'queued' AND dispatched_at IS NULL
                         AND parked_on IS NULL
-                    ORDER BY job_id LIMIT 1
+                    ORDER BY priority DESC, job_id LIMIT 1
                 ) AS backlog
             ) AS ready) AS oldest_queued_at
         FROM queues LEFT JOIN live ON live.queue = name LEFT JOIN ended ON ended.queue = name

@@ -9,6 +9,7 @@ use callboard::{
         dispatch::refill,
         settle::settle,
     },
+    store::counters,
 };
 
 use crate::stage::{Stage, succeeded, verdict};
@@ -74,4 +75,24 @@ async fn statistics_of_an_empty_queue_do_for_a_full_one() {
     let known = "SELECT relpages > 0 AND reltuples = 0 FROM pg_class WHERE relname = 'live_jobs'";
     assert!(stage.value::<bool>(known).await);
     run_some_of_many(&stage).await;
+}
+
+#[tokio::test]
+async fn the_oldest_of_a_deep_queue_is_found_without_reading_all_of_it() {
+    // One connection, whose reads are told as soon as it is asked for them.
+    let stage = Stage::with_connections(1).await;
+    stage.sql("INSERT INTO queues (name) VALUES ('deep')").await;
+    // In the order of their ids, as jobs are written: then the primary key looks cheap.
+    stage
+        .sql(
+            "INSERT INTO live_jobs (job_id, queue, priority, state, version, run_at, queued_at)
+             SELECT lpad(to_hex(n), 32, '0')::uuid, 'deep', 4, 'queued', 1, now(), now() FROM generate_series(1, 50000) AS n",
+        )
+        .await;
+    stage.sql("ANALYZE live_jobs").await;
+    let before = rows_read(&stage).await;
+    let queues = counters::queues(&mut stage.store.read().await.unwrap(), None).await.unwrap();
+    assert!(queues.iter().any(|queue| queue.oldest_queued_at.is_some()), "{queues:?}");
+    let read = rows_read(&stage).await - before;
+    assert!(read < 1000, "{read} rows were read");
 }
