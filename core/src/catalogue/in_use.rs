@@ -2,7 +2,7 @@
 
 use super::{CatalogueError, checks::Checks};
 use crate::{
-    limit::GateKey,
+    limit::{GateKey, noun},
     refusal::{Refusal, RefusalCode},
     store::{
         Connection, StoreError, gates,
@@ -38,19 +38,21 @@ pub(super) fn refused_by_constraint(error: StoreError, noun: &str) -> CatalogueE
     error.into()
 }
 
-/// Refuses to lower `maxConcurrency` of a `noun` below what runs now. Whoever starts at this very moment is not seen: the bound holds for
+/// Refuses to lower the `maxConcurrency` of a gate below what runs behind it. Whoever starts at this very moment is not seen: the bound holds for
 /// those who come after it.
 pub(crate) async fn below_what_runs(
     connection: &mut Connection,
-    (noun, key): (&str, &GateKey),
+    key: &GateKey,
     before: Option<u32>,
     after: Option<u32>,
 ) -> Result<Option<Refusal>, StoreError> {
     let Some(most) = after.filter(|most| before.is_none_or(|before| *most < before)) else { return Ok(None) };
     let counts = gates::counts(connection, &[key]).await?;
     let running = counts.get(key).copied().unwrap_or_default();
-    let message =
-        format!("{running} jobs of the {noun} run now: write {running} or more, or lower it when fewer run");
+    let message = format!(
+        "{running} jobs of the {} run now: write {running} or more, or lower it when fewer run",
+        noun(key)
+    );
     Ok((most < running).then(|| Refusal::invalid("maxConcurrency", message)))
 }
 

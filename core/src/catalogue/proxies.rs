@@ -164,7 +164,7 @@ impl Catalogue {
         let limits = changes.limits.checked_over(&mut checks, &stored.limits);
         let (before, after) = (stored.limits.max_concurrency, limits.max_concurrency);
         let key = GateKey::Proxy(id);
-        checks.extend(in_use::below_what_runs(&mut transaction, ("proxy", &key), before, after).await?);
+        checks.extend(in_use::below_what_runs(&mut transaction, &key, before, after).await?);
         check_name(&mut transaction, &mut checks, id, &name).await?;
         checks.passed()?;
         let credentials = credentials::seal(&self.keyring, id, given, sealed.clone());

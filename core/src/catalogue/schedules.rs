@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Catalogue, CatalogueError, Patch, PolicyPatch, checks::Checks};
 use crate::{
+    clock::Time,
     compose::SecretInputs,
     duration::IsoDuration,
     ids::{CommandId, ProfileId, ProxyId, ScheduleId, ServiceId},
@@ -14,7 +15,7 @@ use crate::{
     refusal::{Refusal, RefusalCode, no_such_id},
     schedule::{Cron, Overlap, Timing, Zone},
     steps::{
-        fire_schedules::sealed_input_owner,
+        fire_schedules::{sealed_input_owner, secrets_of},
         submit::{self, Desk, Order},
     },
     store::{
@@ -148,7 +149,8 @@ impl Catalogue {
                 None
             }
             Patch::Set(job) => {
-                let kept = self.kept_secrets(&stored)?;
+                let kept = secrets_of(&desk.keyring, &stored);
+                let kept = kept.map_err(|error| StoreError::corrupt("schedules", "input_sealed", &error))?;
                 check_template(desk, &mut transaction, &mut checks, id, job, &kept).await?
             }
         };
@@ -184,15 +186,6 @@ impl Catalogue {
         commit(transaction).await?;
         Ok(())
     }
-
-    /// The secrets of a stored input, for those that are given as `***`.
-    fn kept_secrets(&self, stored: &Schedule) -> Result<SecretInputs, StoreError> {
-        let Some(sealed) = &stored.plan.template.input_sealed else { return Ok(SecretInputs::default()) };
-        let corrupt = |what: &dyn std::fmt::Display| StoreError::corrupt("schedules", "input_sealed", &what);
-        let opened = self.keyring.open(&sealed_input_owner(stored.id), sealed);
-        let opened = opened.map_err(|error| corrupt(&error))?;
-        SecretInputs::from_text(&opened).map_err(|error| corrupt(&error))
-    }
 }
 
 async fn locked(connection: &mut Connection, id: ScheduleId) -> Result<Schedule, CatalogueError> {
@@ -200,10 +193,7 @@ async fn locked(connection: &mut Connection, id: ScheduleId) -> Result<Schedule,
 }
 
 /// The first time from now on; none while it is paused.
-async fn first_time(
-    connection: &mut Connection,
-    plan: &Plan,
-) -> Result<Option<crate::clock::Time>, StoreError> {
+async fn first_time(connection: &mut Connection, plan: &Plan) -> Result<Option<Time>, StoreError> {
     if plan.is_paused {
         return Ok(None);
     }

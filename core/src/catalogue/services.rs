@@ -123,7 +123,7 @@ impl Catalogue {
         };
         let (cap, key) = (draft.limits.max_concurrency, GateKey::Service(id));
         let was = before.limits.max_concurrency;
-        checks.extend(in_use::below_what_runs(&mut transaction, ("service", &key), was, cap).await?);
+        checks.extend(in_use::below_what_runs(&mut transaction, &key, was, cap).await?);
         check_name(&mut transaction, &mut checks, id, &draft.name).await?;
         checks.passed()?;
         if draft == before {

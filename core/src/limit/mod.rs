@@ -20,6 +20,7 @@ pub use bucket::Bucket;
 pub use hold_back::HoldBack;
 pub use key::{BadGateKey, GateKey};
 pub use sentence::explain;
+pub(crate) use sentence::noun;
 
 use crate::duration::{DURATION_MAX, IsoDuration};
 

@@ -30,7 +30,7 @@ pub fn explain(key: &GateKey, name: &str, block: &Block, by: Option<&str>) -> St
 }
 
 /// What kind of thing a gate belongs to.
-const fn noun(key: &GateKey) -> &'static str {
+pub(crate) const fn noun(key: &GateKey) -> &'static str {
     match key {
         GateKey::Queue(_) => "queue",
         GateKey::Command(_) => "command",

@@ -33,7 +33,7 @@ pub async fn bound(
         counters::hold_running(&mut transaction, queue, &key.to_string()).await?;
     }
     // Those included that were not behind it until now.
-    let refusal = below_what_runs(&mut transaction, ("queue", &key), before, max_concurrency).await?;
+    let refusal = below_what_runs(&mut transaction, &key, before, max_concurrency).await?;
     if let Some(refusal) = refusal {
         return Ok(Err(vec![refusal]));
     }

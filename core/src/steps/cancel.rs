@@ -1,6 +1,7 @@
 //! Cancel: end jobs that have not started, or ask the workers of running ones to stop them.
 //!
-//! Called by the API, and by schedules whose jobs take the place of earlier ones. A running job ends when its worker has killed its processes and settled.
+//! Called by the API, and by schedules whose jobs take the place of earlier ones. A running job ends when its worker has
+//! killed its processes and settled.
 
 use crate::{
     clock::Time,

@@ -11,7 +11,7 @@ use std::{
 use super::{
     After,
     cancel::cancel_within,
-    submit::{Accepted, Answer, Desk, Order, SubmitError, submit_within},
+    submit::{Answer, Desk, Order, SubmitError, submit_within},
 };
 use crate::{
     catalogue::PolicyPatch,
@@ -20,6 +20,7 @@ use crate::{
     ids::{JobId, ScheduleId},
     refusal::Refusal,
     schedule::Firing,
+    secret::Keyring,
     store::{
         StoreError, Transaction, commit,
         schedules::{self, Advance, Schedule},
@@ -96,24 +97,22 @@ async fn fire_locked(
         .collect();
 
     let mut after = cancel_replaced(transaction, due, &firings, &live).await?;
-    let orders: Vec<(ScheduleId, Result<Vec<Order>, String>)> = due
-        .iter()
-        .zip(&firings)
-        .map(|(schedule, firing)| (schedule.id, orders_of(desk, schedule, &firing.due)))
-        .collect();
+    let mut outcomes: HashMap<ScheduleId, Outcome> = HashMap::new();
     // Each firing is a call of its own: one whose job is refused fails no other.
-    let (owners, calls): (Vec<(ScheduleId, Time)>, Vec<Vec<Order>>) = orders
-        .iter()
-        .flat_map(|(_, orders)| orders.iter().flatten())
-        .filter_map(|order| Some((order.schedule?, vec![order.clone()])))
-        .unzip();
+    let (mut owners, mut calls) = (Vec::new(), Vec::new());
+    for (schedule, firing) in due.iter().zip(&firings) {
+        match order_of(desk, schedule) {
+            Ok(order) => {
+                for &at in &firing.due {
+                    owners.push((schedule.id, at));
+                    calls.push(vec![Order { schedule: Some((schedule.id, at)), ..order.clone() }]);
+                }
+            }
+            Err(failure) => outcomes.entry(schedule.id).or_default().failure = Some(failure),
+        }
+    }
     let (answers, told) = submit_within(desk, transaction, &calls).await?;
     after.merge(told);
-
-    let mut outcomes: HashMap<ScheduleId, Outcome> = HashMap::new();
-    for (id, orders) in &orders {
-        outcomes.entry(*id).or_default().failure = orders.as_ref().err().cloned();
-    }
     for ((id, due), answer) in owners.into_iter().zip(answers) {
         outcomes.entry(id).or_default().note(due, &answer);
     }
@@ -161,10 +160,7 @@ impl Outcome {
     /// The last one says how the schedule fares.
     fn note(&mut self, due: Time, answer: &Answer) {
         match answer {
-            Ok(accepted) => {
-                let is_new = |accepted: &Accepted| !accepted.was_duplicate;
-                (self.last_at, self.failure) = (accepted.iter().any(is_new).then_some(due), None);
-            }
+            Ok(_) => (self.last_at, self.failure) = (Some(due), None),
             Err(SubmitError::Refused(refusals)) => self.failure = Some(told(refusals)),
             Err(SubmitError::Store(error)) => self.failure = Some(error.to_string()),
         }
@@ -180,10 +176,10 @@ fn told(refusals: &[Refusal]) -> String {
     refusals.iter().map(sentence).collect::<Vec<_>>().join("; ")
 }
 
-/// One order for each time, or why there can be none.
-fn orders_of(desk: &Desk, schedule: &Schedule, due: &[Time]) -> Result<Vec<Order>, String> {
+/// What every firing enqueues, or why it cannot.
+fn order_of(desk: &Desk, schedule: &Schedule) -> Result<Order, String> {
     let template = &schedule.plan.template;
-    let kept_secret = secrets_of(desk, schedule)?;
+    let kept_secret = secrets_of(&desk.keyring, schedule)?;
     let policy = match &template.policy {
         Some(policy) => Some(
             serde_json::from_value::<PolicyPatch>(policy.clone())
@@ -193,7 +189,7 @@ fn orders_of(desk: &Desk, schedule: &Schedule, due: &[Time]) -> Result<Vec<Order
     };
     let mut input = template.input.clone();
     kept_secret.put_back(&mut input);
-    let order = Order {
+    Ok(Order {
         command: Some(template.command),
         profile: template.profile,
         proxy: template.proxy,
@@ -205,21 +201,19 @@ fn orders_of(desk: &Desk, schedule: &Schedule, due: &[Time]) -> Result<Vec<Order
         labels: template.labels.clone(),
         kept_secret,
         ..Order::default()
-    };
-    let at = |due: &Time| Order { schedule: Some((schedule.id, *due)), ..order.clone() };
-    Ok(due.iter().map(at).collect())
+    })
 }
 
-/// The secrets of a schedule's input, opened.
-fn secrets_of(desk: &Desk, schedule: &Schedule) -> Result<SecretInputs, String> {
+/// The secrets of a schedule's input, opened; or why they cannot be.
+pub(crate) fn secrets_of(keyring: &Keyring, schedule: &Schedule) -> Result<SecretInputs, String> {
     let Some(sealed) = &schedule.plan.template.input_sealed else { return Ok(SecretInputs::default()) };
-    let opened = desk.keyring.open(&sealed_input_owner(schedule.id), sealed);
+    let opened = keyring.open(&sealed_input_owner(schedule.id), sealed);
     let opened =
         opened.map_err(|_| "The secrets of its input cannot be opened with the keys of this worker.")?;
     SecretInputs::from_text(&opened).map_err(|error| error.to_string())
 }
 
 /// What the sealed input of a schedule is bound to.
-pub fn sealed_input_owner(schedule: ScheduleId) -> String {
+pub(crate) fn sealed_input_owner(schedule: ScheduleId) -> String {
     format!("schedule_input:{schedule}")
 }

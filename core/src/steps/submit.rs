@@ -1,7 +1,7 @@
 //! Submit: check, compose and insert jobs of many callers together; each caller is answered for itself.
 //!
-//! Called by the API's enqueuer, which gathers whatever waits while the previous commit is under way, and by the schedules. One caller's
-//! mistake never fails its neighbours; one caller's jobs are inserted all or none.
+//! Called by the API's enqueuer, which gathers whatever waits while the previous commit is under way, and by the schedules. One
+//! caller's mistake never fails its neighbours; one caller's jobs are inserted all or none.
 
 mod prepare;
 

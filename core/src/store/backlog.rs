@@ -1,7 +1,8 @@
 //! The backlog of ready jobs, and the marks of those whose references are in Redis.
 //!
-//! Called by `steps::dispatch` and `steps::promote`, and by `steps::why`, which tells a job its place. The marks are locked and written by one statement, which `live::fence`
-//! warns of: here whatever changes a row meanwhile also takes it out of what is written, so that nobody waits for himself.
+//! Called by `steps::dispatch` and `steps::promote`, and by `steps::why`, which tells a job its place. The marks are locked and
+//! written by one statement, which `live::fence` warns of: here whatever changes a row meanwhile also takes it out of what is
+//! written, so that nobody waits for himself.
 
 use std::time::Duration;
 

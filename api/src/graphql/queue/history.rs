@@ -11,6 +11,7 @@ use callboard::{
 };
 use chrono::DateTime as Instant;
 
+use super::shown;
 use crate::graphql::{
     error::{ApiError, Code},
     job::JobContext,
@@ -49,16 +50,15 @@ pub struct QueuePoint {
 
 impl From<Point> for QueuePoint {
     fn from(point: Point) -> Self {
-        let count = |count: i64| i32::try_from(count.max(0)).unwrap_or(i32::MAX);
         let wait = |share| point.waits.quantile(share).map(|wait| Duration(IsoDuration(wait)));
         Self {
             at: DateTime(point.at),
-            enqueued: count(point.enqueued),
-            started: count(point.started),
-            succeeded: count(point.succeeded),
-            failed: count(point.failed),
-            cancelled: count(point.cancelled),
-            queued_depth: count(point.queued_depth),
+            enqueued: shown(point.enqueued),
+            started: shown(point.started),
+            succeeded: shown(point.succeeded),
+            failed: shown(point.failed),
+            cancelled: shown(point.cancelled),
+            queued_depth: shown(point.queued_depth),
             p50_wait: wait(0.5),
             p95_wait: wait(0.95),
         }

@@ -6,8 +6,11 @@ use callboard::{
     store::counters::{self, QueueRecord},
 };
 
-use super::QueueId;
-use super::history::{self, QueuePoint};
+use super::{
+    QueueId,
+    history::{self, QueuePoint},
+    shown,
+};
 use crate::graphql::{
     job::JobContext,
     scalars::{DateTime, Duration},
@@ -80,15 +83,14 @@ impl Queue {
 
     /// How many jobs it has.
     async fn counts(&self) -> JobCounts {
-        let count = |count: i64| i32::try_from(count.max(0)).unwrap_or(i32::MAX);
         JobCounts {
-            blocked: count(self.0.blocked),
-            scheduled: count(self.0.scheduled),
-            queued: count(self.0.queued),
-            running: count(self.0.running),
-            succeeded: count(self.0.succeeded),
-            failed: count(self.0.failed),
-            cancelled: count(self.0.cancelled),
+            blocked: shown(self.0.blocked),
+            scheduled: shown(self.0.scheduled),
+            queued: shown(self.0.queued),
+            running: shown(self.0.running),
+            succeeded: shown(self.0.succeeded),
+            failed: shown(self.0.failed),
+            cancelled: shown(self.0.cancelled),
         }
     }
 
@@ -101,13 +103,13 @@ impl Queue {
     /// paused queue, what runs. Exact up to 10000. With `slots`, the signal for scaling workers.
     async fn demand(&self, ctx: &Context<'_>) -> Result<i32> {
         let ready = JobContext::of(ctx)?.readers.ready(self.0.name.clone()).await?.unwrap_or_default();
-        Ok(i32::try_from(demand(&self.0, ready)).unwrap_or(i32::MAX))
+        Ok(shown(demand(&self.0, ready)))
     }
 
     /// The slots of the active workers that serve it; one that serves several queues counts for each.
     async fn slots(&self, ctx: &Context<'_>) -> Result<i32> {
         let slots = JobContext::of(ctx)?.readers.slots(self.0.name.clone()).await?;
-        Ok(i32::try_from(slots.unwrap_or_default()).unwrap_or(i32::MAX))
+        Ok(shown(slots.unwrap_or_default()))
     }
 
     /// When none of its jobs is ready any more, at the pace of the last five full minutes; null when there are none, or when they did not
