@@ -64,7 +64,8 @@ impl Deep<'_> {
         for number in 0..self.samples + 20 {
             let since = Instant::now();
             let mut transaction = store.begin().await?;
-            let ready = backlog::take(&mut transaction, self.queue, DEFAULT_PRIORITY, BATCH as i64).await?;
+            let ready =
+                backlog::take(&mut transaction, self.queue, DEFAULT_PRIORITY, None, BATCH as i64).await?;
             commit(transaction).await?;
             let took = since.elapsed();
             ensure!(ready.len() == BATCH, "the backlog of {} is used up", self.queue);

@@ -88,6 +88,7 @@ pub struct TemplateInput {
     pub queue: Option<String>,
     pub priority: Option<i32>,
     pub policy: Option<PolicyPatch>,
+    pub fairness_key: Option<String>,
     pub labels: Vec<String>,
 }
 
@@ -242,6 +243,7 @@ async fn check_template(
         queue: job.queue.clone(),
         priority: job.priority,
         policy: job.policy.clone(),
+        fairness_key: job.fairness_key.clone(),
         labels: job.labels.clone(),
         ..Order::default()
     };
@@ -262,6 +264,7 @@ async fn check_template(
         queue: job.queue,
         priority: job.priority.and_then(|priority| i16::try_from(priority).ok()),
         policy: policy.map_err(|error| StoreError::corrupt("(new row)", "policy", &error))?,
+        fairness_key: job.fairness_key,
         labels: check_labels("labels", job.labels).unwrap_or_default(),
         input_sealed: (!input.secrets.is_empty()).then(|| sealed(&input.secrets)),
         input: input.public,

@@ -24,4 +24,6 @@ pub struct ReadyJob {
     pub queue: String,
     /// 0 to 9; 9 runs first.
     pub priority: i16,
+    /// Its round among those of its priority; lower ones run first (`store::lanes`).
+    pub round: i64,
 }

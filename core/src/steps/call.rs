@@ -259,7 +259,7 @@ async fn make_ready(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<R
     for before in rows {
         let facts = before.facts(&policy);
         if let Ok(applied) = apply(&facts, Transition::Woken, now) {
-            ready.push(ReadyJob { job: before.job, queue: before.queue.clone(), priority: before.priority });
+            ready.push(before.reference());
             changes.push(Change { before, applied, worker: None, starts_at: None, is_dispatched: true });
         }
     }

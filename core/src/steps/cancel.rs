@@ -14,7 +14,7 @@ use crate::{
     refusal::{Refusal, RefusalCode},
     steps::After,
     store::{
-        Connection, Store, StoreError, commit,
+        Connection, Store, StoreError, commit, lanes,
         live::{self, Change, LiveJob},
         records,
     },
@@ -83,5 +83,6 @@ async fn ask(
         changes.push(Change { before, applied, worker: None, starts_at: None, is_dispatched: false });
     }
     after.has_dependents = live::save(connection, &changes, now).await?.has_dependents;
+    lanes::give_back(connection, &changes).await?;
     Ok(after)
 }

@@ -61,7 +61,7 @@ pub enum Answer {
     Gone,
 }
 
-/// Decides a batch: who comes first by priority and age takes first. Answers are in the order of the requests.
+/// Decides a batch: who comes first by priority, round and age takes first. Answers are in the order of the requests.
 pub async fn claim(
     store: &Store,
     worker: WorkerId,
@@ -75,34 +75,35 @@ pub async fn claim(
     // Whoever gave way has done so before the time of this claim.
     let now = turns.at.map_or(now, |locked_at| locked_at.max(now));
     let rows = rows.into_iter().map(|row| (row.job, row)).collect();
-    let mut round =
-        Round { worker, now, began: Instant::now(), rows, turns, changes: Vec::new(), paused: Vec::new() };
+    let mut batch =
+        Batch { worker, now, began: Instant::now(), rows, turns, changes: Vec::new(), paused: Vec::new() };
     let mut order: Vec<usize> = (0..requests.len()).collect();
     order.sort_by_key(|&index| {
         let job = requests[index].job;
-        (Reverse(round.rows.get(&job).map(|row| row.priority)), job)
+        let row = batch.rows.get(&job);
+        (Reverse(row.map(|row| row.priority)), row.map(|row| row.round), job)
     });
     let mut answers = vec![Answer::Gone; requests.len()];
     for index in order {
-        answers[index] = round.decide(&requests[index]);
+        answers[index] = batch.decide(&requests[index]);
     }
-    live::save(&mut transaction, &round.changes, now).await?;
-    let has_timed = round.turns.has_timed();
-    let full = round.turns.full();
-    let called = round.turns.close(&mut transaction).await?;
-    if !round.paused.is_empty() {
-        backlog::unmark(&mut transaction, &round.paused).await?;
+    live::save(&mut transaction, &batch.changes, now).await?;
+    let has_timed = batch.turns.has_timed();
+    let full = batch.turns.full();
+    let called = batch.turns.close(&mut transaction).await?;
+    if !batch.paused.is_empty() {
+        backlog::unmark(&mut transaction, &batch.paused).await?;
     }
     commit(transaction).await?;
     let mut after = called.after();
     after.merge(call::call_if_room(store, &full).await);
     after.has_timed |= has_timed;
-    after.changed.extend(round.changes.iter().map(|change| change.before.job));
+    after.changed.extend(batch.changes.iter().map(|change| change.before.job));
     Ok((answers, after))
 }
 
 /// One batch, under the locks of its jobs and gates.
-struct Round {
+struct Batch {
     worker: WorkerId,
     now: Time,
     /// The same moment on this machine's clock, or a little later.
@@ -113,7 +114,7 @@ struct Round {
     paused: Vec<JobId>,
 }
 
-impl Round {
+impl Batch {
     fn decide(&mut self, request: &Request) -> Answer {
         let Some(row) = self.rows.get(&request.job).cloned() else { return Answer::Gone };
         match &row.standing {

@@ -13,13 +13,16 @@ use crate::{
         backlog::{self, Backlog},
         commit,
     },
-    transport::{Redis, RedisError, queue},
+    transport::{Held, Redis, RedisError, queue},
 };
 
 /// References of one queue and priority that Redis holds at most (and one batch of each API process more).
 pub const WINDOW: usize = 4096;
 /// The window is refilled when it is emptier than this.
 const REFILL_BELOW: usize = WINDOW / 2;
+/// A full window still takes jobs whose turn comes before that of its last one, until it holds so many: those of a lane that was idle
+/// do not wait for thousands of one that is busy.
+const WINDOW_MAX: usize = 4 * WINDOW;
 /// A mark younger than this is not missed yet: its reference may be between two hands.
 pub const MARK_AGE: Duration = Duration::from_millis(700);
 /// What is missing is looked for once more after this time: a reference that was just taken belongs to a claim that has not been
@@ -44,19 +47,25 @@ pub async fn refill(store: &Store, redis: &Redis) -> Result<bool, DispatchError>
     let backlogs = backlog::backlogs(&mut *store.read().await?).await?;
     let mut has_backlog = false;
     for of_queue in backlogs.chunk_by(|one, other| one.queue == other.queue) {
-        let held = redis.ready_counts(&of_queue[0].queue).await?;
-        for Backlog { queue, priority } in of_queue {
+        let held = redis.held(&of_queue[0].queue).await?;
+        for Backlog { queue, priority, first_round } in of_queue {
             let held = usize::try_from(*priority).ok().and_then(|priority| held.get(priority));
-            let held = held.copied().unwrap_or_default();
-            if held >= REFILL_BELOW {
+            let Held { count, last_round } = held.copied().unwrap_or_default();
+            let (room, before) = if count < REFILL_BELOW {
+                (WINDOW - count, None)
+            } else if last_round.is_some_and(|last| *first_round < last) {
+                (WINDOW_MAX.saturating_sub(count), last_round)
+            } else {
+                (0, None)
+            };
+            if room == 0 {
                 has_backlog = true;
                 continue;
             }
-            let room = WINDOW - held;
             let mut transaction = store.begin().await?;
-            let taken = backlog::take(&mut transaction, queue, *priority, room as i64).await?;
+            let taken = backlog::take(&mut transaction, queue, *priority, before, room as i64).await?;
             commit(transaction).await?;
-            has_backlog |= taken.len() == room;
+            has_backlog |= taken.len() == room || before.is_some();
             queue::push(redis, taken).await?;
         }
     }

@@ -198,6 +198,7 @@ fn order_of(desk: &Desk, schedule: &Schedule) -> Result<Order, String> {
         queue: template.queue.clone(),
         priority: template.priority.map(i32::from),
         policy,
+        fairness_key: template.fairness_key.clone(),
         labels: template.labels.clone(),
         kept_secret,
         ..Order::default()

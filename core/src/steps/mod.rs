@@ -23,7 +23,8 @@
 //! | [`roll_up`] | counters of queues, partitions of days to come | done or not done |
 //! | [`prune`] | what is too old | files may be gone whose rows are there: the next round |
 //!
-//! Locks are taken in one order everywhere: schedules, then jobs by id, then gates by key. Times are the database's, taken after
+//! Locks are taken in one order everywhere: schedules, then jobs by id, then gates by key, then
+//! lanes. Times are the database's, taken after
 //! the locks are held. Nothing here sends NOTIFY, and nothing here waits for Redis.
 
 mod after;

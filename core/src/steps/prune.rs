@@ -13,13 +13,15 @@ use crate::{
     clock::Time,
     ids::{ArtifactId, JobId},
     store::{
-        Store, StoreError, commit,
+        Store, StoreError, commit, lanes,
         retention::{self, ByDay, Finish, KeptFile},
     },
 };
 
 /// Most jobs or files of one transaction.
 const PRUNE_BATCH_MAX: i64 = 500;
+/// Most lanes that are forgotten in one round.
+const LANES_MAX: i64 = 100_000;
 
 /// How long things are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,11 +117,12 @@ pub async fn prune_days(store: &Store, retention: &Retention) -> Result<Option<S
     Ok(None)
 }
 
-/// Forgets workers that ended and rates of minutes that have been kept as long as jobs.
+/// Forgets workers that ended, rates of minutes that have been kept as long as jobs, and lanes that have been idle.
 pub async fn prune_leftovers(store: &Store, retention: &Retention) -> Result<(), StoreError> {
     let mut transaction = store.begin().await?;
     let before = retention::now(&mut transaction).await? - retention.jobs;
     retention::delete_leftovers(&mut transaction, before).await?;
+    lanes::forget_idle(&mut transaction, LANES_MAX).await?;
     commit(transaction).await
 }
 

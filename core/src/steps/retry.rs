@@ -17,6 +17,7 @@ use crate::{
     store::{
         Connection, Store, StoreError, backlog, commit,
         dependencies::{self, Edge, Needed},
+        lanes::{self, Lane, Taking},
         records,
         revivals::{self, Revival},
     },
@@ -52,13 +53,11 @@ pub async fn retry(store: &Store, job: JobId) -> Result<Result<After, Refusal>, 
         Err(error) => return Err(error),
     }
     commit(transaction).await?;
-    let is_ready = plan.revivals.iter().any(|revival| !revival.is_blocked);
-    let ready = ReadyJob { job, queue: record.queue.clone(), priority: record.priority };
-    Ok(Ok(After {
-        changed: vec![job],
-        ready: if is_ready { vec![ready] } else { Vec::new() },
-        ..After::default()
-    }))
+    let (queue, priority) = (record.queue.clone(), record.priority);
+    let ready = plan.revivals.iter().filter(|revival| !revival.is_blocked);
+    let ready =
+        ready.map(|revival| ReadyJob { job, queue: queue.clone(), priority, round: revival.round }).collect();
+    Ok(Ok(After { changed: vec![job], ready, ..After::default() }))
 }
 
 /// Revives those of these jobs (at most [`RETRY_BATCH_MAX`]) that have ended, whose profile, proxy and services are still
@@ -136,10 +135,28 @@ impl Plan {
             if apply(&facts, Transition::Retried { is_blocked }, now).is_ok() {
                 revived.insert(*job);
                 plan.edges.extend(own);
-                plan.revivals.push(Revival { job: *job, is_blocked });
+                plan.revivals.push(Revival { job: *job, is_blocked, round: 0 });
             }
         }
+        plan.give_rounds(connection).await?;
         Ok(plan)
+    }
+
+    async fn give_rounds(&mut self, connection: &mut Connection) -> Result<(), StoreError> {
+        let mut ready: Vec<&mut Revival> =
+            self.revivals.iter_mut().filter(|revival| !revival.is_blocked).collect();
+        let jobs: Vec<JobId> = ready.iter().map(|revival| revival.job).collect();
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let mut lanes = revivals::lanes_of(connection, &jobs).await?;
+        ready.retain(|revival| lanes.contains_key(&revival.job));
+        let lanes: Vec<Lane> = ready.iter().filter_map(|revival| lanes.remove(&revival.job)).collect();
+        let rounds = lanes::take_rounds(connection, &lanes, Taking::Within).await?;
+        for (revival, round) in ready.iter_mut().zip(rounds) {
+            revival.round = round;
+        }
+        Ok(())
     }
 
     async fn carry_out(&self, connection: &mut Connection, is_dispatched: bool) -> Result<(), StoreError> {

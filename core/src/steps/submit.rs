@@ -22,6 +22,7 @@ use crate::{
     store::{
         Connection, Store, StoreError, Transaction, commit,
         dependencies::{self, Edge, Needed},
+        lanes::{self, Lane, Taking},
         submissions::{self, KeyHolder, NewJob},
     },
 };
@@ -35,8 +36,8 @@ pub const JOBS_MAX: usize = 1000;
 pub const DEFAULT_PRIORITY: i16 = 4;
 /// Most jobs that one job may depend on.
 pub const DEPENDENCIES_MAX: usize = 10_000;
-/// Longest idempotency key, in bytes.
-pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+/// Longest idempotency or fairness key, in bytes.
+pub const KEY_BYTES_MAX: usize = 255;
 
 /// One job, as a caller asks for it.
 #[derive(Debug, Clone, Default)]
@@ -61,6 +62,8 @@ pub struct Order {
     pub policy: Option<PolicyPatch>,
     /// Labels.
     pub labels: Vec<String>,
+    /// Whose turn the job counts as, instead of its profile's.
+    pub fairness_key: Option<String>,
     /// Makes a repeat of this call harmless.
     pub idempotency_key: Option<String>,
     /// Jobs that must have succeeded before.
@@ -156,6 +159,7 @@ async fn attempt(
     for call in calls {
         prepared.push(prepare_call(desk, &pantry, call, is_dispatched));
     }
+    give_rounds(&mut connection, &mut prepared, Taking::Ahead).await?;
     let is_simple = |order: &Order| order.idempotency_key.is_none() && order.depends_on.is_empty();
     let outcome = if calls.iter().flatten().all(is_simple) {
         insert(&mut connection, &prepared).await?
@@ -189,6 +193,25 @@ pub async fn check(desk: &Desk, connection: &mut Connection, order: &Order) -> R
 
 /// The answer of [`check`].
 pub type Checked = Result<Input, Vec<Refusal>>;
+
+/// Gives their rounds to the jobs that are ready at once and have none; ahead of the transaction only to those that are ready for sure.
+async fn give_rounds(
+    connection: &mut Connection,
+    prepared: &mut [Result<Vec<NewJob>, Vec<Refusal>>],
+    taking: Taking,
+) -> Result<(), StoreError> {
+    let is_sure = |job: &NewJob| taking == Taking::Within || job.needs.is_empty();
+    let is_meant = |job: &&mut NewJob| job.state == JobState::Queued && job.round == 0 && is_sure(job);
+    let mut ready: Vec<&mut NewJob> = prepared.iter_mut().flatten().flatten().filter(is_meant).collect();
+    let lane =
+        |job: &&mut NewJob| Lane::of(&job.queue, job.priority, job.fairness_key.as_deref(), job.profile_id);
+    let lanes: Vec<Lane> = ready.iter().map(lane).collect();
+    let rounds = lanes::take_rounds(connection, &lanes, taking).await?;
+    for (job, round) in ready.iter_mut().zip(rounds) {
+        job.round = round;
+    }
+    Ok(())
+}
 
 /// The answers to the callers.
 fn answer(prepared: Vec<Result<Vec<NewJob>, Vec<Refusal>>>, outcome: Outcome) -> (Vec<Answer>, After) {
@@ -236,6 +259,7 @@ async fn insert_one_by_one(
     prepared: &mut [Result<Vec<NewJob>, Vec<Refusal>>],
 ) -> Result<Outcome, StoreError> {
     let edges = decide_dependencies(transaction, prepared.iter_mut().flatten().flatten()).await?;
+    give_rounds(transaction, prepared, Taking::Within).await?;
     let mut outcome = Vec::with_capacity(prepared.len());
     for call in prepared {
         let jobs = match call {
@@ -346,7 +370,8 @@ impl After {
     fn note_submitted(&mut self, job: NewJob) {
         self.changed.push(job.id);
         if job.is_dispatched {
-            self.ready.push(ReadyJob { job: job.id, queue: job.queue, priority: job.priority });
+            let NewJob { id, queue, priority, round, .. } = job;
+            self.ready.push(ReadyJob { job: id, queue, priority, round });
         } else if job.state == JobState::Queued {
             self.has_backlog = true;
         } else if job.state == JobState::Blocked {

@@ -18,6 +18,8 @@ pub struct Backlog {
     pub queue: String,
     /// 0 to 9.
     pub priority: i16,
+    /// The lowest round of such a job.
+    pub first_round: i64,
 }
 
 /// A job that was handed over and is still ready.
@@ -36,11 +38,12 @@ impl Mark {
     }
 }
 
-/// Marks the oldest `most` jobs of a queue's backlog of one priority as handed over, and answers them.
+/// Marks the first `most` jobs of a queue's backlog of one priority, of rounds before `before`, as handed over, and answers them.
 pub async fn take(
     connection: &mut Connection,
     queue: &str,
     priority: i16,
+    before: Option<i64>,
     most: i64,
 ) -> Result<Vec<ReadyJob>, StoreError> {
     let rows = sqlx::query!(
@@ -48,25 +51,32 @@ pub async fn take(
         WITH next AS MATERIALIZED (
             SELECT job_id FROM live_jobs
             WHERE queue = $1 AND priority = $2 AND state = 'queued' AND dispatched_at IS NULL AND parked_on IS NULL
-            ORDER BY job_id LIMIT $3 FOR UPDATE SKIP LOCKED
+                AND round < $4
+            ORDER BY round, job_id LIMIT $3 FOR UPDATE SKIP LOCKED
         )
         UPDATE live_jobs SET dispatched_at = clock_timestamp() FROM next WHERE live_jobs.job_id = next.job_id
-        RETURNING live_jobs.job_id, queue, priority
+        RETURNING live_jobs.job_id, queue, priority, round
         "#,
         queue,
         priority,
-        most
+        most,
+        before.unwrap_or(i64::MAX)
     )
     .fetch_all(connection)
     .await?;
     Ok(rows
         .into_iter()
-        .map(|row| ReadyJob { job: row.job_id.into(), queue: row.queue, priority: row.priority })
+        .map(|row| ReadyJob {
+            job: row.job_id.into(),
+            queue: row.queue,
+            priority: row.priority,
+            round: row.round,
+        })
         .collect())
 }
 
 /// How many ready jobs come before each of these in their queues, counted up to `most`; those that are not ready, or parked, are left
-/// out. In the order in which they are handed out and taken: by priority, then age.
+/// out. In the order in which they are handed out and taken: by priority, round and age.
 pub async fn ahead(
     connection: &mut Connection,
     jobs: &[JobId],
@@ -82,11 +92,12 @@ pub async fn ahead(
                     AND other.state = 'queued' AND other.dispatched_at IS NULL AND other.parked_on IS NULL LIMIT $2)
                 UNION ALL
                 (SELECT FROM live_jobs AS other WHERE other.queue = own.queue AND other.priority = own.priority
-                    AND other.job_id < own.job_id
+                    AND (other.round, other.job_id) < (own.round, own.job_id)
                     AND other.state = 'queued' AND other.dispatched_at IS NULL AND other.parked_on IS NULL LIMIT $2)
                 UNION ALL
                 (SELECT FROM live_jobs AS other WHERE other.dispatched_at IS NOT NULL AND other.queue = own.queue
-                    AND (other.priority > own.priority OR (other.priority = own.priority AND other.job_id < own.job_id))
+                    AND (other.priority > own.priority OR (other.priority = own.priority
+                        AND (other.round, other.job_id) < (own.round, own.job_id)))
                     LIMIT $2)
             ) AS before
         )) AS "ahead!"
@@ -105,18 +116,24 @@ pub async fn backlogs(connection: &mut Connection) -> Result<Vec<Backlog>, Store
     // One probe of the backlog's index for each queue and priority, however long the backlog.
     let rows = sqlx::query!(
         r#"
-        SELECT name AS "name!", level::smallint AS "level!" FROM queues CROSS JOIN generate_series(9, 0, -1) AS level
-        WHERE NOT is_paused AND EXISTS (
-            SELECT FROM live_jobs
-            WHERE queue = queues.name AND priority = level AND state = 'queued' AND dispatched_at IS NULL
+        SELECT name AS "name!", level::smallint AS "level!", first.round AS "round!"
+        FROM queues CROSS JOIN generate_series(9, 0, -1) AS level CROSS JOIN LATERAL (
+            SELECT round FROM live_jobs
+            -- See `counters::queues` for why not `priority = level`.
+            WHERE queue = queues.name AND priority BETWEEN level AND level AND state = 'queued' AND dispatched_at IS NULL
                 AND parked_on IS NULL
-        )
+            ORDER BY priority DESC, round, job_id LIMIT 1
+        ) AS first
+        WHERE NOT is_paused
         ORDER BY name, level DESC
         "#
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(|row| Backlog { queue: row.name, priority: row.level }).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| Backlog { queue: row.name, priority: row.level, first_round: row.round })
+        .collect())
 }
 
 /// Jobs that were handed over at least `age` ago and are still ready, oldest mark first, behind a place.
@@ -129,7 +146,7 @@ pub async fn marked(
     let (after_at, after_job) = after.unzip();
     let rows = sqlx::query!(
         r#"
-        SELECT job_id, queue, priority, dispatched_at AS "at!" FROM live_jobs
+        SELECT job_id, queue, priority, round, dispatched_at AS "at!" FROM live_jobs
         WHERE dispatched_at <= clock_timestamp() - make_interval(secs => $1)
             AND ($2::timestamptz IS NULL OR (dispatched_at, job_id) > ($2, $3))
         ORDER BY dispatched_at, job_id LIMIT $4
@@ -141,9 +158,13 @@ pub async fn marked(
     )
     .fetch_all(connection)
     .await?;
-    let read =
-        |job: Uuid, queue, priority, at| Mark { ready: ReadyJob { job: job.into(), queue, priority }, at };
-    Ok(rows.into_iter().map(|row| read(row.job_id, row.queue, row.priority, row.at)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let (job, queue, priority, round) = (row.job_id.into(), row.queue, row.priority, row.round);
+            Mark { ready: ReadyJob { job, queue, priority, round }, at: row.at }
+        })
+        .collect())
 }
 
 /// Those of these jobs that are still handed over.

@@ -176,14 +176,9 @@ pub async fn queues(
             (SELECT min(queued_at) FROM (
                 SELECT queued_at FROM live_jobs WHERE dispatched_at IS NOT NULL AND queue = name
                 UNION ALL
-                SELECT backlog.queued_at FROM generate_series(0, 9) AS level, LATERAL (
-                    SELECT queued_at FROM live_jobs
-                    -- Not `priority = level`: then the order would be that of the primary key as well, of which all rows would be
-                    -- read for a level that has none.
-                    WHERE queue = name AND priority BETWEEN level AND level AND state = 'queued' AND dispatched_at IS NULL
-                        AND parked_on IS NULL
-                    ORDER BY priority DESC, job_id LIMIT 1
-                ) AS backlog
+                (SELECT queued_at FROM live_jobs
+                    WHERE queue = name AND state = 'queued' AND dispatched_at IS NULL AND parked_on IS NULL
+                    ORDER BY queue, queued_at LIMIT 1)
             ) AS ready) AS oldest_queued_at
         FROM queues LEFT JOIN live ON live.queue = name LEFT JOIN ended ON ended.queue = name
         WHERE $1::text[] IS NULL OR name = ANY($1)

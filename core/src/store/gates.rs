@@ -219,7 +219,7 @@ pub async fn save(connection: &mut Connection, gates: &[Saved<'_>]) -> Result<()
     Ok(())
 }
 
-/// For each key, locks at most so many of the parked jobs, those first that come first (priority, then age). Those that somebody
+/// For each key, locks at most so many of the parked jobs, those first that come first (priority, round, age). Those that somebody
 /// else has locked are passed over: they are being cancelled or called already.
 pub async fn parked(
     connection: &mut Connection,
@@ -232,7 +232,7 @@ pub async fn parked(
         SELECT wanted.key AS "key!", first.job_id FROM unnest($1::text[], $2::bigint[]) AS wanted (key, most)
         CROSS JOIN LATERAL (
             SELECT job_id FROM live_jobs WHERE parked_on = wanted.key
-            ORDER BY priority DESC, job_id LIMIT wanted.most FOR UPDATE SKIP LOCKED
+            ORDER BY priority DESC, round, job_id LIMIT wanted.most FOR UPDATE SKIP LOCKED
         ) AS first
         "#,
         &keys,

@@ -15,12 +15,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Connection, StoreError};
+use super::{Connection, StoreError, lanes::Lane};
 use crate::{
     clock::Time,
     ids::{AttemptId, JobId, ProfileId, ProxyId, WorkerId},
     job::{
-        Progress, Standing,
+        Progress, ReadyJob, Standing,
         transition::{Applied, Facts, Next},
     },
     limit::{GateKey, Limits},
@@ -38,6 +38,10 @@ pub struct LiveJob {
     pub queue: String,
     /// 0 to 9.
     pub priority: i16,
+    /// Its own fairness key.
+    pub fairness_key: Option<String>,
+    /// Its round; 0 until it is ready for the first time.
+    pub round: i64,
     /// Its state, without `Ended`.
     pub standing: Standing,
     /// Number of its newest event.
@@ -96,6 +100,16 @@ impl LiveJob {
         let standing = self.standing.clone();
         Facts { standing, counted: self.counted as u32, lost: self.lost as u32, policy }
     }
+
+    /// Who gives it its round.
+    pub fn lane(&self) -> Lane {
+        Lane::of(&self.queue, self.priority, self.fairness_key.as_deref(), self.profile)
+    }
+
+    /// What is handed to Redis.
+    pub fn reference(&self) -> ReadyJob {
+        ReadyJob { job: self.job, queue: self.queue.clone(), priority: self.priority, round: self.round }
+    }
 }
 
 /// A transition of one job, to be written.
@@ -129,7 +143,7 @@ pub async fn lock(
         SELECT job_id, queue, priority, state, version, run_at, is_retry, queued_at, dispatched_at, parked_on,
             profile_id, proxy_id, attempt, counted, lost, attempt_id, worker_id, attempt_proxy_id, attempt_at,
             started_at, cancel_asked_at, progress_fraction, progress_message, log_lines, clock_timestamp() AS "now!",
-            command_limits, called_for,
+            command_limits, called_for, fairness_key, round,
             coalesce((SELECT is_paused FROM queues WHERE name = locked.queue), false) AS "is_paused!",
             (SELECT max_concurrency FROM queues WHERE name = locked.queue) AS queue_concurrency
         FROM locked
@@ -154,7 +168,7 @@ pub async fn look(
         SELECT job_id, queue, priority, state, version, run_at, is_retry, queued_at, dispatched_at, parked_on,
             profile_id, proxy_id, attempt, counted, lost, attempt_id, worker_id, attempt_proxy_id, attempt_at,
             started_at, cancel_asked_at, progress_fraction, progress_message, log_lines, clock_timestamp() AS "now!",
-            command_limits, called_for,
+            command_limits, called_for, fairness_key, round,
             coalesce((SELECT is_paused FROM queues WHERE name = live_jobs.queue), false) AS "is_paused!",
             (SELECT max_concurrency FROM queues WHERE name = live_jobs.queue) AS queue_concurrency
         FROM live_jobs WHERE job_id = ANY($1)
@@ -203,7 +217,7 @@ pub async fn save(connection: &mut Connection, changes: &[Change], now: Time) ->
         changes.iter().partition(|change| matches!(change.applied.next, Next::Ended { .. }));
     let mut saved = Saved::default();
     if !live.is_empty() {
-        saved.freed = update(connection, &live, now).await?;
+        saved.freed = update(connection, &LiveColumns::of(&live, now)).await?;
     }
     if !ended.is_empty() {
         let (has_dependents, freed) = end(connection, &ended, now).await?;
@@ -213,35 +227,31 @@ pub async fn save(connection: &mut Connection, changes: &[Change], now: Time) ->
     Ok(saved)
 }
 
-/// What an attempt waited is appended as a code of `job::wait`.
-async fn update(
-    connection: &mut Connection,
-    changes: &[&Change],
-    now: Time,
-) -> Result<Vec<String>, StoreError> {
-    let column = LiveColumns::of(changes, now);
-    let freed = sqlx::query_scalar!(
+/// What an attempt waited is appended as a code of `job::wait`. The round of the queue is passed over while another claim moves it on:
+/// the rounds of this one are about the same.
+#[expect(clippy::too_many_lines, reason = "one statement, one round trip")]
+async fn update(connection: &mut Connection, column: &LiveColumns<'_>) -> Result<Vec<String>, StoreError> {
+    Ok(sqlx::query_scalar!(
         r#"
         WITH change AS MATERIALIZED (
-            SELECT * FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::boolean[], $5::timestamptz[],
-                $6::timestamptz[], $7::text[], $8::integer[], $9::integer[], $10::integer[], $11::uuid[], $12::uuid[],
-                $13::timestamptz[], $14::timestamptz[], $15::text[], $16::text[], $17::boolean[], $18::text[],
-                $19::timestamptz[])
+            SELECT * FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::boolean[], $5::timestamptz[], $6::timestamptz[],
+                $7::text[], $8::integer[], $9::integer[], $10::integer[], $11::uuid[], $12::uuid[], $13::timestamptz[],
+                $14::timestamptz[], $15::text[], $16::text[], $17::boolean[], $18::text[], $19::timestamptz[], $21::bigint[])
             AS change (job_id, state, run_at, is_retry, queued_at, dispatched_at, parked_on, attempt, counted, lost,
-                attempt_id, worker_id, attempt_at, cancel_asked_at, event, message, has_new_attempt, called_for, at)
+                attempt_id, worker_id, attempt_at, cancel_asked_at, event, message, has_new_attempt, called_for, at, round)
         ), saved AS (
             UPDATE live_jobs AS live SET
                 state = change.state, version = live.version + 1, run_at = change.run_at, is_retry = change.is_retry,
                 queued_at = change.queued_at, dispatched_at = change.dispatched_at, parked_on = change.parked_on,
-                called_for = change.called_for::text[], attempt = change.attempt, counted = change.counted, lost = change.lost,
-                attempt_id = change.attempt_id, worker_id = change.worker_id, attempt_at = change.attempt_at,
-                attempt_proxy_id = CASE WHEN change.state = 'running' THEN live.attempt_proxy_id END,
+                called_for = change.called_for::text[], round = change.round, attempt = change.attempt,
+                counted = change.counted, lost = change.lost, attempt_id = change.attempt_id, worker_id = change.worker_id,
+                attempt_at = change.attempt_at, attempt_proxy_id = CASE WHEN change.state = 'running' THEN live.attempt_proxy_id END,
                 started_at = coalesce(live.started_at, change.attempt_at), cancel_asked_at = change.cancel_asked_at,
                 progress_fraction = CASE WHEN change.has_new_attempt THEN NULL ELSE live.progress_fraction END,
                 progress_message = CASE WHEN change.has_new_attempt THEN NULL ELSE live.progress_message END,
                 log_batch = CASE WHEN change.has_new_attempt THEN 0 ELSE live.log_batch END
             FROM change WHERE live.job_id = change.job_id AND live.job_id = ANY($1)
-            RETURNING live.job_id, live.queue, live.version, live.state, live.attempt,
+            RETURNING live.job_id, live.queue, live.priority, live.round, live.version, live.state, live.attempt,
                 floor(4 * ln(1 + 1000 * greatest(extract(epoch FROM live.attempt_at - live.queued_at), 0)::float8) / ln(2::float8))::smallint AS wait
         ), released AS (
             DELETE FROM holds USING change WHERE holds.job_id = change.job_id AND change.state <> 'running'
@@ -260,6 +270,13 @@ async fn update(
                 array_agg(saved.wait) FILTER (WHERE saved.state = 'running' AND prior.state <> 'running')
             FROM saved JOIN unnest($1::uuid[], $20::text[]) AS prior (job_id, state) USING (job_id)
             GROUP BY saved.queue HAVING count(*) FILTER (WHERE saved.state <> prior.state) > 0
+        ), begun AS (SELECT queue, priority, max(round) AS round FROM saved WHERE state = 'running' GROUP BY queue, priority
+        ), reached AS (
+            SELECT queue, priority, begun.round FROM rounds JOIN begun USING (queue, priority)
+            WHERE rounds.round < begun.round FOR NO KEY UPDATE OF rounds SKIP LOCKED
+        ), moved_on AS (
+            UPDATE rounds SET round = reached.round FROM reached
+            WHERE (rounds.queue, rounds.priority) = (reached.queue, reached.priority)
         )
         SELECT key AS "key!" FROM released
         "#,
@@ -283,10 +300,10 @@ async fn update(
         &column.called_fors,
         &column.ats,
         &column.prior_states as &[&str],
+        &column.rounds,
     )
     .fetch_all(connection)
-    .await?;
-    Ok(freed)
+    .await?)
 }
 
 async fn end(

@@ -2,7 +2,7 @@
 //!
 //! Functions take the connection of the caller's transaction and decide nothing; the steps decide. Row structs are
 //! private: what leaves this folder are the types of ring 0 and plain records of it. Statements are written for
-//! batches (`unnest`, `= ANY`), and lock rows in one order: jobs by id, then gates by key.
+//! batches (`unnest`, `= ANY`), and lock rows in one order: jobs by id, then gates by key, then lanes.
 
 pub mod api_keys;
 pub mod artifacts;
@@ -18,6 +18,7 @@ pub mod gates;
 pub mod holds;
 pub mod ingredients;
 pub mod job_pages;
+pub mod lanes;
 pub mod live;
 pub mod logs;
 pub mod mutants;

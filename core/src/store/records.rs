@@ -46,6 +46,8 @@ pub struct JobRecord {
     pub run_at: Time,
     /// The schedule that enqueued it, which may have been deleted, and for when.
     pub schedule: Option<(ScheduleId, Time)>,
+    /// Its own fairness key.
+    pub fairness_key: Option<String>,
     /// Its idempotency key.
     pub idempotency_key: Option<String>,
     /// When it was accepted.
@@ -88,7 +90,7 @@ pub async fn by_ids(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<J
             version.kind AS "kind!", jobs.queue AS "queue!", jobs.priority AS "priority!",
             jobs.profile_id, jobs.proxy_id, jobs.service_ids AS "service_ids!", jobs.labels AS "labels!",
             coalesce(jobs.policy, version.policy) AS "policy!",
-            coalesce(live.run_at, jobs.run_at) AS "run_at!", jobs.idempotency_key,
+            coalesce(live.run_at, jobs.run_at) AS "run_at!", jobs.idempotency_key, jobs.fairness_key,
             jobs.schedule_id, jobs.due_at, jobs.created_at AS "created_at!",
             coalesce(live.state, ended.state) AS "state!", coalesce(live.version, ended.version) AS "version!",
             coalesce(live.attempt, ended.attempt) AS "attempt!", coalesce(live.counted, ended.counted) AS "counted!",
@@ -159,6 +161,7 @@ struct Row {
     schedule_id: Option<Uuid>,
     due_at: Option<Time>,
     idempotency_key: Option<String>,
+    fairness_key: Option<String>,
     created_at: Time,
     state: String,
     version: i32,
@@ -194,6 +197,7 @@ impl Row {
             policy: from_json("jobs", "policy", self.policy)?,
             run_at: self.run_at,
             schedule: self.schedule_id.map(ScheduleId::from).zip(self.due_at),
+            fairness_key: self.fairness_key,
             idempotency_key: self.idempotency_key,
             created_at: self.created_at,
             state: JobState::parse(&self.state)

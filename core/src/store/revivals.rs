@@ -1,10 +1,12 @@
 //! Bringing ended jobs back to life under their ids. Called by `steps::retry` alone.
 
+use std::collections::HashMap;
+
 use uuid::Uuid;
 
-use super::{Connection, StoreError};
+use super::{Connection, StoreError, lanes::Lane};
 use crate::{
-    ids::JobId,
+    ids::{JobId, ProfileId},
     job::{JobState, state::Ending},
 };
 
@@ -36,6 +38,31 @@ pub struct Revival {
     pub job: JobId,
     /// Whether it waits for others first; otherwise it is ready.
     pub is_blocked: bool,
+    /// Its round if it is ready; 0 otherwise.
+    pub round: i64,
+}
+
+/// The lanes of jobs, by their records.
+pub async fn lanes_of(
+    connection: &mut Connection,
+    jobs: &[JobId],
+) -> Result<HashMap<JobId, Lane>, StoreError> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
+    let rows = sqlx::query!(
+        "SELECT id, queue, priority, fairness_key, profile_id FROM jobs WHERE id = ANY($1)",
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
+    let lane = |queue: &str, priority, key: Option<&str>, profile: Option<Uuid>| {
+        Lane::of(queue, priority, key, profile.map(ProfileId::from))
+    };
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            (row.id.into(), lane(&row.queue, row.priority, row.fairness_key.as_deref(), row.profile_id))
+        })
+        .collect())
 }
 
 /// Moves locked ended jobs back to the live table, with fresh counts; `is_dispatched` marks the ready ones as handed over.
@@ -47,16 +74,17 @@ pub async fn revive(
 ) -> Result<(), StoreError> {
     let (ids, are_blocked): (Vec<Uuid>, Vec<bool>) =
         revivals.iter().map(|revival| (revival.job.uuid(), revival.is_blocked)).unzip();
+    let rounds: Vec<i64> = revivals.iter().map(|revival| revival.round).collect();
     sqlx::query!(
         r#"
         WITH revival AS MATERIALIZED (
-            SELECT job_id, CASE WHEN is_blocked THEN 'blocked' ELSE 'queued' END AS state
-            FROM unnest($1::uuid[], $2::boolean[]) AS revival (job_id, is_blocked)
+            SELECT job_id, CASE WHEN is_blocked THEN 'blocked' ELSE 'queued' END AS state, round
+            FROM unnest($1::uuid[], $2::boolean[], $4::bigint[]) AS revival (job_id, is_blocked, round)
         ), ended AS (
             DELETE FROM ended_jobs WHERE job_id = ANY($1) RETURNING *
         ), live AS (
             INSERT INTO live_jobs (job_id, queue, priority, state, version, run_at, queued_at, dispatched_at,
-                profile_id, proxy_id, schedule_id, attempt, log_lines, command_limits)
+                profile_id, proxy_id, schedule_id, attempt, log_lines, command_limits, fairness_key, round)
             SELECT jobs.id, jobs.queue, jobs.priority, revival.state, ended.version + 1, clock_timestamp(),
                 CASE WHEN revival.state = 'queued' THEN clock_timestamp() END,
                 CASE WHEN revival.state = 'queued' AND $3 THEN clock_timestamp() END,
@@ -66,7 +94,8 @@ pub async fn revive(
                     THEN jsonb_build_object('command', jobs.command_id,
                         'maxConcurrency', coalesce(jobs.policy, version.policy) -> 'maxConcurrency',
                         'rateLimits', coalesce(coalesce(jobs.policy, version.policy) -> 'rateLimits', '[]'))
-                END
+                END,
+                jobs.fairness_key, revival.round
             FROM ended JOIN jobs ON jobs.id = ended.job_id JOIN revival ON revival.job_id = ended.job_id
                 JOIN command_versions AS version ON version.id = jobs.command_version_id
             RETURNING job_id, queue, version, state
@@ -84,7 +113,8 @@ pub async fn revive(
         "#,
         &ids,
         &are_blocked,
-        is_dispatched
+        is_dispatched,
+        &rounds
     )
     .execute(connection)
     .await?;

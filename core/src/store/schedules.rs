@@ -71,6 +71,8 @@ pub struct Template {
     pub priority: Option<i16>,
     /// A patch of the command's, as JSON.
     pub policy: Option<Value>,
+    /// Whose turn its jobs count as.
+    pub fairness_key: Option<String>,
     /// Sorted, each once.
     pub labels: Vec<String>,
     /// `***` in the places of its secrets.
@@ -94,6 +96,7 @@ struct Row {
     queue: Option<String>,
     priority: Option<i16>,
     policy: Option<Value>,
+    fairness_key: Option<String>,
     labels: Vec<String>,
     input: Value,
     input_sealed: Option<Vec<u8>>,
@@ -126,6 +129,7 @@ impl TryFrom<Row> for Schedule {
             queue: row.queue,
             priority: row.priority,
             policy: row.policy,
+            fairness_key: row.fairness_key,
             labels: row.labels,
             input: row.input,
             input_sealed: row.input_sealed,
@@ -150,8 +154,8 @@ macro_rules! schedule_rows {
             Row,
             $before
                 + " id, name, cron, timezone, overlap, catch_up_ms, is_paused, command_id, profile_id, proxy_id, service_ids,
-                    queue, priority, policy, labels, input, input_sealed, next_at, last_at, last_failure, version,
-                    created_at, updated_at "
+                    queue, priority, policy, fairness_key, labels, input, input_sealed, next_at, last_at, last_failure,
+                    version, created_at, updated_at "
                 + $behind
             $(, $argument)*
         )
@@ -333,15 +337,16 @@ pub async fn save(
         template.services.as_ref().map(|ids| ids.iter().copied().map(Uuid::from).collect());
     let row = schedule_rows!(
         "INSERT INTO schedules AS stored (id, name, cron, timezone, overlap, catch_up_ms, is_paused, command_id, profile_id,
-             proxy_id, service_ids, queue, priority, policy, labels, input, input_sealed, next_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::text::jsonb, $15, $16::text::jsonb, $17, $18)
+             proxy_id, service_ids, queue, priority, policy, labels, input, input_sealed, next_at,
+             fairness_key)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::text::jsonb, $15, $16::text::jsonb, $17, $18, $19)
          ON CONFLICT (id) DO UPDATE SET name = excluded.name, cron = excluded.cron, timezone = excluded.timezone,
              overlap = excluded.overlap, catch_up_ms = excluded.catch_up_ms, is_paused = excluded.is_paused,
              command_id = excluded.command_id, profile_id = excluded.profile_id, proxy_id = excluded.proxy_id,
              service_ids = excluded.service_ids, queue = excluded.queue, priority = excluded.priority,
              policy = excluded.policy, labels = excluded.labels, input = excluded.input,
-             input_sealed = excluded.input_sealed, next_at = excluded.next_at, version = stored.version + 1,
-             updated_at = clock_timestamp()
+             input_sealed = excluded.input_sealed, next_at = excluded.next_at,
+             fairness_key = excluded.fairness_key, version = stored.version + 1, updated_at = clock_timestamp()
          RETURNING",
         "",
         id.uuid(),
@@ -362,6 +367,7 @@ pub async fn save(
         to_json("input", &template.input)?,
         template.input_sealed,
         next_at,
+        template.fairness_key,
     )
     .fetch_one(&mut *connection)
     .await?;

@@ -26,6 +26,10 @@ pub struct NewJob {
     pub queue: String,
     /// 0 to 9; 9 runs first.
     pub priority: i16,
+    /// Whose turn it counts as, if that is not its profile's.
+    pub fairness_key: Option<String>,
+    /// Its round; 0 while it is not ready.
+    pub round: i64,
     /// The profile that it runs on, its own or the command's.
     pub profile_id: Option<ProfileId>,
     /// The proxy that overrides the profile's own choice.
@@ -72,32 +76,33 @@ pub struct KeyHolder {
 }
 
 /// Inserts jobs that are new and answers which; one whose id, idempotency key or due time exists already is left out.
+#[expect(clippy::too_many_lines, reason = "one statement, one round trip")]
 pub async fn insert(connection: &mut Connection, jobs: &[NewJob]) -> Result<Vec<JobId>, StoreError> {
     let column = Columns::of(jobs)?;
     let inserted = sqlx::query_scalar!(
         r#"
         WITH new AS MATERIALIZED (
             SELECT * FROM unnest(
-                $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::smallint[], $6::uuid[], $7::uuid[], $8::text[],
-                $9::text[], $10::bytea[], $11::text[], $12::text[], $13::timestamptz[], $14::text[],
-                $15::timestamptz[], $16::boolean[], $17::text[], $18::bytea[], $19::timestamptz[], $20::text[], $21::uuid[],
-                $22::timestamptz[]
-            ) AS new (id, version_id, command_id, queue, priority, profile_id, proxy_id, service_ids, input, input_sealed, labels,
+                $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::smallint[], $6::uuid[], $7::uuid[], $8::text[], $9::text[],
+                $10::bytea[], $11::text[], $12::text[], $13::timestamptz[], $14::text[], $15::timestamptz[], $16::boolean[],
+                $17::text[], $18::bytea[], $19::timestamptz[], $20::text[], $21::uuid[], $22::timestamptz[], $23::text[],
+                $24::bigint[]) AS new (id, version_id, command_id, queue, priority, profile_id, proxy_id, service_ids, input, input_sealed, labels,
                 policy, run_at, state, expires_at, is_dispatched, idempotency_key, idempotency_hash, created_at, command_limits,
-                schedule_id, due_at)
+                schedule_id, due_at, fairness_key, round)
         ), record AS (
             INSERT INTO jobs (id, command_version_id, command_id, queue, priority, profile_id, proxy_id, service_ids,
-                input, input_sealed, labels, policy, run_at, idempotency_key, idempotency_hash, created_at, schedule_id, due_at)
+                input, input_sealed, labels, policy, run_at, idempotency_key, idempotency_hash, created_at, schedule_id, due_at,
+                fairness_key)
             SELECT id, version_id, command_id, queue, priority, profile_id, proxy_id, service_ids::uuid[], input::jsonb, input_sealed,
-                labels::text[], policy::jsonb, run_at, idempotency_key, idempotency_hash, created_at, schedule_id, due_at
+                labels::text[], policy::jsonb, run_at, idempotency_key, idempotency_hash, created_at, schedule_id, due_at, fairness_key
             FROM new ON CONFLICT DO NOTHING
             RETURNING id
         ), accepted AS MATERIALIZED (SELECT new.* FROM new JOIN record USING (id)
         ), live AS (
             INSERT INTO live_jobs (job_id, queue, priority, state, version, run_at, queued_at, expires_at,
-                dispatched_at, profile_id, proxy_id, command_limits, schedule_id)
+                dispatched_at, profile_id, proxy_id, command_limits, schedule_id, fairness_key, round)
             SELECT id, queue, priority, state, 1, run_at, CASE WHEN state = 'queued' THEN created_at END, expires_at,
-                CASE WHEN is_dispatched THEN created_at END, profile_id, proxy_id, command_limits::jsonb, schedule_id
+                CASE WHEN is_dispatched THEN created_at END, profile_id, proxy_id, command_limits::jsonb, schedule_id, fairness_key, round
             FROM accepted
         ), services AS (
             INSERT INTO live_job_services (job_id, service_id)
@@ -105,8 +110,7 @@ pub async fn insert(connection: &mut Connection, jobs: &[NewJob]) -> Result<Vec<
         ), event AS (
             INSERT INTO job_events (job_id, version, at, kind, state)
             SELECT id, 1, created_at, 'enqueued', state FROM accepted
-        ), queue AS (
-            INSERT INTO queues (name) SELECT DISTINCT queue FROM accepted ON CONFLICT DO NOTHING
+        ), queue AS (INSERT INTO queues (name) SELECT DISTINCT queue FROM accepted ON CONFLICT DO NOTHING
         ), delta AS (
             INSERT INTO queue_deltas (queue, blocked, scheduled, queued, enqueued)
             SELECT queue, count(*) FILTER (WHERE state = 'blocked'),
@@ -137,6 +141,8 @@ pub async fn insert(connection: &mut Connection, jobs: &[NewJob]) -> Result<Vec<
         &column.command_limits as &[Option<String>],
         &column.schedule_ids as &[Option<Uuid>],
         &column.due_ats as &[Option<Time>],
+        &column.fairness_keys as &[Option<&str>],
+        &column.rounds,
     )
     .fetch_all(connection)
     .await?;
@@ -186,6 +192,8 @@ struct Columns<'a> {
     command_limits: Vec<Option<String>>,
     schedule_ids: Vec<Option<Uuid>>,
     due_ats: Vec<Option<Time>>,
+    fairness_keys: Vec<Option<&'a str>>,
+    rounds: Vec<i64>,
 }
 
 impl<'a> Columns<'a> {
@@ -215,6 +223,8 @@ impl<'a> Columns<'a> {
             columns.hashes.push(job.idempotency.as_ref().map(|(_, hash)| hash.as_slice()));
             columns.created_ats.push(job.created_at);
             columns.schedule_ids.push(job.schedule.map(|(schedule, _)| schedule.uuid()));
+            columns.fairness_keys.push(job.fairness_key.as_deref());
+            columns.rounds.push(job.round);
             columns.due_ats.push(job.schedule.map(|(_, due)| due));
             let limits = job.command_limits.as_ref();
             columns

@@ -1,7 +1,7 @@
-//! The ready sets: one sorted set of job ids per queue, each id once, by priority and then age.
+//! The ready sets: one sorted set of job ids per queue, each id once, by priority, round and age.
 //!
 //! Pushed by `steps::dispatch` and the API after a commit, popped by the workers' intake, compared with the marks
-//! in Postgres every second. A score is `(9 - priority) * 2^42 + milliseconds of the job's id`: exact in a double.
+//! in Postgres every second. A score is `(9 - priority) * 2^42 + round`: exact in a double; of one score, the id that was made first comes first.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,19 +12,32 @@ use crate::{ids::JobId, job::ReadyJob};
 
 const PRIORITY_STEP: f64 = (1_u64 << 42) as f64;
 
-/// Time part of a UUIDv7, milliseconds since 1970; fits 42 bits until the year 2109.
+/// A lane would have to take ten thousand rounds a second for twelve years to reach the next priority.
 fn score(ready: &ReadyJob) -> f64 {
-    let millis = (ready.job.uuid().as_u128() >> 80) as u64 & ((1 << 42) - 1);
-    f64::from(9 - ready.priority) * PRIORITY_STEP + millis as f64
+    let round = ready.round.clamp(0, (1 << 42) - 1);
+    f64::from(9 - ready.priority) * PRIORITY_STEP + round as f64
 }
 
 fn priority(score: f64) -> i16 {
     9 - (score / PRIORITY_STEP).floor().clamp(0.0, 9.0) as i16
 }
 
+fn round(score: f64) -> i64 {
+    score.rem_euclid(PRIORITY_STEP) as i64
+}
+
+/// What a ready set holds of one priority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Held {
+    /// How many references.
+    pub count: usize,
+    /// The greatest round among them; none when there are none.
+    pub last_round: Option<i64>,
+}
+
 impl Redis {
     fn ready_key(&self, queue: &str) -> String {
-        self.key(&format!("ready:{queue}"))
+        self.key(&format!("rounds:{queue}"))
     }
 
     /// Adds references; those that are there already stay as they are. One command per queue, one round trip.
@@ -58,6 +71,22 @@ impl Redis {
         }
         let counts: [usize; 10] = pipeline.query_async(&mut self.connection()).await?;
         Ok(counts)
+    }
+
+    /// What a queue's ready set holds, by priority from 0 to 9.
+    pub async fn held(&self, queue: &str) -> Result<[Held; 10], RedisError> {
+        let key = self.ready_key(queue);
+        let mut pipeline = redis::pipe();
+        for priority in 0..10_u8 {
+            let lowest = f64::from(9 - priority) * PRIORITY_STEP;
+            let end = format!("({}", lowest + PRIORITY_STEP);
+            pipeline.cmd("ZCOUNT").arg(&key).arg(lowest).arg(&end);
+            pipeline.cmd("ZREVRANGEBYSCORE").arg(&key).arg(end).arg(lowest);
+            pipeline.arg("WITHSCORES").arg("LIMIT").arg(0).arg(1);
+        }
+        let counted: [(usize, Vec<(String, f64)>); 10] = pipeline.query_async(&mut self.connection()).await?;
+        Ok(counted
+            .map(|(count, last)| Held { count, last_round: last.first().map(|(_, score)| round(*score)) }))
     }
 
     /// Whether Redis has lost its data since this was last asked, by any process: then whoever asks first learns it.
@@ -107,7 +136,7 @@ impl Redis {
         let queue = queues.iter().find(|queue| self.ready_key(queue) == key).cloned().unwrap_or_default();
         let read = |(member, score): (String, f64)| {
             let job: JobId = member.parse().ok()?;
-            Some(ReadyJob { job, queue: queue.clone(), priority: priority(score) })
+            Some(ReadyJob { job, queue: queue.clone(), priority: priority(score), round: round(score) })
         };
         Ok(members.into_iter().filter_map(read).collect())
     }
@@ -119,15 +148,15 @@ mod tests {
 
     use super::*;
 
-    fn ready(millis: u64, priority: i16) -> ReadyJob {
-        let job = JobId::from(Uuid::from_u128(u128::from(millis) << 80 | 7 << 76));
-        ReadyJob { job, queue: "default".into(), priority }
+    fn ready(round: i64, priority: i16) -> ReadyJob {
+        ReadyJob { job: JobId::from(Uuid::from_u128(7)), queue: "default".into(), priority, round }
     }
 
     #[test]
-    fn a_higher_priority_goes_first_then_the_older_job() {
+    fn a_higher_priority_goes_first_then_the_lower_round() {
         let order = [ready(2_000_000_000_000, 9), ready(1, 5), ready(2, 5), ready(3, 5), ready(0, 4)];
         assert!(order.windows(2).all(|pair| score(&pair[0]) < score(&pair[1])));
         assert!(order.iter().all(|ready| priority(score(ready)) == ready.priority));
+        assert!(order.iter().all(|ready| round(score(ready)) == ready.round));
     }
 }

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod claims;
+mod fairness;
 mod fences;
 mod hand_out;
 mod limits;

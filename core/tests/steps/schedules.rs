@@ -31,6 +31,7 @@ fn template(command: CommandId, input: Value) -> TemplateInput {
         queue: None,
         priority: None,
         policy: None,
+        fairness_key: None,
         labels: Vec::new(),
     }
 }

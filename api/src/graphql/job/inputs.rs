@@ -31,6 +31,9 @@ pub struct JobEnqueueInput {
     pub run_at: Option<DateTime>,
     /// Overrides parts of the command's policy.
     pub policy: Option<PolicyInput>,
+    /// Whose turn the job counts as, instead of its profile's: 1 to 255 bytes. Of one queue and priority, each fairness key, and each
+    /// profile of jobs without one, has one job started after the other, however many jobs others have enqueued.
+    pub fairness_key: Option<String>,
     /// At most 20, each 1 to 60 characters.
     pub labels: Option<Vec<String>>,
     /// 1 to 255 bytes. The same key with the same input again answers the job that exists; with other input,
@@ -77,6 +80,7 @@ impl From<JobEnqueueInput> for Order {
             run_at: input.run_at.map(|time| time.0),
             policy: input.policy.map(Into::into),
             labels: input.labels.unwrap_or_default(),
+            fairness_key: input.fairness_key,
             idempotency_key: input.idempotency_key,
             depends_on: input.depends_on.map(|ids| ids_of(&ids)).unwrap_or_default(),
             ..Self::default()

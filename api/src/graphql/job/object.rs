@@ -259,6 +259,11 @@ impl Job {
         self.record(ctx).await.map(due).transpose()
     }
 
+    /// Whose turn it counts as, instead of its profile's.
+    async fn fairness_key(&self, ctx: &Context<'_>) -> Option<Result<&str>> {
+        self.record(ctx).await.map(|record| record.fairness_key.as_deref()).transpose()
+    }
+
     /// The key that makes enqueuing it again harmless.
     async fn idempotency_key(&self, ctx: &Context<'_>) -> Option<Result<&str>> {
         self.record(ctx).await.map(|record| record.idempotency_key.as_deref()).transpose()

@@ -249,6 +249,7 @@ mod tests {
             policy: Policy::default(),
             run_at: clock::now(),
             schedule: None,
+            fairness_key: None,
             idempotency_key: None,
             created_at: clock::now(),
             state,

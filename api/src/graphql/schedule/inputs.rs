@@ -30,6 +30,9 @@ pub struct JobTemplateInput {
     pub priority: Option<i32>,
     /// Overrides parts of the command's policy.
     pub policy: Option<PolicyInput>,
+    /// Whose turn its jobs count as, instead of their profile's: 1 to 255 bytes. Of one queue and priority, each fairness key, and each
+    /// profile of jobs without one, has one job started after the other, however many jobs others have enqueued.
+    pub fairness_key: Option<String>,
     /// At most 20, each 1 to 60 characters.
     pub labels: Option<Vec<String>>,
 }
@@ -45,6 +48,7 @@ impl From<JobTemplateInput> for TemplateInput {
             queue: input.queue,
             priority: input.priority,
             policy: input.policy.map(Into::into),
+            fairness_key: input.fairness_key,
             labels: input.labels.unwrap_or_default(),
         }
     }

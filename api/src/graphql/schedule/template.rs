@@ -110,6 +110,11 @@ impl JobTemplate {
         Ok(Policy::from(&patch.over(&version.policy)))
     }
 
+    /// Whose turn its jobs count as, instead of their profile's.
+    async fn fairness_key(&self) -> Option<&str> {
+        self.0.fairness_key.as_deref()
+    }
+
     /// Its labels.
     async fn labels(&self) -> &[String] {
         &self.0.labels

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{DEFAULT_PRIORITY, DEPENDENCIES_MAX, Desk, IDEMPOTENCY_KEY_BYTES_MAX, Order};
+use super::{DEFAULT_PRIORITY, DEPENDENCIES_MAX, Desk, KEY_BYTES_MAX, Order};
 use crate::{
     clock::Time,
     compose::{Input, JobFacts, SecretInputs},
@@ -120,7 +120,7 @@ fn prepare(desk: &Desk, pantry: &Pantry, order: &Order, is_dispatched: bool) -> 
     let mut refusals = check_references(&pantry.found, named);
     let queue = order.queue.clone().unwrap_or_else(|| command.queue.clone());
     refusals.extend(name::check_queue("queue", &queue).err());
-    let priority = order.priority.map_or(i32::from(DEFAULT_PRIORITY), |priority| priority);
+    let priority = order.priority.unwrap_or(i32::from(DEFAULT_PRIORITY));
     if !(0..=9).contains(&priority) {
         refusals.push(Refusal::invalid("priority", "must be 0 to 9; 9 runs first"));
     }
@@ -129,7 +129,7 @@ fn prepare(desk: &Desk, pantry: &Pantry, order: &Order, is_dispatched: bool) -> 
         Vec::new()
     });
     let policy = policy_of(order, &recipe.version.policy, &mut refusals);
-    refusals.extend(check_key(order).err());
+    refusals.extend(check_keys(order));
     refusals.extend(check_dependencies(pantry, order));
 
     let id: JobId = desk.ids.make();
@@ -140,22 +140,16 @@ fn prepare(desk: &Desk, pantry: &Pantry, order: &Order, is_dispatched: bool) -> 
             return Err(refusals);
         }
     };
-    for place in order.kept_secret.missing_from(&input.secrets) {
-        let message =
-            "was given as a secret, and the command's inputSchema does not mark it writeOnly any more";
-        let path: Vec<&str> = std::iter::once("input").chain(place.split('/').skip(1)).collect();
-        refusals.push(Refusal::invalid("", message).below(&path));
-    }
+    refusals.extend(order.kept_secret.missing_from(&input.secrets).into_iter().map(not_kept));
     if !refusals.is_empty() {
         return Err(refusals);
     }
     let job = Some(JobFacts { id, attempt: 1 });
     cast.compose(&pantry.found, &recipe.spec, &input, job, |_| ()).map_err(of_command)?;
 
-    let sealed = |id: JobId| desk.keyring.seal(&input_purpose(id), &input.secrets.to_text());
     let run_at = order.run_at.unwrap_or(pantry.now);
     let applied = policy.as_ref().unwrap_or(&recipe.version.policy);
-    let expires = applied.expires_after;
+    let expires_at = applied.expires_after.map(|after| pantry.now + after.0);
     let command_limits = (!applied.limits.is_none())
         .then(|| CommandLimits { command: command.id.uuid(), limits: Arc::new(applied.limits.clone()) });
     Ok(NewJob {
@@ -164,23 +158,33 @@ fn prepare(desk: &Desk, pantry: &Pantry, order: &Order, is_dispatched: bool) -> 
         command_id: command.id,
         queue,
         priority: priority as i16,
+        fairness_key: order.fairness_key.clone(),
+        round: 0,
         profile_id: cast.profile,
         proxy_id: cast.proxy,
         service_ids: cast.services,
         input: raw(&input.public)?,
-        input_sealed: (!input.secrets.is_empty()).then(|| sealed(id)),
+        input_sealed: (!input.secrets.is_empty())
+            .then(|| desk.keyring.seal(&input_purpose(id), &input.secrets.to_text())),
         labels,
         policy,
         command_limits,
         run_at,
         state: if run_at > pantry.now { JobState::Scheduled } else { JobState::Queued },
-        expires_at: expires.map(|after| pantry.now + after.0),
+        expires_at,
         needs: order.depends_on.clone(),
         is_dispatched: is_dispatched && run_at <= pantry.now,
         schedule: order.schedule,
         idempotency: order.idempotency_key.clone().map(|key| (key, fingerprint(desk, order))),
         created_at: pantry.now,
     })
+}
+
+/// What was given as a secret would be one no more.
+fn not_kept(place: &str) -> Refusal {
+    let message = "was given as a secret, and the command's inputSchema does not mark it writeOnly any more";
+    let path: Vec<&str> = std::iter::once("input").chain(place.split('/').skip(1)).collect();
+    Refusal::invalid("", message).below(&path)
 }
 
 fn empty_input() -> Value {
@@ -207,14 +211,12 @@ fn policy_of(order: &Order, of_command: &Policy, refusals: &mut Vec<Refusal>) ->
     }
 }
 
-fn check_key(order: &Order) -> Result<(), Refusal> {
-    let is_fine =
-        |key: &String| !key.is_empty() && key.len() <= IDEMPOTENCY_KEY_BYTES_MAX && !key.contains('\0');
-    if order.idempotency_key.as_ref().is_none_or(is_fine) {
-        return Ok(());
-    }
-    let message = format!("must be 1 to {IDEMPOTENCY_KEY_BYTES_MAX} bytes, without NUL");
-    Err(Refusal::invalid("idempotencyKey", message))
+fn check_keys(order: &Order) -> Vec<Refusal> {
+    let is_bad = |key: &String| key.is_empty() || key.len() > KEY_BYTES_MAX || key.contains('\0');
+    let keys = [("idempotencyKey", &order.idempotency_key), ("fairnessKey", &order.fairness_key)];
+    let bad = keys.into_iter().filter(|(_, key)| key.as_ref().is_some_and(is_bad));
+    let message = format!("must be 1 to {KEY_BYTES_MAX} bytes, without NUL");
+    bad.map(|(path, _)| Refusal::invalid(path, message.clone())).collect()
 }
 
 fn check_dependencies(pantry: &Pantry, order: &Order) -> Vec<Refusal> {
@@ -238,7 +240,7 @@ fn check_dependencies(pantry: &Pantry, order: &Order) -> Vec<Refusal> {
 
 /// Keyed hash of everything that the caller asked for, secrets included; it tells the same request from another.
 fn fingerprint(desk: &Desk, order: &Order) -> [u8; 32] {
-    let text = format!(
+    let mut text = format!(
         "{:?}|{:?}|{:?}|{:?}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}",
         order.command,
         order.profile,
@@ -252,6 +254,10 @@ fn fingerprint(desk: &Desk, order: &Order) -> [u8; 32] {
         order.labels,
         order.depends_on,
     );
+    // Left out otherwise: keys that were used before there was this field stay good.
+    if let Some(key) = &order.fairness_key {
+        text = format!("{text}|{key:?}");
+    }
     desk.keyring.mac("idempotency", text.as_bytes())
 }
 

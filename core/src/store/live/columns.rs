@@ -33,6 +33,7 @@ pub(super) struct LiveColumns<'a> {
     pub(super) have_new_attempt: Vec<bool>,
     pub(super) called_fors: Vec<String>,
     pub(super) ats: Vec<Time>,
+    pub(super) rounds: Vec<i64>,
 }
 
 impl<'a> LiveColumns<'a> {
@@ -89,6 +90,7 @@ impl<'a> LiveColumns<'a> {
         self.have_new_attempt.push(row.is_new);
         self.called_fors.push(called_for(before, standing));
         self.ats.push(change.starts_at.unwrap_or(now));
+        self.rounds.push(before.round);
     }
 }
 

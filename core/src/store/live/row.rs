@@ -39,6 +39,8 @@ pub(super) struct Row {
     pub(super) now: Time,
     pub(super) command_limits: Option<serde_json::Value>,
     pub(super) called_for: Vec<String>,
+    pub(super) fairness_key: Option<String>,
+    pub(super) round: i64,
     pub(super) is_paused: bool,
     pub(super) queue_concurrency: Option<i32>,
 }
@@ -61,6 +63,8 @@ impl Row {
             job: self.job_id.into(),
             queue: self.queue,
             priority: self.priority,
+            fairness_key: self.fairness_key,
+            round: self.round,
             standing,
             version: self.version,
             run_at: self.run_at,
