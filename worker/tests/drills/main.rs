@@ -14,6 +14,7 @@ mod cancel;
 #[path = "../chaos/dice.rs"]
 #[expect(dead_code, reason = "shared with the storm, which uses all of it")]
 mod dice;
+mod fair;
 mod kill;
 #[path = "../life/ledger.rs"]
 #[expect(dead_code, reason = "shared with the tests of life, which use all of it")]

@@ -283,7 +283,8 @@ impl System {
 
     /// State, failure and attempts of a job, as GraphQL tells them.
     pub(crate) async fn job(&self, id: &str) -> Value {
-        let query = "query($id: ID!) { job(id: $id) { state result failure { code message }
+        let query =
+            "query($id: ID!) { job(id: $id) { state createdAt startedAt result failure { code message }
             attempts(first: 100) { nodes { number outcome startedAt finishedAt worker { processId }
                 failure { code message } } } } }";
         self.data(query, json!({ "id": id })).await["job"].take()
