@@ -4,6 +4,8 @@
 //! room. A called job is ready again, and does not queue up at that gate any more; whether it passes is up to its claim. What is
 //! called and never claimed (cancelled, say) is made good by the next call: the duty looks at all gates with waiters now and then.
 
+mod again;
+
 use std::{collections::HashMap, time::Duration};
 
 use crate::{
@@ -26,8 +28,10 @@ use crate::{
     },
 };
 
+pub(super) use again::Again;
+
 /// How long before its moment a job is called, so that its claim is there in time. Less than [`AHEAD`].
-const LEAD: Duration = Duration::from_millis(60);
+const LEAD: Duration = Duration::from_millis(120);
 /// Most jobs that one gate calls at a time, and most gates.
 const CALL_MAX: u32 = 500;
 const GATES_MAX: u16 = 100;
@@ -47,6 +51,8 @@ pub(super) enum Occasion {
 #[derive(Debug, Default)]
 pub(super) struct Called {
     pub(super) ready: Vec<ReadyJob>,
+    /// Gates on which nobody is parked any more, as far as was seen before the commit.
+    pub(super) emptied: Vec<GateKey>,
 }
 
 /// How long to wait with a call for that moment. What a service asked for is never anticipated.
@@ -73,75 +79,20 @@ pub(super) async fn call(
     call_locked(connection, locked, |key| wanted.get(key).copied().unwrap_or_default(), occasion).await
 }
 
-/// Places that were left at gates where nobody waited, as far as was seen before the commit.
-#[derive(Debug, Default)]
-#[must_use = "who was parked meanwhile is called after the commit"]
-pub(super) struct Freed(HashMap<GateKey, u32>);
-
 /// Before the commit of those who leave: calls at gates where jobs wait for a place. The others are not locked, or everybody who leaves
 /// would queue up at a gate with those who come.
 pub(super) async fn call_freed(
     connection: &mut Connection,
     mut freed: HashMap<GateKey, u32>,
-) -> Result<(Called, Freed), StoreError> {
+) -> Result<(Called, Again), StoreError> {
     if freed.is_empty() {
-        return Ok((Called::default(), Freed::default()));
+        return Ok((Called::default(), Again::default()));
     }
-    let awaited = gates::awaited(connection, &freed.keys().collect::<Vec<_>>()).await?;
+    let awaited = gates::awaited_for_places(connection, &freed.keys().collect::<Vec<_>>()).await?;
     let wanted = awaited.into_iter().filter_map(|key| freed.remove_entry(&key)).collect();
-    Ok((call(connection, wanted, Occasion::Freed).await?, Freed(freed)))
-}
-
-impl Freed {
-    /// After the commit: a claim may have parked a job meanwhile, because it still counted those who have left. Either it is seen here,
-    /// or the claim sees after its own commit that there is room ([`call_if_room`]). Should one of the two die in between, the duty makes
-    /// it good; so does it when Postgres fails here.
-    pub(super) async fn look_again(self, store: &Store) -> After {
-        let Self(mut freed) = self;
-        if freed.is_empty() {
-            return After::default();
-        }
-        let look = async {
-            let awaited =
-                gates::awaited(&mut *store.read().await?, &freed.keys().collect::<Vec<_>>()).await?;
-            let wanted: HashMap<_, _> =
-                awaited.into_iter().filter_map(|key| freed.remove_entry(&key)).collect();
-            call_anew(store, wanted).await
-        };
-        or_later(look.await)
-    }
-}
-
-/// After the commit of a claim that found these gates full, with so many places: whether somebody has left meanwhile.
-pub(super) async fn call_if_room(store: &Store, full: &HashMap<GateKey, u32>) -> After {
-    if full.is_empty() {
-        return After::default();
-    }
-    let look = async {
-        let counts = gates::counts(&mut *store.read().await?, &full.keys().collect::<Vec<_>>()).await?;
-        let room = full.iter().map(|(key, cap)| {
-            (key.clone(), cap.saturating_sub(counts.get(key).copied().unwrap_or_default()))
-        });
-        call_anew(store, room.filter(|(_, room)| *room > 0).collect()).await
-    };
-    or_later(look.await)
-}
-
-async fn call_anew(store: &Store, wanted: HashMap<GateKey, u32>) -> Result<After, StoreError> {
-    if wanted.is_empty() {
-        return Ok(After::default());
-    }
-    let mut transaction = store.begin().await?;
-    let called = call(&mut transaction, wanted, Occasion::Freed).await?;
-    commit(transaction).await?;
-    Ok(called.after())
-}
-
-fn or_later(looked: Result<After, StoreError>) -> After {
-    looked.unwrap_or_else(|error| {
-        tracing::debug!(%error, "parked jobs were not called; the duty calls them");
-        After::default()
-    })
+    let called = call(connection, wanted, Occasion::Freed).await?;
+    let again = Again { freed, emptied: called.emptied.clone(), ..Again::default() };
+    Ok((called, again))
 }
 
 /// One round of the duty: calls at every gate whose moment has come. Also answers how long until the next one; zero when
@@ -155,7 +106,7 @@ pub async fn call_due(store: &Store) -> Result<(After, Option<Duration>), StoreE
     }
     let called = call_locked(&mut transaction, locked, |_| CALL_MAX, Occasion::Time).await?;
     commit(transaction).await?;
-    Ok((called.after(), Some(Duration::ZERO)))
+    Ok((called.finish(store).await, Some(Duration::ZERO)))
 }
 
 /// Looks at gates with waiters that wait for no moment, [`GATES_MAX`] from the one on that is given, and calls one at each that
@@ -181,7 +132,7 @@ pub async fn call_forgotten(
     locked.gates.values_mut().for_each(|gate| gate.has_waiters = true);
     let called = call_locked(&mut transaction, locked, |_| 1, Occasion::Freed).await?;
     commit(transaction).await?;
-    Ok((called.after(), last))
+    Ok((called.finish(store).await, last))
 }
 
 async fn call_locked(
@@ -208,10 +159,12 @@ async fn call_locked(
     for (key, _) in &parked {
         *found.entry(key).or_default() += 1;
     }
+    let mut emptied = Vec::new();
     for look in &looks {
         let is_last = found.get(&look.demand.key).copied().unwrap_or_default() < look.room;
         if let Some(gate) = locked.gates.get_mut(&look.demand.key).filter(|_| is_last) {
             gate.has_waiters = false;
+            emptied.push(look.demand.key.clone());
         }
     }
     let saved = looks.iter().filter_map(|look| {
@@ -221,7 +174,7 @@ async fn call_locked(
     });
     gates::save(connection, &saved.collect::<Vec<_>>()).await?;
     let jobs: Vec<JobId> = parked.iter().map(|(_, job)| *job).collect();
-    Ok(Called { ready: make_ready(connection, &jobs).await? })
+    Ok(Called { ready: make_ready(connection, &jobs).await?, emptied })
 }
 
 /// What one gate has room for.
@@ -269,8 +222,15 @@ async fn make_ready(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<R
 
 impl Called {
     /// What has to be told after the commit.
-    pub(super) fn after(self) -> After {
-        After { changed: self.changed(), ready: self.ready, ..After::default() }
+    pub(super) fn after(&self) -> After {
+        After { changed: self.changed(), ready: self.ready.clone(), ..After::default() }
+    }
+
+    /// After the commit, where nothing else is to be looked at again.
+    async fn finish(self, store: &Store) -> After {
+        let mut after = self.after();
+        after.merge(Again { emptied: self.emptied, ..Again::default() }.look(store).await);
+        after
     }
 
     /// The jobs with new events.

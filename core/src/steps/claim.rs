@@ -16,7 +16,7 @@ use crate::{
     },
     limit::GateKey,
     policy::Policy,
-    steps::{After, call},
+    steps::{After, call::Again},
     store::{
         Store, StoreError, backlog, commit,
         live::{self, Change, LiveJob},
@@ -89,14 +89,15 @@ pub async fn claim(
     }
     live::save(&mut transaction, &batch.changes, now).await?;
     let has_timed = batch.turns.has_timed();
-    let full = batch.turns.full();
+    let (full, joined) = batch.turns.unsure();
     let called = batch.turns.close(&mut transaction).await?;
     if !batch.paused.is_empty() {
         backlog::unmark(&mut transaction, &batch.paused).await?;
     }
     commit(transaction).await?;
     let mut after = called.after();
-    after.merge(call::call_if_room(store, &full).await);
+    let again = Again { full, joined, emptied: called.emptied, ..Again::default() };
+    after.merge(again.look(store).await);
     after.has_timed |= has_timed;
     after.changed.extend(batch.changes.iter().map(|change| change.before.job));
     Ok((answers, after))

@@ -13,7 +13,7 @@ use crate::{
     mutant::Mutant,
     steps::{
         After,
-        call::Freed,
+        call::Again,
         settle::{Verdict, settle_within},
     },
     store::{
@@ -88,25 +88,25 @@ pub async fn rescue(store: &Store, lease: Option<&Lease>) -> Result<(Rescued, Af
     };
     let orphans = workers::orphans(&mut transaction, RESCUE_BATCH_MAX).await?;
     let has_more = orphans.len() as i64 == RESCUE_BATCH_MAX;
-    let (jobs, mut after, freed) = give_back(&mut transaction, &orphans).await?;
+    let (jobs, mut after, again) = give_back(&mut transaction, &orphans).await?;
     commit(transaction).await?;
-    after.merge(freed.look_again(store).await);
+    after.merge(again.look(store).await);
     Ok((Rescued { is_lost, jobs, has_more }, after))
 }
 
 async fn give_back(
     connection: &mut Connection,
     orphans: &[JobId],
-) -> Result<(usize, After, Freed), StoreError> {
+) -> Result<(usize, After, Again), StoreError> {
     let (rows, Some(_)) = live::lock(connection, orphans).await? else {
-        return Ok((0, After::default(), Freed::default()));
+        return Ok((0, After::default(), Again::default()));
     };
     let verdicts = rows.iter().filter_map(|row| {
         let Standing::Running { attempt, .. } = row.standing else { return None };
         Some(Verdict::bare(row.job, attempt, Outcome::Lost))
     });
-    let (settled, after, freed) = settle_within(connection, verdicts.collect()).await?;
-    Ok((settled.len(), after, freed))
+    let (settled, after, again) = settle_within(connection, verdicts.collect()).await?;
+    Ok((settled.len(), after, again))
 }
 
 #[cfg(test)]

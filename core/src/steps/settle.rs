@@ -19,7 +19,7 @@ use crate::{
     policy::Policy,
     steps::{
         After,
-        call::{Freed, call_freed},
+        call::{Again, call_freed},
     },
     store::{
         Connection, Store, StoreError,
@@ -75,13 +75,13 @@ pub async fn settle(store: &Store, verdicts: Vec<Verdict>) -> Result<(Vec<Settle
     let order: Vec<(AttemptId, &'static str)> =
         verdicts.iter().map(|verdict| (verdict.attempt, verdict.outcome.as_str())).collect();
     let mut transaction = store.begin().await?;
-    let (settled, mut after, freed) = settle_within(&mut transaction, verdicts).await?;
+    let (settled, mut after, again) = settle_within(&mut transaction, verdicts).await?;
     let unknown: Vec<(AttemptId, &str)> =
         order.iter().filter(|(attempt, _)| !settled.contains(attempt)).copied().collect();
     let repeated =
         if unknown.is_empty() { Vec::new() } else { attempts::settled(&mut transaction, &unknown).await? };
     commit(transaction).await?;
-    after.merge(freed.look_again(store).await);
+    after.merge(again.look(store).await);
     let is_done = |attempt| settled.contains(attempt) || repeated.contains(attempt);
     Ok((
         order
@@ -97,10 +97,10 @@ pub async fn settle(store: &Store, verdicts: Vec<Verdict>) -> Result<(Vec<Settle
 pub(super) async fn settle_within(
     connection: &mut Connection,
     verdicts: Vec<Verdict>,
-) -> Result<(Vec<AttemptId>, After, Freed), StoreError> {
+) -> Result<(Vec<AttemptId>, After, Again), StoreError> {
     let jobs: Vec<JobId> = verdicts.iter().map(|verdict| verdict.job).collect();
     let (rows, Some(now)) = live::lock(connection, &jobs).await? else {
-        return Ok((Vec::new(), After::default(), Freed::default()));
+        return Ok((Vec::new(), After::default(), Again::default()));
     };
     let mut rows: HashMap<JobId, LiveJob> = rows.into_iter().map(|row| (row.job, row)).collect();
     let (mut changes, mut finished) = (Vec::new(), Vec::new());
@@ -111,7 +111,7 @@ pub(super) async fn settle_within(
         finished.push(finish);
     }
     if changes.is_empty() {
-        return Ok((Vec::new(), After::default(), Freed::default()));
+        return Ok((Vec::new(), After::default(), Again::default()));
     }
     let saved = live::save(connection, &changes, now).await?;
     attempts::finish(connection, &finished, now).await?;
@@ -119,13 +119,13 @@ pub(super) async fn settle_within(
     for key in saved.freed.iter().filter_map(|key| key.parse().ok()) {
         *freed.entry(key).or_default() += 1;
     }
-    let (called, freed) = call_freed(connection, freed).await?;
+    let (called, again) = call_freed(connection, freed).await?;
     let changed = changes.iter().map(|change| change.before.job).chain(called.changed()).collect();
     let has_backlog =
         changes.iter().any(|change| matches!(change.applied.next, Next::Live(Standing::Queued { .. })));
     let settled = finished.iter().map(|finish| finish.attempt).collect();
     let (ready, has_dependents) = (called.ready, saved.has_dependents);
-    Ok((settled, After { changed, ready, has_dependents, has_backlog, ..After::default() }, freed))
+    Ok((settled, After { changed, ready, has_dependents, has_backlog, ..After::default() }, again))
 }
 
 /// One verdict against its locked row; null when the attempt does not hold the job any more.

@@ -122,11 +122,36 @@ async fn held(
     Ok(rows.into_iter().map(|row| (row.key, (count(row.count), Some(row.job_id.into())))).collect())
 }
 
-/// Those of these gates on which jobs are parked for want of a place, without locking them.
+/// Those of these gates on which jobs are parked, without locking them.
 pub async fn awaited(connection: &mut Connection, keys: &[&GateKey]) -> Result<Vec<GateKey>, StoreError> {
+    let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+    let keys = sqlx::query_scalar!("SELECT key FROM gates WHERE key = ANY($1) AND has_waiters", &keys)
+        .fetch_all(connection)
+        .await?;
+    keys.iter().map(|key| parse(key)).collect()
+}
+
+/// Those of these gates on which jobs are parked for want of a place, without locking them.
+pub async fn awaited_for_places(
+    connection: &mut Connection,
+    keys: &[&GateKey],
+) -> Result<Vec<GateKey>, StoreError> {
     let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
     let keys = sqlx::query_scalar!(
         "SELECT key FROM gates WHERE key = ANY($1) AND has_waiters AND coalesce(demand ? 'maxConcurrency', true)",
+        &keys
+    )
+    .fetch_all(connection)
+    .await?;
+    keys.iter().map(|key| parse(key)).collect()
+}
+
+/// Those of these gates that jobs are parked on and that do not know it.
+pub async fn stranded(connection: &mut Connection, keys: &[&GateKey]) -> Result<Vec<GateKey>, StoreError> {
+    let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+    let keys = sqlx::query_scalar!(
+        "SELECT key FROM gates WHERE key = ANY($1) AND NOT has_waiters
+            AND EXISTS (SELECT FROM live_jobs WHERE parked_on = key)",
         &keys
     )
     .fetch_all(connection)

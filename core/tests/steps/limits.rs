@@ -246,3 +246,40 @@ async fn nobody_is_left_parked_when_the_place_is_left_in_that_very_moment() {
     }
     assert!(met > ROUNDS / 20, "the two met in only {met} of {ROUNDS} rounds");
 }
+
+/// A claim that parks a job behind another without the gate's lock, and the settle that calls that other one, the last that waited:
+/// whichever commits first, the gate knows of the job, or the job is called.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_left_behind_the_last_one_who_waited() {
+    const ROUNDS: usize = 300;
+    let stage = Stage::set().await;
+    let worker = stage.worker().await;
+    let service = stage.service("s", limits(Some(2), &[])).await;
+    for round in 0..ROUNDS {
+        let jobs = stage.submit(vec![with(&stage, &[service], 4); 4]).await;
+        let (running, _) = stage.claim_all(worker, &jobs[..3]).await;
+        let claiming = async {
+            // At another moment of the settle each time.
+            for _ in 0..round % 12 {
+                stage.value::<i32>("SELECT 1").await;
+            }
+            stage.claim_all(worker, &jobs[3..]).await
+        };
+        let ((granted, called), called_by_settle) = tokio::join!(claiming, stage.settle_all(&running));
+        if !granted.is_empty() {
+            // It came when nobody waited and before the one that was called.
+            stage.settle_all(&granted).await;
+            continue;
+        }
+        assert!(called_by_settle.contains(&jobs[2]), "round {round}");
+        let stranded = "SELECT count(*) FROM gates WHERE NOT has_waiters AND EXISTS (SELECT FROM live_jobs WHERE parked_on = key)";
+        assert_eq!(stage.value::<i64>(stranded).await, 0, "round {round}");
+        let told = called.contains(&jobs[3]) || called_by_settle.contains(&jobs[3]);
+        let (next, _) = stage.claim_all(worker, &jobs[2..3]).await;
+        let ready = stage.settle_all(&next).await;
+        assert!(told || ready.contains(&jobs[3]), "round {round}: it is parked, and was not called");
+        let (last, _) = stage.claim_all(worker, &jobs[3..]).await;
+        assert_eq!(last.len(), 1, "round {round}");
+        stage.settle_all(&last).await;
+    }
+}

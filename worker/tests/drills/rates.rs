@@ -10,9 +10,9 @@ use sqlx::{Connection as _, PgConnection};
 use crate::system::{PATIENCE, Settings, System};
 
 const WORKERS: usize = 4;
-/// How long each rate is measured, after a time in which it settles.
+/// How long each rate is measured, after a time in which it settles: nine thousand jobs have to be parked first.
 const MEASURED: Duration = Duration::from_mins(1);
-const SETTLES: Duration = Duration::from_secs(5);
+const SETTLES: Duration = Duration::from_secs(10);
 /// Rounding: of a time in the database, and of a bucket, a microsecond for each token.
 const ROUNDING: f64 = 0.001;
 /// Of the rate that is allowed, so much must be used.

@@ -37,6 +37,10 @@ pub(super) struct Turns {
     passed_on: HashMap<GateKey, u32>,
     /// Gates that jobs were parked on because all of their places were taken, and how many those are.
     full: HashMap<GateKey, u32>,
+    /// Gates that others are parked on, whom whoever has not been called is parked behind, without their locks.
+    awaited: BTreeSet<GateKey>,
+    /// Those of them that jobs were parked on.
+    joined: BTreeSet<GateKey>,
     holds: Vec<Hold>,
 }
 
@@ -49,21 +53,47 @@ pub(super) struct Parking {
 }
 
 impl Turns {
-    /// Finds out what these locked jobs have to pass, and locks it.
+    /// Finds out what these locked jobs have to pass, and locks it, but for jobs that only queue up behind others: with thousands of
+    /// those, whoever is called would wait for a lock with them.
     pub(super) async fn open<'a>(
         connection: &mut Connection,
-        rows: impl Iterator<Item = &'a LiveJob>,
+        rows: impl Iterator<Item = &'a LiveJob> + Clone,
     ) -> Result<Self, StoreError> {
-        let demands = demands(connection, rows).await?;
-        let keys: BTreeSet<GateKey> = demands.values().flatten().map(|demand| demand.key.clone()).collect();
-        let keys: Vec<GateKey> = keys.into_iter().collect();
-        let Found { gates, at, demands: _ } = gates::lock(connection, &keys).await?;
-        Ok(Self { demands, gates, at, ..Self::default() })
+        let demands = demands(connection, rows.clone()).await?;
+        if demands.is_empty() {
+            return Ok(Self::default());
+        }
+        let keys: BTreeSet<&GateKey> = demands.values().flatten().map(|demand| &demand.key).collect();
+        let awaited = gates::awaited(connection, &keys.into_iter().collect::<Vec<_>>()).await?;
+        let mut turns = Self { demands, awaited: awaited.into_iter().collect(), ..Self::default() };
+        let keys: BTreeSet<GateKey> = rows
+            .filter(|row| turns.behind(row).is_none())
+            .flat_map(|row| turns.demands_of(row.job))
+            .map(|demand| demand.key.clone())
+            .collect();
+        let Found { gates, at, demands: _ } =
+            gates::lock(connection, &keys.into_iter().collect::<Vec<_>>()).await?;
+        (turns.gates, turns.at) = (gates, at);
+        Ok(turns)
+    }
+
+    fn demands_of(&self, job: JobId) -> &[Demand] {
+        self.demands.get(&job).map_or(&[][..], Vec::as_slice)
+    }
+
+    /// The gate at which a job queues up behind others for sure: it has not been called for anything.
+    fn behind(&self, row: &LiveJob) -> Option<&Demand> {
+        let mut demands = self.demands_of(row.job).iter();
+        demands.find(|demand| self.awaited.contains(&demand.key)).filter(|_| row.called_for.is_empty())
     }
 
     /// Whether a job may pass, and when; or where it has to wait.
     pub(super) fn judge(&self, row: &LiveJob, now: Time) -> Result<Time, Parking> {
-        let demands = self.demands.get(&row.job).map_or(&[][..], Vec::as_slice);
+        if let Some(demand) = self.behind(row) {
+            let reason = explain(&demand.key, &demand.name, &Block::Behind, None);
+            return Err(Parking { on: demand.key.clone(), block: Block::Behind, reason });
+        }
+        let demands = self.demands_of(row.job);
         judge(demands, &self.gates, |key| row.called_for.contains(key), now).map_err(|(demand, block)| {
             let by = self.gates.get(&demand.key).and_then(|gate| gate.holder).map(|job| job.to_string());
             let reason = explain(&demand.key, &demand.name, &block, by.as_deref());
@@ -92,6 +122,10 @@ impl Turns {
     /// The job is parked. Whatever else it was called for goes to the next in line there.
     pub(super) fn park(&mut self, row: &LiveJob, on: &GateKey, block: &Block, now: Time) {
         self.pass_on(row, Some(on));
+        if self.behind(row).is_some() {
+            self.joined.insert(on.clone());
+            return;
+        }
         let gate = self.gates.entry(on.clone()).or_default();
         gate.has_waiters = true;
         let demand = self.demands.get(&row.job).and_then(|all| all.iter().find(|demand| demand.key == *on));
@@ -105,9 +139,9 @@ impl Turns {
         }
     }
 
-    /// Gates that were full, and their places.
-    pub(super) fn full(&mut self) -> HashMap<GateKey, u32> {
-        std::mem::take(&mut self.full)
+    /// What is to be looked at again after the commit: gates that were full, with their places, and gates that were not locked.
+    pub(super) fn unsure(&mut self) -> (HashMap<GateKey, u32>, BTreeSet<GateKey>) {
+        (std::mem::take(&mut self.full), std::mem::take(&mut self.joined))
     }
 
     /// The job does not use the turns that it was called for.
