@@ -19,6 +19,9 @@ CREATE INDEX live_jobs_backlog_age ON live_jobs (queue, queued_at)
     WHERE state = 'queued' AND dispatched_at IS NULL AND parked_on IS NULL;
 DROP INDEX live_jobs_parked;
 CREATE INDEX live_jobs_parked ON live_jobs (parked_on, priority DESC, round, job_id) WHERE parked_on IS NOT NULL;
+-- For lists by id of jobs in these states.
+CREATE INDEX live_jobs_parked_id ON live_jobs (job_id) WHERE parked_on IS NOT NULL;
+CREATE INDEX live_jobs_scheduled_id ON live_jobs (job_id) WHERE state = 'scheduled';
 
 -- Those who share the jobs of one priority of a queue fairly, and the next round of each. A row is kept while its round is ahead of
 -- what everybody would be given.

@@ -4,12 +4,16 @@
 use callboard::{
     clock::IdSource,
     ids::JobId,
+    job::JobState,
     steps::{
         claim::{Request, claim},
         dispatch::refill,
         settle::settle,
     },
-    store::counters,
+    store::{
+        counters,
+        job_pages::{self, JobFilter, JobOrder, JobPageRequest},
+    },
 };
 
 use crate::stage::{Stage, succeeded, verdict};
@@ -77,22 +81,57 @@ async fn statistics_of_an_empty_queue_do_for_a_full_one() {
     run_some_of_many(&stage).await;
 }
 
-#[tokio::test]
-async fn the_oldest_of_a_deep_queue_is_found_without_reading_all_of_it() {
-    // One connection, whose reads are told as soon as it is asked for them.
+/// 50,000 ready jobs in the order of their ids, as jobs are written: then the primary key looks cheap. The oldest 2,000 are handed over, ten
+/// in the middle have their time still to come. On one connection, whose reads are told as soon as it is asked for them.
+async fn with_a_deep_queue() -> Stage {
     let stage = Stage::with_connections(1).await;
+    stage.sql("ALTER TABLE live_jobs SET (autovacuum_enabled = off)").await;
     stage.sql("INSERT INTO queues (name) VALUES ('deep')").await;
-    // In the order of their ids, as jobs are written: then the primary key looks cheap.
     stage
         .sql(
-            "INSERT INTO live_jobs (job_id, queue, priority, state, version, run_at, queued_at)
-             SELECT lpad(to_hex(n), 32, '0')::uuid, 'deep', 4, 'queued', 1, now(), now() FROM generate_series(1, 50000) AS n",
+            "INSERT INTO live_jobs (job_id, queue, priority, state, version, run_at, queued_at, dispatched_at)
+             SELECT lpad(to_hex(n), 32, '0')::uuid, 'deep', 4,
+                CASE WHEN n BETWEEN 20001 AND 20010 THEN 'scheduled' ELSE 'queued' END, 1, now(),
+                CASE WHEN NOT n BETWEEN 20001 AND 20010 THEN now() END, CASE WHEN n <= 2000 THEN now() END
+             FROM generate_series(1, 50000) AS n",
         )
         .await;
     stage.sql("ANALYZE live_jobs").await;
+    stage
+}
+
+#[tokio::test]
+async fn the_oldest_of_a_deep_queue_is_found_without_reading_all_of_it() {
+    let stage = with_a_deep_queue().await;
     let before = rows_read(&stage).await;
     let queues = counters::queues(&mut stage.store.read().await.unwrap(), None).await.unwrap();
     assert!(queues.iter().any(|queue| queue.oldest_queued_at.is_some()), "{queues:?}");
     let read = rows_read(&stage).await - before;
-    assert!(read < 1000, "{read} rows were read");
+    assert!(read < 5000, "{read} rows were read");
+}
+
+#[tokio::test]
+async fn the_first_page_of_a_deep_queue_is_read_without_all_of_it() {
+    let stage = with_a_deep_queue().await;
+    let states = [JobState::Queued, JobState::Scheduled, JobState::Running, JobState::Blocked];
+    for (state, expected) in states.into_iter().zip([25, 10, 0, 0]) {
+        for is_descending in [true, false] {
+            let filter = JobFilter { states: Some(vec![state]), ..JobFilter::default() };
+            let order = JobOrder::Created;
+            let request = JobPageRequest {
+                filter,
+                order,
+                is_descending,
+                after: None,
+                before: None,
+                rows: 25,
+                is_from_end: false,
+            };
+            let before = rows_read(&stage).await;
+            let page = job_pages::page(&mut stage.store.read().await.unwrap(), &request).await.unwrap();
+            assert_eq!(page.len(), expected);
+            let read = rows_read(&stage).await - before;
+            assert!(read < 5000, "{read} rows were read for a page of {state:?} jobs");
+        }
+    }
 }

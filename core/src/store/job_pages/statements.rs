@@ -78,7 +78,8 @@ macro_rules! over_legs {
 }
 
 /// The legs by id, and that of ended jobs by the time of ending, between a head and an end. Live jobs have no time of
-/// ending; ready ones are looked for in three legs, for each of which there is an index.
+/// ending; ready ones are looked for in three legs, for each of which there is an index. What was handed over and what runs is bounded, and read
+/// whole (`OFFSET 0`): these are the oldest as a rule, and by the order of ids Postgres would read all that came after them.
 macro_rules! by_id {
     ($bounds:ident, $before:literal, [$($end:literal)+], $after:literal) => {
         over_legs!(
@@ -101,9 +102,9 @@ macro_rules! by_id {
                     AND live.parked_on IS NULL AND live.job_id > $17 AND live.job_id < $18
                     AND (NOT $21 OR (jobs.id > $17 AND jobs.id < $18))",
                 "UNION ALL (SELECT live.job_id AS id, NULL::timestamptz AS finished_at, 0::smallint AS priority
-                  FROM live_jobs AS live LEFT JOIN jobs ON jobs.id = live.job_id
-                  WHERE 'queued' = ANY($20) AND live.dispatched_at IS NOT NULL
-                    AND live.job_id > $17 AND live.job_id < $18
+                  FROM (SELECT job_id FROM live_jobs WHERE dispatched_at IS NOT NULL OFFSET 0) AS live
+                    LEFT JOIN jobs ON jobs.id = live.job_id
+                  WHERE 'queued' = ANY($20) AND live.job_id > $17 AND live.job_id < $18
                     AND (NOT $21 OR (jobs.id > $17 AND jobs.id < $18))",
                 "UNION ALL (SELECT live.job_id AS id, NULL::timestamptz AS finished_at, 0::smallint AS priority
                   FROM live_jobs AS live LEFT JOIN jobs ON jobs.id = live.job_id
@@ -111,9 +112,9 @@ macro_rules! by_id {
                     AND live.job_id > $17 AND live.job_id < $18
                     AND (NOT $21 OR (jobs.id > $17 AND jobs.id < $18))",
                 "UNION ALL (SELECT live.job_id AS id, NULL::timestamptz AS finished_at, 0::smallint AS priority
-                  FROM live_jobs AS live LEFT JOIN jobs ON jobs.id = live.job_id
-                  WHERE 'running' = ANY($20) AND live.worker_id IS NOT NULL
-                    AND live.job_id > $17 AND live.job_id < $18
+                  FROM (SELECT job_id FROM live_jobs WHERE worker_id IS NOT NULL OFFSET 0) AS live
+                    LEFT JOIN jobs ON jobs.id = live.job_id
+                  WHERE 'running' = ANY($20) AND live.job_id > $17 AND live.job_id < $18
                     AND (NOT $21 OR (jobs.id > $17 AND jobs.id < $18))",
                 "UNION ALL (SELECT ended.job_id AS id, NULL::timestamptz AS finished_at, 0::smallint AS priority
                   FROM ended_jobs AS ended LEFT JOIN jobs ON jobs.id = ended.job_id
