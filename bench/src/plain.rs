@@ -58,6 +58,7 @@ async fn claim_and_settle(
         composed: Some(composed.clone()),
         proxy: None,
         exit: ExitRecord::default(),
+        used: None,
     };
     let (settled, _untold) = settle::settle(store, requests.into_iter().map(verdict).collect()).await?;
     ensure!(settled.iter().all(|settled| *settled == Settled::Done), "a settle was refused");

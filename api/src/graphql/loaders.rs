@@ -29,6 +29,7 @@ use callboard::{
         profiles, proxies,
         schedules::{self, Schedule},
         services,
+        usage::{self, Share, Usage, User},
     },
 };
 use uuid::Uuid;
@@ -105,6 +106,14 @@ pub struct TokenOf(pub ServiceId);
 /// The gate of a service, with the time as of which it is as it is; none before anybody has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct GateOf(pub ServiceId);
+/// Who used a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SharesOf {
+    /// The service.
+    pub of: ServiceId,
+    /// Most that are told.
+    pub limit: u16,
+}
 /// A page of the profiles that list a service or a proxy.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ProfilesOf<Id> {
@@ -186,6 +195,19 @@ loads! {
             GateKey::Queue(_) | GateKey::Command(_) | GateKey::Proxy(_) | GateKey::Profile(_) => None,
         };
         Ok(found.gates.into_iter().filter_map(of_service).collect())
+    };
+    User => Usage, |connection, users| Ok(usage::load(connection, users).await?);
+    SharesOf => Vec<Share>, |connection, keys| {
+        let most = keys.iter().map(|key| key.limit).max().unwrap_or_default();
+        let ids: Vec<ServiceId> = keys.iter().map(|key| key.of).collect();
+        let mut of_service: HashMap<ServiceId, Vec<Share>> = HashMap::new();
+        for (service, share) in usage::shares(connection, &ids, most.into()).await? {
+            of_service.entry(service).or_default().push(share);
+        }
+        let shares = |key: &SharesOf| {
+            of_service.get(&key.of).map(|shares| shares.iter().take(key.limit.into()).copied().collect())
+        };
+        Ok(keys.iter().filter_map(|key| Some((*key, shares(key)?))).collect())
     };
     ProfilesOf<ServiceId> => NamePage<Profile>, |connection, keys| {
         let mut pages = HashMap::new();

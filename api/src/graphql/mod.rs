@@ -7,6 +7,7 @@ pub mod attempt;
 pub mod catalogue;
 pub mod command;
 pub mod composed;
+pub mod consumption;
 pub mod error;
 pub mod inputs;
 pub mod job;

@@ -60,9 +60,18 @@ async fn steps_whose_hints_are_never_sent_are_seen_within_seconds() {
 
     let began = Instant::now();
     let outcome = Outcome::Succeeded { result: json!(null) };
-    let (composed, proxy, exit) = (None, None, ExitRecord::default());
-    let verdict =
-        Verdict { job, attempt, outcome, policy: Policy::default(), jitter: 0.0, composed, proxy, exit };
+    let (composed, proxy, exit, used) = (None, None, ExitRecord::default(), None);
+    let verdict = Verdict {
+        job,
+        attempt,
+        outcome,
+        policy: Policy::default(),
+        jitter: 0.0,
+        composed,
+        proxy,
+        exit,
+        used,
+    };
     let (_, unsaid) = settle(&stage.store, vec![verdict]).await.unwrap();
     drop(unsaid);
     assert_eq!(

@@ -322,7 +322,7 @@ impl Stage {
 fn verdict(job: JobId, attempt: AttemptId, outcome: Outcome) -> Verdict {
     let exit = ExitRecord { exit_code: Some(0), ..ExitRecord::default() };
     let policy = Policy::default();
-    Verdict { job, attempt, outcome, policy, jitter: 0.0, composed: None, proxy: None, exit }
+    Verdict { job, attempt, outcome, policy, jitter: 0.0, composed: None, proxy: None, exit, used: None }
 }
 
 /// `CODE path.below.input` of each user error of a payload.

@@ -22,7 +22,7 @@ use crate::{
     schedule::Firing,
     secret::Keyring,
     store::{
-        StoreError, Transaction, commit,
+        StoreError, Transaction, commit, live,
         schedules::{self, Advance, Schedule},
     },
 };
@@ -96,7 +96,10 @@ async fn fire_locked(
         })
         .collect();
 
-    let mut after = cancel_replaced(transaction, due, &firings, &live).await?;
+    let replaced = replaced(due, &firings, &live);
+    // Locked before the lanes of the new jobs are, as everywhere; cancelled once it is known that others take their place.
+    let ids: Vec<JobId> = replaced.iter().map(|(_, job)| *job).collect();
+    let (_rows, _now) = live::lock(transaction, &ids).await?;
     let mut outcomes: HashMap<ScheduleId, Outcome> = HashMap::new();
     // Each firing is a call of its own: one whose job is refused fails no other.
     let (mut owners, mut calls) = (Vec::new(), Vec::new());
@@ -111,11 +114,14 @@ async fn fire_locked(
             Err(failure) => outcomes.entry(schedule.id).or_default().failure = Some(failure),
         }
     }
-    let (answers, told) = submit_within(desk, transaction, &calls).await?;
-    after.merge(told);
+    let (answers, mut after) = submit_within(desk, transaction, &calls).await?;
     for ((id, due), answer) in owners.into_iter().zip(answers) {
         outcomes.entry(id).or_default().note(due, &answer);
     }
+    let has_next = |id| outcomes.get(id).is_some_and(|outcome: &Outcome| outcome.last_at.is_some());
+    let replaced: Vec<JobId> =
+        replaced.iter().filter(|(schedule, _)| has_next(schedule)).map(|(_, job)| *job).collect();
+    after.merge(cancel_within(transaction, &replaced, Some(REPLACED)).await?);
     let advances: Vec<Advance> = due
         .iter()
         .zip(&firings)
@@ -131,22 +137,15 @@ async fn fire_locked(
     Ok(after)
 }
 
-/// Cancels the jobs of schedules whose next one takes their place.
-async fn cancel_replaced(
-    transaction: &mut Transaction,
-    due: &[Schedule],
-    firings: &[Firing],
-    live: &[(ScheduleId, JobId)],
-) -> Result<After, StoreError> {
+/// The jobs of schedules whose next one takes their place.
+fn replaced(due: &[Schedule], firings: &[Firing], live: &[(ScheduleId, JobId)]) -> Vec<(ScheduleId, JobId)> {
     let cancelling: HashSet<ScheduleId> = due
         .iter()
         .zip(firings)
         .filter(|(_, firing)| firing.cancels)
         .map(|(schedule, _)| schedule.id)
         .collect();
-    let replaced: Vec<JobId> =
-        live.iter().filter(|(schedule, _)| cancelling.contains(schedule)).map(|(_, job)| *job).collect();
-    cancel_within(transaction, &replaced, Some(REPLACED)).await
+    live.iter().filter(|(schedule, _)| cancelling.contains(schedule)).copied().collect()
 }
 
 /// What became of the firings of one schedule.

@@ -17,7 +17,7 @@ use crate::{
         settle::{Verdict, settle_within},
     },
     store::{
-        Connection, Store, StoreError, commit, live,
+        Connection, Store, StoreError, commit, live, usage,
         workers::{self, Lease},
     },
 };
@@ -101,9 +101,10 @@ async fn give_back(
     let (rows, Some(_)) = live::lock(connection, orphans).await? else {
         return Ok((0, After::default(), Again::default()));
     };
+    let mut used = usage::of_jobs(connection, orphans).await?;
     let verdicts = rows.iter().filter_map(|row| {
         let Standing::Running { attempt, .. } = row.standing else { return None };
-        Some(Verdict::bare(row.job, attempt, Outcome::Lost))
+        Some(Verdict { used: used.remove(&row.job), ..Verdict::bare(row.job, attempt, Outcome::Lost) })
     });
     let (settled, after, again) = settle_within(connection, verdicts.collect()).await?;
     Ok((settled.len(), after, again))

@@ -2,7 +2,7 @@
 //!
 //! Duties of every worker; the API makes partitions at its start as well.
 
-use crate::store::{Store, StoreError, commit, counters};
+use crate::store::{Store, StoreError, commit, counters, usage};
 
 /// Most rows of one round.
 const FOLD_MAX: i64 = 10_000;
@@ -11,8 +11,9 @@ const FOLD_MAX: i64 = 10_000;
 pub async fn fold_counters(store: &Store) -> Result<bool, StoreError> {
     let mut transaction = store.begin().await?;
     let folded = counters::fold(&mut transaction, FOLD_MAX).await?;
+    let used = usage::fold(&mut transaction, FOLD_MAX).await?;
     commit(transaction).await?;
-    Ok(folded == FOLD_MAX)
+    Ok(folded == FOLD_MAX || used == FOLD_MAX)
 }
 
 /// Makes partitions of events and log lines for today and a week ahead.

@@ -26,6 +26,7 @@ use crate::{
         attempts::{self, ExitRecord, Finish},
         commit,
         live::{self, Change, LiveJob},
+        usage::Used,
     },
 };
 
@@ -51,13 +52,15 @@ pub struct Verdict {
     pub proxy: Option<ProxyId>,
     /// How the process ended.
     pub exit: ExitRecord,
+    /// What the attempt counts for; none if that is not known.
+    pub used: Option<Used>,
 }
 
 impl Verdict {
     /// On an attempt of which nothing is known but how it ended.
     pub fn bare(job: JobId, attempt: AttemptId, outcome: Outcome) -> Self {
         let (policy, exit) = (Policy::default(), ExitRecord::default());
-        Self { job, attempt, outcome, policy, jitter: 0.0, composed: None, proxy: None, exit }
+        Self { job, attempt, outcome, policy, jitter: 0.0, composed: None, proxy: None, exit, used: None }
     }
 }
 
@@ -154,6 +157,7 @@ fn decide(row: LiveJob, mut verdict: Verdict, now: Time) -> Option<(Change, Fini
         started_at: row.attempt_at.unwrap_or(now),
         exit: verdict.exit,
         failure,
+        used: verdict.used,
     };
     Some((Change { before: row, applied, worker: None, starts_at: None, is_dispatched: false }, finish))
 }

@@ -5,7 +5,10 @@
 
 use uuid::Uuid;
 
-use super::{Connection, StoreError, from_json, live, to_json};
+use super::{
+    Connection, StoreError, from_json, live, to_json,
+    usage::{self, Used},
+};
 use crate::{
     clock::Time,
     compose::ComposedCommand,
@@ -64,6 +67,8 @@ pub struct Finish {
     pub exit: ExitRecord,
     /// Why it failed.
     pub failure: Option<Failure>,
+    /// What it counts for; none if that is not known.
+    pub used: Option<Used>,
 }
 
 /// Notes attempts that still hold their job; answers those that do. The others have been fenced off.
@@ -108,8 +113,15 @@ pub async fn finish(connection: &mut Connection, finished: &[Finish], now: Time)
     for finish in finished {
         column.push(finish)?;
     }
+    let used = usage::Columns::of(finished, now);
     sqlx::query!(
         r#"
+        WITH used AS (
+            INSERT INTO usage_deltas (day, command_id, profile_id, service_id, attempts, busy_ms)
+            SELECT ($15::timestamptz AT TIME ZONE 'UTC')::date, command_id, profile_id, service_id, attempts, busy_ms
+            FROM unnest($16::uuid[], $17::uuid[], $18::uuid[], $19::bigint[], $20::bigint[])
+                AS used (command_id, profile_id, service_id, attempts, busy_ms)
+        )
         INSERT INTO attempts (id, job_id, number, outcome, worker_id, proxy_id, composed, queued_at, started_at,
             finished_at, exit_code, signal, failure, peak_memory_bytes, cpu_ms)
         SELECT id, job_id, number, outcome, worker_id, proxy_id, composed::jsonb, queued_at, started_at,
@@ -138,6 +150,11 @@ pub async fn finish(connection: &mut Connection, finished: &[Finish], now: Time)
         &column.peak_memory as &[Option<i64>],
         &column.cpu_ms as &[Option<i64>],
         now,
+        &used.commands,
+        &used.profiles,
+        &used.services,
+        &used.attempts,
+        &used.busy_ms,
     )
     .execute(connection)
     .await?;

@@ -36,6 +36,7 @@ pub mod schedules;
 pub mod services;
 pub mod submissions;
 pub mod tasks;
+pub mod usage;
 pub mod uses;
 pub mod workers;
 

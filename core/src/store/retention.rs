@@ -141,6 +141,9 @@ pub async fn delete_leftovers(connection: &mut Connection, before: Time) -> Resu
             DELETE FROM queue_minutes WHERE minute < $1
         ), wait AS (
             DELETE FROM queue_waits WHERE minute < $1
+        ), used AS (
+            -- What is told is of this month.
+            DELETE FROM usage_days WHERE day < (now() AT TIME ZONE 'UTC')::date - 62
         )
         DELETE FROM workers WHERE status IN ('lost', 'gone') AND coalesce(ended_at, heartbeat_at) < $1
             AND NOT EXISTS (SELECT FROM live_jobs WHERE live_jobs.worker_id = workers.id)

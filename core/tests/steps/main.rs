@@ -15,3 +15,4 @@ mod rescues;
 mod schedules;
 mod stage;
 mod submits;
+mod usage;

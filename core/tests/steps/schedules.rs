@@ -149,6 +149,13 @@ async fn a_schedule_whose_last_job_has_not_ended_does_what_it_is_to_do() {
     assert!(asked, "its worker ends it");
     let retried = stage.reload(&replacing).await;
     assert_eq!((retried.last_failure, retried.version), (None, 1), "firing is no change");
+
+    stage.respec(stage.command, json!({ "required": ["n"] })).await;
+    stage.sql("UPDATE jobs SET due_at = due_at - interval '15 min' WHERE schedule_id IS NOT NULL").await;
+    stage.down_for(0).await;
+    stage.fire().await;
+    assert!(stage.reload(&replacing).await.last_failure.is_some());
+    assert_eq!(stage.value::<String>(states).await, "cancelled running queued", "nothing takes its place");
 }
 
 #[tokio::test]

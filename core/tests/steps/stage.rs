@@ -233,7 +233,7 @@ pub(crate) fn limits(max_concurrency: Option<i32>, rates: &[(i32, &str, i32)]) -
 pub(crate) fn verdict(job: JobId, attempt: AttemptId, outcome: Outcome) -> Verdict {
     let exit = ExitRecord { exit_code: Some(0), ..ExitRecord::default() };
     let policy = Policy::default();
-    Verdict { job, attempt, outcome, policy, jitter: 0.0, composed: None, proxy: None, exit }
+    Verdict { job, attempt, outcome, policy, jitter: 0.0, composed: None, proxy: None, exit, used: None }
 }
 
 pub(crate) fn succeeded(word: &str) -> Outcome {

@@ -23,7 +23,7 @@ use callboard::{
         own_up::own_up,
         settle::{Settled, Verdict},
     },
-    store::attempts::ExitRecord,
+    store::{attempts::ExitRecord, usage::Used},
 };
 
 use crate::{
@@ -100,6 +100,11 @@ async fn settle(desk: &Desk, work: &Work, attempt: AttemptId, place: &Place, ran
         composed: ran.composed,
         proxy: ran.proxy,
         exit: ran.exit,
+        used: Some(Used {
+            command: work.recipe.version.command_id,
+            profile: work.live.profile,
+            services: work.task.service_ids.clone(),
+        }),
     };
     match desk.settles.ask(verdict.clone()).await {
         Ok(Settled::Done) => {}

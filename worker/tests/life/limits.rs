@@ -67,6 +67,15 @@ async fn a_refusal_stops_everybody_at_once_and_nobody_else() {
         (0..2 * JOBS).map(|number| json!({ "commandId": if number % 2 == 0 { &refused } else { &other } }));
     let jobs = system.enqueue_all(orders.collect()).await;
     eventually(PATIENCE, || async { system.count(&["SUCCEEDED"]).await == 2 * JOBS as u64 }).await;
+    let used = system
+        .data(
+            "{ services { nodes { consumption { today { attempts } } consumers { command { name } } } } }",
+            json!({}),
+        )
+        .await;
+    let other_used = &used["services"]["nodes"][0];
+    assert_eq!(other_used["consumption"]["today"]["attempts"], JOBS, "{used}");
+    assert_eq!(other_used["consumers"], json!([{ "command": { "name": "calls answers" } }]));
 
     let asked = refuses.exchanges();
     let refusal = asked[10].at;

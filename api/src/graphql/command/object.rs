@@ -5,11 +5,12 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Object, Result};
 use callboard::{
     ids::CommandId,
-    store::{StoreError, command_versions::CommandVersion, commands, name_pages::NamePage},
+    store::{StoreError, command_versions::CommandVersion, commands, name_pages::NamePage, usage::User},
 };
 
 use super::{CommandKind, CommandSpec};
 use crate::graphql::{
+    consumption::Consumption,
     loaders, name_lists,
     policy::Policy,
     profile::Profile,
@@ -116,6 +117,11 @@ impl Command {
     /// How its jobs are retried and how long their attempts may take.
     async fn policy(&self, ctx: &Context<'_>) -> Result<Policy> {
         Ok(Policy::from(&self.newest(ctx).await?.policy))
+    }
+
+    /// How much its attempts have used, today and this month.
+    async fn consumption(&self, ctx: &Context<'_>) -> Result<Consumption> {
+        Consumption::of(ctx, User::Command(self.0.id)).await
     }
 
     /// Rises by one with every change. Hand it back with an update to be told when somebody else was faster.

@@ -4,12 +4,13 @@ use async_graphql::{Context, Enum, ID, Object, Result};
 use callboard::{
     ids::{ProfileId, ProxyId, ServiceId},
     profile,
-    store::name_pages::NamePage,
+    store::{name_pages::NamePage, usage::User},
 };
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::graphql::{
+    consumption::Consumption,
     job::{self, Job, JobConnection, JobFilter},
     limits::page_cost,
     loaders::{self, ProfilesOf, ProxiesOf, SecretsOf, ServicesOf},
@@ -161,6 +162,11 @@ impl Profile {
         #[graphql(desc = "Only those that match; absent or null: all.")] filter: Option<JobFilter>,
     ) -> Result<JobConnection> {
         job::jobs_of_profile(ctx, self.0.id, first, after, filter).await
+    }
+
+    /// How much its attempts have used, today and this month.
+    async fn consumption(&self, ctx: &Context<'_>) -> Result<Consumption> {
+        Consumption::of(ctx, User::Profile(self.0.id)).await
     }
 
     /// Rises by one with every change. Hand it back with an update to be told when somebody else was faster.

@@ -6,12 +6,13 @@ use callboard::{
     ids::ServiceId,
     limit::{gate::Gate, learn::Shut},
     service,
-    store::name_pages::NamePage,
+    store::{name_pages::NamePage, usage::User},
 };
 
 use crate::graphql::{
+    consumption::{Consumer, Consumption},
     limits::page_cost,
-    loaders::{self, GateOf, TokenOf},
+    loaders::{self, GateOf, SharesOf, TokenOf},
     name_lists,
     profile::ProfileConnection,
     rate_limit::{self, LimitUsage, RateLimit},
@@ -108,6 +109,22 @@ impl Service {
     async fn usage(&self, ctx: &Context<'_>) -> Result<Vec<LimitUsage>> {
         let (gate, at) = self.gate(ctx).await?;
         Ok(gate.usage(&self.0.limits, at).into_iter().map(LimitUsage::from).collect())
+    }
+
+    /// How much the attempts with it have used, today and this month.
+    async fn consumption(&self, ctx: &Context<'_>) -> Result<Consumption> {
+        Consumption::of(ctx, User::Service(self.0.id)).await
+    }
+
+    /// Who used it this month, those first that used it most.
+    #[graphql(complexity = "page_cost(first, None, child_complexity)")]
+    async fn consumers(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many: 0 to 100, default 25.")] first: Option<i32>,
+    ) -> Result<Vec<Consumer>> {
+        let limit = name_lists::request((first, None), (None, None), None)?.limit;
+        Consumer::of(ctx, SharesOf { of: self.0.id, limit }).await
     }
 
     /// Until when it wants no more requests, by its own account; its jobs wait so long. Null when it takes requests, and when
