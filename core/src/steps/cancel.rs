@@ -39,7 +39,8 @@ pub async fn cancel(
         }));
     };
     // Asked for already: the same request again is no mistake of the caller.
-    let after = ask(&mut transaction, rows, reason.as_deref(), now).await?;
+    let (after, mut changes) = ask(&mut transaction, rows, reason.as_deref(), now).await?;
+    lanes::account(&mut transaction, &mut changes).await?;
     commit(transaction).await?;
     Ok(Ok(after))
 }
@@ -48,19 +49,22 @@ pub async fn cancel(
 /// their ids are the changed ones of the answer.
 pub async fn cancel_many(store: &Store, jobs: &[JobId], reason: Option<&str>) -> Result<After, StoreError> {
     let mut transaction = store.begin().await?;
-    let after = cancel_within(&mut transaction, jobs, reason).await?;
+    let (rows, Some(now)) = live::lock(&mut transaction, jobs).await? else { return Ok(After::default()) };
+    let (after, mut changes) = ask(&mut transaction, rows, reason, now).await?;
+    lanes::account(&mut transaction, &mut changes).await?;
     commit(transaction).await?;
     Ok(after)
 }
 
-/// [`cancel_many`] within the caller's transaction.
+/// [`cancel_many`] within the transaction of a caller that has taken from lanes already.
 pub(super) async fn cancel_within(
     connection: &mut Connection,
     jobs: &[JobId],
     reason: Option<&str>,
 ) -> Result<After, StoreError> {
     let (rows, Some(now)) = live::lock(connection, jobs).await? else { return Ok(After::default()) };
-    ask(connection, rows, reason, now).await
+    let (after, _changes) = ask(connection, rows, reason, now).await?;
+    Ok(after)
 }
 
 /// Ends or asks, for every row that allows it.
@@ -69,7 +73,7 @@ async fn ask(
     rows: Vec<LiveJob>,
     reason: Option<&str>,
     now: Time,
-) -> Result<After, StoreError> {
+) -> Result<(After, Vec<Change>), StoreError> {
     let policy = Policy::default();
     let (mut changes, mut after) = (Vec::with_capacity(rows.len()), After::default());
     for before in rows {
@@ -83,6 +87,5 @@ async fn ask(
         changes.push(Change { before, applied, worker: None, starts_at: None, is_dispatched: false });
     }
     after.has_dependents = live::save(connection, &changes, now).await?.has_dependents;
-    lanes::give_back(connection, &changes).await?;
-    Ok(after)
+    Ok((after, changes))
 }

@@ -39,9 +39,8 @@ pub async fn promote(store: &Store) -> Result<(After, Option<Duration>), StoreEr
             changes.push(Change { before, applied, worker: None, starts_at: None, is_dispatched: false });
         }
     }
-    lanes::give_rounds(&mut transaction, &mut changes).await?;
+    lanes::account(&mut transaction, &mut changes).await?;
     let has_dependents = live::save(&mut transaction, &changes, now).await?.has_dependents;
-    lanes::give_back(&mut transaction, &changes).await?;
     commit(transaction).await?;
     let has_backlog =
         changes.iter().any(|change| matches!(change.applied.next, Next::Live(Standing::Queued { .. })));

@@ -13,7 +13,7 @@ use crate::{
     steps::After,
     store::{
         Store, StoreError, commit, dependencies,
-        lanes::give_rounds,
+        lanes::account,
         live::{self, Change},
     },
 };
@@ -48,7 +48,7 @@ pub async fn unblock(store: &Store) -> Result<(After, bool), StoreError> {
         changes.push(Change { before, applied, worker: None, starts_at: None, is_dispatched: false });
     }
     if let Some(now) = now {
-        give_rounds(&mut transaction, &mut changes).await?;
+        account(&mut transaction, &mut changes).await?;
         after.has_dependents = live::save(&mut transaction, &changes, now).await?.has_dependents;
     }
     commit(transaction).await?;

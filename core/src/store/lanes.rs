@@ -113,36 +113,38 @@ async fn take(
         .collect())
 }
 
-/// Gives their rounds to jobs that are about to be ready for the first time. Within the caller's transaction.
-pub async fn give_rounds(connection: &mut Connection, changes: &mut [Change]) -> Result<(), StoreError> {
-    let is_first = |change: &&mut Change| {
-        change.before.round == 0 && matches!(change.applied.next, Next::Live(Standing::Queued { .. }))
-    };
-    let mut ready: Vec<&mut Change> = changes.iter_mut().filter(is_first).collect();
-    let lanes: Vec<Lane> = ready.iter().map(|change| change.before.lane()).collect();
-    let rounds = take_rounds(connection, &lanes, Taking::Within).await?;
-    for (change, round) in ready.iter_mut().zip(rounds) {
-        change.before.round = round;
+/// Gives their rounds to jobs that are about to be ready for the first time, and gives back the rounds of those that end before they
+/// ever ran: their lane does not wait as if they had. Within the caller's transaction, and at most once in it: whoever takes from lanes
+/// twice may meet one who takes from the same in another order.
+pub async fn account(connection: &mut Connection, changes: &mut [Change]) -> Result<(), StoreError> {
+    let mut counts: BTreeMap<Lane, i64> = BTreeMap::new();
+    for change in changes.iter() {
+        let account = i64::from(is_first(change)) - i64::from(is_unused(change));
+        if account != 0 {
+            *counts.entry(change.before.lane()).or_default() += account;
+        }
+    }
+    if counts.is_empty() {
+        return Ok(());
+    }
+    let mut next =
+        take(connection, &counts.iter().map(|(lane, count)| (lane, *count)).collect(), Taking::Within)
+            .await?;
+    for change in changes.iter_mut().filter(|change| is_first(change)) {
+        let round = next.entry(change.before.lane()).or_default();
+        change.before.round = *round;
+        *round += 1;
     }
     Ok(())
 }
 
-/// Gives back the rounds of jobs that ended before they ever ran: their lane does not wait as if they had. Within the caller's
-/// transaction.
-pub async fn give_back(connection: &mut Connection, changes: &[Change]) -> Result<(), StoreError> {
-    let mut counts: BTreeMap<Lane, i64> = BTreeMap::new();
-    for Change { before, applied, .. } in changes {
-        let is_unused =
-            matches!((&before.standing, &applied.next), (Standing::Queued { .. }, Next::Ended { .. }));
-        if is_unused && before.attempt == 0 {
-            *counts.entry(before.lane()).or_default() -= 1;
-        }
-    }
-    if !counts.is_empty() {
-        let counts = counts.iter().map(|(lane, count)| (lane, *count)).collect();
-        let _first = take(connection, &counts, Taking::Within).await?;
-    }
-    Ok(())
+fn is_first(change: &Change) -> bool {
+    change.before.round == 0 && matches!(change.applied.next, Next::Live(Standing::Queued { .. }))
+}
+
+fn is_unused(Change { before, applied, .. }: &Change) -> bool {
+    let ends = matches!((&before.standing, &applied.next), (Standing::Queued { .. }, Next::Ended { .. }));
+    ends && before.attempt == 0 && before.round > 0
 }
 
 /// Forgets lanes whose next round is one that everybody would be given, at most `most`; those that somebody takes from are passed over.
