@@ -37,7 +37,7 @@ CREATE TABLE lanes (
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,
         autovacuum_vacuum_cost_delay = 0);
 
--- The round that is being run: the greatest of any job that has started.
+-- The round that is being run: that of what started last.
 CREATE TABLE rounds (
     queue    text NOT NULL,
     priority smallint NOT NULL,

@@ -15,7 +15,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Connection, StoreError, lanes::Lane};
+use super::{
+    Connection, StoreError,
+    lanes::{HEAD_START, Lane},
+};
 use crate::{
     clock::Time,
     ids::{AttemptId, JobId, ProfileId, ProxyId, WorkerId},
@@ -227,8 +230,11 @@ pub async fn save(connection: &mut Connection, changes: &[Change], now: Time) ->
     Ok(saved)
 }
 
-/// What an attempt waited is appended as a code of `job::wait`. The round of the queue is passed over while another claim moves it on:
-/// the rounds of this one are about the same.
+/// What an attempt waited is appended as a code of `job::wait`.
+///
+/// The round that is being run is that of what starts, forward or back: jobs may start out of order, and whoever comes next must not stand
+/// behind what has been left out. Only those that start within a lane's head start do not set it back; and a job that is ready again is
+/// lifted to it, so that its old round does not either. While another claim moves it, it is left: the rounds of the two are about the same.
 #[expect(clippy::too_many_lines, reason = "one statement, one round trip")]
 async fn update(connection: &mut Connection, column: &LiveColumns<'_>) -> Result<Vec<String>, StoreError> {
     Ok(sqlx::query_scalar!(
@@ -243,7 +249,10 @@ async fn update(connection: &mut Connection, column: &LiveColumns<'_>) -> Result
             UPDATE live_jobs AS live SET
                 state = change.state, version = live.version + 1, run_at = change.run_at, is_retry = change.is_retry,
                 queued_at = change.queued_at, dispatched_at = change.dispatched_at, parked_on = change.parked_on,
-                called_for = change.called_for::text[], round = change.round, attempt = change.attempt,
+                called_for = change.called_for::text[], attempt = change.attempt,
+                round = CASE WHEN change.state = 'queued' AND change.parked_on IS NULL AND live.round > 0
+                    THEN greatest(change.round, (SELECT round FROM rounds WHERE (queue, priority) = (live.queue, live.priority)))
+                    ELSE change.round END,
                 counted = change.counted, lost = change.lost, attempt_id = change.attempt_id, worker_id = change.worker_id,
                 attempt_at = change.attempt_at, attempt_proxy_id = CASE WHEN change.state = 'running' THEN live.attempt_proxy_id END,
                 started_at = coalesce(live.started_at, change.attempt_at), cancel_asked_at = change.cancel_asked_at,
@@ -273,7 +282,7 @@ async fn update(connection: &mut Connection, column: &LiveColumns<'_>) -> Result
         ), begun AS (SELECT queue, priority, max(round) AS round FROM saved WHERE state = 'running' GROUP BY queue, priority
         ), reached AS (
             SELECT queue, priority, begun.round FROM rounds JOIN begun USING (queue, priority)
-            WHERE rounds.round < begun.round FOR NO KEY UPDATE OF rounds SKIP LOCKED
+            WHERE NOT begun.round BETWEEN rounds.round - $22 AND rounds.round FOR NO KEY UPDATE OF rounds SKIP LOCKED
         ), moved_on AS (
             UPDATE rounds SET round = reached.round FROM reached
             WHERE (rounds.queue, rounds.priority) = (reached.queue, reached.priority)
@@ -301,6 +310,7 @@ async fn update(connection: &mut Connection, column: &LiveColumns<'_>) -> Result
         &column.ats,
         &column.prior_states as &[&str],
         &column.rounds,
+        HEAD_START,
     )
     .fetch_all(connection)
     .await?)

@@ -83,6 +83,35 @@ async fn lanes_take_turns_however_much_one_has_enqueued_before() {
 }
 
 #[tokio::test]
+async fn what_started_out_of_order_puts_nobody_behind() {
+    let stage = Stage::set().await;
+    let (worker, busy) = (stage.worker().await, enqueue(&stage, "busy", 400).await);
+    stage.claim_all(worker, &busy[300..310]).await;
+    stage.claim_all(worker, &busy[..50]).await;
+    let few = enqueue(&stage, "few", 10).await;
+    let places = why::places(&stage.store, &[few[0], few[9]]).await.unwrap();
+    assert_eq!((places[&few[0]], places[&few[9]]), (1, 10));
+    stage.claim_all(worker, &few[..3]).await;
+    let late = enqueue(&stage, "late", 1).await[0];
+    assert_eq!(round(&stage, late).await, 50 - HEAD_START, "a head start does not set it back");
+}
+
+#[tokio::test]
+async fn a_job_that_is_ready_again_is_at_the_front_and_not_before_it() {
+    let stage = Stage::set().await;
+    let (worker, jobs) = (stage.worker().await, enqueue(&stage, "a", 100).await);
+    let (first, attempt) = (jobs[0], stage.start(worker, jobs[0]).await);
+    stage.claim_all(worker, &jobs[1..60]).await;
+    stage.settle(first, attempt, failed()).await;
+    stage.sql("UPDATE live_jobs SET run_at = clock_timestamp() WHERE state = 'scheduled'").await;
+    let _after = promote(&stage.store).await.unwrap();
+    assert_eq!(round(&stage, first).await, 60);
+    assert_eq!(why::places(&stage.store, &[first]).await.unwrap()[&first], 1);
+    stage.start(worker, first).await;
+    assert_eq!(round(&stage, enqueue(&stage, "b", 1).await[0]).await, 60 - HEAD_START);
+}
+
+#[tokio::test]
 async fn profiles_are_lanes_and_so_are_jobs_without_one_together() {
     let stage = Stage::set().await;
     let profile = stage.profile().await;
