@@ -58,7 +58,11 @@ impl Direct {
         let many = Patch::Set(LIMIT_MAX.cast_signed());
         let (per, burst) = (IsoDuration(Duration::from_secs(1)), Some(LIMIT_MAX.cast_signed()));
         let rate = NewRateLimit { name: "default".into(), limit: RATE, per, burst };
-        let limits = LimitsPatch { max_concurrency: many, rate_limits: Patch::Set(vec![rate]) };
+        let limits = LimitsPatch {
+            max_concurrency: many,
+            rate_limits: Patch::Set(vec![rate]),
+            ..LimitsPatch::default()
+        };
         let id: uuid::Uuid = IdSource.make();
         let service =
             ServiceCreate { name: format!("bench_{}", id.simple()), limits, ..ServiceCreate::default() };

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{clock::Time, ids::ProfileId, refusal::Refusal};
+use crate::{clock::Time, ids::ProfileId, limit::Cap, refusal::Refusal};
 
 /// Most variables or secrets of one profile.
 pub const VARIABLES_MAX: usize = 100;
@@ -28,6 +28,8 @@ pub struct Profile {
     pub environment: BTreeMap<String, String>,
     /// How the next proxy is chosen among the profile's.
     pub proxy_selection: ProxySelection,
+    /// How many attempts may start on it in a day or a month.
+    pub caps: Vec<Cap>,
     /// Rises with every change.
     pub version: i32,
     /// When it was made.

@@ -3,7 +3,7 @@
 //! * [`Database`] is a fresh database with the current schema, dropped at the end of its scope.
 //! * [`redis_url`] and [`redis_prefix`] are a place of one's own in the Redis that all tests share.
 //! * [`private_postgres`] and [`private_redis`] are servers of one test's own, to stop, kill and freeze; [`redis_cli`] asks one.
-//! * [`eventually`] waits for something, [`free_port`] finds a port, [`Child`] ends a process with its scope.
+//! * [`eventually`] waits for something, [`within_a_day`] for midnight to be over, [`free_port`] finds a port, [`Child`] ends a process with its scope.
 //!
 //! The servers that the tests share are named by `CALLBOARD_TEST_DATABASE_URL` and `CALLBOARD_TEST_REDIS_URL`;
 //! `script/test` sets both. Where they are not set, a test process starts servers of its own, which end with it
@@ -25,7 +25,7 @@ pub use self::{
     postgres::private_postgres,
     redis::{private_redis, redis_cli, redis_prefix, redis_url},
     server::Server,
-    wait::{Outcome, eventually, free_port},
+    wait::{Outcome, eventually, free_port, within_a_day},
 };
 
 /// The value, or the end of the test.

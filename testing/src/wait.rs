@@ -4,7 +4,7 @@ use std::{
     fmt,
     net::{Ipv4Addr, TcpListener},
     panic::Location,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// How long to sleep between two looks.
@@ -68,6 +68,17 @@ where
         let late = || anyhow::anyhow!("not within {:?}, awaited at {caller}", start.elapsed());
         crate::must(seen.map_err(|_| late()))
     }
+}
+
+/// Ends at once, but for the last half minute of a day (UTC): then at midnight. For tests of what is counted by day.
+#[expect(clippy::disallowed_methods, reason = "the tests' servers have the same clock")]
+pub async fn within_a_day() {
+    const DAY: u64 = 24 * 60 * 60;
+    eventually(Duration::from_mins(1), || async {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        now.as_secs() % DAY < DAY - 30
+    })
+    .await;
 }
 
 /// A loopback port that was free a moment ago.

@@ -103,9 +103,6 @@ pub struct ProxiesOf(pub ProfileId);
 /// The token of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenOf(pub ServiceId);
-/// The gate of a service, with the time as of which it is as it is; none before anybody has passed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct GateOf(pub ServiceId);
 /// Who used a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SharesOf {
@@ -186,15 +183,10 @@ loads! {
         let ids: Vec<ServiceId> = keys.iter().map(|key| key.0).collect();
         Ok(keyed(services::tokens(connection, &ids).await?, TokenOf))
     };
-    GateOf => (Gate, Time), |connection, keys| {
-        let keys: Vec<GateKey> = keys.iter().map(|key| GateKey::Service(key.0)).collect();
-        let found = gates::look(connection, &keys).await?;
+    GateKey => (Gate, Time), |connection, keys| {
+        let found = gates::look(connection, keys).await?;
         let Some(at) = found.at else { return Ok(HashMap::new()) };
-        let of_service = |(key, gate)| match key {
-            GateKey::Service(service) => Some((GateOf(service), (gate, at))),
-            GateKey::Queue(_) | GateKey::Command(_) | GateKey::Proxy(_) | GateKey::Profile(_) => None,
-        };
-        Ok(found.gates.into_iter().filter_map(of_service).collect())
+        Ok(found.gates.into_iter().map(|(key, gate)| (key, (gate, at))).collect())
     };
     User => Usage, |connection, users| Ok(usage::load(connection, users).await?);
     SharesOf => Vec<Share>, |connection, keys| {

@@ -4,13 +4,13 @@
 
 use async_graphql::{Enum, InputObject, MaybeUndefined, SimpleObject};
 use callboard::{
-    catalogue::{BackoffPatch, PolicyPatch},
+    catalogue::{BackoffPatch, LimitsPatch, PolicyPatch},
     policy,
 };
 
 use super::{
     inputs::patch,
-    rate_limit::{self, RateLimit, RateLimitInput},
+    rate_limit::{self, Cap, CapInput, RateLimit, RateLimitInput, new_caps},
     scalars::Duration,
 };
 
@@ -31,6 +31,8 @@ pub struct Policy {
     pub rate_limits: Vec<RateLimit>,
     /// How many jobs of the command that have this bound may run at once; null for as many as there are.
     pub max_concurrency: Option<i32>,
+    /// How many attempts of the command may start in a day or a month.
+    pub caps: Vec<Cap>,
 }
 
 /// How the wait grows from attempt to attempt.
@@ -74,6 +76,7 @@ impl From<&policy::Policy> for Policy {
             expires_after: policy.expires_after.map(Duration),
             rate_limits: rate_limit::rates(&policy.limits),
             max_concurrency: rate_limit::max_concurrency(&policy.limits),
+            caps: rate_limit::caps(&policy.limits.caps),
         }
     }
 }
@@ -98,6 +101,9 @@ pub struct PolicyInput {
     pub rate_limits: MaybeUndefined<Vec<RateLimitInput>>,
     /// How many jobs of the command may run at once, 1 to 1000000. Default: as many as there are.
     pub max_concurrency: MaybeUndefined<i32>,
+    /// How many attempts of the command may start: at most one cap for a day and one for a month; replaces all of them. Default: as many as
+    /// there are.
+    pub caps: MaybeUndefined<Vec<CapInput>>,
 }
 
 /// What to change of a backoff. Absent leaves what is there, null goes back to the default.
@@ -121,7 +127,10 @@ impl From<PolicyInput> for PolicyPatch {
             timeout: patch(input.timeout.map_value(|duration| duration.0)),
             grace: patch(input.grace.map_value(|duration| duration.0)),
             expires_after: patch(input.expires_after.map_value(|duration| duration.0)),
-            limits: rate_limit::limits_patch(input.max_concurrency, input.rate_limits),
+            limits: LimitsPatch {
+                caps: patch(input.caps.map_value(new_caps)),
+                ..rate_limit::limits_patch(input.max_concurrency, input.rate_limits)
+            },
         }
     }
 }
@@ -143,9 +152,17 @@ mod tests {
 
     #[test]
     fn the_descriptions_tell_the_defaults() {
-        let Policy { max_attempts, backoff, timeout, grace, expires_after, rate_limits, max_concurrency } =
-            Policy::from(&policy::Policy::default());
-        assert_eq!((rate_limits, max_concurrency), (Vec::new(), None));
+        let Policy {
+            max_attempts,
+            backoff,
+            timeout,
+            grace,
+            expires_after,
+            rate_limits,
+            max_concurrency,
+            caps,
+        } = Policy::from(&policy::Policy::default());
+        assert_eq!((rate_limits, max_concurrency, caps), (Vec::new(), None, Vec::new()));
         let Backoff { strategy, initial, max, jitter } = backoff;
         assert_eq!((max_attempts, expires_after, strategy), (3, None, BackoffStrategy::Exponential));
         assert_eq!(

@@ -1,13 +1,15 @@
-//! Declared limits, as shown and as changed. Services, proxies and policies have them.
+//! Declared limits, as shown and as changed, and what is left of them. Services, proxies, policies and profiles have some.
 
-use async_graphql::{Enum, InputObject, MaybeUndefined, SimpleObject};
+use async_graphql::{Context, Enum, InputObject, MaybeUndefined, Result, SimpleObject};
 use callboard::{
-    catalogue::{LimitsPatch, NewRateLimit, Patch},
-    limit::{self, Limits, learn},
+    catalogue::{LimitsPatch, NewCap, NewRateLimit, Patch},
+    clock::{self, Time},
+    limit::{self, GateKey, Limits, gate::Gate, learn},
 };
 
 use super::{
     inputs::patch,
+    loaders,
     scalars::{DateTime, Duration},
 };
 
@@ -39,16 +41,82 @@ pub struct RateLimitInput {
     pub burst: Option<i32>,
 }
 
+/// At most so many starts in a day or a month of the calendar, UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, SimpleObject)]
+pub struct Cap {
+    /// Attempts that may start.
+    pub most: i32,
+    /// In which period.
+    pub per: CapPeriod,
+    /// What happens to jobs when as many have started.
+    pub when_reached: WhenReached,
+}
+
+/// A cap to declare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, InputObject)]
+pub struct CapInput {
+    /// Attempts that may start, 1 to 1000000.
+    pub most: i32,
+    /// In which period.
+    pub per: CapPeriod,
+    /// What happens to jobs when as many have started.
+    #[graphql(default_with = "Some(WhenReached::Defer)")]
+    pub when_reached: Option<WhenReached>,
+}
+
+/// A period of the calendar, UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "limit::Period")]
+pub enum CapPeriod {
+    /// From midnight to midnight.
+    Day,
+    /// From the first to the first.
+    Month,
+}
+
+/// What happens to jobs when a cap has been reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "limit::WhenReached")]
+pub enum WhenReached {
+    /// They wait for the next period.
+    Defer,
+    /// New ones are refused (TOO_MANY); those that were accepted before wait.
+    Refuse,
+}
+
+impl From<limit::Cap> for Cap {
+    fn from(cap: limit::Cap) -> Self {
+        Self { most: cap.most.cast_signed(), per: cap.per.into(), when_reached: cap.when_reached.into() }
+    }
+}
+
+impl From<CapInput> for NewCap {
+    fn from(input: CapInput) -> Self {
+        let when_reached = input.when_reached.unwrap_or(WhenReached::Defer).into();
+        Self { most: input.most, per: input.per.into(), when_reached }
+    }
+}
+
+/// Caps to show.
+pub fn caps(caps: &[limit::Cap]) -> Vec<Cap> {
+    caps.iter().copied().map(Cap::from).collect()
+}
+
+/// Caps as given.
+pub fn new_caps(caps: Vec<CapInput>) -> Vec<NewCap> {
+    caps.into_iter().map(NewCap::from).collect()
+}
+
 /// What is known of a limit.
 #[derive(Debug, Clone, PartialEq, Eq, SimpleObject)]
 pub struct LimitUsage {
-    /// Its name; of observed ones, as the service calls it.
+    /// Its name; of observed ones, as the service calls it; of caps, `day` or `month`.
     pub name: String,
     /// Who tells of it.
     pub source: LimitSource,
     /// How much there is per period, if that is known; 2147483647 stands for that much or more.
     pub limit: Option<i32>,
-    /// How much is left, if that is known; of declared ones, the tokens in the bucket.
+    /// How much is left, if that is known; of declared rates, the tokens in the bucket; of caps, the starts of this period.
     pub remaining: Option<i32>,
     /// When all of it is there again, if that is known.
     pub resets_at: Option<DateTime>,
@@ -63,6 +131,19 @@ pub enum LimitSource {
     Declared,
     /// The service told of it in its answers.
     Observed,
+}
+
+/// A gate, and as of when; batched.
+pub async fn gate(ctx: &Context<'_>, key: GateKey) -> Result<(Gate, Time)> {
+    Ok(loaders::one(ctx, key).await?.unwrap_or_else(|| (Gate::default(), clock::now())))
+}
+
+impl LimitUsage {
+    /// Of what has this gate and these limits; batched.
+    pub async fn of(ctx: &Context<'_>, key: GateKey, limits: &Limits) -> Result<Vec<Self>> {
+        let (gate, at) = gate(ctx, key).await?;
+        Ok(gate.usage(limits, at).into_iter().map(Self::from).collect())
+    }
 }
 
 /// Some services count in larger numbers than GraphQL has.
@@ -121,6 +202,7 @@ pub fn limits_given(max_concurrency: Option<i32>, rates: Option<Vec<RateLimitInp
         rate_limits: Patch::set_or_clear(
             rates.map(|rates| rates.into_iter().map(NewRateLimit::from).collect()),
         ),
+        caps: Patch::Leave,
     }
 }
 
@@ -132,6 +214,7 @@ pub fn limits_patch(
     LimitsPatch {
         max_concurrency: patch(max_concurrency),
         rate_limits: patch(rates.map_value(|rates| rates.into_iter().map(NewRateLimit::from).collect())),
+        caps: Patch::Leave,
     }
 }
 

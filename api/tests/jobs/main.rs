@@ -29,4 +29,5 @@ mod stage;
 #[path = "../catalogue/statements.rs"]
 mod statements;
 mod waiting;
+mod waiting_caps;
 mod waiting_limits;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Patch, checks::Checks};
 use crate::{
     duration::IsoDuration,
-    limit::{Limits, RateLimit},
+    limit::{Cap, Limits, Period, RateLimit, WhenReached},
     refusal::Refusal,
 };
 
@@ -21,6 +21,9 @@ pub struct LimitsPatch {
     /// Replaces all rates.
     #[serde(default, skip_serializing_if = "Patch::is_leave")]
     pub rate_limits: Patch<Vec<NewRateLimit>>,
+    /// Replaces all caps.
+    #[serde(default, skip_serializing_if = "Patch::is_leave")]
+    pub caps: Patch<Vec<NewCap>>,
 }
 
 /// A rate as it is given, unchecked.
@@ -35,6 +38,25 @@ pub struct NewRateLimit {
     pub per: IsoDuration,
     /// By default 1.
     pub burst: Option<i32>,
+}
+
+/// A cap as it is given, unchecked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewCap {
+    /// See [`Cap`].
+    pub most: i32,
+    /// See [`Cap`].
+    pub per: Period,
+    /// See [`Cap`].
+    pub when_reached: WhenReached,
+}
+
+impl From<NewCap> for Cap {
+    /// A negative count becomes 0, which the check refuses.
+    fn from(new: NewCap) -> Self {
+        Self { most: u32::try_from(new.most).unwrap_or(0), per: new.per, when_reached: new.when_reached }
+    }
 }
 
 impl From<NewRateLimit> for RateLimit {
@@ -60,6 +82,11 @@ impl LimitsPatch {
                 Patch::Clear => Vec::new(),
                 Patch::Set(rates) => rates.into_iter().map(RateLimit::from).collect(),
             },
+            caps: match self.caps {
+                Patch::Leave => limits.caps.clone(),
+                Patch::Clear => Vec::new(),
+                Patch::Set(caps) => caps.into_iter().map(Cap::from).collect(),
+            },
         }
     }
 
@@ -69,6 +96,13 @@ impl LimitsPatch {
         checks.extend(refusals(&limits));
         limits
     }
+}
+
+/// The caps of something that has no other limits of its own, with what is out of bounds refused.
+pub(super) fn caps(checks: &mut Checks, new: Vec<NewCap>) -> Vec<Cap> {
+    let caps: Vec<Cap> = new.into_iter().map(Cap::from).collect();
+    checks.extend(refusals(&Limits { caps: caps.clone(), ..Limits::default() }));
+    caps
 }
 
 /// What is wrong with limits, with its path.

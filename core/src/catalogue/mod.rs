@@ -31,7 +31,7 @@ pub use bounds::{JSON_DEPTH_MAX, SECRET_BYTES_MAX, SETTINGS_BYTES_MAX, URL_BYTES
 pub use commands::{CommandChanges, CommandCreate, CommandUpdate, SpecInput};
 pub(crate) use in_use::below_what_runs;
 pub(crate) use limits::refusals as limit_refusals;
-pub use limits::{LimitsPatch, NewRateLimit};
+pub use limits::{LimitsPatch, NewCap, NewRateLimit};
 pub use patch::Patch;
 pub use policy::{BackoffPatch, PolicyPatch};
 pub use profile_secrets::{SECRETS_MAX, SecretInput};

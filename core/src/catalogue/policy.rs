@@ -172,7 +172,11 @@ mod tests {
                 jitter: Patch::Set(1.5),
                 strategy: Patch::Leave,
             }),
-            limits: LimitsPatch { max_concurrency: Patch::Set(-1), rate_limits: Patch::Leave },
+            limits: LimitsPatch {
+                max_concurrency: Patch::Set(-1),
+                rate_limits: Patch::Leave,
+                caps: Patch::Leave,
+            },
         };
         let paths: Vec<String> = patch
             .checked_over(&Policy::default())

@@ -3,19 +3,21 @@
 use serde_json::{Value, json};
 
 use super::{
-    Catalogue, CatalogueError, Patch, bounds,
+    Catalogue, CatalogueError, NewCap, Patch, bounds,
     checks::Checks,
-    in_use,
+    in_use, limits,
     profile_secrets::{SecretChanges, SecretInput, stored_names},
     references::{keep_proxies, keep_services},
 };
 use crate::{
     ids::{ProfileId, ProxyId, ServiceId},
+    limit::GateKey,
     name::{check_labels, check_name},
     profile::{Profile, ProxySelection, check_profile_path},
     refusal::RefusalCode,
+    steps::why,
     store::{
-        Connection, StoreError, commit, profile_relations,
+        Connection, StoreError, commit, gates, profile_relations,
         profiles::{self, ProfileDraft},
         uses,
     },
@@ -45,6 +47,8 @@ pub struct ProfileCreate {
     pub proxy_ids: Vec<ProxyId>,
     /// How a proxy is chosen.
     pub proxy_selection: ProxySelection,
+    /// At most one for a day and one for a month.
+    pub caps: Vec<NewCap>,
 }
 
 /// Changes of a profile.
@@ -81,6 +85,8 @@ pub struct ProfileChanges {
     pub proxy_ids: Patch<Vec<ProxyId>>,
     /// Cleared: the first healthy one.
     pub proxy_selection: Patch<ProxySelection>,
+    /// Replaces all caps. Cleared: none.
+    pub caps: Patch<Vec<NewCap>>,
 }
 
 impl Catalogue {
@@ -95,6 +101,7 @@ impl Catalogue {
             labels: checks.take(check_labels("labels", input.labels)).unwrap_or_default(),
             environment: bounds::environment(&mut checks, input.environment.unwrap_or_else(|| json!({}))),
             proxy_selection: input.proxy_selection,
+            caps: limits::caps(&mut checks, input.caps),
         };
         let secrets = SecretChanges { set: input.secrets, remove: Vec::new() };
         secrets.check(&mut checks, &std::collections::HashSet::new());
@@ -146,6 +153,11 @@ impl Catalogue {
                 Patch::Set(value) => bounds::environment(&mut checks, value),
             },
             proxy_selection: changes.proxy_selection.over(before.proxy_selection, ProxySelection::default()),
+            caps: match changes.caps {
+                Patch::Leave => before.caps.clone(),
+                Patch::Clear => Vec::new(),
+                Patch::Set(caps) => limits::caps(&mut checks, caps),
+            },
         };
         if !secrets.is_empty() {
             secrets.check(&mut checks, &stored_names(&mut transaction, id).await?);
@@ -161,6 +173,7 @@ impl Catalogue {
         }
         self.write_secrets(&mut transaction, id, &secrets).await?;
         let profile = profiles::update(&mut transaction, id, &draft).await.map_err(taken)?;
+        gates::relimit(&mut transaction, &GateKey::Profile(id), &why::limits_of_profile(&draft.caps)).await?;
         commit(transaction).await?;
         Ok(profile)
     }

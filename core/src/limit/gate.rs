@@ -9,7 +9,7 @@ use std::{collections::HashMap, hash::BuildHasher, sync::Arc, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Bucket, GateKey, Limits, RateLimit,
+    Bucket, Cap, GateKey, Limits, Period, RateLimit, Spent, cap,
     learn::{Left, Pause, Shut},
 };
 use crate::{clock::Time, ids::JobId};
@@ -45,6 +45,9 @@ pub struct Gate {
     /// Its buckets by the names of their limits; one that is missing is full.
     #[serde(skip_serializing_if = "HashMap::is_empty")]
     pub buckets: HashMap<String, Bucket>,
+    /// What has been used of the periods of its caps.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub spent: Vec<Spent>,
     /// What the service says is left.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<Left>,
@@ -64,6 +67,15 @@ pub enum Block {
         /// The limit's name.
         limit: String,
         /// When there is a token.
+        until: Time,
+    },
+    /// As many have started in this period as may.
+    Capped {
+        /// How many that is.
+        most: u32,
+        /// Which period.
+        per: Period,
+        /// When the next one begins.
         until: Time,
     },
     /// The service says that this limit of its own is used up.
@@ -96,7 +108,10 @@ impl Block {
     /// When it ends, where that is known.
     pub const fn until(&self) -> Option<Time> {
         match self {
-            Self::Rate { until, .. } | Self::UsedUp { until, .. } | Self::Refusing { until } => Some(*until),
+            Self::Rate { until, .. }
+            | Self::Capped { until, .. }
+            | Self::UsedUp { until, .. }
+            | Self::Refusing { until } => Some(*until),
             Self::Suspended { .. } | Self::Full { .. } | Self::Behind => None,
         }
     }
@@ -106,7 +121,7 @@ impl Block {
     fn weight(&self) -> (u8, Option<Time>) {
         let kind = match self {
             Self::Suspended { .. } => 3,
-            Self::Rate { .. } | Self::UsedUp { .. } | Self::Refusing { .. } => 2,
+            Self::Rate { .. } | Self::Capped { .. } | Self::UsedUp { .. } | Self::Refusing { .. } => 2,
             Self::Full { .. } => 1,
             Self::Behind => 0,
         };
@@ -127,6 +142,10 @@ impl Gate {
             return Err(Block::UsedUp { limit: left.name.clone(), until });
         }
         let limits = &demand.limits;
+        let reached = limits.caps.iter().filter(|cap| self.is_reached(cap, now));
+        if let Some(Cap { most, per, .. }) = reached.max_by_key(|cap| cap.per) {
+            return Err(Block::Capped { most: *most, per: *per, until: per.end(now) });
+        }
         let opens = limits.rate_limits.iter().map(|limit| (self.bucket(limit).opens_at(limit, now), limit));
         let last = opens.max_by_key(|(at, _)| *at);
         match (last, limits.max_concurrency) {
@@ -137,6 +156,16 @@ impl Gate {
             _ if self.has_waiters && !is_called => Err(Block::Behind),
             (last, _) => Ok(last.map_or(now, |(at, _)| at)),
         }
+    }
+
+    /// Whether as many have started as may in the period that this moment is in.
+    pub fn is_reached(&self, cap: &Cap, now: Time) -> bool {
+        self.used(cap, now) >= cap.most
+    }
+
+    /// How many have started in the period that this moment is in.
+    pub fn used(&self, cap: &Cap, now: Time) -> u32 {
+        cap::spent(&self.spent, cap.per, now)
     }
 
     pub(super) fn bucket(&self, limit: &RateLimit) -> Bucket {
@@ -150,6 +179,9 @@ impl Gate {
             let mut bucket = self.bucket(limit);
             bucket.take(limit, at);
             self.buckets.insert(limit.name.clone(), bucket);
+        }
+        for cap in &demand.limits.caps {
+            cap::spend(&mut self.spent, cap.per, at);
         }
         for left in &mut self.left {
             left.pass(at);
@@ -211,7 +243,7 @@ mod tests {
     }
 
     fn demand(key: GateKey, cap: Option<u32>, rates: &[RateLimit]) -> Demand {
-        let limits = Limits { max_concurrency: cap, rate_limits: rates.to_vec() };
+        let limits = Limits { max_concurrency: cap, rate_limits: rates.to_vec(), caps: Vec::new() };
         Demand { key, name: "".into(), limits: Arc::new(limits) }
     }
 

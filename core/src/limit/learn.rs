@@ -1,6 +1,6 @@
 //! How a gate learns from what its service answers, and what it can tell of it. Pure.
 //!
-//! Called by `steps::observe`, under the gate's lock, and by the API for `Service.usage`.
+//! Called by `steps::observe`, under the gate's lock, and by the API for every `usage`.
 
 use std::time::Duration;
 
@@ -143,7 +143,7 @@ impl Gate {
         }
     }
 
-    /// What is known of every limit: first those that are declared, then what the service told.
+    /// What is known of every limit: first the rates and caps that are declared, then what the service told.
     pub fn usage(&self, limits: &Limits, now: Time) -> Vec<Usage> {
         let declared = limits.rate_limits.iter().map(|limit| {
             let bucket = self.bucket(limit);
@@ -155,6 +155,14 @@ impl Gate {
                 resets_at: Some(bucket.full_at(now)),
                 at: now,
             }
+        });
+        let caps = limits.caps.iter().map(|cap| Usage {
+            name: cap.per.as_str().to_owned(),
+            is_observed: false,
+            limit: Some(cap.most.into()),
+            remaining: Some(cap.most.saturating_sub(self.used(cap, now)).into()),
+            resets_at: Some(cap.per.end(now)),
+            at: now,
         });
         let observed = self.left.iter().map(|left| {
             // A window that is over has been followed by one of which nothing is known but its size.
@@ -168,7 +176,7 @@ impl Gate {
                 at: left.at,
             }
         });
-        declared.chain(observed).collect()
+        declared.chain(caps).chain(observed).collect()
     }
 }
 
@@ -284,7 +292,8 @@ mod tests {
 
     #[test]
     fn usage_tells_what_is_declared_and_what_was_told() {
-        let limits = Limits { max_concurrency: None, rate_limits: vec![rate(10, "PT10S", 5)] };
+        let limits =
+            Limits { max_concurrency: None, rate_limits: vec![rate(10, "PT10S", 5)], caps: Vec::new() };
         let mut gate = Gate::default();
         gate.learn(&said(7, 60), at(0));
         let demand = super::super::gate::Demand {

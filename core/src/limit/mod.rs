@@ -6,6 +6,7 @@
 
 pub mod answer;
 mod bucket;
+mod cap;
 pub mod gate;
 mod hold_back;
 mod key;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use bucket::Bucket;
+pub use cap::{Cap, Period, Spent, WhenReached};
 pub use hold_back::HoldBack;
 pub use key::{BadGateKey, GateKey};
 pub use sentence::explain;
@@ -59,12 +61,15 @@ pub struct Limits {
     /// Rates at which they may start, at most [`RATE_LIMITS_MAX`], each with a name of its own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rate_limits: Vec<RateLimit>,
+    /// How many attempts may start in a day or a month, at most one cap of each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub caps: Vec<Cap>,
 }
 
 impl Limits {
     /// Whether nothing is limited.
     pub const fn is_none(&self) -> bool {
-        self.max_concurrency.is_none() && self.rate_limits.is_empty()
+        self.max_concurrency.is_none() && self.rate_limits.is_empty() && self.caps.is_empty()
     }
 
     /// Checks every bound. Answers what is wrong, each with its path in the API's spelling.
@@ -91,6 +96,16 @@ impl Limits {
                 let message =
                     format!("there are two limits named {}; give each a name of its own", limit.name);
                 bad.push((path("name"), message));
+            }
+        }
+        for (index, cap) in self.caps.iter().enumerate() {
+            let path = |field: &str| vec!["caps".into(), index.to_string(), field.into()];
+            if let Err(BadLimit { field, message }) = cap.check() {
+                bad.push((path(field), message));
+            }
+            if self.caps[..index].iter().any(|other| other.per == cap.per) {
+                let message = format!("there are two caps for a {}; keep the smaller one", cap.per.as_str());
+                bad.push((path("per"), message));
             }
         }
         bad

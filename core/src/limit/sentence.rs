@@ -12,6 +12,11 @@ pub fn explain(key: &GateKey, name: &str, block: &Block, by: Option<&str>) -> St
         (Block::Rate { limit, until }, _) => {
             format!("The limit {limit} of {it} has no room for it before {}.", written(*until))
         }
+        (Block::Capped { most, per, until }, _) => {
+            let per = per.as_str();
+            let until = written(*until);
+            format!("{} has used up its cap of {most} a {per}; the next {per} begins at {until}.", begin(&it))
+        }
         (Block::UsedUp { limit, until }, _) => {
             format!("{} says that its limit {limit} is used up until {}.", begin(&it), written(*until))
         }

@@ -60,7 +60,8 @@ pub(super) fn lead(block: &Block, until: Time, now: Time) -> Duration {
     let wait = (until - now).to_std().unwrap_or_default();
     match block {
         Block::Rate { .. } => wait.saturating_sub(LEAD).max(PAUSE_MIN),
-        Block::UsedUp { .. }
+        Block::Capped { .. }
+        | Block::UsedUp { .. }
         | Block::Refusing { .. }
         | Block::Suspended { .. }
         | Block::Full { .. }

@@ -3,6 +3,7 @@
 //! Called by the API's enqueuer, which gathers whatever waits while the previous commit is under way, and by the schedules. One
 //! caller's mistake never fails its neighbours; one caller's jobs are inserted all or none.
 
+mod caps;
 mod prepare;
 
 use std::{collections::HashMap, sync::Arc};

@@ -11,7 +11,7 @@ use crate::{
     ids::{JobId, ProxyId, ServiceId},
     job::Standing,
     limit::{
-        GateKey, Limits,
+        Cap, GateKey, Limits,
         gate::{Block, Demand, judge},
     },
     mutant::Mutant,
@@ -23,8 +23,6 @@ use crate::{
 
 /// Farthest place in a queue that is told exactly.
 pub const PLACE_MAX: i64 = 1000;
-/// What a profile is limited to.
-const ALONE: Limits = Limits { max_concurrency: Some(1), rate_limits: Vec::new() };
 
 /// What stands in a job's way.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,6 +70,11 @@ pub async fn places(store: &Store, jobs: &[JobId]) -> Result<HashMap<JobId, i64>
     Ok(ahead.into_iter().map(|(job, ahead)| (job, ahead + 1)).collect())
 }
 
+/// What a profile is limited to: one job at a time, and its caps.
+pub(crate) fn limits_of_profile(caps: &[Cap]) -> Limits {
+    Limits { max_concurrency: Some(1), caps: caps.to_vec(), ..Limits::default() }
+}
+
 /// What each of these jobs has to pass.
 pub(super) async fn demands<'a>(
     connection: &mut Connection,
@@ -95,7 +98,7 @@ pub(super) async fn demands<'a>(
     } else {
         gates::of_proxies(connection, &ids.into_iter().collect::<Vec<_>>()).await?
     };
-    let alone = Arc::new(ALONE);
+    let alone = Arc::new(limits_of_profile(&[]));
     let mut all = HashMap::new();
     for row in rows {
         let mut demands = Vec::new();
@@ -119,7 +122,9 @@ pub(super) async fn demands<'a>(
             demand(GateKey::Proxy(proxy), &declared.name, &declared.limits);
         }
         if let Some(profile) = row.profile.filter(|_| !Mutant::ClaimWithoutExclusivity.is_on()) {
-            demand(GateKey::Profile(profile), &nameless, &alone);
+            let capped =
+                (!row.profile_caps.is_empty()).then(|| Arc::new(limits_of_profile(&row.profile_caps)));
+            demand(GateKey::Profile(profile), &nameless, &capped.unwrap_or_else(|| alone.clone()));
         }
         if !demands.is_empty() {
             all.insert(row.job, demands);

@@ -268,11 +268,14 @@ pub async fn parked(
     rows.into_iter().map(|row| Ok((parse(&row.key)?, row.job_id.into()))).collect()
 }
 
-/// Those of these gates whose waiters wait for a moment that is known.
+/// Those of these gates whose waiters are looked at within a minute anyway.
 pub async fn timed(connection: &mut Connection, keys: &[String]) -> Result<Vec<GateKey>, StoreError> {
-    let keys = sqlx::query_scalar!("SELECT key FROM gates WHERE key = ANY($1) AND wake_at IS NOT NULL", keys)
-        .fetch_all(connection)
-        .await?;
+    let keys = sqlx::query_scalar!(
+        "SELECT key FROM gates WHERE key = ANY($1) AND wake_at < clock_timestamp() + interval '1 minute'",
+        keys
+    )
+    .fetch_all(connection)
+    .await?;
     keys.iter().map(|key| parse(key)).collect()
 }
 
@@ -339,12 +342,19 @@ pub async fn of_services(
     ids: &[ServiceId],
 ) -> Result<HashMap<ServiceId, Declared>, StoreError> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-    let rows =
-        sqlx::query!("SELECT id, name, max_concurrency, rate_limits FROM services WHERE id = ANY($1)", &ids)
-            .fetch_all(connection)
-            .await?;
+    let rows = sqlx::query!(
+        "SELECT id, name, max_concurrency, rate_limits, caps FROM services WHERE id = ANY($1)",
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
     rows.into_iter()
-        .map(|row| Ok((row.id.into(), declared("services", row.name, row.max_concurrency, row.rate_limits)?)))
+        .map(|row| {
+            Ok((
+                row.id.into(),
+                declared("services", row.name, row.max_concurrency, row.rate_limits, Some(row.caps))?,
+            ))
+        })
         .collect()
 }
 
@@ -359,7 +369,9 @@ pub async fn of_proxies(
             .fetch_all(connection)
             .await?;
     rows.into_iter()
-        .map(|row| Ok((row.id.into(), declared("proxies", row.name, row.max_concurrency, row.rate_limits)?)))
+        .map(|row| {
+            Ok((row.id.into(), declared("proxies", row.name, row.max_concurrency, row.rate_limits, None)?))
+        })
         .collect()
 }
 
@@ -368,8 +380,9 @@ fn declared(
     name: String,
     max_concurrency: Option<i32>,
     rate_limits: Value,
+    caps: Option<Value>,
 ) -> Result<Declared, StoreError> {
-    let limits = Arc::new(limits_of(table, max_concurrency, rate_limits)?);
+    let limits = Arc::new(limits_of(table, max_concurrency, rate_limits, caps)?);
     Ok(Declared { name: name.into(), limits })
 }
 

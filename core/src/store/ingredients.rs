@@ -124,7 +124,7 @@ async fn load_profiles(
 ) -> Result<HashMap<ProfileId, StoredProfile>, StoreError> {
     let ids = distinct(ids.iter().copied());
     let rows = sqlx::query!(
-        r#"SELECT id, profiles.name, chrome_profile_path, description, labels, environment, proxy_selection,
+        r#"SELECT id, profiles.name, chrome_profile_path, description, labels, environment, proxy_selection, caps,
                version, created_at, profiles.updated_at,
                ARRAY(SELECT service_id FROM profile_services WHERE profile_id = id ORDER BY position)
                    AS "services!",
@@ -155,6 +155,7 @@ async fn load_profiles(
             labels: row.labels,
             environment: row.environment,
             proxy_selection: row.proxy_selection,
+            caps: row.caps,
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -175,7 +176,7 @@ async fn load_services(
     ids: &[Uuid],
 ) -> Result<HashMap<ServiceId, StoredService>, StoreError> {
     let rows = sqlx::query!(
-        "SELECT id, name, base_url, settings, max_concurrency, rate_limits, version, created_at, updated_at, token_sealed, token_expires_at
+        "SELECT id, name, base_url, settings, max_concurrency, rate_limits, caps, version, created_at, updated_at, token_sealed, token_expires_at
          FROM services WHERE id = ANY($1)",
         ids
     )
@@ -190,6 +191,7 @@ async fn load_services(
             settings: row.settings,
             max_concurrency: row.max_concurrency,
             rate_limits: row.rate_limits,
+            caps: row.caps,
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,

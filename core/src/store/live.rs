@@ -26,7 +26,7 @@ use crate::{
         Progress, ReadyJob, Standing,
         transition::{Applied, Facts, Next},
     },
-    limit::{GateKey, Limits},
+    limit::{Cap, GateKey, Limits},
     policy::Policy,
 };
 use columns::{EndColumns, LiveColumns};
@@ -81,6 +81,8 @@ pub struct LiveJob {
     pub is_paused: bool,
     /// How many jobs of its queue may run at once.
     pub queue_concurrency: Option<u32>,
+    /// The caps of its profile.
+    pub profile_caps: Vec<Cap>,
     /// The limits of its command, as they were when it was enqueued.
     pub command_limits: Option<CommandLimits>,
     /// The gates that it has been called for since it is ready: it does not wait behind others there.
@@ -148,7 +150,8 @@ pub async fn lock(
             started_at, cancel_asked_at, progress_fraction, progress_message, log_lines, clock_timestamp() AS "now!",
             command_limits, called_for, fairness_key, round,
             coalesce((SELECT is_paused FROM queues WHERE name = locked.queue), false) AS "is_paused!",
-            (SELECT max_concurrency FROM queues WHERE name = locked.queue) AS queue_concurrency
+            (SELECT max_concurrency FROM queues WHERE name = locked.queue) AS queue_concurrency,
+            (SELECT caps FROM profiles WHERE id = locked.profile_id) AS profile_caps
         FROM locked
         "#,
         &ids
@@ -173,7 +176,8 @@ pub async fn look(
             started_at, cancel_asked_at, progress_fraction, progress_message, log_lines, clock_timestamp() AS "now!",
             command_limits, called_for, fairness_key, round,
             coalesce((SELECT is_paused FROM queues WHERE name = live_jobs.queue), false) AS "is_paused!",
-            (SELECT max_concurrency FROM queues WHERE name = live_jobs.queue) AS queue_concurrency
+            (SELECT max_concurrency FROM queues WHERE name = live_jobs.queue) AS queue_concurrency,
+            (SELECT caps FROM profiles WHERE id = live_jobs.profile_id) AS profile_caps
         FROM live_jobs WHERE job_id = ANY($1)
         "#,
         &ids

@@ -181,14 +181,19 @@ fn array_literal(elements: impl Iterator<Item = String>) -> String {
     literal
 }
 
-/// The limits that two columns of a table declare.
+/// The limits that columns of a table declare.
 fn limits_of(
     table: &'static str,
     max_concurrency: Option<i32>,
     rate_limits: serde_json::Value,
+    caps: Option<serde_json::Value>,
 ) -> Result<Limits, StoreError> {
     let max_concurrency = max_concurrency.and_then(|most| u32::try_from(most).ok());
-    Ok(Limits { max_concurrency, rate_limits: from_json(table, "rate_limits", rate_limits)? })
+    Ok(Limits {
+        max_concurrency,
+        rate_limits: from_json(table, "rate_limits", rate_limits)?,
+        caps: caps.map(|caps| from_json(table, "caps", caps)).transpose()?.unwrap_or_default(),
+    })
 }
 
 /// A value as JSON text for a jsonb column.

@@ -109,6 +109,7 @@ struct ListedRow {
     labels: Vec<String>,
     environment: Value,
     proxy_selection: String,
+    caps: Value,
     version: i32,
     created_at: Time,
     updated_at: Time,
@@ -133,7 +134,7 @@ pub async fn profiles_of_services(
         ListedRow,
         r#"SELECT parent.id AS "parent!", p.* FROM unnest($1::uuid[]) AS parent (id), LATERAL (
                SELECT p.id, p.name, p.chrome_profile_path, p.description, p.labels, p.environment,
-                   p.proxy_selection, p.version, p.created_at, p.updated_at
+                   p.proxy_selection, p.caps, p.version, p.created_at, p.updated_at
                FROM profile_services listed JOIN profiles p ON p.id = listed.profile_id
                WHERE listed.service_id = parent.id AND ($2::text IS NULL OR (p.name, p.id) > ($2, $3::uuid))
                ORDER BY p.name, p.id LIMIT $4
@@ -173,7 +174,7 @@ pub async fn profiles_of_proxies(
         ListedRow,
         r#"SELECT parent.id AS "parent!", p.* FROM unnest($1::uuid[]) AS parent (id), LATERAL (
                SELECT p.id, p.name, p.chrome_profile_path, p.description, p.labels, p.environment,
-                   p.proxy_selection, p.version, p.created_at, p.updated_at
+                   p.proxy_selection, p.caps, p.version, p.created_at, p.updated_at
                FROM profile_proxies listed JOIN profiles p ON p.id = listed.profile_id
                WHERE listed.proxy_id = parent.id AND ($2::text IS NULL OR (p.name, p.id) > ($2, $3::uuid))
                ORDER BY p.name, p.id LIMIT $4
@@ -221,6 +222,7 @@ fn pages<Parent: From<Uuid> + Eq + std::hash::Hash>(
             labels: row.labels,
             environment: row.environment,
             proxy_selection: row.proxy_selection,
+            caps: row.caps,
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,

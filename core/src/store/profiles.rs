@@ -14,6 +14,7 @@ use super::{
 use crate::{
     clock::Time,
     ids::ProfileId,
+    limit::Cap,
     profile::{Profile, ProxySelection},
 };
 
@@ -27,6 +28,7 @@ pub struct ProfileDraft {
     pub labels: Vec<String>,
     pub environment: std::collections::BTreeMap<String, String>,
     pub proxy_selection: ProxySelection,
+    pub caps: Vec<Cap>,
 }
 
 impl From<Profile> for ProfileDraft {
@@ -38,6 +40,7 @@ impl From<Profile> for ProfileDraft {
             labels: profile.labels,
             environment: profile.environment,
             proxy_selection: profile.proxy_selection,
+            caps: profile.caps,
         }
     }
 }
@@ -50,6 +53,7 @@ pub(super) struct ProfileRow {
     pub(super) labels: Vec<String>,
     pub(super) environment: Value,
     pub(super) proxy_selection: String,
+    pub(super) caps: Value,
     pub(super) version: i32,
     pub(super) created_at: Time,
     pub(super) updated_at: Time,
@@ -69,6 +73,7 @@ impl TryFrom<ProfileRow> for Profile {
             labels: row.labels,
             environment: from_json("profiles", "environment", row.environment)?,
             proxy_selection: selection,
+            caps: from_json("profiles", "caps", row.caps)?,
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -82,7 +87,7 @@ macro_rules! profile_rows {
         sqlx::query_as!(
             ProfileRow,
             $before
-                + " id, name, chrome_profile_path, description, labels, environment, proxy_selection, version,
+                + " id, name, chrome_profile_path, description, labels, environment, proxy_selection, caps, version,
                     created_at, updated_at "
                 + $behind
             $(, $argument)*
@@ -208,8 +213,8 @@ pub async fn insert(
 ) -> Result<Profile, StoreError> {
     let row = profile_rows!(
         "INSERT INTO profiles
-             (id, name, chrome_profile_path, description, labels, environment, proxy_selection)
-         VALUES ($1, $2, $3, $4, $5, $6::text::jsonb, $7)
+             (id, name, chrome_profile_path, description, labels, environment, proxy_selection, caps)
+         VALUES ($1, $2, $3, $4, $5, $6::text::jsonb, $7, $8::text::jsonb)
          RETURNING",
         "",
         id.uuid(),
@@ -219,6 +224,7 @@ pub async fn insert(
         &draft.labels,
         to_json("environment", &draft.environment)?,
         draft.proxy_selection.as_str(),
+        to_json("caps", &draft.caps)?,
     )
     .fetch_one(connection)
     .await?;
@@ -233,8 +239,8 @@ pub async fn update(
 ) -> Result<Profile, StoreError> {
     let row = profile_rows!(
         "UPDATE profiles SET name = $2, chrome_profile_path = $3, description = $4, labels = $5,
-             environment = $6::text::jsonb, proxy_selection = $7, version = version + 1,
-             updated_at = clock_timestamp()
+             environment = $6::text::jsonb, proxy_selection = $7, caps = $8::text::jsonb,
+             version = version + 1, updated_at = clock_timestamp()
          WHERE id = $1
          RETURNING",
         "",
@@ -245,6 +251,7 @@ pub async fn update(
         &draft.labels,
         to_json("environment", &draft.environment)?,
         draft.proxy_selection.as_str(),
+        to_json("caps", &draft.caps)?,
     )
     .fetch_one(connection)
     .await?;

@@ -79,7 +79,7 @@ impl TryFrom<ProxyRow> for Proxy {
                 checked_at: row.checked_at,
                 failure: row.check_failure,
             },
-            limits: limits_of("proxies", row.max_concurrency, row.rate_limits)?,
+            limits: limits_of("proxies", row.max_concurrency, row.rate_limits, None)?,
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,

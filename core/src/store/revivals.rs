@@ -90,10 +90,11 @@ pub async fn revive(
                 CASE WHEN revival.state = 'queued' AND $3 THEN clock_timestamp() END,
                 jobs.profile_id, jobs.proxy_id, jobs.schedule_id, ended.attempt, ended.log_lines,
                 -- As `steps::submit` resolves them.
-                CASE WHEN coalesce(jobs.policy, version.policy) ?| ARRAY['maxConcurrency', 'rateLimits']
+                CASE WHEN coalesce(jobs.policy, version.policy) ?| ARRAY['maxConcurrency', 'rateLimits', 'caps']
                     THEN jsonb_build_object('command', jobs.command_id,
                         'maxConcurrency', coalesce(jobs.policy, version.policy) -> 'maxConcurrency',
-                        'rateLimits', coalesce(coalesce(jobs.policy, version.policy) -> 'rateLimits', '[]'))
+                        'rateLimits', coalesce(coalesce(jobs.policy, version.policy) -> 'rateLimits', '[]'),
+                        'caps', coalesce(coalesce(jobs.policy, version.policy) -> 'caps', '[]'))
                 END,
                 jobs.fairness_key, revival.round
             FROM ended JOIN jobs ON jobs.id = ended.job_id JOIN revival ON revival.job_id = ended.job_id

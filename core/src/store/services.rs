@@ -45,6 +45,7 @@ pub(super) struct ServiceRow {
     pub(super) settings: Value,
     pub(super) max_concurrency: Option<i32>,
     pub(super) rate_limits: Value,
+    pub(super) caps: Value,
     pub(super) version: i32,
     pub(super) created_at: Time,
     pub(super) updated_at: Time,
@@ -61,7 +62,7 @@ impl TryFrom<ServiceRow> for Service {
             name: row.name,
             base_url: row.base_url.map(parse).transpose()?,
             settings: row.settings,
-            limits: limits_of("services", row.max_concurrency, row.rate_limits)?,
+            limits: limits_of("services", row.max_concurrency, row.rate_limits, Some(row.caps))?,
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -74,7 +75,7 @@ macro_rules! service_rows {
     ($before:literal, $behind:literal $(, $argument:expr)* $(,)?) => {
         sqlx::query_as!(
             ServiceRow,
-            $before + " id, name, base_url, settings, max_concurrency, rate_limits, version, created_at, updated_at " + $behind
+            $before + " id, name, base_url, settings, max_concurrency, rate_limits, caps, version, created_at, updated_at " + $behind
             $(, $argument)*
         )
     };
@@ -205,8 +206,8 @@ pub async fn insert(
     draft: &ServiceDraft,
 ) -> Result<Service, StoreError> {
     let row = service_rows!(
-        "INSERT INTO services (id, name, base_url, settings, max_concurrency, rate_limits)
-         VALUES ($1, $2, $3, $4::text::jsonb, $5, $6::text::jsonb) RETURNING",
+        "INSERT INTO services (id, name, base_url, settings, max_concurrency, rate_limits, caps)
+         VALUES ($1, $2, $3, $4::text::jsonb, $5, $6::text::jsonb, $7::text::jsonb) RETURNING",
         "",
         id.uuid(),
         draft.name,
@@ -214,6 +215,7 @@ pub async fn insert(
         to_json("settings", &draft.settings)?,
         draft.limits.max_concurrency.map(u32::cast_signed),
         to_json("rate_limits", &draft.limits.rate_limits)?,
+        to_json("caps", &draft.limits.caps)?,
     )
     .fetch_one(connection)
     .await?;
@@ -228,7 +230,7 @@ pub async fn update(
 ) -> Result<Service, StoreError> {
     let row = service_rows!(
         "UPDATE services SET name = $2, base_url = $3, settings = $4::text::jsonb, max_concurrency = $5,
-             rate_limits = $6::text::jsonb, version = version + 1, updated_at = clock_timestamp()
+             rate_limits = $6::text::jsonb, caps = $7::text::jsonb, version = version + 1, updated_at = clock_timestamp()
          WHERE id = $1 RETURNING",
         "",
         id.uuid(),
@@ -237,6 +239,7 @@ pub async fn update(
         to_json("settings", &draft.settings)?,
         draft.limits.max_concurrency.map(u32::cast_signed),
         to_json("rate_limits", &draft.limits.rate_limits)?,
+        to_json("caps", &draft.limits.caps)?,
     )
     .fetch_one(connection)
     .await?;

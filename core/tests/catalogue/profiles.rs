@@ -36,6 +36,7 @@ async fn a_new_profile_reads_back_with_its_lists_in_order() {
             service_ids: services.to_vec(),
             proxy_ids: proxies.to_vec(),
             proxy_selection: ProxySelection::LeastBusy,
+            caps: Vec::new(),
         })
         .await
         .unwrap();
@@ -82,6 +83,7 @@ async fn everything_that_is_wrong_is_told_at_once() {
             service_ids: vec![service, nobody.0, service],
             proxy_ids: vec![nobody.1],
             proxy_selection: ProxySelection::default(),
+            caps: Vec::new(),
         })
         .await;
     let expected = expected(&[

@@ -227,6 +227,7 @@ pub(crate) fn limits(max_concurrency: Option<i32>, rates: &[(i32, &str, i32)]) -
     LimitsPatch {
         max_concurrency: Patch::set_or_clear(max_concurrency),
         rate_limits: Patch::Set(rates.collect()),
+        caps: Patch::Leave,
     }
 }
 

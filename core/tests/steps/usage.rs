@@ -11,6 +11,8 @@ use callboard::{
     store::usage::{self, Total, Usage, Used, User},
 };
 
+use callboard_testing::within_a_day;
+
 use crate::{
     rescues::lose,
     stage::{Stage, failed, limits, succeeded, verdict},
@@ -27,6 +29,7 @@ fn attempts(usages: &[Usage]) -> Vec<(i64, i64)> {
 
 #[tokio::test]
 async fn every_ended_attempt_counts_once_for_all_that_it_used() {
+    within_a_day().await;
     let stage = Stage::set().await;
     let worker = stage.worker().await;
     let profile = stage.profile().await;
@@ -68,6 +71,7 @@ async fn every_ended_attempt_counts_once_for_all_that_it_used() {
 
 #[tokio::test]
 async fn attempts_whose_worker_vanished_count_too() {
+    within_a_day().await;
     let stage = Stage::set().await;
     let worker = stage.worker().await;
     let service = stage.service("a", limits(None, &[])).await;
@@ -81,6 +85,7 @@ async fn attempts_whose_worker_vanished_count_too() {
 
 #[tokio::test]
 async fn days_and_months_end() {
+    within_a_day().await;
     let stage = Stage::set().await;
     stage
         .sql(
@@ -107,6 +112,7 @@ async fn days_and_months_end() {
 
 #[tokio::test]
 async fn who_used_a_service_is_told_by_how_much() {
+    within_a_day().await;
     let stage = Stage::set().await;
     let worker = stage.worker().await;
     let (profile, service) = (stage.profile().await, stage.service("a", limits(None, &[])).await);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use callboard::clock::{self, Time};
-use callboard_testing::eventually;
+use callboard_testing::{eventually, within_a_day};
 use chrono::{SubsecRound as _, TimeDelta};
 use serde_json::{Value, json};
 
@@ -54,6 +54,7 @@ async fn outcomes(system: &System, job: &str) -> Vec<String> {
 async fn a_refusal_stops_everybody_at_once_and_nobody_else() {
     const JOBS: usize = 40;
     const PAUSE: Duration = Duration::from_secs(4);
+    within_a_day().await;
     let refuses = Site::start(|number| match number {
         10 => Reply::of(429).with("retry-after", &PAUSE.as_secs()),
         _ => Reply::ok(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Object, Result};
 use callboard::{
     ids::CommandId,
+    limit::GateKey,
     store::{StoreError, command_versions::CommandVersion, commands, name_pages::NamePage, usage::User},
 };
 
@@ -15,6 +16,7 @@ use crate::graphql::{
     policy::Policy,
     profile::Profile,
     proxy::Proxy,
+    rate_limit::LimitUsage,
     scalars::{DateTime, Json},
     service::Service,
 };
@@ -117,6 +119,12 @@ impl Command {
     /// How its jobs are retried and how long their attempts may take.
     async fn policy(&self, ctx: &Context<'_>) -> Result<Policy> {
         Ok(Policy::from(&self.newest(ctx).await?.policy))
+    }
+
+    /// What is known now of each rate and cap of its policy.
+    async fn usage(&self, ctx: &Context<'_>) -> Result<Vec<LimitUsage>> {
+        let newest = self.newest(ctx).await?;
+        LimitUsage::of(ctx, GateKey::Command(self.0.id), &newest.policy.limits).await
     }
 
     /// How much its attempts have used, today and this month.

@@ -19,6 +19,7 @@ use chrono::SecondsFormat;
 use super::{JobContext, object};
 use crate::graphql::{
     command::Command,
+    profile::Profile,
     proxy::Proxy,
     queue::{self, QueueId},
     roots::Node,
@@ -101,6 +102,7 @@ fn reason(job: &JobRecord, around: &Around) -> Option<WaitReason> {
 fn at_gate(obstacle: &Obstacle) -> WaitReason {
     match (&obstacle.block, &obstacle.at.key) {
         (Block::Suspended { .. }, _) => WaitReason::ServiceSuspended,
+        (Block::Capped { .. }, _) => WaitReason::RateLimit,
         (_, GateKey::Profile(_)) => WaitReason::ProfileBusy,
         (Block::Full { .. }, _) => WaitReason::Concurrency,
         // Those before it wait for one or the other; a rate is what makes a queue at a gate that has both.
@@ -169,6 +171,9 @@ impl Waiting {
             GateKey::Profile(id) => {
                 let profile = JobContext::of(ctx)?.readers.profile(*id).await?;
                 let holder = match by {
+                    _ if matches!(block, Block::Capped { .. }) => {
+                        Profile::load(ctx, *id).await?.map(Node::Profile)
+                    }
                     Some(by) => object::load(ctx, *by).await?.map(Node::Job),
                     None => None,
                 };

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::ProxySelection;
 use crate::graphql::{
     inputs::{id_of, ids_of, patch},
+    rate_limit::{CapInput, new_caps},
     scalars::Json,
     secret::SecretInput,
 };
@@ -39,6 +40,8 @@ pub struct ProfileCreateInput {
     /// How a proxy is chosen among them.
     #[graphql(default_with = "Some(ProxySelection::FirstHealthy)")]
     pub proxy_selection: Option<ProxySelection>,
+    /// How many attempts may start on it: at most one cap for a day and one for a month. Absent or null: as many as there are.
+    pub caps: Option<Vec<CapInput>>,
 }
 
 impl ProfileCreateInput {
@@ -55,6 +58,7 @@ impl ProfileCreateInput {
             service_ids: ids_of(&self.service_ids.unwrap_or_default()),
             proxy_ids: ids_of(&self.proxy_ids.unwrap_or_default()),
             proxy_selection: self.proxy_selection.map(Into::into).unwrap_or_default(),
+            caps: new_caps(self.caps.unwrap_or_default()),
         }
     }
 }
@@ -88,6 +92,8 @@ pub struct ProfileUpdateInput {
     pub proxy_ids: MaybeUndefined<Vec<ID>>,
     /// How a proxy is chosen; null for FIRST_HEALTHY.
     pub proxy_selection: MaybeUndefined<ProxySelection>,
+    /// Replaces all caps; null for none.
+    pub caps: MaybeUndefined<Vec<CapInput>>,
 }
 
 impl From<ProfileUpdateInput> for ProfileUpdate {
@@ -103,6 +109,7 @@ impl From<ProfileUpdateInput> for ProfileUpdate {
             service_ids: patch(input.service_ids.map_value(|ids| ids_of(&ids))),
             proxy_ids: patch(input.proxy_ids.map_value(|ids| ids_of(&ids))),
             proxy_selection: patch(input.proxy_selection.map_value(Into::into)),
+            caps: patch(input.caps.map_value(new_caps)),
         };
         Self { id: id_of(&input.id), version: input.version, changes }
     }

@@ -3,6 +3,7 @@
 use async_graphql::{Context, Enum, ID, Object, Result};
 use callboard::{
     ids::{ProfileId, ProxyId, ServiceId},
+    limit::{GateKey, Limits},
     profile,
     store::{name_pages::NamePage, usage::User},
 };
@@ -16,6 +17,7 @@ use crate::graphql::{
     loaders::{self, ProfilesOf, ProxiesOf, SecretsOf, ServicesOf},
     name_lists,
     proxy::Proxy,
+    rate_limit::{self, Cap, LimitUsage},
     scalars::{DateTime, Json},
     secret::Secret,
     service::Service,
@@ -147,6 +149,11 @@ impl Profile {
         self.0.proxy_selection.into()
     }
 
+    /// How many attempts may start on it in a day or a month.
+    async fn caps(&self) -> Vec<Cap> {
+        rate_limit::caps(&self.0.caps)
+    }
+
     /// The job that holds it right now; null when nobody does. A profile is never open in two browsers.
     async fn held_by(&self, ctx: &Context<'_>) -> Option<Result<Job>> {
         job::held_by(ctx, self.0.id).await.transpose()
@@ -162,6 +169,12 @@ impl Profile {
         #[graphql(desc = "Only those that match; absent or null: all.")] filter: Option<JobFilter>,
     ) -> Result<JobConnection> {
         job::jobs_of_profile(ctx, self.0.id, first, after, filter).await
+    }
+
+    /// What is known now of each of its caps.
+    async fn usage(&self, ctx: &Context<'_>) -> Result<Vec<LimitUsage>> {
+        let limits = Limits { caps: self.0.caps.clone(), ..Limits::default() };
+        LimitUsage::of(ctx, GateKey::Profile(self.0.id), &limits).await
     }
 
     /// How much its attempts have used, today and this month.

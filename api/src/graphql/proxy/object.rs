@@ -1,13 +1,13 @@
 //! The type `Proxy`, and lists of proxies.
 
 use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
-use callboard::{duration::IsoDuration, ids::ProxyId, proxy, store::name_pages::NamePage};
+use callboard::{duration::IsoDuration, ids::ProxyId, limit::GateKey, proxy, store::name_pages::NamePage};
 
 use crate::graphql::{
     limits::page_cost,
     loaders, name_lists,
     profile::ProfileConnection,
-    rate_limit::{self, RateLimit},
+    rate_limit::{self, LimitUsage, RateLimit},
     scalars::{DateTime, Duration},
 };
 
@@ -139,6 +139,11 @@ impl Proxy {
     /// How many jobs that name it may run at once; null for as many as there are.
     async fn max_concurrency(&self) -> Option<i32> {
         rate_limit::max_concurrency(&self.0.limits)
+    }
+
+    /// What is known now of each of its rates.
+    async fn usage(&self, ctx: &Context<'_>) -> Result<Vec<LimitUsage>> {
+        LimitUsage::of(ctx, GateKey::Proxy(self.0.id), &self.0.limits).await
     }
 
     /// The profiles that list it, in order of name.

@@ -1,12 +1,12 @@
 //! What mutations of services take.
 
 use async_graphql::{ID, InputObject, MaybeUndefined};
-use callboard::catalogue::{ServiceChanges, ServiceCreate, ServiceUpdate, TokenRefresh};
+use callboard::catalogue::{LimitsPatch, Patch, ServiceChanges, ServiceCreate, ServiceUpdate, TokenRefresh};
 use secrecy::SecretString;
 
 use crate::graphql::{
     inputs::{id_of, patch},
-    rate_limit::{RateLimitInput, limits_given, limits_patch},
+    rate_limit::{CapInput, RateLimitInput, limits_given, limits_patch, new_caps},
     scalars::{DateTime, Json, Url},
 };
 
@@ -27,6 +27,8 @@ pub struct ServiceCreateInput {
     pub rate_limits: Option<Vec<RateLimitInput>>,
     /// How many jobs may use it at once, 1 to 1000000; by default as many as there are.
     pub max_concurrency: Option<i32>,
+    /// How many attempts that use it may start: at most one cap for a day and one for a month; by default as many as there are.
+    pub caps: Option<Vec<CapInput>>,
 }
 
 impl From<ServiceCreateInput> for ServiceCreate {
@@ -36,7 +38,10 @@ impl From<ServiceCreateInput> for ServiceCreate {
             base_url: input.base_url.map(|url| url.0.into()),
             token: input.token,
             settings: input.settings.map(|json| json.0),
-            limits: limits_given(input.max_concurrency, input.rate_limits),
+            limits: LimitsPatch {
+                caps: Patch::set_or_clear(input.caps.map(new_caps)),
+                ..limits_given(input.max_concurrency, input.rate_limits)
+            },
         }
     }
 }
@@ -59,6 +64,8 @@ pub struct ServiceUpdateInput {
     pub rate_limits: MaybeUndefined<Vec<RateLimitInput>>,
     /// As in ServiceCreateInput; null for no limit. What runs goes on.
     pub max_concurrency: MaybeUndefined<i32>,
+    /// Replaces all caps; null for none. Jobs that wait go by the new ones.
+    pub caps: MaybeUndefined<Vec<CapInput>>,
 }
 
 impl From<ServiceUpdateInput> for ServiceUpdate {
@@ -67,7 +74,10 @@ impl From<ServiceUpdateInput> for ServiceUpdate {
             name: patch(input.name),
             base_url: patch(input.base_url.map_value(|url| url.0.into())),
             settings: patch(input.settings.map_value(|json| json.0)),
-            limits: limits_patch(input.max_concurrency, input.rate_limits),
+            limits: LimitsPatch {
+                caps: patch(input.caps.map_value(new_caps)),
+                ..limits_patch(input.max_concurrency, input.rate_limits)
+            },
         };
         Self { id: id_of(&input.id), version: input.version, changes }
     }

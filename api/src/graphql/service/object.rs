@@ -2,9 +2,9 @@
 
 use async_graphql::{Context, ID, Object, Result};
 use callboard::{
-    clock::{self, Time},
+    clock::Time,
     ids::ServiceId,
-    limit::{gate::Gate, learn::Shut},
+    limit::{GateKey, gate::Gate, learn::Shut},
     service,
     store::{name_pages::NamePage, usage::User},
 };
@@ -12,10 +12,10 @@ use callboard::{
 use crate::graphql::{
     consumption::{Consumer, Consumption},
     limits::page_cost,
-    loaders::{self, GateOf, SharesOf, TokenOf},
+    loaders::{self, SharesOf, TokenOf},
     name_lists,
     profile::ProfileConnection,
-    rate_limit::{self, LimitUsage, RateLimit},
+    rate_limit::{self, Cap, LimitUsage, RateLimit},
     scalars::{DateTime, Json, Url},
     secret::Secret,
 };
@@ -46,7 +46,7 @@ impl Service {
 
     /// Its gate, and as of when; batched.
     async fn gate(&self, ctx: &Context<'_>) -> Result<(Gate, Time)> {
-        Ok(loaders::one(ctx, GateOf(self.0.id)).await?.unwrap_or_else(|| (Gate::default(), clock::now())))
+        rate_limit::gate(ctx, GateKey::Service(self.0.id)).await
     }
 
     /// Services in the order of their ids, without those that do not exist; batched.
@@ -104,7 +104,12 @@ impl Service {
         rate_limit::max_concurrency(&self.0.limits)
     }
 
-    /// What is known now of each limit: those that are declared, then those that the service tells of in its own answers. The
+    /// How many attempts that use it may start in a day or a month.
+    async fn caps(&self) -> Vec<Cap> {
+        rate_limit::caps(&self.0.limits.caps)
+    }
+
+    /// What is known now of each limit: rates and caps that are declared, then those that the service tells of in its own answers. The
     /// latter are what the last answer said, less the jobs that have started since.
     async fn usage(&self, ctx: &Context<'_>) -> Result<Vec<LimitUsage>> {
         let (gate, at) = self.gate(ctx).await?;

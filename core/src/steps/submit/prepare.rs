@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{DEFAULT_PRIORITY, DEPENDENCIES_MAX, Desk, KEY_BYTES_MAX, Order};
+use super::{DEFAULT_PRIORITY, DEPENDENCIES_MAX, Desk, KEY_BYTES_MAX, Order, caps::Caps};
 use crate::{
     clock::Time,
     compose::{Input, JobFacts, SecretInputs},
@@ -36,6 +36,8 @@ pub(super) struct Pantry {
     found: Found,
     /// Those of the jobs that are depended on that exist.
     jobs: HashSet<JobId>,
+    /// Caps that may refuse new jobs.
+    caps: Caps,
 }
 
 impl Pantry {
@@ -75,7 +77,11 @@ impl Pantry {
         } else {
             dependencies::existing(connection, &needed).await?.into_iter().collect()
         };
-        Ok(Self { now, commands, recipes, found, jobs })
+        let policies = commands
+            .values()
+            .filter_map(|command| Some((command.id, &recipes.get(&command.version_id)?.version.policy)));
+        let caps = Caps::load(connection, calls, policies, &found).await?;
+        Ok(Self { now, commands, recipes, found, jobs, caps })
     }
 
     /// The input of an order that was prepared, its secrets apart.
@@ -129,6 +135,8 @@ fn prepare(desk: &Desk, pantry: &Pantry, order: &Order, is_dispatched: bool) -> 
         Vec::new()
     });
     let policy = policy_of(order, &recipe.version.policy, &mut refusals);
+    let applied = policy.as_ref().unwrap_or(&recipe.version.policy);
+    refusals.extend(pantry.caps.check(command.id, applied, &cast, &pantry.found, pantry.now));
     refusals.extend(check_keys(order));
     refusals.extend(check_dependencies(pantry, order));
 
@@ -148,7 +156,6 @@ fn prepare(desk: &Desk, pantry: &Pantry, order: &Order, is_dispatched: bool) -> 
     cast.compose(&pantry.found, &recipe.spec, &input, job, |_| ()).map_err(of_command)?;
 
     let run_at = order.run_at.unwrap_or(pantry.now);
-    let applied = policy.as_ref().unwrap_or(&recipe.version.policy);
     let expires_at = applied.expires_after.map(|after| pantry.now + after.0);
     let command_limits = (!applied.limits.is_none())
         .then(|| CommandLimits { command: command.id.uuid(), limits: Arc::new(applied.limits.clone()) });

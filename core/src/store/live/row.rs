@@ -43,6 +43,7 @@ pub(super) struct Row {
     pub(super) round: i64,
     pub(super) is_paused: bool,
     pub(super) queue_concurrency: Option<i32>,
+    pub(super) profile_caps: Option<serde_json::Value>,
 }
 
 impl Row {
@@ -83,6 +84,10 @@ impl Row {
             log_lines: self.log_lines,
             is_paused: self.is_paused,
             queue_concurrency: self.queue_concurrency.and_then(|most| u32::try_from(most).ok()),
+            profile_caps: match self.profile_caps {
+                Some(caps) => from_json("profiles", "caps", caps)?,
+                None => Vec::new(),
+            },
             command_limits: self
                 .command_limits
                 .map(|json| from_json("live_jobs", "command_limits", json))
