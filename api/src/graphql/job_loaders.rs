@@ -21,7 +21,7 @@ use callboard::{
         attempts::{self, AttemptRecord},
         counters,
         dependencies::{self, Blocked},
-        holds, profiles,
+        gates, profiles,
         records::{self, Input, JobRecord},
         workers::{self, WorkerRecord},
     },
@@ -120,10 +120,10 @@ readers! {
     };
     /// The place of a ready job in its queue.
     place: JobId => i64, |desk, jobs| places(&desk.store, &jobs).await;
-    /// A job that is behind a gate.
+    /// The job that is behind the gate of a profile.
     holder: GateKey => JobId, |desk, keys| {
-        let held = holds::held(&mut *desk.store.read().await?, &keys).await?;
-        Ok(held.into_iter().map(|hold| (hold.key, hold.job)).collect())
+        let found = gates::look(&mut *desk.store.read().await?, &keys).await?;
+        Ok(found.gates.into_iter().filter_map(|(key, gate)| Some((key, gate.holder()?))).collect())
     };
     /// A profile, for sentences that name it.
     profile: ProfileId => Arc<Profile>, |desk, ids| {

@@ -33,12 +33,12 @@ pub struct Demand {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Gate {
-    /// Jobs that are behind it: counted, never stored.
+    /// Jobs that are behind it: stored in a column of its own.
     #[serde(skip)]
     pub held: u32,
-    /// One of them.
-    #[serde(skip)]
-    pub holder: Option<JobId>,
+    /// Of the gate of a profile, who passed last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<JobId>,
     /// Whether jobs are parked on it: whoever has not been called waits behind them.
     #[serde(skip)]
     pub has_waiters: bool,
@@ -170,6 +170,11 @@ impl Gate {
 
     pub(super) fn bucket(&self, limit: &RateLimit) -> Bucket {
         self.buckets.get(&limit.name).copied().unwrap_or(Bucket::FULL)
+    }
+
+    /// The job that is behind the gate of a profile.
+    pub fn holder(&self) -> Option<JobId> {
+        self.last.filter(|_| self.held > 0)
     }
 
     /// Lets a job pass at that moment.

@@ -23,16 +23,15 @@ pub async fn bound(
     }
     let key = GateKey::Queue(queue.to_owned());
     let mut transaction = store.begin().await?;
+    if max_concurrency.is_some() {
+        // Jobs that were started while there was no bound are behind it from now on.
+        counters::hold_running(&mut transaction, queue, &key.to_string()).await?;
+    }
     let _locked = gates::lock(&mut transaction, std::slice::from_ref(&key)).await?;
     let Some(before) = counters::max_concurrency(&mut transaction, queue).await? else {
         return Ok(Err(vec![no_queue()]));
     };
     counters::set_max_concurrency(&mut transaction, queue, max_concurrency).await?;
-    if max_concurrency.is_some() {
-        // Jobs that were started while there was no bound are behind it now.
-        counters::hold_running(&mut transaction, queue, &key.to_string()).await?;
-    }
-    // Those included that were not behind it until now.
     let refusal = below_what_runs(&mut transaction, &key, before, max_concurrency).await?;
     if let Some(refusal) = refusal {
         return Ok(Err(vec![refusal]));

@@ -129,6 +129,12 @@ pub async fn call_forgotten(
     }
     let keys: Vec<GateKey> = wanted.keys().cloned().collect();
     let mut locked = gates::lock(&mut transaction, &keys).await?;
+    let keys: Vec<GateKey> = locked.gates.keys().cloned().collect();
+    let miscounted = gates::recount(&mut transaction, &keys).await?;
+    if !miscounted.is_empty() {
+        tracing::error!(gates = ?miscounted, "these gates had miscounted who is behind them; put right");
+        locked = gates::lock(&mut transaction, &keys).await?;
+    }
     // There are jobs parked on them, whatever the gates believe.
     locked.gates.values_mut().for_each(|gate| gate.has_waiters = true);
     let called = call_locked(&mut transaction, locked, |_| 1, Occasion::Freed).await?;
@@ -214,7 +220,7 @@ async fn make_ready(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<R
         let facts = before.facts(&policy);
         if let Ok(applied) = apply(&facts, Transition::Woken, now) {
             ready.push(before.reference());
-            changes.push(Change { before, applied, worker: None, starts_at: None, is_dispatched: true });
+            changes.push(Change { before, applied, started: None, is_dispatched: true });
         }
     }
     live::save(connection, &changes, now).await?;

@@ -84,7 +84,7 @@ async fn ask(
         if matches!(before.standing, Standing::Running { .. }) {
             after.cancelled.push(before.job);
         }
-        changes.push(Change { before, applied, worker: None, starts_at: None, is_dispatched: false });
+        changes.push(Change { before, applied, started: None, is_dispatched: false });
     }
     after.has_dependents = live::save(connection, &changes, now).await?.has_dependents;
     Ok((after, changes))

@@ -12,14 +12,14 @@ use crate::{
     ids::{AttemptId, JobId, WorkerId},
     job::{
         Standing,
-        transition::{Transition, apply},
+        transition::{Applied, Transition, apply},
     },
     limit::GateKey,
     policy::Policy,
     steps::{After, call::Again},
     store::{
         Store, StoreError, backlog, commit,
-        live::{self, Change, LiveJob},
+        live::{self, Change, LiveJob, Started},
     },
 };
 use turns::Turns;
@@ -138,18 +138,19 @@ impl Batch {
         match self.turns.judge(&row, self.now) {
             Ok(at) => {
                 let transition = Transition::Claimed { attempt: request.attempt };
-                if !self.apply(&row, transition, Some(at)) {
-                    return Answer::Gone;
-                }
-                self.turns.pass(row.job, at);
-                let granted = granted(row, request.attempt, self.worker, at);
+                let Some(applied) = self.allowed(&row, transition) else { return Answer::Gone };
+                let (worker, holds) = (self.worker, self.turns.pass(row.job, at));
+                let started = Some(Started { worker, at, holds: holds.clone() });
+                self.changes.push(Change { before: row.clone(), applied, started, is_dispatched: false });
+                let granted = granted(row, request.attempt, worker, at, holds);
                 self.rows.insert(granted.job, granted.clone());
                 self.grant(at, granted)
             }
             Err(turns::Parking { on, block, reason }) => {
                 let transition = Transition::Parked { on: on.to_string(), reason };
-                if self.apply(&row, transition, None) {
+                if let Some(applied) = self.allowed(&row, transition) {
                     self.turns.park(&row, &on, &block, self.now);
+                    self.changes.push(Change { before: row, applied, started: None, is_dispatched: false });
                 }
                 Answer::Parked { on }
             }
@@ -161,18 +162,14 @@ impl Batch {
         Answer::Granted(Box::new(Grant { live, starts_at }))
     }
 
-    /// Notes a transition; false when the job does not allow it (it is parked there already, say).
-    fn apply(&mut self, row: &LiveJob, transition: Transition, starts_at: Option<Time>) -> bool {
-        let policy = Policy::default();
-        let Ok(applied) = apply(&row.facts(&policy), transition, self.now) else { return false };
-        let (before, worker) = (row.clone(), Some(self.worker));
-        self.changes.push(Change { before, applied, worker, starts_at, is_dispatched: false });
-        true
+    /// What a transition comes to; null when the job does not allow it (it is parked there already, say).
+    fn allowed(&self, row: &LiveJob, transition: Transition) -> Option<Applied> {
+        apply(&row.facts(&Policy::default()), transition, self.now).ok()
     }
 }
 
 /// The row as it is after the grant.
-fn granted(row: LiveJob, attempt: AttemptId, worker: WorkerId, at: Time) -> LiveJob {
+fn granted(row: LiveJob, attempt: AttemptId, worker: WorkerId, at: Time, holds: Vec<GateKey>) -> LiveJob {
     LiveJob {
         standing: Standing::Running { attempt, cancel_asked: false },
         version: row.version + 1,
@@ -182,6 +179,7 @@ fn granted(row: LiveJob, attempt: AttemptId, worker: WorkerId, at: Time) -> Live
         attempt_at: Some(at),
         started_at: row.started_at.or(Some(at)),
         called_for: Vec::new(),
+        holds,
         ..row
     }
 }

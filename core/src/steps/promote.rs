@@ -36,7 +36,7 @@ pub async fn promote(store: &Store) -> Result<(After, Option<Duration>), StoreEr
         let transition = if expired.contains(&before.job) { Transition::Expired } else { Transition::Due };
         let facts = before.facts(&policy);
         if let Ok(applied) = apply(&facts, transition, now) {
-            changes.push(Change { before, applied, worker: None, starts_at: None, is_dispatched: false });
+            changes.push(Change { before, applied, started: None, is_dispatched: false });
         }
     }
     lanes::account(&mut transaction, &mut changes).await?;

@@ -14,7 +14,6 @@ use crate::{
         attempt::{Failure, FailureCode},
         transition::{Next, Transition, apply},
     },
-    limit::GateKey,
     mutant::Mutant,
     policy::Policy,
     steps::{
@@ -118,11 +117,7 @@ pub(super) async fn settle_within(
     }
     let saved = live::save(connection, &changes, now).await?;
     attempts::finish(connection, &finished, now).await?;
-    let mut freed: HashMap<GateKey, u32> = HashMap::new();
-    for key in saved.freed.iter().filter_map(|key| key.parse().ok()) {
-        *freed.entry(key).or_default() += 1;
-    }
-    let (called, again) = call_freed(connection, freed).await?;
+    let (called, again) = call_freed(connection, saved.freed).await?;
     let changed = changes.iter().map(|change| change.before.job).chain(called.changed()).collect();
     let has_backlog =
         changes.iter().any(|change| matches!(change.applied.next, Next::Live(Standing::Queued { .. })));
@@ -159,7 +154,7 @@ fn decide(row: LiveJob, mut verdict: Verdict, now: Time) -> Option<(Change, Fini
         failure,
         used: verdict.used,
     };
-    Some((Change { before: row, applied, worker: None, starts_at: None, is_dispatched: false }, finish))
+    Some((Change { before: row, applied, started: None, is_dispatched: false }, finish))
 }
 
 /// What the attempt's own row says about why it failed.

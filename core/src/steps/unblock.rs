@@ -45,7 +45,7 @@ pub async fn unblock(store: &Store) -> Result<(After, bool), StoreError> {
         let Some(applied) = now.and_then(|now| apply(&facts, transition, now).ok()) else { continue };
         after.changed.push(before.job);
         after.has_backlog |= matches!(applied.next, Next::Live(Standing::Queued { .. }));
-        changes.push(Change { before, applied, worker: None, starts_at: None, is_dispatched: false });
+        changes.push(Change { before, applied, started: None, is_dispatched: false });
     }
     if let Some(now) = now {
         account(&mut transaction, &mut changes).await?;

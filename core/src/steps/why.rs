@@ -12,11 +12,13 @@ use crate::{
     job::Standing,
     limit::{
         Cap, GateKey, Limits,
-        gate::{Block, Demand, judge},
+        gate::{Block, Demand, Gate, judge},
     },
     mutant::Mutant,
     store::{
-        Connection, Store, StoreError, backlog, gates,
+        Connection, Store, StoreError, backlog,
+        declared::{self, Declared},
+        gates,
         live::{self, LiveJob},
     },
 };
@@ -57,7 +59,7 @@ pub async fn why(store: &Store, jobs: &[JobId]) -> Result<HashMap<JobId, Obstacl
         // One that is parked is among those who are waited for.
         let is_called = |key: &GateKey| parked_on.as_ref() == Some(key) || row.called_for.contains(key);
         let (demand, block) = judge(demands.get(&row.job)?, &gates, is_called, now).err()?;
-        let by = gates.get(&demand.key).and_then(|gate| gate.holder);
+        let by = gates.get(&demand.key).and_then(Gate::holder);
         Some((row.job, Obstacle { at: demand.clone(), block, by }))
     });
     Ok(obstacles.collect())
@@ -82,21 +84,18 @@ pub(super) async fn demands<'a>(
 ) -> Result<HashMap<JobId, Vec<Demand>>, StoreError> {
     let rows: Vec<&LiveJob> = rows.collect();
     let jobs: Vec<JobId> = rows.iter().map(|row| row.job).collect();
-    let mut services_of: HashMap<JobId, Vec<ServiceId>> = HashMap::new();
-    for (job, service) in gates::services_of(connection, &jobs).await? {
-        services_of.entry(job).or_default().push(service);
+    let services = declared::of_services(connection, &jobs).await?;
+    let mut services_of: HashMap<JobId, Vec<(ServiceId, &Declared)>> = HashMap::new();
+    for (service, declared, users) in &services {
+        for job in users {
+            services_of.entry(*job).or_default().push((*service, declared));
+        }
     }
-    let ids: BTreeSet<ServiceId> = services_of.values().flatten().copied().collect();
-    let services = if ids.is_empty() {
-        HashMap::new()
-    } else {
-        gates::of_services(connection, &ids.into_iter().collect::<Vec<_>>()).await?
-    };
     let ids: BTreeSet<ProxyId> = rows.iter().filter_map(|row| row.proxy).collect();
     let proxies = if ids.is_empty() {
         HashMap::new()
     } else {
-        gates::of_proxies(connection, &ids.into_iter().collect::<Vec<_>>()).await?
+        declared::of_proxies(connection, &ids.into_iter().collect::<Vec<_>>()).await?
     };
     let alone = Arc::new(limits_of_profile(&[]));
     let mut all = HashMap::new();
@@ -113,8 +112,8 @@ pub(super) async fn demands<'a>(
         if let Some(of_command) = &row.command_limits {
             demand(GateKey::Command(of_command.command.into()), &nameless, &of_command.limits);
         }
-        for service in services_of.remove(&row.job).unwrap_or_default() {
-            if let Some(declared) = services.get(&service).filter(|_| !Mutant::ClaimWithoutLimits.is_on()) {
+        for (service, declared) in services_of.remove(&row.job).unwrap_or_default() {
+            if !Mutant::ClaimWithoutLimits.is_on() {
                 demand(GateKey::Service(service), &declared.name, &declared.limits);
             }
         }

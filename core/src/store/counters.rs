@@ -88,12 +88,22 @@ pub async fn set_max_concurrency(
     Ok(())
 }
 
-/// Puts the running jobs of a queue behind its gate, which must be locked.
+/// Puts the running jobs of a queue behind a gate, and locks them for it, in order of id.
 pub async fn hold_running(connection: &mut Connection, name: &str, key: &str) -> Result<(), StoreError> {
-    sqlx::query!(
-        "INSERT INTO holds (job_id, key) SELECT job_id, $2 FROM live_jobs WHERE worker_id IS NOT NULL AND queue = $1
-         ON CONFLICT DO NOTHING",
+    let jobs = sqlx::query_scalar!(
+        "SELECT job_id FROM live_jobs WHERE worker_id IS NOT NULL AND queue = $1 AND NOT $2 = ANY(holds)
+         ORDER BY job_id FOR UPDATE",
         name,
+        key
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "WITH behind AS (
+             UPDATE live_jobs SET holds = holds || $2::text WHERE job_id = ANY($1) AND state = 'running' AND NOT $2 = ANY(holds) RETURNING 1
+         )
+         INSERT INTO gate_deltas (key, held) SELECT $2, count(*) FROM behind HAVING count(*) > 0",
+        &jobs,
         key
     )
     .execute(connection)
@@ -178,6 +188,7 @@ pub async fn queues(
                 UNION ALL
                 (SELECT queued_at FROM live_jobs
                     WHERE queue = name AND state = 'queued' AND dispatched_at IS NULL AND parked_on IS NULL
+                        AND queued_at IS NOT NULL
                     ORDER BY queue, queued_at LIMIT 1)
             ) AS ready) AS oldest_queued_at
         FROM queues LEFT JOIN live ON live.queue = name LEFT JOIN ended ON ended.queue = name

@@ -6,12 +6,11 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use serde_json::Value;
-use uuid::Uuid;
 
-use super::{Connection, StoreError, from_json, limits_of, to_json};
+use super::{Connection, StoreError, from_json, to_json};
 use crate::{
     clock::Time,
-    ids::{JobId, ProxyId, ServiceId},
+    ids::JobId,
     limit::{GateKey, Limits, gate::Gate},
 };
 
@@ -42,7 +41,7 @@ pub async fn lock(connection: &mut Connection, keys: &[GateKey]) -> Result<Found
         .await?;
         rows = lock_rows(connection, &keys).await?;
     }
-    read(connection, rows).await
+    add_up(connection, rows).await
 }
 
 /// Locks at most `most` gates whose parked jobs are to be looked at; those that somebody else looks at are passed over.
@@ -54,13 +53,13 @@ pub async fn lock_due(connection: &mut Connection, most: i64) -> Result<Found, S
             SELECT * FROM gates WHERE wake_at <= clock_timestamp() ORDER BY wake_at LIMIT $1
             FOR NO KEY UPDATE SKIP LOCKED
         )
-        SELECT key, state, has_waiters, demand, clock_timestamp() AS "now!" FROM due
+        SELECT key, state, has_waiters, demand, held AS "held!", clock_timestamp() AS "now!" FROM due
         "#,
         most
     )
     .fetch_all(&mut *connection)
     .await?;
-    read(connection, rows).await
+    add_up(connection, rows).await
 }
 
 struct Row {
@@ -68,6 +67,7 @@ struct Row {
     state: Value,
     has_waiters: bool,
     demand: Option<Value>,
+    held: i32,
     now: Time,
 }
 
@@ -76,7 +76,7 @@ async fn lock_rows(connection: &mut Connection, keys: &[String]) -> Result<Vec<R
         Row,
         r#"
         WITH locked AS MATERIALIZED (SELECT * FROM gates WHERE key = ANY($1) ORDER BY key FOR NO KEY UPDATE)
-        SELECT key, state, has_waiters, demand, clock_timestamp() AS "now!" FROM locked
+        SELECT key, state, has_waiters, demand, held AS "held!", clock_timestamp() AS "now!" FROM locked
         "#,
         keys
     )
@@ -85,10 +85,28 @@ async fn lock_rows(connection: &mut Connection, keys: &[String]) -> Result<Vec<R
     Ok(rows)
 }
 
-/// Counts who is behind them, now that nobody can pass meanwhile.
-async fn read(connection: &mut Connection, rows: Vec<Row>) -> Result<Found, StoreError> {
+/// Takes in what attempts that ended have left, now that nobody can pass meanwhile.
+async fn add_up(connection: &mut Connection, mut rows: Vec<Row>) -> Result<Found, StoreError> {
     let keys: Vec<String> = rows.iter().map(|row| row.key.clone()).collect();
-    let held = held(connection, &keys).await?;
+    let counted = sqlx::query!(
+        r#"
+        WITH left_over AS (DELETE FROM gate_deltas WHERE key = ANY($1) RETURNING key, held),
+            sums AS (SELECT key, sum(held)::integer AS held FROM left_over GROUP BY key)
+        UPDATE gates SET held = gates.held + sums.held FROM sums WHERE gates.key = sums.key AND gates.key = ANY($1)
+        RETURNING gates.key, gates.held
+        "#,
+        &keys
+    )
+    .fetch_all(connection)
+    .await?;
+    let counted: HashMap<String, i32> = counted.into_iter().map(|row| (row.key, row.held)).collect();
+    for row in &mut rows {
+        row.held = counted.get(&row.key).copied().unwrap_or(row.held);
+    }
+    read(rows)
+}
+
+fn read(rows: Vec<Row>) -> Result<Found, StoreError> {
     let mut found = Found { at: rows.iter().map(|row| row.now).max(), ..Found::default() };
     for row in rows {
         let key = parse(&row.key)?;
@@ -96,30 +114,14 @@ async fn read(connection: &mut Connection, rows: Vec<Row>) -> Result<Found, Stor
             found.demands.insert(key.clone(), Arc::new(from_json("gates", "demand", limits)?));
         }
         let gate: Gate = from_json("gates", "state", row.state)?;
-        let (held, holder) = held.get(&row.key).copied().unwrap_or_default();
-        found.gates.insert(key, Gate { held, holder, has_waiters: row.has_waiters, ..gate });
+        let held = u32::try_from(row.held).map_err(|_| StoreError::corrupt("gates", "held", &row.held))?;
+        found.gates.insert(key, Gate { held, has_waiters: row.has_waiters, ..gate });
     }
     Ok(found)
 }
 
 fn parse(key: &str) -> Result<GateKey, StoreError> {
     key.parse().map_err(|_| StoreError::corrupt("gates", "key", &key))
-}
-
-/// How many jobs are behind each of these gates, and one of them.
-async fn held(
-    connection: &mut Connection,
-    keys: &[String],
-) -> Result<HashMap<String, (u32, Option<JobId>)>, StoreError> {
-    let rows = sqlx::query!(
-        r#"SELECT key, count(*) AS "count!", (array_agg(job_id))[1] AS "job_id!" FROM holds
-           WHERE key = ANY($1) GROUP BY key"#,
-        keys
-    )
-    .fetch_all(connection)
-    .await?;
-    let count = |count| u32::try_from(count).unwrap_or(u32::MAX);
-    Ok(rows.into_iter().map(|row| (row.key, (count(row.count), Some(row.job_id.into())))).collect())
 }
 
 /// Those of these gates on which jobs are parked, without locking them.
@@ -165,8 +167,39 @@ pub async fn counts(
     keys: &[&GateKey],
 ) -> Result<HashMap<GateKey, u32>, StoreError> {
     let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
-    let held = held(connection, &keys).await?;
-    held.into_iter().map(|(key, (count, _))| Ok((parse(&key)?, count))).collect()
+    let rows = sqlx::query!(
+        r#"SELECT key, held + coalesce((SELECT sum(held) FROM gate_deltas WHERE gate_deltas.key = gates.key), 0)::integer AS "held!"
+           FROM gates WHERE key = ANY($1)"#,
+        &keys
+    )
+    .fetch_all(connection)
+    .await?;
+    let count = |held| u32::try_from(held).map_err(|_| StoreError::corrupt("gates", "held", &held));
+    rows.into_iter().map(|row| Ok((parse(&row.key)?, count(row.held)?))).collect()
+}
+
+/// Counts who is behind these locked gates from the running jobs' own rows, and puts right what was counted otherwise. Answers the keys
+/// of those: there are none but for a mistake of ours.
+pub async fn recount(connection: &mut Connection, keys: &[GateKey]) -> Result<Vec<GateKey>, StoreError> {
+    let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+    let keys = sqlx::query_scalar!(
+        r#"
+        WITH counted AS (
+            SELECT key, coalesce(running.count, 0)::integer
+                - coalesce((SELECT sum(held) FROM gate_deltas WHERE gate_deltas.key = wanted.key), 0)::integer AS held
+            FROM unnest($1::text[]) AS wanted (key) LEFT JOIN (
+                SELECT key, count(*) FROM live_jobs, unnest(holds) AS key WHERE worker_id IS NOT NULL GROUP BY key
+            ) AS running USING (key)
+        )
+        UPDATE gates SET held = counted.held FROM counted
+        WHERE gates.key = counted.key AND gates.key = ANY($1) AND gates.held <> counted.held
+        RETURNING gates.key
+        "#,
+        &keys
+    )
+    .fetch_all(connection)
+    .await?;
+    keys.iter().map(|key| parse(key)).collect()
 }
 
 /// Gates as they are, without locking them: for whoever only wants to know. Those that nobody has passed are left out.
@@ -174,12 +207,14 @@ pub async fn look(connection: &mut Connection, keys: &[GateKey]) -> Result<Found
     let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
     let rows = sqlx::query_as!(
         Row,
-        r#"SELECT key, state, has_waiters, demand, clock_timestamp() AS "now!" FROM gates WHERE key = ANY($1)"#,
+        r#"SELECT key, state, has_waiters, demand, clock_timestamp() AS "now!",
+               held + coalesce((SELECT sum(held) FROM gate_deltas WHERE gate_deltas.key = gates.key), 0)::integer AS "held!"
+           FROM gates WHERE key = ANY($1)"#,
         &keys
     )
     .fetch_all(&mut *connection)
     .await?;
-    read(connection, rows).await
+    read(rows)
 }
 
 /// A gate as it is to be stored.
@@ -206,13 +241,14 @@ pub enum Wake {
 
 /// Stores locked gates.
 pub async fn save(connection: &mut Connection, gates: &[Saved<'_>]) -> Result<(), StoreError> {
-    let (mut keys, mut states, mut waiters, mut demands, mut wakes) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut keys, mut states, mut waiters, mut demands, mut wakes, mut counts_held) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut keep_plans = Vec::new();
     for saved in gates {
         keys.push(saved.key.to_string());
         states.push(to_json("state", saved.gate)?);
         waiters.push(saved.gate.has_waiters);
+        counts_held.push(saved.gate.held.cast_signed());
         demands.push(saved.demand.map(|limits| to_json("demand", limits)).transpose()?);
         let (wait, keeps_plan) = match saved.wake {
             Wake::At(wait) => (wait, false),
@@ -223,13 +259,13 @@ pub async fn save(connection: &mut Connection, gates: &[Saved<'_>]) -> Result<()
     }
     sqlx::query!(
         r#"
-        UPDATE gates SET state = saved.state::jsonb, has_waiters = saved.has_waiters,
+        UPDATE gates SET state = saved.state::jsonb, has_waiters = saved.has_waiters, held = saved.held,
             demand = coalesce(saved.demand::jsonb, gates.demand),
             -- The least of a time and null is the time.
             wake_at = least(CASE WHEN saved.keeps_plan THEN gates.wake_at END,
                 clock_timestamp() + make_interval(secs => saved.wake_in))
-        FROM unnest($1::text[], $2::text[], $3::boolean[], $4::text[], $5::float8[], $6::boolean[])
-            AS saved (key, state, has_waiters, demand, wake_in, keeps_plan)
+        FROM unnest($1::text[], $2::text[], $3::boolean[], $4::text[], $5::float8[], $6::boolean[], $7::integer[])
+            AS saved (key, state, has_waiters, demand, wake_in, keeps_plan, held)
         WHERE gates.key = saved.key AND gates.key = ANY($1)
         "#,
         &keys,
@@ -238,6 +274,7 @@ pub async fn save(connection: &mut Connection, gates: &[Saved<'_>]) -> Result<()
         &demands as &[Option<String>],
         &wakes as &[Option<f64>],
         &keep_plans,
+        &counts_held,
     )
     .execute(connection)
     .await?;
@@ -315,80 +352,14 @@ pub async fn next_due_in(connection: &mut Connection) -> Result<Option<Duration>
     Ok(seconds.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 3600.0))))
 }
 
-/// The services of these jobs.
-pub async fn services_of(
-    connection: &mut Connection,
-    jobs: &[JobId],
-) -> Result<Vec<(JobId, ServiceId)>, StoreError> {
-    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
-    let rows = sqlx::query!("SELECT job_id, service_id FROM live_job_services WHERE job_id = ANY($1)", &ids)
-        .fetch_all(connection)
-        .await?;
-    Ok(rows.into_iter().map(|row| (row.job_id.into(), row.service_id.into())).collect())
-}
-
-/// What is declared for a thing, with what people call it.
-#[derive(Debug, Clone)]
-pub struct Declared {
-    /// Its name.
-    pub name: Arc<str>,
-    /// Its limits.
-    pub limits: Arc<Limits>,
-}
-
-/// The limits of these services.
-pub async fn of_services(
-    connection: &mut Connection,
-    ids: &[ServiceId],
-) -> Result<HashMap<ServiceId, Declared>, StoreError> {
-    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-    let rows = sqlx::query!(
-        "SELECT id, name, max_concurrency, rate_limits, caps FROM services WHERE id = ANY($1)",
-        &ids
-    )
-    .fetch_all(connection)
-    .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok((
-                row.id.into(),
-                declared("services", row.name, row.max_concurrency, row.rate_limits, Some(row.caps))?,
-            ))
-        })
-        .collect()
-}
-
-/// The limits of these proxies.
-pub async fn of_proxies(
-    connection: &mut Connection,
-    ids: &[ProxyId],
-) -> Result<HashMap<ProxyId, Declared>, StoreError> {
-    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-    let rows =
-        sqlx::query!("SELECT id, name, max_concurrency, rate_limits FROM proxies WHERE id = ANY($1)", &ids)
-            .fetch_all(connection)
-            .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok((row.id.into(), declared("proxies", row.name, row.max_concurrency, row.rate_limits, None)?))
-        })
-        .collect()
-}
-
-fn declared(
-    table: &'static str,
-    name: String,
-    max_concurrency: Option<i32>,
-    rate_limits: Value,
-    caps: Option<Value>,
-) -> Result<Declared, StoreError> {
-    let limits = Arc::new(limits_of(table, max_concurrency, rate_limits, caps)?);
-    Ok(Declared { name: name.into(), limits })
-}
-
 /// Forgets the gate of something that is no more.
 pub async fn remove(connection: &mut Connection, key: &GateKey) -> Result<(), StoreError> {
-    sqlx::query!("DELETE FROM gates WHERE key = $1", key.to_string()).execute(connection).await?;
+    sqlx::query!(
+        "WITH left_over AS (DELETE FROM gate_deltas WHERE key = $1) DELETE FROM gates WHERE key = $1",
+        key.to_string()
+    )
+    .execute(connection)
+    .await?;
     Ok(())
 }
 

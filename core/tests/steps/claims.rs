@@ -69,14 +69,14 @@ async fn a_profile_is_held_by_one_and_the_next_is_woken_at_its_end() {
     let key = GateKey::Profile(profile);
     assert_eq!(granted, 1);
     assert_eq!(answers.iter().filter(|answer| **answer == Answer::Parked { on: key.clone() }).count(), 2);
-    assert_eq!(stage.value::<i64>("SELECT count(*) FROM holds").await, 1);
+    assert_eq!(stage.behind_gates().await, 1);
     // Parked ones are in nobody's way: they are not dispatched.
     assert_eq!(stage.value::<i64>("SELECT count(*) FROM live_jobs WHERE dispatched_at IS NOT NULL").await, 0);
     let first = requests.iter().zip(&answers).find(|(_, answer)| matches!(answer, Answer::Granted(_)));
     let first = first.unwrap().0;
     assert_eq!(stage.settle(first.job, first.attempt, succeeded("x")).await, Settled::Done);
     assert_eq!(stage.value::<i64>("SELECT count(*) FROM live_jobs WHERE parked_on IS NULL").await, 1);
-    assert_eq!(stage.value::<i64>("SELECT count(*) FROM holds").await, 0);
+    assert_eq!(stage.behind_gates().await, 0);
 }
 
 #[tokio::test]

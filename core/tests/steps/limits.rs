@@ -105,7 +105,7 @@ async fn as_many_run_as_may_and_those_that_come_first_come_next() {
     assert_eq!(next.len(), 1);
     let called = stage.settle_all(&[running[1], next[0]]).await;
     assert_eq!(called, [jobs[2], late[0]], "by priority, then age; told in the order of their ids");
-    assert_eq!(stage.value::<i64>("SELECT count(*) FROM holds").await, 0);
+    assert_eq!(stage.behind_gates().await, 0);
 }
 
 #[tokio::test]
@@ -137,6 +137,40 @@ async fn whoever_is_called_and_blocked_elsewhere_passes_it_on() {
     // `other` is free: the third job has had its turn at `one`, and is not sent behind anybody there.
     assert_eq!(stage.settle_all(&[running[1], fourth[0]]).await, [jobs[2]]);
     assert_eq!(stage.claim_all(worker, &[jobs[2]]).await.0.len(), 1);
+}
+
+#[tokio::test]
+async fn a_gate_that_has_miscounted_is_put_right_by_the_rows() {
+    let stage = Stage::set().await;
+    let worker = stage.worker().await;
+    let service = stage.service("s", limits(Some(2), &[])).await;
+    let jobs = stage.submit(vec![with(&stage, &[service], 4); 4]).await;
+    let (running, _) = stage.claim_all(worker, &jobs).await;
+    assert_eq!((running.len(), stage.behind_gates().await), (2, 2));
+    stage.sql("INSERT INTO gate_deltas (key, held) SELECT key, -1 FROM gates").await;
+    stage.sql("UPDATE gates SET held = 7").await;
+    assert_eq!(stage.settle_all(&running[..1]).await, [], "it believes that it is full");
+    let (after, _) = call_forgotten(&stage.store, None).await.unwrap();
+    assert_eq!(after.ready.iter().map(|ready| ready.job).collect::<Vec<_>>(), jobs[2..3]);
+    assert_eq!(stage.behind_gates().await, 1);
+}
+
+#[tokio::test]
+async fn what_runs_counts_for_a_bound_that_comes_later() {
+    let stage = Stage::set().await;
+    let worker = stage.worker().await;
+    let jobs = stage.jobs(5, None, false).await;
+    let (running, _) = stage.claim_all(worker, &jobs[..2]).await;
+    assert_eq!(stage.behind_gates().await, 0, "a queue without a bound counts nothing");
+    assert!(bound(&stage.store, "default", Some(1)).await.unwrap().is_err(), "two run");
+    assert!(bound(&stage.store, "default", Some(3)).await.unwrap().is_ok());
+    assert_eq!(stage.behind_gates().await, 2);
+    assert!(bound(&stage.store, "default", Some(2)).await.unwrap().is_ok());
+    assert_eq!(stage.behind_gates().await, 2, "each once");
+    assert_eq!(stage.claim_all(worker, &jobs[2..]).await.0, []);
+    assert_eq!(stage.settle_all(&running).await.len(), 2);
+    assert_eq!(stage.claim_all(worker, &jobs[2..4]).await.0.len(), 2);
+    assert_eq!(stage.behind_gates().await, 2);
 }
 
 #[tokio::test]

@@ -74,6 +74,17 @@ impl Stage {
         sqlx::query_scalar(statement).fetch_one(&mut *self.store.begin().await.unwrap()).await.unwrap()
     }
 
+    /// How many jobs are behind gates, by the gates' counts, which the rows of the running jobs must bear out.
+    pub(crate) async fn behind_gates(&self) -> i64 {
+        let counted: i64 = self
+            .value("SELECT coalesce((SELECT sum(held) FROM gates), 0) + coalesce((SELECT sum(held) FROM gate_deltas), 0)")
+            .await;
+        let rows: i64 =
+            self.value("SELECT coalesce(sum(cardinality(holds)), 0)::bigint FROM live_jobs").await;
+        assert_eq!(counted, rows, "gates count what the rows say");
+        counted
+    }
+
     pub(crate) async fn sql(&self, statement: &'static str) {
         let mut transaction = self.store.begin().await.unwrap();
         sqlx::query(statement).execute(&mut *transaction).await.unwrap();

@@ -30,7 +30,8 @@ const RULES: [(&str, &str); 14] = [
     ("a job that has not ended", "SELECT job_id::text || ' ' || state FROM live_jobs"),
     ("a job in no table or in two", "SELECT id::text FROM jobs WHERE
         (SELECT count(*) FROM live_jobs WHERE job_id = id) + (SELECT count(*) FROM ended_jobs WHERE job_id = id) <> 1"),
-    ("a hold that is left", "SELECT key FROM holds"),
+    ("a gate that somebody is behind", "SELECT key FROM gates
+        WHERE held + coalesce((SELECT sum(held) FROM gate_deltas WHERE gate_deltas.key = gates.key), 0) <> 0"),
     ("a dependency that was never decided on", "SELECT job_id::text FROM job_dependencies WHERE outcome IS NULL OR is_due"),
     ("a gap in a job's versions", "SELECT ended.job_id::text FROM ended_jobs AS ended WHERE ended.version <>
         (SELECT count(*) FROM job_events WHERE job_events.job_id = ended.job_id)

@@ -20,7 +20,6 @@ use crate::{
     store::{
         Connection, StoreError,
         gates::{self, Found, Saved, Wake},
-        holds::{self, Hold},
         live::LiveJob,
     },
 };
@@ -41,7 +40,6 @@ pub(super) struct Turns {
     awaited: BTreeSet<GateKey>,
     /// Those of them that jobs were parked on.
     joined: BTreeSet<GateKey>,
-    holds: Vec<Hold>,
 }
 
 /// Where a job is parked, and why.
@@ -95,28 +93,24 @@ impl Turns {
         }
         let demands = self.demands_of(row.job);
         judge(demands, &self.gates, |key| row.called_for.contains(key), now).map_err(|(demand, block)| {
-            let by = self.gates.get(&demand.key).and_then(|gate| gate.holder).map(|job| job.to_string());
+            let by = self.gates.get(&demand.key).and_then(Gate::holder).map(|job| job.to_string());
             let reason = explain(&demand.key, &demand.name, &block, by.as_deref());
             Parking { on: demand.key.clone(), block, reason }
         })
     }
 
-    /// The job passes at that moment.
-    pub(super) fn pass(&mut self, job: JobId, at: Time) {
-        for demand in self.demands.get(&job).map_or(&[][..], Vec::as_slice) {
+    /// The job passes at that moment; answers the gates that it is behind now.
+    pub(super) fn pass(&mut self, job: JobId, at: Time) -> Vec<GateKey> {
+        let demands = self.demands.get(&job).map_or(&[][..], Vec::as_slice);
+        for demand in demands {
             let gate = self.gates.entry(demand.key.clone()).or_default();
             gate.pass(demand, at);
-            gate.holder = gate.holder.or(Some(job));
-            self.changed.insert(demand.key.clone());
-            // Of commands and queues only those are counted that have a bound: others are not limited by what runs.
-            let is_counted = match &demand.key {
-                GateKey::Queue(_) | GateKey::Command(_) => demand.limits.max_concurrency.is_some(),
-                GateKey::Service(_) | GateKey::Proxy(_) | GateKey::Profile(_) => true,
-            };
-            if is_counted {
-                self.holds.push(Hold { key: demand.key.clone(), job });
+            if let GateKey::Profile(_) = &demand.key {
+                gate.last = Some(job);
             }
+            self.changed.insert(demand.key.clone());
         }
+        demands.iter().map(|demand| demand.key.clone()).collect()
     }
 
     /// The job is parked. Whatever else it was called for goes to the next in line there.
@@ -156,11 +150,8 @@ impl Turns {
         self.parked.values().any(|(_, wake_in)| wake_in.is_some())
     }
 
-    /// Writes holds and gates, and calls those whose turn it is now.
+    /// Writes the gates, and calls those whose turn it is now.
     pub(super) async fn close(self, connection: &mut Connection) -> Result<call::Called, StoreError> {
-        if !self.holds.is_empty() {
-            holds::take(connection, &self.holds).await?;
-        }
         if !self.changed.is_empty() {
             let saved = self.changed.iter().map(|key| {
                 let parked = self.parked.get(key);

@@ -1,12 +1,15 @@
 //! Changes, column by column, as the statements of `live` take them.
 
+use std::collections::HashMap;
+
 use uuid::Uuid;
 
-use super::{Change, LiveJob};
+use super::{Change, LiveJob, Started};
 use crate::{
     clock::Time,
-    ids::AttemptId,
-    job::{EventKind, Standing, transition::Next},
+    ids::{AttemptId, WorkerId},
+    job::{Standing, transition::Next},
+    limit::GateKey,
     store::{StoreError, array_literal, to_json},
 };
 
@@ -34,6 +37,7 @@ pub(super) struct LiveColumns<'a> {
     pub(super) called_fors: Vec<String>,
     pub(super) ats: Vec<Time>,
     pub(super) rounds: Vec<i64>,
+    pub(super) holds: Vec<String>,
 }
 
 impl<'a> LiveColumns<'a> {
@@ -61,12 +65,14 @@ impl<'a> LiveColumns<'a> {
                 row.dispatched_at = change.is_dispatched.then_some(now);
             }
             Standing::Running { attempt, cancel_asked } => {
-                row.is_new = change.applied.event == EventKind::Started;
                 row.queued_at = before.queued_at;
                 row.attempt = Some(*attempt);
-                row.attempt_at =
-                    if row.is_new { Some(change.starts_at.unwrap_or(now)) } else { before.attempt_at };
                 row.cancel_asked_at = cancel_asked.then_some(now);
+                (row.worker, row.attempt_at, row.holds) = (before.worker, before.attempt_at, &before.holds);
+                if let Some(Started { worker, at, holds }) = &change.started {
+                    (row.is_new, row.worker, row.attempt_at, row.holds) =
+                        (true, Some(*worker), Some(*at), holds);
+                }
             }
         }
         self.jobs.push(before.job.uuid());
@@ -81,16 +87,16 @@ impl<'a> LiveColumns<'a> {
         self.counteds.push(change.applied.counted as i32);
         self.losts.push(change.applied.lost as i32);
         self.attempt_ids.push(row.attempt.map(Uuid::from));
-        let worker = if row.is_new { change.worker } else { before.worker };
-        self.worker_ids.push(worker.filter(|_| row.attempt.is_some()).map(Uuid::from));
+        self.worker_ids.push(row.worker.map(Uuid::from));
         self.attempt_ats.push(row.attempt_at);
         self.cancel_asked_ats.push(row.cancel_asked_at);
         self.events.push(change.applied.event.as_str());
         self.messages.push(&change.applied.message);
         self.have_new_attempt.push(row.is_new);
         self.called_fors.push(called_for(before, standing));
-        self.ats.push(change.starts_at.unwrap_or(now));
+        self.ats.push(change.started.as_ref().map_or(now, |started| started.at));
         self.rounds.push(before.round);
+        self.holds.push(array_literal(row.holds.iter().map(ToString::to_string)));
     }
 }
 
@@ -117,8 +123,36 @@ struct Fields<'a> {
     parked_on: Option<&'a str>,
     attempt: Option<AttemptId>,
     attempt_at: Option<Time>,
+    worker: Option<WorkerId>,
+    holds: &'a [GateKey],
     cancel_asked_at: Option<Time>,
     is_new: bool,
+}
+
+/// Gates that attempts are not behind any more, each with how many those are.
+#[derive(Default)]
+pub(super) struct LeftColumns {
+    pub(super) keys: Vec<String>,
+    pub(super) counts: Vec<i32>,
+}
+
+impl LeftColumns {
+    /// Adds them to `freed` as well.
+    pub(super) fn of(changes: &[&Change], freed: &mut HashMap<GateKey, u32>) -> Self {
+        let mut left: HashMap<&GateKey, u32> = HashMap::new();
+        for change in changes {
+            if !matches!(change.applied.next, Next::Live(Standing::Running { .. })) {
+                change.before.holds.iter().for_each(|key| *left.entry(key).or_default() += 1);
+            }
+        }
+        let mut columns = Self::default();
+        for (key, count) in left {
+            columns.keys.push(key.to_string());
+            columns.counts.push(count.cast_signed());
+            *freed.entry(key.clone()).or_default() += count;
+        }
+        columns
+    }
 }
 
 /// Rows that end.

@@ -7,6 +7,7 @@ use crate::{
     clock::Time,
     ids::{ProfileId, ProxyId, WorkerId},
     job::{JobState, Progress, Standing},
+    limit::GateKey,
     store::{StoreError, from_json},
 };
 
@@ -39,11 +40,16 @@ pub(super) struct Row {
     pub(super) now: Time,
     pub(super) command_limits: Option<serde_json::Value>,
     pub(super) called_for: Vec<String>,
+    pub(super) holds: Vec<String>,
     pub(super) fairness_key: Option<String>,
     pub(super) round: i64,
     pub(super) is_paused: bool,
     pub(super) queue_concurrency: Option<i32>,
     pub(super) profile_caps: Option<serde_json::Value>,
+}
+
+fn parse(key: &str) -> Result<GateKey, StoreError> {
+    key.parse().map_err(|_| StoreError::corrupt("live_jobs", "holds", &key))
 }
 
 impl Row {
@@ -92,6 +98,7 @@ impl Row {
                 .command_limits
                 .map(|json| from_json("live_jobs", "command_limits", json))
                 .transpose()?,
+            holds: self.holds.iter().map(|key| parse(key)).collect::<Result<_, _>>()?,
             called_for: self.called_for.iter().filter_map(|key| key.parse().ok()).collect(),
         })
     }
