@@ -82,7 +82,7 @@ pub struct LiveJob {
     /// The caps of its profile.
     pub profile_caps: Vec<Cap>,
     /// The limits of its command, as they were when it was enqueued.
-    pub command_limits: Option<CommandLimits>,
+    pub command_limits: Option<Arc<CommandLimits>>,
     /// The gates that it has been called for since it is ready: it does not wait behind others there.
     pub called_for: Vec<GateKey>,
     /// The gates that it is behind while it runs.
@@ -157,10 +157,10 @@ pub async fn lock(
         SELECT job_id, queue, priority, state, version, run_at, is_retry, queued_at, dispatched_at, parked_on,
             profile_id, proxy_id, attempt, counted, lost, attempt_id, worker_id, attempt_proxy_id, attempt_at,
             started_at, cancel_asked_at, progress_fraction, progress_message, log_lines, clock_timestamp() AS "now!",
-            command_limits, called_for, holds, fairness_key, round,
+            command_limits::text, called_for, holds, fairness_key, round,
             coalesce((SELECT is_paused FROM queues WHERE name = locked.queue), false) AS "is_paused!",
             (SELECT max_concurrency FROM queues WHERE name = locked.queue) AS queue_concurrency,
-            (SELECT caps FROM profiles WHERE id = locked.profile_id) AS profile_caps
+            (SELECT caps FROM profiles WHERE id = locked.profile_id AND caps <> '[]')::text AS profile_caps
         FROM locked
         "#,
         &ids
@@ -168,7 +168,7 @@ pub async fn lock(
     .fetch_all(connection)
     .await?;
     let now = rows.iter().map(|row| row.now).max();
-    Ok((rows.into_iter().map(Row::read).collect::<Result<_, _>>()?, now))
+    Ok((row::read(rows)?, now))
 }
 
 /// The live rows of these jobs as they are, without locking them, with the database's time.
@@ -183,10 +183,10 @@ pub async fn look(
         SELECT job_id, queue, priority, state, version, run_at, is_retry, queued_at, dispatched_at, parked_on,
             profile_id, proxy_id, attempt, counted, lost, attempt_id, worker_id, attempt_proxy_id, attempt_at,
             started_at, cancel_asked_at, progress_fraction, progress_message, log_lines, clock_timestamp() AS "now!",
-            command_limits, called_for, holds, fairness_key, round,
+            command_limits::text, called_for, holds, fairness_key, round,
             coalesce((SELECT is_paused FROM queues WHERE name = live_jobs.queue), false) AS "is_paused!",
             (SELECT max_concurrency FROM queues WHERE name = live_jobs.queue) AS queue_concurrency,
-            (SELECT caps FROM profiles WHERE id = live_jobs.profile_id) AS profile_caps
+            (SELECT caps FROM profiles WHERE id = live_jobs.profile_id AND caps <> '[]')::text AS profile_caps
         FROM live_jobs WHERE job_id = ANY($1)
         "#,
         &ids
@@ -194,7 +194,7 @@ pub async fn look(
     .fetch_all(connection)
     .await?;
     let now = rows.iter().map(|row| row.now).max();
-    Ok((rows.into_iter().map(Row::read).collect::<Result<_, _>>()?, now))
+    Ok((row::read(rows)?, now))
 }
 
 /// Locks the live rows of these jobs that these attempts (one for each) still hold, in order of id; answers those attempts.

@@ -1,14 +1,16 @@
 //! Rows of `live_jobs`, as `live` reads them.
 
+use std::{collections::HashMap, sync::Arc};
+
 use uuid::Uuid;
 
-use super::LiveJob;
+use super::{CommandLimits, LiveJob};
 use crate::{
     clock::Time,
     ids::{ProfileId, ProxyId, WorkerId},
     job::{JobState, Progress, Standing},
     limit::GateKey,
-    store::{StoreError, from_json},
+    store::StoreError,
 };
 
 /// A live row as Postgres has it.
@@ -38,14 +40,43 @@ pub(super) struct Row {
     pub(super) progress_message: Option<String>,
     pub(super) log_lines: i64,
     pub(super) now: Time,
-    pub(super) command_limits: Option<serde_json::Value>,
+    pub(super) command_limits: Option<String>,
     pub(super) called_for: Vec<String>,
     pub(super) holds: Vec<String>,
     pub(super) fairness_key: Option<String>,
     pub(super) round: i64,
     pub(super) is_paused: bool,
     pub(super) queue_concurrency: Option<i32>,
-    pub(super) profile_caps: Option<serde_json::Value>,
+    pub(super) profile_caps: Option<String>,
+}
+
+/// Limits that rows before had too: the jobs of a batch are mostly of the same few commands.
+#[derive(Default)]
+struct Parsed(HashMap<String, Arc<CommandLimits>>);
+
+impl Parsed {
+    fn limits(&mut self, text: String) -> Result<Arc<CommandLimits>, StoreError> {
+        if let Some(limits) = self.0.get(&text) {
+            return Ok(limits.clone());
+        }
+        let limits: Arc<CommandLimits> = Arc::new(from_text("live_jobs", "command_limits", &text)?);
+        self.0.insert(text, limits.clone());
+        Ok(limits)
+    }
+}
+
+/// Rows as they were read at once.
+pub(super) fn read(rows: Vec<Row>) -> Result<Vec<LiveJob>, StoreError> {
+    let mut parsed = Parsed::default();
+    rows.into_iter().map(|row| row.read(&mut parsed)).collect()
+}
+
+fn from_text<T: serde::de::DeserializeOwned>(
+    table: &'static str,
+    column: &'static str,
+    text: &str,
+) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|error| StoreError::corrupt(table, column, &error))
 }
 
 fn parse(key: &str) -> Result<GateKey, StoreError> {
@@ -53,7 +84,7 @@ fn parse(key: &str) -> Result<GateKey, StoreError> {
 }
 
 impl Row {
-    pub(super) fn read(self) -> Result<LiveJob, StoreError> {
+    fn read(self, parsed: &mut Parsed) -> Result<LiveJob, StoreError> {
         let corrupt = || StoreError::corrupt("live_jobs", "state", &self.state);
         let standing = match (JobState::parse(&self.state).ok_or_else(corrupt)?, self.attempt_id) {
             (JobState::Blocked, _) => Standing::Blocked,
@@ -91,13 +122,10 @@ impl Row {
             is_paused: self.is_paused,
             queue_concurrency: self.queue_concurrency.and_then(|most| u32::try_from(most).ok()),
             profile_caps: match self.profile_caps {
-                Some(caps) => from_json("profiles", "caps", caps)?,
+                Some(caps) => from_text("profiles", "caps", &caps)?,
                 None => Vec::new(),
             },
-            command_limits: self
-                .command_limits
-                .map(|json| from_json("live_jobs", "command_limits", json))
-                .transpose()?,
+            command_limits: self.command_limits.map(|text| parsed.limits(text)).transpose()?,
             holds: self.holds.iter().map(|key| parse(key)).collect::<Result<_, _>>()?,
             called_for: self.called_for.iter().filter_map(|key| key.parse().ok()).collect(),
         })
