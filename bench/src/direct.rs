@@ -53,14 +53,15 @@ impl Direct {
         self.command_with(program, arguments, LimitsPatch::default(), Vec::new()).await
     }
 
-    /// The same with limits that never bind: one on how many run at once, and a service with both kinds.
-    pub(crate) async fn limited_command(&self, program: &str) -> anyhow::Result<CommandId> {
-        let many = Patch::Set(LIMIT_MAX.cast_signed());
+    /// A command with a service, which have no limits, or some that never bind: on how many run at once on both, and on how
+    /// many start a second on the service.
+    pub(crate) async fn served_command(&self, program: &str, limited: bool) -> anyhow::Result<CommandId> {
+        let many = if limited { Patch::Set(LIMIT_MAX.cast_signed()) } else { Patch::Leave };
         let (per, burst) = (IsoDuration(Duration::from_secs(1)), Some(LIMIT_MAX.cast_signed()));
         let rate = NewRateLimit { name: "default".into(), limit: RATE, per, burst };
         let limits = LimitsPatch {
             max_concurrency: many,
-            rate_limits: Patch::Set(vec![rate]),
+            rate_limits: if limited { Patch::Set(vec![rate]) } else { Patch::Leave },
             ..LimitsPatch::default()
         };
         let id: uuid::Uuid = IdSource.make();

@@ -35,8 +35,11 @@ enum Command {
         /// Program that the jobs run instead of the no-op
         #[arg(long, default_value = NOOP)]
         program: String,
-        /// With limits that never bind (W8)
+        /// With a service (W8)
         #[arg(long)]
+        served: bool,
+        /// With limits that never bind, on command and service (W8)
+        #[arg(long, requires = "served")]
         limited: bool,
     },
     /// Time how fast the running workers end a queue's backlog (W3, W6)
@@ -142,10 +145,10 @@ impl Api {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     match Command::parse() {
-        Command::Enqueue { api, plan, program, limited } => {
+        Command::Enqueue { api, plan, program, served, limited } => {
             let bench = direct::Direct::open(&api.shared).await?;
-            let command = if limited {
-                bench.limited_command(&program).await?
+            let command = if served {
+                bench.served_command(&program, limited).await?
             } else {
                 bench.command(&program, &[]).await?
             };
