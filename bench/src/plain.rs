@@ -1,7 +1,7 @@
 //! The claim and settle steps on one connection, in full batches, with no Redis and no worker around them: what W3 is
 //! held against.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use anyhow::ensure;
 use callboard::{
@@ -28,10 +28,10 @@ pub(crate) async fn run(shared: &SharedSettings, name: &str, queue: &str) -> any
     let store = Store::open(&shared.database_url()?, 1, "callboard-bench")?;
     store.ping().await?;
     let worker: WorkerId = IdSource.make();
-    let composed: ComposedCommand = serde_json::from_value(json!({
+    let composed: Arc<ComposedCommand> = Arc::new(serde_json::from_value(json!({
         "kind": "program", "program": callboard::command::NOOP, "display": callboard::command::NOOP,
         "environment": { "CALLBOARD_ATTEMPT": "1", "CALLBOARD_JOB_ID": jobs[0].to_string() },
-    }))?;
+    }))?);
     let since = Instant::now();
     for batch in jobs.chunks(CLAIM_BATCH_MAX) {
         claim_and_settle(&store, worker, batch, &composed).await?;
@@ -43,7 +43,7 @@ async fn claim_and_settle(
     store: &Store,
     worker: WorkerId,
     jobs: &[JobId],
-    composed: &ComposedCommand,
+    composed: &Arc<ComposedCommand>,
 ) -> anyhow::Result<()> {
     let request = |job: &JobId| claim::Request { job: *job, attempt: IdSource.make::<AttemptId>() };
     let requests: Vec<claim::Request> = jobs.iter().map(request).collect();

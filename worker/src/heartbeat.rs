@@ -4,6 +4,7 @@
 //! should hold and cancel. It stops renewing when the main runtime hangs: then the shims end the children in time.
 
 use std::{
+    collections::HashSet,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -74,7 +75,7 @@ fn deadline(began: u64, lease: Duration) -> u64 {
 /// What the lease tells the rest of the worker.
 #[derive(Debug)]
 pub(crate) enum News {
-    /// Postgres has attempts of ours that we know nothing of.
+    /// Postgres has attempts of ours that nobody here runs.
     Unknown(Vec<Record>),
     /// Somebody asked this worker to end.
     Drain,
@@ -93,6 +94,9 @@ pub(crate) struct Heartbeat {
     pub(crate) news: mpsc::Sender<News>,
     /// Asks for a renewal at once, e.g. because a cancel was hinted at.
     pub(crate) hurry: mpsc::Receiver<()>,
+    /// What Postgres had and this worker did not, at the last renewal. Most of it ended while Postgres was being asked; what is told
+    /// again by a question that was put later did not.
+    pub(crate) suspects: HashSet<AttemptId>,
 }
 
 impl Heartbeat {
@@ -135,7 +139,11 @@ impl Heartbeat {
         match renew(&self.store, id, is_draining).await? {
             Renewal::Kept { held: records, is_draining: is_asked } => {
                 self.nursery.extend_deadline(deadline(began, self.lease));
-                let unknown = self.held.reconcile(&before, &records);
+                let missing = self.held.reconcile(&before, &records);
+                let missing_now = missing.iter().map(|record| record.attempt).collect();
+                let suspects = std::mem::replace(&mut self.suspects, missing_now);
+                let unknown: Vec<_> =
+                    missing.into_iter().filter(|record| suspects.contains(&record.attempt)).collect();
                 // Whatever the worker has no room for now is told again by the next renewal, which must not wait.
                 if !unknown.is_empty() {
                     drop(self.news.try_send(News::Unknown(unknown)));

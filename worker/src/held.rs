@@ -4,7 +4,7 @@
 //! Never decides an outcome; the pipeline does, by the reason that it was given.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -84,14 +84,13 @@ impl Held {
     }
 
     /// Compares with what Postgres says that this worker holds. `before` are the attempts that were granted before
-    /// Postgres was asked. Answers what Postgres has and this worker knows nothing of.
+    /// Postgres was asked. Answers what Postgres has and this worker does not hold, or does not hold any more.
     pub(crate) fn reconcile(&self, before: &[AttemptId], records: &[Record]) -> Vec<Record> {
+        let recorded: HashSet<AttemptId> = records.iter().map(|held| held.attempt).collect();
         let entries = self.entries();
         let stop = |entry: &Entry, reason| entry.stop.send_if_modified(|stop| stop.replace(reason).is_none());
         for attempt in before {
-            if let Some(entry) =
-                entries.get(attempt).filter(|_| !records.iter().any(|held| held.attempt == *attempt))
-            {
+            if let Some(entry) = entries.get(attempt).filter(|_| !recorded.contains(attempt)) {
                 stop(entry, Stop::Lost);
             }
         }

@@ -73,6 +73,7 @@ fn one_loop(
 
 async fn handle(ready: ReadyJob, context: Data<Context>) -> Result<(), BoxDynError> {
     let _slot = context.slots.guard();
-    attempt(&context.desk, ready).await;
+    // Boxed here, because every layer moves what this function keeps.
+    Box::pin(attempt(&context.desk, ready)).await;
     Ok(())
 }

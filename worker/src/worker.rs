@@ -3,7 +3,7 @@
 //! Called by `main`. Order of the end: take nothing new; let attempts finish within the grace; stop and release the
 //! rest; then the lease ends.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use callboard::{
@@ -21,6 +21,7 @@ use callboard::{
     },
     transport::Redis,
 };
+use futures::future::join_all;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{Notify, mpsc, watch},
@@ -81,6 +82,7 @@ pub(crate) async fn run(settings: WorkerSettings) -> anyhow::Result<()> {
         is_draining,
         news,
         hurry: hurried,
+        suspects: HashSet::new(),
     };
     heartbeat.start()?;
     tokio::spawn(keep_pulse(pulse));
@@ -166,15 +168,17 @@ async fn hear_news(desk: Arc<Desk>, mut heard: mpsc::Receiver<News>, asked: Arc<
 
 /// Gives back attempts that Postgres says are ours and that nobody here runs: claims whose answer was lost.
 async fn release_unknown(desk: &Desk, records: Vec<Record>) {
-    for record in records {
+    // All at once, so that they go in one batch.
+    let releases = records.into_iter().map(|record| async move {
         let outcome = Outcome::Released { reason: "Its worker never learnt that it had won it.".into() };
         match desk.settles.ask(Verdict::bare(record.job, record.attempt, outcome)).await {
             Ok(Settled::Done) => tracing::warn!(job = %record.job, "an attempt that nobody ran was released"),
-            // It ended while the renewal was on its way.
+            // Somebody else has taken it meanwhile.
             Ok(Settled::Stale) => {}
             Err(error) => tracing::error!(%error, "an attempt that nobody runs could not be released"),
         }
-    }
+    });
+    join_all(releases).await;
 }
 
 fn describe(settings: &WorkerSettings, queues: &[String]) -> anyhow::Result<NewWorker> {

@@ -5,7 +5,7 @@
 
 mod turns;
 
-use std::{cmp::Reverse, collections::HashMap, time::Instant};
+use std::{cmp::Reverse, collections::HashMap, sync::Arc, time::Instant};
 
 use crate::{
     clock::Time,
@@ -19,7 +19,7 @@ use crate::{
     steps::{After, call::Again},
     store::{
         Store, StoreError, backlog, commit,
-        live::{self, Change, LiveJob, Started},
+        live::{self, Change, LiveJob, Started, Terms},
     },
 };
 use turns::Turns;
@@ -69,18 +69,18 @@ pub async fn claim(
 ) -> Result<(Vec<Answer>, After), StoreError> {
     let mut transaction = store.begin().await?;
     let jobs: Vec<JobId> = requests.iter().map(|request| request.job).collect();
-    let (rows, now) = live::lock(&mut transaction, &jobs).await?;
+    let (rows, now) = live::lock_with_terms(&mut transaction, &jobs).await?;
     let Some(now) = now else { return Ok((vec![Answer::Gone; requests.len()], After::default())) };
     let turns = Turns::open(&mut transaction, rows.iter()).await?;
     // Whoever gave way has done so before the time of this claim.
     let now = turns.at.map_or(now, |locked_at| locked_at.max(now));
-    let rows = rows.into_iter().map(|row| (row.job, row)).collect();
+    let rows = rows.into_iter().map(|(row, terms)| (row.job, (row, terms))).collect();
     let mut batch =
         Batch { worker, now, began: Instant::now(), rows, turns, changes: Vec::new(), paused: Vec::new() };
     let mut order: Vec<usize> = (0..requests.len()).collect();
     order.sort_by_key(|&index| {
         let job = requests[index].job;
-        let row = batch.rows.get(&job);
+        let row = batch.rows.get(&job).map(|(row, _)| row);
         (Reverse(row.map(|row| row.priority)), row.map(|row| row.round), job)
     });
     let mut answers = vec![Answer::Gone; requests.len()];
@@ -109,7 +109,7 @@ struct Batch {
     now: Time,
     /// The same moment on this machine's clock, or a little later.
     began: Instant,
-    rows: HashMap<JobId, LiveJob>,
+    rows: HashMap<JobId, (LiveJob, Terms)>,
     turns: Turns,
     changes: Vec<Change>,
     paused: Vec<JobId>,
@@ -117,12 +117,12 @@ struct Batch {
 
 impl Batch {
     fn decide(&mut self, request: &Request) -> Answer {
-        let Some(row) = self.rows.get(&request.job).cloned() else { return Answer::Gone };
+        let Some((row, terms)) = self.rows.get(&request.job).cloned() else { return Answer::Gone };
         match &row.standing {
             Standing::Running { attempt, .. } if *attempt == request.attempt => {
                 return self.grant(row.attempt_at.unwrap_or(self.now), row);
             }
-            Standing::Queued { .. } if row.is_paused => {
+            Standing::Queued { .. } if terms.is_paused => {
                 self.turns.pass_on(&row, None);
                 self.paused.push(request.job);
                 return Answer::Paused;
@@ -143,7 +143,7 @@ impl Batch {
                 let started = Some(Started { worker, at, holds: holds.clone() });
                 self.changes.push(Change { before: row.clone(), applied, started, is_dispatched: false });
                 let granted = granted(row, request.attempt, worker, at, holds);
-                self.rows.insert(granted.job, granted.clone());
+                self.rows.insert(granted.job, (granted.clone(), terms));
                 self.grant(at, granted)
             }
             Err(turns::Parking { on, block, reason }) => {
@@ -169,7 +169,7 @@ impl Batch {
 }
 
 /// The row as it is after the grant.
-fn granted(row: LiveJob, attempt: AttemptId, worker: WorkerId, at: Time, holds: Vec<GateKey>) -> LiveJob {
+fn granted(row: LiveJob, attempt: AttemptId, worker: WorkerId, at: Time, holds: Arc<[GateKey]>) -> LiveJob {
     LiveJob {
         standing: Standing::Running { attempt, cancel_asked: false },
         version: row.version + 1,

@@ -3,7 +3,7 @@
 //! Called by the worker's settler, and by `rescue` for attempts whose workers vanished. A settle whose answer was
 //! lost recognises itself when it is repeated.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use crate::{
     clock::Time,
@@ -46,7 +46,7 @@ pub struct Verdict {
     /// A number in `0.0..1.0`, for the backoff's jitter.
     pub jitter: f64,
     /// The command as it ran, masked.
-    pub composed: Option<ComposedCommand>,
+    pub composed: Option<Arc<ComposedCommand>>,
     /// The proxy that was chosen.
     pub proxy: Option<ProxyId>,
     /// How the process ended.

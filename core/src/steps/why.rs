@@ -19,7 +19,7 @@ use crate::{
         Connection, Store, StoreError, backlog,
         declared::{self, Declared},
         gates,
-        live::{self, LiveJob},
+        live::{self, LiveJob, Terms},
     },
 };
 
@@ -42,12 +42,12 @@ pub struct Obstacle {
 pub async fn why(store: &Store, jobs: &[JobId]) -> Result<HashMap<JobId, Obstacle>, StoreError> {
     let mut connection = store.read().await?;
     let (rows, Some(now)) = live::look(&mut connection, jobs).await? else { return Ok(HashMap::new()) };
-    let ready: Vec<LiveJob> =
-        rows.into_iter().filter(|row| matches!(row.standing, Standing::Queued { .. })).collect();
+    let is_ready = |row: &LiveJob| matches!(row.standing, Standing::Queued { .. });
+    let ready: Vec<(LiveJob, Terms)> = rows.into_iter().filter(|(row, _)| is_ready(row)).collect();
     let demands = demands(&mut connection, ready.iter()).await?;
     let keys: BTreeSet<GateKey> = demands.values().flatten().map(|demand| demand.key.clone()).collect();
     let gates = gates::look(&mut connection, &keys.into_iter().collect::<Vec<_>>()).await?.gates;
-    let obstacles = ready.iter().filter_map(|row| {
+    let obstacles = ready.iter().filter_map(|(row, _)| {
         let parked_on = match &row.standing {
             Standing::Queued { parked_on: Some(key) } => key.parse::<GateKey>().ok(),
             Standing::Queued { parked_on: None }
@@ -80,10 +80,10 @@ pub(crate) fn limits_of_profile(caps: &[Cap]) -> Limits {
 /// What each of these jobs has to pass.
 pub(super) async fn demands<'a>(
     connection: &mut Connection,
-    rows: impl Iterator<Item = &'a LiveJob>,
+    rows: impl Iterator<Item = &'a (LiveJob, Terms)>,
 ) -> Result<HashMap<JobId, Vec<Demand>>, StoreError> {
-    let rows: Vec<&LiveJob> = rows.collect();
-    let jobs: Vec<JobId> = rows.iter().map(|row| row.job).collect();
+    let rows: Vec<&(LiveJob, Terms)> = rows.collect();
+    let jobs: Vec<JobId> = rows.iter().map(|(row, _)| row.job).collect();
     let services = declared::of_services(connection, &jobs).await?;
     let mut services_of: HashMap<JobId, Vec<(ServiceId, &Declared)>> = HashMap::new();
     for (service, declared, users) in &services {
@@ -91,7 +91,7 @@ pub(super) async fn demands<'a>(
             services_of.entry(*job).or_default().push((*service, declared));
         }
     }
-    let ids: BTreeSet<ProxyId> = rows.iter().filter_map(|row| row.proxy).collect();
+    let ids: BTreeSet<ProxyId> = rows.iter().filter_map(|(row, _)| row.proxy).collect();
     let proxies = if ids.is_empty() {
         HashMap::new()
     } else {
@@ -99,17 +99,17 @@ pub(super) async fn demands<'a>(
     };
     let alone = Arc::new(limits_of_profile(&[]));
     let mut all = HashMap::new();
-    for row in rows {
+    for (row, terms) in rows {
         let mut demands = Vec::new();
         let mut demand = |key, name: &Arc<str>, limits: &Arc<Limits>| {
             demands.push(Demand { key, name: name.clone(), limits: limits.clone() });
         };
         let nameless: Arc<str> = "".into();
-        if let Some(most) = row.queue_concurrency {
+        if let Some(most) = terms.queue_concurrency {
             let limits = Limits { max_concurrency: Some(most), ..Limits::default() };
             demand(GateKey::Queue(row.queue.clone()), &row.queue.as_str().into(), &Arc::new(limits));
         }
-        if let Some(of_command) = &row.command_limits {
+        if let Some(of_command) = &terms.command_limits {
             demand(GateKey::Command(of_command.command.into()), &nameless, &of_command.limits);
         }
         for (service, declared) in services_of.remove(&row.job).unwrap_or_default() {
@@ -122,7 +122,7 @@ pub(super) async fn demands<'a>(
         }
         if let Some(profile) = row.profile.filter(|_| !Mutant::ClaimWithoutExclusivity.is_on()) {
             let capped =
-                (!row.profile_caps.is_empty()).then(|| Arc::new(limits_of_profile(&row.profile_caps)));
+                (!terms.profile_caps.is_empty()).then(|| Arc::new(limits_of_profile(&terms.profile_caps)));
             demand(GateKey::Profile(profile), &nameless, &capped.unwrap_or_else(|| alone.clone()));
         }
         if !demands.is_empty() {

@@ -3,6 +3,8 @@
 //! Called by `steps::note_start`, `steps::settle` and `steps::rescue`; read by the API. One row per attempt is
 //! written on the hot path (at settle); an attempt that runs a process is noted before, so that people can see it.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::{
@@ -26,7 +28,7 @@ pub struct Start {
     /// The proxy that was chosen.
     pub proxy: Option<ProxyId>,
     /// The command, masked.
-    pub composed: ComposedCommand,
+    pub composed: Arc<ComposedCommand>,
 }
 
 /// What is known of a process that has ended.
@@ -58,7 +60,7 @@ pub struct Finish {
     /// Through which proxy.
     pub proxy: Option<ProxyId>,
     /// The command, masked, if it got that far.
-    pub composed: Option<ComposedCommand>,
+    pub composed: Option<Arc<ComposedCommand>>,
     /// Since when the job was ready.
     pub queued_at: Time,
     /// When the attempt began.
@@ -78,7 +80,7 @@ pub async fn note(connection: &mut Connection, starts: &[Start]) -> Result<Vec<A
         jobs.push(start.job.uuid());
         attempts.push(start.attempt.uuid());
         proxies.push(start.proxy.map(Uuid::from));
-        composed.push(to_json("composed", &start.composed)?);
+        composed.push(to_json("composed", &*start.composed)?);
     }
     live::fence(connection, &jobs, &attempts).await?;
     let held = sqlx::query_scalar!(
@@ -206,7 +208,7 @@ impl<'a> FinishColumns<'a> {
         self.workers.push(finish.worker.uuid());
         self.proxies.push(finish.proxy.map(Uuid::from));
         self.composed
-            .push(finish.composed.as_ref().map(|composed| to_json("composed", composed)).transpose()?);
+            .push(finish.composed.as_ref().map(|composed| to_json("composed", &**composed)).transpose()?);
         self.queued_ats.push(finish.queued_at);
         self.started_ats.push(finish.started_at);
         self.exit_codes.push(finish.exit.exit_code);

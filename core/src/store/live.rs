@@ -75,6 +75,15 @@ pub struct LiveJob {
     pub progress: Progress,
     /// Sequence of its last log line.
     pub log_lines: i64,
+    /// The gates that it has been called for since it is ready: it does not wait behind others there.
+    pub called_for: Vec<GateKey>,
+    /// The gates that it is behind while it runs.
+    pub holds: Arc<[GateKey]>,
+}
+
+/// What decides, beside the job itself and its services and proxy, whether it may start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Terms {
     /// Whether its queue is paused.
     pub is_paused: bool,
     /// How many jobs of its queue may run at once.
@@ -83,10 +92,6 @@ pub struct LiveJob {
     pub profile_caps: Vec<Cap>,
     /// The limits of its command, as they were when it was enqueued.
     pub command_limits: Option<Arc<CommandLimits>>,
-    /// The gates that it has been called for since it is ready: it does not wait behind others there.
-    pub called_for: Vec<GateKey>,
-    /// The gates that it is behind while it runs.
-    pub holds: Vec<GateKey>,
 }
 
 /// The limits that a command's policy sets for this job.
@@ -138,15 +143,45 @@ pub struct Started {
     /// When it begins: now or a moment later.
     pub at: Time,
     /// The gates that it is behind while it runs. They are locked, and count it.
-    pub holds: Vec<GateKey>,
+    pub holds: Arc<[GateKey]>,
 }
 
 /// Locks the live rows of these jobs, in order of id. Jobs that are not live are left out. The second value is the
 /// database's time once all locks were held; null when nothing was found.
+///
+/// Their [`Terms`] are left out: nobody but who claims needs them, and they cost as much as the rest.
 pub async fn lock(
     connection: &mut Connection,
     jobs: &[JobId],
 ) -> Result<(Vec<LiveJob>, Option<Time>), StoreError> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        r#"
+        WITH locked AS MATERIALIZED (
+            SELECT * FROM live_jobs WHERE job_id = ANY($1) ORDER BY job_id FOR UPDATE
+        )
+        SELECT job_id, queue, priority, state, version, run_at, is_retry, queued_at, dispatched_at, parked_on,
+            profile_id, proxy_id, attempt, counted, lost, attempt_id, worker_id, attempt_proxy_id, attempt_at,
+            started_at, cancel_asked_at, progress_fraction, progress_message, log_lines, clock_timestamp() AS "now!",
+            called_for, holds, fairness_key, round,
+            NULL AS command_limits, false AS "is_paused!", NULL::integer AS queue_concurrency, NULL AS profile_caps
+        FROM locked
+        "#,
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
+    let now = rows.iter().map(|row| row.now).max();
+    let rows = row::read(rows)?;
+    Ok((rows.into_iter().map(|(row, _not_read)| row).collect(), now))
+}
+
+/// The same with their terms.
+pub async fn lock_with_terms(
+    connection: &mut Connection,
+    jobs: &[JobId],
+) -> Result<(Vec<(LiveJob, Terms)>, Option<Time>), StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
     let rows = sqlx::query_as!(
         Row,
@@ -171,11 +206,11 @@ pub async fn lock(
     Ok((row::read(rows)?, now))
 }
 
-/// The live rows of these jobs as they are, without locking them, with the database's time.
+/// The live rows of these jobs as they are, without locking them, with their terms and the database's time.
 pub async fn look(
     connection: &mut Connection,
     jobs: &[JobId],
-) -> Result<(Vec<LiveJob>, Option<Time>), StoreError> {
+) -> Result<(Vec<(LiveJob, Terms)>, Option<Time>), StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
     let rows = sqlx::query_as!(
         Row,

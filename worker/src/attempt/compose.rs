@@ -3,7 +3,7 @@
 //! Called by the pipeline, after the claim. The only place of the worker where secrets are in plain text before
 //! they go to the child.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use callboard::{
     compose::{
@@ -28,7 +28,7 @@ pub(super) enum Prepared {
     /// The built-in no-op.
     Nothing {
         /// For the record.
-        composed: ComposedCommand,
+        composed: Arc<ComposedCommand>,
     },
     /// A process.
     Process(Box<PreparedProcess>),
@@ -38,7 +38,7 @@ pub(super) enum Prepared {
 #[derive(Debug)]
 pub(super) struct PreparedProcess {
     pub(super) plan: ProcessPlan,
-    pub(super) composed: ComposedCommand,
+    pub(super) composed: Arc<ComposedCommand>,
     pub(super) proxy: Option<ProxyId>,
     pub(super) redactor: Redactor,
     /// Below the profile root; none runs without a profile.
@@ -60,7 +60,7 @@ pub(super) fn prepare(desk: &Desk, work: &Work) -> Result<Prepared, Failure> {
         let reasons: Vec<String> = refusals.into_iter().map(|refusal| refusal.message).collect();
         Failure::new(FailureCode::NOT_COMPOSABLE, reasons.join("; "), false)
     })?;
-    let composed = composition.masked();
+    let composed = Arc::new(composition.masked());
     let mut book = SecretBook::new(inputs);
     for secret in composition.secrets() {
         if let Some(value) = open(desk, &work.found, work, proxy, &secret)? {

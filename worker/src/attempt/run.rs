@@ -5,6 +5,7 @@
 use std::{
     path::PathBuf,
     pin::pin,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -48,7 +49,7 @@ const OUTPUT_PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Ran {
     pub(super) outcome: Outcome,
-    pub(super) composed: Option<ComposedCommand>,
+    pub(super) composed: Option<Arc<ComposedCommand>>,
     pub(super) proxy: Option<ProxyId>,
     pub(super) exit: ExitRecord,
     /// Whether it ended because it was stopped from outside.
@@ -245,7 +246,7 @@ fn note_start(
     work: &Work,
     attempt: AttemptId,
     place: &Place,
-    composed: &ComposedCommand,
+    composed: &Arc<ComposedCommand>,
     proxy: Option<ProxyId>,
 ) {
     let start = Start { job: work.live.job, attempt, proxy, composed: composed.clone() };

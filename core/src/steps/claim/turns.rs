@@ -20,7 +20,7 @@ use crate::{
     store::{
         Connection, StoreError,
         gates::{self, Found, Saved, Wake},
-        live::LiveJob,
+        live::{LiveJob, Terms},
     },
 };
 
@@ -55,7 +55,7 @@ impl Turns {
     /// those, whoever is called would wait for a lock with them.
     pub(super) async fn open<'a>(
         connection: &mut Connection,
-        rows: impl Iterator<Item = &'a LiveJob> + Clone,
+        rows: impl Iterator<Item = &'a (LiveJob, Terms)> + Clone,
     ) -> Result<Self, StoreError> {
         let demands = demands(connection, rows.clone()).await?;
         if demands.is_empty() {
@@ -65,8 +65,8 @@ impl Turns {
         let awaited = gates::awaited(connection, &keys.into_iter().collect::<Vec<_>>()).await?;
         let mut turns = Self { demands, awaited: awaited.into_iter().collect(), ..Self::default() };
         let keys: BTreeSet<GateKey> = rows
-            .filter(|row| turns.behind(row).is_none())
-            .flat_map(|row| turns.demands_of(row.job))
+            .filter(|(row, _)| turns.behind(row).is_none())
+            .flat_map(|(row, _)| turns.demands_of(row.job))
             .map(|demand| demand.key.clone())
             .collect();
         let Found { gates, at, demands: _ } =
@@ -100,7 +100,7 @@ impl Turns {
     }
 
     /// The job passes at that moment; answers the gates that it is behind now.
-    pub(super) fn pass(&mut self, job: JobId, at: Time) -> Vec<GateKey> {
+    pub(super) fn pass(&mut self, job: JobId, at: Time) -> Arc<[GateKey]> {
         let demands = self.demands.get(&job).map_or(&[][..], Vec::as_slice);
         for demand in demands {
             let gate = self.gates.entry(demand.key.clone()).or_default();

@@ -38,6 +38,8 @@ pub(super) struct LiveColumns<'a> {
     pub(super) ats: Vec<Time>,
     pub(super) rounds: Vec<i64>,
     pub(super) holds: Vec<String>,
+    /// Those of the row before, which mostly are those of the next.
+    last_holds: &'a [GateKey],
 }
 
 impl<'a> LiveColumns<'a> {
@@ -96,7 +98,12 @@ impl<'a> LiveColumns<'a> {
         self.called_fors.push(called_for(before, standing));
         self.ats.push(change.started.as_ref().map_or(now, |started| started.at));
         self.rounds.push(before.round);
-        self.holds.push(array_literal(row.holds.iter().map(ToString::to_string)));
+        let written = match self.holds.last() {
+            Some(written) if self.last_holds == row.holds => written.clone(),
+            Some(_) | None => array_literal(row.holds.iter().map(ToString::to_string)),
+        };
+        self.holds.push(written);
+        self.last_holds = row.holds;
     }
 }
 

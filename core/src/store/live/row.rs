@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use uuid::Uuid;
 
-use super::{CommandLimits, LiveJob};
+use super::{CommandLimits, LiveJob, Terms};
 use crate::{
     clock::Time,
     ids::{ProfileId, ProxyId, WorkerId},
@@ -50,23 +50,35 @@ pub(super) struct Row {
     pub(super) profile_caps: Option<String>,
 }
 
-/// Limits that rows before had too: the jobs of a batch are mostly of the same few commands.
+/// What rows before had too: the jobs of a batch are mostly of the same few commands and services.
 #[derive(Default)]
-struct Parsed(HashMap<String, Arc<CommandLimits>>);
+struct Parsed {
+    limits: HashMap<String, Arc<CommandLimits>>,
+    holds: HashMap<Vec<String>, Arc<[GateKey]>>,
+}
 
 impl Parsed {
     fn limits(&mut self, text: String) -> Result<Arc<CommandLimits>, StoreError> {
-        if let Some(limits) = self.0.get(&text) {
+        if let Some(limits) = self.limits.get(&text) {
             return Ok(limits.clone());
         }
         let limits: Arc<CommandLimits> = Arc::new(from_text("live_jobs", "command_limits", &text)?);
-        self.0.insert(text, limits.clone());
+        self.limits.insert(text, limits.clone());
         Ok(limits)
+    }
+
+    fn holds(&mut self, keys: Vec<String>) -> Result<Arc<[GateKey]>, StoreError> {
+        if let Some(holds) = self.holds.get(&keys) {
+            return Ok(holds.clone());
+        }
+        let holds: Arc<[GateKey]> = keys.iter().map(|key| parse(key)).collect::<Result<_, _>>()?;
+        self.holds.insert(keys, holds.clone());
+        Ok(holds)
     }
 }
 
 /// Rows as they were read at once.
-pub(super) fn read(rows: Vec<Row>) -> Result<Vec<LiveJob>, StoreError> {
+pub(super) fn read(rows: Vec<Row>) -> Result<Vec<(LiveJob, Terms)>, StoreError> {
     let mut parsed = Parsed::default();
     rows.into_iter().map(|row| row.read(&mut parsed)).collect()
 }
@@ -84,7 +96,7 @@ fn parse(key: &str) -> Result<GateKey, StoreError> {
 }
 
 impl Row {
-    fn read(self, parsed: &mut Parsed) -> Result<LiveJob, StoreError> {
+    fn read(self, parsed: &mut Parsed) -> Result<(LiveJob, Terms), StoreError> {
         let corrupt = || StoreError::corrupt("live_jobs", "state", &self.state);
         let standing = match (JobState::parse(&self.state).ok_or_else(corrupt)?, self.attempt_id) {
             (JobState::Blocked, _) => Standing::Blocked,
@@ -97,7 +109,16 @@ impl Row {
                 return Err(corrupt());
             }
         };
-        Ok(LiveJob {
+        let terms = Terms {
+            is_paused: self.is_paused,
+            queue_concurrency: self.queue_concurrency.and_then(|most| u32::try_from(most).ok()),
+            profile_caps: match self.profile_caps {
+                Some(caps) => from_text("profiles", "caps", &caps)?,
+                None => Vec::new(),
+            },
+            command_limits: self.command_limits.map(|text| parsed.limits(text)).transpose()?,
+        };
+        let live = LiveJob {
             job: self.job_id.into(),
             queue: self.queue,
             priority: self.priority,
@@ -119,15 +140,9 @@ impl Row {
             started_at: self.started_at,
             progress: Progress { fraction: self.progress_fraction, message: self.progress_message },
             log_lines: self.log_lines,
-            is_paused: self.is_paused,
-            queue_concurrency: self.queue_concurrency.and_then(|most| u32::try_from(most).ok()),
-            profile_caps: match self.profile_caps {
-                Some(caps) => from_text("profiles", "caps", &caps)?,
-                None => Vec::new(),
-            },
-            command_limits: self.command_limits.map(|text| parsed.limits(text)).transpose()?,
-            holds: self.holds.iter().map(|key| parse(key)).collect::<Result<_, _>>()?,
+            holds: parsed.holds(self.holds)?,
             called_for: self.called_for.iter().filter_map(|key| key.parse().ok()).collect(),
-        })
+        };
+        Ok((live, terms))
     }
 }
