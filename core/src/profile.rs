@@ -4,7 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::{clock::Time, ids::ProfileId, limit::Cap, refusal::Refusal};
+use crate::{
+    clock::Time,
+    ids::{ProfileId, ProxyId},
+    limit::Cap,
+    refusal::Refusal,
+};
 
 /// Most variables or secrets of one profile.
 pub const VARIABLES_MAX: usize = 100;
@@ -51,6 +56,24 @@ pub enum ProxySelection {
 }
 
 impl ProxySelection {
+    /// The one of these proxies, in order of preference, that an attempt goes through; none if there are none. Those that are known to
+    /// be down are left out; if all are, the first is tried: never none at all. `busy` tells how many attempts use one.
+    pub fn pick(
+        self,
+        proxies: &[ProxyId],
+        is_down: impl Fn(&ProxyId) -> bool,
+        busy: impl Fn(&ProxyId) -> i64,
+        turn: usize,
+    ) -> Option<ProxyId> {
+        let up: Vec<ProxyId> = proxies.iter().copied().filter(|id| !is_down(id)).collect();
+        let candidates = if up.is_empty() { &proxies[..proxies.len().min(1)] } else { &up[..] };
+        match self {
+            Self::FirstHealthy => candidates.first().copied(),
+            Self::RoundRobin => candidates.get(turn % candidates.len().max(1)).copied(),
+            Self::LeastBusy => candidates.iter().copied().min_by_key(busy),
+        }
+    }
+
     /// As stored.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::{
     compose::{CompiledSpec, Ingredients, InputSchema, JobFacts, ProfileFacts, ProxyFacts, ServiceFacts},
     ids::{CommandVersionId, ProfileId, ProxyId, ServiceId},
+    proxy::HealthStatus,
     store::{
         Connection, StoreError,
         command_versions::{self, CommandVersion},
@@ -149,32 +150,15 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// The proxy that an attempt would take now: the job's own, or the profile's choice.
-pub fn choose_proxy(
-    found: &Found,
-    own: Option<ProxyId>,
-    profile: Option<ProfileId>,
-    busy: &HashMap<ProxyId, i64, impl std::hash::BuildHasher>,
-    turn: usize,
-) -> Option<ProxyId> {
-    use crate::{profile::ProxySelection, proxy::HealthStatus};
-    if own.is_some() {
-        return own;
-    }
-    let stored = profile.and_then(|id| found.profiles.get(&id))?;
-    let is_up = |id: &ProxyId| {
-        found.proxies.get(id).is_some_and(|stored| stored.proxy.health.status != HealthStatus::Down)
+/// The proxy that a first attempt would probably take now: the job's own, or the profile's choice. What an attempt does take is decided
+/// by its claim, which knows how busy they are.
+pub fn choose_proxy(found: &Found, own: Option<ProxyId>, profile: Option<ProfileId>) -> Option<ProxyId> {
+    let chosen = || {
+        let stored = profile.and_then(|id| found.profiles.get(&id))?;
+        let is_down = |id: &ProxyId| {
+            found.proxies.get(id).is_none_or(|stored| stored.proxy.health.status == HealthStatus::Down)
+        };
+        stored.profile.proxy_selection.pick(&stored.proxies, is_down, |_| 0, 0)
     };
-    let mut candidates: Vec<ProxyId> = stored.proxies.iter().copied().filter(is_up).collect();
-    if candidates.is_empty() {
-        // All are known to be down: fail closed. The first is tried, never no proxy at all.
-        candidates = stored.proxies.iter().copied().take(1).collect();
-    }
-    match stored.profile.proxy_selection {
-        ProxySelection::FirstHealthy => candidates.first().copied(),
-        ProxySelection::RoundRobin => candidates.get(turn % candidates.len().max(1)).copied(),
-        ProxySelection::LeastBusy => {
-            candidates.into_iter().min_by_key(|id| busy.get(id).copied().unwrap_or_default())
-        }
-    }
+    own.or_else(chosen)
 }

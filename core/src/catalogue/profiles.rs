@@ -189,6 +189,7 @@ impl Catalogue {
         checks.passed()?;
         let deleted = profiles::delete(&mut transaction, id).await;
         deleted.map_err(|error| in_use::refused_by_constraint(error, "profile"))?;
+        gates::remove(&mut transaction, &GateKey::Profile(id)).await?;
         commit(transaction).await?;
         Ok(())
     }

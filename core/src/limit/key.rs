@@ -15,7 +15,7 @@ pub enum GateKey {
     Command(CommandId),
     /// All jobs that use a service.
     Service(ServiceId),
-    /// All jobs that name a proxy.
+    /// All jobs that go through a proxy, their own or their profile's choice.
     Proxy(ProxyId),
     /// All jobs on a profile: one at a time.
     Profile(ProfileId),

@@ -5,7 +5,7 @@
 
 mod turns;
 
-use std::{cmp::Reverse, collections::HashMap, sync::Arc, time::Instant};
+use std::{cmp::Reverse, collections::HashMap, time::Instant};
 
 use crate::{
     clock::Time,
@@ -139,10 +139,11 @@ impl Batch {
             Ok(at) => {
                 let transition = Transition::Claimed { attempt: request.attempt };
                 let Some(applied) = self.allowed(&row, transition) else { return Answer::Gone };
-                let (worker, holds) = (self.worker, self.turns.pass(row.job, at));
-                let started = Some(Started { worker, at, holds: holds.clone() });
-                self.changes.push(Change { before: row.clone(), applied, started, is_dispatched: false });
-                let granted = granted(row, request.attempt, worker, at, holds);
+                let (holds, proxy) = (self.turns.pass(&row, at), self.turns.proxy(row.job));
+                let started = Started { worker: self.worker, at, holds, proxy };
+                let granted = granted(row.clone(), request.attempt, started.clone());
+                let started = Some(started);
+                self.changes.push(Change { before: row, applied, started, is_dispatched: false });
                 self.rows.insert(granted.job, (granted.clone(), terms));
                 self.grant(at, granted)
             }
@@ -169,12 +170,14 @@ impl Batch {
 }
 
 /// The row as it is after the grant.
-fn granted(row: LiveJob, attempt: AttemptId, worker: WorkerId, at: Time, holds: Arc<[GateKey]>) -> LiveJob {
+fn granted(row: LiveJob, attempt: AttemptId, started: Started) -> LiveJob {
+    let Started { worker, at, holds, proxy } = started;
     LiveJob {
         standing: Standing::Running { attempt, cancel_asked: false },
         version: row.version + 1,
         attempt: row.attempt + 1,
         worker: Some(worker),
+        attempt_proxy: proxy,
         dispatched_at: None,
         attempt_at: Some(at),
         started_at: row.started_at.or(Some(at)),

@@ -9,9 +9,8 @@ use std::{
 };
 
 use crate::{
-    ids::{CommandVersionId, JobId, ProxyId},
+    ids::{CommandVersionId, JobId},
     policy::Policy,
-    profile::ProxySelection,
     recipes::{Recipe, Recipes},
     steps::claim::Grant,
     store::{
@@ -35,8 +34,6 @@ pub struct Work {
     pub recipe: Arc<Recipe>,
     /// Catalogue rows of the whole batch.
     pub found: Arc<Found>,
-    /// Running attempts by proxy, where a profile asks for it.
-    pub busy: Arc<HashMap<ProxyId, i64>>,
 }
 
 impl Work {
@@ -64,20 +61,14 @@ pub async fn fetch_work(
     let wanted = Wanted {
         profiles: granted.iter().filter_map(|grant| grant.live.profile).collect(),
         services: tasks.values().flat_map(|task| task.service_ids.iter().copied()).collect(),
-        proxies: granted.iter().filter_map(|grant| grant.live.proxy).collect(),
+        proxies: granted.iter().filter_map(|grant| grant.live.attempt_proxy).collect(),
     };
     let found = ingredients::load(&mut connection, &wanted).await?;
-    let mut busy = HashMap::new();
-    if found.profiles.values().any(|stored| stored.profile.proxy_selection == ProxySelection::LeastBusy) {
-        let proxies: Vec<_> = found.proxies.keys().map(|id| id.uuid()).collect();
-        let counts = tasks::busy_proxies(&mut connection, &proxies).await?;
-        busy = counts.into_iter().map(|(id, count)| (ProxyId::from(id), count)).collect();
-    }
-    let (found, busy) = (Arc::new(found), Arc::new(busy));
+    let found = Arc::new(found);
     let work = granted.into_iter().filter_map(|Grant { live, starts_at }| {
         let task = tasks.remove(&live.job)?;
         let recipe = compiled.get(&task.version_id)?.clone();
-        Some(Work { live, starts_at, task, recipe, found: found.clone(), busy: busy.clone() })
+        Some(Work { live, starts_at, task, recipe, found: found.clone() })
     });
     Ok(work.collect())
 }

@@ -3,7 +3,7 @@
 //! Called by the API. Also holds what [`submit`](super::submit) and a preview do alike: which profile, proxy
 //! and services a job gets, and how it is composed from them. Writes nothing.
 
-use std::{collections::HashMap, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use serde_json::{Value, json};
 
@@ -191,7 +191,7 @@ impl Cast {
         take: impl FnOnce(&Composition<'_>) -> T,
     ) -> Result<T, Vec<Refusal>> {
         let secrets = secret_names(found, self.profile);
-        let proxy = choose_proxy(found, self.proxy, self.profile, &HashMap::new(), 0);
+        let proxy = choose_proxy(found, self.proxy, self.profile);
         let facts = Facts::pick(found, &secrets, self.profile, proxy, &self.services);
         let pointers = input.secrets.pointers();
         let ingredients = facts.with(&input.public, &pointers, job);

@@ -1,6 +1,6 @@
 //! Why: what stands in the way of ready jobs, by the code that decides on their claims.
 //!
-//! Called by the API for `Job.waiting`. Locks nothing and changes nothing. [`demands`] is the claim's too.
+//! Called by the API for `Job.waiting`. Locks nothing and changes nothing. [`asked`] is the claim's too.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -8,16 +8,17 @@ use std::{
 };
 
 use crate::{
-    ids::{JobId, ProxyId, ServiceId},
+    ids::{JobId, ProfileId, ProxyId, ServiceId},
     job::Standing,
     limit::{
         Cap, GateKey, Limits,
         gate::{Block, Demand, Gate, judge},
     },
     mutant::Mutant,
+    profile::ProxySelection,
     store::{
         Connection, Store, StoreError, backlog,
-        declared::{self, Declared},
+        declared::{self, Choice, Declared, DeclaredProxy},
         gates,
         live::{self, LiveJob, Terms},
     },
@@ -44,7 +45,7 @@ pub async fn why(store: &Store, jobs: &[JobId]) -> Result<HashMap<JobId, Obstacl
     let (rows, Some(now)) = live::look(&mut connection, jobs).await? else { return Ok(HashMap::new()) };
     let is_ready = |row: &LiveJob| matches!(row.standing, Standing::Queued { .. });
     let ready: Vec<(LiveJob, Terms)> = rows.into_iter().filter(|(row, _)| is_ready(row)).collect();
-    let demands = demands(&mut connection, ready.iter()).await?;
+    let demands = asked(&mut connection, ready.iter()).await?.demands;
     let keys: BTreeSet<GateKey> = demands.values().flatten().map(|demand| demand.key.clone()).collect();
     let gates = gates::look(&mut connection, &keys.into_iter().collect::<Vec<_>>()).await?.gates;
     let obstacles = ready.iter().filter_map(|(row, _)| {
@@ -77,11 +78,20 @@ pub(crate) fn limits_of_profile(caps: &[Cap]) -> Limits {
     Limits { max_concurrency: Some(1), caps: caps.to_vec(), ..Limits::default() }
 }
 
-/// What each of these jobs has to pass.
-pub(super) async fn demands<'a>(
+/// What a batch of jobs asks for.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    /// What each has to pass; those that need not pass anything are left out.
+    pub(super) demands: HashMap<JobId, Vec<Demand>>,
+    /// The proxies of those that go through one.
+    pub(super) proxies: HashMap<JobId, ProxyId>,
+}
+
+/// What each of these jobs has to pass, and the proxies that they take.
+pub(super) async fn asked<'a>(
     connection: &mut Connection,
     rows: impl Iterator<Item = &'a (LiveJob, Terms)>,
-) -> Result<HashMap<JobId, Vec<Demand>>, StoreError> {
+) -> Result<Asked, StoreError> {
     let rows: Vec<&(LiveJob, Terms)> = rows.collect();
     let jobs: Vec<JobId> = rows.iter().map(|(row, _)| row.job).collect();
     let services = declared::of_services(connection, &jobs).await?;
@@ -91,14 +101,9 @@ pub(super) async fn demands<'a>(
             services_of.entry(*job).or_default().push((*service, declared));
         }
     }
-    let ids: BTreeSet<ProxyId> = rows.iter().filter_map(|(row, _)| row.proxy).collect();
-    let proxies = if ids.is_empty() {
-        HashMap::new()
-    } else {
-        declared::of_proxies(connection, &ids.into_iter().collect::<Vec<_>>()).await?
-    };
+    let mut proxies = Proxies::of(connection, rows.iter().map(|(row, _)| row)).await?;
     let alone = Arc::new(limits_of_profile(&[]));
-    let mut all = HashMap::new();
+    let mut asked = Asked::default();
     for (row, terms) in rows {
         let mut demands = Vec::new();
         let mut demand = |key, name: &Arc<str>, limits: &Arc<Limits>| {
@@ -117,8 +122,11 @@ pub(super) async fn demands<'a>(
                 demand(GateKey::Service(service), &declared.name, &declared.limits);
             }
         }
-        if let Some((proxy, declared)) = row.proxy.and_then(|id| Some((id, proxies.get(&id)?))) {
-            demand(GateKey::Proxy(proxy), &declared.name, &declared.limits);
+        if let Some(proxy) = proxies.pick(row) {
+            asked.proxies.insert(row.job, proxy);
+            if let Some(DeclaredProxy { declared, .. }) = proxies.found.get(&proxy) {
+                demand(GateKey::Proxy(proxy), &declared.name, &declared.limits);
+            }
         }
         if let Some(profile) = row.profile.filter(|_| !Mutant::ClaimWithoutExclusivity.is_on()) {
             let capped =
@@ -126,8 +134,69 @@ pub(super) async fn demands<'a>(
             demand(GateKey::Profile(profile), &nameless, &capped.unwrap_or_else(|| alone.clone()));
         }
         if !demands.is_empty() {
-            all.insert(row.job, demands);
+            asked.demands.insert(row.job, demands);
         }
     }
-    Ok(all)
+    Ok(asked)
+}
+
+/// The proxies that a batch of jobs names or may choose.
+#[derive(Debug, Default)]
+struct Proxies {
+    choices: HashMap<ProfileId, Choice>,
+    found: HashMap<ProxyId, DeclaredProxy>,
+    /// How many attempts go through each, those included that this batch has picked it for.
+    busy: HashMap<ProxyId, i64>,
+}
+
+impl Proxies {
+    async fn of(
+        connection: &mut Connection,
+        rows: impl Iterator<Item = &LiveJob> + Clone,
+    ) -> Result<Self, StoreError> {
+        let mut proxies = Self::default();
+        let profiles: BTreeSet<ProfileId> =
+            rows.clone().filter(|row| row.proxy.is_none()).filter_map(|row| row.profile).collect();
+        if !profiles.is_empty() {
+            proxies.choices = declared::choices(connection, &Vec::from_iter(profiles)).await?;
+        }
+        let chosen = proxies.choices.values().flat_map(|choice| &choice.proxies).copied();
+        let ids: BTreeSet<ProxyId> = rows.filter_map(|row| row.proxy).chain(chosen).collect();
+        if !ids.is_empty() {
+            proxies.found = declared::of_proxies(connection, &Vec::from_iter(ids)).await?;
+        }
+        let by_load = proxies.choices.values().filter(|choice| choice.selection == ProxySelection::LeastBusy);
+        let counted: BTreeSet<ProxyId> = by_load.flat_map(|choice| &choice.proxies).copied().collect();
+        if !counted.is_empty() {
+            proxies.busy = declared::busy(connection, &Vec::from_iter(counted)).await?;
+        }
+        Ok(proxies)
+    }
+
+    /// The job's own; or that which it has waited for; or its profile's choice.
+    fn pick(&mut self, row: &LiveJob) -> Option<ProxyId> {
+        if row.proxy.is_some() {
+            return row.proxy;
+        }
+        let choice = self.choices.get(&row.profile?)?;
+        let parked_on = match &row.standing {
+            Standing::Queued { parked_on } => parked_on.as_deref().and_then(|key| key.parse().ok()),
+            Standing::Blocked
+            | Standing::Scheduled { .. }
+            | Standing::Running { .. }
+            | Standing::Ended(_) => None,
+        };
+        let is_down = |id: &ProxyId| self.found.get(id).is_none_or(|proxy| proxy.is_down);
+        let waited_for = |id: &&ProxyId| {
+            let key = GateKey::Proxy(**id);
+            !is_down(id) && (parked_on.as_ref() == Some(&key) || row.called_for.contains(&key))
+        };
+        let picked = choice.proxies.iter().find(waited_for).copied().or_else(|| {
+            let busy = |id: &ProxyId| self.busy.get(id).copied().unwrap_or_default();
+            let turn = row.job.uuid().as_u128() as usize + row.attempt as usize + 1;
+            choice.selection.pick(&choice.proxies, is_down, busy, turn)
+        })?;
+        *self.busy.entry(picked).or_default() += 1;
+        Some(picked)
+    }
 }

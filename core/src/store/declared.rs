@@ -1,4 +1,5 @@
-//! What jobs ask of gates: the limits that are declared for the services and proxies that they use.
+//! What jobs ask of gates: the limits that are declared for the services and proxies that they use, and
+//! which proxies they choose from.
 //!
 //! Called by `steps::why` for whoever claims and whoever asks why a job waits. Locks nothing: limits may change at any time.
 
@@ -9,8 +10,10 @@ use uuid::Uuid;
 
 use super::{Connection, StoreError, limits_of};
 use crate::{
-    ids::{JobId, ProxyId, ServiceId},
+    ids::{JobId, ProfileId, ProxyId, ServiceId},
     limit::Limits,
+    profile::ProxySelection,
+    proxy::HealthStatus,
 };
 
 /// What is declared for a thing, with what people call it.
@@ -48,19 +51,78 @@ pub async fn of_services(
         .collect()
 }
 
-/// The limits of these proxies.
+/// A proxy, as far as claims care.
+#[derive(Debug, Clone)]
+pub struct DeclaredProxy {
+    /// Its name and limits.
+    pub declared: Declared,
+    /// Whether it is known not to work.
+    pub is_down: bool,
+}
+
+/// These proxies.
 pub async fn of_proxies(
     connection: &mut Connection,
     ids: &[ProxyId],
-) -> Result<HashMap<ProxyId, Declared>, StoreError> {
+) -> Result<HashMap<ProxyId, DeclaredProxy>, StoreError> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-    let rows =
-        sqlx::query!("SELECT id, name, max_concurrency, rate_limits FROM proxies WHERE id = ANY($1)", &ids)
-            .fetch_all(connection)
-            .await?;
+    let rows = sqlx::query!(
+        "SELECT id, name, max_concurrency, rate_limits, health FROM proxies WHERE id = ANY($1)",
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
     rows.into_iter()
         .map(|row| {
-            Ok((row.id.into(), declared("proxies", row.name, row.max_concurrency, row.rate_limits, None)?))
+            let health = HealthStatus::parse(&row.health)
+                .ok_or_else(|| StoreError::corrupt("proxies", "health", &row.health))?;
+            let declared = declared("proxies", row.name, row.max_concurrency, row.rate_limits, None)?;
+            Ok((row.id.into(), DeclaredProxy { declared, is_down: health == HealthStatus::Down }))
+        })
+        .collect()
+}
+
+/// How many running attempts go through each of these proxies; those that none does are left out.
+pub async fn busy(connection: &mut Connection, ids: &[ProxyId]) -> Result<HashMap<ProxyId, i64>, StoreError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let rows = sqlx::query!(
+        r#"SELECT attempt_proxy_id AS "proxy!", count(*) AS "count!" FROM live_jobs
+           WHERE worker_id IS NOT NULL AND attempt_proxy_id = ANY($1) GROUP BY 1"#,
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.proxy.into(), row.count)).collect())
+}
+
+/// What a profile chooses the proxies of its attempts from.
+#[derive(Debug, Clone)]
+pub struct Choice {
+    /// How.
+    pub selection: ProxySelection,
+    /// In order of preference; at least one.
+    pub proxies: Vec<ProxyId>,
+}
+
+/// The choices of these profiles; those that have no proxies are left out.
+pub async fn choices(
+    connection: &mut Connection,
+    profiles: &[ProfileId],
+) -> Result<HashMap<ProfileId, Choice>, StoreError> {
+    let ids: Vec<Uuid> = profiles.iter().map(|id| id.uuid()).collect();
+    let rows = sqlx::query!(
+        r#"SELECT id, proxy_selection, array_agg(proxy_id ORDER BY position) AS "proxies!"
+           FROM profile_proxies JOIN profiles ON id = profile_id WHERE profile_id = ANY($1) GROUP BY id"#,
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let selection = ProxySelection::parse(&row.proxy_selection)
+                .ok_or_else(|| StoreError::corrupt("profiles", "proxy_selection", &row.proxy_selection))?;
+            let proxies = row.proxies.into_iter().map(ProxyId::from).collect();
+            Ok((row.id.into(), Choice { selection, proxies }))
         })
         .collect()
 }

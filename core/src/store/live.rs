@@ -144,6 +144,8 @@ pub struct Started {
     pub at: Time,
     /// The gates that it is behind while it runs. They are locked, and count it.
     pub holds: Arc<[GateKey]>,
+    /// Through which proxy it goes.
+    pub proxy: Option<ProxyId>,
 }
 
 /// Locks the live rows of these jobs, in order of id. Jobs that are not live are left out. The second value is the

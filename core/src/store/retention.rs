@@ -133,7 +133,8 @@ pub async fn drop_partition(
     Ok(dropped.fetch_one(connection).await?)
 }
 
-/// Forgets workers that ended, and rates of minutes, before this time.
+/// Forgets workers that ended, and rates of minutes, before this time; and the gates of commands that were deleted, once their jobs are gone
+/// too.
 pub async fn delete_leftovers(connection: &mut Connection, before: Time) -> Result<(), StoreError> {
     sqlx::query!(
         "
@@ -144,6 +145,15 @@ pub async fn delete_leftovers(connection: &mut Connection, before: Time) -> Resu
         ), used AS (
             -- What is told is of this month.
             DELETE FROM usage_days WHERE day < (now() AT TIME ZONE 'UTC')::date - 62
+        ), of_command AS MATERIALIZED (
+            SELECT key, substr(key, 9)::uuid AS command_id FROM gates WHERE key LIKE 'command:%'
+        ), gate AS (
+            DELETE FROM gates USING of_command
+            WHERE gates.key = of_command.key AND NOT EXISTS (SELECT FROM commands WHERE id = of_command.command_id)
+                AND NOT EXISTS (SELECT FROM jobs WHERE command_id = of_command.command_id)
+            RETURNING gates.key
+        ), left_over AS (
+            DELETE FROM gate_deltas USING gate WHERE gate_deltas.key = gate.key
         )
         DELETE FROM workers WHERE status IN ('lost', 'gone') AND coalesce(ended_at, heartbeat_at) < $1
             AND NOT EXISTS (SELECT FROM live_jobs WHERE live_jobs.worker_id = workers.id)

@@ -48,18 +48,3 @@ pub async fn load(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<Tas
         })
         .collect()
 }
-
-/// How many running attempts use each of these proxies.
-pub async fn busy_proxies(
-    connection: &mut Connection,
-    proxies: &[Uuid],
-) -> Result<Vec<(Uuid, i64)>, StoreError> {
-    let rows = sqlx::query!(
-        r#"SELECT attempt_proxy_id AS "proxy!", count(*) AS "count!" FROM live_jobs
-           WHERE worker_id IS NOT NULL AND attempt_proxy_id = ANY($1) GROUP BY 1"#,
-        proxies
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.proxy, row.count)).collect())
-}

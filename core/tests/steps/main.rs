@@ -10,6 +10,7 @@ mod fences;
 mod hand_out;
 mod limits;
 mod plans;
+mod proxies;
 mod prunes;
 mod races;
 mod rescues;

@@ -7,14 +7,15 @@ use callboard::{
     ids::{ArtifactId, AttemptId, JobId},
     steps::{
         keep_artifact::keep_artifact,
-        prune::{Remover, Retention, find_bound, prune_days, prune_files, prune_jobs},
+        prune::{Remover, Retention, find_bound, prune_days, prune_files, prune_jobs, prune_leftovers},
         retry::retry,
         settle::Settled,
+        submit::Order,
     },
     store::{artifacts::ArtifactRecord, retention::KeptFile},
 };
 
-use crate::stage::{Stage, succeeded};
+use crate::stage::{Stage, limits, succeeded};
 
 const DAY: Duration = Duration::from_hours(24);
 const RETENTION: Retention =
@@ -159,4 +160,28 @@ async fn days_that_are_past_are_dropped_whole_and_later_when_the_table_is_in_use
     assert_eq!(days().await.as_deref(), Some("job_events_20200102"));
     assert_eq!(days().await, None);
     assert_eq!(stage.value::<i64>(others).await, all - 3, "yesterday, today and the days to come are left");
+}
+
+#[tokio::test]
+async fn gates_go_with_what_they_belong_to() {
+    let stage = Stage::set().await;
+    let (worker, profile) = (stage.worker().await, stage.profile().await);
+    let command = stage.limited_command(limits(Some(1), &[])).await;
+    let order = Order { command: Some(command), profile: Some(profile), ..Order::default() };
+    let jobs = stage.submit(vec![order]).await;
+    let (granted, _called) = stage.claim_all(worker, &jobs).await;
+    stage.settle_all(&granted).await;
+    let gates = "SELECT coalesce(string_agg(split_part(key, ':', 1), ' ' ORDER BY key), '') FROM gates";
+    assert_eq!(stage.value::<String>(gates).await, "command profile");
+    stage.catalogue.profile_delete(profile, None).await.unwrap();
+    stage.catalogue.command_delete(command, None).await.unwrap();
+    let prune_gates = async || {
+        prune_leftovers(&stage.store, &RETENTION).await.unwrap();
+        stage.value::<String>(gates).await
+    };
+    assert_eq!(prune_gates().await, "command", "its job may be tried again");
+    stage.sql(AGE).await;
+    assert_eq!(prune(&stage, &RETENTION, &Disk::default()).await, 1);
+    assert_eq!(prune_gates().await, "");
+    assert_eq!(stage.value::<i64>("SELECT count(*) FROM gate_deltas WHERE key LIKE 'command:%'").await, 0);
 }

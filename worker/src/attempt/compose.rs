@@ -12,7 +12,7 @@ use callboard::{
     },
     ids::{JobId, ProxyId},
     job::{Failure, FailureCode},
-    recipes::{Facts, choose_proxy, secret_names},
+    recipes::{Facts, secret_names},
     secret::Redactor,
     steps::{fetch_work::Work, submit::input_purpose},
     store::ingredients::Found,
@@ -48,8 +48,12 @@ pub(super) struct PreparedProcess {
 /// Composes, or says why the attempt fails. What fails here will not do better by itself: not retryable.
 pub(super) fn prepare(desk: &Desk, work: &Work) -> Result<Prepared, Failure> {
     let live = &work.live;
-    let turn = live.job.uuid().as_u128() as usize + live.attempt as usize;
-    let proxy = choose_proxy(&work.found, live.proxy, live.profile, &work.busy, turn);
+    let proxy = live.attempt_proxy;
+    if proxy.is_some_and(|id| !work.found.proxies.contains_key(&id)) {
+        // Never without the proxy that it was meant to go through.
+        let message = "Its proxy was deleted when it was about to start.";
+        return Err(Failure::new(FailureCode::NOT_COMPOSABLE, message, true));
+    }
     let inputs = secret_inputs(desk, work)?;
     let pointers = inputs.pointers();
     let names = secret_names(&work.found, live.profile);

@@ -79,7 +79,7 @@ impl Pantry<'_> {
         let recipe = self.recipes.get(&job.version_id).ok_or("its command's version is not there")?;
         let pointers = self.secret_places(input)?;
         let secrets = secret_names(&self.found, job.profile_id);
-        let proxy = choose_proxy(&self.found, job.proxy_id, job.profile_id, &HashMap::new(), 0);
+        let proxy = choose_proxy(&self.found, job.proxy_id, job.profile_id);
         let facts = Facts::pick(&self.found, &secrets, job.profile_id, proxy, &job.service_ids);
         let attempt = job.attempt + i32::from(job.state != JobState::Running);
         let next = JobFacts { id: job.id, attempt: u32::try_from(attempt.max(1)).unwrap_or(1) };

@@ -8,14 +8,14 @@ use std::{
 
 use crate::{
     clock::Time,
-    ids::JobId,
+    ids::{JobId, ProxyId},
     limit::{
         GateKey, Limits, explain,
         gate::{Block, Demand, Gate, judge},
     },
     steps::{
         call::{self, Occasion},
-        why::demands,
+        why::{Asked, asked},
     },
     store::{
         Connection, StoreError,
@@ -28,6 +28,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     demands: HashMap<JobId, Vec<Demand>>,
+    proxies: HashMap<JobId, ProxyId>,
     gates: HashMap<GateKey, Gate>,
     /// The database's time once all gates were locked; null when there was none.
     pub(super) at: Option<Time>,
@@ -57,13 +58,13 @@ impl Turns {
         connection: &mut Connection,
         rows: impl Iterator<Item = &'a (LiveJob, Terms)> + Clone,
     ) -> Result<Self, StoreError> {
-        let demands = demands(connection, rows.clone()).await?;
+        let Asked { demands, proxies } = asked(connection, rows.clone()).await?;
         if demands.is_empty() {
-            return Ok(Self::default());
+            return Ok(Self { proxies, ..Self::default() });
         }
         let keys: BTreeSet<&GateKey> = demands.values().flatten().map(|demand| &demand.key).collect();
         let awaited = gates::awaited(connection, &keys.into_iter().collect::<Vec<_>>()).await?;
-        let mut turns = Self { demands, awaited: awaited.into_iter().collect(), ..Self::default() };
+        let mut turns = Self { demands, proxies, awaited: awaited.into_iter().collect(), ..Self::default() };
         let keys: BTreeSet<GateKey> = rows
             .filter(|(row, _)| turns.behind(row).is_none())
             .flat_map(|(row, _)| turns.demands_of(row.job))
@@ -99,14 +100,23 @@ impl Turns {
         })
     }
 
-    /// The job passes at that moment; answers the gates that it is behind now.
-    pub(super) fn pass(&mut self, job: JobId, at: Time) -> Arc<[GateKey]> {
-        let demands = self.demands.get(&job).map_or(&[][..], Vec::as_slice);
+    /// Through which proxy a job goes.
+    pub(super) fn proxy(&self, job: JobId) -> Option<ProxyId> {
+        self.proxies.get(&job).copied()
+    }
+
+    /// The job passes at that moment; answers the gates that it is behind now. What it was called for and does not pass, because its
+    /// services or its proxy are others now, goes to the next in line there.
+    pub(super) fn pass(&mut self, row: &LiveJob, at: Time) -> Arc<[GateKey]> {
+        let demands = self.demands.get(&row.job).map_or(&[][..], Vec::as_slice);
+        for key in row.called_for.iter().filter(|key| demands.iter().all(|demand| demand.key != **key)) {
+            *self.passed_on.entry(key.clone()).or_default() += 1;
+        }
         for demand in demands {
             let gate = self.gates.entry(demand.key.clone()).or_default();
             gate.pass(demand, at);
             if let GateKey::Profile(_) = &demand.key {
-                gate.last = Some(job);
+                gate.last = Some(row.job);
             }
             self.changed.insert(demand.key.clone());
         }

@@ -38,6 +38,7 @@ pub(super) struct LiveColumns<'a> {
     pub(super) ats: Vec<Time>,
     pub(super) rounds: Vec<i64>,
     pub(super) holds: Vec<String>,
+    pub(super) proxies: Vec<Option<Uuid>>,
     /// Those of the row before, which mostly are those of the next.
     last_holds: &'a [GateKey],
 }
@@ -71,7 +72,7 @@ impl<'a> LiveColumns<'a> {
                 row.attempt = Some(*attempt);
                 row.cancel_asked_at = cancel_asked.then_some(now);
                 (row.worker, row.attempt_at, row.holds) = (before.worker, before.attempt_at, &before.holds);
-                if let Some(Started { worker, at, holds }) = &change.started {
+                if let Some(Started { worker, at, holds, proxy: _ }) = &change.started {
                     (row.is_new, row.worker, row.attempt_at, row.holds) =
                         (true, Some(*worker), Some(*at), holds);
                 }
@@ -98,6 +99,7 @@ impl<'a> LiveColumns<'a> {
         self.called_fors.push(called_for(before, standing));
         self.ats.push(change.started.as_ref().map_or(now, |started| started.at));
         self.rounds.push(before.round);
+        self.proxies.push(change.started.as_ref().and_then(|started| started.proxy).map(Uuid::from));
         let written = match self.holds.last() {
             Some(written) if self.last_holds == row.holds => written.clone(),
             Some(_) | None => array_literal(row.holds.iter().map(ToString::to_string)),

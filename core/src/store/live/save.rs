@@ -58,9 +58,9 @@ async fn update(
         WITH change AS MATERIALIZED (
             SELECT * FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::boolean[], $5::timestamptz[], $6::timestamptz[],
                 $7::text[], $8::integer[], $9::integer[], $10::integer[], $11::uuid[], $12::uuid[], $13::timestamptz[],
-                $14::timestamptz[], $15::text[], $16::text[], $17::boolean[], $18::text[], $19::timestamptz[], $21::bigint[], $23::text[])
+                $14::timestamptz[], $15::text[], $16::text[], $17::boolean[], $18::text[], $19::timestamptz[], $21::bigint[], $23::text[], $26::uuid[])
             AS change (job_id, state, run_at, is_retry, queued_at, dispatched_at, parked_on, attempt, counted, lost,
-                attempt_id, worker_id, attempt_at, cancel_asked_at, event, message, has_new_attempt, called_for, at, round, holds)
+                attempt_id, worker_id, attempt_at, cancel_asked_at, event, message, has_new_attempt, called_for, at, round, holds, proxy_id)
         ), saved AS (
             UPDATE live_jobs AS live SET
                 state = change.state, version = live.version + 1, run_at = change.run_at, is_retry = change.is_retry,
@@ -70,7 +70,7 @@ async fn update(
                     THEN greatest(change.round, (SELECT round FROM rounds WHERE (queue, priority) = (live.queue, live.priority)))
                     ELSE change.round END,
                 counted = change.counted, lost = change.lost, attempt_id = change.attempt_id, worker_id = change.worker_id,
-                attempt_at = change.attempt_at, attempt_proxy_id = CASE WHEN change.state = 'running' THEN live.attempt_proxy_id END,
+                attempt_at = change.attempt_at, attempt_proxy_id = CASE WHEN change.has_new_attempt THEN change.proxy_id WHEN change.state = 'running' THEN live.attempt_proxy_id END,
                 started_at = coalesce(live.started_at, change.attempt_at), cancel_asked_at = change.cancel_asked_at,
                 progress_fraction = CASE WHEN change.has_new_attempt THEN NULL ELSE live.progress_fraction END,
                 progress_message = CASE WHEN change.has_new_attempt THEN NULL ELSE live.progress_message END,
@@ -127,6 +127,7 @@ async fn update(
         &column.holds,
         &left.keys,
         &left.counts,
+        &column.proxies as &[Option<Uuid>],
     )
     .execute(connection)
     .await?;

@@ -1,0 +1,155 @@
+//! Proxies: which one an attempt goes through is decided by its claim, and the limits of that one hold.
+
+use callboard::{
+    catalogue::{LimitsPatch, ProfileCreate, ProxyCreate},
+    ids::{JobId, ProfileId, ProxyId},
+    limit::{GateKey, gate::Block},
+    profile::ProxySelection,
+    proxy::ProxyProtocol,
+    steps::{submit::Order, why::why},
+};
+
+use crate::stage::{Stage, limits};
+
+async fn proxy(stage: &Stage, name: &str, limits: LimitsPatch) -> ProxyId {
+    let proxy = ProxyCreate {
+        name: name.into(),
+        protocol: ProxyProtocol::Socks5,
+        address: "127.0.0.1:1080".into(),
+        username: None,
+        password: None,
+        limits,
+    };
+    stage.catalogue.proxy_create(proxy).await.unwrap().id
+}
+
+async fn profile(stage: &Stage, name: &str, proxies: &[ProxyId], selection: ProxySelection) -> ProfileId {
+    let profile = ProfileCreate {
+        name: name.into(),
+        chrome_profile_path: name.into(),
+        proxy_ids: proxies.to_vec(),
+        proxy_selection: selection,
+        ..ProfileCreate::default()
+    };
+    stage.catalogue.profile_create(profile).await.unwrap().id
+}
+
+fn order(stage: &Stage, profile: Option<ProfileId>, proxy: Option<ProxyId>) -> Order {
+    Order { command: Some(stage.command), profile, proxy, ..Order::default() }
+}
+
+/// The proxies of running attempts, in the order of the jobs' ids.
+async fn taken(stage: &Stage) -> Vec<ProxyId> {
+    let ids: Vec<uuid::Uuid> = stage
+        .value("SELECT coalesce(array_agg(attempt_proxy_id ORDER BY job_id), '{}') FROM live_jobs WHERE worker_id IS NOT NULL")
+        .await;
+    ids.into_iter().map(ProxyId::from).collect()
+}
+
+async fn goes_down(stage: &Stage, name: &'static str) {
+    let sql = match name {
+        "a" => "UPDATE proxies SET health = 'down', checked_at = now() WHERE name = 'a'",
+        _ => "UPDATE proxies SET health = 'down', checked_at = now()",
+    };
+    stage.sql(sql).await;
+}
+
+#[tokio::test]
+async fn the_limits_of_a_proxy_hold_for_those_who_choose_it() {
+    let stage = Stage::set().await;
+    let worker = stage.worker().await;
+    let only = proxy(&stage, "a", limits(Some(1), &[])).await;
+    let mut orders = vec![order(&stage, None, Some(only))];
+    for name in ["p", "q"] {
+        let profile = profile(&stage, name, &[only], ProxySelection::FirstHealthy).await;
+        orders.push(order(&stage, Some(profile), None));
+    }
+    let jobs: Vec<JobId> = stage.submit(orders).await;
+    let mut ready = jobs.clone();
+    for left in (0..3).rev() {
+        let (granted, _called) = stage.claim_all(worker, &ready).await;
+        assert_eq!(granted.len(), 1, "one at a time");
+        assert_eq!(taken(&stage).await, [only]);
+        let why = why(&stage.store, &jobs).await.unwrap();
+        assert_eq!(why.len(), left);
+        for obstacle in why.values() {
+            assert_eq!((&obstacle.at.key, &obstacle.block), (&GateKey::Proxy(only), &Block::Full { cap: 1 }));
+        }
+        ready = stage.settle_all(&granted).await;
+    }
+    assert_eq!(stage.value::<i64>("SELECT count(*) FROM live_jobs").await, 0);
+}
+
+#[tokio::test]
+async fn a_batch_is_spread_over_the_least_busy() {
+    let stage = Stage::set().await;
+    let worker = stage.worker().await;
+    let (a, b) =
+        (proxy(&stage, "a", LimitsPatch::default()).await, proxy(&stage, "b", LimitsPatch::default()).await);
+    let mut orders = vec![order(&stage, None, Some(b)), order(&stage, None, Some(b))];
+    let first = stage.submit(orders.split_off(0)).await;
+    assert_eq!(stage.claim_all(worker, &first).await.0.len(), 2);
+    for name in ["p", "q", "r", "s"] {
+        let profile = profile(&stage, name, &[b, a], ProxySelection::LeastBusy).await;
+        orders.push(order(&stage, Some(profile), None));
+    }
+    let jobs = stage.submit(orders).await;
+    assert_eq!(stage.claim_all(worker, &jobs).await.0.len(), 4);
+    assert_eq!(
+        taken(&stage).await[2..],
+        [a, a, b, a],
+        "two of b run already; the first in order comes first when they are even"
+    );
+}
+
+#[tokio::test]
+async fn each_has_its_turn_and_those_that_are_down_are_left_out() {
+    let stage = Stage::set().await;
+    let worker = stage.worker().await;
+    let (a, b) =
+        (proxy(&stage, "a", LimitsPatch::default()).await, proxy(&stage, "b", LimitsPatch::default()).await);
+    let in_turn = profile(&stage, "p", &[a, b], ProxySelection::RoundRobin).await;
+    let first = profile(&stage, "q", &[a, b], ProxySelection::FirstHealthy).await;
+    let attempt = async |profile| {
+        let jobs = stage.submit(vec![order(&stage, Some(profile), None)]).await;
+        let (granted, _called) = stage.claim_all(worker, &jobs).await;
+        let taken = taken(&stage).await;
+        stage.settle_all(&granted).await;
+        taken
+    };
+    let mut in_turns = Vec::new();
+    for _ in 0..40 {
+        in_turns.extend(attempt(in_turn).await);
+    }
+    // By the job's id, which is random in parts.
+    assert!(in_turns.contains(&a) && in_turns.contains(&b), "{in_turns:?}");
+    assert_eq!(attempt(first).await, [a]);
+    goes_down(&stage, "a").await;
+    assert_eq!(attempt(first).await, [b]);
+    assert_eq!(attempt(in_turn).await, [b]);
+    goes_down(&stage, "all").await;
+    assert_eq!(attempt(first).await, [a], "never none at all");
+}
+
+#[tokio::test]
+async fn whoever_is_called_and_takes_another_proxy_passes_the_turn_on() {
+    let stage = Stage::set().await;
+    let worker = stage.worker().await;
+    let (a, b) =
+        (proxy(&stage, "a", limits(Some(1), &[])).await, proxy(&stage, "b", LimitsPatch::default()).await);
+    let choosy = profile(&stage, "p", &[a, b], ProxySelection::FirstHealthy).await;
+    let jobs = stage
+        .submit(vec![
+            order(&stage, None, Some(a)),
+            Order { priority: Some(8), ..order(&stage, Some(choosy), None) },
+            order(&stage, None, Some(a)),
+        ])
+        .await;
+    let (granted, _called) = stage.claim_all(worker, &jobs[..1]).await;
+    assert!(stage.claim_all(worker, &jobs[1..]).await.0.is_empty(), "both wait for the one place");
+    assert_eq!(stage.settle_all(&granted).await, [jobs[1]]);
+    goes_down(&stage, "a").await;
+    let (granted, called) = stage.claim_all(worker, &jobs[1..2]).await;
+    assert_eq!((granted.len(), taken(&stage).await), (1, vec![b]));
+    assert_eq!(called, [jobs[2]], "the place that it was called for is free");
+}
