@@ -16,7 +16,7 @@ use callboard::{
     ids::ArtifactId,
     recipes::Recipes,
     settings::Environment,
-    steps::submit::Desk,
+    steps::{roll_up::keep_rolling, submit::Desk},
     store::{Store, StoreError, artifacts},
     transport::Redis,
 };
@@ -88,6 +88,9 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     });
     start_demo_proxy(settings, shutdown.clone()).await?;
     announce(&own_url, is_drawn.then_some(&key));
+    // Without workers too, so that what they find has not piled up.
+    let (rolled, rolls) = (store.clone(), shutdown.clone());
+    tokio::spawn(async move { rolls.run_until_cancelled(keep_rolling(&rolled)).await });
     let stop = shutdown.clone();
     tokio::spawn(async move {
         if let Err(error) = server::asked_to_stop().await {

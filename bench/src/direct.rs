@@ -72,6 +72,14 @@ impl Direct {
         self.command_with(program, &[], limits, vec![service]).await
     }
 
+    /// A command of which one may start a day.
+    pub(crate) async fn daily_command(&self, program: &str) -> anyhow::Result<CommandId> {
+        let per = IsoDuration(Duration::from_hours(24));
+        let rate = NewRateLimit { name: "default".into(), limit: 1, per, burst: None };
+        let limits = LimitsPatch { rate_limits: Patch::Set(vec![rate]), ..LimitsPatch::default() };
+        self.command_with(program, &[], limits, Vec::new()).await
+    }
+
     async fn command_with(
         &self,
         program: &str,

@@ -11,6 +11,7 @@ mod enqueue;
 mod http;
 mod latency;
 mod measurement;
+mod park;
 mod plain;
 mod report;
 mod spawn;
@@ -18,9 +19,11 @@ mod sql;
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use callboard::{command::NOOP, settings::SharedSettings};
 use clap::{Args, Parser};
 use measurement::Measurement;
+use secrecy::ExposeSecret as _;
 
 /// Measures Callboard
 #[derive(Debug, Parser)]
@@ -63,22 +66,47 @@ enum Command {
         #[arg(long, default_value_t = 200)]
         samples: usize,
     },
-    /// Measure claims and lists with a deep backlog (W9)
-    Depth {
+    /// Submit no-op jobs without the API, for deep backlogs (W9)
+    Fill {
         #[command(flatten)]
-        api: Api,
+        shared: SharedSettings,
         /// A queue that nobody serves
         #[arg(long)]
         queue: String,
-        /// Jobs to add first
         #[arg(long)]
-        add: usize,
-        /// What the measurements' names end with
+        jobs: usize,
+        /// With limits that never bind
         #[arg(long)]
-        name: String,
+        limited: bool,
+    },
+    /// Measure claims in several databases in turns (W9)
+    Claims {
+        #[command(flatten)]
+        shared: SharedSettings,
+        /// DATABASE QUEUE NAME: a database of the same server, a queue that nobody serves, what the measurements' names end with; any number of times
+        #[arg(required = true, num_args = 3..)]
+        places: Vec<String>,
         /// How often each is measured
         #[arg(long, default_value_t = 500)]
         samples: usize,
+    },
+    /// Measure lists and counts (W9)
+    Lists {
+        #[command(flatten)]
+        api: Api,
+        /// How often each is measured
+        #[arg(long, default_value_t = 500)]
+        samples: usize,
+    },
+    /// Park jobs at a gate that lets nobody pass (W9)
+    Park {
+        #[command(flatten)]
+        shared: SharedSettings,
+        /// A queue that nobody serves
+        #[arg(long)]
+        queue: String,
+        #[arg(long)]
+        jobs: usize,
     },
     /// The machine: claim and settle a queue's backlog in full batches on one connection
     Plain {
@@ -156,12 +184,17 @@ async fn main() -> anyhow::Result<()> {
         }
         Command::Drain { shared, queue, name } => drain::drain(&shared, &name, &queue).await?.print(),
         Command::Latency { api, queue, samples } => latencies(&api, &queue, samples).await,
-        Command::Depth { api, queue, add, name, samples } => {
-            let (bench, address) = (direct::Direct::open(&api.shared).await?, api.address()?);
-            let deep =
-                depth::Deep { shared: &api.shared, bench: &bench, address: &address, queue: &queue, samples };
-            deep.measure(add, &name).await?.iter().try_for_each(Measurement::print)
+        Command::Fill { shared, queue, jobs, limited } => fill(&shared, &queue, jobs, limited).await,
+        Command::Claims { shared, places, samples } => {
+            anyhow::ensure!(places.len().is_multiple_of(3), "three words for each place");
+            let places = places.chunks(3).map(|words| place(&shared, words));
+            let places = places.collect::<anyhow::Result<Vec<_>>>()?;
+            depth::claims(&places, samples).await?.iter().try_for_each(Measurement::print)
         }
+        Command::Lists { api, samples } => {
+            depth::lists(&api.address()?, samples).await?.iter().try_for_each(Measurement::print)
+        }
+        Command::Park { shared, queue, jobs } => park::park(&shared, &queue, jobs).await,
         Command::Plain { shared, queue } => plain::run(&shared, "plain", &queue).await?.print(),
         Command::Copy { shared, rows } => {
             let mut connection = sql::connect(&shared).await?;
@@ -175,6 +208,21 @@ async fn main() -> anyhow::Result<()> {
         }
         Command::Report { lines, summary } => report::report(&lines, &summary),
     }
+}
+
+async fn fill(shared: &SharedSettings, queue: &str, jobs: usize, limited: bool) -> anyhow::Result<()> {
+    let bench = direct::Direct::open(shared).await?;
+    let command =
+        if limited { bench.served_command(NOOP, true).await? } else { bench.command(NOOP, &[]).await? };
+    bench.submit(command, queue, jobs).await?;
+    Ok(())
+}
+
+fn place(shared: &SharedSettings, words: &[String]) -> anyhow::Result<depth::Place> {
+    let [database, queue, name] = [0, 1, 2].map(|index| words[index].clone());
+    let url = shared.database_url()?;
+    let (server, _other) = url.expose_secret().rsplit_once('/').context("DATABASE_URL has no path")?;
+    Ok(depth::Place { database: format!("{server}/{database}").into(), queue, name })
 }
 
 async fn latencies(api: &Api, queue: &str, samples: usize) -> anyhow::Result<()> {

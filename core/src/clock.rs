@@ -4,6 +4,8 @@
 //! [`Time`] or an [`IdSource`]. Leases and `run_at` are never compared with this clock but with the database's
 //! (`clock_timestamp()`), because machines disagree.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -32,6 +34,11 @@ impl IdSource {
 #[expect(clippy::disallowed_methods, reason = "this is the one place that draws random numbers")]
 pub fn random_fraction() -> f64 {
     rand::random::<f64>()
+}
+
+/// About as long, up to a quarter less or more, so that processes with the same period do not all come at once.
+pub fn jittered(around: Duration) -> Duration {
+    around.mul_f64(0.75 + random_fraction() / 2.0)
 }
 
 /// `N` bytes from the system's secure generator, for keys, nonces and passwords.

@@ -49,7 +49,7 @@ pub enum ProxySelection {
     /// The first one that is not known to be down.
     #[default]
     FirstHealthy,
-    /// Each in turn, by attempt.
+    /// Each in turn, from attempt to attempt.
     RoundRobin,
     /// The one with the fewest running jobs.
     LeastBusy,
@@ -57,21 +57,26 @@ pub enum ProxySelection {
 
 impl ProxySelection {
     /// The one of these proxies, in order of preference, that an attempt goes through; none if there are none. Those that are known to
-    /// be down are left out; if all are, the first is tried: never none at all. `busy` tells how many attempts use one.
+    /// be down are left out; if all are, the first is tried: never none at all. `busy` tells how many attempts use one, `last` which one
+    /// the profile has chosen last.
     pub fn pick(
         self,
         proxies: &[ProxyId],
         is_down: impl Fn(&ProxyId) -> bool,
         busy: impl Fn(&ProxyId) -> i64,
-        turn: usize,
+        last: Option<ProxyId>,
     ) -> Option<ProxyId> {
-        let up: Vec<ProxyId> = proxies.iter().copied().filter(|id| !is_down(id)).collect();
-        let candidates = if up.is_empty() { &proxies[..proxies.len().min(1)] } else { &up[..] };
-        match self {
-            Self::FirstHealthy => candidates.first().copied(),
-            Self::RoundRobin => candidates.get(turn % candidates.len().max(1)).copied(),
-            Self::LeastBusy => candidates.iter().copied().min_by_key(busy),
-        }
+        let mut up = proxies.iter().filter(|id| !is_down(id));
+        let picked = match self {
+            Self::FirstHealthy => up.next(),
+            Self::RoundRobin => {
+                let after = proxies.iter().position(|id| Some(*id) == last).map_or(0, |place| place + 1);
+                let (before, next) = proxies.split_at(after);
+                next.iter().chain(before).find(|id| !is_down(id))
+            }
+            Self::LeastBusy => up.min_by_key(|id| busy(id)),
+        };
+        picked.or_else(|| proxies.first()).copied()
     }
 
     /// As stored.
@@ -109,6 +114,25 @@ pub fn check_profile_path(field: &str, path: &str) -> Result<(), Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_next_one_is_the_one_after_the_last_that_is_up() {
+        let [a, b, c, other] = [1, 2, 3, 4].map(|n| ProxyId::from(uuid::Uuid::from_u128(n)));
+        let pick = |selection: ProxySelection, down: &[ProxyId], last| {
+            selection.pick(&[a, b, c], |id| down.contains(id), |id| i64::from(*id == a), last)
+        };
+        let in_turn = |down: &[ProxyId], last| pick(ProxySelection::RoundRobin, down, last);
+        assert_eq!([None, Some(a), Some(b), Some(c)].map(|last| in_turn(&[], last)), [a, b, c, a].map(Some));
+        assert_eq!([Some(a), Some(b), Some(c)].map(|last| in_turn(&[b], last)), [c, c, a].map(Some));
+        assert_eq!(in_turn(&[a, c], Some(b)), Some(b), "the only one that is up");
+        assert_eq!(in_turn(&[], Some(other)), Some(a), "one that it has no more");
+        assert_eq!(pick(ProxySelection::LeastBusy, &[], None), Some(b));
+        for selection in [ProxySelection::FirstHealthy, ProxySelection::RoundRobin, ProxySelection::LeastBusy]
+        {
+            assert_eq!(pick(selection, &[a, b, c], Some(b)), Some(a), "never none at all");
+            assert_eq!(selection.pick(&[], |_| false, |_| 0, None), None);
+        }
+    }
 
     #[test]
     fn a_profile_stays_below_its_root() {

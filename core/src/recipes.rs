@@ -151,14 +151,14 @@ impl<'a> Facts<'a> {
 }
 
 /// The proxy that a first attempt would probably take now: the job's own, or the profile's choice. What an attempt does take is decided
-/// by its claim, which knows how busy they are.
+/// by its claim, which knows how busy they are and whose turn it is.
 pub fn choose_proxy(found: &Found, own: Option<ProxyId>, profile: Option<ProfileId>) -> Option<ProxyId> {
     let chosen = || {
         let stored = profile.and_then(|id| found.profiles.get(&id))?;
         let is_down = |id: &ProxyId| {
             found.proxies.get(id).is_none_or(|stored| stored.proxy.health.status == HealthStatus::Down)
         };
-        stored.profile.proxy_selection.pick(&stored.proxies, is_down, |_| 0, 0)
+        stored.profile.proxy_selection.pick(&stored.proxies, is_down, |_| 0, None)
     };
     own.or_else(chosen)
 }

@@ -12,7 +12,10 @@ use super::{
     Bucket, Cap, GateKey, Limits, Period, RateLimit, Spent, cap,
     learn::{Left, Pause, Shut},
 };
-use crate::{clock::Time, ids::JobId};
+use crate::{
+    clock::Time,
+    ids::{JobId, ProxyId},
+};
 
 /// A job may be granted so long before its moment: its attempt waits for it, so that evenly spaced starts lose nothing to the
 /// time that a claim takes. It holds a slot meanwhile.
@@ -39,6 +42,9 @@ pub struct Gate {
     /// Of the gate of a profile, who passed last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<JobId>,
+    /// Of the gate of a profile, the proxy that it has chosen last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<ProxyId>,
     /// Whether jobs are parked on it: whoever has not been called waits behind them.
     #[serde(skip)]
     pub has_waiters: bool,

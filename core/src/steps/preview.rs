@@ -47,11 +47,21 @@ pub struct Named<'a> {
     pub services: Option<&'a [ServiceId]>,
 }
 
+/// Where a job's services come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Services<'a> {
+    /// These, in order.
+    Listed(&'a [ServiceId]),
+    /// Those of the profile that it runs on.
+    OfProfile(ProfileId),
+    /// It has none.
+    None,
+}
+
 /// What a job runs on.
 #[derive(Debug)]
 pub(super) struct Cast {
     pub(super) profile: Option<ProfileId>,
-    /// Its own or its command's; without one, the profile's choice is made at the start of each attempt.
     pub(super) proxy: Option<ProxyId>,
     pub(super) services: Vec<ServiceId>,
 }
@@ -149,7 +159,26 @@ impl Ready {
     }
 }
 
-impl Named<'_> {
+impl<'a> Named<'a> {
+    /// The profile: the job's own, or the command's.
+    pub fn profile_over(&self, command: Option<&Command>) -> Option<ProfileId> {
+        self.profile.or_else(|| command?.profile_id)
+    }
+
+    /// The proxy: the job's own, or the command's. Without one, the profile's choice is made at the start of each attempt.
+    pub fn proxy_over(&self, command: Option<&Command>) -> Option<ProxyId> {
+        self.proxy.or_else(|| command?.proxy_id)
+    }
+
+    /// The services: the job's own, even if that is none; or the command's, if it has any; or the profile's.
+    pub fn services_over(&self, command: Option<&'a Command>) -> Services<'a> {
+        let of_command = || command.map(|command| &command.service_ids[..]).filter(|ids| !ids.is_empty());
+        match self.services.or_else(of_command) {
+            Some(listed) => Services::Listed(listed),
+            None => self.profile_over(command).map_or(Services::None, Services::OfProfile),
+        }
+    }
+
     fn wanted(&self, command: Option<&Command>) -> Wanted {
         let services = self.services.into_iter().chain(command.map(|command| command.service_ids.as_slice()));
         Wanted {
@@ -165,18 +194,17 @@ impl Named<'_> {
 }
 
 impl Cast {
-    /// The job's own choice, or the command's; services also the profile's.
+    /// Everything that a job runs on.
     pub(super) fn choose(found: &Found, named: Named<'_>, command: Option<&Command>) -> Self {
-        let profile = named.profile.or_else(|| command?.profile_id);
-        let of_command =
-            || command.map(|command| command.service_ids.clone()).filter(|services| !services.is_empty());
-        let of_profile =
-            || profile.and_then(|id| found.profiles.get(&id)).map(|stored| stored.services.clone());
-        let own = named.services.map(<[ServiceId]>::to_vec);
+        let of_profile = |id| found.profiles.get(&id).map(|stored| stored.services.clone());
         Self {
-            profile,
-            proxy: named.proxy.or_else(|| command?.proxy_id),
-            services: own.or_else(of_command).or_else(of_profile).unwrap_or_default(),
+            profile: named.profile_over(command),
+            proxy: named.proxy_over(command),
+            services: match named.services_over(command) {
+                Services::Listed(listed) => listed.to_vec(),
+                Services::OfProfile(profile) => of_profile(profile).unwrap_or_default(),
+                Services::None => Vec::new(),
+            },
         }
     }
 

@@ -1,11 +1,21 @@
 //! Roll up: fold the counters that the steps appended, and make the partitions of the days to come.
 //!
-//! Duties of every worker; the API makes partitions at its start as well.
+//! Duties of every worker, and of the API: jobs may be enqueued for days before there is a worker.
 
-use crate::store::{Store, StoreError, commit, counters, usage};
+use std::{convert::Infallible, time::Duration};
+
+use crate::{
+    clock::jittered,
+    store::{Store, StoreError, commit, counters, usage},
+};
 
 /// Most rows of one round.
 const FOLD_MAX: i64 = 10_000;
+/// How often counters are folded, and partitions are made.
+const FOLD_EVERY: Duration = Duration::from_secs(1);
+const PARTITIONS_EVERY: Duration = Duration::from_hours(1);
+/// Pause after partitions were not made.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
 
 /// Folds one batch; true when there may be more.
 pub async fn fold_counters(store: &Store) -> Result<bool, StoreError> {
@@ -21,4 +31,36 @@ pub async fn make_partitions(store: &Store) -> Result<(), StoreError> {
     let mut transaction = store.begin().await?;
     counters::ensure_partitions(&mut transaction).await?;
     commit(transaction).await
+}
+
+/// Does both again and again, for as long as somebody waits for it. What fails is told, and tried again.
+pub async fn keep_rolling(store: &Store) -> Infallible {
+    tokio::join!(keep_folding(store), keep_making_partitions(store)).0
+}
+
+async fn pause(around: Duration) {
+    tokio::time::sleep(jittered(around)).await;
+}
+
+async fn keep_folding(store: &Store) -> Infallible {
+    loop {
+        match fold_counters(store).await {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "counters were not folded; trying again"),
+        }
+        pause(FOLD_EVERY).await;
+    }
+}
+
+async fn keep_making_partitions(store: &Store) -> Infallible {
+    loop {
+        match make_partitions(store).await {
+            Ok(()) => pause(PARTITIONS_EVERY).await,
+            Err(error) => {
+                tracing::error!(%error, "partitions of the days to come were not made");
+                pause(RETRY_AFTER).await;
+            }
+        }
+    }
 }

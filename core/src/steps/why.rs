@@ -193,8 +193,7 @@ impl Proxies {
         };
         let picked = choice.proxies.iter().find(waited_for).copied().or_else(|| {
             let busy = |id: &ProxyId| self.busy.get(id).copied().unwrap_or_default();
-            let turn = row.job.uuid().as_u128() as usize + row.attempt as usize + 1;
-            choice.selection.pick(&choice.proxies, is_down, busy, turn)
+            choice.selection.pick(&choice.proxies, is_down, busy, choice.last)
         })?;
         *self.busy.entry(picked).or_default() += 1;
         Some(picked)

@@ -102,6 +102,8 @@ pub struct Choice {
     pub selection: ProxySelection,
     /// In order of preference; at least one.
     pub proxies: Vec<ProxyId>,
+    /// Which one it chose last.
+    pub last: Option<ProxyId>,
 }
 
 /// The choices of these profiles; those that have no proxies are left out.
@@ -111,7 +113,8 @@ pub async fn choices(
 ) -> Result<HashMap<ProfileId, Choice>, StoreError> {
     let ids: Vec<Uuid> = profiles.iter().map(|id| id.uuid()).collect();
     let rows = sqlx::query!(
-        r#"SELECT id, proxy_selection, array_agg(proxy_id ORDER BY position) AS "proxies!"
+        r#"SELECT id, proxy_selection, array_agg(proxy_id ORDER BY position) AS "proxies!",
+               (SELECT state ->> 'proxy' FROM gates WHERE key = 'profile:' || id) AS last
            FROM profile_proxies JOIN profiles ON id = profile_id WHERE profile_id = ANY($1) GROUP BY id"#,
         &ids
     )
@@ -122,7 +125,8 @@ pub async fn choices(
             let selection = ProxySelection::parse(&row.proxy_selection)
                 .ok_or_else(|| StoreError::corrupt("profiles", "proxy_selection", &row.proxy_selection))?;
             let proxies = row.proxies.into_iter().map(ProxyId::from).collect();
-            Ok((row.id.into(), Choice { selection, proxies }))
+            let last = row.last.map(|id| id.parse().map_err(|_| StoreError::corrupt("gates", "state", &id)));
+            Ok((row.id.into(), Choice { selection, proxies, last: last.transpose()? }))
         })
         .collect()
 }

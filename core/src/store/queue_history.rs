@@ -22,8 +22,6 @@ pub struct Point {
     pub failed: i64,
     /// Jobs that were cancelled, or expired.
     pub cancelled: i64,
-    /// By how much the number of ready jobs changed.
-    pub queued_change: i64,
     /// Ready jobs at its end.
     pub queued_depth: i64,
     /// How long those that started had been ready.
@@ -81,15 +79,38 @@ pub async fn history(
             succeeded: row.map_or(0, |row| row.succeeded),
             failed: row.map_or(0, |row| row.failed),
             cancelled: row.map_or(0, |row| row.cancelled),
-            queued_change: row.map_or(0, |row| row.queued),
             queued_depth: depth.max(0),
             waits: Waits::of(waits.remove(&step_number).unwrap_or_default()),
         };
-        depth -= point.queued_change;
+        depth -= queued(step_number);
         points.push(point);
     }
     points.reverse();
     Ok(points)
+}
+
+/// By how much the number of ready jobs changed between two moments, which are beginnings of minutes.
+pub async fn queued_change(
+    connection: &mut Connection,
+    queue: &str,
+    from: Time,
+    until: Time,
+) -> Result<i64, StoreError> {
+    let change = sqlx::query_scalar!(
+        r#"
+        SELECT coalesce(sum(queued), 0)::bigint AS "change!" FROM (
+            SELECT queued FROM queue_minutes WHERE queue = $1 AND minute >= $2 AND minute < $3
+            UNION ALL
+            SELECT queued FROM queue_deltas WHERE queue = $1 AND at >= $2 AND at < $3
+        ) AS part
+        "#,
+        queue,
+        from,
+        until,
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(change)
 }
 
 async fn waits(

@@ -17,7 +17,7 @@ use callboard::{
         promote::promote,
         prune::Retention,
         rescue::{self, Watch},
-        roll_up,
+        roll_up::keep_rolling,
         unblock::unblock,
     },
     store::{Store, StoreError},
@@ -44,9 +44,7 @@ const CALL_EVERY: Duration = Duration::from_millis(500);
 const OVERLOOKED_EVERY: Duration = Duration::from_secs(1);
 /// How often leases of others are looked at.
 const RESCUE_EVERY: Duration = Duration::from_millis(500);
-/// How often counters are folded; partitions are made; directories are swept.
-const FOLD_EVERY: Duration = Duration::from_secs(1);
-const PARTITIONS_EVERY: Duration = Duration::from_hours(1);
+/// How often directories are swept.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// How often it is looked for what is too old.
 const PRUNE_EVERY: Duration = Duration::from_mins(1);
@@ -80,8 +78,8 @@ pub(crate) fn start(
     run(Box::pin(promote_due(store.clone(), redis.clone())));
     run(Box::pin(fire_due(desk.clone())));
     run(Box::pin(rescue_lost(store.clone(), redis, lease)));
-    run(Box::pin(fold(store.clone())));
-    run(Box::pin(make_partitions(store.clone())));
+    let rolled = store.clone();
+    run(Box::pin(async move { match keep_rolling(&rolled).await {} }));
     let disk = prune::FromDisk(desk.places.artifact_root.clone());
     run(Box::pin(prune::prune(store, retention, disk, PRUNE_EVERY)));
     run(Box::pin(sweep::sweep(desk.clone(), SWEEP_EVERY)));
@@ -95,9 +93,9 @@ struct Bells {
     parked: Arc<Notify>,
 }
 
-/// A pause that differs from worker to worker, so that they do not all come at once.
+/// A pause that differs from worker to worker.
 async fn pause(around: Duration) {
-    tokio::time::sleep(around.mul_f64(0.75 + clock::random_fraction() / 2.0)).await;
+    tokio::time::sleep(clock::jittered(around)).await;
 }
 
 /// Hears hints: a cancel or a drain makes the heartbeat look at once, a backlog makes the dispatcher look at once, and jobs of
@@ -297,27 +295,5 @@ async fn call_overlooked(store: Store, redis: Redis) {
             Err(error) => tracing::warn!(%error, "gates were not looked after; trying again"),
         }
         pause(OVERLOOKED_EVERY).await;
-    }
-}
-
-async fn fold(store: Store) {
-    loop {
-        match roll_up::fold_counters(&store).await {
-            Ok(true) => continue,
-            Ok(false) => {}
-            Err(error) => tracing::warn!(%error, "counters were not folded; trying again"),
-        }
-        pause(FOLD_EVERY).await;
-    }
-}
-
-async fn make_partitions(store: Store) {
-    loop {
-        if let Err(error) = roll_up::make_partitions(&store).await {
-            tracing::error!(%error, "partitions of the days to come were not made");
-            pause(RETRY_AFTER * 40).await;
-            continue;
-        }
-        pause(PARTITIONS_EVERY).await;
     }
 }

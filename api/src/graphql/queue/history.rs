@@ -104,14 +104,11 @@ pub(super) async fn of(
 ) -> Result<Vec<QueuePoint>> {
     let (step, count) = steps(window.as_ref(), step.as_ref())?;
     let from = begin_of_step(clock::now(), step) - std::time::Duration::from_secs(step * (count - 1));
-    Ok(read(ctx, queue, from, step, count).await?.into_iter().map(QueuePoint::from).collect())
-}
-
-async fn read(ctx: &Context<'_>, queue: &str, from: Time, step: u64, count: u64) -> Result<Vec<Point>> {
     let mut connection = JobContext::of(ctx)?.desk.store.read().await?;
     let count = i32::try_from(count).unwrap_or(i32::MAX);
     let step = std::time::Duration::from_secs(step);
-    Ok(queue_history::history(&mut connection, queue, from, step, count).await?)
+    let points = queue_history::history(&mut connection, queue, from, step, count).await?;
+    Ok(points.into_iter().map(QueuePoint::from).collect())
 }
 
 /// When the ready jobs are gone, at the pace of the last full minutes.
@@ -120,10 +117,11 @@ pub(super) async fn empty_at(ctx: &Context<'_>, queue: &QueueRecord) -> Result<O
         return Ok(None);
     }
     let now = clock::now();
-    let from = begin_of_step(now, MINUTE) - std::time::Duration::from_secs(MINUTE * u64::from(PACE_MINUTES));
-    let points = read(ctx, &queue.name, from, MINUTE, u64::from(PACE_MINUTES)).await?;
-    let fewer = -points.iter().map(|point| point.queued_change).sum::<i64>();
-    Ok(forecast(queue.queued, fewer, now).map(DateTime))
+    let until = begin_of_step(now, MINUTE);
+    let from = until - std::time::Duration::from_secs(MINUTE * u64::from(PACE_MINUTES));
+    let mut connection = JobContext::of(ctx)?.desk.store.read().await?;
+    let change = queue_history::queued_change(&mut connection, &queue.name, from, until).await?;
+    Ok(forecast(queue.queued, -change, now).map(DateTime))
 }
 
 /// When so many are gone, if there were so many fewer within the last full minutes.

@@ -3,7 +3,10 @@
 use async_graphql::{Context, Object, Result};
 use callboard::{
     catalogue::PolicyPatch,
-    steps::submit::DEFAULT_PRIORITY,
+    steps::{
+        preview::{Named, Services},
+        submit::DEFAULT_PRIORITY,
+    },
     store::{StoreError, commands, schedules::Template},
 };
 
@@ -27,6 +30,11 @@ impl JobTemplate {
         let found = loaders::one(ctx, self.0.command).await?;
         Ok(found.ok_or_else(|| StoreError::corrupt("schedules", "command_id", &self.0.command))?)
     }
+
+    /// What it names itself, as its jobs will.
+    fn named(&self) -> Named<'_> {
+        Named { profile: self.0.profile, proxy: self.0.proxy, services: self.0.services.as_deref() }
+    }
 }
 
 /// What each firing of a schedule enqueues. What it leaves to the command or the profile is shown as these have it now.
@@ -40,11 +48,8 @@ impl JobTemplate {
     /// The profile that it runs on.
     async fn profile(&self, ctx: &Context<'_>) -> Option<Result<Profile>> {
         let find = async {
-            let id = match self.0.profile {
-                Some(id) => Some(id),
-                None => self.stored_command(ctx).await?.profile_id,
-            };
-            match id {
+            let command = self.stored_command(ctx).await?;
+            match self.named().profile_over(Some(&command)) {
                 Some(id) => Profile::load(ctx, id).await,
                 None => Ok(None),
             }
@@ -55,11 +60,8 @@ impl JobTemplate {
     /// The proxy that it, or its command, names; null when the profile chooses, or when there is none.
     async fn proxy(&self, ctx: &Context<'_>) -> Option<Result<Proxy>> {
         let find = async {
-            let id = match self.0.proxy {
-                Some(id) => Some(id),
-                None => self.stored_command(ctx).await?.proxy_id,
-            };
-            match id {
+            let command = self.stored_command(ctx).await?;
+            match self.named().proxy_over(Some(&command)) {
                 Some(id) => Proxy::load(ctx, id).await,
                 None => Ok(None),
             }
@@ -69,16 +71,13 @@ impl JobTemplate {
 
     /// The services that it uses, in order.
     async fn services(&self, ctx: &Context<'_>) -> Result<Vec<Service>> {
-        if let Some(own) = &self.0.services {
-            return Service::load_all(ctx, own.clone()).await;
-        }
         let command = self.stored_command(ctx).await?;
-        if !command.service_ids.is_empty() {
-            return Service::load_all(ctx, command.service_ids).await;
-        }
-        let Some(profile) = self.0.profile.or(command.profile_id) else { return Ok(Vec::new()) };
-        let of_profile = loaders::one(ctx, ServicesOf(profile)).await?;
-        Service::load_all(ctx, of_profile.unwrap_or_default()).await
+        let ids = match self.named().services_over(Some(&command)) {
+            Services::Listed(listed) => listed.to_vec(),
+            Services::OfProfile(profile) => loaders::one(ctx, ServicesOf(profile)).await?.unwrap_or_default(),
+            Services::None => Vec::new(),
+        };
+        Service::load_all(ctx, ids).await
     }
 
     /// The input as it was given; secrets are `***`. What the schema has defaults for is filled in when it fires.

@@ -117,6 +117,9 @@ impl Turns {
             gate.pass(demand, at);
             if let GateKey::Profile(_) = &demand.key {
                 gate.last = Some(row.job);
+                if row.proxy.is_none() {
+                    gate.proxy = self.proxies.get(&row.job).copied().or(gate.proxy);
+                }
             }
             self.changed.insert(demand.key.clone());
         }

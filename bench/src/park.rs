@@ -1,0 +1,36 @@
+//! Jobs that wait at a gate, for W9: whether claims of others mind them.
+
+use anyhow::bail;
+use callboard::{
+    clock::IdSource,
+    command::NOOP,
+    ids::{AttemptId, WorkerId},
+    settings::SharedSettings,
+    steps::claim::{self, Answer, CLAIM_BATCH_MAX},
+    store::Store,
+};
+
+use crate::{depth::settle_all, direct::Direct};
+
+/// Submits so many jobs of a command of which one may start a day, and claims them, so that all others are parked.
+pub(crate) async fn park(shared: &SharedSettings, queue: &str, count: usize) -> anyhow::Result<()> {
+    let bench = Direct::open(shared).await?;
+    let jobs = bench.submit(bench.daily_command(NOOP).await?, queue, count).await?;
+    let store = Store::open(&shared.database_url()?, 1, "callboard-bench")?;
+    let worker: WorkerId = IdSource.make();
+    for batch in jobs.chunks(CLAIM_BATCH_MAX) {
+        let request = |job: &_| claim::Request { job: *job, attempt: IdSource.make::<AttemptId>() };
+        let requests: Vec<claim::Request> = batch.iter().map(request).collect();
+        let (answers, _untold) = claim::claim(&store, worker, &requests).await?;
+        let mut granted = Vec::new();
+        for (answer, request) in answers.iter().zip(requests) {
+            match answer {
+                Answer::Granted(_) => granted.push(request),
+                Answer::Parked { .. } => {}
+                Answer::Paused | Answer::Gone => bail!("a job is neither parked nor run: {answer:?}"),
+            }
+        }
+        settle_all(&store, granted).await?;
+    }
+    Ok(())
+}
