@@ -16,7 +16,10 @@ use callboard::{
     ids::ArtifactId,
     recipes::Recipes,
     settings::Environment,
-    steps::{roll_up::keep_rolling, submit::Desk},
+    steps::{
+        roll_up::{keep_rolling, make_partitions},
+        submit::Desk,
+    },
     store::{Store, StoreError, artifacts},
     transport::Redis,
 };
@@ -88,7 +91,7 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     });
     start_demo_proxy(settings, shutdown.clone()).await?;
     announce(&own_url, is_drawn.then_some(&key));
-    // Without workers too, so that what they find has not piled up.
+    // While no worker does it, too.
     let (rolled, rolls) = (store.clone(), shutdown.clone());
     tokio::spawn(async move { rolls.run_until_cancelled(keep_rolling(&rolled)).await });
     let stop = shutdown.clone();
@@ -147,7 +150,8 @@ impl ArtifactIndex for Files {
     }
 }
 
-/// Waits for Postgres and Redis, and brings the schema to this version; should Postgres go away meanwhile, once more.
+/// Waits for Postgres and Redis, brings the schema to this version, and makes the partitions of these days; should Postgres go away
+/// meanwhile, once more.
 async fn prepare(store: &Store, redis: &Redis, limit: Duration) -> anyhow::Result<()> {
     let until = Instant::now() + limit;
     loop {
@@ -156,7 +160,11 @@ async fn prepare(store: &Store, redis: &Redis, limit: Duration) -> anyhow::Resul
             Err(error) if error.is_transient() && Instant::now() < until => {
                 tracing::warn!(%error, "Postgres went away during the migration; trying again");
             }
-            done => return Ok(done?),
+            done => {
+                done?;
+                // Whoever enqueues now needs today's.
+                return Ok(make_partitions(store).await?);
+            }
         }
     }
 }

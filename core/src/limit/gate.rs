@@ -19,7 +19,7 @@ use crate::{
 
 /// A job may be granted so long before its moment: its attempt waits for it, so that evenly spaced starts lose nothing to the
 /// time that a claim takes. It holds a slot meanwhile.
-pub const AHEAD: Duration = Duration::from_millis(160);
+pub const AHEAD: Duration = Duration::from_millis(240);
 
 /// What a job asks of one gate.
 #[derive(Debug, Clone, PartialEq)]
@@ -280,7 +280,7 @@ mod tests {
         assert_eq!(judged(&gates, at(9_950)), Err((service(2), Block::Full { cap: 1 })));
         gates.get_mut(&service(2)).unwrap().held = 0;
         assert_eq!(judged(&gates, at(9_950)), Ok(at(10_000)), "a little ahead of its time");
-        assert_eq!(judged(&gates, at(9_839)).unwrap_err().0, service(1));
+        assert_eq!(judged(&gates, at(9_759)).unwrap_err().0, service(1));
     }
 
     #[test]
@@ -327,8 +327,8 @@ mod tests {
         assert_eq!(gate.room(&demand(service(1), Some(5), &[]), at(0), 100), (2, full(5)));
         assert_eq!(gate.room(&demand(service(1), Some(3), &[]), at(0), 100), (0, full(3)));
         let spaced = demand(service(1), Some(50), &[rate(20, "PT1S", 1)]);
-        let later = Err(Block::Rate { limit: "default".into(), until: at(200) });
-        assert_eq!(gate.room(&spaced, at(0), 100), (4, later), "at 0, 50, 100 and 150 ms");
+        let later = Err(Block::Rate { limit: "default".into(), until: at(250) });
+        assert_eq!(gate.room(&spaced, at(0), 100), (5, later), "at 0, 50, 100, 150 and 200 ms");
         assert_eq!(gate.room(&spaced, at(0), 2), (2, Ok(at(100))), "there is room for more");
         let shut = Gate { shut: Some(Shut::Until(at(700))), ..gate };
         assert_eq!(shut.room(&spaced, at(0), 100), (0, Err(Block::Refusing { until: at(700) })));

@@ -1,4 +1,4 @@
-//! Bound: how many jobs of a queue may run at once. What runs goes on.
+//! Bound: how many jobs of a queue may run at once. A bound below what runs is refused.
 //!
 //! Called by the API.
 

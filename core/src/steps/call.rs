@@ -30,11 +30,14 @@ use crate::{
 
 pub(super) use again::Again;
 
-/// How long before its moment a job is called, so that its claim is there in time. Less than [`AHEAD`].
+/// How long before its moment a job is called at the latest, so that its claim is there in time. Those whose moments come until
+/// [`AHEAD`] are called with it: the longer that is, the fewer and larger are the batches that queue up at a gate.
 const LEAD: Duration = Duration::from_millis(120);
 /// Most jobs that one gate calls at a time, and most gates.
 const CALL_MAX: u32 = 500;
 const GATES_MAX: u16 = 100;
+/// Pause while another worker is calling at all gates whose moment has come.
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
 /// Shortest pause between two looks at one gate.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 
@@ -99,11 +102,15 @@ pub(super) async fn call_freed(
 /// One round of the duty: calls at every gate whose moment has come. Also answers how long until the next one; zero when
 /// there may be more to do.
 pub async fn call_due(store: &Store) -> Result<(After, Option<Duration>), StoreError> {
+    // Every worker looks at every moment, and mostly another one has called already.
+    let next = gates::next_due_in(&mut *store.read().await?).await?;
+    if next.is_none_or(|wait| !wait.is_zero()) {
+        return Ok((After::default(), next));
+    }
     let mut transaction = store.begin().await?;
     let locked = gates::lock_due(&mut transaction, GATES_MAX.into()).await?;
     if locked.gates.is_empty() {
-        let next = gates::next_due_in(&mut transaction).await?;
-        return Ok((After::default(), next));
+        return Ok((After::default(), Some(BUSY_PAUSE)));
     }
     let called = call_locked(&mut transaction, locked, |_| CALL_MAX, Occasion::Time).await?;
     commit(transaction).await?;

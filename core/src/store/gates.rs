@@ -87,6 +87,9 @@ async fn lock_rows(connection: &mut Connection, keys: &[String]) -> Result<Vec<R
 
 /// Takes in what attempts that ended have left, now that nobody can pass meanwhile.
 async fn add_up(connection: &mut Connection, mut rows: Vec<Row>) -> Result<Found, StoreError> {
+    if rows.is_empty() {
+        return Ok(Found::default());
+    }
     let keys: Vec<String> = rows.iter().map(|row| row.key.clone()).collect();
     let counted = sqlx::query!(
         r#"

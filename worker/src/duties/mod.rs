@@ -42,6 +42,8 @@ const UNBLOCK_EVERY: Duration = Duration::from_millis(500);
 /// Longest pause between two looks at parked jobs whose moment has come, and how often all others are looked after.
 const CALL_EVERY: Duration = Duration::from_millis(500);
 const OVERLOOKED_EVERY: Duration = Duration::from_secs(1);
+/// Longest time that a worker lets others go first when a moment has come.
+const CALL_SPREAD: Duration = Duration::from_millis(5);
 /// How often leases of others are looked at.
 const RESCUE_EVERY: Duration = Duration::from_millis(500);
 /// How often directories are swept.
@@ -275,9 +277,10 @@ async fn call_timed(store: Store, redis: Redis, parked: Arc<Notify>) {
                 RETRY_AFTER
             }
         };
-        // Gates that another worker looks at are due as well: never without any pause.
+        // Never without any pause, and not all workers at once.
+        let spread = CALL_SPREAD.mul_f64(clock::random_fraction());
         tokio::select! {
-            () = tokio::time::sleep(next.max(Duration::from_millis(1))) => {}
+            () = tokio::time::sleep(next.max(Duration::from_millis(1)) + spread) => {}
             () = parked.notified() => {}
         }
     }

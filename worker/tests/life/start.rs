@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use callboard_testing::{Child, Database, free_port, private_redis, redis_url};
+use callboard_testing::{Child, Database, eventually, free_port, private_redis, redis_url};
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use crate::system::{PATIENCE, Settings, System};
 
@@ -52,4 +54,30 @@ async fn what_comes_up_late_is_waited_for() {
     };
     let (mut system, ()) = tokio::join!(System::with(settings, redis, Some(database), 0), later);
     system.add_worker(1).await;
+}
+
+/// Jobs may be enqueued for days before there is a worker.
+#[tokio::test]
+async fn an_api_alone_makes_the_days_ahead_and_folds_counters() {
+    let (database, redis) = tokio::join!(Database::create(), private_redis());
+    let url = database.url().to_owned();
+    let settings = Settings::new(database.url(), redis.url());
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    let days = "SELECT string_agg(format('DROP TABLE %s;', inhrelid::regclass), ' ') FROM pg_inherits
+        WHERE inhparent IN ('job_events'::regclass, 'log_chunks'::regclass)";
+    let drop: String = sqlx::query_scalar(days).fetch_one(&mut connection).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut connection).await.unwrap();
+
+    let system = System::with(settings, redis, Some(database), 0).await;
+    let command = system.shell("nothing", "true", json!({})).await;
+    system.enqueue(json!({ "commandId": command })).await;
+    eventually(PATIENCE, || async {
+        let mut connection = PgConnection::connect(&url).await.ok()?;
+        let left = sqlx::query_scalar::<_, i64>("SELECT count(*) FROM queue_deltas");
+        (left.fetch_one(&mut connection).await.ok()? == 0).then_some(())
+    })
+    .await;
+    assert_eq!(system.count(&["QUEUED"]).await, 1);
+    let queues = system.data("{ queues { counts { queued } } }", json!({})).await;
+    assert_eq!(queues["queues"][0]["counts"]["queued"], 1);
 }

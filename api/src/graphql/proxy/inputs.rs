@@ -75,7 +75,7 @@ pub struct ProxyUpdateInput {
     pub password: MaybeUndefined<SecretString>,
     /// Replaces all of them, as in ProxyCreateInput; null for none. Jobs that wait go by the new ones.
     pub rate_limits: MaybeUndefined<Vec<RateLimitInput>>,
-    /// As in ProxyCreateInput; null for no limit. What runs goes on.
+    /// As in ProxyCreateInput; null for no limit. A bound below what runs at that moment is refused.
     pub max_concurrency: MaybeUndefined<i32>,
 }
 

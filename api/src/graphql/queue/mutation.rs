@@ -20,7 +20,8 @@ use crate::{
 pub struct QueueUpdateInput {
     /// Its name.
     pub name: String,
-    /// How many of its jobs may run at once, 1 to 1000000; null for as many as there are slots. What runs goes on.
+    /// How many of its jobs may run at once, 1 to 1000000; null for as many as there are slots. A bound below
+    /// what runs at that moment is refused.
     pub max_concurrency: MaybeUndefined<i32>,
 }
 

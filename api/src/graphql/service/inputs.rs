@@ -62,7 +62,7 @@ pub struct ServiceUpdateInput {
     pub settings: MaybeUndefined<Json>,
     /// Replaces all of them, as in ServiceCreateInput; null for none. Jobs that wait go by the new ones.
     pub rate_limits: MaybeUndefined<Vec<RateLimitInput>>,
-    /// As in ServiceCreateInput; null for no limit. What runs goes on.
+    /// As in ServiceCreateInput; null for no limit. A bound below what runs at that moment is refused.
     pub max_concurrency: MaybeUndefined<i32>,
     /// Replaces all caps; null for none. Jobs that wait go by the new ones.
     pub caps: MaybeUndefined<Vec<CapInput>>,
