@@ -20,7 +20,7 @@ use callboard::{
         roll_up::{keep_rolling, make_partitions},
         submit::Desk,
     },
-    store::{Store, StoreError, artifacts},
+    store::{Planning, Store, StoreError, artifacts},
     transport::Redis,
 };
 use futures::future::BoxFuture;
@@ -50,8 +50,12 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
         Some(key) => (key, false),
         None => (SecretString::from(format!("cb_{}", hex::encode(&clock::random_bytes::<24>()))), true),
     };
-    let store =
-        Store::open(&settings.shared.database_url()?, settings.database_connections, "callboard-api")?;
+    let store = Store::open(
+        &settings.shared.database_url()?,
+        settings.database_connections,
+        "callboard-api",
+        Planning::ByValue,
+    )?;
     let redis = Redis::open(&settings.shared.redis_url()?, &settings.shared.redis_prefix)?;
     let health = parts_of(&store, &redis);
     prepare(&store, &redis, settings.shared.start_timeout()).await?;

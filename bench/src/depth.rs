@@ -15,7 +15,7 @@ use callboard::{
         settle::{self, Settled, Verdict},
         submit::DEFAULT_PRIORITY,
     },
-    store::{Store, backlog, commit},
+    store::{Planning, Store, backlog, commit},
 };
 use secrecy::SecretString;
 use serde_json::json;
@@ -63,7 +63,7 @@ struct Claimer<'a> {
 
 impl<'a> Claimer<'a> {
     fn open(place: &'a Place) -> anyhow::Result<Self> {
-        let store = Store::open(&place.database, 1, "callboard-bench")?;
+        let store = Store::open(&place.database, 1, "callboard-bench", Planning::Once)?;
         Ok(Self { place, store, worker: IdSource.make(), taking: Vec::new(), claiming: Vec::new() })
     }
 

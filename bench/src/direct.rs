@@ -15,7 +15,7 @@ use callboard::{
     recipes::Recipes,
     settings::SharedSettings,
     steps::submit::{self, Desk, Order},
-    store::Store,
+    store::{Planning, Store},
     transport::Redis,
 };
 
@@ -33,7 +33,7 @@ pub(crate) struct Direct {
 impl Direct {
     /// Connects as a worker would.
     pub(crate) async fn open(shared: &SharedSettings) -> anyhow::Result<Self> {
-        let store = Store::open(&shared.database_url()?, 8, "callboard-bench")?;
+        let store = Store::open(&shared.database_url()?, 8, "callboard-bench", Planning::ByValue)?;
         let redis = Redis::open(&shared.redis_url()?, &shared.redis_prefix)?;
         store.migrate().await?;
         let keyring = shared.keyring()?;

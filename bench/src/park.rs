@@ -7,7 +7,7 @@ use callboard::{
     ids::{AttemptId, WorkerId},
     settings::SharedSettings,
     steps::claim::{self, Answer, CLAIM_BATCH_MAX},
-    store::Store,
+    store::{Planning, Store},
 };
 
 use crate::{depth::settle_all, direct::Direct};
@@ -16,7 +16,7 @@ use crate::{depth::settle_all, direct::Direct};
 pub(crate) async fn park(shared: &SharedSettings, queue: &str, count: usize) -> anyhow::Result<()> {
     let bench = Direct::open(shared).await?;
     let jobs = bench.submit(bench.daily_command(NOOP).await?, queue, count).await?;
-    let store = Store::open(&shared.database_url()?, 1, "callboard-bench")?;
+    let store = Store::open(&shared.database_url()?, 1, "callboard-bench", Planning::Once)?;
     let worker: WorkerId = IdSource.make();
     for batch in jobs.chunks(CLAIM_BATCH_MAX) {
         let request = |job: &_| claim::Request { job: *job, attempt: IdSource.make::<AttemptId>() };

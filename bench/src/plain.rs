@@ -15,7 +15,7 @@ use callboard::{
         claim::{self, Answer, CLAIM_BATCH_MAX},
         settle::{self, Settled, Verdict},
     },
-    store::{Store, attempts::ExitRecord},
+    store::{Planning, Store, attempts::ExitRecord},
 };
 use serde_json::json;
 
@@ -25,7 +25,7 @@ use crate::{measurement::Measurement, sql};
 pub(crate) async fn run(shared: &SharedSettings, name: &str, queue: &str) -> anyhow::Result<Measurement> {
     let jobs = sql::live_jobs(&mut sql::connect(shared).await?, queue).await?;
     ensure!(!jobs.is_empty(), "nothing to do in {queue}");
-    let store = Store::open(&shared.database_url()?, 1, "callboard-bench")?;
+    let store = Store::open(&shared.database_url()?, 1, "callboard-bench", Planning::Once)?;
     store.ping().await?;
     let worker: WorkerId = IdSource.make();
     let composed: Arc<ComposedCommand> = Arc::new(serde_json::from_value(json!({

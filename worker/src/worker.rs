@@ -16,7 +16,7 @@ use callboard::{
         settle::{Settled, Verdict},
     },
     store::{
-        Store,
+        Planning, Store,
         workers::{Held as Record, NewWorker},
     },
     transport::Redis,
@@ -51,7 +51,7 @@ pub(crate) async fn run(settings: WorkerSettings) -> anyhow::Result<()> {
     let places = settings.places()?;
     let keyring = settings.shared.keyring()?;
     let database_url = settings.shared.database_url()?;
-    let store = Store::open(&database_url, CONNECTIONS_MAX, "callboard-worker")?;
+    let store = Store::open(&database_url, CONNECTIONS_MAX, "callboard-worker", Planning::Once)?;
     let redis = Redis::open(&settings.shared.redis_url()?, &settings.shared.redis_prefix)?;
     callboard::startup::wait(&store, &redis, settings.shared.start_timeout()).await?;
     store.schema_is_current().await?;
@@ -72,7 +72,7 @@ pub(crate) async fn run(settings: WorkerSettings) -> anyhow::Result<()> {
     pulse.beat();
     let id = identity.subscribe();
     let heartbeat = Heartbeat {
-        store: Store::open(&database_url, 1, "callboard-worker heartbeat")?,
+        store: Store::open(&database_url, 1, "callboard-worker heartbeat", Planning::Once)?,
         worker,
         lease,
         held: desk.held.clone(),

@@ -17,7 +17,7 @@ use callboard::{
     recipes::Recipes,
     secret::Keyring,
     steps::submit::Desk,
-    store::{Store, StoreError},
+    store::{Planning, Store, StoreError},
     transport::Redis,
 };
 use callboard_api::{
@@ -62,7 +62,7 @@ impl TestApi {
 
     pub(crate) async fn start_with(probe: ProxyProbe) -> Self {
         let database = Database::create().await;
-        let store = Store::open(&database.url().into(), 8, "api-catalogue-test").unwrap();
+        let store = Store::open(&database.url().into(), 8, "api-catalogue-test", Planning::ByValue).unwrap();
         let allow_list = AllowList::parse("/usr/bin:/bin").unwrap();
         let catalogue =
             Catalogue { store: store.clone(), keyring: Arc::new(keyring()), allow_list, ids: IdSource };

@@ -30,7 +30,7 @@ use callboard::{
         unblock::unblock,
     },
     store::{
-        Store, StoreError,
+        Planning, Store, StoreError,
         artifacts::ArtifactRecord,
         attempts::ExitRecord,
         logs::{Appended, Batch, LogStream, NewLine},
@@ -100,7 +100,7 @@ impl Stage {
     /// With another Redis.
     pub(crate) async fn set_with_redis(redis: &str) -> Self {
         let database = Database::create().await;
-        let store = Store::open(&database.url().into(), 8, "api-jobs-test").unwrap();
+        let store = Store::open(&database.url().into(), 8, "api-jobs-test", Planning::ByValue).unwrap();
         let redis = Redis::open(&redis.into(), &redis_prefix()).unwrap();
         let worker = IdSource.make();
         let allow_list = AllowList::parse("/usr/bin:/bin").unwrap();

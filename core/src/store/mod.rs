@@ -68,6 +68,16 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 /// of a claim would hold up the claims of all others, and its own rescue.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// When Postgres plans a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Planning {
+    /// Once for each connection, whatever the values: for workers, whose few statements come again and again. To plan one for a batch of a
+    /// job or two takes as long as to run it.
+    Once,
+    /// As Postgres sees fit, mostly at every call: for lists, whose filters differ from call to call.
+    ByValue,
+}
+
 /// How to reach Postgres, as a pool of connections. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -76,7 +86,12 @@ pub struct Store {
 
 impl Store {
     /// A pool of at most `connections_max`, which connects when it is first used.
-    pub fn open(url: &SecretString, connections_max: u32, name: &str) -> Result<Self, StoreError> {
+    pub fn open(
+        url: &SecretString,
+        connections_max: u32,
+        name: &str,
+        planning: Planning,
+    ) -> Result<Self, StoreError> {
         let timeout = |duration: Duration| duration.as_millis().to_string();
         let options = PgConnectOptions::from_str(url.expose_secret())?.application_name(name).options([
             ("statement_timeout", timeout(STATEMENT_TIMEOUT)),
@@ -87,6 +102,13 @@ impl Store {
             ("enable_seqscan", "off".to_owned()),
             // The price that this puts on a table without an index would have Postgres compile the statement.
             ("jit", "off".to_owned()),
+            (
+                "plan_cache_mode",
+                match planning {
+                    Planning::Once => "force_generic_plan".to_owned(),
+                    Planning::ByValue => "auto".to_owned(),
+                },
+            ),
         ]);
         let pool = PgPoolOptions::new()
             .max_connections(connections_max)

@@ -13,7 +13,7 @@ use callboard::{
     proxy::ProxyProtocol,
     refusal::RefusalCode,
     secret::Keyring,
-    store::{Store, Transaction, commands::Command},
+    store::{Planning, Store, Transaction, commands::Command},
 };
 use callboard_testing::{Database, eventually};
 use uuid::Uuid;
@@ -35,7 +35,7 @@ impl std::ops::Deref for TestCatalogue {
 /// A catalogue with nothing in it.
 pub(crate) async fn catalogue() -> TestCatalogue {
     let database = Database::create().await;
-    let store = Store::open(&database.url().into(), 8, "catalogue-test").unwrap();
+    let store = Store::open(&database.url().into(), 8, "catalogue-test", Planning::ByValue).unwrap();
     let key = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
     let keyring = Arc::new(Keyring::parse(&key.into()).unwrap());
     let allow_list = AllowList::parse("/usr/bin").unwrap();

@@ -1,12 +1,12 @@
 //! A worker meets a schema that is not its own.
 
-use callboard::store::{Store, StoreError};
+use callboard::store::{Planning, Store, StoreError};
 use callboard_testing::Database;
 
 #[tokio::test]
 async fn a_schema_that_is_older_than_the_program_is_told_by_number() {
     let database = Database::create().await;
-    let store = Store::open(&database.url().into(), 2, "schema-test").unwrap();
+    let store = Store::open(&database.url().into(), 2, "schema-test", Planning::ByValue).unwrap();
     store.schema_is_current().await.unwrap();
 
     let mut connection = store.read().await.unwrap();

@@ -12,7 +12,7 @@ use callboard::{
         submit::Order,
     },
     store::{
-        backlog, counters,
+        Planning, backlog, counters,
         job_pages::{self, JobFilter, JobOrder, JobPageRequest},
     },
 };
@@ -111,7 +111,7 @@ async fn statistics_of_an_empty_queue_do_for_a_full_one() {
 /// 50,000 ready jobs in the order of their ids, as jobs are written: then the primary key looks cheap. The oldest 2,000 are handed over, ten
 /// in the middle have their time still to come. On one connection, whose reads are told as soon as it is asked for them.
 async fn with_a_deep_queue() -> Stage {
-    let stage = Stage::with_connections(1).await;
+    let stage = Stage::with(1, Planning::ByValue).await;
     stage.sql("ALTER TABLE live_jobs SET (autovacuum_enabled = off)").await;
     stage.sql("INSERT INTO queues (name) VALUES ('deep')").await;
     stage

@@ -23,7 +23,7 @@ use callboard::{
         submit::{Desk, Order, submit},
     },
     store::{
-        Store,
+        Planning, Store,
         attempts::ExitRecord,
         logs::{Appended, Batch, LogStream, NewLine},
         workers::NewWorker,
@@ -53,9 +53,14 @@ impl Stage {
         Self::with_connections(8).await
     }
 
+    /// As a worker connects.
     pub(crate) async fn with_connections(connections: u32) -> Self {
+        Self::with(connections, Planning::Once).await
+    }
+
+    pub(crate) async fn with(connections: u32, planning: Planning) -> Self {
         let database = Database::create().await;
-        let store = Store::open(&database.url().into(), connections, "steps-test").unwrap();
+        let store = Store::open(&database.url().into(), connections, "steps-test", planning).unwrap();
         let redis = Redis::open(&redis_url().await.as_str().into(), &redis_prefix()).unwrap();
         let allow_list = AllowList::parse("/usr/bin").unwrap();
         let catalogue =

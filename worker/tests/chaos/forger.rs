@@ -12,7 +12,7 @@ use callboard::{
         settle::{Verdict, settle},
     },
     store::{
-        Store,
+        Planning, Store,
         logs::{Batch, LogStream, NewLine},
     },
 };
@@ -25,7 +25,7 @@ pub(crate) struct Forger(Store);
 
 impl Forger {
     pub(crate) fn new(postgres: &str) -> Self {
-        Self(Store::open(&postgres.into(), 2, "callboard-chaos").unwrap())
+        Self(Store::open(&postgres.into(), 2, "callboard-chaos", Planning::Once).unwrap())
     }
 
     /// Some job that runs.
