@@ -97,7 +97,7 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     announce(&own_url, is_drawn.then_some(&key));
     // While no worker does it, too.
     let (rolled, rolls) = (store.clone(), shutdown.clone());
-    tokio::spawn(async move { rolls.run_until_cancelled(keep_rolling(&rolled)).await });
+    tokio::spawn(async move { rolls.run_until_cancelled(Box::pin(keep_rolling(&rolled))).await });
     let stop = shutdown.clone();
     tokio::spawn(async move {
         if let Err(error) = server::asked_to_stop().await {

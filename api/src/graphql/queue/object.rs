@@ -94,7 +94,7 @@ impl Queue {
         }
     }
 
-    /// Since when the oldest ready job waits, those aside that wait for their profile; null when none does.
+    /// Since when the oldest ready job waits, those aside that are parked on a limit or their profile; null when none does.
     async fn oldest_queued_at(&self) -> Option<DateTime> {
         self.0.oldest_queued_at.map(DateTime)
     }
