@@ -160,15 +160,16 @@ async fn prepare(store: &Store, redis: &Redis, limit: Duration) -> anyhow::Resul
     let until = Instant::now() + limit;
     loop {
         callboard::startup::wait(store, redis, limit).await?;
-        match store.migrate().await {
+        let prepared = async {
+            store.migrate().await?;
+            // Whoever enqueues now needs today's.
+            make_partitions(store).await
+        };
+        match prepared.await {
             Err(error) if error.is_transient() && Instant::now() < until => {
                 tracing::warn!(%error, "Postgres went away during the migration; trying again");
             }
-            done => {
-                done?;
-                // Whoever enqueues now needs today's.
-                return Ok(make_partitions(store).await?);
-            }
+            done => return Ok(done?),
         }
     }
 }

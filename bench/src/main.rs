@@ -69,12 +69,7 @@ enum Command {
     /// Submit no-op jobs without the API, for deep backlogs (W9)
     Fill {
         #[command(flatten)]
-        shared: SharedSettings,
-        /// A queue that nobody serves
-        #[arg(long)]
-        queue: String,
-        #[arg(long)]
-        jobs: usize,
+        backlog: Backlog,
         /// With limits that never bind
         #[arg(long)]
         limited: bool,
@@ -99,15 +94,7 @@ enum Command {
         samples: usize,
     },
     /// Park jobs at a gate that lets nobody pass (W9)
-    Park {
-        #[command(flatten)]
-        shared: SharedSettings,
-        /// A queue that nobody serves
-        #[arg(long)]
-        queue: String,
-        #[arg(long)]
-        jobs: usize,
-    },
+    Park(Backlog),
     /// The machine: claim and settle a queue's backlog in full batches on one connection
     Plain {
         #[command(flatten)]
@@ -149,6 +136,17 @@ enum Command {
     },
 }
 
+/// Jobs for a queue that nobody serves.
+#[derive(Debug, Args)]
+struct Backlog {
+    #[command(flatten)]
+    shared: SharedSettings,
+    #[arg(long)]
+    queue: String,
+    #[arg(long)]
+    jobs: usize,
+}
+
 /// A running API and what it stands on.
 #[derive(Debug, Args)]
 struct Api {
@@ -184,7 +182,7 @@ async fn main() -> anyhow::Result<()> {
         }
         Command::Drain { shared, queue, name } => drain::drain(&shared, &name, &queue).await?.print(),
         Command::Latency { api, queue, samples } => latencies(&api, &queue, samples).await,
-        Command::Fill { shared, queue, jobs, limited } => fill(&shared, &queue, jobs, limited).await,
+        Command::Fill { backlog, limited } => fill(&backlog, limited).await,
         Command::Claims { shared, places, samples } => {
             anyhow::ensure!(places.len().is_multiple_of(3), "three words for each place");
             let places = places.chunks(3).map(|words| place(&shared, words));
@@ -194,7 +192,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Lists { api, samples } => {
             depth::lists(&api.address()?, samples).await?.iter().try_for_each(Measurement::print)
         }
-        Command::Park { shared, queue, jobs } => park::park(&shared, &queue, jobs).await,
+        Command::Park(Backlog { shared, queue, jobs }) => park::park(&shared, &queue, jobs).await,
         Command::Plain { shared, queue } => plain::run(&shared, "plain", &queue).await?.print(),
         Command::Copy { shared, rows } => {
             let mut connection = sql::connect(&shared).await?;
@@ -210,11 +208,11 @@ async fn main() -> anyhow::Result<()> {
     }
 }
 
-async fn fill(shared: &SharedSettings, queue: &str, jobs: usize, limited: bool) -> anyhow::Result<()> {
-    let bench = direct::Direct::open(shared).await?;
+async fn fill(backlog: &Backlog, limited: bool) -> anyhow::Result<()> {
+    let bench = direct::Direct::open(&backlog.shared).await?;
     let command =
         if limited { bench.served_command(NOOP, true).await? } else { bench.command(NOOP, &[]).await? };
-    bench.submit(command, queue, jobs).await?;
+    bench.submit(command, &backlog.queue, backlog.jobs).await?;
     Ok(())
 }
 

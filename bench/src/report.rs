@@ -135,7 +135,6 @@ fn table(rounds: &Rounds) -> anyhow::Result<String> {
         "| workload | jobs/s | p50 ms | p99 ms | the machine | ratio (lowest to highest) | goal | |"
     )?;
     writeln!(out, "|---|---:|---:|---:|---|---:|---:|---|")?;
-    let rate = |measured: &Measurement| measured.rate;
     for row in &RATES {
         let Some(ratios) = ratios(rounds, row.name, row.machine, rate) else { continue };
         let ratio = median(&ratios);
@@ -144,10 +143,10 @@ fn table(rounds: &Rounds) -> anyhow::Result<String> {
             out,
             "| {} | {} | {} | {} | {} {} | {ratio:.2} ({lowest:.2} to {highest:.2}) | {} | {} |",
             row.label,
-            whole(value(rounds, row.name, |measured| measured.rate)),
-            short(value(rounds, row.name, |measured| measured.p50)),
-            short(value(rounds, row.name, |measured| measured.p99)),
-            whole(value(rounds, row.machine, |measured| measured.rate)),
+            whole(value(rounds, row.name, rate)),
+            short(value(rounds, row.name, p50)),
+            short(value(rounds, row.name, p99)),
+            whole(value(rounds, row.machine, rate)),
             row.machine_label,
             row.goal.map(|goal| format!(">= {goal:.2}")).unwrap_or_default(),
             row.goal.map(|goal| verdict(ratio >= goal)).unwrap_or_default()
@@ -156,10 +155,10 @@ fn table(rounds: &Rounds) -> anyhow::Result<String> {
     writeln!(out)?;
     writeln!(out, "| one at a time, idle | p50 ms | p99 ms | goal p50 | goal p99 | |")?;
     writeln!(out, "|---|---:|---:|---:|---:|---|")?;
-    let commit = value(rounds, "commit_1", |measured| measured.p50);
+    let commit = value(rounds, "commit_1", p50);
     for row in &TIMES {
-        let p50 = value(rounds, row.name, |measured| measured.p50);
-        let p99 = value(rounds, row.name, |measured| measured.p99);
+        let p50 = value(rounds, row.name, p50);
+        let p99 = value(rounds, row.name, p99);
         let goal = row.goal.zip(commit).map(|((p50, p99), commit)| (2.0 * commit + p50, 2.0 * commit + p99));
         let is_met = goal.zip(p50.zip(p99)).map(|(goal, is)| verdict(is.0 <= goal.0 && is.1 <= goal.1));
         let (goal_50, goal_99) = goal.unzip();
@@ -180,11 +179,8 @@ fn table(rounds: &Rounds) -> anyhow::Result<String> {
 
 /// What a deep backlog costs, if it was measured.
 fn depth(out: &mut String, rounds: &Rounds) -> anyhow::Result<()> {
-    let p99 = |measured: &Measurement| measured.p99;
     let time = |name: &str, of: fn(&Measurement) -> Option<f64>| short(value(rounds, name, of));
-    let p50_and_99 = |name: &str| {
-        format!("{} | {}", time(name, |measured| measured.p50), time(name, |measured| measured.p99))
-    };
+    let p50_and_99 = |name: &str| format!("{} | {}", time(name, p50), time(name, p99));
     if !rounds.contains_key("w9_queues") {
         return Ok(());
     }
@@ -220,6 +216,18 @@ fn depth(out: &mut String, rounds: &Rounds) -> anyhow::Result<()> {
 
 fn verdict(is_met: bool) -> &'static str {
     if is_met { "met" } else { "falls short" }
+}
+
+fn rate(measured: &Measurement) -> Option<f64> {
+    measured.rate
+}
+
+fn p50(measured: &Measurement) -> Option<f64> {
+    measured.p50
+}
+
+fn p99(measured: &Measurement) -> Option<f64> {
+    measured.p99
 }
 
 /// The median over the rounds.
@@ -271,9 +279,9 @@ fn summarise(rounds: &Rounds) -> Value {
             (
                 name,
                 json!({
-                    "rate": of(|measured| measured.rate),
-                    "p50": of(|measured| measured.p50),
-                    "p99": of(|measured| measured.p99),
+                    "rate": of(rate),
+                    "p50": of(p50),
+                    "p99": of(p99),
                     "rounds": rounds[name],
                 }),
             )
@@ -281,12 +289,7 @@ fn summarise(rounds: &Rounds) -> Value {
         .collect();
     let ratios: BTreeMap<&str, Option<f64>> = RATES
         .iter()
-        .map(|row| {
-            (
-                row.name,
-                ratios(rounds, row.name, row.machine, |measured| measured.rate).map(|ratios| median(&ratios)),
-            )
-        })
+        .map(|row| (row.name, ratios(rounds, row.name, row.machine, rate).map(|ratios| median(&ratios))))
         .collect();
     json!({ "at": callboard::clock::now(), "version": env!("CARGO_PKG_VERSION"), "ratios": ratios, "measurements": medians })
 }
@@ -303,10 +306,7 @@ mod tests {
             .map(|(ours, theirs)| line("w1", ours) + &line("commits_50", theirs))
             .collect();
         let rounds = read(&text).unwrap();
-        assert_eq!(
-            ratios(&rounds, "w1", "commits_50", |measured| measured.rate).map(|all| median(&all)),
-            Some(0.75)
-        );
+        assert_eq!(ratios(&rounds, "w1", "commits_50", rate).map(|all| median(&all)), Some(0.75));
         assert!(table(&rounds).unwrap().contains("0.75 (0.10 to 1.00) | >= 1.00 | falls short"));
     }
 }
