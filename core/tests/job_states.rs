@@ -12,10 +12,15 @@ use callboard::{
         state::Ending,
         transition::{Applied, Facts, LOST_ATTEMPTS_MAX, Next, Transition, apply},
     },
+    limit::GateKey,
     policy::Policy,
 };
 use proptest::prelude::*;
 use uuid::Uuid;
+
+fn gate() -> GateKey {
+    GateKey::Profile(Uuid::from_u128(1).into())
+}
 
 fn attempt(number: u128) -> AttemptId {
     AttemptId::from(Uuid::from_u128(number))
@@ -55,7 +60,7 @@ fn transitions() -> Vec<(String, Transition)> {
         ),
         ("its time has come".into(), Transition::Due),
         ("claimed".into(), Transition::Claimed { attempt: attempt(1) }),
-        ("found blocked".into(), Transition::Parked { on: "profile:1".into(), reason: "in use".into() }),
+        ("found blocked".into(), Transition::Parked { on: gate(), reason: "in use".into() }),
         ("woken".into(), Transition::Woken),
         ("cancel asked".into(), Transition::CancelAsked { reason: None }),
         ("expired".into(), Transition::Expired),
@@ -70,14 +75,13 @@ fn transitions() -> Vec<(String, Transition)> {
 }
 
 fn standings() -> Vec<Standing> {
-    let queued = |parked_on: Option<&str>| Standing::Queued { parked_on: parked_on.map(str::to_owned) };
     let running = |cancel_asked| Standing::Running { attempt: attempt(1), cancel_asked };
     vec![
         Standing::Blocked,
         Standing::Scheduled { run_at: now(), is_retry: false },
         Standing::Scheduled { run_at: now(), is_retry: true },
-        queued(None),
-        queued(Some("profile:1")),
+        Standing::Queued { parked_on: None },
+        Standing::Queued { parked_on: Some(gate()) },
         running(false),
         running(true),
         Standing::Ended(Ending::Succeeded),

@@ -3,7 +3,7 @@
 //! [`JobState`] is the name that people see; [`Standing`] is the state with its data, as `apply` takes it. A CHECK on
 //! the `live_jobs` table ties the columns to the same rules.
 
-use crate::{clock::Time, ids::AttemptId};
+use crate::{clock::Time, ids::AttemptId, limit::GateKey};
 
 /// The name of a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -77,8 +77,8 @@ pub enum Standing {
     },
     /// Ready.
     Queued {
-        /// Key that it is parked on, if a claim found it blocked, e.g. `profile:<uuid>`.
-        parked_on: Option<String>,
+        /// The gate that it is parked at, if a claim found it closed.
+        parked_on: Option<GateKey>,
     },
     /// An attempt runs.
     Running {

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     clock::Time,
     ids::{AttemptId, JobId},
+    limit::GateKey,
     policy::Policy,
 };
 
@@ -52,12 +53,12 @@ pub enum Transition {
     },
     /// A claim found it blocked.
     Parked {
-        /// The key that blocks it.
-        on: String,
+        /// The gate that it waits at.
+        on: GateKey,
         /// The same in words.
         reason: String,
     },
-    /// The key that it was parked on may have room.
+    /// The gate that it was parked at may have room.
     Woken,
     /// An attempt ended; refused when it is not the running one.
     Finished {

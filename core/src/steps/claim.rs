@@ -148,7 +148,7 @@ impl Batch {
                 self.grant(at, granted)
             }
             Err(turns::Parking { on, block, reason }) => {
-                let transition = Transition::Parked { on: on.to_string(), reason };
+                let transition = Transition::Parked { on: on.clone(), reason };
                 if let Some(applied) = self.allowed(&row, transition) {
                     self.turns.park(&row, &on, &block, self.now);
                     self.changes.push(Change { before: row, applied, started: None, is_dispatched: false });

@@ -49,17 +49,9 @@ pub async fn why(store: &Store, jobs: &[JobId]) -> Result<HashMap<JobId, Obstacl
     let keys: BTreeSet<GateKey> = demands.values().flatten().map(|demand| demand.key.clone()).collect();
     let gates = gates::look(&mut connection, &keys.into_iter().collect::<Vec<_>>()).await?.gates;
     let obstacles = ready.iter().filter_map(|(row, _)| {
-        let parked_on = match &row.standing {
-            Standing::Queued { parked_on: Some(key) } => key.parse::<GateKey>().ok(),
-            Standing::Queued { parked_on: None }
-            | Standing::Blocked
-            | Standing::Scheduled { .. }
-            | Standing::Running { .. }
-            | Standing::Ended(_) => None,
-        };
         // One that is parked is among those who are waited for.
-        let is_called = |key: &GateKey| parked_on.as_ref() == Some(key) || row.called_for.contains(key);
-        let (demand, block) = judge(demands.get(&row.job)?, &gates, is_called, now).err()?;
+        let (demand, block) =
+            judge(demands.get(&row.job)?, &gates, |key| row.has_waited_at(key), now).err()?;
         let by = gates.get(&demand.key).and_then(Gate::holder);
         Some((row.job, Obstacle { at: demand.clone(), block, by }))
     });
@@ -179,18 +171,8 @@ impl Proxies {
             return row.proxy;
         }
         let choice = self.choices.get(&row.profile?)?;
-        let parked_on = match &row.standing {
-            Standing::Queued { parked_on } => parked_on.as_deref().and_then(|key| key.parse().ok()),
-            Standing::Blocked
-            | Standing::Scheduled { .. }
-            | Standing::Running { .. }
-            | Standing::Ended(_) => None,
-        };
         let is_down = |id: &ProxyId| self.found.get(id).is_none_or(|proxy| proxy.is_down);
-        let waited_for = |id: &&ProxyId| {
-            let key = GateKey::Proxy(**id);
-            !is_down(id) && (parked_on.as_ref() == Some(&key) || row.called_for.contains(&key))
-        };
+        let waited_for = |id: &&ProxyId| !is_down(id) && row.has_waited_at(&GateKey::Proxy(**id));
         let picked = choice.proxies.iter().find(waited_for).copied().or_else(|| {
             let busy = |id: &ProxyId| self.busy.get(id).copied().unwrap_or_default();
             choice.selection.pick(&choice.proxies, is_down, busy, choice.last)

@@ -111,6 +111,18 @@ impl LiveJob {
         Facts { standing, counted: self.counted as u32, lost: self.lost as u32, policy }
     }
 
+    /// Whether it has queued up at this gate since it is ready: it is parked there, or has been called.
+    pub fn has_waited_at(&self, gate: &GateKey) -> bool {
+        let is_parked = match &self.standing {
+            Standing::Queued { parked_on } => parked_on.as_ref() == Some(gate),
+            Standing::Blocked
+            | Standing::Scheduled { .. }
+            | Standing::Running { .. }
+            | Standing::Ended(_) => false,
+        };
+        is_parked || self.called_for.contains(gate)
+    }
+
     /// Who gives it its round.
     pub fn lane(&self) -> Lane {
         Lane::of(&self.queue, self.priority, self.fairness_key.as_deref(), self.profile)

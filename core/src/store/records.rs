@@ -68,8 +68,6 @@ pub struct JobRecord {
     pub queued_at: Option<Time>,
     /// Whether a backoff made it wait.
     pub is_retry: bool,
-    /// Key that it is parked on.
-    pub parked_on: Option<String>,
     /// The running attempt and its worker.
     pub running: Option<(AttemptId, WorkerId)>,
     /// What it last told.
@@ -95,7 +93,7 @@ pub async fn by_ids(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<J
             coalesce(live.state, ended.state) AS "state!", coalesce(live.version, ended.version) AS "version!",
             coalesce(live.attempt, ended.attempt) AS "attempt!", coalesce(live.counted, ended.counted) AS "counted!",
             coalesce(live.started_at, ended.started_at) AS started_at, ended.finished_at AS "finished_at?",
-            live.queued_at, coalesce(live.is_retry, false) AS "is_retry!", live.parked_on, live.attempt_id, live.worker_id,
+            live.queued_at, coalesce(live.is_retry, false) AS "is_retry!", live.attempt_id, live.worker_id,
             coalesce(live.progress_fraction, ended.progress_fraction) AS progress_fraction,
             coalesce(live.progress_message, ended.progress_message) AS progress_message,
             ended.failure, coalesce(live.log_lines, ended.log_lines) AS "log_lines!"
@@ -171,7 +169,6 @@ struct Row {
     finished_at: Option<Time>,
     queued_at: Option<Time>,
     is_retry: bool,
-    parked_on: Option<String>,
     attempt_id: Option<Uuid>,
     worker_id: Option<Uuid>,
     progress_fraction: Option<f64>,
@@ -209,7 +206,6 @@ impl Row {
             finished_at: self.finished_at,
             queued_at: self.queued_at,
             is_retry: self.is_retry,
-            parked_on: self.parked_on,
             running: self.attempt_id.map(AttemptId::from).zip(self.worker_id.map(WorkerId::from)),
             progress: Progress { fraction: self.progress_fraction, message: self.progress_message },
             failure: self.failure.map(|json| from_json("ended_jobs", "failure", json)).transpose()?,

@@ -265,7 +265,6 @@ mod tests {
             finished_at: None,
             queued_at: None,
             is_retry,
-            parked_on: None,
             running: None,
             progress: Progress { fraction: None, message: None },
             failure: None,

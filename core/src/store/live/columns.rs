@@ -23,7 +23,7 @@ pub(super) struct LiveColumns<'a> {
     pub(super) are_retries: Vec<bool>,
     pub(super) queued_ats: Vec<Option<Time>>,
     pub(super) dispatched_ats: Vec<Option<Time>>,
-    pub(super) parked_ons: Vec<Option<&'a str>>,
+    pub(super) parked_ons: Vec<Option<String>>,
     pub(super) attempts: Vec<i32>,
     pub(super) counteds: Vec<i32>,
     pub(super) losts: Vec<i32>,
@@ -64,7 +64,7 @@ impl<'a> LiveColumns<'a> {
             Standing::Queued { parked_on } => {
                 let was_queued = matches!(before.standing, Standing::Queued { .. });
                 row.queued_at = if was_queued { before.queued_at } else { Some(now) };
-                row.parked_on = parked_on.as_deref();
+                row.parked_on = parked_on.as_ref();
                 row.dispatched_at = change.is_dispatched.then_some(now);
             }
             Standing::Running { attempt, cancel_asked } => {
@@ -85,7 +85,7 @@ impl<'a> LiveColumns<'a> {
         self.are_retries.push(row.is_retry);
         self.queued_ats.push(row.queued_at);
         self.dispatched_ats.push(row.dispatched_at);
-        self.parked_ons.push(row.parked_on);
+        self.parked_ons.push(row.parked_on.map(ToString::to_string));
         self.attempts.push(before.attempt + i32::from(row.is_new));
         self.counteds.push(change.applied.counted as i32);
         self.losts.push(change.applied.lost as i32);
@@ -117,9 +117,8 @@ fn called_for(before: &LiveJob, standing: &Standing) -> String {
     else {
         return "{}".to_owned();
     };
-    let earlier = before.called_for.iter().map(ToString::to_string);
-    let all = earlier.chain(was_on.clone()).filter(|key| Some(key) != is_on.as_ref());
-    array_literal(all)
+    let all = before.called_for.iter().chain(was_on).filter(|key| Some(*key) != is_on.as_ref());
+    array_literal(all.map(ToString::to_string))
 }
 
 /// The columns that depend on the standing.
@@ -129,7 +128,7 @@ struct Fields<'a> {
     is_retry: bool,
     queued_at: Option<Time>,
     dispatched_at: Option<Time>,
-    parked_on: Option<&'a str>,
+    parked_on: Option<&'a GateKey>,
     attempt: Option<AttemptId>,
     attempt_at: Option<Time>,
     worker: Option<WorkerId>,

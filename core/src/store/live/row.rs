@@ -71,7 +71,7 @@ impl Parsed {
         if let Some(holds) = self.holds.get(&keys) {
             return Ok(holds.clone());
         }
-        let holds: Arc<[GateKey]> = keys.iter().map(|key| parse(key)).collect::<Result<_, _>>()?;
+        let holds: Arc<[GateKey]> = gates("holds", &keys)?.into();
         self.holds.insert(keys, holds.clone());
         Ok(holds)
     }
@@ -91,8 +91,12 @@ fn from_text<T: serde::de::DeserializeOwned>(
     serde_json::from_str(text).map_err(|error| StoreError::corrupt(table, column, &error))
 }
 
-fn parse(key: &str) -> Result<GateKey, StoreError> {
-    key.parse().map_err(|_| StoreError::corrupt("live_jobs", "holds", &key))
+fn gate(column: &'static str, key: &str) -> Result<GateKey, StoreError> {
+    key.parse().map_err(|_| StoreError::corrupt("live_jobs", column, &key))
+}
+
+fn gates(column: &'static str, keys: &[String]) -> Result<Vec<GateKey>, StoreError> {
+    keys.iter().map(|key| gate(column, key)).collect()
 }
 
 impl Row {
@@ -101,7 +105,9 @@ impl Row {
         let standing = match (JobState::parse(&self.state).ok_or_else(corrupt)?, self.attempt_id) {
             (JobState::Blocked, _) => Standing::Blocked,
             (JobState::Scheduled, _) => Standing::Scheduled { run_at: self.run_at, is_retry: self.is_retry },
-            (JobState::Queued, _) => Standing::Queued { parked_on: self.parked_on },
+            (JobState::Queued, _) => {
+                Standing::Queued { parked_on: self.parked_on.map(|key| gate("parked_on", &key)).transpose()? }
+            }
             (JobState::Running, Some(attempt)) => {
                 Standing::Running { attempt: attempt.into(), cancel_asked: self.cancel_asked_at.is_some() }
             }
@@ -141,7 +147,7 @@ impl Row {
             progress: Progress { fraction: self.progress_fraction, message: self.progress_message },
             log_lines: self.log_lines,
             holds: parsed.holds(self.holds)?,
-            called_for: self.called_for.iter().filter_map(|key| key.parse().ok()).collect(),
+            called_for: gates("called_for", &self.called_for)?,
         };
         Ok((live, terms))
     }

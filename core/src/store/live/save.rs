@@ -108,7 +108,7 @@ async fn update(
         &column.are_retries,
         &column.queued_ats as &[Option<Time>],
         &column.dispatched_ats as &[Option<Time>],
-        &column.parked_ons as &[Option<&str>],
+        &column.parked_ons as &[Option<String>],
         &column.attempts,
         &column.counteds,
         &column.losts,
