@@ -25,6 +25,7 @@ const RESTART_AFTER: Duration = Duration::from_millis(500);
 struct Context {
     desk: Arc<Desk>,
     slots: Slots,
+    stop: CancellationToken,
 }
 
 /// Serves queues until the token is cancelled; then takes nothing new and waits for the attempts that run.
@@ -56,7 +57,7 @@ fn one_loop(
     stop: &CancellationToken,
 ) -> BoxFuture<'static, Result<(), WorkerError>> {
     let slots = Slots::new(concurrency);
-    let context = Context { desk: desk.clone(), slots: slots.clone() };
+    let context = Context { desk: desk.clone(), slots: slots.clone(), stop: stop.clone() };
     let worker = WorkerBuilder::new("callboard")
         .backend(ReadyQueue::serve(redis.clone(), queues.to_vec(), slots))
         .data(context)
@@ -74,6 +75,6 @@ fn one_loop(
 async fn handle(ready: ReadyJob, context: Data<Context>) -> Result<(), BoxDynError> {
     let _slot = context.slots.guard();
     // Boxed here, because every layer moves what this function keeps.
-    Box::pin(attempt(&context.desk, ready)).await;
+    Box::pin(attempt(&context.desk, ready, &context.stop)).await;
     Ok(())
 }

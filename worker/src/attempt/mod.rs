@@ -25,6 +25,7 @@ use callboard::{
     },
     store::{attempts::ExitRecord, usage::Used},
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     desk::{Claimed, Desk},
@@ -35,10 +36,17 @@ use run::Ran;
 
 /// Runs one attempt of a job, if it can be won.
 #[tracing::instrument(level = "debug", skip_all, fields(job = %ready.job))]
-pub(crate) async fn attempt(desk: &Desk, ready: ReadyJob) {
+pub(crate) async fn attempt(desk: &Desk, ready: ReadyJob, stop: &CancellationToken) {
+    // Without a lease nothing may run: a claim would only be given back, and would have used up what limits allow. With one, it is
+    // asked for before the claim: what is won under a lease that ends meanwhile must not start under the next.
+    let lease = tokio::select! {
+        biased;
+        lease = desk.nursery.lease() => lease,
+        // The sweep hands it out again.
+        () = stop.cancelled() => return,
+    };
     let attempt: AttemptId = desk.ids.make();
-    // Asked before the claim: what is won under a lease that ends meanwhile must not start under the next.
-    let place = desk.held.enter(ready.job, attempt, desk.nursery.lease());
+    let place = desk.held.enter(ready.job, attempt, lease);
     let Some(work) = claim(desk, ready.job, attempt).await else { return };
     place.grant();
     // A claim may be granted a little ahead of the moment that a limit allows.

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use rustix::net::{SendFlags, Shutdown, send, shutdown};
 use tokio::net::UnixStream;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use super::boottime_now;
 use crate::shim::protocol::{Control, encode};
 
 /// How long a shim that was told to kill may take to report, before it is killed itself and its tree by us.
@@ -31,7 +32,10 @@ pub struct LeaseNumber(u64);
 
 /// The lines to all running shims.
 #[derive(Debug, Default)]
-pub(super) struct Leashes(Mutex<Lines>);
+pub(super) struct Leashes {
+    lines: Mutex<Lines>,
+    renewed: Notify,
+}
 
 #[derive(Debug, Default)]
 struct Lines {
@@ -45,12 +49,22 @@ struct Lines {
 
 impl Leashes {
     fn lines(&self) -> MutexGuard<'_, Lines> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The present lease.
-    pub(super) fn lease(&self) -> LeaseNumber {
-        LeaseNumber(self.lines().lease)
+    /// The present lease, once its deadline is ahead.
+    pub(super) async fn lease(&self) -> LeaseNumber {
+        loop {
+            // Before the look, so that nothing is missed after it.
+            let renewed = self.renewed.notified();
+            {
+                let lines = self.lines();
+                if lines.deadline > boottime_now() {
+                    return LeaseNumber(lines.lease);
+                }
+            }
+            renewed.await;
+        }
     }
 
     /// By when a program of this lease has to be dead, as things are; none when the lease is over.
@@ -67,6 +81,7 @@ impl Leashes {
         for channel in lines.channels.values() {
             tell(channel, &Control::Deadline(deadline));
         }
+        self.renewed.notify_waiters();
     }
 
     /// Ends the present lease: its programs are killed, and never hear of a later deadline, should they not have noticed yet
@@ -78,6 +93,7 @@ impl Leashes {
         for (_, channel) in lines.channels.drain() {
             tell(&channel, &Control::Kill {});
         }
+        self.renewed.notify_waiters();
     }
 }
 

@@ -102,9 +102,10 @@ impl Nursery {
         self.leashes.extend(boottime_ns);
     }
 
-    /// The present lease, for the orders of attempts that are claimed from now on.
-    pub fn lease(&self) -> LeaseNumber {
-        self.leashes.lease()
+    /// The present lease, for the orders of attempts that are claimed from now on. Waits while there is none, or none that is
+    /// known to last: after the machine or this process was stopped for a while, until the lease is renewed or another begins.
+    pub async fn lease(&self) -> LeaseNumber {
+        self.leashes.lease().await
     }
 
     /// The worker's lease was lost, and it has another: kills what was started under the first, starts nothing that was

@@ -1,4 +1,4 @@
-//! Workers that are asked to end.
+//! Workers that are asked to end, or that are stopped for a while.
 
 use std::time::{Duration, Instant};
 
@@ -98,4 +98,30 @@ async fn what_does_not_end_within_the_grace_is_given_back_without_costing_an_att
     let outcomes: Vec<_> =
         job["attempts"]["nodes"].as_array().unwrap().iter().map(|attempt| &attempt["outcome"]).collect();
     assert_eq!(outcomes, ["RELEASED", "SUCCEEDED"], "{job:#}");
+}
+
+#[tokio::test]
+async fn a_worker_that_has_lost_its_lease_claims_nothing_before_it_has_another() {
+    let mut system = System::start(0).await;
+    system.set("CALLBOARD_LEASE", "4");
+    for _ in 0..2 {
+        system.add_worker(4).await;
+    }
+    let command = system.shell("short", "true", json!({})).await;
+    let stopped = worker_id(&system, system.workers[0].pid()).await;
+    system.workers[0].signal(Signal::STOP);
+    // The other one notices.
+    eventually(PATIENCE, || async {
+        let workers = system.data("{ workers { id status } }", json!({})).await["workers"].take();
+        workers.as_array().unwrap().contains(&json!({ "id": stopped, "status": "LOST" }))
+    })
+    .await;
+    system.workers[1].signal(Signal::TERM);
+    assert!(system.workers[1].ended(PATIENCE).await.success());
+    let jobs = system.enqueue_all(vec![json!({ "commandId": command }); 40]).await;
+    system.workers[0].signal(Signal::CONT);
+    for job in &jobs {
+        let job = system.until(job, "SUCCEEDED", PATIENCE).await;
+        assert_eq!(job["attempts"]["nodes"].as_array().unwrap().len(), 1, "{job:#}");
+    }
 }

@@ -236,7 +236,7 @@ async fn what_was_won_under_a_lost_lease_does_not_run_under_the_next() {
     // Its shim is not scheduled while the lease ends, and finds all that was said to it afterwards.
     let shim = parent(running.pid);
     signal(shim, Signal::STOP);
-    let first = nursery.lease();
+    let first = nursery.lease().await;
     nursery.extend_deadline(boottime_now());
     nursery.begin_another_lease(boottime_now() + hours(1));
     nursery.extend_deadline(boottime_now() + hours(2));
@@ -246,7 +246,7 @@ async fn what_was_won_under_a_lost_lease_does_not_run_under_the_next() {
 
     let late = nursery.start(other.order("/bin/true", &[])).await.err();
     assert!(matches!(late, Some(StartError::Refused { code: RefusalCode::DeadlinePassed, .. })), "{late:?}");
-    assert_ne!(nursery.lease(), first);
-    let order = Order { lease: nursery.lease(), ..other.order("/bin/true", &[]) };
+    assert_ne!(nursery.lease().await, first);
+    let order = Order { lease: nursery.lease().await, ..other.order("/bin/true", &[]) };
     assert_eq!(nursery.start(order).await.unwrap().wait().await.code(), Some(0));
 }
