@@ -8,13 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use callboard::{
     clock::IdSource,
-    ids::{AttemptId, WorkerId},
-    job::Outcome,
-    steps::{
-        claim::{self, Answer},
-        settle::{self, Settled, Verdict},
-        submit::DEFAULT_PRIORITY,
-    },
+    ids::WorkerId,
+    steps::submit::DEFAULT_PRIORITY,
     store::{Planning, Store, backlog, commit},
 };
 use secrecy::SecretString;
@@ -23,6 +18,7 @@ use serde_json::json;
 use crate::{
     http::{Address, Caller},
     measurement::Measurement,
+    steps::{claim_all, requests, settle_all, success},
 };
 
 /// Jobs of one claim.
@@ -76,14 +72,11 @@ impl<'a> Claimer<'a> {
         commit(transaction).await?;
         let took = since.elapsed();
         ensure!(ready.len() == BATCH, "the backlog of {queue} is used up");
-        let request = |job| claim::Request { job, attempt: IdSource.make::<AttemptId>() };
-        let requests: Vec<claim::Request> = ready.iter().map(|ready| request(ready.job)).collect();
+        let requests = requests(ready.iter().map(|ready| ready.job));
         let since = Instant::now();
-        let (answers, _untold) = claim::claim(&self.store, self.worker, &requests).await?;
+        claim_all(&self.store, self.worker, &requests).await?;
         let claimed = since.elapsed();
-        let is_granted = |answer: &Answer| matches!(answer, Answer::Granted(_));
-        ensure!(answers.iter().all(is_granted), "a claim was not granted");
-        settle_all(&self.store, requests).await?;
+        settle_all(&self.store, requests.iter().map(success)).await?;
         if is_noted {
             self.taking.push(took);
             self.claiming.push(claimed);
@@ -121,14 +114,4 @@ async fn ask(address: &Address, query: &str, samples: usize) -> anyhow::Result<V
         }
     }
     Ok(times)
-}
-
-/// All of them have succeeded.
-pub(crate) async fn settle_all(store: &Store, requests: Vec<claim::Request>) -> anyhow::Result<()> {
-    let succeeded = || Outcome::Succeeded { result: serde_json::Value::Null };
-    let verdicts =
-        requests.into_iter().map(|request| Verdict::bare(request.job, request.attempt, succeeded()));
-    let (settled, _untold) = settle::settle(store, verdicts.collect()).await?;
-    ensure!(settled.iter().all(|settled| *settled == Settled::Done), "a settle was refused");
-    Ok(())
 }

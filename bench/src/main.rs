@@ -16,6 +16,7 @@ mod plain;
 mod report;
 mod spawn;
 mod sql;
+mod steps;
 
 use std::path::PathBuf;
 

@@ -4,13 +4,16 @@ use anyhow::bail;
 use callboard::{
     clock::IdSource,
     command::NOOP,
-    ids::{AttemptId, WorkerId},
+    ids::WorkerId,
     settings::SharedSettings,
     steps::claim::{self, Answer, CLAIM_BATCH_MAX},
     store::{Planning, Store},
 };
 
-use crate::{depth::settle_all, direct::Direct};
+use crate::{
+    direct::Direct,
+    steps::{requests, settle_all, success},
+};
 
 /// Submits so many jobs of a command of which one may start a day, and claims them, so that all others are parked.
 pub(crate) async fn park(shared: &SharedSettings, queue: &str, count: usize) -> anyhow::Result<()> {
@@ -19,8 +22,7 @@ pub(crate) async fn park(shared: &SharedSettings, queue: &str, count: usize) -> 
     let store = Store::open(&shared.database_url()?, 1, "callboard-bench", Planning::Once)?;
     let worker: WorkerId = IdSource.make();
     for batch in jobs.chunks(CLAIM_BATCH_MAX) {
-        let request = |job: &_| claim::Request { job: *job, attempt: IdSource.make::<AttemptId>() };
-        let requests: Vec<claim::Request> = batch.iter().map(request).collect();
+        let requests = requests(batch.iter().copied());
         let (answers, _untold) = claim::claim(&store, worker, &requests).await?;
         let mut granted = Vec::new();
         for (answer, request) in answers.iter().zip(requests) {
@@ -30,7 +32,7 @@ pub(crate) async fn park(shared: &SharedSettings, queue: &str, count: usize) -> 
                 Answer::Paused | Answer::Gone => bail!("a job is neither parked nor run: {answer:?}"),
             }
         }
-        settle_all(&store, granted).await?;
+        settle_all(&store, granted.iter().map(success)).await?;
     }
     Ok(())
 }

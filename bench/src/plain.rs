@@ -7,19 +7,18 @@ use anyhow::ensure;
 use callboard::{
     clock::IdSource,
     compose::ComposedCommand,
-    ids::{AttemptId, JobId, WorkerId},
-    job::Outcome,
-    policy::Policy,
+    ids::WorkerId,
     settings::SharedSettings,
-    steps::{
-        claim::{self, Answer, CLAIM_BATCH_MAX},
-        settle::{self, Settled, Verdict},
-    },
-    store::{Planning, Store, attempts::ExitRecord},
+    steps::{claim::CLAIM_BATCH_MAX, settle::Verdict},
+    store::{Planning, Store},
 };
 use serde_json::json;
 
-use crate::{measurement::Measurement, sql};
+use crate::{
+    measurement::Measurement,
+    sql,
+    steps::{claim_all, requests, settle_all, success},
+};
 
 /// Claims and settles all jobs of a queue that nobody serves.
 pub(crate) async fn run(shared: &SharedSettings, name: &str, queue: &str) -> anyhow::Result<Measurement> {
@@ -34,33 +33,10 @@ pub(crate) async fn run(shared: &SharedSettings, name: &str, queue: &str) -> any
     }))?);
     let since = Instant::now();
     for batch in jobs.chunks(CLAIM_BATCH_MAX) {
-        claim_and_settle(&store, worker, batch, &composed).await?;
+        let requests = requests(batch.iter().copied());
+        claim_all(&store, worker, &requests).await?;
+        let verdict = |request| Verdict { composed: Some(composed.clone()), ..success(request) };
+        settle_all(&store, requests.iter().map(verdict)).await?;
     }
     Ok(Measurement::rate(name, jobs.len(), since.elapsed()))
-}
-
-async fn claim_and_settle(
-    store: &Store,
-    worker: WorkerId,
-    jobs: &[JobId],
-    composed: &Arc<ComposedCommand>,
-) -> anyhow::Result<()> {
-    let request = |job: &JobId| claim::Request { job: *job, attempt: IdSource.make::<AttemptId>() };
-    let requests: Vec<claim::Request> = jobs.iter().map(request).collect();
-    let (answers, _untold) = claim::claim(store, worker, &requests).await?;
-    ensure!(answers.iter().all(|answer| matches!(answer, Answer::Granted(_))), "a claim was not granted");
-    let verdict = |request: claim::Request| Verdict {
-        job: request.job,
-        attempt: request.attempt,
-        outcome: Outcome::Succeeded { result: serde_json::Value::Null },
-        policy: Policy::default(),
-        jitter: 0.0,
-        composed: Some(composed.clone()),
-        proxy: None,
-        exit: ExitRecord::default(),
-        used: None,
-    };
-    let (settled, _untold) = settle::settle(store, requests.into_iter().map(verdict).collect()).await?;
-    ensure!(settled.iter().all(|settled| *settled == Settled::Done), "a settle was refused");
-    Ok(())
 }
