@@ -56,27 +56,26 @@ pub enum ProxySelection {
 }
 
 impl ProxySelection {
-    /// The one of these proxies, in order of preference, that an attempt goes through; none if there are none. Those that are known to
-    /// be down are left out; if all are, the first is tried: never none at all. `busy` tells how many attempts use one, `last` which one
-    /// the profile has chosen last.
+    /// The one of these proxies, in order of preference, that an attempt goes through; none if all of them are out. `busy` tells how
+    /// many attempts use one, `last` which one the profile has chosen last.
     pub fn pick(
         self,
         proxies: &[ProxyId],
-        is_down: impl Fn(&ProxyId) -> bool,
+        is_out: impl Fn(&ProxyId) -> bool,
         busy: impl Fn(&ProxyId) -> i64,
         last: Option<ProxyId>,
     ) -> Option<ProxyId> {
-        let mut up = proxies.iter().filter(|id| !is_down(id));
+        let mut fit = proxies.iter().filter(|id| !is_out(id));
         let picked = match self {
-            Self::FirstHealthy => up.next(),
+            Self::FirstHealthy => fit.next(),
             Self::RoundRobin => {
                 let after = proxies.iter().position(|id| Some(*id) == last).map_or(0, |place| place + 1);
                 let (before, next) = proxies.split_at(after);
-                next.iter().chain(before).find(|id| !is_down(id))
+                next.iter().chain(before).find(|id| !is_out(id))
             }
-            Self::LeastBusy => up.min_by_key(|id| busy(id)),
+            Self::LeastBusy => fit.min_by_key(|id| busy(id)),
         };
-        picked.or_else(|| proxies.first()).copied()
+        picked.copied()
     }
 
     /// As stored.
@@ -129,7 +128,7 @@ mod tests {
         assert_eq!(pick(ProxySelection::LeastBusy, &[], None), Some(b));
         for selection in [ProxySelection::FirstHealthy, ProxySelection::RoundRobin, ProxySelection::LeastBusy]
         {
-            assert_eq!(pick(selection, &[a, b, c], Some(b)), Some(a), "never none at all");
+            assert_eq!(pick(selection, &[a, b, c], Some(b)), None, "all are out");
             assert_eq!(selection.pick(&[], |_| false, |_| 0, None), None);
         }
     }

@@ -158,7 +158,8 @@ pub fn choose_proxy(found: &Found, own: Option<ProxyId>, profile: Option<Profile
         let is_down = |id: &ProxyId| {
             found.proxies.get(id).is_none_or(|stored| stored.proxy.health.status == HealthStatus::Down)
         };
-        stored.profile.proxy_selection.pick(&stored.proxies, is_down, |_| 0, None)
+        let picked = stored.profile.proxy_selection.pick(&stored.proxies, is_down, |_| 0, None);
+        picked.or_else(|| stored.proxies.first().copied())
     };
     own.or_else(chosen)
 }

@@ -43,7 +43,7 @@ async fn a_job_waits_until_all_that_it_needs_has_succeeded() {
         "dependsOn": [{ "id": second.to_string() }, { "id": first.to_string() }],
         "waiting": {
             "reason": "DEPENDENCY",
-            "explanation": format!("It needs {second} and 1 others, which have not ended yet."),
+            "explanation": format!("It needs {second} and another job, which have not ended yet."),
             "blocker": { "id": second.to_string() },
         },
     });

@@ -171,8 +171,11 @@ async fn its_time_its_backoff_or_jobs_that_it_needs() {
     let one = table.job("q", needs(&[first])).await;
     table.expect("one job that it needs", one, of_first()).await;
     let both = table.job("q", needs(&[first, second])).await;
-    let sentence = format!("It needs {first} and 1 others, which have not ended yet.");
+    let sentence = format!("It needs {first} and another job, which have not ended yet.");
     table.expect("two jobs that it needs", both, why("DEPENDENCY", sentence).by("Job", &first)).await;
+    let three = table.job("q", needs(&[first, second, one])).await;
+    let sentence = format!("It needs {first} and 2 others, which have not ended yet.");
+    table.expect("three jobs that it needs", three, why("DEPENDENCY", sentence).by("Job", &first)).await;
     let chained = table.job("q", needs(&[one])).await;
     let sentence = format!("It needs {one}, which has not ended yet.");
     table.expect("one that is blocked itself", chained, why("DEPENDENCY", sentence).by("Job", &one)).await;

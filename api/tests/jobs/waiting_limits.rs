@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use callboard::steps::claim::Answer;
+use callboard::{
+    clock::Time,
+    steps::{claim::Answer, cool_down::cool_down},
+};
+use chrono::DateTime;
 use serde_json::{Value, json};
 
 use crate::waiting::{Table, in_seconds, why};
@@ -211,4 +215,50 @@ async fn a_service_that_has_said_so_itself() {
     let free = table.service("free", json!({})).await;
     let job = table.job("free", json!({ "serviceIds": [free] })).await;
     table.expect("another service", job, why("NO_WORKER", "No active worker serves the queue free.")).await;
+}
+
+#[tokio::test]
+async fn its_proxy_could_not_be_reached() {
+    let table = Table::set(&["q"]).await;
+    let made = |name: &'static str| {
+        let proxy = json!({ "name": name, "protocol": "HTTP", "address": "127.0.0.1:9" });
+        table.stage.made("proxyCreate", "proxy", proxy)
+    };
+    let (exit, other) = (made("exit").await, made("other").await);
+    // For longer than the test.
+    let cooling = async |proxy: &str, until: &'static str| {
+        drop(cool_down(&table.stage.store, proxy.parse().unwrap()).await.unwrap());
+        table.stage.sql(until).await;
+    };
+    let shown = async || {
+        let query = "query($id: ID!) { proxy(id: $id) { health { coolingUntil } } }";
+        table.stage.data(query, json!({ "id": exit })).await["proxy"]["health"]["coolingUntil"].take()
+    };
+    let down = "Its proxy exit could not be reached, and is left alone until {until}.";
+    let until: Time = DateTime::parse_from_rfc3339("2100-01-01T00:00:00Z").unwrap().into();
+    let down = || why("PROXY_DOWN", down).by("Proxy", &exit).until(until);
+    let next = "It is next in the queue q, and runs as soon as a worker has a free slot.";
+
+    let job = table.job("q", json!({ "proxyId": exit })).await;
+    assert_eq!(shown().await, Value::Null);
+    cooling(&exit, "UPDATE gates SET state = jsonb_set(state, '{shut,until}', '\"2100-01-01T00:00:00Z\"')")
+        .await;
+    table.expect("its proxy, before anybody has asked", job, down()).await;
+    table.park(job).await;
+    table.expect("its proxy", job, down()).await;
+    assert_eq!(shown().await, json!("2100-01-01T00:00:00.000Z"));
+
+    let profile = json!({ "name": "p", "chromeProfilePath": "p", "proxyIds": [exit, other] });
+    let profile = table.stage.made("profileCreate", "profile", profile).await;
+    let choosy = table.job("q", json!({ "profileId": profile })).await;
+    table.expect("one of its profile's proxies", choosy, why("NEXT_IN_LINE", next).at(1)).await;
+    let later = "UPDATE gates SET state = jsonb_set(state, '{shut,until}', '\"2200-01-01T00:00:00Z\"')
+        WHERE (state #>> '{shut,until}')::timestamptz < '2100-01-01'";
+    cooling(&other, later).await;
+    table.expect("all of its profile's proxies", choosy, down()).await;
+
+    table.stage.mutate("proxyUpdate", "proxy { id }", json!({ "id": exit, "address": "127.0.0.1:10" })).await;
+    assert_eq!(shown().await, Value::Null, "another way out");
+    let called = "What it waited for has room again; it is being called to the queue q.";
+    table.expect("a proxy that has moved", job, why("NEXT_IN_LINE", called)).await;
 }

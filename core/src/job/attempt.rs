@@ -88,6 +88,8 @@ impl FailureCode {
     pub const NOT_COMPOSABLE: Self = Self(Cow::Borrowed("NOT_COMPOSABLE"));
     /// An HTTP command was answered with a status that it does not expect.
     pub const HTTP_STATUS: Self = Self(Cow::Borrowed("HTTP_STATUS"));
+    /// What it went through a proxy for did not get through it, by the word of the browser or of the HTTP client.
+    pub const PROXY: Self = Self(Cow::Borrowed("PROXY"));
     /// A secret could not be read.
     pub const SECRET_UNREADABLE: Self = Self(Cow::Borrowed("SECRET_UNREADABLE"));
     /// The program could not be started.

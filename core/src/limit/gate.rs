@@ -91,7 +91,7 @@ pub enum Block {
         /// When there is more.
         until: Time,
     },
-    /// The service wants no requests.
+    /// The service wants no requests, or the proxy cools down.
     Refusing {
         /// Until when.
         until: Time,

@@ -143,6 +143,14 @@ impl Gate {
         }
     }
 
+    /// Until when nobody passes, where that is a matter of time.
+    pub fn shut_until(&self, now: Time) -> Option<Time> {
+        match &self.shut {
+            Some(Shut::Until(until)) => Some(*until).filter(|until| *until > now),
+            Some(Shut::Suspended { .. }) | None => None,
+        }
+    }
+
     /// What is known of every limit: first the rates and caps that are declared, then what the service told.
     pub fn usage(&self, limits: &Limits, now: Time) -> Vec<Usage> {
         let declared = limits.rate_limits.iter().map(|limit| {

@@ -20,6 +20,9 @@ pub fn explain(key: &GateKey, name: &str, block: &Block, by: Option<&str>) -> St
         (Block::UsedUp { limit, until }, _) => {
             format!("{} says that its limit {limit} is used up until {}.", begin(&it), written(*until))
         }
+        (Block::Refusing { until }, GateKey::Proxy(_)) => {
+            format!("{} could not be reached, and is left alone until {}.", begin(&it), written(*until))
+        }
         (Block::Refusing { until }, _) => {
             format!("{} asked for no more requests before {}.", begin(&it), written(*until))
         }

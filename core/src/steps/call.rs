@@ -99,6 +99,13 @@ pub(super) async fn call_freed(
     Ok((called, again))
 }
 
+/// Calls those who wait at a gate that is shut now, [`CALL_MAX`] at most: some may have another way, and the others come back.
+pub(super) async fn call_away(connection: &mut Connection, key: &GateKey) -> Result<Called, StoreError> {
+    let parked = gates::parked(connection, &[(key, CALL_MAX)]).await?;
+    let jobs: Vec<JobId> = parked.into_iter().map(|(_, job)| job).collect();
+    Ok(Called { ready: make_ready(connection, &jobs).await?, emptied: Vec::new() })
+}
+
 /// One round of the duty: calls at every gate whose moment has come. Also answers how long until the next one; zero when
 /// there may be more to do.
 pub async fn call_due(store: &Store) -> Result<(After, Option<Duration>), StoreError> {

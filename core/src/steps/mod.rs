@@ -12,6 +12,7 @@
 //! | [`note_start`] | what the attempt runs, through which proxy | rescue |
 //! | [`append_log`], [`note_progress`], [`keep_artifact`] | what the attempt tells, fenced | rescue |
 //! | [`observe`] | what services answered moves their gates | the attempt tells it again, or the next one finds out |
+//! | [`cool_down`] | a proxy that could not be reached is left alone | the next attempt finds out |
 //! | [`renew`] | the worker's lease; learns of cancels | the lease runs out: rescue |
 //! | [`settle`] | outcome -> transition -> job + attempt + event | a repeat recognises itself |
 //! | [`call`] | parked jobs whose gate has room | done or not done |
@@ -33,6 +34,7 @@ pub mod bound;
 pub mod call;
 pub mod cancel;
 pub mod claim;
+pub mod cool_down;
 pub mod dispatch;
 pub mod drain;
 pub mod fetch_work;

@@ -62,17 +62,23 @@ pub async fn observe(store: &Store, sightings: Vec<Sighting>) -> Result<After, S
 
 /// Lets jobs pass again, whatever the service said. Nothing happens if nothing is in their way.
 pub async fn resume_service(store: &Store, service: ServiceId) -> Result<After, StoreError> {
-    let key = GateKey::Service(service);
-    let mut transaction = store.begin().await?;
-    let mut locked = gates::lock(&mut transaction, std::slice::from_ref(&key)).await?;
-    let Some(now) = locked.at else { return Ok(After::default()) };
-    let gate = locked.gates.entry(key.clone()).or_default();
-    if !gate.resume(now) {
+    if !reopen(store, &GateKey::Service(service)).await? {
         return Ok(After::default());
     }
-    // Whoever is parked on it is looked at at once.
-    let wake = Wake::At(gate.has_waiters.then_some(Duration::ZERO));
-    gates::save(&mut transaction, &[Saved { key: &key, gate, demand: None, wake }]).await?;
-    commit(transaction).await?;
     Ok(After { has_timed: true, held_back: vec![HoldBack::lifted(service)], ..After::default() })
+}
+
+/// Opens a gate that is shut, and plans a look at whoever is parked there; false if nothing was in their way.
+pub(super) async fn reopen(store: &Store, key: &GateKey) -> Result<bool, StoreError> {
+    let mut transaction = store.begin().await?;
+    let mut locked = gates::lock(&mut transaction, std::slice::from_ref(key)).await?;
+    let Some(now) = locked.at else { return Ok(false) };
+    let gate = locked.gates.entry(key.clone()).or_default();
+    if !gate.resume(now) {
+        return Ok(false);
+    }
+    let wake = Wake::At(gate.has_waiters.then_some(Duration::ZERO));
+    gates::save(&mut transaction, &[Saved { key, gate, demand: None, wake }]).await?;
+    commit(transaction).await?;
+    Ok(true)
 }

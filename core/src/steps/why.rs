@@ -165,18 +165,26 @@ impl Proxies {
         Ok(proxies)
     }
 
-    /// The job's own; or that which it has waited for; or its profile's choice.
+    /// The job's own; or that which it has waited for; or its profile's choice. Those that are known to be down, or cool down, are
+    /// left out; if all are, the one that may be tried first: never none at all.
     fn pick(&mut self, row: &LiveJob) -> Option<ProxyId> {
         if row.proxy.is_some() {
             return row.proxy;
         }
         let choice = self.choices.get(&row.profile?)?;
+        let cools_until = |id: &ProxyId| self.found.get(id).and_then(|proxy| proxy.cools_until);
         let is_down = |id: &ProxyId| self.found.get(id).is_none_or(|proxy| proxy.is_down);
-        let waited_for = |id: &&ProxyId| !is_down(id) && row.has_waited_at(&GateKey::Proxy(**id));
-        let picked = choice.proxies.iter().find(waited_for).copied().or_else(|| {
+        let is_out = |id: &ProxyId| is_down(id) || cools_until(id).is_some();
+        let has_waited_for = |id: &ProxyId| row.has_waited_at(&GateKey::Proxy(*id));
+        let choose = || {
             let busy = |id: &ProxyId| self.busy.get(id).copied().unwrap_or_default();
-            choice.selection.pick(&choice.proxies, is_down, busy, choice.last)
-        })?;
+            choice.selection.pick(&choice.proxies, is_out, busy, choice.last)
+        };
+        // None comes before any time.
+        let soonest =
+            || choice.proxies.iter().min_by_key(|id| (!has_waited_for(id), cools_until(id))).copied();
+        let waited_for = choice.proxies.iter().find(|id| has_waited_for(id) && !is_out(id)).copied();
+        let picked = waited_for.or_else(choose).or_else(soonest)?;
         *self.busy.entry(picked).or_default() += 1;
         Some(picked)
     }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::{Connection, StoreError, limits_of};
 use crate::{
+    clock::Time,
     ids::{JobId, ProfileId, ProxyId, ServiceId},
     limit::Limits,
     profile::ProxySelection,
@@ -56,8 +57,10 @@ pub async fn of_services(
 pub struct DeclaredProxy {
     /// Its name and limits.
     pub declared: Declared,
-    /// Whether it is known not to work.
+    /// Whether its last check failed.
     pub is_down: bool,
+    /// Until when it is left alone, because an attempt could not reach it; none when it may be tried.
+    pub cools_until: Option<Time>,
 }
 
 /// These proxies.
@@ -67,7 +70,12 @@ pub async fn of_proxies(
 ) -> Result<HashMap<ProxyId, DeclaredProxy>, StoreError> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     let rows = sqlx::query!(
-        "SELECT id, name, max_concurrency, rate_limits, health FROM proxies WHERE id = ANY($1)",
+        r#"
+        SELECT id, name, max_concurrency, rate_limits, health,
+            (SELECT until FROM gates CROSS JOIN LATERAL (SELECT (state #>> '{shut,until}')::timestamptz AS until) AS shut
+             WHERE key = 'proxy:' || proxies.id AND until > clock_timestamp()) AS "cools_until: Time"
+        FROM proxies WHERE id = ANY($1)
+        "#,
         &ids
     )
     .fetch_all(connection)
@@ -77,7 +85,8 @@ pub async fn of_proxies(
             let health = HealthStatus::parse(&row.health)
                 .ok_or_else(|| StoreError::corrupt("proxies", "health", &row.health))?;
             let declared = declared("proxies", row.name, row.max_concurrency, row.rate_limits, None)?;
-            Ok((row.id.into(), DeclaredProxy { declared, is_down: health == HealthStatus::Down }))
+            let is_down = health == HealthStatus::Down;
+            Ok((row.id.into(), DeclaredProxy { declared, is_down, cools_until: row.cools_until }))
         })
         .collect()
 }

@@ -6,7 +6,11 @@ use callboard::{
     limit::{GateKey, gate::Block},
     profile::ProxySelection,
     proxy::ProxyProtocol,
-    steps::{submit::Order, why::why},
+    steps::{
+        cool_down::{cool_down, warm_up},
+        submit::Order,
+        why::why,
+    },
 };
 
 use crate::stage::{Stage, limits};
@@ -151,4 +155,58 @@ async fn whoever_is_called_and_takes_another_proxy_passes_the_turn_on() {
     let (granted, called) = stage.claim_all(worker, &jobs[1..2]).await;
     assert_eq!((granted.len(), taken(&stage).await), (1, vec![b]));
     assert_eq!(called, [jobs[2]], "the place that it was called for is free");
+}
+
+/// The pause that has just begun is to outlast the test: one hour, or two.
+async fn lasts(stage: &Stage, hours: u8) {
+    let sql = match hours {
+        1 => "UPDATE gates SET state = jsonb_set(state, '{shut,until}', to_jsonb(clock_timestamp() + interval '1 hour'))
+              WHERE (state #>> '{shut,until}')::timestamptz < clock_timestamp() + interval '1 minute'",
+        _ => "UPDATE gates SET state = jsonb_set(state, '{shut,until}', to_jsonb(clock_timestamp() + interval '2 hours'))
+              WHERE (state #>> '{shut,until}')::timestamptz < clock_timestamp() + interval '1 minute'",
+    };
+    stage.sql(sql).await;
+}
+
+#[tokio::test]
+async fn a_proxy_that_cools_down_is_left_alone_by_all_and_left_by_those_who_can() {
+    let stage = Stage::set().await;
+    let worker = stage.worker().await;
+    let (a, b) =
+        (proxy(&stage, "a", limits(Some(1), &[])).await, proxy(&stage, "b", LimitsPatch::default()).await);
+    let choosy = profile(&stage, "p", &[a, b], ProxySelection::FirstHealthy).await;
+    let bound = profile(&stage, "q", &[a], ProxySelection::FirstHealthy).await;
+    let jobs = stage
+        .submit(vec![
+            order(&stage, None, Some(a)),
+            order(&stage, Some(choosy), None),
+            order(&stage, Some(bound), None),
+        ])
+        .await;
+    let (first, _called) = stage.claim_all(worker, &jobs[..1]).await;
+    assert!(stage.claim_all(worker, &jobs[1..]).await.0.is_empty(), "both wait for the one place");
+    let (_, after) = cool_down(&stage.store, a).await.unwrap();
+    lasts(&stage, 1).await;
+    assert_eq!(after.ready.iter().map(|ready| ready.job).collect::<Vec<_>>(), jobs[1..]);
+    let (granted, _called) = stage.claim_all(worker, &jobs[1..]).await;
+    assert_eq!((granted.len(), taken(&stage).await), (1, vec![a, b]));
+    let obstacle = why(&stage.store, &jobs).await.unwrap().remove(&jobs[2]).unwrap();
+    let (until, after) = cool_down(&stage.store, a).await.unwrap();
+    assert_eq!(after.ready, [], "one that was under way says nothing new");
+    let refusing = Block::Refusing { until: until.unwrap() };
+    assert_eq!((obstacle.at.key, obstacle.block), (GateKey::Proxy(a), refusing));
+
+    stage.settle_all(&granted).await;
+    drop(cool_down(&stage.store, b).await.unwrap());
+    lasts(&stage, 2).await;
+    let late = stage.submit(vec![order(&stage, Some(choosy), None)]).await;
+    assert!(stage.claim_all(worker, &late).await.0.is_empty());
+    let obstacle = why(&stage.store, &late).await.unwrap().remove(&late[0]).unwrap();
+    assert_eq!(obstacle.at.key, GateKey::Proxy(a), "the one that may be tried first");
+
+    assert!(warm_up(&stage.store, a).await.unwrap().has_timed);
+    assert!(!warm_up(&stage.store, a).await.unwrap().has_timed, "nothing is in the way");
+    assert_eq!(stage.settle_all(&first).await, [jobs[2]]);
+    assert_eq!(stage.claim_all(worker, &jobs[2..]).await.0.len(), 1);
+    assert_eq!(taken(&stage).await, [a]);
 }

@@ -13,6 +13,7 @@ mod output;
 pub(crate) mod place;
 mod run;
 mod verdict;
+mod way_out;
 
 use callboard::{
     ids::{AttemptId, JobId},

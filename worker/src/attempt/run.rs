@@ -31,6 +31,7 @@ use super::{
     output::{self, Notice, Told},
     place::ArtifactsDirectory,
     verdict::{describe, record, verdict},
+    way_out,
 };
 use crate::{
     desk::Desk,
@@ -105,6 +106,7 @@ pub(super) async fn run(
     let (exit, stopped) = supervisor.supervise(&mut grip, notices, &mut seen).await;
     let told = join_output(stdout, stderr).await;
     let outcome = seen.verdict(verdict(&exit, stopped, told, speech));
+    let outcome = way_out::verdict(desk, work, proxy, outcome, &log).await;
     log.line(LogStream::System, describe(&exit, &outcome)).await;
     drop(log);
     finish_log(pump).await;

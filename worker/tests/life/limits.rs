@@ -289,3 +289,49 @@ async fn a_script_that_is_refused_waits_as_well() {
     let asked = site.exchanges();
     assert!(asked[1].at - asked[0].at >= TimeDelta::from_std(PAUSE).unwrap(), "{asked:?}");
 }
+
+#[tokio::test]
+async fn a_proxy_that_cannot_be_reached_costs_no_attempt_and_is_left_alone() {
+    const ONCE: &str = "{ job(id: $id) { attempts(first: 9) { nodes { outcome proxy { id } } } } }";
+    let exit = Site::start(|_| Reply::ok()).await;
+    let system = start(1).await;
+    let proxy = async |name: &str, address: &str| {
+        let proxy = json!({ "name": name, "protocol": "HTTP", "address": address });
+        system.make("proxyCreate", "proxy", proxy).await
+    };
+    let address = exit.url.strip_prefix("http://").unwrap();
+    // Nobody listens at the first port.
+    let (gone, there) = (proxy("gone", "127.0.0.1:1").await, proxy("there", address).await);
+    let profile = json!({ "name": "p", "chromeProfilePath": "p", "proxyIds": [gone, there] });
+    let profile = system.make("profileCreate", "profile", profile).await;
+    let command = json!({ "name": "calls", "spec": { "http": { "method": "GET", "url": "http://site.test/" } },
+        "policy": { "maxAttempts": 1 } });
+    let command = system.make("commandCreate", "command", command).await;
+    let ways = async |job: &str| {
+        system.until(job, "SUCCEEDED", PATIENCE).await;
+        let nodes = system.data(&format!("query($id: ID!) {ONCE}"), json!({ "id": job })).await["job"]["attempts"]
+            ["nodes"]
+            .take();
+        let attempts = nodes.as_array().unwrap().iter();
+        let told = |attempt: &Value, what: &str| attempt[what].as_str().unwrap().to_owned();
+        attempts.map(|attempt| (told(attempt, "outcome"), told(&attempt["proxy"], "id"))).collect::<Vec<_>>()
+    };
+    let on_profile = json!({ "commandId": command, "profileId": profile });
+    let first = ways(&system.enqueue(on_profile.clone()).await).await;
+    assert_eq!(first, [("THROTTLED".into(), gone.clone()), ("SUCCEEDED".into(), there.clone())]);
+    let second = ways(&system.enqueue(on_profile).await).await;
+    assert_eq!(second, [("SUCCEEDED".into(), there)], "the other is left alone");
+
+    let bound = system.enqueue(json!({ "commandId": command, "proxyId": gone })).await;
+    let waiting = "query($id: ID!) { job(id: $id) { waiting { reason blocker { id } } } }";
+    let expected = json!({ "reason": "PROXY_DOWN", "blocker": { "id": gone } });
+    eventually(PATIENCE, || async {
+        system.data(waiting, json!({ "id": bound })).await["job"]["waiting"] == expected
+    })
+    .await;
+    let moved = "mutation($input: ProxyUpdateInput!) { proxyUpdate(input: $input) { userErrors { code } } }";
+    let moved = system.data(moved, json!({ "input": { "id": gone, "address": address } })).await;
+    assert_eq!(moved["proxyUpdate"]["userErrors"], json!([]));
+    let attempts = ways(&bound).await;
+    assert_eq!(attempts.last(), Some(&("SUCCEEDED".into(), gone)));
+}

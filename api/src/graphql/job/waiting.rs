@@ -40,8 +40,8 @@ pub struct Waiting {
     /// When that ends, if a time is known.
     pub until: Option<DateTime>,
     /// What blocks, if it is something with an id: of DEPENDENCY, the first job that it waits for; of PROFILE_BUSY, the job that runs
-    /// on the profile; of QUEUE_PAUSED, the queue; of RATE_LIMIT, CONCURRENCY and SERVICE_SUSPENDED, whose limit it is: a service,
-    /// a proxy, a command or a queue.
+    /// on the profile; of QUEUE_PAUSED, the queue; of PROXY_DOWN, the proxy; of RATE_LIMIT, CONCURRENCY and SERVICE_SUSPENDED, whose
+    /// limit it is: a service, a proxy, a command or a queue.
     pub blocker: Option<Node>,
 }
 
@@ -60,6 +60,8 @@ pub enum WaitReason {
     Concurrency,
     /// Another job runs on its profile; a profile is never open in two browsers.
     ProfileBusy,
+    /// Its proxy could not be reached, or none of its profile's could, and is left alone for a while.
+    ProxyDown,
     /// A service that it uses is suspended, until somebody resumes it.
     ServiceSuspended,
     /// Its queue is paused.
@@ -103,6 +105,7 @@ fn at_gate(obstacle: &Obstacle) -> WaitReason {
     match (&obstacle.block, &obstacle.at.key) {
         (Block::Suspended { .. }, _) => WaitReason::ServiceSuspended,
         (Block::Capped { .. }, _) => WaitReason::RateLimit,
+        (Block::Refusing { .. }, GateKey::Proxy(_)) => WaitReason::ProxyDown,
         (_, GateKey::Profile(_)) => WaitReason::ProfileBusy,
         (Block::Full { .. }, _) => WaitReason::Concurrency,
         // Those before it wait for one or the other; a rate is what makes a queue at a gate that has both.
@@ -141,6 +144,7 @@ impl Waiting {
             WaitReason::RateLimit
             | WaitReason::Concurrency
             | WaitReason::ProfileBusy
+            | WaitReason::ProxyDown
             | WaitReason::ServiceSuspended => match &around.obstacle {
                 Some(obstacle) => Self::before(ctx, reason, obstacle).await?,
                 None => return Ok(None),
@@ -203,6 +207,7 @@ fn in_line(queue: &str, place: Option<i64>) -> String {
 fn needs(waits_for: Option<(JobId, i64)>) -> String {
     match waits_for {
         Some((first, 1)) => format!("It needs {first}, which has not ended yet."),
+        Some((first, 2)) => format!("It needs {first} and another job, which have not ended yet."),
         Some((first, count)) => {
             let others = if count >= 1000 { "999 or more".to_owned() } else { (count - 1).to_string() };
             format!("It needs {first} and {others} others, which have not ended yet.")
@@ -287,6 +292,9 @@ mod tests {
             obstacle(GateKey::Command(id.into()), block)
         };
         let suspended = || obstacle(GateKey::Service(id.into()), Block::Suspended { reason: "x".into() });
+        let refusing = || Block::Refusing { until: clock::now() };
+        let down = || obstacle(GateKey::Proxy(id.into()), refusing());
+        let refused = || obstacle(GateKey::Service(id.into()), refusing());
         for (state, is_retry, obstacle, is_served, expected) in [
             (JobState::Blocked, false, None, true, Some(WaitReason::Dependency)),
             (JobState::Scheduled, false, None, false, Some(WaitReason::RunAt)),
@@ -295,7 +303,9 @@ mod tests {
             (JobState::Queued, false, Some(busy()), false, Some(WaitReason::ProfileBusy)),
             (JobState::Queued, false, Some(full()), true, Some(WaitReason::Concurrency)),
             (JobState::Queued, false, Some(rate()), true, Some(WaitReason::RateLimit)),
+            (JobState::Queued, false, Some(refused()), true, Some(WaitReason::RateLimit)),
             (JobState::Queued, false, Some(suspended()), true, Some(WaitReason::ServiceSuspended)),
+            (JobState::Queued, false, Some(down()), true, Some(WaitReason::ProxyDown)),
             (JobState::Queued, false, None, false, Some(WaitReason::NoWorker)),
             (JobState::Queued, false, None, true, Some(WaitReason::NextInLine)),
             (JobState::Running, false, None, false, None),

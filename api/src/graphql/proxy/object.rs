@@ -41,6 +41,9 @@ pub struct ProxyHealth {
     pub checked_at: Option<DateTime>,
     /// Why it is down, at most 500 characters; null when it is not.
     pub failure: Option<String>,
+    /// Until when nobody goes through it, because an attempt could not reach it: for 5 seconds, and twice as long each time that it is
+    /// so again, up to 15 minutes. Null when it may be tried. A good check, or another address or other credentials, end it.
+    pub cooling_until: Option<DateTime>,
 }
 
 /// Up, down or not known.
@@ -117,18 +120,20 @@ impl Proxy {
         self.0.has_credentials
     }
 
-    /// What the last proxyCheck found.
-    async fn health(&self) -> ProxyHealth {
+    /// What the last proxyCheck found, and whether attempts could reach it.
+    async fn health(&self, ctx: &Context<'_>) -> Result<ProxyHealth> {
+        let (gate, at) = rate_limit::gate(ctx, GateKey::Proxy(self.0.id)).await?;
         let proxy::ProxyHealth { status, latency_ms, exit_address, checked_at, failure } =
             self.0.health.clone();
         let latency = latency_ms.and_then(|millis| u64::try_from(millis).ok()).map(IsoDuration::from_millis);
-        ProxyHealth {
+        Ok(ProxyHealth {
             status: status.into(),
             latency: latency.map(Duration),
             exit_address,
             checked_at: checked_at.map(DateTime),
             failure,
-        }
+            cooling_until: gate.shut_until(at).map(DateTime),
+        })
     }
 
     /// How often jobs that name it may start, whoever runs them.

@@ -136,10 +136,7 @@ impl Service {
     /// nobody knows how long: see suspendedReason.
     async fn suspended_until(&self, ctx: &Context<'_>) -> Result<Option<DateTime>> {
         let (gate, at) = self.gate(ctx).await?;
-        Ok(match gate.shut {
-            Some(Shut::Until(until)) if until > at => Some(DateTime(until)),
-            Some(Shut::Until(_) | Shut::Suspended { .. }) | None => None,
-        })
+        Ok(gate.shut_until(at).map(DateTime))
     }
 
     /// Why its jobs wait; null when it takes requests. Without suspendedUntil (the account is out of money, say) they wait until

@@ -1,0 +1,63 @@
+//! A proxy that cannot be reached is no failure of a job's: it cools down for everybody, and the attempt costs nothing.
+//!
+//! Called when a process has ended. Never decides by the words of the failure alone: a browser says the same of a proxy that is gone, of
+//! one that wants another password, and of one that cannot reach the site. Only the first is a reason to leave it alone.
+
+use std::time::Duration;
+
+use callboard::{
+    ids::ProxyId,
+    job::{FailureCode, Outcome},
+    steps::{cool_down::cool_down, fetch_work::Work},
+    store::logs::LogStream,
+};
+use chrono::SecondsFormat;
+use tokio::net::TcpStream;
+
+use super::log_pump::Log;
+use crate::desk::Desk;
+
+/// How long a proxy may take to accept a connection.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What the attempt comes to.
+pub(super) async fn verdict(
+    desk: &Desk,
+    work: &Work,
+    proxy: Option<ProxyId>,
+    outcome: Outcome,
+    log: &Log,
+) -> Outcome {
+    let failed_there = matches!(&outcome, Outcome::Failed(failure) if failure.code == FailureCode::PROXY && failure.is_retryable);
+    let proxy = proxy.filter(|_| failed_there).and_then(|id| Some((id, work.found.proxies.get(&id)?)));
+    let Some((id, stored)) = proxy else { return outcome };
+    let Err(why) = reach(&stored.proxy.address).await else { return outcome };
+    let until = match cool_down(&desk.store, id).await {
+        Ok((until, after)) => {
+            after.announce_soon(&desk.redis);
+            until
+        }
+        Err(error) => {
+            tracing::warn!(%error, proxy = %id, "a proxy that cannot be reached is not left alone");
+            None
+        }
+    };
+    // Whoever tried again at once would find it the same.
+    let Some(until) = until else { return outcome };
+    let until = until.to_rfc3339_opts(SecondsFormat::Millis, true);
+    let reason = format!(
+        "The proxy {} could not be reached ({why}); it is left alone until {until}.",
+        stored.proxy.name
+    );
+    log.line(LogStream::System, reason.clone()).await;
+    Outcome::Throttled { reason }
+}
+
+/// Whether anybody listens at this `host:port`.
+async fn reach(address: &str) -> Result<(), String> {
+    match tokio::time::timeout(PATIENCE, TcpStream::connect(address)).await {
+        Ok(Ok(_connected)) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no answer for {} seconds", PATIENCE.as_secs())),
+    }
+}
