@@ -83,7 +83,7 @@ enum Command {
         #[arg(required = true, num_args = 3..)]
         places: Vec<String>,
         /// How often each is measured
-        #[arg(long, default_value_t = 500)]
+        #[arg(long, default_value_t = 1000)]
         samples: usize,
     },
     /// Measure lists and counts (W9)

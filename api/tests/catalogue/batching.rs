@@ -58,6 +58,7 @@ async fn lists_take_a_constant_number_of_statements() {
         ("profiles", "id name environment", 2),
         ("profiles", "id heldBy { id }", 3),
         ("profiles", "id secrets { name hint } services { name } proxies { name health { status } }", 7),
+        ("profiles", "proxies { health { coolingUntil } usage { name } }", 5),
         ("profiles", "services { token { hint } profiles(first: 2) { totalCount nodes { name } } }", 7),
         ("services", "id token { isSet } profiles(first: 3) { nodes { name secrets { name } } }", 6),
         ("proxies", "id profiles { nodes { name proxies { name } } }", 6),

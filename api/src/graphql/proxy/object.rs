@@ -1,6 +1,6 @@
 //! The type `Proxy`, and lists of proxies.
 
-use async_graphql::{Context, Enum, ID, Object, Result, SimpleObject};
+use async_graphql::{ComplexObject, Context, Enum, ID, Object, Result, SimpleObject};
 use callboard::{duration::IsoDuration, ids::ProxyId, limit::GateKey, proxy, store::name_pages::NamePage};
 
 use crate::graphql::{
@@ -30,7 +30,10 @@ pub enum ProxyProtocol {
 
 /// What is known of a proxy's health.
 #[derive(Debug, Clone, PartialEq, Eq, SimpleObject)]
+#[graphql(complex)]
 pub struct ProxyHealth {
+    #[graphql(skip)]
+    proxy: ProxyId,
     /// Up, down or not known.
     pub status: HealthStatus,
     /// How long the last good check took.
@@ -41,9 +44,16 @@ pub struct ProxyHealth {
     pub checked_at: Option<DateTime>,
     /// Why it is down, at most 500 characters; null when it is not.
     pub failure: Option<String>,
+}
+
+#[ComplexObject]
+impl ProxyHealth {
     /// Until when nobody goes through it, because an attempt could not reach it: for 5 seconds, and twice as long each time that it is
     /// so again, up to 15 minutes. Null when it may be tried. A good check, or another address or other credentials, end it.
-    pub cooling_until: Option<DateTime>,
+    async fn cooling_until(&self, ctx: &Context<'_>) -> Result<Option<DateTime>> {
+        let (gate, at) = rate_limit::gate(ctx, GateKey::Proxy(self.proxy)).await?;
+        Ok(gate.shut_until(at).map(DateTime))
+    }
 }
 
 /// Up, down or not known.
@@ -121,19 +131,18 @@ impl Proxy {
     }
 
     /// What the last proxyCheck found, and whether attempts could reach it.
-    async fn health(&self, ctx: &Context<'_>) -> Result<ProxyHealth> {
-        let (gate, at) = rate_limit::gate(ctx, GateKey::Proxy(self.0.id)).await?;
+    async fn health(&self) -> ProxyHealth {
         let proxy::ProxyHealth { status, latency_ms, exit_address, checked_at, failure } =
             self.0.health.clone();
         let latency = latency_ms.and_then(|millis| u64::try_from(millis).ok()).map(IsoDuration::from_millis);
-        Ok(ProxyHealth {
+        ProxyHealth {
+            proxy: self.0.id,
             status: status.into(),
             latency: latency.map(Duration),
             exit_address,
             checked_at: checked_at.map(DateTime),
             failure,
-            cooling_until: gate.shut_until(at).map(DateTime),
-        })
+        }
     }
 
     /// How often jobs that name it may start, whoever runs them.
