@@ -166,7 +166,7 @@ impl Proxies {
     }
 
     /// The job's own; or that which it has waited for; or its profile's choice. Those that are known to be down, or cool down, are
-    /// left out; if all are, the one that may be tried first: never none at all.
+    /// left out; if all are, the one that it has waited for, or the one that may be tried first: never none at all.
     fn pick(&mut self, row: &LiveJob) -> Option<ProxyId> {
         if row.proxy.is_some() {
             return row.proxy;
