@@ -72,10 +72,13 @@ await_end() {
   rm -f "$state/run/$1.pid"
 }
 
+# Whatever of Callboard may run in a state directory; api-2 is the bench's, in front of a second database.
+readonly callboard_processes=(api api-2 worker-1 worker-2)
+
 # Names of what has a file, the order of their end: those that use come before those that are used.
 recorded_names() {
   local name
-  for name in watcher api worker-1 worker-2 redis postgres; do
+  for name in watcher "${callboard_processes[@]}" redis postgres; do
     [[ ! -f $state/run/$name.pid ]] || printf '%s\n' "$name"
   done
 }
@@ -85,8 +88,8 @@ end_everything() {
   local name
   signal_process watcher KILL
   await_end watcher 1
-  for name in api worker-1 worker-2; do signal_process "$name" CONT; signal_process "$name" TERM; done
-  for name in api worker-1 worker-2; do await_end "$name" $((${CALLBOARD_DRAIN:-5} + 15)); done
+  for name in "${callboard_processes[@]}"; do signal_process "$name" CONT; signal_process "$name" TERM; done
+  for name in "${callboard_processes[@]}"; do await_end "$name" $((${CALLBOARD_DRAIN:-5} + 15)); done
   for name in redis postgres; do signal_process "$name" CONT; done
   signal_process redis TERM
   signal_process postgres INT
