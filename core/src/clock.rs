@@ -6,11 +6,16 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use uuid::Uuid;
 
 /// An instant, in UTC.
 pub type Time = DateTime<Utc>;
+
+/// As people and programs read it: RFC 3339 in UTC, with milliseconds.
+pub fn written(time: Time) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
 
 /// The machine's wall clock. For display, ids and signatures, never for leases.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]

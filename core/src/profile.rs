@@ -56,14 +56,16 @@ pub enum ProxySelection {
 }
 
 impl ProxySelection {
-    /// The one of these proxies, in order of preference, that an attempt goes through; none if all of them are out. `busy` tells how
-    /// many attempts use one, `last` which one the profile has chosen last.
-    pub fn pick(
+    /// The one of these proxies, in order of preference, that an attempt goes through. `busy` tells how many attempts use one, `last`
+    /// which one the profile has chosen last. If all of them are out it is the one of the least `despair`, the first of these: without
+    /// any, the attempt would show the worker's own address. None if there are none.
+    pub fn pick<Despair: Ord>(
         self,
         proxies: &[ProxyId],
         is_out: impl Fn(&ProxyId) -> bool,
         busy: impl Fn(&ProxyId) -> i64,
         last: Option<ProxyId>,
+        despair: impl Fn(&ProxyId) -> Despair,
     ) -> Option<ProxyId> {
         let mut fit = proxies.iter().filter(|id| !is_out(id));
         let picked = match self {
@@ -75,7 +77,7 @@ impl ProxySelection {
             }
             Self::LeastBusy => fit.min_by_key(|id| busy(id)),
         };
-        picked.copied()
+        picked.or_else(|| proxies.iter().min_by_key(|id| despair(id))).copied()
     }
 
     /// As stored.
@@ -118,7 +120,7 @@ mod tests {
     fn the_next_one_is_the_one_after_the_last_that_is_up() {
         let [a, b, c, other] = [1, 2, 3, 4].map(|n| ProxyId::from(uuid::Uuid::from_u128(n)));
         let pick = |selection: ProxySelection, down: &[ProxyId], last| {
-            selection.pick(&[a, b, c], |id| down.contains(id), |id| i64::from(*id == a), last)
+            selection.pick(&[a, b, c], |id| down.contains(id), |id| i64::from(*id == a), last, |id| *id != b)
         };
         let in_turn = |down: &[ProxyId], last| pick(ProxySelection::RoundRobin, down, last);
         assert_eq!([None, Some(a), Some(b), Some(c)].map(|last| in_turn(&[], last)), [a, b, c, a].map(Some));
@@ -128,8 +130,8 @@ mod tests {
         assert_eq!(pick(ProxySelection::LeastBusy, &[], None), Some(b));
         for selection in [ProxySelection::FirstHealthy, ProxySelection::RoundRobin, ProxySelection::LeastBusy]
         {
-            assert_eq!(pick(selection, &[a, b, c], Some(b)), None, "all are out");
-            assert_eq!(selection.pick(&[], |_| false, |_| 0, None), None);
+            assert_eq!(pick(selection, &[a, b, c], Some(b)), Some(b), "all are out");
+            assert_eq!(selection.pick(&[], |_| false, |_| 0, None, |_| 0), None);
         }
     }
 

@@ -158,8 +158,7 @@ pub fn choose_proxy(found: &Found, own: Option<ProxyId>, profile: Option<Profile
         let is_down = |id: &ProxyId| {
             found.proxies.get(id).is_none_or(|stored| stored.proxy.health.status == HealthStatus::Down)
         };
-        let picked = stored.profile.proxy_selection.pick(&stored.proxies, is_down, |_| 0, None);
-        picked.or_else(|| stored.proxies.first().copied())
+        stored.profile.proxy_selection.pick(&stored.proxies, is_down, |_| 0, None, |_| 0)
     };
     own.or_else(chosen)
 }

@@ -16,7 +16,6 @@ use axum::{
     routing::get,
 };
 use callboard::clock;
-use chrono::SecondsFormat;
 use serde_json::json;
 
 /// Requests a window.
@@ -93,8 +92,7 @@ async fn answer(State(quotes): State<Quotes>, headers: HeaderMap) -> Response {
     let now = clock::now();
     // A price that moves, so that two answers differ.
     let price = 100.0 + ((now.timestamp_millis() / 1000 % 600) as f64 / 10.0).round() / 10.0;
-    let as_of = now.to_rfc3339_opts(SecondsFormat::Millis, true);
-    let body = json!({ "symbol": "CALL", "price": price, "currency": "EUR", "asOf": as_of });
+    let body = json!({ "symbol": "CALL", "price": price, "currency": "EUR", "asOf": clock::written(now) });
     (StatusCode::OK, limits, Json(body)).into_response()
 }
 

@@ -4,8 +4,10 @@
 //! and descriptions are not the contract's.
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
-use callboard::{clock::Time, duration::IsoDuration};
-use chrono::SecondsFormat;
+use callboard::{
+    clock::{Time, written},
+    duration::IsoDuration,
+};
 
 /// RFC 3339, UTC, trailing Z, milliseconds: `2026-11-22T17:31:10.123Z`. Inputs may have any offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,7 +26,7 @@ impl ScalarType for DateTime {
     }
 
     fn to_value(&self) -> Value {
-        Value::String(self.0.to_rfc3339_opts(SecondsFormat::Millis, true))
+        Value::String(written(self.0))
     }
 }
 

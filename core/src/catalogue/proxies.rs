@@ -18,6 +18,7 @@ use crate::{
     name::{self, NAME_CHARS_MAX},
     proxy::{HealthStatus, Proxy, ProxyHealth, ProxyProtocol, check_address},
     refusal::RefusalCode,
+    steps::observe::reopen,
     store::{
         Connection, StoreError, commit, gates,
         proxies::{self, ProxyDraft, SealedCredentials},
@@ -148,7 +149,8 @@ impl Catalogue {
     }
 
     /// Changes a proxy. With another address or other credentials its health is unknown until it is checked
-    /// again. A request that changes nothing leaves the version as it is.
+    /// again, and whoever left the former way out alone may try. A request that changes nothing leaves the
+    /// version as it is.
     pub async fn proxy_update(&self, input: ProxyUpdate) -> Result<Proxy, CatalogueError> {
         let ProxyUpdate { id, version, changes } = input;
         let mut checks = Checks::default();
@@ -168,19 +170,23 @@ impl Catalogue {
         check_name(&mut transaction, &mut checks, id, &name).await?;
         checks.passed()?;
         let credentials = credentials::seal(&self.keyring, id, given, sealed.clone());
-        let before = (&stored.name, &stored.address, &sealed, &stored.limits);
-        if (&name, &address, &credentials, &limits) == before {
+        let is_moved = (&address, &credentials) != (&stored.address, &sealed);
+        if !is_moved && (&name, &limits) == (&stored.name, &stored.limits) {
             return Ok(stored);
         }
         let draft = ProxyDraft { name, address, credentials, limits };
-        let proxy = proxies::update(&mut transaction, id, &draft).await.map_err(taken)?;
+        let proxy = proxies::update(&mut transaction, id, &draft, is_moved).await.map_err(taken)?;
+        if is_moved {
+            reopen(&mut transaction, &key).await?;
+        }
         gates::relimit(&mut transaction, &key, &draft.limits).await?;
         commit(transaction).await?;
         Ok(proxy)
     }
 
-    /// Writes what a check of a proxy found. Refused when the proxy has changed since the checked `version`
-    /// was read: the result is of another way out then.
+    /// Writes what a check of a proxy found; one that went through ends the pause of those who could not reach
+    /// it. Refused when the proxy has changed since the checked `version` was read: the result is of another way
+    /// out then.
     pub async fn proxy_record_check(
         &self,
         id: ProxyId,
@@ -208,6 +214,12 @@ impl Catalogue {
             checks.version(stored.version, Some(version));
             return Err(checks.refused());
         };
+        match health.status {
+            HealthStatus::Healthy => {
+                reopen(&mut transaction, &GateKey::Proxy(id)).await?;
+            }
+            HealthStatus::Down | HealthStatus::Unknown => {}
+        }
         commit(transaction).await?;
         Ok(proxy)
     }

@@ -138,10 +138,10 @@ impl Block {
 impl Gate {
     /// When a job with this demand may pass, or what is in its way. A called one does not wait behind those that are parked.
     fn look(&self, demand: &Demand, now: Time, is_called: bool) -> Result<Time, Block> {
-        match &self.shut {
+        match self.why_shut(now) {
             Some(Shut::Suspended { reason }) => return Err(Block::Suspended { reason: reason.clone() }),
-            Some(Shut::Until(until)) if *until > now => return Err(Block::Refusing { until: *until }),
-            Some(Shut::Until(_)) | None => {}
+            Some(Shut::Until(until)) => return Err(Block::Refusing { until: *until }),
+            None => {}
         }
         let used_up = self.left.iter().filter_map(|left| Some((left.used_up_until(now)?, left)));
         if let Some((until, left)) = used_up.max_by_key(|(until, _)| *until) {

@@ -126,7 +126,7 @@ impl Gate {
 
     /// Forgets whatever the service said that keeps jobs from passing; true if there was anything.
     pub fn resume(&mut self, now: Time) -> bool {
-        let was_shut = self.is_shut(now);
+        let was_shut = self.why_shut(now).is_some();
         let known = self.left.len();
         self.left.retain(|left| left.used_up_until(now).is_none());
         self.shut = None;
@@ -134,20 +134,19 @@ impl Gate {
         was_shut || self.left.len() < known
     }
 
-    /// Whether nobody passes, whatever is left.
-    pub fn is_shut(&self, now: Time) -> bool {
-        match &self.shut {
-            Some(Shut::Suspended { .. }) => true,
-            Some(Shut::Until(until)) => *until > now,
-            None => false,
-        }
+    /// Why nobody passes now, whatever is left; none if somebody may.
+    pub fn why_shut(&self, now: Time) -> Option<&Shut> {
+        self.shut.as_ref().filter(|shut| match shut {
+            Shut::Until(until) => *until > now,
+            Shut::Suspended { .. } => true,
+        })
     }
 
     /// Until when nobody passes, where that is a matter of time.
     pub fn shut_until(&self, now: Time) -> Option<Time> {
-        match &self.shut {
-            Some(Shut::Until(until)) => Some(*until).filter(|until| *until > now),
-            Some(Shut::Suspended { .. }) | None => None,
+        match self.why_shut(now)? {
+            Shut::Until(until) => Some(*until),
+            Shut::Suspended { .. } => None,
         }
     }
 
@@ -287,7 +286,7 @@ mod tests {
         gate.learn(&closed(Closed::Until(at(30))), at(1));
         gate.learn(&closed(Closed::AtLeast(Duration::from_secs(1))), at(2));
         assert_eq!(gate.shut, Some(Shut::Until(at(60))));
-        assert!(gate.is_shut(at(59)) && !gate.is_shut(at(60)));
+        assert!(gate.why_shut(at(59)).is_some() && gate.why_shut(at(60)).is_none());
         let suspended = Shut::Suspended { reason: "no money".into() };
         gate.learn(&closed(Closed::Suspended { reason: "no money".into() }), at(3));
         gate.learn(&closed(Closed::Until(at(90))), at(4));

@@ -1,9 +1,7 @@
 //! What stands in a job's way, in one sentence for a person. Pure.
 
-use chrono::SecondsFormat;
-
 use super::{GateKey, gate::Block};
-use crate::clock::Time;
+use crate::clock::written;
 
 /// Names the gate and what is the matter with it. `name` is what people call the thing; `by` is a job that is behind the gate.
 pub fn explain(key: &GateKey, name: &str, block: &Block, by: Option<&str>) -> String {
@@ -50,8 +48,4 @@ pub(crate) const fn noun(key: &GateKey) -> &'static str {
 
 fn begin(it: &str) -> String {
     it.replacen("its", "Its", 1)
-}
-
-fn written(time: Time) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }

@@ -103,7 +103,7 @@ pub(super) async fn call_freed(
 pub(super) async fn call_away(connection: &mut Connection, key: &GateKey) -> Result<Called, StoreError> {
     let parked = gates::parked(connection, &[(key, CALL_MAX)]).await?;
     let jobs: Vec<JobId> = parked.into_iter().map(|(_, job)| job).collect();
-    Ok(Called { ready: make_ready(connection, &jobs).await?, emptied: Vec::new() })
+    Ok(Called { ready: make_ready(connection, &jobs).await?, ..Called::default() })
 }
 
 /// One round of the duty: calls at every gate whose moment has come. Also answers how long until the next one; zero when

@@ -1,7 +1,7 @@
 //! Cool down: a proxy that an attempt could not reach is left alone for a while, by everybody.
 //!
 //! Called by the worker before it settles such an attempt, so that whatever comes after it meets the proxy's gate shut. The pause ends
-//! by itself; [`warm_up`] ends it when somebody knows that the proxy works.
+//! by itself; `catalogue::proxies` ends it when a check goes through, or when the proxy is another way out.
 
 use std::{slice::from_ref, time::Duration};
 
@@ -15,7 +15,6 @@ use crate::{
     steps::{
         After,
         call::{Called, call_away},
-        observe::reopen,
     },
     store::{
         Store, StoreError, commit,
@@ -34,7 +33,7 @@ pub async fn cool_down(store: &Store, proxy: ProxyId) -> Result<(Option<Time>, A
     let mut locked = gates::lock(&mut transaction, from_ref(&key)).await?;
     let Some(now) = locked.at else { return Ok((None, After::default())) };
     let gate = locked.gates.entry(key.clone()).or_default();
-    let was_shut = gate.is_shut(now);
+    let was_shut = gate.why_shut(now).is_some();
     gate.learn(&Observation { limits: Vec::new(), closed: Some(Closed::AtLeast(PAUSE)) }, now);
     let until = gate.shut_until(now);
     // Whether anybody waits there any more is found out then.
@@ -43,10 +42,4 @@ pub async fn cool_down(store: &Store, proxy: ProxyId) -> Result<(Option<Time>, A
     let called = if was_shut { Called::default() } else { call_away(&mut transaction, &key).await? };
     commit(transaction).await?;
     Ok((until, After { has_timed: true, ..called.after() }))
-}
-
-/// Lets attempts go through it again. Nothing happens if nothing keeps them.
-pub async fn warm_up(store: &Store, proxy: ProxyId) -> Result<After, StoreError> {
-    let has_timed = reopen(store, &GateKey::Proxy(proxy)).await?;
-    Ok(After { has_timed, ..After::default() })
 }

@@ -1,7 +1,7 @@
 //! Observe: what services answered moves their gates, for everybody.
 //!
-//! Called by the worker for answers to its attempts, and by the API when somebody resumes a service. An attempt is not settled
-//! before its observation is committed: what it was refused is not asked again.
+//! Called by the worker for answers to its attempts, and by the API when somebody resumes a service; [`reopen`] by `catalogue::proxies`
+//! as well. An attempt is not settled before its observation is committed: what it was refused is not asked again.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -14,7 +14,7 @@ use crate::{
     limit::{GateKey, HoldBack, answer::Observation, learn::Shut},
     steps::After,
     store::{
-        Store, StoreError, commit,
+        Connection, Store, StoreError, commit,
         gates::{self, Saved, Wake},
     },
 };
@@ -62,23 +62,23 @@ pub async fn observe(store: &Store, sightings: Vec<Sighting>) -> Result<After, S
 
 /// Lets jobs pass again, whatever the service said. Nothing happens if nothing is in their way.
 pub async fn resume_service(store: &Store, service: ServiceId) -> Result<After, StoreError> {
-    if !reopen(store, &GateKey::Service(service)).await? {
+    let mut transaction = store.begin().await?;
+    if !reopen(&mut transaction, &GateKey::Service(service)).await? {
         return Ok(After::default());
     }
+    commit(transaction).await?;
     Ok(After { has_timed: true, held_back: vec![HoldBack::lifted(service)], ..After::default() })
 }
 
 /// Opens a gate that is shut, and plans a look at whoever is parked there; false if nothing was in their way.
-pub(super) async fn reopen(store: &Store, key: &GateKey) -> Result<bool, StoreError> {
-    let mut transaction = store.begin().await?;
-    let mut locked = gates::lock(&mut transaction, std::slice::from_ref(key)).await?;
+pub(crate) async fn reopen(connection: &mut Connection, key: &GateKey) -> Result<bool, StoreError> {
+    let mut locked = gates::lock(connection, std::slice::from_ref(key)).await?;
     let Some(now) = locked.at else { return Ok(false) };
     let gate = locked.gates.entry(key.clone()).or_default();
     if !gate.resume(now) {
         return Ok(false);
     }
     let wake = Wake::At(gate.has_waiters.then_some(Duration::ZERO));
-    gates::save(&mut transaction, &[Saved { key, gate, demand: None, wake }]).await?;
-    commit(transaction).await?;
+    gates::save(connection, &[Saved { key, gate, demand: None, wake }]).await?;
     Ok(true)
 }

@@ -166,7 +166,7 @@ impl Proxies {
     }
 
     /// The job's own; or that which it has waited for; or its profile's choice. Those that are known to be down, or cool down, are
-    /// left out; if all are, the one that it has waited for, or the one that may be tried first: never none at all.
+    /// left out; if all are, the one that it has waited for, or the one that may be tried first.
     fn pick(&mut self, row: &LiveJob) -> Option<ProxyId> {
         if row.proxy.is_some() {
             return row.proxy;
@@ -178,13 +178,12 @@ impl Proxies {
         let has_waited_for = |id: &ProxyId| row.has_waited_at(&GateKey::Proxy(*id));
         let choose = || {
             let busy = |id: &ProxyId| self.busy.get(id).copied().unwrap_or_default();
-            choice.selection.pick(&choice.proxies, is_out, busy, choice.last)
+            // None comes before any time.
+            let despair = |id: &ProxyId| (!has_waited_for(id), cools_until(id));
+            choice.selection.pick(&choice.proxies, is_out, busy, choice.last, despair)
         };
-        // None comes before any time.
-        let soonest =
-            || choice.proxies.iter().min_by_key(|id| (!has_waited_for(id), cools_until(id))).copied();
         let waited_for = choice.proxies.iter().find(|id| has_waited_for(id) && !is_out(id)).copied();
-        let picked = waited_for.or_else(choose).or_else(soonest)?;
+        let picked = waited_for.or_else(choose)?;
         *self.busy.entry(picked).or_default() += 1;
         Some(picked)
     }

@@ -233,27 +233,23 @@ pub async fn insert(
     Proxy::try_from(row)
 }
 
-/// Replaces what is stored and raises the version. With another address or other credentials, what was known
-/// of the proxy's health is known no more.
+/// Replaces what is stored and raises the version. If it is another way out now, what was known of the proxy's
+/// health is known no more.
 pub async fn update(
     connection: &mut Connection,
     id: ProxyId,
     draft: &ProxyDraft,
+    is_moved: bool,
 ) -> Result<Proxy, StoreError> {
     let row = proxy_rows!(
-        "WITH changed AS (
-             SELECT address <> $3 OR username_sealed IS DISTINCT FROM $4
-                 OR password_sealed IS DISTINCT FROM $5 AS way
-             FROM proxies WHERE id = $1
-         )
-         UPDATE proxies SET name = $2, address = $3, username_sealed = $4, password_sealed = $5,
-             max_concurrency = $6, rate_limits = $7::text::jsonb, health = CASE WHEN changed.way THEN 'unknown' ELSE health END,
-             latency_ms = CASE WHEN NOT changed.way THEN latency_ms END,
-             exit_address = CASE WHEN NOT changed.way THEN exit_address END,
-             checked_at = CASE WHEN NOT changed.way THEN checked_at END,
-             check_failure = CASE WHEN NOT changed.way THEN check_failure END,
+        "UPDATE proxies SET name = $2, address = $3, username_sealed = $4, password_sealed = $5,
+             max_concurrency = $6, rate_limits = $7::text::jsonb, health = CASE WHEN $8 THEN 'unknown' ELSE health END,
+             latency_ms = CASE WHEN NOT $8 THEN latency_ms END,
+             exit_address = CASE WHEN NOT $8 THEN exit_address END,
+             checked_at = CASE WHEN NOT $8 THEN checked_at END,
+             check_failure = CASE WHEN NOT $8 THEN check_failure END,
              version = version + 1, updated_at = clock_timestamp()
-         FROM changed WHERE id = $1 RETURNING",
+         WHERE id = $1 RETURNING",
         "",
         id.uuid(),
         draft.name,
@@ -262,6 +258,7 @@ pub async fn update(
         draft.credentials.password,
         draft.limits.max_concurrency.map(u32::cast_signed),
         to_json("rate_limits", &draft.limits.rate_limits)?,
+        is_moved,
     )
     .fetch_one(connection)
     .await?;

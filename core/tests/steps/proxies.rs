@@ -1,16 +1,15 @@
 //! Proxies: which one an attempt goes through is decided by its claim, and the limits of that one hold.
 
+use std::slice::from_ref;
+
 use callboard::{
-    catalogue::{LimitsPatch, ProfileCreate, ProxyCreate},
+    catalogue::{CheckResult, LimitsPatch, Patch, ProfileCreate, ProxyChanges, ProxyCreate, ProxyUpdate},
     ids::{JobId, ProfileId, ProxyId},
     limit::{GateKey, gate::Block},
     profile::ProxySelection,
     proxy::ProxyProtocol,
-    steps::{
-        cool_down::{cool_down, warm_up},
-        submit::Order,
-        why::why,
-    },
+    steps::{cool_down::cool_down, submit::Order, why::why},
+    store::gates,
 };
 
 use crate::stage::{Stage, limits};
@@ -157,15 +156,22 @@ async fn whoever_is_called_and_takes_another_proxy_passes_the_turn_on() {
     assert_eq!(called, [jobs[2]], "the place that it was called for is free");
 }
 
-/// The pause that has just begun is to outlast the test: one hour, or two.
-async fn lasts(stage: &Stage, hours: u8) {
-    let sql = match hours {
-        1 => "UPDATE gates SET state = jsonb_set(state, '{shut,until}', to_jsonb(clock_timestamp() + interval '1 hour'))
-              WHERE (state #>> '{shut,until}')::timestamptz < clock_timestamp() + interval '1 minute'",
-        _ => "UPDATE gates SET state = jsonb_set(state, '{shut,until}', to_jsonb(clock_timestamp() + interval '2 hours'))
-              WHERE (state #>> '{shut,until}')::timestamptz < clock_timestamp() + interval '1 minute'",
-    };
+/// The pause that has just begun is to outlast the test: it ends an hour after the last that goes on.
+async fn lasts(stage: &Stage) {
+    let sql = "UPDATE gates SET state = jsonb_set(state, '{shut,until}',
+                   (SELECT to_jsonb(max((state #>> '{shut,until}')::timestamptz) + interval '1 hour') FROM gates))
+               WHERE (state #>> '{shut,until}')::timestamptz < clock_timestamp() + interval '1 minute'";
     stage.sql(sql).await;
+}
+
+async fn is_shut(stage: &Stage, proxy: ProxyId) -> bool {
+    let key = GateKey::Proxy(proxy);
+    let found = gates::look(&mut stage.store.read().await.unwrap(), from_ref(&key)).await.unwrap();
+    found.gates[&key].why_shut(found.at.unwrap()).is_some()
+}
+
+async fn change(stage: &Stage, id: ProxyId, changes: ProxyChanges) {
+    stage.catalogue.proxy_update(ProxyUpdate { id, version: None, changes }).await.unwrap();
 }
 
 #[tokio::test]
@@ -186,7 +192,7 @@ async fn a_proxy_that_cools_down_is_left_alone_by_all_and_left_by_those_who_can(
     let (first, _called) = stage.claim_all(worker, &jobs[..1]).await;
     assert!(stage.claim_all(worker, &jobs[1..]).await.0.is_empty(), "both wait for the one place");
     let (_, after) = cool_down(&stage.store, a).await.unwrap();
-    lasts(&stage, 1).await;
+    lasts(&stage).await;
     assert_eq!(after.ready.iter().map(|ready| ready.job).collect::<Vec<_>>(), jobs[1..]);
     let (granted, _called) = stage.claim_all(worker, &jobs[1..]).await;
     assert_eq!((granted.len(), taken(&stage).await), (1, vec![a, b]));
@@ -198,14 +204,23 @@ async fn a_proxy_that_cools_down_is_left_alone_by_all_and_left_by_those_who_can(
 
     stage.settle_all(&granted).await;
     drop(cool_down(&stage.store, b).await.unwrap());
-    lasts(&stage, 2).await;
+    lasts(&stage).await;
     let late = stage.submit(vec![order(&stage, Some(choosy), None)]).await;
     assert!(stage.claim_all(worker, &late).await.0.is_empty());
     let obstacle = why(&stage.store, &late).await.unwrap().remove(&late[0]).unwrap();
     assert_eq!(obstacle.at.key, GateKey::Proxy(a), "the one that may be tried first");
 
-    assert!(warm_up(&stage.store, a).await.unwrap().has_timed);
-    assert!(!warm_up(&stage.store, a).await.unwrap().has_timed, "nothing is in the way");
+    change(&stage, a, ProxyChanges { name: Patch::Set("z".into()), ..ProxyChanges::default() }).await;
+    assert!(is_shut(&stage, a).await, "it is the same way out");
+    let down = CheckResult::Down { failure: "refused".into() };
+    stage.catalogue.proxy_record_check(a, 2, down).await.unwrap();
+    assert!(is_shut(&stage, a).await, "it could not be reached either");
+    let moved = Patch::Set("127.0.0.1:1081".into());
+    change(&stage, a, ProxyChanges { address: moved, ..ProxyChanges::default() }).await;
+    assert!(!is_shut(&stage, a).await, "it is another");
+    let up = CheckResult::Up { latency_ms: 1, exit_address: None };
+    stage.catalogue.proxy_record_check(b, 1, up).await.unwrap();
+    assert!(!is_shut(&stage, b).await, "it was reached");
     assert_eq!(stage.settle_all(&first).await, [jobs[2]]);
     assert_eq!(stage.claim_all(worker, &jobs[2..]).await.0.len(), 1);
     assert_eq!(taken(&stage).await, [a]);

@@ -16,7 +16,6 @@ use callboard::{
     steps::{fetch_work::Work, observe::Sighting},
     store::logs::LogStream,
 };
-use chrono::SecondsFormat;
 use tokio::task::JoinSet;
 
 use super::log_pump::Log;
@@ -109,8 +108,8 @@ impl Seen {
 impl Refusal {
     fn of(seen: &Observation, name: &str, status: u16, at: Time) -> Option<Self> {
         let (until, what) = match seen.closed.as_ref()? {
-            Closed::Until(until) => (Some(*until), "asked for no more requests before"),
-            Closed::AtLeast(pause) => (Some(at + *pause), "did not say until when; it is left alone until"),
+            Closed::Until(until) => (*until, "asked for no more requests before"),
+            Closed::AtLeast(pause) => (at + *pause, "did not say until when; it is left alone until"),
             Closed::Suspended { reason } => {
                 return Some(Self {
                     says: format!("{name} answered {status} and is suspended: {reason}"),
@@ -118,8 +117,8 @@ impl Refusal {
                 });
             }
         };
-        let end = until.map(|until| until.to_rfc3339_opts(SecondsFormat::Millis, true)).unwrap_or_default();
-        Some(Self { says: format!("{name} answered {status} and {what} {end}."), until })
+        let end = clock::written(until);
+        Some(Self { says: format!("{name} answered {status} and {what} {end}."), until: Some(until) })
     }
 }
 

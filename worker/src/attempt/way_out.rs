@@ -6,12 +6,12 @@
 use std::time::Duration;
 
 use callboard::{
+    clock::written,
     ids::ProxyId,
     job::{FailureCode, Outcome},
     steps::{cool_down::cool_down, fetch_work::Work},
     store::logs::LogStream,
 };
-use chrono::SecondsFormat;
 use tokio::net::TcpStream;
 
 use super::log_pump::Log;
@@ -44,10 +44,10 @@ pub(super) async fn verdict(
     };
     // Whoever tried again at once would find it the same.
     let Some(until) = until else { return outcome };
-    let until = until.to_rfc3339_opts(SecondsFormat::Millis, true);
     let reason = format!(
-        "The proxy {} could not be reached ({why}); it is left alone until {until}.",
-        stored.proxy.name
+        "The proxy {} could not be reached ({why}); it is left alone until {}.",
+        stored.proxy.name,
+        written(until)
     );
     log.line(LogStream::System, reason.clone()).await;
     Outcome::Throttled { reason }

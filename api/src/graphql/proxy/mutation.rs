@@ -4,9 +4,8 @@ use async_graphql::{Context, Object, Result, SimpleObject};
 use callboard::{
     catalogue::{Catalogue, CatalogueError},
     ids::ProxyId,
-    proxy::{self, HealthStatus},
+    proxy,
     refusal::{Refusal, RefusalCode},
-    steps::cool_down::warm_up,
     store::ingredients::{self, Wanted},
 };
 
@@ -18,7 +17,6 @@ use crate::{
     auth::{Caller, Role},
     graphql::{
         inputs::id_of,
-        job::JobContext,
         payload::{DeletePayload, settle},
         user_error::UserError,
     },
@@ -77,9 +75,7 @@ impl ProxyMutation {
         #[graphql(desc = "Which proxy, and what to change.")] input: ProxyUpdateInput,
     ) -> Result<ProxyPayload> {
         Caller::require(ctx, Role::Admin)?;
-        let done = ctx.data::<Catalogue>()?.proxy_update(input.into()).await;
-        warm_up_unless_down(ctx, &done).await?;
-        ProxyPayload::of(done)
+        ProxyPayload::of(ctx.data::<Catalogue>()?.proxy_update(input.into()).await)
     }
 
     /// Deletes a proxy with its credentials; IN_USE while a profile, a command or a job that has not ended
@@ -107,19 +103,6 @@ impl ProxyMutation {
     }
 }
 
-/// What attempts could not reach is to be tried again, once it is known to work or is another way out.
-async fn warm_up_unless_down(ctx: &Context<'_>, done: &Result<proxy::Proxy, CatalogueError>) -> Result<()> {
-    let Ok(proxy) = done else { return Ok(()) };
-    match proxy.health.status {
-        HealthStatus::Down => {}
-        HealthStatus::Healthy | HealthStatus::Unknown => {
-            let context = JobContext::of(ctx)?;
-            warm_up(&context.desk.store, proxy.id).await?.announce_soon(&context.redis);
-        }
-    }
-    Ok(())
-}
-
 async fn check(ctx: &Context<'_>, id: ProxyId) -> Result<ProxyPayload> {
     let (catalogue, probe) = (ctx.data::<Catalogue>()?, ctx.data::<ProxyProbe>()?);
     let wanted = Wanted { proxies: vec![id], ..Wanted::default() };
@@ -133,9 +116,7 @@ async fn check(ctx: &Context<'_>, id: ProxyId) -> Result<ProxyPayload> {
         return Ok(ProxyPayload::refused(Refusal::new(RefusalCode::NotAllowedInState, "", message)));
     };
     let result = probe.send(target, &stored, &catalogue.keyring).await?;
-    let done = catalogue.proxy_record_check(id, stored.proxy.version, result).await;
-    warm_up_unless_down(ctx, &done).await?;
-    match done {
+    match catalogue.proxy_record_check(id, stored.proxy.version, result).await {
         Err(CatalogueError::Refused(refusals))
             if refusals.iter().all(|each| each.code == RefusalCode::StaleVersion) =>
         {

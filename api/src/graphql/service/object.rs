@@ -143,13 +143,10 @@ impl Service {
     /// serviceResume.
     async fn suspended_reason(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         let (gate, at) = self.gate(ctx).await?;
-        Ok(match gate.shut {
-            Some(Shut::Until(until)) if until > at => {
-                Some("It asked for no more requests until then.".to_owned())
-            }
-            Some(Shut::Suspended { reason }) => Some(reason),
-            Some(Shut::Until(_)) | None => None,
-        })
+        Ok(gate.why_shut(at).map(|shut| match shut {
+            Shut::Until(_) => "It asked for no more requests until then.".to_owned(),
+            Shut::Suspended { reason } => reason.clone(),
+        }))
     }
 
     /// The profiles that list it, in order of name.
