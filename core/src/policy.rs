@@ -114,7 +114,13 @@ impl Policy {
             return bad(&["backoff", "jitter"], "jitter must be 0 to 1".into());
         }
         if self.backoff.initial > self.backoff.max {
-            return bad(&["backoff", "initial"], "initial must not be longer than max".into());
+            let max = self.backoff.max;
+            return bad(
+                &["backoff", "initial"],
+                format!(
+                    "initial must not be longer than max, which is {max}: lower it, or write a longer max"
+                ),
+            );
         }
         Ok(())
     }
@@ -167,6 +173,11 @@ mod tests {
         let mut jittery = Policy::default();
         jittery.backoff.jitter = f64::NAN;
         assert_eq!(field(jittery), Err(&["backoff", "jitter"][..]));
+        let mut long = Policy::default();
+        long.backoff.initial = IsoDuration::from_secs(86_400);
+        let told = long.check().unwrap_err();
+        assert_eq!(told.field, ["backoff", "initial"]);
+        assert!(told.message.contains(&format!("max, which is {}:", long.backoff.max)), "{}", told.message);
     }
 
     proptest! {

@@ -30,7 +30,7 @@ const SESSIONS_MAX: usize = 100;
 const COOKIE: &str = "demo_session";
 /// The pages have one style sheet of their own and pictures as data, no script.
 const POLICY: &str =
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'";
+    "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; frame-ancestors 'none'";
 
 const LOGIN: &str = include_str!("login.html");
 const ORDERS: &str = include_str!("orders.html");

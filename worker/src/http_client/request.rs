@@ -48,6 +48,13 @@ struct ProxyOrder {
     password: Option<String>,
 }
 
+impl ProxyOrder {
+    /// Whether a status may be the proxy's own: it is not when the proxy only passes on what others say to each other.
+    fn answers_for(&self, url: &Url) -> bool {
+        self.server.starts_with("http") && url.scheme() == "http"
+    }
+}
+
 /// What came back.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -92,6 +99,10 @@ pub(super) async fn perform(order: Order) -> Result<Answer, Problem> {
     }
     let response = request.send().await.map_err(|error| problem(&error, order.proxy.is_some()))?;
     let status = response.status().as_u16();
+    if status == 407 && order.proxy.as_ref().is_some_and(|proxy| proxy.answers_for(response.url())) {
+        let message = "the proxy refused the credentials (407)".to_owned();
+        return Err(Problem { code: "PROXY", message, is_retryable: true });
+    }
     let sighting = Sighting::of(&order.services, response.url(), status, response.headers());
     let (refusal, news) = match sighting {
         Some(sighting) if sighting.wants_body() => (Some(sighting), None),

@@ -44,10 +44,13 @@ async fn service(system: &System, name: &str, site: &Site, more: Value) -> (Stri
     (service, command)
 }
 
-async fn outcomes(system: &System, job: &str) -> Vec<String> {
-    let job = system.job(job).await;
+fn outcomes_of(job: &Value) -> Vec<&str> {
     let attempts = job["attempts"]["nodes"].as_array().unwrap().iter();
-    attempts.map(|attempt| attempt["outcome"].as_str().unwrap().to_owned()).collect()
+    attempts.map(|attempt| attempt["outcome"].as_str().unwrap()).collect()
+}
+
+async fn outcomes(system: &System, job: &str) -> Vec<String> {
+    outcomes_of(&system.job(job).await).into_iter().map(str::to_owned).collect()
 }
 
 #[tokio::test]
@@ -334,4 +337,26 @@ async fn a_proxy_that_cannot_be_reached_costs_no_attempt_and_is_left_alone() {
     assert_eq!(moved["proxyUpdate"]["userErrors"], json!([]));
     let attempts = ways(&bound).await;
     assert_eq!(attempts.last(), Some(&("SUCCEEDED".into(), gone)));
+}
+
+#[tokio::test]
+async fn a_proxy_that_wants_another_password_has_failed_and_is_not_left_alone() {
+    // With an expected 407 as well: over plain HTTP it is never the site that says so.
+    let picky = Site::start(|_| Reply::of(407).with("proxy-authenticate", "Basic")).await;
+    let system = start(1).await;
+    let address = picky.url.strip_prefix("http://").unwrap();
+    let proxy = json!({ "name": "picky", "protocol": "HTTP", "address": address });
+    let proxy = system.make("proxyCreate", "proxy", proxy).await;
+    for expected in [json!([200]), json!([407])] {
+        let http = json!({ "method": "GET", "url": "http://site.test/", "expectStatus": expected });
+        let command = json!({ "name": format!("expects {expected}"), "spec": { "http": http }, "policy": { "maxAttempts": 1 } });
+        let command = system.make("commandCreate", "command", command).await;
+        let job = system.enqueue(json!({ "commandId": command, "proxyId": proxy })).await;
+        let job = system.until(&job, "FAILED", PATIENCE).await;
+        let failure = json!({ "code": "PROXY", "message": "the proxy refused the credentials (407)" });
+        assert_eq!((&job["failure"], outcomes_of(&job)), (&failure, vec!["FAILED"]), "{job:#}");
+    }
+    let query = "query($id: ID!) { proxy(id: $id) { health { coolingUntil } } }";
+    let health = system.data(query, json!({ "id": proxy })).await["proxy"]["health"].take();
+    assert_eq!(health["coolingUntil"], Value::Null, "it was reached");
 }
