@@ -22,6 +22,7 @@
 //! | [`own_up`] | a worker that was declared lost lives | the attempt counts as one that took its worker down |
 //! | [`why`] | what stands in a ready job's way, without changing anything | nothing happened |
 //! | [`roll_up`] | counters of queues, partitions of days to come | done or not done |
+//! | [`take_stock`] | statistics that are of an emptier queue are taken again | done or not done |
 //! | [`prune`] | what is too old | files may be gone whose rows are there: the next round |
 //!
 //! Locks are taken in one order everywhere: schedules, then jobs by id, then gates by key, then
@@ -54,6 +55,7 @@ pub mod retry;
 pub mod roll_up;
 pub mod settle;
 pub mod submit;
+pub mod take_stock;
 pub mod unblock;
 pub mod why;
 

@@ -34,6 +34,7 @@ pub mod retention;
 pub mod revivals;
 pub mod schedules;
 pub mod services;
+pub mod statistics;
 pub mod submissions;
 pub mod tasks;
 pub mod usage;

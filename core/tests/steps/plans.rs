@@ -10,6 +10,7 @@ use callboard::{
         dispatch::refill,
         settle::settle,
         submit::Order,
+        take_stock::take_stock,
     },
     store::{
         Planning, backlog, counters,
@@ -106,6 +107,38 @@ async fn statistics_of_an_empty_queue_do_for_a_full_one() {
     assert!(stage.value::<bool>(known).await);
     refill(&stage.store, &stage.redis).await.unwrap();
     run_some_of_many(&stage, &order).await;
+}
+
+/// They do, but a batch of 500 compares each with each. So they are not left like that.
+#[tokio::test]
+async fn statistics_of_an_empty_queue_are_taken_again_when_it_is_full() {
+    let stage = Stage::with_connections(1).await;
+    stage.sql("ALTER TABLE live_jobs SET (autovacuum_enabled = off)").await;
+    let order = Order { command: Some(stage.command), ..Order::default() };
+    // What a connection has done is otherwise told when it is a second old.
+    let tell = async || stage.sql("SELECT pg_stat_force_next_flush()").await;
+    let fill = async || {
+        let jobs = stage.submit(vec![order.clone(); 1000]).await;
+        tell().await;
+        jobs
+    };
+    for jobs in [fill().await, fill().await].concat().chunks(500) {
+        run(&stage, jobs).await;
+    }
+    tell().await;
+    stage.sql("ANALYZE live_jobs").await;
+    let known = "SELECT reltuples::bigint FROM pg_class WHERE relname = 'live_jobs' AND relpages > 0";
+    assert_eq!(stage.value::<i64>(known).await, 0);
+    assert!(!take_stock(&stage.store).await.unwrap(), "there are no more");
+    fill().await;
+    assert!(!take_stock(&stage.store).await.unwrap(), "what so few cost is not worth it");
+    fill().await;
+    assert!(take_stock(&stage.store).await.unwrap());
+    assert_eq!(stage.value::<i64>(known).await, 2000);
+    for _ in 0..17 {
+        fill().await;
+    }
+    assert!(!take_stock(&stage.store).await.unwrap(), "the table has grown in pages, which the planner sees");
 }
 
 /// 50,000 ready jobs in the order of their ids, as jobs are written: then the primary key looks cheap. The oldest 2,000 are handed over, ten

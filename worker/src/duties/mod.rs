@@ -18,6 +18,7 @@ use callboard::{
         prune::Retention,
         rescue::{self, Watch},
         roll_up::keep_rolling,
+        take_stock::take_stock,
         unblock::unblock,
     },
     store::{Store, StoreError},
@@ -46,6 +47,8 @@ const OVERLOOKED_EVERY: Duration = Duration::from_secs(1);
 const CALL_SPREAD: Duration = Duration::from_millis(5);
 /// How often leases of others are looked at.
 const RESCUE_EVERY: Duration = Duration::from_millis(500);
+/// How often it is asked whether the planner knows how full the queue is.
+const STOCK_EVERY: Duration = Duration::from_secs(1);
 /// How often directories are swept.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// How often it is looked for what is too old.
@@ -80,6 +83,7 @@ pub(crate) fn start(
     run(Box::pin(promote_due(store.clone(), redis.clone())));
     run(Box::pin(fire_due(desk.clone())));
     run(Box::pin(rescue_lost(store.clone(), redis, lease)));
+    run(Box::pin(keep_counted(store.clone())));
     let rolled = store.clone();
     run(Box::pin(async move { match keep_rolling(&rolled).await {} }));
     let disk = prune::FromDisk(desk.places.artifact_root.clone());
@@ -298,5 +302,17 @@ async fn call_overlooked(store: Store, redis: Redis) {
             Err(error) => tracing::warn!(%error, "gates were not looked after; trying again"),
         }
         pause(OVERLOOKED_EVERY).await;
+    }
+}
+
+/// Has the jobs counted when there are many more than Postgres believes.
+async fn keep_counted(store: Store) {
+    loop {
+        match take_stock(&store).await {
+            Ok(true) => tracing::info!("statistics were of an emptier queue, and have been taken again"),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "statistics were not looked at; trying again"),
+        }
+        pause(STOCK_EVERY).await;
     }
 }

@@ -81,3 +81,36 @@ async fn an_api_alone_makes_the_days_ahead_and_folds_counters() {
     let queues = system.data("{ queues { counts { queued } } }", json!({})).await;
     assert_eq!(queues["queues"][0]["counts"]["queued"], 1);
 }
+
+/// Autovacuum comes once a minute; what it has said of an empty queue is not believed until then.
+#[tokio::test]
+async fn a_worker_sees_to_it_that_the_planner_knows_of_a_full_queue() {
+    let (database, redis) = tokio::join!(Database::create(), private_redis());
+    let url = database.url().to_owned();
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    let settings = Settings::new(database.url(), redis.url());
+    let mut system = System::with(settings, redis, Some(database), 0).await;
+    // A page whose rows are gone. These jobs are nobody's: no queue has them.
+    let fill = "INSERT INTO live_jobs (job_id, queue, priority, state, version, run_at, queued_at)
+        SELECT gen_random_uuid(), 'x', 4, 'queued', 1, now(), now() FROM generate_series(1, 2000)";
+    for statement in [
+        "ALTER TABLE live_jobs SET (autovacuum_enabled = off)",
+        fill,
+        "DELETE FROM live_jobs",
+        "ANALYZE live_jobs",
+        fill,
+    ] {
+        sqlx::raw_sql("SELECT pg_stat_force_next_flush()").execute(&mut connection).await.unwrap();
+        sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
+    }
+    sqlx::raw_sql("SELECT pg_stat_force_next_flush()").execute(&mut connection).await.unwrap();
+    let known = "SELECT reltuples::bigint FROM pg_class WHERE relname = 'live_jobs' AND relpages > 0";
+    assert_eq!(sqlx::query_scalar::<_, i64>(known).fetch_one(&mut connection).await.unwrap(), 0);
+    system.add_worker(1).await;
+    eventually(PATIENCE, || async {
+        let mut connection = PgConnection::connect(&url).await.ok()?;
+        let known = sqlx::query_scalar::<_, i64>(known).fetch_one(&mut connection).await.ok()?;
+        (known == 2000).then_some(())
+    })
+    .await;
+}
