@@ -1,7 +1,7 @@
 //! Take stock: statistics that are of an emptier queue are taken again.
 //!
 //! Duty of every worker. Autovacuum that comes while the queue is empty tells the planner of one row, and it joins a batch by comparing
-//! each row of it with each: a backlog that comes then drains at a fifth of its pace or less, until autovacuum comes again, a minute later.
+//! each row of it with each: a backlog that comes then drains at a tenth to a third of its pace, until autovacuum comes again, a minute later.
 
 use crate::store::{Store, StoreError, commit, statistics};
 
