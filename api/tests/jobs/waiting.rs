@@ -126,7 +126,7 @@ impl Table {
 }
 
 fn written(time: Time) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Secs, true)
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 pub(crate) fn in_seconds(seconds: u64) -> Time {
@@ -137,7 +137,7 @@ pub(crate) fn in_seconds(seconds: u64) -> Time {
 async fn its_time_its_backoff_or_jobs_that_it_needs() {
     let table = Table::set(&["q"]).await;
     let at: Time = DateTime::parse_from_rfc3339("2100-01-01T00:00:00Z").unwrap().into();
-    let sentence = "It starts at 2100-01-01T00:00:00Z.";
+    let sentence = "It starts at 2100-01-01T00:00:00.000Z.";
     let later = json!({ "runAt": "2100-01-01T00:00:00Z" });
     table
         .expect("a start time", table.job("q", later.clone()).await, why("RUN_AT", sentence).until(at))

@@ -19,7 +19,7 @@ async fn usage(table: &Table, kind: &str, id: &str) -> Value {
 }
 
 fn end(period: Period) -> String {
-    period.end(clock::now()).format("%FT%TZ").to_string()
+    period.end(clock::now()).format("%FT%T%.3fZ").to_string()
 }
 
 #[tokio::test]
@@ -37,7 +37,7 @@ async fn a_command_or_a_profile_that_has_had_its_share() {
     table.park(job).await;
     table.stage.succeed(first, attempt).await;
     table.expect("a cap of its command, and nothing runs", job, of_command()).await;
-    let left = |name: &str, limit: i32, remaining: i32, end: String| json!({ "name": name, "source": "DECLARED", "limit": limit, "remaining": remaining, "resetsAt": end.replace('Z', ".000Z") });
+    let left = |name: &str, limit: i32, remaining: i32, end: String| json!({ "name": name, "source": "DECLARED", "limit": limit, "remaining": remaining, "resetsAt": end });
     let shown = usage(&table, "command", &command).await;
     assert_eq!(shown, json!([left("day", 1, 0, end(Period::Day)), left("month", 5, 4, end(Period::Month))]));
 

@@ -5,13 +5,25 @@
 
 use crate::store::{Store, StoreError, commit, statistics};
 
-/// Looks, and takes them if they are of less than a tenth of the rows that there are; true if it did.
-pub async fn take_stock(store: &Store) -> Result<bool, StoreError> {
-    let are_outgrown = statistics::are_outgrown(&mut *store.read().await?).await?;
-    if are_outgrown {
-        let mut transaction = store.begin().await?;
-        statistics::renew(&mut transaction).await?;
-        commit(transaction).await?;
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stock {
+    /// The planner knows how full the queue is, within ten times.
+    Known,
+    /// It did not, and does now.
+    Taken,
+    /// It does not: Postgres passes over a table that somebody has locked, and one that this role does not own.
+    PassedOver,
+}
+
+/// Looks, and takes statistics if they are of less than a tenth of the rows that there are.
+pub async fn take_stock(store: &Store) -> Result<Stock, StoreError> {
+    if !statistics::are_outgrown(&mut *store.read().await?).await? {
+        return Ok(Stock::Known);
     }
-    Ok(are_outgrown)
+    let mut transaction = store.begin().await?;
+    statistics::renew(&mut transaction).await?;
+    commit(transaction).await?;
+    let are_outgrown = statistics::are_outgrown(&mut *store.read().await?).await?;
+    Ok(if are_outgrown { Stock::PassedOver } else { Stock::Taken })
 }

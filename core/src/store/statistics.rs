@@ -22,7 +22,7 @@ pub async fn are_outgrown(connection: &mut Connection) -> Result<bool, StoreErro
     Ok(are_outgrown)
 }
 
-/// Has them counted. What somebody else counts, or cleans up, just now is passed over.
+/// Has them counted. Postgres passes over, without an error, what somebody else counts or cleans up just now, and what the role does not own.
 pub async fn renew(connection: &mut Connection) -> Result<(), StoreError> {
     sqlx::query!("ANALYZE (SKIP_LOCKED) live_jobs, live_job_services, job_dependencies")
         .execute(connection)

@@ -175,6 +175,33 @@ async fn change(stage: &Stage, id: ProxyId, changes: ProxyChanges) {
 }
 
 #[tokio::test]
+async fn a_check_that_goes_through_has_waiters_looked_at_and_changes_no_open_gate() {
+    let stage = Stage::set().await;
+    let worker = stage.worker().await;
+    let a = proxy(&stage, "a", LimitsPatch::default()).await;
+    drop(cool_down(&stage.store, a).await.unwrap());
+    lasts(&stage).await;
+    let jobs = stage.submit(vec![order(&stage, None, Some(a))]).await;
+    assert!(stage.claim_all(worker, &jobs).await.0.is_empty());
+    // Nobody comes by of himself.
+    stage.sql("UPDATE gates SET wake_at = NULL").await;
+    assert_eq!(stage.call_due().await, []);
+
+    let check = async || {
+        let up = CheckResult::Up { latency_ms: 1, exit_address: None };
+        stage.catalogue.proxy_record_check(a, 1, up).await.unwrap();
+    };
+    check().await;
+    assert_eq!(stage.call_due().await, jobs);
+    assert_eq!(stage.claim_all(worker, &jobs).await.0.len(), 1);
+
+    let written = "SELECT xmin::text || state FROM gates";
+    let before: String = stage.value(written).await;
+    check().await;
+    assert_eq!(stage.value::<String>(written).await, before);
+}
+
+#[tokio::test]
 async fn a_proxy_that_cools_down_is_left_alone_by_all_and_left_by_those_who_can() {
     let stage = Stage::set().await;
     let worker = stage.worker().await;

@@ -41,7 +41,7 @@ pub(crate) struct Stage {
     pub(crate) command: CommandId,
     pub(crate) catalogue: Catalogue,
     pub(crate) desk: Desk,
-    _database: Database,
+    database: Database,
 }
 
 fn keyring() -> Keyring {
@@ -68,7 +68,12 @@ impl Stage {
         let command = catalogue.command_create(command("true", PolicyPatch::default())).await.unwrap().id;
         let desk =
             Desk { store: store.clone(), keyring: keyring(), recipes: Recipes::default(), ids: IdSource };
-        Self { store, redis, command, catalogue, desk, _database: database }
+        Self { store, redis, command, catalogue, desk, database }
+    }
+
+    /// Where its database is, for a store beside its own.
+    pub(crate) fn url(&self) -> &str {
+        self.database.url()
     }
 
     /// The one value that a statement answers.

@@ -18,7 +18,7 @@ use callboard::{
         prune::Retention,
         rescue::{self, Watch},
         roll_up::keep_rolling,
-        take_stock::take_stock,
+        take_stock::{Stock, take_stock},
         unblock::unblock,
     },
     store::{Store, StoreError},
@@ -47,8 +47,12 @@ const OVERLOOKED_EVERY: Duration = Duration::from_secs(1);
 const CALL_SPREAD: Duration = Duration::from_millis(5);
 /// How often leases of others are looked at.
 const RESCUE_EVERY: Duration = Duration::from_millis(500);
-/// How often it is asked whether the planner knows how full the queue is.
+/// How often it is asked whether the planner knows how full the queue is; twice as long each time that Postgres does not let it know,
+/// up to about a minute, after which autovacuum has come.
 const STOCK_EVERY: Duration = Duration::from_secs(1);
+const STOCK_DOUBLINGS_MAX: u32 = 6;
+/// So many times in a row are not somebody's passing lock.
+const STOCK_IS_STUCK: u32 = 3;
 /// How often directories are swept.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// How often it is looked for what is too old.
@@ -307,12 +311,25 @@ async fn call_overlooked(store: Store, redis: Redis) {
 
 /// Has the jobs counted when there are many more than Postgres believes.
 async fn keep_counted(store: Store) {
+    let mut passed_over: u32 = 0;
     loop {
         match take_stock(&store).await {
-            Ok(true) => tracing::info!("statistics were of an emptier queue, and have been taken again"),
-            Ok(false) => {}
+            Ok(Stock::Known) => passed_over = 0,
+            Ok(Stock::Taken) => {
+                passed_over = 0;
+                tracing::info!("statistics were of an emptier queue, and have been taken again");
+            }
+            Ok(Stock::PassedOver) => {
+                passed_over = passed_over.saturating_add(1);
+                if passed_over == STOCK_IS_STUCK {
+                    tracing::warn!(
+                        "statistics are of an emptier queue, and Postgres does not take them again: its tables are locked, or not \
+                         owned by this role. Batches may be slow until autovacuum has come"
+                    );
+                }
+            }
             Err(error) => tracing::warn!(%error, "statistics were not looked at; trying again"),
         }
-        pause(STOCK_EVERY).await;
+        pause(STOCK_EVERY * 2u32.pow(passed_over.min(STOCK_DOUBLINGS_MAX))).await;
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, error::Error as _};
 
-use reqwest::{Method, Proxy, Url, header::HeaderMap, redirect};
+use reqwest::{Method, Proxy, StatusCode, Url, header::HeaderMap, redirect};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -98,11 +98,12 @@ pub(super) async fn perform(order: Order) -> Result<Answer, Problem> {
         request = request.body(body);
     }
     let response = request.send().await.map_err(|error| problem(&error, order.proxy.is_some()))?;
-    let status = response.status().as_u16();
-    if status == 407 && order.proxy.as_ref().is_some_and(|proxy| proxy.answers_for(response.url())) {
+    let refused = response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED;
+    if refused && order.proxy.as_ref().is_some_and(|proxy| proxy.answers_for(response.url())) {
         let message = "the proxy refused the credentials (407)".to_owned();
         return Err(Problem { code: "PROXY", message, is_retryable: true });
     }
+    let status = response.status().as_u16();
     let sighting = Sighting::of(&order.services, response.url(), status, response.headers());
     let (refusal, news) = match sighting {
         Some(sighting) if sighting.wants_body() => (Some(sighting), None),

@@ -7,14 +7,13 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, Result, SimpleObject};
 use callboard::{
-    clock::Time,
+    clock::written,
     ids::JobId,
     job::JobState,
     limit::{GateKey, explain, gate::Block},
     steps::why::{Obstacle, PLACE_MAX},
     store::records::JobRecord,
 };
-use chrono::SecondsFormat;
 
 use super::{JobContext, object};
 use crate::graphql::{
@@ -230,10 +229,6 @@ async fn look_around(ctx: &Context<'_>, job: &JobRecord) -> Result<Around> {
     let is_served = readers.slots(job.queue.clone()).await?.is_some();
     let obstacle = readers.obstacle(job.id).await?;
     Ok(Around { obstacle, is_paused, is_served, ..Around::default() })
-}
-
-fn written(time: Time) -> String {
-    time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 #[cfg(test)]

@@ -5,11 +5,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use chrono::SecondsFormat;
-
 use super::Order;
 use crate::{
-    clock::Time,
+    clock::{Time, written},
     ids::CommandId,
     limit::{Cap, GateKey, WhenReached, gate::Gate},
     policy::Policy,
@@ -75,7 +73,7 @@ impl Caps {
         let all = std::iter::once(of_command).chain(of_profile).chain(of_services);
         all.filter_map(|(path, key, what, caps)| {
             let cap = reached(self.0.get(&key)?, caps, now)?;
-            let (per, end) = (cap.per.as_str(), cap.per.end(now).to_rfc3339_opts(SecondsFormat::Secs, true));
+            let (per, end) = (cap.per.as_str(), written(cap.per.end(now)));
             let message = format!(
                 "the {what} has used up its cap of {} a {per}: enqueue it again at {end} or later, or raise the cap",
                 cap.most
