@@ -2,41 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+mod arrows;
+mod imports;
+mod sources;
 
 use syn::visit::{self, Visit};
+
+use sources::{SOURCES, parse};
 
 const FILE_LINES_MAX: usize = 400;
 const FUNCTION_LINES_MAX: usize = 70;
 const BANNED_NAMES: [&str; 6] = ["utils", "util", "helpers", "common", "misc", "manager"];
-
-fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
-}
-
-/// All Rust files of the workspace's packages, relative to the workspace.
-fn rust_files() -> Vec<(String, String)> {
-    let root = workspace();
-    let mut found = Vec::new();
-    let packages = ["core", "api", "worker", "bench", "testing", "model"];
-    let mut folders: Vec<PathBuf> = packages.iter().map(|package| root.join(package)).collect();
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let name = path.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
-                found.push((name, fs::read_to_string(&path).unwrap()));
-            }
-        }
-    }
-    assert!(found.len() > 80, "only {} files were found", found.len());
-    found
-}
 
 fn expect_none(rule: &str, broken: &[String]) {
     assert!(broken.is_empty(), "{rule}:\n{}", broken.join("\n"));
@@ -44,7 +20,7 @@ fn expect_none(rule: &str, broken: &[String]) {
 
 #[test]
 fn no_file_is_long() {
-    let broken: Vec<String> = rust_files()
+    let broken: Vec<String> = SOURCES
         .iter()
         .map(|(name, text)| (name, text.lines().count()))
         .filter(|(_, lines)| *lines > FILE_LINES_MAX)
@@ -76,10 +52,9 @@ fn no_function_is_long() {
         }
     }
     let mut broken = Vec::new();
-    for (name, text) in rust_files() {
-        let file = syn::parse_file(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let mut functions = Functions(&name, Vec::new());
-        functions.visit_file(&file);
+    for name in SOURCES.keys() {
+        let mut functions = Functions(name, Vec::new());
+        functions.visit_file(&parse(name));
         // A statement of SQL is one thing, however many lines it has; so is the table of a table test.
         if !name.starts_with("core/src/store/") && !name.contains("/tests/") {
             broken.extend(functions.1);
@@ -96,8 +71,7 @@ fn no_function_is_long() {
 #[test]
 fn names_say_something() {
     let is_banned = |name: &str| name.split(['/', '.']).any(|part| BANNED_NAMES.contains(&part));
-    let broken: Vec<String> =
-        rust_files().into_iter().map(|(name, _)| name).filter(|name| is_banned(name)).collect();
+    let broken: Vec<String> = SOURCES.keys().filter(|name| is_banned(name)).cloned().collect();
     expect_none("no file is called utils, helpers, common, misc or manager", &broken);
 }
 
@@ -105,14 +79,14 @@ fn names_say_something() {
 fn every_module_says_what_it_is() {
     let has_header = |text: &str| text.trim_start().starts_with("//!");
     let broken: Vec<String> =
-        rust_files().into_iter().filter(|(_, text)| !has_header(text)).map(|(name, _)| name).collect();
+        SOURCES.iter().filter(|(_, text)| !has_header(text)).map(|(name, _)| name.clone()).collect();
     expect_none("every file begins with what it does, who calls it and what it must never do", &broken);
 }
 
 /// `folder` may not contain `word`, outside of comments.
 fn forbid(folder: &str, except: &[&str], words: &[&str]) -> Vec<String> {
     let mut broken = Vec::new();
-    for (name, text) in rust_files() {
+    for (name, text) in &*SOURCES {
         if !name.starts_with(folder) || except.iter().any(|allowed| name.starts_with(allowed)) {
             continue;
         }
@@ -176,4 +150,31 @@ fn sql_redis_and_apalis_stay_in_their_rooms() {
     broken.extend(forbid("worker/src/", &["worker/src/intake.rs"], &["apalis_core", "apalis::"]));
     broken.extend(forbid("core/src/", &[], &["callboard_api", "callboard_worker"]));
     expect_none("SQL only in store/, Redis only in transport/, apalis in one file of each crate", &broken);
+}
+
+#[test]
+fn rooms_import_what_the_table_allows() {
+    let (today, allowed) = (&*arrows::TODAY, arrows::allowed());
+    if std::env::var_os("UPDATE_ARROWS").is_some() {
+        for (room, imported) in today {
+            println!("{room}: {}", imported.iter().map(String::as_str).collect::<Vec<_>>().join(" "));
+        }
+    }
+    let mut broken = arrows::missing(today, &allowed, "may not import");
+    broken.extend(arrows::missing(&allowed, today, "does not import"));
+    expect_none("core/tests/house_rules/arrows.txt lists what each room imports", &broken);
+}
+
+/// Rooms that still import each other.
+const CIRCLES: [&[&str]; 5] = [
+    &["api/auth", "api/feed", "api/graphql"],
+    &["api/http", "api/socket"],
+    &["core/catalogue", "core/steps", "core/steps/call", "core/steps/claim", "core/steps/submit"],
+    &["core/command", "core/compose"],
+    &["core/store", "core/store/live"],
+];
+
+#[test]
+fn no_rooms_import_each_other() {
+    assert_eq!(arrows::circles(&arrows::TODAY), CIRCLES);
 }
