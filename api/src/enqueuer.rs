@@ -12,7 +12,10 @@ use std::{collections::VecDeque, fmt, panic::AssertUnwindSafe, sync::Arc};
 use callboard::{
     ids::CommandId,
     refusal::Refusal,
-    steps::submit::{Accepted, Desk, Order, SubmitError, submit},
+    steps::{
+        context::Desk,
+        submit::{Accepted, Order, SubmitError, submit},
+    },
     store::{StoreError, commands},
     transport::Redis,
 };

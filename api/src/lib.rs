@@ -13,14 +13,18 @@
 pub mod artifacts;
 pub mod auth;
 mod command_line;
+pub mod cursor;
 pub mod demo;
+pub mod endpoint;
 pub mod enqueuer;
+pub mod error;
 pub mod feed;
 pub mod graphql;
 pub mod health;
 mod hex;
 pub mod http;
 pub mod operation;
+pub mod origin;
 pub mod prometheus;
 pub mod serve;
 pub mod server;

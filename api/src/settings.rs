@@ -10,7 +10,7 @@ use clap::Args;
 use secrecy::SecretString;
 use url::Url;
 
-use crate::http::Origins;
+use crate::origin::Origins;
 
 /// Settings of `callboard-api serve`.
 #[derive(Debug, Args)]

@@ -4,17 +4,19 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use callboard::{
-    catalogue::{
-        Catalogue, CommandCreate, LimitsPatch, NewRateLimit, Patch, PolicyPatch, ServiceCreate, SpecInput,
-    },
+    catalogue::{Catalogue, CommandCreate, ServiceCreate},
     clock::IdSource,
-    command::{AllowList, CommandSpec, ProgramBuilder, ProgramSpec},
+    command::{AllowList, CommandSpec, ProgramBuilder, ProgramSpec, SpecInput},
     duration::IsoDuration,
     ids::{CommandId, JobId, ServiceId},
     limit::LIMIT_MAX,
+    patch::{LimitsPatch, NewRateLimit, Patch, PolicyPatch},
     recipes::Recipes,
     settings::SharedSettings,
-    steps::submit::{self, Desk, Order},
+    steps::{
+        context::Desk,
+        submit::{self, Order},
+    },
     store::{Planning, Store},
     transport::Redis,
 };

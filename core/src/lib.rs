@@ -1,8 +1,8 @@
 //! Callboard's core: everything that the API and the workers share, in three rings.
 //!
-//! * Ring 0, pure (no async, no SQL, no Redis): [`ids`], [`clock`], [`duration`], [`secret`], [`name`], [`refusal`], [`policy`],
+//! * Ring 0, pure (no async, no SQL, no Redis): [`ids`], [`clock`], [`duration`], [`secret`], [`name`], [`refusal`], [`policy`], [`patch`],
 //!   [`limit`], [`schedule`],
-//!   [`profile`], [`service`], [`proxy`], [`command`], [`compose`], [`job`], [`mutant`]. What a job is and what may happen to it.
+//!   [`profile`], [`service`], [`proxy`], [`command_kind`], [`compose`], [`command`], [`job`], [`mutant`]. What a job is and what may happen to it.
 //! * Ring 1, the world: [`settings`], [`telemetry`], [`store`] (the only place with SQL), [`transport`] (Redis
 //!   and apalis).
 //! * Ring 2, [`steps`] and [`catalogue`]: the verbs of a job's life, and of the catalogue that it draws on. One verb,
@@ -12,6 +12,7 @@
 
 pub mod clock;
 pub mod command;
+pub mod command_kind;
 pub mod compose;
 pub mod duration;
 pub mod ids;
@@ -19,6 +20,7 @@ pub mod job;
 pub mod limit;
 pub mod mutant;
 pub mod name;
+pub mod patch;
 pub mod policy;
 pub mod profile;
 pub mod proxy;

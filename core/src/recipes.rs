@@ -11,7 +11,8 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    compose::{CompiledSpec, Ingredients, InputSchema, JobFacts, ProfileFacts, ProxyFacts, ServiceFacts},
+    command::CompiledSpec,
+    compose::{Ingredients, InputSchema, JobFacts, ProfileFacts, ProxyFacts, ServiceFacts},
     ids::{CommandVersionId, ProfileId, ProxyId, ServiceId},
     proxy::HealthStatus,
     store::{

@@ -18,7 +18,6 @@ use callboard::{
         note_start::note_start,
         observe::{OBSERVE_BATCH_MAX, Sighting, observe},
         settle::{SETTLE_BATCH_MAX, Settled, Verdict, settle},
-        submit,
     },
     store::{
         Store,
@@ -81,7 +80,7 @@ pub(crate) struct Desk {
     pub(crate) redis: Redis,
     pub(crate) ids: IdSource,
     /// For the jobs of schedules; holds the keys.
-    pub(crate) enqueuing: submit::Desk,
+    pub(crate) enqueuing: callboard::steps::context::Desk,
     pub(crate) held: Held,
     pub(crate) nursery: Nursery,
     pub(crate) places: Places,
@@ -108,8 +107,12 @@ impl Desk {
         let settles = settler(store.clone(), redis.clone());
         let (starts, logs, progress) = note_takers(&store, &redis);
         let sightings = observer(store.clone(), redis.clone());
-        let enqueuing =
-            submit::Desk { store: store.clone(), keyring, recipes: Recipes::default(), ids: IdSource };
+        let enqueuing = callboard::steps::context::Desk {
+            store: store.clone(),
+            keyring,
+            recipes: Recipes::default(),
+            ids: IdSource,
+        };
         Self {
             store,
             redis,

@@ -8,7 +8,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use anyhow::Context as _;
 use callboard::{
     clock::IdSource,
-    command::Kind,
+    command_kind::Kind,
     ids::WorkerId,
     job::Outcome,
     steps::{

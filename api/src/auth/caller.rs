@@ -9,7 +9,7 @@ use callboard::{
     store::api_keys::{self, KeyOwner},
 };
 
-use crate::graphql::error::{ApiError, Code};
+use crate::error::{ApiError, Code};
 
 /// What a key may do. Each role may also do what the ones before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Enum)]

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use tokio::{sync::Mutex, time::Instant};
 
 use super::{Access, Caller, KeyHash, Presented};
-use crate::graphql::error::{ApiError, Code};
+use crate::error::{ApiError, Code};
 
 /// How long an answer is believed.
 const REMEMBERED_FOR: Duration = Duration::from_secs(10);

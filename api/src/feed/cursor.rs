@@ -3,7 +3,7 @@
 use callboard::ids::JobId;
 use uuid::Uuid;
 
-use crate::graphql::page::{Cursor, Keyset};
+use crate::cursor::{Cursor, Keyset};
 
 /// Tags. A cursor of another kind, or of a version that is not known, is no cursor.
 const EVENT: &str = "e1";

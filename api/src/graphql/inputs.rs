@@ -5,7 +5,7 @@
 use std::str::FromStr;
 
 use async_graphql::{ID, MaybeUndefined};
-use callboard::catalogue::Patch;
+use callboard::patch::Patch;
 use uuid::Uuid;
 
 /// An id in an input. A text that is no id of this kind names nothing, as does an id that nobody has: both

@@ -12,7 +12,7 @@ use callboard::{
     limit::GateKey,
     profile::Profile,
     steps::{
-        submit::Desk,
+        context::Desk,
         why::{Obstacle, places, why},
     },
     store::{

@@ -8,7 +8,6 @@ pub mod catalogue;
 pub mod command;
 pub mod composed;
 pub mod consumption;
-pub mod error;
 pub mod inputs;
 pub mod job;
 pub mod job_loaders;

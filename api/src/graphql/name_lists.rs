@@ -7,9 +7,10 @@ use async_graphql::ID;
 use callboard::store::name_pages::{NameCursor, NamePage, NamePageRequest, PageEnd};
 use uuid::Uuid;
 
-use super::{
+use super::page::{Bounds, PAGE_MAX, Page};
+use crate::{
+    cursor::Cursor,
     error::{ApiError, Code},
-    page::{Bounds, Cursor, PAGE_MAX, Page},
 };
 
 impl Cursor for NameCursor {

@@ -71,10 +71,10 @@ macro_rules! nodes {
 }
 
 /// Refuses more than [`NODES_MAX`] ids.
-pub fn check_count(ids: usize) -> Result<(), super::error::ApiError> {
+pub fn check_count(ids: usize) -> Result<(), crate::error::ApiError> {
     if ids > NODES_MAX {
         let message = format!("`nodes` takes at most {NODES_MAX} ids, not {ids}.");
-        return Err(super::error::ApiError::new(super::error::Code::BadRequest, message));
+        return Err(crate::error::ApiError::new(crate::error::Code::BadRequest, message));
     }
     Ok(())
 }

@@ -4,13 +4,12 @@
 //! than [`Page::limit`], [`Page::cut`] tells whether there was more, and [`connection!`](crate::connection) makes the
 //! types. Holds no SQL and counts nothing: a count is only made when [`asks_for_total`] says so.
 
-use async_graphql::{
-    Context, SimpleObject,
-    connection::{CursorType as _, OpaqueCursor},
-};
-use serde::{Serialize, de::DeserializeOwned};
+use async_graphql::{Context, SimpleObject};
 
-use super::error::{ApiError, Code};
+use crate::{
+    cursor::Cursor,
+    error::{ApiError, Code},
+};
 
 /// Items of a page when neither `first` nor `last` is given.
 pub const PAGE_DEFAULT: u16 = 25;
@@ -18,28 +17,6 @@ pub const PAGE_DEFAULT: u16 = 25;
 pub const PAGE_MAX: u16 = 100;
 /// Longest cursor that is looked at, in bytes.
 const CURSOR_BYTES_MAX: usize = 1024;
-
-/// A place in a list that survives the row it was taken from.
-pub trait Cursor: Sized {
-    /// As an opaque text for clients.
-    fn encode(&self) -> String;
-    /// Reads what [`encode`](Self::encode) wrote; none for anything else.
-    fn decode(text: &str) -> Option<Self>;
-}
-
-/// A cursor made of the values that the list is ordered by, e.g. a time and an id.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Keyset<T>(pub T);
-
-impl<T: Serialize + DeserializeOwned> Cursor for Keyset<T> {
-    fn encode(&self) -> String {
-        OpaqueCursor(serde_json::to_value(&self.0).unwrap_or_default()).encode_cursor()
-    }
-
-    fn decode(text: &str) -> Option<Self> {
-        OpaqueCursor::decode_cursor(text).ok().map(|cursor| Self(cursor.0))
-    }
-}
 
 /// What the caller wants to see of a list, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -240,6 +217,7 @@ macro_rules! connection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cursor::Keyset;
 
     type Place = Keyset<(i64, String)>;
 

@@ -1,7 +1,7 @@
 //! What mutations answer: the object, or what the caller can mend; and the payload of every delete.
 
 use async_graphql::{ID, SimpleObject};
-use callboard::{catalogue::CatalogueError, store::StoreError};
+use callboard::{steps::CatalogueError, store::StoreError};
 
 use super::user_error::{UserError, user_errors};
 

@@ -4,7 +4,7 @@
 
 use async_graphql::{Enum, InputObject, MaybeUndefined, SimpleObject};
 use callboard::{
-    catalogue::{BackoffPatch, LimitsPatch, PolicyPatch},
+    patch::{BackoffPatch, LimitsPatch, PolicyPatch},
     policy,
 };
 

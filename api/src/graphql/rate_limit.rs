@@ -2,9 +2,9 @@
 
 use async_graphql::{Context, Enum, InputObject, MaybeUndefined, Result, SimpleObject};
 use callboard::{
-    catalogue::{LimitsPatch, NewCap, NewRateLimit, Patch},
     clock::{self, Time},
     limit::{self, GateKey, Limits, gate::Gate, learn},
+    patch::{LimitsPatch, NewCap, NewRateLimit, Patch},
 };
 
 use super::{

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::accept::Media;
 use crate::{
-    graphql::error::{ApiError, Code},
+    error::{ApiError, Code},
     operation::{Engine, RequestId, is_request_error},
 };
 

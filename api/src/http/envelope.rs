@@ -1,59 +1,19 @@
-//! What a GraphQL request is made of, as HTTP and sockets carry it: `query`, `operationName`, `variables`, `extensions`.
+//! Reads a GraphQL request from HTTP: from the URL of a GET, from the body of a POST.
 //!
-//! Read strictly: an array is no request, a number no name. `async_graphql_axum::GraphQLRequest` is not used for this,
-//! because it takes every content type, batches, uploads and bodies without bound, and knows no `operationName` in a URL.
+//! `async_graphql_axum::GraphQLRequest` is not used for this, because it takes every content type, batches, uploads and
+//! bodies without bound, and knows no `operationName` in a URL.
 
-use async_graphql::{Executor, Request, Variables};
+use async_graphql::Executor;
 use axum::{
     extract,
     http::{HeaderMap, Method, StatusCode, header},
     response::Response,
 };
-use serde::Deserialize;
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 use super::{answer, body};
-use crate::operation::{Engine, RequestId};
-
-/// The parameters of a request.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Envelope {
-    query: String,
-    #[serde(default)]
-    operation_name: Option<String>,
-    #[serde(default)]
-    variables: Option<Map<String, Value>>,
-    /// Checked and not used.
-    #[serde(default)]
-    #[expect(dead_code, reason = "only its form counts")]
-    extensions: Option<Map<String, Value>>,
-}
-
-impl Envelope {
-    /// Reads an object; none for anything else.
-    pub(crate) fn from_value(value: Value) -> Result<Self, String> {
-        if !value.is_object() {
-            return Err("A request is one JSON object. Batches are not taken.".into());
-        }
-        let envelope: Self =
-            serde_json::from_value(value).map_err(|error| format!("Not a GraphQL request: {error}."))?;
-        if envelope.query.trim().is_empty() {
-            return Err("`query` is empty.".into());
-        }
-        Ok(envelope)
-    }
-
-    /// As async-graphql takes it.
-    pub(crate) fn into_request(self) -> Request {
-        let mut request = Request::new(self.query);
-        request.operation_name = self.operation_name;
-        request.variables =
-            self.variables.map(|fields| Variables::from_json(Value::Object(fields))).unwrap_or_default();
-        request
-    }
-}
+use crate::operation::{Engine, Envelope, RequestId};
 
 /// Why a request is none.
 pub(super) struct Refused {
@@ -141,33 +101,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    #[test]
-    fn a_request_is_one_object_of_the_right_types() {
-        for fine in [
-            json!({ "query": "{ a }" }),
-            json!({ "query": "{ a }", "operationName": null, "variables": null, "extensions": null }),
-            json!({ "query": "{ a }", "operationName": "A", "variables": { "x": 1 }, "extensions": {}, "other": 1 }),
-        ] {
-            assert!(Envelope::from_value(fine.clone()).is_ok(), "{fine}");
-        }
-        for bad in [
-            json!([{ "query": "{ a }" }]),
-            json!("query"),
-            json!(null),
-            json!({}),
-            json!({ "query": "" }),
-            json!({ "query": " \n" }),
-            json!({ "query": 7 }),
-            json!({ "query": ["{ a }"] }),
-            json!({ "query": "{ a }", "operationName": 7 }),
-            json!({ "query": "{ a }", "variables": "{}" }),
-            json!({ "query": "{ a }", "variables": [] }),
-            json!({ "query": "{ a }", "extensions": true }),
-        ] {
-            assert!(Envelope::from_value(bad.clone()).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn a_url_is_read_like_a_body() {

@@ -7,79 +7,36 @@ mod accept;
 mod answer;
 mod body;
 mod envelope;
-mod origin;
 mod sse;
 
 use async_graphql::Executor;
 use axum::{
-    Router,
-    extract::{Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
-    middleware,
+    extract::Request,
+    http::{HeaderValue, Method, StatusCode, header},
     response::Response,
-    routing::any,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use body::BODY_BYTES_MAX;
-pub(crate) use envelope::Envelope;
-pub use origin::Origins;
 
 use crate::{
     auth::Presented,
-    graphql::error::{ApiError, Code},
-    operation::{Engine, Kind, Prepared, RequestId},
-    socket,
+    endpoint::Endpoint,
+    error::{ApiError, Code},
+    operation::{Kind, Prepared, RequestId},
 };
 use accept::Media;
 
-/// What the handlers of `/graphql` need.
-#[derive(Debug, Clone)]
-pub struct Endpoint<E> {
-    /// Runs the operations.
-    pub engine: Engine<E>,
-    /// Whose pages may open sockets and read answers.
-    pub origins: Origins,
-    /// Cancelled when the server goes down: streams end, sockets close with 1001.
-    pub shutdown: CancellationToken,
-    /// Knows every open socket, so that shutting down can wait for them.
-    pub sockets: TaskTracker,
-    /// Time limits of sockets.
-    pub socket_limits: socket::Limits,
-}
-
-impl<E: Executor> Endpoint<E> {
-    /// An endpoint for this engine.
-    pub fn new(engine: Engine<E>, origins: Origins) -> Self {
-        Self {
-            engine,
-            origins,
-            shutdown: CancellationToken::new(),
-            sockets: TaskTracker::new(),
-            socket_limits: socket::Limits::default(),
-        }
-    }
-
-    /// The route `/graphql`.
-    pub fn router(self) -> Router {
-        let origins = self.origins.clone();
-        Router::new()
-            .route("/graphql", any(handle::<E>))
-            .with_state(self)
-            .layer(middleware::from_fn_with_state(origins, origin::answer_browsers))
-    }
-}
-
-async fn handle<E: Executor>(State(endpoint): State<Endpoint<E>>, request: Request) -> Response {
-    let id = request.extensions().get::<RequestId>().cloned().unwrap_or_else(|| endpoint.engine.draw_id());
-    if wants_socket(request.headers()) {
-        return socket::upgrade(endpoint, request, &id).await;
-    }
+/// Answers a request that is no upgrade to a WebSocket.
+pub(crate) async fn respond<E: Executor>(
+    endpoint: &Endpoint<E>,
+    request: Request,
+    id: &RequestId,
+) -> Response {
     let Some(media) = accept::choose(request.headers()) else {
         let message = "Accept application/graphql-response+json, application/json or text/event-stream.";
-        return answer::malformed(&endpoint.engine, StatusCode::NOT_ACCEPTABLE, message, &id);
+        return answer::malformed(&endpoint.engine, StatusCode::NOT_ACCEPTABLE, message, id);
     };
-    let mut response = operate(&endpoint, request, media, &id).await;
+    let mut response = operate(endpoint, request, media, id).await;
     response.headers_mut().append(header::VARY, HeaderValue::from_static("accept"));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
@@ -140,19 +97,4 @@ impl Reader<'_> {
             (Media::GraphqlJson | Media::Json, Err(response)) => answer::write(self.media, response),
         }
     }
-}
-
-fn wants_socket(headers: &HeaderMap) -> bool {
-    headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
-}
-
-/// Gives a request its id, and the answer the header with it. For every route of the server.
-pub async fn name_request(mut request: Request, next: middleware::Next) -> Response {
-    let id = RequestId::draw(callboard::clock::IdSource);
-    request.extensions_mut().insert(id.clone());
-    let mut response = next.run(request).await;
-    if let Ok(value) = HeaderValue::from_str(id.as_str()) {
-        response.headers_mut().insert("x-request-id", value);
-    }
-    response
 }

@@ -13,9 +13,9 @@ use axum::response::{
 };
 use futures::{StreamExt as _, future, stream};
 
-use super::Endpoint;
 use crate::{
     auth::Presented,
+    endpoint::Endpoint,
     operation::{Prepared, RequestId},
 };
 

@@ -19,10 +19,8 @@ use async_graphql::{
 use super::{known::KnownDocuments, scan::scan, variables};
 use crate::{
     auth::{Access, unauthenticated},
-    graphql::{
-        error::{ApiError, Code, coded},
-        limits::RECURSION_MAX,
-    },
+    error::{ApiError, Code, coded},
+    graphql::limits::RECURSION_MAX,
 };
 
 /// Most selections of a document, fragments counted wherever they are spread.

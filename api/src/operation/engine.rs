@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     auth::{Access, Gate, Presented},
-    graphql::error::{ApiError, Code},
+    error::{ApiError, Code},
 };
 
 /// Longest that a query or mutation may take.

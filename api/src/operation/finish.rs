@@ -4,7 +4,7 @@
 use async_graphql::{Response, ServerError, Value};
 
 use super::RequestId;
-use crate::graphql::error::{ApiError, Code, classify, coded};
+use crate::error::{ApiError, Code, classify, coded};
 
 /// Most errors of an operation that was not run; a document can have thousands.
 const ERRORS_MAX: usize = 50;

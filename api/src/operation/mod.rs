@@ -5,6 +5,7 @@
 
 mod document;
 mod engine;
+mod envelope;
 mod finish;
 mod known;
 mod request_id;
@@ -13,5 +14,6 @@ mod variables;
 
 pub use document::{Kind, Prepared};
 pub use engine::{Dress, Engine};
+pub(crate) use envelope::Envelope;
 pub use finish::{is_request_error, refusal};
 pub use request_id::RequestId;

@@ -3,7 +3,7 @@
 //! Called by `document` only. Counts brackets and tokens as a lexer would, skipping strings and comments; leaves
 //! every other fault to the parser.
 
-use crate::graphql::error::{ApiError, Code};
+use crate::error::{ApiError, Code};
 
 /// Most tokens of a document.
 pub(super) const TOKENS_MAX: usize = 15_000;

@@ -3,7 +3,7 @@
 use async_graphql::{Value, Variables};
 
 use super::scan::holds_nul;
-use crate::graphql::error::ApiError;
+use crate::error::ApiError;
 
 /// Refuses variables that hold U+0000 in any text or key.
 pub(super) fn check(variables: &Variables) -> Result<(), ApiError> {

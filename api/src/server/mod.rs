@@ -4,6 +4,7 @@
 //! accepted, streams end, sockets close with 1001 so that clients connect again, what runs gets [`DRAIN`].
 
 mod guard;
+mod route;
 
 use std::{future::IntoFuture as _, io, time::Duration};
 
@@ -16,8 +17,8 @@ use tower_http::compression::{CompressionLayer, CompressionLevel};
 
 use crate::{
     artifacts::{self, Artifacts},
+    endpoint::Endpoint,
     health::{self, Part},
-    http::{self, Endpoint},
     prometheus, web,
 };
 
@@ -58,7 +59,7 @@ pub fn router<E: Executor>(parts: Parts<E>) -> Router {
     router
         .fallback(|| async { (StatusCode::NOT_FOUND, "There is nothing here.\n").into_response() })
         .layer(middleware::from_fn(web::secure))
-        .layer(middleware::from_fn(http::name_request))
+        .layer(middleware::from_fn(route::name_request))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
 }
 

@@ -14,16 +14,16 @@ use tokio::{
 };
 
 use super::{
-    Close, Limits, PROTOCOL, QUEUE_FRAMES_MAX,
+    Close, PROTOCOL, QUEUE_FRAMES_MAX,
     frames::{self, Dialect, Incoming},
     operations::{NoRoom, Operations, Task, refuse},
     writer::{self, Frame, Written},
 };
 use crate::{
     auth::{Access, Presented},
-    graphql::error::{ApiError, Code},
-    http::{Endpoint, Envelope},
-    operation::Engine,
+    endpoint::{Endpoint, SocketLimits},
+    error::{ApiError, Code},
+    operation::{Engine, Envelope},
 };
 
 /// Serves a socket until it closes.
@@ -68,7 +68,7 @@ async fn say_farewell(
     out: mpsc::Sender<Frame>,
     writer: impl Future<Output = Written>,
     stream: &mut SplitStream<WebSocket>,
-    limits: Limits,
+    limits: SocketLimits,
 ) {
     let say = async {
         if out.send(Frame::Close(close)).await.is_ok() {

@@ -2,7 +2,7 @@
 //!
 //! `http` hands upgrades over. A socket is one task that reads and writes; each of its operations is a task of its
 //! own, and all of them share one bounded queue to the writer, so that a client that does not read costs
-//! [`QUEUE_FRAMES_MAX`] frames and is dropped after [`Limits::stall`]. Closing codes are in `close`.
+//! [`QUEUE_FRAMES_MAX`] frames and is dropped after [`SocketLimits::stall`](crate::endpoint::SocketLimits::stall). Closing codes are in `close`.
 //!
 //! A key comes in the upgrade's `Authorization` header or, where a browser cannot set one, in `connection_init`. No key
 //! is taken, and then operations answer UNAUTHENTICATED; a wrong one closes the socket.
@@ -12,8 +12,6 @@ mod connection;
 mod frames;
 mod operations;
 mod writer;
-
-use std::time::Duration;
 
 use async_graphql::Executor;
 use async_graphql_axum::GraphQLProtocol;
@@ -25,7 +23,7 @@ use axum::{
 
 pub use close::Close;
 
-use crate::{auth::Presented, http::Endpoint, operation::RequestId};
+use crate::{auth::Presented, endpoint::Endpoint, operation::RequestId};
 
 /// The protocol that is spoken, whatever else the client offers.
 const PROTOCOL: &str = "graphql-transport-ws";
@@ -39,33 +37,6 @@ pub const QUEUE_FRAMES_MAX: usize = 32;
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 const WRITE_BUFFER_BYTES_MAX: usize = 1024 * 1024;
-
-/// Time limits of a socket. The default is what the documentation says; tests wait less.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// `connection_init` must come within this.
-    pub init: Duration,
-    /// A ping goes out this often.
-    pub ping_every: Duration,
-    /// A client that was silent for this long, pongs included, is gone.
-    pub idle: Duration,
-    /// A client that takes nothing for this long is gone.
-    pub stall: Duration,
-    /// The closing handshake may take this long.
-    pub farewell: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            init: Duration::from_secs(3),
-            ping_every: Duration::from_secs(15),
-            idle: Duration::from_secs(45),
-            stall: Duration::from_secs(10),
-            farewell: Duration::from_secs(2),
-        }
-    }
-}
 
 /// Answers an upgrade.
 pub(crate) async fn upgrade<E: Executor>(

@@ -16,15 +16,16 @@ use callboard::{
     command::AllowList,
     recipes::Recipes,
     secret::Keyring,
-    steps::submit::Desk,
+    steps::context::Desk,
     store::{Planning, Store, StoreError},
     transport::Redis,
 };
 use callboard_api::{
     auth::{Authenticate, Caller, Gate, KeyHash, Role},
+    endpoint::Endpoint,
     graphql::{job::JobContext, loaders, proxy::ProxyProbe, roots},
-    http::{Endpoint, Origins},
     operation::Engine,
+    origin::Origins,
 };
 use callboard_testing::{Database, redis_prefix, redis_url};
 use futures::future::BoxFuture;

@@ -3,7 +3,10 @@
 
 use callboard::{
     ids::CommandId,
-    steps::submit::{Desk, Order, SubmitError, submit},
+    steps::{
+        context::Desk,
+        submit::{Order, SubmitError, submit},
+    },
 };
 use serde_json::{Value, json};
 

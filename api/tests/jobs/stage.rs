@@ -20,13 +20,13 @@ use callboard::{
     steps::{
         append_log::append_log,
         claim::{Answer, Request, claim},
+        context::Desk,
         keep_artifact::keep_artifact,
         note_progress::note_progress,
         promote::promote,
         renew::register,
         roll_up::fold_counters,
         settle::{Settled, Verdict, settle},
-        submit::Desk,
         unblock::unblock,
     },
     store::{
@@ -42,9 +42,10 @@ use callboard::{
 use callboard_api::{
     artifacts::ArtifactUrls,
     auth::{Authenticate, Caller, Gate, KeyHash, Role},
+    endpoint::Endpoint,
     graphql::{job::JobContext, loaders, roots},
-    http::{Endpoint, Origins},
     operation::Engine,
+    origin::Origins,
 };
 use callboard_testing::{Database, redis_prefix, redis_url};
 use futures::future::BoxFuture;

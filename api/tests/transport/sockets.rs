@@ -90,7 +90,7 @@ impl Client {
 }
 
 fn quick() -> Setup {
-    let limits = socket::Limits {
+    let limits = callboard_api::endpoint::SocketLimits {
         init: Duration::from_millis(100),
         ping_every: Duration::from_millis(100),
         idle: Duration::from_millis(350),

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use callboard_api::socket;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -22,7 +21,10 @@ fn resident() -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_socket_that_is_not_read_is_dropped_and_costs_little() {
-    let limits = socket::Limits { stall: Duration::from_millis(1500), ..socket::Limits::default() };
+    let limits = callboard_api::endpoint::SocketLimits {
+        stall: Duration::from_millis(1500),
+        ..callboard_api::endpoint::SocketLimits::default()
+    };
     let toy = start(Setup { limits, ..Setup::default() }).await;
     let mut client = sign_in(&toy).await;
     let before = resident();

@@ -16,18 +16,21 @@ use callboard::{
 use callboard_api::{
     artifacts::{ArtifactFile, ArtifactIndex, ArtifactUrls, Artifacts},
     auth::{Caller, FixedKey, Gate, KeyHash, Role},
-    connection, demo,
+    connection,
+    cursor::{Cursor as _, Keyset},
+    demo,
+    endpoint::Endpoint,
+    error::{ApiError, Code},
     graphql::{
-        error::{ApiError, Code},
         limits::{bounded, page_cost},
-        page::{Cursor as _, Keyset, PAGE_MAX, Page},
+        page::{PAGE_MAX, Page},
         viewer::ViewerQuery,
     },
     health::Part,
-    http::{Endpoint, Origins},
     nodes,
     operation::Engine,
-    prometheus, server, socket,
+    origin::Origins,
+    prometheus, server,
 };
 use futures::{Stream, StreamExt as _, future::BoxFuture, stream};
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -312,7 +315,7 @@ impl ArtifactIndex for OneFile {
 
 /// What may differ from the defaults.
 pub struct Setup {
-    pub limits: socket::Limits,
+    pub limits: callboard_api::endpoint::SocketLimits,
     pub time_max: Duration,
     pub artifact_root: PathBuf,
     pub parts: Vec<Part>,
@@ -322,7 +325,7 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         Self {
-            limits: socket::Limits::default(),
+            limits: callboard_api::endpoint::SocketLimits::default(),
             time_max: Duration::from_secs(30),
             artifact_root: "/nonexistent".into(),
             parts: Vec::new(),

@@ -7,10 +7,11 @@
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
-use super::{Catalogue, CatalogueError, checks::Checks};
+use super::{Catalogue, checks::Checks};
 use crate::{
     ids::ApiKeyId,
     name::check_name,
+    steps::CatalogueError,
     store::{
         StoreError,
         api_keys::{self, KeyOwner, Role},

@@ -2,8 +2,12 @@
 //!
 //! Every verb makes one, hands it to its checks, and asks [`Checks::passed`] before it writes.
 
-use super::{CatalogueError, Patch};
-use crate::refusal::{Refusal, RefusalCode, no_such_id};
+use crate::{
+    limit::{Cap, Limits},
+    patch::{LimitsPatch, NewCap, Patch, limit_refusals},
+    refusal::{Refusal, RefusalCode},
+    steps::CatalogueError,
+};
 
 /// Refusals so far.
 #[derive(Debug, Default)]
@@ -58,6 +62,20 @@ impl Checks {
         }
     }
 
+    /// The limits with a patch laid over them; refuses everything that is out of bounds.
+    pub(super) fn limits(&mut self, patch: LimitsPatch, stored: &Limits) -> Limits {
+        let limits = patch.over(stored);
+        self.extend(limit_refusals(&limits));
+        limits
+    }
+
+    /// The caps of something that has no other limits of its own; refuses everything that is out of bounds.
+    pub(super) fn caps(&mut self, new: Vec<NewCap>) -> Vec<Cap> {
+        let caps: Vec<Cap> = new.into_iter().map(Cap::from).collect();
+        self.extend(limit_refusals(&Limits { caps: caps.clone(), ..Limits::default() }));
+        caps
+    }
+
     /// Refuses a name or path that another object has.
     pub(super) fn taken(&mut self, field: &str, message: &str) {
         self.refuse(RefusalCode::Taken, &[field], message);
@@ -72,17 +90,5 @@ impl Checks {
     /// Everything that was refused, if anything was.
     pub(super) fn passed(self) -> Result<(), CatalogueError> {
         if self.refusals.is_empty() { Ok(()) } else { Err(CatalogueError::Refused(self.refusals)) }
-    }
-}
-
-impl CatalogueError {
-    /// The object itself is not there.
-    pub(super) fn no(noun: &str) -> Self {
-        Self::refused(RefusalCode::NotFound, &["id"], no_such_id(noun))
-    }
-
-    /// A single refusal.
-    pub(super) fn refused(code: RefusalCode, path: &[&str], message: impl Into<String>) -> Self {
-        Self::Refused(vec![Refusal::new(code, "", message).below(path)])
     }
 }

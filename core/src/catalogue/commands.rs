@@ -6,18 +6,20 @@
 use serde_json::{Value, json};
 
 use super::{
-    Catalogue, CatalogueError, Patch, PolicyPatch, bounds,
+    Catalogue, bounds,
     checks::Checks,
     in_use,
     references::{keep_profile, keep_proxy, keep_services},
 };
 use crate::{
-    command::{AllowList, CommandSpec, LineSpec},
+    command::{AllowList, CommandSpec, SpecInput},
     compose::check_schema,
     ids::{CommandId, CommandVersionId, ProfileId, ProxyId, ServiceId},
     name,
+    patch::{Patch, PolicyPatch},
     policy::Policy,
     refusal::{Refusal, RefusalCode},
+    steps::CatalogueError,
     store::{
         Connection, StoreError, Transaction,
         command_versions::{self, VersionDraft},
@@ -29,16 +31,6 @@ use crate::{
 const NAME_TAKEN: &str = "another command has this name";
 /// Queue of commands that name no other.
 const QUEUE_DEFAULT: &str = "default";
-
-/// What a command runs, as it is written.
-#[derive(Debug, Clone)]
-pub enum SpecInput {
-    /// Field by field.
-    Spec(CommandSpec),
-    /// As a command line. A program without a slash is looked for in the allow-list's directories on the
-    /// API's machine.
-    Line(LineSpec),
-}
 
 /// A new command.
 #[derive(Debug, Clone)]
@@ -241,12 +233,7 @@ fn optional<T>(patch: Patch<T>, stored: Option<T>) -> Option<T> {
 
 /// The spec, if nothing of it was refused.
 fn check_spec(checks: &mut Checks, input: SpecInput, allowed: &AllowList) -> Option<CommandSpec> {
-    let is_file = |path: &str| std::path::Path::new(path).is_file();
-    let checked = match input {
-        SpecInput::Spec(spec) => spec.check(allowed).map(|()| spec),
-        SpecInput::Line(line) => line.parse(allowed, &is_file),
-    };
-    match checked.and_then(|spec| storable(&spec).map(|()| spec)) {
+    match input.check(allowed).and_then(|spec| storable(&spec).map(|()| spec)) {
         Ok(spec) => Some(spec),
         Err(refusals) => {
             checks.extend(refusals);

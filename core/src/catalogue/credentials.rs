@@ -2,12 +2,14 @@
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{
-    Patch,
-    checks::Checks,
-    sealing::{proxy_password_owner, proxy_username_owner},
+use super::checks::Checks;
+use crate::{
+    ids::ProxyId,
+    patch::Patch,
+    proxy::ProxyProtocol,
+    secret::{Keyring, proxy_password_owner, proxy_username_owner},
+    store::proxies::SealedCredentials,
 };
-use crate::{ids::ProxyId, proxy::ProxyProtocol, secret::Keyring, store::proxies::SealedCredentials};
 
 /// Longest user name or password, in bytes: SOCKS5 has one byte for the length.
 const CREDENTIAL_BYTES_MAX: usize = 255;

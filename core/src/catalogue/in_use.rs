@@ -1,11 +1,11 @@
 //! The answer to a delete of something that is still needed, and to a bound that is exceeded already.
 
-use super::{CatalogueError, checks::Checks};
+use super::checks::Checks;
 use crate::{
-    limit::{GateKey, noun},
-    refusal::{Refusal, RefusalCode},
+    refusal::RefusalCode,
+    steps::CatalogueError,
     store::{
-        Connection, StoreError, gates,
+        StoreError,
         uses::{JOBS_COUNTED_MAX, Users, Uses},
     },
 };
@@ -36,24 +36,6 @@ pub(super) fn refused_by_constraint(error: StoreError, noun: &str) -> CatalogueE
         return CatalogueError::refused(RefusalCode::InUse, &["id"], message);
     }
     error.into()
-}
-
-/// Refuses to lower the `maxConcurrency` of a gate below what runs behind it. Whoever starts at this very moment is not seen: the bound holds for
-/// those who come after it.
-pub(crate) async fn below_what_runs(
-    connection: &mut Connection,
-    key: &GateKey,
-    before: Option<u32>,
-    after: Option<u32>,
-) -> Result<Option<Refusal>, StoreError> {
-    let Some(most) = after.filter(|most| before.is_none_or(|before| *most < before)) else { return Ok(None) };
-    let counts = gates::counts(connection, &[key]).await?;
-    let running = counts.get(key).copied().unwrap_or_default();
-    let message = format!(
-        "{running} jobs of the {} run now: write {running} or more, or lower it when fewer run",
-        noun(key)
-    );
-    Ok((most < running).then(|| Refusal::invalid("maxConcurrency", message)))
 }
 
 /// "4 profiles: `a`, `b`, `c` and 1 more"; nothing for nobody. From `counted_max` on, a count may mean more.

@@ -12,15 +12,11 @@ mod checks;
 mod commands;
 mod credentials;
 mod in_use;
-mod limits;
-mod patch;
-mod policy;
 mod profile_secrets;
 mod profiles;
 mod proxies;
 mod references;
 mod schedules;
-mod sealing;
 mod services;
 mod share_link;
 
@@ -28,27 +24,21 @@ use std::sync::Arc;
 
 pub use api_keys::{KEY_BYTES_MAX, KEY_BYTES_MIN, key_hash};
 pub use bounds::{JSON_DEPTH_MAX, SECRET_BYTES_MAX, SETTINGS_BYTES_MAX, URL_BYTES_MAX, VARIABLE_BYTES_MAX};
-pub use commands::{CommandChanges, CommandCreate, CommandUpdate, SpecInput};
-pub(crate) use in_use::below_what_runs;
-pub(crate) use limits::refusals as limit_refusals;
-pub use limits::{LimitsPatch, NewCap, NewRateLimit};
-pub use patch::Patch;
-pub use policy::{BackoffPatch, PolicyPatch};
+pub use commands::{CommandChanges, CommandCreate, CommandUpdate};
 pub use profile_secrets::{SECRETS_MAX, SecretInput};
 pub use profiles::{ProfileChanges, ProfileCreate, ProfileUpdate};
 pub use proxies::{CheckResult, ProxyChanges, ProxyCreate, ProxyImport, ProxyUpdate};
 pub use references::LIST_MAX;
 pub use schedules::{ScheduleChanges, ScheduleCreate, ScheduleUpdate, TemplateInput};
-pub use sealing::{profile_secret_owner, proxy_password_owner, proxy_username_owner, service_token_owner};
 pub use services::{ServiceChanges, ServiceCreate, ServiceUpdate, TokenRefresh};
 
 use crate::{
-    clock::IdSource,
+    clock::{IdSource, Time},
     command::AllowList,
-    refusal::Refusal,
-    secret::Keyring,
-    store::{Store, StoreError},
+    secret::{self, Keyring},
+    store::{Store, profile_secrets::SealedSecret},
 };
+use secrecy::SecretString;
 
 /// Everything that the verbs need. Made once by the API.
 #[derive(Debug, Clone)]
@@ -63,13 +53,16 @@ pub struct Catalogue {
     pub ids: IdSource,
 }
 
-/// Why a verb did nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum CatalogueError {
-    /// The caller can mend it: everything that is wrong with the request, never empty.
-    #[error("refused: {}", .0.iter().map(|refusal| refusal.message.as_str()).collect::<Vec<_>>().join("; "))]
-    Refused(Vec<Refusal>),
-    /// Postgres failed, or a row is corrupt.
-    #[error(transparent)]
-    Store(#[from] StoreError),
+impl Catalogue {
+    /// Seals a secret for its owner, with what may be shown of it.
+    pub(super) fn seal(
+        &self,
+        owner: &str,
+        name: &str,
+        value: &SecretString,
+        expires_at: Option<Time>,
+    ) -> SealedSecret {
+        let sealed = self.keyring.seal(owner, value);
+        SealedSecret { name: name.to_owned(), sealed, hint: secret::hint(value), expires_at }
+    }
 }

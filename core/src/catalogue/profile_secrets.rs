@@ -6,13 +6,14 @@ use std::collections::HashSet;
 
 use secrecy::SecretString;
 
-use super::{Catalogue, bounds, checks::Checks, sealing::profile_secret_owner};
+use super::{Catalogue, bounds, checks::Checks};
 use crate::{
     clock::Time,
     ids::ProfileId,
     name::check_identifier,
     profile::VARIABLES_MAX,
     refusal::RefusalCode,
+    secret::profile_secret_owner,
     store::{Connection, StoreError, profile_secrets},
 };
 

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{
-    Catalogue, CatalogueError, NewCap, Patch, bounds,
+    Catalogue, bounds,
     checks::Checks,
-    in_use, limits,
+    in_use,
     profile_secrets::{SecretChanges, SecretInput, stored_names},
     references::{keep_proxies, keep_services},
 };
@@ -13,9 +13,10 @@ use crate::{
     ids::{ProfileId, ProxyId, ServiceId},
     limit::GateKey,
     name::{check_labels, check_name},
+    patch::{NewCap, Patch},
     profile::{Profile, ProxySelection, check_profile_path},
     refusal::RefusalCode,
-    steps::why,
+    steps::{CatalogueError, why},
     store::{
         Connection, StoreError, commit, gates, profile_relations,
         profiles::{self, ProfileDraft},
@@ -101,7 +102,7 @@ impl Catalogue {
             labels: checks.take(check_labels("labels", input.labels)).unwrap_or_default(),
             environment: bounds::environment(&mut checks, input.environment.unwrap_or_else(|| json!({}))),
             proxy_selection: input.proxy_selection,
-            caps: limits::caps(&mut checks, input.caps),
+            caps: checks.caps(input.caps),
         };
         let secrets = SecretChanges { set: input.secrets, remove: Vec::new() };
         secrets.check(&mut checks, &std::collections::HashSet::new());
@@ -156,7 +157,7 @@ impl Catalogue {
             caps: match changes.caps {
                 Patch::Leave => before.caps.clone(),
                 Patch::Clear => Vec::new(),
-                Patch::Set(caps) => limits::caps(&mut checks, caps),
+                Patch::Set(caps) => checks.caps(caps),
             },
         };
         if !secrets.is_empty() {

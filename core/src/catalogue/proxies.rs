@@ -6,7 +6,7 @@
 use secrecy::SecretString;
 
 use super::{
-    Catalogue, CatalogueError, LimitsPatch, Patch,
+    Catalogue,
     checks::Checks,
     credentials::{self, Credentials},
     in_use,
@@ -16,9 +16,10 @@ use crate::{
     ids::ProxyId,
     limit::{GateKey, Limits},
     name::{self, NAME_CHARS_MAX},
+    patch::{LimitsPatch, Patch},
     proxy::{HealthStatus, Proxy, ProxyHealth, ProxyProtocol, check_address},
     refusal::RefusalCode,
-    steps::observe::reopen,
+    steps::{CatalogueError, bound::below_what_runs, observe::reopen},
     store::{
         Connection, StoreError, commit, gates,
         proxies::{self, ProxyDraft, SealedCredentials},
@@ -137,7 +138,7 @@ impl Catalogue {
             password: Patch::set_or_clear(input.password),
         };
         given.check(&mut checks, input.protocol, &SealedCredentials::default());
-        let limits = input.limits.checked_over(&mut checks, &Limits::default());
+        let limits = checks.limits(input.limits, &Limits::default());
         let mut transaction = self.store.begin().await?;
         check_name(&mut transaction, &mut checks, id, &input.name).await?;
         checks.passed()?;
@@ -163,10 +164,10 @@ impl Catalogue {
         checks.take(check_address("address", &address));
         let given = Credentials { username: changes.username, password: changes.password };
         given.check(&mut checks, stored.protocol, &sealed);
-        let limits = changes.limits.checked_over(&mut checks, &stored.limits);
+        let limits = checks.limits(changes.limits, &stored.limits);
         let (before, after) = (stored.limits.max_concurrency, limits.max_concurrency);
         let key = GateKey::Proxy(id);
-        checks.extend(in_use::below_what_runs(&mut transaction, &key, before, after).await?);
+        checks.extend(below_what_runs(&mut transaction, &key, before, after).await?);
         check_name(&mut transaction, &mut checks, id, &name).await?;
         checks.passed()?;
         let credentials = credentials::seal(&self.keyring, id, given, sealed.clone());

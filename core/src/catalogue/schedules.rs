@@ -5,18 +5,22 @@
 
 use serde_json::{Value, json};
 
-use super::{Catalogue, CatalogueError, Patch, PolicyPatch, checks::Checks};
+use super::{Catalogue, checks::Checks};
 use crate::{
     clock::Time,
     compose::SecretInputs,
     duration::IsoDuration,
     ids::{CommandId, ProfileId, ProxyId, ScheduleId, ServiceId},
     name::{check_labels, check_name},
+    patch::{Patch, PolicyPatch},
     refusal::{Refusal, RefusalCode, no_such_id},
     schedule::{Cron, Overlap, Timing, Zone},
+    secret::sealed_input_owner,
     steps::{
-        fire_schedules::{sealed_input_owner, secrets_of},
-        submit::{self, Desk, Order},
+        CatalogueError,
+        context::Desk,
+        fire_schedules::secrets_of,
+        submit::{self, Order},
     },
     store::{
         Connection, StoreError, backlog, commit,

@@ -3,17 +3,17 @@
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use super::{
-    Catalogue, CatalogueError, LimitsPatch, Patch, bounds, checks::Checks, in_use,
-    sealing::service_token_owner,
-};
+use super::{Catalogue, bounds, checks::Checks, in_use};
 use crate::{
     clock::Time,
     ids::ServiceId,
     limit::{GateKey, Limits},
     name::check_identifier,
+    patch::{LimitsPatch, Patch},
     refusal::RefusalCode,
+    secret::service_token_owner,
     service::Service,
+    steps::{CatalogueError, bound::below_what_runs},
     store::{
         Connection, StoreError, commit, gates,
         services::{self, ServiceDraft},
@@ -82,7 +82,7 @@ impl Catalogue {
             name: input.name,
             base_url: input.base_url.and_then(|text| bounds::base_url(&mut checks, &text)),
             settings: bounds::settings(&mut checks, input.settings.unwrap_or_else(|| json!({}))),
-            limits: input.limits.checked_over(&mut checks, &Limits::default()),
+            limits: checks.limits(input.limits, &Limits::default()),
         };
         if let Some(token) = &input.token {
             bounds::secret(&mut checks, &["token"], token);
@@ -119,11 +119,11 @@ impl Catalogue {
                 Patch::Clear => json!({}),
                 Patch::Set(value) => bounds::settings(&mut checks, value),
             },
-            limits: changes.limits.checked_over(&mut checks, &before.limits),
+            limits: checks.limits(changes.limits, &before.limits),
         };
         let (cap, key) = (draft.limits.max_concurrency, GateKey::Service(id));
         let was = before.limits.max_concurrency;
-        checks.extend(in_use::below_what_runs(&mut transaction, &key, was, cap).await?);
+        checks.extend(below_what_runs(&mut transaction, &key, was, cap).await?);
         check_name(&mut transaction, &mut checks, id, &draft.name).await?;
         checks.passed()?;
         if draft == before {

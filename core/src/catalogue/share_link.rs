@@ -92,7 +92,7 @@ fn decode(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalogue::CatalogueError;
+    use crate::steps::CatalogueError;
 
     fn read(link: &str) -> Result<ShareLink, String> {
         let mut checks = Checks::default();

@@ -9,22 +9,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use url::Url;
 
-use super::{
-    AllowList, BODY_BYTES_MAX, CommandKind, Kind, TemplateAt, has_template, invalid, refused, text_fault,
-    too_many,
-};
+use super::{AllowList, BODY_BYTES_MAX, CommandKind, invalid, text_fault, too_many};
 use crate::{
+    command_kind::Kind,
     compose::{
         ComposedHttp, ComposedParts, Ingredients, Place, ProcessPlan, Program, RevealError, Run, SecretBook,
-        SecretRef, Site, Speech, Task, Text,
+        SecretRef, Site, Speech, Task, TemplateAt, Text, URL_BYTES_MAX, has_template, refused,
     },
     refusal::{Refusal, RefusalCode},
 };
 
 /// The methods that may be used.
 pub const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-/// Longest URL, as a template and rendered, in bytes.
-pub const URL_BYTES_MAX: usize = 8 * 1024;
 /// Most headers of a request.
 pub const HEADERS_MAX: usize = 100;
 /// Longest header value, as a template, in bytes.

@@ -4,20 +4,40 @@
 //! the script given beside it; any other first word is a PROGRAM. Because the words are fixed before anything is rendered,
 //! no value can add one. Called by the API; the spec that comes out is what is stored.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use super::{
-    AllowList, ArtifactMode, CommandSpec, Kind, NOOP, PlaywrightBuilder, PlaywrightSpec, ProgramSpec,
-    Viewport, has_template, invalid, line_secrets,
+    AllowList, ArtifactMode, CommandSpec, NOOP, PlaywrightBuilder, PlaywrightSpec, ProgramSpec, Viewport,
+    invalid, line_secrets,
     words::{self, Part},
 };
-use crate::refusal::Refusal;
+use crate::{command_kind::Kind, compose::has_template, refusal::Refusal};
 
 /// Longest line, in bytes.
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// The first word of a line that is PLAYWRIGHT.
 const PLAYWRIGHT: &str = "playwright";
+
+/// What a command runs, as it is written.
+#[derive(Debug, Clone)]
+pub enum SpecInput {
+    /// Field by field.
+    Spec(CommandSpec),
+    /// As a command line. A program without a slash is looked for in the allow-list's directories on the
+    /// API's machine.
+    Line(LineSpec),
+}
+
+impl SpecInput {
+    /// The spec, if every bound and the allow-list let it through.
+    pub(crate) fn check(self, allowed: &AllowList) -> Result<CommandSpec, Vec<Refusal>> {
+        match self {
+            Self::Spec(spec) => spec.check(allowed).map(|()| spec),
+            Self::Line(line) => line.parse(allowed, &|path: &str| Path::new(path).is_file()),
+        }
+    }
+}
 
 /// The API's `LineSpecInput`.
 #[derive(Debug, Clone, PartialEq, Eq)]

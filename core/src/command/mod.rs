@@ -5,6 +5,7 @@
 //! changes. Pure: never runs, reads or renders anything by itself.
 
 mod allow_list;
+mod composition;
 mod http;
 mod line;
 mod line_secrets;
@@ -13,8 +14,9 @@ mod program;
 mod words;
 
 pub use allow_list::{AllowList, BadAllowList, NOOP};
-pub use http::{HEADERS_MAX, HttpBuilder, HttpSpec, METHODS, STATUSES_MAX, URL_BYTES_MAX};
-pub use line::{LINE_BYTES_MAX, LineSpec};
+pub use composition::{ARGUMENTS_AND_ENVIRONMENT_BYTES_MAX, CompiledSpec, Composition, compose};
+pub use http::{HEADERS_MAX, HttpBuilder, HttpSpec, METHODS, STATUSES_MAX};
+pub use line::{LINE_BYTES_MAX, LineSpec, SpecInput};
 pub use playwright::{
     ArtifactMode, PlaywrightBuilder, PlaywrightSpec, SCRIPT_BYTES_MAX, VIEWPORT_HEIGHT_MAX,
     VIEWPORT_WIDTH_MAX, Viewport,
@@ -25,43 +27,13 @@ pub use program::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    compose::{CompiledSpec, Ingredients, Place, Task, Text},
+    command_kind::Kind,
+    compose::{Ingredients, Task, TemplateAt, Text, refused},
     refusal::{Refusal, RefusalCode},
 };
 
 /// Longest body of a request or standard input of a program, as written in the spec, in bytes.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
-
-/// The kinds of command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// A script in a real browser.
-    Playwright,
-    /// One HTTP request.
-    Http,
-    /// An allow-listed program with arguments.
-    Program,
-}
-
-impl Kind {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Playwright, Self::Http, Self::Program];
-
-    /// As stored.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Playwright => "playwright",
-            Self::Http => "http",
-            Self::Program => "program",
-        }
-    }
-
-    /// From what is stored.
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|each| each.as_str() == text)
-    }
-}
 
 /// What a command runs. Stored as JSON, `kind` beside the kind's own fields; fields that an older version wrote without
 /// take their defaults, fields of a newer one are passed over.
@@ -119,38 +91,6 @@ pub trait CommandKind {
         texts: Vec<Text>,
         ingredients: &'a Ingredients<'a>,
     ) -> Result<Box<dyn Task + 'a>, Vec<Refusal>>;
-}
-
-/// A template and where it stands.
-#[derive(Debug)]
-pub struct TemplateAt<'a> {
-    /// What the text becomes part of; decides whether a secret may stand in it.
-    pub place: Place,
-    /// Its path in the API's input.
-    pub path: Vec<String>,
-    /// The template.
-    pub source: &'a str,
-}
-
-impl<'a> TemplateAt<'a> {
-    fn new(place: Place, path: &[&str], source: &'a str) -> Self {
-        Self { place, path: spec_path(path), source }
-    }
-}
-
-/// Whether a text has anything to render. Texts that have not are never given to the template engine.
-pub(crate) fn has_template(text: &str) -> bool {
-    ["{{", "{%", "{#"].iter().any(|opening| text.contains(opening))
-}
-
-/// A path below the input's `spec`.
-fn spec_path(path: &[&str]) -> Vec<String> {
-    std::iter::once("spec").chain(path.iter().copied()).map(str::to_owned).collect()
-}
-
-/// A refusal of something in the spec. Takes the path in parts, because names in it (headers, variables) may have dots.
-pub(crate) fn refused(code: RefusalCode, path: &[&str], message: impl Into<String>) -> Refusal {
-    Refusal { code, message: message.into(), path: spec_path(path) }
 }
 
 fn invalid(path: &[&str], message: impl Into<String>) -> Refusal {

@@ -7,11 +7,12 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{AllowList, CommandKind, Kind, TemplateAt, invalid, text_fault};
+use super::{AllowList, CommandKind, invalid, text_fault};
 use crate::{
+    command_kind::Kind,
     compose::{
         ComposedParts, Ingredients, ProcessPlan, Program, RevealError, Run, SecretBook, SecretRef, Site,
-        Speech, Task, Text,
+        Speech, Task, TemplateAt, Text,
     },
     refusal::Refusal,
 };

@@ -7,14 +7,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    AllowList, BODY_BYTES_MAX, CommandKind, Kind, TemplateAt, allow_list::NOOP, has_template, invalid,
-    text_fault, too_many,
-};
+use super::{AllowList, BODY_BYTES_MAX, CommandKind, allow_list::NOOP, invalid, text_fault, too_many};
 use crate::{
+    command_kind::Kind,
     compose::{
         ComposedParts, Ingredients, Place, ProcessPlan, Program, RevealError, Run, SecretBook, SecretRef,
-        Site, Speech, Task, Text,
+        Site, Speech, Task, TemplateAt, Text, has_template,
     },
     name::is_variable_name,
     refusal::Refusal,

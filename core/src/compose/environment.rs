@@ -34,10 +34,10 @@ const PROXY_VARIABLES: [&str; 7] =
 pub(super) const NO_JOB: &str = "{job.id}";
 
 /// Variables in the order of their names.
-pub(super) type Environment = BTreeMap<String, Text>;
+pub(crate) type Environment = BTreeMap<String, Text>;
 
 /// The table above. `own` is the spec's own environment. Refuses two services whose variables would have one name.
-pub(super) fn environment(given: &Ingredients<'_>, own: &[(&str, Text)]) -> Result<Environment, Refusal> {
+pub(crate) fn environment(given: &Ingredients<'_>, own: &[(&str, Text)]) -> Result<Environment, Refusal> {
     let mut all = Environment::new();
     if let Some(profile) = &given.profile {
         all.extend(

@@ -1,12 +1,12 @@
 //! A composed command as people and records see it: secrets are `***` throughout.
 //!
-//! Made by [`super::Composition::masked`]; stored with each attempt and shown by the API.
+//! Made by [`crate::command::Composition::masked`]; stored with each attempt and shown by the API.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::command::Kind;
+use crate::command_kind::Kind;
 
 /// Longest one-line form, in characters; what is longer ends in `…`.
 pub const DISPLAY_CHARS_MAX: usize = 4096;
@@ -61,7 +61,7 @@ pub struct ComposedParts {
 }
 
 impl ComposedCommand {
-    pub(super) fn new(kind: Kind, parts: ComposedParts, environment: BTreeMap<String, String>) -> Self {
+    pub(crate) fn new(kind: Kind, parts: ComposedParts, environment: BTreeMap<String, String>) -> Self {
         let ComposedParts { program, arguments, http } = parts;
         let display = match &http {
             Some(request) => display(http_words(request)),

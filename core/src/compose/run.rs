@@ -1,6 +1,6 @@
 //! What the worker runs, and the values of the secrets that it fills in.
 //!
-//! The worker decrypts what [`super::Composition::secrets`] names into a [`SecretBook`] and reveals the composition with it.
+//! The worker decrypts what [`crate::command::Composition::secrets`] names into a [`SecretBook`] and reveals the composition with it.
 //! Nothing here may be stored, logged or sent anywhere but to the command itself.
 
 use std::collections::BTreeMap;

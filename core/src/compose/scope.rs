@@ -35,7 +35,7 @@ const CLOSING: char = '\u{10FFF1}';
 
 /// Which variables a command's templates name; the others are not made.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Roots(BTreeSet<Root>);
+pub(crate) struct Roots(BTreeSet<Root>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Root {
@@ -64,7 +64,7 @@ impl Roots {
 
 /// The marks of one composition.
 #[derive(Debug)]
-pub(super) struct Marks {
+pub(crate) struct Marks {
     tag: String,
     pieces: Vec<Piece>,
     counts: Arc<Counts>,
@@ -197,7 +197,7 @@ impl Object for Scope {
 }
 
 /// Makes the variables that `roots` asks for, and the marks that stand in them.
-pub(super) fn scope(given: &Ingredients<'_>, roots: &Roots, nonce: Nonce) -> (Value, Marks) {
+pub(crate) fn scope(given: &Ingredients<'_>, roots: &Roots, nonce: Nonce) -> (Value, Marks) {
     let mut marks = Marks::new(nonce);
     let mut all = Vec::new();
     for root in &roots.0 {

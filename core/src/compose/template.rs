@@ -17,10 +17,39 @@ use super::{
     scope::{Marks, Opaque, Roots},
     text::{Place, Text},
 };
-use crate::{
-    command::{TemplateAt, has_template},
-    refusal::{Refusal, RefusalCode},
-};
+use crate::refusal::{Refusal, RefusalCode};
+
+/// A template and where it stands.
+#[derive(Debug)]
+pub struct TemplateAt<'a> {
+    /// What the text becomes part of; decides whether a secret may stand in it.
+    pub place: Place,
+    /// Its path in the API's input.
+    pub path: Vec<String>,
+    /// The template.
+    pub source: &'a str,
+}
+
+impl<'a> TemplateAt<'a> {
+    pub(crate) fn new(place: Place, path: &[&str], source: &'a str) -> Self {
+        Self { place, path: spec_path(path), source }
+    }
+}
+
+/// Whether a text has anything to render. Texts that have not are never given to the template engine.
+pub(crate) fn has_template(text: &str) -> bool {
+    ["{{", "{%", "{#"].iter().any(|opening| text.contains(opening))
+}
+
+/// A path below the input's `spec`.
+fn spec_path(path: &[&str]) -> Vec<String> {
+    std::iter::once("spec").chain(path.iter().copied()).map(str::to_owned).collect()
+}
+
+/// A refusal of something in the spec. Takes the path in parts, because names in it (headers, variables) may have dots.
+pub(crate) fn refused(code: RefusalCode, path: &[&str], message: impl Into<String>) -> Refusal {
+    Refusal { code, message: message.into(), path: spec_path(path) }
+}
 
 /// Work that one render may do: about as many steps, or 64 bytes of text each (6 MiB).
 const FUEL: u64 = 100_000;
@@ -43,7 +72,7 @@ enum Source {
 
 /// The templates of one command.
 #[derive(Debug)]
-pub(super) struct Templates {
+pub(crate) struct Templates {
     engine: Environment<'static>,
     slots: Vec<Slot>,
     roots: Roots,
@@ -51,7 +80,7 @@ pub(super) struct Templates {
 
 impl Templates {
     /// Compiles them all, or answers every one that is malformed, with its line and column.
-    pub(super) fn compile(templates: Vec<TemplateAt<'_>>) -> Result<Self, Vec<Refusal>> {
+    pub(crate) fn compile(templates: Vec<TemplateAt<'_>>) -> Result<Self, Vec<Refusal>> {
         let mut all = Self { engine: engine().clone(), slots: Vec::new(), roots: Roots::default() };
         let mut refusals = Vec::new();
         for TemplateAt { place, path, source } in templates {
@@ -86,12 +115,12 @@ impl Templates {
     }
 
     /// The variables that they use.
-    pub(super) const fn roots(&self) -> &Roots {
+    pub(crate) const fn roots(&self) -> &Roots {
         &self.roots
     }
 
     /// Renders all of them, in order, or answers everything that does not compose.
-    pub(super) fn render(
+    pub(crate) fn render(
         &self,
         scope: &Value,
         marks: &Marks,

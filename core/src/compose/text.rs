@@ -10,6 +10,9 @@ use secrecy::ExposeSecret as _;
 use super::{RevealError, SecretBook, Site};
 use crate::secret::MASK;
 
+/// Longest URL, as a template and rendered, in bytes.
+pub const URL_BYTES_MAX: usize = 8 * 1024;
+
 /// Names one secret of a job. Its value is looked up in a [`SecretBook`] at the very end.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SecretRef {
@@ -89,7 +92,7 @@ impl Place {
         match self {
             Self::Argument | Self::Variable => 127 * 1024,
             Self::Stdin | Self::HttpBody => 1024 * 1024,
-            Self::HttpUrl => crate::command::URL_BYTES_MAX,
+            Self::HttpUrl => URL_BYTES_MAX,
             Self::HttpHeader => 16 * 1024,
         }
     }
@@ -207,7 +210,7 @@ impl Text {
         out
     }
 
-    /// For the command itself: everything filled in. The worker alone calls it, through [`super::Composition::reveal`].
+    /// For the command itself: everything filled in. The worker alone calls it, through [`crate::command::Composition::reveal`].
     pub(crate) fn reveal(&self, book: &SecretBook, site: &Site) -> Result<String, RevealError> {
         let mut out = String::new();
         for piece in &self.0 {

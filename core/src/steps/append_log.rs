@@ -1,8 +1,8 @@
 //! Append log lines of many attempts in one transaction, fenced and numbered. Called by the worker's log writer.
 
+use super::After;
 use crate::{
     mutant::Mutant,
-    steps::After,
     store::{
         Store, StoreError, commit,
         logs::{self, Appended, Batch},

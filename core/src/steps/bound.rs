@@ -2,12 +2,12 @@
 //!
 //! Called by the API.
 
+use super::{After, pause::no_queue};
 use crate::{
-    catalogue::{below_what_runs, limit_refusals},
-    limit::{GateKey, Limits},
+    limit::{GateKey, Limits, noun},
+    patch::limit_refusals,
     refusal::Refusal,
-    steps::{After, pause::no_queue},
-    store::{Store, StoreError, commit, counters, gates},
+    store::{Connection, Store, StoreError, commit, counters, gates},
 };
 
 /// Sets or takes away the bound of a queue; the inner error says why not.
@@ -39,4 +39,22 @@ pub async fn bound(
     gates::relimit(&mut transaction, &key, &limits).await?;
     commit(transaction).await?;
     Ok(Ok(After { has_timed: true, ..After::default() }))
+}
+
+/// Refuses to lower the `maxConcurrency` of a gate below what runs behind it. Whoever starts at this very moment is not seen: the bound holds for
+/// those who come after it.
+pub(crate) async fn below_what_runs(
+    connection: &mut Connection,
+    key: &GateKey,
+    before: Option<u32>,
+    after: Option<u32>,
+) -> Result<Option<Refusal>, StoreError> {
+    let Some(most) = after.filter(|most| before.is_none_or(|before| *most < before)) else { return Ok(None) };
+    let counts = gates::counts(connection, &[key]).await?;
+    let running = counts.get(key).copied().unwrap_or_default();
+    let message = format!(
+        "{running} jobs of the {} run now: write {running} or more, or lower it when fewer run",
+        noun(key)
+    );
+    Ok((most < running).then(|| Refusal::invalid("maxConcurrency", message)))
 }

@@ -8,6 +8,7 @@ mod again;
 
 use std::{collections::HashMap, time::Duration};
 
+use super::After;
 use crate::{
     clock::Time,
     ids::JobId,
@@ -20,7 +21,6 @@ use crate::{
         gate::{AHEAD, Block, Demand, Gate},
     },
     policy::Policy,
-    steps::After,
     store::{
         Connection, Store, StoreError, commit,
         gates::{self, Found, Saved, Wake},

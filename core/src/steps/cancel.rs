@@ -3,6 +3,7 @@
 //! Called by the API, and by schedules whose jobs take the place of earlier ones. A running job ends when its worker has
 //! killed its processes and settled.
 
+use super::After;
 use crate::{
     clock::Time,
     ids::JobId,
@@ -12,7 +13,6 @@ use crate::{
     },
     policy::Policy,
     refusal::{Refusal, RefusalCode},
-    steps::After,
     store::{
         Connection, Store, StoreError, commit, lanes,
         live::{self, Change, LiveJob},

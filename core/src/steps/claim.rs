@@ -7,6 +7,7 @@ mod turns;
 
 use std::{cmp::Reverse, collections::HashMap, time::Instant};
 
+use super::{After, call::Again};
 use crate::{
     clock::Time,
     ids::{AttemptId, JobId, WorkerId},
@@ -16,7 +17,6 @@ use crate::{
     },
     limit::GateKey,
     policy::Policy,
-    steps::{After, call::Again},
     store::{
         Store, StoreError, backlog, commit,
         live::{self, Change, LiveJob, Started, Terms},

@@ -5,16 +5,16 @@
 
 use std::{slice::from_ref, time::Duration};
 
+use super::{
+    After,
+    call::{Called, call_away},
+};
 use crate::{
     clock::Time,
     ids::ProxyId,
     limit::{
         GateKey,
         answer::{Closed, Observation},
-    },
-    steps::{
-        After,
-        call::{Called, call_away},
     },
     store::{
         Store, StoreError, commit,

@@ -2,10 +2,10 @@
 //!
 //! Called by the API. The worker learns it from a hint or with its next renewal, and does the rest by itself.
 
+use super::After;
 use crate::{
     ids::WorkerId,
     refusal::{Refusal, RefusalCode},
-    steps::After,
     store::{
         Store, StoreError, commit,
         workers::{self, WorkerStatus},

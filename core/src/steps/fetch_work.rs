@@ -8,11 +8,11 @@ use std::{
     time::Instant,
 };
 
+use super::claim::Grant;
 use crate::{
     ids::{CommandVersionId, JobId},
     policy::Policy,
     recipes::{Recipe, Recipes},
-    steps::claim::Grant,
     store::{
         Store, StoreError,
         ingredients::{self, Found, Wanted},

@@ -11,16 +11,17 @@ use std::{
 use super::{
     After,
     cancel::cancel_within,
-    submit::{Answer, Desk, Order, SubmitError, submit_within},
+    context::Desk,
+    submit::{Answer, Order, SubmitError, submit_within},
 };
 use crate::{
-    catalogue::PolicyPatch,
     clock::Time,
     compose::SecretInputs,
     ids::{JobId, ScheduleId},
+    patch::PolicyPatch,
     refusal::Refusal,
     schedule::Firing,
-    secret::Keyring,
+    secret::{Keyring, sealed_input_owner},
     store::{
         StoreError, Transaction, commit, live,
         schedules::{self, Advance, Schedule},
@@ -211,9 +212,4 @@ pub(crate) fn secrets_of(keyring: &Keyring, schedule: &Schedule) -> Result<Secre
     let opened =
         opened.map_err(|_| "The secrets of its input cannot be opened with the keys of this worker.")?;
     SecretInputs::from_text(&opened).map_err(|error| error.to_string())
-}
-
-/// What the sealed input of a schedule is bound to.
-pub(crate) fn sealed_input_owner(schedule: ScheduleId) -> String {
-    format!("schedule_input:{schedule}")
 }

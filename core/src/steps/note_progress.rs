@@ -1,8 +1,8 @@
 //! Note how far running attempts are. Called by the worker at most once a second for each attempt.
 
+use super::After;
 use crate::{
     ids::JobId,
-    steps::After,
     store::{
         Store, StoreError, commit,
         progress::{self, Report},

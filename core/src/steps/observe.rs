@@ -8,11 +8,11 @@ use std::{
     time::Duration,
 };
 
+use super::After;
 use crate::{
     clock::Time,
     ids::ServiceId,
     limit::{GateKey, HoldBack, answer::Observation, learn::Shut},
-    steps::After,
     store::{
         Connection, Store, StoreError, commit,
         gates::{self, Saved, Wake},

@@ -2,9 +2,9 @@
 //!
 //! Called by the API. The flag is all there is: claims read it, and dispatch leaves paused queues alone.
 
+use super::After;
 use crate::{
     refusal::{Refusal, RefusalCode},
-    steps::After,
     store::{Store, StoreError, commit, counters},
 };
 

@@ -4,13 +4,13 @@
 
 use std::time::Duration;
 
+use super::After;
 use crate::{
     job::{
         Standing,
         transition::{Next, Transition, apply},
     },
     policy::Policy,
-    steps::After,
     store::{
         Store, StoreError, backlog, commit, lanes,
         live::{self, Change},

@@ -6,16 +6,16 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use super::{
+    After,
+    call::Again,
+    settle::{Verdict, settle_within},
+};
 use crate::{
     clock::Time,
     ids::{JobId, WorkerId},
     job::{Outcome, Standing},
     mutant::Mutant,
-    steps::{
-        After,
-        call::Again,
-        settle::{Verdict, settle_within},
-    },
     store::{
         Connection, Store, StoreError, commit, live, usage,
         workers::{self, Lease},

@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::After;
 use crate::{
     ids::JobId,
     job::{
@@ -13,7 +14,6 @@ use crate::{
     },
     policy::Policy,
     refusal::{Refusal, RefusalCode},
-    steps::After,
     store::{
         Connection, Store, StoreError, backlog, commit,
         dependencies::{self, Edge, Needed},

@@ -5,6 +5,10 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use super::{
+    After,
+    call::{Again, call_freed},
+};
 use crate::{
     clock::Time,
     compose::ComposedCommand,
@@ -16,10 +20,6 @@ use crate::{
     },
     mutant::Mutant,
     policy::Policy,
-    steps::{
-        After,
-        call::{Again, call_freed},
-    },
     store::{
         Connection, Store, StoreError,
         attempts::{self, ExitRecord, Finish},

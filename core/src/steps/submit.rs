@@ -10,26 +10,22 @@ use std::{collections::HashMap, sync::Arc};
 
 use serde_json::Value;
 
-use super::After;
+use super::{After, context::Desk};
 use crate::{
-    catalogue::PolicyPatch,
-    clock::{IdSource, Time},
+    clock::Time,
     compose::{Input, SecretInputs},
     ids::{CommandId, JobId, ProfileId, ProxyId, ScheduleId, ServiceId},
     job::{JobState, ReadyJob, state::Ending},
-    recipes::Recipes,
+    patch::PolicyPatch,
     refusal::{Refusal, RefusalCode},
-    secret::Keyring,
     store::{
-        Connection, Store, StoreError, Transaction, commit,
+        Connection, StoreError, Transaction, commit,
         dependencies::{self, Edge, Needed},
         lanes::{self, Lane, Taking},
         submissions::{self, KeyHolder, NewJob},
     },
 };
 use prepare::{Pantry, prepare_call};
-
-pub use prepare::input_purpose;
 
 /// Most jobs of one call.
 pub const JOBS_MAX: usize = 1000;
@@ -96,19 +92,6 @@ pub enum SubmitError {
     /// Postgres failed. After `CommitUnknown` they may have been written.
     #[error("the jobs could not be stored")]
     Store(Arc<StoreError>),
-}
-
-/// What submitting needs beside the store.
-#[derive(Debug)]
-pub struct Desk {
-    /// Where jobs go.
-    pub store: Store,
-    /// Seals secret inputs and hashes idempotent requests.
-    pub keyring: Keyring,
-    /// Compiled commands.
-    pub recipes: Recipes,
-    /// Makes the jobs' ids.
-    pub ids: IdSource,
 }
 
 /// Submits the calls of several callers at once; answers are in their order. `is_dispatched`: the caller of this

@@ -4,13 +4,13 @@
 //! statement; here the marks are taken away and the waiting jobs decided on, in one transaction. A job ends with the
 //! first that it needs and that did not succeed, and so may end others in turn: the next round's.
 
+use super::After;
 use crate::{
     job::{
         Standing,
         transition::{Next, Transition, apply},
     },
     policy::Policy,
-    steps::After,
     store::{
         Store, StoreError, commit, dependencies,
         lanes::account,

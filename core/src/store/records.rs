@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{Connection, StoreError, from_json};
 use crate::{
     clock::Time,
-    command::Kind,
+    command_kind::Kind,
     ids::{
         AttemptId, CommandId, CommandVersionId, JobId, ProfileId, ProxyId, ScheduleId, ServiceId, WorkerId,
     },

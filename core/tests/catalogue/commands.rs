@@ -1,10 +1,12 @@
 //! `command_create` and `command_update`: the command and its versions.
 
 use callboard::{
-    catalogue::{BackoffPatch, CommandChanges, CommandCreate, CommandUpdate, Patch, PolicyPatch, SpecInput},
-    command::{CommandSpec, Kind, LineSpec, ProgramSpec},
+    catalogue::{CommandChanges, CommandCreate, CommandUpdate},
+    command::{CommandSpec, LineSpec, ProgramSpec, SpecInput},
+    command_kind::Kind,
     duration::IsoDuration,
     ids::{CommandId, ProfileId, ProxyId, ServiceId},
+    patch::{BackoffPatch, Patch, PolicyPatch},
     policy::Policy,
     refusal::RefusalCode::{Invalid, NotFound, StaleVersion, Taken},
     store::{

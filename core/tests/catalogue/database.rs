@@ -3,16 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use callboard::{
-    catalogue::{
-        Catalogue, CatalogueError, CommandCreate, LimitsPatch, PolicyPatch, ProfileCreate, ProxyCreate,
-        ServiceCreate, SpecInput,
-    },
+    catalogue::{Catalogue, CommandCreate, ProfileCreate, ProxyCreate, ServiceCreate},
     clock::IdSource,
-    command::{AllowList, CommandSpec, PlaywrightSpec},
+    command::{AllowList, CommandSpec, PlaywrightSpec, SpecInput},
     ids::{ProfileId, ProxyId, ServiceId},
+    patch::{LimitsPatch, PolicyPatch},
     proxy::ProxyProtocol,
     refusal::RefusalCode,
     secret::Keyring,
+    steps::CatalogueError,
     store::{Planning, Store, Transaction, commands::Command},
 };
 use callboard_testing::{Database, eventually};

@@ -2,10 +2,11 @@
 
 use callboard::{
     catalogue::{
-        CommandChanges, CommandCreate, CommandUpdate, Patch, ProfileChanges, ProfileCreate, ProfileUpdate,
+        CommandChanges, CommandCreate, CommandUpdate, ProfileChanges, ProfileCreate, ProfileUpdate,
         SecretInput,
     },
     ids::JobId,
+    patch::Patch,
     refusal::RefusalCode::{InUse, NotFound, StaleVersion},
     store::command_versions,
 };

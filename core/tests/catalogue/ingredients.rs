@@ -1,12 +1,10 @@
 //! What jobs are composed from, for a batch.
 
 use callboard::{
-    catalogue::{
-        CheckResult, ProfileCreate, ProxyCreate, SecretInput, ServiceCreate, profile_secret_owner,
-        proxy_password_owner, service_token_owner,
-    },
+    catalogue::{CheckResult, ProfileCreate, ProxyCreate, SecretInput, ServiceCreate},
     clock,
     proxy::HealthStatus,
+    secret::{profile_secret_owner, proxy_password_owner, service_token_owner},
     store::ingredients::{self, Wanted},
 };
 use secrecy::ExposeSecret as _;

@@ -1,7 +1,8 @@
 //! Lists: in order of name, searched, paged by cursors that stay valid when rows vanish.
 
 use callboard::{
-    catalogue::{Patch, ProfileChanges, ProfileCreate, ProfileUpdate},
+    catalogue::{ProfileChanges, ProfileCreate, ProfileUpdate},
+    patch::Patch,
     profile::Profile,
     store::{
         commands,

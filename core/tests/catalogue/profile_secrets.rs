@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use callboard::{
     catalogue::{
         ProfileChanges, ProfileCreate, ProfileUpdate, ProxyCreate, SecretInput, ServiceCreate, TokenRefresh,
-        profile_secret_owner, proxy_password_owner, proxy_username_owner, service_token_owner,
     },
     clock,
     ids::ProfileId,
     refusal::RefusalCode::{Invalid, NotFound, TooMany},
+    secret::{profile_secret_owner, proxy_password_owner, proxy_username_owner, service_token_owner},
     store::{ingredients, profile_secrets},
 };
 use secrecy::ExposeSecret as _;

@@ -1,9 +1,10 @@
 //! `profile_create` and `profile_update`.
 
 use callboard::{
-    catalogue::{Patch, ProfileChanges, ProfileCreate, ProfileUpdate, SecretInput},
+    catalogue::{ProfileChanges, ProfileCreate, ProfileUpdate, SecretInput},
     clock,
     ids::{ProfileId, ProxyId, ServiceId},
+    patch::Patch,
     profile::ProxySelection,
     refusal::RefusalCode::{Invalid, NotFound, StaleVersion, Taken, TooMany},
     store::{profile_relations, profiles},

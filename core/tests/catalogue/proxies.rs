@@ -1,13 +1,12 @@
 //! `proxy_create`, `proxy_import`, `proxy_update`, `proxy_record_check`.
 
 use callboard::{
-    catalogue::{
-        CheckResult, Patch, ProxyChanges, ProxyCreate, ProxyImport, ProxyUpdate, proxy_password_owner,
-        proxy_username_owner,
-    },
+    catalogue::{CheckResult, ProxyChanges, ProxyCreate, ProxyImport, ProxyUpdate},
     ids::ProxyId,
+    patch::Patch,
     proxy::{HealthStatus, ProxyHealth, ProxyProtocol},
     refusal::RefusalCode::{Invalid, NotFound, StaleVersion, Taken},
+    secret::{proxy_password_owner, proxy_username_owner},
     store::{ingredients, proxies},
 };
 use secrecy::ExposeSecret as _;

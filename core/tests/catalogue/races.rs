@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use callboard::{
-    catalogue::{CommandCreate, Patch, ProfileChanges, ProfileCreate, ProfileUpdate, ServiceCreate},
+    catalogue::{CommandCreate, ProfileChanges, ProfileCreate, ProfileUpdate, ServiceCreate},
+    patch::Patch,
     refusal::RefusalCode::{NotFound, StaleVersion, Taken},
 };
 use uuid::Uuid;

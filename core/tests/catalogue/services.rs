@@ -1,12 +1,12 @@
 //! `service_create`, `service_update`, `service_token_refresh`.
 
 use callboard::{
-    catalogue::{
-        LimitsPatch, Patch, ServiceChanges, ServiceCreate, ServiceUpdate, TokenRefresh, service_token_owner,
-    },
+    catalogue::{ServiceChanges, ServiceCreate, ServiceUpdate, TokenRefresh},
     clock,
     ids::ServiceId,
+    patch::{LimitsPatch, Patch},
     refusal::RefusalCode::{Invalid, NotFound, StaleVersion, Taken},
+    secret::service_token_owner,
     store::{ingredients, services},
 };
 use secrecy::ExposeSecret as _;

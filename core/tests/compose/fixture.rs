@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use callboard::{
-    command::{AllowList, CommandSpec, ProgramSpec},
+    command::{AllowList, CommandSpec, CompiledSpec, ProgramSpec, compose},
     compose::{
-        CompiledSpec, ComposedCommand, Ingredients, JobFacts, Nonce, ProcessPlan, ProfileFacts, ProxyFacts,
-        Run, Sandbox, SecretBook, SecretInputs, SecretRef, ServiceFacts, Site, compose,
+        ComposedCommand, Ingredients, JobFacts, Nonce, ProcessPlan, ProfileFacts, ProxyFacts, Run, Sandbox,
+        SecretBook, SecretInputs, SecretRef, ServiceFacts, Site,
     },
     ids::{JobId, ProfileId, ProxyId, ServiceId},
     proxy::ProxyProtocol,

@@ -3,10 +3,8 @@
 use std::collections::BTreeSet;
 
 use callboard::{
-    command::{ArtifactMode, CommandSpec, HttpSpec, PlaywrightSpec, ProgramSpec},
-    compose::{
-        CompiledSpec, Nonce, ProcessPlan, Program, RevealError, Run, SecretBook, SecretRef, Speech, compose,
-    },
+    command::{ArtifactMode, CommandSpec, CompiledSpec, HttpSpec, PlaywrightSpec, ProgramSpec, compose},
+    compose::{Nonce, ProcessPlan, Program, RevealError, Run, SecretBook, SecretRef, Speech},
 };
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};

@@ -1,8 +1,8 @@
 //! Where secrets may stand, and that nothing but their place can be had from a template.
 
 use callboard::{
-    command::{CommandSpec, HttpSpec, ProgramSpec},
-    compose::{CompiledSpec, Encoding, Nonce, Piece, SecretRef, compose},
+    command::{CommandSpec, CompiledSpec, HttpSpec, ProgramSpec, compose},
+    compose::{Encoding, Nonce, Piece, SecretRef},
     refusal::RefusalCode,
 };
 use proptest::prelude::*;

@@ -2,9 +2,10 @@
 
 use callboard::{
     command::{
-        ARGUMENTS_MAX, ArtifactMode, BODY_BYTES_MAX, CommandSpec, HEADERS_MAX, HttpSpec, Kind,
-        PlaywrightSpec, ProgramSpec, SCRIPT_BYTES_MAX,
+        ARGUMENTS_MAX, ArtifactMode, BODY_BYTES_MAX, CommandSpec, HEADERS_MAX, HttpSpec, PlaywrightSpec,
+        ProgramSpec, SCRIPT_BYTES_MAX,
     },
+    command_kind::Kind,
     refusal::{Refusal, RefusalCode},
 };
 use serde_json::json;
@@ -19,8 +20,8 @@ fn paths(result: Result<impl Sized, Vec<Refusal>>) -> Vec<String> {
 #[test]
 fn everything_can_be_shared_between_tasks() {
     fn shared<T: Send + Sync>() {}
-    shared::<callboard::compose::CompiledSpec>();
-    shared::<callboard::compose::Composition<'static>>();
+    shared::<callboard::command::CompiledSpec>();
+    shared::<callboard::command::Composition<'static>>();
     shared::<callboard::compose::InputSchema>();
     shared::<callboard::compose::SecretBook>();
     shared::<callboard::secret::Keyring>();

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use callboard::{command::CommandSpec, compose::CompiledSpec, refusal::RefusalCode};
+use callboard::{
+    command::{CommandSpec, CompiledSpec},
+    refusal::RefusalCode,
+};
 
 use crate::fixture::{Kitchen, refusal, show, show_for, with_argument, with_variable};
 

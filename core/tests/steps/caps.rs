@@ -1,11 +1,13 @@
 //! Caps: so many starts in a day or a month and no more, of a command or on a profile; what comes beyond waits, or is refused.
 
 use callboard::{
-    catalogue::{CatalogueError, LimitsPatch, NewCap, Patch, ProfileChanges, ProfileCreate, ProfileUpdate},
+    catalogue::{ProfileChanges, ProfileCreate, ProfileUpdate},
     ids::{CommandId, JobId, ProfileId},
     limit::{GateKey, Period, WhenReached, gate::Block},
+    patch::{LimitsPatch, NewCap, Patch},
     refusal::RefusalCode,
     steps::{
+        CatalogueError,
         call::call_forgotten,
         cancel::cancel,
         submit::{Order, SubmitError, submit},

@@ -3,9 +3,10 @@
 use std::slice::from_ref;
 
 use callboard::{
-    catalogue::{CheckResult, LimitsPatch, Patch, ProfileCreate, ProxyChanges, ProxyCreate, ProxyUpdate},
+    catalogue::{CheckResult, ProfileCreate, ProxyChanges, ProxyCreate, ProxyUpdate},
     ids::{JobId, ProfileId, ProxyId},
     limit::{GateKey, gate::Block},
+    patch::{LimitsPatch, Patch},
     profile::ProxySelection,
     proxy::ProxyProtocol,
     steps::{cool_down::cool_down, submit::Order, why::why},

@@ -4,16 +4,16 @@ use std::{collections::BTreeMap, time::Duration};
 
 use callboard::{
     catalogue::{
-        CatalogueError, CommandCreate, CommandUpdate, Patch, PolicyPatch, ScheduleChanges, ScheduleCreate,
-        ScheduleUpdate, SpecInput, TemplateInput,
+        CommandCreate, CommandUpdate, ScheduleChanges, ScheduleCreate, ScheduleUpdate, TemplateInput,
     },
     clock,
-    command::{CommandSpec, ProgramSpec},
+    command::{CommandSpec, ProgramSpec, SpecInput},
     duration::IsoDuration,
     ids::CommandId,
+    patch::{Patch, PolicyPatch},
     refusal::RefusalCode,
     schedule::Overlap,
-    steps::fire_schedules::fire_schedules,
+    steps::{CatalogueError, fire_schedules::fire_schedules},
     store::schedules::{self, Schedule},
 };
 use chrono::Timelike as _;

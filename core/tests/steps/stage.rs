@@ -3,14 +3,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use callboard::{
-    catalogue::{
-        Catalogue, CommandCreate, LimitsPatch, NewRateLimit, Patch, PolicyPatch, ProfileCreate,
-        ServiceChanges, ServiceCreate, ServiceUpdate, SpecInput,
-    },
+    catalogue::{Catalogue, CommandCreate, ProfileCreate, ServiceChanges, ServiceCreate, ServiceUpdate},
     clock::{self, IdSource},
-    command::{AllowList, CommandSpec, ProgramSpec},
+    command::{AllowList, CommandSpec, ProgramSpec, SpecInput},
     ids::{AttemptId, CommandId, JobId, ProfileId, ServiceId, WorkerId},
     job::{Failure, FailureCode, Outcome},
+    patch::{LimitsPatch, NewRateLimit, Patch, PolicyPatch},
     policy::Policy,
     recipes::Recipes,
     secret::Keyring,
@@ -18,9 +16,10 @@ use callboard::{
         append_log::append_log,
         call::call_due,
         claim::{Answer, Request, claim},
+        context::Desk,
         renew::register,
         settle::{Settled, Verdict, settle},
-        submit::{Desk, Order, submit},
+        submit::{Order, submit},
     },
     store::{
         Planning, Store,

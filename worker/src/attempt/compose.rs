@@ -6,15 +6,15 @@
 use std::{collections::HashMap, sync::Arc};
 
 use callboard::{
+    command::compose,
     compose::{
         ComposedCommand, JobFacts, Nonce, ProcessPlan, Run, SecretBook, SecretInputs, SecretRef, Site,
-        compose,
     },
     ids::{JobId, ProxyId},
     job::{Failure, FailureCode},
     recipes::{Facts, secret_names},
-    secret::Redactor,
-    steps::{fetch_work::Work, submit::input_purpose},
+    secret::{Redactor, input_purpose},
+    steps::fetch_work::Work,
     store::ingredients::Found,
 };
 use secrecy::SecretString;

@@ -5,10 +5,13 @@ use callboard::{ids::JobId, store::attempts};
 use uuid::Uuid;
 
 use super::Attempt;
-use crate::graphql::{
+use crate::{
+    cursor::{Cursor as _, Keyset},
     error::{ApiError, Code},
-    job::JobContext,
-    page::{Cursor as _, Keyset, PAGE_MAX, Page},
+    graphql::{
+        job::JobContext,
+        page::{PAGE_MAX, Page},
+    },
 };
 
 crate::connection!(

@@ -9,13 +9,15 @@ use callboard::{
     store::{StoreError, attempts::AttemptRecord},
 };
 
-use crate::graphql::{
-    composed::ComposedCommand,
+use crate::{
     error::{ApiError, Code},
-    job::{Failure, JobContext},
-    proxy::Proxy,
-    scalars::{BigInt, DateTime, Duration},
-    worker::{self, Worker},
+    graphql::{
+        composed::ComposedCommand,
+        job::{Failure, JobContext},
+        proxy::Proxy,
+        scalars::{BigInt, DateTime, Duration},
+        worker::{self, Worker},
+    },
 };
 
 /// How an attempt ended. New outcomes may be added.

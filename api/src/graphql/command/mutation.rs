@@ -1,10 +1,7 @@
 //! Changing commands.
 
 use async_graphql::{Context, Object, Result, SimpleObject};
-use callboard::{
-    catalogue::{Catalogue, CatalogueError},
-    store::commands,
-};
+use callboard::{catalogue::Catalogue, steps::CatalogueError, store::commands};
 
 use super::{Command, CommandCreateInput, CommandDeleteInput, CommandUpdateInput};
 use crate::{

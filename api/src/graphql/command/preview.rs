@@ -2,10 +2,14 @@
 
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 use callboard::{
-    catalogue::{Catalogue, CatalogueError},
+    catalogue::Catalogue,
     ids::ServiceId,
     refusal::Refusal,
-    steps::preview::{Named, Subject, preview},
+    steps::{
+        CatalogueError,
+        preview::{Subject, preview},
+        targets::Named,
+    },
 };
 
 use super::CommandSpecInput;

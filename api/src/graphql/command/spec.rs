@@ -8,7 +8,7 @@ use crate::graphql::scalars::Json;
 
 /// The kinds of command. New kinds may be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(remote = "command::Kind")]
+#[graphql(remote = "callboard::command_kind::Kind")]
 pub enum CommandKind {
     /// A Playwright script in a real Chromium.
     Playwright,

@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 
 use async_graphql::{InputObject, OneofObject};
 use callboard::{
-    catalogue::SpecInput,
-    command::{self, LineSpec, Viewport},
+    command::{self, LineSpec, SpecInput, Viewport},
     refusal::Refusal,
 };
 use serde_json::Value;

@@ -7,13 +7,15 @@ use std::{
 };
 
 use callboard::{
-    command::Kind,
-    compose::{ComposedCommand, JobFacts, Nonce, SecretInputs, compose},
+    command::compose,
+    command_kind::Kind,
+    compose::{ComposedCommand, JobFacts, Nonce, SecretInputs},
     ids::{CommandVersionId, JobId},
     job::JobState,
     recipes::{Facts, Recipe, choose_proxy, secret_names},
     refusal::Refusal,
-    steps::submit::{Desk, input_purpose},
+    secret::input_purpose,
+    steps::context::Desk,
     store::{
         Connection, StoreError, attempts,
         ingredients::{self, Found, Wanted},

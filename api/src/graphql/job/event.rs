@@ -10,10 +10,11 @@ use callboard::{
 
 use super::{Job, JobContext, JobState, object};
 use crate::{
+    cursor::Cursor as _,
+    error::{ApiError, Code},
     feed::{EventCursor, Following, JobNews},
     graphql::{
-        error::{ApiError, Code},
-        page::{Cursor as _, PAGE_MAX, Page, asks_for_total},
+        page::{PAGE_MAX, Page, asks_for_total},
         scalars::DateTime,
     },
 };

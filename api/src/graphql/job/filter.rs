@@ -6,9 +6,9 @@ use async_graphql::{Enum, ID, InputObject};
 use callboard::store::job_pages;
 
 use super::JobState;
-use crate::graphql::{
+use crate::{
     error::{ApiError, Code},
-    scalars::DateTime,
+    graphql::scalars::DateTime,
 };
 
 /// Most values of one list.

@@ -9,9 +9,10 @@ use callboard::{
 use uuid::Uuid;
 
 use super::{Job, JobContext, JobFilter, JobOrder, object};
-use crate::graphql::{
+use crate::{
+    cursor::{Cursor, Keyset},
     error::{ApiError, Code},
-    page::{Cursor, Keyset, PAGE_MAX, Page},
+    graphql::page::{PAGE_MAX, Page},
 };
 
 crate::connection!(

@@ -17,8 +17,8 @@ use super::{Job, JobCancelInput, JobContext, JobEnqueueInput, JobRetryInput, Job
 use crate::{
     auth::{Caller, Role},
     enqueuer::EnqueueError,
+    error::{ApiError, Code},
     graphql::{
-        error::{ApiError, Code},
         inputs::id_of,
         job_loaders::outage,
         user_error::{UserError, user_errors},

@@ -8,20 +8,22 @@ use futures::future::try_join_all;
 use tokio::sync::OnceCell;
 
 use super::{Failure, JobContext, JobEventConnection, JobState, Progress, Waiting, event};
-use crate::graphql::{
-    artifact::Artifact,
-    attempt::{self, AttemptConnection},
-    command::{Command, CommandKind},
-    composed::ComposedCommand,
+use crate::{
     error::{ApiError, Code},
-    limits::page_cost,
-    log::{self, LogLineConnection, LogRequest},
-    policy::Policy,
-    profile::Profile,
-    proxy::Proxy,
-    scalars::{DateTime, Json},
-    schedule::Schedule,
-    service::Service,
+    graphql::{
+        artifact::Artifact,
+        attempt::{self, AttemptConnection},
+        command::{Command, CommandKind},
+        composed::ComposedCommand,
+        limits::page_cost,
+        log::{self, LogLineConnection, LogRequest},
+        policy::Policy,
+        profile::Profile,
+        proxy::Proxy,
+        scalars::{DateTime, Json},
+        schedule::Schedule,
+        service::Service,
+    },
 };
 
 /// See the object below. The record is read when the first field asks for it, together with those of all other jobs

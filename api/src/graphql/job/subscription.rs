@@ -6,14 +6,10 @@ use futures::{Stream, StreamExt as _};
 
 use super::{Job, JobContext, JobEvent, JobFilter, JobState, object};
 use crate::{
+    cursor::Cursor,
+    error::{ApiError, Code},
     feed::{self, Change, ChangesCursor, EventCursor, FeedError, LogCursor, Selection},
-    graphql::{
-        error::{ApiError, Code},
-        job_loaders::outage,
-        log::LogBatch,
-        page::Cursor,
-        scalars::DateTime,
-    },
+    graphql::{job_loaders::outage, log::LogBatch, scalars::DateTime},
 };
 
 /// What changed among the jobs of a filter.

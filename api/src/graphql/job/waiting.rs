@@ -233,7 +233,7 @@ async fn look_around(ctx: &Context<'_>, job: &JobRecord) -> Result<Around> {
 
 #[cfg(test)]
 mod tests {
-    use callboard::{clock, command::Kind, job::Progress, limit::gate::Demand, policy::Policy};
+    use callboard::{clock, command_kind::Kind, job::Progress, limit::gate::Demand, policy::Policy};
     use uuid::Uuid;
 
     use super::*;

@@ -3,10 +3,7 @@
 use async_graphql::{Enum, SimpleObject};
 use callboard::store::logs;
 
-use crate::{
-    feed,
-    graphql::{page::Cursor as _, scalars::DateTime},
-};
+use crate::{cursor::Cursor as _, feed, graphql::scalars::DateTime};
 
 /// Where a line came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]

@@ -11,12 +11,13 @@ use callboard::{
 
 use super::LogLine;
 use crate::{
+    cursor::Cursor as _,
+    error::{ApiError, Code},
     feed::LogCursor,
     graphql::{
-        error::{ApiError, Code},
         job::JobContext,
         limits::page_cost,
-        page::{Bounds, Cursor as _, Page, asks_for_total},
+        page::{Bounds, Page, asks_for_total},
     },
 };
 

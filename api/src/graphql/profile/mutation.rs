@@ -1,7 +1,7 @@
 //! Changing profiles.
 
 use async_graphql::{Context, Object, Result, SimpleObject};
-use callboard::catalogue::{Catalogue, CatalogueError};
+use callboard::{catalogue::Catalogue, steps::CatalogueError};
 
 use super::{Profile, ProfileCreateInput, ProfileDeleteInput, ProfileUpdateInput};
 use crate::{

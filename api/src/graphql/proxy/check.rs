@@ -6,8 +6,8 @@
 use std::{error::Error, net::IpAddr, sync::Arc, time::Duration};
 
 use callboard::{
-    catalogue::{CheckResult, proxy_password_owner, proxy_username_owner},
-    secret::{Keyring, OpenError},
+    catalogue::CheckResult,
+    secret::{Keyring, OpenError, proxy_password_owner, proxy_username_owner},
     store::ingredients::StoredProxy,
 };
 use reqwest::{Client, Response, StatusCode, redirect};

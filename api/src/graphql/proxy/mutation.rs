@@ -2,10 +2,11 @@
 
 use async_graphql::{Context, Object, Result, SimpleObject};
 use callboard::{
-    catalogue::{Catalogue, CatalogueError},
+    catalogue::Catalogue,
     ids::ProxyId,
     proxy,
     refusal::{Refusal, RefusalCode},
+    steps::CatalogueError,
     store::ingredients::{self, Wanted},
 };
 

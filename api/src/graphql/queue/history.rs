@@ -12,10 +12,12 @@ use callboard::{
 use chrono::DateTime as Instant;
 
 use super::shown;
-use crate::graphql::{
+use crate::{
     error::{ApiError, Code},
-    job::JobContext,
-    scalars::{DateTime, Duration},
+    graphql::{
+        job::JobContext,
+        scalars::{DateTime, Duration},
+    },
 };
 
 /// Most steps of a history.

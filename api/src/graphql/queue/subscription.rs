@@ -5,10 +5,9 @@ use callboard::duration::IsoDuration;
 use futures::{Stream, StreamExt as _};
 
 use super::Queue;
-use crate::graphql::{
+use crate::{
     error::{ApiError, Code},
-    job::JobContext,
-    scalars::Duration,
+    graphql::{job::JobContext, scalars::Duration},
 };
 
 /// The time between two messages when nobody says.

@@ -9,10 +9,12 @@ use callboard::{
 };
 
 use super::JobTemplate;
-use crate::graphql::{
+use crate::{
     error::{ApiError, Code},
-    loaders, name_lists,
-    scalars::{DateTime, Duration},
+    graphql::{
+        loaders, name_lists,
+        scalars::{DateTime, Duration},
+    },
 };
 
 /// Most times of `upcoming`.

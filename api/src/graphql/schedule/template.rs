@@ -2,10 +2,10 @@
 
 use async_graphql::{Context, Object, Result};
 use callboard::{
-    catalogue::PolicyPatch,
+    patch::PolicyPatch,
     steps::{
-        preview::{Named, Services},
         submit::DEFAULT_PRIORITY,
+        targets::{Named, Services},
     },
     store::{StoreError, commands, schedules::Template},
 };

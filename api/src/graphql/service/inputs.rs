@@ -1,7 +1,10 @@
 //! What mutations of services take.
 
 use async_graphql::{ID, InputObject, MaybeUndefined};
-use callboard::catalogue::{LimitsPatch, Patch, ServiceChanges, ServiceCreate, ServiceUpdate, TokenRefresh};
+use callboard::{
+    catalogue::{ServiceChanges, ServiceCreate, ServiceUpdate, TokenRefresh},
+    patch::{LimitsPatch, Patch},
+};
 use secrecy::SecretString;
 
 use crate::graphql::{

@@ -2,9 +2,9 @@
 
 use async_graphql::{Context, Object, Result, SimpleObject};
 use callboard::{
-    catalogue::{Catalogue, CatalogueError},
+    catalogue::Catalogue,
     refusal::Refusal,
-    steps::observe::resume_service,
+    steps::{CatalogueError, observe::resume_service},
 };
 
 use super::{

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject, Subscription};
 use callboard::{
-    command::Kind,
+    command_kind::Kind,
     ids::WorkerId,
     steps::drain::drain,
     store::workers::{self, WorkerRecord},

@@ -12,7 +12,7 @@ use crate::{
     limit::{Cap, GateKey, WhenReached, gate::Gate},
     policy::Policy,
     refusal::{Refusal, RefusalCode},
-    steps::preview::Cast,
+    steps::targets::Cast,
     store::{Connection, StoreError, gates, ingredients::Found},
 };
 

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{DEFAULT_PRIORITY, DEPENDENCIES_MAX, Desk, KEY_BYTES_MAX, Order, caps::Caps};
+use super::{DEFAULT_PRIORITY, DEPENDENCIES_MAX, KEY_BYTES_MAX, Order, caps::Caps};
 use crate::{
     clock::Time,
     compose::{Input, JobFacts, SecretInputs},
@@ -17,7 +17,11 @@ use crate::{
     policy::Policy,
     recipes::Recipe,
     refusal::{Refusal, RefusalCode},
-    steps::preview::{Cast, Named, check_references, no_command, of_command},
+    secret::input_purpose,
+    steps::{
+        context::Desk,
+        targets::{Cast, Named, check_references, no_command, of_command},
+    },
     store::{
         Connection, StoreError, backlog,
         commands::{self, Command},
@@ -196,11 +200,6 @@ fn not_kept(place: &str) -> Refusal {
 
 fn empty_input() -> Value {
     Value::Object(serde_json::Map::new())
-}
-
-/// What the sealed input of a job is bound to.
-pub fn input_purpose(job: JobId) -> String {
-    format!("job_input:{job}")
 }
 
 fn raw(input: &Value) -> Result<Box<serde_json::value::RawValue>, Vec<Refusal>> {

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{LimitsPatch, Patch, limits};
+use super::{LimitsPatch, Patch, limit_refusals};
 use crate::{
     duration::IsoDuration,
     policy::{Backoff, BackoffStrategy, Policy},
@@ -122,7 +122,7 @@ fn check(policy: &Policy) -> Vec<Refusal> {
     if bad.is_empty() {
         bad.extend(policy.check().err());
     }
-    let of_limits = limits::refusals(&policy.limits).into_iter();
+    let of_limits = limit_refusals(&policy.limits).into_iter();
     let bad = bad.into_iter().map(|bad| Refusal::invalid("", bad.message).below(bad.field));
     bad.chain(of_limits).map(|refusal| refusal.below(&["policy"])).collect()
 }

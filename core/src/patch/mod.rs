@@ -3,7 +3,13 @@
 //! As JSON: a field that is left out, null, or the value; fields need `#[serde(default, skip_serializing_if =
 //! "Patch::is_leave")]`.
 
+mod limits;
+mod policy;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+pub use limits::{LimitsPatch, NewCap, NewRateLimit, limit_refusals};
+pub use policy::{BackoffPatch, PolicyPatch};
 
 /// Leave it, clear it, or set it: an input field that is absent, null, or has a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

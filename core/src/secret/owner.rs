@@ -3,15 +3,7 @@
 //! The verbs seal under them and the worker opens under them. A ciphertext that is moved to another row, or
 //! to another column of its row, does not open.
 
-use secrecy::SecretString;
-
-use super::Catalogue;
-use crate::{
-    clock::Time,
-    ids::{ProfileId, ProxyId, ServiceId},
-    secret,
-    store::profile_secrets::SealedSecret,
-};
+use crate::ids::{JobId, ProfileId, ProxyId, ScheduleId, ServiceId};
 
 /// Owner of a profile's secret.
 pub fn profile_secret_owner(profile: ProfileId, name: &str) -> String {
@@ -33,16 +25,12 @@ pub fn proxy_password_owner(proxy: ProxyId) -> String {
     format!("proxy_password:{proxy}")
 }
 
-impl Catalogue {
-    /// Seals a secret for its owner, with what may be shown of it.
-    pub(super) fn seal(
-        &self,
-        owner: &str,
-        name: &str,
-        value: &SecretString,
-        expires_at: Option<Time>,
-    ) -> SealedSecret {
-        let sealed = self.keyring.seal(owner, value);
-        SealedSecret { name: name.to_owned(), sealed, hint: secret::hint(value), expires_at }
-    }
+/// What the sealed input of a schedule is bound to.
+pub fn sealed_input_owner(schedule: ScheduleId) -> String {
+    format!("schedule_input:{schedule}")
+}
+
+/// What the sealed input of a job is bound to.
+pub fn input_purpose(job: JobId) -> String {
+    format!("job_input:{job}")
 }

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Patch, checks::Checks};
+use super::Patch;
 use crate::{
     duration::IsoDuration,
     limit::{Cap, Limits, Period, RateLimit, WhenReached},
@@ -89,24 +89,10 @@ impl LimitsPatch {
             },
         }
     }
-
-    /// The same, with everything that is out of bounds refused.
-    pub(super) fn checked_over(self, checks: &mut Checks, limits: &Limits) -> Limits {
-        let limits = self.over(limits);
-        checks.extend(refusals(&limits));
-        limits
-    }
-}
-
-/// The caps of something that has no other limits of its own, with what is out of bounds refused.
-pub(super) fn caps(checks: &mut Checks, new: Vec<NewCap>) -> Vec<Cap> {
-    let caps: Vec<Cap> = new.into_iter().map(Cap::from).collect();
-    checks.extend(refusals(&Limits { caps: caps.clone(), ..Limits::default() }));
-    caps
 }
 
 /// What is wrong with limits, with its path.
-pub(crate) fn refusals(limits: &Limits) -> Vec<Refusal> {
+pub fn limit_refusals(limits: &Limits) -> Vec<Refusal> {
     let refuse = |(path, message): (Vec<String>, String)| {
         Refusal::invalid("", message).below(&path.iter().map(String::as_str).collect::<Vec<_>>())
     };
