@@ -12,11 +12,11 @@ use std::{collections::VecDeque, fmt, panic::AssertUnwindSafe, sync::Arc};
 use callboard::{
     ids::CommandId,
     refusal::Refusal,
-    steps::{
+    steps::enqueue::{
         context::Desk,
         submit::{Accepted, Order, SubmitError, submit},
     },
-    store::{StoreError, commands},
+    store::{StoreError, catalogue::commands},
     transport::Redis,
 };
 use futures::FutureExt as _;

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use axum::{Router, http::header, routing::get};
 use callboard::{
     clock,
-    store::{Store, StoreError, counters},
+    store::{Store, StoreError, queues::counters},
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 

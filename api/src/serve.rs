@@ -17,10 +17,10 @@ use callboard::{
     recipes::Recipes,
     settings::Environment,
     steps::{
-        context::Desk,
-        roll_up::{keep_rolling, make_partitions},
+        enqueue::context::Desk,
+        maintain::roll_up::{keep_rolling, make_partitions},
     },
-    store::{Planning, Store, StoreError, artifacts},
+    store::{Planning, Store, StoreError, jobs::artifacts},
     transport::Redis,
 };
 use futures::future::BoxFuture;

@@ -9,8 +9,8 @@ use anyhow::ensure;
 use callboard::{
     clock::IdSource,
     ids::WorkerId,
-    steps::submit::DEFAULT_PRIORITY,
-    store::{Planning, Store, backlog, commit},
+    steps::enqueue::submit::DEFAULT_PRIORITY,
+    store::{Planning, Store, commit, queues::backlog},
 };
 use secrecy::SecretString;
 use serde_json::json;

@@ -13,7 +13,7 @@ use callboard::{
     patch::{LimitsPatch, NewRateLimit, Patch, PolicyPatch},
     recipes::Recipes,
     settings::SharedSettings,
-    steps::{
+    steps::enqueue::{
         context::Desk,
         submit::{self, Order},
     },

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use callboard::{
     settings::SharedSettings,
-    store::{attempts, logs},
+    store::jobs::{attempts, logs},
 };
 
 use crate::{direct::Direct, measurement::Measurement, sql};

@@ -11,7 +11,7 @@ use callboard::{
     clock::{self, Time},
     ids::{CommandId, JobId},
     settings::SharedSettings,
-    store::{
+    store::jobs::{
         logs::{self, LogStream},
         records,
     },

@@ -6,7 +6,7 @@ use callboard::{
     command::NOOP,
     ids::WorkerId,
     settings::SharedSettings,
-    steps::claim::{self, Answer, CLAIM_BATCH_MAX},
+    steps::run::claim::{self, Answer, CLAIM_BATCH_MAX},
     store::{Planning, Store},
 };
 

@@ -9,7 +9,7 @@ use callboard::{
     compose::ComposedCommand,
     ids::WorkerId,
     settings::SharedSettings,
-    steps::{claim::CLAIM_BATCH_MAX, settle::Verdict},
+    steps::{finish::settle::Verdict, run::claim::CLAIM_BATCH_MAX},
     store::{Planning, Store},
 };
 use serde_json::json;

@@ -6,8 +6,8 @@ use callboard::{
     ids::{AttemptId, JobId, WorkerId},
     job::Outcome,
     steps::{
-        claim::{self, Answer, Request},
-        settle::{self, Settled, Verdict},
+        finish::settle::{self, Settled, Verdict},
+        run::claim::{self, Answer, Request},
     },
     store::Store,
 };

@@ -17,8 +17,10 @@ use crate::{
     proxy::HealthStatus,
     store::{
         Connection, StoreError,
-        command_versions::{self, CommandVersion},
-        ingredients::{Found, StoredProfile, StoredProxy, StoredService},
+        catalogue::{
+            command_versions::{self, CommandVersion},
+            ingredients::{Found, StoredProfile, StoredProxy, StoredService},
+        },
     },
 };
 

@@ -15,7 +15,7 @@ use callboard::{
         transition::{Facts, Next, Transition, apply},
     },
     policy::Policy,
-    steps::rescue::Watch,
+    steps::finish::rescue::Watch,
     store::workers::Lease,
 };
 use uuid::Uuid;

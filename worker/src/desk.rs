@@ -11,19 +11,24 @@ use callboard::{
     recipes::Recipes,
     secret::Keyring,
     steps::{
-        append_log::append_log,
-        claim::{self, Answer, CLAIM_BATCH_MAX, claim},
-        fetch_work::{Work, fetch_work},
-        note_progress::note_progress,
-        note_start::note_start,
-        observe::{OBSERVE_BATCH_MAX, Sighting, observe},
-        settle::{SETTLE_BATCH_MAX, Settled, Verdict, settle},
+        enqueue::context,
+        finish::settle::{SETTLE_BATCH_MAX, Settled, Verdict, settle},
+        limits::observe::{OBSERVE_BATCH_MAX, Sighting, observe},
+        run::{
+            append_log::append_log,
+            claim::{self, Answer, CLAIM_BATCH_MAX, claim},
+            fetch_work::{Work, fetch_work},
+            note_progress::note_progress,
+            note_start::note_start,
+        },
     },
     store::{
         Store,
-        attempts::Start,
-        logs::{Appended, Batch},
-        progress::Report,
+        jobs::{
+            attempts::Start,
+            logs::{Appended, Batch},
+            progress::Report,
+        },
     },
     transport::Redis,
 };
@@ -80,7 +85,7 @@ pub(crate) struct Desk {
     pub(crate) redis: Redis,
     pub(crate) ids: IdSource,
     /// For the jobs of schedules; holds the keys.
-    pub(crate) enqueuing: callboard::steps::context::Desk,
+    pub(crate) enqueuing: context::Desk,
     pub(crate) held: Held,
     pub(crate) nursery: Nursery,
     pub(crate) places: Places,
@@ -107,12 +112,8 @@ impl Desk {
         let settles = settler(store.clone(), redis.clone());
         let (starts, logs, progress) = note_takers(&store, &redis);
         let sightings = observer(store.clone(), redis.clone());
-        let enqueuing = callboard::steps::context::Desk {
-            store: store.clone(),
-            keyring,
-            recipes: Recipes::default(),
-            ids: IdSource,
-        };
+        let enqueuing =
+            context::Desk { store: store.clone(), keyring, recipes: Recipes::default(), ids: IdSource };
         Self {
             store,
             redis,

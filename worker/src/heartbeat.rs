@@ -15,7 +15,7 @@ use std::{
 use callboard::{
     ids::{AttemptId, WorkerId},
     mutant::Mutant,
-    steps::renew::{Renewal, register, renew},
+    steps::run::renew::{Renewal, register, renew},
     store::{
         Store, StoreError,
         workers::{Held as Record, NewWorker},

@@ -10,7 +10,7 @@ use callboard::{
     compose::Sandbox,
     name,
     settings::{Environment, SharedSettings},
-    steps::prune::Retention,
+    steps::maintain::prune::Retention,
 };
 use clap::{Args, ValueEnum};
 

@@ -12,8 +12,8 @@ use callboard::{
     ids::WorkerId,
     job::Outcome,
     steps::{
-        renew,
-        settle::{Settled, Verdict},
+        finish::settle::{Settled, Verdict},
+        run::renew,
     },
     store::{
         Planning, Store,

@@ -6,7 +6,7 @@ use async_graphql::{Context, Enum};
 use callboard::{
     clock::Time,
     ids::ApiKeyId,
-    store::api_keys::{self, KeyOwner},
+    store::catalogue::api_keys::{self, KeyOwner},
 };
 
 use crate::error::{ApiError, Code};

@@ -9,8 +9,8 @@ use std::{collections::HashMap, time::Duration};
 use callboard::{
     ids::CommandId,
     steps::{
-        dispatch::WINDOW,
-        submit::{DEFAULT_PRIORITY, Order},
+        enqueue::submit::{DEFAULT_PRIORITY, Order},
+        hand_out::dispatch::WINDOW,
     },
 };
 use tokio::time::Instant;

@@ -8,8 +8,10 @@ use callboard::{
     job::JobState,
     store::{
         Store, StoreError,
-        events::EventRecord,
-        records::{self, Origin},
+        jobs::{
+            events::EventRecord,
+            records::{self, Origin},
+        },
     },
 };
 use tokio::sync::OnceCell;

@@ -8,7 +8,10 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use callboard::{
     clock::{self, Time},
     ids::JobId,
-    store::{StoreError, events::EventRecord, records::Position},
+    store::{
+        StoreError,
+        jobs::{events::EventRecord, records::Position},
+    },
 };
 use futures::{Stream, stream};
 

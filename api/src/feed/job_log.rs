@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use callboard::{
     ids::JobId,
-    store::{StoreError, logs::LogLine},
+    store::{StoreError, jobs::logs::LogLine},
 };
 use futures::{Stream, stream};
 use tokio::time::Instant;

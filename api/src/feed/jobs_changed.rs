@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use callboard::{
     clock,
-    store::{Store, StoreError, events},
+    store::{Store, StoreError, jobs::events},
 };
 use futures::{Stream, stream};
 use tokio::sync::broadcast::{Receiver, error::RecvError};

@@ -27,7 +27,7 @@ use callboard::{
     ids::JobId,
     store::{
         Store, StoreError,
-        counters::{self, QueueRecord},
+        queues::counters::{self, QueueRecord},
         workers::{self, WorkerRecord},
     },
     transport::Redis,

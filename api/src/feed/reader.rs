@@ -6,9 +6,11 @@ use callboard::{
     ids::JobId,
     store::{
         Store, StoreError,
-        events::{self, EventRecord},
-        logs::{self, LogLine},
-        records::{self, Position},
+        jobs::{
+            events::{self, EventRecord},
+            logs::{self, LogLine},
+            records::{self, Position},
+        },
     },
 };
 

@@ -3,7 +3,7 @@
 use callboard::{
     ids::JobId,
     job::JobState,
-    store::{job_pages::JobFilter, records::Origin},
+    store::jobs::{pages::JobFilter, records::Origin},
 };
 
 use super::Change;

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use callboard::{
     clock,
-    store::{Store, StoreError, events},
+    store::{Store, StoreError, jobs::events},
 };
 use tokio::{
     sync::{broadcast, mpsc, oneshot, watch},

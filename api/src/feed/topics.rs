@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use callboard::{ids::JobId, store::records::Position};
+use callboard::{ids::JobId, store::jobs::records::Position};
 use tokio::sync::watch;
 
 /// The topics, by job. A topic is there as long as somebody follows its job.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use callboard::{
     clock,
-    store::{Store, StoreError, records},
+    store::{Store, StoreError, jobs::records},
 };
 use tokio::{sync::watch, time::Instant};
 

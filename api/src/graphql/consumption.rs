@@ -5,7 +5,7 @@ use std::time;
 use async_graphql::{Context, Object, Result, SimpleObject};
 use callboard::{
     duration::IsoDuration,
-    store::usage::{Share, Total, Usage, User},
+    store::limits::usage::{Share, Total, Usage, User},
 };
 
 use super::{

@@ -12,17 +12,20 @@ use callboard::{
     limit::GateKey,
     profile::Profile,
     steps::{
-        context::Desk,
-        why::{Obstacle, places, why},
+        enqueue::context::Desk,
+        limits::why::{Obstacle, places, why},
     },
     store::{
         StoreError,
-        artifacts::{self, ArtifactRecord},
-        attempts::{self, AttemptRecord},
-        counters,
-        dependencies::{self, Blocked},
-        gates, profiles,
-        records::{self, Input, JobRecord},
+        catalogue::profiles,
+        jobs::{
+            artifacts::{self, ArtifactRecord},
+            attempts::{self, AttemptRecord},
+            dependencies::{self, Blocked},
+            records::{self, Input, JobRecord},
+        },
+        limits::gates,
+        queues::counters,
         workers::{self, WorkerRecord},
     },
 };

@@ -20,16 +20,20 @@ use callboard::{
     service::Service,
     store::{
         Store, StoreError,
-        command_versions::{self, CommandVersion},
-        commands::{self, Command},
-        gates,
-        name_pages::{NameCursor, NamePage},
-        profile_relations::{self, profiles_of_proxies, profiles_of_services},
-        profile_secrets::{self, SecretState},
-        profiles, proxies,
-        schedules::{self, Schedule},
-        services,
-        usage::{self, Share, Usage, User},
+        catalogue::{
+            command_versions::{self, CommandVersion},
+            commands::{self, Command},
+            name_pages::{NameCursor, NamePage},
+            profile_relations::{self, profiles_of_proxies, profiles_of_services},
+            profile_secrets::{self, SecretState},
+            profiles, proxies,
+            schedules::{self, Schedule},
+            services,
+        },
+        limits::{
+            gates,
+            usage::{self, Share, Usage, User},
+        },
     },
 };
 use uuid::Uuid;

@@ -4,7 +4,7 @@
 //! The rows come from the store's page functions (`store::name_pages`).
 
 use async_graphql::ID;
-use callboard::store::name_pages::{NameCursor, NamePage, NamePageRequest, PageEnd};
+use callboard::store::catalogue::name_pages::{NameCursor, NamePage, NamePageRequest, PageEnd};
 use uuid::Uuid;
 
 use super::page::{Bounds, PAGE_MAX, Page};

@@ -1,7 +1,7 @@
 //! Secrets as the API shows them: that they are set, never what they are. And as it takes them.
 
 use async_graphql::{InputObject, SimpleObject};
-use callboard::{catalogue, store::profile_secrets::SecretState};
+use callboard::{catalogue, store::catalogue::profile_secrets::SecretState};
 use secrecy::SecretString;
 
 use super::scalars::DateTime;

@@ -16,7 +16,7 @@ use callboard::{
     command::AllowList,
     recipes::Recipes,
     secret::Keyring,
-    steps::context::Desk,
+    steps::enqueue::context::Desk,
     store::{Planning, Store, StoreError},
     transport::Redis,
 };

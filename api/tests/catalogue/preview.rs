@@ -3,7 +3,7 @@
 
 use callboard::{
     ids::CommandId,
-    steps::{
+    steps::enqueue::{
         context::Desk,
         submit::{Order, SubmitError, submit},
     },

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use callboard::steps::fire_schedules::fire_schedules;
+use callboard::steps::enqueue::fire_schedules::fire_schedules;
 use callboard_testing::eventually;
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! Jobs that need other jobs.
 
-use callboard::{ids::JobId, job::Outcome, steps::claim::Answer};
+use callboard::{ids::JobId, job::Outcome, steps::run::claim::Answer};
 use serde_json::{Value, json};
 
 use crate::stage::{Stage, failed};

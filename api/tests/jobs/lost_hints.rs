@@ -2,21 +2,23 @@
 
 use std::time::Duration;
 
-use callboard::steps::{
-    append_log::append_log,
-    claim::{Request, claim},
-    settle::{Verdict, settle},
-};
-use callboard::transport::Hint;
 use callboard::{
     clock::{self, IdSource},
     ids::AttemptId,
     job::Outcome,
     policy::Policy,
-    store::{
+    steps::{
+        finish::settle::{Verdict, settle},
+        run::{
+            append_log::append_log,
+            claim::{Request, claim},
+        },
+    },
+    store::jobs::{
         attempts::ExitRecord,
         logs::{Batch, LogStream, NewLine},
     },
+    transport::Hint,
 };
 use callboard_testing::private_redis;
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! What is shown of jobs, their attempts, artifacts, queues and workers.
 
-use callboard::steps::claim::Answer;
+use callboard::steps::run::claim::Answer;
 use serde_json::{Value, json};
 
 use crate::stage::{Stage, failed};

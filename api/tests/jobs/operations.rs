@@ -1,9 +1,11 @@
 //! What operators do to queues and workers.
 
 use callboard::steps::{
-    claim::Answer,
-    dispatch::refill,
-    renew::{Renewal, renew},
+    hand_out::dispatch::refill,
+    run::{
+        claim::Answer,
+        renew::{Renewal, renew},
+    },
 };
 use serde_json::{Value, json};
 

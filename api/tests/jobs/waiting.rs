@@ -7,8 +7,8 @@ use callboard::{
     ids::{JobId, ServiceId},
     limit::answer::Answer as Heard,
     steps::{
-        claim::Answer,
-        observe::{Sighting, observe},
+        limits::observe::{Sighting, observe},
+        run::claim::Answer,
     },
 };
 use chrono::{DateTime, SecondsFormat};

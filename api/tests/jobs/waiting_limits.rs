@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use callboard::{
     clock::Time,
-    steps::{claim::Answer, cool_down::cool_down},
+    steps::{limits::cool_down::cool_down, run::claim::Answer},
 };
 use chrono::DateTime;
 use serde_json::{Value, json};

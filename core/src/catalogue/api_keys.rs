@@ -14,7 +14,7 @@ use crate::{
     steps::CatalogueError,
     store::{
         StoreError,
-        api_keys::{self, KeyOwner, Role},
+        catalogue::api_keys::{self, KeyOwner, Role},
         commit,
     },
 };

@@ -22,9 +22,12 @@ use crate::{
     steps::CatalogueError,
     store::{
         Connection, StoreError, Transaction,
-        command_versions::{self, VersionDraft},
-        commands::{self, Command, CommandDraft},
-        commit, uses,
+        catalogue::{
+            command_versions::{self, VersionDraft},
+            commands::{self, Command, CommandDraft},
+            references,
+        },
+        commit,
     },
 };
 
@@ -172,7 +175,7 @@ impl Catalogue {
         let mut transaction = self.store.begin().await?;
         let stored = locked(&mut transaction, id).await?;
         checks.version(stored.version, version);
-        in_use::check(&mut checks, "command", &uses::of_command(&mut transaction, id).await?);
+        in_use::check(&mut checks, "command", &references::of_command(&mut transaction, id).await?);
         checks.passed()?;
         let deleted = commands::delete(&mut transaction, id).await;
         deleted.map_err(|error| in_use::refused_by_constraint(error, "command"))?;

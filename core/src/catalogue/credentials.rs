@@ -8,7 +8,7 @@ use crate::{
     patch::Patch,
     proxy::ProxyProtocol,
     secret::{Keyring, proxy_password_owner, proxy_username_owner},
-    store::proxies::SealedCredentials,
+    store::catalogue::proxies::SealedCredentials,
 };
 
 /// Longest user name or password, in bytes: SOCKS5 has one byte for the length.

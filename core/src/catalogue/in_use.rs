@@ -6,7 +6,7 @@ use crate::{
     steps::CatalogueError,
     store::{
         StoreError,
-        uses::{JOBS_COUNTED_MAX, Users, Uses},
+        catalogue::references::{JOBS_COUNTED_MAX, Users, Uses},
     },
 };
 

@@ -36,7 +36,7 @@ use crate::{
     clock::{IdSource, Time},
     command::AllowList,
     secret::{self, Keyring},
-    store::{Store, profile_secrets::SealedSecret},
+    store::{Store, catalogue::profile_secrets::SealedSecret},
 };
 use secrecy::SecretString;
 

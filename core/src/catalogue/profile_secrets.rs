@@ -14,7 +14,7 @@ use crate::{
     profile::VARIABLES_MAX,
     refusal::RefusalCode,
     secret::profile_secret_owner,
-    store::{Connection, StoreError, profile_secrets},
+    store::{Connection, StoreError, catalogue::profile_secrets},
 };
 
 /// Most secrets of one profile.

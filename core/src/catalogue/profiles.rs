@@ -16,11 +16,16 @@ use crate::{
     patch::{NewCap, Patch},
     profile::{Profile, ProxySelection, check_profile_path},
     refusal::RefusalCode,
-    steps::{CatalogueError, why},
+    steps::{CatalogueError, limits::demands::limits_of_profile},
     store::{
-        Connection, StoreError, commit, gates, profile_relations,
-        profiles::{self, ProfileDraft},
-        uses,
+        Connection, StoreError,
+        catalogue::{
+            profile_relations,
+            profiles::{self, ProfileDraft},
+            references,
+        },
+        commit,
+        limits::gates,
     },
 };
 
@@ -174,7 +179,7 @@ impl Catalogue {
         }
         self.write_secrets(&mut transaction, id, &secrets).await?;
         let profile = profiles::update(&mut transaction, id, &draft).await.map_err(taken)?;
-        gates::relimit(&mut transaction, &GateKey::Profile(id), &why::limits_of_profile(&draft.caps)).await?;
+        gates::relimit(&mut transaction, &GateKey::Profile(id), &limits_of_profile(&draft.caps)).await?;
         commit(transaction).await?;
         Ok(profile)
     }
@@ -186,7 +191,7 @@ impl Catalogue {
         let mut transaction = self.store.begin().await?;
         let stored = locked(&mut transaction, id).await?;
         checks.version(stored.version, version);
-        in_use::check(&mut checks, "profile", &uses::of_profile(&mut transaction, id).await?);
+        in_use::check(&mut checks, "profile", &references::of_profile(&mut transaction, id).await?);
         checks.passed()?;
         let deleted = profiles::delete(&mut transaction, id).await;
         deleted.map_err(|error| in_use::refused_by_constraint(error, "profile"))?;

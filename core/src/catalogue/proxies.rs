@@ -19,11 +19,18 @@ use crate::{
     patch::{LimitsPatch, Patch},
     proxy::{HealthStatus, Proxy, ProxyHealth, ProxyProtocol, check_address},
     refusal::RefusalCode,
-    steps::{CatalogueError, bound::below_what_runs, observe::reopen},
+    steps::{
+        CatalogueError,
+        limits::{bound::below_what_runs, observe::reopen},
+    },
     store::{
-        Connection, StoreError, commit, gates,
-        proxies::{self, ProxyDraft, SealedCredentials},
-        uses,
+        Connection, StoreError,
+        catalogue::{
+            proxies::{self, ProxyDraft, SealedCredentials},
+            references,
+        },
+        commit,
+        limits::gates,
     },
 };
 
@@ -232,7 +239,7 @@ impl Catalogue {
         let mut transaction = self.store.begin().await?;
         let stored = locked(&mut transaction, id).await?;
         checks.version(stored.version, version);
-        in_use::check(&mut checks, "proxy", &uses::of_proxy(&mut transaction, id).await?);
+        in_use::check(&mut checks, "proxy", &references::of_proxy(&mut transaction, id).await?);
         checks.passed()?;
         let deleted = proxies::delete(&mut transaction, id).await;
         deleted.map_err(|error| in_use::refused_by_constraint(error, "proxy"))?;

@@ -8,7 +8,10 @@ use super::checks::Checks;
 use crate::{
     ids::{ProfileId, ProxyId, ServiceId},
     refusal::{RefusalCode, no_such_id},
-    store::{Connection, StoreError, profiles, proxies, services},
+    store::{
+        Connection, StoreError,
+        catalogue::{profiles, proxies, services},
+    },
 };
 
 /// Most services or proxies of one profile or command.

@@ -18,13 +18,17 @@ use crate::{
     secret::sealed_input_owner,
     steps::{
         CatalogueError,
-        context::Desk,
-        fire_schedules::secrets_of,
-        submit::{self, Order},
+        enqueue::{
+            context::Desk,
+            fire_schedules::secrets_of,
+            submit::{self, Order},
+        },
     },
     store::{
-        Connection, StoreError, backlog, commit,
-        schedules::{self, Plan, Schedule, Template},
+        Connection, StoreError,
+        catalogue::schedules::{self, Plan, Schedule, Template},
+        commit,
+        queues::backlog,
     },
 };
 

@@ -13,11 +13,15 @@ use crate::{
     refusal::RefusalCode,
     secret::service_token_owner,
     service::Service,
-    steps::{CatalogueError, bound::below_what_runs},
+    steps::{CatalogueError, limits::bound::below_what_runs},
     store::{
-        Connection, StoreError, commit, gates,
-        services::{self, ServiceDraft},
-        uses,
+        Connection, StoreError,
+        catalogue::{
+            references,
+            services::{self, ServiceDraft},
+        },
+        commit,
+        limits::gates,
     },
 };
 
@@ -159,7 +163,7 @@ impl Catalogue {
         let mut transaction = self.store.begin().await?;
         let stored = locked(&mut transaction, id).await?;
         checks.version(stored.version, version);
-        in_use::check(&mut checks, "service", &uses::of_service(&mut transaction, id).await?);
+        in_use::check(&mut checks, "service", &references::of_service(&mut transaction, id).await?);
         checks.passed()?;
         let deleted = services::delete(&mut transaction, id).await;
         deleted.map_err(|error| in_use::refused_by_constraint(error, "service"))?;

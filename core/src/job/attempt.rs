@@ -1,5 +1,6 @@
 //! One attempt of a job: how it ended and why. Pure.
 
+use crate::ids::{CommandId, ProfileId, ServiceId};
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
@@ -141,4 +142,15 @@ pub struct Progress {
     pub fraction: Option<f64>,
     /// At most 500 characters.
     pub message: Option<String>,
+}
+
+/// What an attempt uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Used {
+    /// What it runs.
+    pub command: CommandId,
+    /// The profile that it runs on.
+    pub profile: Option<ProfileId>,
+    /// Services, each once.
+    pub services: Vec<ServiceId>,
 }

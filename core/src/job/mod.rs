@@ -5,12 +5,14 @@
 
 pub mod attempt;
 pub mod event;
+pub mod lane;
 pub mod state;
 pub mod transition;
 pub mod wait;
 
-pub use attempt::{Failure, FailureCode, Outcome, Progress};
+pub use attempt::{Failure, FailureCode, Outcome, Progress, Used};
 pub use event::EventKind;
+pub use lane::{HEAD_START, Lane};
 pub use state::{JobState, Standing};
 pub use transition::{Applied, Next, Refused, Transition, apply};
 pub use wait::Waits;

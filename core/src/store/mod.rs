@@ -4,41 +4,12 @@
 //! private: what leaves this folder are the types of ring 0 and plain records of it. Statements are written for
 //! batches (`unnest`, `= ANY`), and lock rows in one order: jobs by id, then gates by key, then lanes.
 
-pub mod api_keys;
-pub mod artifacts;
-pub mod attempts;
-pub mod backlog;
-pub mod command_versions;
-pub mod commands;
-pub mod counters;
-pub mod declared;
-pub mod dependencies;
+pub mod catalogue;
 mod error;
-pub mod events;
-pub mod gates;
-pub mod ingredients;
-pub mod job_pages;
-pub mod lanes;
-pub mod live;
-pub mod logs;
-pub mod mutants;
-pub mod name_pages;
-pub mod profile_relations;
-pub mod profile_secrets;
-pub mod profiles;
-pub mod progress;
-pub mod proxies;
-pub mod queue_history;
-pub mod records;
-pub mod retention;
-pub mod revivals;
-pub mod schedules;
-pub mod services;
-pub mod statistics;
-pub mod submissions;
-pub mod tasks;
-pub mod usage;
-pub mod uses;
+pub mod jobs;
+pub mod limits;
+pub mod maintenance;
+pub mod queues;
 pub mod workers;
 
 use std::{str::FromStr as _, time::Duration};

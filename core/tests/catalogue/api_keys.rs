@@ -1,6 +1,8 @@
 //! Keys to the API.
 
-use callboard::{catalogue::key_hash, clock::Time, refusal::RefusalCode::Invalid, store::api_keys::Role};
+use callboard::{
+    catalogue::key_hash, clock::Time, refusal::RefusalCode::Invalid, store::catalogue::api_keys::Role,
+};
 use secrecy::SecretString;
 
 use crate::database::{catalogue, expected, refusals};

@@ -9,7 +9,7 @@ use callboard::{
     patch::{BackoffPatch, Patch, PolicyPatch},
     policy::Policy,
     refusal::RefusalCode::{Invalid, NotFound, StaleVersion, Taken},
-    store::{
+    store::catalogue::{
         command_versions::{self, CommandVersion},
         commands::{self, Command},
     },

@@ -12,7 +12,7 @@ use callboard::{
     refusal::RefusalCode,
     secret::Keyring,
     steps::CatalogueError,
-    store::{Planning, Store, Transaction, commands::Command},
+    store::{Planning, Store, Transaction, catalogue::commands::Command},
 };
 use callboard_testing::{Database, eventually};
 use uuid::Uuid;

@@ -8,7 +8,7 @@ use callboard::{
     ids::JobId,
     patch::Patch,
     refusal::RefusalCode::{InUse, NotFound, StaleVersion},
-    store::command_versions,
+    store::catalogue::command_versions,
 };
 
 use crate::database::{a_command, a_profile, catalogue, expected, message, refusals};

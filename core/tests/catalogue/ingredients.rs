@@ -5,7 +5,7 @@ use callboard::{
     clock,
     proxy::HealthStatus,
     secret::{profile_secret_owner, proxy_password_owner, service_token_owner},
-    store::ingredients::{self, Wanted},
+    store::catalogue::ingredients::{self, Wanted},
 };
 use secrecy::ExposeSecret as _;
 use serde_json::json;

@@ -4,7 +4,7 @@ use callboard::{
     catalogue::{ProfileChanges, ProfileCreate, ProfileUpdate},
     patch::Patch,
     profile::Profile,
-    store::{
+    store::catalogue::{
         commands,
         name_pages::{NameCursor, NamePage, NamePageRequest, PageEnd},
         profile_relations, profiles, proxies, services,

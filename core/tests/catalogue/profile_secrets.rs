@@ -10,7 +10,7 @@ use callboard::{
     ids::ProfileId,
     refusal::RefusalCode::{Invalid, NotFound, TooMany},
     secret::{profile_secret_owner, proxy_password_owner, proxy_username_owner, service_token_owner},
-    store::{ingredients, profile_secrets},
+    store::catalogue::{ingredients, profile_secrets},
 };
 use secrecy::ExposeSecret as _;
 

@@ -7,7 +7,7 @@ use callboard::{
     patch::Patch,
     profile::ProxySelection,
     refusal::RefusalCode::{Invalid, NotFound, StaleVersion, Taken, TooMany},
-    store::{profile_relations, profiles},
+    store::catalogue::{profile_relations, profiles},
 };
 use serde_json::json;
 

@@ -7,7 +7,7 @@ use callboard::{
     proxy::{HealthStatus, ProxyHealth, ProxyProtocol},
     refusal::RefusalCode::{Invalid, NotFound, StaleVersion, Taken},
     secret::{proxy_password_owner, proxy_username_owner},
-    store::{ingredients, proxies},
+    store::catalogue::{ingredients, proxies},
 };
 use secrecy::ExposeSecret as _;
 

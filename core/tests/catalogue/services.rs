@@ -7,7 +7,7 @@ use callboard::{
     patch::{LimitsPatch, Patch},
     refusal::RefusalCode::{Invalid, NotFound, StaleVersion, Taken},
     secret::service_token_owner,
-    store::{ingredients, services},
+    store::catalogue::{ingredients, services},
 };
 use secrecy::ExposeSecret as _;
 use serde_json::json;

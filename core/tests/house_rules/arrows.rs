@@ -60,6 +60,19 @@ pub(crate) static TODAY: LazyLock<Arrows> = LazyLock::new(|| {
     arrows
 });
 
+/// The same between folders of this depth at most: a folder stands for everything inside. What a folder holds for the
+/// folders inside is no arrow.
+pub(crate) fn outer(arrows: &Arrows, depth: usize) -> Arrows {
+    let folder = |room: &str| room.split('/').take(depth).collect::<Vec<_>>().join("/");
+    let mut outer = Arrows::new();
+    for (room, imported) in arrows {
+        let from = folder(room);
+        let others = imported.iter().map(|other| folder(other)).filter(|to| *to != from);
+        outer.entry(from.clone()).or_default().extend(others);
+    }
+    outer
+}
+
 /// Rooms that import each other, by way of others or not; each circle and the list of them are sorted.
 pub(crate) fn circles(arrows: &Arrows) -> Vec<Vec<String>> {
     let reach: BTreeMap<&str, BTreeSet<&str>> =

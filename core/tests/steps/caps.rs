@@ -8,10 +8,9 @@ use callboard::{
     refusal::RefusalCode,
     steps::{
         CatalogueError,
-        call::call_forgotten,
-        cancel::cancel,
-        submit::{Order, SubmitError, submit},
-        why::why,
+        enqueue::submit::{Order, SubmitError, submit},
+        finish::cancel::cancel,
+        limits::{call::call_forgotten, why::why},
     },
 };
 

@@ -6,8 +6,8 @@ use callboard::{
     clock::{IdSource, Time},
     limit::GateKey,
     steps::{
-        claim::{Answer, Request, claim},
-        settle::Settled,
+        finish::settle::Settled,
+        run::claim::{Answer, Request, claim},
     },
 };
 

@@ -5,17 +5,19 @@ use std::collections::BTreeMap;
 use callboard::{
     clock,
     ids::JobId,
+    job::HEAD_START,
     refusal::RefusalCode,
     steps::{
-        cancel::cancel_many,
-        dispatch::{WINDOW, refill},
-        promote::promote,
-        retry::retry_many,
-        submit::{Order, SubmitError, submit},
-        unblock::unblock,
-        why,
+        enqueue::submit::{Order, SubmitError, submit},
+        finish::{cancel::cancel_many, retry::retry_many},
+        hand_out::{
+            dispatch::{WINDOW, refill},
+            promote::promote,
+            unblock::unblock,
+        },
+        limits::why,
     },
-    store::lanes::{HEAD_START, forget_idle},
+    store::queues::lanes::forget_idle,
 };
 
 use crate::stage::{Stage, failed, limits, succeeded};

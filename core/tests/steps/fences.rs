@@ -5,10 +5,13 @@ use callboard::{
     ids::{AttemptId, JobId},
     job::{Outcome, Progress},
     steps::{
-        append_log::append_log, keep_artifact::keep_artifact, note_progress::note_progress,
-        note_start::note_start, settle::Settled,
+        finish::settle::Settled,
+        run::{
+            append_log::append_log, keep_artifact::keep_artifact, note_progress::note_progress,
+            note_start::note_start,
+        },
     },
-    store::{
+    store::jobs::{
         artifacts::ArtifactRecord,
         attempts::Start,
         logs::{Appended, Batch, LogStream, NewLine},

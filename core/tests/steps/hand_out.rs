@@ -1,8 +1,8 @@
 //! Dispatch: a bounded window in Redis, and what Redis forgot is pushed again.
 
-use callboard::{
-    steps::dispatch::{MARK_AGE, WINDOW, compare, refill},
-    steps::promote::promote,
+use callboard::steps::hand_out::{
+    dispatch::{MARK_AGE, WINDOW, compare, refill},
+    promote::promote,
 };
 
 use crate::stage::Stage;

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 use callboard::{
     clock::Time,
     ids::{JobId, ServiceId},
-    steps::{bound::bound, call::call_forgotten, submit::Order, why::why},
+    steps::{
+        enqueue::submit::Order,
+        limits::{bound::bound, call::call_forgotten, why::why},
+    },
 };
 use callboard_testing::eventually;
 
@@ -181,7 +184,7 @@ async fn a_turn_that_nobody_used_is_called_again() {
     let jobs = stage.submit(vec![with(&stage, &[service], 4); 3]).await;
     let (running, _) = stage.claim_all(worker, &jobs).await;
     assert_eq!(stage.settle_all(&running).await, [jobs[1]]);
-    let cancelled = callboard::steps::cancel::cancel(&stage.store, jobs[1], None).await.unwrap();
+    let cancelled = callboard::steps::finish::cancel::cancel(&stage.store, jobs[1], None).await.unwrap();
     assert!(cancelled.is_ok());
     let (after, next) = call_forgotten(&stage.store, None).await.unwrap();
     assert_eq!(after.ready.iter().map(|ready| ready.job).collect::<Vec<_>>(), [jobs[2]]);

@@ -6,15 +6,16 @@ use callboard::{
     ids::JobId,
     job::JobState,
     steps::{
-        claim::{Request, claim},
-        dispatch::refill,
-        settle::settle,
-        submit::Order,
-        take_stock::{Stock, take_stock},
+        enqueue::submit::Order,
+        finish::settle::settle,
+        hand_out::dispatch::refill,
+        maintain::take_stock::{Stock, take_stock},
+        run::claim::{Request, claim},
     },
     store::{
-        Planning, Store, backlog, counters,
-        job_pages::{self, JobFilter, JobOrder, JobPageRequest},
+        Planning, Store,
+        jobs::pages::{self, JobFilter, JobOrder, JobPageRequest},
+        queues::{backlog, counters},
     },
 };
 
@@ -195,7 +196,7 @@ async fn the_first_page_of_a_deep_queue_is_read_without_all_of_it() {
                 is_from_end: false,
             };
             let before = rows_read(&stage).await;
-            let page = job_pages::page(&mut stage.store.read().await.unwrap(), &request).await.unwrap();
+            let page = pages::page(&mut stage.store.read().await.unwrap(), &request).await.unwrap();
             assert_eq!(page.len(), expected);
             let read = rows_read(&stage).await - before;
             assert!(read < 5000, "{read} rows were read for a page of {state:?} jobs");

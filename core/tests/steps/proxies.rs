@@ -9,8 +9,11 @@ use callboard::{
     patch::{LimitsPatch, Patch},
     profile::ProxySelection,
     proxy::ProxyProtocol,
-    steps::{cool_down::cool_down, submit::Order, why::why},
-    store::gates,
+    steps::{
+        enqueue::submit::Order,
+        limits::{cool_down::cool_down, why::why},
+    },
+    store::limits::gates,
 };
 
 use crate::stage::{Stage, limits};

@@ -6,13 +6,14 @@ use callboard::{
     clock::IdSource,
     ids::{ArtifactId, AttemptId, JobId},
     steps::{
-        keep_artifact::keep_artifact,
-        prune::{Remover, Retention, find_bound, prune_days, prune_files, prune_jobs, prune_leftovers},
-        retry::retry,
-        settle::Settled,
-        submit::Order,
+        enqueue::submit::Order,
+        finish::{retry::retry, settle::Settled},
+        maintain::prune::{
+            Remover, Retention, find_bound, prune_days, prune_files, prune_jobs, prune_leftovers,
+        },
+        run::keep_artifact::keep_artifact,
     },
-    store::{artifacts::ArtifactRecord, retention::KeptFile},
+    store::{jobs::artifacts::ArtifactRecord, maintenance::retention::KeptFile},
 };
 
 use crate::stage::{Stage, limits, succeeded};

@@ -7,10 +7,10 @@ use callboard::{
     ids::{AttemptId, JobId},
     job::Progress,
     steps::{
-        append_log::append_log, keep_artifact::keep_artifact, note_progress::note_progress, settle::Settled,
-        settle::settle,
+        finish::settle::{Settled, settle},
+        run::{append_log::append_log, keep_artifact::keep_artifact, note_progress::note_progress},
     },
-    store::{
+    store::jobs::{
         artifacts::ArtifactRecord,
         logs::{Appended, Batch, LogStream, NewLine},
         progress::Report,

@@ -4,12 +4,14 @@ use callboard::{
     ids::WorkerId,
     job::transition::LOST_ATTEMPTS_MAX,
     steps::{
-        own_up::own_up,
-        renew::{Renewal, renew},
-        rescue::{self, Rescued},
-        settle::Settled,
+        finish::{
+            own_up::own_up,
+            rescue::{self, Rescued},
+            settle::Settled,
+        },
+        run::renew::{Renewal, renew},
     },
-    store::{StoreError, live},
+    store::{StoreError, jobs::live},
 };
 
 use crate::stage::{Stage, succeeded};

@@ -13,8 +13,8 @@ use callboard::{
     patch::{Patch, PolicyPatch},
     refusal::RefusalCode,
     schedule::Overlap,
-    steps::{CatalogueError, fire_schedules::fire_schedules},
-    store::schedules::{self, Schedule},
+    steps::{CatalogueError, enqueue::fire_schedules::fire_schedules},
+    store::catalogue::schedules::{self, Schedule},
 };
 use chrono::Timelike as _;
 use serde_json::{Value, json};

@@ -13,18 +13,24 @@ use callboard::{
     recipes::Recipes,
     secret::Keyring,
     steps::{
-        append_log::append_log,
-        call::call_due,
-        claim::{Answer, Request, claim},
-        context::Desk,
-        renew::register,
-        settle::{Settled, Verdict, settle},
-        submit::{Order, submit},
+        enqueue::{
+            context::Desk,
+            submit::{Order, submit},
+        },
+        finish::settle::{Settled, Verdict, settle},
+        limits::call::call_due,
+        run::{
+            append_log::append_log,
+            claim::{Answer, Request, claim},
+            renew::register,
+        },
     },
     store::{
         Planning, Store,
-        attempts::ExitRecord,
-        logs::{Appended, Batch, LogStream, NewLine},
+        jobs::{
+            attempts::ExitRecord,
+            logs::{Appended, Batch, LogStream, NewLine},
+        },
         workers::NewWorker,
     },
     transport::Redis,

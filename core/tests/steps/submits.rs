@@ -1,6 +1,6 @@
 //! Submitting: what callers at once do to each other.
 
-use callboard::steps::submit::{Order, submit};
+use callboard::steps::enqueue::submit::{Order, submit};
 
 use crate::stage::Stage;
 

@@ -3,12 +3,13 @@
 use callboard::{
     clock::IdSource,
     ids::{AttemptId, JobId, ServiceId},
+    job::Used,
     steps::{
-        roll_up::fold_counters,
-        settle::{Verdict, settle},
-        submit::Order,
+        enqueue::submit::Order,
+        finish::settle::{Verdict, settle},
+        maintain::roll_up::fold_counters,
     },
-    store::usage::{self, Total, Usage, Used, User},
+    store::limits::usage::{self, Total, Usage, User},
 };
 
 use callboard_testing::within_a_day;

@@ -12,8 +12,8 @@ use std::{
 use callboard::{
     clock,
     ids::{ArtifactId, AttemptId},
-    steps::{fetch_work::Work, keep_artifact::keep_artifact},
-    store::artifacts::ArtifactRecord,
+    steps::run::{fetch_work::Work, keep_artifact::keep_artifact},
+    store::jobs::artifacts::ArtifactRecord,
 };
 use sha2::{Digest as _, Sha256};
 

@@ -14,8 +14,8 @@ use callboard::{
     job::{Failure, FailureCode},
     recipes::{Facts, secret_names},
     secret::{Redactor, input_purpose},
-    steps::fetch_work::Work,
-    store::ingredients::Found,
+    steps::run::fetch_work::Work,
+    store::catalogue::ingredients::Found,
 };
 use secrecy::SecretString;
 

@@ -13,8 +13,8 @@ use callboard::{
         HoldBack,
         answer::{Answer, Closed, Observation},
     },
-    steps::{fetch_work::Work, observe::Sighting},
-    store::logs::LogStream,
+    steps::{limits::observe::Sighting, run::fetch_work::Work},
+    store::jobs::logs::LogStream,
 };
 use tokio::task::JoinSet;
 

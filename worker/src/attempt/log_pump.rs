@@ -8,7 +8,7 @@ use std::time::Duration;
 use callboard::{
     clock,
     ids::{AttemptId, JobId},
-    store::logs::{Appended, Batch, LogStream, NewLine},
+    store::jobs::logs::{Appended, Batch, LogStream, NewLine},
 };
 use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 

@@ -17,14 +17,15 @@ mod way_out;
 
 use callboard::{
     ids::{AttemptId, JobId},
-    job::{Failure, FailureCode, Outcome, ReadyJob},
+    job::{Failure, FailureCode, Outcome, ReadyJob, Used},
     steps::{
-        claim,
-        fetch_work::Work,
-        own_up::own_up,
-        settle::{Settled, Verdict},
+        finish::{
+            own_up::own_up,
+            settle::{Settled, Verdict},
+        },
+        run::{claim, fetch_work::Work},
     },
-    store::{attempts::ExitRecord, usage::Used},
+    store::jobs::attempts::ExitRecord,
 };
 use tokio_util::sync::CancellationToken;
 

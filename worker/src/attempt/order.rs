@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use callboard::{
     compose::{ProcessPlan, Program, Speech},
     job::{Failure, FailureCode, Outcome},
-    steps::fetch_work::Work,
+    steps::run::fetch_work::Work,
 };
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 

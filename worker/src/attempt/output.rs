@@ -7,7 +7,7 @@ use callboard::{
     compose::Speech,
     job::{Failure, FailureCode, Progress, attempt::RESULT_BYTES_MAX},
     secret::{RedactingLines, Redactor},
-    store::logs::LogStream,
+    store::jobs::logs::LogStream,
 };
 use serde_json::Value;
 use tokio::{

@@ -13,8 +13,8 @@ use callboard::{
     compose::{ComposedCommand, ProcessPlan},
     ids::{AttemptId, ProxyId},
     job::{Outcome, Progress},
-    steps::fetch_work::Work,
-    store::{
+    steps::run::fetch_work::Work,
+    store::jobs::{
         attempts::{ExitRecord, Start},
         logs::LogStream,
         progress::Report,

@@ -3,7 +3,7 @@
 use callboard::{
     compose::Speech,
     job::{Failure, FailureCode, Outcome},
-    store::attempts::ExitRecord,
+    store::jobs::attempts::ExitRecord,
 };
 
 use super::{output::Told, run::StoppedBy};

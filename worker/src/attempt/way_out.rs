@@ -9,8 +9,8 @@ use callboard::{
     clock::written,
     ids::ProxyId,
     job::{FailureCode, Outcome},
-    steps::{cool_down::cool_down, fetch_work::Work},
-    store::logs::LogStream,
+    steps::{limits::cool_down::cool_down, run::fetch_work::Work},
+    store::jobs::logs::LogStream,
 };
 use tokio::net::TcpStream;
 

@@ -4,8 +4,8 @@ use std::{io, path::PathBuf, time::Duration};
 
 use callboard::{
     ids::{ArtifactId, JobId},
-    steps::prune::{self, Remover, Retention},
-    store::{Store, StoreError, retention::KeptFile},
+    steps::maintain::prune::{self, Remover, Retention},
+    store::{Store, StoreError, maintenance::retention::KeptFile},
 };
 
 /// Takes files away below the artifact root.

@@ -5,7 +5,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use callboard::{ids::JobId, job::JobState, store::records};
+use callboard::{ids::JobId, job::JobState, store::jobs::records};
 
 use crate::desk::Desk;
 

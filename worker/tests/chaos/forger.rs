@@ -8,12 +8,12 @@ use callboard::{
     ids::{AttemptId, JobId},
     job::Outcome,
     steps::{
-        append_log::append_log,
-        settle::{Verdict, settle},
+        finish::settle::{Verdict, settle},
+        run::append_log::append_log,
     },
     store::{
         Planning, Store,
-        logs::{Batch, LogStream, NewLine},
+        jobs::logs::{Batch, LogStream, NewLine},
     },
 };
 use sqlx::Row as _;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use async_graphql::{Context, ID, Object, Result};
-use callboard::{clock, ids::ArtifactId, store::artifacts::ArtifactRecord};
+use callboard::{clock, ids::ArtifactId, store::jobs::artifacts::ArtifactRecord};
 
 use super::{
     job::JobContext,

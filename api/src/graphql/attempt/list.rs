@@ -1,7 +1,7 @@
 //! Pages of a job's attempts, in order of their numbers, which have no gaps.
 
 use async_graphql::{Context, Result};
-use callboard::{ids::JobId, store::attempts};
+use callboard::{ids::JobId, store::jobs::attempts};
 use uuid::Uuid;
 
 use super::Attempt;

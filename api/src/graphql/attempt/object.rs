@@ -6,7 +6,7 @@ use async_graphql::{Context, Enum, ID, Object, Result};
 use callboard::{
     duration::IsoDuration,
     ids::AttemptId,
-    store::{StoreError, attempts::AttemptRecord},
+    store::{StoreError, jobs::attempts::AttemptRecord},
 };
 
 use crate::{

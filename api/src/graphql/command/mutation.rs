@@ -1,7 +1,7 @@
 //! Changing commands.
 
 use async_graphql::{Context, Object, Result, SimpleObject};
-use callboard::{catalogue::Catalogue, steps::CatalogueError, store::commands};
+use callboard::{catalogue::Catalogue, steps::CatalogueError, store::catalogue::commands};
 
 use super::{Command, CommandCreateInput, CommandDeleteInput, CommandUpdateInput};
 use crate::{

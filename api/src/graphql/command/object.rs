@@ -6,7 +6,11 @@ use async_graphql::{Context, ID, Object, Result};
 use callboard::{
     ids::CommandId,
     limit::GateKey,
-    store::{StoreError, command_versions::CommandVersion, commands, name_pages::NamePage, usage::User},
+    store::{
+        StoreError,
+        catalogue::{command_versions::CommandVersion, commands, name_pages::NamePage},
+        limits::usage::User,
+    },
 };
 
 use super::{CommandKind, CommandSpec};

@@ -7,8 +7,10 @@ use callboard::{
     refusal::Refusal,
     steps::{
         CatalogueError,
-        preview::{Subject, preview},
-        targets::Named,
+        enqueue::{
+            preview::{Subject, preview},
+            targets::Named,
+        },
     },
 };
 

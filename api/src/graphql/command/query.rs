@@ -1,7 +1,7 @@
 //! Reading commands.
 
 use async_graphql::{Context, ID, Object, Result};
-use callboard::{catalogue::Catalogue, store::commands};
+use callboard::{catalogue::Catalogue, store::catalogue::commands};
 
 use super::{Command, CommandConnection};
 use crate::graphql::{

@@ -10,12 +10,14 @@ use callboard::{
     refusal::{Refusal, RefusalCode},
     steps::{
         After,
-        cancel::{CANCEL_BATCH_MAX, cancel_many},
-        retry::{RETRY_BATCH_MAX, retry_many},
+        finish::{
+            cancel::{CANCEL_BATCH_MAX, cancel_many},
+            retry::{RETRY_BATCH_MAX, retry_many},
+        },
     },
     store::{
         Store, StoreError,
-        job_pages::{self, JobOrder, JobPageRequest, Place},
+        jobs::pages::{self, JobOrder, JobPageRequest, Place},
     },
 };
 
@@ -102,7 +104,7 @@ impl BulkMutation {
         #[graphql(desc = "Which jobs.")] input: JobsRetryInput,
     ) -> Result<BulkPayload> {
         Caller::require(ctx, Role::Operator)?;
-        let filter: job_pages::JobFilter = input.filter.try_into()?;
+        let filter: pages::JobFilter = input.filter.try_into()?;
         let is_named = filter.states.is_some();
         let filter = Split::of(filter, |state| match Ending::of(state) {
             Some(Ending::Failed | Ending::Cancelled) => true,
@@ -115,17 +117,17 @@ impl BulkMutation {
 
 /// A filter in two: the jobs that a change can be made to, and those that it skips.
 struct Split {
-    allowed: job_pages::JobFilter,
-    skipped: job_pages::JobFilter,
+    allowed: pages::JobFilter,
+    skipped: pages::JobFilter,
 }
 
 impl Split {
-    fn of(filter: job_pages::JobFilter, may: impl Fn(JobState) -> bool) -> Self {
+    fn of(filter: pages::JobFilter, may: impl Fn(JobState) -> bool) -> Self {
         let states = filter.states.clone().unwrap_or_else(|| JobState::ALL.to_vec());
         let (allowed, skipped) = states.into_iter().partition(|state| may(*state));
         Self {
-            allowed: job_pages::JobFilter { states: Some(allowed), ..filter.clone() },
-            skipped: job_pages::JobFilter { states: Some(skipped), ..filter },
+            allowed: pages::JobFilter { states: Some(allowed), ..filter.clone() },
+            skipped: pages::JobFilter { states: Some(skipped), ..filter },
         }
     }
 }
@@ -175,9 +177,9 @@ async fn carry_out(
     let context = JobContext::of(ctx)?;
     let store = &context.desk.store;
     let mut connection = store.read().await?;
-    let mut skipped = job_pages::count(&mut connection, &filter.skipped).await?;
+    let mut skipped = pages::count(&mut connection, &filter.skipped).await?;
     if is_dry_run {
-        let affected = job_pages::count(&mut connection, &filter.allowed).await?.min(limit.into());
+        let affected = pages::count(&mut connection, &filter.allowed).await?.min(limit.into());
         return Ok(payload(affected, skipped));
     }
     drop(connection);
@@ -194,7 +196,7 @@ async fn carry_out(
             is_from_end: false,
             rows: room,
         };
-        let places = job_pages::page(&mut *store.read().await?, &request).await?;
+        let places = pages::page(&mut *store.read().await?, &request).await?;
         let Some(last) = places.last() else { break };
         after = Some(*last);
         let jobs: Vec<JobId> = places.iter().map(|place: &Place| place.job()).collect();

@@ -15,11 +15,14 @@ use callboard::{
     recipes::{Facts, Recipe, choose_proxy, secret_names},
     refusal::Refusal,
     secret::input_purpose,
-    steps::context::Desk,
+    steps::enqueue::context::Desk,
     store::{
-        Connection, StoreError, attempts,
-        ingredients::{self, Found, Wanted},
-        records::{self, Input, JobRecord},
+        Connection, StoreError,
+        catalogue::ingredients::{self, Found, Wanted},
+        jobs::{
+            attempts,
+            records::{self, Input, JobRecord},
+        },
     },
 };
 

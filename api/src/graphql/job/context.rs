@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use async_graphql::Context;
-use callboard::{steps::context::Desk, transport::Redis};
+use callboard::{steps::enqueue::context::Desk, transport::Redis};
 
 use crate::{enqueuer::Enqueuer, feed::Feed, graphql::job_loaders::Readers};
 

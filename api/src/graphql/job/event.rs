@@ -5,7 +5,7 @@ use callboard::{
     clock::Time,
     ids::JobId,
     job::EventKind,
-    store::events::{self, EventRecord},
+    store::jobs::events::{self, EventRecord},
 };
 
 use super::{Job, JobContext, JobState, object};

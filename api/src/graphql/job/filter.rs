@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use async_graphql::{Enum, ID, InputObject};
-use callboard::store::job_pages;
+use callboard::store::jobs::pages;
 
 use super::JobState;
 use crate::{
@@ -92,17 +92,17 @@ impl Default for JobOrder {
 
 impl JobOrder {
     /// As the store takes it: by what, and whether from the greatest.
-    pub(super) fn of_store(self) -> (job_pages::JobOrder, bool) {
+    pub(super) fn of_store(self) -> (pages::JobOrder, bool) {
         let order = match self.field {
-            JobOrderField::CreatedAt => job_pages::JobOrder::Created,
-            JobOrderField::FinishedAt => job_pages::JobOrder::Finished,
-            JobOrderField::Priority => job_pages::JobOrder::Priority,
+            JobOrderField::CreatedAt => pages::JobOrder::Created,
+            JobOrderField::FinishedAt => pages::JobOrder::Finished,
+            JobOrderField::Priority => pages::JobOrder::Priority,
         };
         (order, self.direction == OrderDirection::Desc)
     }
 }
 
-impl TryFrom<JobFilter> for job_pages::JobFilter {
+impl TryFrom<JobFilter> for pages::JobFilter {
     type Error = ApiError;
 
     fn try_from(filter: JobFilter) -> Result<Self, ApiError> {

@@ -1,7 +1,7 @@
 //! What mutations of jobs take.
 
 use async_graphql::{ID, InputObject};
-use callboard::steps::submit::Order;
+use callboard::steps::enqueue::submit::Order;
 
 use crate::graphql::{
     inputs::{id_of, ids_of},

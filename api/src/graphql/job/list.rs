@@ -4,7 +4,7 @@ use async_graphql::{Context, Result};
 use callboard::{
     clock::Time,
     ids::{JobId, ProfileId},
-    store::job_pages::{self, COUNT_MAX, JobPageRequest, Place},
+    store::jobs::pages::{self, COUNT_MAX, JobPageRequest, Place},
 };
 use uuid::Uuid;
 
@@ -73,7 +73,7 @@ pub async fn jobs_of_profile(
     after: Option<String>,
     filter: Option<JobFilter>,
 ) -> Result<JobConnection> {
-    let mut filter: job_pages::JobFilter = filter.unwrap_or_default().try_into()?;
+    let mut filter: pages::JobFilter = filter.unwrap_or_default().try_into()?;
     let is_meant = filter.profiles.is_none_or(|profiles| profiles.contains(&profile));
     filter.profiles = Some(if is_meant { vec![profile] } else { Vec::new() });
     read(ctx, (first, after), (None, None), filter, JobOrder::default()).await
@@ -91,7 +91,7 @@ async fn read(
     ctx: &Context<'_>,
     from_start: (Option<i32>, Option<String>),
     from_end: (Option<i32>, Option<String>),
-    filter: job_pages::JobFilter,
+    filter: pages::JobFilter,
     order: JobOrder,
 ) -> Result<JobConnection> {
     let page: Page<Place> = Page::parse(from_start, from_end, PAGE_MAX)?;
@@ -114,8 +114,8 @@ async fn read(
     let asked = ctx.look_ahead();
     let is_counted = asked.field("countAtLeast").exists() || asked.field("totalCount").exists();
     let mut connection = JobContext::of(ctx)?.desk.store.read().await?;
-    let places = job_pages::page(&mut connection, &request).await?;
-    let count = if is_counted { job_pages::count(&mut connection, &request.filter).await? } else { 0 };
+    let places = pages::page(&mut connection, &request).await?;
+    let count = if is_counted { pages::count(&mut connection, &request.filter).await? } else { 0 };
     drop(connection);
     let (places, bounds) = page.cut(places);
     let items = places.into_iter().map(|place| (place.encode(), Job::known(place.job())));

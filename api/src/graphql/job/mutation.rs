@@ -6,9 +6,8 @@ use callboard::{
     refusal::{Refusal, RefusalCode},
     steps::{
         After,
-        cancel::cancel,
-        retry::retry,
-        submit::{Accepted, JOBS_MAX, Order},
+        enqueue::submit::{Accepted, JOBS_MAX, Order},
+        finish::{cancel::cancel, retry::retry},
     },
     store::StoreError,
 };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object, Result};
-use callboard::{clock::Time, ids::JobId, store::records::JobRecord};
+use callboard::{clock::Time, ids::JobId, store::jobs::records::JobRecord};
 use futures::future::try_join_all;
 use tokio::sync::OnceCell;
 

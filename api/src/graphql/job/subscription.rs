@@ -1,7 +1,7 @@
 //! Following jobs: their events, their lines, and what changes within a filter.
 
 use async_graphql::{Context, ID, Object, Result, SimpleObject, Subscription};
-use callboard::{ids::JobId, store::job_pages};
+use callboard::{ids::JobId, store::jobs::pages};
 use futures::{Stream, StreamExt as _};
 
 use super::{Job, JobContext, JobEvent, JobFilter, JobState, object};
@@ -127,7 +127,7 @@ impl JobSubscription {
         #[graphql(desc = "Which jobs; absent or null: all.")] filter: Option<JobFilter>,
         #[graphql(desc = "A cursor of this stream: go on behind it.")] after: Option<String>,
     ) -> Result<impl Stream<Item = JobChanges> + use<>> {
-        let filter: job_pages::JobFilter = filter.unwrap_or_default().try_into()?;
+        let filter: pages::JobFilter = filter.unwrap_or_default().try_into()?;
         if filter.search.is_some() {
             return Err(ApiError::new(Code::BadRequest, "`search` cannot be followed; leave it out.").into());
         }

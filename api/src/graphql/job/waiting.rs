@@ -1,6 +1,6 @@
 //! Why a job is not running: one exact reason, as of now.
 //!
-//! The reason is decided by [`reason`], from the job's record and what stands in its way, which `callboard::steps::why` finds out
+//! The reason is decided by [`reason`], from the job's record and what stands in its way, which `callboard::steps::limits::why` finds out
 //! by the code that decides on claims.
 
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use callboard::{
     ids::JobId,
     job::JobState,
     limit::{GateKey, explain, gate::Block},
-    steps::why::{Obstacle, PLACE_MAX},
-    store::records::JobRecord,
+    steps::limits::why::{Obstacle, PLACE_MAX},
+    store::jobs::records::JobRecord,
 };
 
 use super::{JobContext, object};

@@ -1,7 +1,7 @@
 //! The types `LogLine` and `LogBatch`.
 
 use async_graphql::{Enum, SimpleObject};
-use callboard::store::logs;
+use callboard::store::jobs::logs;
 
 use crate::{cursor::Cursor as _, feed, graphql::scalars::DateTime};
 

@@ -5,7 +5,7 @@ use callboard::{
     ids::JobId,
     store::{
         Connection, StoreError,
-        logs::{self, Search},
+        jobs::logs::{self, Search},
     },
 };
 

@@ -5,7 +5,7 @@ use callboard::{
     ids::{ProfileId, ProxyId, ServiceId},
     limit::{GateKey, Limits},
     profile,
-    store::{name_pages::NamePage, usage::User},
+    store::{catalogue::name_pages::NamePage, limits::usage::User},
 };
 use serde_json::json;
 use uuid::Uuid;

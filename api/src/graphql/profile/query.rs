@@ -1,7 +1,7 @@
 //! Reading profiles.
 
 use async_graphql::{Context, ID, Object, Result};
-use callboard::{catalogue::Catalogue, store::profiles};
+use callboard::{catalogue::Catalogue, store::catalogue::profiles};
 
 use super::{Profile, ProfileConnection};
 use crate::graphql::{

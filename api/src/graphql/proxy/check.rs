@@ -8,7 +8,7 @@ use std::{error::Error, net::IpAddr, sync::Arc, time::Duration};
 use callboard::{
     catalogue::CheckResult,
     secret::{Keyring, OpenError, proxy_password_owner, proxy_username_owner},
-    store::ingredients::StoredProxy,
+    store::catalogue::ingredients::StoredProxy,
 };
 use reqwest::{Client, Response, StatusCode, redirect};
 use secrecy::ExposeSecret as _;

@@ -7,7 +7,7 @@ use callboard::{
     proxy,
     refusal::{Refusal, RefusalCode},
     steps::CatalogueError,
-    store::ingredients::{self, Wanted},
+    store::catalogue::ingredients::{self, Wanted},
 };
 
 use super::{

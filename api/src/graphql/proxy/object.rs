@@ -1,7 +1,9 @@
 //! The type `Proxy`, and lists of proxies.
 
 use async_graphql::{ComplexObject, Context, Enum, ID, Object, Result, SimpleObject};
-use callboard::{duration::IsoDuration, ids::ProxyId, limit::GateKey, proxy, store::name_pages::NamePage};
+use callboard::{
+    duration::IsoDuration, ids::ProxyId, limit::GateKey, proxy, store::catalogue::name_pages::NamePage,
+};
 
 use crate::graphql::{
     limits::page_cost,

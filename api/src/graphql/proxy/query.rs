@@ -1,7 +1,7 @@
 //! Reading proxies.
 
 use async_graphql::{Context, ID, Object, Result};
-use callboard::{catalogue::Catalogue, store::proxies};
+use callboard::{catalogue::Catalogue, store::catalogue::proxies};
 
 use super::{Proxy, ProxyConnection};
 use crate::graphql::{

@@ -4,9 +4,9 @@ use async_graphql::{Context, Result, SimpleObject};
 use callboard::{
     clock::{self, Time},
     duration::IsoDuration,
-    store::{
+    store::queues::{
         counters::QueueRecord,
-        queue_history::{self, Point},
+        history::{self, Point},
     },
 };
 use chrono::DateTime as Instant;
@@ -109,7 +109,7 @@ pub(super) async fn of(
     let mut connection = JobContext::of(ctx)?.desk.store.read().await?;
     let count = i32::try_from(count).unwrap_or(i32::MAX);
     let step = std::time::Duration::from_secs(step);
-    let points = queue_history::history(&mut connection, queue, from, step, count).await?;
+    let points = history::history(&mut connection, queue, from, step, count).await?;
     Ok(points.into_iter().map(QueuePoint::from).collect())
 }
 
@@ -122,7 +122,7 @@ pub(super) async fn empty_at(ctx: &Context<'_>, queue: &QueueRecord) -> Result<O
     let until = begin_of_step(now, MINUTE);
     let from = until - std::time::Duration::from_secs(MINUTE * u64::from(PACE_MINUTES));
     let mut connection = JobContext::of(ctx)?.desk.store.read().await?;
-    let change = queue_history::queued_change(&mut connection, &queue.name, from, until).await?;
+    let change = history::queued_change(&mut connection, &queue.name, from, until).await?;
     Ok(forecast(queue.queued, -change, now).map(DateTime))
 }
 

@@ -2,8 +2,8 @@
 
 use async_graphql::{Context, InputObject, MaybeUndefined, Object, Result, SimpleObject};
 use callboard::steps::{
-    bound::bound,
-    pause::{no_queue, set_paused},
+    hand_out::pause::{no_queue, set_paused},
+    limits::bound::bound,
 };
 
 use super::{Queue, QueueId, load};

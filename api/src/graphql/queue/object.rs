@@ -3,7 +3,7 @@
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
 use callboard::{
     duration::IsoDuration,
-    store::counters::{self, QueueRecord},
+    store::queues::counters::{self, QueueRecord},
 };
 
 use super::{

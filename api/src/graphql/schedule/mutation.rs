@@ -1,7 +1,7 @@
 //! Changing schedules.
 
 use async_graphql::{Context, Object, Result, SimpleObject};
-use callboard::{catalogue::Catalogue, steps::CatalogueError, store::schedules};
+use callboard::{catalogue::Catalogue, steps::CatalogueError, store::catalogue::schedules};
 
 use super::{Schedule, ScheduleCreateInput, ScheduleDeleteInput, ScheduleUpdateInput};
 use crate::{

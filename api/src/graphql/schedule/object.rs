@@ -5,7 +5,7 @@ use callboard::{
     clock,
     ids::ScheduleId,
     schedule::Overlap,
-    store::{name_pages::NamePage, schedules},
+    store::catalogue::{name_pages::NamePage, schedules},
 };
 
 use super::JobTemplate;

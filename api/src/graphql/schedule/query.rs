@@ -1,7 +1,7 @@
 //! Reading schedules.
 
 use async_graphql::{Context, ID, Object, Result};
-use callboard::{catalogue::Catalogue, store::schedules};
+use callboard::{catalogue::Catalogue, store::catalogue::schedules};
 
 use super::{Schedule, ScheduleConnection};
 use crate::graphql::{

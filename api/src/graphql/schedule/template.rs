@@ -3,11 +3,14 @@
 use async_graphql::{Context, Object, Result};
 use callboard::{
     patch::PolicyPatch,
-    steps::{
+    steps::enqueue::{
         submit::DEFAULT_PRIORITY,
         targets::{Named, Services},
     },
-    store::{StoreError, commands, schedules::Template},
+    store::{
+        StoreError,
+        catalogue::{commands, schedules::Template},
+    },
 };
 
 use crate::graphql::{

@@ -4,7 +4,7 @@ use async_graphql::{Context, Object, Result, SimpleObject};
 use callboard::{
     catalogue::Catalogue,
     refusal::Refusal,
-    steps::{CatalogueError, observe::resume_service},
+    steps::{CatalogueError, limits::observe::resume_service},
 };
 
 use super::{

@@ -6,7 +6,7 @@ use callboard::{
     ids::ServiceId,
     limit::{GateKey, gate::Gate, learn::Shut},
     service,
-    store::{name_pages::NamePage, usage::User},
+    store::{catalogue::name_pages::NamePage, limits::usage::User},
 };
 
 use crate::graphql::{

@@ -1,7 +1,7 @@
 //! Reading services.
 
 use async_graphql::{Context, ID, Object, Result};
-use callboard::{catalogue::Catalogue, store::services};
+use callboard::{catalogue::Catalogue, store::catalogue::services};
 
 use super::{Service, ServiceConnection};
 use crate::graphql::{

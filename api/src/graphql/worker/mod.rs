@@ -6,7 +6,7 @@ use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject
 use callboard::{
     command_kind::Kind,
     ids::WorkerId,
-    steps::drain::drain,
+    steps::run::drain::drain,
     store::workers::{self, WorkerRecord},
 };
 use futures::{Stream, StreamExt as _};

@@ -1,0 +1,90 @@
+//! Caps that refuse new jobs once they are reached. Those that defer are the claim's business.
+//!
+//! Asked by [`prepare`](super::prepare) before anything is written. What is accepted at the same moment is not counted: it waits, as
+//! everything does that was accepted before.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::{submit::Order, targets::Cast};
+use crate::{
+    clock::{Time, written},
+    ids::CommandId,
+    limit::{Cap, GateKey, WhenReached, gate::Gate},
+    policy::Policy,
+    refusal::{Refusal, RefusalCode},
+    store::{Connection, StoreError, catalogue::ingredients::Found, limits::gates},
+};
+
+/// How far the caps have been used that may refuse: the gates that count for them.
+#[derive(Debug)]
+pub(super) struct Caps(HashMap<GateKey, Gate>);
+
+impl Caps {
+    /// For these orders; asks for nothing where no cap refuses.
+    pub(super) async fn load(
+        connection: &mut Connection,
+        calls: &[Vec<Order>],
+        policies: impl Iterator<Item = (CommandId, &Policy)>,
+        found: &Found,
+    ) -> Result<Self, StoreError> {
+        let refuses = |caps: &[Cap]| caps.iter().any(|cap| cap.when_reached == WhenReached::Refuse);
+        let policies =
+            policies.filter(|(_, policy)| refuses(&policy.limits.caps)).map(|(command, _)| command);
+        // A policy of a job's own may have others.
+        let own =
+            calls.iter().flatten().filter(|order| order.policy.is_some()).filter_map(|order| order.command);
+        let commands: BTreeSet<CommandId> = policies.chain(own).collect();
+        let profiles = found.profiles.iter().filter(|(_, stored)| refuses(&stored.profile.caps));
+        let services = found.services.iter().filter(|(_, stored)| refuses(&stored.service.limits.caps));
+        let keys: Vec<GateKey> = commands
+            .into_iter()
+            .map(GateKey::Command)
+            .chain(profiles.map(|(id, _)| GateKey::Profile(*id)))
+            .chain(services.map(|(id, _)| GateKey::Service(*id)))
+            .collect();
+        if keys.is_empty() {
+            return Ok(Self(HashMap::new()));
+        }
+        Ok(Self(gates::look(connection, &keys).await?.gates))
+    }
+
+    /// Why a job with this policy and cast is refused now.
+    pub(super) fn check(
+        &self,
+        command: CommandId,
+        policy: &Policy,
+        cast: &Cast,
+        found: &Found,
+        now: Time,
+    ) -> Vec<Refusal> {
+        if self.0.is_empty() {
+            return Vec::new();
+        }
+        let profile = cast.profile.and_then(|id| Some((id, &found.profiles.get(&id)?.profile)));
+        let services = cast.services.iter().filter_map(|id| Some((*id, &found.services.get(id)?.service)));
+        let of_command = ("commandId", GateKey::Command(command), "command".to_owned(), &policy.limits.caps);
+        let of_profile = profile.map(|(id, profile)| {
+            ("profileId", GateKey::Profile(id), format!("profile {}", profile.name), &profile.caps)
+        });
+        let of_services = services.map(|(id, service)| {
+            ("serviceIds", GateKey::Service(id), format!("service {}", service.name), &service.limits.caps)
+        });
+        let all = std::iter::once(of_command).chain(of_profile).chain(of_services);
+        all.filter_map(|(path, key, what, caps)| {
+            let cap = reached(self.0.get(&key)?, caps, now)?;
+            let (per, end) = (cap.per.as_str(), written(cap.per.end(now)));
+            let message = format!(
+                "the {what} has used up its cap of {} a {per}: enqueue it again at {end} or later, or raise the cap",
+                cap.most
+            );
+            Some(Refusal::new(RefusalCode::TooMany, path, message))
+        })
+        .collect()
+    }
+}
+
+/// Of the caps that refuse and have been reached, the one that lasts longest.
+fn reached<'a>(gate: &Gate, caps: &'a [Cap], now: Time) -> Option<&'a Cap> {
+    let refusing = caps.iter().filter(|cap| cap.when_reached == WhenReached::Refuse);
+    refusing.filter(|cap| gate.is_reached(cap, now)).max_by_key(|cap| cap.per)
+}

@@ -1,0 +1,216 @@
+//! Fire schedules: enqueue what is due, and move each schedule on to its next time, in one transaction.
+//!
+//! A duty of every worker. A schedule that another worker has locked is passed over; a time is fired once, because the schedule
+//! moves on in the transaction that enqueues its job, and because there is one job at most for each time of a schedule.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use super::{
+    context::Desk,
+    submit::{Answer, Order, SubmitError, submit_within},
+};
+use crate::{
+    clock::Time,
+    compose::SecretInputs,
+    ids::{JobId, ScheduleId},
+    patch::PolicyPatch,
+    refusal::Refusal,
+    schedule::Firing,
+    secret::{Keyring, sealed_input_owner},
+    steps::{After, finish::cancel::cancel_within},
+    store::{
+        StoreError, Transaction,
+        catalogue::schedules::{self, Advance, Schedule},
+        commit,
+        jobs::live,
+    },
+};
+
+/// Most schedules of one transaction.
+const BATCH_MAX: i64 = 100;
+/// Told to the jobs that give way.
+const REPLACED: &str = "The next run of its schedule has taken its place.";
+
+/// Fires what is due. Answers what to announce, and how long it is until the next one is due: zero when there is more to do,
+/// nothing when none will ever be.
+pub async fn fire_schedules(desk: &Desk) -> Result<(After, Option<Duration>), StoreError> {
+    match fire(desk, BATCH_MAX).await {
+        // One of them cannot be written. Alone, it is told from the others, and does not hold them up.
+        Err(StoreError::Constraint { name, .. }) => {
+            tracing::warn!(constraint = name, "schedules could not be fired together; one goes alone");
+            fire(desk, 1).await
+        }
+        done => done,
+    }
+}
+
+async fn fire(desk: &Desk, limit: i64) -> Result<(After, Option<Duration>), StoreError> {
+    let mut transaction = desk.store.begin().await?;
+    let (due, now) = schedules::lock_due(&mut transaction, limit).await?;
+    let mut after = After::default();
+    if !due.is_empty() {
+        match fire_locked(desk, &mut transaction, &due, now).await {
+            Ok(told) => after = told,
+            Err(StoreError::Constraint { name, .. }) if due.len() == 1 => {
+                drop(transaction);
+                give_up(desk, &due[0], &name).await?;
+                transaction = desk.store.begin().await?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let next = schedules::until_next(&mut transaction).await?;
+    commit(transaction).await?;
+    Ok((after, next))
+}
+
+/// Passes over the times of a schedule whose job cannot be written, and says so.
+async fn give_up(desk: &Desk, schedule: &Schedule, constraint: &str) -> Result<(), StoreError> {
+    let mut transaction = desk.store.begin().await?;
+    if let Some(schedule) = schedules::lock(&mut transaction, schedule.id).await?
+        && let Some(next_at) = schedule.next_at
+    {
+        let failure = Some(format!("Its job could not be stored: {constraint}."));
+        let next_at = schedule.plan.timing.next(next_at);
+        let advance = Advance { id: schedule.id, next_at, last_at: None, failure };
+        schedules::advance(&mut transaction, &[advance]).await?;
+    }
+    commit(transaction).await
+}
+
+async fn fire_locked(
+    desk: &Desk,
+    transaction: &mut Transaction,
+    due: &[Schedule],
+    now: Time,
+) -> Result<After, StoreError> {
+    let ids: Vec<ScheduleId> = due.iter().map(|schedule| schedule.id).collect();
+    let live = schedules::live_jobs(transaction, &ids).await?;
+    let busy: HashSet<ScheduleId> = live.iter().map(|(schedule, _)| *schedule).collect();
+    let firings: Vec<Firing> = due
+        .iter()
+        .map(|schedule| {
+            let from = schedule.next_at.unwrap_or(now);
+            schedule.plan.timing.fire(from, now, busy.contains(&schedule.id))
+        })
+        .collect();
+
+    let replaced = replaced(due, &firings, &live);
+    // Locked before the lanes of the new jobs are, as everywhere; cancelled once it is known that others take their place.
+    let ids: Vec<JobId> = replaced.iter().map(|(_, job)| *job).collect();
+    let (_rows, _now) = live::lock(transaction, &ids).await?;
+    let mut outcomes: HashMap<ScheduleId, Outcome> = HashMap::new();
+    // Each firing is a call of its own: one whose job is refused fails no other.
+    let (mut owners, mut calls) = (Vec::new(), Vec::new());
+    for (schedule, firing) in due.iter().zip(&firings) {
+        match order_of(desk, schedule) {
+            Ok(order) => {
+                for &at in &firing.due {
+                    owners.push((schedule.id, at));
+                    calls.push(vec![Order { schedule: Some((schedule.id, at)), ..order.clone() }]);
+                }
+            }
+            Err(failure) => outcomes.entry(schedule.id).or_default().failure = Some(failure),
+        }
+    }
+    let (answers, mut after) = submit_within(desk, transaction, &calls).await?;
+    for ((id, due), answer) in owners.into_iter().zip(answers) {
+        outcomes.entry(id).or_default().note(due, &answer);
+    }
+    let has_next = |id| outcomes.get(id).is_some_and(|outcome: &Outcome| outcome.last_at.is_some());
+    let replaced: Vec<JobId> =
+        replaced.iter().filter(|(schedule, _)| has_next(schedule)).map(|(_, job)| *job).collect();
+    after.merge(cancel_within(transaction, &replaced, Some(REPLACED)).await?);
+    let advances: Vec<Advance> = due
+        .iter()
+        .zip(&firings)
+        .map(|(schedule, firing)| {
+            let Outcome { last_at, failure } = outcomes.remove(&schedule.id).unwrap_or_default();
+            if let Some(failure) = &failure {
+                tracing::warn!(schedule = %schedule.id, failure, "a schedule could not enqueue its job");
+            }
+            Advance { id: schedule.id, next_at: firing.next, last_at, failure }
+        })
+        .collect();
+    schedules::advance(transaction, &advances).await?;
+    Ok(after)
+}
+
+/// The jobs of schedules whose next one takes their place.
+fn replaced(due: &[Schedule], firings: &[Firing], live: &[(ScheduleId, JobId)]) -> Vec<(ScheduleId, JobId)> {
+    let cancelling: HashSet<ScheduleId> = due
+        .iter()
+        .zip(firings)
+        .filter(|(_, firing)| firing.cancels)
+        .map(|(schedule, _)| schedule.id)
+        .collect();
+    live.iter().filter(|(schedule, _)| cancelling.contains(schedule)).copied().collect()
+}
+
+/// What became of the firings of one schedule.
+#[derive(Debug, Default)]
+struct Outcome {
+    last_at: Option<Time>,
+    failure: Option<String>,
+}
+
+impl Outcome {
+    /// The last one says how the schedule fares.
+    fn note(&mut self, due: Time, answer: &Answer) {
+        match answer {
+            Ok(_) => (self.last_at, self.failure) = (Some(due), None),
+            Err(SubmitError::Refused(refusals)) => self.failure = Some(told(refusals)),
+            Err(SubmitError::Store(error)) => self.failure = Some(error.to_string()),
+        }
+    }
+}
+
+/// `input.user.age: is too small; queue: ...`
+fn told(refusals: &[Refusal]) -> String {
+    let sentence = |refusal: &Refusal| match refusal.path.as_slice() {
+        [] => refusal.message.clone(),
+        path => format!("{}: {}", path.join("."), refusal.message),
+    };
+    refusals.iter().map(sentence).collect::<Vec<_>>().join("; ")
+}
+
+/// What every firing enqueues, or why it cannot.
+fn order_of(desk: &Desk, schedule: &Schedule) -> Result<Order, String> {
+    let template = &schedule.plan.template;
+    let kept_secret = secrets_of(&desk.keyring, schedule)?;
+    let policy = match &template.policy {
+        Some(policy) => Some(
+            serde_json::from_value::<PolicyPatch>(policy.clone())
+                .map_err(|error| format!("Its policy cannot be read: {error}."))?,
+        ),
+        None => None,
+    };
+    let mut input = template.input.clone();
+    kept_secret.put_back(&mut input);
+    Ok(Order {
+        command: Some(template.command),
+        profile: template.profile,
+        proxy: template.proxy,
+        services: template.services.clone(),
+        input: Some(input),
+        queue: template.queue.clone(),
+        priority: template.priority.map(i32::from),
+        policy,
+        fairness_key: template.fairness_key.clone(),
+        labels: template.labels.clone(),
+        kept_secret,
+        ..Order::default()
+    })
+}
+
+/// The secrets of a schedule's input, opened; or why they cannot be.
+pub(crate) fn secrets_of(keyring: &Keyring, schedule: &Schedule) -> Result<SecretInputs, String> {
+    let Some(sealed) = &schedule.plan.template.input_sealed else { return Ok(SecretInputs::default()) };
+    let opened = keyring.open(&sealed_input_owner(schedule.id), sealed);
+    let opened =
+        opened.map_err(|_| "The secrets of its input cannot be opened with the keys of this worker.")?;
+    SecretInputs::from_text(&opened).map_err(|error| error.to_string())
+}

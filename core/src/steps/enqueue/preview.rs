@@ -1,0 +1,125 @@
+//! Preview: composes a command without enqueuing it: exactly what submit would store, or why not.
+//!
+//! Writes nothing.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{
+    context::Desk,
+    targets::{Cast, Named, check_references, no_command, of_command},
+};
+use crate::{
+    command::{AllowList, CompiledSpec, SpecInput},
+    compose::{ComposedCommand, InputSchema},
+    ids::CommandId,
+    recipes::Recipe,
+    steps::CatalogueError,
+    store::{
+        Connection, StoreError,
+        catalogue::{
+            commands::{self, Command},
+            ingredients,
+        },
+    },
+};
+
+/// What to compose.
+#[derive(Debug, Clone)]
+pub enum Subject {
+    /// A saved command, as it is now.
+    Command(CommandId),
+    /// A spec that is being written.
+    Draft {
+        /// What to run.
+        spec: SpecInput,
+        /// JSON Schema of the input; without one, every object is let in.
+        input_schema: Option<Value>,
+    },
+}
+
+/// A command, ready to compose.
+enum Ready {
+    Saved(Box<Command>, Arc<Recipe>),
+    Draft(Box<CompiledSpec>, InputSchema),
+}
+
+/// Composes as [`submit`](super::submit::submit) does, and answers what would run, secrets masked. Paths of
+/// refusals begin with `spec`, `inputSchema`, `input`, `commandId`, `profileId`, `proxyId` or `serviceIds`.
+pub async fn preview(
+    desk: &Desk,
+    allowed: &AllowList,
+    subject: Subject,
+    named: Named<'_>,
+    input: Option<&Value>,
+) -> Result<ComposedCommand, CatalogueError> {
+    let mut connection = desk.store.read().await?;
+    let ready = match subject {
+        Subject::Command(id) => saved(desk, &mut connection, id).await?,
+        Subject::Draft { spec, input_schema } => draft(spec, input_schema, allowed)?,
+    };
+    let command = match &ready {
+        Ready::Saved(command, _) => Some(&**command),
+        Ready::Draft(..) => None,
+    };
+    let found = ingredients::load(&mut connection, &named.wanted(command)).await?;
+    drop(connection);
+
+    let mut refusals = check_references(&found, named);
+    let input = match ready.schema().check(input.unwrap_or(&Value::Null)) {
+        Ok(input) => input,
+        Err(more) => {
+            refusals.extend(more);
+            return Err(CatalogueError::Refused(refusals));
+        }
+    };
+    if !refusals.is_empty() {
+        return Err(CatalogueError::Refused(refusals));
+    }
+    let cast = Cast::choose(&found, named, command);
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method's path is of one lifetime only"
+    )]
+    let composed = cast.compose(&found, ready.spec(), &input, None, |composition| composition.masked());
+    composed.map_err(|refusals| {
+        CatalogueError::Refused(if command.is_some() { of_command(refusals) } else { refusals })
+    })
+}
+
+async fn saved(desk: &Desk, connection: &mut Connection, id: CommandId) -> Result<Ready, CatalogueError> {
+    let missing = || CatalogueError::Refused(vec![no_command()]);
+    let command = commands::load(connection, &[id]).await?.pop().ok_or_else(missing)?;
+    let version = command.version_id;
+    let recipe = desk.recipes.load(connection, [version]).await?.remove(&version);
+    let recipe = recipe.ok_or_else(|| StoreError::corrupt("commands", "version_id", &version))?;
+    Ok(Ready::Saved(Box::new(command), recipe))
+}
+
+fn draft(spec: SpecInput, input_schema: Option<Value>, allowed: &AllowList) -> Result<Ready, CatalogueError> {
+    let spec = spec.check(allowed).and_then(CompiledSpec::compile);
+    let schema = InputSchema::compile(&input_schema.unwrap_or_else(|| json!({})));
+    match (spec, schema) {
+        (Ok(spec), Ok(schema)) => Ok(Ready::Draft(Box::new(spec), schema)),
+        (spec, schema) => {
+            Err(CatalogueError::Refused([spec.err(), schema.err()].into_iter().flatten().flatten().collect()))
+        }
+    }
+}
+
+impl Ready {
+    fn spec(&self) -> &CompiledSpec {
+        match self {
+            Self::Saved(_, recipe) => &recipe.spec,
+            Self::Draft(spec, _) => spec,
+        }
+    }
+
+    fn schema(&self) -> &InputSchema {
+        match self {
+            Self::Saved(_, recipe) => &recipe.schema,
+            Self::Draft(_, schema) => schema,
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! Submit: check, compose and insert jobs of many callers together; each caller is answered for itself.
+//!
+//! Called by the API's enqueuer, which gathers whatever waits while the previous commit is under way, and by the schedules. One
+//! caller's mistake never fails its neighbours; one caller's jobs are inserted all or none.
+
+use std::{collections::HashMap, sync::Arc};
+
+use serde_json::Value;
+
+use super::{
+    context::Desk,
+    prepare::{Pantry, prepare_call},
+};
+use crate::{
+    clock::Time,
+    compose::{Input, SecretInputs},
+    ids::{CommandId, JobId, ProfileId, ProxyId, ScheduleId, ServiceId},
+    job::{JobState, Lane, ReadyJob, state::Ending},
+    patch::PolicyPatch,
+    refusal::{Refusal, RefusalCode},
+    steps::After,
+    store::{
+        Connection, StoreError, Transaction, commit,
+        jobs::{
+            dependencies::{self, Edge, Needed},
+            insert::{self, KeyHolder, NewJob},
+        },
+        queues::lanes::{self, Taking},
+    },
+};
+
+/// Most jobs of one call.
+pub const JOBS_MAX: usize = 1000;
+/// Priority of a job that names none.
+pub const DEFAULT_PRIORITY: i16 = 4;
+/// Most jobs that one job may depend on.
+pub const DEPENDENCIES_MAX: usize = 10_000;
+/// Longest idempotency or fairness key, in bytes.
+pub const KEY_BYTES_MAX: usize = 255;
+
+/// One job, as a caller asks for it.
+#[derive(Debug, Clone, Default)]
+pub struct Order {
+    /// What to run.
+    pub command: Option<CommandId>,
+    /// Overrides the command's profile.
+    pub profile: Option<ProfileId>,
+    /// Overrides the command's proxy and the profile's own choice.
+    pub proxy: Option<ProxyId>,
+    /// Overrides the services of the command or the profile.
+    pub services: Option<Vec<ServiceId>>,
+    /// Must fit the command's schema.
+    pub input: Option<Value>,
+    /// Overrides the command's queue.
+    pub queue: Option<String>,
+    /// 0 to 9.
+    pub priority: Option<i32>,
+    /// Not before.
+    pub run_at: Option<Time>,
+    /// Overrides parts of the command's policy.
+    pub policy: Option<PolicyPatch>,
+    /// Labels.
+    pub labels: Vec<String>,
+    /// Whose turn the job counts as, instead of its profile's.
+    pub fairness_key: Option<String>,
+    /// Makes a repeat of this call harmless.
+    pub idempotency_key: Option<String>,
+    /// Jobs that must have succeeded before.
+    pub depends_on: Vec<JobId>,
+    /// The schedule that asks, and for when.
+    pub schedule: Option<(ScheduleId, Time)>,
+    /// What was secret of the input when it was given: refused should the command's schema not keep it secret any more.
+    pub kept_secret: SecretInputs,
+}
+
+/// A job that exists after the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepted {
+    /// The job.
+    pub job: JobId,
+    /// The idempotency key had been used with this very input.
+    pub was_duplicate: bool,
+}
+
+/// What one caller is told.
+pub type Answer = Result<Vec<Accepted>, SubmitError>;
+
+/// Why a caller's jobs were not accepted. Nothing of them was written, but where said otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// The caller can mend it.
+    #[error("the jobs were refused")]
+    Refused(Vec<Refusal>),
+    /// Postgres failed. After `CommitUnknown` they may have been written.
+    #[error("the jobs could not be stored")]
+    Store(Arc<StoreError>),
+}
+
+/// Submits the calls of several callers at once; answers are in their order. `is_dispatched`: the caller of this
+/// function pushes the references of ready jobs right after.
+pub async fn submit(desk: &Desk, calls: &[Vec<Order>], is_dispatched: bool) -> (Vec<Answer>, After) {
+    match attempt(desk, calls, is_dispatched).await {
+        Ok(done) => done,
+        Err(error @ (StoreError::Constraint { .. } | StoreError::Contended(_))) if calls.len() > 1 => {
+            tracing::debug!(%error, "a batch of submissions failed; its callers go one by one");
+            let (mut answers, mut all) = (Vec::new(), After::default());
+            for call in calls {
+                let (answer, after) = Box::pin(submit(desk, std::slice::from_ref(call), is_dispatched)).await;
+                answers.extend(answer);
+                all.merge(after);
+            }
+            (answers, all)
+        }
+        Err(StoreError::Constraint { name, .. }) if deleted_meanwhile(&name).is_some() => {
+            let path = deleted_meanwhile(&name).unwrap_or_default();
+            let refusal =
+                Refusal::new(RefusalCode::NotFound, path, "it was deleted while the job was submitted");
+            (vec![Err(SubmitError::Refused(vec![refusal]))], After::default())
+        }
+        Err(error) => {
+            let error = Arc::new(error);
+            (calls.iter().map(|_| Err(SubmitError::Store(error.clone()))).collect(), After::default())
+        }
+    }
+}
+
+/// The input that a foreign key refused.
+fn deleted_meanwhile(constraint: &str) -> Option<&'static str> {
+    match constraint {
+        "live_jobs_profile_id_fkey" => Some("profileId"),
+        "live_jobs_proxy_id_fkey" => Some("proxyId"),
+        "live_job_services_service_id_fkey" => Some("serviceIds"),
+        _ => None,
+    }
+}
+
+async fn attempt(
+    desk: &Desk,
+    calls: &[Vec<Order>],
+    is_dispatched: bool,
+) -> Result<(Vec<Answer>, After), StoreError> {
+    let mut connection = desk.store.read().await?;
+    let pantry = Pantry::load(desk, &mut connection, calls).await?;
+    let mut prepared: Vec<Result<Vec<NewJob>, Vec<Refusal>>> = Vec::with_capacity(calls.len());
+    for call in calls {
+        prepared.push(prepare_call(desk, &pantry, call, is_dispatched));
+    }
+    give_rounds(&mut connection, &mut prepared, Taking::Ahead).await?;
+    let is_simple = |order: &Order| order.idempotency_key.is_none() && order.depends_on.is_empty();
+    let outcome = if calls.iter().flatten().all(is_simple) {
+        insert(&mut connection, &prepared).await?
+    } else {
+        drop(connection);
+        let mut transaction = desk.store.begin().await?;
+        let outcome = insert_one_by_one(&mut transaction, &mut prepared).await?;
+        commit(transaction).await?;
+        outcome
+    };
+    Ok(answer(prepared, outcome))
+}
+
+/// [`submit`] within the caller's transaction, each call for itself; the jobs are left to the dispatcher.
+pub(super) async fn submit_within(
+    desk: &Desk,
+    transaction: &mut Transaction,
+    calls: &[Vec<Order>],
+) -> Result<(Vec<Answer>, After), StoreError> {
+    let pantry = Pantry::load(desk, transaction, calls).await?;
+    let mut prepared: Vec<_> = calls.iter().map(|call| prepare_call(desk, &pantry, call, false)).collect();
+    let outcome = insert_one_by_one(transaction, &mut prepared).await?;
+    Ok(answer(prepared, outcome))
+}
+
+/// Whether an order would be accepted now; answers its input as it may be stored, without the schema's defaults.
+pub async fn check(desk: &Desk, connection: &mut Connection, order: &Order) -> Result<Checked, StoreError> {
+    let pantry = Pantry::load(desk, connection, &[vec![order.clone()]]).await?;
+    Ok(prepare_call(desk, &pantry, std::slice::from_ref(order), false).map(|_| pantry.split_input(order)))
+}
+
+/// The answer of [`check`].
+pub type Checked = Result<Input, Vec<Refusal>>;
+
+/// Gives their rounds to the jobs that are ready at once and have none; ahead of the transaction only to those that are ready for sure.
+async fn give_rounds(
+    connection: &mut Connection,
+    prepared: &mut [Result<Vec<NewJob>, Vec<Refusal>>],
+    taking: Taking,
+) -> Result<(), StoreError> {
+    let is_sure = |job: &NewJob| taking == Taking::Within || job.needs.is_empty();
+    let is_meant = |job: &&mut NewJob| job.state == JobState::Queued && job.round == 0 && is_sure(job);
+    let mut ready: Vec<&mut NewJob> = prepared.iter_mut().flatten().flatten().filter(is_meant).collect();
+    let lane =
+        |job: &&mut NewJob| Lane::of(&job.queue, job.priority, job.fairness_key.as_deref(), job.profile_id);
+    let lanes: Vec<Lane> = ready.iter().map(lane).collect();
+    let rounds = lanes::take_rounds(connection, &lanes, taking).await?;
+    for (job, round) in ready.iter_mut().zip(rounds) {
+        job.round = round;
+    }
+    Ok(())
+}
+
+/// The answers to the callers.
+fn answer(prepared: Vec<Result<Vec<NewJob>, Vec<Refusal>>>, outcome: Outcome) -> (Vec<Answer>, After) {
+    let mut after = After::default();
+    let mut answers = Vec::with_capacity(prepared.len());
+    for (prepared, conflicts) in prepared.into_iter().zip(outcome) {
+        answers.push(match (prepared, conflicts) {
+            (Err(refusals), _) | (Ok(_), Err(refusals)) => Err(SubmitError::Refused(refusals)),
+            (Ok(jobs), Ok(accepted)) => {
+                for (job, accepted) in jobs.into_iter().zip(&accepted) {
+                    if !accepted.was_duplicate {
+                        after.note_submitted(job);
+                    }
+                }
+                Ok(accepted)
+            }
+        });
+    }
+    (answers, after)
+}
+
+/// For each call: what exists now, or why it was refused after all.
+type Outcome = Vec<Result<Vec<Accepted>, Vec<Refusal>>>;
+
+async fn insert(
+    connection: &mut Connection,
+    prepared: &[Result<Vec<NewJob>, Vec<Refusal>>],
+) -> Result<Outcome, StoreError> {
+    let jobs: Vec<NewJob> = prepared.iter().flatten().flatten().cloned().collect();
+    if !jobs.is_empty() {
+        // One statement is a transaction by itself. A job that exists already is this very one: its COMMIT was
+        // not answered, and it was submitted again with the same id.
+        insert::insert(connection, &jobs).await?;
+    }
+    let accept = |jobs: &Vec<NewJob>| {
+        jobs.iter().map(|job| Accepted { job: job.id, was_duplicate: false }).collect::<Vec<_>>()
+    };
+    Ok(prepared.iter().map(|call| call.as_ref().map(accept).map_err(Clone::clone)).collect())
+}
+
+/// Inserts call by call within the transaction, each behind a savepoint, so that a key that is taken with other
+/// input undoes its own call alone.
+async fn insert_one_by_one(
+    transaction: &mut Transaction,
+    prepared: &mut [Result<Vec<NewJob>, Vec<Refusal>>],
+) -> Result<Outcome, StoreError> {
+    let edges = decide_dependencies(transaction, prepared.iter_mut().flatten().flatten()).await?;
+    give_rounds(transaction, prepared, Taking::Within).await?;
+    let mut outcome = Vec::with_capacity(prepared.len());
+    for call in prepared {
+        let jobs = match call {
+            Ok(jobs) => jobs,
+            Err(refusals) => {
+                outcome.push(Err(refusals.clone()));
+                continue;
+            }
+        };
+        let mut savepoint = insert::savepoint(transaction).await?;
+        // By key: of two calls with the same keys at once, one waits for the other, and neither for ever.
+        let mut in_order = jobs.clone();
+        in_order.sort_by(|one, other| one.idempotency.cmp(&other.idempotency));
+        let inserted = insert::insert(&mut savepoint, &in_order).await?;
+        let edges: Vec<Edge> = edges.iter().filter(|edge| inserted.contains(&edge.job)).copied().collect();
+        if !edges.is_empty() {
+            dependencies::write(&mut savepoint, &edges).await?;
+        }
+        let keys: Vec<String> = jobs
+            .iter()
+            .filter(|job| !inserted.contains(&job.id))
+            .filter_map(|job| job.idempotency.as_ref().map(|(key, _)| key.clone()))
+            .collect();
+        let holders =
+            if keys.is_empty() { Vec::new() } else { insert::key_holders(&mut savepoint, &keys).await? };
+        match accept_or_conflict(jobs, &inserted, &holders) {
+            Ok(accepted) => {
+                savepoint.commit().await?;
+                outcome.push(Ok(accepted));
+            }
+            Err(refusals) => {
+                savepoint.rollback().await?;
+                outcome.push(Err(refusals));
+            }
+        }
+    }
+    Ok(outcome)
+}
+
+/// Jobs that need others which have not succeeded are blocked; answers the edges to be written. What they need cannot end
+/// before the commit: it either has ended already or will find the edges.
+async fn decide_dependencies(
+    connection: &mut Connection,
+    jobs: impl Iterator<Item = &mut NewJob>,
+) -> Result<Vec<Edge>, StoreError> {
+    let jobs: Vec<&mut NewJob> = jobs.filter(|job| !job.needs.is_empty()).collect();
+    let mut needs: Vec<JobId> = jobs.iter().flat_map(|job| job.needs.iter().copied()).collect();
+    needs.sort_unstable();
+    needs.dedup();
+    if needs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found = dependencies::lock_needed(connection, &needs).await?;
+    let found: HashMap<JobId, Needed> = found.into_iter().map(|needed| (needed.job, needed)).collect();
+    let mut edges = Vec::new();
+    for job in jobs {
+        for (position, needs) in (0..).zip(&job.needs) {
+            // One that was pruned since it was found had ended; whether well is not known any more.
+            let gone = Needed { job: *needs, ending: Some(Ending::Cancelled) };
+            let needed = found.get(needs).copied().unwrap_or(gone);
+            if needed.ending != Some(Ending::Succeeded) {
+                job.state = JobState::Blocked;
+                job.is_dispatched = false;
+            }
+            edges.push(Edge { job: job.id, position, needed });
+        }
+    }
+    Ok(edges)
+}
+
+fn accept_or_conflict(
+    jobs: &[NewJob],
+    inserted: &[JobId],
+    holders: &[KeyHolder],
+) -> Result<Vec<Accepted>, Vec<Refusal>> {
+    let (mut accepted, mut refusals) = (Vec::new(), Vec::new());
+    for (index, job) in jobs.iter().enumerate() {
+        if inserted.contains(&job.id) {
+            accepted.push(Accepted { job: job.id, was_duplicate: false });
+            continue;
+        }
+        let Some((key, hash)) = &job.idempotency else {
+            accepted.push(Accepted { job: job.id, was_duplicate: false });
+            continue;
+        };
+        match holders.iter().find(|holder| holder.key == *key) {
+            Some(holder) if holder.hash == hash => {
+                accepted.push(Accepted { job: holder.job, was_duplicate: true });
+            }
+            _ => {
+                let message = "this key was used with other input; use a new key for a new job";
+                let refusal = Refusal::new(RefusalCode::IdempotencyConflict, "idempotencyKey", message);
+                refusals.push(if jobs.len() > 1 {
+                    refusal.below(&["jobs", &index.to_string()])
+                } else {
+                    refusal
+                });
+            }
+        }
+    }
+    if refusals.is_empty() { Ok(accepted) } else { Err(refusals) }
+}
+
+impl After {
+    fn note_submitted(&mut self, job: NewJob) {
+        self.changed.push(job.id);
+        if job.is_dispatched {
+            let NewJob { id, queue, priority, round, .. } = job;
+            self.ready.push(ReadyJob { job: id, queue, priority, round });
+        } else if job.state == JobState::Queued {
+            self.has_backlog = true;
+        } else if job.state == JobState::Blocked {
+            // What it needs may have failed already.
+            self.has_dependents = true;
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What a job runs on: its profile, proxy and services, chosen in the same way by a preview and by a submit.
+
+use crate::{
+    command::{CompiledSpec, Composition, compose},
+    compose::{Input, JobFacts, Nonce},
+    ids::{ProfileId, ProxyId, ServiceId},
+    recipes::{Facts, choose_proxy, secret_names},
+    refusal::Refusal,
+    store::catalogue::{
+        commands::Command,
+        ingredients::{Found, Wanted},
+    },
+};
+
+/// What a job names itself. What it leaves out comes from its command or its profile.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Named<'a> {
+    /// Its profile.
+    pub profile: Option<ProfileId>,
+    /// Its proxy.
+    pub proxy: Option<ProxyId>,
+    /// Its services.
+    pub services: Option<&'a [ServiceId]>,
+}
+
+/// Where a job's services come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Services<'a> {
+    /// These, in order.
+    Listed(&'a [ServiceId]),
+    /// Those of the profile that it runs on.
+    OfProfile(ProfileId),
+    /// It has none.
+    None,
+}
+
+/// What a job runs on.
+#[derive(Debug)]
+pub(super) struct Cast {
+    pub(super) profile: Option<ProfileId>,
+    pub(super) proxy: Option<ProxyId>,
+    pub(super) services: Vec<ServiceId>,
+}
+
+impl<'a> Named<'a> {
+    /// The profile: the job's own, or the command's.
+    pub fn profile_over(&self, command: Option<&Command>) -> Option<ProfileId> {
+        self.profile.or_else(|| command?.profile_id)
+    }
+
+    /// The proxy: the job's own, or the command's. Without one, the profile's choice is made at the start of each attempt.
+    pub fn proxy_over(&self, command: Option<&Command>) -> Option<ProxyId> {
+        self.proxy.or_else(|| command?.proxy_id)
+    }
+
+    /// The services: the job's own, even if that is none; or the command's, if it has any; or the profile's.
+    pub fn services_over(&self, command: Option<&'a Command>) -> Services<'a> {
+        let of_command = || command.map(|command| &command.service_ids[..]).filter(|ids| !ids.is_empty());
+        match self.services.or_else(of_command) {
+            Some(listed) => Services::Listed(listed),
+            None => self.profile_over(command).map_or(Services::None, Services::OfProfile),
+        }
+    }
+
+    pub(super) fn wanted(&self, command: Option<&Command>) -> Wanted {
+        let services = self.services.into_iter().chain(command.map(|command| command.service_ids.as_slice()));
+        Wanted {
+            profiles: self
+                .profile
+                .into_iter()
+                .chain(command.and_then(|command| command.profile_id))
+                .collect(),
+            proxies: self.proxy.into_iter().chain(command.and_then(|command| command.proxy_id)).collect(),
+            services: services.flatten().copied().collect(),
+        }
+    }
+}
+
+impl Cast {
+    /// Everything that a job runs on.
+    pub(super) fn choose(found: &Found, named: Named<'_>, command: Option<&Command>) -> Self {
+        let of_profile = |id| found.profiles.get(&id).map(|stored| stored.services.clone());
+        Self {
+            profile: named.profile_over(command),
+            proxy: named.proxy_over(command),
+            services: match named.services_over(command) {
+                Services::Listed(listed) => listed.to_vec(),
+                Services::OfProfile(profile) => of_profile(profile).unwrap_or_default(),
+                Services::None => Vec::new(),
+            },
+        }
+    }
+
+    /// Composes with what is known now, as a first attempt would; `take` keeps what the caller needs of it.
+    /// `input` has passed the command's schema, and what the job names was found.
+    pub(super) fn compose<T>(
+        &self,
+        found: &Found,
+        spec: &CompiledSpec,
+        input: &Input,
+        job: Option<JobFacts>,
+        take: impl FnOnce(&Composition<'_>) -> T,
+    ) -> Result<T, Vec<Refusal>> {
+        let secrets = secret_names(found, self.profile);
+        let proxy = choose_proxy(found, self.proxy, self.profile);
+        let facts = Facts::pick(found, &secrets, self.profile, proxy, &self.services);
+        let pointers = input.secrets.pointers();
+        let ingredients = facts.with(&input.public, &pointers, job);
+        compose(spec, &ingredients, Nonce::draw()).map(|composition| take(&composition))
+    }
+}
+
+/// Refuses what a job names and what was not found, and services that it names twice.
+pub(super) fn check_references(found: &Found, named: Named<'_>) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    if named.profile.is_some_and(|id| !found.profiles.contains_key(&id)) {
+        refusals.push(Refusal::not_found("profileId", "profile"));
+    }
+    if named.proxy.is_some_and(|id| !found.proxies.contains_key(&id)) {
+        refusals.push(Refusal::not_found("proxyId", "proxy"));
+    }
+    let services = named.services.unwrap_or_default();
+    for (index, id) in services.iter().enumerate() {
+        let path = format!("serviceIds.{index}");
+        if !found.services.contains_key(id) {
+            refusals.push(Refusal::not_found(&path, "service"));
+        } else if services[..index].contains(id) {
+            refusals.push(Refusal::invalid(&path, "this service is in the list already"));
+        }
+    }
+    refusals
+}
+
+/// The refusal of a command that does not exist.
+pub(super) fn no_command() -> Refusal {
+    Refusal::not_found("commandId", "command")
+}
+
+/// Refusals of a saved command's spec, whose paths begin with `spec`, as seen from the input that names the
+/// command.
+pub(super) fn of_command(refusals: Vec<Refusal>) -> Vec<Refusal> {
+    refusals.into_iter().map(|refusal| refusal.below(&["commandId"])).collect()
+}

@@ -1,0 +1,94 @@
+//! Cancel: end jobs that have not started, or ask the workers of running ones to stop them.
+//!
+//! Called by the API, and by schedules whose jobs take the place of earlier ones. A running job ends when its worker has
+//! killed its processes and settled.
+
+use crate::{
+    clock::Time,
+    ids::JobId,
+    job::{
+        Standing,
+        transition::{Transition, apply},
+    },
+    policy::Policy,
+    refusal::{Refusal, RefusalCode},
+    steps::After,
+    store::{
+        Connection, Store, StoreError, commit,
+        jobs::{
+            live::{self, Change, LiveJob},
+            records,
+        },
+        queues::lanes,
+    },
+};
+
+/// Most jobs of one transaction of [`cancel_many`].
+pub const CANCEL_BATCH_MAX: usize = 500;
+
+/// Cancels one job; the inner error says why it cannot be.
+pub async fn cancel(
+    store: &Store,
+    job: JobId,
+    reason: Option<String>,
+) -> Result<Result<After, Refusal>, StoreError> {
+    let mut transaction = store.begin().await?;
+    let (rows, Some(now)) = live::lock(&mut transaction, &[job]).await? else {
+        let exists = !records::by_ids(&mut transaction, &[job]).await?.is_empty();
+        return Ok(Err(if exists {
+            Refusal::new(RefusalCode::NotAllowedInState, "id", "the job has ended already")
+        } else {
+            Refusal::new(RefusalCode::NotFound, "id", format!("there is no job {job}"))
+        }));
+    };
+    // Asked for already: the same request again is no mistake of the caller.
+    let (after, mut changes) = ask(&mut transaction, rows, reason.as_deref(), now).await?;
+    lanes::account(&mut transaction, &mut changes).await?;
+    commit(transaction).await?;
+    Ok(Ok(after))
+}
+
+/// Cancels those of these jobs (at most [`CANCEL_BATCH_MAX`]) that are live and have not been asked to end before;
+/// their ids are the changed ones of the answer.
+pub async fn cancel_many(store: &Store, jobs: &[JobId], reason: Option<&str>) -> Result<After, StoreError> {
+    let mut transaction = store.begin().await?;
+    let (rows, Some(now)) = live::lock(&mut transaction, jobs).await? else { return Ok(After::default()) };
+    let (after, mut changes) = ask(&mut transaction, rows, reason, now).await?;
+    lanes::account(&mut transaction, &mut changes).await?;
+    commit(transaction).await?;
+    Ok(after)
+}
+
+/// [`cancel_many`] within the transaction of a caller that has taken from lanes already.
+pub(crate) async fn cancel_within(
+    connection: &mut Connection,
+    jobs: &[JobId],
+    reason: Option<&str>,
+) -> Result<After, StoreError> {
+    let (rows, Some(now)) = live::lock(connection, jobs).await? else { return Ok(After::default()) };
+    let (after, _changes) = ask(connection, rows, reason, now).await?;
+    Ok(after)
+}
+
+/// Ends or asks, for every row that allows it.
+async fn ask(
+    connection: &mut Connection,
+    rows: Vec<LiveJob>,
+    reason: Option<&str>,
+    now: Time,
+) -> Result<(After, Vec<Change>), StoreError> {
+    let policy = Policy::default();
+    let (mut changes, mut after) = (Vec::with_capacity(rows.len()), After::default());
+    for before in rows {
+        let facts = before.facts(&policy);
+        let transition = Transition::CancelAsked { reason: reason.map(str::to_owned) };
+        let Ok(applied) = apply(&facts, transition, now) else { continue };
+        after.changed.push(before.job);
+        if matches!(before.standing, Standing::Running { .. }) {
+            after.cancelled.push(before.job);
+        }
+        changes.push(Change { before, applied, started: None, is_dispatched: false });
+    }
+    after.has_dependents = live::save(connection, &changes, now).await?.has_dependents;
+    Ok((after, changes))
+}

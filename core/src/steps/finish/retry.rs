@@ -1,0 +1,182 @@
+//! Retry: finished jobs run again under the same ids, with fresh attempts and all their history.
+//!
+//! Called by the API.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::{
+    ids::JobId,
+    job::{
+        Lane, ReadyJob, Standing,
+        state::Ending,
+        transition::{Facts, Transition, apply},
+    },
+    policy::Policy,
+    refusal::{Refusal, RefusalCode},
+    steps::After,
+    store::{
+        Connection, Store, StoreError, commit,
+        jobs::{
+            dependencies::{self, Edge, Needed},
+            records,
+            revive::{self, Revival},
+        },
+        queues::{
+            backlog,
+            lanes::{self, Taking},
+        },
+    },
+};
+
+/// Most jobs of one transaction of [`retry_many`].
+pub const RETRY_BATCH_MAX: usize = 500;
+
+/// Revives one job; the inner error says why it cannot be.
+pub async fn retry(store: &Store, job: JobId) -> Result<Result<After, Refusal>, StoreError> {
+    let refuse = |message| Ok(Err(Refusal::new(RefusalCode::NotAllowedInState, "id", message)));
+    let mut transaction = store.begin().await?;
+    let ended = revive::lock_ended(&mut transaction, &[job]).await?;
+    let Some(record) = records::by_ids(&mut transaction, &[job]).await?.into_iter().next() else {
+        return Ok(Err(Refusal::new(RefusalCode::NotFound, "id", format!("there is no job {job}"))));
+    };
+    if ended.is_empty() {
+        let is_going = record.state.has_ended();
+        return refuse(
+            if is_going { "the job is too old and is being removed" } else { "the job has not ended" }
+                .to_owned(),
+        );
+    }
+    let plan = Plan::make(&mut transaction, &ended).await?;
+    if let Some(needed) = plan.broken {
+        return refuse(format!("{needed}, which it needs, did not succeed: retry that one first"));
+    }
+    match plan.carry_out(&mut transaction, true).await {
+        Ok(()) => {}
+        Err(StoreError::Constraint { name, .. }) => {
+            return refuse(format!("the job's {} has been deleted since", deleted(&name)));
+        }
+        Err(error) => return Err(error),
+    }
+    commit(transaction).await?;
+    let (queue, priority) = (record.queue.clone(), record.priority);
+    let ready = plan.revivals.iter().filter(|revival| !revival.is_blocked);
+    let ready =
+        ready.map(|revival| ReadyJob { job, queue: queue.clone(), priority, round: revival.round }).collect();
+    Ok(Ok(After { changed: vec![job], ready, ..After::default() }))
+}
+
+/// Revives those of these jobs (at most [`RETRY_BATCH_MAX`]) that have ended, whose profile, proxy and services are still
+/// there, and that need no job that did not succeed; their ids are the changed ones of the answer. They are left to the
+/// dispatcher.
+pub async fn retry_many(store: &Store, jobs: &[JobId]) -> Result<After, StoreError> {
+    match revive_all(store, jobs).await {
+        // One of them names something that was deleted since: its neighbours must not suffer.
+        Err(StoreError::Constraint { .. }) if jobs.len() > 1 => {
+            let mut all = After::default();
+            for half in jobs.chunks(jobs.len().div_ceil(2)) {
+                all.merge(Box::pin(retry_many(store, half)).await?);
+            }
+            Ok(all)
+        }
+        Err(StoreError::Constraint { .. }) => Ok(After::default()),
+        done => done,
+    }
+}
+
+async fn revive_all(store: &Store, jobs: &[JobId]) -> Result<After, StoreError> {
+    let mut transaction = store.begin().await?;
+    let ended = revive::lock_ended(&mut transaction, jobs).await?;
+    let plan = Plan::make(&mut transaction, &ended).await?;
+    if plan.revivals.is_empty() {
+        return Ok(After::default());
+    }
+    plan.carry_out(&mut transaction, false).await?;
+    commit(transaction).await?;
+    let changed = plan.revivals.iter().map(|revival| revival.job).collect();
+    Ok(After { changed, has_backlog: true, ..After::default() })
+}
+
+/// Which jobs are revived, and what they have to wait for.
+#[derive(Debug, Default)]
+struct Plan {
+    revivals: Vec<Revival>,
+    edges: Vec<Edge>,
+    /// The first job that did not succeed and is needed by one that is therefore not revived.
+    broken: Option<JobId>,
+}
+
+impl Plan {
+    /// For these locked jobs, in order of id: what they need comes before them as a rule, and may be revived with them.
+    async fn make(connection: &mut Connection, ended: &[(JobId, Ending)]) -> Result<Self, StoreError> {
+        let jobs: Vec<JobId> = ended.iter().map(|(job, _)| *job).collect();
+        let edges = dependencies::edges_of(connection, &jobs).await?;
+        let needs: Vec<JobId> = edges.iter().map(|edge| edge.needed.job).collect();
+        let found: HashMap<JobId, Needed> = if needs.is_empty() {
+            HashMap::new()
+        } else {
+            let found = dependencies::lock_needed(connection, &needs).await?;
+            found.into_iter().map(|needed| (needed.job, needed)).collect()
+        };
+        let now = backlog::clock(connection).await?;
+        let policy = Policy::default();
+        let mut plan = Self::default();
+        let mut revived = HashSet::new();
+        for (job, ending) in ended {
+            let own = edges.iter().filter(|edge| edge.job == *job).map(|edge| {
+                // What has been pruned since keeps the outcome that was noted.
+                let mut needed = found.get(&edge.needed.job).copied().unwrap_or(edge.needed);
+                if revived.contains(&needed.job) {
+                    needed.ending = None;
+                }
+                Edge { needed, ..*edge }
+            });
+            let own: Vec<Edge> = own.collect();
+            if let Some(edge) = own.iter().find(|edge| edge.needed.is_broken()) {
+                plan.broken = plan.broken.or(Some(edge.needed.job));
+                continue;
+            }
+            let is_blocked = own.iter().any(|edge| edge.needed.ending.is_none());
+            let facts = Facts { standing: Standing::Ended(*ending), counted: 0, lost: 0, policy: &policy };
+            if apply(&facts, Transition::Retried { is_blocked }, now).is_ok() {
+                revived.insert(*job);
+                plan.edges.extend(own);
+                plan.revivals.push(Revival { job: *job, is_blocked, round: 0 });
+            }
+        }
+        plan.give_rounds(connection).await?;
+        Ok(plan)
+    }
+
+    async fn give_rounds(&mut self, connection: &mut Connection) -> Result<(), StoreError> {
+        let mut ready: Vec<&mut Revival> =
+            self.revivals.iter_mut().filter(|revival| !revival.is_blocked).collect();
+        let jobs: Vec<JobId> = ready.iter().map(|revival| revival.job).collect();
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        let mut lanes = revive::lanes_of(connection, &jobs).await?;
+        ready.retain(|revival| lanes.contains_key(&revival.job));
+        let lanes: Vec<Lane> = ready.iter().filter_map(|revival| lanes.remove(&revival.job)).collect();
+        let rounds = lanes::take_rounds(connection, &lanes, Taking::Within).await?;
+        for (revival, round) in ready.iter_mut().zip(rounds) {
+            revival.round = round;
+        }
+        Ok(())
+    }
+
+    async fn carry_out(&self, connection: &mut Connection, is_dispatched: bool) -> Result<(), StoreError> {
+        revive::revive(connection, &self.revivals, is_dispatched).await?;
+        if self.edges.is_empty() { Ok(()) } else { dependencies::write(connection, &self.edges).await }
+    }
+}
+
+/// What a foreign key says is gone.
+fn deleted(constraint: &str) -> &'static str {
+    if constraint.contains("profile") {
+        "profile"
+    } else if constraint.contains("proxy") {
+        "proxy"
+    } else {
+        "service"
+    }
+}

@@ -1,0 +1,174 @@
+//! Settle: turn outcomes into transitions, all of a batch in one transaction, fenced by job and attempt.
+//!
+//! Called by the worker's settler, and by `rescue` for attempts whose workers vanished. A settle whose answer was
+//! lost recognises itself when it is repeated.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use crate::{
+    clock::Time,
+    compose::ComposedCommand,
+    ids::{AttemptId, JobId, ProxyId},
+    job::{
+        Outcome, Standing, Used,
+        attempt::{Failure, FailureCode},
+        transition::{Next, Transition, apply},
+    },
+    mutant::Mutant,
+    policy::Policy,
+    steps::{
+        After,
+        limits::call::{Again, call_freed},
+    },
+    store::{
+        Connection, Store, StoreError, commit,
+        jobs::{
+            attempts::{self, ExitRecord, Finish},
+            live::{self, Change, LiveJob},
+        },
+    },
+};
+
+/// Most attempts of one batch.
+pub const SETTLE_BATCH_MAX: usize = 500;
+
+/// How an attempt ended.
+#[derive(Debug, Clone)]
+pub struct Verdict {
+    /// The job.
+    pub job: JobId,
+    /// The attempt: the fence.
+    pub attempt: AttemptId,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The job's policy.
+    pub policy: Policy,
+    /// A number in `0.0..1.0`, for the backoff's jitter.
+    pub jitter: f64,
+    /// The command as it ran, masked.
+    pub composed: Option<Arc<ComposedCommand>>,
+    /// The proxy that was chosen.
+    pub proxy: Option<ProxyId>,
+    /// How the process ended.
+    pub exit: ExitRecord,
+    /// What the attempt counts for; none if that is not known.
+    pub used: Option<Used>,
+}
+
+impl Verdict {
+    /// On an attempt of which nothing is known but how it ended.
+    pub fn bare(job: JobId, attempt: AttemptId, outcome: Outcome) -> Self {
+        let (policy, exit) = (Policy::default(), ExitRecord::default());
+        Self { job, attempt, outcome, policy, jitter: 0.0, composed: None, proxy: None, exit, used: None }
+    }
+}
+
+/// What became of a [`Verdict`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// It is the job's history now (by this call or an earlier one).
+    Done,
+    /// The attempt does not hold its job any more: the verdict counts for nothing.
+    Stale,
+}
+
+/// Settles a batch. Answers are in the order of the verdicts.
+pub async fn settle(store: &Store, verdicts: Vec<Verdict>) -> Result<(Vec<Settled>, After), StoreError> {
+    let order: Vec<(AttemptId, &'static str)> =
+        verdicts.iter().map(|verdict| (verdict.attempt, verdict.outcome.as_str())).collect();
+    let mut transaction = store.begin().await?;
+    let (settled, mut after, again) = settle_within(&mut transaction, verdicts).await?;
+    let unknown: Vec<(AttemptId, &str)> =
+        order.iter().filter(|(attempt, _)| !settled.contains(attempt)).copied().collect();
+    let repeated =
+        if unknown.is_empty() { Vec::new() } else { attempts::settled(&mut transaction, &unknown).await? };
+    commit(transaction).await?;
+    after.merge(again.look(store).await);
+    let is_done = |attempt| settled.contains(attempt) || repeated.contains(attempt);
+    Ok((
+        order
+            .iter()
+            .map(|(attempt, _)| if is_done(attempt) { Settled::Done } else { Settled::Stale })
+            .collect(),
+        after,
+    ))
+}
+
+/// The body of [`settle`], inside the caller's transaction; answers the attempts that were settled by it, and what is to be looked
+/// at again after the commit.
+pub(crate) async fn settle_within(
+    connection: &mut Connection,
+    verdicts: Vec<Verdict>,
+) -> Result<(Vec<AttemptId>, After, Again), StoreError> {
+    let jobs: Vec<JobId> = verdicts.iter().map(|verdict| verdict.job).collect();
+    let (rows, Some(now)) = live::lock(connection, &jobs).await? else {
+        return Ok((Vec::new(), After::default(), Again::default()));
+    };
+    let mut rows: HashMap<JobId, LiveJob> = rows.into_iter().map(|row| (row.job, row)).collect();
+    let (mut changes, mut finished) = (Vec::new(), Vec::new());
+    for verdict in verdicts {
+        let Some(row) = rows.remove(&verdict.job) else { continue };
+        let Some((change, finish)) = decide(row, verdict, now) else { continue };
+        changes.push(change);
+        finished.push(finish);
+    }
+    if changes.is_empty() {
+        return Ok((Vec::new(), After::default(), Again::default()));
+    }
+    let saved = live::save(connection, &changes, now).await?;
+    attempts::finish(connection, &finished, now).await?;
+    let (called, again) = call_freed(connection, saved.freed).await?;
+    let changed = changes.iter().map(|change| change.before.job).chain(called.changed()).collect();
+    let has_backlog =
+        changes.iter().any(|change| matches!(change.applied.next, Next::Live(Standing::Queued { .. })));
+    let settled = finished.iter().map(|finish| finish.attempt).collect();
+    let (ready, has_dependents) = (called.ready, saved.has_dependents);
+    Ok((settled, After { changed, ready, has_dependents, has_backlog, ..After::default() }, again))
+}
+
+/// One verdict against its locked row; null when the attempt does not hold the job any more.
+fn decide(row: LiveJob, mut verdict: Verdict, now: Time) -> Option<(Change, Finish)> {
+    if let Standing::Running { attempt, .. } = row.standing
+        && Mutant::SettleWithoutFence.is_on()
+    {
+        verdict.attempt = attempt;
+    }
+    let counted = row.counted as u32 + u32::from(verdict.outcome.counts());
+    let backoff: Duration = verdict.policy.backoff.delay(counted, verdict.jitter);
+    let facts = row.facts(&verdict.policy);
+    let failure = failure_of(&verdict.outcome, &verdict.policy);
+    let outcome = verdict.outcome.as_str();
+    let transition = Transition::Finished { attempt: verdict.attempt, outcome: verdict.outcome, backoff };
+    let applied = apply(&facts, transition, now).ok()?;
+    let finish = Finish {
+        job: row.job,
+        attempt: verdict.attempt,
+        number: row.attempt,
+        outcome,
+        worker: row.worker?,
+        proxy: verdict.proxy.or(row.attempt_proxy),
+        composed: verdict.composed,
+        queued_at: row.queued_at.unwrap_or(now),
+        started_at: row.attempt_at.unwrap_or(now),
+        exit: verdict.exit,
+        failure,
+        used: verdict.used,
+    };
+    Some((Change { before: row, applied, started: None, is_dispatched: false }, finish))
+}
+
+/// What the attempt's own row says about why it failed.
+fn failure_of(outcome: &Outcome, policy: &Policy) -> Option<Failure> {
+    match outcome {
+        Outcome::Failed(failure) => Some(failure.clone()),
+        Outcome::TimedOut => {
+            let message = format!("It took longer than its timeout of {}.", policy.timeout);
+            Some(Failure::new(FailureCode::TIMEOUT, message, true))
+        }
+        Outcome::Succeeded { .. }
+        | Outcome::Cancelled
+        | Outcome::Lost
+        | Outcome::Released { .. }
+        | Outcome::Throttled { .. } => None,
+    }
+}

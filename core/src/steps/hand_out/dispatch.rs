@@ -1,0 +1,123 @@
+//! Dispatch: keep a bounded window of references to ready jobs in Redis, and notice when Redis forgot some.
+//!
+//! Duties of every worker. Postgres marks what was handed over, so Redis may lose anything or everything.
+
+use std::time::Duration;
+
+use crate::{
+    ids::JobId,
+    job::ReadyJob,
+    mutant::Mutant,
+    store::{
+        Store, StoreError, commit,
+        queues::backlog::{self, Backlog},
+    },
+    transport::{Held, Redis, RedisError, queue},
+};
+
+/// References of one queue and priority that Redis holds at most (and one batch of each API process more).
+pub const WINDOW: usize = 4096;
+/// The window is refilled when it is emptier than this.
+const REFILL_BELOW: usize = WINDOW / 2;
+/// A full window still takes jobs whose turn comes before that of its last one, until it holds so many: those of a lane that was idle
+/// do not wait for thousands of one that is busy.
+const WINDOW_MAX: usize = 4 * WINDOW;
+/// A mark younger than this is not missed yet: its reference may be between two hands.
+pub const MARK_AGE: Duration = Duration::from_millis(700);
+/// What is missing is looked for once more after this time: a reference that was just taken belongs to a claim that has not been
+/// committed.
+const CONFIRM_AFTER: Duration = Duration::from_millis(250);
+/// Most marks that are compared at a time.
+const COMPARE_BATCH: i64 = 10_000;
+
+/// Why a round of dispatch stopped. The next one tries again.
+#[derive(Debug, thiserror::Error)]
+pub enum DispatchError {
+    /// Postgres failed.
+    #[error("dispatch could not read or mark the backlog")]
+    Store(#[from] StoreError),
+    /// Redis failed; what was marked is pushed by a later comparison.
+    #[error("dispatch could not reach Redis")]
+    Redis(#[from] RedisError),
+}
+
+/// Refills the windows of all queues that have a backlog and are not paused. Answers whether any backlog is left.
+pub async fn refill(store: &Store, redis: &Redis) -> Result<bool, DispatchError> {
+    let backlogs = backlog::backlogs(&mut *store.read().await?).await?;
+    let mut has_backlog = false;
+    for of_queue in backlogs.chunk_by(|one, other| one.queue == other.queue) {
+        let held = redis.held(&of_queue[0].queue).await?;
+        for Backlog { queue, priority, first_round } in of_queue {
+            let held = usize::try_from(*priority).ok().and_then(|priority| held.get(priority));
+            let Held { count, last_round } = held.copied().unwrap_or_default();
+            let (room, before) = if count < REFILL_BELOW {
+                (WINDOW - count, None)
+            } else if last_round.is_some_and(|last| *first_round < last) {
+                (WINDOW_MAX.saturating_sub(count), last_round)
+            } else {
+                (0, None)
+            };
+            if room == 0 {
+                has_backlog = true;
+                continue;
+            }
+            let mut transaction = store.begin().await?;
+            let taken = backlog::take(&mut transaction, queue, *priority, before, room as i64).await?;
+            commit(transaction).await?;
+            has_backlog |= taken.len() == room || before.is_some();
+            queue::push(redis, taken).await?;
+        }
+    }
+    Ok(has_backlog)
+}
+
+/// Compares the marks that are at least so old with the ready sets, and pushes what is missing again. Answers how many
+/// were.
+pub async fn compare(store: &Store, redis: &Redis, age: Duration) -> Result<usize, DispatchError> {
+    let (mut count, mut after) = (0, None);
+    if Mutant::DispatchWithoutReconciliation.is_on() {
+        return Ok(0);
+    }
+    loop {
+        let marked = backlog::marked(&mut *store.read().await?, age, after, COMPARE_BATCH).await?;
+        let Some((last, is_last)) =
+            marked.last().map(|mark| (mark.place(), (marked.len() as i64) < COMPARE_BATCH))
+        else {
+            return Ok(count);
+        };
+        let ready: Vec<ReadyJob> = marked.into_iter().map(|mark| mark.ready).collect();
+        let mut missing: Vec<ReadyJob> = redis.missing(ready).await?;
+        if !missing.is_empty() && !age.is_zero() {
+            missing = confirm(store, redis, missing).await?;
+        }
+        if !missing.is_empty() {
+            count += missing.len();
+            push_again(store, redis, missing).await?;
+        }
+        if is_last {
+            return Ok(count);
+        }
+        after = Some(last);
+    }
+}
+
+/// Those that are still marked and still missing a little later.
+async fn confirm(
+    store: &Store,
+    redis: &Redis,
+    missing: Vec<ReadyJob>,
+) -> Result<Vec<ReadyJob>, DispatchError> {
+    tokio::time::sleep(CONFIRM_AFTER).await;
+    let jobs: Vec<JobId> = missing.iter().map(|ready| ready.job).collect();
+    let marked = backlog::still_marked(&mut *store.read().await?, &jobs).await?;
+    let missing = missing.into_iter().filter(|ready| marked.contains(&ready.job)).collect();
+    Ok(redis.missing(missing).await?)
+}
+
+async fn push_again(store: &Store, redis: &Redis, missing: Vec<ReadyJob>) -> Result<(), DispatchError> {
+    let jobs: Vec<JobId> = missing.iter().map(|ready| ready.job).collect();
+    let mut transaction = store.begin().await?;
+    backlog::mark_again(&mut transaction, &jobs).await?;
+    commit(transaction).await?;
+    Ok(queue::push(redis, missing).await?)
+}

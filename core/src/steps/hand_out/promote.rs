@@ -1,0 +1,50 @@
+//! Promote: scheduled jobs whose time has come become ready; jobs that have not started in time expire.
+//!
+//! A duty of every worker; rows locked by another are passed over.
+
+use std::time::Duration;
+
+use crate::{
+    job::{
+        Standing,
+        transition::{Next, Transition, apply},
+    },
+    policy::Policy,
+    steps::After,
+    store::{
+        Store, StoreError, commit,
+        jobs::live::{self, Change},
+        queues::{backlog, lanes},
+    },
+};
+
+/// Most jobs of one round.
+const PROMOTE_BATCH_MAX: i64 = 500;
+
+/// Promotes and expires one batch. Also answers how long until the next job is due; zero when there is more to do.
+pub async fn promote(store: &Store) -> Result<(After, Option<Duration>), StoreError> {
+    let mut transaction = store.begin().await?;
+    let expired = backlog::expired(&mut transaction, PROMOTE_BATCH_MAX).await?;
+    let due = backlog::due(&mut transaction, PROMOTE_BATCH_MAX).await?;
+    let jobs: Vec<_> = expired.iter().chain(&due).copied().collect();
+    let (rows, Some(now)) = live::lock(&mut transaction, &jobs).await? else {
+        let next = backlog::next_due_in(&mut transaction).await?;
+        return Ok((After::default(), next));
+    };
+    let policy = Policy::default();
+    let mut changes = Vec::new();
+    for before in rows {
+        let transition = if expired.contains(&before.job) { Transition::Expired } else { Transition::Due };
+        let facts = before.facts(&policy);
+        if let Ok(applied) = apply(&facts, transition, now) {
+            changes.push(Change { before, applied, started: None, is_dispatched: false });
+        }
+    }
+    lanes::account(&mut transaction, &mut changes).await?;
+    let has_dependents = live::save(&mut transaction, &changes, now).await?.has_dependents;
+    commit(transaction).await?;
+    let has_backlog =
+        changes.iter().any(|change| matches!(change.applied.next, Next::Live(Standing::Queued { .. })));
+    let changed = changes.iter().map(|change| change.before.job).collect();
+    Ok((After { changed, has_dependents, has_backlog, ..After::default() }, Some(Duration::ZERO)))
+}

@@ -1,0 +1,59 @@
+//! Unblock: what becomes of jobs when the jobs that they need have ended.
+//!
+//! A duty of every worker, hurried by a hint. Ending a job marks the edges to those that wait for it, in the same
+//! statement; here the marks are taken away and the waiting jobs decided on, in one transaction. A job ends with the
+//! first that it needs and that did not succeed, and so may end others in turn: the next round's.
+
+use crate::{
+    job::{
+        Standing,
+        transition::{Next, Transition, apply},
+    },
+    policy::Policy,
+    steps::After,
+    store::{
+        Store, StoreError, commit,
+        jobs::{
+            dependencies,
+            live::{self, Change},
+        },
+        queues::lanes::account,
+    },
+};
+
+/// Most edges of one round.
+const UNBLOCK_BATCH_MAX: i64 = 500;
+
+/// One round. Also answers whether another one has work.
+pub async fn unblock(store: &Store) -> Result<(After, bool), StoreError> {
+    let mut transaction = store.begin().await?;
+    let jobs = dependencies::take_due(&mut transaction, UNBLOCK_BATCH_MAX).await?;
+    if jobs.is_empty() {
+        return Ok((After::default(), false));
+    }
+    let (rows, now) = live::lock(&mut transaction, &jobs).await?;
+    // Read after the marks were taken: an edge that is closed from now on is marked again, for the next round.
+    let blocked = dependencies::blocked(&mut transaction, &jobs).await?;
+    let policy = Policy::default();
+    let (mut changes, mut after) = (Vec::new(), After::default());
+    for before in rows {
+        let Some(found) = blocked.iter().find(|found| found.job == before.job) else { continue };
+        let transition = match (found.broken, found.open) {
+            (Some(broken), _) => Transition::DependencyBroken { on: broken.job },
+            (None, 0) => Transition::Unblocked { run_at: before.run_at },
+            (None, _) => continue,
+        };
+        let facts = before.facts(&policy);
+        // One that has been cancelled or decided on before is refused.
+        let Some(applied) = now.and_then(|now| apply(&facts, transition, now).ok()) else { continue };
+        after.changed.push(before.job);
+        after.has_backlog |= matches!(applied.next, Next::Live(Standing::Queued { .. }));
+        changes.push(Change { before, applied, started: None, is_dispatched: false });
+    }
+    if let Some(now) = now {
+        account(&mut transaction, &mut changes).await?;
+        after.has_dependents = live::save(&mut transaction, &changes, now).await?.has_dependents;
+    }
+    commit(transaction).await?;
+    Ok((after, true))
+}

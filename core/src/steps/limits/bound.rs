@@ -1,0 +1,60 @@
+//! Bound: how many jobs of a queue may run at once. A bound below what runs is refused.
+//!
+//! Called by the API.
+
+use crate::{
+    limit::{GateKey, Limits, noun},
+    patch::limit_refusals,
+    refusal::Refusal,
+    steps::{After, hand_out::pause::no_queue},
+    store::{Connection, Store, StoreError, commit, limits::gates, queues::counters},
+};
+
+/// Sets or takes away the bound of a queue; the inner error says why not.
+pub async fn bound(
+    store: &Store,
+    queue: &str,
+    max_concurrency: Option<u32>,
+) -> Result<Result<After, Vec<Refusal>>, StoreError> {
+    let limits = Limits { max_concurrency, ..Limits::default() };
+    let refusals = limit_refusals(&limits);
+    if !refusals.is_empty() {
+        return Ok(Err(refusals));
+    }
+    let key = GateKey::Queue(queue.to_owned());
+    let mut transaction = store.begin().await?;
+    if max_concurrency.is_some() {
+        // Jobs that were started while there was no bound are behind it from now on.
+        counters::hold_running(&mut transaction, queue, &key.to_string()).await?;
+    }
+    let _locked = gates::lock(&mut transaction, std::slice::from_ref(&key)).await?;
+    let Some(before) = counters::max_concurrency(&mut transaction, queue).await? else {
+        return Ok(Err(vec![no_queue()]));
+    };
+    counters::set_max_concurrency(&mut transaction, queue, max_concurrency).await?;
+    let refusal = below_what_runs(&mut transaction, &key, before, max_concurrency).await?;
+    if let Some(refusal) = refusal {
+        return Ok(Err(vec![refusal]));
+    }
+    gates::relimit(&mut transaction, &key, &limits).await?;
+    commit(transaction).await?;
+    Ok(Ok(After { has_timed: true, ..After::default() }))
+}
+
+/// Refuses to lower the `maxConcurrency` of a gate below what runs behind it. Whoever starts at this very moment is not seen: the bound holds for
+/// those who come after it.
+pub(crate) async fn below_what_runs(
+    connection: &mut Connection,
+    key: &GateKey,
+    before: Option<u32>,
+    after: Option<u32>,
+) -> Result<Option<Refusal>, StoreError> {
+    let Some(most) = after.filter(|most| before.is_none_or(|before| *most < before)) else { return Ok(None) };
+    let counts = gates::counts(connection, &[key]).await?;
+    let running = counts.get(key).copied().unwrap_or_default();
+    let message = format!(
+        "{running} jobs of the {} run now: write {running} or more, or lower it when fewer run",
+        noun(key)
+    );
+    Ok((most < running).then(|| Refusal::invalid("maxConcurrency", message)))
+}

@@ -1,0 +1,133 @@
+//! Prune: take away what is old, in batches that each commit for themselves.
+//!
+//! A duty of every worker. A finished job goes with everything that is its own: attempts, artifacts, edges to jobs that it
+//! needed, and its key. Live jobs never go. Files leave the disk before their rows are gone, so that a crash in between
+//! leaves rows, which are found again, and never a file that nobody knows of. A job whose files are going cannot be retried. Events and log lines go by whole days, as
+//! partitions; row by row only when their job goes before its days do.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::{
+    clock::Time,
+    ids::{ArtifactId, JobId},
+    store::{
+        Store, StoreError, commit,
+        maintenance::retention::{self, ByDay, Finish, KeptFile},
+        queues::lanes,
+    },
+};
+
+/// Most jobs or files of one transaction.
+const PRUNE_BATCH_MAX: i64 = 500;
+/// Most lanes that are forgotten in one round.
+const LANES_MAX: i64 = 100_000;
+
+/// How long things are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Finished jobs, from their end; events of all jobs, from when they happened.
+    pub jobs: Duration,
+    /// Finished jobs, by count: the oldest go first.
+    pub jobs_max: u64,
+    /// Log lines, from when they were written.
+    pub logs: Duration,
+    /// Files of artifacts, from when they were kept.
+    pub artifacts: Duration,
+}
+
+/// What takes files off the disk. Answers those that are gone (or never were there); what is left is tried again later.
+pub trait Remover {
+    /// Removes all files of these jobs.
+    fn remove_jobs(&self, jobs: &[JobId]) -> impl Future<Output = Vec<JobId>> + Send;
+    /// Removes these files.
+    fn remove_files(&self, files: &[KeptFile]) -> impl Future<Output = Vec<ArtifactId>> + Send;
+}
+
+/// Up to which finished job everything goes. Looked up once for many batches: it reads the index of all that are kept.
+pub async fn find_bound(store: &Store, retention: &Retention) -> Result<Finish, StoreError> {
+    let mut connection = store.read().await?;
+    let aged = (retention::now(&mut connection).await? - retention.jobs, JobId::from(Uuid::max()));
+    let most = i64::try_from(retention.jobs_max).unwrap_or(i64::MAX);
+    let surplus = retention::one_too_many(&mut connection, most).await?;
+    let is_later = |surplus: &Finish| (surplus.0, surplus.1.uuid()) > (aged.0, aged.1.uuid());
+    Ok(surplus.filter(is_later).unwrap_or(aged))
+}
+
+/// Takes away one batch of finished jobs up to the bound. Answers how many went; none when there are no more, or none
+/// whose files could be removed.
+///
+/// Two transactions: no file is removed within one, because streams of events wait for the oldest that writes.
+pub async fn prune_jobs(
+    store: &Store,
+    retention: &Retention,
+    bound: Finish,
+    remover: &impl Remover,
+) -> Result<usize, StoreError> {
+    let mut transaction = store.begin().await?;
+    let jobs = retention::mark_going(&mut transaction, bound, PRUNE_BATCH_MAX).await?;
+    commit(transaction).await?;
+    if jobs.is_empty() {
+        return Ok(0);
+    }
+    let gone = remover.remove_jobs(&jobs).await;
+    let mut transaction = store.begin().await?;
+    let now = retention::now(&mut transaction).await?;
+    let (events, lines) = (day_of(now - retention.jobs), day_of(now - retention.logs));
+    retention::delete_jobs(&mut transaction, &gone, events, lines).await?;
+    commit(transaction).await?;
+    Ok(gone.len())
+}
+
+/// Takes one batch of old files off the disk; their rows stay with their jobs. Answers how many.
+pub async fn prune_files(
+    store: &Store,
+    retention: &Retention,
+    remover: &impl Remover,
+) -> Result<usize, StoreError> {
+    let mut connection = store.read().await?;
+    let before = retention::now(&mut connection).await? - retention.artifacts;
+    let files = retention::old_files(&mut connection, before, PRUNE_BATCH_MAX).await?;
+    drop(connection);
+    if files.is_empty() {
+        return Ok(0);
+    }
+    let gone = remover.remove_files(&files).await;
+    let mut transaction = store.begin().await?;
+    retention::note_files_gone(&mut transaction, &gone).await?;
+    commit(transaction).await?;
+    Ok(gone.len())
+}
+
+/// Drops the oldest day of events or of log lines that is past its time, of either; answers the partition. None as well when
+/// the table was too busy: the next call tries again.
+pub async fn prune_days(store: &Store, retention: &Retention) -> Result<Option<String>, StoreError> {
+    for (table, age) in [(ByDay::Lines, retention.logs), (ByDay::Events, retention.jobs)] {
+        let mut transaction = store.begin().await?;
+        let before = retention::now(&mut transaction).await? - age;
+        match retention::drop_partition(&mut transaction, table, before).await {
+            Ok(Some(dropped)) => {
+                commit(transaction).await?;
+                return Ok(Some(dropped));
+            }
+            Ok(None) | Err(StoreError::Contended(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+/// Forgets workers that ended, rates of minutes that have been kept as long as jobs, and lanes that have been idle.
+pub async fn prune_leftovers(store: &Store, retention: &Retention) -> Result<(), StoreError> {
+    let mut transaction = store.begin().await?;
+    let before = retention::now(&mut transaction).await? - retention.jobs;
+    retention::delete_leftovers(&mut transaction, before).await?;
+    lanes::forget_idle(&mut transaction, LANES_MAX).await?;
+    commit(transaction).await
+}
+
+/// The start of its day: partitions from then on outlive it.
+fn day_of(time: Time) -> Time {
+    time.date_naive().and_time(chrono::NaiveTime::MIN).and_utc()
+}

@@ -1,0 +1,66 @@
+//! Roll up: fold the counters that the steps appended, and make the partitions of the days to come.
+//!
+//! Duties of every worker, and of the API: jobs may be enqueued for days before there is a worker.
+
+use std::{convert::Infallible, time::Duration};
+
+use crate::{
+    clock::jittered,
+    store::{Store, StoreError, commit, limits::usage, queues::counters},
+};
+
+/// Most rows of one round.
+const FOLD_MAX: i64 = 10_000;
+/// How often counters are folded, and partitions are made.
+const FOLD_EVERY: Duration = Duration::from_secs(1);
+const PARTITIONS_EVERY: Duration = Duration::from_hours(1);
+/// Pause after partitions were not made.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
+
+/// Folds one batch; true when there may be more.
+pub async fn fold_counters(store: &Store) -> Result<bool, StoreError> {
+    let mut transaction = store.begin().await?;
+    let folded = counters::fold(&mut transaction, FOLD_MAX).await?;
+    let used = usage::fold(&mut transaction, FOLD_MAX).await?;
+    commit(transaction).await?;
+    Ok(folded == FOLD_MAX || used == FOLD_MAX)
+}
+
+/// Makes partitions of events and log lines for today and a week ahead.
+pub async fn make_partitions(store: &Store) -> Result<(), StoreError> {
+    let mut transaction = store.begin().await?;
+    counters::ensure_partitions(&mut transaction).await?;
+    commit(transaction).await
+}
+
+/// Does both again and again, for as long as somebody waits for it. What fails is told, and tried again.
+pub async fn keep_rolling(store: &Store) -> Infallible {
+    tokio::join!(keep_folding(store), keep_making_partitions(store)).0
+}
+
+async fn pause(around: Duration) {
+    tokio::time::sleep(jittered(around)).await;
+}
+
+async fn keep_folding(store: &Store) -> Infallible {
+    loop {
+        match fold_counters(store).await {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "counters were not folded; trying again"),
+        }
+        pause(FOLD_EVERY).await;
+    }
+}
+
+async fn keep_making_partitions(store: &Store) -> Infallible {
+    loop {
+        match make_partitions(store).await {
+            Ok(()) => pause(PARTITIONS_EVERY).await,
+            Err(error) => {
+                tracing::error!(%error, "partitions of the days to come were not made");
+                pause(RETRY_AFTER).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Claim: win jobs for a worker, all of a batch in one transaction, each with an answer that says why not.
+//!
+//! Called by the worker's claimer. The worker makes the attempt's id, so a claim whose answer was lost is
+//! recognised when it is asked for again.
+
+mod turns;
+
+use std::{cmp::Reverse, collections::HashMap, time::Instant};
+
+use crate::{
+    clock::Time,
+    ids::{AttemptId, JobId, WorkerId},
+    job::{
+        Standing,
+        transition::{Applied, Transition, apply},
+    },
+    limit::GateKey,
+    policy::Policy,
+    steps::{After, limits::call::Again},
+    store::{
+        Store, StoreError, commit,
+        jobs::live::{self, Change, LiveJob, Started, Terms},
+        queues::backlog,
+    },
+};
+use turns::Turns;
+
+/// Most jobs of one batch.
+pub const CLAIM_BATCH_MAX: usize = 500;
+
+/// "May I run this?"
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The job.
+    pub job: JobId,
+    /// The attempt that the worker would run.
+    pub attempt: AttemptId,
+}
+
+/// A job that was won.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Grant {
+    /// Its live row.
+    pub live: LiveJob,
+    /// When its attempt begins: at once, or up to [`AHEAD`](crate::limit::gate::AHEAD) later, by this machine's clock.
+    pub starts_at: Instant,
+}
+
+/// The answer to a [`Request`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// The job is the attempt's: run it.
+    Granted(Box<Grant>),
+    /// Something else stands in the way; the job waits for it in Postgres.
+    Parked {
+        /// At which gate.
+        on: GateKey,
+    },
+    /// Its queue is paused; the job waits in Postgres until it is resumed.
+    Paused,
+    /// Nothing to run: it runs elsewhere, has ended, or waits for its time. A reference came twice or late.
+    Gone,
+}
+
+/// Decides a batch: who comes first by priority, round and age takes first. Answers are in the order of the requests.
+pub async fn claim(
+    store: &Store,
+    worker: WorkerId,
+    requests: &[Request],
+) -> Result<(Vec<Answer>, After), StoreError> {
+    let mut transaction = store.begin().await?;
+    let jobs: Vec<JobId> = requests.iter().map(|request| request.job).collect();
+    let (rows, now) = live::lock_with_terms(&mut transaction, &jobs).await?;
+    let Some(now) = now else { return Ok((vec![Answer::Gone; requests.len()], After::default())) };
+    let turns = Turns::open(&mut transaction, rows.iter()).await?;
+    // Whoever gave way has done so before the time of this claim.
+    let now = turns.at.map_or(now, |locked_at| locked_at.max(now));
+    let rows = rows.into_iter().map(|(row, terms)| (row.job, (row, terms))).collect();
+    let mut batch =
+        Batch { worker, now, began: Instant::now(), rows, turns, changes: Vec::new(), paused: Vec::new() };
+    let mut order: Vec<usize> = (0..requests.len()).collect();
+    order.sort_by_key(|&index| {
+        let job = requests[index].job;
+        let row = batch.rows.get(&job).map(|(row, _)| row);
+        (Reverse(row.map(|row| row.priority)), row.map(|row| row.round), job)
+    });
+    let mut answers = vec![Answer::Gone; requests.len()];
+    for index in order {
+        answers[index] = batch.decide(&requests[index]);
+    }
+    live::save(&mut transaction, &batch.changes, now).await?;
+    let has_timed = batch.turns.has_timed();
+    let (full, joined) = batch.turns.unsure();
+    let called = batch.turns.close(&mut transaction).await?;
+    if !batch.paused.is_empty() {
+        backlog::unmark(&mut transaction, &batch.paused).await?;
+    }
+    commit(transaction).await?;
+    let mut after = called.after();
+    let again = Again { full, joined, emptied: called.emptied, ..Again::default() };
+    after.merge(again.look(store).await);
+    after.has_timed |= has_timed;
+    after.changed.extend(batch.changes.iter().map(|change| change.before.job));
+    Ok((answers, after))
+}
+
+/// One batch, under the locks of its jobs and gates.
+struct Batch {
+    worker: WorkerId,
+    now: Time,
+    /// The same moment on this machine's clock, or a little later.
+    began: Instant,
+    rows: HashMap<JobId, (LiveJob, Terms)>,
+    turns: Turns,
+    changes: Vec<Change>,
+    paused: Vec<JobId>,
+}
+
+impl Batch {
+    fn decide(&mut self, request: &Request) -> Answer {
+        let Some((row, terms)) = self.rows.get(&request.job).cloned() else { return Answer::Gone };
+        match &row.standing {
+            Standing::Running { attempt, .. } if *attempt == request.attempt => {
+                return self.grant(row.attempt_at.unwrap_or(self.now), row);
+            }
+            Standing::Queued { .. } if terms.is_paused => {
+                self.turns.pass_on(&row, None);
+                self.paused.push(request.job);
+                return Answer::Paused;
+            }
+            Standing::Queued { .. } => {}
+            Standing::Blocked
+            | Standing::Scheduled { .. }
+            | Standing::Running { .. }
+            | Standing::Ended(_) => {
+                return Answer::Gone;
+            }
+        }
+        match self.turns.judge(&row, self.now) {
+            Ok(at) => {
+                let transition = Transition::Claimed { attempt: request.attempt };
+                let Some(applied) = self.allowed(&row, transition) else { return Answer::Gone };
+                let (holds, proxy) = (self.turns.pass(&row, at), self.turns.proxy(row.job));
+                let started = Started { worker: self.worker, at, holds, proxy };
+                let granted = granted(row.clone(), request.attempt, started.clone());
+                let started = Some(started);
+                self.changes.push(Change { before: row, applied, started, is_dispatched: false });
+                self.rows.insert(granted.job, (granted.clone(), terms));
+                self.grant(at, granted)
+            }
+            Err(turns::Parking { on, block, reason }) => {
+                let transition = Transition::Parked { on: on.clone(), reason };
+                if let Some(applied) = self.allowed(&row, transition) {
+                    self.turns.park(&row, &on, &block, self.now);
+                    self.changes.push(Change { before: row, applied, started: None, is_dispatched: false });
+                }
+                Answer::Parked { on }
+            }
+        }
+    }
+
+    fn grant(&self, at: Time, live: LiveJob) -> Answer {
+        let starts_at = self.began + (at - self.now).to_std().unwrap_or_default();
+        Answer::Granted(Box::new(Grant { live, starts_at }))
+    }
+
+    /// What a transition comes to; null when the job does not allow it (it is parked there already, say).
+    fn allowed(&self, row: &LiveJob, transition: Transition) -> Option<Applied> {
+        apply(&row.facts(&Policy::default()), transition, self.now).ok()
+    }
+}
+
+/// The row as it is after the grant.
+fn granted(row: LiveJob, attempt: AttemptId, started: Started) -> LiveJob {
+    let Started { worker, at, holds, proxy } = started;
+    LiveJob {
+        standing: Standing::Running { attempt, cancel_asked: false },
+        version: row.version + 1,
+        attempt: row.attempt + 1,
+        worker: Some(worker),
+        attempt_proxy: proxy,
+        dispatched_at: None,
+        attempt_at: Some(at),
+        started_at: row.started_at.or(Some(at)),
+        called_for: Vec::new(),
+        holds,
+        ..row
+    }
+}

@@ -1,0 +1,76 @@
+//! Fetch what granted jobs need to run: record, recipe, catalogue rows; a constant number of reads for a batch.
+//!
+//! Called by the worker's claimer, right after `claim`. Changes nothing.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Instant,
+};
+
+use super::claim::Grant;
+use crate::{
+    ids::{CommandVersionId, JobId},
+    policy::Policy,
+    recipes::{Recipe, Recipes},
+    store::{
+        Store, StoreError,
+        catalogue::ingredients::{self, Found, Wanted},
+        jobs::{
+            live::LiveJob,
+            tasks::{self, Task},
+        },
+    },
+};
+
+/// Everything that an attempt needs.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// The live row as granted.
+    pub live: LiveJob,
+    /// When the attempt begins, by this machine's clock.
+    pub starts_at: Instant,
+    /// The record.
+    pub task: Task,
+    /// The compiled command.
+    pub recipe: Arc<Recipe>,
+    /// Catalogue rows of the whole batch.
+    pub found: Arc<Found>,
+}
+
+impl Work {
+    /// The job's own policy or the version's.
+    pub fn policy(&self) -> &Policy {
+        self.task.policy.as_ref().unwrap_or(&self.recipe.version.policy)
+    }
+}
+
+/// Fetches the work of granted jobs. A job whose record is missing is left out.
+pub async fn fetch_work(
+    store: &Store,
+    recipes: &Recipes,
+    granted: Vec<Grant>,
+) -> Result<Vec<Work>, StoreError> {
+    if granted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut connection = store.read().await?;
+    let jobs: Vec<JobId> = granted.iter().map(|grant| grant.live.job).collect();
+    let mut tasks: HashMap<JobId, Task> =
+        tasks::load(&mut connection, &jobs).await?.into_iter().map(|task| (task.job, task)).collect();
+    let versions: BTreeSet<CommandVersionId> = tasks.values().map(|task| task.version_id).collect();
+    let compiled = recipes.load(&mut connection, versions).await?;
+    let wanted = Wanted {
+        profiles: granted.iter().filter_map(|grant| grant.live.profile).collect(),
+        services: tasks.values().flat_map(|task| task.service_ids.iter().copied()).collect(),
+        proxies: granted.iter().filter_map(|grant| grant.live.attempt_proxy).collect(),
+    };
+    let found = ingredients::load(&mut connection, &wanted).await?;
+    let found = Arc::new(found);
+    let work = granted.into_iter().filter_map(|Grant { live, starts_at }| {
+        let task = tasks.remove(&live.job)?;
+        let recipe = compiled.get(&task.version_id)?.clone();
+        Some(Work { live, starts_at, task, recipe, found: found.clone() })
+    });
+    Ok(work.collect())
+}

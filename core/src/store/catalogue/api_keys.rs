@@ -1,0 +1,119 @@
+//! Keys to the API: hashes, never keys.
+//!
+//! Called by `catalogue::api_keys` alone. Whether a key is good is asked of the database, by its own clock.
+
+use uuid::Uuid;
+
+use crate::{
+    clock::Time,
+    ids::ApiKeyId,
+    store::{Connection, StoreError},
+};
+
+/// What the owner of a key may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Reads.
+    Viewer,
+    /// Reads; enqueues, cancels, retries.
+    Operator,
+    /// All, secrets and keys included.
+    Admin,
+}
+
+impl Role {
+    /// All of them, each allowing what the one before it allows, and more.
+    pub const ALL: [Self; 3] = [Self::Viewer, Self::Operator, Self::Admin];
+
+    /// As stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// From what is stored.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|each| each.as_str() == text)
+    }
+}
+
+/// A key that is good now, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyOwner {
+    /// The key's id.
+    pub id: ApiKeyId,
+    /// For people.
+    pub name: String,
+    /// What it allows.
+    pub role: Role,
+    /// When it ceases to be good, if ever.
+    pub expires_at: Option<Time>,
+}
+
+/// The owner of the key with this hash, and whether its last use should be written anew: it is more than
+/// `touch_after_secs` ago. None if the key is unknown, expired or revoked.
+pub async fn owner(
+    connection: &mut Connection,
+    hash: &[u8; 32],
+    touch_after_secs: f64,
+) -> Result<Option<(KeyOwner, bool)>, StoreError> {
+    let row = sqlx::query!(
+        r#"SELECT id, name, role, expires_at,
+               coalesce(last_used_at < clock_timestamp() - make_interval(secs => $2), true) AS "is_due!"
+           FROM api_keys
+           WHERE hash = $1 AND revoked_at IS NULL
+               AND (expires_at IS NULL OR expires_at > clock_timestamp())"#,
+        hash.as_slice(),
+        touch_after_secs
+    )
+    .fetch_optional(connection)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let role = Role::parse(&row.role).ok_or_else(|| StoreError::corrupt("api_keys", "role", &row.role))?;
+    let owner = KeyOwner { id: row.id.into(), name: row.name, role, expires_at: row.expires_at };
+    Ok(Some((owner, row.is_due)))
+}
+
+/// Writes that a key was used now, unless that was written less than `touch_after_secs` ago.
+pub async fn touch(
+    connection: &mut Connection,
+    id: ApiKeyId,
+    touch_after_secs: f64,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE api_keys SET last_used_at = clock_timestamp()
+         WHERE id = $1
+             AND coalesce(last_used_at < clock_timestamp() - make_interval(secs => $2), true)",
+        id.uuid(),
+        touch_after_secs
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Writes a key unless one with this hash exists, and answers the id of the one that exists then.
+pub async fn insert(
+    connection: &mut Connection,
+    id: ApiKeyId,
+    name: &str,
+    role: Role,
+    hash: &[u8; 32],
+) -> Result<ApiKeyId, StoreError> {
+    sqlx::query!(
+        "INSERT INTO api_keys (id, name, role, hash) VALUES ($1, $2, $3, $4) ON CONFLICT (hash) DO NOTHING",
+        id.uuid(),
+        name,
+        role.as_str(),
+        hash.as_slice()
+    )
+    .execute(&mut *connection)
+    .await?;
+    let id: Uuid = sqlx::query_scalar!("SELECT id FROM api_keys WHERE hash = $1", hash.as_slice())
+        .fetch_one(connection)
+        .await?;
+    Ok(id.into())
+}

@@ -1,0 +1,111 @@
+//! Versions of commands: what jobs run.
+//!
+//! The API, `steps::submit` and the worker read, `catalogue::commands` writes. A version is never updated and
+//! never deleted here: whoever has read one may keep it for as long as it likes.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{
+    clock::Time,
+    command::CommandSpec,
+    ids::{CommandId, CommandVersionId},
+    policy::Policy,
+    store::{Connection, StoreError, from_json, to_json},
+};
+
+/// What a job runs. Never changes, and outlives its command.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CommandVersion {
+    /// Its id.
+    pub id: CommandVersionId,
+    /// The command that it is, or was, a version of.
+    pub command_id: CommandId,
+    /// From 1, without gaps.
+    pub number: i32,
+    /// The command's name as of this version.
+    pub name: String,
+    /// What to run.
+    pub spec: CommandSpec,
+    /// JSON Schema of the job's input.
+    pub input_schema: Value,
+    /// Retry, timeout and expiry of its jobs.
+    pub policy: Policy,
+    /// When it was made.
+    pub created_at: Time,
+}
+
+/// What an admin writes of a version. See [`CommandVersion`] for the fields.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "the fields of CommandVersion, where they are described")]
+pub struct VersionDraft {
+    pub name: String,
+    pub spec: CommandSpec,
+    pub input_schema: Value,
+    pub policy: Policy,
+}
+
+impl From<CommandVersion> for VersionDraft {
+    fn from(version: CommandVersion) -> Self {
+        Self {
+            name: version.name,
+            spec: version.spec,
+            input_schema: version.input_schema,
+            policy: version.policy,
+        }
+    }
+}
+
+/// Those of these versions that exist, in no particular order.
+pub async fn load(
+    connection: &mut Connection,
+    ids: &[CommandVersionId],
+) -> Result<Vec<CommandVersion>, StoreError> {
+    let ids: Vec<Uuid> = ids.iter().copied().map(Uuid::from).collect();
+    let rows = sqlx::query!(
+        "SELECT id, command_id, number, name, spec, input_schema, policy, created_at FROM command_versions
+         WHERE id = ANY($1)",
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut versions = Vec::with_capacity(rows.len());
+    for row in rows {
+        versions.push(CommandVersion {
+            id: row.id.into(),
+            command_id: row.command_id.into(),
+            number: row.number,
+            name: row.name,
+            spec: from_json("command_versions", "spec", row.spec)?,
+            input_schema: row.input_schema,
+            policy: from_json("command_versions", "policy", row.policy)?,
+            created_at: row.created_at,
+        });
+    }
+    Ok(versions)
+}
+
+/// Writes the next version of a command, which the caller has locked or is about to make.
+pub async fn insert(
+    connection: &mut Connection,
+    id: CommandVersionId,
+    command: CommandId,
+    draft: &VersionDraft,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO command_versions (id, command_id, number, name, kind, spec, input_schema, policy)
+         SELECT $1, $2, coalesce(max(number), 0) + 1, $3, $4,
+             $5::text::jsonb, $6::text::jsonb, $7::text::jsonb
+         FROM command_versions WHERE command_id = $2",
+        id.uuid(),
+        command.uuid(),
+        draft.name,
+        draft.spec.kind().as_str(),
+        to_json("spec", &draft.spec)?,
+        to_json("input_schema", &draft.input_schema)?,
+        to_json("policy", &draft.policy)?,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

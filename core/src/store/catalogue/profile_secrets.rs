@@ -1,0 +1,111 @@
+//! The secrets of profiles: sealed values and what may be known of them.
+//!
+//! `catalogue::profiles` writes them, the API shows their names and hints. No function of this file answers a
+//! sealed value: those leave the store through `ingredients` alone.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use crate::{
+    clock::Time,
+    ids::ProfileId,
+    store::{Connection, StoreError},
+};
+
+/// What may be known of a secret that is set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretState {
+    /// Its name.
+    pub name: String,
+    /// Its last four characters, if it is long enough.
+    pub hint: Option<String>,
+    /// When its value was set.
+    pub updated_at: Time,
+    /// When it ceases to be of use, if that was told.
+    pub expires_at: Option<Time>,
+}
+
+/// A secret to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedSecret {
+    /// Its name.
+    pub name: String,
+    /// Its value, sealed for its owner and name.
+    pub sealed: Vec<u8>,
+    /// Its last four characters, if it is long enough.
+    pub hint: Option<String>,
+    /// When it ceases to be of use, if that was told.
+    pub expires_at: Option<Time>,
+}
+
+/// What may be known of the secrets of these profiles, in order of name.
+pub async fn states(
+    connection: &mut Connection,
+    profiles: &[ProfileId],
+) -> Result<HashMap<ProfileId, Vec<SecretState>>, StoreError> {
+    let ids: Vec<Uuid> = profiles.iter().copied().map(Uuid::from).collect();
+    let rows = sqlx::query!(
+        "SELECT profile_id, name, hint, updated_at, expires_at FROM profile_secrets
+         WHERE profile_id = ANY($1) ORDER BY profile_id, name",
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut states: HashMap<ProfileId, Vec<SecretState>> = HashMap::new();
+    for row in rows {
+        let state = SecretState {
+            name: row.name,
+            hint: row.hint,
+            updated_at: row.updated_at,
+            expires_at: row.expires_at,
+        };
+        states.entry(row.profile_id.into()).or_default().push(state);
+    }
+    Ok(states)
+}
+
+/// Sets these secrets of a profile; others stay as they are.
+pub async fn set(
+    connection: &mut Connection,
+    profile: ProfileId,
+    secrets: &[SealedSecret],
+) -> Result<(), StoreError> {
+    let names: Vec<&str> = secrets.iter().map(|secret| secret.name.as_str()).collect();
+    let sealed: Vec<&[u8]> = secrets.iter().map(|secret| secret.sealed.as_slice()).collect();
+    let hints: Vec<Option<&str>> = secrets.iter().map(|secret| secret.hint.as_deref()).collect();
+    let expires: Vec<Option<Time>> = secrets.iter().map(|secret| secret.expires_at).collect();
+    sqlx::query!(
+        "INSERT INTO profile_secrets (profile_id, name, sealed, hint, updated_at, expires_at)
+         SELECT $1, new.name, new.sealed, new.hint, clock_timestamp(), new.expires_at
+         FROM unnest($2::text[], $3::bytea[], $4::text[], $5::timestamptz[])
+             AS new (name, sealed, hint, expires_at)
+         ON CONFLICT (profile_id, name) DO UPDATE
+         SET sealed = excluded.sealed, hint = excluded.hint, updated_at = excluded.updated_at,
+             expires_at = excluded.expires_at",
+        profile.uuid(),
+        &names as &[&str],
+        &sealed as &[&[u8]],
+        &hints as &[Option<&str>],
+        &expires as &[Option<Time>],
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Removes these secrets of a profile.
+pub async fn remove(
+    connection: &mut Connection,
+    profile: ProfileId,
+    names: &[String],
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "DELETE FROM profile_secrets WHERE profile_id = $1 AND name = ANY($2)",
+        profile.uuid(),
+        names
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,263 @@
+//! Profiles: reading them in batches and pages, and the statements of the verbs that change them.
+//!
+//! The API reads, `catalogue::profiles` writes. Secrets are in `profile_secrets`, lists of services and
+//! proxies in `profile_relations`. Decides nothing; never reads a sealed value.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::name_pages::{Counts, NamePage, NamePageRequest};
+use crate::{
+    clock::Time,
+    ids::ProfileId,
+    limit::Cap,
+    profile::{Profile, ProxySelection},
+    store::{Connection, StoreError, from_json, to_json},
+};
+
+/// What an admin writes of a profile. See [`Profile`] for the fields.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "the fields of Profile, where they are described")]
+pub struct ProfileDraft {
+    pub name: String,
+    pub chrome_profile_path: String,
+    pub description: Option<String>,
+    pub labels: Vec<String>,
+    pub environment: std::collections::BTreeMap<String, String>,
+    pub proxy_selection: ProxySelection,
+    pub caps: Vec<Cap>,
+}
+
+impl From<Profile> for ProfileDraft {
+    fn from(profile: Profile) -> Self {
+        Self {
+            name: profile.name,
+            chrome_profile_path: profile.chrome_profile_path,
+            description: profile.description,
+            labels: profile.labels,
+            environment: profile.environment,
+            proxy_selection: profile.proxy_selection,
+            caps: profile.caps,
+        }
+    }
+}
+
+pub(super) struct ProfileRow {
+    pub(super) id: Uuid,
+    pub(super) name: String,
+    pub(super) chrome_profile_path: String,
+    pub(super) description: Option<String>,
+    pub(super) labels: Vec<String>,
+    pub(super) environment: Value,
+    pub(super) proxy_selection: String,
+    pub(super) caps: Value,
+    pub(super) version: i32,
+    pub(super) created_at: Time,
+    pub(super) updated_at: Time,
+}
+
+impl TryFrom<ProfileRow> for Profile {
+    type Error = StoreError;
+
+    fn try_from(row: ProfileRow) -> Result<Self, StoreError> {
+        let selection = ProxySelection::parse(&row.proxy_selection)
+            .ok_or_else(|| StoreError::corrupt("profiles", "proxy_selection", &row.proxy_selection))?;
+        Ok(Self {
+            id: row.id.into(),
+            name: row.name,
+            chrome_profile_path: row.chrome_profile_path,
+            description: row.description,
+            labels: row.labels,
+            environment: from_json("profiles", "environment", row.environment)?,
+            proxy_selection: selection,
+            caps: from_json("profiles", "caps", row.caps)?,
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+/// A statement that answers whole profiles: what stands before their columns, and what stands behind.
+macro_rules! profile_rows {
+    ($before:literal, $behind:literal $(, $argument:expr)* $(,)?) => {
+        sqlx::query_as!(
+            ProfileRow,
+            $before
+                + " id, name, chrome_profile_path, description, labels, environment, proxy_selection, caps, version,
+                    created_at, updated_at "
+                + $behind
+            $(, $argument)*
+        )
+    };
+}
+
+/// Those of these profiles that exist, in no particular order.
+pub async fn load(connection: &mut Connection, ids: &[ProfileId]) -> Result<Vec<Profile>, StoreError> {
+    let ids: Vec<Uuid> = ids.iter().copied().map(Uuid::from).collect();
+    let rows =
+        profile_rows!("SELECT", "FROM profiles WHERE id = ANY($1)", &ids).fetch_all(connection).await?;
+    rows.into_iter().map(Profile::try_from).collect()
+}
+
+/// The profiles that have one of these names.
+pub async fn load_by_name(connection: &mut Connection, names: &[String]) -> Result<Vec<Profile>, StoreError> {
+    let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| !name.contains('\0')).collect();
+    let rows = profile_rows!("SELECT", "FROM profiles WHERE name = ANY($1)", &names as &[&str])
+        .fetch_all(connection)
+        .await?;
+    rows.into_iter().map(Profile::try_from).collect()
+}
+
+/// A page of all profiles, in order of name.
+pub async fn page(
+    connection: &mut Connection,
+    request: &NamePageRequest,
+) -> Result<NamePage<Profile>, StoreError> {
+    let Some(bounds) = request.bounds() else { return Ok(NamePage::empty()) };
+    let rows = profile_rows!(
+        "WITH matching AS NOT MATERIALIZED (
+             SELECT id, name FROM profiles
+             WHERE ($1::text IS NULL OR strpos(lower(name), lower($1)) > 0)
+                 AND ($2::text IS NULL OR (name, id) > ($2, $3::uuid))
+                 AND ($4::text IS NULL OR (name, id) < ($4, $5::uuid))
+         ), page AS (
+             (SELECT id FROM matching WHERE NOT $7::boolean ORDER BY name, id LIMIT $6)
+             UNION ALL
+             (SELECT id FROM matching WHERE $7 ORDER BY name DESC, id DESC LIMIT $6)
+         )
+         SELECT",
+        "FROM profiles JOIN page USING (id) ORDER BY name, id",
+        bounds.search,
+        bounds.after_name,
+        bounds.after_id,
+        bounds.before_name,
+        bounds.before_id,
+        bounds.limit,
+        bounds.is_from_end,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let (name, id) = bounds.taken_from();
+    let counts = sqlx::query_as!(
+        Counts,
+        r#"SELECT count(*) AS "total!", count(*) FILTER (WHERE CASE WHEN $4::boolean
+               THEN (name, id) >= ($2, $3::uuid) ELSE (name, id) <= ($2, $3) END) AS "beyond!"
+           FROM profiles WHERE $1::text IS NULL OR strpos(lower(name), lower($1)) > 0"#,
+        bounds.search,
+        name,
+        id,
+        bounds.is_from_end,
+    )
+    .fetch_one(connection)
+    .await?;
+    let profiles = rows.into_iter().map(Profile::try_from).collect::<Result<_, _>>()?;
+    Ok(NamePage::of(profiles, &counts, bounds.is_from_end))
+}
+
+/// Locks a profile until the transaction ends; none if it does not exist.
+pub async fn lock(connection: &mut Connection, id: ProfileId) -> Result<Option<Profile>, StoreError> {
+    let row = profile_rows!("SELECT", "FROM profiles WHERE id = $1 FOR UPDATE", id.uuid())
+        .fetch_optional(connection)
+        .await?;
+    row.map(Profile::try_from).transpose()
+}
+
+/// Whether it exists; if so, nobody deletes it until the transaction ends.
+pub async fn keep(connection: &mut Connection, id: ProfileId) -> Result<bool, StoreError> {
+    let found = sqlx::query_scalar!("SELECT id FROM profiles WHERE id = $1 FOR KEY SHARE", id.uuid())
+        .fetch_optional(connection)
+        .await?;
+    Ok(found.is_some())
+}
+
+/// What of a draft another profile has already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProfileTaken {
+    /// The name.
+    pub name: bool,
+    /// The profile directory.
+    pub chrome_profile_path: bool,
+}
+
+/// Looks for other profiles than `id` with this name or directory. Advice only: the table's constraints have
+/// the last word.
+pub async fn taken(
+    connection: &mut Connection,
+    id: ProfileId,
+    name: &str,
+    chrome_profile_path: &str,
+) -> Result<ProfileTaken, StoreError> {
+    let found = sqlx::query_as!(
+        ProfileTaken,
+        r#"SELECT EXISTS (SELECT FROM profiles WHERE name = $2 AND id <> $1) AS "name!",
+               EXISTS (SELECT FROM profiles WHERE chrome_profile_path = $3 AND id <> $1)
+                   AS "chrome_profile_path!""#,
+        id.uuid(),
+        name,
+        chrome_profile_path
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(found)
+}
+
+/// Writes a new profile.
+pub async fn insert(
+    connection: &mut Connection,
+    id: ProfileId,
+    draft: &ProfileDraft,
+) -> Result<Profile, StoreError> {
+    let row = profile_rows!(
+        "INSERT INTO profiles
+             (id, name, chrome_profile_path, description, labels, environment, proxy_selection, caps)
+         VALUES ($1, $2, $3, $4, $5, $6::text::jsonb, $7, $8::text::jsonb)
+         RETURNING",
+        "",
+        id.uuid(),
+        draft.name,
+        draft.chrome_profile_path,
+        draft.description,
+        &draft.labels,
+        to_json("environment", &draft.environment)?,
+        draft.proxy_selection.as_str(),
+        to_json("caps", &draft.caps)?,
+    )
+    .fetch_one(connection)
+    .await?;
+    Profile::try_from(row)
+}
+
+/// Replaces what is stored and raises the version.
+pub async fn update(
+    connection: &mut Connection,
+    id: ProfileId,
+    draft: &ProfileDraft,
+) -> Result<Profile, StoreError> {
+    let row = profile_rows!(
+        "UPDATE profiles SET name = $2, chrome_profile_path = $3, description = $4, labels = $5,
+             environment = $6::text::jsonb, proxy_selection = $7, caps = $8::text::jsonb,
+             version = version + 1, updated_at = clock_timestamp()
+         WHERE id = $1
+         RETURNING",
+        "",
+        id.uuid(),
+        draft.name,
+        draft.chrome_profile_path,
+        draft.description,
+        &draft.labels,
+        to_json("environment", &draft.environment)?,
+        draft.proxy_selection.as_str(),
+        to_json("caps", &draft.caps)?,
+    )
+    .fetch_one(connection)
+    .await?;
+    Profile::try_from(row)
+}
+
+/// Removes a profile with its secrets and lists. Refused by a constraint while a command or a live job names
+/// it.
+pub async fn delete(connection: &mut Connection, id: ProfileId) -> Result<(), StoreError> {
+    sqlx::query!("DELETE FROM profiles WHERE id = $1", id.uuid()).execute(connection).await?;
+    Ok(())
+}

@@ -1,0 +1,166 @@
+//! Who still needs a row of the catalogue: the answer to a delete.
+//!
+//! The delete verbs of `catalogue` ask after they have locked the row, so that nobody can begin to need it in
+//! between. Decides nothing.
+
+use uuid::Uuid;
+
+use crate::{
+    ids::{CommandId, JobId, ProfileId, ProxyId, ServiceId},
+    store::{Connection, StoreError},
+};
+
+/// Users that are named; the others are counted.
+pub const USERS_NAMED: i32 = 3;
+/// Live jobs that are counted; that many may mean more.
+pub const JOBS_COUNTED_MAX: i64 = 1000;
+
+/// Everything that needs a row.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Uses {
+    /// Profiles that list it.
+    pub profiles: Users,
+    /// Commands that name it as their default.
+    pub commands: Users,
+    /// Schedules whose jobs run with it.
+    pub schedules: Users,
+    /// Jobs that have not ended and run with it. Counted up to [`JOBS_COUNTED_MAX`].
+    pub jobs: Users,
+}
+
+/// Users of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Users {
+    /// How many.
+    pub count: i64,
+    /// Names, or ids of jobs, of the first [`USERS_NAMED`].
+    pub first: Vec<String>,
+}
+
+struct UsersRow {
+    kind: String,
+    count: i64,
+    names: Vec<String>,
+}
+
+/// Who needs this profile.
+pub async fn of_profile(connection: &mut Connection, id: ProfileId) -> Result<Uses, StoreError> {
+    let rows = sqlx::query_as!(
+        UsersRow,
+        r#"SELECT 'commands' AS "kind!", count(*) AS "count!",
+               (array_agg(name ORDER BY name))[:$2] AS "names!"
+           FROM commands WHERE profile_id = $1 HAVING count(*) > 0
+           UNION ALL
+           SELECT 'schedules', count(*), (array_agg(name ORDER BY name))[:$2]
+           FROM schedules WHERE profile_id = $1 HAVING count(*) > 0
+           UNION ALL
+           SELECT 'jobs', count(*), (array_agg(id::text ORDER BY id))[:$2]
+           FROM (SELECT job_id AS id FROM live_jobs WHERE profile_id = $1 LIMIT $3) job HAVING count(*) > 0"#,
+        id.uuid(),
+        USERS_NAMED,
+        JOBS_COUNTED_MAX
+    )
+    .fetch_all(connection)
+    .await?;
+    uses(rows)
+}
+
+/// Who needs this service.
+pub async fn of_service(connection: &mut Connection, id: ServiceId) -> Result<Uses, StoreError> {
+    let rows = sqlx::query_as!(
+        UsersRow,
+        r#"SELECT 'profiles' AS "kind!", count(*) AS "count!",
+               (array_agg(name ORDER BY name))[:$2] AS "names!"
+           FROM profile_services JOIN profiles ON id = profile_id WHERE service_id = $1 HAVING count(*) > 0
+           UNION ALL
+           SELECT 'commands', count(*), (array_agg(name ORDER BY name))[:$2]
+           FROM command_services JOIN commands ON id = command_id WHERE service_id = $1 HAVING count(*) > 0
+           UNION ALL
+           SELECT 'schedules', count(*), (array_agg(name ORDER BY name))[:$2]
+           FROM schedule_services JOIN schedules ON id = schedule_id WHERE service_id = $1 HAVING count(*) > 0
+           UNION ALL
+           SELECT 'jobs', count(*), (array_agg(id::text ORDER BY id))[:$2]
+           FROM (SELECT job_id AS id FROM live_job_services WHERE service_id = $1 LIMIT $3) job
+           HAVING count(*) > 0"#,
+        id.uuid(),
+        USERS_NAMED,
+        JOBS_COUNTED_MAX
+    )
+    .fetch_all(connection)
+    .await?;
+    uses(rows)
+}
+
+/// Who needs this proxy. A running job that has chosen it for its attempt counts, although no constraint says
+/// so.
+pub async fn of_proxy(connection: &mut Connection, id: ProxyId) -> Result<Uses, StoreError> {
+    let rows = sqlx::query_as!(
+        UsersRow,
+        r#"SELECT 'profiles' AS "kind!", count(*) AS "count!",
+               (array_agg(name ORDER BY name))[:$2] AS "names!"
+           FROM profile_proxies JOIN profiles ON id = profile_id WHERE proxy_id = $1 HAVING count(*) > 0
+           UNION ALL
+           SELECT 'commands', count(*), (array_agg(name ORDER BY name))[:$2]
+           FROM commands WHERE proxy_id = $1 HAVING count(*) > 0
+           UNION ALL
+           SELECT 'schedules', count(*), (array_agg(name ORDER BY name))[:$2]
+           FROM schedules WHERE proxy_id = $1 HAVING count(*) > 0
+           UNION ALL
+           SELECT 'jobs', count(*), (array_agg(id::text ORDER BY id))[:$2]
+           FROM ((SELECT job_id AS id FROM live_jobs WHERE proxy_id = $1 LIMIT $3)
+                 UNION
+                 (SELECT job_id FROM live_jobs
+                  WHERE worker_id IS NOT NULL AND attempt_proxy_id = $1 LIMIT $3)) job
+           HAVING count(*) > 0"#,
+        id.uuid(),
+        USERS_NAMED,
+        JOBS_COUNTED_MAX
+    )
+    .fetch_all(connection)
+    .await?;
+    uses(rows)
+}
+
+/// Who needs this command. Its jobs do not: they have a copy of what they run.
+pub async fn of_command(connection: &mut Connection, id: CommandId) -> Result<Uses, StoreError> {
+    let rows = sqlx::query_as!(
+        UsersRow,
+        r#"SELECT 'schedules' AS "kind!", count(*) AS "count!",
+               (array_agg(name ORDER BY name))[:$2] AS "names!"
+           FROM schedules WHERE command_id = $1 HAVING count(*) > 0"#,
+        id.uuid(),
+        USERS_NAMED
+    )
+    .fetch_all(connection)
+    .await?;
+    uses(rows)
+}
+
+fn uses(rows: Vec<UsersRow>) -> Result<Uses, StoreError> {
+    let mut uses = Uses::default();
+    for row in rows {
+        let users = Users { count: row.count, first: row.names };
+        match row.kind.as_str() {
+            "profiles" => uses.profiles = users,
+            "commands" => uses.commands = users,
+            "schedules" => uses.schedules = users,
+            _ => uses.jobs = Users { first: job_ids(users.first)?, ..users },
+        }
+    }
+    Ok(uses)
+}
+
+fn job_ids(uuids: Vec<String>) -> Result<Vec<String>, StoreError> {
+    let read = |text: String| {
+        let uuid: Uuid = text.parse().map_err(|_| StoreError::corrupt("live_jobs", "job_id", &text))?;
+        Ok(JobId::from(uuid).to_string())
+    };
+    uuids.into_iter().map(read).collect()
+}
+
+impl Uses {
+    /// Whether nobody needs it.
+    pub fn is_empty(&self) -> bool {
+        [&self.profiles, &self.commands, &self.schedules, &self.jobs].iter().all(|users| users.count == 0)
+    }
+}

@@ -1,0 +1,388 @@
+//! Schedules: reading them in batches and pages, and the statements of those that change or fire them.
+//!
+//! The API reads, `catalogue::schedules` writes, `steps::fire_schedules` moves them on. Decides nothing; sealed inputs leave the
+//! store as they came.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::name_pages::{Counts, NamePage, NamePageRequest};
+use crate::{
+    clock::Time,
+    duration::IsoDuration,
+    ids::{CommandId, JobId, ProfileId, ProxyId, ScheduleId, ServiceId},
+    schedule::{Cron, Overlap, Timing, Zone},
+    store::{Connection, StoreError, queues::backlog, to_json},
+};
+
+/// A schedule.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Schedule {
+    /// Its id.
+    pub id: ScheduleId,
+    /// What somebody has decided of it.
+    pub plan: Plan,
+    /// The first time that is neither fired nor passed over. None: paused, or no time is left.
+    pub next_at: Option<Time>,
+    /// The time of the last firing that enqueued a job.
+    pub last_at: Option<Time>,
+    /// Why the last firing enqueued nothing, if its job was refused.
+    pub last_failure: Option<String>,
+    /// Rises with every change by hand.
+    pub version: i32,
+    /// When it was made.
+    pub created_at: Time,
+    /// When it last changed by hand.
+    pub updated_at: Time,
+}
+
+/// What somebody decides of a schedule.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// Unique among schedules.
+    pub name: String,
+    /// When it is due.
+    pub timing: Timing,
+    /// What each firing enqueues.
+    pub template: Template,
+    /// Whether it does not fire at all.
+    pub is_paused: bool,
+}
+
+/// What a firing enqueues. What it leaves out is the command's or the profile's, as it is then.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Template {
+    /// What to run.
+    pub command: CommandId,
+    /// Overrides the command's.
+    pub profile: Option<ProfileId>,
+    /// Overrides the command's and the profile's own choice.
+    pub proxy: Option<ProxyId>,
+    /// Overrides those of the command and of the profile.
+    pub services: Option<Vec<ServiceId>>,
+    /// Overrides the command's.
+    pub queue: Option<String>,
+    /// 0 to 9.
+    pub priority: Option<i16>,
+    /// A patch of the command's, as JSON.
+    pub policy: Option<Value>,
+    /// Whose turn its jobs count as.
+    pub fairness_key: Option<String>,
+    /// Sorted, each once.
+    pub labels: Vec<String>,
+    /// `***` in the places of its secrets.
+    pub input: Value,
+    /// The secrets of the input, sealed.
+    pub input_sealed: Option<Vec<u8>>,
+}
+
+struct Row {
+    id: Uuid,
+    name: String,
+    cron: String,
+    timezone: String,
+    overlap: String,
+    catch_up_ms: i64,
+    is_paused: bool,
+    command_id: Uuid,
+    profile_id: Option<Uuid>,
+    proxy_id: Option<Uuid>,
+    service_ids: Option<Vec<Uuid>>,
+    queue: Option<String>,
+    priority: Option<i16>,
+    policy: Option<Value>,
+    fairness_key: Option<String>,
+    labels: Vec<String>,
+    input: Value,
+    input_sealed: Option<Vec<u8>>,
+    next_at: Option<Time>,
+    last_at: Option<Time>,
+    last_failure: Option<String>,
+    version: i32,
+    created_at: Time,
+    updated_at: Time,
+}
+
+impl TryFrom<Row> for Schedule {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let corrupt = |column: &'static str, value: &dyn std::fmt::Display| {
+            StoreError::corrupt("schedules", column, &value)
+        };
+        let timing = Timing {
+            cron: Cron::parse(&row.cron).map_err(|_| corrupt("cron", &row.cron))?,
+            zone: Zone::parse(&row.timezone).map_err(|_| corrupt("timezone", &row.timezone))?,
+            overlap: Overlap::parse(&row.overlap).ok_or_else(|| corrupt("overlap", &row.overlap))?,
+            catch_up: IsoDuration(Duration::from_millis(row.catch_up_ms.cast_unsigned())),
+        };
+        let template = Template {
+            command: row.command_id.into(),
+            profile: row.profile_id.map(ProfileId::from),
+            proxy: row.proxy_id.map(ProxyId::from),
+            services: row.service_ids.map(|ids| ids.into_iter().map(ServiceId::from).collect()),
+            queue: row.queue,
+            priority: row.priority,
+            policy: row.policy,
+            fairness_key: row.fairness_key,
+            labels: row.labels,
+            input: row.input,
+            input_sealed: row.input_sealed,
+        };
+        Ok(Self {
+            id: row.id.into(),
+            plan: Plan { name: row.name, timing, template, is_paused: row.is_paused },
+            next_at: row.next_at,
+            last_at: row.last_at,
+            last_failure: row.last_failure,
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+/// A statement that answers whole schedules: what stands before their columns, and what stands behind.
+macro_rules! schedule_rows {
+    ($before:literal, $behind:literal $(, $argument:expr)* $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            $before
+                + " id, name, cron, timezone, overlap, catch_up_ms, is_paused, command_id, profile_id, proxy_id, service_ids,
+                    queue, priority, policy, fairness_key, labels, input, input_sealed, next_at, last_at, last_failure,
+                    version, created_at, updated_at "
+                + $behind
+            $(, $argument)*
+        )
+    };
+}
+
+/// Those of these schedules that exist, in no particular order.
+pub async fn load(connection: &mut Connection, ids: &[ScheduleId]) -> Result<Vec<Schedule>, StoreError> {
+    let ids: Vec<Uuid> = ids.iter().copied().map(Uuid::from).collect();
+    let rows =
+        schedule_rows!("SELECT", "FROM schedules WHERE id = ANY($1)", &ids).fetch_all(connection).await?;
+    rows.into_iter().map(Schedule::try_from).collect()
+}
+
+/// The schedules that have one of these names.
+pub async fn load_by_name(
+    connection: &mut Connection,
+    names: &[String],
+) -> Result<Vec<Schedule>, StoreError> {
+    let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| !name.contains('\0')).collect();
+    let rows = schedule_rows!("SELECT", "FROM schedules WHERE name = ANY($1)", &names as &[&str])
+        .fetch_all(connection)
+        .await?;
+    rows.into_iter().map(Schedule::try_from).collect()
+}
+
+/// A page of all schedules, in order of name.
+pub async fn page(
+    connection: &mut Connection,
+    request: &NamePageRequest,
+) -> Result<NamePage<Schedule>, StoreError> {
+    let Some(bounds) = request.bounds() else { return Ok(NamePage::empty()) };
+    let rows = schedule_rows!(
+        "WITH matching AS NOT MATERIALIZED (
+             SELECT id, name FROM schedules
+             WHERE ($1::text IS NULL OR strpos(lower(name), lower($1)) > 0)
+                 AND ($2::text IS NULL OR (name, id) > ($2, $3::uuid))
+                 AND ($4::text IS NULL OR (name, id) < ($4, $5::uuid))
+         ), page AS (
+             (SELECT id FROM matching WHERE NOT $7::boolean ORDER BY name, id LIMIT $6)
+             UNION ALL
+             (SELECT id FROM matching WHERE $7 ORDER BY name DESC, id DESC LIMIT $6)
+         )
+         SELECT",
+        "FROM schedules JOIN page USING (id) ORDER BY name, id",
+        bounds.search,
+        bounds.after_name,
+        bounds.after_id,
+        bounds.before_name,
+        bounds.before_id,
+        bounds.limit,
+        bounds.is_from_end,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let (name, id) = bounds.taken_from();
+    let counts = sqlx::query_as!(
+        Counts,
+        r#"SELECT count(*) AS "total!", count(*) FILTER (WHERE CASE WHEN $4::boolean
+               THEN (name, id) >= ($2, $3::uuid) ELSE (name, id) <= ($2, $3) END) AS "beyond!"
+           FROM schedules WHERE $1::text IS NULL OR strpos(lower(name), lower($1)) > 0"#,
+        bounds.search,
+        name,
+        id,
+        bounds.is_from_end,
+    )
+    .fetch_one(connection)
+    .await?;
+    let schedules = rows.into_iter().map(Schedule::try_from).collect::<Result<_, _>>()?;
+    Ok(NamePage::of(schedules, &counts, bounds.is_from_end))
+}
+
+/// Locks a schedule until the transaction ends; none if it does not exist.
+pub async fn lock(connection: &mut Connection, id: ScheduleId) -> Result<Option<Schedule>, StoreError> {
+    let row = schedule_rows!("SELECT", "FROM schedules WHERE id = $1 FOR UPDATE", id.uuid())
+        .fetch_optional(connection)
+        .await?;
+    row.map(Schedule::try_from).transpose()
+}
+
+/// Locks schedules that are due, those that have been due longest first, and passes over what others have locked; and the time.
+pub async fn lock_due(connection: &mut Connection, limit: i64) -> Result<(Vec<Schedule>, Time), StoreError> {
+    let rows = schedule_rows!(
+        "SELECT",
+        "FROM schedules WHERE next_at <= clock_timestamp() ORDER BY next_at LIMIT $1 FOR UPDATE SKIP LOCKED",
+        limit
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let now = backlog::clock(connection).await?;
+    Ok((rows.into_iter().map(Schedule::try_from).collect::<Result<_, _>>()?, now))
+}
+
+/// How long it is until the next one is due; zero if one is due already, nothing if none ever will be.
+pub async fn until_next(connection: &mut Connection) -> Result<Option<Duration>, StoreError> {
+    let millis = sqlx::query_scalar!(
+        "SELECT (extract(epoch FROM min(next_at) - clock_timestamp()) * 1000)::bigint FROM schedules
+         WHERE next_at IS NOT NULL"
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(millis.map(|millis| Duration::from_millis(u64::try_from(millis).unwrap_or(0))))
+}
+
+/// The jobs of these schedules that have not ended.
+pub async fn live_jobs(
+    connection: &mut Connection,
+    ids: &[ScheduleId],
+) -> Result<Vec<(ScheduleId, JobId)>, StoreError> {
+    let ids: Vec<Uuid> = ids.iter().copied().map(Uuid::from).collect();
+    let rows = sqlx::query!(
+        r#"SELECT schedule_id AS "schedule_id!", job_id FROM live_jobs WHERE schedule_id = ANY($1)"#,
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.schedule_id.into(), row.job_id.into())).collect())
+}
+
+/// Where a schedule stands after it was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advance {
+    /// Which.
+    pub id: ScheduleId,
+    /// What is to be looked at next.
+    pub next_at: Option<Time>,
+    /// The time of the last firing that enqueued a job; none leaves it as it is.
+    pub last_at: Option<Time>,
+    /// Why its job was refused. None with a `last_at`: nothing was; none without one leaves it as it is.
+    pub failure: Option<String>,
+}
+
+/// Moves schedules on.
+pub async fn advance(connection: &mut Connection, advances: &[Advance]) -> Result<(), StoreError> {
+    let ids: Vec<Uuid> = advances.iter().map(|advance| advance.id.uuid()).collect();
+    let next: Vec<Option<Time>> = advances.iter().map(|advance| advance.next_at).collect();
+    let last: Vec<Option<Time>> = advances.iter().map(|advance| advance.last_at).collect();
+    let failures: Vec<Option<&str>> = advances.iter().map(|advance| advance.failure.as_deref()).collect();
+    sqlx::query!(
+        "UPDATE schedules SET next_at = moved.next_at, last_at = coalesce(moved.last_at, schedules.last_at),
+             last_failure = CASE WHEN moved.failure IS NULL AND moved.last_at IS NULL THEN last_failure ELSE failure END
+         FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::text[]) AS moved (id, next_at, last_at, failure)
+         WHERE schedules.id = moved.id",
+        &ids,
+        &next as &[Option<Time>],
+        &last as &[Option<Time>],
+        &failures as &[Option<&str>],
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Whether another schedule than `id` has this name. Advice only: the table's constraint has the last word.
+pub async fn name_is_taken(
+    connection: &mut Connection,
+    id: ScheduleId,
+    name: &str,
+) -> Result<bool, StoreError> {
+    let is_taken = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM schedules WHERE name = $2 AND id <> $1) AS "is_taken!""#,
+        id.uuid(),
+        name
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(is_taken)
+}
+
+/// Writes a new schedule, or replaces what is stored and raises the version.
+pub async fn save(
+    connection: &mut Connection,
+    id: ScheduleId,
+    plan: &Plan,
+    next_at: Option<Time>,
+) -> Result<Schedule, StoreError> {
+    let Plan { name, timing, template, is_paused } = plan;
+    let services: Option<Vec<Uuid>> =
+        template.services.as_ref().map(|ids| ids.iter().copied().map(Uuid::from).collect());
+    let row = schedule_rows!(
+        "INSERT INTO schedules AS stored (id, name, cron, timezone, overlap, catch_up_ms, is_paused, command_id, profile_id,
+             proxy_id, service_ids, queue, priority, policy, labels, input, input_sealed, next_at,
+             fairness_key)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::text::jsonb, $15, $16::text::jsonb, $17, $18, $19)
+         ON CONFLICT (id) DO UPDATE SET name = excluded.name, cron = excluded.cron, timezone = excluded.timezone,
+             overlap = excluded.overlap, catch_up_ms = excluded.catch_up_ms, is_paused = excluded.is_paused,
+             command_id = excluded.command_id, profile_id = excluded.profile_id, proxy_id = excluded.proxy_id,
+             service_ids = excluded.service_ids, queue = excluded.queue, priority = excluded.priority,
+             policy = excluded.policy, labels = excluded.labels, input = excluded.input,
+             input_sealed = excluded.input_sealed, next_at = excluded.next_at,
+             fairness_key = excluded.fairness_key, version = stored.version + 1, updated_at = clock_timestamp()
+         RETURNING",
+        "",
+        id.uuid(),
+        name,
+        timing.cron.text(),
+        timing.zone.name(),
+        timing.overlap.as_str(),
+        i64::try_from(timing.catch_up.0.as_millis()).unwrap_or(i64::MAX),
+        *is_paused,
+        template.command.uuid(),
+        template.profile.map(Uuid::from),
+        template.proxy.map(Uuid::from),
+        services.as_deref(),
+        template.queue,
+        template.priority,
+        template.policy.as_ref().map(Value::to_string),
+        &template.labels,
+        to_json("input", &template.input)?,
+        template.input_sealed,
+        next_at,
+        template.fairness_key,
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "WITH gone AS (
+             DELETE FROM schedule_services WHERE schedule_id = $1 AND NOT service_id = ANY($2)
+         )
+         INSERT INTO schedule_services (schedule_id, service_id) SELECT $1, unnest($2::uuid[]) ON CONFLICT DO NOTHING",
+        id.uuid(),
+        services.as_deref().unwrap_or_default()
+    )
+    .execute(connection)
+    .await?;
+    Schedule::try_from(row)
+}
+
+/// Removes a schedule. What it has enqueued stays.
+pub async fn delete(connection: &mut Connection, id: ScheduleId) -> Result<(), StoreError> {
+    sqlx::query!("DELETE FROM schedules WHERE id = $1", id.uuid()).execute(connection).await?;
+    Ok(())
+}

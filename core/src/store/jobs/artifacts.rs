@@ -1,0 +1,137 @@
+//! Files that attempts made. Called by `steps::keep_artifacts` and read by the API.
+
+use uuid::Uuid;
+
+use crate::{
+    clock::Time,
+    ids::{ArtifactId, AttemptId, JobId},
+    store::{Connection, StoreError},
+};
+
+/// A file below the artifact root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArtifactRecord {
+    /// Its id.
+    pub id: ArtifactId,
+    /// The job.
+    pub job: JobId,
+    /// The attempt that made it.
+    pub attempt_id: AttemptId,
+    /// That attempt's number.
+    pub attempt: i32,
+    /// Unique within the attempt.
+    pub name: String,
+    /// Media type.
+    pub content_type: String,
+    /// Size in bytes.
+    pub size_bytes: i64,
+    /// SHA-256 of its bytes.
+    pub sha256: [u8; 32],
+    /// Below the artifact root, with `/`.
+    pub path: String,
+    /// When it was kept.
+    pub created_at: Time,
+    /// When the file left the disk, if it has.
+    pub pruned_at: Option<Time>,
+}
+
+/// Stores a file's record if its attempt still holds the job; false when it has been fenced off.
+pub async fn keep(connection: &mut Connection, artifact: &ArtifactRecord) -> Result<bool, StoreError> {
+    let stored = sqlx::query!(
+        "INSERT INTO artifacts (id, job_id, attempt_id, attempt, name, content_type, size_bytes, sha256, path, created_at)
+         SELECT $1, job_id, attempt_id, attempt, $4, $5, $6, $7, $8, clock_timestamp() FROM live_jobs
+         WHERE job_id = $2 AND attempt_id = $3 FOR KEY SHARE
+         ON CONFLICT (attempt_id, name) DO NOTHING",
+        artifact.id.uuid(),
+        artifact.job.uuid(),
+        artifact.attempt_id.uuid(),
+        artifact.name,
+        artifact.content_type,
+        artifact.size_bytes,
+        &artifact.sha256,
+        artifact.path,
+    )
+    .execute(connection)
+    .await?;
+    Ok(stored.rows_affected() == 1)
+}
+
+struct Row {
+    id: Uuid,
+    job_id: Uuid,
+    attempt_id: Uuid,
+    attempt: i32,
+    name: String,
+    content_type: String,
+    size_bytes: i64,
+    sha256: Vec<u8>,
+    path: String,
+    created_at: Time,
+    pruned_at: Option<Time>,
+}
+
+impl Row {
+    fn read(self) -> Result<ArtifactRecord, StoreError> {
+        let sha256 = self.sha256.as_slice().try_into();
+        Ok(ArtifactRecord {
+            id: self.id.into(),
+            job: self.job_id.into(),
+            attempt_id: self.attempt_id.into(),
+            attempt: self.attempt,
+            name: self.name,
+            content_type: self.content_type,
+            size_bytes: self.size_bytes,
+            sha256: sha256.map_err(|_| StoreError::corrupt("artifacts", "sha256", &self.id))?,
+            path: self.path,
+            created_at: self.created_at,
+            pruned_at: self.pruned_at,
+        })
+    }
+}
+
+/// The files of jobs, in order of making.
+pub async fn of_jobs(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<ArtifactRecord>, StoreError> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT id, job_id, attempt_id, attempt, name, content_type, size_bytes, sha256, path, created_at, pruned_at
+         FROM artifacts WHERE job_id = ANY($1) ORDER BY id",
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(Row::read).collect()
+}
+
+/// Files by id, in any order.
+pub async fn by_ids(
+    connection: &mut Connection,
+    ids: &[ArtifactId],
+) -> Result<Vec<ArtifactRecord>, StoreError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT id, job_id, attempt_id, attempt, name, content_type, size_bytes, sha256, path, created_at, pruned_at
+         FROM artifacts WHERE id = ANY($1)",
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(Row::read).collect()
+}
+
+/// One file by id.
+pub async fn by_id(
+    connection: &mut Connection,
+    id: ArtifactId,
+) -> Result<Option<ArtifactRecord>, StoreError> {
+    let row = sqlx::query_as!(
+        Row,
+        "SELECT id, job_id, attempt_id, attempt, name, content_type, size_bytes, sha256, path, created_at, pruned_at
+         FROM artifacts WHERE id = $1",
+        id.uuid()
+    )
+    .fetch_optional(connection)
+    .await?;
+    row.map(Row::read).transpose()
+}

@@ -1,0 +1,400 @@
+//! Rows of attempts: noted once an attempt has something to show, completed when it is settled.
+//!
+//! One row per attempt is written on the hot path (at settle). An attempt that runs a process is noted
+//! before, so that people can see it.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::live;
+use crate::{
+    clock::Time,
+    compose::ComposedCommand,
+    ids::{AttemptId, JobId, ProxyId, WorkerId},
+    job::{Failure, Used},
+    store::{Connection, StoreError, from_json, limits::usage, to_json},
+};
+
+/// What an attempt runs and through which proxy, told by its worker before the process starts.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// The job.
+    pub job: JobId,
+    /// The attempt: the fence.
+    pub attempt: AttemptId,
+    /// The proxy that was chosen.
+    pub proxy: Option<ProxyId>,
+    /// The command, masked.
+    pub composed: Arc<ComposedCommand>,
+}
+
+/// What is known of a process that has ended.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ExitRecord {
+    /// Its exit code.
+    pub exit_code: Option<i32>,
+    /// The signal that ended it, e.g. `SIGKILL`.
+    pub signal: Option<String>,
+    /// Highest resident memory of the tree's largest process, in bytes.
+    pub peak_memory_bytes: Option<i64>,
+    /// Processor time of the tree, in milliseconds.
+    pub cpu_ms: Option<i64>,
+}
+
+/// An attempt that is over.
+#[derive(Debug, Clone)]
+pub struct Finish {
+    /// The job.
+    pub job: JobId,
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// Its number.
+    pub number: i32,
+    /// Its outcome's name.
+    pub outcome: &'static str,
+    /// Who ran it.
+    pub worker: WorkerId,
+    /// Through which proxy.
+    pub proxy: Option<ProxyId>,
+    /// The command, masked, if it got that far.
+    pub composed: Option<Arc<ComposedCommand>>,
+    /// Since when the job was ready.
+    pub queued_at: Time,
+    /// When the attempt began.
+    pub started_at: Time,
+    /// How the process ended.
+    pub exit: ExitRecord,
+    /// Why it failed.
+    pub failure: Option<Failure>,
+    /// What it counts for; none if that is not known.
+    pub used: Option<Used>,
+}
+
+/// Notes attempts that still hold their job; answers those that do. The others have been fenced off.
+pub async fn note(connection: &mut Connection, starts: &[Start]) -> Result<Vec<AttemptId>, StoreError> {
+    let (mut jobs, mut attempts, mut proxies, mut composed) = (vec![], vec![], vec![], vec![]);
+    for start in starts {
+        jobs.push(start.job.uuid());
+        attempts.push(start.attempt.uuid());
+        proxies.push(start.proxy.map(Uuid::from));
+        composed.push(to_json("composed", &*start.composed)?);
+    }
+    live::fence(connection, &jobs, &attempts).await?;
+    let held = sqlx::query_scalar!(
+        r#"
+        WITH start AS MATERIALIZED (
+            SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[]) AS start (job_id, attempt_id, proxy_id, composed)
+        ), fenced AS (
+            UPDATE live_jobs AS live SET attempt_proxy_id = start.proxy_id
+            FROM start WHERE live.job_id = start.job_id AND live.job_id = ANY($1) AND live.attempt_id = start.attempt_id
+            RETURNING live.job_id, live.attempt_id, live.attempt, live.worker_id, live.queued_at, live.attempt_at
+        )
+        INSERT INTO attempts (id, job_id, number, worker_id, proxy_id, composed, queued_at, started_at)
+        SELECT attempt_id, job_id, fenced.attempt, fenced.worker_id, start.proxy_id, start.composed::jsonb,
+            fenced.queued_at, fenced.attempt_at
+        FROM fenced JOIN start USING (job_id, attempt_id)
+        ON CONFLICT (id) DO UPDATE SET composed = excluded.composed
+        RETURNING id
+        "#,
+        &jobs,
+        &attempts,
+        &proxies as &[Option<Uuid>],
+        &composed,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(held.into_iter().map(AttemptId::from).collect())
+}
+
+/// Completes attempts. Their jobs' rows must be locked and theirs.
+pub async fn finish(connection: &mut Connection, finished: &[Finish], now: Time) -> Result<(), StoreError> {
+    let mut column = FinishColumns::default();
+    for finish in finished {
+        column.push(finish)?;
+    }
+    let busy_ms = |finish: &Finish| (now - finish.started_at).num_milliseconds().max(0);
+    let used = usage::Columns::of(
+        finished.iter().filter_map(|finish| Some((finish.used.as_ref()?, busy_ms(finish)))),
+    );
+    sqlx::query!(
+        r#"
+        WITH used AS (
+            INSERT INTO usage_deltas (day, command_id, profile_id, service_id, attempts, busy_ms)
+            SELECT ($15::timestamptz AT TIME ZONE 'UTC')::date, command_id, profile_id, service_id, attempts, busy_ms
+            FROM unnest($16::uuid[], $17::uuid[], $18::uuid[], $19::bigint[], $20::bigint[])
+                AS used (command_id, profile_id, service_id, attempts, busy_ms)
+        )
+        INSERT INTO attempts (id, job_id, number, outcome, worker_id, proxy_id, composed, queued_at, started_at,
+            finished_at, exit_code, signal, failure, peak_memory_bytes, cpu_ms)
+        SELECT id, job_id, number, outcome, worker_id, proxy_id, composed::jsonb, queued_at, started_at,
+            $15, exit_code, signal, failure::jsonb, peak_memory_bytes, cpu_ms
+        FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[], $5::uuid[], $6::uuid[], $7::text[],
+            $8::timestamptz[], $9::timestamptz[], $10::integer[], $11::text[], $12::text[], $13::bigint[], $14::bigint[])
+        AS finish (id, job_id, number, outcome, worker_id, proxy_id, composed, queued_at, started_at,
+            exit_code, signal, failure, peak_memory_bytes, cpu_ms)
+        ON CONFLICT (id) DO UPDATE SET outcome = excluded.outcome, finished_at = excluded.finished_at,
+            composed = coalesce(excluded.composed, attempts.composed), exit_code = excluded.exit_code,
+            signal = excluded.signal, failure = excluded.failure,
+            peak_memory_bytes = excluded.peak_memory_bytes, cpu_ms = excluded.cpu_ms
+        "#,
+        &column.ids,
+        &column.jobs,
+        &column.numbers,
+        &column.outcomes as &[&str],
+        &column.workers,
+        &column.proxies as &[Option<Uuid>],
+        &column.composed as &[Option<String>],
+        &column.queued_ats,
+        &column.started_ats,
+        &column.exit_codes as &[Option<i32>],
+        &column.signals as &[Option<&str>],
+        &column.failures as &[Option<String>],
+        &column.peak_memory as &[Option<i64>],
+        &column.cpu_ms as &[Option<i64>],
+        now,
+        &used.commands,
+        &used.profiles,
+        &used.services,
+        &used.attempts,
+        &used.busy_ms,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Which of these attempts have been settled already, with this very outcome: a repeat recognises itself. One whose
+/// job a rescuer has taken meanwhile is settled too, but as lost.
+pub async fn settled(
+    connection: &mut Connection,
+    attempts: &[(AttemptId, &'static str)],
+) -> Result<Vec<AttemptId>, StoreError> {
+    let ids: Vec<Uuid> = attempts.iter().map(|(attempt, _)| attempt.uuid()).collect();
+    let outcomes: Vec<&str> = attempts.iter().map(|(_, outcome)| *outcome).collect();
+    let rows = sqlx::query_scalar!(
+        "SELECT id FROM attempts JOIN unnest($1::uuid[], $2::text[]) AS told (id, outcome) USING (id, outcome)",
+        &ids,
+        &outcomes as &[&str]
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(AttemptId::from).collect())
+}
+
+#[derive(Default)]
+struct FinishColumns<'a> {
+    ids: Vec<Uuid>,
+    jobs: Vec<Uuid>,
+    numbers: Vec<i32>,
+    outcomes: Vec<&'static str>,
+    workers: Vec<Uuid>,
+    proxies: Vec<Option<Uuid>>,
+    composed: Vec<Option<String>>,
+    queued_ats: Vec<Time>,
+    started_ats: Vec<Time>,
+    exit_codes: Vec<Option<i32>>,
+    signals: Vec<Option<&'a str>>,
+    failures: Vec<Option<String>>,
+    peak_memory: Vec<Option<i64>>,
+    cpu_ms: Vec<Option<i64>>,
+}
+
+impl<'a> FinishColumns<'a> {
+    fn push(&mut self, finish: &'a Finish) -> Result<(), StoreError> {
+        self.ids.push(finish.attempt.uuid());
+        self.jobs.push(finish.job.uuid());
+        self.numbers.push(finish.number);
+        self.outcomes.push(finish.outcome);
+        self.workers.push(finish.worker.uuid());
+        self.proxies.push(finish.proxy.map(Uuid::from));
+        self.composed
+            .push(finish.composed.as_ref().map(|composed| to_json("composed", &**composed)).transpose()?);
+        self.queued_ats.push(finish.queued_at);
+        self.started_ats.push(finish.started_at);
+        self.exit_codes.push(finish.exit.exit_code);
+        self.signals.push(finish.exit.signal.as_deref());
+        self.failures.push(finish.failure.as_ref().map(|failure| to_json("failure", failure)).transpose()?);
+        self.peak_memory.push(finish.exit.peak_memory_bytes);
+        self.cpu_ms.push(finish.exit.cpu_ms);
+        Ok(())
+    }
+}
+
+/// An attempt as people see it.
+#[derive(Debug, Clone)]
+pub struct AttemptRecord {
+    /// Its id.
+    pub id: AttemptId,
+    /// Its job.
+    pub job: JobId,
+    /// From 1 through all retries.
+    pub number: i32,
+    /// Its outcome's name; null while it runs.
+    pub outcome: Option<String>,
+    /// Who ran it.
+    pub worker: WorkerId,
+    /// Through which proxy.
+    pub proxy: Option<ProxyId>,
+    /// As it ran, masked; null when it was lost before it could be told.
+    pub composed: Option<ComposedCommand>,
+    /// Since when the job was ready.
+    pub queued_at: Time,
+    /// When it began.
+    pub started_at: Time,
+    /// When it ended.
+    pub finished_at: Option<Time>,
+    /// How the process ended.
+    pub exit: ExitRecord,
+    /// Why it failed.
+    pub failure: Option<Failure>,
+}
+
+struct AttemptRow {
+    id: Uuid,
+    job_id: Uuid,
+    number: i32,
+    outcome: Option<String>,
+    worker_id: Uuid,
+    proxy_id: Option<Uuid>,
+    composed: Option<serde_json::Value>,
+    queued_at: Time,
+    started_at: Time,
+    finished_at: Option<Time>,
+    exit_code: Option<i32>,
+    signal: Option<String>,
+    failure: Option<serde_json::Value>,
+    peak_memory_bytes: Option<i64>,
+    cpu_ms: Option<i64>,
+}
+
+impl AttemptRow {
+    fn read(self) -> Result<AttemptRecord, StoreError> {
+        Ok(AttemptRecord {
+            id: self.id.into(),
+            job: self.job_id.into(),
+            number: self.number,
+            outcome: self.outcome,
+            worker: self.worker_id.into(),
+            proxy: self.proxy_id.map(ProxyId::from),
+            composed: self.composed.map(|json| from_json("attempts", "composed", json)).transpose()?,
+            queued_at: self.queued_at,
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+            exit: ExitRecord {
+                exit_code: self.exit_code,
+                signal: self.signal,
+                peak_memory_bytes: self.peak_memory_bytes,
+                cpu_ms: self.cpu_ms,
+            },
+            failure: self.failure.map(|json| from_json("attempts", "failure", json)).transpose()?,
+        })
+    }
+}
+
+/// Attempts of one job with numbers between the bounds, ascending or descending, at most `limit`. The running one is
+/// among them even before it has been noted.
+pub async fn of_job(
+    connection: &mut Connection,
+    job: JobId,
+    numbers: std::ops::RangeInclusive<i32>,
+    is_descending: bool,
+    limit: i64,
+) -> Result<Vec<AttemptRecord>, StoreError> {
+    let rows = sqlx::query_as!(
+        AttemptRow,
+        r#"
+        SELECT id AS "id!", job_id AS "job_id!", number AS "number!", outcome, worker_id AS "worker_id!", proxy_id,
+            composed, queued_at AS "queued_at!", started_at AS "started_at!", finished_at, exit_code, signal, failure,
+            peak_memory_bytes, cpu_ms
+        FROM (
+            SELECT id, job_id, number, outcome, worker_id, proxy_id, composed, queued_at, started_at, finished_at,
+                exit_code, signal, failure, peak_memory_bytes, cpu_ms
+            FROM attempts WHERE job_id = $1
+            UNION ALL
+            SELECT attempt_id, job_id, attempt, NULL, worker_id, attempt_proxy_id, NULL, queued_at, attempt_at, NULL,
+                NULL, NULL, NULL, NULL, NULL
+            FROM live_jobs WHERE job_id = $1 AND state = 'running'
+                AND NOT EXISTS (SELECT FROM attempts WHERE attempts.id = live_jobs.attempt_id)
+        ) AS attempt
+        WHERE number BETWEEN $2 AND $3
+        ORDER BY CASE WHEN $4 THEN -number ELSE number END LIMIT $5
+        "#,
+        job.uuid(),
+        *numbers.start(),
+        *numbers.end(),
+        is_descending,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(AttemptRow::read).collect()
+}
+
+/// Attempts by id, in any order. A running one is found even before it has been noted.
+pub async fn by_ids(
+    connection: &mut Connection,
+    attempts: &[AttemptId],
+) -> Result<Vec<AttemptRecord>, StoreError> {
+    let ids: Vec<Uuid> = attempts.iter().map(|attempt| attempt.uuid()).collect();
+    let rows = sqlx::query_as!(
+        AttemptRow,
+        r#"
+        SELECT id AS "id!", job_id AS "job_id!", number AS "number!", outcome, worker_id AS "worker_id!", proxy_id,
+            composed, queued_at AS "queued_at!", started_at AS "started_at!", finished_at, exit_code, signal, failure,
+            peak_memory_bytes, cpu_ms
+        FROM attempts WHERE id = ANY($1)
+        UNION ALL
+        SELECT attempt_id, job_id, attempt, NULL, worker_id, attempt_proxy_id, NULL, queued_at, attempt_at, NULL,
+            NULL, NULL, NULL, NULL, NULL
+        FROM live_jobs WHERE worker_id IS NOT NULL AND attempt_id = ANY($1)
+            AND NOT EXISTS (SELECT FROM attempts WHERE attempts.id = live_jobs.attempt_id)
+        "#,
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(AttemptRow::read).collect()
+}
+
+/// What the newest attempt of a job ran, as far as that is known.
+#[derive(Debug, Clone)]
+pub struct Newest {
+    /// The job.
+    pub job: JobId,
+    /// The proxy that was chosen.
+    pub proxy: Option<ProxyId>,
+    /// The command, masked.
+    pub composed: Option<ComposedCommand>,
+}
+
+/// The newest noted attempts of jobs; those that had none are left out. The command only when it is asked for.
+pub async fn newest(
+    connection: &mut Connection,
+    jobs: &[JobId],
+    with_composed: bool,
+) -> Result<Vec<Newest>, StoreError> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
+    let rows = sqlx::query!(
+        r#"
+        SELECT wanted.job_id AS "job_id!", newest.proxy_id AS "proxy_id?", newest.composed AS "composed?"
+        FROM unnest($1::uuid[]) AS wanted (job_id) CROSS JOIN LATERAL (
+            SELECT proxy_id, CASE WHEN $2 THEN composed END AS composed FROM attempts
+            WHERE attempts.job_id = wanted.job_id ORDER BY number DESC LIMIT 1
+        ) AS newest
+        "#,
+        &ids,
+        with_composed
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Newest {
+                job: row.job_id.into(),
+                proxy: row.proxy_id.map(ProxyId::from),
+                composed: row.composed.map(|json| from_json("attempts", "composed", json)).transpose()?,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,187 @@
+//! Which jobs wait for which: writing the edges, closing them, and what the step `unblock` decides on.
+//!
+//! Called by `steps::submit`, `steps::unblock` and `steps::retry`, and read by the API. The edges of a job that ends are
+//! closed by `live::save`, in the very statement that ends it. Decides nothing.
+
+use uuid::Uuid;
+
+use crate::{
+    ids::JobId,
+    job::{JobState, state::Ending},
+    store::{Connection, StoreError},
+};
+
+/// A job that another one needs, and how it ended if it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needed {
+    /// The job.
+    pub job: JobId,
+    /// None while it is live.
+    pub ending: Option<Ending>,
+}
+
+impl Needed {
+    /// Whether it has ended and has not succeeded.
+    pub const fn is_broken(self) -> bool {
+        matches!(self.ending, Some(Ending::Failed | Ending::Cancelled))
+    }
+}
+
+/// A job that waits, and one that it waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Edge {
+    /// The job that waits.
+    pub job: JobId,
+    /// Its place in the list of the job that waits, from 0.
+    pub position: i32,
+    /// What it waits for.
+    pub needed: Needed,
+}
+
+/// Those of these jobs that exist, with how they ended. Live ones cannot end until the caller's transaction does.
+pub async fn lock_needed(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<Needed>, StoreError> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
+    let live = sqlx::query_scalar!(
+        "SELECT job_id FROM live_jobs WHERE job_id = ANY($1) ORDER BY job_id FOR KEY SHARE",
+        &ids
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let live = live.into_iter().map(|id| Needed { job: id.into(), ending: None });
+    // Read after the locks: whatever ended before them is there by now.
+    let ended = sqlx::query!("SELECT job_id, state FROM ended_jobs WHERE job_id = ANY($1)", &ids)
+        .fetch_all(connection)
+        .await?;
+    let ended = ended.into_iter().map(|row| {
+        let ending = JobState::parse(&row.state).and_then(Ending::of);
+        let ending = ending.ok_or_else(|| StoreError::corrupt("ended_jobs", "state", &row.state))?;
+        Ok(Needed { job: row.job_id.into(), ending: Some(ending) })
+    });
+    live.map(Ok).chain(ended).collect()
+}
+
+/// Those of these jobs that exist.
+pub async fn existing(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<JobId>, StoreError> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
+    let found =
+        sqlx::query_scalar!("SELECT id FROM jobs WHERE id = ANY($1)", &ids).fetch_all(connection).await?;
+    Ok(found.into_iter().map(JobId::from).collect())
+}
+
+/// Writes the edges of new jobs, or writes those of revived ones again.
+pub async fn write(connection: &mut Connection, edges: &[Edge]) -> Result<(), StoreError> {
+    let (mut jobs, mut positions, mut needs, mut outcomes) = (vec![], vec![], vec![], vec![]);
+    for edge in edges {
+        jobs.push(edge.job.uuid());
+        positions.push(edge.position);
+        needs.push(edge.needed.job.uuid());
+        outcomes.push(edge.needed.ending.map(|ending| ending.state().as_str()));
+    }
+    sqlx::query!(
+        "INSERT INTO job_dependencies (job_id, position, needs_id, outcome, is_due)
+         SELECT job_id, position, needs_id, outcome, coalesce(outcome <> 'succeeded', false)
+         FROM unnest($1::uuid[], $2::integer[], $3::uuid[], $4::text[]) AS edge (job_id, position, needs_id, outcome)
+         ON CONFLICT (job_id, position) DO UPDATE SET outcome = excluded.outcome, is_due = excluded.is_due",
+        &jobs,
+        &positions,
+        &needs,
+        &outcomes as &[Option<&str>],
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// What these jobs need, by job and in order, with the outcomes that were noted.
+pub async fn edges_of(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<Edge>, StoreError> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
+    let rows = sqlx::query!(
+        "SELECT job_id, position, needs_id, outcome FROM job_dependencies WHERE job_id = ANY($1)
+         ORDER BY job_id, position",
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
+    let ending = |outcome: Option<String>| JobState::parse(outcome.as_deref()?).and_then(Ending::of);
+    Ok(rows
+        .into_iter()
+        .map(|row| Edge {
+            job: row.job_id.into(),
+            position: row.position,
+            needed: Needed { job: row.needs_id.into(), ending: ending(row.outcome) },
+        })
+        .collect())
+}
+
+/// Takes the marks of up to `most` jobs that are to be decided on; others that do the same are passed over. Answers the
+/// jobs.
+pub async fn take_due(connection: &mut Connection, most: i64) -> Result<Vec<JobId>, StoreError> {
+    let ids = sqlx::query_scalar!(
+        r#"
+        WITH due AS MATERIALIZED (
+            SELECT job_id, position FROM job_dependencies WHERE is_due ORDER BY job_id LIMIT $1 FOR UPDATE SKIP LOCKED
+        ), taken AS (
+            UPDATE job_dependencies AS edge SET is_due = false FROM due
+            WHERE edge.job_id = due.job_id AND edge.position = due.position RETURNING edge.job_id
+        )
+        SELECT DISTINCT job_id AS "job_id!" FROM taken
+        "#,
+        most
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(ids.into_iter().map(JobId::from).collect())
+}
+
+/// What stands between a blocked job and its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Blocked {
+    /// The job.
+    pub job: JobId,
+    /// The first of those that it waits for still.
+    pub waits_for: Option<JobId>,
+    /// How many it waits for still; exact up to 1,000, which then means that many or more.
+    pub open: i64,
+    /// The first of those that ended and did not succeed.
+    pub broken: Option<Needed>,
+}
+
+/// What stands between these jobs and their start.
+pub async fn blocked(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<Blocked>, StoreError> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
+    let rows = sqlx::query!(
+        r#"
+        SELECT job.id AS "job_id!", open.needs_id AS "waits_for?", counted.open AS "open!",
+            broken.needs_id AS "broken?", broken.outcome AS "outcome?"
+        FROM unnest($1::uuid[]) AS job (id)
+        LEFT JOIN LATERAL (
+            SELECT needs_id FROM job_dependencies WHERE job_id = job.id AND outcome IS NULL ORDER BY position LIMIT 1
+        ) AS open ON true
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS open FROM (
+                SELECT FROM job_dependencies WHERE job_id = job.id AND outcome IS NULL LIMIT 1000
+            ) AS waiting
+        ) AS counted
+        LEFT JOIN LATERAL (
+            SELECT needs_id, outcome FROM job_dependencies
+            WHERE job_id = job.id AND outcome IN ('failed', 'cancelled') ORDER BY position LIMIT 1
+        ) AS broken ON true
+        "#,
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
+    let read = |needs: Uuid, outcome: &str| Needed {
+        job: needs.into(),
+        ending: JobState::parse(outcome).and_then(Ending::of),
+    };
+    Ok(rows
+        .into_iter()
+        .map(|row| Blocked {
+            job: row.job_id.into(),
+            waits_for: row.waits_for.map(JobId::from),
+            open: row.open,
+            broken: row.broken.zip(row.outcome.as_deref()).map(|(needs, outcome)| read(needs, outcome)),
+        })
+        .collect())
+}

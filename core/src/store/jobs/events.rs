@@ -1,0 +1,176 @@
+//! Reading job events: of one job after a version, and of all jobs after a position.
+//!
+//! Called by the API's feed. Written by `store::live` and `store::submissions`, with the change itself.
+
+use uuid::Uuid;
+
+use crate::{
+    clock::Time,
+    ids::JobId,
+    job::{EventKind, JobState},
+    store::{Connection, StoreError},
+};
+
+/// One event of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventRecord {
+    /// The job.
+    pub job: JobId,
+    /// Rises by one from event to event.
+    pub version: i32,
+    /// What happened.
+    pub kind: EventKind,
+    /// The state as of this event.
+    pub state: JobState,
+    /// The state before.
+    pub prior_state: Option<JobState>,
+    /// Number of the attempt that it is about.
+    pub attempt: Option<i32>,
+    /// In words.
+    pub message: String,
+    /// The database's time.
+    pub at: Time,
+    /// Position in the order of all changes: transaction id.
+    pub txid: i64,
+}
+
+/// Events of one job with a version in `after+1 ..= before-1`, ascending, at most `most`.
+pub async fn of_job(
+    connection: &mut Connection,
+    job: JobId,
+    after: i32,
+    most: i64,
+) -> Result<Vec<EventRecord>, StoreError> {
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT job_id, version, at, kind, state, prior_state, attempt, message, txid FROM job_events
+         WHERE job_id = $1 AND version > $2 ORDER BY version LIMIT $3",
+        job.uuid(),
+        after,
+        most
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(Row::read).collect()
+}
+
+/// For each of these jobs, its events with a version above the one beside it, ascending, at most `most`. What has none
+/// is left out.
+pub async fn after(
+    connection: &mut Connection,
+    wanted: &[(JobId, i32)],
+    most: i64,
+) -> Result<Vec<((JobId, i32), Vec<EventRecord>)>, StoreError> {
+    let (jobs, versions): (Vec<Uuid>, Vec<i32>) =
+        wanted.iter().map(|(job, version)| (job.uuid(), *version)).unzip();
+    let rows = sqlx::query!(
+        r#"
+        SELECT wanted.job_id AS "job_id!", wanted.version AS "after!", event.version AS "version!", event.at AS "at!",
+            event.kind AS "kind!", event.state AS "state!", event.prior_state, event.attempt,
+            event.message AS "message!", event.txid AS "txid!"
+        FROM unnest($1::uuid[], $2::integer[]) AS wanted (job_id, version) CROSS JOIN LATERAL (
+            SELECT * FROM job_events WHERE job_events.job_id = wanted.job_id AND job_events.version > wanted.version
+            ORDER BY job_events.version LIMIT $3
+        ) AS event
+        ORDER BY wanted.job_id, wanted.version, event.version
+        "#,
+        &jobs,
+        &versions,
+        most
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut found: Vec<((JobId, i32), Vec<EventRecord>)> = Vec::new();
+    for row in rows {
+        let key = (JobId::from(row.job_id), row.after);
+        let event = Row {
+            job_id: row.job_id,
+            version: row.version,
+            at: row.at,
+            kind: row.kind,
+            state: row.state,
+            prior_state: row.prior_state,
+            attempt: row.attempt,
+            message: row.message,
+            txid: row.txid,
+        };
+        match found.last_mut() {
+            Some((last, events)) if *last == key => events.push(event.read()?),
+            Some(_) | None => found.push((key, vec![event.read()?])),
+        }
+    }
+    Ok(found)
+}
+
+/// How many events of a job are stored.
+pub async fn count(connection: &mut Connection, job: JobId) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM job_events WHERE job_id = $1"#, job.uuid())
+        .fetch_one(connection)
+        .await?)
+}
+
+/// Position below which every change is committed and visible.
+pub async fn horizon(connection: &mut Connection) -> Result<i64, StoreError> {
+    Ok(sqlx::query_scalar!(r#"SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS "xmin!""#)
+        .fetch_one(connection)
+        .await?)
+}
+
+/// Events of all jobs at positions in `from..to`, without their messages, in order of position, job and version. Only
+/// those that happened at or after `since`, so that the newest partitions are looked at and no others. When there are
+/// `most`, there may be more, and these are any of them: reading stops there, however many they are.
+pub async fn tail(
+    connection: &mut Connection,
+    (from, to): (i64, i64),
+    since: Time,
+    most: i64,
+) -> Result<Vec<EventRecord>, StoreError> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"
+        SELECT job_id, version, at, kind, state, prior_state, attempt, '' AS "message!", txid FROM (
+            SELECT * FROM job_events WHERE txid >= $1 AND txid < $2 AND at >= $3 LIMIT $4
+        ) AS event
+        ORDER BY txid, job_id, version
+        "#,
+        from,
+        to,
+        since,
+        most
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(Row::read).collect()
+}
+
+struct Row {
+    job_id: Uuid,
+    version: i32,
+    at: Time,
+    kind: String,
+    state: String,
+    prior_state: Option<String>,
+    attempt: Option<i32>,
+    message: String,
+    txid: i64,
+}
+
+impl Row {
+    fn read(self) -> Result<EventRecord, StoreError> {
+        let state = |text: &str| {
+            JobState::parse(text).ok_or_else(|| StoreError::corrupt("job_events", "state", &text))
+        };
+        Ok(EventRecord {
+            job: self.job_id.into(),
+            version: self.version,
+            kind: EventKind::parse(&self.kind)
+                .ok_or_else(|| StoreError::corrupt("job_events", "kind", &self.kind))?,
+            state: state(&self.state)?,
+            prior_state: self.prior_state.as_deref().map(state).transpose()?,
+            attempt: self.attempt,
+            message: self.message,
+            at: self.at,
+            txid: self.txid,
+        })
+    }
+}

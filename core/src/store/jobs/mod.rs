@@ -1,0 +1,15 @@
+//! Jobs: their records, live rows, attempts, events, logs and artifacts.
+
+pub mod artifacts;
+pub mod attempts;
+pub mod dependencies;
+pub mod events;
+pub mod insert;
+pub mod live;
+pub mod logs;
+pub mod mutants;
+pub mod pages;
+pub mod progress;
+pub mod records;
+pub mod revive;
+pub mod tasks;

@@ -1,0 +1,305 @@
+//! Jobs as people and workers read them: the record, joined with its live or its ended part.
+//!
+//! Called by `steps::claim` (what to run) and by the API (objects, by id and in batches). Payloads (input, result)
+//! are read apart, so that lists never carry what they do not show; so is where many jobs stand (the feed).
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{
+    clock::Time,
+    command_kind::Kind,
+    ids::{
+        AttemptId, CommandId, CommandVersionId, JobId, ProfileId, ProxyId, ScheduleId, ServiceId, WorkerId,
+    },
+    job::{Failure, JobState, Progress},
+    policy::Policy,
+    store::{Connection, StoreError, from_json},
+};
+
+/// A job without its payloads.
+#[derive(Debug, Clone)]
+pub struct JobRecord {
+    /// Its id.
+    pub id: JobId,
+    /// What it runs.
+    pub version_id: CommandVersionId,
+    /// The command of that version; it may have been deleted.
+    pub command_id: CommandId,
+    /// Kind of that version.
+    pub kind: Kind,
+    /// Its queue.
+    pub queue: String,
+    /// 0 to 9.
+    pub priority: i16,
+    /// The profile.
+    pub profile_id: Option<ProfileId>,
+    /// The proxy that overrides the profile's choice.
+    pub proxy_id: Option<ProxyId>,
+    /// Services in order.
+    pub service_ids: Vec<ServiceId>,
+    /// Labels.
+    pub labels: Vec<String>,
+    /// Its own policy or the version's.
+    pub policy: Policy,
+    /// When it may start: as asked, or the next attempt's time.
+    pub run_at: Time,
+    /// The schedule that enqueued it, which may have been deleted, and for when.
+    pub schedule: Option<(ScheduleId, Time)>,
+    /// Its own fairness key.
+    pub fairness_key: Option<String>,
+    /// Its idempotency key.
+    pub idempotency_key: Option<String>,
+    /// When it was accepted.
+    pub created_at: Time,
+    /// Its state.
+    pub state: JobState,
+    /// Number of its newest event.
+    pub version: i32,
+    /// Number of its newest attempt.
+    pub attempt: i32,
+    /// Attempts that counted since the last retry by hand.
+    pub counted: i32,
+    /// When the first attempt began.
+    pub started_at: Option<Time>,
+    /// When it ended.
+    pub finished_at: Option<Time>,
+    /// Since when it is ready.
+    pub queued_at: Option<Time>,
+    /// Whether a backoff made it wait.
+    pub is_retry: bool,
+    /// The running attempt and its worker.
+    pub running: Option<(AttemptId, WorkerId)>,
+    /// What it last told.
+    pub progress: Progress,
+    /// Why it failed.
+    pub failure: Option<Failure>,
+    /// Sequence of its last log line.
+    pub log_lines: i64,
+}
+
+/// Loads jobs by id, in any order; those that do not exist are left out.
+pub async fn by_ids(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<JobRecord>, StoreError> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        r#"
+        SELECT jobs.id AS "id!", jobs.command_version_id AS "command_version_id!", jobs.command_id AS "command_id!",
+            version.kind AS "kind!", jobs.queue AS "queue!", jobs.priority AS "priority!",
+            jobs.profile_id, jobs.proxy_id, jobs.service_ids AS "service_ids!", jobs.labels AS "labels!",
+            coalesce(jobs.policy, version.policy) AS "policy!",
+            coalesce(live.run_at, jobs.run_at) AS "run_at!", jobs.idempotency_key, jobs.fairness_key,
+            jobs.schedule_id, jobs.due_at, jobs.created_at AS "created_at!",
+            coalesce(live.state, ended.state) AS "state!", coalesce(live.version, ended.version) AS "version!",
+            coalesce(live.attempt, ended.attempt) AS "attempt!", coalesce(live.counted, ended.counted) AS "counted!",
+            coalesce(live.started_at, ended.started_at) AS started_at, ended.finished_at AS "finished_at?",
+            live.queued_at, coalesce(live.is_retry, false) AS "is_retry!", live.attempt_id, live.worker_id,
+            coalesce(live.progress_fraction, ended.progress_fraction) AS progress_fraction,
+            coalesce(live.progress_message, ended.progress_message) AS progress_message,
+            ended.failure, coalesce(live.log_lines, ended.log_lines) AS "log_lines!"
+        FROM jobs
+        JOIN command_versions AS version ON version.id = jobs.command_version_id
+        LEFT JOIN live_jobs AS live ON live.job_id = jobs.id
+        LEFT JOIN ended_jobs AS ended ON ended.job_id = jobs.id
+        WHERE jobs.id = ANY($1)
+        "#,
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(Row::read).collect()
+}
+
+/// What a job was given.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// The job.
+    pub job: JobId,
+    /// The input, `***` in the places of its secrets.
+    pub public: Value,
+    /// The secrets of the input, sealed.
+    pub sealed: Option<Vec<u8>>,
+}
+
+/// The inputs of jobs, in any order.
+pub async fn inputs(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<Input>, StoreError> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
+    let rows = sqlx::query!("SELECT id, input, input_sealed FROM jobs WHERE id = ANY($1)", &ids)
+        .fetch_all(connection)
+        .await?;
+    let read = |id: Uuid, public, sealed| Input { job: id.into(), public, sealed };
+    Ok(rows.into_iter().map(|row| read(row.id, row.input, row.input_sealed)).collect())
+}
+
+/// What jobs returned; those that returned nothing, or have not ended well, are left out.
+pub async fn results(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<(JobId, Value)>, StoreError> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
+    let rows = sqlx::query!(
+        r#"SELECT job_id, result AS "result!" FROM ended_jobs WHERE job_id = ANY($1) AND result IS NOT NULL"#,
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.job_id.into(), row.result)).collect())
+}
+
+struct Row {
+    id: Uuid,
+    command_version_id: Uuid,
+    command_id: Uuid,
+    kind: String,
+    queue: String,
+    priority: i16,
+    profile_id: Option<Uuid>,
+    proxy_id: Option<Uuid>,
+    service_ids: Vec<Uuid>,
+    labels: Vec<String>,
+    policy: Value,
+    run_at: Time,
+    schedule_id: Option<Uuid>,
+    due_at: Option<Time>,
+    idempotency_key: Option<String>,
+    fairness_key: Option<String>,
+    created_at: Time,
+    state: String,
+    version: i32,
+    attempt: i32,
+    counted: i32,
+    started_at: Option<Time>,
+    finished_at: Option<Time>,
+    queued_at: Option<Time>,
+    is_retry: bool,
+    attempt_id: Option<Uuid>,
+    worker_id: Option<Uuid>,
+    progress_fraction: Option<f64>,
+    progress_message: Option<String>,
+    failure: Option<Value>,
+    log_lines: i64,
+}
+
+impl Row {
+    fn read(self) -> Result<JobRecord, StoreError> {
+        Ok(JobRecord {
+            id: self.id.into(),
+            version_id: self.command_version_id.into(),
+            command_id: self.command_id.into(),
+            kind: Kind::parse(&self.kind)
+                .ok_or_else(|| StoreError::corrupt("command_versions", "kind", &self.kind))?,
+            queue: self.queue,
+            priority: self.priority,
+            profile_id: self.profile_id.map(ProfileId::from),
+            proxy_id: self.proxy_id.map(ProxyId::from),
+            service_ids: self.service_ids.into_iter().map(ServiceId::from).collect(),
+            labels: self.labels,
+            policy: from_json("jobs", "policy", self.policy)?,
+            run_at: self.run_at,
+            schedule: self.schedule_id.map(ScheduleId::from).zip(self.due_at),
+            fairness_key: self.fairness_key,
+            idempotency_key: self.idempotency_key,
+            created_at: self.created_at,
+            state: JobState::parse(&self.state)
+                .ok_or_else(|| StoreError::corrupt("live_jobs", "state", &self.state))?,
+            version: self.version,
+            attempt: self.attempt,
+            counted: self.counted,
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+            queued_at: self.queued_at,
+            is_retry: self.is_retry,
+            running: self.attempt_id.map(AttemptId::from).zip(self.worker_id.map(WorkerId::from)),
+            progress: Progress { fraction: self.progress_fraction, message: self.progress_message },
+            failure: self.failure.map(|json| from_json("ended_jobs", "failure", json)).transpose()?,
+            log_lines: self.log_lines,
+        })
+    }
+}
+
+/// Where a job stands: what a follower compares to learn whether there is something new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The job.
+    pub job: JobId,
+    /// Its state.
+    pub state: JobState,
+    /// Number of its newest event.
+    pub version: i32,
+    /// Number of its newest attempt.
+    pub attempt: i32,
+    /// Sequence of its last log line.
+    pub log_lines: i64,
+}
+
+/// Where these jobs stand, in any order; those that do not exist are left out.
+pub async fn positions(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<Position>, StoreError> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
+    let rows = sqlx::query!(
+        r#"
+        SELECT job_id AS "job_id!", state AS "state!", version AS "version!", attempt AS "attempt!",
+            log_lines AS "log_lines!"
+        FROM live_jobs WHERE job_id = ANY($1)
+        UNION ALL
+        SELECT job_id, state, version, attempt, log_lines FROM ended_jobs WHERE job_id = ANY($1)
+        "#,
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Position {
+                job: row.job_id.into(),
+                state: JobState::parse(&row.state)
+                    .ok_or_else(|| StoreError::corrupt("live_jobs", "state", &row.state))?,
+                version: row.version,
+                attempt: row.attempt,
+                log_lines: row.log_lines,
+            })
+        })
+        .collect()
+}
+
+/// What never changes about a job and lists are filtered by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Origin {
+    /// The job.
+    pub job: JobId,
+    /// Its command.
+    pub command_id: CommandId,
+    /// Its queue.
+    pub queue: String,
+    /// Its profile.
+    pub profile_id: Option<ProfileId>,
+    /// The proxy that it names.
+    pub proxy_id: Option<ProxyId>,
+    /// Its services.
+    pub service_ids: Vec<ServiceId>,
+    /// Its labels.
+    pub labels: Vec<String>,
+    /// When it was accepted.
+    pub created_at: Time,
+}
+
+/// The origins of these jobs, in any order.
+pub async fn origins(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<Origin>, StoreError> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
+    let rows = sqlx::query!(
+        "SELECT id, command_id, queue, profile_id, proxy_id, service_ids, labels, created_at
+         FROM jobs WHERE id = ANY($1)",
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Origin {
+            job: row.id.into(),
+            command_id: row.command_id.into(),
+            queue: row.queue,
+            profile_id: row.profile_id.map(ProfileId::from),
+            proxy_id: row.proxy_id.map(ProxyId::from),
+            service_ids: row.service_ids.into_iter().map(ServiceId::from).collect(),
+            labels: row.labels,
+            created_at: row.created_at,
+        })
+        .collect())
+}

@@ -1,0 +1,379 @@
+//! Gates: locking them, what they are asked for, and the jobs that are parked on them.
+//!
+//! Called by `steps::claim` (passing, parking) and by `steps::call` (who may try again). Their rows are locked after the jobs',
+//! in order of key. Decides nothing: `limit::gate` does.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use serde_json::Value;
+
+use crate::{
+    clock::Time,
+    ids::JobId,
+    limit::{GateKey, Limits, gate::Gate},
+    store::{Connection, StoreError, from_json, to_json},
+};
+
+/// Gates as they were when they were locked, or looked at.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Their states; of a key that nobody has passed yet, an empty one.
+    pub gates: HashMap<GateKey, Gate>,
+    /// The limits that the last claim knew that parked a job on it.
+    pub demands: HashMap<GateKey, Arc<Limits>>,
+    /// The database's time once all were locked; none when there are none.
+    pub at: Option<Time>,
+}
+
+/// Locks gates in order of key, and makes those that are missing.
+pub async fn lock(connection: &mut Connection, keys: &[GateKey]) -> Result<Found, StoreError> {
+    if keys.is_empty() {
+        return Ok(Found::default());
+    }
+    let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+    let mut rows = lock_rows(connection, &keys).await?;
+    if rows.len() < keys.len() {
+        sqlx::query!(
+            "INSERT INTO gates (key) SELECT key FROM unnest($1::text[]) AS wanted (key) ORDER BY key ON CONFLICT DO NOTHING",
+            &keys
+        )
+        .execute(&mut *connection)
+        .await?;
+        rows = lock_rows(connection, &keys).await?;
+    }
+    add_up(connection, rows).await
+}
+
+/// Locks at most `most` gates whose parked jobs are to be looked at; those that somebody else looks at are passed over.
+pub async fn lock_due(connection: &mut Connection, most: i64) -> Result<Found, StoreError> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"
+        WITH due AS MATERIALIZED (
+            SELECT * FROM gates WHERE wake_at <= clock_timestamp() ORDER BY wake_at LIMIT $1
+            FOR NO KEY UPDATE SKIP LOCKED
+        )
+        SELECT key, state, has_waiters, demand, held AS "held!", clock_timestamp() AS "now!" FROM due
+        "#,
+        most
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    add_up(connection, rows).await
+}
+
+struct Row {
+    key: String,
+    state: Value,
+    has_waiters: bool,
+    demand: Option<Value>,
+    held: i32,
+    now: Time,
+}
+
+async fn lock_rows(connection: &mut Connection, keys: &[String]) -> Result<Vec<Row>, StoreError> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"
+        WITH locked AS MATERIALIZED (SELECT * FROM gates WHERE key = ANY($1) ORDER BY key FOR NO KEY UPDATE)
+        SELECT key, state, has_waiters, demand, held AS "held!", clock_timestamp() AS "now!" FROM locked
+        "#,
+        keys
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows)
+}
+
+/// Takes in what attempts that ended have left, now that nobody can pass meanwhile.
+async fn add_up(connection: &mut Connection, mut rows: Vec<Row>) -> Result<Found, StoreError> {
+    if rows.is_empty() {
+        return Ok(Found::default());
+    }
+    let keys: Vec<String> = rows.iter().map(|row| row.key.clone()).collect();
+    let counted = sqlx::query!(
+        r#"
+        WITH left_over AS (DELETE FROM gate_deltas WHERE key = ANY($1) RETURNING key, held),
+            sums AS (SELECT key, sum(held)::integer AS held FROM left_over GROUP BY key)
+        UPDATE gates SET held = gates.held + sums.held FROM sums WHERE gates.key = sums.key AND gates.key = ANY($1)
+        RETURNING gates.key, gates.held
+        "#,
+        &keys
+    )
+    .fetch_all(connection)
+    .await?;
+    let counted: HashMap<String, i32> = counted.into_iter().map(|row| (row.key, row.held)).collect();
+    for row in &mut rows {
+        row.held = counted.get(&row.key).copied().unwrap_or(row.held);
+    }
+    read(rows)
+}
+
+fn read(rows: Vec<Row>) -> Result<Found, StoreError> {
+    let mut found = Found { at: rows.iter().map(|row| row.now).max(), ..Found::default() };
+    for row in rows {
+        let key = parse(&row.key)?;
+        if let Some(limits) = row.demand {
+            found.demands.insert(key.clone(), Arc::new(from_json("gates", "demand", limits)?));
+        }
+        let gate: Gate = from_json("gates", "state", row.state)?;
+        let held = u32::try_from(row.held).map_err(|_| StoreError::corrupt("gates", "held", &row.held))?;
+        found.gates.insert(key, Gate { held, has_waiters: row.has_waiters, ..gate });
+    }
+    Ok(found)
+}
+
+fn parse(key: &str) -> Result<GateKey, StoreError> {
+    key.parse().map_err(|_| StoreError::corrupt("gates", "key", &key))
+}
+
+/// Those of these gates on which jobs are parked, without locking them.
+pub async fn awaited(connection: &mut Connection, keys: &[&GateKey]) -> Result<Vec<GateKey>, StoreError> {
+    let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+    let keys = sqlx::query_scalar!("SELECT key FROM gates WHERE key = ANY($1) AND has_waiters", &keys)
+        .fetch_all(connection)
+        .await?;
+    keys.iter().map(|key| parse(key)).collect()
+}
+
+/// Those of these gates on which jobs are parked for want of a place, without locking them.
+pub async fn awaited_for_places(
+    connection: &mut Connection,
+    keys: &[&GateKey],
+) -> Result<Vec<GateKey>, StoreError> {
+    let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+    let keys = sqlx::query_scalar!(
+        "SELECT key FROM gates WHERE key = ANY($1) AND has_waiters AND coalesce(demand ? 'maxConcurrency', true)",
+        &keys
+    )
+    .fetch_all(connection)
+    .await?;
+    keys.iter().map(|key| parse(key)).collect()
+}
+
+/// Those of these gates that jobs are parked on and that do not know it.
+pub async fn stranded(connection: &mut Connection, keys: &[&GateKey]) -> Result<Vec<GateKey>, StoreError> {
+    let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+    let keys = sqlx::query_scalar!(
+        "SELECT key FROM gates WHERE key = ANY($1) AND NOT has_waiters
+            AND EXISTS (SELECT FROM live_jobs WHERE parked_on = key)",
+        &keys
+    )
+    .fetch_all(connection)
+    .await?;
+    keys.iter().map(|key| parse(key)).collect()
+}
+
+/// How many jobs are behind each of these gates, without locking them.
+pub async fn counts(
+    connection: &mut Connection,
+    keys: &[&GateKey],
+) -> Result<HashMap<GateKey, u32>, StoreError> {
+    let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+    let rows = sqlx::query!(
+        r#"SELECT key, held + coalesce((SELECT sum(held) FROM gate_deltas WHERE gate_deltas.key = gates.key), 0)::integer AS "held!"
+           FROM gates WHERE key = ANY($1)"#,
+        &keys
+    )
+    .fetch_all(connection)
+    .await?;
+    let count = |held| u32::try_from(held).map_err(|_| StoreError::corrupt("gates", "held", &held));
+    rows.into_iter().map(|row| Ok((parse(&row.key)?, count(row.held)?))).collect()
+}
+
+/// Counts who is behind these locked gates from the running jobs' own rows, and puts right what was counted otherwise. Answers the keys
+/// of those: there are none but for a mistake of ours.
+pub async fn recount(connection: &mut Connection, keys: &[GateKey]) -> Result<Vec<GateKey>, StoreError> {
+    let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+    let keys = sqlx::query_scalar!(
+        r#"
+        WITH counted AS (
+            SELECT key, coalesce(running.count, 0)::integer
+                - coalesce((SELECT sum(held) FROM gate_deltas WHERE gate_deltas.key = wanted.key), 0)::integer AS held
+            FROM unnest($1::text[]) AS wanted (key) LEFT JOIN (
+                SELECT key, count(*) FROM live_jobs, unnest(holds) AS key WHERE worker_id IS NOT NULL GROUP BY key
+            ) AS running USING (key)
+        )
+        UPDATE gates SET held = counted.held FROM counted
+        WHERE gates.key = counted.key AND gates.key = ANY($1) AND gates.held <> counted.held
+        RETURNING gates.key
+        "#,
+        &keys
+    )
+    .fetch_all(connection)
+    .await?;
+    keys.iter().map(|key| parse(key)).collect()
+}
+
+/// Gates as they are, without locking them: for whoever only wants to know. Those that nobody has passed are left out.
+pub async fn look(connection: &mut Connection, keys: &[GateKey]) -> Result<Found, StoreError> {
+    let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT key, state, has_waiters, demand, clock_timestamp() AS "now!",
+               held + coalesce((SELECT sum(held) FROM gate_deltas WHERE gate_deltas.key = gates.key), 0)::integer AS "held!"
+           FROM gates WHERE key = ANY($1)"#,
+        &keys
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    read(rows)
+}
+
+/// A gate as it is to be stored.
+#[derive(Debug)]
+pub struct Saved<'a> {
+    /// Which.
+    pub key: &'a GateKey,
+    /// Its state.
+    pub gate: &'a Gate,
+    /// The limits by which its waiters are called; none to keep those that are stored.
+    pub demand: Option<&'a Limits>,
+    /// When its waiters are to be looked at.
+    pub wake: Wake,
+}
+
+/// When a gate's waiters are to be looked at, from the statement's time on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// Then; none if it is not a matter of time.
+    At(Option<Duration>),
+    /// Then, or earlier if that was planned; none for as planned.
+    Soonest(Option<Duration>),
+}
+
+/// Stores locked gates.
+pub async fn save(connection: &mut Connection, gates: &[Saved<'_>]) -> Result<(), StoreError> {
+    let (mut keys, mut states, mut waiters, mut demands, mut wakes, mut counts_held) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut keep_plans = Vec::new();
+    for saved in gates {
+        keys.push(saved.key.to_string());
+        states.push(to_json("state", saved.gate)?);
+        waiters.push(saved.gate.has_waiters);
+        counts_held.push(saved.gate.held.cast_signed());
+        demands.push(saved.demand.map(|limits| to_json("demand", limits)).transpose()?);
+        let (wait, keeps_plan) = match saved.wake {
+            Wake::At(wait) => (wait, false),
+            Wake::Soonest(wait) => (wait, true),
+        };
+        wakes.push(wait.map(|wait| wait.as_secs_f64()));
+        keep_plans.push(keeps_plan);
+    }
+    sqlx::query!(
+        r#"
+        UPDATE gates SET state = saved.state::jsonb, has_waiters = saved.has_waiters, held = saved.held,
+            demand = coalesce(saved.demand::jsonb, gates.demand),
+            -- The least of a time and null is the time.
+            wake_at = least(CASE WHEN saved.keeps_plan THEN gates.wake_at END,
+                clock_timestamp() + make_interval(secs => saved.wake_in))
+        FROM unnest($1::text[], $2::text[], $3::boolean[], $4::text[], $5::float8[], $6::boolean[], $7::integer[])
+            AS saved (key, state, has_waiters, demand, wake_in, keeps_plan, held)
+        WHERE gates.key = saved.key AND gates.key = ANY($1)
+        "#,
+        &keys,
+        &states,
+        &waiters,
+        &demands as &[Option<String>],
+        &wakes as &[Option<f64>],
+        &keep_plans,
+        &counts_held,
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// For each key, locks at most so many of the parked jobs, those first that come first (priority, round, age). Those that somebody
+/// else has locked are passed over: they are being cancelled or called already.
+pub async fn parked(
+    connection: &mut Connection,
+    wanted: &[(&GateKey, u32)],
+) -> Result<Vec<(GateKey, JobId)>, StoreError> {
+    let (keys, counts): (Vec<String>, Vec<i64>) =
+        wanted.iter().map(|(key, most)| (key.to_string(), i64::from(*most))).unzip();
+    let rows = sqlx::query!(
+        r#"
+        SELECT wanted.key AS "key!", first.job_id FROM unnest($1::text[], $2::bigint[]) AS wanted (key, most)
+        CROSS JOIN LATERAL (
+            SELECT job_id FROM live_jobs WHERE parked_on = wanted.key
+            ORDER BY priority DESC, round, job_id LIMIT wanted.most FOR UPDATE SKIP LOCKED
+        ) AS first
+        "#,
+        &keys,
+        &counts
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(|row| Ok((parse(&row.key)?, row.job_id.into()))).collect()
+}
+
+/// Those of these gates whose waiters are looked at within a minute anyway.
+pub async fn timed(connection: &mut Connection, keys: &[String]) -> Result<Vec<GateKey>, StoreError> {
+    let keys = sqlx::query_scalar!(
+        "SELECT key FROM gates WHERE key = ANY($1) AND wake_at < clock_timestamp() + interval '1 minute'",
+        keys
+    )
+    .fetch_all(connection)
+    .await?;
+    keys.iter().map(|key| parse(key)).collect()
+}
+
+/// Keys that jobs are parked on, at most `most`, from `after` on in their order: each is found by one look into the index,
+/// however many jobs are parked on it.
+pub async fn keys_with_parked(
+    connection: &mut Connection,
+    after: Option<&str>,
+    most: i32,
+) -> Result<Vec<String>, StoreError> {
+    let keys = sqlx::query_scalar!(
+        r#"
+        WITH RECURSIVE key AS (
+            (SELECT parked_on, 1 AS place FROM live_jobs WHERE parked_on > coalesce($1, '') ORDER BY parked_on LIMIT 1)
+            UNION ALL
+            SELECT next.parked_on, key.place + 1 FROM key CROSS JOIN LATERAL (
+                SELECT parked_on FROM live_jobs WHERE parked_on > key.parked_on ORDER BY parked_on LIMIT 1
+            ) AS next WHERE key.place < $2
+        )
+        SELECT parked_on AS "key!" FROM key
+        "#,
+        after,
+        most
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(keys)
+}
+
+/// How long until some gate's waiters are to be looked at; null for none.
+pub async fn next_due_in(connection: &mut Connection) -> Result<Option<Duration>, StoreError> {
+    let seconds = sqlx::query_scalar!(
+        "SELECT extract(epoch FROM min(wake_at) - clock_timestamp())::float8 FROM gates WHERE wake_at IS NOT NULL"
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(seconds.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 3600.0))))
+}
+
+/// Forgets the gate of something that is no more.
+pub async fn remove(connection: &mut Connection, key: &GateKey) -> Result<(), StoreError> {
+    sqlx::query!(
+        "WITH left_over AS (DELETE FROM gate_deltas WHERE key = $1) DELETE FROM gates WHERE key = $1",
+        key.to_string()
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Has the waiters of a gate looked at, by limits that have changed. Somebody who passes meanwhile does so by the old ones.
+pub async fn relimit(connection: &mut Connection, key: &GateKey, limits: &Limits) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE gates SET demand = $2::text::jsonb, wake_at = clock_timestamp() WHERE key = $1 AND has_waiters",
+        key.to_string(),
+        to_json("demand", limits)?
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
