@@ -1,5 +1,5 @@
 /**
- * The smallest script that shows something: open a page, read its title, keep a picture.
+ * The smallest script with a visible result: opens a page, reads its title, keeps a screenshot.
  * @param {import('../src/script-api.mjs').ScriptApi} given
  */
 export default async ({ page, input, log, step, artifact }) => {

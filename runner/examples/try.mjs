@@ -1,10 +1,10 @@
 /**
- * Runs a script by hand: composes a job, keeps stdin open as a worker does, and shows the events as they come.
+ * Runs a script by hand: composes a job, keeps stdin open as a worker does, and prints the events.
  *
  *   node examples/try.mjs SCRIPT.mjs [JOB.json]
  *
- * JOB.json is merged over the job that is made up here: { "input": {...}, "proxy": {...}, "options": {...}, ... }.
- * CHROMIUM names the browser (default /usr/bin/chromium). Never started by a worker.
+ * JOB.json is merged over the default job, for example { "input": {...}, "proxy": {...} }. CHROMIUM
+ * names the browser (default /usr/bin/chromium). Workers never start this file.
  */
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
@@ -41,13 +41,13 @@ const runner = spawn(process.execPath, [fileURLToPath(new URL('../src/main.mjs',
 });
 runner.stdin.write(`${JSON.stringify(job)}\n`);
 runner.stdin.on('error', () => {}); // it may have ended before it read the job
-// Ctrl-C reaches the runner as well, which needs a moment to stop in order.
+// Ctrl-C reaches the runner as well, which needs a moment to stop cleanly.
 process.on('SIGINT', () => {});
 readline.createInterface({ input: runner.stdout }).on('line', (line) => {
   const { v: _v, type, ...fields } = JSON.parse(line);
   console.log(`${((performance.now() - startedAt) / 1000).toFixed(2).padStart(6)}s ${type.padEnd(9)} ${JSON.stringify(fields)}`);
 });
 runner.on('close', (code, signal) => {
-  console.log(`exit ${code ?? signal}; profile and artifacts are in ${place}`);
+  console.log(`exit ${code ?? signal}; the profile and artifacts are in ${place}`);
   process.exitCode = code ?? 1;
 });

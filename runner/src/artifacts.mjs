@@ -1,15 +1,15 @@
 /**
- * Puts files into the artifacts directory and announces them.
+ * Writes artifacts into the artifacts directory and announces them.
  *
- * Called by the script's `artifact` and by recordings. A file is complete before its event is sent, and its name is
- * used once in a run. It must never write outside the artifacts directory, nor put a secret into a file's name.
+ * A file is complete before its event is sent, and a name is used once per run. Never writes
+ * outside the artifacts directory, and never puts a secret into a file name.
  */
 import fs from 'node:fs/promises';
 import path from 'node:path';
 
 const MAX_NAME_CHARS = 128;
 const MAX_ARTIFACTS = 1000;
-/** Largest artifact that a script may hand over, in bytes. */
+/** Largest artifact that a script may write, in bytes. */
 const MAX_BYTES = 256 * 1024 * 1024;
 
 /** @type {Record<string, string>} */
@@ -32,9 +32,11 @@ const CONTENT_TYPES = {
 
 /**
  * @typedef {object} Artifacts
- * @property {(name: string, content: string | Uint8Array | ArrayBuffer, contentType?: string) => Promise<string>} write
- * @property {(name: string, file: string) => Promise<string>} adopt moves a finished file into the directory
- * @property {() => Promise<void>} settled resolves when everything begun so far is written
+ * @property {(name: string, content: string | Uint8Array | ArrayBuffer, contentType?: string) =>
+ *   Promise<string>} write
+ * @property {(name: string, file: string) => Promise<string>} adopt moves a finished file into the
+ *   directory
+ * @property {() => Promise<void>} settled resolves when every write begun so far has ended
  */
 
 /**
@@ -90,19 +92,19 @@ export function createArtifacts(directory, events, mask) {
 }
 
 /**
- * A name that is a plain file name, and nobody else's.
+ * Returns a plain file name that no other artifact of the run has.
  * @param {unknown} wanted
  * @param {Set<string>} used
  * @param {import('./mask.mjs').Mask} mask
  */
 function reserve(wanted, used, mask) {
-  if (typeof wanted !== 'string' || wanted === '') throw new TypeError('an artifact needs a name');
-  if (used.size >= MAX_ARTIFACTS) throw new RangeError(`a run may have ${MAX_ARTIFACTS} artifacts`);
+  if (typeof wanted !== 'string' || wanted === '') throw new TypeError('an artifact name must be a non-empty string');
+  if (used.size >= MAX_ARTIFACTS) throw new RangeError(`a run may keep at most ${MAX_ARTIFACTS} artifacts`);
   const clean = mask(wanted).replace(/[^\p{L}\p{N}._ -]/gu, '_').replace(/^\.+/, '_');
   const extension = path.extname(clean).slice(0, 16);
   const stem = clean.slice(0, clean.length - path.extname(clean).length).slice(0, MAX_NAME_CHARS - 32) || '_';
   let name = `${stem}${extension}`;
-  // Some file systems do not tell upper from lower case.
+  // Some file systems ignore case.
   for (let n = 2; used.has(name.toLowerCase()); n += 1) name = `${stem}-${n}${extension}`;
   used.add(name.toLowerCase());
   return name;
@@ -113,7 +115,7 @@ function toBytes(content) {
   if (typeof content === 'string') return Buffer.from(content);
   if (content instanceof ArrayBuffer) return Buffer.from(content);
   if (ArrayBuffer.isView(content)) return Buffer.from(content.buffer, content.byteOffset, content.byteLength);
-  throw new TypeError('an artifact is a string or bytes');
+  throw new TypeError('an artifact must be a string or bytes');
 }
 
 /** @param {string} from @param {string} to */

@@ -1,13 +1,14 @@
 /**
- * Starts Chromium on the profile, through the job's proxy or directly, inside Chromium's own sandbox where it can be.
+ * Starts Chromium on the profile, through the job's proxy or directly, in Chromium's own sandbox
+ * where the system permits it.
  *
- * Called once by run, after the script has been loaded. It must never fall back: not to another profile, not to a
- * direct connection. Only the sandbox may be given up, in `auto`, and only when it is the reason for the failure.
+ * There is no fallback to another profile or to a direct connection. Only the sandbox may be given
+ * up, only in `auto`, and only when it caused the failure.
  */
 import fs from 'node:fs';
 import { Failure } from './failure.mjs';
 
-/** Longest start of the browser, in milliseconds. A loaded machine takes several seconds. */
+/** Longest start of the browser, in milliseconds. It takes several seconds on a loaded machine. */
 const LAUNCH_TIMEOUT_MS = 60_000;
 
 const FLAGS = [
@@ -21,15 +22,16 @@ const FLAGS = [
   '--disable-dev-shm-usage', // containers give /dev/shm 64 MB
   '--no-pings',
 ];
-const DIRECT_FLAGS = ['--no-proxy-server']; // or Chromium would take the environment's or the desktop's
+// Without it, Chromium uses the proxy of the environment or the desktop.
+const DIRECT_FLAGS = ['--no-proxy-server'];
 const PROXIED_FLAGS = [
-  // WebRTC sends UDP past the proxy otherwise (measured). The switch was --force-webrtc-ip-handling-policy once;
-  // Chromium ignores a name it does not know, so both are given.
+  // Otherwise WebRTC sends UDP around the proxy (measured). The switch was formerly called
+  // --force-webrtc-ip-handling-policy. Chromium ignores unknown switches, so both are passed.
   '--webrtc-ip-handling-policy=disable_non_proxied_udp',
   '--force-webrtc-ip-handling-policy=disable_non_proxied_udp',
 ];
 
-/** What Chromium writes when the kernel or a container's rules do not let it build its sandbox. */
+/** What Chromium prints when the kernel or a container's policy forbids its sandbox. */
 const SANDBOX_ERROR = /sandboxing failed|No usable sandbox|Failed to move to new namespace|SUID sandbox|setuid sandbox|zygote_host_impl|Running as root without --no-sandbox/i;
 
 /**
@@ -45,7 +47,7 @@ const SANDBOX_ERROR = /sandboxing failed|No usable sandbox|Failed to move to new
  * @param {import('playwright-core').BrowserType} parts.chromium
  * @param {import('./job.mjs').Job} parts.job
  * @param {Record<string, string>} parts.environment
- * @param {object} parts.recording options of the context that record video and HAR
+ * @param {object} parts.recording context options that record video and HAR
  * @param {(text: string) => void} parts.warn
  * @returns {Promise<OpenedBrowser>} rejects with a Failure
  */
@@ -62,7 +64,7 @@ export async function openBrowser({ chromium, job, environment, recording, warn 
     viewport: job.options.viewport,
     chromiumSandbox: sandbox,
     timeout: LAUNCH_TIMEOUT_MS,
-    // The run stops the browser itself, in its own order.
+    // The run closes the browser itself, in its own order.
     handleSIGTERM: false,
     handleSIGINT: false,
     handleSIGHUP: false,
@@ -71,7 +73,7 @@ export async function openBrowser({ chromium, job, environment, recording, warn 
   let sandbox = job.sandbox !== 'off';
   if (job.sandbox === 'auto' && process.getuid?.() === 0) {
     sandbox = false;
-    warn("Chromium's sandbox is off: it does not run as root");
+    warn("Chromium's sandbox is off because it does not run as root");
   }
   let context;
   try {
@@ -79,7 +81,7 @@ export async function openBrowser({ chromium, job, environment, recording, warn 
   } catch (error) {
     if (!(job.sandbox === 'auto' && sandbox && SANDBOX_ERROR.test(String(error)))) throw launchFailure(error);
     sandbox = false;
-    warn("Chromium's sandbox is off: this system does not permit user namespaces");
+    warn("Chromium's sandbox is off because this system does not permit user namespaces");
     context = await launch(sandbox).catch((second) => { throw launchFailure(second); });
   }
   const page = context.pages()[0] ?? await context.newPage();
@@ -87,13 +89,13 @@ export async function openBrowser({ chromium, job, environment, recording, warn 
 }
 
 /**
- * What can be told without starting a browser, in better words than the browser's.
+ * Checks what can be checked without a browser, for clearer messages than the browser's.
  * @param {import('./job.mjs').Job} job
  */
 function checkBefore({ proxy, chromium, profile }) {
   if (proxy?.server.startsWith('socks') && (proxy.username || proxy.password)) {
-    throw new Failure('BROWSER_LAUNCH', 'Chromium cannot log in to a SOCKS proxy: put a local proxy without '
-      + 'credentials, or an HTTP proxy, in front of it', { retryable: false });
+    throw new Failure('BROWSER_LAUNCH', 'Chromium cannot log in to a SOCKS proxy. Put a local proxy without '
+      + 'credentials, or an HTTP proxy, in front of it.', { retryable: false });
   }
   try {
     fs.accessSync(chromium, fs.constants.X_OK);
@@ -113,7 +115,7 @@ function checkBefore({ proxy, chromium, profile }) {
 function launchFailure(error) {
   // eslint-disable-next-line no-control-regex -- colours begin with ESC
   const text = (error instanceof Error ? error.message : String(error)).replace(/\u001b\[[0-9;]*m/g, '');
-  // The rest of Playwright's text is the whole command line and its own doings.
+  // The rest of Playwright's text is the whole command line and Playwright's own log.
   const exited = /<process did exit: exitCode=(\w+), signal=(\w+)>/.exec(text);
   const summary = exited && /has been closed|Failed to launch the browser process/.test(text)
     ? `Chromium exited while it was starting (${exited[1] === 'null' ? exited[2] : `exit code ${exited[1]}`})`

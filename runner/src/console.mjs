@@ -1,14 +1,15 @@
 /**
- * Makes the script's console, and whatever writes to stdout or stderr, into log events.
+ * Turns the script's console calls, and everything else written to stdout or stderr, into log
+ * events.
  *
- * Called once by run before the script is loaded. stdout carries the protocol, so nothing else may reach it; the
- * events themselves are written to the descriptor and do not pass here.
+ * It is installed before the script is loaded. stdout carries the protocol, so nothing else may
+ * reach it. The events themselves are written to the file descriptor and do not pass through here.
  */
 import { Console } from 'node:console';
 import { Writable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 
-/** Longest line that is kept, in characters: more than an event shows. The rest of the line is dropped. */
+/** Longest line kept, in characters, more than an event holds. The rest of the line is dropped. */
 const MAX_LINE_CHARS = 64 * 1024;
 
 /** @param {import('./events.mjs').Events} events */
@@ -25,7 +26,7 @@ export function captureConsole(events) {
   console.trace = asDebug.trace.bind(asDebug);
   Object.assign(globalThis.console, console);
 
-  // process.stdout itself cannot be replaced, its write can.
+  // process.stdout itself cannot be replaced, but its write method can.
   process.stdout.write = /** @type {any} */ (info.write.bind(info));
   process.stderr.write = /** @type {any} */ (error.write.bind(error));
 }

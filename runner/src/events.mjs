@@ -1,9 +1,8 @@
 /**
- * Writes the protocol: one JSON object per line on stdout, in order, at once.
+ * Writes the protocol to stdout: one JSON object per line, in order, without delay.
  *
- * Called by every step that has something to tell. Writes are synchronous, so that the last event is out before the
- * process exits. It must never write a secret, never write half a line, never throw, and never write anything after
- * the run's last event.
+ * Writes are synchronous, so that the last event is out before the process exits. Never writes a
+ * secret, half a line, or anything after the run's last event, and never throws.
  */
 import fs from 'node:fs';
 import { maskDeep } from './mask.mjs';
@@ -12,7 +11,7 @@ export const PROTOCOL_VERSION = 1;
 
 /** Longest text in an event, in characters. */
 const MAX_TEXT_CHARS = 16 * 1024;
-/** How long to wait for a reader that does not read, in milliseconds, before taking it for dead. */
+/** A reader that reads nothing for this long counts as dead, in milliseconds. */
 const MAX_STALL_MS = 30_000;
 
 /**
@@ -24,7 +23,7 @@ const MAX_STALL_MS = 30_000;
 
 /**
  * @param {number} fd
- * @param {(error: Error) => void} onBroken called once, when nobody can read any more
+ * @param {(error: Error) => void} onBroken called once, when the reader is gone
  * @returns {Events}
  */
 export function createEvents(fd, onBroken) {
@@ -36,7 +35,8 @@ export function createEvents(fd, onBroken) {
   const emit = (type, fields = {}) => {
     if (closed) return;
     const masked = maskDeep(fields, mask);
-    // Cut after masking: half a secret is not recognised. A result has its own bound, and must stay what it is.
+    // Cut after masking, because half a secret is not recognised. A result has its own limit and
+    // must stay valid.
     if (type !== 'result') for (const key of Object.keys(masked)) masked[key] = boundedText(masked[key]);
     const line = JSON.stringify({ v: PROTOCOL_VERSION, type, ...masked });
     const error = writeLine(fd, `${line}\n`);
@@ -59,7 +59,7 @@ export function createEvents(fd, onBroken) {
 /**
  * @param {number} fd
  * @param {string} line
- * @returns {Error | null} why the reader is gone
+ * @returns {Error | null} why the reader is gone, or null once the line is written
  */
 function writeLine(fd, line) {
   let rest = Buffer.from(line);
@@ -69,8 +69,8 @@ function writeLine(fd, line) {
       rest = rest.subarray(fs.writeSync(fd, rest));
       stalledSince = 0;
     } catch (error) {
-      // The pipe is full and not blocking (its other end may have been made so): wait for the reader, here, because
-      // returning would let a later event overtake this one.
+      // The pipe is full and non-blocking (its other end may have set that). Wait for the reader
+      // here, because returning would let a later event overtake this one.
       const { code } = /** @type {NodeJS.ErrnoException} */ (error);
       if (code !== 'EAGAIN' && code !== 'EINTR') return /** @type {Error} */ (error);
       stalledSince ||= performance.now();
@@ -90,7 +90,8 @@ function pause(milliseconds) {
 
 /**
  * @param {any} value
- * @returns {any} a string cut to what one event may carry, saying so; anything else as it is
+ * @returns {any} a string cut to the limit of one event, with a note of the cut; any other value as
+ *   it is
  */
 function boundedText(value) {
   if (typeof value !== 'string' || value.length <= MAX_TEXT_CHARS) return value;

@@ -1,8 +1,9 @@
 /**
- * Every way a run can fail: its code on the wire, the process' exit code, and whether trying again can help.
+ * Every way a run can fail: its protocol code, the process's exit code, and whether a retry can
+ * help.
  *
- * Called by every step of a run, and by main for the last event. It must never guess that a failure is the
- * proxy's: the worker moves a profile to another proxy on PROXY, so that code is given on the browser's word only.
+ * The worker moves a profile to another proxy on PROXY, so that code is never a guess. It needs an
+ * error that points at the proxy.
  */
 
 import { fileURLToPath } from 'node:url';
@@ -24,15 +25,15 @@ const CODES = {
   TERMINATED: { exit: 143, retryable: true },
 };
 
-/** Exit code when nobody is left to talk to: stdin closed or stdout broken. */
+/** Exit code when the worker is gone: stdin has closed or stdout is broken. */
 export const EXIT_WORKER_GONE = 74;
 
-/** A run's failure, as told to the worker. */
+/** A run's failure, as reported to the worker. */
 export class Failure extends Error {
   /**
    * @param {string} code one of CODES
    * @param {string} message
-   * @param {{ retryable?: boolean }} [options] where this case differs from the rule for its code
+   * @param {{ retryable?: boolean }} [options] overrides the default of the code
    */
   constructor(code, message, options = {}) {
     super(message);
@@ -43,8 +44,8 @@ export class Failure extends Error {
   }
 }
 
-// Chromium's own names for what goes wrong between it and the proxy. The second kind is the proxy's fault only when
-// there is one: a site may ask for a password too.
+// Chromium's own names for errors between it and the proxy. The second kind is the proxy's fault
+// only when there is a proxy, because a site may ask for a password too.
 const PROXY_ERROR = /net::ERR_(PROXY|TUNNEL|SOCKS|HTTPS_PROXY|MANDATORY_PROXY|NO_SUPPORTED_PROXIES|UNEXPECTED_PROXY)\w*/;
 const CREDENTIALS_ERROR = /net::ERR_INVALID_AUTH_CREDENTIALS/;
 const NETWORK_ERROR = /net::ERR_\w+/;
@@ -52,7 +53,7 @@ const CONNECT_ERROR = /\b(ECONNREFUSED|ECONNRESET|ETIMEDOUT|EHOSTUNREACH|ENETUNR
 const CRASH_ERROR = /\b(Page|Target) crashed\b/;
 
 /**
- * Turns whatever a script threw into a failure.
+ * Turns any value that a script threw into a failure.
  * @param {unknown} error
  * @param {{ proxyServer: string | null, scriptUrl: string }} context
  * @returns {Failure}
@@ -74,19 +75,20 @@ function isProxyError(message, proxyServer) {
   if (PROXY_ERROR.test(message)) return true;
   if (proxyServer === null) return false;
   if (CREDENTIALS_ERROR.test(message)) return true;
-  // context.request talks to the proxy from Node, where errors name the address and not the role.
+  // context.request connects to the proxy from Node, whose errors name the address and not its
+  // role.
   return CONNECT_ERROR.test(message) && message.includes(new URL(proxyServer).host);
 }
 
 /**
- * One readable text for an error: its name, its message, and where in the script it was thrown.
+ * Returns an error as text: its name, its message, and where in the script it was thrown.
  * @param {unknown} error
  * @param {string} scriptUrl
  */
 export function describe(error, scriptUrl) {
   if (!(error instanceof Error)) return `the script threw ${inspect(error, { depth: 2, breakLength: Infinity })}`;
   const name = error.name && error.name !== 'Error' ? `${error.name}: ` : '';
-  // What fetch says is only that it failed; why is in the cause.
+  // fetch reports only that it failed. The reason is in the cause.
   const cause = error.cause instanceof Error ? `: ${error.cause.message}` : '';
   const [first, ...rest] = plain(`${name}${error.message}${cause}`, scriptUrl).trimEnd().split('\n');
   const place = placeInScript(error.stack ?? '', scriptUrl);
@@ -94,7 +96,7 @@ export function describe(error, scriptUrl) {
 }
 
 /**
- * The stack frames that a script's author can read: those in the script, without this machine's paths.
+ * Returns the stack frames that lie in the script, without this machine's paths.
  * @param {unknown} error
  * @param {string} scriptUrl
  */
@@ -106,10 +108,11 @@ export function scriptFrames(error, scriptUrl) {
 /**
  * @param {string} stack
  * @param {string} scriptUrl
- * @returns {string | null} script.mjs:LINE, with :COLUMN if that is known
+ * @returns {string | null} script.mjs:LINE, with :COLUMN if known; null for a stack without the
+ *   script
  */
 export function placeInScript(stack, scriptUrl) {
-  // Node writes the address, Playwright the path.
+  // Node writes the URL, Playwright the path.
   const path = fileURLToPath(scriptUrl);
   const places = stack.split(scriptUrl).join(path).split(path).slice(1);
   const position = places.map((rest) => /^(:\d+(:\d+)?)/.exec(rest)?.[1]).find((found) => found);
@@ -117,7 +120,7 @@ export function placeInScript(stack, scriptUrl) {
 }
 
 /**
- * Without terminal colours, and with `script.mjs` for the temporary file's whole address.
+ * Removes terminal colours and writes `script.mjs` for the temporary file's URL or path.
  * @param {string} text
  * @param {string} scriptUrl
  */

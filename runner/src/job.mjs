@@ -1,8 +1,9 @@
 /**
- * Reads the job from the first line of stdin and says what is wrong with it.
+ * Reads the job from the first line of stdin and checks it.
  *
- * Called once by main. stdin stays open afterwards: its end means that the worker is gone. It must never echo what it
- * read (the line is full of secrets), nor reject a field that it does not know (the worker may be newer).
+ * stdin stays open afterwards, and its end means that the worker is gone. Never echoes what it
+ * read, because the line is full of secrets. Never rejects an unknown field, because the worker may
+ * be newer.
  */
 import path from 'node:path';
 import { Failure } from './failure.mjs';
@@ -19,9 +20,11 @@ const MODES = ['OFF', 'ON_FAILURE', 'ALWAYS'];
  * @property {string} script an ES module's source
  * @property {any} input
  * @property {Record<string, Service>} services
- * @property {{ name: string | null, directory: string, environment: Record<string, string>, secrets: Record<string, string> }} profile
+ * @property {{ name: string | null, directory: string, environment: Record<string, string>,
+ *   secrets: Record<string, string> }} profile
  * @property {{ server: string, username?: string, password?: string } | null} proxy
- * @property {{ viewport: { width: number, height: number }, headless: boolean, trace: ArtifactMode, video: ArtifactMode, screenshot: ArtifactMode, har: ArtifactMode }} options
+ * @property {{ viewport: { width: number, height: number }, headless: boolean, trace: ArtifactMode,
+ *   video: ArtifactMode, screenshot: ArtifactMode, har: ArtifactMode }} options
  * @property {string} artifactsDirectory
  * @property {string} chromium
  * @property {'auto' | 'on' | 'off'} sandbox
@@ -30,7 +33,7 @@ const MODES = ['OFF', 'ON_FAILURE', 'ALWAYS'];
 
 /**
  * @param {NodeJS.ReadableStream} stdin
- * @param {(reason: string) => void} onEnd called when the worker's end of stdin closes after the job was read
+ * @param {(reason: string) => void} onEnd called when stdin ends after the job was read
  * @returns {Promise<Job>} rejects with a Failure
  */
 export function readJob(stdin, onEnd) {
@@ -40,12 +43,12 @@ export function readJob(stdin, onEnd) {
     let bytes = 0;
     let done = false;
     const ended = () => {
-      if (done) return onEnd('stdin was closed: the worker is gone');
+      if (done) return onEnd('the worker is gone (stdin was closed)');
       done = true;
       return reject(new Failure('BAD_INPUT', 'stdin ended before the first line was complete'));
     };
     stdin.on('data', (/** @type {Buffer} */ chunk) => {
-      if (done) return; // nothing more is said on stdin in this version
+      if (done) return; // this version of the protocol sends nothing more on stdin
       const newline = chunk.indexOf(10);
       chunks.push(newline < 0 ? chunk : chunk.subarray(0, newline));
       bytes += chunk.length;
@@ -79,12 +82,12 @@ export function parseJob(line) {
   try {
     raw = JSON.parse(line);
   } catch {
-    // JSON.parse quotes the text around the fault, which may be a secret.
+    // JSON.parse quotes the text around the error, which may be a secret.
     throw bad('the first line of stdin is not JSON');
   }
   if (!isObject(raw)) throw bad('the first line of stdin is not a JSON object');
   if (raw.v !== PROTOCOL_VERSION) {
-    throw bad(`protocol version ${JSON.stringify(raw.v) ?? 'missing'} is not spoken here; this runner speaks ${PROTOCOL_VERSION}`);
+    throw bad(`protocol version ${JSON.stringify(raw.v) ?? 'missing'} is not supported. This runner supports version ${PROTOCOL_VERSION}.`);
   }
   const profile = section(raw, 'profile');
   const options = section(raw, 'options');
@@ -129,7 +132,10 @@ function isObject(value) {
   return value !== null && typeof value === 'object' && !Array.isArray(value);
 }
 
-/** @param {Record<string, any>} parent @param {string} key @param {string} [name] @returns {Record<string, any>} */
+/**
+ * @param {Record<string, any>} parent @param {string} key @param {string} [name]
+ * @returns {Record<string, any>}
+ */
 function section(parent, key, name = key) {
   const value = parent[key] ?? {};
   if (!isObject(value)) throw bad(`${name} must be an object`);
@@ -162,7 +168,10 @@ function oneOf(value, allowed, name) {
   return value;
 }
 
-/** @param {Record<string, any>} options @param {string} name @param {string} fallback @returns {ArtifactMode} */
+/**
+ * @param {Record<string, any>} options @param {string} name @param {string} fallback
+ * @returns {ArtifactMode}
+ */
 function mode(options, name, fallback) {
   return oneOf(options[name] ?? fallback, MODES, `options.${name}`);
 }
@@ -173,7 +182,7 @@ function readViewport(viewport) {
   const { width, height } = viewport;
   for (const side of [width, height]) {
     if (!Number.isInteger(side) || side < 1 || side > 10_000) {
-      throw bad('options.viewport must have a width and a height between 1 and 10000');
+      throw bad('options.viewport must have a width and a height from 1 to 10000');
     }
   }
   return { width, height };
@@ -201,7 +210,7 @@ function readProxy(proxy) {
   if (!URL.canParse(server) || !new URL(server).host) throw bad('proxy.server must be scheme://host:port');
   const url = new URL(server);
   oneOf(url.protocol, ['http:', 'https:', 'socks4:', 'socks5:'], "proxy.server's scheme");
-  // In the address they would end in Chromium's arguments, which every local user can read.
+  // In the URL they would end up in Chromium's arguments, which every local user can read.
   if (url.username || url.password) throw bad('proxy credentials belong in proxy.username and proxy.password');
   /** @type {NonNullable<Job['proxy']>} */
   const result = { server };

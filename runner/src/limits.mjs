@@ -1,17 +1,24 @@
 /**
- * Reports the usage limits that services announce in their answers, so that the worker can hold back other jobs.
+ * Reports the limits that services announce in their responses, so that the worker can hold back
+ * other jobs.
  *
- * Called by run; sees the answers that pages get (those that CORS hides from the page too) and those of
- * context.request and fetch. It must never report another header than those of LIMIT_HEADER, a host that is no service's,
- * or the body of anything but a refusal.
+ * It sees the responses of pages (including those that CORS hides from the page), of
+ * context.request and of fetch. Never reports a header other than Date that LIMIT_HEADER does not
+ * match, a host that belongs to no service, or the body of anything but a refusal.
  */
 
 const LIMIT_HEADER = /^(retry-after|(x-)?rate-?limit(-.+)?)$/;
-/** Reports per service and second; of the rest the newest is sent when the second is over. Refusals are always sent. */
+/**
+ * Reports per service and second. Of those beyond it, only the newest is sent, when the second is
+ * over. Refusals are always sent.
+ */
 const MAX_PER_SECOND = 10;
 const MAX_HEADERS = 32;
 const MAX_VALUE_CHARS = 1024;
-/** Answers that may be refusals for the sake of a limit: their body says which kind, whatever the headers say. */
+/**
+ * Statuses that may mean that a limit is reached. The body says which limit, with or without
+ * headers.
+ */
 const REFUSALS = [402, 403, 429];
 const MAX_BODY_CHARS = 4096;
 
@@ -26,13 +33,13 @@ const MAX_BODY_CHARS = 4096;
 /**
  * @typedef {object} LimitWatch
  * @property {(answer: Answer) => void} observe
- * @property {() => Promise<void>} settled resolves when everything observed so far has been reported
+ * @property {() => Promise<void>} settled resolves when every response observed so far is reported
  */
 
 /**
  * @param {Record<string, import('./job.mjs').Service>} services
  * @param {import('./events.mjs').Events} events
- * @returns {LimitWatch | null} null when there is nothing to watch
+ * @returns {LimitWatch | null} null if no service has a base URL
  */
 export function watchLimits(services, events) {
   const watched = Object.entries(services)
@@ -41,7 +48,7 @@ export function watchLimits(services, events) {
       const url = new URL(/** @type {string} */ (service.baseUrl));
       return { name, host: url.host, path: url.pathname.replace(/\/$/, ''), report: createReporter(events) };
     })
-    // The longest path first: two services may live on one host.
+    // Longest path first, because two services may share a host.
     .sort((a, b) => b.path.length - a.path.length);
   if (watched.length === 0) return null;
 
@@ -54,13 +61,13 @@ export function watchLimits(services, events) {
       const service = onHost.find(({ path }) => pathname === path || pathname.startsWith(`${path}/`)) ?? onHost[0];
       if (!service) return;
       const isRefusal = REFUSALS.includes(status);
-      // A body that cannot be read any more says nothing.
+      // The body may no longer be readable.
       const excerpt = isRefusal ? body().then((text) => text.slice(0, MAX_BODY_CHARS), () => null) : null;
       const task = Promise.all([headers, excerpt]).then(([all, text]) => {
         const found = limitHeaders(all);
         if (!isRefusal && Object.keys(found).length === 0) return;
         service.report({ service: service.name, status, host, headers: found, ...(text ? { body: text } : {}) });
-      }).catch(() => {}); // the page went away before its headers could be read
+      }).catch(() => {}); // the page was closed before its headers could be read
       pending.add(task);
       task.finally(() => pending.delete(task));
     },
@@ -79,15 +86,15 @@ function limitHeaders(headers) {
     if (Object.keys(found).length >= MAX_HEADERS) break;
     if (LIMIT_HEADER.test(name.toLowerCase())) found[name.toLowerCase()] = value.slice(0, MAX_VALUE_CHARS);
   }
-  // With it, the worker can tell how far the service's clock is from its own.
+  // Date shows the worker how far the service's clock is from its own.
   if (Object.keys(found).length > 0 && headers.date) found.date = headers.date.slice(0, MAX_VALUE_CHARS);
   return found;
 }
 
 /**
  * @param {import('./events.mjs').Events} events
- * @returns {(report: { service: string, status: number, host: string, headers: Record<string, string>, body?: string } | null) => void}
- *   null sends what is held back
+ * @returns {(report: { service: string, status: number, host: string, headers: Record<string,
+ *   string>, body?: string } | null) => void} null sends the report held back
  */
 function createReporter(events) {
   let windowStart = -Infinity;
@@ -115,7 +122,7 @@ function createReporter(events) {
       return;
     }
     sent += 1;
-    if (held) flush(); // never after a newer one
+    if (held) flush(); // an older report never follows a newer one
     events.emit('limits', report);
   };
 }

@@ -1,8 +1,9 @@
 /**
- * The runner's beginning and end: says hello, reads the job, runs it, says the last word and exits.
+ * The runner's entry point: says hello, reads the job, runs it, sends the last event and exits.
  *
- * Started by a Callboard worker's shim, one process per attempt. It must never exit without a last event while somebody
- * can read it, and never leave Chromium behind: playwright-core kills Chromium's process group when this process exits.
+ * A Callboard worker's shim starts one process per attempt. It never exits without a last event
+ * while the worker can read it, and never leaves Chromium behind: playwright-core kills Chromium's
+ * process group when this process exits.
  */
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
@@ -20,7 +21,7 @@ const stop = watchForStop();
 const events = createEvents(1, (error) => stop.orphaned(`stdout is broken: ${error.message}`));
 events.emit('hello', { runner: 'playwright', version });
 
-const exit = process.exit.bind(process); // a script's process.exit is made an error later
+const exit = process.exit.bind(process); // run.mjs makes a script's process.exit an error
 let ended = false;
 /** @type {import('./run.mjs').Outcome | undefined} */
 let decided;
@@ -38,13 +39,14 @@ function lastWord(outcome) {
 }
 
 const terminated = (/** @type {string} */ reason) => ({ failure: new Failure('TERMINATED', reason) });
-// A result that is known stays a result, however long the browser takes to close.
+// A known result stays the result, however long the browser takes to close.
 stop.onDeadline(() => lastWord(decided
-  ?? terminated(`${stop.signal.reason.message}; it did not stop in time and was killed`)));
+  ?? terminated(`${stop.signal.reason.message}, and the run was killed because it did not stop in time`)));
 process.on('exit', (code) => {
   if (ended) return;
-  // Not by lastWord: nothing was left to wait for, or the script found a way to end the process.
-  events.emitLast('failure', { code: 'SCRIPT_ERROR', message: `the script ended the process (exit code ${code})`, retryable: true });
+  // lastWord did not run: nothing was left to wait for, or the script found a way to end the
+  // process.
+  events.emitLast('failure', { code: 'SCRIPT_ERROR', message: `the script ended the process or left nothing to wait for (exit code ${code})`, retryable: true });
   process.exitCode = 1;
 });
 
@@ -52,9 +54,9 @@ try {
   const workspace = createWorkspace();
   const job = readJob(process.stdin, stop.orphaned);
   job.catch(() => {}); // awaited below, after the import
-  // 0.3 s of work that does not need the job: done while it is on its way, or before, if the worker keeps a runner
-  // waiting with its stdin open. By require, because import() reads all of it once more in search of export names and
-  // takes nearly twice as long.
+  // Loading takes 0.3 s and does not need the job. It happens while the job is on its way, or
+  // earlier if the worker keeps a runner waiting with its stdin open. It uses require, because
+  // import() reads everything again to find the export names and takes nearly twice as long.
   /** @type {typeof import('playwright-core')} */
   const playwright = createRequire(import.meta.url)('playwright-core');
   const first = await Promise.race([job, stop.requested.then(terminated)]);

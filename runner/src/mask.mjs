@@ -1,14 +1,14 @@
 /**
- * Replaces the run's secrets by *** in whatever is about to leave the process.
+ * Replaces the run's secrets with *** in everything that leaves the process.
  *
- * Called by events for every event, and by artifacts for names. The worker redacts again: this is the first of two
- * nets. It must never touch the keys of an object (a result must keep its shape), nor be given a secret so short
- * that masking it would shred ordinary text.
+ * The worker redacts again, so this is the first of two nets. Never touches the keys of an object,
+ * because a result must keep its shape, and ignores secrets so short that masking them would shred
+ * ordinary text.
  */
 
-/** Secrets shorter than this, in characters, are left alone. */
+/** Shorter secrets, in characters, are not masked. */
 const MIN_SECRET_CHARS = 4;
-/** The same for one line of a secret that has several. */
+/** The same for one line of a secret that has several lines. */
 const MIN_LINE_CHARS = 8;
 
 /**
@@ -24,9 +24,9 @@ export function createMask(secrets) {
   for (const secret of secrets) {
     if (typeof secret !== 'string' || secret.length < MIN_SECRET_CHARS) continue;
     forms.add(secret);
-    // Logs are made of lines, and so is a key file.
+    // Logs are written line by line, and so is a key file.
     for (const line of secret.split(/\r?\n/)) if (line.length >= MIN_LINE_CHARS) forms.add(line);
-    // The two disguises that a page or a library puts on by itself, in an address or a header.
+    // The two encodings that a page or a library applies by itself, in a URL or a header.
     forms.add(encodeURIComponent(secret));
     forms.add(Buffer.from(secret).toString('base64'));
   }
@@ -38,7 +38,7 @@ export function createMask(secrets) {
 }
 
 /**
- * A copy of a JSON value with every string masked and every key as it was.
+ * Returns a copy of a JSON value with every string masked and every key unchanged.
  * @param {any} value
  * @param {Mask} mask
  * @returns {any}

@@ -1,12 +1,12 @@
 /**
- * Tells the worker what the pages say (console, uncaught errors) and the run when its browser or page is gone.
+ * Reports console lines and uncaught errors of the pages, and the loss of the browser or the page.
  *
- * Called by run as soon as the browser is open. It must never let a chatty page flood the worker, nor mistake a
- * script that closes its own browser for a crash.
+ * A chatty page never floods the worker, and a script that closes its own browser is never mistaken
+ * for a crash.
  */
 import { Failure } from './failure.mjs';
 
-/** How many lines a page may write at once, and per second for ever after; the rest is counted and dropped. */
+/** Lines that the pages may write at once, and then per second. The rest is counted and dropped. */
 const BURST_LINES = 500;
 const LINES_PER_SECOND = 100;
 
@@ -16,11 +16,11 @@ const LEVELS = { error: 'error', assert: 'error', warning: 'warn', debug: 'debug
 /**
  * @param {import('playwright-core').BrowserContext} context
  * @param {import('./events.mjs').Events} events
- * @returns {() => void} tells what was dropped and not told yet
+ * @returns {() => void} reports the drops that were not reported yet
  */
 export function forwardPageEvents(context, events) {
   const flood = createFloodGate((dropped) => {
-    events.emit('warning', { text: `${dropped} console lines and page errors were dropped: too many per second` });
+    events.emit('warning', { text: `${dropped} console lines and page errors were dropped because there were too many per second` });
   });
   context.on('console', (message) => {
     if (!flood.admits()) return;
@@ -35,7 +35,7 @@ export function forwardPageEvents(context, events) {
 }
 
 /**
- * A token bucket that tells, at most once a second, how much it turned away.
+ * A token bucket that reports, at most once a second, how many lines it dropped.
  * @param {(dropped: number) => void} tell
  */
 function createFloodGate(tell) {
@@ -67,12 +67,12 @@ function createFloodGate(tell) {
  * @typedef {object} Loss
  * @property {Promise<Failure>} gone resolves when the script can no longer work
  * @property {() => boolean} isClosed
- * @property {() => Promise<void>} close the run's own way to close the browser
+ * @property {() => Promise<void>} close closes the browser for the run
  */
 
 /**
  * @param {import('./browser.mjs').OpenedBrowser} browser
- * @param {() => Promise<void>} beforeClose what must happen before a script closes the browser by itself
+ * @param {() => Promise<void>} beforeClose runs before a script closes the browser
  * @returns {Loss}
  */
 export function watchForLoss({ context, page }, beforeClose) {
@@ -106,7 +106,7 @@ export function watchForLoss({ context, page }, beforeClose) {
   };
 }
 
-/** @param {string} url what follows the path may be secret */
+/** @param {string} url its query and fragment may be secret */
 function withoutQuery(url) {
   return url.split(/[?#]/)[0];
 }

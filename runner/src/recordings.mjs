@@ -1,21 +1,22 @@
 /**
- * Screenshot, trace, video and HAR: what the job's options ask to keep of a run.
+ * Keeps the screenshot, trace, video and HAR of a run, as the job's options ask.
  *
- * Called by run: prepare before the browser starts, start after it, finish while it is still open, collect after it
- * has closed. Everything is recorded outside the artifacts directory and moved there only if it is to be kept. It must
- * never turn a good run into a failed one: what cannot be recorded is a warning.
+ * Prepare before the browser starts, start after it, finish while it is open, collect after it has
+ * closed. Recordings are made outside the artifacts directory and moved there only if they are
+ * kept. A recording that fails is a warning and never fails the run.
  */
 import fs from 'node:fs';
 import { provideFfmpeg } from './workspace.mjs';
 
-/** Bounds of taking one recording, in milliseconds; the second one after a stop has been asked for. */
+/** Longest time for a screenshot, in milliseconds: normally, and once a stop was requested. */
 const SCREENSHOT = { timeout: 10_000, stoppedTimeout: 500 };
 
 /**
  * @typedef {object} Recordings
  * @property {object} contextOptions for launchPersistentContext
  * @property {(context: import('playwright-core').BrowserContext) => Promise<void>} start
- * @property {(failed: boolean, page: import('playwright-core').Page, stopped: boolean) => Promise<void>} finish
+ * @property {(failed: boolean, page: import('playwright-core').Page, stopped: boolean) =>
+ *   Promise<void>} finish
  * @property {(failed: boolean) => Promise<void>} collect
  */
 
@@ -90,7 +91,7 @@ export function prepareRecordings({ options, workspace, artifacts, warn }) {
  */
 async function takeScreenshot(page, stopped, artifacts) {
   const timeout = stopped ? SCREENSHOT.stoppedTimeout : SCREENSHOT.timeout;
-  // A page may be taller than Chromium can paint; what is visible is better than nothing.
+  // A page may be taller than Chromium can paint. The visible part is better than nothing.
   const image = await page.screenshot({ fullPage: true, timeout })
     .catch((error) => {
       if (stopped || page.isClosed()) throw error;

@@ -1,9 +1,8 @@
 /**
- * One run from the job to its outcome: load, open, restore, record, execute; then, whatever happened, keep what is to
- * be kept and close.
+ * One run from the job to its outcome: load, open, restore, record, execute. Then it keeps
+ * recordings and closes the browser, whatever the outcome.
  *
- * Called once by main. It must never wait without a bound once the outcome is known, and never send the outcome
- * itself: that is main's last word.
+ * Nothing waits without a bound once the outcome is known. main sends the outcome.
  */
 import { createArtifacts } from './artifacts.mjs';
 import { browserEnvironment } from './workspace.mjs';
@@ -19,13 +18,15 @@ import { watchLimits } from './limits.mjs';
 import { watchTraffic } from './traffic.mjs';
 import { bounded } from './stop.mjs';
 
-/** Bounds of the steps after the outcome, in milliseconds: normally, and once a stop was asked for. */
+/**
+ * Bounds of the steps after the outcome, in milliseconds: normally, and once a stop was requested.
+ */
 const KEEP = { ms: 30_000, stoppedMs: 600 };
 const CLOSE = { ms: 5_000, stoppedMs: 600 };
 const COLLECT = { ms: 30_000, stoppedMs: 200 };
-/** A signal to the whole process tree reaches Chromium first at times: wait this long for ours, in milliseconds. */
+/** A signal to the whole process tree may reach Chromium first. Longest wait for ours, in ms. */
 const SIGNAL_RACE_MS = 100;
-/** How long after an operation failed because of Chromium's death that death may be decided on, in milliseconds. */
+/** Longest wait for the loss to be noticed after Chromium's death failed an operation, in ms. */
 const LOSS_NOTICE_MS = 400;
 
 /**
@@ -93,7 +94,7 @@ export async function run({ job, chromium, events, mask, stop, workspace, onDeci
     try {
       return { result: toResult(await script.main(given.api)) };
     } catch (error) {
-      // An operation that was under way when Chromium died fails a moment before the loss is known.
+      // An operation under way when Chromium dies fails a moment before the loss is noticed.
       if (/has been closed/.test(String(error))) await bounded(stop, lost, { ms: LOSS_NOTICE_MS, stoppedMs: 0 });
       return { failure: fail(error) };
     }
@@ -114,7 +115,7 @@ export async function run({ job, chromium, events, mask, stop, workspace, onDeci
       limits?.settled(),
     ]), stop.isOrphan() ? { ms: 100, stoppedMs: 100 } : KEEP);
     const closed = await bounded(stop, loss.close(), CLOSE);
-    if ('late' in closed) warn('Chromium did not close in time and is killed');
+    if ('late' in closed) warn('Chromium did not close in time and will be killed');
   }
   flushes.forEach((flush) => flush());
   if (!stop.isOrphan()) await bounded(stop, recordings.collect(failed), COLLECT);
@@ -128,8 +129,9 @@ function asFailure(error) {
 }
 
 /**
- * What the script throws outside of its own call (a timer, a promise that nobody awaits) fails the run while it lasts;
- * afterwards such errors are only the echo of closing. So does process.exit, which would leave the profile unsaved.
+ * Fails the run when the script throws outside its own call (in a timer, or in a promise that is
+ * not awaited) or calls process.exit, which would leave the profile unsaved. After the outcome,
+ * such errors only come from closing and change nothing.
  * @param {(error: unknown) => void} fail
  */
 function failOnStrayErrors(fail) {

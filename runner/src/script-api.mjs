@@ -1,12 +1,12 @@
 /**
- * What the script is given besides the browser: log, progress, step, artifact.
+ * What the script is given besides the browser: log, progress, step and artifact.
  *
- * Called once by run. It must never let a script flood the worker with progress, nor lose the last of it.
+ * A script cannot flood the worker with progress, and its last progress is never lost.
  */
 import { describe } from './failure.mjs';
 import { format } from 'node:util';
 
-/** Least time between two progress events, in milliseconds. */
+/** Shortest time between two progress events, in milliseconds. */
 const PROGRESS_INTERVAL_MS = 200;
 
 /** @typedef {ReturnType<typeof createScriptApi>['api']} ScriptApi */
@@ -104,13 +104,16 @@ function createStep(events, scriptUrl) {
   };
 }
 
-/** @param {import('./artifacts.mjs').Artifacts} artifacts @param {import('./browser.mjs').OpenedBrowser} browser */
+/**
+ * @param {import('./artifacts.mjs').Artifacts} artifacts
+ * @param {import('./browser.mjs').OpenedBrowser} browser
+ */
 function createArtifact(artifacts, browser) {
   /**
    * @param {string} name
    * @param {string | Uint8Array | ArrayBuffer} content
    * @param {{ contentType?: string }} [options]
-   * @returns {Promise<string>} the name it was given
+   * @returns {Promise<string>} the name of the kept file
    */
   const artifact = (name, content, { contentType } = {}) => artifacts.write(name, content, contentType);
   /**
@@ -119,8 +122,8 @@ function createArtifact(artifacts, browser) {
    */
   const screenshot = async (name = 'page.png', options = {}) => {
     const page = browser.page.isClosed() ? browser.context.pages().at(-1) : browser.page;
-    if (!page) throw new Error('artifact.screenshot: every page is closed');
-    const { path: _path, ...rest } = options; // the artifact is the file
+    if (!page) throw new Error('artifact.screenshot needs a page, but every page is closed');
+    const { path: _path, ...rest } = options; // the picture is written as an artifact
     return artifacts.write(name, await page.screenshot(rest), rest.type === 'jpeg' ? 'image/jpeg' : undefined);
   };
   return Object.assign(artifact, { screenshot });

@@ -1,9 +1,9 @@
 /**
  * Loads the job's script and checks what it returns.
  *
- * Called by run: load before the browser is started (a script that does not parse should not cost a browser), then
- * toResult with what it returned. The script lies alone in the run's temporary directory, so that it can import node:
- * built-ins and nothing else. It must never be put near this program's own modules.
+ * The script is loaded before the browser starts, so that one that does not parse costs no browser.
+ * It lies alone in the run's temporary directory, where it can import node: built-ins and nothing
+ * else. Never put it near this program's own modules.
  */
 import { execFile } from 'node:child_process';
 import fs from 'node:fs/promises';
@@ -28,7 +28,7 @@ const MAX_RESULT_BYTES = 1024 * 1024;
 export async function loadScript(source, workspace) {
   const file = workspace.path('script.mjs');
   const url = pathToFileURL(file).href;
-  // From a file, so that stack traces have the lines that the script's author wrote.
+  // Imported from a file, so that stack traces have the lines that the script's author wrote.
   await fs.writeFile(file, source);
   let module;
   try {
@@ -38,7 +38,7 @@ export async function loadScript(source, workspace) {
   }
   if (typeof module.default !== 'function') {
     const has = Object.keys(module).join(', ') || 'nothing';
-    throw new Failure('SCRIPT_NO_EXPORT', `the script must export a function as default; it exports ${has}`);
+    throw new Failure('SCRIPT_NO_EXPORT', `the script must export a function as default, but it exports ${has}`);
   }
   return { url, main: module.default };
 }
@@ -51,10 +51,11 @@ export async function loadScript(source, workspace) {
 async function loadFailure(error, file, url) {
   if (['ERR_MODULE_NOT_FOUND', 'ERR_UNSUPPORTED_DIR_IMPORT', 'ERR_UNKNOWN_BUILTIN_MODULE'].includes(error?.code)) {
     const name = /'([^']+)'/.exec(error.message)?.[1]?.replace(`${path.dirname(file)}/`, './') ?? error?.message;
-    return new Failure('SCRIPT_SYNTAX', `the script imports ${name}, which does not exist here: a script may import `
-      + "Node's built-in modules (node:...) and nothing else");
+    return new Failure('SCRIPT_SYNTAX', `the script imports ${name}, which does not exist here. A script may import only `
+      + "Node's built-in modules (node:...).");
   }
-  // The script's own top level may throw a SyntaxError too (JSON.parse): then the stack has a frame of the script.
+  // The script's own top level may throw a SyntaxError too, for example from JSON.parse. Then the
+  // stack has a frame of the script.
   const thrownByScript = new RegExp(`^\\s+at .*${url.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}`, 'm').test(error?.stack);
   if (error?.name !== 'SyntaxError' || thrownByScript) {
     return fromScriptError(error, { proxyServer: null, scriptUrl: url });
@@ -64,7 +65,7 @@ async function loadFailure(error, file, url) {
 }
 
 /**
- * Node tells where a module does not parse only when it reports the error itself, so let it.
+ * Returns Node's own report of a syntax error, the only place where Node names the line.
  * @param {string} file
  * @returns {Promise<string>}
  */
@@ -75,7 +76,8 @@ function check(file) {
 }
 
 /**
- * Node's report is the place (`script.mjs:LINE`), the line, and a line of carets below the fault.
+ * Returns the place with its column. Node's report has the place (`script.mjs:LINE`), the line, and
+ * a line of carets below the error.
  * @param {string} report
  * @param {string} url
  */
@@ -88,7 +90,7 @@ function withCaret(report, url) {
 
 /**
  * @param {unknown} value what the script returned
- * @returns {any} the same as plain JSON
+ * @returns {any} the same value as plain JSON
  */
 export function toResult(value) {
   if (value === undefined) return null;
@@ -101,8 +103,8 @@ export function toResult(value) {
   if (json === undefined) throw new Failure('RESULT_NOT_JSON', `the script's result is not JSON: it is a ${typeof value}`);
   const bytes = Buffer.byteLength(json);
   if (bytes > MAX_RESULT_BYTES) {
-    throw new Failure('RESULT_TOO_LARGE', `the script's result is ${bytes} bytes of JSON, more than ${MAX_RESULT_BYTES}; `
-      + 'make it an artifact');
+    throw new Failure('RESULT_TOO_LARGE', `the script's result is ${bytes} bytes of JSON, more than ${MAX_RESULT_BYTES}. `
+      + 'Keep it as an artifact instead.');
   }
   return JSON.parse(json);
 }

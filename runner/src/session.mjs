@@ -1,10 +1,10 @@
 /**
- * Keeps session cookies (those without an expiry) from one run of a profile to the next; Chromium forgets them when it
- * closes.
+ * Keeps a profile's session cookies (those without an expiry) from one run to the next, because
+ * Chromium forgets them when it closes.
  *
- * Called by run: restore after the browser has started, save before it closes. The file lies in the profile directory,
- * readable by its owner only, and is replaced in one step. It must never bring back a cookie that the profile itself
- * knows better.
+ * They are restored after the browser has started and saved before it closes. The file lies in the
+ * profile directory, is readable by its owner only, and is replaced atomically. A cookie that the
+ * profile still has is never replaced by a saved one.
  */
 import fs from 'node:fs/promises';
 import path from 'node:path';
@@ -25,7 +25,7 @@ export async function restoreSession(context, profileDirectory, warn) {
   try {
     await context.addCookies(missing);
   } catch {
-    // One that Chromium refuses must not cost the others.
+    // One refused cookie must not cost the others.
     let refused = 0;
     for (const cookie of missing) await context.addCookies([cookie]).catch(() => { refused += 1; });
     if (refused > 0) warn(`${refused} session cookies of the profile could not be restored`);
@@ -60,9 +60,9 @@ async function read(file, warn) {
     const { v, cookies } = JSON.parse(text);
     if (v === FILE_VERSION && Array.isArray(cookies)) return cookies;
   } catch {
-    // told below
+    // the warning below covers it
   }
-  warn(`${FILE} in the profile cannot be read; the run starts without its session cookies`);
+  warn(`${FILE} in the profile cannot be read, so the run starts without its session cookies`);
   return [];
 }
 

@@ -1,24 +1,25 @@
 /**
- * Knows whether the run must stop: a signal from the worker, or signs that the worker is gone.
+ * Knows whether the run must stop: on a signal from the worker, or when the worker is gone.
  *
- * Created first by main; awaited by everything that may take long. It must never end the process by itself (main says
- * the last word), except that main's deadline, which it keeps, ends it when everything else hangs.
+ * It never ends the process by itself, because main sends the last event. The exception is the
+ * deadline, whose handler main sets and which ends the process when everything else hangs.
  */
 
 /**
- * How long a run may take to stop, in milliseconds. A signal leaves time for failure artifacts; when the worker is
- * gone nobody would fetch them, and the profile is wanted by the next run.
+ * How long a run may take to stop, in milliseconds. A signal leaves time for failure artifacts.
+ * When the worker is gone, they would not be collected and the next run needs the profile.
  */
 const STOP_DEADLINE_MS = { signal: 1700, orphan: 700 };
 
 /**
  * @typedef {object} Stop
  * @property {AbortSignal} signal for the script
- * @property {Promise<string>} requested resolves with the reason in words
+ * @property {Promise<string>} requested resolves with the reason, for people
  * @property {() => boolean} isRequested
- * @property {() => boolean} isOrphan true when nobody is left to hear of the outcome
- * @property {(reason: string) => void} orphaned the worker is gone: stop as fast as possible
- * @property {(hangUp: () => void) => void} onDeadline what to do when stopping takes too long
+ * @property {() => boolean} isOrphan true when the worker is gone
+ * @property {(reason: string) => void} orphaned stops as fast as possible, because the worker is
+ *   gone
+ * @property {(hangUp: () => void) => void} onDeadline sets what to do when stopping takes too long
  */
 
 /**
@@ -38,14 +39,15 @@ export function watchForStop() {
   const stop = (reason, deadlineMs) => {
     setTimeout(() => hangUp(), deadlineMs);
     if (abort.signal.aborted) return;
-    resolve(reason); // first, so that a script which returns because it was told to stop counts as stopped
+    // Before the abort, so that a script that returns because of it counts as stopped.
+    resolve(reason);
     abort.abort(new Error(reason));
   };
 
   let signalled = false;
   for (const name of /** @type {const} */ (['SIGTERM', 'SIGINT', 'SIGHUP'])) {
     process.on(name, () => {
-      if (signalled) return; // a shim may signal more than once; the first one's deadline stands
+      if (signalled) return; // a shim may signal more than once, and the first deadline stands
       signalled = true;
       stop(`stopped by ${name}`, STOP_DEADLINE_MS.signal);
     });
@@ -67,7 +69,7 @@ export function watchForStop() {
 }
 
 /**
- * Waits for a promise, but not for ever, and for less time once the run must stop.
+ * Waits for a promise for a limited time, and for less once the run must stop.
  * @template T
  * @param {Stop} stop
  * @param {Promise<T>} promise

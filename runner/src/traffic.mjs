@@ -1,8 +1,8 @@
 /**
- * Puts the runner's eyes on every answer that the script gets: those of pages, of context.request and of fetch.
+ * Watches every response that the script gets, from pages, context.request and fetch.
  *
- * Called once by run, before the script starts. It must never let an answer of the proxy pass for one of the site, nor
- * let the script's own fetch go past the proxy.
+ * Never takes a response of the proxy for one of the site, and never lets the script's own fetch
+ * bypass the proxy.
  */
 import { Failure } from './failure.mjs';
 
@@ -11,7 +11,7 @@ import { Failure } from './failure.mjs';
  * @param {import('playwright-core').BrowserContext} parts.context
  * @param {import('./limits.mjs').LimitWatch | null} parts.limits
  * @param {string | null} parts.proxyServer
- * @returns {Promise<Failure>} resolves when the proxy turned out to refuse us
+ * @returns {Promise<Failure>} resolves if the proxy refuses the credentials
  */
 export function watchTraffic({ context, limits, proxyServer }) {
   const httpProxy = proxyServer !== null && /^https?:/.test(proxyServer);
@@ -28,12 +28,12 @@ export function watchTraffic({ context, limits, proxyServer }) {
    * @param {() => Promise<string>} body
    */
   const look = (url, status, headers, body) => {
-    // Chromium shows the proxy's own refusal as if it were the page that was asked for.
+    // Chromium shows the proxy's own refusal as if it were the requested page.
     if (httpProxy && status === 407) return refuse(refusal());
     if (limits && /^https?:/.test(url)) limits.observe({ url, status, headers: headers(), body });
   };
 
-  // Each event costs a message from the browser, so listen only when somebody wants to know.
+  // Each event costs a message from the browser, so listen only when it is needed.
   if (limits || httpProxy) {
     context.on('response', (response) => look(response.url(), response.status(), () => response.allHeaders(), () => response.text()));
   }
@@ -60,10 +60,12 @@ export function watchTraffic({ context, limits, proxyServer }) {
   return refused;
 }
 
-/** Node's own clients know nothing of the proxy: using one by mistake would show the machine's own address. */
+/**
+ * Node's own clients ignore the proxy. Using one by mistake would show the machine's own address.
+ */
 function refuseDirectTraffic() {
   /** @param {string} name */
-  const refusal = (name) => new Error(`${name} does not go through the proxy: use context.request or the page instead`);
+  const refusal = (name) => new Error(`${name} does not go through the proxy. Use context.request or the page instead.`);
   globalThis.fetch = async () => { throw refusal('fetch'); };
   for (const name of ['WebSocket', 'EventSource']) {
     if (!(name in globalThis)) continue;

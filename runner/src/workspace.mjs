@@ -1,8 +1,8 @@
 /**
  * The run's own temporary directory, and the environment that Chromium gets.
  *
- * Called by main at the start; everything in the directory is deleted when the process exits. It must never put a
- * secret into Chromium's environment, nor touch the profile or the artifacts.
+ * Everything in the directory is deleted when the process exits. Never puts a secret into
+ * Chromium's environment, and never touches the profile or the artifacts.
  */
 import fs from 'node:fs';
 import os from 'node:os';
@@ -29,14 +29,15 @@ export function createWorkspace() {
     }
   });
   const browsersPath = path.join(directory, 'browsers');
-  // playwright-core reads this while it is imported.
+  // playwright-core reads this while it is being loaded.
   process.env.PLAYWRIGHT_BROWSERS_PATH = browsersPath;
   return { directory, browsersPath, path: (name) => path.join(directory, name) };
 }
 
 /**
- * Chromium's environment: this process' own, without anything that holds a secret or speaks about proxies (the job's
- * proxy, or none, is the only one allowed), with a home that can be written to.
+ * Returns Chromium's environment: this process's and the profile's, without variables that hold a
+ * secret or configure a proxy (the job's proxy, or none, is the only one allowed), and with a home
+ * that is writable.
  * @param {Workspace} workspace
  * @param {import('./job.mjs').Job} job
  * @param {import('./mask.mjs').Mask} mask
@@ -50,8 +51,8 @@ export function browserEnvironment(workspace, job, mask) {
     if (/^(https?|ftp|all|no|auto)_proxy$/i.test(name) || name.startsWith('PLAYWRIGHT_')) continue;
     environment[name] = value;
   }
-  // Chromium keeps its crash dumps here, whatever profile it runs on; a dump holds the memory of the browser, cookies and
-  // all, so it goes with the run.
+  // Chromium keeps its crash dumps here, whatever profile it runs on. A dump holds the browser's
+  // memory, cookies included, so it is deleted with the run.
   environment.CHROME_CONFIG_HOME = workspace.path('config');
   if (!isWritableDirectory(environment.HOME)) {
     const home = workspace.path('home');
@@ -81,7 +82,7 @@ function isWritableDirectory(directory) {
 /**
  * Makes the system's ffmpeg look like the one that playwright-core would have downloaded.
  * @param {Workspace} workspace
- * @returns {boolean} false when there is none, and so no video
+ * @returns {boolean} false if ffmpeg is not installed, so there is no video
  */
 export function provideFfmpeg(workspace) {
   const ffmpeg = (process.env.PATH ?? '').split(path.delimiter)

@@ -1,4 +1,4 @@
-/** Writing events to a reader that is slow, or gone. */
+/** Writing events to a reader that is slow or gone. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
@@ -8,18 +8,19 @@ import { createEvents } from '../src/events.mjs';
 import { createMask } from '../src/mask.mjs';
 import { createPlace } from './harness.mjs';
 
-test('nothing is lost, cut or reordered when the pipe is full and does not block', async (t) => {
+test('nothing is lost, cut or reordered when a non-blocking pipe is full', async (t) => {
   const place = createPlace(t);
   const fifo = path.join(place.root, 'fifo');
   const copy = path.join(place.root, 'copy');
   execFileSync('mkfifo', [fifo]);
-  // Opened for both directions, so that the open does not wait for the reader.
+  // Opened for reading and writing, so that the open does not wait for the reader.
   const pipe = fs.openSync(fifo, fs.constants.O_RDWR | fs.constants.O_NONBLOCK);
   const out = fs.openSync(copy, 'w');
   const reader = spawn('head', ['-n', '2000', fifo], { stdio: ['ignore', out, 'inherit'] });
   const ended = new Promise((resolve) => { reader.on('close', resolve); });
   const events = createEvents(pipe, (error) => assert.fail(error));
-  for (let n = 0; n < 2000; n += 1) events.emit('log', { n, text: 'é'.repeat(1000) }); // 64 times what a pipe holds
+  // 64 times what a pipe holds.
+  for (let n = 0; n < 2000; n += 1) events.emit('log', { n, text: 'é'.repeat(1000) });
   await ended;
   fs.closeSync(pipe);
   fs.closeSync(out);
@@ -28,7 +29,7 @@ test('nothing is lost, cut or reordered when the pipe is full and does not block
   assert.ok(lines.every(({ text }) => text.length === 1000));
 });
 
-test('nothing is written after the last event, and a broken pipe is told once', (t) => {
+test('nothing is written after the last event, and a broken pipe is reported once', (t) => {
   const place = createPlace(t);
   const file = path.join(place.root, 'out');
   const fd = fs.openSync(file, 'w');
@@ -45,7 +46,7 @@ test('nothing is written after the last event, and a broken pipe is told once', 
   assert.equal(broken, 1);
 });
 
-test('a text is cut after it is masked, and lines of a secret are secret too', (t) => {
+test('text is cut after masking, and each line of a secret is masked', (t) => {
   const place = createPlace(t);
   const file = path.join(place.root, 'out');
   const events = createEvents(fs.openSync(file, 'w'), (error) => assert.fail(error));

@@ -1,8 +1,9 @@
 /**
- * Runs the real runner for a test, as a worker would: a job on stdin, events from stdout, a place of its own.
+ * Runs the real runner for a test as a worker would: a job on stdin, events from stdout, a
+ * directory of its own.
  *
- * Used by every test file. Nothing here sleeps: what is waited for is an event, an exit or a condition, each with a
- * bound generous enough for a loaded machine.
+ * Nothing here sleeps. Tests wait for an event, an exit or a condition, each with a bound that
+ * suits a loaded machine.
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -24,11 +25,12 @@ export const BOUND_MS = 90_000;
  * @property {string} profile
  * @property {string} artifacts
  * @property {string} tmp
- * @property {(() => unknown)[]} closers what to stop before nothing may be left
+ * @property {(() => unknown)[]} closers what to stop before the check for leftovers
  */
 
 /**
- * A directory for one test, deleted afterwards, when it must also be true that nothing of the run is left.
+ * Creates a directory for one test. After the test, asserts that no process of the run is left and
+ * deletes the directory.
  * @param {import('node:test').TestContext} t
  * @returns {Place}
  */
@@ -46,7 +48,8 @@ export function createPlace(t) {
 }
 
 /**
- * The live processes that were started for a place: its path is in their arguments or their environment.
+ * Returns the live processes that were started in a place, by its path in their arguments or their
+ * environment.
  * @param {string} root
  * @returns {{ pid: number, command: string }[]}
  */
@@ -64,7 +67,7 @@ export function processesOf(root) {
   });
 }
 
-/** @param {string} root the pid of Chromium's main process */
+/** Chromium's main process. @param {string} root */
 export function chromiumOf(root) {
   return processesOf(root).find((p) => p.command.includes('--user-data-dir=') && !p.command.includes('--type='));
 }
@@ -103,8 +106,9 @@ export function jobFor(place, script, changes = {}) {
 
 /**
  * @param {Place} place
- * @param {string | object} job an object, or a first line as it is
- * @param {{ env?: Record<string, string>, wrap?: string[], stdio?: any[] }} [options] wrap: a command to start it with
+ * @param {string | object} job an object, or the first line verbatim
+ * @param {{ env?: Record<string, string>, wrap?: string[], stdio?: any[] }} [options] wrap: a
+ *   command that starts the runner
  */
 export function startRunner(place, job, { env = {}, wrap = [], stdio } = {}) {
   const [command, ...parameters] = [...wrap, process.execPath, MAIN];
@@ -144,7 +148,10 @@ export function startRunner(place, job, { env = {}, wrap = [], stdio } = {}) {
     output: () => output,
     /** @param {string} type */
     all: (type) => events.filter((event) => event.type === type),
-    /** @param {string} type @param {(event: RunnerEvent) => boolean} [matches] @returns {Promise<RunnerEvent>} */
+    /**
+     * @param {string} type @param {(event: RunnerEvent) => boolean} [matches]
+     * @returns {Promise<RunnerEvent>}
+     */
     async event(type, matches = () => true) {
       const end = performance.now() + BOUND_MS;
       for (;;) {
@@ -160,7 +167,7 @@ export function startRunner(place, job, { env = {}, wrap = [], stdio } = {}) {
         });
       }
     },
-    /** The exit code and the last event, which is checked to be the only one of its kind. */
+    /** Returns the exit code and the last event, and asserts that no other event ends the run. */
     async end() {
       /** @type {NodeJS.Timeout | undefined} */
       let timer;

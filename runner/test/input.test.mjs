@@ -1,4 +1,4 @@
-/** What the runner does with a first line that is not a job. */
+/** First lines that are not a job. */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { test } from 'node:test';
@@ -10,7 +10,7 @@ const SECRET = 'a-secret-in-the-line';
 const CASES = [
   ['not JSON', () => `{"v":1, "${SECRET}`, /not JSON/],
   ['not an object', () => '[]', /not a JSON object/],
-  ['another version', (job) => ({ ...job, v: 2 }), /version 2 is not spoken here; this runner speaks 1/],
+  ['another version', (job) => ({ ...job, v: 2 }), /version 2 is not supported\. This runner supports version 1/],
   ['no version', ({ v: _, ...job }) => job, /version missing/],
   ['no script', ({ script: _, ...job }) => job, /script is missing/],
   ['no profile', ({ profile: _, ...job }) => job, /profile\.directory is missing/],
@@ -18,12 +18,12 @@ const CASES = [
   ['no artifacts directory', ({ artifactsDirectory: _, ...job }) => job, /artifactsDirectory is missing/],
   ['no chromium', ({ chromium: _, ...job }) => job, /chromium is missing/],
   ['an unknown mode', (job) => ({ ...job, options: { trace: 'SOMETIMES' } }), /options\.trace must be one of OFF, ON_FAILURE, ALWAYS/],
-  ['a viewport of nothing', (job) => ({ ...job, options: { viewport: { width: 0, height: 10 } } }), /viewport/],
+  ['an empty viewport', (job) => ({ ...job, options: { viewport: { width: 0, height: 10 } } }), /viewport/],
   ['an unknown sandbox', (job) => ({ ...job, sandbox: 'maybe' }), /sandbox must be one of/],
-  ['a service without a proper address', (job) => ({ ...job, services: { api: { baseUrl: 'api' } } }), /services\.api\.baseUrl/],
-  ['a proxy that is no address', (job) => ({ ...job, proxy: { server: 'here' } }), /proxy\.server/],
-  ['a proxy of an unknown kind', (job) => ({ ...job, proxy: { server: 'vless://127.0.0.1:1' } }), /scheme/],
-  ['credentials in the proxy address', (job) => ({ ...job, proxy: { server: `http://u:${SECRET}@127.0.0.1:1` } }), /proxy\.username and proxy\.password/],
+  ['a service with an invalid URL', (job) => ({ ...job, services: { api: { baseUrl: 'api' } } }), /services\.api\.baseUrl/],
+  ['a proxy that is not a URL', (job) => ({ ...job, proxy: { server: 'here' } }), /proxy\.server/],
+  ['an unknown proxy scheme', (job) => ({ ...job, proxy: { server: 'vless://127.0.0.1:1' } }), /scheme/],
+  ['credentials in the proxy URL', (job) => ({ ...job, proxy: { server: `http://u:${SECRET}@127.0.0.1:1` } }), /proxy\.username and proxy\.password/],
 ];
 
 for (const [name, change, message] of CASES) {
@@ -41,7 +41,7 @@ for (const [name, change, message] of CASES) {
   });
 }
 
-test('an end of stdin before the line is complete is bad input', async (t) => {
+test('stdin that ends before the line is complete is bad input', async (t) => {
   const place = createPlace(t);
   const runner = startRunner(place, '{"v":1');
   runner.child.stdin?.end();

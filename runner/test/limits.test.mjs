@@ -1,10 +1,10 @@
-/** What services say about their limits, and what is made of it. */
+/** What services announce about their limits, and what the runner reports. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createPlace, runJob } from './harness.mjs';
 import { startSite } from './servers.mjs';
 
-test('limits are reported in spite of CORS, for the services of the job only', async (t) => {
+test('limits are reported despite CORS, and only for the services of the job', async (t) => {
   const place = createPlace(t);
   const page = await startSite(t, (_request, response) => response.writeHead(200, { 'x-ratelimit-remaining': '1' }).end('<title>page</title>'));
   const api = await startSite(t, (request, response) => {
@@ -40,7 +40,7 @@ test('limits are reported in spite of CORS, for the services of the job only', a
     if (Object.keys(headers).length > 0) assert.ok(Date.parse(date) > 0);
     return { ...rest, headers };
   });
-  // The page's answer is read from the browser, the others are at hand: their order among each other is not fixed.
+  // The page's response is read from the browser and the others are at hand, so their order varies.
   const byContent = (/** @type {any} */ a, /** @type {any} */ b) => JSON.stringify(a).localeCompare(JSON.stringify(b));
   assert.deepEqual(limits.sort(byContent), [
     { service: 'one', status: 429, host: api.host, headers: { 'retry-after': '30', 'x-ratelimit-reset-tokens': '6m0s' }, body: '{}' },
@@ -50,7 +50,7 @@ test('limits are reported in spite of CORS, for the services of the job only', a
   ].sort(byContent), run.told());
 });
 
-test('a busy service is reported ten times a second, its newest state and every 429 always', async (t) => {
+test('a busy service is reported ten times a second, and its newest state and every 429 always', async (t) => {
   const place = createPlace(t);
   let left = 200;
   const api = await startSite(t, (_request, response) => {

@@ -1,4 +1,4 @@
-/** What a profile remembers from one run to the next. */
+/** What a profile keeps from one run to the next. */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -13,7 +13,7 @@ const VISIT = `export default async ({ page, context, input }) => {
 };`;
 const SESSION_FILE = 'callboard-session.json';
 
-test('cookies, session cookies and localStorage last; what the site takes back is gone', async (t) => {
+test('cookies, session cookies and localStorage last, and a cookie that the site deletes is gone', async (t) => {
   const place = createPlace(t);
   let n = 0;
   /** @type {string[]} */
@@ -51,7 +51,7 @@ test('a session file that cannot be read is a warning, not a failure', async (t)
   assert.equal(run.all('warning').filter(({ text }) => text.includes(SESSION_FILE)).length, 1);
 });
 
-test('one cookie that the browser refuses does not cost the others', async (t) => {
+test('one refused cookie does not cost the others', async (t) => {
   const place = createPlace(t);
   fs.mkdirSync(place.profile);
   const cookie = { domain: '127.0.0.1', path: '/', expires: -1, httpOnly: false, secure: false, sameSite: 'Lax' };
@@ -64,7 +64,7 @@ test('one cookie that the browser refuses does not cost the others', async (t) =
   assert.ok(run.all('warning').some(({ text }) => /^1 session cookies/.test(text)), run.told());
 });
 
-test('the profile in use by another browser is a launch failure', async (t) => {
+test('a profile in use by another browser is a launch failure', async (t) => {
   const place = createPlace(t);
   fs.mkdirSync(place.profile);
   fs.symlinkSync('some-other-host-12345', path.join(place.profile, 'SingletonLock'));
@@ -73,7 +73,7 @@ test('the profile in use by another browser is a launch failure', async (t) => {
   assert.match(run.last.message, /in use by another/);
 });
 
-test('no browser, or a profile that cannot be a directory, is a launch failure', async (t) => {
+test('a missing browser or a profile that is not a directory is a launch failure', async (t) => {
   const place = createPlace(t);
   const missing = await runJob(place, 'export default () => {};', { chromium: path.join(place.root, 'no-such-browser') });
   assert.deepEqual([missing.code, missing.last.code], [71, 'BROWSER_LAUNCH'], missing.told());

@@ -1,4 +1,4 @@
-/** The way out: through the proxy for everything, or not at all. */
+/** Traffic goes through the proxy or not at all. */
 import assert from 'node:assert/strict';
 import dgram from 'node:dgram';
 import os from 'node:os';
@@ -16,7 +16,7 @@ async function site(t) {
   return startSite(t, (_request, response) => response.end('<title>reached</title>'));
 }
 
-test('pages and context.request go through the proxy with its credentials, loopback too; fetch is refused', async (t) => {
+test('pages and context.request go through the proxy with its credentials, even to loopback, and fetch is refused', async (t) => {
   const place = createPlace(t);
   const { server, username, password } = await startTinyproxy(place);
   const target = await site(t);
@@ -30,7 +30,7 @@ test('pages and context.request go through the proxy with its credentials, loopb
   assert.deepEqual(run.last.value, {
     title: 'reached',
     status: 200,
-    fetched: 'fetch does not go through the proxy: use context.request or the page instead',
+    fetched: 'fetch does not go through the proxy. Use context.request or the page instead.',
   });
   assert.ok(!run.output().includes(password));
   const page = target.requests.find((request) => request.url === '/');
@@ -38,7 +38,7 @@ test('pages and context.request go through the proxy with its credentials, loopb
   assert.equal(page?.headers['proxy-authorization'], undefined, 'the site does not see the credentials');
 });
 
-test('without a proxy the way is direct, whatever the environment says', async (t) => {
+test('without a proxy the connection is direct, whatever the environment says', async (t) => {
   const target = await site(t);
   const nobody = `http://127.0.0.1:${await freePort()}`;
   const run = await runJob(createPlace(t), OPEN, { input: { url: target.url } }, { env: { http_proxy: nobody, HTTP_PROXY: nobody, all_proxy: nobody } });
@@ -78,7 +78,7 @@ test('a wrong password is a PROXY failure', async (t) => {
   assert.equal(target.requests.length, 0);
 });
 
-test("a site that is down is a NAVIGATION failure, not the proxy's", async (t) => {
+test('a site that is down is a NAVIGATION failure, not a PROXY failure', async (t) => {
   const run = await runJob(createPlace(t), OPEN, { input: { url: `http://127.0.0.1:${await freePort()}` } });
   assert.deepEqual([run.code, run.last.code, run.last.retryable], [1, 'NAVIGATION', true], run.told());
   assert.match(run.last.message, /net::ERR_CONNECTION_REFUSED .*\(script\.mjs:1:\d+\)/);
@@ -98,7 +98,7 @@ test('SOCKS with credentials is refused before the browser starts', async (t) =>
 });
 
 for (const proxied of [true, false]) {
-  test(`WebRTC ${proxied ? 'sends nothing past' : 'works without'} a proxy`, async (t) => {
+  test(`WebRTC ${proxied ? 'sends nothing around' : 'works without'} a proxy`, async (t) => {
     const place = createPlace(t);
     const stun = dgram.createSocket('udp4');
     let packets = 0;
@@ -112,7 +112,7 @@ for (const proxied of [true, false]) {
       return page.evaluate(async (stun) => {
         const peer = new RTCPeerConnection({ iceServers: [{ urls: stun }] });
         const candidates = [];
-        // Gathering that is not held back by the policy first finds the machine's own address.
+        // Unless the policy holds gathering back, it first finds the machine's own address.
         const found = new Promise((resolve) => {
           peer.onicecandidate = ({ candidate }) => { if (candidate?.candidate) resolve(candidates.push(candidate.candidate)); };
           peer.onicegatheringstatechange = () => { if (peer.iceGatheringState === 'complete') resolve(); };
@@ -128,7 +128,7 @@ for (const proxied of [true, false]) {
     });
     assert.equal(run.code, 0, run.told());
     if (proxied) assert.deepEqual({ packets, candidates: run.last.value }, { packets: 0, candidates: 0 });
-    // WebRTC does not use loopback by itself, so a machine without another interface cannot show the difference.
+    // WebRTC ignores loopback, so a machine without another interface cannot show the difference.
     else if (hasNetwork) assert.ok(run.last.value > 0, run.told());
   });
 }

@@ -1,4 +1,4 @@
-/** Screenshot, trace, video and HAR in each of their modes. */
+/** Screenshot, trace, video and HAR in each mode. */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -45,11 +45,11 @@ for (const [mode, script, kept] of /** @type {[string, string, boolean][]} */ ([
   });
 }
 
-test('no ffmpeg is a warning, and the run goes on', async (t) => {
+test('a missing ffmpeg is a warning, and the run goes on', async (t) => {
   const place = createPlace(t);
   const bin = path.join(place.root, 'bin');
   fs.mkdirSync(bin);
-  // Everything that Chromium's start script needs, but no ffmpeg.
+  // Everything that Chromium's start script needs except ffmpeg.
   for (const directory of ['/bin', '/usr/bin']) {
     for (const name of fs.readdirSync(directory)) {
       const link = path.join(bin, name);
@@ -63,7 +63,7 @@ test('no ffmpeg is a warning, and the run goes on', async (t) => {
   assert.deepEqual(run.all('artifact'), []);
 });
 
-test('a page that the script has closed is no failure: the last one that is open is shown', async (t) => {
+test('when the script has closed its page, the screenshot shows the last open page', async (t) => {
   const place = createPlace(t);
   const run = await runJob(place, `export default async ({ page, context }) => {
     const other = await context.newPage();

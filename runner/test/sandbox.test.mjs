@@ -1,6 +1,6 @@
 /**
- * Chromium's sandbox and the descriptors it inherits: as root, as somebody else, and where user namespaces are not
- * permitted. The last two need root, to become somebody else.
+ * Chromium's sandbox and the descriptors it inherits: as root, as another user, and where user
+ * namespaces are not permitted. The last two need root to become another user.
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -12,12 +12,14 @@ import { chromiumOf, createPlace, jobFor, runJob, startRunner } from './harness.
 const NOBODY = 65534;
 const root = process.getuid?.() === 0;
 const AS_NOBODY = ['setpriv', '--reuid', String(NOBODY), '--regid', String(NOBODY), '--clear-groups'];
-/** A user namespace of its own in which no further one can be made, and without the right to change that. */
+/** A user namespace in which no other can be made, without the capability to change that. */
 const NO_NAMESPACES = ['unshare', '-U', `--map-user=${NOBODY}`, '--keep-caps', 'sh', '-c',
   'echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --inh-caps=-all --ambient-caps=-all "$@"', 'sh'];
 
-const skip = root ? false : 'needs root, to become somebody else';
-/** Some machines (Docker's default rules among them) permit no user namespace, and so no sandbox. */
+const skip = root ? false : 'needs root to become another user';
+/**
+ * Some machines (with Docker's default rules, for example) permit no user namespace, so no sandbox.
+ */
 const namespaces = root && (() => {
   try {
     execFileSync(AS_NOBODY[0], [...AS_NOBODY.slice(1), 'unshare', '-U', 'true'], { stdio: 'ignore' });
@@ -37,17 +39,17 @@ function placeOfNobody(t) {
 test('as root the sandbox is off, with a warning', { skip }, async (t) => {
   const run = await runJob(createPlace(t), 'export default () => process.getuid();');
   assert.deepEqual([run.code, run.last.value, run.all('browser')[0].sandbox], [0, 0, false], run.told());
-  assert.ok(run.all('warning').some(({ text }) => /sandbox is off: it does not run as root/.test(text)));
+  assert.ok(run.all('warning').some(({ text }) => /sandbox is off because it does not run as root/.test(text)));
 });
 
-test('as root with the sandbox demanded, there is no run', { skip }, async (t) => {
+test('as root with the sandbox required, the launch fails', { skip }, async (t) => {
   const run = await runJob(createPlace(t), 'export default () => {};', { sandbox: 'on' });
   assert.deepEqual([run.code, run.last.code], [71, 'BROWSER_LAUNCH'], run.told());
   assert.match(run.last.message, /Running as root without --no-sandbox is not supported/);
 });
 
 for (const sandbox of ['auto', 'on']) {
-  test(`as somebody else the sandbox is on (${sandbox}), without a home`, { skip: skip || (!namespaces && 'no user namespaces') }, async (t) => {
+  test(`as another user the sandbox is on (${sandbox}), without a home`, { skip: skip || (!namespaces && 'no user namespaces') }, async (t) => {
     const place = placeOfNobody(t);
     const run = await runJob(place, `export default async ({ page }) => {
       await page.goto('chrome://sandbox');
@@ -59,14 +61,14 @@ for (const sandbox of ['auto', 'on']) {
   });
 }
 
-test('where user namespaces are not permitted the sandbox is given up, with a warning', { skip: skip || (!namespaces && 'no user namespaces') }, async (t) => {
+test('where user namespaces are not permitted the sandbox is off, with a warning', { skip: skip || (!namespaces && 'no user namespaces') }, async (t) => {
   const place = placeOfNobody(t);
   const run = await runJob(place, 'export default () => 1;', {}, { wrap: [...AS_NOBODY, ...NO_NAMESPACES] });
   assert.deepEqual([run.code, run.last.value, run.all('browser')[0]?.sandbox], [0, 1, false], run.told());
-  assert.deepEqual(run.all('warning').map(({ text }) => text), ["Chromium's sandbox is off: this system does not permit user namespaces"]);
+  assert.deepEqual(run.all('warning').map(({ text }) => text), ["Chromium's sandbox is off because this system does not permit user namespaces"]);
 });
 
-test('where user namespaces are not permitted and the sandbox is demanded, there is no run', { skip: skip || (!namespaces && 'no user namespaces') }, async (t) => {
+test('where user namespaces are not permitted and the sandbox is required, the launch fails', { skip: skip || (!namespaces && 'no user namespaces') }, async (t) => {
   const place = placeOfNobody(t);
   const run = await runJob(place, 'export default () => 1;', { sandbox: 'on' }, { wrap: [...AS_NOBODY, ...NO_NAMESPACES] });
   assert.deepEqual([run.code, run.last.code], [71, 'BROWSER_LAUNCH'], run.told());

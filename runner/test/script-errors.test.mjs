@@ -1,21 +1,24 @@
-/** Scripts that cannot be loaded, that throw, or that return what cannot be sent. */
+/** Scripts that cannot be loaded, that throw, or whose result cannot be sent. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createPlace, runJob } from './harness.mjs';
 
-/** @type {[string, string, { code: string, retryable: boolean, message: RegExp, browser?: boolean }][]} */
+/**
+ * @type {[string, string,
+ *   { code: string, retryable: boolean, message: RegExp, browser?: boolean }][]}
+ */
 const CASES = [
   ['a syntax error has its line and column', 'export default async () => {\n  const a = 1;\n  const b = = 2;\n};',
     { code: 'SCRIPT_SYNTAX', retryable: false, message: /^SyntaxError: Unexpected token '=' \(script\.mjs:3:13\)$/ }],
   ['a name that a built-in does not export', "import fs, {\n  nope } from 'node:fs';\nexport default () => {};",
     { code: 'SCRIPT_SYNTAX', retryable: false, message: /does not provide an export named 'nope' \(script\.mjs:2/ }],
   ['a package', "import _ from 'lodash';\nexport default () => {};",
-    { code: 'SCRIPT_SYNTAX', retryable: false, message: /imports lodash, which does not exist here: .*node:/ }],
-  ['a package that this program itself uses', "import _ from 'playwright-core';\nexport default () => {};",
+    { code: 'SCRIPT_SYNTAX', retryable: false, message: /imports lodash, which does not exist here\. .*node:/ }],
+  ['a package that the runner itself uses', "import _ from 'playwright-core';\nexport default () => {};",
     { code: 'SCRIPT_SYNTAX', retryable: false, message: /imports playwright-core, which does not exist here/ }],
   ['no default export', 'export const main = () => {};',
-    { code: 'SCRIPT_NO_EXPORT', retryable: false, message: /must export a function as default; it exports main/ }],
-  ['a default export that is no function', 'export default 42;',
+    { code: 'SCRIPT_NO_EXPORT', retryable: false, message: /must export a function as default, but it exports main/ }],
+  ['a default export that is not a function', 'export default 42;',
     { code: 'SCRIPT_NO_EXPORT', retryable: false, message: /must export a function as default/ }],
   ['top-level code that throws', '\nJSON.parse("{");\nexport default () => {};',
     { code: 'SCRIPT_ERROR', retryable: true, message: /^SyntaxError: .*JSON.* \(script\.mjs:2:6\)$/ }],
@@ -23,15 +26,15 @@ const CASES = [
     { code: 'SCRIPT_ERROR', retryable: true, message: /^TypeError: no such thing \(script\.mjs:3:9\)$/, browser: true }],
   ["an error of Playwright has the script's line", 'export default async ({ page }) => {\n  await page.click("#none", { timeout: 100 });\n};',
     { code: 'SCRIPT_ERROR', retryable: true, message: /^TimeoutError: page\.click: Timeout 100ms exceeded\. \(script\.mjs:2:14\)\nCall log:\n  - waiting/, browser: true }],
-  ['something that is no error', 'export default async () => { throw { reason: 7 }; };',
+  ['a thrown value that is not an error', 'export default async () => { throw { reason: 7 }; };',
     { code: 'SCRIPT_ERROR', retryable: true, message: /^the script threw \{ reason: 7 \}$/, browser: true }],
-  ['a rejection that nobody awaits', 'export default () => {\n  Promise.reject(new Error("stray"));\n  return new Promise(() => setInterval(() => {}, 1e6));\n};',
+  ['a rejection that is not awaited', 'export default () => {\n  Promise.reject(new Error("stray"));\n  return new Promise(() => setInterval(() => {}, 1e6));\n};',
     { code: 'SCRIPT_ERROR', retryable: true, message: /^stray \(script\.mjs:2:18\)$/, browser: true }],
   ['process.exit', 'export default async () => {\n  process.exit(0);\n};',
     { code: 'SCRIPT_ERROR', retryable: true, message: /called process\.exit\(0\) \(script\.mjs:2:11\)/, browser: true }],
   ['a result that is a function', 'export default () => () => {};',
     { code: 'RESULT_NOT_JSON', retryable: true, message: /function/, browser: true }],
-  ['a result that refers to itself', 'export default () => { const a = {}; a.a = a; return a; };',
+  ['a circular result', 'export default () => { const a = {}; a.a = a; return a; };',
     { code: 'RESULT_NOT_JSON', retryable: true, message: /circular/i, browser: true }],
   ['a result of more than 1 MiB', 'export default () => "x".repeat(1024 * 1024);',
     { code: 'RESULT_TOO_LARGE', retryable: true, message: /1048578 bytes .* more than 1048576/, browser: true }],
@@ -56,7 +59,7 @@ test('a result of exactly 1 MiB is sent whole, and node: built-ins can be import
   assert.equal(run.last.value.length, 1024 * 1024 - 2);
 });
 
-test('a failed step is told, and the error goes on to the script', async (t) => {
+test('a failed step is reported, and the script gets the error', async (t) => {
   const run = await runJob(createPlace(t), `export default async ({ step }) => {
     try { await step('outer', () => step('inner', () => { throw new Error('in the middle'); })); } catch (error) { return error.message; }
   };`);

@@ -1,6 +1,6 @@
 /**
- * The servers that tests talk to, all on free loopback ports: a web site, an authenticated HTTP proxy (tinyproxy), a
- * proxy that always refuses, and a port where nobody listens.
+ * The servers that tests talk to, all on free loopback ports: a web site, an authenticated HTTP
+ * proxy (tinyproxy), a proxy that always refuses, and a port without a listener.
  */
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
@@ -31,7 +31,7 @@ export async function startSite(t, handler) {
   return { url: `http://127.0.0.1:${port}`, host: `127.0.0.1:${port}`, requests };
 }
 
-/** A port that was free a moment ago. @returns {Promise<number>} */
+/** Returns a port that was free a moment ago. @returns {Promise<number>} */
 export async function freePort() {
   const server = net.createServer();
   await new Promise((resolve) => { server.listen(0, '127.0.0.1', () => resolve(undefined)); });

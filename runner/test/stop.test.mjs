@@ -1,4 +1,4 @@
-/** Every way a run is ended from outside, and that nothing is left of it (which createPlace checks). */
+/** Every way a run is stopped from outside. createPlace checks that no process is left. */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { chromiumOf, createPlace, eventually, jobFor, processesOf, startRunner } from './harness.mjs';
 import { startSite } from './servers.mjs';
 
-/** The design's bound is about 2 s; the rest is for a machine that does other things too. */
+/** The design's bound is about 2 s. The rest is for a loaded machine. */
 const STOP_BOUND_MS = 8000;
 
 const WAIT = `export default async ({ log, signal }) => {
@@ -18,7 +18,11 @@ const WAIT = `export default async ({ log, signal }) => {
 /** @param {ReturnType<typeof startRunner>} runner */
 const ready = (runner) => runner.event('log', ({ text }) => text === 'ready');
 
-/** @param {import('node:test').TestContext} t @param {ReturnType<typeof startRunner>} runner @param {() => void} act */
+/**
+ * @param {import('node:test').TestContext} t
+ * @param {ReturnType<typeof startRunner>} runner
+ * @param {() => void} act
+ */
 async function endAfter(t, runner, act) {
   const startedAt = performance.now();
   act();
@@ -29,7 +33,7 @@ async function endAfter(t, runner, act) {
   return ended;
 }
 
-test('SIGTERM: the script is told, artifacts and session are kept, the browser closes, exit 143', async (t) => {
+test('SIGTERM aborts the signal, keeps artifacts and session, closes the browser and exits with 143', async (t) => {
   const place = createPlace(t);
   const runner = startRunner(place, jobFor(place, WAIT, { options: { screenshot: 'ON_FAILURE', trace: 'ON_FAILURE' } }));
   await ready(runner);
@@ -37,11 +41,11 @@ test('SIGTERM: the script is told, artifacts and session are kept, the browser c
   assert.deepEqual([code, last.code, last.message, last.retryable], [143, 'TERMINATED', 'stopped by SIGTERM', true], told());
   assert.ok(runner.all('log').some(({ text }) => text === 'aborted: stopped by SIGTERM'), told());
   assert.ok(fs.existsSync(path.join(place.profile, 'callboard-session.json')));
-  // On a loaded machine a recording may not be ready in time; what was announced must be there.
+  // On a loaded machine a recording may not be ready in time, but an announced one must be there.
   for (const artifact of runner.all('artifact')) assert.ok(fs.statSync(path.join(place.artifacts, artifact.path)).size > 0);
 });
 
-test('SIGTERM with a renderer that is busy for ever and a page that does not want to be left', async (t) => {
+test('SIGTERM with a renderer that is busy for ever and a page that asks before it is left', async (t) => {
   const place = createPlace(t);
   const site = await startSite(t, (_request, response) => response.end(`<body onclick="0">x<script>
     addEventListener('beforeunload', (event) => { event.preventDefault(); event.returnValue = 'stay'; });
@@ -58,7 +62,7 @@ test('SIGTERM with a renderer that is busy for ever and a page that does not wan
   assert.deepEqual([code, last.code], [143, 'TERMINATED'], told());
 });
 
-test('SIGTERM with a browser that hangs: it is killed', async (t) => {
+test('SIGTERM kills a browser that hangs', async (t) => {
   const place = createPlace(t);
   const runner = startRunner(place, jobFor(place, WAIT, { options: { screenshot: 'ON_FAILURE' } }));
   await ready(runner);
@@ -80,7 +84,7 @@ test('SIGTERM to the whole tree, the browser first, is TERMINATED and not BROWSE
   assert.deepEqual([code, last.code], [143, 'TERMINATED'], told());
 });
 
-for (const when of ['before the job has come', 'while the browser starts']) {
+for (const when of ['before the job has arrived', 'while the browser starts']) {
   test(`SIGTERM ${when}`, async (t) => {
     const place = createPlace(t);
     const early = when.startsWith('before');
@@ -99,7 +103,7 @@ test('the end of stdin kills everything', async (t) => {
   assert.deepEqual([code, last.code], [74, 'TERMINATED'], told());
 });
 
-test('the end of stdin kills everything, a hanging browser too', async (t) => {
+test('the end of stdin kills even a browser that hangs', async (t) => {
   const place = createPlace(t);
   const runner = startRunner(place, jobFor(place, WAIT));
   await ready(runner);
@@ -108,7 +112,7 @@ test('the end of stdin kills everything, a hanging browser too', async (t) => {
   assert.equal(code, 74, told());
 });
 
-test('a reader of stdout that goes away ends the run', async (t) => {
+test('the run ends when the reader of stdout goes away', async (t) => {
   const place = createPlace(t);
   const runner = startRunner(place, jobFor(place, `export default async ({ log }) => {
     log('ready');
@@ -120,7 +124,7 @@ test('a reader of stdout that goes away ends the run', async (t) => {
   assert.equal(await ended, 74);
 });
 
-test('kill -9 of the runner takes the browser along', async (t) => {
+test('kill -9 of the runner ends the browser too', async (t) => {
   const place = createPlace(t);
   const runner = startRunner(place, jobFor(place, WAIT));
   await ready(runner);
@@ -131,7 +135,7 @@ test('kill -9 of the runner takes the browser along', async (t) => {
 });
 
 for (const [how, script] of [
-  ['waits for nothing to do with it', WAIT],
+  ['waits for something else', WAIT],
   ['waits for the page', `export default async ({ page, log }) => { log('ready'); await page.waitForSelector('#never', { timeout: 0 }); };`],
 ]) {
   test(`a browser that is killed while the script ${how} is BROWSER_CLOSED at once`, async (t) => {

@@ -1,4 +1,6 @@
-/** A run that goes well: what the script is given, what the worker is told, in which order. */
+/**
+ * A successful run: what the script is given, what is reported to the worker, and in which order.
+ */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { test } from 'node:test';
@@ -7,7 +9,7 @@ import { startSite } from './servers.mjs';
 
 const PNG = Buffer.from([0x89, 0x50, 0x4e, 0x47]);
 
-test('a script gets what the job says, and its result, logs, steps and artifacts come back', async (t) => {
+test('a script gets its job, and its result, logs, steps and artifacts are reported', async (t) => {
   const place = createPlace(t);
   const site = await startSite(t, (_request, response) => response.end(`<title>Shop</title><body style="height:3000px;margin:0"><script>
     console.log('page says', 42); console.error('page error line'); setTimeout(() => { throw new Error('page broke') });
@@ -88,7 +90,7 @@ test('a script gets what the job says, and its result, logs, steps and artifacts
 });
 
 for (const close of ['context.close()', 'context.browser().close()']) {
-  test(`no result is null, and a script may end with ${close}`, async (t) => {
+  test(`a script without a result returns null, and may end with ${close}`, async (t) => {
     const place = createPlace(t);
     const run = await runJob(place, `export default async ({ context }) => { await ${close}; };`);
     assert.deepEqual([run.code, run.last.value], [0, null], run.told());
@@ -96,7 +98,7 @@ for (const close of ['context.close()', 'context.browser().close()']) {
   });
 }
 
-test('progress is sent a few times a second at most, the last one always', async (t) => {
+test('progress is sent at most a few times a second, and the last one always', async (t) => {
   const place = createPlace(t);
   const run = await runJob(place, `
     export default async ({ progress }) => {
@@ -115,7 +117,7 @@ test('progress is sent a few times a second at most, the last one always', async
   assert.ok(sent.length <= 2 + run.last.value / 200, `${sent.length} events in ${run.last.value} ms`);
 });
 
-test('a page that floods the console is cut off, with the number of lost lines', async (t) => {
+test('a page that floods the console is cut off, and the dropped lines are counted', async (t) => {
   const place = createPlace(t);
   const run = await runJob(place, `
     export default async ({ page, context }) => {
@@ -131,7 +133,7 @@ test('a page that floods the console is cut off, with the number of lost lines',
   assert.equal(lines + dropped.reduce((a, b) => a + b, 0), 3000);
 });
 
-test('no secret is written, whoever tries', async (t) => {
+test('no secret is written by any means', async (t) => {
   const place = createPlace(t);
   const secrets = { token: 'tok_4f9a8b7c', profile: 'p+ss/word&=1', extra: 'writeOnly-42', tiny: 'abc' };
   const run = await runJob(place, `
@@ -164,7 +166,7 @@ test('no secret is written, whoever tries', async (t) => {
   for (const name of fs.readdirSync(place.artifacts)) assert.ok(!name.includes(secrets.token), name);
 });
 
-test('a failed run masks its message too', async (t) => {
+test('the message of a failure is masked too', async (t) => {
   const place = createPlace(t);
   const run = await runJob(place, `export default async ({ services }) => { throw new Error('cannot use ' + services.api.token); };`, {
     services: { api: { baseUrl: null, token: 'tok_4f9a8b7c', settings: {} } },
