@@ -1,11 +1,12 @@
 #!/usr/bin/env node
-// The demo: what script/server puts into the catalogue, and a run of it to look at.
+// The demo that script/server puts into the catalogue, and a run of it to watch.
 //
-//   node script/demo.mjs seed [STATE]   waits until API and workers are ready, then creates or brings up to date
-//   node script/demo.mjs run [STATE]    runs the three commands, shows what they do, fetches the screenshot
+//   node script/demo.mjs seed [STATE] waits for the API and the workers, then creates or updates
+//   the demo node script/demo.mjs run [STATE] runs the three commands, shows their events, saves
+//   the screenshot
 //
-// STATE is the directory of server.json, by default .callboard in the checkout. Speaks GraphQL over plain HTTP and
-// subscriptions as server-sent events; needs nothing but Node.
+// STATE is the directory of server.json, by default .callboard in the checkout. Uses GraphQL over
+// plain HTTP and subscriptions as server-sent events, and needs only Node.
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,7 +17,7 @@ const state = process.argv[3] ?? join(checkout, '.callboard');
 const server = JSON.parse(await readFile(join(state, 'server.json'), 'utf8'));
 const site = new URL('/demo', server.graphql).href;
 
-// What api/src/demo expects. Nothing of it is secret: the site tells it on its first page.
+// What api/src/demo expects. None of it is secret, because the site shows it on its first page.
 const account = { username: 'demo', password: 'callboard' };
 const token = 'demo-token-0001';
 const WORKERS = 2;
@@ -37,7 +38,7 @@ export default async ({ page, services, profile, log, progress, artifact, step }
       await page.waitForURL('**/orders');
     });
   } else {
-    log('still signed in: the profile has kept the session');
+    log('still signed in, because the profile has kept the session');
   }
   progress(0.5, 'reading the orders');
   const rows = await step('read', () =>
@@ -45,7 +46,7 @@ export default async ({ page, services, profile, log, progress, artifact, step }
       rows.map((row) => [...row.cells].map((cell) => cell.textContent.trim()))));
   const orders = rows.map(([id, customer, item, state, amount]) => ({ id, customer, item, state, amount }));
   for (const order of orders) log(order.id, order.state.padEnd(7), order.amount.padStart(10), order.customer);
-  progress(0.8, 'taking a picture');
+  progress(0.8, 'taking a screenshot');
   await artifact.screenshot('orders.png', { fullPage: true });
   progress(1, 'done');
   return { user: await page.textContent('#user'), total: await page.textContent('#total'), orders };
@@ -72,7 +73,7 @@ async function graphql(query, variables = {}) {
   return dataOf(await response.json());
 }
 
-/** A mutation with one payload; what the server refused is an error that says so. */
+/** Runs a mutation with one payload. Throws if the server refused it. */
 async function mutate(name, type, input, selection) {
   const query = `mutation ($input: ${type}!) { ${name}(input: $input) { ${selection} userErrors { code message path } } }`;
   const payload = (await graphql(query, { input }))[name];
@@ -107,17 +108,17 @@ async function* subscribe(query, variables, signal) {
 
 // ---------------------------------------------------------------- seed
 
-/** Until the API says that it is ready and both workers have registered. */
+/** Waits until the API is ready and both workers have registered. */
 async function ready() {
   const deadline = Date.now() + READY_WITHIN;
-  for (let last = 'no answer'; ; await sleep(50)) {
+  for (let last = 'no response'; ; await sleep(50)) {
     try {
       const answer = await fetch(new URL('/readyz', server.graphql));
       if (answer.ok) {
         const { workers } = await graphql('{ workers { hostname status startedAt heartbeatAt } }');
         const active = workers.filter(({ status }) => status === 'ACTIVE').length;
         if (active >= WORKERS) return;
-        last = `${active} of ${WORKERS} workers are there`;
+        last = `${active} of ${WORKERS} workers are active`;
       } else {
         last = `/readyz: ${answer.status} ${await answer.text()}`;
       }
@@ -141,7 +142,8 @@ async function seedService() {
 }
 
 async function seedProxy() {
-  // script/server says where it listens and whom it lets in; a seed by hand leaves what is there.
+  // script/server sets where the proxy listens and its credentials. A seed by hand leaves the proxy
+  // as it is.
   const { CALLBOARD_DEMO_PROXY_LISTEN: address, CALLBOARD_DEMO_PROXY_USER: username, CALLBOARD_DEMO_PROXY_PASSWORD: password } = process.env;
   const { proxy } = await graphql('{ proxy(name: "demo-proxy") { id address } }');
   if (!proxy) {
@@ -200,19 +202,19 @@ async function seed() {
   const profileId = await seedProfile(serviceId, await seedProxy());
   await seedCommand(
     'demo-login',
-    'Signs in to the demo site through the demo proxy, reads the orders and takes a picture.',
+    'Signs in to the demo site through the demo proxy, reads the orders and takes a screenshot.',
     { playwright: { script: LOGIN_SCRIPT, screenshot: 'ON_FAILURE' } },
     { profileId, serviceIds: [serviceId], policy: { timeout: 'PT2M' } },
   );
   await seedCommand(
     'demo-http',
-    "Asks the demo service for a quote, with the service's token.",
+    "Gets a quote from the demo service, with the service's token.",
     { http: { method: 'GET', url: `${site}/api/quote`, headers: { authorization: 'Bearer {{ services["demo-api"].token }}' } } },
     { profileId, serviceIds: [serviceId], policy: { timeout: 'PT30S' } },
   );
   await seedCommand(
     'demo-program',
-    'Prints a few lines. Needs nothing.',
+    'Prints a few lines. Needs no profile and no service.',
     { program: { program: '/usr/bin/printf', arguments: ['%s\\n', 'The first line.', 'The second line.', 'And the last one.'] } },
     { policy: { timeout: 'PT30S' } },
   );
@@ -255,7 +257,7 @@ async function followLog(name, jobId, signal) {
 
 async function runCommand(name) {
   const { command } = await graphql('query ($name: String!) { command(name: $name) { id } }', { name });
-  if (!command) throw new Error(`there is no command ${name}: run script/server first`);
+  if (!command) throw new Error(`there is no command ${name}. Run script/server first.`);
   const input = { commandId: command.id, labels: ['demo'] };
   const { job } = await mutate('jobEnqueue', 'JobEnqueueInput', input, 'job { id composed { display } }');
   tell(name, paint(1, job.id));

@@ -1,20 +1,20 @@
-# Builds what script/server runs; what is up to date is not built again. A stamp is a sum over all inputs, kept beside
-# what it speaks of, and written last.
+# Builds what script/server runs, if it is not up to date. A stamp is a checksum of all inputs. It is kept beside the
+# output and written last.
 
 sum_of() { (cd "$root" && find "$@" -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -print0 | sort -z | xargs -0 cksum | cksum); }
 
-# quietly NAME COMMAND...: shows what it said only if it fails.
+# quietly NAME COMMAND...: shows the command's output only if it fails.
 quietly() {
   local log=$state/logs/$1.log
   shift
   "$@" >"$log" 2>&1 || fail "$* failed: $(cat "$log")"
 }
 
-# install_packages DIRECTORY: npm ci, unless node_modules is of this very lock file.
+# install_packages DIRECTORY: runs npm ci, unless node_modules was installed from this very lock file.
 install_packages() {
   local directory=$root/$1
   if cmp -s "$directory/package-lock.json" "$directory/node_modules/.installed-from"; then return; fi
-  say "installing packages of $1"
+  say "installing the packages of $1"
   quietly "packages-${1//\//-}" npm --prefix "$directory" ci --no-audit --no-fund
   cp "$directory/package-lock.json" "$directory/node_modules/.installed-from"
 }
@@ -29,7 +29,7 @@ build_dashboard() {
   printf '%s\n' "$sum" >"$stamp"
 }
 
-# The runner, copied to where the unprivileged user can read it. Sets $runner.
+# Copies the runner to where the unprivileged user can read it. Sets $runner.
 build_runner() {
   local sum
   install_packages runner
@@ -44,7 +44,7 @@ build_runner() {
   mv "$runner.new" "$runner"
 }
 
-# build_binaries PROFILE: sets $binaries. Script/test has built them already and says where they are.
+# build_binaries PROFILE: sets $binaries. script/test has already built them and sets CALLBOARD_BINARIES.
 build_binaries() {
   local profile=$1 directory=debug
   if [[ -n ${CALLBOARD_BINARIES:-} ]]; then
@@ -54,11 +54,12 @@ build_binaries() {
   [[ $profile == dev ]] || directory=$profile
   (cd "$root" && SQLX_OFFLINE=true cargo build --quiet --profile "$profile" --package callboard-api --package callboard-worker)
   binaries=${CARGO_TARGET_DIR:-$root/target}/$directory
-  # Relative to where cargo ran.
+  # The path is relative to where cargo ran.
   [[ $binaries == /* ]] || binaries=$root/$binaries
 }
 
-# The worker starts itself again as the unprivileged user of its jobs: a copy for when it could not. Sets $worker.
+# The worker starts itself again as the unprivileged user of its jobs. Makes a copy if that user cannot run the
+# original. Sets $worker.
 place_worker() {
   worker=$binaries/callboard-worker
   if job_user_can -x "$worker"; then return; fi

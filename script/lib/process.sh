@@ -1,7 +1,7 @@
-# Processes that outlive the script that starts them, known by a file `run/NAME.pid`: id and time of start. Both must
-# fit before anything is signalled, so that no process of somebody else's is ever ended.
+# Processes that outlive the script that starts them. The file `run/NAME.pid` holds a process's id and start time. Both
+# must match before the process is signalled, so that a foreign process is never ended.
 
-# When a process started, or nothing if it does not run any more. A zombie does not.
+# Prints when a process started, or fails if it no longer runs. A zombie does not run.
 start_of() {
   local stat
   if [[ -d /proc/self ]]; then
@@ -19,7 +19,7 @@ start_of() {
 
 is_process() { [[ -n ${1:-} && $(start_of "$1") == "${2:-}" ]]; }
 
-# Sets $pid and $start of a process that has a file.
+# Sets $pid and $start of a process that has a file. Fails if there is none.
 recorded() { { read -r pid start <"$state/run/$1.pid"; } 2>/dev/null; }
 
 is_running() {
@@ -32,7 +32,7 @@ pid_of() {
   recorded "$1" && printf '%s' "$pid"
 }
 
-# The start of every command below: a session of its own, and the signals that a script's children ignore.
+# Starts every command below in a session of its own, with the signals restored that a script's children ignore.
 if command -v setsid >/dev/null && env --default-signal=INT true 2>/dev/null; then
   detached=(env --default-signal=INT,QUIT setsid)
 else
@@ -46,7 +46,7 @@ start_process() {
   if [[ -f $log ]]; then mv -f "$log" "$log.old"; fi
   (cd / && exec "${detached[@]}" "$@") </dev/null >"$log" 2>&1 8>&- &
   pid=$!
-  # Bash has nothing to say about its end.
+  # So that Bash does not report its end.
   disown "$pid"
   start=$(start_of "$pid") || start=
   printf '%s %s\n' "$pid" "$start" >"$state/run/$name.pid"
@@ -58,12 +58,12 @@ signal_process() {
   if recorded "$1" && is_process "$pid" "$start"; then kill "-$2" "$pid" 2>/dev/null || true; fi
 }
 
-# await_end NAME SECONDS: killed if it has not ended by then.
+# await_end NAME SECONDS: kills the process if it has not ended by then.
 await_end() {
   local rest=$(($2 * 20))
   while is_running "$1"; do
     if ((rest-- <= 0)); then
-      say "$1 does not stop and is killed"
+      say "$1 did not stop in time and is being killed"
       signal_process "$1" KILL
       rest=100
     fi
@@ -72,10 +72,10 @@ await_end() {
   rm -f "$state/run/$1.pid"
 }
 
-# Whatever of Callboard may run in a state directory; api-2 is the bench's, in front of a second database.
+# All Callboard processes that may run in a state directory. api-2 is the bench's, in front of a second database.
 readonly callboard_processes=(api api-2 worker-1 worker-2)
 
-# Names of what has a file, the order of their end: those that use come before those that are used.
+# Prints the names of the processes that have a file, in the order of their end: clients before their servers.
 recorded_names() {
   local name
   for name in watcher "${callboard_processes[@]}" redis postgres; do
@@ -83,7 +83,7 @@ recorded_names() {
   done
 }
 
-# Ends all processes of a state directory in order. Jobs that run get CALLBOARD_DRAIN seconds.
+# Ends all processes of a state directory in order. Running jobs get CALLBOARD_DRAIN seconds.
 end_everything() {
   local name
   signal_process watcher KILL
@@ -98,17 +98,17 @@ end_everything() {
   rm -f "$state/run/token"
 }
 
-# What lies in /tmp on behalf of this state directory.
+# Removes what this state directory keeps in /tmp.
 remove_temporary() {
   local directory
   directory=$(readlink "$state/tmp" 2>/dev/null || true)
   if [[ $directory == /tmp/callboard-?????? && -O $directory ]]; then rm -rf "$directory"; fi
 }
 
-# Does somebody listen there?
+# Whether a process listens on this port.
 is_taken() { (exec 7<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# A port below those that the kernel gives to clients, so that none of them takes it meanwhile.
+# Prints a free port below the range that the kernel gives to clients, so that no client takes it meanwhile.
 free_port() {
   local port
   while :; do

@@ -1,6 +1,6 @@
-# A private Postgres and a private Redis on loopback ports, with passwords, in the state directory.
+# A private Postgres and a private Redis in the state directory, on loopback ports, with passwords.
 
-# Where Debian keeps Postgres' programs, the newest first; else wherever PATH has them.
+# Prints the directory of Postgres' programs: Debian's, the newest first, else Homebrew's, else the one on the PATH.
 find_postgres() {
   local directory
   for directory in $(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -t/ -k5 -rn) \
@@ -10,10 +10,10 @@ find_postgres() {
   directory=$(command -v initdb) && dirname "$directory"
 }
 
-# The user that a server runs as when this is root: its package's own.
+# Prints the user that a server runs as when this is root: its package's own, else the user of the jobs.
 server_user() { if id "$1" >/dev/null 2>&1; then printf '%s' "$1"; else printf '%s' "$job_user"; fi; }
 
-# Runs something of Postgres' as its user, from a directory that it may be in.
+# Runs one of Postgres' programs as its user, from a directory that this user may enter.
 as_postgres() { (cd / && as_user "$(server_user postgres)" "$@"); }
 
 make_cluster() {
@@ -31,11 +31,11 @@ make_cluster() {
 # start_postgres OPTION...: sets $postgres_url.
 start_postgres() {
   local programs password_file password port tries
-  programs=$(find_postgres) || fail "Postgres is not installed: run script/bootstrap"
+  programs=$(find_postgres) || fail "Postgres is not installed. Run script/bootstrap."
   password_file=$(secret postgres.password random_hex 16)
   password=$(<"$password_file")
   [[ -f $state/postgres/PG_VERSION ]] || make_cluster "$programs" "$password_file"
-  # A second try is for a port that was taken meanwhile, or for children of a killed server that still end.
+  # Tries again, because the port may be taken meanwhile, or children of a killed server may still be ending.
   for tries in 1 2 3 4; do
     port=$(free_port)
     start_process postgres "$BASH" -c 'source "$1/state.sh" && shift && as_user "$@"' - "$root/script/lib" \
@@ -50,21 +50,21 @@ start_postgres() {
     await_end postgres 5
     sleep 1
   done
-  fail "Postgres does not start: $(tail -n 5 "$state/logs/postgres.log")"
+  fail "Postgres did not start: $(tail -n 5 "$state/logs/postgres.log")"
 }
 
 postgres_answers_or_ended() { ! is_running postgres || "$1/pg_isready" -q -h 127.0.0.1 -p "$2"; }
 
-# Once; the mark saves starting psql every time.
+# Runs once. The marker file saves starting psql every time.
 make_database() {
   [[ ! -f $state/postgres.made ]] || return 0
   PGPASSWORD=$2 PGCONNECT_TIMEOUT=10 "$1/psql" -q -h 127.0.0.1 -p "$3" -U callboard -d postgres -v ON_ERROR_STOP=1 \
     -c 'CREATE DATABASE callboard' 2>"$state/logs/createdb.log" || grep -q 'already exists' "$state/logs/createdb.log" ||
-    fail "cannot make the database: $(cat "$state/logs/createdb.log")"
+    fail "cannot create the database: $(cat "$state/logs/createdb.log")"
   touch "$state/postgres.made"
 }
 
-# Sets $redis_url. The password is in a file, because everybody can read a command line.
+# Sets $redis_url. The password is in a file, because every user can read a command line.
 start_redis() {
   local password port tries directory=$state/redis
   password=$(<"$(secret redis.password random_hex 16)")
@@ -91,7 +91,7 @@ END
     signal_process redis TERM
     await_end redis 5
   done
-  fail "Redis does not start: $(tail -n 5 "$state/logs/redis.log")"
+  fail "Redis did not start: $(tail -n 5 "$state/logs/redis.log")"
 }
 
 redis_answers_or_ended() {

@@ -1,14 +1,14 @@
-# Where everything lives that is not source: the state directory and the secrets in it.
+# Where everything lives that is not source: the state directory and its secrets.
 #
 #   $root             the checkout
-#   $CALLBOARD_STATE  .callboard in the checkout unless set; holds server.json, demo/ and the link or directory `state`
-#   $state            the real directory. As root it must be one that unprivileged users can pass through, because
-#                     Postgres and the jobs run as such: when the checkout is not (/root is 0700), it is a directory in
-#                     /var/lib/callboard, and .callboard/state a link to it.
+#   $CALLBOARD_STATE  by default .callboard in the checkout; holds server.json, demo/ and the link or directory `state`
+#   $state            the real directory. Under root, unprivileged users must be able to pass through it, because
+#                     Postgres and the jobs run as such users. If they cannot pass the checkout (/root is 0700), it is a
+#                     directory in /var/lib/callboard, and .callboard/state is a link to it.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 readonly elsewhere=/var/lib/callboard
-# The users that Postgres, Redis and the jobs run as when this is root.
+# When this is root, the jobs run as this user, and so do Postgres and Redis if they have no user of their own.
 readonly job_user=${CALLBOARD_RUN_AS:-nobody}
 umask 022
 
@@ -17,7 +17,8 @@ fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 is_root() { [[ $EUID == 0 ]]; }
 random_hex() { od -An -N"$1" -tx1 /dev/urandom | tr -d ' \n'; }
 
-# as_user USER COMMAND...: as that user if this is root, else as ourselves. Never forks, so that the process id stays.
+# as_user USER COMMAND...: runs it as that user if this is root, else as the current user. Never forks, so that the
+# process id stays the same.
 as_user() {
   local user=$1
   shift
@@ -27,10 +28,10 @@ as_user() {
   exec "$@"
 }
 
-# Can the unprivileged user do this with that file? (-x for directories: pass through.)
+# Whether the unprivileged user may do this with that file. For a directory, -x means to pass through it.
 job_user_can() { is_root || return 0; (as_user "$job_user" test "$1" "$2") 2>/dev/null; }
 
-# Removes directories in /var/lib/callboard whose checkout is gone or has another one now, and ends what runs in them.
+# Removes directories in /var/lib/callboard whose checkout is gone or now uses another one, and ends their processes.
 remove_strays() {
   local directory owner
   for directory in "$elsewhere"/*/; do
@@ -43,7 +44,7 @@ remove_strays() {
   done
 }
 
-# Sets $state and makes what is missing of it.
+# Sets $state and creates what is missing in it.
 open_state() {
   CALLBOARD_STATE=${CALLBOARD_STATE:-$root/.callboard}
   mkdir -p "$CALLBOARD_STATE"
@@ -65,7 +66,7 @@ open_state() {
   chmod 700 "$state"/{run,logs,secrets}
 }
 
-# Makes the directory in /var/lib/callboard and the link to it; takes along what there was.
+# Creates the directory in /var/lib/callboard and the link to it, and moves existing state there.
 move_elsewhere() {
   local link=$1 directory
   directory=$elsewhere/$(random_hex 4)
@@ -75,7 +76,7 @@ move_elsewhere() {
   ln -s "$directory" "$link"
 }
 
-# secret NAME COMMAND...: the path of the file, made by the command the first time.
+# secret NAME COMMAND...: prints the path of the secret's file, which the command makes the first time.
 secret() {
   local file=$state/secrets/$1
   shift
@@ -89,8 +90,9 @@ secret() {
 new_master_key() { head -c 32 /dev/urandom | base64; }
 new_api_key() { printf 'cb_%s\n' "$(random_hex 24)"; }
 
-# The directory for temporary files of jobs. Chromium puts a socket in it, whose whole path may have 107 characters, of
-# which job, attempt and Chromium take 79: a longer state directory gets one in /tmp.
+# Creates the directory for temporary files of jobs and sets $temporary. Chromium puts a socket in it, whose path may
+# have 107 characters, of which job, attempt and Chromium take 79. If the state directory's path is longer, it is in
+# /tmp.
 open_temporary() {
   local link=$state/tmp directory
   if ((${#link} <= 28)); then

@@ -1,13 +1,13 @@
-# The steps of script/test: each tells its duration, and what it counted goes into the sum at the end.
+# The steps of script/test. Each prints its duration, and its counts go into the totals at the end.
 
 passed=0 failed=0 failures=()
 
-# step NAME COMMAND...: goes on after a failure, so that one run tells all.
+# step NAME COMMAND...: goes on after a failure, so that one run reports every failure.
 step() {
   local name=$1 begin=$SECONDS status=0 log=$logs/step.log good bad
   shift
   printf '\n=== %s\n' "$name"
-  # A subshell of its own, with errexit on, which `if` and `||` would turn off.
+  # A subshell with errexit on, which `if` and `||` would turn off.
   set +e
   (set -e; "$@") 2>&1 | tee "$log"
   status=${PIPESTATUS[0]}
@@ -22,12 +22,12 @@ step() {
   printf -- '--- %s: %s, %d s\n' "$name" "$( ((status == 0 && bad == 0)) && echo ok || echo FAILED)" $((SECONDS - begin))
 }
 
-# skip NAME WHY
+# skip NAME REASON
 skip() { printf '\n=== %s\n--- %s: skipped, %s\n' "$1" "$1" "$2"; }
 
 without_colours() { sed $'s/\033\\[[0-9;]*m//g' "$1"; }
 
-# The numbers in the reports of nextest, cargo test, Node's test runner and clients/run.
+# Add up the numbers in the reports of nextest, cargo test, Node's test runner and clients/run.
 count_good() {
   without_colours "$1" | awk '
     /tests? run: [0-9]+ passed/ { match($0, /run: [0-9]+/); n += substr($0, RSTART + 5, RLENGTH - 5) }

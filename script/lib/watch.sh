@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Ends the processes of a state directory when the directory or the token in it is gone (`rm -rf .callboard`), or when
-# the script/server in whose foreground they run was killed. Knows them by heart, because their files go too.
+# Ends the processes of a state directory when the directory or its token is gone (`rm -rf .callboard`), or when the
+# script/server in whose foreground they run was killed. Remembers their ids, because their files vanish too.
 #
 #   watch.sh WAY TOKEN FOREGROUND_PID|- FOREGROUND_START|- NAME...
 #
-# WAY is .callboard/state, which may be a link: when only the link goes, that counts too.
+# WAY is .callboard/state, which may be a link. Losing only the link counts too.
 set -euo pipefail
 library=$(dirname "${BASH_SOURCE[0]}")
 source "$library/state.sh"
@@ -26,13 +26,13 @@ is_wanted() {
 
 while is_wanted; do sleep 1; done
 
-# The files of the processes, once more, where nobody removes them.
+# The files of the processes once more, where no other script removes them.
 copy=$(mktemp -d)
 mkdir "$copy/run"
 for entry in "${known[@]}"; do
   printf '%s\n' "${entry#* }" >"$copy/run/${entry%% *}.pid"
 done
-# Another script/server that began meanwhile has files of its own in the old place; they are left alone.
+# Another script/server that started meanwhile has its own files in the old place. They are left alone.
 if [[ -d $state/run && $foreground != - ]]; then rm -f "$state/run/token"; fi
 (state=$copy && end_everything)
 if [[ $temporary == /tmp/callboard-?????? && -O $temporary ]]; then rm -rf "$temporary"; fi
