@@ -1,10 +1,11 @@
-// What every program here needs: the endpoint and the key from the environment, and a few calls by plain fetch.
+// What every program here needs: the endpoint and key from the environment, and calls by plain
+// fetch.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 
 function required(name) {
   const value = process.env[name];
-  if (!value) throw new Error(`${name} is not set: see clients/README.md`);
+  if (!value) throw new Error(`${name} is not set. See clients/README.md.`);
   return value;
 }
 
@@ -13,7 +14,7 @@ export const key = required('CALLBOARD_API_KEY');
 export const authorization = `Bearer ${key}`;
 export const socketUrl = endpoint.replace(/^http/, 'ws');
 
-/** One test may take so long on a busy machine; nothing here waits longer than it must. */
+/** Longest time for one test on a busy machine. No test waits longer than it must. */
 export const limit = { timeout: 120_000 };
 
 export async function post(query, variables = {}, headers = { authorization }) {
@@ -25,7 +26,7 @@ export async function post(query, variables = {}, headers = { authorization }) {
   return response.json();
 }
 
-/** As `post`, for what must succeed. */
+/** Like `post`, for a request that must succeed. */
 export async function ask(query, variables) {
   const { data, errors } = await post(query, variables);
   assert.equal(errors, undefined, JSON.stringify(errors));
@@ -45,7 +46,7 @@ export const LOG = `subscription Log($jobId: ID!, $after: String) {
 
 export async function demoCommand() {
   const { command } = await ask(COMMAND, { name: 'demo-program' });
-  assert.ok(command, 'the demo catalogue has a command "demo-program"');
+  assert.ok(command, 'the demo catalogue must have a command "demo-program"');
   return command;
 }
 
@@ -62,7 +63,7 @@ export async function enqueue(commandId, more = {}) {
 
 export const enqueueDemo = async (more) => enqueue((await demoCommand()).id, more);
 
-/** A job of its own that does nothing until it is cancelled. */
+/** Enqueues a job that does nothing until it is cancelled. */
 export const enqueueIdle = (more) => enqueueDemo({ runAt: new Date(Date.now() + 86_400_000).toISOString(), ...more });
 
 export async function cancel(id) {
@@ -72,7 +73,7 @@ export async function cancel(id) {
   assert.deepEqual(jobCancel.userErrors, []);
 }
 
-/** A program of the test's own, which `forget` deletes afterwards. */
+/** Creates a program command for one test. `forget` deletes it afterwards. */
 export async function makeCommand(program, programArguments = [], policy = undefined) {
   const spec = { program: { program, arguments: programArguments } };
   const { commandCreate } = await ask(
@@ -93,25 +94,28 @@ export const CHANGES = `subscription Changes($filter: JobFilter, $after: String)
 
 export const isTerminal = ({ state }) => ['SUCCEEDED', 'FAILED', 'CANCELLED'].includes(state);
 
-/** SNAPSHOT and RESET are of the stream: how the job stands as it begins. They repeat a version, and are set aside first. */
+/**
+ * SNAPSHOT and RESET belong to the stream and show the job as the stream begins. They repeat a
+ * version, so they are set aside first.
+ */
 export const isOfStream = ({ kind }) => kind === 'SNAPSHOT' || kind === 'RESET';
 export const ofJob = (events) => events.filter((event) => !isOfStream(event));
 
-/** Every version once, in order, from `first` on: nothing is lost, comes twice or comes too early. */
+/** Asserts every version once and in order from `first`: none is lost, repeated or too early. */
 export function assertContiguous(events, first = 1) {
   const expected = events.map((_, index) => first + index);
   assert.deepEqual(events.map(({ version }) => version), expected, JSON.stringify(events));
 }
 
-/** A whole stream of one job: one snapshot, then all events from the first to the one that ended the job, and no more. */
+/** Asserts a whole stream of one job: one snapshot, then every event from the first to the last. */
 export function assertWholeStream(events, end = 'SUCCEEDED') {
   const [snapshot, ...rest] = events;
-  assert.equal(snapshot?.kind, 'SNAPSHOT', 'without a cursor the stream begins with a snapshot');
-  assert.deepEqual(rest.filter(isOfStream), [], 'and has no other, and no reset');
+  assert.equal(snapshot?.kind, 'SNAPSHOT', 'a stream without a cursor begins with a snapshot');
+  assert.deepEqual(rest.filter(isOfStream), [], 'a stream has no second snapshot and no reset');
   assertContiguous(rest);
   assert.equal(rest[0]?.kind, 'ENQUEUED', JSON.stringify(events));
   assert.equal(rest.at(-1).state, end, JSON.stringify(events));
   assert.ok(!rest.slice(0, -1).some(isTerminal), `only the last event ends the job: ${JSON.stringify(events)}`);
   const same = rest.find(({ version }) => version === snapshot.version);
-  assert.equal(snapshot.state, same?.state, `the snapshot is of a version that is told: ${JSON.stringify(events)}`);
+  assert.equal(snapshot.state, same?.state, `the stream has the snapshot's version: ${JSON.stringify(events)}`);
 }

@@ -1,4 +1,4 @@
-// graphql-transport-ws, once through the graphql-ws client and once by hand.
+// graphql-transport-ws, through the graphql-ws client and by hand.
 import { createClient } from 'graphql-ws';
 import WebSocket from 'ws';
 import { authorization, socketUrl } from './callboard.mjs';
@@ -8,7 +8,7 @@ export function connect(options = {}) {
   return createClient({ url: socketUrl, webSocketImpl: WebSocket, connectionParams: { authorization }, ...options });
 }
 
-/** Everything that a subscription sends until it completes. */
+/** Returns everything that a subscription sends until it completes. */
 export async function collect(client, payload) {
   const results = [];
   for await (const result of client.iterate(payload)) {
@@ -19,8 +19,8 @@ export async function collect(client, payload) {
 }
 
 /**
- * Reads a stream on a socket of its own until it completes, or until `isEnough` of what has come and then the socket is
- * torn down, without a word to the server. What still comes after that was not seen.
+ * Reads a stream on its own socket until it completes, or until `isEnough` of the results. Then the
+ * socket is torn down without notice to the server, and later messages are ignored.
  */
 export async function read(query, variables, isEnough = () => false) {
   let socket;
@@ -43,7 +43,7 @@ export async function read(query, variables, isEnough = () => false) {
   return { results, isComplete };
 }
 
-/** A bare socket: sends what it is told and hands out what comes, in order. */
+/** A bare socket that sends messages verbatim and hands out received messages in order. */
 export class Bare {
   messages = [];
   waiting = [];
@@ -55,7 +55,7 @@ export class Bare {
     this.opened = new Promise((resolve, reject) => this.socket.on('open', resolve).on('error', reject));
   }
 
-  /** Open and acknowledged. */
+/** Returns an open and acknowledged socket. */
   static async ready() {
     const bare = new Bare();
     await bare.opened;
@@ -70,14 +70,16 @@ export class Bare {
     else this.messages.push(message);
   }
 
-  /** The first message of this type (and id) that nobody has taken; fails when the socket closes before it comes. */
+/**
+ * Takes the first message of this type (and id). Rejects if the socket closes before it arrives.
+ */
   next(type, id) {
     const fits = (message) => message.type === type && (id === undefined || message.id === id);
     const index = this.messages.findIndex(fits);
     if (index >= 0) return Promise.resolve(this.messages.splice(index, 1)[0]);
     return new Promise((resolve, reject) => {
       this.waiting.push({ fits, resolve });
-      this.closed.then(({ code, reason }) => reject(new Error(`closed ${code} ${reason} before a ${type} came`)));
+      this.closed.then(({ code, reason }) => reject(new Error(`closed ${code} ${reason} before a ${type} arrived`)));
     });
   }
 

@@ -1,4 +1,4 @@
-"""The Python gql client through its four transports. CALLBOARD_GRAPHQL and CALLBOARD_API_KEY say where and as whom."""
+"""Runs the Python gql client through its four transports, with CALLBOARD_GRAPHQL and CALLBOARD_API_KEY."""
 
 import asyncio
 import os
@@ -44,11 +44,11 @@ async def enqueue(session, **more):
 
 
 async def refused(session):
-    """An unknown command is the caller's mistake, an unknown field is an error with a code."""
+    """An unknown command is a user error, and an unknown field is an error with a code."""
     payload = (await session.execute(request(ENQUEUE, input={"commandId": "none"})))["jobEnqueue"]
     assert payload["job"] is None and payload["userErrors"], payload
     try:
-        # Through the transport, so that the server judges it and not gql by its copy of the schema.
+        # Through the transport, so that the server validates it and not gql with its copy of the schema.
         result = await session.transport.execute(GraphQLRequest("{ nothingOfThisName }"))
         errors = result.errors
     except TransportQueryError as error:
@@ -59,14 +59,14 @@ async def refused(session):
 async def queries(transport):
     async with Client(transport=transport, fetch_schema_from_transport=True) as session:
         schema = session.client.schema
-        assert {"Job", "JobEvent", "CommandConnection"} <= schema.type_map.keys(), "the schema came by introspection"
+        assert {"Job", "JobEvent", "CommandConnection"} <= schema.type_map.keys(), "the schema comes from introspection"
         job_id = await enqueue(session)
         assert job_id.startswith("job_"), job_id
         await refused(session)
 
 
 def assert_whole(events):
-    """One snapshot, set aside; then every version once, in order, up to the one that ended the job."""
+    """Asserts one snapshot, then every version once and in order, up to the one that ends the job."""
     snapshot, *rest = events
     assert snapshot["kind"] == "SNAPSHOT", events
     assert not {"SNAPSHOT", "RESET"} & {event["kind"] for event in rest}, events
@@ -86,7 +86,7 @@ async def streams(make_transport):
         job_id = await enqueue(session)
         live = await events_of(session, job_id)
         assert_whole(live)
-        # After the end: all of them again, and exactly the rest from any cursor.
+        # After the end, a new stream has every event again, and any cursor gives exactly the rest.
         events = await events_of(session, job_id)
         assert_whole(events)
         assert events[1:] == live[1:], (live, events)
@@ -98,7 +98,7 @@ async def streams(make_transport):
 
 
 async def followed(session):
-    """Opened before the job is there: the stream of changes tells its id."""
+    """Opens the stream of changes before the job exists. The stream reports the job's id."""
     label = str(uuid.uuid4())
     changes = session.subscribe(request(CHANGES, filter={"labels": [label]}))
     first = (await anext(changes))["jobsChanged"]
@@ -115,7 +115,7 @@ async def followed(session):
 
 
 async def resumed(make_transport):
-    """A connection for each event, closed right after it."""
+    """Uses one connection per event and closes it right after the event."""
     events, job_id, is_complete = [], None, False
     while not is_complete:
         async with Client(transport=make_transport()) as session:
@@ -123,7 +123,7 @@ async def resumed(make_transport):
             after = events[-1]["cursor"] if events else None
             stream = session.subscribe(request(EVENTS, jobId=job_id, after=after))
             message = await anext(stream, None)
-            # Else gql waits ten seconds for its end.
+            # Otherwise gql waits ten seconds for the stream to end.
             await stream.aclose()
             is_complete = message is None
             if message:

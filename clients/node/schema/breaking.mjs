@@ -1,8 +1,9 @@
-// npm run breaking -- OLD NEW [ACCEPTED]: compares two SDL files, lists what changed for clients, and exits with 1 when
-// NEW breaks what works with OLD. New enum values and the like are dangerous, not breaking: listed, and let through.
+// npm run breaking -- OLD NEW [ACCEPTED]: compares two SDL files, lists the changes for clients,
+// and exits with 1 if NEW breaks what works with OLD. Changes that are only dangerous, such as new
+// enum values, are listed and permitted.
 //
-// ACCEPTED lists breaking changes that were decided on, one a line as they are printed; "#" begins a comment that says
-// why, or which record in docs/adr/ does.
+// ACCEPTED lists accepted breaking changes, one per line as printed. "#" begins a comment with the
+// reason, or with the record in docs/adr/ that has it.
 import { readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { CriticalityLevel, diff } from '@graphql-inspector/core';

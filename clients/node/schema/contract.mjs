@@ -1,9 +1,11 @@
-// npm run contract -- CONTRACT SCHEMA: SCHEMA must hold everything of CONTRACT: every type with its kind, interfaces and
-// members, every field, argument and input field with its type, nullability and default, every enum value. It may hold
-// more, except what would break a caller who knows only the contract: a new argument or input field that is required.
+// npm run contract -- CONTRACT SCHEMA: SCHEMA must hold everything in CONTRACT: every type with its
+// kind, interfaces and members, every field, argument and input field with its type, nullability
+// and default, and every enum value. It may hold more, except a new required argument or input
+// field, which would break a client that knows only the contract.
 //
-// not-yet.txt lists what is still to be built, one "Type", "Type.field" or "Type.field.argument" a line, "#" begins a
-// comment. A listed thing that is there after all is an error, so that the list only shrinks.
+// not-yet.txt lists what is still to be built, one "Type", "Type.field" or "Type.field.argument"
+// per line. "#" begins a comment. A listed part that SCHEMA has is an error, so that the list only
+// shrinks.
 import { readFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { astFromValue, buildSchema, isEnumType, isInputObjectType, isInterfaceType, isIntrospectionType, isObjectType, isRequiredArgument, isRequiredInputField, isSpecifiedScalarType, isUnionType, print } from 'graphql';
@@ -13,7 +15,7 @@ const hasFields = (type) => isObjectType(type) || isInterfaceType(type) || isInp
 const own = (schema) => Object.values(schema.getTypeMap()).filter((type) => !isIntrospectionType(type) && !isSpecifiedScalarType(type));
 const defaultOf = ({ type, defaultValue }) => (defaultValue === undefined ? undefined : print(astFromValue(defaultValue, type)));
 
-/** Why a value (field, argument, input field) is not as it should be, or null. */
+/** Returns how a value (field, argument, input field) differs from the contract, or null. */
 function difference(wanted, found) {
   if (!found) return 'missing';
   if (String(found.type) !== String(wanted.type)) return `is ${found.type}, should be ${wanted.type}`;
@@ -53,7 +55,9 @@ function* memberEntries(wanted, found) {
   }
 }
 
-/** Everything that the contract names: {path, parent, why}, where `why` is null when the schema has it. */
+/**
+ * Returns an entry for every part of the contract. Its `why` is null if the schema has the part.
+ */
 export function compare(contractSdl, schemaSdl) {
   const contract = buildSchema(contractSdl);
   const schema = buildSchema(schemaSdl);
@@ -71,7 +75,9 @@ export function readList(text) {
   return text.split('\n').map((line) => line.replace(/#.*/, '').trim()).filter(Boolean);
 }
 
-/** What is wrong, given the list of what may be missing. A missing parent says it for all its parts. */
+/**
+ * Returns the problems, given the list of what may be missing. A missing parent covers its parts.
+ */
 export function judge(entries, list) {
   const byPath = new Map(entries.map((entry) => [entry.path, entry]));
   const isCovered = ({ path, parent }) => {
@@ -81,8 +87,8 @@ export function judge(entries, list) {
   const problems = entries.filter((entry) => entry.why && !isCovered(entry)).map(({ path, why }) => `${path}  # ${why}`);
   for (const path of list) {
     const entry = byPath.get(path);
-    if (!entry) problems.push(`${path}  # listed as not yet there, but the contract has no such thing`);
-    else if (entry.why === null) problems.push(`${path}  # listed as not yet there, but it is: take it off the list`);
+    if (!entry) problems.push(`${path}  # is listed in not-yet.txt, but is not in the contract`);
+    else if (entry.why === null) problems.push(`${path}  # is listed in not-yet.txt, but the schema has it. Remove it from the list.`);
   }
   const missing = entries.filter(({ why }) => why).length;
   return { problems, present: entries.length - missing, total: entries.length };
@@ -97,6 +103,6 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const list = readList(readFileSync(fileURLToPath(new URL('../not-yet.txt', import.meta.url)), 'utf8'));
   const { problems, present, total } = judge(compare(readFileSync(contractFile, 'utf8'), readFileSync(schemaFile, 'utf8')), list);
   problems.forEach((problem) => console.log(problem));
-  console.log(`${present} of ${total} of the contract are there, ${list.length} listed as not yet, ${problems.length} problems`);
+  console.log(`${present} of ${total} parts of the contract are present, ${list.length} listed in not-yet.txt, ${problems.length} problems`);
   process.exitCode = problems.length > 0 ? 1 : 0;
 }

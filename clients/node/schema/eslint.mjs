@@ -1,7 +1,7 @@
-// The rules that schema.graphql is held to: graphql-eslint's recommended and Relay sets, with our exceptions.
+// The rules for schema.graphql: graphql-eslint's recommended and Relay sets, with our exceptions.
 import graphql from '@graphql-eslint/eslint-plugin';
 
-/** Values, not things: they have no id of their own. A new type without an id is put here by decision, not by accident. */
+/** Value types, which have no id. A new type without an id is added here by decision. */
 const WITHOUT_ID = [
   'Backoff', 'Cap', 'CommandPreview', 'ComposedCommand', 'ComposedHttp', 'Consumed', 'Consumer', 'Consumption', 'Failure', 'HttpSpec',
   'JobChanges', 'JobCounts', 'JobTemplate', 'LimitUsage', 'LogBatch', 'LogLine', 'PageInfo', 'PlaywrightSpec', 'Policy', 'ProgramSpec', 'Progress',
@@ -15,7 +15,7 @@ const rules = {
     'error',
     { exceptions: { types: WITHOUT_ID, suffixes: ['Connection', 'Edge', 'Payload', 'Event', 'Error'] } },
   ],
-  // nodes and userErrors are lists too, and an edge is nothing to ask for by id.
+  // nodes and userErrors are lists too, and an edge is never fetched by id.
   '@graphql-eslint/relay-edge-types': ['error', { withEdgeSuffix: true, shouldImplementNode: false, listTypeCanWrapOnlyEdgeType: false }],
   // Small lists (a profile's services, a job's events) page forward only.
   '@graphql-eslint/relay-arguments': ['error', { includeBoth: false }],
@@ -29,13 +29,13 @@ const rules = {
       InputValueDefinition: true,
       EnumValueDefinition: true,
       DirectiveDefinition: true,
-      // The arguments of @include, @deprecated and the like are the library's.
+      // The arguments of @include, @deprecated and similar directives come from the library.
       ignoredSelectors: ['DirectiveDefinition > InputValueDefinition'],
     },
   ],
 };
 
-/** `schema`: the file's path; the rules look at the whole schema, not only at the line. */
+/** `schema` is the file's path. The rules need the whole schema. */
 export function config(schema) {
   return [
     {

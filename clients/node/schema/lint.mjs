@@ -1,4 +1,4 @@
-// npm run lint-schema -- SCHEMA: exits with 1 when the schema breaks a rule of eslint.mjs.
+// npm run lint-schema -- SCHEMA: exits with 1 if the schema breaks a rule of eslint.mjs.
 import { dirname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ESLint } from 'eslint';
@@ -6,7 +6,7 @@ import { config } from './eslint.mjs';
 
 export async function lint(file) {
   const path = resolve(file);
-  // The file is usually outside this package, and ESLint looks only below its own directory.
+  // The file is usually outside this package, and ESLint lints only below its own directory.
   const eslint = new ESLint({ cwd: dirname(path), overrideConfigFile: true, overrideConfig: config(path) });
   const results = await eslint.lintFiles([path]);
   const report = await (await eslint.loadFormatter('stylish')).format(results);

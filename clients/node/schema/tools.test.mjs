@@ -10,7 +10,7 @@ import { lint } from './lint.mjs';
 
 const OLD = 'type Query { job(id: ID!): Job } type Job { id: ID! state: State! } enum State { QUEUED RUNNING } input Filter { ids: [ID!] }';
 
-test('breaking: what takes away or tightens is breaking', async () => {
+test('breaking: removing or tightening is breaking', async () => {
   for (const [from, to] of [
     [' state: State!', ''],
     ['state: State!', 'state: State'],
@@ -23,7 +23,7 @@ test('breaking: what takes away or tightens is breaking', async () => {
   }
 });
 
-test('breaking: additions are not', async () => {
+test('breaking: adding is not breaking', async () => {
   const added = OLD.replace('state: State!', 'state: State! queue: String').replace('RUNNING', 'RUNNING FAILED').replace('id: ID!)', 'id: ID!, deep: Boolean)');
   const { breaking, dangerous } = await changes(OLD, added);
   assert.deepEqual(breaking, []);
@@ -31,7 +31,7 @@ test('breaking: additions are not', async () => {
   assert.equal((await changes(OLD, OLD)).total, 0);
 });
 
-test('breaking: what was decided on is let through, and nothing else', async () => {
+test('breaking: accepted changes pass, and no others', async () => {
   const cut = OLD.replace(' state: State!', '').replace(' RUNNING', '');
   const all = (await changes(OLD, cut)).breaking.map(({ message }) => message);
   assert.ok(all.length > 1, String(all));
@@ -50,13 +50,13 @@ const CONTRACT = `
 `;
 const problems = (schema, ...list) => judge(compare(CONTRACT, schema), list).problems;
 
-test('contract: the same schema and any addition are fine', () => {
+test('contract: the same schema passes, with or without additions', () => {
   assert.deepEqual(problems(CONTRACT), []);
   const more = CONTRACT.replace('first: Int = 25', 'first: Int = 25, after: String').replace('QUEUED', 'LOST QUEUED').replace('state:', 'queue: String! state:');
   assert.deepEqual(problems(`${more} type Other { id: ID! }`), []);
 });
 
-test('contract: whatever is missing or different is named', () => {
+test('contract: every missing or different part is named', () => {
   for (const [from, to, problem] of [
     ['state: State!', 'state: State', 'Job.state  # is State, should be State!'],
     ['state: State!', 'other: State', 'Job.state  # missing'],
@@ -75,16 +75,16 @@ test('contract: whatever is missing or different is named', () => {
   }
 });
 
-test('contract: the list excuses what is missing, and must shrink', () => {
+test('contract: the list excuses missing parts, and must shrink', () => {
   const without = CONTRACT.replace('state: State!', '').replace('(first: Int = 25)', '');
   assert.deepEqual(problems(without, 'Job.state', 'Query.jobs.first'), []);
-  assert.deepEqual(problems(CONTRACT, 'Job.state').length, 1, 'it is there');
-  assert.deepEqual(problems(CONTRACT, 'Job').length, 1, 'the type is there');
-  assert.deepEqual(problems(CONTRACT, 'Job.nonsense').length, 1, 'the contract has no such thing');
+  assert.deepEqual(problems(CONTRACT, 'Job.state').length, 1, 'the schema has the field');
+  assert.deepEqual(problems(CONTRACT, 'Job').length, 1, 'the schema has the type');
+  assert.deepEqual(problems(CONTRACT, 'Job.nonsense').length, 1, 'the contract has no such field');
   assert.deepEqual(readList('# all\n\nJob.state  # soon\n  Query\n'), ['Job.state', 'Query']);
 });
 
-test('contract: of the real files, whatever is taken away or renamed is named', () => {
+test('contract: every part removed or renamed in the real schema is named', () => {
   const real = (name) => readFileSync(new URL(`../../../${name}`, import.meta.url), 'utf8');
   const contract = real('docs/contract.graphql');
   const schema = real('schema.graphql');
@@ -127,11 +127,11 @@ async function lintText(text) {
   }
 }
 
-test('lint: a clean schema passes, wherever it lies', async () => {
+test('lint: a clean schema passes in any directory', async () => {
   assert.deepEqual(await lintText(CLEAN), []);
 });
 
-test('lint: names, ids and descriptions are looked at', async () => {
+test('lint: names, ids and descriptions are checked', async () => {
   for (const [text, rule] of [
     [CLEAN.replace('{ §id: ID! §title', '{ §title'), '@graphql-eslint/strict-id-in-types'],
     [CLEAN.replace('job(', 'getJob('), '@graphql-eslint/naming-convention'],

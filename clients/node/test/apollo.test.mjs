@@ -18,7 +18,7 @@ after(async () => {
   await sockets.dispose();
 });
 
-/** The cache complains here when an answer lacks a field that was asked for. */
+/** Apollo's cache warns here when a response lacks a requested field. */
 const complaints = [];
 for (const level of ['error', 'warn']) console[level] = (...words) => complaints.push(words.join(' '));
 

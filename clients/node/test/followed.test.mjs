@@ -1,17 +1,18 @@
-// A stream that is opened before there is a job: jobsChanged with a filter tells the id, jobEvents tells the rest.
+// A stream opened before the job exists: jobsChanged with a filter gives the id, jobEvents the
+// rest.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
 import { assertWholeStream, cancel, CHANGES, enqueueDemo, enqueueIdle, EVENTS, isTerminal, limit } from '../callboard.mjs';
 import { collect, connect, read } from '../sockets.mjs';
 
-/** Each state of each job at most once, in order, however the changes were batched. */
+/** Asserts each state of each job at most once and in order, however the changes were batched. */
 function assertOrdered(changes) {
   const newest = new Map();
   for (const change of changes) {
     const before = newest.get(change.id) ?? 0;
     assert.ok(change.version > before, `version ${change.version} of ${change.id} after ${before}`);
-    assert.ok(change.job.version >= change.version, 'the job as it is now is not older than its change');
+    assert.ok(change.job.version >= change.version, 'the current job is not older than its change');
     newest.set(change.id, change.version);
   }
 }
@@ -24,7 +25,7 @@ test('opened before the job is enqueued', limit, async (context) => {
   const { jobsChanged: first } = (await following.next()).value.data;
   assert.deepEqual(first, { cursor: first.cursor, isReset: true, changes: [] });
 
-  // Another job is none of the filter's.
+  // Another job does not match the filter.
   await enqueueDemo();
   const { id } = await enqueueDemo({ labels: [label] });
   const changes = [];
@@ -40,7 +41,7 @@ test('opened before the job is enqueued', limit, async (context) => {
   assertWholeStream((await events).map(({ jobEvents }) => jobEvents));
   await following.return();
 
-  // From the very first cursor, when all is over: nothing of it is lost.
+  // From the very first cursor, after the end, no change is lost.
   const again = client.iterate({ query: CHANGES, variables: { filter: { labels: [label] }, after: first.cursor } });
   const replayed = [];
   while (!replayed.some(isTerminal)) replayed.push(...(await again.next()).value.data.jobsChanged.changes);
@@ -49,13 +50,14 @@ test('opened before the job is enqueued', limit, async (context) => {
   await again.return();
 });
 
-test('a job that leaves the filter is told as such', limit, async (context) => {
+test('a job that leaves the filter is reported as such', limit, async (context) => {
   const label = randomUUID();
   const client = connect();
   context.after(() => client.dispose());
   const following = client.iterate({ query: CHANGES, variables: { filter: { labels: [label], states: ['SCHEDULED'] } } });
   await following.next();
-  // It stays there until it has been told: what enters and leaves within one batch is not.
+  // The job stays in the filter until it is reported, because a job that enters and leaves within
+  // one batch is not reported.
   const { id } = await enqueueIdle({ labels: [label] });
   const changes = [];
   const until = async (isEnough) => {
@@ -80,7 +82,7 @@ test('changes over sockets that are torn down after every message', limit, async
   let { cursor } = first;
   const isDone = () => ids.length === 5 && ids.every((id) => changes.some((change) => change.id === id && isTerminal(change)));
   while (!isDone()) {
-    // While no socket is there.
+    // Enqueued while no socket is open.
     if (ids.length < 5) ids.push((await enqueueDemo(filter)).id);
     const { results: [message] } = await read(CHANGES, { filter, after: cursor }, () => true);
     assert.equal(message.isReset, false);

@@ -1,4 +1,5 @@
-// GraphQL over server-sent events, distinct connections mode, on the same URL: for proxies that break WebSockets.
+// GraphQL over server-sent events in distinct connections mode, on the same URL, for proxies that
+// break WebSockets.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createClient } from 'graphql-sse';
@@ -26,7 +27,7 @@ test("a job's events until the server completes the stream", limit, async () => 
   assertWholeStream(results.map(({ jobEvents }) => jobEvents));
 });
 
-test('events: left after every single one, opened again with its cursor', limit, async () => {
+test('events: the stream is left after every event and reopened with its cursor', limit, async () => {
   const { id } = await enqueueDemo();
   const events = [];
   for (let isComplete = false; !isComplete; ) {
@@ -37,12 +38,12 @@ test('events: left after every single one, opened again with its cursor', limit,
     await stream.return();
   }
   assertWholeStream(events);
-  // After the end: all of them again.
+  // After the end, a new stream has every event again.
   const results = await collect({ query: EVENTS, variables: { jobId: id } });
   assert.deepEqual(ofJob(results.map(({ jobEvents }) => jobEvents)), ofJob(events));
 });
 
-test("a job's log, contiguous from line 1", limit, async () => {
+test("a job's log is contiguous from line 1", limit, async () => {
   const { id } = await enqueueDemo();
   const results = await collect({ query: LOG, variables: { jobId: id } });
   const lines = results.flatMap(({ jobLog }) => jobLog.lines);

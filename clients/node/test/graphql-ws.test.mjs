@@ -1,4 +1,4 @@
-// The graphql-ws client: what a dashboard does over one socket.
+// The graphql-ws client, as a dashboard uses it over one socket.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { assertWholeStream, COMMAND, ENQUEUE, enqueueDemo, EVENTS, jobOf, limit } from '../callboard.mjs';
@@ -23,13 +23,13 @@ test('a mutation, then its events until the server completes the stream', limit,
   assertWholeStream(results.map(({ jobEvents }) => jobEvents));
 });
 
-test('ten streams over the one socket, each whole', limit, async () => {
+test('ten streams over one socket are all whole', limit, async () => {
   const jobs = await Promise.all(Array.from({ length: 10 }, enqueueDemo));
   const streams = await Promise.all(jobs.map(({ id }) => collect(client, { query: EVENTS, variables: { jobId: id } })));
   streams.forEach((results) => assertWholeStream(results.map(({ jobEvents }) => jobEvents)));
 });
 
-test('an invalid query is answered with an error message, and the socket lives on', limit, async () => {
+test('an invalid query gets an error message, and the socket stays open', limit, async () => {
   const errors = await collect(client, { query: '{ nothingOfThisName }' }).then(() => null, (thrown) => thrown);
   assert.ok(Array.isArray(errors) && errors.length > 0, String(errors));
   assert.match(errors[0].message, /nothingOfThisName/);
@@ -53,7 +53,7 @@ test('the client keeps the connection alive by ping and pong', limit, async () =
   }
 });
 
-test('a stream can be left: it ends here, and others go on', limit, async () => {
+test('leaving a stream ends it, and other streams go on', limit, async () => {
   const staying = client.iterate({ query: 'subscription { jobsChanged { cursor isReset } }' });
   const leaving = client.iterate({ query: 'subscription { jobsChanged { cursor isReset } }' });
   assert.equal((await staying.next()).value.data.jobsChanged.isReset, true);

@@ -1,13 +1,13 @@
-// graphql-transport-ws to the letter: the codes a server must close with, on a bare socket.
+// graphql-transport-ws on a bare socket: the codes with which a server must close.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { authorization, enqueueDemo, EVENTS, limit } from '../callboard.mjs';
 import { Bare } from '../sockets.mjs';
 
-/** Stays open until somebody ends it. */
+/** Stays open until the client or the server ends it. */
 const ENDLESS = 'subscription { jobsChanged { cursor isReset } }';
 
-/** Opens a socket, lets `act` misbehave, and returns the code that the server closes with. */
+/** Opens a socket, lets `act` misbehave, and returns the server's close code. */
 async function closedAfter(bare, act) {
   try {
     await bare.opened;
@@ -52,7 +52,7 @@ test('an id that is in use: 4409', limit, async () => {
 });
 
 for (const [name, garbage] of Object.entries({
-  'what is not JSON': '{"type":',
+  'invalid JSON': '{"type":',
   'an unknown type': { type: 'nonsense' },
   'no type': { id: '1' },
   'an array': '[]',
@@ -64,14 +64,14 @@ for (const [name, garbage] of Object.entries({
   });
 }
 
-test('a ping is answered with a pong', limit, async () => {
+test('a ping gets a pong', limit, async () => {
   const bare = await Bare.ready();
   bare.send({ type: 'ping' });
   await bare.next('pong');
   bare.close();
 });
 
-test('after complete the stream is over and its id is free', limit, async () => {
+test('complete ends the stream and frees its id', limit, async () => {
   const bare = await Bare.ready();
   bare.subscribe('a', ENDLESS);
   await bare.next('next', 'a');
@@ -82,7 +82,7 @@ test('after complete the stream is over and its id is free', limit, async () => 
   bare.close();
 });
 
-test('the server completes a stream itself: next ..., then one complete, then the id is free', limit, async () => {
+test('the server completes a stream with exactly one complete, and its id is free', limit, async () => {
   const { id } = await enqueueDemo();
   const bare = await Bare.ready();
   bare.subscribe('a', EVENTS, { jobId: id });
@@ -93,7 +93,7 @@ test('the server completes a stream itself: next ..., then one complete, then th
   bare.close();
 });
 
-test('a close by the client is answered with its own code', limit, async () => {
+test('a close by the client is echoed with the same code', limit, async () => {
   const bare = await Bare.ready();
   bare.socket.close(1000, 'done');
   assert.equal((await bare.closed).code, 1000);

@@ -1,5 +1,5 @@
-// Sockets that are torn down in the middle: the last cursor goes back as `after`, and nothing is lost and nothing comes
-// twice.
+// Sockets that are torn down in the middle of a stream. The last cursor is sent as `after`, and no
+// event or line is lost or repeated.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { assertWholeStream, cancel, enqueue, enqueueDemo, enqueueIdle, EVENTS, forget, limit, LOG, makeCommand, ofJob } from '../callboard.mjs';
@@ -31,12 +31,12 @@ function assertWholeLog(batches) {
   printed.forEach((number, i) => assert.equal(number, i + 1));
 }
 
-test('a log of 20,000 lines over sockets that are torn down again and again', limit, async (context) => {
+test('a log of 20,000 lines is whole over sockets that are torn down repeatedly', limit, async (context) => {
   const { id: jobId } = await enqueue(printing.id);
   const batches = [];
   let kills = 0;
   for (let isComplete = false; !isComplete; ) {
-    // The first socket dies at the first batch, the next ones every 4000 lines.
+    // The first socket is torn down at the first batch, the next ones every 4000 lines.
     const goal = kills * 4000;
     const enough = (results) => goal < LINES && linesOf(results).length + linesOf(batches).length > goal;
     const part = await read(LOG, { jobId, after: batches.at(-1)?.cursor }, enough);
@@ -49,7 +49,7 @@ test('a log of 20,000 lines over sockets that are torn down again and again', li
   assertWholeLog(batches);
 });
 
-test('an ended job: the whole log again, and exactly the rest from any cursor', limit, async () => {
+test('a finished job gives the whole log again, and exactly the rest from any cursor', limit, async () => {
   const { id: jobId } = await enqueue(printing.id);
   const { results: live } = await read(LOG, { jobId });
   assertWholeLog(live);
@@ -63,7 +63,7 @@ test('an ended job: the whole log again, and exactly the rest from any cursor', 
   }
 });
 
-test('events: a new socket after every single one', limit, async () => {
+test('events: a new socket after every event', limit, async () => {
   const { id: jobId } = await enqueue(failing.id);
   const events = [];
   for (let isComplete = false; !isComplete; ) {
@@ -71,12 +71,12 @@ test('events: a new socket after every single one', limit, async () => {
     events.push(...part.results);
     isComplete = part.isComplete;
   }
-  // With a cursor there is no snapshot: the first one's own leads to the first event.
+  // A stream with a cursor has no snapshot. The first snapshot's cursor leads to the first event.
   assertWholeStream(events, 'FAILED');
   assert.equal(events.filter(({ kind }) => kind === 'STARTED').length, 3);
 });
 
-test('events: opened after the end, all of them again, and exactly the rest from any cursor', limit, async () => {
+test('events: a stream opened after the end has every event again, and exactly the rest from any cursor', limit, async () => {
   const { id: jobId } = await enqueue(failing.id);
   const live = (await read(EVENTS, { jobId })).results;
   assertWholeStream(live, 'FAILED');
@@ -84,15 +84,15 @@ test('events: opened after the end, all of them again, and exactly the rest from
   assert.ok(isComplete);
   assertWholeStream(results, 'FAILED');
   assert.deepEqual(ofJob(results), ofJob(live));
-  assert.equal(results[0].version, results.at(-1).version, 'the snapshot is of how the job stands now');
+  assert.equal(results[0].version, results.at(-1).version, 'the snapshot shows the current job');
   for (const [index, { cursor }] of results.entries()) {
     const rest = await read(EVENTS, { jobId, after: cursor });
     assert.deepEqual(rest, { results: results.slice(index + 1), isComplete: true });
   }
 });
 
-test('events through a client that comes back by itself, with the cursor put into its payload', limit, async (context) => {
-  // It ends only when the second socket is there.
+test('events through a client that reconnects by itself, with the cursor set in its payload', limit, async (context) => {
+  // The job ends only when the second socket is open.
   const { id: jobId } = await enqueueIdle();
   const payload = { query: EVENTS, variables: { jobId } };
   const sockets = [];
@@ -116,7 +116,7 @@ test('events through a client that comes back by itself, with the cursor put int
   assert.equal(sockets.length, 2);
 });
 
-test('a cursor that never was is refused with a code, not with silence', limit, async (context) => {
+test('an invalid cursor is refused with a code', limit, async (context) => {
   const { id: jobId } = await enqueueDemo();
   const client = connect({ retryAttempts: 0 });
   context.after(() => client.dispose());
