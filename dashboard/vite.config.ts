@@ -1,5 +1,6 @@
-// Everything at "/" except the playground, which is a build of its own (vite.playground.config.ts): its editor weighs
-// megabytes, and no chunk of it may ever be reachable from index.html.
+// Builds everything at "/" except the playground, which has its own build
+// (vite.playground.config.ts). Its editor weighs megabytes, and no chunk of it may be reachable
+// from index.html.
 import { defineConfig } from 'vite';
 
 export default defineConfig({
@@ -7,7 +8,7 @@ export default defineConfig({
   build: {
     outDir: 'dist',
     emptyOutDir: true,
-    // The page is served under default-src 'self': nothing may become a data: URL.
+    // The page is served under default-src 'self', so nothing may become a data: URL.
     assetsInlineLimit: 0,
     target: 'es2022',
     modulePreload: { polyfill: false },

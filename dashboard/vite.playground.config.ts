@@ -10,10 +10,10 @@ export default defineConfig({
     target: 'es2022',
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
-    // Monaco is one big piece; a warning about its size would tell nothing new.
+    // Monaco is one big piece, so a warning about its size is useless.
     chunkSizeWarningLimit: 5000,
     rolldownOptions: {
-      // "use client" in dependencies means nothing here.
+      // "use client" in dependencies has no meaning here.
       onLog: (level, log, report) => log.code === 'MODULE_LEVEL_DIRECTIVE' || report(level, log),
     },
   },

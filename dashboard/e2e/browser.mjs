@@ -1,20 +1,20 @@
-// A real Chromium that can reach nothing but this machine, and pages that tell what they did.
+// A real Chromium that can reach only this machine, and pages with a record of what they did.
 import { chromium } from 'playwright-core';
 
-/** Generous, because the machine may be busy; a wait ends as soon as the thing is there. */
+/** Generous, because the machine may be busy. A wait ends as soon as its condition holds. */
 export const PATIENCE = 60_000;
 
 export function launch() {
   return chromium.launch({
     executablePath: process.env.CALLBOARD_CHROMIUM || '/usr/bin/chromium',
-    // Only root has no sandbox to use.
+    // Chromium's sandbox does not run as root.
     chromiumSandbox: process.getuid?.() !== 0,
     args: ['--disable-gpu', '--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1'],
     timeout: PATIENCE,
   });
 }
 
-/** A page in a context of its own, with a record of requests to other origins, CSP violations and errors. */
+/** Opens a page in its own context and records foreign requests, CSP violations and errors. */
 export async function openPage(browser, origin, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1360, height: 820 }, ...options });
   context.setDefaultTimeout(PATIENCE);

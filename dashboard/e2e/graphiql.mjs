@@ -1,9 +1,9 @@
-// GraphiQL as a person uses it. Monaco draws only the lines that can be seen, with hard spaces.
+// Uses GraphiQL as a person would. Monaco draws only the visible lines, with non-breaking spaces.
 
 const QUERY = '.graphiql-query-editor .view-lines';
 const ANSWER = '.result-window .view-lines';
 
-/** Editors and schema are there: before that, GraphiQL ignores its run button. */
+/** Waits for the editors and the schema. Before that, GraphiQL ignores its run button. */
 export async function isReady(page) {
   await page.locator(`${QUERY} .view-line`).first().waitFor();
   await page.locator(ANSWER).waitFor();
@@ -19,7 +19,7 @@ export async function openTab(page, name) {
   await page.locator(QUERY).getByText(new RegExp(`(query|mutation|subscription)\\s${name}\\b`)).waitFor();
 }
 
-/** Waits for the run button to be itself, not a stop button, and presses it. */
+/** Waits until the run button is not a stop button, and presses it. */
 export async function run(page) {
   await page.locator('.graphiql-execute-button[aria-label^="Execute"]').click();
 }
@@ -28,7 +28,7 @@ export async function answerOf(page, text) {
   await page.locator(ANSWER).getByText(new RegExp(text.replace(/ /g, '\\s'))).first().waitFor();
 }
 
-/** Replaces what is in the variables or the headers editor, by pasting: typing would close brackets by itself. */
+/** Replaces the variables or headers editor's text by pasting. Typing would close brackets. */
 export async function setText(page, tool, text) {
   await page.locator('.graphiql-editor-tools').getByRole('button', { name: tool }).click();
   const editor = page.locator('.graphiql-editor-tool .graphiql-editor:not(.hidden) .monaco-editor').first();
@@ -43,7 +43,7 @@ export async function setText(page, tool, text) {
   await editor.locator('.view-lines').getByText(new RegExp(start)).first().waitFor();
 }
 
-/** The messages of the stream panel, oldest first. */
+/** Returns the messages of the stream panel, oldest first. */
 export async function messages(page) {
   const show = page.getByLabel('Subscription', { exact: true }).getByRole('button', { name: 'Show all' });
   if (await show.isVisible()) await show.click();

@@ -16,7 +16,7 @@ after(async () => {
   await fixture?.close();
 });
 
-test('the landing page shows under a strict policy, loads nothing from elsewhere, and its links lead somewhere', async () => {
+test('the landing page renders under a strict policy, loads nothing from other origins, and its links work', async () => {
   const { page, context, record } = await openPage(browser, fixture.origin);
   const answer = await page.goto(fixture.origin);
   assert.match(answer.headers()['content-security-policy'], /^default-src 'self'(;(?!.*unsafe-)|$)/);

@@ -24,7 +24,7 @@ beforeEach(async () => {
   ({ page, context, record } = await openPage(browser, fixture.origin));
 });
 
-/** Whatever a test did: nothing left this origin, and no policy was broken. */
+/** After every test: no request left this origin, and no policy was violated. */
 afterEach(async () => {
   await context.close();
   await fixture.close();
@@ -60,10 +60,10 @@ test('a key in the fragment signs in, leaves the address bar, and reads schema a
 
   const { local, session } = await stored();
   assert.ok(session.includes(KEY), 'the key is kept for this tab');
-  assert.ok(!local.includes(KEY), 'and nowhere else');
+  assert.ok(!local.includes(KEY), 'the key is kept nowhere else');
 });
 
-test('a key typed in signs in, survives a reload and can be forgotten', options, async () => {
+test('a typed key signs in, survives a reload and can be forgotten', options, async () => {
   await goTo('/playground');
   await status(page, 'Not signed in');
   const field = page.getByLabel('API key');
@@ -105,11 +105,11 @@ test('the headers editor adds to the key and wins over it, and no secret reaches
   await answerOf(page, 'UNAUTHENTICATED');
   assert.equal(fixture.seen.requests.at(-1).authorization, 'Bearer cb_other');
 
-  // GraphiQL writes its tabs a moment later, and at the latest when the tab changes.
+  // GraphiQL saves its tabs a moment later, and at the latest when the tab changes.
   await openTab(page, 'Commands');
   await page.waitForFunction(() => localStorage.getItem('graphiql:tabState')?.includes('***'));
   const { local } = await stored();
-  assert.ok(!local.includes('cb_other') && !local.includes(token), 'neither headers nor a token');
+  assert.ok(!local.includes('cb_other') && !local.includes(token), 'neither headers nor a token are stored');
 });
 
 test('from the default tabs to a live stream that survives a broken socket', options, async () => {
@@ -139,7 +139,7 @@ test('from the default tabs to a live stream that survives a broken socket', opt
   fixture.store.advance(job);
   await stream.getByText('6 messages').waitFor();
   await stream.getByText('Live').waitFor();
-  assert.equal(fixture.seen.inits.length, 2, 'it came back on a new socket');
+  assert.equal(fixture.seen.inits.length, 2, 'it reconnected on a new socket');
 
   while (job.state === 'RUNNING') fixture.store.advance(job);
   await stream.getByText('Complete').waitFor();
@@ -156,7 +156,7 @@ test('from the default tabs to a live stream that survives a broken socket', opt
   assert.deepEqual(lines, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
 });
 
-test('a stream can be stopped, and one that the server refuses says why', options, async () => {
+test('a stream can be stopped, and a refused stream shows the reason', options, async () => {
   await goTo(`/playground#key=${KEY}`);
   await status(page, 'Signed in: fixture · ADMIN');
   await openTab(page, 'WatchJobs');

@@ -35,7 +35,7 @@ function useSession(key: string | null): Session {
     };
     setSession({ state: 'checking' });
     void look();
-    // A key can be revoked, and a server comes back: look again when the page is looked at.
+    // A key can be revoked and a server can come back, so check again whenever the page is shown.
     const onVisible = () => document.visibilityState === 'visible' && void look();
     document.addEventListener('visibilitychange', onVisible);
     return () => {
@@ -46,7 +46,7 @@ function useSession(key: string | null): Session {
   return session;
 }
 
-/** The key of the address bar wins over the one of this tab. */
+/** Returns the key from the address bar, else the one that this tab has stored. */
 export function initialKey(): string | null {
   const given = takeKeyFromFragment();
   if (given) storeKey(given);
@@ -57,7 +57,7 @@ export function App({ firstKey, tabs }: { firstKey: string | null; tabs: ReturnT
   const [key, setKey] = useKey(firstKey);
   const session = useSession(key);
   const log = useMemo(() => new StreamLog(), []);
-  // A new fetcher makes GraphiQL read the schema again, which is what a new key calls for.
+  // A new fetcher makes GraphiQL read the schema again, which a new key requires.
   const fetcher = useMemo(() => createFetcher(key, log), [key, log]);
   return (
     <>

@@ -1,4 +1,4 @@
-// The bar above GraphiQL: the name, who we are signed in as, and the field for the key.
+// The bar above GraphiQL: the name, the signed-in key, and the field for a key.
 import { useState, type FormEvent } from 'react';
 import { cleanKey } from './key';
 import type { Session } from './session';
@@ -14,7 +14,7 @@ function label(session: Session): string {
     case 'refused':
       return 'Key refused';
     case 'unreachable':
-      return 'No answer from the server';
+      return 'No response from the server';
   }
 }
 

@@ -1,5 +1,5 @@
-// Below the response: how the running subscription does, and the messages before the newest one, which GraphiQL
-// itself replaces.
+// The panel below the response: the state of the running subscription, and its earlier messages,
+// because GraphiQL shows only the newest one.
 import { useState, useSyncExternalStore } from 'react';
 import type { StreamEvents, StreamState } from './stream';
 
@@ -45,8 +45,8 @@ export class StreamLog implements StreamEvents {
 const WORDS: Record<StreamState, string> = {
   connecting: 'Connecting',
   live: 'Live',
-  reconnecting: 'Connection lost, coming back',
-  complete: 'Complete: the server ended the stream',
+  reconnecting: 'Connection lost, reconnecting',
+  complete: 'Complete, ended by the server',
   stopped: 'Stopped',
   failed: 'Failed',
 };

@@ -1,12 +1,13 @@
-// GraphiQL's way to the server: HTTP for queries and mutations, a WebSocket for subscriptions.
+// GraphiQL's fetcher: HTTP for queries and mutations, a WebSocket for subscriptions.
 import type { Fetcher } from '@graphiql/toolkit';
 import { getOperationAST, parse, type OperationDefinitionNode } from 'graphql';
 import { post, type Request } from './http';
 import { openStream, type StreamEvents } from './stream';
 
 /**
- * The operation that runs; null leaves the explanation of what is wrong with the document to the server. GraphiQL
- * learns the name of the operation a moment after the text: right after a change of tabs it may still hold the old one.
+ * Returns the operation that runs, or null to let the server explain what is wrong with the
+ * document. GraphiQL sets the operation's name a moment after the text, so right after a change of
+ * tabs the name may be the old one.
  */
 function operationOf({ query, operationName }: Request): OperationDefinitionNode | null {
   try {

@@ -1,4 +1,4 @@
-// Queries and mutations: one POST to the same origin.
+// Sends queries and mutations as one POST to the same origin.
 import { credentials } from './key';
 
 export const ENDPOINT = '/graphql';
@@ -34,6 +34,6 @@ export async function post(
   try {
     return JSON.parse(text) as Answer;
   } catch {
-    throw new Error(`${response.status} ${response.statusText}: ${text.slice(0, 200) || 'no answer'}`);
+    throw new Error(`${response.status} ${response.statusText}: ${text.slice(0, 200) || 'no response'}`);
   }
 }

@@ -1,15 +1,16 @@
-// Where the API key comes from: the URL's fragment (once), then this tab's session storage, then the field in the
-// header. It never goes into local storage, and a fragment never leaves the browser.
+// The API key comes from the URL's fragment (once), else from this tab's session storage, else from
+// the field in the header. It never goes into local storage, and a fragment never leaves the
+// browser.
 
 const STORED = 'callboard.apiKey';
 
-/** A key as it may stand in a header: printable ASCII without spaces. */
+/** Returns the key if it may stand in a header (printable ASCII without spaces), else null. */
 export function cleanKey(text: string): string | null {
   const key = text.trim().replace(/^Bearer\s+/i, '');
   return /^[\x21-\x7e]+$/.test(key) ? key : null;
 }
 
-/** Reads `#key=...` and takes it out of the address bar and the history entry. */
+/** Reads `#key=...` and removes it from the address bar and the history entry. */
 export function takeKeyFromFragment(): string | null {
   const fragment = new URLSearchParams(location.hash.slice(1));
   const given = fragment.get('key');
@@ -24,7 +25,7 @@ export function storedKey(): string | null {
   try {
     return sessionStorage.getItem(STORED);
   } catch {
-    return null; // storage is switched off: the key lives as long as the page
+    return null; // storage is disabled, so the key lives as long as the page
   }
 }
 
@@ -33,13 +34,14 @@ export function storeKey(key: string | null): void {
     if (key) sessionStorage.setItem(STORED, key);
     else sessionStorage.removeItem(STORED);
   } catch {
-    // as above
+    // storage is disabled
   }
 }
 
 /**
- * What a request carries: the key, then the entries of the headers editor, which win. Names in lower case, so that
- * "Authorization" in the editor replaces the key's "authorization" instead of standing beside it.
+ * Returns the credentials of a request: the key, then the entries of the headers editor, which win.
+ * Names are in lower case, so that "Authorization" in the editor replaces the key's
+ * "authorization".
  */
 export function credentials(key: string | null, editor: Record<string, unknown> = {}): Record<string, string> {
   const merged: Record<string, string> = key ? { authorization: `Bearer ${key}` } : {};

@@ -1,4 +1,4 @@
-// Who the server takes us for.
+// The session that the server sees for the key.
 import { post } from './http';
 
 export type Session =
@@ -22,7 +22,7 @@ export async function whoAmI(key: string | null, signal: AbortSignal): Promise<S
   }
 }
 
-/** The demo command's id for the default tabs; null when there is none, or nobody is signed in. */
+/** Returns the demo command's id for the default tabs, or null without a demo or a session. */
 export async function demoCommandId(key: string | null): Promise<string | null> {
   const query = 'query DemoCommand { command(name: "demo-program") { id } }';
   try {

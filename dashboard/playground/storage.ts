@@ -1,5 +1,6 @@
-// What GraphiQL keeps in local storage: tabs, history, theme. Headers are never kept, and neither are the values of
-// variables that by their names are secrets (a token for serviceTokenRefresh, a proxy's password, ...).
+// What GraphiQL keeps in local storage: tabs, history, theme. Headers are never kept, and neither
+// are the values of variables whose names mark them as secrets (a token for serviceTokenRefresh, a
+// proxy's password, ...).
 
 const SECRET_NAME = /^(token|password|secret|key|apikey|authorization)$/i;
 const MASK = '***';
@@ -15,13 +16,15 @@ function mask(value: unknown, inSecrets = false): unknown {
   );
 }
 
-/** The text of a variables editor without secrets; unchanged when there is none, or when it is not JSON (yet). */
+/**
+ * Returns the variables editor's text without secrets. Without any, or if invalid, it is unchanged.
+ */
 export function maskVariables(text: string): string {
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
   } catch {
-    // Half typed, or with comments: keep it unless it names a secret.
+    // Half typed or with comments. Keep it unless it names a secret.
     return /"(token|password|secrets?|key|apikey|authorization)"/i.test(text) ? '' : text;
   }
   const masked = mask(parsed);

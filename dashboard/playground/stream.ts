@@ -1,8 +1,8 @@
-// Subscriptions: one WebSocket each, so that it carries the key and the headers of the moment it was started.
+// Subscriptions use one WebSocket each, so that it carries the key and headers of its start.
 //
-// After a break the client comes back by itself. When the operation takes the cursor in a variable
-// (`jobEvents(jobId: $jobId, after: $after)`) and selects `cursor`, it resumes from the last cursor it saw, so that
-// nothing is lost and nothing comes twice.
+// After a broken connection the client reconnects by itself. When the operation takes the cursor in
+// a variable (`jobEvents(jobId: $jobId, after: $after)`) and selects `cursor`, it resumes from the
+// last cursor, so that no message is lost or repeated.
 import { createClient } from 'graphql-ws';
 import { type OperationDefinitionNode } from 'graphql';
 import { credentials } from './key';
@@ -21,20 +21,20 @@ interface Observer {
   complete(): void;
 }
 
-/** Codes after which coming back cannot help: the key is refused, or what we sent is wrong. */
+/** Close codes after which a retry cannot help: the key is refused, or the request is wrong. */
 const FATAL = [4400, 4401, 4403, 4406, 4409, 4429];
 
 function socketUrl(): string {
   return `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}${ENDPOINT}`;
 }
 
-/** 0.25 s, 0.5 s, ... at most 5 s, of which up to a half is chance. */
+/** Waits 0.25 s, 0.5 s and so on, at most 5 s. Up to half of it is random. */
 function backoff(retries: number): Promise<void> {
   const limit = Math.min(250 * 2 ** retries, 5000);
   return new Promise((resolve) => setTimeout(resolve, limit / 2 + (Math.random() * limit) / 2));
 }
 
-/** The response key of the root field, and the variable that it takes as `after`. */
+/** Returns the response key of the root field and the variable that it takes as `after`. */
 function resumption(operation: OperationDefinitionNode): { field: string; variable: string } | null {
   const root = operation.selectionSet.selections.find((selection) => selection.kind === 'Field');
   const after = root?.arguments?.find((argument) => argument.name.value === 'after')?.value;
@@ -83,7 +83,7 @@ export function openStream(
   const stop = client.subscribe(payload as typeof payload & { operationName?: string }, {
     next(result) {
       const cursor = resume && (result.data as any)?.[resume.field]?.cursor;
-      // graphql-ws sends the payload anew on every connection.
+      // graphql-ws sends the payload again on every connection.
       if (typeof cursor === 'string') payload.variables[resume!.variable] = cursor;
       events.message(result);
       observer.next(result);

@@ -1,8 +1,8 @@
-// What a newcomer finds in the tabs. GraphiQL takes them only when the browser has none of its own yet.
+// The tabs that a newcomer finds. GraphiQL uses them only when the browser has none of its own.
 
 const COMMANDS = `# Callboard, from the first command to a live log.
 # Ctrl+Enter runs, Ctrl+Space completes.
-# The book on the left documents every type.
+# The book on the left opens the documentation.
 #
 # 1. What can run? A command is a saved,
 #    parameterised piece of work.
@@ -23,11 +23,11 @@ query Commands {
 }
 `;
 
-const ENQUEUE = `# 2. Enqueue it. The answer comes after the commit:
-#    from here on this job cannot get lost.
-# The command's id is in the variables below; if not,
+const ENQUEUE = `# 2. Enqueue it. The response comes after the commit,
+#    and from then on this job cannot get lost.
+# The command's id is in the variables below. If not,
 # take one from the Commands tab.
-# Copy the job's id from the answer for the next tabs.
+# Copy the job's id from the response for the next tabs.
 mutation Enqueue($input: JobEnqueueInput!) {
   jobEnqueue(input: $input) {
     job {
@@ -44,9 +44,9 @@ mutation Enqueue($input: JobEnqueueInput!) {
 `;
 
 const WATCH = `# 3. Watch one job: a snapshot, then every change in
-#    order of version, until it has ended.
-# After a break the playground goes on from the last
-# cursor: nothing lost, nothing twice.
+#    order of version, until the job has ended.
+# After a broken connection the playground resumes from
+# the last cursor, so nothing is lost or repeated.
 subscription WatchJob($jobId: ID!, $after: String) {
   jobEvents(jobId: $jobId, after: $after) {
     cursor
@@ -78,8 +78,8 @@ subscription FollowLog($jobId: ID!, $after: String) {
 }
 `;
 
-const ALL = `# 5. All jobs at once, as a dashboard does it: what
-#    enters, changes in or leaves the filter.
+const ALL = `# 5. All jobs at once, as a dashboard shows them: jobs
+#    that enter, change in or leave the filter.
 # Start it, then enqueue in a second window.
 subscription WatchJobs($filter: JobFilter, $after: String) {
   jobsChanged(filter: $filter, after: $after) {

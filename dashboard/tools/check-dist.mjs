@@ -1,16 +1,17 @@
-// Looks through a finished build and fails when
-//  - a file would load something from another origin (a script, style, font, image, worker, import, source map ...),
-//  - what index.html loads, directly or through imports, holds any part of GraphiQL or Monaco.
+// Checks a finished build and fails if
+//  - a file would load something from another origin (a script, style, font, image, worker, import,
+//    source map, ...), or
+//  - anything that index.html loads, directly or through imports, is part of GraphiQL or Monaco.
 // Then prints the sizes. Usage: node tools/check-dist.mjs [DIRECTORY], by default dist.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, extname, join, posix, relative, resolve, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { gzipSync } from 'node:zlib';
 
-/** Another origin: a scheme that loads over the network, or a URL without one. Data and blob URLs stay inside. */
+/** A URL of another origin, with a network scheme or without a scheme. Not data or blob URLs. */
 const FOREIGN = String.raw`(?:(?:https?|wss?|ftp):)?//[^\s"'\x60)>]+`;
 
-/** By kind of file: where a URL makes a browser load something. Links that a person clicks are not among them. */
+/** Where a URL makes a browser load something, by kind of file. Links to click do not count. */
 const LOADING = {
   '.html': [
     new RegExp(String.raw`<(?:script|img|iframe|frame|source|video|audio|track|embed|input)\b[^>]*?\s(?:src|srcset|poster)\s*=\s*["']?\s*(${FOREIGN})`, 'gi'),
@@ -46,13 +47,13 @@ function filesUnder(directory) {
     .sort();
 }
 
-/** The foreign URLs that this text would load. */
+/** Returns the foreign URLs that this text would load. */
 export function foreignLoads(name, text) {
   const patterns = LOADING[extname(name)] ?? [];
   return [...new Set(patterns.flatMap((pattern) => [...text.matchAll(pattern)].map((match) => match[1])))];
 }
 
-/** Paths, relative to the build, of what a file loads from its own origin. */
+/** Returns the paths, relative to the build, that a file loads from its own origin. */
 function localLoads(name, text) {
   const found = [];
   if (name.endsWith('.html')) {
@@ -67,7 +68,7 @@ function localLoads(name, text) {
   });
 }
 
-/** Everything that opening index.html can load. */
+/** Returns everything that opening index.html can load. */
 export function reachable(directory) {
   const seen = new Set();
   const queue = ['index.html'];
@@ -83,7 +84,7 @@ export function reachable(directory) {
 export function problems(directory) {
   const found = [];
   for (const name of filesUnder(directory)) {
-    if (name.endsWith('.map')) found.push(`${name}: source maps do not belong into the build`);
+    if (name.endsWith('.map')) found.push(`${name}: source maps do not belong in the build`);
     if (!(extname(name) in LOADING)) continue;
     for (const url of foreignLoads(name, readFileSync(join(directory, name), 'utf8'))) {
       found.push(`${name}: loads from another origin: ${url}`);
@@ -118,7 +119,7 @@ function printSizes(directory) {
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const directory = resolve(process.argv[2] ?? join(dirname(fileURLToPath(import.meta.url)), '..', 'dist'));
   if (!existsSync(directory)) {
-    console.error(`${directory} is not there: run "npm run build" first`);
+    console.error(`${directory} does not exist. Run "npm run build" first.`);
     process.exit(1);
   }
   const found = problems(directory);

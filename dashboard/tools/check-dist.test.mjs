@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { foreignLoads, problems, reachable } from './check-dist.mjs';
 
-/** A build with these files, looked through. */
+/** Checks a build with these files. */
 function check(files) {
   const directory = mkdtempSync(join(tmpdir(), 'check-dist-'));
   try {
@@ -19,7 +19,7 @@ function check(files) {
   }
 }
 
-test('a URL of another origin in a loading position is found', () => {
+test('a foreign URL in a loading position is found', () => {
   const bad = {
     'a.html': [
       '<script src="https://cdn.example/x.js"></script>',
@@ -46,13 +46,13 @@ test('a URL of another origin in a loading position is found', () => {
   }
 });
 
-test('a link to click, a namespace, a data URL or a relative URL is none', () => {
+test('a link to click, a namespace, a data URL and a relative URL are not foreign loads', () => {
   assert.deepEqual(foreignLoads('a.html', '<a href="https://example.org/">x</a><script src="/a.js"></script><link href="a.css">'), []);
   assert.deepEqual(foreignLoads('a.css', 'a{background:url(data:image/svg+xml;base64,AA//BB)}b{src:url(/f.woff2)}'), []);
   assert.deepEqual(foreignLoads('a.js', 'x("http://www.w3.org/2000/svg");throw Error("see https://example.org/e");import("./b.js")'), []);
 });
 
-test('index.html may not reach the editor, not even through an import', () => {
+test('index.html must not reach the editor, even through an import', () => {
   const index = '<script type="module" src="/assets/a.js"></script>';
   assert.deepEqual(check({ 'index.html': index, 'assets/a.js': 'import("./b.js")', 'assets/b.js': '1' }), {
     problems: [],
