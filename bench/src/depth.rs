@@ -1,7 +1,9 @@
-//! W9: what a deep backlog costs: handing out and claiming jobs, the counts of queues, the first page of jobs.
+//! W9: what a deep backlog costs when jobs are dispatched and claimed, when queues are counted, and
+//! for the first page of jobs.
 //!
-//! The steps are called directly, on one connection, in turns with a second database whose backlog is shallow, so that both meet the
-//! same disk and the same neighbours. Lists are read through GraphQL over HTTP. Nobody serves the queues.
+//! The steps are called directly on one connection and alternate with a second database whose
+//! backlog is shallow, so that both meet the same disk and the same neighbours. Lists are read
+//! through GraphQL over HTTP. No worker serves the queues.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +23,7 @@ use crate::{
     steps::{claim_all, requests, settle_all, success},
 };
 
-/// Jobs of one claim.
+/// Jobs per claim.
 const BATCH: usize = 16;
 const WARM_UP: usize = 20;
 const QUEUES: &str = "{ queues { name counts { blocked scheduled queued running succeeded failed cancelled } oldestQueuedAt demand } }";
@@ -29,10 +31,10 @@ const FIRST_PAGE: &str =
     "{ jobs(first: 25) { nodes { id state queue priority createdAt command { name } } countAtLeast } }";
 const READY_PAGE: &str = "{ jobs(first: 25, filter: { states: [QUEUED] }) { nodes { id state queue priority createdAt command { name } } } }";
 
-/// Claims in each of these places in turns.
+/// Claims in each of these places in turn, and returns the times of dispatching and claiming.
 pub(crate) async fn claims(places: &[Place], samples: usize) -> anyhow::Result<Vec<Measurement>> {
     let mut claimers = places.iter().map(Claimer::open).collect::<anyhow::Result<Vec<_>>>()?;
-    // The first ones find everything cold.
+    // The first samples find cold caches.
     for number in 0..samples + WARM_UP {
         for claimer in &mut claimers {
             claimer.claim(number >= WARM_UP).await?;
@@ -41,11 +43,11 @@ pub(crate) async fn claims(places: &[Place], samples: usize) -> anyhow::Result<V
     Ok(claimers.into_iter().flat_map(Claimer::measured).collect())
 }
 
-/// A queue that nobody serves.
+/// A queue without workers.
 pub(crate) struct Place {
     pub(crate) database: SecretString,
     pub(crate) queue: String,
-    /// What the measurements' names end with.
+    /// Suffix of the measurements' names.
     pub(crate) name: String,
 }
 
@@ -63,7 +65,7 @@ impl<'a> Claimer<'a> {
         Ok(Self { place, store, worker: IdSource.make(), taking: Vec::new(), claiming: Vec::new() })
     }
 
-    /// Hands out, claims and settles, and notes the times of the first two.
+    /// Dispatches, claims and settles a batch, and records the times of the first two if asked.
     async fn claim(&mut self, is_noted: bool) -> anyhow::Result<()> {
         let queue = &self.place.queue;
         let since = Instant::now();
@@ -71,7 +73,7 @@ impl<'a> Claimer<'a> {
         let ready = backlog::take(&mut transaction, queue, DEFAULT_PRIORITY, None, BATCH as i64).await?;
         commit(transaction).await?;
         let took = since.elapsed();
-        ensure!(ready.len() == BATCH, "the backlog of {queue} is used up");
+        ensure!(ready.len() == BATCH, "the backlog of {queue} is exhausted");
         let requests = requests(ready.iter().map(|ready| ready.job));
         let since = Instant::now();
         claim_all(&self.store, self.worker, &requests).await?;
@@ -90,7 +92,7 @@ impl<'a> Claimer<'a> {
     }
 }
 
-/// The times of counts and lists.
+/// Returns the times of counts and lists.
 pub(crate) async fn lists(address: &Address, samples: usize) -> anyhow::Result<Vec<Measurement>> {
     let mut measured = Vec::new();
     for (kind, query) in [("queues", QUEUES), ("first_page", FIRST_PAGE), ("ready_page", READY_PAGE)] {

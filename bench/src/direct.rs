@@ -1,4 +1,4 @@
-//! The steps, called directly: for backlogs that are larger than anybody would enqueue through the API.
+//! Calls the steps directly, for backlogs too large to enqueue through the API.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,10 +21,10 @@ use callboard::{
     transport::Redis,
 };
 
-/// The highest rate that may be declared, jobs a second, with a burst that a round does not use up.
+/// The highest rate that may be declared, in jobs per second. Its burst outlasts a round.
 const RATE: i32 = 10_000;
 
-/// Handles to everything.
+/// Handles to the store, Redis and the catalogue.
 #[derive(Debug)]
 pub(crate) struct Direct {
     pub(crate) desk: Desk,
@@ -33,7 +33,7 @@ pub(crate) struct Direct {
 }
 
 impl Direct {
-    /// Connects as a worker would.
+    /// Connects as a worker does.
     pub(crate) async fn open(shared: &SharedSettings) -> anyhow::Result<Self> {
         let store = Store::open(&shared.database_url()?, 8, "callboard-bench", Planning::ByValue)?;
         let redis = Redis::open(&shared.redis_url()?, &shared.redis_prefix)?;
@@ -50,13 +50,13 @@ impl Direct {
         Ok(Self { desk, redis, catalogue })
     }
 
-    /// A new PROGRAM command.
+    /// Creates a PROGRAM command and returns its id.
     pub(crate) async fn command(&self, program: &str, arguments: &[String]) -> anyhow::Result<CommandId> {
         self.command_with(program, arguments, LimitsPatch::default(), Vec::new()).await
     }
 
-    /// A command with a service, which have no limits, or some that never bind: on how many run at once on both, and on how
-    /// many start a second on the service.
+    /// Creates a command with a service. If `limited`, both have limits that never bind: a
+    /// concurrency limit on both, and a rate limit on the service.
     pub(crate) async fn served_command(&self, program: &str, limited: bool) -> anyhow::Result<CommandId> {
         let many = if limited { Patch::Set(LIMIT_MAX.cast_signed()) } else { Patch::Leave };
         let (per, burst) = (IsoDuration(Duration::from_secs(1)), Some(LIMIT_MAX.cast_signed()));
@@ -74,7 +74,7 @@ impl Direct {
         self.command_with(program, &[], limits, vec![service]).await
     }
 
-    /// A command of which one may start a day.
+    /// Creates a command that may start one job a day.
     pub(crate) async fn daily_command(&self, program: &str) -> anyhow::Result<CommandId> {
         let per = IsoDuration(Duration::from_hours(24));
         let rate = NewRateLimit { name: "default".into(), limit: 1, per, burst: None };
@@ -109,7 +109,8 @@ impl Direct {
         Ok(self.catalogue.command_create(create).await?.id)
     }
 
-    /// Submits `count` jobs of a command to a queue, a thousand at a time; their references are left to dispatch.
+    /// Submits `count` jobs of a command to a queue, a thousand at a time. Dispatch makes their
+    /// references.
     pub(crate) async fn submit(
         &self,
         command: CommandId,
@@ -121,7 +122,7 @@ impl Direct {
             let order = Order { command: Some(command), queue: Some(queue.to_owned()), ..Order::default() };
             let call = vec![order; submit::JOBS_MAX.min(count - jobs.len())];
             let (answers, after) = submit::submit(&self.desk, &[call], false).await;
-            let accepted = answers.into_iter().next().context("no answer")??;
+            let accepted = answers.into_iter().next().context("submit returned no result")??;
             jobs.extend(accepted.iter().map(|accepted| accepted.job));
             after.announce(&self.redis).await;
         }

@@ -1,4 +1,4 @@
-//! W3 and W6: how fast running workers end a backlog that was enqueued before they started.
+//! W3 and W6: how fast running workers finish a backlog that was enqueued before they started.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use callboard::{
 
 use crate::{direct::Direct, measurement::Measurement, sql};
 
-/// How often the bench looks whether anything is left.
+/// How often the bench checks for unfinished jobs.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Waits until a queue's backlog has ended. The rate counts from the first start to the last end, both by the
-/// database's clock.
+/// Waits until a queue's backlog is finished. The rate counts from the first start to the last end,
+/// both by the database's clock.
 pub(crate) async fn drain(shared: &SharedSettings, name: &str, queue: &str) -> anyhow::Result<Measurement> {
     let mut connection = sql::connect(shared).await?;
     let newest = sql::newest_jobs(&mut connection, queue).await?;
     loop {
-        // Cheap while the newest are not over, and they come last.
+        // Cheap while the newest jobs are unfinished, and they finish last.
         if !sql::any_is_live(&mut connection, &newest).await? && !sql::is_live(&mut connection, queue).await?
         {
             break;
@@ -28,7 +28,7 @@ pub(crate) async fn drain(shared: &SharedSettings, name: &str, queue: &str) -> a
     }
     let ended = sql::ended(&mut connection, queue).await?;
     ensure!(ended.unsuccessful == 0, "{} jobs did not succeed", ended.unsuccessful);
-    let (first, last) = ended.first.zip(ended.last).context("nothing was drained")?;
+    let (first, last) = ended.first.zip(ended.last).context("no job was drained")?;
     Ok(Measurement::rate(name, usize::try_from(ended.count)?, (last - first).to_std()?))
 }
 

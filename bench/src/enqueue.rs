@@ -1,4 +1,4 @@
-//! W1 and W2: enqueuing through GraphQL over HTTP, by callers that each wait for their answer.
+//! W1 and W2: enqueuing through GraphQL over HTTP, by callers that each wait for their response.
 
 use std::{
     sync::{
@@ -19,30 +19,30 @@ use crate::{
     measurement::Measurement,
 };
 
-/// Input of every job: about a kilobyte of JSON.
+/// Text in the input of every job, in bytes.
 pub(crate) const PAYLOAD_BYTES: usize = 1000;
 
 /// What to enqueue.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Plan {
-    /// Jobs in all
+    /// Total number of jobs
     #[arg(long)]
     pub(crate) jobs: usize,
-    /// Jobs of one request; with 1, jobEnqueue is called, with more, jobsEnqueue
+    /// Jobs per request; 1 uses jobEnqueue, more use jobsEnqueue
     #[arg(long, default_value_t = 1)]
     pub(crate) batch: usize,
-    /// Callers, each with a connection of its own
+    /// Callers, each with its own connection
     #[arg(long, default_value_t = 50)]
     pub(crate) callers: usize,
-    /// Queues that the requests go to in turn
+    /// Queues that receive the requests in turn
     #[arg(long, value_delimiter = ',', required = true)]
     pub(crate) queues: Vec<String>,
-    /// What the measurement is called
+    /// Name of the measurement
     #[arg(long, default_value = "enqueue")]
     pub(crate) name: String,
 }
 
-/// The body of a request that enqueues `batch` jobs.
+/// Returns the body of a request that enqueues `batch` jobs.
 pub(crate) fn body(command: CommandId, queue: &str, batch: usize) -> String {
     let job = json!({
         "commandId": command.to_string(), "queue": queue, "input": { "text": "x".repeat(PAYLOAD_BYTES) },
@@ -61,7 +61,7 @@ pub(crate) fn body(command: CommandId, queue: &str, batch: usize) -> String {
     json!({ "query": query, "variables": { "input": input } }).to_string()
 }
 
-/// Ids of the jobs in an answer.
+/// Returns the ids of the jobs in a response.
 pub(crate) fn job_ids(answer: &str) -> impl Iterator<Item = &str> {
     answer.match_indices("\"job_").map(|(at, _)| {
         let rest = &answer[at + 1..];
@@ -69,7 +69,7 @@ pub(crate) fn job_ids(answer: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Enqueues, and answers jobs/s and the time of a request.
+/// Enqueues jobs and returns the rate in jobs per second and the times of the requests.
 pub(crate) async fn enqueue(
     address: &Address,
     command: CommandId,
@@ -96,7 +96,7 @@ pub(crate) async fn enqueue(
     Ok(Measurement::rate(&plan.name, requests * plan.batch, took).with_times(times))
 }
 
-/// One caller, until all requests have been taken.
+/// Runs one caller until all requests have been taken, and returns the times of its requests.
 async fn call(
     mut caller: Caller,
     bodies: Arc<Vec<String>>,
@@ -113,7 +113,7 @@ async fn call(
         let since = Instant::now();
         let answer = caller.post(&bodies[number % bodies.len()]).await?;
         times.push(since.elapsed());
-        ensure!(job_ids(answer).count() == batch, "not enqueued: {answer}");
+        ensure!(job_ids(answer).count() == batch, "the jobs were not enqueued: {answer}");
     }
 }
 

@@ -1,7 +1,7 @@
-//! The least HTTP client that can talk to the API: one keep-alive connection, one request at a time.
+//! A minimal HTTP client for the API: one keep-alive connection, one request at a time.
 //!
-//! Used by everything that measures through GraphQL. It shares the machine with what it measures, so it does next to
-//! nothing: one write a request, no parsing beyond the length of the answer.
+//! It shares the machine with what it measures, so it does as little as possible: one write per
+//! request, and no parsing beyond the length of the response.
 
 use anyhow::{Context as _, bail, ensure};
 use tokio::{
@@ -9,7 +9,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Where the API is, and who calls.
+/// Where the API is, and the key for it.
 #[derive(Debug, Clone)]
 pub(crate) struct Address {
     /// Host and port.
@@ -18,7 +18,7 @@ pub(crate) struct Address {
     pub(crate) key: String,
 }
 
-/// A connection.
+/// A connection to the API.
 #[derive(Debug)]
 pub(crate) struct Caller {
     stream: TcpStream,
@@ -28,9 +28,9 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// Connects.
+    /// Opens a connection.
     pub(crate) async fn connect(address: &Address) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(&address.host).await.context("the API does not answer")?;
+        let stream = TcpStream::connect(&address.host).await.context("cannot connect to the API")?;
         stream.set_nodelay(true)?;
         let Address { host, key } = address;
         let head = format!(
@@ -40,7 +40,7 @@ impl Caller {
         Ok(Self { stream, head, request: Vec::new(), answer: Vec::with_capacity(64 * 1024) })
     }
 
-    /// Sends an operation and answers what came back.
+    /// Sends an operation and returns the body of the response.
     pub(crate) async fn post(&mut self, body: &str) -> anyhow::Result<&str> {
         self.request.clear();
         self.request.extend_from_slice(self.head.as_bytes());
@@ -53,7 +53,7 @@ impl Caller {
             ensure!(self.stream.read_buf(&mut self.answer).await? > 0, "the API closed the connection");
             let Some(begin) = find(&self.answer, b"\r\n\r\n").map(|end| end + 4) else { continue };
             let head = std::str::from_utf8(&self.answer[..begin])?;
-            let length = content_length(head).with_context(|| format!("no length in {head}"))?;
+            let length = content_length(head).with_context(|| format!("no Content-Length in {head}"))?;
             if self.answer.len() < begin + length {
                 continue;
             }

@@ -1,8 +1,8 @@
-//! W4: from the mutation to the running job, one at a time on an idle system.
+//! W4: the time from the mutation to the running job, one job at a time on an idle system.
 //!
-//! For the no-op, what is noted is when its settling began (the database's time, taken once its row is locked): the
-//! handler has run before, so the true latency is a little shorter. For a program, it is the program's own clock: it
-//! prints the time. All clocks are this machine's.
+//! For the no-op, it is taken to the start of the settling, which is the database's time once the
+//! job's row is locked. The handler has run before, so the true latency is a little shorter. A
+//! program prints the time by its own clock. All clocks are this machine's.
 
 use std::time::Duration;
 
@@ -26,10 +26,10 @@ use crate::{
     sql,
 };
 
-/// How long the system rests between two samples.
+/// How long the system rests before each commit and each request.
 const REST: Duration = Duration::from_millis(15);
 
-/// An idle system, and how often it is asked.
+/// An idle system, and how many samples to take.
 pub(crate) struct Idle<'a> {
     pub(crate) shared: &'a SharedSettings,
     pub(crate) bench: &'a Direct,
@@ -47,7 +47,8 @@ struct Sample {
 }
 
 impl Idle<'_> {
-    /// Measures no-op jobs: to the answer, to the handler; and a single commit before each of them.
+    /// Measures no-op jobs to the response and to the handler, and a single commit before each of
+    /// them.
     pub(crate) async fn noop(&self, command: CommandId) -> anyhow::Result<Vec<Measurement>> {
         let samples = self.take(command).await?;
         let mut ran = Vec::with_capacity(self.samples);
@@ -62,7 +63,7 @@ impl Idle<'_> {
         ])
     }
 
-    /// Measures programs that print the time: to their own start, and to their settling.
+    /// Measures programs that print the time, to their own start and to their settling.
     pub(crate) async fn program(&self, command: CommandId) -> anyhow::Result<Vec<Measurement>> {
         let samples = self.take(command).await?;
         let (mut started, mut ended) = (Vec::with_capacity(self.samples), Vec::with_capacity(self.samples));
@@ -71,7 +72,7 @@ impl Idle<'_> {
             let mut connection = self.bench.desk.store.read().await?;
             let lines = logs::range(&mut connection, sample.job, 1, i64::MAX).await?;
             let line = lines.iter().find(|line| line.stream == LogStream::Stdout);
-            let nanoseconds: i64 = line.context("the program said nothing")?.text.trim().parse()?;
+            let nanoseconds: i64 = line.context("the program printed nothing")?.text.trim().parse()?;
             started.push((DateTime::from_timestamp_nanos(nanoseconds) - sample.sent).to_std()?);
         }
         Ok(vec![Measurement::times("w4_program", started), Measurement::times("w4_program_settled", ended)])
@@ -83,7 +84,7 @@ impl Idle<'_> {
         let mut caller = Caller::connect(self.address).await?;
         let body = body(command, self.queue, 1);
         let mut samples = Vec::with_capacity(self.samples);
-        // The first ones find everything cold.
+        // The first samples find cold caches.
         for number in 0..self.samples + 5 {
             tokio::time::sleep(REST).await;
             let commit = sql::commit_one(&mut connection).await?;
@@ -91,7 +92,7 @@ impl Idle<'_> {
             let sent = clock::now();
             let answer = caller.post(&body).await?;
             let answered = clock::now();
-            let job = job_ids(answer).next().with_context(|| format!("not enqueued: {answer}"))?.parse()?;
+            let job = job_ids(answer).next().with_context(|| format!("no job id in {answer}"))?.parse()?;
             if number >= 5 {
                 samples.push(Sample { sent, answered, job, commit });
             }
@@ -105,7 +106,7 @@ impl Idle<'_> {
 
 async fn finished_at(bench: &Direct, job: JobId) -> anyhow::Result<Time> {
     let mut connection = bench.desk.store.read().await?;
-    let record = records::by_ids(&mut connection, &[job]).await?.pop().context("the job is gone")?;
+    let record = records::by_ids(&mut connection, &[job]).await?.pop().context("the job does not exist")?;
     ensure!(record.failure.is_none(), "the job failed: {:?}", record.failure);
-    record.finished_at.context("the job is not over")
+    record.finished_at.context("the job has not finished")
 }

@@ -1,8 +1,9 @@
-//! `callboard-bench`: what we claim about speed, measured on this machine in one run.
+//! `callboard-bench` measures Callboard's claims about speed on this machine.
 //!
-//! Each subcommand takes one measurement of running processes, found by the same environment variables as theirs, and
-//! prints it as a line of JSON; `report` makes the table. `bench/run` starts everything and calls them in turn. How each
-//! number is taken is told in `docs/benchmarks.md`. Never part of a test or a deployment.
+//! Each subcommand takes one measurement of running processes, which it finds by the environment
+//! variables that they use, and prints it as a line of JSON. `report` makes the table. `bench/run`
+//! starts everything and calls the subcommands in turn. `docs/benchmarks.md` explains how each
+//! number is taken. Never part of a test or a deployment.
 
 mod depth;
 mod direct;
@@ -39,20 +40,20 @@ enum Command {
         /// Program that the jobs run instead of the no-op
         #[arg(long, default_value = NOOP)]
         program: String,
-        /// With a service (W8)
+        /// Give the command a service (W8)
         #[arg(long)]
         served: bool,
-        /// With limits that never bind, on command and service (W8)
+        /// Give command and service limits that never bind (W8)
         #[arg(long, requires = "served")]
         limited: bool,
     },
-    /// Time how fast the running workers end a queue's backlog (W3, W6)
+    /// Time how fast the running workers finish a queue's backlog (W3, W6)
     Drain {
         #[command(flatten)]
         shared: SharedSettings,
         #[arg(long)]
         queue: String,
-        /// What the measurement is called
+        /// Name of the measurement
         #[arg(long)]
         name: String,
     },
@@ -60,7 +61,7 @@ enum Command {
     Latency {
         #[command(flatten)]
         api: Api,
-        /// A queue that the running workers serve and that is empty
+        /// An empty queue that the running workers serve
         #[arg(long)]
         queue: String,
         /// Jobs of each kind
@@ -71,18 +72,19 @@ enum Command {
     Fill {
         #[command(flatten)]
         backlog: Backlog,
-        /// With limits that never bind
+        /// Give command and service limits that never bind
         #[arg(long)]
         limited: bool,
     },
-    /// Measure claims in several databases in turns (W9)
+    /// Measure claims in several databases in turn (W9)
     Claims {
         #[command(flatten)]
         shared: SharedSettings,
-        /// DATABASE QUEUE NAME: a database of the same server, a queue that nobody serves, what the measurements' names end with; any number of times
+        /// DATABASE QUEUE NAME, any number of times: a database of the same server, a queue without
+        /// workers, and the suffix of the measurements' names
         #[arg(required = true, num_args = 3..)]
         places: Vec<String>,
-        /// How often each is measured
+        /// Samples of each
         #[arg(long, default_value_t = 1000)]
         samples: usize,
     },
@@ -90,54 +92,54 @@ enum Command {
     Lists {
         #[command(flatten)]
         api: Api,
-        /// How often each is measured
+        /// Samples of each
         #[arg(long, default_value_t = 500)]
         samples: usize,
     },
-    /// Park jobs at a gate that lets nobody pass (W9)
+    /// Park jobs at a gate that lets one job a day pass (W9)
     Park(Backlog),
-    /// The machine: claim and settle a queue's backlog in full batches on one connection
+    /// Baseline: claim and settle a queue's backlog in full batches on one connection
     Plain {
         #[command(flatten)]
         shared: SharedSettings,
         #[arg(long)]
         queue: String,
     },
-    /// The machine: COPY into a table like that of the jobs
+    /// Baseline: COPY into a table like that of the jobs
     Copy {
         #[command(flatten)]
         shared: SharedSettings,
-        /// Rows in all
+        /// Total number of rows
         #[arg(long)]
         rows: usize,
     },
-    /// The machine: start and await processes
+    /// Baseline: start and await processes
     Spawn {
-        /// How many
+        /// Number of processes
         #[arg(long, default_value_t = 4000)]
         count: usize,
     },
-    /// Run one program through the queue and show what became of it
+    /// Run one program through the queue and show its attempt and log
     Program {
         #[command(flatten)]
         shared: SharedSettings,
-        /// A queue that is served
+        /// A queue with a worker
         #[arg(long, default_value = "default")]
         queue: String,
         /// Program and arguments
         #[arg(required = true)]
         words: Vec<String>,
     },
-    /// Make the table of a file of measurements
+    /// Print the table of a file of measurements
     Report {
-        /// Lines that the other subcommands printed
+        /// File with the lines that the other subcommands printed
         lines: PathBuf,
         /// Where to write the summary
         summary: PathBuf,
     },
 }
 
-/// Jobs for a queue that nobody serves.
+/// Jobs for a queue without workers.
 #[derive(Debug, Args)]
 struct Backlog {
     #[command(flatten)]
@@ -148,7 +150,7 @@ struct Backlog {
     jobs: usize,
 }
 
-/// A running API and what it stands on.
+/// A running API, and the settings of its database and Redis.
 #[derive(Debug, Args)]
 struct Api {
     #[command(flatten)]
@@ -156,7 +158,7 @@ struct Api {
     /// Host and port of the API
     #[arg(long = "api", env = "CALLBOARD_LISTEN")]
     host: String,
-    /// File that holds an API key
+    /// File with an API key
     #[arg(long, env = "CALLBOARD_API_KEY_FILE")]
     key_file: PathBuf,
 }
@@ -168,7 +170,7 @@ impl Api {
     }
 }
 
-/// One thread: the machine belongs to what is measured.
+/// Uses one thread, to leave the machine to the measured processes.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     match Command::parse() {
@@ -185,7 +187,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Latency { api, queue, samples } => latencies(&api, &queue, samples).await,
         Command::Fill { backlog, limited } => fill(&backlog, limited).await,
         Command::Claims { shared, places, samples } => {
-            anyhow::ensure!(places.len().is_multiple_of(3), "three words for each place");
+            anyhow::ensure!(places.len().is_multiple_of(3), "each place needs DATABASE QUEUE NAME");
             let places = places.chunks(3).map(|words| place(&shared, words));
             let places = places.collect::<anyhow::Result<Vec<_>>>()?;
             depth::claims(&places, samples).await?.iter().try_for_each(Measurement::print)

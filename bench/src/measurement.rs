@@ -1,41 +1,41 @@
-//! One measured thing: what every subcommand prints, as one line of JSON. Read again by `report`.
+//! One measurement, which a subcommand prints as a line of JSON and `report` reads.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What was measured, once.
+/// One measurement.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Measurement {
-    /// Its name; `report` knows the meaning.
+    /// Its name, whose meaning `report` knows.
     pub(crate) name: String,
-    /// Things a second.
+    /// Items per second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rate: Option<f64>,
-    /// Median of one thing's time, in milliseconds.
+    /// Median time of an item, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) p50: Option<f64>,
-    /// 99 of 100 things took at most this long, in milliseconds.
+    /// 99th percentile of the time of an item, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) p99: Option<f64>,
-    /// How many things.
+    /// Number of items.
     #[serde(default)]
     pub(crate) count: usize,
 }
 
 impl Measurement {
-    /// So many things in such a time.
+    /// Returns the rate of `count` items in `took`.
     pub(crate) fn rate(name: &str, count: usize, took: Duration) -> Self {
         let rate = Some(count as f64 / took.as_secs_f64());
         Self { name: name.to_owned(), rate, count, ..Self::default() }
     }
 
-    /// The time of each of some things.
+    /// Returns the percentiles of the times of single items.
     pub(crate) fn times(name: &str, times: Vec<Duration>) -> Self {
         Self { name: name.to_owned(), count: times.len(), ..Self::default() }.with_times(times)
     }
 
-    /// Adds the time of each.
+    /// Adds the percentiles of the times of single items.
     pub(crate) fn with_times(mut self, mut times: Vec<Duration>) -> Self {
         times.sort_unstable();
         let at = |part: f64| times.get(((times.len() as f64 * part) as usize).min(times.len().max(1) - 1));
@@ -44,7 +44,7 @@ impl Measurement {
         self
     }
 
-    /// Prints it as a line.
+    /// Prints it as a line of JSON.
     #[expect(clippy::print_stdout, reason = "a bench prints")]
     pub(crate) fn print(&self) -> anyhow::Result<()> {
         println!("{}", serde_json::to_string(self)?);

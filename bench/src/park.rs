@@ -1,4 +1,4 @@
-//! Jobs that wait at a gate, for W9: whether claims of others mind them.
+//! Parks jobs at a gate for W9, to measure whether they slow down the claims of other jobs.
 
 use anyhow::bail;
 use callboard::{
@@ -15,7 +15,8 @@ use crate::{
     steps::{requests, settle_all, success},
 };
 
-/// Submits so many jobs of a command of which one may start a day, and claims them, so that all others are parked.
+/// Submits `count` jobs of a command that may start one job a day, and claims them, so that all
+/// others are parked.
 pub(crate) async fn park(shared: &SharedSettings, queue: &str, count: usize) -> anyhow::Result<()> {
     let bench = Direct::open(shared).await?;
     let jobs = bench.submit(bench.daily_command(NOOP).await?, queue, count).await?;
@@ -29,7 +30,7 @@ pub(crate) async fn park(shared: &SharedSettings, queue: &str, count: usize) -> 
             match answer {
                 Answer::Granted(_) => granted.push(request),
                 Answer::Parked { .. } => {}
-                Answer::Paused | Answer::Gone => bail!("a job is neither parked nor run: {answer:?}"),
+                Answer::Paused | Answer::Gone => bail!("a job was neither granted nor parked: {answer:?}"),
             }
         }
         settle_all(&store, granted.iter().map(success)).await?;

@@ -1,5 +1,5 @@
-//! The claim and settle steps on one connection, in full batches, with no Redis and no worker around them: what W3 is
-//! held against.
+//! The baseline of W3: the claim and settle steps on one connection in full batches, without Redis
+//! or a worker.
 
 use std::{sync::Arc, time::Instant};
 
@@ -20,10 +20,10 @@ use crate::{
     steps::{claim_all, requests, settle_all, success},
 };
 
-/// Claims and settles all jobs of a queue that nobody serves.
+/// Claims and settles all jobs of a queue without workers.
 pub(crate) async fn run(shared: &SharedSettings, name: &str, queue: &str) -> anyhow::Result<Measurement> {
     let jobs = sql::live_jobs(&mut sql::connect(shared).await?, queue).await?;
-    ensure!(!jobs.is_empty(), "nothing to do in {queue}");
+    ensure!(!jobs.is_empty(), "the queue {queue} has no jobs");
     let store = Store::open(&shared.database_url()?, 1, "callboard-bench", Planning::Once)?;
     store.ping().await?;
     let worker: WorkerId = IdSource.make();

@@ -1,7 +1,7 @@
-//! The table for people and the file for machines, made of the lines that the measurements printed.
+//! Makes the table for people and the file for machines from the lines of the measurements.
 //!
-//! Ratios are taken within a round and then the median of them, because the machine itself changes from minute to
-//! minute.
+//! A ratio is taken within each round, and the report has their median, because the machine itself
+//! changes from minute to minute.
 
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
@@ -10,25 +10,25 @@ use serde_json::{Value, json};
 
 use crate::measurement::Measurement;
 
-/// All measurements by name, one of each round.
+/// All measurements by name, one per round.
 type Rounds = BTreeMap<String, Vec<Measurement>>;
 
-/// A workload that is counted in things a second.
+/// A workload measured in items per second.
 struct Rate {
     label: &'static str,
     name: &'static str,
     /// The machine's own measurement beside it.
     machine: &'static str,
     machine_label: &'static str,
-    /// Lowest ratio that the goals ask for; none if they ask for nothing.
+    /// Lowest ratio that the goals require. `None` if they require none.
     goal: Option<f64>,
 }
 
-/// A workload that is counted in milliseconds.
+/// A workload measured in milliseconds.
 struct Time {
     label: &'static str,
     name: &'static str,
-    /// What p50 and p99 may take beyond two commits, in milliseconds.
+    /// Longest p50 and p99 beyond two commits, in milliseconds.
     goal: Option<(f64, f64)>,
 }
 
@@ -84,32 +84,34 @@ const RATES: [Rate; 7] = [
     },
 ];
 
-/// Claims with and without something that should not matter: their label and the names of the measurements.
+/// Steps with and without a load that should not matter: the label and the names of both
+/// measurements.
 const DEPTHS: [(&str, &str, &str); 3] = [
-    ("hand out 16 of a million jobs; of 20,000", "w9_take_deep", "w9_take_shallow"),
-    ("claim 16 of a million jobs; of 20,000", "w9_claim_deep", "w9_claim_shallow"),
-    ("claim 16 jobs with limits, 100,000 parked at another gate; none", "w9_claim_beside", "w9_claim_alone"),
+    ("dispatch 16 of a million jobs, or of 20,000", "w9_take_deep", "w9_take_shallow"),
+    ("claim 16 of a million jobs, or of 20,000", "w9_claim_deep", "w9_claim_shallow"),
+    ("claim 16 limited jobs, 100,000 or none parked at another gate", "w9_claim_beside", "w9_claim_alone"),
 ];
-/// So many times the p99 without may be the p99 with.
+/// Highest ratio of the p99 with the load to the p99 without it.
 const DEPTH_RATIO: f64 = 1.2;
 
-/// Lists with a million jobs, and how long they may take, in milliseconds.
+/// Lists with a million jobs.
 const LISTS: [(&str, &str); 3] = [
     ("counts of all queues", "w9_queues"),
     ("first page of all jobs", "w9_first_page"),
     ("first page of ready jobs", "w9_ready_page"),
 ];
+/// Longest p99 of a list, in milliseconds.
 const LIST_MILLIS: f64 = 50.0;
 
 const TIMES: [Time; 5] = [
     Time { label: "one commit", name: "commit_1", goal: None },
-    Time { label: "mutation answered", name: "w4_answer", goal: None },
+    Time { label: "mutation response", name: "w4_answer", goal: None },
     Time { label: "W4 no-op: handler ran", name: "w4_noop", goal: Some((1.0, 6.0)) },
-    Time { label: "W4 program: it runs", name: "w4_program", goal: None },
+    Time { label: "W4 program: started", name: "w4_program", goal: None },
     Time { label: "W4 program: settled", name: "w4_program_settled", goal: None },
 ];
 
-/// Prints the table of a file of measurements, and writes the summary.
+/// Prints the table of a file of measurements and writes the summary.
 #[expect(clippy::print_stdout, reason = "a bench prints")]
 pub(crate) fn report(lines: &Path, summary: &Path) -> anyhow::Result<()> {
     let text = fs::read_to_string(lines).with_context(|| format!("cannot read {}", lines.display()))?;
@@ -177,7 +179,7 @@ fn table(rounds: &Rounds) -> anyhow::Result<String> {
     Ok(out)
 }
 
-/// What a deep backlog costs, if it was measured.
+/// Writes the cost of a deep backlog, if it was measured.
 fn depth(out: &mut String, rounds: &Rounds) -> anyhow::Result<()> {
     let time = |name: &str, of: fn(&Measurement) -> Option<f64>| short(value(rounds, name, of));
     let p50_and_99 = |name: &str| format!("{} | {}", time(name, p50), time(name, p99));
@@ -187,7 +189,7 @@ fn depth(out: &mut String, rounds: &Rounds) -> anyhow::Result<()> {
     writeln!(out)?;
     writeln!(
         out,
-        "| W9, in turns | p50 ms | p99 ms | p50 ms, other | p99 ms, other | p99 by p99 (lowest to highest) | goal | |"
+        "| W9, alternating | p50 ms | p99 ms | p50 ms, other | p99 ms, other | ratio of p99 (lowest to highest) | goal | |"
     )?;
     writeln!(out, "|---|---:|---:|---:|---:|---:|---:|---|")?;
     for (label, with, without) in DEPTHS {
@@ -230,13 +232,13 @@ fn p99(measured: &Measurement) -> Option<f64> {
     measured.p99
 }
 
-/// The median over the rounds.
+/// Returns the median over the rounds.
 fn value(rounds: &Rounds, name: &str, of: impl Fn(&Measurement) -> Option<f64>) -> Option<f64> {
     let values: Vec<f64> = rounds.get(name)?.iter().filter_map(of).collect();
     (!values.is_empty()).then(|| median(&values))
 }
 
-/// Round by round, the one against the other.
+/// Returns the ratio of two measurements in each round.
 fn ratios(
     rounds: &Rounds,
     name: &str,

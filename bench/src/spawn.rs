@@ -1,4 +1,4 @@
-//! The machine's own limit of W6: how many processes can be started and awaited a second.
+//! The machine's own limit for W6: how many processes can be started and awaited per second.
 
 use std::{
     process::{Command, Stdio},
@@ -9,7 +9,8 @@ use anyhow::anyhow;
 
 use crate::measurement::Measurement;
 
-/// Starts a program so often, from as many threads as there are processors. The standard library uses `posix_spawn`.
+/// Starts a program `count` times (rounded up), with one thread per processor. The standard library
+/// uses `posix_spawn`.
 pub(crate) fn spawn(name: &str, program: &str, count: usize) -> anyhow::Result<Measurement> {
     let threads = std::thread::available_parallelism()?.get();
     let each = count.div_ceil(threads);

@@ -1,5 +1,5 @@
-//! The bench's own SQL: what the machine can do without Callboard, and a look at what became of jobs. Never part of
-//! the product, whose SQL is all in `core/src/store`.
+//! The bench's own SQL: what the machine can do without Callboard, and the state of jobs. The
+//! product's SQL is all in `core/src/store`.
 
 use std::{
     fmt::Write as _,
@@ -13,24 +13,24 @@ use sqlx::{Connection as _, PgConnection};
 
 use crate::{enqueue::PAYLOAD_BYTES, measurement::Measurement};
 
-/// A table like that of the jobs, with its indexes, and a row of about a job's size.
+/// A table like that of the jobs, with its indexes, and one with rows of about a job's size.
 const LIKE_JOBS: &str = "
     CREATE TABLE IF NOT EXISTS bench_jobs (LIKE jobs INCLUDING ALL);
     CREATE TABLE IF NOT EXISTS bench_commits (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), payload jsonb NOT NULL)";
 
-/// A connection of our own.
+/// Opens a connection for the bench.
 pub(crate) async fn connect(shared: &SharedSettings) -> anyhow::Result<PgConnection> {
     Ok(PgConnection::connect(shared.database_url()?.expose_secret()).await?)
 }
 
-/// Makes the bench's tables, empty.
+/// Creates the bench's tables and empties them.
 pub(crate) async fn make_tables(connection: &mut PgConnection) -> anyhow::Result<()> {
     sqlx::raw_sql(LIKE_JOBS).execute(&mut *connection).await?;
     sqlx::raw_sql("TRUNCATE bench_jobs, bench_commits").execute(connection).await?;
     Ok(())
 }
 
-/// Brings so many rows into the table by COPY, `batch` in each; every COPY is a commit.
+/// Inserts `rows` rows by COPY, `batch` rows at a time. Every COPY is a commit.
 pub(crate) async fn copy(
     connection: &mut PgConnection,
     name: &str,
@@ -64,7 +64,7 @@ pub(crate) async fn copy(
     Ok(Measurement::rate(name, rows.div_ceil(batch) * batch, since.elapsed()))
 }
 
-/// Commits one row.
+/// Commits one row and returns the time it took.
 pub(crate) async fn commit_one(connection: &mut PgConnection) -> anyhow::Result<Duration> {
     let payload = serde_json::json!({ "text": "x".repeat(PAYLOAD_BYTES) });
     let since = Instant::now();
@@ -72,7 +72,7 @@ pub(crate) async fn commit_one(connection: &mut PgConnection) -> anyhow::Result<
     Ok(since.elapsed())
 }
 
-/// The jobs of a queue that are not over, in order.
+/// Returns the unfinished jobs of a queue, in order of id.
 pub(crate) async fn live_jobs(connection: &mut PgConnection, queue: &str) -> anyhow::Result<Vec<JobId>> {
     let ids: Vec<uuid::Uuid> =
         sqlx::query_scalar("SELECT job_id FROM live_jobs WHERE queue = $1 ORDER BY job_id")
@@ -82,7 +82,7 @@ pub(crate) async fn live_jobs(connection: &mut PgConnection, queue: &str) -> any
     Ok(ids.into_iter().map(JobId::from).collect())
 }
 
-/// The newest jobs of a queue that are not over.
+/// Returns the 16 newest unfinished jobs of a queue.
 pub(crate) async fn newest_jobs(
     connection: &mut PgConnection,
     queue: &str,
@@ -92,13 +92,13 @@ pub(crate) async fn newest_jobs(
     Ok(ids.bind(queue).fetch_all(connection).await?)
 }
 
-/// Whether one of these jobs is not over.
+/// Whether one of these jobs is unfinished.
 pub(crate) async fn any_is_live(connection: &mut PgConnection, jobs: &[uuid::Uuid]) -> anyhow::Result<bool> {
     let is_live = sqlx::query_scalar("SELECT EXISTS (SELECT FROM live_jobs WHERE job_id = ANY($1))");
     Ok(is_live.bind(jobs).fetch_one(connection).await?)
 }
 
-/// Whether a job of the queue is not over.
+/// Whether a job of the queue is unfinished.
 pub(crate) async fn is_live(connection: &mut PgConnection, queue: &str) -> anyhow::Result<bool> {
     let is_live = sqlx::query_scalar("SELECT EXISTS (SELECT FROM live_jobs WHERE queue = $1)");
     Ok(is_live.bind(queue).fetch_one(connection).await?)
@@ -107,17 +107,17 @@ pub(crate) async fn is_live(connection: &mut PgConnection, queue: &str) -> anyho
 /// How the jobs of a queue ended.
 #[derive(Debug, Clone, Copy, sqlx::FromRow)]
 pub(crate) struct Ended {
-    /// Jobs that are over.
+    /// Finished jobs.
     pub(crate) count: i64,
-    /// Of these, how many did not succeed.
+    /// Finished jobs that did not succeed.
     pub(crate) unsuccessful: i64,
-    /// When the first attempt began.
+    /// When the first attempt started.
     pub(crate) first: Option<DateTime<Utc>>,
     /// When the last job ended.
     pub(crate) last: Option<DateTime<Utc>>,
 }
 
-/// How the jobs of a queue ended.
+/// Returns how the jobs of a queue ended.
 pub(crate) async fn ended(connection: &mut PgConnection, queue: &str) -> anyhow::Result<Ended> {
     let ended = sqlx::query_as(
         "SELECT count(*), count(*) FILTER (WHERE state <> 'succeeded') AS unsuccessful,

@@ -1,4 +1,5 @@
-//! The claim and settle steps, called directly, with no Redis and no worker around them. Whatever they do not do is an error.
+//! Calls the claim and settle steps directly, without Redis or a worker. Anything that they refuse
+//! is an error.
 
 use anyhow::ensure;
 use callboard::{
@@ -12,24 +13,24 @@ use callboard::{
     store::Store,
 };
 
-/// Asks for each of these jobs.
+/// Returns a claim request for each of these jobs.
 pub(crate) fn requests(jobs: impl IntoIterator<Item = JobId>) -> Vec<Request> {
     jobs.into_iter().map(|job| Request { job, attempt: IdSource.make::<AttemptId>() }).collect()
 }
 
-/// All of them are granted.
+/// Claims all of these. Fails unless every claim is granted.
 pub(crate) async fn claim_all(store: &Store, worker: WorkerId, requests: &[Request]) -> anyhow::Result<()> {
     let (answers, _untold) = claim::claim(store, worker, requests).await?;
     ensure!(answers.iter().all(|answer| matches!(answer, Answer::Granted(_))), "a claim was not granted");
     Ok(())
 }
 
-/// What a worker says of an attempt that has succeeded with nothing to tell.
+/// Returns a worker's verdict on an attempt that succeeded without a result.
 pub(crate) fn success(request: &Request) -> Verdict {
     Verdict::bare(request.job, request.attempt, Outcome::Succeeded { result: serde_json::Value::Null })
 }
 
-/// All of these are taken.
+/// Settles all of these. Fails unless every verdict is accepted.
 pub(crate) async fn settle_all(
     store: &Store,
     verdicts: impl IntoIterator<Item = Verdict>,
