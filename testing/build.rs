@@ -1,4 +1,4 @@
-//! A new migration changes the template that the tests' databases are copied from.
+//! Rebuilds after a new migration, which changes the template of the tests' databases.
 
 fn main() {
     println!("cargo:rerun-if-changed=../migrations");

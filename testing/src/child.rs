@@ -10,14 +10,14 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{eventually, must};
 
-/// A process of the test's own; killed when this is dropped.
+/// A process that belongs to one test and is killed when this is dropped.
 ///
 /// It stays in the test's process group, so that a test runner that kills the test kills it too.
 #[derive(Debug)]
 pub struct Child(Process);
 
 impl Child {
-    /// Starts it. Panics when there is no such program.
+    /// Starts the program. Panics if it does not exist.
     pub fn spawn(command: &mut Command) -> Self {
         let program = command.get_program().to_owned();
         Self(must(command.spawn().with_context(|| format!("cannot start {}", program.display()))))
@@ -28,20 +28,20 @@ impl Child {
         self.0.id()
     }
 
-    /// Its standard streams, where they are pipes.
+    /// The process, for its standard streams where they are pipes.
     pub fn streams(&mut self) -> &mut Process {
         &mut self.0
     }
 
-    /// Sends a signal; nothing happens if the process has ended and that was seen.
+    /// Sends a signal. Does nothing if the process is known to have ended.
     pub fn signal(&mut self, signal: Signal) {
         if let (Ok(None), Ok(pid)) = (self.0.try_wait(), pid_of(&self.0)) {
-            // Between the look and here it may have ended, but its id stays its own until somebody waits for it.
+            // It may have ended since the check, but its id stays its own until it is waited for.
             kill_process(pid, signal).ok();
         }
     }
 
-    /// Waits for its end; panics when the limit has passed.
+    /// Waits for its end and returns its status. Panics once the limit has passed.
     pub async fn ended(&mut self, limit: Duration) -> ExitStatus {
         eventually(limit, || {
             let ended = self.0.try_wait().ok().flatten();
@@ -50,7 +50,7 @@ impl Child {
         .await
     }
 
-    /// Is it running?
+    /// Whether it is running.
     pub fn is_running(&mut self) -> bool {
         matches!(self.0.try_wait(), Ok(None))
     }
@@ -63,7 +63,7 @@ impl Drop for Child {
     }
 }
 
-/// The process id, as the signals want it.
+/// Returns the process id in the type that signals need.
 pub(crate) fn pid_of(process: &Process) -> anyhow::Result<Pid> {
     let raw = i32::try_from(process.id())?;
     Pid::from_raw(raw).context("a process has no id")

@@ -1,4 +1,4 @@
-//! A database per test: a copy of a template that is made once for each version of the migrations.
+//! A database per test, copied from a template that is made once per version of the migrations.
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -7,13 +7,13 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection, migrate::Migrator};
 
 use crate::{must, postgres, random_name, server::Server, unblocked};
 
-/// Names the Postgres that all tests share, as a user who may create databases.
+/// URL of the Postgres that all tests share, as a user who may create databases.
 const SHARED: &str = "CALLBOARD_TEST_DATABASE_URL";
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 static OWN: OnceLock<Result<Server, String>> = OnceLock::new();
 
-/// A fresh database with the current schema and nothing in it. Dropped with its scope, whoever is still connected.
+/// An empty database with the current schema. Dropped with its scope, even if connections are open.
 #[derive(Debug)]
 pub struct Database {
     server: String,
@@ -22,10 +22,10 @@ pub struct Database {
 }
 
 impl Database {
-    /// Makes one.
+    /// Creates one.
     pub async fn create() -> Self {
         let server = server_url().await;
-        must(Self::copy(server).await.context("cannot make a database for a test"))
+        must(Self::copy(server).await.context("cannot create a database for a test"))
     }
 
     /// Its URL.
@@ -52,7 +52,7 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         let (server, statement) = (self.server.clone(), format!("DROP DATABASE {} WITH (FORCE)", self.name));
-        // A thread of its own, because the runtime of a test that panics or ends runs nothing any more.
+        // In a thread of its own, because a test that panics or ends has no running runtime.
         let dropped = std::thread::spawn(move || -> anyhow::Result<()> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
@@ -64,12 +64,12 @@ impl Drop for Database {
                 tokio::time::timeout(Duration::from_secs(30), drop).await?
             })
         });
-        // What cannot be dropped goes with the server; the test has said what it had to say.
+        // A database that cannot be dropped goes with the server. The test's own result stands.
         drop(dropped.join());
     }
 }
 
-/// The server that the tests share, or this process' own.
+/// Returns the URL of the shared server, or starts this process's own.
 async fn server_url() -> String {
     if let Ok(url) = std::env::var(SHARED) {
         return url;
@@ -81,20 +81,20 @@ async fn server_url() -> String {
     .await
 }
 
-/// The name of the template for these migrations; made by whoever needs it first.
+/// Returns the name of the template for these migrations. The first caller makes it.
 async fn template(connection: &mut PgConnection, server: &str) -> anyhow::Result<String> {
     let sum = MIGRATIONS
         .iter()
         .flat_map(|migration| migration.checksum.iter())
         .fold(7_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(*byte)));
     let name = format!("callboard_template_{sum:016x}");
-    // Only the first one waits for a migration; the others for a look.
+    // The first caller holds the lock while it migrates. Later ones hold it only for the check.
     sqlx::query("SELECT pg_advisory_lock(hashtext($1))").bind(&name).execute(&mut *connection).await?;
     let made = sqlx::query("SELECT FROM pg_database WHERE datname = $1")
         .bind(&name)
         .fetch_optional(&mut *connection);
     if made.await?.is_none() {
-        // Renamed when it is complete, so that a maker that dies half way leaves nothing that looks like a template.
+        // Renamed once it is complete, so that an interrupted process leaves no half-made template.
         let unfinished = format!("{name}_unfinished");
         execute(connection, format!("DROP DATABASE IF EXISTS {unfinished} WITH (FORCE)")).await?;
         execute(connection, format!("CREATE DATABASE {unfinished}")).await?;
@@ -112,7 +112,7 @@ async fn execute(connection: &mut PgConnection, statement: String) -> anyhow::Re
     Ok(())
 }
 
-/// The URL of another database on the same server.
+/// Returns the URL of another database on the same server.
 fn with_database(server: &str, name: &str) -> String {
     let (address, options) =
         server.split_once('?').map_or((server, String::new()), |(a, o)| (a, format!("?{o}")));
@@ -147,6 +147,6 @@ mod tests {
         let left = sqlx::query("SELECT FROM pg_database WHERE datname = $1")
             .bind(name)
             .fetch_optional(&mut connection);
-        assert!(left.await.unwrap().is_none(), "dropped in spite of the connection");
+        assert!(left.await.unwrap().is_none(), "dropped despite the connection");
     }
 }

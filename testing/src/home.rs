@@ -1,7 +1,9 @@
-//! A directory for servers, with a watchdog that ends them and removes it when this process is gone.
+//! A directory for servers, with a watchdog that ends them and removes it when this process is
+//! gone.
 //!
-//! The watchdog is a shell that waits for the end of a pipe which only this process holds open. The kernel closes the
-//! pipe however the process ends, SIGKILL included, and no exit handler could promise as much.
+//! The watchdog is a shell that waits for the end of a pipe which only this process holds open. The
+//! kernel closes the pipe however the process ends, even by SIGKILL, which no exit handler could
+//! promise.
 
 use std::{
     fs::{self, Permissions},
@@ -12,7 +14,8 @@ use std::{
 
 use anyhow::Context as _;
 
-/// Ends every server that left a file `pid` ("ID SIGNAL") in a directory below `$1`, then removes `$1`.
+/// Ends every server that left a file `pid` ("ID SIGNAL") in a directory below `$1`, then removes
+/// `$1`.
 const WATCHDOG: &str = r#"
 trap '' INT TERM HUP
 while read -r _; do :; done
@@ -37,16 +40,16 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// A new one, which every user of the machine may pass through.
+    /// Creates one that every user of the machine may pass through.
     pub(crate) fn new() -> anyhow::Result<Self> {
-        // A temporary directory of root's alone would shut out the user that Postgres runs as.
+        // Root's own temporary directory would shut out the user that Postgres runs as.
         let parent = if is_root() { PathBuf::from("/tmp") } else { std::env::temp_dir() };
         let path = tempfile::Builder::new()
             .prefix("callboard-test-")
             .permissions(Permissions::from_mode(0o755))
             .tempdir_in(parent)?
             .keep();
-        // Made sure of whatever the umask is.
+        // Set again, whatever the umask is.
         fs::set_permissions(&path, Permissions::from_mode(0o755))?;
         let watchdog = Command::new("/bin/sh")
             .args(["-c", WATCHDOG, "callboard-test-watchdog"])
@@ -55,7 +58,8 @@ impl Home {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // A test runner kills the process group of a test that takes too long; the watchdog must survive that.
+            // A test runner kills the process group of a test that takes too long, and the watchdog
+            // must survive that.
             .process_group(0)
             .spawn()
             .context("cannot start the watchdog")?;
@@ -75,7 +79,7 @@ impl Drop for Home {
     }
 }
 
-/// Does this process run as root?
+/// Whether this process runs as root.
 pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }

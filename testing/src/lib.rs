@@ -1,13 +1,18 @@
-//! What the tests of every crate stand on: Postgres and Redis, waiting, and processes that end with their test.
+//! The base of every crate's tests: Postgres and Redis, waiting, and processes that end with their
+//! test.
 //!
 //! * [`Database`] is a fresh database with the current schema, dropped at the end of its scope.
-//! * [`redis_url`] and [`redis_prefix`] are a place of one's own in the Redis that all tests share.
-//! * [`private_postgres`] and [`private_redis`] are servers of one test's own, to stop, kill and freeze; [`redis_cli`] asks one.
-//! * [`eventually`] waits for something, [`within_a_day`] for midnight to be over, [`free_port`] finds a port, [`Child`] ends a process with its scope.
+//! * [`redis_url`] is the Redis that all tests share, and [`redis_prefix`] is one test's own part
+//!   of it.
+//! * [`private_postgres`] and [`private_redis`] are one test's own servers to stop, kill and
+//!   freeze. [`redis_cli`] queries one.
+//! * [`eventually`] waits for a condition, [`within_a_day`] avoids midnight, [`free_port`] finds a
+//!   port, and [`Child`] ends a process with its scope.
 //!
-//! The servers that the tests share are named by `CALLBOARD_TEST_DATABASE_URL` and `CALLBOARD_TEST_REDIS_URL`;
-//! `script/test` sets both. Where they are not set, a test process starts servers of its own, which end with it
-//! however it ends (`home.rs`). Whatever goes wrong here panics, with the reason: there is no test without it.
+//! `CALLBOARD_TEST_DATABASE_URL` and `CALLBOARD_TEST_REDIS_URL` name the shared servers, and
+//! `script/test` sets both. Where they are not set, a test process starts its own servers, which
+//! end with it however it ends (`home.rs`). A fault here panics with the reason, because no test
+//! can run without these servers.
 //!
 //! Knows nothing of Callboard but its migrations, so that every crate can use it.
 
@@ -28,7 +33,7 @@ pub use self::{
     wait::{Outcome, eventually, free_port, within_a_day},
 };
 
-/// The value, or the end of the test.
+/// Returns the value, or ends the test with the error.
 #[track_caller]
 #[expect(clippy::panic, reason = "without its servers a test can only fail")]
 fn must<T>(result: anyhow::Result<T>) -> T {
@@ -38,7 +43,7 @@ fn must<T>(result: anyhow::Result<T>) -> T {
     }
 }
 
-/// Sixteen random hexadecimal digits.
+/// Returns sixteen random hexadecimal digits.
 fn random_name() -> anyhow::Result<String> {
     use std::{fmt::Write as _, io::Read as _};
     let mut bytes = [0; 8];
@@ -49,7 +54,7 @@ fn random_name() -> anyhow::Result<String> {
     })
 }
 
-/// Runs what blocks where it does not hold up the code under test.
+/// Runs blocking work where it does not hold up the code under test.
 async fn unblocked<T: Send + 'static>(work: impl FnOnce() -> anyhow::Result<T> + Send + 'static) -> T {
     must(tokio::task::spawn_blocking(work).await.map_err(anyhow::Error::from).flatten())
 }

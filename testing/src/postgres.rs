@@ -26,7 +26,7 @@ use crate::{
 /// Where Debian keeps the programs of each major version.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
-/// Tests are not for surviving a power cut of the machine; a killed server loses nothing with these either.
+/// Tests need not survive a power cut. A killed server loses nothing with these settings either.
 const SETTINGS: [&str; 8] = [
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
@@ -38,13 +38,13 @@ const SETTINGS: [&str; 8] = [
     "log_min_messages=warning",
 ];
 
-/// A Postgres of the test's own. Its URL names an empty database.
+/// Starts a Postgres for one test. Its URL names an empty database.
 pub async fn private_postgres() -> Server {
     unblocked(launch).await
 }
 
 pub(crate) fn launch() -> anyhow::Result<Server> {
-    let programs = programs().context("no Postgres found: run script/bootstrap")?;
+    let programs = programs().context("Postgres was not found. Run script/bootstrap.")?;
     let home = Home::new()?;
     let user = if is_root() { Some(user("postgres").context("there is no user postgres")?) } else { None };
     let directory = home.path().join("postgres");
@@ -77,7 +77,7 @@ pub(crate) fn launch() -> anyhow::Result<Server> {
     Server::launch(home, kind, |port| format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres"))
 }
 
-/// Makes the cluster `postgres/data`.
+/// Creates the cluster `postgres/data`.
 fn initialise(programs: &Path, home: &Path, user: Option<(u32, u32)>, password: &str) -> anyhow::Result<()> {
     let password_file = home.join("password");
     fs::write(&password_file, password)?;
@@ -97,8 +97,8 @@ fn initialise(programs: &Path, home: &Path, user: Option<(u32, u32)>, password: 
     Ok(())
 }
 
-/// A start-up packet for a user that does not exist is answered by a running server, and with something else than
-/// "starting up" only by one that takes connections.
+/// Whether Postgres accepts connections on this port. Only then does it ask for a password after a
+/// start-up packet. Before that, it reports that it is starting up.
 fn answers(port: u16, _password: &str) -> bool {
     let ask = || -> std::io::Result<bool> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
@@ -109,13 +109,14 @@ fn answers(port: u16, _password: &str) -> bool {
         stream.write_all(body)?;
         let mut kind = [0];
         stream.read_exact(&mut kind)?;
-        // R: it asks for the password. E: it is starting up, or somebody else listens here.
+        // R asks for the password. E means that it is starting up, or that another server listens
+        // here.
         Ok(kind == *b"R")
     };
     ask().unwrap_or(false)
 }
 
-/// The directory of `initdb` and `postgres`: the newest that Debian installed, or wherever PATH has it.
+/// Returns the directory of `initdb` and `postgres`: Debian's newest, else the one on the PATH.
 fn programs() -> Option<PathBuf> {
     let versions = fs::read_dir(DEBIAN).into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
     let newest = versions.filter(|path| path.join("initdb").exists()).max_by_key(|path| {
@@ -128,7 +129,7 @@ fn programs() -> Option<PathBuf> {
     })
 }
 
-/// User and group of a name.
+/// Returns the user and group id of a name.
 fn user(name: &str) -> Option<(u32, u32)> {
     let users = fs::read_to_string("/etc/passwd").ok()?;
     let fields =
@@ -162,7 +163,7 @@ mod tests {
 
         server.freeze();
         let waited = tokio::time::timeout(Duration::from_millis(200), one(&mut connection)).await;
-        assert!(waited.is_err(), "frozen servers do not answer");
+        assert!(waited.is_err(), "a frozen server does not respond");
         server.thaw();
         let mut connection = PgConnection::connect(server.url()).await.unwrap();
         assert_eq!(one(&mut connection).await.unwrap(), 1);

@@ -18,12 +18,13 @@ use crate::{
     unblocked,
 };
 
-/// Names the Redis that all tests share.
+/// URL of the Redis that all tests share.
 const SHARED: &str = "CALLBOARD_TEST_REDIS_URL";
 
 static OWN: OnceLock<Result<Server, String>> = OnceLock::new();
 
-/// The URL of the Redis that the tests share. Use nothing in it but what begins with a [`redis_prefix`].
+/// Returns the URL of the Redis that the tests share. Use only keys that begin with a
+/// [`redis_prefix`].
 pub async fn redis_url() -> String {
     if let Ok(url) = std::env::var(SHARED) {
         return url;
@@ -35,17 +36,19 @@ pub async fn redis_url() -> String {
     .await
 }
 
-/// A prefix for keys and channels that no other test uses.
+/// Returns a prefix for keys and channels that no other test uses.
 pub fn redis_prefix() -> String {
     format!("test_{}", must(random_name()))
 }
 
-/// A Redis of the test's own. It keeps its data on disk, so that it loses nothing when it is killed.
+/// Starts a Redis for one test. It keeps its data on disk, so that it loses nothing when it is
+/// killed.
 pub async fn private_redis() -> Server {
     unblocked(launch).await
 }
 
-/// What `redis-cli` prints when an operator types these words; nothing when the server does not answer.
+/// Runs `redis-cli` with these words and returns its output, which is empty if the server does not
+/// respond.
 pub fn redis_cli(server: &Server, words: &[&str]) -> String {
     let (password, address) = parts(server.url());
     let port = address.rsplit(':').next().unwrap_or_default();
@@ -54,7 +57,7 @@ pub fn redis_cli(server: &Server, words: &[&str]) -> String {
     String::from_utf8_lossy(&must(output.map_err(anyhow::Error::from)).stdout).into_owned()
 }
 
-/// Password and address in the URL of one of our own.
+/// Returns the password and the address in the URL of a server from this module.
 fn parts(url: &str) -> (&str, &str) {
     url.trim_start_matches("redis://:").trim_end_matches("/0").split_once('@').unwrap_or_default()
 }
@@ -87,7 +90,7 @@ fn launch() -> anyhow::Result<Server> {
     Server::launch(home, kind, |port| format!("redis://:{password}@127.0.0.1:{port}/0"))
 }
 
-/// Does it take our password, and has it read its data?
+/// Whether it accepts the password and has loaded its data.
 fn answers(port: u16, password: &str) -> bool {
     let ask = || -> std::io::Result<bool> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
@@ -104,7 +107,7 @@ fn answers(port: u16, password: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// Says one thing to the Redis behind a URL.
+    /// Sends a command to the Redis of a URL and returns the response.
     fn say(url: &str, command: &str) -> std::io::Result<String> {
         let (password, address) = parts(url);
         let mut stream = TcpStream::connect(address)?;
@@ -124,7 +127,7 @@ mod tests {
         server.start().await;
         assert!(say(server.url(), "GET kept").unwrap().contains("17"));
         server.freeze();
-        assert!(say(server.url(), "PING").is_err(), "frozen servers do not answer");
+        assert!(say(server.url(), "PING").is_err(), "a frozen server does not respond");
         server.thaw();
         assert!(say(server.url(), "PING").unwrap().contains("PONG"));
         server.restart().await;

@@ -1,4 +1,4 @@
-//! A server in a [`Home`]: started, stopped, killed, frozen.
+//! A server in a [`Home`] that can be started, stopped, killed and frozen.
 
 use std::{
     fs,
@@ -15,32 +15,33 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{child::pid_of, home::Home, must, unblocked};
 
-/// The longest that a start or a stop may take, on a machine that is busy with other things.
+/// Longest start or stop of a server, on a machine that is busy with other things.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Writes down which process it is, and how to end it, before it becomes the server.
+/// Writes its process id and the signal that ends it to a file, then becomes the server.
 const ANNOUNCED: &str = r#"echo "$$ $1" >pid && shift && exec "$@""#;
 
 /// How to run a kind of server.
 #[derive(Debug)]
 pub(crate) struct Kind {
     pub(crate) name: &'static str,
-    /// Ends it at once and in order, whoever is connected.
+    /// Ends it cleanly at once, even if clients are connected.
     pub(crate) stop: Signal,
-    /// The same for `kill`.
+    /// The signal with which the watchdog's `kill` ends it.
     pub(crate) stop_name: &'static str,
-    /// The program and its arguments, but for the port.
+    /// The program and its arguments, without the port.
     pub(crate) program: Vec<String>,
     /// The argument before the port.
     pub(crate) port_flag: &'static str,
     /// The user to run as, by user and group id.
     pub(crate) user: Option<(u32, u32)>,
-    /// Does it answer on this port?
+    /// Whether it accepts connections on this port.
     pub(crate) answers: fn(u16, &str) -> bool,
     pub(crate) password: String,
 }
 
-/// A Postgres or Redis of the test's own. Ends with its scope, and with the test process however that ends.
+/// A Postgres or Redis for one test. Ends with its scope, and with the test process however that
+/// ends.
 #[derive(Debug, Clone)]
 pub struct Server {
     inner: Arc<Mutex<Inner>>,
@@ -49,7 +50,8 @@ pub struct Server {
 
 #[derive(Debug)]
 struct Inner {
-    // Dropped last to first would remove the directory under a running server: see `Drop`.
+    // Fields drop in this order, which would remove the directory under a running server. `Drop`
+    // therefore ends the server itself.
     home: Home,
     kind: Kind,
     directory: PathBuf,
@@ -58,12 +60,12 @@ struct Inner {
 }
 
 impl Server {
-    /// Starts a server in the directory of its kind's name below the home.
+    /// Starts a server in the home's subdirectory that is named after its kind.
     pub(crate) fn launch(home: Home, kind: Kind, url: impl Fn(u16) -> String) -> anyhow::Result<Self> {
         let directory = home.path().join(kind.name);
         let mut inner = Inner { home, kind, directory, port: 0, process: None };
         let mut result = Ok(());
-        // Somebody else may take the port between its choice and its use.
+        // Another process may take the port between its choice and its use.
         for _ in 0..5 {
             inner.port = crate::free_port();
             result = inner.start();
@@ -76,18 +78,18 @@ impl Server {
         Ok(Self { inner: Arc::new(Mutex::new(inner)), url })
     }
 
-    /// The URL of the server; the same after a restart.
+    /// The URL of the server, which a restart does not change.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Starts it again on the same port with the same data. Returns when it answers.
+    /// Starts it again on the same port with the same data. Returns once it accepts connections.
     pub async fn start(&self) {
         let server = self.clone();
         unblocked(move || server.inner().start_again()).await;
     }
 
-    /// Stops it in order, though without regard for who is connected. Returns when it has ended.
+    /// Stops it cleanly, even if clients are connected. Returns once it has ended.
     pub async fn stop(&self) {
         let server = self.clone();
         unblocked(move || server.inner().stop()).await;
@@ -99,17 +101,17 @@ impl Server {
         self.start().await;
     }
 
-    /// Kills it with all its processes, as a power cut would.
+    /// Kills it and all its processes, as a power cut would.
     pub fn kill(&self) {
         must(self.inner().kill());
     }
 
-    /// Stops the clock for it: connections stay open, nothing is answered.
+    /// Freezes it. Connections stay open, but nothing responds.
     pub fn freeze(&self) {
         self.inner().signal_all(Signal::STOP);
     }
 
-    /// Lets it go on.
+    /// Lets it continue after a freeze.
     pub fn thaw(&self) {
         self.inner().signal_all(Signal::CONT);
     }
@@ -134,7 +136,7 @@ impl Inner {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
-            // Ctrl-C is for the tests.
+            // Ctrl-C is meant for the tests.
             .process_group(0);
         if let Some((user, group)) = self.kind.user {
             command.uid(user).gid(group);
@@ -150,8 +152,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Starts it, though children of a server that was killed may still be ending: Postgres refuses to start beside
-    /// them.
+    /// Starts it, waiting while children of a killed server are still ending. Postgres refuses to
+    /// start beside them.
     fn start_again(&mut self) -> anyhow::Result<()> {
         let begin = Instant::now();
         loop {
@@ -171,7 +173,7 @@ impl Inner {
             let ended = process.try_wait()?;
             if ended.is_some() || start.elapsed() > PATIENCE {
                 let log = fs::read_to_string(self.log()).unwrap_or_default();
-                bail!("{} does not start ({ended:?}):\n{log}", self.kind.name);
+                bail!("{} did not start ({ended:?}):\n{log}", self.kind.name);
             }
             sleep(Duration::from_millis(10));
         }
@@ -185,7 +187,7 @@ impl Inner {
         let start = Instant::now();
         while process.try_wait()?.is_none() {
             if start.elapsed() > PATIENCE {
-                bail!("{} does not stop", self.kind.name);
+                bail!("{} did not stop", self.kind.name);
             }
             sleep(Duration::from_millis(5));
         }
@@ -204,14 +206,14 @@ impl Inner {
     /// Signals the server and the processes it has started.
     fn signal_all(&self, signal: Signal) {
         let Some(pid) = self.process.as_ref().and_then(|process| pid_of(process).ok()) else { return };
-        // The first one first: a postmaster that sees its children die would start them again.
+        // The server first, because a postmaster that sees its children die would restart them.
         let children = children(pid);
         for pid in [pid].into_iter().chain(children) {
             kill_process(pid, signal).ok();
         }
     }
 
-    /// The process is gone and its id may become somebody else's.
+    /// Removes the pid file, because the process is gone and its id may be reused.
     fn forget(&self) -> anyhow::Result<()> {
         fs::remove_file(self.directory.join("pid")).context("cannot remove a pid file")
     }
@@ -226,7 +228,7 @@ impl Drop for Inner {
         if let Some(mut process) = self.process.take() {
             self.process = None;
             if let Ok(pid) = pid_of(&process) {
-                // The data are not needed any more. The watchdog, which is next, ends what this leaves.
+                // The data are no longer needed. The watchdog, which is next, ends what is left.
                 for pid in [pid].into_iter().chain(children(pid)) {
                     kill_process(pid, Signal::KILL).ok();
                 }
@@ -237,7 +239,7 @@ impl Drop for Inner {
     }
 }
 
-/// The processes that a process has started; none where there is no /proc.
+/// Returns the processes that a process has started. Empty without /proc.
 fn children(pid: Pid) -> Vec<Pid> {
     let pid = pid.as_raw_nonzero();
     let list = fs::read_to_string(Path::new("/proc").join(format!("{pid}/task/{pid}/children")));

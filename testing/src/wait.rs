@@ -1,4 +1,4 @@
-//! Waiting with a bound, and ports that nobody uses.
+//! Waits with a bound, and free ports.
 
 use std::{
     fmt,
@@ -7,15 +7,15 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-/// How long to sleep between two looks.
+/// Pause between two checks.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// What a look at something can say: `bool`, or the thing itself as an `Option`.
+/// The result of a check: `bool`, or the awaited value as an `Option` or a `Result`.
 pub trait Outcome {
-    /// What there is when it is there.
+    /// The value that the wait returns.
     type Value;
 
-    /// The value if the wait is over.
+    /// Returns the value if the wait is over.
     fn ready(self) -> Option<Self::Value>;
 }
 
@@ -43,9 +43,10 @@ impl<T, E: fmt::Debug> Outcome for Result<T, E> {
     }
 }
 
-/// Looks every few milliseconds until there is something, and panics when the limit has passed.
+/// Checks every few milliseconds until there is a value, and returns it. Panics once the limit has
+/// passed.
 ///
-/// A look that hangs counts too: it is dropped at the limit.
+/// A check that hangs is dropped at the limit.
 #[track_caller]
 pub fn eventually<L, F, O>(limit: Duration, mut look: L) -> impl Future<Output = O::Value>
 where
@@ -65,12 +66,13 @@ where
     async move {
         let start = Instant::now();
         let seen = tokio::time::timeout(limit, looking).await;
-        let late = || anyhow::anyhow!("not within {:?}, awaited at {caller}", start.elapsed());
+        let late = || anyhow::anyhow!("timed out after {:?}, awaited at {caller}", start.elapsed());
         crate::must(seen.map_err(|_| late()))
     }
 }
 
-/// Ends at once, but for the last half minute of a day (UTC): then at midnight. For tests of what is counted by day.
+/// Returns at once, except in the last half minute of a day (UTC), when it waits for midnight. For
+/// tests of daily counts.
 #[expect(clippy::disallowed_methods, reason = "the tests' servers have the same clock")]
 pub async fn within_a_day() {
     const DAY: u64 = 24 * 60 * 60;
@@ -81,7 +83,7 @@ pub async fn within_a_day() {
     .await;
 }
 
-/// A loopback port that was free a moment ago.
+/// Returns a loopback port that was free a moment ago.
 pub fn free_port() -> u16 {
     let find = || Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port());
     crate::must(find())
