@@ -1,8 +1,8 @@
-//! Everything that can happen to the world, one thing at a time. What each does is in `happen`.
+//! Everything that can happen to the world, one action at a time. `happen` defines what each does.
 
 use crate::world::{End, Rules, World};
 
-/// One thing that happens.
+/// One thing that can happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     Lease(usize, LeaseStep),
@@ -12,7 +12,7 @@ pub enum Action {
     System(System),
 }
 
-/// A worker's lease, and its next one.
+/// Steps of a worker's lease and of its next one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LeaseStep {
     RenewCommit,
@@ -24,14 +24,14 @@ pub enum LeaseStep {
     RenewBegin,
 }
 
-/// A rescuer.
+/// Steps of a rescuer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WatchStep {
     Look,
     Rescue,
 }
 
-/// An attempt at a worker.
+/// Steps of an attempt at a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AttemptStep {
     Settle,
@@ -41,13 +41,13 @@ pub enum AttemptStep {
     Order,
     Receive,
     Ends(End),
-    /// It ends before there was a child: drained, not composed, its profile busy.
+    /// It ends without a child: it was drained, did not compose, or its profile was busy.
     EndsUnstarted(End),
     ShimKills,
     Pop,
 }
 
-/// What goes wrong at a worker, and right again.
+/// Faults of a worker, and their repairs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Trouble {
     Continue,
@@ -59,7 +59,8 @@ pub enum Trouble {
     LoseReply,
 }
 
-/// What any worker that is there does for all; what happens to Postgres and Redis; a request of a user; time.
+/// What any available worker does for all, faults of Postgres and Redis, a user's request, and
+/// time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum System {
     PostgresUp,
@@ -75,7 +76,8 @@ pub enum System {
 }
 
 impl Action {
-    /// Everything that might happen with so many workers. In the order in which a healthy system goes about it.
+    /// Returns every action that can happen with this many workers, in the order of a healthy
+    /// system.
     pub fn all(workers: usize) -> Vec<Self> {
         use {AttemptStep as A, LeaseStep as L, System as S, Trouble as T, WatchStep as W};
         let each = |make: &dyn Fn(usize) -> Self| (0..workers).map(make).collect::<Vec<_>>();
@@ -112,8 +114,9 @@ impl Action {
         all
     }
 
-    /// Whose it is, if a worker that is well does it before anything else happens: what is slow is a worker that is stopped or
-    /// cut off. That leaves every order of events in which something is the matter, and few of those in which nothing is.
+    /// Returns the worker that takes this action before anything else happens, as long as it is
+    /// well. Only a worker that is stopped or cut off is slow. That leaves every order of events in
+    /// which something is wrong, and few of those in which nothing is.
     pub const fn prompt(self) -> Option<usize> {
         match self {
             Self::Lease(worker, _) | Self::Watch(worker, _) => Some(worker),
@@ -133,7 +136,7 @@ impl Action {
         }
     }
 
-    /// Whether it is the world's malice, and counts as a fault.
+    /// Whether it is a fault.
     pub const fn is_fault(self) -> bool {
         matches!(
             self,
@@ -142,7 +145,8 @@ impl Action {
         )
     }
 
-    /// Does it to the world. False, and nothing is changed, if it cannot happen or would change nothing.
+    /// Does it to the world. Returns false and changes nothing if it cannot happen or has no
+    /// effect.
     pub fn happen(self, rules: Rules, world: &mut World) -> bool {
         if self.is_fault() && world.faults == 0 {
             return false;

@@ -1,4 +1,4 @@
-//! What each step does to the world, if it can happen. Called by `Action::happen` alone; a step that answers false has changed
+//! What each step does to the world, if it can happen. A step that returns false has changed
 //! nothing.
 
 use std::time::Duration;
@@ -120,7 +120,8 @@ impl System {
                 world.apply(Transition::CancelAsked { reason: None }, None);
             }
             Self::Tick => {
-                // A shim that is not scheduled at once has a tick: the distance between the deadline and the lease.
+                // A shim that is not scheduled at once has one tick, the time between the deadline
+                // and the end of the lease.
                 let is_due = |child: &Child| rules.deadline && child.deadline <= world.now;
                 if world.workers.iter().filter_map(|worker| worker.child.as_ref()).any(is_due) {
                     return false;
@@ -234,7 +235,7 @@ impl Trouble {
     }
 }
 
-/// A renewal, or a new lease, moves the deadline: of the children of this lease.
+/// Moves the deadline of this lease's child, after a renewal or for a new lease.
 fn renewed(rules: Rules, worker: &mut Worker, deadline: u64) {
     worker.deadline = deadline;
     let lease = worker.lease;
@@ -245,7 +246,7 @@ fn renewed(rules: Rules, worker: &mut Worker, deadline: u64) {
     }
 }
 
-/// Compares what the worker runs with what Postgres says it holds.
+/// Compares what the worker runs with what it holds according to Postgres.
 fn reconcile(rules: Rules, world: &mut World, index: usize, granted: Option<u8>, held: Option<u8>) {
     let is_asked = matches!(world.job.standing, Standing::Running { cancel_asked: true, .. });
     let worker = &mut world.workers[index];

@@ -1,9 +1,10 @@
-//! The protocol of claims, leases, settles and rescues as a model, and the checker that goes through its states.
+//! The protocol of claims, leases, settles and rescues as a model, and the checker that explores
+//! its states.
 //!
-//! Called by this package's tests, and by the chaos rig, which replays what really happened. It uses the real `apply` and the
-//! real `Watch`, and nothing else of the system.
+//! It uses the real `apply` and the real `Watch`, and nothing else of the system. The chaos rig
+//! also replays recorded histories against it.
 
-#![allow(missing_docs, reason = "names of a model; what needs words has them")]
+#![allow(missing_docs, reason = "names of a model, most of which need no docs")]
 
 mod actions;
 mod happen;
@@ -16,7 +17,7 @@ pub use actions::{Action, AttemptStep, LeaseStep, System, Trouble, WatchStep};
 pub use replay::{Misfit, Recorded, replay};
 pub use world::{Condition, End, Rules, World};
 
-/// Attempts that are looked at.
+/// Highest number of attempts that is explored.
 const ATTEMPTS_MAX: u8 = 3;
 
 #[derive(Clone, Debug)]
@@ -24,11 +25,11 @@ pub struct Protocol {
     pub rules: Rules,
     pub workers: usize,
     pub faults: u8,
-    /// Whether somebody may cancel the job.
+    /// Whether a user may cancel the job.
     pub may_cancel: bool,
-    /// The faults among which to choose; empty: all of them.
+    /// The faults to choose from. Empty means all of them.
     pub among: Vec<Action>,
-    /// Ticks that are looked at.
+    /// Number of ticks that is explored.
     pub horizon: u64,
 }
 
@@ -89,7 +90,7 @@ impl Model for Protocol {
 }
 
 impl Protocol {
-    /// Whether the job comes to its end from here once nothing goes wrong any more.
+    /// Whether the job reaches its end from here if nothing goes wrong any more.
     fn recovers(&self, world: &World) -> bool {
         let everything = Action::all(self.workers);
         let mut world = World { faults: 0, may_cancel: false, ..world.clone() };

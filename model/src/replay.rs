@@ -1,7 +1,9 @@
-//! Replays what really happened to a job: every event of its history must be something that the model can do next.
+//! Replays the recorded history of a job. The model must be able to take every event as its next
+//! step.
 //!
-//! Called by the chaos rig with the history of every job of a storm. What is not recorded (who renewed when, what was said
-//! between a claim and its answer) is filled in with the shortest way that the model knows.
+//! The chaos rig does this with the history of every job of a storm. Unrecorded steps (renewals,
+//! the messages between a claim and its reply) are filled in with the shortest way that the model
+//! knows.
 
 use callboard::job::JobState;
 
@@ -11,32 +13,32 @@ use crate::{
     world::LEASE,
 };
 
-/// One thing that was recorded of a job.
+/// One recorded event of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recorded {
-    /// An attempt was claimed, by which worker.
+    /// This worker claimed an attempt.
     Started { worker: usize },
     /// Its child ran.
     Ran,
-    /// The running attempt was settled by its own worker.
+    /// The running attempt's own worker settled it.
     Settled(End),
     /// The attempt was given back because its worker was lost.
     Rescued,
-    /// That worker came back and owned up: the loss does not count.
+    /// That worker came back and reported alive, so the loss does not count.
     OwnedUp,
-    /// Somebody asked to cancel it.
+    /// A user asked to cancel the job.
     CancelAsked,
-    /// It became ready again after a backoff.
+    /// The job became ready again after a backoff.
     Due,
 }
 
-/// Why a history does not fit.
+/// Why a history does not fit the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misfit(pub String);
 
-/// Replays a history. `states` are what the record says the job was in after each thing, where it says so.
+/// Replays a history. Each event has the job's recorded state after it, where one is recorded.
 pub fn replay(workers: usize, history: &[(Recorded, Option<JobState>)]) -> Result<(), Misfit> {
-    // One more, which is always well, to rescue what the others lose.
+    // One more worker, which is always well, rescues what the others lose.
     let mut stage = Stage { world: World::new(workers + 1, u8::MAX), rescuer: workers };
     for (index, (recorded, state)) in history.iter().enumerate() {
         stage.play(*recorded).map_err(|Misfit(what)| Misfit(format!("{what}, at {index} of {history:?}")))?;
@@ -48,7 +50,7 @@ pub fn replay(workers: usize, history: &[(Recorded, Option<JobState>)]) -> Resul
     Ok(())
 }
 
-/// From one lease to the next, whichever way.
+/// Steps from one lease to the next, renewed or new.
 const RENEWS: [LeaseStep; 7] = [
     LeaseStep::RenewBegin,
     LeaseStep::RenewCommit,
@@ -58,7 +60,7 @@ const RENEWS: [LeaseStep; 7] = [
     LeaseStep::TakeIdentity,
     LeaseStep::BeginLease,
 ];
-/// From the reference to the grant.
+/// Steps from the reference to the grant.
 const WINS: [AttemptStep; 4] =
     [AttemptStep::Pop, AttemptStep::Ask, AttemptStep::ClaimCommit, AttemptStep::ClaimReply];
 
@@ -68,7 +70,7 @@ struct Stage {
 }
 
 impl Stage {
-    /// Something that must be possible, and must leave the rules unbroken.
+    /// Does something that must be possible and must not break a rule of the model.
     fn must(&mut self, action: Action) -> Result<(), Misfit> {
         if !action.happen(Rules::ALL, &mut self.world) {
             return Err(Misfit(format!("the model does not allow {action:?}")));
@@ -123,7 +125,7 @@ impl Stage {
         }
     }
 
-    /// Everybody who is well renews the lease, or begins another one.
+    /// Renews the lease of every worker that is well, or begins a new one.
     fn renew_all(&mut self) {
         for worker in 0..self.world.workers.len() {
             for step in RENEWS {
@@ -132,7 +134,8 @@ impl Stage {
         }
     }
 
-    /// The holder is stopped until its lease is over and its job given back; then it comes back, and begins again.
+    /// Stops the holder until its lease is over and its job is given back. Then the holder comes
+    /// back with a new lease.
     fn rescue(&mut self, holder: usize) -> Result<(), Misfit> {
         let running = self.world.running();
         self.must(Action::Trouble(holder, Trouble::Stop))?;
@@ -148,16 +151,16 @@ impl Stage {
             }
         }
         if self.world.running() == running {
-            return Err(Misfit("nobody rescues it".to_owned()));
+            return Err(Misfit("no worker rescues it".to_owned()));
         }
         self.must(Action::Trouble(holder, Trouble::Continue))?;
         self.renew_all();
         self.renew_all();
-        // The attempt is known to be lost by now, and is let go of without a word.
+        // By now the worker knows that the attempt is lost, and drops it silently.
         self.may(Action::Attempt(holder, AttemptStep::Order));
         self.may(Action::Attempt(holder, AttemptStep::Settle));
         let worker = &self.world.workers[holder];
         let is_back = worker.condition == Condition::Up && worker.run.is_none() && worker.child.is_none();
-        if is_back { Ok(()) } else { Err(Misfit(format!("its worker does not come back: {worker:?}"))) }
+        if is_back { Ok(()) } else { Err(Misfit(format!("its worker does not recover: {worker:?}"))) }
     }
 }

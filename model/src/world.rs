@@ -1,9 +1,11 @@
-//! The protocol as a model: one job, a few workers, Postgres, Redis, and everything that may go wrong between them.
+//! The protocol as a model: one job, a few workers, Postgres, Redis, and everything that may go
+//! wrong between them.
 //!
-//! What decides is the real code: every change of the job goes through `apply`, and rescuers watch leases with `Watch`. What is
-//! modelled is who knows what when: each step of a worker is a sending, a commit in Postgres and a reply, and the
-//! worker may be stopped, killed or cut off between any two of them. Time goes in ticks: a lease is three, and children die two after the
-//! beginning of the renewal that they live on.
+//! The real code decides: every change of the job goes through `apply`, and rescuers watch leases
+//! with `Watch`. The model adds who knows what when. Each step of a worker is a message, a commit
+//! in Postgres and a reply, and the worker may be stopped, killed or cut off between any two of
+//! them. Time passes in ticks. A lease lasts three, and a child dies two ticks after the start of
+//! the renewal that keeps it alive.
 
 use std::time::Duration;
 
@@ -22,22 +24,22 @@ use uuid::Uuid;
 
 /// Length of a lease, in ticks.
 pub(crate) const LEASE: u64 = 3;
-/// Life of a child after the beginning of the renewal that it lives on, in ticks.
+/// Life of a child after the start of the renewal that keeps it alive, in ticks.
 pub(crate) const DEADLINE: u64 = 2;
 
-/// Safeguards, each of which can be left out to see whether it is needed.
+/// Safeguards, each of which can be left out to test whether it is needed.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a safeguard of its own")]
 pub struct Rules {
     /// Shims kill at their deadline.
     pub deadline: bool,
-    /// What was won under a lost lease never runs under the next.
+    /// An attempt won under a lost lease never runs under the next.
     pub one_lease: bool,
-    /// Who renews in time is not declared lost by somebody who looked before.
+    /// A worker that renews in time is not declared lost by a rescuer that looked before.
     pub stamp: bool,
     /// Marks are compared with Redis.
     pub comparison: bool,
-    /// Verdicts are taken from the attempt that holds the job alone.
+    /// Only the attempt that holds the job may give a verdict.
     pub fence: bool,
 }
 
@@ -56,9 +58,9 @@ pub struct World {
     pub is_ready: bool,
     pub has_postgres: bool,
     pub workers: Vec<Worker>,
-    /// How many attempts were made.
+    /// Attempts made so far.
     pub attempts: u8,
-    /// How many faults may still happen.
+    /// Faults that may still happen.
     pub faults: u8,
     pub may_cancel: bool,
 }
@@ -90,9 +92,9 @@ pub enum Condition {
 pub struct Worker {
     pub condition: Condition,
     pub is_cut_off: bool,
-    /// Its row; none before it has one.
+    /// Its row. `None` before it has one.
     pub identity: Option<usize>,
-    /// Number of the nursery's lease.
+    /// Number of the shim pool's lease.
     pub lease: u8,
     pub deadline: u64,
     pub renewal: Renewal,
@@ -101,19 +103,19 @@ pub struct Worker {
     pub child: Option<Child>,
     pub watch: Watch,
     pub looked_at: Option<u64>,
-    /// A lease that it has seen stand still for too long: row and stamp.
+    /// A lease that it has seen unchanged for too long, by row and stamp.
     pub over: Option<(usize, u64)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Renewal {
     Idle,
-    /// On its way; the attempt that was granted before.
+    /// On its way, with the attempt that was granted before.
     Begun {
         at: u64,
         granted: Option<u8>,
     },
-    /// Postgres has said what the worker holds.
+    /// Postgres has replied with what the worker holds.
     Kept {
         at: u64,
         granted: Option<u8>,
@@ -138,7 +140,7 @@ pub struct Run {
     pub attempt: u8,
     pub lease: u8,
     pub phase: Phase,
-    /// Whether it was told that the attempt is not its own any more.
+    /// Whether the worker has learned that the attempt is no longer its own.
     pub is_fenced: bool,
 }
 
@@ -163,7 +165,7 @@ pub enum End {
     Cancelled,
 }
 
-/// A shim with its tree. It goes on when its worker is stopped.
+/// A shim with its process tree. It goes on while its worker is stopped.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Child {
     pub attempt: u8,
@@ -172,7 +174,7 @@ pub struct Child {
 }
 
 impl World {
-    /// A job that has just been accepted, and workers that have just registered.
+    /// Returns a world with a job just accepted and workers just registered.
     pub fn new(workers: usize, faults: u8) -> Self {
         let standing = Standing::Queued { parked_on: None };
         Self {
@@ -188,7 +190,8 @@ impl World {
         }
     }
 
-    /// Whether a worker can talk to Postgres. What it has sent may arrive even while it is stopped.
+    /// Whether a worker's messages reach Postgres. Sent messages may arrive even while it is
+    /// stopped.
     pub fn arrives(&self, worker: usize) -> bool {
         let worker = &self.workers[worker];
         self.has_postgres && !worker.is_cut_off && worker.condition != Condition::Dead
@@ -198,7 +201,7 @@ impl World {
         self.arrives(worker) && self.workers[worker].condition == Condition::Up
     }
 
-    /// The attempt that runs by the record.
+    /// Returns the attempt that runs according to the job's record.
     pub fn running(&self) -> Option<u8> {
         match self.job.standing {
             Standing::Running { attempt, .. } => Some(number(attempt)),
@@ -212,7 +215,7 @@ impl World {
         matches!(self.job.standing, Standing::Ended(_))
     }
 
-    /// Whether nothing is the matter: then the order in which workers do the same is of no account.
+    /// Whether nothing is wrong. Then the order in which workers do the same does not matter.
     pub fn is_calm(&self) -> bool {
         let is_calm = |worker: &Worker| {
             let is_leased = match worker.renewal {
@@ -235,7 +238,7 @@ impl World {
         self.workers.iter().filter(|worker| worker.child.is_some()).count()
     }
 
-    /// Does to the job what `apply` says. Whether it was accepted.
+    /// Applies a transition to the job with the real `apply`. Returns whether it was accepted.
     pub fn apply(&mut self, transition: Transition, worker: Option<usize>) -> bool {
         let policy = Policy { max_attempts: 2, ..Policy::default() };
         let (standing, counted, lost) = (self.job.standing.clone(), self.job.counted, self.job.lost);
@@ -251,14 +254,14 @@ impl World {
         true
     }
 
-    /// An attempt ended.
+    /// Ends an attempt with an outcome.
     pub fn finish(&mut self, rules: Rules, attempt: u8, outcome: Outcome) {
         let attempt = if rules.fence { attempt } else { self.running().unwrap_or(attempt) };
         let backoff = Duration::from_secs(1);
         self.apply(Transition::Finished { attempt: id(attempt), outcome, backoff }, None);
     }
 
-    /// Gives the job back if it is held by a worker that is lost.
+    /// Gives the job back if a lost worker holds it. Returns whether it did.
     pub fn give_back(&mut self) -> bool {
         let is_lost = self.job.worker.is_some_and(|row| self.rows[row].is_lost);
         let Some(attempt) = self.running().filter(|_| is_lost) else { return false };
@@ -266,7 +269,7 @@ impl World {
         true
     }
 
-    /// The leases of workers that take part, as a rescuer reads them.
+    /// Returns the leases of workers that are not lost, as a rescuer reads them.
     pub fn leases(&self) -> Vec<Lease> {
         let present = self.rows.iter().enumerate().filter(|(_, row)| !row.is_lost);
         present
@@ -303,7 +306,7 @@ impl Worker {
         }
     }
 
-    /// The attempt that it knows it has been granted.
+    /// Returns the attempt that the worker knows it was granted.
     pub fn granted(&self) -> Option<u8> {
         let run = self.run.as_ref()?;
         match run.phase {
@@ -318,7 +321,7 @@ impl Worker {
         }
     }
 
-    /// Its child is gone.
+    /// Removes its child, and ends the attempt that the child ran.
     pub fn bury(&mut self, end: End) {
         let child = self.child.take();
         if let (Some(child), Some(run)) = (child, &mut self.run)
@@ -359,7 +362,7 @@ pub(crate) fn row_of(worker: WorkerId) -> usize {
     usize::try_from(worker.uuid().as_u128() - 1).unwrap_or(usize::MAX)
 }
 
-/// A stamp, not a time: see `Lease`.
+/// Returns a stamp in the form of a time (see `Lease`).
 fn time(stamp: u64) -> Time {
     Time::from_timestamp(stamp.cast_signed(), 0).unwrap_or_default()
 }

@@ -1,7 +1,8 @@
-//! No order of messages, crashes, stops and outages leads to two children of one job, to an ended job whose child lives, or to
-//! a job that is stuck for ever; and each safeguard that is left out is missed.
+//! No order of messages, crashes, stops and outages leads to two children of one job, to a finished
+//! job whose child lives, or to a job that is stuck for ever. Leaving out any one safeguard breaks
+//! this.
 
-#![expect(clippy::print_stdout, reason = "says how much was looked at, and what breaks")]
+#![expect(clippy::print_stdout, reason = "prints how much was explored, and what breaks")]
 
 use callboard_model::{Action, Protocol, Rules, Trouble};
 use stateright::{Checker as _, DiscoveryClassification, HasDiscoveries, Model as _};
@@ -12,7 +13,7 @@ fn check(model: Protocol) {
     checker.assert_properties();
 }
 
-/// Leaves a safeguard out, and says which property breaks.
+/// Checks a model with a safeguard left out, and returns the properties that break.
 fn breaks(model: Protocol) -> Vec<&'static str> {
     let checker = model.checker().threads(2).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
     let failed = |name: &&'static str| {
