@@ -2,10 +2,10 @@
 //! wrong between them.
 //!
 //! The real code decides: every change of the job goes through `apply`, and rescuers watch leases
-//! with `Watch`. The model adds who knows what when. Each step of a worker is a message, a commit
-//! in Postgres and a reply, and the worker may be stopped, killed or cut off between any two of
-//! them. Time passes in ticks. A lease lasts three, and a child dies two ticks after the start of
-//! the renewal that keeps it alive.
+//! with `Watch`. The model adds what each part knows, and when. Each step of a worker is a message,
+//! a commit in Postgres and a reply, and the worker may be stopped, killed or cut off between any
+//! two of them. Time passes in ticks. A lease lasts three, and a child dies two ticks after the
+//! start of the renewal that keeps it alive.
 
 use std::time::Duration;
 
