@@ -1,9 +1,8 @@
 #!/usr/bin/env node
 // The demo that script/server puts into the catalogue, and a run of it to watch.
 //
-//   node script/demo.mjs seed [STATE] waits for the API and the workers, then creates or updates
-//   the demo node script/demo.mjs run [STATE] runs the three commands, shows their events, saves
-//   the screenshot
+//   node script/demo.mjs seed [STATE]   waits for API and workers, then creates or updates the demo
+//   node script/demo.mjs run [STATE]    runs the three commands and saves the screenshot
 //
 // STATE is the directory of server.json, by default .callboard in the checkout. Uses GraphQL over
 // plain HTTP and subscriptions as server-sent events, and needs only Node.
