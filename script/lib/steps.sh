@@ -27,7 +27,7 @@ skip() { printf '\n=== %s\n--- %s: skipped, %s\n' "$1" "$1" "$2"; }
 
 without_colours() { sed $'s/\033\\[[0-9;]*m//g' "$1"; }
 
-# Add up the numbers in the reports of nextest, cargo test, Node's test runner and clients/run.
+# Add up the numbers in the reports of nextest, cargo test, Node's test runner and conformance/run.
 count_good() {
   without_colours "$1" | awk '
     /tests? run: [0-9]+ passed/ { match($0, /run: [0-9]+/); n += substr($0, RSTART + 5, RLENGTH - 5) }

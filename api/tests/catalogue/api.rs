@@ -27,7 +27,7 @@ use callboard_api::{
     operation::Engine,
     origin::Origins,
 };
-use callboard_testing::{Database, redis_prefix, redis_url};
+use callboard_test_support::{Database, redis_prefix, redis_url};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use callboard::steps::enqueue::fire_schedules::fire_schedules;
-use callboard_testing::eventually;
+use callboard_test_support::eventually;
 use serde_json::{Value, json};
 
 use crate::api::{TestApi, set};

@@ -201,7 +201,7 @@ async fn a_viewer_enqueues_nothing() {
 
 #[tokio::test]
 async fn without_redis_jobs_are_accepted_all_the_same() {
-    let port = callboard_testing::free_port();
+    let port = callboard_test_support::free_port();
     let stage = Stage::set_with_redis(&format!("redis://127.0.0.1:{port}/0")).await;
     let command = stage.command("hello", json!({})).await;
     let ids = join_all((0..20).map(|_| stage.enqueue(json!({ "commandId": command })))).await;

@@ -20,7 +20,7 @@ use callboard::{
     },
     transport::Hint,
 };
-use callboard_testing::private_redis;
+use callboard_test_support::private_redis;
 use serde_json::json;
 use tokio::time::Instant;
 

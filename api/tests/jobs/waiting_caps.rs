@@ -1,7 +1,7 @@
 //! Caps per day and month, as users meet them: why a job waits, what is left, and what is refused.
 
 use callboard::{clock, limit::Period};
-use callboard_testing::within_a_day;
+use callboard_test_support::within_a_day;
 use serde_json::{Value, json};
 
 use crate::waiting::{Table, why};

@@ -14,7 +14,7 @@ use callboard::{
     steps::CatalogueError,
     store::{Planning, Store, Transaction, catalogue::commands::Command},
 };
-use callboard_testing::{Database, eventually};
+use callboard_test_support::{Database, eventually};
 use uuid::Uuid;
 
 /// A catalogue in a database of its own.

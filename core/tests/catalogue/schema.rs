@@ -1,7 +1,7 @@
 //! A worker meets a schema that is not its own.
 
 use callboard::store::{Planning, Store, StoreError};
-use callboard_testing::Database;
+use callboard_test_support::Database;
 
 #[tokio::test]
 async fn a_schema_that_is_older_than_the_program_is_told_by_number() {

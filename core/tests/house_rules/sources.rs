@@ -18,8 +18,8 @@ pub(crate) const PACKAGES: [(&str, &str); 6] = [
     ("api", "callboard_api"),
     ("worker", "callboard_worker"),
     ("bench", "callboard_bench"),
-    ("testing", "callboard_testing"),
-    ("model", "callboard_model"),
+    ("test-support", "callboard_test_support"),
+    ("protocol-model", "callboard_protocol_model"),
 ];
 
 /// The Rust files of all packages: their texts, by their paths from the workspace's root.

@@ -14,7 +14,7 @@ use callboard::{
     },
 };
 
-use callboard_testing::within_a_day;
+use callboard_test_support::within_a_day;
 
 use crate::stage::{Stage, limits};
 

@@ -11,7 +11,7 @@ use callboard::{
     },
 };
 
-use callboard_testing::eventually;
+use callboard_test_support::eventually;
 
 use crate::stage::{Stage, succeeded};
 

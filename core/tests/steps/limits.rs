@@ -10,7 +10,7 @@ use callboard::{
         limits::{bound::bound, call::call_forgotten, why::why},
     },
 };
-use callboard_testing::eventually;
+use callboard_test_support::eventually;
 
 use crate::stage::{Stage, limits};
 

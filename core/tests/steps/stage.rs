@@ -35,7 +35,7 @@ use callboard::{
     },
     transport::Redis,
 };
-use callboard_testing::{Database, redis_prefix, redis_url};
+use callboard_test_support::{Database, redis_prefix, redis_url};
 use serde_json::json;
 use sqlx::{Decode, Postgres, Type};
 

@@ -12,7 +12,7 @@ use callboard::{
     store::limits::usage::{self, Total, Usage, User},
 };
 
-use callboard_testing::within_a_day;
+use callboard_test_support::within_a_day;
 
 use crate::{
     rescues::lose,

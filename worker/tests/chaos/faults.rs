@@ -6,7 +6,7 @@ use std::{
 };
 
 use callboard::clock::{self, Time};
-use callboard_testing::{Child, Server, redis_cli};
+use callboard_test_support::{Child, Server, redis_cli};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{

@@ -1,9 +1,9 @@
-//! Every job's history, as Postgres and the ledger have it, replayed against the model of the protocol (`model/`).
+//! Every job's history, as Postgres and the ledger have it, replayed against the model of the protocol (`protocol-model/`).
 
 use std::collections::BTreeMap;
 
 use callboard::{ids::JobId, job::JobState};
-use callboard_model::{End, Misfit, Recorded, replay};
+use callboard_protocol_model::{End, Misfit, Recorded, replay};
 use sqlx::{FromRow, PgConnection, types::Uuid};
 
 use crate::ledger::Runs;

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use callboard_testing::eventually;
+use callboard_test_support::eventually;
 use serde_json::{Value, json};
 
 use crate::{

@@ -27,7 +27,7 @@ mod weather;
 
 use std::time::{Duration, Instant};
 
-use callboard_testing::{private_postgres, private_redis};
+use callboard_test_support::{private_postgres, private_redis};
 
 use dice::Dice;
 use faults::Storm;

@@ -2,7 +2,7 @@
 
 use std::{process::Command, time::Duration};
 
-use callboard_testing::Child;
+use callboard_test_support::Child;
 
 use crate::{dice::Dice, faults::Fault};
 

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use callboard_testing::Child;
+use callboard_test_support::Child;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 

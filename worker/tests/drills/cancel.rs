@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use callboard_testing::eventually;
+use callboard_test_support::eventually;
 use serde_json::json;
 
 use crate::{

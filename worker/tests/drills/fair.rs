@@ -1,6 +1,6 @@
 //! Fairness: when ten jobs start, alone and while another lane has a hundred thousand in front of them.
 
-use callboard_testing::eventually;
+use callboard_test_support::eventually;
 use serde_json::{Value, json};
 
 use crate::{

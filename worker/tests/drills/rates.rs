@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use callboard::clock::Time;
-use callboard_testing::{Database, eventually, private_redis};
+use callboard_test_support::{Database, eventually, private_redis};
 use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use callboard_testing::{Server, eventually, private_postgres, private_redis, redis_cli};
+use callboard_test_support::{Server, eventually, private_postgres, private_redis, redis_cli};
 use rustix::process::Signal;
 use serde_json::json;
 use sqlx::{Connection as _, PgConnection, Row as _};

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use callboard_testing::eventually;
+use callboard_test_support::eventually;
 use rustix::process::Signal;
 use serde_json::json;
 

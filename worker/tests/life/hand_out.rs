@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use callboard_testing::{eventually, redis_cli};
+use callboard_test_support::{eventually, redis_cli};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 

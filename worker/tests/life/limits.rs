@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use callboard::clock::{self, Time};
-use callboard_testing::{eventually, within_a_day};
+use callboard_test_support::{eventually, within_a_day};
 use chrono::{SubsecRound as _, TimeDelta};
 use serde_json::{Value, json};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use callboard_testing::{eventually, private_postgres, private_redis};
+use callboard_test_support::{eventually, private_postgres, private_redis};
 use serde_json::json;
 
 use crate::system::{PATIENCE, Settings, System};

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use callboard_testing::eventually;
+use callboard_test_support::eventually;
 use serde_json::{Value, json};
 
 use crate::system::{PATIENCE, System};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use callboard_testing::{Child, Database, eventually, free_port, private_redis, redis_url};
+use callboard_test_support::{Child, Database, eventually, free_port, private_redis, redis_url};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 

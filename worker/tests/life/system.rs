@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use callboard_testing::{Child, Database, Server, eventually, free_port, private_redis};
+use callboard_test_support::{Child, Database, Server, eventually, free_port, private_redis};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 

@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto';
 
 function required(name) {
   const value = process.env[name];
-  if (!value) throw new Error(`${name} is not set. See clients/README.md.`);
+  if (!value) throw new Error(`${name} is not set. See conformance/README.md.`);
   return value;
 }
 

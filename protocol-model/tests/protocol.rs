@@ -4,7 +4,7 @@
 
 #![expect(clippy::print_stdout, reason = "prints how much was explored, and what breaks")]
 
-use callboard_model::{Action, Protocol, Rules, Trouble};
+use callboard_protocol_model::{Action, Protocol, Rules, Trouble};
 use stateright::{Checker as _, DiscoveryClassification, HasDiscoveries, Model as _};
 
 fn check(model: Protocol) {

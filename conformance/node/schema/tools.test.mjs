@@ -88,7 +88,7 @@ test('contract: every part removed or renamed in the real schema is named', () =
   const real = (name) => readFileSync(new URL(`../../../${name}`, import.meta.url), 'utf8');
   const contract = real('docs/contract.graphql');
   const schema = real('schema.graphql');
-  const list = readList(real('clients/node/not-yet.txt'));
+  const list = readList(real('conformance/node/not-yet.txt'));
   const changed = (kind, name, edit) => print({ ...parse(schema), definitions: parse(schema).definitions.map((definition) => {
     return definition.kind === kind && definition.name.value === name ? edit(definition) : definition;
   }) });

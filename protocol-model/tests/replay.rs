@@ -1,7 +1,7 @@
 //! Histories that the protocol allows are accepted, and others are not.
 
 use callboard::job::JobState;
-use callboard_model::{
+use callboard_protocol_model::{
     End,
     Recorded::{CancelAsked, Due, Ran, Rescued, Settled, Started},
     replay,
