@@ -1,8 +1,9 @@
-//! Top-level errors: bugs, authentication, limits and outages. What a caller can mend is a `userError` instead.
+//! Top-level errors for bugs, authentication, limits and outages. Errors that the caller can fix
+//! are `userErrors` instead.
 //!
-//! Resolvers return [`ApiError`] or let a [`StoreError`] fall through with `?`; the transports write the code and
-//! the request's id into the answer ([`classify`], called by `operation::finish` only). The text of an error that
-//! has no code of ours never reaches a client.
+//! Resolvers return [`ApiError`], or pass a [`StoreError`] up with `?`. [`classify`] decides which
+//! code and text a client sees. The text of an error without one of our codes never reaches a
+//! client.
 
 use std::sync::Arc;
 
@@ -10,35 +11,35 @@ use async_graphql::{ServerError, Value};
 use axum::http::StatusCode;
 use callboard::store::StoreError;
 
-/// The value of `extensions.code`; the contract lists them.
+/// The value of `extensions.code`. The contract lists the codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
-    /// The request is not of the right form.
+    /// The request is malformed.
     BadRequest,
-    /// The document is not GraphQL.
+    /// The document is not valid GraphQL.
     ParseFailed,
-    /// The document does not fit the schema.
+    /// The document does not match the schema.
     ValidationFailed,
     /// `after` or `before` is not a cursor of this list.
     BadCursor,
-    /// No key, or one that is unknown, expired or revoked.
+    /// The key is missing, unknown, expired or revoked.
     Unauthenticated,
-    /// The key's role does not allow it.
+    /// The key's role does not allow the operation.
     Forbidden,
-    /// A stream of something that is not there.
+    /// The object of a stream does not exist.
     NotFound,
-    /// Over a bound on size, depth or cost.
+    /// The document exceeds a limit on size, depth or cost.
     TooComplex,
-    /// Too many at a time.
+    /// Too many operations run at once.
     RateLimited,
-    /// Postgres or Redis is away, or it took too long.
+    /// Postgres or Redis is unreachable, or the operation timed out.
     Unavailable,
-    /// A bug of ours.
+    /// A bug in Callboard.
     Internal,
 }
 
 impl Code {
-    /// As clients see it.
+    /// The code as clients see it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::BadRequest => "BAD_REQUEST",
@@ -55,7 +56,8 @@ impl Code {
         }
     }
 
-    /// The status of an answer that has nothing but errors, as `application/graphql-response+json`.
+    /// HTTP status of a response that contains only errors, for
+    /// `application/graphql-response+json`.
     pub const fn status(self) -> StatusCode {
         match self {
             Self::BadRequest
@@ -72,7 +74,7 @@ impl Code {
         }
     }
 
-    /// Reads what [`ApiError::to_server_error`] wrote.
+    /// Returns the code that [`ApiError::to_server_error`] wrote, or `None` if the error has none.
     pub fn of(error: &ServerError) -> Option<Self> {
         let Some(Value::String(code)) = error.extensions.as_ref()?.get("code") else {
             return None;
@@ -95,44 +97,46 @@ impl Code {
     }
 }
 
-/// An error that the client may read as it is. Use `?` on it in any resolver.
+/// An error whose text clients may read. Resolvers return it with `?`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ApiError {
-    /// What kind.
+    /// The error's code.
     pub code: Code,
     /// One sentence that says what is wrong and what to do.
     pub message: String,
 }
 
 impl ApiError {
-    /// An error with this code.
+    /// Creates an error with this code.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
 
-    /// For an operation that never got as far as a resolver: no path, code written.
+    /// Converts the error for an operation that reached no resolver. The code is set and the path
+    /// is empty.
     pub fn to_server_error(&self) -> ServerError {
         coded(self.code, ServerError::new(&self.message, None))
     }
 }
 
-/// Writes the code into the error.
+/// Sets the error's code.
 pub fn coded(code: Code, mut error: ServerError) -> ServerError {
     error.extensions.get_or_insert_with(Default::default).set("code", code.as_str());
     error
 }
 
-/// What an error of the executor is to the outside: its code, and the text that a client may read.
+/// The code and text that clients see for an error of the executor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict {
-    /// What kind.
+    /// The code to report.
     pub code: Code,
-    /// Replaces the error's own text; `None` leaves it as it is.
+    /// Replaces the error's own text. `None` keeps it.
     pub message: Option<&'static str>,
 }
 
-/// Decides what an error is. Whatever is not known to be harmless is INTERNAL and loses its text.
+/// Classifies an error of the executor. An error that is not known to be harmless becomes INTERNAL
+/// and loses its text.
 pub fn classify(error: &ServerError) -> Verdict {
     if let Some(code) = Code::of(error) {
         return Verdict { code, message: None };
@@ -140,7 +144,7 @@ pub fn classify(error: &ServerError) -> Verdict {
     if let Some(known) = error.source::<ApiError>() {
         return Verdict { code: known.code, message: None };
     }
-    // From a DataLoader an error comes shared, because it is of a whole batch.
+    // A DataLoader shares one error among all keys of a batch.
     let shared = error.source::<Arc<StoreError>>().map(Arc::as_ref);
     if let Some(store) = error.source::<StoreError>().or(shared) {
         return classify_store(store);
@@ -155,7 +159,7 @@ pub fn classify(error: &ServerError) -> Verdict {
     }
     Verdict {
         code: Code::Internal,
-        message: Some("Something went wrong on our side. The request's id finds it in the log."),
+        message: Some("An internal error occurred. Look up the request id in the server's log."),
     }
 }
 
@@ -163,17 +167,19 @@ const fn classify_store(error: &StoreError) -> Verdict {
     match error {
         StoreError::Unavailable(_) => Verdict {
             code: Code::Unavailable,
-            message: Some("The database cannot be reached right now. Try again."),
+            message: Some("The database is unreachable at the moment. Try again."),
         },
         StoreError::Contended(_) => Verdict {
             code: Code::Unavailable,
-            message: Some("The database was too busy with the same rows. Nothing was changed. Try again."),
+            message: Some(
+                "Too many transactions competed for the same rows. Nothing was changed. Try again.",
+            ),
         },
         StoreError::CommitUnknown(_) => Verdict {
             code: Code::Unavailable,
             message: Some(
-                "The connection to the database broke while the change was being committed: whether it happened is \
-                 not known. With an idempotencyKey the same request can be sent again safely; otherwise look first.",
+                "The database connection broke during the commit, so the change may or may not have been \
+                 made. With an idempotencyKey, send the same request again. Otherwise check first.",
             ),
         },
         StoreError::Constraint { .. }
@@ -182,12 +188,12 @@ const fn classify_store(error: &StoreError) -> Verdict {
         | StoreError::Outdated { .. }
         | StoreError::Unexpected(_) => Verdict {
             code: Code::Internal,
-            message: Some("Something went wrong on our side. The request's id finds it in the log."),
+            message: Some("An internal error occurred. Look up the request id in the server's log."),
         },
     }
 }
 
-/// Errors that async-graphql makes itself have no code and no type, only these texts (a test holds them).
+/// async-graphql's own errors have no code and no type, only these texts. A test checks them.
 fn code_of_framework_text(text: &str, was_run: bool) -> Option<Code> {
     const TOO_COMPLEX: [&str; 4] = [
         "Query is too complex.",
@@ -195,7 +201,7 @@ fn code_of_framework_text(text: &str, was_run: bool) -> Option<Code> {
         "The recursion depth of the query",
         "The number of directives on the field",
     ];
-    // A value that fits its place by form but not by content, found when the resolver reads its argument.
+    // A value of the right form but with bad content, found when the resolver reads its argument.
     const BAD_VALUE: [&str; 3] =
         ["Failed to parse \"", "Expected input type \"", "Invalid value for argument"];
     if TOO_COMPLEX.iter().any(|known| text.starts_with(known)) {

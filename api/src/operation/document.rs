@@ -1,7 +1,7 @@
-//! The document of an operation, parsed and checked as far as that goes without the schema.
+//! Parses a GraphQL document and checks everything that does not depend on the schema.
 //!
-//! Called by the engine before anything is run: which operation it is, that its fragments are bounded, that nobody
-//! without a key asks for more than the open fields. Validation against the schema is async-graphql's.
+//! It selects the operation, limits the document's size, and refuses callers without a key unless
+//! all root fields are open. async-graphql validates the document against the schema.
 
 use std::collections::HashMap;
 
@@ -23,24 +23,24 @@ use crate::{
     graphql::limits::RECURSION_MAX,
 };
 
-/// Most selections of a document, fragments counted wherever they are spread.
+/// Maximum number of selections in a document, counting fragments at each spread.
 const SELECTIONS_MAX: usize = 5000;
-/// Root fields that need no key.
+/// Root fields that require no key.
 const OPEN_FIELDS: [&str; 4] = ["__typename", "viewer", "sessionCreate", "sessionDelete"];
 
-/// What an operation does.
+/// The type of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Reads.
     Query,
-    /// Changes.
+    /// Changes something.
     Mutation,
-    /// Follows.
+    /// Opens a stream.
     Subscription,
 }
 
 impl Kind {
-    /// As GraphQL writes it.
+    /// The type's name in GraphQL.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Query => "query",
@@ -50,18 +50,18 @@ impl Kind {
     }
 }
 
-/// An operation that may be run.
+/// A checked operation, ready to run.
 #[derive(Debug)]
 pub struct Prepared {
-    /// With its parsed document.
+    /// The request with its parsed document.
     pub(super) request: Request,
-    /// What it does.
+    /// The type of the operation.
     pub kind: Kind,
-    /// Its name, if it has one.
+    /// The operation's name, if it has one.
     pub name: Option<String>,
 }
 
-/// Parses and checks.
+/// Parses and checks an operation.
 pub(super) fn prepare(
     mut request: Request,
     access: &Access,
@@ -73,7 +73,7 @@ pub(super) fn prepare(
         document
     } else {
         let document = parse(&request.query)?;
-        // Strangers' documents are not kept: they could be anything.
+        // Documents of anonymous callers are not cached, because they could be anything.
         if access.caller().is_some() {
             known.keep(&request.query, &document);
         }
@@ -101,7 +101,7 @@ pub(super) fn prepare(
     Ok(Prepared { request, kind, name: name.map(|name| name.to_string()) })
 }
 
-/// Everything that depends on the text alone.
+/// Runs all checks that depend only on the text.
 fn parse(text: &str) -> Result<ExecutableDocument, ServerError> {
     let refuse = |error: ApiError| error.to_server_error();
     scan(text).map_err(refuse)?;
@@ -110,7 +110,7 @@ fn parse(text: &str) -> Result<ExecutableDocument, ServerError> {
     Ok(document)
 }
 
-/// The operation that runs: the named one, or the only one.
+/// Returns the operation to run: the named one, or the only one.
 fn select<'a>(
     document: &'a ExecutableDocument,
     wanted: Option<&str>,
@@ -130,7 +130,7 @@ fn select<'a>(
             Some((name, operation)) if operations.len() == 1 => Ok((Some(name.clone()), operation)),
             Some(_) | None => Err(ApiError::new(
                 Code::BadRequest,
-                "The document has several operations: say which by `operationName`.",
+                "The document has several operations. Select one with `operationName`.",
             )),
         },
     }
@@ -138,7 +138,8 @@ fn select<'a>(
 
 type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
 
-/// Fragments that spread fragments grow as powers: their sum is taken before anybody walks them.
+/// Limits the size of a document before anything walks it, because fragments that spread fragments
+/// grow exponentially.
 fn check_size(document: &ExecutableDocument) -> Result<(), ApiError> {
     let mut known = HashMap::new();
     let mut total = 0_usize;
@@ -160,14 +161,15 @@ fn check_size(document: &ExecutableDocument) -> Result<(), ApiError> {
     }
     if total > SELECTIONS_MAX {
         let message = format!(
-            "The document selects more than {SELECTIONS_MAX} fields, fragments counted where they are spread."
+            "The document selects more than {SELECTIONS_MAX} fields, counting fragments at each spread."
         );
         return Err(ApiError::new(Code::TooComplex, message));
     }
     Ok(())
 }
 
-/// Selections of a set with its fragments. `known` holds each fragment's sum, none while it is being taken.
+/// Counts the selections of a set, including its fragments. `known` caches the count of each
+/// fragment, which is `None` while it is being computed.
 fn size<'a>(
     set: &'a SelectionSet,
     fragments: &'a Fragments,
@@ -175,7 +177,8 @@ fn size<'a>(
     depth: usize,
 ) -> Result<usize, ApiError> {
     if depth > RECURSION_MAX {
-        let message = format!("The document nests fields and fragments more than {RECURSION_MAX} deep.");
+        let message =
+            format!("The document nests fields and fragments more than {RECURSION_MAX} levels deep.");
         return Err(ApiError::new(Code::TooComplex, message));
     }
     let mut total = 0_usize;
@@ -208,7 +211,7 @@ fn size<'a>(
     Ok(total)
 }
 
-/// Names of the root fields, through fragments. Bounded: `check_size` has passed.
+/// Collects the names of the root fields, through fragments. `check_size` has limited the work.
 fn root_fields<'a>(set: &'a SelectionSet, fragments: &'a Fragments, into: &mut Vec<&'a str>) {
     for selection in &set.items {
         match &selection.node {
@@ -225,8 +228,9 @@ fn root_fields<'a>(set: &'a SelectionSet, fragments: &'a Fragments, into: &mut V
     }
 }
 
-/// async-graphql looks for a subscription's field directly at the root and takes a fragment there for nothing at all.
-/// Puts the field in the fragment's place, and takes away fragments that are spread nowhere any more.
+/// Replaces a fragment at the root of a subscription by its field, and removes fragments that are
+/// no longer spread. async-graphql looks for the field directly at the root and ignores fragments
+/// there.
 fn unfold_root(document: &mut ExecutableDocument, name: Option<&Name>) {
     let operation = match (&mut document.operations, name) {
         (DocumentOperations::Single(operation), _) => Some(operation),

@@ -1,6 +1,7 @@
-//! Runs operations: under a time limit, with what each may use, and so that a panic ends one operation and no more.
+//! Runs operations under a time limit, and contains panics to a single operation.
 //!
-//! One per process, cloned into every transport; generic over the schema so that tests can bring their own.
+//! There is one [`Engine`] per process, cloned into every transport. It is generic over the schema
+//! so that tests can use their own.
 
 use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -21,16 +22,16 @@ use crate::{
     error::{ApiError, Code},
 };
 
-/// Longest that a query or mutation may take.
+/// Time limit of a query or mutation.
 const TIME_MAX: Duration = Duration::from_secs(30);
 
-/// How often the key of a stream is looked at again.
+/// How often the key of a stream is checked again.
 const ADMITTED_FOR: Duration = Duration::from_secs(15);
 
-/// Adds to an operation what its resolvers need for themselves alone: DataLoaders. Called once an operation.
+/// Adds to an operation what only its own resolvers use: DataLoaders. Called once per operation.
 pub type Dress = Arc<dyn Fn(Request) -> Request + Send + Sync>;
 
-/// See the module.
+/// Runs operations of a schema.
 #[derive(Clone)]
 pub struct Engine<E> {
     executor: E,
@@ -42,7 +43,7 @@ pub struct Engine<E> {
 }
 
 impl<E: Executor> Engine<E> {
-    /// An engine for this schema, behind this gate.
+    /// Creates an engine for this schema, with this authentication gate.
     pub fn new(executor: E, gate: Gate, dress: Dress) -> Self {
         Self {
             executor,
@@ -54,25 +55,25 @@ impl<E: Executor> Engine<E> {
         }
     }
 
-    /// The same with another time limit.
+    /// Sets another time limit.
     #[must_use]
     pub fn with_time_max(mut self, time_max: Duration) -> Self {
         self.time_max = time_max;
         self
     }
 
-    /// A new id for a request.
+    /// Generates the id of a request.
     pub fn draw_id(&self) -> RequestId {
         RequestId::draw(self.ids)
     }
 
-    /// Who shows that key.
+    /// Authenticates credentials.
     pub async fn admit(&self, presented: Presented) -> Result<Access, ApiError> {
         self.gate.admit(presented).await
     }
 
-    /// Returns when that key no longer opens the gate: revoked or expired. Never for nobody. For streams, which
-    /// outlive the moment in which they were admitted.
+    /// Waits until a key is revoked or expires, for streams that outlive their first check. Never
+    /// returns for requests without a key.
     pub async fn until_revoked(&self, presented: Presented) {
         if presented == Presented::Nothing {
             return std::future::pending().await;
@@ -85,7 +86,7 @@ impl<E: Executor> Engine<E> {
         }
     }
 
-    /// Checks an operation and tells what it is, or answers why it cannot run.
+    /// Checks an operation. Returns it ready to run, or the response that says why it is refused.
     pub fn prepare(
         &self,
         request: Request,
@@ -105,7 +106,7 @@ impl<E: Executor> Engine<E> {
         }
     }
 
-    /// An error of ours as an answer.
+    /// Converts an error into a response.
     pub fn refuse(&self, error: &ApiError, id: &RequestId) -> Response {
         refusal_of(error, id)
     }
@@ -118,8 +119,14 @@ impl<E: Executor> Engine<E> {
         let response = match tokio::time::timeout(self.time_max, run.instrument(span)).await {
             Ok(Ok(response)) => finish(response, id),
             Ok(Err(_panic)) => {
-                // The panic hook has logged what and where.
-                refusal_of(&ApiError::new(Code::Internal, "Something went wrong on our side."), id)
+                // The panic hook has logged the panic and its location.
+                refusal_of(
+                    &ApiError::new(
+                        Code::Internal,
+                        "An internal error occurred. Look up the request id in the server's log.",
+                    ),
+                    id,
+                )
             }
             Err(_elapsed) => refusal_of(&took_too_long(kind, self.time_max), id),
         };
@@ -129,7 +136,7 @@ impl<E: Executor> Engine<E> {
         response
     }
 
-    /// Opens a subscription; or runs a query or mutation as a stream of one answer.
+    /// Opens a subscription, or runs a query or mutation as a stream of one response.
     pub fn stream(&self, prepared: Prepared, id: RequestId) -> impl Stream<Item = Response> + Send + use<E> {
         let (kind, span) = (prepared.kind, span_of(&prepared, &id));
         let engine = self.clone();
@@ -149,7 +156,10 @@ impl<E: Executor> Engine<E> {
                         match item {
                             Ok(response) => finish(response, &id),
                             Err(_panic) => refusal_of(
-                                &ApiError::new(Code::Internal, "Something went wrong on our side."),
+                                &ApiError::new(
+                                    Code::Internal,
+                                    "An internal error occurred. Look up the request id in the server's log.",
+                                ),
                                 &id,
                             ),
                         }
@@ -179,11 +189,11 @@ fn took_too_long(kind: Kind, time_max: Duration) -> ApiError {
     let seconds = time_max.as_secs_f32();
     let message = match kind {
         Kind::Query | Kind::Subscription => {
-            format!("This took longer than {seconds} s. Ask for less, or try again.")
+            format!("The operation took longer than {seconds} s. Request less, or try again.")
         }
         Kind::Mutation => format!(
-            "This took longer than {seconds} s, and whether it happened is not known. With an idempotencyKey the same \
-             request can be sent again safely; otherwise look first."
+            "The operation took longer than {seconds} s and may or may not have been carried out. With an \
+             idempotencyKey, send the same request again. Otherwise check first."
         ),
     };
     ApiError::new(Code::Unavailable, message)
@@ -207,7 +217,7 @@ fn count(kind: Option<Kind>, outcome: Outcome) {
         .increment(1);
 }
 
-/// Counts a subscription for as long as it lives.
+/// Counts an open subscription until dropped.
 struct Active(metrics::Gauge);
 
 impl Active {

@@ -1,34 +1,37 @@
-//! The last hand on every answer: each error gets its code and the request's id, and loses any text that is not for
-//! clients. Bugs and outages are logged here, once.
+//! Completes every response: adds codes and the request id to errors, and removes texts that are
+//! not for clients.
+//!
+//! Bugs and outages are logged here, once.
 
 use async_graphql::{Response, ServerError, Value};
 
 use super::RequestId;
 use crate::error::{ApiError, Code, classify, coded};
 
-/// Most errors of an operation that was not run; a document can have thousands.
+/// Maximum number of errors in a response to an operation that was not run. A document can cause
+/// thousands.
 const ERRORS_MAX: usize = 50;
-/// Longest message, in characters; some repeat the value that they are about.
+/// Longest error message, in characters. Some messages repeat the value that they are about.
 const MESSAGE_CHARS_MAX: usize = 1000;
 
-/// An answer that says only why nothing was run.
+/// Creates the response for an operation that was not run.
 pub fn refusal(error: ServerError, id: &RequestId) -> Response {
     finish(Response::from_errors(vec![error]), id)
 }
 
-/// The same for an error of ours.
+/// Creates the response for an operation that was refused with one of our errors.
 pub(super) fn refusal_of(error: &ApiError, id: &RequestId) -> Response {
     refusal(error.to_server_error(), id)
 }
 
-/// Whether nothing was run: errors, none of which is about a field, and no data.
+/// Whether the operation was not run, which shows in errors without a path and no data.
 pub fn is_request_error(response: &Response) -> bool {
     response.is_err()
         && response.data == Value::Null
         && response.errors.iter().all(|error| error.path.is_empty())
 }
 
-/// Finishes an answer.
+/// Completes a response.
 pub(super) fn finish(mut response: Response, id: &RequestId) -> Response {
     if is_request_error(&response) {
         response.errors.truncate(ERRORS_MAX);
@@ -44,7 +47,7 @@ fn finish_error(mut error: ServerError, id: &RequestId) -> ServerError {
             tracing::error!(request_id = %id, path = ?error.path, error = error.message, "an operation failed");
         }
         Code::Unavailable => {
-            tracing::warn!(request_id = %id, path = ?error.path, error = error.message, "an operation could not be done");
+            tracing::warn!(request_id = %id, path = ?error.path, error = error.message, "an operation could not be carried out");
         }
         Code::BadRequest
         | Code::ParseFailed

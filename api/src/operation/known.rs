@@ -1,8 +1,8 @@
-//! Documents that were parsed before: clients send the same few texts again and again, and parsing is the dearest part of
-//! a small operation.
+//! A cache of parsed documents, because clients repeat the same few texts and parsing dominates
+//! small operations.
 //!
-//! Called by `document`. Keeps only what has passed every check that depends on the text alone; says nothing about who
-//! may run it.
+//! It only contains documents that passed every check of the text. Whether a caller may run them is
+//! decided elsewhere.
 
 use std::{
     collections::HashMap,
@@ -11,17 +11,17 @@ use std::{
 
 use async_graphql::parser::types::ExecutableDocument;
 
-/// Most documents that are kept; with more, all are forgotten.
+/// Maximum number of cached documents. Beyond it, all are forgotten.
 const KEPT_MAX: usize = 128;
-/// Longest text that is kept, in bytes. A parsed document is some hundred times as large.
+/// Longest cached text, in bytes. A parsed document is about a hundred times larger.
 const TEXT_BYTES_MAX: usize = 4 * 1024;
 
-/// See the module. One per process.
+/// The cache. There is one per process.
 #[derive(Debug, Default)]
 pub(super) struct KnownDocuments(Mutex<HashMap<Box<str>, ExecutableDocument>>);
 
 impl KnownDocuments {
-    /// The document of this very text.
+    /// Returns the parsed document of exactly this text.
     pub(super) fn find(&self, text: &str) -> Option<ExecutableDocument> {
         if text.len() > TEXT_BYTES_MAX {
             return None;
@@ -29,7 +29,7 @@ impl KnownDocuments {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(text).cloned()
     }
 
-    /// Keeps a document that has been checked.
+    /// Caches a document that has passed the checks.
     pub(super) fn keep(&self, text: &str, document: &ExecutableDocument) {
         if text.len() > TEXT_BYTES_MAX {
             return;

@@ -1,7 +1,8 @@
-//! One GraphQL operation, whatever it came by: checked, run under limits, answered with codes and a request id.
+//! Runs one GraphQL operation for any transport: checks it, runs it under limits, and completes its
+//! errors.
 //!
-//! `http` and `socket` hand an [`async_graphql::Request`] to the [`Engine`] and write what comes out. Variables are
-//! never logged or traced; the operation's name and type are.
+//! `http` and `socket` pass an [`async_graphql::Request`] to the [`Engine`] and write its
+//! responses. Variables are never logged or traced. The operation's name and type are.
 
 mod document;
 mod engine;

@@ -1,24 +1,24 @@
-//! The id by which a client and the log name the same request: `req_` and a UUIDv7.
+//! The id that identifies a request to the client and in the log: `req_` and a UUIDv7.
 //!
-//! Drawn for every HTTP request and for every operation of a socket; in the header `x-request-id` and in every
-//! error. What a client sends as its own id is ignored.
+//! Generated for every HTTP request and for every operation of a socket. Returned in the header
+//! `x-request-id` and in every error. Ids sent by clients are ignored.
 
 use std::{fmt, sync::Arc};
 
 use callboard::clock::IdSource;
 use uuid::Uuid;
 
-/// See the module.
+/// The id of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestId(Arc<str>);
 
 impl RequestId {
-    /// A new one.
+    /// Generates a new id.
     pub fn draw(ids: IdSource) -> Self {
         Self(format!("req_{}", ids.make::<Uuid>().simple()).into())
     }
 
-    /// As text.
+    /// Returns the id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

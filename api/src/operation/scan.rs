@@ -1,16 +1,17 @@
-//! A look at a document's text before it is parsed, because the parser recurses and keeps every token.
+//! Limits a document's text before it is parsed, because the parser recurses and keeps every token.
 //!
-//! Called by `document` only. Counts brackets and tokens as a lexer would, skipping strings and comments; leaves
-//! every other fault to the parser.
+//! Counts brackets and tokens like a lexer, skipping strings and comments. All other errors are
+//! left to the parser.
 
 use crate::error::{ApiError, Code};
 
-/// Most tokens of a document.
+/// Maximum number of tokens in a document.
 pub(super) const TOKENS_MAX: usize = 15_000;
-/// Deepest nesting of brackets of any kind.
+/// Maximum nesting of brackets of any kind.
 pub(super) const NESTING_MAX: usize = 64;
 
-/// Refuses a document that is too long or too deep to be parsed, or that holds U+0000, which the database cannot keep.
+/// Refuses a document that is too long or too deep to parse, or that contains U+0000, which
+/// Postgres cannot store.
 pub(super) fn scan(text: &str) -> Result<(), ApiError> {
     let bytes = text.as_bytes();
     let (mut at, mut tokens, mut depth) = (0, 0_usize, 0_usize);
@@ -44,7 +45,7 @@ pub(super) fn scan(text: &str) -> Result<(), ApiError> {
         };
         tokens += 1;
         if depth > NESTING_MAX {
-            let message = format!("The document nests brackets more than {NESTING_MAX} deep.");
+            let message = format!("The document nests brackets more than {NESTING_MAX} levels deep.");
             return Err(ApiError::new(Code::TooComplex, message));
         }
         if tokens > TOKENS_MAX {
@@ -60,7 +61,8 @@ const fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'+') || byte >= 0x80
 }
 
-/// Where the string that begins at `start` is over; the end of the text when it never is.
+/// Returns the position after the string that starts at `start`, or the end of the text if the
+/// string is not closed.
 fn end_of_string(bytes: &[u8], start: usize) -> Result<usize, ApiError> {
     let is_block = bytes[start..].starts_with(b"\"\"\"");
     let mut at = start + if is_block { 3 } else { 1 };
@@ -85,9 +87,9 @@ fn end_of_string(bytes: &[u8], start: usize) -> Result<usize, ApiError> {
     Ok(bytes.len())
 }
 
-/// Text with U+0000 cannot be kept anywhere.
+/// The error for text that contains U+0000.
 pub(super) fn holds_nul() -> ApiError {
-    ApiError::new(Code::BadRequest, "The character U+0000 may stand nowhere in a request.")
+    ApiError::new(Code::BadRequest, "A request must not contain the character U+0000.")
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! A look at an operation's variables: no U+0000, which the database cannot keep.
+//! Refuses variables that contain U+0000, which Postgres cannot store.
 
 use async_graphql::{Value, Variables};
 
 use super::scan::holds_nul;
 use crate::error::ApiError;
 
-/// Refuses variables that hold U+0000 in any text or key.
+/// Refuses variables that contain U+0000 in any string or key.
 pub(super) fn check(variables: &Variables) -> Result<(), ApiError> {
     if variables.values().any(has_nul) { Err(holds_nul()) } else { Ok(()) }
 }

@@ -29,7 +29,7 @@ async fn texts_of_ours_stay_inside() {
     }
     let answer = toy.ask("{ storeFails(how: \"commit\") }").await;
     let message = answer["errors"][0]["message"].as_str().unwrap();
-    assert!(message.contains("not known") && message.contains("idempotencyKey"), "{message}");
+    assert!(message.contains("may or may not") && message.contains("idempotencyKey"), "{message}");
     assert_eq!(answer["errors"][0]["path"], json!(["storeFails"]));
 }
 
@@ -57,5 +57,5 @@ async fn an_operation_that_takes_too_long_is_given_up() {
     let answer = toy.ask("{ sleep(millis: 60000) }").await;
     assert_eq!(answer["errors"][0]["extensions"]["code"], "UNAVAILABLE", "{answer}");
     let answer = toy.ask("mutation { sleep(millis: 60000) }").await;
-    assert!(answer["errors"][0]["message"].as_str().unwrap().contains("not known"), "{answer}");
+    assert!(answer["errors"][0]["message"].as_str().unwrap().contains("may or may not"), "{answer}");
 }
