@@ -43,7 +43,7 @@ async fn a_job_waits_until_all_that_it_needs_has_succeeded() {
         "dependsOn": [{ "id": second.to_string() }, { "id": first.to_string() }],
         "waiting": {
             "reason": "DEPENDENCY",
-            "explanation": format!("It needs {second} and another job, which have not ended yet."),
+            "explanation": format!("The job depends on {second} and one other job, which have not finished yet."),
             "blocker": { "id": second.to_string() },
         },
     });
@@ -53,7 +53,10 @@ async fn a_job_waits_until_all_that_it_needs_has_succeeded() {
     succeed(&stage, second).await;
     let shown = stage.of_job(job, fields).await;
     assert_eq!(shown["state"], "BLOCKED");
-    assert_eq!(shown["waiting"]["explanation"], format!("It needs {first}, which has not ended yet."));
+    assert_eq!(
+        shown["waiting"]["explanation"],
+        format!("The job depends on {first}, which has not finished yet.")
+    );
     succeed(&stage, first).await;
     assert_eq!(state(&stage, job).await, "QUEUED");
     let late = after(&stage, &command, &[first, second]).await;
@@ -155,7 +158,7 @@ async fn a_job_can_need_thousands_that_end_at_once() {
     let job = after(&stage, &command, &needs).await;
     let waiting = stage.of_job(job, "waiting { explanation }").await;
     let explanation = waiting["waiting"]["explanation"].as_str().unwrap();
-    assert!(explanation.contains("999 or more others"), "{explanation}");
+    assert!(explanation.contains("999 or more other jobs"), "{explanation}");
     // Two settlers and two deciders at once.
     let settle = async |needs: &[JobId]| {
         for batch in needs.chunks(250) {

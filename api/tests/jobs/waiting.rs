@@ -137,7 +137,7 @@ pub(crate) fn in_seconds(seconds: u64) -> Time {
 async fn its_time_its_backoff_or_jobs_that_it_needs() {
     let table = Table::set(&["q"]).await;
     let at: Time = DateTime::parse_from_rfc3339("2100-01-01T00:00:00Z").unwrap().into();
-    let sentence = "It starts at 2100-01-01T00:00:00.000Z.";
+    let sentence = "The job is scheduled to start at 2100-01-01T00:00:00.000Z.";
     let later = json!({ "runAt": "2100-01-01T00:00:00Z" });
     table
         .expect("a start time", table.job("q", later.clone()).await, why("RUN_AT", sentence).until(at))
@@ -158,7 +158,7 @@ async fn its_time_its_backoff_or_jobs_that_it_needs() {
             table.stage.settle(job, attempt, failed(true)).await;
         }
         let run_at: Time = table.stage.of_job(job, "runAt").await["runAt"].as_str().unwrap().parse().unwrap();
-        let sentence = format!("Attempt {attempts} failed; the next one starts at {}.", written(run_at));
+        let sentence = format!("Attempt {attempts} failed. The next attempt starts at {}.", written(run_at));
         table.expect("a backoff", job, why("RETRY_BACKOFF", sentence).until(run_at)).await;
         table.stage.mutate("jobCancel", "job { id }", json!({ "id": job.to_string() })).await;
     }
@@ -166,25 +166,27 @@ async fn its_time_its_backoff_or_jobs_that_it_needs() {
     let (first, second) = (table.job("q", json!({})).await, table.job("q", json!({})).await);
     let needs =
         |jobs: &[JobId]| json!({ "dependsOn": jobs.iter().map(ToString::to_string).collect::<Vec<_>>() });
-    let of_first =
-        || why("DEPENDENCY", format!("It needs {first}, which has not ended yet.")).by("Job", &first);
+    let of_first = || {
+        why("DEPENDENCY", format!("The job depends on {first}, which has not finished yet."))
+            .by("Job", &first)
+    };
     let one = table.job("q", needs(&[first])).await;
     table.expect("one job that it needs", one, of_first()).await;
     let both = table.job("q", needs(&[first, second])).await;
-    let sentence = format!("It needs {first} and another job, which have not ended yet.");
+    let sentence = format!("The job depends on {first} and one other job, which have not finished yet.");
     table.expect("two jobs that it needs", both, why("DEPENDENCY", sentence).by("Job", &first)).await;
     let three = table.job("q", needs(&[first, second, one])).await;
-    let sentence = format!("It needs {first} and 2 others, which have not ended yet.");
+    let sentence = format!("The job depends on {first} and 2 other jobs, which have not finished yet.");
     table.expect("three jobs that it needs", three, why("DEPENDENCY", sentence).by("Job", &first)).await;
     let chained = table.job("q", needs(&[one])).await;
-    let sentence = format!("It needs {one}, which has not ended yet.");
+    let sentence = format!("The job depends on {one}, which has not finished yet.");
     table.expect("one that is blocked itself", chained, why("DEPENDENCY", sentence).by("Job", &one)).await;
     let attempt = table.stage.start(first).await;
     table.expect("one that runs", one, of_first()).await;
     table.stage.mutate("queuePause", "queue { id }", json!({ "name": "q" })).await;
     table.expect("one that runs, in a paused queue", one, of_first()).await;
     table.stage.succeed(first, attempt).await;
-    let sentence = format!("It needs {second}, which has not ended yet.");
+    let sentence = format!("The job depends on {second}, which has not finished yet.");
     table.expect("the other of two", both, why("DEPENDENCY", sentence).by("Job", &second)).await;
 }
 
@@ -208,7 +210,7 @@ async fn its_queue_its_workers_or_its_place() {
 
     let first = table.job("served", json!({})).await;
     let next = || {
-        why("NEXT_IN_LINE", "It is next in the queue served, and runs as soon as a worker has a free slot.")
+        why("NEXT_IN_LINE", "The job is next in the queue served and starts once a worker has a free slot.")
             .at(1)
     };
     table.expect("nobody is before it", first, next()).await;
@@ -217,19 +219,19 @@ async fn its_queue_its_workers_or_its_place() {
         .expect(
             "one is before it",
             second,
-            why("NEXT_IN_LINE", "One job of the queue served is before it.").at(2),
+            why("NEXT_IN_LINE", "One job is ahead in the queue served.").at(2),
         )
         .await;
     let urgent = table.job("served", json!({ "priority": 9 })).await;
     table.expect("a late one of a high priority", urgent, next()).await;
-    let two = || why("NEXT_IN_LINE", "2 jobs of the queue served are before it.").at(3);
+    let two = || why("NEXT_IN_LINE", "2 jobs are ahead in the queue served.").at(3);
     table.expect("an urgent one came before it", second, two()).await;
     let idle = table.job("served", json!({ "priority": 0 })).await;
     table
         .expect(
             "one of a low priority",
             idle,
-            why("NEXT_IN_LINE", "3 jobs of the queue served are before it.").at(4),
+            why("NEXT_IN_LINE", "3 jobs are ahead in the queue served.").at(4),
         )
         .await;
     table.stage.start(urgent).await;
@@ -250,7 +252,7 @@ async fn its_queue_its_workers_or_its_place() {
     table.expect("a paused queue with a cap", paused, is_paused()).await;
     table.stage.mutate("queueResume", "queue { id }", json!({ "name": "paused" })).await;
     let again =
-        why("NEXT_IN_LINE", "It is next in the queue paused, and runs as soon as a worker has a free slot.");
+        why("NEXT_IN_LINE", "The job is next in the queue paused and starts once a worker has a free slot.");
     table.expect("resumed", paused, again.at(1)).await;
 }
 
@@ -274,13 +276,13 @@ async fn exact_places_up_to_a_thousand() {
     for place in [2_i32, 599, 601, 999, 1000] {
         let job = jobs[usize::try_from(place).unwrap() - 1];
         let sentence = match place {
-            2 => "One job of the queue long is before it.".to_owned(),
-            place => format!("{} jobs of the queue long are before it.", place - 1),
+            2 => "One job is ahead in the queue long.".to_owned(),
+            place => format!("{} jobs are ahead in the queue long.", place - 1),
         };
         table.expect("a place", job, why("NEXT_IN_LINE", sentence).at(place)).await;
     }
     for place in [1001, 1200] {
-        let beyond = why("NEXT_IN_LINE", "1000 or more jobs of the queue long are before it.");
+        let beyond = why("NEXT_IN_LINE", "1000 or more jobs are ahead in the queue long.");
         table.expect("a place beyond", jobs[place - 1], beyond).await;
     }
 }

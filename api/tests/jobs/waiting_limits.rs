@@ -34,7 +34,7 @@ async fn as_many_run_as_may() {
     table.stage.succeed(jobs[0], running[0]).await;
     let waits = full("Jobs that came before it wait for its service github.".into()).by("Service", &service);
     let called =
-        why("NEXT_IN_LINE", "It is next in the queue q, and runs as soon as a worker has a free slot.").at(1);
+        why("NEXT_IN_LINE", "The job is next in the queue q and starts once a worker has a free slot.").at(1);
     table.expect("a place at the service was left: it is called", jobs[2], called).await;
     table.stage.sql("UPDATE gates SET has_waiters = true").await;
     table.expect("a place was left, and it is not its turn", behind, waits).await;
@@ -95,7 +95,7 @@ async fn another_job_is_on_its_profile() {
     table.expect("a profile in use by one that is asked to end", second, busy()).await;
     table.stage.succeed(first, attempt).await;
     let called =
-        why("NEXT_IN_LINE", "It is next in the queue q, and runs as soon as a worker has a free slot.").at(1);
+        why("NEXT_IN_LINE", "The job is next in the queue q and starts once a worker has a free slot.").at(1);
     table.expect("the profile is free", second, called).await;
     table.stage.start(second).await;
     let other = why("PROFILE_BUSY", format!("Its profile alice is in use by {second}.")).by("Job", &second);
@@ -237,7 +237,7 @@ async fn its_proxy_could_not_be_reached() {
     let down = "Its proxy exit could not be reached, and is left alone until {until}.";
     let until: Time = DateTime::parse_from_rfc3339("2100-01-01T00:00:00Z").unwrap().into();
     let down = || why("PROXY_DOWN", down).by("Proxy", &exit).until(until);
-    let next = "It is next in the queue q, and runs as soon as a worker has a free slot.";
+    let next = "The job is next in the queue q and starts once a worker has a free slot.";
 
     let job = table.job("q", json!({ "proxyId": exit })).await;
     assert_eq!(shown().await, Value::Null);
@@ -259,6 +259,6 @@ async fn its_proxy_could_not_be_reached() {
 
     table.stage.mutate("proxyUpdate", "proxy { id }", json!({ "id": exit, "address": "127.0.0.1:10" })).await;
     assert_eq!(shown().await, Value::Null, "another way out");
-    let called = "What it waited for has room again; it is being called to the queue q.";
+    let called = "The job is no longer blocked and is being returned to the queue q.";
     table.expect("a proxy that has moved", job, why("NEXT_IN_LINE", called)).await;
 }

@@ -1,7 +1,8 @@
-//! Changing many jobs by a filter: jobsCancel and jobsRetry, in batches that each commit for themselves.
+//! The bulk mutations jobsCancel and jobsRetry, which change the jobs of a filter in batches.
 //!
-//! A bulk mutation reads ids page by page and hands each page to the core's step, which decides under
-//! the rows' locks. What a batch has done stays done when a later one fails; the same call again does the rest.
+//! Each batch reads a page of ids and passes it to the core's step, which decides under the rows'
+//! locks and commits on its own. If a later batch fails, the earlier ones stay committed, and
+//! repeating the call does the rest.
 
 use async_graphql::{Context, InputObject, Object, Result, SimpleObject};
 use callboard::{
@@ -27,47 +28,49 @@ use crate::{
     graphql::user_error::{UserError, user_errors},
 };
 
-/// Most jobs that one call changes, and what it changes when it does not say.
+/// Maximum and default number of jobs that one call changes.
 const LIMIT_MAX: i32 = 10_000;
 
-/// Which jobs to cancel.
+/// Input of jobsCancel.
 #[derive(Debug, InputObject)]
 pub struct JobsCancelInput {
-    /// Which jobs. Those that have ended are counted as skipped.
+    /// The jobs to cancel. Finished jobs are counted as skipped.
     pub filter: JobFilter,
-    /// Most jobs to cancel, 1 to 10,000; the newest first. Null means 10,000.
+    /// Maximum number of jobs to cancel, 1 to 10,000, newest first. Null means 10,000.
     #[graphql(default = 10_000)]
     pub limit: Option<i32>,
-    /// Counts only. Null means false.
+    /// Whether to only count the jobs and change nothing. Null means false.
     #[graphql(default_with = "Some(false)")]
     pub is_dry_run: Option<bool>,
-    /// Why, for their history; at most 500 characters.
+    /// The reason, recorded in the jobs' history. At most 500 characters.
     pub reason: Option<String>,
 }
 
-/// Which jobs to run again.
+/// Input of jobsRetry.
 #[derive(Debug, InputObject)]
 pub struct JobsRetryInput {
-    /// Which jobs. Those that have not ended are counted as skipped. So are those that SUCCEEDED, unless `states` names
-    /// them: their work is done.
+    /// The jobs to run again. Unfinished jobs are counted as skipped. So are SUCCEEDED jobs unless
+    /// `states` lists SUCCEEDED, because their work is done.
     pub filter: JobFilter,
-    /// Most jobs to run again, 1 to 10,000; the oldest first, because others may need them. Null means 10,000.
+    /// Maximum number of jobs to run again, 1 to 10,000, oldest first because later jobs may depend
+    /// on them. Null means 10,000.
     #[graphql(default = 10_000)]
     pub limit: Option<i32>,
-    /// Counts only. Null means false.
+    /// Whether to only count the jobs and change nothing. Null means false.
     #[graphql(default_with = "Some(false)")]
     pub is_dry_run: Option<bool>,
 }
 
-/// The answer to a change of many jobs.
+/// Returned by jobsCancel and jobsRetry.
 #[derive(Debug, Default, SimpleObject)]
 pub struct BulkPayload {
-    /// How many jobs were changed; with `isDryRun`, how many would be. When it is the limit, there may be more.
+    /// Number of changed jobs, or with `isDryRun` of jobs that would be changed. If it equals the
+    /// limit, there may be more.
     pub affected_count: i32,
-    /// How many jobs matched and were not in a state that allows it; exact up to 10,000, which then means that many or
-    /// more.
+    /// Number of matching jobs in a state that does not allow the change. Exact below 10,000,
+    /// otherwise at least that many.
     pub skipped_count: i32,
-    /// Why nothing was changed; empty when the call was carried out.
+    /// Why the input was refused. Empty on success.
     pub user_errors: Vec<UserError>,
 }
 
@@ -77,13 +80,13 @@ pub struct BulkMutation;
 
 #[Object]
 impl BulkMutation {
-    /// Cancels all jobs of a filter that have not ended: those that have not started end at once, running ones as soon as
-    /// their processes are gone. In batches: after an error some may be cancelled, and the same call again does the rest.
-    /// Needs an OPERATOR key.
+    /// Cancels all unfinished jobs that match the filter. Jobs that have not started are cancelled
+    /// at once, running jobs as soon as their processes are gone. Works in batches. After an error
+    /// some jobs may be cancelled, and repeating the call does the rest. Requires an OPERATOR key.
     async fn jobs_cancel(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which jobs, and why.")] input: JobsCancelInput,
+        #[graphql(desc = "The jobs to cancel, and the reason.")] input: JobsCancelInput,
     ) -> Result<BulkPayload> {
         Caller::require(ctx, Role::Operator)?;
         let reason = match check_reason(input.reason) {
@@ -95,13 +98,14 @@ impl BulkMutation {
         carry_out(ctx, filter, input.limit, input.is_dry_run.unwrap_or_default(), &change).await
     }
 
-    /// Runs all finished jobs of a filter again, under the same ids, with fresh attempts; their history stays. A job whose
-    /// profile, proxy or service has been deleted since is skipped, and one that needs a job which did not succeed. In
-    /// batches: after an error some may be revived, and the same call again does the rest. Needs an OPERATOR key.
+    /// Runs all finished jobs that match the filter again, under the same ids, with fresh attempts.
+    /// Their history is kept. Jobs whose profile, proxy or service has been deleted are skipped, as
+    /// are jobs that depend on a job that did not succeed. Works in batches. After an error some
+    /// jobs may be revived, and repeating the call does the rest. Requires an OPERATOR key.
     async fn jobs_retry(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which jobs.")] input: JobsRetryInput,
+        #[graphql(desc = "The jobs to run again.")] input: JobsRetryInput,
     ) -> Result<BulkPayload> {
         Caller::require(ctx, Role::Operator)?;
         let filter: pages::JobFilter = input.filter.try_into()?;
@@ -115,7 +119,7 @@ impl BulkMutation {
     }
 }
 
-/// A filter in two: the jobs that a change can be made to, and those that it skips.
+/// A filter split into the jobs that the change applies to and the jobs that it skips.
 struct Split {
     allowed: pages::JobFilter,
     skipped: pages::JobFilter,
@@ -132,7 +136,7 @@ impl Split {
     }
 }
 
-/// What is done to every job.
+/// The change to make to every job.
 enum Change {
     Cancel { reason: Option<String> },
     Retry,
@@ -146,7 +150,8 @@ impl Change {
         }
     }
 
-    /// A job that needs others was made after them, and can only be revived when they are.
+    /// Retries run oldest first, because a job can only be revived after the older jobs that it
+    /// depends on.
     const fn is_newest_first(&self) -> bool {
         match self {
             Self::Cancel { .. } => true,
@@ -171,7 +176,7 @@ async fn carry_out(
 ) -> Result<BulkPayload> {
     let limit = limit.unwrap_or(LIMIT_MAX);
     if !(1..=LIMIT_MAX).contains(&limit) {
-        let message = format!("must be 1 to {LIMIT_MAX}; call again for more");
+        let message = format!("must be 1 to {LIMIT_MAX} (repeat the call for more)");
         return Ok(refused(Refusal::new(RefusalCode::Invalid, "limit", message)));
     }
     let context = JobContext::of(ctx)?;

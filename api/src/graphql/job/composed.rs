@@ -1,5 +1,6 @@
-//! What jobs ran, or would run now: the newest attempt's stored composition, or one that is made on the spot, as
-//! `steps::submit` does it. Secrets are `***` throughout; none is opened but to learn where in the input they stand.
+//! Composes commands of jobs for reading: as the newest attempt ran them, or as they would run now.
+//!
+//! Secrets are `***` throughout. Sealed inputs are opened only to find out which values are secret.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -28,7 +29,8 @@ use callboard::{
 
 type Composed = HashMap<JobId, Arc<ComposedCommand>>;
 
-/// As the newest attempt ran it or, where that is not known, as it would run now.
+/// Returns the command as the newest attempt ran it or, if that was not recorded, as it would run
+/// now.
 pub async fn newest_or_now(desk: &Desk, jobs: &[JobId]) -> Result<Composed, StoreError> {
     let mut connection = desk.store.read().await?;
     let newest = attempts::newest(&mut connection, jobs, true).await?;
@@ -39,7 +41,7 @@ pub async fn newest_or_now(desk: &Desk, jobs: &[JobId]) -> Result<Composed, Stor
     Ok(composed)
 }
 
-/// As an attempt would run it now.
+/// Returns the command as the next attempt would run it now.
 pub async fn now(desk: &Desk, jobs: &[JobId]) -> Result<Composed, StoreError> {
     now_within(desk, &mut *desk.store.read().await?, jobs).await
 }
@@ -68,7 +70,7 @@ async fn now_within(
     Ok(jobs.into_iter().filter_map(compose).collect())
 }
 
-/// Everything that the jobs name, loaded at once.
+/// Everything that the jobs refer to, loaded at once.
 struct Pantry<'a> {
     desk: &'a Desk,
     recipes: HashMap<CommandVersionId, Arc<Recipe>>,
@@ -81,7 +83,7 @@ impl Pantry<'_> {
     }
 
     fn try_compose(&self, job: &JobRecord, input: &Input) -> Result<ComposedCommand, String> {
-        let recipe = self.recipes.get(&job.version_id).ok_or("its command's version is not there")?;
+        let recipe = self.recipes.get(&job.version_id).ok_or("the command's version is missing")?;
         let pointers = self.secret_places(input)?;
         let secrets = secret_names(&self.found, job.profile_id);
         let proxy = choose_proxy(&self.found, job.proxy_id, job.profile_id);
@@ -93,10 +95,10 @@ impl Pantry<'_> {
         composition.map(|composition| composition.masked()).map_err(|refusals| in_words(&refusals))
     }
 
-    /// Where the secrets of an input stand.
+    /// JSON pointers to the secret values of an input.
     fn secret_places(&self, input: &Input) -> Result<BTreeSet<String>, String> {
         let Some(sealed) = &input.sealed else { return Ok(BTreeSet::new()) };
-        let unreadable = || "the secrets of its input cannot be read".to_owned();
+        let unreadable = || "the input's secrets cannot be decrypted".to_owned();
         let text = self.desk.keyring.open(&input_purpose(input.job), sealed).map_err(|_| unreadable())?;
         Ok(SecretInputs::from_text(&text).map_err(|_| unreadable())?.pointers())
     }
@@ -106,7 +108,7 @@ fn in_words(refusals: &[Refusal]) -> String {
     refusals.iter().map(|refusal| refusal.message.as_str()).collect::<Vec<_>>().join("; ")
 }
 
-/// What is shown of a job that composed when it was enqueued and does not now: the catalogue has changed.
+/// Shown for a job that no longer composes because the catalogue changed after it was enqueued.
 fn not_composable(kind: Kind, why: &str) -> ComposedCommand {
     ComposedCommand {
         kind,
@@ -114,6 +116,6 @@ fn not_composable(kind: Kind, why: &str) -> ComposedCommand {
         arguments: Vec::new(),
         environment: std::collections::BTreeMap::new(),
         http: None,
-        display: format!("(does not compose any more: {why})"),
+        display: format!("(no longer composes: {why})"),
     }
 }

@@ -1,4 +1,4 @@
-//! What resolvers of jobs stand on: one per process, in the schema's data.
+//! The services that job resolvers use. There is one per process, in the schema's data.
 
 use std::{fmt, sync::Arc};
 
@@ -7,22 +7,23 @@ use callboard::{steps::enqueue::context::Desk, transport::Redis};
 
 use crate::{enqueuer::Enqueuer, feed::Feed, graphql::job_loaders::Readers};
 
-/// See the module. Made by the server with [`start`](Self::start), and by tests.
+/// The services that job resolvers use.
 pub struct JobContext {
-    /// The store, the keys, the compiled commands.
+    /// The submit context: store, keyring and compiled commands.
     pub desk: Arc<Desk>,
-    /// Where steps announce what they did.
+    /// Redis, where steps announce their changes.
     pub redis: Redis,
     /// Batched reads.
     pub readers: Readers,
-    /// Takes new jobs.
+    /// Accepts new jobs.
     pub enqueuer: Enqueuer,
-    /// What is followed.
+    /// The subscriptions' source.
     pub feed: Feed,
 }
 
 impl JobContext {
-    /// Starts the enqueuer and the feed. Must be called inside Tokio; both end when this is dropped.
+    /// Starts the enqueuer and the feed. Must be called inside Tokio. Both end when the context is
+    /// dropped.
     pub fn start(desk: Arc<Desk>, redis: Redis) -> Self {
         Self {
             readers: Readers::new(Arc::clone(&desk)),
@@ -33,7 +34,7 @@ impl JobContext {
         }
     }
 
-    /// That of an operation.
+    /// Returns the context of an operation.
     pub fn of<'a>(ctx: &Context<'a>) -> async_graphql::Result<&'a Self> {
         ctx.data::<Self>()
     }

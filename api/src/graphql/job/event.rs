@@ -1,4 +1,4 @@
-//! What happened to a job: the type `JobEvent`, for lists and streams alike.
+//! The GraphQL type `JobEvent`, used by lists and subscriptions.
 
 use async_graphql::{Context, Enum, Object, Result};
 use callboard::{
@@ -19,41 +19,42 @@ use crate::{
     },
 };
 
-/// What happened to a job, or of its stream. New kinds may be added.
+/// What happened to a job or to its stream. New values may be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub enum JobEventKind {
-    /// Of the stream, not of the job: how the job stands as the stream begins. Repeats a version.
+    /// Starts the stream with the job's current state. Belongs to the stream, not to the job, and
+    /// repeats a version.
     Snapshot,
-    /// It was accepted.
+    /// The job was accepted.
     Enqueued,
-    /// It waits for its time.
+    /// The job waits for its start time.
     Scheduled,
-    /// It is ready, or what it waits for has changed.
+    /// The job is ready, or its reason to wait has changed.
     Queued,
-    /// An attempt began.
+    /// An attempt started.
     Started,
-    /// The attempt told how far it is; at most once a second.
+    /// The attempt reported progress. At most once a second.
     Progressed,
-    /// A service that the attempt called said "not now"; the attempt does not count.
+    /// A service that the attempt called rejected the request for now. The attempt does not count.
     Throttled,
-    /// An attempt failed; the next one waits for its backoff.
+    /// An attempt failed, and the next one waits for its backoff.
     RetryScheduled,
-    /// It ended well.
+    /// The job succeeded.
     Succeeded,
-    /// It ended badly.
+    /// The job failed.
     Failed,
-    /// Somebody asked to cancel it while it ran.
+    /// Cancellation was requested while the job ran.
     CancelRequested,
-    /// It ended by request or expiry.
+    /// The job was cancelled or expired.
     Cancelled,
     /// The worker of an attempt vanished.
     Lost,
-    /// A worker gave it back.
+    /// A worker gave the job back.
     Released,
-    /// It was revived by jobRetry.
+    /// The job was revived by jobRetry.
     Retried,
-    /// Of the stream, not of the job: the cursor was too old (or is of no use here). How the job stands now; the stream
-    /// goes on from there. Repeats a version.
+    /// The cursor is too old or cannot be used. Carries the job's current state, and the stream
+    /// continues from there. Belongs to the stream, not to the job, and repeats a version.
     Reset,
 }
 
@@ -78,11 +79,11 @@ impl From<EventKind> for JobEventKind {
     }
 }
 
-/// See the object below.
+/// The GraphQL object `JobEvent`.
 #[derive(Debug)]
 pub struct JobEvent {
     job: JobId,
-    /// Hand it back, and the stream goes on behind this event.
+    /// The version that the event's cursor points after.
     place: i32,
     kind: JobEventKind,
     at: Time,
@@ -93,9 +94,9 @@ pub struct JobEvent {
 }
 
 crate::connection!(
-    /// A page of what happened to a job, in order of version.
+    /// A page of a job's events, ordered by version.
     JobEventConnection,
-    /// An event in a list.
+    /// An event with its cursor.
     JobEventEdge,
     JobEvent
 );
@@ -137,10 +138,10 @@ impl From<JobNews> for JobEvent {
     }
 }
 
-/// Something that happened to a job.
+/// An event in the history of a job.
 #[Object]
 impl JobEvent {
-    /// Hand it back as `after` to go on behind this event, in `Job.events` and in jobEvents.
+    /// Pass it as `after` to `Job.events` or jobEvents to continue after this event.
     async fn cursor(&self) -> String {
         EventCursor { job: self.job, version: self.place }.encode()
     }
@@ -150,17 +151,17 @@ impl JobEvent {
         self.kind
     }
 
-    /// When.
+    /// When it happened.
     async fn at(&self) -> DateTime {
         DateTime(self.at)
     }
 
-    /// What there is to say beside the kind, for people; often nothing.
+    /// Details for people, in addition to the kind. Often empty.
     async fn message(&self) -> &str {
         &self.message
     }
 
-    /// Number of the attempt that it is about; null before the first.
+    /// Number of the attempt that the event belongs to. Null before the first attempt.
     async fn attempt(&self) -> Option<i32> {
         self.attempt
     }
@@ -170,18 +171,18 @@ impl JobEvent {
         self.state
     }
 
-    /// The job's version as of this event; rises by one from event to event.
+    /// The job's version as of this event. Increases by one from event to event.
     async fn version(&self) -> i32 {
         self.version
     }
 
-    /// The job as it is now; null once pruned.
+    /// The job as it is now. Null once it has been pruned.
     async fn job(&self, ctx: &Context<'_>) -> Option<Result<Job>> {
         object::load(ctx, self.job).await.transpose()
     }
 }
 
-/// The events of a job.
+/// Returns a page of a job's events.
 pub(super) async fn list(
     ctx: &Context<'_>,
     job: JobId,

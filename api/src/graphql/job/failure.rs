@@ -1,4 +1,4 @@
-//! Why jobs and attempts failed, and how far running ones are.
+//! The GraphQL types `Failure` and `Progress`.
 
 use async_graphql::SimpleObject;
 use callboard::job;
@@ -6,12 +6,13 @@ use callboard::job;
 /// Why a job or an attempt failed.
 #[derive(Debug, Clone, PartialEq, Eq, SimpleObject)]
 pub struct Failure {
-    /// Stable name in capitals: EXIT_CODE, SIGNAL, TIMEOUT, NOT_COMPOSABLE, SECRET_UNREADABLE, START_FAILED, POISON,
-    /// EXPIRED, DEPENDENCY, FENCED, INTERNAL, or a name that the command reported.
+    /// Stable name in upper case: EXIT_CODE, SIGNAL, TIMEOUT, HTTP_STATUS, PROXY, NOT_COMPOSABLE,
+    /// SECRET_UNREADABLE, START_FAILED, POISON, EXPIRED, DEPENDENCY, FENCED, INTERNAL, or a name
+    /// that the command reported.
     pub code: String,
-    /// For people, without secrets, at most 8 KiB.
+    /// A message for people, without secrets, at most 8 KiB.
     pub message: String,
-    /// Whether another attempt could go better.
+    /// Whether another attempt may succeed.
     pub is_retryable: bool,
 }
 
@@ -25,17 +26,17 @@ impl From<&job::Failure> for Failure {
     }
 }
 
-/// How far a job says it is.
+/// Progress as reported by a job.
 #[derive(Debug, Clone, PartialEq, SimpleObject)]
 pub struct Progress {
-    /// From 0 to 1; null when the job does not tell.
+    /// From 0 to 1. Null when not reported.
     pub fraction: Option<f64>,
-    /// For people, at most 500 characters; null when the job does not tell.
+    /// A message for people, at most 500 characters. Null when not reported.
     pub message: Option<String>,
 }
 
 impl Progress {
-    /// Null until the job has told something.
+    /// Returns `None` until the job has reported something.
     pub(super) fn of(progress: &job::Progress) -> Option<Self> {
         let told = progress.fraction.is_some() || progress.message.is_some();
         told.then(|| Self { fraction: progress.fraction, message: progress.message.clone() })

@@ -1,4 +1,4 @@
-//! Which jobs, and in which order: the inputs of every list and stream of jobs.
+//! The inputs that filter and order jobs in every list and subscription.
 
 use std::str::FromStr;
 
@@ -11,76 +11,79 @@ use crate::{
     graphql::scalars::DateTime,
 };
 
-/// Most values of one list.
+/// Maximum number of values in one list.
 const VALUES_MAX: usize = 1000;
 /// Longest search, in characters.
 const SEARCH_CHARS_MAX: usize = 200;
 
-/// Which jobs. An absent or null field means any, an empty list means none at all. Several fields: all of them; several
-/// values of one field: any of them, but of `labels` all. At most 1000 values each.
+/// Selects jobs. An absent or null field matches any job, an empty list matches none. Several
+/// fields must all match. Of several values in one field any must match, except for `labels`, which
+/// must all match. At most 1000 values per field.
 #[derive(Debug, Clone, Default, InputObject)]
 pub struct JobFilter {
-    /// These jobs.
+    /// Jobs with these ids.
     pub ids: Option<Vec<ID>>,
-    /// In these states.
+    /// Jobs in these states.
     pub states: Option<Vec<JobState>>,
-    /// In these queues.
+    /// Jobs in these queues.
     pub queues: Option<Vec<String>>,
-    /// Of these commands.
+    /// Jobs of these commands.
     pub command_ids: Option<Vec<ID>>,
-    /// On these profiles.
+    /// Jobs on these profiles.
     pub profile_ids: Option<Vec<ID>>,
-    /// That name these proxies, themselves or through their commands. What a profile chose does not count.
+    /// Jobs that name one of these proxies, themselves or through their command. A proxy chosen by
+    /// the profile does not count.
     pub proxy_ids: Option<Vec<ID>>,
-    /// With any of these services.
+    /// Jobs with any of these services.
     pub service_ids: Option<Vec<ID>>,
-    /// Enqueued by these schedules, deleted ones too.
+    /// Jobs enqueued by these schedules, including deleted ones.
     pub schedule_ids: Option<Vec<ID>>,
-    /// With all of these labels.
+    /// Jobs with all of these labels.
     pub labels: Option<Vec<String>>,
-    /// Accepted within this range.
+    /// Jobs accepted within this range.
     pub created_at: Option<DateTimeRange>,
-    /// Whose id is this or begins with it, whose command's name contains it in whichever case, or that have exactly this
-    /// label. At most 200 characters; blanks at its ends do not count.
+    /// Jobs whose id equals or starts with this text, whose command's name contains it (ignoring
+    /// case), or that have exactly this label. At most 200 characters. Leading and trailing spaces
+    /// are ignored.
     pub search: Option<String>,
 }
 
 /// A range of times.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, InputObject)]
 pub struct DateTimeRange {
-    /// At or after this; absent or null: since ever.
+    /// At or after this time. Absent or null for no lower bound.
     pub gte: Option<DateTime>,
-    /// Before this; absent or null: without end.
+    /// Before this time. Absent or null for no upper bound.
     pub lt: Option<DateTime>,
 }
 
-/// The order of a list of jobs. Their ids break ties, in the same direction.
+/// The order of a list of jobs. Ids break ties, in the same direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, InputObject)]
 pub struct JobOrder {
-    /// By what.
+    /// The field to order by.
     pub field: JobOrderField,
-    /// In which direction. Default DESC.
+    /// The direction. Default DESC.
     #[graphql(default_with = "OrderDirection::Desc")]
     pub direction: OrderDirection,
 }
 
-/// What jobs can be ordered by.
+/// The fields that jobs can be ordered by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub enum JobOrderField {
-    /// When they were accepted.
+    /// When the job was accepted.
     CreatedAt,
-    /// When they ended. Jobs that have not ended count as ending last.
+    /// When the job finished. Unfinished jobs come after all finished ones in ascending order.
     FinishedAt,
-    /// Their priority.
+    /// The job's priority.
     Priority,
 }
 
-/// A direction.
+/// The direction of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub enum OrderDirection {
-    /// The least first.
+    /// Lowest first.
     Asc,
-    /// The greatest first.
+    /// Highest first.
     Desc,
 }
 
@@ -91,7 +94,7 @@ impl Default for JobOrder {
 }
 
 impl JobOrder {
-    /// As the store takes it: by what, and whether from the greatest.
+    /// Returns the store's order and whether it is descending.
     pub(super) fn of_store(self) -> (pages::JobOrder, bool) {
         let order = match self.field {
             JobOrderField::CreatedAt => pages::JobOrder::Created,
@@ -109,7 +112,7 @@ impl TryFrom<JobFilter> for pages::JobFilter {
         let created_at = filter.created_at.unwrap_or_default();
         let search = filter.search.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
         if search.as_ref().is_some_and(|text| text.chars().count() > SEARCH_CHARS_MAX) {
-            let message = format!("`search` has more than {SEARCH_CHARS_MAX} characters.");
+            let message = format!("`search` must have at most {SEARCH_CHARS_MAX} characters.");
             return Err(ApiError::new(Code::BadRequest, message));
         }
         Ok(Self {
@@ -132,12 +135,15 @@ impl TryFrom<JobFilter> for pages::JobFilter {
 
 fn bounded<T>(name: &str, list: Option<Vec<T>>) -> Result<Option<Vec<T>>, ApiError> {
     if list.as_ref().is_some_and(|list| list.len() > VALUES_MAX) {
-        return Err(ApiError::new(Code::BadRequest, format!("`{name}` has more than {VALUES_MAX} values.")));
+        return Err(ApiError::new(
+            Code::BadRequest,
+            format!("`{name}` must have at most {VALUES_MAX} values."),
+        ));
     }
     Ok(list)
 }
 
-/// The ids of a list; what is no id of the kind is left out, because nothing has it.
+/// Parses the ids of a list. Ids of another kind or form are left out, because no object has them.
 fn ids<Id: FromStr>(name: &str, list: Option<Vec<ID>>) -> Result<Option<Vec<Id>>, ApiError> {
     let list = bounded(name, list)?;
     Ok(list.map(|list| list.iter().filter_map(|id| id.parse().ok()).collect()))

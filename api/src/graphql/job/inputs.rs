@@ -1,4 +1,4 @@
-//! What mutations of jobs take.
+//! The inputs of job mutations.
 
 use async_graphql::{ID, InputObject};
 use callboard::steps::enqueue::submit::Order;
@@ -9,61 +9,68 @@ use crate::graphql::{
     scalars::{DateTime, Json},
 };
 
-/// A job to enqueue.
+/// Input of jobEnqueue.
 #[derive(Debug, InputObject)]
 pub struct JobEnqueueInput {
-    /// What to run. The job keeps the command as it is now, whatever happens to it later.
+    /// The command to run. The job keeps the command's current version, whatever happens to it
+    /// later.
     pub command_id: ID,
-    /// The profile to run on; absent or null: the command's, if it has one.
+    /// The profile to run on. Absent or null uses the command's profile, if it has one.
     pub profile_id: Option<ID>,
-    /// Overrides the command's proxy and the profile's own choice; absent or null leaves the choice to them.
+    /// Overrides the command's proxy and the profile's own choice. Absent or null leaves the choice
+    /// to them.
     pub proxy_id: Option<ID>,
-    /// Overrides the services of the command and of the profile, each once; absent or null: theirs, `[]`: none.
+    /// Overrides the services of the command and of the profile, without duplicates. Absent or null
+    /// uses theirs, `[]` uses none.
     pub service_ids: Option<Vec<ID>>,
-    /// Must fit the command's inputSchema: an object of at most 256 KiB. Absent or null: `{}`. What the schema marks
-    /// `writeOnly` is encrypted at rest and shown as `***`.
+    /// The job's input: an object of at most 256 KiB that matches the command's inputSchema. Absent
+    /// or null means `{}`. Properties that the schema marks `writeOnly` are encrypted at rest and
+    /// shown as `***`.
     pub input: Option<Json>,
     /// Overrides the command's queue.
     pub queue: Option<String>,
-    /// 0 to 9; 9 runs first. Default 4.
+    /// The priority, 0 to 9. 9 runs first. Default 4.
     pub priority: Option<i32>,
-    /// Not before this; absent, null or past: at once.
+    /// The earliest start time. Absent, null or in the past means now.
     pub run_at: Option<DateTime>,
     /// Overrides parts of the command's policy.
     pub policy: Option<PolicyInput>,
-    /// Whose turn the job counts as, instead of its profile's: 1 to 255 bytes. Of one queue and priority, each fairness key, and each
-    /// profile of jobs without one, has one job started after the other, however many jobs others have enqueued.
+    /// Groups the job for fair ordering, instead of its profile: 1 to 255 bytes. Within a queue and
+    /// priority, fairness keys (and profiles of jobs without one) take turns to start one job each,
+    /// however many jobs the others have enqueued.
     pub fairness_key: Option<String>,
-    /// At most 20, each 1 to 60 characters.
+    /// At most 20 labels, each 1 to 60 characters.
     pub labels: Option<Vec<String>>,
-    /// 1 to 255 bytes. The same key with the same input again answers the job that exists; with other input,
-    /// IDEMPOTENCY_CONFLICT. Kept as long as the job.
+    /// A key of 1 to 255 bytes that makes enqueuing repeatable. The same key with the same input
+    /// returns the existing job. With another input it is refused with IDEMPOTENCY_CONFLICT. Kept
+    /// as long as the job.
     pub idempotency_key: Option<String>,
-    /// Jobs that must succeed first, each once, at most 10,000. Until then the job is BLOCKED; when one of them fails or is
-    /// cancelled, it is CANCELLED with the failure DEPENDENCY.
+    /// Jobs that must succeed first, without duplicates, at most 10,000. Until then the job is
+    /// BLOCKED. If one of them fails or is cancelled, the job is CANCELLED with the failure
+    /// DEPENDENCY.
     pub depends_on: Option<Vec<ID>>,
 }
 
-/// Jobs to enqueue together.
+/// Input of jobsEnqueue.
 #[derive(Debug, InputObject)]
 pub struct JobsEnqueueInput {
-    /// 1 to 1000; all or nothing.
+    /// 1 to 1000 jobs. Either all are enqueued or none.
     pub jobs: Vec<JobEnqueueInput>,
 }
 
-/// Which job to cancel.
+/// Input of jobCancel.
 #[derive(Debug, InputObject)]
 pub struct JobCancelInput {
-    /// Which.
+    /// The id of the job.
     pub id: ID,
-    /// Why, for its history; at most 500 characters.
+    /// The reason, recorded in the job's history. At most 500 characters.
     pub reason: Option<String>,
 }
 
-/// Which job to run again.
+/// Input of jobRetry.
 #[derive(Debug, InputObject)]
 pub struct JobRetryInput {
-    /// Which. It must have ended.
+    /// The id of the job. The job must be finished.
     pub id: ID,
 }
 

@@ -1,4 +1,4 @@
-//! Lists of jobs: pages, and the fields that other nouns have of them.
+//! Pages of jobs, and the job fields of profiles.
 
 use async_graphql::{Context, Result};
 use callboard::{
@@ -18,14 +18,15 @@ use crate::{
 crate::connection!(
     /// A page of jobs.
     JobConnection,
-    /// A job in a list.
+    /// A job with its cursor.
     JobEdge,
     Job;
-    /// How many jobs the list has: exact up to 10,000, which then means that many or more.
+    /// Number of jobs on all pages. Exact below 10,000. 10,000 means that many or more.
     count_at_least: i32
 );
 
-/// A place as a cursor: which order it is of, the value that the list is ordered by, and the job.
+/// A position as a cursor: a letter for the order, the value that the list is ordered by, and the
+/// job.
 type Written = Keyset<(char, Option<i64>, Uuid)>;
 
 impl Cursor for Place {
@@ -54,7 +55,7 @@ impl Cursor for Place {
     }
 }
 
-/// A page of jobs.
+/// Returns a page of jobs.
 pub(super) async fn list(
     ctx: &Context<'_>,
     from_start: (Option<i32>, Option<String>),
@@ -65,7 +66,7 @@ pub(super) async fn list(
     read(ctx, from_start, from_end, filter.try_into()?, order.unwrap_or_default()).await
 }
 
-/// The jobs of a profile, newest first.
+/// Returns the jobs of a profile, newest first.
 pub async fn jobs_of_profile(
     ctx: &Context<'_>,
     profile: ProfileId,
@@ -79,7 +80,7 @@ pub async fn jobs_of_profile(
     read(ctx, (first, after), (None, None), filter, JobOrder::default()).await
 }
 
-/// The job that runs on a profile right now; batched.
+/// Returns the job that currently runs on a profile. Batched.
 pub async fn held_by(ctx: &Context<'_>, profile: ProfileId) -> Result<Option<Job>> {
     match JobContext::of(ctx)?.readers.holder_of(profile).await? {
         Some(job) => object::load(ctx, job).await,

@@ -1,7 +1,7 @@
-//! Jobs: the object and its lists, what can be done to them, and the streams that follow them.
+//! Jobs: the GraphQL object with its lists, mutations and subscriptions.
 //!
-//! Reading goes through `job_loaders` and the store's page functions, changing through the core's steps, following
-//! through `feed`.
+//! Reads go through `job_loaders` and the store's page functions, changes through the core's steps,
+//! subscriptions through `feed`.
 
 mod bulk;
 pub mod composed;

@@ -1,4 +1,4 @@
-//! Changing jobs: enqueue, cancel, retry.
+//! The mutations that enqueue, cancel and retry jobs.
 
 use async_graphql::{Context, Object, Result, SimpleObject};
 use callboard::{
@@ -24,35 +24,36 @@ use crate::{
     },
 };
 
-/// Longest reason of a cancel, in characters.
+/// Longest reason of a cancellation, in characters.
 const REASON_CHARS_MAX: usize = 500;
 
-/// The answer to jobEnqueue.
+/// Returned by jobEnqueue.
 #[derive(Debug, Default, SimpleObject)]
 pub struct JobEnqueuePayload {
-    /// The job, which is stored for good; null when it was refused.
+    /// The job, durably stored. Null when the input was refused.
     pub job: Option<Job>,
-    /// The idempotency key had been used with this very input: `job` is the one of then.
+    /// Whether the idempotency key was used before with the same input. `job` is then the existing
+    /// job.
     pub was_duplicate: bool,
-    /// Why it was refused; empty when it was not.
+    /// Why the input was refused. Empty on success.
     pub user_errors: Vec<UserError>,
 }
 
-/// The answer to jobsEnqueue.
+/// Returned by jobsEnqueue.
 #[derive(Debug, Default, SimpleObject)]
 pub struct JobsEnqueuePayload {
-    /// The jobs in the order of the input, all stored for good; empty when any was refused.
+    /// The jobs in the order of the input, durably stored. Empty when any of them was refused.
     pub jobs: Vec<Job>,
-    /// Why nothing was enqueued; empty when everything was.
+    /// Why the input was refused. Empty on success.
     pub user_errors: Vec<UserError>,
 }
 
-/// The answer to a change of a job.
+/// Returned by jobCancel and jobRetry.
 #[derive(Debug, Default, SimpleObject)]
 pub struct JobPayload {
-    /// As it is now; null when the change was refused.
+    /// The job as it is now. Null when the input was refused.
     pub job: Option<Job>,
-    /// Why it was refused; empty when it was made.
+    /// Why the input was refused. Empty on success.
     pub user_errors: Vec<UserError>,
 }
 
@@ -62,11 +63,11 @@ pub struct JobMutation;
 
 #[Object]
 impl JobMutation {
-    /// Enqueues a job. It is answered once the job is stored for good. Needs an OPERATOR key.
+    /// Enqueues a job. Returns once the job is durably stored. Requires an OPERATOR key.
     async fn job_enqueue(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The job.")] input: JobEnqueueInput,
+        #[graphql(desc = "The job to enqueue.")] input: JobEnqueueInput,
     ) -> Result<JobEnqueuePayload> {
         Caller::require(ctx, Role::Operator)?;
         Ok(match enqueue(ctx, vec![input.into()]).await? {
@@ -82,11 +83,11 @@ impl JobMutation {
         })
     }
 
-    /// Enqueues 1 to 1000 jobs, all or none. Needs an OPERATOR key.
+    /// Enqueues 1 to 1000 jobs, either all or none. Requires an OPERATOR key.
     async fn jobs_enqueue(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The jobs.")] input: JobsEnqueueInput,
+        #[graphql(desc = "The jobs to enqueue.")] input: JobsEnqueueInput,
     ) -> Result<JobsEnqueuePayload> {
         Caller::require(ctx, Role::Operator)?;
         if let Some(refusal) = refuse_count(input.jobs.len()) {
@@ -103,7 +104,8 @@ impl JobMutation {
                 JobsEnqueuePayload { jobs, user_errors: Vec::new() }
             }
             Err(mut user_errors) => {
-                // The refusals of a single order do not say that it was the first of a list.
+                // The enqueuer does not prefix the paths of a single job request with its index in
+                // the list.
                 for error in user_errors.iter_mut().filter(|_| is_single) {
                     error.path.splice(1..1, ["jobs".to_owned(), "0".to_owned()]);
                 }
@@ -112,12 +114,13 @@ impl JobMutation {
         })
     }
 
-    /// Cancels a job: one that has not started ends at once, a running one as soon as its processes are gone. Asking again
-    /// changes nothing; a job that has ended is NOT_ALLOWED_IN_STATE. Needs an OPERATOR key.
+    /// Cancels a job. A job that has not started is cancelled at once, a running job as soon as its
+    /// processes are gone. Cancelling it again changes nothing. A finished job is refused with
+    /// NOT_ALLOWED_IN_STATE. Requires an OPERATOR key.
     async fn job_cancel(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which job, and why.")] input: JobCancelInput,
+        #[graphql(desc = "The job to cancel, and the reason.")] input: JobCancelInput,
     ) -> Result<JobPayload> {
         Caller::require(ctx, Role::Operator)?;
         let reason = match check_reason(input.reason) {
@@ -131,12 +134,12 @@ impl JobMutation {
         settle(ctx, job, done).await
     }
 
-    /// Runs a finished job again under the same id, with fresh attempts; its history stays. A job that has not ended is
-    /// NOT_ALLOWED_IN_STATE. Needs an OPERATOR key.
+    /// Runs a finished job again under the same id, with fresh attempts. Its history is kept. An
+    /// unfinished job is refused with NOT_ALLOWED_IN_STATE. Requires an OPERATOR key.
     async fn job_retry(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which job.")] input: JobRetryInput,
+        #[graphql(desc = "The job to run again.")] input: JobRetryInput,
     ) -> Result<JobPayload> {
         Caller::require(ctx, Role::Operator)?;
         let job = id_of(&input.id);
@@ -145,7 +148,7 @@ impl JobMutation {
     }
 }
 
-/// The reason of a cancel; an empty one is none.
+/// Checks the reason of a cancellation. An empty one counts as absent.
 pub(super) fn check_reason(reason: Option<String>) -> Result<Option<String>, Refusal> {
     let reason = reason.filter(|reason| !reason.is_empty());
     if reason.as_ref().is_some_and(|reason| reason.chars().count() > REASON_CHARS_MAX) {
@@ -159,13 +162,13 @@ fn refuse_count(count: usize) -> Option<Refusal> {
         0 => Some(Refusal::invalid("jobs", "must have at least one job")),
         1..=JOBS_MAX => None,
         _ => {
-            let message = format!("has {count} jobs; at most {JOBS_MAX} are taken at once");
+            let message = format!("must have at most {JOBS_MAX} jobs, not {count}");
             Some(Refusal::new(RefusalCode::TooMany, "jobs", message))
         }
     }
 }
 
-/// Hands orders to the enqueuer; the inner error is for the caller to mend.
+/// Passes job requests to the enqueuer. The inner error holds what the caller can fix.
 async fn enqueue(ctx: &Context<'_>, orders: Vec<Order>) -> Result<Result<Vec<Accepted>, Vec<UserError>>> {
     match JobContext::of(ctx)?.enqueuer.submit(orders).await {
         Ok(accepted) => Ok(Ok(accepted)),
@@ -177,14 +180,14 @@ async fn enqueue(ctx: &Context<'_>, orders: Vec<Order>) -> Result<Result<Vec<Acc
         )
         .into()),
         Err(EnqueueError::Stopped) => {
-            let message = "The server is going down, and whether the jobs were stored is not known. With an \
-                           idempotencyKey the same request can be sent again safely; otherwise look first.";
+            let message = "The server is shutting down, and the jobs may or may not have been stored. With \
+                           an idempotencyKey, send the same request again. Otherwise check first.";
             Err(ApiError::new(Code::Unavailable, message).into())
         }
     }
 }
 
-/// Announces what a step did, and answers the job as it is now.
+/// Announces what a step changed and returns the job as it is now.
 async fn settle(
     ctx: &Context<'_>,
     job: JobId,

@@ -1,4 +1,4 @@
-//! Reading jobs.
+//! The queries `job` and `jobs`.
 
 use async_graphql::{Context, ID, Object, Result};
 
@@ -11,24 +11,30 @@ pub struct JobQuery;
 
 #[Object]
 impl JobQuery {
-    /// A job by its id; null when there is none.
-    async fn job(&self, ctx: &Context<'_>, #[graphql(desc = "Its id.")] id: ID) -> Option<Result<Job>> {
+    /// Returns the job with this id. Null when there is none.
+    async fn job(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The id of the job.")] id: ID,
+    ) -> Option<Result<Job>> {
         object::load(ctx, id.parse().ok()?).await.transpose()
     }
 
-    /// Jobs, newest first unless told otherwise. A page is as of the moment it is read: a job that changes between its
-    /// being found and its fields being read shows the change.
+    /// Returns jobs, by default newest first. The page is selected first and the fields are read
+    /// afterwards, so a job that changes in between shows the change.
     #[graphql(complexity = "page_cost(first, last, child_complexity)")]
-    #[expect(clippy::too_many_arguments, reason = "the arguments of the field, as the contract has them")]
+    #[expect(clippy::too_many_arguments, reason = "the arguments are fixed by the contract")]
     async fn jobs(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many: 0 to 100, default 25.")] first: Option<i32>,
-        #[graphql(desc = "Only after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many, instead of the first: 0 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Only before this cursor.")] before: Option<String>,
-        #[graphql(desc = "Which jobs; absent or null: all.")] filter: Option<JobFilter>,
-        #[graphql(desc = "In which order; absent or null: newest first.")] order_by: Option<JobOrder>,
+        #[graphql(desc = "Returns the first n items (0-100, default 25).")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last n items instead of the first (0-100).")] last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Returns only jobs that match. Absent or null returns all.")] filter: Option<
+            JobFilter,
+        >,
+        #[graphql(desc = "The order. Absent or null means newest first.")] order_by: Option<JobOrder>,
     ) -> Result<JobConnection> {
         list::list(ctx, (first, after), (last, before), filter.unwrap_or_default(), order_by).await
     }

@@ -1,25 +1,26 @@
-//! The states of a job, as the API names them.
+//! The GraphQL enum `JobState`.
 
 use async_graphql::Enum;
 use callboard::job;
 
-/// Where a job stands. BLOCKED, SCHEDULED, QUEUED and RUNNING jobs are live; the others have ended, until somebody
-/// retries them. New states may be added.
+/// The state of a job. BLOCKED, SCHEDULED, QUEUED and RUNNING jobs are live, the others are
+/// finished until they are retried. New values may be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Enum)]
 #[graphql(remote = "job::JobState")]
 pub enum JobState {
     /// Waits for other jobs to succeed.
     Blocked,
-    /// Waits for a time: `runAt`, or a retry's backoff.
+    /// Waits for a time: `runAt`, or the backoff of a retry.
     Scheduled,
-    /// Ready: runs as soon as a worker is free and nothing stands in its way. `waiting` says what it waits for.
+    /// Ready to run as soon as a worker is free and no limit blocks it. `waiting` says what it
+    /// waits for.
     Queued,
-    /// An attempt runs.
+    /// An attempt is running.
     Running,
-    /// Ended well.
+    /// The job succeeded.
     Succeeded,
-    /// Ended badly, with no attempts left or beyond retry.
+    /// The job failed, with no attempts left or with a failure that cannot be retried.
     Failed,
-    /// Ended because somebody asked, or because it expired.
+    /// The job was cancelled on request, expired, or depended on a job that did not succeed.
     Cancelled,
 }

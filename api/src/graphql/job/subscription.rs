@@ -1,4 +1,4 @@
-//! Following jobs: their events, their lines, and what changes within a filter.
+//! The subscriptions that follow a job's events, a job's log, and changes within a filter.
 
 use async_graphql::{Context, ID, Object, Result, SimpleObject, Subscription};
 use callboard::{ids::JobId, store::jobs::pages};
@@ -12,19 +12,20 @@ use crate::{
     graphql::{job_loaders::outage, log::LogBatch, scalars::DateTime},
 };
 
-/// What changed among the jobs of a filter.
+/// Changes of jobs that match a filter.
 #[derive(Debug, SimpleObject)]
 pub struct JobChanges {
-    /// Hand it back as `after` to go on behind these changes.
+    /// Pass it as `after` to continue after these changes.
     pub cursor: String,
-    /// The changes, each job once, as of its newest state. Empty when `isReset`.
+    /// The changes, with each job once in its newest state. Empty when `isReset`.
     pub changes: Vec<JobChange>,
-    /// The stream begins here, the changes were too many to name, or the cursor is too old (an hour, or 10,000 events):
-    /// read the list again, and go on from `cursor`.
+    /// True when the stream starts here, when there were too many changes to list, or when the
+    /// cursor is too old (one hour, or 10,000 events). Read the list again and continue from
+    /// `cursor`.
     pub is_reset: bool,
 }
 
-/// A job that entered a filter, changed within it, or left it.
+/// The GraphQL object `JobChange`.
 #[derive(Debug)]
 pub struct JobChange {
     change: Change,
@@ -34,17 +35,17 @@ pub struct JobChange {
 /// A job that entered a filter, changed within it, or left it.
 #[Object]
 impl JobChange {
-    /// The job's id.
+    /// The id of the job.
     async fn id(&self) -> ID {
         ID(self.change.job.to_string())
     }
 
-    /// Its state after the newest of these changes.
+    /// The state after the newest of these changes.
     async fn state(&self) -> JobState {
         self.change.state.into()
     }
 
-    /// Its version after the newest of these changes.
+    /// The version after the newest of these changes.
     async fn version(&self) -> i32 {
         self.change.version
     }
@@ -54,12 +55,12 @@ impl JobChange {
         DateTime(self.change.at)
     }
 
-    /// False when it just left the filter.
+    /// Whether the job matches the filter now. False when it just left the filter.
     async fn is_in_filter(&self) -> bool {
         self.is_in_filter
     }
 
-    /// The job as it is now; null once pruned.
+    /// The job as it is now. Null once it has been pruned.
     async fn job(&self, ctx: &Context<'_>) -> Option<Result<Job>> {
         object::load(ctx, self.change.job).await.transpose()
     }
@@ -82,20 +83,19 @@ pub struct JobSubscription;
 
 #[Subscription]
 impl JobSubscription {
-    /// What happens to a job. Without `after`: first a SNAPSHOT, which says how the job stands now, then every event that is
-    /// stored, from the first on, and every later one as it comes, in order of version. With `after`: exactly what came
-    /// after that cursor; where that is not stored any more, a RESET that says how the job stands, and what comes then.
-    /// The cursor of the SNAPSHOT leads to the first event that is stored.
-    /// The stream completes when the job has ended and its last event is out; for one that ended before, at once after
-    /// the replay. A job revived by jobRetry is followed again with the old cursor. An unknown job is NOT_FOUND, a cursor
-    /// of another job BAD_CURSOR.
+    /// The events of a job, in order of version. Without `after`, the stream starts with a SNAPSHOT
+    /// of the job's current state, followed by every stored event and then by new ones. The cursor
+    /// of the SNAPSHOT points before the first stored event. With `after`, the stream continues
+    /// exactly after that cursor. If those events are no longer stored, it starts with a RESET that
+    /// carries the job's current state, followed by new events. The stream completes once the job
+    /// is finished and its last event has been sent, which for an already finished job is right
+    /// after the replay. After a jobRetry the old cursor can be used to follow the job again. An
+    /// unknown job is NOT_FOUND, a cursor of another job is BAD_CURSOR.
     async fn job_events(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The job.")] job_id: ID,
-        #[graphql(desc = "A cursor of this stream or of `Job.events`: go on behind it.")] after: Option<
-            String,
-        >,
+        #[graphql(desc = "The id of the job.")] job_id: ID,
+        #[graphql(desc = "Continues after this cursor of jobEvents or `Job.events`.")] after: Option<String>,
     ) -> Result<impl Stream<Item = JobEvent> + use<>> {
         let job = job_of(&job_id)?;
         let after: Option<EventCursor> = cursor_of(after)?;
@@ -103,14 +103,14 @@ impl JobSubscription {
         Ok(news.map(JobEvent::from))
     }
 
-    /// What a job's attempts write, in order, in batches of at most 500 lines; without `after`, from the first line. The
-    /// stream completes when the job has ended and its last line is out. An unknown job is NOT_FOUND, a cursor of another
-    /// job BAD_CURSOR.
+    /// The log of a job, in order, in batches of at most 500 lines. Without `after`, the stream
+    /// starts at the first line. It completes once the job is finished and its last line has been
+    /// sent. An unknown job is NOT_FOUND, a cursor of another job is BAD_CURSOR.
     async fn job_log(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The job.")] job_id: ID,
-        #[graphql(desc = "A cursor of this stream or of `Job.log`: go on behind it.")] after: Option<String>,
+        #[graphql(desc = "The id of the job.")] job_id: ID,
+        #[graphql(desc = "Continues after this cursor of jobLog or `Job.log`.")] after: Option<String>,
     ) -> Result<impl Stream<Item = LogBatch> + use<>> {
         let job = job_of(&job_id)?;
         let after: Option<LogCursor> = cursor_of(after)?;
@@ -118,18 +118,26 @@ impl JobSubscription {
         Ok(lines.map(LogBatch::from))
     }
 
-    /// Jobs that entered, changed within or left the filter, batched at most every 100 ms, newest state of each once. The
-    /// fields of the filter that can change are `states`; log lines are no change. Without `after`, the first message is a
-    /// reset with a cursor to go on from. What enters and leaves within one batch is not told. `search` is refused here.
+    /// Jobs that entered the filter, changed within it or left it, in batches at most every 100 ms,
+    /// with each job once in its newest state. A job enters or leaves the filter only by its state,
+    /// because the other fields never change. Log lines are not changes. Without `after`, the first
+    /// message is a reset with a cursor to continue from. A job that enters and leaves within one
+    /// batch is not reported. `search` is refused.
     async fn jobs_changed(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which jobs; absent or null: all.")] filter: Option<JobFilter>,
-        #[graphql(desc = "A cursor of this stream: go on behind it.")] after: Option<String>,
+        #[graphql(desc = "Reports only jobs that match. Absent or null reports all.")] filter: Option<
+            JobFilter,
+        >,
+        #[graphql(desc = "Continues after this cursor of jobsChanged.")] after: Option<String>,
     ) -> Result<impl Stream<Item = JobChanges> + use<>> {
         let filter: pages::JobFilter = filter.unwrap_or_default().try_into()?;
         if filter.search.is_some() {
-            return Err(ApiError::new(Code::BadRequest, "`search` cannot be followed; leave it out.").into());
+            return Err(ApiError::new(
+                Code::BadRequest,
+                "`search` is not supported in subscriptions. Leave it out.",
+            )
+            .into());
         }
         let after: Option<ChangesCursor> = cursor_of(after)?;
         let changes =
@@ -152,6 +160,6 @@ fn told(error: FeedError) -> async_graphql::Error {
         FeedError::NotFound => ApiError::new(Code::NotFound, "There is no job with this id.").into(),
         FeedError::BadCursor => ApiError::new(Code::BadCursor, "`after` is a cursor of another job.").into(),
         FeedError::Store(error) => outage(error),
-        FeedError::Stopped => ApiError::new(Code::Unavailable, "The server is going down.").into(),
+        FeedError::Stopped => ApiError::new(Code::Unavailable, "The server is shutting down.").into(),
     }
 }

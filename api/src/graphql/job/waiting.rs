@@ -1,7 +1,7 @@
-//! Why a job is not running: one exact reason, as of now.
+//! The GraphQL type `Waiting`: the one exact reason why a job is not running.
 //!
-//! The reason is decided by [`reason`], from the job's record and what stands in its way, which `callboard::steps::limits::why` finds out
-//! by the code that decides on claims.
+//! [`reason`] decides from the job's record and the gate that blocks it. `callboard::steps::why`
+//! finds that gate with the same code that decides on claims.
 
 use std::sync::Arc;
 
@@ -31,52 +31,54 @@ use crate::graphql::{
 pub struct Waiting {
     /// The reason, for programs.
     pub reason: WaitReason,
-    /// One sentence a person understands, naming what blocks.
+    /// One sentence for people that names what blocks the job.
     pub explanation: String,
-    /// Of NEXT_IN_LINE: its place in its queue, 1 for the next one, exact up to 1000. Null beyond, while it is being called, and for
-    /// every other reason.
+    /// For NEXT_IN_LINE, the position in the queue: 1 is next. Exact up to 1000. Null beyond that,
+    /// while the job is being woken, and for every other reason.
     pub position: Option<i32>,
-    /// When that ends, if a time is known.
+    /// When the reason ends, if a time is known.
     pub until: Option<DateTime>,
-    /// What blocks, if it is something with an id: of DEPENDENCY, the first job that it waits for; of PROFILE_BUSY, the job that runs
-    /// on the profile; of QUEUE_PAUSED, the queue; of PROXY_DOWN, the proxy; of RATE_LIMIT, CONCURRENCY and SERVICE_SUSPENDED, whose
-    /// limit it is: a service, a proxy, a command or a queue.
+    /// The object that blocks the job. For DEPENDENCY the first job that it waits for, for
+    /// PROFILE_BUSY the job that runs on the profile, for QUEUE_PAUSED the queue, for PROXY_DOWN
+    /// the proxy. For RATE_LIMIT, CONCURRENCY and SERVICE_SUSPENDED the owner of the limit: a
+    /// service, proxy, command, profile or queue. Null for every other reason.
     pub blocker: Option<Node>,
 }
 
-/// Reasons why a job is not running. New ones may be added.
+/// Reasons why a job is not running. New values may be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub enum WaitReason {
-    /// Its start time has not come.
+    /// The job's start time has not come.
     RunAt,
     /// An attempt failed, and the next one waits for its backoff.
     RetryBackoff,
-    /// Jobs that it needs have not ended yet.
+    /// Jobs that it depends on have not finished.
     Dependency,
-    /// A limit on how often jobs may start: of its command, of a service or of a proxy; or a service wants no requests now.
+    /// A rate limit or cap of its command, service, proxy or profile is exhausted, or a service
+    /// asked for no more requests.
     RateLimit,
-    /// As many jobs run as may, of its command, of its queue, with a service or through a proxy.
+    /// The concurrency limit of its command, queue, service or proxy is reached.
     Concurrency,
-    /// Another job runs on its profile; a profile is never open in two browsers.
+    /// Another job runs on its profile. A profile is never open in two browsers.
     ProfileBusy,
-    /// Its proxy could not be reached, or none of its profile's could, and is left alone for a while.
+    /// Its proxy, or every proxy of its profile, could not be reached and is cooling down.
     ProxyDown,
-    /// A service that it uses is suspended, until somebody resumes it.
+    /// A service that it uses is suspended until serviceResume.
     ServiceSuspended,
     /// Its queue is paused.
     QueuePaused,
-    /// No worker that takes jobs serves its queue.
+    /// No active worker serves its queue.
     NoWorker,
-    /// Nothing stands in its way but the jobs before it.
+    /// It waits only for the jobs ahead of it in its queue.
     NextInLine,
 }
 
-/// What the reason depends on beside the record.
+/// What the reason depends on in addition to the record.
 #[derive(Debug, Clone, Default)]
 struct Around {
-    /// What it would have to wait for if it were its turn.
+    /// The gate that blocks the job, if any.
     obstacle: Option<Arc<Obstacle>>,
-    /// The first job that it waits for, and how many there are.
+    /// The first job that it waits for, and the number of unfinished dependencies.
     waits_for: Option<(JobId, i64)>,
     /// Whether the queue is paused.
     is_paused: bool,
@@ -84,7 +86,7 @@ struct Around {
     is_served: bool,
 }
 
-/// The reason; none for a job that runs or has ended.
+/// Returns the reason, or `None` for a job that is running or finished.
 fn reason(job: &JobRecord, around: &Around) -> Option<WaitReason> {
     match (job.state, around) {
         (JobState::Blocked, _) => Some(WaitReason::Dependency),
@@ -92,14 +94,14 @@ fn reason(job: &JobRecord, around: &Around) -> Option<WaitReason> {
         (JobState::Scheduled, _) => Some(WaitReason::RunAt),
         (JobState::Queued, Around { is_paused: true, .. }) => Some(WaitReason::QueuePaused),
         (JobState::Queued, Around { obstacle: Some(obstacle), .. }) => Some(at_gate(obstacle)),
-        // Parked on what has room again: it is being called.
+        // A parked job whose gate has capacity again is being woken.
         (JobState::Queued, Around { is_served: true, .. }) => Some(WaitReason::NextInLine),
         (JobState::Queued, Around { is_served: false, .. }) => Some(WaitReason::NoWorker),
         (JobState::Running | JobState::Succeeded | JobState::Failed | JobState::Cancelled, _) => None,
     }
 }
 
-/// The reason that an obstacle is.
+/// The reason for a job that this gate blocks.
 fn at_gate(obstacle: &Obstacle) -> WaitReason {
     match (&obstacle.block, &obstacle.at.key) {
         (Block::Suspended { .. }, _) => WaitReason::ServiceSuspended,
@@ -107,7 +109,8 @@ fn at_gate(obstacle: &Obstacle) -> WaitReason {
         (Block::Refusing { .. }, GateKey::Proxy(_)) => WaitReason::ProxyDown,
         (_, GateKey::Profile(_)) => WaitReason::ProfileBusy,
         (Block::Full { .. }, _) => WaitReason::Concurrency,
-        // Those before it wait for one or the other; a rate is what makes a queue at a gate that has both.
+        // Jobs ahead at this gate wait for a rate or a slot. At a gate with both, it is the rate
+        // that makes them queue.
         (Block::Behind, _) if obstacle.at.limits.rate_limits.is_empty() => WaitReason::Concurrency,
         (Block::Rate { .. } | Block::UsedUp { .. } | Block::Refusing { .. } | Block::Behind, _) => {
             WaitReason::RateLimit
@@ -116,16 +119,16 @@ fn at_gate(obstacle: &Obstacle) -> WaitReason {
 }
 
 impl Waiting {
-    /// Why this job waits, with what is known now; batched.
+    /// Returns why this job waits, as of now. Batched.
     pub(super) async fn of(ctx: &Context<'_>, job: &JobRecord) -> Result<Option<Self>> {
         let around = look_around(ctx, job).await?;
         let Some(reason) = reason(job, &around) else { return Ok(None) };
         let nothing = |explanation| Self { reason, explanation, position: None, until: None, blocker: None };
         let until = |explanation| Self { until: Some(DateTime(job.run_at)), ..nothing(explanation) };
         Ok(Some(match reason {
-            WaitReason::RunAt => until(format!("It starts at {}.", written(job.run_at))),
+            WaitReason::RunAt => until(format!("The job is scheduled to start at {}.", written(job.run_at))),
             WaitReason::RetryBackoff => until(format!(
-                "Attempt {} failed; the next one starts at {}.",
+                "Attempt {} failed. The next attempt starts at {}.",
                 job.attempt,
                 written(job.run_at)
             )),
@@ -158,7 +161,7 @@ impl Waiting {
         }))
     }
 
-    /// At a gate.
+    /// Explains a job that is blocked at a gate.
     async fn before(ctx: &Context<'_>, reason: WaitReason, obstacle: &Obstacle) -> Result<Self> {
         let Obstacle { at, block, by } = obstacle;
         let (name, owner) = match &at.key {
@@ -190,28 +193,30 @@ impl Waiting {
     }
 }
 
-/// At a place in a queue; without one, it is being called.
+/// Explains a position in a queue. A job without one is being woken.
 fn in_line(queue: &str, place: Option<i64>) -> String {
     match place {
-        None => format!("What it waited for has room again; it is being called to the queue {queue}."),
-        Some(1) => format!("It is next in the queue {queue}, and runs as soon as a worker has a free slot."),
-        Some(2) => format!("One job of the queue {queue} is before it."),
+        None => format!("The job is no longer blocked and is being returned to the queue {queue}."),
+        Some(1) => format!("The job is next in the queue {queue} and starts once a worker has a free slot."),
+        Some(2) => format!("One job is ahead in the queue {queue}."),
         Some(place) if place <= PLACE_MAX => {
-            format!("{} jobs of the queue {queue} are before it.", place - 1)
+            format!("{} jobs are ahead in the queue {queue}.", place - 1)
         }
-        Some(_) => format!("{PLACE_MAX} or more jobs of the queue {queue} are before it."),
+        Some(_) => format!("{PLACE_MAX} or more jobs are ahead in the queue {queue}."),
     }
 }
 
 fn needs(waits_for: Option<(JobId, i64)>) -> String {
     match waits_for {
-        Some((first, 1)) => format!("It needs {first}, which has not ended yet."),
-        Some((first, 2)) => format!("It needs {first} and another job, which have not ended yet."),
+        Some((first, 1)) => format!("The job depends on {first}, which has not finished yet."),
+        Some((first, 2)) => {
+            format!("The job depends on {first} and one other job, which have not finished yet.")
+        }
         Some((first, count)) => {
             let others = if count >= 1000 { "999 or more".to_owned() } else { (count - 1).to_string() };
-            format!("It needs {first} and {others} others, which have not ended yet.")
+            format!("The job depends on {first} and {others} other jobs, which have not finished yet.")
         }
-        None => "What it needs has ended; it is about to be decided on.".to_owned(),
+        None => "The jobs it depends on have finished. It is about to be unblocked or cancelled.".to_owned(),
     }
 }
 
