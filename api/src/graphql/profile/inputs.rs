@@ -1,4 +1,4 @@
-//! What mutations of profiles take.
+//! The inputs of profile mutations.
 
 use async_graphql::{ID, InputObject, MaybeUndefined};
 use callboard::{
@@ -15,37 +15,39 @@ use crate::graphql::{
     secret::SecretInput,
 };
 
-/// A new profile.
+/// Input of profileCreate.
 #[derive(Debug, InputObject)]
 pub struct ProfileCreateInput {
-    /// 1 to 100 characters, unique among profiles.
+    /// The name, 1 to 100 characters, unique among profiles.
     pub name: String,
-    /// Directory below the worker's profile root, unique among profiles: parts of letters, digits, `_`, `-`,
-    /// `.`, `@` and `+` that do not begin with a dot, separated by `/`, at most 400 bytes. Absent or null: a
-    /// new directory with a name of its own.
+    /// Directory below the worker's profile root, unique among profiles. Parts are separated by
+    /// `/`, consist of letters, digits, `_`, `-`, `.`, `@` and `+`, and do not start with a dot. At
+    /// most 400 bytes. Absent or null creates a new directory with a generated name.
     pub chrome_profile_path: Option<String>,
-    /// At most 2000 characters.
+    /// A description for people, at most 2000 characters.
     pub description: Option<String>,
-    /// At most 20, each 1 to 60 characters.
+    /// At most 20 labels, each 1 to 60 characters.
     pub labels: Option<Vec<String>>,
-    /// Plain variables: an object of at most 100 texts of at most 32768 bytes. Names are letters, digits and
-    /// `_`, and do not begin with CALLBOARD_.
+    /// Plain variables that commands may use: an object with at most 100 string values of at most
+    /// 32768 bytes. Names consist of letters, digits and `_`, and do not start with CALLBOARD_.
     pub environment: Option<Json>,
-    /// At most 100.
+    /// The secrets, at most 100.
     pub secrets: Option<Vec<SecretInput>>,
-    /// Services of its jobs, in order, each once; at most 100.
+    /// The services of its jobs, in order and without duplicates, at most 100.
     pub service_ids: Option<Vec<ID>>,
-    /// Proxies of its jobs in order of preference, each once; at most 100.
+    /// The proxies of its jobs, in order of preference and without duplicates, at most 100.
     pub proxy_ids: Option<Vec<ID>>,
-    /// How a proxy is chosen among them.
+    /// How a proxy is chosen among `proxyIds`.
     #[graphql(default_with = "Some(ProxySelection::FirstHealthy)")]
     pub proxy_selection: Option<ProxySelection>,
-    /// How many attempts may start on it: at most one cap for a day and one for a month. Absent or null: as many as there are.
+    /// Limits on how many attempts may start on it, at most one per day and one per month. Absent
+    /// or null means none.
     pub caps: Option<Vec<CapInput>>,
 }
 
 impl ProfileCreateInput {
-    /// For the core; `ids` names the directory where the caller names none.
+    /// Converts the input for the core. `ids` generates the name of the directory when the caller
+    /// gives none.
     pub fn read(self, ids: IdSource) -> ProfileCreate {
         let own_directory = || ids.make::<Uuid>().simple().to_string();
         ProfileCreate {
@@ -63,36 +65,37 @@ impl ProfileCreateInput {
     }
 }
 
-/// Changes of a profile. Absent fields stay as they are. `secrets` sets the named ones and leaves the others;
-/// `removeSecrets` takes away.
+/// Input of profileUpdate. Absent fields stay unchanged. `secrets` sets the listed secrets and
+/// keeps the others. `removeSecrets` removes secrets.
 #[derive(Debug, InputObject)]
 pub struct ProfileUpdateInput {
-    /// Which.
+    /// The id of the profile.
     pub id: ID,
-    /// The version that was read: with another one stored, STALE_VERSION. Absent or null changes whatever is
-    /// there.
+    /// The version that was read. If another version is stored, the update is refused with
+    /// STALE_VERSION. Absent or null updates any version.
     pub version: Option<i32>,
-    /// 1 to 100 characters, unique among profiles. Cannot be null.
+    /// The name, 1 to 100 characters, unique among profiles. Cannot be null.
     pub name: MaybeUndefined<String>,
     /// As in ProfileCreateInput. Cannot be null.
     pub chrome_profile_path: MaybeUndefined<String>,
-    /// At most 2000 characters; null for none.
+    /// A description for people, at most 2000 characters. Null removes it.
     pub description: MaybeUndefined<String>,
-    /// At most 20, each 1 to 60 characters; null for none.
+    /// At most 20 labels, each 1 to 60 characters. Null removes all.
     pub labels: MaybeUndefined<Vec<String>>,
-    /// Replaces all plain variables, as in ProfileCreateInput; null for none.
+    /// Replaces all plain variables, as in ProfileCreateInput. Null removes all.
     pub environment: MaybeUndefined<Json>,
-    /// Secrets to set; others stay. At most 100 after the change.
+    /// The secrets to set. Others are kept. At most 100 after the update.
     pub secrets: Option<Vec<SecretInput>>,
-    /// Names of secrets to take away; none of them may be in `secrets`.
+    /// Names of the secrets to remove. None of them may be in `secrets`.
     pub remove_secrets: Option<Vec<String>>,
-    /// Replaces the whole list, each once, at most 100; null for none.
+    /// Replaces the whole list, without duplicates, at most 100. Null removes all.
     pub service_ids: MaybeUndefined<Vec<ID>>,
-    /// Replaces the whole list, in order of preference, each once, at most 100; null for none.
+    /// Replaces the whole list, in order of preference and without duplicates, at most 100. Null
+    /// removes all.
     pub proxy_ids: MaybeUndefined<Vec<ID>>,
-    /// How a proxy is chosen; null for FIRST_HEALTHY.
+    /// How a proxy is chosen among the profile's proxies. Null means FIRST_HEALTHY.
     pub proxy_selection: MaybeUndefined<ProxySelection>,
-    /// Replaces all caps; null for none.
+    /// Replaces all caps. Null removes all.
     pub caps: MaybeUndefined<Vec<CapInput>>,
 }
 
@@ -115,12 +118,13 @@ impl From<ProfileUpdateInput> for ProfileUpdate {
     }
 }
 
-/// Which profile to delete. Its secrets go with it; its directory on the workers stays.
+/// Input of profileDelete. The profile's secrets are deleted with it. Its directory on the workers
+/// is kept.
 #[derive(Debug, InputObject)]
 pub struct ProfileDeleteInput {
-    /// Which. IN_USE while a command or a job that has not ended needs it.
+    /// The id of the profile. Refused with IN_USE while a command or an unfinished job uses it.
     pub id: ID,
-    /// The version that was read: with another one stored, STALE_VERSION. Absent or null deletes whatever is
-    /// there.
+    /// The version that was read. If another version is stored, the deletion is refused with
+    /// STALE_VERSION. Absent or null deletes any version.
     pub version: Option<i32>,
 }

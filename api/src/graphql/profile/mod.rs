@@ -1,4 +1,4 @@
-//! Profiles: browser identities, with their lists of secrets, services and proxies.
+//! Profiles: browser identities with their secrets, services and proxies.
 
 mod inputs;
 mod mutation;

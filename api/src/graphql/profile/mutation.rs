@@ -1,4 +1,4 @@
-//! Changing profiles.
+//! The mutations that create, update and delete profiles.
 
 use async_graphql::{Context, Object, Result, SimpleObject};
 use callboard::{catalogue::Catalogue, steps::CatalogueError};
@@ -13,12 +13,12 @@ use crate::{
     },
 };
 
-/// The answer to a change of a profile.
+/// Returned by profileCreate and profileUpdate.
 #[derive(Debug, SimpleObject)]
 pub struct ProfilePayload {
-    /// As it is now; null when the change was refused.
+    /// The profile as it is now. Null when the input was refused.
     pub profile: Option<Profile>,
-    /// Why it was refused; empty when it was made.
+    /// Why the input was refused. Empty on success.
     pub user_errors: Vec<UserError>,
 }
 
@@ -35,33 +35,34 @@ pub struct ProfileMutation;
 
 #[Object]
 impl ProfileMutation {
-    /// Makes a profile. Needs an ADMIN key.
+    /// Creates a profile. Requires an ADMIN key.
     async fn profile_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The new profile.")] input: ProfileCreateInput,
+        #[graphql(desc = "The profile to create.")] input: ProfileCreateInput,
     ) -> Result<ProfilePayload> {
         Caller::require(ctx, Role::Admin)?;
         let catalogue = ctx.data::<Catalogue>()?;
         ProfilePayload::of(catalogue.profile_create(input.read(catalogue.ids)).await)
     }
 
-    /// Changes a profile; running attempts keep what they were started with. Needs an ADMIN key.
+    /// Updates a profile. Running attempts keep the values that they started with. Requires an
+    /// ADMIN key.
     async fn profile_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which profile, and what to change.")] input: ProfileUpdateInput,
+        #[graphql(desc = "The profile to update, and the changes.")] input: ProfileUpdateInput,
     ) -> Result<ProfilePayload> {
         Caller::require(ctx, Role::Admin)?;
         ProfilePayload::of(ctx.data::<Catalogue>()?.profile_update(input.into()).await)
     }
 
-    /// Deletes a profile with its secrets; IN_USE while a command or a job that has not ended needs it. Needs
-    /// an ADMIN key.
+    /// Deletes a profile and its secrets. Refused with IN_USE while a command or an unfinished job
+    /// uses it. Requires an ADMIN key.
     async fn profile_delete(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which profile.")] input: ProfileDeleteInput,
+        #[graphql(desc = "The profile to delete.")] input: ProfileDeleteInput,
     ) -> Result<DeletePayload> {
         Caller::require(ctx, Role::Admin)?;
         let done = ctx.data::<Catalogue>()?.profile_delete(id_of(&input.id), input.version).await;

@@ -1,4 +1,4 @@
-//! The type `Profile`, and lists of profiles.
+//! The GraphQL type `Profile` and its lists.
 
 use async_graphql::{Context, Enum, ID, Object, Result};
 use callboard::{
@@ -23,26 +23,27 @@ use crate::graphql::{
     service::Service,
 };
 
-/// See the object below.
+/// The GraphQL object `Profile`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Profile(profile::Profile);
 
-/// How the next proxy is chosen among a profile's own, which are in order of preference.
+/// How the next proxy is chosen among a profile's proxies. Proxies that are down or cooling down
+/// are skipped while another one is available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "profile::ProxySelection")]
 pub enum ProxySelection {
-    /// The first one that is not known to be down.
+    /// The first available proxy in order of preference.
     FirstHealthy,
-    /// Each in turn, from attempt to attempt.
+    /// Each available proxy in turn, from attempt to attempt.
     RoundRobin,
-    /// The one with the fewest running jobs.
+    /// The available proxy with the fewest running jobs.
     LeastBusy,
 }
 
 crate::connection!(
-    /// A page of profiles, in order of name.
+    /// A page of profiles, ordered by name.
     ProfileConnection,
-    /// A profile in a list.
+    /// A profile with its cursor.
     ProfileEdge,
     Profile
 );
@@ -54,21 +55,21 @@ impl From<profile::Profile> for Profile {
 }
 
 impl Profile {
-    /// A profile by its id; batched.
+    /// Loads a profile by its id. Batched.
     pub async fn load(ctx: &Context<'_>, id: ProfileId) -> Result<Option<Self>> {
         Ok(loaders::one(ctx, id).await?.map(Self))
     }
 }
 
 impl ProfileConnection {
-    /// From a page of the store.
+    /// Creates the connection from a page of the store.
     pub fn of(page: NamePage<profile::Profile>) -> Self {
         let (items, bounds, total) =
             name_lists::parts(page, |row: &profile::Profile| (&row.name, row.id.uuid()));
         Self::new(items, bounds, total)
     }
 
-    /// The profiles that list a service or proxy; batched.
+    /// Loads the profiles that list a service or proxy. Batched.
     pub async fn listing<Id>(
         ctx: &Context<'_>,
         of: Id,
@@ -94,51 +95,53 @@ impl ProfileConnection {
 /// A browser identity: one Chrome user-data directory with its tokens, services and proxies.
 #[Object]
 impl Profile {
-    /// Global id, `profile_...`.
+    /// The global id, `profile_...`.
     pub async fn id(&self) -> ID {
         ID(self.0.id.to_string())
     }
 
-    /// Unique among profiles.
+    /// The name, unique among profiles.
     async fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// Its directory, relative to the worker's profile root; never absolute, never with `..`. Unique among
-    /// profiles.
+    /// The Chrome user-data directory, relative to the worker's profile root. Never absolute, never
+    /// with `..`. Unique among profiles.
     async fn chrome_profile_path(&self) -> &str {
         &self.0.chrome_profile_path
     }
 
-    /// For people.
+    /// A description for people.
     async fn description(&self) -> Option<&str> {
         self.0.description.as_deref()
     }
 
-    /// Sorted, each once; at most 20.
+    /// The labels, sorted and without duplicates, at most 20.
     async fn labels(&self) -> &[String] {
         &self.0.labels
     }
 
-    /// Plain variables that commands may use (`profile.environment.NAME`): an object of texts.
+    /// Plain variables that commands may use (`profile.environment.NAME`), as an object with string
+    /// values.
     async fn environment(&self) -> Json {
         Json(json!(self.0.environment))
     }
 
-    /// Its secrets in order of name, without their values; at most 100.
+    /// The secrets ordered by name, without their values, at most 100.
     async fn secrets(&self, ctx: &Context<'_>) -> Result<Vec<Secret>> {
         let states = loaders::one(ctx, SecretsOf(self.0.id)).await?.unwrap_or_default();
         Ok(states.into_iter().map(Secret::from).collect())
     }
 
-    /// The services that its jobs get unless they or their commands name others; in order, at most 100.
+    /// The services that its jobs get unless the job or its command names others. In order, at most
+    /// 100.
     async fn services(&self, ctx: &Context<'_>) -> Result<Vec<Service>> {
         let ids: Vec<ServiceId> = loaders::one(ctx, ServicesOf(self.0.id)).await?.unwrap_or_default();
         Service::load_all(ctx, ids).await
     }
 
-    /// The ways out that its jobs choose from unless they or their commands name one; in order of preference,
-    /// at most 100.
+    /// The proxies that its jobs choose from unless the job or its command names one. In order of
+    /// preference, at most 100.
     async fn proxies(&self, ctx: &Context<'_>) -> Result<Vec<Proxy>> {
         let ids: Vec<ProxyId> = loaders::one(ctx, ProxiesOf(self.0.id)).await?.unwrap_or_default();
         Proxy::load_all(ctx, ids).await
@@ -149,50 +152,54 @@ impl Profile {
         self.0.proxy_selection.into()
     }
 
-    /// How many attempts may start on it in a day or a month.
+    /// Limits on how many attempts may start on it in a day or a month.
     async fn caps(&self) -> Vec<Cap> {
         rate_limit::caps(&self.0.caps)
     }
 
-    /// The job that holds it right now; null when nobody does. A profile is never open in two browsers.
+    /// The job that currently runs on the profile. Null when none does. A profile is never open in
+    /// two browsers.
     async fn held_by(&self, ctx: &Context<'_>) -> Option<Result<Job>> {
         job::held_by(ctx, self.0.id).await.transpose()
     }
 
-    /// The jobs that run, ran or are to run on it, newest first.
+    /// The jobs that run on the profile, have run on it or will, newest first.
     #[graphql(complexity = "page_cost(first, None, child_complexity)")]
     async fn jobs(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many: 0 to 100, default 25.")] first: Option<i32>,
-        #[graphql(desc = "Only after this cursor.")] after: Option<String>,
-        #[graphql(desc = "Only those that match; absent or null: all.")] filter: Option<JobFilter>,
+        #[graphql(desc = "Returns the first n items (0-100, default 25).")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns only jobs that match. Absent or null returns all.")] filter: Option<
+            JobFilter,
+        >,
     ) -> Result<JobConnection> {
         job::jobs_of_profile(ctx, self.0.id, first, after, filter).await
     }
 
-    /// What is known now of each of its caps.
+    /// The current state of each cap.
     async fn usage(&self, ctx: &Context<'_>) -> Result<Vec<LimitUsage>> {
         let limits = Limits { caps: self.0.caps.clone(), ..Limits::default() };
         LimitUsage::of(ctx, GateKey::Profile(self.0.id), &limits).await
     }
 
-    /// How much its attempts have used, today and this month.
+    /// Usage by its attempts, today and this month.
     async fn consumption(&self, ctx: &Context<'_>) -> Result<Consumption> {
         Consumption::of(ctx, User::Profile(self.0.id)).await
     }
 
-    /// Rises by one with every change. Hand it back with an update to be told when somebody else was faster.
+    /// Increases by one with every change. Pass it with an update, which is then refused if the
+    /// profile has changed.
     async fn version(&self) -> i32 {
         self.0.version
     }
 
-    /// When it was made.
+    /// When the profile was created.
     async fn created_at(&self) -> DateTime {
         DateTime(self.0.created_at)
     }
 
-    /// When it last changed.
+    /// When the profile was last changed.
     async fn updated_at(&self) -> DateTime {
         DateTime(self.0.updated_at)
     }

@@ -1,4 +1,4 @@
-//! Queues as they were: `Queue.history`, and when a backlog will be gone.
+//! The history of a queue, and the estimate of when its ready jobs are gone.
 
 use async_graphql::{Context, Result, SimpleObject};
 use callboard::{
@@ -20,33 +20,34 @@ use crate::{
     },
 };
 
-/// Most steps of a history.
+/// Maximum number of steps in a history.
 const STEPS_MAX: u64 = 1500;
-/// Seconds of a minute, the shortest step.
+/// Seconds in a minute, the shortest step.
 const MINUTE: u64 = 60;
-/// Full minutes whose pace a forecast goes by.
+/// Number of full minutes that the estimate is based on.
 const PACE_MINUTES: u32 = 5;
 
 /// One step of a queue's history.
 #[derive(Debug, Clone, PartialEq, SimpleObject)]
 pub struct QueuePoint {
-    /// Its beginning.
+    /// Start of the step.
     pub at: DateTime,
-    /// Jobs that were enqueued, or retried by hand.
+    /// Number of jobs that were enqueued, or retried by jobRetry.
     pub enqueued: i32,
-    /// Attempts that started.
+    /// Number of attempts that started.
     pub started: i32,
-    /// Jobs that ended well.
+    /// Number of jobs that succeeded.
     pub succeeded: i32,
-    /// Jobs that ended badly.
+    /// Number of jobs that failed.
     pub failed: i32,
-    /// Jobs that were cancelled, or expired.
+    /// Number of jobs that were cancelled or expired.
     pub cancelled: i32,
-    /// Ready jobs at its end, or now.
+    /// Number of ready jobs at the end of the step, or now.
     pub queued_depth: i32,
-    /// How long half of the attempts that started had not been ready any longer, to within a tenth; null when none started.
+    /// Median time that the started attempts had been ready, accurate to a tenth. Null when none
+    /// started.
     pub p50_wait: Option<Duration>,
-    /// The same for 95 of 100.
+    /// 95th percentile of the same time. Null when none started.
     pub p95_wait: Option<Duration>,
 }
 
@@ -67,7 +68,7 @@ impl From<Point> for QueuePoint {
     }
 }
 
-/// Seconds of a step, and how many there are.
+/// Returns the seconds of a step and the number of steps.
 fn steps(window: Option<&Duration>, step: Option<&Duration>) -> Result<(u64, u64), ApiError> {
     let bad = |message: String| ApiError::new(Code::BadRequest, message);
     let seconds = |given: Option<&Duration>, default| given.map_or(default, |given| given.0.0.as_secs());
@@ -78,26 +79,27 @@ fn steps(window: Option<&Duration>, step: Option<&Duration>) -> Result<(u64, u64
     let count = window.div_ceil(step);
     if !(1..=STEPS_MAX).contains(&count) {
         return Err(bad(format!(
-            "`window` must be 1 to {STEPS_MAX} steps long, not {count}: take longer steps, or a shorter window."
+            "`window` must be 1 to {STEPS_MAX} steps long, not {count}. Use a longer step or a shorter \
+             window."
         )));
     }
     Ok((step, count))
 }
 
-/// What a history costs.
+/// The cost of a history.
 pub(super) fn cost(window: Option<&Duration>, step: Option<&Duration>, of_point: usize) -> usize {
     let count = steps(window, step).map_or(1, |(_, count)| usize::try_from(count).unwrap_or(1));
     // A point is small, and all of them are read at once.
     1 + count.saturating_mul(of_point) / 20
 }
 
-/// The beginning of the step that a moment lies in.
+/// Returns the start of the step that contains `at`.
 fn begin_of_step(at: Time, step: u64) -> Time {
     let seconds = at.timestamp().div_euclid(step.cast_signed()) * step.cast_signed();
     Instant::from_timestamp(seconds, 0).unwrap_or(at)
 }
 
-/// The history of a queue.
+/// Returns the history of a queue.
 pub(super) async fn of(
     ctx: &Context<'_>,
     queue: &str,
@@ -113,7 +115,7 @@ pub(super) async fn of(
     Ok(points.into_iter().map(QueuePoint::from).collect())
 }
 
-/// When the ready jobs are gone, at the pace of the last full minutes.
+/// Estimates when no jobs are ready any more, at the pace of the last full minutes.
 pub(super) async fn empty_at(ctx: &Context<'_>, queue: &QueueRecord) -> Result<Option<DateTime>> {
     if queue.queued <= 0 {
         return Ok(None);
@@ -126,7 +128,8 @@ pub(super) async fn empty_at(ctx: &Context<'_>, queue: &QueueRecord) -> Result<O
     Ok(forecast(queue.queued, -change, now).map(DateTime))
 }
 
-/// When so many are gone, if there were so many fewer within the last full minutes.
+/// Estimates when `queued` jobs are gone if there were `fewer` within the last full minutes. `None`
+/// if the number did not decrease.
 fn forecast(queued: i64, fewer: i64, now: Time) -> Option<Time> {
     if fewer <= 0 {
         return None;

@@ -1,15 +1,16 @@
-//! Ids of queues. A queue is known by its name; its id is made of that, in the form of all other ids.
+//! Ids of queues. A queue is identified by its name, and its id is a hash of the name in the form
+//! of all other ids.
 
 use std::{fmt, str::FromStr};
 
 use sha2::{Digest as _, Sha256};
 
-/// Crockford's base32, as all ids are written in.
+/// The alphabet of Crockford's base32, as in all ids.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-/// Characters after the prefix: 128 bits of five each, the first of three.
+/// Number of characters after the prefix: 128 bits, five per character and three in the first.
 const CHARACTERS: usize = 26;
 
-/// The id of a queue: 128 bits of its name's hash.
+/// The id of a queue: the first 128 bits of its name's SHA-256 hash.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct QueueId(u128);
 
@@ -17,7 +18,7 @@ impl QueueId {
     /// The prefix of this kind of id, without the underscore.
     pub const PREFIX: &'static str = "queue";
 
-    /// The id of the queue with this name.
+    /// Returns the id of the queue with this name.
     pub fn of(name: &str) -> Self {
         let digest: [u8; 32] = Sha256::digest(name.as_bytes()).into();
         let half = digest.iter().take(16);

@@ -1,4 +1,4 @@
-//! Queues: where jobs wait, and the counters that are kept of them.
+//! Queues: the GraphQL object with its counters, history, mutations and subscription.
 
 mod history;
 mod id;
@@ -12,7 +12,8 @@ pub use mutation::{QueueMutation, QueuePauseInput, QueuePayload, QueueResumeInpu
 pub use object::{JobCounts, Queue, QueueQuery, demand, load};
 pub use subscription::QueueSubscription;
 
-/// A count as GraphQL has it: not below zero, which deltas that are not folded yet may sum up to for a moment.
+/// Converts a count for GraphQL. Unfolded deltas may sum up to less than zero for a moment, which
+/// is shown as zero.
 fn shown(count: i64) -> i32 {
     i32::try_from(count.max(0)).unwrap_or(i32::MAX)
 }

@@ -1,4 +1,4 @@
-//! Changing queues: pause, resume and bound.
+//! The mutations that update, pause and resume queues.
 
 use async_graphql::{Context, InputObject, MaybeUndefined, Object, Result, SimpleObject};
 use callboard::steps::{
@@ -15,36 +15,36 @@ use crate::{
     },
 };
 
-/// Changes of a queue. Absent fields stay as they are.
+/// Input of queueUpdate. Absent fields stay unchanged.
 #[derive(Debug, InputObject)]
 pub struct QueueUpdateInput {
-    /// Its name.
+    /// Name of the queue.
     pub name: String,
-    /// How many of its jobs may run at once, 1 to 1000000; null for as many as there are slots. A bound below
-    /// what runs at that moment is refused.
+    /// Maximum number of its jobs that run at once, 1 to 1000000. Null for no limit. A limit below
+    /// the number of jobs running at that moment is refused.
     pub max_concurrency: MaybeUndefined<i32>,
 }
 
-/// Which queue to pause.
+/// Input of queuePause.
 #[derive(Debug, InputObject)]
 pub struct QueuePauseInput {
-    /// Its name.
+    /// Name of the queue.
     pub name: String,
 }
 
-/// Which queue to resume.
+/// Input of queueResume.
 #[derive(Debug, InputObject)]
 pub struct QueueResumeInput {
-    /// Its name.
+    /// Name of the queue.
     pub name: String,
 }
 
-/// The answer to a change of a queue.
+/// Returned by queueUpdate, queuePause and queueResume.
 #[derive(Debug, Default, SimpleObject)]
 pub struct QueuePayload {
-    /// As it is now; null when the change was refused.
+    /// The queue as it is now. Null when the input was refused.
     pub queue: Option<Queue>,
-    /// Why it was refused; empty when it was made.
+    /// Why the input was refused. Empty on success.
     pub user_errors: Vec<UserError>,
 }
 
@@ -54,18 +54,18 @@ pub struct QueueMutation;
 
 #[Object]
 impl QueueMutation {
-    /// Changes a queue. Needs an ADMIN key.
+    /// Updates a queue. Requires an ADMIN key.
     async fn queue_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What to change.")] input: QueueUpdateInput,
+        #[graphql(desc = "The queue to update, and the changes.")] input: QueueUpdateInput,
     ) -> Result<QueuePayload> {
         Caller::require(ctx, Role::Admin)?;
         let context = JobContext::of(ctx)?;
         let most = match input.max_concurrency {
             MaybeUndefined::Undefined => None,
             MaybeUndefined::Null => Some(None),
-            // Negative: none that may run, which is refused.
+            // A negative number becomes 0, which is refused.
             MaybeUndefined::Value(most) => Some(Some(u32::try_from(most).unwrap_or(0))),
         };
         if let Some(most) = most {
@@ -84,21 +84,21 @@ impl QueueMutation {
         Ok(QueuePayload { queue, user_errors })
     }
 
-    /// Pauses a queue: from now on none of its jobs starts, whatever its priority; what runs goes on, and new jobs are
-    /// accepted. Pausing it again changes nothing. Needs an ADMIN key.
+    /// Pauses a queue, so that none of its jobs starts, whatever its priority. Running jobs
+    /// continue and new jobs are accepted. Pausing it again changes nothing. Requires an ADMIN key.
     async fn queue_pause(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which queue.")] input: QueuePauseInput,
+        #[graphql(desc = "The queue to pause.")] input: QueuePauseInput,
     ) -> Result<QueuePayload> {
         change(ctx, &input.name, true).await
     }
 
-    /// Lets the jobs of a paused queue start again. Needs an ADMIN key.
+    /// Lets the jobs of a paused queue start again. Requires an ADMIN key.
     async fn queue_resume(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which queue.")] input: QueueResumeInput,
+        #[graphql(desc = "The queue to resume.")] input: QueueResumeInput,
     ) -> Result<QueuePayload> {
         change(ctx, &input.name, false).await
     }

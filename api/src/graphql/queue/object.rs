@@ -1,4 +1,4 @@
-//! The type `Queue`.
+//! The GraphQL type `Queue` and the query `queues`.
 
 use async_graphql::{Context, ID, Object, Result, SimpleObject};
 use callboard::{
@@ -16,26 +16,26 @@ use crate::graphql::{
     scalars::{DateTime, Duration},
 };
 
-/// How many jobs there are, by state. Counted as they change, never by looking at the jobs.
+/// Number of jobs by state, from maintained counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, SimpleObject)]
 pub struct JobCounts {
-    /// Wait for other jobs.
+    /// Jobs that wait for other jobs.
     pub blocked: i32,
-    /// Wait for a time.
+    /// Jobs that wait for a time.
     pub scheduled: i32,
-    /// Ready.
+    /// Jobs that are ready.
     pub queued: i32,
-    /// Run.
+    /// Jobs that are running.
     pub running: i32,
-    /// Ended well in the last 24 hours.
+    /// Jobs that succeeded in the last 24 hours.
     pub succeeded: i32,
-    /// Ended badly in the last 24 hours.
+    /// Jobs that failed in the last 24 hours.
     pub failed: i32,
-    /// Cancelled or expired in the last 24 hours.
+    /// Jobs that were cancelled or expired in the last 24 hours.
     pub cancelled: i32,
 }
 
-/// See the object below.
+/// The GraphQL object `Queue`.
 #[derive(Debug, Clone)]
 pub struct Queue(QueueRecord);
 
@@ -45,43 +45,44 @@ impl From<QueueRecord> for Queue {
     }
 }
 
-/// Slots that its jobs could use, given how many are ready.
+/// Returns the number of slots that a queue's jobs could use, given the number of ready jobs.
 pub fn demand(queue: &QueueRecord, ready: i64) -> i64 {
     let all = queue.running.max(0) + if queue.is_paused { 0 } else { ready };
     queue.max_concurrency.map_or(all, |most| all.min(i64::from(most)))
 }
 
-/// A queue by its id.
+/// Loads a queue by its id.
 pub async fn load(ctx: &Context<'_>, id: QueueId) -> Result<Option<Queue>> {
     let mut connection = JobContext::of(ctx)?.desk.store.read().await?;
     let found = counters::queues(&mut connection, None).await?;
     Ok(found.into_iter().find(|record| QueueId::of(&record.name) == id).map(Queue))
 }
 
-/// Where jobs wait until a worker that serves the queue takes them. A queue comes into being with its first job.
+/// Holds jobs until a worker that serves the queue runs them. A queue is created with its first
+/// job.
 #[Object]
 impl Queue {
-    /// Global id, `queue_...`.
+    /// The global id, `queue_...`.
     pub async fn id(&self) -> ID {
         ID(QueueId::of(&self.0.name).to_string())
     }
 
-    /// Its name.
+    /// Name of the queue.
     async fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// Whether it is paused, so that none of its jobs starts.
+    /// Whether the queue is paused, so that none of its jobs starts.
     async fn is_paused(&self) -> bool {
         self.0.is_paused
     }
 
-    /// How many of its jobs may run at once, whoever runs them; null for as many as there are slots.
+    /// Maximum number of its jobs that run at once, across all workers. Null for no limit.
     async fn max_concurrency(&self) -> Option<i32> {
         self.0.max_concurrency
     }
 
-    /// How many jobs it has.
+    /// Number of jobs by state.
     async fn counts(&self) -> JobCounts {
         JobCounts {
             blocked: shown(self.0.blocked),
@@ -94,42 +95,46 @@ impl Queue {
         }
     }
 
-    /// Since when the oldest ready job waits, those aside that are parked on a limit or their profile; null when none does.
+    /// Since when the oldest ready job has been waiting, ignoring jobs parked at a limit or their
+    /// profile. Null when there is none.
     async fn oldest_queued_at(&self) -> Option<DateTime> {
         self.0.oldest_queued_at.map(DateTime)
     }
 
-    /// How many slots its jobs could use now: what runs, and what is ready and waits for nothing but a slot, within maxConcurrency. Of a
-    /// paused queue, what runs. Exact up to 10000. With `slots`, the signal for scaling workers.
+    /// Number of slots that its jobs could use now: running jobs, plus ready jobs that wait only
+    /// for a slot, at most maxConcurrency. For a paused queue only the running jobs. Exact up to
+    /// 10000 ready jobs. Compare it with `slots` to scale workers.
     async fn demand(&self, ctx: &Context<'_>) -> Result<i32> {
         let ready = JobContext::of(ctx)?.readers.ready(self.0.name.clone()).await?.unwrap_or_default();
         Ok(shown(demand(&self.0, ready)))
     }
 
-    /// The slots of the active workers that serve it; one that serves several queues counts for each.
+    /// Number of slots of the active workers that serve the queue. A worker that serves several
+    /// queues counts for each.
     async fn slots(&self, ctx: &Context<'_>) -> Result<i32> {
         let slots = JobContext::of(ctx)?.readers.slots(self.0.name.clone()).await?;
         Ok(shown(slots.unwrap_or_default()))
     }
 
-    /// When none of its jobs is ready any more, at the pace of the last five full minutes; null when there are none, or when they did not
-    /// become fewer.
+    /// Estimated time when none of its jobs is ready any more, at the pace of the last five full
+    /// minutes. Null when no job is ready, or when the number of ready jobs did not decrease.
     async fn empty_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime>> {
         history::empty_at(ctx, &self.0).await
     }
 
-    /// What happened, step by step, the oldest first; the last step is the one that now lies in. As long as the retention of history.
+    /// History of the queue, oldest step first. The last step contains the current time. Limited by
+    /// the retention of history.
     #[graphql(complexity = "history::cost(window.as_ref(), step.as_ref(), child_complexity)")]
     async fn history(
         &self,
         ctx: &Context<'_>,
         #[graphql(
-            desc = "How far back: at most 1500 steps.",
+            desc = "How far back, at most 1500 steps.",
             default_with = "Some(Duration(IsoDuration::from_secs(3600)))"
         )]
         window: Option<Duration>,
         #[graphql(
-            desc = "The length of a step: whole minutes.",
+            desc = "Length of a step, in whole minutes.",
             default_with = "Some(Duration(IsoDuration::from_secs(60)))"
         )]
         step: Option<Duration>,
@@ -137,12 +142,12 @@ impl Queue {
         history::of(ctx, &self.0.name, window, step).await
     }
 
-    /// Attempts that started in the last full minute.
+    /// Number of attempts that started in the last full minute.
     async fn started_per_minute(&self) -> f64 {
         self.0.started_per_minute as f64
     }
 
-    /// Jobs that ended in the last full minute.
+    /// Number of jobs that finished in the last full minute.
     async fn finished_per_minute(&self) -> f64 {
         self.0.finished_per_minute as f64
     }
@@ -154,7 +159,7 @@ pub struct QueueQuery;
 
 #[Object]
 impl QueueQuery {
-    /// All queues, in order of name.
+    /// Returns all queues, ordered by name.
     async fn queues(&self, ctx: &Context<'_>) -> Result<Vec<Queue>> {
         let mut connection = JobContext::of(ctx)?.desk.store.read().await?;
         Ok(counters::queues(&mut connection, None).await?.into_iter().map(Queue).collect())

@@ -1,4 +1,4 @@
-//! Following all queues.
+//! The subscription `queueStats`.
 
 use async_graphql::{Context, Result, Subscription};
 use callboard::duration::IsoDuration;
@@ -10,9 +10,9 @@ use crate::{
     graphql::{job::JobContext, scalars::Duration},
 };
 
-/// The time between two messages when nobody says.
+/// The default interval between two messages.
 const INTERVAL: Duration = Duration(IsoDuration(std::time::Duration::from_secs(1)));
-/// Its bounds.
+/// Bounds of the interval.
 const INTERVAL_MIN: std::time::Duration = std::time::Duration::from_millis(100);
 const INTERVAL_MAX: std::time::Duration = std::time::Duration::from_hours(1);
 
@@ -22,13 +22,14 @@ pub struct QueueSubscription;
 
 #[Subscription]
 impl QueueSubscription {
-    /// All queues with their counters, in order of name: at once, and whenever anything of them has changed.
-    #[expect(clippy::unused_async, reason = "the macro takes no other functions")]
+    /// All queues with their counters, ordered by name. Sent at once and whenever a queue changes,
+    /// at most one message per interval.
+    #[expect(clippy::unused_async, reason = "the macro accepts only async functions")]
     async fn queue_stats(
         &self,
         ctx: &Context<'_>,
         #[graphql(
-            desc = "Least time between two messages, PT0.1S to PT1H.",
+            desc = "Minimum time between two messages, PT0.1S to PT1H.",
             default_with = "Some(INTERVAL)"
         )]
         interval: Option<Duration>,

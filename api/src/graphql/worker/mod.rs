@@ -1,4 +1,5 @@
-//! Workers: the processes that run jobs.
+//! Workers: the GraphQL object for processes that run jobs, with its queries, mutation and
+//! subscription.
 
 use std::sync::Arc;
 
@@ -20,43 +21,43 @@ use super::{
 };
 use crate::auth::{Caller, Role};
 
-/// Whether a worker takes part. New states may be added.
+/// Whether a worker takes jobs. New values may be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "workers::WorkerStatus")]
 pub enum WorkerStatus {
     /// Takes jobs.
     Active,
-    /// Takes nothing new, and ends when what it runs has ended.
+    /// Takes no new jobs and exits once its running jobs have finished.
     Draining,
-    /// Its lease ran out; its jobs were given to others.
+    /// Its lease expired, and its jobs were given to other workers.
     Lost,
-    /// Ended in good order.
+    /// Exited in an orderly way.
     Gone,
 }
 
-/// See the object below.
+/// The GraphQL object `Worker`.
 #[derive(Debug, Clone)]
 pub struct Worker(Arc<WorkerRecord>);
 
-/// A worker by its id; batched.
+/// Loads a worker by its id. Batched.
 pub async fn load(ctx: &Context<'_>, id: WorkerId) -> Result<Option<Worker>> {
     Ok(JobContext::of(ctx)?.readers.worker(id).await?.map(Worker))
 }
 
-/// One start of a process that runs jobs.
+/// A process that runs jobs. Every start of the process is a new worker.
 #[Object]
 impl Worker {
-    /// Global id, `worker_...`; a new one with every start.
+    /// The global id, `worker_...`. Every start gets a new one.
     pub async fn id(&self) -> ID {
         ID(self.0.id.to_string())
     }
 
-    /// Its machine.
+    /// Name of the machine.
     async fn hostname(&self) -> &str {
         &self.0.hostname
     }
 
-    /// Its process id on that machine (or in its container).
+    /// Process id on that machine, or in its container.
     async fn process_id(&self) -> i32 {
         self.0.process_id
     }
@@ -66,55 +67,55 @@ impl Worker {
         &self.0.software_version
     }
 
-    /// The queues that it serves.
+    /// Names of the queues that the worker serves.
     async fn queues(&self) -> &[String] {
         &self.0.queues
     }
 
-    /// The kinds of commands that it can run.
+    /// The kinds of commands that the worker can run.
     async fn kinds(&self) -> Vec<CommandKind> {
         self.0.kinds.iter().filter_map(|kind| Kind::parse(kind)).map(CommandKind::from).collect()
     }
 
-    /// How many jobs it runs at a time.
+    /// Number of slots, which is the maximum number of jobs that run at once.
     async fn concurrency(&self) -> i32 {
         self.0.concurrency
     }
 
-    /// How many jobs it runs right now.
+    /// Number of jobs that are running now.
     async fn running(&self) -> i32 {
         i32::try_from(self.0.running).unwrap_or(i32::MAX)
     }
 
-    /// Whether it takes part.
+    /// Whether the worker takes jobs.
     async fn status(&self) -> WorkerStatus {
         self.0.status.into()
     }
 
-    /// When it started.
+    /// When the worker started.
     async fn started_at(&self) -> DateTime {
         DateTime(self.0.started_at)
     }
 
-    /// When it last renewed its lease, every second as a rule.
+    /// When the worker last renewed its lease. Usually every second.
     async fn heartbeat_at(&self) -> DateTime {
         DateTime(self.0.heartbeat_at)
     }
 }
 
-/// Which worker to drain.
+/// Input of workerDrain.
 #[derive(Debug, InputObject)]
 pub struct WorkerDrainInput {
-    /// Which.
+    /// The id of the worker.
     pub id: ID,
 }
 
-/// The answer to a change of a worker.
+/// Returned by workerDrain.
 #[derive(Debug, Default, SimpleObject)]
 pub struct WorkerPayload {
-    /// As it is now; null when the change was refused.
+    /// The worker as it is now. Null when the input was refused.
     pub worker: Option<Worker>,
-    /// Why it was refused; empty when it was made.
+    /// Why the input was refused. Empty on success.
     pub user_errors: Vec<UserError>,
 }
 
@@ -124,12 +125,13 @@ pub struct WorkerMutation;
 
 #[Object]
 impl WorkerMutation {
-    /// Asks a worker to take nothing new, to let its jobs finish within its grace, to give the rest back (which costs them
-    /// no attempt), and to end. Asking again changes nothing. Needs an ADMIN key.
+    /// Asks a worker to take no new jobs, let running jobs finish within its grace period, give the
+    /// rest back (which does not count as an attempt) and exit. Asking again changes nothing.
+    /// Requires an ADMIN key.
     async fn worker_drain(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which worker.")] input: WorkerDrainInput,
+        #[graphql(desc = "The worker to drain.")] input: WorkerDrainInput,
     ) -> Result<WorkerPayload> {
         Caller::require(ctx, Role::Admin)?;
         let context = JobContext::of(ctx)?;
@@ -152,7 +154,8 @@ pub struct WorkerQuery;
 
 #[Object]
 impl WorkerQuery {
-    /// The workers that take part, and those that were lost within the last hour; in order of their start.
+    /// Returns the active and draining workers and those lost within the last hour, ordered by
+    /// start.
     async fn workers(&self, ctx: &Context<'_>) -> Result<Vec<Worker>> {
         let mut connection = JobContext::of(ctx)?.desk.store.read().await?;
         let found = workers::list(&mut connection, None).await?;
@@ -166,9 +169,10 @@ pub struct WorkerSubscription;
 
 #[Subscription]
 impl WorkerSubscription {
-    /// All workers, as in the query `workers`: at once, and whenever one comes, goes, is drained or lost, or takes or ends a job.
-    /// A renewed lease (`heartbeatAt`) alone is not told.
-    #[expect(clippy::unused_async, reason = "the macro takes no other functions")]
+    /// All workers, as in the query `workers`. Sent at once and whenever a worker starts, exits, is
+    /// drained or lost, or starts or finishes a job. A renewed lease (`heartbeatAt`) alone sends
+    /// nothing.
+    #[expect(clippy::unused_async, reason = "the macro accepts only async functions")]
     async fn workers_changed(&self, ctx: &Context<'_>) -> Result<impl Stream<Item = Vec<Worker>> + use<>> {
         let boards = JobContext::of(ctx)?.feed.workers();
         Ok(boards.map(|workers| workers.iter().map(|record| Worker(Arc::new(record.clone()))).collect()))
