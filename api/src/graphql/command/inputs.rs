@@ -1,4 +1,4 @@
-//! What mutations of commands take.
+//! The inputs of command mutations.
 
 use async_graphql::{ID, InputObject, MaybeUndefined};
 use callboard::{
@@ -13,34 +13,34 @@ use crate::graphql::{
     scalars::Json,
 };
 
-/// A new command.
+/// Input of commandCreate.
 #[derive(Debug, InputObject)]
 pub struct CommandCreateInput {
-    /// 1 to 100 characters, unique among commands.
+    /// The name, 1 to 100 characters, unique among commands.
     pub name: String,
-    /// At most 2000 characters.
+    /// A description for people, at most 2000 characters.
     pub description: Option<String>,
     /// What to run.
     pub spec: CommandSpecInput,
-    /// JSON Schema of the job's input: an object, draft 2020-12 unless `$schema` says otherwise, at most
-    /// 65536 bytes, nested at most 64 deep; references may only point into the schema itself. Properties that
-    /// it marks `writeOnly: true` are secrets. By default `{}`, which lets every object in.
+    /// JSON Schema of the job's input: an object, draft 2020-12 unless `$schema` says otherwise, at
+    /// most 65536 bytes and 64 levels deep. References may only point into the schema itself.
+    /// Properties marked `writeOnly: true` are secrets. Default `{}`, which accepts any object.
     pub input_schema: Option<Json>,
-    /// Profile of jobs that name no other.
+    /// The profile of jobs that name no other.
     pub profile_id: Option<ID>,
-    /// Proxy of jobs that name no other.
+    /// The proxy of jobs that name no other.
     pub proxy_id: Option<ID>,
-    /// Services of jobs that name no others, in order, each once; at most 100.
+    /// The services of jobs that name no others, in order and without duplicates, at most 100.
     pub service_ids: Option<Vec<ID>>,
-    /// Queue of jobs that name no other: 1 to 60 of lower-case letters, digits, `_`, `-` and `.`.
+    /// The queue of jobs that name no other: 1 to 60 lower-case letters, digits, `_`, `-` or `.`.
     #[graphql(default_with = "Some(\"default\".to_owned())")]
     pub queue: Option<String>,
-    /// How jobs are retried and how long their attempts may take; what is absent takes its default.
+    /// How jobs are retried and how long their attempts may take. Absent fields take their default.
     pub policy: Option<PolicyInput>,
 }
 
 impl CommandCreateInput {
-    /// For the core, or what has the wrong form.
+    /// Converts the input for the core, or returns what is malformed.
     pub fn read(self) -> Result<CommandCreate, Vec<Refusal>> {
         Ok(CommandCreate {
             name: self.name,
@@ -56,36 +56,37 @@ impl CommandCreateInput {
     }
 }
 
-/// Changes of a command. Absent fields stay as they are. Jobs that exist keep what they were enqueued with.
+/// Input of commandUpdate. Absent fields stay unchanged. Existing jobs keep the version that they
+/// were enqueued with.
 #[derive(Debug, InputObject)]
 pub struct CommandUpdateInput {
-    /// Which.
+    /// The id of the command.
     pub id: ID,
-    /// The version that was read: with another one stored, STALE_VERSION. Absent or null changes whatever is
-    /// there.
+    /// The version that was read. If another version is stored, the update is refused with
+    /// STALE_VERSION. Absent or null updates any version.
     pub version: Option<i32>,
-    /// 1 to 100 characters, unique among commands. Cannot be null.
+    /// The name, 1 to 100 characters, unique among commands. Cannot be null.
     pub name: MaybeUndefined<String>,
-    /// At most 2000 characters; null for none.
+    /// A description for people, at most 2000 characters. Null removes it.
     pub description: MaybeUndefined<String>,
     /// Replaces the whole spec. Cannot be null.
     pub spec: MaybeUndefined<CommandSpecInput>,
-    /// Replaces the schema, as in CommandCreateInput; null for `{}`.
+    /// Replaces the schema, as in CommandCreateInput. Null means `{}`.
     pub input_schema: MaybeUndefined<Json>,
-    /// Profile of jobs that name no other; null for none.
+    /// The profile of jobs that name no other. Null removes it.
     pub profile_id: MaybeUndefined<ID>,
-    /// Proxy of jobs that name no other; null for none.
+    /// The proxy of jobs that name no other. Null removes it.
     pub proxy_id: MaybeUndefined<ID>,
-    /// Replaces the whole list, each once, at most 100; null for none.
+    /// Replaces the whole list, without duplicates, at most 100. Null removes all.
     pub service_ids: MaybeUndefined<Vec<ID>>,
-    /// Queue of jobs that name no other; null for `default`.
+    /// The queue of jobs that name no other. Null means `default`.
     pub queue: MaybeUndefined<String>,
-    /// What to change of the policy; null for the default policy.
+    /// The changes to the policy. Null means the default policy.
     pub policy: MaybeUndefined<PolicyInput>,
 }
 
 impl CommandUpdateInput {
-    /// For the core, or what has the wrong form.
+    /// Converts the input for the core, or returns what is malformed.
     pub fn read(self) -> Result<CommandUpdate, Vec<Refusal>> {
         let changes = CommandChanges {
             name: patch(self.name),
@@ -102,12 +103,12 @@ impl CommandUpdateInput {
     }
 }
 
-/// Which command to delete. Jobs keep their own copy of what they run.
+/// Input of commandDelete. Jobs keep their own copy of what they run.
 #[derive(Debug, InputObject)]
 pub struct CommandDeleteInput {
-    /// Which.
+    /// The id of the command.
     pub id: ID,
-    /// The version that was read: with another one stored, STALE_VERSION. Absent or null deletes whatever is
-    /// there.
+    /// The version that was read. If another version is stored, the deletion is refused with
+    /// STALE_VERSION. Absent or null deletes any version.
     pub version: Option<i32>,
 }

@@ -1,4 +1,4 @@
-//! Commands: saved, parameterised pieces of work; and the preview of what one comes to.
+//! Commands: saved, parameterised pieces of work, and the preview of what they compose to.
 
 mod inputs;
 mod mutation;

@@ -1,4 +1,4 @@
-//! Changing commands.
+//! The mutations that create, update and delete commands.
 
 use async_graphql::{Context, Object, Result, SimpleObject};
 use callboard::{catalogue::Catalogue, steps::CatalogueError, store::catalogue::commands};
@@ -13,12 +13,12 @@ use crate::{
     },
 };
 
-/// The answer to a change of a command.
+/// Returned by commandCreate and commandUpdate.
 #[derive(Debug, SimpleObject)]
 pub struct CommandPayload {
-    /// As it is now; null when the change was refused.
+    /// The command as it is now. Null when the input was refused.
     pub command: Option<Command>,
-    /// Why it was refused; empty when it was made.
+    /// Why the input was refused. Empty on success.
     pub user_errors: Vec<UserError>,
 }
 
@@ -35,12 +35,12 @@ pub struct CommandMutation;
 
 #[Object]
 impl CommandMutation {
-    /// Makes a command. Its templates must be well-formed; whether they compose is told by commandPreview and
-    /// jobEnqueue. Needs an ADMIN key.
+    /// Creates a command. Its templates must be well-formed. Whether they compose is checked by
+    /// commandPreview and jobEnqueue. Requires an ADMIN key.
     async fn command_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The new command.")] input: CommandCreateInput,
+        #[graphql(desc = "The command to create.")] input: CommandCreateInput,
     ) -> Result<CommandPayload> {
         Caller::require(ctx, Role::Admin)?;
         match input.read() {
@@ -49,11 +49,12 @@ impl CommandMutation {
         }
     }
 
-    /// Changes a command; jobs that exist keep what they were enqueued with. Needs an ADMIN key.
+    /// Updates a command. Existing jobs keep the version that they were enqueued with. Requires an
+    /// ADMIN key.
     async fn command_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which command, and what to change.")] input: CommandUpdateInput,
+        #[graphql(desc = "The command to update, and the changes.")] input: CommandUpdateInput,
     ) -> Result<CommandPayload> {
         Caller::require(ctx, Role::Admin)?;
         match input.read() {
@@ -62,11 +63,11 @@ impl CommandMutation {
         }
     }
 
-    /// Deletes a command; jobs keep their own copy of what they run. Needs an ADMIN key.
+    /// Deletes a command. Jobs keep their own copy of what they run. Requires an ADMIN key.
     async fn command_delete(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which command.")] input: CommandDeleteInput,
+        #[graphql(desc = "The command to delete.")] input: CommandDeleteInput,
     ) -> Result<DeletePayload> {
         Caller::require(ctx, Role::Admin)?;
         let done = ctx.data::<Catalogue>()?.command_delete(id_of(&input.id), input.version).await;

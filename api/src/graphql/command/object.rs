@@ -1,4 +1,4 @@
-//! The type `Command`, and lists of commands.
+//! The GraphQL type `Command` and its lists.
 
 use std::sync::Arc;
 
@@ -25,14 +25,14 @@ use crate::graphql::{
     service::Service,
 };
 
-/// See the object below.
+/// The GraphQL object `Command`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Command(commands::Command);
 
 crate::connection!(
-    /// A page of commands, in order of name.
+    /// A page of commands, ordered by name.
     CommandConnection,
-    /// A command in a list.
+    /// A command with its cursor.
     CommandEdge,
     Command
 );
@@ -44,12 +44,12 @@ impl From<commands::Command> for Command {
 }
 
 impl Command {
-    /// A command by its id; batched.
+    /// Loads a command by its id. Batched.
     pub async fn load(ctx: &Context<'_>, id: CommandId) -> Result<Option<Self>> {
         Ok(loaders::one(ctx, id).await?.map(Self))
     }
 
-    /// What it runs now; batched.
+    /// Loads the current version. Batched.
     async fn newest(&self, ctx: &Context<'_>) -> Result<Arc<CommandVersion>> {
         let found = loaders::one(ctx, self.0.version_id).await?;
         Ok(found.ok_or_else(|| StoreError::corrupt("commands", "version_id", &self.0.version_id))?)
@@ -57,7 +57,7 @@ impl Command {
 }
 
 impl CommandConnection {
-    /// From a page of the store.
+    /// Creates the connection from a page of the store.
     pub fn of(page: NamePage<commands::Command>) -> Self {
         let (items, bounds, total) =
             name_lists::parts(page, |row: &commands::Command| (&row.name, row.id.uuid()));
@@ -65,52 +65,54 @@ impl CommandConnection {
     }
 }
 
-/// A saved, parameterised piece of work: what to run and under which policy. A job runs the spec, schema and
-/// policy as of its enqueuing, whatever happens to the command later.
+/// A saved, parameterised piece of work: what to run and under which policy. A job runs the spec,
+/// schema and policy as of its enqueuing, whatever happens to the command later.
 #[Object]
 impl Command {
-    /// Global id, `command_...`.
+    /// The global id, `command_...`.
     pub async fn id(&self) -> ID {
         ID(self.0.id.to_string())
     }
 
-    /// Unique among commands.
+    /// The name, unique among commands.
     pub async fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// For people.
+    /// A description for people.
     async fn description(&self) -> Option<&str> {
         self.0.description.as_deref()
     }
 
-    /// What kind of command it is.
+    /// The kind of command.
     async fn kind(&self, ctx: &Context<'_>) -> Result<CommandKind> {
         Ok(self.newest(ctx).await?.spec.kind().into())
     }
 
-    /// What it runs.
+    /// What the command runs.
     async fn spec(&self, ctx: &Context<'_>) -> Result<CommandSpec> {
         Ok(self.newest(ctx).await?.spec.clone().into())
     }
 
-    /// JSON Schema of the job's input; an input that does not fit is refused at enqueue. `{}` lets every
-    /// object in.
+    /// JSON Schema of the job's input. Inputs that do not match are refused by jobEnqueue. `{}`
+    /// accepts any object.
     async fn input_schema(&self, ctx: &Context<'_>) -> Result<Json> {
         Ok(Json(self.newest(ctx).await?.input_schema.clone()))
     }
 
-    /// The profile of jobs that name no other.
+    /// The profile of jobs that name no other. Null when there is none.
     async fn profile(&self, ctx: &Context<'_>) -> Option<Result<Profile>> {
         Profile::load(ctx, self.0.profile_id?).await.transpose()
     }
 
-    /// The proxy of jobs that name no other. Goes before the proxies of the profile.
+    /// The proxy of jobs that name no other. Takes precedence over the profile's proxies. Null when
+    /// there is none.
     async fn proxy(&self, ctx: &Context<'_>) -> Option<Result<Proxy>> {
         Proxy::load(ctx, self.0.proxy_id?).await.transpose()
     }
 
-    /// The services of jobs that name no others, in order. When there are none, those of the profile.
+    /// The services of jobs that name no others, in order. When empty, jobs use the profile's
+    /// services.
     async fn services(&self, ctx: &Context<'_>) -> Result<Vec<Service>> {
         Service::load_all(ctx, self.0.service_ids.clone()).await
     }
@@ -125,28 +127,29 @@ impl Command {
         Ok(Policy::from(&self.newest(ctx).await?.policy))
     }
 
-    /// What is known now of each rate and cap of its policy.
+    /// The current state of each rate limit and cap of its policy.
     async fn usage(&self, ctx: &Context<'_>) -> Result<Vec<LimitUsage>> {
         let newest = self.newest(ctx).await?;
         LimitUsage::of(ctx, GateKey::Command(self.0.id), &newest.policy.limits).await
     }
 
-    /// How much its attempts have used, today and this month.
+    /// Usage by its attempts, today and this month.
     async fn consumption(&self, ctx: &Context<'_>) -> Result<Consumption> {
         Consumption::of(ctx, User::Command(self.0.id)).await
     }
 
-    /// Rises by one with every change. Hand it back with an update to be told when somebody else was faster.
+    /// Increases by one with every change. Pass it with an update, which is then refused if the
+    /// command has changed.
     async fn version(&self) -> i32 {
         self.0.version
     }
 
-    /// When it was made.
+    /// When the command was created.
     async fn created_at(&self) -> DateTime {
         DateTime(self.0.created_at)
     }
 
-    /// When it last changed.
+    /// When the command was last changed.
     async fn updated_at(&self) -> DateTime {
         DateTime(self.0.updated_at)
     }

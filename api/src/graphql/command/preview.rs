@@ -1,4 +1,4 @@
-//! `commandPreview`: what a command comes to, without a job.
+//! The query `commandPreview`, which composes a command without enqueuing a job.
 
 use async_graphql::{Context, ID, InputObject, Object, Result, SimpleObject};
 use callboard::{
@@ -24,32 +24,34 @@ use crate::graphql::{
     user_error::UserError,
 };
 
-/// What to compose: either a saved command or a spec being written, and what for.
+/// Input of commandPreview: a saved command or a draft spec, with everything that a job would name.
 #[derive(Debug, InputObject)]
 pub struct CommandPreviewInput {
-    /// A saved command. Give either this or `spec`.
+    /// The id of a saved command. Give exactly one of `commandId` and `spec`.
     pub command_id: Option<ID>,
-    /// A spec being written. Give either this or `commandId`.
+    /// A draft spec. Give exactly one of `commandId` and `spec`.
     pub spec: Option<CommandSpecInput>,
-    /// The JSON Schema that goes with `spec`, as in CommandCreateInput; must be absent beside `commandId`.
+    /// The JSON Schema for `spec`, as in CommandCreateInput. Must be absent with `commandId`.
     pub input_schema: Option<Json>,
-    /// As in JobEnqueueInput: overrides the command's profile.
+    /// Overrides the command's profile, as in JobEnqueueInput.
     pub profile_id: Option<ID>,
-    /// As in JobEnqueueInput: overrides the command's proxy and the profile's choice.
+    /// Overrides the command's proxy and the profile's own choice, as in JobEnqueueInput.
     pub proxy_id: Option<ID>,
-    /// As in JobEnqueueInput: overrides the services of the command or the profile. Each once.
+    /// Overrides the services of the command and of the profile, without duplicates, as in
+    /// JobEnqueueInput.
     pub service_ids: Option<Vec<ID>>,
-    /// As in JobEnqueueInput: an object that fits the schema, at most 262144 bytes; by default empty.
+    /// The job's input, as in JobEnqueueInput: an object of at most 262144 bytes that matches the
+    /// schema. Absent or null means `{}`.
     pub input: Option<Json>,
 }
 
-/// What a command comes to, or why it does not compose.
+/// The composed command, or why the command does not compose.
 #[derive(Debug, SimpleObject)]
 pub struct CommandPreview {
-    /// What would run, with the first proxy that would be chosen now; the job's id is shown as `{job.id}`.
-    /// Null when it does not compose.
+    /// The command as it would run now, with the first proxy that would be chosen. The job's id is
+    /// shown as `{job.id}`. Null when the command does not compose.
     pub composed: Option<ComposedCommand>,
-    /// Why it does not compose; jobEnqueue would answer the same. Empty when it does.
+    /// Why the command does not compose, as jobEnqueue would report it. Empty when it does.
     pub user_errors: Vec<UserError>,
 }
 
@@ -59,11 +61,12 @@ pub struct PreviewQuery;
 
 #[Object]
 impl PreviewQuery {
-    /// Composes without enqueuing: exactly what jobEnqueue would store, or why not.
+    /// Composes a command without enqueuing a job. Returns exactly what jobEnqueue would store, or
+    /// why it would refuse it.
     async fn command_preview(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What to compose, and what for.")] input: CommandPreviewInput,
+        #[graphql(desc = "What to compose.")] input: CommandPreviewInput,
     ) -> Result<CommandPreview> {
         let (composed, user_errors) = settle(compose(ctx, input).await?)?;
         Ok(CommandPreview { composed: composed.map(ComposedCommand::from), user_errors })
@@ -96,14 +99,14 @@ fn subject(
 ) -> Result<Subject, Vec<Refusal>> {
     match (command, spec) {
         (Some(_), None) if input_schema.is_some() => {
-            Err(vec![Refusal::invalid("inputSchema", "goes with spec: a saved command has its own")])
+            Err(vec![Refusal::invalid("inputSchema", "must be absent, because a saved command has its own")])
         }
         (Some(id), None) => Ok(Subject::Command(id_of(id))),
         (None, Some(spec)) => {
             Ok(Subject::Draft { spec: spec.read()?, input_schema: input_schema.map(|json| json.0) })
         }
         (None, None) | (Some(_), Some(_)) => {
-            Err(vec![Refusal::invalid("", "give either commandId or spec: exactly one of them")])
+            Err(vec![Refusal::invalid("", "give exactly one of commandId and spec")])
         }
     }
 }

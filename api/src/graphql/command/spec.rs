@@ -1,4 +1,4 @@
-//! What a command runs, as shown: the union `CommandSpec` and its kinds.
+//! The GraphQL union `CommandSpec` and its members, for reading.
 
 use async_graphql::{Enum, SimpleObject, Union};
 use callboard::command;
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::graphql::scalars::Json;
 
-/// The kinds of command. New kinds may be added.
+/// The kinds of commands. New values may be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "callboard::command_kind::Kind")]
 pub enum CommandKind {
@@ -18,30 +18,33 @@ pub enum CommandKind {
     Program,
 }
 
-/// What a command runs. New kinds may be added.
+/// What a command runs. New types may be added.
 #[derive(Debug, Clone, PartialEq, Union)]
 pub enum CommandSpec {
-    /// A script in a browser.
+    /// A Playwright script.
     Playwright(PlaywrightSpec),
-    /// One request.
+    /// An HTTP request.
     Http(HttpSpec),
     /// A program.
     Program(ProgramSpec),
 }
 
-/// A Playwright script (an ES module's source), run in a real Chromium on the job's profile through its
-/// proxy.
+/// A Playwright script (the source of an ES module), run in a real Chromium on the job's profile
+/// through its proxy.
 #[derive(Debug, Clone, PartialEq, SimpleObject)]
 pub struct PlaywrightSpec {
-    /// The module's source. Not a template: the job's input, services and profile are given to it as values.
+    /// Source of the module. Not a template, because the job's input, services and profile are
+    /// passed to it as values.
     pub script: String,
-    /// Size of the page in CSS pixels, `{"width": 1280, "height": 720}`; null leaves it to the browser.
+    /// Size of the page in CSS pixels, `{"width": 1280, "height": 720}`. Null leaves it to the
+    /// browser.
     pub viewport: Option<Json>,
-    /// When Playwright's trace is kept. It may hold what the browser sent, tokens included.
+    /// When Playwright's trace is kept. A trace may contain what the browser sent, including
+    /// tokens.
     pub trace: ArtifactMode,
     /// When a video of the page is kept.
     pub video: ArtifactMode,
-    /// When a screenshot at the end is kept.
+    /// When a screenshot taken at the end is kept.
     pub screenshot: ArtifactMode,
     /// Whether the browser runs without a window.
     pub headless: bool,
@@ -59,31 +62,34 @@ pub enum ArtifactMode {
     Always,
 }
 
-/// One HTTP request, sent through the job's proxy. Templates in url, headers and body.
+/// One HTTP request, sent through the job's proxy. The URL, headers and body are templates.
 #[derive(Debug, Clone, PartialEq, SimpleObject)]
 pub struct HttpSpec {
-    /// The method, in capitals.
+    /// The method, in upper case.
     pub method: String,
     /// Template of the URL.
     pub url: String,
-    /// Templates of values by the names of headers: an object of texts. Secrets may stand here.
+    /// Templates of the header values by header name, as an object with string values. Secrets are
+    /// allowed.
     pub headers: Json,
-    /// Template of the body; null when there is none.
+    /// Template of the body. Null when there is none.
     pub body: Option<String>,
-    /// Statuses that count as success; empty means any from 200 to 299.
+    /// Statuses that count as success. Empty means 200 to 299.
     pub expect_status: Vec<i32>,
 }
 
-/// An allow-listed program with arguments. Never a shell line. Templates in arguments, environment and stdin.
+/// An allow-listed program with arguments. Never a shell line. The arguments, environment and stdin
+/// are templates.
 #[derive(Debug, Clone, PartialEq, SimpleObject)]
 pub struct ProgramSpec {
     /// Absolute path of the program. Not a template.
     pub program: String,
-    /// Templates, each of exactly one argument.
+    /// Templates of the arguments. Each renders to exactly one argument.
     pub arguments: Vec<String>,
-    /// Templates by variable: an object of texts. Secrets may stand here.
+    /// Templates of environment variables by name, as an object with string values. Secrets are
+    /// allowed.
     pub environment: Json,
-    /// Template of the standard input, which may hold secrets; null for an empty one.
+    /// Template of the standard input. Secrets are allowed. Null for empty input.
     pub stdin: Option<String>,
 }
 

@@ -1,7 +1,8 @@
-//! What a command is to run, as written: field by field, or as one line.
+//! The GraphQL inputs that describe what a command runs, field by field or as one line.
 //!
-//! Here only the form of the loosely typed parts is read (objects of texts, the viewport); bounds, templates
-//! and the allow-list are checked by the core when the command is saved or previewed.
+//! Only the shape of loosely typed parts (objects with string values, the viewport) is checked
+//! here. The core checks bounds, templates and the allow-list when the command is saved or
+//! previewed.
 
 use std::collections::BTreeMap;
 
@@ -15,42 +16,42 @@ use serde_json::Value;
 use super::ArtifactMode;
 use crate::graphql::scalars::Json;
 
-/// What to run: exactly one of these.
+/// What to run. Give exactly one field.
 #[derive(Debug, Clone, PartialEq, OneofObject)]
 pub enum CommandSpecInput {
-    /// A script in a browser.
+    /// A Playwright script.
     Playwright(PlaywrightSpecInput),
-    /// One request.
+    /// An HTTP request.
     Http(HttpSpecInput),
     /// A program.
     Program(ProgramSpecInput),
-    /// One of the others, written as a command line and parsed once, before anything is rendered, so that no
-    /// value can add an argument.
+    /// A Playwright script or a program, written as one command line. It is parsed once, before
+    /// anything is rendered, so that no value can add an argument.
     Line(LineSpecInput),
 }
 
-/// A command written as one line. `playwright --profile {{ chrome_profile }} --proxy {{ proxy_address }}
-/// --service {{ service_token }}` is PLAYWRIGHT with the script given beside it, any other program is
-/// PROGRAM. A secret in a line becomes an environment variable of the child; the line that is stored and
-/// shown names the variable.
+/// A command written as one line. `playwright --profile {{ chrome_profile }} --proxy {{
+/// proxy_address }} --service {{ service_token }}` is a PLAYWRIGHT command with the script given
+/// beside it. Any other program is a PROGRAM command. A secret in the line becomes an environment
+/// variable of the child process, and the stored and shown line names that variable.
 #[derive(Debug, Clone, PartialEq, Eq, InputObject)]
 pub struct LineSpecInput {
-    /// The line, at most 65536 bytes: words with quotes as in a shell, but no pipes, variables or globs. A
-    /// program without a slash is looked for in the allowed directories.
+    /// The line, at most 65536 bytes: words with quotes as in a shell, but no pipes, variables or
+    /// globs. A program without a slash is searched for in the allowed directories.
     pub line: String,
-    /// Source of the ES module, where the line begins with `playwright`; else it must be absent.
+    /// Source of the ES module if the line starts with `playwright`. Must be absent otherwise.
     pub script: Option<String>,
 }
 
-/// A Playwright script and the options of its browser. A trace may hold what the browser sent, tokens
-/// included: off unless asked for.
+/// A Playwright script and its browser options. A trace may contain what the browser sent,
+/// including tokens, so it is off by default.
 #[derive(Debug, Clone, PartialEq, InputObject)]
 pub struct PlaywrightSpecInput {
-    /// Source of an ES module, 1 to 262144 bytes. Not a template: the job's input, services and profile are
-    /// given to it as values.
+    /// Source of an ES module, 1 to 262144 bytes. Not a template, because the job's input, services
+    /// and profile are passed to it as values.
     pub script: String,
-    /// Size of the page in CSS pixels, at most `{"width": 7680, "height": 4320}`; absent or null leaves it to
-    /// the browser.
+    /// Size of the page in CSS pixels, at most `{"width": 7680, "height": 4320}`. Absent or null
+    /// leaves it to the browser.
     pub viewport: Option<Json>,
     /// When Playwright's trace is kept.
     #[graphql(default_with = "Some(ArtifactMode::Off)")]
@@ -58,7 +59,7 @@ pub struct PlaywrightSpecInput {
     /// When a video of the page is kept.
     #[graphql(default_with = "Some(ArtifactMode::Off)")]
     pub video: Option<ArtifactMode>,
-    /// When a screenshot at the end is kept.
+    /// When a screenshot taken at the end is kept.
     #[graphql(default_with = "Some(ArtifactMode::OnFailure)")]
     pub screenshot: Option<ArtifactMode>,
     /// Whether the browser runs without a window.
@@ -66,41 +67,44 @@ pub struct PlaywrightSpecInput {
     pub headless: Option<bool>,
 }
 
-/// One HTTP request. Templates in url, headers and body; secrets may stand in headers alone.
+/// One HTTP request. The URL, headers and body are templates. Secrets are allowed only in headers.
 #[derive(Debug, Clone, PartialEq, InputObject)]
 pub struct HttpSpecInput {
-    /// GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS.
+    /// The method: GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS.
     #[graphql(default_with = "Some(\"GET\".to_owned())")]
     pub method: Option<String>,
-    /// Template of an absolute `http` or `https` URL without user name and password, at most 8192 bytes.
+    /// Template of an absolute `http` or `https` URL without user name and password, at most 8192
+    /// bytes.
     pub url: String,
-    /// Templates of values by the names of headers: an object of at most 100 texts of at most 8192 bytes. By
-    /// default none.
+    /// Templates of the header values by header name: an object with at most 100 string values of
+    /// at most 8192 bytes. Default none.
     pub headers: Option<Json>,
-    /// Template of the body, at most 262144 bytes. By default none.
+    /// Template of the body, at most 262144 bytes. Default none.
     pub body: Option<String>,
-    /// Statuses that count as success, 100 to 599, at most 100 of them; absent, null or empty means any from
+    /// Statuses that count as success, each 100 to 599, at most 100. Absent, null or empty means
     /// 200 to 299.
     pub expect_status: Option<Vec<i32>>,
 }
 
-/// An allow-listed program with arguments. Templates in arguments, environment and stdin; secrets may stand
-/// in environment and stdin.
+/// An allow-listed program with arguments. The arguments, environment and stdin are templates.
+/// Secrets are allowed in environment and stdin.
 #[derive(Debug, Clone, PartialEq, InputObject)]
 pub struct ProgramSpecInput {
     /// Absolute path of a program that the configuration allows. Not a template.
     pub program: String,
-    /// Templates, each of exactly one argument; at most 256 of at most 8192 bytes. By default none.
+    /// Templates of the arguments, at most 256 of at most 8192 bytes. Each renders to exactly one
+    /// argument. Default none.
     pub arguments: Option<Vec<String>>,
-    /// Templates by variable: an object of at most 100 texts of at most 32768 bytes, without CALLBOARD_*. By
-    /// default none.
+    /// Templates of environment variables by name: an object with at most 100 string values of at
+    /// most 32768 bytes. Names must not start with CALLBOARD_. Default none.
     pub environment: Option<Json>,
-    /// Template of the standard input, at most 262144 bytes. By default empty.
+    /// Template of the standard input, at most 262144 bytes. Default empty.
     pub stdin: Option<String>,
 }
 
 impl CommandSpecInput {
-    /// For the core, or everything that has the wrong form, with paths that begin with `spec`.
+    /// Converts the input for the core, or returns everything that is malformed, with paths that
+    /// start with `spec`.
     pub fn read(self) -> Result<SpecInput, Vec<Refusal>> {
         let spec = match self {
             Self::Playwright(input) => command::CommandSpec::Playwright(input.read()?),
@@ -136,7 +140,7 @@ impl PlaywrightSpecInput {
 
 impl HttpSpecInput {
     fn read(self) -> Result<command::HttpSpec, Vec<Refusal>> {
-        // What is no status at all becomes one that the core refuses, at its place in the list.
+        // A status out of range becomes 0, which the core refuses at its place in the list.
         let status = |status: i32| u16::try_from(status).unwrap_or(0);
         Ok(command::HttpSpec {
             method: self.method.unwrap_or_else(|| command::METHODS[0].to_owned()),
@@ -159,20 +163,20 @@ impl ProgramSpecInput {
     }
 }
 
-/// Exactly a width and a height.
+/// Reads an object of exactly a width and a height.
 fn viewport(json: &Value) -> Option<Viewport> {
     let object = json.as_object().filter(|object| object.len() == 2)?;
     let side = |name| object.get(name)?.as_u64().and_then(|side| u32::try_from(side).ok());
     Some(Viewport { width: side("width")?, height: side("height")? })
 }
 
-/// An object of texts, or every value in it that is none.
+/// Reads an object with string values, or refuses every value that is not a string.
 fn texts(path: &[&str], json: Option<Json>) -> Result<BTreeMap<String, String>, Vec<Refusal>> {
     let object = match json {
         None => return Ok(BTreeMap::new()),
         Some(Json(Value::Object(object))) => object,
         Some(Json(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_))) => {
-            return Err(vec![refused(path, "must be a JSON object of names and texts")]);
+            return Err(vec![refused(path, "must be a JSON object with string values")]);
         }
     };
     let (mut texts, mut refusals) = (BTreeMap::new(), Vec::new());
@@ -182,7 +186,7 @@ fn texts(path: &[&str], json: Option<Json>) -> Result<BTreeMap<String, String>, 
                 texts.insert(name, text);
             }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-                let message = "must be a text: write numbers and booleans in quotes";
+                let message = "must be a string (put numbers and booleans in quotes)";
                 refusals.push(refused(&[path, &[&name]].concat(), message));
             }
         }

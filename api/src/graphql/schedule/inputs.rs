@@ -1,4 +1,4 @@
-//! What mutations of schedules take.
+//! The inputs of schedule mutations.
 
 use async_graphql::{ID, InputObject, MaybeUndefined};
 use callboard::catalogue::{ScheduleChanges, ScheduleCreate, ScheduleUpdate, TemplateInput};
@@ -10,30 +10,34 @@ use crate::graphql::{
     scalars::{Duration, Json},
 };
 
-/// What each firing enqueues. What is left out is the command's or the profile's, as it is when it fires.
+/// The job that each firing enqueues. Absent fields use the values of the command or the profile at
+/// the time of firing.
 #[derive(Debug, InputObject)]
 pub struct JobTemplateInput {
-    /// What to run. A firing runs the command as it is then.
+    /// The command to run. Each firing uses the command's version at that time.
     pub command_id: ID,
     /// Overrides the command's profile.
     pub profile_id: Option<ID>,
     /// Overrides the command's proxy and the profile's own choice.
     pub proxy_id: Option<ID>,
-    /// Overrides the services of the command and of the profile, each once; `[]`: none.
+    /// Overrides the services of the command and of the profile, without duplicates. `[]` uses
+    /// none.
     pub service_ids: Option<Vec<ID>>,
-    /// Must fit the command's inputSchema, now and whenever it fires. What the schema marks `writeOnly` is encrypted at rest and
-    /// shown as `***`; on update, `***` in such a place keeps what was there.
+    /// The job's input. It must match the command's inputSchema, now and whenever the schedule
+    /// fires. Properties that the schema marks `writeOnly` are encrypted at rest and shown as
+    /// `***`. On update, a value of `***` for such a property keeps the stored one.
     pub input: Option<Json>,
     /// Overrides the command's queue.
     pub queue: Option<String>,
-    /// 0 to 9; 9 runs first. Default 4.
+    /// The priority, 0 to 9. 9 runs first. Default 4.
     pub priority: Option<i32>,
     /// Overrides parts of the command's policy.
     pub policy: Option<PolicyInput>,
-    /// Whose turn its jobs count as, instead of their profile's: 1 to 255 bytes. Of one queue and priority, each fairness key, and each
-    /// profile of jobs without one, has one job started after the other, however many jobs others have enqueued.
+    /// Groups the jobs for fair ordering, instead of their profile: 1 to 255 bytes. Within a queue
+    /// and priority, fairness keys (and profiles of jobs without one) take turns to start one job
+    /// each, however many jobs the others have enqueued.
     pub fairness_key: Option<String>,
-    /// At most 20, each 1 to 60 characters.
+    /// At most 20 labels, each 1 to 60 characters.
     pub labels: Option<Vec<String>>,
 }
 
@@ -54,26 +58,28 @@ impl From<JobTemplateInput> for TemplateInput {
     }
 }
 
-/// A new schedule.
+/// Input of scheduleCreate.
 #[derive(Debug, InputObject)]
 pub struct ScheduleCreateInput {
-    /// Unique among schedules, 1 to 100 characters.
+    /// The name, 1 to 100 characters, unique among schedules.
     pub name: String,
-    /// Minute, hour, day of month, month, day of week (`30 2 * * MON-FRI`), with seconds as a sixth field in front if they
-    /// matter; or a nickname such as `@daily`. At most 200 bytes.
+    /// The cron pattern: minute, hour, day of month, month and day of week (`30 2 * * MON-FRI`),
+    /// optionally with seconds as a sixth field in front, or a nickname such as `@daily`. At most
+    /// 200 bytes.
     pub cron: String,
-    /// The IANA zone on whose clocks it is read, such as `Europe/Berlin`.
+    /// The IANA time zone of the pattern, such as `Europe/Berlin`.
     #[graphql(default_with = "Some(\"UTC\".to_owned())")]
     pub timezone: Option<String>,
-    /// What each firing enqueues.
+    /// The job that each firing enqueues.
     pub job: JobTemplateInput,
-    /// What happens when it is due and its last job has not ended.
+    /// What happens when the schedule is due and its last job is unfinished.
     #[graphql(default_with = "Some(OverlapPolicy::Skip)")]
     pub overlap: Option<OverlapPolicy>,
-    /// How far back times that were missed (no worker was running) are made up. Half a minute late is not missed.
+    /// How far back firings that were missed while no worker was running are made up. A delay of up
+    /// to half a minute does not count as missed.
     #[graphql(default_with = "Some(Duration(callboard::duration::IsoDuration::from_secs(0)))")]
     pub catch_up: Option<Duration>,
-    /// Whether it begins paused.
+    /// Whether the schedule starts paused.
     #[graphql(default_with = "Some(false)")]
     pub is_paused: Option<bool>,
 }
@@ -92,27 +98,29 @@ impl From<ScheduleCreateInput> for ScheduleCreate {
     }
 }
 
-/// Changes of a schedule. Absent fields stay as they are. With another pattern or zone, and when it is resumed, it goes on from
-/// now.
+/// Input of scheduleUpdate. Absent fields stay unchanged. After a change of pattern or zone, and
+/// when resumed, the schedule continues from now.
 #[derive(Debug, InputObject)]
 pub struct ScheduleUpdateInput {
-    /// Which.
+    /// The id of the schedule.
     pub id: ID,
-    /// The version that was read: with another one stored, STALE_VERSION. Absent or null changes whatever is there.
+    /// The version that was read. If another version is stored, the update is refused with
+    /// STALE_VERSION. Absent or null updates any version.
     pub version: Option<i32>,
     /// As in ScheduleCreateInput. Cannot be null.
     pub name: MaybeUndefined<String>,
     /// As in ScheduleCreateInput. Cannot be null.
     pub cron: MaybeUndefined<String>,
-    /// As in ScheduleCreateInput; null for UTC.
+    /// As in ScheduleCreateInput. Null means UTC.
     pub timezone: MaybeUndefined<String>,
-    /// Replaces the whole template, but for values of the input that are given as `***`. Cannot be null.
+    /// Replaces the whole job template, except for input values given as `***`. Cannot be null.
     pub job: MaybeUndefined<JobTemplateInput>,
-    /// As in ScheduleCreateInput; null for SKIP.
+    /// As in ScheduleCreateInput. Null means SKIP.
     pub overlap: MaybeUndefined<OverlapPolicy>,
-    /// As in ScheduleCreateInput; null for PT0S.
+    /// As in ScheduleCreateInput. Null means PT0S.
     pub catch_up: MaybeUndefined<Duration>,
-    /// Whether it fires; null for false. What was due while it was paused is not made up.
+    /// Whether the schedule is paused. Null means false. Firings that were due while it was paused
+    /// are not made up.
     pub is_paused: MaybeUndefined<bool>,
 }
 
@@ -131,11 +139,12 @@ impl From<ScheduleUpdateInput> for ScheduleUpdate {
     }
 }
 
-/// Which schedule to delete. Jobs that it has enqueued go on.
+/// Input of scheduleDelete. Jobs that the schedule has enqueued continue.
 #[derive(Debug, InputObject)]
 pub struct ScheduleDeleteInput {
-    /// Which.
+    /// The id of the schedule.
     pub id: ID,
-    /// The version that was read: with another one stored, STALE_VERSION. Absent or null deletes whatever is there.
+    /// The version that was read. If another version is stored, the deletion is refused with
+    /// STALE_VERSION. Absent or null deletes any version.
     pub version: Option<i32>,
 }

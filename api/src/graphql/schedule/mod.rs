@@ -1,4 +1,4 @@
-//! Schedules: what enqueues jobs by itself.
+//! Schedules, which enqueue a job at the times of a cron pattern.
 
 mod inputs;
 mod mutation;

@@ -1,4 +1,4 @@
-//! Changing schedules.
+//! The mutations that create, update and delete schedules.
 
 use async_graphql::{Context, Object, Result, SimpleObject};
 use callboard::{catalogue::Catalogue, steps::CatalogueError, store::catalogue::schedules};
@@ -14,12 +14,12 @@ use crate::{
     },
 };
 
-/// The answer to a change of a schedule.
+/// Returned by scheduleCreate and scheduleUpdate.
 #[derive(Debug, SimpleObject)]
 pub struct SchedulePayload {
-    /// As it is now; null when the change was refused.
+    /// The schedule as it is now. Null when the input was refused.
     pub schedule: Option<Schedule>,
-    /// Why it was refused; empty when it was made.
+    /// Why the input was refused. Empty on success.
     pub user_errors: Vec<UserError>,
 }
 
@@ -36,33 +36,33 @@ pub struct ScheduleMutation;
 
 #[Object]
 impl ScheduleMutation {
-    /// Makes a schedule. Its job is checked as if it were enqueued now. Needs an ADMIN key.
+    /// Creates a schedule. Its job is checked as if it were enqueued now. Requires an ADMIN key.
     async fn schedule_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The new schedule.")] input: ScheduleCreateInput,
+        #[graphql(desc = "The schedule to create.")] input: ScheduleCreateInput,
     ) -> Result<SchedulePayload> {
         Caller::require(ctx, Role::Admin)?;
         let desk = &JobContext::of(ctx)?.desk;
         SchedulePayload::of(ctx.data::<Catalogue>()?.schedule_create(desk, input.into()).await)
     }
 
-    /// Changes, pauses or resumes a schedule. Needs an ADMIN key.
+    /// Updates, pauses or resumes a schedule. Requires an ADMIN key.
     async fn schedule_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which schedule, and what to change.")] input: ScheduleUpdateInput,
+        #[graphql(desc = "The schedule to update, and the changes.")] input: ScheduleUpdateInput,
     ) -> Result<SchedulePayload> {
         Caller::require(ctx, Role::Admin)?;
         let desk = &JobContext::of(ctx)?.desk;
         SchedulePayload::of(ctx.data::<Catalogue>()?.schedule_update(desk, input.into()).await)
     }
 
-    /// Deletes a schedule. Jobs that it has enqueued go on. Needs an ADMIN key.
+    /// Deletes a schedule. Jobs that it has enqueued continue. Requires an ADMIN key.
     async fn schedule_delete(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which schedule.")] input: ScheduleDeleteInput,
+        #[graphql(desc = "The schedule to delete.")] input: ScheduleDeleteInput,
     ) -> Result<DeletePayload> {
         Caller::require(ctx, Role::Admin)?;
         let done = ctx.data::<Catalogue>()?.schedule_delete(id_of(&input.id), input.version).await;

@@ -1,4 +1,4 @@
-//! The type `Schedule`, and lists of schedules.
+//! The GraphQL type `Schedule` and its lists.
 
 use async_graphql::{Context, Enum, ID, Object, Result};
 use callboard::{
@@ -17,32 +17,32 @@ use crate::{
     },
 };
 
-/// Most times of `upcoming`.
+/// Maximum number of times in `upcoming`.
 const UPCOMING_MAX: i32 = 100;
-/// Times of `upcoming` without a count.
+/// Number of times in `upcoming` when no count is given.
 const UPCOMING_DEFAULT: i32 = 5;
 
-/// See the object below.
+/// The GraphQL object `Schedule`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schedule(schedules::Schedule);
 
 crate::connection!(
-    /// A page of schedules, in order of name.
+    /// A page of schedules, ordered by name.
     ScheduleConnection,
-    /// A schedule in a list.
+    /// A schedule with its cursor.
     ScheduleEdge,
     Schedule
 );
 
-/// What happens when a schedule is due and its last job has not ended.
+/// What happens when a schedule is due and its last job is unfinished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "Overlap")]
 pub enum OverlapPolicy {
-    /// Nothing is enqueued.
+    /// No job is enqueued.
     Skip,
     /// Another job is enqueued.
     Allow,
-    /// The last one is cancelled, and another is enqueued.
+    /// The last job is cancelled and another one is enqueued.
     CancelRunning,
 }
 
@@ -53,14 +53,14 @@ impl From<schedules::Schedule> for Schedule {
 }
 
 impl Schedule {
-    /// A schedule by its id; batched.
+    /// Loads a schedule by its id. Batched.
     pub async fn load(ctx: &Context<'_>, id: ScheduleId) -> Result<Option<Self>> {
         Ok(loaders::one(ctx, id).await?.map(Self))
     }
 }
 
 impl ScheduleConnection {
-    /// From a page of the store.
+    /// Creates the connection from a page of the store.
     pub fn of(page: NamePage<schedules::Schedule>) -> Self {
         let (items, bounds, total) =
             name_lists::parts(page, |row: &schedules::Schedule| (&row.plan.name, row.id.uuid()));
@@ -68,73 +68,76 @@ impl ScheduleConnection {
     }
 }
 
-/// What enqueues a job by itself, again and again. Its jobs are listed by `jobs(filter: { scheduleIds: [...] })`.
+/// Enqueues a job at the times of a cron pattern. List its jobs with
+/// `jobs(filter: { scheduleIds: [...] })`.
 #[Object]
 impl Schedule {
-    /// Global id, `schedule_...`.
+    /// The global id, `schedule_...`.
     pub async fn id(&self) -> ID {
         ID(self.0.id.to_string())
     }
 
-    /// Unique among schedules.
+    /// The name, unique among schedules.
     async fn name(&self) -> &str {
         &self.0.plan.name
     }
 
-    /// When it is due, on the clocks of `timezone`. A pattern with every hour goes by what the clock shows; any other names times of
-    /// the day, each of which is due once: one that the clocks skip at the moment of the jump, one that comes twice the first
+    /// The cron pattern, evaluated in `timezone`. A pattern that covers every hour follows the
+    /// clock as shown. Any other pattern names times of day, each of which fires once. A time
+    /// skipped by a clock change fires at the change, a time that occurs twice fires the first
     /// time.
     async fn cron(&self) -> &str {
         self.0.plan.timing.cron.text()
     }
 
-    /// IANA name.
+    /// The IANA time zone of the pattern.
     async fn timezone(&self) -> &str {
         self.0.plan.timing.zone.name()
     }
 
-    /// What each firing enqueues.
+    /// The job that each firing enqueues.
     async fn job(&self) -> JobTemplate {
         JobTemplate(self.0.plan.template.clone())
     }
 
-    /// Whether it does not fire.
+    /// Whether the schedule is paused, so that it does not fire.
     async fn is_paused(&self) -> bool {
         self.0.plan.is_paused
     }
 
-    /// What happens when it is due and its last job has not ended.
+    /// What happens when the schedule is due and its last job is unfinished.
     async fn overlap(&self) -> OverlapPolicy {
         self.0.plan.timing.overlap.into()
     }
 
-    /// How far back missed runs are made up after downtime.
+    /// How far back firings that were missed while no worker was running are made up.
     async fn catch_up(&self) -> Duration {
         Duration(self.0.plan.timing.catch_up)
     }
 
-    /// When it fires next; null while it is paused.
+    /// When the schedule fires next. Null while it is paused.
     async fn next_run_at(&self) -> Option<DateTime> {
         self.0.next_at.map(DateTime)
     }
 
-    /// The time of the last firing that enqueued a job.
+    /// Scheduled time of the last firing that enqueued a job. Null when there was none.
     async fn last_run_at(&self) -> Option<DateTime> {
         self.0.last_at.map(DateTime)
     }
 
-    /// Why its last firing enqueued nothing although it was due and nothing overlapped: its job was refused (the command or its
-    /// schema has changed, say). Null when it was not.
+    /// Why the last firing enqueued no job although it was due and nothing overlapped. The job was
+    /// refused, for example because the command or its schema had changed. Null otherwise.
     async fn last_failure(&self) -> Option<&str> {
         self.0.last_failure.as_deref()
     }
 
-    /// The next times at which it fires, 1 to 100; none while it is paused.
+    /// The next firing times, 1 to 100. Empty while the schedule is paused.
     #[graphql(complexity = "usize::try_from(count.unwrap_or(UPCOMING_DEFAULT)).unwrap_or(0) / 10 + 1")]
-    #[expect(clippy::unused_async, reason = "the macro takes no other functions")]
+    #[expect(clippy::unused_async, reason = "the macro accepts only async functions")]
     async fn upcoming(
         &self,
-        #[graphql(desc = "How many, 1 to 100.", default_with = "Some(UPCOMING_DEFAULT)")] count: Option<i32>,
+        #[graphql(desc = "Number of times, 1 to 100.", default_with = "Some(UPCOMING_DEFAULT)")]
+        count: Option<i32>,
     ) -> Result<Vec<DateTime>> {
         let count = count.unwrap_or(UPCOMING_DEFAULT);
         if !(1..=UPCOMING_MAX).contains(&count) {
@@ -149,17 +152,18 @@ impl Schedule {
         Ok(times.into_iter().map(DateTime).collect())
     }
 
-    /// Rises by one with every change; firing is none. Hand it back with an update to be told when somebody else was faster.
+    /// Increases by one with every change. Firing is not a change. Pass it with an update, which is
+    /// then refused if the schedule has changed.
     async fn version(&self) -> i32 {
         self.0.version
     }
 
-    /// When it was made.
+    /// When the schedule was created.
     async fn created_at(&self) -> DateTime {
         DateTime(self.0.created_at)
     }
 
-    /// When it last changed.
+    /// When the schedule was last changed.
     async fn updated_at(&self) -> DateTime {
         DateTime(self.0.updated_at)
     }

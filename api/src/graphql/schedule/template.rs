@@ -1,4 +1,5 @@
-//! The type `JobTemplate`: what a schedule enqueues, with what comes from the command and the profile filled in as of now.
+//! The GraphQL type `JobTemplate`, with the values of the command and the profile filled in as of
+//! now.
 
 use async_graphql::{Context, Object, Result};
 use callboard::{
@@ -23,32 +24,33 @@ use crate::graphql::{
     service::Service,
 };
 
-/// See the object below.
+/// The GraphQL object `JobTemplate`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobTemplate(pub Template);
 
 impl JobTemplate {
-    /// The command, which stays as long as the schedule.
+    /// Loads the command, which cannot be deleted while the schedule exists.
     async fn stored_command(&self, ctx: &Context<'_>) -> Result<commands::Command> {
         let found = loaders::one(ctx, self.0.command).await?;
         Ok(found.ok_or_else(|| StoreError::corrupt("schedules", "command_id", &self.0.command))?)
     }
 
-    /// What it names itself, as its jobs will.
+    /// The targets that the template names itself.
     fn named(&self) -> Named<'_> {
         Named { profile: self.0.profile, proxy: self.0.proxy, services: self.0.services.as_deref() }
     }
 }
 
-/// What each firing of a schedule enqueues. What it leaves to the command or the profile is shown as these have it now.
+/// The job that each firing of a schedule enqueues. Values that the template leaves to the command
+/// or the profile are shown as they are now.
 #[Object]
 impl JobTemplate {
-    /// What it runs, as it is when it fires.
+    /// The command to run. Each firing uses the command's version at that time.
     async fn command(&self, ctx: &Context<'_>) -> Result<Command> {
         Ok(self.stored_command(ctx).await?.into())
     }
 
-    /// The profile that it runs on.
+    /// The profile that the job will run on. Null when there is none.
     async fn profile(&self, ctx: &Context<'_>) -> Option<Result<Profile>> {
         let find = async {
             let command = self.stored_command(ctx).await?;
@@ -60,7 +62,8 @@ impl JobTemplate {
         find.await.transpose()
     }
 
-    /// The proxy that it, or its command, names; null when the profile chooses, or when there is none.
+    /// The proxy that the template or its command names. Null when the profile chooses one, or when
+    /// there is none.
     async fn proxy(&self, ctx: &Context<'_>) -> Option<Result<Proxy>> {
         let find = async {
             let command = self.stored_command(ctx).await?;
@@ -72,7 +75,7 @@ impl JobTemplate {
         find.await.transpose()
     }
 
-    /// The services that it uses, in order.
+    /// The services that the job will use, in order.
     async fn services(&self, ctx: &Context<'_>) -> Result<Vec<Service>> {
         let command = self.stored_command(ctx).await?;
         let ids = match self.named().services_over(Some(&command)) {
@@ -83,12 +86,13 @@ impl JobTemplate {
         Service::load_all(ctx, ids).await
     }
 
-    /// The input as it was given; secrets are `***`. What the schema has defaults for is filled in when it fires.
+    /// The input as given, with secrets shown as `***`. The schema's defaults are filled in when
+    /// the schedule fires.
     async fn input(&self) -> Json {
         Json(self.0.input.clone())
     }
 
-    /// The queue.
+    /// Name of the queue.
     async fn queue(&self, ctx: &Context<'_>) -> Result<String> {
         match &self.0.queue {
             Some(own) => Ok(own.clone()),
@@ -96,12 +100,12 @@ impl JobTemplate {
         }
     }
 
-    /// 0 to 9; 9 runs first.
+    /// The priority, 0 to 9. 9 runs first. Default 4.
     async fn priority(&self) -> i32 {
         i32::from(self.0.priority.unwrap_or(DEFAULT_PRIORITY))
     }
 
-    /// The command's policy, with what the template overrides.
+    /// The command's policy with the template's overrides.
     async fn policy(&self, ctx: &Context<'_>) -> Result<Policy> {
         let version_id = self.stored_command(ctx).await?.version_id;
         let version = loaders::one(ctx, version_id).await?;
@@ -112,12 +116,12 @@ impl JobTemplate {
         Ok(Policy::from(&patch.over(&version.policy)))
     }
 
-    /// Whose turn its jobs count as, instead of their profile's.
+    /// The fairness key that groups the jobs for fair ordering. Null when their profile does.
     async fn fairness_key(&self) -> Option<&str> {
         self.0.fairness_key.as_deref()
     }
 
-    /// Its labels.
+    /// The labels.
     async fn labels(&self) -> &[String] {
         &self.0.labels
     }
