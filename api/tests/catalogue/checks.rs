@@ -152,11 +152,11 @@ async fn what_does_not_answer_is_down() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (_, health) =
         checked(probe().with_time_max(Duration::from_millis(200)), proxy(silent.local_addr().unwrap())).await;
-    assert_eq!(health["failure"], "no answer within 0.2 s");
+    assert_eq!(health["failure"], "no response within 0.2 s");
 
     let sick = http_proxy("", "HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n").await;
     let (_, health) = checked(probe(), proxy(sick)).await;
-    assert_eq!(health["failure"], "the request was answered with 503 Service Unavailable");
+    assert_eq!(health["failure"], "the request returned 503 Service Unavailable");
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
-//! Sends one real request through a proxy and tells what came back.
+//! Checks a proxy by sending one real request through it.
 //!
-//! One [`ProxyProbe`] per process. The credentials are opened here, live in the client of this one request,
-//! and are in no failure: errors of the client name no proxy URL, and only their causes are told.
+//! There is one [`ProxyProbe`] per process. Credentials are decrypted here and live only in the
+//! client of this one request. They appear in no failure, because the client's errors do not name
+//! the proxy's URL and only their causes are reported.
 
 use std::{error::Error, net::IpAddr, sync::Arc, time::Duration};
 
@@ -15,11 +16,11 @@ use secrecy::ExposeSecret as _;
 use tokio::{sync::Semaphore, time::Instant};
 use url::Url;
 
-/// Longest that a check may take.
+/// Time limit of a check.
 const TIME_MAX: Duration = Duration::from_secs(10);
-/// Most checks at a time; others wait.
+/// Maximum number of concurrent checks. Others wait.
 const CHECKS_MAX: usize = 16;
-/// How much of the answer is looked at for an address, in bytes.
+/// Maximum number of bytes of the response that are searched for an address.
 const ANSWER_BYTES_MAX: usize = 4096;
 
 /// Checks proxies.
@@ -30,39 +31,40 @@ pub struct ProxyProbe {
     turns: Arc<Semaphore>,
 }
 
-/// Why a check could not even be tried.
+/// Why a check could not be attempted.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
-    /// The credentials do not open.
-    #[error("the proxy's credentials do not open")]
+    /// The credentials cannot be decrypted.
+    #[error("the proxy's credentials cannot be decrypted")]
     Sealed(#[from] OpenError),
-    /// No client can be made for this proxy.
-    #[error("no HTTP client can be made for this proxy")]
+    /// No HTTP client can be created for this proxy.
+    #[error("no HTTP client can be created for this proxy")]
     Client(#[from] reqwest::Error),
-    /// The stored address is not one.
-    #[error("the proxy's address is not an address")]
+    /// The stored address is invalid.
+    #[error("the proxy's address is invalid")]
     Address(#[from] url::ParseError),
 }
 
 impl ProxyProbe {
-    /// Sends its requests to this address; without one, no proxy can be checked.
+    /// Creates a probe that sends its requests to this address. Without one, no proxy can be
+    /// checked.
     pub fn new(target: Option<Url>) -> Self {
         Self { target, time_max: TIME_MAX, turns: Arc::new(Semaphore::new(CHECKS_MAX)) }
     }
 
-    /// The same with another time limit.
+    /// Sets another time limit.
     #[must_use]
     pub fn with_time_max(mut self, time_max: Duration) -> Self {
         self.time_max = time_max;
         self
     }
 
-    /// Where requests go.
+    /// The address that requests are sent to.
     pub const fn target(&self) -> Option<&Url> {
         self.target.as_ref()
     }
 
-    /// Sends one GET. Any answer below 400 means that the proxy works; redirects are not followed.
+    /// Sends one GET. Any status below 400 means that the proxy works. Redirects are not followed.
     pub async fn send(
         &self,
         target: &Url,
@@ -84,38 +86,35 @@ impl ProxyProbe {
         let latency_ms = u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX);
         let status = answer.status();
         if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
-            let failure = "the proxy refused the user name and password, or wants some (407)";
+            let failure = "the proxy refused the credentials, or requires some (407)";
             return Ok(CheckResult::Down { failure: failure.to_owned() });
         }
         if status.is_client_error() || status.is_server_error() {
-            return Ok(CheckResult::Down { failure: format!("the request was answered with {status}") });
+            return Ok(CheckResult::Down { failure: format!("the request returned {status}") });
         }
         Ok(CheckResult::Up { latency_ms, exit_address: address_in(answer).await })
     }
 
     fn failure(&self, error: &reqwest::Error) -> String {
         if error.is_timeout() {
-            return format!("no answer within {} s", self.time_max.as_secs_f32());
+            return format!("no response within {} s", self.time_max.as_secs_f32());
         }
         let mut cause: &dyn Error = error;
         while let Some(deeper) = cause.source() {
             cause = deeper;
         }
-        let what = if error.is_connect() {
-            "the way through the proxy could not be opened"
-        } else {
-            "the request failed"
-        };
+        let what =
+            if error.is_connect() { "the connection through the proxy failed" } else { "the request failed" };
         format!("{what}: {cause}")
     }
 }
 
-/// The proxy with its credentials, as the client takes them.
+/// Returns the proxy's URL with its credentials.
 fn proxy_url(stored: &StoredProxy, keyring: &Keyring) -> Result<Url, ProbeError> {
     let proxy = &stored.proxy;
     let mut url = Url::parse(&format!("{}://{}", proxy.protocol.scheme(), proxy.address))?;
-    // `Url` writes every special character as %XX but `%` itself, and the client undoes all of it. The
-    // setters refuse only URLs without a host, and this one has one.
+    // `Url` percent-encodes every special character except `%`, and the client decodes all of it.
+    // The setters fail only for URLs without a host, and this one has a host.
     if let Some(sealed) = &stored.credentials.username {
         let username = keyring.open(&proxy_username_owner(proxy.id), sealed)?;
         url.set_username(&username.expose_secret().replace('%', "%25")).ok();
@@ -127,8 +126,8 @@ fn proxy_url(stored: &StoredProxy, keyring: &Keyring) -> Result<Url, ProbeError>
     Ok(url)
 }
 
-/// The address that the target says the request came from: its whole answer, or `ip` or `origin` of a JSON
-/// object.
+/// Returns the address that the request came from according to the target: its whole response, or
+/// `ip` or `origin` in a JSON object.
 async fn address_in(mut answer: Response) -> Option<String> {
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = answer.chunk().await {

@@ -1,4 +1,4 @@
-//! What mutations of proxies take.
+//! The inputs of proxy mutations.
 
 use async_graphql::{ID, InputObject, MaybeUndefined};
 use callboard::catalogue::{ProxyChanges, ProxyCreate, ProxyImport, ProxyUpdate};
@@ -10,23 +10,25 @@ use crate::graphql::{
     rate_limit::{RateLimitInput, limits_given, limits_patch},
 };
 
-/// A new proxy.
+/// Input of proxyCreate.
 #[derive(Debug, InputObject)]
 pub struct ProxyCreateInput {
-    /// 1 to 100 characters, unique among proxies.
+    /// The name, 1 to 100 characters, unique among proxies.
     pub name: String,
-    /// What it speaks; cannot be changed later.
+    /// The protocol, which cannot be changed later.
     pub protocol: ProxyProtocol,
-    /// `host:port`: a host name, an IPv4 address or an IPv6 address in brackets.
+    /// `host:port`, where the host is a name, an IPv4 address, or an IPv6 address in brackets.
     pub address: String,
-    /// 1 to 255 bytes without control characters; without `:` for HTTP and HTTPS. Sealed at once and never
-    /// shown.
+    /// The user name, 1 to 255 bytes without control characters, and without `:` for HTTP and
+    /// HTTPS. Encrypted at once. It is never shown.
     pub username: Option<SecretString>,
-    /// 1 to 255 bytes without control characters; only beside a user name. Sealed at once and never shown.
+    /// The password, 1 to 255 bytes without control characters. Only allowed with a user name.
+    /// Encrypted at once. It is never shown.
     pub password: Option<SecretString>,
-    /// How often jobs that name it may start, at most 8, each with a name of its own; by default as they come.
+    /// Limits on how often jobs that name the proxy may start, at most 8 with unique names. Default
+    /// none.
     pub rate_limits: Option<Vec<RateLimitInput>>,
-    /// How many jobs that name it may run at once, 1 to 1000000; by default as many as there are.
+    /// Maximum number of jobs that name the proxy and run at once, 1 to 1000000. Default no limit.
     pub max_concurrency: Option<i32>,
 }
 
@@ -39,14 +41,15 @@ impl From<ProxyCreateInput> for ProxyCreate {
     }
 }
 
-/// A new proxy, from a share link.
+/// Input of proxyImport.
 #[derive(Debug, InputObject)]
 pub struct ProxyImportInput {
-    /// 1 to 100 characters, unique among proxies. By default what stands behind `#` in the link, or else its
-    /// address.
+    /// The name, 1 to 100 characters, unique among proxies. Default is the part after `#` in the
+    /// link, otherwise the address.
     pub name: Option<String>,
-    /// `http://`, `https://` or `socks5://`, then `user:password@host:port#name`; special characters as %XX,
-    /// at most 4096 bytes. A secret as a whole: no answer, record or log holds it.
+    /// The share link: `http://`, `https://` or `socks5://`, then `user:password@host:port#name`,
+    /// with special characters percent-encoded, at most 4096 bytes. The whole link is a secret. It
+    /// never appears in a response, record or log.
     pub link: SecretString,
 }
 
@@ -56,26 +59,28 @@ impl From<ProxyImportInput> for ProxyImport {
     }
 }
 
-/// Changes of a proxy. Absent fields stay as they are. With another address or other credentials its health
-/// is UNKNOWN.
+/// Input of proxyUpdate. Absent fields stay unchanged. A change of address or credentials resets
+/// the health to UNKNOWN.
 #[derive(Debug, InputObject)]
 pub struct ProxyUpdateInput {
-    /// Which.
+    /// The id of the proxy.
     pub id: ID,
-    /// The version that was read: with another one stored, STALE_VERSION. Absent or null changes whatever is
-    /// there.
+    /// The version that was read. If another version is stored, the update is refused with
+    /// STALE_VERSION. Absent or null updates any version.
     pub version: Option<i32>,
-    /// 1 to 100 characters, unique among proxies. Cannot be null.
+    /// The name, 1 to 100 characters, unique among proxies. Cannot be null.
     pub name: MaybeUndefined<String>,
-    /// `host:port`. Cannot be null.
+    /// `host:port`, as in ProxyCreateInput. Cannot be null.
     pub address: MaybeUndefined<String>,
-    /// As in ProxyCreateInput; null for none, and then the password must be null too.
+    /// As in ProxyCreateInput. Null removes it, and then the password must be null too.
     pub username: MaybeUndefined<SecretString>,
-    /// As in ProxyCreateInput; null for none.
+    /// As in ProxyCreateInput. Null removes it.
     pub password: MaybeUndefined<SecretString>,
-    /// Replaces all of them, as in ProxyCreateInput; null for none. Jobs that wait go by the new ones.
+    /// Replaces all rate limits, as in ProxyCreateInput. Null removes all. Waiting jobs follow the
+    /// new ones.
     pub rate_limits: MaybeUndefined<Vec<RateLimitInput>>,
-    /// As in ProxyCreateInput; null for no limit. A bound below what runs at that moment is refused.
+    /// As in ProxyCreateInput. Null for no limit. A limit below the number of jobs running at that
+    /// moment is refused.
     pub max_concurrency: MaybeUndefined<i32>,
 }
 
@@ -92,19 +97,20 @@ impl From<ProxyUpdateInput> for ProxyUpdate {
     }
 }
 
-/// Which proxy to delete. Its credentials go with it.
+/// Input of proxyDelete. The proxy's credentials are deleted with it.
 #[derive(Debug, InputObject)]
 pub struct ProxyDeleteInput {
-    /// Which. IN_USE while a profile, a command or a job that has not ended needs it.
+    /// The id of the proxy. Refused with IN_USE while a profile, a command or an unfinished job
+    /// uses it.
     pub id: ID,
-    /// The version that was read: with another one stored, STALE_VERSION. Absent or null deletes whatever is
-    /// there.
+    /// The version that was read. If another version is stored, the deletion is refused with
+    /// STALE_VERSION. Absent or null deletes any version.
     pub version: Option<i32>,
 }
 
-/// Which proxy to check.
+/// Input of proxyCheck.
 #[derive(Debug, InputObject)]
 pub struct ProxyCheckInput {
-    /// Which.
+    /// The id of the proxy.
     pub id: ID,
 }

@@ -1,4 +1,4 @@
-//! Proxies: ways out to the network, and whether they work.
+//! Proxies, their credentials, and checks of whether they work.
 
 mod check;
 mod inputs;

@@ -1,4 +1,4 @@
-//! Changing and checking proxies.
+//! The mutations that create, import, update, delete and check proxies.
 
 use async_graphql::{Context, Object, Result, SimpleObject};
 use callboard::{
@@ -23,12 +23,13 @@ use crate::{
     },
 };
 
-/// The answer to a change or a check of a proxy.
+/// Returned by proxyCreate, proxyImport, proxyUpdate and proxyCheck.
 #[derive(Debug, SimpleObject)]
 pub struct ProxyPayload {
-    /// As it is now; null when the request was refused.
+    /// The proxy as it is now. Null when the input was refused.
     pub proxy: Option<Proxy>,
-    /// Why it was refused; empty when it was done. A check that fails is no error: see `health`.
+    /// Why the input was refused. Empty on success. A check that finds the proxy down is not an
+    /// error, see `health`.
     pub user_errors: Vec<UserError>,
 }
 
@@ -49,55 +50,56 @@ pub struct ProxyMutation;
 
 #[Object]
 impl ProxyMutation {
-    /// Makes a proxy; its health is UNKNOWN until it is checked. Needs an ADMIN key.
+    /// Creates a proxy. Its health is UNKNOWN until it is checked. Requires an ADMIN key.
     async fn proxy_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The new proxy.")] input: ProxyCreateInput,
+        #[graphql(desc = "The proxy to create.")] input: ProxyCreateInput,
     ) -> Result<ProxyPayload> {
         Caller::require(ctx, Role::Admin)?;
         ProxyPayload::of(ctx.data::<Catalogue>()?.proxy_create(input.into()).await)
     }
 
-    /// Makes a proxy from a share link: http://, https:// or socks5://. Needs an ADMIN key.
+    /// Creates a proxy from a share link: http://, https:// or socks5://. Requires an ADMIN key.
     async fn proxy_import(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The link.")] input: ProxyImportInput,
+        #[graphql(desc = "The share link.")] input: ProxyImportInput,
     ) -> Result<ProxyPayload> {
         Caller::require(ctx, Role::Admin)?;
         ProxyPayload::of(ctx.data::<Catalogue>()?.proxy_import(input.into()).await)
     }
 
-    /// Changes a proxy; running attempts keep what they were started with. Needs an ADMIN key.
+    /// Updates a proxy. Running attempts keep the values that they started with. Requires an ADMIN
+    /// key.
     async fn proxy_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which proxy, and what to change.")] input: ProxyUpdateInput,
+        #[graphql(desc = "The proxy to update, and the changes.")] input: ProxyUpdateInput,
     ) -> Result<ProxyPayload> {
         Caller::require(ctx, Role::Admin)?;
         ProxyPayload::of(ctx.data::<Catalogue>()?.proxy_update(input.into()).await)
     }
 
-    /// Deletes a proxy with its credentials; IN_USE while a profile, a command or a job that has not ended
-    /// needs it. Needs an ADMIN key.
+    /// Deletes a proxy and its credentials. Refused with IN_USE while a profile, a command or an
+    /// unfinished job uses it. Requires an ADMIN key.
     async fn proxy_delete(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which proxy.")] input: ProxyDeleteInput,
+        #[graphql(desc = "The proxy to delete.")] input: ProxyDeleteInput,
     ) -> Result<DeletePayload> {
         Caller::require(ctx, Role::Admin)?;
         let done = ctx.data::<Catalogue>()?.proxy_delete(id_of(&input.id), input.version).await;
         Ok(DeletePayload::of(input.id, done)?)
     }
 
-    /// Sends a real request through the proxy, to the address that CALLBOARD_PROXY_CHECK_URL names, and
-    /// records in its `health` what came back. Takes at most 10 seconds. NOT_ALLOWED_IN_STATE where no such
-    /// address is configured. Needs an ADMIN key.
+    /// Sends a real request through the proxy to CALLBOARD_PROXY_CHECK_URL and records the outcome
+    /// in `health`. Takes at most 10 seconds. Refused with NOT_ALLOWED_IN_STATE when no such URL is
+    /// configured. Requires an ADMIN key.
     async fn proxy_check(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which proxy.")] input: ProxyCheckInput,
+        #[graphql(desc = "The proxy to check.")] input: ProxyCheckInput,
     ) -> Result<ProxyPayload> {
         Caller::require(ctx, Role::Admin)?;
         check(ctx, id_of(&input.id)).await
@@ -112,8 +114,7 @@ async fn check(ctx: &Context<'_>, id: ProxyId) -> Result<ProxyPayload> {
         return Ok(ProxyPayload::refused(Refusal::not_found("id", "proxy")));
     };
     let Some(target) = probe.target() else {
-        let message =
-            "where to send the request is not configured: set CALLBOARD_PROXY_CHECK_URL for the API";
+        let message = "the proxy cannot be checked until CALLBOARD_PROXY_CHECK_URL is set for the API";
         return Ok(ProxyPayload::refused(Refusal::new(RefusalCode::NotAllowedInState, "", message)));
     };
     let result = probe.send(target, &stored, &catalogue.keyring).await?;
@@ -121,7 +122,7 @@ async fn check(ctx: &Context<'_>, id: ProxyId) -> Result<ProxyPayload> {
         Err(CatalogueError::Refused(refusals))
             if refusals.iter().all(|each| each.code == RefusalCode::StaleVersion) =>
         {
-            let message = "the proxy was changed while it was being checked: check it again";
+            let message = "the proxy was changed during the check and must be checked again";
             Ok(ProxyPayload::refused(Refusal::new(RefusalCode::StaleVersion, "id", message)))
         }
         done => ProxyPayload::of(done),

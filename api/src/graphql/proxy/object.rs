@@ -1,4 +1,4 @@
-//! The type `Proxy`, and lists of proxies.
+//! The GraphQL type `Proxy` and its lists.
 
 use async_graphql::{ComplexObject, Context, Enum, ID, Object, Result, SimpleObject};
 use callboard::{
@@ -13,67 +13,71 @@ use crate::graphql::{
     scalars::{DateTime, Duration},
 };
 
-/// See the object below.
+/// The GraphQL object `Proxy`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Proxy(proxy::Proxy);
 
-/// What a proxy speaks. New protocols may be added.
+/// The protocol of a proxy. New values may be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "proxy::ProxyProtocol")]
 pub enum ProxyProtocol {
     /// An HTTP proxy, with CONNECT for TLS.
     Http,
-    /// The same, reached over TLS.
+    /// An HTTP proxy reached over TLS, with CONNECT for TLS.
     Https,
-    /// SOCKS version 5; names are resolved at its end. Browsers cannot use one that has credentials.
+    /// SOCKS version 5, with names resolved by the proxy. Browsers cannot use one that has
+    /// credentials.
     #[graphql(name = "SOCKS5")]
     Socks5,
 }
 
-/// What is known of a proxy's health.
+/// The health of a proxy.
 #[derive(Debug, Clone, PartialEq, Eq, SimpleObject)]
 #[graphql(complex)]
 pub struct ProxyHealth {
     #[graphql(skip)]
     proxy: ProxyId,
-    /// Up, down or not known.
+    /// The result of the last check.
     pub status: HealthStatus,
-    /// How long the last good check took.
+    /// How long the last successful check took. Null when there was none.
     pub latency: Option<Duration>,
-    /// The address that the outside saw, where the target of the check tells it.
+    /// The client address that the check's target saw, if the target reports it.
     pub exit_address: Option<String>,
-    /// When it was last checked; null when never, or not since its address or credentials changed.
+    /// When the proxy was last checked. Null when never, or not since its address or credentials
+    /// changed.
     pub checked_at: Option<DateTime>,
-    /// Why it is down, at most 500 characters; null when it is not.
+    /// Why the proxy is down, at most 500 characters. Null when it is not.
     pub failure: Option<String>,
 }
 
 #[ComplexObject]
 impl ProxyHealth {
-    /// Until when nobody goes through it, because an attempt could not reach it: for 5 seconds, and twice as long each time that it is
-    /// so again, up to 15 minutes. Null when it may be tried. A good check, or another address or other credentials, end it.
+    /// Until when the proxy is cooling down because an attempt could not reach it. The first
+    /// cool-down takes 5 seconds, and each repeated one twice as long, up to 15 minutes. A
+    /// successful check and a change of address or credentials end it. Null when the proxy may be
+    /// used.
     async fn cooling_until(&self, ctx: &Context<'_>) -> Result<Option<DateTime>> {
         let (gate, at) = rate_limit::gate(ctx, GateKey::Proxy(self.proxy)).await?;
         Ok(gate.shut_until(at).map(DateTime))
     }
 }
 
-/// Up, down or not known.
+/// The result of a proxy's last check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "proxy::HealthStatus")]
 pub enum HealthStatus {
-    /// Not checked since it was made or since its address or credentials changed.
+    /// Not checked since it was created or since its address or credentials changed.
     Unknown,
-    /// The last check went through.
+    /// The last check succeeded.
     Healthy,
     /// The last check failed.
     Down,
 }
 
 crate::connection!(
-    /// A page of proxies, in order of name.
+    /// A page of proxies, ordered by name.
     ProxyConnection,
-    /// A proxy in a list.
+    /// A proxy with its cursor.
     ProxyEdge,
     Proxy
 );
@@ -85,39 +89,39 @@ impl From<proxy::Proxy> for Proxy {
 }
 
 impl Proxy {
-    /// A proxy by its id; batched.
+    /// Loads a proxy by its id. Batched.
     pub async fn load(ctx: &Context<'_>, id: ProxyId) -> Result<Option<Self>> {
         Ok(loaders::one(ctx, id).await?.map(Self))
     }
 
-    /// Proxies in the order of their ids, without those that do not exist; batched.
+    /// Loads proxies in the order of their ids and leaves out ids without a proxy. Batched.
     pub async fn load_all(ctx: &Context<'_>, ids: Vec<ProxyId>) -> Result<Vec<Self>> {
         Ok(loaders::many(ctx, ids).await?.into_iter().map(Self).collect())
     }
 }
 
 impl ProxyConnection {
-    /// From a page of the store.
+    /// Creates the connection from a page of the store.
     pub fn of(page: NamePage<proxy::Proxy>) -> Self {
         let (items, bounds, total) = name_lists::parts(page, |row: &proxy::Proxy| (&row.name, row.id.uuid()));
         Self::new(items, bounds, total)
     }
 }
 
-/// A way out to the network.
+/// A proxy that jobs reach the network through.
 #[Object]
 impl Proxy {
-    /// Global id, `proxy_...`.
+    /// The global id, `proxy_...`.
     pub async fn id(&self) -> ID {
         ID(self.0.id.to_string())
     }
 
-    /// Unique among proxies.
+    /// The name, unique among proxies.
     async fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// What it speaks. Never changes.
+    /// The protocol, which never changes.
     async fn protocol(&self) -> ProxyProtocol {
         self.0.protocol.into()
     }
@@ -127,12 +131,12 @@ impl Proxy {
         &self.0.address
     }
 
-    /// Whether it has a user name or a password. They are never shown.
+    /// Whether the proxy has a user name or a password. They are never shown.
     async fn has_credentials(&self) -> bool {
         self.0.has_credentials
     }
 
-    /// What the last proxyCheck found, and whether attempts could reach it.
+    /// The result of the last proxyCheck, and whether attempts could reach the proxy.
     async fn health(&self) -> ProxyHealth {
         let proxy::ProxyHealth { status, latency_ms, exit_address, checked_at, failure } =
             self.0.health.clone();
@@ -147,44 +151,44 @@ impl Proxy {
         }
     }
 
-    /// How often jobs that name it may start, whoever runs them.
+    /// Limits on how often jobs that name the proxy may start, across all workers.
     async fn rate_limits(&self) -> Vec<RateLimit> {
         rate_limit::rates(&self.0.limits)
     }
 
-    /// How many jobs that name it may run at once; null for as many as there are.
+    /// Maximum number of jobs that name the proxy and run at once. Null for no limit.
     async fn max_concurrency(&self) -> Option<i32> {
         rate_limit::max_concurrency(&self.0.limits)
     }
 
-    /// What is known now of each of its rates.
+    /// The current state of each rate limit.
     async fn usage(&self, ctx: &Context<'_>) -> Result<Vec<LimitUsage>> {
         LimitUsage::of(ctx, GateKey::Proxy(self.0.id), &self.0.limits).await
     }
 
-    /// The profiles that list it, in order of name.
+    /// The profiles that list the proxy, ordered by name.
     #[graphql(complexity = "page_cost(first, None, child_complexity)")]
     async fn profiles(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many: 0 to 100, default 25.")] first: Option<i32>,
-        #[graphql(desc = "Only after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the first n items (0-100, default 25).")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
     ) -> Result<ProfileConnection> {
         ProfileConnection::listing(ctx, self.0.id, first, after).await
     }
 
-    /// Rises by one with every change, but not with a check. Hand it back with an update to be told when
-    /// somebody else was faster.
+    /// Increases by one with every change. A check is not a change. Pass it with an update, which
+    /// is then refused if the proxy has changed.
     async fn version(&self) -> i32 {
         self.0.version
     }
 
-    /// When it was made.
+    /// When the proxy was created.
     async fn created_at(&self) -> DateTime {
         DateTime(self.0.created_at)
     }
 
-    /// When it last changed.
+    /// When the proxy was last changed.
     async fn updated_at(&self) -> DateTime {
         DateTime(self.0.updated_at)
     }

@@ -1,4 +1,4 @@
-//! Reading proxies.
+//! The queries `proxy` and `proxies`.
 
 use async_graphql::{Context, ID, Object, Result};
 use callboard::{catalogue::Catalogue, store::catalogue::proxies};
@@ -16,27 +16,27 @@ pub struct ProxyQuery;
 
 #[Object]
 impl ProxyQuery {
-    /// A proxy by its id or by its name; null when there is none.
+    /// Returns the proxy with this id or name. Null when there is none.
     async fn proxy(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Its id. Give either this or `name`.")] id: Option<ID>,
-        #[graphql(desc = "Its exact name. Give either this or `id`.")] name: Option<String>,
+        #[graphql(desc = "The id. Give exactly one of `id` and `name`.")] id: Option<ID>,
+        #[graphql(desc = "The exact name. Give exactly one of `id` and `name`.")] name: Option<String>,
     ) -> Option<Result<Proxy>> {
         find(ctx, id, name).await.transpose()
     }
 
-    /// All proxies, in order of name.
+    /// Returns proxies, ordered by name.
     #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn proxies(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many: 0 to 100, default 25.")] first: Option<i32>,
-        #[graphql(desc = "Only after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many, instead of the first: 0 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Only before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Returns the first n items (0-100, default 25).")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last n items instead of the first (0-100).")] last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
         #[graphql(
-            desc = "Only those whose name contains this, in whichever case. Absent, null or empty: all."
+            desc = "Returns only items whose name contains this text, ignoring case. Empty returns all."
         )]
         search: Option<String>,
     ) -> Result<ProxyConnection> {

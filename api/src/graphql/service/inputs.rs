@@ -1,4 +1,4 @@
-//! What mutations of services take.
+//! The inputs of service mutations.
 
 use async_graphql::{ID, InputObject, MaybeUndefined};
 use callboard::{
@@ -13,24 +13,28 @@ use crate::graphql::{
     scalars::{DateTime, Json, Url},
 };
 
-/// A new service.
+/// Input of serviceCreate.
 #[derive(Debug, InputObject)]
 pub struct ServiceCreateInput {
-    /// Unique among services: a letter, then letters, digits, `_` or `-`, at most 100, because templates
-    /// spell it.
+    /// The name, unique among services. Templates use it: a letter, then letters, digits, `_` or
+    /// `-`, at most 100 characters.
     pub name: String,
-    /// Where it lives: `http` or `https`, at most 2048 bytes, without user name and password.
+    /// Base URL of the service: `http` or `https`, at most 2048 bytes, without user name and
+    /// password.
     pub base_url: Option<Url>,
-    /// Its token, 1 to 65536 bytes without NUL. Sealed at once; no answer, record or log holds it.
+    /// The token, 1 to 65536 bytes without NUL. Encrypted at once. It never appears in a response,
+    /// record or log.
     pub token: Option<SecretString>,
-    /// An object that commands may use, at most 65536 bytes of JSON, nested at most 64 deep; by default
-    /// empty. No place for secrets: it is shown as it is.
+    /// Settings that commands may use: an object of at most 65536 bytes of JSON, at most 64 levels
+    /// deep. Default `{}`. Settings are shown in plain text, so keep secrets out of them.
     pub settings: Option<Json>,
-    /// How often jobs that use it may start, at most 8, each with a name of its own; by default as they come.
+    /// Limits on how often jobs that use the service may start, at most 8 with unique names.
+    /// Default none.
     pub rate_limits: Option<Vec<RateLimitInput>>,
-    /// How many jobs may use it at once, 1 to 1000000; by default as many as there are.
+    /// Maximum number of jobs that use the service and run at once, 1 to 1000000. Default no limit.
     pub max_concurrency: Option<i32>,
-    /// How many attempts that use it may start: at most one cap for a day and one for a month; by default as many as there are.
+    /// Limits on how many attempts that use the service may start, at most one per day and one per
+    /// month. Default none.
     pub caps: Option<Vec<CapInput>>,
 }
 
@@ -49,25 +53,28 @@ impl From<ServiceCreateInput> for ServiceCreate {
     }
 }
 
-/// Changes of a service. Absent fields stay as they are. For its token see serviceTokenRefresh.
+/// Input of serviceUpdate. Absent fields stay unchanged. Use serviceTokenRefresh to change the
+/// token.
 #[derive(Debug, InputObject)]
 pub struct ServiceUpdateInput {
-    /// Which.
+    /// The id of the service.
     pub id: ID,
-    /// The version that was read: with another one stored, STALE_VERSION. Absent or null changes whatever is
-    /// there.
+    /// The version that was read. If another version is stored, the update is refused with
+    /// STALE_VERSION. Absent or null updates any version.
     pub version: Option<i32>,
-    /// As in ServiceCreateInput. Cannot be null. Templates that spell the old name no longer compose.
+    /// As in ServiceCreateInput. Cannot be null. Templates that use the old name no longer compose.
     pub name: MaybeUndefined<String>,
-    /// As in ServiceCreateInput; null for none.
+    /// As in ServiceCreateInput. Null removes it.
     pub base_url: MaybeUndefined<Url>,
-    /// Replaces all settings, as in ServiceCreateInput; null for an empty object.
+    /// Replaces all settings, as in ServiceCreateInput. Null means `{}`.
     pub settings: MaybeUndefined<Json>,
-    /// Replaces all of them, as in ServiceCreateInput; null for none. Jobs that wait go by the new ones.
+    /// Replaces all rate limits, as in ServiceCreateInput. Null removes all. Waiting jobs follow
+    /// the new ones.
     pub rate_limits: MaybeUndefined<Vec<RateLimitInput>>,
-    /// As in ServiceCreateInput; null for no limit. A bound below what runs at that moment is refused.
+    /// As in ServiceCreateInput. Null for no limit. A limit below the number of jobs running at
+    /// that moment is refused.
     pub max_concurrency: MaybeUndefined<i32>,
-    /// Replaces all caps; null for none. Jobs that wait go by the new ones.
+    /// Replaces all caps. Null removes all. Waiting jobs follow the new ones.
     pub caps: MaybeUndefined<Vec<CapInput>>,
 }
 
@@ -86,15 +93,16 @@ impl From<ServiceUpdateInput> for ServiceUpdate {
     }
 }
 
-/// A new token for a service.
+/// Input of serviceTokenRefresh.
 #[derive(Debug, InputObject)]
 pub struct ServiceTokenRefreshInput {
-    /// Which service.
+    /// The id of the service.
     pub id: ID,
-    /// The new token, 1 to 65536 bytes without NUL. Sealed at once; no answer, record or log holds it.
+    /// The new token, 1 to 65536 bytes without NUL. Encrypted at once. It never appears in a
+    /// response, record or log.
     pub token: SecretString,
-    /// When it ceases to be of use, in the future; absent or null for never. For people: nothing happens then
-    /// by itself.
+    /// When the token expires, in the future. Absent or null means never. For information only.
+    /// Callboard does nothing at that time.
     pub expires_at: Option<DateTime>,
 }
 
@@ -104,19 +112,20 @@ impl From<ServiceTokenRefreshInput> for TokenRefresh {
     }
 }
 
-/// Which service to ask again.
+/// Input of serviceResume.
 #[derive(Debug, InputObject)]
 pub struct ServiceResumeInput {
-    /// Which.
+    /// The id of the service.
     pub id: ID,
 }
 
-/// Which service to delete. Its token goes with it.
+/// Input of serviceDelete. The service's token is deleted with it.
 #[derive(Debug, InputObject)]
 pub struct ServiceDeleteInput {
-    /// Which. IN_USE while a profile, a command or a job that has not ended needs it.
+    /// The id of the service. Refused with IN_USE while a profile, a command or an unfinished job
+    /// uses it.
     pub id: ID,
-    /// The version that was read: with another one stored, STALE_VERSION. Absent or null deletes whatever is
-    /// there.
+    /// The version that was read. If another version is stored, the deletion is refused with
+    /// STALE_VERSION. Absent or null deletes any version.
     pub version: Option<i32>,
 }

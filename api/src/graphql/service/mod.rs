@@ -1,4 +1,4 @@
-//! Services: outside APIs that jobs call, with their tokens and settings.
+//! Services: external APIs that jobs call, with their tokens, settings and limits.
 
 mod inputs;
 mod mutation;

@@ -1,4 +1,4 @@
-//! Changing services.
+//! The mutations that create, update, delete and resume services, and that refresh tokens.
 
 use async_graphql::{Context, Object, Result, SimpleObject};
 use callboard::{
@@ -21,12 +21,12 @@ use crate::{
     },
 };
 
-/// The answer to a change of a service.
+/// Returned by serviceCreate, serviceUpdate, serviceTokenRefresh and serviceResume.
 #[derive(Debug, SimpleObject)]
 pub struct ServicePayload {
-    /// As it is now; null when the change was refused.
+    /// The service as it is now. Null when the input was refused.
     pub service: Option<Service>,
-    /// Why it was refused; empty when it was made.
+    /// Why the input was refused. Empty on success.
     pub user_errors: Vec<UserError>,
 }
 
@@ -43,43 +43,45 @@ pub struct ServiceMutation;
 
 #[Object]
 impl ServiceMutation {
-    /// Makes a service. Needs an ADMIN key.
+    /// Creates a service. Requires an ADMIN key.
     async fn service_create(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The new service.")] input: ServiceCreateInput,
+        #[graphql(desc = "The service to create.")] input: ServiceCreateInput,
     ) -> Result<ServicePayload> {
         Caller::require(ctx, Role::Admin)?;
         ServicePayload::of(ctx.data::<Catalogue>()?.service_create(input.into()).await)
     }
 
-    /// Changes a service; running attempts keep what they were started with. Needs an ADMIN key.
+    /// Updates a service. Running attempts keep the values that they started with. Requires an
+    /// ADMIN key.
     async fn service_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which service, and what to change.")] input: ServiceUpdateInput,
+        #[graphql(desc = "The service to update, and the changes.")] input: ServiceUpdateInput,
     ) -> Result<ServicePayload> {
         Caller::require(ctx, Role::Admin)?;
         ServicePayload::of(ctx.data::<Catalogue>()?.service_update(input.into()).await)
     }
 
-    /// Replaces the token; running attempts keep the old one, the next attempt gets the new one. Needs an
-    /// ADMIN key.
+    /// Replaces the token of a service. Running attempts keep the old token, later attempts get the
+    /// new one. Requires an ADMIN key.
     async fn service_token_refresh(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which service, and its new token.")] input: ServiceTokenRefreshInput,
+        #[graphql(desc = "The service, and its new token.")] input: ServiceTokenRefreshInput,
     ) -> Result<ServicePayload> {
         Caller::require(ctx, Role::Admin)?;
         ServicePayload::of(ctx.data::<Catalogue>()?.service_token_refresh(input.into()).await)
     }
 
-    /// Lets its jobs start again, whatever the service said that keeps them waiting: it refused, its quota was used up, or it
-    /// was suspended. Nothing happens when nothing is in their way. Needs an ADMIN key.
+    /// Lets the jobs of a service start again by discarding what the service reported: that it
+    /// wants no requests, that its quota is exhausted, or that it is suspended. Does nothing if
+    /// none of these holds. Requires an ADMIN key.
     async fn service_resume(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which service.")] input: ServiceResumeInput,
+        #[graphql(desc = "The service to resume.")] input: ServiceResumeInput,
     ) -> Result<ServicePayload> {
         Caller::require(ctx, Role::Admin)?;
         let id = id_of(&input.id);
@@ -93,12 +95,12 @@ impl ServiceMutation {
         Ok(ServicePayload { service, user_errors: Vec::new() })
     }
 
-    /// Deletes a service with its token; IN_USE while a profile, a command or a job that has not ended needs
-    /// it. Needs an ADMIN key.
+    /// Deletes a service and its token. Refused with IN_USE while a profile, a command or an
+    /// unfinished job uses it. Requires an ADMIN key.
     async fn service_delete(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which service.")] input: ServiceDeleteInput,
+        #[graphql(desc = "The service to delete.")] input: ServiceDeleteInput,
     ) -> Result<DeletePayload> {
         Caller::require(ctx, Role::Admin)?;
         let done = ctx.data::<Catalogue>()?.service_delete(id_of(&input.id), input.version).await;

@@ -1,4 +1,4 @@
-//! The type `Service`, and lists of services.
+//! The GraphQL type `Service` and its lists.
 
 use async_graphql::{Context, ID, Object, Result};
 use callboard::{
@@ -20,14 +20,14 @@ use crate::graphql::{
     secret::Secret,
 };
 
-/// See the object below.
+/// The GraphQL object `Service`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Service(service::Service);
 
 crate::connection!(
-    /// A page of services, in order of name.
+    /// A page of services, ordered by name.
     ServiceConnection,
-    /// A service in a list.
+    /// A service with its cursor.
     ServiceEdge,
     Service
 );
@@ -39,24 +39,24 @@ impl From<service::Service> for Service {
 }
 
 impl Service {
-    /// A service by its id; batched.
+    /// Loads a service by its id. Batched.
     pub async fn load(ctx: &Context<'_>, id: ServiceId) -> Result<Option<Self>> {
         Ok(loaders::one(ctx, id).await?.map(Self))
     }
 
-    /// Its gate, and as of when; batched.
+    /// Loads the service's gate and the time of the reading. Batched.
     async fn gate(&self, ctx: &Context<'_>) -> Result<(Gate, Time)> {
         rate_limit::gate(ctx, GateKey::Service(self.0.id)).await
     }
 
-    /// Services in the order of their ids, without those that do not exist; batched.
+    /// Loads services in the order of their ids and leaves out ids without a service. Batched.
     pub async fn load_all(ctx: &Context<'_>, ids: Vec<ServiceId>) -> Result<Vec<Self>> {
         Ok(loaders::many(ctx, ids).await?.into_iter().map(Self).collect())
     }
 }
 
 impl ServiceConnection {
-    /// From a page of the store.
+    /// Creates the connection from a page of the store.
     pub fn of(page: NamePage<service::Service>) -> Self {
         let (items, bounds, total) =
             name_lists::parts(page, |row: &service::Service| (&row.name, row.id.uuid()));
@@ -64,114 +64,116 @@ impl ServiceConnection {
     }
 }
 
-/// An outside service that jobs call: its token and its settings.
+/// An external service that jobs call, with its token, settings, limits and usage.
 #[Object]
 impl Service {
-    /// Global id, `service_...`.
+    /// The global id, `service_...`.
     pub async fn id(&self) -> ID {
         ID(self.0.id.to_string())
     }
 
-    /// Unique among services; templates spell it: `services.NAME.token`.
+    /// The name, unique among services. Templates use it: `services.NAME.token`.
     async fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// Where it lives; templates see it as `services.NAME.base_url`. Null when that was not told.
+    /// Base URL of the service, `services.NAME.base_url` in templates. Null when none is set.
     async fn base_url(&self) -> Option<Url> {
         self.0.base_url.clone().map(Url)
     }
 
-    /// Its token, without its value; `isSet` is false when it has none.
+    /// The token, without its value. `isSet` is false when there is none.
     async fn token(&self, ctx: &Context<'_>) -> Result<Secret> {
         let state = loaders::one(ctx, TokenOf(self.0.id)).await?;
         Ok(state.map_or_else(|| Secret::unset("token"), Secret::from))
     }
 
-    /// An object that commands may use (`services.NAME.settings.*`). No place for secrets: it is shown as it
-    /// is.
+    /// Settings that commands may use (`services.NAME.settings.*`). They are shown in plain text,
+    /// so keep secrets out of them.
     async fn settings(&self) -> Json {
         Json(self.0.settings.clone())
     }
 
-    /// How often jobs that use it may start, whoever runs them.
+    /// Limits on how often jobs that use the service may start, across all workers.
     async fn rate_limits(&self) -> Vec<RateLimit> {
         rate_limit::rates(&self.0.limits)
     }
 
-    /// How many jobs that use it may run at once; null for as many as there are.
+    /// Maximum number of jobs that use the service and run at once. Null for no limit.
     async fn max_concurrency(&self) -> Option<i32> {
         rate_limit::max_concurrency(&self.0.limits)
     }
 
-    /// How many attempts that use it may start in a day or a month.
+    /// Limits on how many attempts that use the service may start in a day or a month.
     async fn caps(&self) -> Vec<Cap> {
         rate_limit::caps(&self.0.limits.caps)
     }
 
-    /// What is known now of each limit: rates and caps that are declared, then those that the service tells of in its own answers. The
-    /// latter are what the last answer said, less the jobs that have started since.
+    /// The current state of each limit: first the declared rate limits and caps, then the limits
+    /// that the service reports in its responses. An observed limit shows the last response, less
+    /// the jobs that have started since.
     async fn usage(&self, ctx: &Context<'_>) -> Result<Vec<LimitUsage>> {
         let (gate, at) = self.gate(ctx).await?;
         Ok(gate.usage(&self.0.limits, at).into_iter().map(LimitUsage::from).collect())
     }
 
-    /// How much the attempts with it have used, today and this month.
+    /// Usage by the attempts that used the service, today and this month.
     async fn consumption(&self, ctx: &Context<'_>) -> Result<Consumption> {
         Consumption::of(ctx, User::Service(self.0.id)).await
     }
 
-    /// Who used it this month, those first that used it most.
+    /// The commands and profiles that used the service this month, those with the most attempts
+    /// first.
     #[graphql(complexity = "page_cost(first, None, child_complexity)")]
     async fn consumers(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many: 0 to 100, default 25.")] first: Option<i32>,
+        #[graphql(desc = "Returns the first n items (0-100, default 25).")] first: Option<i32>,
     ) -> Result<Vec<Consumer>> {
         let limit = name_lists::request((first, None), (None, None), None)?.limit;
         Consumer::of(ctx, SharesOf { of: self.0.id, limit }).await
     }
 
-    /// Until when it wants no more requests, by its own account; its jobs wait so long. Null when it takes requests, and when
-    /// nobody knows how long: see suspendedReason.
+    /// Until when the service wants no requests, as it reported. Its jobs wait until then. Null
+    /// when it accepts requests, or when the end is unknown, see suspendedReason.
     async fn suspended_until(&self, ctx: &Context<'_>) -> Result<Option<DateTime>> {
         let (gate, at) = self.gate(ctx).await?;
         Ok(gate.shut_until(at).map(DateTime))
     }
 
-    /// Why its jobs wait; null when it takes requests. Without suspendedUntil (the account is out of money, say) they wait until
-    /// serviceResume.
+    /// Why the service's jobs wait. Null when it accepts requests. If suspendedUntil is null (for
+    /// example because the account is out of credit), they wait until serviceResume.
     async fn suspended_reason(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         let (gate, at) = self.gate(ctx).await?;
         Ok(gate.why_shut(at).map(|shut| match shut {
-            Shut::Until(_) => "It asked for no more requests until then.".to_owned(),
+            Shut::Until(_) => "The service asked for no more requests until then.".to_owned(),
             Shut::Suspended { reason } => reason.clone(),
         }))
     }
 
-    /// The profiles that list it, in order of name.
+    /// The profiles that list the service, ordered by name.
     #[graphql(complexity = "page_cost(first, None, child_complexity)")]
     async fn profiles(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many: 0 to 100, default 25.")] first: Option<i32>,
-        #[graphql(desc = "Only after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the first n items (0-100, default 25).")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
     ) -> Result<ProfileConnection> {
         ProfileConnection::listing(ctx, self.0.id, first, after).await
     }
 
-    /// Rises by one with every change, a new token included. Hand it back with an update to be told when
-    /// somebody else was faster.
+    /// Increases by one with every change, including a new token. Pass it with an update, which is
+    /// then refused if the service has changed.
     async fn version(&self) -> i32 {
         self.0.version
     }
 
-    /// When it was made.
+    /// When the service was created.
     async fn created_at(&self) -> DateTime {
         DateTime(self.0.created_at)
     }
 
-    /// When it last changed.
+    /// When the service was last changed.
     async fn updated_at(&self) -> DateTime {
         DateTime(self.0.updated_at)
     }
