@@ -1,17 +1,17 @@
-//! Opaque places in lists and streams, as clients hand them back.
+//! Opaque positions in lists, which clients pass back.
 
 use async_graphql::connection::{CursorType as _, OpaqueCursor};
 use serde::{Serialize, de::DeserializeOwned};
 
-/// A place in a list that survives the row it was taken from.
+/// A position in a list that stays valid after its row is deleted.
 pub trait Cursor: Sized {
-    /// As an opaque text for clients.
+    /// Encodes the position as an opaque text.
     fn encode(&self) -> String;
-    /// Reads what [`encode`](Self::encode) wrote; none for anything else.
+    /// Decodes a text made by [`encode`](Self::encode). Returns `None` for any other text.
     fn decode(text: &str) -> Option<Self>;
 }
 
-/// A cursor made of the values that the list is ordered by, e.g. a time and an id.
+/// A cursor made of the values that the list is ordered by, such as a time and an id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keyset<T>(pub T);
 

@@ -1,4 +1,5 @@
-//! What the catalogue's nouns (profiles, services, proxies, commands) add to the schema's roots.
+//! Merges the queries and mutations of profiles, services, proxies and commands into the schema's
+//! roots.
 
 use async_graphql::MergedObject;
 
@@ -9,10 +10,10 @@ use super::{
     service::{ServiceMutation, ServiceQuery},
 };
 
-/// Everything of the catalogue that can be read.
+/// Every query of the catalogue.
 #[derive(Debug, Default, MergedObject)]
 pub struct CatalogueQuery(ProfileQuery, ServiceQuery, ProxyQuery, CommandQuery, PreviewQuery);
 
-/// Everything of the catalogue that can be changed.
+/// Every mutation of the catalogue.
 #[derive(Debug, Default, MergedObject)]
 pub struct CatalogueMutation(ProfileMutation, ServiceMutation, ProxyMutation, CommandMutation);

@@ -1,5 +1,5 @@
-//! A composed command as people see it: in previews, with jobs and with attempts. Secrets are `***`
-//! throughout.
+//! The GraphQL type `ComposedCommand`, shared by previews, jobs and attempts. Secrets are masked as
+//! `***`.
 
 use async_graphql::SimpleObject;
 use callboard::compose;
@@ -7,33 +7,36 @@ use serde_json::json;
 
 use super::{command::CommandKind, scalars::Json};
 
-/// What a command comes to for one job. Secrets masked as `***` throughout.
+/// The command line or HTTP request that a command composes to for one job. Secrets are masked as
+/// `***`.
 #[derive(Debug, Clone, PartialEq, SimpleObject)]
 pub struct ComposedCommand {
-    /// What kind of command it is.
+    /// The kind of command.
     pub kind: CommandKind,
-    /// What is executed: a path, or `playwright` for scripts. Null for HTTP.
+    /// The program: a path, or `playwright` for scripts. Null for HTTP.
     pub program: Option<String>,
-    /// The program's arguments, one by one, without the program itself. Empty for HTTP.
+    /// The program's arguments, without the program itself. Empty for HTTP.
     pub arguments: Vec<String>,
-    /// Every environment variable that the command gets beside the machine's own: an object of texts.
+    /// Environment variables that the command gets in addition to the machine's own, as an object
+    /// with string values.
     pub environment: Json,
-    /// The request. HTTP only.
+    /// The request. Null unless the kind is HTTP.
     pub http: Option<ComposedHttp>,
-    /// The command as one line that a person can read, at most 4096 characters; longer ones end in `…`.
+    /// The command as one readable line of at most 4096 characters. Longer lines are cut and end in
+    /// `…`.
     pub display: String,
 }
 
-/// A composed request. Secrets masked as `***`.
+/// A composed HTTP request. Secrets are masked as `***`.
 #[derive(Debug, Clone, PartialEq, SimpleObject)]
 pub struct ComposedHttp {
-    /// The method, in capitals.
+    /// The method, in upper case.
     pub method: String,
-    /// The whole URL.
+    /// The full URL.
     pub url: String,
-    /// Values by the names of headers: an object of texts.
+    /// Header values by header name, as an object with string values.
     pub headers: Json,
-    /// The body; null when there is none.
+    /// The body. Null when there is none.
     pub body: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What attempts used: of a command, on a profile, with a service; today and this month.
+//! Usage by the attempts of a command, a profile or a service, today and this month.
 
 use std::time;
 
@@ -15,57 +15,58 @@ use super::{
     scalars::Duration,
 };
 
-/// What the attempts that ended in a period come to.
+/// Usage by the attempts that finished in a period.
 #[derive(Debug, Clone, Copy, SimpleObject)]
 pub struct Consumed {
-    /// How many ended, whatever their outcome.
+    /// The number of finished attempts, whatever their outcome.
     attempts: i32,
-    /// How long they took together.
+    /// The total run time of these attempts.
     busy: Duration,
 }
 
-/// What has been used until now. Days and months are those of UTC.
+/// Usage up to now. Days and months are in UTC.
 #[derive(Debug, Clone, Copy, SimpleObject)]
 pub struct Consumption {
-    /// Since midnight.
+    /// Usage since midnight.
     today: Consumed,
-    /// Since the first of the month, today included.
+    /// Usage since the first of the month, including today.
     this_month: Consumed,
 }
 
 impl Consumption {
-    /// Of a command, a profile or a service.
+    /// Returns the usage of a command, a profile or a service.
     pub async fn of(ctx: &Context<'_>, user: User) -> Result<Self> {
         Ok(loaders::one(ctx, user).await?.unwrap_or_default().into())
     }
 }
 
-/// Who used a service this month: a command, on a profile or on none.
+/// The GraphQL object `Consumer`.
 #[derive(Debug, Clone, Copy)]
 pub struct Consumer(Share);
 
 impl Consumer {
-    /// Of a service, at most `most`, those first that used it most.
+    /// Returns the consumers of a service, those with the most attempts this month first.
     pub async fn of(ctx: &Context<'_>, shares: SharesOf) -> Result<Vec<Self>> {
         let shares = loaders::one(ctx, shares).await?.unwrap_or_default();
         Ok(shares.into_iter().map(Self).collect())
     }
 }
 
-/// Who used a service this month: a command, on a profile or on none.
+/// A command that used a service this month, with the profile that it ran on.
 #[Object]
 impl Consumer {
-    /// The command; null when it has been deleted since.
+    /// The command. Null when it has been deleted.
     async fn command(&self, ctx: &Context<'_>) -> Result<Option<Command>> {
         Command::load(ctx, self.0.command).await
     }
 
-    /// The profile that the command ran on; null when it ran on none, and when the profile has been deleted since.
+    /// The profile that the command ran on. Null when it ran on none or the profile has been
+    /// deleted.
     async fn profile(&self, ctx: &Context<'_>) -> Option<Result<Profile>> {
         Profile::load(ctx, self.0.profile?).await.transpose()
     }
 
-    /// How much.
+    /// The usage of the service by this command on this profile.
     async fn consumption(&self) -> Consumption {
         self.0.usage.into()
     }

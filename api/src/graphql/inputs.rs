@@ -1,6 +1,4 @@
-//! From the API's inputs to the core's: ids, and fields that may be left, cleared or set.
-//!
-//! Used by every mutation, and by queries that take ids in an input. Pure.
+//! Converts ids and update fields of GraphQL inputs into the core's types. Pure.
 
 use std::str::FromStr;
 
@@ -8,18 +6,18 @@ use async_graphql::{ID, MaybeUndefined};
 use callboard::patch::Patch;
 use uuid::Uuid;
 
-/// An id in an input. A text that is no id of this kind names nothing, as does an id that nobody has: both
-/// are answered by whoever looks it up, as NOT_FOUND with the path, beside everything else that is wrong.
+/// Parses an id of an input. An id of another kind or form becomes the nil id, which no object has,
+/// so that the lookup refuses it as NOT_FOUND with its path, beside all other refusals.
 pub fn id_of<Id: FromStr + From<Uuid>>(given: &ID) -> Id {
     given.parse().unwrap_or_else(|_| Id::from(Uuid::nil()))
 }
 
-/// [`id_of`] for a list.
+/// Parses a list of ids with [`id_of`].
 pub fn ids_of<Id: FromStr + From<Uuid>>(given: &[ID]) -> Vec<Id> {
     given.iter().map(id_of).collect()
 }
 
-/// What an update says of a field: absent leaves it, null clears it.
+/// Converts a field of an update. Absent leaves the value unchanged, null clears it.
 pub fn patch<T>(given: MaybeUndefined<T>) -> Patch<T> {
     match given {
         MaybeUndefined::Undefined => Patch::Leave,

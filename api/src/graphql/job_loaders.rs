@@ -1,7 +1,8 @@
-//! Batched reads of jobs and of what hangs on them: what many fields ask for one by one is read in one statement.
+//! Batched reads of jobs and of everything that belongs to them, shared by all operations of the
+//! process.
 //!
-//! One [`Readers`] per process, a [`Gather`] for each kind of thing: callers that ask at the same time share a statement,
-//! across operations too. Nothing is kept: whoever asks after a change reads what is there after it.
+//! [`Readers`] has one [`Gather`] for each kind of row. Callers that ask at the same time share one
+//! statement, even across operations. Nothing is cached, so a read after a change sees the change.
 
 use std::{collections::HashMap, fmt, hash::Hash, sync::Arc, time::Duration};
 
@@ -35,10 +36,10 @@ use crate::feed::Gather;
 
 /// A worker whose lease is older than this does not count as serving its queues.
 pub const LEASE: Duration = Duration::from_secs(8);
-/// Where counting the ready jobs of a queue stops.
+/// Upper bound of the count of ready jobs in a queue.
 pub const READY_MAX: i64 = 10_000;
 
-/// Makes [`Readers`]: a field, and a method of the same name, for each kind of thing that is read in batches.
+/// Defines [`Readers`]: one field and one method of the same name for each kind of row.
 macro_rules! readers {
     ($($(#[doc = $doc:literal])+ $name:ident: $key:ty => $value:ty, |$desk:ident, $keys:ident| $read:expr;)+) => {
         #[derive(Default)]
@@ -66,11 +67,11 @@ readers! {
     record: JobId => Arc<JobRecord>, |desk, jobs| {
         Ok(by(records::by_ids(&mut *desk.store.read().await?, &jobs).await?, |record| record.id))
     };
-    /// What a job was given.
+    /// A job's input.
     input: JobId => Arc<Input>, |desk, jobs| {
         Ok(by(records::inputs(&mut *desk.store.read().await?, &jobs).await?, |input| input.job))
     };
-    /// What a job returned.
+    /// A job's result.
     result: JobId => Arc<serde_json::Value>, |desk, jobs| {
         let results = records::results(&mut *desk.store.read().await?, &jobs).await?;
         Ok(results.into_iter().map(|(job, result)| (job, Arc::new(result))).collect())
@@ -80,11 +81,11 @@ readers! {
         let newest = attempts::newest(&mut *desk.store.read().await?, &jobs, false).await?;
         Ok(newest.into_iter().filter_map(|newest| Some((newest.job, newest.proxy?))).collect())
     };
-    /// What a job's newest attempt ran, or what the first would run now.
+    /// The command of a job's newest attempt or, before the first, as it would run now.
     composed: JobId => Arc<ComposedCommand>, |desk, jobs| composed::newest_or_now(desk, &jobs).await;
-    /// What an attempt of a job would run now.
+    /// The command as a job's next attempt would run it now.
     composed_now: JobId => Arc<ComposedCommand>, |desk, jobs| composed::now(desk, &jobs).await;
-    /// The files of a job's attempts, in order of making.
+    /// The artifacts of a job, in order of creation.
     artifacts_of: JobId => Arc<Vec<ArtifactRecord>>, |desk, jobs| {
         let mut files: HashMap<JobId, Vec<ArtifactRecord>> = HashMap::new();
         for file in artifacts::of_jobs(&mut *desk.store.read().await?, &jobs).await? {
@@ -92,7 +93,7 @@ readers! {
         }
         Ok(files.into_iter().map(|(job, files)| (job, Arc::new(files))).collect())
     };
-    /// The jobs that a job needs, in order.
+    /// The jobs that a job depends on, in order.
     needs_of: JobId => Arc<Vec<JobId>>, |desk, jobs| {
         let mut needs: HashMap<JobId, Vec<JobId>> = HashMap::new();
         for edge in dependencies::edges_of(&mut *desk.store.read().await?, &jobs).await? {
@@ -100,11 +101,11 @@ readers! {
         }
         Ok(needs.into_iter().map(|(job, needs)| (job, Arc::new(needs))).collect())
     };
-    /// What stands between a blocked job and its start.
+    /// The unfinished dependencies of a blocked job.
     blocked: JobId => Arc<Blocked>, |desk, jobs| {
         Ok(by(dependencies::blocked(&mut *desk.store.read().await?, &jobs).await?, |blocked| blocked.job))
     };
-    /// A file.
+    /// An artifact.
     artifact: ArtifactId => Arc<ArtifactRecord>, |desk, ids| {
         Ok(by(artifacts::by_ids(&mut *desk.store.read().await?, &ids).await?, |file| file.id))
     };
@@ -116,45 +117,45 @@ readers! {
     worker: WorkerId => Arc<WorkerRecord>, |desk, ids| {
         Ok(by(workers::list(&mut *desk.store.read().await?, Some(&ids)).await?, |worker| worker.id))
     };
-    /// What stands in the way of a ready job.
+    /// The gate that blocks a ready job.
     obstacle: JobId => Arc<Obstacle>, |desk, jobs| {
         let obstacles = why(&desk.store, &jobs).await?;
         Ok(obstacles.into_iter().map(|(job, obstacle)| (job, Arc::new(obstacle))).collect())
     };
-    /// The place of a ready job in its queue.
+    /// The position of a ready job in its queue.
     place: JobId => i64, |desk, jobs| places(&desk.store, &jobs).await;
-    /// The job that is behind the gate of a profile.
+    /// The job that runs on a profile, by the key of the profile's gate.
     holder: GateKey => JobId, |desk, keys| {
         let found = gates::look(&mut *desk.store.read().await?, &keys).await?;
         Ok(found.gates.into_iter().filter_map(|(key, gate)| Some((key, gate.holder()?))).collect())
     };
-    /// A profile, for sentences that name it.
+    /// A profile, for explanations that name it.
     profile: ProfileId => Arc<Profile>, |desk, ids| {
         Ok(by(profiles::load(&mut *desk.store.read().await?, &ids).await?, |profile| profile.id))
     };
-    /// Something for a queue that is paused, nothing for any other.
+    /// `Some` for a paused queue, `None` for any other.
     paused: String => (), |desk, queues| {
         let paused = counters::paused(&mut *desk.store.read().await?, &queues).await?;
         Ok(paused.into_iter().map(|queue| (queue, ())).collect())
     };
-    /// The slots of the active workers that serve a queue; nothing where none does.
+    /// The slots of the active workers that serve a queue. `None` when no worker does.
     slots: String => i64, |desk, _queues| {
         Ok(counters::slots(&mut *desk.store.read().await?, LEASE).await?.into_iter().collect())
     };
-    /// How many jobs of a queue could start, up to a bound.
+    /// The number of ready jobs of a queue that are not parked, at most [`READY_MAX`].
     ready: String => i64, |desk, queues| {
         Ok(counters::ready(&mut *desk.store.read().await?, &queues, READY_MAX).await?.into_iter().collect())
     };
 }
 
-/// Reads batches for the nouns around jobs.
+/// Batched reads of jobs and of everything that belongs to them.
 pub struct Readers {
     desk: Arc<Desk>,
     gathers: Gathers,
 }
 
 impl Readers {
-    /// Reads from the desk's store.
+    /// Creates the readers.
     pub fn new(desk: Arc<Desk>) -> Self {
         Self { desk, gathers: Gathers::default() }
     }
@@ -171,7 +172,7 @@ impl fmt::Debug for Readers {
     }
 }
 
-/// An error that several callers have met, with its source in reach of `error::classify`.
+/// Converts an error that several callers share, keeping its source for `error::classify`.
 pub fn outage(error: Arc<StoreError>) -> Error {
     Error { message: error.to_string(), source: Some(error), extensions: None }
 }

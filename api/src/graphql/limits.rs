@@ -1,20 +1,20 @@
-//! Bounds on what one operation may cost, the same for the real schema and for the tests'.
+//! Limits on the cost of one operation, shared by the real schema and the tests' schemas.
 //!
-//! [`bounded`] is called where a schema is built; [`page_cost`] in the `complexity` attribute of every field that
-//! answers a page. The bounds on a document's text are in `operation::scan`.
+//! [`bounded`] is applied where a schema is built, [`page_cost`] in the `complexity` attribute of
+//! every field that returns a page. Limits on a document's text are in `operation::scan`.
 
 use async_graphql::{ObjectType, SchemaBuilder, SubscriptionType};
 
-/// Deepest nesting of fields. The standard introspection query is 15 deep.
+/// Maximum nesting of fields. The standard introspection query is 15 deep.
 pub const DEPTH_MAX: usize = 20;
-/// Most fields that an operation may answer, a page counted with its size.
+/// Maximum number of fields that an operation may return. A page counts with its size.
 pub const COMPLEXITY_MAX: usize = 5000;
-/// Most directives on one field.
+/// Maximum number of directives on one field.
 pub const DIRECTIVES_MAX: usize = 10;
-/// Deepest nesting of selections, fragments included.
+/// Maximum nesting of selections, including fragments.
 pub const RECURSION_MAX: usize = 32;
 
-/// Sets every bound of this file.
+/// Applies every limit of this file.
 pub fn bounded<Q, M, S>(builder: SchemaBuilder<Q, M, S>) -> SchemaBuilder<Q, M, S>
 where
     Q: ObjectType + 'static,
@@ -28,7 +28,7 @@ where
         .limit_recursive_depth(RECURSION_MAX)
 }
 
-/// The cost of a page: the cost of one item times the items that were asked for.
+/// The cost of a page: the cost of one item times the number of requested items. Used as
 /// `#[graphql(complexity = "page_cost(first, last, child_complexity)")]`.
 pub fn page_cost(first: Option<i32>, last: Option<i32>, of_one: usize) -> usize {
     let items = first.or(last).unwrap_or(i32::from(super::page::PAGE_DEFAULT)).max(1) as usize;

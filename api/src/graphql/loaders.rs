@@ -1,9 +1,8 @@
-//! Batched reads of the catalogue: what the fields of many objects ask for one by one is read in one
-//! statement.
+//! Batched reads of the catalogue for one operation.
 //!
-//! One [`Loaders`] per operation, put into it by [`add`]. Nothing is kept from batch to batch, so that a
-//! mutation never shows what an earlier one in the same request has changed, and a subscription never shows
-//! what was.
+//! [`add`] puts the [`Loaders`] into an operation. Nothing is cached between batches, so that a
+//! mutation never sees what an earlier mutation in the same request replaced, and a subscription
+//! never sees old rows.
 
 use std::{collections::HashMap, hash::Hash, sync::Arc};
 
@@ -38,7 +37,7 @@ use callboard::{
 };
 use uuid::Uuid;
 
-/// Reads batches for the nouns of the catalogue.
+/// Loads batches of catalogue rows.
 #[derive(Debug)]
 pub struct CatalogueLoader(Store);
 
@@ -50,7 +49,7 @@ pub fn add(request: Request, store: &Store) -> Request {
     request.data(DataLoader::new(CatalogueLoader(store.clone()), tokio::spawn))
 }
 
-/// One value; none where the store has none for this key.
+/// Loads one value. `None` when no row has this key.
 pub async fn one<K>(
     ctx: &Context<'_>,
     key: K,
@@ -62,7 +61,7 @@ where
     ctx.data::<Loaders>()?.load_one(key).await.map_err(shared)
 }
 
-/// Several values in the order of their keys; those that the store does not have are left out.
+/// Loads several values in the order of their keys. Keys without a row are left out.
 pub async fn many<K>(
     ctx: &Context<'_>,
     keys: Vec<K>,
@@ -75,54 +74,54 @@ where
     Ok(keys.iter().filter_map(|key| found.remove(key)).collect())
 }
 
-/// An error that a whole batch has met, with its source in reach of `error::classify`.
+/// Converts an error of a whole batch, keeping its source for `error::classify`.
 fn shared(error: Arc<StoreError>) -> Error {
     Error { message: error.to_string(), source: Some(error), extensions: None }
 }
 
-/// Names of objects of one kind, as a key of its own.
+/// Key for loading a profile by name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ProfileName(pub String);
-/// See [`ProfileName`].
+/// Key for loading a service by name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ServiceName(pub String);
-/// See [`ProfileName`].
+/// Key for loading a proxy by name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ProxyName(pub String);
-/// See [`ProfileName`].
+/// Key for loading a command by name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CommandName(pub String);
-/// See [`ProfileName`].
+/// Key for loading a schedule by name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ScheduleName(pub String);
-/// The secrets of a profile.
+/// Key for the secrets of a profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SecretsOf(pub ProfileId);
-/// The services that a profile lists.
+/// Key for the services that a profile lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ServicesOf(pub ProfileId);
-/// The proxies that a profile lists.
+/// Key for the proxies that a profile lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ProxiesOf(pub ProfileId);
-/// The token of a service.
+/// Key for the token of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenOf(pub ServiceId);
-/// Who used a service.
+/// Key for the commands and profiles that used a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SharesOf {
     /// The service.
     pub of: ServiceId,
-    /// Most that are told.
+    /// Maximum number of entries.
     pub limit: u16,
 }
-/// A page of the profiles that list a service or a proxy.
+/// Key for a page of the profiles that list a service or a proxy.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ProfilesOf<Id> {
     /// The service or proxy.
     pub of: Id,
-    /// Most profiles of the page.
+    /// Maximum number of profiles on the page.
     pub limit: u16,
-    /// Name and id of the profile after which it begins.
+    /// Name and id of the profile that the page starts after.
     pub after: Option<(String, Uuid)>,
 }
 
@@ -233,10 +232,11 @@ fn keyed<Id, K: Hash + Eq, V>(found: HashMap<Id, V>, key: impl Fn(Id) -> K) -> H
     found.into_iter().map(|(id, value)| (key(id), value)).collect()
 }
 
-/// Limit of a page, and name and id of the profile after which it begins.
+/// Limit of a page, and the name and id of the profile that it starts after.
 type PageBounds = (u16, Option<(String, Uuid)>);
 
-/// Pages with the same bounds, which one statement reads: as a rule all of them.
+/// Groups keys with the same page bounds, because one statement reads each group. Usually there is
+/// one group.
 fn alike<Id: Copy>(keys: &[ProfilesOf<Id>]) -> HashMap<PageBounds, Vec<Id>> {
     let mut alike: HashMap<_, Vec<Id>> = HashMap::new();
     for key in keys {

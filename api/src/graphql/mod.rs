@@ -1,6 +1,6 @@
-//! The GraphQL schema, by noun; what all nouns share lies directly in this folder.
+//! The GraphQL schema, with one folder per noun and the shared parts directly in this folder.
 //!
-//! Executed by `operation`, whatever the transport. Knows nothing of HTTP or sockets.
+//! `operation` executes it for every transport. Nothing here depends on HTTP or WebSockets.
 
 pub mod artifact;
 pub mod attempt;

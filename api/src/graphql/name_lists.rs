@@ -1,7 +1,4 @@
-//! Lists in order of name, and looking up one object by id or name: what the queries of the catalogue's nouns
-//! share.
-//!
-//! The rows come from the store's page functions (`store::name_pages`).
+//! Lists ordered by name, and lookup of one object by id or name, for the catalogue's queries.
 
 use async_graphql::ID;
 use callboard::store::catalogue::name_pages::{NameCursor, NamePage, NamePageRequest, PageEnd};
@@ -23,7 +20,7 @@ impl Cursor for NameCursor {
     }
 }
 
-/// The arguments of a list as the store takes them.
+/// Converts a list's arguments into the store's page request.
 pub fn request(
     from_start: (Option<i32>, Option<String>),
     from_end: (Option<i32>, Option<String>),
@@ -34,7 +31,8 @@ pub fn request(
     Ok(NamePageRequest { search, after: page.after, before: page.before, limit: page.limit, from })
 }
 
-/// A page of the store as the parts of a connection; `place` tells a row's name and id.
+/// Converts a page of the store into the parts of a connection. `place` returns a row's name and
+/// id.
 pub fn parts<Row, Node: From<Row>>(
     page: NamePage<Row>,
     place: impl Fn(&Row) -> (&str, Uuid),
@@ -47,7 +45,7 @@ pub fn parts<Row, Node: From<Row>>(
     (page.items.into_iter().map(with_cursor).collect(), bounds, Some(page.total))
 }
 
-/// How one object was asked for.
+/// How one object was requested.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wanted {
     /// By its id.
@@ -57,13 +55,13 @@ pub enum Wanted {
 }
 
 impl Wanted {
-    /// From the arguments `id` and `name`, of which there must be exactly one.
+    /// Reads the arguments `id` and `name`, of which exactly one must be given.
     pub fn of(id: Option<ID>, name: Option<String>) -> Result<Self, ApiError> {
         match (id, name) {
             (Some(id), None) => Ok(Self::Id(id)),
             (None, Some(name)) => Ok(Self::Name(name)),
             (None, None) | (Some(_), Some(_)) => {
-                Err(ApiError::new(Code::BadRequest, "Give either `id` or `name`: exactly one of them."))
+                Err(ApiError::new(Code::BadRequest, "Give exactly one of `id` and `name`."))
             }
         }
     }

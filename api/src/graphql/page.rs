@@ -1,8 +1,8 @@
-//! Relay pages: the arguments `first`, `after`, `last`, `before`, opaque cursors, `PageInfo`, and connections.
+//! Relay pagination: the arguments, opaque cursors, `PageInfo` and connection types of every list.
 //!
-//! Every list of every noun comes through here. [`Page::parse`] checks the arguments, the store reads one row more
-//! than [`Page::limit`], [`Page::cut`] tells whether there was more, and [`connection!`](crate::connection) makes the
-//! types. Holds no SQL and counts nothing: a count is only made when [`asks_for_total`] says so.
+//! [`Page::parse`] checks the arguments, the store reads one row more than [`Page::limit`],
+//! [`Page::cut`] finds out whether there are more rows, and [`connection!`](crate::connection)
+//! defines the types. A list is counted only when [`asks_for_total`] returns true.
 
 use async_graphql::{Context, SimpleObject};
 
@@ -11,37 +11,38 @@ use crate::{
     error::{ApiError, Code},
 };
 
-/// Items of a page when neither `first` nor `last` is given.
+/// Page size when neither `first` nor `last` is given.
 pub const PAGE_DEFAULT: u16 = 25;
-/// Most items of a page, unless the list says otherwise.
+/// Maximum page size, unless the list has its own.
 pub const PAGE_MAX: u16 = 100;
-/// Longest cursor that is looked at, in bytes.
+/// Longest accepted cursor, in bytes.
 const CURSOR_BYTES_MAX: usize = 1024;
 
-/// What the caller wants to see of a list, checked.
+/// The checked page arguments of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<C> {
-    /// Most items.
+    /// Maximum number of items.
     pub limit: u16,
-    /// Whether these are the last items before the end (`last`) instead of the first.
+    /// Whether the page takes the last items (`last`) instead of the first.
     pub is_from_end: bool,
-    /// Only what comes after this place.
+    /// Returns only items after this position.
     pub after: Option<C>,
-    /// Only what comes before this place.
+    /// Returns only items before this position.
     pub before: Option<C>,
 }
 
-/// Whether a list goes on beyond a page.
+/// Whether a list continues beyond a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Bounds {
-    /// There is something before the first item.
+    /// Whether there are items before the first one.
     pub has_previous: bool,
-    /// There is something after the last item.
+    /// Whether there are items after the last one.
     pub has_next: bool,
 }
 
 impl<C: Cursor> Page<C> {
-    /// Checks the arguments of a list with at most `max` items a page.
+    /// Checks the arguments of a list with at most `max` items per page. Fails with BAD_REQUEST or
+    /// BAD_CURSOR.
     pub fn parse(
         (first, after): (Option<i32>, Option<String>),
         (last, before): (Option<i32>, Option<String>),
@@ -52,7 +53,7 @@ impl<C: Cursor> Page<C> {
         }
         let size = |name: &str, value: i32| {
             u16::try_from(value).ok().filter(|size| *size <= max).ok_or_else(|| {
-                ApiError::new(Code::BadRequest, format!("`{name}` is {value}; it must be 0 to {max}."))
+                ApiError::new(Code::BadRequest, format!("`{name}` must be 0 to {max}, not {value}."))
             })
         };
         let limit = match (first, last) {
@@ -68,13 +69,14 @@ impl<C: Cursor> Page<C> {
         })
     }
 
-    /// Rows to read: one more than the page holds, to learn whether the list goes on.
+    /// Number of rows to read: one more than the page holds, to find out whether the list
+    /// continues.
     pub fn rows(&self) -> i64 {
         i64::from(self.limit) + 1
     }
 
-    /// Takes off the row that was read in excess. `rows` are in the order in which they were read: from the place on,
-    /// which is backwards when [`is_from_end`](Self::is_from_end); the answer is in the list's order.
+    /// Removes the extra row. `rows` are in reading order, which is backwards when
+    /// [`is_from_end`](Self::is_from_end). The result is in list order.
     pub fn cut<T>(&self, mut rows: Vec<T>) -> (Vec<T>, Bounds) {
         let goes_on = rows.len() > usize::from(self.limit);
         rows.truncate(usize::from(self.limit));
@@ -98,21 +100,22 @@ pub fn asks_for_total(ctx: &Context<'_>) -> bool {
     ctx.look_ahead().field("totalCount").exists()
 }
 
-/// Where a page lies in its list.
+/// Position of a page in its list.
 #[derive(Debug, Clone, PartialEq, Eq, SimpleObject)]
 pub struct PageInfo {
     /// Whether there are items after this page.
     pub has_next_page: bool,
     /// Whether there are items before this page.
     pub has_previous_page: bool,
-    /// Cursor of the first item of this page; null when it is empty.
+    /// Cursor of the first item. Null when the page is empty.
     pub start_cursor: Option<String>,
-    /// Cursor of the last item of this page; null when it is empty. Hand it back as `after` for the next page.
+    /// Cursor of the last item. Null when the page is empty. Pass it as `after` to get the next
+    /// page.
     pub end_cursor: Option<String>,
 }
 
 impl PageInfo {
-    /// For a page with these cursors, first and last.
+    /// Creates the info of a page from the cursors of its first and last item.
     pub fn new(bounds: Bounds, start: Option<&String>, end: Option<&String>) -> Self {
         Self {
             has_next_page: bounds.has_next,
@@ -123,8 +126,8 @@ impl PageInfo {
     }
 }
 
-/// Makes the types of a connection: `connection!(/// Doc. JobConnection, /// Doc. JobEdge, Job);`, with more fields of
-/// the connection after a semicolon: `; /// Doc. count_at_least: i32`.
+/// Defines the types of a connection: `connection!(/// Doc. JobConnection, /// Doc. JobEdge,
+/// Job);`. Extra fields of the connection follow a semicolon: `; /// Doc. count_at_least: i32`.
 #[macro_export]
 macro_rules! connection {
     (
@@ -150,7 +153,8 @@ macro_rules! connection {
         }
 
         impl $connection {
-            /// A page of these items, each with its cursor. `total` only if it was asked for and is worth counting.
+            /// Creates a page from items with their cursors. `total` is the whole list's count, if
+            /// it was requested and is cheap enough.
             pub fn new(
                 items: impl IntoIterator<Item = (String, $node)>,
                 bounds: $crate::graphql::page::Bounds,
@@ -165,17 +169,17 @@ macro_rules! connection {
         $(#[doc = $doc])+
         #[async_graphql::Object]
         impl $connection {
-            /// The items of this page with their cursors, in the list's order.
+            /// The items of this page with their cursors, in list order.
             async fn edges(&self) -> &[$edge] {
                 &self.edges
             }
 
-            /// The items of this page without cursors, in the list's order.
+            /// The items of this page without cursors, in list order.
             async fn nodes(&self) -> Vec<&$node> {
                 self.edges.iter().map(|edge| &edge.node).collect()
             }
 
-            /// Where this page lies in the list.
+            /// Cursors of this page, and whether there are more pages.
             async fn page_info(&self) -> $crate::graphql::page::PageInfo {
                 let (start, end) = (self.edges.first(), self.edges.last());
                 $crate::graphql::page::PageInfo::new(
@@ -185,7 +189,7 @@ macro_rules! connection {
                 )
             }
 
-            /// Exact count of the whole list, on all pages; null where counting would cost more than it is worth.
+            /// Exact number of items on all pages. Null where counting would be too expensive.
             async fn total_count(&self) -> Option<i32> {
                 self.total.map(|total| i32::try_from(total).unwrap_or(i32::MAX))
             }
@@ -201,7 +205,7 @@ macro_rules! connection {
         $(#[doc = $edge_doc])+
         #[async_graphql::Object]
         impl $edge {
-            /// Opaque place of this item in the list; stays valid when the item is gone.
+            /// Opaque cursor of this item. Stays valid after the item is deleted.
             async fn cursor(&self) -> &str {
                 &self.cursor
             }

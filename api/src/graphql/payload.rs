@@ -1,28 +1,29 @@
-//! What mutations answer: the object, or what the caller can mend; and the payload of every delete.
+//! The payload of every deletion, and the conversion of a catalogue result into a payload's fields.
 
 use async_graphql::{ID, SimpleObject};
 use callboard::{steps::CatalogueError, store::StoreError};
 
 use super::user_error::{UserError, user_errors};
 
-/// The answer to a delete.
+/// Returned by every mutation that deletes an object.
 #[derive(Debug, SimpleObject)]
 pub struct DeletePayload {
-    /// Id of what is gone; null when nothing was deleted.
+    /// The id of the deleted object. Null when the input was refused.
     pub deleted_id: Option<ID>,
-    /// Why nothing was deleted; empty when it was.
+    /// Why the input was refused. Empty on success.
     pub user_errors: Vec<UserError>,
 }
 
 impl DeletePayload {
-    /// After a verb that deletes `id`.
+    /// Creates the payload for the deletion of `id`.
     pub fn of(id: ID, done: Result<(), CatalogueError>) -> Result<Self, StoreError> {
         let (done, user_errors) = settle(done)?;
         Ok(Self { deleted_id: done.map(|()| id), user_errors })
     }
 }
 
-/// What a verb answered, as the two fields of a payload. Outages and bugs go up.
+/// Splits a result of the catalogue into the two fields of a payload. Outages and bugs are returned
+/// as errors.
 pub fn settle<T>(done: Result<T, CatalogueError>) -> Result<(Option<T>, Vec<UserError>), StoreError> {
     match done {
         Ok(value) => Ok((Some(value), Vec::new())),

@@ -1,6 +1,7 @@
-//! Policies: how a job is retried, how long an attempt may take and how many may run, as shown and as changed.
+//! The GraphQL types of a policy: retries, time limits and limits of a job, for reading and
+//! changing.
 //!
-//! Commands and jobs use them. The bounds and defaults are the core's (`callboard::policy`).
+//! Bounds and defaults are those of `callboard::policy`.
 
 use async_graphql::{Enum, InputObject, MaybeUndefined, SimpleObject};
 use callboard::{
@@ -14,24 +15,28 @@ use super::{
     scalars::Duration,
 };
 
-/// How a job is retried, how long an attempt may take, how long a job may wait, and how many may run.
+/// How a job is retried, how long an attempt may take, how long a job may wait, and how many jobs
+/// may run.
 #[derive(Debug, Clone, PartialEq, SimpleObject)]
 pub struct Policy {
-    /// Attempts that may count, 1 to 100. Attempts that ended LOST, RELEASED or THROTTLED do not count.
+    /// Maximum number of counted attempts, 1 to 100. Attempts that ended as LOST, RELEASED or
+    /// THROTTLED do not count.
     pub max_attempts: i32,
-    /// The wait between a failed attempt and the next.
+    /// The wait between a failed attempt and the next one.
     pub backoff: Backoff,
-    /// One attempt's limit, then TERM, `grace`, KILL to the whole process tree. At most P1D.
+    /// Time limit of one attempt, at most P1D. After it, the whole process tree gets TERM, then
+    /// after `grace` KILL.
     pub timeout: Duration,
-    /// From TERM to KILL, at most PT5M.
+    /// Time from TERM to KILL, at most PT5M.
     pub grace: Duration,
-    /// A job not started this long after it was enqueued is cancelled as expired; null for never.
+    /// A job that has not started this long after it was enqueued is cancelled as expired. Null for
+    /// never.
     pub expires_after: Option<Duration>,
-    /// How often jobs of the command may start, whoever runs them.
+    /// Limits on how often jobs of the command may start, across all workers.
     pub rate_limits: Vec<RateLimit>,
-    /// How many jobs of the command that have this bound may run at once; null for as many as there are.
+    /// Maximum number of jobs of the command with this limit that run at once. Null for no limit.
     pub max_concurrency: Option<i32>,
-    /// How many attempts of the command may start in a day or a month.
+    /// Limits on how many attempts of the command may start in a day or a month.
     pub caps: Vec<Cap>,
 }
 
@@ -42,13 +47,14 @@ pub struct Backoff {
     pub strategy: BackoffStrategy,
     /// The wait after the first counted attempt.
     pub initial: Duration,
-    /// Upper bound of any wait, before jitter.
+    /// Maximum wait, before jitter.
     pub max: Duration,
-    /// Share of the wait that is random, 0 to 1: a wait is drawn evenly from `wait * (1 - jitter)` to `wait`.
+    /// Random share of the wait, 0 to 1. The wait is drawn evenly from `wait * (1 - jitter)` to
+    /// `wait`.
     pub jitter: f64,
 }
 
-/// The curve of a backoff; n is the number of counted attempts.
+/// The curve of a backoff. n is the number of counted attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "policy::BackoffStrategy")]
 pub enum BackoffStrategy {
@@ -81,41 +87,41 @@ impl From<&policy::Policy> for Policy {
     }
 }
 
-/// What to change of a policy. Absent leaves what is there (of a new command: the default; of a job: the
-/// command's), null goes back to the default.
+/// Changes to a policy. Absent keeps the value, which is the default for a new command and the
+/// command's value for a job. Null resets it to the default.
 #[derive(Debug, Clone, PartialEq, InputObject)]
 pub struct PolicyInput {
-    /// Attempts that may count, 1 to 100. Default 3.
+    /// Maximum number of counted attempts, 1 to 100. Default 3.
     pub max_attempts: MaybeUndefined<i32>,
-    /// The wait between a failed attempt and the next.
+    /// The wait between a failed attempt and the next one.
     pub backoff: MaybeUndefined<BackoffInput>,
-    /// One attempt's limit, more than PT0S, at most P1D. Default PT5M.
+    /// Time limit of one attempt, more than PT0S and at most P1D. Default PT5M.
     pub timeout: MaybeUndefined<Duration>,
-    /// From TERM to KILL, at most PT5M. Default PT5S.
+    /// Time from TERM to KILL, at most PT5M. Default PT5S.
     pub grace: MaybeUndefined<Duration>,
-    /// A job not started this long after it was enqueued is cancelled as expired; more than PT0S. Default:
-    /// never.
+    /// A job that has not started this long after it was enqueued is cancelled as expired. More
+    /// than PT0S. Default never.
     pub expires_after: MaybeUndefined<Duration>,
-    /// How often jobs of the command may start, at most 8, each with a name of its own; replaces all of them. Default: as
-    /// they come.
+    /// Limits on how often jobs of the command may start, at most 8 with unique names. Replaces all
+    /// of them. Default none.
     pub rate_limits: MaybeUndefined<Vec<RateLimitInput>>,
-    /// How many jobs of the command may run at once, 1 to 1000000. Default: as many as there are.
+    /// Maximum number of jobs of the command that run at once, 1 to 1000000. Default no limit.
     pub max_concurrency: MaybeUndefined<i32>,
-    /// How many attempts of the command may start: at most one cap for a day and one for a month; replaces all of them. Default: as many as
-    /// there are.
+    /// Limits on how many attempts of the command may start, at most one per day and one per month.
+    /// Replaces all of them. Default none.
     pub caps: MaybeUndefined<Vec<CapInput>>,
 }
 
-/// What to change of a backoff. Absent leaves what is there, null goes back to the default.
+/// Changes to a backoff. Absent keeps the value, null resets it to the default.
 #[derive(Debug, Clone, PartialEq, InputObject)]
 pub struct BackoffInput {
     /// The curve. Default EXPONENTIAL.
     pub strategy: MaybeUndefined<BackoffStrategy>,
-    /// The wait after the first counted attempt, not longer than `max`. Default PT1S.
+    /// The wait after the first counted attempt, at most `max`. Default PT1S.
     pub initial: MaybeUndefined<Duration>,
-    /// Upper bound of any wait, before jitter. Default PT5M.
+    /// Maximum wait, before jitter. Default PT5M.
     pub max: MaybeUndefined<Duration>,
-    /// Share of the wait that is random, 0 to 1. Default 0.2.
+    /// Random share of the wait, 0 to 1. Default 0.2.
     pub jitter: MaybeUndefined<f64>,
 }
 

@@ -1,4 +1,5 @@
-//! Declared limits, as shown and as changed, and what is left of them. Services, proxies, policies and profiles have some.
+//! The GraphQL types of rate limits, caps and their usage, shared by services, proxies, policies
+//! and profiles.
 
 use async_graphql::{Context, Enum, InputObject, MaybeUndefined, Result, SimpleObject};
 use callboard::{
@@ -13,74 +14,76 @@ use super::{
     scalars::{DateTime, Duration},
 };
 
-/// A token bucket: refilled evenly at `limit` per `per`, holding at most `burst`. Each job takes a token when it starts; all workers
-/// share the bucket.
+/// A token bucket, refilled evenly with `limit` tokens per `per` and holding at most `burst`. Each
+/// job takes one token when it starts. All workers share the bucket.
 #[derive(Debug, Clone, PartialEq, Eq, SimpleObject)]
 pub struct RateLimit {
-    /// Tells it from the other limits of the same object.
+    /// The name, unique among the rate limits of the same object.
     pub name: String,
-    /// Jobs per period.
+    /// Number of jobs per period.
     pub limit: i32,
     /// The period.
     pub per: Duration,
-    /// Jobs that may start at once after a pause; 1 spaces them evenly.
+    /// Number of jobs that may start at once after a pause. 1 spaces them evenly.
     pub burst: i32,
 }
 
-/// A limit to declare.
+/// A rate limit to set.
 #[derive(Debug, Clone, PartialEq, Eq, InputObject)]
 pub struct RateLimitInput {
-    /// Tells it from the other limits of the same object: 1 to 64 lower-case letters, digits, `-` or `_`.
+    /// The name, unique among the rate limits of the same object: 1 to 64 lower-case letters,
+    /// digits, `-` or `_`.
     #[graphql(default_with = "Some(DEFAULT.to_owned())")]
     pub name: Option<String>,
-    /// Jobs per period, 1 to 1000000; at most 10000 a second.
+    /// Number of jobs per period, 1 to 1000000 and at most 10000 per second.
     pub limit: i32,
     /// The period, PT0.001S to P366D.
     pub per: Duration,
-    /// Jobs that may start at once after a pause, 1 to 1000000, as many as P366D can refill. Default 1: evenly spaced.
+    /// Number of jobs that may start at once after a pause, 1 to 1000000 and at most what P366D
+    /// refills. Default 1, which spaces them evenly.
     pub burst: Option<i32>,
 }
 
-/// At most so many starts in a day or a month of the calendar, UTC.
+/// A limit on the number of attempts that may start in a calendar day or month, in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, SimpleObject)]
 pub struct Cap {
-    /// Attempts that may start.
+    /// Maximum number of attempts that may start in the period.
     pub most: i32,
-    /// In which period.
+    /// The period.
     pub per: CapPeriod,
-    /// What happens to jobs when as many have started.
+    /// What happens to jobs once the cap is reached.
     pub when_reached: WhenReached,
 }
 
-/// A cap to declare.
+/// A cap to set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, InputObject)]
 pub struct CapInput {
-    /// Attempts that may start, 1 to 1000000.
+    /// Maximum number of attempts that may start in the period, 1 to 1000000.
     pub most: i32,
-    /// In which period.
+    /// The period.
     pub per: CapPeriod,
-    /// What happens to jobs when as many have started.
+    /// What happens to jobs once the cap is reached.
     #[graphql(default_with = "Some(WhenReached::Defer)")]
     pub when_reached: Option<WhenReached>,
 }
 
-/// A period of the calendar, UTC.
+/// A calendar period, in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "limit::Period")]
 pub enum CapPeriod {
     /// From midnight to midnight.
     Day,
-    /// From the first to the first.
+    /// From the first of the month to the first of the next.
     Month,
 }
 
-/// What happens to jobs when a cap has been reached.
+/// What happens to jobs once a cap is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "limit::WhenReached")]
 pub enum WhenReached {
-    /// They wait for the next period.
+    /// Jobs wait for the next period.
     Defer,
-    /// New ones are refused (TOO_MANY); those that were accepted before wait.
+    /// New jobs are refused with TOO_MANY. Jobs that were accepted before wait for the next period.
     Refuse,
 }
 
@@ -97,56 +100,58 @@ impl From<CapInput> for NewCap {
     }
 }
 
-/// Caps to show.
+/// Converts caps for reading.
 pub fn caps(caps: &[limit::Cap]) -> Vec<Cap> {
     caps.iter().copied().map(Cap::from).collect()
 }
 
-/// Caps as given.
+/// Converts caps of an input.
 pub fn new_caps(caps: Vec<CapInput>) -> Vec<NewCap> {
     caps.into_iter().map(NewCap::from).collect()
 }
 
-/// What is known of a limit.
+/// The current state of a limit.
 #[derive(Debug, Clone, PartialEq, Eq, SimpleObject)]
 pub struct LimitUsage {
-    /// Its name; of observed ones, as the service calls it; of caps, `day` or `month`.
+    /// The limit's name: the declared name, the service's own name for an observed limit, `day` or
+    /// `month` for a cap.
     pub name: String,
-    /// Who tells of it.
+    /// Where the limit comes from.
     pub source: LimitSource,
-    /// How much there is per period, if that is known; 2147483647 stands for that much or more.
+    /// Total per period, or null when unknown. 2147483647 means that many or more.
     pub limit: Option<i32>,
-    /// How much is left, if that is known; of declared rates, the tokens in the bucket; of caps, the starts of this period.
+    /// Remaining amount, or null when unknown: the tokens in the bucket for a rate limit, the
+    /// starts left in the period for a cap.
     pub remaining: Option<i32>,
-    /// When all of it is there again, if that is known.
+    /// When the full amount is available again, or null when unknown.
     pub resets_at: Option<DateTime>,
-    /// As of when this is known.
+    /// The time of this reading.
     pub observed_at: DateTime,
 }
 
-/// Who tells of a limit.
+/// Where a limit comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub enum LimitSource {
-    /// It is declared here, and kept exactly.
+    /// Declared in Callboard and enforced exactly.
     Declared,
-    /// The service told of it in its answers.
+    /// Reported by the service in its responses.
     Observed,
 }
 
-/// A gate, and as of when; batched.
+/// Loads a gate and the time of the reading. Batched.
 pub async fn gate(ctx: &Context<'_>, key: GateKey) -> Result<(Gate, Time)> {
     Ok(loaders::one(ctx, key).await?.unwrap_or_else(|| (Gate::default(), clock::now())))
 }
 
 impl LimitUsage {
-    /// Of what has this gate and these limits; batched.
+    /// Loads the usage of these limits at this gate. Batched.
     pub async fn of(ctx: &Context<'_>, key: GateKey, limits: &Limits) -> Result<Vec<Self>> {
         let (gate, at) = gate(ctx, key).await?;
         Ok(gate.usage(limits, at).into_iter().map(Self::from).collect())
     }
 }
 
-/// Some services count in larger numbers than GraphQL has.
+/// Some services report counts beyond GraphQL's `Int`.
 fn fits(count: i64) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
@@ -185,17 +190,17 @@ impl From<RateLimitInput> for NewRateLimit {
     }
 }
 
-/// The rates of these limits.
+/// Converts the rate limits for reading.
 pub fn rates(limits: &Limits) -> Vec<RateLimit> {
     limits.rate_limits.iter().map(RateLimit::from).collect()
 }
 
-/// How many may run at once.
+/// Converts the concurrency limit for reading. `None` for no limit.
 pub fn max_concurrency(limits: &Limits) -> Option<i32> {
     limits.max_concurrency.map(u32::cast_signed)
 }
 
-/// Of a new object, where absent and null mean the same.
+/// Converts the limits of a new object, where absent and null mean the same.
 pub fn limits_given(max_concurrency: Option<i32>, rates: Option<Vec<RateLimitInput>>) -> LimitsPatch {
     LimitsPatch {
         max_concurrency: Patch::set_or_clear(max_concurrency),
@@ -206,7 +211,7 @@ pub fn limits_given(max_concurrency: Option<i32>, rates: Option<Vec<RateLimitInp
     }
 }
 
-/// Of an object that is changed.
+/// Converts the limits of an update.
 pub fn limits_patch(
     max_concurrency: MaybeUndefined<i32>,
     rates: MaybeUndefined<Vec<RateLimitInput>>,

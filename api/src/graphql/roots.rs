@@ -1,7 +1,8 @@
-//! The schema's roots: what each noun adds to `Query`, `Mutation` and `Subscription`.
+//! The schema's roots, which merge the fields of all nouns into `Query`, `Mutation` and
+//! `Subscription`.
 //!
-//! The place where a noun plugs in: one name in each of the tuples below, and one line in `nodes!` for a type that
-//! has an id. Built by `serve` and by the `schema` subcommand; holds no logic.
+//! A noun joins with one name in each of the tuples below, and a type with an id also with one line
+//! in `nodes!`.
 
 use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions, Schema};
 
@@ -37,11 +38,11 @@ crate::nodes! {
     Worker(Worker), WorkerId, worker::load;
 }
 
-/// Everything that can be read. Every field but `viewer` needs a key.
+/// Every query. All fields except `viewer` require a key.
 #[derive(Debug, Default, MergedObject)]
 pub struct Query(NodeQuery, ViewerQuery, CatalogueQuery, ScheduleQuery, JobQuery, QueueQuery, WorkerQuery);
 
-/// Everything that can be changed. Each takes one input and answers a payload with `userErrors`.
+/// Every mutation. Each takes one input and returns a payload with `userErrors`.
 #[derive(Debug, Default, MergedObject)]
 pub struct Mutation(
     CatalogueMutation,
@@ -52,20 +53,21 @@ pub struct Mutation(
     WorkerMutation,
 );
 
-/// Everything that can be followed.
+/// Every subscription.
 #[derive(Debug, Default, MergedSubscription)]
 pub struct Subscription(JobSubscription, QueueSubscription, WorkerSubscription);
 
 /// The API's schema.
 pub type ApiSchema = Schema<Query, Mutation, Subscription>;
 
-/// Builds the schema, with its limits. Data of the process (the store, the feed) is added by the caller; data of one
-/// operation (the caller, DataLoaders) by [`Engine`](crate::operation::Engine).
+/// Returns a builder of the schema, with its limits. The caller adds the data of the process
+/// (store, feed). [`Engine`](crate::operation::Engine) adds the data of each operation (caller,
+/// DataLoaders).
 pub fn schema() -> async_graphql::SchemaBuilder<Query, Mutation, Subscription> {
     bounded(Schema::build(Query::default(), Mutation::default(), Subscription::default()))
 }
 
-/// The schema as `schema.graphql` has it: everything sorted, so that two exports of one schema are the same bytes.
+/// The text of `schema.graphql`, fully sorted so that two exports of one schema are identical.
 pub fn sdl(schema: &ApiSchema) -> String {
     let options = SDLExportOptions::new()
         .sorted_fields()

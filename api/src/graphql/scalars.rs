@@ -1,7 +1,7 @@
-//! The contract's scalars: `DateTime`, `Duration`, `JSON`, `URL`, `BigInt`.
+//! The contract's scalars `DateTime`, `Duration`, `JSON`, `URL` and `BigInt`.
 //!
-//! Used by every noun's types; never chrono's, url's or serde_json's own scalars of async-graphql, whose formats
-//! and descriptions are not the contract's.
+//! async-graphql's own scalars for chrono, url and serde_json are not used, because their formats
+//! and descriptions differ from the contract.
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 use callboard::{
@@ -9,11 +9,12 @@ use callboard::{
     duration::IsoDuration,
 };
 
-/// RFC 3339, UTC, trailing Z, milliseconds: `2026-11-22T17:31:10.123Z`. Inputs may have any offset.
+/// A time in RFC 3339, UTC with `Z` and milliseconds: `2026-11-22T17:31:10.123Z`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DateTime(pub Time);
 
-/// RFC 3339, UTC, trailing Z, milliseconds: `2026-11-22T17:31:10.123Z`. Inputs may have any offset.
+/// A time in RFC 3339, UTC with `Z` and milliseconds: `2026-11-22T17:31:10.123Z`. Inputs may have
+/// any offset.
 #[Scalar(name = "DateTime", specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -21,7 +22,7 @@ impl ScalarType for DateTime {
             return Err(InputValueError::expected_type(value));
         };
         chrono::DateTime::parse_from_rfc3339(text).map(|time| Self(time.to_utc())).map_err(|_| {
-            InputValueError::custom("write RFC 3339 with an offset, such as 2026-11-22T17:31:10.123Z")
+            InputValueError::custom("must be RFC 3339 with an offset, such as 2026-11-22T17:31:10.123Z")
         })
     }
 
@@ -30,13 +31,12 @@ impl ScalarType for DateTime {
     }
 }
 
-/// ISO 8601 duration: `PT30S`, `PT5M`, `P1D`. Fractions of seconds allowed (`PT0.25S`), to the millisecond; days
-/// are 24 hours; from zero to `P366D`.
+/// An ISO 8601 duration, zero to `P366D`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Duration(pub IsoDuration);
 
-/// ISO 8601 duration: `PT30S`, `PT5M`, `P1D`. Fractions of seconds allowed (`PT0.25S`), to the millisecond; days
-/// are 24 hours; from zero to `P366D`, without months or years.
+/// An ISO 8601 duration such as `PT30S`, `PT5M` or `P1D`, zero to `P366D`, without months or years.
+/// Days are 24 hours. Fractions of seconds (`PT0.25S`) are kept to the millisecond.
 #[Scalar(name = "Duration", specified_by_url = "https://www.iso.org/standard/70907.html")]
 impl ScalarType for Duration {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -55,7 +55,8 @@ impl ScalarType for Duration {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Json(pub serde_json::Value);
 
-/// Any JSON value. Only at the true edges: inputs, settings, results.
+/// Any JSON value. Used only where Callboard does not define the shape: inputs, settings and
+/// results.
 #[Scalar(name = "JSON", specified_by_url = "https://www.rfc-editor.org/rfc/rfc8259")]
 impl ScalarType for Json {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -80,7 +81,7 @@ impl ScalarType for Url {
         };
         url::Url::parse(text)
             .map(Self)
-            .map_err(|_| InputValueError::custom("write an absolute URL, such as https://example.com/api"))
+            .map_err(|_| InputValueError::custom("must be an absolute URL, such as https://example.com/api"))
     }
 
     fn to_value(&self) -> Value {
@@ -88,11 +89,12 @@ impl ScalarType for Url {
     }
 }
 
-/// A 64-bit integer as a decimal string.
+/// A 64-bit integer, written as a decimal string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BigInt(pub i64);
 
-/// A 64-bit integer as a decimal string, because `Int` ends at 2147483647. Inputs may be plain integers too.
+/// A 64-bit integer as a decimal string, because `Int` ends at 2147483647. Inputs may also be plain
+/// integers.
 #[Scalar(name = "BigInt")]
 impl ScalarType for BigInt {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -108,7 +110,7 @@ impl ScalarType for BigInt {
         };
         parsed
             .map(Self)
-            .ok_or_else(|| InputValueError::custom("write a 64-bit integer as a string, such as \"42\""))
+            .ok_or_else(|| InputValueError::custom("must be a 64-bit integer as a string, such as \"42\""))
     }
 
     fn to_value(&self) -> Value {

@@ -1,4 +1,4 @@
-//! Secrets as the API shows them: that they are set, never what they are. And as it takes them.
+//! The GraphQL types of secrets: which are set, for reading, and their values, for writing only.
 
 use async_graphql::{InputObject, SimpleObject};
 use callboard::{catalogue, store::catalogue::profile_secrets::SecretState};
@@ -6,18 +6,19 @@ use secrecy::SecretString;
 
 use super::scalars::DateTime;
 
-/// A named secret. Its value goes in and never comes out.
+/// A named secret. Its value can be set but never read.
 #[derive(Debug, Clone, PartialEq, Eq, SimpleObject)]
 pub struct Secret {
-    /// Its name, which templates spell: `profile.secrets.NAME`; `token` for the token of a service.
+    /// The name that templates use: `profile.secrets.NAME`, or `token` for the token of a service.
     pub name: String,
-    /// Whether it has a value.
+    /// Whether a value is set.
     pub is_set: bool,
-    /// Last four characters, only where the value has at least sixteen.
+    /// The last four characters of the value. Null unless the value has at least sixteen.
     pub hint: Option<String>,
-    /// When its value was set; null when it has none.
+    /// When the value was set. Null when none is set.
     pub updated_at: Option<DateTime>,
-    /// When it ceases to be of use, as far as Callboard was told. Nothing happens then by itself.
+    /// When the value expires, as given with it. For information only. Callboard does nothing at
+    /// that time.
     pub expires_at: Option<DateTime>,
 }
 
@@ -43,12 +44,14 @@ impl From<SecretState> for Secret {
 /// A secret to set.
 #[derive(Debug, InputObject)]
 pub struct SecretInput {
-    /// Its name: a letter, then letters, digits, `_` or `-`, at most 100, because templates spell it.
+    /// The name that templates use: a letter, then letters, digits, `_` or `-`, at most 100
+    /// characters.
     pub name: String,
-    /// Its value, 1 to 65536 bytes without NUL. Sealed at once; no answer, record or log holds it.
+    /// The value, 1 to 65536 bytes without NUL. Encrypted at once. It never appears in a response,
+    /// record or log.
     pub value: SecretString,
-    /// When it ceases to be of use, in the future; absent or null for never. For people: nothing happens then
-    /// by itself.
+    /// When the value expires, in the future. Absent or null means never. For information only.
+    /// Callboard does nothing at that time.
     pub expires_at: Option<DateTime>,
 }
 

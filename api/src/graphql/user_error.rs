@@ -1,41 +1,43 @@
-//! What a caller can mend, as mutations answer it in `userErrors`.
+//! The `userErrors` of mutations: what was wrong with the input and where.
 //!
-//! Made from the core's refusals by every mutation; the codes are the contract's. Never used for bugs or outages.
+//! Made from the core's refusals. Never used for bugs or outages.
 
 use async_graphql::{Enum, SimpleObject};
 use callboard::refusal::{Refusal, RefusalCode};
 
-/// Something in the input that the caller can mend. Nothing was changed.
+/// A problem with the input that the caller can fix. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, SimpleObject)]
 pub struct UserError {
-    /// What kind of problem.
+    /// The kind of problem.
     pub code: UserErrorCode,
-    /// One sentence for people, which may change; programs look at `code` and `path`.
+    /// One sentence for people. The wording may change, so programs should use `code` and `path`.
     pub message: String,
-    /// Path into the input: `["input", "proxyIds", "0"]`. `["input"]` is the input as a whole.
+    /// Path into the input, such as `["input", "proxyIds", "0"]`. `["input"]` is the input as a
+    /// whole.
     pub path: Vec<String>,
 }
 
-/// Why an input was refused. New codes may be added.
+/// Why an input was refused. New values may be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub enum UserErrorCode {
-    /// Something that the input names does not exist.
+    /// An object that the input names does not exist.
     NotFound,
-    /// Out of bounds or of the wrong form.
+    /// The value is malformed or out of bounds.
     Invalid,
-    /// The name or path is used already.
+    /// The name or path is already used.
     Taken,
-    /// Something else still needs it.
+    /// Another object still uses this one.
     InUse,
-    /// The row changed since the version that the caller read.
+    /// The object changed since the version that the caller read.
     StaleVersion,
-    /// Same idempotency key, other input.
+    /// The idempotency key was used before with a different input.
     IdempotencyConflict,
-    /// The template does not compose: unknown variable, missing input, secret where secrets may not stand.
+    /// The template does not compose: an unknown variable, a missing input, or a secret where
+    /// secrets are not allowed.
     NotComposable,
-    /// The state does not allow it, e.g. cancelling a finished job.
+    /// The state does not allow it, such as cancelling a finished job.
     NotAllowedInState,
-    /// More than the bound that the message names.
+    /// The limit named in the message is exceeded.
     TooMany,
 }
 
@@ -62,7 +64,7 @@ impl From<Refusal> for UserError {
     }
 }
 
-/// All of a mutation's refusals.
+/// Converts all refusals of a mutation.
 pub fn user_errors(refusals: impl IntoIterator<Item = Refusal>) -> Vec<UserError> {
     refusals.into_iter().map(UserError::from).collect()
 }

@@ -1,18 +1,18 @@
-//! Who is asking: the query field `viewer`, the one field that works without a key.
+//! The query field `viewer`, the only query that works without a key.
 
 use async_graphql::{Context, Object, SimpleObject};
 
 use super::scalars::DateTime;
 use crate::auth::{Caller, Role};
 
-/// Who is signed in.
+/// The API key of the current request.
 #[derive(Debug, Clone, PartialEq, Eq, SimpleObject)]
 pub struct Viewer {
     /// Name of the API key.
     pub name: String,
-    /// What the key may do.
+    /// The key's role, which decides what it may do.
     pub role: Role,
-    /// When the key ends by itself; null when it does not.
+    /// When the key expires. Null for never.
     pub expires_at: Option<DateTime>,
 }
 
@@ -28,7 +28,7 @@ pub struct ViewerQuery;
 
 #[Object]
 impl ViewerQuery {
-    /// Who is signed in; null when nobody is. Needs no key.
+    /// Returns the API key of the current request. Null without a key. Requires no key.
     async fn viewer(&self, ctx: &Context<'_>) -> Option<Viewer> {
         Caller::of(ctx).map(Viewer::from)
     }

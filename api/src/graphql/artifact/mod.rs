@@ -1,4 +1,5 @@
-//! Artifacts: the files that attempts made. Their bytes go over `/artifacts`, by signed URLs.
+//! The GraphQL type `Artifact`. The files themselves are downloaded from `/artifacts` by signed
+//! URLs.
 
 use std::fmt::Write as _;
 
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::artifacts::ArtifactUrls;
 
-/// See the object below.
+/// The GraphQL object `Artifact`.
 #[derive(Debug, Clone)]
 pub struct Artifact(ArtifactRecord);
 
@@ -21,36 +22,36 @@ impl From<ArtifactRecord> for Artifact {
     }
 }
 
-/// A file by its id; batched.
+/// Loads an artifact by its id. Batched.
 pub async fn load(ctx: &Context<'_>, id: ArtifactId) -> Result<Option<Artifact>> {
     let found = JobContext::of(ctx)?.readers.artifact(id).await?;
     Ok(found.map(|file| Artifact(file.as_ref().clone())))
 }
 
-/// A file that an attempt made: a screenshot, a trace, a video, or what its command kept.
+/// A file made by an attempt: a screenshot, a trace, a video, or a file that the command kept.
 #[Object]
 impl Artifact {
-    /// Global id, `artifact_...`.
+    /// The global id, `artifact_...`.
     pub async fn id(&self) -> ID {
         ID(self.0.id.to_string())
     }
 
-    /// Unique within the attempt.
+    /// The name, unique within the attempt.
     async fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// Media type.
+    /// The media type.
     async fn content_type(&self) -> &str {
         &self.0.content_type
     }
 
-    /// Size in bytes.
+    /// The size in bytes.
     async fn size_bytes(&self) -> BigInt {
         BigInt(self.0.size_bytes)
     }
 
-    /// SHA-256 of its bytes, as 64 hexadecimal digits.
+    /// The SHA-256 hash of the file, as 64 hexadecimal digits.
     async fn sha256(&self) -> String {
         self.0.sha256.iter().fold(String::with_capacity(64), |mut text, byte| {
             // Writing to a string cannot fail.
@@ -59,12 +60,13 @@ impl Artifact {
         })
     }
 
-    /// Number of the attempt that made it.
+    /// Number of the attempt that made the file.
     async fn attempt(&self) -> i32 {
         self.0.attempt
     }
 
-    /// Where to get it, for the next quarter of an hour, without a key. Null once the file is too old and has been removed.
+    /// A URL to download the file without a key, valid for 15 minutes. Null once the file has been
+    /// pruned.
     async fn url(&self, ctx: &Context<'_>) -> Option<Result<Url>> {
         if self.0.pruned_at.is_some() {
             return None;
@@ -72,7 +74,7 @@ impl Artifact {
         Some(ctx.data::<ArtifactUrls>().map(|urls| Url(urls.sign(self.0.id, clock::now()))))
     }
 
-    /// When it was kept.
+    /// When the artifact was stored.
     async fn created_at(&self) -> DateTime {
         DateTime(self.0.created_at)
     }

@@ -1,4 +1,4 @@
-//! Pages of a job's attempts, in order of their numbers, which have no gaps.
+//! Pages of a job's attempts, ordered by their contiguous numbers.
 
 use async_graphql::{Context, Result};
 use callboard::{ids::JobId, store::jobs::attempts};
@@ -15,9 +15,9 @@ use crate::{
 };
 
 crate::connection!(
-    /// A page of a job's attempts, in order of number.
+    /// A page of a job's attempts, ordered by number.
     AttemptConnection,
-    /// An attempt in a list.
+    /// An attempt with its cursor.
     AttemptEdge,
     Attempt
 );
@@ -25,7 +25,7 @@ crate::connection!(
 /// The job and the attempt's number.
 type Place = Keyset<(Uuid, i32)>;
 
-/// The attempts of a job, of which the newest has this number.
+/// Returns a page of a job's attempts. `newest` is the number of the newest one.
 pub async fn list(
     ctx: &Context<'_>,
     job: JobId,
@@ -35,7 +35,9 @@ pub async fn list(
 ) -> Result<AttemptConnection> {
     let page: Page<Place> = Page::parse(from_start, from_end, PAGE_MAX)?;
     if [&page.after, &page.before].into_iter().flatten().any(|place| place.0.0 != job.uuid()) {
-        return Err(ApiError::new(Code::BadCursor, "The cursor is of the attempts of another job.").into());
+        return Err(
+            ApiError::new(Code::BadCursor, "The cursor belongs to the attempts of another job.").into()
+        );
     }
     let after = page.after.as_ref().map_or(0, |place| place.0.1);
     let before = page.before.as_ref().map_or(i32::MAX, |place| place.0.1);

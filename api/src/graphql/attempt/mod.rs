@@ -1,4 +1,4 @@
-//! Attempts: the runs of a job, each on one worker.
+//! The GraphQL type `Attempt`: one run of a job on one worker.
 
 mod list;
 mod object;

@@ -1,4 +1,4 @@
-//! The type `Attempt`.
+//! The GraphQL type `Attempt` and its outcomes.
 
 use std::sync::Arc;
 
@@ -20,22 +20,23 @@ use crate::{
     },
 };
 
-/// How an attempt ended. New outcomes may be added.
+/// How an attempt ended. New values may be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub enum AttemptOutcome {
-    /// Well.
+    /// It succeeded.
     Succeeded,
-    /// Badly.
+    /// It failed.
     Failed,
-    /// It took longer than the policy's timeout.
+    /// It exceeded the policy's timeout.
     TimedOut,
-    /// A cancel reached it.
+    /// It was cancelled.
     Cancelled,
-    /// Its worker vanished; found by the lease. Does not count against maxAttempts.
+    /// Its worker vanished, which was detected by the lease. Does not count against maxAttempts.
     Lost,
-    /// Its worker was drained, or could not start it for reasons of its own. Does not count against maxAttempts.
+    /// Its worker was drained or could not start it for reasons of its own. Does not count against
+    /// maxAttempts.
     Released,
-    /// A service that it called said "not now". Does not count against maxAttempts.
+    /// A service that it called rejected the request for now. Does not count against maxAttempts.
     Throttled,
 }
 
@@ -54,7 +55,7 @@ impl AttemptOutcome {
     }
 }
 
-/// See the object below.
+/// The GraphQL object `Attempt`.
 #[derive(Debug, Clone)]
 pub struct Attempt(Arc<AttemptRecord>);
 
@@ -64,7 +65,7 @@ impl From<AttemptRecord> for Attempt {
     }
 }
 
-/// An attempt by its id; batched.
+/// Loads an attempt by its id. Batched.
 pub async fn load(ctx: &Context<'_>, id: AttemptId) -> Result<Option<Attempt>> {
     Ok(JobContext::of(ctx)?.readers.attempt(id).await?.map(Attempt))
 }
@@ -72,79 +73,79 @@ pub async fn load(ctx: &Context<'_>, id: AttemptId) -> Result<Option<Attempt>> {
 /// One run of a job on one worker.
 #[Object]
 impl Attempt {
-    /// Global id, `attempt_...`.
+    /// The global id, `attempt_...`.
     pub async fn id(&self) -> ID {
         ID(self.0.id.to_string())
     }
 
-    /// From 1 through all attempts of the job.
+    /// The number of the attempt, starting at 1 and counting all attempts of the job.
     async fn number(&self) -> i32 {
         self.0.number
     }
 
-    /// How it ended; null while it runs.
+    /// How the attempt ended. Null while it runs.
     async fn outcome(&self) -> Option<Result<AttemptOutcome>> {
         let outcome = self.0.outcome.as_deref()?;
         Some(AttemptOutcome::parse(outcome).map_err(Into::into))
     }
 
-    /// Who ran it; null once the worker's record is pruned.
+    /// The worker that ran the attempt. Null once the worker's record has been pruned.
     async fn worker(&self, ctx: &Context<'_>) -> Option<Result<Worker>> {
         worker::load(ctx, self.0.worker).await.transpose()
     }
 
-    /// The proxy that was chosen; null when there was none, or when it has been deleted.
+    /// The proxy that was chosen. Null when there was none or it has been deleted.
     async fn proxy(&self, ctx: &Context<'_>) -> Option<Result<Proxy>> {
         Proxy::load(ctx, self.0.proxy?).await.transpose()
     }
 
-    /// The command as it ran, secrets masked as `***`. Until the worker has told, and where it never did, as the job's next
-    /// attempt would run.
+    /// The command as it ran, with secrets masked as `***`. Until the worker reports it, and if it
+    /// never does, the command as the job's next attempt would run it.
     async fn composed(&self, ctx: &Context<'_>) -> Result<ComposedCommand> {
         if let Some(composed) = &self.0.composed {
             return Ok(composed.clone().into());
         }
         let composed = JobContext::of(ctx)?.readers.composed_now(self.0.job).await?;
-        let gone = || ApiError::new(Code::NotFound, "The job of the attempt is not there any more.");
+        let gone = || ApiError::new(Code::NotFound, "The attempt's job no longer exists.");
         Ok(composed.ok_or_else(gone)?.as_ref().clone().into())
     }
 
-    /// Since when the job was ready.
+    /// When the job became ready for this attempt.
     async fn queued_at(&self) -> DateTime {
         DateTime(self.0.queued_at)
     }
 
-    /// When it began.
+    /// When the attempt started.
     async fn started_at(&self) -> DateTime {
         DateTime(self.0.started_at)
     }
 
-    /// When it ended; null while it runs.
+    /// When the attempt finished. Null while it runs.
     async fn finished_at(&self) -> Option<DateTime> {
         self.0.finished_at.map(DateTime)
     }
 
-    /// The exit code of its process; null while it runs, or when a signal ended it.
+    /// Exit code of the process. Null while it runs, or when a signal ended it.
     async fn exit_code(&self) -> Option<i32> {
         self.0.exit.exit_code
     }
 
-    /// The signal that ended its process, e.g. `SIGKILL`; null when it ended by itself.
+    /// Signal that ended the process, such as `SIGKILL`. Null when no signal did.
     async fn signal(&self) -> Option<&str> {
         self.0.exit.signal.as_deref()
     }
 
-    /// Why it failed; null when it did not.
+    /// Why the attempt failed. Null when it did not.
     async fn failure(&self) -> Option<Failure> {
         self.0.failure.as_ref().map(Failure::from)
     }
 
-    /// Highest resident memory of the largest of its processes, in bytes; null where it is not known.
+    /// Peak resident memory of its largest process, in bytes. Null when unknown.
     async fn peak_memory_bytes(&self) -> Option<BigInt> {
         self.0.exit.peak_memory_bytes.map(BigInt)
     }
 
-    /// Processor time of all its processes; null where it is not known.
+    /// CPU time of all its processes. Null when unknown.
     async fn cpu_time(&self) -> Option<Duration> {
         let millis = u64::try_from(self.0.exit.cpu_ms?).ok()?;
         Some(Duration(IsoDuration::from_millis(millis)))

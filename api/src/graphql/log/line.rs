@@ -1,11 +1,11 @@
-//! The types `LogLine` and `LogBatch`.
+//! The GraphQL types `LogLine` and `LogBatch`.
 
 use async_graphql::{Enum, SimpleObject};
 use callboard::store::jobs::logs;
 
 use crate::{cursor::Cursor as _, feed, graphql::scalars::DateTime};
 
-/// Where a line came from.
+/// Source of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "logs::LogStream")]
 pub enum LogStream {
@@ -17,18 +17,18 @@ pub enum LogStream {
     System,
 }
 
-/// A line that an attempt wrote.
+/// A log line of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq, SimpleObject)]
 pub struct LogLine {
-    /// From 1, contiguous, over all attempts of the job.
+    /// Number of the line, starting at 1 and contiguous across all attempts of the job.
     pub sequence: i32,
     /// Number of the attempt.
     pub attempt: i32,
-    /// Where it came from.
+    /// Source of the line.
     pub stream: LogStream,
-    /// The line without its newline, secrets redacted.
+    /// The line without its newline, with secrets redacted.
     pub text: String,
-    /// When it was read.
+    /// When the line was read.
     pub at: DateTime,
 }
 
@@ -44,16 +44,17 @@ impl From<logs::LogLine> for LogLine {
     }
 }
 
-/// Lines of a job, in order, as they come.
+/// Consecutive log lines of a job.
 #[derive(Debug, Clone, PartialEq, Eq, SimpleObject)]
 pub struct LogBatch {
-    /// Hand it back as `after` to go on behind these lines.
+    /// Pass it as `after` to continue after these lines.
     pub cursor: String,
-    /// At most 500.
+    /// The lines in order, at most 500.
     pub lines: Vec<LogLine>,
-    /// Lines that the retention or the size limit dropped before the first of these.
+    /// Number of lines before the first of these that the retention or the size limit dropped.
     pub skipped: i32,
-    /// The cursor is of no use here, because it lies behind the last line; the stream goes on from `cursor`.
+    /// True when the given cursor is after the last line and was ignored. The stream continues from
+    /// `cursor`.
     pub is_reset: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Pages of a job's lines. A page is cut by sequence alone, because lines are numbered without gaps.
+//! Pages of a job's log lines. Lines are numbered without gaps, so a page is a range of sequences.
 
 use async_graphql::{Context, Result};
 use callboard::{
@@ -21,24 +21,24 @@ use crate::{
     },
 };
 
-/// Most lines of a page.
+/// Maximum number of lines per page.
 const LINES_MAX: u16 = 1000;
-/// Lines of a page cost this much less than objects that have to be looked up.
+/// How many lines cost as much as one object that has to be looked up.
 const LINES_AT_THE_COST_OF_ONE: usize = 10;
 /// Longest search, in characters.
 const SEARCH_CHARS_MAX: usize = 200;
 
 crate::connection!(
-    /// A page of a job's lines, in order.
+    /// A page of a job's log lines, in order.
     LogLineConnection,
-    /// A line in a list.
+    /// A log line with its cursor.
     LogLineEdge,
     LogLine
 );
 
 /// The arguments of `Job.log`.
 #[derive(Debug, Clone, Default)]
-#[expect(missing_docs, reason = "the arguments of Job.log, where they are described")]
+#[expect(missing_docs, reason = "documented as the arguments of Job.log")]
 pub struct LogRequest {
     pub first: Option<i32>,
     pub after: Option<String>,
@@ -54,12 +54,12 @@ pub fn cost(first: Option<i32>, last: Option<i32>, of_one: usize) -> usize {
     page_cost(first, last, of_one) / LINES_AT_THE_COST_OF_ONE + 1
 }
 
-/// A page of a job's lines.
+/// Returns a page of a job's log lines.
 pub async fn list(ctx: &Context<'_>, job: JobId, request: LogRequest) -> Result<LogLineConnection> {
     let page: Page<LogCursor> =
         Page::parse((request.first, request.after), (request.last, request.before), LINES_MAX)?;
     if [page.after, page.before].into_iter().flatten().any(|cursor| cursor.job != job) {
-        return Err(ApiError::new(Code::BadCursor, "The cursor is of the log of another job.").into());
+        return Err(ApiError::new(Code::BadCursor, "The cursor belongs to the log of another job.").into());
     }
     let search = check_search(request.search)?;
     let reading =
@@ -77,7 +77,7 @@ pub async fn list(ctx: &Context<'_>, job: JobId, request: LogRequest) -> Result<
 fn check_search(search: Option<String>) -> Result<Option<String>, ApiError> {
     let search = search.filter(|text| !text.is_empty());
     if search.as_ref().is_some_and(|text| text.chars().count() > SEARCH_CHARS_MAX) {
-        let message = format!("`search` has more than {SEARCH_CHARS_MAX} characters.");
+        let message = format!("`search` must have at most {SEARCH_CHARS_MAX} characters.");
         return Err(ApiError::new(Code::BadRequest, message));
     }
     Ok(search)
@@ -115,7 +115,8 @@ impl Reading {
         }
     }
 
-    /// The lines between `low` and `high`, of a list that goes from the first to the last of `stored`.
+    /// Reads the lines between `low` and `high`. `stored` holds the first and last sequence of the
+    /// list.
     async fn slice(
         &self,
         connection: &mut Connection,

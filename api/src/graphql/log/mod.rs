@@ -1,4 +1,4 @@
-//! Log lines: as a list with search, and as the batches of a stream.
+//! Log lines, as a searchable list and as batches of a subscription.
 
 mod line;
 mod list;
