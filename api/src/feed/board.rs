@@ -1,7 +1,9 @@
-//! A board: something that is told as a whole, all queues or all workers, to whoever looks at it.
+//! The snapshot feed, which sends subscribers a whole state (all queues or all workers) whenever it
+//! changes.
 //!
-//! One task for each board looks at Postgres while anybody follows it, however many there are, and tells when what it sees is
-//! not what it saw. A follower who does not read misses what is in between, never the newest.
+//! One task per feed polls Postgres while there are subscribers, however many, and publishes each
+//! state that differs from the last. A slow subscriber may miss states in between but never the
+//! newest.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,23 +14,23 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// Time between two looks.
+/// Time between two polls.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// The same while Postgres fails.
+/// Time between two polls while Postgres fails.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// What a board shows; none before the first look, and again while nobody follows it.
+/// The last state. `None` before the first poll, and again while there are no subscribers.
 type Shown<T> = Option<Arc<T>>;
 
-/// How a board looks.
+/// How to poll and compare a state.
 pub(super) struct Look<T> {
-    /// Reads what there is to see.
+    /// Reads the state.
     pub(super) read: for<'a> fn(&'a mut Connection) -> BoxFuture<'a, Result<T, StoreError>>,
-    /// Whether there is nothing to tell of the second that the first did not say.
+    /// Whether the second state is the same as the first for subscribers.
     pub(super) is_same: fn(&T, &T) -> bool,
 }
 
-/// A board. Its task ends with it.
+/// A snapshot feed. Its task ends when it is dropped.
 pub(super) struct Board<T> {
     shown: watch::Sender<Shown<T>>,
     wanted: Arc<Notify>,
@@ -42,14 +44,14 @@ impl<T> Drop for Board<T> {
 }
 
 impl<T: Send + Sync + 'static> Board<T> {
-    /// Starts it. Must be called inside Tokio.
+    /// Starts the task. Must be called inside Tokio.
     pub(super) fn start(store: Store, look: Look<T>) -> Self {
         let (shown, wanted) = (watch::Sender::new(None), Arc::new(Notify::new()));
         let task = tokio::spawn(watch(store, look, shown.clone(), Arc::clone(&wanted)));
         Self { shown, wanted, task }
     }
 
-    /// What it shows, at once, and whenever it shows something else; at most once in `interval`.
+    /// Sends the current state at once and then every change, at most once per `interval`.
     pub(super) fn follow(&self, interval: Duration) -> impl Stream<Item = Arc<T>> + Send + use<T> {
         let receiver = self.shown.subscribe();
         self.wanted.notify_one();
@@ -72,7 +74,7 @@ async fn watch<T: Send + Sync + 'static>(
 ) {
     loop {
         if shown.receiver_count() == 0 {
-            // What it showed is old when the next one comes.
+            // The state would be stale by the time the next subscriber arrives.
             shown.send_replace(None);
             wanted.notified().await;
             continue;
@@ -92,7 +94,7 @@ async fn watch<T: Send + Sync + 'static>(
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "what is followed could not be read"
+                    "the state of a snapshot feed could not be read"
                 );
                 RETRY_AFTER
             }

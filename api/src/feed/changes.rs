@@ -1,4 +1,4 @@
-//! What changed among all jobs: what the tailer tells its followers, and what they tell theirs.
+//! The changes of jobs that the tailer publishes and that subscriptions send to clients.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -18,7 +18,7 @@ use tokio::sync::OnceCell;
 
 use super::ChangesCursor;
 
-/// Most jobs of one statement.
+/// Maximum number of jobs in one statement.
 const JOBS_MAX: usize = 1000;
 
 /// A job that changed, as of its newest event.
@@ -32,18 +32,19 @@ pub struct Change {
     pub version: i32,
     /// When the newest event happened.
     pub at: Time,
-    /// The state before the first of these events; none when that was its enqueuing.
+    /// The state before the first of these events. `None` when the first event enqueued the job.
     pub prior_state: Option<JobState>,
 }
 
-/// What changed within a selection.
+/// The changes within a selection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changes {
-    /// Behind all of these.
+    /// The position after all of these changes.
     pub cursor: ChangesCursor,
-    /// In order of their newest events, each with whether it is within the selection now.
+    /// The changes in order of their newest events, each with whether the job is within the
+    /// selection now.
     pub changes: Vec<(Change, bool)>,
-    /// Nothing is told but that the list must be read again.
+    /// Whether the list must be read again. There are no changes then.
     pub is_reset: bool,
 }
 
@@ -53,14 +54,14 @@ impl Changes {
     }
 }
 
-/// What changed between two positions, for every follower alike.
+/// The changes between two positions, shared by all subscriptions.
 #[derive(Debug)]
 pub(super) struct Batch {
-    /// Behind all of it.
+    /// The position after all of these changes.
     pub(super) cursor: ChangesCursor,
-    /// None when there was more than can be told.
+    /// `None` when there were too many changes to list.
     pub(super) changes: Option<Vec<Change>>,
-    /// Read when the first follower needs them.
+    /// Read when the first subscription needs them.
     origins: OnceCell<Result<HashMap<JobId, Origin>, Arc<StoreError>>>,
 }
 
@@ -69,7 +70,7 @@ impl Batch {
         Self { cursor, changes, origins: OnceCell::const_new() }
     }
 
-    /// The origins of its jobs.
+    /// Returns the origins of the batch's jobs.
     pub(super) async fn origins(&self, store: &Store) -> Result<&HashMap<JobId, Origin>, Arc<StoreError>> {
         let read = || async {
             let jobs: Vec<JobId> = self.changes.iter().flatten().map(|change| change.job).collect();
@@ -88,14 +89,15 @@ async fn read_origins(store: &Store, jobs: &[JobId]) -> Result<HashMap<JobId, Or
     Ok(origins)
 }
 
-/// One change for each job, in the order of their newest events. A job's events come in order of version.
+/// Merges events to one change per job, in the order of their newest events. The events of one job
+/// must be in order of version.
 pub(super) fn merge(events: &[EventRecord]) -> Vec<Change> {
     let mut first_prior: HashMap<JobId, Option<JobState>> = HashMap::new();
     let mut newest: HashMap<JobId, usize> = HashMap::new();
     for (index, event) in events.iter().enumerate() {
         first_prior.entry(event.job).or_insert(event.prior_state);
         let known = newest.entry(event.job).or_insert(index);
-        // Two transactions may change a job in the other order than they began in.
+        // Two transactions may change a job in a different order than they began in.
         if events.get(*known).is_none_or(|known| known.version < event.version) {
             *known = index;
         }

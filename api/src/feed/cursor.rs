@@ -1,39 +1,40 @@
-//! Places in streams, as clients hand them back: a tag that tells kind and version, then what the place is.
+//! Cursors of streams: a tag for the kind and its version, then the position.
 
 use callboard::ids::JobId;
 use uuid::Uuid;
 
 use crate::cursor::{Cursor, Keyset};
 
-/// Tags. A cursor of another kind, or of a version that is not known, is no cursor.
+/// Tags. A cursor with another tag is invalid.
 const EVENT: &str = "e1";
 const LINE: &str = "l1";
 const CHANGES: &str = "c1";
 
-/// Behind an event of a job.
+/// The position after an event of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventCursor {
     /// The job.
     pub job: JobId,
-    /// The event's version; 0 is before the first.
+    /// The event's version. 0 is before the first event.
     pub version: i32,
 }
 
-/// Behind a line of a job.
+/// The position after a log line of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogCursor {
     /// The job.
     pub job: JobId,
-    /// The line's sequence; 0 is before the first.
+    /// The line's sequence. 0 is before the first line.
     pub sequence: i64,
 }
 
-/// Behind all changes up to a position.
+/// The position after all changes of all jobs up to a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChangesCursor {
-    /// Every change at a lower position is behind it: a transaction id of Postgres.
+    /// A transaction id of Postgres. All changes with a lower one are before this position.
     pub position: i64,
-    /// When it was made, by the clock of the process that made it, in milliseconds since 1970.
+    /// When the cursor was made, in milliseconds since 1970, by the clock of the process that made
+    /// it.
     pub made_at_ms: i64,
 }
 
@@ -70,7 +71,7 @@ impl Cursor for ChangesCursor {
     }
 }
 
-/// Longest cursor that is looked at, in bytes.
+/// Longest accepted cursor, in bytes.
 const CURSOR_BYTES_MAX: usize = 256;
 
 fn read<T: serde::Serialize + serde::de::DeserializeOwned>(text: &str) -> Option<T> {
@@ -80,7 +81,7 @@ fn read<T: serde::Serialize + serde::de::DeserializeOwned>(text: &str) -> Option
     Keyset::<T>::decode(text).map(|keyset| keyset.0)
 }
 
-/// Writing what is not read back as itself: tags are not owned.
+/// Encodes values that cannot be decoded into themselves, because the tags are not owned.
 trait Write {
     fn write(&self) -> String;
 }

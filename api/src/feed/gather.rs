@@ -1,7 +1,7 @@
-//! Keys that gather while others are read: many callers, one statement.
+//! The batch loader, which reads the keys of many callers in one statement.
 //!
-//! Used by the feed and by `graphql::job_loaders`. Nothing is kept: whoever asks after a change reads what is there
-//! after it.
+//! Keys are collected while another batch is being read. Nothing is cached, so a read after a
+//! change sees the change.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -13,15 +13,15 @@ use std::{
 use callboard::store::StoreError;
 use tokio::sync::{OnceCell, Semaphore};
 
-/// Most keys of one statement.
+/// Maximum number of keys in one statement.
 const KEYS_MAX: usize = 1000;
-/// Most statements at a time.
+/// Maximum number of concurrent statements.
 const AT_A_TIME: usize = 2;
 
-/// What one batch has found.
+/// The result of one batch.
 type Found<K, V> = Result<HashMap<K, V>, Arc<StoreError>>;
 
-/// See the module. One for each kind of thing that is read.
+/// The batch loader for one kind of row.
 pub struct Gather<K, V> {
     open: Mutex<Option<Arc<Batch<K, V>>>>,
     turns: Semaphore,
@@ -33,17 +33,18 @@ struct Batch<K, V> {
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Gather<K, V> {
-    /// The value of a key, read by `read` together with the keys of everybody who asks now; none when it has none.
+    /// Returns the value of a key, or `None` if it has none. `read` is called with the keys of all
+    /// callers that ask at the same time.
     pub async fn load<F, Reading>(&self, key: K, read: F) -> Result<Option<V>, Arc<StoreError>>
     where
         F: FnOnce(Vec<K>) -> Reading,
         Reading: Future<Output = Result<HashMap<K, V>, StoreError>>,
     {
         let batch = self.join(key.clone());
-        // The other fields of this operation come by in the same turn of its task.
+        // Let the other fields of this operation join the batch first.
         tokio::task::yield_now().await;
         let found = batch.found.get_or_init(|| async {
-            // Never closed, so there is a turn in the end.
+            // The semaphore is never closed, so this always gets a permit.
             let _turn = self.turns.acquire().await;
             read(self.close(&batch)).await.map_err(Arc::new)
         });
@@ -65,7 +66,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Gather<K, V> {
         batch
     }
 
-    /// Lets no more keys in, and answers those that are in, each once.
+    /// Closes the batch to new keys and returns its keys without duplicates.
     fn close(&self, batch: &Arc<Batch<K, V>>) -> Vec<K> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.as_ref().is_some_and(|open| Arc::ptr_eq(open, batch)) {

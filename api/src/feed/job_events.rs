@@ -1,7 +1,8 @@
 //! The stream of one job's events.
 //!
-//! Reads behind its cursor until nothing is left, then waits to be woken. It ends when the job has ended, its last
-//! event is out, and the job is still ended when it looks after that.
+//! It reads the events after its cursor until none are left, then waits to be woken. It ends when
+//! the job is finished, its last event has been sent, and the job is still finished on a later
+//! read.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -17,37 +18,37 @@ use futures::{Stream, stream};
 
 use super::{EventCursor, Feed, FeedError, topics::Listening};
 
-/// Wait before the next try while Postgres is away.
+/// Pause before the next try while Postgres is unreachable.
 pub(super) const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// What a stream of one job tells.
+/// An item of the stream.
 #[derive(Debug, Clone)]
 pub enum JobNews {
-    /// Something happened.
+    /// An event of the job.
     Event(EventRecord),
-    /// How the job stands, where the stream begins.
+    /// The job's current state, at the start of the stream.
     Standing(Standing),
 }
 
-/// How a job stands, where a stream begins.
+/// The current state of a job, at the start of a stream.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Standing {
-    /// How.
+    /// The job's state and version.
     pub position: Position,
-    /// When that was looked up.
+    /// When that was read.
     pub at: Time,
-    /// The stream goes on behind this version.
+    /// The version that the stream continues after.
     pub goes_on_after: i32,
-    /// Why this is told.
+    /// Why the state is sent.
     pub following: Following,
 }
 
-/// Why a stream tells how its job stands.
+/// Why a stream starts with the job's current state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Following {
-    /// It was opened without a cursor: everything that is stored follows.
+    /// It was opened without a cursor. All stored events follow.
     Begins,
-    /// What came after the cursor is not stored any more: what is still to happen follows.
+    /// The events after the cursor are no longer stored. Only new events follow.
     BeginsAnew,
 }
 
@@ -55,10 +56,10 @@ struct JobEvents {
     feed: Feed,
     listening: Listening,
     job: JobId,
-    /// Version of the last event that is out or waits in `next`.
+    /// Version of the last event that was sent or is queued in `next`.
     read: i32,
     next: VecDeque<JobNews>,
-    /// Whether the last event that was read ended the job.
+    /// Whether the last event that was read finished the job.
     has_ended: bool,
     is_over: bool,
 }
@@ -89,7 +90,7 @@ pub(super) async fn open(
 }
 
 impl JobEvents {
-    /// What comes first. `position` was looked up before `events`, which begin behind `self.read`.
+    /// Queues the first items. `position` was read before `events`, which start after `self.read`.
     fn begin(&mut self, position: Position, has_cursor: bool, events: &Arc<Vec<EventRecord>>) {
         let first = events.first().map_or(position.version + 1, |event| event.version);
         let is_whole = first == self.read + 1;
@@ -104,7 +105,7 @@ impl JobEvents {
         self.take(events);
     }
 
-    /// Puts events in line that are not in it yet.
+    /// Queues events that are newer than those queued before.
     fn take(&mut self, events: &Arc<Vec<EventRecord>>) {
         for event in events.iter().filter(|event| event.version > self.read) {
             self.next.push_back(JobNews::Event(event.clone()));
@@ -124,15 +125,15 @@ impl JobEvents {
                 return None;
             }
             if let Err(error) = self.read_on().await {
-                tracing::debug!(job = %self.job, %error, "a job's events cannot be read; trying again");
+                tracing::debug!(job = %self.job, %error, "a job's events could not be read, trying again");
                 tokio::time::sleep(RETRY_AFTER).await;
             }
         }
     }
 
-    /// Reads what is there or, when that is nothing, ends or waits.
+    /// Reads new events. If there are none, ends the stream or waits.
     async fn read_on(&mut self) -> Result<(), Arc<StoreError>> {
-        // Whatever they are about is read now.
+        // The read below sees everything that the hints so far are about.
         let _has_changed = self.listening.mark_seen();
         let events = self.feed.0.reader.events(self.job, self.read).await?;
         if !events.is_empty() {
@@ -141,7 +142,7 @@ impl JobEvents {
         }
         if self.has_ended {
             match self.feed.0.reader.position(self.job).await? {
-                // An event that came between the two reads is read by the next one.
+                // An event that arrived between the two reads is read next time.
                 Some(position) if position.version > self.read => return Ok(()),
                 Some(position) if !position.state.has_ended() => self.has_ended = false,
                 Some(_) | None => {

@@ -1,7 +1,7 @@
-//! The stream of one job's lines, in batches.
+//! The stream of one job's log lines, in batches.
 //!
-//! Lines that come one by one are told together, at most every [`COALESCE`]. It ends when the job has ended and its
-//! last line is out.
+//! Lines that arrive one by one are sent together, at most every [`COALESCE`]. The stream ends when
+//! the job is finished and its last line has been sent.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,21 +19,21 @@ use super::{
     topics::{Listening, Woken},
 };
 
-/// Least time between two batches, unless one is full.
+/// Minimum time between two batches, unless a batch is full.
 const COALESCE: Duration = Duration::from_millis(50);
-/// Most bytes of a batch, one line aside.
+/// Maximum size of a batch in bytes, unless a single line is larger.
 const BATCH_BYTES_MAX: usize = 256 * 1024;
 
-/// Lines of a job.
+/// A batch of log lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lines {
-    /// Behind the last of them.
+    /// The position after the last line.
     pub cursor: LogCursor,
-    /// In order of sequence.
+    /// The lines in order of sequence.
     pub lines: Vec<LogLine>,
-    /// Lines that are not stored any more, before the first of these.
+    /// Number of lines before the first of these that are no longer stored.
     pub skipped: i64,
-    /// The cursor was of no use.
+    /// Whether the cursor was invalid and ignored.
     pub is_reset: bool,
 }
 
@@ -41,13 +41,13 @@ struct JobLog {
     feed: Feed,
     listening: Listening,
     job: JobId,
-    /// Sequence of the last line that is out.
+    /// Sequence of the last line that was sent.
     told: i64,
-    /// Whether the first thing to tell is that the cursor was of no use.
+    /// Whether to report first that the cursor was invalid.
     is_reset: bool,
-    /// Whether the job may have ended, or lines may be gone, since that was last looked at.
+    /// Whether the job may have finished, or lines may have been dropped, since the last check.
     is_to_be_checked: bool,
-    /// When lines may be told again.
+    /// When the next batch may be sent.
     not_before: Instant,
     is_over: bool,
 }
@@ -87,7 +87,7 @@ impl JobLog {
                 Ok(Some(lines)) => return Some(lines),
                 Ok(None) => {}
                 Err(error) => {
-                    tracing::debug!(job = %self.job, %error, "a job's lines cannot be read; trying again");
+                    tracing::debug!(job = %self.job, %error, "a job's lines could not be read, trying again");
                     tokio::time::sleep(RETRY_AFTER).await;
                 }
             }
@@ -95,9 +95,9 @@ impl JobLog {
         None
     }
 
-    /// Reads what is there or, when that is nothing, ends or waits.
+    /// Reads new lines. If there are none, ends the stream or waits.
     async fn read_on(&mut self) -> Result<Option<Lines>, Arc<StoreError>> {
-        // The end may be told while lines are held back.
+        // The hint of the job's end may arrive while lines are held back.
         self.is_to_be_checked |= self.listening.mark_seen();
         let lines = self.feed.0.reader.lines(self.job, self.told).await?;
         if !lines.is_empty() {
@@ -122,8 +122,8 @@ impl JobLog {
         Ok(None)
     }
 
-    /// Lines are behind the last one that is out, but not right behind it: they came between two reads, or those between
-    /// are not stored any more.
+    /// Handles lines that do not directly follow the last one sent, because they were written
+    /// between two reads or the lines in between are no longer stored.
     async fn pass_gap(&mut self, last: i64) -> Result<Option<Lines>, Arc<StoreError>> {
         let told = self.told;
         match self.feed.0.reader.next_stored(self.job, told).await? {
@@ -154,7 +154,7 @@ impl JobLog {
         self.batch(lines, told)
     }
 
-    /// These lines, after the last one that was out before.
+    /// Creates a batch of lines. `told_before` is the sequence of the last line sent before it.
     fn batch(&self, lines: Vec<LogLine>, told_before: i64) -> Lines {
         let first = lines.first().map_or(self.told + 1, |line| line.sequence);
         let cursor = LogCursor { job: self.job, sequence: self.told };

@@ -1,7 +1,7 @@
-//! The stream of what changes within a filter.
+//! The stream of changes within a filter.
 //!
-//! Begins with what came between its cursor and now, read from Postgres, or with a reset; then takes the tailer's
-//! batches and tells what its selection means of each.
+//! It starts with the changes between its cursor and now, read from Postgres, or with a reset. Then
+//! it filters the tailer's batches through its selection.
 
 use std::sync::Arc;
 
@@ -18,19 +18,19 @@ use super::{
     tailer::EVENTS_LATE_BY_MS,
 };
 
-/// Most changes of one message.
+/// Maximum number of changes in one message.
 const CHANGES_MAX: usize = 1000;
-/// A cursor that is older is too old.
+/// Maximum age of a cursor.
 const CURSOR_AGE_MAX_MS: i64 = 3_600_000;
-/// Most events that are read for a follower who comes back.
+/// Maximum number of events that are read to catch up from a cursor.
 const EVENTS_MAX: usize = 10_000;
 
 struct JobsChanged {
-    /// Keeps the tailer going.
+    /// Keeps the tailer running.
     feed: Feed,
     selection: Selection,
     batches: Receiver<Arc<Batch>>,
-    /// Told first.
+    /// Sent first.
     first: Option<Changes>,
     is_over: bool,
 }
@@ -52,7 +52,7 @@ pub(super) async fn open(
     ))
 }
 
-/// What came between two cursors; none when nothing did.
+/// Returns the changes between two cursors, or `None` if there were none.
 async fn catch_up(
     store: &Store,
     selection: &Selection,
@@ -63,7 +63,7 @@ async fn catch_up(
         return Ok(None);
     }
     let is_too_old = now.made_at_ms - after.made_at_ms > CURSOR_AGE_MAX_MS;
-    // A position that has not been yet is one of another database.
+    // A position in the future belongs to another database.
     if after.position > now.position || is_too_old {
         return Ok(Some(Changes::reset(now)));
     }
@@ -76,7 +76,7 @@ async fn catch_up(
     tell(store, selection, &Batch::new(now, changes)).await
 }
 
-/// What a selection means of a batch; none when that is nothing.
+/// Returns the changes of a batch within the selection, or `None` if there are none.
 async fn tell(
     store: &Store,
     selection: &Selection,
@@ -109,7 +109,7 @@ impl JobsChanged {
                     Ok(None) => {}
                     Ok(Some(changes)) => return Some(changes),
                     Err(error) => {
-                        tracing::debug!(%error, "origins of changed jobs cannot be read; telling a reset");
+                        tracing::debug!(%error, "origins of changed jobs could not be read, sending a reset");
                         return Some(Changes::reset(batch.cursor));
                     }
                 },

@@ -1,4 +1,4 @@
-//! The one subscription of this process to the hints on Redis. Comes back by itself, for ever.
+//! The process's one subscription to hints on Redis. It reconnects for ever.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,11 +8,12 @@ use tokio::sync::watch;
 
 use super::topics::Topics;
 
-/// Waits between tries while Redis is away: the first, and the longest.
+/// First and longest pause between tries while Redis is unreachable.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(2);
 
-/// Listens. `many` is told when more has changed than the hints name, `any` whenever anything has.
+/// Listens to hints. Notifies `many` when more jobs have changed than the hints name, and `any`
+/// whenever a job has changed.
 pub(super) async fn run(redis: Redis, topics: Arc<Topics>, many: watch::Sender<()>, any: watch::Sender<()>) {
     let mut wait = RETRY_AFTER;
     loop {
@@ -22,12 +23,12 @@ pub(super) async fn run(redis: Redis, topics: Arc<Topics>, many: watch::Sender<(
                     wait = RETRY_AFTER;
                     pass_on(&hint, &topics, &many, &any);
                 }
-                tracing::warn!("the subscription to Redis ended; subscribing again");
+                tracing::warn!("the subscription to Redis ended, subscribing again");
             }
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "cannot subscribe to Redis; trying again"
+                    "could not subscribe to Redis, trying again"
                 );
             }
         }

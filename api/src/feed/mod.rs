@@ -1,11 +1,13 @@
-//! What is followed: events and lines of a job, and changes within a filter. Postgres is what is told; Redis only says
-//! when to look.
+//! The sources of all subscriptions: events and log of a job, changes within a filter, and
+//! snapshots of queues and workers.
 //!
-//! One per process. [`listener`] has the one subscription to Redis and wakes [`topics`], one for each job that
-//! somebody follows; [`watcher`] compares where all of those jobs stand every second or two, so that a hint that was
-//! lost costs that much and no more; [`tailer`] reads the events of all jobs, while anybody follows a filter. Each
-//! stream reads Postgres behind its own cursor ([`job_events`], [`job_log`], [`jobs_changed`]), many of them in one
-//! statement ([`gather`]). What is told as a whole, queues and workers, is a [`board`]. Nothing is kept for a subscriber that does not read but a bounded queue of batches.
+//! Everything that is sent is read from Postgres. Redis only hints when to read. There is one feed
+//! per process. [`listener`] holds its one subscription to Redis and wakes [`topics`], one per
+//! followed job. [`watcher`] compares the positions of all followed jobs every second or two, which
+//! bounds the delay of a lost hint. [`tailer`] reads the events of all jobs while any filter is
+//! followed. Each stream reads Postgres after its own cursor ([`job_events`], [`job_log`],
+//! [`jobs_changed`]), many of them in one statement ([`gather`]). Queues and workers are sent as a
+//! whole by a [`board`]. A subscriber that does not read holds at most a bounded queue of batches.
 
 mod board;
 mod changes;
@@ -50,21 +52,21 @@ use topics::Topics;
 /// Why a stream cannot be opened.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum FeedError {
-    /// There is no such job.
-    #[error("there is no such job")]
+    /// The job does not exist.
+    #[error("the job does not exist")]
     NotFound,
-    /// The cursor is of another job.
-    #[error("the cursor is of another job")]
+    /// The cursor belongs to another job.
+    #[error("the cursor belongs to another job")]
     BadCursor,
     /// Postgres failed.
     #[error("the stream could not be opened")]
     Store(#[from] Arc<StoreError>),
-    /// The process is going down.
-    #[error("the process is going down")]
+    /// The process is shutting down.
+    #[error("the process is shutting down")]
     Stopped,
 }
 
-/// The feed of a process. Cheap to clone; ends with its last clone and the last stream.
+/// The feed of a process. Cheap to clone. It ends with its last clone and the last stream.
 #[derive(Clone)]
 pub struct Feed(Arc<Inner>);
 
@@ -114,8 +116,8 @@ impl Feed {
         Self(Arc::new(Inner { store, topics, reader, tail, queues, workers, tasks }))
     }
 
-    /// What happens to a job: how it stands, if no cursor is given, then every event behind the cursor, until the job
-    /// has ended and nothing is left to tell.
+    /// Opens the stream of a job's events. Without a cursor it starts with the job's current state.
+    /// It ends when the job is finished and all events have been sent.
     pub async fn job_events(
         &self,
         job: JobId,
@@ -124,8 +126,8 @@ impl Feed {
         job_events::open(self.clone(), job, after).await
     }
 
-    /// What the attempts of a job write, behind the cursor or from the beginning, until the job has ended and its last
-    /// line is out.
+    /// Opens the stream of a job's log lines, after the cursor or from the beginning. It ends when
+    /// the job is finished and its last line has been sent.
     pub async fn job_log(
         &self,
         job: JobId,
@@ -134,7 +136,8 @@ impl Feed {
         job_log::open(self.clone(), job, after).await
     }
 
-    /// What changes among the jobs of a selection, behind the cursor or from now on. Never ends by itself.
+    /// Opens the stream of changes within a selection, after the cursor or from now on. It never
+    /// ends by itself.
     pub async fn jobs_changed(
         &self,
         selection: Selection,
@@ -143,23 +146,24 @@ impl Feed {
         jobs_changed::open(self.clone(), selection, after).await
     }
 
-    /// All queues with their counters: now, and whenever one of them has changed, at most once in `interval`.
+    /// Subscribes to all queues with their counters: now and whenever one changes, at most once per
+    /// `interval`.
     pub fn queues(&self, interval: Duration) -> impl Stream<Item = Arc<Vec<QueueRecord>>> + Send + use<> {
         self.0.queues.follow(interval)
     }
 
-    /// The workers: now, and whenever one comes, goes, or takes or ends a job.
+    /// Subscribes to the workers: now and whenever one starts, exits, or starts or finishes a job.
     pub fn workers(&self) -> impl Stream<Item = Arc<Vec<WorkerRecord>>> + Send + use<> {
         self.0.workers.follow(Duration::ZERO)
     }
 
-    /// How many jobs are followed by themselves.
+    /// Returns the number of jobs that are followed individually.
     pub fn followed_jobs(&self) -> usize {
         self.0.topics.watched().len()
     }
 }
 
-/// A worker that has renewed its lease is no news.
+/// Whether two lists of workers differ only in their last renewal.
 fn are_alike(one: &[WorkerRecord], other: &[WorkerRecord]) -> bool {
     let without = |worker: &WorkerRecord| WorkerRecord { heartbeat_at: worker.started_at, ..worker.clone() };
     one.iter().map(without).eq(other.iter().map(without))

@@ -1,4 +1,4 @@
-//! What the streams of single jobs read, many of them in one statement.
+//! The reads that the streams of single jobs share, many of them in one statement.
 
 use std::sync::Arc;
 
@@ -16,12 +16,12 @@ use callboard::{
 
 use super::Gather;
 
-/// Most events that are read at once for one stream.
+/// Maximum number of events in one read of a stream.
 pub(super) const EVENTS_MAX: usize = 200;
-/// Most lines of one batch.
+/// Maximum number of lines in one batch.
 pub(super) const LINES_MAX: usize = 500;
 
-/// See the module.
+/// The batched reads of the streams of single jobs.
 #[derive(Debug)]
 pub(super) struct Reader {
     store: Store,
@@ -35,7 +35,7 @@ impl Reader {
         Self { store, positions: Gather::default(), events: Gather::default(), lines: Gather::default() }
     }
 
-    /// Where a job stands; none when there is no such job.
+    /// Returns the state, version and last line of a job, or `None` if the job does not exist.
     pub(super) async fn position(&self, job: JobId) -> Result<Option<Position>, Arc<StoreError>> {
         let read = |jobs: Vec<JobId>| async move {
             let found = records::positions(&mut *self.store.read().await?, &jobs).await?;
@@ -44,7 +44,7 @@ impl Reader {
         self.positions.load(job, read).await
     }
 
-    /// The events of a job behind a version, at most [`EVENTS_MAX`].
+    /// Returns the events of a job after a version, at most [`EVENTS_MAX`].
     pub(super) async fn events(
         &self,
         job: JobId,
@@ -57,7 +57,7 @@ impl Reader {
         Ok(self.events.load((job, after), read).await?.unwrap_or_default())
     }
 
-    /// The lines of a job right behind a sequence, at most [`LINES_MAX`].
+    /// Returns the lines of a job that directly follow a sequence, at most [`LINES_MAX`].
     pub(super) async fn lines(&self, job: JobId, after: i64) -> Result<Arc<Vec<LogLine>>, Arc<StoreError>> {
         let read = |wanted: Vec<(JobId, i64)>| async move {
             let found = logs::after(&mut *self.store.read().await?, &wanted, LINES_MAX as i64).await?;
@@ -66,7 +66,7 @@ impl Reader {
         Ok(self.lines.load((job, after), read).await?.unwrap_or_default())
     }
 
-    /// Sequence of the first line that is stored behind this one; none when no line is.
+    /// Returns the sequence of the first stored line after this one, or `None` if there is none.
     pub(super) async fn next_stored(&self, job: JobId, after: i64) -> Result<Option<i64>, Arc<StoreError>> {
         let read = async { logs::first_behind(&mut *self.store.read().await?, job, after).await };
         read.await.map_err(Arc::new)

@@ -1,4 +1,4 @@
-//! Which changes a follower of a filter is told.
+//! Decides which changes the subscription of a filter receives.
 
 use callboard::{
     ids::JobId,
@@ -8,7 +8,7 @@ use callboard::{
 
 use super::Change;
 
-/// A filter, ready to be asked about changes. Its search is not looked at.
+/// A filter prepared for matching changes. Its search is ignored.
 #[derive(Debug, Clone)]
 pub struct Selection {
     filter: JobFilter,
@@ -16,7 +16,7 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// The jobs that this filter means.
+    /// Creates the selection of a filter.
     pub fn new(filter: JobFilter) -> Self {
         let needs_origin = filter.queues.is_some()
             || filter.commands.is_some()
@@ -29,13 +29,13 @@ impl Selection {
         Self { filter, needs_origin }
     }
 
-    /// Whether it says anything that only a job's origin can tell.
+    /// Whether the filter has fields that only a job's origin can answer.
     pub(super) const fn needs_origin(&self) -> bool {
         self.needs_origin
     }
 
-    /// Whether the change is to be told, and then whether the job is within the filter now. What the origin has to say
-    /// is asked for when the states alone do not decide.
+    /// Returns `None` if the change is not to be sent, otherwise whether the job is within the
+    /// filter now. `origin` is called only if the states do not decide.
     pub(super) fn judge<'a>(
         &self,
         change: &Change,
@@ -51,7 +51,7 @@ impl Selection {
         is_mine.then_some(is_in)
     }
 
-    /// Whether a job that was made like this is one that the filter means, in some state.
+    /// Whether the filter includes a job of this origin, in some state.
     fn means(&self, origin: &Origin) -> bool {
         fn has<T: PartialEq>(list: Option<&Vec<T>>, value: &T) -> bool {
             list.is_none_or(|list| list.contains(value))

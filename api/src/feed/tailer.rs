@@ -1,8 +1,10 @@
-//! Reads the events of all jobs, in the order of their transactions, while anybody follows a filter.
+//! The change tailer, which reads the events of all jobs in transaction order while any filter is
+//! followed.
 //!
-//! An actor: it owns its position. Every change below the horizon (the oldest transaction that still runs) is
-//! committed and visible, so reading up to it misses nothing. Whoever joins gets a receiver of all later batches and
-//! the position from which they go on; slow receivers lose the oldest ones and know it.
+//! An actor that owns its position. Every change below the horizon (the oldest running transaction)
+//! is committed and visible, so reading up to it misses nothing. A new subscription gets a receiver
+//! of all later batches and the position that they start after. A slow receiver loses the oldest
+//! batches and is notified of it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,41 +24,44 @@ use super::{
     cursor::ChangesCursor,
 };
 
-/// Least time between two reads.
+/// Minimum time between two reads.
 const PAUSE: Duration = Duration::from_millis(100);
-/// After a hint, the events that it is about may wait for an older transaction: it is read on for this long.
+/// How long to keep reading every [`PAUSE`] after a hint, because its events may wait for an older
+/// transaction.
 const KEEN_FOR: Duration = Duration::from_secs(2);
-/// Time between two reads when there are no hints.
+/// Time between two reads without hints.
 const FALLBACK: Duration = Duration::from_secs(1);
-/// Most events of one read; with more, followers are told to read their lists again.
+/// Maximum number of events in one read. With more, subscriptions get a reset.
 const EVENTS_MAX: usize = 20_000;
-/// Batches that wait for a slow receiver.
+/// Number of batches kept for a slow receiver.
 const BATCHES_MAX: usize = 16;
-/// Those who want to join and wait for it.
+/// Maximum number of subscriptions that wait to join.
 const JOINS_MAX: usize = 64;
-/// An event may be older than the position that it is found at: its transaction took that long, and clocks differ.
+/// How much older an event may be than the position where it is found, because its transaction may
+/// have taken that long and clocks differ.
 pub(super) const EVENTS_LATE_BY_MS: i64 = 3_600_000;
 
-/// Where to join.
+/// Handle for joining the tailer.
 #[derive(Debug, Clone)]
 pub(super) struct Tail(mpsc::Sender<Join>);
 
 struct Join {
-    /// The position that the new follower has seen everything before.
+    /// The new subscription has seen everything before this position.
     seen: i64,
     reply: oneshot::Sender<Result<Joined, Arc<StoreError>>>,
 }
 
-/// What a new follower gets.
+/// The tailer's answer to a new subscription.
 pub(super) struct Joined {
-    /// Everything behind `cursor`.
+    /// All batches after `cursor`.
     pub(super) batches: broadcast::Receiver<Arc<Batch>>,
-    /// Where the batches go on.
+    /// The position that the batches start after.
     pub(super) cursor: ChangesCursor,
 }
 
 impl Tail {
-    /// Follows from now on. The position joined at is not before `seen`, if `seen` has ever been.
+    /// Subscribes from now on. The returned position is not before `seen`, unless `seen` lies in
+    /// the future.
     pub(super) async fn join(&self, seen: i64) -> Result<Joined, FeedError> {
         let (reply, answer) = oneshot::channel();
         self.0.send(Join { seen, reply }).await.map_err(|_| FeedError::Stopped)?;
@@ -64,7 +69,7 @@ impl Tail {
     }
 }
 
-/// Starts the tailer. `hints` tells that some job has changed.
+/// Starts the tailer. `hints` is notified when any job has changed.
 pub(super) fn start(store: Store, hints: watch::Receiver<()>) -> (Tail, JoinHandle<()>) {
     let (sender, joins) = mpsc::channel(JOINS_MAX);
     let batches = broadcast::Sender::new(BATCHES_MAX);
@@ -78,7 +83,7 @@ struct Tailer {
     hints: watch::Receiver<()>,
     joins: mpsc::Receiver<Join>,
     batches: broadcast::Sender<Arc<Batch>>,
-    /// Everything before it has been told; none while nobody follows.
+    /// Everything before this position has been sent. `None` while there are no subscriptions.
     cursor: Option<ChangesCursor>,
     read_at: Instant,
     keen_until: Instant,
@@ -115,7 +120,7 @@ impl Tailer {
         let is_old = self.read_at.elapsed() > PAUSE;
         let is_behind = self.cursor.is_none_or(|cursor| is_old || cursor.position < join.seen);
         if is_behind && let Err(error) = self.read().await {
-            // The follower has gone away if it does not hear that.
+            // The send fails if the subscription is gone.
             let _gone = join.reply.send(Err(Arc::new(error)));
             return;
         }
@@ -128,10 +133,10 @@ impl Tailer {
         if let Err(error) = self.read().await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "changes of jobs could not be read; trying again"
+                "changes of jobs could not be read, trying again"
             );
         }
-        // Those who join are admitted in the meantime.
+        // Let subscriptions join in the meantime.
         let rest = tokio::time::sleep(PAUSE);
         tokio::pin!(rest);
         loop {
@@ -142,7 +147,7 @@ impl Tailer {
         }
     }
 
-    /// Tells what has become complete since the last time.
+    /// Publishes the changes that have become complete since the last read.
     async fn read(&mut self) -> Result<(), StoreError> {
         let mut connection = self.store.read().await?;
         let now = clock::now();
@@ -162,7 +167,7 @@ impl Tailer {
         self.cursor = Some(cursor);
         if !events.is_empty() {
             let changes = (events.len() <= EVENTS_MAX).then(|| merge(&events));
-            // Nobody may be there to hear it.
+            // The send fails if there are no receivers.
             let _unheard = self.batches.send(Arc::new(Batch::new(cursor, changes)));
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! The jobs that somebody follows, and waking those who do.
+//! The followed jobs, and how their subscriptions are woken.
 
 use std::{
     collections::HashMap,
@@ -8,7 +8,7 @@ use std::{
 use callboard::{ids::JobId, store::jobs::records::Position};
 use tokio::sync::watch;
 
-/// The topics, by job. A topic is there as long as somebody follows its job.
+/// The topics by job. A topic exists as long as its job is followed.
 #[derive(Debug, Default)]
 pub(super) struct Topics(Mutex<HashMap<JobId, Topic>>);
 
@@ -21,7 +21,7 @@ struct Topic {
     seen: Option<(i32, i64)>,
 }
 
-/// Somebody who follows a job. Leaves the topic when dropped.
+/// A subscription to one job. Leaves the topic when dropped.
 #[derive(Debug)]
 pub(super) struct Listening {
     topics: Arc<Topics>,
@@ -30,12 +30,12 @@ pub(super) struct Listening {
     logged: watch::Receiver<()>,
 }
 
-/// What woke a listener.
+/// Why a listener was woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Woken {
     /// The job has new events.
     Changed,
-    /// The job has new lines.
+    /// The job has new log lines.
     Logged,
 }
 
@@ -44,7 +44,7 @@ impl Topics {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Follows a job from now on: whatever happens later wakes the listener.
+    /// Follows a job from now on. Everything that happens later wakes the listener.
     pub(super) fn listen(self: &Arc<Self>, job: JobId) -> Listening {
         let mut topics = self.lock();
         let topic = topics.entry(job).or_insert_with(|| Topic {
@@ -62,7 +62,8 @@ impl Topics {
         }
     }
 
-    /// Wakes those who follow these jobs' events. Those who follow their lines too: the jobs may have ended.
+    /// Wakes the listeners of these jobs for new events. Listeners for log lines wake too, because
+    /// the jobs may have finished.
     pub(super) fn changed(&self, jobs: &[JobId]) {
         let topics = self.lock();
         for topic in jobs.iter().filter_map(|job| topics.get(job)) {
@@ -70,7 +71,7 @@ impl Topics {
         }
     }
 
-    /// Wakes those who follow these jobs' lines.
+    /// Wakes the listeners of these jobs for new log lines.
     pub(super) fn logged(&self, jobs: &[JobId]) {
         let topics = self.lock();
         for topic in jobs.iter().filter_map(|job| topics.get(job)) {
@@ -78,12 +79,13 @@ impl Topics {
         }
     }
 
-    /// The jobs that are followed.
+    /// Returns the jobs that are followed.
     pub(super) fn watched(&self) -> Vec<JobId> {
         self.lock().keys().copied().collect()
     }
 
-    /// Compares where jobs stand with the last time, and wakes those who follow one that has moved.
+    /// Compares the positions of jobs with the last comparison, and wakes the listeners of jobs
+    /// that have moved.
     pub(super) fn compare(&self, positions: &[Position]) {
         let mut topics = self.lock();
         for position in positions {
@@ -101,23 +103,24 @@ impl Topics {
 }
 
 impl Listening {
-    /// From here on, what happens wakes; what has happened is about to be read. Answers whether there were new events:
-    /// who reads only lines now must look at the events later, because nothing wakes for them again.
+    /// Marks everything up to now as seen, because it is about to be read. Returns whether there
+    /// were new events. A caller that reads only log lines must then check the events later,
+    /// because nothing wakes it for them again.
     pub(super) fn mark_seen(&mut self) -> bool {
         self.logged.mark_unchanged();
-        // Asked and marked in one, so that none comes between.
+        // Checked and marked in one step, so that no change slips in between.
         self.changed.borrow_and_update().has_changed()
     }
 
     /// Waits for an event.
     pub(super) async fn changed(&mut self) {
-        // The topic is there as long as this is: the sender cannot be gone.
+        // The topic lives as long as this listener, so the sender cannot be gone.
         if self.changed.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
     }
 
-    /// Waits for an event or a line.
+    /// Waits for an event or a log line.
     pub(super) async fn changed_or_logged(&mut self) -> Woken {
         tokio::select! {
             biased;

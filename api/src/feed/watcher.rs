@@ -1,5 +1,7 @@
-//! Compares where all followed jobs stand: when the hints say that more has changed than they name, when there was no
-//! listening for a while, and every second or two for the case that a hint was lost.
+//! Compares the positions of all followed jobs when hints may be incomplete.
+//!
+//! That is when more jobs have changed than the hints name, after a lost connection, and every
+//! second or two in case a hint was lost.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,23 +13,26 @@ use tokio::{sync::watch, time::Instant};
 
 use super::topics::Topics;
 
-/// Least time between two comparisons.
+/// Minimum time between two comparisons.
 const PAUSE: Duration = Duration::from_millis(50);
-/// A comparison is followed by this many times its own duration of rest at least, so that it never takes more than a
-/// tenth of a core's time, however many jobs are followed.
+/// Pause after a comparison, as a multiple of its duration. It limits comparisons to a tenth of one
+/// core, however many jobs are followed.
 const REST: u32 = 9;
-/// Longest time between two comparisons, of which up to as much again is drawn at random.
+/// Maximum time between two comparisons, plus a random part of up to the same length.
 const FALLBACK: Duration = Duration::from_secs(1);
-/// Most jobs of one statement.
+/// Maximum number of jobs in one statement.
 const JOBS_MAX: usize = 1000;
 
-/// Watches. `many` tells that many jobs have changed.
+/// Compares until dropped. `many` is notified when many jobs have changed.
 pub(super) async fn run(store: Store, topics: Arc<Topics>, mut many: watch::Receiver<()>) {
     let mut many_ends = false;
     loop {
         let began = Instant::now();
         if let Err(error) = compare(&store, &topics).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "followed jobs could not be compared");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "positions of followed jobs could not be compared"
+            );
         }
         tokio::time::sleep((began.elapsed() * REST).clamp(PAUSE, FALLBACK)).await;
         let fallback = FALLBACK.mul_f64(1.0 + clock::random_fraction());
