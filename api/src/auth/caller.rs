@@ -1,4 +1,4 @@
-//! The caller of an operation, as resolvers see it.
+//! The authenticated caller of an operation, and its role.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use callboard::{
 
 use crate::error::{ApiError, Code};
 
-/// What a key may do. Each role may also do what the ones before it may.
+/// The role of an API key. Each role includes the rights of the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Enum)]
 pub enum Role {
     /// Reads.
     Viewer,
-    /// Reads; enqueues, cancels, retries.
+    /// Reads, and enqueues, cancels and retries jobs.
     Operator,
-    /// All, secrets and keys included.
+    /// Everything, including secrets and keys.
     Admin,
 }
 
@@ -42,16 +42,16 @@ impl Role {
     }
 }
 
-/// Whoever holds a valid key.
+/// The holder of a valid API key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// Name of the key, for people and the audit.
     pub name: String,
-    /// What it may do.
+    /// The key's role.
     pub role: Role,
-    /// The key in the catalogue; none for the key of the configuration.
+    /// The key in the catalogue. `None` for the configured key.
     pub key: Option<ApiKeyId>,
-    /// When it ends by itself.
+    /// When the key expires.
     pub expires_at: Option<Time>,
 }
 
@@ -62,17 +62,17 @@ impl From<KeyOwner> for Caller {
     }
 }
 
-/// Whether somebody is signed in. In the data of every operation.
+/// Whether the request carried a valid key. In the data of every operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Access {
-    /// A valid key was shown.
+    /// A valid key was given.
     SignedIn(Arc<Caller>),
-    /// No key was shown. (A wrong one never gets this far.)
+    /// No key was given. (Wrong keys are refused earlier.)
     Anonymous,
 }
 
 impl Access {
-    /// The caller, if somebody is signed in.
+    /// Returns the caller, if there is one.
     pub fn caller(&self) -> Option<&Caller> {
         match self {
             Self::SignedIn(caller) => Some(caller),
@@ -82,29 +82,30 @@ impl Access {
 }
 
 impl Caller {
-    /// Who is signed in, if anybody.
+    /// Returns the caller of an operation, if there is one.
     pub fn of<'a>(ctx: &Context<'a>) -> Option<&'a Self> {
         ctx.data_opt::<Access>().and_then(Access::caller)
     }
 
-    /// The caller, who must have at least this role. Called first in every resolver that changes something or shows
-    /// more than a VIEWER may see; reading needs no call, because nothing but `viewer` runs without a key.
+    /// Returns the caller, who must have at least this role. Every resolver that changes something,
+    /// or shows more than a VIEWER may see, calls this first. Other queries need not, because only
+    /// `viewer` runs without a key.
     pub fn require<'a>(ctx: &Context<'a>, least: Role) -> Result<&'a Self, ApiError> {
         let caller = Self::of(ctx).ok_or_else(unauthenticated)?;
         if caller.role < least {
             let (has, needs) = (caller.role.article(), least.article());
-            let message = format!("This needs {needs} key; yours is {has} key.");
+            let message = format!("This requires {needs} key, but yours is {has} key.");
             return Err(ApiError::new(Code::Forbidden, message));
         }
         Ok(caller)
     }
 }
 
-/// Nobody is signed in, and the operation needs somebody.
+/// The error for an operation that requires a key when none was given.
 pub(crate) fn unauthenticated() -> ApiError {
     ApiError::new(
         Code::Unauthenticated,
-        "This needs an API key: send the header `Authorization: Bearer cb_...`, or {\"authorization\": \"Bearer cb_...\"} \
-         in connection_init.",
+        "This requires an API key. Send the header `Authorization: Bearer cb_...`, or {\"authorization\": \
+         \"Bearer cb_...\"} in connection_init.",
     )
 }

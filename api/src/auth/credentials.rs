@@ -1,20 +1,20 @@
-//! Reads a key out of an HTTP request or a socket's `connection_init`, and keeps nothing of it but its hash.
+//! Reads an API key from an HTTP request or a socket's `connection_init`, and keeps only its hash.
 
 use std::fmt;
 
 use axum::http::{HeaderMap, header::AUTHORIZATION};
 use sha2::{Digest as _, Sha256};
 
-/// Longest key that is looked at, in bytes.
+/// Longest accepted key, in bytes.
 const KEY_BYTES_MAX: usize = 512;
 
-/// SHA-256 of a key: what the catalogue stores, and all that this process keeps. Looking it up takes no time that
-/// depends on the key's text.
+/// SHA-256 hash of a key, as the catalogue stores it. The key itself is not kept. The time of a
+/// lookup does not depend on the key's text.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyHash(pub [u8; 32]);
 
 impl KeyHash {
-    /// The hash of a key's text.
+    /// Returns the hash of a key.
     pub fn of(key: &str) -> Self {
         Self(Sha256::digest(key.as_bytes()).into())
     }
@@ -26,19 +26,20 @@ impl fmt::Debug for KeyHash {
     }
 }
 
-/// What a request showed.
+/// The credentials of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presented {
-    /// Nothing.
+    /// No credentials.
     Nothing,
-    /// Something of the form of a key.
+    /// A text with the form of a key.
     Key(KeyHash),
-    /// Something that cannot be a key: another scheme, several headers, blanks within.
+    /// Credentials that cannot be a key: another scheme, several headers, or spaces within.
     Unreadable,
 }
 
 impl Presented {
-    /// From the header `Authorization: Bearer cb_...`, or the bare key in it.
+    /// Reads the header `Authorization: Bearer cb_...`. The key may also stand there without the
+    /// scheme.
     pub fn in_headers(headers: &HeaderMap) -> Self {
         let mut values = headers.get_all(AUTHORIZATION).iter();
         match (values.next(), values.next()) {
@@ -48,7 +49,8 @@ impl Presented {
         }
     }
 
-    /// From the payload of `connection_init`: `{"authorization": "Bearer cb_..."}` in any case, or `{"apiKey": "cb_..."}`.
+    /// Reads the payload of `connection_init`: `{"authorization": "Bearer cb_..."}` or
+    /// `{"apiKey": "cb_..."}`. Case of the names is ignored.
     pub fn in_payload(payload: &serde_json::Map<String, serde_json::Value>) -> Self {
         let mut found = payload.iter().filter(|(name, value)| {
             (name.eq_ignore_ascii_case("authorization") || name.eq_ignore_ascii_case("apiKey"))
@@ -75,7 +77,7 @@ impl Presented {
         Self::Key(KeyHash::of(key))
     }
 
-    /// This, or what else was shown when this is nothing.
+    /// Returns these credentials, or `other` if there are none.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         match self {

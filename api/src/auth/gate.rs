@@ -1,6 +1,7 @@
-//! Turns what was shown into a caller: asks whoever keeps the keys, and remembers the answer for ten seconds.
+//! Authenticates credentials, and caches each result for ten seconds.
 //!
-//! Asked by every transport before an operation. So a revoked key works for at most [`REMEMBERED_FOR`] more.
+//! Every transport calls it before an operation, so a revoked key works for at most
+//! [`REMEMBERED_FOR`] more.
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
@@ -11,24 +12,25 @@ use tokio::{sync::Mutex, time::Instant};
 use super::{Access, Caller, KeyHash, Presented};
 use crate::error::{ApiError, Code};
 
-/// How long an answer is believed.
+/// How long a result is cached.
 const REMEMBERED_FOR: Duration = Duration::from_secs(10);
-/// Most answers that are remembered; beyond that, all are forgotten.
+/// Maximum number of cached results. Beyond it, all are forgotten.
 const REMEMBERED_MAX: usize = 10_000;
 
-/// Whoever keeps the keys.
+/// A source of API keys.
 pub trait Authenticate: Send + Sync + 'static {
-    /// The caller whose key has this hash; none when it is unknown, expired or revoked.
+    /// Returns the caller whose key has this hash. `None` if the key is unknown, expired or
+    /// revoked.
     fn authenticate(&self, key: KeyHash) -> BoxFuture<'_, Result<Option<Caller>, StoreError>>;
 }
 
-/// The one key of the configuration, in front of whoever keeps the others.
+/// The configured key, in front of another source of keys.
 pub struct FixedKey<A> {
-    /// Its hash.
+    /// Hash of the configured key.
     pub key: KeyHash,
-    /// Who shows it.
+    /// The caller with the configured key.
     pub caller: Caller,
-    /// Asked about every other key.
+    /// The source of all other keys.
     pub otherwise: A,
 }
 
@@ -47,7 +49,7 @@ impl<A> fmt::Debug for FixedKey<A> {
     }
 }
 
-/// Knows no key. Stands behind a [`FixedKey`] where there is no catalogue.
+/// A source without keys, for a [`FixedKey`] without a catalogue.
 impl Authenticate for () {
     fn authenticate(&self, _: KeyHash) -> BoxFuture<'_, Result<Option<Caller>, StoreError>> {
         Box::pin(std::future::ready(Ok(None)))
@@ -56,7 +58,7 @@ impl Authenticate for () {
 
 type Remembered = HashMap<KeyHash, (Instant, Option<Arc<Caller>>)>;
 
-/// Asks, and remembers. One per process.
+/// Authenticates with a cache. There is one per process.
 pub struct Gate {
     keys: Box<dyn Authenticate>,
     remembered: Mutex<Remembered>,
@@ -64,12 +66,13 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// A gate in front of these keys.
+    /// Creates a gate for this source of keys.
     pub fn new(keys: impl Authenticate) -> Self {
         Self { keys: Box::new(keys), remembered: Mutex::default(), remembered_for: REMEMBERED_FOR }
     }
 
-    /// Who that is. A wrong key is an error even where no key is needed: whoever shows one means to be somebody.
+    /// Authenticates credentials. A wrong key is an error even where none is required, because the
+    /// client meant to sign in.
     pub async fn admit(&self, presented: Presented) -> Result<Access, ApiError> {
         let hash = match presented {
             Presented::Nothing => return Ok(Access::Anonymous),

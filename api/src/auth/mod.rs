@@ -1,7 +1,8 @@
-//! Who is asking, and what they may do: keys out of headers and sockets, looked up, cached, handed to resolvers.
+//! Authentication and roles: reads keys from requests and sockets, looks them up and caches the
+//! result.
 //!
-//! The transports ask the [`Gate`] once an operation; resolvers ask [`Caller::require`]. A key is only ever held as
-//! its hash: the text of a key is read, hashed and forgotten in `credentials`.
+//! Transports call the [`Gate`] once per operation, resolvers call [`Caller::require`]. The text of
+//! a key is read, hashed and forgotten in `credentials`. Only the hash is kept.
 
 mod caller;
 mod credentials;
