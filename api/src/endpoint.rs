@@ -7,23 +7,23 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{operation::Engine, origin::Origins};
 
-/// What the handlers of `/graphql` need.
+/// The shared state of the handlers of `/graphql`.
 #[derive(Debug, Clone)]
 pub struct Endpoint<E> {
     /// Runs the operations.
     pub engine: Engine<E>,
-    /// Whose pages may open sockets and read answers.
+    /// Sites whose pages may open sockets and read responses.
     pub origins: Origins,
-    /// Cancelled when the server goes down: streams end, sockets close with 1001.
+    /// Cancelled on shutdown, so that streams end and sockets close with 1001.
     pub shutdown: CancellationToken,
-    /// Knows every open socket, so that shutting down can wait for them.
+    /// Tracks open sockets, so that shutdown can wait for them.
     pub sockets: TaskTracker,
     /// Time limits of sockets.
     pub socket_limits: crate::endpoint::SocketLimits,
 }
 
 impl<E: Executor> Endpoint<E> {
-    /// An endpoint for this engine.
+    /// Creates an endpoint for this engine.
     pub fn new(engine: Engine<E>, origins: Origins) -> Self {
         Self {
             engine,
@@ -35,18 +35,18 @@ impl<E: Executor> Endpoint<E> {
     }
 }
 
-/// Time limits of a socket. The default is what the documentation says; tests wait less.
+/// Time limits of a socket. The defaults are documented, tests use shorter ones.
 #[derive(Debug, Clone, Copy)]
 pub struct SocketLimits {
-    /// `connection_init` must come within this.
+    /// Time for `connection_init` to arrive.
     pub init: Duration,
-    /// A ping goes out this often.
+    /// Interval of pings.
     pub ping_every: Duration,
-    /// A client that was silent for this long, pongs included, is gone.
+    /// Maximum time without any message from the client, including pongs.
     pub idle: Duration,
-    /// A client that takes nothing for this long is gone.
+    /// Maximum time that the client reads nothing while frames are waiting.
     pub stall: Duration,
-    /// The closing handshake may take this long.
+    /// Time limit of the closing handshake.
     pub farewell: Duration,
 }
 

@@ -1,8 +1,9 @@
-//! Which web pages may talk to the API: those of its own address, and those that the configuration names.
+//! Decides which web pages may use the API: those of its own address and of configured origins.
 //!
-//! Browsers put the page's origin on every socket and every cross-site request. A socket from a foreign page is
-//! refused (browsers do not apply CORS to sockets); a foreign page gets no CORS headers, so that its browser neither
-//! sends a POST nor shows an answer. Programs send no origin and are let through: they need a key anyway.
+//! Browsers send the page's origin with every socket and every cross-site request. A socket from
+//! any other page is refused, because browsers do not apply CORS to sockets. Other pages get no
+//! CORS headers, so their browsers neither send a POST nor reveal a response. Programs send no
+//! origin and are allowed, since they need a key anyway.
 
 use std::sync::Arc;
 
@@ -14,31 +15,31 @@ use axum::{
 };
 use url::Url;
 
-/// How long a browser may remember an answer to its preflight, in seconds.
+/// How long a browser may cache a preflight response, in seconds.
 const PREFLIGHT_SECONDS: HeaderValue = HeaderValue::from_static("600");
 
 /// Origins (`https://dashboard.example.com`) whose pages may use the API, besides its own.
 #[derive(Debug, Clone, Default)]
 pub struct Origins(Arc<[String]>);
 
-/// Why a text is not an origin.
+/// The text is not an origin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not an origin: write scheme and host, such as https://dashboard.example.com")]
+#[error("`{0}` is not an origin. Write the scheme and host, such as https://dashboard.example.com")]
 pub struct BadOrigin(String);
 
-/// Where a request comes from.
+/// The source of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum From {
-    /// A program, or a page of this very address.
+    /// A program, or a page of this address.
     Here,
-    /// A page of an origin in the list.
+    /// A page of a configured origin.
     Friend,
     /// Any other page.
     Stranger,
 }
 
 impl Origins {
-    /// Reads a list.
+    /// Parses a list of origins.
     pub fn parse<'a>(list: impl IntoIterator<Item = &'a str>) -> Result<Self, BadOrigin> {
         let origins = list.into_iter().map(str::trim).filter(|text| !text.is_empty()).map(|text| {
             let url = Url::parse(text).map_err(|_| BadOrigin(text.into()))?;
@@ -68,7 +69,8 @@ impl Origins {
         if self.0.contains(&origin.ascii_serialization()) {
             return From::Friend;
         }
-        // Whether this server is reached by http or https, only a proxy in front of it knows: both count.
+        // Only a reverse proxy knows whether clients use http or https, so both count as this
+        // address.
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         let is_here = ["http", "https"]
             .into_iter()
@@ -78,7 +80,7 @@ impl Origins {
     }
 }
 
-/// Answers preflights of friends, and lets their pages read answers.
+/// Middleware that answers preflights from configured origins and lets their pages read responses.
 pub(super) async fn answer_browsers(
     State(origins): State<Origins>,
     request: Request,

@@ -1,20 +1,20 @@
-//! Which form of answer a client reads, by its `Accept` headers.
+//! Chooses the media type of a response from the `Accept` headers.
 
 use axum::http::{HeaderMap, HeaderValue, header::ACCEPT};
 
-/// Forms of an answer.
+/// Media types of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Media {
-    /// `application/graphql-response+json`: the status tells whether anything was run.
+    /// `application/graphql-response+json`: the status says whether the operation was run.
     GraphqlJson,
     /// `application/json`: 200 for every well-formed request.
     Json,
-    /// `text/event-stream`: GraphQL over server-sent events, distinct connections.
+    /// `text/event-stream`: GraphQL over server-sent events, distinct connections mode.
     EventStream,
 }
 
-/// The best of what the client takes: by weight, then in its own order. No header means JSON, as old clients expect;
-/// none when nothing fits.
+/// Returns the client's preferred media type, by weight and then by its order. Without a header it
+/// is JSON, as old clients expect. `None` if no type is acceptable.
 pub(super) fn choose(headers: &HeaderMap) -> Option<Media> {
     let mut ranges = Vec::new();
     for value in headers.get_all(ACCEPT) {
@@ -29,13 +29,13 @@ pub(super) fn choose(headers: &HeaderMap) -> Option<Media> {
         .filter(|(range, weight)| *weight == 0 && !range.contains('*'))
         .filter_map(|(range, _)| media(range))
         .collect();
-    // Stable, so that ranges of one weight stay in the client's order.
+    // A stable sort keeps ranges of equal weight in the client's order.
     ranges.sort_by_key(|(_, weight)| std::cmp::Reverse(*weight));
     let wanted = ranges.iter().filter(|(_, weight)| *weight > 0).filter_map(|(range, _)| media(range));
     wanted.into_iter().find(|media| !refused.contains(media))
 }
 
-/// One media range and its weight in thousandths.
+/// Parses a media range and its weight in thousandths.
 fn range(text: &str) -> Option<(String, u16)> {
     let mut parts = text.split(';');
     let range = parts.next()?.trim().to_ascii_lowercase();

@@ -1,4 +1,4 @@
-//! Writes answers: the status, the content type, and the text straight from the executor's values, keys in order.
+//! Writes responses: status, content type, and the body with its keys in the executor's order.
 
 use async_graphql::{Executor, Response as GraphqlAnswer, ServerError};
 use async_graphql_axum::GraphQLResponse;
@@ -18,13 +18,13 @@ const GRAPHQL_JSON: HeaderValue =
     HeaderValue::from_static("application/graphql-response+json; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 
-/// An answer without the key `data`, which the specification keeps for operations that were run.
+/// A body without the key `data`, which the specification reserves for operations that were run.
 #[derive(Serialize)]
 struct Refusal<'a> {
     errors: &'a [ServerError],
 }
 
-/// The answer of an operation in the form that the client reads.
+/// Writes the response of an operation in the client's media type.
 pub(super) fn write(media: Media, answer: GraphqlAnswer) -> Response {
     let is_refused = is_request_error(&answer);
     let code = answer.errors.first().and_then(Code::of).unwrap_or(Code::Internal);
@@ -44,7 +44,7 @@ pub(super) fn write(media: Media, answer: GraphqlAnswer) -> Response {
     response
 }
 
-/// For what is no GraphQL request at all: this status in every form of answer.
+/// Writes the response to a malformed request, with this status whatever the media type.
 pub(super) fn malformed<E: Executor>(
     engine: &Engine<E>,
     status: StatusCode,
@@ -61,7 +61,7 @@ pub(super) fn malformed<E: Executor>(
     response
 }
 
-/// The method does not fit.
+/// Writes the response to an unsupported method.
 pub(super) fn wrong_method<E: Executor>(
     engine: &Engine<E>,
     message: &str,
@@ -74,6 +74,6 @@ pub(super) fn wrong_method<E: Executor>(
 }
 
 fn refusal(errors: &[ServerError]) -> Response {
-    // Errors are texts, numbers and lists of them: they can always be written.
+    // Serialisation cannot fail, because errors consist of strings, numbers and lists.
     serde_json::to_string(&Refusal { errors }).unwrap_or_default().into_response()
 }

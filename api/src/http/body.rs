@@ -1,19 +1,19 @@
-//! The body of a request, bounded in bytes and time.
+//! Reads the body of a request, limited in size and time.
 
 use std::time::Duration;
 
 use axum::{body::Body, http::StatusCode};
 use futures::StreamExt as _;
 
-/// Largest body of a request, in bytes.
+/// Largest accepted body, in bytes.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
-/// A larger one is read to its end and thrown away up to here, because most clients only read an answer after they
-/// have sent everything.
+/// A larger body is read and discarded up to this size, because most clients read a response only
+/// after they have sent everything.
 const DISCARDED_BYTES_MAX: usize = 64 * BODY_BYTES_MAX;
-/// Longest that a body may take to arrive.
+/// Time limit for a body to arrive.
 const ARRIVAL_MAX: Duration = Duration::from_secs(20);
 
-/// Why there is no body: a status and a sentence.
+/// The status and message for a body that could not be read.
 pub(super) type NoBody = (StatusCode, String);
 
 /// Reads the whole body.
@@ -30,7 +30,7 @@ async fn collect(body: Body) -> Result<Vec<u8>, NoBody> {
     let mut stream = body.into_data_stream();
     let (mut bytes, mut seen) = (Vec::new(), 0_usize);
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|_| (StatusCode::BAD_REQUEST, "The body broke off.".to_owned()))?;
+        let chunk = chunk.map_err(|_| (StatusCode::BAD_REQUEST, "The body is incomplete.".to_owned()))?;
         seen += chunk.len();
         if seen <= BODY_BYTES_MAX {
             bytes.extend_from_slice(&chunk);

@@ -1,7 +1,9 @@
-//! Reads a GraphQL request from HTTP: from the URL of a GET, from the body of a POST.
+//! The parameters of a GraphQL request in HTTP and WebSocket messages: `query`, `operationName`,
+//! `variables` and `extensions`.
 //!
-//! `async_graphql_axum::GraphQLRequest` is not used for this, because it takes every content type, batches, uploads and
-//! bodies without bound, and knows no `operationName` in a URL.
+//! They are read strictly. An array is not a request and a number is not a name.
+//! `async_graphql_axum::GraphQLRequest` is not used, because it accepts any content type, batches,
+//! uploads and bodies of any size, and ignores `operationName` in a URL.
 
 use async_graphql::Executor;
 use axum::{
@@ -15,7 +17,7 @@ use url::form_urlencoded;
 use super::{answer, body};
 use crate::operation::{Engine, Envelope, RequestId};
 
-/// Why a request is none.
+/// The response to a malformed request.
 pub(super) struct Refused {
     status: StatusCode,
     message: String,
@@ -35,7 +37,7 @@ impl Refused {
     }
 }
 
-/// Reads a request by its method.
+/// Reads a request according to its method.
 pub(super) async fn read(request: extract::Request) -> Result<Envelope, Refused> {
     let bad = |message: String| Refused::new(StatusCode::BAD_REQUEST, message);
     match *request.method() {
@@ -58,7 +60,7 @@ pub(super) async fn read(request: extract::Request) -> Result<Envelope, Refused>
     }
 }
 
-/// A POST must be JSON, which no form of another site can send, and not packed.
+/// Requires an uncompressed JSON body. No HTML form of another site can send JSON.
 fn check_content(headers: &HeaderMap) -> Result<(), Refused> {
     let refuse = |message: &str| Err(Refused::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
     let content_type =
@@ -73,12 +75,12 @@ fn check_content(headers: &HeaderMap) -> Result<(), Refused> {
         return refuse("The body must be UTF-8.");
     }
     if headers.get(header::CONTENT_ENCODING).is_some_and(|value| value != "identity") {
-        return refuse("The body must not be packed (Content-Encoding).");
+        return refuse("The body must not be compressed (Content-Encoding).");
     }
     Ok(())
 }
 
-/// The parameters of a URL as the object that a POST would have had.
+/// Converts the parameters of a URL into the object that a POST would carry.
 fn of_url(query: &str) -> Result<Value, String> {
     let mut fields = Map::new();
     for (name, text) in form_urlencoded::parse(query.as_bytes()) {

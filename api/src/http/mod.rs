@@ -1,7 +1,8 @@
-//! GraphQL over HTTP by its specification, on one URL with server-sent events and the WebSocket upgrade.
+//! GraphQL over HTTP as specified, on one URL with server-sent events and the WebSocket upgrade.
 //!
-//! Mounted by `server`. Decides by method and `Accept` only; the form of a request is read in `envelope`, the form of
-//! an answer written in `answer`. Never takes batches, uploads, or anything that a form of another site could send.
+//! The method and `Accept` select the transport, `envelope` reads requests and `answer` writes
+//! responses. Batches, uploads, and anything that an HTML form of another site could send are
+//! refused.
 
 mod accept;
 mod answer;
@@ -26,7 +27,7 @@ use crate::{
 };
 use accept::Media;
 
-/// Answers a request that is no upgrade to a WebSocket.
+/// Responds to a request that is not an upgrade to a WebSocket.
 pub(crate) async fn respond<E: Executor>(
     endpoint: &Endpoint<E>,
     request: Request,
@@ -68,14 +69,14 @@ async fn operate<E: Executor>(
     }
     if prepared.kind == Kind::Subscription && media != Media::EventStream {
         let message =
-            "A subscription needs a WebSocket (graphql-transport-ws) or `Accept: text/event-stream`.";
+            "A subscription requires a WebSocket (graphql-transport-ws) or `Accept: text/event-stream`.";
         let refused = engine.refuse(&ApiError::new(Code::BadRequest, message), id);
         return reader.respond(endpoint, Err(refused)).await;
     }
     reader.respond(endpoint, Ok(prepared)).await
 }
 
-/// Who reads the answer, and how.
+/// The client of a request: its credentials and media type.
 struct Reader<'a> {
     media: Media,
     presented: Presented,
@@ -83,7 +84,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Runs what was prepared, or tells why nothing was, in the form that the client reads.
+    /// Runs a prepared operation, or reports why it was refused, in the client's media type.
     async fn respond<E: Executor>(
         &self,
         endpoint: &Endpoint<E>,

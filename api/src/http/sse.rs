@@ -1,8 +1,10 @@
-//! GraphQL over server-sent events, distinct connections: one operation a request; events `next`, then `complete`.
+//! GraphQL over server-sent events in distinct connections mode: one operation per request, events
+//! `next` and then `complete`.
 //!
-//! For networks that break WebSockets. What cannot be run is told as a `next` with errors and a `complete`, because an
-//! `EventSource` never sees the body of a refused request. A client that stops reading stops the stream: nothing is
-//! kept for it but what fits the socket's buffers, and the connection's guard closes it in the end.
+//! For networks that break WebSockets. A refused operation is sent as a `next` with errors and a
+//! `complete`, because an `EventSource` never shows the body of a refused request. A client that
+//! stops reading stops the stream. Only the socket's buffers hold data for it, and the connection's
+//! guard closes it in the end.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -19,10 +21,10 @@ use crate::{
     operation::{Prepared, RequestId},
 };
 
-/// A comment is sent after this much silence.
+/// Interval of keep-alive comments while nothing else is sent.
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(12);
 
-/// The stream of an operation, or of the one answer that says why there is none.
+/// Writes the stream of an operation, or of the one response that refuses it.
 pub(super) fn stream<E: Executor>(
     endpoint: &Endpoint<E>,
     outcome: Result<Prepared, GraphqlAnswer>,
@@ -30,7 +32,8 @@ pub(super) fn stream<E: Executor>(
     id: &RequestId,
 ) -> Response {
     let (engine, shutdown) = (endpoint.engine.clone(), endpoint.shutdown.clone());
-    // No `complete` when the server goes down or the key ends: a client that sees the stream break off connects again.
+    // No `complete` on shutdown or when the key ends, because clients reconnect when the stream
+    // breaks off.
     let over = async move {
         tokio::select! {
             () = shutdown.cancelled() => {}
@@ -47,6 +50,6 @@ pub(super) fn stream<E: Executor>(
         .map(Ok::<_, Infallible>)
         .take_until(Box::pin(over));
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE_EVERY);
-    // Asks proxies (nginx) not to wait for more before they pass events on.
+    // Asks reverse proxies (nginx) not to buffer events.
     ([("x-accel-buffering", "no")], Sse::new(events).keep_alive(keep_alive)).into_response()
 }

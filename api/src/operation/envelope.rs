@@ -15,17 +15,17 @@ pub(crate) struct Envelope {
     operation_name: Option<String>,
     #[serde(default)]
     variables: Option<Map<String, Value>>,
-    /// Checked and not used.
+    /// Checked but not used.
     #[serde(default)]
-    #[expect(dead_code, reason = "only its form counts")]
+    #[expect(dead_code, reason = "only its type is checked")]
     extensions: Option<Map<String, Value>>,
 }
 
 impl Envelope {
-    /// Reads an object; none for anything else.
+    /// Reads a JSON object. The error is a message for the client.
     pub(crate) fn from_value(value: Value) -> Result<Self, String> {
         if !value.is_object() {
-            return Err("A request is one JSON object. Batches are not taken.".into());
+            return Err("A request must be one JSON object. Batches are not supported.".into());
         }
         let envelope: Self =
             serde_json::from_value(value).map_err(|error| format!("Not a GraphQL request: {error}."))?;
@@ -35,7 +35,7 @@ impl Envelope {
         Ok(envelope)
     }
 
-    /// As async-graphql takes it.
+    /// Converts the parameters for async-graphql.
     pub(crate) fn into_request(self) -> Request {
         let mut request = Request::new(self.query);
         request.operation_name = self.operation_name;

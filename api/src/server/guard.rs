@@ -1,8 +1,9 @@
-//! The listening side of connections: how many there may be, and how long one may do nothing.
+//! Limits the number of connections and how long one may be idle or stalled.
 //!
-//! A client that opens connections and says nothing, or asks for much and reads nothing, would hold memory and file
-//! descriptors for ever. Everything that lives long (sockets, event streams) sends a sign of life more often than
-//! [`Patience::idle`], so only dead and hostile ones are met here.
+//! Otherwise a client that opens connections and sends nothing, or requests much and reads nothing,
+//! would hold memory and file descriptors for ever. Long-lived connections (sockets, event streams)
+//! send something more often than [`Patience::idle`], so only dead and hostile clients are
+//! affected.
 
 use std::{
     io,
@@ -21,15 +22,15 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-/// Most connections at a time; more wait in the listener's queue.
+/// Maximum number of connections. More wait in the listener's backlog.
 const CONNECTIONS_MAX: usize = 20_000;
 
-/// How long a connection may do nothing.
+/// Time limits of a connection.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// Nothing read and nothing written.
+    /// Maximum time without a read or a write.
     pub idle: Duration,
-    /// Something to write, and nothing of it taken.
+    /// Maximum time that a pending write makes no progress.
     pub stall: Duration,
 }
 
@@ -39,7 +40,7 @@ impl Default for Patience {
     }
 }
 
-/// A listener whose connections end when they do nothing for too long.
+/// A listener that limits its connections.
 #[derive(Debug)]
 pub struct Guarded {
     listener: TcpListener,
@@ -48,7 +49,7 @@ pub struct Guarded {
 }
 
 impl Guarded {
-    /// Guards this listener.
+    /// Creates the listener.
     pub fn new(listener: TcpListener, patience: Patience) -> Self {
         Self { listener, patience, room: Arc::new(Semaphore::new(CONNECTIONS_MAX)) }
     }
@@ -59,11 +60,11 @@ impl Listener for Guarded {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (GuardedStream, SocketAddr) {
-        // Never closed, so there is always a permit in the end.
+        // The semaphore is never closed, so this always gets a permit.
         let permit = Arc::clone(&self.room).acquire_owned().await.ok();
         let (stream, address) = Listener::accept(&mut self.listener).await;
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY was refused");
+            tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
         let guarded = GuardedStream {
             stream,
@@ -81,16 +82,16 @@ impl Listener for Guarded {
     }
 }
 
-/// A connection of a [`Guarded`].
+/// A connection of a [`Guarded`] listener.
 #[derive(Debug)]
 pub struct GuardedStream {
     stream: TcpStream,
     patience: Patience,
     /// When something was last read or written.
     moved_at: Instant,
-    /// Goes off some time after it may; then it is set again if something has moved.
+    /// Fires at the idle limit or earlier. It is reset if something was read or written since.
     idle: Pin<Box<Sleep>>,
-    /// Runs while the client takes nothing.
+    /// Runs while a write makes no progress.
     stall: Option<Pin<Box<Sleep>>>,
     _permit: Option<OwnedSemaphorePermit>,
 }
@@ -100,19 +101,19 @@ impl GuardedStream {
         io::Error::new(io::ErrorKind::TimedOut, what)
     }
 
-    /// Ready when nothing has moved for too long.
+    /// Ready once the connection has been idle for too long.
     fn poll_idle(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
         loop {
             ready!(self.idle.as_mut().poll(context));
             let until = self.moved_at + self.patience.idle;
             if until <= Instant::now() {
-                return Poll::Ready(Self::too_long("the connection did nothing for too long"));
+                return Poll::Ready(Self::too_long("the connection was idle for too long"));
             }
             self.idle.as_mut().reset(until);
         }
     }
 
-    /// Watches a write: it has moved, or the clock runs.
+    /// Tracks a write. Progress resets the clocks, otherwise the stall clock runs.
     fn watch_write<T>(
         &mut self,
         context: &mut Context<'_>,
@@ -126,7 +127,7 @@ impl GuardedStream {
         let patience = self.patience.stall;
         let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(patience)));
         ready!(stall.as_mut().poll(context));
-        Poll::Ready(Err(Self::too_long("the client took nothing for too long")))
+        Poll::Ready(Err(Self::too_long("the client read nothing for too long")))
     }
 }
 

@@ -1,7 +1,7 @@
-//! Everything on one address: the routes put together, served, and shut down.
+//! Combines all routes on one address, serves them, and shuts them down.
 //!
-//! `serve` (the command) makes the parts; this folder knows how they hang together. Shutting down: nothing new is
-//! accepted, streams end, sockets close with 1001 so that clients connect again, what runs gets [`DRAIN`].
+//! On shutdown no new connections are accepted, streams end, sockets close with 1001 so that
+//! clients reconnect, and running requests get [`DRAIN`] to finish.
 
 mod guard;
 mod route;
@@ -24,27 +24,27 @@ use crate::{
 
 pub use guard::{Guarded, Patience};
 
-/// How long what runs may go on when the server goes down.
+/// Time for running requests to finish on shutdown.
 pub const DRAIN: Duration = Duration::from_secs(10);
 
-/// What is served.
+/// The parts of the server.
 #[derive(Debug)]
 pub struct Parts<E> {
     /// `/graphql`.
     pub endpoint: Endpoint<E>,
-    /// `/readyz` asks these.
+    /// Dependencies that `/readyz` checks.
     pub health: Vec<Part>,
     /// `/artifacts`.
     pub artifacts: Artifacts,
     /// `/metrics`.
     pub metrics: metrics_exporter_prometheus::PrometheusHandle,
-    /// Whose queues `/metrics` shows.
+    /// The store whose queues `/metrics` shows.
     pub queues: Option<Store>,
     /// `/demo`, in development.
     pub demo: Option<Router>,
 }
 
-/// All routes, with what every answer gets: a request id, security headers, gzip.
+/// All routes. Every response gets a request id, security headers and gzip.
 pub fn router<E: Executor>(parts: Parts<E>) -> Router {
     let Parts { endpoint, health, artifacts, metrics, queues, demo } = parts;
     let mut router = Router::new()
@@ -57,7 +57,7 @@ pub fn router<E: Executor>(parts: Parts<E>) -> Router {
         router = router.merge(demo);
     }
     router
-        .fallback(|| async { (StatusCode::NOT_FOUND, "There is nothing here.\n").into_response() })
+        .fallback(|| async { (StatusCode::NOT_FOUND, "Not found.\n").into_response() })
         .layer(middleware::from_fn(web::secure))
         .layer(middleware::from_fn(route::name_request))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
@@ -76,13 +76,13 @@ pub async fn run(
     let ended = tokio::select! {
         ended = served => ended,
         () = overtime(&shutdown) => {
-            tracing::warn!("some requests were still running when the time to drain was over");
+            tracing::warn!("requests were still running at the end of the drain time");
             Ok(())
         }
     };
     sockets.close();
     if tokio::time::timeout(DRAIN, sockets.wait()).await.is_err() {
-        tracing::warn!("some sockets were still open when the time to drain was over");
+        tracing::warn!("sockets were still open at the end of the drain time");
     }
     ended
 }
@@ -92,7 +92,7 @@ async fn overtime(shutdown: &CancellationToken) {
     tokio::time::sleep(DRAIN).await;
 }
 
-/// Returns at SIGTERM or SIGINT.
+/// Waits for SIGTERM or SIGINT.
 pub async fn asked_to_stop() -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

@@ -35,7 +35,7 @@ fn wants_socket(headers: &HeaderMap) -> bool {
     headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
-/// Gives a request its id, and the answer the header with it. For every route of the server.
+/// Middleware that gives every request an id and returns it in a header.
 pub(super) async fn name_request(mut request: Request, next: middleware::Next) -> Response {
     let id = RequestId::draw(callboard::clock::IdSource);
     request.extensions_mut().insert(id.clone());

@@ -1,39 +1,40 @@
-//! Why a socket is closed, and the code that says so. Clients of graphql-ws try again after 1001 and 4403, 4408, never
-//! after the other 44xx.
+//! Why a socket is closed, and its close code.
+//!
+//! Clients of graphql-ws reconnect after 1001, 4403 and 4408, and never after other 44xx codes.
 
 use axum::extract::ws::CloseFrame;
 
 /// Why the server closes a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Close {
-    /// The client closed, or asked to by the older protocol's `connection_terminate`.
+    /// The client closed, or asked to with the older protocol's `connection_terminate`.
     Normal,
-    /// The server goes down: connect again.
+    /// The server is shutting down. Clients should reconnect.
     GoingAway,
     /// The client was silent for too long.
     Idle,
     /// A message was larger than [`super::MESSAGE_BYTES_MAX`].
     TooBig,
-    /// A frame that WebSocket does not allow.
+    /// A frame violated the WebSocket protocol.
     Broken,
-    /// A message that the protocol does not know.
+    /// A message violated the GraphQL protocol.
     BadMessage,
     /// `subscribe` came before `connection_init`.
     NotInitialised,
     /// The key is unknown, expired or revoked.
     Forbidden,
-    /// The client offered only protocols that are not spoken here.
+    /// The client offered only unsupported protocols.
     WrongProtocol,
     /// No `connection_init` came in time.
     InitTimeout,
-    /// An operation with this id is running.
+    /// An operation with this id is already running.
     DuplicateId,
     /// `connection_init` came twice.
     SecondInit,
 }
 
 impl Close {
-    /// The code on the wire.
+    /// The close code.
     pub const fn code(self) -> u16 {
         match self {
             Self::Normal => 1000,
@@ -54,7 +55,7 @@ impl Close {
         match self {
             Self::Normal => "Bye",
             Self::GoingAway => "Going away",
-            Self::Idle => "No sign of life",
+            Self::Idle => "Idle timeout",
             Self::Broken => "Protocol error",
             Self::TooBig => "Message too big",
             Self::BadMessage => "Invalid message",
@@ -67,7 +68,7 @@ impl Close {
         }
     }
 
-    /// The frame that says so.
+    /// Returns the close frame.
     pub(super) fn frame(self) -> CloseFrame {
         CloseFrame { code: self.code(), reason: self.reason().into() }
     }

@@ -1,7 +1,7 @@
-//! One socket from `connection_init` to its closing frame.
+//! Serves one socket, from `connection_init` to its close frame.
 //!
-//! Reads and writes in one task: while the writer waits for a slow client, the reader goes on, so that `complete` and
-//! pongs are heard. Whatever ends the socket ends its operations.
+//! One task reads and writes. While the writer waits for a slow client, the reader continues, so
+//! that `complete` and pongs are processed. When the socket ends, its operations end with it.
 
 use std::{future::Future, ops::ControlFlow, time::Duration};
 
@@ -62,7 +62,8 @@ const fn reason(written: Written) -> &'static str {
     }
 }
 
-/// Sends the closing frame after what still waits, and hears the client's, so that it logs our code and not 1006.
+/// Sends the close frame after all queued frames and waits for the client's, so that the client
+/// logs our code and not 1006.
 async fn say_farewell(
     close: Close,
     out: mpsc::Sender<Frame>,
@@ -78,7 +79,8 @@ async fn say_farewell(
     let hear = async { while let Some(Ok(_)) = stream.next().await {} };
     let both = async {
         let ((), written) = tokio::join!(say, writer);
-        // Writing fails where the client has closed first; reading on is what sends the answer to its frame.
+        // The write fails if the client has closed first. Reading on sends the reply to its close
+        // frame.
         if written != Written::Stalled {
             hear.await;
         }
@@ -88,7 +90,7 @@ async fn say_farewell(
 
 struct Session<E> {
     endpoint: Endpoint<E>,
-    /// From the upgrade's headers, or `connection_init`.
+    /// From the upgrade's headers or `connection_init`.
     presented: Presented,
     is_initialised: bool,
     operations: Operations,
@@ -112,7 +114,7 @@ impl<E: Executor> Session<E> {
         &self.endpoint.engine
     }
 
-    /// Reads until there is a reason to close.
+    /// Reads messages until there is a reason to close.
     async fn run(&mut self, stream: &mut SplitStream<WebSocket>) -> Close {
         let limits = self.endpoint.socket_limits;
         let shutdown = self.endpoint.shutdown.clone();
@@ -144,7 +146,7 @@ impl<E: Executor> Session<E> {
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => ControlFlow::Continue(()),
             Some(Ok(Message::Binary(_))) => ControlFlow::Break(Close::BadMessage),
             Some(Ok(Message::Close(_))) | None => ControlFlow::Break(Close::Normal),
-            // The library tells a message that is too long by its text only (a test holds it).
+            // The library identifies an oversized message only by this text. A test checks it.
             Some(Err(error)) if error.to_string().contains("too long") => ControlFlow::Break(Close::TooBig),
             Some(Err(_)) => ControlFlow::Break(Close::Broken),
         }
@@ -192,10 +194,10 @@ impl<E: Executor> Session<E> {
             Err(NoRoom::Duplicate) => return ControlFlow::Break(Close::DuplicateId),
             Err(NoRoom::TooMany) => {
                 let message =
-                    format!("At most {} operations run at a time on one socket.", super::OPERATIONS_MAX);
+                    format!("A socket runs at most {} operations at a time.", super::OPERATIONS_MAX);
                 self.engine().refuse(&ApiError::new(Code::RateLimited, message), &request_id)
             }
-            // Looked up again for every operation, so that a revoked key stops.
+            // Checked for every operation, so that a revoked key stops working.
             Ok(()) => match self.admit().await {
                 Err(error) => self.engine().refuse(&error, &request_id),
                 Ok(access) => match self.engine().prepare(envelope.into_request(), &access, &request_id) {
@@ -223,7 +225,7 @@ impl<E: Executor> Session<E> {
         }
     }
 
-    /// Whether the client is still there, and still may be.
+    /// Checks that the client is still alive and its key still valid.
     async fn tick(&self, idle: Duration) -> ControlFlow<Close> {
         if self.heard_at.elapsed() >= idle {
             return ControlFlow::Break(Close::Idle);
@@ -231,7 +233,8 @@ impl<E: Executor> Session<E> {
         if self.is_initialised && self.admit().await.is_err_and(|error| error.code == Code::Unauthenticated) {
             return ControlFlow::Break(Close::Forbidden);
         }
-        // A full queue means that the client does not read: the writer's clock runs already.
+        // A full queue means that the client does not read, and then the writer's stall clock is
+        // running already.
         let _full = self.out.try_send(Frame::Ping);
         ControlFlow::Continue(())
     }

@@ -1,7 +1,8 @@
-//! The messages of `graphql-transport-ws`, and the two of its predecessor that some clients still send.
+//! The messages of `graphql-transport-ws`, and two of its predecessor that some clients still send.
 //!
-//! Python's gql looks for the negotiated protocol by a header name in capitals, misses ours and falls back to the old
-//! names: `start` and `stop` are taken too, and such an operation is answered in the old words (`data`).
+//! Python's gql compares the header of the negotiated protocol case-sensitively, misses it and
+//! falls back to the old names. So `start` and `stop` are accepted too, and such an operation gets
+//! its results in the old format (`data`).
 
 use async_graphql::{Response, ServerError};
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ use super::Close;
 /// Longest id of an operation, in bytes.
 const ID_BYTES_MAX: usize = 128;
 
-/// In which words an operation was asked for, and is answered.
+/// The protocol version that an operation was requested in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Dialect {
     /// `subscribe`, `next`, `complete`.
@@ -21,7 +22,7 @@ pub(super) enum Dialect {
     Legacy,
 }
 
-/// A message of the client.
+/// A message from the client.
 #[derive(Debug)]
 pub(super) enum Incoming {
     Init(Map<String, Value>),
@@ -41,7 +42,7 @@ struct Raw {
     payload: Option<Value>,
 }
 
-/// Reads a message, or tells how to close.
+/// Reads a message. The error is the reason to close the socket.
 pub(super) fn read(text: &str) -> Result<Incoming, Close> {
     let Raw { r#type, id, payload } = serde_json::from_str(text).map_err(|_| Close::BadMessage)?;
     let id = || id.filter(|id| !id.is_empty() && id.len() <= ID_BYTES_MAX).ok_or(Close::BadMessage);
@@ -69,7 +70,7 @@ pub(super) fn read(text: &str) -> Result<Incoming, Close> {
     }
 }
 
-/// A message to the client; keys in this order.
+/// A message to the client, with its keys in this order.
 #[derive(Serialize)]
 struct Outgoing<'a, P> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,7 +81,8 @@ struct Outgoing<'a, P> {
 }
 
 fn write<P: Serialize>(id: Option<&str>, r#type: &str, payload: Option<P>) -> String {
-    // Everything in it is text, numbers, lists and objects with text keys: it can always be written.
+    // Serialisation cannot fail, because there are only strings, numbers, lists, and objects with
+    // string keys.
     serde_json::to_string(&Outgoing { id, r#type, payload }).unwrap_or_default()
 }
 
@@ -101,7 +103,8 @@ pub(super) fn next(dialect: Dialect, id: &str, response: &Response) -> String {
     write(Some(id), r#type, Some(response))
 }
 
-/// The operation was not run. In the old words that is a result without data, and `complete` follows.
+/// The operation was not run. The older protocol has a result without data instead, followed by
+/// `complete`.
 pub(super) fn error(id: &str, errors: &[ServerError]) -> String {
     write(Some(id), "error", Some(errors))
 }

@@ -1,11 +1,13 @@
-//! GraphQL over WebSocket: the protocol `graphql-transport-ws`, as the library graphql-ws speaks it.
+//! GraphQL over WebSocket with the protocol `graphql-transport-ws`, compatible with the library
+//! graphql-ws.
 //!
-//! `http` hands upgrades over. A socket is one task that reads and writes; each of its operations is a task of its
-//! own, and all of them share one bounded queue to the writer, so that a client that does not read costs
-//! [`QUEUE_FRAMES_MAX`] frames and is dropped after [`SocketLimits::stall`](crate::endpoint::SocketLimits::stall). Closing codes are in `close`.
+//! A socket is one task that reads and writes. Each of its operations is a task of its own. All of
+//! them share one bounded queue to the writer, so a client that does not read holds at most
+//! [`QUEUE_FRAMES_MAX`] frames and is dropped after [`Limits::stall`].
 //!
-//! A key comes in the upgrade's `Authorization` header or, where a browser cannot set one, in `connection_init`. No key
-//! is taken, and then operations answer UNAUTHENTICATED; a wrong one closes the socket.
+//! A key comes in the upgrade's `Authorization` header or, since browsers cannot set it, in
+//! `connection_init`. Without a key the socket is accepted and operations return UNAUTHENTICATED. A
+//! wrong key closes the socket.
 
 mod close;
 mod connection;
@@ -25,28 +27,28 @@ pub use close::Close;
 
 use crate::{auth::Presented, endpoint::Endpoint, operation::RequestId};
 
-/// The protocol that is spoken, whatever else the client offers.
+/// The only supported protocol.
 const PROTOCOL: &str = "graphql-transport-ws";
-/// Most operations that run at a time on one socket.
+/// Maximum number of concurrent operations on one socket.
 pub const OPERATIONS_MAX: usize = 50;
-/// Largest message of a client, in bytes. Larger inputs go by HTTP.
+/// Largest message from a client, in bytes. Larger inputs must be sent over HTTP.
 pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
-/// Frames that wait for the writer.
+/// Maximum number of frames that wait for the writer.
 pub const QUEUE_FRAMES_MAX: usize = 32;
-/// Buffers of a socket, in bytes: small, because there are thousands.
+/// Sizes of a socket's buffers, in bytes. They are small, because there are thousands of sockets.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 const WRITE_BUFFER_BYTES_MAX: usize = 1024 * 1024;
 
-/// Answers an upgrade.
+/// Responds to an upgrade request.
 pub(crate) async fn upgrade<E: Executor>(
     endpoint: Endpoint<E>,
     request: Request,
     id: &RequestId,
 ) -> Response {
     if !endpoint.origins.allow_socket(request.headers()) {
-        tracing::warn!(request_id = %id, origin = ?request.headers().get("origin"), "a page of another site was refused a socket");
-        return (StatusCode::FORBIDDEN, "Pages of this origin may not open sockets here.\n").into_response();
+        tracing::warn!(request_id = %id, origin = ?request.headers().get("origin"), "refused a socket from a page of another site");
+        return (StatusCode::FORBIDDEN, "Pages from this origin may not open sockets.\n").into_response();
     }
     let presented = Presented::in_headers(request.headers());
     let (mut parts, _body) = request.into_parts();

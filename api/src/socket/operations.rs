@@ -1,4 +1,4 @@
-//! The operations of one socket: each a task that runs one and puts its results on the socket's queue.
+//! The operations of one socket. Each is a task that queues its results for the socket's writer.
 
 use std::{
     collections::HashMap,
@@ -16,14 +16,15 @@ use super::{
 };
 use crate::operation::{Engine, Kind, Prepared, RequestId, is_request_error};
 
-/// Those that run. All of them are stopped when this is dropped.
+/// The running operations. All of them are stopped on drop.
 #[derive(Debug, Default)]
 pub(super) struct Operations {
     running: Running,
     started: u64,
 }
 
-/// By the client's id: a number of our own, because ids are used again, and the handle that stops it.
+/// The running operations by the client's id. Ids can be reused, so each also has a number of our
+/// own, and a handle that stops it.
 type Running = Arc<Mutex<HashMap<String, (u64, AbortHandle)>>>;
 
 /// Why an operation cannot be started.
@@ -31,11 +32,11 @@ type Running = Arc<Mutex<HashMap<String, (u64, AbortHandle)>>>;
 pub(super) enum NoRoom {
     /// Its id is in use.
     Duplicate,
-    /// There are [`OPERATIONS_MAX`].
+    /// There are already [`OPERATIONS_MAX`].
     TooMany,
 }
 
-/// An operation as a task runs it.
+/// An operation to run in a task.
 pub(super) struct Task {
     pub(super) id: String,
     pub(super) dialect: Dialect,
@@ -44,7 +45,7 @@ pub(super) struct Task {
 }
 
 impl Operations {
-    /// Whether an operation with this id may start.
+    /// Returns an error if no operation with this id can be started.
     pub(super) fn check(&self, id: &str) -> Result<(), NoRoom> {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if running.contains_key(id) {
@@ -56,11 +57,12 @@ impl Operations {
         }
     }
 
-    /// Starts it.
+    /// Starts an operation.
     pub(super) fn start<E: Executor>(&mut self, engine: Engine<E>, task: Task, out: mpsc::Sender<Frame>) {
         self.started += 1;
         let (number, id, running) = (self.started, task.id.clone(), Arc::clone(&self.running));
-        // Locked until the handle is in, so that a task that ends at once finds itself.
+        // The lock is held until the handle is stored, so that a task that ends at once finds its
+        // entry.
         let mut locked = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let handle = tokio::spawn(async move {
             let done = Done { running, number };
@@ -69,7 +71,7 @@ impl Operations {
         locked.insert(id, (number, handle.abort_handle()));
     }
 
-    /// Stops it; the client has asked to, and is told nothing more of it.
+    /// Stops an operation at the client's request. Nothing more is sent for it.
     pub(super) fn stop(&self, id: &str) {
         let stopped = self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
         if let Some((_, handle)) = stopped {
@@ -86,7 +88,8 @@ impl Drop for Operations {
     }
 }
 
-/// Takes an operation off the list: before its last message goes out, because the client may use the id again then.
+/// Removes an operation from the list before its last message is sent, because the client may then
+/// reuse the id.
 struct Done {
     running: Running,
     number: u64,
@@ -118,19 +121,20 @@ async fn run<E: Executor>(engine: &Engine<E>, task: Task, out: &mpsc::Sender<Fra
         }
     }
     done.now(&id);
-    // The socket is gone: nobody is left to be told.
+    // The send fails if the socket is gone.
     let _gone = out.send(Frame::Text(frames::complete(&id))).await;
 }
 
-/// Whether the operation never began: a request error, or a subscription whose stream could not be opened, which
-/// async-graphql tells as a first result without data whose error is about the root field itself.
+/// Whether the operation never started: a request error, or a subscription whose stream could not
+/// be opened. async-graphql reports the latter as a first result without data whose errors point at
+/// the root field.
 fn is_refused(kind: Kind, answer: &Response) -> bool {
     let is_about_root =
         || answer.data == Value::Null && answer.errors.iter().all(|error| error.path.len() <= 1);
     is_request_error(answer) || (kind == Kind::Subscription && answer.is_err() && is_about_root())
 }
 
-/// Tells that an operation was not run.
+/// Reports that an operation was not run.
 pub(super) async fn refuse(dialect: Dialect, id: &str, answer: &Response, out: &mpsc::Sender<Frame>) {
     let messages = match dialect {
         Dialect::Transport => vec![frames::error(id, &answer.errors)],

@@ -1,4 +1,4 @@
-//! The writing half of a socket: takes frames off the bounded queue and sends them, or gives the client up.
+//! The writing half of a socket: sends frames from the bounded queue and drops stalled clients.
 
 use std::time::Duration;
 
@@ -8,29 +8,29 @@ use tokio::sync::mpsc;
 
 use super::Close;
 
-/// What is sent.
+/// A frame to send.
 #[derive(Debug)]
 pub(super) enum Frame {
-    /// A message.
+    /// A GraphQL message.
     Text(String),
-    /// A ping of WebSocket itself, which browsers answer by themselves.
+    /// A ping of WebSocket itself, which browsers answer automatically.
     Ping,
-    /// The last one.
+    /// The last frame.
     Close(Close),
 }
 
 /// How writing ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Written {
-    /// The closing frame is out, or nobody has anything more to say.
+    /// The close frame was sent, or all senders are gone.
     All,
     /// The connection broke.
     Broken,
-    /// The client took nothing for too long.
+    /// The client read nothing for too long.
     Stalled,
 }
 
-/// Sends until the queue closes, a closing frame is out, or the client stops taking.
+/// Sends frames until the queue closes, the close frame is sent, or the client stalls.
 pub(super) async fn run(
     mut sink: SplitSink<WebSocket, Message>,
     mut queue: mpsc::Receiver<Frame>,
@@ -40,7 +40,7 @@ pub(super) async fn run(
         let is_last = matches!(frame, Frame::Close(_));
         let sent = tokio::time::timeout(stall, async {
             sink.feed(message(frame)).await?;
-            // What waits goes out together.
+            // Queued frames are sent together.
             let mut was_last = is_last;
             while !was_last && let Ok(frame) = queue.try_recv() {
                 was_last = matches!(frame, Frame::Close(_));
