@@ -1,7 +1,7 @@
-//! The command line of `callboard-api`: serve, or print the schema.
+//! The command line of `callboard-api`: `serve` runs the server, `schema` prints the schema.
 //!
-//! Called by the binary, which is nothing else: what a binary polls is compiled in it once more, and the schema's
-//! futures take minutes.
+//! The binary only calls [`main`], because code that a binary polls is compiled once more in it,
+//! and the schema's futures take minutes.
 
 use std::process::ExitCode;
 
@@ -26,7 +26,7 @@ enum Command {
     Schema,
 }
 
-/// Does what the command line says.
+/// Runs the command line.
 pub fn main() -> ExitCode {
     match run(Arguments::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -37,7 +37,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the schema is what the command answers")]
+#[expect(clippy::print_stdout, reason = "the schema is the output of the command")]
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Schema => {

@@ -1,9 +1,10 @@
-//! Commits the jobs of many callers together: whatever waits while the commits before are under way.
+//! The enqueuer, which commits the jobs of many callers in groups.
 //!
-//! An actor: a task with a bounded queue of calls. Small calls have two lanes, so that one group is gathered and
-//! composed while another waits for the disk; calls of many jobs have lanes of their own, so that nobody waits behind
-//! them. No timer: a call that comes alone goes at once. Every caller is answered after its own commit; what has to be
-//! told to Redis is told beside that.
+//! An actor with a bounded queue of submissions. Everything that arrives while earlier commits are
+//! running forms the next group. Small submissions have two commit slots, so that one group is
+//! composed while another waits for the disk. Large submissions have slots of their own, so that
+//! small ones do not wait behind them. There is no timer, so a lone submission is committed at
+//! once. Every caller gets its result after its own commit. Redis is notified concurrently.
 
 mod windows;
 
@@ -28,35 +29,36 @@ use tokio::{
 
 use windows::Windows;
 
-/// Calls that wait before more are refused.
+/// Maximum number of waiting submissions. Further ones are refused.
 const CALLS_MAX: usize = 4096;
-/// A call with more jobs than this takes the lane of large ones.
+/// A submission with more jobs than this counts as large.
 const SMALL_JOBS_MAX: usize = 32;
-/// Most jobs of a group.
+/// Maximum number of jobs in a group.
 const GROUP_JOBS_MAX: usize = 256;
-/// Groups of small calls under way at a time.
+/// Number of concurrent commits of small submissions.
 const SMALL_LANES: usize = 2;
-/// Calls of many jobs under way at a time: one is composed while another is written.
+/// Number of concurrent commits of large submissions: one is composed while another is written.
 const LARGE_LANES: usize = 2;
 
-/// Takes orders. Cheap to clone; what was taken is committed even when all clones are gone.
+/// Accepts job requests. Cheap to clone. Accepted requests are committed even when all clones are
+/// gone.
 #[derive(Clone)]
 pub struct Enqueuer(mpsc::Sender<Call>);
 
-/// Why a caller's jobs are not enqueued.
+/// Why jobs were not enqueued.
 #[derive(Debug, thiserror::Error)]
 pub enum EnqueueError {
-    /// The caller can mend it.
+    /// The input was refused. The caller can fix it.
     #[error("the jobs were refused")]
     Refused(Vec<Refusal>),
     /// Postgres failed. After `CommitUnknown` the jobs may have been stored.
     #[error("the jobs could not be stored")]
     Store(Arc<StoreError>),
-    /// Too many calls wait. Nothing was stored.
-    #[error("too many calls wait")]
+    /// Too many submissions are waiting. Nothing was stored.
+    #[error("too many submissions are waiting")]
     Full,
-    /// The process is going down. The jobs may have been stored.
-    #[error("the process is going down")]
+    /// The process is shutting down. The jobs may have been stored.
+    #[error("the process is shutting down")]
     Stopped,
 }
 
@@ -87,7 +89,8 @@ impl Enqueuer {
         Self(sender)
     }
 
-    /// Enqueues these jobs, all or none; answered after the commit. A caller that goes away takes nothing back.
+    /// Enqueues these jobs, all or none, and returns after the commit. Dropping the future does not
+    /// undo it.
     pub async fn submit(&self, orders: Vec<Order>) -> Outcome {
         let (reply, answer) = oneshot::channel();
         let call = Call { orders, reply, arrived: Instant::now() };
@@ -105,18 +108,18 @@ impl fmt::Debug for Enqueuer {
     }
 }
 
-/// Calls that no lane has taken yet, in order.
+/// Submits that wait for a commit slot, in order.
 #[derive(Default)]
 struct Waiting {
-    /// Whose jobs are handed to Redis at once.
+    /// Submits whose jobs are pushed to Redis at once.
     pushed: VecDeque<Call>,
-    /// Whose jobs are left to the dispatcher.
+    /// Submits whose jobs are left to the dispatcher.
     left: VecDeque<Call>,
-    /// Of many jobs, with whether they are handed to Redis at once.
+    /// Large submissions, with whether their jobs are pushed to Redis at once.
     large: VecDeque<(Call, bool)>,
 }
 
-/// Something that was under way.
+/// A finished task.
 enum Done {
     Small,
     Large,
@@ -153,7 +156,7 @@ impl Clerk {
         }
     }
 
-    /// Puts new calls where they wait.
+    /// Moves new submissions to their waiting queues.
     fn sort(&mut self, inbox: &mut Vec<Call>) {
         let now = Instant::now();
         for call in inbox.drain(..) {
@@ -185,7 +188,8 @@ impl Clerk {
             Ok(Done::Large) => self.large_lanes -= 1,
             Ok(Done::Counted(queue, held)) => self.windows.counted(&queue, held, Instant::now()),
             Ok(Done::Learned(command, queue)) => self.windows.learned(command, queue, Instant::now()),
-            // Only counting and learning can panic here, which nobody waits for; the panic hook has logged it.
+            // Only counting and learning can panic here, and no caller waits for them. The panic
+            // hook has logged the panic.
             Err(_panic) => {}
         }
     }
@@ -219,7 +223,8 @@ impl Waiting {
         self.pushed.len() + self.left.len() + self.large.len()
     }
 
-    /// The small calls that go together next: those that wait longest, as many as fit.
+    /// Takes the next group of small submissions: those that have waited longest, up to the maximum
+    /// size of a group.
     fn next_group(&mut self) -> Option<(Vec<Call>, bool)> {
         let is_pushed = match (self.pushed.front(), self.left.front()) {
             (Some(pushed), Some(left)) => pushed.arrived <= left.arrived,
@@ -238,26 +243,27 @@ impl Waiting {
     }
 }
 
-/// Commits a group, and answers its callers.
+/// Commits a group and replies to its callers.
 async fn commit(desk: Arc<Desk>, redis: Redis, group: Vec<Call>, is_pushed: bool) {
     let (orders, replies): (Vec<Vec<Order>>, Vec<_>) =
         group.into_iter().map(|call| (call.orders, call.reply)).unzip();
     let (answers, after) = submit(&desk, &orders, is_pushed).await;
     after.announce_soon(&redis);
     for (answer, reply) in answers.into_iter().zip(replies) {
-        // A caller that has gone away needs no answer.
+        // The send fails if the caller is gone.
         let _gone = reply.send(answer.map_err(EnqueueError::from));
     }
 }
 
-/// Keeps a panic from taking the lane along. Its callers learn that they get no answer.
+/// Keeps a panic from leaking the commit slot. Callers get no reply, which they report as an
+/// unknown outcome.
 async fn guarded(committing: impl Future<Output = ()>) {
     if AssertUnwindSafe(committing).catch_unwind().await.is_err() {
-        tracing::error!("a group of enqueued jobs was given up; whether they are stored is not known");
+        tracing::error!("a group of enqueued jobs panicked, and whether the jobs are stored is unknown");
     }
 }
 
-/// The queue that a command's jobs go to unless they name another.
+/// Returns the queue for a command's jobs that name no other.
 async fn queue_of(desk: &Desk, command: CommandId) -> Option<String> {
     let mut connection = desk.store.read().await.ok()?;
     let found = commands::load(&mut connection, &[command]).await.ok()?;

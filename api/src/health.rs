@@ -1,6 +1,6 @@
-//! `/healthz`: the process is alive. `/readyz`: what it needs is there, part by part.
+//! Liveness at `/healthz` and readiness at `/readyz`, for load balancers and `script/server`.
 //!
-//! For load balancers and for `script/server`. Never tells why a part is away: that is in the log.
+//! `/readyz` lists the state of each dependency. Why one is down is only logged.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -14,23 +14,23 @@ use axum::{
 use futures::future::{BoxFuture, join_all};
 use serde_json::{Map, Value, json};
 
-/// Longest that a part may take to answer.
+/// Time limit of a check.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Asks a part for a sign of life.
+/// Checks that a dependency responds.
 pub type Ping = Arc<dyn Fn() -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>;
 
-/// Something that the server needs.
+/// A dependency of the server.
 #[derive(Clone)]
 pub struct Part {
-    /// As people call it: `postgres`, `redis`.
+    /// Its name in the response: `postgres`, `redis`.
     pub name: &'static str,
-    /// How to ask it.
+    /// The check.
     pub ping: Ping,
 }
 
 impl Part {
-    /// A part that is asked like this.
+    /// Creates a dependency with this check.
     pub fn new<F, R>(name: &'static str, ping: F) -> Self
     where
         F: Fn() -> R + Send + Sync + 'static,
@@ -39,11 +39,11 @@ impl Part {
         Self { name, ping: Arc::new(move || Box::pin(ping())) }
     }
 
-    /// Whether it answers in time; if not, why.
+    /// Runs the check under the time limit. The error says why it failed.
     pub async fn check(&self) -> anyhow::Result<()> {
         match tokio::time::timeout(PATIENCE, (self.ping)()).await {
             Ok(answer) => answer,
-            Err(_elapsed) => anyhow::bail!("no answer within {} s", PATIENCE.as_secs()),
+            Err(_elapsed) => anyhow::bail!("no response within {} s", PATIENCE.as_secs()),
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Bytes as hexadecimal text and back.
+//! Encodes and decodes hexadecimal text.
 
-/// Lower case, two digits a byte.
+/// Encodes bytes in lower case, two digits per byte.
 pub(crate) fn encode(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = String::with_capacity(bytes.len() * 2);
@@ -11,7 +11,7 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
     text
 }
 
-/// Exactly `N` bytes; none for anything else.
+/// Decodes exactly `N` bytes. Returns `None` for any other text.
 pub(crate) fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digits: Vec<u8> =
         text.chars().map(|c| c.to_digit(16).map(|digit| digit as u8)).collect::<Option<_>>()?;

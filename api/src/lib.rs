@@ -1,13 +1,13 @@
-//! The API server: GraphQL over HTTP, WebSocket and server-sent events, the embedded web pages, and what goes with
-//! them.
+//! The API server: GraphQL over HTTP, WebSocket and server-sent events, and the embedded web pages.
 //!
-//! * [`serve`] makes the parts; [`server`] puts them on one address and shuts it down again; [`settings`] says where.
-//! * [`http`] and [`socket`] are the transports; [`operation`] runs what they bring; [`auth`] says who asks.
-//! * [`graphql`] is the schema, by noun; [`enqueuer`] takes its new jobs, [`feed`] tells what changes.
-//!
-//! Nobody imports this crate but its own binary and tests.
+//! * [`serve`] creates the parts, [`server`] serves them on one address until shutdown,
+//!   [`settings`] configures them.
+//! * [`http`] and [`socket`] are the transports, [`operation`] runs their operations, [`auth`]
+//!   authenticates callers.
+//! * [`graphql`] is the schema, by noun. [`enqueuer`] stores new jobs, [`feed`] is the source of
+//!   subscriptions.
 
-// The schema's futures nest deeper than the compiler looks by default, when it optimises.
+// The schema's futures nest deeper than the compiler's default limit in optimised builds.
 #![recursion_limit = "256"]
 
 pub mod artifacts;

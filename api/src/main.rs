@@ -1,6 +1,6 @@
-//! `callboard-api`: the API server.
+//! The binary `callboard-api`.
 
-/// A fifth of the time of a small operation went into the C library's.
+/// The C library's allocator took a fifth of the time of a small operation.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,7 +1,8 @@
-//! `/metrics`: counters for Prometheus, with the names and meanings that dashboards build on.
+//! Prometheus metrics of the API at `/metrics`.
 //!
-//! Installed once, before anything counts. Labels are of small fixed sets; never ids, names or anything of a request. The names of
-//! queues are the exception, at most [`QUEUES_MAX`]: whoever scales workers scales them by queue.
+//! [`install`] must run before anything counts. Labels come from small fixed sets and never contain
+//! ids, names or request data. The exception are queue names, at most [`QUEUES_MAX`], because
+//! workers are scaled by queue.
 
 use std::collections::HashMap;
 
@@ -17,52 +18,51 @@ use crate::graphql::{
     queue,
 };
 
-/// Most queues that are shown, in order of name.
+/// Maximum number of queues in the output, in order of name.
 const QUEUES_MAX: usize = 1000;
-/// Bounds of the buckets of durations, in seconds.
+/// Bounds of the buckets for durations, in seconds.
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
-/// Installs the recorder of this process and describes what the API counts.
+/// Installs the recorder of this process and describes the API's metrics.
 pub fn install() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)?
         .install_recorder()?;
     metrics::describe_counter!(
         "callboard_graphql_operations_total",
-        "GraphQL operations, by type (query, mutation, subscription, unknown) and outcome (ok, errors, refused)"
+        "GraphQL operations, by type (query, mutation, subscription, unknown) and outcome (ok, errors, \
+         refused)"
     );
-    metrics::describe_histogram!(
-        "callboard_graphql_operation_seconds",
-        "Time from a checked operation to its answer"
-    );
-    metrics::describe_gauge!("callboard_graphql_subscriptions_active", "Subscriptions that are open");
-    metrics::describe_gauge!("callboard_sockets_open", "WebSockets that are open");
+    metrics::describe_histogram!("callboard_graphql_operation_seconds", "Time to run a checked operation");
+    metrics::describe_gauge!("callboard_graphql_subscriptions_active", "Open subscriptions");
+    metrics::describe_gauge!("callboard_sockets_open", "Open WebSockets");
     metrics::describe_counter!(
         "callboard_sockets_closed_total",
-        "WebSockets closed by either side, by our code"
+        "WebSockets closed by either side, by our close code"
     );
     metrics::describe_counter!(
         "callboard_sockets_dropped_total",
-        "WebSockets given up: stalled (the client took nothing) or broken"
+        "WebSockets dropped because the client stalled (read nothing) or the connection broke"
     );
     metrics::describe_gauge!(
         "callboard_queue_demand_slots",
-        "Slots that a queue's jobs could use now: those that run, and those that wait for nothing but a slot; up to 10000"
+        "Slots that a queue's jobs could use now: running jobs plus ready jobs that wait only for a slot, up \
+         to 10000"
     );
     metrics::describe_gauge!("callboard_queue_slots", "Slots of the active workers that serve a queue");
     metrics::describe_gauge!("callboard_queue_jobs", "Live jobs of a queue, by state");
     metrics::describe_gauge!(
         "callboard_queue_oldest_ready_seconds",
-        "How long the oldest ready job of a queue waits"
+        "Time that the oldest ready job of a queue has been waiting"
     );
     metrics::describe_gauge!(
         "callboard_queues_known",
-        "Whether the gauges of queues are of now: 0 without Postgres"
+        "1 if the gauges of queues are current, 0 if Postgres could not be read"
     );
     Ok(handle)
 }
 
-/// Sets the gauges of all queues.
+/// Updates the gauges of all queues.
 async fn measure_queues(store: &Store) -> Result<(), StoreError> {
     let mut connection = store.read().await?;
     let queues = counters::queues(&mut connection, None).await?;
@@ -93,7 +93,7 @@ async fn measure_queues(store: &Store) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The route `/metrics`; with the queues of a store, as they are when it is asked.
+/// The route `/metrics`. With a store, each request first updates the gauges of its queues.
 pub fn router(handle: PrometheusHandle, queues: Option<Store>) -> Router {
     let show = move || {
         let (handle, queues) = (handle.clone(), queues.clone());
@@ -101,7 +101,7 @@ pub fn router(handle: PrometheusHandle, queues: Option<Store>) -> Router {
             if let Some(store) = queues {
                 let measured = measure_queues(&store).await;
                 if let Err(error) = &measured {
-                    tracing::warn!(%error, "the queues could not be measured");
+                    tracing::warn!(%error, "queues could not be measured");
                 }
                 metrics::gauge!("callboard_queues_known").set(f64::from(u8::from(measured.is_ok())));
             }

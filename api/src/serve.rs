@@ -1,8 +1,8 @@
-//! The command `serve`: makes the parts out of the settings, waits for what they need, and runs until it is told to
-//! stop.
+//! The command `serve`: creates the parts from the settings, waits for Postgres and Redis, and runs
+//! until a stop signal.
 //!
-//! Called by `main`. The place where the schema meets the store: a noun's data of the process is added in [`serve`],
-//! its DataLoaders in [`dress`].
+//! The schema meets the store here. A noun's data for the process is added in [`serve`], its
+//! DataLoaders in [`dress`].
 
 use std::{
     sync::Arc,
@@ -42,7 +42,7 @@ use crate::{
     settings::Settings,
 };
 
-/// Serves until a signal says stop.
+/// Serves until SIGTERM or SIGINT.
 pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     settings.check()?;
     let keyring = Arc::new(settings.shared.keyring()?);
@@ -95,15 +95,15 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     });
     start_demo_proxy(settings, shutdown.clone()).await?;
     announce(&own_url, is_drawn.then_some(&key));
-    // While no worker does it, too.
+    // Counters must be folded even while no worker is running.
     let (rolled, rolls) = (store.clone(), shutdown.clone());
     tokio::spawn(async move { rolls.run_until_cancelled(Box::pin(keep_rolling(&rolled))).await });
     let stop = shutdown.clone();
     tokio::spawn(async move {
         if let Err(error) = server::asked_to_stop().await {
-            tracing::error!(%error, "signals cannot be heard");
+            tracing::error!(%error, "signals cannot be received");
         }
-        tracing::info!("going down");
+        tracing::info!("shutting down");
         stop.cancel();
     });
     let ended = server::run(listener, router, shutdown, sockets).await;
@@ -111,18 +111,18 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     Ok(ended?)
 }
 
-/// What submitting jobs stands on.
+/// Creates the submit context.
 fn desk(settings: &Settings, store: &Store) -> anyhow::Result<Desk> {
     let keyring = settings.shared.keyring()?;
     Ok(Desk { store: store.clone(), keyring, recipes: Recipes::default(), ids: IdSource })
 }
 
-/// What each operation gets for itself: the DataLoaders of the catalogue.
+/// Adds the catalogue's DataLoaders to each operation.
 fn dress(store: Store) -> Dress {
     Arc::new(move |request| loaders::add(request, &store))
 }
 
-/// Whoever shows the key of the configuration.
+/// The caller with the configured key.
 fn configured() -> Caller {
     Caller { name: "CALLBOARD_API_KEY".into(), role: Role::Admin, key: None, expires_at: None }
 }
@@ -137,7 +137,7 @@ impl Authenticate for Keys {
     }
 }
 
-/// The files in the store.
+/// The artifacts in the store.
 #[derive(Debug)]
 struct Files(Store);
 
@@ -154,20 +154,20 @@ impl ArtifactIndex for Files {
     }
 }
 
-/// Waits for Postgres and Redis, brings the schema to this version, and makes the partitions of these days; should Postgres go away
-/// meanwhile, once more.
+/// Waits for Postgres and Redis, migrates the schema, and creates the partitions of the coming
+/// days. Retries if Postgres goes away meanwhile.
 async fn prepare(store: &Store, redis: &Redis, limit: Duration) -> anyhow::Result<()> {
     let until = Instant::now() + limit;
     loop {
         callboard::startup::wait(store, redis, limit).await?;
         let prepared = async {
             store.migrate().await?;
-            // Whoever enqueues now needs today's.
+            // Enqueuing needs today's partition.
             make_partitions(store).await
         };
         match prepared.await {
             Err(error) if error.is_transient() && Instant::now() < until => {
-                tracing::warn!(%error, "Postgres went away during the migration; trying again");
+                tracing::warn!(%error, "Postgres became unreachable during the migration, trying again");
             }
             done => return Ok(done?),
         }
@@ -202,8 +202,9 @@ async fn start_demo_proxy(settings: &Settings, stop: CancellationToken) -> anyho
     Ok(())
 }
 
-/// Says where the server is. A key that was drawn for this run, in development, is told here and nowhere else.
-#[expect(clippy::print_stdout, reason = "the answer of the command, for the person who started it")]
+/// Logs the server's address. Also prints the key that was generated for this run in development,
+/// which is shown nowhere else.
+#[expect(clippy::print_stdout, reason = "output of the command for the person who started it")]
 fn announce(url: &Url, drawn: Option<&SecretString>) {
     tracing::info!(%url, "listening");
     if let Some(key) = drawn {

@@ -1,6 +1,5 @@
-//! The API's own settings, beside those that it shares with the workers.
-//!
-//! Read by `main` only, checked once at start. `docs/configuration.md` lists them all.
+//! The API's own settings, in addition to those shared with workers. Documented in
+//! `docs/configuration.md`.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -21,66 +20,69 @@ pub struct Settings {
     /// Address to listen on
     #[arg(long, env = "CALLBOARD_LISTEN", default_value = "127.0.0.1:4000")]
     pub listen: SocketAddr,
-    /// URL by which clients reach this server, for links to artifacts; by default made of the address
+    /// Public URL of this server, used in links to artifacts (derived from the listen address by
+    /// default)
     #[arg(long, env = "CALLBOARD_PUBLIC_URL")]
     pub public_url: Option<Url>,
-    /// An ADMIN key: at least 16 characters, drawn at random
+    /// An ADMIN key: at least 16 random characters
     #[arg(long, env = "CALLBOARD_API_KEY", hide_env_values = true)]
     api_key: Option<SecretString>,
-    /// File that holds the ADMIN key
+    /// File that contains the ADMIN key
     #[arg(long, env = "CALLBOARD_API_KEY_FILE")]
     api_key_file: Option<PathBuf>,
     /// Origins of other sites whose pages may use the API, separated by commas
     #[arg(long, env = "CALLBOARD_ALLOWED_ORIGINS", default_value = "")]
     allowed_origins: String,
-    /// Address of the demo proxy; in development only, a loopback address only
+    /// Listen address of the demo proxy (development only, loopback only)
     #[arg(long, env = "CALLBOARD_DEMO_PROXY_LISTEN")]
     pub demo_proxy_listen: Option<SocketAddr>,
-    /// User of the demo proxy
+    /// User name of the demo proxy
     #[arg(long, env = "CALLBOARD_DEMO_PROXY_USER", default_value = "demo")]
     pub demo_proxy_user: String,
     /// Password of the demo proxy
     #[arg(long, env = "CALLBOARD_DEMO_PROXY_PASSWORD", default_value = "callboard", hide_env_values = true)]
     pub demo_proxy_password: SecretString,
-    /// Where `proxyCheck` sends its request; in development, by default, this server's own /healthz
+    /// URL that `proxyCheck` requests (in development, this server's own /healthz by default)
     #[arg(long, env = "CALLBOARD_PROXY_CHECK_URL")]
     proxy_check_url: Option<Url>,
-    /// Most connections to Postgres
+    /// Maximum number of connections to Postgres
     #[arg(long, env = "CALLBOARD_API_DATABASE_CONNECTIONS", default_value_t = 20)]
     pub database_connections: u32,
 }
 
 impl Settings {
-    /// The ADMIN key, which only development may do without.
+    /// Returns the ADMIN key. `None` is allowed only in development.
     pub fn api_key(&self) -> anyhow::Result<Option<SecretString>> {
         let key = secret("CALLBOARD_API_KEY", self.api_key.as_ref(), self.api_key_file.as_ref())?;
         if key.is_none() && self.shared.environment == Environment::Production {
             bail!(
-                "no API key is configured, so nobody could sign in: set CALLBOARD_API_KEY or CALLBOARD_API_KEY_FILE to a \
-                 long random text (`echo cb_$(openssl rand -hex 24)`), or CALLBOARD_ENV=development on your own machine"
+                "no API key is configured, so no client could sign in. Set CALLBOARD_API_KEY or \
+                 CALLBOARD_API_KEY_FILE to a long random text (`echo cb_$(openssl rand -hex 24)`), or \
+                 CALLBOARD_ENV=development on your own machine"
             );
         }
         Ok(key)
     }
 
-    /// Other sites whose pages may use the API: those that are listed, and the public URL's own.
+    /// Returns the allowed origins: those listed, and the public URL's own.
     pub fn origins(&self) -> anyhow::Result<Origins> {
         let public = self.public_url.as_ref().map(|url| url.origin().ascii_serialization());
         Origins::parse(self.allowed_origins.split(',').chain(public.as_deref()))
             .context("CALLBOARD_ALLOWED_ORIGINS")
     }
 
-    /// Where `proxyCheck` sends its request, if that is known.
+    /// Returns the URL that `proxyCheck` requests. `None` if none is configured outside
+    /// development.
     pub fn proxy_check_url(&self, own: &Url) -> Option<Url> {
         let is_development = self.shared.environment == Environment::Development;
         self.proxy_check_url.clone().or_else(|| own.join("healthz").ok().filter(|_| is_development))
     }
 
-    /// Refuses what does not go together.
+    /// Refuses invalid combinations of settings.
     pub fn check(&self) -> anyhow::Result<()> {
         match self.demo_proxy_listen {
             Some(_) if self.shared.environment == Environment::Production => {
-                bail!("CALLBOARD_DEMO_PROXY_LISTEN is for development: unset it")
+                bail!("CALLBOARD_DEMO_PROXY_LISTEN is for development only. Unset it")
             }
             Some(address) if !address.ip().is_loopback() => {
                 bail!("CALLBOARD_DEMO_PROXY_LISTEN must be a loopback address, not {address}")

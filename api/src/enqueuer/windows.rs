@@ -1,8 +1,9 @@
-//! An estimate of how full the ready sets on Redis are, so that new jobs are pushed at once only where there is room.
+//! An estimate of the ready sets in Redis, so that new jobs are pushed at once only while there is
+//! room.
 //!
-//! Owned by the enqueuer's task; asks nobody itself. An estimate is a count that Redis gave a moment ago, and what this
-//! process has pushed since. Where Redis does not answer, nothing is pushed: the dispatcher finds the jobs. All of this
-//! may be wrong by a group of jobs or so, which costs nothing but a moment.
+//! Owned by the enqueuer's task, which asks Redis on its behalf. An estimate is Redis' last count
+//! plus what this process has pushed since. If Redis does not respond, nothing is pushed and the
+//! dispatcher finds the jobs. An error of about one group of jobs only costs a short delay.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -15,18 +16,19 @@ use callboard::{
 };
 use tokio::time::Instant;
 
-/// Redis is asked at most this often for each queue.
+/// Minimum time between two counts of a queue in Redis.
 const COUNT_EVERY: Duration = Duration::from_millis(50);
-/// A count is good for this long.
+/// How long a count is valid.
 const COUNT_GOOD_FOR: Duration = Duration::from_millis(250);
-/// Jobs that are pushed on no count at all, until there is one: the first ones after a quiet time are not held up.
+/// Maximum number of jobs pushed without a count, so that the first jobs after a quiet time are not
+/// delayed.
 const UNCOUNTED_MAX: usize = 256;
-/// A command's queue is looked up again after this.
+/// How long the queue of a command is remembered.
 const QUEUE_GOOD_FOR: Duration = Duration::from_secs(5);
-/// Most queues, and most commands, that are remembered; with more, all are forgotten.
+/// Maximum number of remembered queues, and of remembered commands. Beyond it, all are forgotten.
 const REMEMBERED_MAX: usize = 10_000;
 
-/// See the module.
+/// The estimates for all queues.
 #[derive(Debug, Default)]
 pub(super) struct Windows {
     queues: HashMap<String, Window>,
@@ -35,16 +37,16 @@ pub(super) struct Windows {
     unlearned: Vec<CommandId>,
 }
 
-/// Of one queue. Counts are by priority.
+/// The estimate for one queue. Counts are by priority.
 #[derive(Debug, Default)]
 struct Window {
-    /// What Redis held at the last count.
+    /// Number of references in Redis at the last count.
     held: [usize; 10],
     counted_at: Option<Instant>,
-    /// Pushed since the last count was asked for, and before that since the one before.
+    /// Pushed since the last count was requested, and before that since the previous request.
     pushed: [usize; 10],
     pushed_before: [usize; 10],
-    /// When Redis was last asked.
+    /// When the last count was requested.
     asked_at: Option<Instant>,
     is_asked: bool,
     is_down: bool,
@@ -59,9 +61,10 @@ struct Known {
 }
 
 impl Windows {
-    /// Whether these jobs may be pushed as soon as they are stored; if so, they count as pushed.
+    /// Returns whether these jobs may be pushed as soon as they are stored. If so, they count as
+    /// pushed.
     pub(super) fn admit(&mut self, orders: &[Order], now: Instant) -> bool {
-        // As a rule, all jobs of a call go to one queue.
+        // All jobs of a submission usually go to one queue.
         let mut by_queue: Vec<(String, [usize; 10])> = Vec::with_capacity(1);
         let mut is_known = true;
         for order in orders.iter().filter(|order| order.run_at.is_none() && order.depends_on.is_empty()) {
@@ -74,7 +77,7 @@ impl Windows {
                 is_known = false;
                 continue;
             };
-            // Another priority is refused anyway.
+            // Any other priority is refused later.
             let priority = order.priority.unwrap_or(i32::from(DEFAULT_PRIORITY)).clamp(0, 9) as usize;
             let index = by_queue.iter().position(|(name, _)| name == queue).unwrap_or_else(|| {
                 by_queue.push((queue.to_owned(), [0; 10]));
@@ -96,17 +99,17 @@ impl Windows {
         has_room
     }
 
-    /// Queues whose ready sets are to be counted now.
+    /// Takes the queues whose ready sets are to be counted now.
     pub(super) fn take_uncounted(&mut self) -> Vec<String> {
         std::mem::take(&mut self.uncounted)
     }
 
-    /// Commands whose queues are to be looked up now.
+    /// Takes the commands whose queues are to be looked up now.
     pub(super) fn take_unlearned(&mut self) -> Vec<CommandId> {
         std::mem::take(&mut self.unlearned)
     }
 
-    /// Redis has counted, or has not answered.
+    /// Records a count of Redis. `None` means that Redis did not respond.
     pub(super) fn counted(&mut self, queue: &str, held: Option<[usize; 10]>, now: Instant) {
         let Some(window) = self.queues.get_mut(queue) else { return };
         window.is_asked = false;
@@ -118,7 +121,8 @@ impl Windows {
         }
     }
 
-    /// The queue of a command has been looked up; none when that failed or there is no such command.
+    /// Records the queue of a command. `None` means that the lookup failed or the command does not
+    /// exist.
     pub(super) fn learned(&mut self, command: CommandId, queue: Option<String>, now: Instant) {
         if let Some(known) = self.commands.get_mut(&command) {
             *known = Known { queue, learned_at: Some(now), is_asked: false };
@@ -173,7 +177,7 @@ mod tests {
 
     use super::*;
 
-    /// What Redis holds, of the priority that jobs have which name none.
+    /// Counts as Redis would return them, for jobs of the default priority.
     fn held(count: usize) -> [usize; 10] {
         let mut counts = [0; 10];
         counts[usize::try_from(DEFAULT_PRIORITY).unwrap()] = count;
