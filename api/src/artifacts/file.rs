@@ -1,4 +1,4 @@
-//! Streams a file of the artifact root, with headers under which no browser takes it for a page.
+//! Streams a file of the artifact root, with headers that keep browsers from treating it as a page.
 
 use std::{
     io,
@@ -14,7 +14,7 @@ use tokio_util::io::ReaderStream;
 
 use super::ArtifactFile;
 
-/// Types that a browser may show in place. Everything else is saved.
+/// Media types that a browser may show in place. All others are downloaded.
 const SHOWN: [&str; 8] = [
     "image/png",
     "image/jpeg",
@@ -30,7 +30,7 @@ const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox",
 );
 
-/// Opens the file as an answer.
+/// Opens the file and creates the response.
 pub(super) async fn open(root: &Path, known: &ArtifactFile) -> io::Result<Response> {
     let path = below(root, &known.path).await?;
     let file = tokio::fs::File::open(&path).await?;
@@ -55,7 +55,7 @@ pub(super) async fn open(root: &Path, known: &ArtifactFile) -> io::Result<Respon
     Ok(response)
 }
 
-/// The file's real path, which must lie below the root's, links followed.
+/// Resolves the file's real path, which must lie below the root after following links.
 async fn below(root: &Path, path: &str) -> io::Result<PathBuf> {
     let relative = Path::new(path);
     if !relative.components().all(|part| matches!(part, Component::Normal(_))) {
@@ -70,7 +70,7 @@ async fn below(root: &Path, path: &str) -> io::Result<PathBuf> {
     }
 }
 
-/// RFC 6266: a plain name for old programs, the exact one for the others.
+/// RFC 6266: a plain name for old clients and the exact name for all others.
 fn disposition(is_shown: bool, name: &str) -> HeaderValue {
     let kind = if is_shown { "inline" } else { "attachment" };
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ' ');

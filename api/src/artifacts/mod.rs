@@ -1,8 +1,8 @@
-//! `/artifacts/{id}`: files that attempts made, by signed URLs that live for minutes.
+//! Serves artifacts at `/artifacts/{id}` by signed URLs that expire after minutes.
 //!
-//! GraphQL's `Artifact.url` comes from [`ArtifactUrls::sign`]; whoever has the URL may read that one file until it
-//! expires. Answers are attachments or harmless media and never run as pages of this site: an artifact is what a
-//! stranger's web page made a browser write.
+//! `Artifact.url` comes from [`ArtifactUrls::sign`]. Anyone with the URL can read that one file
+//! until it expires. Responses are downloads or harmless media and never run as pages of this site,
+//! because a foreign web page may have caused a browser to write the file.
 
 mod file;
 mod urls;
@@ -22,31 +22,31 @@ use serde::Deserialize;
 
 pub use urls::ArtifactUrls;
 
-/// A file as the catalogue knows it.
+/// A file in the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArtifactFile {
-    /// For people.
+    /// Name of the file.
     pub name: String,
-    /// Media type, as the worker found it.
+    /// Media type, as detected by the worker.
     pub content_type: String,
-    /// Below the artifact root, with `/`.
+    /// Path below the artifact root, with `/`.
     pub path: String,
 }
 
-/// Whoever knows the files.
+/// The index of artifacts.
 pub trait ArtifactIndex: Send + Sync + 'static {
-    /// The file; none when there never was one or it is pruned.
+    /// Returns the file. `None` if it never existed or was pruned.
     fn find(&self, id: ArtifactId) -> BoxFuture<'_, Result<Option<ArtifactFile>, StoreError>>;
 }
 
-/// What the route needs.
+/// The state of the route.
 #[derive(Clone)]
 pub struct Artifacts {
-    /// Checks URLs.
+    /// Verifies URLs.
     pub urls: ArtifactUrls,
-    /// Knows the files.
+    /// Finds the files.
     pub index: Arc<dyn ArtifactIndex>,
-    /// Holds the files.
+    /// Directory of the files.
     pub root: PathBuf,
 }
 
@@ -56,7 +56,7 @@ impl fmt::Debug for Artifacts {
     }
 }
 
-/// What a signed URL carries.
+/// Query parameters of a signed URL.
 #[derive(Debug, Deserialize)]
 struct Signed {
     expires: Option<i64>,
@@ -74,7 +74,7 @@ async fn answer(
     signed: Result<Query<Signed>, axum::extract::rejection::QueryRejection>,
 ) -> Response {
     let refused = || {
-        (StatusCode::FORBIDDEN, "This URL has expired or is not one of ours. Ask the API for a new one.\n")
+        (StatusCode::FORBIDDEN, "This URL is invalid or has expired. Get a new one from the GraphQL API.\n")
     };
     let (Ok(id), Ok(Query(Signed { expires: Some(expires), signature: Some(signature) }))) =
         (id.parse(), signed)
@@ -84,7 +84,7 @@ async fn answer(
     if !artifacts.urls.verify(id, expires, &signature, clock::now()) {
         return refused().into_response();
     }
-    let gone = || (StatusCode::NOT_FOUND, "This file is not there any more.\n").into_response();
+    let gone = || (StatusCode::NOT_FOUND, "This file no longer exists.\n").into_response();
     match artifacts.index.find(id).await {
         Ok(Some(known)) => match file::open(&artifacts.root, &known).await {
             Ok(response) => response,

@@ -1,4 +1,4 @@
-//! Signed URLs: the id, the second at which it expires, and a code over both.
+//! Signed URLs of artifacts: the id, the expiry in seconds, and a MAC of both.
 
 use std::{fmt, sync::Arc};
 
@@ -7,13 +7,13 @@ use url::Url;
 
 use crate::hex;
 
-/// How long a URL is good for, in seconds.
+/// How long a URL is valid, in seconds.
 const LIFETIME_SECONDS: i64 = 15 * 60;
 
-/// What the codes are made for, so that they are worth nothing elsewhere.
+/// The purpose of the MACs, which makes them useless elsewhere.
 const PURPOSE: &str = "artifact-url";
 
-/// Makes and checks URLs of artifacts. Cheap to clone; in the schema's data for `Artifact.url`.
+/// Creates and verifies URLs of artifacts. Cheap to clone. In the schema's data for `Artifact.url`.
 #[derive(Clone)]
 pub struct ArtifactUrls {
     keyring: Arc<Keyring>,
@@ -21,14 +21,15 @@ pub struct ArtifactUrls {
 }
 
 impl ArtifactUrls {
-    /// URLs below the address that clients reach the server by.
+    /// Creates URLs below the server's public address.
     pub const fn new(keyring: Arc<Keyring>, public_url: Url) -> Self {
         Self { keyring, public_url }
     }
 
-    /// A URL that is good from now on for a quarter of an hour.
+    /// Returns a URL that is valid for 15 minutes from now.
     pub fn sign(&self, id: ArtifactId, now: Time) -> Url {
-        // Rounded up to a minute, so that a page that is read twice shows the same URL and browsers keep the file.
+        // Rounded up to a minute, so that a page read twice shows the same URL and browsers cache
+        // the file.
         let expires = (now.timestamp() + LIFETIME_SECONDS).div_euclid(60) * 60 + 60;
         let code = hex::encode(&self.keyring.mac(PURPOSE, &message(id, expires)));
         let mut url = self.public_url.clone();
@@ -37,7 +38,7 @@ impl ArtifactUrls {
         url
     }
 
-    /// Whether a URL is ours and still good.
+    /// Whether a URL was signed here and has not expired.
     pub fn verify(&self, id: ArtifactId, expires: i64, signature: &str, now: Time) -> bool {
         let code = hex::decode::<32>(signature);
         now.timestamp() < expires

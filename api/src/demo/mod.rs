@@ -1,5 +1,5 @@
-//! Things to try the system on, in development only: a small site to log in to, a rate-limited JSON service, and a
-//! forward proxy. Mounted by `serve` when the environment says development; never in production.
+//! Things to try Callboard on, in development only: a site to log in to, a rate-limited JSON
+//! service, and a forward proxy.
 
 pub mod proxy;
 mod quote;

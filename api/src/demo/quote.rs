@@ -1,6 +1,7 @@
-//! `/demo/api/quote`: a JSON service with a token and a rate limit that it tells in its headers.
+//! The demo service `/demo/api/quote`: JSON behind a token, with a rate limit reported in headers.
 //!
-//! Any token that begins with `demo-token-` is good, so that a refreshed one is too; each has a bucket of its own.
+//! Any token that starts with `demo-token-` is valid, so that a refreshed one is too. Each token
+//! has its own limit.
 
 use std::{
     collections::HashMap,
@@ -18,15 +19,15 @@ use axum::{
 use callboard::clock;
 use serde_json::json;
 
-/// Requests a window.
+/// Requests per window.
 const LIMIT: u32 = 10;
-/// The window.
+/// Length of the window.
 const WINDOW: Duration = Duration::from_secs(10);
-/// Most tokens that are remembered.
+/// Maximum number of remembered tokens.
 const TOKENS_MAX: usize = 1000;
 const TOKEN_PREFIX: &str = "demo-token-";
 
-/// Windows by token: when it began, and what is left of it.
+/// By token, when its window started and the requests left in it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Quotes(Arc<Mutex<HashMap<String, (Instant, u32)>>>);
 
@@ -90,7 +91,7 @@ async fn answer(State(quotes): State<Quotes>, headers: HeaderMap) -> Response {
             .into_response();
     }
     let now = clock::now();
-    // A price that moves, so that two answers differ.
+    // The price moves, so that two responses differ.
     let price = 100.0 + ((now.timestamp_millis() / 1000 % 600) as f64 / 10.0).round() / 10.0;
     let body = json!({ "symbol": "CALL", "price": price, "currency": "EUR", "asOf": clock::written(now) });
     (StatusCode::OK, limits, Json(body)).into_response()

@@ -1,6 +1,7 @@
-//! The demo site below `/demo`: a login form, a page behind it, and `/demo/api/quote`.
+//! The demo site at `/demo`: a login form, a page behind it, and `/demo/api/quote`.
 //!
-//! Something for the demo's Playwright job to log in to, read and photograph. Sessions live in memory, few of them.
+//! The demo's Playwright job logs in to it, reads it and takes a screenshot. A limited number of
+//! sessions is kept in memory.
 
 use std::{
     collections::VecDeque,
@@ -21,14 +22,14 @@ use serde::Deserialize;
 use super::quote::{self, Quotes};
 use crate::hex;
 
-/// The one user of the site.
+/// The only user of the site.
 pub const USER: &str = "demo";
-/// And the password.
+/// The user's password.
 pub const PASSWORD: &str = "callboard";
-/// Most sessions; the oldest ends when there is one more.
+/// Maximum number of sessions. Beyond it, the oldest one ends.
 const SESSIONS_MAX: usize = 100;
 const COOKIE: &str = "demo_session";
-/// The pages have one style sheet of their own and pictures as data, no script.
+/// The pages use one style sheet of their own, pictures as data, and no scripts.
 const POLICY: &str =
     "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; frame-ancestors 'none'";
 

@@ -1,4 +1,4 @@
-//! The embedded files, with their types and how long browsers may keep them.
+//! Serves the embedded files, with their media types and cache headers.
 
 use std::borrow::Cow;
 
@@ -15,13 +15,13 @@ include!(concat!(env!("OUT_DIR"), "/pages.rs"));
 
 /// Files with a hash of their content in the name never change.
 const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
-/// Pages are asked for again each time, and answered 304.
+/// Pages are revalidated each time, usually with a 304.
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
 
-/// Answers a file by its path below the build.
+/// Serves a file by its path below the build.
 pub(super) fn serve(path: &str, request: &HeaderMap) -> Response {
     let Some(file) = Pages::get(path) else {
-        return (StatusCode::NOT_FOUND, "There is nothing here.\n").into_response();
+        return (StatusCode::NOT_FOUND, "Not found.\n").into_response();
     };
     let tag = format!("\"{}\"", hex::encode(&file.metadata.sha256_hash()[..16]));
     let is_known = request

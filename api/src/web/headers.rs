@@ -1,4 +1,4 @@
-//! The headers that keep pages apart from other sites, on every answer of the server.
+//! Security headers that isolate pages from other sites, set on every response.
 
 use std::sync::LazyLock;
 
@@ -9,10 +9,10 @@ use axum::{
     response::Response,
 };
 
-/// The policies of the pages, as their build is tested with them.
+/// The policies of the pages. Their build is tested with the same file.
 const POLICIES: &str = include_str!("../../../dashboard/csp.json");
 
-/// For answers that are no page.
+/// The policy for responses that are not pages.
 const NOTHING: HeaderValue =
     HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'");
 
@@ -27,23 +27,23 @@ const ALWAYS: [(HeaderName, HeaderValue); 5] = [
 static PAGE: LazyLock<HeaderValue> = LazyLock::new(|| policy("page"));
 static PLAYGROUND: LazyLock<HeaderValue> = LazyLock::new(|| policy("playground"));
 
-/// Only what the server itself serves.
+/// Allows only what the server itself serves.
 pub(super) fn page_policy() -> HeaderValue {
     PAGE.clone()
 }
 
-/// The editor needs inline styles and workers.
+/// Allows inline styles and workers, which the editor needs.
 pub(super) fn playground_policy() -> HeaderValue {
     PLAYGROUND.clone()
 }
 
-/// A policy of the file; everything is forbidden if the file has none, which a test would tell.
+/// Reads a policy from the file. A missing one forbids everything, which a test would catch.
 fn policy(name: &str) -> HeaderValue {
     let policies: serde_json::Value = serde_json::from_str(POLICIES).unwrap_or_default();
     policies[name].as_str().and_then(|text| HeaderValue::from_str(text).ok()).unwrap_or(NOTHING)
 }
 
-/// Sets what an answer has not set itself.
+/// Middleware that sets the headers which a response has not set itself.
 pub async fn secure(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();

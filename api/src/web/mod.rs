@@ -1,6 +1,7 @@
-//! The web pages: the landing page and the playground, out of the binary, without any other host.
+//! The embedded web pages: the landing page and the playground, which load nothing from other
+//! hosts.
 //!
-//! Mounted by `server`. In debug builds the files are read from the disk at each request.
+//! In debug builds the files are read from disk on each request.
 
 mod assets;
 mod headers;

@@ -1,8 +1,8 @@
-//! The first lines of a proxy request: read, and written again for the server behind.
+//! The head of a proxy request, parsed and rewritten for the target server.
 
 use super::VIA;
 
-/// Headers that are about the hop to the proxy, or that the proxy sets itself.
+/// Headers that concern the hop to the proxy, or that the proxy sets itself.
 const HOP_HEADERS: [&str; 8] = [
     "proxy-authorization",
     "proxy-connection",
@@ -22,17 +22,17 @@ pub(super) struct Head {
     headers: Vec<(String, String)>,
 }
 
-/// Where a request goes.
+/// The target of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) host: String,
     pub(super) port: u16,
-    /// With its query; empty for a tunnel.
+    /// Path with its query. Empty for a tunnel.
     pub(super) path: String,
 }
 
 impl Head {
-    /// Reads a head that ends with an empty line.
+    /// Parses a head that ends with an empty line.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;
         let mut lines = text.split("\r\n").take_while(|line| !line.is_empty());
@@ -59,14 +59,14 @@ impl Head {
         &self.method
     }
 
-    /// What the client shows.
+    /// Returns the client's credentials.
     pub(super) fn authorization(&self) -> Option<&str> {
         let mut found =
             self.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("proxy-authorization"));
         found.next().map(|(_, value)| value.as_str())
     }
 
-    /// Where it goes; none for what a proxy does not take.
+    /// Returns the target. `None` for requests that a proxy does not accept.
     pub(super) fn target(&self) -> Option<Target> {
         if self.method == "CONNECT" {
             let (host, port) = self.uri.rsplit_once(':')?;
@@ -84,7 +84,8 @@ impl Head {
         })
     }
 
-    /// The head as the server behind sees it: its own path, no trace of the password, one request a connection.
+    /// Returns the head for the target server: its own path, no credentials, and one request per
+    /// connection.
     pub(super) fn forwarded(&self, target: &Target) -> String {
         let mut out =
             format!("{} {} HTTP/1.1\r\nHost: {}:{}\r\n", self.method, target.path, target.host, target.port);

@@ -1,8 +1,8 @@
-//! The demo's forward proxy: HTTP with basic authentication, on a loopback address, to loopback addresses only.
+//! The demo's forward proxy: HTTP with basic authentication, from and to loopback addresses only.
 //!
-//! Takes absolute-form requests (`GET http://127.0.0.1:4000/demo HTTP/1.1`) and CONNECT; adds `Via`; logs each request,
-//! so that a demo can show which way a job went. One request a connection, apart from tunnels. Not a proxy for
-//! anything else: it refuses every other target.
+//! Accepts absolute-form requests (`GET http://127.0.0.1:4000/demo HTTP/1.1`) and CONNECT, adds
+//! `Via`, and logs each request so that a demo can show which proxy a job used. One request per
+//! connection, except for tunnels. Any other target is refused.
 
 mod head;
 
@@ -24,11 +24,11 @@ use tokio_util::sync::CancellationToken;
 
 use head::{Head, Target};
 
-/// How the proxy names itself in `Via`.
+/// The proxy's name in `Via`.
 pub const VIA: &str = "callboard-demo-proxy";
-/// Most connections at a time; more are refused.
+/// Maximum number of connections. More are refused.
 const CONNECTIONS_MAX: usize = 200;
-/// The first lines of a request must come within this, and be no longer than this.
+/// Time limit and maximum size of a request's head.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 
@@ -41,7 +41,7 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let expected = Arc::new(basic(user, password)?);
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    tracing::info!(address = %listener.local_addr()?, "the demo proxy listens");
+    tracing::info!(address = %listener.local_addr()?, "the demo proxy is listening");
     loop {
         let (client, peer) = tokio::select! {
             () = stop.cancelled() => return Ok(()),
@@ -72,13 +72,13 @@ pub async fn run(
     }
 }
 
-/// The header that a client with these credentials sends.
+/// Returns the header that a client with these credentials sends.
 fn basic(user: &str, password: &SecretString) -> anyhow::Result<SecretString> {
     let request = reqwest::Client::new()
         .get("http://127.0.0.1/")
         .basic_auth(user, Some(password.expose_secret()))
         .build()?;
-    let header = request.headers().get("authorization").context("basic_auth makes a header")?;
+    let header = request.headers().get("authorization").context("basic_auth set no header")?;
     Ok(header.to_str()?.into())
 }
 
@@ -92,7 +92,10 @@ async fn serve(mut client: TcpStream, expected: &SecretString) -> io::Result<()>
         Err(_elapsed) => return refuse(&mut client, "408 Request Timeout").await,
     };
     if head.authorization() != Some(expected.expose_secret()) {
-        tracing::info!(method = head.method(), "the demo proxy refused a request without its password");
+        tracing::info!(
+            method = head.method(),
+            "the demo proxy refused a request with a missing or wrong password"
+        );
         return refuse(&mut client, "407 Proxy Authentication Required").await;
     }
     let Some(target) = head.target() else {
@@ -102,7 +105,7 @@ async fn serve(mut client: TcpStream, expected: &SecretString) -> io::Result<()>
         tracing::info!(
             method = head.method(),
             host = target.host,
-            "the demo proxy refused a target that is not loopback"
+            "the demo proxy refused a target that is not a loopback address"
         );
         return refuse(&mut client, "403 Forbidden").await;
     };
@@ -111,7 +114,7 @@ async fn serve(mut client: TcpStream, expected: &SecretString) -> io::Result<()>
         host = target.host,
         port = target.port,
         path = target.path,
-        "the demo proxy forwards"
+        "the demo proxy forwarded a request"
     );
     let Ok(mut server) = TcpStream::connect(address).await else {
         return refuse(&mut client, "502 Bad Gateway").await;
@@ -127,7 +130,7 @@ async fn serve(mut client: TcpStream, expected: &SecretString) -> io::Result<()>
     copy_bidirectional(&mut client, &mut server).await.map(drop)
 }
 
-/// Reads up to the empty line; answers what came after it too.
+/// Reads the head, up to the empty line. Also returns the bytes read after it.
 async fn read_head(client: &mut TcpStream) -> io::Result<(Head, Vec<u8>)> {
     let mut bytes = Vec::new();
     loop {
@@ -145,7 +148,7 @@ async fn read_head(client: &mut TcpStream) -> io::Result<(Head, Vec<u8>)> {
     }
 }
 
-/// The target's address, if all of its addresses are loopback.
+/// Returns the target's address, if all of its addresses are loopback.
 async fn loopback(target: &Target) -> Option<SocketAddr> {
     let host = target.host.trim_start_matches('[').trim_end_matches(']');
     let addresses: Vec<SocketAddr> = match host.parse::<IpAddr>() {
