@@ -18,7 +18,7 @@ use callboard::{
     settings::Environment,
     steps::{
         enqueue::context::Desk,
-        maintain::roll_up::{keep_rolling, make_partitions},
+        maintain::fold_counters::{keep_rolling, make_partitions},
     },
     store::{Planning, Store, StoreError, jobs::artifacts},
     transport::Redis,

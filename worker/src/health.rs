@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use axum::{Router, routing::get};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
-use crate::{desk::Desk, settings::WorkerSettings};
+use crate::{settings::WorkerSettings, shared::Desk};
 
 /// Starts it on the configured address.
 pub(crate) async fn start(settings: &WorkerSettings, desk: &Arc<Desk>) -> anyhow::Result<()> {

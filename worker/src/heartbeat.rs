@@ -24,8 +24,8 @@ use callboard::{
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    held::{Held, Stop},
     process::{Nursery, boottime_now},
+    running_attempts::{Held, Stop},
 };
 
 /// Time between two renewals: with it, a stall of Postgres of five seconds ends nothing, whenever it begins (docs/adr/0010).

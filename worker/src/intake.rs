@@ -16,7 +16,7 @@ use callboard::{
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
-use crate::{attempt::attempt, desk::Desk};
+use crate::{attempt::attempt, shared::Desk};
 
 /// Pause before a worker loop that ended by itself (a defect) is started again.
 const RESTART_AFTER: Duration = Duration::from_millis(500);

@@ -9,16 +9,16 @@
 
 mod attempt;
 mod batcher;
-mod closings;
-mod desk;
 mod duties;
 mod health;
 mod heartbeat;
-mod held;
 mod http_client;
 mod intake;
+mod paused_services;
 pub mod process;
+mod running_attempts;
 mod settings;
+mod shared;
 pub mod shim;
 mod worker;
 

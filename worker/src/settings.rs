@@ -14,7 +14,7 @@ use callboard::{
 };
 use clap::{Args, ValueEnum};
 
-use crate::{desk::Places, process::RunAs};
+use crate::{process::RunAs, shared::Places};
 
 /// Settings of `callboard-worker run`.
 #[derive(Debug, Args)]

@@ -29,13 +29,13 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    desk::Desk,
     duties, health,
     heartbeat::{Heartbeat, News, Pulse, begin_lease},
-    held::Stop,
     intake,
     process::{self, Nursery},
+    running_attempts::Stop,
     settings::WorkerSettings,
+    shared::Desk,
 };
 
 /// Connections to Postgres for the steps and duties; the heartbeat has its own.

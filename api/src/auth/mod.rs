@@ -4,11 +4,11 @@
 //! Transports call the [`Gate`] once per operation, resolvers call [`Caller::require`]. The text of
 //! a key is read, hashed and forgotten in `credentials`. Only the hash is kept.
 
+mod authenticator;
 mod caller;
 mod credentials;
-mod gate;
 
+pub use authenticator::{Authenticate, FixedKey, Gate};
 pub(crate) use caller::unauthenticated;
 pub use caller::{Access, Caller, Role};
 pub use credentials::{KeyHash, Presented};
-pub use gate::{Authenticate, FixedKey, Gate};

@@ -9,16 +9,16 @@
 //! [`jobs_changed`]), many of them in one statement ([`gather`]). Queues and workers are sent as a
 //! whole by a [`board`]. A subscriber that does not read holds at most a bounded queue of batches.
 
-mod board;
+mod batch_loader;
 mod changes;
 mod cursor;
-mod gather;
 mod job_events;
 mod job_log;
 mod jobs_changed;
 mod listener;
 mod reader;
 mod selection;
+mod snapshot_feed;
 mod tailer;
 mod topics;
 mod watcher;
@@ -37,15 +37,15 @@ use callboard::{
 use futures::{FutureExt as _, Stream};
 use tokio::{sync::watch, task::JoinHandle};
 
+pub use batch_loader::Gather;
 pub use changes::{Change, Changes};
 pub use cursor::{ChangesCursor, EventCursor, LogCursor};
-pub use gather::Gather;
 pub use job_events::{Following, JobNews, Standing};
 pub use job_log::Lines;
 pub use selection::Selection;
 
-use board::{Board, Look};
 use reader::Reader;
+use snapshot_feed::{Board, Look};
 use tailer::Tail;
 use topics::Topics;
 

@@ -14,7 +14,7 @@ use callboard::{
     profile::Profile,
     steps::{
         enqueue::context::Desk,
-        limits::why::{Obstacle, places, why},
+        limits::explain::{Obstacle, places, why},
     },
     store::{
         StoreError,

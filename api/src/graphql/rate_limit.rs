@@ -4,7 +4,7 @@
 use async_graphql::{Context, Enum, InputObject, MaybeUndefined, Result, SimpleObject};
 use callboard::{
     clock::{self, Time},
-    limit::{self, GateKey, Limits, gate::Gate, learn},
+    limit::{self, GateKey, Limits, gate::Gate, observed},
     patch::{LimitsPatch, NewCap, NewRateLimit, Patch},
 };
 
@@ -156,9 +156,9 @@ fn fits(count: i64) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
 
-impl From<learn::Usage> for LimitUsage {
-    fn from(usage: learn::Usage) -> Self {
-        let learn::Usage { name, is_observed, limit, remaining, resets_at, at } = usage;
+impl From<observed::Usage> for LimitUsage {
+    fn from(usage: observed::Usage) -> Self {
+        let observed::Usage { name, is_observed, limit, remaining, resets_at, at } = usage;
         Self {
             name,
             source: if is_observed { LimitSource::Observed } else { LimitSource::Declared },

@@ -20,7 +20,7 @@ use super::{known::KnownDocuments, scan::scan, variables};
 use crate::{
     auth::{Access, unauthenticated},
     error::{ApiError, Code, coded},
-    graphql::limits::RECURSION_MAX,
+    graphql::query_limits::RECURSION_MAX,
 };
 
 /// Maximum number of selections in a document, counting fragments at each spread.

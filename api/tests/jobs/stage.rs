@@ -21,7 +21,7 @@ use callboard::{
         enqueue::context::Desk,
         finish::settle::{Settled, Verdict, settle},
         hand_out::{promote::promote, unblock::unblock},
-        maintain::roll_up::fold_counters,
+        maintain::fold_counters::fold_counters,
         run::{
             append_log::append_log,
             claim::{Answer, Request, claim},

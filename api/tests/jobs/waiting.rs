@@ -5,7 +5,7 @@ use std::time::Duration;
 use callboard::{
     clock::{self, Time},
     ids::{JobId, ServiceId},
-    limit::answer::Answer as Heard,
+    limit::response::Answer as Heard,
     steps::{
         limits::observe::{Sighting, observe},
         run::claim::Answer,

@@ -22,8 +22,8 @@ use callboard_api::{
     endpoint::Endpoint,
     error::{ApiError, Code},
     graphql::{
-        limits::{bounded, page_cost},
         page::{PAGE_MAX, Page},
+        query_limits::{bounded, page_cost},
         viewer::ViewerQuery,
     },
     health::Part,

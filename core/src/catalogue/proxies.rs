@@ -21,7 +21,7 @@ use crate::{
     refusal::RefusalCode,
     steps::{
         CatalogueError,
-        limits::{bound::below_what_runs, observe::reopen},
+        limits::{observe::reopen, queue_limit::below_what_runs},
     },
     store::{
         Connection, StoreError,

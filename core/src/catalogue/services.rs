@@ -13,7 +13,7 @@ use crate::{
     refusal::RefusalCode,
     secret::service_token_owner,
     service::Service,
-    steps::{CatalogueError, limits::bound::below_what_runs},
+    steps::{CatalogueError, limits::queue_limit::below_what_runs},
     store::{
         Connection, StoreError,
         catalogue::{

@@ -13,9 +13,9 @@ mod run;
 mod schema_rules;
 pub(crate) mod scope;
 mod secret_inputs;
-mod site;
 mod template;
 mod text;
+mod worker_paths;
 
 use std::fmt;
 
@@ -27,10 +27,10 @@ pub use input::{
 pub use masked::{ComposedCommand, ComposedHttp, ComposedParts, DISPLAY_CHARS_MAX};
 pub use run::{ProcessPlan, Program, RevealError, Run, SecretBook, Speech};
 pub use secret_inputs::{BadSecretInputs, Input, SecretInputs};
-pub use site::{Sandbox, Site};
 pub use template::TemplateAt;
 pub(crate) use template::{Templates, has_template, refused};
 pub use text::{Encoding, Piece, Place, SecretRef, Text, URL_BYTES_MAX};
+pub use worker_paths::{Sandbox, Site};
 
 use crate::clock;
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Bucket, Cap, GateKey, Limits, Period, RateLimit, Spent, cap,
-    learn::{Left, Pause, Shut},
+    observed::{Left, Pause, Shut},
 };
 use crate::{
     clock::Time,

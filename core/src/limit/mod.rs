@@ -4,13 +4,13 @@
 //! The catalogue checks what admins declare; `steps::claim` asks the [`gate`]s; the worker reads the answers of services with
 //! [`answer`].
 
-pub mod answer;
 mod bucket;
 mod cap;
 pub mod gate;
 mod hold_back;
 mod key;
-pub mod learn;
+pub mod observed;
+pub mod response;
 mod sentence;
 
 use std::time::Duration;

@@ -15,14 +15,14 @@
 //! | [`cool_down`](limits::cool_down) | a proxy that could not be reached is left alone | the next attempt finds out |
 //! | [`renew`](run::renew) | the worker's lease; learns of cancels | the lease runs out: rescue |
 //! | [`settle`](finish::settle) | outcome -> transition -> job + attempt + event | a repeat recognises itself |
-//! | [`call`](limits::call) | parked jobs whose gate has room | done or not done |
+//! | [`call`](limits::wake) | parked jobs whose gate has room | done or not done |
 //! | [`unblock`](hand_out::unblock) | jobs whose dependencies have ended | done or not done: the marks stay |
-//! | [`cancel`](finish::cancel), [`retry`](finish::retry), [`drain`](run::drain), [`pause`](hand_out::pause), [`bound`](limits::bound) | by request | done or not done |
+//! | [`cancel`](finish::cancel), [`retry`](finish::retry), [`drain`](run::drain), [`pause`](hand_out::pause), [`bound`](limits::queue_limit) | by request | done or not done |
 //! | [`rescue`](finish::rescue) | jobs of workers whose lease ran out | done or not done |
-//! | [`own_up`](finish::own_up) | a worker that was declared lost lives | the attempt counts as one that took its worker down |
-//! | [`why`](limits::why) | what stands in a ready job's way, without changing anything | nothing happened |
-//! | [`roll_up`](maintain::roll_up) | counters of queues, partitions of days to come | done or not done |
-//! | [`take_stock`](maintain::take_stock) | statistics that are of an emptier queue are taken again | done or not done |
+//! | [`own_up`](finish::report_alive) | a worker that was declared lost lives | the attempt counts as one that took its worker down |
+//! | [`why`](limits::explain) | what stands in a ready job's way, without changing anything | nothing happened |
+//! | [`roll_up`](maintain::fold_counters) | counters of queues, partitions of days to come | done or not done |
+//! | [`take_stock`](maintain::refresh_statistics) | statistics that are of an emptier queue are taken again | done or not done |
 //! | [`prune`](maintain::prune) | what is too old | files may be gone whose rows are there: the next round |
 //!
 //! Locks are taken in one order everywhere: schedules, then jobs by id, then gates by key, then

@@ -10,7 +10,7 @@ use callboard::{
         CatalogueError,
         enqueue::submit::{Order, SubmitError, submit},
         finish::cancel::cancel,
-        limits::{call::call_forgotten, why::why},
+        limits::{explain::why, wake::call_forgotten},
     },
 };
 

@@ -15,7 +15,7 @@ use callboard::{
             promote::promote,
             unblock::unblock,
         },
-        limits::why,
+        limits::explain,
     },
     store::queues::lanes::forget_idle,
 };
@@ -63,7 +63,7 @@ async fn lanes_take_turns_however_much_one_has_enqueued_before() {
     stage.claim_all(worker, &busy[..100]).await;
 
     let few = enqueue(&stage, "few", 10).await;
-    let places = why::places(&stage.store, &[few[0], few[9], busy[100]]).await.unwrap();
+    let places = explain::places(&stage.store, &[few[0], few[9], busy[100]]).await.unwrap();
     assert_eq!([places[&few[0]], places[&few[9]], places[&busy[100]]], [1, 10, 11], "they were idle");
 
     let late = enqueue(&stage, "late", 150).await;
@@ -91,7 +91,7 @@ async fn what_started_out_of_order_puts_nobody_behind() {
     stage.claim_all(worker, &busy[300..310]).await;
     stage.claim_all(worker, &busy[..50]).await;
     let few = enqueue(&stage, "few", 10).await;
-    let places = why::places(&stage.store, &[few[0], few[9]]).await.unwrap();
+    let places = explain::places(&stage.store, &[few[0], few[9]]).await.unwrap();
     assert_eq!((places[&few[0]], places[&few[9]]), (1, 10));
     stage.claim_all(worker, &few[..3]).await;
     let late = enqueue(&stage, "late", 1).await[0];
@@ -108,7 +108,7 @@ async fn a_job_that_is_ready_again_is_at_the_front_and_not_before_it() {
     stage.sql("UPDATE live_jobs SET run_at = clock_timestamp() WHERE state = 'scheduled'").await;
     let _after = promote(&stage.store).await.unwrap();
     assert_eq!(round(&stage, first).await, 60);
-    assert_eq!(why::places(&stage.store, &[first]).await.unwrap()[&first], 1);
+    assert_eq!(explain::places(&stage.store, &[first]).await.unwrap()[&first], 1);
     stage.start(worker, first).await;
     assert_eq!(round(&stage, enqueue(&stage, "b", 1).await[0]).await, 60 - HEAD_START);
 }
@@ -159,7 +159,7 @@ async fn a_full_window_takes_those_whose_turn_comes_before_its_end() {
     assert_eq!((held.count, held.last_round), (WINDOW + 10, Some(WINDOW as i64)));
     let marked = "SELECT count(*) FROM live_jobs WHERE fairness_key = 'few' AND dispatched_at IS NOT NULL";
     assert_eq!(stage.value::<i64>(marked).await, 10);
-    let places = why::places(&stage.store, &few).await.unwrap();
+    let places = explain::places(&stage.store, &few).await.unwrap();
     assert_eq!(
         few.iter().map(|job| places[job]).collect::<Vec<_>>(),
         (1..=10).map(|n| 2 * n).collect::<Vec<_>>()

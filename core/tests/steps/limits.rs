@@ -7,7 +7,7 @@ use callboard::{
     ids::{JobId, ServiceId},
     steps::{
         enqueue::submit::Order,
-        limits::{bound::bound, call::call_forgotten, why::why},
+        limits::{explain::why, queue_limit::bound, wake::call_forgotten},
     },
 };
 use callboard_test_support::eventually;

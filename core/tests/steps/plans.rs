@@ -9,7 +9,7 @@ use callboard::{
         enqueue::submit::Order,
         finish::settle::settle,
         hand_out::dispatch::refill,
-        maintain::take_stock::{Stock, take_stock},
+        maintain::refresh_statistics::{Stock, take_stock},
         run::claim::{Request, claim},
     },
     store::{

@@ -11,7 +11,7 @@ use callboard::{
     proxy::ProxyProtocol,
     steps::{
         enqueue::submit::Order,
-        limits::{cool_down::cool_down, why::why},
+        limits::{cool_down::cool_down, explain::why},
     },
     store::limits::gates,
 };

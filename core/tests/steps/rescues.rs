@@ -5,7 +5,7 @@ use callboard::{
     job::transition::LOST_ATTEMPTS_MAX,
     steps::{
         finish::{
-            own_up::own_up,
+            report_alive::own_up,
             rescue::{self, Rescued},
             settle::Settled,
         },

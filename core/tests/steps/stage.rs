@@ -18,7 +18,7 @@ use callboard::{
             submit::{Order, submit},
         },
         finish::settle::{Settled, Verdict, settle},
-        limits::call::call_due,
+        limits::wake::call_due,
         run::{
             append_log::append_log,
             claim::{Answer, Request, claim},

@@ -7,7 +7,7 @@ use callboard::{
     steps::{
         enqueue::submit::Order,
         finish::settle::{Verdict, settle},
-        maintain::roll_up::fold_counters,
+        maintain::fold_counters::fold_counters,
     },
     store::limits::usage::{self, Total, Usage, User},
 };

@@ -17,7 +17,7 @@ use callboard::{
 };
 use sha2::{Digest as _, Sha256};
 
-use crate::desk::Desk;
+use crate::shared::Desk;
 
 /// Largest file that is kept, in bytes, and most files of one attempt.
 pub(super) const ARTIFACT_BYTES_MAX: u64 = 512 * 1024 * 1024;

@@ -19,8 +19,8 @@ use callboard::{
 };
 use secrecy::SecretString;
 
-use super::place;
-use crate::desk::Desk;
+use super::directories;
+use crate::shared::Desk;
 
 /// What is to be run.
 #[derive(Debug)]
@@ -89,8 +89,8 @@ fn site(desk: &Desk, job: JobId, attempt: i32) -> Site {
     let places = &desk.places;
     Site {
         profile_root: text(places.profile_root.clone()),
-        temporary_profile: text(place::temporary(places, job, attempt).join("profile")),
-        artifacts_directory: text(place::artifacts(places, job, attempt)),
+        temporary_profile: text(directories::temporary(places, job, attempt).join("profile")),
+        artifacts_directory: text(directories::artifacts(places, job, attempt)),
         chromium: text(places.chromium.clone()),
         sandbox: places.sandbox,
         allow_private_targets: places.allow_private_targets,

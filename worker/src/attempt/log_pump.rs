@@ -12,7 +12,7 @@ use callboard::{
 };
 use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 
-use crate::{batcher::Batcher, held::Place};
+use crate::{batcher::Batcher, running_attempts::Place};
 
 /// Lines and bytes of one batch.
 const BATCH_LINES_MAX: usize = 500;

@@ -5,22 +5,22 @@
 
 mod artifacts;
 mod compose;
-mod limits;
+pub(crate) mod directories;
 mod log_pump;
 mod messages;
-mod order;
+mod outcome;
 mod output;
-pub(crate) mod place;
+mod proxy_failure;
 mod run;
-mod verdict;
-mod way_out;
+mod service_limits;
+mod spawn_request;
 
 use callboard::{
     ids::{AttemptId, JobId},
     job::{Failure, FailureCode, Outcome, ReadyJob, Used},
     steps::{
         finish::{
-            own_up::own_up,
+            report_alive::own_up,
             settle::{Settled, Verdict},
         },
         run::{claim, fetch_work::Work},
@@ -30,8 +30,8 @@ use callboard::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    desk::{Claimed, Desk},
-    held::{Place, Stop},
+    running_attempts::{Place, Stop},
+    shared::{Claimed, Desk},
 };
 use compose::Prepared;
 use run::Ran;
@@ -72,7 +72,7 @@ async fn claim(desk: &Desk, job: JobId, attempt: AttemptId) -> Option<Box<Work>>
 
 /// Composes and runs. Answers how it ended, whatever happens.
 async fn perform(desk: &Desk, work: &Work, attempt: AttemptId, place: &Place) -> Ran {
-    if let Some(outcome) = limits::held_back(desk, work) {
+    if let Some(outcome) = service_limits::held_back(desk, work) {
         return Ran::without_process(outcome);
     }
     match compose::prepare(desk, work) {

@@ -15,7 +15,7 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::{artifacts::Announced, limits::Answered, log_pump::Log, messages::Message};
+use super::{artifacts::Announced, log_pump::Log, messages::Message, service_limits::Answered};
 
 /// Longest event that is read, in bytes: a result of the largest size, escaped.
 const EVENT_BYTES_MAX: u64 = 2 * RESULT_BYTES_MAX as u64 + 64 * 1024;

@@ -25,18 +25,18 @@ use tokio::sync::mpsc;
 use super::{
     artifacts::{self, ARTIFACTS_MAX},
     compose::PreparedProcess,
-    limits::Seen,
+    directories::ArtifactsDirectory,
     log_pump::{self, Log},
-    order::{not_started, order},
+    outcome::{describe, record, verdict},
     output::{self, Notice, Told},
-    place::ArtifactsDirectory,
-    verdict::{describe, record, verdict},
-    way_out,
+    proxy_failure,
+    service_limits::Seen,
+    spawn_request::{not_started, order},
 };
 use crate::{
-    desk::Desk,
-    held::{Place, Stop},
     process::{Exit, Grip, LeaseNumber, Running, StartError},
+    running_attempts::{Place, Stop},
+    shared::Desk,
 };
 
 /// How long a profile may stay locked on this machine by what is left of an earlier attempt.
@@ -106,7 +106,7 @@ pub(super) async fn run(
     let (exit, stopped) = supervisor.supervise(&mut grip, notices, &mut seen).await;
     let told = join_output(stdout, stderr).await;
     let outcome = seen.verdict(verdict(&exit, stopped, told, speech));
-    let outcome = way_out::verdict(desk, work, proxy, outcome, &log).await;
+    let outcome = proxy_failure::verdict(desk, work, proxy, outcome, &log).await;
     log.line(LogStream::System, describe(&exit, &outcome)).await;
     drop(log);
     finish_log(pump).await;

@@ -18,11 +18,11 @@ use callboard::{
             promote::promote,
             unblock::unblock,
         },
-        limits::call::{call_due, call_forgotten},
+        limits::wake::{call_due, call_forgotten},
         maintain::{
+            fold_counters::keep_rolling,
             prune::Retention,
-            roll_up::keep_rolling,
-            take_stock::{Stock, take_stock},
+            refresh_statistics::{Stock, take_stock},
         },
     },
     store::{Store, StoreError},
@@ -32,7 +32,7 @@ use futures::StreamExt as _;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{desk::Desk, process::boottime_now};
+use crate::{process::boottime_now, shared::Desk};
 
 /// How often marks are compared with Redis; twice as often it is asked whether it has lost everything.
 const COMPARE_EVERY: Duration = Duration::from_millis(500);

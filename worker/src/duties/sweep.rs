@@ -7,7 +7,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use callboard::{ids::JobId, job::JobState, store::jobs::records};
 
-use crate::desk::Desk;
+use crate::shared::Desk;
 
 /// Sweeps now and then, for ever.
 pub(super) async fn sweep(desk: Arc<Desk>, every: Duration) {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use callboard::limit::answer::{BODY_CHARS_MAX, is_limit_header, is_refusal};
+use callboard::limit::response::{BODY_CHARS_MAX, is_limit_header, is_refusal};
 use reqwest::{Url, header::HeaderMap};
 use serde::Deserialize;
 use serde_json::{Value, json};

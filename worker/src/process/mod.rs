@@ -9,24 +9,24 @@
 //! must never block the runtime, never put a secret into an argument or a log, and never kill a process that
 //! does not descend from one of its shims.
 
-mod aftermath;
+mod cleanup;
 mod ending;
 mod forker;
-mod leash;
-mod nursery;
-mod order;
 mod run_as;
 mod running;
+mod shim_handle;
+mod shim_pool;
+mod spawn_request;
 mod supervisor;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
 pub use self::ending::{Exit, StartError};
-pub use self::leash::LeaseNumber;
-pub use self::nursery::{Nursery, Settings};
-pub use self::order::{MAX_STDIN_BYTES, Order};
 pub use self::run_as::RunAsError;
 pub use self::running::{Grip, Running};
+pub use crate::process::shim_handle::LeaseNumber;
+pub use crate::process::shim_pool::{Nursery, Settings};
+pub use crate::process::spawn_request::{MAX_STDIN_BYTES, Order};
 pub use crate::shim::protocol::{Death, Ending, Limits, ProfileDirectory, RefusalCode, RunAs};
 pub use crate::shim::watch::boottime_now;
 

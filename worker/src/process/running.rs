@@ -12,12 +12,14 @@ use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::aftermath::Aftermath;
-use super::forker::Newborn;
-use super::leash::Leash;
-use super::nursery::Nursery;
-use super::supervisor::{Presence, Supervisor};
-use super::{Exit, Order, RefusalCode, StartError};
+use super::{
+    Exit, Order, RefusalCode, StartError,
+    cleanup::Aftermath,
+    forker::Newborn,
+    shim_handle::Leash,
+    shim_pool::Nursery,
+    supervisor::{Presence, Supervisor},
+};
 
 /// A program that runs. Dropping this kills it with all that it has started.
 #[derive(Debug)]

@@ -11,9 +11,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::aftermath::Aftermath;
-use super::nursery::Request;
-use super::{Exit, StartError};
+use super::{Exit, StartError, cleanup::Aftermath, shim_pool::Request};
 use crate::shim::protocol::{Inbox, Status};
 
 /// A shim that exists. The nursery is told when it no longer does.

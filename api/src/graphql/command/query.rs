@@ -5,9 +5,9 @@ use callboard::{catalogue::Catalogue, store::catalogue::commands};
 
 use super::{Command, CommandConnection};
 use crate::graphql::{
-    limits::page_cost,
     loaders::{self, CommandName},
     name_lists::{self, Wanted},
+    query_limits::page_cost,
 };
 
 /// The query fields of commands.

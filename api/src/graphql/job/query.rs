@@ -3,7 +3,7 @@
 use async_graphql::{Context, ID, Object, Result};
 
 use super::{Job, JobConnection, JobFilter, JobOrder, list, object};
-use crate::graphql::limits::page_cost;
+use crate::graphql::query_limits::page_cost;
 
 /// The query fields of jobs.
 #[derive(Debug, Default, Clone, Copy)]

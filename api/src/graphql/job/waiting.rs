@@ -11,7 +11,7 @@ use callboard::{
     ids::JobId,
     job::JobState,
     limit::{GateKey, explain, gate::Block},
-    steps::limits::why::{Obstacle, PLACE_MAX},
+    steps::limits::explain::{Obstacle, PLACE_MAX},
     store::jobs::records::JobRecord,
 };
 

@@ -16,8 +16,8 @@ use crate::{
     feed::LogCursor,
     graphql::{
         job::JobContext,
-        limits::page_cost,
         page::{Bounds, Page, asks_for_total},
+        query_limits::page_cost,
     },
 };
 

@@ -13,10 +13,10 @@ use uuid::Uuid;
 use crate::graphql::{
     consumption::Consumption,
     job::{self, Job, JobConnection, JobFilter},
-    limits::page_cost,
     loaders::{self, ProfilesOf, ProxiesOf, SecretsOf, ServicesOf},
     name_lists,
     proxy::Proxy,
+    query_limits::page_cost,
     rate_limit::{self, Cap, LimitUsage},
     scalars::{DateTime, Json},
     secret::Secret,

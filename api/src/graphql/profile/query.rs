@@ -5,9 +5,9 @@ use callboard::{catalogue::Catalogue, store::catalogue::profiles};
 
 use super::{Profile, ProfileConnection};
 use crate::graphql::{
-    limits::page_cost,
     loaders::{self, ProfileName},
     name_lists::{self, Wanted},
+    query_limits::page_cost,
 };
 
 /// The query fields of profiles.

@@ -6,9 +6,9 @@ use callboard::{
 };
 
 use crate::graphql::{
-    limits::page_cost,
     loaders, name_lists,
     profile::ProfileConnection,
+    query_limits::page_cost,
     rate_limit::{self, LimitUsage, RateLimit},
     scalars::{DateTime, Duration},
 };

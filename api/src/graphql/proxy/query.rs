@@ -5,9 +5,9 @@ use callboard::{catalogue::Catalogue, store::catalogue::proxies};
 
 use super::{Proxy, ProxyConnection};
 use crate::graphql::{
-    limits::page_cost,
     loaders::{self, ProxyName},
     name_lists::{self, Wanted},
+    query_limits::page_cost,
 };
 
 /// The query fields of proxies.

@@ -3,7 +3,7 @@
 use async_graphql::{Context, InputObject, MaybeUndefined, Object, Result, SimpleObject};
 use callboard::steps::{
     hand_out::pause::{no_queue, set_paused},
-    limits::bound::bound,
+    limits::queue_limit::bound,
 };
 
 use super::{Queue, QueueId, load};

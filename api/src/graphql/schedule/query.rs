@@ -5,9 +5,9 @@ use callboard::{catalogue::Catalogue, store::catalogue::schedules};
 
 use super::{Schedule, ScheduleConnection};
 use crate::graphql::{
-    limits::page_cost,
     loaders::{self, ScheduleName},
     name_lists::{self, Wanted},
+    query_limits::page_cost,
 };
 
 /// The query fields of schedules.

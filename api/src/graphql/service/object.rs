@@ -4,17 +4,17 @@ use async_graphql::{Context, ID, Object, Result};
 use callboard::{
     clock::Time,
     ids::ServiceId,
-    limit::{GateKey, gate::Gate, learn::Shut},
+    limit::{GateKey, gate::Gate, observed::Shut},
     service,
     store::{catalogue::name_pages::NamePage, limits::usage::User},
 };
 
 use crate::graphql::{
     consumption::{Consumer, Consumption},
-    limits::page_cost,
     loaders::{self, SharesOf, TokenOf},
     name_lists,
     profile::ProfileConnection,
+    query_limits::page_cost,
     rate_limit::{self, Cap, LimitUsage, RateLimit},
     scalars::{DateTime, Json, Url},
     secret::Secret,

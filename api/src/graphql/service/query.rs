@@ -5,9 +5,9 @@ use callboard::{catalogue::Catalogue, store::catalogue::services};
 
 use super::{Service, ServiceConnection};
 use crate::graphql::{
-    limits::page_cost,
     loaders::{self, ServiceName},
     name_lists::{self, Wanted},
+    query_limits::page_cost,
 };
 
 /// The query fields of services.

@@ -12,7 +12,7 @@ use crate::{
     ids::{JobId, WorkerId},
     job::{Outcome, Standing},
     mutant::Mutant,
-    steps::{After, limits::call::Again},
+    steps::{After, limits::wake::Again},
     store::{
         Connection, Store, StoreError, commit,
         jobs::live,

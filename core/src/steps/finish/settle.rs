@@ -18,7 +18,7 @@ use crate::{
     policy::Policy,
     steps::{
         After,
-        limits::call::{Again, call_freed},
+        limits::wake::{Again, call_freed},
     },
     store::{
         Connection, Store, StoreError, commit,

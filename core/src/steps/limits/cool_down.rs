@@ -5,13 +5,13 @@
 
 use std::{slice::from_ref, time::Duration};
 
-use super::call::{Called, call_away};
+use super::wake::{Called, call_away};
 use crate::{
     clock::Time,
     ids::ProxyId,
     limit::{
         GateKey,
-        answer::{Closed, Observation},
+        response::{Closed, Observation},
     },
     steps::After,
     store::{

@@ -1,6 +1,6 @@
 //! What a job has to pass before it may start: its gates with their limits, and the proxy that it takes.
 //!
-//! The claim and [`why`](super::why) ask here, so that both decide from the same demands.
+//! The claim and [`why`](super::explain) ask here, so that both decide from the same demands.
 
 use std::{
     collections::{BTreeSet, HashMap},

@@ -1,8 +1,8 @@
 //! Limits: what stands in a ready job's way, and what clears it.
 
-pub mod bound;
-pub mod call;
 pub mod cool_down;
 pub(crate) mod demands;
+pub mod explain;
 pub mod observe;
-pub mod why;
+pub mod queue_limit;
+pub mod wake;

@@ -11,7 +11,7 @@ use std::{
 use crate::{
     clock::Time,
     ids::ServiceId,
-    limit::{GateKey, HoldBack, answer::Observation, learn::Shut},
+    limit::{GateKey, HoldBack, observed::Shut, response::Observation},
     steps::After,
     store::{
         Connection, Store, StoreError, commit,

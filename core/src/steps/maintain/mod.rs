@@ -1,5 +1,5 @@
 //! Maintain: counters, statistics, and what is too old.
 
+pub mod fold_counters;
 pub mod prune;
-pub mod roll_up;
-pub mod take_stock;
+pub mod refresh_statistics;

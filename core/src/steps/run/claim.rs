@@ -3,7 +3,7 @@
 //! Called by the worker's claimer. The worker makes the attempt's id, so a claim whose answer was lost is
 //! recognised when it is asked for again.
 
-mod turns;
+mod admission;
 
 use std::{cmp::Reverse, collections::HashMap, time::Instant};
 
@@ -16,14 +16,14 @@ use crate::{
     },
     limit::GateKey,
     policy::Policy,
-    steps::{After, limits::call::Again},
+    steps::{After, limits::wake::Again},
     store::{
         Store, StoreError, commit,
         jobs::live::{self, Change, LiveJob, Started, Terms},
         queues::backlog,
     },
 };
-use turns::Turns;
+use admission::Turns;
 
 /// Most jobs of one batch.
 pub const CLAIM_BATCH_MAX: usize = 500;
@@ -148,7 +148,7 @@ impl Batch {
                 self.rows.insert(granted.job, (granted.clone(), terms));
                 self.grant(at, granted)
             }
-            Err(turns::Parking { on, block, reason }) => {
+            Err(admission::Parking { on, block, reason }) => {
                 let transition = Transition::Parked { on: on.clone(), reason };
                 if let Some(applied) = self.allowed(&row, transition) {
                     self.turns.park(&row, &on, &block, self.now);

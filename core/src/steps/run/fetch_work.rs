@@ -17,8 +17,8 @@ use crate::{
         Store, StoreError,
         catalogue::ingredients::{self, Found, Wanted},
         jobs::{
+            inputs::{self, Task},
             live::LiveJob,
-            tasks::{self, Task},
         },
     },
 };
@@ -57,7 +57,7 @@ pub async fn fetch_work(
     let mut connection = store.read().await?;
     let jobs: Vec<JobId> = granted.iter().map(|grant| grant.live.job).collect();
     let mut tasks: HashMap<JobId, Task> =
-        tasks::load(&mut connection, &jobs).await?.into_iter().map(|task| (task.job, task)).collect();
+        inputs::load(&mut connection, &jobs).await?.into_iter().map(|task| (task.job, task)).collect();
     let versions: BTreeSet<CommandVersionId> = tasks.values().map(|task| task.version_id).collect();
     let compiled = recipes.load(&mut connection, versions).await?;
     let wanted = Wanted {

@@ -9,10 +9,10 @@ use callboard::{
 };
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 
-use super::place;
+use super::directories;
 use crate::{
-    desk::Desk,
     process::{LeaseNumber, Limits, Order, ProfileDirectory, RefusalCode, StartError},
+    shared::Desk,
 };
 
 /// The order of a plan: program, arguments, the whole environment, directories.
@@ -24,7 +24,7 @@ pub(super) fn order(
     profile_path: Option<&str>,
 ) -> Order {
     let places = &desk.places;
-    let temporary = place::temporary(places, work.live.job, work.live.attempt);
+    let temporary = directories::temporary(places, work.live.job, work.live.attempt);
     let (program, mut arguments, allowed) = match &plan.program {
         Program::File(path) => (PathBuf::from(path), Vec::new(), Some(places.programs.clone())),
         Program::Runner => (places.node.clone(), vec![places.runner.to_string_lossy().into_owned()], None),

@@ -14,8 +14,8 @@ use crate::{
         gate::{Block, Demand, Gate, judge},
     },
     steps::limits::{
-        call::{self, Occasion},
         demands::{Asked, asked},
+        wake::{self, Occasion},
     },
     store::{
         Connection, StoreError,
@@ -137,7 +137,7 @@ impl Turns {
         gate.has_waiters = true;
         let demand = self.demands.get(&row.job).and_then(|all| all.iter().find(|demand| demand.key == *on));
         let limits = demand.map(|demand| demand.limits.clone()).unwrap_or_default();
-        let wake_in = block.until().map(|until| call::lead(block, until, now));
+        let wake_in = block.until().map(|until| wake::lead(block, until, now));
         let entry = self.parked.entry(on.clone()).or_insert((limits, wake_in));
         entry.1 = entry.1.into_iter().chain(wake_in).min();
         self.changed.insert(on.clone());
@@ -164,7 +164,7 @@ impl Turns {
     }
 
     /// Writes the gates, and calls those whose turn it is now.
-    pub(super) async fn close(self, connection: &mut Connection) -> Result<call::Called, StoreError> {
+    pub(super) async fn close(self, connection: &mut Connection) -> Result<wake::Called, StoreError> {
         if !self.changed.is_empty() {
             let saved = self.changed.iter().map(|key| {
                 let parked = self.parked.get(key);
@@ -177,6 +177,6 @@ impl Turns {
             });
             gates::save(connection, &saved.collect::<Vec<_>>()).await?;
         }
-        call::call(connection, self.passed_on, Occasion::Freed).await
+        wake::call(connection, self.passed_on, Occasion::Freed).await
     }
 }

@@ -8,8 +8,8 @@ use callboard::{
 
 use super::{output::Told, run::StoppedBy};
 use crate::{
-    held::Stop,
     process::{Death, Ending, Exit},
+    running_attempts::Stop,
 };
 
 /// What the exit, the reason of a stop, and the child's own words come to.

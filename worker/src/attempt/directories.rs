@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 
 use callboard::ids::JobId;
 
-use crate::desk::Places;
+use crate::shared::Places;
 
 /// Made and removed by the shim, together with the processes.
 pub(super) fn temporary(places: &Places, job: JobId, attempt: i32) -> PathBuf {

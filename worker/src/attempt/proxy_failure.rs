@@ -15,7 +15,7 @@ use callboard::{
 use tokio::net::TcpStream;
 
 use super::log_pump::Log;
-use crate::desk::Desk;
+use crate::shared::Desk;
 
 /// How long a proxy may take to accept a connection.
 const PATIENCE: Duration = Duration::from_secs(3);

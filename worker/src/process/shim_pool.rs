@@ -12,10 +12,12 @@ use rustix::process::{Pid, getpid, set_child_subreaper};
 use rustix::time::Timespec;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use super::forker::{self, Forker, Newborn};
-use super::leash::{LeaseNumber, Leashes};
-use super::running::Running;
-use super::{Order, StartError, running};
+use super::{
+    Order, StartError,
+    forker::{self, Forker, Newborn},
+    running::{self, Running},
+    shim_handle::{LeaseNumber, Leashes},
+};
 use crate::shim::tree;
 
 /// How long to wait before trying again when no shim can be forked.

@@ -8,9 +8,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::Timespec;
 use tokio::sync::oneshot;
 
-use super::ProfileDirectory;
-use super::nursery::Request;
-use super::supervisor::Presence;
+use super::{ProfileDirectory, shim_pool::Request, supervisor::Presence};
 use crate::shim::{profile, temporary};
 
 /// How often to try to kill; each time takes seconds, and only uninterruptible processes survive the first.

@@ -36,9 +36,9 @@ use tokio::sync::watch;
 
 use crate::{
     batcher::Batcher,
-    closings::Closings,
-    held::Held,
+    paused_services::Closings,
     process::{Nursery, RunAs},
+    running_attempts::Held,
 };
 
 /// Most starts, progress reports or log batches that go together.

@@ -123,8 +123,8 @@ fn refused() -> ApiError {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use super::Role;
     use super::*;
-    use crate::auth::Role;
 
     struct Counting(Arc<AtomicUsize>);
 

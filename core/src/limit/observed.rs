@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Limits,
-    answer::{Closed, OBSERVED_MAX, Observation, Observed},
     gate::Gate,
+    response::{Closed, OBSERVED_MAX, Observation, Observed},
 };
 use crate::clock::Time;
 

@@ -11,7 +11,7 @@ use callboard::{
     job::{FailureCode, Outcome},
     limit::{
         HoldBack,
-        answer::{Answer, Closed, Observation},
+        response::{Answer, Closed, Observation},
     },
     steps::{limits::observe::Sighting, run::fetch_work::Work},
     store::jobs::logs::LogStream,
@@ -19,7 +19,7 @@ use callboard::{
 use tokio::task::JoinSet;
 
 use super::log_pump::Log;
-use crate::desk::Desk;
+use crate::shared::Desk;
 
 /// How long the end of an attempt waits for its observations to be committed.
 const COMMIT_PATIENCE: Duration = Duration::from_secs(30);

@@ -4,7 +4,7 @@
 //! room. A called job is ready again, and does not queue up at that gate any more; whether it passes is up to its claim. What is
 //! called and never claimed (cancelled, say) is made good by the next call: the duty looks at all gates with waiters now and then.
 
-mod again;
+mod recheck;
 
 use std::{collections::HashMap, time::Duration};
 
@@ -28,7 +28,7 @@ use crate::{
     },
 };
 
-pub(crate) use again::Again;
+pub(crate) use recheck::Again;
 
 /// How long before its moment a job is called at the latest, so that its claim is there in time. Those whose moments come until
 /// [`AHEAD`] are called with it: the longer that is, the fewer and larger are the batches that queue up at a gate.
