@@ -14,8 +14,8 @@ use callboard::{
     ids::CommandId,
     refusal::Refusal,
     steps::enqueue::{
-        context::Desk,
-        submit::{Accepted, Order, SubmitError, submit},
+        context::SubmitContext,
+        submit::{Accepted, JobRequest, SubmitError, submit},
     },
     store::{StoreError, catalogue::commands},
     transport::Redis,
@@ -30,20 +30,20 @@ use tokio::{
 use windows::Windows;
 
 /// Maximum number of waiting submissions. Further ones are refused.
-const CALLS_MAX: usize = 4096;
+const SUBMISSIONS_MAX: usize = 4096;
 /// A submission with more jobs than this counts as large.
 const SMALL_JOBS_MAX: usize = 32;
 /// Maximum number of jobs in a group.
 const GROUP_JOBS_MAX: usize = 256;
 /// Number of concurrent commits of small submissions.
-const SMALL_LANES: usize = 2;
+const SMALL_COMMITS_MAX: usize = 2;
 /// Number of concurrent commits of large submissions: one is composed while another is written.
-const LARGE_LANES: usize = 2;
+const LARGE_COMMITS_MAX: usize = 2;
 
 /// Accepts job requests. Cheap to clone. Accepted requests are committed even when all clones are
 /// gone.
 #[derive(Clone)]
-pub struct Enqueuer(mpsc::Sender<Call>);
+pub struct Enqueuer(mpsc::Sender<Submission>);
 
 /// Why jobs were not enqueued.
 #[derive(Debug, thiserror::Error)]
@@ -62,43 +62,43 @@ pub enum EnqueueError {
     Stopped,
 }
 
-type Outcome = Result<Vec<Accepted>, EnqueueError>;
+type EnqueueResult = Result<Vec<Accepted>, EnqueueError>;
 
-struct Call {
-    orders: Vec<Order>,
-    reply: oneshot::Sender<Outcome>,
+struct Submission {
+    requests: Vec<JobRequest>,
+    reply: oneshot::Sender<EnqueueResult>,
     arrived: Instant,
 }
 
 impl Enqueuer {
     /// Starts the actor. Must be called inside Tokio.
-    pub fn start(desk: Arc<Desk>, redis: Redis) -> Self {
-        let (sender, calls) = mpsc::channel(CALLS_MAX);
-        let clerk = Clerk {
-            desk,
+    pub fn start(context: Arc<SubmitContext>, redis: Redis) -> Self {
+        let (sender, submissions) = mpsc::channel(SUBMISSIONS_MAX);
+        let actor = EnqueueActor {
+            context,
             redis,
-            calls,
+            submissions,
             is_open: true,
             waiting: Waiting::default(),
             windows: Windows::default(),
             under_way: JoinSet::new(),
-            small_lanes: 0,
-            large_lanes: 0,
+            small_commits: 0,
+            large_commits: 0,
         };
-        tokio::spawn(clerk.run());
+        tokio::spawn(actor.run());
         Self(sender)
     }
 
     /// Enqueues these jobs, all or none, and returns after the commit. Dropping the future does not
     /// undo it.
-    pub async fn submit(&self, orders: Vec<Order>) -> Outcome {
-        let (reply, answer) = oneshot::channel();
-        let call = Call { orders, reply, arrived: Instant::now() };
-        self.0.try_send(call).map_err(|refused| match refused {
+    pub async fn submit(&self, requests: Vec<JobRequest>) -> EnqueueResult {
+        let (reply, result) = oneshot::channel();
+        let submission = Submission { requests, reply, arrived: Instant::now() };
+        self.0.try_send(submission).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => EnqueueError::Full,
             mpsc::error::TrySendError::Closed(_) => EnqueueError::Stopped,
         })?;
-        answer.await.map_err(|_| EnqueueError::Stopped)?
+        result.await.map_err(|_| EnqueueError::Stopped)?
     }
 }
 
@@ -112,11 +112,11 @@ impl fmt::Debug for Enqueuer {
 #[derive(Default)]
 struct Waiting {
     /// Submits whose jobs are pushed to Redis at once.
-    pushed: VecDeque<Call>,
+    pushed: VecDeque<Submission>,
     /// Submits whose jobs are left to the dispatcher.
-    left: VecDeque<Call>,
+    left: VecDeque<Submission>,
     /// Large submissions, with whether their jobs are pushed to Redis at once.
-    large: VecDeque<(Call, bool)>,
+    large: VecDeque<(Submission, bool)>,
 }
 
 /// A finished task.
@@ -127,46 +127,46 @@ enum Done {
     Learned(CommandId, Option<String>),
 }
 
-struct Clerk {
-    desk: Arc<Desk>,
+struct EnqueueActor {
+    context: Arc<SubmitContext>,
     redis: Redis,
-    calls: mpsc::Receiver<Call>,
+    submissions: mpsc::Receiver<Submission>,
     is_open: bool,
     waiting: Waiting,
     windows: Windows,
     under_way: JoinSet<Done>,
-    small_lanes: usize,
-    large_lanes: usize,
+    small_commits: usize,
+    large_commits: usize,
 }
 
-impl Clerk {
+impl EnqueueActor {
     async fn run(mut self) {
         let mut inbox = Vec::with_capacity(GROUP_JOBS_MAX);
         loop {
-            let room = CALLS_MAX.saturating_sub(self.waiting.len());
+            let room = SUBMISSIONS_MAX.saturating_sub(self.waiting.len());
             tokio::select! {
-                received = self.calls.recv_many(&mut inbox, room), if self.is_open && room > 0 => {
+                received = self.submissions.recv_many(&mut inbox, room), if self.is_open && room > 0 => {
                     self.is_open = received > 0;
                     self.sort(&mut inbox);
                 }
                 Some(done) = self.under_way.join_next() => self.finish(done),
                 else => return,
             }
-            self.start_lanes();
+            self.start_commits();
         }
     }
 
     /// Moves new submissions to their waiting queues.
-    fn sort(&mut self, inbox: &mut Vec<Call>) {
+    fn sort(&mut self, inbox: &mut Vec<Submission>) {
         let now = Instant::now();
-        for call in inbox.drain(..) {
-            let is_pushed = self.windows.admit(&call.orders, now);
-            if call.orders.len() > SMALL_JOBS_MAX {
-                self.waiting.large.push_back((call, is_pushed));
+        for submission in inbox.drain(..) {
+            let is_pushed = self.windows.admit(&submission.requests, now);
+            if submission.requests.len() > SMALL_JOBS_MAX {
+                self.waiting.large.push_back((submission, is_pushed));
             } else if is_pushed {
-                self.waiting.pushed.push_back(call);
+                self.waiting.pushed.push_back(submission);
             } else {
-                self.waiting.left.push_back(call);
+                self.waiting.left.push_back(submission);
             }
         }
         for queue in self.windows.take_uncounted() {
@@ -177,15 +177,15 @@ impl Clerk {
             });
         }
         for command in self.windows.take_unlearned() {
-            let desk = Arc::clone(&self.desk);
-            self.under_way.spawn(async move { Done::Learned(command, queue_of(&desk, command).await) });
+            let context = Arc::clone(&self.context);
+            self.under_way.spawn(async move { Done::Learned(command, queue_of(&context, command).await) });
         }
     }
 
     fn finish(&mut self, done: Result<Done, tokio::task::JoinError>) {
         match done {
-            Ok(Done::Small) => self.small_lanes -= 1,
-            Ok(Done::Large) => self.large_lanes -= 1,
+            Ok(Done::Small) => self.small_commits -= 1,
+            Ok(Done::Large) => self.large_commits -= 1,
             Ok(Done::Counted(queue, held)) => self.windows.counted(&queue, held, Instant::now()),
             Ok(Done::Learned(command, queue)) => self.windows.learned(command, queue, Instant::now()),
             // Only counting and learning can panic here, and no caller waits for them. The panic
@@ -194,22 +194,23 @@ impl Clerk {
         }
     }
 
-    fn start_lanes(&mut self) {
-        while self.small_lanes < SMALL_LANES
+    fn start_commits(&mut self) {
+        while self.small_commits < SMALL_COMMITS_MAX
             && let Some((group, is_pushed)) = self.waiting.next_group()
         {
-            self.small_lanes += 1;
-            let committing = commit(Arc::clone(&self.desk), self.redis.clone(), group, is_pushed);
+            self.small_commits += 1;
+            let committing = commit(Arc::clone(&self.context), self.redis.clone(), group, is_pushed);
             self.under_way.spawn(async move {
                 guarded(committing).await;
                 Done::Small
             });
         }
-        while self.large_lanes < LARGE_LANES
-            && let Some((call, is_pushed)) = self.waiting.large.pop_front()
+        while self.large_commits < LARGE_COMMITS_MAX
+            && let Some((submission, is_pushed)) = self.waiting.large.pop_front()
         {
-            self.large_lanes += 1;
-            let committing = commit(Arc::clone(&self.desk), self.redis.clone(), vec![call], is_pushed);
+            self.large_commits += 1;
+            let committing =
+                commit(Arc::clone(&self.context), self.redis.clone(), vec![submission], is_pushed);
             self.under_way.spawn(async move {
                 guarded(committing).await;
                 Done::Large
@@ -225,7 +226,7 @@ impl Waiting {
 
     /// Takes the next group of small submissions: those that have waited longest, up to the maximum
     /// size of a group.
-    fn next_group(&mut self) -> Option<(Vec<Call>, bool)> {
+    fn next_group(&mut self) -> Option<(Vec<Submission>, bool)> {
         let is_pushed = match (self.pushed.front(), self.left.front()) {
             (Some(pushed), Some(left)) => pushed.arrived <= left.arrived,
             (Some(_), None) => true,
@@ -234,8 +235,8 @@ impl Waiting {
         };
         let queue = if is_pushed { &mut self.pushed } else { &mut self.left };
         let mut jobs = 0;
-        let fits = |call: &&Call| {
-            jobs += call.orders.len();
+        let fits = |submission: &&Submission| {
+            jobs += submission.requests.len();
             jobs <= GROUP_JOBS_MAX
         };
         let fitting = queue.iter().take_while(fits).count();
@@ -244,14 +245,14 @@ impl Waiting {
 }
 
 /// Commits a group and replies to its callers.
-async fn commit(desk: Arc<Desk>, redis: Redis, group: Vec<Call>, is_pushed: bool) {
-    let (orders, replies): (Vec<Vec<Order>>, Vec<_>) =
-        group.into_iter().map(|call| (call.orders, call.reply)).unzip();
-    let (answers, after) = submit(&desk, &orders, is_pushed).await;
+async fn commit(context: Arc<SubmitContext>, redis: Redis, group: Vec<Submission>, is_pushed: bool) {
+    let (requests, replies): (Vec<Vec<JobRequest>>, Vec<_>) =
+        group.into_iter().map(|submission| (submission.requests, submission.reply)).unzip();
+    let (results, after) = submit(&context, &requests, is_pushed).await;
     after.announce_soon(&redis);
-    for (answer, reply) in answers.into_iter().zip(replies) {
+    for (result, reply) in results.into_iter().zip(replies) {
         // The send fails if the caller is gone.
-        let _gone = reply.send(answer.map_err(EnqueueError::from));
+        let _gone = reply.send(result.map_err(EnqueueError::from));
     }
 }
 
@@ -264,8 +265,8 @@ async fn guarded(committing: impl Future<Output = ()>) {
 }
 
 /// Returns the queue for a command's jobs that name no other.
-async fn queue_of(desk: &Desk, command: CommandId) -> Option<String> {
-    let mut connection = desk.store.read().await.ok()?;
+async fn queue_of(context: &SubmitContext, command: CommandId) -> Option<String> {
+    let mut connection = context.store.read().await.ok()?;
     let found = commands::load(&mut connection, &[command]).await.ok()?;
     found.into_iter().next().map(|command| command.queue)
 }

@@ -128,7 +128,7 @@ pub fn coded(code: Code, mut error: ServerError) -> ServerError {
 
 /// The code and text that clients see for an error of the executor.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
+pub struct Classified {
     /// The code to report.
     pub code: Code,
     /// Replaces the error's own text. `None` keeps it.
@@ -137,12 +137,12 @@ pub struct Verdict {
 
 /// Classifies an error of the executor. An error that is not known to be harmless becomes INTERNAL
 /// and loses its text.
-pub fn classify(error: &ServerError) -> Verdict {
+pub fn classify(error: &ServerError) -> Classified {
     if let Some(code) = Code::of(error) {
-        return Verdict { code, message: None };
+        return Classified { code, message: None };
     }
     if let Some(known) = error.source::<ApiError>() {
-        return Verdict { code: known.code, message: None };
+        return Classified { code: known.code, message: None };
     }
     // A DataLoader shares one error among all keys of a batch.
     let shared = error.source::<Arc<StoreError>>().map(Arc::as_ref);
@@ -151,31 +151,31 @@ pub fn classify(error: &ServerError) -> Verdict {
     }
     if error.source.is_none() {
         if let Some(code) = code_of_framework_text(&error.message, !error.path.is_empty()) {
-            return Verdict { code, message: None };
+            return Classified { code, message: None };
         }
         if error.path.is_empty() {
-            return Verdict { code: Code::ValidationFailed, message: None };
+            return Classified { code: Code::ValidationFailed, message: None };
         }
     }
-    Verdict {
+    Classified {
         code: Code::Internal,
         message: Some("An internal error occurred. Look up the request id in the server's log."),
     }
 }
 
-const fn classify_store(error: &StoreError) -> Verdict {
+const fn classify_store(error: &StoreError) -> Classified {
     match error {
-        StoreError::Unavailable(_) => Verdict {
+        StoreError::Unavailable(_) => Classified {
             code: Code::Unavailable,
             message: Some("The database is unreachable at the moment. Try again."),
         },
-        StoreError::Contended(_) => Verdict {
+        StoreError::Contended(_) => Classified {
             code: Code::Unavailable,
             message: Some(
                 "Too many transactions competed for the same rows. Nothing was changed. Try again.",
             ),
         },
-        StoreError::CommitUnknown(_) => Verdict {
+        StoreError::CommitUnknown(_) => Classified {
             code: Code::Unavailable,
             message: Some(
                 "The database connection broke during the commit, so the change may or may not have been \
@@ -186,7 +186,7 @@ const fn classify_store(error: &StoreError) -> Verdict {
         | StoreError::Corrupt { .. }
         | StoreError::Migrate(_)
         | StoreError::Outdated { .. }
-        | StoreError::Unexpected(_) => Verdict {
+        | StoreError::Unexpected(_) => Classified {
             code: Code::Internal,
             message: Some("An internal error occurred. Look up the request id in the server's log."),
         },

@@ -17,8 +17,8 @@ use callboard::{
     recipes::Recipes,
     settings::Environment,
     steps::{
-        enqueue::context::Desk,
-        maintain::fold_counters::{keep_rolling, make_partitions},
+        enqueue::context::SubmitContext,
+        maintain::fold_counters::{keep_folded, make_partitions},
     },
     store::{Planning, Store, StoreError, jobs::artifacts},
     transport::Redis,
@@ -31,13 +31,13 @@ use url::Url;
 
 use crate::{
     artifacts::{ArtifactFile, ArtifactIndex, ArtifactUrls, Artifacts},
-    auth::{Authenticate, Caller, FixedKey, Gate, KeyHash, Role},
+    auth::{Authenticate, Authenticator, Caller, FixedKey, KeyHash, Role},
     demo,
     endpoint::Endpoint,
     graphql::{job::JobContext, loaders, proxy::ProxyProbe, roots},
     health::Part,
     hex,
-    operation::{Dress, Engine},
+    operation::{Engine, WithLoaders},
     prometheus, server,
     settings::Settings,
 };
@@ -69,15 +69,15 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     let catalogue =
         Catalogue { store: store.clone(), keyring, allow_list: settings.shared.allow_list()?, ids: IdSource };
 
-    let gate = Gate::new(FixedKey {
+    let authenticator = Authenticator::new(FixedKey {
         key: KeyHash(key_hash(&key)),
         caller: configured(),
         otherwise: Keys(catalogue.clone()),
     });
-    let jobs = JobContext::start(Arc::new(desk(settings, &store)?), redis);
+    let jobs = JobContext::start(Arc::new(submit(settings, &store)?), redis);
     let probe = ProxyProbe::new(settings.proxy_check_url(&own_url));
     let schema = roots::schema().data(catalogue).data(urls.clone()).data(probe).data(jobs).finish();
-    let engine = Engine::new(schema, gate, dress(store.clone()));
+    let engine = Engine::new(schema, authenticator, with_loaders(store.clone()));
     let endpoint = Endpoint::new(engine, settings.origins()?);
     let (shutdown, sockets) = (endpoint.shutdown.clone(), endpoint.sockets.clone());
     let is_development = settings.shared.environment == Environment::Development;
@@ -97,7 +97,7 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     announce(&own_url, is_drawn.then_some(&key));
     // Counters must be folded even while no worker is running.
     let (rolled, rolls) = (store.clone(), shutdown.clone());
-    tokio::spawn(async move { rolls.run_until_cancelled(Box::pin(keep_rolling(&rolled))).await });
+    tokio::spawn(async move { rolls.run_until_cancelled(Box::pin(keep_folded(&rolled))).await });
     let stop = shutdown.clone();
     tokio::spawn(async move {
         if let Err(error) = server::asked_to_stop().await {
@@ -112,13 +112,13 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
 }
 
 /// Creates the submit context.
-fn desk(settings: &Settings, store: &Store) -> anyhow::Result<Desk> {
+fn submit(settings: &Settings, store: &Store) -> anyhow::Result<SubmitContext> {
     let keyring = settings.shared.keyring()?;
-    Ok(Desk { store: store.clone(), keyring, recipes: Recipes::default(), ids: IdSource })
+    Ok(SubmitContext { store: store.clone(), keyring, recipes: Recipes::default(), ids: IdSource })
 }
 
 /// Adds the catalogue's DataLoaders to each operation.
-fn dress(store: Store) -> Dress {
+fn with_loaders(store: Store) -> WithLoaders {
     Arc::new(move |request| loaders::add(request, &store))
 }
 

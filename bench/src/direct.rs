@@ -14,8 +14,8 @@ use callboard::{
     recipes::Recipes,
     settings::SharedSettings,
     steps::enqueue::{
-        context::Desk,
-        submit::{self, Order},
+        context::SubmitContext,
+        submit::{self, JobRequest},
     },
     store::{Planning, Store},
     transport::Redis,
@@ -27,7 +27,7 @@ const RATE: i32 = 10_000;
 /// Handles to the store, Redis and the catalogue.
 #[derive(Debug)]
 pub(crate) struct Direct {
-    pub(crate) desk: Desk,
+    pub(crate) context: SubmitContext,
     pub(crate) redis: Redis,
     catalogue: Catalogue,
 }
@@ -46,8 +46,8 @@ impl Direct {
             allow_list,
             ids: IdSource,
         };
-        let desk = Desk { store, keyring, recipes: Recipes::default(), ids: IdSource };
-        Ok(Self { desk, redis, catalogue })
+        let context = SubmitContext { store, keyring, recipes: Recipes::default(), ids: IdSource };
+        Ok(Self { context, redis, catalogue })
     }
 
     /// Creates a PROGRAM command and returns its id.
@@ -119,9 +119,10 @@ impl Direct {
     ) -> anyhow::Result<Vec<JobId>> {
         let mut jobs = Vec::with_capacity(count);
         while jobs.len() < count {
-            let order = Order { command: Some(command), queue: Some(queue.to_owned()), ..Order::default() };
+            let order =
+                JobRequest { command: Some(command), queue: Some(queue.to_owned()), ..JobRequest::default() };
             let call = vec![order; submit::JOBS_MAX.min(count - jobs.len())];
-            let (answers, after) = submit::submit(&self.desk, &[call], false).await;
+            let (answers, after) = submit::submit(&self.context, &[call], false).await;
             let accepted = answers.into_iter().next().context("submit returned no result")??;
             jobs.extend(accepted.iter().map(|accepted| accepted.job));
             after.announce(&self.redis).await;

@@ -6,7 +6,7 @@ use callboard::{
     command::NOOP,
     ids::WorkerId,
     settings::SharedSettings,
-    steps::run::claim::{self, Answer, CLAIM_BATCH_MAX},
+    steps::run::claim::{self, CLAIM_BATCH_MAX, Decision},
     store::{Planning, Store},
 };
 
@@ -28,9 +28,11 @@ pub(crate) async fn park(shared: &SharedSettings, queue: &str, count: usize) -> 
         let mut granted = Vec::new();
         for (answer, request) in answers.iter().zip(requests) {
             match answer {
-                Answer::Granted(_) => granted.push(request),
-                Answer::Parked { .. } => {}
-                Answer::Paused | Answer::Gone => bail!("a job was neither granted nor parked: {answer:?}"),
+                Decision::Granted(_) => granted.push(request),
+                Decision::Parked { .. } => {}
+                Decision::Paused | Decision::Gone => {
+                    bail!("a job was neither granted nor parked: {answer:?}")
+                }
             }
         }
         settle_all(&store, granted.iter().map(success)).await?;

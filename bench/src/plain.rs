@@ -9,7 +9,7 @@ use callboard::{
     compose::ComposedCommand,
     ids::WorkerId,
     settings::SharedSettings,
-    steps::{finish::settle::Verdict, run::claim::CLAIM_BATCH_MAX},
+    steps::{finish::settle::Settlement, run::claim::CLAIM_BATCH_MAX},
     store::{Planning, Store},
 };
 use serde_json::json;
@@ -35,8 +35,8 @@ pub(crate) async fn run(shared: &SharedSettings, name: &str, queue: &str) -> any
     for batch in jobs.chunks(CLAIM_BATCH_MAX) {
         let requests = requests(batch.iter().copied());
         claim_all(&store, worker, &requests).await?;
-        let verdict = |request| Verdict { composed: Some(composed.clone()), ..success(request) };
-        settle_all(&store, requests.iter().map(verdict)).await?;
+        let settlement = |request| Settlement { composed: Some(composed.clone()), ..success(request) };
+        settle_all(&store, requests.iter().map(settlement)).await?;
     }
     Ok(Measurement::rate(name, jobs.len(), since.elapsed()))
 }

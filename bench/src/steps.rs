@@ -7,35 +7,39 @@ use callboard::{
     ids::{AttemptId, JobId, WorkerId},
     job::Outcome,
     steps::{
-        finish::settle::{self, Settled, Verdict},
-        run::claim::{self, Answer, Request},
+        finish::settle::{self, Settled, Settlement},
+        run::claim::{self, ClaimRequest, Decision},
     },
     store::Store,
 };
 
 /// Returns a claim request for each of these jobs.
-pub(crate) fn requests(jobs: impl IntoIterator<Item = JobId>) -> Vec<Request> {
-    jobs.into_iter().map(|job| Request { job, attempt: IdSource.make::<AttemptId>() }).collect()
+pub(crate) fn requests(jobs: impl IntoIterator<Item = JobId>) -> Vec<ClaimRequest> {
+    jobs.into_iter().map(|job| ClaimRequest { job, attempt: IdSource.make::<AttemptId>() }).collect()
 }
 
 /// Claims all of these. Fails unless every claim is granted.
-pub(crate) async fn claim_all(store: &Store, worker: WorkerId, requests: &[Request]) -> anyhow::Result<()> {
+pub(crate) async fn claim_all(
+    store: &Store,
+    worker: WorkerId,
+    requests: &[ClaimRequest],
+) -> anyhow::Result<()> {
     let (answers, _untold) = claim::claim(store, worker, requests).await?;
-    ensure!(answers.iter().all(|answer| matches!(answer, Answer::Granted(_))), "a claim was not granted");
+    ensure!(answers.iter().all(|answer| matches!(answer, Decision::Granted(_))), "a claim was not granted");
     Ok(())
 }
 
 /// Returns a worker's verdict on an attempt that succeeded without a result.
-pub(crate) fn success(request: &Request) -> Verdict {
-    Verdict::bare(request.job, request.attempt, Outcome::Succeeded { result: serde_json::Value::Null })
+pub(crate) fn success(request: &ClaimRequest) -> Settlement {
+    Settlement::bare(request.job, request.attempt, Outcome::Succeeded { result: serde_json::Value::Null })
 }
 
 /// Settles all of these. Fails unless every verdict is accepted.
 pub(crate) async fn settle_all(
     store: &Store,
-    verdicts: impl IntoIterator<Item = Verdict>,
+    settlements: impl IntoIterator<Item = Settlement>,
 ) -> anyhow::Result<()> {
-    let (settled, _untold) = settle::settle(store, verdicts.into_iter().collect()).await?;
+    let (settled, _untold) = settle::settle(store, settlements.into_iter().collect()).await?;
     ensure!(settled.iter().all(|settled| *settled == Settled::Done), "a settle was refused");
     Ok(())
 }

@@ -65,7 +65,7 @@ impl ProxySelection {
         is_out: impl Fn(&ProxyId) -> bool,
         busy: impl Fn(&ProxyId) -> i64,
         last: Option<ProxyId>,
-        despair: impl Fn(&ProxyId) -> Despair,
+        fallback_rank: impl Fn(&ProxyId) -> Despair,
     ) -> Option<ProxyId> {
         let mut fit = proxies.iter().filter(|id| !is_out(id));
         let picked = match self {
@@ -77,7 +77,7 @@ impl ProxySelection {
             }
             Self::LeastBusy => fit.min_by_key(|id| busy(id)),
         };
-        picked.or_else(|| proxies.iter().min_by_key(|id| despair(id))).copied()
+        picked.or_else(|| proxies.iter().min_by_key(|id| fallback_rank(id))).copied()
     }
 
     /// As stored.

@@ -19,7 +19,7 @@ use crate::{
         Connection, StoreError,
         catalogue::{
             command_versions::{self, CommandVersion},
-            ingredients::{Found, StoredProfile, StoredProxy, StoredService},
+            ingredients::{StoredIngredients, StoredProfile, StoredProxy, StoredService},
         },
     },
 };
@@ -92,7 +92,7 @@ pub struct Facts<'a> {
 }
 
 /// The names of a profile's secrets, which [`Facts`] borrow.
-pub fn secret_names(found: &Found, profile: Option<ProfileId>) -> Vec<String> {
+pub fn secret_names(found: &StoredIngredients, profile: Option<ProfileId>) -> Vec<String> {
     let stored = profile.and_then(|id| found.profiles.get(&id));
     stored.map(|stored| stored.secrets.iter().map(|secret| secret.name.clone()).collect()).unwrap_or_default()
 }
@@ -100,7 +100,7 @@ pub fn secret_names(found: &Found, profile: Option<ProfileId>) -> Vec<String> {
 impl<'a> Facts<'a> {
     /// Picks what the job names out of what was loaded; `secrets` are the [`secret_names`] of its profile.
     pub fn pick(
-        found: &'a Found,
+        found: &'a StoredIngredients,
         secrets: &'a [String],
         profile: Option<ProfileId>,
         proxy: Option<ProxyId>,
@@ -155,7 +155,11 @@ impl<'a> Facts<'a> {
 
 /// The proxy that a first attempt would probably take now: the job's own, or the profile's choice. What an attempt does take is decided
 /// by its claim, which knows how busy they are and whose turn it is.
-pub fn choose_proxy(found: &Found, own: Option<ProxyId>, profile: Option<ProfileId>) -> Option<ProxyId> {
+pub fn choose_proxy(
+    found: &StoredIngredients,
+    own: Option<ProxyId>,
+    profile: Option<ProfileId>,
+) -> Option<ProxyId> {
     let chosen = || {
         let stored = profile.and_then(|id| found.profiles.get(&id))?;
         let is_down = |id: &ProxyId| {

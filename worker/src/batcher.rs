@@ -34,19 +34,19 @@ impl<Q, A> Clone for Batcher<Q, A> {
 }
 
 impl<Q: Clone + Send + Sync + 'static, A: Send + 'static> Batcher<Q, A> {
-    /// Starts the actor. `step` carries out up to `most` requests and answers them in their order; `lanes` of them
+    /// Starts the actor. `step` carries out up to `most` requests and answers them in their order; `concurrency` of them
     /// run at once.
-    pub(crate) fn start<F, Fut>(name: &'static str, lanes: usize, most: usize, step: F) -> Self
+    pub(crate) fn start<F, Fut>(name: &'static str, concurrency: usize, most: usize, step: F) -> Self
     where
         F: Fn(Vec<Q>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Vec<A>, StoreError>> + Send,
     {
         let (sender, mut waiting) = mpsc::channel::<(Q, Reply<A>)>(WAITING_MAX);
-        let (step, lanes) = (Arc::new(step), Arc::new(Semaphore::new(lanes)));
+        let (step, concurrency) = (Arc::new(step), Arc::new(Semaphore::new(concurrency)));
         tokio::spawn(async move {
             let mut batch = Vec::with_capacity(most);
             loop {
-                let Ok(lane) = lanes.clone().acquire_owned().await else { return };
+                let Ok(lane) = concurrency.clone().acquire_owned().await else { return };
                 if waiting.recv_many(&mut batch, most).await == 0 {
                     return;
                 }

@@ -6,14 +6,14 @@ use anyhow::Context as _;
 use axum::{Router, routing::get};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
-use crate::{settings::WorkerSettings, shared::Desk};
+use crate::{settings::WorkerSettings, shared::Shared};
 
 /// Starts it on the configured address.
-pub(crate) async fn start(settings: &WorkerSettings, desk: &Arc<Desk>) -> anyhow::Result<()> {
+pub(crate) async fn start(settings: &WorkerSettings, shared: &Arc<Shared>) -> anyhow::Result<()> {
     let Some(address) = settings.listen else { return Ok(()) };
     let recorder =
         PrometheusBuilder::new().install_recorder().context("cannot install the metrics recorder")?;
-    let held = desk.held.clone();
+    let held = shared.held.clone();
     let render = move || {
         metrics::gauge!("callboard_attempts_running").set(held.len() as f64);
         ready(recorder.render())

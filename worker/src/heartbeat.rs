@@ -18,14 +18,14 @@ use callboard::{
     steps::run::renew::{Renewal, register, renew},
     store::{
         Store, StoreError,
-        workers::{Held as Record, NewWorker},
+        workers::{HeldAttempt as Record, NewWorker},
     },
 };
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    process::{Nursery, boottime_now},
-    running_attempts::{Held, Stop},
+    process::{ShimPool, boottime_now},
+    running_attempts::{RunningAttempts, StopReason},
 };
 
 /// Time between two renewals: with it, a stall of Postgres of five seconds ends nothing, whenever it begins (docs/adr/0010).
@@ -55,12 +55,12 @@ impl Pulse {
 pub(crate) async fn begin_lease(
     store: &Store,
     worker: &NewWorker,
-    nursery: &Nursery,
+    shim_pool: &ShimPool,
     lease: Duration,
 ) -> Result<(), StoreError> {
     let began = boottime_now();
     register(store, worker).await?;
-    nursery.extend_deadline(deadline(began, lease));
+    shim_pool.extend_deadline(deadline(began, lease));
     Ok(())
 }
 
@@ -86,8 +86,8 @@ pub(crate) struct Heartbeat {
     pub(crate) store: Store,
     pub(crate) worker: NewWorker,
     pub(crate) lease: Duration,
-    pub(crate) held: Held,
-    pub(crate) nursery: Nursery,
+    pub(crate) held: RunningAttempts,
+    pub(crate) shim_pool: ShimPool,
     pub(crate) pulse: Pulse,
     pub(crate) identity: watch::Sender<WorkerId>,
     pub(crate) is_draining: watch::Receiver<bool>,
@@ -138,7 +138,7 @@ impl Heartbeat {
         let is_draining = *self.is_draining.borrow();
         match renew(&self.store, id, is_draining).await? {
             Renewal::Kept { held: records, is_draining: is_asked } => {
-                self.nursery.extend_deadline(deadline(began, self.lease));
+                self.shim_pool.extend_deadline(deadline(began, self.lease));
                 let missing = self.held.reconcile(&before, &records);
                 let missing_now = missing.iter().map(|record| record.attempt).collect();
                 let suspects = std::mem::replace(&mut self.suspects, missing_now);
@@ -162,14 +162,14 @@ impl Heartbeat {
     /// under the new id; and whatever is not, is killed or never started.
     async fn begin_again(&mut self) -> Result<(), StoreError> {
         tracing::error!("the lease was lost: all attempts are stopped");
-        self.held.stop_all(Stop::Lost);
+        self.held.stop_all(StopReason::Lost);
         let worker = NewWorker { id: callboard::clock::IdSource.make(), ..self.worker.clone() };
         let began = boottime_now();
         register(&self.store, &worker).await?;
         self.identity.send_replace(worker.id);
         self.worker = worker;
-        self.nursery.begin_another_lease(deadline(began, self.lease));
-        self.held.stop_all(Stop::Lost);
+        self.shim_pool.begin_another_lease(deadline(began, self.lease));
+        self.held.stop_all(StopReason::Lost);
         Ok(())
     }
 }

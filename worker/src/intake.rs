@@ -16,28 +16,28 @@ use callboard::{
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
-use crate::{attempt::attempt, shared::Desk};
+use crate::{attempt::attempt, shared::Shared};
 
 /// Pause before a worker loop that ended by itself (a defect) is started again.
 const RESTART_AFTER: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Clone)]
 struct Context {
-    desk: Arc<Desk>,
+    shared: Arc<Shared>,
     slots: Slots,
     stop: CancellationToken,
 }
 
 /// Serves queues until the token is cancelled; then takes nothing new and waits for the attempts that run.
 pub(crate) async fn serve(
-    desk: Arc<Desk>,
+    shared: Arc<Shared>,
     redis: Redis,
     queues: Vec<String>,
     concurrency: usize,
     stop: CancellationToken,
 ) {
     while !stop.is_cancelled() {
-        match one_loop(&desk, &redis, &queues, concurrency, &stop).await {
+        match one_loop(&shared, &redis, &queues, concurrency, &stop).await {
             Ok(()) => {}
             Err(error) => {
                 tracing::error!(%error, "the worker loop ended; starting it again");
@@ -50,14 +50,14 @@ pub(crate) async fn serve(
 /// One apalis worker, until the token is cancelled. Boxed, because its type cannot be proven `Send` from within an
 /// async function.
 fn one_loop(
-    desk: &Arc<Desk>,
+    shared: &Arc<Shared>,
     redis: &Redis,
     queues: &[String],
     concurrency: usize,
     stop: &CancellationToken,
 ) -> BoxFuture<'static, Result<(), WorkerError>> {
     let slots = Slots::new(concurrency);
-    let context = Context { desk: desk.clone(), slots: slots.clone(), stop: stop.clone() };
+    let context = Context { shared: shared.clone(), slots: slots.clone(), stop: stop.clone() };
     let worker = WorkerBuilder::new("callboard")
         .backend(ReadyQueue::serve(redis.clone(), queues.to_vec(), slots))
         .data(context)
@@ -75,6 +75,6 @@ fn one_loop(
 async fn handle(ready: ReadyJob, context: Data<Context>) -> Result<(), BoxDynError> {
     let _slot = context.slots.guard();
     // Boxed here, because every layer moves what this function keeps.
-    Box::pin(attempt(&context.desk, ready, &context.stop)).await;
+    Box::pin(attempt(&context.shared, ready, &context.stop)).await;
     Ok(())
 }

@@ -13,9 +13,9 @@ use callboard::{ids::ServiceId, limit::HoldBack};
 
 /// The services and their ends. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Closings(Arc<Mutex<HashMap<ServiceId, Instant>>>);
+pub(crate) struct PausedServices(Arc<Mutex<HashMap<ServiceId, Instant>>>);
 
-impl Closings {
+impl PausedServices {
     /// Takes a hint in. The newest counts: it was told last.
     pub(crate) fn hear(&self, hint: HoldBack) {
         let now = Instant::now();
@@ -43,12 +43,12 @@ mod tests {
     #[test]
     fn a_service_is_closed_until_it_is_over_or_lifted() {
         let (one, other): (ServiceId, ServiceId) = (IdSource.make(), IdSource.make());
-        let closings = Closings::default();
-        assert_eq!(closings.find(&[one]), None);
-        closings.hear(HoldBack { service: one, length: Duration::from_mins(1) });
-        assert_eq!(closings.find(&[other, one]), Some(one));
-        assert_eq!(closings.find(&[other]), None);
-        closings.hear(HoldBack::lifted(one));
-        assert_eq!(closings.find(&[one]), None);
+        let paused_services = PausedServices::default();
+        assert_eq!(paused_services.find(&[one]), None);
+        paused_services.hear(HoldBack { service: one, length: Duration::from_mins(1) });
+        assert_eq!(paused_services.find(&[other, one]), Some(one));
+        assert_eq!(paused_services.find(&[other]), None);
+        paused_services.hear(HoldBack::lifted(one));
+        assert_eq!(paused_services.find(&[one]), None);
     }
 }

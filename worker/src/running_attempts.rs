@@ -10,7 +10,7 @@ use std::{
 
 use callboard::{
     ids::{AttemptId, JobId},
-    store::workers::Held as Record,
+    store::workers::HeldAttempt as Record,
 };
 use tokio::sync::watch;
 
@@ -18,7 +18,7 @@ use crate::process::LeaseNumber;
 
 /// Why an attempt is stopped from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stop {
+pub(crate) enum StopReason {
     /// A cancel was asked for.
     Cancelled,
     /// Postgres says that the attempt is not ours (any more).
@@ -30,35 +30,35 @@ pub(crate) enum Stop {
 #[derive(Debug)]
 struct Entry {
     job: JobId,
-    stop: watch::Sender<Option<Stop>>,
+    stop: watch::Sender<Option<StopReason>>,
     /// Set once the claim has been granted: before, Postgres need not know of the attempt.
     is_granted: bool,
 }
 
 /// The registry. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Held(Arc<Mutex<HashMap<AttemptId, Entry>>>);
+pub(crate) struct RunningAttempts(Arc<Mutex<HashMap<AttemptId, Entry>>>);
 
 /// An attempt's place in the registry; given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
-    held: Held,
+pub(crate) struct AttemptGuard {
+    held: RunningAttempts,
     attempt: AttemptId,
     /// Under which of the worker's leases it may run.
     pub(crate) lease: LeaseNumber,
-    stop: watch::Receiver<Option<Stop>>,
+    stop: watch::Receiver<Option<StopReason>>,
 }
 
-impl Held {
+impl RunningAttempts {
     fn entries(&self) -> MutexGuard<'_, HashMap<AttemptId, Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Enters an attempt that is about to be claimed.
-    pub(crate) fn enter(&self, job: JobId, attempt: AttemptId, lease: LeaseNumber) -> Place {
+    pub(crate) fn enter(&self, job: JobId, attempt: AttemptId, lease: LeaseNumber) -> AttemptGuard {
         let (stop, stopped) = watch::channel(None);
         self.entries().insert(attempt, Entry { job, stop, is_granted: false });
-        Place { held: self.clone(), attempt, lease, stop: stopped }
+        AttemptGuard { held: self.clone(), attempt, lease, stop: stopped }
     }
 
     /// Whether any of these jobs is held.
@@ -77,7 +77,7 @@ impl Held {
     }
 
     /// Stops every attempt.
-    pub(crate) fn stop_all(&self, reason: Stop) {
+    pub(crate) fn stop_all(&self, reason: StopReason) {
         for entry in self.entries().values() {
             entry.stop.send_if_modified(|stop| stop.replace(reason).is_none());
         }
@@ -91,14 +91,14 @@ impl Held {
         let stop = |entry: &Entry, reason| entry.stop.send_if_modified(|stop| stop.replace(reason).is_none());
         for attempt in before {
             if let Some(entry) = entries.get(attempt).filter(|_| !recorded.contains(attempt)) {
-                stop(entry, Stop::Lost);
+                stop(entry, StopReason::Lost);
             }
         }
         let mut unknown = Vec::new();
         for record in records {
             match entries.get(&record.attempt) {
                 Some(entry) if record.cancel_asked => {
-                    stop(entry, Stop::Cancelled);
+                    stop(entry, StopReason::Cancelled);
                 }
                 Some(_) => {}
                 None => unknown.push(*record),
@@ -108,7 +108,7 @@ impl Held {
     }
 }
 
-impl Place {
+impl AttemptGuard {
     /// Marks that the claim was granted.
     pub(crate) fn grant(&self) {
         if let Some(entry) = self.held.entries().get_mut(&self.attempt) {
@@ -117,7 +117,7 @@ impl Place {
     }
 
     /// Waits until the attempt is stopped from outside.
-    pub(crate) async fn stopped(&self) -> Stop {
+    pub(crate) async fn stopped(&self) -> StopReason {
         let mut stop = self.stop.clone();
         let reason = stop.wait_for(Option::is_some).await.ok().and_then(|reason| *reason);
         match reason {
@@ -127,17 +127,17 @@ impl Place {
     }
 
     /// For those that write on behalf of the attempt and may learn that it has been fenced off.
-    pub(crate) fn refusal(&self) -> Refusal {
-        Refusal { held: self.held.clone(), attempt: self.attempt }
+    pub(crate) fn fence_handle(&self) -> FenceHandle {
+        FenceHandle { held: self.held.clone(), attempt: self.attempt }
     }
 
     /// The reason, if it has been stopped.
-    pub(crate) fn reason(&self) -> Option<Stop> {
+    pub(crate) fn reason(&self) -> Option<StopReason> {
         *self.stop.borrow()
     }
 }
 
-impl Drop for Place {
+impl Drop for AttemptGuard {
     fn drop(&mut self) {
         self.held.entries().remove(&self.attempt);
     }
@@ -145,16 +145,16 @@ impl Drop for Place {
 
 /// Stops an attempt from inside, when a fenced write was refused.
 #[derive(Debug, Clone)]
-pub(crate) struct Refusal {
-    held: Held,
+pub(crate) struct FenceHandle {
+    held: RunningAttempts,
     attempt: AttemptId,
 }
 
-impl Refusal {
+impl FenceHandle {
     /// The attempt is not ours any more.
     pub(crate) fn lose(&self) {
         if let Some(entry) = self.held.entries().get(&self.attempt) {
-            entry.stop.send_if_modified(|stop| stop.replace(Stop::Lost).is_none());
+            entry.stop.send_if_modified(|stop| stop.replace(StopReason::Lost).is_none());
         }
     }
 }

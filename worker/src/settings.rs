@@ -14,7 +14,7 @@ use callboard::{
 };
 use clap::{Args, ValueEnum};
 
-use crate::{process::RunAs, shared::Places};
+use crate::{process::RunAs, shared::WorkerPaths};
 
 /// Settings of `callboard-worker run`.
 #[derive(Debug, Args)]
@@ -119,7 +119,7 @@ impl WorkerSettings {
     }
 
     /// The places on this machine; directories that are missing are made.
-    pub(crate) fn places(&self) -> anyhow::Result<Places> {
+    pub(crate) fn paths(&self) -> anyhow::Result<WorkerPaths> {
         let run_as = RunAs::find(self.run_as.as_deref())?;
         for root in [&self.profile_root, &self.temp_root, &self.shared.artifact_root] {
             make_root(root)?;
@@ -133,7 +133,7 @@ impl WorkerSettings {
             );
         }
         let is_development = self.shared.environment == Environment::Development;
-        Ok(Places {
+        Ok(WorkerPaths {
             profile_root: self.profile_root.canonicalize()?,
             artifact_root: self.shared.artifact_root.canonicalize()?,
             temp_root,

@@ -1,4 +1,4 @@
-//! What every attempt of this worker shares: the batching actors in front of the steps, the nursery, the places on disk.
+//! What every attempt of this worker shares: the batching actors in front of the steps, the shim_pool, the places on disk.
 //!
 //! Built once by `worker::run`.
 
@@ -12,11 +12,11 @@ use callboard::{
     secret::Keyring,
     steps::{
         enqueue::context,
-        finish::settle::{SETTLE_BATCH_MAX, Settled, Verdict, settle},
-        limits::observe::{OBSERVE_BATCH_MAX, Sighting, observe},
+        finish::settle::{SETTLE_BATCH_MAX, Settled, Settlement, settle},
+        limits::observe::{OBSERVE_BATCH_MAX, RateLimitObservation, observe},
         run::{
             append_log::append_log,
-            claim::{self, Answer, CLAIM_BATCH_MAX, claim},
+            claim::{self, CLAIM_BATCH_MAX, Decision, claim},
             fetch_work::{Work, fetch_work},
             note_progress::note_progress,
             note_start::note_start,
@@ -36,9 +36,9 @@ use tokio::sync::watch;
 
 use crate::{
     batcher::Batcher,
-    paused_services::Closings,
-    process::{Nursery, RunAs},
-    running_attempts::Held,
+    paused_services::PausedServices,
+    process::{RunAs, ShimPool},
+    running_attempts::RunningAttempts,
 };
 
 /// Most starts, progress reports or log batches that go together.
@@ -46,7 +46,7 @@ const NOTES_MAX: usize = 200;
 
 /// Where things are on this machine.
 #[derive(Debug, Clone)]
-pub(crate) struct Places {
+pub(crate) struct WorkerPaths {
     /// Browser profiles.
     pub(crate) profile_root: PathBuf,
     /// Artifacts that are kept.
@@ -80,55 +80,59 @@ pub(crate) enum Claimed {
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Desk {
+pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) redis: Redis,
     pub(crate) ids: IdSource,
     /// For the jobs of schedules; holds the keys.
-    pub(crate) enqueuing: context::Desk,
-    pub(crate) held: Held,
-    pub(crate) nursery: Nursery,
-    pub(crate) places: Places,
-    pub(crate) claims: Batcher<claim::Request, Claimed>,
-    pub(crate) settles: Batcher<Verdict, Settled>,
+    pub(crate) submit: context::SubmitContext,
+    pub(crate) held: RunningAttempts,
+    pub(crate) shim_pool: ShimPool,
+    pub(crate) paths: WorkerPaths,
+    pub(crate) claims: Batcher<claim::ClaimRequest, Claimed>,
+    pub(crate) settles: Batcher<Settlement, Settled>,
     pub(crate) starts: Batcher<Start, bool>,
     pub(crate) logs: Batcher<Batch, Appended>,
     pub(crate) progress: Batcher<Report, bool>,
-    pub(crate) sightings: Batcher<Sighting, ()>,
-    pub(crate) closings: Closings,
+    pub(crate) observations: Batcher<RateLimitObservation, ()>,
+    pub(crate) paused_services: PausedServices,
 }
 
-impl Desk {
+impl Shared {
     /// Starts the actors. `identity` is the worker's id, which changes when its lease was lost.
     pub(crate) fn new(
         store: Store,
         redis: Redis,
         keyring: Keyring,
-        nursery: Nursery,
-        places: Places,
+        shim_pool: ShimPool,
+        paths: WorkerPaths,
         identity: watch::Receiver<WorkerId>,
     ) -> Self {
         let claims = claimer(store.clone(), redis.clone(), identity);
         let settles = settler(store.clone(), redis.clone());
         let (starts, logs, progress) = note_takers(&store, &redis);
-        let sightings = observer(store.clone(), redis.clone());
-        let enqueuing =
-            context::Desk { store: store.clone(), keyring, recipes: Recipes::default(), ids: IdSource };
+        let observations = observer(store.clone(), redis.clone());
+        let submit = context::SubmitContext {
+            store: store.clone(),
+            keyring,
+            recipes: Recipes::default(),
+            ids: IdSource,
+        };
         Self {
             store,
             redis,
             ids: IdSource,
-            enqueuing,
-            held: Held::default(),
-            nursery,
-            places,
+            submit,
+            held: RunningAttempts::default(),
+            shim_pool,
+            paths,
             claims,
             settles,
             starts,
             logs,
             progress,
-            sightings,
-            closings: Closings::default(),
+            observations,
+            paused_services: PausedServices::default(),
         }
     }
 
@@ -142,52 +146,52 @@ fn claimer(
     store: Store,
     redis: Redis,
     identity: watch::Receiver<WorkerId>,
-) -> Batcher<claim::Request, Claimed> {
+) -> Batcher<claim::ClaimRequest, Claimed> {
     let recipes = Arc::new(Recipes::default());
-    Batcher::start("claim", 2, CLAIM_BATCH_MAX, move |requests: Vec<claim::Request>| {
+    Batcher::start("claim", 2, CLAIM_BATCH_MAX, move |requests: Vec<claim::ClaimRequest>| {
         let (store, redis, recipes, worker) =
             (store.clone(), redis.clone(), recipes.clone(), *identity.borrow());
         async move {
             let (answers, after) = claim(&store, worker, &requests).await?;
             after.announce_soon(&redis);
             let granted = answers.iter().filter_map(|answer| match answer {
-                Answer::Granted(grant) => Some((**grant).clone()),
-                Answer::Parked { .. } | Answer::Paused | Answer::Gone => None,
+                Decision::Granted(grant) => Some((**grant).clone()),
+                Decision::Parked { .. } | Decision::Paused | Decision::Gone => None,
             });
             let work = fetch_work(&store, &recipes, granted.collect()).await?;
             let mut work: HashMap<JobId, Work> = work.into_iter().map(|work| (work.live.job, work)).collect();
-            let mut answer = |request: &claim::Request| {
+            let mut answer = |request: &claim::ClaimRequest| {
                 work.remove(&request.job).map_or(Claimed::Refused, |work| Claimed::Granted(Box::new(work)))
             };
             Ok(requests
                 .iter()
                 .zip(&answers)
                 .map(|(request, answered)| match answered {
-                    Answer::Granted(_) => answer(request),
-                    Answer::Parked { .. } | Answer::Paused | Answer::Gone => Claimed::Refused,
+                    Decision::Granted(_) => answer(request),
+                    Decision::Parked { .. } | Decision::Paused | Decision::Gone => Claimed::Refused,
                 })
                 .collect())
         }
     })
 }
 
-fn settler(store: Store, redis: Redis) -> Batcher<Verdict, Settled> {
-    Batcher::start("settle", 2, SETTLE_BATCH_MAX, move |verdicts: Vec<Verdict>| {
+fn settler(store: Store, redis: Redis) -> Batcher<Settlement, Settled> {
+    Batcher::start("settle", 2, SETTLE_BATCH_MAX, move |settlements: Vec<Settlement>| {
         let (store, redis) = (store.clone(), redis.clone());
         async move {
-            let (settled, after) = settle(&store, verdicts).await?;
+            let (settled, after) = settle(&store, settlements).await?;
             after.announce_soon(&redis);
             Ok(settled)
         }
     })
 }
 
-fn observer(store: Store, redis: Redis) -> Batcher<Sighting, ()> {
-    Batcher::start("observe", 1, OBSERVE_BATCH_MAX, move |sightings: Vec<Sighting>| {
+fn observer(store: Store, redis: Redis) -> Batcher<RateLimitObservation, ()> {
+    Batcher::start("observe", 1, OBSERVE_BATCH_MAX, move |observations: Vec<RateLimitObservation>| {
         let (store, redis) = (store.clone(), redis.clone());
         async move {
-            let count = sightings.len();
-            observe(&store, sightings).await?.announce_soon(&redis);
+            let count = observations.len();
+            observe(&store, observations).await?.announce_soon(&redis);
             Ok(vec![(); count])
         }
     })

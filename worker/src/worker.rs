@@ -12,12 +12,12 @@ use callboard::{
     ids::WorkerId,
     job::Outcome,
     steps::{
-        finish::settle::{Settled, Verdict},
+        finish::settle::{Settled, Settlement},
         run::renew,
     },
     store::{
         Planning, Store,
-        workers::{Held as Record, NewWorker},
+        workers::{HeldAttempt as Record, NewWorker},
     },
     transport::Redis,
 };
@@ -32,10 +32,10 @@ use crate::{
     duties, health,
     heartbeat::{Heartbeat, News, Pulse, begin_lease},
     intake,
-    process::{self, Nursery},
-    running_attempts::Stop,
+    process::{self, ShimPool},
+    running_attempts::StopReason,
     settings::WorkerSettings,
-    shared::Desk,
+    shared::Shared,
 };
 
 /// Connections to Postgres for the steps and duties; the heartbeat has its own.
@@ -48,7 +48,7 @@ const LEAVE_AGAIN_AFTER: Duration = Duration::from_millis(250);
 /// Runs a worker until it is told to stop.
 pub(crate) async fn run(settings: WorkerSettings) -> anyhow::Result<()> {
     let queues = settings.queues()?;
-    let places = settings.places()?;
+    let paths = settings.paths()?;
     let keyring = settings.shared.keyring()?;
     let database_url = settings.shared.database_url()?;
     let store = Store::open(&database_url, CONNECTIONS_MAX, "callboard-worker", Planning::Once)?;
@@ -56,14 +56,14 @@ pub(crate) async fn run(settings: WorkerSettings) -> anyhow::Result<()> {
     callboard::startup::wait(&store, &redis, settings.shared.start_timeout()).await?;
     store.schema_is_current().await?;
 
-    let nursery =
-        Nursery::new(process::Settings { idle: settings.idle_shims, ..process::Settings::default() })?;
+    let shim_pool =
+        ShimPool::new(process::Settings { idle: settings.idle_shims, ..process::Settings::default() })?;
     let worker = describe(&settings, &queues)?;
     let lease = Duration::from_secs(settings.lease);
-    begin_lease(&store, &worker, &nursery, lease).await?;
+    begin_lease(&store, &worker, &shim_pool, lease).await?;
     let (identity, identified) = watch::channel(worker.id);
-    let desk =
-        Arc::new(Desk::new(store.clone(), redis.clone(), keyring, nursery.clone(), places, identified));
+    let shared =
+        Arc::new(Shared::new(store.clone(), redis.clone(), keyring, shim_pool.clone(), paths, identified));
     let (draining, is_draining) = watch::channel(false);
     let asked = Arc::new(Notify::new());
     let (news, heard) = mpsc::channel(16);
@@ -75,8 +75,8 @@ pub(crate) async fn run(settings: WorkerSettings) -> anyhow::Result<()> {
         store: Store::open(&database_url, 1, "callboard-worker heartbeat", Planning::Once)?,
         worker,
         lease,
-        held: desk.held.clone(),
-        nursery,
+        held: shared.held.clone(),
+        shim_pool,
         pulse: pulse.clone(),
         identity,
         is_draining,
@@ -86,17 +86,18 @@ pub(crate) async fn run(settings: WorkerSettings) -> anyhow::Result<()> {
     };
     heartbeat.start()?;
     tokio::spawn(keep_pulse(pulse));
-    tokio::spawn(hear_news(desk.clone(), heard, asked.clone()));
-    health::start(&settings, &desk).await?;
+    tokio::spawn(hear_news(shared.clone(), heard, asked.clone()));
+    health::start(&settings, &shared).await?;
 
     let (stop, duties_stop, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
-    duties::start(&desk, lease, settings.retention(), id.clone(), hurry, &duties_stop, &tasks);
+    duties::start(&shared, lease, settings.retention(), id.clone(), hurry, &duties_stop, &tasks);
     let concurrency = usize::from(settings.concurrency);
-    let serving = tokio::spawn(intake::serve(desk.clone(), redis, queues.clone(), concurrency, stop.clone()));
+    let serving =
+        tokio::spawn(intake::serve(shared.clone(), redis, queues.clone(), concurrency, stop.clone()));
     tracing::info!(worker = %*id.borrow(), ?queues, concurrency, "taking jobs");
 
     let grace = Duration::from_secs(settings.drain);
-    drain(&desk, &draining, &asked, &stop, grace, serving).await?;
+    drain(&shared, &draining, &asked, &stop, grace, serving).await?;
     duties_stop.cancel();
     tasks.close();
     tasks.wait().await;
@@ -121,7 +122,7 @@ async fn leave(store: &Store, id: WorkerId, lease: Duration) {
 
 /// Waits for a signal or for `workerDrain`, then for the attempts to end, within the grace; another signal ends the grace.
 async fn drain(
-    desk: &Desk,
+    shared: &Shared,
     draining: &watch::Sender<bool>,
     asked: &Notify,
     stop: &CancellationToken,
@@ -134,7 +135,7 @@ async fn drain(
         _ = interrupt.recv() => {}
         () = asked.notified() => {}
     }
-    tracing::info!(running = desk.held.len(), grace = ?grace, "draining: nothing new is taken");
+    tracing::info!(running = shared.held.len(), grace = ?grace, "draining: nothing new is taken");
     draining.send_replace(true);
     stop.cancel();
     let mut serving = serving;
@@ -144,8 +145,8 @@ async fn drain(
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    tracing::warn!(running = desk.held.len(), "the rest is released");
-    desk.held.stop_all(Stop::Drained);
+    tracing::warn!(running = shared.held.len(), "the rest is released");
+    shared.held.stop_all(StopReason::Drained);
     serving.await.context("the intake panicked")
 }
 
@@ -157,21 +158,21 @@ async fn keep_pulse(pulse: Pulse) {
 }
 
 /// Does what the lease has brought back.
-async fn hear_news(desk: Arc<Desk>, mut heard: mpsc::Receiver<News>, asked: Arc<Notify>) {
+async fn hear_news(shared: Arc<Shared>, mut heard: mpsc::Receiver<News>, asked: Arc<Notify>) {
     while let Some(news) = heard.recv().await {
         match news {
-            News::Unknown(records) => release_unknown(&desk, records).await,
+            News::Unknown(records) => release_unknown(&shared, records).await,
             News::Drain => asked.notify_one(),
         }
     }
 }
 
 /// Gives back attempts that Postgres says are ours and that nobody here runs: claims whose answer was lost.
-async fn release_unknown(desk: &Desk, records: Vec<Record>) {
+async fn release_unknown(shared: &Shared, records: Vec<Record>) {
     // All at once, so that they go in one batch.
     let releases = records.into_iter().map(|record| async move {
         let outcome = Outcome::Released { reason: "Its worker never learnt that it had won it.".into() };
-        match desk.settles.ask(Verdict::bare(record.job, record.attempt, outcome)).await {
+        match shared.settles.ask(Settlement::bare(record.job, record.attempt, outcome)).await {
             Ok(Settled::Done) => tracing::warn!(job = %record.job, "an attempt that nobody ran was released"),
             // Somebody else has taken it meanwhile.
             Ok(Settled::Stale) => {}

@@ -59,13 +59,13 @@ impl Authenticate for () {
 type Remembered = HashMap<KeyHash, (Instant, Option<Arc<Caller>>)>;
 
 /// Authenticates with a cache. There is one per process.
-pub struct Gate {
+pub struct Authenticator {
     keys: Box<dyn Authenticate>,
     remembered: Mutex<Remembered>,
     remembered_for: Duration,
 }
 
-impl Gate {
+impl Authenticator {
     /// Creates a gate for this source of keys.
     pub fn new(keys: impl Authenticate) -> Self {
         Self { keys: Box::new(keys), remembered: Mutex::default(), remembered_for: REMEMBERED_FOR }
@@ -109,9 +109,9 @@ impl Gate {
     }
 }
 
-impl fmt::Debug for Gate {
+impl fmt::Debug for Authenticator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Gate")
+        f.write_str("Authenticator")
     }
 }
 
@@ -123,8 +123,8 @@ fn refused() -> ApiError {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use super::Role;
     use super::*;
+    use crate::auth::Role;
 
     struct Counting(Arc<AtomicUsize>);
 
@@ -139,23 +139,23 @@ mod tests {
     #[tokio::test]
     async fn an_answer_is_believed_for_a_while() {
         let asked = Arc::new(AtomicUsize::new(0));
-        let mut gate = Gate::new(Counting(Arc::clone(&asked)));
+        let mut authenticator = Authenticator::new(Counting(Arc::clone(&asked)));
         let key = Presented::Key(KeyHash::of("cb_ci"));
         for _ in 0..3 {
-            assert_eq!(gate.admit(key).await.unwrap().caller().unwrap().name, "ci");
+            assert_eq!(authenticator.admit(key).await.unwrap().caller().unwrap().name, "ci");
         }
         assert_eq!(asked.load(Ordering::SeqCst), 1);
-        gate.remembered_for = Duration::ZERO;
-        gate.admit(key).await.unwrap();
+        authenticator.remembered_for = Duration::ZERO;
+        authenticator.admit(key).await.unwrap();
         assert_eq!(asked.load(Ordering::SeqCst), 2);
     }
 
     #[tokio::test]
     async fn a_wrong_key_is_refused_and_no_key_is_nobody() {
-        let gate = Gate::new(Counting(Arc::default()));
-        assert_eq!(gate.admit(Presented::Nothing).await, Ok(Access::Anonymous));
+        let authenticator = Authenticator::new(Counting(Arc::default()));
+        assert_eq!(authenticator.admit(Presented::Nothing).await, Ok(Access::Anonymous));
         for wrong in [Presented::Unreadable, Presented::Key(KeyHash::of("cb_other"))] {
-            assert_eq!(gate.admit(wrong).await.unwrap_err().code, Code::Unauthenticated);
+            assert_eq!(authenticator.admit(wrong).await.unwrap_err().code, Code::Unauthenticated);
         }
     }
 
@@ -163,8 +163,9 @@ mod tests {
     async fn an_expired_key_is_refused_though_it_is_remembered() {
         let end = clock::now() - chrono::Duration::seconds(1);
         let caller = Caller { name: "old".into(), role: Role::Admin, key: None, expires_at: Some(end) };
-        let gate = Gate::new(FixedKey { key: KeyHash::of("cb_old"), caller, otherwise: () });
-        let refused = gate.admit(Presented::Key(KeyHash::of("cb_old"))).await.unwrap_err();
+        let authenticator =
+            Authenticator::new(FixedKey { key: KeyHash::of("cb_old"), caller, otherwise: () });
+        let refused = authenticator.admit(Presented::Key(KeyHash::of("cb_old"))).await.unwrap_err();
         assert_eq!(refused.code, Code::Unauthenticated);
     }
 }

@@ -10,7 +10,7 @@ use std::{collections::HashMap, time::Duration};
 use callboard::{
     ids::CommandId,
     steps::{
-        enqueue::submit::{DEFAULT_PRIORITY, Order},
+        enqueue::submit::{DEFAULT_PRIORITY, JobRequest},
         hand_out::dispatch::WINDOW,
     },
 };
@@ -63,12 +63,14 @@ struct Known {
 impl Windows {
     /// Returns whether these jobs may be pushed as soon as they are stored. If so, they count as
     /// pushed.
-    pub(super) fn admit(&mut self, orders: &[Order], now: Instant) -> bool {
+    pub(super) fn admit(&mut self, requests: &[JobRequest], now: Instant) -> bool {
         // All jobs of a submission usually go to one queue.
         let mut by_queue: Vec<(String, [usize; 10])> = Vec::with_capacity(1);
         let mut is_known = true;
-        for order in orders.iter().filter(|order| order.run_at.is_none() && order.depends_on.is_empty()) {
-            let queue = match (&order.queue, order.command) {
+        for request in
+            requests.iter().filter(|request| request.run_at.is_none() && request.depends_on.is_empty())
+        {
+            let queue = match (&request.queue, request.command) {
                 (Some(queue), _) => Some(queue.as_str()),
                 (None, Some(command)) => self.queue_of(command, now),
                 (None, None) => None,
@@ -78,7 +80,7 @@ impl Windows {
                 continue;
             };
             // Any other priority is refused later.
-            let priority = order.priority.unwrap_or(i32::from(DEFAULT_PRIORITY)).clamp(0, 9) as usize;
+            let priority = request.priority.unwrap_or(i32::from(DEFAULT_PRIORITY)).clamp(0, 9) as usize;
             let index = by_queue.iter().position(|(name, _)| name == queue).unwrap_or_else(|| {
                 by_queue.push((queue.to_owned(), [0; 10]));
                 by_queue.len() - 1
@@ -184,54 +186,54 @@ mod tests {
         counts
     }
 
-    fn orders(count: usize, queue: &str) -> Vec<Order> {
-        vec![Order { queue: Some(queue.to_owned()), ..Order::default() }; count]
+    fn requests(count: usize, queue: &str) -> Vec<JobRequest> {
+        vec![JobRequest { queue: Some(queue.to_owned()), ..JobRequest::default() }; count]
     }
 
     #[test]
     fn what_was_pushed_since_the_count_fills_the_window() {
         let (mut windows, now) = (Windows::default(), Instant::now());
-        assert!(windows.admit(&orders(1, "a"), now), "the first one is not held up");
+        assert!(windows.admit(&requests(1, "a"), now), "the first one is not held up");
         assert_eq!(windows.take_uncounted(), ["a"]);
         windows.counted("a", Some(held(WINDOW - 100)), now);
-        assert!(windows.admit(&orders(98, "a"), now));
-        assert!(windows.admit(&orders(1, "a"), now));
-        assert!(!windows.admit(&orders(1, "a"), now));
-        assert!(windows.admit(&orders(1, "b"), now), "another queue has its own window");
-        let urgent = Order { priority: Some(9), ..orders(1, "a").remove(0) };
+        assert!(windows.admit(&requests(98, "a"), now));
+        assert!(windows.admit(&requests(1, "a"), now));
+        assert!(!windows.admit(&requests(1, "a"), now));
+        assert!(windows.admit(&requests(1, "b"), now), "another queue has its own window");
+        let urgent = JobRequest { priority: Some(9), ..requests(1, "a").remove(0) };
         assert!(windows.admit(&[urgent], now), "another priority has its own window");
         let later = now + COUNT_EVERY;
-        assert!(!windows.admit(&orders(1, "a"), later));
+        assert!(!windows.admit(&requests(1, "a"), later));
         assert!(windows.take_uncounted().contains(&"a".to_owned()), "asked again");
         windows.counted("a", Some(held(10)), later);
-        assert!(windows.admit(&orders(1, "a"), later));
+        assert!(windows.admit(&requests(1, "a"), later));
     }
 
     #[test]
     fn without_an_answer_of_redis_little_or_nothing_is_pushed() {
         let (mut windows, now) = (Windows::default(), Instant::now());
-        assert!(windows.admit(&orders(UNCOUNTED_MAX, "a"), now));
-        assert!(!windows.admit(&orders(1, "a"), now));
+        assert!(windows.admit(&requests(UNCOUNTED_MAX, "a"), now));
+        assert!(!windows.admit(&requests(1, "a"), now));
         windows.counted("a", None, now);
-        assert!(!windows.admit(&orders(1, "a"), now));
+        assert!(!windows.admit(&requests(1, "a"), now));
         let later = now + COUNT_GOOD_FOR;
-        assert!(!windows.admit(&orders(1, "a"), later));
+        assert!(!windows.admit(&requests(1, "a"), later));
         windows.counted("a", Some(held(0)), later);
-        assert!(windows.admit(&orders(1, "a"), later));
+        assert!(windows.admit(&requests(1, "a"), later));
     }
 
     #[test]
     fn the_queue_of_a_command_is_learned_first() {
         let (mut windows, now) = (Windows::default(), Instant::now());
         let command = CommandId::from(Uuid::from_u128(7));
-        let order = [Order { command: Some(command), ..Order::default() }];
-        assert!(!windows.admit(&order, now));
-        assert!(!windows.admit(&order, now));
+        let request = [JobRequest { command: Some(command), ..JobRequest::default() }];
+        assert!(!windows.admit(&request, now));
+        assert!(!windows.admit(&request, now));
         assert_eq!(windows.take_unlearned(), [command], "asked once");
         windows.learned(command, Some("a".into()), now);
-        assert!(windows.admit(&order, now));
+        assert!(windows.admit(&request, now));
         assert!(windows.take_unlearned().is_empty());
-        assert!(windows.admit(&order, now + QUEUE_GOOD_FOR), "while it is looked up again");
+        assert!(windows.admit(&request, now + QUEUE_GOOD_FOR), "while it is looked up again");
         assert_eq!(windows.take_unlearned(), [command]);
     }
 }

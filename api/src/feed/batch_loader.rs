@@ -22,7 +22,7 @@ const AT_A_TIME: usize = 2;
 type Found<K, V> = Result<HashMap<K, V>, Arc<StoreError>>;
 
 /// The batch loader for one kind of row.
-pub struct Gather<K, V> {
+pub struct BatchLoader<K, V> {
     open: Mutex<Option<Arc<Batch<K, V>>>>,
     turns: Semaphore,
 }
@@ -32,7 +32,7 @@ struct Batch<K, V> {
     found: OnceCell<Found<K, V>>,
 }
 
-impl<K: Clone + Eq + Hash, V: Clone> Gather<K, V> {
+impl<K: Clone + Eq + Hash, V: Clone> BatchLoader<K, V> {
     /// Returns the value of a key, or `None` if it has none. `read` is called with the keys of all
     /// callers that ask at the same time.
     pub async fn load<F, Reading>(&self, key: K, read: F) -> Result<Option<V>, Arc<StoreError>>
@@ -79,7 +79,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Gather<K, V> {
     }
 }
 
-impl<K, V> Default for Gather<K, V> {
+impl<K, V> Default for BatchLoader<K, V> {
     fn default() -> Self {
         Self { open: Mutex::new(None), turns: Semaphore::new(AT_A_TIME) }
     }
@@ -91,9 +91,9 @@ impl<K, V> Default for Batch<K, V> {
     }
 }
 
-impl<K, V> fmt::Debug for Gather<K, V> {
+impl<K, V> fmt::Debug for BatchLoader<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Gather")
+        f.write_str("BatchLoader")
     }
 }
 
@@ -113,24 +113,25 @@ mod tests {
 
     #[tokio::test]
     async fn those_who_ask_together_are_read_together() {
-        let (gather, reads) = (Gather::<u32, u32>::default(), AtomicUsize::new(0));
-        let found = join_all((0..100).map(|key| gather.load(key % 50, |keys| double(&reads, keys)))).await;
+        let (batch_loader, reads) = (BatchLoader::<u32, u32>::default(), AtomicUsize::new(0));
+        let found =
+            join_all((0..100).map(|key| batch_loader.load(key % 50, |keys| double(&reads, keys)))).await;
         assert_eq!(reads.load(Ordering::SeqCst), 1);
         assert_eq!(found[0].as_ref().unwrap(), &Some(0));
         assert_eq!(found[99].as_ref().unwrap(), &Some(98));
         assert_eq!(found[7].as_ref().unwrap(), &None);
-        assert_eq!(gather.load(3, |keys| double(&reads, keys)).await.unwrap(), Some(6));
+        assert_eq!(batch_loader.load(3, |keys| double(&reads, keys)).await.unwrap(), Some(6));
         assert_eq!(reads.load(Ordering::SeqCst), 2, "nothing is kept");
     }
 
     #[tokio::test]
     async fn a_caller_that_goes_away_takes_nobody_along() {
-        let (gather, reads) = (Gather::<u32, u32>::default(), AtomicUsize::new(0));
-        let mut first = Box::pin(gather.load(1, |_| async {
+        let (batch_loader, reads) = (BatchLoader::<u32, u32>::default(), AtomicUsize::new(0));
+        let mut first = Box::pin(batch_loader.load(1, |_| async {
             std::future::pending::<()>().await;
             unreachable!("never read")
         }));
-        let second = gather.load(2, |keys| double(&reads, keys));
+        let second = batch_loader.load(2, |keys| double(&reads, keys));
         let mut second = Box::pin(second);
         for _ in 0..3 {
             assert!(futures::poll!(&mut first).is_pending());
@@ -143,9 +144,10 @@ mod tests {
 
     #[tokio::test]
     async fn more_keys_than_a_statement_takes_go_into_several() {
-        let (gather, reads) = (Gather::<u32, u32>::default(), AtomicUsize::new(0));
+        let (batch_loader, reads) = (BatchLoader::<u32, u32>::default(), AtomicUsize::new(0));
         let most = KEYS_MAX as u32;
-        let found = join_all((0..=2 * most).map(|key| gather.load(key, |keys| double(&reads, keys)))).await;
+        let found =
+            join_all((0..=2 * most).map(|key| batch_loader.load(key, |keys| double(&reads, keys)))).await;
         assert!(found.iter().all(Result::is_ok));
         assert_eq!(reads.load(Ordering::SeqCst), 3);
     }

@@ -37,7 +37,7 @@ use callboard::{
 use futures::{FutureExt as _, Stream};
 use tokio::{sync::watch, task::JoinHandle};
 
-pub use batch_loader::Gather;
+pub use batch_loader::BatchLoader;
 pub use changes::{Change, Changes};
 pub use cursor::{ChangesCursor, EventCursor, LogCursor};
 pub use job_events::{Following, JobNews, Standing};
@@ -45,7 +45,7 @@ pub use job_log::Lines;
 pub use selection::Selection;
 
 use reader::Reader;
-use snapshot_feed::{Board, Look};
+use snapshot_feed::{Look, SnapshotFeed};
 use tailer::Tail;
 use topics::Topics;
 
@@ -75,8 +75,8 @@ struct Inner {
     topics: Arc<Topics>,
     reader: Arc<Reader>,
     tail: Tail,
-    queues: Board<Vec<QueueRecord>>,
-    workers: Board<Vec<WorkerRecord>>,
+    queues: SnapshotFeed<Vec<QueueRecord>>,
+    workers: SnapshotFeed<Vec<WorkerRecord>>,
     tasks: [JoinHandle<()>; 3],
 }
 
@@ -112,7 +112,8 @@ impl Feed {
             read: |connection| workers::list(connection, None).boxed(),
             is_same: |one, other| are_alike(one, other),
         };
-        let (queues, workers) = (Board::start(store.clone(), queues), Board::start(store.clone(), workers));
+        let (queues, workers) =
+            (SnapshotFeed::start(store.clone(), queues), SnapshotFeed::start(store.clone(), workers));
         Self(Arc::new(Inner { store, topics, reader, tail, queues, workers, tasks }))
     }
 

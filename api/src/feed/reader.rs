@@ -14,7 +14,7 @@ use callboard::{
     },
 };
 
-use super::Gather;
+use super::BatchLoader;
 
 /// Maximum number of events in one read of a stream.
 pub(super) const EVENTS_MAX: usize = 200;
@@ -25,14 +25,19 @@ pub(super) const LINES_MAX: usize = 500;
 #[derive(Debug)]
 pub(super) struct Reader {
     store: Store,
-    positions: Gather<JobId, Position>,
-    events: Gather<(JobId, i32), Arc<Vec<EventRecord>>>,
-    lines: Gather<(JobId, i64), Arc<Vec<LogLine>>>,
+    positions: BatchLoader<JobId, Position>,
+    events: BatchLoader<(JobId, i32), Arc<Vec<EventRecord>>>,
+    lines: BatchLoader<(JobId, i64), Arc<Vec<LogLine>>>,
 }
 
 impl Reader {
     pub(super) fn new(store: Store) -> Self {
-        Self { store, positions: Gather::default(), events: Gather::default(), lines: Gather::default() }
+        Self {
+            store,
+            positions: BatchLoader::default(),
+            events: BatchLoader::default(),
+            lines: BatchLoader::default(),
+        }
     }
 
     /// Returns the state, version and last line of a job, or `None` if the job does not exist.

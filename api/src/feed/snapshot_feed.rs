@@ -31,19 +31,19 @@ pub(super) struct Look<T> {
 }
 
 /// A snapshot feed. Its task ends when it is dropped.
-pub(super) struct Board<T> {
+pub(super) struct SnapshotFeed<T> {
     shown: watch::Sender<Shown<T>>,
     wanted: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
-impl<T> Drop for Board<T> {
+impl<T> Drop for SnapshotFeed<T> {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-impl<T: Send + Sync + 'static> Board<T> {
+impl<T: Send + Sync + 'static> SnapshotFeed<T> {
     /// Starts the task. Must be called inside Tokio.
     pub(super) fn start(store: Store, look: Look<T>) -> Self {
         let (shown, wanted) = (watch::Sender::new(None), Arc::new(Notify::new()));

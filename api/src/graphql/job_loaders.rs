@@ -1,7 +1,7 @@
 //! Batched reads of jobs and of everything that belongs to them, shared by all operations of the
 //! process.
 //!
-//! [`Readers`] has one [`Gather`] for each kind of row. Callers that ask at the same time share one
+//! [`Readers`] has one [`BatchLoader`] for each kind of row. Callers that ask at the same time share one
 //! statement, even across operations. Nothing is cached, so a read after a change sees the change.
 
 use std::{collections::HashMap, fmt, hash::Hash, sync::Arc, time::Duration};
@@ -13,8 +13,8 @@ use callboard::{
     limit::GateKey,
     profile::Profile,
     steps::{
-        enqueue::context::Desk,
-        limits::explain::{Obstacle, places, why},
+        enqueue::context::SubmitContext,
+        limits::explain::{Obstacle, explain, places},
     },
     store::{
         StoreError,
@@ -32,7 +32,7 @@ use callboard::{
 };
 
 use super::job::composed;
-use crate::feed::Gather;
+use crate::feed::BatchLoader;
 
 /// A worker whose lease is older than this does not count as serving its queues.
 pub const LEASE: Duration = Duration::from_secs(8);
@@ -41,10 +41,10 @@ pub const READY_MAX: i64 = 10_000;
 
 /// Defines [`Readers`]: one field and one method of the same name for each kind of row.
 macro_rules! readers {
-    ($($(#[doc = $doc:literal])+ $name:ident: $key:ty => $value:ty, |$desk:ident, $keys:ident| $read:expr;)+) => {
+    ($($(#[doc = $doc:literal])+ $name:ident: $key:ty => $value:ty, |$submit:ident, $keys:ident| $read:expr;)+) => {
         #[derive(Default)]
         struct Gathers {
-            $($name: Gather<$key, $value>,)+
+            $($name: BatchLoader<$key, $value>,)+
         }
 
         impl Readers {
@@ -52,7 +52,7 @@ macro_rules! readers {
                 $(#[doc = $doc])+
                 pub async fn $name(&self, key: $key) -> async_graphql::Result<Option<$value>> {
                     let found = self.gathers.$name.load(key, |$keys| async move {
-                        let $desk = &*self.desk;
+                        let $submit = &*self.submit;
                         $read
                     });
                     found.await.map_err(outage)
@@ -64,100 +64,100 @@ macro_rules! readers {
 
 readers! {
     /// A job without its payloads.
-    record: JobId => Arc<JobRecord>, |desk, jobs| {
-        Ok(by(records::by_ids(&mut *desk.store.read().await?, &jobs).await?, |record| record.id))
+    record: JobId => Arc<JobRecord>, |submit, jobs| {
+        Ok(by(records::by_ids(&mut *submit.store.read().await?, &jobs).await?, |record| record.id))
     };
     /// A job's input.
-    input: JobId => Arc<Input>, |desk, jobs| {
-        Ok(by(records::inputs(&mut *desk.store.read().await?, &jobs).await?, |input| input.job))
+    input: JobId => Arc<Input>, |submit, jobs| {
+        Ok(by(records::inputs(&mut *submit.store.read().await?, &jobs).await?, |input| input.job))
     };
     /// A job's result.
-    result: JobId => Arc<serde_json::Value>, |desk, jobs| {
-        let results = records::results(&mut *desk.store.read().await?, &jobs).await?;
+    result: JobId => Arc<serde_json::Value>, |submit, jobs| {
+        let results = records::results(&mut *submit.store.read().await?, &jobs).await?;
         Ok(results.into_iter().map(|(job, result)| (job, Arc::new(result))).collect())
     };
     /// The proxy of a job's newest attempt.
-    newest_proxy: JobId => ProxyId, |desk, jobs| {
-        let newest = attempts::newest(&mut *desk.store.read().await?, &jobs, false).await?;
+    newest_proxy: JobId => ProxyId, |submit, jobs| {
+        let newest = attempts::newest(&mut *submit.store.read().await?, &jobs, false).await?;
         Ok(newest.into_iter().filter_map(|newest| Some((newest.job, newest.proxy?))).collect())
     };
     /// The command of a job's newest attempt or, before the first, as it would run now.
-    composed: JobId => Arc<ComposedCommand>, |desk, jobs| composed::newest_or_now(desk, &jobs).await;
+    composed: JobId => Arc<ComposedCommand>, |submit, jobs| composed::newest_or_now(submit, &jobs).await;
     /// The command as a job's next attempt would run it now.
-    composed_now: JobId => Arc<ComposedCommand>, |desk, jobs| composed::now(desk, &jobs).await;
+    composed_now: JobId => Arc<ComposedCommand>, |submit, jobs| composed::now(submit, &jobs).await;
     /// The artifacts of a job, in order of creation.
-    artifacts_of: JobId => Arc<Vec<ArtifactRecord>>, |desk, jobs| {
+    artifacts_of: JobId => Arc<Vec<ArtifactRecord>>, |submit, jobs| {
         let mut files: HashMap<JobId, Vec<ArtifactRecord>> = HashMap::new();
-        for file in artifacts::of_jobs(&mut *desk.store.read().await?, &jobs).await? {
+        for file in artifacts::of_jobs(&mut *submit.store.read().await?, &jobs).await? {
             files.entry(file.job).or_default().push(file);
         }
         Ok(files.into_iter().map(|(job, files)| (job, Arc::new(files))).collect())
     };
     /// The jobs that a job depends on, in order.
-    needs_of: JobId => Arc<Vec<JobId>>, |desk, jobs| {
+    needs_of: JobId => Arc<Vec<JobId>>, |submit, jobs| {
         let mut needs: HashMap<JobId, Vec<JobId>> = HashMap::new();
-        for edge in dependencies::edges_of(&mut *desk.store.read().await?, &jobs).await? {
+        for edge in dependencies::edges_of(&mut *submit.store.read().await?, &jobs).await? {
             needs.entry(edge.job).or_default().push(edge.needed.job);
         }
         Ok(needs.into_iter().map(|(job, needs)| (job, Arc::new(needs))).collect())
     };
     /// The unfinished dependencies of a blocked job.
-    blocked: JobId => Arc<Blocked>, |desk, jobs| {
-        Ok(by(dependencies::blocked(&mut *desk.store.read().await?, &jobs).await?, |blocked| blocked.job))
+    blocked: JobId => Arc<Blocked>, |submit, jobs| {
+        Ok(by(dependencies::blocked(&mut *submit.store.read().await?, &jobs).await?, |blocked| blocked.job))
     };
     /// An artifact.
-    artifact: ArtifactId => Arc<ArtifactRecord>, |desk, ids| {
-        Ok(by(artifacts::by_ids(&mut *desk.store.read().await?, &ids).await?, |file| file.id))
+    artifact: ArtifactId => Arc<ArtifactRecord>, |submit, ids| {
+        Ok(by(artifacts::by_ids(&mut *submit.store.read().await?, &ids).await?, |file| file.id))
     };
     /// An attempt.
-    attempt: AttemptId => Arc<AttemptRecord>, |desk, ids| {
-        Ok(by(attempts::by_ids(&mut *desk.store.read().await?, &ids).await?, |attempt| attempt.id))
+    attempt: AttemptId => Arc<AttemptRecord>, |submit, ids| {
+        Ok(by(attempts::by_ids(&mut *submit.store.read().await?, &ids).await?, |attempt| attempt.id))
     };
     /// A worker.
-    worker: WorkerId => Arc<WorkerRecord>, |desk, ids| {
-        Ok(by(workers::list(&mut *desk.store.read().await?, Some(&ids)).await?, |worker| worker.id))
+    worker: WorkerId => Arc<WorkerRecord>, |submit, ids| {
+        Ok(by(workers::list(&mut *submit.store.read().await?, Some(&ids)).await?, |worker| worker.id))
     };
     /// The gate that blocks a ready job.
-    obstacle: JobId => Arc<Obstacle>, |desk, jobs| {
-        let obstacles = why(&desk.store, &jobs).await?;
+    obstacle: JobId => Arc<Obstacle>, |submit, jobs| {
+        let obstacles = explain(&submit.store, &jobs).await?;
         Ok(obstacles.into_iter().map(|(job, obstacle)| (job, Arc::new(obstacle))).collect())
     };
     /// The position of a ready job in its queue.
-    place: JobId => i64, |desk, jobs| places(&desk.store, &jobs).await;
+    place: JobId => i64, |submit, jobs| places(&submit.store, &jobs).await;
     /// The job that runs on a profile, by the key of the profile's gate.
-    holder: GateKey => JobId, |desk, keys| {
-        let found = gates::look(&mut *desk.store.read().await?, &keys).await?;
+    holder: GateKey => JobId, |submit, keys| {
+        let found = gates::look(&mut *submit.store.read().await?, &keys).await?;
         Ok(found.gates.into_iter().filter_map(|(key, gate)| Some((key, gate.holder()?))).collect())
     };
     /// A profile, for explanations that name it.
-    profile: ProfileId => Arc<Profile>, |desk, ids| {
-        Ok(by(profiles::load(&mut *desk.store.read().await?, &ids).await?, |profile| profile.id))
+    profile: ProfileId => Arc<Profile>, |submit, ids| {
+        Ok(by(profiles::load(&mut *submit.store.read().await?, &ids).await?, |profile| profile.id))
     };
     /// `Some` for a paused queue, `None` for any other.
-    paused: String => (), |desk, queues| {
-        let paused = counters::paused(&mut *desk.store.read().await?, &queues).await?;
+    paused: String => (), |submit, queues| {
+        let paused = counters::paused(&mut *submit.store.read().await?, &queues).await?;
         Ok(paused.into_iter().map(|queue| (queue, ())).collect())
     };
     /// The slots of the active workers that serve a queue. `None` when no worker does.
-    slots: String => i64, |desk, _queues| {
-        Ok(counters::slots(&mut *desk.store.read().await?, LEASE).await?.into_iter().collect())
+    slots: String => i64, |submit, _queues| {
+        Ok(counters::slots(&mut *submit.store.read().await?, LEASE).await?.into_iter().collect())
     };
     /// The number of ready jobs of a queue that are not parked, at most [`READY_MAX`].
-    ready: String => i64, |desk, queues| {
-        Ok(counters::ready(&mut *desk.store.read().await?, &queues, READY_MAX).await?.into_iter().collect())
+    ready: String => i64, |submit, queues| {
+        Ok(counters::ready(&mut *submit.store.read().await?, &queues, READY_MAX).await?.into_iter().collect())
     };
 }
 
 /// Batched reads of jobs and of everything that belongs to them.
 pub struct Readers {
-    desk: Arc<Desk>,
+    submit: Arc<SubmitContext>,
     gathers: Gathers,
 }
 
 impl Readers {
     /// Creates the readers.
-    pub fn new(desk: Arc<Desk>) -> Self {
-        Self { desk, gathers: Gathers::default() }
+    pub fn new(submit: Arc<SubmitContext>) -> Self {
+        Self { submit, gathers: Gathers::default() }
     }
 
     /// The job that runs on a profile.

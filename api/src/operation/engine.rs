@@ -18,7 +18,7 @@ use super::{
     known::KnownDocuments,
 };
 use crate::{
-    auth::{Access, Gate, Presented},
+    auth::{Access, Authenticator, Presented},
     error::{ApiError, Code},
 };
 
@@ -29,27 +29,27 @@ const TIME_MAX: Duration = Duration::from_secs(30);
 const ADMITTED_FOR: Duration = Duration::from_secs(15);
 
 /// Adds to an operation what only its own resolvers use: DataLoaders. Called once per operation.
-pub type Dress = Arc<dyn Fn(Request) -> Request + Send + Sync>;
+pub type WithLoaders = Arc<dyn Fn(Request) -> Request + Send + Sync>;
 
 /// Runs operations of a schema.
 #[derive(Clone)]
 pub struct Engine<E> {
     executor: E,
-    gate: Arc<Gate>,
+    authenticator: Arc<Authenticator>,
     known: Arc<KnownDocuments>,
-    dress: Dress,
+    with_loaders: WithLoaders,
     ids: IdSource,
     time_max: Duration,
 }
 
 impl<E: Executor> Engine<E> {
     /// Creates an engine for this schema, with this authentication gate.
-    pub fn new(executor: E, gate: Gate, dress: Dress) -> Self {
+    pub fn new(executor: E, authenticator: Authenticator, with_loaders: WithLoaders) -> Self {
         Self {
             executor,
-            gate: Arc::new(gate),
+            authenticator: Arc::new(authenticator),
             known: Arc::default(),
-            dress,
+            with_loaders,
             ids: IdSource,
             time_max: TIME_MAX,
         }
@@ -69,7 +69,7 @@ impl<E: Executor> Engine<E> {
 
     /// Authenticates credentials.
     pub async fn admit(&self, presented: Presented) -> Result<Access, ApiError> {
-        self.gate.admit(presented).await
+        self.authenticator.admit(presented).await
     }
 
     /// Waits until a key is revoked or expires, for streams that outlive their first check. Never
@@ -96,11 +96,11 @@ impl<E: Executor> Engine<E> {
         let request = request.data(access.clone()).data(id.clone());
         match prepare(request, access, &self.known) {
             Ok(mut prepared) => {
-                prepared.request = (self.dress)(prepared.request);
+                prepared.request = (self.with_loaders)(prepared.request);
                 Ok(prepared)
             }
             Err(error) => {
-                count(None, Outcome::Refused);
+                count(None, OperationOutcome::Refused);
                 Err(Box::new(super::refusal(error, id)))
             }
         }
@@ -132,7 +132,7 @@ impl<E: Executor> Engine<E> {
         };
         metrics::histogram!("callboard_graphql_operation_seconds", "type" => kind.as_str())
             .record(began.elapsed());
-        count(Some(kind), if response.is_ok() { Outcome::Ok } else { Outcome::Errors });
+        count(Some(kind), if response.is_ok() { OperationOutcome::Ok } else { OperationOutcome::Errors });
         response
     }
 
@@ -145,7 +145,7 @@ impl<E: Executor> Engine<E> {
                 stream::once(async move { engine.answer(prepared, &id).await }).left_stream()
             }
             Kind::Subscription => {
-                count(Some(kind), Outcome::Ok);
+                count(Some(kind), OperationOutcome::Ok);
                 let active = Active::new();
                 let source = span.in_scope(|| engine.executor.execute_stream(prepared.request, None));
                 AssertUnwindSafe(source)
@@ -200,17 +200,17 @@ fn took_too_long(kind: Kind, time_max: Duration) -> ApiError {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Outcome {
+enum OperationOutcome {
     Ok,
     Errors,
     Refused,
 }
 
-fn count(kind: Option<Kind>, outcome: Outcome) {
+fn count(kind: Option<Kind>, outcome: OperationOutcome) {
     let outcome = match outcome {
-        Outcome::Ok => "ok",
-        Outcome::Errors => "errors",
-        Outcome::Refused => "refused",
+        OperationOutcome::Ok => "ok",
+        OperationOutcome::Errors => "errors",
+        OperationOutcome::Refused => "refused",
     };
     let kind = kind.map_or("unknown", Kind::as_str);
     metrics::counter!("callboard_graphql_operations_total", "type" => kind, "outcome" => outcome)

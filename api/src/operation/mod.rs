@@ -14,7 +14,7 @@ mod scan;
 mod variables;
 
 pub use document::{Kind, Prepared};
-pub use engine::{Dress, Engine};
+pub use engine::{Engine, WithLoaders};
 pub(crate) use envelope::Envelope;
 pub use finish::{is_request_error, refusal};
 pub use request_id::RequestId;

@@ -16,12 +16,12 @@ use callboard::{
     command::AllowList,
     recipes::Recipes,
     secret::Keyring,
-    steps::enqueue::context::Desk,
+    steps::enqueue::context::SubmitContext,
     store::{Planning, Store, StoreError},
     transport::Redis,
 };
 use callboard_api::{
-    auth::{Authenticate, Caller, Gate, KeyHash, Role},
+    auth::{Authenticate, Authenticator, Caller, KeyHash, Role},
     endpoint::Endpoint,
     graphql::{job::JobContext, loaders, proxy::ProxyProbe, roots},
     operation::Engine,
@@ -68,17 +68,17 @@ impl TestApi {
         let catalogue =
             Catalogue { store: store.clone(), keyring: Arc::new(keyring()), allow_list, ids: IdSource };
         let redis = Redis::open(&redis_url().await.into(), &redis_prefix()).unwrap();
-        let jobs = JobContext::start(Arc::new(desk(&store)), redis);
+        let jobs = JobContext::start(Arc::new(submit(&store)), redis);
         let schema = roots::schema().data(catalogue.clone()).data(jobs).data(probe).finish();
         let dress = Arc::new(move |request| loaders::add(request, &store));
-        let engine = Engine::new(schema, Gate::new(Keys), dress);
+        let engine = Engine::new(schema, Authenticator::new(Keys), dress);
         let router = Endpoint::new(engine, Origins::default()).router();
         Self { router, catalogue, said: Mutex::default(), _database: database }
     }
 
     /// A desk of the test's own, for submitting jobs without the API.
-    pub(crate) fn desk(&self) -> Desk {
-        desk(&self.catalogue.store)
+    pub(crate) fn submit(&self) -> SubmitContext {
+        submit(&self.catalogue.store)
     }
 
     /// Status and body of a request with this key.
@@ -168,8 +168,8 @@ fn keyring() -> Keyring {
     Keyring::parse(&KEY.into()).unwrap()
 }
 
-fn desk(store: &Store) -> Desk {
-    Desk { store: store.clone(), keyring: keyring(), recipes: Recipes::default(), ids: IdSource }
+fn submit(store: &Store) -> SubmitContext {
+    SubmitContext { store: store.clone(), keyring: keyring(), recipes: Recipes::default(), ids: IdSource }
 }
 
 /// `profile` of `profileCreate`.

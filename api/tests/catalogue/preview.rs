@@ -4,8 +4,8 @@
 use callboard::{
     ids::CommandId,
     steps::enqueue::{
-        context::Desk,
-        submit::{Order, SubmitError, submit},
+        context::SubmitContext,
+        submit::{JobRequest, SubmitError, submit},
     },
 };
 use serde_json::{Value, json};
@@ -216,8 +216,8 @@ async fn it_takes_either_a_command_or_a_spec() {
 }
 
 /// Reasons of a refused submission, as the API would tell them.
-async fn submitted(api: &TestApi, desk: &Desk, order: Order) -> Vec<(String, String)> {
-    let (mut answers, _) = submit(desk, &[vec![order]], false).await;
+async fn submitted(api: &TestApi, context: &SubmitContext, order: JobRequest) -> Vec<(String, String)> {
+    let (mut answers, _) = submit(context, &[vec![order]], false).await;
     match answers.remove(0) {
         Ok(_) => Vec::new(),
         Err(SubmitError::Refused(refusals)) => {
@@ -230,7 +230,7 @@ async fn submitted(api: &TestApi, desk: &Desk, order: Order) -> Vec<(String, Str
 #[tokio::test]
 async fn it_says_what_enqueuing_says() {
     let (api, profile) = furnished().await;
-    let desk = api.desk();
+    let submit = api.submit();
     let schema = json!({ "properties": { "q": { "type": "string" } } });
     for (number, (template, input)) in [
         ("{{ input.q }}", json!({ "q": "fine" })),
@@ -248,7 +248,7 @@ async fn it_says_what_enqueuing_says() {
         });
         let command = api.done("commandCreate", "id", command).await["id"].take();
         let id: CommandId = command.as_str().unwrap().parse().unwrap();
-        let order = Order { command: Some(id), input: Some(input.clone()), ..Order::default() };
+        let order = JobRequest { command: Some(id), input: Some(input.clone()), ..JobRequest::default() };
         let answer = preview(&api, json!({ "commandId": command, "input": input })).await;
         let told: Vec<(String, String)> = answer["userErrors"]
             .as_array()
@@ -259,7 +259,7 @@ async fn it_says_what_enqueuing_says() {
                 (path.collect::<Vec<_>>().join("."), error["message"].as_str().unwrap().to_owned())
             })
             .collect();
-        assert_eq!(submitted(&api, &desk, order).await, told, "{template}");
+        assert_eq!(submitted(&api, &submit, order).await, told, "{template}");
         assert_eq!(told.is_empty(), answer["composed"].is_object(), "{template}");
         assert!(
             told.iter().all(|(path, _)| path.starts_with("input") || path.starts_with("commandId.spec.")),

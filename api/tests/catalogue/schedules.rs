@@ -136,11 +136,11 @@ async fn what_a_schedule_has_enqueued_is_found_by_it() {
     let input =
         json!({ "name": "s", "cron": "* * * * * *", "overlap": "ALLOW", "job": { "commandId": command } });
     let made = api.done("scheduleCreate", "id", input).await;
-    let desk = api.desk();
+    let submit = api.submit();
     let fields = "nodes { queue scheduledFor schedule { name lastRunAt } } totalCount";
     let query = format!("query($ids: [ID!]) {{ jobs(filter: {{ scheduleIds: $ids }}) {{ {fields} }} }}");
     let found = eventually(Duration::from_secs(20), async || {
-        let (_announced, _next) = fire_schedules(&desk).await.unwrap();
+        let (_announced, _next) = fire_schedules(&submit).await.unwrap();
         let found = api.data(&query, json!({ "ids": [made["id"]] })).await;
         (found["jobs"]["totalCount"] != json!(0)).then_some(found)
     })

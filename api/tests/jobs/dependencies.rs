@@ -1,6 +1,6 @@
 //! Jobs that need other jobs.
 
-use callboard::{ids::JobId, job::Outcome, steps::run::claim::Answer};
+use callboard::{ids::JobId, job::Outcome, steps::run::claim::Decision};
 use serde_json::{Value, json};
 
 use crate::stage::{Stage, failed};
@@ -48,7 +48,7 @@ async fn a_job_waits_until_all_that_it_needs_has_succeeded() {
         },
     });
     assert_eq!(shown, expected);
-    assert_eq!(stage.claim(job).await.1, Answer::Gone, "it cannot be claimed");
+    assert_eq!(stage.claim(job).await.1, Decision::Gone, "it cannot be claimed");
 
     succeed(&stage, second).await;
     let shown = stage.of_job(job, fields).await;

@@ -8,10 +8,10 @@ use callboard::{
     job::Outcome,
     policy::Policy,
     steps::{
-        finish::settle::{Verdict, settle},
+        finish::settle::{Settlement, settle},
         run::{
             append_log::append_log,
-            claim::{Request, claim},
+            claim::{ClaimRequest, claim},
         },
     },
     store::jobs::{
@@ -45,7 +45,7 @@ async fn steps_whose_hints_are_never_sent_are_seen_within_seconds() {
 
     let began = Instant::now();
     let attempt: AttemptId = IdSource.make();
-    let (_, unsaid) = claim(&stage.store, stage.worker, &[Request { job, attempt }]).await.unwrap();
+    let (_, unsaid) = claim(&stage.store, stage.worker, &[ClaimRequest { job, attempt }]).await.unwrap();
     drop(unsaid);
     assert_eq!(events.next().await["kind"], "STARTED");
     let change = changes.next().await;
@@ -63,7 +63,7 @@ async fn steps_whose_hints_are_never_sent_are_seen_within_seconds() {
     let began = Instant::now();
     let outcome = Outcome::Succeeded { result: json!(null) };
     let (composed, proxy, exit, used) = (None, None, ExitRecord::default(), None);
-    let verdict = Verdict {
+    let settlement = Settlement {
         job,
         attempt,
         outcome,
@@ -74,7 +74,7 @@ async fn steps_whose_hints_are_never_sent_are_seen_within_seconds() {
         exit,
         used,
     };
-    let (_, unsaid) = settle(&stage.store, vec![verdict]).await.unwrap();
+    let (_, unsaid) = settle(&stage.store, vec![settlement]).await.unwrap();
     drop(unsaid);
     assert_eq!(
         (events.next().await["kind"].clone(), events.said().await),

@@ -1,6 +1,6 @@
 //! What is shown of jobs, their attempts, artifacts, queues and workers.
 
-use callboard::steps::run::claim::Answer;
+use callboard::steps::run::claim::Decision;
 use serde_json::{Value, json};
 
 use crate::stage::{Stage, failed};
@@ -118,7 +118,7 @@ async fn why_a_job_waits_has_one_exact_answer() {
     assert_eq!(stage.of_job(one, waiting).await["waiting"]["reason"], "NEXT_IN_LINE");
 
     let attempt = stage.start(one).await;
-    assert!(matches!(stage.claim(other).await.1, Answer::Parked { .. }));
+    assert!(matches!(stage.claim(other).await.1, Decision::Parked { .. }));
     assert_eq!(stage.of_job(one, waiting).await["waiting"], Value::Null);
     let shown = stage.of_job(other, waiting).await["waiting"].take();
     assert_eq!(shown["reason"], "PROFILE_BUSY");

@@ -3,7 +3,7 @@
 use callboard::steps::{
     hand_out::dispatch::refill,
     run::{
-        claim::Answer,
+        claim::Decision,
         renew::{Renewal, renew},
     },
 };
@@ -28,9 +28,9 @@ async fn nothing_of_a_paused_queue_starts_until_it_is_resumed() {
     assert_eq!(again, payload, "pausing again changes nothing");
 
     let (_, answer) = stage.claim(waiting).await;
-    assert_eq!(answer, Answer::Paused);
+    assert_eq!(answer, Decision::Paused);
     let late = stage.enqueue(json!({ "commandId": command, "priority": 9 })).await;
-    assert_eq!(stage.claim(late).await.1, Answer::Paused, "whatever its priority");
+    assert_eq!(stage.claim(late).await.1, Decision::Paused, "whatever its priority");
     assert!(!refill(&stage.store, &stage.redis).await.unwrap(), "a paused backlog is left alone");
     let shown =
         stage.of_job(waiting, "state version waiting { reason explanation blocker { __typename } }").await;

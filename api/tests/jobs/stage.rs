@@ -18,13 +18,13 @@ use callboard::{
     recipes::Recipes,
     secret::Keyring,
     steps::{
-        enqueue::context::Desk,
-        finish::settle::{Settled, Verdict, settle},
+        enqueue::context::SubmitContext,
+        finish::settle::{Settled, Settlement, settle},
         hand_out::{promote::promote, unblock::unblock},
         maintain::fold_counters::fold_counters,
         run::{
             append_log::append_log,
-            claim::{Answer, Request, claim},
+            claim::{ClaimRequest, Decision, claim},
             keep_artifact::keep_artifact,
             note_progress::note_progress,
             renew::register,
@@ -44,7 +44,7 @@ use callboard::{
 };
 use callboard_api::{
     artifacts::ArtifactUrls,
-    auth::{Authenticate, Caller, Gate, KeyHash, Role},
+    auth::{Authenticate, Authenticator, Caller, KeyHash, Role},
     endpoint::Endpoint,
     graphql::{job::JobContext, loaders, roots},
     operation::Engine,
@@ -110,14 +110,21 @@ impl Stage {
         let allow_list = AllowList::parse("/usr/bin:/bin").unwrap();
         let catalogue =
             Catalogue { store: store.clone(), keyring: Arc::new(keyring()), allow_list, ids: IdSource };
-        let desk =
-            Desk { store: store.clone(), keyring: keyring(), recipes: Recipes::default(), ids: IdSource };
+        let submit = SubmitContext {
+            store: store.clone(),
+            keyring: keyring(),
+            recipes: Recipes::default(),
+            ids: IdSource,
+        };
         let urls = ArtifactUrls::new(Arc::new(keyring()), "https://callboard.test/".parse().unwrap());
-        let jobs = JobContext::start(Arc::new(desk), redis.clone());
+        let jobs = JobContext::start(Arc::new(submit), redis.clone());
         let schema = roots::schema().data(catalogue).data(urls).data(jobs).finish();
         let of_loaders = store.clone();
-        let engine =
-            Engine::new(schema, Gate::new(Keys), Arc::new(move |request| loaders::add(request, &of_loaders)));
+        let engine = Engine::new(
+            schema,
+            Authenticator::new(Keys),
+            Arc::new(move |request| loaders::add(request, &of_loaders)),
+        );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Endpoint::new(engine, Origins::default()).router();
@@ -228,9 +235,10 @@ impl Stage {
     }
 
     /// Claims a job; its answer.
-    pub(crate) async fn claim(&self, job: JobId) -> (AttemptId, Answer) {
+    pub(crate) async fn claim(&self, job: JobId) -> (AttemptId, Decision) {
         let attempt = IdSource.make();
-        let (answers, after) = claim(&self.store, self.worker, &[Request { job, attempt }]).await.unwrap();
+        let (answers, after) =
+            claim(&self.store, self.worker, &[ClaimRequest { job, attempt }]).await.unwrap();
         after.announce(&self.redis).await;
         (attempt, answers.into_iter().next().unwrap())
     }
@@ -238,24 +246,24 @@ impl Stage {
     /// Claims a job that must be granted.
     pub(crate) async fn start(&self, job: JobId) -> AttemptId {
         let (attempt, answer) = self.claim(job).await;
-        assert!(matches!(answer, Answer::Granted(_)), "{answer:?}");
+        assert!(matches!(answer, Decision::Granted(_)), "{answer:?}");
         attempt
     }
 
     /// Claims jobs that must be granted, in one batch.
     pub(crate) async fn start_all(&self, jobs: &[JobId]) -> Vec<AttemptId> {
-        let request = |job: &JobId| Request { job: *job, attempt: IdSource.make() };
-        let requests: Vec<Request> = jobs.iter().map(request).collect();
+        let request = |job: &JobId| ClaimRequest { job: *job, attempt: IdSource.make() };
+        let requests: Vec<ClaimRequest> = jobs.iter().map(request).collect();
         let (answers, _untold) = claim(&self.store, self.worker, &requests).await.unwrap();
-        assert!(answers.iter().all(|answer| matches!(answer, Answer::Granted(_))));
+        assert!(answers.iter().all(|answer| matches!(answer, Decision::Granted(_))));
         requests.iter().map(|request| request.attempt).collect()
     }
 
     /// Ends their attempts, in one batch.
     pub(crate) async fn settle_all(&self, jobs: &[JobId], attempts: &[AttemptId], outcome: &Outcome) {
-        let verdicts =
-            jobs.iter().zip(attempts).map(|(job, attempt)| verdict(*job, *attempt, outcome.clone()));
-        let (settled, after) = settle(&self.store, verdicts.collect()).await.unwrap();
+        let settlements =
+            jobs.iter().zip(attempts).map(|(job, attempt)| settlement(*job, *attempt, outcome.clone()));
+        let (settled, after) = settle(&self.store, settlements.collect()).await.unwrap();
         assert!(settled.iter().all(|settled| *settled == Settled::Done));
         after.announce(&self.redis).await;
     }
@@ -323,10 +331,10 @@ impl Stage {
     }
 }
 
-fn verdict(job: JobId, attempt: AttemptId, outcome: Outcome) -> Verdict {
+fn settlement(job: JobId, attempt: AttemptId, outcome: Outcome) -> Settlement {
     let exit = ExitRecord { exit_code: Some(0), ..ExitRecord::default() };
     let policy = Policy::default();
-    Verdict { job, attempt, outcome, policy, jitter: 0.0, composed: None, proxy: None, exit, used: None }
+    Settlement { job, attempt, outcome, policy, jitter: 0.0, composed: None, proxy: None, exit, used: None }
 }
 
 /// `CODE path.below.input` of each user error of a payload.

@@ -5,10 +5,10 @@ use std::time::Duration;
 use callboard::{
     clock::{self, Time},
     ids::{JobId, ServiceId},
-    limit::response::Answer as Heard,
+    limit::response::ServiceResponse as Heard,
     steps::{
-        limits::observe::{Sighting, observe},
-        run::claim::Answer,
+        limits::observe::{RateLimitObservation, observe},
+        run::claim::Decision,
     },
 };
 use chrono::{DateTime, SecondsFormat};
@@ -75,7 +75,7 @@ impl Table {
     /// Claims a job that must not be granted.
     pub(crate) async fn park(&self, job: JobId) {
         let (_, answer) = self.stage.claim(job).await;
-        assert!(matches!(answer, Answer::Parked { .. }), "{answer:?}");
+        assert!(matches!(answer, Decision::Parked { .. }), "{answer:?}");
     }
 
     /// An answer of a service, as a worker sees it.
@@ -91,7 +91,7 @@ impl Table {
         let at = clock::now();
         let seen = Heard { status, headers: &headers, body, at }.observe().unwrap();
         let service: ServiceId = service.parse().unwrap();
-        observe(&self.stage.store, vec![Sighting { service, at, seen }])
+        observe(&self.stage.store, vec![RateLimitObservation { service, at, seen }])
             .await
             .unwrap()
             .announce(&self.stage.redis)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use callboard::{
     clock::Time,
-    steps::{limits::cool_down::cool_down, run::claim::Answer},
+    steps::{limits::cool_down::cool_down, run::claim::Decision},
 };
 use chrono::DateTime;
 use serde_json::{Value, json};
@@ -64,7 +64,7 @@ async fn as_many_run_as_may() {
     let of_command = full("A job of its command limited runs already, and one may at a time.".into());
     table.expect("a command of one", job, of_command.by("Command", &limited)).await;
     let wide = table.job("q", json!({ "commandId": limited, "policy": { "maxConcurrency": null } })).await;
-    assert!(matches!(table.stage.claim(wide).await.1, Answer::Granted(_)), "its own policy has no limit");
+    assert!(matches!(table.stage.claim(wide).await.1, Decision::Granted(_)), "its own policy has no limit");
 
     let proxy = json!({ "name": "exit", "protocol": "HTTP", "address": "127.0.0.1:9", "maxConcurrency": 1 });
     let proxy = table.stage.made("proxyCreate", "proxy", proxy).await;

@@ -15,7 +15,7 @@ use callboard::{
 };
 use callboard_api::{
     artifacts::{ArtifactFile, ArtifactIndex, ArtifactUrls, Artifacts},
-    auth::{Caller, FixedKey, Gate, KeyHash, Role},
+    auth::{Authenticator, Caller, FixedKey, KeyHash, Role},
     connection,
     cursor::{Cursor as _, Keyset},
     demo,
@@ -339,7 +339,7 @@ pub async fn start(setup: Setup) -> Toy {
     static METRICS: OnceLock<metrics_exporter_prometheus::PrometheusHandle> = OnceLock::new();
     let metrics = METRICS.get_or_init(|| prometheus::install().unwrap()).clone();
     let caller = |name: &str, role| Caller { name: name.into(), role, key: None, expires_at: None };
-    let gate = Gate::new(FixedKey {
+    let authenticator = Authenticator::new(FixedKey {
         key: KeyHash::of(ADMIN),
         caller: caller("toy", Role::Admin),
         otherwise: FixedKey {
@@ -348,7 +348,8 @@ pub async fn start(setup: Setup) -> Toy {
             otherwise: (),
         },
     });
-    let engine = Engine::new(schema(), gate, Arc::new(|request| request)).with_time_max(setup.time_max);
+    let engine =
+        Engine::new(schema(), authenticator, Arc::new(|request| request)).with_time_max(setup.time_max);
     let mut endpoint = Endpoint::new(engine, Origins::parse(["https://friend.example"]).unwrap());
     endpoint.socket_limits = setup.limits;
     let (shutdown, sockets) = (endpoint.shutdown.clone(), endpoint.sockets.clone());

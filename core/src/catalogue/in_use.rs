@@ -6,12 +6,12 @@ use crate::{
     steps::CatalogueError,
     store::{
         StoreError,
-        catalogue::references::{JOBS_COUNTED_MAX, Users, Uses},
+        catalogue::references::{JOBS_COUNTED_MAX, References, Referrers},
     },
 };
 
 /// Refuses to delete a `noun` that somebody needs, and says who.
-pub(super) fn check(checks: &mut Checks, noun: &str, uses: &Uses) {
+pub(super) fn check(checks: &mut Checks, noun: &str, uses: &References) {
     if uses.is_empty() {
         return;
     }
@@ -39,7 +39,7 @@ pub(super) fn refused_by_constraint(error: StoreError, noun: &str) -> CatalogueE
 }
 
 /// "4 profiles: `a`, `b`, `c` and 1 more"; nothing for nobody. From `counted_max` on, a count may mean more.
-fn told(users: &Users, one: &str, many: &str, counted_max: i64) -> Option<String> {
+fn told(users: &Referrers, one: &str, many: &str, counted_max: i64) -> Option<String> {
     if users.count == 0 {
         return None;
     }
@@ -55,13 +55,13 @@ fn told(users: &Users, one: &str, many: &str, counted_max: i64) -> Option<String
 mod tests {
     use super::*;
 
-    fn users(count: i64, first: &[&str]) -> Users {
-        Users { count, first: first.iter().map(|name| (*name).to_owned()).collect() }
+    fn users(count: i64, first: &[&str]) -> Referrers {
+        Referrers { count, first: first.iter().map(|name| (*name).to_owned()).collect() }
     }
 
     #[test]
     fn names_three_and_counts_the_others() {
-        let message = |uses: &Uses| {
+        let message = |uses: &References| {
             let mut checks = Checks::default();
             check(&mut checks, "service", uses);
             match checks.passed() {
@@ -69,10 +69,10 @@ mod tests {
                 Ok(()) | Err(CatalogueError::Store(_)) => None,
             }
         };
-        assert_eq!(message(&Uses::default()), None);
-        let one = Uses { commands: users(1, &["a"]), ..Uses::default() };
+        assert_eq!(message(&References::default()), None);
+        let one = References { commands: users(1, &["a"]), ..References::default() };
         assert_eq!(message(&one).unwrap(), "the service is used by 1 command: `a`");
-        let all = Uses {
+        let all = References {
             profiles: users(5, &["a", "b", "c"]),
             commands: users(2, &["d", "e"]),
             schedules: users(1, &["s"]),

@@ -19,9 +19,9 @@ use crate::{
     steps::{
         CatalogueError,
         enqueue::{
-            context::Desk,
+            context::SubmitContext,
             fire_schedules::secrets_of,
-            submit::{self, Order},
+            submit::{self, JobRequest},
         },
     },
     store::{
@@ -84,9 +84,9 @@ pub struct ScheduleChanges {
     pub is_paused: Patch<bool>,
 }
 
-/// What to enqueue, as a caller gives it. See [`Order`] for the fields.
+/// What to enqueue, as a caller gives it. See [`JobRequest`] for the fields.
 #[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "the fields of Order, where they are described")]
+#[expect(missing_docs, reason = "the fields of JobRequest, where they are described")]
 pub struct TemplateInput {
     pub command: CommandId,
     pub profile: Option<ProfileId>,
@@ -104,7 +104,7 @@ impl Catalogue {
     /// Makes a schedule. `desk` checks its job.
     pub async fn schedule_create(
         &self,
-        desk: &Desk,
+        context: &SubmitContext,
         input: ScheduleCreate,
     ) -> Result<Schedule, CatalogueError> {
         let id: ScheduleId = self.ids.make();
@@ -114,7 +114,7 @@ impl Catalogue {
         let mut transaction = self.store.begin().await?;
         check_schedule_name(&mut transaction, &mut checks, id, &input.name).await?;
         let none = SecretInputs::default();
-        let template = check_template(desk, &mut transaction, &mut checks, id, input.job, &none).await?;
+        let template = check_template(context, &mut transaction, &mut checks, id, input.job, &none).await?;
         let (Some(cron), Some(zone), Some(template)) = (cron, zone, template) else {
             return Err(checks.refused());
         };
@@ -136,7 +136,7 @@ impl Catalogue {
     /// made up. A request that changes nothing leaves the version as it is.
     pub async fn schedule_update(
         &self,
-        desk: &Desk,
+        context: &SubmitContext,
         input: ScheduleUpdate,
     ) -> Result<Schedule, CatalogueError> {
         let ScheduleUpdate { id, version, changes } = input;
@@ -158,9 +158,9 @@ impl Catalogue {
                 None
             }
             Patch::Set(job) => {
-                let kept = secrets_of(&desk.keyring, &stored);
+                let kept = secrets_of(&context.keyring, &stored);
                 let kept = kept.map_err(|error| StoreError::corrupt("schedules", "input_sealed", &error))?;
-                check_template(desk, &mut transaction, &mut checks, id, job, &kept).await?
+                check_template(context, &mut transaction, &mut checks, id, job, &kept).await?
             }
         };
         let (Some(cron), Some(zone), Some(template)) = (cron, zone, template) else {
@@ -233,7 +233,7 @@ fn check_zone(checks: &mut Checks, name: &str) -> Option<Zone> {
 /// Checks what is to be enqueued as if it were enqueued now, and makes it fit to be stored. `kept`: values for what is given as
 /// `***`.
 async fn check_template(
-    desk: &Desk,
+    context: &SubmitContext,
     connection: &mut Connection,
     checks: &mut Checks,
     id: ScheduleId,
@@ -242,7 +242,7 @@ async fn check_template(
 ) -> Result<Option<Template>, StoreError> {
     let mut input = job.input.unwrap_or_else(|| json!({}));
     kept.put_back(&mut input);
-    let order = Order {
+    let request = JobRequest {
         command: Some(job.command),
         profile: job.profile,
         proxy: job.proxy,
@@ -253,16 +253,16 @@ async fn check_template(
         policy: job.policy.clone(),
         fairness_key: job.fairness_key.clone(),
         labels: job.labels.clone(),
-        ..Order::default()
+        ..JobRequest::default()
     };
-    let input = match submit::check(desk, connection, &order).await? {
+    let input = match submit::check(context, connection, &request).await? {
         Ok(input) => input,
         Err(refusals) => {
             checks.extend(refusals.into_iter().map(|refusal| refusal.below(&["job"])));
             return Ok(None);
         }
     };
-    let sealed = |secrets: &SecretInputs| desk.keyring.seal(&sealed_input_owner(id), &secrets.to_text());
+    let sealed = |secrets: &SecretInputs| context.keyring.seal(&sealed_input_owner(id), &secrets.to_text());
     let policy = job.policy.map(serde_json::to_value).transpose();
     Ok(Some(Template {
         command: job.command,

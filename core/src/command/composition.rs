@@ -10,8 +10,8 @@ use super::CommandSpec;
 use crate::{
     command_kind::Kind,
     compose::{
-        ComposedCommand, Ingredients, Nonce, RevealError, Run, SecretBook, SecretRef, Site, Task, Templates,
-        Text, environment, refused, scope,
+        ComposedCommand, Ingredients, Nonce, RevealError, Run, SecretRef, SecretValues, Task, Templates,
+        Text, WorkerPaths, environment, refused, scope,
     },
     refusal::{Refusal, RefusalCode},
 };
@@ -86,11 +86,11 @@ impl Composition<'_> {
     }
 
     /// What to run, with every secret of `book` filled in. For the worker alone.
-    pub fn reveal(&self, book: &SecretBook, site: &Site) -> Result<Run, RevealError> {
-        let mut run = self.task.reveal(book, site)?;
+    pub fn reveal(&self, values: &SecretValues, paths: &WorkerPaths) -> Result<Run, RevealError> {
+        let mut run = self.task.reveal(values, paths)?;
         if let Run::Process(plan) = &mut run {
             for (name, value) in &self.environment {
-                let value = value.reveal(book, site)?;
+                let value = value.reveal(values, paths)?;
                 if value.contains('\0') {
                     return Err(RevealError::NotText { place: format!("environment variable {name}") });
                 }

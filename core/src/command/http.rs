@@ -13,8 +13,9 @@ use super::{AllowList, BODY_BYTES_MAX, CommandKind, invalid, text_fault, too_man
 use crate::{
     command_kind::Kind,
     compose::{
-        ComposedHttp, ComposedParts, Ingredients, Place, ProcessPlan, Program, RevealError, Run, SecretBook,
-        SecretRef, Site, Speech, Task, TemplateAt, Text, URL_BYTES_MAX, has_template, refused,
+        ComposedHttp, ComposedParts, Ingredients, OutputProtocol, Place, ProcessPlan, Program, RevealError,
+        Run, SecretRef, SecretValues, Task, TemplateAt, Text, URL_BYTES_MAX, WorkerPaths, has_template,
+        refused,
     },
     refusal::{Refusal, RefusalCode},
 };
@@ -213,10 +214,10 @@ impl Task for HttpTask<'_> {
         ComposedParts { program: None, arguments: Vec::new(), http: Some(http) }
     }
 
-    fn reveal(&self, book: &SecretBook, site: &Site) -> Result<Run, RevealError> {
+    fn reveal(&self, values: &SecretValues, paths: &WorkerPaths) -> Result<Run, RevealError> {
         let mut headers = serde_json::Map::new();
         for (name, value) in &self.headers {
-            let shown = value.reveal(book, site)?;
+            let shown = value.reveal(values, paths)?;
             if shown.contains(['\r', '\n', '\0']) {
                 return Err(RevealError::NotOneLine { place: format!("header {name}") });
             }
@@ -228,22 +229,22 @@ impl Task for HttpTask<'_> {
             "v": 1,
             "request": {
                 "method": self.spec.method,
-                "url": self.url.reveal(book, site)?,
+                "url": self.url.reveal(values, paths)?,
                 "headers": headers,
-                "body": self.body.as_ref().map(|body| body.reveal(book, site)).transpose()?,
+                "body": self.body.as_ref().map(|body| body.reveal(values, paths)).transpose()?,
             },
-            "proxy": book.proxy(self.given, "socks5h")?,
+            "proxy": values.proxy(self.given, "socks5h")?,
             "expectStatus": self.spec.expect_status,
-            "allowPrivateTargets": site.allow_private_targets,
+            "allowPrivateTargets": paths.allow_private_targets,
             "services": hosts.collect::<BTreeMap<_, _>>(),
-            "secretsToMask": book.texts_to_mask(),
+            "secretsToMask": values.texts_to_mask(),
         });
         Ok(Run::Process(ProcessPlan {
             program: Program::HttpClient,
             arguments: Vec::new(),
             environment: Vec::new(),
             stdin: Some(format!("{line}\n").into()),
-            speech: Speech::Events,
+            protocol: OutputProtocol::Events,
         }))
     }
 }

@@ -11,8 +11,8 @@ use super::{AllowList, CommandKind, invalid, text_fault};
 use crate::{
     command_kind::Kind,
     compose::{
-        ComposedParts, Ingredients, ProcessPlan, Program, RevealError, Run, SecretBook, SecretRef, Site,
-        Speech, Task, TemplateAt, Text,
+        ComposedParts, Ingredients, OutputProtocol, ProcessPlan, Program, RevealError, Run, SecretRef,
+        SecretValues, Task, TemplateAt, Text, WorkerPaths,
     },
     refusal::Refusal,
 };
@@ -242,17 +242,17 @@ impl Task for PlaywrightTask<'_> {
         ComposedParts { program: Some("playwright".to_owned()), arguments, http: None }
     }
 
-    fn reveal(&self, book: &SecretBook, site: &Site) -> Result<Run, RevealError> {
+    fn reveal(&self, values: &SecretValues, paths: &WorkerPaths) -> Result<Run, RevealError> {
         let spec = self.spec;
         let line = json!({
             "v": 1,
             "job": self.given.job.map(|job| job.id),
             "attempt": self.given.job.map(|job| job.attempt),
             "script": spec.script,
-            "input": book.full_input(self.given)?,
-            "services": book.services(self.given)?,
-            "profile": book.profile(self.given, site)?,
-            "proxy": book.proxy(self.given, "socks5")?,
+            "input": values.full_input(self.given)?,
+            "services": values.services(self.given)?,
+            "profile": values.profile(self.given, paths)?,
+            "proxy": values.proxy(self.given, "socks5")?,
             "options": {
                 "viewport": spec.viewport,
                 "trace": spec.trace,
@@ -261,17 +261,17 @@ impl Task for PlaywrightTask<'_> {
                 "har": ArtifactMode::Off,
                 "headless": spec.headless,
             },
-            "artifactsDirectory": site.artifacts_directory,
-            "chromium": site.chromium,
-            "sandbox": site.sandbox,
-            "secretsToMask": book.texts_to_mask(),
+            "artifactsDirectory": paths.artifacts_directory,
+            "chromium": paths.chromium,
+            "sandbox": paths.sandbox,
+            "secretsToMask": values.texts_to_mask(),
         });
         Ok(Run::Process(ProcessPlan {
             program: Program::Runner,
             arguments: Vec::new(),
             environment: Vec::new(),
             stdin: Some(format!("{line}\n").into()),
-            speech: Speech::Events,
+            protocol: OutputProtocol::Events,
         }))
     }
 }

@@ -11,8 +11,8 @@ use super::{AllowList, BODY_BYTES_MAX, CommandKind, allow_list::NOOP, invalid, t
 use crate::{
     command_kind::Kind,
     compose::{
-        ComposedParts, Ingredients, Place, ProcessPlan, Program, RevealError, Run, SecretBook, SecretRef,
-        Site, Speech, Task, TemplateAt, Text, has_template,
+        ComposedParts, Ingredients, OutputProtocol, Place, ProcessPlan, Program, RevealError, Run, SecretRef,
+        SecretValues, Task, TemplateAt, Text, WorkerPaths, has_template,
     },
     name::is_variable_name,
     refusal::Refusal,
@@ -185,16 +185,20 @@ impl Task for ProgramTask<'_> {
         }
     }
 
-    fn reveal(&self, book: &SecretBook, site: &Site) -> Result<Run, RevealError> {
+    fn reveal(&self, values: &SecretValues, paths: &WorkerPaths) -> Result<Run, RevealError> {
         if self.spec.program == NOOP {
             return Ok(Run::Noop);
         }
         Ok(Run::Process(ProcessPlan {
             program: Program::File(self.spec.program.clone()),
-            arguments: self.arguments.iter().map(|text| text.reveal(book, site)).collect::<Result<_, _>>()?,
+            arguments: self
+                .arguments
+                .iter()
+                .map(|text| text.reveal(values, paths))
+                .collect::<Result<_, _>>()?,
             environment: Vec::new(),
-            stdin: self.stdin.as_ref().map(|text| text.reveal(book, site)).transpose()?.map(Into::into),
-            speech: Speech::Lines,
+            stdin: self.stdin.as_ref().map(|text| text.reveal(values, paths)).transpose()?.map(Into::into),
+            protocol: OutputProtocol::Lines,
         }))
     }
 }

@@ -25,12 +25,12 @@ pub use input::{
     check_schema,
 };
 pub use masked::{ComposedCommand, ComposedHttp, ComposedParts, DISPLAY_CHARS_MAX};
-pub use run::{ProcessPlan, Program, RevealError, Run, SecretBook, Speech};
+pub use run::{OutputProtocol, ProcessPlan, Program, RevealError, Run, SecretValues};
 pub use secret_inputs::{BadSecretInputs, Input, SecretInputs};
 pub use template::TemplateAt;
 pub(crate) use template::{Templates, has_template, refused};
 pub use text::{Encoding, Piece, Place, SecretRef, Text, URL_BYTES_MAX};
-pub use worker_paths::{Sandbox, Site};
+pub use worker_paths::{Sandbox, WorkerPaths};
 
 use crate::clock;
 
@@ -70,5 +70,5 @@ pub trait Task: fmt::Debug + Send + Sync {
     fn masked(&self) -> ComposedParts;
 
     /// What to run; the environment is added by [`Composition::reveal`].
-    fn reveal(&self, book: &SecretBook, site: &Site) -> Result<Run, RevealError>;
+    fn reveal(&self, values: &SecretValues, paths: &WorkerPaths) -> Result<Run, RevealError>;
 }

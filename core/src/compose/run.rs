@@ -1,6 +1,6 @@
 //! What the worker runs, and the values of the secrets that it fills in.
 //!
-//! The worker decrypts what [`crate::command::Composition::secrets`] names into a [`SecretBook`] and reveals the composition with it.
+//! The worker decrypts what [`crate::command::Composition::secrets`] names into a [`SecretValues`] and reveals the composition with it.
 //! Nothing here may be stored, logged or sent anywhere but to the command itself.
 
 use std::collections::BTreeMap;
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
-use super::{Ingredients, SecretInputs, SecretRef, Site};
+use super::{Ingredients, SecretInputs, SecretRef, WorkerPaths};
 use crate::{
     proxy::ProxyProtocol,
     secret::{REDACTED_CHARS_MIN, Redactor},
@@ -35,7 +35,7 @@ pub struct ProcessPlan {
     /// What is written to standard input first; none closes it at once.
     pub stdin: Option<SecretString>,
     /// What its standard output means.
-    pub speech: Speech,
+    pub protocol: OutputProtocol,
 }
 
 /// What to execute.
@@ -51,7 +51,7 @@ pub enum Program {
 
 /// What a process's standard output means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Speech {
+pub enum OutputProtocol {
     /// Lines of a log.
     Lines,
     /// One JSON event per line.
@@ -89,12 +89,12 @@ pub enum RevealError {
 
 /// The values of an attempt's secrets.
 #[derive(Debug, Default)]
-pub struct SecretBook {
+pub struct SecretValues {
     texts: BTreeMap<SecretRef, SecretString>,
     inputs: SecretInputs,
 }
 
-impl SecretBook {
+impl SecretValues {
     /// A book with the secrets of the job's input; the others are added by [`insert`](Self::insert).
     pub fn new(inputs: SecretInputs) -> Self {
         let texts =
@@ -153,10 +153,10 @@ impl SecretBook {
     }
 
     /// The profile, as the runner is given it; without one, the attempt's temporary directory.
-    pub(crate) fn profile(&self, given: &Ingredients<'_>, site: &Site) -> Result<Value, RevealError> {
+    pub(crate) fn profile(&self, given: &Ingredients<'_>, paths: &WorkerPaths) -> Result<Value, RevealError> {
         let Some(profile) = &given.profile else {
             return Ok(
-                json!({"name": null, "directory": site.temporary_profile, "environment": {}, "secrets": {}}),
+                json!({"name": null, "directory": paths.temporary_profile, "environment": {}, "secrets": {}}),
             );
         };
         let mut secrets = serde_json::Map::new();
@@ -166,7 +166,7 @@ impl SecretBook {
         }
         Ok(json!({
             "name": profile.name,
-            "directory": site.profile_directory(profile.path),
+            "directory": paths.profile_directory(profile.path),
             "environment": profile.environment,
             "secrets": secrets,
         }))

@@ -1,7 +1,7 @@
 //! The secret parts of a job's input: where a schema marks them, and their values apart from the rest.
 //!
 //! `input` finds and splits them at enqueue; the store seals [`SecretInputs::to_text`] with the job; the worker opens them
-//! into a [`super::SecretBook`]. Never shows a value.
+//! into a [`super::SecretValues`]. Never shows a value.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},

@@ -7,13 +7,13 @@ use std::{fmt, fmt::Write as _};
 
 use secrecy::ExposeSecret as _;
 
-use super::{RevealError, SecretBook, Site};
+use super::{RevealError, SecretValues, WorkerPaths};
 use crate::secret::MASK;
 
 /// Longest URL, as a template and rendered, in bytes.
 pub const URL_BYTES_MAX: usize = 8 * 1024;
 
-/// Names one secret of a job. Its value is looked up in a [`SecretBook`] at the very end.
+/// Names one secret of a job. Its value is looked up in a [`SecretValues`] at the very end.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SecretRef {
     /// A service's token, by the service's name.
@@ -211,17 +211,17 @@ impl Text {
     }
 
     /// For the command itself: everything filled in. The worker alone calls it, through [`crate::command::Composition::reveal`].
-    pub(crate) fn reveal(&self, book: &SecretBook, site: &Site) -> Result<String, RevealError> {
+    pub(crate) fn reveal(&self, values: &SecretValues, paths: &WorkerPaths) -> Result<String, RevealError> {
         let mut out = String::new();
         for piece in &self.0 {
             match piece {
                 Piece::Plain(text) => out.push_str(text),
-                Piece::Secret(secret, Encoding::Plain) => out.push_str(book.text(secret)?.expose_secret()),
+                Piece::Secret(secret, Encoding::Plain) => out.push_str(values.text(secret)?.expose_secret()),
                 Piece::Secret(secret, Encoding::Url) => {
-                    push_url(&mut out, book.text(secret)?.expose_secret());
+                    push_url(&mut out, values.text(secret)?.expose_secret());
                 }
-                Piece::ProfileDirectory(path) => out.push_str(&site.profile_directory(path)),
-                Piece::ArtifactsDirectory => out.push_str(&site.artifacts_directory),
+                Piece::ProfileDirectory(path) => out.push_str(&paths.profile_directory(path)),
+                Piece::ArtifactsDirectory => out.push_str(&paths.artifacts_directory),
             }
         }
         Ok(out)

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Absolute paths and rules of the worker that runs an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Site {
+pub struct WorkerPaths {
     /// The directory below which all profiles are.
     pub profile_root: String,
     /// The attempt's own empty profile directory, for PLAYWRIGHT jobs without a profile.
@@ -32,7 +32,7 @@ pub enum Sandbox {
     Off,
 }
 
-impl Site {
+impl WorkerPaths {
     /// The absolute directory of a profile, from its path below the root.
     pub fn profile_directory(&self, path: &str) -> String {
         format!("{}/{path}", self.profile_root.trim_end_matches('/'))

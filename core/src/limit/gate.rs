@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Bucket, Cap, GateKey, Limits, Period, RateLimit, Spent, cap,
-    observed::{Left, Pause, Shut},
+    observed::{Pause, RemainingQuota, Shut},
 };
 use crate::{
     clock::Time,
@@ -56,7 +56,7 @@ pub struct Gate {
     pub spent: Vec<Spent>,
     /// What the service says is left.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub left: Vec<Left>,
+    pub left: Vec<RemainingQuota>,
     /// Whether it lets nobody pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shut: Option<Shut>,
@@ -85,14 +85,14 @@ pub enum Block {
         until: Time,
     },
     /// The service says that this limit of its own is used up.
-    UsedUp {
+    QuotaExhausted {
         /// The limit's name.
         limit: String,
         /// When there is more.
         until: Time,
     },
     /// The service wants no requests, or the proxy cools down.
-    Refusing {
+    RetryAfter {
         /// Until when.
         until: Time,
     },
@@ -102,12 +102,12 @@ pub enum Block {
         reason: String,
     },
     /// As many jobs as may be are behind it.
-    Full {
+    NoSlots {
         /// How many that is.
-        cap: u32,
+        max: u32,
     },
     /// Others are parked on it, and it is their turn first.
-    Behind,
+    BehindWaiters,
 }
 
 impl Block {
@@ -116,9 +116,9 @@ impl Block {
         match self {
             Self::Rate { until, .. }
             | Self::Capped { until, .. }
-            | Self::UsedUp { until, .. }
-            | Self::Refusing { until } => Some(*until),
-            Self::Suspended { .. } | Self::Full { .. } | Self::Behind => None,
+            | Self::QuotaExhausted { until, .. }
+            | Self::RetryAfter { until } => Some(*until),
+            Self::Suspended { .. } | Self::NoSlots { .. } | Self::BehindWaiters => None,
         }
     }
 
@@ -127,9 +127,12 @@ impl Block {
     fn weight(&self) -> (u8, Option<Time>) {
         let kind = match self {
             Self::Suspended { .. } => 3,
-            Self::Rate { .. } | Self::Capped { .. } | Self::UsedUp { .. } | Self::Refusing { .. } => 2,
-            Self::Full { .. } => 1,
-            Self::Behind => 0,
+            Self::Rate { .. }
+            | Self::Capped { .. }
+            | Self::QuotaExhausted { .. }
+            | Self::RetryAfter { .. } => 2,
+            Self::NoSlots { .. } => 1,
+            Self::BehindWaiters => 0,
         };
         (kind, self.until())
     }
@@ -137,15 +140,15 @@ impl Block {
 
 impl Gate {
     /// When a job with this demand may pass, or what is in its way. A called one does not wait behind those that are parked.
-    fn look(&self, demand: &Demand, now: Time, is_called: bool) -> Result<Time, Block> {
+    fn look(&self, demand: &Demand, now: Time, is_woken: bool) -> Result<Time, Block> {
         match self.why_shut(now) {
             Some(Shut::Suspended { reason }) => return Err(Block::Suspended { reason: reason.clone() }),
-            Some(Shut::Until(until)) => return Err(Block::Refusing { until: *until }),
+            Some(Shut::Until(until)) => return Err(Block::RetryAfter { until: *until }),
             None => {}
         }
         let used_up = self.left.iter().filter_map(|left| Some((left.used_up_until(now)?, left)));
         if let Some((until, left)) = used_up.max_by_key(|(until, _)| *until) {
-            return Err(Block::UsedUp { limit: left.name.clone(), until });
+            return Err(Block::QuotaExhausted { limit: left.name.clone(), until });
         }
         let limits = &demand.limits;
         let reached = limits.caps.iter().filter(|cap| self.is_reached(cap, now));
@@ -158,8 +161,8 @@ impl Gate {
             (Some((until, limit)), _) if until > now + AHEAD => {
                 Err(Block::Rate { limit: limit.name.clone(), until })
             }
-            (_, Some(cap)) if self.held >= cap => Err(Block::Full { cap }),
-            _ if self.has_waiters && !is_called => Err(Block::Behind),
+            (_, Some(max)) if self.held >= max => Err(Block::NoSlots { max }),
+            _ if self.has_waiters && !is_woken => Err(Block::BehindWaiters),
             (last, _) => Ok(last.map_or(now, |(at, _)| at)),
         }
     }
@@ -218,14 +221,14 @@ impl Gate {
 pub fn judge<'a, S: BuildHasher>(
     demands: &'a [Demand],
     gates: &HashMap<GateKey, Gate, S>,
-    is_called: impl Fn(&GateKey) -> bool,
+    is_woken: impl Fn(&GateKey) -> bool,
     now: Time,
 ) -> Result<Time, (&'a Demand, Block)> {
     let untouched = Gate::default();
     let (mut at, mut in_the_way) = (now, None::<(&Demand, Block)>);
     for demand in demands {
         let gate = gates.get(&demand.key).unwrap_or(&untouched);
-        match gate.look(demand, now, is_called(&demand.key)) {
+        match gate.look(demand, now, is_woken(&demand.key)) {
             Ok(opens) => at = at.max(opens),
             Err(block) => {
                 let is_worse = in_the_way.as_ref().is_none_or(|(_, other)| other.weight() < block.weight());
@@ -277,7 +280,7 @@ mod tests {
         pass_all(&demands, &mut gates, at(0));
         let slowest = Block::Rate { limit: "slow".into(), until: at(10_000) };
         assert_eq!(judged(&gates, at(50)), Err((service(1), slowest)), "a time is told before a crowd");
-        assert_eq!(judged(&gates, at(9_950)), Err((service(2), Block::Full { cap: 1 })));
+        assert_eq!(judged(&gates, at(9_950)), Err((service(2), Block::NoSlots { max: 1 })));
         gates.get_mut(&service(2)).unwrap().held = 0;
         assert_eq!(judged(&gates, at(9_950)), Ok(at(10_000)), "a little ahead of its time");
         assert_eq!(judged(&gates, at(9_759)).unwrap_err().0, service(1));
@@ -295,16 +298,19 @@ mod tests {
         };
         gate(&mut gates, |gate| {
             let (limit, remaining, resets_at) = (None, Some(1), Some(at(5_000)));
-            gate.left = vec![Left { name: "core".into(), limit, remaining, resets_at, at: at(0) }];
+            gate.left = vec![RemainingQuota { name: "core".into(), limit, remaining, resets_at, at: at(0) }];
         });
         assert_eq!(blocked(&gates, at(0)), Ok(at(0)));
         pass_all(&demands, &mut gates, at(0));
-        assert_eq!(blocked(&gates, at(60)), Err(Block::UsedUp { limit: "core".into(), until: at(5_000) }));
+        assert_eq!(
+            blocked(&gates, at(60)),
+            Err(Block::QuotaExhausted { limit: "core".into(), until: at(5_000) })
+        );
         assert_eq!(blocked(&gates, at(5_000)), Ok(at(5_000)), "a new window");
         gate(&mut gates, |gate| gate.shut = Some(Shut::Until(at(9_000))));
         assert_eq!(
             blocked(&gates, at(8_999)),
-            Err(Block::Refusing { until: at(9_000) }),
+            Err(Block::RetryAfter { until: at(9_000) }),
             "never ahead of this time"
         );
         assert_eq!(blocked(&gates, at(9_000)), Ok(at(9_000)));
@@ -316,14 +322,14 @@ mod tests {
     fn who_comes_late_waits_behind_those_who_are_parked() {
         let demands = [demand(service(1), Some(1), &[])];
         let gates = HashMap::from([(service(1), Gate { has_waiters: true, ..Gate::default() })]);
-        assert_eq!(judge(&demands, &gates, |_| false, at(0)), Err((&demands[0], Block::Behind)));
+        assert_eq!(judge(&demands, &gates, |_| false, at(0)), Err((&demands[0], Block::BehindWaiters)));
         assert_eq!(judge(&demands, &gates, |_| true, at(0)), Ok(at(0)));
     }
 
     #[test]
     fn as_many_are_called_as_there_is_room_for() {
         let gate = Gate { held: 3, ..Gate::default() };
-        let full = |cap| Err(Block::Full { cap });
+        let full = |max| Err(Block::NoSlots { max });
         assert_eq!(gate.room(&demand(service(1), Some(5), &[]), at(0), 100), (2, full(5)));
         assert_eq!(gate.room(&demand(service(1), Some(3), &[]), at(0), 100), (0, full(3)));
         let spaced = demand(service(1), Some(50), &[rate(20, "PT1S", 1)]);
@@ -331,6 +337,6 @@ mod tests {
         assert_eq!(gate.room(&spaced, at(0), 100), (5, later), "at 0, 50, 100, 150 and 200 ms");
         assert_eq!(gate.room(&spaced, at(0), 2), (2, Ok(at(100))), "there is room for more");
         let shut = Gate { shut: Some(Shut::Until(at(700))), ..gate };
-        assert_eq!(shut.room(&spaced, at(0), 100), (0, Err(Block::Refusing { until: at(700) })));
+        assert_eq!(shut.room(&spaced, at(0), 100), (0, Err(Block::RetryAfter { until: at(700) })));
     }
 }

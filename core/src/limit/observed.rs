@@ -20,7 +20,7 @@ const PAUSE_MAX: Duration = Duration::from_mins(15);
 
 /// What a service said of one of its own limits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Left {
+pub struct RemainingQuota {
     /// As the service calls it.
     pub name: String,
     /// Requests per window.
@@ -36,7 +36,7 @@ pub struct Left {
     pub at: Time,
 }
 
-impl Left {
+impl RemainingQuota {
     /// When there is more, if it is used up now.
     pub(super) fn used_up_until(&self, now: Time) -> Option<Time> {
         self.resets_at.filter(|resets_at| self.remaining.is_some_and(|left| left <= 0) && *resets_at > now)
@@ -92,13 +92,13 @@ pub struct Pause {
 
 impl Gate {
     /// Takes in what the service answered, its times by the same clock as `now`.
-    pub fn learn(&mut self, seen: &Observation, now: Time) {
+    pub fn apply(&mut self, seen: &Observation, now: Time) {
         for said in &seen.limits {
             if let Some(known) = self.left.iter_mut().find(|left| left.name == said.name) {
                 known.hear(said, now);
             } else {
                 let Observed { name, limit, remaining, resets_at } = said.clone();
-                self.left.push(Left { name, limit, remaining, resets_at, at: now });
+                self.left.push(RemainingQuota { name, limit, remaining, resets_at, at: now });
             }
         }
         if self.left.len() > OBSERVED_MAX {
@@ -237,17 +237,17 @@ mod tests {
     #[test]
     fn the_least_of_a_window_and_the_newest_of_two() {
         let mut gate = Gate::default();
-        gate.learn(&said(50, 60), at(0));
-        gate.learn(&said(48, 60), at(1));
-        gate.learn(&said(49, 61), at(2));
+        gate.apply(&said(50, 60), at(0));
+        gate.apply(&said(48, 60), at(1));
+        gate.apply(&said(49, 61), at(2));
         assert_eq!(left(&gate), (48, at(60)), "49 was overtaken");
         gate.left[0].pass(at(3));
         assert_eq!(left(&gate), (47, at(60)));
-        gate.learn(&said(99, 120), at(61));
+        gate.apply(&said(99, 120), at(61));
         assert_eq!(left(&gate), (99, at(120)), "a new window");
-        gate.learn(&said(0, 60), at(62));
+        gate.apply(&said(0, 60), at(62));
         assert_eq!(left(&gate), (99, at(120)), "an answer of the old one");
-        gate.learn(&said(80, 70), at(63));
+        gate.apply(&said(80, 70), at(63));
         assert_eq!(left(&gate), (80, at(70)), "a bucket that refills sooner than it was thought");
     }
 
@@ -255,7 +255,7 @@ mod tests {
     fn a_window_that_slides_with_every_answer_ends_all_the_same() {
         let mut gate = Gate::default();
         for second in 0..30 {
-            gate.learn(&said(50, second + 10), at(second));
+            gate.apply(&said(50, second + 10), at(second));
             gate.left[0].pass(at(second));
         }
         assert!(left(&gate).0 >= 39, "{:?}", gate.left);
@@ -268,30 +268,30 @@ mod tests {
         let mut pauses = Vec::new();
         let mut now = at(0);
         for _ in 0..7 {
-            gate.learn(&closed(least.clone()), now);
-            gate.learn(&closed(least.clone()), now);
+            gate.apply(&closed(least.clone()), now);
+            gate.apply(&closed(least.clone()), now);
             let Some(Shut::Until(until)) = gate.shut else { panic!("{gate:?}") };
             pauses.push((until - now).num_minutes());
             now = until;
         }
         assert_eq!(pauses, [1, 2, 4, 8, 15, 15, 15]);
-        gate.learn(&closed(least), now + Duration::from_hours(1));
+        gate.apply(&closed(least), now + Duration::from_hours(1));
         assert_eq!(gate.shut, Some(Shut::Until(now + Duration::from_mins(61))), "from the beginning");
     }
 
     #[test]
     fn the_latest_end_counts_and_a_suspension_more() {
         let mut gate = Gate::default();
-        gate.learn(&closed(Closed::Until(at(60))), at(0));
-        gate.learn(&closed(Closed::Until(at(30))), at(1));
-        gate.learn(&closed(Closed::AtLeast(Duration::from_secs(1))), at(2));
+        gate.apply(&closed(Closed::Until(at(60))), at(0));
+        gate.apply(&closed(Closed::Until(at(30))), at(1));
+        gate.apply(&closed(Closed::AtLeast(Duration::from_secs(1))), at(2));
         assert_eq!(gate.shut, Some(Shut::Until(at(60))));
         assert!(gate.why_shut(at(59)).is_some() && gate.why_shut(at(60)).is_none());
         let suspended = Shut::Suspended { reason: "no money".into() };
-        gate.learn(&closed(Closed::Suspended { reason: "no money".into() }), at(3));
-        gate.learn(&closed(Closed::Until(at(90))), at(4));
+        gate.apply(&closed(Closed::Suspended { reason: "no money".into() }), at(3));
+        gate.apply(&closed(Closed::Until(at(90))), at(4));
         assert_eq!(gate.shut, Some(suspended));
-        gate.learn(&said(0, 100), at(5));
+        gate.apply(&said(0, 100), at(5));
         assert!(gate.resume(at(6)));
         assert_eq!((gate.shut.clone(), gate.left.len()), (None, 0));
         assert!(!gate.resume(at(7)), "nothing is in the way");
@@ -302,7 +302,7 @@ mod tests {
         let limits =
             Limits { max_concurrency: None, rate_limits: vec![rate(10, "PT10S", 5)], caps: Vec::new() };
         let mut gate = Gate::default();
-        gate.learn(&said(7, 60), at(0));
+        gate.apply(&said(7, 60), at(0));
         let demand = super::super::gate::Demand {
             key: super::super::GateKey::Queue("q".into()),
             name: "".into(),
@@ -322,8 +322,8 @@ mod tests {
     #[test]
     fn what_is_stored_reads_back() {
         let mut gate = Gate::default();
-        gate.learn(&said(7, 60), at(0));
-        gate.learn(&closed(Closed::AtLeast(Duration::from_millis(1500))), at(0));
+        gate.apply(&said(7, 60), at(0));
+        gate.apply(&closed(Closed::AtLeast(Duration::from_millis(1500))), at(0));
         let stored = serde_json::to_value(&gate).unwrap();
         assert_eq!(serde_json::from_value::<Gate>(stored).unwrap(), gate);
     }

@@ -15,23 +15,23 @@ pub fn explain(key: &GateKey, name: &str, block: &Block, by: Option<&str>) -> St
             let until = written(*until);
             format!("{} has used up its cap of {most} a {per}; the next {per} begins at {until}.", begin(&it))
         }
-        (Block::UsedUp { limit, until }, _) => {
+        (Block::QuotaExhausted { limit, until }, _) => {
             format!("{} says that its limit {limit} is used up until {}.", begin(&it), written(*until))
         }
-        (Block::Refusing { until }, GateKey::Proxy(_)) => {
+        (Block::RetryAfter { until }, GateKey::Proxy(_)) => {
             format!("{} could not be reached, and is left alone until {}.", begin(&it), written(*until))
         }
-        (Block::Refusing { until }, _) => {
+        (Block::RetryAfter { until }, _) => {
             format!("{} asked for no more requests before {}.", begin(&it), written(*until))
         }
         (Block::Suspended { reason }, _) => format!("{} is suspended: {reason}", begin(&it)),
-        (Block::Full { .. }, GateKey::Profile(_)) => match by {
+        (Block::NoSlots { .. }, GateKey::Profile(_)) => match by {
             Some(by) => format!("{} is in use by {by}.", begin(&it)),
             None => format!("{} is in use.", begin(&it)),
         },
-        (Block::Full { cap: 1 }, _) => format!("A job of {it} runs already, and one may at a time."),
-        (Block::Full { cap }, _) => format!("{cap} jobs of {it} run already, as many as may."),
-        (Block::Behind, _) => format!("Jobs that came before it wait for {it}."),
+        (Block::NoSlots { max: 1 }, _) => format!("A job of {it} runs already, and one may at a time."),
+        (Block::NoSlots { max }, _) => format!("{max} jobs of {it} run already, as many as may."),
+        (Block::BehindWaiters, _) => format!("Jobs that came before it wait for {it}."),
     }
 }
 

@@ -19,10 +19,10 @@
 //! | [`unblock`](hand_out::unblock) | jobs whose dependencies have ended | done or not done: the marks stay |
 //! | [`cancel`](finish::cancel), [`retry`](finish::retry), [`drain`](run::drain), [`pause`](hand_out::pause), [`bound`](limits::queue_limit) | by request | done or not done |
 //! | [`rescue`](finish::rescue) | jobs of workers whose lease ran out | done or not done |
-//! | [`own_up`](finish::report_alive) | a worker that was declared lost lives | the attempt counts as one that took its worker down |
+//! | [`report_alive`](finish::report_alive) | a worker that was declared lost lives | the attempt counts as one that took its worker down |
 //! | [`why`](limits::explain) | what stands in a ready job's way, without changing anything | nothing happened |
 //! | [`roll_up`](maintain::fold_counters) | counters of queues, partitions of days to come | done or not done |
-//! | [`take_stock`](maintain::refresh_statistics) | statistics that are of an emptier queue are taken again | done or not done |
+//! | [`refresh_statistics`](maintain::refresh_statistics) | statistics that are of an emptier queue are taken again | done or not done |
 //! | [`prune`](maintain::prune) | what is too old | files may be gone whose rows are there: the next round |
 //!
 //! Locks are taken in one order everywhere: schedules, then jobs by id, then gates by key, then

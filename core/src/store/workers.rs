@@ -1,6 +1,6 @@
 //! Worker processes: their leases, and what they hold.
 //!
-//! Called by `steps::renew`, `steps::rescue` and `steps::own_up`, and read by the API. A lease is the row's `heartbeat_at`:
+//! Called by `steps::renew`, `steps::rescue` and `steps::report_alive`, and read by the API. A lease is the row's `heartbeat_at`:
 //! each renewal changes it, and `steps::rescue` says when it has stood still for too long.
 
 use uuid::Uuid;
@@ -65,7 +65,7 @@ impl WorkerStatus {
 
 /// An attempt that a worker holds, according to Postgres.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Held {
+pub struct HeldAttempt {
     /// The job.
     pub job: JobId,
     /// The attempt.
@@ -98,7 +98,7 @@ pub async fn renew(
     connection: &mut Connection,
     worker: WorkerId,
     is_draining: bool,
-) -> Result<Option<(WorkerStatus, Vec<Held>)>, StoreError> {
+) -> Result<Option<(WorkerStatus, Vec<HeldAttempt>)>, StoreError> {
     let rows = sqlx::query!(
         r#"
         WITH renewed AS (
@@ -118,7 +118,7 @@ pub async fn renew(
     let status = WorkerStatus::parse(&first.status)?;
     let held = rows.iter().filter_map(|row| {
         let (job, attempt) = row.job_id.zip(row.attempt_id)?;
-        Some(Held { job: job.into(), attempt: attempt.into(), cancel_asked: row.cancel_asked })
+        Some(HeldAttempt { job: job.into(), attempt: attempt.into(), cancel_asked: row.cancel_asked })
     });
     Ok(Some((status, held.collect())))
 }
@@ -202,7 +202,7 @@ pub async fn orphans(connection: &mut Connection, most: i64) -> Result<Vec<JobId
 }
 
 /// Notes that a LOST attempt was ended by its own worker, and that it does not count to the job's lost ones.
-pub async fn own_up(connection: &mut Connection, attempt: AttemptId) -> Result<(), StoreError> {
+pub async fn report_alive(connection: &mut Connection, attempt: AttemptId) -> Result<(), StoreError> {
     let failure = Failure::new(
         FailureCode::FENCED,
         "Its worker was cut off or stopped, and ended it as soon as it could.",

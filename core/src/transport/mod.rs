@@ -16,7 +16,7 @@ use redis::{
 use secrecy::{ExposeSecret as _, SecretString};
 
 pub use hints::{HINT_JOBS_MAX, Hint, HintStream};
-pub use ready::Held;
+pub use ready::ReadySet;
 
 /// Longest that Redis may take to answer a command that does not block.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3);

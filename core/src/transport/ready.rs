@@ -28,7 +28,7 @@ fn round(score: f64) -> i64 {
 
 /// What a ready set holds of one priority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Held {
+pub struct ReadySet {
     /// How many references.
     pub count: usize,
     /// The greatest round among them; none when there are none.
@@ -74,7 +74,7 @@ impl Redis {
     }
 
     /// What a queue's ready set holds, by priority from 0 to 9.
-    pub async fn held(&self, queue: &str) -> Result<[Held; 10], RedisError> {
+    pub async fn held(&self, queue: &str) -> Result<[ReadySet; 10], RedisError> {
         let key = self.ready_key(queue);
         let mut pipeline = redis::pipe();
         for priority in 0..10_u8 {
@@ -85,8 +85,10 @@ impl Redis {
             pipeline.arg("WITHSCORES").arg("LIMIT").arg(0).arg(1);
         }
         let counted: [(usize, Vec<(String, f64)>); 10] = pipeline.query_async(&mut self.connection()).await?;
-        Ok(counted
-            .map(|(count, last)| Held { count, last_round: last.first().map(|(_, score)| round(*score)) }))
+        Ok(counted.map(|(count, last)| ReadySet {
+            count,
+            last_round: last.first().map(|(_, score)| round(*score)),
+        }))
     }
 
     /// Whether Redis has lost its data since this was last asked, by any process: then whoever asks first learns it.

@@ -6,7 +6,7 @@ use callboard::{
     command::{AllowList, CommandSpec, CompiledSpec, ProgramSpec, compose},
     compose::{
         ComposedCommand, Ingredients, JobFacts, Nonce, ProcessPlan, ProfileFacts, ProxyFacts, Run, Sandbox,
-        SecretBook, SecretInputs, SecretRef, ServiceFacts, Site,
+        SecretInputs, SecretRef, SecretValues, ServiceFacts, WorkerPaths,
     },
     ids::{JobId, ProfileId, ProxyId, ServiceId},
     proxy::ProxyProtocol,
@@ -95,19 +95,19 @@ impl Kitchen {
     }
 }
 
-pub(crate) fn book() -> SecretBook {
+pub(crate) fn values() -> SecretValues {
     let inputs = json!({"/user/pin": SECRETS[5]}).to_string();
-    let mut book = SecretBook::new(SecretInputs::from_text(&inputs.into()).unwrap());
-    book.insert(SecretRef::ServiceToken("github".into()), SECRETS[0].into());
-    book.insert(SecretRef::ServiceToken("my-mail".into()), SECRETS[1].into());
-    book.insert(SecretRef::ProfileSecret("password".into()), SECRETS[2].into());
-    book.insert(SecretRef::ProxyUsername, SECRETS[3].into());
-    book.insert(SecretRef::ProxyPassword, SECRETS[4].into());
-    book
+    let mut values = SecretValues::new(SecretInputs::from_text(&inputs.into()).unwrap());
+    values.insert(SecretRef::ServiceToken("github".into()), SECRETS[0].into());
+    values.insert(SecretRef::ServiceToken("my-mail".into()), SECRETS[1].into());
+    values.insert(SecretRef::ProfileSecret("password".into()), SECRETS[2].into());
+    values.insert(SecretRef::ProxyUsername, SECRETS[3].into());
+    values.insert(SecretRef::ProxyPassword, SECRETS[4].into());
+    values
 }
 
-pub(crate) fn site() -> Site {
-    Site {
+pub(crate) fn paths() -> WorkerPaths {
+    WorkerPaths {
         profile_root: "/profiles/".into(),
         temporary_profile: "/tmp/attempt/profile".into(),
         artifacts_directory: "/tmp/attempt/artifacts".into(),
@@ -167,7 +167,7 @@ pub(crate) fn reveal(spec: CommandSpec) -> ProcessPlan {
     let ingredients = kitchen.full(&services);
     let compiled = CompiledSpec::compile(spec).unwrap();
     let composition = compose(&compiled, &ingredients, Nonce::draw()).unwrap();
-    match composition.reveal(&book(), &site()).unwrap() {
+    match composition.reveal(&values(), &paths()).unwrap() {
         Run::Process(plan) => plan,
         Run::Noop => panic!("nothing to run"),
     }

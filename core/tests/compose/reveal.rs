@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use callboard::{
     command::{ArtifactMode, CommandSpec, CompiledSpec, HttpSpec, PlaywrightSpec, ProgramSpec, compose},
-    compose::{Nonce, ProcessPlan, Program, RevealError, Run, SecretBook, SecretRef, Speech},
+    compose::{Nonce, OutputProtocol, ProcessPlan, Program, RevealError, Run, SecretRef, SecretValues},
 };
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
-use crate::fixture::{Kitchen, SECRETS, allowed, book, reveal, show, site, with_argument, with_variable};
+use crate::fixture::{Kitchen, SECRETS, allowed, paths, reveal, show, values, with_argument, with_variable};
 
 fn stdin(plan: &ProcessPlan) -> Value {
     let text = plan.stdin.as_ref().unwrap().expose_secret();
@@ -30,7 +30,10 @@ fn a_program_gets_its_secrets_by_environment_and_stdin() {
         .build(&allowed())
         .unwrap();
     let plan = reveal(CommandSpec::Program(spec));
-    assert_eq!((plan.program.clone(), plan.speech), (Program::File("/usr/bin/cat".into()), Speech::Lines));
+    assert_eq!(
+        (plan.program.clone(), plan.protocol),
+        (Program::File("/usr/bin/cat".into()), OutputProtocol::Lines)
+    );
     assert_eq!(plan.arguments, ["--profile=/profiles/team/alice"]);
     assert_eq!(variable(&plan, "AUTH"), "Bearer tok-GitHub-1");
     assert_eq!(variable(&plan, "CHROME_PROFILE"), "/profiles/team/alice");
@@ -49,7 +52,7 @@ fn noop_runs_nothing() {
     let kitchen = Kitchen::new();
     let bare = kitchen.bare();
     let composition = compose(&compiled, &bare, Nonce::draw()).unwrap();
-    assert!(matches!(composition.reveal(&SecretBook::default(), &site()), Ok(Run::Noop)));
+    assert!(matches!(composition.reveal(&SecretValues::default(), &paths()), Ok(Run::Noop)));
 }
 
 #[test]
@@ -57,7 +60,10 @@ fn the_runner_gets_one_line_with_everything() {
     let spec =
         PlaywrightSpec::builder("// {{ service_token }} ${x}").viewport(800, 600).video(ArtifactMode::Always);
     let plan = reveal(CommandSpec::Playwright(spec.build().unwrap()));
-    assert_eq!((&plan.program, plan.speech, plan.arguments.len()), (&Program::Runner, Speech::Events, 0));
+    assert_eq!(
+        (&plan.program, plan.protocol, plan.arguments.len()),
+        (&Program::Runner, OutputProtocol::Events, 0)
+    );
     let mut line = stdin(&plan);
     let masks = line.as_object_mut().unwrap().remove("secretsToMask").unwrap();
     let masks: BTreeSet<&str> = masks.as_array().unwrap().iter().filter_map(Value::as_str).collect();
@@ -111,7 +117,9 @@ fn a_script_without_profile_and_proxy_gets_a_temporary_profile() {
     bare.secret_inputs = &none;
     let composition = compose(&compiled, &bare, Nonce::draw()).unwrap();
     assert_eq!(composition.masked().display, "playwright");
-    let Run::Process(plan) = composition.reveal(&SecretBook::default(), &site()).unwrap() else { panic!() };
+    let Run::Process(plan) = composition.reveal(&SecretValues::default(), &paths()).unwrap() else {
+        panic!()
+    };
     let line = stdin(&plan);
     assert_eq!(line["profile"]["directory"], "/tmp/attempt/profile");
     assert_eq!((&line["proxy"], &line["secretsToMask"]), (&Value::Null, &json!([])));
@@ -133,7 +141,10 @@ fn the_http_client_gets_one_line_with_the_request() {
                     -H 'X-Name: world' -d '{\"name\": \"world\"}'";
     assert_eq!((shown.display.as_str(), shown.program), (expected, None));
     let plan = reveal(spec);
-    assert_eq!((&plan.program, plan.speech, plan.arguments.len()), (&Program::HttpClient, Speech::Events, 0));
+    assert_eq!(
+        (&plan.program, plan.protocol, plan.arguments.len()),
+        (&Program::HttpClient, OutputProtocol::Events, 0)
+    );
     let mut line = stdin(&plan);
     let masks = line.as_object_mut().unwrap().remove("secretsToMask").unwrap();
     assert_eq!(masks.as_array().map(Vec::len), Some(SECRETS.len()));
@@ -179,19 +190,19 @@ fn what_cannot_be_filled_in_is_told_without_a_value() {
     let ingredients = kitchen.full(&services);
     let compiled = CompiledSpec::compile(with_variable("{{ service_token }}")).unwrap();
     let composition = compose(&compiled, &ingredients, Nonce::draw()).unwrap();
-    let missing = composition.reveal(&SecretBook::default(), &site()).unwrap_err();
+    let missing = composition.reveal(&SecretValues::default(), &paths()).unwrap_err();
     assert!(matches!(missing, RevealError::Missing { .. }), "{missing}");
 
-    let mut broken = book();
+    let mut broken = values();
     broken.insert(SecretRef::ServiceToken("github".into()), "line\nbreak\0".into());
-    let error = composition.reveal(&broken, &site()).unwrap_err();
+    let error = composition.reveal(&broken, &paths()).unwrap_err();
     assert!(
         matches!(&error, RevealError::NotText { place } if place == "environment variable SERVICE_GITHUB_TOKEN")
     );
     let header = HttpSpec::builder("https://x.test").header("A", "{{ service_token }}").build().unwrap();
     let compiled = CompiledSpec::compile(CommandSpec::Http(header)).unwrap();
     let composition = compose(&compiled, &ingredients, Nonce::draw()).unwrap();
-    let error = composition.reveal(&broken, &site()).unwrap_err();
+    let error = composition.reveal(&broken, &paths()).unwrap_err();
     assert_eq!(
         error.to_string(),
         "the value of a secret has a line break or NUL character, which header A cannot hold"
@@ -200,10 +211,10 @@ fn what_cannot_be_filled_in_is_told_without_a_value() {
 
 #[test]
 fn the_book_takes_everything_out_of_the_log() {
-    let redactor = book().redactor();
+    let redactor = values().redactor();
     let line = SECRETS.join(" ");
     assert_eq!(redactor.redact(&line), "*** *** *** *** *** ***");
-    assert!(format!("{:?}", book()).contains("ProxyPassword"));
-    assert!(SECRETS.iter().all(|secret| !format!("{:?}", book()).contains(secret)));
+    assert!(format!("{:?}", values()).contains("ProxyPassword"));
+    assert!(SECRETS.iter().all(|secret| !format!("{:?}", values()).contains(secret)));
     assert!(reveal(with_argument("x")).stdin.is_none());
 }

@@ -23,7 +23,7 @@ fn everything_can_be_shared_between_tasks() {
     shared::<callboard::command::CompiledSpec>();
     shared::<callboard::command::Composition<'static>>();
     shared::<callboard::compose::InputSchema>();
-    shared::<callboard::compose::SecretBook>();
+    shared::<callboard::compose::SecretValues>();
     shared::<callboard::secret::Keyring>();
     shared::<callboard::secret::RedactingLines>();
 }

@@ -39,7 +39,7 @@ pub(crate) fn missing(these: &Arrows, in_those: &Arrows, verb: &str) -> Vec<Stri
     for (room, imported) in these {
         match in_those.get(room) {
             Some(others) => {
-                missing.extend(imported.difference(others).map(|other| format!("{room} {verb} {other}")))
+                missing.extend(imported.difference(others).map(|other| format!("{room} {verb} {other}")));
             }
             None => missing.push(format!("{room} {verb} anything: one of the two lists has no such room")),
         }

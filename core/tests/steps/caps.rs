@@ -8,9 +8,9 @@ use callboard::{
     refusal::RefusalCode,
     steps::{
         CatalogueError,
-        enqueue::submit::{Order, SubmitError, submit},
+        enqueue::submit::{JobRequest, SubmitError, submit},
         finish::cancel::cancel,
-        limits::{explain::why, wake::call_forgotten},
+        limits::{explain::explain, wake::sweep_stranded},
     },
 };
 
@@ -42,8 +42,8 @@ async fn profile(stage: &Stage, caps: Vec<NewCap>) -> ProfileId {
     stage.catalogue.profile_create(new).await.unwrap().id
 }
 
-fn of(command: CommandId) -> Order {
-    Order { command: Some(command), ..Order::default() }
+fn of(command: CommandId) -> JobRequest {
+    JobRequest { command: Some(command), ..JobRequest::default() }
 }
 
 /// Claims one by one, so that nobody waits for a place; answers how many were granted.
@@ -75,20 +75,20 @@ async fn beyond_its_cap_a_command_waits_for_the_next_day() {
         .await;
     let jobs = stage.submit(vec![of(command); 8]).await;
     assert_eq!(run(&stage, &jobs).await, 3);
-    let obstacles = why(&stage.store, &jobs).await.unwrap();
+    let obstacles = explain(&stage.store, &jobs).await.unwrap();
     let obstacle = &obstacles[&jobs[7]];
     assert_eq!(obstacle.at.key, GateKey::Command(command));
     let Block::Capped { most: 3, per: Period::Day, until } = obstacle.block else {
         unreachable!("{:?}", obstacle.block)
     };
     assert_eq!(until, Period::Day.end(callboard::clock::now()));
-    assert_eq!(stage.call_due().await, [], "nobody is called before");
+    assert_eq!(stage.wake_due().await, [], "nobody is called before");
 
     stage.sql(A_DAY_LATER).await;
-    let called = stage.call_due().await;
+    let called = stage.wake_due().await;
     assert_eq!(called, jobs[3..5], "the month has room for two more");
     assert_eq!(run(&stage, &called).await, 2);
-    let obstacles = why(&stage.store, &jobs).await.unwrap();
+    let obstacles = explain(&stage.store, &jobs).await.unwrap();
     assert!(matches!(obstacles[&jobs[7]].block, Block::Capped { most: 5, per: Period::Month, .. }));
 }
 
@@ -100,12 +100,12 @@ async fn a_profile_has_caps_of_its_own_and_a_higher_one_lets_more_pass() {
     let free = stage.jobs(1, None, false).await;
     assert_eq!(run(&stage, &jobs).await, 2);
     assert_eq!(run(&stage, &free).await, 1, "others are not held up");
-    assert_eq!(stage.call_due().await, []);
+    assert_eq!(stage.wake_due().await, []);
 
     let caps = Patch::Set(vec![cap(3, Period::Day, WhenReached::Defer)]);
     let changes = ProfileChanges { caps, ..ProfileChanges::default() };
     stage.catalogue.profile_update(ProfileUpdate { id, version: None, changes }).await.unwrap();
-    let called = stage.call_due().await;
+    let called = stage.wake_due().await;
     assert_eq!(called, jobs[2..3]);
     assert_eq!(run(&stage, &called).await, 1);
 }
@@ -116,8 +116,8 @@ async fn a_cap_that_refuses_takes_nothing_new_until_its_period_ends() {
     let command = stage.limited_command(capped(vec![cap(2, Period::Day, WhenReached::Refuse)])).await;
     let jobs = stage.submit(vec![of(command); 3]).await;
     assert_eq!(run(&stage, &jobs).await, 2, "what was accepted before waits");
-    let refused = |order: Order| async {
-        let (answers, _after) = submit(&stage.desk, &[vec![order]], false).await;
+    let refused = |order: JobRequest| async {
+        let (answers, _after) = submit(&stage.context, &[vec![order]], false).await;
         match answers.into_iter().next().unwrap() {
             Err(SubmitError::Refused(refusals)) => refusals,
             other => unreachable!("{other:?}"),
@@ -130,7 +130,7 @@ async fn a_cap_that_refuses_takes_nothing_new_until_its_period_ends() {
     assert_eq!(stage.submit(vec![of(command)]).await.len(), 1);
 
     let service = stage.service("s", capped(vec![cap(1, Period::Day, WhenReached::Refuse)])).await;
-    let with = Order { services: Some(vec![service]), ..of(stage.command) };
+    let with = JobRequest { services: Some(vec![service]), ..of(stage.command) };
     let jobs = stage.submit(vec![with.clone()]).await;
     assert_eq!(run(&stage, &jobs).await, 1);
     let refusals = refused(with).await;
@@ -139,7 +139,7 @@ async fn a_cap_that_refuses_takes_nothing_new_until_its_period_ends() {
     let id = profile(&stage, vec![cap(1, Period::Month, WhenReached::Refuse)]).await;
     let on = stage.jobs(1, Some(id), false).await;
     assert_eq!(run(&stage, &on).await, 1);
-    let refusals = refused(Order { profile: Some(id), ..of(stage.command) }).await;
+    let refusals = refused(JobRequest { profile: Some(id), ..of(stage.command) }).await;
     assert_eq!((refusals[0].code, refusals[0].path[0].as_str()), (RefusalCode::TooMany, "profileId"));
 }
 
@@ -147,15 +147,15 @@ async fn a_cap_that_refuses_takes_nothing_new_until_its_period_ends() {
 async fn a_start_that_nobody_used_is_offered_to_the_next() {
     let stage = today().await;
     let service = stage.service("s", capped(vec![cap(1, Period::Day, WhenReached::Defer)])).await;
-    let with = Order { services: Some(vec![service]), ..of(stage.command) };
+    let with = JobRequest { services: Some(vec![service]), ..of(stage.command) };
     let jobs = stage.submit(vec![with; 4]).await;
     assert_eq!(run(&stage, &jobs).await, 1);
-    assert_eq!(call_forgotten(&stage.store, None).await.unwrap().0.ready, [], "nothing is left of the day");
+    assert_eq!(sweep_stranded(&stage.store, None).await.unwrap().0.ready, [], "nothing is left of the day");
     stage.sql(A_DAY_LATER).await;
-    assert_eq!(stage.call_due().await, jobs[1..2]);
+    assert_eq!(stage.wake_due().await, jobs[1..2]);
     assert!(cancel(&stage.store, jobs[1], None).await.unwrap().is_ok());
-    assert_eq!(stage.call_due().await, [], "the gate is to be looked at tomorrow");
-    let (after, _) = call_forgotten(&stage.store, None).await.unwrap();
+    assert_eq!(stage.wake_due().await, [], "the gate is to be looked at tomorrow");
+    let (after, _) = sweep_stranded(&stage.store, None).await.unwrap();
     assert_eq!(after.ready.iter().map(|ready| ready.job).collect::<Vec<_>>(), jobs[2..3]);
     assert_eq!(run(&stage, &jobs[2..]).await, 1);
 }

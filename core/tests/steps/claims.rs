@@ -7,7 +7,7 @@ use callboard::{
     limit::GateKey,
     steps::{
         finish::settle::Settled,
-        run::claim::{Answer, Request, claim},
+        run::claim::{ClaimRequest, Decision, claim},
     },
 };
 
@@ -21,14 +21,14 @@ async fn of_many_workers_at_once_one_wins() {
     let jobs = stage.jobs(20, None, false).await;
     let (one, other) = (stage.worker().await, stage.worker().await);
     // Each asks for all of them, in an order of its own.
-    let requests = |jobs: Vec<_>| -> Vec<Request> {
-        jobs.into_iter().map(|job| Request { job, attempt: IdSource.make() }).collect()
+    let requests = |jobs: Vec<_>| -> Vec<ClaimRequest> {
+        jobs.into_iter().map(|job| ClaimRequest { job, attempt: IdSource.make() }).collect()
     };
     let (forward, backward) = (requests(jobs.clone()), requests(jobs.iter().rev().copied().collect()));
     let (forward, backward) =
         tokio::join!(claim(&stage.store, one, &forward), claim(&stage.store, other, &backward));
-    let granted = |answers: &[Answer]| {
-        answers.iter().map(|answer| matches!(answer, Answer::Granted(_))).collect::<Vec<bool>>()
+    let granted = |answers: &[Decision]| {
+        answers.iter().map(|answer| matches!(answer, Decision::Granted(_))).collect::<Vec<bool>>()
     };
     let (forward, mut backward) = (granted(&forward.unwrap().0), granted(&backward.unwrap().0));
     backward.reverse();
@@ -41,19 +41,19 @@ async fn a_claim_whose_answer_was_lost_is_granted_again_and_counts_once() {
     let stage = Stage::set().await;
     let (worker, job) = (stage.worker().await, stage.job().await);
     let attempt = stage.start(worker, job).await;
-    let Answer::Granted(row) = stage.claim(worker, job, attempt).await else { panic!("not recognised") };
+    let Decision::Granted(row) = stage.claim(worker, job, attempt).await else { panic!("not recognised") };
     assert_eq!((row.live.attempt, row.live.version), (1, 2));
     // Another attempt of the same worker is another claim.
-    assert_eq!(stage.claim(worker, job, IdSource.make()).await, Answer::Gone);
+    assert_eq!(stage.claim(worker, job, IdSource.make()).await, Decision::Gone);
     assert_eq!(stage.settle(job, attempt, succeeded("x")).await, Settled::Done);
-    assert_eq!(stage.claim(worker, job, attempt).await, Answer::Gone);
+    assert_eq!(stage.claim(worker, job, attempt).await, Decision::Gone);
 }
 
 #[tokio::test]
 async fn a_reference_to_nothing_is_gone() {
     let stage = Stage::set().await;
     let worker = stage.worker().await;
-    assert_eq!(stage.claim(worker, IdSource.make(), IdSource.make()).await, Answer::Gone);
+    assert_eq!(stage.claim(worker, IdSource.make(), IdSource.make()).await, Decision::Gone);
 }
 
 #[tokio::test]
@@ -63,16 +63,17 @@ async fn a_profile_is_held_by_one_and_the_next_is_woken_at_its_end() {
     let worker = stage.worker().await;
     let jobs = stage.jobs(3, Some(profile), true).await;
     // In one batch, too.
-    let requests: Vec<Request> = jobs.iter().map(|&job| Request { job, attempt: IdSource.make() }).collect();
+    let requests: Vec<ClaimRequest> =
+        jobs.iter().map(|&job| ClaimRequest { job, attempt: IdSource.make() }).collect();
     let (answers, _after) = claim(&stage.store, worker, &requests).await.unwrap();
-    let granted = answers.iter().filter(|answer| matches!(answer, Answer::Granted(_))).count();
+    let granted = answers.iter().filter(|answer| matches!(answer, Decision::Granted(_))).count();
     let key = GateKey::Profile(profile);
     assert_eq!(granted, 1);
-    assert_eq!(answers.iter().filter(|answer| **answer == Answer::Parked { on: key.clone() }).count(), 2);
+    assert_eq!(answers.iter().filter(|answer| **answer == Decision::Parked { on: key.clone() }).count(), 2);
     assert_eq!(stage.behind_gates().await, 1);
     // Parked ones are in nobody's way: they are not dispatched.
     assert_eq!(stage.value::<i64>("SELECT count(*) FROM live_jobs WHERE dispatched_at IS NOT NULL").await, 0);
-    let first = requests.iter().zip(&answers).find(|(_, answer)| matches!(answer, Answer::Granted(_)));
+    let first = requests.iter().zip(&answers).find(|(_, answer)| matches!(answer, Decision::Granted(_)));
     let first = first.unwrap().0;
     assert_eq!(stage.settle(first.job, first.attempt, succeeded("x")).await, Settled::Done);
     assert_eq!(stage.value::<i64>("SELECT count(*) FROM live_jobs WHERE parked_on IS NULL").await, 1);

@@ -8,7 +8,7 @@ use callboard::{
     job::HEAD_START,
     refusal::RefusalCode,
     steps::{
-        enqueue::submit::{Order, SubmitError, submit},
+        enqueue::submit::{JobRequest, SubmitError, submit},
         finish::{cancel::cancel_many, retry::retry_many},
         hand_out::{
             dispatch::{WINDOW, refill},
@@ -22,8 +22,8 @@ use callboard::{
 
 use crate::stage::{Stage, failed, limits, succeeded};
 
-fn order(stage: &Stage, lane: &str) -> Order {
-    Order { command: Some(stage.command), fairness_key: Some(lane.into()), ..Order::default() }
+fn order(stage: &Stage, lane: &str) -> JobRequest {
+    JobRequest { command: Some(stage.command), fairness_key: Some(lane.into()), ..JobRequest::default() }
 }
 
 async fn enqueue(stage: &Stage, lane: &str, count: usize) -> Vec<JobId> {
@@ -119,12 +119,12 @@ async fn profiles_are_lanes_and_so_are_jobs_without_one_together() {
     let profile = stage.profile().await;
     stage.jobs(3, None, false).await;
     stage.jobs(2, Some(profile), false).await;
-    let mine = Order { profile: Some(profile), ..order(&stage, "mine") };
+    let mine = JobRequest { profile: Some(profile), ..order(&stage, "mine") };
     stage.submit(vec![mine]).await;
     let rounds: Vec<i64> = line(&stage).await.into_iter().map(|(_, round)| round).collect();
     assert_eq!(rounds, [1, 1, 1, 2, 2, 3], "its own key counts before its profile");
-    let other = Order { queue: Some("other".into()), ..order(&stage, "mine") };
-    let urgent = Order { priority: Some(9), ..order(&stage, "mine") };
+    let other = JobRequest { queue: Some("other".into()), ..order(&stage, "mine") };
+    let urgent = JobRequest { priority: Some(9), ..order(&stage, "mine") };
     for job in stage.submit(vec![other, urgent]).await {
         assert_eq!(round(&stage, job).await, 1, "every queue and priority has its own");
     }
@@ -170,7 +170,7 @@ async fn a_full_window_takes_those_whose_turn_comes_before_its_end() {
 async fn lanes_take_turns_at_a_gate_too() {
     let stage = Stage::set().await;
     let service = stage.service("one", limits(Some(1), &[])).await;
-    let with = |lane: &str| Order { services: Some(vec![service]), ..order(&stage, lane) };
+    let with = |lane: &str| JobRequest { services: Some(vec![service]), ..order(&stage, lane) };
     let worker = stage.worker().await;
     let busy = stage.submit(vec![with("busy"); 20]).await;
     let (mut running, _) = stage.claim_all(worker, &busy).await;
@@ -199,8 +199,9 @@ async fn every_way_to_become_ready_gives_a_round() {
     let stage = Stage::set().await;
     let worker = stage.worker().await;
     let first = enqueue(&stage, "a", 1).await[0];
-    let in_an_hour = Order { run_at: Some(clock::now() + chrono::TimeDelta::hours(1)), ..order(&stage, "a") };
-    let behind = Order { depends_on: vec![first], ..order(&stage, "a") };
+    let in_an_hour =
+        JobRequest { run_at: Some(clock::now() + chrono::TimeDelta::hours(1)), ..order(&stage, "a") };
+    let behind = JobRequest { depends_on: vec![first], ..order(&stage, "a") };
     let jobs = stage.submit(vec![in_an_hour, behind]).await;
     assert_eq!((round(&stage, jobs[0]).await, round(&stage, jobs[1]).await), (0, 0), "not ready yet");
 
@@ -238,15 +239,15 @@ async fn idle_lanes_are_forgotten_and_nothing_changes_by_it() {
 async fn a_bad_key_is_refused() {
     let stage = Stage::set().await;
     for key in ["", "a\0b", &"x".repeat(256)] {
-        let (answers, _after) = submit(&stage.desk, &[vec![order(&stage, key)]], false).await;
+        let (answers, _after) = submit(&stage.context, &[vec![order(&stage, key)]], false).await;
         let Err(SubmitError::Refused(refusals)) = &answers[0] else { unreachable!("{answers:?}") };
         assert_eq!(
             (refusals[0].code, refusals[0].path.as_slice()),
             (RefusalCode::Invalid, &["fairnessKey".to_owned()][..])
         );
     }
-    let again = |lane: &str| Order { idempotency_key: Some("k".into()), ..order(&stage, lane) };
+    let again = |lane: &str| JobRequest { idempotency_key: Some("k".into()), ..order(&stage, lane) };
     stage.submit(vec![again("a")]).await;
-    let (answers, _after) = submit(&stage.desk, &[vec![again("b")]], false).await;
+    let (answers, _after) = submit(&stage.context, &[vec![again("b")]], false).await;
     assert!(matches!(&answers[0], Err(SubmitError::Refused(_))), "another lane is other input");
 }

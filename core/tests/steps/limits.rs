@@ -6,17 +6,17 @@ use callboard::{
     clock::Time,
     ids::{JobId, ServiceId},
     steps::{
-        enqueue::submit::Order,
-        limits::{explain::why, queue_limit::bound, wake::call_forgotten},
+        enqueue::submit::JobRequest,
+        limits::{explain::explain, queue_limit::set_queue_limit, wake::sweep_stranded},
     },
 };
 use callboard_test_support::eventually;
 
 use crate::stage::{Stage, limits};
 
-fn with(stage: &Stage, services: &[ServiceId], priority: i32) -> Order {
+fn with(stage: &Stage, services: &[ServiceId], priority: i32) -> JobRequest {
     let (command, services) = (Some(stage.command), Some(services.to_vec()));
-    Order { command, services, priority: Some(priority), ..Order::default() }
+    JobRequest { command, services, priority: Some(priority), ..JobRequest::default() }
 }
 
 /// When the attempts began, by the database, in order.
@@ -37,7 +37,7 @@ async fn run_all(stage: &Stage, mut ready: Vec<JobId>) {
         let (granted, called) = stage.claim_all(worker, &ready).await;
         ready = called;
         ready.extend(stage.settle_all(&granted).await);
-        ready.extend(stage.call_due().await);
+        ready.extend(stage.wake_due().await);
         if stage.value::<i64>("SELECT count(*) FROM live_jobs").await == 0 {
             return;
         }
@@ -61,7 +61,7 @@ fn expect_rate(starts: &[Time], interval: Duration, burst: usize) {
 async fn starts_are_spaced_as_the_commands_limit_says() {
     let stage = Stage::set().await;
     let command = stage.limited_command(limits(None, &[(20, "PT1S", 1)])).await;
-    let jobs = stage.submit(vec![Order { command: Some(command), ..Order::default() }; 12]).await;
+    let jobs = stage.submit(vec![JobRequest { command: Some(command), ..JobRequest::default() }; 12]).await;
     run_all(&stage, jobs).await;
     let starts = starts(&stage).await;
     assert_eq!(starts.len(), 12);
@@ -129,7 +129,11 @@ async fn whoever_is_called_and_blocked_elsewhere_passes_it_on() {
         .await;
     let (running, _) = stage.claim_all(worker, &jobs).await;
     assert_eq!(running.len(), 2);
-    let parked_on: String = stage.value("SELECT min(parked_on) FROM live_jobs WHERE cardinality(called_for) = 0 AND parked_on IS NOT NULL").await;
+    let parked_on: String = stage
+        .value(
+            "SELECT min(parked_on) FROM live_jobs WHERE cardinality(woken_for) = 0 AND parked_on IS NOT NULL",
+        )
+        .await;
     assert!(parked_on.starts_with("service:"));
     // `one` is free: the third job is called, finds `other` taken, and the fourth is called in its place.
     assert_eq!(stage.settle_all(&running[..1]).await, [jobs[2]]);
@@ -153,7 +157,7 @@ async fn a_gate_that_has_miscounted_is_put_right_by_the_rows() {
     stage.sql("INSERT INTO gate_deltas (key, held) SELECT key, -1 FROM gates").await;
     stage.sql("UPDATE gates SET held = 7").await;
     assert_eq!(stage.settle_all(&running[..1]).await, [], "it believes that it is full");
-    let (after, _) = call_forgotten(&stage.store, None).await.unwrap();
+    let (after, _) = sweep_stranded(&stage.store, None).await.unwrap();
     assert_eq!(after.ready.iter().map(|ready| ready.job).collect::<Vec<_>>(), jobs[2..3]);
     assert_eq!(stage.behind_gates().await, 1);
 }
@@ -165,10 +169,10 @@ async fn what_runs_counts_for_a_bound_that_comes_later() {
     let jobs = stage.jobs(5, None, false).await;
     let (running, _) = stage.claim_all(worker, &jobs[..2]).await;
     assert_eq!(stage.behind_gates().await, 0, "a queue without a bound counts nothing");
-    assert!(bound(&stage.store, "default", Some(1)).await.unwrap().is_err(), "two run");
-    assert!(bound(&stage.store, "default", Some(3)).await.unwrap().is_ok());
+    assert!(set_queue_limit(&stage.store, "default", Some(1)).await.unwrap().is_err(), "two run");
+    assert!(set_queue_limit(&stage.store, "default", Some(3)).await.unwrap().is_ok());
     assert_eq!(stage.behind_gates().await, 2);
-    assert!(bound(&stage.store, "default", Some(2)).await.unwrap().is_ok());
+    assert!(set_queue_limit(&stage.store, "default", Some(2)).await.unwrap().is_ok());
     assert_eq!(stage.behind_gates().await, 2, "each once");
     assert_eq!(stage.claim_all(worker, &jobs[2..]).await.0, []);
     assert_eq!(stage.settle_all(&running).await.len(), 2);
@@ -186,7 +190,7 @@ async fn a_turn_that_nobody_used_is_called_again() {
     assert_eq!(stage.settle_all(&running).await, [jobs[1]]);
     let cancelled = callboard::steps::finish::cancel::cancel(&stage.store, jobs[1], None).await.unwrap();
     assert!(cancelled.is_ok());
-    let (after, next) = call_forgotten(&stage.store, None).await.unwrap();
+    let (after, next) = sweep_stranded(&stage.store, None).await.unwrap();
     assert_eq!(after.ready.iter().map(|ready| ready.job).collect::<Vec<_>>(), [jobs[2]]);
     assert_eq!(next, None);
 }
@@ -200,10 +204,10 @@ async fn other_limits_hold_for_those_who_wait() {
     let (running, _) = stage.claim_all(worker, &jobs).await;
     assert_eq!(running.len(), 1);
     stage.relimit(service, limits(Some(3), &[])).await;
-    assert_eq!(stage.call_due().await, jobs[1..3]);
+    assert_eq!(stage.wake_due().await, jobs[1..3]);
     assert_eq!(stage.claim_all(worker, &jobs[1..3]).await.0.len(), 2);
     stage.relimit(service, limits(None, &[])).await;
-    assert_eq!(stage.call_due().await, jobs[3..]);
+    assert_eq!(stage.wake_due().await, jobs[3..]);
 }
 
 #[tokio::test]
@@ -212,15 +216,15 @@ async fn a_queue_is_bound_while_its_jobs_run() {
     let worker = stage.worker().await;
     let jobs = stage.jobs(5, None, false).await;
     let (running, _) = stage.claim_all(worker, &jobs[..2]).await;
-    let _after = bound(&stage.store, "default", Some(3)).await.unwrap().unwrap();
+    let _after = set_queue_limit(&stage.store, "default", Some(3)).await.unwrap().unwrap();
     let (more, _) = stage.claim_all(worker, &jobs[2..]).await;
     assert_eq!(more.len(), 1, "two ran already");
     assert_eq!(stage.settle_all(&running).await, jobs[3..]);
     for (most, told) in [(0, "maxConcurrency"), (2_000_000, "maxConcurrency")] {
-        let refusals = bound(&stage.store, "default", Some(most)).await.unwrap().unwrap_err();
+        let refusals = set_queue_limit(&stage.store, "default", Some(most)).await.unwrap().unwrap_err();
         assert_eq!(refusals[0].path, [told]);
     }
-    assert!(bound(&stage.store, "none", Some(1)).await.unwrap().is_err());
+    assert!(set_queue_limit(&stage.store, "none", Some(1)).await.unwrap().is_err());
 }
 
 #[tokio::test]
@@ -237,8 +241,8 @@ async fn many_who_wait_at_one_gate_are_in_nobodys_way() {
     let free = stage.jobs(3, None, false).await;
     assert_eq!(stage.claim_all(worker, &free).await.0.len(), 3);
     // They wait for a moment: nobody looks at them meanwhile.
-    assert_eq!(stage.call_due().await, []);
-    assert_eq!(call_forgotten(&stage.store, None).await.unwrap().0.ready, []);
+    assert_eq!(stage.wake_due().await, []);
+    assert_eq!(sweep_stranded(&stage.store, None).await.unwrap().0.ready, []);
 }
 
 #[tokio::test]
@@ -247,15 +251,15 @@ async fn why_a_job_waits_is_what_its_claim_would_find() {
     let worker = stage.worker().await;
     let service = stage.service("github", limits(None, &[(1, "PT1H", 1)])).await;
     let jobs = stage.submit(vec![with(&stage, &[service], 4); 3]).await;
-    assert_eq!(why(&stage.store, &jobs).await.unwrap().len(), 0, "nothing is in their way yet");
+    assert_eq!(explain(&stage.store, &jobs).await.unwrap().len(), 0, "nothing is in their way yet");
     let (running, _) = stage.claim_all(worker, &jobs[..2]).await;
-    let obstacles = why(&stage.store, &jobs).await.unwrap();
+    let obstacles = explain(&stage.store, &jobs).await.unwrap();
     assert!(!obstacles.contains_key(&running[0].0), "it runs");
     let texts: BTreeMap<JobId, String> =
         obstacles.into_iter().map(|(job, found)| (job, format!("{:?}", found.block))).collect();
     assert!(texts[&jobs[1]].starts_with("Rate"), "{texts:?}");
     assert!(texts[&jobs[2]].starts_with("Rate"), "{texts:?}");
-    eventually(Duration::from_secs(5), || async { stage.call_due().await.is_empty() }).await;
+    eventually(Duration::from_secs(5), || async { stage.wake_due().await.is_empty() }).await;
 }
 
 /// A claim that counts a job as running, and the settle of that job: whichever commits first, the one that waits is called.

@@ -6,11 +6,11 @@ use callboard::{
     ids::JobId,
     job::JobState,
     steps::{
-        enqueue::submit::Order,
+        enqueue::submit::JobRequest,
         finish::settle::settle,
         hand_out::dispatch::refill,
-        maintain::refresh_statistics::{Stock, take_stock},
-        run::claim::{Request, claim},
+        maintain::refresh_statistics::{Refreshed, refresh_statistics},
+        run::claim::{ClaimRequest, claim},
     },
     store::{
         Planning, Store,
@@ -19,15 +19,16 @@ use callboard::{
     },
 };
 
-use crate::stage::{Stage, limits, succeeded, verdict};
+use crate::stage::{Stage, limits, settlement, succeeded};
 
 /// Claims these and settles them, in one batch.
 async fn run(stage: &Stage, jobs: &[JobId]) {
     let worker = stage.worker().await;
-    let requests: Vec<Request> = jobs.iter().map(|&job| Request { job, attempt: IdSource.make() }).collect();
+    let requests: Vec<ClaimRequest> =
+        jobs.iter().map(|&job| ClaimRequest { job, attempt: IdSource.make() }).collect();
     let (_answers, _after) = claim(&stage.store, worker, &requests).await.unwrap();
-    let verdicts = requests.iter().map(|request| verdict(request.job, request.attempt, succeeded("x")));
-    let (_settled, _after) = settle(&stage.store, verdicts.collect()).await.unwrap();
+    let settlements = requests.iter().map(|request| settlement(request.job, request.attempt, succeeded("x")));
+    let (_settled, _after) = settle(&stage.store, settlements.collect()).await.unwrap();
 }
 
 /// Rows of the jobs' tables that were read until now.
@@ -42,14 +43,14 @@ async fn rows_read(stage: &Stage) -> i64 {
 }
 
 /// A job that has to pass two gates.
-async fn limited(stage: &Stage) -> Order {
+async fn limited(stage: &Stage) -> JobRequest {
     let many = || limits(Some(1_000_000), &[(1000, "PT0.1S", 1_000_000)]);
     let services = Some(vec![stage.service("s", many()).await]);
-    Order { command: Some(stage.limited_command(many()).await), services, ..Order::default() }
+    JobRequest { command: Some(stage.limited_command(many()).await), services, ..JobRequest::default() }
 }
 
 /// Fills the queue with 20,000 jobs and runs 500 of them.
-async fn run_some_of_many(stage: &Stage, order: &Order) {
+async fn run_some_of_many(stage: &Stage, order: &JobRequest) {
     let mut jobs = Vec::new();
     for _ in 0..20 {
         jobs.extend(stage.submit(vec![order.clone(); 1000]).await);
@@ -115,7 +116,7 @@ async fn statistics_of_an_empty_queue_do_for_a_full_one() {
 async fn statistics_of_an_empty_queue_are_taken_again_when_it_is_full() {
     let stage = Stage::with_connections(1).await;
     stage.sql("ALTER TABLE live_jobs SET (autovacuum_enabled = off)").await;
-    let order = Order { command: Some(stage.command), ..Order::default() };
+    let order = JobRequest { command: Some(stage.command), ..JobRequest::default() };
     // What a connection has done is otherwise told when it is a second old.
     let tell = async || stage.sql("SELECT pg_stat_force_next_flush()").await;
     let fill = async || {
@@ -130,23 +131,23 @@ async fn statistics_of_an_empty_queue_are_taken_again_when_it_is_full() {
     stage.sql("ANALYZE live_jobs").await;
     let known = "SELECT reltuples::bigint FROM pg_class WHERE relname = 'live_jobs' AND relpages > 0";
     assert_eq!(stage.value::<i64>(known).await, 0);
-    let take = async || take_stock(&stage.store).await.unwrap();
-    assert_eq!(take().await, Stock::Known, "there are no more");
+    let take = async || refresh_statistics(&stage.store).await.unwrap();
+    assert_eq!(take().await, Refreshed::UpToDate, "there are no more");
     fill().await;
-    assert_eq!(take().await, Stock::Known, "what so few cost is not worth it");
+    assert_eq!(take().await, Refreshed::UpToDate, "what so few cost is not worth it");
     fill().await;
     let other = Store::open(&stage.url().into(), 1, "steps-test", Planning::Once).unwrap();
     let mut lock = other.begin().await.unwrap();
     sqlx::query("LOCK TABLE live_jobs IN SHARE UPDATE EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
-    assert_eq!(take().await, Stock::PassedOver, "as while autovacuum cleans up");
+    assert_eq!(take().await, Refreshed::Skipped, "as while autovacuum cleans up");
     assert_eq!(stage.value::<i64>(known).await, 0);
     lock.rollback().await.unwrap();
-    assert_eq!(take().await, Stock::Taken);
+    assert_eq!(take().await, Refreshed::Done);
     assert_eq!(stage.value::<i64>(known).await, 2000);
     for _ in 0..17 {
         fill().await;
     }
-    assert_eq!(take().await, Stock::Known, "the table has grown in pages, which the planner sees");
+    assert_eq!(take().await, Refreshed::UpToDate, "the table has grown in pages, which the planner sees");
 }
 
 /// 50,000 ready jobs in the order of their ids, as jobs are written: then the primary key looks cheap. The oldest 2,000 are handed over, ten

@@ -10,8 +10,8 @@ use callboard::{
     profile::ProxySelection,
     proxy::ProxyProtocol,
     steps::{
-        enqueue::submit::Order,
-        limits::{cool_down::cool_down, explain::why},
+        enqueue::submit::JobRequest,
+        limits::{cool_down::cool_down, explain::explain},
     },
     store::limits::gates,
 };
@@ -41,8 +41,8 @@ async fn profile(stage: &Stage, name: &str, proxies: &[ProxyId], selection: Prox
     stage.catalogue.profile_create(profile).await.unwrap().id
 }
 
-fn order(stage: &Stage, profile: Option<ProfileId>, proxy: Option<ProxyId>) -> Order {
-    Order { command: Some(stage.command), profile, proxy, ..Order::default() }
+fn order(stage: &Stage, profile: Option<ProfileId>, proxy: Option<ProxyId>) -> JobRequest {
+    JobRequest { command: Some(stage.command), profile, proxy, ..JobRequest::default() }
 }
 
 /// The proxies of running attempts, in the order of the jobs' ids.
@@ -77,10 +77,13 @@ async fn the_limits_of_a_proxy_hold_for_those_who_choose_it() {
         let (granted, _called) = stage.claim_all(worker, &ready).await;
         assert_eq!(granted.len(), 1, "one at a time");
         assert_eq!(taken(&stage).await, [only]);
-        let why = why(&stage.store, &jobs).await.unwrap();
+        let why = explain(&stage.store, &jobs).await.unwrap();
         assert_eq!(why.len(), left);
         for obstacle in why.values() {
-            assert_eq!((&obstacle.at.key, &obstacle.block), (&GateKey::Proxy(only), &Block::Full { cap: 1 }));
+            assert_eq!(
+                (&obstacle.at.key, &obstacle.block),
+                (&GateKey::Proxy(only), &Block::NoSlots { max: 1 })
+            );
         }
         ready = stage.settle_all(&granted).await;
     }
@@ -147,7 +150,7 @@ async fn whoever_is_called_and_takes_another_proxy_passes_the_turn_on() {
     let jobs = stage
         .submit(vec![
             order(&stage, None, Some(a)),
-            Order { priority: Some(8), ..order(&stage, Some(choosy), None) },
+            JobRequest { priority: Some(8), ..order(&stage, Some(choosy), None) },
             order(&stage, None, Some(a)),
         ])
         .await;
@@ -189,14 +192,14 @@ async fn a_check_that_goes_through_has_waiters_looked_at_and_changes_no_open_gat
     assert!(stage.claim_all(worker, &jobs).await.0.is_empty());
     // Nobody comes by of himself.
     stage.sql("UPDATE gates SET wake_at = NULL").await;
-    assert_eq!(stage.call_due().await, []);
+    assert_eq!(stage.wake_due().await, []);
 
     let check = async || {
         let up = CheckResult::Up { latency_ms: 1, exit_address: None };
         stage.catalogue.proxy_record_check(a, 1, up).await.unwrap();
     };
     check().await;
-    assert_eq!(stage.call_due().await, jobs);
+    assert_eq!(stage.wake_due().await, jobs);
     assert_eq!(stage.claim_all(worker, &jobs).await.0.len(), 1);
 
     let written = "SELECT xmin::text || state FROM gates";
@@ -227,10 +230,10 @@ async fn a_proxy_that_cools_down_is_left_alone_by_all_and_left_by_those_who_can(
     assert_eq!(after.ready.iter().map(|ready| ready.job).collect::<Vec<_>>(), jobs[1..]);
     let (granted, _called) = stage.claim_all(worker, &jobs[1..]).await;
     assert_eq!((granted.len(), taken(&stage).await), (1, vec![a, b]));
-    let obstacle = why(&stage.store, &jobs).await.unwrap().remove(&jobs[2]).unwrap();
+    let obstacle = explain(&stage.store, &jobs).await.unwrap().remove(&jobs[2]).unwrap();
     let (until, after) = cool_down(&stage.store, a).await.unwrap();
     assert_eq!(after.ready, [], "one that was under way says nothing new");
-    let refusing = Block::Refusing { until: until.unwrap() };
+    let refusing = Block::RetryAfter { until: until.unwrap() };
     assert_eq!((obstacle.at.key, obstacle.block), (GateKey::Proxy(a), refusing));
 
     stage.settle_all(&granted).await;
@@ -238,7 +241,7 @@ async fn a_proxy_that_cools_down_is_left_alone_by_all_and_left_by_those_who_can(
     lasts(&stage).await;
     let late = stage.submit(vec![order(&stage, Some(choosy), None)]).await;
     assert!(stage.claim_all(worker, &late).await.0.is_empty());
-    let obstacle = why(&stage.store, &late).await.unwrap().remove(&late[0]).unwrap();
+    let obstacle = explain(&stage.store, &late).await.unwrap().remove(&late[0]).unwrap();
     assert_eq!(obstacle.at.key, GateKey::Proxy(a), "the one that may be tried first");
 
     change(&stage, a, ProxyChanges { name: Patch::Set("z".into()), ..ProxyChanges::default() }).await;

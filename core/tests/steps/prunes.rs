@@ -6,7 +6,7 @@ use callboard::{
     clock::IdSource,
     ids::{ArtifactId, AttemptId, JobId},
     steps::{
-        enqueue::submit::Order,
+        enqueue::submit::JobRequest,
         finish::{retry::retry, settle::Settled},
         maintain::prune::{
             Remover, Retention, find_bound, prune_days, prune_files, prune_jobs, prune_leftovers,
@@ -168,7 +168,7 @@ async fn gates_go_with_what_they_belong_to() {
     let stage = Stage::set().await;
     let (worker, profile) = (stage.worker().await, stage.profile().await);
     let command = stage.limited_command(limits(Some(1), &[])).await;
-    let order = Order { command: Some(command), profile: Some(profile), ..Order::default() };
+    let order = JobRequest { command: Some(command), profile: Some(profile), ..JobRequest::default() };
     let jobs = stage.submit(vec![order]).await;
     let (granted, _called) = stage.claim_all(worker, &jobs).await;
     stage.settle_all(&granted).await;

@@ -19,7 +19,7 @@ use callboard::{
 
 use crate::{
     rescues::lose,
-    stage::{Stage, succeeded, verdict},
+    stage::{Stage, settlement, succeeded},
 };
 
 const RACES: usize = 300;
@@ -52,8 +52,8 @@ async fn write(stage: &Stage, job: JobId, attempt: AttemptId, number: i32) -> Ta
         note_progress(&stage.store, std::slice::from_ref(&report)),
         keep_artifact(&stage.store, &file),
     );
-    let verdicts = vec![verdict(job, attempt, succeeded(&number.to_string()))];
-    let (settled, _after) = settle(&stage.store, verdicts).await.unwrap();
+    let settlements = vec![settlement(job, attempt, succeeded(&number.to_string()))];
+    let (settled, _after) = settle(&stage.store, settlements).await.unwrap();
     [
         lines.unwrap().0 == [Appended::Stored],
         !progress.unwrap().0.is_empty(),

@@ -5,7 +5,7 @@ use callboard::{
     job::transition::LOST_ATTEMPTS_MAX,
     steps::{
         finish::{
-            report_alive::own_up,
+            report_alive::report_alive,
             rescue::{self, Rescued},
             settle::Settled,
         },
@@ -108,12 +108,12 @@ async fn attempts_that_their_workers_ended_themselves_are_no_poison() {
     for _ in 0..LOST_ATTEMPTS_MAX + 2 {
         let worker = stage.worker().await;
         let attempt = stage.start(worker, job).await;
-        own_up(&stage.store, attempt).await.unwrap();
+        report_alive(&stage.store, attempt).await.unwrap();
         assert_eq!(stage.value::<i32>("SELECT lost FROM live_jobs").await, 0, "it is not lost yet");
         lose(&stage, worker).await;
         assert_eq!(stage.value::<i32>("SELECT lost FROM live_jobs").await, 1);
         for _ in 0..2 {
-            own_up(&stage.store, attempt).await.unwrap();
+            report_alive(&stage.store, attempt).await.unwrap();
             assert_eq!(stage.value::<i32>("SELECT lost FROM live_jobs").await, 0);
         }
     }

@@ -51,7 +51,7 @@ fn hourly(name: &str, command: CommandId, overlap: Overlap, catch_up_hours: u64)
 
 impl Stage {
     async fn schedule(&self, input: ScheduleCreate) -> Schedule {
-        self.catalogue.schedule_create(&self.desk, input).await.unwrap()
+        self.catalogue.schedule_create(&self.context, input).await.unwrap()
     }
 
     async fn reload(&self, schedule: &Schedule) -> Schedule {
@@ -60,7 +60,7 @@ impl Stage {
 
     /// Fires until nothing is due.
     async fn fire(&self) {
-        while fire_schedules(&self.desk).await.unwrap().1 == Some(Duration::ZERO) {}
+        while fire_schedules(&self.context).await.unwrap().1 == Some(Duration::ZERO) {}
     }
 
     /// As if nobody had fired for so many hours: the time before that is the next one.
@@ -181,12 +181,12 @@ async fn secrets_of_a_template_stay_secret_and_stay_where_they_are() {
         version: None,
         changes: ScheduleChanges { job: Patch::Set(template(command, input)), ..ScheduleChanges::default() },
     };
-    stage.catalogue.schedule_update(&stage.desk, update(json!({ "pin": "***", "n": 8 }))).await.unwrap();
+    stage.catalogue.schedule_update(&stage.context, update(json!({ "pin": "***", "n": 8 }))).await.unwrap();
     stage.down_for(1).await;
     stage.fire().await;
     assert_eq!(stage.reload(&schedule).await.last_failure, None, "the pin has its four characters still");
     let short =
-        stage.catalogue.schedule_update(&stage.desk, update(json!({ "pin": "1" }))).await.unwrap_err();
+        stage.catalogue.schedule_update(&stage.context, update(json!({ "pin": "1" }))).await.unwrap_err();
     let CatalogueError::Refused(refusals) = short else { panic!("{short}") };
     assert_eq!(refusals[0].path, ["job", "input", "pin"]);
 
@@ -240,20 +240,20 @@ async fn a_pause_is_no_downtime_and_a_new_pattern_begins_now() {
     let paused = ScheduleChanges { is_paused: Patch::Set(true), ..ScheduleChanges::default() };
     let resumed = ScheduleChanges { is_paused: Patch::Set(false), ..ScheduleChanges::default() };
     stage.down_for(5).await;
-    let now_paused = stage.catalogue.schedule_update(&stage.desk, set(paused)).await.unwrap();
+    let now_paused = stage.catalogue.schedule_update(&stage.context, set(paused)).await.unwrap();
     assert_eq!((now_paused.next_at, now_paused.version), (None, 2));
     stage.fire().await;
-    let again = stage.catalogue.schedule_update(&stage.desk, set(resumed)).await.unwrap();
+    let again = stage.catalogue.schedule_update(&stage.context, set(resumed)).await.unwrap();
     assert!(again.next_at > Some(again.updated_at), "{again:?}");
     stage.fire().await;
     assert_eq!(stage.jobs_of_schedules().await, 0);
 
     stage.down_for(5).await;
     let renamed = ScheduleChanges { name: Patch::Set("t".into()), ..ScheduleChanges::default() };
-    let renamed = stage.catalogue.schedule_update(&stage.desk, set(renamed)).await.unwrap();
+    let renamed = stage.catalogue.schedule_update(&stage.context, set(renamed)).await.unwrap();
     assert!(renamed.next_at < Some(renamed.updated_at), "what is due stays due: {renamed:?}");
     let other = ScheduleChanges { cron: Patch::Set("30 * * * *".into()), ..ScheduleChanges::default() };
-    let other = stage.catalogue.schedule_update(&stage.desk, set(other)).await.unwrap();
+    let other = stage.catalogue.schedule_update(&stage.context, set(other)).await.unwrap();
     assert!(other.next_at > Some(other.updated_at), "{other:?}");
 }
 

@@ -14,14 +14,14 @@ use callboard::{
     secret::Keyring,
     steps::{
         enqueue::{
-            context::Desk,
-            submit::{Order, submit},
+            context::SubmitContext,
+            submit::{JobRequest, submit},
         },
-        finish::settle::{Settled, Verdict, settle},
-        limits::wake::call_due,
+        finish::settle::{Settled, Settlement, settle},
+        limits::wake::wake_due,
         run::{
             append_log::append_log,
-            claim::{Answer, Request, claim},
+            claim::{ClaimRequest, Decision, claim},
             renew::register,
         },
     },
@@ -45,7 +45,7 @@ pub(crate) struct Stage {
     pub(crate) redis: Redis,
     pub(crate) command: CommandId,
     pub(crate) catalogue: Catalogue,
-    pub(crate) desk: Desk,
+    pub(crate) context: SubmitContext,
     database: Database,
 }
 
@@ -71,9 +71,13 @@ impl Stage {
         let catalogue =
             Catalogue { store: store.clone(), keyring: Arc::new(keyring()), allow_list, ids: IdSource };
         let command = catalogue.command_create(command("true", PolicyPatch::default())).await.unwrap().id;
-        let desk =
-            Desk { store: store.clone(), keyring: keyring(), recipes: Recipes::default(), ids: IdSource };
-        Self { store, redis, command, catalogue, desk, database }
+        let context = SubmitContext {
+            store: store.clone(),
+            keyring: keyring(),
+            recipes: Recipes::default(),
+            ids: IdSource,
+        };
+        Self { store, redis, command, catalogue, context, database }
     }
 
     /// Where its database is, for a store beside its own.
@@ -131,8 +135,8 @@ impl Stage {
     }
 
     /// Jobs by these orders. Nothing of them is in Redis.
-    pub(crate) async fn submit(&self, orders: Vec<Order>) -> Vec<JobId> {
-        let (answers, _lost) = submit(&self.desk, &[orders], false).await;
+    pub(crate) async fn submit(&self, orders: Vec<JobRequest>) -> Vec<JobId> {
+        let (answers, _lost) = submit(&self.context, &[orders], false).await;
         let accepted = answers.into_iter().next().unwrap().unwrap();
         accepted.into_iter().map(|accepted| accepted.job).collect()
     }
@@ -143,25 +147,26 @@ impl Stage {
         worker: WorkerId,
         jobs: &[JobId],
     ) -> (Vec<(JobId, AttemptId)>, Vec<JobId>) {
-        let requests: Vec<Request> =
-            jobs.iter().map(|&job| Request { job, attempt: IdSource.make() }).collect();
+        let requests: Vec<ClaimRequest> =
+            jobs.iter().map(|&job| ClaimRequest { job, attempt: IdSource.make() }).collect();
         let (answers, after) = claim(&self.store, worker, &requests).await.unwrap();
         let granted =
-            requests.iter().zip(&answers).filter(|(_, answer)| matches!(answer, Answer::Granted(_)));
+            requests.iter().zip(&answers).filter(|(_, answer)| matches!(answer, Decision::Granted(_)));
         let granted = granted.map(|(request, _)| (request.job, request.attempt)).collect();
         (granted, after.ready.iter().map(|ready| ready.job).collect())
     }
 
     /// Settles these in one batch. Answers those that were called by it.
     pub(crate) async fn settle_all(&self, runs: &[(JobId, AttemptId)]) -> Vec<JobId> {
-        let verdicts = runs.iter().map(|(job, attempt)| verdict(*job, *attempt, succeeded("x"))).collect();
-        let (_settled, after) = settle(&self.store, verdicts).await.unwrap();
+        let settlements =
+            runs.iter().map(|(job, attempt)| settlement(*job, *attempt, succeeded("x"))).collect();
+        let (_settled, after) = settle(&self.store, settlements).await.unwrap();
         after.ready.iter().map(|ready| ready.job).collect()
     }
 
     /// Calls whoever's moment has come.
-    pub(crate) async fn call_due(&self) -> Vec<JobId> {
-        let (after, _next) = call_due(&self.store).await.unwrap();
+    pub(crate) async fn wake_due(&self) -> Vec<JobId> {
+        let (after, _next) = wake_due(&self.store).await.unwrap();
         after.ready.iter().map(|ready| ready.job).collect()
     }
 
@@ -172,8 +177,8 @@ impl Stage {
         profile: Option<ProfileId>,
         is_dispatched: bool,
     ) -> Vec<JobId> {
-        let order = Order { command: Some(self.command), profile, ..Order::default() };
-        let (answers, _lost) = submit(&self.desk, &[vec![order; count]], is_dispatched).await;
+        let order = JobRequest { command: Some(self.command), profile, ..JobRequest::default() };
+        let (answers, _lost) = submit(&self.context, &[vec![order; count]], is_dispatched).await;
         let accepted = answers.into_iter().next().unwrap().unwrap();
         accepted.into_iter().map(|accepted| accepted.job).collect()
     }
@@ -198,8 +203,8 @@ impl Stage {
     }
 
     /// Claims one job for an attempt.
-    pub(crate) async fn claim(&self, worker: WorkerId, job: JobId, attempt: AttemptId) -> Answer {
-        let (answers, _after) = claim(&self.store, worker, &[Request { job, attempt }]).await.unwrap();
+    pub(crate) async fn claim(&self, worker: WorkerId, job: JobId, attempt: AttemptId) -> Decision {
+        let (answers, _after) = claim(&self.store, worker, &[ClaimRequest { job, attempt }]).await.unwrap();
         answers.into_iter().next().unwrap()
     }
 
@@ -207,12 +212,12 @@ impl Stage {
     pub(crate) async fn start(&self, worker: WorkerId, job: JobId) -> AttemptId {
         let attempt = IdSource.make();
         let answer = self.claim(worker, job, attempt).await;
-        assert!(matches!(answer, Answer::Granted(_)), "{answer:?}");
+        assert!(matches!(answer, Decision::Granted(_)), "{answer:?}");
         attempt
     }
 
     pub(crate) async fn settle(&self, job: JobId, attempt: AttemptId, outcome: Outcome) -> Settled {
-        settle(&self.store, vec![verdict(job, attempt, outcome)]).await.unwrap().0[0]
+        settle(&self.store, vec![settlement(job, attempt, outcome)]).await.unwrap().0[0]
     }
 
     pub(crate) async fn log(&self, job: JobId, attempt: AttemptId, number: i32, text: &str) -> Appended {
@@ -257,10 +262,10 @@ pub(crate) fn limits(max_concurrency: Option<i32>, rates: &[(i32, &str, i32)]) -
     }
 }
 
-pub(crate) fn verdict(job: JobId, attempt: AttemptId, outcome: Outcome) -> Verdict {
+pub(crate) fn settlement(job: JobId, attempt: AttemptId, outcome: Outcome) -> Settlement {
     let exit = ExitRecord { exit_code: Some(0), ..ExitRecord::default() };
     let policy = Policy::default();
-    Verdict { job, attempt, outcome, policy, jitter: 0.0, composed: None, proxy: None, exit, used: None }
+    Settlement { job, attempt, outcome, policy, jitter: 0.0, composed: None, proxy: None, exit, used: None }
 }
 
 pub(crate) fn succeeded(word: &str) -> Outcome {

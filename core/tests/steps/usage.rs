@@ -5,8 +5,8 @@ use callboard::{
     ids::{AttemptId, JobId, ServiceId},
     job::Used,
     steps::{
-        enqueue::submit::Order,
-        finish::settle::{Verdict, settle},
+        enqueue::submit::JobRequest,
+        finish::settle::{Settlement, settle},
         maintain::fold_counters::fold_counters,
     },
     store::limits::usage::{self, Total, Usage, User},
@@ -16,7 +16,7 @@ use callboard_test_support::within_a_day;
 
 use crate::{
     rescues::lose,
-    stage::{Stage, failed, limits, succeeded, verdict},
+    stage::{Stage, failed, limits, settlement, succeeded},
 };
 
 async fn of(stage: &Stage, users: &[User]) -> Vec<Usage> {
@@ -47,18 +47,18 @@ async fn every_ended_attempt_counts_once_for_all_that_it_used() {
         Some(Used { command: stage.command, profile, services: services.to_vec() })
     };
     let jobs = stage.jobs(3, None, false).await;
-    let mut verdicts = Vec::new();
+    let mut settlements = Vec::new();
     for (index, job) in jobs.iter().enumerate() {
         let attempt: AttemptId = stage.start(worker, *job).await;
         let outcome = if index == 2 { failed() } else { succeeded("x") };
         let used = used(Some(profile).filter(|_| index == 0), &services[..index]);
-        verdicts.push(Verdict { used, ..verdict(*job, attempt, outcome) });
+        settlements.push(Settlement { used, ..settlement(*job, attempt, outcome) });
     }
-    let stale = Verdict { used: used(None, &[]), ..verdict(jobs[0], IdSource.make(), succeeded("x")) };
+    let stale = Settlement { used: used(None, &[]), ..settlement(jobs[0], IdSource.make(), succeeded("x")) };
     let (_, _after) = settle(&stage.store, vec![stale]).await.unwrap();
     stage.sql("UPDATE live_jobs SET attempt_at = clock_timestamp() - interval '90 seconds'").await;
-    let (_, _after) = settle(&stage.store, verdicts.clone()).await.unwrap();
-    let (_, _after) = settle(&stage.store, verdicts).await.unwrap();
+    let (_, _after) = settle(&stage.store, settlements.clone()).await.unwrap();
+    let (_, _after) = settle(&stage.store, settlements).await.unwrap();
     let expected = [(3, 3), (1, 1), (2, 2), (1, 1)];
     assert_eq!(attempts(&of(&stage, &users).await), expected, "neither stale nor repeated ones count");
 
@@ -76,7 +76,8 @@ async fn attempts_whose_worker_vanished_count_too() {
     let stage = Stage::set().await;
     let worker = stage.worker().await;
     let service = stage.service("a", limits(None, &[])).await;
-    let order = Order { command: Some(stage.command), services: Some(vec![service]), ..Order::default() };
+    let order =
+        JobRequest { command: Some(stage.command), services: Some(vec![service]), ..JobRequest::default() };
     let job = stage.submit(vec![order]).await[0];
     stage.start(worker, job).await;
     lose(&stage, worker).await;
@@ -123,7 +124,7 @@ async fn who_used_a_service_is_told_by_how_much() {
         let profile = Some(profile).filter(|_| index > 0);
         let used = Some(Used { command: stage.command, profile, services: vec![service] });
         let (_, _after) =
-            settle(&stage.store, vec![Verdict { used, ..verdict(*job, attempt, succeeded("x")) }])
+            settle(&stage.store, vec![Settlement { used, ..settlement(*job, attempt, succeeded("x")) }])
                 .await
                 .unwrap();
     }

@@ -17,7 +17,7 @@ use callboard::{
 };
 use sha2::{Digest as _, Sha256};
 
-use crate::shared::Desk;
+use crate::shared::Shared;
 
 /// Largest file that is kept, in bytes, and most files of one attempt.
 pub(super) const ARTIFACT_BYTES_MAX: u64 = 512 * 1024 * 1024;
@@ -48,7 +48,7 @@ pub(super) enum KeepError {
 
 /// Keeps one file; false when the attempt has been fenced off.
 pub(super) async fn keep(
-    desk: &Desk,
+    shared: &Shared,
     work: &Work,
     attempt: AttemptId,
     directory: &Path,
@@ -63,9 +63,9 @@ pub(super) async fn keep(
     if !is_plain(&file.name) || !is_plain(&file.path) || file.content_type.len() > 200 {
         return Err(KeepError::BadName);
     }
-    let id: ArtifactId = desk.ids.make();
+    let id: ArtifactId = shared.ids.make();
     let path = format!("{}/{id}", work.live.job);
-    let (source, target) = (directory.join(&file.path), desk.places.artifact_root.join(&path));
+    let (source, target) = (directory.join(&file.path), shared.paths.artifact_root.join(&path));
     let copied =
         tokio::task::spawn_blocking(move || copy(&source, &target).map(|copied| (copied, target))).await;
     let ((size_bytes, sha256), target) = copied.map_err(|_| KeepError::NotAFile)??;
@@ -82,7 +82,7 @@ pub(super) async fn keep(
         created_at: clock::now(),
         pruned_at: None,
     };
-    let is_kept = keep_artifact(&desk.store, &record).await;
+    let is_kept = keep_artifact(&shared.store, &record).await;
     if !matches!(is_kept, Ok(true)) {
         remove(&target);
     }

@@ -8,19 +8,20 @@ use std::{collections::HashMap, sync::Arc};
 use callboard::{
     command::compose,
     compose::{
-        ComposedCommand, JobFacts, Nonce, ProcessPlan, Run, SecretBook, SecretInputs, SecretRef, Site,
+        ComposedCommand, JobFacts, Nonce, ProcessPlan, Run, SecretInputs, SecretRef, SecretValues,
+        WorkerPaths,
     },
     ids::{JobId, ProxyId},
     job::{Failure, FailureCode},
     recipes::{Facts, secret_names},
     secret::{Redactor, input_purpose},
     steps::run::fetch_work::Work,
-    store::catalogue::ingredients::Found,
+    store::catalogue::ingredients::StoredIngredients,
 };
 use secrecy::SecretString;
 
 use super::directories;
-use crate::shared::Desk;
+use crate::shared::Shared;
 
 /// What is to be run.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ pub(super) struct PreparedProcess {
 }
 
 /// Composes, or says why the attempt fails. What fails here will not do better by itself: not retryable.
-pub(super) fn prepare(desk: &Desk, work: &Work) -> Result<Prepared, Failure> {
+pub(super) fn prepare(shared: &Shared, work: &Work) -> Result<Prepared, Failure> {
     let live = &work.live;
     let proxy = live.attempt_proxy;
     if proxy.is_some_and(|id| !work.found.proxies.contains_key(&id)) {
@@ -54,58 +55,59 @@ pub(super) fn prepare(desk: &Desk, work: &Work) -> Result<Prepared, Failure> {
         let message = "Its proxy was deleted when it was about to start.";
         return Err(Failure::new(FailureCode::NOT_COMPOSABLE, message, true));
     }
-    let inputs = secret_inputs(desk, work)?;
+    let inputs = secret_inputs(shared, work)?;
     let pointers = inputs.pointers();
     let names = secret_names(&work.found, live.profile);
-    let facts = Facts::pick(&work.found, &names, live.profile, proxy, &work.task.service_ids);
+    let facts = Facts::pick(&work.found, &names, live.profile, proxy, &work.inputs.service_ids);
     let job = JobFacts { id: live.job, attempt: live.attempt as u32 };
-    let ingredients = facts.with(&work.task.input, &pointers, Some(job));
+    let ingredients = facts.with(&work.inputs.input, &pointers, Some(job));
     let composition = compose(&work.recipe.spec, &ingredients, Nonce::draw()).map_err(|refusals| {
         let reasons: Vec<String> = refusals.into_iter().map(|refusal| refusal.message).collect();
         Failure::new(FailureCode::NOT_COMPOSABLE, reasons.join("; "), false)
     })?;
     let composed = Arc::new(composition.masked());
-    let mut book = SecretBook::new(inputs);
+    let mut values = SecretValues::new(inputs);
     for secret in composition.secrets() {
-        if let Some(value) = open(desk, &work.found, work, proxy, &secret)? {
-            book.insert(secret, value);
+        if let Some(value) = open(shared, &work.found, work, proxy, &secret)? {
+            values.insert(secret, value);
         }
     }
-    let redactor = book.redactor();
+    let redactor = values.redactor();
     let unreadable = |error: callboard::compose::RevealError| {
         Failure::new(FailureCode::NOT_COMPOSABLE, error.to_string(), false)
     };
-    let plan = match composition.reveal(&book, &site(desk, live.job, live.attempt)).map_err(unreadable)? {
-        Run::Noop => return Ok(Prepared::Nothing { composed }),
-        Run::Process(plan) => plan,
-    };
+    let plan =
+        match composition.reveal(&values, &paths(shared, live.job, live.attempt)).map_err(unreadable)? {
+            Run::Noop => return Ok(Prepared::Nothing { composed }),
+            Run::Process(plan) => plan,
+        };
     let profile = live.profile.and_then(|id| work.found.profiles.get(&id));
     let profile_path = profile.map(|stored| stored.profile.chrome_profile_path.clone());
     Ok(Prepared::Process(Box::new(PreparedProcess { plan, composed, proxy, redactor, profile_path })))
 }
 
-fn site(desk: &Desk, job: JobId, attempt: i32) -> Site {
+fn paths(shared: &Shared, job: JobId, attempt: i32) -> WorkerPaths {
     let text = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
-    let places = &desk.places;
-    Site {
-        profile_root: text(places.profile_root.clone()),
-        temporary_profile: text(directories::temporary(places, job, attempt).join("profile")),
-        artifacts_directory: text(directories::artifacts(places, job, attempt)),
-        chromium: text(places.chromium.clone()),
-        sandbox: places.sandbox,
-        allow_private_targets: places.allow_private_targets,
+    let paths = &shared.paths;
+    WorkerPaths {
+        profile_root: text(paths.profile_root.clone()),
+        temporary_profile: text(directories::temporary(paths, job, attempt).join("profile")),
+        artifacts_directory: text(directories::artifacts(paths, job, attempt)),
+        chromium: text(paths.chromium.clone()),
+        sandbox: paths.sandbox,
+        allow_private_targets: paths.allow_private_targets,
     }
 }
 
-fn secret_inputs(desk: &Desk, work: &Work) -> Result<SecretInputs, Failure> {
-    let Some(sealed) = &work.task.input_sealed else { return Ok(SecretInputs::default()) };
-    let text = unsealed(desk, &input_purpose(work.live.job), sealed, "the job's input")?;
+fn secret_inputs(shared: &Shared, work: &Work) -> Result<SecretInputs, Failure> {
+    let Some(sealed) = &work.inputs.input_sealed else { return Ok(SecretInputs::default()) };
+    let text = unsealed(shared, &input_purpose(work.live.job), sealed, "the job's input")?;
     SecretInputs::from_text(&text)
         .map_err(|error| Failure::new(FailureCode::SECRET_UNREADABLE, error.to_string(), false))
 }
 
-fn unsealed(desk: &Desk, purpose: &str, sealed: &[u8], what: &str) -> Result<SecretString, Failure> {
-    desk.enqueuing.keyring.open(purpose, sealed).map_err(|error| {
+fn unsealed(shared: &Shared, purpose: &str, sealed: &[u8], what: &str) -> Result<SecretString, Failure> {
+    shared.submit.keyring.open(purpose, sealed).map_err(|error| {
         let message = format!("A secret of {what} could not be opened: {error}");
         Failure::new(FailureCode::SECRET_UNREADABLE, message, false)
     })
@@ -113,8 +115,8 @@ fn unsealed(desk: &Desk, purpose: &str, sealed: &[u8], what: &str) -> Result<Sec
 
 /// The value of a secret; none when it is not set (any more), which composing reports.
 fn open(
-    desk: &Desk,
-    found: &Found,
+    shared: &Shared,
+    found: &StoredIngredients,
     work: &Work,
     proxy: Option<ProxyId>,
     secret: &SecretRef,
@@ -148,5 +150,5 @@ fn open(
         SecretRef::Input(_) => return Ok(None),
     };
     let (Some(purpose), Some(sealed)) = (purpose, sealed) else { return Ok(None) };
-    unsealed(desk, &purpose, sealed, &secret.to_string()).map(Some)
+    unsealed(shared, &purpose, sealed, &secret.to_string()).map(Some)
 }

@@ -12,7 +12,7 @@ use callboard::{
 };
 use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 
-use crate::{batcher::Batcher, running_attempts::Place};
+use crate::{batcher::Batcher, running_attempts::AttemptGuard};
 
 /// Lines and bytes of one batch.
 const BATCH_LINES_MAX: usize = 500;
@@ -46,10 +46,10 @@ pub(super) fn start(
     logs: Batcher<Batch, Appended>,
     job: JobId,
     attempt: AttemptId,
-    place: &Place,
+    guard: &AttemptGuard,
 ) -> (Log, JoinHandle<()>) {
     let (sender, lines) = mpsc::channel(WAITING_MAX);
-    let refused = place.refusal();
+    let refused = guard.fence_handle();
     let pump = Pump { logs, job, attempt, number: 0, bytes: 0, is_full: false };
     let handle = tokio::spawn(async move {
         if !pump.run(lines).await {

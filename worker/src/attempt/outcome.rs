@@ -1,43 +1,48 @@
 //! What became of an attempt's process: outcome, record, and words for the log. Pure.
 
 use callboard::{
-    compose::Speech,
+    compose::OutputProtocol,
     job::{Failure, FailureCode, Outcome},
     store::jobs::attempts::ExitRecord,
 };
 
-use super::{output::Told, run::StoppedBy};
+use super::{output::Reported, run::StoppedBy};
 use crate::{
     process::{Death, Ending, Exit},
-    running_attempts::Stop,
+    running_attempts::StopReason,
 };
 
 /// What the exit, the reason of a stop, and the child's own words come to.
-pub(super) fn verdict(exit: &Exit, stopped: Option<StoppedBy>, told: Told, speech: Speech) -> Outcome {
+pub(super) fn verdict(
+    exit: &Exit,
+    stopped: Option<StoppedBy>,
+    reported: Reported,
+    protocol: OutputProtocol,
+) -> Outcome {
     match (stopped, exit.ending) {
         (_, Ending::Deadline) => {
             return Outcome::Released { reason: "Its worker's lease was not renewed in time.".into() };
         }
-        (_, Ending::ShimLost | Ending::Orphaned) | (Some(StoppedBy::Outside(Stop::Lost)), _) => {
+        (_, Ending::ShimLost | Ending::Orphaned) | (Some(StoppedBy::Outside(StopReason::Lost)), _) => {
             return Outcome::Lost;
         }
-        (Some(StoppedBy::Outside(Stop::Cancelled)), _) => return Outcome::Cancelled,
+        (Some(StoppedBy::Outside(StopReason::Cancelled)), _) => return Outcome::Cancelled,
         (Some(StoppedBy::Timeout), _) => return Outcome::TimedOut,
         (
-            Some(StoppedBy::Outside(Stop::Drained)) | None,
+            Some(StoppedBy::Outside(StopReason::Drained)) | None,
             Ending::Exited(_) | Ending::Terminated(_) | Ending::Killed,
         ) => {}
     }
-    if let Some(failure) = told.failure {
+    if let Some(failure) = reported.failure {
         return Outcome::Failed(failure);
     }
     match exit.ending {
         Ending::Exited(Death::Code(0)) | Ending::Terminated(Death::Code(0)) => {
-            if speech == Speech::Events && told.result.is_none() {
+            if protocol == OutputProtocol::Events && reported.result.is_none() {
                 let message = "It ended without a result.";
                 return Outcome::Failed(Failure::new(FailureCode::reported("NO_RESULT"), message, true));
             }
-            Outcome::Succeeded { result: told.result.unwrap_or(serde_json::Value::Null) }
+            Outcome::Succeeded { result: reported.result.unwrap_or(serde_json::Value::Null) }
         }
         Ending::Exited(Death::Code(code)) | Ending::Terminated(Death::Code(code)) => Outcome::Failed(
             Failure::new(FailureCode::EXIT_CODE, format!("It ended with exit code {code}."), true),

@@ -4,7 +4,7 @@
 
 use callboard::{
     clock,
-    compose::Speech,
+    compose::OutputProtocol,
     job::{Failure, FailureCode, Progress, attempt::RESULT_BYTES_MAX},
     secret::{RedactingLines, Redactor},
     store::jobs::logs::LogStream,
@@ -15,7 +15,7 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::{artifacts::Announced, log_pump::Log, messages::Message, service_limits::Answered};
+use super::{artifacts::Announced, log_pump::Log, messages::Message, service_limits::ReportedResponse};
 
 /// Longest event that is read, in bytes: a result of the largest size, escaped.
 const EVENT_BYTES_MAX: u64 = 2 * RESULT_BYTES_MAX as u64 + 64 * 1024;
@@ -24,7 +24,7 @@ const PROGRESS_CHARS_MAX: usize = 500;
 
 /// What the child told about its end.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct Reported {
     pub(super) result: Option<Value>,
     pub(super) failure: Option<Failure>,
 }
@@ -34,7 +34,7 @@ pub(super) struct Told {
 pub(super) enum Notice {
     Progress(Progress),
     Artifact(Announced),
-    Limits(Answered),
+    Limits(ReportedResponse),
 }
 
 /// Reads a pipe of lines to its end.
@@ -43,7 +43,7 @@ pub(super) async fn read_lines<R: AsyncRead + Unpin>(
     stream: LogStream,
     redactor: Redactor,
     log: Log,
-) -> Told {
+) -> Reported {
     let mut lines = RedactingLines::new(redactor);
     let mut buffer = vec![0; 64 * 1024];
     let mut last = None;
@@ -63,7 +63,7 @@ pub(super) async fn read_lines<R: AsyncRead + Unpin>(
         log.line(stream, line).await;
     }
     let result = last.filter(|line: &String| line.starts_with(['{', '[']));
-    Told { result: result.and_then(|line| serde_json::from_str(&line).ok()), failure: None }
+    Reported { result: result.and_then(|line| serde_json::from_str(&line).ok()), failure: None }
 }
 
 /// The last line that is not empty: a program's result when it is a JSON object or array.
@@ -77,21 +77,21 @@ pub(super) async fn read_events<R: AsyncRead + Unpin>(
     redactor: Redactor,
     log: Log,
     notices: mpsc::Sender<Notice>,
-) -> Told {
+) -> Reported {
     let mut pipe = BufReader::with_capacity(64 * 1024, pipe);
-    let (mut told, mut line) = (Told::default(), Vec::new());
+    let (mut reported, mut line) = (Reported::default(), Vec::new());
     loop {
         line.clear();
         let mut limited = (&mut pipe).take(EVENT_BYTES_MAX);
         let count = limited.read_until(b'\n', &mut line).await.unwrap_or(0);
         if count == 0 {
-            return told;
+            return reported;
         }
         if line.last() == Some(&b'\n') {
             line.pop();
         }
         if let Some(message) = Message::parse(&line) {
-            hear(message, &redactor, &log, &notices, &mut told).await;
+            hear(message, &redactor, &log, &notices, &mut reported).await;
         } else {
             let mut lines = RedactingLines::new(redactor.clone());
             let mut found = lines.feed(&line);
@@ -108,7 +108,7 @@ async fn hear(
     redactor: &Redactor,
     log: &Log,
     notices: &mpsc::Sender<Notice>,
-    told: &mut Told,
+    reported: &mut Reported,
 ) {
     let redact = |text: &str| redactor.redact(text).into_owned();
     let system = |text: String| log.line(LogStream::System, text);
@@ -144,12 +144,12 @@ async fn hear(
         }
         Message::Limits { service, status, headers, body } => {
             let (headers, body) = (headers.into_iter().collect(), body.as_deref().map(redact));
-            let answered = Answered { service, status, headers, body, at: clock::now() };
+            let answered = ReportedResponse { service, status, headers, body, at: clock::now() };
             drop(notices.send(Notice::Limits(answered)).await);
         }
-        Message::Result { value } => told.result = Some(redact_value(value, redactor)),
+        Message::Result { value } => reported.result = Some(redact_value(value, redactor)),
         Message::Failure { code, message, retryable } => {
-            told.failure = Some(Failure::new(FailureCode::reported(&code), redact(&message), retryable));
+            reported.failure = Some(Failure::new(FailureCode::reported(&code), redact(&message), retryable));
         }
         Message::Unknown => {}
     }
@@ -180,13 +180,13 @@ fn redact_value(value: Value, redactor: &Redactor) -> Value {
 /// Reads standard output as the child speaks it.
 pub(super) async fn read_stdout<R: AsyncRead + Unpin>(
     pipe: R,
-    speech: Speech,
+    protocol: OutputProtocol,
     redactor: Redactor,
     log: Log,
     notices: mpsc::Sender<Notice>,
-) -> Told {
-    match speech {
-        Speech::Lines => read_lines(pipe, LogStream::Stdout, redactor, log).await,
-        Speech::Events => read_events(pipe, redactor, log, notices).await,
+) -> Reported {
+    match protocol {
+        OutputProtocol::Lines => read_lines(pipe, LogStream::Stdout, redactor, log).await,
+        OutputProtocol::Events => read_events(pipe, redactor, log, notices).await,
     }
 }

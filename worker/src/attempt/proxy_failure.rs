@@ -15,14 +15,14 @@ use callboard::{
 use tokio::net::TcpStream;
 
 use super::log_pump::Log;
-use crate::shared::Desk;
+use crate::shared::Shared;
 
 /// How long a proxy may take to accept a connection.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What the attempt comes to.
 pub(super) async fn verdict(
-    desk: &Desk,
+    shared: &Shared,
     work: &Work,
     proxy: Option<ProxyId>,
     outcome: Outcome,
@@ -32,9 +32,9 @@ pub(super) async fn verdict(
     let proxy = proxy.filter(|_| failed_there).and_then(|id| Some((id, work.found.proxies.get(&id)?)));
     let Some((id, stored)) = proxy else { return outcome };
     let Err(why) = reach(&stored.proxy.address).await else { return outcome };
-    let until = match cool_down(&desk.store, id).await {
+    let until = match cool_down(&shared.store, id).await {
         Ok((until, after)) => {
-            after.announce_soon(&desk.redis);
+            after.announce_soon(&shared.redis);
             until
         }
         Err(error) => {

@@ -28,15 +28,15 @@ use super::{
     directories::ArtifactsDirectory,
     log_pump::{self, Log},
     outcome::{describe, record, verdict},
-    output::{self, Notice, Told},
+    output::{self, Notice, Reported},
     proxy_failure,
-    service_limits::Seen,
-    spawn_request::{not_started, order},
+    service_limits::ServiceResponses,
+    spawn_request::{not_started, request},
 };
 use crate::{
-    process::{Exit, Grip, LeaseNumber, Running, StartError},
-    running_attempts::{Place, Stop},
-    shared::Desk,
+    process::{Exit, LeaseNumber, ProcessHandle, Running, StartError},
+    running_attempts::{AttemptGuard, StopReason},
+    shared::Shared,
 };
 
 /// How long a profile may stay locked on this machine by what is left of an earlier attempt.
@@ -48,7 +48,7 @@ const OUTPUT_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How an attempt ended, with all that its record keeps.
 #[derive(Debug)]
-pub(super) struct Ran {
+pub(super) struct AttemptResult {
     pub(super) outcome: Outcome,
     pub(super) composed: Option<Arc<ComposedCommand>>,
     pub(super) proxy: Option<ProxyId>,
@@ -57,7 +57,7 @@ pub(super) struct Ran {
     pub(super) was_stopped: bool,
 }
 
-impl Ran {
+impl AttemptResult {
     pub(super) fn without_process(outcome: Outcome) -> Self {
         Self { outcome, composed: None, proxy: None, exit: ExitRecord::default(), was_stopped: false }
     }
@@ -65,48 +65,53 @@ impl Ran {
 
 /// Runs a prepared process to its end.
 pub(super) async fn run(
-    desk: &Desk,
+    shared: &Shared,
     work: &Work,
     attempt: AttemptId,
-    place: &Place,
+    guard: &AttemptGuard,
     prepared: PreparedProcess,
-) -> Ran {
+) -> AttemptResult {
     let PreparedProcess { plan, composed, proxy, redactor, profile_path } = prepared;
-    let ran = |outcome| Ran { composed: Some(composed.clone()), proxy, ..Ran::without_process(outcome) };
+    let result = |outcome| AttemptResult {
+        composed: Some(composed.clone()),
+        proxy,
+        ..AttemptResult::without_process(outcome)
+    };
     let released = |reason: String| Outcome::Released { reason };
     let live = &work.live;
-    let directory = match ArtifactsDirectory::make(&desk.places, live.job, live.attempt) {
+    let directory = match ArtifactsDirectory::make(&shared.paths, live.job, live.attempt) {
         Ok(directory) => directory,
-        Err(error) => return ran(released(format!("Its worker could not make a directory: {error}."))),
+        Err(error) => return result(released(format!("Its worker could not make a directory: {error}."))),
     };
-    let (log, pump) = log_pump::start(desk.logs.clone(), live.job, attempt, place);
-    note_start(desk, work, attempt, place, &composed, proxy);
+    let (log, pump) = log_pump::start(shared.logs.clone(), live.job, attempt, guard);
+    note_start(shared, work, attempt, guard, &composed, proxy);
     log.line(LogStream::System, format!("Attempt {}: {}", live.attempt, composed.display)).await;
 
-    let speech = plan.speech;
+    let protocol = plan.protocol;
     let started = tokio::select! {
         biased;
-        _ = place.stopped() => return Ran { was_stopped: true, ..ran(released("It was stopped before it began.".into())) },
-        started = start(desk, work, place.lease, plan, profile_path.as_deref()) => started,
+        _ = guard.stopped() => return AttemptResult { was_stopped: true, ..result(released("It was stopped before it began.".into())) },
+        started = start(shared, work, guard.lease, plan, profile_path.as_deref()) => started,
     };
-    let (out, err, mut grip) = match started {
+    let (out, err, mut handle) = match started {
         Ok(running) => running.split(),
         Err(error) => {
             log.line(LogStream::System, format!("It could not be started: {error}")).await;
             drop(log);
             finish_log(pump).await;
-            return ran(not_started(error));
+            return result(not_started(error));
         }
     };
     let (sender, notices) = mpsc::channel(64);
-    let stdout = tokio::spawn(output::read_stdout(out, speech, redactor.clone(), log.clone(), sender));
+    let stdout = tokio::spawn(output::read_stdout(out, protocol, redactor.clone(), log.clone(), sender));
     let stderr = tokio::spawn(output::read_lines(err, LogStream::Stderr, redactor, log.clone()));
-    let supervisor = Supervisor { desk, work, attempt, place, log: &log, directory: directory.path.clone() };
-    let mut seen = Seen::default();
-    let (exit, stopped) = supervisor.supervise(&mut grip, notices, &mut seen).await;
-    let told = join_output(stdout, stderr).await;
-    let outcome = seen.verdict(verdict(&exit, stopped, told, speech));
-    let outcome = proxy_failure::verdict(desk, work, proxy, outcome, &log).await;
+    let supervisor =
+        Supervisor { shared, work, attempt, guard, log: &log, directory: directory.path.clone() };
+    let mut seen = ServiceResponses::default();
+    let (exit, stopped) = supervisor.supervise(&mut handle, notices, &mut seen).await;
+    let reported = join_output(stdout, stderr).await;
+    let outcome = seen.verdict(verdict(&exit, stopped, reported, protocol));
+    let outcome = proxy_failure::verdict(shared, work, proxy, outcome, &log).await;
     log.line(LogStream::System, describe(&exit, &outcome)).await;
     drop(log);
     finish_log(pump).await;
@@ -114,7 +119,7 @@ pub(super) async fn run(
         tracing::error!(job = %live.job, residue, "an attempt left something behind");
     }
     let was_stopped = matches!(stopped, Some(StoppedBy::Outside(_)));
-    Ran { was_stopped, exit: record(&exit), ..ran(outcome) }
+    AttemptResult { was_stopped, exit: record(&exit), ..result(outcome) }
 }
 
 /// Why the supervisor stopped the process.
@@ -123,15 +128,15 @@ pub(super) enum StoppedBy {
     /// The attempt's timeout.
     Timeout,
     /// Somebody else.
-    Outside(Stop),
+    Outside(StopReason),
 }
 
 /// Watches one running process.
 struct Supervisor<'a> {
-    desk: &'a Desk,
+    shared: &'a Shared,
     work: &'a Work,
     attempt: AttemptId,
-    place: &'a Place,
+    guard: &'a AttemptGuard,
     log: &'a Log,
     directory: PathBuf,
 }
@@ -140,30 +145,30 @@ impl Supervisor<'_> {
     /// Until the last process is gone. Notices go on being heard to their end.
     async fn supervise(
         &self,
-        grip: &mut Grip,
+        handle: &mut ProcessHandle,
         mut notices: mpsc::Receiver<Notice>,
-        seen: &mut Seen,
+        seen: &mut ServiceResponses,
     ) -> (Exit, Option<StoppedBy>) {
         let policy = self.work.policy();
         let mut timeout = pin!(tokio::time::sleep(policy.timeout.0));
-        let mut outside = pin!(self.place.stopped());
+        let mut outside = pin!(self.guard.stopped());
         let (mut stopped, mut kept) = (None, 0);
         let mut meter = ProgressMeter::default();
         let exit = loop {
             tokio::select! {
-                exit = grip.wait() => break exit,
+                exit = handle.wait() => break exit,
                 () = &mut timeout, if stopped.is_none() => {
                     stopped = Some(StoppedBy::Timeout);
                     let line = format!("The timeout of {} is over.", policy.timeout);
                     self.log.line(LogStream::System, line).await;
-                    grip.terminate(policy.grace.0);
+                    handle.terminate(policy.grace.0);
                 }
                 reason = &mut outside, if !matches!(stopped, Some(StoppedBy::Outside(_))) => {
                     stopped = Some(StoppedBy::Outside(reason));
                     match reason {
                         // Another attempt may be about to start: no grace.
-                        Stop::Lost => grip.kill(),
-                        Stop::Cancelled | Stop::Drained => grip.terminate(policy.grace.0),
+                        StopReason::Lost => handle.kill(),
+                        StopReason::Cancelled | StopReason::Drained => handle.terminate(policy.grace.0),
                     }
                 }
                 Some(notice) = notices.recv() => self.hear(notice, &mut meter, &mut kept, seen).await,
@@ -180,7 +185,13 @@ impl Supervisor<'_> {
         (exit, stopped)
     }
 
-    async fn hear(&self, notice: Notice, meter: &mut ProgressMeter, kept: &mut usize, seen: &mut Seen) {
+    async fn hear(
+        &self,
+        notice: Notice,
+        meter: &mut ProgressMeter,
+        kept: &mut usize,
+        seen: &mut ServiceResponses,
+    ) {
         match notice {
             Notice::Progress(progress) => {
                 meter.latest = Some(progress);
@@ -188,7 +199,7 @@ impl Supervisor<'_> {
                     self.tell(meter).await;
                 }
             }
-            Notice::Limits(answered) => seen.hear(answered, self.desk, self.work, self.log).await,
+            Notice::Limits(answered) => seen.hear(answered, self.shared, self.work, self.log).await,
             Notice::Artifact(file) => {
                 let name = file.name.clone();
                 *kept += 1;
@@ -196,9 +207,9 @@ impl Supervisor<'_> {
                     let line = format!("The file \"{name}\" was not kept: {ARTIFACTS_MAX} are allowed.");
                     return self.log.line(LogStream::System, line).await;
                 }
-                match artifacts::keep(self.desk, self.work, self.attempt, &self.directory, file).await {
+                match artifacts::keep(self.shared, self.work, self.attempt, &self.directory, file).await {
                     Ok(true) => {}
-                    Ok(false) => self.place.refusal().lose(),
+                    Ok(false) => self.guard.fence_handle().lose(),
                     Err(error) => {
                         let line = format!("The file \"{name}\" was not kept: {error}.");
                         self.log.line(LogStream::System, line).await;
@@ -212,9 +223,9 @@ impl Supervisor<'_> {
         let Some(progress) = meter.latest.take() else { return };
         meter.told_at = Some(Instant::now());
         let report = Report { job: self.work.live.job, attempt: self.attempt, progress };
-        match self.desk.progress.ask(report).await {
+        match self.shared.progress.ask(report).await {
             Ok(true) => {}
-            Ok(false) => self.place.refusal().lose(),
+            Ok(false) => self.guard.fence_handle().lose(),
             Err(error) => tracing::warn!(%error, "progress was not stored"),
         }
     }
@@ -244,19 +255,19 @@ impl ProgressMeter {
 
 /// Tells Postgres what runs; the process need not wait for it. A refusal ends the attempt.
 fn note_start(
-    desk: &Desk,
+    shared: &Shared,
     work: &Work,
     attempt: AttemptId,
-    place: &Place,
+    guard: &AttemptGuard,
     composed: &Arc<ComposedCommand>,
     proxy: Option<ProxyId>,
 ) {
     let start = Start { job: work.live.job, attempt, proxy, composed: composed.clone() };
-    let (starts, refusal) = (desk.starts.clone(), place.refusal());
+    let (starts, fence) = (shared.starts.clone(), guard.fence_handle());
     tokio::spawn(async move {
         match starts.ask(start).await {
             Ok(true) => {}
-            Ok(false) => refusal.lose(),
+            Ok(false) => fence.lose(),
             Err(error) => tracing::warn!(%error, "the start of an attempt was not noted"),
         }
     });
@@ -264,7 +275,7 @@ fn note_start(
 
 /// Starts the process, waiting a while for a profile that is still locked on this machine.
 async fn start(
-    desk: &Desk,
+    shared: &Shared,
     work: &Work,
     lease: LeaseNumber,
     plan: ProcessPlan,
@@ -272,7 +283,7 @@ async fn start(
 ) -> Result<Running, StartError> {
     let since = Instant::now();
     loop {
-        match desk.nursery.start(order(desk, work, lease, &plan, profile_path)).await {
+        match shared.shim_pool.start(request(shared, work, lease, &plan, profile_path)).await {
             Err(StartError::ProfileBusy) if since.elapsed() < PROFILE_PATIENCE => {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
@@ -281,11 +292,14 @@ async fn start(
     }
 }
 
-async fn join_output(stdout: tokio::task::JoinHandle<Told>, stderr: tokio::task::JoinHandle<Told>) -> Told {
+async fn join_output(
+    stdout: tokio::task::JoinHandle<Reported>,
+    stderr: tokio::task::JoinHandle<Reported>,
+) -> Reported {
     let both = async { (stdout.await.unwrap_or_default(), stderr.await) };
     match tokio::time::timeout(OUTPUT_PATIENCE, both).await {
-        Ok((told, _)) => told,
-        Err(_) => Told::default(),
+        Ok((reported, _)) => reported,
+        Err(_) => Reported::default(),
     }
 }
 

@@ -11,22 +11,22 @@ use callboard::{
     job::{FailureCode, Outcome},
     limit::{
         HoldBack,
-        response::{Answer, Closed, Observation},
+        response::{Closed, Observation, ServiceResponse},
     },
-    steps::{limits::observe::Sighting, run::fetch_work::Work},
+    steps::{limits::observe::RateLimitObservation, run::fetch_work::Work},
     store::jobs::logs::LogStream,
 };
 use tokio::task::JoinSet;
 
 use super::log_pump::Log;
-use crate::shared::Desk;
+use crate::shared::Shared;
 
 /// How long the end of an attempt waits for its observations to be committed.
 const COMMIT_PATIENCE: Duration = Duration::from_secs(30);
 
 /// An answer of a service, as the child told of it.
 #[derive(Debug)]
-pub(super) struct Answered {
+pub(super) struct ReportedResponse {
     /// The service's name.
     pub(super) service: String,
     pub(super) status: u16,
@@ -39,7 +39,7 @@ pub(super) struct Answered {
 
 /// A refusal that is still in force, as far as is known.
 #[derive(Debug)]
-struct Refusal {
+struct ServiceRefusal {
     says: String,
     /// None when the service is suspended.
     until: Option<Time>,
@@ -47,27 +47,28 @@ struct Refusal {
 
 /// What one attempt has seen.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
-    refusal: Option<Refusal>,
+pub(super) struct ServiceResponses {
+    refusal: Option<ServiceRefusal>,
     on_their_way: JoinSet<()>,
 }
 
-impl Seen {
+impl ServiceResponses {
     /// Takes an answer in: what this worker has claimed of the service's other jobs is held back at once.
-    pub(super) async fn hear(&mut self, answered: Answered, desk: &Desk, work: &Work, log: &Log) {
-        let Answered { service: name, status, headers, body, at } = answered;
-        let answer = Answer { status, headers: &headers, body: body.as_deref(), at };
+    pub(super) async fn hear(&mut self, answered: ReportedResponse, shared: &Shared, work: &Work, log: &Log) {
+        let ReportedResponse { service: name, status, headers, body, at } = answered;
+        let answer = ServiceResponse { status, headers: &headers, body: body.as_deref(), at };
         let (Some(service), Some(seen)) = (service_called(work, &name), answer.observe()) else { return };
-        if let Some(refusal) = Refusal::of(&seen, &name, status, at) {
+        if let Some(refusal) = ServiceRefusal::of(&seen, &name, status, at) {
             if let Some(hint) = HoldBack::new(service, refusal.until, at) {
-                desk.closings.hear(hint);
+                shared.paused_services.hear(hint);
             }
             log.line(LogStream::System, refusal.says.clone()).await;
             self.refusal = Some(refusal);
         }
-        let (sightings, sighting) = (desk.sightings.clone(), Sighting { service, at, seen });
+        let (observations, observation) =
+            (shared.observations.clone(), RateLimitObservation { service, at, seen });
         self.on_their_way.spawn(async move {
-            if let Err(error) = sightings.ask(sighting).await {
+            if let Err(error) = observations.ask(observation).await {
                 tracing::warn!(%error, "what a service answered was not noted");
             }
         });
@@ -105,7 +106,7 @@ impl Seen {
     }
 }
 
-impl Refusal {
+impl ServiceRefusal {
     fn of(seen: &Observation, name: &str, status: u16, at: Time) -> Option<Self> {
         let (until, what) = match seen.closed.as_ref()? {
             Closed::Until(until) => (*until, "asked for no more requests before"),
@@ -123,13 +124,13 @@ impl Refusal {
 }
 
 /// The outcome of an attempt that does not begin, because a service of its job was heard to refuse.
-pub(super) fn held_back(desk: &Desk, work: &Work) -> Option<Outcome> {
-    let service = desk.closings.find(&work.task.service_ids)?;
+pub(super) fn held_back(shared: &Shared, work: &Work) -> Option<Outcome> {
+    let service = shared.paused_services.find(&work.inputs.service_ids)?;
     let name = work.found.services.get(&service).map_or("A service", |found| &found.service.name);
     Some(Outcome::Throttled { reason: format!("{name} refuses requests just now.") })
 }
 
 fn service_called(work: &Work, name: &str) -> Option<ServiceId> {
-    let services = work.task.service_ids.iter();
+    let services = work.inputs.service_ids.iter();
     services.copied().find(|id| work.found.services.get(id).is_some_and(|found| found.service.name == name))
 }

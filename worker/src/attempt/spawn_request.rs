@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use callboard::{
-    compose::{ProcessPlan, Program, Speech},
+    compose::{OutputProtocol, ProcessPlan, Program},
     job::{Failure, FailureCode, Outcome},
     steps::run::fetch_work::Work,
 };
@@ -11,23 +11,23 @@ use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 
 use super::directories;
 use crate::{
-    process::{LeaseNumber, Limits, Order, ProfileDirectory, RefusalCode, StartError},
-    shared::Desk,
+    process::{LeaseNumber, ProfileDirectory, RefusalCode, ResourceLimits, SpawnRequest, StartError},
+    shared::Shared,
 };
 
 /// The order of a plan: program, arguments, the whole environment, directories.
-pub(super) fn order(
-    desk: &Desk,
+pub(super) fn request(
+    shared: &Shared,
     work: &Work,
     lease: LeaseNumber,
     plan: &ProcessPlan,
     profile_path: Option<&str>,
-) -> Order {
-    let places = &desk.places;
-    let temporary = directories::temporary(places, work.live.job, work.live.attempt);
+) -> SpawnRequest {
+    let paths = &shared.paths;
+    let temporary = directories::temporary(paths, work.live.job, work.live.attempt);
     let (program, mut arguments, allowed) = match &plan.program {
-        Program::File(path) => (PathBuf::from(path), Vec::new(), Some(places.programs.clone())),
-        Program::Runner => (places.node.clone(), vec![places.runner.to_string_lossy().into_owned()], None),
+        Program::File(path) => (PathBuf::from(path), Vec::new(), Some(paths.programs.clone())),
+        Program::Runner => (paths.node.clone(), vec![paths.runner.to_string_lossy().into_owned()], None),
         Program::HttpClient => ("/proc/self/exe".into(), vec!["http".to_owned()], None),
     };
     arguments.extend(plan.arguments.iter().cloned());
@@ -42,19 +42,19 @@ pub(super) fn order(
         environment.push(("PATH".to_owned(), SecretString::from("/usr/local/bin:/usr/bin:/bin")));
     }
     let stdin = plan.stdin.as_ref().map(|text| text.expose_secret().as_bytes().to_vec()).unwrap_or_default();
-    Order {
+    SpawnRequest {
         program,
         arguments,
         environment,
         stdin: SecretSlice::from(stdin),
-        keep_stdin_open: plan.speech == Speech::Events,
+        keep_stdin_open: plan.protocol == OutputProtocol::Events,
         working_directory: None,
         temporary_directory: temporary,
         allowed_programs: allowed,
-        run_as: places.run_as,
+        run_as: paths.run_as,
         profile: profile_path
-            .map(|path| ProfileDirectory { root: places.profile_root.clone(), relative: path.into() }),
-        limits: Limits::default(),
+            .map(|path| ProfileDirectory { root: paths.profile_root.clone(), relative: path.into() }),
+        limits: ResourceLimits::default(),
         lease,
     }
 }

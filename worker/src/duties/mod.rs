@@ -18,11 +18,11 @@ use callboard::{
             promote::promote,
             unblock::unblock,
         },
-        limits::wake::{call_due, call_forgotten},
+        limits::wake::{sweep_stranded, wake_due},
         maintain::{
-            fold_counters::keep_rolling,
+            fold_counters::keep_folded,
             prune::Retention,
-            refresh_statistics::{Stock, take_stock},
+            refresh_statistics::{Refreshed, refresh_statistics},
         },
     },
     store::{Store, StoreError},
@@ -32,7 +32,7 @@ use futures::StreamExt as _;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{process::boottime_now, shared::Desk};
+use crate::{process::boottime_now, shared::Shared};
 
 /// How often marks are compared with Redis; twice as often it is asked whether it has lost everything.
 const COMPARE_EVERY: Duration = Duration::from_millis(500);
@@ -53,10 +53,10 @@ const CALL_SPREAD: Duration = Duration::from_millis(5);
 const RESCUE_EVERY: Duration = Duration::from_millis(500);
 /// How often it is asked whether the planner knows how full the queue is; twice as long each time that Postgres does not let it know,
 /// up to about a minute, after which autovacuum has come.
-const STOCK_EVERY: Duration = Duration::from_secs(1);
-const STOCK_DOUBLINGS_MAX: u32 = 6;
+const REFRESH_EVERY: Duration = Duration::from_secs(1);
+const REFRESH_DOUBLINGS_MAX: u32 = 6;
 /// So many times in a row are not somebody's passing lock.
-const STOCK_IS_STUCK: u32 = 3;
+const REFRESH_IS_STUCK: u32 = 3;
 /// How often directories are swept.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// How often it is looked for what is too old.
@@ -66,7 +66,7 @@ const RETRY_AFTER: Duration = Duration::from_millis(250);
 
 /// Starts all duties.
 pub(crate) fn start(
-    desk: &Arc<Desk>,
+    shared: &Arc<Shared>,
     lease: Duration,
     retention: Retention,
     identity: watch::Receiver<WorkerId>,
@@ -81,22 +81,22 @@ pub(crate) fn start(
             stop.run_until_cancelled(duty).await;
         });
     };
-    let (store, redis) = (desk.store.clone(), desk.redis.clone());
-    run(Box::pin(listen(desk.clone(), identity, bells.clone(), hurry)));
+    let (store, redis) = (shared.store.clone(), shared.redis.clone());
+    run(Box::pin(listen(shared.clone(), identity, bells.clone(), hurry)));
     run(Box::pin(refill(store.clone(), redis.clone(), bells.backlog)));
     run(Box::pin(compare(store.clone(), redis.clone())));
     run(Box::pin(unblock_dependents(store.clone(), redis.clone(), bells.dependents)));
     run(Box::pin(call_timed(store.clone(), redis.clone(), bells.parked)));
     run(Box::pin(call_overlooked(store.clone(), redis.clone())));
     run(Box::pin(promote_due(store.clone(), redis.clone())));
-    run(Box::pin(fire_due(desk.clone())));
+    run(Box::pin(fire_due(shared.clone())));
     run(Box::pin(rescue_lost(store.clone(), redis, lease)));
-    run(Box::pin(keep_counted(store.clone())));
+    run(Box::pin(keep_statistics(store.clone())));
     let rolled = store.clone();
-    run(Box::pin(async move { match keep_rolling(&rolled).await {} }));
-    let disk = prune::FromDisk(desk.places.artifact_root.clone());
+    run(Box::pin(async move { match keep_folded(&rolled).await {} }));
+    let disk = prune::FromDisk(shared.paths.artifact_root.clone());
     run(Box::pin(prune::prune(store, retention, disk, PRUNE_EVERY)));
-    run(Box::pin(sweep::sweep(desk.clone(), SWEEP_EVERY)));
+    run(Box::pin(sweep::sweep(shared.clone(), SWEEP_EVERY)));
 }
 
 /// What hints ring for.
@@ -114,19 +114,24 @@ async fn pause(around: Duration) {
 
 /// Hears hints: a cancel or a drain makes the heartbeat look at once, a backlog makes the dispatcher look at once, and jobs of
 /// a service that refuses do not begin.
-async fn listen(desk: Arc<Desk>, identity: watch::Receiver<WorkerId>, bells: Bells, hurry: mpsc::Sender<()>) {
+async fn listen(
+    shared: Arc<Shared>,
+    identity: watch::Receiver<WorkerId>,
+    bells: Bells,
+    hurry: mpsc::Sender<()>,
+) {
     loop {
-        match desk.redis.hints().await {
+        match shared.redis.hints().await {
             Ok(mut hints) => {
                 while let Some(hint) = hints.next().await {
                     match hint {
                         // A full channel means that a look is about to happen anyway.
-                        Hint::Cancel(jobs) if desk.held.holds_any(&jobs) => drop(hurry.try_send(())),
+                        Hint::Cancel(jobs) if shared.held.holds_any(&jobs) => drop(hurry.try_send(())),
                         Hint::Drain(worker) if worker == *identity.borrow() => drop(hurry.try_send(())),
                         Hint::Backlog => bells.backlog.notify_one(),
                         Hint::Dependents => bells.dependents.notify_one(),
                         Hint::Parked => bells.parked.notify_one(),
-                        Hint::HoldBack(service) => desk.closings.hear(service),
+                        Hint::HoldBack(service) => shared.paused_services.hear(service),
                         Hint::Reconnected => {
                             for bell in [&bells.backlog, &bells.dependents, &bells.parked] {
                                 bell.notify_one();
@@ -185,11 +190,11 @@ async fn compare_once(store: &Store, redis: &Redis, is_due: bool) -> Result<usiz
 }
 
 /// Fires schedules when they are due.
-async fn fire_due(desk: Arc<Desk>) {
+async fn fire_due(shared: Arc<Shared>) {
     loop {
-        let next = match fire_schedules(&desk.enqueuing).await {
+        let next = match fire_schedules(&shared.submit).await {
             Ok((after, next)) => {
-                after.announce(&desk.redis).await;
+                after.announce(&shared.redis).await;
                 next.unwrap_or(FIRE_EVERY).min(FIRE_EVERY)
             }
             Err(error) => {
@@ -279,7 +284,7 @@ async fn rescue_round(
 /// Calls parked jobs when their moment comes.
 async fn call_timed(store: Store, redis: Redis, parked: Arc<Notify>) {
     loop {
-        let next = match call_due(&store).await {
+        let next = match wake_due(&store).await {
             Ok((after, next)) => {
                 after.announce(&redis).await;
                 next.unwrap_or(CALL_EVERY).min(CALL_EVERY)
@@ -302,7 +307,7 @@ async fn call_timed(store: Store, redis: Redis, parked: Arc<Notify>) {
 async fn call_overlooked(store: Store, redis: Redis) {
     let mut from = None;
     loop {
-        match call_forgotten(&store, from.take()).await {
+        match sweep_stranded(&store, from.take()).await {
             Ok((after, next)) => {
                 after.announce(&redis).await;
                 from = next;
@@ -314,18 +319,18 @@ async fn call_overlooked(store: Store, redis: Redis) {
 }
 
 /// Has the jobs counted when there are many more than Postgres believes.
-async fn keep_counted(store: Store) {
-    let mut passed_over: u32 = 0;
+async fn keep_statistics(store: Store) {
+    let mut skipped: u32 = 0;
     loop {
-        match take_stock(&store).await {
-            Ok(Stock::Known) => passed_over = 0,
-            Ok(Stock::Taken) => {
-                passed_over = 0;
+        match refresh_statistics(&store).await {
+            Ok(Refreshed::UpToDate) => skipped = 0,
+            Ok(Refreshed::Done) => {
+                skipped = 0;
                 tracing::info!("statistics were of an emptier queue, and have been taken again");
             }
-            Ok(Stock::PassedOver) => {
-                passed_over = passed_over.saturating_add(1);
-                if passed_over == STOCK_IS_STUCK {
+            Ok(Refreshed::Skipped) => {
+                skipped = skipped.saturating_add(1);
+                if skipped == REFRESH_IS_STUCK {
                     tracing::warn!(
                         "statistics are of an emptier queue, and Postgres does not take them again: its tables are locked, or not \
                          owned by this role. Batches may be slow until autovacuum has come"
@@ -334,6 +339,6 @@ async fn keep_counted(store: Store) {
             }
             Err(error) => tracing::warn!(%error, "statistics were not looked at; trying again"),
         }
-        pause(STOCK_EVERY * 2u32.pow(passed_over.min(STOCK_DOUBLINGS_MAX))).await;
+        pause(REFRESH_EVERY * 2u32.pow(skipped.min(REFRESH_DOUBLINGS_MAX))).await;
     }
 }

@@ -7,21 +7,21 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use callboard::{ids::JobId, job::JobState, store::jobs::records};
 
-use crate::shared::Desk;
+use crate::shared::Shared;
 
 /// Sweeps now and then, for ever.
-pub(super) async fn sweep(desk: Arc<Desk>, every: Duration) {
+pub(super) async fn sweep(shared: Arc<Shared>, every: Duration) {
     loop {
-        if let Err(error) = sweep_once(&desk).await {
+        if let Err(error) = sweep_once(&shared).await {
             tracing::warn!(%error, "the temporary root was not swept; trying again");
         }
         super::pause(every).await;
     }
 }
 
-async fn sweep_once(desk: &Desk) -> anyhow::Result<()> {
+async fn sweep_once(shared: &Shared) -> anyhow::Result<()> {
     let mut found: Vec<(JobId, i32, PathBuf)> = Vec::new();
-    for entry in std::fs::read_dir(&desk.places.temp_root)? {
+    for entry in std::fs::read_dir(&shared.paths.temp_root)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let mut parts = name.split('.');
@@ -35,13 +35,13 @@ async fn sweep_once(desk: &Desk) -> anyhow::Result<()> {
         return Ok(());
     }
     let jobs: Vec<JobId> = found.iter().map(|(job, ..)| *job).collect();
-    let records = records::by_ids(&mut *desk.store.read().await?, &jobs).await?;
+    let records = records::by_ids(&mut *shared.store.read().await?, &jobs).await?;
     for (job, attempt, path) in found {
         let runs = records
             .iter()
             .any(|record| record.id == job && record.state == JobState::Running && record.attempt == attempt);
         // Ours may be settled and about to be removed by its own pipeline.
-        if runs || desk.held.holds_any(&[job]) {
+        if runs || shared.held.holds_any(&[job]) {
             continue;
         }
         match tokio::fs::remove_dir_all(&path).await {

@@ -17,23 +17,23 @@ const VALUE_CHARS_MAX: usize = 1024;
 /// A service of the job, as far as its answers can be told from others.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ServiceOrder {
+pub(super) struct ServiceSpec {
     base_url: Option<String>,
 }
 
 /// An answer of a service that says something of its limits.
 #[derive(Debug)]
-pub(super) struct Sighting {
+pub(super) struct ObservedResponse {
     service: String,
     status: u16,
     host: String,
     headers: BTreeMap<String, String>,
 }
 
-impl Sighting {
+impl ObservedResponse {
     /// None when it is no service's, or says nothing.
     pub(super) fn of(
-        services: &BTreeMap<String, ServiceOrder>,
+        services: &BTreeMap<String, ServiceSpec>,
         url: &Url,
         status: u16,
         headers: &HeaderMap,
@@ -60,7 +60,7 @@ impl Sighting {
 }
 
 /// The service whose base URL is the nearest: two may live on one host.
-fn service_at(services: &BTreeMap<String, ServiceOrder>, url: &Url) -> Option<String> {
+fn service_at(services: &BTreeMap<String, ServiceSpec>, url: &Url) -> Option<String> {
     let on_host = services.iter().filter_map(|(name, service)| {
         let base = Url::parse(service.base_url.as_deref()?).ok()?;
         let is_here =
@@ -94,9 +94,9 @@ fn telling(headers: &HeaderMap) -> BTreeMap<String, String> {
 mod tests {
     use super::*;
 
-    fn services(list: &[(&str, Option<&str>)]) -> BTreeMap<String, ServiceOrder> {
-        let order = |base: Option<&str>| ServiceOrder { base_url: base.map(str::to_owned) };
-        list.iter().map(|(name, base)| ((*name).to_owned(), order(*base))).collect()
+    fn services(list: &[(&str, Option<&str>)]) -> BTreeMap<String, ServiceSpec> {
+        let spec = |base: Option<&str>| ServiceSpec { base_url: base.map(str::to_owned) };
+        list.iter().map(|(name, base)| ((*name).to_owned(), spec(*base))).collect()
     }
 
     #[test]
@@ -129,7 +129,7 @@ mod tests {
             map
         };
         let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
-        let sighting = |status, list: &[_]| Sighting::of(&services, &url, status, &headers(list));
+        let sighting = |status, list: &[_]| ObservedResponse::of(&services, &url, status, &headers(list));
         assert!(sighting(200, &[date, ("set-cookie", "a=b")]).is_none());
         assert_eq!(sighting(429, &[date]).unwrap().event(Some("no"))["body"], "no");
         let told = sighting(200, &[date, ("X-RateLimit-Remaining", "7"), ("etag", "x")]).unwrap();

@@ -15,14 +15,14 @@ use std::{
 
 use serde_json::{Value, json};
 
-use request::{Order, Problem};
+use request::{Problem, RequestSpec};
 
 /// Runs the child.
 pub(crate) fn main() -> ExitCode {
     let mut line = String::new();
     let read = std::io::stdin().lock().read_line(&mut line);
-    let order = match read.map_err(|error| error.to_string()).and_then(|_| parse(&line)) {
-        Ok(order) => order,
+    let spec = match read.map_err(|error| error.to_string()).and_then(|_| parse(&line)) {
+        Ok(spec) => spec,
         Err(why) => return fail(&Problem::bad_input(why)),
     };
     std::thread::spawn(end_with_worker);
@@ -31,7 +31,7 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => return fail(&Problem::bad_input(error.to_string())),
     };
     emit(&json!({ "type": "hello", "runner": "http", "version": env!("CARGO_PKG_VERSION") }));
-    match runtime.block_on(request::perform(order)) {
+    match runtime.block_on(request::perform(spec)) {
         Ok(answer) => {
             emit(&json!({ "type": "result", "value": answer }));
             ExitCode::SUCCESS
@@ -40,9 +40,9 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-fn parse(line: &str) -> Result<Order, String> {
-    let order: Order = serde_json::from_str(line).map_err(|error| error.to_string())?;
-    if order.v == 1 { Ok(order) } else { Err(format!("version {} of the protocol is not known", order.v)) }
+fn parse(line: &str) -> Result<RequestSpec, String> {
+    let spec: RequestSpec = serde_json::from_str(line).map_err(|error| error.to_string())?;
+    if spec.v == 1 { Ok(spec) } else { Err(format!("version {} of the protocol is not known", spec.v)) }
 }
 
 /// Standard input stays open as long as the worker lives.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{
     emit,
     guard::{PublicOnly, is_public},
-    limits::{ServiceOrder, Sighting},
+    limits::{ObservedResponse, ServiceSpec},
 };
 
 /// Largest body that is kept, in bytes; the rest is left out and the answer says so.
@@ -20,20 +20,20 @@ const REDIRECTS_MAX: usize = 10;
 /// What to do.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Order {
+pub(super) struct RequestSpec {
     pub(super) v: u32,
-    request: RequestOrder,
-    proxy: Option<ProxyOrder>,
+    request: HttpRequest,
+    proxy: Option<ProxySpec>,
     #[serde(default)]
     expect_status: Vec<u16>,
     #[serde(default)]
     allow_private_targets: bool,
     #[serde(default)]
-    services: BTreeMap<String, ServiceOrder>,
+    services: BTreeMap<String, ServiceSpec>,
 }
 
 #[derive(Debug, Deserialize)]
-struct RequestOrder {
+struct HttpRequest {
     method: String,
     url: String,
     #[serde(default)]
@@ -42,13 +42,13 @@ struct RequestOrder {
 }
 
 #[derive(Debug, Deserialize)]
-struct ProxyOrder {
+struct ProxySpec {
     server: String,
     username: Option<String>,
     password: Option<String>,
 }
 
-impl ProxyOrder {
+impl ProxySpec {
     /// Whether a status may be the proxy's own: it is not when the proxy only passes on what others say to each other.
     fn answers_for(&self, url: &Url) -> bool {
         self.server.starts_with("http") && url.scheme() == "http"
@@ -58,7 +58,7 @@ impl ProxyOrder {
 /// What came back.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Answer {
+pub(super) struct HttpResponse {
     status: u16,
     headers: BTreeMap<String, String>,
     /// JSON when it is JSON, else text.
@@ -81,30 +81,30 @@ impl Problem {
 }
 
 /// Sends the request and reads the answer.
-pub(super) async fn perform(order: Order) -> Result<Answer, Problem> {
-    let url = Url::parse(&order.request.url).map_err(|error| Problem::bad_input(format!("url: {error}")))?;
-    let method = Method::from_bytes(order.request.method.as_bytes())
+pub(super) async fn perform(spec: RequestSpec) -> Result<HttpResponse, Problem> {
+    let url = Url::parse(&spec.request.url).map_err(|error| Problem::bad_input(format!("url: {error}")))?;
+    let method = Method::from_bytes(spec.request.method.as_bytes())
         .map_err(|error| Problem::bad_input(format!("method: {error}")))?;
-    let guarded = !order.allow_private_targets;
+    let guarded = !spec.allow_private_targets;
     if guarded {
         refuse_private(&url)?;
     }
-    let client = client(&order, guarded).map_err(|error| Problem::bad_input(chain(&error)))?;
+    let client = client(&spec, guarded).map_err(|error| Problem::bad_input(chain(&error)))?;
     let mut request = client.request(method, url);
-    for (name, value) in &order.request.headers {
+    for (name, value) in &spec.request.headers {
         request = request.header(name, value);
     }
-    if let Some(body) = order.request.body {
+    if let Some(body) = spec.request.body {
         request = request.body(body);
     }
-    let response = request.send().await.map_err(|error| problem(&error, order.proxy.is_some()))?;
+    let response = request.send().await.map_err(|error| problem(&error, spec.proxy.is_some()))?;
     let refused = response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED;
-    if refused && order.proxy.as_ref().is_some_and(|proxy| proxy.answers_for(response.url())) {
+    if refused && spec.proxy.as_ref().is_some_and(|proxy| proxy.answers_for(response.url())) {
         let message = "the proxy refused the credentials (407)".to_owned();
         return Err(Problem { code: "PROXY", message, is_retryable: true });
     }
     let status = response.status().as_u16();
-    let sighting = Sighting::of(&order.services, response.url(), status, response.headers());
+    let sighting = ObservedResponse::of(&spec.services, response.url(), status, response.headers());
     let (refusal, news) = match sighting {
         Some(sighting) if sighting.wants_body() => (Some(sighting), None),
         other => (None, other),
@@ -121,7 +121,7 @@ pub(super) async fn perform(order: Order) -> Result<Answer, Problem> {
         emit(&refusal.event(body.as_deref()));
     }
     let answer = answer?;
-    let is_expected = match order.expect_status.as_slice() {
+    let is_expected = match spec.expect_status.as_slice() {
         [] => (200..300).contains(&status),
         expected => expected.contains(&status),
     };
@@ -133,7 +133,7 @@ pub(super) async fn perform(order: Order) -> Result<Answer, Problem> {
     Err(Problem { code: "HTTP_STATUS", message: format!("Status {status}: {excerpt}"), is_retryable })
 }
 
-fn client(order: &Order, guarded: bool) -> Result<reqwest::Client, reqwest::Error> {
+fn client(spec: &RequestSpec, guarded: bool) -> Result<reqwest::Client, reqwest::Error> {
     let mut builder = reqwest::Client::builder()
         .no_proxy()
         .user_agent(concat!("callboard/", env!("CARGO_PKG_VERSION")))
@@ -146,12 +146,12 @@ fn client(order: &Order, guarded: bool) -> Result<reqwest::Client, reqwest::Erro
                 Some(Ok(())) | None => attempt.follow(),
             }
         }));
-    if let Some(order) = &order.proxy {
+    if let Some(spec) = &spec.proxy {
         // Names are resolved at the proxy's end; the guard then sees addresses in URLs only.
-        let mut proxy = Proxy::all(&order.server)?;
-        if order.username.is_some() || order.password.is_some() {
+        let mut proxy = Proxy::all(&spec.server)?;
+        if spec.username.is_some() || spec.password.is_some() {
             let text = |value: &Option<String>| value.clone().unwrap_or_default();
-            proxy = proxy.basic_auth(&text(&order.username), &text(&order.password));
+            proxy = proxy.basic_auth(&text(&spec.username), &text(&spec.password));
         }
         builder = builder.proxy(proxy);
     } else if guarded {
@@ -183,7 +183,7 @@ fn refuse_private(url: &Url) -> Result<(), Problem> {
     }
 }
 
-async fn read(mut response: reqwest::Response) -> Result<Answer, Problem> {
+async fn read(mut response: reqwest::Response) -> Result<HttpResponse, Problem> {
     let status = response.status().as_u16();
     let headers = visible(response.headers());
     let (mut bytes, mut is_truncated) = (Vec::new(), false);
@@ -198,7 +198,7 @@ async fn read(mut response: reqwest::Response) -> Result<Answer, Problem> {
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let is_json = headers.get("content-type").is_some_and(|kind| kind.contains("json"));
     let parsed = if is_json && !is_truncated { serde_json::from_str(&text).ok() } else { None };
-    Ok(Answer { status, headers, body: parsed.unwrap_or(Value::String(text)), is_truncated })
+    Ok(HttpResponse { status, headers, body: parsed.unwrap_or(Value::String(text)), is_truncated })
 }
 
 /// The headers, without those that carry sessions.

@@ -19,14 +19,14 @@ const DEATH_SECONDS: i64 = 10;
 
 /// What is to be cleaned up if it comes to that.
 #[derive(Debug)]
-pub(super) struct Aftermath {
+pub(super) struct Cleanup {
     pub(super) temporary_directory: PathBuf,
     pub(super) profile: Option<ProfileDirectory>,
 }
 
-impl Aftermath {
+impl Cleanup {
     /// Does all of it. Returns what could not be done, in words.
-    pub(super) async fn see_to(&mut self, presence: &Presence) -> Option<String> {
+    pub(super) async fn run(&mut self, presence: &Presence) -> Option<String> {
         let handle = Arc::clone(&presence.handle);
         // Its socket closes a little before its children are given to their new parent.
         let death = move || {
@@ -52,7 +52,7 @@ async fn kill_leftovers(presence: &Presence) -> bool {
     for _ in 0..ROUNDS {
         let (reply, answer) = oneshot::channel();
         if presence.requests.send(Request::Clear(reply)).is_err() {
-            return false; // the nursery has closed, and takes everything with it
+            return false; // the shim_pool has closed, and takes everything with it
         }
         if answer.await == Ok(true) {
             return true;

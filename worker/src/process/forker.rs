@@ -1,4 +1,4 @@
-//! The worker's end of the forker (`crate::shim`): starts it, and has it fork. Called by the nursery's thread.
+//! The worker's end of the forker (`crate::shim`): starts it, and has it fork. Called by the shim_pool's thread.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -19,25 +19,25 @@ use crate::shim::link;
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The forkers and shims of this process, those of other nurseries included: children of ours that are no strays.
-static ROSTER: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+static LIVE_CHILDREN: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
-fn roster() -> MutexGuard<'static, Vec<Pid>> {
-    ROSTER.lock().unwrap_or_else(PoisonError::into_inner)
+fn live_children() -> MutexGuard<'static, Vec<Pid>> {
+    LIVE_CHILDREN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether this is a forker or a shim of this process.
 pub(super) fn is_listed(pid: Pid) -> bool {
-    roster().contains(&pid)
+    live_children().contains(&pid)
 }
 
 /// To be called when a shim has ended.
-pub(super) fn strike_off(pid: Pid) {
-    roster().retain(|&listed| listed != pid);
+pub(super) fn unlist(pid: Pid) {
+    live_children().retain(|&listed| listed != pid);
 }
 
 /// A shim that waits for its order, and our ends of everything it holds.
 #[derive(Debug)]
-pub(super) struct Newborn {
+pub(super) struct IdleShim {
     pub(super) handle: Arc<OwnedFd>,
     pub(super) channel: OwnedFd,
     pub(super) stdin: OwnedFd,
@@ -58,7 +58,7 @@ impl Forker {
         let flags = SocketFlags::CLOEXEC;
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
         set_socket_timeout(&ours, Timeout::Recv, Some(PATIENCE))?;
-        let mut roster = roster(); // held until it is on it, lest another nursery takes it for a stray
+        let mut live_children = live_children(); // held until it is on it, lest another shim_pool takes it for a stray
         let child = Command::new(program)
             // Not the worker's name: who kills workers by name must not hit what cleans up after them.
             .arg0("callboard-shim")
@@ -67,12 +67,12 @@ impl Forker {
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::null())
             .spawn()?;
-        roster.push(Pid::from_child(&child));
+        live_children.push(Pid::from_child(&child));
         Ok(Self { child, socket: ours })
     }
 
     /// Has a shim forked. Returns its process id as well.
-    pub(super) fn fork(&self) -> Result<(Pid, Newborn), Errno> {
+    pub(super) fn fork(&self) -> Result<(Pid, IdleShim), Errno> {
         let flags = SocketFlags::CLOEXEC;
         let (channel, their_channel) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
         let (their_stdin, stdin) = pipe_with(PipeFlags::CLOEXEC)?;
@@ -85,8 +85,8 @@ impl Forker {
         else {
             return Err(Errno::AGAIN);
         };
-        roster().push(pid);
-        Ok((pid, Newborn { handle: Arc::new(handle), channel, stdin, stdout, stderr }))
+        live_children().push(pid);
+        Ok((pid, IdleShim { handle: Arc::new(handle), channel, stdin, stdout, stderr }))
     }
 
     /// Has everything killed that killed shims have left. False: not everything would die in time.
@@ -100,16 +100,16 @@ impl Forker {
     }
 
     /// Gets rid of a forker that does not answer.
-    pub(super) fn put_down(mut self) {
+    pub(super) fn kill(mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
-        strike_off(Pid::from_child(&self.child));
+        unlist(Pid::from_child(&self.child));
     }
 
     /// Lets the forker go, and waits until it has seen its last shim off.
     pub(super) fn dismiss(mut self) {
         drop(self.socket);
         self.child.wait().ok();
-        strike_off(Pid::from_child(&self.child));
+        unlist(Pid::from_child(&self.child));
     }
 }

@@ -1,8 +1,8 @@
 //! Runs programs so that nothing of them outlives their attempt, and a worker that is cut off or stopped loses
 //! them before its lease ends.
 //!
-//! The worker starts no program itself. A [`Nursery`] keeps *shims* ready (`crate::shim`), forked ahead; each
-//! takes one [`Order`], is the subreaper of all that its program starts, and kills all of it when the program ends,
+//! The worker starts no program itself. A [`ShimPool`] keeps *shims* ready (`crate::shim`), forked ahead; each
+//! takes one [`SpawnRequest`], is the subreaper of all that its program starts, and kills all of it when the program ends,
 //! when the worker says so, lets go or dies, or when the deadline passes that the worker moves with its lease.
 //!
 //! Called by the attempt pipeline (start, output, terminate, wait) and by the lease thread (`extend_deadline`, `begin_another_lease`). It
@@ -23,11 +23,11 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior,
 
 pub use self::ending::{Exit, StartError};
 pub use self::run_as::RunAsError;
-pub use self::running::{Grip, Running};
+pub use self::running::{ProcessHandle, Running};
 pub use crate::process::shim_handle::LeaseNumber;
-pub use crate::process::shim_pool::{Nursery, Settings};
-pub use crate::process::spawn_request::{MAX_STDIN_BYTES, Order};
-pub use crate::shim::protocol::{Death, Ending, Limits, ProfileDirectory, RefusalCode, RunAs};
+pub use crate::process::shim_pool::{Settings, ShimPool};
+pub use crate::process::spawn_request::{MAX_STDIN_BYTES, SpawnRequest};
+pub use crate::shim::protocol::{Death, Ending, ProfileDirectory, RefusalCode, ResourceLimits, RunAs};
 pub use crate::shim::watch::boottime_now;
 
 /// Closes this process to the programs it runs, also to those of the same user: its memory and its environment

@@ -13,11 +13,11 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::{
-    Exit, Order, RefusalCode, StartError,
-    cleanup::Aftermath,
-    forker::Newborn,
-    shim_handle::Leash,
-    shim_pool::Nursery,
+    Exit, RefusalCode, SpawnRequest, StartError,
+    cleanup::Cleanup,
+    forker::IdleShim,
+    shim_handle::ShimHandle,
+    shim_pool::ShimPool,
     supervisor::{Presence, Supervisor},
 };
 
@@ -30,13 +30,13 @@ pub struct Running {
     pub stderr: pipe::Receiver,
     /// The program's process id, for people to look at; it may be another program's by the time they do.
     pub pid: i32,
-    grip: Grip,
+    handle: ProcessHandle,
 }
 
 /// The hold on a program that runs, apart from its output. Dropping this kills it with all that it has started.
 #[derive(Debug)]
-pub struct Grip {
-    leash: Leash,
+pub struct ProcessHandle {
+    shim_handle: ShimHandle,
     end: End,
     _stdin: Option<Feeder>,
 }
@@ -49,35 +49,35 @@ enum End {
 
 impl Running {
     /// Standard output, standard error, and the hold on the program: for those that read while they wait.
-    pub fn split(self) -> (pipe::Receiver, pipe::Receiver, Grip) {
-        (self.stdout, self.stderr, self.grip)
+    pub fn split(self) -> (pipe::Receiver, pipe::Receiver, ProcessHandle) {
+        (self.stdout, self.stderr, self.handle)
     }
 
-    /// See [`Grip::terminate`].
+    /// See [`ProcessHandle::terminate`].
     pub fn terminate(&self, grace: Duration) {
-        self.grip.terminate(grace);
+        self.handle.terminate(grace);
     }
 
-    /// See [`Grip::kill`].
+    /// See [`ProcessHandle::kill`].
     pub fn kill(&self) {
-        self.grip.kill();
+        self.handle.kill();
     }
 
-    /// See [`Grip::wait`].
+    /// See [`ProcessHandle::wait`].
     pub async fn wait(&mut self) -> Exit {
-        self.grip.wait().await
+        self.handle.wait().await
     }
 }
 
-impl Grip {
+impl ProcessHandle {
     /// Asks the program to end (SIGTERM, to its own process alone), and kills the whole tree after the grace.
     pub fn terminate(&self, grace: Duration) {
-        self.leash.terminate(grace);
+        self.shim_handle.terminate(grace);
     }
 
     /// Kills the whole tree.
     pub fn kill(&self) {
-        self.leash.kill();
+        self.shim_handle.kill();
     }
 
     /// Waits for the end: until no process is left, and everything is cleaned up. May be cancelled and called again.
@@ -93,26 +93,27 @@ impl Grip {
 }
 
 /// Hands the order to a shim, and waits until the program runs.
-pub(super) async fn start(nursery: &Nursery, order: Order) -> Result<Running, StartError> {
-    let Some(deadline) = nursery.leashes.deadline(order.lease) else {
+pub(super) async fn start(shim_pool: &ShimPool, request: SpawnRequest) -> Result<Running, StartError> {
+    let Some(deadline) = shim_pool.shim_handles.deadline(request.lease) else {
         let message = "the lease under which it was won is over".to_owned();
         return Err(StartError::Refused { code: RefusalCode::DeadlinePassed, message });
     };
-    let frame = order.frame(deadline)?;
-    let engaged = engage(nursery, frame.expose_secret()).await?;
+    let frame = request.frame(deadline)?;
+    let engaged = engage(shim_pool, frame.expose_secret()).await?;
     drop(frame);
     let stdout = pipe::Receiver::from_owned_fd(engaged.stdout).map_err(StartError::failed)?;
     let stderr = pipe::Receiver::from_owned_fd(engaged.stderr).map_err(StartError::failed)?;
-    let feeder = Feeder::start(engaged.stdin, order.stdin, order.keep_stdin_open)?;
-    let (leash, overdue) = Leash::new(&nursery.leashes, Arc::clone(&engaged.channel), order.lease, deadline);
-    let aftermath = Aftermath { temporary_directory: order.temporary_directory, profile: order.profile };
+    let feeder = Feeder::start(engaged.stdin, request.stdin, request.keep_stdin_open)?;
+    let (shim_handle, overdue) =
+        ShimHandle::new(&shim_pool.shim_handles, Arc::clone(&engaged.channel), request.lease, deadline);
+    let cleanup = Cleanup { temporary_directory: request.temporary_directory, profile: request.profile };
     let (started, first) = oneshot::channel();
     let (ended, end) = oneshot::channel();
     // A task of its own: it sees to the end even when whoever waits for it gives up.
-    tokio::spawn(Supervisor::new(engaged.channel, engaged.presence, overdue, aftermath).run(started, ended));
+    tokio::spawn(Supervisor::new(engaged.channel, engaged.presence, overdue, cleanup).run(started, ended));
     let pid = first.await.map_err(|_| StartError::failed("nobody supervised the shim"))??;
-    let grip = Grip { leash, end: End::Awaited(end), _stdin: feeder };
-    Ok(Running { stdout, stderr, pid, grip })
+    let handle = ProcessHandle { shim_handle, end: End::Awaited(end), _stdin: feeder };
+    Ok(Running { stdout, stderr, pid, handle })
 }
 
 /// A shim that has read its order, and our ends of what its program holds.
@@ -125,11 +126,11 @@ struct Engaged {
 }
 
 /// Finds a shim that takes the order. One that died while it waited has not read it all, and so has run nothing.
-async fn engage(nursery: &Nursery, frame: &[u8]) -> Result<Engaged, StartError> {
+async fn engage(shim_pool: &ShimPool, frame: &[u8]) -> Result<Engaged, StartError> {
     let mut failure = StartError::failed("every shim had died");
-    for _ in 0..=nursery.settings.idle {
-        let Newborn { handle, channel, stdin, stdout, stderr } = nursery.take().await?;
-        let presence = Presence::new(handle, nursery.requests.clone());
+    for _ in 0..=shim_pool.settings.idle {
+        let IdleShim { handle, channel, stdin, stdout, stderr } = shim_pool.take().await?;
+        let presence = Presence::new(handle, shim_pool.requests.clone());
         if presence.has_ended() {
             continue;
         }

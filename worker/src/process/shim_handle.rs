@@ -18,11 +18,11 @@ const SHIM_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The line to one shim. The shim kills its tree when this is let go of.
 #[derive(Debug)]
-pub(super) struct Leash {
+pub(super) struct ShimHandle {
     number: u64,
     channel: Arc<UnixStream>,
     overdue: watch::Sender<Option<Instant>>,
-    all: Arc<Leashes>,
+    all: Arc<ShimHandles>,
 }
 
 /// Which of the worker's leases, counted; the first by default. A worker whose lease was lost begins another one; what
@@ -32,7 +32,7 @@ pub struct LeaseNumber(u64);
 
 /// The lines to all running shims.
 #[derive(Debug, Default)]
-pub(super) struct Leashes {
+pub(super) struct ShimHandles {
     lines: Mutex<Lines>,
     renewed: Notify,
 }
@@ -47,7 +47,7 @@ struct Lines {
     channels: HashMap<u64, Arc<UnixStream>>,
 }
 
-impl Leashes {
+impl ShimHandles {
     fn lines(&self) -> MutexGuard<'_, Lines> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -97,11 +97,11 @@ impl Leashes {
     }
 }
 
-impl Leash {
+impl ShimHandle {
     /// Takes hold of a shim that has just read an order of a lease, with the deadline `told`. The receiver learns by when the
     /// shim has to have reported its end.
     pub(super) fn new(
-        all: &Arc<Leashes>,
+        all: &Arc<ShimHandles>,
         channel: Arc<UnixStream>,
         lease: LeaseNumber,
         told: u64,
@@ -141,7 +141,7 @@ impl Leash {
     }
 }
 
-impl Drop for Leash {
+impl Drop for ShimHandle {
     fn drop(&mut self) {
         self.all.lines().channels.remove(&self.number);
         // The supervisor still reads from the socket; the shim sees our half closed, and kills.

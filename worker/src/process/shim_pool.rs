@@ -13,10 +13,10 @@ use rustix::time::Timespec;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::{
-    Order, StartError,
-    forker::{self, Forker, Newborn},
+    SpawnRequest, StartError,
+    forker::{self, Forker, IdleShim},
     running::{self, Running},
-    shim_handle::{LeaseNumber, Leashes},
+    shim_handle::{LeaseNumber, ShimHandles},
 };
 use crate::shim::tree;
 
@@ -26,7 +26,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// How long one round of killing leftovers may take in the worker itself.
 const CLEAR_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How a nursery works.
+/// How a shim_pool works.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The program that is a forker when called with `shim`: the worker's own.
@@ -46,14 +46,14 @@ impl Default for Settings {
 
 /// Where programs are started from. Cheap to clone; the shims go away with the last clone.
 #[derive(Clone, Debug)]
-pub struct Nursery {
+pub struct ShimPool {
     pub(super) settings: Arc<Settings>,
-    pub(super) leashes: Arc<Leashes>,
+    pub(super) shim_handles: Arc<ShimHandles>,
     pub(super) requests: Sender<Request>,
-    idle: Arc<Mutex<mpsc::UnboundedReceiver<Newborn>>>,
+    idle: Arc<Mutex<mpsc::UnboundedReceiver<IdleShim>>>,
 }
 
-/// What the runtime asks of the nursery's thread. The queue is as long as there are attempts.
+/// What the runtime asks of the shim_pool's thread. The queue is as long as there are attempts.
 #[derive(Debug)]
 pub(super) enum Request {
     /// A shim was taken; make another.
@@ -64,7 +64,7 @@ pub(super) enum Request {
     Clear(oneshot::Sender<bool>),
 }
 
-impl Nursery {
+impl ShimPool {
     /// Begins to fork shims, and makes this process the one to which orphans come. Until [`Self::extend_deadline`] is
     /// called for the first time, every start is refused.
     pub fn new(settings: Settings) -> Result<Self, StartError> {
@@ -72,7 +72,7 @@ impl Nursery {
         let (requests, inbox) = channel();
         let (ready, idle) = mpsc::unbounded_channel();
         let forker = Forker::start(&settings.program).map_err(StartError::failed)?;
-        let keeper = Keeper {
+        let thread = PoolThread {
             program: settings.program.clone(),
             forker: Some(forker),
             shims: Vec::new(),
@@ -81,16 +81,16 @@ impl Nursery {
             ready,
         };
         std::thread::Builder::new()
-            .name("nursery".to_owned())
-            .spawn(move || keeper.run(&inbox))
+            .name("shim_pool".to_owned())
+            .spawn(move || thread.run(&inbox))
             .map_err(StartError::failed)?;
         let idle = Arc::new(Mutex::new(idle));
-        Ok(Self { settings: Arc::new(settings), leashes: Arc::default(), requests, idle })
+        Ok(Self { settings: Arc::new(settings), shim_handles: Arc::default(), requests, idle })
     }
 
     /// Runs a program. When this returns, it runs, or nothing of it does.
-    pub async fn start(&self, order: Order) -> Result<Running, StartError> {
-        match tokio::time::timeout(self.settings.start_timeout, running::start(self, order)).await {
+    pub async fn start(&self, request: SpawnRequest) -> Result<Running, StartError> {
+        match tokio::time::timeout(self.settings.start_timeout, running::start(self, request)).await {
             Ok(answer) => answer,
             Err(_) => Err(StartError::failed("no shim was ready in time")),
         }
@@ -101,26 +101,26 @@ impl Nursery {
     ///
     /// Never waits, and may be called from any thread.
     pub fn extend_deadline(&self, boottime_ns: u64) {
-        self.leashes.extend(boottime_ns);
+        self.shim_handles.extend(boottime_ns);
     }
 
     /// The present lease, for the orders of attempts that are claimed from now on. Waits while there is none, or none that is
     /// known to last: after the machine or this process was stopped for a while, until the lease is renewed or another begins.
     pub async fn lease(&self) -> LeaseNumber {
-        self.leashes.lease().await
+        self.shim_handles.lease().await
     }
 
     /// The worker's lease was lost, and it has another: kills what was started under the first, starts nothing that was
     /// won under it, and sets the deadline of what comes.
     pub fn begin_another_lease(&self, boottime_ns: u64) {
-        self.leashes.begin_again(boottime_ns);
+        self.shim_handles.begin_again(boottime_ns);
     }
 
     /// Takes a shim that waits for its order.
-    pub(super) async fn take(&self) -> Result<Newborn, StartError> {
+    pub(super) async fn take(&self) -> Result<IdleShim, StartError> {
         let shim = self.idle.lock().await.recv().await;
         self.requests.send(Request::Another).map_err(StartError::failed)?;
-        shim.ok_or_else(|| StartError::failed("the nursery has closed"))
+        shim.ok_or_else(|| StartError::failed("the shim_pool has closed"))
     }
 }
 
@@ -134,29 +134,29 @@ struct Shim {
 
 impl Shim {
     /// Reaps it, if it is our child since its forker is dead.
-    fn bury(self) {
+    fn reap(self) {
         let second = Timespec { tv_sec: 1, tv_nsec: 0 };
         poll(&mut [PollFd::new(&self.handle, PollFlags::IN)], Some(&second)).ok();
         tree::reap(Some(self.pid)).ok(); // an error: it was never ours
-        forker::strike_off(self.pid);
+        forker::unlist(self.pid);
     }
 }
 
-/// The state of the nursery's thread.
-struct Keeper {
+/// The state of the shim_pool's thread.
+struct PoolThread {
     program: PathBuf,
     forker: Option<Forker>,
     /// The shims that have not ended, as far as we know.
     shims: Vec<Shim>,
     generation: u64,
     wanted: usize,
-    ready: mpsc::UnboundedSender<Newborn>,
+    ready: mpsc::UnboundedSender<IdleShim>,
 }
 
-impl Keeper {
+impl PoolThread {
     fn run(mut self, inbox: &Receiver<Request>) {
         loop {
-            self.breed();
+            self.refill();
             let request = if self.wanted == 0 {
                 inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
             } else {
@@ -176,12 +176,12 @@ impl Keeper {
             forker.dismiss();
         }
         for shim in self.shims {
-            shim.bury();
+            shim.reap();
         }
     }
 
     /// Has as many shims forked as are wanted, if that is possible now.
-    fn breed(&mut self) {
+    fn refill(&mut self) {
         while self.wanted > 0 {
             let Some(forker) = &self.forker else {
                 match Forker::start(&self.program) {
@@ -195,17 +195,17 @@ impl Keeper {
                 continue;
             };
             match forker.fork() {
-                Ok((pid, newborn)) => {
-                    let (handle, generation) = (Arc::clone(&newborn.handle), self.generation);
+                Ok((pid, shim)) => {
+                    let (handle, generation) = (Arc::clone(&shim.handle), self.generation);
                     self.shims.push(Shim { pid, handle, generation });
                     self.wanted -= 1;
-                    if self.ready.send(newborn).is_err() {
-                        return; // the nursery is closing
+                    if self.ready.send(shim).is_err() {
+                        return; // the shim_pool is closing
                     }
                 }
                 Err(error) => {
                     tracing::error!(%error, "no shim can be forked; a new forker is started");
-                    self.renounce();
+                    self.drop_forker();
                     return;
                 }
             }
@@ -213,9 +213,9 @@ impl Keeper {
     }
 
     /// Gets rid of a forker that does not answer, or is dead. Its shims become our children, and go on.
-    fn renounce(&mut self) {
+    fn drop_forker(&mut self) {
         if let Some(forker) = self.forker.take() {
-            forker.put_down();
+            forker.kill();
         }
     }
 
@@ -226,9 +226,9 @@ impl Keeper {
         };
         let shim = self.shims.swap_remove(place);
         if shim.generation != self.generation || self.forker.is_none() {
-            shim.bury();
+            shim.reap();
         } else {
-            forker::strike_off(shim.pid);
+            forker::unlist(shim.pid);
         }
     }
 
@@ -238,7 +238,7 @@ impl Keeper {
             None => true,
             Some(Ok(done)) => done,
             Some(Err(_)) => {
-                self.renounce();
+                self.drop_forker();
                 true
             }
         };

@@ -5,15 +5,15 @@ use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretBox, SecretSlice, SecretString};
 
-use super::{LeaseNumber, Limits, ProfileDirectory, RefusalCode, RunAs, StartError};
-use crate::shim::protocol::{self, MAX_ORDER_BYTES, encode};
+use super::{LeaseNumber, ProfileDirectory, RefusalCode, ResourceLimits, RunAs, StartError};
+use crate::shim::protocol::{self, MAX_SPAWN_BYTES, encode};
 
 /// Longest standard input, in bytes.
 pub const MAX_STDIN_BYTES: usize = 8 * 1024 * 1024;
 
 /// One program to run. It gets nothing but what is said here: no variable, no descriptor, no directory.
 #[derive(Debug)]
-pub struct Order {
+pub struct SpawnRequest {
     /// Absolute path of the program.
     pub program: PathBuf,
     /// Its arguments, without the program's name. Everybody on the machine can read them.
@@ -36,19 +36,19 @@ pub struct Order {
     /// The browser profile that it has to itself.
     pub profile: Option<ProfileDirectory>,
     /// What it may use.
-    pub limits: Limits,
-    /// The worker's lease under which its attempt was won ([`super::Nursery::lease`], from before the claim): it is not
+    pub limits: ResourceLimits,
+    /// The worker's lease under which its attempt was won ([`super::ShimPool::lease`], from before the claim): it is not
     /// started under another, and does not outlive it.
     pub lease: LeaseNumber,
 }
 
-impl Order {
+impl SpawnRequest {
     /// The order as the shim reads it. Zeroed after use, since it holds the secrets.
     pub(super) fn frame(&self, deadline: u64) -> Result<SecretBox<Vec<u8>>, StartError> {
         let environment = self.environment.iter();
         let environment = environment
             .map(|(name, value)| (Cow::Borrowed(name.as_str()), Cow::Borrowed(value.expose_secret())));
-        let order = protocol::Order {
+        let request = protocol::SpawnMessage {
             program: Cow::Borrowed(&self.program),
             arguments: Cow::Borrowed(&self.arguments),
             environment: environment.collect(),
@@ -61,8 +61,8 @@ impl Order {
             deadline,
         };
         let frame =
-            encode(&order).map(|frame| SecretBox::new(Box::new(frame))).map_err(StartError::failed)?;
-        too_large("the order", frame.expose_secret().len(), MAX_ORDER_BYTES)?;
+            encode(&request).map(|frame| SecretBox::new(Box::new(frame))).map_err(StartError::failed)?;
+        too_large("the order", frame.expose_secret().len(), MAX_SPAWN_BYTES)?;
         too_large("the standard input", self.stdin.expose_secret().len(), MAX_STDIN_BYTES)?;
         Ok(frame)
     }

@@ -11,10 +11,10 @@ use tokio::net::UnixStream;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Exit, StartError, cleanup::Aftermath, shim_pool::Request};
+use super::{Exit, StartError, cleanup::Cleanup, shim_pool::Request};
 use crate::shim::protocol::{Inbox, Status};
 
-/// A shim that exists. The nursery is told when it no longer does.
+/// A shim that exists. The shim_pool is told when it no longer does.
 #[derive(Debug)]
 pub(super) struct Presence {
     pub(super) handle: Arc<OwnedFd>,
@@ -35,7 +35,7 @@ impl Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        self.requests.send(Request::Ended(Arc::clone(&self.handle))).ok(); // the nursery may have closed
+        self.requests.send(Request::Ended(Arc::clone(&self.handle))).ok(); // the shim_pool may have closed
     }
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Supervisor {
     presence: Presence,
     /// By when the shim has to have reported, once it was told to kill.
     overdue: watch::Receiver<Option<Instant>>,
-    aftermath: Aftermath,
+    cleanup: Cleanup,
 }
 
 impl Supervisor {
@@ -53,9 +53,9 @@ impl Supervisor {
         channel: Arc<UnixStream>,
         presence: Presence,
         overdue: watch::Receiver<Option<Instant>>,
-        aftermath: Aftermath,
+        cleanup: Cleanup,
     ) -> Self {
-        Self { channel, inbox: Inbox::default(), presence, overdue, aftermath }
+        Self { channel, inbox: Inbox::default(), presence, overdue, cleanup }
     }
 
     /// Tells how the start went, then how the run ended. Whoever asked may have given up.
@@ -69,7 +69,7 @@ impl Supervisor {
             Some(Status::Busy) => Err(StartError::ProfileBusy),
             Some(Status::Refused { code, message }) => Err(StartError::Refused { code, message }),
             Some(Status::Exited(_)) | None => {
-                self.aftermath.see_to(&self.presence).await;
+                self.cleanup.run(&self.presence).await;
                 Err(StartError::failed("it was killed"))
             }
         };
@@ -81,7 +81,7 @@ impl Supervisor {
         let exit = match self.next_status().await {
             Some(Status::Exited(exited)) => Exit::reported(exited),
             Some(Status::Started { .. } | Status::Busy | Status::Refused { .. }) | None => {
-                Exit::shim_lost(self.aftermath.see_to(&self.presence).await)
+                Exit::shim_lost(self.cleanup.run(&self.presence).await)
             }
         };
         ended.send(exit).ok();
@@ -96,7 +96,7 @@ impl Supervisor {
                 Ok(None) => {}
                 Err(error) => {
                     tracing::error!(%error, "a shim does not make sense and is killed");
-                    self.shoot();
+                    self.kill();
                     return None;
                 }
             }
@@ -108,14 +108,14 @@ impl Supervisor {
                 }
                 () = passed(&mut self.overdue), if !shot => {
                     tracing::error!("a shim does not end and is killed");
-                    self.shoot();
+                    self.kill();
                     shot = true;
                 }
             }
         }
     }
 
-    fn shoot(&self) {
+    fn kill(&self) {
         pidfd_send_signal(&self.presence.handle, Signal::KILL).ok(); // an error: it is dead already
     }
 }

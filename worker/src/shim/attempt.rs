@@ -16,15 +16,17 @@ use rustix::thread::set_no_new_privs;
 
 use super::profile::{Denied, Profile};
 use super::program;
-use super::protocol::{Death, Ending, Exited, Inbox, MAX_ORDER_BYTES, Order, RefusalCode, Status, encode};
-use super::watch::{Verdict, Watch, boottime_now};
+use super::protocol::{
+    Death, Ending, Exited, Inbox, MAX_SPAWN_BYTES, RefusalCode, SpawnMessage, Status, encode,
+};
+use super::watch::{Watch, WatchEnd, boottime_now};
 use super::{kernel, temporary, tree};
 
 /// Killing may take as long as it takes; only a process in an uninterruptible wait takes long.
 const FOREVER: Duration = Duration::from_hours(365 * 24);
 
 /// What a shim is born with.
-pub(super) struct Endowment {
+pub(super) struct Inherited {
     /// Its socket to the worker.
     pub(super) channel: OwnedFd,
     /// For the program.
@@ -34,32 +36,32 @@ pub(super) struct Endowment {
 }
 
 /// Runs one attempt. The answer is the exit code: anything but 0 tells the forker to look for leftovers.
-pub(super) fn run(endowment: Endowment) -> u8 {
-    let Endowment { channel, stdin, stdout, stderr } = endowment;
+pub(super) fn run(inherited: Inherited) -> u8 {
+    let Inherited { channel, stdin, stdout, stderr } = inherited;
     let mut channel = UnixStream::from(channel);
     if settle().is_err() {
         return 1;
     }
     let mut inbox = Inbox::default();
-    let Some(frame) = next_order(&mut channel, &mut inbox) else { return 0 };
-    let Ok(order) = serde_json::from_slice::<Order<'_>>(&frame) else { return 1 };
-    let held = match prepare(&order) {
+    let Some(frame) = next_spawn(&mut channel, &mut inbox) else { return 0 };
+    let Ok(request) = serde_json::from_slice::<SpawnMessage<'_>>(&frame) else { return 1 };
+    let held = match prepare(&request) {
         Ok(held) => held,
         Err(denied) => {
             report(&mut channel, &denial(denied));
             return 0;
         }
     };
-    let spawned = program::resolve(&order)
-        .and_then(|program| program::spawn(&order, &program, [stdin, stdout, stderr]));
+    let spawned = program::resolve(&request)
+        .and_then(|program| program::spawn(&request, &program, [stdin, stdout, stderr]));
     let status = match spawned {
         Ok(child) => {
             report(&mut channel, &Status::Started { pid: child.as_raw_pid() });
-            let watch = Watch::new(&channel, inbox, child, order.deadline);
-            Status::Exited(finish(watch.map(Watch::run), child, &order, held))
+            let watch = Watch::new(&channel, inbox, child, request.deadline);
+            Status::Exited(finish(watch.map(Watch::run), child, &request, held))
         }
         Err((code, message)) => {
-            clean_up(&order, held);
+            clean_up(&request, held);
             Status::Refused { code, message }
         }
     };
@@ -77,7 +79,7 @@ fn settle() -> Result<(), Errno> {
 }
 
 /// Waits for the order. `None`: the worker has let go of this shim without one.
-fn next_order(channel: &mut UnixStream, inbox: &mut Inbox) -> Option<Vec<u8>> {
+fn next_spawn(channel: &mut UnixStream, inbox: &mut Inbox) -> Option<Vec<u8>> {
     let mut buffer = [0; 8 * 1024];
     loop {
         match channel.read(&mut buffer) {
@@ -86,7 +88,7 @@ fn next_order(channel: &mut UnixStream, inbox: &mut Inbox) -> Option<Vec<u8>> {
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(_) => return None,
         }
-        match inbox.take(MAX_ORDER_BYTES) {
+        match inbox.take(MAX_SPAWN_BYTES) {
             Ok(Some(frame)) => return Some(frame),
             Ok(None) => {}
             Err(_) => return None,
@@ -103,21 +105,22 @@ fn report(channel: &mut UnixStream, status: &Status) {
 
 /// What is held from before the program's start until after its last process' end. (The temporary directory is the
 /// order's own, so it needs no handle.)
-struct Held {
+struct HeldResources {
     profile: Option<Profile>,
 }
 
-fn prepare(order: &Order<'_>) -> Result<Held, Denied> {
-    if boottime_now() >= order.deadline {
+fn prepare(request: &SpawnMessage<'_>) -> Result<HeldResources, Denied> {
+    if boottime_now() >= request.deadline {
         let message = "the worker's lease has ended".to_owned();
         return Err(Denied::Refused(RefusalCode::DeadlinePassed, message));
     }
-    let profile = order.profile.as_deref().map(|place| Profile::acquire(place, order.run_as)).transpose()?;
-    temporary::create(&order.temporary_directory, order.run_as).map_err(|error| {
-        let message = format!("{}: {error}", order.temporary_directory.display());
+    let profile =
+        request.profile.as_deref().map(|place| Profile::acquire(place, request.run_as)).transpose()?;
+    temporary::create(&request.temporary_directory, request.run_as).map_err(|error| {
+        let message = format!("{}: {error}", request.temporary_directory.display());
         Denied::Refused(RefusalCode::TemporaryDirectory, message)
     })?;
-    Ok(Held { profile })
+    Ok(HeldResources { profile })
 }
 
 fn denial(denied: Denied) -> Status {
@@ -128,20 +131,25 @@ fn denial(denied: Denied) -> Status {
 }
 
 /// Kills all that is left, cleans up, and draws up the report.
-fn finish(verdict: Result<Verdict, Errno>, child: Pid, order: &Order<'_>, held: Held) -> Exited {
+fn finish(
+    end: Result<WatchEnd, Errno>,
+    child: Pid,
+    request: &SpawnMessage<'_>,
+    held: HeldResources,
+) -> Exited {
     let (killed, death) = kill_all(child);
-    let (ending, leftovers) = match verdict {
-        Ok(Verdict::Died { death, asked: false }) => (Ending::Exited(death), killed),
-        Ok(Verdict::Died { death, asked: true }) => (Ending::Terminated(death), killed),
-        Ok(Verdict::Overdue) => {
+    let (ending, leftovers) = match end {
+        Ok(WatchEnd::Died { death, asked: false }) => (Ending::Exited(death), killed),
+        Ok(WatchEnd::Died { death, asked: true }) => (Ending::Terminated(death), killed),
+        Ok(WatchEnd::Overdue) => {
             (Ending::Terminated(death.unwrap_or(Death::Signal(9))), killed.saturating_sub(1))
         }
-        Ok(Verdict::Deadline) => (Ending::Deadline, killed.saturating_sub(1)),
-        Ok(Verdict::HungUp) => (Ending::Orphaned, killed.saturating_sub(1)),
-        Ok(Verdict::Killed) | Err(_) => (Ending::Killed, killed.saturating_sub(1)),
+        Ok(WatchEnd::Deadline) => (Ending::Deadline, killed.saturating_sub(1)),
+        Ok(WatchEnd::HungUp) => (Ending::Orphaned, killed.saturating_sub(1)),
+        Ok(WatchEnd::Killed) | Err(_) => (Ending::Killed, killed.saturating_sub(1)),
     };
     let usage = kernel::children_usage();
-    let residue = clean_up(order, held);
+    let residue = clean_up(request, held);
     Exited { ending, leftovers, peak_memory_bytes: usage.peak_memory_bytes, cpu_ms: usage.cpu_ms, residue }
 }
 
@@ -176,10 +184,10 @@ pub(super) fn death_of(status: WaitStatus) -> Death {
 }
 
 /// Gives back what was held. Returns what could not be removed, in words.
-fn clean_up(order: &Order<'_>, held: Held) -> Option<String> {
-    let removed = temporary::remove(&order.temporary_directory);
+fn clean_up(request: &SpawnMessage<'_>, held: HeldResources) -> Option<String> {
+    let removed = temporary::remove(&request.temporary_directory);
     if let Some(profile) = held.profile {
         profile.release();
     }
-    removed.err().map(|error| format!("{}: {error}", order.temporary_directory.display()))
+    removed.err().map(|error| format!("{}: {error}", request.temporary_directory.display()))
 }

@@ -18,7 +18,7 @@ use rustix::process::{
 use rustix::stdio::dup2_stdin;
 use rustix::thread::set_name;
 
-use super::attempt::{self, Endowment};
+use super::attempt::{self, Inherited};
 use super::kernel::{self, Forked};
 use super::{link, tree};
 
@@ -43,7 +43,7 @@ enum Turn {
     /// Go on.
     Served,
     /// This process is a new shim now.
-    Born(Endowment),
+    Born(Inherited),
     /// The worker has let go.
     HungUp,
 }
@@ -54,14 +54,14 @@ pub(super) fn run() -> ExitCode {
     loop {
         match forker.turn() {
             Ok(Turn::Served) => {}
-            Ok(Turn::Born(endowment)) => {
+            Ok(Turn::Born(inherited)) => {
                 drop(forker); // the worker's socket and the other shims' handles are none of our business
-                kernel::exit(attempt::run(endowment));
+                kernel::exit(attempt::run(inherited));
             }
             Ok(Turn::HungUp) | Err(_) => break,
         }
     }
-    forker.see_everybody_off();
+    forker.wait_for_all();
     ExitCode::SUCCESS
 }
 
@@ -92,7 +92,7 @@ impl Forker {
         };
         let called = !sources[0].revents().is_empty();
         let ended = sources[1..].iter().any(|source| !source.revents().is_empty());
-        if ended && self.bury() {
+        if ended && self.reap() {
             self.clear(CLEAR_PATIENCE);
         }
         if called { self.serve() } else { Ok(Turn::Served) }
@@ -107,7 +107,7 @@ impl Forker {
                 return self.reply(link::FAILED);
             };
             return match kernel::fork() {
-                Ok(Forked::Child) => Ok(Turn::Born(Endowment { channel, stdin, stdout, stderr })),
+                Ok(Forked::Child) => Ok(Turn::Born(Inherited { channel, stdin, stdout, stderr })),
                 Ok(Forked::Parent(pid)) => {
                     // It is our child and not yet waited for, so the id cannot have been given away.
                     let handle = pidfd_open(pid, PidfdFlags::empty())?;
@@ -128,7 +128,7 @@ impl Forker {
     }
 
     /// Reaps the shims that have ended. True: one of them did not end in order, so something may be left of it.
-    fn bury(&mut self) -> bool {
+    fn reap(&mut self) -> bool {
         let mut disorder = false;
         self.shims.retain(|shim| match tree::reap(Some(shim.pid)) {
             Ok(Some((_, status))) => {
@@ -149,9 +149,9 @@ impl Forker {
 
     /// The worker is gone. The shims see that too, and kill what they have; we wait for them, and kill what shims
     /// that were killed together with the worker have left.
-    fn see_everybody_off(&mut self) {
+    fn wait_for_all(&mut self) {
         loop {
-            self.bury();
+            self.reap();
             self.clear(FAREWELL_PAUSE);
             if self.shims.is_empty() && tree::children(rustix::process::getpid()).is_empty() {
                 return;

@@ -13,25 +13,25 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Resource, Rlimit, setrlimit};
 
-use super::protocol::{Order, RefusalCode};
+use super::protocol::{RefusalCode, SpawnMessage};
 
 /// A refusal, with a sentence for people.
 pub(super) type Refusal = (RefusalCode, String);
 
 /// Resolves the program's symbolic links, and refuses what the allow-list does not contain.
-pub(super) fn resolve(order: &Order<'_>) -> Result<PathBuf, Refusal> {
-    let named = order.program.display();
-    if !order.program.is_absolute() {
+pub(super) fn resolve(request: &SpawnMessage<'_>) -> Result<PathBuf, Refusal> {
+    let named = request.program.display();
+    if !request.program.is_absolute() {
         return Err((RefusalCode::ProgramNotFound, format!("{named} is not an absolute path")));
     }
-    let program = fs::canonicalize(&order.program).map_err(|error| {
+    let program = fs::canonicalize(&request.program).map_err(|error| {
         let missing = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
         let code = if missing { RefusalCode::ProgramNotFound } else { RefusalCode::SpawnFailed };
         (code, format!("{named}: {error}"))
     })?;
     let permits =
         |allowed: &PathBuf| fs::canonicalize(allowed).is_ok_and(|allowed| program.starts_with(allowed));
-    match &order.allowed_programs {
+    match &request.allowed_programs {
         Some(allowed) if !allowed.iter().any(permits) => {
             Err((RefusalCode::ProgramNotAllowed, format!("{named} ({}) is not allowed", program.display())))
         }
@@ -40,30 +40,30 @@ pub(super) fn resolve(order: &Order<'_>) -> Result<PathBuf, Refusal> {
 }
 
 /// Starts `program`. The descriptors become its standard input, output and error, and are closed here.
-pub(super) fn spawn(order: &Order<'_>, program: &Path, stdio: [OwnedFd; 3]) -> Result<Pid, Refusal> {
+pub(super) fn spawn(request: &SpawnMessage<'_>, program: &Path, stdio: [OwnedFd; 3]) -> Result<Pid, Refusal> {
     let failed =
         |error: std::io::Error| (RefusalCode::SpawnFailed, format!("{}: {error}", program.display()));
-    if let Some(most) = order.limits.max_processes {
+    if let Some(most) = request.limits.max_processes {
         let limit = Rlimit { current: Some(most), maximum: Some(most) };
         setrlimit(Resource::Nproc, limit).map_err(|error| failed(error.into()))?;
     }
-    let directory = order.working_directory.as_deref().unwrap_or(&order.temporary_directory);
+    let directory = request.working_directory.as_deref().unwrap_or(&request.temporary_directory);
     if !directory.is_dir() {
         let message = format!("the working directory {} does not exist", directory.display());
         return Err((RefusalCode::SpawnFailed, message));
     }
     let [stdin, stdout, stderr] = stdio.map(Stdio::from);
     let mut command = Command::new(program);
-    command.arg0(&*order.program).args(order.arguments.iter()).current_dir(directory);
-    command.env_clear().envs(order.environment.iter().map(|(name, value)| (&**name, &**value)));
+    command.arg0(&*request.program).args(request.arguments.iter()).current_dir(directory);
+    command.env_clear().envs(request.environment.iter().map(|(name, value)| (&**name, &**value)));
     command.stdin(stdin).stdout(stdout).stderr(stderr);
     // A group of its own: `kill 0`, as scripts like to say, must not reach the shim.
     command.process_group(0);
-    if let Some(user) = order.run_as {
+    if let Some(user) = request.run_as {
         command.gid(user.gid).uid(user.uid); // std drops the supplementary groups with this
     }
     let child = Pid::from_child(&command.spawn().map_err(failed)?);
     // Best effort. It has been executed already but is still being linked, so it has no children yet.
-    fs::write(format!("/proc/{child}/oom_score_adj"), order.limits.oom_score_adj.to_string()).ok();
+    fs::write(format!("/proc/{child}/oom_score_adj"), request.limits.oom_score_adj.to_string()).ok();
     Ok(child)
 }

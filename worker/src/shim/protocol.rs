@@ -1,5 +1,5 @@
 //! What the worker and a shim say to each other over their socket: frames of JSON, each with its length before
-//! it. The worker sends one [`Order`], then any number of [`Control`]s; the shim answers with [`Status`]es.
+//! it. The worker sends one [`SpawnMessage`], then any number of [`Control`]s; the shim answers with [`Status`]es.
 //!
 //! Both ends are the same binary, started from the same file, so the protocol has no versions. Used by the shim
 //! and by `process/`. It must never grow a frame whose size the other side cannot bound.
@@ -11,14 +11,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Longest order, in bytes of JSON. The kernel takes about 2 MiB of arguments and environment; JSON may double it.
-pub(crate) const MAX_ORDER_BYTES: usize = 4 * 1024 * 1024;
+pub(crate) const MAX_SPAWN_BYTES: usize = 4 * 1024 * 1024;
 
 /// Longest control or status frame, in bytes: small enough that a socket takes it whole or not at all.
 pub(crate) const MAX_MESSAGE_BYTES: usize = 8 * 1024;
 
 /// What to run, complete: the program gets nothing that is not said here.
 #[derive(Serialize, Deserialize)]
-pub(crate) struct Order<'a> {
+pub(crate) struct SpawnMessage<'a> {
     pub(crate) program: Cow<'a, Path>,
     pub(crate) arguments: Cow<'a, [String]>,
     pub(crate) environment: Vec<(Cow<'a, str>, Cow<'a, str>)>,
@@ -27,7 +27,7 @@ pub(crate) struct Order<'a> {
     pub(crate) allowed_programs: Option<Cow<'a, [PathBuf]>>,
     pub(crate) run_as: Option<RunAs>,
     pub(crate) profile: Option<Cow<'a, ProfileDirectory>>,
-    pub(crate) limits: Limits,
+    pub(crate) limits: ResourceLimits,
     /// CLOCK_BOOTTIME, in nanoseconds, at which everything dies.
     pub(crate) deadline: u64,
 }
@@ -53,7 +53,7 @@ pub struct ProfileDirectory {
 
 /// What a program may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
+pub struct ResourceLimits {
     /// How much sooner than the worker the kernel kills these processes when memory runs out, -1000 to 1000.
     /// Never 1000: the machine's own out-of-memory daemons then pick our jobs first, whatever their size.
     pub oom_score_adj: i16,
@@ -62,7 +62,7 @@ pub struct Limits {
     pub max_processes: Option<u64>,
 }
 
-impl Default for Limits {
+impl Default for ResourceLimits {
     fn default() -> Self {
         Self { oom_score_adj: 200, max_processes: None }
     }

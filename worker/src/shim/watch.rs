@@ -27,7 +27,7 @@ const REAPING_PERIOD: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// Why the watch is over.
 #[derive(Clone, Copy)]
-pub(super) enum Verdict {
+pub(super) enum WatchEnd {
     /// The program ended; `asked` if the worker had asked it to.
     Died { death: Death, asked: bool },
     /// It was asked to end and did not, within its grace.
@@ -71,22 +71,22 @@ impl<'a> Watch<'a> {
         Ok(watch)
     }
 
-    pub(super) fn run(mut self) -> Verdict {
+    pub(super) fn run(mut self) -> WatchEnd {
         loop {
             if let Some(death) = self.reap() {
-                return Verdict::Died { death, asked: self.grace_end.is_some() };
+                return WatchEnd::Died { death, asked: self.grace_end.is_some() };
             }
             self.wait();
             // The time first, then the socket: what was sent by now is read before now is judged.
             let now = boottime_now();
-            if let Some(verdict) = self.hear() {
-                return verdict;
+            if let Some(end) = self.hear() {
+                return end;
             }
             if now >= self.deadline {
-                return Verdict::Deadline;
+                return WatchEnd::Deadline;
             }
             if self.grace_end.is_some_and(|end| now >= end) {
-                return Verdict::Overdue;
+                return WatchEnd::Overdue;
             }
         }
     }
@@ -114,27 +114,27 @@ impl<'a> Watch<'a> {
     }
 
     /// Reads all that the worker has sent, and obeys.
-    fn hear(&mut self) -> Option<Verdict> {
+    fn hear(&mut self) -> Option<WatchEnd> {
         let mut buffer = [0; 4096];
         loop {
             match recv(self.channel, &mut buffer, RecvFlags::DONTWAIT) {
-                Ok((_, 0)) => return Some(Verdict::HungUp),
+                Ok((_, 0)) => return Some(WatchEnd::HungUp),
                 Ok((_, length)) => self.inbox.push(&buffer[..length]),
                 Err(Errno::INTR) => continue,
                 Err(Errno::AGAIN) => return None,
-                Err(_) => return Some(Verdict::HungUp),
+                Err(_) => return Some(WatchEnd::HungUp),
             }
             loop {
                 match self.inbox.next() {
                     Ok(Some(Control::Deadline(deadline))) => self.deadline = deadline,
                     Ok(Some(Control::Terminate { grace_ms })) => self.terminate(grace_ms),
-                    Ok(Some(Control::Kill {})) => return Some(Verdict::Killed),
+                    Ok(Some(Control::Kill {})) => return Some(WatchEnd::Killed),
                     Ok(None) => break,
-                    Err(_) => return Some(Verdict::HungUp),
+                    Err(_) => return Some(WatchEnd::HungUp),
                 }
             }
             if self.set_timer().is_err() {
-                return Some(Verdict::HungUp);
+                return Some(WatchEnd::HungUp);
             }
         }
     }

@@ -142,7 +142,7 @@ impl Storm {
             Fault::KillShim => return self.kill_shim(),
             Fault::KillChild => return self.kill_child(),
             Fault::KillApi => self.system.kill_api(),
-            Fault::ForgeVerdict if has_postgres => return self.forger.verdict().await,
+            Fault::ForgeVerdict if has_postgres => return self.forger.settlement().await,
             Fault::ForgeLine if has_postgres => return self.forger.line().await,
             Fault::KillPostgres if has_postgres => {
                 self.postgres.kill();

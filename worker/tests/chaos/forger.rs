@@ -8,7 +8,7 @@ use callboard::{
     ids::{AttemptId, JobId},
     job::Outcome,
     steps::{
-        finish::settle::{Verdict, settle},
+        finish::settle::{Settlement, settle},
         run::append_log::append_log,
     },
     store::{
@@ -37,11 +37,11 @@ impl Forger {
     }
 
     /// Says that a running job has succeeded. Whether it could be said; the audit sees whether it was believed.
-    pub(crate) async fn verdict(&self) -> bool {
+    pub(crate) async fn settlement(&self) -> bool {
         let bring = async {
             let (job, attempt) = (self.running().await?, IdSource.make::<AttemptId>());
             let outcome = Outcome::Succeeded { result: "forged".into() };
-            settle(&self.0, vec![Verdict::bare(job, attempt, outcome)]).await.ok()
+            settle(&self.0, vec![Settlement::bare(job, attempt, outcome)]).await.ok()
         };
         matches!(tokio::time::timeout(PATIENCE, bring).await, Ok(Some(_)))
     }

@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{PATIENCE, Place, descendants, nursery, stat, surviving, until};
-use callboard_worker::process::{Ending, Order, ProfileDirectory, Running};
+use crate::support::{PATIENCE, Place, descendants, shim_pool, stat, surviving, until};
+use callboard_worker::process::{Ending, ProfileDirectory, Running, SpawnRequest};
 use rustix::process::{Pid, Signal, kill_process};
 
 const CHROMIUM: &str = "/usr/bin/chromium";
 
-fn order(place: &Place) -> Order {
+fn request(place: &Place) -> SpawnRequest {
     let profile = place.path().join("profile");
-    let mut order = place.order(
+    let mut request = place.request(
         CHROMIUM,
         &[
             "--headless",
@@ -23,16 +23,16 @@ fn order(place: &Place) -> Order {
             "about:blank",
         ],
     );
-    order.profile = Some(ProfileDirectory { root: place.path().to_owned(), relative: "profile".into() });
+    request.profile = Some(ProfileDirectory { root: place.path().to_owned(), relative: "profile".into() });
     for name in ["HOME", "TMPDIR"] {
-        order.environment.push((name.to_owned(), place.temporary().to_str().unwrap().into()));
+        request.environment.push((name.to_owned(), place.temporary().to_str().unwrap().into()));
     }
-    order
+    request
 }
 
 /// Starts Chromium; returns when it listens and its family is complete.
 async fn start(place: &Place) -> (Running, Vec<(i32, String)>) {
-    let mut running = nursery().start(order(place)).await.unwrap();
+    let mut running = shim_pool().start(request(place)).await.unwrap();
     // Nobody reads this Chromium's output; what it writes fits the pipe.
     let listening = || place.path().join("profile/DevToolsActivePort").exists();
     until("Chromium listens", PATIENCE, listening).await;

@@ -6,10 +6,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::support::{
-    PATIENCE, Place, alive, descendants, hours, leased, mark, nursery, run, seconds, start_to_first_line,
+    PATIENCE, Place, alive, descendants, hours, leased, mark, run, seconds, shim_pool, start_to_first_line,
     stat, surviving, until,
 };
-use callboard_worker::process::{Ending, Order, ProfileDirectory, RefusalCode, StartError, boottime_now};
+use callboard_worker::process::{
+    Ending, ProfileDirectory, RefusalCode, SpawnRequest, StartError, boottime_now,
+};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A tree with a daemon, a stopped child and a stopped daemon; all of them sleep `$1` or have it as an argument.
@@ -44,12 +46,12 @@ fn worker(place: &Path, mark: &str, lease: u64) -> Child {
 #[ignore = "a part of the tests below"]
 async fn worker_process() {
     let variable = |name| std::env::var(name).unwrap();
-    let nursery = leased(seconds(variable("LEASE").parse().unwrap()));
+    let shim_pool = leased(seconds(variable("LEASE").parse().unwrap()));
     let place = Place::new();
-    let mut order = place.script(CLINGING, &variable("MARK"));
-    order.temporary_directory = Path::new(&variable("PLACE")).join("temporary");
-    order.keep_stdin_open = true;
-    let mut running = start_to_first_line(&nursery, order).await;
+    let mut request = place.script(CLINGING, &variable("MARK"));
+    request.temporary_directory = Path::new(&variable("PLACE")).join("temporary");
+    request.keep_stdin_open = true;
+    let mut running = start_to_first_line(&shim_pool, request).await;
     println!("running");
     println!("{:?}", running.wait().await);
 }
@@ -103,11 +105,11 @@ fn profile(place: &Path) -> ProfileDirectory {
 #[tokio::test]
 async fn a_killed_shim_leaves_nothing() {
     let (place, mark) = (Place::new(), mark());
-    let mut order = place.script(&format!("ln -s nowhere-1 $PROFILE/SingletonLock; {CLINGING}"), &mark);
-    order.profile = Some(profile(place.path()));
+    let mut request = place.script(&format!("ln -s nowhere-1 $PROFILE/SingletonLock; {CLINGING}"), &mark);
+    request.profile = Some(profile(place.path()));
     let directory = place.path().join("profile").to_str().unwrap().to_owned();
-    order.environment.push(("PROFILE".to_owned(), directory.into()));
-    let mut running = start_to_first_line(nursery(), order).await;
+    request.environment.push(("PROFILE".to_owned(), directory.into()));
+    let mut running = start_to_first_line(shim_pool(), request).await;
     assert!(place.path().join("profile/SingletonLock").is_symlink());
     signal(parent(running.pid), Signal::KILL);
     let exit = running.wait().await;
@@ -123,8 +125,8 @@ async fn a_killed_shim_leaves_nothing() {
 #[tokio::test]
 async fn other_attempts_survive_a_killed_shim() {
     let (place, other, mark, other_mark) = (Place::new(), Place::new(), mark(), mark());
-    let nursery = leased(hours(1));
-    let bystander = start_to_first_line(&nursery, other.script(CLINGING, &other_mark)).await;
+    let shim_pool = leased(hours(1));
+    let bystander = start_to_first_line(&shim_pool, other.script(CLINGING, &other_mark)).await;
     // A process that becomes another program has no arguments for a moment, but its id stays.
     let mut before = Vec::new();
     let all_there = || {
@@ -134,7 +136,7 @@ async fn other_attempts_survive_a_killed_shim() {
     until("all of the other are there", PATIENCE, all_there).await;
     let mut stray_of_ours = Command::new("/bin/sleep").arg("3600").spawn().unwrap();
     for _ in 0..5 {
-        let mut running = start_to_first_line(&nursery, place.script(CLINGING, &mark)).await;
+        let mut running = start_to_first_line(&shim_pool, place.script(CLINGING, &mark)).await;
         signal(parent(running.pid), Signal::KILL);
         assert_eq!(running.wait().await.ending, Ending::ShimLost);
         assert_eq!(alive(&mark), [0; 0]);
@@ -150,13 +152,13 @@ async fn other_attempts_survive_a_killed_shim() {
 #[tokio::test]
 async fn a_killed_forker_is_replaced_and_takes_nothing_along() {
     let (place, other, mark, other_mark) = (Place::new(), Place::new(), mark(), mark());
-    let nursery = leased(hours(1));
-    let mut running = start_to_first_line(&nursery, place.script(CLINGING, &mark)).await;
+    let shim_pool = leased(hours(1));
+    let mut running = start_to_first_line(&shim_pool, place.script(CLINGING, &mark)).await;
     let shim = parent(running.pid);
     signal(parent(shim), Signal::KILL);
     // Some of these are taken from the shims that were ready, others need the new forker.
     for _ in 0..5 {
-        let mut running = start_to_first_line(&nursery, other.script("echo ready", &other_mark)).await;
+        let mut running = start_to_first_line(&shim_pool, other.script("echo ready", &other_mark)).await;
         assert_eq!(running.wait().await.code(), Some(0));
     }
     assert!(stat(running.pid).is_some_and(|stat| stat[0] != "Z"));
@@ -164,15 +166,15 @@ async fn a_killed_forker_is_replaced_and_takes_nothing_along() {
     signal(shim, Signal::KILL);
     assert_eq!(running.wait().await.ending, Ending::ShimLost);
     assert_eq!(alive(&mark), [0; 0]);
-    let mut last = start_to_first_line(&nursery, other.script("echo ready", &other_mark)).await;
+    let mut last = start_to_first_line(&shim_pool, other.script("echo ready", &other_mark)).await;
     assert_eq!(last.wait().await.code(), Some(0));
 }
 
 #[tokio::test]
 async fn a_forker_killed_together_with_its_shim_leaves_nothing() {
     let (place, mark) = (Place::new(), mark());
-    let nursery = leased(hours(1));
-    let mut running = start_to_first_line(&nursery, place.script(CLINGING, &mark)).await;
+    let shim_pool = leased(hours(1));
+    let mut running = start_to_first_line(&shim_pool, place.script(CLINGING, &mark)).await;
     let shim = parent(running.pid);
     signal(parent(shim), Signal::KILL);
     signal(shim, Signal::KILL);
@@ -184,7 +186,7 @@ async fn a_forker_killed_together_with_its_shim_leaves_nothing() {
 #[tokio::test]
 async fn a_shim_that_is_stopped_is_killed_in_the_end() {
     let (place, mark) = (Place::new(), mark());
-    let mut running = start_to_first_line(nursery(), place.script(CLINGING, &mark)).await;
+    let mut running = start_to_first_line(shim_pool(), place.script(CLINGING, &mark)).await;
     signal(parent(running.pid), Signal::STOP);
     running.kill();
     assert_eq!(running.wait().await.ending, Ending::ShimLost);
@@ -194,9 +196,9 @@ async fn a_shim_that_is_stopped_is_killed_in_the_end() {
 
 #[tokio::test]
 async fn dead_idle_shims_are_replaced() {
-    let nursery = leased(hours(1));
+    let shim_pool = leased(hours(1));
     let place = Place::new();
-    let mut running = start_to_first_line(&nursery, place.script("echo ready; sleep 3600", "")).await;
+    let mut running = start_to_first_line(&shim_pool, place.script("echo ready; sleep 3600", "")).await;
     let forker = parent(parent(running.pid));
     running.kill();
     running.wait().await;
@@ -210,7 +212,7 @@ async fn dead_idle_shims_are_replaced() {
     // A shim that is asked while it dies may have begun already: that attempt is given back, not repeated.
     until("they are dead", PATIENCE, || !killed.iter().any(|pid| is_shim(*pid))).await;
     for _ in 0..4 {
-        let mut running = start_to_first_line(&nursery, place.script("echo ready", "")).await;
+        let mut running = start_to_first_line(&shim_pool, place.script("echo ready", "")).await;
         assert_eq!(running.wait().await.code(), Some(0));
     }
 }
@@ -218,12 +220,12 @@ async fn dead_idle_shims_are_replaced() {
 #[tokio::test]
 async fn a_nursery_that_closes_takes_its_processes_along() {
     let (place, mark) = (Place::new(), mark());
-    let nursery = leased(hours(1));
-    let running = start_to_first_line(&nursery, place.script(CLINGING, &mark)).await;
+    let shim_pool = leased(hours(1));
+    let running = start_to_first_line(&shim_pool, place.script(CLINGING, &mark)).await;
     let forker = parent(parent(running.pid));
     let family = descendants(forker);
     drop(running);
-    drop(nursery);
+    drop(shim_pool);
     until("all are dead", PATIENCE, || surviving(&family).is_empty() && alive(&mark).is_empty()).await;
     until("the forker is gone", PATIENCE, || stat(forker).is_none()).await;
 }
@@ -231,22 +233,22 @@ async fn a_nursery_that_closes_takes_its_processes_along() {
 #[tokio::test]
 async fn what_was_won_under_a_lost_lease_does_not_run_under_the_next() {
     let (place, other, mark) = (Place::new(), Place::new(), mark());
-    let nursery = leased(hours(1));
-    let mut running = start_to_first_line(&nursery, place.script("echo ready; sleep $1", &mark)).await;
+    let shim_pool = leased(hours(1));
+    let mut running = start_to_first_line(&shim_pool, place.script("echo ready; sleep $1", &mark)).await;
     // Its shim is not scheduled while the lease ends, and finds all that was said to it afterwards.
     let shim = parent(running.pid);
     signal(shim, Signal::STOP);
-    let first = nursery.lease().await;
-    nursery.extend_deadline(boottime_now());
-    nursery.begin_another_lease(boottime_now() + hours(1));
-    nursery.extend_deadline(boottime_now() + hours(2));
+    let first = shim_pool.lease().await;
+    shim_pool.extend_deadline(boottime_now());
+    shim_pool.begin_another_lease(boottime_now() + hours(1));
+    shim_pool.extend_deadline(boottime_now() + hours(2));
     signal(shim, Signal::CONT);
     assert_eq!(running.wait().await.ending, Ending::Killed);
     assert_eq!(alive(&mark), [0; 0]);
 
-    let late = nursery.start(other.order("/bin/true", &[])).await.err();
+    let late = shim_pool.start(other.request("/bin/true", &[])).await.err();
     assert!(matches!(late, Some(StartError::Refused { code: RefusalCode::DeadlinePassed, .. })), "{late:?}");
-    assert_ne!(nursery.lease().await, first);
-    let order = Order { lease: nursery.lease().await, ..other.order("/bin/true", &[]) };
-    assert_eq!(nursery.start(order).await.unwrap().wait().await.code(), Some(0));
+    assert_ne!(shim_pool.lease().await, first);
+    let request = SpawnRequest { lease: shim_pool.lease().await, ..other.request("/bin/true", &[]) };
+    assert_eq!(shim_pool.start(request).await.unwrap().wait().await.code(), Some(0));
 }

@@ -4,8 +4,8 @@ use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    PATIENCE, Place, alive, hours, leased, mark, nursery, processes, run, seconds, start_to_first_line, stat,
-    until,
+    PATIENCE, Place, alive, hours, leased, mark, processes, run, seconds, shim_pool, start_to_first_line,
+    stat, until,
 };
 use callboard_worker::process::{Death, Ending, boottime_now};
 
@@ -17,7 +17,7 @@ const CLINGING: &str = "sleep $1 & (setsid sleep $1 >/dev/null 2>&1 &); \
 async fn a_program_that_obeys_ends_by_itself() {
     let place = Place::new();
     let script = "trap 'exit 4' TERM; echo ready; while :; do sleep 0.05; done";
-    let mut running = start_to_first_line(nursery(), place.script(script, "")).await;
+    let mut running = start_to_first_line(shim_pool(), place.script(script, "")).await;
     running.terminate(PATIENCE);
     assert_eq!(running.wait().await.ending, Ending::Terminated(Death::Code(4)));
 }
@@ -26,7 +26,7 @@ async fn a_program_that_obeys_ends_by_itself() {
 async fn a_program_that_does_not_obey_is_killed_after_its_grace() {
     let (place, mark) = (Place::new(), mark());
     let script = "trap '' TERM; echo ready; sleep $1; sleep $1";
-    let mut running = start_to_first_line(nursery(), place.script(script, &mark)).await;
+    let mut running = start_to_first_line(shim_pool(), place.script(script, &mark)).await;
     let grace = Duration::from_millis(300);
     let asked = Instant::now();
     running.terminate(grace);
@@ -40,7 +40,7 @@ async fn a_program_that_does_not_obey_is_killed_after_its_grace() {
 async fn a_stopped_program_can_still_obey() {
     let place = Place::new();
     let script = "trap 'exit 4' TERM; echo ready; kill -STOP $$; while :; do sleep 0.05; done";
-    let mut running = start_to_first_line(nursery(), place.script(script, "")).await;
+    let mut running = start_to_first_line(shim_pool(), place.script(script, "")).await;
     let stopped = || stat(running.pid).is_some_and(|stat| stat[0] == "T");
     until("it is stopped", PATIENCE, stopped).await;
     running.terminate(PATIENCE);
@@ -51,7 +51,7 @@ async fn a_stopped_program_can_still_obey() {
 async fn what_a_program_leaves_behind_is_killed_and_counted() {
     let (place, mark) = (Place::new(), mark());
     let script = format!("{CLINGING} exit 5");
-    let mut running = start_to_first_line(nursery(), place.script(&script, &mark)).await;
+    let mut running = start_to_first_line(shim_pool(), place.script(&script, &mark)).await;
     let exit = running.wait().await;
     assert_eq!(alive(&mark), [0; 0]);
     assert_eq!((exit.code(), exit.leftovers), (Some(5), 4), "{exit:?}");
@@ -62,7 +62,7 @@ async fn what_a_program_leaves_behind_is_killed_and_counted() {
 async fn killing_reaches_everything() {
     let (place, mark) = (Place::new(), mark());
     let script = format!("{CLINGING} kill -STOP $$");
-    let mut running = start_to_first_line(nursery(), place.script(&script, &mark)).await;
+    let mut running = start_to_first_line(shim_pool(), place.script(&script, &mark)).await;
     running.kill();
     let exit = running.wait().await;
     assert_eq!(alive(&mark), [0; 0]);
@@ -72,7 +72,8 @@ async fn killing_reaches_everything() {
 #[tokio::test]
 async fn letting_go_kills() {
     let (place, mark) = (Place::new(), mark());
-    let running = start_to_first_line(nursery(), place.script(&format!("{CLINGING} sleep $1"), &mark)).await;
+    let running =
+        start_to_first_line(shim_pool(), place.script(&format!("{CLINGING} sleep $1"), &mark)).await;
     assert!(!alive(&mark).is_empty());
     drop(running);
     until("all are dead", PATIENCE, || alive(&mark).is_empty() && !place.temporary().exists()).await;
@@ -82,7 +83,7 @@ async fn letting_go_kills() {
 async fn giving_up_a_start_kills() {
     let (place, mark) = (Place::new(), mark());
     for micros in [0, 100, 300, 1_000, 3_000, 10_000] {
-        let start = nursery().start(place.script("exec sleep $1", &mark));
+        let start = shim_pool().start(place.script("exec sleep $1", &mark));
         tokio::time::timeout(Duration::from_micros(micros), start).await.ok();
         until("it is dead", PATIENCE, || alive(&mark).is_empty() && !place.temporary().exists()).await;
     }
@@ -95,10 +96,10 @@ async fn processes_that_multiply_are_outrun() {
     // Each copy starts two more, and ends a little later.
     std::fs::write(&multiply, "(sh $0 $1 &) 2>/dev/null; (sh $0 $1 &) 2>/dev/null; sleep 0.1").unwrap();
     let script = format!("echo ready; while :; do sh {} $1 & sleep 0.1; done", multiply.display());
-    let mut order = place.script(&script, &mark);
-    let Some(user) = order.run_as else { return }; // the limit would be our own
-    order.limits.max_processes = Some(tasks_of(user.uid) + 100);
-    let mut running = start_to_first_line(nursery(), order).await;
+    let mut request = place.script(&script, &mark);
+    let Some(user) = request.run_as else { return }; // the limit would be our own
+    request.limits.max_processes = Some(tasks_of(user.uid) + 100);
+    let mut running = start_to_first_line(shim_pool(), request).await;
     until("they have multiplied", PATIENCE, || alive(&mark).len() > 20).await;
     let asked = Instant::now();
     running.kill();
@@ -124,7 +125,7 @@ async fn processes_that_run_away_are_caught() {
     std::fs::write(&flee, "setsid sh $0 $1 & exit").unwrap();
     let script =
         format!("for i in 1 2 3 4 5 6 7 8; do sh {} $1 & done; echo ready; sleep 0.5", flee.display());
-    let mut running = start_to_first_line(nursery(), place.script(&script, &mark)).await;
+    let mut running = start_to_first_line(shim_pool(), place.script(&script, &mark)).await;
     let exit = running.wait().await;
     assert_eq!(alive(&mark), [0; 0]);
     assert_eq!(exit.code(), Some(0));
@@ -140,9 +141,9 @@ async fn a_script_that_kills_its_group_does_not_kill_its_shim() {
 #[tokio::test]
 async fn a_lease_that_ends_kills() {
     let (place, mark) = (Place::new(), mark());
-    let nursery = leased(seconds(2));
+    let shim_pool = leased(seconds(2));
     let script = format!("trap '' TERM; {CLINGING} sleep $1");
-    let mut running = nursery.start(place.script(&script, &mark)).await.unwrap();
+    let mut running = shim_pool.start(place.script(&script, &mark)).await.unwrap();
     assert_eq!(running.wait().await.ending, Ending::Deadline);
     assert_eq!(alive(&mark), [0; 0]);
 }
@@ -150,15 +151,15 @@ async fn a_lease_that_ends_kills() {
 #[tokio::test]
 async fn a_lease_that_is_renewed_goes_on_and_can_be_ended() {
     let (place, mark) = (Place::new(), mark());
-    let nursery = leased(seconds(3));
+    let shim_pool = leased(seconds(3));
     let first_end = boottime_now() + seconds(3);
-    let mut running = start_to_first_line(&nursery, place.script("echo ready; sleep $1", &mark)).await;
-    let lease_keeper = nursery.clone();
+    let mut running = start_to_first_line(&shim_pool, place.script("echo ready; sleep $1", &mark)).await;
+    let lease_keeper = shim_pool.clone();
     let renewal = std::thread::spawn(move || lease_keeper.extend_deadline(boottime_now() + hours(1)));
     renewal.join().unwrap();
     until("the first lease has ended", PATIENCE, || boottime_now() > first_end + seconds(1)).await;
     assert_eq!(alive(&mark).len(), 2, "it was killed in spite of the renewal");
-    nursery.extend_deadline(boottime_now());
+    shim_pool.extend_deadline(boottime_now());
     assert_eq!(running.wait().await.ending, Ending::Deadline);
     assert_eq!(alive(&mark), [0; 0]);
 }

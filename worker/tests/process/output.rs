@@ -1,6 +1,6 @@
 //! A program gets what its order says and nothing else, and what it does comes back.
 
-use crate::support::{PATIENCE, Place, descendants, nursery, run, start_to_first_line, until};
+use crate::support::{PATIENCE, Place, descendants, run, shim_pool, start_to_first_line, until};
 use callboard_worker::process::{Ending, RefusalCode, RunAs, StartError};
 use secrecy::SecretString;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -34,9 +34,9 @@ async fn processor_time_is_that_of_the_whole_tree() {
 async fn standard_input_of_any_size_is_echoed() {
     let place = Place::new();
     let bytes: Vec<u8> = (0..4 * 1024 * 1024_u32).map(|number| number.to_le_bytes()[1]).collect();
-    let mut order = place.order("/bin/cat", &[]);
-    order.stdin = bytes.clone().into();
-    let mut running = nursery().start(order).await.unwrap();
+    let mut request = place.request("/bin/cat", &[]);
+    request.stdin = bytes.clone().into();
+    let mut running = shim_pool().start(request).await.unwrap();
     let mut echo = Vec::new();
     running.stdout.read_to_end(&mut echo).await.unwrap();
     assert_eq!(running.wait().await.code(), Some(0));
@@ -46,26 +46,26 @@ async fn standard_input_of_any_size_is_echoed() {
 #[tokio::test]
 async fn a_program_need_not_read_its_input() {
     let place = Place::new();
-    let mut order = place.order("/bin/true", &[]);
-    order.stdin = vec![1; 8 * 1024 * 1024].into();
-    assert_eq!(run(order).await.0.code(), Some(0));
+    let mut request = place.request("/bin/true", &[]);
+    request.stdin = vec![1; 8 * 1024 * 1024].into();
+    assert_eq!(run(request).await.0.code(), Some(0));
 }
 
 #[tokio::test]
 async fn input_that_is_too_large_is_refused() {
     let place = Place::new();
-    let mut order = place.order("/bin/true", &[]);
-    order.stdin = vec![1; 8 * 1024 * 1024 + 1].into();
-    assert_refused(nursery().start(order).await.err(), RefusalCode::OrderTooLarge);
+    let mut request = place.request("/bin/true", &[]);
+    request.stdin = vec![1; 8 * 1024 * 1024 + 1].into();
+    assert_refused(shim_pool().start(request).await.err(), RefusalCode::OrderTooLarge);
 }
 
 #[tokio::test]
 async fn standard_input_can_stay_open() {
     let place = Place::new();
-    let mut order = place.script("read line; echo $line; cat; echo closed", "");
-    order.stdin = b"first\n".to_vec().into();
-    order.keep_stdin_open = true;
-    let mut running = start_to_first_line(nursery(), order).await;
+    let mut request = place.script("read line; echo $line; cat; echo closed", "");
+    request.stdin = b"first\n".to_vec().into();
+    request.keep_stdin_open = true;
+    let mut running = start_to_first_line(shim_pool(), request).await;
     let more = tokio::time::timeout(Duration::from_millis(300), running.stdout.read_u8()).await;
     assert!(more.is_err(), "cat saw the end of its input");
     running.terminate(Duration::from_secs(5));
@@ -75,13 +75,13 @@ async fn standard_input_can_stay_open() {
 #[tokio::test]
 async fn the_environment_is_exactly_what_was_ordered() {
     let place = Place::new();
-    let mut order = place.order("/usr/bin/env", &["-0"]);
-    order.environment = vec![
+    let mut request = place.request("/usr/bin/env", &["-0"]);
+    request.environment = vec![
         ("EMPTY".to_owned(), SecretString::from("")),
         ("TOKEN".to_owned(), SecretString::from("a \"secret\"\n=ü")),
     ];
-    assert!(!format!("{order:?}").contains("secret"));
-    assert_eq!(run(order).await.1, "EMPTY=\0TOKEN=a \"secret\"\n=ü\0");
+    assert!(!format!("{request:?}").contains("secret"));
+    assert_eq!(run(request).await.1, "EMPTY=\0TOKEN=a \"secret\"\n=ü\0");
 }
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn nothing_else_is_inherited() {
 
 #[tokio::test]
 async fn ignored_signals_are_not_inherited() {
-    // As under `nohup`. The nursery of this test is started by a process that ignores SIGHUP.
+    // As under `nohup`. The shim_pool of this test is started by a process that ignores SIGHUP.
     let script = "trap '' HUP INT; exec \"$0\" --exact --ignored --nocapture output::ignoring_process";
     let me = std::env::current_exe().unwrap();
     let output = std::process::Command::new("/bin/sh").args(["-c", script]).arg(me).output().unwrap();
@@ -113,7 +113,7 @@ async fn ignored_signals_are_not_inherited() {
 #[tokio::test]
 #[ignore = "a part of the test above"]
 async fn ignoring_process() {
-    let (_, stdout, _) = run(Place::new().order("/bin/grep", &["SigIgn", "/proc/self/status"])).await;
+    let (_, stdout, _) = run(Place::new().request("/bin/grep", &["SigIgn", "/proc/self/status"])).await;
     let ignored = u64::from_str_radix(stdout.trim().trim_start_matches("SigIgn:\t"), 16).unwrap();
     // 32 and 33 are the C library's own, which its `posix_spawn` ignores in every program.
     assert_eq!(ignored & 0x7fff_ffff, 0, "{stdout}");
@@ -143,18 +143,18 @@ async fn a_very_deep_temporary_directory_goes_away() {
 #[tokio::test]
 async fn programs_that_cannot_be_run_are_refused() {
     let place = Place::new();
-    let refusal = async |order| nursery().start(order).await.err();
-    assert_refused(refusal(place.order("/no/such", &[])).await, RefusalCode::ProgramNotFound);
-    assert_refused(refusal(place.order("true", &[])).await, RefusalCode::ProgramNotFound);
-    assert_refused(refusal(place.order("/etc/passwd", &[])).await, RefusalCode::SpawnFailed);
+    let refusal = async |request| shim_pool().start(request).await.err();
+    assert_refused(refusal(place.request("/no/such", &[])).await, RefusalCode::ProgramNotFound);
+    assert_refused(refusal(place.request("true", &[])).await, RefusalCode::ProgramNotFound);
+    assert_refused(refusal(place.request("/etc/passwd", &[])).await, RefusalCode::SpawnFailed);
     let huge = "x".repeat(200_000);
-    assert_refused(refusal(place.order("/bin/true", &[&huge])).await, RefusalCode::SpawnFailed);
-    let mut order = place.order("/bin/true", &[]);
-    order.working_directory = Some("/no/such".into());
-    assert_refused(refusal(order).await, RefusalCode::SpawnFailed);
-    let mut order = place.order("/bin/true", &[]);
-    order.temporary_directory = "/no/such/directory".into();
-    assert_refused(refusal(order).await, RefusalCode::TemporaryDirectory);
+    assert_refused(refusal(place.request("/bin/true", &[&huge])).await, RefusalCode::SpawnFailed);
+    let mut request = place.request("/bin/true", &[]);
+    request.working_directory = Some("/no/such".into());
+    assert_refused(refusal(request).await, RefusalCode::SpawnFailed);
+    let mut request = place.request("/bin/true", &[]);
+    request.temporary_directory = "/no/such/directory".into();
+    assert_refused(refusal(request).await, RefusalCode::TemporaryDirectory);
     assert!(!place.temporary().exists());
 }
 
@@ -165,16 +165,16 @@ async fn the_allow_list_is_checked_behind_symbolic_links() {
     std::fs::create_dir(&allowed).unwrap();
     let link = allowed.join("harmless");
     symlink("/bin/true", &link).unwrap();
-    let mut order = place.order(link.to_str().unwrap(), &[]);
-    order.allowed_programs = Some(vec![allowed.clone()]);
-    assert_refused(nursery().start(order).await.err(), RefusalCode::ProgramNotAllowed);
+    let mut request = place.request(link.to_str().unwrap(), &[]);
+    request.allowed_programs = Some(vec![allowed.clone()]);
+    assert_refused(shim_pool().start(request).await.err(), RefusalCode::ProgramNotAllowed);
     let copy = allowed.join("copy");
     std::fs::copy("/bin/true", &copy).unwrap();
     std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755)).unwrap();
     std::fs::set_permissions(&allowed, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let mut order = place.order(copy.to_str().unwrap(), &[]);
-    order.allowed_programs = Some(vec!["/no/such".into(), allowed]);
-    assert_eq!(run(order).await.0.code(), Some(0));
+    let mut request = place.request(copy.to_str().unwrap(), &[]);
+    request.allowed_programs = Some(vec!["/no/such".into(), allowed]);
+    assert_eq!(run(request).await.0.code(), Some(0));
 }
 
 #[tokio::test]
@@ -186,7 +186,7 @@ async fn strangers_cannot_look_into_the_worker() {
     if RunAs::find(None).unwrap().is_some() {
         assert_eq!(stdout.trim().replace("total 0", ""), "", "{stderr}");
         assert_ne!(exit.code(), Some(0));
-        let (_, user, _) = run(Place::new().order("/usr/bin/id", &["-un"])).await;
+        let (_, user, _) = run(Place::new().request("/usr/bin/id", &["-un"])).await;
         assert_eq!(user, "nobody\n");
     } else {
         // The same user may signal us, but not look.
@@ -196,16 +196,16 @@ async fn strangers_cannot_look_into_the_worker() {
 
 #[tokio::test]
 async fn dropped_output_does_not_matter() {
-    let mut running = nursery().start(Place::new().script("exec 1>&- 2>&-; exit 3", "")).await.unwrap();
+    let mut running = shim_pool().start(Place::new().script("exec 1>&- 2>&-; exit 3", "")).await.unwrap();
     assert_eq!(running.wait().await.code(), Some(3));
     assert_eq!(running.wait().await.ending, running.wait().await.ending);
 }
 
 #[tokio::test]
 async fn no_lease_no_start() {
-    let nursery = callboard_worker::process::Nursery::new(crate::support::settings()).unwrap();
+    let shim_pool = callboard_worker::process::ShimPool::new(crate::support::settings()).unwrap();
     let place = Place::new();
-    let refusal = nursery.start(place.order("/bin/true", &[])).await.err();
+    let refusal = shim_pool.start(place.request("/bin/true", &[])).await.err();
     assert_refused(refusal, RefusalCode::DeadlinePassed);
 }
 
@@ -213,7 +213,7 @@ async fn no_lease_no_start() {
 async fn hundreds_of_runs_leave_no_zombie() {
     for _ in 0..200 {
         let place = Place::new();
-        let exit = run(place.order("/bin/true", &[])).await.0;
+        let exit = run(place.request("/bin/true", &[])).await.0;
         assert!(matches!(exit.ending, Ending::Exited(_)), "{exit:?}");
     }
     let me = i32::try_from(std::process::id()).unwrap();

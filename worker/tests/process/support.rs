@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use callboard_worker::process::{
-    Exit, LeaseNumber, Limits, Nursery, Order, RunAs, Running, Settings, boottime_now,
+    Exit, LeaseNumber, ResourceLimits, RunAs, Running, Settings, ShimPool, SpawnRequest, boottime_now,
 };
 use tokio::io::AsyncReadExt;
 
@@ -25,17 +25,17 @@ pub(crate) fn settings() -> Settings {
     Settings { program: env!("CARGO_BIN_EXE_callboard-worker").into(), ..Settings::default() }
 }
 
-/// The nursery of this test binary, with a lease that does not end.
-pub(crate) fn nursery() -> &'static Nursery {
-    static NURSERY: OnceLock<Nursery> = OnceLock::new();
+/// The shim_pool of this test binary, with a lease that does not end.
+pub(crate) fn shim_pool() -> &'static ShimPool {
+    static NURSERY: OnceLock<ShimPool> = OnceLock::new();
     NURSERY.get_or_init(|| leased(hours(1)))
 }
 
-/// A nursery of one's own, with a lease of that many nanoseconds.
-pub(crate) fn leased(nanoseconds: u64) -> Nursery {
-    let nursery = Nursery::new(settings()).unwrap();
-    nursery.extend_deadline(boottime_now() + nanoseconds);
-    nursery
+/// A shim_pool of one's own, with a lease of that many nanoseconds.
+pub(crate) fn leased(nanoseconds: u64) -> ShimPool {
+    let shim_pool = ShimPool::new(settings()).unwrap();
+    shim_pool.extend_deadline(boottime_now() + nanoseconds);
+    shim_pool
 }
 
 /// A directory for one test, which strangers can pass through.
@@ -59,8 +59,8 @@ impl Place {
         self.path().join("temporary")
     }
 
-    pub(crate) fn order(&self, program: &str, arguments: &[&str]) -> Order {
-        Order {
+    pub(crate) fn request(&self, program: &str, arguments: &[&str]) -> SpawnRequest {
+        SpawnRequest {
             program: program.into(),
             arguments: arguments.iter().map(ToString::to_string).collect(),
             environment: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned().into())],
@@ -71,20 +71,20 @@ impl Place {
             allowed_programs: None,
             run_as: RunAs::find(None).unwrap(),
             profile: None,
-            limits: Limits::default(),
+            limits: ResourceLimits::default(),
             lease: LeaseNumber::default(),
         }
     }
 
     /// A shell script, whose `$1` is `mark`.
-    pub(crate) fn script(&self, script: &str, mark: &str) -> Order {
-        self.order("/bin/sh", &["-c", script, "sh", mark])
+    pub(crate) fn script(&self, script: &str, mark: &str) -> SpawnRequest {
+        self.request("/bin/sh", &["-c", script, "sh", mark])
     }
 }
 
-/// Starts an order, and reads its first line of output: the sign that a script is where it should be.
-pub(crate) async fn start_to_first_line(nursery: &Nursery, order: Order) -> Running {
-    let mut running = nursery.start(order).await.unwrap();
+/// Starts an request, and reads its first line of output: the sign that a script is where it should be.
+pub(crate) async fn start_to_first_line(shim_pool: &ShimPool, request: SpawnRequest) -> Running {
+    let mut running = shim_pool.start(request).await.unwrap();
     let mut byte = [0];
     while byte != *b"\n" {
         assert_eq!(running.stdout.read(&mut byte).await.unwrap(), 1, "no line: {:?}", running.wait().await);
@@ -93,8 +93,8 @@ pub(crate) async fn start_to_first_line(nursery: &Nursery, order: Order) -> Runn
 }
 
 /// Runs an order to its end. Returns the exit and the two outputs.
-pub(crate) async fn run(order: Order) -> (Exit, String, String) {
-    let mut running = nursery().start(order).await.unwrap();
+pub(crate) async fn run(request: SpawnRequest) -> (Exit, String, String) {
+    let mut running = shim_pool().start(request).await.unwrap();
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let (out, err) =
         tokio::join!(running.stdout.read_to_end(&mut stdout), running.stderr.read_to_end(&mut stderr));

@@ -77,7 +77,7 @@ async fn compose(
     ctx: &Context<'_>,
     input: CommandPreviewInput,
 ) -> Result<Result<callboard::compose::ComposedCommand, CatalogueError>> {
-    let (catalogue, desk) = (ctx.data::<Catalogue>()?, &JobContext::of(ctx)?.desk);
+    let (catalogue, submit) = (ctx.data::<Catalogue>()?, &JobContext::of(ctx)?.submit);
     let subject = match subject(input.command_id.as_ref(), input.spec, input.input_schema) {
         Ok(subject) => subject,
         Err(refusals) => return Ok(Err(CatalogueError::Refused(refusals))),
@@ -89,7 +89,7 @@ async fn compose(
         services: services.as_deref(),
     };
     let given = input.input.map(|json| json.0);
-    Ok(preview(desk, &catalogue.allow_list, subject, named, given.as_ref()).await)
+    Ok(preview(submit, &catalogue.allow_list, subject, named, given.as_ref()).await)
 }
 
 fn subject(

@@ -180,7 +180,7 @@ async fn carry_out(
         return Ok(refused(Refusal::new(RefusalCode::Invalid, "limit", message)));
     }
     let context = JobContext::of(ctx)?;
-    let store = &context.desk.store;
+    let store = &context.submit.store;
     let mut connection = store.read().await?;
     let mut skipped = pages::count(&mut connection, &filter.skipped).await?;
     if is_dry_run {

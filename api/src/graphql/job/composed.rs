@@ -16,10 +16,10 @@ use callboard::{
     recipes::{Facts, Recipe, choose_proxy, secret_names},
     refusal::Refusal,
     secret::input_purpose,
-    steps::enqueue::context::Desk,
+    steps::enqueue::context::SubmitContext,
     store::{
         Connection, StoreError,
-        catalogue::ingredients::{self, Found, Wanted},
+        catalogue::ingredients::{self, StoredIngredients, Wanted},
         jobs::{
             attempts,
             records::{self, Input, JobRecord},
@@ -31,23 +31,23 @@ type Composed = HashMap<JobId, Arc<ComposedCommand>>;
 
 /// Returns the command as the newest attempt ran it or, if that was not recorded, as it would run
 /// now.
-pub async fn newest_or_now(desk: &Desk, jobs: &[JobId]) -> Result<Composed, StoreError> {
-    let mut connection = desk.store.read().await?;
+pub async fn newest_or_now(submit: &SubmitContext, jobs: &[JobId]) -> Result<Composed, StoreError> {
+    let mut connection = submit.store.read().await?;
     let newest = attempts::newest(&mut connection, jobs, true).await?;
     let mut composed: Composed =
         newest.into_iter().filter_map(|newest| Some((newest.job, Arc::new(newest.composed?)))).collect();
     let others: Vec<JobId> = jobs.iter().filter(|job| !composed.contains_key(job)).copied().collect();
-    composed.extend(now_within(desk, &mut connection, &others).await?);
+    composed.extend(now_within(submit, &mut connection, &others).await?);
     Ok(composed)
 }
 
 /// Returns the command as the next attempt would run it now.
-pub async fn now(desk: &Desk, jobs: &[JobId]) -> Result<Composed, StoreError> {
-    now_within(desk, &mut *desk.store.read().await?, jobs).await
+pub async fn now(submit: &SubmitContext, jobs: &[JobId]) -> Result<Composed, StoreError> {
+    now_within(submit, &mut *submit.store.read().await?, jobs).await
 }
 
 async fn now_within(
-    desk: &Desk,
+    submit: &SubmitContext,
     connection: &mut Connection,
     jobs: &[JobId],
 ) -> Result<Composed, StoreError> {
@@ -58,26 +58,26 @@ async fn now_within(
     let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
     let inputs: HashMap<JobId, Input> =
         records::inputs(connection, &ids).await?.into_iter().map(|input| (input.job, input)).collect();
-    let recipes = desk.recipes.load(connection, jobs.iter().map(|job| job.version_id)).await?;
+    let recipes = submit.recipes.load(connection, jobs.iter().map(|job| job.version_id)).await?;
     let wanted = Wanted {
         profiles: jobs.iter().filter_map(|job| job.profile_id).collect(),
         services: jobs.iter().flat_map(|job| job.service_ids.iter().copied()).collect(),
         proxies: jobs.iter().filter_map(|job| job.proxy_id).collect(),
     };
     let found = ingredients::load(connection, &wanted).await?;
-    let pantry = Pantry { desk, recipes, found };
-    let compose = |job: JobRecord| Some((job.id, Arc::new(pantry.compose(&job, inputs.get(&job.id)?))));
+    let prefetched = Prefetched { submit, recipes, found };
+    let compose = |job: JobRecord| Some((job.id, Arc::new(prefetched.compose(&job, inputs.get(&job.id)?))));
     Ok(jobs.into_iter().filter_map(compose).collect())
 }
 
 /// Everything that the jobs refer to, loaded at once.
-struct Pantry<'a> {
-    desk: &'a Desk,
+struct Prefetched<'a> {
+    submit: &'a SubmitContext,
     recipes: HashMap<CommandVersionId, Arc<Recipe>>,
-    found: Found,
+    found: StoredIngredients,
 }
 
-impl Pantry<'_> {
+impl Prefetched<'_> {
     fn compose(&self, job: &JobRecord, input: &Input) -> ComposedCommand {
         self.try_compose(job, input).unwrap_or_else(|why| not_composable(job.kind, &why))
     }
@@ -99,7 +99,7 @@ impl Pantry<'_> {
     fn secret_places(&self, input: &Input) -> Result<BTreeSet<String>, String> {
         let Some(sealed) = &input.sealed else { return Ok(BTreeSet::new()) };
         let unreadable = || "the input's secrets cannot be decrypted".to_owned();
-        let text = self.desk.keyring.open(&input_purpose(input.job), sealed).map_err(|_| unreadable())?;
+        let text = self.submit.keyring.open(&input_purpose(input.job), sealed).map_err(|_| unreadable())?;
         Ok(SecretInputs::from_text(&text).map_err(|_| unreadable())?.pointers())
     }
 }

@@ -3,14 +3,14 @@
 use std::{fmt, sync::Arc};
 
 use async_graphql::Context;
-use callboard::{steps::enqueue::context::Desk, transport::Redis};
+use callboard::{steps::enqueue::context::SubmitContext, transport::Redis};
 
 use crate::{enqueuer::Enqueuer, feed::Feed, graphql::job_loaders::Readers};
 
 /// The services that job resolvers use.
 pub struct JobContext {
     /// The submit context: store, keyring and compiled commands.
-    pub desk: Arc<Desk>,
+    pub submit: Arc<SubmitContext>,
     /// Redis, where steps announce their changes.
     pub redis: Redis,
     /// Batched reads.
@@ -24,12 +24,12 @@ pub struct JobContext {
 impl JobContext {
     /// Starts the enqueuer and the feed. Must be called inside Tokio. Both end when the context is
     /// dropped.
-    pub fn start(desk: Arc<Desk>, redis: Redis) -> Self {
+    pub fn start(submit: Arc<SubmitContext>, redis: Redis) -> Self {
         Self {
-            readers: Readers::new(Arc::clone(&desk)),
-            enqueuer: Enqueuer::start(Arc::clone(&desk), redis.clone()),
-            feed: Feed::start(desk.store.clone(), redis.clone()),
-            desk,
+            readers: Readers::new(Arc::clone(&submit)),
+            enqueuer: Enqueuer::start(Arc::clone(&submit), redis.clone()),
+            feed: Feed::start(submit.store.clone(), redis.clone()),
+            submit,
             redis,
         }
     }

@@ -1,7 +1,7 @@
 //! The inputs of job mutations.
 
 use async_graphql::{ID, InputObject};
-use callboard::steps::enqueue::submit::Order;
+use callboard::steps::enqueue::submit::JobRequest;
 
 use crate::graphql::{
     inputs::{id_of, ids_of},
@@ -74,7 +74,7 @@ pub struct JobRetryInput {
     pub id: ID,
 }
 
-impl From<JobEnqueueInput> for Order {
+impl From<JobEnqueueInput> for JobRequest {
     fn from(input: JobEnqueueInput) -> Self {
         Self {
             command: Some(id_of(&input.command_id)),

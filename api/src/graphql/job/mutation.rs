@@ -6,7 +6,7 @@ use callboard::{
     refusal::{Refusal, RefusalCode},
     steps::{
         After,
-        enqueue::submit::{Accepted, JOBS_MAX, Order},
+        enqueue::submit::{Accepted, JOBS_MAX, JobRequest},
         finish::{cancel::cancel, retry::retry},
     },
     store::StoreError,
@@ -96,7 +96,7 @@ impl JobMutation {
                 ..JobsEnqueuePayload::default()
             });
         }
-        let orders: Vec<Order> = input.jobs.into_iter().map(Order::from).collect();
+        let orders: Vec<JobRequest> = input.jobs.into_iter().map(JobRequest::from).collect();
         let is_single = orders.len() == 1;
         Ok(match enqueue(ctx, orders).await? {
             Ok(accepted) => {
@@ -130,7 +130,7 @@ impl JobMutation {
             }
         };
         let job = id_of(&input.id);
-        let done = cancel(&JobContext::of(ctx)?.desk.store, job, reason).await;
+        let done = cancel(&JobContext::of(ctx)?.submit.store, job, reason).await;
         settle(ctx, job, done).await
     }
 
@@ -143,7 +143,7 @@ impl JobMutation {
     ) -> Result<JobPayload> {
         Caller::require(ctx, Role::Operator)?;
         let job = id_of(&input.id);
-        let done = retry(&JobContext::of(ctx)?.desk.store, job).await;
+        let done = retry(&JobContext::of(ctx)?.submit.store, job).await;
         settle(ctx, job, done).await
     }
 }
@@ -169,7 +169,10 @@ fn refuse_count(count: usize) -> Option<Refusal> {
 }
 
 /// Passes job requests to the enqueuer. The inner error holds what the caller can fix.
-async fn enqueue(ctx: &Context<'_>, orders: Vec<Order>) -> Result<Result<Vec<Accepted>, Vec<UserError>>> {
+async fn enqueue(
+    ctx: &Context<'_>,
+    orders: Vec<JobRequest>,
+) -> Result<Result<Vec<Accepted>, Vec<UserError>>> {
     match JobContext::of(ctx)?.enqueuer.submit(orders).await {
         Ok(accepted) => Ok(Ok(accepted)),
         Err(EnqueueError::Refused(refusals)) => Ok(Err(user_errors(refusals))),

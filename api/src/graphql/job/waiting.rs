@@ -106,15 +106,19 @@ fn at_gate(obstacle: &Obstacle) -> WaitReason {
     match (&obstacle.block, &obstacle.at.key) {
         (Block::Suspended { .. }, _) => WaitReason::ServiceSuspended,
         (Block::Capped { .. }, _) => WaitReason::RateLimit,
-        (Block::Refusing { .. }, GateKey::Proxy(_)) => WaitReason::ProxyDown,
+        (Block::RetryAfter { .. }, GateKey::Proxy(_)) => WaitReason::ProxyDown,
         (_, GateKey::Profile(_)) => WaitReason::ProfileBusy,
-        (Block::Full { .. }, _) => WaitReason::Concurrency,
+        (Block::NoSlots { .. }, _) => WaitReason::Concurrency,
         // Jobs ahead at this gate wait for a rate or a slot. At a gate with both, it is the rate
         // that makes them queue.
-        (Block::Behind, _) if obstacle.at.limits.rate_limits.is_empty() => WaitReason::Concurrency,
-        (Block::Rate { .. } | Block::UsedUp { .. } | Block::Refusing { .. } | Block::Behind, _) => {
-            WaitReason::RateLimit
-        }
+        (Block::BehindWaiters, _) if obstacle.at.limits.rate_limits.is_empty() => WaitReason::Concurrency,
+        (
+            Block::Rate { .. }
+            | Block::QuotaExhausted { .. }
+            | Block::RetryAfter { .. }
+            | Block::BehindWaiters,
+            _,
+        ) => WaitReason::RateLimit,
     }
 }
 
@@ -285,14 +289,14 @@ mod tests {
     #[test]
     fn every_waiting_job_has_one_reason_and_no_other_has_any() {
         let id = Uuid::from_u128(2);
-        let busy = || obstacle(GateKey::Profile(id.into()), Block::Full { cap: 1 });
-        let full = || obstacle(GateKey::Service(id.into()), Block::Full { cap: 3 });
+        let busy = || obstacle(GateKey::Profile(id.into()), Block::NoSlots { max: 1 });
+        let full = || obstacle(GateKey::Service(id.into()), Block::NoSlots { max: 3 });
         let rate = || {
             let block = Block::Rate { limit: "x".into(), until: clock::now() };
             obstacle(GateKey::Command(id.into()), block)
         };
         let suspended = || obstacle(GateKey::Service(id.into()), Block::Suspended { reason: "x".into() });
-        let refusing = || Block::Refusing { until: clock::now() };
+        let refusing = || Block::RetryAfter { until: clock::now() };
         let down = || obstacle(GateKey::Proxy(id.into()), refusing());
         let refused = || obstacle(GateKey::Service(id.into()), refusing());
         for (state, is_retry, obstacle, is_served, expected) in [

@@ -3,7 +3,7 @@
 use async_graphql::{Context, InputObject, MaybeUndefined, Object, Result, SimpleObject};
 use callboard::steps::{
     hand_out::pause::{no_queue, set_paused},
-    limits::queue_limit::bound,
+    limits::queue_limit::set_queue_limit,
 };
 
 use super::{Queue, QueueId, load};
@@ -69,7 +69,7 @@ impl QueueMutation {
             MaybeUndefined::Value(most) => Some(Some(u32::try_from(most).unwrap_or(0))),
         };
         if let Some(most) = most {
-            match bound(&context.desk.store, &input.name, most).await? {
+            match set_queue_limit(&context.submit.store, &input.name, most).await? {
                 Ok(after) => after.announce_soon(&context.redis),
                 Err(refusals) => {
                     return Ok(QueuePayload {
@@ -107,7 +107,7 @@ impl QueueMutation {
 async fn change(ctx: &Context<'_>, name: &str, is_paused: bool) -> Result<QueuePayload> {
     Caller::require(ctx, Role::Admin)?;
     let context = JobContext::of(ctx)?;
-    match set_paused(&context.desk.store, name, is_paused).await? {
+    match set_paused(&context.submit.store, name, is_paused).await? {
         Ok(after) => {
             after.announce_soon(&context.redis);
             Ok(QueuePayload { queue: load(ctx, QueueId::of(name)).await?, user_errors: Vec::new() })

@@ -43,8 +43,8 @@ impl ScheduleMutation {
         #[graphql(desc = "The schedule to create.")] input: ScheduleCreateInput,
     ) -> Result<SchedulePayload> {
         Caller::require(ctx, Role::Admin)?;
-        let desk = &JobContext::of(ctx)?.desk;
-        SchedulePayload::of(ctx.data::<Catalogue>()?.schedule_create(desk, input.into()).await)
+        let submit = &JobContext::of(ctx)?.submit;
+        SchedulePayload::of(ctx.data::<Catalogue>()?.schedule_create(submit, input.into()).await)
     }
 
     /// Updates, pauses or resumes a schedule. Requires an ADMIN key.
@@ -54,8 +54,8 @@ impl ScheduleMutation {
         #[graphql(desc = "The schedule to update, and the changes.")] input: ScheduleUpdateInput,
     ) -> Result<SchedulePayload> {
         Caller::require(ctx, Role::Admin)?;
-        let desk = &JobContext::of(ctx)?.desk;
-        SchedulePayload::of(ctx.data::<Catalogue>()?.schedule_update(desk, input.into()).await)
+        let submit = &JobContext::of(ctx)?.submit;
+        SchedulePayload::of(ctx.data::<Catalogue>()?.schedule_update(submit, input.into()).await)
     }
 
     /// Deletes a schedule. Jobs that it has enqueued continue. Requires an ADMIN key.

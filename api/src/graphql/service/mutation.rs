@@ -91,7 +91,7 @@ impl ServiceMutation {
             return Ok(ServicePayload { service, user_errors });
         }
         let context = JobContext::of(ctx)?;
-        resume_service(&context.desk.store, id).await?.announce_soon(&context.redis);
+        resume_service(&context.submit.store, id).await?.announce_soon(&context.redis);
         Ok(ServicePayload { service, user_errors: Vec::new() })
     }
 

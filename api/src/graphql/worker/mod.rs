@@ -136,7 +136,7 @@ impl WorkerMutation {
         Caller::require(ctx, Role::Admin)?;
         let context = JobContext::of(ctx)?;
         let id = id_of(&input.id);
-        match drain(&context.desk.store, id).await? {
+        match drain(&context.submit.store, id).await? {
             Ok(after) => {
                 after.announce_soon(&context.redis);
                 Ok(WorkerPayload { worker: load(ctx, id).await?, user_errors: Vec::new() })
@@ -157,7 +157,7 @@ impl WorkerQuery {
     /// Returns the active and draining workers and those lost within the last hour, ordered by
     /// start.
     async fn workers(&self, ctx: &Context<'_>) -> Result<Vec<Worker>> {
-        let mut connection = JobContext::of(ctx)?.desk.store.read().await?;
+        let mut connection = JobContext::of(ctx)?.submit.store.read().await?;
         let found = workers::list(&mut connection, None).await?;
         Ok(found.into_iter().map(|record| Worker(Arc::new(record))).collect())
     }

@@ -2,14 +2,14 @@
 
 use sfv::{BareItem, Dictionary, Item, List, ListEntry, Parameters, Parser};
 
-use super::{Answer, OBSERVED_MAX, Observed, values};
+use super::{OBSERVED_MAX, Observed, ServiceResponse, values};
 
 const DEFAULT: &str = "default";
 /// Longest name of a limit that is kept, in characters.
 const NAME_CHARS_MAX: usize = 64;
 
 /// Every limit that the headers name, in their order.
-pub(super) fn limits(answer: &Answer<'_>) -> Vec<Observed> {
+pub(super) fn limits(answer: &ServiceResponse<'_>) -> Vec<Observed> {
     let mut found = Found::default();
     by_field(answer, &mut found);
     structured(answer, &mut found);
@@ -43,7 +43,7 @@ impl Found {
 }
 
 /// A header for each of limit, remaining and reset.
-fn by_field(answer: &Answer<'_>, found: &mut Found) {
+fn by_field(answer: &ServiceResponse<'_>, found: &mut Found) {
     let resource = answer.header("x-ratelimit-resource").filter(|name| !name.is_empty());
     for (header, value) in answer.headers {
         let Some((field, suffix)) = field_of(header) else { continue };
@@ -79,7 +79,7 @@ fn field_of(header: &str) -> Option<(&str, Option<&str>)> {
 }
 
 /// `RateLimit` and `RateLimit-Policy`: a dictionary in draft 7, lists since draft 8.
-fn structured(answer: &Answer<'_>, found: &mut Found) {
+fn structured(answer: &ServiceResponse<'_>, found: &mut Found) {
     if let Some(value) = answer.header("ratelimit") {
         let entries = Parser::new(value).parse::<Dictionary>();
         match entries {
@@ -101,7 +101,7 @@ fn structured(answer: &Answer<'_>, found: &mut Found) {
     }
 }
 
-fn draft_7(entries: &Dictionary, answer: &Answer<'_>, found: &mut Found) {
+fn draft_7(entries: &Dictionary, answer: &ServiceResponse<'_>, found: &mut Found) {
     let field = |name: &str| match entries.get(name) {
         Some(ListEntry::Item(item)) => whole(&item.bare_item),
         Some(ListEntry::InnerList(_)) | None => None,
@@ -133,6 +133,6 @@ fn whole(item: &BareItem) -> Option<i64> {
     item.as_integer().map(i64::from)
 }
 
-fn after(seconds: i64, answer: &Answer<'_>) -> Option<crate::clock::Time> {
+fn after(seconds: i64, answer: &ServiceResponse<'_>) -> Option<crate::clock::Time> {
     values::ahead(std::time::Duration::from_secs(u64::try_from(seconds).ok()?), answer)
 }

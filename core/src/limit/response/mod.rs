@@ -37,7 +37,7 @@ pub const fn is_refusal(status: u16) -> bool {
 
 /// An answer, as far as it matters here.
 #[derive(Debug, Clone, Copy)]
-pub struct Answer<'a> {
+pub struct ServiceResponse<'a> {
     /// The status.
     pub status: u16,
     /// Names in lower case, and values.
@@ -98,7 +98,7 @@ pub enum Closed {
     },
 }
 
-impl Answer<'_> {
+impl ServiceResponse<'_> {
     /// Reads it; none if it says nothing about limits.
     pub fn observe(&self) -> Option<Observation> {
         let limits = families::limits(self);

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Answer, values};
+use super::{ServiceResponse, values};
 use crate::clock::Time;
 
 /// Codes and types of errors that do not go away by waiting.
@@ -53,7 +53,7 @@ pub(super) fn is_secondary(body: Option<&str>) -> bool {
 }
 
 /// `Please try again in 41.724s`.
-pub(super) fn try_again(answer: &Answer<'_>) -> Option<Time> {
+pub(super) fn try_again(answer: &ServiceResponse<'_>) -> Option<Time> {
     let message = error_of(answer.body)?.message?;
     let (_, rest) = message.split_once("try again in ")?;
     let word = rest.split_whitespace().next()?.trim_end_matches(['.', ',']);

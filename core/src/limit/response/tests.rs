@@ -10,7 +10,7 @@ fn now() -> Time {
 
 fn observe(status: u16, headers: &[(&str, &str)], body: Option<&str>) -> Option<Observation> {
     let headers: Vec<_> = headers.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-    Answer { status, headers: &headers, body, at: now() }.observe()
+    ServiceResponse { status, headers: &headers, body, at: now() }.observe()
 }
 
 fn after(milliseconds: i64) -> Time {
@@ -109,7 +109,7 @@ fn what_cannot_be_true_is_left_out() {
     let named = observe(200, &[(&format!("x-ratelimit-limit-{long}"), "5")], None);
     assert_eq!(named.unwrap().limits[0].name, long[..64]);
     let many: Vec<_> = (0..40).map(|n| (format!("x-ratelimit-limit-{n}"), "5".to_owned())).collect();
-    let answer = Answer { status: 200, headers: &many, body: None, at: now() };
+    let answer = ServiceResponse { status: 200, headers: &many, body: None, at: now() };
     assert_eq!(answer.observe().unwrap().limits.len(), OBSERVED_MAX);
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{AHEAD_MAX, Answer};
+use super::{AHEAD_MAX, ServiceResponse};
 use crate::clock::Time;
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT` and the two older forms.
@@ -12,7 +12,7 @@ pub(super) fn http_date(text: &str) -> Option<Time> {
 }
 
 /// RFC 9110, 10.2.3: seconds from now, or a date.
-pub(super) fn retry_after(text: &str, answer: &Answer<'_>) -> Option<Time> {
+pub(super) fn retry_after(text: &str, answer: &ServiceResponse<'_>) -> Option<Time> {
     match seconds(text) {
         Some(seconds) => ahead(seconds, answer),
         None => ahead_of(http_date(text)?, answer),
@@ -20,7 +20,7 @@ pub(super) fn retry_after(text: &str, answer: &Answer<'_>) -> Option<Time> {
 }
 
 /// When a window ends: seconds or milliseconds since 1970, seconds from now, `6m0s`, or RFC 3339.
-pub(super) fn reset(text: &str, answer: &Answer<'_>) -> Option<Time> {
+pub(super) fn reset(text: &str, answer: &ServiceResponse<'_>) -> Option<Time> {
     if let Some(number) = number(text) {
         return match number {
             milliseconds if number >= 1e12 => {
@@ -78,11 +78,11 @@ fn number(text: &str) -> Option<f64> {
 }
 
 /// So long after the answer.
-pub(super) fn ahead(wait: Duration, answer: &Answer<'_>) -> Option<Time> {
+pub(super) fn ahead(wait: Duration, answer: &ServiceResponse<'_>) -> Option<Time> {
     (wait <= AHEAD_MAX).then(|| answer.at + wait)
 }
 
 /// At that time of the service's clock.
-fn ahead_of(time: Time, answer: &Answer<'_>) -> Option<Time> {
+fn ahead_of(time: Time, answer: &ServiceResponse<'_>) -> Option<Time> {
     ahead((time - answer.clock()).to_std().ok()?, answer)
 }

@@ -5,14 +5,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{submit::Order, targets::Cast};
+use super::{submit::JobRequest, targets::Targets};
 use crate::{
     clock::{Time, written},
     ids::CommandId,
     limit::{Cap, GateKey, WhenReached, gate::Gate},
     policy::Policy,
     refusal::{Refusal, RefusalCode},
-    store::{Connection, StoreError, catalogue::ingredients::Found, limits::gates},
+    store::{Connection, StoreError, catalogue::ingredients::StoredIngredients, limits::gates},
 };
 
 /// How far the caps have been used that may refuse: the gates that count for them.
@@ -23,16 +23,19 @@ impl Caps {
     /// For these orders; asks for nothing where no cap refuses.
     pub(super) async fn load(
         connection: &mut Connection,
-        calls: &[Vec<Order>],
+        submissions: &[Vec<JobRequest>],
         policies: impl Iterator<Item = (CommandId, &Policy)>,
-        found: &Found,
+        found: &StoredIngredients,
     ) -> Result<Self, StoreError> {
         let refuses = |caps: &[Cap]| caps.iter().any(|cap| cap.when_reached == WhenReached::Refuse);
         let policies =
             policies.filter(|(_, policy)| refuses(&policy.limits.caps)).map(|(command, _)| command);
         // A policy of a job's own may have others.
-        let own =
-            calls.iter().flatten().filter(|order| order.policy.is_some()).filter_map(|order| order.command);
+        let own = submissions
+            .iter()
+            .flatten()
+            .filter(|request| request.policy.is_some())
+            .filter_map(|request| request.command);
         let commands: BTreeSet<CommandId> = policies.chain(own).collect();
         let profiles = found.profiles.iter().filter(|(_, stored)| refuses(&stored.profile.caps));
         let services = found.services.iter().filter(|(_, stored)| refuses(&stored.service.limits.caps));
@@ -53,15 +56,15 @@ impl Caps {
         &self,
         command: CommandId,
         policy: &Policy,
-        cast: &Cast,
-        found: &Found,
+        targets: &Targets,
+        found: &StoredIngredients,
         now: Time,
     ) -> Vec<Refusal> {
         if self.0.is_empty() {
             return Vec::new();
         }
-        let profile = cast.profile.and_then(|id| Some((id, &found.profiles.get(&id)?.profile)));
-        let services = cast.services.iter().filter_map(|id| Some((*id, &found.services.get(id)?.service)));
+        let profile = targets.profile.and_then(|id| Some((id, &found.profiles.get(&id)?.profile)));
+        let services = targets.services.iter().filter_map(|id| Some((*id, &found.services.get(id)?.service)));
         let of_command = ("commandId", GateKey::Command(command), "command".to_owned(), &policy.limits.caps);
         let of_profile = profile.map(|(id, profile)| {
             ("profileId", GateKey::Profile(id), format!("profile {}", profile.name), &profile.caps)

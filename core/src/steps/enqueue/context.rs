@@ -4,7 +4,7 @@ use crate::{clock::IdSource, recipes::Recipes, secret::Keyring, store::Store};
 
 /// What submitting needs beside the store.
 #[derive(Debug)]
-pub struct Desk {
+pub struct SubmitContext {
     /// Where jobs go.
     pub store: Store,
     /// Seals secret inputs and hashes idempotent requests.

@@ -9,8 +9,8 @@ use std::{
 };
 
 use super::{
-    context::Desk,
-    submit::{Answer, Order, SubmitError, submit_within},
+    context::SubmitContext,
+    submit::{JobRequest, SubmitError, SubmitResult, submit_within},
 };
 use crate::{
     clock::Time,
@@ -36,28 +36,28 @@ const REPLACED: &str = "The next run of its schedule has taken its place.";
 
 /// Fires what is due. Answers what to announce, and how long it is until the next one is due: zero when there is more to do,
 /// nothing when none will ever be.
-pub async fn fire_schedules(desk: &Desk) -> Result<(After, Option<Duration>), StoreError> {
-    match fire(desk, BATCH_MAX).await {
+pub async fn fire_schedules(context: &SubmitContext) -> Result<(After, Option<Duration>), StoreError> {
+    match fire(context, BATCH_MAX).await {
         // One of them cannot be written. Alone, it is told from the others, and does not hold them up.
         Err(StoreError::Constraint { name, .. }) => {
             tracing::warn!(constraint = name, "schedules could not be fired together; one goes alone");
-            fire(desk, 1).await
+            fire(context, 1).await
         }
         done => done,
     }
 }
 
-async fn fire(desk: &Desk, limit: i64) -> Result<(After, Option<Duration>), StoreError> {
-    let mut transaction = desk.store.begin().await?;
+async fn fire(context: &SubmitContext, limit: i64) -> Result<(After, Option<Duration>), StoreError> {
+    let mut transaction = context.store.begin().await?;
     let (due, now) = schedules::lock_due(&mut transaction, limit).await?;
     let mut after = After::default();
     if !due.is_empty() {
-        match fire_locked(desk, &mut transaction, &due, now).await {
+        match fire_locked(context, &mut transaction, &due, now).await {
             Ok(told) => after = told,
             Err(StoreError::Constraint { name, .. }) if due.len() == 1 => {
                 drop(transaction);
-                give_up(desk, &due[0], &name).await?;
-                transaction = desk.store.begin().await?;
+                give_up(context, &due[0], &name).await?;
+                transaction = context.store.begin().await?;
             }
             Err(error) => return Err(error),
         }
@@ -68,8 +68,8 @@ async fn fire(desk: &Desk, limit: i64) -> Result<(After, Option<Duration>), Stor
 }
 
 /// Passes over the times of a schedule whose job cannot be written, and says so.
-async fn give_up(desk: &Desk, schedule: &Schedule, constraint: &str) -> Result<(), StoreError> {
-    let mut transaction = desk.store.begin().await?;
+async fn give_up(context: &SubmitContext, schedule: &Schedule, constraint: &str) -> Result<(), StoreError> {
+    let mut transaction = context.store.begin().await?;
     if let Some(schedule) = schedules::lock(&mut transaction, schedule.id).await?
         && let Some(next_at) = schedule.next_at
     {
@@ -82,7 +82,7 @@ async fn give_up(desk: &Desk, schedule: &Schedule, constraint: &str) -> Result<(
 }
 
 async fn fire_locked(
-    desk: &Desk,
+    context: &SubmitContext,
     transaction: &mut Transaction,
     due: &[Schedule],
     now: Time,
@@ -102,25 +102,26 @@ async fn fire_locked(
     // Locked before the lanes of the new jobs are, as everywhere; cancelled once it is known that others take their place.
     let ids: Vec<JobId> = replaced.iter().map(|(_, job)| *job).collect();
     let (_rows, _now) = live::lock(transaction, &ids).await?;
-    let mut outcomes: HashMap<ScheduleId, Outcome> = HashMap::new();
+    let mut outcomes: HashMap<ScheduleId, FiringResult> = HashMap::new();
     // Each firing is a call of its own: one whose job is refused fails no other.
-    let (mut owners, mut calls) = (Vec::new(), Vec::new());
+    let (mut owners, mut submissions) = (Vec::new(), Vec::new());
     for (schedule, firing) in due.iter().zip(&firings) {
-        match order_of(desk, schedule) {
-            Ok(order) => {
+        match request_of(context, schedule) {
+            Ok(request) => {
                 for &at in &firing.due {
                     owners.push((schedule.id, at));
-                    calls.push(vec![Order { schedule: Some((schedule.id, at)), ..order.clone() }]);
+                    submissions
+                        .push(vec![JobRequest { schedule: Some((schedule.id, at)), ..request.clone() }]);
                 }
             }
             Err(failure) => outcomes.entry(schedule.id).or_default().failure = Some(failure),
         }
     }
-    let (answers, mut after) = submit_within(desk, transaction, &calls).await?;
-    for ((id, due), answer) in owners.into_iter().zip(answers) {
-        outcomes.entry(id).or_default().note(due, &answer);
+    let (results, mut after) = submit_within(context, transaction, &submissions).await?;
+    for ((id, due), result) in owners.into_iter().zip(results) {
+        outcomes.entry(id).or_default().note(due, &result);
     }
-    let has_next = |id| outcomes.get(id).is_some_and(|outcome: &Outcome| outcome.last_at.is_some());
+    let has_next = |id| outcomes.get(id).is_some_and(|outcome: &FiringResult| outcome.last_at.is_some());
     let replaced: Vec<JobId> =
         replaced.iter().filter(|(schedule, _)| has_next(schedule)).map(|(_, job)| *job).collect();
     after.merge(cancel_within(transaction, &replaced, Some(REPLACED)).await?);
@@ -128,7 +129,7 @@ async fn fire_locked(
         .iter()
         .zip(&firings)
         .map(|(schedule, firing)| {
-            let Outcome { last_at, failure } = outcomes.remove(&schedule.id).unwrap_or_default();
+            let FiringResult { last_at, failure } = outcomes.remove(&schedule.id).unwrap_or_default();
             if let Some(failure) = &failure {
                 tracing::warn!(schedule = %schedule.id, failure, "a schedule could not enqueue its job");
             }
@@ -152,15 +153,15 @@ fn replaced(due: &[Schedule], firings: &[Firing], live: &[(ScheduleId, JobId)]) 
 
 /// What became of the firings of one schedule.
 #[derive(Debug, Default)]
-struct Outcome {
+struct FiringResult {
     last_at: Option<Time>,
     failure: Option<String>,
 }
 
-impl Outcome {
+impl FiringResult {
     /// The last one says how the schedule fares.
-    fn note(&mut self, due: Time, answer: &Answer) {
-        match answer {
+    fn note(&mut self, due: Time, result: &SubmitResult) {
+        match result {
             Ok(_) => (self.last_at, self.failure) = (Some(due), None),
             Err(SubmitError::Refused(refusals)) => self.failure = Some(told(refusals)),
             Err(SubmitError::Store(error)) => self.failure = Some(error.to_string()),
@@ -178,9 +179,9 @@ fn told(refusals: &[Refusal]) -> String {
 }
 
 /// What every firing enqueues, or why it cannot.
-fn order_of(desk: &Desk, schedule: &Schedule) -> Result<Order, String> {
+fn request_of(context: &SubmitContext, schedule: &Schedule) -> Result<JobRequest, String> {
     let template = &schedule.plan.template;
-    let kept_secret = secrets_of(&desk.keyring, schedule)?;
+    let kept_secret = secrets_of(&context.keyring, schedule)?;
     let policy = match &template.policy {
         Some(policy) => Some(
             serde_json::from_value::<PolicyPatch>(policy.clone())
@@ -190,7 +191,7 @@ fn order_of(desk: &Desk, schedule: &Schedule) -> Result<Order, String> {
     };
     let mut input = template.input.clone();
     kept_secret.put_back(&mut input);
-    Ok(Order {
+    Ok(JobRequest {
         command: Some(template.command),
         profile: template.profile,
         proxy: template.proxy,
@@ -202,7 +203,7 @@ fn order_of(desk: &Desk, schedule: &Schedule) -> Result<Order, String> {
         fairness_key: template.fairness_key.clone(),
         labels: template.labels.clone(),
         kept_secret,
-        ..Order::default()
+        ..JobRequest::default()
     })
 }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{
-    context::Desk,
-    targets::{Cast, Named, check_references, no_command, of_command},
+    context::SubmitContext,
+    targets::{Named, Targets, check_references, no_command, of_command},
 };
 use crate::{
     command::{AllowList, CompiledSpec, SpecInput},
@@ -48,15 +48,15 @@ enum Ready {
 /// Composes as [`submit`](super::submit::submit) does, and answers what would run, secrets masked. Paths of
 /// refusals begin with `spec`, `inputSchema`, `input`, `commandId`, `profileId`, `proxyId` or `serviceIds`.
 pub async fn preview(
-    desk: &Desk,
+    context: &SubmitContext,
     allowed: &AllowList,
     subject: Subject,
     named: Named<'_>,
     input: Option<&Value>,
 ) -> Result<ComposedCommand, CatalogueError> {
-    let mut connection = desk.store.read().await?;
+    let mut connection = context.store.read().await?;
     let ready = match subject {
-        Subject::Command(id) => saved(desk, &mut connection, id).await?,
+        Subject::Command(id) => saved(context, &mut connection, id).await?,
         Subject::Draft { spec, input_schema } => draft(spec, input_schema, allowed)?,
     };
     let command = match &ready {
@@ -77,22 +77,26 @@ pub async fn preview(
     if !refusals.is_empty() {
         return Err(CatalogueError::Refused(refusals));
     }
-    let cast = Cast::choose(&found, named, command);
+    let targets = Targets::choose(&found, named, command);
     #[expect(
         clippy::redundant_closure_for_method_calls,
         reason = "the method's path is of one lifetime only"
     )]
-    let composed = cast.compose(&found, ready.spec(), &input, None, |composition| composition.masked());
+    let composed = targets.compose(&found, ready.spec(), &input, None, |composition| composition.masked());
     composed.map_err(|refusals| {
         CatalogueError::Refused(if command.is_some() { of_command(refusals) } else { refusals })
     })
 }
 
-async fn saved(desk: &Desk, connection: &mut Connection, id: CommandId) -> Result<Ready, CatalogueError> {
+async fn saved(
+    context: &SubmitContext,
+    connection: &mut Connection,
+    id: CommandId,
+) -> Result<Ready, CatalogueError> {
     let missing = || CatalogueError::Refused(vec![no_command()]);
     let command = commands::load(connection, &[id]).await?.pop().ok_or_else(missing)?;
     let version = command.version_id;
-    let recipe = desk.recipes.load(connection, [version]).await?.remove(&version);
+    let recipe = context.recipes.load(connection, [version]).await?.remove(&version);
     let recipe = recipe.ok_or_else(|| StoreError::corrupt("commands", "version_id", &version))?;
     Ok(Ready::Saved(Box::new(command), recipe))
 }

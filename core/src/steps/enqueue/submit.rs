@@ -8,8 +8,8 @@ use std::{collections::HashMap, sync::Arc};
 use serde_json::Value;
 
 use super::{
-    context::Desk,
-    prepare::{Pantry, prepare_call},
+    context::SubmitContext,
+    prepare::{Prefetched, prepare_submission},
 };
 use crate::{
     clock::Time,
@@ -40,7 +40,7 @@ pub const KEY_BYTES_MAX: usize = 255;
 
 /// One job, as a caller asks for it.
 #[derive(Debug, Clone, Default)]
-pub struct Order {
+pub struct JobRequest {
     /// What to run.
     pub command: Option<CommandId>,
     /// Overrides the command's profile.
@@ -83,7 +83,7 @@ pub struct Accepted {
 }
 
 /// What one caller is told.
-pub type Answer = Result<Vec<Accepted>, SubmitError>;
+pub type SubmitResult = Result<Vec<Accepted>, SubmitError>;
 
 /// Why a caller's jobs were not accepted. Nothing of them was written, but where said otherwise.
 #[derive(Debug, thiserror::Error)]
@@ -98,18 +98,23 @@ pub enum SubmitError {
 
 /// Submits the calls of several callers at once; answers are in their order. `is_dispatched`: the caller of this
 /// function pushes the references of ready jobs right after.
-pub async fn submit(desk: &Desk, calls: &[Vec<Order>], is_dispatched: bool) -> (Vec<Answer>, After) {
-    match attempt(desk, calls, is_dispatched).await {
+pub async fn submit(
+    context: &SubmitContext,
+    submissions: &[Vec<JobRequest>],
+    is_dispatched: bool,
+) -> (Vec<SubmitResult>, After) {
+    match attempt(context, submissions, is_dispatched).await {
         Ok(done) => done,
-        Err(error @ (StoreError::Constraint { .. } | StoreError::Contended(_))) if calls.len() > 1 => {
+        Err(error @ (StoreError::Constraint { .. } | StoreError::Contended(_))) if submissions.len() > 1 => {
             tracing::debug!(%error, "a batch of submissions failed; its callers go one by one");
-            let (mut answers, mut all) = (Vec::new(), After::default());
-            for call in calls {
-                let (answer, after) = Box::pin(submit(desk, std::slice::from_ref(call), is_dispatched)).await;
-                answers.extend(answer);
+            let (mut results, mut all) = (Vec::new(), After::default());
+            for submission in submissions {
+                let (to_results, after) =
+                    Box::pin(submit(context, std::slice::from_ref(submission), is_dispatched)).await;
+                results.extend(to_results);
                 all.merge(after);
             }
-            (answers, all)
+            (results, all)
         }
         Err(StoreError::Constraint { name, .. }) if deleted_meanwhile(&name).is_some() => {
             let path = deleted_meanwhile(&name).unwrap_or_default();
@@ -119,7 +124,7 @@ pub async fn submit(desk: &Desk, calls: &[Vec<Order>], is_dispatched: bool) -> (
         }
         Err(error) => {
             let error = Arc::new(error);
-            (calls.iter().map(|_| Err(SubmitError::Store(error.clone()))).collect(), After::default())
+            (submissions.iter().map(|_| Err(SubmitError::Store(error.clone()))).collect(), After::default())
         }
     }
 }
@@ -135,46 +140,54 @@ fn deleted_meanwhile(constraint: &str) -> Option<&'static str> {
 }
 
 async fn attempt(
-    desk: &Desk,
-    calls: &[Vec<Order>],
+    context: &SubmitContext,
+    submissions: &[Vec<JobRequest>],
     is_dispatched: bool,
-) -> Result<(Vec<Answer>, After), StoreError> {
-    let mut connection = desk.store.read().await?;
-    let pantry = Pantry::load(desk, &mut connection, calls).await?;
-    let mut prepared: Vec<Result<Vec<NewJob>, Vec<Refusal>>> = Vec::with_capacity(calls.len());
-    for call in calls {
-        prepared.push(prepare_call(desk, &pantry, call, is_dispatched));
+) -> Result<(Vec<SubmitResult>, After), StoreError> {
+    let mut connection = context.store.read().await?;
+    let prefetched = Prefetched::load(context, &mut connection, submissions).await?;
+    let mut prepared: Vec<Result<Vec<NewJob>, Vec<Refusal>>> = Vec::with_capacity(submissions.len());
+    for submission in submissions {
+        prepared.push(prepare_submission(context, &prefetched, submission, is_dispatched));
     }
     give_rounds(&mut connection, &mut prepared, Taking::Ahead).await?;
-    let is_simple = |order: &Order| order.idempotency_key.is_none() && order.depends_on.is_empty();
-    let outcome = if calls.iter().flatten().all(is_simple) {
+    let is_simple = |request: &JobRequest| request.idempotency_key.is_none() && request.depends_on.is_empty();
+    let inserted = if submissions.iter().flatten().all(is_simple) {
         insert(&mut connection, &prepared).await?
     } else {
         drop(connection);
-        let mut transaction = desk.store.begin().await?;
-        let outcome = insert_one_by_one(&mut transaction, &mut prepared).await?;
+        let mut transaction = context.store.begin().await?;
+        let inserted = insert_one_by_one(&mut transaction, &mut prepared).await?;
         commit(transaction).await?;
-        outcome
+        inserted
     };
-    Ok(answer(prepared, outcome))
+    Ok(to_results(prepared, inserted))
 }
 
 /// [`submit`] within the caller's transaction, each call for itself; the jobs are left to the dispatcher.
 pub(super) async fn submit_within(
-    desk: &Desk,
+    context: &SubmitContext,
     transaction: &mut Transaction,
-    calls: &[Vec<Order>],
-) -> Result<(Vec<Answer>, After), StoreError> {
-    let pantry = Pantry::load(desk, transaction, calls).await?;
-    let mut prepared: Vec<_> = calls.iter().map(|call| prepare_call(desk, &pantry, call, false)).collect();
-    let outcome = insert_one_by_one(transaction, &mut prepared).await?;
-    Ok(answer(prepared, outcome))
+    submissions: &[Vec<JobRequest>],
+) -> Result<(Vec<SubmitResult>, After), StoreError> {
+    let prefetched = Prefetched::load(context, transaction, submissions).await?;
+    let mut prepared: Vec<_> = submissions
+        .iter()
+        .map(|submission| prepare_submission(context, &prefetched, submission, false))
+        .collect();
+    let inserted = insert_one_by_one(transaction, &mut prepared).await?;
+    Ok(to_results(prepared, inserted))
 }
 
 /// Whether an order would be accepted now; answers its input as it may be stored, without the schema's defaults.
-pub async fn check(desk: &Desk, connection: &mut Connection, order: &Order) -> Result<Checked, StoreError> {
-    let pantry = Pantry::load(desk, connection, &[vec![order.clone()]]).await?;
-    Ok(prepare_call(desk, &pantry, std::slice::from_ref(order), false).map(|_| pantry.split_input(order)))
+pub async fn check(
+    context: &SubmitContext,
+    connection: &mut Connection,
+    request: &JobRequest,
+) -> Result<Checked, StoreError> {
+    let prefetched = Prefetched::load(context, connection, &[vec![request.clone()]]).await?;
+    Ok(prepare_submission(context, &prefetched, std::slice::from_ref(request), false)
+        .map(|_| prefetched.split_input(request)))
 }
 
 /// The answer of [`check`].
@@ -200,11 +213,14 @@ async fn give_rounds(
 }
 
 /// The answers to the callers.
-fn answer(prepared: Vec<Result<Vec<NewJob>, Vec<Refusal>>>, outcome: Outcome) -> (Vec<Answer>, After) {
+fn to_results(
+    prepared: Vec<Result<Vec<NewJob>, Vec<Refusal>>>,
+    inserted: Inserted,
+) -> (Vec<SubmitResult>, After) {
     let mut after = After::default();
-    let mut answers = Vec::with_capacity(prepared.len());
-    for (prepared, conflicts) in prepared.into_iter().zip(outcome) {
-        answers.push(match (prepared, conflicts) {
+    let mut results = Vec::with_capacity(prepared.len());
+    for (prepared, conflicts) in prepared.into_iter().zip(inserted) {
+        results.push(match (prepared, conflicts) {
             (Err(refusals), _) | (Ok(_), Err(refusals)) => Err(SubmitError::Refused(refusals)),
             (Ok(jobs), Ok(accepted)) => {
                 for (job, accepted) in jobs.into_iter().zip(&accepted) {
@@ -216,16 +232,16 @@ fn answer(prepared: Vec<Result<Vec<NewJob>, Vec<Refusal>>>, outcome: Outcome) ->
             }
         });
     }
-    (answers, after)
+    (results, after)
 }
 
 /// For each call: what exists now, or why it was refused after all.
-type Outcome = Vec<Result<Vec<Accepted>, Vec<Refusal>>>;
+type Inserted = Vec<Result<Vec<Accepted>, Vec<Refusal>>>;
 
 async fn insert(
     connection: &mut Connection,
     prepared: &[Result<Vec<NewJob>, Vec<Refusal>>],
-) -> Result<Outcome, StoreError> {
+) -> Result<Inserted, StoreError> {
     let jobs: Vec<NewJob> = prepared.iter().flatten().flatten().cloned().collect();
     if !jobs.is_empty() {
         // One statement is a transaction by itself. A job that exists already is this very one: its COMMIT was
@@ -235,7 +251,7 @@ async fn insert(
     let accept = |jobs: &Vec<NewJob>| {
         jobs.iter().map(|job| Accepted { job: job.id, was_duplicate: false }).collect::<Vec<_>>()
     };
-    Ok(prepared.iter().map(|call| call.as_ref().map(accept).map_err(Clone::clone)).collect())
+    Ok(prepared.iter().map(|submission| submission.as_ref().map(accept).map_err(Clone::clone)).collect())
 }
 
 /// Inserts call by call within the transaction, each behind a savepoint, so that a key that is taken with other
@@ -243,15 +259,15 @@ async fn insert(
 async fn insert_one_by_one(
     transaction: &mut Transaction,
     prepared: &mut [Result<Vec<NewJob>, Vec<Refusal>>],
-) -> Result<Outcome, StoreError> {
+) -> Result<Inserted, StoreError> {
     let edges = decide_dependencies(transaction, prepared.iter_mut().flatten().flatten()).await?;
     give_rounds(transaction, prepared, Taking::Within).await?;
-    let mut outcome = Vec::with_capacity(prepared.len());
-    for call in prepared {
-        let jobs = match call {
+    let mut outcomes = Vec::with_capacity(prepared.len());
+    for submission in prepared {
+        let jobs = match submission {
             Ok(jobs) => jobs,
             Err(refusals) => {
-                outcome.push(Err(refusals.clone()));
+                outcomes.push(Err(refusals.clone()));
                 continue;
             }
         };
@@ -274,15 +290,15 @@ async fn insert_one_by_one(
         match accept_or_conflict(jobs, &inserted, &holders) {
             Ok(accepted) => {
                 savepoint.commit().await?;
-                outcome.push(Ok(accepted));
+                outcomes.push(Ok(accepted));
             }
             Err(refusals) => {
                 savepoint.rollback().await?;
-                outcome.push(Err(refusals));
+                outcomes.push(Err(refusals));
             }
         }
     }
-    Ok(outcome)
+    Ok(outcomes)
 }
 
 /// Jobs that need others which have not succeeded are blocked; answers the edges to be written. What they need cannot end

@@ -8,7 +8,7 @@ use crate::{
     refusal::Refusal,
     store::catalogue::{
         commands::Command,
-        ingredients::{Found, Wanted},
+        ingredients::{StoredIngredients, Wanted},
     },
 };
 
@@ -36,7 +36,7 @@ pub enum Services<'a> {
 
 /// What a job runs on.
 #[derive(Debug)]
-pub(super) struct Cast {
+pub(super) struct Targets {
     pub(super) profile: Option<ProfileId>,
     pub(super) proxy: Option<ProxyId>,
     pub(super) services: Vec<ServiceId>,
@@ -76,9 +76,9 @@ impl<'a> Named<'a> {
     }
 }
 
-impl Cast {
+impl Targets {
     /// Everything that a job runs on.
-    pub(super) fn choose(found: &Found, named: Named<'_>, command: Option<&Command>) -> Self {
+    pub(super) fn choose(found: &StoredIngredients, named: Named<'_>, command: Option<&Command>) -> Self {
         let of_profile = |id| found.profiles.get(&id).map(|stored| stored.services.clone());
         Self {
             profile: named.profile_over(command),
@@ -95,7 +95,7 @@ impl Cast {
     /// `input` has passed the command's schema, and what the job names was found.
     pub(super) fn compose<T>(
         &self,
-        found: &Found,
+        found: &StoredIngredients,
         spec: &CompiledSpec,
         input: &Input,
         job: Option<JobFacts>,
@@ -111,7 +111,7 @@ impl Cast {
 }
 
 /// Refuses what a job names and what was not found, and services that it names twice.
-pub(super) fn check_references(found: &Found, named: Named<'_>) -> Vec<Refusal> {
+pub(super) fn check_references(found: &StoredIngredients, named: Named<'_>) -> Vec<Refusal> {
     let mut refusals = Vec::new();
     if named.profile.is_some_and(|id| !found.profiles.contains_key(&id)) {
         refusals.push(Refusal::not_found("profileId", "profile"));

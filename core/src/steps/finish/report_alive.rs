@@ -9,8 +9,8 @@ use crate::{
 };
 
 /// For one attempt. Telling it again changes nothing.
-pub async fn own_up(store: &Store, attempt: AttemptId) -> Result<(), StoreError> {
+pub async fn report_alive(store: &Store, attempt: AttemptId) -> Result<(), StoreError> {
     let mut transaction = store.begin().await?;
-    workers::own_up(&mut transaction, attempt).await?;
+    workers::report_alive(&mut transaction, attempt).await?;
     commit(transaction).await
 }

@@ -6,13 +6,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::settle::{Verdict, settle_within};
+use super::settle::{Settlement, settle_within};
 use crate::{
     clock::Time,
     ids::{JobId, WorkerId},
     job::{Outcome, Standing},
     mutant::Mutant,
-    steps::{After, limits::wake::Again},
+    steps::{After, limits::wake::Recheck},
     store::{
         Connection, Store, StoreError, commit,
         jobs::live,
@@ -87,26 +87,26 @@ pub async fn rescue(store: &Store, lease: Option<&Lease>) -> Result<(Rescued, Af
     };
     let orphans = workers::orphans(&mut transaction, RESCUE_BATCH_MAX).await?;
     let has_more = orphans.len() as i64 == RESCUE_BATCH_MAX;
-    let (jobs, mut after, again) = give_back(&mut transaction, &orphans).await?;
+    let (jobs, mut after, recheck) = give_back(&mut transaction, &orphans).await?;
     commit(transaction).await?;
-    after.merge(again.look(store).await);
+    after.merge(recheck.run(store).await);
     Ok((Rescued { is_lost, jobs, has_more }, after))
 }
 
 async fn give_back(
     connection: &mut Connection,
     orphans: &[JobId],
-) -> Result<(usize, After, Again), StoreError> {
+) -> Result<(usize, After, Recheck), StoreError> {
     let (rows, Some(_)) = live::lock(connection, orphans).await? else {
-        return Ok((0, After::default(), Again::default()));
+        return Ok((0, After::default(), Recheck::default()));
     };
     let mut used = usage::of_jobs(connection, orphans).await?;
-    let verdicts = rows.iter().filter_map(|row| {
+    let settlements = rows.iter().filter_map(|row| {
         let Standing::Running { attempt, .. } = row.standing else { return None };
-        Some(Verdict { used: used.remove(&row.job), ..Verdict::bare(row.job, attempt, Outcome::Lost) })
+        Some(Settlement { used: used.remove(&row.job), ..Settlement::bare(row.job, attempt, Outcome::Lost) })
     });
-    let (settled, after, again) = settle_within(connection, verdicts.collect()).await?;
-    Ok((settled.len(), after, again))
+    let (settled, after, recheck) = settle_within(connection, settlements.collect()).await?;
+    Ok((settled.len(), after, recheck))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::{
     policy::Policy,
     steps::{
         After,
-        limits::wake::{Again, call_freed},
+        limits::wake::{Recheck, wake_freed},
     },
     store::{
         Connection, Store, StoreError, commit,
@@ -34,7 +34,7 @@ pub const SETTLE_BATCH_MAX: usize = 500;
 
 /// How an attempt ended.
 #[derive(Debug, Clone)]
-pub struct Verdict {
+pub struct Settlement {
     /// The job.
     pub job: JobId,
     /// The attempt: the fence.
@@ -55,7 +55,7 @@ pub struct Verdict {
     pub used: Option<Used>,
 }
 
-impl Verdict {
+impl Settlement {
     /// On an attempt of which nothing is known but how it ended.
     pub fn bare(job: JobId, attempt: AttemptId, outcome: Outcome) -> Self {
         let (policy, exit) = (Policy::default(), ExitRecord::default());
@@ -63,7 +63,7 @@ impl Verdict {
     }
 }
 
-/// What became of a [`Verdict`].
+/// What became of a [`Settlement`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
     /// It is the job's history now (by this call or an earlier one).
@@ -73,17 +73,20 @@ pub enum Settled {
 }
 
 /// Settles a batch. Answers are in the order of the verdicts.
-pub async fn settle(store: &Store, verdicts: Vec<Verdict>) -> Result<(Vec<Settled>, After), StoreError> {
+pub async fn settle(
+    store: &Store,
+    settlements: Vec<Settlement>,
+) -> Result<(Vec<Settled>, After), StoreError> {
     let order: Vec<(AttemptId, &'static str)> =
-        verdicts.iter().map(|verdict| (verdict.attempt, verdict.outcome.as_str())).collect();
+        settlements.iter().map(|settlement| (settlement.attempt, settlement.outcome.as_str())).collect();
     let mut transaction = store.begin().await?;
-    let (settled, mut after, again) = settle_within(&mut transaction, verdicts).await?;
+    let (settled, mut after, recheck) = settle_within(&mut transaction, settlements).await?;
     let unknown: Vec<(AttemptId, &str)> =
         order.iter().filter(|(attempt, _)| !settled.contains(attempt)).copied().collect();
     let repeated =
         if unknown.is_empty() { Vec::new() } else { attempts::settled(&mut transaction, &unknown).await? };
     commit(transaction).await?;
-    after.merge(again.look(store).await);
+    after.merge(recheck.run(store).await);
     let is_done = |attempt| settled.contains(attempt) || repeated.contains(attempt);
     Ok((
         order
@@ -98,61 +101,62 @@ pub async fn settle(store: &Store, verdicts: Vec<Verdict>) -> Result<(Vec<Settle
 /// at again after the commit.
 pub(crate) async fn settle_within(
     connection: &mut Connection,
-    verdicts: Vec<Verdict>,
-) -> Result<(Vec<AttemptId>, After, Again), StoreError> {
-    let jobs: Vec<JobId> = verdicts.iter().map(|verdict| verdict.job).collect();
+    settlements: Vec<Settlement>,
+) -> Result<(Vec<AttemptId>, After, Recheck), StoreError> {
+    let jobs: Vec<JobId> = settlements.iter().map(|settlement| settlement.job).collect();
     let (rows, Some(now)) = live::lock(connection, &jobs).await? else {
-        return Ok((Vec::new(), After::default(), Again::default()));
+        return Ok((Vec::new(), After::default(), Recheck::default()));
     };
     let mut rows: HashMap<JobId, LiveJob> = rows.into_iter().map(|row| (row.job, row)).collect();
     let (mut changes, mut finished) = (Vec::new(), Vec::new());
-    for verdict in verdicts {
-        let Some(row) = rows.remove(&verdict.job) else { continue };
-        let Some((change, finish)) = decide(row, verdict, now) else { continue };
+    for settlement in settlements {
+        let Some(row) = rows.remove(&settlement.job) else { continue };
+        let Some((change, finish)) = decide(row, settlement, now) else { continue };
         changes.push(change);
         finished.push(finish);
     }
     if changes.is_empty() {
-        return Ok((Vec::new(), After::default(), Again::default()));
+        return Ok((Vec::new(), After::default(), Recheck::default()));
     }
     let saved = live::save(connection, &changes, now).await?;
     attempts::finish(connection, &finished, now).await?;
-    let (called, again) = call_freed(connection, saved.freed).await?;
-    let changed = changes.iter().map(|change| change.before.job).chain(called.changed()).collect();
+    let (woken, recheck) = wake_freed(connection, saved.freed).await?;
+    let changed = changes.iter().map(|change| change.before.job).chain(woken.changed()).collect();
     let has_backlog =
         changes.iter().any(|change| matches!(change.applied.next, Next::Live(Standing::Queued { .. })));
     let settled = finished.iter().map(|finish| finish.attempt).collect();
-    let (ready, has_dependents) = (called.ready, saved.has_dependents);
-    Ok((settled, After { changed, ready, has_dependents, has_backlog, ..After::default() }, again))
+    let (ready, has_dependents) = (woken.ready, saved.has_dependents);
+    Ok((settled, After { changed, ready, has_dependents, has_backlog, ..After::default() }, recheck))
 }
 
 /// One verdict against its locked row; null when the attempt does not hold the job any more.
-fn decide(row: LiveJob, mut verdict: Verdict, now: Time) -> Option<(Change, Finish)> {
+fn decide(row: LiveJob, mut settlement: Settlement, now: Time) -> Option<(Change, Finish)> {
     if let Standing::Running { attempt, .. } = row.standing
         && Mutant::SettleWithoutFence.is_on()
     {
-        verdict.attempt = attempt;
+        settlement.attempt = attempt;
     }
-    let counted = row.counted as u32 + u32::from(verdict.outcome.counts());
-    let backoff: Duration = verdict.policy.backoff.delay(counted, verdict.jitter);
-    let facts = row.facts(&verdict.policy);
-    let failure = failure_of(&verdict.outcome, &verdict.policy);
-    let outcome = verdict.outcome.as_str();
-    let transition = Transition::Finished { attempt: verdict.attempt, outcome: verdict.outcome, backoff };
+    let counted = row.counted as u32 + u32::from(settlement.outcome.counts());
+    let backoff: Duration = settlement.policy.backoff.delay(counted, settlement.jitter);
+    let facts = row.facts(&settlement.policy);
+    let failure = failure_of(&settlement.outcome, &settlement.policy);
+    let outcome = settlement.outcome.as_str();
+    let transition =
+        Transition::Finished { attempt: settlement.attempt, outcome: settlement.outcome, backoff };
     let applied = apply(&facts, transition, now).ok()?;
     let finish = Finish {
         job: row.job,
-        attempt: verdict.attempt,
+        attempt: settlement.attempt,
         number: row.attempt,
         outcome,
         worker: row.worker?,
-        proxy: verdict.proxy.or(row.attempt_proxy),
-        composed: verdict.composed,
+        proxy: settlement.proxy.or(row.attempt_proxy),
+        composed: settlement.composed,
         queued_at: row.queued_at.unwrap_or(now),
         started_at: row.attempt_at.unwrap_or(now),
-        exit: verdict.exit,
+        exit: settlement.exit,
         failure,
-        used: verdict.used,
+        used: settlement.used,
     };
     Some((Change { before: row, applied, started: None, is_dispatched: false }, finish))
 }

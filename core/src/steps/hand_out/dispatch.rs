@@ -12,7 +12,7 @@ use crate::{
         Store, StoreError, commit,
         queues::backlog::{self, Backlog},
     },
-    transport::{Held, Redis, RedisError, queue},
+    transport::{ReadySet, Redis, RedisError, queue},
 };
 
 /// References of one queue and priority that Redis holds at most (and one batch of each API process more).
@@ -49,7 +49,7 @@ pub async fn refill(store: &Store, redis: &Redis) -> Result<bool, DispatchError>
         let held = redis.held(&of_queue[0].queue).await?;
         for Backlog { queue, priority, first_round } in of_queue {
             let held = usize::try_from(*priority).ok().and_then(|priority| held.get(priority));
-            let Held { count, last_round } = held.copied().unwrap_or_default();
+            let ReadySet { count, last_round } = held.copied().unwrap_or_default();
             let (room, before) = if count < REFILL_BELOW {
                 (WINDOW - count, None)
             } else if last_round.is_some_and(|last| *first_round < last) {

@@ -5,7 +5,7 @@
 
 use std::{slice::from_ref, time::Duration};
 
-use super::wake::{Called, call_away};
+use super::wake::{Woken, wake_all};
 use crate::{
     clock::Time,
     ids::ProxyId,
@@ -32,12 +32,12 @@ pub async fn cool_down(store: &Store, proxy: ProxyId) -> Result<(Option<Time>, A
     let Some(now) = locked.at else { return Ok((None, After::default())) };
     let gate = locked.gates.entry(key.clone()).or_default();
     let was_shut = gate.why_shut(now).is_some();
-    gate.learn(&Observation { limits: Vec::new(), closed: Some(Closed::AtLeast(PAUSE)) }, now);
+    gate.apply(&Observation { limits: Vec::new(), closed: Some(Closed::AtLeast(PAUSE)) }, now);
     let until = gate.shut_until(now);
     // Whether anybody waits there any more is found out then.
     let wake = Wake::Soonest(until.and_then(|until| (until - now).to_std().ok()));
     gates::save(&mut transaction, &[Saved { key: &key, gate, demand: None, wake }]).await?;
-    let called = if was_shut { Called::default() } else { call_away(&mut transaction, &key).await? };
+    let woken = if was_shut { Woken::default() } else { wake_all(&mut transaction, &key).await? };
     commit(transaction).await?;
-    Ok((until, After { has_timed: true, ..called.after() }))
+    Ok((until, After { has_timed: true, ..woken.after() }))
 }

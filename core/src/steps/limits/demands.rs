@@ -26,7 +26,7 @@ pub(crate) fn limits_of_profile(caps: &[Cap]) -> Limits {
 
 /// What a batch of jobs asks for.
 #[derive(Debug, Default)]
-pub(crate) struct Asked {
+pub(crate) struct JobDemands {
     /// What each has to pass; those that need not pass anything are left out.
     pub(crate) demands: HashMap<JobId, Vec<Demand>>,
     /// The proxies of those that go through one.
@@ -34,10 +34,10 @@ pub(crate) struct Asked {
 }
 
 /// What each of these jobs has to pass, and the proxies that they take.
-pub(crate) async fn asked<'a>(
+pub(crate) async fn load_demands<'a>(
     connection: &mut Connection,
     rows: impl Iterator<Item = &'a (LiveJob, Terms)>,
-) -> Result<Asked, StoreError> {
+) -> Result<JobDemands, StoreError> {
     let rows: Vec<&(LiveJob, Terms)> = rows.collect();
     let jobs: Vec<JobId> = rows.iter().map(|(row, _)| row.job).collect();
     let services = declared::of_services(connection, &jobs).await?;
@@ -49,7 +49,7 @@ pub(crate) async fn asked<'a>(
     }
     let mut proxies = Proxies::of(connection, rows.iter().map(|(row, _)| row)).await?;
     let alone = Arc::new(limits_of_profile(&[]));
-    let mut asked = Asked::default();
+    let mut loaded = JobDemands::default();
     for (row, terms) in rows {
         let mut demands = Vec::new();
         let mut demand = |key, name: &Arc<str>, limits: &Arc<Limits>| {
@@ -69,7 +69,7 @@ pub(crate) async fn asked<'a>(
             }
         }
         if let Some(proxy) = proxies.pick(row) {
-            asked.proxies.insert(row.job, proxy);
+            loaded.proxies.insert(row.job, proxy);
             if let Some(DeclaredProxy { declared, .. }) = proxies.found.get(&proxy) {
                 demand(GateKey::Proxy(proxy), &declared.name, &declared.limits);
             }
@@ -80,10 +80,10 @@ pub(crate) async fn asked<'a>(
             demand(GateKey::Profile(profile), &nameless, &capped.unwrap_or_else(|| alone.clone()));
         }
         if !demands.is_empty() {
-            asked.demands.insert(row.job, demands);
+            loaded.demands.insert(row.job, demands);
         }
     }
-    Ok(asked)
+    Ok(loaded)
 }
 
 /// The proxies that a batch of jobs names or may choose.
@@ -133,8 +133,8 @@ impl Proxies {
         let choose = || {
             let busy = |id: &ProxyId| self.busy.get(id).copied().unwrap_or_default();
             // None comes before any time.
-            let despair = |id: &ProxyId| (!has_waited_for(id), cools_until(id));
-            choice.selection.pick(&choice.proxies, is_out, busy, choice.last, despair)
+            let fallback_rank = |id: &ProxyId| (!has_waited_for(id), cools_until(id));
+            choice.selection.pick(&choice.proxies, is_out, busy, choice.last, fallback_rank)
         };
         let waited_for = choice.proxies.iter().find(|id| has_waited_for(id) && !is_out(id)).copied();
         let picked = waited_for.or_else(choose)?;

@@ -1,10 +1,10 @@
 //! Why: what stands in the way of ready jobs, by the code that decides on their claims.
 //!
-//! Called by the API for `Job.waiting`. Locks nothing and changes nothing. [`asked`] is the claim's too.
+//! Called by the API for `Job.waiting`. Locks nothing and changes nothing. [`load_demands`](super::demands::load_demands) is the claim's too.
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::demands::asked;
+use super::demands::load_demands;
 use crate::{
     ids::JobId,
     job::Standing,
@@ -36,12 +36,12 @@ pub struct Obstacle {
 
 /// What stands in the way of these jobs as of now; those that are not ready, or that nothing but other jobs' turns is in the way
 /// of, are left out.
-pub async fn why(store: &Store, jobs: &[JobId]) -> Result<HashMap<JobId, Obstacle>, StoreError> {
+pub async fn explain(store: &Store, jobs: &[JobId]) -> Result<HashMap<JobId, Obstacle>, StoreError> {
     let mut connection = store.read().await?;
     let (rows, Some(now)) = live::look(&mut connection, jobs).await? else { return Ok(HashMap::new()) };
     let is_ready = |row: &LiveJob| matches!(row.standing, Standing::Queued { .. });
     let ready: Vec<(LiveJob, Terms)> = rows.into_iter().filter(|(row, _)| is_ready(row)).collect();
-    let demands = asked(&mut connection, ready.iter()).await?.demands;
+    let demands = load_demands(&mut connection, ready.iter()).await?.demands;
     let keys: BTreeSet<GateKey> = demands.values().flatten().map(|demand| demand.key.clone()).collect();
     let gates = gates::look(&mut connection, &keys.into_iter().collect::<Vec<_>>()).await?.gates;
     let obstacles = ready.iter().filter_map(|(row, _)| {

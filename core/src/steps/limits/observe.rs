@@ -23,7 +23,7 @@ use crate::{
 pub const OBSERVE_BATCH_MAX: usize = 200;
 /// What a service answered.
 #[derive(Debug, Clone)]
-pub struct Sighting {
+pub struct RateLimitObservation {
     /// Which service.
     pub service: ServiceId,
     /// When, by the clock of whoever saw it.
@@ -33,18 +33,18 @@ pub struct Sighting {
 }
 
 /// Takes in a batch.
-pub async fn observe(store: &Store, sightings: Vec<Sighting>) -> Result<After, StoreError> {
+pub async fn observe(store: &Store, observations: Vec<RateLimitObservation>) -> Result<After, StoreError> {
     let keys: BTreeSet<GateKey> =
-        sightings.iter().map(|sighting| GateKey::Service(sighting.service)).collect();
+        observations.iter().map(|observation| GateKey::Service(observation.service)).collect();
     let keys: Vec<GateKey> = keys.into_iter().collect();
     let mut transaction = store.begin().await?;
     let mut locked = gates::lock(&mut transaction, &keys).await?;
     let Some(now) = locked.at else { return Ok(After::default()) };
     let mut closed: HashMap<ServiceId, Option<Time>> = HashMap::new();
-    for Sighting { service, at, seen } in sightings {
+    for RateLimitObservation { service, at, seen } in observations {
         let gate = locked.gates.entry(GateKey::Service(service)).or_default();
         let is_refusal = seen.closed.is_some();
-        gate.learn(&seen.moved(now - at), now);
+        gate.apply(&seen.moved(now - at), now);
         match &gate.shut {
             Some(Shut::Until(until)) if is_refusal => drop(closed.insert(service, Some(*until))),
             Some(Shut::Suspended { .. }) if is_refusal => drop(closed.insert(service, None)),

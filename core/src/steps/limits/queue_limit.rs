@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Sets or takes away the bound of a queue; the inner error says why not.
-pub async fn bound(
+pub async fn set_queue_limit(
     store: &Store,
     queue: &str,
     max_concurrency: Option<u32>,

@@ -24,17 +24,17 @@ use crate::{
     store::{
         Connection, Store, StoreError, commit,
         jobs::live::{self, Change},
-        limits::gates::{self, Found, Saved, Wake},
+        limits::gates::{self, LockedGates, Saved, Wake},
     },
 };
 
-pub(crate) use recheck::Again;
+pub(crate) use recheck::Recheck;
 
 /// How long before its moment a job is called at the latest, so that its claim is there in time. Those whose moments come until
 /// [`AHEAD`] are called with it: the longer that is, the fewer and larger are the batches that queue up at a gate.
 const LEAD: Duration = Duration::from_millis(120);
 /// Most jobs that one gate calls at a time, and most gates.
-const CALL_MAX: u32 = 500;
+const WAKE_MAX: u32 = 500;
 const GATES_MAX: u16 = 100;
 /// Pause while another worker is calling at all gates whose moment has come.
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
@@ -52,7 +52,7 @@ pub(crate) enum Occasion {
 
 /// Who was called.
 #[derive(Debug, Default)]
-pub(crate) struct Called {
+pub(crate) struct Woken {
     pub(crate) ready: Vec<ReadyJob>,
     /// Gates on which nobody is parked any more, as far as was seen before the commit.
     pub(crate) emptied: Vec<GateKey>,
@@ -64,51 +64,51 @@ pub(crate) fn lead(block: &Block, until: Time, now: Time) -> Duration {
     match block {
         Block::Rate { .. } => wait.saturating_sub(LEAD).max(PAUSE_MIN),
         Block::Capped { .. }
-        | Block::UsedUp { .. }
-        | Block::Refusing { .. }
+        | Block::QuotaExhausted { .. }
+        | Block::RetryAfter { .. }
         | Block::Suspended { .. }
-        | Block::Full { .. }
-        | Block::Behind => wait,
+        | Block::NoSlots { .. }
+        | Block::BehindWaiters => wait,
     }
 }
 
 /// Calls at most so many jobs at each of these gates, which are locked (again, if the caller has locked them already).
-pub(crate) async fn call(
+pub(crate) async fn wake(
     connection: &mut Connection,
     wanted: HashMap<GateKey, u32>,
     occasion: Occasion,
-) -> Result<Called, StoreError> {
+) -> Result<Woken, StoreError> {
     let keys: Vec<GateKey> = wanted.keys().cloned().collect();
     let locked = gates::lock(connection, &keys).await?;
-    call_locked(connection, locked, |key| wanted.get(key).copied().unwrap_or_default(), occasion).await
+    wake_locked(connection, locked, |key| wanted.get(key).copied().unwrap_or_default(), occasion).await
 }
 
 /// Before the commit of those who leave: calls at gates where jobs wait for a place. The others are not locked, or everybody who leaves
 /// would queue up at a gate with those who come.
-pub(crate) async fn call_freed(
+pub(crate) async fn wake_freed(
     connection: &mut Connection,
     mut freed: HashMap<GateKey, u32>,
-) -> Result<(Called, Again), StoreError> {
+) -> Result<(Woken, Recheck), StoreError> {
     if freed.is_empty() {
-        return Ok((Called::default(), Again::default()));
+        return Ok((Woken::default(), Recheck::default()));
     }
     let awaited = gates::awaited_for_places(connection, &freed.keys().collect::<Vec<_>>()).await?;
     let wanted = awaited.into_iter().filter_map(|key| freed.remove_entry(&key)).collect();
-    let called = call(connection, wanted, Occasion::Freed).await?;
-    let again = Again { freed, emptied: called.emptied.clone(), ..Again::default() };
-    Ok((called, again))
+    let woken = wake(connection, wanted, Occasion::Freed).await?;
+    let recheck = Recheck { freed, emptied: woken.emptied.clone(), ..Recheck::default() };
+    Ok((woken, recheck))
 }
 
-/// Calls those who wait at a gate that is shut now, [`CALL_MAX`] at most: some may have another way, and the others come back.
-pub(crate) async fn call_away(connection: &mut Connection, key: &GateKey) -> Result<Called, StoreError> {
-    let parked = gates::parked(connection, &[(key, CALL_MAX)]).await?;
+/// Calls those who wait at a gate that is shut now, [`WAKE_MAX`] at most: some may have another way, and the others come back.
+pub(crate) async fn wake_all(connection: &mut Connection, key: &GateKey) -> Result<Woken, StoreError> {
+    let parked = gates::parked(connection, &[(key, WAKE_MAX)]).await?;
     let jobs: Vec<JobId> = parked.into_iter().map(|(_, job)| job).collect();
-    Ok(Called { ready: make_ready(connection, &jobs).await?, ..Called::default() })
+    Ok(Woken { ready: make_ready(connection, &jobs).await?, ..Woken::default() })
 }
 
 /// One round of the duty: calls at every gate whose moment has come. Also answers how long until the next one; zero when
 /// there may be more to do.
-pub async fn call_due(store: &Store) -> Result<(After, Option<Duration>), StoreError> {
+pub async fn wake_due(store: &Store) -> Result<(After, Option<Duration>), StoreError> {
     // Every worker looks at every moment, and mostly another one has called already.
     let next = gates::next_due_in(&mut *store.read().await?).await?;
     if next.is_none_or(|wait| !wait.is_zero()) {
@@ -119,14 +119,14 @@ pub async fn call_due(store: &Store) -> Result<(After, Option<Duration>), StoreE
     if locked.gates.is_empty() {
         return Ok((After::default(), Some(BUSY_PAUSE)));
     }
-    let called = call_locked(&mut transaction, locked, |_| CALL_MAX, Occasion::Time).await?;
+    let woken = wake_locked(&mut transaction, locked, |_| WAKE_MAX, Occasion::Time).await?;
     commit(transaction).await?;
-    Ok((called.finish(store).await, Some(Duration::ZERO)))
+    Ok((woken.finish(store).await, Some(Duration::ZERO)))
 }
 
 /// Looks at gates with waiters that wait for no moment, [`GATES_MAX`] from the one on that is given, and calls one at each that
 /// has room, should a turn ever have been lost. Answers where to go on; null for from the beginning.
-pub async fn call_forgotten(
+pub async fn sweep_stranded(
     store: &Store,
     after: Option<String>,
 ) -> Result<(After, Option<String>), StoreError> {
@@ -151,18 +151,18 @@ pub async fn call_forgotten(
     }
     // There are jobs parked on them, whatever the gates believe.
     locked.gates.values_mut().for_each(|gate| gate.has_waiters = true);
-    let called = call_locked(&mut transaction, locked, |_| 1, Occasion::Freed).await?;
+    let woken = wake_locked(&mut transaction, locked, |_| 1, Occasion::Freed).await?;
     commit(transaction).await?;
-    Ok((called.finish(store).await, last))
+    Ok((woken.finish(store).await, last))
 }
 
-async fn call_locked(
+async fn wake_locked(
     connection: &mut Connection,
-    mut locked: Found,
+    mut locked: LockedGates,
     most: impl Fn(&GateKey) -> u32,
     occasion: Occasion,
-) -> Result<Called, StoreError> {
-    let Some(now) = locked.at else { return Ok(Called::default()) };
+) -> Result<Woken, StoreError> {
+    let Some(now) = locked.at else { return Ok(Woken::default()) };
     locked.gates.retain(|key, gate| gate.has_waiters && most(key) > 0);
     let looks: Vec<Look> = locked
         .gates
@@ -195,7 +195,7 @@ async fn call_locked(
     });
     gates::save(connection, &saved.collect::<Vec<_>>()).await?;
     let jobs: Vec<JobId> = parked.iter().map(|(_, job)| *job).collect();
-    Ok(Called { ready: make_ready(connection, &jobs).await?, emptied })
+    Ok(Woken { ready: make_ready(connection, &jobs).await?, emptied })
 }
 
 /// What one gate has room for.
@@ -241,7 +241,7 @@ async fn make_ready(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<R
     Ok(ready)
 }
 
-impl Called {
+impl Woken {
     /// What has to be told after the commit.
     pub(crate) fn after(&self) -> After {
         After { changed: self.changed(), ready: self.ready.clone(), ..After::default() }
@@ -250,7 +250,7 @@ impl Called {
     /// After the commit, where nothing else is to be looked at again.
     async fn finish(self, store: &Store) -> After {
         let mut after = self.after();
-        after.merge(Again { emptied: self.emptied, ..Again::default() }.look(store).await);
+        after.merge(Recheck { emptied: self.emptied, ..Recheck::default() }.run(store).await);
         after
     }
 

@@ -34,7 +34,7 @@ pub async fn make_partitions(store: &Store) -> Result<(), StoreError> {
 }
 
 /// Does both again and again, for as long as somebody waits for it. What fails is told, and tried again.
-pub async fn keep_rolling(store: &Store) -> Infallible {
+pub async fn keep_folded(store: &Store) -> Infallible {
     tokio::join!(keep_folding(store), keep_making_partitions(store)).0
 }
 

@@ -7,23 +7,23 @@ use crate::store::{Store, StoreError, commit, maintenance::statistics};
 
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stock {
+pub enum Refreshed {
     /// The planner knows how full the queue is, within ten times.
-    Known,
+    UpToDate,
     /// It did not, and does now.
-    Taken,
+    Done,
     /// It does not: Postgres passes over a table that somebody has locked, and one that this role does not own.
-    PassedOver,
+    Skipped,
 }
 
 /// Looks, and takes statistics if they are of less than a tenth of the rows that there are.
-pub async fn take_stock(store: &Store) -> Result<Stock, StoreError> {
+pub async fn refresh_statistics(store: &Store) -> Result<Refreshed, StoreError> {
     if !statistics::are_outgrown(&mut *store.read().await?).await? {
-        return Ok(Stock::Known);
+        return Ok(Refreshed::UpToDate);
     }
     let mut transaction = store.begin().await?;
     statistics::renew(&mut transaction).await?;
     commit(transaction).await?;
     let are_outgrown = statistics::are_outgrown(&mut *store.read().await?).await?;
-    Ok(if are_outgrown { Stock::PassedOver } else { Stock::Taken })
+    Ok(if are_outgrown { Refreshed::Skipped } else { Refreshed::Done })
 }

@@ -16,21 +16,21 @@ use crate::{
     },
     limit::GateKey,
     policy::Policy,
-    steps::{After, limits::wake::Again},
+    steps::{After, limits::wake::Recheck},
     store::{
         Store, StoreError, commit,
         jobs::live::{self, Change, LiveJob, Started, Terms},
         queues::backlog,
     },
 };
-use admission::Turns;
+use admission::Admission;
 
 /// Most jobs of one batch.
 pub const CLAIM_BATCH_MAX: usize = 500;
 
 /// "May I run this?"
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct ClaimRequest {
     /// The job.
     pub job: JobId,
     /// The attempt that the worker would run.
@@ -46,9 +46,9 @@ pub struct Grant {
     pub starts_at: Instant,
 }
 
-/// The answer to a [`Request`].
+/// The answer to a [`ClaimRequest`].
 #[derive(Debug, Clone, PartialEq)]
-pub enum Answer {
+pub enum Decision {
     /// The job is the attempt's: run it.
     Granted(Box<Grant>),
     /// Something else stands in the way; the job waits for it in Postgres.
@@ -66,42 +66,49 @@ pub enum Answer {
 pub async fn claim(
     store: &Store,
     worker: WorkerId,
-    requests: &[Request],
-) -> Result<(Vec<Answer>, After), StoreError> {
+    requests: &[ClaimRequest],
+) -> Result<(Vec<Decision>, After), StoreError> {
     let mut transaction = store.begin().await?;
     let jobs: Vec<JobId> = requests.iter().map(|request| request.job).collect();
     let (rows, now) = live::lock_with_terms(&mut transaction, &jobs).await?;
-    let Some(now) = now else { return Ok((vec![Answer::Gone; requests.len()], After::default())) };
-    let turns = Turns::open(&mut transaction, rows.iter()).await?;
+    let Some(now) = now else { return Ok((vec![Decision::Gone; requests.len()], After::default())) };
+    let admission = Admission::load(&mut transaction, rows.iter()).await?;
     // Whoever gave way has done so before the time of this claim.
-    let now = turns.at.map_or(now, |locked_at| locked_at.max(now));
+    let now = admission.at.map_or(now, |locked_at| locked_at.max(now));
     let rows = rows.into_iter().map(|(row, terms)| (row.job, (row, terms))).collect();
-    let mut batch =
-        Batch { worker, now, began: Instant::now(), rows, turns, changes: Vec::new(), paused: Vec::new() };
+    let mut batch = Batch {
+        worker,
+        now,
+        began: Instant::now(),
+        rows,
+        admission,
+        changes: Vec::new(),
+        paused: Vec::new(),
+    };
     let mut order: Vec<usize> = (0..requests.len()).collect();
     order.sort_by_key(|&index| {
         let job = requests[index].job;
         let row = batch.rows.get(&job).map(|(row, _)| row);
         (Reverse(row.map(|row| row.priority)), row.map(|row| row.round), job)
     });
-    let mut answers = vec![Answer::Gone; requests.len()];
+    let mut decisions = vec![Decision::Gone; requests.len()];
     for index in order {
-        answers[index] = batch.decide(&requests[index]);
+        decisions[index] = batch.decide(&requests[index]);
     }
     live::save(&mut transaction, &batch.changes, now).await?;
-    let has_timed = batch.turns.has_timed();
-    let (full, joined) = batch.turns.unsure();
-    let called = batch.turns.close(&mut transaction).await?;
+    let has_timed = batch.admission.has_timed();
+    let (full, joined) = batch.admission.take_uncertain();
+    let woken = batch.admission.commit_gates(&mut transaction).await?;
     if !batch.paused.is_empty() {
         backlog::unmark(&mut transaction, &batch.paused).await?;
     }
     commit(transaction).await?;
-    let mut after = called.after();
-    let again = Again { full, joined, emptied: called.emptied, ..Again::default() };
-    after.merge(again.look(store).await);
+    let mut after = woken.after();
+    let recheck = Recheck { full, joined, emptied: woken.emptied, ..Recheck::default() };
+    after.merge(recheck.run(store).await);
     after.has_timed |= has_timed;
     after.changed.extend(batch.changes.iter().map(|change| change.before.job));
-    Ok((answers, after))
+    Ok((decisions, after))
 }
 
 /// One batch, under the locks of its jobs and gates.
@@ -111,36 +118,36 @@ struct Batch {
     /// The same moment on this machine's clock, or a little later.
     began: Instant,
     rows: HashMap<JobId, (LiveJob, Terms)>,
-    turns: Turns,
+    admission: Admission,
     changes: Vec<Change>,
     paused: Vec<JobId>,
 }
 
 impl Batch {
-    fn decide(&mut self, request: &Request) -> Answer {
-        let Some((row, terms)) = self.rows.get(&request.job).cloned() else { return Answer::Gone };
+    fn decide(&mut self, request: &ClaimRequest) -> Decision {
+        let Some((row, terms)) = self.rows.get(&request.job).cloned() else { return Decision::Gone };
         match &row.standing {
             Standing::Running { attempt, .. } if *attempt == request.attempt => {
                 return self.grant(row.attempt_at.unwrap_or(self.now), row);
             }
             Standing::Queued { .. } if terms.is_paused => {
-                self.turns.pass_on(&row, None);
+                self.admission.forward_wakeup(&row, None);
                 self.paused.push(request.job);
-                return Answer::Paused;
+                return Decision::Paused;
             }
             Standing::Queued { .. } => {}
             Standing::Blocked
             | Standing::Scheduled { .. }
             | Standing::Running { .. }
             | Standing::Ended(_) => {
-                return Answer::Gone;
+                return Decision::Gone;
             }
         }
-        match self.turns.judge(&row, self.now) {
+        match self.admission.judge(&row, self.now) {
             Ok(at) => {
                 let transition = Transition::Claimed { attempt: request.attempt };
-                let Some(applied) = self.allowed(&row, transition) else { return Answer::Gone };
-                let (holds, proxy) = (self.turns.pass(&row, at), self.turns.proxy(row.job));
+                let Some(applied) = self.allowed(&row, transition) else { return Decision::Gone };
+                let (holds, proxy) = (self.admission.pass(&row, at), self.admission.proxy(row.job));
                 let started = Started { worker: self.worker, at, holds, proxy };
                 let granted = granted(row.clone(), request.attempt, started.clone());
                 let started = Some(started);
@@ -151,17 +158,17 @@ impl Batch {
             Err(admission::Parking { on, block, reason }) => {
                 let transition = Transition::Parked { on: on.clone(), reason };
                 if let Some(applied) = self.allowed(&row, transition) {
-                    self.turns.park(&row, &on, &block, self.now);
+                    self.admission.park(&row, &on, &block, self.now);
                     self.changes.push(Change { before: row, applied, started: None, is_dispatched: false });
                 }
-                Answer::Parked { on }
+                Decision::Parked { on }
             }
         }
     }
 
-    fn grant(&self, at: Time, live: LiveJob) -> Answer {
+    fn grant(&self, at: Time, live: LiveJob) -> Decision {
         let starts_at = self.began + (at - self.now).to_std().unwrap_or_default();
-        Answer::Granted(Box::new(Grant { live, starts_at }))
+        Decision::Granted(Box::new(Grant { live, starts_at }))
     }
 
     /// What a transition comes to; null when the job does not allow it (it is parked there already, say).
@@ -182,7 +189,7 @@ fn granted(row: LiveJob, attempt: AttemptId, started: Started) -> LiveJob {
         dispatched_at: None,
         attempt_at: Some(at),
         started_at: row.started_at.or(Some(at)),
-        called_for: Vec::new(),
+        woken_for: Vec::new(),
         holds,
         ..row
     }

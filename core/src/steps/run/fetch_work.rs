@@ -15,9 +15,9 @@ use crate::{
     recipes::{Recipe, Recipes},
     store::{
         Store, StoreError,
-        catalogue::ingredients::{self, Found, Wanted},
+        catalogue::ingredients::{self, StoredIngredients, Wanted},
         jobs::{
-            inputs::{self, Task},
+            inputs::{self, JobInputs},
             live::LiveJob,
         },
     },
@@ -31,17 +31,17 @@ pub struct Work {
     /// When the attempt begins, by this machine's clock.
     pub starts_at: Instant,
     /// The record.
-    pub task: Task,
+    pub inputs: JobInputs,
     /// The compiled command.
     pub recipe: Arc<Recipe>,
     /// Catalogue rows of the whole batch.
-    pub found: Arc<Found>,
+    pub found: Arc<StoredIngredients>,
 }
 
 impl Work {
     /// The job's own policy or the version's.
     pub fn policy(&self) -> &Policy {
-        self.task.policy.as_ref().unwrap_or(&self.recipe.version.policy)
+        self.inputs.policy.as_ref().unwrap_or(&self.recipe.version.policy)
     }
 }
 
@@ -56,21 +56,21 @@ pub async fn fetch_work(
     }
     let mut connection = store.read().await?;
     let jobs: Vec<JobId> = granted.iter().map(|grant| grant.live.job).collect();
-    let mut tasks: HashMap<JobId, Task> =
-        inputs::load(&mut connection, &jobs).await?.into_iter().map(|task| (task.job, task)).collect();
-    let versions: BTreeSet<CommandVersionId> = tasks.values().map(|task| task.version_id).collect();
+    let mut all_inputs: HashMap<JobId, JobInputs> =
+        inputs::load(&mut connection, &jobs).await?.into_iter().map(|inputs| (inputs.job, inputs)).collect();
+    let versions: BTreeSet<CommandVersionId> = all_inputs.values().map(|inputs| inputs.version_id).collect();
     let compiled = recipes.load(&mut connection, versions).await?;
     let wanted = Wanted {
         profiles: granted.iter().filter_map(|grant| grant.live.profile).collect(),
-        services: tasks.values().flat_map(|task| task.service_ids.iter().copied()).collect(),
+        services: all_inputs.values().flat_map(|inputs| inputs.service_ids.iter().copied()).collect(),
         proxies: granted.iter().filter_map(|grant| grant.live.attempt_proxy).collect(),
     };
     let found = ingredients::load(&mut connection, &wanted).await?;
     let found = Arc::new(found);
     let work = granted.into_iter().filter_map(|Grant { live, starts_at }| {
-        let task = tasks.remove(&live.job)?;
-        let recipe = compiled.get(&task.version_id)?.clone();
-        Some(Work { live, starts_at, task, recipe, found: found.clone() })
+        let inputs = all_inputs.remove(&live.job)?;
+        let recipe = compiled.get(&inputs.version_id)?.clone();
+        Some(Work { live, starts_at, inputs, recipe, found: found.clone() })
     });
     Ok(work.collect())
 }

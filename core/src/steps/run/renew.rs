@@ -6,7 +6,7 @@ use crate::{
     ids::WorkerId,
     store::{
         Store, StoreError, commit,
-        workers::{self, Held, NewWorker, WorkerStatus},
+        workers::{self, HeldAttempt, NewWorker, WorkerStatus},
     },
 };
 
@@ -16,7 +16,7 @@ pub enum Renewal {
     /// The lease goes on.
     Kept {
         /// The attempts that the worker holds.
-        held: Vec<Held>,
+        held: Vec<HeldAttempt>,
         /// Whether somebody, or the worker itself, has asked it to take nothing new and to end.
         is_draining: bool,
     },

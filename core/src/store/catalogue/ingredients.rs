@@ -35,7 +35,7 @@ pub struct Wanted {
 
 /// What was found. Something that is missing does not exist (any more).
 #[derive(Debug, Clone, Default)]
-pub struct Found {
+pub struct StoredIngredients {
     /// The profiles.
     pub profiles: HashMap<ProfileId, StoredProfile>,
     /// The services, those of the profiles included.
@@ -87,7 +87,7 @@ pub struct StoredProxy {
 }
 
 /// Reads what a batch of jobs names: at most three statements, each of which sees whole rows of one moment.
-pub async fn load(connection: &mut Connection, wanted: &Wanted) -> Result<Found, StoreError> {
+pub async fn load(connection: &mut Connection, wanted: &Wanted) -> Result<StoredIngredients, StoreError> {
     let mut profiles = HashMap::new();
     if !wanted.profiles.is_empty() {
         profiles = load_profiles(connection, &wanted.profiles).await?;
@@ -96,7 +96,7 @@ pub async fn load(connection: &mut Connection, wanted: &Wanted) -> Result<Found,
     let services = distinct(services.copied());
     let proxies = wanted.proxies.iter().chain(profiles.values().flat_map(|each| &each.proxies));
     let proxies = distinct(proxies.copied());
-    let mut found = Found { profiles, ..Found::default() };
+    let mut found = StoredIngredients { profiles, ..StoredIngredients::default() };
     if !services.is_empty() {
         found.services = load_services(connection, &services).await?;
     }

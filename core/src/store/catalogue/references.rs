@@ -10,27 +10,27 @@ use crate::{
     store::{Connection, StoreError},
 };
 
-/// Users that are named; the others are counted.
+/// Referrers that are named; the others are counted.
 pub const USERS_NAMED: i32 = 3;
 /// Live jobs that are counted; that many may mean more.
 pub const JOBS_COUNTED_MAX: i64 = 1000;
 
 /// Everything that needs a row.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Uses {
+pub struct References {
     /// Profiles that list it.
-    pub profiles: Users,
+    pub profiles: Referrers,
     /// Commands that name it as their default.
-    pub commands: Users,
+    pub commands: Referrers,
     /// Schedules whose jobs run with it.
-    pub schedules: Users,
+    pub schedules: Referrers,
     /// Jobs that have not ended and run with it. Counted up to [`JOBS_COUNTED_MAX`].
-    pub jobs: Users,
+    pub jobs: Referrers,
 }
 
-/// Users of one kind.
+/// Referrers of one kind.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Users {
+pub struct Referrers {
     /// How many.
     pub count: i64,
     /// Names, or ids of jobs, of the first [`USERS_NAMED`].
@@ -44,7 +44,7 @@ struct UsersRow {
 }
 
 /// Who needs this profile.
-pub async fn of_profile(connection: &mut Connection, id: ProfileId) -> Result<Uses, StoreError> {
+pub async fn of_profile(connection: &mut Connection, id: ProfileId) -> Result<References, StoreError> {
     let rows = sqlx::query_as!(
         UsersRow,
         r#"SELECT 'commands' AS "kind!", count(*) AS "count!",
@@ -66,7 +66,7 @@ pub async fn of_profile(connection: &mut Connection, id: ProfileId) -> Result<Us
 }
 
 /// Who needs this service.
-pub async fn of_service(connection: &mut Connection, id: ServiceId) -> Result<Uses, StoreError> {
+pub async fn of_service(connection: &mut Connection, id: ServiceId) -> Result<References, StoreError> {
     let rows = sqlx::query_as!(
         UsersRow,
         r#"SELECT 'profiles' AS "kind!", count(*) AS "count!",
@@ -93,7 +93,7 @@ pub async fn of_service(connection: &mut Connection, id: ServiceId) -> Result<Us
 
 /// Who needs this proxy. A running job that has chosen it for its attempt counts, although no constraint says
 /// so.
-pub async fn of_proxy(connection: &mut Connection, id: ProxyId) -> Result<Uses, StoreError> {
+pub async fn of_proxy(connection: &mut Connection, id: ProxyId) -> Result<References, StoreError> {
     let rows = sqlx::query_as!(
         UsersRow,
         r#"SELECT 'profiles' AS "kind!", count(*) AS "count!",
@@ -122,7 +122,7 @@ pub async fn of_proxy(connection: &mut Connection, id: ProxyId) -> Result<Uses, 
 }
 
 /// Who needs this command. Its jobs do not: they have a copy of what they run.
-pub async fn of_command(connection: &mut Connection, id: CommandId) -> Result<Uses, StoreError> {
+pub async fn of_command(connection: &mut Connection, id: CommandId) -> Result<References, StoreError> {
     let rows = sqlx::query_as!(
         UsersRow,
         r#"SELECT 'schedules' AS "kind!", count(*) AS "count!",
@@ -136,15 +136,15 @@ pub async fn of_command(connection: &mut Connection, id: CommandId) -> Result<Us
     uses(rows)
 }
 
-fn uses(rows: Vec<UsersRow>) -> Result<Uses, StoreError> {
-    let mut uses = Uses::default();
+fn uses(rows: Vec<UsersRow>) -> Result<References, StoreError> {
+    let mut uses = References::default();
     for row in rows {
-        let users = Users { count: row.count, first: row.names };
+        let users = Referrers { count: row.count, first: row.names };
         match row.kind.as_str() {
             "profiles" => uses.profiles = users,
             "commands" => uses.commands = users,
             "schedules" => uses.schedules = users,
-            _ => uses.jobs = Users { first: job_ids(users.first)?, ..users },
+            _ => uses.jobs = Referrers { first: job_ids(users.first)?, ..users },
         }
     }
     Ok(uses)
@@ -158,7 +158,7 @@ fn job_ids(uuids: Vec<String>) -> Result<Vec<String>, StoreError> {
     uuids.into_iter().map(read).collect()
 }
 
-impl Uses {
+impl References {
     /// Whether nobody needs it.
     pub fn is_empty(&self) -> bool {
         [&self.profiles, &self.commands, &self.schedules, &self.jobs].iter().all(|users| users.count == 0)

@@ -11,7 +11,7 @@ use crate::{
 
 /// The record of a job, as far as running it goes.
 #[derive(Debug, Clone)]
-pub struct Task {
+pub struct JobInputs {
     /// The job.
     pub job: JobId,
     /// What it runs.
@@ -27,7 +27,7 @@ pub struct Task {
 }
 
 /// Loads the tasks of jobs, in any order.
-pub async fn load(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<Task>, StoreError> {
+pub async fn load(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<JobInputs>, StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
     let rows = sqlx::query!(
         "SELECT id, command_version_id, service_ids, input, input_sealed, policy FROM jobs WHERE id = ANY($1)",
@@ -37,7 +37,7 @@ pub async fn load(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<Tas
     .await?;
     rows.into_iter()
         .map(|row| {
-            Ok(Task {
+            Ok(JobInputs {
                 job: row.id.into(),
                 version_id: row.command_version_id.into(),
                 service_ids: row.service_ids.into_iter().map(ServiceId::from).collect(),

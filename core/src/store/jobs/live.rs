@@ -76,7 +76,7 @@ pub struct LiveJob {
     /// Sequence of its last log line.
     pub log_lines: i64,
     /// The gates that it has been called for since it is ready: it does not wait behind others there.
-    pub called_for: Vec<GateKey>,
+    pub woken_for: Vec<GateKey>,
     /// The gates that it is behind while it runs.
     pub holds: Arc<[GateKey]>,
 }
@@ -120,7 +120,7 @@ impl LiveJob {
             | Standing::Running { .. }
             | Standing::Ended(_) => false,
         };
-        is_parked || self.called_for.contains(gate)
+        is_parked || self.woken_for.contains(gate)
     }
 
     /// Who gives it its round.

@@ -16,7 +16,7 @@ use crate::{
 
 /// Gates as they were when they were locked, or looked at.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct LockedGates {
     /// Their states; of a key that nobody has passed yet, an empty one.
     pub gates: HashMap<GateKey, Gate>,
     /// The limits that the last claim knew that parked a job on it.
@@ -26,9 +26,9 @@ pub struct Found {
 }
 
 /// Locks gates in order of key, and makes those that are missing.
-pub async fn lock(connection: &mut Connection, keys: &[GateKey]) -> Result<Found, StoreError> {
+pub async fn lock(connection: &mut Connection, keys: &[GateKey]) -> Result<LockedGates, StoreError> {
     if keys.is_empty() {
-        return Ok(Found::default());
+        return Ok(LockedGates::default());
     }
     let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
     let mut rows = lock_rows(connection, &keys).await?;
@@ -45,7 +45,7 @@ pub async fn lock(connection: &mut Connection, keys: &[GateKey]) -> Result<Found
 }
 
 /// Locks at most `most` gates whose parked jobs are to be looked at; those that somebody else looks at are passed over.
-pub async fn lock_due(connection: &mut Connection, most: i64) -> Result<Found, StoreError> {
+pub async fn lock_due(connection: &mut Connection, most: i64) -> Result<LockedGates, StoreError> {
     let rows = sqlx::query_as!(
         Row,
         r#"
@@ -86,9 +86,9 @@ async fn lock_rows(connection: &mut Connection, keys: &[String]) -> Result<Vec<R
 }
 
 /// Takes in what attempts that ended have left, now that nobody can pass meanwhile.
-async fn add_up(connection: &mut Connection, mut rows: Vec<Row>) -> Result<Found, StoreError> {
+async fn add_up(connection: &mut Connection, mut rows: Vec<Row>) -> Result<LockedGates, StoreError> {
     if rows.is_empty() {
-        return Ok(Found::default());
+        return Ok(LockedGates::default());
     }
     let keys: Vec<String> = rows.iter().map(|row| row.key.clone()).collect();
     let counted = sqlx::query!(
@@ -109,8 +109,8 @@ async fn add_up(connection: &mut Connection, mut rows: Vec<Row>) -> Result<Found
     read(rows)
 }
 
-fn read(rows: Vec<Row>) -> Result<Found, StoreError> {
-    let mut found = Found { at: rows.iter().map(|row| row.now).max(), ..Found::default() };
+fn read(rows: Vec<Row>) -> Result<LockedGates, StoreError> {
+    let mut found = LockedGates { at: rows.iter().map(|row| row.now).max(), ..LockedGates::default() };
     for row in rows {
         let key = parse(&row.key)?;
         if let Some(limits) = row.demand {
@@ -206,7 +206,7 @@ pub async fn recount(connection: &mut Connection, keys: &[GateKey]) -> Result<Ve
 }
 
 /// Gates as they are, without locking them: for whoever only wants to know. Those that nobody has passed are left out.
-pub async fn look(connection: &mut Connection, keys: &[GateKey]) -> Result<Found, StoreError> {
+pub async fn look(connection: &mut Connection, keys: &[GateKey]) -> Result<LockedGates, StoreError> {
     let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
     let rows = sqlx::query_as!(
         Row,

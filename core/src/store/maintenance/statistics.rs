@@ -1,6 +1,6 @@
 //! Statistics: how many rows Postgres' planner believes that the tables have which fill and empty with the queue.
 //!
-//! Called by `steps::take_stock`. Reads no rows of theirs; counting them is left to Postgres.
+//! Called by `steps::refresh_statistics`. Reads no rows of theirs; counting them is left to Postgres.
 
 use crate::store::{Connection, StoreError};
 

@@ -1,11 +1,11 @@
 //! Looking again after a commit. Those who leave and those who come do not lock a gate for each other's sake, so each may miss what the
 //! other is about to write; both look once more after their own commits, and whoever committed last sees the other.
 //!
-//! Should one of the two die in between, or Postgres fail, the duty makes it good ([`call_forgotten`](super::call_forgotten)).
+//! Should one of the two die in between, or Postgres fail, the duty makes it good ([`sweep_stranded`](super::sweep_stranded)).
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{CALL_MAX, Called, Occasion, call_locked};
+use super::{Occasion, WAKE_MAX, Woken, wake_locked};
 use crate::{
     limit::GateKey,
     steps::After,
@@ -13,12 +13,12 @@ use crate::{
 };
 
 /// Most looks in a row: another is needed only if somebody is parked in the very moment in which the one before calls.
-const LOOKS_MAX: usize = 3;
+const RECHECKS_MAX: usize = 3;
 
 /// What is to be looked at again after the commit.
 #[derive(Debug, Default)]
 #[must_use = "who was parked or has left meanwhile is found after the commit"]
-pub(crate) struct Again {
+pub(crate) struct Recheck {
     /// Places that were left at gates where nobody waited: a claim may have parked a job meanwhile, because it still counted those who
     /// have left.
     pub(crate) freed: HashMap<GateKey, u32>,
@@ -30,22 +30,22 @@ pub(crate) struct Again {
     pub(crate) joined: BTreeSet<GateKey>,
 }
 
-impl Again {
+impl Recheck {
     fn is_empty(&self) -> bool {
         self.freed.is_empty() && self.full.is_empty() && self.emptied.is_empty() && self.joined.is_empty()
     }
 
     /// Calls whoever was missed.
-    pub(crate) async fn look(mut self, store: &Store) -> After {
+    pub(crate) async fn run(mut self, store: &Store) -> After {
         let mut after = After::default();
-        for _ in 0..LOOKS_MAX {
+        for _ in 0..RECHECKS_MAX {
             if self.is_empty() {
                 break;
             }
-            match self.look_once(store).await {
-                Ok(called) => {
-                    after.merge(called.after());
-                    self = Self { emptied: called.emptied, ..Self::default() };
+            match self.run_once(store).await {
+                Ok(woken) => {
+                    after.merge(woken.after());
+                    self = Self { emptied: woken.emptied, ..Self::default() };
                 }
                 Err(error) => {
                     tracing::debug!(%error, "parked jobs were not called; the duty calls them");
@@ -56,16 +56,16 @@ impl Again {
         after
     }
 
-    async fn look_once(&mut self, store: &Store) -> Result<Called, StoreError> {
+    async fn run_once(&mut self, store: &Store) -> Result<Woken, StoreError> {
         let mut connection = store.read().await?;
         let mut wanted = self.with_room(&mut connection).await?;
         let unsure: Vec<&GateKey> = self.emptied.iter().chain(&self.joined).collect();
         let stranded =
             if unsure.is_empty() { Vec::new() } else { gates::stranded(&mut connection, &unsure).await? };
         drop(connection);
-        wanted.extend(stranded.iter().map(|key| (key.clone(), CALL_MAX)));
+        wanted.extend(stranded.iter().map(|key| (key.clone(), WAKE_MAX)));
         if wanted.is_empty() {
-            return Ok(Called::default());
+            return Ok(Woken::default());
         }
         let mut transaction = store.begin().await?;
         let keys: Vec<GateKey> = wanted.keys().cloned().collect();
@@ -77,9 +77,9 @@ impl Again {
             }
         }
         let most = |key: &GateKey| wanted.get(key).copied().unwrap_or_default();
-        let called = call_locked(&mut transaction, locked, most, Occasion::Freed).await?;
+        let woken = wake_locked(&mut transaction, locked, most, Occasion::Freed).await?;
         commit(transaction).await?;
-        Ok(called)
+        Ok(woken)
     }
 
     /// Gates where there are both room and somebody who waits.

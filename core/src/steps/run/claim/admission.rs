@@ -14,19 +14,19 @@ use crate::{
         gate::{Block, Demand, Gate, judge},
     },
     steps::limits::{
-        demands::{Asked, asked},
+        demands::{JobDemands, load_demands},
         wake::{self, Occasion},
     },
     store::{
         Connection, StoreError,
         jobs::live::{LiveJob, Terms},
-        limits::gates::{self, Found, Saved, Wake},
+        limits::gates::{self, LockedGates, Saved, Wake},
     },
 };
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Turns {
+pub(super) struct Admission {
     demands: HashMap<JobId, Vec<Demand>>,
     proxies: HashMap<JobId, ProxyId>,
     gates: HashMap<GateKey, Gate>,
@@ -34,7 +34,7 @@ pub(super) struct Turns {
     pub(super) at: Option<Time>,
     changed: BTreeSet<GateKey>,
     parked: HashMap<GateKey, (Arc<Limits>, Option<Duration>)>,
-    passed_on: HashMap<GateKey, u32>,
+    forwarded: HashMap<GateKey, u32>,
     /// Gates that jobs were parked on because all of their places were taken, and how many those are.
     full: HashMap<GateKey, u32>,
     /// Gates that others are parked on, whom whoever has not been called is parked behind, without their locks.
@@ -51,29 +51,30 @@ pub(super) struct Parking {
     pub(super) reason: String,
 }
 
-impl Turns {
+impl Admission {
     /// Finds out what these locked jobs have to pass, and locks it, but for jobs that only queue up behind others: with thousands of
     /// those, whoever is called would wait for a lock with them.
-    pub(super) async fn open<'a>(
+    pub(super) async fn load<'a>(
         connection: &mut Connection,
         rows: impl Iterator<Item = &'a (LiveJob, Terms)> + Clone,
     ) -> Result<Self, StoreError> {
-        let Asked { demands, proxies } = asked(connection, rows.clone()).await?;
+        let JobDemands { demands, proxies } = load_demands(connection, rows.clone()).await?;
         if demands.is_empty() {
             return Ok(Self { proxies, ..Self::default() });
         }
         let keys: BTreeSet<&GateKey> = demands.values().flatten().map(|demand| &demand.key).collect();
         let awaited = gates::awaited(connection, &keys.into_iter().collect::<Vec<_>>()).await?;
-        let mut turns = Self { demands, proxies, awaited: awaited.into_iter().collect(), ..Self::default() };
+        let mut admission =
+            Self { demands, proxies, awaited: awaited.into_iter().collect(), ..Self::default() };
         let keys: BTreeSet<GateKey> = rows
-            .filter(|(row, _)| turns.behind(row).is_none())
-            .flat_map(|(row, _)| turns.demands_of(row.job))
+            .filter(|(row, _)| admission.waits_behind(row).is_none())
+            .flat_map(|(row, _)| admission.demands_of(row.job))
             .map(|demand| demand.key.clone())
             .collect();
-        let Found { gates, at, demands: _ } =
+        let LockedGates { gates, at, demands: _ } =
             gates::lock(connection, &keys.into_iter().collect::<Vec<_>>()).await?;
-        (turns.gates, turns.at) = (gates, at);
-        Ok(turns)
+        (admission.gates, admission.at) = (gates, at);
+        Ok(admission)
     }
 
     fn demands_of(&self, job: JobId) -> &[Demand] {
@@ -81,19 +82,19 @@ impl Turns {
     }
 
     /// The gate at which a job queues up behind others for sure: it has not been called for anything.
-    fn behind(&self, row: &LiveJob) -> Option<&Demand> {
+    fn waits_behind(&self, row: &LiveJob) -> Option<&Demand> {
         let mut demands = self.demands_of(row.job).iter();
-        demands.find(|demand| self.awaited.contains(&demand.key)).filter(|_| row.called_for.is_empty())
+        demands.find(|demand| self.awaited.contains(&demand.key)).filter(|_| row.woken_for.is_empty())
     }
 
     /// Whether a job may pass, and when; or where it has to wait.
     pub(super) fn judge(&self, row: &LiveJob, now: Time) -> Result<Time, Parking> {
-        if let Some(demand) = self.behind(row) {
-            let reason = explain(&demand.key, &demand.name, &Block::Behind, None);
-            return Err(Parking { on: demand.key.clone(), block: Block::Behind, reason });
+        if let Some(demand) = self.waits_behind(row) {
+            let reason = explain(&demand.key, &demand.name, &Block::BehindWaiters, None);
+            return Err(Parking { on: demand.key.clone(), block: Block::BehindWaiters, reason });
         }
         let demands = self.demands_of(row.job);
-        judge(demands, &self.gates, |key| row.called_for.contains(key), now).map_err(|(demand, block)| {
+        judge(demands, &self.gates, |key| row.woken_for.contains(key), now).map_err(|(demand, block)| {
             let by = self.gates.get(&demand.key).and_then(Gate::holder).map(|job| job.to_string());
             let reason = explain(&demand.key, &demand.name, &block, by.as_deref());
             Parking { on: demand.key.clone(), block, reason }
@@ -109,8 +110,8 @@ impl Turns {
     /// services or its proxy are others now, goes to the next in line there.
     pub(super) fn pass(&mut self, row: &LiveJob, at: Time) -> Arc<[GateKey]> {
         let demands = self.demands.get(&row.job).map_or(&[][..], Vec::as_slice);
-        for key in row.called_for.iter().filter(|key| demands.iter().all(|demand| demand.key != **key)) {
-            *self.passed_on.entry(key.clone()).or_default() += 1;
+        for key in row.woken_for.iter().filter(|key| demands.iter().all(|demand| demand.key != **key)) {
+            *self.forwarded.entry(key.clone()).or_default() += 1;
         }
         for demand in demands {
             let gate = self.gates.entry(demand.key.clone()).or_default();
@@ -128,8 +129,8 @@ impl Turns {
 
     /// The job is parked. Whatever else it was called for goes to the next in line there.
     pub(super) fn park(&mut self, row: &LiveJob, on: &GateKey, block: &Block, now: Time) {
-        self.pass_on(row, Some(on));
-        if self.behind(row).is_some() {
+        self.forward_wakeup(row, Some(on));
+        if self.waits_behind(row).is_some() {
             self.joined.insert(on.clone());
             return;
         }
@@ -141,20 +142,20 @@ impl Turns {
         let entry = self.parked.entry(on.clone()).or_insert((limits, wake_in));
         entry.1 = entry.1.into_iter().chain(wake_in).min();
         self.changed.insert(on.clone());
-        if let Block::Full { cap } = block {
-            self.full.insert(on.clone(), *cap);
+        if let Block::NoSlots { max } = block {
+            self.full.insert(on.clone(), *max);
         }
     }
 
     /// What is to be looked at again after the commit: gates that were full, with their places, and gates that were not locked.
-    pub(super) fn unsure(&mut self) -> (HashMap<GateKey, u32>, BTreeSet<GateKey>) {
+    pub(super) fn take_uncertain(&mut self) -> (HashMap<GateKey, u32>, BTreeSet<GateKey>) {
         (std::mem::take(&mut self.full), std::mem::take(&mut self.joined))
     }
 
     /// The job does not use the turns that it was called for.
-    pub(super) fn pass_on(&mut self, row: &LiveJob, but: Option<&GateKey>) {
-        for key in row.called_for.iter().filter(|key| Some(*key) != but) {
-            *self.passed_on.entry(key.clone()).or_default() += 1;
+    pub(super) fn forward_wakeup(&mut self, row: &LiveJob, but: Option<&GateKey>) {
+        for key in row.woken_for.iter().filter(|key| Some(*key) != but) {
+            *self.forwarded.entry(key.clone()).or_default() += 1;
         }
     }
 
@@ -164,7 +165,7 @@ impl Turns {
     }
 
     /// Writes the gates, and calls those whose turn it is now.
-    pub(super) async fn close(self, connection: &mut Connection) -> Result<wake::Called, StoreError> {
+    pub(super) async fn commit_gates(self, connection: &mut Connection) -> Result<wake::Woken, StoreError> {
         if !self.changed.is_empty() {
             let saved = self.changed.iter().map(|key| {
                 let parked = self.parked.get(key);
@@ -177,6 +178,6 @@ impl Turns {
             });
             gates::save(connection, &saved.collect::<Vec<_>>()).await?;
         }
-        wake::call(connection, self.passed_on, Occasion::Freed).await
+        wake::wake(connection, self.forwarded, Occasion::Freed).await
     }
 }

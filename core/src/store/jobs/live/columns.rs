@@ -34,7 +34,7 @@ pub(super) struct LiveColumns<'a> {
     pub(super) events: Vec<&'static str>,
     pub(super) messages: Vec<&'a str>,
     pub(super) have_new_attempt: Vec<bool>,
-    pub(super) called_fors: Vec<String>,
+    pub(super) woken_fors: Vec<String>,
     pub(super) ats: Vec<Time>,
     pub(super) rounds: Vec<i64>,
     pub(super) holds: Vec<String>,
@@ -96,7 +96,7 @@ impl<'a> LiveColumns<'a> {
         self.events.push(change.applied.event.as_str());
         self.messages.push(&change.applied.message);
         self.have_new_attempt.push(row.is_new);
-        self.called_fors.push(called_for(before, standing));
+        self.woken_fors.push(woken_for(before, standing));
         self.ats.push(change.started.as_ref().map_or(now, |started| started.at));
         self.rounds.push(before.round);
         self.proxies.push(change.started.as_ref().and_then(|started| started.proxy).map(Uuid::from));
@@ -111,13 +111,13 @@ impl<'a> LiveColumns<'a> {
 
 /// The gates at which the job need not queue up any more, as an array of Postgres: that which it was parked on until now, and those
 /// before. Parked again, it queues up again. Whoever leaves the queue has used them up.
-fn called_for(before: &LiveJob, standing: &Standing) -> String {
+fn woken_for(before: &LiveJob, standing: &Standing) -> String {
     let (Standing::Queued { parked_on: was_on }, Standing::Queued { parked_on: is_on }) =
         (&before.standing, standing)
     else {
         return "{}".to_owned();
     };
-    let all = before.called_for.iter().chain(was_on).filter(|key| Some(*key) != is_on.as_ref());
+    let all = before.woken_for.iter().chain(was_on).filter(|key| Some(*key) != is_on.as_ref());
     array_literal(all.map(ToString::to_string))
 }
 

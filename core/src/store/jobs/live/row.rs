@@ -147,7 +147,7 @@ impl Row {
             progress: Progress { fraction: self.progress_fraction, message: self.progress_message },
             log_lines: self.log_lines,
             holds: parsed.holds(self.holds)?,
-            called_for: gates("called_for", &self.called_for)?,
+            woken_for: gates("called_for", &self.called_for)?,
         };
         Ok((live, terms))
     }

@@ -119,7 +119,7 @@ async fn update(
         &column.events as &[&str],
         &column.messages as &[&str],
         &column.have_new_attempt,
-        &column.called_fors,
+        &column.woken_fors,
         &column.ats,
         &column.prior_states as &[&str],
         &column.rounds,
