@@ -10,12 +10,13 @@ mod windows;
 
 use std::{collections::VecDeque, fmt, panic::AssertUnwindSafe, sync::Arc};
 
+use callboard::steps::StepError;
 use callboard::{
     ids::CommandId,
     refusal::Refusal,
     steps::enqueue::{
         context::SubmitContext,
-        submit::{Accepted, JobRequest, SubmitError, submit},
+        submit::{Accepted, JobRequest, submit},
     },
     store::{StoreError, catalogue::commands},
     transport::Redis,
@@ -266,16 +267,16 @@ async fn guarded(committing: impl Future<Output = ()>) {
 
 /// Returns the queue for a command's jobs that name no other.
 async fn queue_of(context: &SubmitContext, command: CommandId) -> Option<String> {
-    let mut connection = context.store.read().await.ok()?;
+    let mut connection = context.store.connection().await.ok()?;
     let found = commands::load(&mut connection, &[command]).await.ok()?;
     found.into_iter().next().map(|command| command.queue)
 }
 
-impl From<SubmitError> for EnqueueError {
-    fn from(error: SubmitError) -> Self {
+impl From<StepError> for EnqueueError {
+    fn from(error: StepError) -> Self {
         match error {
-            SubmitError::Refused(refusals) => Self::Refused(refusals),
-            SubmitError::Store(error) => Self::Store(error),
+            StepError::Refused(refusals) => Self::Refused(refusals),
+            StepError::Store(error) => Self::Store(error),
         }
     }
 }

@@ -64,7 +64,7 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
 
 /// Updates the gauges of all queues.
 async fn measure_queues(store: &Store) -> Result<(), StoreError> {
-    let mut connection = store.read().await?;
+    let mut connection = store.connection().await?;
     let queues = counters::queues(&mut connection, None).await?;
     let names: Vec<String> = queues.iter().take(QUEUES_MAX).map(|queue| queue.name.clone()).collect();
     let ready: HashMap<String, i64> =

@@ -144,7 +144,7 @@ struct Files(Store);
 impl ArtifactIndex for Files {
     fn find(&self, id: ArtifactId) -> BoxFuture<'_, Result<Option<ArtifactFile>, StoreError>> {
         Box::pin(async move {
-            let record = artifacts::by_id(&mut *self.0.read().await?, id).await?;
+            let record = artifacts::by_id(&mut *self.0.connection().await?, id).await?;
             Ok(record.filter(|record| record.pruned_at.is_none()).map(|record| ArtifactFile {
                 name: record.name,
                 content_type: record.content_type,

@@ -43,7 +43,7 @@ pub(crate) async fn program(
     let command = bench.command(&words[0], &words[1..]).await?;
     let jobs = bench.submit(command, queue, 1).await?;
     drain(shared, "program", queue).await?.print()?;
-    let mut connection = bench.context.store.read().await?;
+    let mut connection = bench.context.store.connection().await?;
     println!("{:#?}", attempts::of_job(&mut connection, jobs[0], 0..=i32::MAX, false, 10).await?);
     for line in logs::range(&mut connection, jobs[0], 1, i64::MAX).await? {
         println!("{:>5} {:?} {}", line.sequence, line.stream, line.text);

@@ -69,7 +69,7 @@ impl Idle<'_> {
         let (mut started, mut ended) = (Vec::with_capacity(self.samples), Vec::with_capacity(self.samples));
         for sample in &samples {
             ended.push((finished_at(self.bench, sample.job).await? - sample.sent).to_std()?);
-            let mut connection = self.bench.context.store.read().await?;
+            let mut connection = self.bench.context.store.connection().await?;
             let lines = logs::range(&mut connection, sample.job, 1, i64::MAX).await?;
             let line = lines.iter().find(|line| line.stream == LogStream::Stdout);
             let nanoseconds: i64 = line.context("the program printed nothing")?.text.trim().parse()?;
@@ -105,7 +105,7 @@ impl Idle<'_> {
 }
 
 async fn finished_at(bench: &Direct, job: JobId) -> anyhow::Result<Time> {
-    let mut connection = bench.context.store.read().await?;
+    let mut connection = bench.context.store.connection().await?;
     let record = records::by_ids(&mut connection, &[job]).await?.pop().context("the job does not exist")?;
     ensure!(record.failure.is_none(), "the job failed: {:?}", record.failure);
     record.finished_at.context("the job has not finished")

@@ -10,7 +10,7 @@ use callboard::{
     job::{
         Failure, FailureCode, Outcome, Standing,
         state::Ending,
-        transition::{Applied, Facts, LOST_ATTEMPTS_MAX, Next, Transition, apply},
+        transition::{Applied, Facts, LOST_ATTEMPTS_MAX, Next, Retry, Transition, apply},
     },
     limit::GateKey,
     policy::Policy,
@@ -28,6 +28,10 @@ fn attempt(number: u128) -> AttemptId {
 
 fn now() -> Time {
     Time::from_timestamp(1_800_000_000, 0).unwrap()
+}
+
+fn retry() -> Retry {
+    Retry::new(&Policy::default(), Duration::ZERO)
 }
 
 fn failed(is_retryable: bool) -> Outcome {
@@ -69,7 +73,14 @@ fn transitions() -> Vec<(String, Transition)> {
     ];
     for (name, outcome) in outcomes() {
         let backoff = Duration::from_secs(1);
-        all.push((format!("attempt {name}"), Transition::Finished { attempt: attempt(1), outcome, backoff }));
+        all.push((
+            format!("attempt {name}"),
+            Transition::Finished {
+                attempt: attempt(1),
+                outcome,
+                retry: Retry::new(&Policy::default(), backoff),
+            },
+        ));
     }
     all
 }
@@ -123,7 +134,7 @@ fn document() -> String {
     for (order, standing) in standings().into_iter().enumerate() {
         for (what, transition) in transitions() {
             for (counted, lost) in [(0, 0), (policy.max_attempts - 1, LOST_ATTEMPTS_MAX - 1)] {
-                let facts = Facts { standing: standing.clone(), counted, lost, policy: &policy };
+                let facts = Facts { standing: standing.clone(), counted, lost };
                 let Ok(applied) = apply(&facts, transition.clone(), now()) else { continue };
                 let other = Facts {
                     counted: policy.max_attempts - 1 - counted,
@@ -167,10 +178,9 @@ fn the_document_is_current() {
 
 #[test]
 fn only_a_retry_by_hand_leaves_an_end() {
-    let policy = Policy::default();
     for ending in [Ending::Succeeded, Ending::Failed, Ending::Cancelled] {
         for (what, transition) in transitions() {
-            let facts = Facts { standing: Standing::Ended(ending), counted: 0, lost: 0, policy: &policy };
+            let facts = Facts { standing: Standing::Ended(ending), counted: 0, lost: 0 };
             let is_retry = matches!(transition, Transition::Retried { .. });
             assert_eq!(apply(&facts, transition, now()).is_ok(), is_retry, "{ending:?}: {what}");
         }
@@ -179,11 +189,10 @@ fn only_a_retry_by_hand_leaves_an_end() {
 
 #[test]
 fn another_attempt_settles_nothing() {
-    let policy = Policy::default();
     let standing = Standing::Running { attempt: attempt(2), cancel_asked: false };
     for (what, outcome) in outcomes() {
-        let facts = Facts { standing: standing.clone(), counted: 0, lost: 0, policy: &policy };
-        let late = Transition::Finished { attempt: attempt(1), outcome, backoff: Duration::ZERO };
+        let facts = Facts { standing: standing.clone(), counted: 0, lost: 0 };
+        let late = Transition::Finished { attempt: attempt(1), outcome, retry: retry() };
         assert!(apply(&facts, late, now()).is_err(), "{what}");
     }
 }
@@ -193,9 +202,13 @@ fn what_was_not_the_jobs_fault_does_not_count() {
     let policy = Policy { max_attempts: 1, ..Policy::default() };
     let finish = |outcome, lost| {
         let standing = Standing::Running { attempt: attempt(1), cancel_asked: false };
-        let facts = Facts { standing, counted: 0, lost, policy: &policy };
-        apply(&facts, Transition::Finished { attempt: attempt(1), outcome, backoff: Duration::ZERO }, now())
-            .unwrap()
+        let facts = Facts { standing, counted: 0, lost };
+        apply(
+            &facts,
+            Transition::Finished { attempt: attempt(1), outcome, retry: Retry::new(&policy, Duration::ZERO) },
+            now(),
+        )
+        .unwrap()
     };
     let reason = String::new;
     let uncounted =
@@ -213,13 +226,12 @@ fn what_was_not_the_jobs_fault_does_not_count() {
 
 #[test]
 fn a_cancel_that_was_asked_for_wins_over_a_retry_but_not_over_success() {
-    let policy = Policy::default();
     for (what, outcome) in outcomes() {
         let standing = Standing::Running { attempt: attempt(1), cancel_asked: true };
-        let facts = Facts { standing, counted: 0, lost: 0, policy: &policy };
+        let facts = Facts { standing, counted: 0, lost: 0 };
         let ending =
             if matches!(outcome, Outcome::Succeeded { .. }) { Ending::Succeeded } else { Ending::Cancelled };
-        let finished = Transition::Finished { attempt: attempt(1), outcome, backoff: Duration::ZERO };
+        let finished = Transition::Finished { attempt: attempt(1), outcome, retry: retry() };
         assert_eq!(
             standing_after(&apply(&facts, finished, now()).unwrap()),
             Standing::Ended(ending),
@@ -236,8 +248,11 @@ proptest! {
         let (mut standing, mut counted, mut lost) = (Standing::Queued { parked_on: None }, 0, 0);
         for choice in choices {
             let all = transitions();
-            let (_, transition) = all[choice % all.len()].clone();
-            let facts = Facts { standing: standing.clone(), counted, lost, policy: &policy };
+            let (_, mut transition) = all[choice % all.len()].clone();
+            if let Transition::Finished { retry, .. } = &mut transition {
+                *retry = Retry::new(&policy, Duration::ZERO);
+            }
+            let facts = Facts { standing: standing.clone(), counted, lost };
             let is_retry = matches!(transition, Transition::Retried { .. });
             let Ok(applied) = apply(&facts, transition, now()) else { continue };
             let next = standing_after(&applied);
@@ -253,10 +268,10 @@ proptest! {
         }
         // From anywhere, a cancel (and the end of the attempt that it stops) ends the job.
         let cancel = |standing: Standing, transition| {
-            apply(&Facts { standing, counted, lost, policy: &policy }, transition, now()).ok().map(|applied| standing_after(&applied))
+            apply(&Facts { standing, counted, lost }, transition, now()).ok().map(|applied| standing_after(&applied))
         };
         let asked = cancel(standing.clone(), Transition::CancelAsked { reason: None }).unwrap_or(standing);
-        let stopped = Transition::Finished { attempt: attempt(1), outcome: Outcome::Cancelled, backoff: Duration::ZERO };
+        let stopped = Transition::Finished { attempt: attempt(1), outcome: Outcome::Cancelled, retry: retry() };
         let end = cancel(asked.clone(), stopped).unwrap_or(asked);
         prop_assert!(matches!(end, Standing::Ended(_)), "{end:?}");
     }

@@ -14,7 +14,7 @@ use callboard::{
     ids::{AttemptId, WorkerId},
     job::{
         Failure, FailureCode, Outcome, Standing,
-        transition::{Facts, Next, Transition, apply},
+        transition::{Facts, Next, Retry, Transition, apply},
     },
     policy::Policy,
     steps::finish::rescue::Watch,
@@ -240,9 +240,8 @@ impl World {
 
     /// Applies a transition to the job with the real `apply`. Returns whether it was accepted.
     pub fn apply(&mut self, transition: Transition, worker: Option<usize>) -> bool {
-        let policy = Policy { max_attempts: 2, ..Policy::default() };
         let (standing, counted, lost) = (self.job.standing.clone(), self.job.counted, self.job.lost);
-        let facts = Facts { standing, counted, lost, policy: &policy };
+        let facts = Facts { standing, counted, lost };
         let Ok(applied) = apply(&facts, transition, time(0)) else { return false };
         self.job.standing = match applied.next {
             Next::Live(standing) => standing,
@@ -257,8 +256,9 @@ impl World {
     /// Ends an attempt with an outcome.
     pub fn finish(&mut self, rules: Rules, attempt: u8, outcome: Outcome) {
         let attempt = if rules.fence { attempt } else { self.running().unwrap_or(attempt) };
-        let backoff = Duration::from_secs(1);
-        self.apply(Transition::Finished { attempt: id(attempt), outcome, backoff }, None);
+        let policy = Policy { max_attempts: 2, ..Policy::default() };
+        let retry = Retry::new(&policy, Duration::from_secs(1));
+        self.apply(Transition::Finished { attempt: id(attempt), outcome, retry }, None);
     }
 
     /// Gives the job back if a lost worker holds it. Returns whether it did.

@@ -83,7 +83,7 @@ impl Batch {
 async fn read_origins(store: &Store, jobs: &[JobId]) -> Result<HashMap<JobId, Origin>, StoreError> {
     let mut origins = HashMap::with_capacity(jobs.len());
     for jobs in jobs.chunks(JOBS_MAX) {
-        let found = records::origins(&mut *store.read().await?, jobs).await?;
+        let found = records::origins(&mut *store.connection().await?, jobs).await?;
         origins.extend(found.into_iter().map(|origin| (origin.job, origin)));
     }
     Ok(origins)

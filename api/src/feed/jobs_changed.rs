@@ -70,7 +70,8 @@ async fn catch_up(
     let since_ms = after.made_at_ms.min(clock::now().timestamp_millis()) - EVENTS_LATE_BY_MS;
     let since = clock::Time::from_timestamp_millis(since_ms).unwrap_or_default();
     let between = (after.position, now.position);
-    let read = async { events::tail(&mut *store.read().await?, between, since, EVENTS_MAX as i64 + 1).await };
+    let read =
+        async { events::tail(&mut *store.connection().await?, between, since, EVENTS_MAX as i64 + 1).await };
     let events = read.await.map_err(Arc::new)?;
     let changes = (events.len() <= EVENTS_MAX).then(|| merge(&events));
     tell(store, selection, &Batch::new(now, changes)).await

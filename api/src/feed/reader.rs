@@ -43,7 +43,7 @@ impl Reader {
     /// Returns the state, version and last line of a job, or `None` if the job does not exist.
     pub(super) async fn position(&self, job: JobId) -> Result<Option<Position>, Arc<StoreError>> {
         let read = |jobs: Vec<JobId>| async move {
-            let found = records::positions(&mut *self.store.read().await?, &jobs).await?;
+            let found = records::positions(&mut *self.store.connection().await?, &jobs).await?;
             Ok(found.into_iter().map(|position| (position.job, position)).collect())
         };
         self.positions.load(job, read).await
@@ -56,7 +56,8 @@ impl Reader {
         after: i32,
     ) -> Result<Arc<Vec<EventRecord>>, Arc<StoreError>> {
         let read = |wanted: Vec<(JobId, i32)>| async move {
-            let found = events::after(&mut *self.store.read().await?, &wanted, EVENTS_MAX as i64).await?;
+            let found =
+                events::after(&mut *self.store.connection().await?, &wanted, EVENTS_MAX as i64).await?;
             Ok(found.into_iter().map(|(key, events)| (key, Arc::new(events))).collect())
         };
         Ok(self.events.load((job, after), read).await?.unwrap_or_default())
@@ -65,7 +66,7 @@ impl Reader {
     /// Returns the lines of a job that directly follow a sequence, at most [`LINES_MAX`].
     pub(super) async fn lines(&self, job: JobId, after: i64) -> Result<Arc<Vec<LogLine>>, Arc<StoreError>> {
         let read = |wanted: Vec<(JobId, i64)>| async move {
-            let found = logs::after(&mut *self.store.read().await?, &wanted, LINES_MAX as i64).await?;
+            let found = logs::after(&mut *self.store.connection().await?, &wanted, LINES_MAX as i64).await?;
             Ok(found.into_iter().map(|(key, lines)| (key, Arc::new(lines))).collect())
         };
         Ok(self.lines.load((job, after), read).await?.unwrap_or_default())
@@ -73,7 +74,7 @@ impl Reader {
 
     /// Returns the sequence of the first stored line after this one, or `None` if there is none.
     pub(super) async fn next_stored(&self, job: JobId, after: i64) -> Result<Option<i64>, Arc<StoreError>> {
-        let read = async { logs::first_behind(&mut *self.store.read().await?, job, after).await };
+        let read = async { logs::first_behind(&mut *self.store.connection().await?, job, after).await };
         read.await.map_err(Arc::new)
     }
 }

@@ -79,7 +79,7 @@ async fn watch<T: Send + Sync + 'static>(
             wanted.notified().await;
             continue;
         }
-        let sight = async { (look.read)(&mut *store.read().await?).await };
+        let sight = async { (look.read)(&mut *store.connection().await?).await };
         let pause = match sight.await {
             Ok(sight) => {
                 shown.send_if_modified(|shown| {

@@ -149,7 +149,7 @@ impl Tailer {
 
     /// Publishes the changes that have become complete since the last read.
     async fn read(&mut self) -> Result<(), StoreError> {
-        let mut connection = self.store.read().await?;
+        let mut connection = self.store.connection().await?;
         let now = clock::now();
         self.read_at = Instant::now();
         let horizon = events::horizon(&mut connection).await?;

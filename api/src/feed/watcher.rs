@@ -46,7 +46,7 @@ pub(super) async fn run(store: Store, topics: Arc<Topics>, mut many: watch::Rece
 async fn compare(store: &Store, topics: &Topics) -> Result<(), StoreError> {
     let jobs = topics.watched();
     for jobs in jobs.chunks(JOBS_MAX) {
-        let positions = records::positions(&mut *store.read().await?, jobs).await?;
+        let positions = records::positions(&mut *store.connection().await?, jobs).await?;
         topics.compare(&positions);
     }
     Ok(())

@@ -65,20 +65,20 @@ macro_rules! readers {
 readers! {
     /// A job without its payloads.
     record: JobId => Arc<JobRecord>, |submit, jobs| {
-        Ok(by(records::by_ids(&mut *submit.store.read().await?, &jobs).await?, |record| record.id))
+        Ok(by(records::by_ids(&mut *submit.store.connection().await?, &jobs).await?, |record| record.id))
     };
     /// A job's input.
     input: JobId => Arc<Input>, |submit, jobs| {
-        Ok(by(records::inputs(&mut *submit.store.read().await?, &jobs).await?, |input| input.job))
+        Ok(by(records::inputs(&mut *submit.store.connection().await?, &jobs).await?, |input| input.job))
     };
     /// A job's result.
     result: JobId => Arc<serde_json::Value>, |submit, jobs| {
-        let results = records::results(&mut *submit.store.read().await?, &jobs).await?;
+        let results = records::results(&mut *submit.store.connection().await?, &jobs).await?;
         Ok(results.into_iter().map(|(job, result)| (job, Arc::new(result))).collect())
     };
     /// The proxy of a job's newest attempt.
     newest_proxy: JobId => ProxyId, |submit, jobs| {
-        let newest = attempts::newest(&mut *submit.store.read().await?, &jobs, false).await?;
+        let newest = attempts::newest(&mut *submit.store.connection().await?, &jobs, false).await?;
         Ok(newest.into_iter().filter_map(|newest| Some((newest.job, newest.proxy?))).collect())
     };
     /// The command of a job's newest attempt or, before the first, as it would run now.
@@ -88,7 +88,7 @@ readers! {
     /// The artifacts of a job, in order of creation.
     artifacts_of: JobId => Arc<Vec<ArtifactRecord>>, |submit, jobs| {
         let mut files: HashMap<JobId, Vec<ArtifactRecord>> = HashMap::new();
-        for file in artifacts::of_jobs(&mut *submit.store.read().await?, &jobs).await? {
+        for file in artifacts::of_jobs(&mut *submit.store.connection().await?, &jobs).await? {
             files.entry(file.job).or_default().push(file);
         }
         Ok(files.into_iter().map(|(job, files)| (job, Arc::new(files))).collect())
@@ -96,26 +96,26 @@ readers! {
     /// The jobs that a job depends on, in order.
     needs_of: JobId => Arc<Vec<JobId>>, |submit, jobs| {
         let mut needs: HashMap<JobId, Vec<JobId>> = HashMap::new();
-        for edge in dependencies::edges_of(&mut *submit.store.read().await?, &jobs).await? {
+        for edge in dependencies::edges_of(&mut *submit.store.connection().await?, &jobs).await? {
             needs.entry(edge.job).or_default().push(edge.needed.job);
         }
         Ok(needs.into_iter().map(|(job, needs)| (job, Arc::new(needs))).collect())
     };
     /// The unfinished dependencies of a blocked job.
     blocked: JobId => Arc<Blocked>, |submit, jobs| {
-        Ok(by(dependencies::blocked(&mut *submit.store.read().await?, &jobs).await?, |blocked| blocked.job))
+        Ok(by(dependencies::blocked(&mut *submit.store.connection().await?, &jobs).await?, |blocked| blocked.job))
     };
     /// An artifact.
     artifact: ArtifactId => Arc<ArtifactRecord>, |submit, ids| {
-        Ok(by(artifacts::by_ids(&mut *submit.store.read().await?, &ids).await?, |file| file.id))
+        Ok(by(artifacts::by_ids(&mut *submit.store.connection().await?, &ids).await?, |file| file.id))
     };
     /// An attempt.
     attempt: AttemptId => Arc<AttemptRecord>, |submit, ids| {
-        Ok(by(attempts::by_ids(&mut *submit.store.read().await?, &ids).await?, |attempt| attempt.id))
+        Ok(by(attempts::by_ids(&mut *submit.store.connection().await?, &ids).await?, |attempt| attempt.id))
     };
     /// A worker.
     worker: WorkerId => Arc<WorkerRecord>, |submit, ids| {
-        Ok(by(workers::list(&mut *submit.store.read().await?, Some(&ids)).await?, |worker| worker.id))
+        Ok(by(workers::list(&mut *submit.store.connection().await?, Some(&ids)).await?, |worker| worker.id))
     };
     /// The gate that blocks a ready job.
     obstacle: JobId => Arc<Obstacle>, |submit, jobs| {
@@ -126,25 +126,25 @@ readers! {
     place: JobId => i64, |submit, jobs| places(&submit.store, &jobs).await;
     /// The job that runs on a profile, by the key of the profile's gate.
     holder: GateKey => JobId, |submit, keys| {
-        let found = gates::look(&mut *submit.store.read().await?, &keys).await?;
+        let found = gates::look(&mut *submit.store.connection().await?, &keys).await?;
         Ok(found.gates.into_iter().filter_map(|(key, gate)| Some((key, gate.holder()?))).collect())
     };
     /// A profile, for explanations that name it.
     profile: ProfileId => Arc<Profile>, |submit, ids| {
-        Ok(by(profiles::load(&mut *submit.store.read().await?, &ids).await?, |profile| profile.id))
+        Ok(by(profiles::load(&mut *submit.store.connection().await?, &ids).await?, |profile| profile.id))
     };
     /// `Some` for a paused queue, `None` for any other.
     paused: String => (), |submit, queues| {
-        let paused = counters::paused(&mut *submit.store.read().await?, &queues).await?;
+        let paused = counters::paused(&mut *submit.store.connection().await?, &queues).await?;
         Ok(paused.into_iter().map(|queue| (queue, ())).collect())
     };
     /// The slots of the active workers that serve a queue. `None` when no worker does.
     slots: String => i64, |submit, _queues| {
-        Ok(counters::slots(&mut *submit.store.read().await?, LEASE).await?.into_iter().collect())
+        Ok(counters::slots(&mut *submit.store.connection().await?, LEASE).await?.into_iter().collect())
     };
     /// The number of ready jobs of a queue that are not parked, at most [`READY_MAX`].
     ready: String => i64, |submit, queues| {
-        Ok(counters::ready(&mut *submit.store.read().await?, &queues, READY_MAX).await?.into_iter().collect())
+        Ok(counters::ready(&mut *submit.store.connection().await?, &queues, READY_MAX).await?.into_iter().collect())
     };
 }
 

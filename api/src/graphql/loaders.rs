@@ -132,7 +132,7 @@ macro_rules! loads {
             type Error = Arc<StoreError>;
 
             async fn load(&self, $keys: &[$key]) -> Result<HashMap<$key, $value>, Arc<StoreError>> {
-                let mut connection = self.0.read().await?;
+                let mut connection = self.0.connection().await?;
                 let $connection = &mut connection;
                 $load
             }

@@ -1,7 +1,9 @@
 //! The payload of every deletion, and the conversion of a catalogue result into a payload's fields.
 
+use std::sync::Arc;
+
 use async_graphql::{ID, SimpleObject};
-use callboard::{steps::CatalogueError, store::StoreError};
+use callboard::{steps::StepError, store::StoreError};
 
 use super::user_error::{UserError, user_errors};
 
@@ -16,7 +18,7 @@ pub struct DeletePayload {
 
 impl DeletePayload {
     /// Creates the payload for the deletion of `id`.
-    pub fn of(id: ID, done: Result<(), CatalogueError>) -> Result<Self, StoreError> {
+    pub fn of(id: ID, done: Result<(), StepError>) -> Result<Self, Arc<StoreError>> {
         let (done, user_errors) = settle(done)?;
         Ok(Self { deleted_id: done.map(|()| id), user_errors })
     }
@@ -24,10 +26,10 @@ impl DeletePayload {
 
 /// Splits a result of the catalogue into the two fields of a payload. Outages and bugs are returned
 /// as errors.
-pub fn settle<T>(done: Result<T, CatalogueError>) -> Result<(Option<T>, Vec<UserError>), StoreError> {
+pub fn settle<T>(done: Result<T, StepError>) -> Result<(Option<T>, Vec<UserError>), Arc<StoreError>> {
     match done {
         Ok(value) => Ok((Some(value), Vec::new())),
-        Err(CatalogueError::Refused(refusals)) => Ok((None, user_errors(refusals))),
-        Err(CatalogueError::Store(error)) => Err(error),
+        Err(StepError::Refused(refusals)) => Ok((None, user_errors(refusals))),
+        Err(StepError::Store(error)) => Err(error),
     }
 }

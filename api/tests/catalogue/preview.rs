@@ -1,11 +1,12 @@
 //! `commandPreview`: what composes and how it looks, why something does not, that it agrees with what is
 //! enqueued, and that no secret is in it.
 
+use callboard::steps::StepError;
 use callboard::{
     ids::CommandId,
     steps::enqueue::{
         context::SubmitContext,
-        submit::{JobRequest, SubmitError, submit},
+        submit::{JobRequest, submit},
     },
 };
 use serde_json::{Value, json};
@@ -220,7 +221,7 @@ async fn submitted(api: &TestApi, context: &SubmitContext, order: JobRequest) ->
     let (mut answers, _) = submit(context, &[vec![order]], false).await;
     match answers.remove(0) {
         Ok(_) => Vec::new(),
-        Err(SubmitError::Refused(refusals)) => {
+        Err(StepError::Refused(refusals)) => {
             refusals.into_iter().map(|refusal| (refusal.path.join("."), refusal.message)).collect()
         }
         Err(error) => panic!("{error} {}", api.catalogue.store.ping().await.is_ok()),

@@ -172,7 +172,7 @@ async fn a_bound_below_what_runs_is_refused_with_what_to_write() {
         assert_eq!(stage.mutate(mutation, "deletedId", json!({ "id": id })).await["userErrors"], json!([]));
     }
     let gates: i64 = sqlx::query_scalar("SELECT count(*) FROM gates WHERE key NOT LIKE 'queue:%'")
-        .fetch_one(&mut *stage.store.read().await.unwrap())
+        .fetch_one(&mut *stage.store.connection().await.unwrap())
         .await
         .unwrap();
     assert_eq!(gates, 0, "what is gone leaves no gate");

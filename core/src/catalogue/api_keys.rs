@@ -11,7 +11,7 @@ use super::{Catalogue, checks::Checks};
 use crate::{
     ids::ApiKeyId,
     name::check_name,
-    steps::CatalogueError,
+    steps::StepError,
     store::{
         StoreError,
         catalogue::api_keys::{self, KeyOwner, Role},
@@ -34,7 +34,7 @@ pub fn key_hash(key: &SecretString) -> [u8; 32] {
 impl Catalogue {
     /// Makes sure that a key given by the configuration exists, with the role ADMIN. Idempotent; a key that
     /// was revoked or has expired stays so.
-    pub async fn api_key_ensure(&self, name: &str, key: &SecretString) -> Result<ApiKeyId, CatalogueError> {
+    pub async fn api_key_ensure(&self, name: &str, key: &SecretString) -> Result<ApiKeyId, StepError> {
         let mut checks = Checks::default();
         checks.take(check_name("name", name));
         if !(KEY_BYTES_MIN..=KEY_BYTES_MAX).contains(&key.expose_secret().len()) {
@@ -52,7 +52,7 @@ impl Catalogue {
     /// Whose key this is; none if it is unknown, expired or revoked. Writes that it was used, at most once a
     /// minute.
     pub async fn authenticate(&self, hash: &[u8; 32]) -> Result<Option<KeyOwner>, StoreError> {
-        let mut connection = self.store.read().await?;
+        let mut connection = self.store.connection().await?;
         let Some((owner, is_due)) = api_keys::owner(&mut connection, hash, TOUCH_AFTER_SECS).await? else {
             return Ok(None);
         };

@@ -6,7 +6,7 @@ use crate::{
     limit::{Cap, Limits},
     patch::{LimitsPatch, NewCap, Patch, limit_refusals},
     refusal::{Refusal, RefusalCode},
-    steps::CatalogueError,
+    steps::StepError,
 };
 
 /// Refusals so far.
@@ -82,13 +82,13 @@ impl Checks {
     }
 
     /// The error, when something was refused for certain.
-    pub(super) fn refused(self) -> CatalogueError {
+    pub(super) fn refused(self) -> StepError {
         debug_assert!(!self.refusals.is_empty(), "nothing was refused");
-        CatalogueError::Refused(self.refusals)
+        StepError::Refused(self.refusals)
     }
 
     /// Everything that was refused, if anything was.
-    pub(super) fn passed(self) -> Result<(), CatalogueError> {
-        if self.refusals.is_empty() { Ok(()) } else { Err(CatalogueError::Refused(self.refusals)) }
+    pub(super) fn passed(self) -> Result<(), StepError> {
+        if self.refusals.is_empty() { Ok(()) } else { Err(StepError::Refused(self.refusals)) }
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     patch::{Patch, PolicyPatch},
     policy::Policy,
     refusal::{Refusal, RefusalCode},
-    steps::CatalogueError,
+    steps::StepError,
     store::{
         Connection, StoreError, Transaction,
         catalogue::{
@@ -94,7 +94,7 @@ pub struct CommandChanges {
 
 impl Catalogue {
     /// Makes a command and its first version.
-    pub async fn command_create(&self, input: CommandCreate) -> Result<Command, CatalogueError> {
+    pub async fn command_create(&self, input: CommandCreate) -> Result<Command, StepError> {
         let id: CommandId = self.ids.make();
         let mut checks = Checks::default();
         let spec = check_spec(&mut checks, input.spec, &self.allow_list);
@@ -120,7 +120,7 @@ impl Catalogue {
     }
 
     /// Changes a command. A request that changes nothing leaves the version as it is.
-    pub async fn command_update(&self, input: CommandUpdate) -> Result<Command, CatalogueError> {
+    pub async fn command_update(&self, input: CommandUpdate) -> Result<Command, StepError> {
         let CommandUpdate { id, version, changes } = input;
         let mut checks = Checks::default();
         let mut transaction = self.store.begin().await?;
@@ -170,7 +170,7 @@ impl Catalogue {
     }
 
     /// Removes a command. Its versions stay: jobs that run them keep their own copy.
-    pub async fn command_delete(&self, id: CommandId, version: Option<i32>) -> Result<(), CatalogueError> {
+    pub async fn command_delete(&self, id: CommandId, version: Option<i32>) -> Result<(), StepError> {
         let mut checks = Checks::default();
         let mut transaction = self.store.begin().await?;
         let stored = locked(&mut transaction, id).await?;
@@ -214,8 +214,8 @@ impl Catalogue {
     }
 }
 
-async fn locked(connection: &mut Connection, id: CommandId) -> Result<Command, CatalogueError> {
-    commands::lock(connection, id).await?.ok_or_else(|| CatalogueError::no("command"))
+async fn locked(connection: &mut Connection, id: CommandId) -> Result<Command, StepError> {
+    commands::lock(connection, id).await?.ok_or_else(|| StepError::no("command"))
 }
 
 /// The version that a command points at.
@@ -288,9 +288,9 @@ async fn check_draft(
 }
 
 /// Two requests at once may both find a name free: then the constraint tells the second.
-fn taken(error: StoreError) -> CatalogueError {
+fn taken(error: StoreError) -> StepError {
     match error.constraint() {
-        Some("commands_name_key") => CatalogueError::refused(RefusalCode::Taken, &["name"], NAME_TAKEN),
+        Some("commands_name_key") => StepError::refused(RefusalCode::Taken, &["name"], NAME_TAKEN),
         Some(_) | None => error.into(),
     }
 }

@@ -3,7 +3,7 @@
 use super::checks::Checks;
 use crate::{
     refusal::RefusalCode,
-    steps::CatalogueError,
+    steps::StepError,
     store::{
         StoreError,
         catalogue::references::{JOBS_COUNTED_MAX, References, Referrers},
@@ -30,10 +30,10 @@ pub(super) fn check(checks: &mut Checks, noun: &str, uses: &References) {
 
 /// A constraint that refused the delete, told like [`check`] tells it: something began to use the row after
 /// the check.
-pub(super) fn refused_by_constraint(error: StoreError, noun: &str) -> CatalogueError {
+pub(super) fn refused_by_constraint(error: StoreError, noun: &str) -> StepError {
     if error.constraint().is_some_and(|name| name.ends_with("_fkey")) {
         let message = format!("something has just begun to use the {noun}");
-        return CatalogueError::refused(RefusalCode::InUse, &["id"], message);
+        return StepError::refused(RefusalCode::InUse, &["id"], message);
     }
     error.into()
 }
@@ -65,8 +65,8 @@ mod tests {
             let mut checks = Checks::default();
             check(&mut checks, "service", uses);
             match checks.passed() {
-                Err(CatalogueError::Refused(mut refusals)) => refusals.pop().map(|refusal| refusal.message),
-                Ok(()) | Err(CatalogueError::Store(_)) => None,
+                Err(StepError::Refused(mut refusals)) => refusals.pop().map(|refusal| refusal.message),
+                Ok(()) | Err(StepError::Store(_)) => None,
             }
         };
         assert_eq!(message(&References::default()), None);

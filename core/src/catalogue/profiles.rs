@@ -16,7 +16,7 @@ use crate::{
     patch::{NewCap, Patch},
     profile::{Profile, ProxySelection, check_profile_path},
     refusal::RefusalCode,
-    steps::{CatalogueError, limits::demands::limits_of_profile},
+    steps::{StepError, limits::demands::limits_of_profile},
     store::{
         Connection, StoreError,
         catalogue::{
@@ -97,7 +97,7 @@ pub struct ProfileChanges {
 
 impl Catalogue {
     /// Makes a profile.
-    pub async fn profile_create(&self, input: ProfileCreate) -> Result<Profile, CatalogueError> {
+    pub async fn profile_create(&self, input: ProfileCreate) -> Result<Profile, StepError> {
         let id: ProfileId = self.ids.make();
         let mut checks = Checks::default();
         let draft = ProfileDraft {
@@ -126,7 +126,7 @@ impl Catalogue {
     }
 
     /// Changes a profile. A request that changes nothing leaves the version as it is.
-    pub async fn profile_update(&self, input: ProfileUpdate) -> Result<Profile, CatalogueError> {
+    pub async fn profile_update(&self, input: ProfileUpdate) -> Result<Profile, StepError> {
         let ProfileUpdate { id, version, changes } = input;
         let mut checks = Checks::default();
         let mut transaction = self.store.begin().await?;
@@ -186,7 +186,7 @@ impl Catalogue {
 
     /// Removes a profile and its secrets; the directory on the workers stays. Refused while a command or a
     /// job that has not ended needs it.
-    pub async fn profile_delete(&self, id: ProfileId, version: Option<i32>) -> Result<(), CatalogueError> {
+    pub async fn profile_delete(&self, id: ProfileId, version: Option<i32>) -> Result<(), StepError> {
         let mut checks = Checks::default();
         let mut transaction = self.store.begin().await?;
         let stored = locked(&mut transaction, id).await?;
@@ -201,8 +201,8 @@ impl Catalogue {
     }
 }
 
-async fn locked(connection: &mut Connection, id: ProfileId) -> Result<Profile, CatalogueError> {
-    profiles::lock(connection, id).await?.ok_or_else(|| CatalogueError::no("profile"))
+async fn locked(connection: &mut Connection, id: ProfileId) -> Result<Profile, StepError> {
+    profiles::lock(connection, id).await?.ok_or_else(|| StepError::no("profile"))
 }
 
 /// Checks the name and the directory, and that no other profile has them.
@@ -228,11 +228,11 @@ async fn check_unique(
 }
 
 /// Two requests at once may both find a name free: then the constraint tells the second.
-fn taken(error: StoreError) -> CatalogueError {
+fn taken(error: StoreError) -> StepError {
     match error.constraint() {
-        Some("profiles_name_key") => CatalogueError::refused(RefusalCode::Taken, &["name"], NAME_TAKEN),
+        Some("profiles_name_key") => StepError::refused(RefusalCode::Taken, &["name"], NAME_TAKEN),
         Some("profiles_chrome_profile_path_key") => {
-            CatalogueError::refused(RefusalCode::Taken, &["chromeProfilePath"], PATH_TAKEN)
+            StepError::refused(RefusalCode::Taken, &["chromeProfilePath"], PATH_TAKEN)
         }
         Some(_) | None => error.into(),
     }

@@ -20,7 +20,7 @@ use crate::{
     proxy::{HealthStatus, Proxy, ProxyHealth, ProxyProtocol, check_address},
     refusal::RefusalCode,
     steps::{
-        CatalogueError,
+        StepError,
         limits::{observe::reopen, queue_limit::below_what_runs},
     },
     store::{
@@ -111,12 +111,12 @@ pub enum CheckResult {
 
 impl Catalogue {
     /// Makes a proxy. Nothing is known of its health.
-    pub async fn proxy_create(&self, input: ProxyCreate) -> Result<Proxy, CatalogueError> {
+    pub async fn proxy_create(&self, input: ProxyCreate) -> Result<Proxy, StepError> {
         self.proxy_insert(input, Checks::default()).await
     }
 
     /// Makes a proxy from a share link.
-    pub async fn proxy_import(&self, input: ProxyImport) -> Result<Proxy, CatalogueError> {
+    pub async fn proxy_import(&self, input: ProxyImport) -> Result<Proxy, StepError> {
         let mut checks = Checks::default();
         let Some(link) = ShareLink::read(&mut checks, &input.link) else {
             if let Some(name) = input.name {
@@ -137,7 +137,7 @@ impl Catalogue {
         self.proxy_insert(create, checks).await
     }
 
-    async fn proxy_insert(&self, input: ProxyCreate, mut checks: Checks) -> Result<Proxy, CatalogueError> {
+    async fn proxy_insert(&self, input: ProxyCreate, mut checks: Checks) -> Result<Proxy, StepError> {
         let id: ProxyId = self.ids.make();
         checks.take(check_address("address", &input.address));
         let given = Credentials {
@@ -159,7 +159,7 @@ impl Catalogue {
     /// Changes a proxy. With another address or other credentials its health is unknown until it is checked
     /// again, and whoever left the former way out alone may try. A request that changes nothing leaves the
     /// version as it is.
-    pub async fn proxy_update(&self, input: ProxyUpdate) -> Result<Proxy, CatalogueError> {
+    pub async fn proxy_update(&self, input: ProxyUpdate) -> Result<Proxy, StepError> {
         let ProxyUpdate { id, version, changes } = input;
         let mut checks = Checks::default();
         let mut transaction = self.store.begin().await?;
@@ -200,7 +200,7 @@ impl Catalogue {
         id: ProxyId,
         version: i32,
         result: CheckResult,
-    ) -> Result<Proxy, CatalogueError> {
+    ) -> Result<Proxy, StepError> {
         let health = match result {
             CheckResult::Up { latency_ms, exit_address } => ProxyHealth {
                 status: HealthStatus::Healthy,
@@ -234,7 +234,7 @@ impl Catalogue {
 
     /// Removes a proxy and its credentials. Refused while a profile, a command or a job that has not ended
     /// needs it.
-    pub async fn proxy_delete(&self, id: ProxyId, version: Option<i32>) -> Result<(), CatalogueError> {
+    pub async fn proxy_delete(&self, id: ProxyId, version: Option<i32>) -> Result<(), StepError> {
         let mut checks = Checks::default();
         let mut transaction = self.store.begin().await?;
         let stored = locked(&mut transaction, id).await?;
@@ -254,8 +254,8 @@ fn cut(text: &str, chars_max: usize) -> String {
     text.chars().filter(|each| *each != '\0').take(chars_max).collect()
 }
 
-async fn locked(connection: &mut Connection, id: ProxyId) -> Result<Proxy, CatalogueError> {
-    proxies::lock(connection, id).await?.ok_or_else(|| CatalogueError::no("proxy"))
+async fn locked(connection: &mut Connection, id: ProxyId) -> Result<Proxy, StepError> {
+    proxies::lock(connection, id).await?.ok_or_else(|| StepError::no("proxy"))
 }
 
 /// Checks the name, and that no other proxy has it.
@@ -273,9 +273,9 @@ async fn check_name(
 }
 
 /// Two requests at once may both find a name free: then the constraint tells the second.
-fn taken(error: StoreError) -> CatalogueError {
+fn taken(error: StoreError) -> StepError {
     match error.constraint() {
-        Some("proxies_name_key") => CatalogueError::refused(RefusalCode::Taken, &["name"], NAME_TAKEN),
+        Some("proxies_name_key") => StepError::refused(RefusalCode::Taken, &["name"], NAME_TAKEN),
         Some(_) | None => error.into(),
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     schedule::{Cron, Overlap, Timing, Zone},
     secret::sealed_input_owner,
     steps::{
-        CatalogueError,
+        StepError,
         enqueue::{
             context::SubmitContext,
             fire_schedules::secrets_of,
@@ -106,7 +106,7 @@ impl Catalogue {
         &self,
         context: &SubmitContext,
         input: ScheduleCreate,
-    ) -> Result<Schedule, CatalogueError> {
+    ) -> Result<Schedule, StepError> {
         let id: ScheduleId = self.ids.make();
         let mut checks = Checks::default();
         let cron = check_cron(&mut checks, &input.cron);
@@ -138,7 +138,7 @@ impl Catalogue {
         &self,
         context: &SubmitContext,
         input: ScheduleUpdate,
-    ) -> Result<Schedule, CatalogueError> {
+    ) -> Result<Schedule, StepError> {
         let ScheduleUpdate { id, version, changes } = input;
         let mut checks = Checks::default();
         let mut transaction = self.store.begin().await?;
@@ -185,7 +185,7 @@ impl Catalogue {
     }
 
     /// Removes a schedule. Jobs that it has enqueued go on.
-    pub async fn schedule_delete(&self, id: ScheduleId, version: Option<i32>) -> Result<(), CatalogueError> {
+    pub async fn schedule_delete(&self, id: ScheduleId, version: Option<i32>) -> Result<(), StepError> {
         let mut checks = Checks::default();
         let mut transaction = self.store.begin().await?;
         let stored = locked(&mut transaction, id).await?;
@@ -197,8 +197,8 @@ impl Catalogue {
     }
 }
 
-async fn locked(connection: &mut Connection, id: ScheduleId) -> Result<Schedule, CatalogueError> {
-    schedules::lock(connection, id).await?.ok_or_else(|| CatalogueError::no("schedule"))
+async fn locked(connection: &mut Connection, id: ScheduleId) -> Result<Schedule, StepError> {
+    schedules::lock(connection, id).await?.ok_or_else(|| StepError::no("schedule"))
 }
 
 /// The first time from now on; none while it is paused.
@@ -280,12 +280,12 @@ async fn check_template(
 }
 
 /// Two requests at once may both find a name free, and something that was found may be deleted: then a constraint tells it.
-fn refused(error: StoreError) -> CatalogueError {
+fn refused(error: StoreError) -> StepError {
     let gone = |field: &str, noun: &str| {
-        CatalogueError::refused(RefusalCode::NotFound, &["job", field], no_such_id(noun))
+        StepError::refused(RefusalCode::NotFound, &["job", field], no_such_id(noun))
     };
     match error.constraint() {
-        Some("schedules_name_key") => CatalogueError::refused(RefusalCode::Taken, &["name"], NAME_TAKEN),
+        Some("schedules_name_key") => StepError::refused(RefusalCode::Taken, &["name"], NAME_TAKEN),
         Some("schedules_command_id_fkey") => gone("commandId", "command"),
         Some("schedules_profile_id_fkey") => gone("profileId", "profile"),
         Some("schedules_proxy_id_fkey") => gone("proxyId", "proxy"),

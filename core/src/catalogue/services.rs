@@ -13,7 +13,7 @@ use crate::{
     refusal::RefusalCode,
     secret::service_token_owner,
     service::Service,
-    steps::{CatalogueError, limits::queue_limit::below_what_runs},
+    steps::{StepError, limits::queue_limit::below_what_runs},
     store::{
         Connection, StoreError,
         catalogue::{
@@ -79,7 +79,7 @@ pub struct TokenRefresh {
 
 impl Catalogue {
     /// Makes a service.
-    pub async fn service_create(&self, input: ServiceCreate) -> Result<Service, CatalogueError> {
+    pub async fn service_create(&self, input: ServiceCreate) -> Result<Service, StepError> {
         let id: ServiceId = self.ids.make();
         let mut checks = Checks::default();
         let draft = ServiceDraft {
@@ -104,7 +104,7 @@ impl Catalogue {
     }
 
     /// Changes a service, its token apart. A request that changes nothing leaves the version as it is.
-    pub async fn service_update(&self, input: ServiceUpdate) -> Result<Service, CatalogueError> {
+    pub async fn service_update(&self, input: ServiceUpdate) -> Result<Service, StepError> {
         let ServiceUpdate { id, version, changes } = input;
         let mut checks = Checks::default();
         let mut transaction = self.store.begin().await?;
@@ -141,7 +141,7 @@ impl Catalogue {
 
     /// Replaces the token and raises the version. Attempts that run keep the old one, the next attempt gets
     /// the new one.
-    pub async fn service_token_refresh(&self, input: TokenRefresh) -> Result<Service, CatalogueError> {
+    pub async fn service_token_refresh(&self, input: TokenRefresh) -> Result<Service, StepError> {
         let TokenRefresh { id, token, expires_at } = input;
         let mut checks = Checks::default();
         bounds::secret(&mut checks, &["token"], &token);
@@ -158,7 +158,7 @@ impl Catalogue {
 
     /// Removes a service and its token. Refused while a profile, a command or a job that has not ended needs
     /// it.
-    pub async fn service_delete(&self, id: ServiceId, version: Option<i32>) -> Result<(), CatalogueError> {
+    pub async fn service_delete(&self, id: ServiceId, version: Option<i32>) -> Result<(), StepError> {
         let mut checks = Checks::default();
         let mut transaction = self.store.begin().await?;
         let stored = locked(&mut transaction, id).await?;
@@ -173,8 +173,8 @@ impl Catalogue {
     }
 }
 
-async fn locked(connection: &mut Connection, id: ServiceId) -> Result<Service, CatalogueError> {
-    services::lock(connection, id).await?.ok_or_else(|| CatalogueError::no("service"))
+async fn locked(connection: &mut Connection, id: ServiceId) -> Result<Service, StepError> {
+    services::lock(connection, id).await?.ok_or_else(|| StepError::no("service"))
 }
 
 /// Checks the name, and that no other service has it.
@@ -192,9 +192,9 @@ async fn check_name(
 }
 
 /// Two requests at once may both find a name free: then the constraint tells the second.
-fn taken(error: StoreError) -> CatalogueError {
+fn taken(error: StoreError) -> StepError {
     match error.constraint() {
-        Some("services_name_key") => CatalogueError::refused(RefusalCode::Taken, &["name"], NAME_TAKEN),
+        Some("services_name_key") => StepError::refused(RefusalCode::Taken, &["name"], NAME_TAKEN),
         Some(_) | None => error.into(),
     }
 }

@@ -92,14 +92,14 @@ fn decode(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::steps::CatalogueError;
+    use crate::steps::StepError;
 
     fn read(link: &str) -> Result<ShareLink, String> {
         let mut checks = Checks::default();
         let read = ShareLink::read(&mut checks, &link.into());
         match (read, checks.passed()) {
             (Some(link), Ok(())) => Ok(link),
-            (None, Err(CatalogueError::Refused(refusals))) if refusals.len() == 1 => {
+            (None, Err(StepError::Refused(refusals))) if refusals.len() == 1 => {
                 assert_eq!(refusals[0].path, ["link"]);
                 Err(refusals[0].message.clone())
             }

@@ -3,6 +3,8 @@
 //! The steps call [`apply`] under the job's row lock and write exactly what it answers: the new standing, and one
 //! event with a version one higher. `docs/job-states.md` is generated from [`apply`] by a test.
 
+use std::time::Duration;
+
 use super::{
     attempt::{Failure, FailureCode, Outcome},
     event::EventKind,
@@ -10,6 +12,7 @@ use super::{
 };
 use crate::{
     clock::Time,
+    duration::IsoDuration,
     ids::{AttemptId, JobId},
     limit::GateKey,
     policy::Policy,
@@ -20,15 +23,13 @@ pub const LOST_ATTEMPTS_MAX: u32 = 3;
 
 /// What `apply` has to know of a job.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Facts<'a> {
+pub struct Facts {
     /// Where it stands.
     pub standing: Standing,
     /// Attempts that counted since the last retry by hand.
     pub counted: u32,
     /// Attempts that were lost since the last retry by hand.
     pub lost: u32,
-    /// Its policy.
-    pub policy: &'a Policy,
 }
 
 /// Something that happens to a job.
@@ -66,8 +67,8 @@ pub enum Transition {
         attempt: AttemptId,
         /// How.
         outcome: Outcome,
-        /// Wait before the next attempt if there is one, drawn from the policy by the caller.
-        backoff: std::time::Duration,
+        /// What the policy says of the next attempt.
+        retry: Retry,
     },
     /// Somebody asked to cancel it.
     CancelAsked {
@@ -81,6 +82,24 @@ pub enum Transition {
         /// Whether it has to wait for jobs that it needs.
         is_blocked: bool,
     },
+}
+
+/// What a policy says of the attempt after the one that ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// Wait before it begins, drawn from the policy by the caller.
+    pub backoff: Duration,
+    /// Most attempts that count.
+    pub max_attempts: u32,
+    /// How long the attempt was allowed to take, for the message of one that took longer.
+    pub timeout: IsoDuration,
+}
+
+impl Retry {
+    /// By this policy, after this wait.
+    pub const fn new(policy: &Policy, backoff: Duration) -> Self {
+        Self { backoff, max_attempts: policy.max_attempts, timeout: policy.timeout }
+    }
 }
 
 /// Where the job goes.
@@ -135,7 +154,7 @@ pub struct Refused {
 }
 
 /// Decides what a transition does to a job, at `now`. Pure, total, and the only place that knows.
-pub fn apply(facts: &Facts<'_>, transition: Transition, now: Time) -> Result<Applied, Refused> {
+pub fn apply(facts: &Facts, transition: Transition, now: Time) -> Result<Applied, Refused> {
     let state = facts.standing.state();
     let refuse = |asked| Err(Refused { state, asked });
     let live = |standing, event, message: String| {
@@ -179,8 +198,8 @@ pub fn apply(facts: &Facts<'_>, transition: Transition, now: Time) -> Result<App
 
         (
             Standing::Running { attempt, cancel_asked },
-            Transition::Finished { attempt: of, outcome, backoff },
-        ) if *attempt == of => Ok(finish(facts, *cancel_asked, outcome, now + backoff)),
+            Transition::Finished { attempt: of, outcome, retry },
+        ) if *attempt == of => Ok(finish(facts, *cancel_asked, outcome, retry, now)),
         (_, Transition::Finished { .. }) => refuse("settled by that attempt"),
 
         (_, Transition::CancelAsked { reason }) => ask_to_cancel(facts, reason),
@@ -201,7 +220,7 @@ pub fn apply(facts: &Facts<'_>, transition: Transition, now: Time) -> Result<App
 }
 
 /// Somebody asked to cancel it: a running job is marked, one that has not started ends.
-fn ask_to_cancel(facts: &Facts<'_>, reason: Option<String>) -> Result<Applied, Refused> {
+fn ask_to_cancel(facts: &Facts, reason: Option<String>) -> Result<Applied, Refused> {
     let refuse = |asked| Err(Refused { state: facts.standing.state(), asked });
     let message = reason.unwrap_or_default();
     match &facts.standing {
@@ -220,14 +239,14 @@ fn ask_to_cancel(facts: &Facts<'_>, reason: Option<String>) -> Result<Applied, R
 }
 
 /// A job that it needs did not succeed.
-fn broken(facts: &Facts<'_>, on: JobId) -> Applied {
+fn broken(facts: &Facts, on: JobId) -> Applied {
     let message = format!("{on}, which it needs, did not succeed.");
     let failure = Failure::new(FailureCode::DEPENDENCY, message.clone(), false);
     ended(facts, Ending::Cancelled, Some(failure), None, EventKind::Cancelled, message)
 }
 
 /// An attempt ended: the job ends, waits for its next attempt, or goes back to the queue.
-fn finish(facts: &Facts<'_>, cancel_asked: bool, outcome: Outcome, retry_at: Time) -> Applied {
+fn finish(facts: &Facts, cancel_asked: bool, outcome: Outcome, retry: Retry, now: Time) -> Applied {
     let counted = facts.counted + u32::from(outcome.counts());
     let facts = &Facts { counted, ..facts.clone() };
     let cancelled = || ended(facts, Ending::Cancelled, None, None, EventKind::Cancelled, String::new());
@@ -237,10 +256,10 @@ fn finish(facts: &Facts<'_>, cancel_asked: bool, outcome: Outcome, retry_at: Tim
         }
         Outcome::Cancelled => cancelled(),
         _ if cancel_asked => cancelled(),
-        Outcome::Failed(failure) => retry_or_fail(facts, failure, retry_at),
+        Outcome::Failed(failure) => retry_or_fail(facts, failure, retry, now),
         Outcome::TimedOut => {
-            let message = format!("The attempt took longer than its timeout of {}.", facts.policy.timeout);
-            retry_or_fail(facts, Failure::new(FailureCode::TIMEOUT, message, true), retry_at)
+            let message = format!("The attempt took longer than its timeout of {}.", retry.timeout);
+            retry_or_fail(facts, Failure::new(FailureCode::TIMEOUT, message, true), retry, now)
         }
         Outcome::Lost if facts.lost + 1 >= LOST_ATTEMPTS_MAX => {
             let message = format!("{LOST_ATTEMPTS_MAX} attempts were lost with their workers.");
@@ -261,9 +280,9 @@ fn finish(facts: &Facts<'_>, cancel_asked: bool, outcome: Outcome, retry_at: Tim
     }
 }
 
-fn retry_or_fail(facts: &Facts<'_>, failure: Failure, retry_at: Time) -> Applied {
-    if failure.is_retryable && facts.counted < facts.policy.max_attempts {
-        let standing = Standing::Scheduled { run_at: retry_at, is_retry: true };
+fn retry_or_fail(facts: &Facts, failure: Failure, retry: Retry, now: Time) -> Applied {
+    if failure.is_retryable && facts.counted < retry.max_attempts {
+        let standing = Standing::Scheduled { run_at: now + retry.backoff, is_retry: true };
         let message = format!("{}: {}", failure.code.as_str(), failure.message);
         let (counted, lost) = (facts.counted, facts.lost);
         return Applied {
@@ -278,13 +297,13 @@ fn retry_or_fail(facts: &Facts<'_>, failure: Failure, retry_at: Time) -> Applied
     ended(facts, Ending::Failed, Some(failure), None, EventKind::Failed, message)
 }
 
-fn requeued(facts: &Facts<'_>, event: EventKind, message: String, lost_more: u32) -> Applied {
+fn requeued(facts: &Facts, event: EventKind, message: String, lost_more: u32) -> Applied {
     let next = Next::Live(Standing::Queued { parked_on: None });
     Applied { next, event, message, counted: facts.counted, lost: facts.lost + lost_more }
 }
 
 fn ended(
-    facts: &Facts<'_>,
+    facts: &Facts,
     ending: Ending,
     failure: Option<Failure>,
     result: Option<serde_json::Value>,

@@ -1,29 +1,44 @@
-//! Why a verb did nothing.
+//! Why a step did nothing.
+
+use std::sync::Arc;
 
 use crate::{
     refusal::{Refusal, RefusalCode, no_such_id},
     store::StoreError,
 };
 
-/// Why a verb did nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum CatalogueError {
-    /// The caller can mend it: everything that is wrong with the request, never empty.
+/// Why a step did nothing.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StepError {
+    /// The caller can fix it: everything that is wrong with the request, never empty.
     #[error("refused: {}", .0.iter().map(|refusal| refusal.message.as_str()).collect::<Vec<_>>().join("; "))]
     Refused(Vec<Refusal>),
-    /// Postgres failed, or a row is corrupt.
+    /// Postgres failed, or a row is corrupt. After `CommitUnknown` the change may have been made. Shared by all
+    /// callers of a batch.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(Arc<StoreError>),
 }
 
-impl CatalogueError {
-    /// The object itself is not there.
+impl StepError {
+    /// The object that `id` names does not exist.
     pub(crate) fn no(noun: &str) -> Self {
         Self::refused(RefusalCode::NotFound, &["id"], no_such_id(noun))
     }
 
     /// A single refusal.
     pub(crate) fn refused(code: RefusalCode, path: &[&str], message: impl Into<String>) -> Self {
-        Self::Refused(vec![Refusal::new(code, "", message).below(path)])
+        Refusal::new(code, "", message).below(path).into()
+    }
+}
+
+impl From<Refusal> for StepError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(vec![refusal])
+    }
+}
+
+impl From<StoreError> for StepError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Arc::new(error))
     }
 }

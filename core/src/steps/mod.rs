@@ -39,4 +39,4 @@ pub mod maintain;
 pub mod run;
 
 pub use after::After;
-pub use error::CatalogueError;
+pub use error::StepError;

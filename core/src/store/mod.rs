@@ -95,8 +95,8 @@ impl Store {
         Ok(self.pool.begin().await?)
     }
 
-    /// A connection for reading, without a transaction.
-    pub async fn read(&self) -> Result<sqlx::pool::PoolConnection<sqlx::Postgres>, StoreError> {
+    /// A connection without a transaction: each statement commits by itself.
+    pub async fn connection(&self) -> Result<sqlx::pool::PoolConnection<sqlx::Postgres>, StoreError> {
         Ok(self.pool.acquire().await?)
     }
 
@@ -126,7 +126,7 @@ impl Store {
     /// Whether the schema has every migration of this version; more is fine, since migrations only add.
     pub async fn schema_is_current(&self) -> Result<(), StoreError> {
         let needed = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
-        let mut connection = self.read().await?;
+        let mut connection = self.connection().await?;
         let is_there: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
             .fetch_one(&mut *connection)
             .await?;

@@ -11,7 +11,7 @@ use callboard::{
     proxy::ProxyProtocol,
     refusal::RefusalCode,
     secret::Keyring,
-    steps::CatalogueError,
+    steps::StepError,
     store::{Planning, Store, Transaction, catalogue::commands::Command},
 };
 use callboard_test_support::{Database, eventually};
@@ -171,9 +171,9 @@ pub(crate) fn a_command(name: &str) -> CommandCreate {
 }
 
 /// What a verb refused: codes and paths, in order.
-pub(crate) fn refusals<T: std::fmt::Debug>(result: Result<T, CatalogueError>) -> Vec<(RefusalCode, String)> {
+pub(crate) fn refusals<T: std::fmt::Debug>(result: Result<T, StepError>) -> Vec<(RefusalCode, String)> {
     match result {
-        Err(CatalogueError::Refused(refusals)) => {
+        Err(StepError::Refused(refusals)) => {
             assert!(refusals.iter().all(|refusal| !refusal.message.is_empty()));
             refusals.into_iter().map(|refusal| (refusal.code, refusal.path.join("/"))).collect()
         }
@@ -182,9 +182,9 @@ pub(crate) fn refusals<T: std::fmt::Debug>(result: Result<T, CatalogueError>) ->
 }
 
 /// The message of the one thing that a verb refused.
-pub(crate) fn message<T: std::fmt::Debug>(result: Result<T, CatalogueError>) -> String {
+pub(crate) fn message<T: std::fmt::Debug>(result: Result<T, StepError>) -> String {
     match result {
-        Err(CatalogueError::Refused(refusals)) if refusals.len() == 1 => refusals[0].message.clone(),
+        Err(StepError::Refused(refusals)) if refusals.len() == 1 => refusals[0].message.clone(),
         other => panic!("not one refusal: {other:?}"),
     }
 }

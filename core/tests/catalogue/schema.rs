@@ -9,7 +9,7 @@ async fn a_schema_that_is_older_than_the_program_is_told_by_number() {
     let store = Store::open(&database.url().into(), 2, "schema-test", Planning::ByValue).unwrap();
     store.schema_is_current().await.unwrap();
 
-    let mut connection = store.read().await.unwrap();
+    let mut connection = store.connection().await.unwrap();
     sqlx::query("INSERT INTO _sqlx_migrations VALUES (9999, 'of a later version', now(), true, '', 0)")
         .execute(&mut *connection)
         .await

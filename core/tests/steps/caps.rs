@@ -7,8 +7,8 @@ use callboard::{
     patch::{LimitsPatch, NewCap, Patch},
     refusal::RefusalCode,
     steps::{
-        CatalogueError,
-        enqueue::submit::{JobRequest, SubmitError, submit},
+        StepError,
+        enqueue::submit::{JobRequest, submit},
         finish::cancel::cancel,
         limits::{explain::explain, wake::sweep_stranded},
     },
@@ -119,7 +119,7 @@ async fn a_cap_that_refuses_takes_nothing_new_until_its_period_ends() {
     let refused = |order: JobRequest| async {
         let (answers, _after) = submit(&stage.context, &[vec![order]], false).await;
         match answers.into_iter().next().unwrap() {
-            Err(SubmitError::Refused(refusals)) => refusals,
+            Err(StepError::Refused(refusals)) => refusals,
             other => unreachable!("{other:?}"),
         }
     };
@@ -153,7 +153,7 @@ async fn a_start_that_nobody_used_is_offered_to_the_next() {
     assert_eq!(sweep_stranded(&stage.store, None).await.unwrap().0.ready, [], "nothing is left of the day");
     stage.sql(A_DAY_LATER).await;
     assert_eq!(stage.wake_due().await, jobs[1..2]);
-    assert!(cancel(&stage.store, jobs[1], None).await.unwrap().is_ok());
+    assert!(cancel(&stage.store, jobs[1], None).await.is_ok());
     assert_eq!(stage.wake_due().await, [], "the gate is to be looked at tomorrow");
     let (after, _) = sweep_stranded(&stage.store, None).await.unwrap();
     assert_eq!(after.ready.iter().map(|ready| ready.job).collect::<Vec<_>>(), jobs[2..3]);
@@ -175,7 +175,7 @@ async fn bad_caps_are_refused() {
             caps,
             ..ProfileCreate::default()
         };
-        let CatalogueError::Refused(refusals) = stage.catalogue.profile_create(new).await.unwrap_err() else {
+        let StepError::Refused(refusals) = stage.catalogue.profile_create(new).await.unwrap_err() else {
             unreachable!("not refused")
         };
         assert_eq!(refusals[0].path, path);

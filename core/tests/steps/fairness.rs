@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use callboard::steps::StepError;
 use callboard::{
     clock,
     ids::JobId,
     job::HEAD_START,
     refusal::RefusalCode,
     steps::{
-        enqueue::submit::{JobRequest, SubmitError, submit},
+        enqueue::submit::{JobRequest, submit},
         finish::{cancel::cancel_many, retry::retry_many},
         hand_out::{
             dispatch::{WINDOW, refill},
@@ -37,7 +38,7 @@ async fn enqueue(stage: &Stage, lane: &str, count: usize) -> Vec<JobId> {
 
 /// Lanes and rounds of what is ready, in order.
 async fn line(stage: &Stage) -> Vec<(String, i64)> {
-    let mut connection = stage.store.read().await.unwrap();
+    let mut connection = stage.store.connection().await.unwrap();
     sqlx::query_as(
         "SELECT coalesce(fairness_key, ''), round FROM live_jobs WHERE state = 'queued' AND parked_on IS NULL
          ORDER BY priority DESC, round, job_id",
@@ -48,7 +49,7 @@ async fn line(stage: &Stage) -> Vec<(String, i64)> {
 }
 
 async fn round(stage: &Stage, job: JobId) -> i64 {
-    let mut connection = stage.store.read().await.unwrap();
+    let mut connection = stage.store.connection().await.unwrap();
     sqlx::query_scalar("SELECT round FROM live_jobs WHERE job_id = $1")
         .bind(job.uuid())
         .fetch_one(&mut *connection)
@@ -229,7 +230,7 @@ async fn idle_lanes_are_forgotten_and_nothing_changes_by_it() {
     enqueue(&stage, "b", 3).await;
     enqueue(&stage, "c", 60).await;
     stage.claim_all(worker, &jobs).await;
-    forget_idle(&mut stage.store.read().await.unwrap(), 100).await.unwrap();
+    forget_idle(&mut stage.store.connection().await.unwrap(), 100).await.unwrap();
     let left = "SELECT string_agg(key, ' ' ORDER BY key) FROM lanes";
     assert_eq!(stage.value::<String>(left).await, "key:a key:c");
     assert_eq!(round(&stage, enqueue(&stage, "b", 1).await[0]).await, 40 - HEAD_START);
@@ -240,7 +241,7 @@ async fn a_bad_key_is_refused() {
     let stage = Stage::set().await;
     for key in ["", "a\0b", &"x".repeat(256)] {
         let (answers, _after) = submit(&stage.context, &[vec![order(&stage, key)]], false).await;
-        let Err(SubmitError::Refused(refusals)) = &answers[0] else { unreachable!("{answers:?}") };
+        let Err(StepError::Refused(refusals)) = &answers[0] else { unreachable!("{answers:?}") };
         assert_eq!(
             (refusals[0].code, refusals[0].path.as_slice()),
             (RefusalCode::Invalid, &["fairnessKey".to_owned()][..])
@@ -249,5 +250,5 @@ async fn a_bad_key_is_refused() {
     let again = |lane: &str| JobRequest { idempotency_key: Some("k".into()), ..order(&stage, lane) };
     stage.submit(vec![again("a")]).await;
     let (answers, _after) = submit(&stage.context, &[vec![again("b")]], false).await;
-    assert!(matches!(&answers[0], Err(SubmitError::Refused(_))), "another lane is other input");
+    assert!(matches!(&answers[0], Err(StepError::Refused(_))), "another lane is other input");
 }

@@ -6,6 +6,7 @@ use callboard::{
     clock::Time,
     ids::{JobId, ServiceId},
     steps::{
+        StepError,
         enqueue::submit::JobRequest,
         limits::{explain::explain, queue_limit::set_queue_limit, wake::sweep_stranded},
     },
@@ -169,10 +170,10 @@ async fn what_runs_counts_for_a_bound_that_comes_later() {
     let jobs = stage.jobs(5, None, false).await;
     let (running, _) = stage.claim_all(worker, &jobs[..2]).await;
     assert_eq!(stage.behind_gates().await, 0, "a queue without a bound counts nothing");
-    assert!(set_queue_limit(&stage.store, "default", Some(1)).await.unwrap().is_err(), "two run");
-    assert!(set_queue_limit(&stage.store, "default", Some(3)).await.unwrap().is_ok());
+    assert!(set_queue_limit(&stage.store, "default", Some(1)).await.is_err(), "two run");
+    assert!(set_queue_limit(&stage.store, "default", Some(3)).await.is_ok());
     assert_eq!(stage.behind_gates().await, 2);
-    assert!(set_queue_limit(&stage.store, "default", Some(2)).await.unwrap().is_ok());
+    assert!(set_queue_limit(&stage.store, "default", Some(2)).await.is_ok());
     assert_eq!(stage.behind_gates().await, 2, "each once");
     assert_eq!(stage.claim_all(worker, &jobs[2..]).await.0, []);
     assert_eq!(stage.settle_all(&running).await.len(), 2);
@@ -188,7 +189,7 @@ async fn a_turn_that_nobody_used_is_called_again() {
     let jobs = stage.submit(vec![with(&stage, &[service], 4); 3]).await;
     let (running, _) = stage.claim_all(worker, &jobs).await;
     assert_eq!(stage.settle_all(&running).await, [jobs[1]]);
-    let cancelled = callboard::steps::finish::cancel::cancel(&stage.store, jobs[1], None).await.unwrap();
+    let cancelled = callboard::steps::finish::cancel::cancel(&stage.store, jobs[1], None).await;
     assert!(cancelled.is_ok());
     let (after, next) = sweep_stranded(&stage.store, None).await.unwrap();
     assert_eq!(after.ready.iter().map(|ready| ready.job).collect::<Vec<_>>(), [jobs[2]]);
@@ -216,15 +217,18 @@ async fn a_queue_is_bound_while_its_jobs_run() {
     let worker = stage.worker().await;
     let jobs = stage.jobs(5, None, false).await;
     let (running, _) = stage.claim_all(worker, &jobs[..2]).await;
-    let _after = set_queue_limit(&stage.store, "default", Some(3)).await.unwrap().unwrap();
+    let _after = set_queue_limit(&stage.store, "default", Some(3)).await.unwrap();
     let (more, _) = stage.claim_all(worker, &jobs[2..]).await;
     assert_eq!(more.len(), 1, "two ran already");
     assert_eq!(stage.settle_all(&running).await, jobs[3..]);
     for (most, told) in [(0, "maxConcurrency"), (2_000_000, "maxConcurrency")] {
-        let refusals = set_queue_limit(&stage.store, "default", Some(most)).await.unwrap().unwrap_err();
+        let Err(StepError::Refused(refusals)) = set_queue_limit(&stage.store, "default", Some(most)).await
+        else {
+            panic!("not refused")
+        };
         assert_eq!(refusals[0].path, [told]);
     }
-    assert!(set_queue_limit(&stage.store, "none", Some(1)).await.unwrap().is_err());
+    assert!(set_queue_limit(&stage.store, "none", Some(1)).await.is_err());
 }
 
 #[tokio::test]

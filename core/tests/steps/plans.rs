@@ -62,7 +62,7 @@ async fn run_some_of_many(stage: &Stage, order: &JobRequest) {
     let rows = rows_read(stage).await - before;
     assert!(rows < 10_000, "{rows} rows were read to run 500 jobs of 20,000");
     let before = rows_read(stage).await;
-    let backlogs = backlog::backlogs(&mut stage.store.read().await.unwrap()).await.unwrap();
+    let backlogs = backlog::backlogs(&mut stage.store.connection().await.unwrap()).await.unwrap();
     assert_eq!(backlogs.len(), 1);
     let rows = rows_read(stage).await - before;
     assert!(rows < 2_000, "{rows} rows were read to find the head of one backlog");
@@ -173,7 +173,7 @@ async fn with_a_deep_queue() -> Stage {
 async fn the_oldest_of_a_deep_queue_is_found_without_reading_all_of_it() {
     let stage = with_a_deep_queue().await;
     let before = rows_read(&stage).await;
-    let queues = counters::queues(&mut stage.store.read().await.unwrap(), None).await.unwrap();
+    let queues = counters::queues(&mut stage.store.connection().await.unwrap(), None).await.unwrap();
     assert!(queues.iter().any(|queue| queue.oldest_queued_at.is_some()), "{queues:?}");
     let read = rows_read(&stage).await - before;
     assert!(read < 5000, "{read} rows were read");
@@ -197,7 +197,7 @@ async fn the_first_page_of_a_deep_queue_is_read_without_all_of_it() {
                 is_from_end: false,
             };
             let before = rows_read(&stage).await;
-            let page = pages::page(&mut stage.store.read().await.unwrap(), &request).await.unwrap();
+            let page = pages::page(&mut stage.store.connection().await.unwrap(), &request).await.unwrap();
             assert_eq!(page.len(), expected);
             let read = rows_read(&stage).await - before;
             assert!(read < 5000, "{read} rows were read for a page of {state:?} jobs");

@@ -173,7 +173,7 @@ async fn lasts(stage: &Stage) {
 
 async fn is_shut(stage: &Stage, proxy: ProxyId) -> bool {
     let key = GateKey::Proxy(proxy);
-    let found = gates::look(&mut stage.store.read().await.unwrap(), from_ref(&key)).await.unwrap();
+    let found = gates::look(&mut stage.store.connection().await.unwrap(), from_ref(&key)).await.unwrap();
     found.gates[&key].why_shut(found.at.unwrap()).is_some()
 }
 

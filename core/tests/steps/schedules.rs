@@ -13,7 +13,7 @@ use callboard::{
     patch::{Patch, PolicyPatch},
     refusal::RefusalCode,
     schedule::Overlap,
-    steps::{CatalogueError, enqueue::fire_schedules::fire_schedules},
+    steps::{StepError, enqueue::fire_schedules::fire_schedules},
     store::catalogue::schedules::{self, Schedule},
 };
 use chrono::Timelike as _;
@@ -55,7 +55,7 @@ impl Stage {
     }
 
     async fn reload(&self, schedule: &Schedule) -> Schedule {
-        schedules::load(&mut self.store.read().await.unwrap(), &[schedule.id]).await.unwrap().remove(0)
+        schedules::load(&mut self.store.connection().await.unwrap(), &[schedule.id]).await.unwrap().remove(0)
     }
 
     /// Fires until nothing is due.
@@ -187,7 +187,7 @@ async fn secrets_of_a_template_stay_secret_and_stay_where_they_are() {
     assert_eq!(stage.reload(&schedule).await.last_failure, None, "the pin has its four characters still");
     let short =
         stage.catalogue.schedule_update(&stage.context, update(json!({ "pin": "1" }))).await.unwrap_err();
-    let CatalogueError::Refused(refusals) = short else { panic!("{short}") };
+    let StepError::Refused(refusals) = short else { panic!("{short}") };
     assert_eq!(refusals[0].path, ["job", "input", "pin"]);
 
     // A schema that does not keep it secret any more would store it in plain text.
@@ -207,7 +207,7 @@ async fn one_whose_job_is_refused_says_so_goes_on_and_holds_up_nobody() {
     let refused = stage.schedule(hourly("a", picky, Overlap::Allow, 0)).await;
     let fine = stage.schedule(hourly("b", stage.command, Overlap::Allow, 0)).await;
     let in_use = stage.catalogue.command_delete(picky, None).await.unwrap_err();
-    let CatalogueError::Refused(refusals) = in_use else { panic!("{in_use}") };
+    let StepError::Refused(refusals) = in_use else { panic!("{in_use}") };
     assert_eq!(
         (refusals[0].code, refusals[0].message.as_str()),
         (RefusalCode::InUse, "the command is used by 1 schedule: `a`")
@@ -260,8 +260,10 @@ async fn a_pause_is_no_downtime_and_a_new_pattern_begins_now() {
 impl Stage {
     async fn job_where(&self, condition: &str) -> callboard::ids::JobId {
         let statement = sqlx::AssertSqlSafe(format!("SELECT id FROM jobs WHERE {condition}"));
-        let id: sqlx::types::Uuid =
-            sqlx::query_scalar(statement).fetch_one(&mut *self.store.read().await.unwrap()).await.unwrap();
+        let id: sqlx::types::Uuid = sqlx::query_scalar(statement)
+            .fetch_one(&mut *self.store.connection().await.unwrap())
+            .await
+            .unwrap();
         id.into()
     }
 

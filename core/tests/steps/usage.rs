@@ -20,7 +20,7 @@ use crate::{
 };
 
 async fn of(stage: &Stage, users: &[User]) -> Vec<Usage> {
-    let found = usage::load(&mut stage.store.read().await.unwrap(), users).await.unwrap();
+    let found = usage::load(&mut stage.store.connection().await.unwrap(), users).await.unwrap();
     users.iter().map(|user| found.get(user).copied().unwrap_or_default()).collect()
 }
 
@@ -128,10 +128,10 @@ async fn who_used_a_service_is_told_by_how_much() {
                 .await
                 .unwrap();
     }
-    let told = usage::shares(&mut stage.store.read().await.unwrap(), &[service], 25).await.unwrap();
+    let told = usage::shares(&mut stage.store.connection().await.unwrap(), &[service], 25).await.unwrap();
     let told: Vec<_> =
         told.iter().map(|(of, share)| (*of, share.profile, share.usage.today.attempts)).collect();
     assert_eq!(told, [(service, Some(profile), 2), (service, None, 1)]);
-    let first = usage::shares(&mut stage.store.read().await.unwrap(), &[service], 1).await.unwrap();
+    let first = usage::shares(&mut stage.store.connection().await.unwrap(), &[service], 1).await.unwrap();
     assert_eq!(first.len(), 1);
 }

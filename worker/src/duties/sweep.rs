@@ -35,7 +35,7 @@ async fn sweep_once(shared: &Shared) -> anyhow::Result<()> {
         return Ok(());
     }
     let jobs: Vec<JobId> = found.iter().map(|(job, ..)| *job).collect();
-    let records = records::by_ids(&mut *shared.store.read().await?, &jobs).await?;
+    let records = records::by_ids(&mut *shared.store.connection().await?, &jobs).await?;
     for (job, attempt, path) in found {
         let runs = records
             .iter()

@@ -30,7 +30,7 @@ impl Forger {
 
     /// Some job that runs.
     async fn running(&self) -> Option<JobId> {
-        let mut connection = self.0.read().await.ok()?;
+        let mut connection = self.0.connection().await.ok()?;
         let statement = "SELECT job_id FROM live_jobs WHERE state = 'running' ORDER BY random() LIMIT 1";
         let row = sqlx::query(statement).fetch_optional(&mut *connection).await.ok()??;
         Some(row.get::<sqlx::types::Uuid, _>(0).into())

@@ -1,7 +1,7 @@
 //! The mutations that create, update and delete commands.
 
 use async_graphql::{Context, Object, Result, SimpleObject};
-use callboard::{catalogue::Catalogue, steps::CatalogueError, store::catalogue::commands};
+use callboard::{catalogue::Catalogue, steps::StepError, store::catalogue::commands};
 
 use super::{Command, CommandCreateInput, CommandDeleteInput, CommandUpdateInput};
 use crate::{
@@ -23,7 +23,7 @@ pub struct CommandPayload {
 }
 
 impl CommandPayload {
-    fn of(done: Result<commands::Command, CatalogueError>) -> Result<Self> {
+    fn of(done: Result<commands::Command, StepError>) -> Result<Self> {
         let (command, user_errors) = settle(done)?;
         Ok(Self { command: command.map(Command::from), user_errors })
     }
@@ -45,7 +45,7 @@ impl CommandMutation {
         Caller::require(ctx, Role::Admin)?;
         match input.read() {
             Ok(create) => CommandPayload::of(ctx.data::<Catalogue>()?.command_create(create).await),
-            Err(refusals) => CommandPayload::of(Err(CatalogueError::Refused(refusals))),
+            Err(refusals) => CommandPayload::of(Err(StepError::Refused(refusals))),
         }
     }
 
@@ -59,7 +59,7 @@ impl CommandMutation {
         Caller::require(ctx, Role::Admin)?;
         match input.read() {
             Ok(update) => CommandPayload::of(ctx.data::<Catalogue>()?.command_update(update).await),
-            Err(refusals) => CommandPayload::of(Err(CatalogueError::Refused(refusals))),
+            Err(refusals) => CommandPayload::of(Err(StepError::Refused(refusals))),
         }
     }
 

@@ -6,7 +6,7 @@ use callboard::{
     ids::ServiceId,
     refusal::Refusal,
     steps::{
-        CatalogueError,
+        StepError,
         enqueue::{
             preview::{Subject, preview},
             targets::Named,
@@ -76,11 +76,11 @@ impl PreviewQuery {
 async fn compose(
     ctx: &Context<'_>,
     input: CommandPreviewInput,
-) -> Result<Result<callboard::compose::ComposedCommand, CatalogueError>> {
+) -> Result<Result<callboard::compose::ComposedCommand, StepError>> {
     let (catalogue, submit) = (ctx.data::<Catalogue>()?, &JobContext::of(ctx)?.submit);
     let subject = match subject(input.command_id.as_ref(), input.spec, input.input_schema) {
         Ok(subject) => subject,
-        Err(refusals) => return Ok(Err(CatalogueError::Refused(refusals))),
+        Err(refusals) => return Ok(Err(StepError::Refused(refusals))),
     };
     let services: Option<Vec<ServiceId>> = input.service_ids.as_deref().map(ids_of);
     let named = Named {

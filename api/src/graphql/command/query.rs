@@ -41,7 +41,7 @@ impl CommandQuery {
         search: Option<String>,
     ) -> Result<CommandConnection> {
         let request = name_lists::request((first, after), (last, before), search)?;
-        let mut connection = ctx.data::<Catalogue>()?.store.read().await?;
+        let mut connection = ctx.data::<Catalogue>()?.store.connection().await?;
         Ok(CommandConnection::of(commands::page(&mut connection, &request).await?))
     }
 }

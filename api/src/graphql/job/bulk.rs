@@ -181,7 +181,7 @@ async fn carry_out(
     }
     let context = JobContext::of(ctx)?;
     let store = &context.submit.store;
-    let mut connection = store.read().await?;
+    let mut connection = store.connection().await?;
     let mut skipped = pages::count(&mut connection, &filter.skipped).await?;
     if is_dry_run {
         let affected = pages::count(&mut connection, &filter.allowed).await?.min(limit.into());
@@ -201,7 +201,7 @@ async fn carry_out(
             is_from_end: false,
             rows: room,
         };
-        let places = pages::page(&mut *store.read().await?, &request).await?;
+        let places = pages::page(&mut *store.connection().await?, &request).await?;
         let Some(last) = places.last() else { break };
         after = Some(*last);
         let jobs: Vec<JobId> = places.iter().map(|place: &Place| place.job()).collect();

@@ -32,7 +32,7 @@ type Composed = HashMap<JobId, Arc<ComposedCommand>>;
 /// Returns the command as the newest attempt ran it or, if that was not recorded, as it would run
 /// now.
 pub async fn newest_or_now(submit: &SubmitContext, jobs: &[JobId]) -> Result<Composed, StoreError> {
-    let mut connection = submit.store.read().await?;
+    let mut connection = submit.store.connection().await?;
     let newest = attempts::newest(&mut connection, jobs, true).await?;
     let mut composed: Composed =
         newest.into_iter().filter_map(|newest| Some((newest.job, Arc::new(newest.composed?)))).collect();
@@ -43,7 +43,7 @@ pub async fn newest_or_now(submit: &SubmitContext, jobs: &[JobId]) -> Result<Com
 
 /// Returns the command as the next attempt would run it now.
 pub async fn now(submit: &SubmitContext, jobs: &[JobId]) -> Result<Composed, StoreError> {
-    now_within(submit, &mut *submit.store.read().await?, jobs).await
+    now_within(submit, &mut *submit.store.connection().await?, jobs).await
 }
 
 async fn now_within(

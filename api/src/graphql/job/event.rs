@@ -194,7 +194,7 @@ pub(super) async fn list(
         return Err(ApiError::new(Code::BadCursor, "`after` is a cursor of another job.").into());
     }
     let from = page.after.map_or(0, |cursor| cursor.version);
-    let mut connection = JobContext::of(ctx)?.submit.store.read().await?;
+    let mut connection = JobContext::of(ctx)?.submit.store.connection().await?;
     let rows = events::of_job(&mut connection, job, from, page.rows()).await?;
     let total = if asks_for_total(ctx) { Some(events::count(&mut connection, job).await?) } else { None };
     drop(connection);

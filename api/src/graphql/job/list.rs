@@ -114,7 +114,7 @@ async fn read(
     };
     let asked = ctx.look_ahead();
     let is_counted = asked.field("countAtLeast").exists() || asked.field("totalCount").exists();
-    let mut connection = JobContext::of(ctx)?.submit.store.read().await?;
+    let mut connection = JobContext::of(ctx)?.submit.store.connection().await?;
     let places = pages::page(&mut connection, &request).await?;
     let count = if is_counted { pages::count(&mut connection, &request.filter).await? } else { 0 };
     drop(connection);

@@ -1,18 +1,5 @@
 //! The mutations that enqueue, cancel and retry jobs.
 
-use async_graphql::{Context, Object, Result, SimpleObject};
-use callboard::{
-    ids::JobId,
-    refusal::{Refusal, RefusalCode},
-    steps::{
-        After,
-        enqueue::submit::{Accepted, JOBS_MAX, JobRequest},
-        finish::{cancel::cancel, retry::retry},
-    },
-    store::StoreError,
-};
-
-use super::{Job, JobCancelInput, JobContext, JobEnqueueInput, JobRetryInput, JobsEnqueueInput, object};
 use crate::{
     auth::{Caller, Role},
     enqueuer::EnqueueError,
@@ -20,9 +7,22 @@ use crate::{
     graphql::{
         inputs::id_of,
         job_loaders::outage,
+        payload::settle,
         user_error::{UserError, user_errors},
     },
 };
+use async_graphql::{Context, Object, Result, SimpleObject};
+use callboard::{
+    ids::JobId,
+    refusal::{Refusal, RefusalCode},
+    steps::{
+        After, StepError,
+        enqueue::submit::{Accepted, JOBS_MAX, JobRequest},
+        finish::{cancel::cancel, retry::retry},
+    },
+};
+
+use super::{Job, JobCancelInput, JobContext, JobEnqueueInput, JobRetryInput, JobsEnqueueInput, object};
 
 /// Longest reason of a cancellation, in characters.
 const REASON_CHARS_MAX: usize = 500;
@@ -131,7 +131,7 @@ impl JobMutation {
         };
         let job = id_of(&input.id);
         let done = cancel(&JobContext::of(ctx)?.submit.store, job, reason).await;
-        settle(ctx, job, done).await
+        announce(ctx, job, done).await
     }
 
     /// Runs a finished job again under the same id, with fresh attempts. Its history is kept. An
@@ -144,7 +144,7 @@ impl JobMutation {
         Caller::require(ctx, Role::Operator)?;
         let job = id_of(&input.id);
         let done = retry(&JobContext::of(ctx)?.submit.store, job).await;
-        settle(ctx, job, done).await
+        announce(ctx, job, done).await
     }
 }
 
@@ -191,16 +191,9 @@ async fn enqueue(
 }
 
 /// Announces what a step changed and returns the job as it is now.
-async fn settle(
-    ctx: &Context<'_>,
-    job: JobId,
-    done: Result<Result<After, Refusal>, StoreError>,
-) -> Result<JobPayload> {
-    match done? {
-        Ok(after) => {
-            after.announce_soon(&JobContext::of(ctx)?.redis);
-            Ok(JobPayload { job: object::load(ctx, job).await?, user_errors: Vec::new() })
-        }
-        Err(refusal) => Ok(JobPayload { user_errors: user_errors([refusal]), ..JobPayload::default() }),
-    }
+async fn announce(ctx: &Context<'_>, job: JobId, done: Result<After, StepError>) -> Result<JobPayload> {
+    let (done, user_errors) = settle(done)?;
+    let Some(after) = done else { return Ok(JobPayload { user_errors, ..JobPayload::default() }) };
+    after.announce_soon(&JobContext::of(ctx)?.redis);
+    Ok(JobPayload { job: object::load(ctx, job).await?, user_errors })
 }

@@ -1,7 +1,7 @@
 //! The mutations that create, update and delete profiles.
 
 use async_graphql::{Context, Object, Result, SimpleObject};
-use callboard::{catalogue::Catalogue, steps::CatalogueError};
+use callboard::{catalogue::Catalogue, steps::StepError};
 
 use super::{Profile, ProfileCreateInput, ProfileDeleteInput, ProfileUpdateInput};
 use crate::{
@@ -23,7 +23,7 @@ pub struct ProfilePayload {
 }
 
 impl ProfilePayload {
-    fn of(done: Result<callboard::profile::Profile, CatalogueError>) -> Result<Self> {
+    fn of(done: Result<callboard::profile::Profile, StepError>) -> Result<Self> {
         let (profile, user_errors) = settle(done)?;
         Ok(Self { profile: profile.map(Profile::from), user_errors })
     }

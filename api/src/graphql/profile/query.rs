@@ -41,7 +41,7 @@ impl ProfileQuery {
         search: Option<String>,
     ) -> Result<ProfileConnection> {
         let request = name_lists::request((first, after), (last, before), search)?;
-        let mut connection = ctx.data::<Catalogue>()?.store.read().await?;
+        let mut connection = ctx.data::<Catalogue>()?.store.connection().await?;
         Ok(ProfileConnection::of(profiles::page(&mut connection, &request).await?))
     }
 }

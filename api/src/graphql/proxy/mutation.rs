@@ -6,7 +6,7 @@ use callboard::{
     ids::ProxyId,
     proxy,
     refusal::{Refusal, RefusalCode},
-    steps::CatalogueError,
+    steps::StepError,
     store::catalogue::ingredients::{self, Wanted},
 };
 
@@ -34,7 +34,7 @@ pub struct ProxyPayload {
 }
 
 impl ProxyPayload {
-    fn of(done: Result<proxy::Proxy, CatalogueError>) -> Result<Self> {
+    fn of(done: Result<proxy::Proxy, StepError>) -> Result<Self> {
         let (proxy, user_errors) = settle(done)?;
         Ok(Self { proxy: proxy.map(Proxy::from), user_errors })
     }
@@ -109,7 +109,8 @@ impl ProxyMutation {
 async fn check(ctx: &Context<'_>, id: ProxyId) -> Result<ProxyPayload> {
     let (catalogue, probe) = (ctx.data::<Catalogue>()?, ctx.data::<ProxyProbe>()?);
     let wanted = Wanted { proxies: vec![id], ..Wanted::default() };
-    let found = ingredients::load(&mut *catalogue.store.read().await?, &wanted).await?.proxies.remove(&id);
+    let found =
+        ingredients::load(&mut *catalogue.store.connection().await?, &wanted).await?.proxies.remove(&id);
     let Some(stored) = found else {
         return Ok(ProxyPayload::refused(Refusal::not_found("id", "proxy")));
     };
@@ -119,7 +120,7 @@ async fn check(ctx: &Context<'_>, id: ProxyId) -> Result<ProxyPayload> {
     };
     let result = probe.send(target, &stored, &catalogue.keyring).await?;
     match catalogue.proxy_record_check(id, stored.proxy.version, result).await {
-        Err(CatalogueError::Refused(refusals))
+        Err(StepError::Refused(refusals))
             if refusals.iter().all(|each| each.code == RefusalCode::StaleVersion) =>
         {
             let message = "the proxy was changed during the check and must be checked again";

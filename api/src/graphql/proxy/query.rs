@@ -41,7 +41,7 @@ impl ProxyQuery {
         search: Option<String>,
     ) -> Result<ProxyConnection> {
         let request = name_lists::request((first, after), (last, before), search)?;
-        let mut connection = ctx.data::<Catalogue>()?.store.read().await?;
+        let mut connection = ctx.data::<Catalogue>()?.store.connection().await?;
         Ok(ProxyConnection::of(proxies::page(&mut connection, &request).await?))
     }
 }

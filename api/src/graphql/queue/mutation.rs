@@ -1,5 +1,13 @@
 //! The mutations that update, pause and resume queues.
 
+use crate::{
+    auth::{Caller, Role},
+    graphql::{
+        job::JobContext,
+        payload::settle,
+        user_error::{UserError, user_errors},
+    },
+};
 use async_graphql::{Context, InputObject, MaybeUndefined, Object, Result, SimpleObject};
 use callboard::steps::{
     hand_out::pause::{no_queue, set_paused},
@@ -7,13 +15,6 @@ use callboard::steps::{
 };
 
 use super::{Queue, QueueId, load};
-use crate::{
-    auth::{Caller, Role},
-    graphql::{
-        job::JobContext,
-        user_error::{UserError, user_errors},
-    },
-};
 
 /// Input of queueUpdate. Absent fields stay unchanged.
 #[derive(Debug, InputObject)]
@@ -69,15 +70,12 @@ impl QueueMutation {
             MaybeUndefined::Value(most) => Some(Some(u32::try_from(most).unwrap_or(0))),
         };
         if let Some(most) = most {
-            match set_queue_limit(&context.submit.store, &input.name, most).await? {
-                Ok(after) => after.announce_soon(&context.redis),
-                Err(refusals) => {
-                    return Ok(QueuePayload {
-                        user_errors: user_errors(refusals),
-                        ..QueuePayload::default()
-                    });
-                }
-            }
+            let (done, user_errors) =
+                settle(set_queue_limit(&context.submit.store, &input.name, most).await)?;
+            let Some(after) = done else {
+                return Ok(QueuePayload { user_errors, ..QueuePayload::default() });
+            };
+            after.announce_soon(&context.redis);
         }
         let queue = load(ctx, QueueId::of(&input.name)).await?;
         let user_errors = if queue.is_none() { user_errors([no_queue()]) } else { Vec::new() };
@@ -107,11 +105,8 @@ impl QueueMutation {
 async fn change(ctx: &Context<'_>, name: &str, is_paused: bool) -> Result<QueuePayload> {
     Caller::require(ctx, Role::Admin)?;
     let context = JobContext::of(ctx)?;
-    match set_paused(&context.submit.store, name, is_paused).await? {
-        Ok(after) => {
-            after.announce_soon(&context.redis);
-            Ok(QueuePayload { queue: load(ctx, QueueId::of(name)).await?, user_errors: Vec::new() })
-        }
-        Err(refusal) => Ok(QueuePayload { user_errors: user_errors([refusal]), ..QueuePayload::default() }),
-    }
+    let (done, user_errors) = settle(set_paused(&context.submit.store, name, is_paused).await)?;
+    let Some(after) = done else { return Ok(QueuePayload { user_errors, ..QueuePayload::default() }) };
+    after.announce_soon(&context.redis);
+    Ok(QueuePayload { queue: load(ctx, QueueId::of(name)).await?, user_errors })
 }

@@ -53,7 +53,7 @@ pub fn demand(queue: &QueueRecord, ready: i64) -> i64 {
 
 /// Loads a queue by its id.
 pub async fn load(ctx: &Context<'_>, id: QueueId) -> Result<Option<Queue>> {
-    let mut connection = JobContext::of(ctx)?.submit.store.read().await?;
+    let mut connection = JobContext::of(ctx)?.submit.store.connection().await?;
     let found = counters::queues(&mut connection, None).await?;
     Ok(found.into_iter().find(|record| QueueId::of(&record.name) == id).map(Queue))
 }
@@ -161,7 +161,7 @@ pub struct QueueQuery;
 impl QueueQuery {
     /// Returns all queues, ordered by name.
     async fn queues(&self, ctx: &Context<'_>) -> Result<Vec<Queue>> {
-        let mut connection = JobContext::of(ctx)?.submit.store.read().await?;
+        let mut connection = JobContext::of(ctx)?.submit.store.connection().await?;
         Ok(counters::queues(&mut connection, None).await?.into_iter().map(Queue).collect())
     }
 }

@@ -1,7 +1,7 @@
 //! The mutations that create, update and delete schedules.
 
 use async_graphql::{Context, Object, Result, SimpleObject};
-use callboard::{catalogue::Catalogue, steps::CatalogueError, store::catalogue::schedules};
+use callboard::{catalogue::Catalogue, steps::StepError, store::catalogue::schedules};
 
 use super::{Schedule, ScheduleCreateInput, ScheduleDeleteInput, ScheduleUpdateInput};
 use crate::{
@@ -24,7 +24,7 @@ pub struct SchedulePayload {
 }
 
 impl SchedulePayload {
-    fn of(done: Result<schedules::Schedule, CatalogueError>) -> Result<Self> {
+    fn of(done: Result<schedules::Schedule, StepError>) -> Result<Self> {
         let (schedule, user_errors) = settle(done)?;
         Ok(Self { schedule: schedule.map(Schedule::from), user_errors })
     }

@@ -41,7 +41,7 @@ impl ScheduleQuery {
         search: Option<String>,
     ) -> Result<ScheduleConnection> {
         let request = name_lists::request((first, after), (last, before), search)?;
-        let mut connection = ctx.data::<Catalogue>()?.store.read().await?;
+        let mut connection = ctx.data::<Catalogue>()?.store.connection().await?;
         Ok(ScheduleConnection::of(schedules::page(&mut connection, &request).await?))
     }
 }

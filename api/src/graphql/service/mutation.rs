@@ -4,7 +4,7 @@ use async_graphql::{Context, Object, Result, SimpleObject};
 use callboard::{
     catalogue::Catalogue,
     refusal::Refusal,
-    steps::{CatalogueError, limits::observe::resume_service},
+    steps::{StepError, limits::observe::resume_service},
 };
 
 use super::{
@@ -31,7 +31,7 @@ pub struct ServicePayload {
 }
 
 impl ServicePayload {
-    fn of(done: Result<callboard::service::Service, CatalogueError>) -> Result<Self> {
+    fn of(done: Result<callboard::service::Service, StepError>) -> Result<Self> {
         let (service, user_errors) = settle(done)?;
         Ok(Self { service: service.map(Service::from), user_errors })
     }

@@ -41,7 +41,7 @@ impl ServiceQuery {
         search: Option<String>,
     ) -> Result<ServiceConnection> {
         let request = name_lists::request((first, after), (last, before), search)?;
-        let mut connection = ctx.data::<Catalogue>()?.store.read().await?;
+        let mut connection = ctx.data::<Catalogue>()?.store.connection().await?;
         Ok(ServiceConnection::of(services::page(&mut connection, &request).await?))
     }
 }

@@ -3,6 +3,10 @@
 
 use std::sync::Arc;
 
+use crate::{
+    auth::{Caller, Role},
+    graphql::payload::settle,
+};
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject, Subscription};
 use callboard::{
     command_kind::Kind,
@@ -12,14 +16,7 @@ use callboard::{
 };
 use futures::{Stream, StreamExt as _};
 
-use super::{
-    command::CommandKind,
-    inputs::id_of,
-    job::JobContext,
-    scalars::DateTime,
-    user_error::{UserError, user_errors},
-};
-use crate::auth::{Caller, Role};
+use super::{command::CommandKind, inputs::id_of, job::JobContext, scalars::DateTime, user_error::UserError};
 
 /// Whether a worker takes jobs. New values may be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -136,15 +133,12 @@ impl WorkerMutation {
         Caller::require(ctx, Role::Admin)?;
         let context = JobContext::of(ctx)?;
         let id = id_of(&input.id);
-        match drain(&context.submit.store, id).await? {
-            Ok(after) => {
-                after.announce_soon(&context.redis);
-                Ok(WorkerPayload { worker: load(ctx, id).await?, user_errors: Vec::new() })
-            }
-            Err(refusal) => {
-                Ok(WorkerPayload { user_errors: user_errors([refusal]), ..WorkerPayload::default() })
-            }
-        }
+        let (done, user_errors) = settle(drain(&context.submit.store, id).await)?;
+        let Some(after) = done else {
+            return Ok(WorkerPayload { user_errors, ..WorkerPayload::default() });
+        };
+        after.announce_soon(&context.redis);
+        Ok(WorkerPayload { worker: load(ctx, id).await?, user_errors })
     }
 }
 
@@ -157,7 +151,7 @@ impl WorkerQuery {
     /// Returns the active and draining workers and those lost within the last hour, ordered by
     /// start.
     async fn workers(&self, ctx: &Context<'_>) -> Result<Vec<Worker>> {
-        let mut connection = JobContext::of(ctx)?.submit.store.read().await?;
+        let mut connection = JobContext::of(ctx)?.submit.store.connection().await?;
         let found = workers::list(&mut connection, None).await?;
         Ok(found.into_iter().map(|record| Worker(Arc::new(record))).collect())
     }

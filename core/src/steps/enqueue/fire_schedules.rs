@@ -10,8 +10,9 @@ use std::{
 
 use super::{
     context::SubmitContext,
-    submit::{JobRequest, SubmitError, SubmitResult, submit_within},
+    submit::{JobRequest, SubmitResult, submit_within},
 };
+use crate::steps::StepError;
 use crate::{
     clock::Time,
     compose::SecretInputs,
@@ -163,8 +164,8 @@ impl FiringResult {
     fn note(&mut self, due: Time, result: &SubmitResult) {
         match result {
             Ok(_) => (self.last_at, self.failure) = (Some(due), None),
-            Err(SubmitError::Refused(refusals)) => self.failure = Some(told(refusals)),
-            Err(SubmitError::Store(error)) => self.failure = Some(error.to_string()),
+            Err(StepError::Refused(refusals)) => self.failure = Some(told(refusals)),
+            Err(StepError::Store(error)) => self.failure = Some(error.to_string()),
         }
     }
 }

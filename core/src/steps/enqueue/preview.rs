@@ -15,7 +15,7 @@ use crate::{
     compose::{ComposedCommand, InputSchema},
     ids::CommandId,
     recipes::Recipe,
-    steps::CatalogueError,
+    steps::StepError,
     store::{
         Connection, StoreError,
         catalogue::{
@@ -53,8 +53,8 @@ pub async fn preview(
     subject: Subject,
     named: Named<'_>,
     input: Option<&Value>,
-) -> Result<ComposedCommand, CatalogueError> {
-    let mut connection = context.store.read().await?;
+) -> Result<ComposedCommand, StepError> {
+    let mut connection = context.store.connection().await?;
     let ready = match subject {
         Subject::Command(id) => saved(context, &mut connection, id).await?,
         Subject::Draft { spec, input_schema } => draft(spec, input_schema, allowed)?,
@@ -71,11 +71,11 @@ pub async fn preview(
         Ok(input) => input,
         Err(more) => {
             refusals.extend(more);
-            return Err(CatalogueError::Refused(refusals));
+            return Err(StepError::Refused(refusals));
         }
     };
     if !refusals.is_empty() {
-        return Err(CatalogueError::Refused(refusals));
+        return Err(StepError::Refused(refusals));
     }
     let targets = Targets::choose(&found, named, command);
     #[expect(
@@ -84,7 +84,7 @@ pub async fn preview(
     )]
     let composed = targets.compose(&found, ready.spec(), &input, None, |composition| composition.masked());
     composed.map_err(|refusals| {
-        CatalogueError::Refused(if command.is_some() { of_command(refusals) } else { refusals })
+        StepError::Refused(if command.is_some() { of_command(refusals) } else { refusals })
     })
 }
 
@@ -92,8 +92,8 @@ async fn saved(
     context: &SubmitContext,
     connection: &mut Connection,
     id: CommandId,
-) -> Result<Ready, CatalogueError> {
-    let missing = || CatalogueError::Refused(vec![no_command()]);
+) -> Result<Ready, StepError> {
+    let missing = || StepError::Refused(vec![no_command()]);
     let command = commands::load(connection, &[id]).await?.pop().ok_or_else(missing)?;
     let version = command.version_id;
     let recipe = context.recipes.load(connection, [version]).await?.remove(&version);
@@ -101,13 +101,13 @@ async fn saved(
     Ok(Ready::Saved(Box::new(command), recipe))
 }
 
-fn draft(spec: SpecInput, input_schema: Option<Value>, allowed: &AllowList) -> Result<Ready, CatalogueError> {
+fn draft(spec: SpecInput, input_schema: Option<Value>, allowed: &AllowList) -> Result<Ready, StepError> {
     let spec = spec.check(allowed).and_then(CompiledSpec::compile);
     let schema = InputSchema::compile(&input_schema.unwrap_or_else(|| json!({})));
     match (spec, schema) {
         (Ok(spec), Ok(schema)) => Ok(Ready::Draft(Box::new(spec), schema)),
         (spec, schema) => {
-            Err(CatalogueError::Refused([spec.err(), schema.err()].into_iter().flatten().flatten().collect()))
+            Err(StepError::Refused([spec.err(), schema.err()].into_iter().flatten().flatten().collect()))
         }
     }
 }

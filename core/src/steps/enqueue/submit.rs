@@ -18,7 +18,7 @@ use crate::{
     job::{JobState, Lane, ReadyJob, state::Ending},
     patch::PolicyPatch,
     refusal::{Refusal, RefusalCode},
-    steps::After,
+    steps::{After, StepError},
     store::{
         Connection, StoreError, Transaction, commit,
         jobs::{
@@ -83,18 +83,7 @@ pub struct Accepted {
 }
 
 /// What one caller is told.
-pub type SubmitResult = Result<Vec<Accepted>, SubmitError>;
-
-/// Why a caller's jobs were not accepted. Nothing of them was written, but where said otherwise.
-#[derive(Debug, thiserror::Error)]
-pub enum SubmitError {
-    /// The caller can mend it.
-    #[error("the jobs were refused")]
-    Refused(Vec<Refusal>),
-    /// Postgres failed. After `CommitUnknown` they may have been written.
-    #[error("the jobs could not be stored")]
-    Store(Arc<StoreError>),
-}
+pub type SubmitResult = Result<Vec<Accepted>, StepError>;
 
 /// Submits the calls of several callers at once; answers are in their order. `is_dispatched`: the caller of this
 /// function pushes the references of ready jobs right after.
@@ -120,11 +109,11 @@ pub async fn submit(
             let path = deleted_meanwhile(&name).unwrap_or_default();
             let refusal =
                 Refusal::new(RefusalCode::NotFound, path, "it was deleted while the job was submitted");
-            (vec![Err(SubmitError::Refused(vec![refusal]))], After::default())
+            (vec![Err(refusal.into())], After::default())
         }
         Err(error) => {
             let error = Arc::new(error);
-            (submissions.iter().map(|_| Err(SubmitError::Store(error.clone()))).collect(), After::default())
+            (submissions.iter().map(|_| Err(StepError::Store(error.clone()))).collect(), After::default())
         }
     }
 }
@@ -144,7 +133,7 @@ async fn attempt(
     submissions: &[Vec<JobRequest>],
     is_dispatched: bool,
 ) -> Result<(Vec<SubmitResult>, After), StoreError> {
-    let mut connection = context.store.read().await?;
+    let mut connection = context.store.connection().await?;
     let prefetched = Prefetched::load(context, &mut connection, submissions).await?;
     let mut prepared: Vec<Result<Vec<NewJob>, Vec<Refusal>>> = Vec::with_capacity(submissions.len());
     for submission in submissions {
@@ -221,7 +210,7 @@ fn to_results(
     let mut results = Vec::with_capacity(prepared.len());
     for (prepared, conflicts) in prepared.into_iter().zip(inserted) {
         results.push(match (prepared, conflicts) {
-            (Err(refusals), _) | (Ok(_), Err(refusals)) => Err(SubmitError::Refused(refusals)),
+            (Err(refusals), _) | (Ok(_), Err(refusals)) => Err(StepError::Refused(refusals)),
             (Ok(jobs), Ok(accepted)) => {
                 for (job, accepted) in jobs.into_iter().zip(&accepted) {
                     if !accepted.was_duplicate {

@@ -10,9 +10,8 @@ use crate::{
         Standing,
         transition::{Transition, apply},
     },
-    policy::Policy,
-    refusal::{Refusal, RefusalCode},
-    steps::After,
+    refusal::RefusalCode,
+    steps::{After, StepError},
     store::{
         Connection, Store, StoreError, commit,
         jobs::{
@@ -27,25 +26,21 @@ use crate::{
 pub const CANCEL_BATCH_MAX: usize = 500;
 
 /// Cancels one job; the inner error says why it cannot be.
-pub async fn cancel(
-    store: &Store,
-    job: JobId,
-    reason: Option<String>,
-) -> Result<Result<After, Refusal>, StoreError> {
+pub async fn cancel(store: &Store, job: JobId, reason: Option<String>) -> Result<After, StepError> {
     let mut transaction = store.begin().await?;
     let (rows, Some(now)) = live::lock(&mut transaction, &[job]).await? else {
         let exists = !records::by_ids(&mut transaction, &[job]).await?.is_empty();
-        return Ok(Err(if exists {
-            Refusal::new(RefusalCode::NotAllowedInState, "id", "the job has ended already")
+        return Err(if exists {
+            StepError::refused(RefusalCode::NotAllowedInState, &["id"], "the job has ended already")
         } else {
-            Refusal::new(RefusalCode::NotFound, "id", format!("there is no job {job}"))
-        }));
+            StepError::refused(RefusalCode::NotFound, &["id"], format!("there is no job {job}"))
+        });
     };
     // Asked for already: the same request again is no mistake of the caller.
     let (after, mut changes) = ask(&mut transaction, rows, reason.as_deref(), now).await?;
     lanes::account(&mut transaction, &mut changes).await?;
     commit(transaction).await?;
-    Ok(Ok(after))
+    Ok(after)
 }
 
 /// Cancels those of these jobs (at most [`CANCEL_BATCH_MAX`]) that are live and have not been asked to end before;
@@ -77,10 +72,9 @@ async fn ask(
     reason: Option<&str>,
     now: Time,
 ) -> Result<(After, Vec<Change>), StoreError> {
-    let policy = Policy::default();
     let (mut changes, mut after) = (Vec::with_capacity(rows.len()), After::default());
     for before in rows {
-        let facts = before.facts(&policy);
+        let facts = before.facts();
         let transition = Transition::CancelAsked { reason: reason.map(str::to_owned) };
         let Ok(applied) = apply(&facts, transition, now) else { continue };
         after.changed.push(before.job);

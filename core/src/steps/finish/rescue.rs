@@ -63,7 +63,7 @@ impl Watch {
 
 /// The leases to look at.
 pub async fn leases(store: &Store) -> Result<Vec<Lease>, StoreError> {
-    workers::leases(&mut *store.read().await?).await
+    workers::leases(&mut *store.connection().await?).await
 }
 
 /// What one round did.

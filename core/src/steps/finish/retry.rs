@@ -11,9 +11,8 @@ use crate::{
         state::Ending,
         transition::{Facts, Transition, apply},
     },
-    policy::Policy,
-    refusal::{Refusal, RefusalCode},
-    steps::After,
+    refusal::RefusalCode,
+    steps::{After, StepError},
     store::{
         Connection, Store, StoreError, commit,
         jobs::{
@@ -32,12 +31,12 @@ use crate::{
 pub const RETRY_BATCH_MAX: usize = 500;
 
 /// Revives one job; the inner error says why it cannot be.
-pub async fn retry(store: &Store, job: JobId) -> Result<Result<After, Refusal>, StoreError> {
-    let refuse = |message| Ok(Err(Refusal::new(RefusalCode::NotAllowedInState, "id", message)));
+pub async fn retry(store: &Store, job: JobId) -> Result<After, StepError> {
+    let refuse = |message: String| Err(StepError::refused(RefusalCode::NotAllowedInState, &["id"], message));
     let mut transaction = store.begin().await?;
     let ended = revive::lock_ended(&mut transaction, &[job]).await?;
     let Some(record) = records::by_ids(&mut transaction, &[job]).await?.into_iter().next() else {
-        return Ok(Err(Refusal::new(RefusalCode::NotFound, "id", format!("there is no job {job}"))));
+        return Err(StepError::refused(RefusalCode::NotFound, &["id"], format!("there is no job {job}")));
     };
     if ended.is_empty() {
         let is_going = record.state.has_ended();
@@ -55,14 +54,14 @@ pub async fn retry(store: &Store, job: JobId) -> Result<Result<After, Refusal>, 
         Err(StoreError::Constraint { name, .. }) => {
             return refuse(format!("the job's {} has been deleted since", deleted(&name)));
         }
-        Err(error) => return Err(error),
+        Err(error) => return Err(error.into()),
     }
     commit(transaction).await?;
     let (queue, priority) = (record.queue.clone(), record.priority);
     let ready = plan.revivals.iter().filter(|revival| !revival.is_blocked);
     let ready =
         ready.map(|revival| ReadyJob { job, queue: queue.clone(), priority, round: revival.round }).collect();
-    Ok(Ok(After { changed: vec![job], ready, ..After::default() }))
+    Ok(After { changed: vec![job], ready, ..After::default() })
 }
 
 /// Revives those of these jobs (at most [`RETRY_BATCH_MAX`]) that have ended, whose profile, proxy and services are still
@@ -118,7 +117,6 @@ impl Plan {
             found.into_iter().map(|needed| (needed.job, needed)).collect()
         };
         let now = backlog::clock(connection).await?;
-        let policy = Policy::default();
         let mut plan = Self::default();
         let mut revived = HashSet::new();
         for (job, ending) in ended {
@@ -136,7 +134,7 @@ impl Plan {
                 continue;
             }
             let is_blocked = own.iter().any(|edge| edge.needed.ending.is_none());
-            let facts = Facts { standing: Standing::Ended(*ending), counted: 0, lost: 0, policy: &policy };
+            let facts = Facts { standing: Standing::Ended(*ending), counted: 0, lost: 0 };
             if apply(&facts, Transition::Retried { is_blocked }, now).is_ok() {
                 revived.insert(*job);
                 plan.edges.extend(own);

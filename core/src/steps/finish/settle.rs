@@ -12,7 +12,7 @@ use crate::{
     job::{
         Outcome, Standing, Used,
         attempt::{Failure, FailureCode},
-        transition::{Next, Transition, apply},
+        transition::{Next, Retry, Transition, apply},
     },
     mutant::Mutant,
     policy::Policy,
@@ -138,11 +138,11 @@ fn decide(row: LiveJob, mut settlement: Settlement, now: Time) -> Option<(Change
     }
     let counted = row.counted as u32 + u32::from(settlement.outcome.counts());
     let backoff: Duration = settlement.policy.backoff.delay(counted, settlement.jitter);
-    let facts = row.facts(&settlement.policy);
+    let facts = row.facts();
     let failure = failure_of(&settlement.outcome, &settlement.policy);
     let outcome = settlement.outcome.as_str();
-    let transition =
-        Transition::Finished { attempt: settlement.attempt, outcome: settlement.outcome, backoff };
+    let retry = Retry::new(&settlement.policy, backoff);
+    let transition = Transition::Finished { attempt: settlement.attempt, outcome: settlement.outcome, retry };
     let applied = apply(&facts, transition, now).ok()?;
     let finish = Finish {
         job: row.job,

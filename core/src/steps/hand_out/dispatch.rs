@@ -43,7 +43,7 @@ pub enum DispatchError {
 
 /// Refills the windows of all queues that have a backlog and are not paused. Answers whether any backlog is left.
 pub async fn refill(store: &Store, redis: &Redis) -> Result<bool, DispatchError> {
-    let backlogs = backlog::backlogs(&mut *store.read().await?).await?;
+    let backlogs = backlog::backlogs(&mut *store.connection().await?).await?;
     let mut has_backlog = false;
     for of_queue in backlogs.chunk_by(|one, other| one.queue == other.queue) {
         let held = redis.held(&of_queue[0].queue).await?;
@@ -79,7 +79,7 @@ pub async fn compare(store: &Store, redis: &Redis, age: Duration) -> Result<usiz
         return Ok(0);
     }
     loop {
-        let marked = backlog::marked(&mut *store.read().await?, age, after, COMPARE_BATCH).await?;
+        let marked = backlog::marked(&mut *store.connection().await?, age, after, COMPARE_BATCH).await?;
         let Some((last, is_last)) =
             marked.last().map(|mark| (mark.place(), (marked.len() as i64) < COMPARE_BATCH))
         else {
@@ -109,7 +109,7 @@ async fn confirm(
 ) -> Result<Vec<ReadyJob>, DispatchError> {
     tokio::time::sleep(CONFIRM_AFTER).await;
     let jobs: Vec<JobId> = missing.iter().map(|ready| ready.job).collect();
-    let marked = backlog::still_marked(&mut *store.read().await?, &jobs).await?;
+    let marked = backlog::still_marked(&mut *store.connection().await?, &jobs).await?;
     let missing = missing.into_iter().filter(|ready| marked.contains(&ready.job)).collect();
     Ok(redis.missing(missing).await?)
 }

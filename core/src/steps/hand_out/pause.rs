@@ -4,22 +4,18 @@
 
 use crate::{
     refusal::{Refusal, RefusalCode},
-    steps::After,
-    store::{Store, StoreError, commit, queues::counters},
+    steps::{After, StepError},
+    store::{Store, commit, queues::counters},
 };
 
 /// Pauses or resumes a queue; the inner error says why not. Doing it again changes nothing.
-pub async fn set_paused(
-    store: &Store,
-    queue: &str,
-    is_paused: bool,
-) -> Result<Result<After, Refusal>, StoreError> {
+pub async fn set_paused(store: &Store, queue: &str, is_paused: bool) -> Result<After, StepError> {
     let mut transaction = store.begin().await?;
     if !counters::set_paused(&mut transaction, queue, is_paused).await? {
-        return Ok(Err(no_queue()));
+        return Err(no_queue().into());
     }
     commit(transaction).await?;
-    Ok(Ok(After { has_backlog: !is_paused, ..After::default() }))
+    Ok(After { has_backlog: !is_paused, ..After::default() })
 }
 
 /// No queue has the name.

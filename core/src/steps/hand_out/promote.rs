@@ -9,7 +9,6 @@ use crate::{
         Standing,
         transition::{Next, Transition, apply},
     },
-    policy::Policy,
     steps::After,
     store::{
         Store, StoreError, commit,
@@ -31,11 +30,10 @@ pub async fn promote(store: &Store) -> Result<(After, Option<Duration>), StoreEr
         let next = backlog::next_due_in(&mut transaction).await?;
         return Ok((After::default(), next));
     };
-    let policy = Policy::default();
     let mut changes = Vec::new();
     for before in rows {
         let transition = if expired.contains(&before.job) { Transition::Expired } else { Transition::Due };
-        let facts = before.facts(&policy);
+        let facts = before.facts();
         if let Ok(applied) = apply(&facts, transition, now) {
             changes.push(Change { before, applied, started: None, is_dispatched: false });
         }

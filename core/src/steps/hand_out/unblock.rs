@@ -9,7 +9,6 @@ use crate::{
         Standing,
         transition::{Next, Transition, apply},
     },
-    policy::Policy,
     steps::After,
     store::{
         Store, StoreError, commit,
@@ -34,7 +33,6 @@ pub async fn unblock(store: &Store) -> Result<(After, bool), StoreError> {
     let (rows, now) = live::lock(&mut transaction, &jobs).await?;
     // Read after the marks were taken: an edge that is closed from now on is marked again, for the next round.
     let blocked = dependencies::blocked(&mut transaction, &jobs).await?;
-    let policy = Policy::default();
     let (mut changes, mut after) = (Vec::new(), After::default());
     for before in rows {
         let Some(found) = blocked.iter().find(|found| found.job == before.job) else { continue };
@@ -43,7 +41,7 @@ pub async fn unblock(store: &Store) -> Result<(After, bool), StoreError> {
             (None, 0) => Transition::Unblocked { run_at: before.run_at },
             (None, _) => continue,
         };
-        let facts = before.facts(&policy);
+        let facts = before.facts();
         // One that has been cancelled or decided on before is refused.
         let Some(applied) = now.and_then(|now| apply(&facts, transition, now).ok()) else { continue };
         after.changed.push(before.job);

@@ -37,7 +37,7 @@ pub struct Obstacle {
 /// What stands in the way of these jobs as of now; those that are not ready, or that nothing but other jobs' turns is in the way
 /// of, are left out.
 pub async fn explain(store: &Store, jobs: &[JobId]) -> Result<HashMap<JobId, Obstacle>, StoreError> {
-    let mut connection = store.read().await?;
+    let mut connection = store.connection().await?;
     let (rows, Some(now)) = live::look(&mut connection, jobs).await? else { return Ok(HashMap::new()) };
     let is_ready = |row: &LiveJob| matches!(row.standing, Standing::Queued { .. });
     let ready: Vec<(LiveJob, Terms)> = rows.into_iter().filter(|(row, _)| is_ready(row)).collect();
@@ -57,6 +57,6 @@ pub async fn explain(store: &Store, jobs: &[JobId]) -> Result<HashMap<JobId, Obs
 /// The place of ready jobs in their queues: 1 for the next one, exact up to [`PLACE_MAX`]; more than that for all beyond. Those that
 /// are parked, or not ready, have none.
 pub async fn places(store: &Store, jobs: &[JobId]) -> Result<HashMap<JobId, i64>, StoreError> {
-    let ahead = backlog::ahead(&mut *store.read().await?, jobs, PLACE_MAX).await?;
+    let ahead = backlog::ahead(&mut *store.connection().await?, jobs, PLACE_MAX).await?;
     Ok(ahead.into_iter().map(|(job, ahead)| (job, ahead + 1)).collect())
 }

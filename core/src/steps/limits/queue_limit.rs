@@ -6,7 +6,7 @@ use crate::{
     limit::{GateKey, Limits, noun},
     patch::limit_refusals,
     refusal::Refusal,
-    steps::{After, hand_out::pause::no_queue},
+    steps::{After, StepError, hand_out::pause::no_queue},
     store::{Connection, Store, StoreError, commit, limits::gates, queues::counters},
 };
 
@@ -15,11 +15,11 @@ pub async fn set_queue_limit(
     store: &Store,
     queue: &str,
     max_concurrency: Option<u32>,
-) -> Result<Result<After, Vec<Refusal>>, StoreError> {
+) -> Result<After, StepError> {
     let limits = Limits { max_concurrency, ..Limits::default() };
     let refusals = limit_refusals(&limits);
     if !refusals.is_empty() {
-        return Ok(Err(refusals));
+        return Err(StepError::Refused(refusals));
     }
     let key = GateKey::Queue(queue.to_owned());
     let mut transaction = store.begin().await?;
@@ -29,16 +29,16 @@ pub async fn set_queue_limit(
     }
     let _locked = gates::lock(&mut transaction, std::slice::from_ref(&key)).await?;
     let Some(before) = counters::max_concurrency(&mut transaction, queue).await? else {
-        return Ok(Err(vec![no_queue()]));
+        return Err(no_queue().into());
     };
     counters::set_max_concurrency(&mut transaction, queue, max_concurrency).await?;
     let refusal = below_what_runs(&mut transaction, &key, before, max_concurrency).await?;
     if let Some(refusal) = refusal {
-        return Ok(Err(vec![refusal]));
+        return Err(refusal.into());
     }
     gates::relimit(&mut transaction, &key, &limits).await?;
     commit(transaction).await?;
-    Ok(Ok(After { has_timed: true, ..After::default() }))
+    Ok(After { has_timed: true, ..After::default() })
 }
 
 /// Refuses to lower the `maxConcurrency` of a gate below what runs behind it. Whoever starts at this very moment is not seen: the bound holds for

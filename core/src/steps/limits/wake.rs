@@ -19,7 +19,6 @@ use crate::{
         GateKey,
         gate::{AHEAD, Block, Demand, Gate},
     },
-    policy::Policy,
     steps::After,
     store::{
         Connection, Store, StoreError, commit,
@@ -110,7 +109,7 @@ pub(crate) async fn wake_all(connection: &mut Connection, key: &GateKey) -> Resu
 /// there may be more to do.
 pub async fn wake_due(store: &Store) -> Result<(After, Option<Duration>), StoreError> {
     // Every worker looks at every moment, and mostly another one has called already.
-    let next = gates::next_due_in(&mut *store.read().await?).await?;
+    let next = gates::next_due_in(&mut *store.connection().await?).await?;
     if next.is_none_or(|wait| !wait.is_zero()) {
         return Ok((After::default(), next));
     }
@@ -228,10 +227,9 @@ async fn make_ready(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<R
         return Ok(Vec::new());
     }
     let (rows, Some(now)) = live::lock(connection, jobs).await? else { return Ok(Vec::new()) };
-    let policy = Policy::default();
     let (mut changes, mut ready) = (Vec::new(), Vec::new());
     for before in rows {
-        let facts = before.facts(&policy);
+        let facts = before.facts();
         if let Ok(applied) = apply(&facts, Transition::Woken, now) {
             ready.push(before.reference());
             changes.push(Change { before, applied, started: None, is_dispatched: true });

@@ -47,7 +47,7 @@ pub trait Remover {
 
 /// Up to which finished job everything goes. Looked up once for many batches: it reads the index of all that are kept.
 pub async fn find_bound(store: &Store, retention: &Retention) -> Result<Finish, StoreError> {
-    let mut connection = store.read().await?;
+    let mut connection = store.connection().await?;
     let aged = (retention::now(&mut connection).await? - retention.jobs, JobId::from(Uuid::max()));
     let most = i64::try_from(retention.jobs_max).unwrap_or(i64::MAX);
     let surplus = retention::one_too_many(&mut connection, most).await?;
@@ -86,7 +86,7 @@ pub async fn prune_files(
     retention: &Retention,
     remover: &impl Remover,
 ) -> Result<usize, StoreError> {
-    let mut connection = store.read().await?;
+    let mut connection = store.connection().await?;
     let before = retention::now(&mut connection).await? - retention.artifacts;
     let files = retention::old_files(&mut connection, before, PRUNE_BATCH_MAX).await?;
     drop(connection);

@@ -18,12 +18,12 @@ pub enum Refreshed {
 
 /// Looks, and takes statistics if they are of less than a tenth of the rows that there are.
 pub async fn refresh_statistics(store: &Store) -> Result<Refreshed, StoreError> {
-    if !statistics::are_outgrown(&mut *store.read().await?).await? {
+    if !statistics::are_outgrown(&mut *store.connection().await?).await? {
         return Ok(Refreshed::UpToDate);
     }
     let mut transaction = store.begin().await?;
     statistics::renew(&mut transaction).await?;
     commit(transaction).await?;
-    let are_outgrown = statistics::are_outgrown(&mut *store.read().await?).await?;
+    let are_outgrown = statistics::are_outgrown(&mut *store.connection().await?).await?;
     Ok(if are_outgrown { Refreshed::Skipped } else { Refreshed::Done })
 }

@@ -15,7 +15,6 @@ use crate::{
         transition::{Applied, Transition, apply},
     },
     limit::GateKey,
-    policy::Policy,
     steps::{After, limits::wake::Recheck},
     store::{
         Store, StoreError, commit,
@@ -173,7 +172,7 @@ impl Batch {
 
     /// What a transition comes to; null when the job does not allow it (it is parked there already, say).
     fn allowed(&self, row: &LiveJob, transition: Transition) -> Option<Applied> {
-        apply(&row.facts(&Policy::default()), transition, self.now).ok()
+        apply(&row.facts(), transition, self.now).ok()
     }
 }
 

@@ -5,20 +5,20 @@
 use crate::{
     ids::WorkerId,
     refusal::{Refusal, RefusalCode},
-    steps::After,
+    steps::{After, StepError},
     store::{
-        Store, StoreError, commit,
+        Store, commit,
         workers::{self, WorkerStatus},
     },
 };
 
 /// Asks one worker; the inner error says why it cannot be. Asking again changes nothing.
-pub async fn drain(store: &Store, worker: WorkerId) -> Result<Result<After, Refusal>, StoreError> {
+pub async fn drain(store: &Store, worker: WorkerId) -> Result<After, StepError> {
     let mut transaction = store.begin().await?;
     let refusal = match workers::drain(&mut transaction, worker).await? {
         Some(WorkerStatus::Active | WorkerStatus::Draining) => {
             commit(transaction).await?;
-            return Ok(Ok(After { drained: Some(worker), ..After::default() }));
+            return Ok(After { drained: Some(worker), ..After::default() });
         }
         Some(WorkerStatus::Lost) => {
             Refusal::new(RefusalCode::NotAllowedInState, "id", "the worker's lease ran out: it holds nothing")
@@ -28,5 +28,5 @@ pub async fn drain(store: &Store, worker: WorkerId) -> Result<Result<After, Refu
         }
         None => Refusal::new(RefusalCode::NotFound, "id", format!("there is no worker {worker}")),
     };
-    Ok(Err(refusal))
+    Err(refusal.into())
 }

@@ -54,7 +54,7 @@ pub async fn fetch_work(
     if granted.is_empty() {
         return Ok(Vec::new());
     }
-    let mut connection = store.read().await?;
+    let mut connection = store.connection().await?;
     let jobs: Vec<JobId> = granted.iter().map(|grant| grant.live.job).collect();
     let mut all_inputs: HashMap<JobId, JobInputs> =
         inputs::load(&mut connection, &jobs).await?.into_iter().map(|inputs| (inputs.job, inputs)).collect();

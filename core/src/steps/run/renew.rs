@@ -33,7 +33,7 @@ pub async fn register(store: &Store, worker: &NewWorker) -> Result<(), StoreErro
 
 /// Renews it. `is_draining` tells that the worker takes nothing new.
 pub async fn renew(store: &Store, worker: WorkerId, is_draining: bool) -> Result<Renewal, StoreError> {
-    let mut connection = store.read().await?;
+    let mut connection = store.connection().await?;
     Ok(match workers::renew(&mut connection, worker, is_draining).await? {
         Some((status, held)) => Renewal::Kept { held, is_draining: status == WorkerStatus::Draining },
         None => Renewal::Lost,

@@ -24,7 +24,6 @@ use crate::{
         transition::{Applied, Facts},
     },
     limit::{Cap, GateKey, Limits},
-    policy::Policy,
     store::{Connection, StoreError},
 };
 use row::Row;
@@ -106,9 +105,9 @@ pub struct CommandLimits {
 
 impl LiveJob {
     /// What `apply` decides from.
-    pub fn facts<'a>(&self, policy: &'a Policy) -> Facts<'a> {
+    pub fn facts(&self) -> Facts {
         let standing = self.standing.clone();
-        Facts { standing, counted: self.counted as u32, lost: self.lost as u32, policy }
+        Facts { standing, counted: self.counted as u32, lost: self.lost as u32 }
     }
 
     /// Whether it has queued up at this gate since it is ready: it is parked there, or has been called.

@@ -57,7 +57,7 @@ impl Recheck {
     }
 
     async fn run_once(&mut self, store: &Store) -> Result<Woken, StoreError> {
-        let mut connection = store.read().await?;
+        let mut connection = store.connection().await?;
         let mut wanted = self.with_room(&mut connection).await?;
         let unsure: Vec<&GateKey> = self.emptied.iter().chain(&self.joined).collect();
         let stranded =
