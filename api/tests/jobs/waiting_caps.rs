@@ -69,7 +69,7 @@ async fn a_cap_that_refuses_says_what_to_do() {
     table.stage.start(job).await;
     let refused = table.stage.mutate("jobEnqueue", "job { id }", own).await["userErrors"].take();
     let message = format!(
-        "the command has used up its cap of 1 a day: enqueue it again at {} or later, or raise the cap",
+        "The command has reached its cap of 1 a day. Enqueue the job at {} or later, or raise the cap.",
         end(Period::Day)
     );
     assert_eq!(refused, json!([{ "code": "TOO_MANY", "path": ["input", "commandId"], "message": message }]));

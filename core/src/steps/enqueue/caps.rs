@@ -1,7 +1,8 @@
-//! Caps that refuse new jobs once they are reached. Those that defer are the claim's business.
+//! Caps that refuse new jobs once they are reached.
 //!
-//! Asked by [`prepare`](super::prepare) before anything is written. What is accepted at the same moment is not counted: it waits, as
-//! everything does that was accepted before.
+//! [`prepare`](super::prepare) checks them before anything is written. Jobs that are accepted at
+//! the same moment do not count towards a cap here, they wait at its gate like all jobs accepted
+//! earlier. Caps that defer jobs are left to the claim.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -15,12 +16,12 @@ use crate::{
     store::{Connection, StoreError, catalogue::ingredients::StoredIngredients, limits::gates},
 };
 
-/// How far the caps have been used that may refuse: the gates that count for them.
+/// The gates of all caps that may refuse a job of this submission.
 #[derive(Debug)]
 pub(super) struct Caps(HashMap<GateKey, Gate>);
 
 impl Caps {
-    /// For these orders; asks for nothing where no cap refuses.
+    /// Loads the gates that these job requests need. Reads nothing if no cap refuses.
     pub(super) async fn load(
         connection: &mut Connection,
         submissions: &[Vec<JobRequest>],
@@ -30,7 +31,7 @@ impl Caps {
         let refuses = |caps: &[Cap]| caps.iter().any(|cap| cap.when_reached == WhenReached::Refuse);
         let policies =
             policies.filter(|(_, policy)| refuses(&policy.limits.caps)).map(|(command, _)| command);
-        // A policy of a job's own may have others.
+        // A job's own policy may have caps that the command's does not.
         let own = submissions
             .iter()
             .flatten()
@@ -51,7 +52,7 @@ impl Caps {
         Ok(Self(gates::look(connection, &keys).await?.gates))
     }
 
-    /// Why a job with this policy and cast is refused now.
+    /// Why a job with this policy and these targets is refused now.
     pub(super) fn check(
         &self,
         command: CommandId,
@@ -77,7 +78,7 @@ impl Caps {
             let cap = reached(self.0.get(&key)?, caps, now)?;
             let (per, end) = (cap.per.as_str(), written(cap.per.end(now)));
             let message = format!(
-                "the {what} has used up its cap of {} a {per}: enqueue it again at {end} or later, or raise the cap",
+                "The {what} has reached its cap of {} a {per}. Enqueue the job at {end} or later, or raise the cap.",
                 cap.most
             );
             Some(Refusal::new(RefusalCode::TooMany, path, message))
@@ -86,7 +87,7 @@ impl Caps {
     }
 }
 
-/// Of the caps that refuse and have been reached, the one that lasts longest.
+/// Of the refusing caps that are reached, the one with the longest period.
 fn reached<'a>(gate: &Gate, caps: &'a [Cap], now: Time) -> Option<&'a Cap> {
     let refusing = caps.iter().filter(|cap| cap.when_reached == WhenReached::Refuse);
     refusing.filter(|cap| gate.is_reached(cap, now)).max_by_key(|cap| cap.per)

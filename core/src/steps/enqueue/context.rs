@@ -1,11 +1,11 @@
-//! What submitting needs: the store, keys, compiled commands, and a source of ids.
+//! What submitting needs: the store, the keys, the compiled commands and a source of ids.
 
 use crate::{clock::IdSource, recipes::Recipes, secret::Keyring, store::Store};
 
-/// What submitting needs beside the store.
+/// The dependencies of submitting.
 #[derive(Debug)]
 pub struct SubmitContext {
-    /// Where jobs go.
+    /// Where the jobs are stored.
     pub store: Store,
     /// Seals secret inputs and hashes idempotent requests.
     pub keyring: Keyring,

@@ -1,7 +1,10 @@
-//! Fire schedules: enqueue what is due, and move each schedule on to its next time, in one transaction.
+//! Fire schedules: enqueues the jobs of due schedules and sets their next times, in one
+//! transaction.
 //!
-//! A duty of every worker. A schedule that another worker has locked is passed over; a time is fired once, because the schedule
-//! moves on in the transaction that enqueues its job, and because there is one job at most for each time of a schedule.
+//! A duty of every worker, which skips schedules that another worker has locked. A time fires once:
+//! the schedule moves on in the transaction that inserts the job, and a schedule has at most one
+//! job for each time. If the process dies right after, everything is committed or nothing is, and
+//! the next round goes on.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -32,16 +35,17 @@ use crate::{
 
 /// Most schedules of one transaction.
 const BATCH_MAX: i64 = 100;
-/// Told to the jobs that give way.
-const REPLACED: &str = "The next run of its schedule has taken its place.";
+/// The reason given to jobs that are replaced.
+const REPLACED: &str = "Replaced by the next run of its schedule.";
 
-/// Fires what is due. Answers what to announce, and how long it is until the next one is due: zero when there is more to do,
-/// nothing when none will ever be.
+/// Fires one batch of due schedules. Returns what to announce, and the time until the next one is
+/// due: zero when there is more to do, `None` when no schedule will ever be due.
 pub async fn fire_schedules(context: &SubmitContext) -> Result<(After, Option<Duration>), StoreError> {
     match fire(context, BATCH_MAX).await {
-        // One of them cannot be written. Alone, it is told from the others, and does not hold them up.
+        // One job cannot be written. Firing one schedule at a time finds it without holding up the
+        // rest.
         Err(StoreError::Constraint { name, .. }) => {
-            tracing::warn!(constraint = name, "schedules could not be fired together; one goes alone");
+            tracing::warn!(constraint = name, "could not fire schedules together, firing one alone");
             fire(context, 1).await
         }
         done => done,
@@ -68,13 +72,13 @@ async fn fire(context: &SubmitContext, limit: i64) -> Result<(After, Option<Dura
     Ok((after, next))
 }
 
-/// Passes over the times of a schedule whose job cannot be written, and says so.
+/// Skips the due times of a schedule whose job cannot be written, and records why.
 async fn give_up(context: &SubmitContext, schedule: &Schedule, constraint: &str) -> Result<(), StoreError> {
     let mut transaction = context.store.begin().await?;
     if let Some(schedule) = schedules::lock(&mut transaction, schedule.id).await?
         && let Some(next_at) = schedule.next_at
     {
-        let failure = Some(format!("Its job could not be stored: {constraint}."));
+        let failure = Some(format!("The job could not be stored: {constraint}."));
         let next_at = schedule.plan.timing.next(next_at);
         let advance = Advance { id: schedule.id, next_at, last_at: None, failure };
         schedules::advance(&mut transaction, &[advance]).await?;
@@ -100,11 +104,12 @@ async fn fire_locked(
         .collect();
 
     let replaced = replaced(due, &firings, &live);
-    // Locked before the lanes of the new jobs are, as everywhere; cancelled once it is known that others take their place.
+    // Locked before the lanes of the new jobs, in the usual lock order. Cancelled only once it is
+    // certain that new jobs replace them.
     let ids: Vec<JobId> = replaced.iter().map(|(_, job)| *job).collect();
     let (_rows, _now) = live::lock(transaction, &ids).await?;
     let mut outcomes: HashMap<ScheduleId, FiringResult> = HashMap::new();
-    // Each firing is a call of its own: one whose job is refused fails no other.
+    // Each firing is a submission of its own, so that a refused job fails no other.
     let (mut owners, mut submissions) = (Vec::new(), Vec::new());
     for (schedule, firing) in due.iter().zip(&firings) {
         match request_of(context, schedule) {
@@ -141,7 +146,7 @@ async fn fire_locked(
     Ok(after)
 }
 
-/// The jobs of schedules whose next one takes their place.
+/// The live jobs that a new firing of their schedule replaces.
 fn replaced(due: &[Schedule], firings: &[Firing], live: &[(ScheduleId, JobId)]) -> Vec<(ScheduleId, JobId)> {
     let cancelling: HashSet<ScheduleId> = due
         .iter()
@@ -152,7 +157,7 @@ fn replaced(due: &[Schedule], firings: &[Firing], live: &[(ScheduleId, JobId)]) 
     live.iter().filter(|(schedule, _)| cancelling.contains(schedule)).copied().collect()
 }
 
-/// What became of the firings of one schedule.
+/// The result of one schedule's firings.
 #[derive(Debug, Default)]
 struct FiringResult {
     last_at: Option<Time>,
@@ -160,7 +165,7 @@ struct FiringResult {
 }
 
 impl FiringResult {
-    /// The last one says how the schedule fares.
+    /// The last firing decides what the schedule reports.
     fn note(&mut self, due: Time, result: &SubmitResult) {
         match result {
             Ok(_) => (self.last_at, self.failure) = (Some(due), None),
@@ -170,7 +175,7 @@ impl FiringResult {
     }
 }
 
-/// `input.user.age: is too small; queue: ...`
+/// Joins refusals, for example `input.user.age: is too small; queue: ...`.
 fn told(refusals: &[Refusal]) -> String {
     let sentence = |refusal: &Refusal| match refusal.path.as_slice() {
         [] => refusal.message.clone(),
@@ -179,14 +184,14 @@ fn told(refusals: &[Refusal]) -> String {
     refusals.iter().map(sentence).collect::<Vec<_>>().join("; ")
 }
 
-/// What every firing enqueues, or why it cannot.
+/// The job request of every firing, or why there is none.
 fn request_of(context: &SubmitContext, schedule: &Schedule) -> Result<JobRequest, String> {
     let template = &schedule.plan.template;
     let kept_secret = secrets_of(&context.keyring, schedule)?;
     let policy = match &template.policy {
         Some(policy) => Some(
             serde_json::from_value::<PolicyPatch>(policy.clone())
-                .map_err(|error| format!("Its policy cannot be read: {error}."))?,
+                .map_err(|error| format!("The stored policy cannot be read: {error}."))?,
         ),
         None => None,
     };
@@ -208,11 +213,11 @@ fn request_of(context: &SubmitContext, schedule: &Schedule) -> Result<JobRequest
     })
 }
 
-/// The secrets of a schedule's input, opened; or why they cannot be.
+/// The decrypted secret inputs of a schedule, or why they cannot be decrypted.
 pub(crate) fn secrets_of(keyring: &Keyring, schedule: &Schedule) -> Result<SecretInputs, String> {
     let Some(sealed) = &schedule.plan.template.input_sealed else { return Ok(SecretInputs::default()) };
     let opened = keyring.open(&sealed_input_owner(schedule.id), sealed);
     let opened =
-        opened.map_err(|_| "The secrets of its input cannot be opened with the keys of this worker.")?;
+        opened.map_err(|_| "The secret inputs cannot be decrypted with the keys of this process.")?;
     SecretInputs::from_text(&opened).map_err(|error| error.to_string())
 }

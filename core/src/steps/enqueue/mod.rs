@@ -1,4 +1,10 @@
-//! Enqueue: from a request or a schedule to jobs in Postgres.
+//! Enqueue turns job requests and due schedules into jobs in Postgres.
+//!
+//! `preview` composes a command and writes nothing. `submit` takes the job requests of several
+//! callers at once. It loads everything that they name, checks and composes each job (`prepare`),
+//! chooses what it runs on (`targets`), refuses it if a cap is reached (`caps`), and inserts the
+//! accepted jobs. `fire_schedules` submits the jobs of due schedules in the transaction that moves
+//! those schedules on.
 
 mod caps;
 pub mod context;

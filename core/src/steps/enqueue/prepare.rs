@@ -1,4 +1,4 @@
-//! Preparing jobs: every check, and the composition, before anything is written. Pure but for the one load in front.
+//! Prepare: checks and composes every job before anything is written. Pure apart from one load.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -34,13 +34,13 @@ use crate::{
     },
 };
 
-/// Everything that the orders name, loaded at once.
+/// Everything that the job requests name, loaded at once.
 pub(super) struct Prefetched {
     now: Time,
     commands: HashMap<CommandId, Command>,
     recipes: HashMap<CommandVersionId, Arc<Recipe>>,
     found: StoredIngredients,
-    /// Those of the jobs that are depended on that exist.
+    /// The dependencies that exist.
     jobs: HashSet<JobId>,
     /// Caps that may refuse new jobs.
     caps: Caps,
@@ -91,7 +91,7 @@ impl Prefetched {
         Ok(Self { now, commands, recipes, found, jobs, caps })
     }
 
-    /// The input of an order that was prepared, its secrets apart.
+    /// The input of a prepared job request, split into public and secret values.
     pub(super) fn split_input(&self, request: &JobRequest) -> Input {
         let input = request.input.clone().unwrap_or_else(empty_input);
         let command = request.command.and_then(|id| self.commands.get(&id));
@@ -102,7 +102,7 @@ impl Prefetched {
     }
 }
 
-/// All jobs of one call, or everything that is wrong with them.
+/// All jobs of one submission, or everything that is wrong with them.
 pub(super) fn prepare_submission(
     context: &SubmitContext,
     prefetched: &Prefetched,
@@ -123,7 +123,7 @@ pub(super) fn prepare_submission(
     if refusals.is_empty() { Ok(jobs) } else { Err(refusals) }
 }
 
-/// Checks and composes one job. Everything that is wrong is told at once.
+/// Checks and composes one job. Reports everything that is wrong at once.
 fn prepare(
     context: &SubmitContext,
     prefetched: &Prefetched,
@@ -141,7 +141,7 @@ fn prepare(
     refusals.extend(name::check_queue("queue", &queue).err());
     let priority = request.priority.unwrap_or(i32::from(DEFAULT_PRIORITY));
     if !(0..=9).contains(&priority) {
-        refusals.push(Refusal::invalid("priority", "must be 0 to 9; 9 runs first"));
+        refusals.push(Refusal::invalid("priority", "must be 0 to 9, where 9 runs first"));
     }
     let labels = name::check_labels("labels", request.labels.clone()).unwrap_or_else(|refusal| {
         refusals.push(refusal);
@@ -200,9 +200,9 @@ fn prepare(
     })
 }
 
-/// What was given as a secret would be one no more.
+/// Refuses a value that was given as a secret and would now be stored in the clear.
 fn not_kept(place: &str) -> Refusal {
-    let message = "was given as a secret, and the command's inputSchema does not mark it writeOnly any more";
+    let message = "was given as a secret, but the command's inputSchema no longer marks it writeOnly";
     let path: Vec<&str> = std::iter::once("input").chain(place.split('/').skip(1)).collect();
     Refusal::invalid("", message).below(&path)
 }
@@ -237,7 +237,7 @@ fn check_keys(request: &JobRequest) -> Vec<Refusal> {
 fn check_dependencies(prefetched: &Prefetched, request: &JobRequest) -> Vec<Refusal> {
     let count = request.depends_on.len();
     if count > DEPENDENCIES_MAX {
-        let message = format!("has {count} jobs; at most {DEPENDENCIES_MAX} are taken");
+        let message = format!("has {count} jobs, but at most {DEPENDENCIES_MAX} are allowed");
         return vec![Refusal::new(RefusalCode::TooMany, "dependsOn", message)];
     }
     let mut seen = HashSet::with_capacity(count);
@@ -247,13 +247,14 @@ fn check_dependencies(prefetched: &Prefetched, request: &JobRequest) -> Vec<Refu
         if !prefetched.jobs.contains(job) {
             refusals.push(Refusal::not_found(&path, "job"));
         } else if !seen.insert(job) {
-            refusals.push(Refusal::invalid(&path, "this job is in the list already"));
+            refusals.push(Refusal::invalid(&path, "this job is already in the list"));
         }
     }
     refusals
 }
 
-/// Keyed hash of everything that the caller asked for, secrets included; it tells the same request from another.
+/// Keyed hash of everything that the caller asked for, secrets included. Decides whether a repeated
+/// idempotency key has the same request.
 fn fingerprint(context: &SubmitContext, request: &JobRequest) -> [u8; 32] {
     let mut text = format!(
         "{:?}|{:?}|{:?}|{:?}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}",
@@ -269,14 +270,14 @@ fn fingerprint(context: &SubmitContext, request: &JobRequest) -> [u8; 32] {
         request.labels,
         request.depends_on,
     );
-    // Left out otherwise: keys that were used before there was this field stay good.
+    // Left out when absent, so that keys hashed before this field existed still match.
     if let Some(key) = &request.fairness_key {
         text = format!("{text}|{key:?}");
     }
     context.keyring.mac("idempotency", text.as_bytes())
 }
 
-/// JSON with the keys of every object in order, so that the order in which a client wrote them does not matter.
+/// JSON with sorted object keys, so that the client's key order does not matter.
 fn canonical(value: &Value) -> String {
     match value {
         Value::Object(fields) => {

@@ -1,6 +1,6 @@
-//! Preview: composes a command without enqueuing it: exactly what submit would store, or why not.
+//! Preview: composes a command without enqueuing it, to show what submit would store or refuse.
 //!
-//! Writes nothing.
+//! Only reads.
 
 use std::sync::Arc;
 
@@ -30,11 +30,11 @@ use crate::{
 pub enum Subject {
     /// A saved command, as it is now.
     Command(CommandId),
-    /// A spec that is being written.
+    /// A spec that is still being written.
     Draft {
         /// What to run.
         spec: SpecInput,
-        /// JSON Schema of the input; without one, every object is let in.
+        /// JSON Schema of the input; without one, every object is accepted.
         input_schema: Option<Value>,
     },
 }
@@ -45,8 +45,9 @@ enum Ready {
     Draft(Box<CompiledSpec>, InputSchema),
 }
 
-/// Composes as [`submit`](super::submit::submit) does, and answers what would run, secrets masked. Paths of
-/// refusals begin with `spec`, `inputSchema`, `input`, `commandId`, `profileId`, `proxyId` or `serviceIds`.
+/// Composes as [`submit`](super::submit::submit) does, and returns what would run, with secrets
+/// masked. Paths of refusals begin with `spec`, `inputSchema`, `input`, `commandId`, `profileId`,
+/// `proxyId` or `serviceIds`.
 pub async fn preview(
     context: &SubmitContext,
     allowed: &AllowList,

@@ -1,7 +1,10 @@
-//! Submit: check, compose and insert jobs of many callers together; each caller is answered for itself.
+//! Submit: checks, composes and inserts the jobs of many callers together, with a result for each.
 //!
-//! Called by the API's enqueuer, which gathers whatever waits while the previous commit is under way, and by the schedules. One
-//! caller's mistake never fails its neighbours; one caller's jobs are inserted all or none.
+//! The API's enqueuer collects the submissions that arrive while the previous commit is under way.
+//! A caller's jobs are inserted all or none, and its mistakes never fail its neighbours. Jobs
+//! without idempotency keys and dependencies go in with one statement, which is the transaction.
+//! Otherwise one transaction holds a savepoint per caller. If the process dies right after, the
+//! jobs are safe and dispatch finds them.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -29,16 +32,16 @@ use crate::{
     },
 };
 
-/// Most jobs of one call.
+/// Most jobs of one submission.
 pub const JOBS_MAX: usize = 1000;
-/// Priority of a job that names none.
+/// The priority of a job that names none.
 pub const DEFAULT_PRIORITY: i16 = 4;
 /// Most jobs that one job may depend on.
 pub const DEPENDENCIES_MAX: usize = 10_000;
 /// Longest idempotency or fairness key, in bytes.
 pub const KEY_BYTES_MAX: usize = 255;
 
-/// One job, as a caller asks for it.
+/// One job, as the caller requests it.
 #[derive(Debug, Clone, Default)]
 pub struct JobRequest {
     /// What to run.
@@ -49,44 +52,46 @@ pub struct JobRequest {
     pub proxy: Option<ProxyId>,
     /// Overrides the services of the command or the profile.
     pub services: Option<Vec<ServiceId>>,
-    /// Must fit the command's schema.
+    /// Must match the command's schema.
     pub input: Option<Value>,
     /// Overrides the command's queue.
     pub queue: Option<String>,
-    /// 0 to 9.
+    /// 0 to 9, where 9 runs first.
     pub priority: Option<i32>,
-    /// Not before.
+    /// Earliest start.
     pub run_at: Option<Time>,
     /// Overrides parts of the command's policy.
     pub policy: Option<PolicyPatch>,
-    /// Labels.
+    /// The job's labels.
     pub labels: Vec<String>,
-    /// Whose turn the job counts as, instead of its profile's.
+    /// Puts the job into the lane of this key instead of its profile's.
     pub fairness_key: Option<String>,
-    /// Makes a repeat of this call harmless.
+    /// Makes a repeated request return the job that it created before.
     pub idempotency_key: Option<String>,
-    /// Jobs that must have succeeded before.
+    /// Jobs that must succeed first.
     pub depends_on: Vec<JobId>,
-    /// The schedule that asks, and for when.
+    /// The schedule that enqueues the job, and the time that fired.
     pub schedule: Option<(ScheduleId, Time)>,
-    /// What was secret of the input when it was given: refused should the command's schema not keep it secret any more.
+    /// Secret parts of a schedule's stored input. The job is refused if the command's schema no
+    /// longer marks them secret.
     pub kept_secret: SecretInputs,
 }
 
-/// A job that exists after the call.
+/// A job that exists after the submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Accepted {
     /// The job.
     pub job: JobId,
-    /// The idempotency key had been used with this very input.
+    /// Whether the job already existed, because its idempotency key was used before with the same
+    /// input.
     pub was_duplicate: bool,
 }
 
-/// What one caller is told.
+/// The result for one caller.
 pub type SubmitResult = Result<Vec<Accepted>, StepError>;
 
-/// Submits the calls of several callers at once; answers are in their order. `is_dispatched`: the caller of this
-/// function pushes the references of ready jobs right after.
+/// Submits for several callers at once and returns their results in order. With `is_dispatched`,
+/// the caller of this function pushes the references of ready jobs right after.
 pub async fn submit(
     context: &SubmitContext,
     submissions: &[Vec<JobRequest>],
@@ -95,7 +100,7 @@ pub async fn submit(
     match attempt(context, submissions, is_dispatched).await {
         Ok(done) => done,
         Err(error @ (StoreError::Constraint { .. } | StoreError::Contended(_))) if submissions.len() > 1 => {
-            tracing::debug!(%error, "a batch of submissions failed; its callers go one by one");
+            tracing::debug!(%error, "a batch of submissions failed, retrying each alone");
             let (mut results, mut all) = (Vec::new(), After::default());
             for submission in submissions {
                 let (to_results, after) =
@@ -108,7 +113,7 @@ pub async fn submit(
         Err(StoreError::Constraint { name, .. }) if deleted_meanwhile(&name).is_some() => {
             let path = deleted_meanwhile(&name).unwrap_or_default();
             let refusal =
-                Refusal::new(RefusalCode::NotFound, path, "it was deleted while the job was submitted");
+                Refusal::new(RefusalCode::NotFound, path, "It was deleted while the job was submitted.");
             (vec![Err(refusal.into())], After::default())
         }
         Err(error) => {
@@ -118,7 +123,7 @@ pub async fn submit(
     }
 }
 
-/// The input that a foreign key refused.
+/// The path of the input whose foreign key was violated.
 fn deleted_meanwhile(constraint: &str) -> Option<&'static str> {
     match constraint {
         "live_jobs_profile_id_fkey" => Some("profileId"),
@@ -153,7 +158,7 @@ async fn attempt(
     Ok(to_results(prepared, inserted))
 }
 
-/// [`submit`] within the caller's transaction, each call for itself; the jobs are left to the dispatcher.
+/// [`submit`] within the caller's transaction. The jobs are left to dispatch.
 pub(super) async fn submit_within(
     context: &SubmitContext,
     transaction: &mut Transaction,
@@ -168,7 +173,8 @@ pub(super) async fn submit_within(
     Ok(to_results(prepared, inserted))
 }
 
-/// Whether an order would be accepted now; answers its input as it may be stored, without the schema's defaults.
+/// Whether a job request would be accepted now. Returns its input as it may be stored, without the
+/// schema's defaults.
 pub async fn check(
     context: &SubmitContext,
     connection: &mut Connection,
@@ -179,10 +185,11 @@ pub async fn check(
         .map(|_| prefetched.split_input(request)))
 }
 
-/// The answer of [`check`].
+/// The result of [`check`].
 pub type Checked = Result<Input, Vec<Refusal>>;
 
-/// Gives their rounds to the jobs that are ready at once and have none; ahead of the transaction only to those that are ready for sure.
+/// Gives rounds to jobs that are ready at once. Outside of a transaction only to those that are
+/// certainly ready.
 async fn give_rounds(
     connection: &mut Connection,
     prepared: &mut [Result<Vec<NewJob>, Vec<Refusal>>],
@@ -201,7 +208,7 @@ async fn give_rounds(
     Ok(())
 }
 
-/// The answers to the callers.
+/// The results for the callers, and what to announce.
 fn to_results(
     prepared: Vec<Result<Vec<NewJob>, Vec<Refusal>>>,
     inserted: Inserted,
@@ -224,7 +231,7 @@ fn to_results(
     (results, after)
 }
 
-/// For each call: what exists now, or why it was refused after all.
+/// For each submission, the jobs that exist now, or why it was refused after all.
 type Inserted = Vec<Result<Vec<Accepted>, Vec<Refusal>>>;
 
 async fn insert(
@@ -233,8 +240,8 @@ async fn insert(
 ) -> Result<Inserted, StoreError> {
     let jobs: Vec<NewJob> = prepared.iter().flatten().flatten().cloned().collect();
     if !jobs.is_empty() {
-        // One statement is a transaction by itself. A job that exists already is this very one: its COMMIT was
-        // not answered, and it was submitted again with the same id.
+        // One statement is a transaction by itself. If a job already exists, it is this very one:
+        // its COMMIT went unanswered, and the same statement was sent again.
         insert::insert(connection, &jobs).await?;
     }
     let accept = |jobs: &Vec<NewJob>| {
@@ -243,8 +250,8 @@ async fn insert(
     Ok(prepared.iter().map(|submission| submission.as_ref().map(accept).map_err(Clone::clone)).collect())
 }
 
-/// Inserts call by call within the transaction, each behind a savepoint, so that a key that is taken with other
-/// input undoes its own call alone.
+/// Inserts each submission behind a savepoint of its own, so that an idempotency conflict undoes
+/// only that submission.
 async fn insert_one_by_one(
     transaction: &mut Transaction,
     prepared: &mut [Result<Vec<NewJob>, Vec<Refusal>>],
@@ -261,7 +268,8 @@ async fn insert_one_by_one(
             }
         };
         let mut savepoint = insert::savepoint(transaction).await?;
-        // By key: of two calls with the same keys at once, one waits for the other, and neither for ever.
+        // Sorted by key: of two submissions with the same keys, one waits for the other without a
+        // deadlock.
         let mut in_order = jobs.clone();
         in_order.sort_by(|one, other| one.idempotency.cmp(&other.idempotency));
         let inserted = insert::insert(&mut savepoint, &in_order).await?;
@@ -290,8 +298,8 @@ async fn insert_one_by_one(
     Ok(outcomes)
 }
 
-/// Jobs that need others which have not succeeded are blocked; answers the edges to be written. What they need cannot end
-/// before the commit: it either has ended already or will find the edges.
+/// Blocks jobs whose dependencies have not succeeded, and returns the edges to write. The needed
+/// jobs are locked, so each has either finished already or will find its edges when it does.
 async fn decide_dependencies(
     connection: &mut Connection,
     jobs: impl Iterator<Item = &mut NewJob>,
@@ -308,7 +316,8 @@ async fn decide_dependencies(
     let mut edges = Vec::new();
     for job in jobs {
         for (position, needs) in (0..).zip(&job.needs) {
-            // One that was pruned since it was found had ended; whether well is not known any more.
+            // A job that was pruned in between had finished. Whether it succeeded is no longer
+            // known.
             let gone = Needed { job: *needs, ending: Some(Ending::Cancelled) };
             let needed = found.get(needs).copied().unwrap_or(gone);
             if needed.ending != Some(Ending::Succeeded) {
@@ -341,7 +350,7 @@ fn accept_or_conflict(
                 accepted.push(Accepted { job: holder.job, was_duplicate: true });
             }
             _ => {
-                let message = "this key was used with other input; use a new key for a new job";
+                let message = "This key was used with other input. Use a new key for a new job.";
                 let refusal = Refusal::new(RefusalCode::IdempotencyConflict, "idempotencyKey", message);
                 refusals.push(if jobs.len() > 1 {
                     refusal.below(&["jobs", &index.to_string()])
@@ -363,7 +372,7 @@ impl After {
         } else if job.state == JobState::Queued {
             self.has_backlog = true;
         } else if job.state == JobState::Blocked {
-            // What it needs may have failed already.
+            // A dependency may have failed already.
             self.has_dependents = true;
         }
     }

@@ -1,4 +1,4 @@
-//! What a job runs on: its profile, proxy and services, chosen in the same way by a preview and by a submit.
+//! Targets: the profile, proxy and services of a job, chosen alike by preview and submit.
 
 use crate::{
     command::{CompiledSpec, Composition, compose},
@@ -12,25 +12,25 @@ use crate::{
     },
 };
 
-/// What a job names itself. What it leaves out comes from its command or its profile.
+/// What a job request names itself. The rest comes from its command or its profile.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Named<'a> {
-    /// Its profile.
+    /// The profile.
     pub profile: Option<ProfileId>,
-    /// Its proxy.
+    /// The proxy.
     pub proxy: Option<ProxyId>,
-    /// Its services.
+    /// The services.
     pub services: Option<&'a [ServiceId]>,
 }
 
 /// Where a job's services come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Services<'a> {
-    /// These, in order.
+    /// This list, in order.
     Listed(&'a [ServiceId]),
-    /// Those of the profile that it runs on.
+    /// The services of the job's profile.
     OfProfile(ProfileId),
-    /// It has none.
+    /// No services.
     None,
 }
 
@@ -43,17 +43,19 @@ pub(super) struct Targets {
 }
 
 impl<'a> Named<'a> {
-    /// The profile: the job's own, or the command's.
+    /// The job's own profile, or the command's.
     pub fn profile_over(&self, command: Option<&Command>) -> Option<ProfileId> {
         self.profile.or_else(|| command?.profile_id)
     }
 
-    /// The proxy: the job's own, or the command's. Without one, the profile's choice is made at the start of each attempt.
+    /// The job's own proxy, or the command's. If `None`, the claim of each attempt chooses one of
+    /// the profile's proxies.
     pub fn proxy_over(&self, command: Option<&Command>) -> Option<ProxyId> {
         self.proxy.or_else(|| command?.proxy_id)
     }
 
-    /// The services: the job's own, even if that is none; or the command's, if it has any; or the profile's.
+    /// The job's own services, even if that list is empty, or the command's if it has any, or the
+    /// profile's.
     pub fn services_over(&self, command: Option<&'a Command>) -> Services<'a> {
         let of_command = || command.map(|command| &command.service_ids[..]).filter(|ids| !ids.is_empty());
         match self.services.or_else(of_command) {
@@ -77,7 +79,7 @@ impl<'a> Named<'a> {
 }
 
 impl Targets {
-    /// Everything that a job runs on.
+    /// Chooses the targets of a job.
     pub(super) fn choose(found: &StoredIngredients, named: Named<'_>, command: Option<&Command>) -> Self {
         let of_profile = |id| found.profiles.get(&id).map(|stored| stored.services.clone());
         Self {
@@ -91,8 +93,8 @@ impl Targets {
         }
     }
 
-    /// Composes with what is known now, as a first attempt would; `take` keeps what the caller needs of it.
-    /// `input` has passed the command's schema, and what the job names was found.
+    /// Composes as a first attempt would now, and returns what `take` picks from the composition.
+    /// `input` must have passed the command's schema, and everything that the job names must exist.
     pub(super) fn compose<T>(
         &self,
         found: &StoredIngredients,
@@ -110,7 +112,7 @@ impl Targets {
     }
 }
 
-/// Refuses what a job names and what was not found, and services that it names twice.
+/// Refuses names that were not found, and services that are named twice.
 pub(super) fn check_references(found: &StoredIngredients, named: Named<'_>) -> Vec<Refusal> {
     let mut refusals = Vec::new();
     if named.profile.is_some_and(|id| !found.profiles.contains_key(&id)) {
@@ -125,7 +127,7 @@ pub(super) fn check_references(found: &StoredIngredients, named: Named<'_>) -> V
         if !found.services.contains_key(id) {
             refusals.push(Refusal::not_found(&path, "service"));
         } else if services[..index].contains(id) {
-            refusals.push(Refusal::invalid(&path, "this service is in the list already"));
+            refusals.push(Refusal::invalid(&path, "this service is already in the list"));
         }
     }
     refusals
@@ -136,8 +138,8 @@ pub(super) fn no_command() -> Refusal {
     Refusal::not_found("commandId", "command")
 }
 
-/// Refusals of a saved command's spec, whose paths begin with `spec`, as seen from the input that names the
-/// command.
+/// Moves refusals of a saved command's spec, whose paths begin with `spec`, below the input that
+/// names the command.
 pub(super) fn of_command(refusals: Vec<Refusal>) -> Vec<Refusal> {
     refusals.into_iter().map(|refusal| refusal.below(&["commandId"])).collect()
 }

@@ -1,6 +1,9 @@
-//! Dispatch: keep a bounded window of references to ready jobs in Redis, and notice when Redis forgot some.
+//! Dispatch: keeps a bounded window of references to ready jobs in Redis, and restores lost ones.
 //!
-//! Duties of every worker. Postgres marks what was handed over, so Redis may lose anything or everything.
+//! Two duties of every worker. [`refill`] marks ready jobs in a transaction, then pushes their
+//! references. [`compare`] looks for marked jobs whose references are not in Redis, and pushes them
+//! again. The marks are in Postgres, so Redis may lose anything. If the process dies between the
+//! commit and the push, [`compare`] finds the marks.
 
 use std::time::Duration;
 
@@ -15,33 +18,34 @@ use crate::{
     transport::{ReadySet, Redis, RedisError, queue},
 };
 
-/// References of one queue and priority that Redis holds at most (and one batch of each API process more).
+/// Most references of one queue and priority in Redis, plus one batch of each API process.
 pub const WINDOW: usize = 4096;
 /// The window is refilled when it is emptier than this.
 const REFILL_BELOW: usize = WINDOW / 2;
-/// A full window still takes jobs whose turn comes before that of its last one, until it holds so many: those of a lane that was idle
-/// do not wait for thousands of one that is busy.
+/// A full window still takes jobs of earlier rounds than its last one, up to this many references.
+/// A lane that was idle then does not wait behind thousands of jobs of a busy one.
 const WINDOW_MAX: usize = 4 * WINDOW;
-/// A mark younger than this is not missed yet: its reference may be between two hands.
+/// A mark younger than this is not compared, because its reference may still be on the way.
 pub const MARK_AGE: Duration = Duration::from_millis(700);
-/// What is missing is looked for once more after this time: a reference that was just taken belongs to a claim that has not been
-/// committed.
+/// Missing references are checked again after this time. A reference that was just popped belongs
+/// to a claim that may not be committed yet.
 const CONFIRM_AFTER: Duration = Duration::from_millis(250);
-/// Most marks that are compared at a time.
+/// Most marks compared at a time.
 const COMPARE_BATCH: i64 = 10_000;
 
-/// Why a round of dispatch stopped. The next one tries again.
+/// Why a round of dispatch stopped. The next round tries again.
 #[derive(Debug, thiserror::Error)]
 pub enum DispatchError {
     /// Postgres failed.
     #[error("dispatch could not read or mark the backlog")]
     Store(#[from] StoreError),
-    /// Redis failed; what was marked is pushed by a later comparison.
+    /// Redis failed. A later comparison pushes the references of jobs that were already marked.
     #[error("dispatch could not reach Redis")]
     Redis(#[from] RedisError),
 }
 
-/// Refills the windows of all queues that have a backlog and are not paused. Answers whether any backlog is left.
+/// Refills the windows of all queues that have a backlog and are not paused. Returns whether any
+/// backlog is left.
 pub async fn refill(store: &Store, redis: &Redis) -> Result<bool, DispatchError> {
     let backlogs = backlog::backlogs(&mut *store.connection().await?).await?;
     let mut has_backlog = false;
@@ -71,8 +75,8 @@ pub async fn refill(store: &Store, redis: &Redis) -> Result<bool, DispatchError>
     Ok(has_backlog)
 }
 
-/// Compares the marks that are at least so old with the ready sets, and pushes what is missing again. Answers how many
-/// were.
+/// Compares the marks of at least this age with the ready sets, and pushes missing references
+/// again. Returns how many were missing.
 pub async fn compare(store: &Store, redis: &Redis, age: Duration) -> Result<usize, DispatchError> {
     let (mut count, mut after) = (0, None);
     if Mutant::DispatchWithoutReconciliation.is_on() {
@@ -101,7 +105,7 @@ pub async fn compare(store: &Store, redis: &Redis, age: Duration) -> Result<usiz
     }
 }
 
-/// Those that are still marked and still missing a little later.
+/// The references that are still marked and still missing a little later.
 async fn confirm(
     store: &Store,
     redis: &Redis,

@@ -1,6 +1,7 @@
-//! Pause: no job of a queue starts until it is resumed. What runs goes on.
+//! Pause: keeps the jobs of a queue from starting until it is resumed. Running jobs go on.
 //!
-//! Called by the API. The flag is all there is: claims read it, and dispatch leaves paused queues alone.
+//! One transaction that sets a flag. Claims read it, and dispatch leaves paused queues alone. If
+//! the process dies right after a resume, the next round of dispatch finds the backlog.
 
 use crate::{
     refusal::{Refusal, RefusalCode},
@@ -8,7 +9,7 @@ use crate::{
     store::{Store, commit, queues::counters},
 };
 
-/// Pauses or resumes a queue; the inner error says why not. Doing it again changes nothing.
+/// Pauses or resumes a queue. Repeating it changes nothing.
 pub async fn set_paused(store: &Store, queue: &str, is_paused: bool) -> Result<After, StepError> {
     let mut transaction = store.begin().await?;
     if !counters::set_paused(&mut transaction, queue, is_paused).await? {
@@ -18,8 +19,8 @@ pub async fn set_paused(store: &Store, queue: &str, is_paused: bool) -> Result<A
     Ok(After { has_backlog: !is_paused, ..After::default() })
 }
 
-/// No queue has the name.
+/// The refusal of a name that no queue has.
 pub fn no_queue() -> Refusal {
-    let message = "there is no queue of this name; a queue begins with its first job";
+    let message = "There is no queue with this name. A queue is created by its first job.";
     Refusal::new(RefusalCode::NotFound, "name", message)
 }

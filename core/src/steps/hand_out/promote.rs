@@ -1,6 +1,7 @@
-//! Promote: scheduled jobs whose time has come become ready; jobs that have not started in time expire.
+//! Promote: makes scheduled jobs ready when their time comes, and expires jobs that start too late.
 //!
-//! A duty of every worker; rows locked by another are passed over.
+//! A duty of every worker, one batch in one transaction, skipping rows that another has locked. If
+//! the process dies right after, dispatch finds the ready jobs.
 
 use std::time::Duration;
 
@@ -17,10 +18,11 @@ use crate::{
     },
 };
 
-/// Most jobs of one round.
+/// Most jobs of one round, of each kind.
 const PROMOTE_BATCH_MAX: i64 = 500;
 
-/// Promotes and expires one batch. Also answers how long until the next job is due; zero when there is more to do.
+/// Promotes and expires one batch. Also returns the time until the next job is due: zero when there
+/// may be more to do, `None` when none ever will be.
 pub async fn promote(store: &Store) -> Result<(After, Option<Duration>), StoreError> {
     let mut transaction = store.begin().await?;
     let expired = backlog::expired(&mut transaction, PROMOTE_BATCH_MAX).await?;

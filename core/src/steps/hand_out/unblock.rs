@@ -1,8 +1,10 @@
-//! Unblock: what becomes of jobs when the jobs that they need have ended.
+//! Unblock: decides blocked jobs when the jobs that they depend on have finished.
 //!
-//! A duty of every worker, hurried by a hint. Ending a job marks the edges to those that wait for it, in the same
-//! statement; here the marks are taken away and the waiting jobs decided on, in one transaction. A job ends with the
-//! first that it needs and that did not succeed, and so may end others in turn: the next round's.
+//! A duty of every worker, hurried by a hint. The statement that ends a job marks its edges to
+//! dependent jobs. One transaction here takes the marks away and decides the dependent jobs: a job
+//! becomes ready or scheduled when all its dependencies have succeeded, and is cancelled with the
+//! first that has not. That may mark further edges for the next round. If the process dies before
+//! the commit, the marks stay.
 
 use crate::{
     job::{
@@ -23,7 +25,7 @@ use crate::{
 /// Most edges of one round.
 const UNBLOCK_BATCH_MAX: i64 = 500;
 
-/// One round. Also answers whether another one has work.
+/// Decides one batch. Also returns whether there may be more.
 pub async fn unblock(store: &Store) -> Result<(After, bool), StoreError> {
     let mut transaction = store.begin().await?;
     let jobs = dependencies::take_due(&mut transaction, UNBLOCK_BATCH_MAX).await?;
@@ -31,7 +33,8 @@ pub async fn unblock(store: &Store) -> Result<(After, bool), StoreError> {
         return Ok((After::default(), false));
     }
     let (rows, now) = live::lock(&mut transaction, &jobs).await?;
-    // Read after the marks were taken: an edge that is closed from now on is marked again, for the next round.
+    // Read after the marks were taken. An edge that is closed from now on is marked again, for the
+    // next round.
     let blocked = dependencies::blocked(&mut transaction, &jobs).await?;
     let (mut changes, mut after) = (Vec::new(), After::default());
     for before in rows {
@@ -42,7 +45,7 @@ pub async fn unblock(store: &Store) -> Result<(After, bool), StoreError> {
             (None, _) => continue,
         };
         let facts = before.facts();
-        // One that has been cancelled or decided on before is refused.
+        // A job that was cancelled or decided before is refused.
         let Some(applied) = now.and_then(|now| apply(&facts, transition, now).ok()) else { continue };
         after.changed.push(before.job);
         after.has_backlog |= matches!(applied.next, Next::Live(Standing::Queued { .. }));
