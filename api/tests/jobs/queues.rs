@@ -158,7 +158,7 @@ async fn a_bound_below_what_runs_is_refused_with_what_to_write() {
     for thing in &things {
         let (_, errors) = set(thing, 1).await;
         let message =
-            format!("2 jobs of the {} run now: write 2 or more, or lower it when fewer run", thing.1);
+            format!("2 jobs of the {} are running. Write 2 or more, or lower it when fewer run.", thing.1);
         let expected =
             json!([{ "code": "INVALID", "path": ["input", "maxConcurrency"], "message": message }]);
         assert_eq!(errors, expected, "{}", thing.1);

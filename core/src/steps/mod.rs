@@ -1,33 +1,72 @@
-//! The steps of a job's life, in order. One verb, one file, one transaction.
+//! The steps of a job's life in order, each of them one verb, one file and one transaction.
 //!
-//! | step | does | if we die right after |
+//! The tables say what follows if the process dies right after a step. "All or nothing" means that
+//! the transaction was committed or it was not.
+//!
+//! # Enqueue
+//!
+//! | step | what it does | if the process dies right after |
 //! |---|---|---|
-//! | [`preview`](enqueue::preview) | compose without writing | nothing happened |
-//! | [`submit`](enqueue::submit) | compose, insert job + event + mark, in one statement | the job is safe; dispatch finds it |
-//! | [`dispatch`](hand_out::dispatch) | mark backlog, push references; compare marks with Redis | pushed twice or late: the claim sorts it out |
-//! | [`fire_schedules`](enqueue::fire_schedules) | what schedules that are due enqueue, and their next time | done or not done |
-//! | [`promote`](hand_out::promote) | scheduled jobs whose time has come; expired ones | done or not done |
-//! | [`claim`](run::claim) | state, attempt, worker, holds, over a batch | rescue; or the same claim is asked for again |
-//! | [`fetch_work`](run::fetch_work) | what a granted job needs to run | rescue |
-//! | [`note_start`](run::note_start) | what the attempt runs, through which proxy | rescue |
-//! | [`append_log`](run::append_log), [`note_progress`](run::note_progress), [`keep_artifact`](run::keep_artifact) | what the attempt tells, fenced | rescue |
-//! | [`observe`](limits::observe) | what services answered moves their gates | the attempt tells it again, or the next one finds out |
-//! | [`cool_down`](limits::cool_down) | a proxy that could not be reached is left alone | the next attempt finds out |
-//! | [`renew`](run::renew) | the worker's lease; learns of cancels | the lease runs out: rescue |
-//! | [`settle`](finish::settle) | outcome -> transition -> job + attempt + event | a repeat recognises itself |
-//! | [`call`](limits::wake) | parked jobs whose gate has room | done or not done |
-//! | [`unblock`](hand_out::unblock) | jobs whose dependencies have ended | done or not done: the marks stay |
-//! | [`cancel`](finish::cancel), [`retry`](finish::retry), [`drain`](run::drain), [`pause`](hand_out::pause), [`bound`](limits::queue_limit) | by request | done or not done |
-//! | [`rescue`](finish::rescue) | jobs of workers whose lease ran out | done or not done |
-//! | [`report_alive`](finish::report_alive) | a worker that was declared lost lives | the attempt counts as one that took its worker down |
-//! | [`why`](limits::explain) | what stands in a ready job's way, without changing anything | nothing happened |
-//! | [`roll_up`](maintain::fold_counters) | counters of queues, partitions of days to come | done or not done |
-//! | [`refresh_statistics`](maintain::refresh_statistics) | statistics that are of an emptier queue are taken again | done or not done |
-//! | [`prune`](maintain::prune) | what is too old | files may be gone whose rows are there: the next round |
+//! | [`enqueue::preview`] | composes a command, writes nothing | nothing happened |
+//! | [`enqueue::submit`] | inserts jobs | the jobs are safe, dispatch finds them |
+//! | [`enqueue::fire_schedules`] | enqueues due jobs, moves schedules on | all or nothing |
 //!
-//! Locks are taken in one order everywhere: schedules, then jobs by id, then gates by key, then
-//! lanes. Times are the database's, taken after
-//! the locks are held. Nothing here sends NOTIFY, and nothing here waits for Redis.
+//! # Hand out
+//!
+//! | step | what it does | if the process dies right after |
+//! |---|---|---|
+//! | [`hand_out::promote`] | makes due jobs ready, expires late ones | all or nothing |
+//! | [`hand_out::unblock`] | decides jobs with finished dependencies | all or nothing |
+//! | [`hand_out::dispatch`] | hands references to Redis | pushed twice or late, the claim decides |
+//! | [`hand_out::pause`] | pauses or resumes a queue | all or nothing |
+//!
+//! # Run
+//!
+//! | step | what it does | if the process dies right after |
+//! |---|---|---|
+//! | [`run::claim`] | wins a batch of jobs at their gates | rescue, or the claim is repeated |
+//! | [`run::fetch_work`] | reads what granted jobs need | rescue |
+//! | [`run::note_start`] | records what an attempt runs | rescue |
+//! | [`run::append_log`] | appends log lines, fenced | rescue |
+//! | [`run::note_progress`] | records progress, fenced | rescue |
+//! | [`run::keep_artifact`] | records a file, fenced | rescue |
+//! | [`run::renew`] | renews the lease, learns of cancels | the lease runs out, then rescue |
+//! | [`run::drain`] | asks a worker to end | all or nothing |
+//!
+//! # Finish
+//!
+//! | step | what it does | if the process dies right after |
+//! |---|---|---|
+//! | [`finish::settle`] | applies outcomes to jobs and attempts | a repeat recognises itself |
+//! | [`finish::cancel`] | ends jobs, or asks their workers to | all or nothing |
+//! | [`finish::rescue`] | requeues jobs of lost workers | all or nothing |
+//! | [`finish::report_alive`] | stops counting a lost attempt as poison | all or nothing |
+//! | [`finish::retry`] | revives finished jobs | all or nothing, dispatch finds them |
+//!
+//! # Limits
+//!
+//! | step | what it does | if the process dies right after |
+//! |---|---|---|
+//! | [`limits::wake`] | wakes parked jobs | all or nothing, dispatch finds them |
+//! | [`limits::observe`] | applies what services say to their gates | all or nothing |
+//! | [`limits::cool_down`] | closes the gate of an unreachable proxy | all or nothing |
+//! | [`limits::queue_limit`] | sets a queue's concurrency limit | all or nothing |
+//! | [`limits::explain`] | says what blocks a ready job | nothing happened |
+//!
+//! # Maintain
+//!
+//! | step | what it does | if the process dies right after |
+//! |---|---|---|
+//! | [`maintain::fold_counters`] | folds counters, makes partitions | all or nothing |
+//! | [`maintain::refresh_statistics`] | re-runs ANALYZE on a grown queue | all or nothing |
+//! | [`maintain::prune`] | removes old jobs, files and history | files may go before rows |
+//!
+//! # Rules
+//!
+//! Locks are taken in one order: schedules, then jobs by id, then gates by key, then lanes. Only
+//! waking locks parked jobs after their gate, and it skips those that are locked. Times are the
+//! database's, taken after the locks are held. No step sends NOTIFY, and no transaction waits for
+//! Redis.
 
 mod after;
 pub mod enqueue;

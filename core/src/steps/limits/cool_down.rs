@@ -1,7 +1,9 @@
-//! Cool down: a proxy that an attempt could not reach is left alone for a while, by everybody.
+//! Cool down: keeps all jobs from a proxy that an attempt could not reach, for a while.
 //!
-//! Called by the worker before it settles such an attempt, so that whatever comes after it meets the proxy's gate shut. The pause ends
-//! by itself; `catalogue::proxies` ends it when a check goes through, or when the proxy is another way out.
+//! One transaction, committed before that attempt is settled, so that later claims find the proxy's
+//! gate closed. The pause ends by itself. `catalogue::proxies` ends it early when a check succeeds
+//! or when the proxy's address changes. If the process dies before the commit, the next attempt on
+//! the proxy fails and closes the gate.
 
 use std::{slice::from_ref, time::Duration};
 
@@ -20,11 +22,12 @@ use crate::{
     },
 };
 
-/// The first pause. Each that follows upon another is twice as long, up to 15 minutes (`limit::learn`).
+/// The first pause. Each that follows upon another is twice as long, up to 15 minutes
+/// (`limit::observed`).
 pub const PAUSE: Duration = Duration::from_secs(5);
 
-/// Shuts the proxy's gate, and answers until when; those who wait there are called away, since some may have another way out. Attempts
-/// that fail while it is shut say nothing new.
+/// Closes the proxy's gate and returns until when. Its waiters are woken, because some may have
+/// another proxy. A failure while the gate is closed does not prolong the pause.
 pub async fn cool_down(store: &Store, proxy: ProxyId) -> Result<(Option<Time>, After), StoreError> {
     let key = GateKey::Proxy(proxy);
     let mut transaction = store.begin().await?;
@@ -34,7 +37,7 @@ pub async fn cool_down(store: &Store, proxy: ProxyId) -> Result<(Option<Time>, A
     let was_shut = gate.why_shut(now).is_some();
     gate.apply(&Observation { limits: Vec::new(), closed: Some(Closed::AtLeast(PAUSE)) }, now);
     let until = gate.shut_until(now);
-    // Whether anybody waits there any more is found out then.
+    // The gate is due then, whether or not it still has waiters.
     let wake = Wake::Soonest(until.and_then(|until| (until - now).to_std().ok()));
     gates::save(&mut transaction, &[Saved { key: &key, gate, demand: None, wake }]).await?;
     let woken = if was_shut { Woken::default() } else { wake_all(&mut transaction, &key).await? };

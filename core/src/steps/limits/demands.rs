@@ -1,6 +1,6 @@
-//! What a job has to pass before it may start: its gates with their limits, and the proxy that it takes.
+//! Demands: the gates that a job must pass with their limits, and the proxy that it takes.
 //!
-//! The claim and [`why`](super::explain) ask here, so that both decide from the same demands.
+//! The claim and [`explain`](super::explain) both load them here, so that they decide alike.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -19,21 +19,21 @@ use crate::{
     },
 };
 
-/// What a profile is limited to: one job at a time, and its caps.
+/// The limits of a profile: one job at a time, and its caps.
 pub(crate) fn limits_of_profile(caps: &[Cap]) -> Limits {
     Limits { max_concurrency: Some(1), caps: caps.to_vec(), ..Limits::default() }
 }
 
-/// What a batch of jobs asks for.
+/// What the jobs of a batch demand.
 #[derive(Debug, Default)]
 pub(crate) struct JobDemands {
-    /// What each has to pass; those that need not pass anything are left out.
+    /// The gates of each job. Leaves out jobs without any.
     pub(crate) demands: HashMap<JobId, Vec<Demand>>,
-    /// The proxies of those that go through one.
+    /// The proxy of each job that goes through one.
     pub(crate) proxies: HashMap<JobId, ProxyId>,
 }
 
-/// What each of these jobs has to pass, and the proxies that they take.
+/// Loads what these jobs demand.
 pub(crate) async fn load_demands<'a>(
     connection: &mut Connection,
     rows: impl Iterator<Item = &'a (LiveJob, Terms)>,
@@ -86,12 +86,12 @@ pub(crate) async fn load_demands<'a>(
     Ok(loaded)
 }
 
-/// The proxies that a batch of jobs names or may choose.
+/// The proxies that the jobs of a batch name or may choose.
 #[derive(Debug, Default)]
 struct Proxies {
     choices: HashMap<ProfileId, Choice>,
     found: HashMap<ProxyId, DeclaredProxy>,
-    /// How many attempts go through each, those included that this batch has picked it for.
+    /// Running attempts by proxy, including the jobs that this batch picked it for.
     busy: HashMap<ProxyId, i64>,
 }
 
@@ -119,8 +119,9 @@ impl Proxies {
         Ok(proxies)
     }
 
-    /// The job's own; or that which it has waited for; or its profile's choice. Those that are known to be down, or cool down, are
-    /// left out; if all are, the one that it has waited for, or the one that may be tried first.
+    /// The job's own proxy, or one that it has waited for, or its profile's choice. Proxies that
+    /// are down or cooling down come last: first one that the job has waited for, then the one that
+    /// may be tried soonest.
     fn pick(&mut self, row: &LiveJob) -> Option<ProxyId> {
         if row.proxy.is_some() {
             return row.proxy;
@@ -132,7 +133,7 @@ impl Proxies {
         let has_waited_for = |id: &ProxyId| row.has_waited_at(&GateKey::Proxy(*id));
         let choose = || {
             let busy = |id: &ProxyId| self.busy.get(id).copied().unwrap_or_default();
-            // None comes before any time.
+            // `None` sorts before any time.
             let fallback_rank = |id: &ProxyId| (!has_waited_for(id), cools_until(id));
             choice.selection.pick(&choice.proxies, is_out, busy, choice.last, fallback_rank)
         };

@@ -1,6 +1,6 @@
-//! Why: what stands in the way of ready jobs, by the code that decides on their claims.
+//! Explain: says what blocks ready jobs, by the same demands and rules as the claim.
 //!
-//! Called by the API for `Job.waiting`. Locks nothing and changes nothing. [`load_demands`](super::demands::load_demands) is the claim's too.
+//! Locks nothing and writes nothing.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -20,22 +20,22 @@ use crate::{
     },
 };
 
-/// Farthest place in a queue that is told exactly.
+/// Positions in a queue are exact up to this one.
 pub const PLACE_MAX: i64 = 1000;
 
-/// What stands in a job's way.
+/// What blocks a job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Obstacle {
-    /// The gate.
+    /// The gate that blocks it.
     pub at: Demand,
-    /// What is the matter with it.
+    /// Why the gate blocks it.
     pub block: Block,
-    /// A job that is behind it.
+    /// The job that holds the gate, if it is a profile's.
     pub by: Option<JobId>,
 }
 
-/// What stands in the way of these jobs as of now; those that are not ready, or that nothing but other jobs' turns is in the way
-/// of, are left out.
+/// What blocks these jobs now. Leaves out jobs that are not ready, and jobs that only wait for the
+/// jobs before them in the queue.
 pub async fn explain(store: &Store, jobs: &[JobId]) -> Result<HashMap<JobId, Obstacle>, StoreError> {
     let mut connection = store.connection().await?;
     let (rows, Some(now)) = live::look(&mut connection, jobs).await? else { return Ok(HashMap::new()) };
@@ -45,7 +45,7 @@ pub async fn explain(store: &Store, jobs: &[JobId]) -> Result<HashMap<JobId, Obs
     let keys: BTreeSet<GateKey> = demands.values().flatten().map(|demand| demand.key.clone()).collect();
     let gates = gates::look(&mut connection, &keys.into_iter().collect::<Vec<_>>()).await?.gates;
     let obstacles = ready.iter().filter_map(|(row, _)| {
-        // One that is parked is among those who are waited for.
+        // A parked job is one of the waiters, so it does not wait behind them.
         let (demand, block) =
             judge(demands.get(&row.job)?, &gates, |key| row.has_waited_at(key), now).err()?;
         let by = gates.get(&demand.key).and_then(Gate::holder);
@@ -54,8 +54,8 @@ pub async fn explain(store: &Store, jobs: &[JobId]) -> Result<HashMap<JobId, Obs
     Ok(obstacles.collect())
 }
 
-/// The place of ready jobs in their queues: 1 for the next one, exact up to [`PLACE_MAX`]; more than that for all beyond. Those that
-/// are parked, or not ready, have none.
+/// The positions of ready jobs in their queues, 1 for the next one. They are exact up to
+/// [`PLACE_MAX`], and any greater number beyond. Leaves out jobs that are parked or not ready.
 pub async fn places(store: &Store, jobs: &[JobId]) -> Result<HashMap<JobId, i64>, StoreError> {
     let ahead = backlog::ahead(&mut *store.connection().await?, jobs, PLACE_MAX).await?;
     Ok(ahead.into_iter().map(|(job, ahead)| (job, ahead + 1)).collect())

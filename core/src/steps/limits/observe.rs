@@ -1,7 +1,8 @@
-//! Observe: what services answered moves their gates, for everybody.
+//! Observe: applies what services say about their limits to the services' gates, for all workers.
 //!
-//! Called by the worker for answers to its attempts, and by the API when somebody resumes a service; [`reopen`] by `catalogue::proxies`
-//! as well. An attempt is not settled before its observation is committed: what it was refused is not asked again.
+//! One transaction for a batch. An attempt is settled only after its observation is committed, so
+//! that its retry meets the closed gate. If the process dies before the commit, the next attempt
+//! makes the same observation.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -21,18 +22,18 @@ use crate::{
 
 /// Most observations of one batch.
 pub const OBSERVE_BATCH_MAX: usize = 200;
-/// What a service answered.
+/// What one response of a service said.
 #[derive(Debug, Clone)]
 pub struct RateLimitObservation {
-    /// Which service.
+    /// The service.
     pub service: ServiceId,
-    /// When, by the clock of whoever saw it.
+    /// When the response came, by the clock of the process that received it.
     pub at: Time,
     /// What it says, by the same clock.
     pub seen: Observation,
 }
 
-/// Takes in a batch.
+/// Applies a batch. The [`After`] makes attempts hold back from services that refused.
 pub async fn observe(store: &Store, observations: Vec<RateLimitObservation>) -> Result<After, StoreError> {
     let keys: BTreeSet<GateKey> =
         observations.iter().map(|observation| GateKey::Service(observation.service)).collect();
@@ -60,7 +61,7 @@ pub async fn observe(store: &Store, observations: Vec<RateLimitObservation>) -> 
     Ok(After { held_back, ..After::default() })
 }
 
-/// Lets jobs pass again, whatever the service said. Nothing happens if nothing is in their way.
+/// Opens the gate of a service, whatever the service said before. Does nothing if the gate is open.
 pub async fn resume_service(store: &Store, service: ServiceId) -> Result<After, StoreError> {
     let mut transaction = store.begin().await?;
     if !reopen(&mut transaction, &GateKey::Service(service)).await? {
@@ -70,7 +71,7 @@ pub async fn resume_service(store: &Store, service: ServiceId) -> Result<After, 
     Ok(After { has_timed: true, held_back: vec![HoldBack::lifted(service)], ..After::default() })
 }
 
-/// Opens a gate that is shut, and plans a look at whoever is parked there; false if nothing was in their way.
+/// Opens a closed gate and makes it due at once if it has waiters. Returns false if it was open.
 pub(crate) async fn reopen(connection: &mut Connection, key: &GateKey) -> Result<bool, StoreError> {
     let mut locked = gates::lock(connection, std::slice::from_ref(key)).await?;
     let Some(now) = locked.at else { return Ok(false) };

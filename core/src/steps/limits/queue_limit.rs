@@ -1,6 +1,7 @@
-//! Bound: how many jobs of a queue may run at once. A bound below what runs is refused.
+//! Queue limit: sets how many jobs of a queue may run at once.
 //!
-//! Called by the API.
+//! One transaction. A limit below the number of running jobs is refused. The change makes the
+//! queue's gate due at once, so the wake duty goes on if the process dies right after.
 
 use crate::{
     limit::{GateKey, Limits, noun},
@@ -10,7 +11,7 @@ use crate::{
     store::{Connection, Store, StoreError, commit, limits::gates, queues::counters},
 };
 
-/// Sets or takes away the bound of a queue; the inner error says why not.
+/// Sets the limit of a queue, or removes it. The inner error lists the refusals.
 pub async fn set_queue_limit(
     store: &Store,
     queue: &str,
@@ -24,7 +25,7 @@ pub async fn set_queue_limit(
     let key = GateKey::Queue(queue.to_owned());
     let mut transaction = store.begin().await?;
     if max_concurrency.is_some() {
-        // Jobs that were started while there was no bound are behind it from now on.
+        // Jobs that started while there was no limit count as holding slots from now on.
         counters::hold_running(&mut transaction, queue, &key.to_string()).await?;
     }
     let _locked = gates::lock(&mut transaction, std::slice::from_ref(&key)).await?;
@@ -41,8 +42,8 @@ pub async fn set_queue_limit(
     Ok(After { has_timed: true, ..After::default() })
 }
 
-/// Refuses to lower the `maxConcurrency` of a gate below what runs behind it. Whoever starts at this very moment is not seen: the bound holds for
-/// those who come after it.
+/// Refuses a `maxConcurrency` below the number of jobs that hold the gate. A job that starts at
+/// this very moment is not counted. The limit applies to the jobs after it.
 pub(crate) async fn below_what_runs(
     connection: &mut Connection,
     key: &GateKey,
@@ -53,7 +54,7 @@ pub(crate) async fn below_what_runs(
     let counts = gates::counts(connection, &[key]).await?;
     let running = counts.get(key).copied().unwrap_or_default();
     let message = format!(
-        "{running} jobs of the {} run now: write {running} or more, or lower it when fewer run",
+        "{running} jobs of the {} are running. Write {running} or more, or lower it when fewer run.",
         noun(key)
     );
     Ok((most < running).then(|| Refusal::invalid("maxConcurrency", message)))

@@ -1,8 +1,17 @@
-//! Call: parked jobs whose gate has room may try again, in order of priority and age.
+//! Wake: gives parked jobs another chance to be claimed once their gate may have room.
 //!
-//! Called by `settle` and `claim` when jobs leave a gate or do not use their turn, and as a duty of every worker when time gives
-//! room. A called job is ready again, and does not queue up at that gate any more; whether it passes is up to its claim. What is
-//! called and never claimed (cancelled, say) is made good by the next call: the duty looks at all gates with waiters now and then.
+//! Waking takes the first waiters of a gate, by priority, round and age, and makes them ready
+//! again. A woken job does not wait behind the gate's other waiters, but its claim still decides:
+//! it passes, or it is parked again.
+//!
+//! * `wake_freed`: attempts end and free slots. Runs in their transaction.
+//! * `wake`: a claim forwards wakeups that its jobs did not use. Runs in its transaction.
+//! * [`wake_due`]: a duty, for gates that get room at a known moment.
+//! * [`sweep_stranded`]: a duty, for wakeups that were lost, such as those of woken jobs that were
+//!   cancelled before their claim.
+//!
+//! Woken jobs are marked as handed over. If the process dies before it pushes their references,
+//! dispatch does.
 
 mod recheck;
 
@@ -29,35 +38,39 @@ use crate::{
 
 pub(crate) use recheck::Recheck;
 
-/// How long before its moment a job is called at the latest, so that its claim is there in time. Those whose moments come until
-/// [`AHEAD`] are called with it: the longer that is, the fewer and larger are the batches that queue up at a gate.
+/// How long before its moment a job is woken at the latest, so that its claim is made in time. Jobs
+/// whose moments come within [`AHEAD`] are woken with it: the longer that is, the fewer and larger
+/// are the batches of claims at a gate.
 const LEAD: Duration = Duration::from_millis(120);
-/// Most jobs that one gate calls at a time, and most gates.
+/// Most jobs that one gate wakes at a time, and most gates of one round.
 const WAKE_MAX: u32 = 500;
 const GATES_MAX: u16 = 100;
-/// Pause while another worker is calling at all gates whose moment has come.
+/// Pause while another worker has locked all gates that are due.
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
-/// Shortest pause between two looks at one gate.
+/// Shortest time until a gate is due again.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
 
-/// Why jobs are called.
+/// Why waiters are woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Occasion {
-    /// So many have left: those who were called before and have not claimed yet are still to be reckoned with.
+    /// Slots were freed or wakeups forwarded, and at most that many jobs are woken. Any other room
+    /// belongs to jobs that were woken before and have not been claimed yet.
     Freed,
-    /// A moment has come, or limits have changed.
+    /// A moment has come or limits have changed.
     Time,
 }
 
-/// Who was called.
+/// What was woken.
 #[derive(Debug, Default)]
 pub(crate) struct Woken {
     pub(crate) ready: Vec<ReadyJob>,
-    /// Gates on which nobody is parked any more, as far as was seen before the commit.
+    /// Gates whose last waiter was woken, as seen before the commit.
     pub(crate) emptied: Vec<GateKey>,
 }
 
-/// How long to wait with a call for that moment. What a service asked for is never anticipated.
+/// How long to wait before waking for a block that ends at `until`. Only a rate limit is woken for
+/// ahead of time, because its claim may be granted ahead. A time that a service asked for is never
+/// anticipated.
 pub(crate) fn lead(block: &Block, until: Time, now: Time) -> Duration {
     let wait = (until - now).to_std().unwrap_or_default();
     match block {
@@ -71,7 +84,8 @@ pub(crate) fn lead(block: &Block, until: Time, now: Time) -> Duration {
     }
 }
 
-/// Calls at most so many jobs at each of these gates, which are locked (again, if the caller has locked them already).
+/// Wakes at most the given number of waiters of each gate. Locks the gates. The caller may hold
+/// these locks already.
 pub(crate) async fn wake(
     connection: &mut Connection,
     wanted: HashMap<GateKey, u32>,
@@ -82,8 +96,9 @@ pub(crate) async fn wake(
     wake_locked(connection, locked, |key| wanted.get(key).copied().unwrap_or_default(), occasion).await
 }
 
-/// Before the commit of those who leave: calls at gates where jobs wait for a place. The others are not locked, or everybody who leaves
-/// would queue up at a gate with those who come.
+/// Before attempts commit their end: wakes waiters at the gates where jobs wait for a slot. The
+/// other gates are not locked, so that settles and claims do not queue up for the same lock. The
+/// [`Recheck`] covers what that may miss.
 pub(crate) async fn wake_freed(
     connection: &mut Connection,
     mut freed: HashMap<GateKey, u32>,
@@ -98,17 +113,18 @@ pub(crate) async fn wake_freed(
     Ok((woken, recheck))
 }
 
-/// Calls those who wait at a gate that is shut now, [`WAKE_MAX`] at most: some may have another way, and the others come back.
+/// Wakes the waiters of a gate that was just closed, [`WAKE_MAX`] at most. Some may have another
+/// way, the others are parked again.
 pub(crate) async fn wake_all(connection: &mut Connection, key: &GateKey) -> Result<Woken, StoreError> {
     let parked = gates::parked(connection, &[(key, WAKE_MAX)]).await?;
     let jobs: Vec<JobId> = parked.into_iter().map(|(_, job)| job).collect();
     Ok(Woken { ready: make_ready(connection, &jobs).await?, ..Woken::default() })
 }
 
-/// One round of the duty: calls at every gate whose moment has come. Also answers how long until the next one; zero when
-/// there may be more to do.
+/// One round of the duty: wakes waiters of every gate that is due. Also returns the time until the
+/// next gate is due: zero when there may be more to do, `None` when no gate is.
 pub async fn wake_due(store: &Store) -> Result<(After, Option<Duration>), StoreError> {
-    // Every worker looks at every moment, and mostly another one has called already.
+    // Every worker wakes up at this moment, and mostly another one has done the work already.
     let next = gates::next_due_in(&mut *store.connection().await?).await?;
     if next.is_none_or(|wait| !wait.is_zero()) {
         return Ok((After::default(), next));
@@ -123,8 +139,9 @@ pub async fn wake_due(store: &Store) -> Result<(After, Option<Duration>), StoreE
     Ok((woken.finish(store).await, Some(Duration::ZERO)))
 }
 
-/// Looks at gates with waiters that wait for no moment, [`GATES_MAX`] from the one on that is given, and calls one at each that
-/// has room, should a turn ever have been lost. Answers where to go on; null for from the beginning.
+/// Checks a batch of gates with waiters that are not due within a minute, beginning after the key
+/// `after`. Wakes one waiter of each gate that has room, and corrects gates whose count of held
+/// slots is wrong. Returns the key to go on after, or `None` to begin anew.
 pub async fn sweep_stranded(
     store: &Store,
     after: Option<String>,
@@ -145,10 +162,10 @@ pub async fn sweep_stranded(
     let keys: Vec<GateKey> = locked.gates.keys().cloned().collect();
     let miscounted = gates::recount(&mut transaction, &keys).await?;
     if !miscounted.is_empty() {
-        tracing::error!(gates = ?miscounted, "these gates had miscounted who is behind them; put right");
+        tracing::error!(gates = ?miscounted, "corrected gates whose count of held slots was wrong");
         locked = gates::lock(&mut transaction, &keys).await?;
     }
-    // There are jobs parked on them, whatever the gates believe.
+    // Jobs are parked there, whatever the gate's own row says.
     locked.gates.values_mut().for_each(|gate| gate.has_waiters = true);
     let woken = wake_locked(&mut transaction, locked, |_| 1, Occasion::Freed).await?;
     commit(transaction).await?;
@@ -197,11 +214,11 @@ async fn wake_locked(
     Ok(Woken { ready: make_ready(connection, &jobs).await?, emptied })
 }
 
-/// What one gate has room for.
+/// How many waiters one gate may wake, and when it is due again.
 struct Look {
     demand: Demand,
     room: u32,
-    /// When to look again if there are more who wait than there is room for.
+    /// When the gate is due again if it has more waiters than room.
     wake: Wake,
 }
 
@@ -214,7 +231,8 @@ impl Look {
                 let wait = (at - now).to_std().unwrap_or_default();
                 Wake::At(Some(wait.saturating_sub(LEAD).max(PAUSE_MIN)))
             }
-            // There is room for more than have left: for those who were called and have not claimed yet.
+            // Room beyond the freed slots belongs to jobs that were woken before and have not been
+            // claimed yet.
             Ok(_) => Wake::Soonest(None),
             Err(block) => Wake::At(block.until().map(|until| lead(&block, until, now))),
         };
@@ -240,19 +258,19 @@ async fn make_ready(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<R
 }
 
 impl Woken {
-    /// What has to be told after the commit.
+    /// What to announce after the commit.
     pub(crate) fn after(&self) -> After {
         After { changed: self.changed(), ready: self.ready.clone(), ..After::default() }
     }
 
-    /// After the commit, where nothing else is to be looked at again.
+    /// After the commit, for callers with nothing else to recheck.
     async fn finish(self, store: &Store) -> After {
         let mut after = self.after();
         after.merge(Recheck { emptied: self.emptied, ..Recheck::default() }.run(store).await);
         after
     }
 
-    /// The jobs with new events.
+    /// Jobs with new events.
     pub(crate) fn changed(&self) -> Vec<JobId> {
         self.ready.iter().map(|ready| ready.job).collect()
     }

@@ -1,4 +1,6 @@
-//! Append log lines of many attempts in one transaction, fenced and numbered. Called by the worker's log writer.
+//! Append log: stores log lines of many attempts, fenced and numbered, in one transaction.
+//!
+//! If the process dies before the commit, the lines are lost with the attempt.
 
 use crate::{
     mutant::Mutant,
@@ -12,7 +14,7 @@ use crate::{
     },
 };
 
-/// Appends; answers are in the order of the batches. No two batches may be of the same attempt.
+/// Appends the batches and returns their results in order. Each attempt may have only one batch.
 pub async fn append_log(store: &Store, batches: &[Batch]) -> Result<(Vec<Appended>, After), StoreError> {
     let mut transaction = store.begin().await?;
     let appended = if Mutant::LogWithoutFence.is_on() {

@@ -1,7 +1,14 @@
-//! Claim: win jobs for a worker, all of a batch in one transaction, each with an answer that says why not.
+//! Claim: a worker wins ready jobs at their gates, a whole batch in one transaction.
 //!
-//! Called by the worker's claimer. The worker makes the attempt's id, so a claim whose answer was lost is
-//! recognised when it is asked for again.
+//! The transaction locks the rows of the requested jobs and then their gates. In order of priority,
+//! round and age it makes a [`Decision`] for each job: the job passes all of its gates and starts,
+//! or it is parked at the gate that blocks it, or it is left alone. Jobs and gates are written
+//! once, at the end. After the commit, a recheck wakes jobs that were parked because of something
+//! that changed meanwhile (`limits::wake`).
+//!
+//! If the worker dies right after, rescue gives its jobs back. If only the reply is lost, the
+//! worker repeats the claim with the same attempt ids, which it has made itself, and recognises its
+//! grants.
 
 mod admission;
 
@@ -27,41 +34,42 @@ use admission::Admission;
 /// Most jobs of one batch.
 pub const CLAIM_BATCH_MAX: usize = 500;
 
-/// "May I run this?"
+/// A worker's request to run one job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimRequest {
     /// The job.
     pub job: JobId,
-    /// The attempt that the worker would run.
+    /// The id of the attempt that the worker would run.
     pub attempt: AttemptId,
 }
 
 /// A job that was won.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Grant {
-    /// Its live row.
+    /// Its live row, as granted.
     pub live: LiveJob,
-    /// When its attempt begins: at once, or up to [`AHEAD`](crate::limit::gate::AHEAD) later, by this machine's clock.
+    /// When its attempt begins by this machine's clock, at most
+    /// [`AHEAD`](crate::limit::gate::AHEAD) from now.
     pub starts_at: Instant,
 }
 
-/// The answer to a [`ClaimRequest`].
+/// What became of a [`ClaimRequest`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
-    /// The job is the attempt's: run it.
+    /// The attempt holds the job and must run it.
     Granted(Box<Grant>),
-    /// Something else stands in the way; the job waits for it in Postgres.
+    /// A gate blocks the job, which waits there in Postgres until it is woken.
     Parked {
-        /// At which gate.
+        /// The gate.
         on: GateKey,
     },
-    /// Its queue is paused; the job waits in Postgres until it is resumed.
+    /// The job's queue is paused. The job waits in Postgres until the queue is resumed.
     Paused,
-    /// Nothing to run: it runs elsewhere, has ended, or waits for its time. A reference came twice or late.
+    /// The job runs elsewhere, has finished, or is not ready yet. Its reference came twice or late.
     Gone,
 }
 
-/// Decides a batch: who comes first by priority, round and age takes first. Answers are in the order of the requests.
+/// Decides a batch and returns the decisions in the order of the requests.
 pub async fn claim(
     store: &Store,
     worker: WorkerId,
@@ -72,7 +80,7 @@ pub async fn claim(
     let (rows, now) = live::lock_with_terms(&mut transaction, &jobs).await?;
     let Some(now) = now else { return Ok((vec![Decision::Gone; requests.len()], After::default())) };
     let admission = Admission::load(&mut transaction, rows.iter()).await?;
-    // Whoever gave way has done so before the time of this claim.
+    // The attempts whose freed slots this claim sees ended before this time.
     let now = admission.at.map_or(now, |locked_at| locked_at.max(now));
     let rows = rows.into_iter().map(|(row, terms)| (row.job, (row, terms))).collect();
     let mut batch = Batch {
@@ -114,7 +122,7 @@ pub async fn claim(
 struct Batch {
     worker: WorkerId,
     now: Time,
-    /// The same moment on this machine's clock, or a little later.
+    /// `now` on this machine's clock, or slightly later.
     began: Instant,
     rows: HashMap<JobId, (LiveJob, Terms)>,
     admission: Admission,
@@ -170,7 +178,8 @@ impl Batch {
         Decision::Granted(Box::new(Grant { live, starts_at }))
     }
 
-    /// What a transition comes to; null when the job does not allow it (it is parked there already, say).
+    /// Applies a transition. `None` if the job does not allow it, for example because it is already
+    /// parked at that gate.
     fn allowed(&self, row: &LiveJob, transition: Transition) -> Option<Applied> {
         apply(&row.facts(), transition, self.now).ok()
     }

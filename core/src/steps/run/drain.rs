@@ -1,6 +1,7 @@
-//! Drain: ask a worker to take nothing new, to let what it runs finish, and to end.
+//! Drain: asks a worker to claim nothing new, finish what it runs, and end.
 //!
-//! Called by the API. The worker learns it from a hint or with its next renewal, and does the rest by itself.
+//! One transaction that sets the worker's status. The worker learns of it from a hint, or from its
+//! next renewal if the hint is lost.
 
 use crate::{
     ids::WorkerId,
@@ -12,7 +13,7 @@ use crate::{
     },
 };
 
-/// Asks one worker; the inner error says why it cannot be. Asking again changes nothing.
+/// Asks one worker to drain. Repeating it changes nothing. The inner error is the refusal.
 pub async fn drain(store: &Store, worker: WorkerId) -> Result<After, StepError> {
     let mut transaction = store.begin().await?;
     let refusal = match workers::drain(&mut transaction, worker).await? {
@@ -20,13 +21,15 @@ pub async fn drain(store: &Store, worker: WorkerId) -> Result<After, StepError> 
             commit(transaction).await?;
             return Ok(After { drained: Some(worker), ..After::default() });
         }
-        Some(WorkerStatus::Lost) => {
-            Refusal::new(RefusalCode::NotAllowedInState, "id", "the worker's lease ran out: it holds nothing")
-        }
+        Some(WorkerStatus::Lost) => Refusal::new(
+            RefusalCode::NotAllowedInState,
+            "id",
+            "The worker's lease ran out, so it holds no jobs.",
+        ),
         Some(WorkerStatus::Gone) => {
-            Refusal::new(RefusalCode::NotAllowedInState, "id", "the worker has ended already")
+            Refusal::new(RefusalCode::NotAllowedInState, "id", "The worker has already ended.")
         }
-        None => Refusal::new(RefusalCode::NotFound, "id", format!("there is no worker {worker}")),
+        None => Refusal::new(RefusalCode::NotFound, "id", format!("There is no worker {worker}.")),
     };
     Err(refusal.into())
 }

@@ -1,6 +1,6 @@
-//! Fetch what granted jobs need to run: record, recipe, catalogue rows; a constant number of reads for a batch.
+//! Fetch work: reads what granted jobs need to run, with a constant number of queries for a batch.
 //!
-//! Called by the worker's claimer, right after `claim`. Changes nothing.
+//! Runs right after the claim and only reads. If the process dies, rescue gives the jobs back.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -23,29 +23,29 @@ use crate::{
     },
 };
 
-/// Everything that an attempt needs.
+/// Everything that one attempt needs.
 #[derive(Debug, Clone)]
 pub struct Work {
     /// The live row as granted.
     pub live: LiveJob,
     /// When the attempt begins, by this machine's clock.
     pub starts_at: Instant,
-    /// The record.
+    /// The job's stored inputs.
     pub inputs: JobInputs,
     /// The compiled command.
     pub recipe: Arc<Recipe>,
-    /// Catalogue rows of the whole batch.
+    /// The catalogue rows of the whole batch.
     pub found: Arc<StoredIngredients>,
 }
 
 impl Work {
-    /// The job's own policy or the version's.
+    /// The job's own policy, or that of its command version.
     pub fn policy(&self) -> &Policy {
         self.inputs.policy.as_ref().unwrap_or(&self.recipe.version.policy)
     }
 }
 
-/// Fetches the work of granted jobs. A job whose record is missing is left out.
+/// Reads the work of granted jobs. Leaves out a job whose record is missing.
 pub async fn fetch_work(
     store: &Store,
     recipes: &Recipes,

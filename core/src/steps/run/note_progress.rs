@@ -1,4 +1,7 @@
-//! Note how far running attempts are. Called by the worker at most once a second for each attempt.
+//! Note progress: records how far running attempts are, a batch in one fenced transaction.
+//!
+//! The worker reports each attempt at most once a second. What is lost is overtaken by the next
+//! report.
 
 use crate::{
     ids::JobId,
@@ -9,7 +12,8 @@ use crate::{
     },
 };
 
-/// Stores reports; answers the jobs whose attempts still hold them. No two reports may be of the same job.
+/// Stores reports and returns the jobs whose attempts still hold them. Each job may have only one
+/// report.
 pub async fn note_progress(store: &Store, reports: &[Report]) -> Result<(Vec<JobId>, After), StoreError> {
     let mut transaction = store.begin().await?;
     let held = progress::report(&mut transaction, reports).await?;

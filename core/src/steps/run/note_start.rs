@@ -1,4 +1,6 @@
-//! Note what an attempt runs, before its process starts. Called by the worker's attempt pipeline.
+//! Note start: records what an attempt runs before its process starts, a batch in one transaction.
+//!
+//! If the process dies right after, rescue gives the job back.
 
 use crate::{
     ids::AttemptId,
@@ -8,7 +10,8 @@ use crate::{
     },
 };
 
-/// Notes attempts; answers those that still hold their job. The others must not start anything.
+/// Records the attempts and returns those that still hold their job. The others must not start
+/// anything.
 pub async fn note_start(store: &Store, starts: &[Start]) -> Result<Vec<AttemptId>, StoreError> {
     let mut transaction = store.begin().await?;
     let held = attempts::note(&mut transaction, starts).await?;

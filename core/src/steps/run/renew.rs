@@ -1,6 +1,7 @@
-//! Renew: keep a worker's lease, and learn what it should hold and what it should cancel, in one statement.
+//! Renew: keeps a worker's lease and returns what it holds and should cancel, in one statement.
 //!
-//! Called by the worker's heartbeat every second, from a thread and a connection of its own.
+//! The worker's heartbeat calls it every second, from a thread and a connection of its own. If the
+//! worker dies, the lease runs out and rescue takes its jobs.
 
 use crate::{
     ids::WorkerId,
@@ -10,17 +11,17 @@ use crate::{
     },
 };
 
-/// The answer to a renewal.
+/// The result of a renewal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Renewal {
-    /// The lease goes on.
+    /// The lease continues.
     Kept {
         /// The attempts that the worker holds.
         held: Vec<HeldAttempt>,
-        /// Whether somebody, or the worker itself, has asked it to take nothing new and to end.
+        /// Whether the worker was asked, or has asked itself, to claim nothing new and to end.
         is_draining: bool,
     },
-    /// The worker has been declared lost: its attempts belong to others now.
+    /// The worker was declared lost, and its attempts no longer hold their jobs.
     Lost,
 }
 
@@ -31,7 +32,7 @@ pub async fn register(store: &Store, worker: &NewWorker) -> Result<(), StoreErro
     commit(transaction).await
 }
 
-/// Renews it. `is_draining` tells that the worker takes nothing new.
+/// Renews the lease. `is_draining` says that the worker claims nothing new.
 pub async fn renew(store: &Store, worker: WorkerId, is_draining: bool) -> Result<Renewal, StoreError> {
     let mut connection = store.connection().await?;
     Ok(match workers::renew(&mut connection, worker, is_draining).await? {
@@ -40,7 +41,7 @@ pub async fn renew(store: &Store, worker: WorkerId, is_draining: bool) -> Result
     })
 }
 
-/// Ends a lease in good order. The worker must hold nothing.
+/// Ends the lease of a worker that holds no jobs.
 pub async fn leave(store: &Store, worker: WorkerId) -> Result<(), StoreError> {
     let mut transaction = store.begin().await?;
     workers::leave(&mut transaction, worker).await?;

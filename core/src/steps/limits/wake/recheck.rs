@@ -1,7 +1,12 @@
-//! Looking again after a commit. Those who leave and those who come do not lock a gate for each other's sake, so each may miss what the
-//! other is about to write; both look once more after their own commits, and whoever committed last sees the other.
+//! Recheck: looks at gates once more after a commit, and wakes jobs that were parked in vain.
 //!
-//! Should one of the two die in between, or Postgres fail, the duty makes it good ([`sweep_stranded`](super::sweep_stranded)).
+//! Two transactions at one gate may miss each other, because neither locks the gate for the other's
+//! sake. A claim parks a job because a slot is taken, while the attempt in that slot ends and sees
+//! no waiter to wake. So both recheck after their own commit, and the one that commits last sees
+//! what the other has written and wakes the job.
+//!
+//! If a process dies before its recheck, or Postgres fails,
+//! [`sweep_stranded`](super::sweep_stranded) wakes the job later.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -12,21 +17,25 @@ use crate::{
     store::{Connection, Store, StoreError, commit, limits::gates},
 };
 
-/// Most looks in a row: another is needed only if somebody is parked in the very moment in which the one before calls.
+/// Most rechecks in a row. Another one is needed only if a job is parked at the very moment at
+/// which the one before wakes the last waiter.
 const RECHECKS_MAX: usize = 3;
 
-/// What is to be looked at again after the commit.
+/// The gates to recheck after the commit.
 #[derive(Debug, Default)]
-#[must_use = "who was parked or has left meanwhile is found after the commit"]
+#[must_use = "run it after the commit, or parked jobs may be missed"]
 pub(crate) struct Recheck {
-    /// Places that were left at gates where nobody waited: a claim may have parked a job meanwhile, because it still counted those who
-    /// have left.
+    /// Slots freed at gates that had no waiters. A claim that still counted them as taken may have
+    /// parked a job meanwhile.
     pub(crate) freed: HashMap<GateKey, u32>,
-    /// Gates that a claim found full, and their places: somebody may have left meanwhile.
+    /// Gates where a claim found no free slot, with their number of slots. A slot may have been
+    /// freed meanwhile.
     pub(crate) full: HashMap<GateKey, u32>,
-    /// Gates whose last waiter was called: a claim may have parked a job behind that one.
+    /// Gates whose last waiter was woken. A claim may have parked a job behind that waiter
+    /// meanwhile.
     pub(crate) emptied: Vec<GateKey>,
-    /// Gates that a claim has parked jobs on without their lock, because others waited there: the last of those may have been called.
+    /// Gates where a claim parked jobs behind other waiters, without the gate's lock. The last of
+    /// those waiters may have been woken meanwhile, which leaves the new ones stranded.
     pub(crate) joined: BTreeSet<GateKey>,
 }
 
@@ -35,7 +44,7 @@ impl Recheck {
         self.freed.is_empty() && self.full.is_empty() && self.emptied.is_empty() && self.joined.is_empty()
     }
 
-    /// Calls whoever was missed.
+    /// Wakes the jobs that were missed.
     pub(crate) async fn run(mut self, store: &Store) -> After {
         let mut after = After::default();
         for _ in 0..RECHECKS_MAX {
@@ -48,7 +57,7 @@ impl Recheck {
                     self = Self { emptied: woken.emptied, ..Self::default() };
                 }
                 Err(error) => {
-                    tracing::debug!(%error, "parked jobs were not called; the duty calls them");
+                    tracing::debug!(%error, "could not wake parked jobs, the sweep will wake them");
                     break;
                 }
             }
@@ -71,7 +80,7 @@ impl Recheck {
         let keys: Vec<GateKey> = wanted.keys().cloned().collect();
         let mut locked = gates::lock(&mut transaction, &keys).await?;
         for key in &stranded {
-            // There are jobs parked on it, whatever it believes.
+            // Jobs are parked there, whatever the gate's own row says.
             if let Some(gate) = locked.gates.get_mut(key) {
                 gate.has_waiters = true;
             }
@@ -82,7 +91,7 @@ impl Recheck {
         Ok(woken)
     }
 
-    /// Gates where there are both room and somebody who waits.
+    /// Gates that have both room and waiters, with the number of jobs to wake.
     async fn with_room(&mut self, connection: &mut Connection) -> Result<HashMap<GateKey, u32>, StoreError> {
         let mut wanted = HashMap::new();
         if !self.freed.is_empty() {

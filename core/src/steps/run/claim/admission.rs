@@ -1,4 +1,15 @@
-//! The gates of a batch of claims: locked once, asked for each job in its turn, written once.
+//! Admission: decides which jobs of a claim's batch may start, under the locks of their gates.
+//!
+//! 1. [`Admission::load`] finds the gates that each job must pass, and locks them. A job that was
+//!    not woken must wait behind a gate's waiters whatever else the gate says, so its gates stay
+//!    unlocked.
+//! 2. [`Admission::judge`] says when a job may start or which gate blocks it. The claim then calls
+//!    [`Admission::pass`], which takes from all gates of the job, or [`Admission::park`], which
+//!    makes it a waiter of one. Later jobs of the batch see the changed gates.
+//! 3. [`Admission::commit_gates`] writes the changed gates.
+//!
+//! A woken job carries the gates that it was woken for. If it does not pass one of them after all,
+//! its wakeup is forwarded to the next waiter of that gate.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -24,22 +35,22 @@ use crate::{
     },
 };
 
-/// See the module.
+/// The gates of one batch, and what its jobs have changed.
 #[derive(Debug, Default)]
 pub(super) struct Admission {
     demands: HashMap<JobId, Vec<Demand>>,
     proxies: HashMap<JobId, ProxyId>,
     gates: HashMap<GateKey, Gate>,
-    /// The database's time once all gates were locked; null when there was none.
+    /// The database's time once all gates were locked. `None` if there were none.
     pub(super) at: Option<Time>,
     changed: BTreeSet<GateKey>,
     parked: HashMap<GateKey, (Arc<Limits>, Option<Duration>)>,
     forwarded: HashMap<GateKey, u32>,
-    /// Gates that jobs were parked on because all of their places were taken, and how many those are.
+    /// Gates where jobs were parked for lack of a slot, with their number of slots.
     full: HashMap<GateKey, u32>,
-    /// Gates that others are parked on, whom whoever has not been called is parked behind, without their locks.
+    /// Gates that already had waiters. Jobs that were not woken park there without the gate's lock.
     awaited: BTreeSet<GateKey>,
-    /// Those of them that jobs were parked on.
+    /// Gates of `awaited` where this batch parked jobs.
     joined: BTreeSet<GateKey>,
 }
 
@@ -47,13 +58,13 @@ pub(super) struct Admission {
 pub(super) struct Parking {
     pub(super) on: GateKey,
     pub(super) block: Block,
-    /// In words.
+    /// For people.
     pub(super) reason: String,
 }
 
 impl Admission {
-    /// Finds out what these locked jobs have to pass, and locks it, but for jobs that only queue up behind others: with thousands of
-    /// those, whoever is called would wait for a lock with them.
+    /// Loads what these locked jobs demand and locks their gates. Jobs that only wait behind others
+    /// lock nothing: thousands of those would make the woken jobs wait for the same locks.
     pub(super) async fn load<'a>(
         connection: &mut Connection,
         rows: impl Iterator<Item = &'a (LiveJob, Terms)> + Clone,
@@ -81,13 +92,13 @@ impl Admission {
         self.demands.get(&job).map_or(&[][..], Vec::as_slice)
     }
 
-    /// The gate at which a job queues up behind others for sure: it has not been called for anything.
+    /// The gate whose waiters a job must wait behind in any case. `None` for jobs that were woken.
     fn waits_behind(&self, row: &LiveJob) -> Option<&Demand> {
         let mut demands = self.demands_of(row.job).iter();
         demands.find(|demand| self.awaited.contains(&demand.key)).filter(|_| row.woken_for.is_empty())
     }
 
-    /// Whether a job may pass, and when; or where it has to wait.
+    /// When a job may start, or where it is parked.
     pub(super) fn judge(&self, row: &LiveJob, now: Time) -> Result<Time, Parking> {
         if let Some(demand) = self.waits_behind(row) {
             let reason = explain(&demand.key, &demand.name, &Block::BehindWaiters, None);
@@ -101,13 +112,13 @@ impl Admission {
         })
     }
 
-    /// Through which proxy a job goes.
+    /// The proxy that a job goes through.
     pub(super) fn proxy(&self, job: JobId) -> Option<ProxyId> {
         self.proxies.get(&job).copied()
     }
 
-    /// The job passes at that moment; answers the gates that it is behind now. What it was called for and does not pass, because its
-    /// services or its proxy are others now, goes to the next in line there.
+    /// Lets the job start at that moment and returns the gates that it holds now. Wakeups at gates
+    /// that it no longer demands, because its services or its proxy have changed, are forwarded.
     pub(super) fn pass(&mut self, row: &LiveJob, at: Time) -> Arc<[GateKey]> {
         let demands = self.demands.get(&row.job).map_or(&[][..], Vec::as_slice);
         for key in row.woken_for.iter().filter(|key| demands.iter().all(|demand| demand.key != **key)) {
@@ -127,7 +138,7 @@ impl Admission {
         demands.iter().map(|demand| demand.key.clone()).collect()
     }
 
-    /// The job is parked. Whatever else it was called for goes to the next in line there.
+    /// Parks the job. Its wakeups at other gates are forwarded.
     pub(super) fn park(&mut self, row: &LiveJob, on: &GateKey, block: &Block, now: Time) {
         self.forward_wakeup(row, Some(on));
         if self.waits_behind(row).is_some() {
@@ -147,24 +158,25 @@ impl Admission {
         }
     }
 
-    /// What is to be looked at again after the commit: gates that were full, with their places, and gates that were not locked.
+    /// The gates to recheck after the commit: those without a free slot, with their number of
+    /// slots, and those where jobs were parked without a lock.
     pub(super) fn take_uncertain(&mut self) -> (HashMap<GateKey, u32>, BTreeSet<GateKey>) {
         (std::mem::take(&mut self.full), std::mem::take(&mut self.joined))
     }
 
-    /// The job does not use the turns that it was called for.
+    /// Forwards all wakeups of a job but the one at `but`.
     pub(super) fn forward_wakeup(&mut self, row: &LiveJob, but: Option<&GateKey>) {
         for key in row.woken_for.iter().filter(|key| Some(*key) != but) {
             *self.forwarded.entry(key.clone()).or_default() += 1;
         }
     }
 
-    /// Whether jobs are parked until a moment that is known.
+    /// Whether jobs were parked until a known moment.
     pub(super) fn has_timed(&self) -> bool {
         self.parked.values().any(|(_, wake_in)| wake_in.is_some())
     }
 
-    /// Writes the gates, and calls those whose turn it is now.
+    /// Writes the changed gates, and wakes the next waiters for forwarded wakeups.
     pub(super) async fn commit_gates(self, connection: &mut Connection) -> Result<wake::Woken, StoreError> {
         if !self.changed.is_empty() {
             let saved = self.changed.iter().map(|key| {
