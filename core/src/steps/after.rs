@@ -1,6 +1,7 @@
-//! What has to be told to Redis after a step's commit: references to push and hints to publish.
+//! What a step leaves to do after its commit: references to push and hints to publish.
 //!
-//! Every step answers an [`After`]; its caller announces it. Losing it costs a second at most.
+//! Every step returns an [`After`] for its caller to announce. If it is lost, the duties and the
+//! listeners find the changes by themselves a second later at most.
 
 use crate::{
     ids::{JobId, WorkerId},
@@ -15,26 +16,26 @@ use crate::{
 pub struct After {
     /// Jobs with new events.
     pub changed: Vec<JobId>,
-    /// References of jobs that are ready and marked.
+    /// References of ready jobs that are already marked.
     pub ready: Vec<ReadyJob>,
-    /// Running jobs for which a cancel has been asked.
+    /// Running jobs that were asked to cancel.
     pub cancelled: Vec<JobId>,
-    /// A worker that has been asked to end.
+    /// A worker that was asked to end.
     pub drained: Option<WorkerId>,
     /// Jobs with new log lines.
     pub logged: Vec<JobId>,
-    /// Whether jobs ended that others wait for.
+    /// Whether jobs finished that others depend on.
     pub has_dependents: bool,
-    /// Whether ready jobs were left unmarked, for a dispatcher to find.
+    /// Whether ready jobs were left unmarked, for dispatch to find.
     pub has_backlog: bool,
-    /// Whether jobs were parked until a moment that is known.
+    /// Whether jobs were parked until a known moment.
     pub has_timed: bool,
-    /// Services that want no requests: what has been claimed and has not begun is to be held back.
+    /// Services that want no requests. Claimed attempts that have not begun hold back.
     pub held_back: Vec<HoldBack>,
 }
 
 impl After {
-    /// Adds what another step of the same caller has to tell.
+    /// Adds what another step of the same caller left to announce.
     pub fn merge(&mut self, other: Self) {
         self.changed.extend(other.changed);
         self.ready.extend(other.ready);
@@ -47,16 +48,16 @@ impl After {
         self.held_back.extend(other.held_back);
     }
 
-    /// [`After::announce`], for callers whose own answer must not wait for Redis.
+    /// [`After::announce`], for callers whose own response must not wait for Redis.
     pub fn announce_soon(self, redis: &Redis) {
         let redis = redis.clone();
         tokio::spawn(async move { self.announce(&redis).await });
     }
 
-    /// Pushes and publishes, best effort: what fails here is found again by dispatch and by every reader.
+    /// Pushes and publishes, best effort. Dispatch and the listeners make up for failures.
     pub async fn announce(self, redis: &Redis) {
         if let Err(error) = queue::push(redis, self.ready).await {
-            tracing::debug!(%error, "references were not pushed; dispatch will push them again");
+            tracing::debug!(%error, "could not push references, dispatch will push them");
         }
         let mut hints = Vec::new();
         if !self.changed.is_empty() {

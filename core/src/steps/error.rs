@@ -1,4 +1,4 @@
-//! Why a step did nothing.
+//! The error of a step that wrote nothing.
 
 use std::sync::Arc;
 
@@ -7,25 +7,24 @@ use crate::{
     store::StoreError,
 };
 
-/// Why a step did nothing.
+/// Why nothing was written.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StepError {
-    /// The caller can fix it: everything that is wrong with the request, never empty.
+    /// The caller can fix it. Lists everything that is wrong with the request, and is never empty.
     #[error("refused: {}", .0.iter().map(|refusal| refusal.message.as_str()).collect::<Vec<_>>().join("; "))]
     Refused(Vec<Refusal>),
-    /// Postgres failed, or a row is corrupt. After `CommitUnknown` the change may have been made. Shared by all
-    /// callers of a batch.
+    /// Postgres failed, or a row is corrupt. After `CommitUnknown` the change may have been made.
+    /// Shared by all callers of a batch.
     #[error(transparent)]
     Store(Arc<StoreError>),
 }
 
 impl StepError {
-    /// The object that `id` names does not exist.
+    /// The object itself does not exist.
     pub(crate) fn no(noun: &str) -> Self {
         Self::refused(RefusalCode::NotFound, &["id"], no_such_id(noun))
     }
 
-    /// A single refusal.
     pub(crate) fn refused(code: RefusalCode, path: &[&str], message: impl Into<String>) -> Self {
         Refusal::new(code, "", message).below(path).into()
     }

@@ -1,7 +1,8 @@
-//! Cancel: end jobs that have not started, or ask the workers of running ones to stop them.
+//! Cancel: ends jobs that have not started, and asks the workers of running ones to end them.
 //!
-//! Called by the API, and by schedules whose jobs take the place of earlier ones. A running job ends when its worker has
-//! killed its processes and settled.
+//! One transaction. A running job is only marked. It ends when its worker has killed its processes
+//! and settled. If the process dies right after, the worker learns of the mark with its next
+//! renewal.
 
 use crate::{
     clock::Time,
@@ -25,26 +26,26 @@ use crate::{
 /// Most jobs of one transaction of [`cancel_many`].
 pub const CANCEL_BATCH_MAX: usize = 500;
 
-/// Cancels one job; the inner error says why it cannot be.
+/// Cancels one job.
 pub async fn cancel(store: &Store, job: JobId, reason: Option<String>) -> Result<After, StepError> {
     let mut transaction = store.begin().await?;
     let (rows, Some(now)) = live::lock(&mut transaction, &[job]).await? else {
         let exists = !records::by_ids(&mut transaction, &[job]).await?.is_empty();
         return Err(if exists {
-            StepError::refused(RefusalCode::NotAllowedInState, &["id"], "the job has ended already")
+            StepError::refused(RefusalCode::NotAllowedInState, &["id"], "The job has already finished.")
         } else {
-            StepError::refused(RefusalCode::NotFound, &["id"], format!("there is no job {job}"))
+            StepError::refused(RefusalCode::NotFound, &["id"], format!("There is no job {job}."))
         });
     };
-    // Asked for already: the same request again is no mistake of the caller.
+    // No refusal if cancelling was asked for before: the caller has made no mistake.
     let (after, mut changes) = ask(&mut transaction, rows, reason.as_deref(), now).await?;
     lanes::account(&mut transaction, &mut changes).await?;
     commit(transaction).await?;
     Ok(after)
 }
 
-/// Cancels those of these jobs (at most [`CANCEL_BATCH_MAX`]) that are live and have not been asked to end before;
-/// their ids are the changed ones of the answer.
+/// Cancels the live ones of these jobs, at most [`CANCEL_BATCH_MAX`], that were not asked to cancel
+/// before. Their ids are in `changed` of the [`After`].
 pub async fn cancel_many(store: &Store, jobs: &[JobId], reason: Option<&str>) -> Result<After, StoreError> {
     let mut transaction = store.begin().await?;
     let (rows, Some(now)) = live::lock(&mut transaction, jobs).await? else { return Ok(After::default()) };
@@ -54,7 +55,7 @@ pub async fn cancel_many(store: &Store, jobs: &[JobId], reason: Option<&str>) ->
     Ok(after)
 }
 
-/// [`cancel_many`] within the transaction of a caller that has taken from lanes already.
+/// [`cancel_many`] within the transaction of a caller that has already taken rounds from lanes.
 pub(crate) async fn cancel_within(
     connection: &mut Connection,
     jobs: &[JobId],
@@ -65,7 +66,7 @@ pub(crate) async fn cancel_within(
     Ok(after)
 }
 
-/// Ends or asks, for every row that allows it.
+/// Ends or marks every job whose state allows it.
 async fn ask(
     connection: &mut Connection,
     rows: Vec<LiveJob>,

@@ -1,14 +1,16 @@
-//! Own up: a worker that was declared lost tells that it lives, and has ended those attempts itself.
+//! Report alive: a worker that was declared lost says that it lives and has ended the attempt
+//! itself.
 //!
-//! Called by the worker, once the processes of such an attempt are gone. The attempt stays LOST; it only ceases to count
-//! to the three that make a job poison: a job that takes its worker down leaves nobody to own up.
+//! One transaction for one attempt, once its processes are gone. The attempt stays LOST, but no
+//! longer counts towards the three that make a job poison. A job that takes its worker down leaves
+//! no worker to report. If the process dies before the commit, the attempt counts.
 
 use crate::{
     ids::AttemptId,
     store::{Store, StoreError, commit, workers},
 };
 
-/// For one attempt. Telling it again changes nothing.
+/// For one attempt. Repeating it changes nothing.
 pub async fn report_alive(store: &Store, attempt: AttemptId) -> Result<(), StoreError> {
     let mut transaction = store.begin().await?;
     workers::report_alive(&mut transaction, attempt).await?;

@@ -1,8 +1,9 @@
-//! Rescue: declare workers lost whose leases ran out, and give their jobs back to the queue.
+//! Rescue: declares workers lost whose leases ran out, and gives their jobs back to the queue.
 //!
-//! A duty of every worker. A lease has run out when its row has stood still for a whole lease before the eyes of one rescuer,
-//! who had unbroken contact with Postgres all the while (docs/adr/0010): an outage of Postgres makes nobody lost, and no clock
-//! is compared with another.
+//! A duty of every worker, one batch in one transaction. A lease has run out when one rescuer has
+//! seen its row unchanged for a whole lease, in unbroken contact with Postgres (docs/adr/0010). So
+//! an outage of Postgres loses no worker, and no two clocks are compared. If the process dies right
+//! after, the next round of any worker goes on.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -21,22 +22,22 @@ use crate::{
     },
 };
 
-/// Most jobs of one transaction; a worker with more is emptied in several.
+/// Most jobs of one transaction. A worker that holds more takes several rounds.
 const RESCUE_BATCH_MAX: i64 = 500;
 
-/// What one rescuer has seen of the leases of all workers, by its own clock.
+/// What one rescuer has seen of all leases, by its own clock.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Watch {
-    /// When it looked last.
+    /// When it last looked.
     looked_at: Option<Duration>,
-    /// Since when each lease has stood still.
+    /// The renewal that each lease showed last, and since when it has not changed.
     still: BTreeMap<WorkerId, (Time, Duration)>,
 }
 
 impl Watch {
-    /// Takes in what the leases are. `now` is the rescuer's clock: time since some fixed moment, going on while the machine is
-    /// suspended. Answers those that have stood still for the length of a lease. A pause of more than half a lease
-    /// between two looks breaks the contact.
+    /// Records the current leases, and returns those that have not changed for `length`, a whole
+    /// lease. `now` is the time since some fixed moment on a clock that goes on while the machine
+    /// is suspended. More than half a lease between two looks breaks the contact.
     pub fn look(&mut self, leases: &[Lease], now: Duration, length: Duration) -> Vec<Lease> {
         if self.looked_at.is_some_and(|last| now.saturating_sub(last) > length / 2) {
             self.lose_contact();
@@ -53,7 +54,8 @@ impl Watch {
         leases.iter().filter(is_over).copied().collect()
     }
 
-    /// Postgres could not be asked: whoever did not renew meanwhile may not have been able to either.
+    /// Forgets everything, because Postgres could not be reached. Workers that did not renew
+    /// meanwhile may not have reached it either.
     pub fn lose_contact(&mut self) {
         if !Mutant::RescueWithoutContact.is_on() {
             self.still.clear();
@@ -61,7 +63,7 @@ impl Watch {
     }
 }
 
-/// The leases to look at.
+/// All current leases.
 pub async fn leases(store: &Store) -> Result<Vec<Lease>, StoreError> {
     workers::leases(&mut *store.connection().await?).await
 }
@@ -69,16 +71,16 @@ pub async fn leases(store: &Store) -> Result<Vec<Lease>, StoreError> {
 /// What one round did.
 #[derive(Debug, Default)]
 pub struct Rescued {
-    /// Whether the worker was declared lost by this round.
+    /// Whether this round declared the worker lost.
     pub is_lost: bool,
-    /// Jobs that were taken from lost workers.
+    /// Jobs taken from lost workers.
     pub jobs: usize,
-    /// Whether another round has work.
+    /// Whether there may be more to do.
     pub has_more: bool,
 }
 
-/// One round: declares a worker lost, if one is given and it has not renewed its lease since, and gives back a batch of jobs of
-/// lost workers.
+/// One round. Declares the worker of `lease` lost, unless it has renewed since, and gives back a
+/// batch of the jobs of lost workers.
 pub async fn rescue(store: &Store, lease: Option<&Lease>) -> Result<(Rescued, After), StoreError> {
     let mut transaction = store.begin().await?;
     let is_lost = match lease {
@@ -121,34 +123,31 @@ mod tests {
     }
 
     fn renew(lease: &mut Lease) {
-        lease.renewed_at -= Duration::from_hours(1); // the database's clock was set back
+        // Backwards, as after the database's clock was set back.
+        lease.renewed_at -= Duration::from_hours(1);
     }
 
     #[test]
-    fn a_lease_is_over_when_it_has_stood_still_for_its_length() {
+    fn a_lease_is_over_when_it_has_not_changed_for_its_length() {
         let (mut watch, mut all) = (Watch::default(), leases(2));
         for half_seconds in 0..16 {
             assert_eq!(watch.look(&all, Duration::from_millis(half_seconds * 500), LEASE), []);
             renew(&mut all[1]);
         }
         assert_eq!(watch.look(&all, LEASE, LEASE), [all[0]]);
-        assert_eq!(
-            watch.look(&all, LEASE + LEASE / 4, LEASE),
-            [all[0]],
-            "until somebody has declared it lost"
-        );
+        assert_eq!(watch.look(&all, LEASE + LEASE / 4, LEASE), [all[0]], "until it is declared lost");
     }
 
     #[test]
     fn a_broken_contact_begins_anew() {
         let at = Duration::from_secs;
-        for is_told in [false, true] {
+        for is_reported in [false, true] {
             let (mut watch, all) = (Watch::default(), leases(1));
             for second in 0..7 {
                 assert_eq!(watch.look(&all, at(second), LEASE), []);
             }
-            // Told of a failure, or away for longer than half a lease.
-            let back = if is_told {
+            // Either a failure is reported, or the rescuer was away for longer than half a lease.
+            let back = if is_reported {
                 watch.lose_contact();
                 8
             } else {
@@ -162,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_back_under_the_same_id_is_seen_anew() {
+    fn a_lease_that_comes_back_under_the_same_id_is_watched_anew() {
         let (mut watch, all) = (Watch::default(), leases(1));
         for second in 0..8 {
             let there = if second == 4 { &[] } else { &all[..] };

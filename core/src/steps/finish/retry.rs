@@ -1,6 +1,6 @@
-//! Retry: finished jobs run again under the same ids, with fresh attempts and all their history.
+//! Retry: revives finished jobs under the same ids, with fresh attempts and their whole history.
 //!
-//! Called by the API.
+//! One transaction for a batch. If the process dies right after, dispatch pushes the references.
 
 use std::collections::{HashMap, HashSet};
 
@@ -30,29 +30,29 @@ use crate::{
 /// Most jobs of one transaction of [`retry_many`].
 pub const RETRY_BATCH_MAX: usize = 500;
 
-/// Revives one job; the inner error says why it cannot be.
+/// Revives one job. The inner error is the refusal.
 pub async fn retry(store: &Store, job: JobId) -> Result<After, StepError> {
     let refuse = |message: String| Err(StepError::refused(RefusalCode::NotAllowedInState, &["id"], message));
     let mut transaction = store.begin().await?;
     let ended = revive::lock_ended(&mut transaction, &[job]).await?;
     let Some(record) = records::by_ids(&mut transaction, &[job]).await?.into_iter().next() else {
-        return Err(StepError::refused(RefusalCode::NotFound, &["id"], format!("there is no job {job}")));
+        return Err(StepError::refused(RefusalCode::NotFound, &["id"], format!("There is no job {job}.")));
     };
     if ended.is_empty() {
         let is_going = record.state.has_ended();
         return refuse(
-            if is_going { "the job is too old and is being removed" } else { "the job has not ended" }
+            if is_going { "The job is too old and is being removed." } else { "The job has not finished." }
                 .to_owned(),
         );
     }
     let plan = Plan::make(&mut transaction, &ended).await?;
     if let Some(needed) = plan.broken {
-        return refuse(format!("{needed}, which it needs, did not succeed: retry that one first"));
+        return refuse(format!("The job needs {needed}, which did not succeed. Retry that one first."));
     }
     match plan.carry_out(&mut transaction, true).await {
         Ok(()) => {}
         Err(StoreError::Constraint { name, .. }) => {
-            return refuse(format!("the job's {} has been deleted since", deleted(&name)));
+            return refuse(format!("The job's {} has been deleted.", deleted(&name)));
         }
         Err(error) => return Err(error.into()),
     }
@@ -64,12 +64,12 @@ pub async fn retry(store: &Store, job: JobId) -> Result<After, StepError> {
     Ok(After { changed: vec![job], ready, ..After::default() })
 }
 
-/// Revives those of these jobs (at most [`RETRY_BATCH_MAX`]) that have ended, whose profile, proxy and services are still
-/// there, and that need no job that did not succeed; their ids are the changed ones of the answer. They are left to the
-/// dispatcher.
+/// Revives the finished ones of these jobs, at most [`RETRY_BATCH_MAX`], whose profile, proxy and
+/// services still exist and whose dependencies have not failed. Their ids are in `changed` of the
+/// [`After`]. They are left to dispatch.
 pub async fn retry_many(store: &Store, jobs: &[JobId]) -> Result<After, StoreError> {
     match revive_all(store, jobs).await {
-        // One of them names something that was deleted since: its neighbours must not suffer.
+        // One job names something that was deleted, which must not fail its neighbours.
         Err(StoreError::Constraint { .. }) if jobs.len() > 1 => {
             let mut all = After::default();
             for half in jobs.chunks(jobs.len().div_ceil(2)) {
@@ -95,17 +95,18 @@ async fn revive_all(store: &Store, jobs: &[JobId]) -> Result<After, StoreError> 
     Ok(After { changed, has_backlog: true, ..After::default() })
 }
 
-/// Which jobs are revived, and what they have to wait for.
+/// The jobs to revive, and what they wait for.
 #[derive(Debug, Default)]
 struct Plan {
     revivals: Vec<Revival>,
     edges: Vec<Edge>,
-    /// The first job that did not succeed and is needed by one that is therefore not revived.
+    /// The first failed dependency that keeps a job from being revived.
     broken: Option<JobId>,
 }
 
 impl Plan {
-    /// For these locked jobs, in order of id: what they need comes before them as a rule, and may be revived with them.
+    /// For these locked jobs, in order of id. A dependency usually has the lower id and may be
+    /// revived with the jobs that need it.
     async fn make(connection: &mut Connection, ended: &[(JobId, Ending)]) -> Result<Self, StoreError> {
         let jobs: Vec<JobId> = ended.iter().map(|(job, _)| *job).collect();
         let edges = dependencies::edges_of(connection, &jobs).await?;
@@ -121,7 +122,7 @@ impl Plan {
         let mut revived = HashSet::new();
         for (job, ending) in ended {
             let own = edges.iter().filter(|edge| edge.job == *job).map(|edge| {
-                // What has been pruned since keeps the outcome that was noted.
+                // A pruned dependency keeps the outcome that the edge has recorded.
                 let mut needed = found.get(&edge.needed.job).copied().unwrap_or(edge.needed);
                 if revived.contains(&needed.job) {
                     needed.ending = None;
@@ -168,7 +169,7 @@ impl Plan {
     }
 }
 
-/// What a foreign key says is gone.
+/// The kind of row that a violated foreign key says is gone.
 fn deleted(constraint: &str) -> &'static str {
     if constraint.contains("profile") {
         "profile"

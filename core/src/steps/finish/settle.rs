@@ -1,7 +1,9 @@
-//! Settle: turn outcomes into transitions, all of a batch in one transaction, fenced by job and attempt.
+//! Settle: applies the outcomes of attempts to their jobs, a whole batch in one transaction.
 //!
-//! Called by the worker's settler, and by `rescue` for attempts whose workers vanished. A settle whose answer was
-//! lost recognises itself when it is repeated.
+//! Fenced by job and attempt: an attempt that no longer holds its job changes nothing. The same
+//! transaction wakes jobs that wait for the freed slots (`limits::wake`), and marks the edges of
+//! dependent jobs. If the process dies right after, or the reply is lost, a repeated settle
+//! recognises its own outcome.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -32,31 +34,31 @@ use crate::{
 /// Most attempts of one batch.
 pub const SETTLE_BATCH_MAX: usize = 500;
 
-/// How an attempt ended.
+/// The end of an attempt.
 #[derive(Debug, Clone)]
 pub struct Settlement {
     /// The job.
     pub job: JobId,
-    /// The attempt: the fence.
+    /// The attempt, which is the fence.
     pub attempt: AttemptId,
     /// How it ended.
     pub outcome: Outcome,
     /// The job's policy.
     pub policy: Policy,
-    /// A number in `0.0..1.0`, for the backoff's jitter.
+    /// A number in `0.0..1.0` that draws the jitter of the backoff.
     pub jitter: f64,
-    /// The command as it ran, masked.
+    /// The command as it ran, with secrets masked.
     pub composed: Option<Arc<ComposedCommand>>,
-    /// The proxy that was chosen.
+    /// The proxy that it went through.
     pub proxy: Option<ProxyId>,
     /// How the process ended.
     pub exit: ExitRecord,
-    /// What the attempt counts for; none if that is not known.
+    /// What the attempt counts for in usage. `None` if unknown.
     pub used: Option<Used>,
 }
 
 impl Settlement {
-    /// On an attempt of which nothing is known but how it ended.
+    /// For an attempt of which only the outcome is known.
     pub fn bare(job: JobId, attempt: AttemptId, outcome: Outcome) -> Self {
         let (policy, exit) = (Policy::default(), ExitRecord::default());
         Self { job, attempt, outcome, policy, jitter: 0.0, composed: None, proxy: None, exit, used: None }
@@ -66,13 +68,13 @@ impl Settlement {
 /// What became of a [`Settlement`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
-    /// It is the job's history now (by this call or an earlier one).
+    /// It is part of the job's history, by this call or an earlier one.
     Done,
-    /// The attempt does not hold its job any more: the verdict counts for nothing.
+    /// The attempt no longer holds its job, and its outcome was ignored.
     Stale,
 }
 
-/// Settles a batch. Answers are in the order of the verdicts.
+/// Settles a batch and returns the results in order.
 pub async fn settle(
     store: &Store,
     settlements: Vec<Settlement>,
@@ -97,8 +99,8 @@ pub async fn settle(
     ))
 }
 
-/// The body of [`settle`], inside the caller's transaction; answers the attempts that were settled by it, and what is to be looked
-/// at again after the commit.
+/// The body of [`settle`], inside the caller's transaction. Returns the attempts that it settled,
+/// and what to recheck after the commit.
 pub(crate) async fn settle_within(
     connection: &mut Connection,
     settlements: Vec<Settlement>,
@@ -129,7 +131,7 @@ pub(crate) async fn settle_within(
     Ok((settled, After { changed, ready, has_dependents, has_backlog, ..After::default() }, recheck))
 }
 
-/// One verdict against its locked row; null when the attempt does not hold the job any more.
+/// Decides one settlement for its locked row. `None` if the attempt no longer holds the job.
 fn decide(row: LiveJob, mut settlement: Settlement, now: Time) -> Option<(Change, Finish)> {
     if let Standing::Running { attempt, .. } = row.standing
         && Mutant::SettleWithoutFence.is_on()
@@ -161,12 +163,12 @@ fn decide(row: LiveJob, mut settlement: Settlement, now: Time) -> Option<(Change
     Some((Change { before: row, applied, started: None, is_dispatched: false }, finish))
 }
 
-/// What the attempt's own row says about why it failed.
+/// Why the attempt failed, as stored with it.
 fn failure_of(outcome: &Outcome, policy: &Policy) -> Option<Failure> {
     match outcome {
         Outcome::Failed(failure) => Some(failure.clone()),
         Outcome::TimedOut => {
-            let message = format!("It took longer than its timeout of {}.", policy.timeout);
+            let message = format!("The attempt took longer than its timeout of {}.", policy.timeout);
             Some(Failure::new(FailureCode::TIMEOUT, message, true))
         }
         Outcome::Succeeded { .. }

@@ -1,6 +1,7 @@
-//! Roll up: fold the counters that the steps appended, and make the partitions of the days to come.
+//! Fold counters: adds appended counters to their totals, and makes the coming days' partitions.
 //!
-//! Duties of every worker, and of the API: jobs may be enqueued for days before there is a worker.
+//! Duties of every worker and of the API, because jobs may be enqueued for days before there is a
+//! worker. One transaction a round. What a dead process leaves, the next round folds.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -9,15 +10,15 @@ use crate::{
     store::{Store, StoreError, commit, limits::usage, queues::counters},
 };
 
-/// Most rows of one round.
+/// Most rows of one round, of each kind.
 const FOLD_MAX: i64 = 10_000;
-/// How often counters are folded, and partitions are made.
+/// How often counters are folded and partitions are made.
 const FOLD_EVERY: Duration = Duration::from_secs(1);
 const PARTITIONS_EVERY: Duration = Duration::from_hours(1);
-/// Pause after partitions were not made.
+/// Pause after making partitions has failed.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
-/// Folds one batch; true when there may be more.
+/// Folds one batch. Returns true if there may be more.
 pub async fn fold_counters(store: &Store) -> Result<bool, StoreError> {
     let mut transaction = store.begin().await?;
     let folded = counters::fold(&mut transaction, FOLD_MAX).await?;
@@ -33,7 +34,7 @@ pub async fn make_partitions(store: &Store) -> Result<(), StoreError> {
     commit(transaction).await
 }
 
-/// Does both again and again, for as long as somebody waits for it. What fails is told, and tried again.
+/// Does both for as long as it is polled. Logs failures and tries again.
 pub async fn keep_folded(store: &Store) -> Infallible {
     tokio::join!(keep_folding(store), keep_making_partitions(store)).0
 }
@@ -47,7 +48,7 @@ async fn keep_folding(store: &Store) -> Infallible {
         match fold_counters(store).await {
             Ok(true) => continue,
             Ok(false) => {}
-            Err(error) => tracing::warn!(%error, "counters were not folded; trying again"),
+            Err(error) => tracing::warn!(%error, "could not fold counters, retrying"),
         }
         pause(FOLD_EVERY).await;
     }
@@ -58,7 +59,7 @@ async fn keep_making_partitions(store: &Store) -> Infallible {
         match make_partitions(store).await {
             Ok(()) => pause(PARTITIONS_EVERY).await,
             Err(error) => {
-                tracing::error!(%error, "partitions of the days to come were not made");
+                tracing::error!(%error, "could not make partitions for the coming days");
                 pause(RETRY_AFTER).await;
             }
         }

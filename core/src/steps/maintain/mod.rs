@@ -1,4 +1,8 @@
-//! Maintain: counters, statistics, and what is too old.
+//! Maintain keeps counters, partitions and statistics current, and removes what is too old.
+//!
+//! `fold_counters` folds appended counters and makes partitions ahead of time. `refresh_statistics`
+//! re-runs ANALYZE when the queue has grown much. `prune` removes jobs, files and history past
+//! their retention. All are duties, each round committed for itself.
 
 pub mod fold_counters;
 pub mod prune;

@@ -1,9 +1,10 @@
-//! Prune: take away what is old, in batches that each commit for themselves.
+//! Prune: removes old jobs, files and history, in batches that are each committed for themselves.
 //!
-//! A duty of every worker. A finished job goes with everything that is its own: attempts, artifacts, edges to jobs that it
-//! needed, and its key. Live jobs never go. Files leave the disk before their rows are gone, so that a crash in between
-//! leaves rows, which are found again, and never a file that nobody knows of. A job whose files are going cannot be retried. Events and log lines go by whole days, as
-//! partitions; row by row only when their job goes before its days do.
+//! A duty of every worker. A finished job goes with its attempts, artifacts, idempotency key and
+//! edges to its dependencies. Live jobs never go. Files are removed before their rows: a crash in
+//! between leaves rows, which the next round finds, and never a file without a row. A job whose
+//! files are being removed cannot be retried. Events and log lines go by whole days, as partitions,
+//! and row by row only if their job goes earlier.
 
 use std::time::Duration;
 
@@ -21,23 +22,23 @@ use crate::{
 
 /// Most jobs or files of one transaction.
 const PRUNE_BATCH_MAX: i64 = 500;
-/// Most lanes that are forgotten in one round.
+/// Most lanes forgotten in one round.
 const LANES_MAX: i64 = 100_000;
 
 /// How long things are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// Finished jobs, from their end; events of all jobs, from when they happened.
+    /// Finished jobs from their end, and events of all jobs from when they happened.
     pub jobs: Duration,
-    /// Finished jobs, by count: the oldest go first.
+    /// Most finished jobs. The oldest go first.
     pub jobs_max: u64,
-    /// Log lines, from when they were written.
+    /// Log lines from when they were written.
     pub logs: Duration,
-    /// Files of artifacts, from when they were kept.
+    /// Files of artifacts from when they were stored.
     pub artifacts: Duration,
 }
 
-/// What takes files off the disk. Answers those that are gone (or never were there); what is left is tried again later.
+/// Removes files from disk. Returns what is gone or was never there. The rest is tried again later.
 pub trait Remover {
     /// Removes all files of these jobs.
     fn remove_jobs(&self, jobs: &[JobId]) -> impl Future<Output = Vec<JobId>> + Send;
@@ -45,7 +46,8 @@ pub trait Remover {
     fn remove_files(&self, files: &[KeptFile]) -> impl Future<Output = Vec<ArtifactId>> + Send;
 }
 
-/// Up to which finished job everything goes. Looked up once for many batches: it reads the index of all that are kept.
+/// The last finished job that is to go. Found once for many batches, because it reads the index of
+/// all finished jobs.
 pub async fn find_bound(store: &Store, retention: &Retention) -> Result<Finish, StoreError> {
     let mut connection = store.connection().await?;
     let aged = (retention::now(&mut connection).await? - retention.jobs, JobId::from(Uuid::max()));
@@ -55,10 +57,11 @@ pub async fn find_bound(store: &Store, retention: &Retention) -> Result<Finish, 
     Ok(surplus.filter(is_later).unwrap_or(aged))
 }
 
-/// Takes away one batch of finished jobs up to the bound. Answers how many went; none when there are no more, or none
-/// whose files could be removed.
+/// Removes one batch of finished jobs up to the bound. Returns how many went: zero when there are
+/// no more, or none whose files could be removed.
 ///
-/// Two transactions: no file is removed within one, because streams of events wait for the oldest that writes.
+/// Takes two transactions with the removal of files between them, because event streams wait for
+/// the oldest transaction that writes.
 pub async fn prune_jobs(
     store: &Store,
     retention: &Retention,
@@ -80,7 +83,7 @@ pub async fn prune_jobs(
     Ok(gone.len())
 }
 
-/// Takes one batch of old files off the disk; their rows stay with their jobs. Answers how many.
+/// Removes one batch of old files and returns how many. Their rows stay with their jobs.
 pub async fn prune_files(
     store: &Store,
     retention: &Retention,
@@ -100,8 +103,8 @@ pub async fn prune_files(
     Ok(gone.len())
 }
 
-/// Drops the oldest day of events or of log lines that is past its time, of either; answers the partition. None as well when
-/// the table was too busy: the next call tries again.
+/// Drops the oldest partition of log lines or events that is past its time, and returns its name.
+/// `None` if there is none, or if the table was too busy and the next call must try again.
 pub async fn prune_days(store: &Store, retention: &Retention) -> Result<Option<String>, StoreError> {
     for (table, age) in [(ByDay::Lines, retention.logs), (ByDay::Events, retention.jobs)] {
         let mut transaction = store.begin().await?;
@@ -118,7 +121,7 @@ pub async fn prune_days(store: &Store, retention: &Retention) -> Result<Option<S
     Ok(None)
 }
 
-/// Forgets workers that ended, rates of minutes that have been kept as long as jobs, and lanes that have been idle.
+/// Forgets ended workers, per-minute rates older than the retention of jobs, and idle lanes.
 pub async fn prune_leftovers(store: &Store, retention: &Retention) -> Result<(), StoreError> {
     let mut transaction = store.begin().await?;
     let before = retention::now(&mut transaction).await? - retention.jobs;
@@ -127,7 +130,7 @@ pub async fn prune_leftovers(store: &Store, retention: &Retention) -> Result<(),
     commit(transaction).await
 }
 
-/// The start of its day: partitions from then on outlive it.
+/// The start of the day. Partitions from then on are younger than the limit.
 fn day_of(time: Time) -> Time {
     time.date_naive().and_time(chrono::NaiveTime::MIN).and_utc()
 }

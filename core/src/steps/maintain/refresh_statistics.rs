@@ -1,22 +1,23 @@
-//! Take stock: statistics that are of an emptier queue are taken again.
+//! Refresh statistics: re-runs ANALYZE when the planner's statistics describe a much emptier queue.
 //!
-//! Duty of every worker. Autovacuum that comes while the queue is empty tells the planner of one row, and it joins a batch by comparing
-//! each row of it with each: a backlog that comes then drains at a tenth to a third of its pace, until autovacuum comes again, a minute later.
+//! A duty of every worker, in one transaction. After an autovacuum of an empty queue the planner
+//! expects one row, and compares each row of a batch with each row of the table. A backlog then
+//! drains at a tenth to a third of the usual pace, until the next autovacuum a minute later.
 
 use crate::store::{Store, StoreError, commit, maintenance::statistics};
 
-/// What came of it.
+/// The result of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refreshed {
-    /// The planner knows how full the queue is, within ten times.
+    /// The planner's row count is within a factor of ten.
     UpToDate,
-    /// It did not, and does now.
+    /// It was not, and is now.
     Done,
-    /// It does not: Postgres passes over a table that somebody has locked, and one that this role does not own.
+    /// It still is not. Postgres skips a table that is locked, or that this role does not own.
     Skipped,
 }
 
-/// Looks, and takes statistics if they are of less than a tenth of the rows that there are.
+/// Re-runs ANALYZE if the statistics count less than a tenth of the rows.
 pub async fn refresh_statistics(store: &Store) -> Result<Refreshed, StoreError> {
     if !statistics::are_outgrown(&mut *store.connection().await?).await? {
         return Ok(Refreshed::UpToDate);
