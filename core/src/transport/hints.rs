@@ -1,7 +1,7 @@
-//! Hints: "look again". Published after a commit, best effort; whoever listens re-reads Postgres.
+//! Hints: best-effort messages after a commit that make listeners read Postgres again.
 //!
-//! The API's feed and the workers listen. A hint that is lost costs a second at most: everybody also looks by
-//! themselves now and then.
+//! The API's feed and the workers listen. A lost hint delays a change by a second at most, because
+//! every listener also polls.
 
 use std::time::Duration;
 
@@ -14,39 +14,40 @@ use crate::{
     limit::HoldBack,
 };
 
-/// Most jobs that a hint names; with more, it says "many" and the listener looks at all that it watches.
+/// Most jobs that a hint names. Beyond that it says "many", and listeners check every job that they
+/// watch.
 pub const HINT_JOBS_MAX: usize = 32;
 
-/// Something changed.
+/// What changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hint {
     /// These jobs have new events.
     Changed(Vec<JobId>),
-    /// More jobs have new events than a hint names.
+    /// More jobs have new events than a hint may name.
     ManyChanged,
-    /// This job has new log lines.
+    /// These jobs have new log lines.
     Logged(Vec<JobId>),
-    /// A cancel has been asked for these running jobs.
+    /// These running jobs were asked to cancel.
     Cancel(Vec<JobId>),
-    /// This worker has been asked to take nothing new and to end.
+    /// This worker was asked to claim nothing new and to end.
     Drain(WorkerId),
-    /// Jobs have ended that others wait for.
+    /// Jobs finished that others depend on.
     Dependents,
-    /// A queue has ready jobs that nobody has handed to Redis yet.
+    /// A queue has ready jobs that are not in Redis yet.
     Backlog,
-    /// Jobs are parked until a moment that is known.
+    /// Jobs are parked until a known moment.
     Parked,
     /// A service wants no requests.
     HoldBack(HoldBack),
-    /// The listener was disconnected for a while: anything may have changed.
+    /// The listener was disconnected for a while, and anything may have changed.
     Reconnected,
 }
 
-/// The hints as they arrive.
+/// Hints in order of arrival.
 pub type HintStream = std::pin::Pin<Box<dyn Stream<Item = Hint> + Send>>;
 
 impl Hint {
-    /// "These jobs changed", however many.
+    /// The hint for these jobs, however many they are.
     pub fn changed(mut jobs: Vec<JobId>) -> Self {
         jobs.sort_unstable();
         jobs.dedup();
@@ -101,18 +102,18 @@ impl Hint {
 }
 
 impl Redis {
-    /// Publishes hints, best effort: a failure is logged and forgotten, because listeners look by themselves too.
+    /// Publishes hints, best effort. A failure is only logged, because listeners poll too.
     pub async fn publish(&self, hints: &[Hint]) {
         let mut pipeline = redis::pipe();
         for hint in hints {
             pipeline.add_command(cmd("PUBLISH").arg(self.key("hints")).arg(hint.write()).clone()).ignore();
         }
         if let Err(error) = pipeline.query_async::<()>(&mut self.connection()).await {
-            tracing::debug!(%error, "hints were not published");
+            tracing::debug!(%error, "could not publish hints");
         }
     }
 
-    /// Listens until the connection ends; the first hint is always [`Hint::Reconnected`].
+    /// Listens until the connection ends. The first hint is always [`Hint::Reconnected`].
     pub async fn hints(&self) -> Result<HintStream, RedisError> {
         let mut subscription = self.client.get_async_pubsub().await?;
         subscription.subscribe(self.key("hints")).await?;

@@ -1,7 +1,7 @@
-//! Redis: references to ready jobs, and hints that something changed. Rebuildable, never the truth.
+//! References to ready jobs and hints in Redis, which are never the truth and can be rebuilt.
 //!
-//! Anything here may vanish or come twice; Postgres decides. The only folder that names redis, and [`queue`] is the
-//! only file of the core that names apalis. Nothing but ids and queue names is ever sent.
+//! Anything here may vanish or come twice, and Postgres decides. Only this folder names redis, and
+//! in the core only [`queue`] names apalis. Nothing but ids, queue names and numbers is sent.
 
 mod hints;
 pub mod queue;
@@ -18,17 +18,17 @@ use secrecy::{ExposeSecret as _, SecretString};
 pub use hints::{HINT_JOBS_MAX, Hint, HintStream};
 pub use ready::ReadySet;
 
-/// Longest that Redis may take to answer a command that does not block.
+/// How long Redis may take to respond to a command that does not block.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3);
-/// Longest that a blocking pop waits inside Redis; bounds how long a stop takes to be noticed.
+/// How long a blocking pop waits inside Redis. Bounds the time until a stop is noticed.
 pub(crate) const BLOCK: Duration = Duration::from_secs(2);
 
-/// Redis did not do what was asked. The caller goes on without: Postgres has the truth.
+/// Redis failed. The caller goes on without it, because Postgres has the truth.
 #[derive(Debug, thiserror::Error)]
 #[error("Redis is not available")]
 pub struct RedisError(#[from] redis::RedisError);
 
-/// How to reach Redis. Cheap to clone; reconnects by itself.
+/// A client of Redis. Cheap to clone, reconnects by itself.
 #[derive(Clone)]
 pub struct Redis {
     client: Client,
@@ -43,7 +43,8 @@ impl std::fmt::Debug for Redis {
 }
 
 impl Redis {
-    /// Connects when it is first used. All keys and channels begin with `prefix`. Must be called inside Tokio.
+    /// Connects on first use. All keys and channels begin with `prefix`. Must be called inside
+    /// Tokio.
     pub fn open(url: &SecretString, prefix: &str) -> Result<Self, RedisError> {
         let client = Client::open(url.expose_secret())?;
         let config = ConnectionManagerConfig::new()
@@ -55,20 +56,20 @@ impl Redis {
         Ok(Self { client, connection, prefix: prefix.into() })
     }
 
-    /// Asks Redis for a sign of life.
+    /// Pings Redis over the shared connection.
     pub async fn ping(&self) -> Result<(), RedisError> {
         let _: String = redis::cmd("PING").query_async(&mut self.connection.clone()).await?;
         Ok(())
     }
 
-    /// Connects anew and asks for a sign of life.
+    /// Pings Redis over a new connection.
     pub async fn reach(&self) -> Result<(), RedisError> {
         let mut connection = self.blocking_connection().await?;
         let _: String = redis::cmd("PING").query_async(&mut connection).await?;
         Ok(())
     }
 
-    /// Where Redis is: host and port.
+    /// Host and port of Redis.
     pub fn address(&self) -> String {
         self.client.get_connection_info().addr().to_string()
     }

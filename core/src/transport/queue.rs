@@ -1,8 +1,9 @@
-//! Callboard's own apalis backend over the ready sets: [`ReadyQueue`].
+//! The ready sets as Callboard's own apalis backend, [`ReadyQueue`].
 //!
-//! Workers build their apalis worker on it (intake), and references are pushed through its sink. The only file of
-//! the core that names apalis. Rules (docs/adr/0002): a slot is taken before a reference is popped; as many are
-//! popped as slots are free, never more; Redis errors never reach apalis, because any backend error ends a worker.
+//! Workers build their apalis worker on it, and references are pushed through its sink. It is the
+//! only file of the core that names apalis. Rules (docs/adr/0002): a slot is taken before a
+//! reference is popped, a pop takes at most as many references as there are free slots, and Redis
+//! errors never reach apalis, because any backend error ends its worker.
 
 use std::{
     convert::Infallible,
@@ -25,25 +26,25 @@ use crate::job::ReadyJob;
 
 /// Most references that one pop takes.
 const POP_MAX: usize = 512;
-/// Pauses between tries while Redis is not available.
+/// Pause before a retry while Redis is unavailable.
 const RETRY_AFTER: Duration = Duration::from_millis(250);
 
-/// The slots of a worker: taken by the queue before it pops, given back by the handler's guard.
+/// The slots of a worker. The queue takes one before it pops, the handler's guard gives it back.
 #[derive(Debug, Clone)]
 pub struct Slots(Arc<Semaphore>);
 
 impl Slots {
-    /// As many slots as jobs may run at once.
+    /// Slots for `concurrency` jobs at once.
     pub fn new(concurrency: usize) -> Self {
         Self(Arc::new(Semaphore::new(concurrency)))
     }
 
-    /// Gives a slot back when dropped. The handler of a popped reference holds exactly one.
+    /// Gives a slot back when dropped. The handler of a popped reference holds exactly one guard.
     pub fn guard(&self) -> SlotGuard {
         SlotGuard(self.0.clone())
     }
 
-    /// Slots that nobody uses.
+    /// The number of free slots.
     pub fn free(&self) -> usize {
         self.0.available_permits()
     }
@@ -59,7 +60,7 @@ impl Drop for SlotGuard {
     }
 }
 
-/// The queue: a stream of references for a worker, and a sink for whoever dispatches.
+/// A stream of references for a worker, and a sink for dispatch.
 pub struct ReadyQueue {
     redis: Redis,
     popped: mpsc::Receiver<ReadyJob>,
@@ -77,7 +78,7 @@ impl std::fmt::Debug for ReadyQueue {
 }
 
 impl ReadyQueue {
-    /// For a worker: pops references of these queues for as many slots as are free. Must be called inside Tokio.
+    /// For a worker: pops references of these queues into free slots. Must be called inside Tokio.
     pub fn serve(redis: Redis, queues: Vec<String>, slots: Slots) -> Self {
         let (sender, popped) = mpsc::channel(POP_MAX);
         let (stop, stopped) = watch::channel(false);
@@ -86,7 +87,7 @@ impl ReadyQueue {
         Self { redis, popped, stop, closing: None, fetching, unsent: Vec::new(), sending: None }
     }
 
-    /// For whoever dispatches: only the sink is used.
+    /// For dispatch: only the sink is used.
     pub fn sink(redis: Redis) -> Self {
         let (_, popped) = mpsc::channel(1);
         let (stop, _) = watch::channel(true);
@@ -94,7 +95,7 @@ impl ReadyQueue {
     }
 }
 
-/// Hands references over through apalis' sink, in one round trip.
+/// Pushes references through apalis' sink, in one round trip.
 pub async fn push(redis: &Redis, jobs: Vec<ReadyJob>) -> Result<(), RedisError> {
     if jobs.is_empty() {
         return Ok(());
@@ -103,7 +104,7 @@ pub async fn push(redis: &Redis, jobs: Vec<ReadyJob>) -> Result<(), RedisError> 
     sink.send_all(&mut futures::stream::iter(jobs.into_iter().map(|ready| Ok(Task::new(ready))))).await
 }
 
-/// Pops while there are free slots, and survives every outage of Redis.
+/// Pops while there are free slots. Survives every outage of Redis.
 async fn fetch(
     redis: Redis,
     mut queues: Vec<String>,
@@ -124,12 +125,13 @@ async fn fetch(
         }
         let popped = tokio::select! {
             popped = pop(&redis, &mut connection, &queues, permits.num_permits()) => popped,
-            // The connection is dropped with a pop under way; a reference lost there is found by dispatch.
+            // Drops the connection with a pop under way. Dispatch finds a reference that is lost
+            // there.
             _ = stopped.changed() => break,
         };
         match popped {
             Ok(jobs) => {
-                // Each popped reference carries its slot to the handler's guard; the rest goes back.
+                // Each popped reference takes its slot to the handler's guard. Spare slots go back.
                 if let Some(used) = permits.split(jobs.len()) {
                     used.forget();
                 }
@@ -138,11 +140,11 @@ async fn fetch(
                         return;
                     }
                 }
-                // The first queue of a pop is served first: the next pop begins with another one.
+                // A pop serves its first queue first, so the next pop begins with another one.
                 queues.rotate_left(1);
             }
             Err(error) => {
-                tracing::warn!(%error, "could not pop ready jobs; trying again");
+                tracing::warn!(%error, "could not pop ready jobs, retrying");
                 connection = None;
                 tokio::time::sleep(RETRY_AFTER).await;
             }
@@ -179,7 +181,7 @@ impl Backend for ReadyQueue {
         self.popped.poll_recv(context).map(|popped| popped.map(|ready| Ok(Task::new(ready))))
     }
 
-    /// Stops popping and hands back what was popped and not started.
+    /// Stops popping and pushes back references that were popped but not started.
     fn poll_close(&mut self, context: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), RedisError>> {
         if self.closing.is_none() {
             self.stop.send_replace(true);
@@ -193,7 +195,7 @@ impl Backend for ReadyQueue {
                     unstarted.push(ready);
                 }
                 if let Err(error) = redis.push_ready(&unstarted).await {
-                    tracing::warn!(%error, "could not hand back what was not started; dispatch will find it");
+                    tracing::warn!(%error, "could not push unstarted references back, dispatch will find them");
                 }
                 if let Some(fetching) = fetching {
                     fetching.abort();
@@ -223,7 +225,7 @@ impl BackendConfig for ReadyQueue {
     }
 }
 
-/// Pushing: tasks are collected and go out together with one flush.
+/// Collects pushed tasks and sends them together on flush.
 impl Sink<Task<ReadyJob>> for ReadyQueue {
     type Error = RedisError;
 

@@ -1,7 +1,8 @@
-//! The ready sets: one sorted set of job ids per queue, each id once, by priority, round and age.
+//! Ready sets: a sorted set of job ids per queue, each id once, ordered by priority, round and age.
 //!
-//! Pushed by `steps::dispatch` and the API after a commit, popped by the workers' intake, compared with the marks
-//! in Postgres every second. A score is `(9 - priority) * 2^42 + round`: exact in a double; of one score, the id that was made first comes first.
+//! Dispatch and the API push after a commit, the workers' intake pops, and dispatch compares with
+//! the marks in Postgres. A score is `(9 - priority) * 2^42 + round`, which is exact in a double.
+//! Among equal scores the older id comes first.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,7 +13,7 @@ use crate::{ids::JobId, job::ReadyJob};
 
 const PRIORITY_STEP: f64 = (1_u64 << 42) as f64;
 
-/// A lane would have to take ten thousand rounds a second for twelve years to reach the next priority.
+/// At ten thousand rounds a second, a lane takes twelve years to reach the next priority.
 fn score(ready: &ReadyJob) -> f64 {
     let round = ready.round.clamp(0, (1 << 42) - 1);
     f64::from(9 - ready.priority) * PRIORITY_STEP + round as f64
@@ -29,9 +30,9 @@ fn round(score: f64) -> i64 {
 /// What a ready set holds of one priority.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ReadySet {
-    /// How many references.
+    /// Number of references.
     pub count: usize,
-    /// The greatest round among them; none when there are none.
+    /// The greatest round among them. `None` if there are none.
     pub last_round: Option<i64>,
 }
 
@@ -40,7 +41,7 @@ impl Redis {
         self.key(&format!("rounds:{queue}"))
     }
 
-    /// Adds references; those that are there already stay as they are. One command per queue, one round trip.
+    /// Adds references in one round trip. References that are already there stay as they are.
     pub async fn push_ready(&self, jobs: &[ReadyJob]) -> Result<(), RedisError> {
         let mut by_queue: BTreeMap<&str, Vec<&ReadyJob>> = BTreeMap::new();
         for ready in jobs {
@@ -60,7 +61,7 @@ impl Redis {
         Ok(())
     }
 
-    /// How many references a queue's ready set holds, by priority from 0 to 9.
+    /// The number of references in a queue's ready set, by priority from 0 to 9.
     pub async fn ready_counts(&self, queue: &str) -> Result<[usize; 10], RedisError> {
         let key = self.ready_key(queue);
         let mut pipeline = redis::pipe();
@@ -91,7 +92,8 @@ impl Redis {
         }))
     }
 
-    /// Whether Redis has lost its data since this was last asked, by any process: then whoever asks first learns it.
+    /// Whether Redis has lost its data since any process last asked. Only the first to ask gets
+    /// true.
     pub async fn has_forgotten(&self) -> Result<bool, RedisError> {
         let key = self.key("generation");
         let set: Option<String> =
@@ -99,7 +101,7 @@ impl Redis {
         Ok(set.is_some())
     }
 
-    /// Which of these references are not in their ready sets.
+    /// The references that are not in their ready sets.
     pub async fn missing(&self, jobs: Vec<ReadyJob>) -> Result<Vec<ReadyJob>, RedisError> {
         if jobs.is_empty() {
             return Ok(jobs);
@@ -120,7 +122,7 @@ impl Redis {
         Ok(pairs.filter(|(_, score)| score.is_none()).map(|(ready, _)| ready).collect())
     }
 
-    /// Takes up to `most` references from the first queue that has any, waiting at most [`BLOCK`] for the first.
+    /// Pops up to `most` references of the first queue that has any. Waits up to [`BLOCK`].
     pub(super) async fn pop_ready(
         &self,
         connection: &mut MultiplexedConnection,
