@@ -1,4 +1,5 @@
-//! Compiles this crate again when a migration is added: `migrate!` takes them in, and the compiler does not know of it.
+//! Recompiles this crate when a migration is added, because the compiler does not know that
+//! `migrate!` includes them.
 
 fn main() {
     println!("cargo:rerun-if-changed=../migrations");

@@ -1,8 +1,8 @@
-//! Time and new ids, as things that are passed in.
+//! Time, randomness and new ids, all passed in as values.
 //!
-//! The only file that may ask the machine for the time, for randomness or for a new id; everybody else takes a
-//! [`Time`] or an [`IdSource`]. Leases and `run_at` are never compared with this clock but with the database's
-//! (`clock_timestamp()`), because machines disagree.
+//! Only this file may ask the machine for the time, for randomness or for a new id. All other code
+//! takes a [`Time`] or an [`IdSource`]. Leases and `run_at` are compared with the database's clock
+//! (`clock_timestamp()`), never with this one, because machines disagree.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use uuid::Uuid;
 /// An instant, in UTC.
 pub type Time = DateTime<Utc>;
 
-/// As people and programs read it: RFC 3339 in UTC, with milliseconds.
+/// RFC 3339 in UTC, with milliseconds.
 pub fn written(time: Time) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
@@ -23,12 +23,12 @@ pub fn now() -> Time {
     Utc::now()
 }
 
-/// Makes ids that sort by time. One per process.
+/// Makes ids that sort by time.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct IdSource;
 
 impl IdSource {
-    /// A new id of the kind that the caller asks for, e.g. `ids.make::<JobId>()`.
+    /// A new id of any kind, for example `ids.make::<JobId>()`.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that makes ids")]
     pub fn make<Id: From<Uuid>>(&self) -> Id {
         Id::from(Uuid::now_v7())
@@ -41,7 +41,8 @@ pub fn random_fraction() -> f64 {
     rand::random::<f64>()
 }
 
-/// About as long, up to a quarter less or more, so that processes with the same period do not all come at once.
+/// The duration, up to a quarter shorter or longer, so that processes with the same period spread
+/// out.
 pub fn jittered(around: Duration) -> Duration {
     around.mul_f64(0.75 + random_fraction() / 2.0)
 }
@@ -50,7 +51,7 @@ pub fn jittered(around: Duration) -> Duration {
 ///
 /// # Panics
 ///
-/// When the system has no randomness to give: then no secret would be safe.
+/// If the system has no randomness, because then no secret would be safe.
 pub fn random_bytes<const N: usize>() -> [u8; N] {
     use rand::TryRngCore as _;
     let mut bytes = [0; N];

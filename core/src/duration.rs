@@ -1,23 +1,24 @@
-//! Durations in ISO 8601, as the API and stored policies write them: `PT30S`, `PT5M`, `P1D`, `PT0.25S`.
+//! ISO 8601 durations, as the API and stored policies write them: `PT30S`, `PT5M`, `P1D`,
+//! `PT0.25S`.
 //!
-//! Days are 24 hours and weeks seven of them; months and years are refused, because they have no fixed length.
-//! Never negative, at most [`DURATION_MAX`].
+//! A day is 24 hours and a week is seven days. Months and years are refused, because their length
+//! varies. Durations are never negative, and at most [`DURATION_MAX`].
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The longest duration that is accepted anywhere: 366 days.
+/// The longest duration accepted anywhere: 366 days.
 pub const DURATION_MAX: Duration = Duration::from_hours(366 * 24);
 
-/// A duration that reads and writes itself in ISO 8601, with a resolution of a millisecond.
+/// A duration in ISO 8601, with a resolution of a millisecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IsoDuration(pub Duration);
 
-/// Why a text is not a duration.
+/// A text is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{text}` is not a duration: write ISO 8601 without months or years, such as PT30S, PT5M or P1D, from zero to P366D"
+    "`{text}` is not a duration. Write ISO 8601 without months or years, such as PT30S, PT5M or P1D, from zero to P366D"
 )]
 pub struct BadDuration {
     text: String,
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_duration() {
+    fn refuses_texts_that_are_not_durations() {
         for text in
             ["", "30", "30s", "PT", "P", "P1M", "P1Y", "-PT5S", "PT-5S", "P367D", "PT1e9S", "5 minutes"]
         {

@@ -1,7 +1,7 @@
-//! Typed ids: a prefix and a UUIDv7 in Crockford base32 (the TypeID format), e.g. `job_01h455vb4pex5vsknk084sn02q`.
+//! Typed ids, made of a prefix and a UUIDv7 in Crockford base32 as in the TypeID format.
 //!
-//! Everybody uses them; the database stores the bare UUID. An id of one kind can never be passed for another.
-//! Never makes an id by itself: new ones come from [`crate::clock::IdSource`].
+//! An example is `job_01h455vb4pex5vsknk084sn02q`. The database stores the bare UUID. An id of one
+//! kind cannot be passed for another. New ids come only from [`crate::clock::IdSource`].
 
 use std::{fmt, str::FromStr};
 
@@ -9,13 +9,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use type_safe_id::{StaticType, TypeSafeId};
 use uuid::Uuid;
 
-/// Why a text is not the id that was asked for.
+/// A text is not an id of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a {kind} id: expected {kind}_ and 26 characters of lower-case base32")]
+#[error("`{text}` is not a {kind} id. Expected {kind}_ and 26 characters of lower-case base32")]
 pub struct BadId {
-    /// Prefix that was expected, e.g. `job`.
+    /// The expected prefix, for example `job`.
     pub kind: &'static str,
-    /// What was given, cut to 64 characters.
+    /// The text, cut to 64 characters.
     pub text: String,
 }
 
@@ -51,7 +51,7 @@ macro_rules! typed_id {
         impl $name {
             /// The prefix of this kind of id, without the underscore.
             pub const PREFIX: &'static str = $prefix;
-            /// The id as the database stores it.
+            /// The bare UUID, as the database stores it.
             pub const fn uuid(self) -> Uuid {
                 self.0
             }
@@ -96,31 +96,31 @@ typed_id!(
     /// An outside API.
     ServiceId, "service");
 typed_id!(
-    /// A way out to the network.
+    /// A network proxy.
     ProxyId, "proxy");
 typed_id!(
     /// A saved template.
     CommandId, "command");
 typed_id!(
-    /// One immutable version of a command; what a job runs, whatever happens to the command later.
+    /// An immutable version of a command. A job runs the version that it was enqueued with.
     CommandVersionId, "cmdver");
 typed_id!(
-    /// What enqueues jobs by itself.
+    /// A schedule that enqueues jobs.
     ScheduleId, "schedule");
 typed_id!(
     /// A job.
     JobId, "job");
 typed_id!(
-    /// One attempt of a job. Made by the worker before the claim, it is the attempt's fencing token as well.
+    /// One attempt of a job, and its fencing token. Made by the worker before the claim.
     AttemptId, "attempt");
 typed_id!(
-    /// One start of a worker process.
+    /// One lease of a worker process.
     WorkerId, "worker");
 typed_id!(
     /// A file that an attempt made.
     ArtifactId, "artifact");
 typed_id!(
-    /// A key to the API.
+    /// An API key.
     ApiKeyId, "key");
 
 #[cfg(test)]

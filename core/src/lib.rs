@@ -1,14 +1,15 @@
 //! Callboard's core: everything that the API and the workers share, in three rings.
 //!
-//! * Ring 0, pure (no async, no SQL, no Redis): [`ids`], [`clock`], [`duration`], [`secret`], [`name`], [`refusal`], [`policy`], [`patch`],
-//!   [`limit`], [`schedule`],
-//!   [`profile`], [`service`], [`proxy`], [`command_kind`], [`compose`], [`command`], [`job`], [`mutant`]. What a job is and what may happen to it.
-//! * Ring 1, the world: [`settings`], [`telemetry`], [`store`] (the only place with SQL), [`transport`] (Redis
-//!   and apalis).
-//! * Ring 2, [`steps`] and [`catalogue`]: the verbs of a job's life, and of the catalogue that it draws on. One verb,
-//!   one transaction. [`recipes`] prepares what they compose from.
+//! * Ring 0 is pure (no async, no SQL, no Redis): what a job is and what may happen to it. [`ids`],
+//!   [`clock`], [`duration`], [`secret`], [`name`], [`refusal`], [`policy`], [`patch`], [`limit`],
+//!   [`schedule`], [`profile`], [`service`], [`proxy`], [`command_kind`], [`compose`], [`command`],
+//!   [`job`], [`mutant`].
+//! * Ring 1 is the world: [`settings`], [`startup`], [`telemetry`], [`store`] (the only place with
+//!   SQL) and [`transport`] (Redis and apalis).
+//! * Ring 2 holds the verbs, each in one transaction: [`steps`] of a job's life, and [`catalogue`]
+//!   changes. [`recipes`] prepares what they compose from.
 //!
-//! Imports point inwards only; `tests/house_rules.rs` checks it.
+//! Imports point inwards only, which `tests/house_rules` checks.
 
 pub mod clock;
 pub mod command;

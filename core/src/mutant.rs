@@ -1,24 +1,24 @@
-//! Defects that can be switched on, one at a time, to show that the chaos rig finds them.
+//! Mutants: defects that can be switched on, one at a time, to show that the chaos rig finds them.
 //!
-//! Asked by the steps and by the worker at the places that keep the third law, or a limit. Without the feature `mutants`, which nothing
-//! but `script/chaos --mutant` builds with, the answer is a constant no.
+//! The steps and the worker check them where they keep the third law or a limit. Only `script/chaos
+//! --mutant` builds with the feature `mutants`. Without it, every mutant is off at compile time.
 
-/// A place where a safeguard is left out.
+/// A safeguard that is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mutant {
-    /// A verdict is taken from whoever brings it.
+    /// Outcomes are accepted from attempts that do not hold their job.
     SettleWithoutFence,
-    /// Lines are taken from whoever brings them.
+    /// Log lines are accepted from attempts that do not hold their job.
     LogWithoutFence,
     /// Workers are declared lost right after an outage of Postgres.
     RescueWithoutContact,
     /// A shim outlives its worker's lease.
     ShimWithoutDeadline,
-    /// What Redis has forgotten is not pushed again.
+    /// References that Redis has lost are not pushed again.
     DispatchWithoutReconciliation,
-    /// A profile is given to whoever asks.
+    /// A profile is not exclusive.
     ClaimWithoutExclusivity,
-    /// Nobody asks the limits of services.
+    /// The limits of services are ignored.
     ClaimWithoutLimits,
 }
 
@@ -34,7 +34,7 @@ impl Mutant {
         Self::ClaimWithoutLimits,
     ];
 
-    /// As `CALLBOARD_MUTANT` names it.
+    /// The value of `CALLBOARD_MUTANT`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::SettleWithoutFence => "settle-without-fence",
@@ -47,7 +47,7 @@ impl Mutant {
         }
     }
 
-    /// Whether this process is this mutant.
+    /// Whether this process runs with this mutant.
     #[cfg(feature = "mutants")]
     pub fn is_on(self) -> bool {
         static CHOSEN: std::sync::OnceLock<Option<Mutant>> = std::sync::OnceLock::new();
@@ -58,7 +58,7 @@ impl Mutant {
         *chosen == Some(self)
     }
 
-    /// Never: see the module.
+    /// Always false without the feature.
     #[cfg(not(feature = "mutants"))]
     pub const fn is_on(self) -> bool {
         false

@@ -1,17 +1,18 @@
-//! Rules for names and labels of the catalogue. Pure.
+//! Rules for names, labels and queue names. Pure.
 
 use crate::refusal::Refusal;
 
 /// Longest name, in characters.
 pub const NAME_CHARS_MAX: usize = 100;
-/// Longest label, in characters, and most labels of one object.
+/// Longest label, in characters.
 pub const LABEL_CHARS_MAX: usize = 60;
-/// See [`LABEL_CHARS_MAX`].
+/// Most labels of one object.
 pub const LABELS_MAX: usize = 20;
 /// Longest description, in characters.
 pub const DESCRIPTION_CHARS_MAX: usize = 2000;
 
-/// A name that people read: 1 to [`NAME_CHARS_MAX`] characters, no control characters, no blanks at the ends.
+/// A name for people: 1 to [`NAME_CHARS_MAX`] characters, no control characters, no blanks at the
+/// ends.
 pub fn check_name(path: &str, name: &str) -> Result<(), Refusal> {
     let length = name.chars().count();
     if length == 0 || length > NAME_CHARS_MAX || name.trim() != name || name.chars().any(char::is_control) {
@@ -25,7 +26,8 @@ pub fn check_name(path: &str, name: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A name that templates can spell (`services.github.token`): a letter, then letters, digits, `_` or `-`.
+/// A name that templates can use (`services.github.token`): a letter, then letters, digits, `_` or
+/// `-`.
 pub fn check_identifier(path: &str, name: &str) -> Result<(), Refusal> {
     let mut chars = name.chars();
     let is_well_formed = chars.next().is_some_and(|first| first.is_ascii_alphabetic())
@@ -34,14 +36,15 @@ pub fn check_identifier(path: &str, name: &str) -> Result<(), Refusal> {
         return Err(Refusal::invalid(
             path,
             format!(
-                "must be a letter, then letters, digits, `_` or `-`, at most {NAME_CHARS_MAX}, because templates spell it"
+                "must be a letter, then letters, digits, `_` or `-`, at most {NAME_CHARS_MAX} characters, because templates use it"
             ),
         ));
     }
     Ok(())
 }
 
-/// The name of an environment variable: a letter or `_`, then letters, digits or `_`.
+/// Whether this is the name of an environment variable: a letter or `_`, then letters, digits or
+/// `_`.
 pub fn is_variable_name(name: &str) -> bool {
     let mut chars = name.chars();
     chars.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
@@ -49,27 +52,25 @@ pub fn is_variable_name(name: &str) -> bool {
         && name.len() <= NAME_CHARS_MAX
 }
 
-/// A queue's name: lower-case letters, digits, `_`, `-` or `.`, 1 to 60.
+/// A queue's name: 1 to 60 lower-case letters, digits, `_`, `-` or `.`.
 pub fn check_queue(path: &str, queue: &str) -> Result<(), Refusal> {
     let is_fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-' | '.');
     if queue.is_empty() || queue.len() > 60 || !queue.chars().all(is_fine) {
-        return Err(Refusal::invalid(
-            path,
-            "must be 1 to 60 of lower-case letters, digits, `_`, `-` and `.`",
-        ));
+        return Err(Refusal::invalid(path, "must be 1 to 60 lower-case letters, digits, `_`, `-` or `.`"));
     }
     Ok(())
 }
 
-/// Labels: at most [`LABELS_MAX`], each 1 to [`LABEL_CHARS_MAX`] characters. Answers them sorted, each once.
+/// At most [`LABELS_MAX`] labels, each 1 to [`LABEL_CHARS_MAX`] characters. Returns them sorted and
+/// without repetitions.
 pub fn check_labels(path: &str, mut labels: Vec<String>) -> Result<Vec<String>, Refusal> {
     if labels.len() > LABELS_MAX {
-        return Err(Refusal::invalid(path, format!("at most {LABELS_MAX} labels")));
+        return Err(Refusal::invalid(path, format!("must be at most {LABELS_MAX} labels")));
     }
     for (index, label) in labels.iter().enumerate() {
         let length = label.chars().count();
         if length == 0 || length > LABEL_CHARS_MAX || label.chars().any(char::is_control) {
-            let message = format!("a label is 1 to {LABEL_CHARS_MAX} characters without control characters");
+            let message = format!("must be 1 to {LABEL_CHARS_MAX} characters, without control characters");
             return Err(Refusal::invalid(&format!("{path}.{index}"), message));
         }
     }

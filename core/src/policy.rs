@@ -1,7 +1,8 @@
-//! How a job is retried, how long an attempt may take, and how many may run.
+//! Policies: how a job is retried, how long an attempt may take, and how many may run.
 //!
-//! A command carries a [`Policy`]; a job may override parts of it at enqueue. The steps ask it for the backoff
-//! of a failed attempt; the worker for timeout and grace. Pure: the jitter's random number is a parameter.
+//! A command carries a [`Policy`], and a job may override parts of it. Settling computes the
+//! backoff from it, the worker reads timeout and grace. Pure: the random number of the jitter is a
+//! parameter.
 
 use std::time::Duration;
 
@@ -11,24 +12,24 @@ use crate::{duration::IsoDuration, limit::Limits};
 
 /// Most attempts that a policy may allow.
 pub const ATTEMPTS_MAX: u32 = 100;
-/// Longest attempt: a day. Longest grace: five minutes.
+/// Longest attempt: a day.
 pub const TIMEOUT_MAX: Duration = Duration::from_hours(24);
-/// See [`TIMEOUT_MAX`].
+/// Longest grace: five minutes.
 pub const GRACE_MAX: Duration = Duration::from_mins(5);
 
-/// Retry, timeout, expiry and limits of a job.
+/// Retries, timeout, expiry and limits of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Policy {
-    /// Attempts that may count, 1 to [`ATTEMPTS_MAX`].
+    /// How many attempts may count before the job fails, 1 to [`ATTEMPTS_MAX`].
     pub max_attempts: u32,
     /// Wait between a failed attempt and the next.
     pub backoff: Backoff,
-    /// One attempt's limit, then TERM.
+    /// How long one attempt may run before it gets TERM.
     pub timeout: IsoDuration,
-    /// From TERM to KILL.
+    /// Time from TERM to KILL.
     pub grace: IsoDuration,
-    /// A job that has not started by then is cancelled as expired; measured from its creation.
+    /// A job that has not started this long after its creation is cancelled as expired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_after: Option<IsoDuration>,
     /// How many jobs of the command may run at once, and how often they may start.
@@ -44,9 +45,10 @@ pub struct Backoff {
     pub strategy: BackoffStrategy,
     /// Wait after the first counted attempt.
     pub initial: IsoDuration,
-    /// Upper bound of any wait, before jitter.
+    /// Upper bound of a wait, before jitter.
     pub max: IsoDuration,
-    /// Share of the wait that is random, 0 to 1: the wait is drawn evenly from `wait * (1 - jitter) ..= wait`.
+    /// Random share of the wait, 0 to 1. The wait is drawn evenly from `wait * (1 - jitter) ..=
+    /// wait`.
     pub jitter: f64,
 }
 
@@ -63,7 +65,8 @@ pub enum BackoffStrategy {
 }
 
 impl Default for Policy {
-    /// Three attempts, exponential from one second to five minutes with a fifth of jitter, five minutes each.
+    /// Three attempts of at most five minutes each, with an exponential backoff from one second to
+    /// five minutes and a fifth of jitter.
     fn default() -> Self {
         Self {
             max_attempts: 3,
@@ -81,18 +84,19 @@ impl Default for Policy {
     }
 }
 
-/// A value in a policy that is out of bounds; `field` is its path in the API's spelling.
+/// A policy value out of bounds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct BadPolicy {
-    /// Path below the policy, e.g. `["backoff", "jitter"]`.
+    /// Path below the policy in the API's spelling, for example `["backoff", "jitter"]`.
     pub field: &'static [&'static str],
     /// What to write instead.
     pub message: String,
 }
 
 impl Policy {
-    /// Checks every bound but those of the limits, which check themselves; the first that is broken is told.
+    /// Checks all bounds but those of the limits, which check themselves. Returns the first
+    /// violation.
     pub fn check(&self) -> Result<(), BadPolicy> {
         let bad = |field, message: String| Err(BadPolicy { field, message });
         if !(1..=ATTEMPTS_MAX).contains(&self.max_attempts) {
@@ -107,7 +111,7 @@ impl Policy {
         if self.expires_after.is_some_and(|after| after.0.is_zero()) {
             return bad(
                 &["expiresAfter"],
-                "expiresAfter must be more than PT0S; leave it out for no expiry".into(),
+                "expiresAfter must be more than PT0S. Leave it out for no expiry.".into(),
             );
         }
         if !(0.0..=1.0).contains(&self.backoff.jitter) {
@@ -118,7 +122,7 @@ impl Policy {
             return bad(
                 &["backoff", "initial"],
                 format!(
-                    "initial must not be longer than max, which is {max}: lower it, or write a longer max"
+                    "initial must not be longer than max, which is {max}. Lower it, or write a longer max."
                 ),
             );
         }
@@ -127,7 +131,8 @@ impl Policy {
 }
 
 impl Backoff {
-    /// Wait after the `counted`-th counted attempt (from 1). `fraction` in `0.0..1.0` draws the jitter.
+    /// Wait after the `counted`-th counted attempt, from 1. `fraction` in `0.0..1.0` draws the
+    /// jitter.
     pub fn delay(&self, counted: u32, fraction: f64) -> Duration {
         let counted = counted.max(1);
         let factor = match self.strategy {
@@ -175,9 +180,9 @@ mod tests {
         assert_eq!(field(jittery), Err(&["backoff", "jitter"][..]));
         let mut long = Policy::default();
         long.backoff.initial = IsoDuration::from_secs(86_400);
-        let told = long.check().unwrap_err();
-        assert_eq!(told.field, ["backoff", "initial"]);
-        assert!(told.message.contains(&format!("max, which is {}:", long.backoff.max)), "{}", told.message);
+        let bad = long.check().unwrap_err();
+        assert_eq!(bad.field, ["backoff", "initial"]);
+        assert!(bad.message.contains(&format!("max, which is {}.", long.backoff.max)), "{}", bad.message);
     }
 
     proptest! {

@@ -1,6 +1,8 @@
-//! A profile: one browser identity, that is, one Chrome user-data directory with its variables and secrets.
+//! A profile, which is one browser identity: a Chrome user-data directory, its variables and
+//! secrets.
 //!
-//! Pure: the value and its rules. Stored by `store::profiles`, composed into commands by `compose`.
+//! Pure: the value and its rules. Stored by `store::catalogue::profiles`, composed into commands by
+//! `compose`.
 
 use std::collections::BTreeMap;
 
@@ -16,14 +18,14 @@ pub const VARIABLES_MAX: usize = 100;
 /// Longest path of a profile directory below the profile root, in bytes.
 pub const PATH_BYTES_MAX: usize = 400;
 
-/// A browser identity as the catalogue keeps it. Its secrets are kept apart and are never part of it.
+/// A browser identity as the catalogue keeps it. Its secrets are kept apart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Profile {
     /// Its id.
     pub id: ProfileId,
     /// Unique among profiles.
     pub name: String,
-    /// Relative to the worker's profile root; see [`check_profile_path`].
+    /// Path below the worker's profile root. See [`check_profile_path`].
     pub chrome_profile_path: String,
     /// For people.
     pub description: Option<String>,
@@ -43,22 +45,23 @@ pub struct Profile {
     pub updated_at: Time,
 }
 
-/// How the next proxy is chosen among a profile's own, which are in order of preference.
+/// How an attempt's proxy is chosen among a profile's own, which are in order of preference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ProxySelection {
     /// The first one that is not known to be down.
     #[default]
     FirstHealthy,
-    /// Each in turn, from attempt to attempt.
+    /// Each in rotation, from attempt to attempt.
     RoundRobin,
     /// The one with the fewest running jobs.
     LeastBusy,
 }
 
 impl ProxySelection {
-    /// The one of these proxies, in order of preference, that an attempt goes through. `busy` tells how many attempts use one, `last`
-    /// which one the profile has chosen last. If all of them are out it is the one of the least `despair`, the first of these: without
-    /// any, the attempt would show the worker's own address. None if there are none.
+    /// Picks the proxy of an attempt from `proxies`, which are in order of preference. `busy`
+    /// counts the attempts on a proxy, `last` is the one that the profile chose last. If all are
+    /// out, picks the one of the least `fallback_rank`, because without a proxy the attempt would
+    /// show the worker's own address. Returns `None` only for an empty list.
     pub fn pick<Despair: Ord>(
         self,
         proxies: &[ProxyId],
@@ -95,8 +98,9 @@ impl ProxySelection {
     }
 }
 
-/// A profile directory must stay below the worker's profile root: relative, no `..`, no empty or dot parts, and only
-/// characters that every file system and every shell listing shows as they are.
+/// A path must stay below the worker's profile root: relative, without `..`, without empty parts or
+/// parts that begin with a dot, and only of characters that file systems and shells show as they
+/// are.
 pub fn check_profile_path(field: &str, path: &str) -> Result<(), Refusal> {
     let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '@' | '+');
     let part_is_fine = |part: &str| !part.is_empty() && !part.starts_with('.') && part.chars().all(is_fine);
@@ -104,8 +108,8 @@ pub fn check_profile_path(field: &str, path: &str) -> Result<(), Refusal> {
         return Err(Refusal::invalid(
             field,
             format!(
-                "must be relative to the profile root, such as `team/alice`: parts of letters, digits and `_-.@+` that \
-                 do not begin with a dot, at most {PATH_BYTES_MAX} bytes"
+                "must be relative to the profile root, such as `team/alice`, with at most {PATH_BYTES_MAX} bytes. \
+                 Its parts are letters, digits and `_-.@+`, and must not begin with a dot."
             ),
         ));
     }
@@ -126,7 +130,7 @@ mod tests {
         assert_eq!([None, Some(a), Some(b), Some(c)].map(|last| in_turn(&[], last)), [a, b, c, a].map(Some));
         assert_eq!([Some(a), Some(b), Some(c)].map(|last| in_turn(&[b], last)), [c, c, a].map(Some));
         assert_eq!(in_turn(&[a, c], Some(b)), Some(b), "the only one that is up");
-        assert_eq!(in_turn(&[], Some(other)), Some(a), "one that it has no more");
+        assert_eq!(in_turn(&[], Some(other)), Some(a), "a proxy that the profile no longer has");
         assert_eq!(pick(ProxySelection::LeastBusy, &[], None), Some(b));
         for selection in [ProxySelection::FirstHealthy, ProxySelection::RoundRobin, ProxySelection::LeastBusy]
         {

@@ -1,26 +1,26 @@
-//! A proxy: a way out to the network. Pure: the value, its rules, and the one place that writes its URL.
+//! A proxy: the value and its rules. Pure.
 //!
-//! Only protocols that a browser and an HTTP client speak by themselves are here. Adding one: a variant of
-//! [`ProxyProtocol`], its two matches below, and the CHECK in a migration.
+//! Only protocols that browsers and HTTP clients speak themselves are here. To add one, add a
+//! variant to [`ProxyProtocol`] with its two matches below, and change the CHECK in a migration.
 
 use crate::{clock::Time, ids::ProxyId, limit::Limits, refusal::Refusal};
 
-/// A way out as the catalogue keeps it. Its credentials are kept apart and encrypted.
+/// A proxy as the catalogue keeps it. Its credentials are kept apart and encrypted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Proxy {
     /// Its id.
     pub id: ProxyId,
     /// Unique among proxies.
     pub name: String,
-    /// What it speaks.
+    /// The protocol.
     pub protocol: ProxyProtocol,
-    /// `host:port`; see [`check_address`].
+    /// `host:port`. See [`check_address`].
     pub address: String,
     /// Whether a user name or password is stored.
     pub has_credentials: bool,
-    /// What the last check or job saw.
+    /// Result of the last check or attempt.
     pub health: ProxyHealth,
-    /// How many jobs that name it may run at once, and how often they may start.
+    /// How many jobs may go through it at once, and how often they may start.
     pub limits: Limits,
     /// Rises with every change by an admin.
     pub version: i32,
@@ -30,14 +30,14 @@ pub struct Proxy {
     pub updated_at: Time,
 }
 
-/// What a proxy speaks.
+/// The protocol of a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProxyProtocol {
     /// HTTP proxy, `CONNECT` for TLS.
     Http,
-    /// The same, reached over TLS.
+    /// The same, over TLS.
     Https,
-    /// SOCKS version 5, names resolved at its end.
+    /// SOCKS version 5. The proxy resolves names.
     Socks5,
 }
 
@@ -59,7 +59,7 @@ impl ProxyProtocol {
         Self::ALL.into_iter().find(|each| each.as_str() == text)
     }
 
-    /// The URL scheme that browsers and HTTP clients know it by. SOCKS resolves names at the proxy's end.
+    /// The URL scheme for browsers and HTTP clients. With `socks5h` the proxy resolves names.
     pub const fn scheme(self) -> &'static str {
         match self {
             Self::Http => "http",
@@ -69,14 +69,14 @@ impl ProxyProtocol {
     }
 }
 
-/// What is known of a proxy's health.
+/// The health of a proxy.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ProxyHealth {
-    /// Up, down or not known.
+    /// Healthy, down, or unknown.
     pub status: HealthStatus,
-    /// Time of the last good check, in milliseconds.
+    /// How long the last successful check took, in milliseconds.
     pub latency_ms: Option<i32>,
-    /// Address that the outside sees.
+    /// The address that the outside sees.
     pub exit_address: Option<String>,
     /// When it was last checked.
     pub checked_at: Option<Time>,
@@ -84,7 +84,7 @@ pub struct ProxyHealth {
     pub failure: Option<String>,
 }
 
-/// Up, down or not known.
+/// Healthy, down, or unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum HealthStatus {
     /// Never checked.
@@ -112,7 +112,8 @@ impl HealthStatus {
     }
 }
 
-/// `host:port`: a host name, an IPv4 address or an IPv6 address in brackets, and a port from 1 to 65535.
+/// `host:port`, where the host is a name, an IPv4 address or an IPv6 address in brackets, and the
+/// port is 1 to 65535.
 pub fn check_address(field: &str, address: &str) -> Result<(), Refusal> {
     let parsed = url::Url::parse(&format!("socks5://{address}")).ok().filter(|url| {
         let is_bare = url.username().is_empty() && url.password().is_none() && url.path().is_empty();

@@ -1,7 +1,7 @@
-//! What a job is composed from, ready to use: compiled command versions, and facts from loaded catalogue rows.
+//! Recipes: compiled command versions, and the catalogue facts that they are composed with.
 //!
-//! Used by `steps::submit` and previews (API) and by the attempt pipeline (worker), so that all of them compose alike.
-//! Versions never change, so they are compiled once and kept.
+//! Submit, preview and the worker's attempts all compose through this file, so that they compose
+//! alike. Versions never change, so each is compiled once and kept.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// Most versions that are kept compiled; with more, all are dropped and compiled again as they come.
+/// Most compiled versions kept. With more, all are dropped and compiled again on demand.
 const KEPT_MAX: usize = 1024;
 
 /// A command version, compiled.
@@ -32,18 +32,18 @@ const KEPT_MAX: usize = 1024;
 pub struct Recipe {
     /// As stored.
     pub version: CommandVersion,
-    /// Its templates.
+    /// The compiled templates.
     pub spec: CompiledSpec,
-    /// Its input's schema.
+    /// The compiled schema of the input.
     pub schema: InputSchema,
 }
 
-/// The compiled versions of a process.
+/// The compiled versions of this process.
 #[derive(Debug, Default)]
 pub struct Recipes(Mutex<HashMap<CommandVersionId, Arc<Recipe>>>);
 
 impl Recipes {
-    /// Recipes by id; versions that do not exist are left out.
+    /// Recipes by id. Leaves out versions that do not exist.
     pub async fn load(
         &self,
         connection: &mut Connection,
@@ -73,7 +73,8 @@ impl Recipes {
 }
 
 impl Recipe {
-    /// Compiles a stored version. It compiled when it was saved; that it does not now is a defect of the row.
+    /// Compiles a stored version. It compiled when it was saved, so a failure means that the row is
+    /// corrupt.
     fn compile(version: CommandVersion) -> Result<Self, StoreError> {
         let corrupt = |column, id: CommandVersionId| StoreError::corrupt("command_versions", column, &id);
         let spec = CompiledSpec::compile(version.spec.clone()).map_err(|_| corrupt("spec", version.id))?;
@@ -83,7 +84,7 @@ impl Recipe {
     }
 }
 
-/// The catalogue's rows that one job names, as composition wants them.
+/// The catalogue facts of one job, as composing needs them.
 #[derive(Debug)]
 pub struct Facts<'a> {
     profile: Option<ProfileFacts<'a>>,
@@ -98,7 +99,8 @@ pub fn secret_names(found: &StoredIngredients, profile: Option<ProfileId>) -> Ve
 }
 
 impl<'a> Facts<'a> {
-    /// Picks what the job names out of what was loaded; `secrets` are the [`secret_names`] of its profile.
+    /// Picks what the job names from the loaded rows. `secrets` are the [`secret_names`] of its
+    /// profile.
     pub fn pick(
         found: &'a StoredIngredients,
         secrets: &'a [String],
@@ -135,7 +137,7 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// Together with the job's input.
+    /// Adds the job's input.
     pub fn with<'b>(
         &'b self,
         input: &'b Value,
@@ -153,8 +155,9 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// The proxy that a first attempt would probably take now: the job's own, or the profile's choice. What an attempt does take is decided
-/// by its claim, which knows how busy they are and whose turn it is.
+/// The proxy that a first attempt would probably take now: the job's own, or the profile's choice.
+/// The claim decides for real, because it knows how busy the proxies are and which one was used
+/// last.
 pub fn choose_proxy(
     found: &StoredIngredients,
     own: Option<ProxyId>,

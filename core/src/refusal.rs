@@ -1,60 +1,62 @@
-//! What a caller can mend: the reasons why a request was refused.
+//! Refusals: the reasons for which a request was refused and that its caller can fix.
 //!
-//! Pure checks and steps collect [`Refusal`]s; the API shows them as `userErrors`. Never used for bugs or outages,
-//! which are errors of the store.
+//! Pure checks and steps collect [`Refusal`]s, and the API returns them as `userErrors`. Bugs and
+//! outages are errors of the store instead.
 
-/// One reason, with the path of the input that it is about.
+/// One reason, with the path of the input that it concerns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// What kind of reason.
+    /// The kind of reason.
     pub code: RefusalCode,
-    /// One sentence that says what is wrong and what to write instead.
+    /// What is wrong and what to write instead, in a sentence or two.
     pub message: String,
-    /// Path below the mutation's `input`, e.g. `["proxyIds", "0"]`; empty for the whole input.
+    /// Path below the mutation's `input`, for example `["proxyIds", "0"]`. Empty for the whole
+    /// input.
     pub path: Vec<String>,
 }
 
 /// The same codes as the API's `UserErrorCode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefusalCode {
-    /// Something named does not exist.
+    /// A named object does not exist.
     NotFound,
-    /// Out of bounds or of the wrong form.
+    /// Out of bounds, or malformed.
     Invalid,
-    /// The name or path is used already.
+    /// The name or path is already in use.
     Taken,
-    /// Something else still needs it.
+    /// Another object still needs it.
     InUse,
     /// It changed since the caller read it.
     StaleVersion,
-    /// Same idempotency key, other input.
+    /// The idempotency key was used with other input.
     IdempotencyConflict,
     /// The template does not compose.
     NotComposable,
     /// The state does not allow it.
     NotAllowedInState,
-    /// More than the bound.
+    /// Over a limit.
     TooMany,
 }
 
 impl Refusal {
-    /// A refusal about `path`, a dot-separated path below the input (`"spec.http.url"`), or `""` for all of it.
+    /// A refusal about `path`, a dot-separated path below the input (`"spec.http.url"`), or `""`
+    /// for the whole input.
     pub fn new(code: RefusalCode, path: &str, message: impl Into<String>) -> Self {
         let path = path.split('.').filter(|part| !part.is_empty()).map(str::to_owned).collect();
         Self { code, message: message.into(), path }
     }
 
-    /// No object of this noun (`profile`, `job`, ...) has the id that stands at `path`.
+    /// No object of this noun (`profile`, `job`, ...) has the id at `path`.
     pub fn not_found(path: &str, noun: &str) -> Self {
         Self::new(RefusalCode::NotFound, path, no_such_id(noun))
     }
 
-    /// Shorthand for the commonest code.
+    /// A refusal with the most common code.
     pub fn invalid(path: &str, message: impl Into<String>) -> Self {
         Self::new(RefusalCode::Invalid, path, message)
     }
 
-    /// The same refusal, seen from an outer input: `["jobs", "3"]` goes in front.
+    /// The same refusal as seen from an outer input, for example with `["jobs", "3"]` in front.
     #[must_use]
     pub fn below(mut self, outer: &[&str]) -> Self {
         self.path.splice(0..0, outer.iter().map(|part| (*part).to_owned()));
@@ -62,7 +64,8 @@ impl Refusal {
     }
 }
 
-/// For whoever gave an id that nobody has, perhaps because it is one of something else.
+/// The message for an id that does not exist, perhaps because it is the id of another kind of
+/// object.
 pub fn no_such_id(noun: &str) -> String {
-    format!("no {noun} has this id; ids of that kind begin with `{noun}_`")
+    format!("No {noun} has this id. The ids of that kind begin with `{noun}_`.")
 }

@@ -1,4 +1,4 @@
-//! A service: an outside API that jobs call, with its settings. Pure; its token is kept apart and encrypted.
+//! A service, an outside API that jobs call. Pure. Its token is kept apart and encrypted.
 
 use url::Url;
 
@@ -9,15 +9,15 @@ use crate::{clock::Time, ids::ServiceId, limit::Limits};
 pub struct Service {
     /// Its id.
     pub id: ServiceId,
-    /// Unique among services; templates spell it (`services.<name>.token`).
+    /// Unique among services. Templates use it (`services.<name>.token`).
     pub name: String,
-    /// Where it lives; responses from its host are watched for limit headers.
+    /// Its base URL. Responses from this host are read for limit headers.
     pub base_url: Option<Url>,
     /// A JSON object that commands may use (`services.<name>.settings.*`).
     pub settings: serde_json::Value,
     /// How many jobs may use it at once, and how often they may start.
     pub limits: Limits,
-    /// Rises with every change, a new token included.
+    /// Rises with every change, including a new token.
     pub version: i32,
     /// When it was made.
     pub created_at: Time,

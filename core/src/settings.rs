@@ -1,7 +1,8 @@
-//! Settings that the API and the workers share: where Postgres and Redis are, the master key, the places on disk.
+//! Settings that all processes share: Postgres, Redis, the master key and paths on disk.
 //!
-//! Read from flags and the environment by clap; secrets also from files (`*_FILE`). `docs/configuration.md` lists
-//! them all, and a test compares it with the code. Never reads the environment at the point of use.
+//! Read by clap from flags and the environment, secrets also from files (`*_FILE`). Code never
+//! reads the environment at the point of use. `docs/configuration.md` lists all settings, and a
+//! test compares it with the code.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -13,10 +14,11 @@ use crate::{
     secret::{BadKey, Keyring},
 };
 
-/// What kind of place this is.
+/// The kind of installation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Environment {
-    /// A developer's machine: demo site, programs in /usr/bin and /bin allowed, private targets allowed.
+    /// A developer's machine: demo site, programs in /usr/bin and /bin allowed, private targets
+    /// allowed.
     Development,
     /// Anything else: what is not configured is refused.
     Production,
@@ -25,7 +27,7 @@ pub enum Environment {
 /// Settings of every process.
 #[derive(Debug, Args)]
 pub struct SharedSettings {
-    /// What kind of place this is
+    /// Kind of installation
     #[arg(long, env = "CALLBOARD_ENV", value_enum, default_value = "production")]
     pub environment: Environment,
     /// URL of Postgres
@@ -61,12 +63,12 @@ pub struct SharedSettings {
     /// What to log: a level, or directives such as `info,sqlx=warn`
     #[arg(long, env = "CALLBOARD_LOG", default_value = "info")]
     pub log: String,
-    /// How to log
+    /// Format of log lines
     #[arg(long, env = "CALLBOARD_LOG_FORMAT", value_enum, default_value = "text")]
     pub log_format: LogFormat,
 }
 
-/// How log lines of a process look.
+/// The format of a process's log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// For people.
@@ -78,34 +80,34 @@ pub enum LogFormat {
 /// Why a process cannot start with its settings.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// Something that has no default is not set.
-    #[error("{name} is not set: {hint}")]
+    /// A setting without a default is missing.
+    #[error("{name} is not set. {hint}")]
     Missing {
         /// The variable.
         name: &'static str,
-        /// What to do.
+        /// How to set it.
         hint: &'static str,
     },
     /// A file that a variable names cannot be read.
-    #[error("cannot read {path}, named by {name}")]
+    #[error("cannot read {path}, which {name} names")]
     File {
         /// The variable.
         name: String,
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
-    /// The master key is not a key.
-    #[error("CALLBOARD_MASTER_KEY is not usable")]
+    /// The master key is malformed.
+    #[error("CALLBOARD_MASTER_KEY is invalid")]
     MasterKey(#[source] BadKey),
     /// The list of programs is malformed.
-    #[error("CALLBOARD_PROGRAMS is not usable")]
+    #[error("CALLBOARD_PROGRAMS is invalid")]
     Programs(#[source] BadAllowList),
 }
 
-/// A secret that is given as it is or in a file; the file wins.
+/// A secret given as a value or in a file. The file wins.
 pub fn secret(
     name: &str,
     value: Option<&SecretString>,
@@ -121,29 +123,30 @@ pub fn secret(
 }
 
 impl SharedSettings {
-    /// URL of Postgres.
+    /// The URL of Postgres.
     pub fn database_url(&self) -> Result<SecretString, SettingsError> {
-        let hint = "write it as postgres://user:password@host:port/database";
+        let hint = "Write it as postgres://user:password@host:port/database";
         secret("DATABASE_URL", self.database_url.as_ref(), self.database_url_file.as_ref())?
             .ok_or(SettingsError::Missing { name: "DATABASE_URL", hint })
     }
 
-    /// URL of Redis.
+    /// The URL of Redis.
     pub fn redis_url(&self) -> Result<SecretString, SettingsError> {
-        let hint = "write it as redis://:password@host:port/0";
+        let hint = "Write it as redis://:password@host:port/0";
         secret("REDIS_URL", self.redis_url.as_ref(), self.redis_url_file.as_ref())?
             .ok_or(SettingsError::Missing { name: "REDIS_URL", hint })
     }
 
     /// The keys that seal secrets.
     pub fn keyring(&self) -> Result<Keyring, SettingsError> {
-        let hint = "make one with `openssl rand -base64 32`, and keep it as long as the database";
+        let hint = "Make one with `openssl rand -base64 32`, and keep it as long as the database";
         let key = secret("CALLBOARD_MASTER_KEY", self.master_key.as_ref(), self.master_key_file.as_ref())?
             .ok_or(SettingsError::Missing { name: "CALLBOARD_MASTER_KEY", hint })?;
         Keyring::parse(&key).map_err(SettingsError::MasterKey)
     }
 
-    /// Programs that commands may run: /usr/bin and /bin in development, none elsewhere unless configured.
+    /// Programs that commands may run. The default is /usr/bin and /bin in development, and none in
+    /// production.
     pub fn allow_list(&self) -> Result<AllowList, SettingsError> {
         let default = match self.environment {
             Environment::Development => "/usr/bin:/bin",

@@ -1,6 +1,6 @@
-//! Waiting for Postgres and Redis at the start of a process: patiently, audibly, and not for ever.
+//! Startup: waits for Postgres and Redis, logs what is missing, and gives up after a limit.
 //!
-//! Called by both `main`s. While running, each part deals with outages by itself.
+//! Later outages are handled by each part itself.
 
 use std::time::Duration;
 
@@ -8,24 +8,25 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::{store::Store, transport::Redis};
 
-/// Pause between two looks.
+/// Pause between two tries.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// How often the wait is told.
+/// How often a warning is logged.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
-/// Longest that one look may take: a frozen server takes the connection and says nothing.
+/// Longest time of one try, because a frozen server accepts connections and never responds.
 const LOOK_MAX: Duration = Duration::from_secs(5);
 
-/// Nobody answered in time.
+/// Postgres or Redis did not respond in time.
 #[derive(Debug, thiserror::Error)]
-#[error("{what} did not answer within {seconds} s; giving up: {why}")]
+#[error("{what} did not respond within {seconds} s, giving up: {why}")]
 pub struct NotThere {
     what: String,
     seconds: u64,
     why: String,
 }
 
-/// Waits until both answer, telling every few seconds what is missing, where, and why.
+/// Waits until both respond. Logs every few seconds which one is missing, where it should be, and
+/// why.
 pub async fn wait(store: &Store, redis: &Redis, limit: Duration) -> Result<(), NotThere> {
     let postgres = format!("Postgres at {} (DATABASE_URL)", store.address());
     let postgres =
@@ -47,7 +48,7 @@ where
         let why = match timeout(LOOK_MAX.min(limit), look()).await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(why)) => why,
-            Err(_) => "it takes the connection and does not answer".to_owned(),
+            Err(_) => "it accepts connections but does not respond".to_owned(),
         };
         if Instant::now() >= until {
             return Err(NotThere { what, seconds: limit.as_secs(), why });
@@ -60,7 +61,7 @@ where
     }
 }
 
-/// An error with its causes; each once, because some repeat theirs.
+/// An error with its causes, each once, because some repeat the text of theirs.
 fn describe(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

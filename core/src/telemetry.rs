@@ -1,19 +1,18 @@
-//! How a process logs: to standard error, for people or as JSON. Called once by each `main`.
+//! Logging of a process to standard error, as text or JSON.
 //!
-//! Never logs a secret: they are of types that do not show themselves. Job output is not logged here at all.
+//! Secrets never appear in it, because their types do not print them. Job output is not logged at
+//! all.
 
 use tracing_subscriber::EnvFilter;
 
 use crate::settings::LogFormat;
 
-/// Directives that cannot be understood.
+/// The log directives are invalid.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "CALLBOARD_LOG is not understood: write a level such as `info`, or directives such as `info,sqlx=warn`"
-)]
+#[error("CALLBOARD_LOG is invalid. Write a level such as `info`, or directives such as `info,sqlx=warn`")]
 pub struct BadDirectives(#[from] tracing_subscriber::filter::ParseError);
 
-/// Starts logging.
+/// Starts logging. Called once per process.
 pub fn start(directives: &str, format: LogFormat) -> Result<(), BadDirectives> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::builder().parse(directives)?)
