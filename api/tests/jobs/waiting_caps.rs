@@ -31,7 +31,7 @@ async fn a_command_or_a_profile_that_has_had_its_share() {
     let (first, job) = (table.job("q", own.clone()).await, table.job("q", own).await);
     let attempt = table.stage.start(first).await;
     let (today, month) = (Period::Day.end(clock::now()), Period::Month.end(clock::now()));
-    let sentence = "Its command daily has used up its cap of 1 a day; the next day begins at {until}.";
+    let sentence = "The command daily has reached its cap of 1 a day. The next day begins at {until}.";
     let of_command = || why("RATE_LIMIT", sentence).by("Command", &command).until(today);
     table.expect("a cap of its command, before anybody has asked", job, of_command()).await;
     table.park(job).await;
@@ -48,13 +48,13 @@ async fn a_command_or_a_profile_that_has_had_its_share() {
     let (first, job) = (table.job("q", on.clone()).await, table.job("q", on).await);
     assert_eq!(usage(&table, "profile", &profile).await, json!([left("month", 1, 1, end(Period::Month))]));
     table.stage.start(first).await;
-    let sentence = "Its profile alice has used up its cap of 1 a month; the next month begins at {until}.";
+    let sentence = "The profile alice has reached its cap of 1 a month. The next month begins at {until}.";
     let of_profile = || why("RATE_LIMIT", sentence).by("Profile", &profile).until(month);
     table.expect("a cap of its profile, which is in use besides", job, of_profile()).await;
     table.park(job).await;
     let raised = json!({ "id": profile, "caps": [{ "most": 2, "per": "MONTH" }] });
     table.stage.mutate("profileUpdate", "profile { id }", raised).await;
-    let busy = why("PROFILE_BUSY", format!("Its profile alice is in use by {first}.")).by("Job", &first);
+    let busy = why("PROFILE_BUSY", format!("The profile alice is in use by {first}.")).by("Job", &first);
     table.expect("the cap was raised", job, busy).await;
     assert_eq!(usage(&table, "profile", &profile).await, json!([left("month", 2, 1, end(Period::Month))]));
 }

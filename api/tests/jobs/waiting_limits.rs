@@ -24,15 +24,17 @@ async fn as_many_run_as_may() {
         table.job("q", with.clone()).await,
     ];
     let running = [table.stage.start(jobs[0]).await, table.stage.start(jobs[1]).await];
-    let of_service =
-        || full("2 jobs of its service github run already, as many as may.".into()).by("Service", &service);
+    let of_service = || {
+        full("The concurrency limit of the service github is reached: 2 jobs are running.".into())
+            .by("Service", &service)
+    };
     table.expect("a service is full, before anybody has asked", jobs[2], of_service()).await;
     table.park(jobs[2]).await;
     table.expect("a service is full", jobs[2], of_service()).await;
     let behind = table.job("q", with.clone()).await;
     table.expect("a service is full, and somebody waits", behind, of_service()).await;
     table.stage.succeed(jobs[0], running[0]).await;
-    let waits = full("Jobs that came before it wait for its service github.".into()).by("Service", &service);
+    let waits = full("Earlier jobs are waiting for the service github.".into()).by("Service", &service);
     let called =
         why("NEXT_IN_LINE", "The job is next in the queue q and starts once a worker has a free slot.").at(1);
     table.expect("a place at the service was left: it is called", jobs[2], called).await;
@@ -47,21 +49,23 @@ async fn as_many_run_as_may() {
     let queue = id(&cap("one", 1).await);
     table.stage.start(first).await;
     let job = table.job("one", json!({})).await;
-    let of_one =
-        full("A job of its queue one runs already, and one may at a time.".into()).by("Queue", &queue);
+    let of_one = full("The concurrency limit of the queue one is reached: 1 job is running.".into())
+        .by("Queue", &queue);
     table.expect("a queue of one", job, of_one).await;
     let (first, second) = (table.job("two", json!({})).await, table.job("two", json!({})).await);
     let queue = id(&cap("two", 2).await);
     table.stage.start_all(&[first, second]).await;
     let job = table.job("two", json!({})).await;
-    let of_two = full("2 jobs of its queue two run already, as many as may.".into()).by("Queue", &queue);
+    let of_two = full("The concurrency limit of the queue two is reached: 2 jobs are running.".into())
+        .by("Queue", &queue);
     table.expect("a queue of two", job, of_two).await;
 
     let limited = table.stage.command("limited", json!({ "policy": { "maxConcurrency": 1 } })).await;
     let own = json!({ "commandId": limited });
     let (first, job) = (table.job("q", own.clone()).await, table.job("q", own.clone()).await);
     table.stage.start(first).await;
-    let of_command = full("A job of its command limited runs already, and one may at a time.".into());
+    let of_command =
+        full("The concurrency limit of the command limited is reached: 1 job is running.".into());
     table.expect("a command of one", job, of_command.by("Command", &limited)).await;
     let wide = table.job("q", json!({ "commandId": limited, "policy": { "maxConcurrency": null } })).await;
     assert!(matches!(table.stage.claim(wide).await.1, Decision::Granted(_)), "its own policy has no limit");
@@ -71,7 +75,7 @@ async fn as_many_run_as_may() {
     let through = json!({ "proxyId": proxy });
     let (first, job) = (table.job("q", through.clone()).await, table.job("q", through).await);
     table.stage.start(first).await;
-    let of_proxy = full("A job of its proxy exit runs already, and one may at a time.".into());
+    let of_proxy = full("The concurrency limit of the proxy exit is reached: 1 job is running.".into());
     table.expect("a proxy of one", job, of_proxy.by("Proxy", &proxy)).await;
 }
 
@@ -86,7 +90,7 @@ async fn another_job_is_on_its_profile() {
         table.job("q", on.clone()).await,
     );
     let attempt = table.stage.start(first).await;
-    let busy = || why("PROFILE_BUSY", format!("Its profile alice is in use by {first}.")).by("Job", &first);
+    let busy = || why("PROFILE_BUSY", format!("The profile alice is in use by {first}.")).by("Job", &first);
     table.expect("a profile in use, before anybody has asked", second, busy()).await;
     table.park(second).await;
     table.expect("a profile in use", second, busy()).await;
@@ -98,7 +102,7 @@ async fn another_job_is_on_its_profile() {
         why("NEXT_IN_LINE", "The job is next in the queue q and starts once a worker has a free slot.").at(1);
     table.expect("the profile is free", second, called).await;
     table.stage.start(second).await;
-    let other = why("PROFILE_BUSY", format!("Its profile alice is in use by {second}.")).by("Job", &second);
+    let other = why("PROFILE_BUSY", format!("The profile alice is in use by {second}.")).by("Job", &second);
     table.expect("the next one is on it", third, other).await;
 }
 
@@ -111,7 +115,7 @@ async fn a_rate_of_its_own_or_of_a_service() {
     let (first, job) = (table.job("q", with.clone()).await, table.job("q", with.clone()).await);
     table.stage.start(first).await;
     let opens = table.started_at(first).await + Duration::from_hours(1);
-    let no_room = |it: &str| format!("The limit hour of its {it} has no room for it before {{until}}.");
+    let no_room = |it: &str| format!("The rate limit hour of the {it} is reached until {{until}}.");
     let of_service = || why("RATE_LIMIT", no_room("service hourly")).by("Service", &service).until(opens);
     table.expect("a rate of a service, before anybody has asked", job, of_service()).await;
     table.park(job).await;
@@ -143,7 +147,7 @@ async fn a_rate_of_its_own_or_of_a_service() {
     let with = json!({ "serviceIds": [both] });
     let (first, job) = (table.job("q", with.clone()).await, table.job("q", with.clone()).await);
     table.stage.start(first).await;
-    let longest = "The limit day of its service both has no room for it before {until}.";
+    let longest = "The rate limit day of the service both is reached until {until}.";
     let longest = || why("RATE_LIMIT", longest).by("Service", &both).until(in_seconds(12 * 3600));
     table.expect("of two rates and a cap, what takes longest", job, longest()).await;
     let on_both = table.job("q", json!({ "serviceIds": [service, both] })).await;
@@ -157,10 +161,8 @@ async fn a_service_that_has_said_so_itself() {
     let with = json!({ "serviceIds": [service] });
     let job = table.job("q", with.clone()).await;
     table.hear(&service, 429, &[("retry-after", "600")], None).await;
-    let refusing = || {
-        why("RATE_LIMIT", "Its service github asked for no more requests before {until}.")
-            .by("Service", &service)
-    };
+    let refusing =
+        || why("RATE_LIMIT", "The service github allows no requests until {until}.").by("Service", &service);
     table.expect("a service that refuses", job, refusing().until(in_seconds(600))).await;
     table.park(job).await;
     table.expect("parked on it", job, refusing().until(in_seconds(600))).await;
@@ -176,7 +178,7 @@ async fn a_service_that_has_said_so_itself() {
     let reason = shown["service"]["suspendedReason"].as_str().unwrap().to_owned();
     assert!(!reason.is_empty());
     let suspended = || {
-        why("SERVICE_SUSPENDED", format!("Its service github is suspended: {reason}")).by("Service", &service)
+        why("SERVICE_SUSPENDED", format!("The service github is suspended: {reason}")).by("Service", &service)
     };
     table.expect("a service that wants to be paid", job, suspended()).await;
     let other = table
@@ -188,8 +190,7 @@ async fn a_service_that_has_said_so_itself() {
     table.stage.start(first).await;
     table.expect("suspended goes before a rate", on_both, suspended()).await;
     table.stage.mutate("serviceResume", "service { id }", json!({ "id": service })).await;
-    let of_other =
-        why("RATE_LIMIT", "The limit hour of its service other has no room for it before {until}.");
+    let of_other = why("RATE_LIMIT", "The rate limit hour of the service other is reached until {until}.");
     table
         .expect("resumed, the rate is left", on_both, of_other.by("Service", &other).until(in_seconds(3600)))
         .await;
@@ -204,7 +205,8 @@ async fn a_service_that_has_said_so_itself() {
     let told = table.service("told", json!({})).await;
     table.hear(&told, 200, &headers, None).await;
     let job = table.job("q", json!({ "serviceIds": [told] })).await;
-    let used_up = why("RATE_LIMIT", "Its service told says that its limit core is used up until {until}.");
+    let used_up =
+        why("RATE_LIMIT", "The service told reports that its quota core is exhausted until {until}.");
     table
         .expect(
             "a service whose own limit is used up",
@@ -234,7 +236,7 @@ async fn its_proxy_could_not_be_reached() {
         let query = "query($id: ID!) { proxy(id: $id) { health { coolingUntil } } }";
         table.stage.data(query, json!({ "id": exit })).await["proxy"]["health"]["coolingUntil"].take()
     };
-    let down = "Its proxy exit could not be reached, and is left alone until {until}.";
+    let down = "The proxy exit could not be reached and cools down until {until}.";
     let until: Time = DateTime::parse_from_rfc3339("2100-01-01T00:00:00Z").unwrap().into();
     let down = || why("PROXY_DOWN", down).by("Proxy", &exit).until(until);
     let next = "The job is next in the queue q and starts once a worker has a free slot.";

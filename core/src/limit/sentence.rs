@@ -1,41 +1,49 @@
-//! What stands in a job's way, in one sentence for a person. Pure.
+//! Explains which gate blocks a job, and until when. Pure.
 
 use super::{GateKey, gate::Block};
 use crate::clock::written;
 
-/// Names the gate and what is the matter with it. `name` is what people call the thing; `by` is a job that is behind the gate.
+/// Names the gate's owner, what is reached, and when it ends. An empty `name` is left out. `by` is
+/// the job that holds the gate of a profile.
 pub fn explain(key: &GateKey, name: &str, block: &Block, by: Option<&str>) -> String {
-    let it = if name.is_empty() { format!("its {}", noun(key)) } else { format!("its {} {name}", noun(key)) };
+    let owner =
+        if name.is_empty() { format!("job's {}", noun(key)) } else { format!("{} {name}", noun(key)) };
     match (block, key) {
         (Block::Rate { limit, until }, _) => {
-            format!("The limit {limit} of {it} has no room for it before {}.", written(*until))
+            format!("The rate limit {limit} of the {owner} is reached until {}.", written(*until))
         }
         (Block::Capped { most, per, until }, _) => {
             let per = per.as_str();
-            let until = written(*until);
-            format!("{} has used up its cap of {most} a {per}; the next {per} begins at {until}.", begin(&it))
+            format!(
+                "The {owner} has reached its cap of {most} a {per}. The next {per} begins at {}.",
+                written(*until)
+            )
         }
         (Block::QuotaExhausted { limit, until }, _) => {
-            format!("{} says that its limit {limit} is used up until {}.", begin(&it), written(*until))
+            format!("The {owner} reports that its quota {limit} is exhausted until {}.", written(*until))
         }
         (Block::RetryAfter { until }, GateKey::Proxy(_)) => {
-            format!("{} could not be reached, and is left alone until {}.", begin(&it), written(*until))
+            format!("The {owner} could not be reached and cools down until {}.", written(*until))
         }
         (Block::RetryAfter { until }, _) => {
-            format!("{} asked for no more requests before {}.", begin(&it), written(*until))
+            format!("The {owner} allows no requests until {}.", written(*until))
         }
-        (Block::Suspended { reason }, _) => format!("{} is suspended: {reason}", begin(&it)),
+        (Block::Suspended { reason }, _) => format!("The {owner} is suspended: {reason}"),
         (Block::NoSlots { .. }, GateKey::Profile(_)) => match by {
-            Some(by) => format!("{} is in use by {by}.", begin(&it)),
-            None => format!("{} is in use.", begin(&it)),
+            Some(by) => format!("The {owner} is in use by {by}."),
+            None => format!("The {owner} is in use by another job."),
         },
-        (Block::NoSlots { max: 1 }, _) => format!("A job of {it} runs already, and one may at a time."),
-        (Block::NoSlots { max }, _) => format!("{max} jobs of {it} run already, as many as may."),
-        (Block::BehindWaiters, _) => format!("Jobs that came before it wait for {it}."),
+        (Block::NoSlots { max: 1 }, _) => {
+            format!("The concurrency limit of the {owner} is reached: 1 job is running.")
+        }
+        (Block::NoSlots { max }, _) => {
+            format!("The concurrency limit of the {owner} is reached: {max} jobs are running.")
+        }
+        (Block::BehindWaiters, _) => format!("Earlier jobs are waiting for the {owner}."),
     }
 }
 
-/// What kind of thing a gate belongs to.
+/// What kind of object a gate belongs to.
 pub(crate) const fn noun(key: &GateKey) -> &'static str {
     match key {
         GateKey::Queue(_) => "queue",
@@ -44,8 +52,4 @@ pub(crate) const fn noun(key: &GateKey) -> &'static str {
         GateKey::Proxy(_) => "proxy",
         GateKey::Profile(_) => "profile",
     }
-}
-
-fn begin(it: &str) -> String {
-    it.replacen("its", "Its", 1)
 }
