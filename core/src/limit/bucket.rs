@@ -1,57 +1,57 @@
-//! A token bucket as one moment in time (the generic cell rate algorithm).
+//! A token bucket stored as a single time (the generic cell rate algorithm).
 
 use serde::{Deserialize, Serialize};
 
 use super::RateLimit;
 use crate::clock::Time;
 
-/// The state of one bucket: the moment, in nanoseconds since 1970, at which it will be full again if nothing more is taken. Time
-/// alone refills it; nothing has to be counted up, and nothing drifts.
+/// The moment, in nanoseconds since 1970, at which the bucket is full again if no more tokens are
+/// taken. Time alone refills it, so nothing is counted and nothing drifts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Bucket(i64);
 
 impl Bucket {
-    /// A bucket that nothing has been taken from.
+    /// A bucket from which no token has been taken.
     pub const FULL: Self = Self(i64::MIN / 2);
 
-    /// When the next token can be taken: `now` or later.
+    /// Returns when the next token can be taken: `now` or later.
     pub fn opens_at(self, limit: &RateLimit, now: Time) -> Time {
         let opens = self.0 - limit.interval() * (i64::from(limit.burst) - 1);
         if opens <= nanos(now) { now } else { time_at_or_after(opens) }
     }
 
-    /// Takes a token at a moment that [`Bucket::opens_at`] has named, or later.
+    /// Takes a token at a time that [`Bucket::opens_at`] returned, or later.
     pub fn take(&mut self, limit: &RateLimit, at: Time) {
         self.0 = self.0.max(nanos(at)) + limit.interval();
     }
 
-    /// How many tokens can be taken until then, one after the other, each as early as it can be.
+    /// How many tokens can be taken until `until`, each as early as possible.
     pub fn room(self, limit: &RateLimit, now: Time, until: Time) -> u32 {
         let (now, until) = (nanos(now), nanos(until.max(now)));
         let interval = limit.interval();
-        // The n-th token after now can be taken once the moment has come that lies this far before the bucket is full.
+        // Token n, counted from 0, opens at `full + interval * (n + 1 - burst)`.
         let last = until + interval * (i64::from(limit.burst) - 1) - self.0.max(now);
         if last < 0 { 0 } else { u32::try_from(last / interval + 1).unwrap_or(u32::MAX) }
     }
 
-    /// When it holds all that it can: `now` or later.
+    /// Returns when the bucket is full: `now` or later.
     pub fn full_at(self, now: Time) -> Time {
         if self.0 <= nanos(now) { now } else { time_at_or_after(self.0) }
     }
 
-    /// How many tokens it holds.
+    /// How many tokens it holds at `now`.
     pub fn holds(self, limit: &RateLimit, now: Time) -> u32 {
         self.room(limit, now, now).min(limit.burst)
     }
 }
 
-/// Times of this program lie between 1970 and 2262.
+/// Times in this program lie between 1970 and 2262.
 fn nanos(time: Time) -> i64 {
     time.timestamp_nanos_opt().unwrap_or(i64::MAX / 2)
 }
 
-/// The database keeps microseconds: rounded up, so that nothing starts early.
+/// Rounds up to the database's microseconds, so that no start is early.
 fn time_at_or_after(nanos: i64) -> Time {
     let micros = nanos.div_euclid(1000) + i64::from(nanos.rem_euclid(1000) != 0);
     Time::from_timestamp_micros(micros).unwrap_or(Time::MAX_UTC)
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_holds_and_how_much_room_there_will_be() {
+    fn holds_tokens_and_has_room_for_more_later() {
         let (limit, mut bucket) = (rate(10, "PT1S", 3), Bucket::FULL);
         assert_eq!((bucket.holds(&limit, at(0)), bucket.room(&limit, at(0), at(250_000))), (3, 5));
         for _ in 0..3 {
@@ -92,7 +92,7 @@ mod tests {
         assert_eq!((bucket.holds(&limit, at(0)), bucket.room(&limit, at(0), at(250_000))), (0, 2));
         assert_eq!(bucket.holds(&limit, at(99_999)), 0);
         assert_eq!(bucket.holds(&limit, at(100_000)), 1);
-        assert_eq!(bucket.holds(&limit, at(900_000_000)), 3, "never more than it can hold");
+        assert_eq!(bucket.holds(&limit, at(900_000_000)), 3, "never more than the burst");
     }
 
     #[test]
@@ -107,7 +107,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever asks, and whenever: in no stretch of time are there more starts than the burst and what was refilled.
+        /// However callers ask, no span of time has more starts than the burst plus its refill.
         #[test]
         fn never_more_than_burst_and_refill(
             limit in 1u32..200, per_ms in 1u64..5000, burst in 1u32..20,
@@ -120,7 +120,7 @@ mod tests {
                 now += pause;
                 let start = bucket.opens_at(&limit, at(now));
                 let room = bucket.room(&limit, at(now), start);
-                prop_assert!(room >= 1, "what opens has room");
+                prop_assert!(room >= 1, "an open bucket has room");
                 bucket.take(&limit, start);
                 starts.push(start);
             }
@@ -133,7 +133,7 @@ mod tests {
             }
         }
 
-        /// Whoever asks as soon as it opens gets all of it.
+        /// A caller that asks as soon as the bucket opens gets the full rate.
         #[test]
         fn nothing_is_lost_by_asking_in_time(limit in 1u32..1000, burst in 1u32..10) {
             let limit = rate(limit, "PT1S", burst);

@@ -1,6 +1,6 @@
-//! Caps: how many attempts may start in a day or a month of the calendar, UTC. Pure.
+//! Caps: how many attempts may start in a calendar day or month (UTC). Pure.
 //!
-//! Declared beside rates, counted by the [`gate`](super::gate) of what they belong to.
+//! The [`gate`](super::gate) of a cap's owner counts them.
 
 use chrono::{Datelike as _, NaiveDate, NaiveTime};
 use serde::{Deserialize, Serialize};
@@ -8,44 +8,44 @@ use serde::{Deserialize, Serialize};
 use super::{BadLimit, LIMIT_MAX};
 use crate::clock::Time;
 
-/// What a cap counts in.
+/// The calendar period of a cap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Period {
-    /// From midnight to midnight.
+    /// Midnight to midnight.
     Day,
-    /// From the first to the first.
+    /// The first of a month to the first of the next.
     Month,
 }
 
-/// What happens to jobs when a cap has been reached.
+/// What happens to jobs when the cap is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WhenReached {
     /// They wait for the next period.
     Defer,
-    /// New ones are refused; those that were accepted before wait.
+    /// New jobs are refused. Jobs accepted before wait for the next period.
     Refuse,
 }
 
-/// At most so many starts per period.
+/// At most `most` starts per period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Cap {
     /// Attempts, 1 to [`LIMIT_MAX`].
     pub most: u32,
-    /// Of which period.
+    /// The period.
     pub per: Period,
-    /// What then.
+    /// What happens when it is reached.
     pub when_reached: WhenReached,
 }
 
-/// What has been used of a period.
+/// How much of a cap has been used in one period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spent {
-    /// Which period.
+    /// The period.
     pub per: Period,
-    /// Its beginning.
+    /// When the period began.
     pub since: Time,
     /// Attempts that have started in it.
     pub count: u32,
@@ -57,13 +57,13 @@ impl Cap {
         if (1..=LIMIT_MAX).contains(&self.most) {
             return Ok(());
         }
-        let message = format!("most must be 1 to {LIMIT_MAX}; to let nothing start, pause the queue instead");
+        let message = format!("must be 1 to {LIMIT_MAX} (pause the queue to start no jobs)");
         Err(BadLimit { field: "most", message })
     }
 }
 
 impl Period {
-    /// As stored, and as spelled in sentences.
+    /// As stored, and as written in messages.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Day => "day",
@@ -71,7 +71,7 @@ impl Period {
         }
     }
 
-    /// The beginning of the period that this moment is in.
+    /// The beginning of the period that contains `at`.
     pub fn begin(self, at: Time) -> Time {
         let date = at.date_naive();
         midnight(match self {
@@ -80,7 +80,7 @@ impl Period {
         })
     }
 
-    /// The beginning of the next one.
+    /// The beginning of the next period.
     pub fn end(self, at: Time) -> Time {
         let begin = self.begin(at).date_naive();
         let next = match self {
@@ -95,8 +95,8 @@ fn midnight(date: NaiveDate) -> Time {
     date.and_time(NaiveTime::MIN).and_utc()
 }
 
-/// How much of a period has been used, by what a gate remembers. Grants lie a moment ahead: once somebody has been let into the next
-/// period, the last moments of this one count towards that.
+/// Returns the attempts started in the period that contains `at`. Grants lie a moment ahead: once
+/// one falls into the next period, the rest of this period counts towards the next.
 pub(super) fn spent(all: &[Spent], per: Period, at: Time) -> u32 {
     let since = per.begin(at);
     all.iter().find(|spent| spent.per == per && spent.since >= since).map_or(0, |spent| spent.count)
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_period_begins_with_nothing() {
+    fn a_period_begins_at_zero() {
         let mut all = Vec::new();
         spend(&mut all, Period::Day, at("2028-02-28T10:00:00Z"));
         spend(&mut all, Period::Month, at("2028-02-28T10:00:00Z"));

@@ -1,8 +1,9 @@
-//! Gates: who may pass now, who has to wait, and for what. Pure.
+//! Gates: whether a job may start now, and otherwise what blocks it. Pure.
 //!
-//! A job goes through a gate for each thing that it shares with others (its queue, command, services, proxy, profile). All of them
-//! must let it pass at one moment, or it takes nothing from any. `steps::claim` asks [`judge`] under the gates' locks;
-//! `Job.waiting` asks the same function what stands in the way.
+//! A job passes a gate for each thing that it shares with other jobs (its queue, command, services,
+//! proxy and profile). Either all of them let it pass at one moment, or it takes nothing from any
+//! of them. The claim and `Job.waiting` both use [`judge`], so that the explanation matches the
+//! decision.
 
 use std::{collections::HashMap, hash::BuildHasher, sync::Arc, time::Duration};
 
@@ -17,101 +18,101 @@ use crate::{
     ids::{JobId, ProxyId},
 };
 
-/// A job may be granted so long before its moment: its attempt waits for it, so that evenly spaced starts lose nothing to the
-/// time that a claim takes. It holds a slot meanwhile.
+/// How far ahead a start may be granted. The attempt waits for its moment and holds its slot
+/// meanwhile, so that evenly spaced starts lose no time to the claim.
 pub const AHEAD: Duration = Duration::from_millis(240);
 
-/// What a job asks of one gate.
+/// What a job needs from one gate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Demand {
-    /// Which gate.
+    /// The gate.
     pub key: GateKey,
-    /// What people call the thing that it belongs to; empty where that is not at hand.
+    /// The name of the gate's owner, for messages. Empty where it is not loaded.
     pub name: Arc<str>,
-    /// The limits as they are declared for it.
+    /// The limits declared for the owner.
     pub limits: Arc<Limits>,
 }
 
-/// The state of a gate. What is serialised is stored with it.
+/// The state of a gate. Serialised fields are stored as JSON, the others in columns.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Gate {
-    /// Jobs that are behind it: stored in a column of its own.
+    /// Running jobs behind it.
     #[serde(skip)]
     pub held: u32,
-    /// Of the gate of a profile, who passed last.
+    /// For a profile, the job that passed last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<JobId>,
-    /// Of the gate of a profile, the proxy that it has chosen last.
+    /// For a profile, the proxy chosen last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy: Option<ProxyId>,
-    /// Whether jobs are parked on it: whoever has not been called waits behind them.
+    /// Whether jobs are parked at it. A job that was not woken for it waits behind them.
     #[serde(skip)]
     pub has_waiters: bool,
-    /// Its buckets by the names of their limits; one that is missing is full.
+    /// Buckets by the names of their limits. A missing bucket is full.
     #[serde(skip_serializing_if = "HashMap::is_empty")]
     pub buckets: HashMap<String, Bucket>,
-    /// What has been used of the periods of its caps.
+    /// What has been used of its caps.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub spent: Vec<Spent>,
-    /// What the service says is left.
+    /// Quotas that the service reported.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<RemainingQuota>,
-    /// Whether it lets nobody pass.
+    /// Why it lets no job pass, if it is shut.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shut: Option<Shut>,
-    /// How long it did so last, when the service did not say how long.
+    /// The last pause for which the service named no duration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pause: Option<Pause>,
 }
 
-/// What stands in a job's way at one gate.
+/// What blocks a job at one gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Block {
     /// The bucket of this limit is empty.
     Rate {
-        /// The limit's name.
+        /// The name of the limit or quota.
         limit: String,
-        /// When there is a token.
+        /// When a token is available.
         until: Time,
     },
-    /// As many have started in this period as may.
+    /// The cap of this period is reached.
     Capped {
-        /// How many that is.
+        /// The limit.
         most: u32,
-        /// Which period.
+        /// The period.
         per: Period,
-        /// When the next one begins.
+        /// When the next period begins.
         until: Time,
     },
-    /// The service says that this limit of its own is used up.
+    /// The service reported that this quota is exhausted.
     QuotaExhausted {
-        /// The limit's name.
+        /// The name of the limit or quota.
         limit: String,
-        /// When there is more.
+        /// When the quota resets.
         until: Time,
     },
-    /// The service wants no requests, or the proxy cools down.
+    /// The service allows no requests, or the proxy cools down.
     RetryAfter {
-        /// Until when.
+        /// When requests are allowed again.
         until: Time,
     },
-    /// The service is suspended.
+    /// The service is suspended until an operator resumes it.
     Suspended {
-        /// What it said.
+        /// The service's message.
         reason: String,
     },
-    /// As many jobs as may be are behind it.
+    /// The concurrency limit is reached.
     NoSlots {
-        /// How many that is.
+        /// The limit.
         max: u32,
     },
-    /// Others are parked on it, and it is their turn first.
+    /// Jobs that are parked at the gate go first.
     BehindWaiters,
 }
 
 impl Block {
-    /// When it ends, where that is known.
+    /// When it ends, if a time is known.
     pub const fn until(&self) -> Option<Time> {
         match self {
             Self::Rate { until, .. }
@@ -122,8 +123,8 @@ impl Block {
         }
     }
 
-    /// What is told if several gates are in the way: first what needs a person, then what takes longest, then what ends when
-    /// others do.
+    /// Ranks blocks if several gates block a job: first what an operator must resolve, then the
+    /// latest end, then missing slots, then waiters.
     fn weight(&self) -> (u8, Option<Time>) {
         let kind = match self {
             Self::Suspended { .. } => 3,
@@ -139,7 +140,8 @@ impl Block {
 }
 
 impl Gate {
-    /// When a job with this demand may pass, or what is in its way. A called one does not wait behind those that are parked.
+    /// Returns when a job with this demand may pass, or what blocks it. A woken job does not wait
+    /// behind parked ones.
     fn look(&self, demand: &Demand, now: Time, is_woken: bool) -> Result<Time, Block> {
         match self.why_shut(now) {
             Some(Shut::Suspended { reason }) => return Err(Block::Suspended { reason: reason.clone() }),
@@ -167,12 +169,12 @@ impl Gate {
         }
     }
 
-    /// Whether as many have started as may in the period that this moment is in.
+    /// Whether the cap is reached in the period that contains `now`.
     pub fn is_reached(&self, cap: &Cap, now: Time) -> bool {
         self.used(cap, now) >= cap.most
     }
 
-    /// How many have started in the period that this moment is in.
+    /// Attempts started in the cap's period that contains `now`.
     pub fn used(&self, cap: &Cap, now: Time) -> u32 {
         cap::spent(&self.spent, cap.per, now)
     }
@@ -181,12 +183,13 @@ impl Gate {
         self.buckets.get(&limit.name).copied().unwrap_or(Bucket::FULL)
     }
 
-    /// The job that is behind the gate of a profile.
+    /// The job that holds the gate of a profile.
     pub fn holder(&self) -> Option<JobId> {
         self.last.filter(|_| self.held > 0)
     }
 
-    /// Lets a job pass at that moment.
+    /// Lets a job pass at `at`: takes a slot, a token of each rate, and one start of each cap and
+    /// quota.
     pub fn pass(&mut self, demand: &Demand, at: Time) {
         self.held += 1;
         for limit in &demand.limits.rate_limits {
@@ -202,8 +205,8 @@ impl Gate {
         }
     }
 
-    /// How many of at most `most` jobs with this demand can pass until [`AHEAD`], and when the one after them can, or what is in
-    /// its way.
+    /// Returns how many of at most `most` jobs with this demand can pass within [`AHEAD`], and when
+    /// the next one can, or what blocks it.
     pub fn room(&self, demand: &Demand, now: Time, most: u32) -> (u32, Result<Time, Block>) {
         let mut ahead = self.clone();
         for count in 0..most {
@@ -216,8 +219,9 @@ impl Gate {
     }
 }
 
-/// Whether a job may pass all of its gates, and when: `now`, or up to [`AHEAD`] later. Otherwise the gate that is in the way,
-/// of several the one that will be longest. A gate that is missing is as nobody has ever passed it.
+/// Returns when a job may pass all of its gates: `now`, or at most [`AHEAD`] later. Otherwise
+/// returns the gate that blocks it, and of several the one that blocks it longest. A missing gate
+/// counts as never used.
 pub fn judge<'a, S: BuildHasher>(
     demands: &'a [Demand],
     gates: &HashMap<GateKey, Gate, S>,
@@ -279,15 +283,15 @@ mod tests {
         assert_eq!(judged(&gates, at(0)), Ok(at(0)));
         pass_all(&demands, &mut gates, at(0));
         let slowest = Block::Rate { limit: "slow".into(), until: at(10_000) };
-        assert_eq!(judged(&gates, at(50)), Err((service(1), slowest)), "a time is told before a crowd");
+        assert_eq!(judged(&gates, at(50)), Err((service(1), slowest)), "a known end outweighs missing slots");
         assert_eq!(judged(&gates, at(9_950)), Err((service(2), Block::NoSlots { max: 1 })));
         gates.get_mut(&service(2)).unwrap().held = 0;
-        assert_eq!(judged(&gates, at(9_950)), Ok(at(10_000)), "a little ahead of its time");
+        assert_eq!(judged(&gates, at(9_950)), Ok(at(10_000)), "granted ahead of its time");
         assert_eq!(judged(&gates, at(9_759)).unwrap_err().0, service(1));
     }
 
     #[test]
-    fn what_a_service_says_comes_before_what_was_declared() {
+    fn quotas_of_a_service_come_before_declared_limits() {
         let demands = [demand(service(1), None, &[rate(20, "PT1S", 1)])];
         let mut gates = HashMap::from([(service(1), Gate::default())]);
         let blocked = |gates: &HashMap<GateKey, Gate>, now| {
@@ -311,7 +315,7 @@ mod tests {
         assert_eq!(
             blocked(&gates, at(8_999)),
             Err(Block::RetryAfter { until: at(9_000) }),
-            "never ahead of this time"
+            "never granted ahead of this time"
         );
         assert_eq!(blocked(&gates, at(9_000)), Ok(at(9_000)));
         gate(&mut gates, |gate| gate.shut = Some(Shut::Suspended { reason: "paid up".into() }));
@@ -319,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_late_waits_behind_those_who_are_parked() {
+    fn a_job_that_was_not_woken_waits_behind_parked_ones() {
         let demands = [demand(service(1), Some(1), &[])];
         let gates = HashMap::from([(service(1), Gate { has_waiters: true, ..Gate::default() })]);
         assert_eq!(judge(&demands, &gates, |_| false, at(0)), Err((&demands[0], Block::BehindWaiters)));
@@ -327,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_are_called_as_there_is_room_for() {
+    fn room_counts_the_jobs_that_can_pass() {
         let gate = Gate { held: 3, ..Gate::default() };
         let full = |max| Err(Block::NoSlots { max });
         assert_eq!(gate.room(&demand(service(1), Some(5), &[]), at(0), 100), (2, full(5)));

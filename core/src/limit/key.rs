@@ -1,4 +1,4 @@
-//! The names of gates: what jobs take turns at.
+//! The keys of gates.
 
 use std::{fmt, str::FromStr};
 
@@ -6,18 +6,18 @@ use uuid::Uuid;
 
 use crate::ids::{CommandId, ProfileId, ProxyId, ServiceId};
 
-/// What a limit belongs to. Jobs that go through the same gate share its limits, whatever runs them.
+/// What a limit belongs to. All jobs behind one gate share its limits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum GateKey {
     /// All jobs of a queue.
     Queue(String),
-    /// All jobs of a command, in whatever version.
+    /// All jobs of a command, in any version.
     Command(CommandId),
     /// All jobs that use a service.
     Service(ServiceId),
-    /// All jobs that go through a proxy, their own or their profile's choice.
+    /// All jobs that go through a proxy, chosen by the job or by its profile.
     Proxy(ProxyId),
-    /// All jobs on a profile: one at a time.
+    /// All jobs on a profile, which run one at a time.
     Profile(ProfileId),
 }
 
@@ -33,9 +33,9 @@ impl fmt::Display for GateKey {
     }
 }
 
-/// The text is not the name of a gate.
+/// The text is not a gate key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not the name of a gate")]
+#[error("not a gate key")]
 pub struct BadGateKey;
 
 impl FromStr for GateKey {

@@ -1,6 +1,4 @@
-//! How a gate learns from what its service answers, and what it can tell of it. Pure.
-//!
-//! Called by `steps::observe`, under the gate's lock, and by the API for every `usage`.
+//! What a gate learns from its service's responses, and the usage that it reports. Pure.
 
 use std::time::Duration;
 
@@ -13,36 +11,37 @@ use super::{
 };
 use crate::clock::Time;
 
-/// Two ends of a window that lie no further apart are those of one window: services tell whole seconds, some from now on.
+/// Window ends at most this far apart are of one window: services report whole seconds, some of
+/// them relative to the response.
 const SAME_WINDOW: Duration = Duration::from_secs(2);
-/// Longest pause after refusals that name none.
+/// Longest pause after refusals that name no duration.
 const PAUSE_MAX: Duration = Duration::from_mins(15);
 
-/// What a service said of one of its own limits.
+/// A quota as the service reported it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RemainingQuota {
-    /// As the service calls it.
+    /// The service's name for it.
     pub name: String,
     /// Requests per window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<i64>,
-    /// Requests that are left; each job that passes takes one.
+    /// Requests left in the window. Each job that passes takes one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remaining: Option<i64>,
-    /// When there are more.
+    /// When the window ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resets_at: Option<Time>,
-    /// When it said so.
+    /// When the service reported it.
     pub at: Time,
 }
 
 impl RemainingQuota {
-    /// When there is more, if it is used up now.
+    /// When the quota resets, if it is exhausted now.
     pub(super) fn used_up_until(&self, now: Time) -> Option<Time> {
         self.resets_at.filter(|resets_at| self.remaining.is_some_and(|left| left <= 0) && *resets_at > now)
     }
 
-    /// Takes one.
+    /// Takes one request, unless the window is over.
     pub(super) fn pass(&mut self, at: Time) {
         if self.resets_at.is_some_and(|resets_at| resets_at > at) {
             self.remaining = self.remaining.map(|left| (left - 1).max(0));
@@ -57,10 +56,11 @@ impl RemainingQuota {
             }
             (None, Some(_)) | (Some(_) | None, None) => false,
         };
-        // An answer that was overtaken by others.
+        // A response that was overtaken by later ones.
         let is_late = said.resets_at.is_some_and(|end| end <= now) && !is_over;
         if is_same_window {
-            // Its end stays where it was first told, so that a window that slides on with every answer ends all the same.
+            // The end stays as first reported, because a window whose end moves with every response
+            // would never end.
             self.remaining = self.remaining.into_iter().chain(said.remaining).min();
         } else if said.remaining.is_some() && !is_late {
             (self.remaining, self.resets_at) = (said.remaining, said.resets_at);
@@ -70,20 +70,20 @@ impl RemainingQuota {
     }
 }
 
-/// Why nobody passes.
+/// Why a gate lets no job pass.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shut {
-    /// The service wants no requests until then.
+    /// No requests are allowed until then.
     Until(Time),
-    /// Until somebody resumes it.
+    /// Until an operator resumes the service.
     Suspended {
-        /// What the service said.
+        /// The service's message.
         reason: String,
     },
 }
 
-/// The last pause after a refusal that named none.
+/// The last pause after a refusal that named no duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
     length: Duration,
@@ -91,7 +91,7 @@ pub struct Pause {
 }
 
 impl Gate {
-    /// Takes in what the service answered, its times by the same clock as `now`.
+    /// Applies a response. Its times are by the same clock as `now`.
     pub fn apply(&mut self, seen: &Observation, now: Time) {
         for said in &seen.limits {
             if let Some(known) = self.left.iter_mut().find(|left| left.name == said.name) {
@@ -111,10 +111,10 @@ impl Gate {
             }
             (None, _) | (Some(_), Some(Shut::Suspended { .. })) => {}
             (Some(Closed::Until(until)), shut) => self.shut = Some(Shut::Until(later(shut.as_ref(), *until))),
-            // Answers to requests that were on their way say nothing new.
+            // Responses to requests sent before the pause say nothing new.
             (Some(Closed::AtLeast(_)), Some(Shut::Until(until))) if *until > now => {}
             (Some(Closed::AtLeast(least)), _) => {
-                // Refused again as soon as it was asked again: twice as long.
+                // Refused again right after the last pause: wait twice as long.
                 let again = self.pause.filter(|last| now <= last.until + last.length);
                 let length =
                     again.map_or(*least, |last| (last.length * 2).clamp(*least, PAUSE_MAX.max(*least)));
@@ -124,7 +124,7 @@ impl Gate {
         }
     }
 
-    /// Forgets whatever the service said that keeps jobs from passing; true if there was anything.
+    /// Forgets every report that keeps jobs from passing. Returns whether there was one.
     pub fn resume(&mut self, now: Time) -> bool {
         let was_shut = self.why_shut(now).is_some();
         let known = self.left.len();
@@ -134,7 +134,7 @@ impl Gate {
         was_shut || self.left.len() < known
     }
 
-    /// Why nobody passes now, whatever is left; none if somebody may.
+    /// Why the gate is shut now, whatever its quotas. `None` if it is open.
     pub fn why_shut(&self, now: Time) -> Option<&Shut> {
         self.shut.as_ref().filter(|shut| match shut {
             Shut::Until(until) => *until > now,
@@ -142,7 +142,7 @@ impl Gate {
         })
     }
 
-    /// Until when nobody passes, where that is a matter of time.
+    /// When the gate opens again. `None` if it is open or suspended.
     pub fn shut_until(&self, now: Time) -> Option<Time> {
         match self.why_shut(now)? {
             Shut::Until(until) => Some(*until),
@@ -150,7 +150,7 @@ impl Gate {
         }
     }
 
-    /// What is known of every limit: first the rates and caps that are declared, then what the service told.
+    /// Returns the usage of every limit: declared rates and caps first, then the service's quotas.
     pub fn usage(&self, limits: &Limits, now: Time) -> Vec<Usage> {
         let declared = limits.rate_limits.iter().map(|limit| {
             let bucket = self.bucket(limit);
@@ -172,7 +172,7 @@ impl Gate {
             at: now,
         });
         let observed = self.left.iter().map(|left| {
-            // A window that is over has been followed by one of which nothing is known but its size.
+            // The next window has begun, of which only the size is known.
             let is_over = left.resets_at.is_some_and(|end| end <= now);
             Usage {
                 name: left.name.clone(),
@@ -194,20 +194,20 @@ fn later(shut: Option<&Shut>, until: Time) -> Time {
     }
 }
 
-/// What is known of one limit.
+/// The usage of one limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Usage {
-    /// Its name.
+    /// The limit's name.
     pub name: String,
-    /// Whether the service told of it; otherwise it is declared.
+    /// Whether the service reported it. Otherwise it is declared.
     pub is_observed: bool,
-    /// How much there is in all.
+    /// The total per window or period.
     pub limit: Option<i64>,
     /// How much is left.
     pub remaining: Option<i64>,
-    /// When all of it is there again.
+    /// When all of it is available again.
     pub resets_at: Option<Time>,
-    /// As of when this is known.
+    /// When these numbers were current.
     pub at: Time,
 }
 
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_of_a_window_and_the_newest_of_two() {
+    fn the_lowest_count_of_a_window_and_the_newest_window_win() {
         let mut gate = Gate::default();
         gate.apply(&said(50, 60), at(0));
         gate.apply(&said(48, 60), at(1));
@@ -246,13 +246,13 @@ mod tests {
         gate.apply(&said(99, 120), at(61));
         assert_eq!(left(&gate), (99, at(120)), "a new window");
         gate.apply(&said(0, 60), at(62));
-        assert_eq!(left(&gate), (99, at(120)), "an answer of the old one");
+        assert_eq!(left(&gate), (99, at(120)), "a response of the old window");
         gate.apply(&said(80, 70), at(63));
-        assert_eq!(left(&gate), (80, at(70)), "a bucket that refills sooner than it was thought");
+        assert_eq!(left(&gate), (80, at(70)), "a bucket that refills sooner than reported before");
     }
 
     #[test]
-    fn a_window_that_slides_with_every_answer_ends_all_the_same() {
+    fn a_window_that_slides_with_every_response_still_ends() {
         let mut gate = Gate::default();
         for second in 0..30 {
             gate.apply(&said(50, second + 10), at(second));
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_while_it_is_refused_again_and_again() {
+    fn pauses_double_while_the_service_keeps_refusing() {
         let mut gate = Gate::default();
         let least = Closed::AtLeast(Duration::from_mins(1));
         let mut pauses = Vec::new();
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_end_counts_and_a_suspension_more() {
+    fn the_latest_end_wins_and_a_suspension_outweighs_it() {
         let mut gate = Gate::default();
         gate.apply(&closed(Closed::Until(at(60))), at(0));
         gate.apply(&closed(Closed::Until(at(30))), at(1));
@@ -294,11 +294,11 @@ mod tests {
         gate.apply(&said(0, 100), at(5));
         assert!(gate.resume(at(6)));
         assert_eq!((gate.shut.clone(), gate.left.len()), (None, 0));
-        assert!(!gate.resume(at(7)), "nothing is in the way");
+        assert!(!gate.resume(at(7)), "no job was blocked");
     }
 
     #[test]
-    fn usage_tells_what_is_declared_and_what_was_told() {
+    fn usage_has_declared_limits_and_observed_quotas() {
         let limits =
             Limits { max_concurrency: None, rate_limits: vec![rate(10, "PT10S", 5)], caps: Vec::new() };
         let mut gate = Gate::default();
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stored_reads_back() {
+    fn a_stored_gate_reads_back() {
         let mut gate = Gate::default();
         gate.apply(&said(7, 60), at(0));
         gate.apply(&closed(Closed::AtLeast(Duration::from_millis(1500))), at(0));

@@ -1,14 +1,15 @@
-//! The families of headers: `x-ratelimit-*` with and without a suffix, `ratelimit-*`, and `RateLimit` of the later drafts.
+//! Families of limit headers: `x-ratelimit-*` with and without a suffix, `ratelimit-*`, and
+//! `RateLimit` of the later drafts.
 
 use sfv::{BareItem, Dictionary, Item, List, ListEntry, Parameters, Parser};
 
 use super::{OBSERVED_MAX, Observed, ServiceResponse, values};
 
 const DEFAULT: &str = "default";
-/// Longest name of a limit that is kept, in characters.
+/// Longest name kept, in characters.
 const NAME_CHARS_MAX: usize = 64;
 
-/// Every limit that the headers name, in their order.
+/// Returns every limit that the headers name, in their order.
 pub(super) fn limits(answer: &ServiceResponse<'_>) -> Vec<Observed> {
     let mut found = Found::default();
     by_field(answer, &mut found);
@@ -19,7 +20,8 @@ pub(super) fn limits(answer: &ServiceResponse<'_>) -> Vec<Observed> {
 }
 
 impl Observed {
-    /// A window of nothing, or nothing left without a limit and an end, is what proxies and half-built services send.
+    /// False for a limit without numbers, and for nothing left without a limit or an end. Proxies
+    /// and incomplete services send these.
     fn says_something(&self) -> bool {
         match (self.limit, self.remaining, self.resets_at) {
             (None, None, _) | (None, Some(0), None) => false,
@@ -42,7 +44,7 @@ impl Found {
     }
 }
 
-/// A header for each of limit, remaining and reset.
+/// Reads families with one header for each of limit, remaining and reset.
 fn by_field(answer: &ServiceResponse<'_>, found: &mut Found) {
     let resource = answer.header("x-ratelimit-resource").filter(|name| !name.is_empty());
     for (header, value) in answer.headers {
@@ -68,7 +70,8 @@ fn by_field(answer: &ServiceResponse<'_>, found: &mut Found) {
     }
 }
 
-/// The field that a header tells, and of which limit: `x-ratelimit-reset-tokens` is the reset of `tokens`.
+/// Splits a header into its field and the limit's name: `x-ratelimit-reset-tokens` is the reset of
+/// `tokens`.
 fn field_of(header: &str) -> Option<(&str, Option<&str>)> {
     let rest = ["x-ratelimit-", "x-rate-limit-", "ratelimit-"]
         .into_iter()
@@ -78,7 +81,7 @@ fn field_of(header: &str) -> Option<(&str, Option<&str>)> {
     is_known.then_some((field, suffix.filter(|suffix| !suffix.is_empty())))
 }
 
-/// `RateLimit` and `RateLimit-Policy`: a dictionary in draft 7, lists since draft 8.
+/// Reads `RateLimit` and `RateLimit-Policy`: a dictionary in draft 7, lists since draft 8.
 fn structured(answer: &ServiceResponse<'_>, found: &mut Found) {
     if let Some(value) = answer.header("ratelimit") {
         let entries = Parser::new(value).parse::<Dictionary>();
@@ -93,7 +96,8 @@ fn structured(answer: &ServiceResponse<'_>, found: &mut Found) {
     }
     if let Some(value) = answer.header("ratelimit-policy") {
         each(value, |name, parameters| {
-            // A policy of which nothing is told applies, but is not near: only what is told of is kept.
+            // A policy without a report applies but is not near its limit. Only reported ones are
+            // kept.
             if let Some(limit) = found.0.iter_mut().find(|limit| limit.name == name) {
                 limit.limit = integer(parameters, "q").filter(|quota| *quota > 0).or(limit.limit);
             }
@@ -112,7 +116,7 @@ fn draft_7(entries: &Dictionary, answer: &ServiceResponse<'_>, found: &mut Found
     limit.resets_at = field("reset").and_then(|wait| after(wait, answer));
 }
 
-/// Each named item of a list, with its parameters. What is no list names nothing.
+/// Passes on each named item of a list with its parameters. Ignores a value that is not a list.
 fn each(value: &str, mut tell: impl FnMut(&str, &Parameters)) {
     let Ok(entries) = Parser::new(value).parse::<List>() else { return };
     for entry in &entries {

@@ -1,8 +1,9 @@
-//! What the answer of a service tells of its limits: how much is left, when there is more, whether it refused. Pure.
+//! What a service's response says about its limits: what is left, when it resets, and whether the
+//! service refused. Pure.
 //!
-//! Called by the worker for answers of hosts that belong to a service. Reads GitHub's and OpenAI's headers and their kin,
-//! `Retry-After`, and `RateLimit` in its three drafts. What cannot be true (a limit of 0, a reset in the past century) is
-//! left out, never guessed. It must never keep a header or a body.
+//! Reads the headers of GitHub, OpenAI and similar services, `Retry-After`, and `RateLimit` in its
+//! three drafts. Impossible values (a limit of 0, a reset in the past century) are ignored, never
+//! guessed. No header or body may be kept.
 
 mod families;
 mod quota;
@@ -12,53 +13,55 @@ use std::time::Duration;
 
 use crate::clock::Time;
 
-/// Most limits that one answer may tell of; further ones are left out.
+/// Maximum number of limits kept per response. Further ones are ignored.
 pub const OBSERVED_MAX: usize = 16;
-/// How far ahead a reset or a `Retry-After` may lie; what lies further is not believed.
+/// How far ahead a reset or `Retry-After` may lie. Later times are ignored.
 pub const AHEAD_MAX: Duration = Duration::from_hours(31 * 24);
-/// The pause after a refusal that names none, and after GitHub's secondary limits, which ask for a minute.
+/// Pauses after refusals that name none: the default, and the minute that GitHub's secondary limits
+/// ask for.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 
-/// Characters of a refusal's body that are looked at.
+/// Characters of a refusal's body that are read.
 pub const BODY_CHARS_MAX: usize = 4096;
 
-/// Whether a header of this name, in lower case, can say something of limits: `retry-after`, `ratelimit`, `x-ratelimit-*` and
-/// their kin.
+/// Whether a header with this lower-case name can describe limits: `retry-after`, `ratelimit`,
+/// `x-ratelimit-*` and their variants.
 pub fn is_limit_header(name: &str) -> bool {
     let name = name.strip_prefix("x-").unwrap_or(name);
     let rest = name.strip_prefix("ratelimit").or_else(|| name.strip_prefix("rate-limit"));
     name == "retry-after" || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
-/// Whether an answer with this status may be a refusal for the sake of a limit, whatever its headers: its body says more.
+/// Whether a response with this status may be a refusal because of a limit, whatever its headers.
+/// Its body says more.
 pub const fn is_refusal(status: u16) -> bool {
     matches!(status, 402 | 403 | 429)
 }
 
-/// An answer, as far as it matters here.
+/// The parts of a response that matter here.
 #[derive(Debug, Clone, Copy)]
 pub struct ServiceResponse<'a> {
     /// The status.
     pub status: u16,
-    /// Names in lower case, and values.
+    /// Lower-case names, and values.
     pub headers: &'a [(String, String)],
-    /// Its body or the beginning of it, if it was read.
+    /// The body or its beginning, if it was read.
     pub body: Option<&'a str>,
-    /// When it came.
+    /// When it arrived.
     pub at: Time,
 }
 
-/// What an answer tells.
+/// What a response says about limits.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Observation {
-    /// Each limit that it names, once.
+    /// Each named limit, once.
     pub limits: Vec<Observed>,
-    /// Whether, and for how long, the service wants no more requests.
+    /// Whether and for how long the service allows no more requests.
     pub closed: Option<Closed>,
 }
 
 impl Observation {
-    /// The same with all times moved: from the clock of whoever saw the answer to that of the database.
+    /// Moves all times by `by`, from the clock of the observing worker to that of the database.
     #[must_use]
     pub fn moved(mut self, by: chrono::TimeDelta) -> Self {
         for limit in &mut self.limits {
@@ -71,35 +74,35 @@ impl Observation {
     }
 }
 
-/// One limit of a service, by its own account.
+/// One limit, as the service reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observed {
-    /// As the service calls it; `default` if it does not.
+    /// The service's name for it, or `default`.
     pub name: String,
-    /// Requests (or whatever it counts) per window, more than 0.
+    /// Requests, or whatever the service counts, per window. More than 0.
     pub limit: Option<i64>,
-    /// How many are left in this window, 0 or more.
+    /// What is left in this window, 0 or more.
     pub remaining: Option<i64>,
     /// When the window ends.
     pub resets_at: Option<Time>,
 }
 
-/// The service refused, and wants no more requests for some time.
+/// A refusal: the service allows no requests for some time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Closed {
-    /// Until then.
+    /// Until this time.
     Until(Time),
-    /// It does not say how long: at least so long, and longer each time that it happens again.
+    /// The service names no duration: at least this long, and longer each time in a row.
     AtLeast(Duration),
-    /// Until somebody has done something about it: what was paid for is used up.
+    /// Until an operator resolves it, because a paid quota is exhausted.
     Suspended {
-        /// What it says.
+        /// The service's message.
         reason: String,
     },
 }
 
 impl ServiceResponse<'_> {
-    /// Reads it; none if it says nothing about limits.
+    /// Returns what the response says about limits, or `None` if it says nothing.
     pub fn observe(&self) -> Option<Observation> {
         let limits = families::limits(self);
         let closed = self.closed(&limits);
@@ -110,7 +113,7 @@ impl ServiceResponse<'_> {
         self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.trim())
     }
 
-    /// The service's own time, where it tells: its clock may be off.
+    /// The service's own time, if it reports one, because its clock may be off.
     fn clock(&self) -> Time {
         self.header("date").and_then(values::http_date).unwrap_or(self.at)
     }
@@ -134,7 +137,7 @@ impl ServiceResponse<'_> {
         let reset = || limits.iter().filter(is_used_up).filter_map(|limit| limit.resets_at).max();
         let until = retry_after.or_else(|| quota::try_again(self)).or_else(reset);
         let pause = if is_secondary { PAUSE.1 } else { PAUSE.0 };
-        // A moment that is not ahead says no more than "not now".
+        // A time that is not ahead says no more than "not now".
         Some(until.filter(|until| *until > self.at).map_or(Closed::AtLeast(pause), Closed::Until))
     }
 }

@@ -1,11 +1,11 @@
-//! What only the body of a refusal tells: that a quota is used up, that it was a secondary limit, when to try again.
+//! What only a refusal's body says: an exhausted quota, a secondary limit, or when to try again.
 
 use serde::Deserialize;
 
 use super::{ServiceResponse, values};
 use crate::clock::Time;
 
-/// Codes and types of errors that do not go away by waiting.
+/// Codes and types of errors that waiting does not resolve.
 const USED_UP: [&str; 6] = [
     "insufficient_quota",
     "credit_balance_exhausted",
@@ -14,7 +14,7 @@ const USED_UP: [&str; 6] = [
     "project_spend_limit_exceeded",
     "billing_hard_limit_reached",
 ];
-/// Longest reason that is kept, in characters.
+/// Longest reason kept, in characters.
 const REASON_CHARS_MAX: usize = 300;
 
 #[derive(Deserialize)]
@@ -33,7 +33,7 @@ fn error_of(body: Option<&str>) -> Option<Error> {
     serde_json::from_str(body?).ok().map(|Body { error }| error)
 }
 
-/// What it says, when what was paid for is used up.
+/// Returns the service's message if a paid quota is exhausted.
 pub(super) fn used_up(status: u16, body: Option<&str>) -> Option<String> {
     if !matches!(status, 402 | 403 | 429) {
         return None;
@@ -47,12 +47,12 @@ pub(super) fn used_up(status: u16, body: Option<&str>) -> Option<String> {
     told.map(|text| text.chars().take(REASON_CHARS_MAX).collect())
 }
 
-/// GitHub's limits of which no header tells.
+/// Whether the body names one of GitHub's secondary limits, which no header reports.
 pub(super) fn is_secondary(body: Option<&str>) -> bool {
     body.is_some_and(|body| body.contains("secondary rate limit") || body.contains("abuse detection"))
 }
 
-/// `Please try again in 41.724s`.
+/// The time of `Please try again in 41.724s`.
 pub(super) fn try_again(answer: &ServiceResponse<'_>) -> Option<Time> {
     let message = error_of(answer.body)?.message?;
     let (_, rest) = message.split_once("try again in ")?;

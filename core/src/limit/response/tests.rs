@@ -1,4 +1,4 @@
-//! Every family of headers, as they were seen in the wild, and junk.
+//! Tests: every family of headers, as seen in the wild, and malformed ones.
 
 use super::*;
 
@@ -87,7 +87,7 @@ fn the_three_drafts_of_rate_limit() {
 }
 
 #[test]
-fn what_cannot_be_true_is_left_out() {
+fn impossible_values_are_ignored() {
     for headers in [
         &[("content-type", "text/html")][..],
         &[("x-ratelimit-limit", "-1"), ("x-ratelimit-remaining", "-1"), ("x-ratelimit-reset", "-1")],
@@ -104,7 +104,7 @@ fn what_cannot_be_true_is_left_out() {
         assert_eq!(observe(200, headers, None), None, "{headers:?}");
     }
     let far = observe(200, &[("x-ratelimit-remaining", "5"), ("x-ratelimit-reset", "99999999")], None);
-    assert_eq!(far.unwrap().limits[0].resets_at, None, "years ahead is not believed");
+    assert_eq!(far.unwrap().limits[0].resets_at, None, "a reset years ahead is ignored");
     let long = "n".repeat(100);
     let named = observe(200, &[(&format!("x-ratelimit-limit-{long}"), "5")], None);
     assert_eq!(named.unwrap().limits[0].name, long[..64]);
@@ -113,11 +113,11 @@ fn what_cannot_be_true_is_left_out() {
     assert_eq!(answer.observe().unwrap().limits.len(), OBSERVED_MAX);
 }
 
-/// Status, headers, body, and what they come to.
+/// Status, headers, body, and the expected result.
 type Refusal<'a> = (u16, &'a [(&'a str, &'a str)], Option<&'a str>, Option<Closed>);
 
 #[test]
-fn a_refusal_says_for_how_long() {
+fn a_refusal_says_how_long_it_lasts() {
     let (until, at_least) =
         (|ms| Closed::Until(after(ms)), |seconds| Closed::AtLeast(Duration::from_secs(seconds)));
     let used_up = [("x-ratelimit-limit", "60"), ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "90")];
@@ -134,14 +134,14 @@ fn a_refusal_says_for_how_long() {
             None,
             Some(until(9_000)),
         ),
-        // Nothing, or nothing of use: not now.
+        // No time, or none of use.
         (429, &[], None, Some(at_least(1))),
         (429, &[("retry-after", "0")], None, Some(at_least(1))),
         (429, &[("retry-after", "-5")], None, Some(at_least(1))),
         (429, &[("retry-after", "soon")], None, Some(at_least(1))),
         (429, &[("retry-after", "Fri, 15 Jan 2027 07:59:00 GMT")], None, Some(at_least(1))),
         (429, &[("retry-after", "99999999")], None, Some(at_least(1))),
-        // GitHub: used up until the reset; secondary, with and without a time.
+        // GitHub: exhausted until the reset, then secondary limits with and without a time.
         (403, &used_up, None, Some(until(90_000))),
         (429, &used_up, None, Some(until(90_000))),
         (403, &[("retry-after", "120")], Some(secondary), Some(until(120_000))),
@@ -160,7 +160,7 @@ fn a_refusal_says_for_how_long() {
 }
 
 #[test]
-fn a_quota_that_is_used_up_suspends() {
+fn an_exhausted_quota_suspends() {
     let body = |code: &str, kind: &str| {
         format!(
             r#"{{"error": {{"code": {code}, "type": {kind}, "message": "You exceeded your current quota."}}}}"#

@@ -1,17 +1,17 @@
-//! The ways in which services write times. Each answers none for what it does not understand.
+//! Parses the forms in which services write times and counts. Unknown forms give `None`.
 
 use std::time::{Duration, SystemTime};
 
 use super::{AHEAD_MAX, ServiceResponse};
 use crate::clock::Time;
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT` and the two older forms.
+/// `Sun, 06 Nov 1994 08:49:37 GMT` and HTTP's two older forms.
 pub(super) fn http_date(text: &str) -> Option<Time> {
     let since = httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
     Time::from_timestamp(i64::try_from(since.as_secs()).ok()?, 0)
 }
 
-/// RFC 9110, 10.2.3: seconds from now, or a date.
+/// Seconds from now, or a date (RFC 9110, 10.2.3).
 pub(super) fn retry_after(text: &str, answer: &ServiceResponse<'_>) -> Option<Time> {
     match seconds(text) {
         Some(seconds) => ahead(seconds, answer),
@@ -48,7 +48,7 @@ pub(super) fn go_duration(text: &str) -> Option<Duration> {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let value = number(&rest[..digits])?;
         rest = &rest[digits..];
-        // The longer units first: `ms` begins as `m` does.
+        // `ms` comes before `m`, which is its prefix.
         let units =
             [("ms", 1e-3), ("us", 1e-6), ("µs", 1e-6), ("ns", 1e-9), ("h", 3600.0), ("m", 60.0), ("s", 1.0)];
         let (unit, seconds) = units.into_iter().find(|(unit, _)| rest.starts_with(unit))?;
@@ -58,9 +58,9 @@ pub(super) fn go_duration(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(total).ok()
 }
 
-/// A count of something, 0 or more.
+/// A count, 0 or more.
 pub(super) fn count(text: &str) -> Option<i64> {
-    // `100, 100;w=60` in the older drafts: the first is the one that applies now.
+    // The older drafts write `100, 100;w=60`, where the first number applies now.
     let first = text.split([',', ';']).next().unwrap_or(text);
     number(first).filter(|count| *count <= 1e15).map(|count| count as i64)
 }
@@ -69,7 +69,7 @@ fn seconds(text: &str) -> Option<Duration> {
     number(text).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
 }
 
-/// A decimal number, 0 or more; no sign, no exponent, no name of a number.
+/// A decimal number, 0 or more, without a sign or an exponent. Not `inf` or `NaN`.
 fn number(text: &str) -> Option<f64> {
     let text = text.trim();
     let is_plain = text.starts_with(|c: char| c.is_ascii_digit())
@@ -77,12 +77,12 @@ fn number(text: &str) -> Option<f64> {
     if is_plain { text.parse().ok().filter(|number: &f64| number.is_finite()) } else { None }
 }
 
-/// So long after the answer.
+/// The time this long after the response. `None` if it is beyond [`AHEAD_MAX`].
 pub(super) fn ahead(wait: Duration, answer: &ServiceResponse<'_>) -> Option<Time> {
     (wait <= AHEAD_MAX).then(|| answer.at + wait)
 }
 
-/// At that time of the service's clock.
+/// Converts a time of the service's clock. `None` if it is past or beyond [`AHEAD_MAX`].
 fn ahead_of(time: Time, answer: &ServiceResponse<'_>) -> Option<Time> {
     ahead((time - answer.clock()).to_std().ok()?, answer)
 }
