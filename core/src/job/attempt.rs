@@ -5,41 +5,41 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-/// Longest failure message that is kept, in bytes.
+/// Longest failure message kept, in bytes.
 pub const FAILURE_MESSAGE_BYTES_MAX: usize = 8 * 1024;
-/// Largest result that is kept, in bytes of JSON.
+/// Largest result kept, in bytes of JSON.
 pub const RESULT_BYTES_MAX: usize = 1024 * 1024;
 
-/// How an attempt ended, as its worker (or the rescuer) reports it.
+/// How an attempt ended, as reported by its worker or the rescuer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// Well, with what it returned.
+    /// The attempt succeeded.
     Succeeded {
-        /// Any JSON value, null when the command returns nothing.
+        /// Any JSON value. Null if the command returns nothing.
         result: serde_json::Value,
     },
-    /// Badly.
+    /// The attempt failed.
     Failed(Failure),
-    /// Its timeout passed.
+    /// It took longer than its timeout.
     TimedOut,
-    /// A cancel reached it.
+    /// A cancel request ended it.
     Cancelled,
-    /// Its worker vanished; found by the lease. Does not count against `maxAttempts`.
+    /// Its worker was lost. Does not count against `maxAttempts`.
     Lost,
-    /// Its worker was drained or could not start it for reasons of its own. Does not count.
+    /// Its worker was draining or could not start it for its own reasons. Does not count.
     Released {
         /// Why, in one sentence.
         reason: String,
     },
-    /// A service said "not now". Does not count.
+    /// A service refused it for now. Does not count.
     Throttled {
-        /// Which and how, in one sentence.
+        /// Which service and how, in one sentence.
         reason: String,
     },
 }
 
 impl Outcome {
-    /// The outcome's name, as stored in an attempt's row.
+    /// The outcome's name, as stored with the attempt.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Succeeded { .. } => "succeeded",
@@ -65,48 +65,49 @@ impl Outcome {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Failure {
-    /// Stable, upper-case name; see [`FailureCode`] for those that the worker itself gives.
+    /// Stable, upper-case name. [`FailureCode`] has the worker's own.
     pub code: FailureCode,
-    /// One sentence or more for a person, redacted, at most [`FAILURE_MESSAGE_BYTES_MAX`].
+    /// The message for people, redacted, at most [`FAILURE_MESSAGE_BYTES_MAX`] bytes.
     pub message: String,
-    /// Whether another attempt could go better.
+    /// Whether another attempt may succeed.
     pub is_retryable: bool,
 }
 
-/// A failure's stable name. Commands may report names of their own (`SCRIPT_ERROR`), so the set is open.
+/// A failure's stable name. Commands may report their own (`SCRIPT_ERROR`), so the set is open.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FailureCode(Cow<'static, str>);
 
 impl FailureCode {
-    /// The program ended with another code than 0.
+    /// The program exited with a code other than 0.
     pub const EXIT_CODE: Self = Self(Cow::Borrowed("EXIT_CODE"));
-    /// The program was ended by a signal that was not ours.
+    /// The program was ended by a signal that Callboard did not send.
     pub const SIGNAL: Self = Self(Cow::Borrowed("SIGNAL"));
     /// The attempt took longer than the policy's timeout.
     pub const TIMEOUT: Self = Self(Cow::Borrowed("TIMEOUT"));
-    /// The command does not compose any more: the catalogue changed since enqueue.
+    /// The command no longer composes because the catalogue changed after the enqueue.
     pub const NOT_COMPOSABLE: Self = Self(Cow::Borrowed("NOT_COMPOSABLE"));
-    /// An HTTP command was answered with a status that it does not expect.
+    /// An HTTP command got a status that it does not expect.
     pub const HTTP_STATUS: Self = Self(Cow::Borrowed("HTTP_STATUS"));
-    /// What it went through a proxy for did not get through it, by the word of the browser or of the HTTP client.
+    /// A request did not get through the proxy, as reported by the browser or the HTTP client.
     pub const PROXY: Self = Self(Cow::Borrowed("PROXY"));
     /// A secret could not be read.
     pub const SECRET_UNREADABLE: Self = Self(Cow::Borrowed("SECRET_UNREADABLE"));
     /// The program could not be started.
     pub const START_FAILED: Self = Self(Cow::Borrowed("START_FAILED"));
-    /// The job took its worker down too often.
+    /// Too many attempts of the job were lost with their workers.
     pub const POISON: Self = Self(Cow::Borrowed("POISON"));
-    /// The worker was declared lost while it lived, and ended the attempt itself.
+    /// The worker was declared lost while it was alive, and ended the attempt itself.
     pub const FENCED: Self = Self(Cow::Borrowed("FENCED"));
-    /// The job was not started before its expiry.
+    /// The job did not start before it expired.
     pub const EXPIRED: Self = Self(Cow::Borrowed("EXPIRED"));
-    /// A job that it needs did not succeed.
+    /// A job that it depends on did not succeed.
     pub const DEPENDENCY: Self = Self(Cow::Borrowed("DEPENDENCY"));
-    /// The worker itself broke; a bug of ours.
+    /// A bug in the worker.
     pub const INTERNAL: Self = Self(Cow::Borrowed("INTERNAL"));
 
-    /// A name that a command reported: upper-case letters, digits and `_`, at most 64; anything else is `COMMAND_ERROR`.
+    /// A code that a command reported: upper-case letters, digits and `_`, at most 64. Anything
+    /// else becomes `COMMAND_ERROR`.
     pub fn reported(name: &str) -> Self {
         let is_fine = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
         if !name.is_empty() && name.len() <= 64 && name.chars().all(is_fine) {
@@ -116,14 +117,14 @@ impl FailureCode {
         }
     }
 
-    /// The name.
+    /// The code as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl Failure {
-    /// A failure with its message cut to the bound, on a character's border.
+    /// A failure whose message is cut to [`FAILURE_MESSAGE_BYTES_MAX`] at a character boundary.
     pub fn new(code: FailureCode, message: impl Into<String>, is_retryable: bool) -> Self {
         let mut message = message.into();
         if message.len() > FAILURE_MESSAGE_BYTES_MAX {
@@ -135,7 +136,7 @@ impl Failure {
     }
 }
 
-/// How far a running job says it is.
+/// Progress that a running job reported.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
     /// 0 to 1, if known.
@@ -144,13 +145,13 @@ pub struct Progress {
     pub message: Option<String>,
 }
 
-/// What an attempt uses.
+/// What an attempt uses, for metering.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Used {
-    /// What it runs.
+    /// The command that it runs.
     pub command: CommandId,
     /// The profile that it runs on.
     pub profile: Option<ProfileId>,
-    /// Services, each once.
+    /// The services that it uses, each once.
     pub services: Vec<ServiceId>,
 }

@@ -1,40 +1,40 @@
-//! What a job's history is made of: one event for every change, numbered by the job's version. Pure.
+//! The events of a job's history, one for each change, numbered by the job's version. Pure.
 
-/// What happened. Stored with the state and the version as of the event.
+/// What happened. Stored with the job's state and version after the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
     /// The job was accepted.
     Enqueued,
-    /// It waits for its time.
+    /// It waits for its start time.
     Scheduled,
-    /// It is ready, or what it waits for has changed.
+    /// It became ready, was parked at a gate, or was woken.
     Queued,
-    /// An attempt began.
+    /// An attempt started.
     Started,
-    /// The attempt told how far it is.
+    /// The attempt reported progress.
     Progressed,
-    /// A service that the attempt called said "not now".
+    /// A service refused the attempt for now.
     Throttled,
-    /// An attempt failed; the next one waits for its backoff.
+    /// An attempt failed, and the next one waits for its backoff.
     RetryScheduled,
-    /// Ended well.
+    /// The job succeeded.
     Succeeded,
-    /// Ended badly.
+    /// The job failed.
     Failed,
-    /// Somebody asked to cancel a running job.
+    /// A cancel of a running job was requested.
     CancelRequested,
-    /// Ended by request or expiry.
+    /// The job was cancelled on request, expired, or lost a dependency.
     Cancelled,
-    /// The worker of an attempt vanished.
+    /// The worker of an attempt was lost.
     Lost,
-    /// A worker gave the job back.
+    /// A worker returned the job to the queue.
     Released,
-    /// A finished job was revived.
+    /// A finished job was retried by hand.
     Retried,
 }
 
 impl EventKind {
-    /// All of them.
+    /// Every kind.
     pub const ALL: [Self; 14] = [
         Self::Enqueued,
         Self::Scheduled,
@@ -72,7 +72,7 @@ impl EventKind {
         }
     }
 
-    /// From what is stored.
+    /// Parses the stored name.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|each| each.as_str() == text)
     }

@@ -1,11 +1,12 @@
-//! Lanes: whose jobs share the turns of one priority of a queue (docs/adr/0013). Pure.
+//! Lanes: which jobs share a priority of a queue fairly (docs/adr/0013). Pure.
 
 use crate::ids::ProfileId;
 
-/// A lane that has been idle, or is new, begins so many rounds back: its first jobs go before those of lanes that are busy.
+/// A new or idle lane begins this many rounds behind, so that its first jobs run before those of
+/// busy lanes.
 pub const HEAD_START: i64 = 16;
 
-/// One who shares the jobs of one priority of a queue with others.
+/// The fairness unit: a queue, a priority, and a fairness key or profile.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Lane {
     pub(crate) queue: String,
@@ -14,7 +15,7 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// Of a job: that of its fairness key, or of its profile; jobs that have neither share one.
+    /// The lane of a job: its fairness key's, or else its profile's. Jobs with neither share one.
     pub fn of(queue: &str, priority: i16, fairness_key: Option<&str>, profile: Option<ProfileId>) -> Self {
         let key = match (fairness_key, profile) {
             (Some(key), _) => format!("key:{key}"),

@@ -1,7 +1,7 @@
-//! A job: its states, what may happen to it, its attempts and its events. Pure.
+//! A job: its states and transitions, attempts, events, fairness lane and waits. Pure.
 //!
-//! [`transition::apply`] is the one function that decides every change. The steps load a job, ask it, and write
-//! exactly what it answered.
+//! [`transition::apply`] decides every change. A step loads a job, calls `apply`, and writes
+//! exactly what it returns.
 
 pub mod attempt;
 pub mod event;
@@ -17,7 +17,7 @@ pub use state::{JobState, Standing};
 pub use transition::{Applied, Next, Refused, Transition, apply};
 pub use wait::Waits;
 
-/// A reference to a ready job, as it is handed to Redis: nothing but what orders it.
+/// A reference to a ready job, as handed to Redis: only what orders it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadyJob {
     /// The job.
@@ -26,6 +26,6 @@ pub struct ReadyJob {
     pub queue: String,
     /// 0 to 9; 9 runs first.
     pub priority: i16,
-    /// Its round among those of its priority; lower ones run first (`store::lanes`).
+    /// Its round. Lower rounds of a priority run first (`store::queues::lanes`).
     pub round: i64,
 }

@@ -1,26 +1,26 @@
 //! The states of a job.
 //!
-//! [`JobState`] is the name that people see; [`Standing`] is the state with its data, as `apply` takes it. A CHECK on
-//! the `live_jobs` table ties the columns to the same rules.
+//! [`JobState`] is the name that the API shows. [`Standing`] is the state with its data, as `apply`
+//! takes it. A CHECK on `live_jobs` holds the columns to the same rules.
 
 use crate::{clock::Time, ids::AttemptId, limit::GateKey};
 
 /// The name of a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum JobState {
-    /// Waits for other jobs to succeed.
+    /// Waits for the jobs that it depends on to succeed.
     Blocked,
-    /// Waits for a time: `run_at`, or a retry's backoff.
+    /// Waits for a time: `run_at`, or the end of a retry's backoff.
     Scheduled,
-    /// Ready: runs as soon as a worker is free and nothing stands in its way.
+    /// Ready to run once a worker has a free slot and no gate blocks it.
     Queued,
-    /// An attempt runs.
+    /// An attempt is running.
     Running,
-    /// Ended well.
+    /// Finished with success.
     Succeeded,
-    /// Ended badly, with no attempts left or beyond retry.
+    /// Finished with a failure, with no attempts left or not retryable.
     Failed,
-    /// Ended because somebody asked, or because it expired.
+    /// Finished without success, because of a cancel request, expiry or a failed dependency.
     Cancelled,
 }
 
@@ -49,12 +49,12 @@ impl JobState {
         }
     }
 
-    /// From what is stored.
+    /// Parses the stored name.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|each| each.as_str() == text)
     }
 
-    /// Whether the job is over (until somebody retries it).
+    /// Whether the job has finished. Only a retry revives it.
     pub const fn has_ended(self) -> bool {
         match self {
             Self::Blocked | Self::Scheduled | Self::Queued | Self::Running => false,
@@ -63,10 +63,10 @@ impl JobState {
     }
 }
 
-/// Where a job stands: its state with the data that belongs to it.
+/// A job's state with the data that belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Standing {
-    /// Waits for other jobs.
+    /// Waits for the jobs that it depends on.
     Blocked,
     /// Waits until `run_at`.
     Scheduled {
@@ -77,33 +77,33 @@ pub enum Standing {
     },
     /// Ready.
     Queued {
-        /// The gate that it is parked at, if a claim found it closed.
+        /// The gate at which it is parked, if a claim found that gate closed.
         parked_on: Option<GateKey>,
     },
-    /// An attempt runs.
+    /// An attempt is running.
     Running {
-        /// The attempt, which is the fencing token too.
+        /// The attempt, which is also the fencing token.
         attempt: AttemptId,
-        /// Whether a cancel has been asked for.
+        /// Whether a cancel was requested.
         cancel_asked: bool,
     },
-    /// Over.
+    /// Finished.
     Ended(Ending),
 }
 
-/// How a job ended.
+/// How a job finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Ending {
-    /// Well.
+    /// It succeeded.
     Succeeded,
-    /// Badly.
+    /// It failed.
     Failed,
-    /// By request or expiry.
+    /// It was cancelled.
     Cancelled,
 }
 
 impl Ending {
-    /// The ending that a state is; null for live ones.
+    /// The ending of a finished state, `None` for live ones.
     pub const fn of(state: JobState) -> Option<Self> {
         match state {
             JobState::Succeeded => Some(Self::Succeeded),

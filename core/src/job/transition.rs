@@ -1,7 +1,7 @@
-//! The state machine of a job: one pure function decides every change.
+//! The state machine of a job: [`apply`] decides every change.
 //!
-//! The steps call [`apply`] under the job's row lock and write exactly what it answers: the new standing, and one
-//! event with a version one higher. `docs/job-states.md` is generated from [`apply`] by a test.
+//! The steps call it under the job's row lock and write exactly what it returns: the new standing,
+//! and one event with the next version. A test generates `docs/job-states.md` from it.
 
 use std::time::Duration;
 
@@ -18,15 +18,15 @@ use crate::{
     policy::Policy,
 };
 
-/// Attempts of one job that may be LOST before the job fails as poison (since the last retry by hand).
+/// Attempts that may be lost, since the last retry by hand, before the job fails as poison.
 pub const LOST_ATTEMPTS_MAX: u32 = 3;
 
-/// What `apply` has to know of a job.
+/// What [`apply`] needs to know about a job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Facts {
-    /// Where it stands.
+    /// Its state with data.
     pub standing: Standing,
-    /// Attempts that counted since the last retry by hand.
+    /// Attempts that counted against `maxAttempts` since the last retry by hand.
     pub counted: u32,
     /// Attempts that were lost since the last retry by hand.
     pub lost: u32,
@@ -35,81 +35,81 @@ pub struct Facts {
 /// Something that happens to a job.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Transition {
-    /// Every job that it needs has succeeded.
+    /// Every job that it depends on has succeeded.
     Unblocked {
         /// When it may start.
         run_at: Time,
     },
-    /// A job that it needs has ended and has not succeeded.
+    /// A job that it depends on finished without success.
     DependencyBroken {
-        /// Which.
+        /// The dependency.
         on: JobId,
     },
-    /// Its time has come.
+    /// Its start time has come.
     Due,
-    /// A worker won it.
+    /// A worker claimed it.
     Claimed {
-        /// The attempt that the worker made.
+        /// The attempt that the worker created.
         attempt: AttemptId,
     },
-    /// A claim found it blocked.
+    /// A claim found it blocked at a gate.
     Parked {
-        /// The gate that it waits at.
+        /// The gate.
         on: GateKey,
-        /// The same in words.
+        /// The explanation for people.
         reason: String,
     },
-    /// The gate that it was parked at may have room.
+    /// The gate at which it is parked may have room again.
     Woken,
-    /// An attempt ended; refused when it is not the running one.
+    /// An attempt ended. Refused unless it is the running one.
     Finished {
-        /// Which attempt.
+        /// The attempt.
         attempt: AttemptId,
-        /// How.
+        /// How it ended.
         outcome: Outcome,
-        /// What the policy says of the next attempt.
+        /// Wait before the next attempt, if there is one. The caller draws it from the policy.
         retry: Retry,
     },
-    /// Somebody asked to cancel it.
+    /// A cancel was requested.
     CancelAsked {
-        /// Why, if told.
+        /// The reason, if one was given.
         reason: Option<String>,
     },
-    /// It has not started in time.
+    /// It did not start before it expired.
     Expired,
-    /// A finished job is revived.
+    /// A finished job is retried by hand.
     Retried {
-        /// Whether it has to wait for jobs that it needs.
+        /// Whether it must wait for jobs that it depends on.
         is_blocked: bool,
     },
 }
 
-/// What a policy says of the attempt after the one that ended.
+/// The part of a policy that decides whether a finished attempt is retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
-    /// Wait before it begins, drawn from the policy by the caller.
+    /// Wait before the next attempt, drawn from the policy by the caller.
     pub backoff: Duration,
-    /// Most attempts that count.
+    /// Maximum number of counted attempts.
     pub max_attempts: u32,
-    /// How long the attempt was allowed to take, for the message of one that took longer.
+    /// Maximum length of an attempt, for the message of one that timed out.
     pub timeout: IsoDuration,
 }
 
 impl Retry {
-    /// By this policy, after this wait.
+    /// Takes it from a policy, with the wait that was drawn.
     pub const fn new(policy: &Policy, backoff: Duration) -> Self {
         Self { backoff, max_attempts: policy.max_attempts, timeout: policy.timeout }
     }
 }
 
-/// Where the job goes.
+/// What becomes of the job.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Next {
-    /// Stays in the live table with this standing.
+    /// It stays in the live table with this standing.
     Live(Standing),
-    /// Leaves the live table for good, or until it is revived.
+    /// It leaves the live table, unless it is retried by hand.
     Ended {
-        /// How.
+        /// How it ended.
         ending: Ending,
         /// Why, unless it succeeded.
         failure: Option<Failure>,
@@ -119,7 +119,7 @@ pub enum Next {
 }
 
 impl Next {
-    /// The new state's name.
+    /// The name of the new state.
     pub const fn state(&self) -> JobState {
         match self {
             Self::Live(standing) => standing.state(),
@@ -128,32 +128,33 @@ impl Next {
     }
 }
 
-/// The answer of [`apply`]: everything that the step has to write.
+/// The result of [`apply`]: everything that the step has to write.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Applied {
     /// The new standing.
     pub next: Next,
     /// The event to append.
     pub event: EventKind,
-    /// What the event says to a person; empty when its kind says all.
+    /// The event's message for people. Empty if its kind says everything.
     pub message: String,
-    /// Attempts that counted, after this.
+    /// Counted attempts after this transition.
     pub counted: u32,
-    /// Attempts that were lost, after this.
+    /// Lost attempts after this transition.
     pub lost: u32,
 }
 
-/// The transition does not fit the job: a late, doubled or forbidden message. Nothing is written.
+/// The transition does not apply to the job: it is late, duplicated or forbidden. Nothing is
+/// written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a job that is {state:?} cannot be {asked}")]
+#[error("a job in state {state:?} cannot be {asked}")]
 pub struct Refused {
-    /// The state that it is in.
+    /// The job's state.
     pub state: JobState,
-    /// What was asked, as a past participle.
+    /// What was refused, as a past participle.
     pub asked: &'static str,
 }
 
-/// Decides what a transition does to a job, at `now`. Pure, total, and the only place that knows.
+/// Decides what a transition does to a job at `now`. Pure and total.
 pub fn apply(facts: &Facts, transition: Transition, now: Time) -> Result<Applied, Refused> {
     let state = facts.standing.state();
     let refuse = |asked| Err(Refused { state, asked });
@@ -172,7 +173,7 @@ pub fn apply(facts: &Facts, transition: Transition, now: Time) -> Result<Applied
         (_, Transition::Unblocked { .. }) => refuse("unblocked"),
 
         (Standing::Blocked, Transition::DependencyBroken { on }) => Ok(broken(facts, on)),
-        (_, Transition::DependencyBroken { .. }) => refuse("cancelled for a job that it needs"),
+        (_, Transition::DependencyBroken { .. }) => refuse("cancelled because of a dependency"),
 
         (Standing::Scheduled { .. }, Transition::Due) => {
             live(Standing::Queued { parked_on: None }, EventKind::Queued, String::new())
@@ -205,7 +206,7 @@ pub fn apply(facts: &Facts, transition: Transition, now: Time) -> Result<Applied
         (_, Transition::CancelAsked { reason }) => ask_to_cancel(facts, reason),
 
         (Standing::Blocked | Standing::Scheduled { .. } | Standing::Queued { .. }, Transition::Expired) => {
-            let failure = Failure::new(FailureCode::EXPIRED, "It was not started before it expired.", false);
+            let failure = Failure::new(FailureCode::EXPIRED, "The job expired before it started.", false);
             Ok(ended(facts, Ending::Cancelled, Some(failure), None, EventKind::Cancelled, "Expired.".into()))
         }
         (_, Transition::Expired) => refuse("expired"),
@@ -215,11 +216,11 @@ pub fn apply(facts: &Facts, transition: Transition, now: Time) -> Result<Applied
             let next = Next::Live(standing);
             Ok(Applied { next, event: EventKind::Retried, message: String::new(), counted: 0, lost: 0 })
         }
-        (_, Transition::Retried { .. }) => refuse("retried: it has not ended"),
+        (_, Transition::Retried { .. }) => refuse("retried before it has finished"),
     }
 }
 
-/// Somebody asked to cancel it: a running job is marked, one that has not started ends.
+/// Marks a running job for cancellation. A job that has not started is cancelled at once.
 fn ask_to_cancel(facts: &Facts, reason: Option<String>) -> Result<Applied, Refused> {
     let refuse = |asked| Err(Refused { state: facts.standing.state(), asked });
     let message = reason.unwrap_or_default();
@@ -230,22 +231,22 @@ fn ask_to_cancel(facts: &Facts, reason: Option<String>) -> Result<Applied, Refus
             let (next, event) = (Next::Live(standing), EventKind::CancelRequested);
             Ok(Applied { next, event, message, counted, lost })
         }
-        Standing::Running { cancel_asked: true, .. } => refuse("cancelled again: it is being cancelled"),
+        Standing::Running { cancel_asked: true, .. } => refuse("cancelled again while it is being cancelled"),
         Standing::Blocked | Standing::Scheduled { .. } | Standing::Queued { .. } => {
             Ok(ended(facts, Ending::Cancelled, None, None, EventKind::Cancelled, message))
         }
-        Standing::Ended(_) => refuse("cancelled: it has ended"),
+        Standing::Ended(_) => refuse("cancelled after it has finished"),
     }
 }
 
-/// A job that it needs did not succeed.
+/// Cancels a job because a dependency did not succeed.
 fn broken(facts: &Facts, on: JobId) -> Applied {
-    let message = format!("{on}, which it needs, did not succeed.");
+    let message = format!("The job depends on {on}, which did not succeed.");
     let failure = Failure::new(FailureCode::DEPENDENCY, message.clone(), false);
     ended(facts, Ending::Cancelled, Some(failure), None, EventKind::Cancelled, message)
 }
 
-/// An attempt ended: the job ends, waits for its next attempt, or goes back to the queue.
+/// Settles an attempt: the job finishes, waits for its next attempt, or returns to the queue.
 fn finish(facts: &Facts, cancel_asked: bool, outcome: Outcome, retry: Retry, now: Time) -> Applied {
     let counted = facts.counted + u32::from(outcome.counts());
     let facts = &Facts { counted, ..facts.clone() };
@@ -274,7 +275,7 @@ fn finish(facts: &Facts, cancel_asked: bool, outcome: Outcome, retry: Retry, now
                 message,
             )
         }
-        Outcome::Lost => requeued(facts, EventKind::Lost, "The worker of the attempt vanished.".into(), 1),
+        Outcome::Lost => requeued(facts, EventKind::Lost, "The worker of the attempt was lost.".into(), 1),
         Outcome::Released { reason } => requeued(facts, EventKind::Released, reason, 0),
         Outcome::Throttled { reason } => requeued(facts, EventKind::Throttled, reason, 0),
     }

@@ -1,26 +1,26 @@
-//! How long jobs were ready before they started, as a histogram: each wait by a code, four to a doubling. Pure.
+//! Histogram of how long jobs were ready before they started, with four buckets per doubling. Pure.
 //!
-//! `store::live` writes the codes (`floor(4 * log2(1 + milliseconds))`), a duty counts them by minute, the API shows quantiles, which are
-//! within a tenth of what was.
+//! `store::jobs::live` stores each wait as a code, `floor(4 * log2(1 + milliseconds))`. Quantiles
+//! of counted codes are within 10% of the exact value.
 
 use std::time::Duration;
 
-/// Codes to a doubling.
+/// Codes per doubling.
 const CODES_PER_DOUBLING: f64 = 4.0;
 
-/// Waits by their codes, and how many there were of each.
+/// The number of waits for each code.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Waits(Vec<(i16, i64)>);
 
 impl Waits {
-    /// From codes and counts, in any order, each code once or more.
+    /// From codes and counts in any order. A code may occur more than once.
     pub fn of(counts: impl IntoIterator<Item = (i16, i64)>) -> Self {
         let mut counts: Vec<(i16, i64)> = counts.into_iter().filter(|(_, count)| *count > 0).collect();
         counts.sort_unstable();
         Self(counts)
     }
 
-    /// The wait that this share of all (0 to 1) did not exceed; none when there was none.
+    /// Returns the wait that this share of all waits (0 to 1) did not exceed. `None` without waits.
     pub fn quantile(&self, share: f64) -> Option<Duration> {
         let total: i64 = self.0.iter().map(|(_, count)| count).sum();
         let wanted = share * total as f64;
@@ -33,7 +33,7 @@ impl Waits {
     }
 }
 
-/// The middle of the waits that have this code, in whole milliseconds.
+/// The middle of a code's range, in whole milliseconds.
 fn middle(code: i16) -> Duration {
     let millis = ((f64::from(code) + 0.5) / CODES_PER_DOUBLING).exp2() - 1.0;
     Duration::from_millis(millis.round().max(0.0) as u64)
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn quantiles_are_within_a_tenth_of_what_was() {
+    fn quantiles_are_within_a_tenth_of_the_exact_value() {
         for factor in [1, 7, 900, 60_000] {
             let waits: Vec<u64> = (10..=1000).map(|wait| wait * factor).collect();
             let histogram = Waits::of(waits.iter().map(|wait| (code(*wait), 1)));
