@@ -1,12 +1,15 @@
-//! When a schedule is due: cron patterns read on the clocks of a time zone.
+//! Cron patterns, read on the clocks of a time zone.
 //!
-//! The pattern is croner's, the zones are jiff's with the IANA data that were compiled in, so that API and workers agree
-//! wherever they run. What happens when clocks are changed is decided here (docs/schedules.md):
+//! croner parses the patterns. The zones are jiff's, with the IANA data compiled in, so that the
+//! API and the workers agree wherever they run. This file decides what happens when clocks change
+//! (docs/schedules.md):
 //!
-//! * A pattern with every hour (`*`) goes by what the clock shows: times that are skipped do not come, times that come twice are
-//!   due twice. A job of every ten minutes runs every ten minutes.
-//! * Any other pattern names times of the day, each of which is due once: one that is skipped at the moment of the jump, one
-//!   that comes twice the first time. Several that are skipped together are due once.
+//! * A pattern with every hour (`*`) follows the clock's reading. Times that are skipped do not
+//!   occur, and times that occur twice are due twice. A job every ten minutes runs every ten
+//!   minutes.
+//! * Any other pattern names times of day, and each is due once. A skipped time is due at the
+//!   moment of the jump, and a repeated time is due the first time. Several times skipped by one
+//!   jump are due once.
 
 use chrono::DateTime;
 use croner::parser::{CronParser, Seconds, Year};
@@ -20,12 +23,12 @@ use crate::clock::Time;
 
 /// Longest pattern, in bytes.
 pub const CRON_BYTES_MAX: usize = 200;
-/// Hours of a day.
+/// Hours in a day.
 const ALL_HOURS: usize = 24;
-const HINT: &str = "write five fields (minute, hour, day of month, month, day of week), such as `30 2 * * MON-FRI`, with \
-                    seconds as a sixth in front if they matter";
+const HINT: &str = "must be five cron fields (minute, hour, day of month, month, day of week), such as \
+                    `30 2 * * MON-FRI`, optionally with seconds in front";
 
-/// A cron pattern, ready to be asked.
+/// A parsed cron pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cron {
     text: String,
@@ -37,30 +40,31 @@ pub struct Cron {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Zone(TimeZone);
 
-/// Why a text is not a pattern: what to write instead.
+/// Why a text is not a pattern, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadCron {
-    /// It does not read.
-    #[error("is not a cron pattern ({0}); {HINT}")]
+    /// It does not parse.
+    #[error("{HINT} ({0})")]
     Form(String),
-    /// It reads, and never comes.
-    #[error("never comes: no year has such a day; check the day of month and the month")]
+    /// It parses but never occurs.
+    #[error("never occurs because no year has such a day (check the day of month and the month)")]
     Never,
-    /// Too long to be looked at.
+    /// It is too long to be parsed.
     #[error("must be at most {CRON_BYTES_MAX} bytes")]
     TooLong,
 }
 
-/// Why a text is not a zone: what to write instead.
+/// The text is not a time zone. Names a similar one or gives an example.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no IANA time zone of this name; {hint}")]
+#[error("must be the name of an IANA time zone ({hint})")]
 pub struct BadZone {
     hint: String,
 }
 
 impl Cron {
-    /// Reads a pattern of five fields, six with seconds, or a nickname such as `@daily`. Names, ranges, steps, `L`, `W` and `#`
-    /// as croner has them; a day of the month and a day of the week are two ways to be due, as Vixie's cron has it.
+    /// Parses a pattern of five fields, six with seconds, or a nickname such as `@daily`. Names,
+    /// ranges, steps, `L`, `W` and `#` are croner's. As in Vixie cron, a pattern with both a day of
+    /// month and a day of week is due on either.
     pub fn parse(text: &str) -> Result<Self, BadCron> {
         if text.len() > CRON_BYTES_MAX {
             return Err(BadCron::TooLong);
@@ -75,12 +79,12 @@ impl Cron {
         }
     }
 
-    /// As it was written.
+    /// The pattern as it was written.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The first time after this one that it is due; whole seconds. None beyond the year 5000.
+    /// Returns the first due time after `after`, in whole seconds. `None` beyond the year 5000.
     pub fn next(&self, zone: &Zone, after: Time) -> Option<Time> {
         let after = Timestamp::from_second(after.timestamp()).ok()?;
         let next = if self.has_all_hours {
@@ -91,7 +95,8 @@ impl Cron {
         DateTime::from_timestamp(next?.as_second(), 0)
     }
 
-    /// The next moment at which the clock shows a time of the pattern: from one change of the clocks to the next.
+    /// Returns the next moment at which the clock shows a time of the pattern. Searches from one
+    /// clock change to the next.
     fn next_reading(&self, zone: &TimeZone, after: Timestamp) -> Option<Timestamp> {
         let (mut from, mut is_inclusive) = (after, false);
         loop {
@@ -105,7 +110,7 @@ impl Cron {
         }
     }
 
-    /// The moment of the next time of the pattern whose moment is still to come.
+    /// Returns the next time of day whose moment is after `after`.
     fn next_time_of_day(&self, zone: &TimeZone, after: Timestamp) -> Option<Timestamp> {
         let mut wall = zone.to_datetime(after);
         loop {
@@ -122,13 +127,14 @@ impl Cron {
     }
 }
 
-/// When the clock shows this: the first time if twice, the moment of the jump if never.
+/// Converts a clock reading to a moment: the first one if it occurs twice, the moment of the jump
+/// if it is skipped.
 fn moment_of(zone: &TimeZone, wall: WallTime) -> Option<Timestamp> {
     match zone.to_ambiguous_timestamp(wall).offset() {
         AmbiguousOffset::Unambiguous { offset } => offset.to_timestamp(wall).ok(),
         AmbiguousOffset::Fold { before, after: _ } => before.to_timestamp(wall).ok(),
         AmbiguousOffset::Gap { before: _, after } => {
-            // By the new offset, a time that was skipped lies before the jump.
+            // With the new offset, a skipped time lies before the jump.
             let before_the_jump = after.to_timestamp(wall).ok()?;
             zone.following(before_the_jump).next().map(|change| change.timestamp())
         }
@@ -136,19 +142,19 @@ fn moment_of(zone: &TimeZone, wall: WallTime) -> Option<Timestamp> {
 }
 
 impl Zone {
-    /// Finds a zone by its name, in whichever case.
+    /// Finds a zone by its name, ignoring case.
     pub fn parse(name: &str) -> Result<Self, BadZone> {
         let found = TimeZone::get(name).ok().filter(|zone| zone.iana_name().is_some());
         found.map(Self).ok_or_else(|| BadZone { hint: hint_for(name) })
     }
 
-    /// Its name as the IANA database writes it.
+    /// The name as the IANA database spells it.
     pub fn name(&self) -> &str {
         self.0.iana_name().unwrap_or("UTC")
     }
 }
 
-/// `Berlin` is `Europe/Berlin`.
+/// Suggests `Europe/Berlin` for `Berlin`.
 fn hint_for(name: &str) -> String {
     let city = name.trim().rsplit('/').next().unwrap_or_default().replace(' ', "_");
     let is_of_city =
@@ -156,11 +162,11 @@ fn hint_for(name: &str) -> String {
     let names: Vec<_> = jiff::tz::db().available().map(|name| name.to_string()).collect();
     match names.iter().map(String::as_str).find(is_of_city) {
         Some(known) => format!("did you mean `{known}`?"),
-        None => "write one such as `Europe/Berlin` or `UTC`".to_owned(),
+        None => "such as `Europe/Berlin` or `UTC`".to_owned(),
     }
 }
 
-/// The library's sentences as parts of ours.
+/// Turns the library's sentence into a part of ours.
 fn lowered(text: &str) -> String {
     let text = text.trim_end_matches('.');
     let mut characters = text.chars();

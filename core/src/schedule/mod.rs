@@ -1,6 +1,4 @@
-//! When schedules are due, and what becomes of times that overlap or were missed. Pure.
-//!
-//! The catalogue's verbs check patterns and zones, `steps::fire_schedules` asks what is to be done, the API shows what comes.
+//! When schedules are due, and what happens to times that overlap or were missed. Pure.
 
 mod cron;
 #[cfg(test)]
@@ -12,48 +10,49 @@ pub use cron::{BadCron, BadZone, CRON_BYTES_MAX, Cron, Zone};
 
 use crate::{clock::Time, duration::IsoDuration};
 
-/// How late a firing may be without having been missed: longer than it takes until another worker notices that one is gone.
+/// How late a firing may be without counting as missed. Longer than it takes another worker to
+/// notice that one is gone.
 pub const ON_TIME: Duration = Duration::from_secs(30);
-/// Most firings of one schedule in one go.
+/// Maximum number of firings of one schedule in one round.
 pub const FIRINGS_MAX: usize = 100;
 
-/// When a schedule is due, and what becomes of times that overlap or were missed.
+/// When a schedule is due, and what happens to times that overlap or were missed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timing {
-    /// The pattern.
+    /// The cron pattern.
     pub cron: Cron,
-    /// Whose clocks it is read on.
+    /// The time zone in which the pattern is read.
     pub zone: Zone,
-    /// What happens when the job before has not ended.
+    /// What happens while the previous job has not finished.
     pub overlap: Overlap,
-    /// How far back missed times are made up; never less than [`ON_TIME`].
+    /// How far back missed times are made up, at least [`ON_TIME`].
     pub catch_up: IsoDuration,
 }
 
-/// What happens when a schedule is due and its last job has not ended.
+/// What happens when a schedule is due and its last job has not finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overlap {
-    /// Nothing is enqueued.
+    /// No job is enqueued.
     Skip,
     /// Another job is enqueued.
     Allow,
-    /// The last one is cancelled, and another is enqueued.
+    /// The last job is cancelled, and another is enqueued.
     CancelRunning,
 }
 
-/// What a schedule that is due is to do.
+/// What a due schedule has to do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Firing {
-    /// Times for which a job is to be enqueued, in order.
+    /// Times for which to enqueue a job, in order.
     pub due: Vec<Time>,
-    /// Whether the jobs before are to be cancelled.
+    /// Whether to cancel the schedule's earlier jobs.
     pub cancels: bool,
-    /// What is to be looked at next. In the past when there was more than [`FIRINGS_MAX`].
+    /// The next time to look at. In the past if more than [`FIRINGS_MAX`] were due.
     pub next: Option<Time>,
 }
 
 impl Overlap {
-    /// All policies.
+    /// Every policy.
     pub const ALL: [Self; 3] = [Self::Skip, Self::Allow, Self::CancelRunning];
 
     /// As stored.
@@ -65,25 +64,26 @@ impl Overlap {
         }
     }
 
-    /// From its stored form.
+    /// Parses the stored name.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|overlap| overlap.as_str() == text)
     }
 }
 
 impl Timing {
-    /// The first time after this one.
+    /// Returns the first time after `after`.
     pub fn next(&self, after: Time) -> Option<Time> {
         self.cron.next(&self.zone, after)
     }
 
-    /// The next `count` times after this one.
+    /// Returns the next `count` times after `after`.
     pub fn upcoming(&self, after: Time, count: usize) -> Vec<Time> {
         std::iter::successors(self.next(after), |last| self.next(*last)).take(count).collect()
     }
 
-    /// What is to be done now by a schedule whose first open time is `from`. `is_busy`: a job of an earlier firing has not ended.
-    /// The same as if each time had been looked at in its turn: what lies further back than it is made up is passed over.
+    /// Returns what a schedule has to do now if its first open time is `from`. `is_busy` means that
+    /// a job of an earlier firing has not finished. The result is as if each time had been handled
+    /// when it came, without the times that lie too far back to be made up.
     pub fn fire(&self, from: Time, now: Time, is_busy: bool) -> Firing {
         let oldest = now - self.catch_up.0.max(ON_TIME);
         let from = if from >= oldest { Some(from) } else { self.next(oldest - Duration::from_secs(1)) };
@@ -97,12 +97,12 @@ impl Timing {
                 let next = due.last().map_or(from, |last| self.next(*last));
                 Firing { due, cancels: false, next }
             }
-            // Once one is enqueued, the others find it there.
+            // Once a job is enqueued, the later times find it unfinished.
             Overlap::Skip => {
                 let due = due_from(from).take(usize::from(!is_busy)).collect();
                 Firing { due, cancels: false, next: self.next(now) }
             }
-            // Each takes the place of the one before, so that the last one is left.
+            // Each job replaces the one before, so only the last is enqueued.
             Overlap::CancelRunning => {
                 let due: Vec<Time> = from.and_then(|from| self.last_until(from, now)).into_iter().collect();
                 Firing { cancels: is_busy && !due.is_empty(), due, next: self.next(now) }
@@ -110,7 +110,8 @@ impl Timing {
         }
     }
 
-    /// The last time from this one on until now; looks back further and further, since the times between may be millions.
+    /// Returns the last time between `from` and `now`. Looks back in growing steps, because there
+    /// may be millions of times between.
     fn last_until(&self, from: Time, now: Time) -> Option<Time> {
         let mut span = Duration::from_mins(1);
         loop {

@@ -1,8 +1,8 @@
-//! Tests: schedules against a brute-force reading of the clocks, around every change of 30 zones from 2020 to 2030; what is made
-//! up after downtime; and what is refused.
+//! Tests: schedules against a brute-force reading of the clocks around every change of 30 zones
+//! from 2020 to 2030, catch-up after downtime, and refusals.
 //!
-//! The oracle knows only what a clock shows at a moment. It walks minute by minute and notes when each time is first shown, how
-//! often, and which times are jumped over.
+//! The oracle knows only what a clock shows at a moment. It walks minute by minute and notes when
+//! each time is first shown, how often, and which times are skipped.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -45,10 +45,9 @@ const ZONES: [&str; 30] = [
     "Antarctica/Troll",
 ];
 
-/// A pattern, and what it means.
+/// A pattern, whether it follows the clock's reading, and when it is due.
 type Meaning = (&'static str, bool, fn(WallTime) -> bool);
 
-/// With whether it goes by what the clock shows.
 const PATTERNS: [Meaning; 7] = [
     ("30 2 * * *", false, |wall| (wall.hour(), wall.minute()) == (2, 30)),
     ("0 0 * * *", false, |wall| (wall.hour(), wall.minute()) == (0, 0)),
@@ -81,7 +80,7 @@ fn readings(zone: &TimeZone, from: Timestamp, minutes: i64) -> Vec<(Timestamp, W
         .collect()
 }
 
-/// When a pattern is due, by what the clock has shown.
+/// The times at which a pattern is due, by what the clock has shown.
 fn expected(
     readings: &[(Timestamp, WallTime)],
     goes_by_the_clock: bool,
@@ -93,7 +92,7 @@ fn expected(
     let mut first_shown: BTreeMap<WallTime, Timestamp> = BTreeMap::new();
     let mut highest = readings[0].1;
     for (at, wall) in readings {
-        // Everything between what was shown and what is shown has been jumped over.
+        // The times between the last reading and this one were skipped.
         let mut skipped = highest + Duration::from_mins(1);
         while skipped < *wall {
             first_shown.entry(skipped).or_insert(*at);
@@ -110,7 +109,7 @@ fn expected(
 }
 
 #[test]
-fn around_every_change_of_the_clocks_nothing_is_doubled_or_missed_but_by_the_rule() {
+fn clock_changes_repeat_and_skip_times_only_by_the_rule() {
     let patterns: Vec<(Cron, Meaning)> =
         PATTERNS.into_iter().map(|meaning| (Cron::parse(meaning.0).unwrap(), meaning)).collect();
     let (begin, end): (Timestamp, Timestamp) =
@@ -120,7 +119,7 @@ fn around_every_change_of_the_clocks_nothing_is_doubled_or_missed_but_by_the_rul
         let (zone, jiff_zone) = (Zone::parse(name).unwrap(), TimeZone::get(name).unwrap());
         for change in jiff_zone.following(begin).take_while(|change| change.timestamp() < end) {
             changes += 1;
-            // From well before the change, so that what is shown twice is known, until a day after.
+            // From well before the change, to know what is shown twice, until a day after.
             let from = change.timestamp() - Duration::from_hours(5);
             let readings = readings(&jiff_zone, from, 60 * 31);
             let until = readings.last().unwrap().0;
@@ -140,7 +139,7 @@ fn around_every_change_of_the_clocks_nothing_is_doubled_or_missed_but_by_the_rul
 }
 
 #[test]
-fn every_day_of_eleven_years_has_its_run() {
+fn every_day_of_eleven_years_has_one_run() {
     let cron = Cron::parse("30 2 * * *").unwrap();
     let (begin, end) = (time("2020-01-02T00:00:00Z"), time("2030-12-30T00:00:00Z"));
     for name in ZONES {
@@ -171,7 +170,7 @@ fn timing(cron: &str, overlap: Overlap, catch_up_hours: u64) -> Timing {
 }
 
 #[test]
-fn after_a_week_of_downtime_what_is_made_up_is_as_declared() {
+fn a_week_of_downtime_is_made_up_as_declared() {
     let (due, now) = (time("2026-03-02T06:00:00Z"), time("2026-03-09T05:59:59Z"));
     let fired = |overlap, hours, is_busy| timing("0 */6 * * *", overlap, hours).fire(due, now, is_busy);
     let next = Some(time("2026-03-09T06:00:00Z"));
@@ -184,7 +183,7 @@ fn after_a_week_of_downtime_what_is_made_up_is_as_declared() {
     assert_eq!(fired(Overlap::Allow, 0, false), Firing { due: vec![], cancels: false, next }, "none");
 
     let one = Firing { due: vec![time("2026-03-08T06:00:00Z")], cancels: false, next };
-    assert_eq!(fired(Overlap::Skip, 24, false), one, "the others find it there");
+    assert_eq!(fired(Overlap::Skip, 24, false), one, "later times find it unfinished");
     assert_eq!(fired(Overlap::Skip, 24, true), Firing { due: vec![], cancels: false, next });
 
     let last = vec![time("2026-03-09T00:00:00Z")];
@@ -197,7 +196,7 @@ fn after_a_week_of_downtime_what_is_made_up_is_as_declared() {
 }
 
 #[test]
-fn a_little_late_is_not_missed_and_many_go_in_several_rounds() {
+fn a_late_firing_is_not_missed_and_many_take_several_rounds() {
     let every_second = timing("* * * * * *", Overlap::Allow, 0);
     let now = time("2026-03-09T06:00:00.4Z");
     let firing = every_second.fire(time("2026-03-09T06:00:00Z"), now, false);
@@ -226,25 +225,25 @@ fn a_little_late_is_not_missed_and_many_go_in_several_rounds() {
 }
 
 #[test]
-fn what_is_no_pattern_is_told_with_what_to_write() {
+fn a_bad_pattern_is_refused_with_what_to_write() {
     for fine in ["0 0 29 2 *", "@daily", "0 9 * * MON#1", "59 59 23 31 12 *", "0 0 L * *", " */5 * * * * "] {
         Cron::parse(fine).unwrap_or_else(|error| panic!("{fine}: {error}"));
     }
-    for (bad, told) in [
-        ("", "write five fields"),
-        ("* * * *", "write five fields"),
-        ("61 * * * *", "write five fields"),
-        ("every day", "write five fields"),
-        ("0 0 1 1 * * 2030", "write five fields"),
-        ("0 0 30 2 *", "never comes"),
-        ("0 0 31 4,6,9,11 *", "never comes"),
+    for (bad, expected) in [
+        ("", "five cron fields"),
+        ("* * * *", "five cron fields"),
+        ("61 * * * *", "five cron fields"),
+        ("every day", "five cron fields"),
+        ("0 0 1 1 * * 2030", "five cron fields"),
+        ("0 0 30 2 *", "never occurs"),
+        ("0 0 31 4,6,9,11 *", "never occurs"),
         (&"0,".repeat(150), "at most 200 bytes"),
     ] {
         let error = Cron::parse(bad).unwrap_err().to_string();
-        assert!(error.contains(told), "{bad}: {error}");
+        assert!(error.contains(expected), "{bad}: {error}");
     }
     assert_eq!(Zone::parse("europe/berlin").unwrap().name(), "Europe/Berlin");
-    for (bad, told) in [
+    for (bad, expected) in [
         ("Berlin", "did you mean `Europe/Berlin`?"),
         ("Europe/New York", "did you mean `America/New_York`?"),
         ("Mars/Olympus", "such as `Europe/Berlin`"),
@@ -252,6 +251,6 @@ fn what_is_no_pattern_is_told_with_what_to_write() {
         ("+01:00", "such as `Europe/Berlin`"),
     ] {
         let error = Zone::parse(bad).unwrap_err().to_string();
-        assert!(error.contains(told), "{bad}: {error}");
+        assert!(error.contains(expected), "{bad}: {error}");
     }
 }
