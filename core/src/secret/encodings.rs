@@ -1,6 +1,7 @@
-//! The spellings in which a secret may turn up in a log: as it is, base64, URL-encoded, JSON-escaped.
+//! The spellings in which a secret may appear in a log: as it is, base64, URL-encoded and
+//! JSON-escaped.
 //!
-//! [`super::Redactor`] looks for all of them. Pure; never shows what it is given.
+//! [`super::Redactor`] searches for all of them. Pure, and never shows its input.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
@@ -9,16 +10,18 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE},
 };
 
-/// Longest piece that is looked for as a whole, in bytes. A longer value is looked for in windows of this length, which
-/// keeps small what a stream must hold back.
+/// Longest piece that is searched for as a whole, in bytes. A longer value is searched for in
+/// windows of this length, to limit what a stream must hold back.
 const WINDOW_BYTES: usize = 256;
-/// What two neighbouring windows share, in bytes: more than base64 loses at an edge, so that their matches touch.
+/// Overlap of two neighbouring windows, in bytes. It is more than base64 loses at an edge, so that
+/// their matches touch.
 const OVERLAP_BYTES: usize = 8;
-/// Longest spelling of a window: every byte as a JSON escape of two UTF-16 units.
+/// Longest spelling of a window: every byte as a JSON escape of six characters.
 pub(super) const SPELLING_BYTES_MAX: usize = 6 * WINDOW_BYTES;
 
-/// Characters that an encoder leaves as they are, besides letters and digits, and what it makes of a blank. One line per
-/// encoder in use: RFC 3986, the same with `+`, browsers' encodeURIComponent, forms, path quoting, encodeURI, all of it.
+/// The characters that an encoder leaves unchanged, besides letters and digits, and its encoding of
+/// a blank. In order: RFC 3986, the same with `+`, browsers' encodeURIComponent, forms, path
+/// quoting, encodeURI, and an encoder of every character.
 const URL_ENCODERS: [(&str, &str); 7] = [
     ("-_.~", "%20"),
     ("-_.~", "+"),
@@ -29,7 +32,8 @@ const URL_ENCODERS: [(&str, &str); 7] = [
     ("", "%20"),
 ];
 
-/// Adds every spelling of `piece`; `in_full` asks for the encodings as well as for the text itself.
+/// Adds every spelling of `piece`. Without `in_full`, only the text itself and its JSON-escaped
+/// form.
 pub(super) fn add_spellings(piece: &str, in_full: bool, into: &mut BTreeSet<Vec<u8>>) {
     for window in windows(piece) {
         into.insert(window.as_bytes().to_vec());
@@ -45,7 +49,7 @@ pub(super) fn add_spellings(piece: &str, in_full: bool, into: &mut BTreeSet<Vec<
     }
 }
 
-/// The piece in windows that overlap, cut between characters; the piece itself when it is short.
+/// Splits the piece into overlapping windows, cut between characters. A short piece is one window.
 fn windows(piece: &str) -> Vec<&str> {
     let mut out = Vec::new();
     let mut from = 0;
@@ -59,8 +63,9 @@ fn windows(piece: &str) -> Vec<&str> {
     }
 }
 
-/// Base64 of the bytes on their own, and the part of a longer base64 text that depends on them alone, for each of the
-/// three places at which they may begin in a group of three bytes. At most four bits at each edge are left.
+/// Adds the base64 of the bytes alone, and the part of a longer base64 text that depends only on
+/// them, for each of the three positions in a group of three bytes at which they may begin. At most
+/// four bits at each edge are lost.
 fn add_base64(bytes: &[u8], into: &mut BTreeSet<Vec<u8>>) {
     for engine in [&STANDARD, &URL_SAFE] {
         let alone = engine.encode(bytes);
@@ -92,7 +97,7 @@ fn url_encoded(text: &str, kept: &str, blank: &str, lower_case: bool) -> Vec<u8>
     out.into_bytes()
 }
 
-/// The inside of a JSON string. Characters for which `is_kept` is false become `\uXXXX`.
+/// Returns the inside of a JSON string. Characters that are not `is_kept` become `\uXXXX`.
 fn json_escaped(text: &str, is_kept: impl Fn(char) -> bool) -> Vec<u8> {
     let quoted = serde_json::Value::from(text).to_string();
     let mut out = String::with_capacity(quoted.len());

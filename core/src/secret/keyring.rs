@@ -1,7 +1,6 @@
-//! The master keys: sealing of secrets for the database, and message authentication codes.
+//! The master keys: seal secrets for the database, and make message authentication codes.
 //!
-//! Made once at start from the settings; the stores seal and open with it, the API signs artifact URLs and hashes
-//! inputs for idempotency. Never logs or shows a key or a value.
+//! Never logs or shows a key or a value.
 
 use std::fmt;
 
@@ -18,17 +17,17 @@ use crate::clock;
 
 /// Length of a master key, in bytes.
 const KEY_BYTES: usize = 32;
-/// First byte of everything that is sealed, so that another form can be told apart later.
+/// First byte of every sealed value, so that another format can be distinguished later.
 const VERSION: u8 = 1;
-/// Bytes that name the key: the first of its SHA-256.
+/// Bytes that identify the key: the first of its SHA-256.
 const KEY_ID_BYTES: usize = 4;
-/// XChaCha20's nonce: long enough to be drawn at random without ever meeting itself.
+/// XChaCha20's nonce, long enough for random nonces never to collide.
 const NONCE_BYTES: usize = 24;
 /// Version, key id, nonce.
 const HEADER_BYTES: usize = 1 + KEY_ID_BYTES + NONCE_BYTES;
 
-/// One or several master keys. The first seals and signs; all of them open and verify, so that a key can be replaced
-/// while values sealed with the old one still rest in the database.
+/// One or more master keys. The first seals and signs, and all of them open and verify. A key can
+/// thus be replaced while values sealed with the old one are still stored.
 pub struct Keyring {
     first: Key,
     older: Vec<Key>,
@@ -39,44 +38,44 @@ struct Key {
     bytes: SecretBox<[u8; KEY_BYTES]>,
 }
 
-/// Why a text is not a master key. Says nothing of the text.
+/// Why a text is not a master key. Reveals nothing of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadKey {
-    /// Neither base64 nor hex of [`KEY_BYTES`] bytes.
-    #[error("a master key is 32 bytes, written as base64 or as 64 hexadecimal digits")]
+    /// Not [`KEY_BYTES`] bytes in base64 or hex.
+    #[error("a master key must be 32 bytes, as base64 or 64 hexadecimal digits")]
     Form,
-    /// All bytes are alike, as in a placeholder that nobody replaced.
-    #[error("the master key's bytes are all the same: make one with `openssl rand -base64 32`")]
+    /// All bytes are the same, as in a placeholder.
+    #[error("all bytes of the master key are the same, so generate one with `openssl rand -base64 32`")]
     Weak,
 }
 
 /// Why a sealed value did not open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    /// Not something that [`Keyring::seal`] made.
-    #[error("not a sealed value, or of a form that this version does not know")]
+    /// Not a value that [`Keyring::seal`] made.
+    #[error("not a sealed value, or in a format that this version does not support")]
     Malformed,
-    /// Sealed with a key that is not in the ring.
+    /// Sealed with a key that is not in the keyring.
     #[error("sealed with a master key that is not configured (key id {})", hex(*key_id))]
     UnknownKey {
         /// The key's id, which is public.
         key_id: [u8; KEY_ID_BYTES],
     },
-    /// Changed, or sealed for another owner than the one that was named.
-    #[error("does not open: it was changed, or belongs to another owner")]
+    /// Changed, or sealed for another owner.
+    #[error("cannot be opened because it was changed or belongs to another owner")]
     Forged,
 }
 
 impl Keyring {
-    /// Reads one key, or several separated by commas, of which the first seals.
+    /// Parses one key, or several separated by commas. The first one seals.
     pub fn parse(text: &SecretString) -> Result<Self, BadKey> {
         let mut keys = text.expose_secret().split(',').map(|part| Key::parse(part.trim()));
         let first = keys.next().unwrap_or(Err(BadKey::Form))?;
         Ok(Self { first, older: keys.collect::<Result<_, _>>()? })
     }
 
-    /// Seals `plain` for its owner, e.g. `service_token:service_01h...`: it opens under no other name, so that a
-    /// ciphertext that is copied to another row is worth nothing.
+    /// Seals `plain` for its owner, such as `service_token:service_01h...`. It opens for no other
+    /// owner, so a ciphertext copied to another row is useless.
     ///
     /// # Panics
     /// For values of more than 256 GiB.
@@ -93,7 +92,8 @@ impl Keyring {
         out
     }
 
-    /// Opens what [`seal`](Self::seal) made for the same owner, with whichever key of the ring sealed it.
+    /// Opens what [`seal`](Self::seal) made for the same owner, with the key of the keyring that
+    /// sealed it.
     pub fn open(&self, associated: &str, sealed: &[u8]) -> Result<SecretString, OpenError> {
         let (header, body) = sealed.split_at_checked(HEADER_BYTES).ok_or(OpenError::Malformed)?;
         let (version, header) = header.split_at(1);
@@ -115,18 +115,20 @@ impl Keyring {
         }
     }
 
-    /// Whether `sealed` was made with the key that seals now; if not, sealing it again finishes a rotation.
+    /// Whether `sealed` was made with the current key. If not, sealing the value again finishes a
+    /// rotation.
     pub fn is_current(&self, sealed: &[u8]) -> bool {
         sealed.get(1..=KEY_ID_BYTES) == Some(&self.first.id[..])
     }
 
-    /// HMAC-SHA256 of `message` with a key that is derived for `purpose`, so that a code made for one purpose is worth
-    /// nothing for another.
+    /// Returns the HMAC-SHA256 of `message` with a key derived for `purpose`. A code for one
+    /// purpose does not verify for another.
     pub fn mac(&self, purpose: &str, message: &[u8]) -> [u8; 32] {
         self.first.mac(purpose, message).finalize().into_bytes().into()
     }
 
-    /// Whether `code` is [`mac`](Self::mac) of the message under any key of the ring, in constant time per key.
+    /// Whether `code` is [`mac`](Self::mac) of the message under any key of the keyring. Takes
+    /// constant time per key.
     pub fn verify(&self, purpose: &str, message: &[u8], code: &[u8]) -> bool {
         self.keys().any(|key| key.mac(purpose, message).verify_slice(code).is_ok())
     }
@@ -171,13 +173,13 @@ fn keyed(key: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
     mac
 }
 
-/// The bytes, or none of them when a character is not a digit.
+/// Returns the bytes, or an empty vector if a character is not a digit.
 fn from_hex(text: &str) -> Vec<u8> {
     let digits: Option<Vec<u32>> = text.chars().map(|c| c.to_digit(16)).collect();
     digits.unwrap_or_default().chunks_exact(2).map(|pair| (pair[0] * 16 + pair[1]) as u8).collect()
 }
 
-/// The bytes of standard or URL-safe base64, padded or not, or none of them.
+/// Decodes standard or URL-safe base64, padded or not. Returns an empty vector for anything else.
 fn from_base64(text: &str) -> Vec<u8> {
     let bare = text.trim_end_matches('=');
     STANDARD.decode(text).or_else(|_| URL_SAFE_NO_PAD.decode(bare)).unwrap_or_default()
@@ -220,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_value_opens_for_its_owner_alone() {
+    fn a_sealed_value_opens_only_for_its_owner() {
         let ring = ring(OLD);
         let sealed = ring.seal("service_token:a", &"tok_123".into());
         assert_eq!(ring.open("service_token:a", &sealed).unwrap().expose_secret(), "tok_123");
@@ -228,7 +230,7 @@ mod tests {
         assert_ne!(
             sealed,
             ring.seal("service_token:a", &"tok_123".into()),
-            "every sealing has a nonce of its own"
+            "every sealed value has its own nonce"
         );
         for index in 0..sealed.len() {
             let mut changed = sealed.clone();
@@ -253,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_good_for_one_purpose_and_one_message() {
+    fn a_code_verifies_for_one_purpose_and_message() {
         let ring = ring(OLD);
         let code = ring.mac("artifact-url", b"a");
         assert!(ring.verify("artifact-url", b"a", &code));
@@ -269,7 +271,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_sealed_opens(owner in ".*", value in ".*") {
+        fn a_sealed_value_opens(owner in ".*", value in ".*") {
             let ring = ring(OLD);
             let sealed = ring.seal(&owner, &value.as_str().into());
             let opened = ring.open(&owner, &sealed).unwrap();

@@ -1,7 +1,7 @@
-//! From the bytes that a program writes to lines without secrets.
+//! Splits what a program writes into lines without secrets.
 //!
-//! One [`RedactingLines`] per pipe of an attempt, fed by the worker's log pump with whatever a read returned. A secret
-//! that is split across reads is held back until it can be recognised; only complete lines leave.
+//! Each pipe of an attempt has its own [`RedactingLines`]. A secret that is split across reads is
+//! held back until it can be recognised, and only complete lines are returned.
 
 use std::ops::Range;
 
@@ -10,31 +10,33 @@ use super::{
     redactor::{Redactor, masked},
 };
 
-/// Longest line, in bytes as the program wrote it. A longer one is cut into several; a secret across the cut is masked on
-/// both sides of it.
+/// Longest line, in bytes as the program wrote it. A longer one is cut into several, and a secret
+/// across a cut is masked on both sides.
 pub const LOG_LINE_BYTES_MAX: usize = 16 * 1024;
 
-/// How many bytes after a cut must be known before it is made, so that every secret across it is seen.
+/// Bytes that must be known after a cut before it is made, so that every secret across it is found.
 const LOOKAHEAD_BYTES: usize = SPELLING_BYTES_MAX;
 
-/// Splits a stream into lines and redacts each. Holds at most [`LOG_LINE_BYTES_MAX`] and a little more.
+/// Splits a stream into lines and redacts each. Holds at most [`LOG_LINE_BYTES_MAX`] plus the
+/// longest spelling of a secret.
 #[derive(Debug)]
 pub struct RedactingLines {
     redactor: Redactor,
-    /// What has no line end yet.
+    /// Bytes without a line end yet.
     held: Vec<u8>,
-    /// How much of the beginning of `held` belongs to a secret that the last cut went through.
+    /// Number of bytes at the start of `held` that belong to a secret that the last cut split.
     is_secret_up_to: usize,
 }
 
 impl RedactingLines {
-    /// Lines for one pipe.
+    /// A splitter for one pipe.
     pub const fn new(redactor: Redactor) -> Self {
         Self { redactor, held: Vec::new(), is_secret_up_to: 0 }
     }
 
-    /// Takes what was read and answers the lines that are complete by now: without their ends (`\n` or `\r\n`), without
-    /// secrets, as valid UTF-8 without NUL (what is not becomes U+FFFD).
+    /// Takes the bytes of a read and returns the lines that are now complete. They have no line
+    /// ends (`\n` or `\r\n`) and no secrets, and are valid UTF-8 without NUL: anything else becomes
+    /// U+FFFD.
     pub fn feed(&mut self, bytes: &[u8]) -> Vec<String> {
         let mut lines = Vec::new();
         let searched = self.held.len();
@@ -60,12 +62,12 @@ impl RedactingLines {
         lines
     }
 
-    /// The end of the stream: what is left without a line end, if anything.
+    /// Ends the stream and returns what is left without a line end, if anything.
     pub fn finish(mut self) -> Vec<String> {
         if self.held.is_empty() { Vec::new() } else { self.feed(b"\n") }
     }
 
-    /// Adds the first part of a line that is too long and answers its length.
+    /// Adds the first part of a line that is too long, and returns its length.
     fn cut(&mut self, seen: Range<usize>, lines: &mut Vec<String>) -> usize {
         let bytes = &self.held[seen];
         let found = self.find(bytes);
@@ -105,7 +107,8 @@ fn find_line_end(held: &[u8], from: usize) -> Option<usize> {
     held.get(from..)?.iter().position(|byte| *byte == b'\n').map(|at| from + at)
 }
 
-/// The last boundary between UTF-8 characters at or before `at`; `at` itself where the bytes are not UTF-8.
+/// Returns the last boundary between UTF-8 characters at or before `at`, or `at` itself if the
+/// bytes are not UTF-8.
 fn char_boundary(bytes: &[u8], at: usize) -> usize {
     let is_boundary = |index: &usize| bytes.get(*index).is_none_or(|byte| byte & 0xC0 != 0x80);
     (at.saturating_sub(3)..=at).rev().find(is_boundary).unwrap_or(at)
@@ -127,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn splits_at_line_ends_and_keeps_what_is_not_utf8_apart() {
+    fn splits_at_line_ends_and_replaces_invalid_utf8() {
         let chunks: [&[u8]; 5] = [b"one\r\ntw", b"o\n\nthree ", b"\xff\x00\xc3", b"\xa4\n", b"end"];
         assert_eq!(lines_of(&[], &chunks), ["one", "two", "", "three \u{FFFD}\u{FFFD}ä", "end"]);
         assert_eq!(lines_of(&[], &[b""]), [""; 0]);
@@ -162,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_any_length_is_held_in_bounded_memory() {
+    fn a_line_of_any_length_takes_bounded_memory() {
         let mut lines = RedactingLines::new(Redactor::new([]));
         for _ in 0..100 {
             for line in lines.feed(&[b'x'; 5000]) {
@@ -182,7 +185,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_spelling_leaks_however_it_is_read(
+        fn no_spelling_leaks_in_any_chunking(
             secret in "[ -)+-~äß€😀]{4,30}",
             around in "[a-z\n]{0,20}",
             size in 1usize..30,

@@ -1,10 +1,11 @@
-//! Secrets: sealed where they rest, masked wherever a person or a file may see them.
+//! Secrets: sealed in storage, masked wherever a person or a file may see them.
 //!
-//! * [`Keyring`] seals values for the database and signs short-lived things; the stores and the API use it.
-//! * [`Redactor`] and [`RedactingLines`] take an attempt's secrets out of what its programs print; the worker uses them.
+//! * [`Keyring`] seals values for the database and makes message authentication codes.
+//! * [`Redactor`] and [`RedactingLines`] remove an attempt's secrets from what its programs print.
 //!
-//! Pure apart from nonces, which come from [`crate::clock::random_bytes`]. Nothing in here may print, log or `Debug` a
-//! value: whoever must see one calls `expose_secret`, so that every place that does can be found by that word.
+//! Pure apart from nonces, which come from [`crate::clock::random_bytes`]. Nothing in here may
+//! print, log or `Debug` a value. Code that needs one calls `expose_secret`, so that a search for
+//! this name finds every use.
 
 mod encodings;
 mod keyring;
@@ -21,14 +22,14 @@ pub use owner::{
 pub use redactor::{ENCODED_BYTES_MAX, REDACTED_CHARS_MIN, Redactor};
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// What stands in place of a secret in everything that is stored, shown or logged.
+/// Replaces a secret in everything that is stored, shown or logged.
 pub const MASK: &str = "***";
 
-/// Shortest value, in characters, of which the last four may be shown.
+/// Shortest value, in characters, whose last four may be shown.
 pub const HINT_CHARS_MIN: usize = 16;
 
-/// The last four characters, by which an admin tells two tokens apart; nothing of a value shorter than
-/// [`HINT_CHARS_MIN`], of which four characters would be too large a part.
+/// Returns the last four characters, by which an admin distinguishes tokens. `None` for a value
+/// shorter than [`HINT_CHARS_MIN`], of which they would reveal too much.
 pub fn hint(secret: &SecretString) -> Option<String> {
     let chars: Vec<char> = secret.expose_secret().chars().collect();
     (chars.len() >= HINT_CHARS_MIN).then(|| chars[chars.len() - 4..].iter().collect())
@@ -39,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hint_is_given_of_long_values_only() {
+    fn only_long_values_have_a_hint() {
         assert_eq!(hint(&"abcdefghijklmno".into()), None);
         assert_eq!(hint(&"abcdefghijklmnop".into()).as_deref(), Some("mnop"));
         assert_eq!(hint(&"äöüäöüäöüäöüäöüß".into()).as_deref(), Some("äöüß"));

@@ -1,7 +1,7 @@
-//! Takes the secrets of one attempt out of texts.
+//! Removes the secrets of one attempt from texts.
 //!
-//! The worker makes one [`Redactor`] per attempt from everything that the attempt was given, and passes all that its
-//! programs say through it before anything is stored, streamed or traced. It never shows which secrets it knows.
+//! Everything that an attempt's programs write passes through its [`Redactor`] before it is stored,
+//! streamed or traced. A redactor never shows which secrets it knows.
 
 use std::{borrow::Cow, collections::BTreeSet, fmt, ops::Range};
 
@@ -10,27 +10,30 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{MASK, encodings};
 
-/// Shortest value, or line of a value, that is taken out, in characters. Shorter ones (`1`, `en`, `yes`) occur by chance
-/// in every other line: replacing them would ruin the log and, by where the marks stand, tell the value.
+/// Shortest value, or line of a value, that is redacted, in characters. Shorter ones (`1`, `en`,
+/// `yes`) occur by chance in many lines. Masking them would ruin the log and reveal the value by
+/// the positions of the masks.
 pub const REDACTED_CHARS_MIN: usize = 4;
 
-/// Values longer than this, in bytes, are looked for as they are and JSON-escaped, not in base64 or URL-encoded: nobody
-/// prints a document that way, and the search would need some 100 MB.
+/// Values longer than this, in bytes, are searched for only as they are and JSON-escaped. Programs
+/// do not print documents in base64 or URL-encoded, and the search would need about 100 MB.
 pub const ENCODED_BYTES_MAX: usize = 8 * 1024;
 
-/// Knows the secrets of one attempt and replaces every spelling of each (see [`super`]) by `***`.
+/// Replaces every spelling of an attempt's secrets by `***`.
 ///
-/// Covered: the value itself; each line of it; base64, standard or URL-safe, padded or not, at each of the three
-/// alignments inside a longer base64 text; URL-encoded; JSON-escaped. Not covered: base64 that is broken into lines
-/// inside the value, other alphabets, compression, or a program that spells a secret letter by letter. Programs are
-/// given secrets to use them; this is for accidents.
+/// Covered are the value itself, each line of it, base64 (standard or URL-safe, padded or not, at
+/// each of the three alignments inside a longer base64 text), URL-encoding and JSON-escaping. Not
+/// covered are base64 that is broken into lines inside the value, other alphabets, compression, and
+/// programs that spell a secret letter by letter. Programs are given secrets to use them, so this
+/// protects against accidents only.
 #[derive(Clone)]
 pub struct Redactor {
     search: Option<AhoCorasick>,
 }
 
 impl Redactor {
-    /// A redactor for these values; values shorter than [`REDACTED_CHARS_MIN`] are left alone.
+    /// Builds a redactor for these values. Values shorter than [`REDACTED_CHARS_MIN`] are not
+    /// redacted.
     ///
     /// # Panics
     /// For some hundred million bytes of secrets.
@@ -50,13 +53,13 @@ impl Redactor {
         Self { search: Some(search) }
     }
 
-    /// The text with every secret replaced. Secrets that overlap or touch become one mark.
+    /// Returns the text with every secret masked. Secrets that overlap or touch share one mask.
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let found = self.find(text.as_bytes());
         if found.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(masked(text.as_bytes(), &found)) }
     }
 
-    /// Where secrets stand, in order, those that overlap or touch as one.
+    /// Returns where secrets are, in order. Ranges that overlap or touch are merged.
     pub(super) fn find(&self, bytes: &[u8]) -> Vec<Range<usize>> {
         let mut found: Vec<Range<usize>> = Vec::new();
         let Some(search) = &self.search else { return found };
@@ -70,13 +73,14 @@ impl Redactor {
         found
     }
 
-    /// Whether nothing is looked for.
+    /// Whether there is no secret to search for.
     pub(super) const fn is_idle(&self) -> bool {
         self.search.is_none()
     }
 }
 
-/// The bytes as text (what is not UTF-8, and NUL, which Postgres does not store, as U+FFFD) with `ranges` masked.
+/// Returns the bytes as text with `ranges` masked. Invalid UTF-8, and NUL, which Postgres does not
+/// store, become U+FFFD.
 pub(super) fn masked(bytes: &[u8], ranges: &[Range<usize>]) -> String {
     let mut out = String::with_capacity(bytes.len());
     let mut from = 0;
@@ -127,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn replaces_what_it_knows_and_nothing_else() {
+    fn masks_known_secrets_and_nothing_else() {
         let redactor = redactor(&["hunter2!", "tok_abcdef", "abcdefgh", "no", "line one\nline two\r\nx"]);
         for (text, expected) in [
             ("nothing to see, no", "nothing to see, no"),
@@ -158,14 +162,14 @@ mod tests {
     }
 
     #[test]
-    fn a_document_is_found_as_it_is() {
+    fn a_document_is_masked_as_it_is() {
         let document: String = (0..40_000).map(|n| char::from_digit(n * n % 36, 36).unwrap()).collect();
         assert_eq!(redactor(&[&document]).redact(&document), MASK);
     }
 
     proptest! {
         #[test]
-        fn no_spelling_of_a_secret_is_left(
+        fn no_spelling_of_a_secret_remains(
             secret in "[ -)+-~äß€😀]{4,40}", before in ".{0,40}", after in ".{0,40}",
         ) {
             prop_assume!(!before.contains('*') && !after.contains('*'));
