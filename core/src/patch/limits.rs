@@ -1,6 +1,4 @@
-//! Declared limits, as they are changed. Pure.
-//!
-//! Services, proxies, queues and policies have them.
+//! Patches of declared limits. Pure.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +9,7 @@ use crate::{
     refusal::Refusal,
 };
 
-/// What to change of limits. A field that is cleared: no limit.
+/// Changes of declared limits. A cleared field means no limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LimitsPatch {
@@ -26,7 +24,7 @@ pub struct LimitsPatch {
     pub caps: Patch<Vec<NewCap>>,
 }
 
-/// A rate as it is given, unchecked.
+/// A rate limit as given, unchecked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewRateLimit {
@@ -36,11 +34,11 @@ pub struct NewRateLimit {
     pub limit: i32,
     /// See [`RateLimit`].
     pub per: IsoDuration,
-    /// By default 1.
+    /// 1 if omitted.
     pub burst: Option<i32>,
 }
 
-/// A cap as it is given, unchecked.
+/// A cap as given, unchecked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewCap {
@@ -68,7 +66,7 @@ impl From<NewRateLimit> for RateLimit {
 }
 
 impl LimitsPatch {
-    /// The limits with this laid over them, unchecked.
+    /// Returns the limits with this patch applied, unchecked.
     pub fn over(self, limits: &Limits) -> Limits {
         let count = |count: i32| u32::try_from(count).unwrap_or(0);
         Limits {
@@ -91,7 +89,7 @@ impl LimitsPatch {
     }
 }
 
-/// What is wrong with limits, with its path.
+/// Returns what is wrong with limits, with paths.
 pub fn limit_refusals(limits: &Limits) -> Vec<Refusal> {
     let refuse = |(path, message): (Vec<String>, String)| {
         Refusal::invalid("", message).below(&path.iter().map(String::as_str).collect::<Vec<_>>())

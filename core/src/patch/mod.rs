@@ -1,7 +1,7 @@
-//! What an update says of one field. Pure.
+//! What an update says about a field: leave, clear or set it. Pure.
 //!
-//! As JSON: a field that is left out, null, or the value; fields need `#[serde(default, skip_serializing_if =
-//! "Patch::is_leave")]`.
+//! In JSON a field is absent, null, or has a value. Fields need `#[serde(default,
+//! skip_serializing_if = "Patch::is_leave")]`.
 
 mod limits;
 mod policy;
@@ -11,20 +11,20 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub use limits::{LimitsPatch, NewCap, NewRateLimit, limit_refusals};
 pub use policy::{BackoffPatch, PolicyPatch};
 
-/// Leave it, clear it, or set it: an input field that is absent, null, or has a value.
+/// An input field that is absent, null, or has a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Patch<T> {
-    /// Absent: as it is stored.
+    /// Absent: keep the stored value.
     #[default]
     Leave,
-    /// Null: back to nothing, or to the field's default.
+    /// Null: remove the value, or reset it to the field's default.
     Clear,
-    /// This value.
+    /// Store this value.
     Set(T),
 }
 
 impl<T> Patch<T> {
-    /// The field after the patch: `cleared` when it is cleared.
+    /// Returns the field after the patch. Clearing it gives `cleared`.
     pub fn over(self, stored: T, cleared: T) -> T {
         match self {
             Self::Leave => stored,
@@ -33,12 +33,12 @@ impl<T> Patch<T> {
         }
     }
 
-    /// Whether it leaves the field as it is.
+    /// Whether the field keeps its stored value.
     pub const fn is_leave(&self) -> bool {
         matches!(self, Self::Leave)
     }
 
-    /// Clear for none; for fields of a create, where absent and null mean the same.
+    /// `Clear` for `None`. For fields of a create, where absent and null mean the same.
     pub fn set_or_clear(value: Option<T>) -> Self {
         value.map_or(Self::Clear, Self::Set)
     }

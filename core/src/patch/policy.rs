@@ -1,7 +1,7 @@
-//! A part of a policy, laid over a whole one. Pure.
+//! Patches of a policy. Pure.
 //!
-//! Commands lay it over the default policy or over their stored one; a job's `policy` is laid over its
-//! command's; that of a schedule is kept as JSON until it fires.
+//! A command's patch applies to the default policy or to its stored one, and a job's patch to its
+//! command's policy. A schedule stores its patch as JSON until it fires.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ use crate::{
     refusal::Refusal,
 };
 
-/// What to change of a policy. A field that is cleared goes back to its default.
+/// Changes of a policy. A cleared field goes back to its default.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PolicyPatch {
@@ -28,22 +28,22 @@ pub struct PolicyPatch {
     /// At most five minutes.
     #[serde(default, skip_serializing_if = "Patch::is_leave")]
     pub grace: Patch<IsoDuration>,
-    /// More than zero. By default, never.
+    /// More than zero. Never by default.
     #[serde(default, skip_serializing_if = "Patch::is_leave")]
     pub expires_after: Patch<IsoDuration>,
-    /// By default, none.
+    /// No limits by default.
     #[serde(default)]
     pub limits: LimitsPatch,
 }
 
-/// What to change of a backoff. A field that is cleared goes back to its default.
+/// Changes of a backoff. A cleared field goes back to its default.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BackoffPatch {
     /// The curve.
     #[serde(default, skip_serializing_if = "Patch::is_leave")]
     pub strategy: Patch<BackoffStrategy>,
-    /// Wait after the first counted attempt; not longer than `max`.
+    /// Wait after the first counted attempt, at most `max`.
     #[serde(default, skip_serializing_if = "Patch::is_leave")]
     pub initial: Patch<IsoDuration>,
     /// Upper bound of any wait.
@@ -55,14 +55,14 @@ pub struct BackoffPatch {
 }
 
 impl PolicyPatch {
-    /// The policy with this laid over it, unchecked.
+    /// Returns the policy with this patch applied, unchecked.
     pub fn over(&self, policy: &Policy) -> Policy {
         let default = Policy::default();
         let attempts = |count: i32| u32::try_from(count).unwrap_or(0);
         let max_attempts = match self.max_attempts {
             Patch::Leave => policy.max_attempts,
             Patch::Clear => default.max_attempts,
-            // A negative count becomes one that the check refuses.
+            // A negative count becomes 0, which the check refuses.
             Patch::Set(count) => attempts(count),
         };
         let expires_after = match self.expires_after {
@@ -85,8 +85,8 @@ impl PolicyPatch {
         }
     }
 
-    /// The policy with this laid over it, or everything that is out of bounds, with paths that begin with
-    /// `policy`.
+    /// Returns the policy with this patch applied, or everything that is out of bounds, with paths
+    /// that begin with `policy`.
     pub fn checked_over(&self, policy: &Policy) -> Result<Policy, Vec<Refusal>> {
         let policy = self.over(policy);
         let refusals = check(&policy);
@@ -105,8 +105,8 @@ impl BackoffPatch {
     }
 }
 
-/// Everything that is wrong with a policy. [`Policy::check`] tells the first thing only, so that it is asked
-/// about each part in the company of defaults, and about the whole when all parts are fine.
+/// Returns everything that is wrong with a policy. [`Policy::check`] reports only the first
+/// problem, so each part is checked beside defaults, and the whole policy once all parts are fine.
 fn check(policy: &Policy) -> Vec<Refusal> {
     let Backoff { strategy: _, initial, max, jitter } = policy.backoff;
     let default = Policy::default();
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_out_of_bounds_is_told_with_its_path() {
+    fn everything_out_of_bounds_is_refused_with_its_path() {
         let patch = PolicyPatch {
             max_attempts: Patch::Set(-1),
             timeout: Patch::Set(IsoDuration::from_secs(0)),
