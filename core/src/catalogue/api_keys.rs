@@ -1,8 +1,8 @@
 //! `api_key_ensure`, `authenticate`.
 //!
-//! A key is a text that its owner presents with every request. Only its SHA-256 is kept: keys are drawn at
-//! random with at least 128 bits, so that a plain hash cannot be guessed, and a slow one would cost every
-//! request.
+//! A key is a text that a client sends with every request. Only its SHA-256 is stored. Keys are
+//! random with at least 128 bits, so a plain hash cannot be guessed, and a slow hash would cost
+//! every request.
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
@@ -19,26 +19,26 @@ use crate::{
     },
 };
 
-/// Shortest key that is taken from the configuration, in bytes.
+/// Shortest key accepted from the configuration, in bytes.
 pub const KEY_BYTES_MIN: usize = 16;
 /// Longest key, in bytes.
 pub const KEY_BYTES_MAX: usize = 256;
-/// The last use of a key is written at most this often, in seconds.
+/// How often the last use of a key is written at most, in seconds.
 const TOUCH_AFTER_SECS: f64 = 60.0;
 
-/// What is kept of a key, and what [`Catalogue::authenticate`] takes.
+/// Returns what is stored of a key, which [`Catalogue::authenticate`] takes.
 pub fn key_hash(key: &SecretString) -> [u8; 32] {
     Sha256::digest(key.expose_secret()).into()
 }
 
 impl Catalogue {
-    /// Makes sure that a key given by the configuration exists, with the role ADMIN. Idempotent; a key that
-    /// was revoked or has expired stays so.
+    /// Makes sure that a key from the configuration exists, with the role ADMIN. Idempotent. A
+    /// revoked or expired key stays so.
     pub async fn api_key_ensure(&self, name: &str, key: &SecretString) -> Result<ApiKeyId, StepError> {
         let mut checks = Checks::default();
         checks.take(check_name("name", name));
         if !(KEY_BYTES_MIN..=KEY_BYTES_MAX).contains(&key.expose_secret().len()) {
-            let message = format!("must be {KEY_BYTES_MIN} to {KEY_BYTES_MAX} bytes, drawn at random");
+            let message = format!("must be {KEY_BYTES_MIN} to {KEY_BYTES_MAX} random bytes");
             checks.invalid(&["key"], message);
         }
         checks.passed()?;
@@ -49,8 +49,8 @@ impl Catalogue {
         Ok(id)
     }
 
-    /// Whose key this is; none if it is unknown, expired or revoked. Writes that it was used, at most once a
-    /// minute.
+    /// Returns the key's owner, or `None` if the key is unknown, expired or revoked. Records the
+    /// use, at most once a minute.
     pub async fn authenticate(&self, hash: &[u8; 32]) -> Result<Option<KeyOwner>, StoreError> {
         let mut connection = self.store.connection().await?;
         let Some((owner, is_due)) = api_keys::owner(&mut connection, hash, TOUCH_AFTER_SECS).await? else {

@@ -1,7 +1,7 @@
 //! Bounds of the catalogue's texts, JSON values, URLs and secrets. Pure.
 //!
-//! The verbs hand in what the caller gave and a [`Checks`] that takes the refusals; what is answered is fit
-//! to store. NUL is refused everywhere, because Postgres keeps no text with it and no environment has it.
+//! Each check returns a value that is fit to store, and keeps refusals in [`Checks`]. NUL is
+//! refused everywhere, because neither Postgres nor an environment can hold it.
 
 use std::collections::BTreeMap;
 
@@ -27,10 +27,11 @@ pub const SETTINGS_BYTES_MAX: usize = 64 * 1024;
 pub const JSON_DEPTH_MAX: usize = 64;
 /// Longest URL, in bytes.
 pub const URL_BYTES_MAX: usize = 2048;
-/// Variables that Callboard sets itself begin so.
+/// Prefix of the variables that Callboard sets itself.
 const RESERVED_PREFIX: &str = "CALLBOARD_";
 
-/// A description: at most [`DESCRIPTION_CHARS_MAX`] characters; an empty one is none.
+/// Checks a description of at most [`DESCRIPTION_CHARS_MAX`] characters. An empty one becomes
+/// `None`.
 pub(super) fn description(checks: &mut Checks, text: String) -> Option<String> {
     if text.chars().count() > DESCRIPTION_CHARS_MAX || text.contains('\0') {
         checks.invalid(
@@ -41,15 +42,15 @@ pub(super) fn description(checks: &mut Checks, text: String) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
 }
 
-/// An environment: an object of at most [`VARIABLES_MAX`] texts.
+/// Checks an environment: an object of at most [`VARIABLES_MAX`] strings.
 pub(super) fn environment(checks: &mut Checks, value: Value) -> BTreeMap<String, String> {
     const FIELD: &str = "environment";
     let Value::Object(object) = value else {
-        checks.invalid(&[FIELD], "must be a JSON object of names and texts");
+        checks.invalid(&[FIELD], "must be a JSON object with string values");
         return BTreeMap::new();
     };
     if object.len() > VARIABLES_MAX {
-        let message = format!("has {} variables; at most {VARIABLES_MAX} are allowed", object.len());
+        let message = format!("must have at most {VARIABLES_MAX} variables, not {}", object.len());
         checks.refuse(RefusalCode::TooMany, &[FIELD], message);
         return BTreeMap::new();
     }
@@ -59,28 +60,28 @@ pub(super) fn environment(checks: &mut Checks, value: Value) -> BTreeMap<String,
         if !is_variable_name(&name) {
             checks.invalid(
                 &path,
-                "a variable's name is a letter or `_`, then letters, digits or `_`, at most 100",
+                "a variable's name must be a letter or `_`, then letters, digits or `_`, at most 100",
             );
         } else if name.starts_with(RESERVED_PREFIX) {
-            checks.invalid(&path, format!("names that begin with {RESERVED_PREFIX} are Callboard's own"));
+            checks.invalid(&path, format!("names that begin with {RESERVED_PREFIX} are reserved"));
         }
         match value {
             Value::String(text) if text.len() > VARIABLE_BYTES_MAX => {
                 checks.invalid(&path, format!("must be at most {VARIABLE_BYTES_MAX} bytes"));
             }
-            Value::String(text) if text.contains('\0') => checks.invalid(&path, "must not have NUL"),
+            Value::String(text) if text.contains('\0') => checks.invalid(&path, "must not contain NUL"),
             Value::String(text) => {
                 variables.insert(name, text);
             }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-                checks.invalid(&path, "must be a text: write numbers and booleans in quotes");
+                checks.invalid(&path, "must be a string (put numbers and booleans in quotes)");
             }
         }
     }
     variables
 }
 
-/// Settings: a JSON object of at most [`SETTINGS_BYTES_MAX`].
+/// Checks settings: a JSON object of at most [`SETTINGS_BYTES_MAX`].
 pub(super) fn settings(checks: &mut Checks, value: Value) -> Value {
     const FIELD: &str = "settings";
     if !value.is_object() {
@@ -88,7 +89,7 @@ pub(super) fn settings(checks: &mut Checks, value: Value) -> Value {
     } else if !is_storable(&value, JSON_DEPTH_MAX) {
         checks.invalid(
             &[FIELD],
-            format!("must be nested at most {JSON_DEPTH_MAX} deep, without NUL in any text"),
+            format!("must be nested at most {JSON_DEPTH_MAX} deep, without NUL in any string"),
         );
     } else if value.to_string().len() > SETTINGS_BYTES_MAX {
         checks.invalid(&[FIELD], format!("must be at most {SETTINGS_BYTES_MAX} bytes of JSON"));
@@ -96,7 +97,7 @@ pub(super) fn settings(checks: &mut Checks, value: Value) -> Value {
     value
 }
 
-/// Whether Postgres takes a JSON value and gives it back.
+/// Whether Postgres can store a JSON value, and the value is at most `depth_left` levels deep.
 pub(super) fn is_storable(value: &Value, depth_left: usize) -> bool {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => true,
@@ -109,8 +110,8 @@ pub(super) fn is_storable(value: &Value, depth_left: usize) -> bool {
     }
 }
 
-/// Where a service lives: absolute, `http` or `https`, without a user name or password, which would be no
-/// secrets there.
+/// Checks a service's URL: absolute, `http` or `https`, without a user name or password, which
+/// would not be kept secret there.
 pub(super) fn base_url(checks: &mut Checks, text: &str) -> Option<Url> {
     const FIELD: &str = "baseUrl";
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
@@ -118,32 +119,36 @@ pub(super) fn base_url(checks: &mut Checks, text: &str) -> Option<Url> {
         checks.invalid(
             &[FIELD],
             format!(
-                "must be an absolute http or https URL, at most {URL_BYTES_MAX} bytes: https://api.example"
+                "must be an absolute http or https URL of at most {URL_BYTES_MAX} bytes, \
+                 such as https://api.example"
             ),
         );
         return None;
     };
     if !url.username().is_empty() || url.password().is_some() {
-        checks.invalid(&[FIELD], "must have no user name or password: store them as the service's token");
+        checks.invalid(
+            &[FIELD],
+            "must not contain a user name or password (store them as the service's token)",
+        );
         return None;
     }
     Some(url)
 }
 
-/// The value of a secret: 1 to [`SECRET_BYTES_MAX`] bytes.
+/// Checks a secret's value: 1 to [`SECRET_BYTES_MAX`] bytes.
 pub(super) fn secret(checks: &mut Checks, path: &[&str], value: &SecretString) {
     let value = value.expose_secret();
     if value.is_empty() || value.len() > SECRET_BYTES_MAX {
         checks.invalid(path, format!("must be 1 to {SECRET_BYTES_MAX} bytes"));
     } else if value.contains('\0') {
-        checks.invalid(path, "must not have NUL");
+        checks.invalid(path, "must not contain NUL");
     }
 }
 
-/// An expiry: in the future.
+/// Checks that an expiry is in the future.
 pub(super) fn expires_at(checks: &mut Checks, path: &[&str], expires_at: Option<Time>) {
     if expires_at.is_some_and(|at| at <= clock::now()) {
-        checks.invalid(path, "must be in the future; leave it out for no expiry");
+        checks.invalid(path, "must be in the future (omit it for no expiry)");
     }
 }
 

@@ -1,6 +1,7 @@
-//! Collects what is wrong with a request, so that the caller learns all of it at once. Pure.
+//! Collects the refusals of a request, so that the caller gets all of them at once. Pure.
 //!
-//! Every verb makes one, hands it to its checks, and asks [`Checks::passed`] before it writes.
+//! An operation passes one [`Checks`] to all of its checks, and calls [`Checks::passed`] before it
+//! writes.
 
 use crate::{
     limit::{Cap, Limits},
@@ -9,24 +10,24 @@ use crate::{
     steps::StepError,
 };
 
-/// Refusals so far.
+/// The refusals so far.
 #[derive(Debug, Default)]
 pub(super) struct Checks {
     refusals: Vec<Refusal>,
 }
 
 impl Checks {
-    /// Refuses the field at this path. The path comes in parts, because names in it may have dots.
+    /// Refuses the field at this path. The path is in parts, because names in it may contain dots.
     pub(super) fn refuse(&mut self, code: RefusalCode, path: &[&str], message: impl Into<String>) {
         self.refusals.push(Refusal::new(code, "", message).below(path));
     }
 
-    /// Refuses a value that is out of bounds or of the wrong form.
+    /// Refuses a value that is out of bounds or malformed.
     pub(super) fn invalid(&mut self, path: &[&str], message: impl Into<String>) {
         self.refuse(RefusalCode::Invalid, path, message);
     }
 
-    /// Takes the refusal of a check of ring 0; answers what it let pass.
+    /// Keeps the refusal of a ring 0 check, or returns its value.
     pub(super) fn take<T>(&mut self, checked: Result<T, Refusal>) -> Option<T> {
         match checked {
             Ok(value) => Some(value),
@@ -37,39 +38,40 @@ impl Checks {
         }
     }
 
-    /// Takes many refusals.
+    /// Keeps several refusals.
     pub(super) fn extend(&mut self, refusals: impl IntoIterator<Item = Refusal>) {
         self.refusals.extend(refusals);
     }
 
-    /// Refuses when the caller has read another version than the one that is stored.
+    /// Refuses if the caller read a version other than the stored one.
     pub(super) fn version(&mut self, stored: i32, read: Option<i32>) {
         if let Some(read) = read.filter(|read| *read != stored) {
-            let message = format!("it is at version {stored} now, not {read}: read it again");
+            let message = format!("must be the current version {stored}, not {read} (read the object again)");
             self.refuse(RefusalCode::StaleVersion, &["version"], message);
         }
     }
 
-    /// A field that cannot be cleared, after its patch.
+    /// Returns a field that cannot be cleared, after its patch.
     pub(super) fn required(&mut self, field: &str, patch: Patch<String>, stored: &str) -> String {
         match patch {
             Patch::Set(text) => text,
             Patch::Leave => stored.to_owned(),
             Patch::Clear => {
-                self.invalid(&[field], "must not be null; leave it out to keep it as it is");
+                self.invalid(&[field], "must not be null (omit it to keep the stored value)");
                 stored.to_owned()
             }
         }
     }
 
-    /// The limits with a patch laid over them; refuses everything that is out of bounds.
+    /// Returns the limits with the patch applied. Refuses everything that is out of bounds.
     pub(super) fn limits(&mut self, patch: LimitsPatch, stored: &Limits) -> Limits {
         let limits = patch.over(stored);
         self.extend(limit_refusals(&limits));
         limits
     }
 
-    /// The caps of something that has no other limits of its own; refuses everything that is out of bounds.
+    /// Returns the caps of an object without other limits. Refuses everything that is out of
+    /// bounds.
     pub(super) fn caps(&mut self, new: Vec<NewCap>) -> Vec<Cap> {
         let caps: Vec<Cap> = new.into_iter().map(Cap::from).collect();
         self.extend(limit_refusals(&Limits { caps: caps.clone(), ..Limits::default() }));
@@ -81,13 +83,13 @@ impl Checks {
         self.refuse(RefusalCode::Taken, &[field], message);
     }
 
-    /// The error, when something was refused for certain.
+    /// Returns the error. At least one refusal must have been kept.
     pub(super) fn refused(self) -> StepError {
-        debug_assert!(!self.refusals.is_empty(), "nothing was refused");
+        debug_assert!(!self.refusals.is_empty(), "no refusal was kept");
         StepError::Refused(self.refusals)
     }
 
-    /// Everything that was refused, if anything was.
+    /// Fails with everything that was refused, if anything was.
     pub(super) fn passed(self) -> Result<(), StepError> {
         if self.refusals.is_empty() { Ok(()) } else { Err(StepError::Refused(self.refusals)) }
     }

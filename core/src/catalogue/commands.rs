@@ -1,7 +1,7 @@
 //! `command_create`, `command_update`, `command_delete`.
 //!
-//! What a command runs (name, spec, input schema, policy) is written as a new version with each change; jobs
-//! run the version that they were enqueued with. Everything else is the command's own.
+//! Each change of what a command runs (name, spec, input schema, policy) is stored as a new
+//! version. Jobs run the version with which they were enqueued. The other fields are not versioned.
 
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ use crate::{
 };
 
 const NAME_TAKEN: &str = "another command has this name";
-/// Queue of commands that name no other.
+/// The queue of commands that name no other.
 const QUEUE_DEFAULT: &str = "default";
 
 /// A new command.
@@ -44,56 +44,56 @@ pub struct CommandCreate {
     pub description: Option<String>,
     /// What to run.
     pub spec: SpecInput,
-    /// JSON Schema of the job's input; without one, every object is let in.
+    /// JSON Schema of the job's input. `None` accepts every object.
     pub input_schema: Option<Value>,
-    /// Profile of jobs that name no other.
+    /// The profile of jobs that name no other.
     pub profile_id: Option<ProfileId>,
-    /// Proxy of jobs that name no other.
+    /// The proxy of jobs that name no other.
     pub proxy_id: Option<ProxyId>,
-    /// Services of jobs that name no others; in order, each once.
+    /// The services of jobs that name no others, in order, each once.
     pub service_ids: Vec<ServiceId>,
-    /// Queue of jobs that name no other; without one, `default`.
+    /// The queue of jobs that name no other, `default` if omitted.
     pub queue: Option<String>,
-    /// Laid over the default policy.
+    /// Applied to the default policy.
     pub policy: PolicyPatch,
 }
 
-/// Changes of a command.
+/// An update of a command.
 #[derive(Debug, Clone)]
 pub struct CommandUpdate {
-    /// Which.
+    /// The command.
     pub id: CommandId,
-    /// The version that the caller has read, if it wants to be told when that is not the newest.
+    /// The version that the caller read. A stale one is refused. `None` skips this check.
     pub version: Option<i32>,
-    /// What to change.
+    /// The changes.
     pub changes: CommandChanges,
 }
 
-/// What to change of a command; for the bounds see [`CommandCreate`].
+/// Changes of a command. [`CommandCreate`] has the bounds.
 #[derive(Debug, Clone, Default)]
 pub struct CommandChanges {
     /// Cannot be cleared.
     pub name: Patch<String>,
-    /// Cleared: none.
+    /// Clearing removes it.
     pub description: Patch<String>,
     /// Cannot be cleared.
     pub spec: Patch<SpecInput>,
-    /// Cleared: every object is let in.
+    /// Clearing accepts every object.
     pub input_schema: Patch<Value>,
-    /// Cleared: none.
+    /// Clearing removes it.
     pub profile_id: Patch<ProfileId>,
-    /// Cleared: none.
+    /// Clearing removes it.
     pub proxy_id: Patch<ProxyId>,
-    /// Replaces the whole list. Cleared: empty.
+    /// Replaces the whole list. Clearing empties it.
     pub service_ids: Patch<Vec<ServiceId>>,
-    /// Cleared: `default`.
+    /// Clearing resets it to `default`.
     pub queue: Patch<String>,
-    /// Laid over the stored policy. Cleared: the default policy.
+    /// Applied to the stored policy. Clearing resets it to the default policy.
     pub policy: Patch<PolicyPatch>,
 }
 
 impl Catalogue {
-    /// Makes a command and its first version.
+    /// Creates a command and its first version.
     pub async fn command_create(&self, input: CommandCreate) -> Result<Command, StepError> {
         let id: CommandId = self.ids.make();
         let mut checks = Checks::default();
@@ -119,7 +119,7 @@ impl Catalogue {
         Ok(command)
     }
 
-    /// Changes a command. A request that changes nothing leaves the version as it is.
+    /// Updates a command. A request that changes nothing leaves the version as it is.
     pub async fn command_update(&self, input: CommandUpdate) -> Result<Command, StepError> {
         let CommandUpdate { id, version, changes } = input;
         let mut checks = Checks::default();
@@ -169,7 +169,7 @@ impl Catalogue {
         Ok(command)
     }
 
-    /// Removes a command. Its versions stay: jobs that run them keep their own copy.
+    /// Deletes a command. Its versions stay for the jobs that run them.
     pub async fn command_delete(&self, id: CommandId, version: Option<i32>) -> Result<(), StepError> {
         let mut checks = Checks::default();
         let mut transaction = self.store.begin().await?;
@@ -183,8 +183,8 @@ impl Catalogue {
         Ok(())
     }
 
-    /// The spec after its patch. A spec that stays is not checked again: the allow-list may have become
-    /// narrower, which is the worker's to enforce and no reason why a description could not be changed.
+    /// Returns the spec after its patch. An unchanged spec is not checked again: the allow-list may
+    /// have become narrower, which the worker enforces and which must not block other changes.
     fn patched_spec(
         &self,
         checks: &mut Checks,
@@ -194,7 +194,7 @@ impl Catalogue {
         match patch {
             Patch::Leave => None,
             Patch::Clear => {
-                checks.invalid(&["spec"], "must not be null; leave it out to keep it as it is");
+                checks.invalid(&["spec"], "must not be null (omit it to keep the stored value)");
                 None
             }
             Patch::Set(spec) => check_spec(checks, spec, &self.allow_list),
@@ -218,7 +218,7 @@ async fn locked(connection: &mut Connection, id: CommandId) -> Result<Command, S
     commands::lock(connection, id).await?.ok_or_else(|| StepError::no("command"))
 }
 
-/// The version that a command points at.
+/// Loads the version that the command points at.
 async fn newest(connection: &mut Connection, command: &Command) -> Result<VersionDraft, StoreError> {
     let found = command_versions::load(connection, &[command.version_id]).await?.pop();
     found
@@ -234,7 +234,7 @@ fn optional<T>(patch: Patch<T>, stored: Option<T>) -> Option<T> {
     }
 }
 
-/// The spec, if nothing of it was refused.
+/// Returns the spec unless it is refused.
 fn check_spec(checks: &mut Checks, input: SpecInput, allowed: &AllowList) -> Option<CommandSpec> {
     match input.check(allowed).and_then(|spec| storable(&spec).map(|()| spec)) {
         Ok(spec) => Some(spec),
@@ -245,11 +245,16 @@ fn check_spec(checks: &mut Checks, input: SpecInput, allowed: &AllowList) -> Opt
     }
 }
 
-/// Postgres keeps no text with NUL.
+/// Refuses NUL, which Postgres does not store, and deep nesting.
 fn storable(spec: &CommandSpec) -> Result<(), Vec<Refusal>> {
     let is_storable =
         serde_json::to_value(spec).is_ok_and(|value| bounds::is_storable(&value, bounds::JSON_DEPTH_MAX));
-    if is_storable { Ok(()) } else { Err(vec![Refusal::invalid("spec", "must not have NUL in any text")]) }
+    if is_storable {
+        return Ok(());
+    }
+    let message =
+        format!("must be nested at most {} deep, without NUL in any string", bounds::JSON_DEPTH_MAX);
+    Err(vec![Refusal::invalid("spec", message)])
 }
 
 fn check_input_schema(checks: &mut Checks, schema: Value) -> Value {
@@ -266,7 +271,7 @@ fn check_policy(checks: &mut Checks, patch: &PolicyPatch, stored: &Policy) -> Po
     })
 }
 
-/// Checks the name, the queue and everything that a command refers to.
+/// Checks the name, the queue, and everything that the command references.
 async fn check_draft(
     connection: &mut Connection,
     checks: &mut Checks,
@@ -287,7 +292,7 @@ async fn check_draft(
     keep_services(connection, checks, &draft.service_ids).await
 }
 
-/// Two requests at once may both find a name free: then the constraint tells the second.
+/// Two concurrent requests may both find a name free. The constraint then refuses the second.
 fn taken(error: StoreError) -> StepError {
     match error.constraint() {
         Some("commands_name_key") => StepError::refused(RefusalCode::Taken, &["name"], NAME_TAKEN),

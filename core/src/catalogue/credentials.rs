@@ -1,4 +1,4 @@
-//! A proxy's user name and password in a request: checked and sealed. Pure but for the nonce of the seal.
+//! Checks and seals a proxy's user name and password. Pure but for the seal's nonce.
 
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -11,10 +11,10 @@ use crate::{
     store::catalogue::proxies::SealedCredentials,
 };
 
-/// Longest user name or password, in bytes: SOCKS5 has one byte for the length.
+/// Longest user name or password, in bytes. SOCKS5 has one byte for the length.
 const CREDENTIAL_BYTES_MAX: usize = 255;
 
-/// What a request says of a proxy's credentials.
+/// Changes of a proxy's credentials.
 #[derive(Debug)]
 pub(super) struct Credentials {
     pub(super) username: Patch<SecretString>,
@@ -22,7 +22,7 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    /// Checks them against what is stored.
+    /// Checks the changes against the stored credentials.
     pub(super) fn check(&self, checks: &mut Checks, protocol: ProxyProtocol, stored: &SealedCredentials) {
         for (field, patch) in [("username", &self.username), ("password", &self.password)] {
             if let Patch::Set(value) = patch {
@@ -32,7 +32,7 @@ impl Credentials {
                     || value.chars().any(char::is_control)
                 {
                     let message =
-                        format!("must be 1 to {CREDENTIAL_BYTES_MAX} bytes without control characters");
+                        format!("must be 1 to {CREDENTIAL_BYTES_MAX} bytes, without control characters");
                     checks.invalid(&[field], message);
                 }
             }
@@ -40,12 +40,12 @@ impl Credentials {
         if let (Patch::Set(username), ProxyProtocol::Http | ProxyProtocol::Https) = (&self.username, protocol)
             && username.expose_secret().contains(':')
         {
-            checks.invalid(&["username"], "must not have `:`, with which HTTP ends a user name");
+            checks.invalid(&["username"], "must not contain `:`, which ends a user name in HTTP");
         }
         if is_set(&self.password, stored.password.as_ref())
             && !is_set(&self.username, stored.username.as_ref())
         {
-            checks.invalid(&["password"], "a password needs a user name: give both, or neither");
+            checks.invalid(&["password"], "a password needs a user name (set both or neither)");
         }
     }
 }
@@ -58,7 +58,7 @@ fn is_set(patch: &Patch<SecretString>, stored: Option<&Vec<u8>>) -> bool {
     }
 }
 
-/// What is to be stored: new values sealed, others as they were.
+/// Returns what to store: new values sealed, others as they were.
 pub(super) fn seal(
     keyring: &Keyring,
     id: ProxyId,

@@ -1,4 +1,4 @@
-//! The answer to a delete of something that is still needed, and to a bound that is exceeded already.
+//! Refuses to delete an object that is still referenced.
 
 use super::checks::Checks;
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// Refuses to delete a `noun` that somebody needs, and says who.
+/// Refuses to delete a `noun` that is still referenced, and names what references it.
 pub(super) fn check(checks: &mut Checks, noun: &str, uses: &References) {
     if uses.is_empty() {
         return;
@@ -19,7 +19,7 @@ pub(super) fn check(checks: &mut Checks, noun: &str, uses: &References) {
         told(&uses.profiles, "profile", "profiles", i64::MAX),
         told(&uses.commands, "command", "commands", i64::MAX),
         told(&uses.schedules, "schedule", "schedules", i64::MAX),
-        told(&uses.jobs, "job that has not ended", "jobs that have not ended", JOBS_COUNTED_MAX),
+        told(&uses.jobs, "unfinished job", "unfinished jobs", JOBS_COUNTED_MAX),
     ]
     .into_iter()
     .flatten()
@@ -28,17 +28,17 @@ pub(super) fn check(checks: &mut Checks, noun: &str, uses: &References) {
     checks.refuse(RefusalCode::InUse, &["id"], message);
 }
 
-/// A constraint that refused the delete, told like [`check`] tells it: something began to use the row after
-/// the check.
+/// Converts a constraint's refusal of the delete, after a reference was added since [`check`].
 pub(super) fn refused_by_constraint(error: StoreError, noun: &str) -> StepError {
     if error.constraint().is_some_and(|name| name.ends_with("_fkey")) {
-        let message = format!("something has just begun to use the {noun}");
+        let message = format!("the {noun} has just come into use by another request");
         return StepError::refused(RefusalCode::InUse, &["id"], message);
     }
     error.into()
 }
 
-/// "4 profiles: `a`, `b`, `c` and 1 more"; nothing for nobody. From `counted_max` on, a count may mean more.
+/// Returns "5 profiles: `a`, `b`, `c` and 2 others", or `None` without referrers. A count of
+/// `counted_max` may mean more.
 fn told(users: &Referrers, one: &str, many: &str, counted_max: i64) -> Option<String> {
     if users.count == 0 {
         return None;
@@ -81,7 +81,8 @@ mod tests {
         assert_eq!(
             message(&all).unwrap(),
             "the service is used by 5 profiles: `a`, `b`, `c` and 2 others, and by 2 commands: `d`, `e`, \
-             and by 1 schedule: `s`, and by 1000 or more jobs that have not ended: `f`, `g`, `h` and 997 or more others"
+             and by 1 schedule: `s`, and by 1000 or more unfinished jobs: `f`, `g`, `h` \
+             and 997 or more others"
         );
     }
 }

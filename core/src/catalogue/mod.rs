@@ -1,10 +1,11 @@
-//! The verbs by which admins change the catalogue: profiles, services, proxies, commands, schedules and keys to the API.
+//! The operations by which admins change the catalogue: profiles, services, proxies, commands,
+//! schedules and API keys.
 //!
-//! Ring 2, beside `steps`: one verb, one function, one transaction. The API calls them. A verb checks
-//! everything that it can check and answers *all* that is wrong, each with its path below the input; it
-//! changes either everything that was asked or nothing. Never answers, logs or stores the plain text of a
-//! secret: values are sealed before they reach the store, and the store's constraints have the last word on
-//! names and references.
+//! Ring 2, beside `steps`: an operation is one function and one transaction. It checks everything
+//! that it can and returns all refusals at once, each with its path below the input. It applies a
+//! request as a whole or not at all. It never returns, logs or stores a secret in plain text,
+//! because values are sealed before they reach the store. The store's constraints have the last
+//! word on names and references.
 
 mod api_keys;
 mod bounds;
@@ -40,21 +41,21 @@ use crate::{
 };
 use secrecy::SecretString;
 
-/// Everything that the verbs need. Made once by the API.
+/// What the operations need.
 #[derive(Debug, Clone)]
 pub struct Catalogue {
-    /// Where the catalogue is kept.
+    /// The database.
     pub store: Store,
     /// Seals secrets.
     pub keyring: Arc<Keyring>,
-    /// Programs that commands may name.
+    /// The programs that commands may name.
     pub allow_list: AllowList,
     /// Makes ids.
     pub ids: IdSource,
 }
 
 impl Catalogue {
-    /// Seals a secret for its owner, with what may be shown of it.
+    /// Seals a secret for its owner, and keeps its hint.
     pub(super) fn seal(
         &self,
         owner: &str,

@@ -1,6 +1,6 @@
-//! The secrets of a profile in a request: checked, sealed, written.
+//! Checks, seals and writes the secrets of a profile.
 //!
-//! Part of `profile_create` and `profile_update`, inside their transaction and under the profile's lock.
+//! Runs inside the transaction of `profile_create` and `profile_update`, under the profile's lock.
 
 use std::collections::HashSet;
 
@@ -17,26 +17,26 @@ use crate::{
     store::{Connection, StoreError, catalogue::profile_secrets},
 };
 
-/// Most secrets of one profile.
+/// Maximum number of secrets of one profile.
 pub const SECRETS_MAX: usize = VARIABLES_MAX;
 
 /// A secret to set.
 #[derive(Debug, Clone)]
 pub struct SecretInput {
-    /// Its name, which templates spell: a letter, then letters, digits, `_` or `-`.
+    /// Its name, which templates use: a letter, then letters, digits, `_` or `-`.
     pub name: String,
     /// 1 to [`SECRET_BYTES_MAX`](super::SECRET_BYTES_MAX) bytes, without NUL.
     pub value: SecretString,
-    /// When it ceases to be of use, in the future.
+    /// When it expires, in the future.
     pub expires_at: Option<Time>,
 }
 
-/// What a request says of a profile's secrets.
+/// Changes of a profile's secrets.
 #[derive(Debug, Default)]
 pub(super) struct SecretChanges {
-    /// Set these; others stay.
+    /// Secrets to set. Others stay.
     pub(super) set: Vec<SecretInput>,
-    /// Take these away.
+    /// Names of secrets to remove.
     pub(super) remove: Vec<String>,
 }
 
@@ -45,7 +45,7 @@ impl SecretChanges {
         self.set.is_empty() && self.remove.is_empty()
     }
 
-    /// Checks them against the names that are stored.
+    /// Checks the changes against the stored names.
     pub(super) fn check(&self, checks: &mut Checks, stored: &HashSet<String>) {
         let mut names = HashSet::new();
         for (index, secret) in self.set.iter().enumerate() {
@@ -55,31 +55,31 @@ impl SecretChanges {
             bounds::secret(checks, &at("value"), &secret.value);
             bounds::expires_at(checks, &at("expiresAt"), secret.expires_at);
             if !names.insert(secret.name.as_str()) {
-                checks.invalid(&at("name"), "this name is in the list already");
+                checks.invalid(&at("name"), "this name is already in the list");
             }
         }
         let mut removed = HashSet::new();
         for (index, name) in self.remove.iter().enumerate() {
             let path = ["removeSecrets", &index.to_string()];
             if names.contains(name.as_str()) {
-                checks.invalid(&path, "this secret is being set by the same request");
+                checks.invalid(&path, "this secret is set by the same request");
             } else if !stored.contains(name) {
-                checks.refuse(RefusalCode::NotFound, &path, "the profile has no secret of this name");
+                checks.refuse(RefusalCode::NotFound, &path, "the profile has no secret with this name");
             } else if !removed.insert(name.as_str()) {
-                checks.invalid(&path, "this name is in the list already");
+                checks.invalid(&path, "this name is already in the list");
             }
         }
         let new = names.iter().filter(|name| !stored.contains(**name)).count();
         let count = stored.len() + new - removed.len();
         if count > SECRETS_MAX {
             let message =
-                format!("the profile would have {count} secrets; at most {SECRETS_MAX} are allowed");
+                format!("a profile can have at most {SECRETS_MAX} secrets, and this one would have {count}");
             checks.refuse(RefusalCode::TooMany, &["secrets"], message);
         }
     }
 }
 
-/// The names of the secrets that a profile has.
+/// Returns the names of a profile's secrets.
 pub(super) async fn stored_names(
     connection: &mut Connection,
     profile: ProfileId,
@@ -89,7 +89,7 @@ pub(super) async fn stored_names(
 }
 
 impl Catalogue {
-    /// Seals and writes what [`SecretChanges::check`] has let pass.
+    /// Seals and writes changes that passed [`SecretChanges::check`].
     pub(super) async fn write_secrets(
         &self,
         connection: &mut Connection,

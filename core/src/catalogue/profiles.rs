@@ -30,7 +30,7 @@ use crate::{
 };
 
 const NAME_TAKEN: &str = "another profile has this name";
-const PATH_TAKEN: &str = "another profile has this directory: two browsers must never share one";
+const PATH_TAKEN: &str = "another profile has this directory, which two browsers must never share";
 
 /// A new profile.
 #[derive(Debug, Clone, Default)]
@@ -43,7 +43,7 @@ pub struct ProfileCreate {
     pub description: Option<String>,
     /// At most 20.
     pub labels: Vec<String>,
-    /// An object of at most 100 texts.
+    /// An object of at most 100 strings.
     pub environment: Option<Value>,
     /// At most 100.
     pub secrets: Vec<SecretInput>,
@@ -51,52 +51,52 @@ pub struct ProfileCreate {
     pub service_ids: Vec<ServiceId>,
     /// In order of preference, each once.
     pub proxy_ids: Vec<ProxyId>,
-    /// How a proxy is chosen.
+    /// How the profile chooses a proxy.
     pub proxy_selection: ProxySelection,
-    /// At most one for a day and one for a month.
+    /// At most one per day and one per month.
     pub caps: Vec<NewCap>,
 }
 
-/// Changes of a profile.
+/// An update of a profile.
 #[derive(Debug, Clone)]
 pub struct ProfileUpdate {
-    /// Which.
+    /// The profile.
     pub id: ProfileId,
-    /// The version that the caller has read, if it wants to be told when that is not the newest.
+    /// The version that the caller read. A stale one is refused. `None` skips this check.
     pub version: Option<i32>,
-    /// What to change.
+    /// The changes.
     pub changes: ProfileChanges,
 }
 
-/// What to change of a profile; for the bounds see [`ProfileCreate`].
+/// Changes of a profile. [`ProfileCreate`] has the bounds.
 #[derive(Debug, Clone, Default)]
 pub struct ProfileChanges {
     /// Cannot be cleared.
     pub name: Patch<String>,
     /// Cannot be cleared.
     pub chrome_profile_path: Patch<String>,
-    /// Cleared: none.
+    /// Clearing removes it.
     pub description: Patch<String>,
-    /// Cleared: none.
+    /// Clearing removes it.
     pub labels: Patch<Vec<String>>,
-    /// Replaces the whole environment. Cleared: empty.
+    /// Replaces the whole environment. Clearing empties it.
     pub environment: Patch<Value>,
-    /// Sets these secrets and leaves the others, so that null has nothing to clear.
+    /// Sets these secrets and leaves the others.
     pub secrets: Vec<SecretInput>,
-    /// Takes these secrets away.
+    /// Removes these secrets.
     pub remove_secrets: Vec<String>,
-    /// Replaces the whole list. Cleared: empty.
+    /// Replaces the whole list. Clearing empties it.
     pub service_ids: Patch<Vec<ServiceId>>,
-    /// Replaces the whole list. Cleared: empty.
+    /// Replaces the whole list. Clearing empties it.
     pub proxy_ids: Patch<Vec<ProxyId>>,
-    /// Cleared: the first healthy one.
+    /// Clearing resets it to the first healthy one.
     pub proxy_selection: Patch<ProxySelection>,
-    /// Replaces all caps. Cleared: none.
+    /// Replaces all caps. Clearing removes them.
     pub caps: Patch<Vec<NewCap>>,
 }
 
 impl Catalogue {
-    /// Makes a profile.
+    /// Creates a profile.
     pub async fn profile_create(&self, input: ProfileCreate) -> Result<Profile, StepError> {
         let id: ProfileId = self.ids.make();
         let mut checks = Checks::default();
@@ -125,7 +125,7 @@ impl Catalogue {
         Ok(profile)
     }
 
-    /// Changes a profile. A request that changes nothing leaves the version as it is.
+    /// Updates a profile. A request that changes nothing leaves the version as it is.
     pub async fn profile_update(&self, input: ProfileUpdate) -> Result<Profile, StepError> {
         let ProfileUpdate { id, version, changes } = input;
         let mut checks = Checks::default();
@@ -184,8 +184,8 @@ impl Catalogue {
         Ok(profile)
     }
 
-    /// Removes a profile and its secrets; the directory on the workers stays. Refused while a command or a
-    /// job that has not ended needs it.
+    /// Deletes a profile and its secrets. The directory on the workers stays. Refused while a
+    /// command, schedule or unfinished job references it.
     pub async fn profile_delete(&self, id: ProfileId, version: Option<i32>) -> Result<(), StepError> {
         let mut checks = Checks::default();
         let mut transaction = self.store.begin().await?;
@@ -214,7 +214,8 @@ async fn check_unique(
 ) -> Result<(), StoreError> {
     let name = checks.take(check_name("name", &draft.name));
     let path = checks.take(check_profile_path("chromeProfilePath", &draft.chrome_profile_path));
-    // What is not well-formed is not looked for: no profile can have it, and Postgres may not take it.
+    // Malformed values are not searched for: no profile can have them, and Postgres may refuse
+    // them.
     let name = name.map_or("", |()| draft.name.as_str());
     let path = path.map_or("", |()| draft.chrome_profile_path.as_str());
     let taken = profiles::taken(connection, id, name, path).await?;
@@ -227,7 +228,7 @@ async fn check_unique(
     Ok(())
 }
 
-/// Two requests at once may both find a name free: then the constraint tells the second.
+/// Two concurrent requests may both find a name free. The constraint then refuses the second.
 fn taken(error: StoreError) -> StepError {
     match error.constraint() {
         Some("profiles_name_key") => StepError::refused(RefusalCode::Taken, &["name"], NAME_TAKEN),
@@ -238,7 +239,7 @@ fn taken(error: StoreError) -> StepError {
     }
 }
 
-/// The list that replaces the stored one, if one does.
+/// Returns the list that replaces the stored one, if one does.
 fn new_list<Id>(patch: Patch<Vec<Id>>) -> Option<Vec<Id>> {
     match patch {
         Patch::Leave => None,
@@ -247,7 +248,7 @@ fn new_list<Id>(patch: Patch<Vec<Id>>) -> Option<Vec<Id>> {
     }
 }
 
-/// Replaces the lists that differ from what is stored, and answers whether one did.
+/// Replaces the lists that differ from the stored ones. Returns whether any did.
 async fn write_lists(
     connection: &mut Connection,
     id: ProfileId,

@@ -1,7 +1,7 @@
 //! `proxy_create`, `proxy_import`, `proxy_update`, `proxy_delete`, `proxy_record_check`.
 //!
-//! A SOCKS5 proxy may have credentials: PROGRAM and HTTP commands can use it. PLAYWRIGHT cannot, because no
-//! browser authenticates to a SOCKS proxy.
+//! A SOCKS5 proxy may have credentials, which PROGRAM and HTTP commands can use. PLAYWRIGHT cannot,
+//! because no browser authenticates to a SOCKS proxy.
 
 use secrecy::SecretString;
 
@@ -45,77 +45,77 @@ const EXIT_ADDRESS_CHARS_MAX: usize = 255;
 pub struct ProxyCreate {
     /// Unique among proxies.
     pub name: String,
-    /// What it speaks; cannot be changed later.
+    /// The protocol, which cannot be changed later.
     pub protocol: ProxyProtocol,
     /// `host:port`.
     pub address: String,
-    /// 1 to 255 bytes; for HTTP without `:`. A browser cannot use a SOCKS5 proxy that wants one.
+    /// 1 to 255 bytes, without `:` for HTTP. A browser cannot use a SOCKS5 proxy that requires one.
     pub username: Option<SecretString>,
-    /// 1 to 255 bytes; only beside a user name.
+    /// 1 to 255 bytes, only with a user name.
     pub password: Option<SecretString>,
-    /// By default, none.
+    /// No limits by default.
     pub limits: LimitsPatch,
 }
 
-/// A new proxy, from a share link.
+/// A new proxy from a share link.
 #[derive(Debug, Clone)]
 pub struct ProxyImport {
-    /// Its name; without one, what the link says behind `#`, or its address.
+    /// The name. If omitted, the link's text after `#`, or else its address.
     pub name: Option<String>,
     /// `http://`, `https://` or `socks5://`, then `user:password@host:port#name`.
     pub link: SecretString,
 }
 
-/// Changes of a proxy.
+/// An update of a proxy.
 #[derive(Debug, Clone)]
 pub struct ProxyUpdate {
-    /// Which.
+    /// The proxy.
     pub id: ProxyId,
-    /// The version that the caller has read, if it wants to be told when that is not the newest.
+    /// The version that the caller read. A stale one is refused. `None` skips this check.
     pub version: Option<i32>,
-    /// What to change.
+    /// The changes.
     pub changes: ProxyChanges,
 }
 
-/// What to change of a proxy; for the bounds see [`ProxyCreate`].
+/// Changes of a proxy. [`ProxyCreate`] has the bounds.
 #[derive(Debug, Clone, Default)]
 pub struct ProxyChanges {
     /// Cannot be cleared.
     pub name: Patch<String>,
     /// Cannot be cleared.
     pub address: Patch<String>,
-    /// Cleared: none, which is refused while a password is left.
+    /// Clearing removes it, which is refused while there is a password.
     pub username: Patch<SecretString>,
-    /// Cleared: none.
+    /// Clearing removes it.
     pub password: Patch<SecretString>,
-    /// How many jobs that name it may run at once, and how often they may start.
+    /// How many jobs that go through it may run at once, and how often they may start.
     pub limits: LimitsPatch,
 }
 
-/// What a check of a proxy found.
+/// The result of a proxy's check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CheckResult {
     /// A request went through.
     Up {
         /// How long it took, in milliseconds.
         latency_ms: u32,
-        /// Address that the outside saw, if it told.
+        /// The address that the target saw, if it reported one.
         exit_address: Option<String>,
     },
-    /// None did.
+    /// No request went through.
     Down {
-        /// Why, for a person; cut to 500 characters.
+        /// Why, for people, cut to 500 characters.
         failure: String,
     },
 }
 
 impl Catalogue {
-    /// Makes a proxy. Nothing is known of its health.
+    /// Creates a proxy whose health is unknown.
     pub async fn proxy_create(&self, input: ProxyCreate) -> Result<Proxy, StepError> {
         self.proxy_insert(input, Checks::default()).await
     }
 
-    /// Makes a proxy from a share link.
+    /// Creates a proxy from a share link.
     pub async fn proxy_import(&self, input: ProxyImport) -> Result<Proxy, StepError> {
         let mut checks = Checks::default();
         let Some(link) = ShareLink::read(&mut checks, &input.link) else {
@@ -156,9 +156,9 @@ impl Catalogue {
         Ok(proxy)
     }
 
-    /// Changes a proxy. With another address or other credentials its health is unknown until it is checked
-    /// again, and whoever left the former way out alone may try. A request that changes nothing leaves the
-    /// version as it is.
+    /// Updates a proxy. After a change of its address or credentials its health is unknown until
+    /// the next check, and it stops cooling down. A request that changes nothing leaves the version
+    /// as it is.
     pub async fn proxy_update(&self, input: ProxyUpdate) -> Result<Proxy, StepError> {
         let ProxyUpdate { id, version, changes } = input;
         let mut checks = Checks::default();
@@ -192,9 +192,8 @@ impl Catalogue {
         Ok(proxy)
     }
 
-    /// Writes what a check of a proxy found; one that went through ends the pause of those who could not reach
-    /// it. Refused when the proxy has changed since the checked `version` was read: the result is of another way
-    /// out then.
+    /// Stores the result of a check. A healthy one ends the proxy's cool-down. Refused if the proxy
+    /// has changed since `version`, because the result is about the old address or credentials.
     pub async fn proxy_record_check(
         &self,
         id: ProxyId,
@@ -232,8 +231,8 @@ impl Catalogue {
         Ok(proxy)
     }
 
-    /// Removes a proxy and its credentials. Refused while a profile, a command or a job that has not ended
-    /// needs it.
+    /// Deletes a proxy and its credentials. Refused while a profile, command, schedule or
+    /// unfinished job references it.
     pub async fn proxy_delete(&self, id: ProxyId, version: Option<i32>) -> Result<(), StepError> {
         let mut checks = Checks::default();
         let mut transaction = self.store.begin().await?;
@@ -249,7 +248,7 @@ impl Catalogue {
     }
 }
 
-/// The first characters of a text from outside, without NUL, which Postgres does not keep.
+/// The first characters of an external text, without NUL, which Postgres does not store.
 fn cut(text: &str, chars_max: usize) -> String {
     text.chars().filter(|each| *each != '\0').take(chars_max).collect()
 }
@@ -272,7 +271,7 @@ async fn check_name(
     Ok(())
 }
 
-/// Two requests at once may both find a name free: then the constraint tells the second.
+/// Two concurrent requests may both find a name free. The constraint then refuses the second.
 fn taken(error: StoreError) -> StepError {
     match error.constraint() {
         Some("proxies_name_key") => StepError::refused(RefusalCode::Taken, &["name"], NAME_TAKEN),

@@ -1,6 +1,5 @@
-//! Lists of ids in a request: each once, each of something that exists and stays until the transaction ends.
-//!
-//! Called by the verbs of profiles and commands, inside their transaction.
+//! Checks references in a request: each object exists, appears once, and cannot be deleted until
+//! the transaction ends.
 
 use std::{collections::HashSet, hash::Hash};
 
@@ -14,7 +13,7 @@ use crate::{
     },
 };
 
-/// Most services or proxies of one profile or command.
+/// Maximum number of services or proxies of one profile or command.
 pub const LIST_MAX: usize = 100;
 
 /// Checks `serviceIds`.
@@ -75,7 +74,7 @@ fn is_bounded(checks: &mut Checks, field: &str, length: usize) -> bool {
         checks.refuse(
             RefusalCode::TooMany,
             &[field],
-            format!("has {length} entries; at most {LIST_MAX} are allowed"),
+            format!("must have at most {LIST_MAX} entries, not {length}"),
         );
     }
     is_bounded
@@ -93,7 +92,7 @@ fn each_once<Id: Copy + Eq + Hash>(
         if !found.contains(id) {
             checks.refuse(RefusalCode::NotFound, &path, no_such_id(noun));
         } else if !seen.insert(*id) {
-            checks.invalid(&path, format!("this {noun} is in the list already"));
+            checks.invalid(&path, format!("this {noun} is already in the list"));
         }
     }
 }

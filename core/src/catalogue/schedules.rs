@@ -1,7 +1,7 @@
 //! `schedule_create`, `schedule_update`, `schedule_delete`.
 //!
-//! What a schedule enqueues is checked as a job is; a firing checks again, since commands change. Firing itself is
-//! `steps::fire_schedules`.
+//! A schedule's job is checked like an enqueued one, and checked again at each firing
+//! (`steps::enqueue::fire_schedules`), because commands change.
 
 use serde_json::{Value, json};
 
@@ -42,49 +42,50 @@ pub struct ScheduleCreate {
     pub name: String,
     /// See [`Cron::parse`].
     pub cron: String,
-    /// IANA name; without one, UTC.
+    /// IANA name, UTC if omitted.
     pub timezone: Option<String>,
-    /// What each firing enqueues.
+    /// The job that each firing enqueues.
     pub job: TemplateInput,
-    /// Without one, [`Overlap::Skip`].
+    /// [`Overlap::Skip`] if omitted.
     pub overlap: Option<Overlap>,
-    /// How far back missed times are made up; without one, they are not.
+    /// How far back missed times are made up. If omitted, they are not.
     pub catch_up: Option<IsoDuration>,
-    /// Whether it begins paused.
+    /// Whether it starts paused.
     pub is_paused: bool,
 }
 
-/// Changes of a schedule.
+/// An update of a schedule.
 #[derive(Debug, Clone)]
 pub struct ScheduleUpdate {
-    /// Which.
+    /// The schedule.
     pub id: ScheduleId,
-    /// The version that the caller has read, if it wants to be told when that is not the newest.
+    /// The version that the caller read. A stale one is refused. `None` skips this check.
     pub version: Option<i32>,
-    /// What to change.
+    /// The changes.
     pub changes: ScheduleChanges,
 }
 
-/// What to change of a schedule; for the bounds see [`ScheduleCreate`].
+/// Changes of a schedule. [`ScheduleCreate`] has the bounds.
 #[derive(Debug, Clone, Default)]
 pub struct ScheduleChanges {
     /// Cannot be cleared.
     pub name: Patch<String>,
     /// Cannot be cleared.
     pub cron: Patch<String>,
-    /// Cleared: UTC.
+    /// Clearing resets it to UTC.
     pub timezone: Patch<String>,
-    /// Replaces all of it, but for values of the input that are given as `***`, which stay. Cannot be cleared.
+    /// Replaces the whole job, except that input values given as `***` keep their stored values.
+    /// Cannot be cleared.
     pub job: Patch<TemplateInput>,
-    /// Cleared: [`Overlap::Skip`].
+    /// Clearing resets it to [`Overlap::Skip`].
     pub overlap: Patch<Overlap>,
-    /// Cleared: none.
+    /// Clearing resets it to zero: no time is made up.
     pub catch_up: Patch<IsoDuration>,
-    /// Cleared: false.
+    /// Clearing resets it to false.
     pub is_paused: Patch<bool>,
 }
 
-/// What to enqueue, as a caller gives it. See [`JobRequest`] for the fields.
+/// The job to enqueue, as given by a caller. [`JobRequest`] describes the fields.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the fields of JobRequest, where they are described")]
 pub struct TemplateInput {
@@ -101,7 +102,7 @@ pub struct TemplateInput {
 }
 
 impl Catalogue {
-    /// Makes a schedule. `desk` checks its job.
+    /// Creates a schedule. `context` checks its job.
     pub async fn schedule_create(
         &self,
         context: &SubmitContext,
@@ -132,8 +133,9 @@ impl Catalogue {
         Ok(schedule)
     }
 
-    /// Changes a schedule. With another pattern or zone, and when it is resumed, it goes on from now: what was due before is not
-    /// made up. A request that changes nothing leaves the version as it is.
+    /// Updates a schedule. With another pattern or zone, and when it is resumed, it continues from
+    /// now, and earlier due times are not made up. A request that changes nothing leaves the
+    /// version as it is.
     pub async fn schedule_update(
         &self,
         context: &SubmitContext,
@@ -154,7 +156,7 @@ impl Catalogue {
         let template = match changes.job {
             Patch::Leave => Some(before.template.clone()),
             Patch::Clear => {
-                checks.invalid(&["job"], "must not be null; leave it out to keep it as it is");
+                checks.invalid(&["job"], "must not be null (omit it to keep the stored value)");
                 None
             }
             Patch::Set(job) => {
@@ -184,7 +186,7 @@ impl Catalogue {
         Ok(schedule)
     }
 
-    /// Removes a schedule. Jobs that it has enqueued go on.
+    /// Deletes a schedule. Jobs that it has enqueued continue.
     pub async fn schedule_delete(&self, id: ScheduleId, version: Option<i32>) -> Result<(), StepError> {
         let mut checks = Checks::default();
         let mut transaction = self.store.begin().await?;
@@ -201,7 +203,7 @@ async fn locked(connection: &mut Connection, id: ScheduleId) -> Result<Schedule,
     schedules::lock(connection, id).await?.ok_or_else(|| StepError::no("schedule"))
 }
 
-/// The first time from now on; none while it is paused.
+/// Returns the first time from now on, or `None` while the schedule is paused.
 async fn first_time(connection: &mut Connection, plan: &Plan) -> Result<Option<Time>, StoreError> {
     if plan.is_paused {
         return Ok(None);
@@ -230,8 +232,8 @@ fn check_zone(checks: &mut Checks, name: &str) -> Option<Zone> {
     checks.take(Zone::parse(name).map_err(|error| Refusal::invalid("timezone", error.to_string())))
 }
 
-/// Checks what is to be enqueued as if it were enqueued now, and makes it fit to be stored. `kept`: values for what is given as
-/// `***`.
+/// Checks the job as if it were enqueued now, and makes it fit to store. `kept` has the values for
+/// inputs given as `***`.
 async fn check_template(
     context: &SubmitContext,
     connection: &mut Connection,
@@ -279,7 +281,8 @@ async fn check_template(
     }))
 }
 
-/// Two requests at once may both find a name free, and something that was found may be deleted: then a constraint tells it.
+/// Two concurrent requests may both find a name free, and a referenced object may be deleted after
+/// its check. A constraint then refuses the second.
 fn refused(error: StoreError) -> StepError {
     let gone = |field: &str, noun: &str| {
         StepError::refused(RefusalCode::NotFound, &["job", field], no_such_id(noun))

@@ -30,7 +30,7 @@ const NAME_TAKEN: &str = "another service has this name";
 /// A new service.
 #[derive(Debug, Clone, Default)]
 pub struct ServiceCreate {
-    /// Unique among services; a letter, then letters, digits, `_` or `-`, because templates spell it.
+    /// Unique among services. A letter, then letters, digits, `_` or `-`, because templates use it.
     pub name: String,
     /// Absolute, `http` or `https`, without credentials.
     pub base_url: Option<String>,
@@ -38,29 +38,29 @@ pub struct ServiceCreate {
     pub token: Option<SecretString>,
     /// An object of at most [`SETTINGS_BYTES_MAX`](super::SETTINGS_BYTES_MAX) bytes of JSON.
     pub settings: Option<Value>,
-    /// By default, none.
+    /// No limits by default.
     pub limits: LimitsPatch,
 }
 
-/// Changes of a service.
+/// An update of a service.
 #[derive(Debug, Clone)]
 pub struct ServiceUpdate {
-    /// Which.
+    /// The service.
     pub id: ServiceId,
-    /// The version that the caller has read, if it wants to be told when that is not the newest.
+    /// The version that the caller read. A stale one is refused. `None` skips this check.
     pub version: Option<i32>,
-    /// What to change.
+    /// The changes.
     pub changes: ServiceChanges,
 }
 
-/// What to change of a service; for the bounds see [`ServiceCreate`].
+/// Changes of a service. [`ServiceCreate`] has the bounds.
 #[derive(Debug, Clone, Default)]
 pub struct ServiceChanges {
     /// Cannot be cleared.
     pub name: Patch<String>,
-    /// Cleared: none.
+    /// Clearing removes it.
     pub base_url: Patch<String>,
-    /// Replaces all settings. Cleared: an empty object.
+    /// Replaces all settings. Clearing stores an empty object.
     pub settings: Patch<Value>,
     /// How many jobs may use it at once, and how often they may start.
     pub limits: LimitsPatch,
@@ -69,16 +69,16 @@ pub struct ServiceChanges {
 /// A new token for a service.
 #[derive(Debug, Clone)]
 pub struct TokenRefresh {
-    /// Which.
+    /// The service.
     pub id: ServiceId,
     /// 1 to [`SECRET_BYTES_MAX`](super::SECRET_BYTES_MAX) bytes, without NUL.
     pub token: SecretString,
-    /// When it ceases to be of use, in the future.
+    /// When it expires, in the future.
     pub expires_at: Option<Time>,
 }
 
 impl Catalogue {
-    /// Makes a service.
+    /// Creates a service.
     pub async fn service_create(&self, input: ServiceCreate) -> Result<Service, StepError> {
         let id: ServiceId = self.ids.make();
         let mut checks = Checks::default();
@@ -103,7 +103,8 @@ impl Catalogue {
         Ok(service)
     }
 
-    /// Changes a service, its token apart. A request that changes nothing leaves the version as it is.
+    /// Updates a service except for its token. A request that changes nothing leaves the version as
+    /// it is.
     pub async fn service_update(&self, input: ServiceUpdate) -> Result<Service, StepError> {
         let ServiceUpdate { id, version, changes } = input;
         let mut checks = Checks::default();
@@ -139,8 +140,8 @@ impl Catalogue {
         Ok(service)
     }
 
-    /// Replaces the token and raises the version. Attempts that run keep the old one, the next attempt gets
-    /// the new one.
+    /// Replaces the token and raises the version. Running attempts keep the old token, and the next
+    /// attempt gets the new one.
     pub async fn service_token_refresh(&self, input: TokenRefresh) -> Result<Service, StepError> {
         let TokenRefresh { id, token, expires_at } = input;
         let mut checks = Checks::default();
@@ -156,8 +157,8 @@ impl Catalogue {
         Ok(service)
     }
 
-    /// Removes a service and its token. Refused while a profile, a command or a job that has not ended needs
-    /// it.
+    /// Deletes a service and its token. Refused while a profile, command, schedule or unfinished
+    /// job references it.
     pub async fn service_delete(&self, id: ServiceId, version: Option<i32>) -> Result<(), StepError> {
         let mut checks = Checks::default();
         let mut transaction = self.store.begin().await?;
@@ -191,7 +192,7 @@ async fn check_name(
     Ok(())
 }
 
-/// Two requests at once may both find a name free: then the constraint tells the second.
+/// Two concurrent requests may both find a name free. The constraint then refuses the second.
 fn taken(error: StoreError) -> StepError {
     match error.constraint() {
         Some("services_name_key") => StepError::refused(RefusalCode::Taken, &["name"], NAME_TAKEN),

@@ -1,7 +1,6 @@
-//! Share links of proxies: `http://user:password@host:port#name` and the like. Pure.
+//! Parses share links of proxies, such as `http://user:password@host:port#name`. Pure.
 //!
-//! `proxy_import` reads them. A link is a secret as a whole, because it holds credentials: no refusal repeats
-//! any of it.
+//! The whole link is a secret, because it holds credentials. No refusal repeats any of it.
 
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
@@ -13,19 +12,19 @@ use crate::proxy::{ProxyProtocol, check_address};
 const LINK_BYTES_MAX: usize = 4096;
 const FIELD: &str = "link";
 
-/// What a link says.
+/// The parts of a link.
 #[derive(Debug)]
 pub(super) struct ShareLink {
     pub(super) protocol: ProxyProtocol,
     pub(super) address: String,
     pub(super) username: Option<SecretString>,
     pub(super) password: Option<SecretString>,
-    /// What stands behind `#`.
+    /// The text after `#`.
     pub(super) name: Option<String>,
 }
 
 impl ShareLink {
-    /// Reads a link, or refuses it.
+    /// Parses a link, or refuses it.
     pub(super) fn read(checks: &mut Checks, link: &SecretString) -> Option<Self> {
         let link = link.expose_secret().trim();
         let (scheme, rest) = link.split_once("://").unwrap_or_default();
@@ -36,7 +35,7 @@ impl ShareLink {
             _ => {
                 checks.invalid(
                     &[FIELD],
-                    "must begin with http://, https:// or socks5://: other links are not supported",
+                    "must begin with http://, https:// or socks5:// (other links are not supported)",
                 );
                 return None;
             }
@@ -45,14 +44,17 @@ impl ShareLink {
         if link.is_none() {
             checks.invalid(
                 &[FIELD],
-                format!("must be like {scheme}://user:password@host:port#name, special characters as %XX"),
+                format!(
+                    "must be {scheme}://user:password@host:port#name of at most {LINK_BYTES_MAX} bytes, \
+                     with special characters as %XX"
+                ),
             );
         }
         link
     }
 
     fn parse(protocol: ProxyProtocol, rest: &str) -> Option<Self> {
-        // Read as a scheme without a default port, so that a port is asked for whatever it is.
+        // Parsed with a scheme that has no default port, so that the port is always required.
         let url = Url::parse(&format!("socks5://{rest}")).ok()?;
         if !matches!(url.path(), "" | "/") || url.query().is_some() {
             return None;
@@ -72,7 +74,7 @@ impl ShareLink {
     }
 }
 
-/// Percent-decodes a text; none if that is not UTF-8.
+/// Percent-decodes a text. `None` if the result is not UTF-8.
 fn decode(text: &str) -> Option<String> {
     let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
     let (bytes, mut decoded, mut index) = (text.as_bytes(), Vec::with_capacity(text.len()), 0);
@@ -108,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_is_supported() {
+    fn parses_supported_links() {
         let link = read(" http://al%40ice:p%3Aw%20%C3%A9%@proxy.example:80#My%20proxy ").unwrap();
         assert_eq!((link.protocol, link.address.as_str()), (ProxyProtocol::Http, "proxy.example:80"));
         assert_eq!(link.username.unwrap().expose_secret(), "al@ice");
@@ -121,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_the_rest_without_repeating_it() {
+    fn refuses_other_links_without_repeating_them() {
         for other in [
             "vless://secret@h:1",
             "vmess://c2VjcmV0",

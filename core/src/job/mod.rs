@@ -24,7 +24,7 @@ pub struct ReadyJob {
     pub job: crate::ids::JobId,
     /// Its queue.
     pub queue: String,
-    /// 0 to 9; 9 runs first.
+    /// 0 to 9. 9 runs first.
     pub priority: i16,
     /// Its round. Lower rounds of a priority run first (`store::queues::lanes`).
     pub round: i64,

@@ -133,7 +133,8 @@ impl RateLimit {
             return bad(
                 "name",
                 format!(
-                    "must be 1 to {NAME_BYTES_MAX} lower-case letters, digits, `-` or `_`, such as `per-minute`"
+                    "must be 1 to {NAME_BYTES_MAX} lower-case letters, digits, `-` or `_`, \
+                     such as `per-minute`"
                 ),
             );
         }

@@ -229,7 +229,7 @@ fn a_bad_pattern_is_refused_with_what_to_write() {
     for fine in ["0 0 29 2 *", "@daily", "0 9 * * MON#1", "59 59 23 31 12 *", "0 0 L * *", " */5 * * * * "] {
         Cron::parse(fine).unwrap_or_else(|error| panic!("{fine}: {error}"));
     }
-    for (bad, expected) in [
+    for (bad, told) in [
         ("", "five cron fields"),
         ("* * * *", "five cron fields"),
         ("61 * * * *", "five cron fields"),
@@ -240,10 +240,10 @@ fn a_bad_pattern_is_refused_with_what_to_write() {
         (&"0,".repeat(150), "at most 200 bytes"),
     ] {
         let error = Cron::parse(bad).unwrap_err().to_string();
-        assert!(error.contains(expected), "{bad}: {error}");
+        assert!(error.contains(told), "{bad}: {error}");
     }
     assert_eq!(Zone::parse("europe/berlin").unwrap().name(), "Europe/Berlin");
-    for (bad, expected) in [
+    for (bad, told) in [
         ("Berlin", "did you mean `Europe/Berlin`?"),
         ("Europe/New York", "did you mean `America/New_York`?"),
         ("Mars/Olympus", "such as `Europe/Berlin`"),
@@ -251,6 +251,6 @@ fn a_bad_pattern_is_refused_with_what_to_write() {
         ("+01:00", "such as `Europe/Berlin`"),
     ] {
         let error = Zone::parse(bad).unwrap_err().to_string();
-        assert!(error.contains(expected), "{bad}: {error}");
+        assert!(error.contains(told), "{bad}: {error}");
     }
 }

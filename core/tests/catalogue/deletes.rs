@@ -36,7 +36,7 @@ async fn a_profile_is_needed_by_commands_and_live_jobs() {
         told,
         format!(
             "the profile is used by 5 commands: `a`, `b`, `c` and 2 others, \
-             and by 1 job that has not ended: `{job_id}`"
+             and by 1 unfinished job: `{job_id}`"
         )
     );
     for command in commands {
@@ -74,7 +74,7 @@ async fn a_service_is_needed_by_profiles_commands_and_live_jobs() {
         told,
         format!(
             "the service is used by 1 profile: `p`, and by 1 command: `c`, \
-             and by 1 job that has not ended: `{job_id}`"
+             and by 1 unfinished job: `{job_id}`"
         )
     );
     let changes = ProfileChanges { service_ids: Patch::Clear, ..ProfileChanges::default() };
@@ -109,7 +109,7 @@ async fn a_proxy_is_needed_by_profiles_commands_live_jobs_and_running_attempts()
         told,
         format!(
             "the proxy is used by 1 profile: `p`, and by 1 command: `c`, \
-             and by 1 job that has not ended: `{job_id}`"
+             and by 1 unfinished job: `{job_id}`"
         )
     );
     catalogue.execute(END_JOB, &[job]).await;
