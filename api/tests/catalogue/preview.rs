@@ -144,7 +144,7 @@ async fn what_does_not_compose_is_told_with_its_place() {
     for (template, message) in [
         ("{{ input.missing }}", "line 1, column 4: "),
         ("{{ services.nobody.token }}", "no service nobody"),
-        ("{{ service_token }}", "must not stand in"),
+        ("{{ service_token }}", "must not be used in"),
         ("{{ input.list }}", "is a list or an object"),
     ] {
         let input = json!({ "spec": argument(template), "profileId": profile, "input": { "list": [] } });

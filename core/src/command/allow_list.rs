@@ -1,38 +1,40 @@
-//! Which programs a PROGRAM command may run. Set by the operator, checked when a command is saved and again by the worker
-//! on the canonical path, because a path can be a link. Pure: looks at texts, never at the file system.
+//! The programs that a PROGRAM command may run.
+//!
+//! Set by the operator. Checked when a command is saved, and again by the worker on the canonical
+//! path, because a path can be a link. Pure: never looks at the file system.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The program that runs nothing, for measuring everything around it. Allowed only where the list names it.
+/// The program that runs nothing, for benchmarks. Allowed only if the list names it.
 pub const NOOP: &str = "callboard:noop";
 
-/// Directories and files that may be run; empty allows nothing.
+/// The directories and files that may be run. An empty list allows nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct AllowList {
     entries: Vec<String>,
     noop: bool,
 }
 
-/// Why a text is not an allow-list.
+/// A text that is not an allow-list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{entry}` is not an absolute path without `.` and `..`: write entries as /usr/bin:/opt/tools/report"
+    "`{entry}` is not an absolute path without `.` and `..`. Write entries as /usr/bin:/opt/tools/report"
 )]
 pub struct BadAllowList {
-    /// The entry, cut to 200 characters.
+    /// The bad entry, cut to 200 characters.
     pub entry: String,
 }
 
 impl AllowList {
-    /// Reads entries separated by `:`, e.g. `/usr/bin:/opt/tools/report:callboard:noop`. A directory allows everything
-    /// below it.
+    /// Parses entries separated by `:`, such as `/usr/bin:/opt/tools/report:callboard:noop`. A
+    /// directory allows everything below it.
     pub fn parse(text: &str) -> Result<Self, BadAllowList> {
         let mut list = Self::default();
         let mut parts = text.split(':').filter(|part| !part.is_empty()).peekable();
         while let Some(part) = parts.next() {
-            // The colon of the one entry that has one: `callboard:noop`.
+            // `callboard:noop` is the one entry that contains a colon itself.
             if Some((part, parts.peek().copied()))
                 == NOOP.split_once(':').map(|(head, tail)| (head, Some(tail)))
             {
@@ -49,7 +51,7 @@ impl AllowList {
         Ok(list)
     }
 
-    /// Whether this program may be run, by its path as it is written.
+    /// Whether this program may be run. Compares the path as written.
     pub fn allows(&self, program: &str) -> bool {
         if program == NOOP {
             return self.noop;
@@ -61,12 +63,13 @@ impl AllowList {
         program != "/" && is_plain_path(program) && self.entries.iter().any(is_at_or_below)
     }
 
-    /// The directories and files, for whoever checks a program again where it runs.
+    /// The directories and files, for the check where the program runs.
     pub fn paths(&self) -> Vec<std::path::PathBuf> {
         self.entries.iter().map(std::path::PathBuf::from).collect()
     }
 
-    /// Where a bare name (`node`) is looked for, in order. An entry that is itself a file finds its own name.
+    /// The paths at which to look for a bare name (`node`), in order. An entry that is itself a
+    /// file matches its own name.
     pub fn candidates<'a>(&'a self, name: &'a str) -> impl Iterator<Item = String> + 'a {
         self.entries.iter().flat_map(move |entry| {
             let own = entry.rsplit('/').next().filter(|last| *last == name).map(|_| entry.clone());
@@ -75,7 +78,7 @@ impl AllowList {
     }
 }
 
-/// Absolute, and without parts that say nothing (`//`, `.`) or lead out (`..`).
+/// Whether the path is absolute and has no empty, `.` or `..` parts.
 fn is_plain_path(path: &str) -> bool {
     let part_is_fine = |part: &str| !part.is_empty() && part != "." && part != "..";
     path == "/"
@@ -97,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn allows_what_it_names_and_what_is_below() {
+    fn a_list_allows_its_entries_and_everything_below_them() {
         let list = AllowList::parse("/usr/bin/:/opt/tools/report:callboard:noop").unwrap();
         for fine in ["/usr/bin/node", "/usr/bin/a/b", "/opt/tools/report", NOOP] {
             assert!(list.allows(fine), "{fine}");
@@ -134,14 +137,14 @@ mod tests {
     }
 
     #[test]
-    fn refuses_entries_that_are_no_paths() {
+    fn entries_that_are_not_absolute_paths_are_refused() {
         for bad in ["bin", "/usr/../bin", "callboard", "noop", "noop:callboard", "~/bin", "/a//b"] {
             assert!(AllowList::parse(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
-    fn a_bare_name_is_looked_for_in_order() {
+    fn a_bare_name_is_looked_up_in_order() {
         let list = AllowList::parse("/usr/bin:/opt/node").unwrap();
         let found: Vec<String> = list.candidates("node").collect();
         assert_eq!(found, ["/usr/bin/node", "/opt/node", "/opt/node/node"]);

@@ -1,8 +1,8 @@
-//! From a saved command and the facts of a job to what runs, or why not.
+//! Composes a saved command and the facts of a job into what runs.
 //!
-//! One function, [`compose`], is used by the preview, by the enqueue and by the worker, so that what was shown is what runs.
-//! What it answers can be [masked](Composition::masked) for people and records, and [revealed](Composition::reveal) by the
-//! worker alone, with the values of the secrets in hand.
+//! The preview, the enqueue and the worker all use the one function [`compose`], so that what was
+//! shown is what runs. The result can be [masked](Composition::masked) to show and store it. Only
+//! the worker [reveals](Composition::reveal) it, with the secret values.
 
 use std::collections::BTreeSet;
 
@@ -16,10 +16,12 @@ use crate::{
     refusal::{Refusal, RefusalCode},
 };
 
-/// Most bytes of all arguments and environment variables of one command; Linux refuses more than 2 MiB.
+/// Most bytes of all arguments and environment variables of one command. Linux refuses more than 2
+/// MiB.
 pub const ARGUMENTS_AND_ENVIRONMENT_BYTES_MAX: usize = 1024 * 1024;
 
-/// A command's spec with its templates compiled. Callers may keep it by the id of the command's version.
+/// A command's spec with its templates compiled. Callers may cache it by the id of the command's
+/// version.
 #[derive(Debug)]
 pub struct CompiledSpec {
     spec: CommandSpec,
@@ -27,20 +29,20 @@ pub struct CompiledSpec {
 }
 
 impl CompiledSpec {
-    /// Compiles every template, or answers all that are malformed, each with its path, line and column. Bounds are checked
-    /// by [`CommandSpec::check`].
+    /// Compiles every template. Returns a refusal for each malformed one, with its path, line and
+    /// column. [`CommandSpec::check`] checks the bounds.
     pub fn compile(spec: CommandSpec) -> Result<Self, Vec<Refusal>> {
         let templates = Templates::compile(spec.as_kind().templates())?;
         Ok(Self { spec, templates })
     }
 
-    /// What it was compiled from.
+    /// The spec that it was compiled from.
     pub const fn spec(&self) -> &CommandSpec {
         &self.spec
     }
 }
 
-/// A command that composes: everything decided, no secret filled in.
+/// A composed command, complete except for its secret values.
 #[derive(Debug)]
 pub struct Composition<'a> {
     kind: Kind,
@@ -48,8 +50,8 @@ pub struct Composition<'a> {
     environment: environment::Environment,
 }
 
-/// Composes a command for a job, or answers everything that prevents it. Paths begin with `spec`, as in the preview's
-/// input; of a saved command the caller may put its own in front.
+/// Composes a command for a job. Returns everything that prevents it as refusals. Their paths begin
+/// with `spec`, as in the preview's input. For a saved command the caller may prefix its own path.
 pub fn compose<'a>(
     compiled: &'a CompiledSpec,
     ingredients: &'a Ingredients<'a>,
@@ -64,7 +66,8 @@ pub fn compose<'a>(
     let size = composition.size();
     if size > ARGUMENTS_AND_ENVIRONMENT_BYTES_MAX {
         let message = format!(
-            "arguments and environment are {size} bytes together; {ARGUMENTS_AND_ENVIRONMENT_BYTES_MAX} are allowed"
+            "arguments and environment are {size} bytes together. \
+             At most {ARGUMENTS_AND_ENVIRONMENT_BYTES_MAX} are allowed"
         );
         return Err(vec![refused(RefusalCode::NotComposable, &[], message)]);
     }
@@ -72,20 +75,20 @@ pub fn compose<'a>(
 }
 
 impl Composition<'_> {
-    /// Every secret that it needs, for the worker to decrypt.
+    /// Every secret that the worker must decrypt for it.
     pub fn secrets(&self) -> BTreeSet<SecretRef> {
         let of_environment = self.environment.values().flat_map(Text::secrets).cloned();
         self.task.secrets().into_iter().chain(of_environment).collect()
     }
 
-    /// For people and records: every secret as `***`.
+    /// The command to show and store, with every secret as `***`.
     pub fn masked(&self) -> ComposedCommand {
         let environment =
             self.environment.iter().map(|(name, value)| (name.clone(), value.masked())).collect();
         ComposedCommand::new(self.kind, self.task.masked(), environment)
     }
 
-    /// What to run, with every secret of `book` filled in. For the worker alone.
+    /// What to run, with every secret filled in from `values`. Only the worker calls it.
     pub fn reveal(&self, values: &SecretValues, paths: &WorkerPaths) -> Result<Run, RevealError> {
         let mut run = self.task.reveal(values, paths)?;
         if let Run::Process(plan) = &mut run {

@@ -1,7 +1,8 @@
 //! HTTP: one request, sent through the job's proxy by the worker's own client.
 //!
-//! URL, header values and body are templates. Secrets may stand in header values alone: URLs end up in logs of proxies and
-//! servers, and bodies in those of whoever is called.
+//! The URL, header values and body are templates. Secrets are allowed only in header values,
+//! because URLs end up in the logs of proxies and servers, and bodies in those of the receiving
+//! server.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +21,7 @@ use crate::{
     refusal::{Refusal, RefusalCode},
 };
 
-/// The methods that may be used.
+/// The allowed methods.
 pub const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 /// Most headers of a request.
 pub const HEADERS_MAX: usize = 100;
@@ -28,7 +29,7 @@ pub const HEADERS_MAX: usize = 100;
 const HEADER_BYTES_MAX: usize = 8 * 1024;
 /// Most statuses that count as success.
 pub const STATUSES_MAX: usize = 100;
-/// Headers that the client sets from the request itself; another value would tear the message apart.
+/// Headers that the client derives from the request. Another value would break the framing.
 const FRAMING_HEADERS: [&str; 3] = ["content-length", "transfer-encoding", "connection"];
 
 /// One request.
@@ -38,15 +39,16 @@ pub struct HttpSpec {
     /// One of [`METHODS`].
     #[serde(default = "method_default")]
     pub method: String,
-    /// Template of an absolute `http` or `https` URL without credentials, at most [`URL_BYTES_MAX`].
+    /// Template of an absolute `http` or `https` URL without credentials, at most [`URL_BYTES_MAX`]
+    /// bytes.
     pub url: String,
-    /// Values are templates and may hold secrets; at most [`HEADERS_MAX`].
+    /// Values are templates and may contain secrets. At most [`HEADERS_MAX`] headers.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
-    /// Template, at most [`BODY_BYTES_MAX`].
+    /// Template, at most [`BODY_BYTES_MAX`] bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
-    /// Statuses that count as success, 100 to 599; none means any from 200 to 299.
+    /// Statuses that count as success, each 100 to 599. Empty means 200 to 299.
     #[serde(default)]
     pub expect_status: Vec<u16>,
 }
@@ -55,13 +57,13 @@ fn method_default() -> String {
     METHODS[0].to_owned()
 }
 
-/// Sets the parts of an [`HttpSpec`] one by one.
+/// Builds an [`HttpSpec`].
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct HttpBuilder(HttpSpec);
 
 impl HttpSpec {
-    /// A GET of this URL that expects any 2xx.
+    /// A GET of this URL that expects a status from 200 to 299.
     pub fn builder(url: impl Into<String>) -> HttpBuilder {
         let (headers, body, expect_status) = (BTreeMap::new(), None, Vec::new());
         HttpBuilder(Self { method: method_default(), url: url.into(), headers, body, expect_status })
@@ -69,31 +71,31 @@ impl HttpSpec {
 }
 
 impl HttpBuilder {
-    /// The method, in capitals.
+    /// Sets the method, in upper case.
     pub fn method(mut self, method: impl Into<String>) -> Self {
         self.0.method = method.into();
         self
     }
 
-    /// One header; its value is a template.
+    /// Adds a header. Its value is a template.
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.0.headers.insert(name.into(), value.into());
         self
     }
 
-    /// The body, a template.
+    /// Sets the body, a template.
     pub fn body(mut self, body: impl Into<String>) -> Self {
         self.0.body = Some(body.into());
         self
     }
 
-    /// One more status that counts as success.
+    /// Adds a status that counts as success.
     pub fn expect_status(mut self, status: u16) -> Self {
         self.0.expect_status.push(status);
         self
     }
 
-    /// The spec, or everything that is wrong with it.
+    /// Returns the spec, or everything that is wrong with it.
     pub fn build(self) -> Result<HttpSpec, Vec<Refusal>> {
         super::CommandSpec::Http(self.0.clone()).check(&AllowList::default()).map(|()| self.0)
     }
@@ -120,8 +122,10 @@ impl CommandKind for HttpSpec {
         refusals.extend(too_many(&["http", "expectStatus"], self.expect_status.len(), STATUSES_MAX));
         for (index, status) in self.expect_status.iter().enumerate() {
             if !(100..=599).contains(status) {
-                refusals
-                    .push(invalid(&["http", "expectStatus", &index.to_string()], "a status is 100 to 599"));
+                refusals.push(invalid(
+                    &["http", "expectStatus", &index.to_string()],
+                    "must be a status from 100 to 599",
+                ));
             }
         }
         refusals
@@ -163,11 +167,11 @@ fn check_headers(headers: &BTreeMap<String, String>) -> Vec<Refusal> {
         let lower = name.to_ascii_lowercase();
         let is_token_character = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
         if name.is_empty() || name.len() > 100 || !name.chars().all(is_token_character) {
-            refusals.push(invalid(&path, "is not a header's name: 1 to 100 letters, digits and `-`"));
+            refusals.push(invalid(&path, "is not a header name. Write 1 to 100 letters, digits or `-`"));
         } else if FRAMING_HEADERS.contains(&lower.as_str()) {
-            refusals.push(invalid(&path, "is set from the request itself: leave it out"));
+            refusals.push(invalid(&path, "is set by the HTTP client. Leave it out"));
         } else if seen.contains(&lower) {
-            refusals.push(invalid(&path, "is given twice: names of headers do not differ by case"));
+            refusals.push(invalid(&path, "is given twice. Header names are not case-sensitive"));
         }
         seen.push(lower);
         refusals.extend(text_fault(&path, value, HEADER_BYTES_MAX));
@@ -175,19 +179,20 @@ fn check_headers(headers: &BTreeMap<String, String>) -> Vec<Refusal> {
     refusals
 }
 
-/// What is wrong with a URL, if anything.
+/// The message of what is wrong with a URL, if anything.
 fn url_fault(text: &str) -> Option<String> {
     let Ok(url) = Url::parse(text) else {
-        return Some("is not an absolute URL: write https://host/path".to_owned());
+        return Some("is not an absolute URL, such as https://host/path".to_owned());
     };
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
         return Some(format!("must begin with http:// or https://, not {}:", url.scheme()));
     }
     let has_credentials = !url.username().is_empty() || url.password().is_some();
-    has_credentials.then(|| "must not hold a user name or password: write an Authorization header".to_owned())
+    has_credentials
+        .then(|| "must not contain a user name or password. Write an Authorization header".to_owned())
 }
 
-/// A request, ready to send.
+/// A composed request.
 #[derive(Debug)]
 struct HttpTask<'a> {
     spec: &'a HttpSpec,

@@ -1,8 +1,9 @@
-//! A command written as one line: parsed once, when it is saved, into one of the other kinds.
+//! A command written as one line, parsed into a spec when it is saved.
 //!
-//! `playwright --profile {{ chrome_profile }} --proxy {{ proxy_address }} --service {{ service_token }}` is PLAYWRIGHT with
-//! the script given beside it; any other first word is a PROGRAM. Because the words are fixed before anything is rendered,
-//! no value can add one. Called by the API; the spec that comes out is what is stored.
+//! `playwright --profile {{ chrome_profile }} --proxy {{ proxy_address }} --service {{
+//! service_token }}` is PLAYWRIGHT, with the script given beside the line. Any other first word is
+//! a PROGRAM. The words are fixed before anything is rendered, so no value can add one. Only the
+//! parsed spec is stored.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -16,21 +17,21 @@ use crate::{command_kind::Kind, compose::has_template, refusal::Refusal};
 /// Longest line, in bytes.
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
 
-/// The first word of a line that is PLAYWRIGHT.
+/// The first word of a PLAYWRIGHT line.
 const PLAYWRIGHT: &str = "playwright";
 
-/// What a command runs, as it is written.
+/// What a command runs, in one of the forms that the API accepts.
 #[derive(Debug, Clone)]
 pub enum SpecInput {
     /// Field by field.
     Spec(CommandSpec),
-    /// As a command line. A program without a slash is looked for in the allow-list's directories on the
-    /// API's machine.
+    /// As a command line. A program without a slash is looked up in the allow-list's directories on
+    /// the API's machine.
     Line(LineSpec),
 }
 
 impl SpecInput {
-    /// The spec, if every bound and the allow-list let it through.
+    /// Returns the spec if it is within every bound and the allow-list allows it.
     pub(crate) fn check(self, allowed: &AllowList) -> Result<CommandSpec, Vec<Refusal>> {
         match self {
             Self::Spec(spec) => spec.check(allowed).map(|()| spec),
@@ -42,15 +43,15 @@ impl SpecInput {
 /// The API's `LineSpecInput`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LineSpec {
-    /// The line, at most [`LINE_BYTES_MAX`].
+    /// The line, at most [`LINE_BYTES_MAX`] bytes.
     pub line: String,
-    /// The script, where the line begins with `playwright`.
+    /// The script, if the line begins with `playwright`.
     pub script: Option<String>,
 }
 
 impl LineSpec {
-    /// The spec that the line says, checked like any other. `exists` tells whether a file is there, for program names
-    /// without a slash, which are looked for in the directories of the allow-list, in order.
+    /// Parses and checks the line. `exists` returns whether a file exists. It is asked about the
+    /// allow-list's directories, in order, for a program name without a slash.
     pub fn parse(
         &self,
         allowed: &AllowList,
@@ -58,27 +59,21 @@ impl LineSpec {
     ) -> Result<CommandSpec, Vec<Refusal>> {
         let refused = |message: String| vec![invalid(&["line", "line"], message)];
         if self.line.len() > LINE_BYTES_MAX {
-            return Err(refused(format!(
-                "has {} bytes; at most {LINE_BYTES_MAX} are allowed",
-                self.line.len()
-            )));
+            return Err(refused(format!("must be at most {LINE_BYTES_MAX} bytes, not {}", self.line.len())));
         }
         let mut words = words::split(&self.line).map_err(|bad| refused(bad.to_string()))?.into_iter();
         let first =
-            words.next().ok_or_else(|| refused("is empty: write a program and its arguments".to_owned()))?;
+            words.next().ok_or_else(|| refused("is empty. Write a program and its arguments".to_owned()))?;
         let spec = if first == PLAYWRIGHT {
             let script = self.script.clone().ok_or_else(|| {
-                vec![invalid(
-                    &["line", "script"],
-                    "a line that begins with playwright needs the script beside it",
-                )]
+                vec![invalid(&["line", "script"], "is required for a line that begins with playwright")]
             })?;
             let options = playwright_options(PlaywrightSpec::builder(script), words);
             CommandSpec::Playwright(options.map_err(refused)?.into_unchecked())
         } else if self.script.is_some() {
             return Err(vec![invalid(
                 &["line", "script"],
-                "is for lines that begin with playwright: leave it out",
+                "is only for lines that begin with playwright. Leave it out",
             )]);
         } else {
             let program = find_program(&first, allowed, exists).map_err(refused)?;
@@ -91,7 +86,7 @@ impl LineSpec {
     }
 }
 
-/// A refusal of the parsed spec, told of the line that its writer knows.
+/// Turns a refusal of the parsed spec into one of the line or script.
 fn in_line(kind: Kind, refusal: Refusal) -> Refusal {
     let field = if refusal.path.last().is_some_and(|last| last == "script") { "script" } else { "line" };
     let place: Vec<&str> = refusal
@@ -112,18 +107,20 @@ fn in_line(kind: Kind, refusal: Refusal) -> Refusal {
 
 fn find_program(first: &str, allowed: &AllowList, exists: &dyn Fn(&str) -> bool) -> Result<String, String> {
     if has_template(first) {
-        return Err("the program is not a template: what runs is fixed when the command is saved".to_owned());
+        return Err(
+            "the program must not be a template, because it is fixed when the command is saved".to_owned()
+        );
     }
     if first.contains('/') || first == NOOP {
         return Ok(first.to_owned());
     }
     if let Some((name, _)) = first.split_once('=') {
         return Err(format!(
-            "`{name}=...` is a shell's way to set a variable: write a program spec with environment"
+            "`{name}=...` sets a variable only in a shell. Write a program spec with environment instead"
         ));
     }
     let found = allowed.candidates(first).find(|path| allowed.allows(path) && exists(path));
-    found.ok_or_else(|| format!("there is no program `{first}` where programs may be run from: {allowed}"))
+    found.ok_or_else(|| format!("there is no program `{first}` on the allow-list ({allowed})"))
 }
 
 fn program_spec(program: String, words: impl Iterator<Item = String>) -> Result<ProgramSpec, String> {
@@ -165,8 +162,9 @@ fn playwright_options(
             "--screenshot" => builder.screenshot(artifact_mode(name, &value()?)?),
             _ => {
                 return Err(format!(
-                    "playwright has no option `{name}`: there are --profile, --proxy, --service, --viewport, --trace, --video, \
-                     --screenshot and --headed; anything else belongs in the script or the input"
+                    "playwright has no option `{name}`. Its options are --profile, --proxy, --service, \
+                     --viewport, --trace, --video, --screenshot and --headed. Put anything else \
+                     in the script or the input"
                 ));
             }
         };
@@ -174,8 +172,8 @@ fn playwright_options(
     Ok(builder)
 }
 
-/// These options say what the job gives in any case, so that the line reads as what it does; another value would not be
-/// obeyed and is refused.
+/// These options name values that the job always supplies, so that the line reads as what it does.
+/// Other values would have no effect and are refused.
 fn check_given(option: &str, value: &str) -> Result<(), String> {
     let path = match words::parts(value).as_slice() {
         [Part::Expression(whole)] => line_secrets::whole_path(Part::inside(whole)).unwrap_or_default(),
@@ -193,20 +191,18 @@ fn check_given(option: &str, value: &str) -> Result<(), String> {
     if is_given {
         return Ok(());
     }
-    Err(format!(
-        "{option} can only be {expected}: profile, proxy and services are chosen by the job, not by the line"
-    ))
+    Err(format!("{option} can only be {expected}, because the job chooses profile, proxy and services"))
 }
 
 fn viewport(text: &str) -> Result<Viewport, String> {
     let sides =
         text.split_once('x').and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
     let (width, height) =
-        sides.ok_or_else(|| format!("--viewport is WIDTHxHEIGHT, such as 1280x720, not `{text}`"))?;
+        sides.ok_or_else(|| format!("--viewport must be WIDTHxHEIGHT, such as 1280x720, not `{text}`"))?;
     Ok(Viewport { width, height })
 }
 
 fn artifact_mode(option: &str, text: &str) -> Result<ArtifactMode, String> {
     let found = ArtifactMode::ALL.into_iter().find(|mode| mode.as_option() == text);
-    found.ok_or_else(|| format!("{option} is off, on-failure or always, not `{text}`"))
+    found.ok_or_else(|| format!("{option} must be off, on-failure or always, not `{text}`"))
 }

@@ -1,15 +1,17 @@
-//! Secrets in a command that is written as one line: found before anything is rendered, and moved into the environment.
+//! Moves secrets in a command line into the environment, before anything is rendered.
 //!
-//! Arguments can be read by every user of the machine, so `--token {{ service_token }}` becomes the argument
-//! `$SERVICE_TOKEN` and the variable `SERVICE_TOKEN`. Nothing expands the argument: the child reads its environment, and
-//! the line that is stored and shown names the variable. Called by `line` alone; sees names, never values.
+//! Every user of the machine can read arguments, so `--token {{ service_token }}` becomes the
+//! argument `$SERVICE_TOKEN` and the variable `SERVICE_TOKEN`. Nothing expands the argument. The
+//! child reads its environment, and the stored line names the variable. Sees names of secrets,
+//! never values.
 
 use std::collections::BTreeMap;
 
 use super::words::{Part, parts};
 use crate::compose::SecretRef;
 
-/// Moves the secrets of one word into `environment` and answers the word without them, or why it cannot be done.
+/// Moves the secrets of one word into `environment`. Returns the word without them, or the message
+/// of why it cannot.
 pub(super) fn moved(word: &str, environment: &mut BTreeMap<String, String>) -> Result<String, String> {
     let mut out = String::new();
     for part in parts(word) {
@@ -38,20 +40,20 @@ pub(super) fn moved(word: &str, environment: &mut BTreeMap<String, String>) -> R
             && other != template
         {
             return Err(format!(
-                "{other} and {template} would both be the environment variable {name}: rename one"
+                "{other} and {template} would both set the environment variable {name}. Rename one of them"
             ));
         }
     }
     Ok(out)
 }
 
-/// The path that is the whole of an expression (`services["my-api"].token`), in parts.
+/// The path (`services["my-api"].token`) in parts, if it is the whole expression.
 pub(super) fn whole_path(expression: &str) -> Option<Vec<String>> {
     let (path, length) = path_at(expression)?;
     (length == expression.len()).then_some(path)
 }
 
-/// The variable for the secret that this path names, if it names one.
+/// The variable for the secret at this path, or `None` if it is not a secret.
 fn variable(path: &[String]) -> Option<String> {
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     match path.as_slice() {
@@ -67,7 +69,7 @@ fn variable(path: &[String]) -> Option<String> {
     }
 }
 
-/// Refuses an expression that uses a secret for more than its place.
+/// Refuses an expression that does more with a secret than place it.
 fn refuse_mention(expression: &str) -> Result<(), String> {
     let mut at = 0;
     let mut after_dot = false;
@@ -79,8 +81,8 @@ fn refuse_mention(expression: &str) -> Result<(), String> {
             if (1..=path.len()).any(|end| variable(&path[..end]).is_some()) {
                 let name = path.join(".");
                 return Err(format!(
-                    "the secret {name} can only stand by itself in a line, as {{{{ {name} }}}}: it becomes an environment \
-                     variable, which no filter or operator can change"
+                    "the secret {name} can only be used by itself in a line, as {{{{ {name} }}}}, because it \
+                     becomes an environment variable, which no filter or operator can change"
                 ));
             }
             at += length;
@@ -92,7 +94,7 @@ fn refuse_mention(expression: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// A path at the beginning of the text, with its length in bytes.
+/// The path at the start of the text, with its length in bytes.
 fn path_at(text: &str) -> Option<(Vec<String>, usize)> {
     let name_length = |text: &str| {
         let first = text.chars().next().filter(|c| c.is_ascii_alphabetic() || *c == '_')?;
@@ -118,7 +120,7 @@ fn path_at(text: &str) -> Option<(Vec<String>, usize)> {
     }
 }
 
-/// Bytes of the quoted string at the beginning of the text, quotes included.
+/// Length in bytes of the quoted string at the start of the text, quotes included.
 fn string_length(text: &str) -> Option<usize> {
     let quote = text.chars().next().filter(|c| matches!(c, '"' | '\''))?;
     let mut is_escaped = false;

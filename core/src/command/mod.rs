@@ -1,8 +1,8 @@
-//! What a command is made of: one spec per kind, with its bounds, before any job gives it values.
+//! What a command runs: one spec per kind with its bounds, and how it composes for a job.
 //!
-//! The API checks a spec when it is saved ([`CommandSpec::check`]); `compose` turns it into what a job runs. A kind is one
-//! file that implements [`CommandKind`], one variant of [`Kind`] and one of [`CommandSpec`]; nothing in the worker
-//! changes. Pure: never runs, reads or renders anything by itself.
+//! The API checks a spec when it is saved ([`CommandSpec::check`]), and [`compose`] turns it into
+//! what a job runs. A kind is one file that implements [`CommandKind`], one variant of [`Kind`] and
+//! one of [`CommandSpec`]. The worker does not change. Pure: never runs or reads anything.
 
 mod allow_list;
 mod composition;
@@ -32,11 +32,11 @@ use crate::{
     refusal::{Refusal, RefusalCode},
 };
 
-/// Longest body of a request or standard input of a program, as written in the spec, in bytes.
+/// Longest request body or standard input as written in the spec, in bytes.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
 
-/// What a command runs. Stored as JSON, `kind` beside the kind's own fields; fields that an older version wrote without
-/// take their defaults, fields of a newer one are passed over.
+/// What a command runs. Stored as JSON with `kind` beside the kind's own fields. Missing fields
+/// take their defaults, and unknown fields of newer versions are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum CommandSpec {
@@ -49,12 +49,12 @@ pub enum CommandSpec {
 }
 
 impl CommandSpec {
-    /// Which kind it is.
+    /// Its kind.
     pub fn kind(&self) -> Kind {
         self.as_kind().kind()
     }
 
-    /// Its kind's rules.
+    /// The rules of its kind.
     pub fn as_kind(&self) -> &dyn CommandKind {
         match self {
             Self::Playwright(spec) => spec,
@@ -63,8 +63,9 @@ impl CommandSpec {
         }
     }
 
-    /// Everything that can be told without a job: bounds, forms, allow-list and the syntax of every template. Answers all
-    /// that is wrong, each with its path (`["spec", "http", "headers", "Authorization"]`).
+    /// Checks everything that does not depend on a job: bounds, forms, the allow-list and the
+    /// syntax of every template. Returns all refusals, each with its path (`["spec", "http",
+    /// "headers", "Authorization"]`).
     pub fn check(&self, allowed: &AllowList) -> Result<(), Vec<Refusal>> {
         let mut refusals = self.as_kind().check(allowed);
         if let Err(more) = CompiledSpec::compile(self.clone()) {
@@ -76,16 +77,17 @@ impl CommandSpec {
 
 /// The rules of one kind of command.
 pub trait CommandKind {
-    /// Which kind.
+    /// The kind.
     fn kind(&self) -> Kind;
 
-    /// Bounds and forms. The syntax of templates is checked by whoever compiles them.
+    /// Checks bounds and forms. Compiling checks the syntax of templates.
     fn check(&self, allowed: &AllowList) -> Vec<Refusal>;
 
-    /// Every template of the spec, in the order in which [`compose`](Self::compose) takes the rendered texts.
+    /// Every template of the spec, in the order in which [`compose`](Self::compose) takes the
+    /// rendered texts.
     fn templates(&self) -> Vec<TemplateAt<'_>>;
 
-    /// What to run, from the rendered `texts`: one per template, in the same order.
+    /// Builds what to run from the rendered `texts`, one per template in the same order.
     fn compose<'a>(
         &'a self,
         texts: Vec<Text>,
@@ -97,17 +99,17 @@ fn invalid(path: &[&str], message: impl Into<String>) -> Refusal {
     refused(RefusalCode::Invalid, path, message)
 }
 
-/// A refusal when `text` is longer than `max` bytes, or cannot be stored or passed on.
+/// A refusal if `text` is longer than `max` bytes or contains NUL.
 fn text_fault(path: &[&str], text: &str, max: usize) -> Option<Refusal> {
     if text.len() > max {
-        return Some(invalid(path, format!("has {} bytes; at most {max} are allowed", text.len())));
+        return Some(invalid(path, format!("must be at most {max} bytes, not {}", text.len())));
     }
     text.contains('\0')
-        .then(|| invalid(path, "holds a NUL character, which can neither be stored nor passed on"))
+        .then(|| invalid(path, "must not contain a NUL character, which can neither be stored nor passed on"))
 }
 
-/// A refusal when there are more than `max`.
+/// A refusal if there are more than `max` entries.
 fn too_many(path: &[&str], count: usize, max: usize) -> Option<Refusal> {
-    let message = || format!("has {count} entries; at most {max} are allowed");
+    let message = || format!("must have at most {max} entries, not {count}");
     (count > max).then(|| refused(RefusalCode::TooMany, path, message()))
 }

@@ -1,8 +1,9 @@
-//! PLAYWRIGHT: a script in a real Chromium on the job's profile, through its proxy.
+//! PLAYWRIGHT: a script in a real Chromium with the job's profile and proxy.
 //!
-//! The script is *not* a template: it is JavaScript whose braces are its own. It is given the job's input, services and
-//! profile as values (`{ page, context, input, services, profile, log, progress, artifact }`), secrets included, over the
-//! runner's standard input, so that no value can become code and no secret an argument.
+//! The script is *not* a template, because JavaScript has its own braces. It gets the job's input,
+//! services and profile as values (`{ page, context, input, services, profile, log, progress,
+//! artifact }`), secrets included, over the runner's standard input. So no value can become code,
+//! and no secret an argument.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -21,7 +22,7 @@ use crate::{
 pub const SCRIPT_BYTES_MAX: usize = 256 * 1024;
 /// Widest viewport, in CSS pixels.
 pub const VIEWPORT_WIDTH_MAX: u32 = 7680;
-/// Highest viewport, in CSS pixels.
+/// Tallest viewport, in CSS pixels.
 pub const VIEWPORT_HEIGHT_MAX: u32 = 4320;
 
 /// A script and the options of its browser.
@@ -30,10 +31,11 @@ pub const VIEWPORT_HEIGHT_MAX: u32 = 4320;
 pub struct PlaywrightSpec {
     /// The source of an ES module, 1 to [`SCRIPT_BYTES_MAX`] bytes.
     pub script: String,
-    /// Size of the page; none leaves it to the browser.
+    /// Size of the page. `None` leaves it to the browser.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub viewport: Option<Viewport>,
-    /// Playwright's trace. It holds what the browser sent, tokens included: off by default.
+    /// Playwright's trace, off by default, because it contains what the browser sent, tokens
+    /// included.
     #[serde(default)]
     pub trace: ArtifactMode,
     /// A video of the page, off by default.
@@ -42,7 +44,7 @@ pub struct PlaywrightSpec {
     /// A screenshot at the end, on failure by default.
     #[serde(default = "screenshot_default")]
     pub screenshot: ArtifactMode,
-    /// Without a window, by default.
+    /// Whether the browser has no window, by default true.
     #[serde(default = "headless_default")]
     pub headless: bool,
 }
@@ -70,10 +72,10 @@ pub enum ArtifactMode {
 }
 
 impl ArtifactMode {
-    /// All of them.
+    /// All modes.
     pub const ALL: [Self; 3] = [Self::Off, Self::OnFailure, Self::Always];
 
-    /// As a command line spells it.
+    /// The mode as a command line spells it.
     pub const fn as_option(self) -> &'static str {
         match self {
             Self::Off => "off",
@@ -91,13 +93,13 @@ const fn headless_default() -> bool {
     true
 }
 
-/// Sets the options of a [`PlaywrightSpec`] one by one.
+/// Builds a [`PlaywrightSpec`].
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct PlaywrightBuilder(PlaywrightSpec);
 
 impl PlaywrightSpec {
-    /// A spec for this script with every option at its default.
+    /// A spec for this script with default options.
     pub fn builder(script: impl Into<String>) -> PlaywrightBuilder {
         PlaywrightBuilder(Self {
             script: script.into(),
@@ -109,7 +111,7 @@ impl PlaywrightSpec {
         })
     }
 
-    /// The options as words of a command line, those at their defaults left out.
+    /// The options as words of a command line, without those that have their default.
     fn option_words(&self) -> Vec<String> {
         let mut words = Vec::new();
         if let Some(Viewport { width, height }) = self.viewport {
@@ -139,36 +141,36 @@ impl PlaywrightBuilder {
         self
     }
 
-    /// When a trace is kept.
+    /// Sets when a trace is kept.
     pub fn trace(mut self, mode: ArtifactMode) -> Self {
         self.0.trace = mode;
         self
     }
 
-    /// When a video is kept.
+    /// Sets when a video is kept.
     pub fn video(mut self, mode: ArtifactMode) -> Self {
         self.0.video = mode;
         self
     }
 
-    /// When a screenshot is kept.
+    /// Sets when a screenshot is kept.
     pub fn screenshot(mut self, mode: ArtifactMode) -> Self {
         self.0.screenshot = mode;
         self
     }
 
-    /// Without a window, or with one.
+    /// Sets whether the browser has no window.
     pub fn headless(mut self, is_headless: bool) -> Self {
         self.0.headless = is_headless;
         self
     }
 
-    /// The spec as it is, for callers that check it themselves.
+    /// The unchecked spec, for callers that check it themselves.
     pub(super) fn into_unchecked(self) -> PlaywrightSpec {
         self.0
     }
 
-    /// The spec, or everything that is out of bounds.
+    /// Returns the spec, or everything that is out of bounds.
     pub fn build(self) -> Result<PlaywrightSpec, Vec<Refusal>> {
         let refusals = self.0.check(&AllowList::default());
         if refusals.is_empty() { Ok(self.0) } else { Err(refusals) }
@@ -183,7 +185,10 @@ impl CommandKind for PlaywrightSpec {
     fn check(&self, _allowed: &AllowList) -> Vec<Refusal> {
         let mut refusals = Vec::new();
         if self.script.trim().is_empty() {
-            refusals.push(invalid(&["playwright", "script"], "is empty: write the source of an ES module"));
+            refusals.push(invalid(
+                &["playwright", "script"],
+                "must not be empty. Write the source of an ES module",
+            ));
         }
         refusals.extend(text_fault(&["playwright", "script"], &self.script, SCRIPT_BYTES_MAX));
         let fits = |Viewport { width, height }| {
@@ -209,7 +214,7 @@ impl CommandKind for PlaywrightSpec {
     }
 }
 
-/// A script with the job that it runs for.
+/// A composed script.
 #[derive(Debug)]
 struct PlaywrightTask<'a> {
     spec: &'a PlaywrightSpec,
@@ -217,7 +222,7 @@ struct PlaywrightTask<'a> {
 }
 
 impl Task for PlaywrightTask<'_> {
-    /// The script is given everything that the job has.
+    /// The script gets every secret of the job.
     fn secrets(&self) -> Vec<SecretRef> {
         self.given.all_secrets()
     }

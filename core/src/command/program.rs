@@ -1,7 +1,8 @@
 //! PROGRAM: an allow-listed executable with arguments. Never a shell line.
 //!
-//! Each argument is a template of its own, rendered into exactly one argument, so that no value can add another. Secrets
-//! may stand in environment variables and standard input; arguments can be read by every user of the machine.
+//! Each argument is a template of its own and renders into exactly one argument, so no value can
+//! add another. Secrets are allowed in environment variables and standard input. Arguments can be
+//! read by every user of the machine.
 
 use std::collections::BTreeMap;
 
@@ -26,34 +27,35 @@ pub const ARGUMENT_BYTES_MAX: usize = 8 * 1024;
 pub const ENVIRONMENT_MAX: usize = 100;
 /// Longest value of an environment variable, as a template, in bytes.
 pub const VARIABLE_BYTES_MAX: usize = 32 * 1024;
-/// Prefix of variables that only the worker sets.
+/// Prefix of the variables that only the worker sets.
 const OWN_PREFIX: &str = "CALLBOARD_";
 
-/// A program and what it is given.
+/// A program with its arguments, environment and standard input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProgramSpec {
     /// Absolute path of an allowed program, or [`NOOP`]. Not a template.
     pub program: String,
-    /// Templates, one per argument; at most [`ARGUMENTS_MAX`] of [`ARGUMENT_BYTES_MAX`].
+    /// One template per argument, at most [`ARGUMENTS_MAX`] of [`ARGUMENT_BYTES_MAX`] bytes each.
     #[serde(default)]
     pub arguments: Vec<String>,
-    /// Templates by variable; they win over the variables that every command gets (see `compose::environment`), except
-    /// `CALLBOARD_*`, which are refused. At most [`ENVIRONMENT_MAX`] of [`VARIABLE_BYTES_MAX`].
+    /// Templates by variable name, at most [`ENVIRONMENT_MAX`] of [`VARIABLE_BYTES_MAX`] bytes
+    /// each. They override the variables that every command gets (see `compose::environment`).
+    /// Names that begin with `CALLBOARD_` are refused.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
-    /// Template of the standard input, at most [`BODY_BYTES_MAX`]; none is an empty one.
+    /// Template of the standard input, at most [`BODY_BYTES_MAX`] bytes. `None` means empty input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdin: Option<String>,
 }
 
-/// Sets the parts of a [`ProgramSpec`] one by one.
+/// Builds a [`ProgramSpec`].
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct ProgramBuilder(ProgramSpec);
 
 impl ProgramSpec {
-    /// This program without arguments.
+    /// A spec for this program without arguments.
     pub fn builder(program: impl Into<String>) -> ProgramBuilder {
         let (arguments, environment, stdin) = (Vec::new(), BTreeMap::new(), None);
         ProgramBuilder(Self { program: program.into(), arguments, environment, stdin })
@@ -61,25 +63,25 @@ impl ProgramSpec {
 }
 
 impl ProgramBuilder {
-    /// One more argument, a template.
+    /// Adds an argument, a template.
     pub fn argument(mut self, argument: impl Into<String>) -> Self {
         self.0.arguments.push(argument.into());
         self
     }
 
-    /// One environment variable; its value is a template.
+    /// Adds an environment variable. Its value is a template.
     pub fn variable(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.0.environment.insert(name.into(), value.into());
         self
     }
 
-    /// The standard input, a template.
+    /// Sets the standard input, a template.
     pub fn stdin(mut self, stdin: impl Into<String>) -> Self {
         self.0.stdin = Some(stdin.into());
         self
     }
 
-    /// The spec, or everything that is wrong with it.
+    /// Returns the spec, or everything that is wrong with it.
     pub fn build(self, allowed: &AllowList) -> Result<ProgramSpec, Vec<Refusal>> {
         super::CommandSpec::Program(self.0.clone()).check(allowed).map(|()| self.0)
     }
@@ -93,12 +95,13 @@ impl CommandKind for ProgramSpec {
     fn check(&self, allowed: &AllowList) -> Vec<Refusal> {
         let mut refusals = Vec::new();
         if has_template(&self.program) {
-            let message = "is not a template: what runs is fixed when the command is saved";
+            let message = "must not be a template, because the program is fixed when the command is saved";
             refusals.push(invalid(&["program", "program"], message));
         } else if !allowed.allows(&self.program) {
             let program: String = self.program.chars().take(200).collect();
             let message = format!(
-                "`{program}` may not be run: a program is an absolute path, and allowed are {allowed}"
+                "`{program}` is not on the allow-list ({allowed}). Write the absolute path of \
+                 an allowed program"
             );
             refusals.push(invalid(&["program", "program"], message));
         }
@@ -113,10 +116,13 @@ impl CommandKind for ProgramSpec {
             if !is_variable_name(name) {
                 refusals.push(invalid(
                     &path,
-                    "is not a variable's name: a letter or `_`, then letters, digits or `_`",
+                    "is not a variable name. Write a letter or `_`, then letters, digits or `_`",
                 ));
             } else if name.to_ascii_uppercase().starts_with(OWN_PREFIX) {
-                refusals.push(invalid(&path, "begins with CALLBOARD_: the worker sets those"));
+                refusals.push(invalid(
+                    &path,
+                    "must not begin with CALLBOARD_, because the worker sets those variables",
+                ));
             }
             refusals.extend(text_fault(&path, value, VARIABLE_BYTES_MAX));
         }
@@ -154,7 +160,7 @@ impl CommandKind for ProgramSpec {
     }
 }
 
-/// A program, ready to run.
+/// A composed program.
 #[derive(Debug)]
 struct ProgramTask<'a> {
     spec: &'a ProgramSpec,

@@ -1,10 +1,11 @@
 //! Splits a command line into words, once, before anything is rendered.
 //!
-//! Quoting is a shell's (`'..'`, `".."`, `\`), and templates (`{{ .. }}`, `{% .. %}`, `{# .. #}`) are kept whole, blanks and
-//! quotes in them included. Nothing is expanded: what a shell would treat specially is refused, because a line that looks
-//! like a shell's and is none would do something else than it says. Called by `line` alone.
+//! Quoting works as in a shell (`'..'`, `".."`, `\`). Templates (`{{ .. }}`, `{% .. %}`, `{# ..
+//! #}`) stay whole, including blanks and quotes in them. Nothing is expanded. Characters that are
+//! special in a shell are refused, because a line that only looks like a shell line would not do
+//! what it says.
 
-/// Why a line does not split, with the place, in characters from 1.
+/// Why a line does not split, and the column in characters, from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("column {column}: {fault}")]
 pub(super) struct BadLine {
@@ -12,30 +13,26 @@ pub(super) struct BadLine {
     pub(super) fault: Fault,
 }
 
-/// What is wrong.
+/// What is wrong with the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Fault {
-    #[error(
-        "this is not a shell line: `{0}` would do nothing here; quote it with '..' to mean the character itself"
-    )]
+    #[error("this is not a shell line, so `{0}` does nothing. Put it in single quotes to pass it literally")]
     Shell(char),
-    #[error(
-        "nothing is expanded here: name values as {{{{ input.x }}}}, or quote `{0}` with '..' to mean it itself"
-    )]
+    #[error("nothing is expanded here. Write values as {{{{ input.x }}}}, or put `{0}` in single quotes")]
     Expansion(char),
     #[error("the quote {0} is not closed")]
     Quote(char),
     #[error("the template `{0}` is not closed")]
     Template(&'static str),
-    #[error("a backslash at the end quotes nothing")]
+    #[error("the backslash at the end escapes nothing. Remove it")]
     Backslash,
-    #[error("a quoted `{{` would begin a template: it cannot stand in a line; write a program spec instead")]
+    #[error("a quoted `{{` would begin a template here. Write a program spec instead of a line")]
     Brace,
 }
 
 const TEMPLATES: [(&str, &str); 3] = [("{{", "}}"), ("{%", "%}"), ("{#", "#}")];
 
-/// The words, each a template source.
+/// Returns the words, each a template source.
 pub(super) fn split(line: &str) -> Result<Vec<String>, BadLine> {
     let mut splitter = Splitter { line, at: 0, words: Vec::new(), word: None, literal_brace: false };
     match splitter.run() {
@@ -48,9 +45,9 @@ struct Splitter<'a> {
     line: &'a str,
     at: usize,
     words: Vec<String>,
-    /// None between words; `''` makes an empty word.
+    /// `None` between words. `''` makes an empty word.
     word: Option<String>,
-    /// The last character pushed was a `{` that is no template's.
+    /// Whether the last character pushed is a `{` that does not belong to a template.
     literal_brace: bool,
 }
 
@@ -71,7 +68,7 @@ impl Splitter<'_> {
                 '\\' => {
                     let next = self.peek().ok_or((start, Fault::Backslash))?;
                     self.at += next.len_utf8();
-                    // A line that is continued on the next.
+                    // A backslash before a line break continues the line.
                     if next != '\n' {
                         self.push(next, start)?;
                     }
@@ -96,7 +93,7 @@ impl Splitter<'_> {
         self.line[self.at..].chars().next()
     }
 
-    /// Takes a whole template, if one begins here.
+    /// Takes a whole template if one begins here. Returns whether it did.
     fn template(&mut self) -> Result<bool, Failure> {
         let rest = &self.line[self.at..];
         let Some((opening, closing)) = TEMPLATES.iter().find(|(opening, _)| rest.starts_with(opening)) else {
@@ -153,7 +150,7 @@ impl Splitter<'_> {
         }
     }
 
-    /// Adds one character that means itself; together with its neighbours it must not become a template.
+    /// Adds one literal character. Literal characters must not combine into a template.
     fn push(&mut self, c: char, place: usize) -> Result<(), Failure> {
         if self.literal_brace && matches!(c, '{' | '%' | '#') {
             return Err((place, Fault::Brace));
@@ -168,7 +165,7 @@ impl Splitter<'_> {
 /// A part of a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part<'a> {
-    /// Text that means itself.
+    /// Literal text.
     Plain(&'a str),
     /// `{{ expression }}`, whole.
     Expression(&'a str),
@@ -177,14 +174,14 @@ pub(super) enum Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    /// What is written between the braces, without blanks and marks of whitespace control.
+    /// The text between the braces, without blanks and whitespace control marks.
     pub(super) fn inside(whole: &'a str) -> &'a str {
         let inside = whole.get(2..whole.len() - 2).unwrap_or_default();
         inside.trim_start_matches(['-', '+']).trim_end_matches(['-', '+']).trim()
     }
 }
 
-/// The parts of a word that [`split`] answered.
+/// The parts of a word that [`split`] returned.
 pub(super) fn parts(word: &str) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
     let mut rest = word;
@@ -209,7 +206,8 @@ pub(super) fn parts(word: &str) -> Vec<Part<'_>> {
     parts
 }
 
-/// Bytes of the template at the beginning of `text`, its end included; quotes in it may hold the closing mark.
+/// Length in bytes of the template at the start of `text`, including its end. Quotes in it may
+/// contain the closing mark.
 fn template_length(text: &str, closing: &str, has_quotes: bool) -> Option<usize> {
     let mut quote = None;
     let mut is_escaped = false;
@@ -231,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_a_shells_and_templates_stay_whole() {
+    fn a_line_splits_as_in_a_shell_and_templates_stay_whole() {
         for (line, words) in [
             ("", &[][..]),
             ("  a  b\tc ", &["a", "b", "c"]),
@@ -255,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_shell_would_do_is_refused_where_it_stands() {
+    fn shell_syntax_is_refused_with_its_column() {
         for (line, column, fault) in [
             ("a | b", 3, Fault::Shell('|')),
             ("a&&b", 2, Fault::Shell('&')),

@@ -1,14 +1,15 @@
-//! Which parts of a schema may apply to a value, to its properties and to its items.
+//! Which subschemas may apply to a value, to its properties and to its items.
 //!
-//! Called by `schema_rules`, which bounds what a check may cost, and `secret_inputs`, which looks for `writeOnly`. Answers
-//! more rather than less: conditions and patterns are not tried. Pure.
+//! The result may contain too many, never too few: conditions and patterns are not evaluated.
+//! `schema_rules` bounds the cost of a check with it, and `secret_inputs` finds `writeOnly` with
+//! it. Pure.
 
 use serde_json::Value;
 
-/// Keywords that point to another schema.
+/// Keywords that refer to another schema.
 pub(super) const REFERENCES: [&str; 3] = ["$ref", "$dynamicRef", "$recursiveRef"];
 
-/// The schemas that apply to the same value as `schema` does.
+/// The subschemas that apply to the same value as `schema`.
 pub(super) fn same_level<'a>(root: &'a Value, schema: &'a Value) -> Vec<&'a Value> {
     let mut next = Vec::new();
     for keyword in ["allOf", "anyOf", "oneOf"] {
@@ -24,7 +25,7 @@ pub(super) fn same_level<'a>(root: &'a Value, schema: &'a Value) -> Vec<&'a Valu
     next
 }
 
-/// What a local reference points to: `#` or `#/` and a JSON pointer.
+/// Resolves a local reference: `#`, or `#` and a JSON pointer.
 fn referred<'a>(root: &'a Value, target: &str) -> Option<&'a Value> {
     root.pointer(&percent_decoded(target.strip_prefix('#')?))
 }
@@ -36,19 +37,20 @@ fn percent_decoded(text: &str) -> String {
         .map_or_else(String::new, |(_, value)| value.into_owned())
 }
 
-/// Every schema that may apply to a property. A pattern is not tried: one that marks secrets marks them all.
+/// Every subschema that may apply to a property. Patterns are not matched, so a pattern that marks
+/// secrets marks all properties.
 pub(super) fn of_property<'a>(schema: &'a Value, name: &str) -> Vec<&'a Value> {
     let named = schema.get("properties").and_then(|properties| properties.get(name));
     let by_pattern =
         schema.get("patternProperties").and_then(Value::as_object).into_iter().flat_map(|map| map.values());
     let others =
         ["additionalProperties", "unevaluatedProperties"].iter().filter_map(|keyword| schema.get(*keyword));
-    // What `properties` names is no additional property.
+    // A property named in `properties` is not an additional property.
     let others = others.filter(|_| named.is_none());
     named.into_iter().chain(by_pattern).chain(others).collect()
 }
 
-/// Every schema that may apply to an item.
+/// Every subschema that may apply to an item.
 pub(super) fn of_item(schema: &Value, index: usize) -> Vec<&Value> {
     let prefix = schema.get("prefixItems").or_else(|| schema.get("items").filter(|items| items.is_array()));
     let own = prefix.and_then(|prefix| prefix.get(index));

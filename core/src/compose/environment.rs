@@ -1,23 +1,28 @@
-//! The environment variables that every command gets, so that scripts and programs need no templates for the usual.
+//! The environment variables that every command gets, so that most scripts and programs need no
+//! templates.
 //!
 //! | variable | value | when |
 //! |---|---|---|
-//! | the profile's own environment | as written | the job has a profile |
-//! | `CHROME_PROFILE` | the profile's directory (absolute for the command, below the profile root in what is shown) | the job has a profile |
+//! | the profile's own environment | as stored | the job has a profile |
+//! | `CHROME_PROFILE` | the profile's directory (1) | the job has a profile |
 //! | `PROXY_URL` | `scheme://user:password@host:port` | the job has a proxy |
 //! | `PROXY_ADDRESS` | `host:port` | the job has a proxy |
-//! | `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, also in lower case | like `PROXY_URL`: what honours them fails closed | the job has a proxy |
-//! | `NO_PROXY`, `no_proxy` | empty: nothing goes around the proxy | the job has a proxy |
+//! | `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` (2) | the same as `PROXY_URL` | the job has a proxy |
+//! | `NO_PROXY`, `no_proxy` | empty: nothing bypasses the proxy | the job has a proxy |
 //! | `SERVICE_TOKEN` | the token of the first service that has one | one has |
-//! | `SERVICE_<NAME>_TOKEN` | that service's token; the name in capitals, other characters as `_` | it has one |
-//! | `SERVICE_<NAME>_URL` | that service's base URL | it has one |
+//! | `SERVICE_<NAME>_TOKEN` (3) | that service's token | it has one |
+//! | `SERVICE_<NAME>_URL` (3) | that service's base URL | it has one |
 //! | the spec's own environment | as rendered | PROGRAM |
 //! | `CALLBOARD_JOB` | the job's id | always |
-//! | `CALLBOARD_ATTEMPT` | number of the attempt, from 1 | always |
-//! | `CALLBOARD_ARTIFACTS` | directory whose files become the job's artifacts | always |
+//! | `CALLBOARD_ATTEMPT` | the attempt's number, from 1 | always |
+//! | `CALLBOARD_ARTIFACTS` | the directory whose files become artifacts | always |
 //!
-//! Later rows win over earlier ones. Called by `compose`; holds no values of secrets. What a process needs from the machine
-//! (`PATH`, `HOME`, `TMPDIR`) is the worker's to add.
+//! 1. Absolute for the command, relative to the profile root where it is shown.
+//! 2. Also in lower case. Programs that honour them fail closed.
+//! 3. The name in upper case, with other characters as `_`.
+//!
+//! Later rows override earlier ones. Secret values are never held here. The worker adds what a
+//! process needs from the machine (`PATH`, `HOME`, `TMPDIR`).
 
 use std::collections::BTreeMap;
 
@@ -30,13 +35,14 @@ use crate::refusal::{Refusal, RefusalCode};
 const PROXY_VARIABLES: [&str; 7] =
     ["PROXY_URL", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"];
 
-/// What stands for the job's id in a preview.
+/// The job's id in a preview.
 pub(super) const NO_JOB: &str = "{job.id}";
 
-/// Variables in the order of their names.
+/// Variables by name.
 pub(crate) type Environment = BTreeMap<String, Text>;
 
-/// The table above. `own` is the spec's own environment. Refuses two services whose variables would have one name.
+/// Builds the table above. `own` is the spec's own environment. Refuses two services whose
+/// variables would have the same name.
 pub(crate) fn environment(given: &Ingredients<'_>, own: &[(&str, Text)]) -> Result<Environment, Refusal> {
     let mut all = Environment::new();
     if let Some(profile) = &given.profile {
@@ -62,7 +68,7 @@ pub(crate) fn environment(given: &Ingredients<'_>, own: &[(&str, Text)]) -> Resu
         add_service(&mut all, service);
         if let Some(other) = names.insert(variable_part(service.name), service.name) {
             let message = format!(
-                "services {other} and {} would have the same environment variables: rename one",
+                "services {other} and {} would set the same environment variables. Rename one of them",
                 service.name
             );
             return Err(Refusal::new(RefusalCode::NotComposable, "serviceIds", message));
@@ -87,12 +93,12 @@ fn add_service(all: &mut Environment, service: &ServiceFacts<'_>) {
     }
 }
 
-/// The profile's directory, filled in by the worker.
+/// The profile's directory. The worker makes it absolute.
 pub(super) fn profile_directory(path: &str) -> Text {
     Text::from_pieces(vec![Piece::ProfileDirectory(path.to_owned())])
 }
 
-/// The proxy's URL with its credentials, which are secrets.
+/// The proxy's URL with its credentials as secrets.
 pub(super) fn proxy_url(proxy: &ProxyFacts<'_>) -> Text {
     let mut pieces = vec![Piece::Plain(format!("{}://", proxy.protocol.scheme()))];
     if proxy.has_username {

@@ -1,7 +1,7 @@
-//! The template filters that Callboard adds or replaces, and the words for what a template misses.
+//! Template filters that Callboard adds or replaces, and messages for missing variables.
 //!
-//! Filters that would leave a secret's mark whole while pretending to have changed the secret are replaced by ones that
-//! refuse it. Called by `template` alone.
+//! Some of MiniJinja's filters would leave a secret's mark unchanged while they appear to have
+//! changed the secret. Their replacements refuse secrets.
 
 use minijinja::{
     Environment, Error, ErrorKind,
@@ -10,7 +10,7 @@ use minijinja::{
 
 use super::{Ingredients, scope::Opaque, text::push_url};
 
-/// Longest text that `replace` may make, in bytes.
+/// Longest result of `replace`, in bytes.
 const REPLACED_BYTES_MAX: usize = 1024 * 1024;
 
 /// Adds the filters to the engine.
@@ -21,7 +21,7 @@ pub(super) fn add(engine: &mut Environment<'static>) {
     engine.add_filter("replace", replace);
 }
 
-/// The value as JSON, ready to stand in a body.
+/// The value as JSON, for use in a body.
 fn to_json(value: &Value) -> Result<String, Error> {
     if holds_secret(value) {
         return Err(as_it_is());
@@ -30,7 +30,7 @@ fn to_json(value: &Value) -> Result<String, Error> {
     serde_json::to_string(value).map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))
 }
 
-/// The text with everything but letters, digits and `-_.~` as `%XX`.
+/// The text with everything but letters, digits and `-_.~` percent-encoded.
 fn url_encode(value: &Value) -> Result<String, Error> {
     let mut out = String::new();
     push_url(&mut out, &text_of(value)?);
@@ -41,7 +41,8 @@ fn trim(value: &Value) -> Result<String, Error> {
     text_of(value).map(|text| text.trim().to_owned())
 }
 
-/// MiniJinja charges for the text that a filter answers after it is made; this one could make a million times its input.
+/// MiniJinja charges fuel for a filter's result only after it is made. This one could make a
+/// million times its input.
 fn replace(value: &Value, from: &Value, to: &Value) -> Result<String, Error> {
     let (text, from, to) = (text_of(value)?, text_of(from)?, text_of(to)?);
     let grown = text.matches(&from).count().saturating_mul(to.len()).saturating_add(text.len());
@@ -63,17 +64,18 @@ fn text_of(value: &Value) -> Result<String, Error> {
     } else if kind == ValueKind::Bool {
         Ok(if value.is_true() { "true" } else { "false" }.to_owned())
     } else {
-        Err(Error::new(ErrorKind::InvalidOperation, format!("takes a text, not {kind}")))
+        Err(Error::new(ErrorKind::InvalidOperation, format!("takes a string, number or boolean, not {kind}")))
     }
 }
 
-/// MiniJinja's own conversions remember which variable was undefined; its public errors cannot be told.
+/// Fails if the value is undefined. MiniJinja's own conversion reports which variable it was, which
+/// an error built with its public API cannot.
 fn defined(value: &Value) -> Result<(), Error> {
     if value.is_undefined() { i64::try_from(value.clone()).map(drop) } else { Ok(()) }
 }
 
 fn as_it_is() -> Error {
-    Error::new(ErrorKind::InvalidOperation, "a secret can only be used as it is")
+    Error::new(ErrorKind::InvalidOperation, "a secret can only be used unchanged")
 }
 
 fn holds_secret(value: &Value) -> bool {
@@ -91,7 +93,8 @@ fn holds_secret(value: &Value) -> bool {
     value.try_iter().is_ok_and(|mut parts| parts.any(is_secret))
 }
 
-/// For an error about something undefined: what the job has not, in words. None for other errors.
+/// For an error about something undefined, says what the job does not have. `None` for other
+/// errors.
 pub(super) fn missing(error: &Error, source: &str, given: &Ingredients<'_>) -> Option<String> {
     let named = error.detail().and_then(|detail| {
         let (_, rest) = detail.split_once('`')?;
@@ -132,7 +135,7 @@ fn missing_part(name: &str, given: &Ingredients<'_>) -> Option<String> {
         ["input", rest @ ..] if !rest.is_empty() => Some(format!("the input has no {}", rest.join("."))),
         ["profile" | "proxy" | "services" | "input" | "job", ..] => None,
         [root, ..] if !root.contains(char::is_whitespace) => {
-            Some(format!("there is no {root}: a command may use profile, proxy, services, input and job"))
+            Some(format!("there is no {root}. A command can use profile, proxy, services, input and job"))
         }
         _ => None,
     }

@@ -1,7 +1,7 @@
-//! What a command is composed from: the facts about a job that the catalogue and the queue know.
+//! The facts that a command is composed from, as the catalogue and the queue have them.
 //!
-//! Borrowed from whoever composes: the API for previews and enqueues, the worker for attempts. Holds names of secrets,
-//! never their values.
+//! Borrowed from the caller: the API for previews and enqueues, the worker for attempts. Holds
+//! names of secrets, never their values.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,24 +13,24 @@ use crate::{
     proxy::ProxyProtocol,
 };
 
-/// Everything that a command may use.
+/// Everything that a command can use.
 #[derive(Debug, Clone, Copy)]
 pub struct Ingredients<'a> {
-    /// The job's browser identity.
+    /// The job's profile.
     pub profile: Option<ProfileFacts<'a>>,
-    /// The way out. The worker passes what it has chosen for the attempt.
+    /// The job's proxy. The worker passes the one chosen for the attempt.
     pub proxy: Option<ProxyFacts<'a>>,
-    /// In the job's order; the first one with a token is `service_token`.
+    /// The services in the job's order. `service_token` is the token of the first one that has one.
     pub services: &'a [ServiceFacts<'a>],
-    /// The input's public part: an object in which secrets are `***`.
+    /// The input's public part: an object with secrets as `***`.
     pub input: &'a Value,
     /// JSON pointers of the input's secrets.
     pub secret_inputs: &'a BTreeSet<String>,
-    /// The job; none in a preview.
+    /// The job. `None` in a preview.
     pub job: Option<JobFacts>,
 }
 
-/// A profile, as far as commands see it.
+/// A profile, as commands see it.
 #[derive(Debug, Clone, Copy)]
 pub struct ProfileFacts<'a> {
     /// Its id.
@@ -39,37 +39,37 @@ pub struct ProfileFacts<'a> {
     pub name: &'a str,
     /// Its directory below the profile root.
     pub path: &'a str,
-    /// Its plain variables.
+    /// Its plain environment variables.
     pub environment: &'a BTreeMap<String, String>,
     /// The names of its secrets.
     pub secrets: &'a [String],
 }
 
-/// A proxy, as far as commands see it.
+/// A proxy, as commands see it.
 #[derive(Debug, Clone, Copy)]
 pub struct ProxyFacts<'a> {
     /// Its id.
     pub id: ProxyId,
     /// Its name.
     pub name: &'a str,
-    /// What it speaks.
+    /// Its protocol.
     pub protocol: ProxyProtocol,
     /// `host:port`.
     pub address: &'a str,
-    /// Whether it wants a user name.
+    /// Whether a user name is stored.
     pub has_username: bool,
-    /// Whether it wants a password.
+    /// Whether a password is stored.
     pub has_password: bool,
 }
 
-/// A service, as far as commands see it.
+/// A service, as commands see it.
 #[derive(Debug, Clone, Copy)]
 pub struct ServiceFacts<'a> {
     /// Its id.
     pub id: ServiceId,
-    /// Its name, which templates spell.
+    /// Its name, as templates spell it.
     pub name: &'a str,
-    /// Where it lives.
+    /// Its base URL.
     pub base_url: Option<&'a str>,
     /// Its settings.
     pub settings: &'a Value,
@@ -77,12 +77,12 @@ pub struct ServiceFacts<'a> {
     pub has_token: bool,
 }
 
-/// A job, as far as commands see it.
+/// A job, as commands see it.
 #[derive(Debug, Clone, Copy)]
 pub struct JobFacts {
     /// Its id.
     pub id: JobId,
-    /// Number of the attempt, from 1.
+    /// The attempt's number, from 1.
     pub attempt: u32,
 }
 
@@ -92,7 +92,7 @@ impl<'a> Ingredients<'a> {
         self.services.iter().find(|service| service.has_token)
     }
 
-    /// What the proxy wants to know.
+    /// The proxy's stored credentials.
     pub(crate) fn proxy_secrets(&self) -> impl Iterator<Item = SecretRef> + use<> {
         let username = self.proxy.is_some_and(|proxy| proxy.has_username).then_some(SecretRef::ProxyUsername);
         let password = self.proxy.is_some_and(|proxy| proxy.has_password).then_some(SecretRef::ProxyPassword);

@@ -1,7 +1,7 @@
-//! A job's input: the schema that a command gives it, its bounds, and the parts of it that are secret.
+//! A job's input: its schema, its bounds, and which parts of it are secret.
 //!
-//! The API checks schemas when commands are saved and inputs when jobs are enqueued; it stores the public part as it is and
-//! the secret part sealed. Pure; compiled schemas can be kept by callers.
+//! The API checks schemas when commands are saved and inputs when jobs are enqueued. It stores the
+//! public part in plain text and the secret part sealed. Pure. Callers may cache compiled schemas.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -14,47 +14,51 @@ use super::{
 };
 use crate::refusal::{Refusal, RefusalCode};
 
-/// Largest schema, serialized, in bytes.
+/// Largest schema, in bytes of JSON.
 pub const SCHEMA_BYTES_MAX: usize = 64 * 1024;
-/// Deepest nesting of a schema.
+/// Deepest nesting of a schema, in levels.
 pub const SCHEMA_DEPTH_MAX: usize = 64;
-/// Largest input, serialized, in bytes.
+/// Largest input, in bytes of JSON.
 pub const INPUT_BYTES_MAX: usize = 256 * 1024;
-/// Deepest nesting of an input, the object itself included.
+/// Deepest nesting of an input in levels, the object itself included.
 pub const INPUT_DEPTH_MAX: usize = 32;
-/// Most violations that are told at once.
+/// Most violations that are reported at once.
 const REFUSALS_MAX: usize = 20;
 
-/// A schema, ready to check inputs.
+/// A compiled schema.
 pub struct InputSchema {
     schema: Value,
-    /// None where everything fits.
+    /// `None` for `{}`, which accepts everything.
     validator: Option<Validator>,
     defaults: Vec<(String, Value)>,
     has_references: bool,
     has_secrets: bool,
 }
 
-/// Whether a value may be a command's `inputSchema`; see [`InputSchema::compile`].
+/// Checks whether a value can be a command's `inputSchema`. See [`InputSchema::compile`].
 pub fn check_schema(schema: &Value) -> Result<(), Vec<Refusal>> {
     InputSchema::compile(schema).map(drop)
 }
 
-/// Compiles the schema and checks one input against it; see [`InputSchema::check`].
+/// Compiles the schema and checks one input against it. See [`InputSchema::check`].
 pub fn check_input(schema: &Value, input: &Value) -> Result<Input, Vec<Refusal>> {
     InputSchema::compile(schema)?.check(input)
 }
 
 impl InputSchema {
-    /// Compiles a JSON Schema: an object, draft 2020-12 unless `$schema` says otherwise, at most [`SCHEMA_BYTES_MAX`] and
-    /// [`SCHEMA_DEPTH_MAX`] deep. References may point into the schema itself only (`#/$defs/name`), because nothing is fetched, and
-    /// must not lead back to themselves without going a level down; `$id` is for the schema as a whole. Patterns are those of Rust's `regex`, which take linear
-    /// time. `format` is checked. Paths of refusals begin with `inputSchema`.
+    /// Compiles a JSON Schema: an object of at most [`SCHEMA_BYTES_MAX`] bytes and
+    /// [`SCHEMA_DEPTH_MAX`] levels, draft 2020-12 unless `$schema` says otherwise.
+    ///
+    /// References must point into the schema itself (`#/$defs/name`), because nothing is fetched,
+    /// and must not lead back to themselves at the same level. `$id` is allowed only at the root.
+    /// Patterns use Rust's `regex` syntax, which takes linear time. `format` is checked.
+    ///
+    /// Refusal paths begin with `inputSchema`.
     pub fn compile(schema: &Value) -> Result<Self, Vec<Refusal>> {
         let refused = |message: String| vec![Refusal::invalid("inputSchema", message)];
         let Some(object) = schema.as_object() else {
             return Err(refused(
-                "must be a JSON Schema, which is an object; `{}` lets everything in".to_owned(),
+                "must be a JSON Schema object, such as `{}`, which accepts every input".to_owned(),
             ));
         };
         check_bounds("inputSchema", schema, SCHEMA_BYTES_MAX, SCHEMA_DEPTH_MAX)?;
@@ -75,13 +79,15 @@ impl InputSchema {
         })
     }
 
-    /// Checks an input and takes its secrets out. An input is an object (null stands for an empty one), at most
-    /// [`INPUT_BYTES_MAX`] and [`INPUT_DEPTH_MAX`] deep, without NUL characters, which Postgres does not store.
+    /// Checks an input and splits off its secrets. An input is an object (null means an empty one)
+    /// of at most [`INPUT_BYTES_MAX`] bytes and [`INPUT_DEPTH_MAX`] levels, without NUL characters,
+    /// which PostgreSQL does not store.
     ///
-    /// First, properties at the top level that are missing take the `default` that the schema gives them; deeper defaults
-    /// are documentation, as JSON Schema has it. Then every violation, at most twenty, is a refusal with its path
-    /// (`["input", "user", "age"]`); its message never quotes a value, which may be a secret. Last, what the schema marks
-    /// `writeOnly: true` is replaced by `***` and answered apart.
+    /// First, missing top-level properties get their `default` from the schema. Deeper defaults are
+    /// documentation, as in JSON Schema. Then each violation becomes a refusal with its path
+    /// (`["input", "user", "age"]`), at most twenty. Messages never quote a value, which may be a
+    /// secret. Last, each value that the schema marks `writeOnly: true` is replaced by `***` and
+    /// returned separately.
     pub fn check(&self, input: &Value) -> Result<Input, Vec<Refusal>> {
         let mut public = match input {
             Value::Null => Value::Object(serde_json::Map::new()),
@@ -100,7 +106,7 @@ impl InputSchema {
         check_bounds("input", &public, INPUT_BYTES_MAX, INPUT_DEPTH_MAX)?;
         if self.has_references && schema_rules::costs_too_much(&self.schema, &public) {
             let message =
-                "would take too long to check: the schema's references multiply with every level of it";
+                "would take too long to check, because the schema's references multiply with each level";
             return Err(vec![Refusal::invalid("input", message)]);
         }
         if let Some(validator) = &self.validator
@@ -112,7 +118,7 @@ impl InputSchema {
         Ok(self.split(public))
     }
 
-    /// Takes the secrets out of an input, without a look at anything else.
+    /// Splits the secrets off an input without checking it.
     pub fn split(&self, input: Value) -> Input {
         let pointers = if self.has_secrets { find_secrets(&self.schema, &input) } else { BTreeSet::new() };
         split(input, pointers)
@@ -133,7 +139,7 @@ fn violation(root: &str, error: &jsonschema::ValidationError<'_>) -> Refusal {
     Refusal { code: RefusalCode::Invalid, message, path }
 }
 
-/// A part of a JSON pointer, from a property's name.
+/// Escapes a property name for use in a JSON pointer.
 pub(super) fn escaped(part: &str) -> String {
     part.replace('~', "~0").replace('/', "~1")
 }
@@ -142,18 +148,20 @@ fn unescaped(part: &str) -> String {
     part.replace("~1", "/").replace("~0", "~")
 }
 
-/// Size, depth and NUL characters.
+/// Checks size, depth and the absence of NUL characters.
 fn check_bounds(path: &str, value: &Value, bytes_max: usize, depth_max: usize) -> Result<(), Vec<Refusal>> {
     let refused = |message: String| Err(vec![Refusal::invalid(path, message)]);
     match check_depth(value, depth_max) {
-        Err(Shape::TooDeep) => return refused(format!("is nested more than {depth_max} deep")),
-        Err(Shape::HasNul) => return refused("holds a NUL character, which cannot be stored".to_owned()),
+        Err(Shape::TooDeep) => return refused(format!("must be nested at most {depth_max} levels deep")),
+        Err(Shape::HasNul) => {
+            return refused("must not contain a NUL character, which cannot be stored".to_owned());
+        }
         Ok(()) => {}
     }
     let mut counter = Counter(0);
     let size = serde_json::to_writer(&mut counter, value).map_or(usize::MAX, |()| counter.0);
     if size > bytes_max {
-        return refused(format!("is {size} bytes of JSON; at most {bytes_max} are allowed"));
+        return refused(format!("must be at most {bytes_max} bytes of JSON, not {size}"));
     }
     Ok(())
 }
@@ -177,7 +185,7 @@ fn check_depth(value: &Value, left: usize) -> Result<(), Shape> {
     }
 }
 
-/// Counts what is written to it.
+/// Counts the bytes written to it.
 struct Counter(usize);
 
 impl std::io::Write for Counter {

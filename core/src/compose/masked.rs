@@ -1,6 +1,6 @@
-//! A composed command as people and records see it: secrets are `***` throughout.
+//! A composed command as it is shown and stored, with every secret as `***`.
 //!
-//! Made by [`crate::command::Composition::masked`]; stored with each attempt and shown by the API.
+//! Made by [`crate::command::Composition::masked`].
 
 use std::collections::BTreeMap;
 
@@ -8,28 +8,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::command_kind::Kind;
 
-/// Longest one-line form, in characters; what is longer ends in `…`.
+/// Longest one-line form, in characters. A longer one is cut and ends in `…`.
 pub const DISPLAY_CHARS_MAX: usize = 4096;
 
 /// The API's `ComposedCommand`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ComposedCommand {
-    /// Its kind.
+    /// The kind.
     pub kind: Kind,
-    /// None for HTTP.
+    /// `None` for HTTP.
     #[serde(default)]
     pub program: Option<String>,
-    /// Without the program.
+    /// The arguments after the program.
     #[serde(default)]
     pub arguments: Vec<String>,
-    /// Every variable that the command gets, beside the machine's own.
+    /// The command's environment variables, without those that the worker adds for the machine.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
-    /// HTTP only.
+    /// The request, for HTTP only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<ComposedHttp>,
-    /// The command as one line that a person can read, at most [`DISPLAY_CHARS_MAX`].
+    /// The command as one readable line of at most [`DISPLAY_CHARS_MAX`] characters.
     pub display: String,
 }
 
@@ -41,7 +41,7 @@ pub struct ComposedHttp {
     pub method: String,
     /// The URL.
     pub url: String,
-    /// Values by name.
+    /// Header values by name.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
     /// The body.
@@ -49,14 +49,14 @@ pub struct ComposedHttp {
     pub body: Option<String>,
 }
 
-/// What a kind of command contributes to its [`ComposedCommand`].
+/// The parts of a [`ComposedCommand`] that depend on its kind.
 #[derive(Debug)]
 pub struct ComposedParts {
-    /// None for HTTP.
+    /// `None` for HTTP.
     pub program: Option<String>,
-    /// Without the program.
+    /// The arguments after the program.
     pub arguments: Vec<String>,
-    /// HTTP only.
+    /// The request, for HTTP only.
     pub http: Option<ComposedHttp>,
 }
 
@@ -78,8 +78,8 @@ fn http_words(request: &ComposedHttp) -> impl Iterator<Item = String> {
     [request.method.clone(), request.url.clone()].into_iter().chain(headers).chain(body)
 }
 
-/// The words in one line, quoted where a shell would otherwise read them differently. A `$` is left as it is, so that
-/// `$SERVICE_TOKEN` reads as the variable that it names.
+/// The words in one line, quoted where a shell would read them differently. A `$` stays unquoted,
+/// so that `$SERVICE_TOKEN` reads as the name of a variable.
 fn display(words: impl Iterator<Item = impl AsRef<str>>) -> String {
     let mut line = String::new();
     for word in words {
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_quoted_where_it_matters() {
+    fn words_are_quoted_where_a_shell_needs_it() {
         let words = ["/bin/x", "", "a b", "it's", "$SERVICE_TOKEN", "--n=1", "two\nlines'\\", "é", "a;b"];
         let expected = r"/bin/x '' 'a b' 'it'\''s' $SERVICE_TOKEN --n=1 $'two\nlines\'\\' é 'a;b'";
         assert_eq!(display(words.iter()), expected);

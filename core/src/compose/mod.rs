@@ -1,7 +1,7 @@
-//! What a composition is made of: templates, input, ingredients, secrets, and what runs in the end. `command` puts it together.
+//! Templates, input and ingredients, from which `command` composes what a job runs.
 //!
-//! Pure: no clock, no files, no processes; randomness is the caller's [`Nonce`]. Values of secrets never enter the template
-//! engine, and no value can become an argument, a line or an option of its own.
+//! Pure: no clock, no files, no processes. Randomness comes from the caller as a [`Nonce`]. Secret
+//! values never enter the template engine, and no value can add an argument, a line or an option.
 
 mod applicable;
 pub(crate) mod environment;
@@ -34,12 +34,13 @@ pub use worker_paths::{Sandbox, WorkerPaths};
 
 use crate::clock;
 
-/// A number that nobody can guess, drawn anew for each composition (see `compose::scope`). It does not change the outcome.
+/// An unguessable number, drawn anew for each composition (see `compose::scope`). It does not
+/// change the result.
 #[derive(Clone, Copy)]
 pub struct Nonce(u64);
 
 impl Nonce {
-    /// From the system's secure generator.
+    /// Draws one from the system's secure generator.
     pub fn draw() -> Self {
         Self(u64::from_ne_bytes(clock::random_bytes()))
     }
@@ -51,24 +52,24 @@ impl fmt::Debug for Nonce {
     }
 }
 
-/// What one kind of command has composed; made by [`crate::command::CommandKind::compose`].
+/// The composed part of one kind of command, made by [`crate::command::CommandKind::compose`].
 pub trait Task: fmt::Debug + Send + Sync {
-    /// The secrets that it needs, those of the environment aside.
+    /// The secrets that it needs, except those of the environment.
     fn secrets(&self) -> Vec<SecretRef>;
 
-    /// Variables of its own, which win over those that every command gets.
+    /// Its own environment variables. They override the variables that every command gets.
     fn environment(&self) -> &[(&str, Text)] {
         &[]
     }
 
-    /// Bytes of its arguments, as passed to a program.
+    /// Size of its arguments in bytes, as passed to a program.
     fn arguments_size(&self) -> usize {
         0
     }
 
-    /// For people and records.
+    /// The parts to show and store, with secrets as `***`.
     fn masked(&self) -> ComposedParts;
 
-    /// What to run; the environment is added by [`Composition::reveal`].
+    /// What to run, without the environment, which [`crate::command::Composition::reveal`] adds.
     fn reveal(&self, values: &SecretValues, paths: &WorkerPaths) -> Result<Run, RevealError>;
 }

@@ -1,7 +1,8 @@
-//! What the worker runs, and the values of the secrets that it fills in.
+//! What the worker runs, and the secret values that it fills in.
 //!
-//! The worker decrypts what [`crate::command::Composition::secrets`] names into a [`SecretValues`] and reveals the composition with it.
-//! Nothing here may be stored, logged or sent anywhere but to the command itself.
+//! The worker decrypts the secrets that [`crate::command::Composition::secrets`] names into a
+//! [`SecretValues`] and reveals the composition with it. Never store, log or send a revealed value
+//! anywhere but to the command itself.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ use crate::{
 /// What to run.
 #[derive(Debug)]
 pub enum Run {
-    /// Nothing: succeed at once.
+    /// Nothing. The attempt succeeds at once.
     Noop,
     /// A process.
     Process(ProcessPlan),
@@ -28,13 +29,13 @@ pub enum Run {
 pub struct ProcessPlan {
     /// What to execute.
     pub program: Program,
-    /// Without the program's own name. Never with a secret.
+    /// The arguments after the program's own name. They never contain a secret.
     pub arguments: Vec<String>,
-    /// What the command is given; the worker adds what the machine needs (`PATH`, `HOME`, `TMPDIR`).
+    /// The command's variables. The worker adds what the machine needs (`PATH`, `HOME`, `TMPDIR`).
     pub environment: Vec<(String, SecretString)>,
-    /// What is written to standard input first; none closes it at once.
+    /// Written to standard input first. `None` closes it at once.
     pub stdin: Option<SecretString>,
-    /// What its standard output means.
+    /// How to read its standard output.
     pub protocol: OutputProtocol,
 }
 
@@ -49,40 +50,40 @@ pub enum Program {
     HttpClient,
 }
 
-/// What a process's standard output means.
+/// How to read a process's standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputProtocol {
-    /// Lines of a log.
+    /// As lines of log.
     Lines,
-    /// One JSON event per line.
+    /// As one JSON event per line.
     Events,
 }
 
-/// Why a composition could not be filled in. Never says a value.
+/// Why a composition could not be filled in. Never quotes a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RevealError {
-    /// A secret was deleted since the job was composed.
-    #[error("the secret {secret} is not there any more")]
+    /// A secret was deleted after the job was composed.
+    #[error("the secret {secret} no longer exists")]
     Missing {
-        /// Which.
+        /// The missing secret.
         secret: SecretRef,
     },
-    /// A secret has a character that cannot stand where it is to stand.
-    #[error("the value of a secret has a line break or NUL character, which {place} cannot hold")]
+    /// A secret has a line break or NUL character where neither is allowed.
+    #[error("the value of a secret has a line break or NUL character, which {place} must not contain")]
     NotOneLine {
-        /// Where.
+        /// Where the secret is used.
         place: String,
     },
     /// A secret has a NUL character.
-    #[error("the value of a secret has a NUL character, which {place} cannot hold")]
+    #[error("the value of a secret has a NUL character, which {place} must not contain")]
     NotText {
-        /// Where.
+        /// Where the secret is used.
         place: String,
     },
-    /// The stored input does not have the places that its secrets are for.
-    #[error("the job's input has no place {pointer} for its secret")]
+    /// The stored input has no field for one of its secrets.
+    #[error("the job's input has no field {pointer} for its secret")]
     NoPlace {
-        /// JSON pointer.
+        /// The JSON pointer of the field.
         pointer: String,
     },
 }
@@ -95,19 +96,19 @@ pub struct SecretValues {
 }
 
 impl SecretValues {
-    /// A book with the secrets of the job's input; the others are added by [`insert`](Self::insert).
+    /// Starts with the secrets of the job's input. [`insert`](Self::insert) adds the others.
     pub fn new(inputs: SecretInputs) -> Self {
         let texts =
             inputs.texts().map(|(pointer, text)| (SecretRef::Input(pointer.to_owned()), text)).collect();
         Self { texts, inputs }
     }
 
-    /// Adds one secret. Those of the input come from [`new`](Self::new).
+    /// Adds one secret. Secrets of the input come from [`new`](Self::new).
     pub fn insert(&mut self, secret: SecretRef, value: SecretString) {
         self.texts.insert(secret, value);
     }
 
-    /// Takes everything that the book knows out of what the attempt prints.
+    /// Makes a redactor that removes these values from the attempt's output.
     pub fn redactor(&self) -> Redactor {
         Redactor::new(self.texts.values().chain(&self.inputs.leaves()))
     }
@@ -116,7 +117,7 @@ impl SecretValues {
         self.texts.get(secret).ok_or_else(|| RevealError::Missing { secret: secret.clone() })
     }
 
-    /// Every value that is worth masking, for children that mask by themselves.
+    /// Every value that is long enough to mask, for child processes that mask their own output.
     pub(crate) fn texts_to_mask(&self) -> Vec<String> {
         let leaves = self.inputs.leaves();
         let all = self.texts.values().chain(&leaves).map(|text| text.expose_secret().to_owned());
@@ -126,7 +127,7 @@ impl SecretValues {
         texts
     }
 
-    /// The input with its secrets in their places.
+    /// The input with its secrets filled in.
     pub(crate) fn full_input(&self, given: &Ingredients<'_>) -> Result<Value, RevealError> {
         let mut input = given.input.clone();
         for pointer in given.secret_inputs {
@@ -140,7 +141,7 @@ impl SecretValues {
         Ok(input)
     }
 
-    /// The services by name, as the runner is given them.
+    /// The services by name, in the form that the runner gets.
     pub(crate) fn services(&self, given: &Ingredients<'_>) -> Result<Value, RevealError> {
         let mut all = serde_json::Map::new();
         for service in given.services {
@@ -152,7 +153,8 @@ impl SecretValues {
         Ok(all.into())
     }
 
-    /// The profile, as the runner is given it; without one, the attempt's temporary directory.
+    /// The profile in the form that the runner gets. Without a profile it names the attempt's
+    /// temporary directory.
     pub(crate) fn profile(&self, given: &Ingredients<'_>, paths: &WorkerPaths) -> Result<Value, RevealError> {
         let Some(profile) = &given.profile else {
             return Ok(
@@ -172,7 +174,8 @@ impl SecretValues {
         }))
     }
 
-    /// The proxy for a browser or HTTP client, null without one. `socks` is what it calls a SOCKS proxy that resolves names.
+    /// The proxy for a browser or HTTP client, or null without one. `socks` is the client's scheme
+    /// for a SOCKS proxy that resolves names.
     pub(crate) fn proxy(&self, given: &Ingredients<'_>, socks: &str) -> Result<Value, RevealError> {
         let Some(proxy) = &given.proxy else { return Ok(Value::Null) };
         let scheme = match proxy.protocol {

@@ -1,7 +1,7 @@
-//! What a schema may hold, so that every check of an input ends, soon, and without asking anybody.
+//! Rules for schemas, so that each check of an input ends soon and fetches nothing.
 //!
-//! `input` refuses schemas that break these rules when they are compiled, and inputs that would cost too much when they are
-//! checked. Pure.
+//! `input` refuses schemas that break these rules when it compiles them, and inputs that would cost
+//! too much when it checks them. Pure.
 
 use std::collections::HashMap;
 
@@ -10,15 +10,17 @@ use serde_json::Value;
 use super::applicable::{REFERENCES, of_item, of_property, same_level};
 use crate::refusal::{Refusal, RefusalCode};
 
-/// Most regular expressions of a schema; each takes up to [`PATTERN_BYTES_MAX`].
+/// Most regular expressions in a schema. Each takes up to [`PATTERN_BYTES_MAX`] of memory.
 const PATTERNS_MAX: usize = 100;
 /// Most memory of one compiled regular expression, in bytes.
 pub(super) const PATTERN_BYTES_MAX: usize = 1024 * 1024;
-/// Most times that schemas are applied to values in one check; references can make it double with every level.
+/// Most applications of a schema to a value in one check. References can double them with each
+/// level.
 const EVALUATIONS_MAX: u64 = 500_000;
-/// Longest chain of schemas that apply to one value through each other, from a reference on; bounds the stack of a check.
+/// Longest chain of schemas that apply to the same value through each other, from a reference on.
+/// Bounds the stack depth of a check.
 const CHAIN_MAX: usize = 16;
-/// The drafts that may be named by `$schema`.
+/// The supported values of `$schema`.
 const DRAFTS: [&str; 4] = [
     "https://json-schema.org/draft/2020-12/schema",
     "https://json-schema.org/draft/2019-09/schema",
@@ -26,13 +28,13 @@ const DRAFTS: [&str; 4] = [
     "http://json-schema.org/draft-06/schema",
 ];
 
-/// Refuses the first part of the schema that breaks a rule. Answers whether it has references.
+/// Returns whether the schema has references. Refuses the first part that breaks a rule.
 pub(super) fn check(schema: &Value) -> Result<bool, Refusal> {
     let mut path = vec!["inputSchema".to_owned()];
     if let Some(draft) = schema.get("$schema").and_then(Value::as_str)
         && !DRAFTS.contains(&draft.trim_end_matches('#'))
     {
-        let message = format!("names a draft that is not known: {}", DRAFTS.join(", "));
+        let message = format!("is not a supported draft. Use one of {}", DRAFTS.join(", "));
         return Err(Refusal::invalid("inputSchema.$schema", message));
     }
     let mut rules = Rules { root: schema, chains: HashMap::new(), patterns: 0, has_references: false };
@@ -42,7 +44,7 @@ pub(super) fn check(schema: &Value) -> Result<bool, Refusal> {
 
 struct Rules<'a> {
     root: &'a Value,
-    /// Lengths of chains by their first schema; none while it is being measured.
+    /// Lengths of chains by their first schema, `None` while one is being measured.
     chains: HashMap<*const Value, Option<usize>>,
     patterns: usize,
     has_references: bool,
@@ -73,29 +75,30 @@ impl<'a> Rules<'a> {
         let has_references = targets.peek().is_some();
         self.has_references |= has_references;
         if targets.any(|target| target != "#" && !target.starts_with("#/")) {
-            return Some(
-                "refers to something else than a part of this schema: write `#/$defs/NAME`".to_owned(),
-            );
+            return Some("must refer to a part of this schema, such as `#/$defs/NAME`".to_owned());
         }
         if !is_root && schema.get("$id").is_some_and(Value::is_string) {
             return Some(
-                "has an `$id` of its own, which would change what references below it mean".to_owned(),
+                "must not have its own `$id`, which would change what the references below it mean"
+                    .to_owned(),
             );
         }
         self.patterns += usize::from(schema.get("pattern").is_some_and(Value::is_string));
         self.patterns +=
             schema.get("patternProperties").and_then(Value::as_object).map_or(0, serde_json::Map::len);
         if self.patterns > PATTERNS_MAX {
-            return Some(format!("has more than {PATTERNS_MAX} patterns"));
+            return Some(format!("the schema must have at most {PATTERNS_MAX} patterns"));
         }
         if has_references { self.chain(schema, 0).err().map(str::to_owned) } else { None }
     }
 
-    /// Length of the longest chain of schemas that apply to the same value as this one, `depth` schemas into a chain.
+    /// Length of the longest chain of schemas that apply to the same value as this one, which is
+    /// `depth` schemas into a chain.
     fn chain(&mut self, schema: &'a Value, depth: usize) -> Result<usize, &'static str> {
-        const CIRCULAR: &str = "refers back to itself without going a level down: no input could be checked";
+        const CIRCULAR: &str =
+            "refers back to itself at the same level. Put the reference below a property or an item";
         const LONG: &str =
-            "leads through too many references to one value: at most 16 schemas may follow each other";
+            "applies too many references to the same value. At most 16 schemas may follow each other";
         let known = self.chains.insert(std::ptr::from_ref(schema), None);
         let length = match known {
             Some(None) => return Err(CIRCULAR),
@@ -114,8 +117,9 @@ impl<'a> Rules<'a> {
     }
 }
 
-/// Whether checking the input could apply schemas to values more than [`EVALUATIONS_MAX`] times. Asked only of schemas
-/// with references; without them the cost is bounded by the sizes of both.
+/// Whether checking the input could apply schemas to values more than [`EVALUATIONS_MAX`] times.
+/// Needed only for schemas with references. Without them, the sizes of the schema and input bound
+/// the cost.
 pub(super) fn costs_too_much(schema: &Value, input: &Value) -> bool {
     let mut cost = Cost { root: schema, known: HashMap::new() };
     cost.of(schema, input) > EVALUATIONS_MAX
@@ -127,7 +131,7 @@ struct Cost<'a> {
 }
 
 impl<'a> Cost<'a> {
-    /// Applications of schemas that begin with applying this one to this value.
+    /// Number of applications that follow from applying this schema to this value.
     fn of(&mut self, schema: &'a Value, value: &Value) -> u64 {
         let key = (std::ptr::from_ref(schema), std::ptr::from_ref(value));
         if let Some(known) = self.known.get(&key) {

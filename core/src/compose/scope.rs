@@ -1,18 +1,23 @@
-//! The variables that templates see, and the marks that stand in them for what only the worker may put in.
+//! The variables that templates see, and the marks in them for what only the worker may fill in.
 //!
 //! | variable | what |
 //! |---|---|
-//! | `profile.name`, `profile.path`, `profile.environment.X`, `profile.secrets.X` | the job's profile; `chrome_profile` is `profile.path` |
-//! | `proxy.name`, `proxy.protocol`, `proxy.address`, `proxy.url`, `proxy.username`, `proxy.password` | the way out; `proxy_address` is `proxy.address`; `proxy.url` holds the credentials |
-//! | `services.NAME.token`, `.base_url`, `.settings.*`, `.name` | each service; `service_token` and `service_name` are those of the first one with a token |
+//! | `profile.name`, `.path`, `.environment.X`, `.secrets.X` | the job's profile |
+//! | `chrome_profile` | `profile.path` |
+//! | `proxy.name`, `.protocol`, `.address`, `.username`, `.password` | the job's proxy |
+//! | `proxy.url` | the proxy's URL with its credentials |
+//! | `proxy_address` | `proxy.address` |
+//! | `services.NAME.name`, `.base_url`, `.settings.*`, `.token` | each service |
+//! | `service_name`, `service_token` | the name and token of the first service with a token |
 //! | `input.*` | the job's input |
-//! | `job.id`, `job.attempt` | the job; in a preview `{job.id}` and 1 |
+//! | `job.id`, `job.attempt` | the job, `{job.id}` and 1 in a preview |
 //!
-//! What the job has not (`profile`, `proxy`) is `none`, so that `{% if proxy %}` works; its parts are undefined.
+//! A missing profile or proxy is `none`, so that `{% if proxy %}` works. Its parts are undefined.
 //!
-//! Values of secrets never enter the template engine. A secret is an opaque object that renders as a *mark*: private-use
-//! characters around a number that is drawn anew for every composition. No input can know that number, so none can forge a
-//! mark; and when a filter changes one, it is missed when the text is taken apart.
+//! Secret values never enter the template engine. A secret is an opaque object that renders as a
+//! *mark*: private-use characters around a number drawn anew for each composition. No input can
+//! know that number, so none can forge a mark. A mark that a filter changed is found missing when
+//! the text is taken apart.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,7 +38,7 @@ use super::{
 const OPENING: char = '\u{10FFF0}';
 const CLOSING: char = '\u{10FFF1}';
 
-/// Which variables a command's templates name; the others are not made.
+/// The variables that a command's templates use. The others are not built.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Roots(BTreeSet<Root>);
 
@@ -47,7 +52,7 @@ enum Root {
 }
 
 impl Roots {
-    /// Takes note of one more name. False: no variable has it.
+    /// Adds a name. Returns `false` if no variable has it.
     pub(super) fn add(&mut self, name: &str) -> bool {
         let root = match name {
             "profile" | "chrome_profile" => Root::Profile,
@@ -76,7 +81,7 @@ struct Counts {
     last: AtomicUsize,
 }
 
-/// Something that templates may place but not look into.
+/// A value that templates can place but not inspect.
 pub(super) struct Opaque {
     text: String,
     first: usize,
@@ -84,7 +89,7 @@ pub(super) struct Opaque {
     counts: Arc<Counts>,
 }
 
-/// A mark was changed on its way into the text; holds the name of what it stood for.
+/// A mark that was changed while rendering. Holds the name of what it stood for.
 #[derive(Debug)]
 pub(super) struct BrokenMark(pub(super) String);
 
@@ -118,7 +123,8 @@ impl Marks {
         self.opaque(&Text::secret(secret))
     }
 
-    /// Takes a rendered text apart. Every mark that was rendered since the last call must be in it, whole.
+    /// Takes a rendered text apart. It must contain, unchanged, every mark rendered since the last
+    /// call.
     pub(super) fn take_apart(&self, rendered: String) -> Result<Text, BrokenMark> {
         let expected = self.counts.rendered.swap(0, Ordering::Relaxed);
         if expected == 0 {
@@ -196,7 +202,7 @@ impl Object for Scope {
     }
 }
 
-/// Makes the variables that `roots` asks for, and the marks that stand in them.
+/// Builds the variables in `roots` and the marks in them.
 pub(crate) fn scope(given: &Ingredients<'_>, roots: &Roots, nonce: Nonce) -> (Value, Marks) {
     let mut marks = Marks::new(nonce);
     let mut all = Vec::new();
@@ -287,7 +293,7 @@ fn input(given: &Ingredients<'_>, marks: &mut Marks) -> Value {
     input_value(given.input, &mut String::new(), given.secret_inputs, marks)
 }
 
-/// The input with marks where its secrets stand.
+/// The input with marks in place of its secrets.
 fn input_value(
     json: &serde_json::Value,
     pointer: &mut String,

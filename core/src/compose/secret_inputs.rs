@@ -1,7 +1,7 @@
-//! The secret parts of a job's input: where a schema marks them, and their values apart from the rest.
+//! The secret parts of a job's input: where the schema marks them, and their values.
 //!
-//! `input` finds and splits them at enqueue; the store seals [`SecretInputs::to_text`] with the job; the worker opens them
-//! into a [`super::SecretValues`]. Never shows a value.
+//! `input` finds and splits them off at enqueue. The store seals [`SecretInputs::to_text`] with the
+//! job, and the worker opens it into a [`super::SecretValues`]. Values are never shown.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -17,10 +17,10 @@ use super::{
 };
 use crate::secret::MASK;
 
-/// An input that fits its schema.
+/// An input that matches its schema.
 #[derive(Debug)]
 pub struct Input {
-    /// What may be stored and shown; secrets are `***`.
+    /// The part that may be stored and shown, with secrets as `***`.
     pub public: Value,
     /// The secrets, to be sealed.
     pub secrets: SecretInputs,
@@ -30,33 +30,34 @@ pub struct Input {
 #[derive(Clone, Default, PartialEq)]
 pub struct SecretInputs(BTreeMap<String, Value>);
 
-/// A text that is not what [`SecretInputs::to_text`] wrote. Says nothing of it.
+/// A text that [`SecretInputs::to_text`] did not write. Never quotes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the secrets of an input are not in their stored form")]
+#[error("the stored secrets of an input are malformed")]
 pub struct BadSecretInputs;
 
 impl SecretInputs {
-    /// Whether there are none.
+    /// Whether the input has no secrets.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Where they stand in the input.
+    /// Their JSON pointers in the input.
     pub fn pointers(&self) -> BTreeSet<String> {
         self.0.keys().cloned().collect()
     }
 
-    /// One text to seal and store; reads back with [`from_text`](Self::from_text).
+    /// One text to seal and store. [`from_text`](Self::from_text) reads it back.
     pub fn to_text(&self) -> SecretString {
         serde_json::json!(self.0).to_string().into()
     }
 
-    /// From what [`to_text`](Self::to_text) wrote.
+    /// Reads what [`to_text`](Self::to_text) wrote.
     pub fn from_text(text: &SecretString) -> Result<Self, BadSecretInputs> {
         serde_json::from_str(text.expose_secret()).map(Self).map_err(|_| BadSecretInputs)
     }
 
-    /// Puts each value where the input has `***` in its place; places that are gone, or have something else, stay as they are.
+    /// Puts each value back where the input has `***`. Places that are missing or hold something
+    /// else stay unchanged.
     pub fn put_back(&self, input: &mut Value) {
         for (pointer, value) in &self.0 {
             if let Some(place) = input.pointer_mut(pointer).filter(|place| *place == MASK) {
@@ -65,7 +66,8 @@ impl SecretInputs {
         }
     }
 
-    /// Places of these that `others` do not keep secret, neither themselves nor as a part of something.
+    /// The pointers of these secrets that `others` do not keep secret, neither as a whole nor as
+    /// part of a larger value.
     pub fn missing_from(&self, others: &Self) -> Vec<&str> {
         let is_kept = |pointer: &&String| {
             let is_part_of = |whole: &String| {
@@ -78,17 +80,17 @@ impl SecretInputs {
         self.0.keys().filter(|pointer| !is_kept(pointer)).map(String::as_str).collect()
     }
 
-    /// One value, as JSON.
+    /// One value by its pointer, as JSON.
     pub(super) fn get(&self, pointer: &str) -> Option<&Value> {
         self.0.get(pointer)
     }
 
-    /// Each value as a template places it: a string's own text, anything else as JSON.
+    /// Each value as a template renders it: a string unquoted, anything else as JSON.
     pub(super) fn texts(&self) -> impl Iterator<Item = (&str, SecretString)> {
         self.0.iter().map(|(pointer, value)| (pointer.as_str(), text_of(value).into()))
     }
 
-    /// Every string and number inside the values, for masking.
+    /// Every string and number in the values, for redaction.
     pub(super) fn leaves(&self) -> Vec<SecretString> {
         let mut leaves = Vec::new();
         self.0.values().for_each(|value| add_leaves(value, &mut leaves));
@@ -115,7 +117,7 @@ impl fmt::Debug for SecretInputs {
     }
 }
 
-/// Takes the values at `pointers` out of the input.
+/// Moves the values at `pointers` out of the input.
 pub(super) fn split(mut public: Value, pointers: BTreeSet<String>) -> Input {
     let mut secrets = BTreeMap::new();
     for pointer in pointers {
@@ -126,8 +128,8 @@ pub(super) fn split(mut public: Value, pointers: BTreeSet<String>) -> Input {
     Input { public, secrets: SecretInputs(secrets) }
 }
 
-/// JSON pointers of what the schema marks `writeOnly`, the outermost ones only. Any branch of `allOf`, `anyOf`, `oneOf`,
-/// `if`, `then` or `else` that marks a value makes it secret, whether the branch holds or not.
+/// JSON pointers of the outermost values that the schema marks `writeOnly`. A mark in any branch of
+/// `allOf`, `anyOf`, `oneOf`, `if`, `then` or `else` counts, whether the branch matches or not.
 pub(super) fn find_secrets(schema: &Value, input: &Value) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     collect(schema, &[schema], input, &mut String::new(), &mut found);
@@ -174,7 +176,7 @@ fn collect(
     }
 }
 
-/// The schemas and all that apply to the same value through them, each once.
+/// The schemas and all subschemas that apply to the same value, each once.
 fn spread<'a>(root: &'a Value, schemas: &[&'a Value]) -> Vec<&'a Value> {
     let mut all: Vec<&Value> = Vec::new();
     let mut seen = HashSet::new();

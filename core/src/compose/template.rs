@@ -1,9 +1,9 @@
-//! Compiles and renders the templates of one command with MiniJinja: strict, without loaders, escapes or includes, and with
-//! a bound on the work and the memory of each render.
+//! Compiles and renders a command's templates with MiniJinja: strict, without loaders, escapes or
+//! includes, and with bounds on the work and memory of each render.
 //!
-//! Texts without `{{`, `{%` or `{#` never reach the engine. Besides MiniJinja's own filters there are `tojson` and
-//! `urlencode`. Text that would surprise is refused: `none`, lists and objects do not render by themselves, and booleans
-//! are `true` and `false`. Never sees the value of a secret.
+//! Texts without `{{`, `{%` or `{#` never reach the engine. `tojson` and `urlencode` are available
+//! beside MiniJinja's own filters. Null, lists and objects are refused unless a filter turns them
+//! into text. Booleans render as `true` and `false`. Secret values are never seen here.
 
 use std::sync::OnceLock;
 
@@ -19,10 +19,10 @@ use super::{
 };
 use crate::refusal::{Refusal, RefusalCode};
 
-/// A template and where it stands.
+/// A template and where it is used.
 #[derive(Debug)]
 pub struct TemplateAt<'a> {
-    /// What the text becomes part of; decides whether a secret may stand in it.
+    /// Where the text is used, which decides whether secrets are allowed in it.
     pub place: Place,
     /// Its path in the API's input.
     pub path: Vec<String>,
@@ -36,7 +36,7 @@ impl<'a> TemplateAt<'a> {
     }
 }
 
-/// Whether a text has anything to render. Texts that have not are never given to the template engine.
+/// Whether a text has anything to render. Other texts skip the template engine.
 pub(crate) fn has_template(text: &str) -> bool {
     ["{{", "{%", "{#"].iter().any(|opening| text.contains(opening))
 }
@@ -46,15 +46,16 @@ fn spec_path(path: &[&str]) -> Vec<String> {
     std::iter::once("spec").chain(path.iter().copied()).map(str::to_owned).collect()
 }
 
-/// A refusal of something in the spec. Takes the path in parts, because names in it (headers, variables) may have dots.
+/// A refusal of part of the spec. The path comes in parts, because header and variable names may
+/// contain dots.
 pub(crate) fn refused(code: RefusalCode, path: &[&str], message: impl Into<String>) -> Refusal {
     Refusal { code, message: message.into(), path: spec_path(path) }
 }
 
-/// Work that one render may do: about as many steps, or 64 bytes of text each (6 MiB).
+/// Fuel of one render: about that many steps, or 64 bytes of text for each (6 MiB).
 const FUEL: u64 = 100_000;
 
-/// A template, ready to render.
+/// A compiled template.
 #[derive(Debug)]
 pub(super) struct Slot {
     place: Place,
@@ -64,9 +65,9 @@ pub(super) struct Slot {
 
 #[derive(Debug)]
 enum Source {
-    /// Nothing to render.
+    /// Text without templates.
     Plain(String),
-    /// The name under which the engine keeps it.
+    /// The template's name in the engine.
     Template(String),
 }
 
@@ -79,7 +80,7 @@ pub(crate) struct Templates {
 }
 
 impl Templates {
-    /// Compiles them all, or answers every one that is malformed, with its line and column.
+    /// Compiles all templates. Returns a refusal for each malformed one, with its line and column.
     pub(crate) fn compile(templates: Vec<TemplateAt<'_>>) -> Result<Self, Vec<Refusal>> {
         let mut all = Self { engine: engine().clone(), slots: Vec::new(), roots: Roots::default() };
         let mut refusals = Vec::new();
@@ -114,12 +115,12 @@ impl Templates {
         if refusals.is_empty() { Ok(all) } else { Err(refusals) }
     }
 
-    /// The variables that they use.
+    /// The variables that the templates use.
     pub(crate) const fn roots(&self) -> &Roots {
         &self.roots
     }
 
-    /// Renders all of them, in order, or answers everything that does not compose.
+    /// Renders all templates in order. Returns a refusal for each that does not compose.
     pub(crate) fn render(
         &self,
         scope: &Value,
@@ -158,40 +159,44 @@ impl Templates {
         let template = self.engine.get_template(name).map_err(|error| reason(&error))?;
         let rendered = template.render(scope);
         let text = rendered.map_err(|error| {
-            // What was rendered before the error must not be missed in the next text.
+            // Reset the count of rendered marks, so that the next text is not blamed for the
+            // missing ones.
             drop(marks.take_apart(String::new()));
             let reason = filters::missing(&error, template.source(), given).unwrap_or_else(|| reason(&error));
             positioned(&error, template.source(), &reason)
         })?;
         marks.take_apart(text).map_err(|broken| {
-            format!("{} can only be used as it is: a filter or an index would change it", broken.0)
+            format!("{} can only be used unchanged, without a filter or an index", broken.0)
         })
     }
 }
 
-/// The rules of the place where a rendered text stands.
+/// Applies the rules of the place where the text is used.
 fn checked(place: Place, text: Text) -> Result<Text, String> {
     if !place.may_hold_secrets()
         && let Some(secret) = text.secrets().next()
     {
         let (noun, instead) = (place.noun(), place.instead());
         return Err(format!(
-            "the secret {secret} must not stand in {noun}, where others can read it: use {instead}"
+            "the secret {secret} must not be used in {noun}, which others can read. Put it in {instead}"
         ));
     }
     if text.contains(place.forbidden()) {
         let what =
             if place == Place::HttpHeader { "a line break or NUL character" } else { "a NUL character" };
-        return Err(format!("{} cannot hold {what}, which a value brought in", place.noun()));
+        return Err(format!("{} must not contain {what}, but the rendered text does", place.noun()));
     }
     let (length, max) = (text.masked_len(), place.rendered_bytes_max());
     if length > max {
-        return Err(format!("is {length} bytes long when rendered; {} may have {max}", place.noun()));
+        return Err(format!(
+            "is {length} bytes long when rendered. The maximum for {} is {max}",
+            place.noun()
+        ));
     }
     Ok(text)
 }
 
-/// The engine without templates; each command's is a cheap copy.
+/// The engine without templates. Each command clones it, which is cheap.
 fn engine() -> &'static Environment<'static> {
     static ENGINE: OnceLock<Environment<'static>> = OnceLock::new();
     ENGINE.get_or_init(|| {
@@ -200,9 +205,9 @@ fn engine() -> &'static Environment<'static> {
         engine.set_auto_escape_callback(|_| AutoEscape::None);
         engine.set_fuel(Some(FUEL));
         engine.set_formatter(format_value);
-        // Errors then name the undefined variable and its column.
+        // Makes errors name the undefined variable and its column.
         engine.set_debug(true);
-        // Would print the whole scope.
+        // It would print the whole scope.
         engine.remove_global("debug");
         filters::add(&mut engine);
         engine
@@ -216,23 +221,24 @@ fn format_value(out: &mut Output<'_>, _state: &mut State<'_, '_>, value: &Value)
         return out.write_str(if value.is_true() { "true" } else { "false" }).map_err(Error::from);
     }
     if kind == ValueKind::None {
-        return refused("is null: give it a value, or write `| default(\"...\", true)`");
+        return refused("is null. Give it a value, or write `| default(\"...\", true)`");
     }
     if matches!(kind, ValueKind::Seq | ValueKind::Map | ValueKind::Iterable) {
-        return refused("is a list or an object: name one part of it, or write `| tojson`");
+        return refused("is a list or an object. Name one part of it, or write `| tojson`");
     }
     if kind == ValueKind::Plain && value.downcast_object_ref::<Opaque>().is_none() {
-        return refused("is not a text");
+        return refused("is not text");
     }
-    // Undefined is here only what an `if` without `else` leaves; it writes nothing.
+    // The only undefined value that gets here is the result of an `if` without `else`. It renders
+    // as empty text.
     write!(out, "{value}").map_err(Error::from)
 }
 
-/// What the engine says, without its own naming of lines.
+/// The engine's message, without its own line number.
 fn reason(error: &Error) -> String {
     let kind = error.kind();
     if kind == ErrorKind::OutOfFuel {
-        return "does too much work or makes too much text".to_owned();
+        return "does too much work or renders too much text. Shorten its loops or its output".to_owned();
     }
     match error.detail() {
         None => kind.to_string(),
@@ -243,7 +249,7 @@ fn reason(error: &Error) -> String {
     }
 }
 
-/// What to say of a variable that no command has.
+/// The message for a variable that no command has.
 fn no_variable(name: &str, source: &str) -> String {
     let is_word = |character: char| character.is_alphanumeric() || matches!(character, '_' | '.');
     let opened = source.find("{{").into_iter().chain(source.find("{%")).min().unwrap_or(0);
@@ -254,18 +260,18 @@ fn no_variable(name: &str, source: &str) -> String {
     };
     let start = source.match_indices(name).find(whole).map_or(opened, |(start, _)| start);
     let message =
-        format!("there is no variable `{name}`: a template may use input, profile, proxy, services and job");
+        format!("there is no variable `{name}`. A template can use input, profile, proxy, services and job");
     format!("{}: {message}", position(&source[..start]))
 }
 
-/// Line and column of what follows, both from 1, columns in characters.
+/// Line and column of the text after `before`, both from 1, columns in characters.
 fn position(before: &str) -> String {
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
     format!("line {line}, column {column}")
 }
 
-/// Puts line and column in front.
+/// Prefixes the message with line and column.
 fn positioned(error: &Error, source: &str, message: &str) -> String {
     let start = error.range().map(|range| range.start).filter(|start| source.is_char_boundary(*start));
     match (start, error.line()) {

@@ -1,7 +1,7 @@
-//! Composed texts: plain parts, and places for what only the worker may put in.
+//! Composed texts: plain parts, and placeholders that the worker fills in.
 //!
-//! Templates render into [`Text`]; `masked` shows it, `reveal` (in the worker alone) fills it. A secret's value is never in
-//! a `Text`: only its name is.
+//! Templates render into [`Text`]. `masked` shows it, and `reveal`, which only the worker calls,
+//! fills it in. A `Text` holds names of secrets, never their values.
 
 use std::{fmt, fmt::Write as _};
 
@@ -10,10 +10,11 @@ use secrecy::ExposeSecret as _;
 use super::{RevealError, SecretValues, WorkerPaths};
 use crate::secret::MASK;
 
-/// Longest URL, as a template and rendered, in bytes.
+/// Longest URL in bytes, both as a template and rendered.
 pub const URL_BYTES_MAX: usize = 8 * 1024;
 
-/// Names one secret of a job. Its value is looked up in a [`SecretValues`] at the very end.
+/// The name of one of a job's secrets. Its value is looked up in a [`SecretValues`] at the very
+/// end.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SecretRef {
     /// A service's token, by the service's name.
@@ -29,8 +30,8 @@ pub enum SecretRef {
 }
 
 impl SecretRef {
-    /// The environment variable in which a command that is written as a line receives it, and for tokens of services the
-    /// one that every command gets: `SERVICE_GITHUB_TOKEN`.
+    /// The environment variable that carries the secret for a command written as a line. For a
+    /// service token also the variable that every command gets: `SERVICE_GITHUB_TOKEN`.
     pub fn variable_name(&self) -> String {
         match self {
             Self::ServiceToken(service) => format!("SERVICE_{}_TOKEN", variable_part(service)),
@@ -42,13 +43,13 @@ impl SecretRef {
     }
 }
 
-/// A name in the spelling of variables: `my-api` becomes `MY_API`.
+/// Spells a name as part of a variable: `my-api` becomes `MY_API`.
 pub(super) fn variable_part(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
 }
 
 impl fmt::Display for SecretRef {
-    /// As a template spells it.
+    /// Writes it as a template spells it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ServiceToken(service) => write!(f, "services.{service}.token"),
@@ -60,7 +61,7 @@ impl fmt::Display for SecretRef {
     }
 }
 
-/// What a rendered text becomes part of.
+/// Where a rendered text is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// An argument of a program, which every user of the machine can read.
@@ -73,12 +74,12 @@ pub enum Place {
     HttpUrl,
     /// The value of a header.
     HttpHeader,
-    /// A request's body, which the called may store.
+    /// A request's body, which the receiving server may store.
     HttpBody,
 }
 
 impl Place {
-    /// Whether a secret may stand there.
+    /// Whether secrets are allowed there.
     pub const fn may_hold_secrets(self) -> bool {
         match self {
             Self::Variable | Self::Stdin | Self::HttpHeader => true,
@@ -86,8 +87,8 @@ impl Place {
         }
     }
 
-    /// Longest rendered text, in bytes. Arguments and variables: what Linux passes to a program in one piece, less some
-    /// room for the variable's name.
+    /// Longest rendered text, in bytes. For arguments and variables this is what Linux passes to a
+    /// program as one string, less some room for the variable's name.
     pub const fn rendered_bytes_max(self) -> usize {
         match self {
             Self::Argument | Self::Variable => 127 * 1024,
@@ -106,7 +107,7 @@ impl Place {
         }
     }
 
-    /// With its article, for messages.
+    /// The noun with its article, for messages.
     pub(super) const fn noun(self) -> &'static str {
         match self {
             Self::Argument => "an argument",
@@ -118,7 +119,7 @@ impl Place {
         }
     }
 
-    /// Where a secret goes instead.
+    /// Where to put a secret instead, for messages.
     pub(super) const fn instead(self) -> &'static str {
         match self {
             Self::Argument | Self::Variable | Self::Stdin => "an environment variable or standard input",
@@ -127,10 +128,10 @@ impl Place {
     }
 }
 
-/// How a secret is written where it stands.
+/// How a secret is encoded in the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
-    /// As it is.
+    /// Unchanged.
     Plain,
     /// Percent-encoded, as the user name or password of a URL.
     Url,
@@ -139,13 +140,14 @@ pub enum Encoding {
 /// A part of a [`Text`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
-    /// Text that everybody may see.
+    /// Public text.
     Plain(String),
     /// A secret.
     Secret(SecretRef, Encoding),
-    /// The profile's directory: shown as its path below the profile root, revealed as an absolute one.
+    /// The profile's directory: masked as its path below the profile root, revealed as an absolute
+    /// path.
     ProfileDirectory(String),
-    /// The attempt's directory for artifacts: shown by the name of its variable.
+    /// The attempt's directory for artifacts, masked as the name of its variable.
     ArtifactsDirectory,
 }
 
@@ -154,27 +156,27 @@ pub enum Piece {
 pub struct Text(Vec<Piece>);
 
 impl Text {
-    /// Plain text alone.
+    /// A text without placeholders.
     pub fn plain(text: impl Into<String>) -> Self {
         Self(vec![Piece::Plain(text.into())])
     }
 
-    /// One secret as it is.
+    /// A text that is one secret, unchanged.
     pub fn secret(secret: SecretRef) -> Self {
         Self(vec![Piece::Secret(secret, Encoding::Plain)])
     }
 
-    /// From its parts.
+    /// Builds a text from its pieces.
     pub fn from_pieces(pieces: Vec<Piece>) -> Self {
         Self(pieces)
     }
 
-    /// Its parts.
+    /// Its pieces.
     pub fn pieces(&self) -> &[Piece] {
         &self.0
     }
 
-    /// The secrets that stand in it.
+    /// The secrets in it, in order.
     pub fn secrets(&self) -> impl Iterator<Item = &SecretRef> {
         self.0.iter().filter_map(|piece| match piece {
             Piece::Secret(secret, _) => Some(secret),
@@ -187,7 +189,7 @@ impl Text {
         self.0.iter().any(|piece| matches!(piece, Piece::Plain(text) if text.contains(characters)))
     }
 
-    /// Length of [`masked`](Self::masked), in bytes, but for the worker's directories.
+    /// Length of [`masked`](Self::masked) in bytes. The artifacts directory counts as a mask.
     pub(crate) fn masked_len(&self) -> usize {
         let length = |piece: &Piece| match piece {
             Piece::Plain(text) | Piece::ProfileDirectory(text) => text.len(),
@@ -196,7 +198,7 @@ impl Text {
         self.0.iter().map(length).sum()
     }
 
-    /// For people and records: secrets as `***`.
+    /// The text to show and store, with secrets as `***`.
     pub fn masked(&self) -> String {
         let mut out = String::new();
         for piece in &self.0 {
@@ -210,7 +212,8 @@ impl Text {
         out
     }
 
-    /// For the command itself: everything filled in. The worker alone calls it, through [`crate::command::Composition::reveal`].
+    /// Fills in every placeholder. Only the worker calls it, through
+    /// [`crate::command::Composition::reveal`].
     pub(crate) fn reveal(&self, values: &SecretValues, paths: &WorkerPaths) -> Result<String, RevealError> {
         let mut out = String::new();
         for piece in &self.0 {
@@ -228,7 +231,7 @@ impl Text {
     }
 }
 
-/// Everything but letters, digits and `-_.~` as `%XX`: safe in every part of a URL.
+/// Percent-encodes everything but letters, digits and `-_.~`, which is safe in every part of a URL.
 pub(super) fn push_url(out: &mut String, text: &str) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {

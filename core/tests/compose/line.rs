@@ -73,10 +73,10 @@ fn playwright_options_that_would_not_be_obeyed_are_refused() {
         ("--service abc", "--service can only be {{ service_token }} or"),
         ("--service {{ profile.secrets.x }}", "--service can only be"),
         ("--service", "--service needs a value"),
-        ("--viewport 1280", "--viewport is WIDTHxHEIGHT"),
-        ("--viewport {{ input.size }}", "--viewport is WIDTHxHEIGHT"),
+        ("--viewport 1280", "--viewport must be WIDTHxHEIGHT"),
+        ("--viewport {{ input.size }}", "--viewport must be WIDTHxHEIGHT"),
         ("--viewport 0x5", "must be 1x1 to 7680x4320"),
-        ("--trace sometimes", "--trace is off, on-failure or always"),
+        ("--trace sometimes", "--trace must be off, on-failure or always"),
         ("--headed=yes", "--headed takes no value"),
         ("--slow", "playwright has no option `--slow`"),
         ("script.js", "playwright has no option `script.js`"),
@@ -111,10 +111,10 @@ fn any_other_line_is_a_program() {
 fn programs_that_cannot_be_are_refused() {
     for (line, expected) in [
         ("", "is empty"),
-        ("nope x", "there is no program `nope` where programs may be run from: /usr/bin, /opt/report"),
-        ("/bin/sh -c x", "`/bin/sh` may not be run"),
-        ("{{ input.program }} x", "the program is not a template"),
-        ("A=1 node", "a shell's way to set a variable"),
+        ("nope x", "there is no program `nope` on the allow-list (/usr/bin, /opt/report"),
+        ("/bin/sh -c x", "`/bin/sh` is not on the allow-list"),
+        ("{{ input.program }} x", "the program must not be a template"),
+        ("A=1 node", "sets a variable only in a shell"),
         ("node x && node y", "column 8: this is not a shell line"),
         ("node $(id)", "nothing is expanded here"),
         ("node {{ input.x", "is not closed"),
@@ -166,7 +166,7 @@ fn secrets_in_larger_expressions_are_refused() {
         "node {{ input.x if profile.secrets.password else 1 }}",
     ] {
         let message = parse(line, None).unwrap_err()[0].message.clone();
-        assert!(message.contains("can only stand by itself in a line"), "{line}: {message}");
+        assert!(message.contains("can only be used by itself in a line"), "{line}: {message}");
     }
     for line in
         ["node {{ 'service_token' }}", "node {{ input.service_token }}", "node {{ input.proxy.password }}"]
@@ -174,5 +174,5 @@ fn secrets_in_larger_expressions_are_refused() {
         assert!(program(line).environment.is_empty(), "{line}");
     }
     let clash = parse("node {{ profile.secrets.a_b }} {{ profile.secrets['a-b'] }}", None).unwrap_err();
-    assert!(clash[0].message.contains("would both be the environment variable PROFILE_SECRET_A_B"));
+    assert!(clash[0].message.contains("would both set the environment variable PROFILE_SECRET_A_B"));
 }

@@ -173,7 +173,7 @@ fn rendered_requests_are_checked() {
         ("{{ 'javascript:alert(1)' }}", "", "url", "must begin with http://"),
         ("{{ 'file:///etc/passwd' }}", "", "url", "must begin with http://"),
         ("{{ input.name }}", "", "url", "is not an absolute URL"),
-        ("https://{{ 'u:p@x.test' }}", "", "url", "must not hold a user name"),
+        ("https://{{ 'u:p@x.test' }}", "", "url", "must not contain a user name"),
         ("https://x.test/{{ 'x' * 9000 }}", "", "url", "bytes long when rendered"),
         ("https://x.test", "{{ 'a\r\nHost: evil' }}", "headers X", "a line break or NUL character"),
     ] {
@@ -205,7 +205,7 @@ fn what_cannot_be_filled_in_is_told_without_a_value() {
     let error = composition.reveal(&broken, &paths()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the value of a secret has a line break or NUL character, which header A cannot hold"
+        "the value of a secret has a line break or NUL character, which header A must not contain"
     );
 }
 

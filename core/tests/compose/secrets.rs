@@ -61,12 +61,12 @@ fn secrets_are_refused_everywhere_else() {
             let refusals = show(spec).unwrap_err();
             assert_eq!((refusals[0].code, refusals.len()), (RefusalCode::NotComposable, 1));
             assert_eq!(refusals[0].path, path);
-            assert!(refusals[0].message.contains("must not stand in"), "{}", refusals[0].message);
+            assert!(refusals[0].message.contains("must not be used in"), "{}", refusals[0].message);
         }
     }
     let message = refusal(with_argument("{{ services['my-mail'].token }}"));
     assert!(
-        message.starts_with("the secret services.my-mail.token must not stand in an argument"),
+        message.starts_with("the secret services.my-mail.token must not be used in an argument"),
         "{message}"
     );
 }
@@ -132,10 +132,10 @@ fn a_secret_can_only_be_used_as_it_is() {
     let message = refusal(with_variable("{{ service_token | upper }}"));
     assert_eq!(
         message,
-        "the secret services.github.token can only be used as it is: a filter or an index would change it"
+        "the secret services.github.token can only be used unchanged, without a filter or an index"
     );
     let message = refusal(with_variable("{{ service_token | tojson }}"));
-    assert!(message.contains("a secret can only be used as it is"), "{message}");
+    assert!(message.contains("a secret can only be used unchanged"), "{message}");
 }
 
 #[test]
