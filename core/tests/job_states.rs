@@ -1,4 +1,5 @@
-//! The state machine: its invariants under any sequence of transitions, and the picture of it in docs/job-states.md.
+//! The state machine: its invariants under any sequence of transitions, and the table of it in
+//! docs/job-states.md.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -53,23 +54,23 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
 
 fn transitions() -> Vec<(String, Transition)> {
     let mut all: Vec<(String, Transition)> = vec![
-        ("what it needs has succeeded".into(), Transition::Unblocked { run_at: now() }),
+        ("dependencies succeeded".into(), Transition::Unblocked { run_at: now() }),
         (
-            "the same, before its time".into(),
+            "dependencies succeeded, run time in the future".into(),
             Transition::Unblocked { run_at: now() + Duration::from_secs(1) },
         ),
         (
-            "what it needs did not succeed".into(),
+            "a dependency did not succeed".into(),
             Transition::DependencyBroken { on: JobId::from(Uuid::from_u128(7)) },
         ),
-        ("its time has come".into(), Transition::Due),
+        ("run time reached".into(), Transition::Due),
         ("claimed".into(), Transition::Claimed { attempt: attempt(1) }),
-        ("found blocked".into(), Transition::Parked { on: gate(), reason: "in use".into() }),
+        ("parked at a gate".into(), Transition::Parked { on: gate(), reason: "in use".into() }),
         ("woken".into(), Transition::Woken),
-        ("cancel asked".into(), Transition::CancelAsked { reason: None }),
+        ("cancel requested".into(), Transition::CancelAsked { reason: None }),
         ("expired".into(), Transition::Expired),
         ("retried".into(), Transition::Retried { is_blocked: false }),
-        ("retried, and needs others".into(), Transition::Retried { is_blocked: true }),
+        ("retried, with open dependencies".into(), Transition::Retried { is_blocked: true }),
     ];
     for (name, outcome) in outcomes() {
         let backoff = Duration::from_secs(1);
@@ -106,7 +107,7 @@ fn name(standing: &Standing) -> String {
     match standing {
         Standing::Queued { parked_on: Some(_) } => format!("{state} (parked)"),
         Standing::Scheduled { is_retry: true, .. } => format!("{state} (backoff)"),
-        Standing::Running { cancel_asked: true, .. } => format!("{state} (cancel asked)"),
+        Standing::Running { cancel_asked: true, .. } => format!("{state} (cancel requested)"),
         Standing::Blocked
         | Standing::Scheduled { .. }
         | Standing::Queued { .. }
@@ -122,12 +123,12 @@ fn standing_after(applied: &Applied) -> Standing {
     }
 }
 
-/// The table of `docs/job-states.md`, computed by asking `apply` everything.
+/// The table of `docs/job-states.md`, made by calling `apply` with every state and transition.
 fn document() -> String {
     let mut text = String::from(
-        "# The states of a job\n\nGenerated from `core/src/job/transition.rs` by `core/tests/job_states.rs`; do not edit.\n\
-         `attempts left` and `last attempt` tell apart what a failed attempt leads to.\n\n\
-         | from | what happens | to | event |\n|---|---|---|---|\n",
+        "# The states of a job\n\nGenerated from `core/src/job/transition.rs` by `core/tests/job_states.rs`. Do not edit.\n\
+         `attempts left` and `last attempt` distinguish what a failed attempt leads to.\n\n\
+         | from | transition | to | event |\n|---|---|---|---|\n",
     );
     let policy = Policy::default();
     let mut rows = BTreeSet::new();
@@ -158,7 +159,7 @@ fn document() -> String {
     for (_, row) in rows {
         write!(text, "{row}").unwrap();
     }
-    text.push_str("\nEverything else is refused, and nothing is written.\n");
+    text.push_str("\nEvery other transition is refused and writes nothing.\n");
     text
 }
 
@@ -177,7 +178,7 @@ fn the_document_is_current() {
 }
 
 #[test]
-fn only_a_retry_by_hand_leaves_an_end() {
+fn only_a_retry_leaves_a_final_state() {
     for ending in [Ending::Succeeded, Ending::Failed, Ending::Cancelled] {
         for (what, transition) in transitions() {
             let facts = Facts { standing: Standing::Ended(ending), counted: 0, lost: 0 };
@@ -188,7 +189,7 @@ fn only_a_retry_by_hand_leaves_an_end() {
 }
 
 #[test]
-fn another_attempt_settles_nothing() {
+fn a_stale_attempt_cannot_settle_the_job() {
     let standing = Standing::Running { attempt: attempt(2), cancel_asked: false };
     for (what, outcome) in outcomes() {
         let facts = Facts { standing: standing.clone(), counted: 0, lost: 0 };
@@ -198,7 +199,7 @@ fn another_attempt_settles_nothing() {
 }
 
 #[test]
-fn what_was_not_the_jobs_fault_does_not_count() {
+fn lost_released_and_throttled_attempts_do_not_count() {
     let policy = Policy { max_attempts: 1, ..Policy::default() };
     let finish = |outcome, lost| {
         let standing = Standing::Running { attempt: attempt(1), cancel_asked: false };
@@ -225,7 +226,7 @@ fn what_was_not_the_jobs_fault_does_not_count() {
 }
 
 #[test]
-fn a_cancel_that_was_asked_for_wins_over_a_retry_but_not_over_success() {
+fn a_requested_cancel_beats_a_retry_but_not_a_success() {
     for (what, outcome) in outcomes() {
         let standing = Standing::Running { attempt: attempt(1), cancel_asked: true };
         let facts = Facts { standing, counted: 0, lost: 0 };
@@ -241,7 +242,7 @@ fn a_cancel_that_was_asked_for_wins_over_a_retry_but_not_over_success() {
 }
 
 proptest! {
-    /// Whatever happens in whatever order: attempts never exceed the policy, and every job can still end.
+    /// In any order of transitions, attempts never exceed the policy and every job can still end.
     #[test]
     fn any_sequence_keeps_the_invariants(choices in prop::collection::vec(0usize..1000, 1..60), max_attempts in 1u32..5) {
         let policy = Policy { max_attempts, ..Policy::default() };
@@ -266,7 +267,7 @@ proptest! {
             }
             (standing, counted, lost) = (next, applied.counted, applied.lost);
         }
-        // From anywhere, a cancel (and the end of the attempt that it stops) ends the job.
+        // From any state, a cancel, with the end of the attempt that it stops, ends the job.
         let cancel = |standing: Standing, transition| {
             apply(&Facts { standing, counted, lost }, transition, now()).ok().map(|applied| standing_after(&applied))
         };
