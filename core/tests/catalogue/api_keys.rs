@@ -1,4 +1,4 @@
-//! Keys to the API.
+//! API keys.
 
 use callboard::{
     catalogue::key_hash, clock::Time, refusal::RefusalCode::Invalid, store::catalogue::api_keys::Role,
@@ -15,7 +15,7 @@ fn key() -> SecretString {
 }
 
 #[tokio::test]
-async fn a_configured_key_is_made_once_and_signs_its_owner_in() {
+async fn a_configured_key_is_created_once_and_authenticates_its_owner() {
     let catalogue = catalogue().await;
     let id = catalogue.api_key_ensure("first", &key()).await.unwrap();
     assert_eq!(catalogue.api_key_ensure("again", &key()).await.unwrap(), id);
@@ -27,11 +27,11 @@ async fn a_configured_key_is_made_once_and_signs_its_owner_in() {
     );
     assert_eq!(catalogue.authenticate(&key_hash(&"cb_0123456789abcdeg".into())).await.unwrap(), None);
     let hash: Vec<u8> = catalogue.value("SELECT hash FROM api_keys").await;
-    assert_eq!(hash[..4], [0x15, 0xcc, 0x0d, 0x1e][..], "SHA-256 of the key, by another implementation");
+    assert_eq!(hash[..4], [0x15, 0xcc, 0x0d, 0x1e][..], "the SHA-256 of the key by another implementation");
 }
 
 #[tokio::test]
-async fn a_key_is_good_until_it_expires_or_is_revoked() {
+async fn a_key_is_valid_until_it_expires_or_is_revoked() {
     let catalogue = catalogue().await;
     let id = catalogue.api_key_ensure("first", &key()).await.unwrap();
     let hash = key_hash(&key());
@@ -45,7 +45,7 @@ async fn a_key_is_good_until_it_expires_or_is_revoked() {
         .execute("UPDATE api_keys SET expires_at = NULL, revoked_at = now() WHERE id = $1", &[id.uuid()])
         .await;
     assert_eq!(catalogue.authenticate(&hash).await.unwrap(), None);
-    assert_eq!(catalogue.api_key_ensure("first", &key()).await.unwrap(), id, "and it stays revoked");
+    assert_eq!(catalogue.api_key_ensure("first", &key()).await.unwrap(), id, "the key stays revoked");
     assert_eq!(catalogue.authenticate(&hash).await.unwrap(), None);
 }
 
@@ -66,7 +66,7 @@ async fn the_last_use_is_written_once_a_minute() {
 }
 
 #[tokio::test]
-async fn a_key_that_can_be_guessed_is_refused() {
+async fn a_key_of_invalid_length_is_refused() {
     let catalogue = catalogue().await;
     for bad in ["", "short", &"x".repeat(257)] {
         let result = catalogue.api_key_ensure("", &bad.into()).await;

@@ -1,4 +1,4 @@
-//! `command_create` and `command_update`: the command and its versions.
+//! `command_create` and `command_update`: commands and their versions.
 
 use callboard::{
     catalogue::{CommandChanges, CommandCreate, CommandUpdate},
@@ -41,7 +41,7 @@ async fn newest(catalogue: &TestCatalogue, command: &Command) -> CommandVersion 
 }
 
 #[tokio::test]
-async fn a_new_command_reads_back_with_its_first_version() {
+async fn a_created_command_reads_back_with_its_first_version() {
     let catalogue = catalogue().await;
     let (profile, proxy) = (catalogue.profile("p").await, catalogue.proxy("x").await);
     let services = vec![catalogue.service("b").await, catalogue.service("a").await];
@@ -84,11 +84,11 @@ async fn a_new_command_reads_back_with_its_first_version() {
 }
 
 #[tokio::test]
-async fn everything_that_is_wrong_is_told_at_once() {
+async fn all_refusals_are_returned_at_once() {
     let catalogue = catalogue().await;
     catalogue.command("a").await;
     let service = catalogue.service("s").await;
-    let nobody: (ProfileId, ProxyId, ServiceId) =
+    let unknown: (ProfileId, ProxyId, ServiceId) =
         (catalogue.ids.make(), catalogue.ids.make(), catalogue.ids.make());
     let backoff = BackoffPatch { jitter: Patch::Set(2.0), ..BackoffPatch::default() };
     let result = catalogue
@@ -96,9 +96,9 @@ async fn everything_that_is_wrong_is_told_at_once() {
             description: Some("\0".into()),
             spec: program("/sbin/shutdown"),
             input_schema: Some(json!("no schema")),
-            profile_id: Some(nobody.0),
-            proxy_id: Some(nobody.1),
-            service_ids: vec![service, service, nobody.2],
+            profile_id: Some(unknown.0),
+            proxy_id: Some(unknown.1),
+            service_ids: vec![service, service, unknown.2],
             queue: Some("Not a queue".into()),
             policy: PolicyPatch { backoff: Patch::Set(backoff), ..attempts(0) },
             ..a_command("a")
@@ -124,7 +124,7 @@ async fn everything_that_is_wrong_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn a_line_becomes_the_spec_that_it_says() {
+async fn a_line_is_stored_as_a_spec() {
     let catalogue = catalogue().await;
     let made = catalogue
         .command_create(CommandCreate { spec: line("/usr/bin/env -u A"), ..a_command("l") })
@@ -141,7 +141,7 @@ async fn a_line_becomes_the_spec_that_it_says() {
 }
 
 #[tokio::test]
-async fn what_a_command_runs_is_versioned_and_the_rest_is_not() {
+async fn changes_of_what_a_command_runs_make_a_version_and_others_do_not() {
     let catalogue = catalogue().await;
     let made =
         catalogue.command_create(CommandCreate { policy: attempts(5), ..a_command("a") }).await.unwrap();
@@ -157,7 +157,7 @@ async fn what_a_command_runs_is_versioned_and_the_rest_is_not() {
         ..none()
     };
     let updated = change(rest).await.unwrap();
-    assert_eq!((updated.version, updated.version_id), (2, made.version_id), "what it runs is the same");
+    assert_eq!((updated.version, updated.version_id), (2, made.version_id), "it runs the same");
     assert!(updated.updated_at > made.updated_at);
     assert_eq!(change(none()).await.unwrap(), updated, "nothing changed");
 
@@ -175,18 +175,22 @@ async fn what_a_command_runs_is_versioned_and_the_rest_is_not() {
         assert_eq!((updated.version, newest(&catalogue, &updated).await.number), (number + 1, number));
         assert!(!seen.contains(&updated.version_id));
         seen.push(updated.version_id);
-        assert_eq!(change(changes).await.unwrap(), updated, "the same again changes nothing");
+        assert_eq!(change(changes).await.unwrap(), updated, "repeating a change changes nothing");
     }
     let last = newest(&catalogue, &change(none()).await.unwrap()).await;
     let policy = Policy { max_attempts: 5, timeout: IsoDuration::from_secs(9), ..Policy::default() };
-    assert_eq!((last.name.as_str(), &last.policy), ("b", &policy), "a patch is laid over the stored policy");
+    assert_eq!(
+        (last.name.as_str(), &last.policy),
+        ("b", &policy),
+        "a patch is merged into the stored policy"
+    );
     assert_eq!(newest(&catalogue, &made).await, first, "a version never changes");
     let all = command_versions::load(&mut *catalogue.begin().await, &seen).await.unwrap();
     assert_eq!(all.len(), 5);
 }
 
 #[tokio::test]
-async fn an_update_clears_to_defaults_and_refuses_what_cannot_be_cleared() {
+async fn an_update_clears_to_defaults_and_refuses_required_fields() {
     let catalogue = catalogue().await;
     let (profile, proxy, service) =
         (catalogue.profile("p").await, catalogue.proxy("x").await, catalogue.service("s").await);
@@ -234,12 +238,12 @@ async fn an_update_clears_to_defaults_and_refuses_what_cannot_be_cleared() {
         refusals(catalogue.command_update(wrong).await),
         expected(&[(StaleVersion, "version"), (Invalid, "spec"), (Taken, "name")])
     );
-    let nobody = update(catalogue.ids.make(), CommandChanges::default());
-    assert_eq!(refusals(catalogue.command_update(nobody).await), expected(&[(NotFound, "id")]));
+    let unknown = update(catalogue.ids.make(), CommandChanges::default());
+    assert_eq!(refusals(catalogue.command_update(unknown).await), expected(&[(NotFound, "id")]));
 }
 
 #[tokio::test]
-async fn a_spec_that_stays_is_not_held_against_a_narrower_allow_list() {
+async fn an_unchanged_spec_is_not_checked_against_a_narrower_allow_list() {
     let mut catalogue = catalogue().await;
     let made = catalogue
         .command_create(CommandCreate { spec: program("/usr/bin/env"), ..a_command("a") })

@@ -1,4 +1,4 @@
-//! A catalogue in a database of its own, and shorthands for what the tests say often.
+//! A catalogue in its own database, and shorthands for the tests.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use callboard::{
 use callboard_test_support::{Database, eventually};
 use uuid::Uuid;
 
-/// A catalogue in a database of its own.
+/// A catalogue in its own database.
 pub(crate) struct TestCatalogue {
     pub(crate) catalogue: Catalogue,
     _database: Database,
@@ -31,7 +31,7 @@ impl std::ops::Deref for TestCatalogue {
     }
 }
 
-/// A catalogue with nothing in it.
+/// Creates an empty catalogue.
 pub(crate) async fn catalogue() -> TestCatalogue {
     let database = Database::create().await;
     let store = Store::open(&database.url().into(), 8, "catalogue-test", Planning::ByValue).unwrap();
@@ -47,7 +47,7 @@ impl TestCatalogue {
         self.store.begin().await.unwrap()
     }
 
-    /// Runs a statement outside the catalogue's verbs.
+    /// Runs a statement that bypasses the catalogue.
     pub(crate) async fn execute(&self, statement: &'static str, ids: &[Uuid]) {
         let mut transaction = self.begin().await;
         let query = ids.iter().fold(sqlx::query(statement), |query, id| query.bind(*id));
@@ -55,7 +55,7 @@ impl TestCatalogue {
         transaction.commit().await.unwrap();
     }
 
-    /// The one value that a statement answers.
+    /// Returns the single value of a statement.
     pub(crate) async fn value<T>(&self, statement: &'static str) -> T
     where
         T: Send + Unpin + for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
@@ -64,7 +64,7 @@ impl TestCatalogue {
     }
 
     /// Waits until another connection to this database waits for a lock.
-    pub(crate) async fn until_somebody_waits(&self) {
+    pub(crate) async fn until_a_lock_is_awaited(&self) {
         let waiting = "SELECT count(*) FROM pg_stat_activity
                        WHERE datname = current_database() AND wait_event_type = 'Lock'";
         eventually(Duration::from_secs(10), || async { self.value::<i64>(waiting).await > 0 }).await;
@@ -86,7 +86,8 @@ impl TestCatalogue {
         self.command_create(a_command(name)).await.unwrap()
     }
 
-    /// A queued job of a command, with a profile, a proxy and a service. Answers its id.
+    /// Inserts a queued job of a command, with an optional profile, proxy and service. Returns its
+    /// id.
     pub(crate) async fn live_job(
         &self,
         command: &Command,
@@ -170,7 +171,7 @@ pub(crate) fn a_command(name: &str) -> CommandCreate {
     }
 }
 
-/// What a verb refused: codes and paths, in order.
+/// The codes and paths of a refused change, in order.
 pub(crate) fn refusals<T: std::fmt::Debug>(result: Result<T, StepError>) -> Vec<(RefusalCode, String)> {
     match result {
         Err(StepError::Refused(refusals)) => {
@@ -181,7 +182,7 @@ pub(crate) fn refusals<T: std::fmt::Debug>(result: Result<T, StepError>) -> Vec<
     }
 }
 
-/// The message of the one thing that a verb refused.
+/// The message of the only refusal.
 pub(crate) fn message<T: std::fmt::Debug>(result: Result<T, StepError>) -> String {
     match result {
         Err(StepError::Refused(refusals)) if refusals.len() == 1 => refusals[0].message.clone(),
@@ -189,7 +190,7 @@ pub(crate) fn message<T: std::fmt::Debug>(result: Result<T, StepError>) -> Strin
     }
 }
 
-/// What is expected of [`refusals`].
+/// The expected value for [`refusals`].
 pub(crate) fn expected(list: &[(RefusalCode, &str)]) -> Vec<(RefusalCode, String)> {
     list.iter().map(|(code, path)| (*code, (*path).to_owned())).collect()
 }

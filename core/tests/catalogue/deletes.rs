@@ -1,4 +1,4 @@
-//! Deletes: refused while somebody needs the row, told by name, and complete when nobody does.
+//! Deletes: refused with the names of the references, and complete once there are none.
 
 use callboard::{
     catalogue::{
@@ -17,7 +17,7 @@ const END_JOB: &str =
     "WITH ended AS (DELETE FROM live_jobs WHERE job_id = $1) DELETE FROM live_job_services WHERE job_id = $1";
 
 #[tokio::test]
-async fn a_profile_is_needed_by_commands_and_live_jobs() {
+async fn a_profile_is_referenced_by_commands_and_live_jobs() {
     let catalogue = catalogue().await;
     let secrets = vec![SecretInput { name: "s".into(), value: "x".into(), expires_at: None }];
     let (service, proxy) = (catalogue.service("s").await, catalogue.proxy("x").await);
@@ -30,10 +30,10 @@ async fn a_profile_is_needed_by_commands_and_live_jobs() {
         commands.push(catalogue.command_create(create).await.unwrap());
     }
     let job = catalogue.live_job(&commands[0], Some(profile), None, None).await;
-    let told = message(catalogue.profile_delete(profile, None).await);
+    let reason = message(catalogue.profile_delete(profile, None).await);
     let job_id = JobId::from(job);
     assert_eq!(
-        told,
+        reason,
         format!(
             "the profile is used by 5 commands: `a`, `b`, `c` and 2 others, \
              and by 1 unfinished job: `{job_id}`"
@@ -53,12 +53,12 @@ async fn a_profile_is_needed_by_commands_and_live_jobs() {
     let left = "SELECT (SELECT count(*) FROM profile_secrets) + (SELECT count(*) FROM profile_services)
                     + (SELECT count(*) FROM profile_proxies)";
     assert_eq!(catalogue.value::<i64>(left).await, 0);
-    catalogue.service_delete(service, None).await.expect("nobody lists it any more");
-    catalogue.proxy_delete(proxy, None).await.expect("nobody lists it any more");
+    catalogue.service_delete(service, None).await.expect("no profile lists it any more");
+    catalogue.proxy_delete(proxy, None).await.expect("no profile lists it any more");
 }
 
 #[tokio::test]
-async fn a_service_is_needed_by_profiles_commands_and_live_jobs() {
+async fn a_service_is_referenced_by_profiles_commands_and_live_jobs() {
     let catalogue = catalogue().await;
     let service = catalogue.service("s").await;
     let profile = catalogue
@@ -68,10 +68,10 @@ async fn a_service_is_needed_by_profiles_commands_and_live_jobs() {
     let create = CommandCreate { service_ids: vec![service], ..a_command("c") };
     let command = catalogue.command_create(create).await.unwrap();
     let job = catalogue.live_job(&command, None, None, Some(service)).await;
-    let told = message(catalogue.service_delete(service, None).await);
+    let reason = message(catalogue.service_delete(service, None).await);
     let job_id = JobId::from(job);
     assert_eq!(
-        told,
+        reason,
         format!(
             "the service is used by 1 profile: `p`, and by 1 command: `c`, \
              and by 1 unfinished job: `{job_id}`"
@@ -83,7 +83,7 @@ async fn a_service_is_needed_by_profiles_commands_and_live_jobs() {
     assert_eq!(
         refusals(catalogue.service_delete(service, None).await),
         expected(&[(InUse, "id")]),
-        "the job is left"
+        "the job still references it"
     );
     catalogue.execute(END_JOB, &[job]).await;
     assert_eq!(
@@ -95,7 +95,7 @@ async fn a_service_is_needed_by_profiles_commands_and_live_jobs() {
 }
 
 #[tokio::test]
-async fn a_proxy_is_needed_by_profiles_commands_live_jobs_and_running_attempts() {
+async fn a_proxy_is_referenced_by_profiles_commands_live_jobs_and_running_attempts() {
     let catalogue = catalogue().await;
     let proxy = catalogue.proxy("x").await;
     let profile =
@@ -103,10 +103,10 @@ async fn a_proxy_is_needed_by_profiles_commands_live_jobs_and_running_attempts()
     let create = CommandCreate { proxy_id: Some(proxy), ..a_command("c") };
     let command = catalogue.command_create(create).await.unwrap();
     let job = catalogue.live_job(&command, None, Some(proxy), None).await;
-    let told = message(catalogue.proxy_delete(proxy, None).await);
+    let reason = message(catalogue.proxy_delete(proxy, None).await);
     let job_id = JobId::from(job);
     assert_eq!(
-        told,
+        reason,
         format!(
             "the proxy is used by 1 profile: `p`, and by 1 command: `c`, \
              and by 1 unfinished job: `{job_id}`"
@@ -128,7 +128,7 @@ async fn a_proxy_is_needed_by_profiles_commands_live_jobs_and_running_attempts()
     assert_eq!(
         refusals(catalogue.proxy_delete(proxy, None).await),
         expected(&[(InUse, "id")]),
-        "an attempt runs through it"
+        "an attempt uses it"
     );
     catalogue.execute(END_JOB, &[running]).await;
     assert_eq!(
@@ -140,7 +140,7 @@ async fn a_proxy_is_needed_by_profiles_commands_live_jobs_and_running_attempts()
 }
 
 #[tokio::test]
-async fn a_command_can_go_while_its_jobs_keep_their_version() {
+async fn a_deleted_command_leaves_its_version_to_its_jobs() {
     let catalogue = catalogue().await;
     let command = catalogue.command("c").await;
     catalogue.live_job(&command, None, None, None).await;

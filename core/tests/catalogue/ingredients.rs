@@ -1,4 +1,4 @@
-//! What jobs are composed from, for a batch.
+//! Ingredients of jobs, loaded for a batch.
 
 use callboard::{
     catalogue::{CheckResult, ProfileCreate, ProxyCreate, SecretInput, ServiceCreate},
@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::database::{a_profile, a_proxy, catalogue};
 
 #[tokio::test]
-async fn a_batch_gets_its_profiles_with_all_that_they_list() {
+async fn a_batch_loads_profiles_with_everything_they_list() {
     let catalogue = catalogue().await;
     let (listed, named) = (catalogue.proxy("listed").await, catalogue.proxy("named").await);
     let create =
@@ -73,7 +73,7 @@ async fn a_batch_gets_its_profiles_with_all_that_they_list() {
 }
 
 #[tokio::test]
-async fn nothing_wanted_is_nothing_found() {
+async fn an_empty_batch_loads_nothing() {
     let catalogue = catalogue().await;
     let found = ingredients::load(&mut *catalogue.begin().await, &Wanted::default()).await.unwrap();
     assert!(found.profiles.is_empty() && found.services.is_empty() && found.proxies.is_empty());

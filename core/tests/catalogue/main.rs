@@ -1,4 +1,4 @@
-//! The catalogue against a real Postgres: every verb, every refusal, every race.
+//! The catalogue against a real PostgreSQL: every change, every refusal, every race.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::panic, reason = "a test that cannot go on has failed")]

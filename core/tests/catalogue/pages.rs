@@ -1,4 +1,4 @@
-//! Lists: in order of name, searched, paged by cursors that stay valid when rows vanish.
+//! Lists: sorted by name, searched, and paged by cursors that stay valid when rows are deleted.
 
 use callboard::{
     catalogue::{ProfileChanges, ProfileCreate, ProfileUpdate},
@@ -25,13 +25,13 @@ async fn page(catalogue: &TestCatalogue, request: &NamePageRequest) -> NamePage<
     profiles::page(&mut *catalogue.begin().await, request).await.unwrap()
 }
 
-/// What a page holds, whether there is something before and behind, and how many match.
+/// The names on a page, whether there are pages before and after it, and the number of matches.
 fn shape(page: &NamePage<Profile>) -> (Vec<&str>, bool, bool, i64) {
     (names(page), page.has_previous, page.has_next, page.total)
 }
 
 #[tokio::test]
-async fn a_list_is_read_from_both_ends() {
+async fn a_list_can_be_paged_from_both_ends() {
     let catalogue = catalogue().await;
     for name in ["c", "a", "e", "b", "d"] {
         catalogue.profile(name).await;
@@ -77,7 +77,7 @@ async fn a_cursor_outlives_its_row_and_its_name() {
 }
 
 #[tokio::test]
-async fn a_search_is_a_part_of_the_name_in_whichever_case() {
+async fn a_search_matches_part_of_the_name_in_any_case() {
     let catalogue = catalogue().await;
     for (index, name) in ["Shop 100%", "shop_a", "shopping", "work\\shop", "other"].into_iter().enumerate() {
         let create = ProfileCreate { name: name.into(), ..a_profile(&format!("p{index}")) };
@@ -99,11 +99,11 @@ async fn a_search_is_a_part_of_the_name_in_whichever_case() {
         assert_eq!((names(&page), page.total), (expected.to_vec(), expected.len() as i64), "{text:?}");
     }
     let first = page(&catalogue, &NamePageRequest { limit: 1, ..search("shop") }).await;
-    assert_eq!(shape(&first), (vec!["Shop 100%"], false, true, 4), "matches are counted, not rows");
+    assert_eq!(shape(&first), (vec!["Shop 100%"], false, true, 4), "the total counts matches, not rows");
 }
 
 #[tokio::test]
-async fn every_kind_has_its_list() {
+async fn each_kind_has_a_list() {
     let catalogue = catalogue().await;
     for name in ["Bb", "A"] {
         catalogue.service(name).await;
@@ -143,7 +143,7 @@ async fn each_service_and_proxy_has_a_page_of_profiles() {
     let pages = profile_relations::profiles_of_services(&mut reader, &[s1, s2, s3], None, 2).await.unwrap();
     assert_eq!(shape(&pages[&s1]), (vec!["a", "b"], false, true, 3));
     assert_eq!(shape(&pages[&s2]), (vec!["b", "c"], false, false, 2));
-    assert!(!pages.contains_key(&s3), "nobody lists it");
+    assert!(!pages.contains_key(&s3), "no profile lists it");
     let after = cursor(&pages[&s1].items[1]);
     let pages =
         profile_relations::profiles_of_services(&mut reader, &[s1, s2], after.as_ref(), 2).await.unwrap();

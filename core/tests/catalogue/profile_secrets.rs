@@ -1,4 +1,4 @@
-//! Secrets: set, kept, removed, and never to be read where they rest.
+//! Secrets of profiles: set, kept, removed, and never stored in plain text.
 
 use std::collections::HashMap;
 
@@ -43,7 +43,7 @@ async fn sealed(catalogue: &TestCatalogue, id: ProfileId) -> HashMap<String, Vec
 }
 
 #[tokio::test]
-async fn an_update_sets_the_named_ones_and_leaves_the_others() {
+async fn an_update_sets_the_named_secrets_and_keeps_the_others() {
     let catalogue = catalogue().await;
     let id =
         with_secrets(&catalogue, "a", vec![secret("kept", PLAIN), secret("old", "x"), secret("new", "x")])
@@ -56,8 +56,8 @@ async fn an_update_sets_the_named_ones_and_leaves_the_others() {
 
     let states =
         profile_secrets::states(&mut *catalogue.begin().await, &[id]).await.unwrap().remove(&id).unwrap();
-    let told: Vec<_> = states.iter().map(|state| (state.name.as_str(), state.hint.as_deref())).collect();
-    assert_eq!(told, [("kept", Some("aple")), ("new", Some("cdef"))]);
+    let hints: Vec<_> = states.iter().map(|state| (state.name.as_str(), state.hint.as_deref())).collect();
+    assert_eq!(hints, [("kept", Some("aple")), ("new", Some("cdef"))]);
     assert!(states[1].updated_at > states[0].updated_at);
     assert_eq!(states[0].expires_at, None);
     assert_eq!(states[1].expires_at.unwrap().timestamp_millis(), expires_at.timestamp_millis());
@@ -69,11 +69,12 @@ async fn an_update_sets_the_named_ones_and_leaves_the_others() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_removed_is_told() {
+async fn invalid_removals_are_refused() {
     let catalogue = catalogue().await;
     let id = with_secrets(&catalogue, "a", vec![secret("a", "x"), secret("b", "x")]).await;
-    let result =
-        catalogue.profile_update(change(id, vec![secret("a", "y")], &["a", "nobody", "b", "b", "x\0"])).await;
+    let result = catalogue
+        .profile_update(change(id, vec![secret("a", "y")], &["a", "unknown", "b", "b", "x\0"]))
+        .await;
     let expected_refusals = expected(&[
         (Invalid, "removeSecrets/0"),
         (NotFound, "removeSecrets/1"),
@@ -85,7 +86,7 @@ async fn what_cannot_be_removed_is_told() {
 }
 
 #[tokio::test]
-async fn a_profile_has_at_most_a_hundred() {
+async fn a_profile_has_at_most_a_hundred_secrets() {
     let catalogue = catalogue().await;
     let id = with_secrets(&catalogue, "a", (0..100).map(|n| secret(&format!("s{n}"), "x")).collect()).await;
     let more = catalogue.profile_update(change(id, vec![secret("s0", "y"), secret("more", "x")], &[])).await;
@@ -93,11 +94,11 @@ async fn a_profile_has_at_most_a_hundred() {
     catalogue
         .profile_update(change(id, vec![secret("more", "x")], &["s0"]))
         .await
-        .expect("one goes, one comes");
+        .expect("removing one makes room for another");
 }
 
 #[tokio::test]
-async fn no_row_holds_a_plain_text() {
+async fn no_row_contains_a_secret_in_plain_text() {
     let catalogue = catalogue().await;
     with_secrets(&catalogue, "a", vec![secret("a", PLAIN)]).await;
     let create = ServiceCreate { name: "s".into(), token: Some(PLAIN.into()), ..ServiceCreate::default() };
@@ -108,8 +109,8 @@ async fn no_row_holds_a_plain_text() {
     catalogue.proxy_create(create).await.unwrap();
     catalogue.api_key_ensure("first", &PLAIN.into()).await.unwrap();
 
-    // Every row of the tables as text, bytea in hexadecimal, and the pieces of a plain text in both
-    // spellings.
+    // All rows of these tables as text, where bytea is hexadecimal. Looks for the parts of the
+    // plain text in both spellings.
     let dump: String = catalogue
         .value(
             "SELECT string_agg(each::text, ' ') FROM (
@@ -120,7 +121,7 @@ async fn no_row_holds_a_plain_text() {
                  UNION ALL SELECT to_jsonb(profiles) FROM profiles) row",
         )
         .await;
-    assert!(dump.contains("aple"), "the hint is there, so this is the right place to look");
+    assert!(dump.contains("aple"), "the hint is visible, so the dump has the right rows");
     for word in PLAIN.split('-') {
         let hex: Vec<String> = word.bytes().map(|byte| format!("{byte:02x}")).collect();
         assert!(!dump.contains(word) && !dump.contains(&hex.concat()), "{word}");
@@ -128,7 +129,7 @@ async fn no_row_holds_a_plain_text() {
 }
 
 #[tokio::test]
-async fn a_ciphertext_that_is_moved_does_not_open() {
+async fn a_ciphertext_moved_to_another_row_does_not_open() {
     let catalogue = catalogue().await;
     let one = with_secrets(&catalogue, "one", vec![secret("a", PLAIN), secret("b", "other")]).await;
     let two = with_secrets(&catalogue, "two", vec![secret("a", "other")]).await;

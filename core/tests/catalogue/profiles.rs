@@ -22,7 +22,7 @@ fn update(id: ProfileId, changes: ProfileChanges) -> ProfileUpdate {
 }
 
 #[tokio::test]
-async fn a_new_profile_reads_back_with_its_lists_in_order() {
+async fn a_created_profile_reads_back_with_its_lists_in_order() {
     let catalogue = catalogue().await;
     let services = [catalogue.service("b").await, catalogue.service("a").await];
     let proxies = [catalogue.proxy("z").await, catalogue.proxy("y").await, catalogue.proxy("x").await];
@@ -60,10 +60,10 @@ async fn a_new_profile_reads_back_with_its_lists_in_order() {
 }
 
 #[tokio::test]
-async fn everything_that_is_wrong_is_told_at_once() {
+async fn all_refusals_are_returned_at_once() {
     let catalogue = catalogue().await;
     let service = catalogue.service("a").await;
-    let nobody: (ServiceId, ProxyId) = (catalogue.ids.make(), catalogue.ids.make());
+    let unknown: (ServiceId, ProxyId) = (catalogue.ids.make(), catalogue.ids.make());
     let expired = SecretInput { expires_at: Some(clock::now()), ..secret("gone", "x") };
     let result = catalogue
         .profile_create(ProfileCreate {
@@ -81,8 +81,8 @@ async fn everything_that_is_wrong_is_told_at_once() {
                 expired,
                 secret("big", &"x".repeat(65537)),
             ],
-            service_ids: vec![service, nobody.0, service],
-            proxy_ids: vec![nobody.1],
+            service_ids: vec![service, unknown.0, service],
+            proxy_ids: vec![unknown.1],
             proxy_selection: ProxySelection::default(),
             caps: Vec::new(),
         })
@@ -148,11 +148,11 @@ async fn a_name_and_a_directory_belong_to_one_profile() {
         refusals(catalogue.profile_update(update(second, path.clone())).await),
         expected(&[(Taken, "chromeProfilePath")])
     );
-    catalogue.profile_update(update(first, path)).await.expect("its own directory is no other's");
+    catalogue.profile_update(update(first, path)).await.expect("a profile can keep its own directory");
 }
 
 #[tokio::test]
-async fn an_update_leaves_clears_and_sets() {
+async fn an_update_keeps_clears_and_sets_fields() {
     let catalogue = catalogue().await;
     let (service, proxy) = (catalogue.service("s").await, catalogue.proxy("p").await);
     let create = ProfileCreate {
@@ -171,7 +171,7 @@ async fn an_update_leaves_clears_and_sets() {
     assert!(updated.updated_at > made.updated_at);
     let updated_at = updated.updated_at;
     let same = callboard::profile::Profile { name: "b".into(), version: 2, updated_at, ..made.clone() };
-    assert_eq!(updated, same, "everything else is left");
+    assert_eq!(updated, same, "all other fields are unchanged");
 
     let cleared = ProfileChanges {
         description: Patch::Clear,
@@ -198,7 +198,7 @@ async fn an_update_leaves_clears_and_sets() {
 }
 
 #[tokio::test]
-async fn a_version_rises_with_each_change_and_guards_it() {
+async fn each_change_raises_the_version_and_is_guarded_by_it() {
     let catalogue = catalogue().await;
     let id = catalogue.profile("a").await;
     let (one, two) = (catalogue.service("one").await, catalogue.service("two").await);
@@ -221,7 +221,7 @@ async fn a_version_rises_with_each_change_and_guards_it() {
     assert_eq!(
         catalogue.profile_update(list(&[two, one])).await.unwrap().version,
         4,
-        "the order is part of a list"
+        "a new order is a change"
     );
 
     let worse = ProfileUpdate {
@@ -232,6 +232,6 @@ async fn a_version_rises_with_each_change_and_guards_it() {
         refusals(catalogue.profile_update(worse).await),
         expected(&[(StaleVersion, "version"), (Invalid, "name")])
     );
-    let nobody = update(catalogue.ids.make(), ProfileChanges::default());
-    assert_eq!(refusals(catalogue.profile_update(nobody).await), expected(&[(NotFound, "id")]));
+    let unknown = update(catalogue.ids.make(), ProfileChanges::default());
+    assert_eq!(refusals(catalogue.profile_update(unknown).await), expected(&[(NotFound, "id")]));
 }

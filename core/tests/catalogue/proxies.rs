@@ -21,7 +21,7 @@ fn import(link: &str) -> ProxyImport {
     ProxyImport { name: None, link: link.into() }
 }
 
-/// User name and password, opened.
+/// The user name and password, decrypted.
 async fn credentials(catalogue: &TestCatalogue, id: ProxyId) -> (Option<String>, Option<String>) {
     let wanted = ingredients::Wanted { proxies: vec![id], ..ingredients::Wanted::default() };
     let found = ingredients::load(&mut *catalogue.begin().await, &wanted).await.unwrap();
@@ -33,7 +33,7 @@ async fn credentials(catalogue: &TestCatalogue, id: ProxyId) -> (Option<String>,
 }
 
 #[tokio::test]
-async fn a_new_proxy_reads_back() {
+async fn a_created_proxy_reads_back() {
     let catalogue = catalogue().await;
     let made = catalogue
         .proxy_create(ProxyCreate {
@@ -56,7 +56,7 @@ async fn a_new_proxy_reads_back() {
 }
 
 #[tokio::test]
-async fn everything_that_is_wrong_is_told_at_once() {
+async fn all_refusals_are_returned_at_once() {
     let catalogue = catalogue().await;
     catalogue.proxy("p").await;
     let wrong = ProxyCreate {
@@ -85,7 +85,7 @@ async fn everything_that_is_wrong_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn credentials_are_left_cleared_and_set_apart() {
+async fn user_name_and_password_are_kept_cleared_and_set_separately() {
     let catalogue = catalogue().await;
     let create = ProxyCreate { username: Some("me".into()), password: Some("word".into()), ..a_proxy("p") };
     let id = catalogue.proxy_create(create).await.unwrap().id;
@@ -96,7 +96,7 @@ async fn credentials_are_left_cleared_and_set_apart() {
     assert_eq!(refusals(change(Patch::Clear, Patch::Leave).await), expected(&[(Invalid, "password")]));
     assert_eq!(change(Patch::Leave, Patch::Set("other".into())).await.unwrap().version, 2);
     assert_eq!(credentials(&catalogue, id).await, (Some("me".into()), Some("other".into())));
-    assert!(change(Patch::Leave, Patch::Clear).await.unwrap().has_credentials, "the user name is left");
+    assert!(change(Patch::Leave, Patch::Clear).await.unwrap().has_credentials, "the user name is kept");
     assert!(!change(Patch::Clear, Patch::Clear).await.unwrap().has_credentials);
     assert_eq!(
         refusals(change(Patch::Leave, Patch::Set("x".into())).await),
@@ -105,7 +105,7 @@ async fn credentials_are_left_cleared_and_set_apart() {
 }
 
 #[tokio::test]
-async fn an_update_leaves_and_sets() {
+async fn an_update_keeps_and_sets_fields() {
     let catalogue = catalogue().await;
     let made = catalogue.proxy_create(a_proxy("p")).await.unwrap();
     catalogue.proxy("q").await;
@@ -124,8 +124,8 @@ async fn an_update_leaves_and_sets() {
         refusals(catalogue.proxy_update(wrong).await),
         expected(&[(StaleVersion, "version"), (Invalid, "address"), (Taken, "name")])
     );
-    let nobody = update(catalogue.ids.make(), ProxyChanges::default());
-    assert_eq!(refusals(catalogue.proxy_update(nobody).await), expected(&[(NotFound, "id")]));
+    let unknown = update(catalogue.ids.make(), ProxyChanges::default());
+    assert_eq!(refusals(catalogue.proxy_update(unknown).await), expected(&[(NotFound, "id")]));
 }
 
 #[tokio::test]
@@ -144,9 +144,9 @@ async fn a_link_is_imported() {
         refusals(catalogue.proxy_import(import("http://h:80#Mine")).await),
         expected(&[(Taken, "name")])
     );
-    let told = message(catalogue.proxy_import(import("vless://secret@h:443")).await);
-    assert!(["http://", "https://", "socks5://"].iter().all(|scheme| told.contains(scheme)), "{told}");
-    assert!(!told.contains("secret"));
+    let reason = message(catalogue.proxy_import(import("vless://secret@h:443")).await);
+    assert!(["http://", "https://", "socks5://"].iter().all(|scheme| reason.contains(scheme)), "{reason}");
+    assert!(!reason.contains("secret"));
     let wrong = ProxyImport { name: Some(String::new()), ..import("ss://x") };
     assert_eq!(
         refusals(catalogue.proxy_import(wrong).await),
@@ -163,7 +163,11 @@ async fn a_check_is_recorded_for_the_version_that_was_checked() {
     assert_eq!((checked.health.status, checked.health.latency_ms), (HealthStatus::Healthy, Some(42)));
     assert_eq!(checked.health.exit_address.as_deref(), Some("192.0.2.1"));
     assert!(checked.health.checked_at.is_some());
-    assert_eq!((checked.version, checked.updated_at), (1, checked.created_at), "a check is no change");
+    assert_eq!(
+        (checked.version, checked.updated_at),
+        (1, checked.created_at),
+        "a check does not change the version"
+    );
 
     let down = CheckResult::Down { failure: format!("refused\0{}", "x".repeat(1000)) };
     let health = catalogue.proxy_record_check(id, 1, down).await.unwrap().health;
@@ -173,10 +177,10 @@ async fn a_check_is_recorded_for_the_version_that_was_checked() {
 
     let renamed = ProxyChanges { name: Patch::Set("q".into()), ..ProxyChanges::default() };
     let kept = catalogue.proxy_update(update(id, renamed)).await.unwrap();
-    assert_eq!(kept.health.status, HealthStatus::Down, "the way out is the same");
+    assert_eq!(kept.health.status, HealthStatus::Down, "the exit is the same");
     let moved = ProxyChanges { address: Patch::Set("other.example:1".into()), ..ProxyChanges::default() };
     let moved = catalogue.proxy_update(update(id, moved)).await.unwrap();
-    assert_eq!(moved.health, ProxyHealth::default(), "nothing is known of the new way out");
+    assert_eq!(moved.health, ProxyHealth::default(), "the health of the new exit is unknown");
     catalogue.proxy_record_check(id, 3, up()).await.unwrap();
     let signed = ProxyChanges { username: Patch::Set("me".into()), ..ProxyChanges::default() };
     assert_eq!(catalogue.proxy_update(update(id, signed)).await.unwrap().health, ProxyHealth::default());
@@ -185,6 +189,6 @@ async fn a_check_is_recorded_for_the_version_that_was_checked() {
         refusals(catalogue.proxy_record_check(id, 3, up()).await),
         expected(&[(StaleVersion, "version")])
     );
-    let nobody = catalogue.ids.make();
-    assert_eq!(refusals(catalogue.proxy_record_check(nobody, 1, up()).await), expected(&[(NotFound, "id")]));
+    let unknown = catalogue.ids.make();
+    assert_eq!(refusals(catalogue.proxy_record_check(unknown, 1, up()).await), expected(&[(NotFound, "id")]));
 }

@@ -1,4 +1,5 @@
-//! Two requests at once: the constraints have the last word, and it is told like the first.
+//! Concurrent requests: the database constraints decide, and their errors become the same refusals
+//! as the checks.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use uuid::Uuid;
 use crate::database::{a_command, a_profile, a_proxy, catalogue, expected, message, refusals};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_creates_with_one_name_one_wins() {
+async fn of_two_concurrent_creates_with_the_same_name_one_wins() {
     let catalogue = Arc::new(catalogue().await);
     for round in 0..10 {
         let name = format!("n{round}");
@@ -30,9 +31,9 @@ async fn of_two_creates_with_one_name_one_wins() {
     }
 }
 
-/// A row that is not committed is seen by no check, so that only the constraint can tell.
+/// The checks do not see an uncommitted row, so only the constraint can refuse the name.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_taken_between_check_and_write_is_told_by_the_constraint() {
+async fn a_name_taken_between_check_and_write_is_refused_by_the_constraint() {
     let catalogue = Arc::new(catalogue().await);
     let others = [
         ("INSERT INTO profiles (id, name, chrome_profile_path) VALUES ($1, 'n', 'elsewhere')", "name"),
@@ -63,7 +64,7 @@ async fn a_name_taken_between_check_and_write_is_told_by_the_constraint() {
                 _ => refusals(mine.command_create(a_command("n")).await),
             }
         });
-        catalogue.until_somebody_waits().await;
+        catalogue.until_a_lock_is_awaited().await;
         other.commit().await.unwrap();
         assert_eq!(create.await.unwrap(), expected(&[(Taken, path)]), "{statement}");
         if index == 0 {
@@ -73,7 +74,7 @@ async fn a_name_taken_between_check_and_write_is_told_by_the_constraint() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rename_that_meets_another_is_told_by_the_constraint() {
+async fn a_rename_to_a_name_just_taken_is_refused_by_the_constraint() {
     let catalogue = Arc::new(catalogue().await);
     let (one, two) = (catalogue.profile("one").await, catalogue.profile("two").await);
     let mut other = catalogue.begin().await;
@@ -88,13 +89,13 @@ async fn a_rename_that_meets_another_is_told_by_the_constraint() {
         tokio::spawn(
             async move { mine.profile_update(ProfileUpdate { id: two, version: None, changes }).await },
         );
-    catalogue.until_somebody_waits().await;
+    catalogue.until_a_lock_is_awaited().await;
     other.commit().await.unwrap();
     assert_eq!(refusals(rename.await.unwrap()), expected(&[(Taken, "name")]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_updates_of_one_version_the_second_is_stale() {
+async fn of_two_concurrent_updates_of_a_version_one_is_stale() {
     let catalogue = Arc::new(catalogue().await);
     let id = catalogue.profile("a").await;
     let update = |text: &'static str| {
@@ -112,7 +113,7 @@ async fn of_two_updates_of_one_version_the_second_is_stale() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_delete_waits_for_a_reference_in_the_making_and_names_it() {
+async fn a_delete_waits_for_an_uncommitted_reference_and_names_it() {
     let catalogue = Arc::new(catalogue().await);
     let profile = catalogue.profile("p").await;
     let command = catalogue.command("c").await;
@@ -125,13 +126,13 @@ async fn a_delete_waits_for_a_reference_in_the_making_and_names_it() {
         .unwrap();
     let mine = Arc::clone(&catalogue);
     let delete = tokio::spawn(async move { mine.profile_delete(profile, None).await });
-    catalogue.until_somebody_waits().await;
+    catalogue.until_a_lock_is_awaited().await;
     other.commit().await.unwrap();
     assert_eq!(message(delete.await.unwrap()), "the profile is used by 1 command: `c`");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reference_to_something_being_deleted_waits_and_is_not_found() {
+async fn a_reference_to_a_row_being_deleted_waits_and_is_not_found() {
     let catalogue = Arc::new(catalogue().await);
     let (profile, proxy) = (catalogue.profile("p").await, catalogue.proxy("x").await);
     let (service, listed) = (catalogue.service("s").await, catalogue.proxy("listed").await);
@@ -161,7 +162,7 @@ async fn a_reference_to_something_being_deleted_waits_and_is_not_found() {
                 ),
             }
         });
-        catalogue.until_somebody_waits().await;
+        catalogue.until_a_lock_is_awaited().await;
         other.commit().await.unwrap();
         assert_eq!(create.await.unwrap(), expected(&[(NotFound, path)]), "{statement}");
     }

@@ -1,10 +1,10 @@
-//! A worker meets a schema that is not its own.
+//! A worker meets a database schema of another version.
 
 use callboard::store::{Planning, Store, StoreError};
 use callboard_test_support::Database;
 
 #[tokio::test]
-async fn a_schema_that_is_older_than_the_program_is_told_by_number() {
+async fn a_schema_older_than_the_program_is_reported_by_number() {
     let database = Database::create().await;
     let store = Store::open(&database.url().into(), 2, "schema-test", Planning::ByValue).unwrap();
     store.schema_is_current().await.unwrap();
@@ -14,7 +14,7 @@ async fn a_schema_that_is_older_than_the_program_is_told_by_number() {
         .execute(&mut *connection)
         .await
         .unwrap();
-    store.schema_is_current().await.unwrap_or_else(|error| panic!("a newer schema only adds: {error}"));
+    store.schema_is_current().await.unwrap_or_else(|error| panic!("a newer schema is compatible: {error}"));
 
     sqlx::query("DELETE FROM _sqlx_migrations WHERE version > 2").execute(&mut *connection).await.unwrap();
     let error = store.schema_is_current().await.unwrap_err();

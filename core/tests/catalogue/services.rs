@@ -30,7 +30,7 @@ async fn token(catalogue: &TestCatalogue, id: ServiceId) -> String {
 }
 
 #[tokio::test]
-async fn a_new_service_reads_back() {
+async fn a_created_service_reads_back() {
     let catalogue = catalogue().await;
     let made = catalogue
         .service_create(ServiceCreate {
@@ -55,13 +55,13 @@ async fn a_new_service_reads_back() {
         std::slice::from_ref(&made)
     );
     let tokens = services::tokens(&mut reader, &[made.id, bare.id]).await.unwrap();
-    assert_eq!(tokens.len(), 1, "the other has none");
+    assert_eq!(tokens.len(), 1, "the other service has no token");
     assert_eq!((tokens[&made.id].name.as_str(), tokens[&made.id].hint.as_deref()), ("token", Some("cdef")));
     assert_eq!(token(&catalogue, made.id).await, "0123456789abcdef");
 }
 
 #[tokio::test]
-async fn everything_that_is_wrong_is_told_at_once() {
+async fn all_refusals_are_returned_at_once() {
     let catalogue = catalogue().await;
     catalogue.service("a").await;
     let result = catalogue
@@ -82,7 +82,7 @@ async fn everything_that_is_wrong_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn an_update_leaves_clears_and_sets() {
+async fn an_update_keeps_clears_and_sets_fields() {
     let catalogue = catalogue().await;
     let create = ServiceCreate {
         base_url: Some("https://api.example/".into()),
@@ -120,8 +120,8 @@ async fn an_update_leaves_clears_and_sets() {
         refusals(refused(none, Some(2)).await),
         expected(&[(StaleVersion, "version"), (Invalid, "name")])
     );
-    let nobody = update(catalogue.ids.make(), ServiceChanges::default());
-    assert_eq!(refusals(catalogue.service_update(nobody).await), expected(&[(NotFound, "id")]));
+    let unknown = update(catalogue.ids.make(), ServiceChanges::default());
+    assert_eq!(refusals(catalogue.service_update(unknown).await), expected(&[(NotFound, "id")]));
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn a_refreshed_token_replaces_the_old_one_and_raises_the_version() {
         refusals(catalogue.service_token_refresh(wrong).await),
         expected(&[(Invalid, "token"), (Invalid, "expiresAt")])
     );
-    let nobody = TokenRefresh { id: catalogue.ids.make(), token: "x".into(), expires_at: None };
-    assert_eq!(refusals(catalogue.service_token_refresh(nobody).await), expected(&[(NotFound, "id")]));
+    let unknown = TokenRefresh { id: catalogue.ids.make(), token: "x".into(), expires_at: None };
+    assert_eq!(refusals(catalogue.service_token_refresh(unknown).await), expected(&[(NotFound, "id")]));
     assert_eq!(token(&catalogue, id).await, "short", "nothing was written");
 }

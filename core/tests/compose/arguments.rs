@@ -4,7 +4,7 @@ use callboard::command::{CommandSpec, LineSpec};
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::fixture::{Kitchen, allowed, show_for};
+use crate::fixture::{Fixture, allowed, show_for};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
@@ -17,10 +17,10 @@ proptest! {
         };
         let spec = line.parse(&allowed(), &|_| false).unwrap();
         prop_assert!(matches!(spec, CommandSpec::Program(_)));
-        let mut kitchen = Kitchen::new();
-        kitchen.input = json!({ "name": value, "user": {"pin": "***"} });
-        let services = kitchen.services();
-        let shown = show_for(spec, &kitchen.full(&services)).unwrap();
+        let mut fixture = Fixture::new();
+        fixture.input = json!({ "name": value, "user": {"pin": "***"} });
+        let services = fixture.services();
+        let shown = show_for(spec, &fixture.full(&services)).unwrap();
         let expected = ["--name".into(), value.clone(), format!("--name={value}"), format!("{value} x"), "end".into()];
         prop_assert_eq!(shown.arguments, expected);
     }

@@ -1,4 +1,4 @@
-//! The table of variables that every command gets.
+//! The environment variables that every command gets.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use callboard::{
     refusal::RefusalCode,
 };
 
-use crate::fixture::{Kitchen, allowed, show, show_for, with_argument};
+use crate::fixture::{Fixture, allowed, show, show_for, with_argument};
 
 #[test]
-fn a_job_with_everything_gets_all_of_it() {
+fn a_job_with_everything_gets_every_variable() {
     let environment = show(with_argument("x")).unwrap().environment;
     let proxy = "socks5h://***:***@127.0.0.1:3128";
     let expected = BTreeMap::from([
@@ -41,15 +41,15 @@ fn a_job_with_everything_gets_all_of_it() {
 }
 
 #[test]
-fn a_job_with_nothing_gets_its_own_facts_alone() {
-    let kitchen = Kitchen::new();
-    let environment = show_for(with_argument("x"), &kitchen.bare()).unwrap().environment;
+fn a_job_with_nothing_gets_only_its_own_facts() {
+    let fixture = Fixture::new();
+    let environment = show_for(with_argument("x"), &fixture.bare()).unwrap().environment;
     let names: Vec<&String> = environment.keys().collect();
     assert_eq!(names, ["CALLBOARD_ARTIFACTS", "CALLBOARD_ATTEMPT", "CALLBOARD_JOB"]);
 }
 
 #[test]
-fn the_specs_own_variables_win() {
+fn variables_of_the_spec_override_the_others() {
     let spec = ProgramSpec::builder("/usr/bin/env")
         .variable("LANG", "fr")
         .variable("HTTP_PROXY", "")
@@ -61,10 +61,10 @@ fn the_specs_own_variables_win() {
 
 #[test]
 fn services_whose_variables_collide_are_refused() {
-    let kitchen = Kitchen::new();
-    let [first, second] = kitchen.services();
+    let fixture = Fixture::new();
+    let [first, second] = fixture.services();
     let services = [ServiceFacts { name: "my_mail", ..first }, second];
-    let refusals = show_for(with_argument("x"), &kitchen.full(&services)).unwrap_err();
+    let refusals = show_for(with_argument("x"), &fixture.full(&services)).unwrap_err();
     assert_eq!((refusals[0].code, refusals[0].path[0].as_str()), (RefusalCode::NotComposable, "serviceIds"));
     assert!(refusals[0].message.contains("my_mail and my-mail"), "{}", refusals[0].message);
 }

@@ -1,4 +1,4 @@
-//! A job with everything: a profile, a proxy with credentials, two services, public and secret input.
+//! A job with a profile, a proxy with credentials, two services, public and secret input.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,12 +15,12 @@ use callboard::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// Values of all secrets; none of them may ever be shown.
+/// Values of all secrets. None of them may ever be shown.
 pub(crate) const SECRETS: [&str; 6] =
     ["tok-GitHub-1", "tok-Mail-22", "hunter2-pro\"file", "proxy-user@1", "proxy:pass/1", "in\"put-secret"];
 
-/// What jobs in these tests are made of.
-pub(crate) struct Kitchen {
+/// The ingredients of the jobs in these tests.
+pub(crate) struct Fixture {
     environment: BTreeMap<String, String>,
     secret_names: Vec<String>,
     settings: [Value; 2],
@@ -28,7 +28,7 @@ pub(crate) struct Kitchen {
     pub(crate) secret_inputs: BTreeSet<String>,
 }
 
-impl Kitchen {
+impl Fixture {
     pub(crate) fn new() -> Self {
         Self {
             environment: BTreeMap::from([("LANG".into(), "de".into())]),
@@ -56,7 +56,7 @@ impl Kitchen {
         ]
     }
 
-    /// A job with everything.
+    /// The ingredients of a job with everything.
     pub(crate) fn full<'a>(&'a self, services: &'a [ServiceFacts<'a>]) -> Ingredients<'a> {
         Ingredients {
             profile: Some(ProfileFacts {
@@ -81,7 +81,7 @@ impl Kitchen {
         }
     }
 
-    /// A preview of a job with nothing but its input.
+    /// The ingredients of a preview with nothing but an input.
     pub(crate) fn bare(&self) -> Ingredients<'_> {
         let input = (&self.input, &self.secret_inputs);
         Ingredients {
@@ -121,23 +121,23 @@ pub(crate) fn allowed() -> AllowList {
     AllowList::parse("/usr/bin:/opt/report:callboard:noop").unwrap()
 }
 
-/// A program that is given this one argument.
+/// A program with this one argument.
 pub(crate) fn with_argument(argument: &str) -> CommandSpec {
     CommandSpec::Program(ProgramSpec::builder("/usr/bin/echo").argument(argument).build(&allowed()).unwrap())
 }
 
-/// A program that is given this in the variable `X`.
+/// A program with this value in the variable `X`.
 pub(crate) fn with_variable(value: &str) -> CommandSpec {
     CommandSpec::Program(
         ProgramSpec::builder("/usr/bin/echo").variable("X", value).build(&allowed()).unwrap(),
     )
 }
 
-/// Composes for a job with everything and shows it.
+/// Composes for a job with everything and masks the result.
 pub(crate) fn show(spec: CommandSpec) -> Result<ComposedCommand, Vec<Refusal>> {
-    let kitchen = Kitchen::new();
-    let services = kitchen.services();
-    show_for(spec, &kitchen.full(&services))
+    let fixture = Fixture::new();
+    let services = fixture.services();
+    show_for(spec, &fixture.full(&services))
 }
 
 pub(crate) fn show_for(
@@ -148,23 +148,23 @@ pub(crate) fn show_for(
     let composition = compose(&compiled, ingredients, Nonce::draw())?;
     let shown = composition.masked();
     let whole = serde_json::to_string(&shown).unwrap() + &format!("{composition:?}");
-    assert!(SECRETS.iter().all(|secret| !whole.contains(secret)), "a secret is shown: {whole}");
-    assert!(!whole.contains("\u{10FFF0}aZ"), "a mark is left: {whole}");
+    assert!(SECRETS.iter().all(|secret| !whole.contains(secret)), "a secret is visible: {whole}");
+    assert!(!whole.contains("\u{10FFF0}aZ"), "a mark is visible: {whole}");
     Ok(shown)
 }
 
-/// The message of the one refusal.
+/// The message of the only refusal.
 pub(crate) fn refusal(spec: CommandSpec) -> String {
     let refusals = show(spec).unwrap_err();
     assert_eq!(refusals.len(), 1, "{refusals:?}");
     refusals[0].message.clone()
 }
 
-/// Composes for a job with everything, checks that exactly the named secrets are needed, and reveals it.
+/// Composes for a job with everything and reveals the result.
 pub(crate) fn reveal(spec: CommandSpec) -> ProcessPlan {
-    let kitchen = Kitchen::new();
-    let services = kitchen.services();
-    let ingredients = kitchen.full(&services);
+    let fixture = Fixture::new();
+    let services = fixture.services();
+    let ingredients = fixture.full(&services);
     let compiled = CompiledSpec::compile(spec).unwrap();
     let composition = compose(&compiled, &ingredients, Nonce::draw()).unwrap();
     match composition.reveal(&values(), &paths()).unwrap() {

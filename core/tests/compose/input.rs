@@ -1,4 +1,4 @@
-//! Input schemas, inputs, and the secrets in them.
+//! Input schemas, inputs, and their secrets.
 
 use callboard::{
     compose::{
@@ -19,7 +19,7 @@ fn nested(depth: usize) -> Value {
 }
 
 #[test]
-fn schemas_that_can_be_checked_are_taken() {
+fn valid_schemas_are_accepted() {
     for schema in [
         json!({}),
         json!({"type": "object", "properties": {"a": {"type": "string", "format": "email"}}}),
@@ -33,7 +33,7 @@ fn schemas_that_can_be_checked_are_taken() {
 }
 
 #[test]
-fn schemas_that_cannot_be_checked_are_refused() {
+fn invalid_schemas_are_refused_with_paths() {
     for (schema, path) in [
         (json!(true), "inputSchema"),
         (json!(null), "inputSchema"),
@@ -66,7 +66,7 @@ fn schemas_that_cannot_be_checked_are_refused() {
 }
 
 #[test]
-fn an_input_is_checked_with_paths() {
+fn violations_are_refused_with_paths() {
     let schema = json!({
         "type": "object",
         "required": ["name"],
@@ -133,7 +133,7 @@ fn split(schema: &Value, input: &Value) -> (Value, Vec<String>) {
 }
 
 #[test]
-fn write_only_parts_are_taken_out_wherever_they_are() {
+fn write_only_values_are_split_off_wherever_they_are() {
     let secret = json!({"writeOnly": true});
     for (schema, input, public, pointers) in [
         (
@@ -214,7 +214,7 @@ fn references_that_multiply_are_bounded() {
     assert_eq!(
         paths(check_input(&twice, &nested(2)))[0],
         "input",
-        "a small one is checked, and does not fit"
+        "a small input is checked and does not match"
     );
     let chain = |length: usize| {
         let link = |n: usize| (n.to_string(), json!({"$ref": format!("#/$defs/{}", n + 1)}));

@@ -29,7 +29,7 @@ fn playwright(line: &str) -> Result<PlaywrightSpec, String> {
 }
 
 #[test]
-fn the_usual_line_is_a_playwright_command() {
+fn a_playwright_line_becomes_a_playwright_spec() {
     let line =
         "playwright --profile {{ chrome_profile }} --proxy {{ proxy_address }} --service {{ service_token }}";
     let spec = playwright(line).unwrap();
@@ -43,7 +43,7 @@ fn the_usual_line_is_a_playwright_command() {
 }
 
 #[test]
-fn playwright_options_are_read() {
+fn playwright_options_are_parsed() {
     let spec = playwright(
         "playwright --profile={{profile.path}} --proxy='{{ proxy.address }}' --service {{ services.github.token }} \
          --service={{ services[\"my-mail\"].token }} --viewport 1280x720 --trace always --video=on-failure \
@@ -63,7 +63,7 @@ fn playwright_options_are_read() {
 }
 
 #[test]
-fn playwright_options_that_would_not_be_obeyed_are_refused() {
+fn playwright_options_without_effect_are_refused() {
     for (options, expected) in [
         ("--profile alice", "--profile can only be {{ chrome_profile }}"),
         ("--profile {{ input.profile }}", "--profile can only be"),
@@ -92,7 +92,7 @@ fn playwright_options_that_would_not_be_obeyed_are_refused() {
 }
 
 #[test]
-fn any_other_line_is_a_program() {
+fn any_other_line_becomes_a_program_spec() {
     let spec = program("node  fetch.js --name '{{ input.name }} x' \"a b\" {{ input.list | join(' ') }} ''");
     assert_eq!(spec.program, "/usr/bin/node");
     assert_eq!(
@@ -108,7 +108,7 @@ fn any_other_line_is_a_program() {
 }
 
 #[test]
-fn programs_that_cannot_be_are_refused() {
+fn invalid_program_lines_are_refused() {
     for (line, expected) in [
         ("", "is empty"),
         ("nope x", "there is no program `nope` on the allow-list (/usr/bin, /opt/report"),
@@ -127,7 +127,7 @@ fn programs_that_cannot_be_are_refused() {
 }
 
 #[test]
-fn secrets_in_a_line_become_variables() {
+fn secrets_in_a_line_become_environment_variables() {
     let spec = program(
         "node --token {{ service_token }} --mail={{ services['my-mail'].token }} -p '{{ profile.secrets.password }}!' \
          {{ proxy.url }} {{proxy.password}} {{- services.github.token -}}",
@@ -150,7 +150,7 @@ fn secrets_in_a_line_become_variables() {
     assert_eq!(shown.environment["PROFILE_SECRET_PASSWORD"], "***");
 
     let plan = reveal(CommandSpec::Program(spec));
-    assert_eq!(plan.arguments, arguments, "nothing expands them");
+    assert_eq!(plan.arguments, arguments, "arguments are not expanded");
     let (_, password) = plan.environment.iter().find(|(name, _)| name == "PROFILE_SECRET_PASSWORD").unwrap();
     assert_eq!(password.expose_secret(), SECRETS[2]);
 }

@@ -1,4 +1,4 @@
-//! How commands compose: templates, secrets, lines, environment, input, and what the worker is given in the end.
+//! How commands compose: templates, secrets, lines, environment, input, and what the worker runs.
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "these are tests, helpers included")]
 

@@ -1,4 +1,4 @@
-//! What the worker is given: secrets in their places, and nowhere else.
+//! What the worker gets: secrets in their places, and nowhere else.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use callboard::{
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
-use crate::fixture::{Kitchen, SECRETS, allowed, paths, reveal, show, values, with_argument, with_variable};
+use crate::fixture::{Fixture, SECRETS, allowed, paths, reveal, show, values, with_argument, with_variable};
 
 fn stdin(plan: &ProcessPlan) -> Value {
     let text = plan.stdin.as_ref().unwrap().expose_secret();
@@ -22,7 +22,7 @@ fn variable<'a>(plan: &'a ProcessPlan, name: &str) -> &'a str {
 }
 
 #[test]
-fn a_program_gets_its_secrets_by_environment_and_stdin() {
+fn a_program_gets_its_secrets_in_environment_and_stdin() {
     let spec = ProgramSpec::builder("/usr/bin/cat")
         .argument("--profile={{ chrome_profile }}")
         .variable("AUTH", "Bearer {{ service_token }}")
@@ -49,8 +49,8 @@ fn a_program_gets_its_secrets_by_environment_and_stdin() {
 fn noop_runs_nothing() {
     let spec = CommandSpec::Program(ProgramSpec::builder("callboard:noop").build(&allowed()).unwrap());
     let compiled = CompiledSpec::compile(spec).unwrap();
-    let kitchen = Kitchen::new();
-    let bare = kitchen.bare();
+    let fixture = Fixture::new();
+    let bare = fixture.bare();
     let composition = compose(&compiled, &bare, Nonce::draw()).unwrap();
     assert!(matches!(composition.reveal(&SecretValues::default(), &paths()), Ok(Run::Noop)));
 }
@@ -68,7 +68,7 @@ fn the_runner_gets_one_line_with_everything() {
     let masks = line.as_object_mut().unwrap().remove("secretsToMask").unwrap();
     let masks: BTreeSet<&str> = masks.as_array().unwrap().iter().filter_map(Value::as_str).collect();
     assert_eq!(masks, BTreeSet::from(SECRETS));
-    let mut input = Kitchen::new().input;
+    let mut input = Fixture::new().input;
     input["user"]["pin"] = SECRETS[5].into();
     let expected = json!({
         "v": 1,
@@ -111,8 +111,8 @@ fn a_script_without_profile_and_proxy_gets_a_temporary_profile() {
     let compiled =
         CompiledSpec::compile(CommandSpec::Playwright(PlaywrightSpec::builder("x").build().unwrap()))
             .unwrap();
-    let kitchen = Kitchen::new();
-    let mut bare = kitchen.bare();
+    let fixture = Fixture::new();
+    let mut bare = fixture.bare();
     let none = BTreeSet::new();
     bare.secret_inputs = &none;
     let composition = compose(&compiled, &bare, Nonce::draw()).unwrap();
@@ -184,10 +184,10 @@ fn rendered_requests_are_checked() {
 }
 
 #[test]
-fn what_cannot_be_filled_in_is_told_without_a_value() {
-    let kitchen = Kitchen::new();
-    let services = kitchen.services();
-    let ingredients = kitchen.full(&services);
+fn reveal_errors_never_quote_a_value() {
+    let fixture = Fixture::new();
+    let services = fixture.services();
+    let ingredients = fixture.full(&services);
     let compiled = CompiledSpec::compile(with_variable("{{ service_token }}")).unwrap();
     let composition = compose(&compiled, &ingredients, Nonce::draw()).unwrap();
     let missing = composition.reveal(&SecretValues::default(), &paths()).unwrap_err();
@@ -210,7 +210,7 @@ fn what_cannot_be_filled_in_is_told_without_a_value() {
 }
 
 #[test]
-fn the_book_takes_everything_out_of_the_log() {
+fn secret_values_are_redacted_from_the_log() {
     let redactor = values().redactor();
     let line = SECRETS.join(" ");
     assert_eq!(redactor.redact(&line), "*** *** *** *** *** ***");

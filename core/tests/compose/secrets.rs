@@ -1,4 +1,4 @@
-//! Where secrets may stand, and that nothing but their place can be had from a template.
+//! Where secrets are allowed, and that templates cannot inspect them.
 
 use callboard::{
     command::{CommandSpec, CompiledSpec, HttpSpec, ProgramSpec, compose},
@@ -10,7 +10,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use crate::fixture::{
-    Kitchen, SECRETS, allowed, refusal, reveal, show, show_for, with_argument, with_variable,
+    Fixture, SECRETS, allowed, refusal, reveal, show, show_for, with_argument, with_variable,
 };
 
 const NAMES: [&str; 8] = [
@@ -29,7 +29,7 @@ fn variable(template: &str) -> String {
 }
 
 #[test]
-fn secrets_stand_masked_where_they_may() {
+fn secrets_are_masked_where_they_are_allowed() {
     for name in NAMES {
         let expected = if name == "proxy.url" { "a socks5h://***:***@127.0.0.1:3128 b" } else { "a *** b" };
         assert_eq!(variable(&format!("a {{{{ {name} }}}} b")), expected);
@@ -72,7 +72,7 @@ fn secrets_are_refused_everywhere_else() {
 }
 
 #[test]
-fn a_secret_can_be_joined_kept_and_asked_for() {
+fn a_secret_can_be_joined_assigned_and_tested() {
     for (template, expected) in [
         ("{{ 'Bearer ' ~ service_token }}", "Bearer ***"),
         ("{% set header = 'Bearer ' ~ service_token %}{{ header }} {{ header }}", "Bearer *** Bearer ***"),
@@ -90,7 +90,7 @@ fn a_secret_can_be_joined_kept_and_asked_for() {
 }
 
 #[test]
-fn a_secret_can_only_be_used_as_it_is() {
+fn a_secret_can_only_be_used_unchanged() {
     for template in [
         "{{ service_token | upper }}",
         "{{ service_token | lower }}",
@@ -139,7 +139,7 @@ fn a_secret_can_only_be_used_as_it_is() {
 }
 
 #[test]
-fn after_a_refused_template_the_next_one_is_judged_alone() {
+fn a_refused_template_does_not_affect_the_next_one() {
     let spec = ProgramSpec::builder("/usr/bin/echo")
         .variable("A", "{{ service_token | upper }}")
         .variable("B", "{{ service_token ~ input.missing }}")
@@ -153,26 +153,26 @@ fn after_a_refused_template_the_next_one_is_judged_alone() {
 
 #[test]
 fn a_forged_mark_is_plain_text() {
-    let mut kitchen = Kitchen::new();
+    let mut fixture = Fixture::new();
     for index in 0..4 {
         let forged = format!("\u{10FFF0}aZ0000000000000000.{index}\u{10FFF1}");
-        kitchen.input = json!({"note": forged, "user": {"pin": "***"}});
-        let services = kitchen.services();
-        let ingredients = kitchen.full(&services);
+        fixture.input = json!({"note": forged, "user": {"pin": "***"}});
+        let services = fixture.services();
+        let ingredients = fixture.full(&services);
         let compiled = CompiledSpec::compile(with_variable("{{ input.note }}")).unwrap();
         let composition = compose(&compiled, &ingredients, Nonce::draw()).unwrap();
-        assert_eq!(composition.masked().environment["X"], forged, "it stays what it was");
-        // Beside a real secret, a stray mark is refused: it cannot be told from a broken one.
+        assert_eq!(composition.masked().environment["X"], forged, "the input is unchanged");
+        // Beside a real secret, a stray mark is refused, because it looks like a broken one.
         let both = CompiledSpec::compile(with_variable("{{ input.note }}{{ service_token }}")).unwrap();
         assert!(compose(&both, &ingredients, Nonce::draw()).is_err());
     }
 }
 
 #[test]
-fn secrets_of_the_command_are_known_by_name() {
-    let kitchen = Kitchen::new();
-    let services = kitchen.services();
-    let ingredients = kitchen.full(&services);
+fn a_composition_names_its_secrets() {
+    let fixture = Fixture::new();
+    let services = fixture.services();
+    let ingredients = fixture.full(&services);
     let compiled =
         CompiledSpec::compile(with_variable("{{ input.user.pin }}{{ profile.secrets.password }}")).unwrap();
     let composition = compose(&compiled, &ingredients, Nonce::draw()).unwrap();
@@ -188,7 +188,7 @@ fn secrets_of_the_command_are_known_by_name() {
             "input.user.pin"
         ]
     );
-    let bare = kitchen.bare();
+    let bare = fixture.bare();
     let compiled = CompiledSpec::compile(with_argument("x")).unwrap();
     assert!(compose(&compiled, &bare, Nonce::draw()).unwrap().secrets().is_empty());
 }
@@ -206,11 +206,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn no_input_changes_which_secrets_stand_where(note in "[ -~\u{10FFF0}\u{10FFF1}]{0,40}") {
-        let mut kitchen = Kitchen::new();
-        kitchen.input = json!({"note": note, "user": {"pin": "***"}});
-        let services = kitchen.services();
-        let ingredients = kitchen.full(&services);
+    fn no_input_becomes_a_mark(note in "[ -~\u{10FFF0}\u{10FFF1}]{0,40}") {
+        let mut fixture = Fixture::new();
+        fixture.input = json!({"note": note, "user": {"pin": "***"}});
+        let services = fixture.services();
+        let ingredients = fixture.full(&services);
         let spec = with_variable("{{ input.note }}");
         let shown = show_for(spec, &ingredients).map(|shown| shown.environment["X"].clone());
         prop_assert!(shown.is_ok_and(|shown| shown == note));

@@ -1,4 +1,4 @@
-//! Specs as they are saved: their bounds, their stored form and their builders.
+//! Stored specs: their bounds, their JSON form and their builders.
 
 use callboard::{
     command::{
@@ -18,7 +18,7 @@ fn paths(result: Result<impl Sized, Vec<Refusal>>) -> Vec<String> {
 }
 
 #[test]
-fn everything_can_be_shared_between_tasks() {
+fn composed_values_are_send_and_sync() {
     fn shared<T: Send + Sync>() {}
     shared::<callboard::command::CompiledSpec>();
     shared::<callboard::command::Composition<'static>>();
@@ -29,7 +29,7 @@ fn everything_can_be_shared_between_tasks() {
 }
 
 #[test]
-fn kinds_read_back_as_stored() {
+fn kinds_round_trip() {
     for kind in Kind::ALL {
         assert_eq!(Kind::parse(kind.as_str()), Some(kind));
         assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
@@ -38,7 +38,7 @@ fn kinds_read_back_as_stored() {
 }
 
 #[test]
-fn stored_specs_read_back_and_tolerate_other_versions() {
+fn stored_specs_round_trip_and_tolerate_other_versions() {
     for (stored, kind) in [
         (json!({"kind": "playwright", "script": "x"}), Kind::Playwright),
         (json!({"kind": "http", "url": "https://x.test", "added": {"later": true}}), Kind::Http),

@@ -1,4 +1,4 @@
-//! What templates may say, what they see, and how they are refused.
+//! Which templates are allowed, what they see, and how they are refused.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,14 @@ use callboard::{
     refusal::RefusalCode,
 };
 
-use crate::fixture::{Kitchen, refusal, show, show_for, with_argument, with_variable};
+use crate::fixture::{Fixture, refusal, show, show_for, with_argument, with_variable};
 
 fn argument(template: &str) -> String {
     show(with_argument(template)).unwrap().arguments.remove(0)
 }
 
 #[test]
-fn values_render_as_people_expect() {
+fn values_render_as_text() {
     for (template, expected) in [
         ("plain {text} %}", "plain {text} %}"),
         ("Hello {{ input.name }}!", "Hello world!"),
@@ -43,7 +43,7 @@ fn values_render_as_people_expect() {
 }
 
 #[test]
-fn what_is_missing_is_named() {
+fn missing_values_are_named() {
     for (template, expected) in [
         (
             "{{ input.missing }}",
@@ -72,8 +72,8 @@ fn what_is_missing_is_named() {
 }
 
 #[test]
-fn what_the_job_has_not_is_named() {
-    let kitchen = Kitchen::new();
+fn missing_parts_of_the_job_are_named() {
+    let fixture = Fixture::new();
     for (template, expected) in [
         ("{{ proxy.address }}", "this command uses `proxy.address`, but the job has no proxy"),
         ("{{ proxy_address }}", "this command uses `proxy_address`, but the job has no proxy"),
@@ -83,7 +83,7 @@ fn what_the_job_has_not_is_named() {
         ("{{ service_token }}", "this command uses `service_token`, but the job has no service with a token"),
         ("{{ services.github.token }}", "but the job has no service github"),
     ] {
-        let refusals = show_for(with_variable(template), &kitchen.bare()).unwrap_err();
+        let refusals = show_for(with_variable(template), &fixture.bare()).unwrap_err();
         assert_eq!(refusals[0].code, RefusalCode::NotComposable);
         assert_eq!(refusals[0].path, ["spec", "program", "environment", "X"]);
         assert!(refusals[0].message.contains(expected), "{template}: {}", refusals[0].message);
@@ -91,7 +91,7 @@ fn what_the_job_has_not_is_named() {
     let optional = with_argument(
         "{% if proxy %}{{ proxy.address }}{% else %}direct{% endif %}{{ job.id }}{{ job.attempt }}",
     );
-    assert_eq!(show_for(optional, &kitchen.bare()).unwrap().arguments, ["direct{job.id}1"]);
+    assert_eq!(show_for(optional, &fixture.bare()).unwrap().arguments, ["direct{job.id}1"]);
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn malformed_templates_are_refused_with_line_and_column() {
         ("a\n b {{ inptu.x }}", "line 2, column 7: there is no variable `inptu`"),
         ("{{ nonsense() }}", "line 1, column 4: there is no variable `nonsense`"),
         ("{{ debug() }}", "line 1, column 4: there is no variable `debug`"),
-        ("{% if nobody is defined %}x{% endif %}", "line 1, column 7: there is no variable `nobody`"),
+        ("{% if unknown is defined %}x{% endif %}", "line 1, column 7: there is no variable `unknown`"),
     ] {
         let spec = CommandSpec::Program(callboard::command::ProgramSpec {
             program: "/usr/bin/echo".into(),
@@ -124,7 +124,7 @@ fn malformed_templates_are_refused_with_line_and_column() {
 }
 
 #[test]
-fn unknown_filters_and_functions_are_told() {
+fn unknown_filters_and_functions_are_refused() {
     for template in ["{{ input.name | nonsense }}", "{{ input.name.nonsense() }}"] {
         let message = refusal(with_argument(template));
         assert!(

@@ -1,4 +1,4 @@
-//! Fairness: lanes take turns, whatever one of them has enqueued before.
+//! Fairness: lanes alternate, whatever one of them enqueued before.
 
 use std::collections::BTreeMap;
 
@@ -21,24 +21,24 @@ use callboard::{
     store::queues::lanes::forget_idle,
 };
 
-use crate::stage::{Stage, failed, limits, succeeded};
+use crate::fixture::{Fixture, failed, limits, succeeded};
 
-fn order(stage: &Stage, lane: &str) -> JobRequest {
-    JobRequest { command: Some(stage.command), fairness_key: Some(lane.into()), ..JobRequest::default() }
+fn request(fixture: &Fixture, lane: &str) -> JobRequest {
+    JobRequest { command: Some(fixture.command), fairness_key: Some(lane.into()), ..JobRequest::default() }
 }
 
-async fn enqueue(stage: &Stage, lane: &str, count: usize) -> Vec<JobId> {
+async fn enqueue(fixture: &Fixture, lane: &str, count: usize) -> Vec<JobId> {
     let mut jobs = Vec::new();
     for _ in 0..count.div_ceil(1000) {
         let rest = (count - jobs.len()).min(1000);
-        jobs.extend(stage.submit(vec![order(stage, lane); rest]).await);
+        jobs.extend(fixture.submit(vec![request(fixture, lane); rest]).await);
     }
     jobs
 }
 
-/// Lanes and rounds of what is ready, in order.
-async fn line(stage: &Stage) -> Vec<(String, i64)> {
-    let mut connection = stage.store.connection().await.unwrap();
+/// Lanes and rounds of the ready jobs, in claim order.
+async fn ready_lanes(fixture: &Fixture) -> Vec<(String, i64)> {
+    let mut connection = fixture.store.connection().await.unwrap();
     sqlx::query_as(
         "SELECT coalesce(fairness_key, ''), round FROM live_jobs WHERE state = 'queued' AND parked_on IS NULL
          ORDER BY priority DESC, round, job_id",
@@ -48,8 +48,8 @@ async fn line(stage: &Stage) -> Vec<(String, i64)> {
     .unwrap()
 }
 
-async fn round(stage: &Stage, job: JobId) -> i64 {
-    let mut connection = stage.store.connection().await.unwrap();
+async fn round(fixture: &Fixture, job: JobId) -> i64 {
+    let mut connection = fixture.store.connection().await.unwrap();
     sqlx::query_scalar("SELECT round FROM live_jobs WHERE job_id = $1")
         .bind(job.uuid())
         .fetch_one(&mut *connection)
@@ -58,19 +58,19 @@ async fn round(stage: &Stage, job: JobId) -> i64 {
 }
 
 #[tokio::test]
-async fn lanes_take_turns_however_much_one_has_enqueued_before() {
-    let stage = Stage::set().await;
-    let (worker, busy) = (stage.worker().await, enqueue(&stage, "busy", 300).await);
-    stage.claim_all(worker, &busy[..100]).await;
+async fn lanes_alternate_whatever_one_enqueued_before() {
+    let fixture = Fixture::new().await;
+    let (worker, busy) = (fixture.worker().await, enqueue(&fixture, "busy", 300).await);
+    fixture.claim_all(worker, &busy[..100]).await;
 
-    let few = enqueue(&stage, "few", 10).await;
-    let places = explain::places(&stage.store, &[few[0], few[9], busy[100]]).await.unwrap();
-    assert_eq!([places[&few[0]], places[&few[9]], places[&busy[100]]], [1, 10, 11], "they were idle");
+    let few = enqueue(&fixture, "few", 10).await;
+    let places = explain::places(&fixture.store, &[few[0], few[9], busy[100]]).await.unwrap();
+    assert_eq!([places[&few[0]], places[&few[9]], places[&busy[100]]], [1, 10, 11], "idle lanes come first");
 
-    let late = enqueue(&stage, "late", 150).await;
-    let line = line(&stage).await;
+    let late = enqueue(&fixture, "late", 150).await;
+    let ready = ready_lanes(&fixture).await;
     let mut of_round: BTreeMap<i64, Vec<&str>> = BTreeMap::new();
-    for (lane, round) in &line {
+    for (lane, round) in &ready {
         of_round.entry(*round).or_default().push(lane);
     }
     for (round, lanes) in of_round {
@@ -82,67 +82,71 @@ async fn lanes_take_turns_however_much_one_has_enqueued_before() {
         };
         assert_eq!(lanes, expected, "round {round}");
     }
-    assert_eq!(round(&stage, late[0]).await, 100 - HEAD_START);
+    assert_eq!(round(&fixture, late[0]).await, 100 - HEAD_START);
 }
 
 #[tokio::test]
-async fn what_started_out_of_order_puts_nobody_behind() {
-    let stage = Stage::set().await;
-    let (worker, busy) = (stage.worker().await, enqueue(&stage, "busy", 400).await);
-    stage.claim_all(worker, &busy[300..310]).await;
-    stage.claim_all(worker, &busy[..50]).await;
-    let few = enqueue(&stage, "few", 10).await;
-    let places = explain::places(&stage.store, &[few[0], few[9]]).await.unwrap();
+async fn a_start_out_of_order_does_not_delay_new_lanes() {
+    let fixture = Fixture::new().await;
+    let (worker, busy) = (fixture.worker().await, enqueue(&fixture, "busy", 400).await);
+    fixture.claim_all(worker, &busy[300..310]).await;
+    fixture.claim_all(worker, &busy[..50]).await;
+    let few = enqueue(&fixture, "few", 10).await;
+    let places = explain::places(&fixture.store, &[few[0], few[9]]).await.unwrap();
     assert_eq!((places[&few[0]], places[&few[9]]), (1, 10));
-    stage.claim_all(worker, &few[..3]).await;
-    let late = enqueue(&stage, "late", 1).await[0];
-    assert_eq!(round(&stage, late).await, 50 - HEAD_START, "a head start does not set it back");
+    fixture.claim_all(worker, &few[..3]).await;
+    let late = enqueue(&fixture, "late", 1).await[0];
+    assert_eq!(
+        round(&fixture, late).await,
+        50 - HEAD_START,
+        "the lane's round does not go back by the head start"
+    );
 }
 
 #[tokio::test]
-async fn a_job_that_is_ready_again_is_at_the_front_and_not_before_it() {
-    let stage = Stage::set().await;
-    let (worker, jobs) = (stage.worker().await, enqueue(&stage, "a", 100).await);
-    let (first, attempt) = (jobs[0], stage.start(worker, jobs[0]).await);
-    stage.claim_all(worker, &jobs[1..60]).await;
-    stage.settle(first, attempt, failed()).await;
-    stage.sql("UPDATE live_jobs SET run_at = clock_timestamp() WHERE state = 'scheduled'").await;
-    let _after = promote(&stage.store).await.unwrap();
-    assert_eq!(round(&stage, first).await, 60);
-    assert_eq!(explain::places(&stage.store, &[first]).await.unwrap()[&first], 1);
-    stage.start(worker, first).await;
-    assert_eq!(round(&stage, enqueue(&stage, "b", 1).await[0]).await, 60 - HEAD_START);
+async fn a_retried_job_is_first_and_moves_the_round_no_further_back() {
+    let fixture = Fixture::new().await;
+    let (worker, jobs) = (fixture.worker().await, enqueue(&fixture, "a", 100).await);
+    let (first, attempt) = (jobs[0], fixture.start(worker, jobs[0]).await);
+    fixture.claim_all(worker, &jobs[1..60]).await;
+    fixture.settle(first, attempt, failed()).await;
+    fixture.sql("UPDATE live_jobs SET run_at = clock_timestamp() WHERE state = 'scheduled'").await;
+    let _after = promote(&fixture.store).await.unwrap();
+    assert_eq!(round(&fixture, first).await, 60);
+    assert_eq!(explain::places(&fixture.store, &[first]).await.unwrap()[&first], 1);
+    fixture.start(worker, first).await;
+    assert_eq!(round(&fixture, enqueue(&fixture, "b", 1).await[0]).await, 60 - HEAD_START);
 }
 
 #[tokio::test]
-async fn profiles_are_lanes_and_so_are_jobs_without_one_together() {
-    let stage = Stage::set().await;
-    let profile = stage.profile().await;
-    stage.jobs(3, None, false).await;
-    stage.jobs(2, Some(profile), false).await;
-    let mine = JobRequest { profile: Some(profile), ..order(&stage, "mine") };
-    stage.submit(vec![mine]).await;
-    let rounds: Vec<i64> = line(&stage).await.into_iter().map(|(_, round)| round).collect();
-    assert_eq!(rounds, [1, 1, 1, 2, 2, 3], "its own key counts before its profile");
-    let other = JobRequest { queue: Some("other".into()), ..order(&stage, "mine") };
-    let urgent = JobRequest { priority: Some(9), ..order(&stage, "mine") };
-    for job in stage.submit(vec![other, urgent]).await {
-        assert_eq!(round(&stage, job).await, 1, "every queue and priority has its own");
+async fn each_profile_is_a_lane_and_jobs_without_one_share_one() {
+    let fixture = Fixture::new().await;
+    let profile = fixture.profile().await;
+    fixture.jobs(3, None, false).await;
+    fixture.jobs(2, Some(profile), false).await;
+    let mine = JobRequest { profile: Some(profile), ..request(&fixture, "mine") };
+    fixture.submit(vec![mine]).await;
+    let rounds: Vec<i64> = ready_lanes(&fixture).await.into_iter().map(|(_, round)| round).collect();
+    assert_eq!(rounds, [1, 1, 1, 2, 2, 3], "a fairness key overrides the profile");
+    let other = JobRequest { queue: Some("other".into()), ..request(&fixture, "mine") };
+    let urgent = JobRequest { priority: Some(9), ..request(&fixture, "mine") };
+    for job in fixture.submit(vec![other, urgent]).await {
+        assert_eq!(round(&fixture, job).await, 1, "each queue and priority has its own lanes");
     }
 }
 
 #[tokio::test]
-async fn a_round_is_given_once_whoever_enqueues_at_once() {
-    let stage = Stage::set().await;
+async fn concurrent_enqueues_get_distinct_rounds() {
+    let fixture = Fixture::new().await;
     let enqueuers = (0..8).map(|_| async {
         for _ in 0..5 {
-            enqueue(&stage, "a", 7).await;
-            stage.jobs(3, None, false).await;
+            enqueue(&fixture, "a", 7).await;
+            fixture.jobs(3, None, false).await;
         }
     });
     futures::future::join_all(enqueuers).await;
     let mut of_lane: BTreeMap<String, Vec<i64>> = BTreeMap::new();
-    for (lane, round) in line(&stage).await {
+    for (lane, round) in ready_lanes(&fixture).await {
         of_lane.entry(lane).or_default().push(round);
     }
     assert_eq!(of_lane["a"], (1..=280).collect::<Vec<_>>());
@@ -150,17 +154,17 @@ async fn a_round_is_given_once_whoever_enqueues_at_once() {
 }
 
 #[tokio::test]
-async fn a_full_window_takes_those_whose_turn_comes_before_its_end() {
-    let stage = Stage::set().await;
-    enqueue(&stage, "busy", WINDOW + 500).await;
-    refill(&stage.store, &stage.redis).await.unwrap();
-    let few = enqueue(&stage, "few", 10).await;
-    assert!(refill(&stage.store, &stage.redis).await.unwrap(), "the rest of the busy lane is left");
-    let held = stage.redis.held("default").await.unwrap()[4];
+async fn a_full_window_takes_jobs_with_an_earlier_round() {
+    let fixture = Fixture::new().await;
+    enqueue(&fixture, "busy", WINDOW + 500).await;
+    refill(&fixture.store, &fixture.redis).await.unwrap();
+    let few = enqueue(&fixture, "few", 10).await;
+    assert!(refill(&fixture.store, &fixture.redis).await.unwrap(), "some jobs of the busy lane are left");
+    let held = fixture.redis.held("default").await.unwrap()[4];
     assert_eq!((held.count, held.last_round), (WINDOW + 10, Some(WINDOW as i64)));
     let marked = "SELECT count(*) FROM live_jobs WHERE fairness_key = 'few' AND dispatched_at IS NOT NULL";
-    assert_eq!(stage.value::<i64>(marked).await, 10);
-    let places = explain::places(&stage.store, &few).await.unwrap();
+    assert_eq!(fixture.value::<i64>(marked).await, 10);
+    let places = explain::places(&fixture.store, &few).await.unwrap();
     assert_eq!(
         few.iter().map(|job| places[job]).collect::<Vec<_>>(),
         (1..=10).map(|n| 2 * n).collect::<Vec<_>>()
@@ -168,87 +172,90 @@ async fn a_full_window_takes_those_whose_turn_comes_before_its_end() {
 }
 
 #[tokio::test]
-async fn lanes_take_turns_at_a_gate_too() {
-    let stage = Stage::set().await;
-    let service = stage.service("one", limits(Some(1), &[])).await;
-    let with = |lane: &str| JobRequest { services: Some(vec![service]), ..order(&stage, lane) };
-    let worker = stage.worker().await;
-    let busy = stage.submit(vec![with("busy"); 20]).await;
-    let (mut running, _) = stage.claim_all(worker, &busy).await;
-    let few = stage.submit(vec![with("few"); 3]).await;
-    stage.claim_all(worker, &few).await;
-    let mut order = Vec::<JobId>::new();
+async fn lanes_alternate_at_a_gate() {
+    let fixture = Fixture::new().await;
+    let service = fixture.service("one", limits(Some(1), &[])).await;
+    let with = |lane: &str| JobRequest { services: Some(vec![service]), ..request(&fixture, lane) };
+    let worker = fixture.worker().await;
+    let busy = fixture.submit(vec![with("busy"); 20]).await;
+    let (mut running, _) = fixture.claim_all(worker, &busy).await;
+    let few = fixture.submit(vec![with("few"); 3]).await;
+    fixture.claim_all(worker, &few).await;
+    let mut sequence = Vec::<JobId>::new();
     for _ in 0..6 {
-        let called = stage.settle_all(&running).await;
-        order.extend(&called);
-        running = stage.claim_all(worker, &called).await.0;
+        let woken = fixture.settle_all(&running).await;
+        sequence.extend(&woken);
+        running = fixture.claim_all(worker, &woken).await.0;
     }
-    assert_eq!(order, [few[0], busy[1], few[1], busy[2], few[2], busy[3]]);
+    assert_eq!(sequence, [few[0], busy[1], few[1], busy[2], few[2], busy[3]]);
 }
 
 #[tokio::test]
-async fn what_was_cancelled_does_not_count_as_if_it_had_run() {
-    let stage = Stage::set().await;
-    let jobs = enqueue(&stage, "a", 300).await;
-    let _after = cancel_many(&stage.store, &jobs[5..], None).await.unwrap();
-    let next = enqueue(&stage, "a", 1).await[0];
-    assert_eq!(round(&stage, next).await, 6);
+async fn cancelled_jobs_do_not_advance_the_round() {
+    let fixture = Fixture::new().await;
+    let jobs = enqueue(&fixture, "a", 300).await;
+    let _after = cancel_many(&fixture.store, &jobs[5..], None).await.unwrap();
+    let next = enqueue(&fixture, "a", 1).await[0];
+    assert_eq!(round(&fixture, next).await, 6);
 }
 
 #[tokio::test]
-async fn every_way_to_become_ready_gives_a_round() {
-    let stage = Stage::set().await;
-    let worker = stage.worker().await;
-    let first = enqueue(&stage, "a", 1).await[0];
+async fn every_transition_to_ready_assigns_a_round() {
+    let fixture = Fixture::new().await;
+    let worker = fixture.worker().await;
+    let first = enqueue(&fixture, "a", 1).await[0];
     let in_an_hour =
-        JobRequest { run_at: Some(clock::now() + chrono::TimeDelta::hours(1)), ..order(&stage, "a") };
-    let behind = JobRequest { depends_on: vec![first], ..order(&stage, "a") };
-    let jobs = stage.submit(vec![in_an_hour, behind]).await;
-    assert_eq!((round(&stage, jobs[0]).await, round(&stage, jobs[1]).await), (0, 0), "not ready yet");
+        JobRequest { run_at: Some(clock::now() + chrono::TimeDelta::hours(1)), ..request(&fixture, "a") };
+    let behind = JobRequest { depends_on: vec![first], ..request(&fixture, "a") };
+    let jobs = fixture.submit(vec![in_an_hour, behind]).await;
+    assert_eq!((round(&fixture, jobs[0]).await, round(&fixture, jobs[1]).await), (0, 0), "not ready yet");
 
-    let attempt = stage.start(worker, first).await;
-    stage.settle(first, attempt, failed()).await;
-    stage.sql("UPDATE live_jobs SET run_at = clock_timestamp()").await;
-    let _after = promote(&stage.store).await.unwrap();
-    assert_eq!(round(&stage, first).await, 1, "another attempt is the same turn");
-    assert_eq!(round(&stage, jobs[0]).await, 2);
+    let attempt = fixture.start(worker, first).await;
+    fixture.settle(first, attempt, failed()).await;
+    fixture.sql("UPDATE live_jobs SET run_at = clock_timestamp()").await;
+    let _after = promote(&fixture.store).await.unwrap();
+    assert_eq!(round(&fixture, first).await, 1, "another attempt keeps its round");
+    assert_eq!(round(&fixture, jobs[0]).await, 2);
 
-    let attempt = stage.start(worker, first).await;
-    stage.settle(first, attempt, succeeded("x")).await;
-    let _after = unblock(&stage.store).await.unwrap();
-    assert_eq!(round(&stage, jobs[1]).await, 3);
+    let attempt = fixture.start(worker, first).await;
+    fixture.settle(first, attempt, succeeded("x")).await;
+    let _after = unblock(&fixture.store).await.unwrap();
+    assert_eq!(round(&fixture, jobs[1]).await, 3);
 
-    let _after = retry_many(&stage.store, &[first]).await.unwrap();
-    assert_eq!(round(&stage, first).await, 4, "run again by hand, it queues up again");
+    let _after = retry_many(&fixture.store, &[first]).await.unwrap();
+    assert_eq!(round(&fixture, first).await, 4, "a retry gets a new round");
 }
 
 #[tokio::test]
-async fn idle_lanes_are_forgotten_and_nothing_changes_by_it() {
-    let stage = Stage::set().await;
-    let worker = stage.worker().await;
-    let jobs = enqueue(&stage, "a", 40).await;
-    enqueue(&stage, "b", 3).await;
-    enqueue(&stage, "c", 60).await;
-    stage.claim_all(worker, &jobs).await;
-    forget_idle(&mut stage.store.connection().await.unwrap(), 100).await.unwrap();
+async fn forgetting_idle_lanes_changes_no_round() {
+    let fixture = Fixture::new().await;
+    let worker = fixture.worker().await;
+    let jobs = enqueue(&fixture, "a", 40).await;
+    enqueue(&fixture, "b", 3).await;
+    enqueue(&fixture, "c", 60).await;
+    fixture.claim_all(worker, &jobs).await;
+    forget_idle(&mut fixture.store.connection().await.unwrap(), 100).await.unwrap();
     let left = "SELECT string_agg(key, ' ' ORDER BY key) FROM lanes";
-    assert_eq!(stage.value::<String>(left).await, "key:a key:c");
-    assert_eq!(round(&stage, enqueue(&stage, "b", 1).await[0]).await, 40 - HEAD_START);
+    assert_eq!(fixture.value::<String>(left).await, "key:a key:c");
+    assert_eq!(round(&fixture, enqueue(&fixture, "b", 1).await[0]).await, 40 - HEAD_START);
 }
 
 #[tokio::test]
-async fn a_bad_key_is_refused() {
-    let stage = Stage::set().await;
+async fn an_invalid_fairness_key_is_refused() {
+    let fixture = Fixture::new().await;
     for key in ["", "a\0b", &"x".repeat(256)] {
-        let (answers, _after) = submit(&stage.context, &[vec![order(&stage, key)]], false).await;
-        let Err(StepError::Refused(refusals)) = &answers[0] else { unreachable!("{answers:?}") };
+        let (results, _after) = submit(&fixture.context, &[vec![request(&fixture, key)]], false).await;
+        let Err(StepError::Refused(refusals)) = &results[0] else { unreachable!("{results:?}") };
         assert_eq!(
             (refusals[0].code, refusals[0].path.as_slice()),
             (RefusalCode::Invalid, &["fairnessKey".to_owned()][..])
         );
     }
-    let again = |lane: &str| JobRequest { idempotency_key: Some("k".into()), ..order(&stage, lane) };
-    stage.submit(vec![again("a")]).await;
-    let (answers, _after) = submit(&stage.context, &[vec![again("b")]], false).await;
-    assert!(matches!(&answers[0], Err(StepError::Refused(_))), "another lane is other input");
+    let again = |lane: &str| JobRequest { idempotency_key: Some("k".into()), ..request(&fixture, lane) };
+    fixture.submit(vec![again("a")]).await;
+    let (results, _after) = submit(&fixture.context, &[vec![again("b")]], false).await;
+    assert!(
+        matches!(&results[0], Err(StepError::Refused(_))),
+        "another fairness key makes a different request"
+    );
 }

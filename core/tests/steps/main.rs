@@ -1,5 +1,5 @@
-//! The steps of a job's life against a real Postgres and Redis: who may write, what a repeat is, and what a crash
-//! between two steps leaves.
+//! The steps of a job's life against a real PostgreSQL and Redis: fencing, repeated calls, and what
+//! a crash between two steps leaves.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -7,6 +7,7 @@ mod caps;
 mod claims;
 mod fairness;
 mod fences;
+mod fixture;
 mod hand_out;
 mod limits;
 mod plans;
@@ -15,6 +16,5 @@ mod prunes;
 mod races;
 mod rescues;
 mod schedules;
-mod stage;
 mod submits;
 mod usage;

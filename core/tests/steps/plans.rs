@@ -1,5 +1,6 @@
-//! Plans of the hot path: a statement that was planned while the tables were empty must not read them whole when they
-//! are full. Postgres keeps such a plan until somebody analyses the table, which may be a minute later.
+//! Query plans of the hot path: a statement planned while the tables were empty must not scan them
+//! when they are full. PostgreSQL keeps such a plan until the next ANALYZE, which may be a minute
+//! away.
 
 use callboard::{
     clock::IdSource,
@@ -19,22 +20,22 @@ use callboard::{
     },
 };
 
-use crate::stage::{Stage, limits, settlement, succeeded};
+use crate::fixture::{Fixture, limits, settlement, succeeded};
 
-/// Claims these and settles them, in one batch.
-async fn run(stage: &Stage, jobs: &[JobId]) {
-    let worker = stage.worker().await;
+/// Claims and settles these jobs, each in one batch.
+async fn run(fixture: &Fixture, jobs: &[JobId]) {
+    let worker = fixture.worker().await;
     let requests: Vec<ClaimRequest> =
         jobs.iter().map(|&job| ClaimRequest { job, attempt: IdSource.make() }).collect();
-    let (_answers, _after) = claim(&stage.store, worker, &requests).await.unwrap();
+    let (_decisions, _after) = claim(&fixture.store, worker, &requests).await.unwrap();
     let settlements = requests.iter().map(|request| settlement(request.job, request.attempt, succeeded("x")));
-    let (_settled, _after) = settle(&stage.store, settlements.collect()).await.unwrap();
+    let (_settled, _after) = settle(&fixture.store, settlements.collect()).await.unwrap();
 }
 
-/// Rows of the jobs' tables that were read until now.
-async fn rows_read(stage: &Stage) -> i64 {
-    stage.sql("SELECT pg_stat_force_next_flush()").await;
-    stage
+/// Rows read so far from the jobs' tables.
+async fn rows_read(fixture: &Fixture) -> i64 {
+    fixture.sql("SELECT pg_stat_force_next_flush()").await;
+    fixture
         .value(
             "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint FROM pg_stat_user_tables
              WHERE relname IN ('live_jobs', 'live_job_services', 'ended_jobs', 'attempts', 'jobs', 'gates', 'gate_deltas')",
@@ -42,121 +43,123 @@ async fn rows_read(stage: &Stage) -> i64 {
         .await
 }
 
-/// A job that has to pass two gates.
-async fn limited(stage: &Stage) -> JobRequest {
+/// A job with two gates.
+async fn limited(fixture: &Fixture) -> JobRequest {
     let many = || limits(Some(1_000_000), &[(1000, "PT0.1S", 1_000_000)]);
-    let services = Some(vec![stage.service("s", many()).await]);
-    JobRequest { command: Some(stage.limited_command(many()).await), services, ..JobRequest::default() }
+    let services = Some(vec![fixture.service("s", many()).await]);
+    JobRequest { command: Some(fixture.limited_command(many()).await), services, ..JobRequest::default() }
 }
 
 /// Fills the queue with 20,000 jobs and runs 500 of them.
-async fn run_some_of_many(stage: &Stage, order: &JobRequest) {
+async fn run_some_of_many(fixture: &Fixture, request: &JobRequest) {
     let mut jobs = Vec::new();
     for _ in 0..20 {
-        jobs.extend(stage.submit(vec![order.clone(); 1000]).await);
+        jobs.extend(fixture.submit(vec![request.clone(); 1000]).await);
     }
-    let before = rows_read(stage).await;
+    let before = rows_read(fixture).await;
     for jobs in jobs.chunks(100).take(5) {
-        run(stage, jobs).await;
+        run(fixture, jobs).await;
     }
-    let rows = rows_read(stage).await - before;
+    let rows = rows_read(fixture).await - before;
     assert!(rows < 10_000, "{rows} rows were read to run 500 jobs of 20,000");
-    let before = rows_read(stage).await;
-    let backlogs = backlog::backlogs(&mut stage.store.connection().await.unwrap()).await.unwrap();
+    let before = rows_read(fixture).await;
+    let backlogs = backlog::backlogs(&mut fixture.store.connection().await.unwrap()).await.unwrap();
     assert_eq!(backlogs.len(), 1);
-    let rows = rows_read(stage).await - before;
+    let rows = rows_read(fixture).await - before;
     assert!(rows < 2_000, "{rows} rows were read to find the head of one backlog");
 }
 
 #[tokio::test]
-async fn plans_that_were_made_for_empty_tables_do_for_full_ones() {
-    // One connection, so that all statements meet their old plans again.
-    let stage = Stage::with_connections(1).await;
-    stage.sql("ALTER TABLE live_jobs SET (autovacuum_enabled = off)").await;
-    stage.sql("ALTER TABLE live_job_services SET (autovacuum_enabled = off)").await;
-    let order = limited(&stage).await;
-    refill(&stage.store, &stage.redis).await.unwrap();
+async fn plans_made_for_empty_tables_are_fine_for_full_ones() {
+    // One connection, so that all statements reuse their old plans.
+    let fixture = Fixture::with_connections(1).await;
+    fixture.sql("ALTER TABLE live_jobs SET (autovacuum_enabled = off)").await;
+    fixture.sql("ALTER TABLE live_job_services SET (autovacuum_enabled = off)").await;
+    let request = limited(&fixture).await;
+    refill(&fixture.store, &fixture.redis).await.unwrap();
     for _ in 0..10 {
-        let jobs = stage.submit(vec![order.clone(); 2]).await;
-        refill(&stage.store, &stage.redis).await.unwrap();
-        run(&stage, &jobs).await;
+        let jobs = fixture.submit(vec![request.clone(); 2]).await;
+        refill(&fixture.store, &fixture.redis).await.unwrap();
+        run(&fixture, &jobs).await;
     }
-    run_some_of_many(&stage, &order).await;
+    run_some_of_many(&fixture, &request).await;
 }
 
-/// Statistics that were taken while the queue was empty say that the table has one row, however many came since.
+/// ANALYZE on an empty queue leaves statistics of one row, however many rows come after it.
 #[tokio::test]
-async fn statistics_of_an_empty_queue_do_for_a_full_one() {
-    let stage = Stage::with_connections(1).await;
-    stage.sql("ALTER TABLE live_jobs SET (autovacuum_enabled = off)").await;
-    stage.sql("ALTER TABLE live_job_services SET (autovacuum_enabled = off)").await;
-    let order = limited(&stage).await;
-    // So many that the index in the order of claims has a level more than others, and looks dearer.
-    stage
+async fn statistics_of_an_empty_queue_are_fine_for_a_full_one() {
+    let fixture = Fixture::with_connections(1).await;
+    fixture.sql("ALTER TABLE live_jobs SET (autovacuum_enabled = off)").await;
+    fixture.sql("ALTER TABLE live_job_services SET (autovacuum_enabled = off)").await;
+    let request = limited(&fixture).await;
+    // Enough rows that the index in claim order gets another level and looks more expensive.
+    fixture
         .sql(
             "INSERT INTO live_jobs (job_id, queue, priority, state, version, run_at, queued_at)
              SELECT gen_random_uuid(), 'default', 4, 'queued', 1, now(), now() FROM generate_series(1, 60000)",
         )
         .await;
-    stage.sql("DELETE FROM live_jobs").await;
+    fixture.sql("DELETE FROM live_jobs").await;
     for _ in 0..5 {
-        let jobs = stage.submit(vec![order.clone(); 1000]).await;
-        run(&stage, &jobs[..500]).await;
-        run(&stage, &jobs[500..]).await;
+        let jobs = fixture.submit(vec![request.clone(); 1000]).await;
+        run(&fixture, &jobs[..500]).await;
+        run(&fixture, &jobs[500..]).await;
     }
-    stage.sql("ANALYZE live_jobs, live_job_services").await;
+    fixture.sql("ANALYZE live_jobs, live_job_services").await;
     let known = "SELECT relpages > 0 AND reltuples = 0 FROM pg_class WHERE relname = 'live_jobs'";
-    assert!(stage.value::<bool>(known).await);
-    refill(&stage.store, &stage.redis).await.unwrap();
-    run_some_of_many(&stage, &order).await;
+    assert!(fixture.value::<bool>(known).await);
+    refill(&fixture.store, &fixture.redis).await.unwrap();
+    run_some_of_many(&fixture, &request).await;
 }
 
-/// They do, but a batch of 500 compares each with each. So they are not left like that.
+/// The plans are usable, but a batch of 500 compares each job with each. So the statistics are
+/// refreshed.
 #[tokio::test]
-async fn statistics_of_an_empty_queue_are_taken_again_when_it_is_full() {
-    let stage = Stage::with_connections(1).await;
-    stage.sql("ALTER TABLE live_jobs SET (autovacuum_enabled = off)").await;
-    let order = JobRequest { command: Some(stage.command), ..JobRequest::default() };
-    // What a connection has done is otherwise told when it is a second old.
-    let tell = async || stage.sql("SELECT pg_stat_force_next_flush()").await;
+async fn statistics_of_an_empty_queue_are_refreshed_when_it_is_full() {
+    let fixture = Fixture::with_connections(1).await;
+    fixture.sql("ALTER TABLE live_jobs SET (autovacuum_enabled = off)").await;
+    let request = JobRequest { command: Some(fixture.command), ..JobRequest::default() };
+    // A connection otherwise reports its statistics only after a second.
+    let flush = async || fixture.sql("SELECT pg_stat_force_next_flush()").await;
     let fill = async || {
-        let jobs = stage.submit(vec![order.clone(); 1000]).await;
-        tell().await;
+        let jobs = fixture.submit(vec![request.clone(); 1000]).await;
+        flush().await;
         jobs
     };
     for jobs in [fill().await, fill().await].concat().chunks(500) {
-        run(&stage, jobs).await;
+        run(&fixture, jobs).await;
     }
-    tell().await;
-    stage.sql("ANALYZE live_jobs").await;
+    flush().await;
+    fixture.sql("ANALYZE live_jobs").await;
     let known = "SELECT reltuples::bigint FROM pg_class WHERE relname = 'live_jobs' AND relpages > 0";
-    assert_eq!(stage.value::<i64>(known).await, 0);
-    let take = async || refresh_statistics(&stage.store).await.unwrap();
-    assert_eq!(take().await, Refreshed::UpToDate, "there are no more");
+    assert_eq!(fixture.value::<i64>(known).await, 0);
+    let refresh = async || refresh_statistics(&fixture.store).await.unwrap();
+    assert_eq!(refresh().await, Refreshed::UpToDate, "the queue has not grown");
     fill().await;
-    assert_eq!(take().await, Refreshed::UpToDate, "what so few cost is not worth it");
+    assert_eq!(refresh().await, Refreshed::UpToDate, "too few rows to matter");
     fill().await;
-    let other = Store::open(&stage.url().into(), 1, "steps-test", Planning::Once).unwrap();
+    let other = Store::open(&fixture.url().into(), 1, "steps-test", Planning::Once).unwrap();
     let mut lock = other.begin().await.unwrap();
     sqlx::query("LOCK TABLE live_jobs IN SHARE UPDATE EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
-    assert_eq!(take().await, Refreshed::Skipped, "as while autovacuum cleans up");
-    assert_eq!(stage.value::<i64>(known).await, 0);
+    assert_eq!(refresh().await, Refreshed::Skipped, "the table is locked, as during autovacuum");
+    assert_eq!(fixture.value::<i64>(known).await, 0);
     lock.rollback().await.unwrap();
-    assert_eq!(take().await, Refreshed::Done);
-    assert_eq!(stage.value::<i64>(known).await, 2000);
+    assert_eq!(refresh().await, Refreshed::Done);
+    assert_eq!(fixture.value::<i64>(known).await, 2000);
     for _ in 0..17 {
         fill().await;
     }
-    assert_eq!(take().await, Refreshed::UpToDate, "the table has grown in pages, which the planner sees");
+    assert_eq!(refresh().await, Refreshed::UpToDate, "the planner sees that the table has more pages");
 }
 
-/// 50,000 ready jobs in the order of their ids, as jobs are written: then the primary key looks cheap. The oldest 2,000 are handed over, ten
-/// in the middle have their time still to come. On one connection, whose reads are told as soon as it is asked for them.
-async fn with_a_deep_queue() -> Stage {
-    let stage = Stage::with(1, Planning::ByValue).await;
-    stage.sql("ALTER TABLE live_jobs SET (autovacuum_enabled = off)").await;
-    stage.sql("INSERT INTO queues (name) VALUES ('deep')").await;
-    stage
+/// 50,000 ready jobs in the order of their ids, as jobs are written, which makes the primary key
+/// look cheap. The oldest 2,000 are dispatched, and ten in the middle are scheduled. Uses one
+/// connection, so that its reads are reported on request.
+async fn with_a_deep_queue() -> Fixture {
+    let fixture = Fixture::with(1, Planning::ByValue).await;
+    fixture.sql("ALTER TABLE live_jobs SET (autovacuum_enabled = off)").await;
+    fixture.sql("INSERT INTO queues (name) VALUES ('deep')").await;
+    fixture
         .sql(
             "INSERT INTO live_jobs (job_id, queue, priority, state, version, run_at, queued_at, dispatched_at)
              SELECT lpad(to_hex(n), 32, '0')::uuid, 'deep', 4,
@@ -165,23 +168,23 @@ async fn with_a_deep_queue() -> Stage {
              FROM generate_series(1, 50000) AS n",
         )
         .await;
-    stage.sql("ANALYZE live_jobs").await;
-    stage
+    fixture.sql("ANALYZE live_jobs").await;
+    fixture
 }
 
 #[tokio::test]
-async fn the_oldest_of_a_deep_queue_is_found_without_reading_all_of_it() {
-    let stage = with_a_deep_queue().await;
-    let before = rows_read(&stage).await;
-    let queues = counters::queues(&mut stage.store.connection().await.unwrap(), None).await.unwrap();
+async fn finding_the_oldest_job_does_not_read_a_deep_queue() {
+    let fixture = with_a_deep_queue().await;
+    let before = rows_read(&fixture).await;
+    let queues = counters::queues(&mut fixture.store.connection().await.unwrap(), None).await.unwrap();
     assert!(queues.iter().any(|queue| queue.oldest_queued_at.is_some()), "{queues:?}");
-    let read = rows_read(&stage).await - before;
+    let read = rows_read(&fixture).await - before;
     assert!(read < 5000, "{read} rows were read");
 }
 
 #[tokio::test]
-async fn the_first_page_of_a_deep_queue_is_read_without_all_of_it() {
-    let stage = with_a_deep_queue().await;
+async fn reading_the_first_page_does_not_read_a_deep_queue() {
+    let fixture = with_a_deep_queue().await;
     let states = [JobState::Queued, JobState::Scheduled, JobState::Running, JobState::Blocked];
     for (state, expected) in states.into_iter().zip([25, 10, 0, 0]) {
         for is_descending in [true, false] {
@@ -196,10 +199,10 @@ async fn the_first_page_of_a_deep_queue_is_read_without_all_of_it() {
                 rows: 25,
                 is_from_end: false,
             };
-            let before = rows_read(&stage).await;
-            let page = pages::page(&mut stage.store.connection().await.unwrap(), &request).await.unwrap();
+            let before = rows_read(&fixture).await;
+            let page = pages::page(&mut fixture.store.connection().await.unwrap(), &request).await.unwrap();
             assert_eq!(page.len(), expected);
-            let read = rows_read(&stage).await - before;
+            let read = rows_read(&fixture).await - before;
             assert!(read < 5000, "{read} rows were read for a page of {state:?} jobs");
         }
     }

@@ -1,6 +1,7 @@
-//! Races of a worker with its own rescue: whatever comes first, nothing of a stale attempt is taken.
+//! Races of a worker with its own rescue: whatever comes first, no write of a stale attempt
+//! succeeds.
 //!
-//! A few hundred in `script/test`; `CALLBOARD_RACES` says how many.
+//! `script/test` runs a few hundred. `CALLBOARD_RACES` sets the number.
 
 use callboard::{
     clock::{self, IdSource},
@@ -18,19 +19,19 @@ use callboard::{
 };
 
 use crate::{
+    fixture::{Fixture, settlement, succeeded},
     rescues::lose,
-    stage::{Stage, settlement, succeeded},
 };
 
 const RACES: usize = 300;
-/// Jobs of one worker that race at a time.
+/// Jobs of one worker that race at the same time.
 const JOBS: usize = 4;
 
-/// What was taken of one attempt: its line, its progress, its file, its verdict.
-type Taken = [bool; 4];
+/// Which writes of one attempt succeeded: its line, its progress, its file, its settlement.
+type Written = [bool; 4];
 
-/// Writes everything that an attempt can write, and ends it.
-async fn write(stage: &Stage, job: JobId, attempt: AttemptId, number: i32) -> Taken {
+/// Makes every write of an attempt, and settles it.
+async fn write(fixture: &Fixture, job: JobId, attempt: AttemptId, number: i32) -> Written {
     let line = NewLine { stream: LogStream::Stdout, text: format!("of {number}"), at: clock::now() };
     let batch = [Batch { job, attempt, number: 1, lines: vec![line] }];
     let report = Report { job, attempt, progress: Progress { fraction: Some(0.5), message: None } };
@@ -48,12 +49,12 @@ async fn write(stage: &Stage, job: JobId, attempt: AttemptId, number: i32) -> Ta
         pruned_at: None,
     };
     let (lines, progress, file) = tokio::join!(
-        append_log(&stage.store, &batch),
-        note_progress(&stage.store, std::slice::from_ref(&report)),
-        keep_artifact(&stage.store, &file),
+        append_log(&fixture.store, &batch),
+        note_progress(&fixture.store, std::slice::from_ref(&report)),
+        keep_artifact(&fixture.store, &file),
     );
     let settlements = vec![settlement(job, attempt, succeeded(&number.to_string()))];
-    let (settled, _after) = settle(&stage.store, settlements).await.unwrap();
+    let (settled, _after) = settle(&fixture.store, settlements).await.unwrap();
     [
         lines.unwrap().0 == [Appended::Stored],
         !progress.unwrap().0.is_empty(),
@@ -63,56 +64,57 @@ async fn write(stage: &Stage, job: JobId, attempt: AttemptId, number: i32) -> Ta
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_of_a_stale_attempt_is_taken() {
+async fn no_write_of_a_stale_attempt_succeeds() {
     let races = std::env::var("CALLBOARD_RACES").map_or(RACES, |races| races.parse().unwrap());
-    let stage = Stage::with_connections(16).await;
+    let fixture = Fixture::with_connections(16).await;
     let (mut won, mut lost) = (0, 0);
     for round in 0..races.div_ceil(JOBS) {
-        let worker = stage.worker().await;
+        let worker = fixture.worker().await;
         let mut held = Vec::new();
-        for job in stage.jobs(JOBS, None, false).await {
-            held.push((job, stage.start(worker, job).await));
+        for job in fixture.jobs(JOBS, None, false).await {
+            held.push((job, fixture.start(worker, job).await));
         }
-        // Now the one side is a little ahead, now the other.
+        // Lets sometimes the writers start first, sometimes the rescue.
         let writers = held.iter().enumerate().map(async |(index, (job, attempt))| {
-            dawdle(&stage, 3 * index).await;
-            write(&stage, *job, *attempt, 1).await
+            delay(&fixture, 3 * index).await;
+            write(&fixture, *job, *attempt, 1).await
         });
         let rescue = async {
-            dawdle(&stage, round % 4).await;
-            lose(&stage, worker).await
+            delay(&fixture, round % 4).await;
+            lose(&fixture, worker).await
         };
         let (first, _rescued) = tokio::join!(futures::future::join_all(writers), rescue);
-        let next = stage.worker().await;
-        for ((job, stale), taken) in held.into_iter().zip(first) {
-            let [has_line, _, _, has_verdict] = taken;
-            if has_verdict {
+        let next = fixture.worker().await;
+        for ((job, stale), written) in held.into_iter().zip(first) {
+            let [has_line, _, _, is_settled] = written;
+            if is_settled {
                 won += 1;
-                assert_eq!(taken, [true; 4], "all of it was before");
-                expect(&stage, job, "succeeded 1", "1", 1).await;
+                assert_eq!(written, [true; 4], "an attempt settled in time wrote everything");
+                expect(&fixture, job, "succeeded 1", "1", 1).await;
                 continue;
             }
             lost += 1;
-            let attempt = stage.start(next, job).await;
-            let (late, current) = tokio::join!(write(&stage, job, stale, 1), write(&stage, job, attempt, 2));
+            let attempt = fixture.start(next, job).await;
+            let (late, current) =
+                tokio::join!(write(&fixture, job, stale, 1), write(&fixture, job, attempt, 2));
             assert_eq!((late, current), ([false; 4], [true; 4]), "of {job}");
             let kept = i64::from(has_line) + 1;
-            expect(&stage, job, "lost 1 succeeded 2", "2", kept).await;
+            expect(&fixture, job, "lost 1 succeeded 2", "2", kept).await;
         }
     }
     println!("{won} settled in time, {lost} were rescued first");
-    assert!(won > 0 && lost > 0, "{won} and {lost}: these were no races");
+    assert!(won > 0 && lost > 0, "{won} settled and {lost} rescued, so nothing raced");
 }
 
-/// Takes the time of so many empty statements.
-async fn dawdle(stage: &Stage, statements: usize) {
+/// Waits for this many empty statements.
+async fn delay(fixture: &Fixture, statements: usize) {
     for _ in 0..statements {
-        stage.value::<i32>("SELECT 1").await;
+        fixture.value::<i32>("SELECT 1").await;
     }
 }
 
-/// The job's outcomes by attempt, its result, and how many lines are there.
-async fn expect(stage: &Stage, job: JobId, outcomes: &str, result: &str, lines: i64) {
+/// Asserts the job's outcomes by attempt, its result, and its number of lines.
+async fn expect(fixture: &Fixture, job: JobId, outcomes: &str, result: &str, lines: i64) {
     let statement = "SELECT (SELECT string_agg(outcome || ' ' || number, ' ' ORDER BY number) FROM attempts WHERE job_id = $1)
             || '; ' || (SELECT result #>> '{}' FROM ended_jobs WHERE job_id = $1)
             || '; ' || (SELECT count(*) FROM log_chunks WHERE job_id = $1)
@@ -120,7 +122,7 @@ async fn expect(stage: &Stage, job: JobId, outcomes: &str, result: &str, lines: 
                 WHERE job_id = $1 AND lines <> 'of ' || attempt)";
     let found: String = sqlx::query_scalar(statement)
         .bind(job.uuid())
-        .fetch_one(&mut *stage.store.begin().await.unwrap())
+        .fetch_one(&mut *fixture.store.begin().await.unwrap())
         .await
         .unwrap();
     assert_eq!(found, format!("{outcomes}; {result}; {lines}; "));

@@ -1,26 +1,28 @@
-//! Submitting: what callers at once do to each other.
+//! Submitting: concurrent callers.
 
 use callboard::steps::enqueue::submit::{JobRequest, submit};
 
-use crate::stage::Stage;
+use crate::fixture::Fixture;
 
 #[tokio::test]
-async fn the_same_keys_in_opposite_orders_at_once_wait_for_each_other_and_not_for_ever() {
+async fn concurrent_submits_of_the_same_keys_do_not_deadlock() {
     const JOBS: usize = 400;
-    let stage = Stage::set().await;
+    let fixture = Fixture::new().await;
     for round in 0..5 {
-        let orders = |numbers: Vec<usize>| -> Vec<JobRequest> {
-            let order = |number| JobRequest {
-                command: Some(stage.command),
+        let requests = |numbers: Vec<usize>| -> Vec<JobRequest> {
+            let request = |number| JobRequest {
+                command: Some(fixture.command),
                 idempotency_key: Some(format!("{round} {number}")),
                 ..JobRequest::default()
             };
-            numbers.into_iter().map(order).collect()
+            numbers.into_iter().map(request).collect()
         };
-        let forward = [orders((0..JOBS).collect())];
-        let backward = [orders((0..JOBS).rev().collect())];
-        let (one, other) =
-            tokio::join!(submit(&stage.context, &forward, false), submit(&stage.context, &backward, false));
+        let forward = [requests((0..JOBS).collect())];
+        let backward = [requests((0..JOBS).rev().collect())];
+        let (one, other) = tokio::join!(
+            submit(&fixture.context, &forward, false),
+            submit(&fixture.context, &backward, false)
+        );
         let (one, other) = (one.0[0].as_ref().unwrap(), other.0[0].as_ref().unwrap());
         assert!(one.iter().zip(other.iter().rev()).all(|(one, other)| one.job == other.job));
         assert_eq!(one.iter().chain(other).filter(|accepted| accepted.was_duplicate).count(), JOBS);

@@ -1,4 +1,4 @@
-//! Usage: what attempts used, of a command, on a profile and with services, today and this month.
+//! Usage of commands, profiles and services, today and this month.
 
 use callboard::{
     clock::IdSource,
@@ -15,12 +15,12 @@ use callboard::{
 use callboard_test_support::within_a_day;
 
 use crate::{
+    fixture::{Fixture, failed, limits, settlement, succeeded},
     rescues::lose,
-    stage::{Stage, failed, limits, settlement, succeeded},
 };
 
-async fn of(stage: &Stage, users: &[User]) -> Vec<Usage> {
-    let found = usage::load(&mut stage.store.connection().await.unwrap(), users).await.unwrap();
+async fn usage_of(fixture: &Fixture, users: &[User]) -> Vec<Usage> {
+    let found = usage::load(&mut fixture.store.connection().await.unwrap(), users).await.unwrap();
     users.iter().map(|user| found.get(user).copied().unwrap_or_default()).collect()
 }
 
@@ -29,67 +29,72 @@ fn attempts(usages: &[Usage]) -> Vec<(i64, i64)> {
 }
 
 #[tokio::test]
-async fn every_ended_attempt_counts_once_for_all_that_it_used() {
+async fn each_finished_attempt_counts_once_for_everything_it_used() {
     within_a_day().await;
-    let stage = Stage::set().await;
-    let worker = stage.worker().await;
-    let profile = stage.profile().await;
-    let services = [stage.service("a", limits(None, &[])).await, stage.service("b", limits(None, &[])).await];
+    let fixture = Fixture::new().await;
+    let worker = fixture.worker().await;
+    let profile = fixture.profile().await;
+    let services =
+        [fixture.service("a", limits(None, &[])).await, fixture.service("b", limits(None, &[])).await];
     let users = [
-        User::Command(stage.command),
+        User::Command(fixture.command),
         User::Profile(profile),
         User::Service(services[0]),
         User::Service(services[1]),
     ];
-    assert_eq!(of(&stage, &users).await, [Usage::default(); 4]);
+    assert_eq!(usage_of(&fixture, &users).await, [Usage::default(); 4]);
 
     let used = |profile, services: &[ServiceId]| {
-        Some(Used { command: stage.command, profile, services: services.to_vec() })
+        Some(Used { command: fixture.command, profile, services: services.to_vec() })
     };
-    let jobs = stage.jobs(3, None, false).await;
+    let jobs = fixture.jobs(3, None, false).await;
     let mut settlements = Vec::new();
     for (index, job) in jobs.iter().enumerate() {
-        let attempt: AttemptId = stage.start(worker, *job).await;
+        let attempt: AttemptId = fixture.start(worker, *job).await;
         let outcome = if index == 2 { failed() } else { succeeded("x") };
         let used = used(Some(profile).filter(|_| index == 0), &services[..index]);
         settlements.push(Settlement { used, ..settlement(*job, attempt, outcome) });
     }
     let stale = Settlement { used: used(None, &[]), ..settlement(jobs[0], IdSource.make(), succeeded("x")) };
-    let (_, _after) = settle(&stage.store, vec![stale]).await.unwrap();
-    stage.sql("UPDATE live_jobs SET attempt_at = clock_timestamp() - interval '90 seconds'").await;
-    let (_, _after) = settle(&stage.store, settlements.clone()).await.unwrap();
-    let (_, _after) = settle(&stage.store, settlements).await.unwrap();
+    let (_, _after) = settle(&fixture.store, vec![stale]).await.unwrap();
+    fixture.sql("UPDATE live_jobs SET attempt_at = clock_timestamp() - interval '90 seconds'").await;
+    let (_, _after) = settle(&fixture.store, settlements.clone()).await.unwrap();
+    let (_, _after) = settle(&fixture.store, settlements).await.unwrap();
     let expected = [(3, 3), (1, 1), (2, 2), (1, 1)];
-    assert_eq!(attempts(&of(&stage, &users).await), expected, "neither stale nor repeated ones count");
+    assert_eq!(
+        attempts(&usage_of(&fixture, &users).await),
+        expected,
+        "stale and repeated settlements do not count"
+    );
 
-    fold_counters(&stage.store).await.unwrap();
-    assert_eq!(stage.value::<i64>("SELECT count(*) FROM usage_deltas").await, 0);
-    let folded = of(&stage, &users).await;
-    assert_eq!(attempts(&folded), expected, "folded, they are the same");
+    fold_counters(&fixture.store).await.unwrap();
+    assert_eq!(fixture.value::<i64>("SELECT count(*) FROM usage_deltas").await, 0);
+    let folded = usage_of(&fixture, &users).await;
+    assert_eq!(attempts(&folded), expected, "folding changes nothing");
     let busy = folded[0].today.busy_ms;
     assert!((270_000..300_000).contains(&busy), "{busy} ms");
 }
 
 #[tokio::test]
-async fn attempts_whose_worker_vanished_count_too() {
+async fn attempts_of_lost_workers_count() {
     within_a_day().await;
-    let stage = Stage::set().await;
-    let worker = stage.worker().await;
-    let service = stage.service("a", limits(None, &[])).await;
-    let order =
-        JobRequest { command: Some(stage.command), services: Some(vec![service]), ..JobRequest::default() };
-    let job = stage.submit(vec![order]).await[0];
-    stage.start(worker, job).await;
-    lose(&stage, worker).await;
-    let users = [User::Command(stage.command), User::Service(service)];
-    assert_eq!(attempts(&of(&stage, &users).await), [(1, 1), (1, 1)]);
+    let fixture = Fixture::new().await;
+    let worker = fixture.worker().await;
+    let service = fixture.service("a", limits(None, &[])).await;
+    let request =
+        JobRequest { command: Some(fixture.command), services: Some(vec![service]), ..JobRequest::default() };
+    let job = fixture.submit(vec![request]).await[0];
+    fixture.start(worker, job).await;
+    lose(&fixture, worker).await;
+    let users = [User::Command(fixture.command), User::Service(service)];
+    assert_eq!(attempts(&usage_of(&fixture, &users).await), [(1, 1), (1, 1)]);
 }
 
 #[tokio::test]
-async fn days_and_months_end() {
+async fn usage_resets_each_day_and_month() {
     within_a_day().await;
-    let stage = Stage::set().await;
-    stage
+    let fixture = Fixture::new().await;
+    fixture
         .sql(
             "INSERT INTO usage_days (day, command_id, profile_id, service_id, attempts, busy_ms)
              SELECT day, commands.id, '00000000-0000-0000-0000-000000000000', service, 10 ^ digit, 0
@@ -99,39 +104,39 @@ async fn days_and_months_end() {
         )
         .await;
     let service = ServiceId::from(uuid::Uuid::from_u128(7));
-    let users = [User::Command(stage.command), User::Service(service)];
+    let users = [User::Command(fixture.command), User::Service(service)];
     let one = Total { attempts: 1, busy_ms: 0 };
-    assert_eq!(of(&stage, &users).await, [Usage { today: one, this_month: one }; 2]);
-    // On the first of a month there is no other day of it.
-    stage.sql("UPDATE usage_days SET day = date_trunc('month', now() AT TIME ZONE 'UTC')::date WHERE attempts = 10 AND extract(day FROM now() AT TIME ZONE 'UTC') > 1").await;
-    let month = if stage.value::<bool>("SELECT extract(day FROM now() AT TIME ZONE 'UTC') > 1").await {
+    assert_eq!(usage_of(&fixture, &users).await, [Usage { today: one, this_month: one }; 2]);
+    // On the first of a month, the month has no other day.
+    fixture.sql("UPDATE usage_days SET day = date_trunc('month', now() AT TIME ZONE 'UTC')::date WHERE attempts = 10 AND extract(day FROM now() AT TIME ZONE 'UTC') > 1").await;
+    let month = if fixture.value::<bool>("SELECT extract(day FROM now() AT TIME ZONE 'UTC') > 1").await {
         11
     } else {
         1
     };
-    assert_eq!(attempts(&of(&stage, &users).await), [(1, month); 2]);
+    assert_eq!(attempts(&usage_of(&fixture, &users).await), [(1, month); 2]);
 }
 
 #[tokio::test]
-async fn who_used_a_service_is_told_by_how_much() {
+async fn shares_of_a_service_are_sorted_by_usage() {
     within_a_day().await;
-    let stage = Stage::set().await;
-    let worker = stage.worker().await;
-    let (profile, service) = (stage.profile().await, stage.service("a", limits(None, &[])).await);
-    let jobs: Vec<JobId> = stage.jobs(3, None, false).await;
+    let fixture = Fixture::new().await;
+    let worker = fixture.worker().await;
+    let (profile, service) = (fixture.profile().await, fixture.service("a", limits(None, &[])).await);
+    let jobs: Vec<JobId> = fixture.jobs(3, None, false).await;
     for (index, job) in jobs.iter().enumerate() {
-        let attempt = stage.start(worker, *job).await;
+        let attempt = fixture.start(worker, *job).await;
         let profile = Some(profile).filter(|_| index > 0);
-        let used = Some(Used { command: stage.command, profile, services: vec![service] });
+        let used = Some(Used { command: fixture.command, profile, services: vec![service] });
         let (_, _after) =
-            settle(&stage.store, vec![Settlement { used, ..settlement(*job, attempt, succeeded("x")) }])
+            settle(&fixture.store, vec![Settlement { used, ..settlement(*job, attempt, succeeded("x")) }])
                 .await
                 .unwrap();
     }
-    let told = usage::shares(&mut stage.store.connection().await.unwrap(), &[service], 25).await.unwrap();
-    let told: Vec<_> =
-        told.iter().map(|(of, share)| (*of, share.profile, share.usage.today.attempts)).collect();
-    assert_eq!(told, [(service, Some(profile), 2), (service, None, 1)]);
-    let first = usage::shares(&mut stage.store.connection().await.unwrap(), &[service], 1).await.unwrap();
+    let shares = usage::shares(&mut fixture.store.connection().await.unwrap(), &[service], 25).await.unwrap();
+    let shares: Vec<_> =
+        shares.iter().map(|(of, share)| (*of, share.profile, share.usage.today.attempts)).collect();
+    assert_eq!(shares, [(service, Some(profile), 2), (service, None, 1)]);
+    let first = usage::shares(&mut fixture.store.connection().await.unwrap(), &[service], 1).await.unwrap();
     assert_eq!(first.len(), 1);
 }

@@ -1,4 +1,4 @@
-//! A database with one command, a place in Redis, and workers to play.
+//! A database with one command, a prefix in Redis, and helpers that play the workers.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -39,8 +39,8 @@ use callboard_test_support::{Database, redis_prefix, redis_url};
 use serde_json::json;
 use sqlx::{Decode, Postgres, Type};
 
-/// See the module.
-pub(crate) struct Stage {
+/// One store and one Redis prefix with everything that the steps need.
+pub(crate) struct Fixture {
     pub(crate) store: Store,
     pub(crate) redis: Redis,
     pub(crate) command: CommandId,
@@ -53,12 +53,12 @@ fn keyring() -> Keyring {
     Keyring::parse(&"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f".into()).unwrap()
 }
 
-impl Stage {
-    pub(crate) async fn set() -> Self {
+impl Fixture {
+    pub(crate) async fn new() -> Self {
         Self::with_connections(8).await
     }
 
-    /// As a worker connects.
+    /// Plans statements once per connection, as a worker does.
     pub(crate) async fn with_connections(connections: u32) -> Self {
         Self::with(connections, Planning::Once).await
     }
@@ -80,12 +80,12 @@ impl Stage {
         Self { store, redis, command, catalogue, context, database }
     }
 
-    /// Where its database is, for a store beside its own.
+    /// The URL of its database, for a second store.
     pub(crate) fn url(&self) -> &str {
         self.database.url()
     }
 
-    /// The one value that a statement answers.
+    /// Returns the single value of a statement.
     pub(crate) async fn value<T>(&self, statement: &'static str) -> T
     where
         T: Send + Unpin + for<'r> Decode<'r, Postgres> + Type<Postgres>,
@@ -93,14 +93,15 @@ impl Stage {
         sqlx::query_scalar(statement).fetch_one(&mut *self.store.begin().await.unwrap()).await.unwrap()
     }
 
-    /// How many jobs are behind gates, by the gates' counts, which the rows of the running jobs must bear out.
-    pub(crate) async fn behind_gates(&self) -> i64 {
+    /// Slots held at all gates, by the gates' counts. Asserts that the rows of the running jobs
+    /// agree.
+    pub(crate) async fn held_slots(&self) -> i64 {
         let counted: i64 = self
             .value("SELECT coalesce((SELECT sum(held) FROM gates), 0) + coalesce((SELECT sum(held) FROM gate_deltas), 0)")
             .await;
         let rows: i64 =
             self.value("SELECT coalesce(sum(cardinality(holds)), 0)::bigint FROM live_jobs").await;
-        assert_eq!(counted, rows, "gates count what the rows say");
+        assert_eq!(counted, rows, "the gates' counts match the rows");
         counted
     }
 
@@ -116,32 +117,32 @@ impl Stage {
         self.catalogue.profile_create(profile).await.unwrap().id
     }
 
-    /// A command with limits.
+    /// Creates a command with limits.
     pub(crate) async fn limited_command(&self, limits: LimitsPatch) -> CommandId {
         let policy = PolicyPatch { limits, ..PolicyPatch::default() };
         self.catalogue.command_create(command("limited", policy)).await.unwrap().id
     }
 
-    /// A service with limits.
+    /// Creates a service with limits.
     pub(crate) async fn service(&self, name: &str, limits: LimitsPatch) -> ServiceId {
         let service = ServiceCreate { name: name.into(), limits, ..ServiceCreate::default() };
         self.catalogue.service_create(service).await.unwrap().id
     }
 
-    /// Other limits for a service.
-    pub(crate) async fn relimit(&self, id: ServiceId, limits: LimitsPatch) {
+    /// Changes the limits of a service.
+    pub(crate) async fn set_limits(&self, id: ServiceId, limits: LimitsPatch) {
         let changes = ServiceChanges { limits, ..ServiceChanges::default() };
         self.catalogue.service_update(ServiceUpdate { id, version: None, changes }).await.unwrap();
     }
 
-    /// Jobs by these orders. Nothing of them is in Redis.
-    pub(crate) async fn submit(&self, orders: Vec<JobRequest>) -> Vec<JobId> {
-        let (answers, _lost) = submit(&self.context, &[orders], false).await;
-        let accepted = answers.into_iter().next().unwrap().unwrap();
+    /// Submits these requests, without pushing the jobs to Redis.
+    pub(crate) async fn submit(&self, requests: Vec<JobRequest>) -> Vec<JobId> {
+        let (results, _after) = submit(&self.context, &[requests], false).await;
+        let accepted = results.into_iter().next().unwrap().unwrap();
         accepted.into_iter().map(|accepted| accepted.job).collect()
     }
 
-    /// Claims these in one batch. Answers those that were granted and those that were called by it.
+    /// Claims these jobs in one batch. Returns the granted jobs and the jobs that the batch woke.
     pub(crate) async fn claim_all(
         &self,
         worker: WorkerId,
@@ -149,14 +150,14 @@ impl Stage {
     ) -> (Vec<(JobId, AttemptId)>, Vec<JobId>) {
         let requests: Vec<ClaimRequest> =
             jobs.iter().map(|&job| ClaimRequest { job, attempt: IdSource.make() }).collect();
-        let (answers, after) = claim(&self.store, worker, &requests).await.unwrap();
+        let (decisions, after) = claim(&self.store, worker, &requests).await.unwrap();
         let granted =
-            requests.iter().zip(&answers).filter(|(_, answer)| matches!(answer, Decision::Granted(_)));
+            requests.iter().zip(&decisions).filter(|(_, decision)| matches!(decision, Decision::Granted(_)));
         let granted = granted.map(|(request, _)| (request.job, request.attempt)).collect();
         (granted, after.ready.iter().map(|ready| ready.job).collect())
     }
 
-    /// Settles these in one batch. Answers those that were called by it.
+    /// Settles these attempts in one batch. Returns the jobs that it woke.
     pub(crate) async fn settle_all(&self, runs: &[(JobId, AttemptId)]) -> Vec<JobId> {
         let settlements =
             runs.iter().map(|(job, attempt)| settlement(*job, *attempt, succeeded("x"))).collect();
@@ -164,22 +165,22 @@ impl Stage {
         after.ready.iter().map(|ready| ready.job).collect()
     }
 
-    /// Calls whoever's moment has come.
+    /// Wakes the jobs at gates that are due, and returns them.
     pub(crate) async fn wake_due(&self) -> Vec<JobId> {
         let (after, _next) = wake_due(&self.store).await.unwrap();
         after.ready.iter().map(|ready| ready.job).collect()
     }
 
-    /// So many ready jobs, on a profile or none. Nothing of them is in Redis, though marked when `is_dispatched`.
+    /// Submits `count` ready jobs. None is pushed to Redis, but they are marked if `is_dispatched`.
     pub(crate) async fn jobs(
         &self,
         count: usize,
         profile: Option<ProfileId>,
         is_dispatched: bool,
     ) -> Vec<JobId> {
-        let order = JobRequest { command: Some(self.command), profile, ..JobRequest::default() };
-        let (answers, _lost) = submit(&self.context, &[vec![order; count]], is_dispatched).await;
-        let accepted = answers.into_iter().next().unwrap().unwrap();
+        let request = JobRequest { command: Some(self.command), profile, ..JobRequest::default() };
+        let (results, _after) = submit(&self.context, &[vec![request; count]], is_dispatched).await;
+        let accepted = results.into_iter().next().unwrap().unwrap();
         accepted.into_iter().map(|accepted| accepted.job).collect()
     }
 
@@ -204,15 +205,15 @@ impl Stage {
 
     /// Claims one job for an attempt.
     pub(crate) async fn claim(&self, worker: WorkerId, job: JobId, attempt: AttemptId) -> Decision {
-        let (answers, _after) = claim(&self.store, worker, &[ClaimRequest { job, attempt }]).await.unwrap();
-        answers.into_iter().next().unwrap()
+        let (decisions, _after) = claim(&self.store, worker, &[ClaimRequest { job, attempt }]).await.unwrap();
+        decisions.into_iter().next().unwrap()
     }
 
-    /// Claims one job that must be granted.
+    /// Claims one job and asserts that it was granted.
     pub(crate) async fn start(&self, worker: WorkerId, job: JobId) -> AttemptId {
         let attempt = IdSource.make();
-        let answer = self.claim(worker, job, attempt).await;
-        assert!(matches!(answer, Decision::Granted(_)), "{answer:?}");
+        let decision = self.claim(worker, job, attempt).await;
+        assert!(matches!(decision, Decision::Granted(_)), "{decision:?}");
         attempt
     }
 
@@ -247,7 +248,7 @@ fn command(name: &str, policy: PolicyPatch) -> CommandCreate {
     }
 }
 
-/// At most so many at once, at these rates: so many per period, so many after a pause.
+/// A concurrency limit, and rate limits as (limit, period, burst).
 pub(crate) fn limits(max_concurrency: Option<i32>, rates: &[(i32, &str, i32)]) -> LimitsPatch {
     let rates = rates.iter().enumerate().map(|(number, (limit, per, burst))| NewRateLimit {
         name: format!("r{number}"),
