@@ -176,8 +176,7 @@ async fn invalid_caps_are_refused() {
             caps,
             ..ProfileCreate::default()
         };
-        let StepError::Refused(refusals) = fixture.catalogue.profile_create(new).await.unwrap_err()
-        else {
+        let StepError::Refused(refusals) = fixture.catalogue.profile_create(new).await.unwrap_err() else {
             unreachable!("not refused")
         };
         assert_eq!(refusals[0].path, path);

@@ -173,10 +173,7 @@ async fn running_jobs_count_for_a_queue_limit_set_later() {
     let jobs = fixture.jobs(5, None, false).await;
     let (running, _) = fixture.claim_all(worker, &jobs[..2]).await;
     assert_eq!(fixture.held_slots().await, 0, "a queue without a limit counts nothing");
-    assert!(
-        set_queue_limit(&fixture.store, "default", Some(1)).await.is_err(),
-        "two jobs are running"
-    );
+    assert!(set_queue_limit(&fixture.store, "default", Some(1)).await.is_err(), "two jobs are running");
     assert!(set_queue_limit(&fixture.store, "default", Some(3)).await.is_ok());
     assert_eq!(fixture.held_slots().await, 2);
     assert!(set_queue_limit(&fixture.store, "default", Some(2)).await.is_ok());
@@ -228,7 +225,10 @@ async fn a_queue_limit_can_be_set_while_jobs_run() {
     assert_eq!(more.len(), 1, "two jobs are running already");
     assert_eq!(fixture.settle_all(&running).await, jobs[3..]);
     for (most, path) in [(0, "maxConcurrency"), (2_000_000, "maxConcurrency")] {
-        let Err(StepError::Refused(refusals)) = set_queue_limit(&fixture.store, "default", Some(most)).await else { panic!("not refused") };
+        let Err(StepError::Refused(refusals)) = set_queue_limit(&fixture.store, "default", Some(most)).await
+        else {
+            panic!("not refused")
+        };
         assert_eq!(refusals[0].path, [path]);
     }
     assert!(set_queue_limit(&fixture.store, "none", Some(1)).await.is_err());
