@@ -39,7 +39,7 @@ pub(crate) struct TestApi {
     router: Router,
     pub(crate) catalogue: Catalogue,
     /// Everything that was ever answered.
-    said: Mutex<String>,
+    returned: Mutex<String>,
     _database: Database,
 }
 
@@ -70,10 +70,10 @@ impl TestApi {
         let redis = Redis::open(&redis_url().await.into(), &redis_prefix()).unwrap();
         let jobs = JobContext::start(Arc::new(submit(&store)), redis);
         let schema = roots::schema().data(catalogue.clone()).data(jobs).data(probe).finish();
-        let dress = Arc::new(move |request| loaders::add(request, &store));
-        let engine = Engine::new(schema, Authenticator::new(Keys), dress);
+        let add_loaders = Arc::new(move |request| loaders::add(request, &store));
+        let engine = Engine::new(schema, Authenticator::new(Keys), add_loaders);
         let router = Endpoint::new(engine, Origins::default()).router();
-        Self { router, catalogue, said: Mutex::default(), _database: database }
+        Self { router, catalogue, returned: Mutex::default(), _database: database }
     }
 
     /// A desk of the test's own, for submitting jobs without the API.
@@ -82,7 +82,12 @@ impl TestApi {
     }
 
     /// Status and body of a request with this key.
-    pub(crate) async fn ask(&self, key: Option<&str>, query: &str, variables: Value) -> (StatusCode, Value) {
+    pub(crate) async fn execute(
+        &self,
+        key: Option<&str>,
+        query: &str,
+        variables: Value,
+    ) -> (StatusCode, Value) {
         let body = json!({ "query": query, "variables": variables }).to_string();
         let mut request = Request::post("/graphql")
             .header(header::CONTENT_TYPE, "application/json")
@@ -95,23 +100,23 @@ impl TestApi {
         let status = response.status();
         let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
-        self.said.lock().unwrap().push_str(&text);
+        self.returned.lock().unwrap().push_str(&text);
         (status, serde_json::from_str(&text).unwrap())
     }
 
     /// The data of an operation of an ADMIN that must have no errors.
     pub(crate) async fn data(&self, query: &str, variables: Value) -> Value {
-        let (status, mut answer) = self.ask(Some("cb_admin"), query, variables).await;
-        assert_eq!((status, answer.get("errors")), (StatusCode::OK, None), "{answer}");
-        answer["data"].take()
+        let (status, mut response) = self.execute(Some("cb_admin"), query, variables).await;
+        assert_eq!((status, response.get("errors")), (StatusCode::OK, None), "{response}");
+        response["data"].take()
     }
 
     /// The code of the one error that an operation of an ADMIN must have.
     pub(crate) async fn error(&self, query: &str, variables: Value) -> String {
-        let (_, answer) = self.ask(Some("cb_admin"), query, variables).await;
-        let errors = answer["errors"].as_array().cloned().unwrap_or_default();
-        assert_eq!(errors.len(), 1, "{answer}");
-        assert!(errors[0]["extensions"]["requestId"].is_string(), "{answer}");
+        let (_, response) = self.execute(Some("cb_admin"), query, variables).await;
+        let errors = response["errors"].as_array().cloned().unwrap_or_default();
+        assert_eq!(errors.len(), 1, "{response}");
+        assert!(errors[0]["extensions"]["requestId"].is_string(), "{response}");
         errors[0]["extensions"]["code"].as_str().unwrap().to_owned()
     }
 
@@ -126,7 +131,7 @@ impl TestApi {
     }
 
     /// A mutation that must be done; answers the object that its payload has.
-    pub(crate) async fn done(&self, name: &str, fields: &str, input: Value) -> Value {
+    pub(crate) async fn mutate_ok(&self, name: &str, fields: &str, input: Value) -> Value {
         let field = noun(name);
         let mut payload = self.mutate(name, &format!("{field} {{ {fields} }}"), input).await;
         assert_eq!(payload["userErrors"], json!([]), "{name}");
@@ -143,7 +148,7 @@ impl TestApi {
     }
 
     /// Makes an object with as little as it takes; answers its id.
-    pub(crate) async fn make(&self, noun: &str, name: &str) -> String {
+    pub(crate) async fn create(&self, noun: &str, name: &str) -> String {
         let input = match noun {
             "profile" => json!({ "name": name, "chromeProfilePath": format!("p/{name}") }),
             "service" => json!({ "name": name }),
@@ -151,15 +156,15 @@ impl TestApi {
             "command" => json!({ "name": name, "spec": { "http": { "url": "https://example.test" } } }),
             other => panic!("no {other}"),
         };
-        let made = self.done(&format!("{noun}Create"), "id", input).await;
-        made["id"].as_str().unwrap().to_owned()
+        let created = self.mutate_ok(&format!("{noun}Create"), "id", input).await;
+        created["id"].as_str().unwrap().to_owned()
     }
 
-    /// No answer so far held any of these.
-    pub(crate) fn assert_never_said(&self, secrets: &[&str]) {
-        let said = self.said.lock().unwrap();
+    /// No response so far held any of these.
+    pub(crate) fn assert_never_returned(&self, secrets: &[&str]) {
+        let returned = self.returned.lock().unwrap();
         for secret in secrets {
-            assert!(!said.contains(secret), "an answer held {secret}");
+            assert!(!returned.contains(secret), "an response held {secret}");
         }
     }
 }

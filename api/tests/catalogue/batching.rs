@@ -7,13 +7,13 @@ use crate::{api::TestApi, statements::Statements};
 const OBJECTS: usize = 25;
 
 /// 25 of each noun, tied to each other.
-async fn filled() -> TestApi {
+async fn api_with_objects() -> TestApi {
     let api = TestApi::start().await;
     let (mut services, mut proxies) = (Vec::new(), Vec::new());
     for number in 0..OBJECTS {
         let input = json!({ "name": format!("s{number}"), "token": "a token of some length" });
-        services.push(api.done("serviceCreate", "id", input).await["id"].take());
-        proxies.push(Value::from(api.make("proxy", &format!("x{number}")).await));
+        services.push(api.mutate_ok("serviceCreate", "id", input).await["id"].take());
+        proxies.push(Value::from(api.create("proxy", &format!("x{number}")).await));
     }
     for number in 0..OBJECTS {
         let tied =
@@ -25,12 +25,12 @@ async fn filled() -> TestApi {
                 { "name": "pin", "value": "4711" }, { "name": "token", "value": "another long token" },
             ],
         });
-        let profile = api.done("profileCreate", "id", profile).await["id"].take();
+        let profile = api.mutate_ok("profileCreate", "id", profile).await["id"].take();
         let command = json!({
             "name": format!("c{number}"), "spec": { "http": { "url": "https://example.test" } },
             "profileId": profile, "proxyId": proxies[number], "serviceIds": tied(&services),
         });
-        api.done("commandCreate", "id", command).await;
+        api.mutate_ok("commandCreate", "id", command).await;
     }
     api
 }
@@ -45,14 +45,14 @@ async fn cost(
 ) -> (usize, usize) {
     let query =
         format!("query($first: Int!) {{ {list}(first: $first) {{ totalCount nodes {{ {fields} }} }} }}");
-    statements.taken();
+    statements.take_count();
     let data = api.data(&query, json!({ "first": size })).await;
-    (data[list]["nodes"].as_array().unwrap().len(), statements.taken())
+    (data[list]["nodes"].as_array().unwrap().len(), statements.take_count())
 }
 
 #[tokio::test]
 async fn lists_take_a_constant_number_of_statements() {
-    let api = filled().await;
+    let api = api_with_objects().await;
     let statements = Statements::watch();
     for (list, fields, most) in [
         ("profiles", "id name environment", 2),
@@ -76,7 +76,7 @@ async fn lists_take_a_constant_number_of_statements() {
 
 #[tokio::test]
 async fn nodes_and_aliases_are_batched_by_kind() {
-    let api = filled().await;
+    let api = api_with_objects().await;
     let listed = api
         .data("{ profiles { nodes { id } } services { nodes { id } } commands { nodes { id } } }", json!({}))
         .await;
@@ -89,14 +89,14 @@ async fn nodes_and_aliases_are_batched_by_kind() {
     let statements = Statements::watch();
     let query = "query($ids: [ID!]!) { nodes(ids: $ids) { id __typename } }";
     let found = api.data(query, json!({ "ids": ids })).await;
-    let answered: Vec<&str> =
+    let found_ids: Vec<&str> =
         found["nodes"].as_array().unwrap().iter().map(|node| node["id"].as_str().unwrap()).collect();
-    assert_eq!(answered, ids);
-    assert_eq!(statements.taken(), 3);
+    assert_eq!(found_ids, ids);
+    assert_eq!(statements.take_count(), 3);
 
     let aliases: Vec<String> =
         (0..10).map(|number| format!("a{number}: profile(name: \"p{number}\") {{ name }}")).collect();
     let found = api.data(&format!("{{ {} }}", aliases.join(" ")), json!({})).await;
     assert_eq!(found["a7"]["name"], "p7");
-    assert_eq!(statements.taken(), 1);
+    assert_eq!(statements.take_count(), 1);
 }

@@ -16,15 +16,15 @@ const HEALTH: &str = "id version health { status latency exitAddress checkedAt f
 const BASIC: &str = "Basic dXMlNDFyOnAgdyU=";
 
 /// Answers every request that has this in its head, and everything else with 407.
-async fn http_proxy(wanted: &'static str, answer: &'static str) -> SocketAddr {
+async fn http_proxy(wanted: &'static str, response: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let head = head(&mut stream).await.to_lowercase();
             let refused = "HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n";
-            let answer = if head.contains(&wanted.to_lowercase()) { answer } else { refused };
-            stream.write_all(answer.as_bytes()).await.ok();
+            let response = if head.contains(&wanted.to_lowercase()) { response } else { refused };
+            stream.write_all(response.as_bytes()).await.ok();
         }
     });
     address
@@ -78,8 +78,8 @@ async fn socks_proxy(username: &'static str, password: &'static str) -> SocketAd
 
 async fn checked(probe: ProxyProbe, proxy: Value) -> (TestApi, Value) {
     let api = TestApi::start_with(probe).await;
-    let id = api.done("proxyCreate", "id", proxy).await["id"].take();
-    let proxy = api.done("proxyCheck", HEALTH, json!({ "id": id })).await;
+    let id = api.mutate_ok("proxyCreate", "id", proxy).await["id"].take();
+    let proxy = api.mutate_ok("proxyCheck", HEALTH, json!({ "id": id })).await;
     let read = api
         .data(
             "query($id: ID!) { proxy(id: $id) { health { status failure checkedAt } version } }",
@@ -100,8 +100,8 @@ fn probe() -> ProxyProbe {
 
 #[tokio::test]
 async fn a_request_goes_through_with_the_credentials() {
-    let answer = "HTTP/1.1 200 OK\r\ncontent-length: 26\r\n\r\n{\"origin\": \"203.0.113.7\"}\r\n";
-    let address = http_proxy(BASIC, answer).await;
+    let response = "HTTP/1.1 200 OK\r\ncontent-length: 26\r\n\r\n{\"origin\": \"203.0.113.7\"}\r\n";
+    let address = http_proxy(BASIC, response).await;
     let with = json!({
         "name": "x", "protocol": "HTTP", "address": address.to_string(), "username": "us%41r",
         "password": "p w%",
@@ -112,14 +112,14 @@ async fn a_request_goes_through_with_the_credentials() {
         json!(["HEALTHY", "203.0.113.7", null])
     );
     assert!(health["latency"].as_str().unwrap().starts_with("PT"), "{health}");
-    api.assert_never_said(&["us%41r", "p w%", "p%20w", BASIC]);
+    api.assert_never_returned(&["us%41r", "p w%", "p%20w", BASIC]);
 
     let mut without = with;
     without["password"] = "wrong-one".into();
     let (api, health) = checked(probe(), without).await;
     assert_eq!((&health["status"], &health["latency"]), (&json!("DOWN"), &Value::Null));
     assert!(health["failure"].as_str().unwrap().contains("407"), "{health}");
-    api.assert_never_said(&["wrong-one"]);
+    api.assert_never_returned(&["wrong-one"]);
 }
 
 #[tokio::test]
@@ -135,7 +135,7 @@ async fn socks_resolves_names_at_its_end() {
     assert_eq!((&health["status"], &health["exitAddress"]), (&json!("HEALTHY"), &Value::Null), "{health}");
     let (api, health) = checked(probe(), proxy("bad!")).await;
     assert_eq!(health["status"], "DOWN");
-    api.assert_never_said(&["bad!", "us%41r"]);
+    api.assert_never_returned(&["bad!", "us%41r"]);
 }
 
 #[tokio::test]
@@ -162,7 +162,7 @@ async fn what_does_not_answer_is_down() {
 #[tokio::test]
 async fn without_a_target_or_a_proxy_nothing_is_checked() {
     let api = TestApi::start().await;
-    let id = api.make("proxy", "x").await;
+    let id = api.create("proxy", "x").await;
     let payload = api.mutate("proxyCheck", "proxy { id }", json!({ "id": id })).await;
     assert_eq!(payload["userErrors"][0]["code"], "NOT_ALLOWED_IN_STATE");
     assert!(payload["userErrors"][0]["message"].as_str().unwrap().contains("CALLBOARD_PROXY_CHECK_URL"));
@@ -170,8 +170,8 @@ async fn without_a_target_or_a_proxy_nothing_is_checked() {
         assert_eq!(api.refused("proxyCheck", json!({ "id": nobody })).await, ["NOT_FOUND id"]);
     }
     let forbidden = "mutation($i: ProxyCheckInput!) { proxyCheck(input: $i) { proxy { id } } }";
-    let (_, answer) = api.ask(Some("cb_operator"), forbidden, json!({ "i": { "id": id } })).await;
-    assert_eq!(answer["errors"][0]["extensions"]["code"], "FORBIDDEN");
+    let (_, response) = api.execute(Some("cb_operator"), forbidden, json!({ "i": { "id": id } })).await;
+    assert_eq!(response["errors"][0]["extensions"]["code"], "FORBIDDEN");
 }
 
 #[tokio::test]
@@ -181,6 +181,6 @@ async fn a_new_address_makes_health_unknown() {
         checked(probe(), json!({ "name": "x", "protocol": "HTTP", "address": address.to_string() })).await;
     assert_eq!(health["status"], "HEALTHY");
     let id = api.data("{ proxy(name: \"x\") { id } }", json!({})).await["proxy"]["id"].take();
-    let moved = api.done("proxyUpdate", HEALTH, json!({ "id": id, "address": "127.0.0.1:9" })).await;
+    let moved = api.mutate_ok("proxyUpdate", HEALTH, json!({ "id": id, "address": "127.0.0.1:9" })).await;
     assert_eq!(json!([moved["health"]["status"], moved["health"]["checkedAt"]]), json!(["UNKNOWN", null]));
 }

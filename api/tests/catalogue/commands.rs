@@ -12,9 +12,9 @@ const ALL: &str = "id name description kind inputSchema queue version createdAt 
         ... on HttpSpec { method url headers body expectStatus }
         ... on ProgramSpec { program arguments environment stdin } }";
 
-/// The spec of a command that is made with this one.
+/// The spec of a command that is created with this one.
 async fn spec_of(api: &TestApi, name: &str, spec: Value) -> Value {
-    api.done("commandCreate", ALL, json!({ "name": name, "spec": spec })).await["spec"].take()
+    api.mutate_ok("commandCreate", ALL, json!({ "name": name, "spec": spec })).await["spec"].take()
 }
 
 /// Why a command with this spec is refused.
@@ -25,8 +25,8 @@ async fn refused_spec(api: &TestApi, spec: Value) -> Vec<String> {
 #[tokio::test]
 async fn a_command_reads_back_as_it_was_made() {
     let api = TestApi::start().await;
-    let (profile, proxy) = (api.make("profile", "p").await, api.make("proxy", "x").await);
-    let (first, second) = (api.make("service", "a").await, api.make("service", "b").await);
+    let (profile, proxy) = (api.create("profile", "p").await, api.create("proxy", "x").await);
+    let (first, second) = (api.create("service", "a").await, api.create("service", "b").await);
     let schema = json!({ "type": "object", "properties": { "q": { "type": "string" } }, "required": ["q"] });
     let input = json!({
         "name": "Search", "description": "finds", "inputSchema": schema, "queue": "slow.lane",
@@ -43,28 +43,28 @@ async fn a_command_reads_back_as_it_was_made() {
             "expiresAfter": "P1D",
         },
     });
-    let made = api.done("commandCreate", ALL, input).await;
-    assert!(made["id"].as_str().unwrap().starts_with("command_"));
+    let created = api.mutate_ok("commandCreate", ALL, input).await;
+    assert!(created["id"].as_str().unwrap().starts_with("command_"));
     assert_eq!(
-        json!(["kind", "queue", "version"].map(|field| &made[field])),
+        json!(["kind", "queue", "version"].map(|field| &created[field])),
         json!(["HTTP", "slow.lane", 1])
     );
-    assert_eq!(made["inputSchema"], schema);
-    assert_eq!((&made["profile"]["name"], &made["proxy"]["name"]), (&json!("p"), &json!("x")));
-    assert_eq!(made["services"], json!([{ "name": "b" }, { "name": "a" }]));
+    assert_eq!(created["inputSchema"], schema);
+    assert_eq!((&created["profile"]["name"], &created["proxy"]["name"]), (&json!("p"), &json!("x")));
+    assert_eq!(created["services"], json!([{ "name": "b" }, { "name": "a" }]));
     let policy = json!({
         "maxAttempts": 7,
         "backoff": { "strategy": "LINEAR", "initial": "PT1S", "max": "PT5M", "jitter": 0.0 },
         "timeout": "PT1M30S", "grace": "PT5S", "expiresAfter": "P1D",
     });
-    assert_eq!(made["policy"], policy);
+    assert_eq!(created["policy"], policy);
     let query = format!(
         "query($id: ID!) {{ a: command(id: $id) {{ {ALL} }} b: command(name: \"Search\") {{ {ALL} }}
          c: node(id: $id) {{ ... on Command {{ {ALL} }} }} gone: command(id: \"job_x\") {{ id }} }}"
     );
-    let read = api.data(&query, json!({ "id": made["id"] })).await;
+    let read = api.data(&query, json!({ "id": created["id"] })).await;
     for alias in ["a", "b", "c"] {
-        assert_eq!(read[alias], made, "{alias}");
+        assert_eq!(read[alias], created, "{alias}");
     }
     assert_eq!(read["gone"], Value::Null);
 }
@@ -72,16 +72,23 @@ async fn a_command_reads_back_as_it_was_made() {
 #[tokio::test]
 async fn every_kind_takes_its_defaults() {
     let api = TestApi::start().await;
-    let made = api
-        .done("commandCreate", ALL, json!({ "name": "c", "spec": { "http": { "url": "https://a.test" } } }))
+    let created = api
+        .mutate_ok(
+            "commandCreate",
+            ALL,
+            json!({ "name": "c", "spec": { "http": { "url": "https://a.test" } } }),
+        )
         .await;
-    assert_eq!((&made["queue"], &made["inputSchema"]), (&json!("default"), &json!({})));
-    assert_eq!((&made["policy"]["maxAttempts"], &made["policy"]["expiresAfter"]), (&json!(3), &Value::Null));
+    assert_eq!((&created["queue"], &created["inputSchema"]), (&json!("default"), &json!({})));
+    assert_eq!(
+        (&created["policy"]["maxAttempts"], &created["policy"]["expiresAfter"]),
+        (&json!(3), &Value::Null)
+    );
     let http = json!({
         "__typename": "HttpSpec", "method": "GET", "url": "https://a.test", "headers": {}, "body": null,
         "expectStatus": [],
     });
-    assert_eq!(made["spec"], http);
+    assert_eq!(created["spec"], http);
     let nulls = json!({
         "http": {
             "url": "https://a.test", "method": null, "headers": null, "body": null, "expectStatus": null,
@@ -237,8 +244,8 @@ async fn a_bad_spec_is_refused_with_the_place() {
 #[tokio::test]
 async fn everything_that_is_wrong_is_told_at_once() {
     let api = TestApi::start().await;
-    let (profile, service) = (api.make("profile", "p").await, api.make("service", "s").await);
-    api.make("command", "taken").await;
+    let (profile, service) = (api.create("profile", "p").await, api.create("service", "s").await);
+    api.create("command", "taken").await;
     let input = json!({
         "name": "", "description": "x".repeat(2001), "spec": { "http": { "url": "x" } },
         "inputSchema": { "type": "nonsense" },
@@ -272,29 +279,29 @@ async fn everything_that_is_wrong_is_told_at_once() {
     let bad = "mutation { commandCreate(input: {
         name: \"n\", spec: { line: { line: \"env\" } }, policy: { timeout: \"5 minutes\" }
     }) { command { id } } }";
-    let (_, answer) = api.ask(Some("cb_admin"), bad, json!({})).await;
-    assert!(answer["errors"][0]["message"].as_str().unwrap().contains("ISO 8601"), "{answer}");
+    let (_, response) = api.execute(Some("cb_admin"), bad, json!({})).await;
+    assert!(response["errors"][0]["message"].as_str().unwrap().contains("ISO 8601"), "{response}");
 }
 
 #[tokio::test]
 async fn absent_leaves_null_clears_and_a_value_sets() {
     let api = TestApi::start().await;
     let (profile, proxy, service) =
-        (api.make("profile", "p").await, api.make("proxy", "x").await, api.make("service", "s").await);
-    let made = json!({
+        (api.create("profile", "p").await, api.create("proxy", "x").await, api.create("service", "s").await);
+    let created = json!({
         "name": "c", "description": "d", "spec": { "http": { "url": "https://a.test" } },
         "inputSchema": { "type": "object" },
         "profileId": profile, "proxyId": proxy, "serviceIds": [service], "queue": "q",
         "policy": { "maxAttempts": 5, "grace": "PT1S" },
     });
-    let made = api.done("commandCreate", ALL, made).await;
-    let id = &made["id"];
-    assert_eq!(api.done("commandUpdate", ALL, json!({ "id": id })).await, made);
+    let created = api.mutate_ok("commandCreate", ALL, created).await;
+    let id = &created["id"];
+    assert_eq!(api.mutate_ok("commandUpdate", ALL, json!({ "id": id })).await, created);
     let spec = json!({
         "id": id, "version": 1, "spec": { "line": { "line": "env" } },
         "policy": { "maxAttempts": null, "timeout": "PT9S" },
     });
-    let changed = api.done("commandUpdate", ALL, spec).await;
+    let changed = api.mutate_ok("commandUpdate", ALL, spec).await;
     assert_eq!(
         json!([changed["kind"], changed["version"], changed["description"]]),
         json!(["PROGRAM", 2, "d"])
@@ -309,7 +316,7 @@ async fn absent_leaves_null_clears_and_a_value_sets() {
         "serviceIds": null,
         "queue": null, "policy": null,
     });
-    let cleared = api.done("commandUpdate", ALL, clear).await;
+    let cleared = api.mutate_ok("commandUpdate", ALL, clear).await;
     let fields =
         ["description", "inputSchema", "profile", "proxy", "services", "queue"].map(|field| &cleared[field]);
     assert_eq!(json!(fields), json!([null, {}, null, null, [], "default"]));

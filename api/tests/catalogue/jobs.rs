@@ -8,15 +8,15 @@ const ENQUEUE: &str = "mutation($input: JobEnqueueInput!) {
     jobEnqueue(input: $input) { job { id } userErrors { code } } }";
 
 async fn enqueued(api: &TestApi, input: Value) -> Value {
-    let mut answer = api.data(ENQUEUE, json!({ "input": input })).await;
-    assert_eq!(answer["jobEnqueue"]["userErrors"], json!([]));
-    answer["jobEnqueue"]["job"]["id"].take()
+    let mut response = api.data(ENQUEUE, json!({ "input": input })).await;
+    assert_eq!(response["jobEnqueue"]["userErrors"], json!([]));
+    response["jobEnqueue"]["job"]["id"].take()
 }
 
 #[tokio::test]
 async fn a_profile_lists_its_jobs() {
     let api = TestApi::start().await;
-    let (profile, command) = (api.make("profile", "p").await, api.make("command", "c").await);
+    let (profile, command) = (api.create("profile", "p").await, api.create("command", "c").await);
     let older = enqueued(&api, json!({ "commandId": command, "profileId": profile, "labels": ["x"] })).await;
     let newer = enqueued(&api, json!({ "commandId": command, "profileId": profile })).await;
     enqueued(&api, json!({ "commandId": command })).await;
@@ -33,8 +33,8 @@ async fn a_profile_lists_its_jobs() {
 #[tokio::test]
 async fn what_a_job_needs_stays_until_the_job_has_ended() {
     let api = TestApi::start().await;
-    let (profile, proxy) = (api.make("profile", "p").await, api.make("proxy", "x").await);
-    let (service, command) = (api.make("service", "s").await, api.make("command", "c").await);
+    let (profile, proxy) = (api.create("profile", "p").await, api.create("proxy", "x").await);
+    let (service, command) = (api.create("service", "s").await, api.create("command", "c").await);
     let job =
         json!({ "commandId": command, "profileId": profile, "proxyId": proxy, "serviceIds": [service] });
     let job = enqueued(&api, job).await;

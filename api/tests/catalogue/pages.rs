@@ -7,11 +7,11 @@ use crate::api::TestApi;
 const NOUNS: [(&str, &str); 4] =
     [("profile", "profiles"), ("service", "services"), ("proxy", "proxies"), ("command", "commands")];
 
-/// Seven of a noun, made in another order than that of their names.
+/// Seven of a noun, created in another order than that of their names.
 async fn seven(noun: &str) -> (TestApi, Vec<String>) {
     let api = TestApi::start().await;
     for name in ["g", "b", "d", "a", "f", "c", "e"] {
-        api.make(noun, name).await;
+        api.create(noun, name).await;
     }
     (api, ["a", "b", "c", "d", "e", "f", "g"].map(String::from).to_vec())
 }
@@ -87,7 +87,7 @@ async fn a_cursor_outlives_its_row() {
         for edge in &first["edges"].as_array().unwrap()[1..] {
             api.mutate(&format!("{noun}Delete"), "deletedId", json!({ "id": edge["node"]["id"] })).await;
         }
-        api.make(noun, "cc").await;
+        api.create(noun, "cc").await;
         let next = page(&api, list, &format!("(first: 2, after: \"{}\")", cursor(&first, "endCursor"))).await;
         assert_eq!(
             (names(&next), around(&next), &next["totalCount"]),
@@ -104,7 +104,7 @@ async fn search_finds_parts_of_names_in_any_case() {
     for (noun, list) in NOUNS {
         let api = TestApi::start().await;
         for name in ["Alpha", "beta", "alphabet", "per_cent"] {
-            api.make(noun, name).await;
+            api.create(noun, name).await;
         }
         let found = page(&api, list, "(search: \"ALPHA\", first: 1)").await;
         assert_eq!(
@@ -143,12 +143,12 @@ async fn a_list_refuses_what_it_cannot_answer() {
 async fn the_profiles_of_a_service_or_proxy_are_a_list_too() {
     for (noun, ids) in [("service", "serviceIds"), ("proxy", "proxyIds")] {
         let api = TestApi::start().await;
-        let id = api.make(noun, "it").await;
+        let id = api.create(noun, "it").await;
         for name in ["c", "a", "d", "b"] {
             let input = json!({ "name": name, "chromeProfilePath": name, ids: [id] });
-            api.done("profileCreate", "id", input).await;
+            api.mutate_ok("profileCreate", "id", input).await;
         }
-        api.make("profile", "stranger").await;
+        api.create("profile", "stranger").await;
         let read = async |arguments: String| {
             let query = format!(
                 "{{ {noun}(name: \"it\") {{ profiles{arguments} {{

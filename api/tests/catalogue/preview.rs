@@ -18,24 +18,24 @@ const PASSWORD: &str = "correct horse battery staple";
 const PIN: &str = "pin-4711-4711";
 
 /// An API with a profile `p` that has two services, a proxy and a secret.
-async fn furnished() -> (TestApi, Value) {
+async fn api_with_profile() -> (TestApi, Value) {
     let api = TestApi::start().await;
     let service = json!({
         "name": "github", "baseUrl": "https://api.github.test", "token": TOKEN, "settings": { "org": "acme" },
     });
-    let service = api.done("serviceCreate", "id", service).await;
-    let other = api.make("service", "plain").await;
+    let service = api.mutate_ok("serviceCreate", "id", service).await;
+    let other = api.create("service", "plain").await;
     let proxy = json!({
         "name": "x", "protocol": "HTTP", "address": "127.0.0.1:3128", "username": "an-odd-user",
         "password": "hush-hush",
     });
-    let proxy = api.done("proxyCreate", "id", proxy).await;
+    let proxy = api.mutate_ok("proxyCreate", "id", proxy).await;
     let profile = json!({
         "name": "p", "chromeProfilePath": "team/p", "environment": { "LANG": "de" },
         "serviceIds": [other, service["id"]],
         "proxyIds": [proxy["id"]], "secrets": [{ "name": "password", "value": PASSWORD }],
     });
-    let mut profile = api.done("profileCreate", "id", profile).await;
+    let mut profile = api.mutate_ok("profileCreate", "id", profile).await;
     (api, profile["id"].take())
 }
 
@@ -47,20 +47,20 @@ async fn preview(api: &TestApi, input: Value) -> Value {
 }
 
 async fn composed(api: &TestApi, input: Value) -> Value {
-    let mut answer = preview(api, input).await;
-    assert_eq!(answer["userErrors"], json!([]), "{answer}");
-    answer["composed"].take()
+    let mut response = preview(api, input).await;
+    assert_eq!(response["userErrors"], json!([]), "{response}");
+    response["composed"].take()
 }
 
 async fn refused(api: &TestApi, input: Value) -> Vec<String> {
-    let answer = preview(api, input).await;
-    assert_eq!(answer["composed"], Value::Null, "{answer}");
-    reasons(&answer["userErrors"])
+    let response = preview(api, input).await;
+    assert_eq!(response["composed"], Value::Null, "{response}");
+    reasons(&response["userErrors"])
 }
 
 #[tokio::test]
 async fn secrets_are_masked_and_everything_else_is_shown() {
-    let (api, profile) = furnished().await;
+    let (api, profile) = api_with_profile().await;
     let schema =
         json!({ "properties": { "pin": { "type": "string", "writeOnly": true }, "n": { "default": 7 } } });
     let headers = json!({
@@ -105,14 +105,14 @@ async fn secrets_are_masked_and_everything_else_is_shown() {
     let playwright =
         composed(&api, json!({ "spec": script, "profileId": profile, "input": { "any": "thing" } })).await;
     assert_eq!(playwright["kind"], "PLAYWRIGHT");
-    api.assert_never_said(&[TOKEN, PASSWORD, PIN, "an-odd-user", "hush-hush"]);
+    api.assert_never_returned(&[TOKEN, PASSWORD, PIN, "an-odd-user", "hush-hush"]);
 }
 
 #[tokio::test]
 async fn a_saved_command_brings_its_own_choice_and_the_caller_overrides_it() {
-    let (api, profile) = furnished().await;
-    let other = api.make("proxy", "other").await;
-    api.done("proxyUpdate", "id", json!({ "id": other, "address": "other.test:1" })).await;
+    let (api, profile) = api_with_profile().await;
+    let other = api.create("proxy", "other").await;
+    api.mutate_ok("proxyUpdate", "id", json!({ "id": other, "address": "other.test:1" })).await;
     let spec = json!({
         "program": {
             "program": "/usr/bin/env",
@@ -120,7 +120,7 @@ async fn a_saved_command_brings_its_own_choice_and_the_caller_overrides_it() {
         },
     });
     let command = json!({ "name": "c", "spec": spec, "profileId": profile });
-    let command = api.done("commandCreate", "id", command).await["id"].take();
+    let command = api.mutate_ok("commandCreate", "id", command).await["id"].take();
     let arguments = async |extra: Value| {
         let mut input = json!({ "commandId": command });
         input.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
@@ -128,17 +128,17 @@ async fn a_saved_command_brings_its_own_choice_and_the_caller_overrides_it() {
     };
     assert_eq!(arguments(json!({})).await, json!(["127.0.0.1:3128", "2"]), "the profile's");
     assert_eq!(arguments(json!({ "proxyId": other, "serviceIds": [] })).await, json!(["other.test:1", "0"]));
-    let bare = api.make("profile", "bare").await;
+    let bare = api.create("profile", "bare").await;
     assert_eq!(arguments(json!({ "profileId": bare })).await, json!(["direct", "0"]));
-    let service = api.make("service", "mine").await;
-    api.done("commandUpdate", "id", json!({ "id": command, "proxyId": other, "serviceIds": [service] }))
+    let service = api.create("service", "mine").await;
+    api.mutate_ok("commandUpdate", "id", json!({ "id": command, "proxyId": other, "serviceIds": [service] }))
         .await;
     assert_eq!(arguments(json!({})).await, json!(["other.test:1", "1"]), "the command's");
 }
 
 #[tokio::test]
 async fn what_does_not_compose_is_told_with_its_place() {
-    let (api, profile) = furnished().await;
+    let (api, profile) = api_with_profile().await;
     let argument =
         |template: &str| json!({ "program": { "program": "/usr/bin/env", "arguments": ["fine", template] } });
     for (template, message) in [
@@ -148,9 +148,13 @@ async fn what_does_not_compose_is_told_with_its_place() {
         ("{{ input.list }}", "is a list or an object"),
     ] {
         let input = json!({ "spec": argument(template), "profileId": profile, "input": { "list": [] } });
-        let answer = preview(&api, input).await;
-        assert_eq!(reasons(&answer["userErrors"]), ["NOT_COMPOSABLE spec.program.arguments.1"], "{template}");
-        let said = answer["userErrors"][0]["message"].as_str().unwrap();
+        let response = preview(&api, input).await;
+        assert_eq!(
+            reasons(&response["userErrors"]),
+            ["NOT_COMPOSABLE spec.program.arguments.1"],
+            "{template}"
+        );
+        let said = response["userErrors"][0]["message"].as_str().unwrap();
         assert!(said.contains(message), "{template}: {said}");
     }
     let unknown = preview(&api, json!({ "spec": argument("a\n b {{ inptu.x }}") })).await;
@@ -170,13 +174,13 @@ async fn what_does_not_compose_is_told_with_its_place() {
     );
     let viewport = json!({ "spec": { "playwright": { "script": "1", "viewport": 7 } } });
     assert_eq!(refused(&api, viewport).await, ["INVALID spec.playwright.viewport"]);
-    api.assert_never_said(&[TOKEN]);
+    api.assert_never_returned(&[TOKEN]);
 }
 
 #[tokio::test]
 async fn bad_input_and_bad_references_are_told_at_once() {
-    let (api, profile) = furnished().await;
-    let service = api.make("service", "s").await;
+    let (api, profile) = api_with_profile().await;
+    let service = api.create("service", "s").await;
     let schema = json!({
         "properties": { "age": { "type": "integer" }, "pin": { "writeOnly": true, "minLength": 99 } },
         "required": ["name"],
@@ -198,13 +202,13 @@ async fn bad_input_and_bad_references_are_told_at_once() {
     assert_eq!(set(refused(&api, input).await.iter().map(String::as_str)), expected);
     let list = json!({ "spec": { "line": { "line": "env" } }, "input": [] });
     assert_eq!(refused(&api, list).await, ["INVALID input"]);
-    api.assert_never_said(&[PIN]);
+    api.assert_never_returned(&[PIN]);
 }
 
 #[tokio::test]
 async fn it_takes_either_a_command_or_a_spec() {
     let api = TestApi::start().await;
-    let (command, spec) = (api.make("command", "c").await, json!({ "line": { "line": "env" } }));
+    let (command, spec) = (api.create("command", "c").await, json!({ "line": { "line": "env" } }));
     assert_eq!(refused(&api, json!({})).await, ["INVALID"]);
     assert_eq!(refused(&api, json!({ "commandId": command, "spec": spec })).await, ["INVALID"]);
     assert_eq!(
@@ -230,7 +234,7 @@ async fn submitted(api: &TestApi, context: &SubmitContext, order: JobRequest) ->
 
 #[tokio::test]
 async fn it_says_what_enqueuing_says() {
-    let (api, profile) = furnished().await;
+    let (api, profile) = api_with_profile().await;
     let submit = api.submit();
     let schema = json!({ "properties": { "q": { "type": "string" } } });
     for (number, (template, input)) in [
@@ -247,11 +251,11 @@ async fn it_says_what_enqueuing_says() {
         let command = json!({
             "name": format!("c{number}"), "spec": spec, "inputSchema": schema, "profileId": profile,
         });
-        let command = api.done("commandCreate", "id", command).await["id"].take();
+        let command = api.mutate_ok("commandCreate", "id", command).await["id"].take();
         let id: CommandId = command.as_str().unwrap().parse().unwrap();
         let order = JobRequest { command: Some(id), input: Some(input.clone()), ..JobRequest::default() };
-        let answer = preview(&api, json!({ "commandId": command, "input": input })).await;
-        let told: Vec<(String, String)> = answer["userErrors"]
+        let response = preview(&api, json!({ "commandId": command, "input": input })).await;
+        let told: Vec<(String, String)> = response["userErrors"]
             .as_array()
             .unwrap()
             .iter()
@@ -261,7 +265,7 @@ async fn it_says_what_enqueuing_says() {
             })
             .collect();
         assert_eq!(submitted(&api, &submit, order).await, told, "{template}");
-        assert_eq!(told.is_empty(), answer["composed"].is_object(), "{template}");
+        assert_eq!(told.is_empty(), response["composed"].is_object(), "{template}");
         assert!(
             told.iter().all(|(path, _)| path.starts_with("input") || path.starts_with("commandId.spec.")),
             "{told:?}"

@@ -13,8 +13,8 @@ const PASSWORD: &str = "correct horse battery staple";
 #[tokio::test]
 async fn a_profile_reads_back_as_it_was_made() {
     let api = TestApi::start().await;
-    let (first, second) = (api.make("service", "first").await, api.make("service", "second").await);
-    let proxy = api.make("proxy", "exit").await;
+    let (first, second) = (api.create("service", "first").await, api.create("service", "second").await);
+    let proxy = api.create("proxy", "exit").await;
     let input = json!({
         "name": "Alice", "chromeProfilePath": "team/alice", "description": "buys things",
         "labels": ["b", "a", "b"],
@@ -24,26 +24,30 @@ async fn a_profile_reads_back_as_it_was_made() {
             { "name": "pin", "value": "4711" },
         ],
     });
-    let made = api.done("profileCreate", ALL, input).await;
-    let id = made["id"].as_str().unwrap();
+    let created = api.mutate_ok("profileCreate", ALL, input).await;
+    let id = created["id"].as_str().unwrap();
     assert!(id.starts_with("profile_"), "{id}");
-    assert_eq!(made["labels"], json!(["a", "b"]));
-    assert_eq!(made["environment"], json!({ "LANG": "de", "TZ": "UTC" }));
-    assert_eq!((&made["version"], &made["proxySelection"]), (&json!(1), &json!("FIRST_HEALTHY")));
+    assert_eq!(created["labels"], json!(["a", "b"]));
+    assert_eq!(created["environment"], json!({ "LANG": "de", "TZ": "UTC" }));
+    assert_eq!((&created["version"], &created["proxySelection"]), (&json!(1), &json!("FIRST_HEALTHY")));
     assert_eq!(
-        made["services"],
+        created["services"],
         json!([{ "id": second, "name": "second" }, { "id": first, "name": "first" }])
     );
-    assert_eq!(made["proxies"], json!([{ "id": proxy, "name": "exit" }]));
-    let password = &made["secrets"][0];
+    assert_eq!(created["proxies"], json!([{ "id": proxy, "name": "exit" }]));
+    let password = &created["secrets"][0];
     assert_eq!(
         (&password["name"], &password["isSet"], &password["hint"]),
         (&json!("password"), &json!(true), &json!("aple"))
     );
     assert_eq!(password["expiresAt"], "2999-01-01T00:00:00.000Z");
-    assert_eq!((&made["secrets"][1]["hint"], &made["secrets"][1]["expiresAt"]), (&Value::Null, &Value::Null));
+    assert_eq!(
+        (&created["secrets"][1]["hint"], &created["secrets"][1]["expiresAt"]),
+        (&Value::Null, &Value::Null)
+    );
     assert!(
-        made["createdAt"].as_str().unwrap().ends_with('Z') && made["createdAt"].as_str().unwrap().len() == 24
+        created["createdAt"].as_str().unwrap().ends_with('Z')
+            && created["createdAt"].as_str().unwrap().len() == 24
     );
 
     let query = format!(
@@ -52,15 +56,15 @@ async fn a_profile_reads_back_as_it_was_made() {
     );
     let read = api.data(&query, json!({ "id": id })).await;
     for alias in ["a", "b", "c"] {
-        assert_eq!(read[alias], made, "{alias}");
+        assert_eq!(read[alias], created, "{alias}");
     }
-    api.assert_never_said(&[PASSWORD, "4711"]);
+    api.assert_never_returned(&[PASSWORD, "4711"]);
 }
 
 #[tokio::test]
 async fn what_is_not_there_is_null_and_never_an_error() {
     let api = TestApi::start().await;
-    let service = api.make("service", "s").await;
+    let service = api.create("service", "s").await;
     let query = "query($id: ID!) { profile(id: $id) { id } node(id: $id) { id } nodes(ids: [$id]) { id } }";
     for id in
         ["", "profile_", "nonsense", "profile_01h455vb4pex5vsknk084sn02q", "job_01h455vb4pex5vsknk084sn02q"]
@@ -73,15 +77,19 @@ async fn what_is_not_there_is_null_and_never_an_error() {
     assert_eq!(api.data("{ profile(name: \"nobody\") { id } }", json!({})).await["profile"], Value::Null);
     assert_eq!(api.error("{ profile { id } }", json!({})).await, "BAD_REQUEST");
     let both = "query($id: ID!) { profile(id: $id, name: \"x\") { id } services { totalCount } }";
-    let (status, answer) = api.ask(Some("cb_admin"), both, json!({ "id": "profile_" })).await;
-    assert_eq!((status, &answer["data"]["services"]["totalCount"]), (StatusCode::OK, &json!(1)), "{answer}");
-    assert_eq!(answer["errors"][0]["path"], json!(["profile"]));
+    let (status, response) = api.execute(Some("cb_admin"), both, json!({ "id": "profile_" })).await;
+    assert_eq!(
+        (status, &response["data"]["services"]["totalCount"]),
+        (StatusCode::OK, &json!(1)),
+        "{response}"
+    );
+    assert_eq!(response["errors"][0]["path"], json!(["profile"]));
 }
 
 #[tokio::test]
 async fn everything_that_is_wrong_is_told_at_once() {
     let api = TestApi::start().await;
-    let (service, proxy) = (api.make("service", "s").await, api.make("proxy", "x").await);
+    let (service, proxy) = (api.create("service", "s").await, api.create("proxy", "x").await);
     let input = json!({
         "name": " padded", "chromeProfilePath": "../outside", "description": "x".repeat(2001),
         "labels": ["fine", ""],
@@ -124,21 +132,23 @@ async fn everything_that_is_wrong_is_told_at_once() {
 #[tokio::test]
 async fn names_and_directories_are_unique() {
     let api = TestApi::start().await;
-    api.make("profile", "alice").await;
-    let bob = api.make("profile", "bob").await;
+    api.create("profile", "alice").await;
+    let bob = api.create("profile", "bob").await;
     let taken = json!({ "name": "alice", "chromeProfilePath": "p/alice" });
     assert_eq!(api.refused("profileCreate", taken).await, ["TAKEN name", "TAKEN chromeProfilePath"]);
     assert_eq!(api.refused("profileUpdate", json!({ "id": bob, "name": "alice" })).await, ["TAKEN name"]);
     let path = json!({ "id": bob, "chromeProfilePath": "p/alice" });
     assert_eq!(api.refused("profileUpdate", path).await, ["TAKEN chromeProfilePath"]);
-    api.done("profileUpdate", "id", json!({ "id": bob, "name": "bob", "chromeProfilePath": "p/bob" })).await;
+    api.mutate_ok("profileUpdate", "id", json!({ "id": bob, "name": "bob", "chromeProfilePath": "p/bob" }))
+        .await;
 }
 
 #[tokio::test]
 async fn a_profile_without_a_directory_gets_one_of_its_own() {
     let api = TestApi::start().await;
-    let one = api.done("profileCreate", ALL, json!({ "name": "one" })).await;
-    let other = api.done("profileCreate", ALL, json!({ "name": "other", "chromeProfilePath": null })).await;
+    let one = api.mutate_ok("profileCreate", ALL, json!({ "name": "one" })).await;
+    let other =
+        api.mutate_ok("profileCreate", ALL, json!({ "name": "other", "chromeProfilePath": null })).await;
     let paths = [&one, &other].map(|profile| profile["chromeProfilePath"].as_str().unwrap());
     assert!(paths.iter().all(|path| path.len() == 32) && paths[0] != paths[1], "{paths:?}");
 }
@@ -146,19 +156,20 @@ async fn a_profile_without_a_directory_gets_one_of_its_own() {
 #[tokio::test]
 async fn absent_leaves_null_clears_and_a_value_sets() {
     let api = TestApi::start().await;
-    let (service, proxy) = (api.make("service", "s").await, api.make("proxy", "x").await);
+    let (service, proxy) = (api.create("service", "s").await, api.create("proxy", "x").await);
     let input = json!({
         "name": "a", "chromeProfilePath": "a", "description": "d", "labels": ["l"],
         "environment": { "A": "1" },
         "serviceIds": [service], "proxyIds": [proxy], "proxySelection": "ROUND_ROBIN",
         "secrets": [{ "name": "one", "value": "1" }, { "name": "two", "value": "2" }],
     });
-    let made = api.done("profileCreate", ALL, input).await;
-    let id = &made["id"];
+    let created = api.mutate_ok("profileCreate", ALL, input).await;
+    let id = &created["id"];
 
-    let same = api.done("profileUpdate", ALL, json!({ "id": id })).await;
-    assert_eq!(same, made, "nothing changed, the version neither");
-    let labelled = api.done("profileUpdate", ALL, json!({ "id": id, "version": 1, "labels": ["m"] })).await;
+    let same = api.mutate_ok("profileUpdate", ALL, json!({ "id": id })).await;
+    assert_eq!(same, created, "nothing changed, the version neither");
+    let labelled =
+        api.mutate_ok("profileUpdate", ALL, json!({ "id": id, "version": 1, "labels": ["m"] })).await;
     assert_eq!(
         (&labelled["labels"], &labelled["version"], &labelled["description"]),
         (&json!(["m"]), &json!(2), &json!("d"))
@@ -169,7 +180,7 @@ async fn absent_leaves_null_clears_and_a_value_sets() {
         "proxyIds": null,
         "proxySelection": null, "secrets": [{ "name": "three", "value": PASSWORD }], "removeSecrets": ["one"],
     });
-    let cleared = api.done("profileUpdate", ALL, changes).await;
+    let cleared = api.mutate_ok("profileUpdate", ALL, changes).await;
     let expected = json!([null, [], {}, [], [], "FIRST_HEALTHY", 3]);
     let found = ["description", "labels", "environment", "services", "proxies", "proxySelection", "version"]
         .map(|f| &cleared[f]);
@@ -194,14 +205,14 @@ async fn absent_leaves_null_clears_and_a_value_sets() {
         "NOT_FOUND removeSecrets.1",
     ]);
     assert_eq!(set(refused.iter().map(String::as_str)), expected);
-    api.assert_never_said(&[PASSWORD]);
+    api.assert_never_returned(&[PASSWORD]);
 }
 
 #[tokio::test]
 async fn two_people_do_not_overwrite_each_other() {
     let api = TestApi::start().await;
-    let id = api.make("profile", "a").await;
-    api.done("profileUpdate", "id", json!({ "id": id, "version": 1, "description": "mine" })).await;
+    let id = api.create("profile", "a").await;
+    api.mutate_ok("profileUpdate", "id", json!({ "id": id, "version": 1, "description": "mine" })).await;
     let stale = json!({ "id": id, "version": 1, "description": "yours" });
     assert_eq!(api.refused("profileUpdate", stale).await, ["STALE_VERSION version"]);
     assert_eq!(
@@ -229,10 +240,10 @@ async fn two_people_do_not_overwrite_each_other() {
 #[tokio::test]
 async fn a_profile_that_is_needed_stays() {
     let api = TestApi::start().await;
-    let (id, service) = (api.make("profile", "a").await, api.make("service", "s").await);
+    let (id, service) = (api.create("profile", "a").await, api.create("service", "s").await);
     let spec = json!({ "http": { "url": "https://example.test" } });
     let command =
-        api.done("commandCreate", "id", json!({ "name": "c", "spec": spec, "profileId": id })).await;
+        api.mutate_ok("commandCreate", "id", json!({ "name": "c", "spec": spec, "profileId": id })).await;
     assert_eq!(api.refused("profileDelete", json!({ "id": id })).await, ["IN_USE id"]);
     api.mutate("commandDelete", "deletedId", json!({ "id": command["id"] })).await;
     let deleted = api.mutate("profileDelete", "deletedId", json!({ "id": id, "version": 1 })).await;
@@ -258,15 +269,16 @@ async fn only_an_admin_changes_the_catalogue() {
         (Some("cb_viewer"), StatusCode::OK, "FORBIDDEN"),
         (Some("cb_operator"), StatusCode::OK, "FORBIDDEN"),
     ] {
-        let (found, answer) = api.ask(key, mutation, json!({})).await;
-        assert_eq!(answer["errors"][0]["extensions"]["code"], code, "{answer}");
-        assert_eq!(found, status, "{answer}");
+        let (found, response) = api.execute(key, mutation, json!({})).await;
+        assert_eq!(response["errors"][0]["extensions"]["code"], code, "{response}");
+        assert_eq!(found, status, "{response}");
     }
-    let (_, answer) = api.ask(Some("cb_viewer"), "{ profiles { totalCount } }", json!({})).await;
-    assert_eq!(answer["data"]["profiles"]["totalCount"], 0);
-    let (_, answer) = api.ask(None, "{ viewer { name } }", json!({})).await;
-    assert_eq!(answer, json!({ "data": { "viewer": null } }));
-    let (_, answer) = api.ask(Some("cb_operator"), "{ viewer { name role expiresAt } }", json!({})).await;
+    let (_, response) = api.execute(Some("cb_viewer"), "{ profiles { totalCount } }", json!({})).await;
+    assert_eq!(response["data"]["profiles"]["totalCount"], 0);
+    let (_, response) = api.execute(None, "{ viewer { name } }", json!({})).await;
+    assert_eq!(response, json!({ "data": { "viewer": null } }));
+    let (_, response) =
+        api.execute(Some("cb_operator"), "{ viewer { name role expiresAt } }", json!({})).await;
     let viewer = json!({ "name": "cb_operator", "role": "OPERATOR", "expiresAt": null });
-    assert_eq!(answer["data"]["viewer"], viewer);
+    assert_eq!(response["data"]["viewer"], viewer);
 }

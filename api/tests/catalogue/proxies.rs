@@ -14,24 +14,24 @@ async fn a_proxy_reads_back_and_its_credentials_do_not() {
         "name": "exit", "protocol": "SOCKS5", "address": "proxy.test:1080", "username": "an-odd-user",
         "password": "hush-hush",
     });
-    let made = api.done("proxyCreate", ALL, input).await;
-    assert!(made["id"].as_str().unwrap().starts_with("proxy_"));
-    assert_eq!((&made["protocol"], &made["address"]), (&json!("SOCKS5"), &json!("proxy.test:1080")));
-    assert_eq!((&made["hasCredentials"], &made["profiles"]["totalCount"]), (&json!(true), &json!(0)));
+    let created = api.mutate_ok("proxyCreate", ALL, input).await;
+    assert!(created["id"].as_str().unwrap().starts_with("proxy_"));
+    assert_eq!((&created["protocol"], &created["address"]), (&json!("SOCKS5"), &json!("proxy.test:1080")));
+    assert_eq!((&created["hasCredentials"], &created["profiles"]["totalCount"]), (&json!(true), &json!(0)));
     let unknown = json!({
         "status": "UNKNOWN", "latency": null, "exitAddress": null, "checkedAt": null, "failure": null,
     });
-    assert_eq!(made["health"], unknown);
+    assert_eq!(created["health"], unknown);
     let query = format!(
         "query($id: ID!) {{ a: proxy(id: $id) {{ {ALL} }} b: proxy(name: \"exit\") {{ {ALL} }}
          c: node(id: $id) {{ ... on Proxy {{ {ALL} }} }} gone: proxy(id: \"proxy_x\") {{ id }} }}"
     );
-    let read = api.data(&query, json!({ "id": made["id"] })).await;
+    let read = api.data(&query, json!({ "id": created["id"] })).await;
     for alias in ["a", "b", "c"] {
-        assert_eq!(read[alias], made, "{alias}");
+        assert_eq!(read[alias], created, "{alias}");
     }
     assert_eq!(read["gone"], Value::Null);
-    api.assert_never_said(&["an-odd-user", "hush-hush"]);
+    api.assert_never_returned(&["an-odd-user", "hush-hush"]);
 }
 
 #[tokio::test]
@@ -42,14 +42,15 @@ async fn share_links_are_imported() {
         ("https://proxy.test:443", "proxy.test:443", "HTTPS", "proxy.test:443", false),
         ("socks5://[2001:db8::1]:1080/", "[2001:db8::1]:1080", "SOCKS5", "[2001:db8::1]:1080", false),
     ] {
-        let made = api.done("proxyImport", ALL, json!({ "link": link })).await;
+        let created = api.mutate_ok("proxyImport", ALL, json!({ "link": link })).await;
         let expected = json!([name, protocol, address, has_credentials]);
         assert_eq!(
-            json!(["name", "protocol", "address", "hasCredentials"].map(|field| &made[field])),
+            json!(["name", "protocol", "address", "hasCredentials"].map(|field| &created[field])),
             expected
         );
     }
-    let named = api.done("proxyImport", ALL, json!({ "link": "http://h:1#other", "name": "mine" })).await;
+    let named =
+        api.mutate_ok("proxyImport", ALL, json!({ "link": "http://h:1#other", "name": "mine" })).await;
     assert_eq!(named["name"], "mine");
     for link in
         ["vless://0123-secret@h:1", "ss://secret@h:1", "nonsense", "", "http://secret@h", "http://h:1/secret"]
@@ -62,7 +63,7 @@ async fn share_links_are_imported() {
     );
     let both = api.refused("proxyImport", json!({ "link": "x", "name": "" })).await;
     assert_eq!(set(both.iter().map(String::as_str)), set(["INVALID link", "INVALID name"]));
-    api.assert_never_said(&["secret", "pa:ss", "pa%3Ass"]);
+    api.assert_never_returned(&["secret", "pa:ss", "pa%3Ass"]);
 }
 
 #[tokio::test]
@@ -70,17 +71,19 @@ async fn changes_leave_clear_and_set() {
     let api = TestApi::start().await;
     let input =
         json!({ "name": "x", "protocol": "HTTP", "address": "h:1", "username": "u", "password": "p" });
-    let made = api.done("proxyCreate", ALL, input).await;
-    let id = &made["id"];
-    assert_eq!(api.done("proxyUpdate", ALL, json!({ "id": id })).await, made);
-    let moved =
-        api.done("proxyUpdate", ALL, json!({ "id": id, "version": 1, "name": "y", "address": "h:2" })).await;
+    let created = api.mutate_ok("proxyCreate", ALL, input).await;
+    let id = &created["id"];
+    assert_eq!(api.mutate_ok("proxyUpdate", ALL, json!({ "id": id })).await, created);
+    let moved = api
+        .mutate_ok("proxyUpdate", ALL, json!({ "id": id, "version": 1, "name": "y", "address": "h:2" }))
+        .await;
     assert_eq!(
         (&moved["address"], &moved["hasCredentials"], &moved["version"]),
         (&json!("h:2"), &json!(true), &json!(2))
     );
     assert_eq!(api.refused("proxyUpdate", json!({ "id": id, "username": null })).await, ["INVALID password"]);
-    let bare = api.done("proxyUpdate", ALL, json!({ "id": id, "username": null, "password": null })).await;
+    let bare =
+        api.mutate_ok("proxyUpdate", ALL, json!({ "id": id, "username": null, "password": null })).await;
     assert_eq!(bare["hasCredentials"], false);
     assert_eq!(api.refused("proxyUpdate", json!({ "id": id, "password": "p" })).await, ["INVALID password"]);
     assert_eq!(
@@ -94,8 +97,8 @@ async fn changes_leave_clear_and_set() {
 #[tokio::test]
 async fn what_is_wrong_is_told() {
     let api = TestApi::start().await;
-    api.make("proxy", "taken").await;
-    let profile = api.make("profile", "p").await;
+    api.create("proxy", "taken").await;
+    let profile = api.create("profile", "p").await;
     let bad =
         json!({ "name": "", "protocol": "HTTP", "address": "http://h:1", "username": "a:b", "password": "" });
     let refused = api.refused("proxyCreate", bad).await;
@@ -112,17 +115,18 @@ async fn what_is_wrong_is_told() {
 #[tokio::test]
 async fn a_proxy_that_is_needed_stays() {
     let api = TestApi::start().await;
-    let id = api.make("proxy", "x").await;
+    let id = api.create("proxy", "x").await;
     let profile = json!({ "name": "p", "chromeProfilePath": "p", "proxyIds": [id] });
-    let profile = api.done("profileCreate", "id", profile).await;
+    let profile = api.mutate_ok("profileCreate", "id", profile).await;
     let spec = json!({ "http": { "url": "https://example.test" } });
-    let command = api.done("commandCreate", "id", json!({ "name": "c", "spec": spec, "proxyId": id })).await;
+    let command =
+        api.mutate_ok("commandCreate", "id", json!({ "name": "c", "spec": spec, "proxyId": id })).await;
     let listed = api.data("{ proxy(name: \"x\") { profiles { nodes { name } } } }", json!({})).await;
     assert_eq!(listed["proxy"]["profiles"]["nodes"], json!([{ "name": "p" }]));
     assert_eq!(api.refused("proxyDelete", json!({ "id": id })).await, ["IN_USE id"]);
-    api.done("profileUpdate", "id", json!({ "id": profile["id"], "proxyIds": [] })).await;
+    api.mutate_ok("profileUpdate", "id", json!({ "id": profile["id"], "proxyIds": [] })).await;
     assert_eq!(api.refused("proxyDelete", json!({ "id": id })).await, ["IN_USE id"]);
-    api.done("commandUpdate", "id", json!({ "id": command["id"], "proxyId": null })).await;
+    api.mutate_ok("commandUpdate", "id", json!({ "id": command["id"], "proxyId": null })).await;
     let deleted = api.mutate("proxyDelete", "deletedId", json!({ "id": id, "version": 1 })).await;
     assert_eq!(deleted["deletedId"], json!(id));
     assert_eq!(api.refused("proxyDelete", json!({ "id": id })).await, ["NOT_FOUND id"]);

@@ -16,39 +16,39 @@ const PIN: &str = "9081726354";
 #[tokio::test]
 async fn a_schedule_reads_back_with_what_its_command_adds_and_without_its_secrets() {
     let api = TestApi::start().await;
-    let (profile, service) = (api.make("profile", "p").await, api.make("service", "s").await);
+    let (profile, service) = (api.create("profile", "p").await, api.create("service", "s").await);
     let command = json!({
         "name": "c", "spec": { "program": { "program": "/usr/bin/true" } }, "profileId": profile, "serviceIds": [service],
         "queue": "nightly", "policy": { "maxAttempts": 7, "timeout": "PT9S" },
         "inputSchema": { "properties": { "pin": { "type": "string", "writeOnly": true } } },
     });
-    let command = api.done("commandCreate", "id", command).await["id"].clone();
+    let command = api.mutate_ok("commandCreate", "id", command).await["id"].clone();
     let input = json!({
         "name": "every leap day", "cron": "30 2 29 2 *", "timezone": "europe/berlin", "catchUp": "PT2H", "overlap": "ALLOW",
         "job": { "commandId": command, "input": { "pin": PIN, "n": 1 }, "policy": { "timeout": "PT8S" }, "labels": ["b", "a"] },
     });
-    let made = api.done("scheduleCreate", ALL, input).await;
-    assert!(made["id"].as_str().unwrap().starts_with("schedule_"));
-    assert_eq!((&made["timezone"], &made["catchUp"]), (&json!("Europe/Berlin"), &json!("PT2H")));
+    let created = api.mutate_ok("scheduleCreate", ALL, input).await;
+    assert!(created["id"].as_str().unwrap().starts_with("schedule_"));
+    assert_eq!((&created["timezone"], &created["catchUp"]), (&json!("Europe/Berlin"), &json!("PT2H")));
     let job = json!({
         "command": { "id": command }, "profile": { "name": "p" }, "proxy": null, "services": [{ "name": "s" }],
         "input": { "pin": "***", "n": 1 }, "queue": "nightly", "priority": 4, "labels": ["a", "b"],
         "policy": { "maxAttempts": 7, "timeout": "PT8S" },
     });
-    assert_eq!(made["job"], job);
-    let upcoming = made["upcoming"].as_array().unwrap();
-    assert_eq!((upcoming.len(), &upcoming[0]), (5, &made["nextRunAt"]));
+    assert_eq!(created["job"], job);
+    let upcoming = created["upcoming"].as_array().unwrap();
+    assert_eq!((upcoming.len(), &upcoming[0]), (5, &created["nextRunAt"]));
     assert!(upcoming.iter().all(|at| at.as_str().unwrap().ends_with("-02-29T01:30:00.000Z")), "{upcoming:?}");
 
     let query = format!(
         "query($id: ID!) {{ a: schedule(id: $id) {{ {ALL} }} b: schedule(name: \"every leap day\") {{ {ALL} }}
          c: node(id: $id) {{ ... on Schedule {{ {ALL} }} }} d: schedules(search: \"LEAP\") {{ totalCount nodes {{ {ALL} }} }} }}"
     );
-    let read = api.data(&query, json!({ "id": made["id"] })).await;
+    let read = api.data(&query, json!({ "id": created["id"] })).await;
     for alias in ["a", "b", "c"] {
-        assert_eq!(read[alias], made, "{alias}");
+        assert_eq!(read[alias], created, "{alias}");
     }
-    assert_eq!(read["d"], json!({ "totalCount": 1, "nodes": [made] }));
+    assert_eq!(read["d"], json!({ "totalCount": 1, "nodes": [created] }));
 
     // What is in use stays.
     for (verb, id) in [("profileDelete", &profile), ("serviceDelete", &service)] {
@@ -56,17 +56,17 @@ async fn a_schedule_reads_back_with_what_its_command_adds_and_without_its_secret
     }
     assert_eq!(api.refused("commandDelete", json!({ "id": command })).await, ["IN_USE id"]);
 
-    let changed = json!({ "id": made["id"], "version": 1, "isPaused": true });
-    let paused = api.done("scheduleUpdate", ALL, changed).await;
+    let changed = json!({ "id": created["id"], "version": 1, "isPaused": true });
+    let paused = api.mutate_ok("scheduleUpdate", ALL, changed).await;
     assert_eq!(
         (&paused["nextRunAt"], &paused["upcoming"], &paused["version"]),
         (&Value::Null, &json!([]), &json!(2))
     );
-    let gone = api.mutate("scheduleDelete", "deletedId", json!({ "id": made["id"], "version": 2 })).await;
-    assert_eq!(gone["deletedId"], made["id"]);
-    api.done("commandUpdate", "id", json!({ "id": command, "profileId": null })).await;
+    let gone = api.mutate("scheduleDelete", "deletedId", json!({ "id": created["id"], "version": 2 })).await;
+    assert_eq!(gone["deletedId"], created["id"]);
+    api.mutate_ok("commandUpdate", "id", json!({ "id": command, "profileId": null })).await;
     let bare = api
-        .done(
+        .mutate_ok(
             "scheduleCreate",
             ALL,
             json!({ "name": "bare", "cron": "@daily", "job": { "commandId": command } }),
@@ -75,14 +75,14 @@ async fn a_schedule_reads_back_with_what_its_command_adds_and_without_its_secret
     let defaults = ["timezone", "overlap", "catchUp", "isPaused"].map(|field| bare[field].clone());
     assert_eq!(defaults, [json!("UTC"), json!("SKIP"), json!("PT0S"), json!(false)]);
     assert_eq!((&bare["job"]["profile"], &bare["job"]["input"]), (&Value::Null, &json!({})));
-    api.assert_never_said(&[PIN]);
+    api.assert_never_returned(&[PIN]);
 }
 
 #[tokio::test]
 async fn whatever_is_wrong_with_a_schedule_is_told_at_once() {
     let api = TestApi::start().await;
-    let command = api.make("command", "c").await;
-    api.done(
+    let command = api.create("command", "c").await;
+    api.mutate_ok(
         "scheduleCreate",
         "id",
         json!({ "name": "taken", "cron": "@daily", "job": { "commandId": command } }),
@@ -104,8 +104,8 @@ async fn whatever_is_wrong_with_a_schedule_is_told_at_once() {
     let nobody = json!({ "name": "s", "cron": "@daily", "job": { "commandId": "command_x" } });
     assert_eq!(api.refused("scheduleCreate", nobody).await, ["NOT_FOUND job.commandId"]);
 
-    let made = api
-        .done(
+    let created = api
+        .mutate_ok(
             "scheduleCreate",
             "id",
             json!({ "name": "s", "cron": "@daily", "job": { "commandId": command } }),
@@ -119,7 +119,7 @@ async fn whatever_is_wrong_with_a_schedule_is_told_at_once() {
         (json!({ "timezone": "Mars/Olympus" }), "INVALID timezone"),
     ] {
         let mut input = changes;
-        input["id"] = made["id"].clone();
+        input["id"] = created["id"].clone();
         assert_eq!(api.refused("scheduleUpdate", input).await, [expected]);
     }
     assert_eq!(api.refused("scheduleDelete", json!({ "id": "schedule_x" })).await, ["NOT_FOUND id"]);
@@ -132,16 +132,16 @@ async fn whatever_is_wrong_with_a_schedule_is_told_at_once() {
 #[tokio::test]
 async fn what_a_schedule_has_enqueued_is_found_by_it() {
     let api = TestApi::start().await;
-    let command = api.make("command", "c").await;
+    let command = api.create("command", "c").await;
     let input =
         json!({ "name": "s", "cron": "* * * * * *", "overlap": "ALLOW", "job": { "commandId": command } });
-    let made = api.done("scheduleCreate", "id", input).await;
+    let created = api.mutate_ok("scheduleCreate", "id", input).await;
     let submit = api.submit();
     let fields = "nodes { queue scheduledFor schedule { name lastRunAt } } totalCount";
     let query = format!("query($ids: [ID!]) {{ jobs(filter: {{ scheduleIds: $ids }}) {{ {fields} }} }}");
     let found = eventually(Duration::from_secs(20), async || {
         let (_announced, _next) = fire_schedules(&submit).await.unwrap();
-        let found = api.data(&query, json!({ "ids": [made["id"]] })).await;
+        let found = api.data(&query, json!({ "ids": [created["id"]] })).await;
         (found["jobs"]["totalCount"] != json!(0)).then_some(found)
     })
     .await;
@@ -151,7 +151,8 @@ async fn what_a_schedule_has_enqueued_is_found_by_it() {
     let none = api.data(&query, json!({ "ids": ["schedule_x"] })).await;
     assert_eq!(none["jobs"], json!({ "nodes": [], "totalCount": 0 }));
 
-    api.mutate("scheduleDelete", "deletedId", json!({ "id": made["id"] })).await;
-    let two = api.data(&query, json!({ "ids": [made["id"], "schedule_00000000000000000000000000"] })).await;
+    api.mutate("scheduleDelete", "deletedId", json!({ "id": created["id"] })).await;
+    let two =
+        api.data(&query, json!({ "ids": [created["id"], "schedule_00000000000000000000000000"] })).await;
     assert_eq!(two["jobs"]["nodes"][0]["schedule"], Value::Null, "its jobs stay");
 }

@@ -16,45 +16,45 @@ async fn a_service_reads_back_and_its_token_does_not() {
         "name": "github", "baseUrl": "https://API.example.test", "token": TOKEN,
         "settings": { "z": 1, "a": [null, "ü"] },
     });
-    let made = api.done("serviceCreate", ALL, input).await;
-    assert!(made["id"].as_str().unwrap().starts_with("service_"));
-    assert_eq!(made["baseUrl"], "https://api.example.test/");
-    assert_eq!(made["settings"], json!({ "z": 1, "a": [null, "ü"] }));
-    let token = &made["token"];
+    let created = api.mutate_ok("serviceCreate", ALL, input).await;
+    assert!(created["id"].as_str().unwrap().starts_with("service_"));
+    assert_eq!(created["baseUrl"], "https://api.example.test/");
+    assert_eq!(created["settings"], json!({ "z": 1, "a": [null, "ü"] }));
+    let token = &created["token"];
     assert_eq!(
         (&token["name"], &token["isSet"], &token["hint"]),
         (&json!("token"), &json!(true), &json!("cdef"))
     );
-    assert_eq!(made["profiles"], json!({ "totalCount": 0, "nodes": [] }));
+    assert_eq!(created["profiles"], json!({ "totalCount": 0, "nodes": [] }));
 
     let query = format!(
         "query($id: ID!) {{ a: service(id: $id) {{ {ALL} }} b: service(name: \"github\") {{ {ALL} }}
          c: node(id: $id) {{ ... on Service {{ {ALL} }} }} gone: service(id: \"profile_x\") {{ id }} }}"
     );
-    let read = api.data(&query, json!({ "id": made["id"] })).await;
+    let read = api.data(&query, json!({ "id": created["id"] })).await;
     for alias in ["a", "b", "c"] {
-        assert_eq!(read[alias], made, "{alias}");
+        assert_eq!(read[alias], created, "{alias}");
     }
     assert_eq!(read["gone"], Value::Null);
 
-    let bare = api.done("serviceCreate", ALL, json!({ "name": "bare" })).await;
+    let bare = api.mutate_ok("serviceCreate", ALL, json!({ "name": "bare" })).await;
     assert_eq!((&bare["baseUrl"], &bare["settings"]), (&Value::Null, &json!({})));
     assert_eq!(
         bare["token"],
         json!({ "name": "token", "isSet": false, "hint": null, "updatedAt": null, "expiresAt": null })
     );
-    api.assert_never_said(&[TOKEN]);
+    api.assert_never_returned(&[TOKEN]);
 }
 
 #[tokio::test]
 async fn a_new_token_is_a_new_version() {
     let api = TestApi::start().await;
-    let id = api.make("service", "s").await;
+    let id = api.create("service", "s").await;
     let input = json!({ "id": id, "token": TOKEN, "expiresAt": "2999-01-01T00:00:00+01:00" });
-    let refreshed = api.done("serviceTokenRefresh", ALL, input).await;
+    let refreshed = api.mutate_ok("serviceTokenRefresh", ALL, input).await;
     assert_eq!((&refreshed["version"], &refreshed["token"]["hint"]), (&json!(2), &json!("cdef")));
     assert_eq!(refreshed["token"]["expiresAt"], "2998-12-31T23:00:00.000Z");
-    let again = api.done("serviceTokenRefresh", ALL, json!({ "id": id, "token": "short" })).await;
+    let again = api.mutate_ok("serviceTokenRefresh", ALL, json!({ "id": id, "token": "short" })).await;
     assert_eq!((&again["token"]["hint"], &again["token"]["expiresAt"]), (&Value::Null, &Value::Null));
     let bad = json!({ "id": id, "token": "", "expiresAt": "2001-01-01T00:00:00Z" });
     let refused = api.refused("serviceTokenRefresh", bad).await;
@@ -68,26 +68,26 @@ async fn a_new_token_is_a_new_version() {
         api.refused("serviceTokenRefresh", json!({ "id": id, "token": long })).await,
         ["INVALID token"]
     );
-    api.assert_never_said(&[TOKEN]);
+    api.assert_never_returned(&[TOKEN]);
 }
 
 #[tokio::test]
 async fn changes_leave_clear_and_set() {
     let api = TestApi::start().await;
     let input = json!({ "name": "s", "baseUrl": "https://a.test", "token": TOKEN, "settings": { "a": 1 } });
-    let made = api.done("serviceCreate", ALL, input).await;
-    let id = &made["id"];
-    assert_eq!(api.done("serviceUpdate", ALL, json!({ "id": id })).await, made);
+    let created = api.mutate_ok("serviceCreate", ALL, input).await;
+    let id = &created["id"];
+    assert_eq!(api.mutate_ok("serviceUpdate", ALL, json!({ "id": id })).await, created);
     let cleared = api
-        .done("serviceUpdate", ALL, json!({ "id": id, "version": 1, "baseUrl": null, "settings": null }))
+        .mutate_ok("serviceUpdate", ALL, json!({ "id": id, "version": 1, "baseUrl": null, "settings": null }))
         .await;
     assert_eq!(
         (&cleared["baseUrl"], &cleared["settings"], &cleared["version"]),
         (&Value::Null, &json!({}), &json!(2))
     );
-    assert_eq!(cleared["token"], made["token"], "an update leaves the token");
+    assert_eq!(cleared["token"], created["token"], "an update leaves the token");
     let set_again = json!({ "id": id, "name": "t", "baseUrl": "http://b.test/v1", "settings": { "b": 2 } });
-    let set_again = api.done("serviceUpdate", ALL, set_again).await;
+    let set_again = api.mutate_ok("serviceUpdate", ALL, set_again).await;
     assert_eq!((&set_again["name"], &set_again["baseUrl"]), (&json!("t"), &json!("http://b.test/v1")));
     let stale = json!({ "id": id, "version": 2, "name": "u" });
     assert_eq!(api.refused("serviceUpdate", stale).await, ["STALE_VERSION version"]);
@@ -97,8 +97,8 @@ async fn changes_leave_clear_and_set() {
 #[tokio::test]
 async fn what_is_wrong_is_told() {
     let api = TestApi::start().await;
-    let proxy = api.make("proxy", "x").await;
-    api.make("service", "taken").await;
+    let proxy = api.create("proxy", "x").await;
+    api.create("service", "taken").await;
     let bad = json!({ "name": "1st", "baseUrl": "ftp://a.test", "token": "", "settings": [] });
     let refused = api.refused("serviceCreate", bad).await;
     let expected = set(["INVALID name", "INVALID baseUrl", "INVALID token", "INVALID settings"]);
@@ -108,27 +108,27 @@ async fn what_is_wrong_is_told() {
     assert_eq!(api.refused("serviceCreate", json!({ "name": "taken" })).await, ["TAKEN name"]);
     assert_eq!(api.refused("serviceUpdate", json!({ "id": proxy, "name": "x" })).await, ["NOT_FOUND id"]);
     let relative = "mutation { serviceCreate(input: { name: \"s\", baseUrl: \"/v1\" }) { service { id } } }";
-    let (_, answer) = api.ask(Some("cb_admin"), relative, json!({})).await;
-    assert!(answer["errors"][0]["message"].as_str().unwrap().contains("absolute URL"), "{answer}");
-    api.assert_never_said(&["hush"]);
+    let (_, response) = api.execute(Some("cb_admin"), relative, json!({})).await;
+    assert!(response["errors"][0]["message"].as_str().unwrap().contains("absolute URL"), "{response}");
+    api.assert_never_returned(&["hush"]);
 }
 
 #[tokio::test]
 async fn a_service_that_is_needed_stays() {
     let api = TestApi::start().await;
-    let id = api.make("service", "s").await;
+    let id = api.create("service", "s").await;
     let profile = json!({ "name": "p", "chromeProfilePath": "p", "serviceIds": [id] });
-    let profile = api.done("profileCreate", "id", profile).await;
+    let profile = api.mutate_ok("profileCreate", "id", profile).await;
     let spec = json!({ "http": { "url": "https://example.test" } });
     let command = json!({ "name": "c", "spec": spec, "serviceIds": [id] });
-    let command = api.done("commandCreate", "id", command).await;
+    let command = api.mutate_ok("commandCreate", "id", command).await;
     let listed =
         api.data("{ service(name: \"s\") { profiles { totalCount nodes { name } } } }", json!({})).await;
     assert_eq!(listed["service"]["profiles"], json!({ "totalCount": 1, "nodes": [{ "name": "p" }] }));
     assert_eq!(api.refused("serviceDelete", json!({ "id": id })).await, ["IN_USE id"]);
-    api.done("profileUpdate", "id", json!({ "id": profile["id"], "serviceIds": [] })).await;
+    api.mutate_ok("profileUpdate", "id", json!({ "id": profile["id"], "serviceIds": [] })).await;
     assert_eq!(api.refused("serviceDelete", json!({ "id": id })).await, ["IN_USE id"]);
-    api.done("commandUpdate", "id", json!({ "id": command["id"], "serviceIds": null })).await;
+    api.mutate_ok("commandUpdate", "id", json!({ "id": command["id"], "serviceIds": null })).await;
     assert_eq!(
         api.refused("serviceDelete", json!({ "id": id, "version": 7 })).await,
         ["STALE_VERSION version"]

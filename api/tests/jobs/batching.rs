@@ -2,23 +2,23 @@
 
 use serde_json::json;
 
-use crate::{stage::Stage, statements::Statements};
+use crate::{harness::Harness, statements::Statements};
 
 const JOBS: usize = 20;
 
 #[tokio::test]
 async fn lists_of_jobs_take_a_constant_number_of_statements() {
-    let stage = Stage::set().await;
-    let command = stage.command("hello", json!({})).await;
-    stage.enter(&["default"]).await;
+    let harness = Harness::new().await;
+    let command = harness.create_command("hello", json!({})).await;
+    harness.register_worker(&["default"]).await;
     for n in 0..JOBS {
-        let profile = stage.profile(&format!("p{n}")).await;
-        let job = stage.enqueue(json!({ "commandId": command, "profileId": profile })).await;
+        let profile = harness.create_profile(&format!("p{n}")).await;
+        let job = harness.enqueue(json!({ "commandId": command, "profileId": profile })).await;
         if n % 2 == 0 {
-            let attempt = stage.start(job).await;
-            stage.keep(job, attempt, "a.png").await;
+            let attempt = harness.start(job).await;
+            harness.keep_artifact(job, attempt, "a.png").await;
             if n % 4 == 0 {
-                stage.succeed(job, attempt).await;
+                harness.succeed(job, attempt).await;
             }
         }
     }
@@ -34,15 +34,15 @@ async fn lists_of_jobs_take_a_constant_number_of_statements() {
         let mut costs = Vec::new();
         for size in [2, JOBS] {
             let query = format!("{{ jobs(first: {size}) {{ nodes {{ {fields} }} }} }}");
-            statements.taken();
-            let data = stage.data(&query, json!({})).await;
+            statements.take_count();
+            let data = harness.data(&query, json!({})).await;
             assert_eq!(data["jobs"]["nodes"].as_array().unwrap().len(), size);
-            costs.push(statements.taken());
+            costs.push(statements.take_count());
         }
         assert!(costs[1] <= most, "{fields}: {costs:?}");
     }
     let ids: Vec<String> = {
-        let data = stage.data("{ jobs { nodes { id } } profiles { nodes { id } } }", json!({})).await;
+        let data = harness.data("{ jobs { nodes { id } } profiles { nodes { id } } }", json!({})).await;
         let nodes = data["jobs"]["nodes"]
             .as_array()
             .unwrap()
@@ -50,8 +50,8 @@ async fn lists_of_jobs_take_a_constant_number_of_statements() {
             .chain(data["profiles"]["nodes"].as_array().unwrap());
         nodes.map(|node| node["id"].as_str().unwrap().to_owned()).collect()
     };
-    statements.taken();
+    statements.take_count();
     let query = "query($ids: [ID!]!) { nodes(ids: $ids) { ... on Job { state input } ... on Profile { heldBy { state } } } }";
-    stage.data(query, json!({ "ids": ids })).await;
-    assert!(statements.taken() <= 5, "jobs, their inputs, profiles, holders, and the jobs that hold");
+    harness.data(query, json!({ "ids": ids })).await;
+    assert!(statements.take_count() <= 5, "jobs, their inputs, profiles, holders, and the jobs that hold");
 }

@@ -3,110 +3,114 @@
 use callboard::ids::JobId;
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, failed};
+use crate::harness::{Harness, failed};
 
 /// What a bulk mutation answers, as `[affected, skipped]`.
-async fn counts(stage: &Stage, name: &str, input: Value) -> [i64; 2] {
-    let payload = stage.mutate(name, "affectedCount skippedCount", input).await;
+async fn counts(harness: &Harness, name: &str, input: Value) -> [i64; 2] {
+    let payload = harness.mutate(name, "affectedCount skippedCount", input).await;
     assert_eq!(payload["userErrors"], json!([]));
     [payload["affectedCount"].as_i64().unwrap(), payload["skippedCount"].as_i64().unwrap()]
 }
 
-async fn states(stage: &Stage, jobs: &[JobId]) -> Vec<String> {
+async fn states(harness: &Harness, jobs: &[JobId]) -> Vec<String> {
     let mut states = Vec::new();
     for job in jobs {
-        states.push(stage.of_job(*job, "state").await["state"].as_str().unwrap().to_owned());
+        states.push(harness.read_job(*job, "state").await["state"].as_str().unwrap().to_owned());
     }
     states
 }
 
 #[tokio::test]
 async fn a_filter_cancels_what_is_live_and_counts_what_is_not() {
-    let stage = Stage::set().await;
-    stage.enter(&["default", "other"]).await;
-    let command = stage.command("hello", json!({})).await;
+    let harness = Harness::new().await;
+    harness.register_worker(&["default", "other"]).await;
+    let command = harness.create_command("hello", json!({})).await;
     let mut jobs = Vec::new();
     for _ in 0..6 {
-        jobs.push(stage.enqueue(json!({ "commandId": command })).await);
+        jobs.push(harness.enqueue(json!({ "commandId": command })).await);
     }
-    let elsewhere = stage.enqueue(json!({ "commandId": command, "queue": "other" })).await;
-    let attempt = stage.start(jobs[0]).await;
-    stage.succeed(jobs[0], attempt).await;
-    let running = stage.start(jobs[1]).await;
+    let elsewhere = harness.enqueue(json!({ "commandId": command, "queue": "other" })).await;
+    let attempt = harness.start(jobs[0]).await;
+    harness.succeed(jobs[0], attempt).await;
+    let running = harness.start(jobs[1]).await;
 
     let filter = json!({ "queues": ["default"] });
     let rehearsal = json!({ "filter": filter, "isDryRun": true });
-    assert_eq!(counts(&stage, "jobsCancel", rehearsal).await, [5, 1]);
-    assert_eq!(states(&stage, &jobs[1..]).await, ["RUNNING", "QUEUED", "QUEUED", "QUEUED", "QUEUED"]);
+    assert_eq!(counts(&harness, "jobsCancel", rehearsal).await, [5, 1]);
+    assert_eq!(states(&harness, &jobs[1..]).await, ["RUNNING", "QUEUED", "QUEUED", "QUEUED", "QUEUED"]);
     let two = json!({ "filter": filter, "limit": 2, "reason": "enough" });
-    assert_eq!(counts(&stage, "jobsCancel", two).await, [2, 1]);
-    assert_eq!(states(&stage, &jobs[4..]).await, ["CANCELLED", "CANCELLED"], "the newest first");
-    let events = stage.of_job(jobs[5], "events { nodes { kind message } }").await["events"]["nodes"].take();
+    assert_eq!(counts(&harness, "jobsCancel", two).await, [2, 1]);
+    assert_eq!(states(&harness, &jobs[4..]).await, ["CANCELLED", "CANCELLED"], "the newest first");
+    let events =
+        harness.read_job(jobs[5], "events { nodes { kind message } }").await["events"]["nodes"].take();
     assert_eq!(events[1], json!({ "kind": "CANCELLED", "message": "enough" }));
-    assert_eq!(counts(&stage, "jobsCancel", json!({ "filter": filter })).await, [3, 3]);
-    assert_eq!(counts(&stage, "jobsCancel", json!({ "filter": filter })).await, [0, 6], "asked already");
-    assert_eq!(states(&stage, &jobs[1..4]).await, ["RUNNING", "CANCELLED", "CANCELLED"]);
-    stage.settle(jobs[1], running, callboard::job::Outcome::Cancelled).await;
-    assert_eq!(states(&stage, &[jobs[0], jobs[1], elsewhere]).await, ["SUCCEEDED", "CANCELLED", "QUEUED"]);
-    assert_eq!(counts(&stage, "jobsCancel", json!({ "filter": { "ids": [] } })).await, [0, 0]);
+    assert_eq!(counts(&harness, "jobsCancel", json!({ "filter": filter })).await, [3, 3]);
+    assert_eq!(counts(&harness, "jobsCancel", json!({ "filter": filter })).await, [0, 6], "asked already");
+    assert_eq!(states(&harness, &jobs[1..4]).await, ["RUNNING", "CANCELLED", "CANCELLED"]);
+    harness.settle(jobs[1], running, callboard::job::Outcome::Cancelled).await;
+    assert_eq!(states(&harness, &[jobs[0], jobs[1], elsewhere]).await, ["SUCCEEDED", "CANCELLED", "QUEUED"]);
+    assert_eq!(counts(&harness, "jobsCancel", json!({ "filter": { "ids": [] } })).await, [0, 0]);
 }
 
 #[tokio::test]
 async fn a_filter_revives_what_failed_but_what_succeeded_only_when_it_says_so() {
-    let stage = Stage::set().await;
-    stage.enter(&["default"]).await;
-    let command = stage.command("hello", json!({ "policy": { "maxAttempts": 1 } })).await;
-    let profile = stage.profile("alice").await;
-    let on_profile = stage.enqueue(json!({ "commandId": command, "profileId": profile })).await;
+    let harness = Harness::new().await;
+    harness.register_worker(&["default"]).await;
+    let command = harness.create_command("hello", json!({ "policy": { "maxAttempts": 1 } })).await;
+    let profile = harness.create_profile("alice").await;
+    let on_profile = harness.enqueue(json!({ "commandId": command, "profileId": profile })).await;
     let mut jobs = vec![on_profile];
     for _ in 0..3 {
-        jobs.push(stage.enqueue(json!({ "commandId": command })).await);
+        jobs.push(harness.enqueue(json!({ "commandId": command })).await);
     }
     for job in &jobs[..2] {
-        let attempt = stage.start(*job).await;
-        stage.settle(*job, attempt, failed(false)).await;
+        let attempt = harness.start(*job).await;
+        harness.settle(*job, attempt, failed(false)).await;
     }
-    let attempt = stage.start(jobs[2]).await;
-    stage.succeed(jobs[2], attempt).await;
-    let deleted = stage.mutate("profileDelete", "deletedId", json!({ "id": profile })).await;
+    let attempt = harness.start(jobs[2]).await;
+    harness.succeed(jobs[2], attempt).await;
+    let deleted = harness.mutate("profileDelete", "deletedId", json!({ "id": profile })).await;
     assert_eq!(deleted["deletedId"], profile);
 
     let filter = json!({ "commandIds": [command] });
-    let done = counts(&stage, "jobsRetry", json!({ "filter": filter })).await;
+    let done = counts(&harness, "jobsRetry", json!({ "filter": filter })).await;
     assert_eq!(done, [1, 3], "one waits, one succeeded, and one has no profile any more");
-    assert_eq!(states(&stage, &jobs).await, ["FAILED", "QUEUED", "SUCCEEDED", "QUEUED"]);
+    assert_eq!(states(&harness, &jobs).await, ["FAILED", "QUEUED", "SUCCEEDED", "QUEUED"]);
     let with_success = json!({ "filter": { "commandIds": [command], "states": ["SUCCEEDED", "FAILED"] } });
-    assert_eq!(counts(&stage, "jobsRetry", with_success).await, [1, 1]);
-    let revived = stage.of_job(jobs[1], "state version attemptCount events { nodes { kind } }").await;
+    assert_eq!(counts(&harness, "jobsRetry", with_success).await, [1, 1]);
+    let revived = harness.read_job(jobs[1], "state version attemptCount events { nodes { kind } }").await;
     assert_eq!((&revived["version"], &revived["attemptCount"]), (&json!(4), &json!(0)));
     assert_eq!(revived["events"]["nodes"][3]["kind"], "RETRIED");
-    stage.start(jobs[1]).await;
+    harness.start(jobs[1]).await;
 }
 
 #[tokio::test]
 async fn many_jobs_are_cancelled_and_revived_in_batches() {
-    let stage = Stage::set().await;
-    let command = stage.command("hello", json!({})).await;
+    let harness = Harness::new().await;
+    let command = harness.create_command("hello", json!({})).await;
     let job = json!({ "commandId": command, "labels": ["batch"] });
     for _ in 0..2 {
-        let payload = stage.mutate("jobsEnqueue", "jobs { id }", json!({ "jobs": vec![&job; 1000] })).await;
+        let payload = harness.mutate("jobsEnqueue", "jobs { id }", json!({ "jobs": vec![&job; 1000] })).await;
         assert_eq!(payload["jobs"].as_array().unwrap().len(), 1000);
     }
     let filter = json!({ "labels": ["batch"] });
-    assert_eq!(counts(&stage, "jobsCancel", json!({ "filter": filter, "limit": 1700 })).await, [1700, 0]);
-    assert_eq!(counts(&stage, "jobsRetry", json!({ "filter": filter, "isDryRun": true })).await, [1700, 300]);
-    assert_eq!(counts(&stage, "jobsRetry", json!({ "filter": filter })).await, [1700, 300]);
-    assert_eq!(counts(&stage, "jobsRetry", json!({ "filter": filter })).await, [0, 2000]);
-    stage.do_duties().await;
-    let queues = stage.data("{ queues { counts { queued cancelled } } }", json!({})).await;
+    assert_eq!(counts(&harness, "jobsCancel", json!({ "filter": filter, "limit": 1700 })).await, [1700, 0]);
+    assert_eq!(
+        counts(&harness, "jobsRetry", json!({ "filter": filter, "isDryRun": true })).await,
+        [1700, 300]
+    );
+    assert_eq!(counts(&harness, "jobsRetry", json!({ "filter": filter })).await, [1700, 300]);
+    assert_eq!(counts(&harness, "jobsRetry", json!({ "filter": filter })).await, [0, 2000]);
+    harness.run_duties().await;
+    let queues = harness.data("{ queues { counts { queued cancelled } } }", json!({})).await;
     assert_eq!(queues["queues"][0]["counts"], json!({ "queued": 2000, "cancelled": 1700 }));
 }
 
 #[tokio::test]
 async fn mistakes_change_nothing() {
-    let stage = Stage::set().await;
-    let command = stage.command("hello", json!({})).await;
-    let job = stage.enqueue(json!({ "commandId": command })).await;
+    let harness = Harness::new().await;
+    let command = harness.create_command("hello", json!({})).await;
+    let job = harness.enqueue(json!({ "commandId": command })).await;
     let filter = json!({ "queues": ["default"] });
     for (mutation, more, reason) in [
         ("jobsCancel", json!({ "limit": 0 }), "INVALID limit"),
@@ -117,17 +121,17 @@ async fn mistakes_change_nothing() {
     ] {
         let mut input = more;
         input["filter"] = filter.clone();
-        let payload = stage.mutate(mutation, "affectedCount skippedCount", input).await;
+        let payload = harness.mutate(mutation, "affectedCount skippedCount", input).await;
         assert_eq!((&payload["affectedCount"], &payload["skippedCount"]), (&json!(0), &json!(0)));
-        assert_eq!(crate::stage::reasons(&payload), [reason]);
+        assert_eq!(crate::harness::reasons(&payload), [reason]);
     }
-    assert_eq!(states(&stage, &[job]).await, ["QUEUED"]);
+    assert_eq!(states(&harness, &[job]).await, ["QUEUED"]);
     for mutation in ["jobsCancel", "jobsRetry"] {
         let query = format!(
             "mutation($i: J{}Input!) {{ {mutation}(input: $i) {{ affectedCount }} }}",
             &mutation[1..]
         );
-        let answer = stage.answer("cb_viewer", &query, json!({ "i": { "filter": filter } })).await;
-        assert_eq!(answer["errors"][0]["extensions"]["code"], "FORBIDDEN", "{answer}");
+        let response = harness.execute("cb_viewer", &query, json!({ "i": { "filter": filter } })).await;
+        assert_eq!(response["errors"][0]["extensions"]["code"], "FORBIDDEN", "{response}");
     }
 }

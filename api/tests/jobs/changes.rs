@@ -8,8 +8,8 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    client::{Said, Subscription},
-    stage::{Stage, failed},
+    client::{Received, Subscription},
+    harness::{Harness, failed},
 };
 
 /// The subscription.
@@ -18,8 +18,8 @@ pub(crate) const CHANGES: &str =
     cursor isReset changes { id state version isInFilter at job { id } } } }";
 
 /// Opens one, and hears its first reset; answers its cursor too.
-async fn follow(stage: &Stage, filter: Value) -> (Subscription, Value) {
-    let mut changes = stage.subscribe(CHANGES, json!({ "filter": filter })).await;
+async fn follow(harness: &Harness, filter: Value) -> (Subscription, Value) {
+    let mut changes = harness.subscribe(CHANGES, json!({ "filter": filter })).await;
     let first = changes.next().await;
     assert_eq!((&first["isReset"], &first["changes"]), (&json!(true), &json!([])));
     let cursor = first["cursor"].clone();
@@ -42,52 +42,53 @@ async fn next_change(changes: &mut Subscription) -> (String, i64, bool) {
 
 #[tokio::test]
 async fn a_job_enters_changes_within_and_leaves() {
-    let stage = Stage::set().await;
-    let (command, other) = (stage.command("hello", json!({})).await, stage.command("other", json!({})).await);
+    let harness = Harness::new().await;
+    let (command, other) =
+        (harness.create_command("hello", json!({})).await, harness.create_command("other", json!({})).await);
     let filter = json!({ "states": ["RUNNING", "SCHEDULED"], "commandIds": [command], "labels": ["x"] });
-    let (mut changes, _) = follow(&stage, filter).await;
-    stage.enqueue(json!({ "commandId": other, "labels": ["x"], "runAt": "2100-01-01T00:00:00Z" })).await;
-    stage.enqueue(json!({ "commandId": command, "runAt": "2100-01-01T00:00:00Z" })).await;
-    let job = stage.enqueue(json!({ "commandId": command, "labels": ["x", "y"] })).await;
-    let attempt = stage.start(job).await;
+    let (mut changes, _) = follow(&harness, filter).await;
+    harness.enqueue(json!({ "commandId": other, "labels": ["x"], "runAt": "2100-01-01T00:00:00Z" })).await;
+    harness.enqueue(json!({ "commandId": command, "runAt": "2100-01-01T00:00:00Z" })).await;
+    let job = harness.enqueue(json!({ "commandId": command, "labels": ["x", "y"] })).await;
+    let attempt = harness.start(job).await;
     assert_eq!(next_change(&mut changes).await, ("RUNNING".into(), 2, true));
-    stage.progress(job, attempt, 0.5).await;
+    harness.progress(job, attempt, 0.5).await;
     assert_eq!(next_change(&mut changes).await, ("RUNNING".into(), 3, true));
-    stage.settle(job, attempt, failed(true)).await;
+    harness.settle(job, attempt, failed(true)).await;
     assert_eq!(next_change(&mut changes).await, ("SCHEDULED".into(), 4, true));
-    stage.mutate("jobCancel", "job { id }", json!({ "id": job.to_string() })).await;
+    harness.mutate("jobCancel", "job { id }", json!({ "id": job.to_string() })).await;
     assert_eq!(next_change(&mut changes).await, ("CANCELLED".into(), 5, false));
-    stage.mutate("jobRetry", "job { id }", json!({ "id": job.to_string() })).await;
+    harness.mutate("jobRetry", "job { id }", json!({ "id": job.to_string() })).await;
     assert!(changes.is_silent_for(Duration::from_millis(400)).await, "QUEUED was never in the filter");
 }
 
 #[tokio::test]
 async fn whoever_follows_before_the_enqueuing_sees_every_state_in_order() {
-    let stage = Stage::set().await;
-    let command = stage.command("hello", json!({})).await;
-    let (mut changes, _) = follow(&stage, json!({ "commandIds": [command] })).await;
-    let job = stage.enqueue(json!({ "commandId": command })).await;
+    let harness = Harness::new().await;
+    let command = harness.create_command("hello", json!({})).await;
+    let (mut changes, _) = follow(&harness, json!({ "commandIds": [command] })).await;
+    let job = harness.enqueue(json!({ "commandId": command })).await;
     assert_eq!(next_change(&mut changes).await, ("QUEUED".into(), 1, true));
-    let attempt = stage.start(job).await;
+    let attempt = harness.start(job).await;
     assert_eq!(next_change(&mut changes).await, ("RUNNING".into(), 2, true));
-    stage.succeed(job, attempt).await;
+    harness.succeed(job, attempt).await;
     assert_eq!(next_change(&mut changes).await, ("SUCCEEDED".into(), 3, true));
 }
 
 #[tokio::test]
 async fn with_a_cursor_nothing_is_lost_and_nothing_comes_twice() {
-    let stage = Stage::set().await;
-    let command = stage.command("hello", json!({})).await;
-    let (first, mut after) = follow(&stage, json!({})).await;
+    let harness = Harness::new().await;
+    let command = harness.create_command("hello", json!({})).await;
+    let (first, mut after) = follow(&harness, json!({})).await;
     drop(first);
     let (mut told, mut expected) = (BTreeMap::new(), BTreeMap::new());
     for round in 0..25 {
         // Some things happen while nobody follows, some while somebody does.
-        let job = stage.enqueue(json!({ "commandId": command })).await;
-        let mut changes = stage.subscribe(CHANGES, json!({ "after": after })).await;
-        let attempt = stage.start(job).await;
+        let job = harness.enqueue(json!({ "commandId": command })).await;
+        let mut changes = harness.subscribe(CHANGES, json!({ "after": after })).await;
+        let attempt = harness.start(job).await;
         if round % 2 == 0 {
-            stage.succeed(job, attempt).await;
+            harness.succeed(job, attempt).await;
         }
         expected.insert(job.to_string(), if round % 2 == 0 { 3 } else { 2 });
         while told.get(&job.to_string()) != expected.get(&job.to_string()) {
@@ -107,20 +108,20 @@ async fn with_a_cursor_nothing_is_lost_and_nothing_comes_twice() {
 
 #[tokio::test]
 async fn too_old_foreign_and_senseless_cursors_are_resets_or_refused() {
-    let stage = Stage::set().await;
-    let command = stage.command("hello", json!({})).await;
-    let (_, cursor) = follow(&stage, json!({})).await;
-    stage.enqueue(json!({ "commandId": command })).await;
+    let harness = Harness::new().await;
+    let command = harness.create_command("hello", json!({})).await;
+    let (_, cursor) = follow(&harness, json!({})).await;
+    harness.enqueue(json!({ "commandId": command })).await;
     let text = String::from_utf8(decode(cursor.as_str().unwrap())).unwrap();
     let fields: Vec<Value> = serde_json::from_str(&text).unwrap();
     let (position, made_at) = (fields[1].as_i64().unwrap(), fields[2].as_i64().unwrap());
     for (position, made_at) in [(position - 1, made_at - 3_700_000), (position + 1_000_000_000, made_at)] {
         let other = encode(&json!([fields[0], position, made_at]).to_string());
-        let mut changes = stage.subscribe(CHANGES, json!({ "after": other })).await;
+        let mut changes = harness.subscribe(CHANGES, json!({ "after": other })).await;
         let reset = changes.next().await;
         assert_eq!((&reset["isReset"], &reset["changes"]), (&json!(true), &json!([])));
         // And it goes on from there, or from a moment before: what was enqueued just now may be told once more.
-        let job = stage.enqueue(json!({ "commandId": command })).await.to_string();
+        let job = harness.enqueue(json!({ "commandId": command })).await.to_string();
         let mut told = Vec::new();
         while !told.contains(&job) {
             let message = changes.next().await;
@@ -137,23 +138,23 @@ async fn too_old_foreign_and_senseless_cursors_are_resets_or_refused() {
         let once: BTreeSet<_> = told.iter().collect();
         assert_eq!(once.len(), told.len(), "each change once: {told:?}");
     }
-    let mut refused = stage.subscribe(CHANGES, json!({ "after": "x" })).await;
-    assert_eq!(refused.said().await, Said::Refused(vec!["BAD_CURSOR".into()]));
-    let mut refused = stage.subscribe(CHANGES, json!({ "filter": { "search": "x" } })).await;
-    assert_eq!(refused.said().await, Said::Refused(vec!["BAD_REQUEST".into()]));
+    let mut refused = harness.subscribe(CHANGES, json!({ "after": "x" })).await;
+    assert_eq!(refused.message().await, Received::Refused(vec!["BAD_CURSOR".into()]));
+    let mut refused = harness.subscribe(CHANGES, json!({ "filter": { "search": "x" } })).await;
+    assert_eq!(refused.message().await, Received::Refused(vec!["BAD_REQUEST".into()]));
 }
 
 #[tokio::test]
 async fn more_changes_than_can_be_named_are_a_reset() {
-    let stage = Stage::set().await;
-    let command = stage.command("hello", json!({})).await;
-    let (mut all, _) = follow(&stage, json!({})).await;
-    let (mut none, _) = follow(&stage, json!({ "labels": ["rare"] })).await;
+    let harness = Harness::new().await;
+    let command = harness.create_command("hello", json!({})).await;
+    let (mut all, _) = follow(&harness, json!({})).await;
+    let (mut none, _) = follow(&harness, json!({ "labels": ["rare"] })).await;
     let jobs = |count: usize| json!({ "jobs": vec![json!({ "commandId": command }); count] });
     // Two batches in one breath: more than a thousand changes in one message, unless they come apart.
     let (one, other) = tokio::join!(
-        stage.mutate("jobsEnqueue", "jobs { id }", jobs(1000)),
-        stage.mutate("jobsEnqueue", "jobs { id }", jobs(1000)),
+        harness.mutate("jobsEnqueue", "jobs { id }", jobs(1000)),
+        harness.mutate("jobsEnqueue", "jobs { id }", jobs(1000)),
     );
     assert_eq!((&one["userErrors"], &other["userErrors"]), (&json!([]), &json!([])));
     let mut named = 0;
@@ -165,7 +166,7 @@ async fn more_changes_than_can_be_named_are_a_reset() {
         named += message["changes"].as_array().unwrap().len();
     }
     // A follower of something else hears nothing of it but its own.
-    let job = stage.enqueue(json!({ "commandId": command, "labels": ["rare"] })).await;
+    let job = harness.enqueue(json!({ "commandId": command, "labels": ["rare"] })).await;
     let message = none.next().await;
     assert_eq!(message["changes"][0]["id"], job.to_string(), "{message}");
 }

@@ -20,7 +20,7 @@ pub(crate) struct Subscription {
 
 /// What a subscription said next.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Said {
+pub(crate) enum Received {
     /// The value of its field.
     Next(Value),
     /// The codes of the errors for which it was not opened, or ended.
@@ -38,7 +38,7 @@ impl Subscription {
         let mut subscription = Self { socket };
         let bearer = format!("Bearer {key}");
         subscription.send(json!({ "type": "connection_init", "payload": { "authorization": bearer } })).await;
-        assert_eq!(subscription.hear().await["type"], "connection_ack");
+        assert_eq!(subscription.receive().await["type"], "connection_ack");
         let payload = json!({ "query": query, "variables": variables });
         subscription.send(json!({ "type": "subscribe", "id": "1", "payload": payload })).await;
         subscription
@@ -48,12 +48,12 @@ impl Subscription {
         self.socket.send(Message::text(message.to_string())).await.unwrap();
     }
 
-    async fn hear(&mut self) -> Value {
+    async fn receive(&mut self) -> Value {
         // Around the loop: the server's pings are no reason to wait for longer.
-        timeout(PATIENCE, self.hear_text()).await.expect("nothing came in time")
+        timeout(PATIENCE, self.receive_text()).await.expect("nothing came in time")
     }
 
-    async fn hear_text(&mut self) -> Value {
+    async fn receive_text(&mut self) -> Value {
         loop {
             match self.socket.next().await.expect("the socket closed").unwrap() {
                 Message::Text(text) => return serde_json::from_str(&text).unwrap(),
@@ -64,27 +64,27 @@ impl Subscription {
     }
 
     /// What it says next.
-    pub(crate) async fn said(&mut self) -> Said {
-        let mut message = self.hear().await;
+    pub(crate) async fn message(&mut self) -> Received {
+        let mut message = self.receive().await;
         match message["type"].as_str().unwrap() {
             "next" => {
                 let mut payload = message["payload"].take();
                 if payload.get("errors").is_some() {
-                    return Said::Refused(codes(&payload["errors"]));
+                    return Received::Refused(codes(&payload["errors"]));
                 }
                 let data = payload["data"].as_object_mut().unwrap();
-                Said::Next(data.values_mut().next().unwrap().take())
+                Received::Next(data.values_mut().next().unwrap().take())
             }
-            "error" => Said::Refused(codes(&message["payload"])),
-            "complete" => Said::Complete,
+            "error" => Received::Refused(codes(&message["payload"])),
+            "complete" => Received::Complete,
             other => panic!("{other}"),
         }
     }
 
     /// The next value.
     pub(crate) async fn next(&mut self) -> Value {
-        match self.said().await {
-            Said::Next(value) => value,
+        match self.message().await {
+            Received::Next(value) => value,
             other => panic!("{other:?} instead of a value"),
         }
     }
@@ -93,17 +93,17 @@ impl Subscription {
     pub(crate) async fn rest(&mut self) -> Vec<Value> {
         let mut values = Vec::new();
         loop {
-            match self.said().await {
-                Said::Next(value) => values.push(value),
-                Said::Complete => return values,
-                Said::Refused(codes) => panic!("{codes:?}"),
+            match self.message().await {
+                Received::Next(value) => values.push(value),
+                Received::Complete => return values,
+                Received::Refused(codes) => panic!("{codes:?}"),
             }
         }
     }
 
     /// Whether it says anything within this time.
     pub(crate) async fn is_silent_for(&mut self, time: Duration) -> bool {
-        timeout(time, self.hear()).await.is_err()
+        timeout(time, self.receive()).await.is_err()
     }
 }
 

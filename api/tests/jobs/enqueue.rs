@@ -5,17 +5,18 @@ use std::collections::HashSet;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, reasons};
+use crate::harness::{Harness, reasons};
 
 #[tokio::test]
 async fn a_job_is_there_as_soon_as_it_is_answered() {
-    let stage = Stage::set().await;
-    let command = stage.command("hello", json!({ "queue": "bulk", "policy": { "maxAttempts": 7 } })).await;
+    let harness = Harness::new().await;
+    let command =
+        harness.create_command("hello", json!({ "queue": "bulk", "policy": { "maxAttempts": 7 } })).await;
     let fields = "job { id state version queue priority kind labels input attemptCount policy { maxAttempts }
         waiting { reason } command { id name } createdAt runAt startedAt finishedAt progress { fraction } result
         failure { code } idempotencyKey } wasDuplicate";
     let input = json!({ "commandId": command, "input": { "n": 1 }, "labels": ["b", "a"], "policy": { "timeout": "PT1M" } });
-    let payload = stage.mutate("jobEnqueue", fields, input).await;
+    let payload = harness.mutate("jobEnqueue", fields, input).await;
     let job = &payload["job"];
     assert_eq!((&payload["wasDuplicate"], &payload["userErrors"]), (&json!(false), &json!([])));
     assert_eq!(
@@ -33,14 +34,14 @@ async fn a_job_is_there_as_soon_as_it_is_answered() {
 
 #[tokio::test]
 async fn of_fifty_callers_at_once_only_the_mistaken_one_hears_of_it() {
-    let stage = Stage::set().await;
-    let command = stage.command("hello", json!({})).await;
+    let harness = Harness::new().await;
+    let command = harness.create_command("hello", json!({})).await;
     let call = |number: usize| {
-        let (stage, command) = (&stage, &command);
+        let (harness, command) = (&harness, &command);
         async move {
             let priority = if number == 17 { 10 } else { 3 };
             let input = json!({ "commandId": command, "priority": priority });
-            stage.mutate("jobEnqueue", "job { id priority }", input).await
+            harness.mutate("jobEnqueue", "job { id priority }", input).await
         }
     };
     let payloads = join_all((0..50).map(call)).await;
@@ -57,17 +58,17 @@ async fn of_fifty_callers_at_once_only_the_mistaken_one_hears_of_it() {
         }
     }
     assert_eq!(ids.len(), 49);
-    let count = stage.data("{ jobs { countAtLeast totalCount } }", json!({})).await;
+    let count = harness.data("{ jobs { countAtLeast totalCount } }", json!({})).await;
     assert_eq!(count["jobs"], json!({ "countAtLeast": 49, "totalCount": 49 }));
 }
 
 #[tokio::test]
 async fn the_same_key_and_input_is_one_job_however_often_and_at_once() {
-    let stage = Stage::set().await;
-    let command = stage.command("hello", json!({})).await;
+    let harness = Harness::new().await;
+    let command = harness.create_command("hello", json!({})).await;
     let call = |n: i32| {
         let input = json!({ "commandId": command, "input": { "n": n }, "idempotencyKey": "order-7" });
-        stage.mutate("jobEnqueue", "job { id } wasDuplicate", input)
+        harness.mutate("jobEnqueue", "job { id } wasDuplicate", input)
     };
     let payloads = join_all((0..20).map(|_| call(1))).await;
     let ids: HashSet<_> = payloads.iter().map(|payload| payload["job"]["id"].as_str().unwrap()).collect();
@@ -85,7 +86,7 @@ async fn the_same_key_and_input_is_one_job_however_often_and_at_once() {
 
 #[tokio::test]
 async fn an_input_that_does_not_fit_its_schema_is_refused_with_every_place() {
-    let stage = Stage::set().await;
+    let harness = Harness::new().await;
     let schema = json!({
         "type": "object", "required": ["user"], "additionalProperties": false,
         "properties": {
@@ -94,28 +95,29 @@ async fn an_input_that_does_not_fit_its_schema_is_refused_with_every_place() {
             "color": { "default": "red" },
         },
     });
-    let command = stage.command("strict", json!({ "inputSchema": schema })).await;
+    let command = harness.create_command("strict", json!({ "inputSchema": schema })).await;
     let enqueue = |input: Value| json!({ "commandId": command, "input": input });
     assert_eq!(
-        stage.refused("jobEnqueue", enqueue(json!({ "user": { "age": "x" } }))).await,
+        harness.refused("jobEnqueue", enqueue(json!({ "user": { "age": "x" } }))).await,
         ["INVALID input.user.age"]
     );
-    assert_eq!(stage.refused("jobEnqueue", enqueue(json!([]))).await, ["INVALID input"]);
-    assert_eq!(stage.refused("jobEnqueue", json!({ "commandId": command })).await, ["INVALID input"]);
-    let job = stage.enqueue(enqueue(json!({ "user": { "age": 7 }, "pin": "secret-4711" }))).await;
-    let shown = stage.of_job(job, "input composed { display environment }").await;
+    assert_eq!(harness.refused("jobEnqueue", enqueue(json!([]))).await, ["INVALID input"]);
+    assert_eq!(harness.refused("jobEnqueue", json!({ "commandId": command })).await, ["INVALID input"]);
+    let job = harness.enqueue(enqueue(json!({ "user": { "age": 7 }, "pin": "secret-4711" }))).await;
+    let shown = harness.read_job(job, "input composed { display environment }").await;
     assert_eq!(shown["input"], json!({ "user": { "age": 7 }, "pin": "***", "color": "red" }));
     assert!(!shown.to_string().contains("4711"), "{shown}");
 }
 
 #[tokio::test]
 async fn what_is_named_must_exist_and_be_of_the_kind() {
-    let stage = Stage::set().await;
-    let (command, profile) = (stage.command("hello", json!({})).await, stage.profile("p").await);
+    let harness = Harness::new().await;
+    let (command, profile) =
+        (harness.create_command("hello", json!({})).await, harness.create_profile("p").await);
     let nobody = |kind: &str| format!("{kind}_00000000000000000000000000");
     for id in [nobody("command"), profile.clone(), "command_x".into(), String::new()] {
         assert_eq!(
-            stage.refused("jobEnqueue", json!({ "commandId": id })).await,
+            harness.refused("jobEnqueue", json!({ "commandId": id })).await,
             ["NOT_FOUND commandId"],
             "{id}"
         );
@@ -124,7 +126,7 @@ async fn what_is_named_must_exist_and_be_of_the_kind() {
         "commandId": command, "profileId": command, "proxyId": nobody("proxy"),
         "serviceIds": [nobody("service"), "x"], "queue": "not a queue!", "idempotencyKey": "",
     });
-    let reasons: HashSet<String> = stage.refused("jobEnqueue", input).await.into_iter().collect();
+    let reasons: HashSet<String> = harness.refused("jobEnqueue", input).await.into_iter().collect();
     let expected = [
         "NOT_FOUND profileId",
         "NOT_FOUND proxyId",
@@ -134,78 +136,79 @@ async fn what_is_named_must_exist_and_be_of_the_kind() {
         "INVALID idempotencyKey",
     ];
     assert_eq!(reasons, expected.map(str::to_owned).into());
-    assert_eq!(stage.error("query { job(id: 7.5) { id } }", json!({})).await, "VALIDATION_FAILED");
+    assert_eq!(harness.error("query { job(id: 7.5) { id } }", json!({})).await, "VALIDATION_FAILED");
     for id in [profile, "job_x".into(), nobody("job")] {
-        let data = stage.data("query($id: ID!) { job(id: $id) { id } }", json!({ "id": id })).await;
+        let data = harness.data("query($id: ID!) { job(id: $id) { id } }", json!({ "id": id })).await;
         assert_eq!(data["job"], Value::Null);
     }
 }
 
 #[tokio::test]
 async fn many_jobs_are_taken_whole_or_not_at_all() {
-    let stage = Stage::set().await;
-    let command = stage.command("hello", json!({})).await;
+    let harness = Harness::new().await;
+    let command = harness.create_command("hello", json!({})).await;
     let jobs = |count: usize| vec![json!({ "commandId": command, "labels": ["many"] }); count];
-    assert_eq!(stage.refused("jobsEnqueue", json!({ "jobs": jobs(2000) })).await, ["TOO_MANY jobs"]);
-    assert_eq!(stage.refused("jobsEnqueue", json!({ "jobs": [] })).await, ["INVALID jobs"]);
+    assert_eq!(harness.refused("jobsEnqueue", json!({ "jobs": jobs(2000) })).await, ["TOO_MANY jobs"]);
+    assert_eq!(harness.refused("jobsEnqueue", json!({ "jobs": [] })).await, ["INVALID jobs"]);
     let mut spoiled = jobs(40);
     spoiled[3]["priority"] = json!(-1);
     spoiled[39]["commandId"] = json!("x");
-    let reasons = stage.refused("jobsEnqueue", json!({ "jobs": spoiled })).await;
+    let reasons = harness.refused("jobsEnqueue", json!({ "jobs": spoiled })).await;
     assert_eq!(reasons, ["INVALID jobs.3.priority", "NOT_FOUND jobs.39.commandId"]);
     let single = json!({ "jobs": [{ "commandId": command, "priority": 11 }] });
-    assert_eq!(stage.refused("jobsEnqueue", single).await, ["INVALID jobs.0.priority"]);
-    let payload = stage.mutate("jobsEnqueue", "jobs { id }", json!({ "jobs": jobs(1000) })).await;
+    assert_eq!(harness.refused("jobsEnqueue", single).await, ["INVALID jobs.0.priority"]);
+    let payload = harness.mutate("jobsEnqueue", "jobs { id }", json!({ "jobs": jobs(1000) })).await;
     let ids: Vec<&str> =
         payload["jobs"].as_array().unwrap().iter().map(|job| job["id"].as_str().unwrap()).collect();
     assert_eq!(ids.iter().collect::<HashSet<_>>().len(), 1000);
     assert!(ids.is_sorted(), "in the order of the input");
-    let count = stage.data("{ jobs(filter: { labels: [\"many\"] }) { countAtLeast } }", json!({})).await;
+    let count = harness.data("{ jobs(filter: { labels: [\"many\"] }) { countAtLeast } }", json!({})).await;
     assert_eq!(count["jobs"]["countAtLeast"], 1000);
 }
 
 #[tokio::test]
 async fn two_thousand_jobs_of_many_callers_are_all_there() {
-    let stage = Stage::set().await;
-    let command = stage.command("hello", json!({})).await;
+    let harness = Harness::new().await;
+    let command = harness.create_command("hello", json!({})).await;
     let call = |number: usize| {
-        let (stage, command) = (&stage, &command);
+        let (harness, command) = (&harness, &command);
         async move {
             if number.is_multiple_of(10) {
                 let jobs = vec![json!({ "commandId": command }); 182];
-                let payload = stage.mutate("jobsEnqueue", "jobs { id }", json!({ "jobs": jobs })).await;
+                let payload = harness.mutate("jobsEnqueue", "jobs { id }", json!({ "jobs": jobs })).await;
                 payload["jobs"].as_array().unwrap().len()
             } else {
-                let payload = stage.mutate("jobEnqueue", "job { id }", json!({ "commandId": command })).await;
+                let payload =
+                    harness.mutate("jobEnqueue", "job { id }", json!({ "commandId": command })).await;
                 usize::from(payload["job"]["id"].is_string())
             }
         }
     };
     let accepted: usize = join_all((0..200).map(call)).await.into_iter().sum();
     assert_eq!(accepted, 20 * 182 + 180);
-    let count = stage.data("{ jobs { countAtLeast } }", json!({})).await;
+    let count = harness.data("{ jobs { countAtLeast } }", json!({})).await;
     assert_eq!(count["jobs"]["countAtLeast"], accepted);
 }
 
 #[tokio::test]
 async fn a_viewer_enqueues_nothing() {
-    let stage = Stage::set().await;
-    let command = stage.command("hello", json!({})).await;
+    let harness = Harness::new().await;
+    let command = harness.create_command("hello", json!({})).await;
     let query = "mutation($input: JobEnqueueInput!) { jobEnqueue(input: $input) { job { id } } }";
     let variables = json!({ "input": { "commandId": command } });
-    let answer = stage.answer("cb_viewer", query, variables.clone()).await;
-    assert_eq!(answer["errors"][0]["extensions"]["code"], "FORBIDDEN", "{answer}");
-    let answer = stage.answer("cb_operator", query, variables).await;
-    assert!(answer["data"]["jobEnqueue"]["job"]["id"].is_string(), "{answer}");
+    let response = harness.execute("cb_viewer", query, variables.clone()).await;
+    assert_eq!(response["errors"][0]["extensions"]["code"], "FORBIDDEN", "{response}");
+    let response = harness.execute("cb_operator", query, variables).await;
+    assert!(response["data"]["jobEnqueue"]["job"]["id"].is_string(), "{response}");
 }
 
 #[tokio::test]
 async fn without_redis_jobs_are_accepted_all_the_same() {
     let port = callboard_test_support::free_port();
-    let stage = Stage::set_with_redis(&format!("redis://127.0.0.1:{port}/0")).await;
-    let command = stage.command("hello", json!({})).await;
-    let ids = join_all((0..20).map(|_| stage.enqueue(json!({ "commandId": command })))).await;
+    let harness = Harness::with_redis(&format!("redis://127.0.0.1:{port}/0")).await;
+    let command = harness.create_command("hello", json!({})).await;
+    let ids = join_all((0..20).map(|_| harness.enqueue(json!({ "commandId": command })))).await;
     for id in ids {
-        assert_eq!(stage.of_job(id, "state").await, json!({ "state": "QUEUED" }));
+        assert_eq!(harness.read_job(id, "state").await, json!({ "state": "QUEUED" }));
     }
 }

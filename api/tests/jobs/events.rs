@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::{
-    client::Said,
-    stage::{Stage, failed},
+    client::Received,
+    harness::{Harness, failed},
 };
 
 /// The subscription.
@@ -22,43 +22,43 @@ fn versions(events: &[Value]) -> Vec<i64> {
 
 #[tokio::test]
 async fn a_follower_sees_every_state_and_then_the_end() {
-    let stage = Stage::set().await;
-    let command = stage.command("hello", json!({})).await;
-    let job = stage.enqueue(json!({ "commandId": command })).await;
+    let harness = Harness::new().await;
+    let command = harness.create_command("hello", json!({})).await;
+    let job = harness.enqueue(json!({ "commandId": command })).await;
     let id = json!({ "id": job.to_string() });
-    let mut following = stage.subscribe(EVENTS, id.clone()).await;
+    let mut following = harness.subscribe(EVENTS, id.clone()).await;
     let snapshot = following.next().await;
     assert_eq!(
         (&snapshot["kind"], &snapshot["state"], &snapshot["version"]),
         (&json!("SNAPSHOT"), &json!("QUEUED"), &json!(1))
     );
     assert_eq!(following.next().await["kind"], "ENQUEUED");
-    let attempt = stage.start(job).await;
+    let attempt = harness.start(job).await;
     let started = following.next().await;
     assert_eq!(
         (&started["kind"], &started["attempt"], &started["state"]),
         (&json!("STARTED"), &json!(1), &json!("RUNNING"))
     );
     assert_eq!(started["job"]["id"], id["id"]);
-    stage.progress(job, attempt, 0.25).await;
+    harness.progress(job, attempt, 0.25).await;
     let told = following.next().await;
     assert_eq!((&told["kind"], &told["message"]), (&json!("PROGRESSED"), &json!("25 %")));
-    stage.succeed(job, attempt).await;
+    harness.succeed(job, attempt).await;
     assert_eq!(following.next().await["kind"], "SUCCEEDED");
-    assert_eq!(following.said().await, Said::Complete);
+    assert_eq!(following.message().await, Received::Complete);
 
     // Opened after the end, it replays all and completes.
-    let replayed = stage.subscribe(EVENTS, id.clone()).await.rest().await;
+    let replayed = harness.subscribe(EVENTS, id.clone()).await.rest().await;
     assert_eq!(kinds(&replayed), ["SNAPSHOT", "ENQUEUED", "STARTED", "PROGRESSED", "SUCCEEDED"]);
     assert_eq!(versions(&replayed), [4, 1, 2, 3, 4]);
 
     // From every cursor on, exactly the rest.
     for (index, event) in replayed.iter().enumerate() {
         let after = json!({ "id": job.to_string(), "after": event["cursor"] });
-        assert_eq!(stage.subscribe(EVENTS, after).await.rest().await, replayed[index + 1..]);
+        assert_eq!(harness.subscribe(EVENTS, after).await.rest().await, replayed[index + 1..]);
     }
     // Cursors of the list are the same.
-    let listed = stage.of_job(job, "events { edges { cursor node { kind version } } }").await;
+    let listed = harness.read_job(job, "events { edges { cursor node { kind version } } }").await;
     for (edge, event) in listed["events"]["edges"].as_array().unwrap().iter().zip(&replayed[1..]) {
         assert_eq!(edge["cursor"], event["cursor"]);
     }
@@ -66,38 +66,39 @@ async fn a_follower_sees_every_state_and_then_the_end() {
 
 #[tokio::test]
 async fn a_revived_job_is_followed_again_with_the_old_cursor() {
-    let stage = Stage::set().await;
-    let command = stage.command("hello", json!({})).await;
-    let job = stage.enqueue(json!({ "commandId": command })).await;
-    let attempt = stage.start(job).await;
-    stage.settle(job, attempt, failed(false)).await;
+    let harness = Harness::new().await;
+    let command = harness.create_command("hello", json!({})).await;
+    let job = harness.enqueue(json!({ "commandId": command })).await;
+    let attempt = harness.start(job).await;
+    harness.settle(job, attempt, failed(false)).await;
     let id = json!({ "id": job.to_string() });
-    let events = stage.subscribe(EVENTS, id).await.rest().await;
+    let events = harness.subscribe(EVENTS, id).await.rest().await;
     let last = events.last().unwrap();
     assert_eq!(last["kind"], "FAILED");
-    stage.mutate("jobRetry", "job { id }", json!({ "id": job.to_string() })).await;
-    let mut again = stage.subscribe(EVENTS, json!({ "id": job.to_string(), "after": last["cursor"] })).await;
+    harness.mutate("jobRetry", "job { id }", json!({ "id": job.to_string() })).await;
+    let mut again =
+        harness.subscribe(EVENTS, json!({ "id": job.to_string(), "after": last["cursor"] })).await;
     assert_eq!(again.next().await["kind"], "RETRIED");
-    let attempt = stage.start(job).await;
-    stage.succeed(job, attempt).await;
+    let attempt = harness.start(job).await;
+    harness.succeed(job, attempt).await;
     assert_eq!(kinds(&again.rest().await), ["STARTED", "SUCCEEDED"]);
 }
 
 #[tokio::test]
 async fn what_is_not_stored_any_more_is_a_reset_and_never_silence() {
-    let stage = Stage::set().await;
-    let command = stage.command("hello", json!({})).await;
-    let job = stage.enqueue(json!({ "commandId": command })).await;
-    let attempt = stage.start(job).await;
-    stage.progress(job, attempt, 0.1).await;
-    stage.progress(job, attempt, 0.2).await;
-    let mut following = stage.subscribe(EVENTS, json!({ "id": job.to_string() })).await;
+    let harness = Harness::new().await;
+    let command = harness.create_command("hello", json!({})).await;
+    let job = harness.enqueue(json!({ "commandId": command })).await;
+    let attempt = harness.start(job).await;
+    harness.progress(job, attempt, 0.1).await;
+    harness.progress(job, attempt, 0.2).await;
+    let mut following = harness.subscribe(EVENTS, json!({ "id": job.to_string() })).await;
     let snapshot = following.next().await;
     let first = following.next().await;
-    stage.sql("DELETE FROM job_events WHERE version < 4").await;
+    harness.sql("DELETE FROM job_events WHERE version < 4").await;
 
     // The beginning is gone: a new follower gets what is there.
-    let mut fresh = stage.subscribe(EVENTS, json!({ "id": job.to_string() })).await;
+    let mut fresh = harness.subscribe(EVENTS, json!({ "id": job.to_string() })).await;
     assert_eq!(
         (fresh.next().await["kind"].clone(), fresh.next().await["version"].clone()),
         (json!("SNAPSHOT"), json!(4))
@@ -105,43 +106,43 @@ async fn what_is_not_stored_any_more_is_a_reset_and_never_silence() {
     // A cursor from before is told how the job stands, and goes on from there.
     for old in [&snapshot, &first] {
         let mut back =
-            stage.subscribe(EVENTS, json!({ "id": job.to_string(), "after": old["cursor"] })).await;
+            harness.subscribe(EVENTS, json!({ "id": job.to_string(), "after": old["cursor"] })).await;
         let reset = back.next().await;
         assert_eq!(
             (&reset["kind"], &reset["version"], &reset["state"]),
             (&json!("RESET"), &json!(4), &json!("RUNNING"))
         );
         let mut on =
-            stage.subscribe(EVENTS, json!({ "id": job.to_string(), "after": reset["cursor"] })).await;
-        stage.progress(job, attempt, 0.3).await;
+            harness.subscribe(EVENTS, json!({ "id": job.to_string(), "after": reset["cursor"] })).await;
+        harness.progress(job, attempt, 0.3).await;
         let (one, other) = (back.next().await, on.next().await);
         assert_eq!(one["version"], other["version"]);
         assert_eq!(one["kind"], "PROGRESSED");
-        stage.sql("UPDATE live_jobs SET version = 4; DELETE FROM job_events WHERE version > 4").await;
+        harness.sql("UPDATE live_jobs SET version = 4; DELETE FROM job_events WHERE version > 4").await;
     }
     // All of it gone, and the job ended.
-    stage.succeed(job, attempt).await;
-    stage.sql("DELETE FROM job_events").await;
-    let rest = stage
+    harness.succeed(job, attempt).await;
+    harness.sql("DELETE FROM job_events").await;
+    let rest = harness
         .subscribe(EVENTS, json!({ "id": job.to_string(), "after": first["cursor"] }))
         .await
         .rest()
         .await;
     assert_eq!((kinds(&rest), versions(&rest)), (vec!["RESET"], vec![5]));
-    let rest = stage.subscribe(EVENTS, json!({ "id": job.to_string() })).await.rest().await;
+    let rest = harness.subscribe(EVENTS, json!({ "id": job.to_string() })).await.rest().await;
     assert_eq!(kinds(&rest), ["SNAPSHOT"]);
 }
 
 #[tokio::test]
 async fn what_cannot_be_followed_is_refused_with_its_code() {
-    let stage = Stage::set().await;
-    let command = stage.command("hello", json!({})).await;
+    let harness = Harness::new().await;
+    let command = harness.create_command("hello", json!({})).await;
     let (one, other) = (
-        stage.enqueue(json!({ "commandId": command })).await,
-        stage.enqueue(json!({ "commandId": command })).await,
+        harness.enqueue(json!({ "commandId": command })).await,
+        harness.enqueue(json!({ "commandId": command })).await,
     );
     let cursor =
-        stage.of_job(other, "events { edges { cursor } }").await["events"]["edges"][0]["cursor"].take();
+        harness.read_job(other, "events { edges { cursor } }").await["events"]["edges"][0]["cursor"].take();
     let log = "subscription($id: ID!, $after: String) { jobLog(jobId: $id, after: $after) { cursor } }";
     for query in [EVENTS, log] {
         for (id, after, code) in [
@@ -152,22 +153,22 @@ async fn what_cannot_be_followed_is_refused_with_its_code() {
             (one.to_string(), json!(""), "BAD_CURSOR"),
             (one.to_string(), cursor.clone(), "BAD_CURSOR"),
         ] {
-            let mut refused = stage.subscribe(query, json!({ "id": id, "after": after })).await;
-            assert_eq!(refused.said().await, Said::Refused(vec![code.to_owned()]), "{id} {after}");
+            let mut refused = harness.subscribe(query, json!({ "id": id, "after": after })).await;
+            assert_eq!(refused.message().await, Received::Refused(vec![code.to_owned()]), "{id} {after}");
         }
     }
     // A version that has never been: the database was set back.
-    let mut ahead = stage.subscribe(EVENTS, json!({ "id": one.to_string() })).await;
+    let mut ahead = harness.subscribe(EVENTS, json!({ "id": one.to_string() })).await;
     ahead.next().await;
-    let attempt = stage.start(one).await;
+    let attempt = harness.start(one).await;
     let (_enqueued, started) = (ahead.next().await, ahead.next().await);
     assert_eq!(started["kind"], "STARTED");
-    stage.progress(one, attempt, 0.5).await;
+    harness.progress(one, attempt, 0.5).await;
     let told = ahead.next().await;
-    stage
+    harness
         .sql("UPDATE live_jobs SET version = 2 WHERE version = 3; DELETE FROM job_events WHERE version = 3")
         .await;
-    let mut back = stage.subscribe(EVENTS, json!({ "id": one.to_string(), "after": told["cursor"] })).await;
+    let mut back = harness.subscribe(EVENTS, json!({ "id": one.to_string(), "after": told["cursor"] })).await;
     let reset = back.next().await;
     assert_eq!((&reset["kind"], &reset["version"]), (&json!("RESET"), &json!(2)));
 }

@@ -2,16 +2,19 @@
 
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, failed};
+use crate::harness::{Harness, failed};
 
 /// What a list shows of each job, and what the tests filter by themselves.
 const FIELDS: &str = "id state queue priority labels createdAt finishedAt command { id name } profile { id }";
 
 /// 40 jobs of every kind; answers what is shown of each, newest first.
-async fn filled(stage: &Stage) -> Vec<Value> {
-    let commands = [stage.command("alpha", json!({})).await, stage.command("beta-mail", json!({})).await];
-    let profiles = [stage.profile("one").await, stage.profile("two").await];
-    stage.enter(&["default", "bulk"]).await;
+async fn filled(harness: &Harness) -> Vec<Value> {
+    let commands = [
+        harness.create_command("alpha", json!({})).await,
+        harness.create_command("beta-mail", json!({})).await,
+    ];
+    let profiles = [harness.create_profile("one").await, harness.create_profile("two").await];
+    harness.register_worker(&["default", "bulk"]).await;
     let mut waiting = String::new();
     for n in 0..40 {
         let mut input = json!({
@@ -27,32 +30,32 @@ async fn filled(stage: &Stage) -> Vec<Value> {
         if n >= 38 {
             input["dependsOn"] = json!([waiting]);
         }
-        let job = stage.enqueue(input).await;
+        let job = harness.enqueue(input).await;
         waiting = job.to_string();
         match n {
             0..=7 => {
-                let attempt = stage.start(job).await;
-                stage.succeed(job, attempt).await;
+                let attempt = harness.start(job).await;
+                harness.succeed(job, attempt).await;
             }
             10..=13 => {
-                let attempt = stage.start(job).await;
-                stage.settle(job, attempt, failed(false)).await;
+                let attempt = harness.start(job).await;
+                harness.settle(job, attempt, failed(false)).await;
             }
             15..=17 => {
-                stage.mutate("jobCancel", "job { id }", json!({ "id": job.to_string() })).await;
+                harness.mutate("jobCancel", "job { id }", json!({ "id": job.to_string() })).await;
             }
             20..=21 => {
-                stage.start(job).await;
+                harness.start(job).await;
             }
             _ => {}
         }
     }
     let query = format!("{{ jobs(first: 100) {{ nodes {{ {FIELDS} }} }} }}");
-    let data = stage.data(&query, json!({})).await;
+    let data = harness.data(&query, json!({})).await;
     data["jobs"]["nodes"].as_array().unwrap().clone()
 }
 
-async fn list(stage: &Stage, filter: &Value, order: &Value, size: i32) -> Vec<Value> {
+async fn list(harness: &Harness, filter: &Value, order: &Value, size: i32) -> Vec<Value> {
     let query = format!(
         "query($filter: JobFilter, $order: JobOrder, $size: Int, $after: String) {{
            jobs(filter: $filter, orderBy: $order, first: $size, after: $after) {{
@@ -61,7 +64,7 @@ async fn list(stage: &Stage, filter: &Value, order: &Value, size: i32) -> Vec<Va
     let (mut nodes, mut after) = (Vec::new(), Value::Null);
     loop {
         let variables = json!({ "filter": filter, "order": order, "size": size, "after": after });
-        let page = stage.data(&query, variables).await["jobs"].take();
+        let page = harness.data(&query, variables).await["jobs"].take();
         let page_nodes = page["nodes"].as_array().unwrap();
         assert!(page_nodes.len() <= size as usize);
         assert_eq!(page["pageInfo"]["hasPreviousPage"], json!(!after.is_null()), "{filter}");
@@ -132,8 +135,8 @@ fn cases(all: &[Value]) -> Vec<(Value, Meant)> {
 
 #[tokio::test]
 async fn every_filter_means_what_it_says_in_every_order_and_page_by_page() {
-    let stage = Stage::set().await;
-    let all = filled(&stage).await;
+    let harness = Harness::new().await;
+    let all = filled(&harness).await;
     assert_eq!(all.len(), 40);
     assert!(ids(&all).is_sorted_by(|one, other| one > other), "newest first");
     for (filter, is_meant) in cases(&all) {
@@ -158,7 +161,7 @@ async fn every_filter_means_what_it_says_in_every_order_and_page_by_page() {
                     expected.reverse();
                 }
                 let order = json!({ "field": field, "direction": direction });
-                let found = list(&stage, &filter, &order, 7).await;
+                let found = list(&harness, &filter, &order, 7).await;
                 if field == "FINISHED_AT" {
                     // Two may have ended within the same millisecond, which is all that is shown.
                     let key = |nodes: &[Value]| {
@@ -175,8 +178,8 @@ async fn every_filter_means_what_it_says_in_every_order_and_page_by_page() {
 
 #[tokio::test]
 async fn pages_go_backwards_and_cursors_outlive_their_rows() {
-    let stage = Stage::set().await;
-    let all = filled(&stage).await;
+    let harness = Harness::new().await;
+    let all = filled(&harness).await;
     let query = "query($last: Int, $first: Int, $before: String, $after: String, $order: JobOrder) {
         jobs(last: $last, first: $first, before: $before, after: $after, orderBy: $order) {
           edges { cursor node { id } } pageInfo { hasNextPage hasPreviousPage startCursor } } }";
@@ -186,29 +189,29 @@ async fn pages_go_backwards_and_cursors_outlive_their_rows() {
     };
     for field in ["CREATED_AT", "FINISHED_AT", "PRIORITY"] {
         let order = json!({ "field": field });
-        let whole = stage.data(query, json!({ "first": 100, "order": order })).await;
-        let last = stage.data(query, json!({ "last": 6, "order": order })).await;
+        let whole = harness.data(query, json!({ "first": 100, "order": order })).await;
+        let last = harness.data(query, json!({ "last": 6, "order": order })).await;
         assert_eq!(edges(&last), edges(&whole)[34..], "{field}");
         assert_eq!(last["jobs"]["pageInfo"]["hasPreviousPage"], true);
         let before = &last["jobs"]["pageInfo"]["startCursor"];
-        let previous = stage.data(query, json!({ "last": 6, "before": before, "order": order })).await;
+        let previous = harness.data(query, json!({ "last": 6, "before": before, "order": order })).await;
         assert_eq!(edges(&previous), edges(&whole)[28..34], "{field}");
         assert_eq!(previous["jobs"]["pageInfo"]["hasNextPage"], true);
     }
-    let page = stage.data(query, json!({ "first": 10 })).await;
+    let page = harness.data(query, json!({ "first": 10 })).await;
     let cursor = page["jobs"]["edges"][9]["cursor"].clone();
-    stage.sql("DELETE FROM live_jobs; DELETE FROM ended_jobs WHERE job_id IN (SELECT id FROM jobs ORDER BY id DESC LIMIT 11);
+    harness.sql("DELETE FROM live_jobs; DELETE FROM ended_jobs WHERE job_id IN (SELECT id FROM jobs ORDER BY id DESC LIMIT 11);
                DELETE FROM jobs WHERE id IN (SELECT id FROM jobs ORDER BY id DESC LIMIT 11)").await;
-    let next = stage.data(query, json!({ "first": 2, "after": cursor })).await;
+    let next = harness.data(query, json!({ "first": 2, "after": cursor })).await;
     assert_eq!(edges(&next), [all[11]["id"].as_str().unwrap(), all[12]["id"].as_str().unwrap()]);
 }
 
 #[tokio::test]
 async fn mistakes_in_arguments_are_told() {
-    let stage = Stage::set().await;
-    let command = stage.command("hello", json!({})).await;
-    stage.enqueue(json!({ "commandId": command })).await;
-    let data = stage.data("{ jobs { pageInfo { endCursor } } }", json!({})).await;
+    let harness = Harness::new().await;
+    let command = harness.create_command("hello", json!({})).await;
+    harness.enqueue(json!({ "commandId": command })).await;
+    let data = harness.data("{ jobs { pageInfo { endCursor } } }", json!({})).await;
     let cursor = data["jobs"]["pageInfo"]["endCursor"].as_str().unwrap();
     for (arguments, code) in [
         ("first: 101", "BAD_REQUEST"),
@@ -223,19 +226,19 @@ async fn mistakes_in_arguments_are_told() {
         ),
     ] {
         let query = format!("{{ jobs({arguments}) {{ nodes {{ id }} }} }}");
-        assert_eq!(stage.error(&query, json!({})).await, code, "{arguments:.60}");
+        assert_eq!(harness.error(&query, json!({})).await, code, "{arguments:.60}");
     }
 }
 
 #[tokio::test]
 async fn a_profile_knows_its_jobs() {
-    let stage = Stage::set().await;
-    let all = filled(&stage).await;
+    let harness = Harness::new().await;
+    let all = filled(&harness).await;
     let profile = all[39]["profile"]["id"].clone();
     let query = "query($id: ID!, $filter: JobFilter) { profile(id: $id) { jobs(first: 3, filter: $filter) {
         nodes { id } countAtLeast pageInfo { hasNextPage } } } }";
     let of_profile: Vec<&Value> = all.iter().filter(|job| job["profile"]["id"] == profile).collect();
-    let found = stage.data(query, json!({ "id": profile })).await["profile"]["jobs"].take();
+    let found = harness.data(query, json!({ "id": profile })).await["profile"]["jobs"].take();
     assert_eq!(found["nodes"][0]["id"], of_profile[0]["id"]);
     assert_eq!(
         (&found["countAtLeast"], found["nodes"].as_array().unwrap().len()),
@@ -243,5 +246,5 @@ async fn a_profile_knows_its_jobs() {
     );
     let elsewhere =
         json!({ "id": profile, "filter": { "profileIds": ["profile_00000000000000000000000000"] } });
-    assert_eq!(stage.data(query, elsewhere).await["profile"]["jobs"]["countAtLeast"], 0);
+    assert_eq!(harness.data(query, elsewhere).await["profile"]["jobs"]["countAtLeast"], 0);
 }

@@ -3,16 +3,16 @@
 use callboard::ids::{AttemptId, JobId};
 use serde_json::{Value, json};
 
-use crate::{client::Said, stage::Stage};
+use crate::{client::Received, harness::Harness};
 
 /// The subscription.
 pub(crate) const LOG: &str = "subscription($id: ID!, $after: String) { jobLog(jobId: $id, after: $after) {
     cursor skipped isReset lines { sequence attempt stream text at } } }";
 
-async fn running(stage: &Stage) -> (JobId, AttemptId) {
-    let command = stage.command("hello", json!({})).await;
-    let job = stage.enqueue(json!({ "commandId": command })).await;
-    (job, stage.start(job).await)
+async fn running(harness: &Harness) -> (JobId, AttemptId) {
+    let command = harness.create_command("hello", json!({})).await;
+    let job = harness.enqueue(json!({ "commandId": command })).await;
+    (job, harness.start(job).await)
 }
 
 fn texts(lines: &Value) -> Vec<&str> {
@@ -21,41 +21,41 @@ fn texts(lines: &Value) -> Vec<&str> {
 
 #[tokio::test]
 async fn lines_come_in_order_as_they_are_written_and_the_last_before_the_end() {
-    let stage = Stage::set().await;
-    let (job, attempt) = running(&stage).await;
-    stage.log(job, attempt, &["one", "", "three"]).await;
+    let harness = Harness::new().await;
+    let (job, attempt) = running(&harness).await;
+    harness.log(job, attempt, &["one", "", "three"]).await;
     let id = json!({ "id": job.to_string() });
-    let mut following = stage.subscribe(LOG, id.clone()).await;
+    let mut following = harness.subscribe(LOG, id.clone()).await;
     let batch = following.next().await;
     assert_eq!(texts(&batch["lines"]), ["one", "", "three"]);
     assert_eq!((&batch["skipped"], &batch["isReset"]), (&json!(0), &json!(false)));
     assert_eq!(batch["lines"][2]["sequence"], 3);
-    stage.log(job, attempt, &["four"]).await;
+    harness.log(job, attempt, &["four"]).await;
     let batch = following.next().await;
     assert_eq!(texts(&batch["lines"]), ["four"]);
-    stage.log(job, attempt, &["last"]).await;
-    stage.succeed(job, attempt).await;
+    harness.log(job, attempt, &["last"]).await;
+    harness.succeed(job, attempt).await;
     let rest = following.rest().await;
     assert_eq!(rest.iter().flat_map(|batch| texts(&batch["lines"])).collect::<Vec<_>>(), ["last"]);
     let after = json!({ "id": job.to_string(), "after": batch["cursor"] });
-    let mut again = stage.subscribe(LOG, after).await;
+    let mut again = harness.subscribe(LOG, after).await;
     assert_eq!(texts(&again.next().await["lines"]), ["last"]);
-    assert_eq!(again.said().await, Said::Complete);
-    let whole = stage.subscribe(LOG, id).await.rest().await;
+    assert_eq!(again.message().await, Received::Complete);
+    let whole = harness.subscribe(LOG, id).await.rest().await;
     assert_eq!(whole.len(), 1);
     assert_eq!(texts(&whole[0]["lines"]), ["one", "", "three", "four", "last"]);
 }
 
 #[tokio::test]
 async fn many_lines_come_in_batches_of_at_most_five_hundred() {
-    let stage = Stage::set().await;
-    let (job, attempt) = running(&stage).await;
+    let harness = Harness::new().await;
+    let (job, attempt) = running(&harness).await;
     for chunk in 0..13 {
         let lines: Vec<String> = (0..100).map(|n| format!("line {}", chunk * 100 + n + 1)).collect();
-        stage.log(job, attempt, &lines.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        harness.log(job, attempt, &lines.iter().map(String::as_str).collect::<Vec<_>>()).await;
     }
-    stage.succeed(job, attempt).await;
-    let batches = stage.subscribe(LOG, json!({ "id": job.to_string() })).await.rest().await;
+    harness.succeed(job, attempt).await;
+    let batches = harness.subscribe(LOG, json!({ "id": job.to_string() })).await.rest().await;
     let sizes: Vec<usize> = batches.iter().map(|batch| batch["lines"].as_array().unwrap().len()).collect();
     assert_eq!(sizes, [500, 500, 300]);
     let all: Vec<&str> = batches.iter().flat_map(|batch| texts(&batch["lines"])).collect();
@@ -64,39 +64,39 @@ async fn many_lines_come_in_batches_of_at_most_five_hundred() {
 
 #[tokio::test]
 async fn lines_that_are_gone_are_counted_and_a_useless_cursor_is_a_reset() {
-    let stage = Stage::set().await;
-    let (job, attempt) = running(&stage).await;
-    stage.log(job, attempt, &["1", "2", "3"]).await;
-    stage.log(job, attempt, &["4", "5"]).await;
-    let mut following = stage.subscribe(LOG, json!({ "id": job.to_string() })).await;
+    let harness = Harness::new().await;
+    let (job, attempt) = running(&harness).await;
+    harness.log(job, attempt, &["1", "2", "3"]).await;
+    harness.log(job, attempt, &["4", "5"]).await;
+    let mut following = harness.subscribe(LOG, json!({ "id": job.to_string() })).await;
     let batch = following.next().await;
-    stage.sql("DELETE FROM log_chunks WHERE first_sequence = 1").await;
-    let fresh = stage.subscribe(LOG, json!({ "id": job.to_string() })).await.next().await;
+    harness.sql("DELETE FROM log_chunks WHERE first_sequence = 1").await;
+    let fresh = harness.subscribe(LOG, json!({ "id": job.to_string() })).await.next().await;
     assert_eq!((&fresh["skipped"], texts(&fresh["lines"])), (&json!(3), vec!["4", "5"]));
-    stage.log(job, attempt, &["6"]).await;
+    harness.log(job, attempt, &["6"]).await;
     following.next().await;
-    stage.sql("DELETE FROM log_chunks").await;
-    let mut late = stage.subscribe(LOG, json!({ "id": job.to_string(), "after": batch["cursor"] })).await;
+    harness.sql("DELETE FROM log_chunks").await;
+    let mut late = harness.subscribe(LOG, json!({ "id": job.to_string(), "after": batch["cursor"] })).await;
     let gap = late.next().await;
     assert_eq!((&gap["skipped"], texts(&gap["lines"]).len()), (&json!(1), 0));
-    stage.log(job, attempt, &["7"]).await;
+    harness.log(job, attempt, &["7"]).await;
     let seventh = late.next().await;
     assert_eq!((&seventh["skipped"], texts(&seventh["lines"])), (&json!(0), vec!["7"]));
     // The database is set back: the cursor lies behind the last line.
-    stage.sql("DELETE FROM log_chunks; UPDATE live_jobs SET log_lines = 2").await;
-    let mut back = stage.subscribe(LOG, json!({ "id": job.to_string(), "after": seventh["cursor"] })).await;
+    harness.sql("DELETE FROM log_chunks; UPDATE live_jobs SET log_lines = 2").await;
+    let mut back = harness.subscribe(LOG, json!({ "id": job.to_string(), "after": seventh["cursor"] })).await;
     let reset = back.next().await;
     assert_eq!((&reset["isReset"], &reset["lines"]), (&json!(true), &json!([])));
-    stage.log(job, attempt, &["three again"]).await;
+    harness.log(job, attempt, &["three again"]).await;
     assert_eq!(texts(&back.next().await["lines"]), ["three again"]);
 }
 
-async fn page(stage: &Stage, job: JobId, arguments: &str) -> Value {
+async fn page(harness: &Harness, job: JobId, arguments: &str) -> Value {
     let fields = format!(
         "log({arguments}) {{ totalCount nodes {{ sequence attempt text }} edges {{ cursor }}
          pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }} }}"
     );
-    stage.of_job(job, &fields).await["log"].take()
+    harness.read_job(job, &fields).await["log"].take()
 }
 
 fn sequences(page: &Value) -> Vec<i64> {
@@ -105,15 +105,15 @@ fn sequences(page: &Value) -> Vec<i64> {
 
 #[tokio::test]
 async fn a_list_of_lines_has_pages_search_and_exact_counts() {
-    let stage = Stage::set().await;
-    let (job, attempt) = running(&stage).await;
-    stage.log(job, attempt, &["alpha", "Beta ÄRGER", "gamma"]).await;
-    stage.log(job, attempt, &["beta two", "", "delta"]).await;
-    stage.settle(job, attempt, callboard::job::Outcome::Released { reason: "drained".into() }).await;
-    let attempt = stage.start(job).await;
-    stage.log(job, attempt, &["second beta", "end"]).await;
+    let harness = Harness::new().await;
+    let (job, attempt) = running(&harness).await;
+    harness.log(job, attempt, &["alpha", "Beta ÄRGER", "gamma"]).await;
+    harness.log(job, attempt, &["beta two", "", "delta"]).await;
+    harness.settle(job, attempt, callboard::job::Outcome::Released { reason: "drained".into() }).await;
+    let attempt = harness.start(job).await;
+    harness.log(job, attempt, &["second beta", "end"]).await;
 
-    let all = page(&stage, job, "first: 1000").await;
+    let all = page(&harness, job, "first: 1000").await;
     assert_eq!((sequences(&all), &all["totalCount"]), ((1..=8).collect(), &json!(8)));
     assert_eq!(all["nodes"][4]["text"], "");
     let cursor = |page: &Value, index: usize| page["edges"][index]["cursor"].as_str().unwrap().to_owned();
@@ -138,7 +138,7 @@ async fn a_list_of_lines_has_pages_search_and_exact_counts() {
         ("first: 9, search: \"beta\", fromSequence: 3".to_owned(), vec![4, 7], false, false),
         ("first: 0".to_owned(), vec![], false, true),
     ] {
-        let found = page(&stage, job, &arguments).await;
+        let found = page(&harness, job, &arguments).await;
         assert_eq!(sequences(&found), expected, "{arguments}");
         let info = &found["pageInfo"];
         assert_eq!(
@@ -147,12 +147,12 @@ async fn a_list_of_lines_has_pages_search_and_exact_counts() {
             "{arguments}"
         );
     }
-    assert_eq!(page(&stage, job, "search: \"beta\"").await["totalCount"], 3);
-    assert_eq!(page(&stage, job, "search: \"beta\", fromSequence: 3").await["totalCount"], 2);
-    assert_eq!(page(&stage, job, "attempt: 2").await["totalCount"], 2);
+    assert_eq!(page(&harness, job, "search: \"beta\"").await["totalCount"], 3);
+    assert_eq!(page(&harness, job, "search: \"beta\", fromSequence: 3").await["totalCount"], 2);
+    assert_eq!(page(&harness, job, "attempt: 2").await["totalCount"], 2);
     // A cursor of the list opens the stream.
     let after = json!({ "id": job.to_string(), "after": cursor(&all, 6) });
-    assert_eq!(texts(&stage.subscribe(LOG, after).await.next().await["lines"]), ["end"]);
+    assert_eq!(texts(&harness.subscribe(LOG, after).await.next().await["lines"]), ["end"]);
     let query = "query($id: ID!) { job(id: $id) { log(first: 1001) { totalCount } } }";
-    assert_eq!(stage.error(query, json!({ "id": job.to_string() })).await, "BAD_REQUEST");
+    assert_eq!(harness.error(query, json!({ "id": job.to_string() })).await, "BAD_REQUEST");
 }

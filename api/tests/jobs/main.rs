@@ -10,13 +10,13 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "whatever else comes is wrong")]
 
 mod batching;
-mod boards;
 mod bulk;
 mod changes;
 mod client;
 mod dependencies;
 mod enqueue;
 mod events;
+mod harness;
 mod lists;
 mod log;
 mod lost_hints;
@@ -25,7 +25,7 @@ mod objects;
 mod operations;
 mod queues;
 mod reconnects;
-mod stage;
+mod snapshots;
 #[path = "../catalogue/statements.rs"]
 mod statements;
 mod waiting;

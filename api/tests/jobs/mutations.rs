@@ -2,68 +2,68 @@
 
 use serde_json::{Value, json};
 
-use crate::stage::Stage;
+use crate::harness::Harness;
 
 #[tokio::test]
 async fn a_waiting_job_ends_at_once_and_a_running_one_when_its_worker_has_ended_it() {
-    let stage = Stage::set().await;
-    let command = stage.command("hello", json!({})).await;
-    stage.enter(&["default"]).await;
+    let harness = Harness::new().await;
+    let command = harness.create_command("hello", json!({})).await;
+    harness.register_worker(&["default"]).await;
     let (waiting, running) = (
-        stage.enqueue(json!({ "commandId": command })).await,
-        stage.enqueue(json!({ "commandId": command })).await,
+        harness.enqueue(json!({ "commandId": command })).await,
+        harness.enqueue(json!({ "commandId": command })).await,
     );
     let cancel = |id: String| {
-        stage.mutate("jobCancel", "job { state version }", json!({ "id": id, "reason": "enough" }))
+        harness.mutate("jobCancel", "job { state version }", json!({ "id": id, "reason": "enough" }))
     };
     let payload = cancel(waiting.to_string()).await;
     assert_eq!(payload, json!({ "job": { "state": "CANCELLED", "version": 2 }, "userErrors": [] }));
     assert_eq!(
-        stage.refused("jobCancel", json!({ "id": waiting.to_string() })).await,
+        harness.refused("jobCancel", json!({ "id": waiting.to_string() })).await,
         ["NOT_ALLOWED_IN_STATE id"]
     );
-    let events = stage.of_job(waiting, "events { nodes { message } }").await;
+    let events = harness.read_job(waiting, "events { nodes { message } }").await;
     assert_eq!(events["events"]["nodes"][1]["message"], "enough");
 
-    let attempt = stage.start(running).await;
+    let attempt = harness.start(running).await;
     let payload = cancel(running.to_string()).await;
     assert_eq!(payload["job"], json!({ "state": "RUNNING", "version": 3 }));
     let again = cancel(running.to_string()).await;
     assert_eq!(again["job"], json!({ "state": "RUNNING", "version": 3 }), "asking again changes nothing");
-    stage.settle(running, attempt, callboard::job::Outcome::Cancelled).await;
-    assert_eq!(stage.of_job(running, "state").await["state"], "CANCELLED");
+    harness.settle(running, attempt, callboard::job::Outcome::Cancelled).await;
+    assert_eq!(harness.read_job(running, "state").await["state"], "CANCELLED");
 
     for id in ["job_00000000000000000000000000", "x", &command] {
-        assert_eq!(stage.refused("jobCancel", json!({ "id": id })).await, ["NOT_FOUND id"]);
-        assert_eq!(stage.refused("jobRetry", json!({ "id": id })).await, ["NOT_FOUND id"]);
+        assert_eq!(harness.refused("jobCancel", json!({ "id": id })).await, ["NOT_FOUND id"]);
+        assert_eq!(harness.refused("jobRetry", json!({ "id": id })).await, ["NOT_FOUND id"]);
     }
     let long = json!({ "id": running.to_string(), "reason": "x".repeat(501) });
-    assert_eq!(stage.refused("jobCancel", long).await, ["INVALID reason"]);
+    assert_eq!(harness.refused("jobCancel", long).await, ["INVALID reason"]);
 }
 
 #[tokio::test]
 async fn a_finished_job_runs_again_with_all_its_history() {
-    let stage = Stage::set().await;
-    let command = stage.command("hello", json!({})).await;
-    stage.enter(&["default"]).await;
-    let job = stage.enqueue(json!({ "commandId": command })).await;
+    let harness = Harness::new().await;
+    let command = harness.create_command("hello", json!({})).await;
+    harness.register_worker(&["default"]).await;
+    let job = harness.enqueue(json!({ "commandId": command })).await;
     assert_eq!(
-        stage.refused("jobRetry", json!({ "id": job.to_string() })).await,
+        harness.refused("jobRetry", json!({ "id": job.to_string() })).await,
         ["NOT_ALLOWED_IN_STATE id"]
     );
-    let attempt = stage.start(job).await;
-    stage.log(job, attempt, &["first run"]).await;
-    stage.succeed(job, attempt).await;
+    let attempt = harness.start(job).await;
+    harness.log(job, attempt, &["first run"]).await;
+    harness.succeed(job, attempt).await;
     let fields = "job { state version attemptCount finishedAt result attempts { totalCount } }";
-    let payload = stage.mutate("jobRetry", fields, json!({ "id": job.to_string() })).await;
+    let payload = harness.mutate("jobRetry", fields, json!({ "id": job.to_string() })).await;
     let expected = json!({ "state": "QUEUED", "version": 4, "attemptCount": 0, "finishedAt": Value::Null,
         "result": Value::Null, "attempts": { "totalCount": 1 } });
     assert_eq!(payload["job"], expected);
-    let attempt = stage.start(job).await;
-    stage.log(job, attempt, &["second run"]).await;
-    stage.succeed(job, attempt).await;
-    let shown = stage
-        .of_job(job, "state attempts { nodes { number } } log { nodes { sequence attempt text } }")
+    let attempt = harness.start(job).await;
+    harness.log(job, attempt, &["second run"]).await;
+    harness.succeed(job, attempt).await;
+    let shown = harness
+        .read_job(job, "state attempts { nodes { number } } log { nodes { sequence attempt text } }")
         .await;
     assert_eq!(shown["attempts"]["nodes"], json!([{ "number": 1 }, { "number": 2 }]));
     assert_eq!(shown["log"]["nodes"][1], json!({ "sequence": 2, "attempt": 2, "text": "second run" }));

@@ -3,36 +3,37 @@
 use callboard::steps::run::claim::Decision;
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, failed};
+use crate::harness::{Harness, failed};
 
 #[tokio::test]
 async fn what_is_too_old_is_not_offered_any_more() {
-    let stage = Stage::set().await;
-    let command = stage.command("hello", json!({})).await;
-    stage.enter(&["default"]).await;
-    let job = stage.enqueue(json!({ "commandId": command })).await;
-    let attempt = stage.start(job).await;
-    stage.keep(job, attempt, "page.png").await;
-    stage.log(job, attempt, &["one", "two"]).await;
-    stage.log(job, attempt, &["three"]).await;
-    stage.succeed(job, attempt).await;
-    stage
+    let harness = Harness::new().await;
+    let command = harness.create_command("hello", json!({})).await;
+    harness.register_worker(&["default"]).await;
+    let job = harness.enqueue(json!({ "commandId": command })).await;
+    let attempt = harness.start(job).await;
+    harness.keep_artifact(job, attempt, "page.png").await;
+    harness.log(job, attempt, &["one", "two"]).await;
+    harness.log(job, attempt, &["three"]).await;
+    harness.succeed(job, attempt).await;
+    harness
         .sql("UPDATE artifacts SET pruned_at = now(); DELETE FROM log_chunks WHERE first_sequence = 1")
         .await;
-    let left = stage.of_job(job, "artifacts { name url } log { totalCount nodes { text sequence } }").await;
+    let left =
+        harness.read_job(job, "artifacts { name url } log { totalCount nodes { text sequence } }").await;
     assert_eq!(left["artifacts"], json!([{ "name": "page.png", "url": null }]));
     assert_eq!(left["log"], json!({ "totalCount": 1, "nodes": [{ "text": "three", "sequence": 3 }] }));
 }
 
 #[tokio::test]
 async fn a_job_tells_its_whole_life() {
-    let stage = Stage::set().await;
-    let command = stage.command("hello", json!({ "policy": { "maxAttempts": 2 } })).await;
-    stage.enter(&["default"]).await;
-    let job = stage.enqueue(json!({ "commandId": command })).await;
-    let first = stage.start(job).await;
-    stage.progress(job, first, 0.5).await;
-    let running = stage.of_job(job, "state progress { fraction } attempts { nodes { id number outcome startedAt composed { program } } }").await;
+    let harness = Harness::new().await;
+    let command = harness.create_command("hello", json!({ "policy": { "maxAttempts": 2 } })).await;
+    harness.register_worker(&["default"]).await;
+    let job = harness.enqueue(json!({ "commandId": command })).await;
+    let first = harness.start(job).await;
+    harness.progress(job, first, 0.5).await;
+    let running = harness.read_job(job, "state progress { fraction } attempts { nodes { id number outcome startedAt composed { program } } }").await;
     assert_eq!((&running["state"], &running["progress"]["fraction"]), (&json!("RUNNING"), &json!(0.5)));
     let attempt = &running["attempts"]["nodes"][0];
     assert_eq!((&attempt["number"], &attempt["outcome"]), (&json!(1), &Value::Null));
@@ -42,26 +43,27 @@ async fn a_job_tells_its_whole_life() {
     );
     assert_eq!(attempt["id"], first.to_string());
 
-    stage.settle(job, first, failed(true)).await;
-    let waiting = stage.of_job(job, "state attemptCount runAt waiting { reason explanation until }").await;
+    harness.settle(job, first, failed(true)).await;
+    let waiting =
+        harness.read_job(job, "state attemptCount runAt waiting { reason explanation until }").await;
     assert_eq!((&waiting["state"], &waiting["attemptCount"]), (&json!("SCHEDULED"), &json!(1)));
     assert_eq!(
         (&waiting["waiting"]["reason"], &waiting["waiting"]["until"]),
         (&json!("RETRY_BACKOFF"), &waiting["runAt"])
     );
-    stage.sql("UPDATE live_jobs SET run_at = now() - interval '1 second'").await;
-    stage.do_duties().await;
-    let second = stage.start(job).await;
-    stage.keep(job, second, "page.png").await;
-    stage.log(job, second, &["one", "two"]).await;
-    stage.succeed(job, second).await;
+    harness.sql("UPDATE live_jobs SET run_at = now() - interval '1 second'").await;
+    harness.run_duties().await;
+    let second = harness.start(job).await;
+    harness.keep_artifact(job, second, "page.png").await;
+    harness.log(job, second, &["one", "two"]).await;
+    harness.succeed(job, second).await;
 
     let fields = "state version result failure { code } attemptCount startedAt finishedAt waiting { reason }
         attempts(last: 1) { totalCount nodes { number outcome exitCode failure { code } finishedAt worker { id status } }
           pageInfo { hasPreviousPage } }
         artifacts { id name contentType sizeBytes sha256 attempt url createdAt } log { totalCount nodes { text sequence } }
         events { totalCount nodes { kind version state attempt message } } composed { display arguments }";
-    let ended = stage.of_job(job, fields).await;
+    let ended = harness.read_job(job, fields).await;
     assert_eq!((&ended["state"], &ended["result"]), (&json!("SUCCEEDED"), &json!({ "done": true })));
     assert_eq!(
         (&ended["failure"], &ended["waiting"], &ended["attemptCount"]),
@@ -74,7 +76,10 @@ async fn a_job_tells_its_whole_life() {
         (&attempts["nodes"][0]["number"], &attempts["nodes"][0]["outcome"]),
         (&json!(2), &json!("SUCCEEDED"))
     );
-    assert_eq!(attempts["nodes"][0]["worker"], json!({ "id": stage.worker.to_string(), "status": "ACTIVE" }));
+    assert_eq!(
+        attempts["nodes"][0]["worker"],
+        json!({ "id": harness.worker.to_string(), "status": "ACTIVE" })
+    );
     let file = &ended["artifacts"][0];
     assert_eq!(
         (&file["name"], &file["sizeBytes"], &file["sha256"]),
@@ -101,67 +106,70 @@ async fn a_job_tells_its_whole_life() {
 
 #[tokio::test]
 async fn why_a_job_waits_has_one_exact_answer() {
-    let stage = Stage::set().await;
-    let (command, profile) = (stage.command("hello", json!({})).await, stage.profile("alice").await);
+    let harness = Harness::new().await;
+    let (command, profile) =
+        (harness.create_command("hello", json!({})).await, harness.create_profile("alice").await);
     let waiting = "waiting { reason explanation until blocker { __typename id } }";
     let later = json!({ "commandId": command, "runAt": "2100-01-01T00:00:00Z" });
-    let job = stage.enqueue(later).await;
-    let shown = stage.of_job(job, waiting).await["waiting"].take();
+    let job = harness.enqueue(later).await;
+    let shown = harness.read_job(job, waiting).await["waiting"].take();
     assert_eq!((&shown["reason"], &shown["until"]), (&json!("RUN_AT"), &json!("2100-01-01T00:00:00.000Z")));
 
     let on_profile = json!({ "commandId": command, "profileId": profile });
-    let (one, other) = (stage.enqueue(on_profile.clone()).await, stage.enqueue(on_profile).await);
-    let shown = stage.of_job(one, waiting).await["waiting"].take();
+    let (one, other) = (harness.enqueue(on_profile.clone()).await, harness.enqueue(on_profile).await);
+    let shown = harness.read_job(one, waiting).await["waiting"].take();
     assert_eq!(shown["reason"], "NO_WORKER");
     assert!(shown["explanation"].as_str().unwrap().contains("default"), "{shown}");
-    stage.enter(&["default"]).await;
-    assert_eq!(stage.of_job(one, waiting).await["waiting"]["reason"], "NEXT_IN_LINE");
+    harness.register_worker(&["default"]).await;
+    assert_eq!(harness.read_job(one, waiting).await["waiting"]["reason"], "NEXT_IN_LINE");
 
-    let attempt = stage.start(one).await;
-    assert!(matches!(stage.claim(other).await.1, Decision::Parked { .. }));
-    assert_eq!(stage.of_job(one, waiting).await["waiting"], Value::Null);
-    let shown = stage.of_job(other, waiting).await["waiting"].take();
+    let attempt = harness.start(one).await;
+    assert!(matches!(harness.claim(other).await.1, Decision::Parked { .. }));
+    assert_eq!(harness.read_job(one, waiting).await["waiting"], Value::Null);
+    let shown = harness.read_job(other, waiting).await["waiting"].take();
     assert_eq!(shown["reason"], "PROFILE_BUSY");
     assert_eq!(shown["blocker"], json!({ "__typename": "Job", "id": one.to_string() }));
     let explanation = shown["explanation"].as_str().unwrap();
     assert!(explanation.contains("alice") && explanation.contains(&one.to_string()), "{explanation}");
-    let holder = stage
+    let holder = harness
         .data("query($id: ID!) { profile(id: $id) { heldBy { id state } } }", json!({ "id": profile }))
         .await;
     assert_eq!(holder["profile"]["heldBy"], json!({ "id": one.to_string(), "state": "RUNNING" }));
 
-    stage.succeed(one, attempt).await;
-    assert_eq!(stage.of_job(other, waiting).await["waiting"]["reason"], "NEXT_IN_LINE");
-    let holder =
-        stage.data("query($id: ID!) { profile(id: $id) { heldBy { id } } }", json!({ "id": profile })).await;
+    harness.succeed(one, attempt).await;
+    assert_eq!(harness.read_job(other, waiting).await["waiting"]["reason"], "NEXT_IN_LINE");
+    let holder = harness
+        .data("query($id: ID!) { profile(id: $id) { heldBy { id } } }", json!({ "id": profile }))
+        .await;
     assert_eq!(holder["profile"]["heldBy"], Value::Null);
 }
 
 #[tokio::test]
 async fn everything_with_an_id_is_found_by_it() {
-    let stage = Stage::set().await;
-    let command = stage.command("hello", json!({})).await;
-    stage.enter(&["default"]).await;
-    let job = stage.enqueue(json!({ "commandId": command })).await;
-    let attempt = stage.start(job).await;
-    let artifact = stage.keep(job, attempt, "a.png").await;
-    let queues = stage.data("{ queues { id name } workers { id } }", json!({})).await;
+    let harness = Harness::new().await;
+    let command = harness.create_command("hello", json!({})).await;
+    harness.register_worker(&["default"]).await;
+    let job = harness.enqueue(json!({ "commandId": command })).await;
+    let attempt = harness.start(job).await;
+    let artifact = harness.keep_artifact(job, attempt, "a.png").await;
+    let queues = harness.data("{ queues { id name } workers { id } }", json!({})).await;
     let queue = queues["queues"][0]["id"].clone();
-    assert_eq!(queues["workers"][0]["id"], stage.worker.to_string());
+    assert_eq!(queues["workers"][0]["id"], harness.worker.to_string());
     let ids = json!([
         job.to_string(),
         attempt.to_string(),
         artifact.to_string(),
         queue,
-        stage.worker.to_string(),
+        harness.worker.to_string(),
         command,
         "job_00000000000000000000000000",
         "queue_00000000000000000000000000",
         "what_is_this",
         "",
     ]);
-    let data =
-        stage.data("query($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }", json!({ "ids": ids })).await;
+    let data = harness
+        .data("query($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }", json!({ "ids": ids }))
+        .await;
     let kinds: Vec<Option<&str>> =
         data["nodes"].as_array().unwrap().iter().map(|node| node["__typename"].as_str()).collect();
     let known = ["Job", "Attempt", "Artifact", "Queue", "Worker", "Command"].map(Some);
@@ -170,8 +178,8 @@ async fn everything_with_an_id_is_found_by_it() {
     for (id, node) in ids.as_array().unwrap().iter().zip(data["nodes"].as_array().unwrap()).take(6) {
         assert_eq!(id, &node["id"]);
     }
-    stage.succeed(job, attempt).await;
-    let again = stage
+    harness.succeed(job, attempt).await;
+    let again = harness
         .data(
             "query($id: ID!) { node(id: $id) { ... on Attempt { outcome } } }",
             json!({ "id": attempt.to_string() }),
@@ -182,22 +190,22 @@ async fn everything_with_an_id_is_found_by_it() {
 
 #[tokio::test]
 async fn queues_count_their_jobs_and_workers_their_slots() {
-    let stage = Stage::set().await;
-    let command = stage.command("hello", json!({})).await;
-    stage.enter(&["default", "bulk"]).await;
-    let enqueue = |queue: &str| stage.enqueue(json!({ "commandId": command, "queue": queue }));
+    let harness = Harness::new().await;
+    let command = harness.create_command("hello", json!({})).await;
+    harness.register_worker(&["default", "bulk"]).await;
+    let enqueue = |queue: &str| harness.enqueue(json!({ "commandId": command, "queue": queue }));
     let (ended, running, _waiting) = (enqueue("bulk").await, enqueue("bulk").await, enqueue("bulk").await);
-    stage.enqueue(json!({ "commandId": command, "runAt": "2100-01-01T00:00:00Z" })).await;
-    let attempt = stage.start(ended).await;
-    stage.succeed(ended, attempt).await;
-    stage.start(running).await;
+    harness.enqueue(json!({ "commandId": command, "runAt": "2100-01-01T00:00:00Z" })).await;
+    let attempt = harness.start(ended).await;
+    harness.succeed(ended, attempt).await;
+    harness.start(running).await;
     let query = "{ queues { name isPaused counts { blocked scheduled queued running succeeded failed cancelled }
         oldestQueuedAt startedPerMinute finishedPerMinute } workers { hostname queues kinds concurrency running status } }";
     for fold in [false, true] {
         if fold {
-            stage.do_duties().await;
+            harness.run_duties().await;
         }
-        let data = stage.data(query, json!({})).await;
+        let data = harness.data(query, json!({})).await;
         let (bulk, default) = (&data["queues"][0], &data["queues"][1]);
         assert_eq!((&bulk["name"], &default["name"]), (&json!("bulk"), &json!("default")));
         let counts = json!({ "blocked": 0, "scheduled": 0, "queued": 1, "running": 1, "succeeded": 1, "failed": 0, "cancelled": 0 });
@@ -212,17 +220,17 @@ async fn queues_count_their_jobs_and_workers_their_slots() {
 
 #[tokio::test]
 async fn a_job_whose_catalogue_is_gone_still_shows_itself() {
-    let stage = Stage::set().await;
-    let profile = stage.profile("gone").await;
+    let harness = Harness::new().await;
+    let profile = harness.create_profile("gone").await;
     let spec = json!({ "program": { "program": "/bin/echo", "arguments": ["{{ profile.name }}"] } });
-    let command = stage.command("hello", json!({ "spec": spec })).await;
-    let job = stage.enqueue(json!({ "commandId": command, "profileId": profile })).await;
-    assert_eq!(stage.of_job(job, "composed { display }").await["composed"]["display"], "/bin/echo gone");
-    stage.mutate("jobCancel", "job { id }", json!({ "id": job.to_string() })).await;
-    stage.mutate("commandDelete", "deletedId", json!({ "id": command })).await;
-    stage.mutate("profileDelete", "deletedId", json!({ "id": profile })).await;
-    let shown = stage
-        .of_job(job, "state kind command { id } profile { id } composed { kind program arguments display }")
+    let command = harness.create_command("hello", json!({ "spec": spec })).await;
+    let job = harness.enqueue(json!({ "commandId": command, "profileId": profile })).await;
+    assert_eq!(harness.read_job(job, "composed { display }").await["composed"]["display"], "/bin/echo gone");
+    harness.mutate("jobCancel", "job { id }", json!({ "id": job.to_string() })).await;
+    harness.mutate("commandDelete", "deletedId", json!({ "id": command })).await;
+    harness.mutate("profileDelete", "deletedId", json!({ "id": profile })).await;
+    let shown = harness
+        .read_job(job, "state kind command { id } profile { id } composed { kind program arguments display }")
         .await;
     assert_eq!(
         (&shown["command"], &shown["profile"], &shown["kind"]),

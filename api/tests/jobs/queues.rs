@@ -4,19 +4,19 @@ use callboard::{clock, ids::JobId};
 use callboard_api::prometheus;
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, failed};
+use crate::harness::{Harness, failed};
 
-async fn queue(stage: &Stage, fields: &str) -> Value {
-    let data = stage.data(&format!("{{ queues {{ name {fields} }} }}"), json!({})).await;
+async fn queue(harness: &Harness, fields: &str) -> Value {
+    let data = harness.data(&format!("{{ queues {{ name {fields} }} }}"), json!({})).await;
     let queues = data["queues"].as_array().unwrap().clone();
     queues.into_iter().find(|queue| queue["name"] == "default").unwrap()
 }
 
-async fn jobs(stage: &Stage, count: usize) -> Vec<JobId> {
-    let command = stage.command("hello", json!({})).await;
+async fn jobs(harness: &Harness, count: usize) -> Vec<JobId> {
+    let command = harness.create_command("hello", json!({})).await;
     let mut jobs = Vec::new();
     for _ in 0..count {
-        jobs.push(stage.enqueue(json!({ "commandId": command })).await);
+        jobs.push(harness.enqueue(json!({ "commandId": command })).await);
     }
     jobs
 }
@@ -27,20 +27,20 @@ fn sum(points: &Value, field: &str) -> i64 {
 
 #[tokio::test]
 async fn a_history_tells_what_happened_folded_or_not() {
-    let stage = Stage::set().await;
-    stage.enter(&["default"]).await;
-    let jobs = jobs(&stage, 5).await;
-    stage.sql("UPDATE live_jobs SET queued_at = queued_at - interval '90 seconds'").await;
-    let attempts = stage.start_all(&jobs[..3]).await;
-    stage.succeed(jobs[0], attempts[0]).await;
-    stage.settle(jobs[1], attempts[1], failed(false)).await;
-    stage.mutate("jobCancel", "job { id }", json!({ "id": jobs[3].to_string() })).await;
+    let harness = Harness::new().await;
+    harness.register_worker(&["default"]).await;
+    let jobs = jobs(&harness, 5).await;
+    harness.sql("UPDATE live_jobs SET queued_at = queued_at - interval '90 seconds'").await;
+    let attempts = harness.start_all(&jobs[..3]).await;
+    harness.succeed(jobs[0], attempts[0]).await;
+    harness.settle(jobs[1], attempts[1], failed(false)).await;
+    harness.mutate("jobCancel", "job { id }", json!({ "id": jobs[3].to_string() })).await;
     let fields = r#"history(window: "PT3H", step: "PT1H") { at enqueued started succeeded failed cancelled queuedDepth p50Wait p95Wait }"#;
     for is_folded in [false, true] {
         if is_folded {
-            stage.do_duties().await;
+            harness.run_duties().await;
         }
-        let history = queue(&stage, fields).await["history"].take();
+        let history = queue(&harness, fields).await["history"].take();
         let sums =
             ["enqueued", "started", "succeeded", "failed", "cancelled"].map(|field| sum(&history, field));
         assert_eq!(sums, [5, 3, 1, 1, 1], "{is_folded}: {history}");
@@ -58,64 +58,68 @@ async fn a_history_tells_what_happened_folded_or_not() {
         assert_eq!(points[0]["p50Wait"], Value::Null);
     }
     let last: clock::Time =
-        queue(&stage, "history { at }").await["history"][59]["at"].as_str().unwrap().parse().unwrap();
+        queue(&harness, "history { at }").await["history"][59]["at"].as_str().unwrap().parse().unwrap();
     let age = (clock::now() - last).num_seconds();
     assert!((0..90).contains(&age), "the last step has begun within a minute: {age} s");
 
-    stage
+    harness
         .sql(
             "INSERT INTO queue_minutes (queue, minute, enqueued, queued) VALUES
         ('default', date_trunc('minute', now()) - interval '30 minutes', 7, 7),
         ('default', date_trunc('minute', now()) - interval '20 minutes', 0, -7)",
         )
         .await;
-    let history = queue(&stage, "history { queuedDepth enqueued }").await["history"].take();
+    let history = queue(&harness, "history { queuedDepth enqueued }").await["history"].take();
     let depths: Vec<i64> =
         history.as_array().unwrap().iter().map(|point| point["queuedDepth"].as_i64().unwrap()).collect();
     assert_eq!(depths.iter().filter(|depth| **depth == 7).count(), 10, "ten minutes of seven: {depths:?}");
 
     for bad in [r#"step: "PT30S""#, r#"window: "P2D""#, r#"step: "PT0S""#] {
         let query = format!("{{ queues {{ history({bad}) {{ at }} }} }}");
-        assert_eq!(stage.error(&query, json!({})).await, "BAD_REQUEST", "{bad}");
+        assert_eq!(harness.error(&query, json!({})).await, "BAD_REQUEST", "{bad}");
     }
 }
 
 #[tokio::test]
 async fn the_demand_is_what_could_run_and_is_told_to_prometheus() {
-    let stage = Stage::set().await;
-    let jobs = jobs(&stage, 6).await;
+    let harness = Harness::new().await;
+    let jobs = jobs(&harness, 6).await;
     let signal = "demand slots emptyAt isPaused";
-    assert_eq!(queue(&stage, signal).await["slots"], 0, "nobody serves it");
-    stage.enter(&["default", "other"]).await;
-    stage.start_all(&jobs[..2]).await;
-    let shown = queue(&stage, signal).await;
+    assert_eq!(queue(&harness, signal).await["slots"], 0, "nobody serves it");
+    harness.register_worker(&["default", "other"]).await;
+    harness.start_all(&jobs[..2]).await;
+    let shown = queue(&harness, signal).await;
     assert_eq!((&shown["demand"], &shown["slots"], &shown["emptyAt"]), (&json!(6), &json!(4), &Value::Null));
-    stage.sql("UPDATE live_jobs SET dispatched_at = NULL").await;
-    assert_eq!(queue(&stage, signal).await["demand"], 6, "handed over or not");
-    stage
+    harness.sql("UPDATE live_jobs SET dispatched_at = NULL").await;
+    assert_eq!(queue(&harness, signal).await["demand"], 6, "handed over or not");
+    harness
         .sql(
             "UPDATE live_jobs SET parked_on = 'profile:x' WHERE state = 'queued'
         AND job_id = (SELECT job_id FROM live_jobs ORDER BY job_id DESC LIMIT 1)",
         )
         .await;
-    assert_eq!(queue(&stage, signal).await["demand"], 5, "one that is parked could use no slot");
+    assert_eq!(queue(&harness, signal).await["demand"], 5, "one that is parked could use no slot");
     let cap = |most: Value| {
-        stage.mutate("queueUpdate", "queue { demand }", json!({ "name": "default", "maxConcurrency": most }))
+        harness.mutate(
+            "queueUpdate",
+            "queue { demand }",
+            json!({ "name": "default", "maxConcurrency": most }),
+        )
     };
     assert_eq!(cap(json!(3)).await["queue"]["demand"], 3);
     assert_eq!(cap(Value::Null).await["queue"]["demand"], 5);
 
     // Ten fewer each minute.
-    stage.sql("INSERT INTO queue_minutes (queue, minute, queued)
+    harness.sql("INSERT INTO queue_minutes (queue, minute, queued)
         SELECT 'default', date_trunc('minute', now()) - make_interval(mins => ago), -10 FROM generate_series(0, 6) AS ago").await;
-    let at: clock::Time = queue(&stage, signal).await["emptyAt"].as_str().unwrap().parse().unwrap();
+    let at: clock::Time = queue(&harness, signal).await["emptyAt"].as_str().unwrap().parse().unwrap();
     let seconds = (at - clock::now()).num_seconds();
     assert!((14..=30).contains(&seconds), "four jobs at ten a minute: {seconds} s");
 
-    let router = prometheus::router(prometheus::install().unwrap(), Some(stage.store.clone()));
+    let router = prometheus::router(prometheus::install().unwrap(), Some(harness.store.clone()));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/metrics", listener.local_addr().unwrap());
-    let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let metrics_server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     let read = async || reqwest::get(&url).await.unwrap().text().await.unwrap();
     let text = read().await;
     for line in [
@@ -126,24 +130,25 @@ async fn the_demand_is_what_could_run_and_is_told_to_prometheus() {
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in {text}");
     }
-    stage.mutate("queuePause", "queue { id }", json!({ "name": "default" })).await;
+    harness.mutate("queuePause", "queue { id }", json!({ "name": "default" })).await;
     assert!(read().await.contains(r#"callboard_queue_demand_slots{queue="default"} 2"#), "what runs goes on");
-    stage.store.close().await;
+    harness.store.close().await;
     assert!(read().await.contains("callboard_queues_known 0"), "without Postgres");
-    server.abort();
+    metrics_server.abort();
 }
 
 #[tokio::test]
 async fn a_bound_below_what_runs_is_refused_with_what_to_write() {
-    let stage = Stage::set().await;
-    stage.enter(&["default"]).await;
-    let command = stage.command("hello", json!({})).await;
-    let service = stage.made("serviceCreate", "service", json!({ "name": "s", "maxConcurrency": 3 })).await;
+    let harness = Harness::new().await;
+    harness.register_worker(&["default"]).await;
+    let command = harness.create_command("hello", json!({})).await;
+    let service =
+        harness.create("serviceCreate", "service", json!({ "name": "s", "maxConcurrency": 3 })).await;
     let proxy = json!({ "name": "p", "protocol": "HTTP", "address": "127.0.0.1:9" });
-    let proxy = stage.made("proxyCreate", "proxy", proxy).await;
+    let proxy = harness.create("proxyCreate", "proxy", proxy).await;
     let order = json!({ "commandId": command, "serviceIds": [service], "proxyId": proxy });
-    let jobs = [stage.enqueue(order.clone()).await, stage.enqueue(order).await];
-    let attempts = stage.start_all(&jobs).await;
+    let jobs = [harness.enqueue(order.clone()).await, harness.enqueue(order).await];
+    let attempts = harness.start_all(&jobs).await;
     let things = [
         ("serviceUpdate", "service", json!({ "id": service })),
         ("proxyUpdate", "proxy", json!({ "id": proxy })),
@@ -152,7 +157,7 @@ async fn a_bound_below_what_runs_is_refused_with_what_to_write() {
     let set = async |(mutation, noun, which): &(&'static str, &'static str, Value), most: i32| {
         let mut input = which.clone();
         input["maxConcurrency"] = json!(most);
-        let payload = stage.mutate(mutation, &format!("{noun} {{ maxConcurrency }}"), input).await;
+        let payload = harness.mutate(mutation, &format!("{noun} {{ maxConcurrency }}"), input).await;
         (payload[noun]["maxConcurrency"].as_i64(), payload["userErrors"].clone())
     };
     for thing in &things {
@@ -164,15 +169,15 @@ async fn a_bound_below_what_runs_is_refused_with_what_to_write() {
         assert_eq!(errors, expected, "{}", thing.1);
         assert_eq!(set(thing, 2).await, (Some(2), json!([])), "{}", thing.1);
     }
-    stage.settle_all(&jobs, &attempts, &failed(false)).await;
+    harness.settle_all(&jobs, &attempts, &failed(false)).await;
     for thing in &things {
         assert_eq!(set(thing, 1).await, (Some(1), json!([])), "{}, when nothing runs", thing.1);
     }
     for (mutation, id) in [("serviceDelete", service), ("proxyDelete", proxy)] {
-        assert_eq!(stage.mutate(mutation, "deletedId", json!({ "id": id })).await["userErrors"], json!([]));
+        assert_eq!(harness.mutate(mutation, "deletedId", json!({ "id": id })).await["userErrors"], json!([]));
     }
     let gates: i64 = sqlx::query_scalar("SELECT count(*) FROM gates WHERE key NOT LIKE 'queue:%'")
-        .fetch_one(&mut *stage.store.connection().await.unwrap())
+        .fetch_one(&mut *harness.store.connection().await.unwrap())
         .await
         .unwrap();
     assert_eq!(gates, 0, "what is gone leaves no gate");

@@ -2,26 +2,26 @@
 
 use serde_json::{Value, json};
 
-use crate::{events::EVENTS, log::LOG, stage::Stage};
+use crate::{events::EVENTS, harness::Harness, log::LOG};
 
 const EVENTS_SEEN: usize = 500;
 const LINES_SEEN: usize = 500;
 
 #[tokio::test]
 async fn five_hundred_reconnects_in_the_middle_of_a_jobs_events() {
-    let stage = Stage::set().await;
-    let command = stage.command("hello", json!({})).await;
-    let job = stage.enqueue(json!({ "commandId": command })).await;
-    let attempt = stage.start(job).await;
+    let harness = Harness::new().await;
+    let command = harness.create_command("hello", json!({})).await;
+    let job = harness.enqueue(json!({ "commandId": command })).await;
+    let attempt = harness.start(job).await;
     let (mut after, mut versions) = (Value::Null, Vec::new());
     while versions.len() < EVENTS_SEEN {
         // Something new happens while nobody listens, now and then.
-        if versions.len() + 3 >= stage_version(&stage, job).await {
+        if versions.len() + 3 >= version_of(&harness, job).await {
             for _ in 0..7 {
-                stage.progress(job, attempt, 0.5).await;
+                harness.progress(job, attempt, 0.5).await;
             }
         }
-        let mut socket = stage.subscribe(EVENTS, json!({ "id": job.to_string(), "after": after })).await;
+        let mut socket = harness.subscribe(EVENTS, json!({ "id": job.to_string(), "after": after })).await;
         let event = socket.next().await;
         after = event["cursor"].clone();
         if event["kind"] != "SNAPSHOT" {
@@ -31,22 +31,22 @@ async fn five_hundred_reconnects_in_the_middle_of_a_jobs_events() {
     assert_eq!(versions, (1..=EVENTS_SEEN).collect::<Vec<_>>());
 }
 
-async fn stage_version(stage: &Stage, job: callboard::ids::JobId) -> usize {
-    stage.of_job(job, "version").await["version"].as_u64().unwrap() as usize
+async fn version_of(harness: &Harness, job: callboard::ids::JobId) -> usize {
+    harness.read_job(job, "version").await["version"].as_u64().unwrap() as usize
 }
 
 #[tokio::test]
 async fn five_hundred_reconnects_in_the_middle_of_a_jobs_log() {
-    let stage = Stage::set().await;
-    let command = stage.command("hello", json!({})).await;
-    let job = stage.enqueue(json!({ "commandId": command })).await;
-    let attempt = stage.start(job).await;
+    let harness = Harness::new().await;
+    let command = harness.create_command("hello", json!({})).await;
+    let job = harness.enqueue(json!({ "commandId": command })).await;
+    let attempt = harness.start(job).await;
     let (mut after, mut seen, mut written) = (Value::Null, Vec::new(), 0);
     for reconnect in 0..LINES_SEEN {
         let lines: Vec<String> = (1..=reconnect % 3 + 1).map(|n| (written + n).to_string()).collect();
         written += lines.len();
-        stage.log(job, attempt, &lines.iter().map(String::as_str).collect::<Vec<_>>()).await;
-        let mut socket = stage.subscribe(LOG, json!({ "id": job.to_string(), "after": after })).await;
+        harness.log(job, attempt, &lines.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        let mut socket = harness.subscribe(LOG, json!({ "id": job.to_string(), "after": after })).await;
         let batch = socket.next().await;
         assert_eq!((&batch["skipped"], &batch["isReset"]), (&json!(0), &json!(false)));
         after = batch["cursor"].clone();

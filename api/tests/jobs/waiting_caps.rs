@@ -1,21 +1,21 @@
-//! Caps per day and month, as users meet them: why a job waits, what is left, and what is refused.
+//! Caps per day and month, as users meet them: expected a job waits, what is left, and what is refused.
 
 use callboard::{clock, limit::Period};
 use callboard_test_support::within_a_day;
 use serde_json::{Value, json};
 
-use crate::waiting::{Table, why};
+use crate::waiting::{Fixture, expected};
 
-async fn table() -> Table {
+async fn fixture() -> Fixture {
     within_a_day().await;
-    Table::set(&["q"]).await
+    Fixture::new(&["q"]).await
 }
 
-async fn usage(table: &Table, kind: &str, id: &str) -> Value {
+async fn usage(fixture: &Fixture, kind: &str, id: &str) -> Value {
     let query = format!(
         "query($id: ID!) {{ {kind}(id: $id) {{ usage {{ name source limit remaining resetsAt }} }} }}"
     );
-    table.stage.data(&query, json!({ "id": id })).await[kind]["usage"].take()
+    fixture.harness.data(&query, json!({ "id": id })).await[kind]["usage"].take()
 }
 
 fn end(period: Period) -> String {
@@ -24,55 +24,57 @@ fn end(period: Period) -> String {
 
 #[tokio::test]
 async fn a_command_or_a_profile_that_has_had_its_share() {
-    let table = table().await;
+    let fixture = fixture().await;
     let caps = json!([{ "most": 1, "per": "DAY" }, { "most": 5, "per": "MONTH" }]);
-    let command = table.stage.command("daily", json!({ "policy": { "caps": caps.clone() } })).await;
+    let command =
+        fixture.harness.create_command("daily", json!({ "policy": { "caps": caps.clone() } })).await;
     let own = json!({ "commandId": command });
-    let (first, job) = (table.job("q", own.clone()).await, table.job("q", own).await);
-    let attempt = table.stage.start(first).await;
+    let (first, job) = (fixture.job("q", own.clone()).await, fixture.job("q", own).await);
+    let attempt = fixture.harness.start(first).await;
     let (today, month) = (Period::Day.end(clock::now()), Period::Month.end(clock::now()));
     let sentence = "The command daily has reached its cap of 1 a day. The next day begins at {until}.";
-    let of_command = || why("RATE_LIMIT", sentence).by("Command", &command).until(today);
-    table.expect("a cap of its command, before anybody has asked", job, of_command()).await;
-    table.park(job).await;
-    table.stage.succeed(first, attempt).await;
-    table.expect("a cap of its command, and nothing runs", job, of_command()).await;
+    let of_command = || expected("RATE_LIMIT", sentence).blocked_by("Command", &command).until(today);
+    fixture.expect("a cap of its command, before anybody has asked", job, of_command()).await;
+    fixture.park(job).await;
+    fixture.harness.succeed(first, attempt).await;
+    fixture.expect("a cap of its command, and nothing runs", job, of_command()).await;
     let left = |name: &str, limit: i32, remaining: i32, end: String| json!({ "name": name, "source": "DECLARED", "limit": limit, "remaining": remaining, "resetsAt": end });
-    let shown = usage(&table, "command", &command).await;
+    let shown = usage(&fixture, "command", &command).await;
     assert_eq!(shown, json!([left("day", 1, 0, end(Period::Day)), left("month", 5, 4, end(Period::Month))]));
 
     let mut input = json!({ "name": "alice", "chromeProfilePath": "alice" });
     input["caps"] = json!([{ "most": 1, "per": "MONTH" }]);
-    let profile = table.stage.made("profileCreate", "profile", input).await;
+    let profile = fixture.harness.create("profileCreate", "profile", input).await;
     let on = json!({ "profileId": profile });
-    let (first, job) = (table.job("q", on.clone()).await, table.job("q", on).await);
-    assert_eq!(usage(&table, "profile", &profile).await, json!([left("month", 1, 1, end(Period::Month))]));
-    table.stage.start(first).await;
+    let (first, job) = (fixture.job("q", on.clone()).await, fixture.job("q", on).await);
+    assert_eq!(usage(&fixture, "profile", &profile).await, json!([left("month", 1, 1, end(Period::Month))]));
+    fixture.harness.start(first).await;
     let sentence = "The profile alice has reached its cap of 1 a month. The next month begins at {until}.";
-    let of_profile = || why("RATE_LIMIT", sentence).by("Profile", &profile).until(month);
-    table.expect("a cap of its profile, which is in use besides", job, of_profile()).await;
-    table.park(job).await;
+    let of_profile = || expected("RATE_LIMIT", sentence).blocked_by("Profile", &profile).until(month);
+    fixture.expect("a cap of its profile, which is in use besides", job, of_profile()).await;
+    fixture.park(job).await;
     let raised = json!({ "id": profile, "caps": [{ "most": 2, "per": "MONTH" }] });
-    table.stage.mutate("profileUpdate", "profile { id }", raised).await;
-    let busy = why("PROFILE_BUSY", format!("The profile alice is in use by {first}.")).by("Job", &first);
-    table.expect("the cap was raised", job, busy).await;
-    assert_eq!(usage(&table, "profile", &profile).await, json!([left("month", 2, 1, end(Period::Month))]));
+    fixture.harness.mutate("profileUpdate", "profile { id }", raised).await;
+    let busy = expected("PROFILE_BUSY", format!("The profile alice is in use by {first}."))
+        .blocked_by("Job", &first);
+    fixture.expect("the cap was raised", job, busy).await;
+    assert_eq!(usage(&fixture, "profile", &profile).await, json!([left("month", 2, 1, end(Period::Month))]));
 }
 
 #[tokio::test]
 async fn a_cap_that_refuses_says_what_to_do() {
-    let table = table().await;
+    let fixture = fixture().await;
     let caps = json!([{ "most": 1, "per": "DAY", "whenReached": "REFUSE" }]);
-    let command = table.stage.command("once", json!({ "policy": { "caps": caps } })).await;
+    let command = fixture.harness.create_command("once", json!({ "policy": { "caps": caps } })).await;
     let own = json!({ "commandId": command });
-    let job = table.job("q", own.clone()).await;
-    table.stage.start(job).await;
-    let refused = table.stage.mutate("jobEnqueue", "job { id }", own).await["userErrors"].take();
+    let job = fixture.job("q", own.clone()).await;
+    fixture.harness.start(job).await;
+    let refused = fixture.harness.mutate("jobEnqueue", "job { id }", own).await["userErrors"].take();
     let message = format!(
         "The command has reached its cap of 1 a day. Enqueue the job at {} or later, or raise the cap.",
         end(Period::Day)
     );
     assert_eq!(refused, json!([{ "code": "TOO_MANY", "path": ["input", "commandId"], "message": message }]));
     let free = json!({ "commandId": command, "policy": { "caps": null } });
-    table.job("q", free).await;
+    fixture.job("q", free).await;
 }

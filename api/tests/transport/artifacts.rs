@@ -2,7 +2,7 @@
 
 use callboard::clock;
 
-use crate::toy::{Setup, artifact_id, client, start};
+use crate::test_server::{Setup, artifact_id, client, start};
 
 #[tokio::test]
 async fn a_signed_url_gives_one_file_and_nothing_else() {
@@ -10,8 +10,8 @@ async fn a_signed_url_gives_one_file_and_nothing_else() {
     std::fs::create_dir(root.path().join("job")).unwrap();
     let png = vec![0x89; 200_000];
     std::fs::write(root.path().join("job/shot.png"), &png).unwrap();
-    let toy = start(Setup { artifact_root: root.path().into(), ..Setup::default() }).await;
-    let url = toy.urls.sign(artifact_id(), clock::now());
+    let server = start(Setup { artifact_root: root.path().into(), ..Setup::default() }).await;
+    let url = server.urls.sign(artifact_id(), clock::now());
 
     let response = client().get(url.clone()).send().await.unwrap();
     assert_eq!(response.status(), 200);
@@ -26,9 +26,9 @@ async fn a_signed_url_gives_one_file_and_nothing_else() {
     assert!(headers["content-security-policy"].to_str().unwrap().contains("sandbox"));
     assert_eq!(response.bytes().await.unwrap(), png);
 
-    let other = toy.urls.sign(callboard::ids::ArtifactId::from(uuid::Uuid::from_u128(8)), clock::now());
+    let other = server.urls.sign(callboard::ids::ArtifactId::from(uuid::Uuid::from_u128(8)), clock::now());
     assert_eq!(client().get(other.clone()).send().await.unwrap().status(), 404);
-    let old = toy.urls.sign(artifact_id(), clock::now() - chrono::Duration::hours(1));
+    let old = server.urls.sign(artifact_id(), clock::now() - chrono::Duration::hours(1));
     let forged = url.as_str().replace("expires=1", "expires=2");
     let borrowed = format!("{}?{}", url.as_str().split('?').next().unwrap(), other.query().unwrap());
     let bare = url.as_str().split('?').next().unwrap().to_owned();
@@ -38,7 +38,7 @@ async fn a_signed_url_gives_one_file_and_nothing_else() {
         &borrowed,
         &bare,
         &format!("{bare}?expires=x&signature=y"),
-        &toy.url("/artifacts/x?expires=1&signature=2"),
+        &server.url("/artifacts/x?expires=1&signature=2"),
     ] {
         assert_eq!(client().get(bad).send().await.unwrap().status(), 403, "{bad}");
     }

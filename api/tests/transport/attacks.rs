@@ -10,12 +10,12 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::toy::{ADMIN, Toy, toy};
+use crate::test_server::{ADMIN, TestServer, start_default};
 
-async fn refused(toy: &Toy, body: String, status: u16, code: &str) {
+async fn assert_refused(server: &TestServer, body: String, status: u16, code: &str) {
     let shown: String = body.chars().take(80).collect();
     let began = Instant::now();
-    let request = toy
+    let request = server
         .graphql(Method::POST)
         .header("accept", "application/graphql-response+json")
         .header("content-type", "application/json")
@@ -23,11 +23,11 @@ async fn refused(toy: &Toy, body: String, status: u16, code: &str) {
     let response = request.send().await.unwrap();
     assert_eq!(response.status().as_u16(), status, "{shown}");
     let text = response.text().await.unwrap();
-    assert!(text.len() < 100_000, "{shown}: an answer of {} bytes", text.len());
-    let answer: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(answer["errors"][0]["extensions"]["code"], code, "{shown}: {text}");
+    assert!(text.len() < 100_000, "{shown}: an response of {} bytes", text.len());
+    let response: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(response["errors"][0]["extensions"]["code"], code, "{shown}: {text}");
     assert!(began.elapsed() < Duration::from_secs(10), "{shown}: {:?}", began.elapsed());
-    assert_eq!(toy.ask("{ hello }").await["data"]["hello"], "hello world", "{shown}");
+    assert_eq!(server.execute("{ hello }").await["data"]["hello"], "hello world", "{shown}");
 }
 
 fn document(text: impl Into<String>) -> String {
@@ -36,11 +36,11 @@ fn document(text: impl Into<String>) -> String {
 
 #[tokio::test]
 async fn bodies_without_measure_are_refused() {
-    let toy = toy().await;
+    let server = start_default().await;
     for megabytes in [2, 30] {
         let script = "x".repeat(megabytes * 1024 * 1024);
-        refused(
-            &toy,
+        assert_refused(
+            &server,
             json!({ "query": "{ hello }", "variables": { "script": script } }).to_string(),
             413,
             "BAD_REQUEST",
@@ -48,10 +48,10 @@ async fn bodies_without_measure_are_refused() {
         .await;
     }
     let batch: Vec<_> = (0..2000).map(|_| json!({ "query": "{ hello }" })).collect();
-    refused(&toy, json!(batch).to_string(), 400, "BAD_REQUEST").await;
-    refused(&toy, "[".repeat(500_000), 400, "BAD_REQUEST").await;
-    refused(
-        &toy,
+    assert_refused(&server, json!(batch).to_string(), 400, "BAD_REQUEST").await;
+    assert_refused(&server, "[".repeat(500_000), 400, "BAD_REQUEST").await;
+    assert_refused(
+        &server,
         format!("{{\"query\":\"{{ hello }}\",\"variables\":{}", "{\"a\":".repeat(100_000)),
         400,
         "BAD_REQUEST",
@@ -65,15 +65,21 @@ fn repeated(times: usize, text: impl Fn(usize) -> String) -> String {
 
 #[tokio::test]
 async fn documents_without_measure_are_refused() {
-    let toy = toy().await;
+    let server = start_default().await;
     let aliases = repeated(6000, |n| format!("a{n}:hello"));
-    refused(&toy, document(format!("{{ {aliases} }}")), 400, "TOO_COMPLEX").await;
+    assert_refused(&server, document(format!("{{ {aliases} }}")), 400, "TOO_COMPLEX").await;
     let fields = "hello ".repeat(170_000);
-    refused(&toy, document(format!("{{ {fields} }}")), 400, "TOO_COMPLEX").await;
-    refused(&toy, document("{a".repeat(300_000)), 400, "TOO_COMPLEX").await;
-    refused(&toy, document(format!("{{ count(value: {} }}", "[".repeat(300_000))), 400, "TOO_COMPLEX").await;
-    refused(
-        &toy,
+    assert_refused(&server, document(format!("{{ {fields} }}")), 400, "TOO_COMPLEX").await;
+    assert_refused(&server, document("{a".repeat(300_000)), 400, "TOO_COMPLEX").await;
+    assert_refused(
+        &server,
+        document(format!("{{ count(value: {} }}", "[".repeat(300_000))),
+        400,
+        "TOO_COMPLEX",
+    )
+    .await;
+    assert_refused(
+        &server,
         document(format!("query ($x: {}Int) {{ hello }}", "[".repeat(300_000))),
         400,
         "TOO_COMPLEX",
@@ -82,45 +88,51 @@ async fn documents_without_measure_are_refused() {
     let deep = |levels: usize| {
         format!("{{ fragile {} {{ fine }} {} }}", "{ deeper ".repeat(levels), "}".repeat(levels))
     };
-    refused(&toy, document(deep(19)), 400, "TOO_COMPLEX").await;
-    refused(&toy, document(deep(40)), 400, "TOO_COMPLEX").await;
-    refused(&toy, document(format!("{{ hello {} }}", "@skip(if: false) ".repeat(11))), 400, "TOO_COMPLEX")
+    assert_refused(&server, document(deep(19)), 400, "TOO_COMPLEX").await;
+    assert_refused(&server, document(deep(40)), 400, "TOO_COMPLEX").await;
+    assert_refused(
+        &server,
+        document(format!("{{ hello {} }}", "@skip(if: false) ".repeat(11))),
+        400,
+        "TOO_COMPLEX",
+    )
+    .await;
+    assert_refused(&server, document(format!("{{ hello {} }}", "@aa ".repeat(14_000))), 400, "TOO_COMPLEX")
         .await;
-    refused(&toy, document(format!("{{ hello {} }}", "@aa ".repeat(14_000))), 400, "TOO_COMPLEX").await;
     let doubling = repeated(31, |n| format!("fragment F{n} on Query {{ ...F{0} ...F{0} }}", n + 1));
-    refused(
-        &toy,
+    assert_refused(
+        &server,
         document(format!("{{ ...F0 }} {doubling} fragment F31 on Query {{ hello }}")),
         400,
         "TOO_COMPLEX",
     )
     .await;
     let cycle = "{ ...A } fragment A on Query { hello ...B } fragment B on Query { ...A }";
-    refused(&toy, document(cycle), 400, "VALIDATION_FAILED").await;
+    assert_refused(&server, document(cycle), 400, "VALIDATION_FAILED").await;
     let unknown = repeated(4000, |n| format!("u{n}"));
-    refused(&toy, document(format!("{{ {unknown} }}")), 400, "VALIDATION_FAILED").await;
-    refused(&toy, document("{ hello(name: \"\\u0000\") }"), 400, "BAD_REQUEST").await;
+    assert_refused(&server, document(format!("{{ {unknown} }}")), 400, "VALIDATION_FAILED").await;
+    assert_refused(&server, document("{ hello(name: \"\\u0000\") }"), 400, "BAD_REQUEST").await;
     let nul = json!({ "query": "query ($n: String) { hello(name: $n) }", "variables": { "n": "a\u{0}b" } });
-    refused(&toy, nul.to_string(), 400, "BAD_REQUEST").await;
+    assert_refused(&server, nul.to_string(), 400, "BAD_REQUEST").await;
 }
 
 #[tokio::test]
 async fn the_standard_introspection_is_not_an_attack() {
-    let toy = toy().await;
+    let server = start_default().await;
     let types = "kind name ".to_owned() + &"ofType { kind name ".repeat(7) + &"}".repeat(7);
     let query = format!(
         "query IntrospectionQuery {{ __schema {{ queryType {{ name }} types {{ kind name description fields(includeDeprecated: true) \
          {{ name args {{ name type {{ {types} }} }} type {{ {types} }} }} enumValues {{ name }} }} directives {{ name args {{ name \
          type {{ {types} }} }} }} }} }}"
     );
-    let answer = toy.ask(&query).await;
-    assert!(answer.get("errors").is_none(), "{answer}");
+    let response = server.execute(&query).await;
+    assert!(response.get("errors").is_none(), "{response}");
 }
 
 #[tokio::test]
 async fn a_body_in_pieces_counts_like_any_other() {
-    let toy = toy().await;
-    let mut stream = TcpStream::connect(toy.address).await.unwrap();
+    let server = start_default().await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
     let head = format!(
         "POST /graphql HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ADMIN}\r\nContent-Type: application/json\r\n\
          Transfer-Encoding: chunked\r\n\r\n"
@@ -131,16 +143,16 @@ async fn a_body_in_pieces_counts_like_any_other() {
         stream.write_all(piece.as_bytes()).await.unwrap();
     }
     stream.write_all(b"0\r\n\r\n").await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
-    assert!(answer.contains("\"code\":\"BAD_REQUEST\""), "{answer}");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 413"), "{response}");
+    assert!(response.contains("\"code\":\"BAD_REQUEST\""), "{response}");
 }
 
 #[tokio::test]
 async fn a_packed_body_is_refused() {
-    let toy = toy().await;
-    let request = toy
+    let server = start_default().await;
+    let request = server
         .graphql(Method::POST)
         .header("content-type", "application/json")
         .header("content-encoding", "gzip")

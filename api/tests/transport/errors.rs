@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::toy::{Setup, start, toy};
+use crate::test_server::{Setup, start, start_default};
 
 #[tokio::test]
 async fn texts_of_ours_stay_inside() {
-    let toy = toy().await;
+    let server = start_default().await;
     for (query, code) in [
         ("{ fragile { nullable } }", "INTERNAL"),
         ("{ storeFails(how: \"unavailable\") }", "UNAVAILABLE"),
@@ -18,24 +18,27 @@ async fn texts_of_ours_stay_inside() {
         ("{ panic }", "INTERNAL"),
         ("{ node(id: \"profile_00000000000000000000000000\") { id } }", "INTERNAL"),
     ] {
-        let answer = toy.ask(query).await;
-        let error = &answer["errors"][0];
-        assert_eq!(error["extensions"]["code"], code, "{query}: {answer}");
-        assert!(error["extensions"]["requestId"].as_str().unwrap().starts_with("req_"), "{query}: {answer}");
-        let text = answer.to_string();
+        let response = server.execute(query).await;
+        let error = &response["errors"][0];
+        assert_eq!(error["extensions"]["code"], code, "{query}: {response}");
+        assert!(
+            error["extensions"]["requestId"].as_str().unwrap().starts_with("req_"),
+            "{query}: {response}"
+        );
+        let text = response.to_string();
         for secret in ["hunter2", "10.0.0.1", "secret", "on purpose"] {
             assert!(!text.contains(secret), "{query}: {text}");
         }
     }
-    let answer = toy.ask("{ storeFails(how: \"commit\") }").await;
-    let message = answer["errors"][0]["message"].as_str().unwrap();
+    let response = server.execute("{ storeFails(how: \"commit\") }").await;
+    let message = response["errors"][0]["message"].as_str().unwrap();
     assert!(message.contains("may or may not") && message.contains("idempotencyKey"), "{message}");
-    assert_eq!(answer["errors"][0]["path"], json!(["storeFails"]));
+    assert_eq!(response["errors"][0]["path"], json!(["storeFails"]));
 }
 
 #[tokio::test]
 async fn what_the_executor_says_itself_has_a_code() {
-    let toy = toy().await;
+    let server = start_default().await;
     for (query, code) in [
         ("{ at(value: \"2026-11-22T17:31:10Z\") }", None),
         ("{ at(value: \"yesterday\") }", Some("BAD_REQUEST")),
@@ -43,19 +46,21 @@ async fn what_the_executor_says_itself_has_a_code() {
         ("{ nothing }", Some("VALIDATION_FAILED")),
         ("{ fragile }", Some("VALIDATION_FAILED")),
     ] {
-        let answer = toy.ask(query).await;
+        let response = server.execute(query).await;
         match code {
-            None => assert_eq!(answer["data"]["at"], "2026-11-22T17:31:10.000Z", "{answer}"),
-            Some(code) => assert_eq!(answer["errors"][0]["extensions"]["code"], code, "{query}: {answer}"),
+            None => assert_eq!(response["data"]["at"], "2026-11-22T17:31:10.000Z", "{response}"),
+            Some(code) => {
+                assert_eq!(response["errors"][0]["extensions"]["code"], code, "{query}: {response}")
+            }
         }
     }
 }
 
 #[tokio::test]
 async fn an_operation_that_takes_too_long_is_given_up() {
-    let toy = start(Setup { time_max: Duration::from_millis(50), ..Setup::default() }).await;
-    let answer = toy.ask("{ sleep(millis: 60000) }").await;
-    assert_eq!(answer["errors"][0]["extensions"]["code"], "UNAVAILABLE", "{answer}");
-    let answer = toy.ask("mutation { sleep(millis: 60000) }").await;
-    assert!(answer["errors"][0]["message"].as_str().unwrap().contains("may or may not"), "{answer}");
+    let server = start(Setup { time_max: Duration::from_millis(50), ..Setup::default() }).await;
+    let response = server.execute("{ sleep(millis: 60000) }").await;
+    assert_eq!(response["errors"][0]["extensions"]["code"], "UNAVAILABLE", "{response}");
+    let response = server.execute("mutation { sleep(millis: 60000) }").await;
+    assert!(response["errors"][0]["message"].as_str().unwrap().contains("may or may not"), "{response}");
 }

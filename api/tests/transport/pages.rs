@@ -3,13 +3,13 @@
 use callboard_api::health::Part;
 use serde_json::{Value, json};
 
-use crate::toy::{Setup, client, start, toy};
+use crate::test_server::{Setup, client, start, start_default};
 
 #[tokio::test]
 async fn pages_come_with_their_policies() {
-    let toy = toy().await;
+    let server = start_default().await;
     for (path, policy) in [("/", "default-src 'self';"), ("/playground", "worker-src 'self' blob:")] {
-        let response = client().get(toy.url(path)).send().await.unwrap();
+        let response = client().get(server.url(path)).send().await.unwrap();
         assert_eq!(response.status(), 200, "{path}");
         let headers = response.headers().clone();
         assert_eq!(headers["content-type"], "text/html; charset=utf-8", "{path}");
@@ -18,18 +18,18 @@ async fn pages_come_with_their_policies() {
         assert_eq!(headers["cache-control"], "no-cache", "{path}");
         assert!(response.text().await.unwrap().contains("<html"), "{path}");
         let again = client()
-            .get(toy.url(path))
+            .get(server.url(path))
             .header("if-none-match", headers["etag"].clone())
             .send()
             .await
             .unwrap();
         assert_eq!(again.status(), 304, "{path}");
     }
-    assert_eq!(client().get(toy.url("/playground/")).send().await.unwrap().status(), 308);
+    assert_eq!(client().get(server.url("/playground/")).send().await.unwrap().status(), 308);
     for missing in
         ["/nothing", "/assets/missing.js", "/assets/..%2findex.html", "/playground/assets/../../Cargo.toml"]
     {
-        let response = client().get(toy.url(missing)).send().await.unwrap();
+        let response = client().get(server.url(missing)).send().await.unwrap();
         assert_eq!(response.status(), 404, "{missing}");
         assert!(response.headers().contains_key("x-request-id"), "{missing}");
         assert!(
@@ -41,7 +41,7 @@ async fn pages_come_with_their_policies() {
 
 #[tokio::test]
 async fn health_tells_the_process_from_its_parts() {
-    let toy = start(Setup {
+    let server = start(Setup {
         parts: vec![
             Part::new("postgres", || async { Ok(()) }),
             Part::new("redis", || async { anyhow::bail!("password hunter2 refused") }),
@@ -49,8 +49,8 @@ async fn health_tells_the_process_from_its_parts() {
         ..Setup::default()
     })
     .await;
-    assert_eq!(client().get(toy.url("/healthz")).send().await.unwrap().status(), 200);
-    let response = client().get(toy.url("/readyz")).send().await.unwrap();
+    assert_eq!(client().get(server.url("/healthz")).send().await.unwrap().status(), 200);
+    let response = client().get(server.url("/readyz")).send().await.unwrap();
     assert_eq!(response.status(), 503);
     let body: Value = response.json().await.unwrap();
     assert_eq!(body, json!({ "status": "unavailable", "parts": { "postgres": "up", "redis": "down" } }));
@@ -58,9 +58,9 @@ async fn health_tells_the_process_from_its_parts() {
 
 #[tokio::test]
 async fn operations_are_counted() {
-    let toy = toy().await;
-    toy.ask("{ hello }").await;
-    let response = client().get(toy.url("/metrics")).send().await.unwrap();
+    let server = start_default().await;
+    server.execute("{ hello }").await;
+    let response = client().get(server.url("/metrics")).send().await.unwrap();
     assert!(response.headers()["content-type"].to_str().unwrap().starts_with("text/plain; version=0.0.4"));
     let text = response.text().await.unwrap();
     assert!(text.contains("callboard_graphql_operations_total{type=\"query\",outcome=\"ok\"}"), "{text}");
@@ -69,10 +69,10 @@ async fn operations_are_counted() {
 
 #[tokio::test]
 async fn large_answers_are_packed_and_streams_are_not() {
-    let toy = toy().await;
+    let server = start_default().await;
     let send = |query: &str, accept: &'static str| {
         let body = json!({ "query": query }).to_string();
-        let request = toy.graphql(reqwest::Method::POST).header("content-type", "application/json");
+        let request = server.graphql(reqwest::Method::POST).header("content-type", "application/json");
         request.header("accept-encoding", "gzip").header("accept", accept).body(body).send()
     };
     let response = send("{ big(kilobytes: 100) }", "application/json").await.unwrap();

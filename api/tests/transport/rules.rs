@@ -1,9 +1,9 @@
-//! GraphQL over HTTP, rule by rule: method, headers and body against status, content type and answer.
+//! GraphQL over HTTP, rule by rule: method, headers and body against status, content type and response.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::toy::{VIEWER, client, toy};
+use crate::test_server::{VIEWER, client, start_default};
 
 const GRAPHQL: &str = "application/graphql-response+json";
 const JSON: &str = "application/json";
@@ -15,7 +15,7 @@ struct Case {
     /// A query string (GET) or a body.
     sent: String,
     status: u16,
-    answers: &'static str,
+    response_type: &'static str,
     code: Option<&'static str>,
 }
 
@@ -23,7 +23,7 @@ fn post(
     accept: &'static str,
     body: impl Into<String>,
     status: u16,
-    answers: &'static str,
+    response_type: &'static str,
     code: Option<&'static str>,
 ) -> Case {
     Case {
@@ -32,7 +32,7 @@ fn post(
         content_type: Some(JSON),
         sent: body.into(),
         status,
-        answers,
+        response_type,
         code,
     }
 }
@@ -50,7 +50,7 @@ fn cases() -> Vec<Case> {
         ..post(JSON, sent, status, JSON, code)
     };
     let mut cases = vec![
-        // Which form of answer.
+        // Which form of response.
         post(JSON, hello(), 200, JSON, None),
         post(GRAPHQL, hello(), 200, GRAPHQL, None),
         post("*/*", hello(), 200, JSON, None),
@@ -82,7 +82,7 @@ fn cases() -> Vec<Case> {
         Case { method: Method::OPTIONS, ..post(JSON, "", 405, JSON, Some("BAD_REQUEST")) },
         post(JSON, query("mutation { bump }"), 200, JSON, None),
     ];
-    // What is no request, whichever form of answer is read.
+    // What is no request, whichever form of response is read.
     for body in [
         "",
         "{",
@@ -130,13 +130,15 @@ fn cases() -> Vec<Case> {
 
 #[tokio::test]
 async fn every_rule_holds() {
-    let toy = toy().await;
+    let server = start_default().await;
     for case in cases() {
         let shown = format!("{} {:?} {:?} {:.120}", case.method, case.accept, case.content_type, case.sent);
         let mut request = if case.method == Method::GET {
-            client().get(format!("{}?{}", toy.url("/graphql"), case.sent)).bearer_auth(crate::toy::ADMIN)
+            client()
+                .get(format!("{}?{}", server.url("/graphql"), case.sent))
+                .bearer_auth(crate::test_server::ADMIN)
         } else {
-            toy.graphql(case.method).body(case.sent)
+            server.graphql(case.method).body(case.sent)
         };
         if let Some(accept) = case.accept {
             request = request.header("accept", accept);
@@ -147,7 +149,7 @@ async fn every_rule_holds() {
         let response = request.send().await.unwrap();
         assert_eq!(response.status().as_u16(), case.status, "{shown}");
         let content_type = response.headers()["content-type"].to_str().unwrap().to_owned();
-        assert_eq!(content_type, format!("{}; charset=utf-8", case.answers), "{shown}");
+        assert_eq!(content_type, format!("{}; charset=utf-8", case.response_type), "{shown}");
         let vary: Vec<_> =
             response.headers().get_all("vary").iter().map(|value| value.to_str().unwrap()).collect();
         if case.status == 200 {
@@ -157,16 +159,19 @@ async fn every_rule_holds() {
             assert!(response.headers().contains_key("allow"), "{shown}");
         }
         let request_id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
-        let answer: Value = response.json().await.unwrap();
+        let response: Value = response.json().await.unwrap();
         match case.code {
             None => {
-                assert!(answer.get("errors").is_none() && answer["data"].is_object(), "{shown}: {answer}");
+                assert!(
+                    response.get("errors").is_none() && response["data"].is_object(),
+                    "{shown}: {response}"
+                );
             }
             Some(code) => {
-                assert!(answer.get("data").is_none(), "{shown}: {answer}");
-                assert_eq!(answer["errors"][0]["extensions"]["code"], code, "{shown}: {answer}");
-                assert_eq!(answer["errors"][0]["extensions"]["requestId"], request_id, "{shown}");
-                assert!(answer["errors"][0]["message"].is_string(), "{shown}");
+                assert!(response.get("data").is_none(), "{shown}: {response}");
+                assert_eq!(response["errors"][0]["extensions"]["code"], code, "{shown}: {response}");
+                assert_eq!(response["errors"][0]["extensions"]["requestId"], request_id, "{shown}");
+                assert!(response["errors"][0]["message"].is_string(), "{shown}");
             }
         }
     }
@@ -174,10 +179,10 @@ async fn every_rule_holds() {
 
 #[tokio::test]
 async fn without_a_key_only_the_viewer_is_answered() {
-    let toy = toy().await;
-    let ask = |accept: &'static str, key: Option<&'static str>, text: &str| {
+    let server = start_default().await;
+    let send = |accept: &'static str, key: Option<&'static str>, text: &str| {
         let mut request = client()
-            .post(toy.url("/graphql"))
+            .post(server.url("/graphql"))
             .header("accept", accept)
             .header("content-type", JSON)
             .body(query(text));
@@ -186,58 +191,58 @@ async fn without_a_key_only_the_viewer_is_answered() {
         }
         request.send()
     };
-    let response = ask(GRAPHQL, None, "{ viewer { name role } }").await.unwrap();
+    let response = send(GRAPHQL, None, "{ viewer { name role } }").await.unwrap();
     assert_eq!(response.status(), 200);
     assert_eq!(response.text().await.unwrap(), r#"{"data":{"viewer":null}}"#);
-    let response = ask(GRAPHQL, None, "{ viewer { name } hello }").await.unwrap();
+    let response = send(GRAPHQL, None, "{ viewer { name } hello }").await.unwrap();
     assert_eq!(response.status(), 401);
     assert_eq!(response.headers()["www-authenticate"], "Bearer");
     for closed in ["{ hello }", "{ __schema { queryType { name } } }", "mutation { bump }", "{ v: hello }"] {
-        let response = ask(JSON, None, closed).await.unwrap();
+        let response = send(JSON, None, closed).await.unwrap();
         assert_eq!(response.status(), 200, "{closed}");
-        let answer: Value = response.json().await.unwrap();
-        assert_eq!(answer["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "{closed}");
+        let response: Value = response.json().await.unwrap();
+        assert_eq!(response["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "{closed}");
     }
-    let answer: Value = ask(JSON, None, "mutation { sessionCreate }").await.unwrap().json().await.unwrap();
-    assert_eq!(answer["data"]["sessionCreate"], true);
+    let response: Value = send(JSON, None, "mutation { sessionCreate }").await.unwrap().json().await.unwrap();
+    assert_eq!(response["data"]["sessionCreate"], true);
     for wrong in ["Bearer cb_wrong", "cb_wrong", "Basic Y2I6eA==", "Bearer "] {
-        let response = ask(GRAPHQL, Some(wrong), "{ viewer { name } }").await.unwrap();
+        let response = send(GRAPHQL, Some(wrong), "{ viewer { name } }").await.unwrap();
         assert_eq!(response.status(), 401, "{wrong}");
     }
-    for right in ["Bearer cb_toy_viewer", "cb_toy_viewer", "bearer cb_toy_viewer"] {
-        let answer: Value = ask(GRAPHQL, Some(right), "{ viewer { name role expiresAt } }")
+    for right in ["Bearer cb_test_viewer", "cb_test_viewer", "bearer cb_test_viewer"] {
+        let response: Value = send(GRAPHQL, Some(right), "{ viewer { name role expiresAt } }")
             .await
             .unwrap()
             .json()
             .await
             .unwrap();
         assert_eq!(
-            answer["data"]["viewer"],
-            json!({ "name": "looker", "role": "VIEWER", "expiresAt": null }),
+            response["data"]["viewer"],
+            json!({ "name": "viewer", "role": "VIEWER", "expiresAt": null }),
             "{right}"
         );
     }
-    assert_eq!(VIEWER, "cb_toy_viewer");
+    assert_eq!(VIEWER, "cb_test_viewer");
 }
 
 #[tokio::test]
 async fn a_role_is_checked_in_the_resolver() {
-    let toy = toy().await;
-    assert_eq!(toy.ask("{ adminOnly }").await["data"]["adminOnly"], "toy");
+    let server = start_default().await;
+    assert_eq!(server.execute("{ adminOnly }").await["data"]["adminOnly"], "admin");
     let body = query("{ adminOnly }");
     let request =
-        client().post(toy.url("/graphql")).bearer_auth(VIEWER).header("content-type", JSON).body(body);
-    let answer: Value = request.send().await.unwrap().json().await.unwrap();
-    assert_eq!(answer["errors"][0]["extensions"]["code"], "FORBIDDEN");
-    assert_eq!(answer["errors"][0]["path"], json!(["adminOnly"]));
+        client().post(server.url("/graphql")).bearer_auth(VIEWER).header("content-type", JSON).body(body);
+    let response: Value = request.send().await.unwrap().json().await.unwrap();
+    assert_eq!(response["errors"][0]["extensions"]["code"], "FORBIDDEN");
+    assert_eq!(response["errors"][0]["path"], json!(["adminOnly"]));
 }
 
 #[tokio::test]
 async fn pages_of_friends_may_read_and_others_may_not() {
-    let toy = toy().await;
+    let server = start_default().await;
     let preflight = |origin: &'static str| {
         client()
-            .request(Method::OPTIONS, toy.url("/graphql"))
+            .request(Method::OPTIONS, server.url("/graphql"))
             .header("origin", origin)
             .header("access-control-request-method", "POST")
             .send()

@@ -11,14 +11,17 @@ use tokio_tungstenite::{
     tungstenite::{Error, Message, client::IntoClientRequest as _, http::HeaderValue},
 };
 
-use crate::toy::{ADMIN, ALIVE, Setup, Toy, start, toy};
+use crate::test_server::{ADMIN, OPEN_STREAMS, Setup, TestServer, start, start_default};
 
 /// A client of a socket.
 pub struct Client(pub WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 /// Connects with these headers.
-pub async fn connect_with(toy: &Toy, headers: &[(&'static str, &str)]) -> Result<Client, Box<Error>> {
-    let mut request = format!("ws://{}/graphql", toy.address).into_client_request().unwrap();
+pub async fn connect_with(
+    server: &TestServer,
+    headers: &[(&'static str, &str)],
+) -> Result<Client, Box<Error>> {
+    let mut request = format!("ws://{}/graphql", server.address).into_client_request().unwrap();
     for (name, value) in headers {
         request.headers_mut().insert(*name, HeaderValue::from_str(value).unwrap());
     }
@@ -26,33 +29,35 @@ pub async fn connect_with(toy: &Toy, headers: &[(&'static str, &str)]) -> Result
 }
 
 /// Connects as graphql-ws does.
-pub async fn connect(toy: &Toy) -> Client {
-    connect_with(toy, &[("sec-websocket-protocol", "graphql-transport-ws")]).await.unwrap()
+pub async fn connect(server: &TestServer) -> Client {
+    connect_with(server, &[("sec-websocket-protocol", "graphql-transport-ws")]).await.unwrap()
 }
 
 /// Connects and signs in.
-pub async fn sign_in(toy: &Toy) -> Client {
-    let mut client = connect(toy).await;
+pub async fn sign_in(server: &TestServer) -> Client {
+    let mut client = connect(server).await;
     client
-        .say(&json!({ "type": "connection_init", "payload": { "authorization": format!("Bearer {ADMIN}") } }))
+        .send(
+            &json!({ "type": "connection_init", "payload": { "authorization": format!("Bearer {ADMIN}") } }),
+        )
         .await;
-    assert_eq!(client.hear().await, json!({ "type": "connection_ack" }));
+    assert_eq!(client.receive().await, json!({ "type": "connection_ack" }));
     client
 }
 
 impl Client {
     /// Sends a message.
-    pub async fn say(&mut self, message: &Value) {
+    pub async fn send(&mut self, message: &Value) {
         self.0.send(Message::text(message.to_string())).await.unwrap();
     }
 
     /// Asks for an operation.
     pub async fn subscribe(&mut self, id: &str, query: &str) {
-        self.say(&json!({ "id": id, "type": "subscribe", "payload": { "query": query } })).await;
+        self.send(&json!({ "id": id, "type": "subscribe", "payload": { "query": query } })).await;
     }
 
     /// The next message, pings left out.
-    pub async fn hear(&mut self) -> Value {
+    pub async fn receive(&mut self) -> Value {
         loop {
             match self.next().await {
                 Message::Text(text) => return serde_json::from_str(&text).unwrap(),
@@ -63,7 +68,7 @@ impl Client {
     }
 
     /// The code with which the server closes, whatever comes before.
-    pub async fn closed(&mut self) -> u16 {
+    pub async fn close_code(&mut self) -> u16 {
         loop {
             if let Message::Close(frame) = self.next().await {
                 return frame.unwrap().code.into();
@@ -73,7 +78,7 @@ impl Client {
 
     /// The same, without a word to the server: the library answers a ping as it is read, and that fails on a
     /// connection that the server has ended, before the close frame behind it is seen.
-    pub async fn closed_behind_pings(&mut self) -> u16 {
+    pub async fn close_code_behind_pings(&mut self) -> u16 {
         loop {
             match tokio::time::timeout(Duration::from_secs(10), self.0.next()).await.unwrap() {
                 Some(Ok(Message::Close(frame))) => return frame.unwrap().code.into(),
@@ -89,7 +94,7 @@ impl Client {
     }
 }
 
-fn quick() -> Setup {
+fn short_limits() -> Setup {
     let limits = callboard_api::endpoint::SocketLimits {
         init: Duration::from_millis(100),
         ping_every: Duration::from_millis(100),
@@ -102,7 +107,7 @@ fn quick() -> Setup {
 
 #[tokio::test]
 async fn every_reason_has_its_code() {
-    let toy = toy().await;
+    let server = start_default().await;
     let init = json!({ "type": "connection_init", "payload": { "authorization": ADMIN } }).to_string();
     let ticks = r#"{"id":"1","type":"subscribe","payload":{"query":"subscription { silence }"}}"#.to_owned();
     let big = json!({ "type": "ping", "payload": { "x": "y".repeat(300_000) } }).to_string();
@@ -128,22 +133,22 @@ async fn every_reason_has_its_code() {
         (text(&[&init, &big]), Close::TooBig),
         (text(&[&init, r#"{"type":"connection_terminate"}"#]), Close::Normal),
     ] {
-        let mut client = connect(&toy).await;
+        let mut client = connect(&server).await;
         for message in messages.clone() {
             client.0.send(message).await.unwrap();
         }
-        assert_eq!(client.closed().await, close.code(), "{close:?} {:.100}", format!("{messages:?}"));
+        assert_eq!(client.close_code().await, close.code(), "{close:?} {:.100}", format!("{messages:?}"));
     }
 }
 
 #[tokio::test]
 async fn a_socket_without_init_or_sign_of_life_is_closed() {
-    let mut setup = quick();
+    let mut setup = short_limits();
     // However late the client comes to read it, the farewell must still be there.
     setup.limits.farewell = Duration::from_mins(1);
-    let toy = start(setup).await;
-    assert_eq!(connect(&toy).await.closed().await, 4408);
-    let mut client = sign_in(&toy).await;
+    let server = start(setup).await;
+    assert_eq!(connect(&server).await.close_code().await, 4408);
+    let mut client = sign_in(&server).await;
     client.subscribe("1", "subscription { silence }").await;
     // The library answers pings while it is read: alive for longer than the server would wait for a silent client.
     let heard = tokio::time::timeout(Duration::from_secs(1), async {
@@ -157,24 +162,24 @@ async fn a_socket_without_init_or_sign_of_life_is_closed() {
     assert!(heard.await.is_err(), "a client that answers pings stays");
     // Not read for a while: no pongs go out. Then what has waited is read.
     tokio::time::sleep(Duration::from_millis(800)).await;
-    assert_eq!(client.closed_behind_pings().await, 1001);
+    assert_eq!(client.close_code_behind_pings().await, 1001);
 }
 
 #[tokio::test]
 async fn a_client_that_closes_is_answered_and_its_operations_end() {
-    let toy = toy().await;
-    let before = ALIVE.load(Ordering::SeqCst);
-    let mut client = sign_in(&toy).await;
+    let server = start_default().await;
+    let before = OPEN_STREAMS.load(Ordering::SeqCst);
+    let mut client = sign_in(&server).await;
     client.subscribe("1", "subscription { silence }").await;
-    until(|| ALIVE.load(Ordering::SeqCst) > before).await;
+    wait_until(|| OPEN_STREAMS.load(Ordering::SeqCst) > before).await;
     client.0.close(None).await.unwrap();
-    let answer = tokio::time::timeout(Duration::from_secs(5), client.0.next()).await.unwrap();
-    assert!(matches!(answer, Some(Ok(Message::Close(_))) | None), "{answer:?}");
-    until(|| ALIVE.load(Ordering::SeqCst) <= before).await;
+    let response = tokio::time::timeout(Duration::from_secs(5), client.0.next()).await.unwrap();
+    assert!(matches!(response, Some(Ok(Message::Close(_))) | None), "{response:?}");
+    wait_until(|| OPEN_STREAMS.load(Ordering::SeqCst) <= before).await;
 }
 
 /// Waits for a condition.
-pub async fn until(mut holds: impl FnMut() -> bool) {
+pub async fn wait_until(mut holds: impl FnMut() -> bool) {
     for _ in 0..500 {
         if holds() {
             return;
@@ -186,28 +191,28 @@ pub async fn until(mut holds: impl FnMut() -> bool) {
 
 #[tokio::test]
 async fn operations_of_every_kind_are_answered() {
-    let toy = toy().await;
-    let mut client = sign_in(&toy).await;
+    let server = start_default().await;
+    let mut client = sign_in(&server).await;
     client.subscribe("q", "{ hello }").await;
     assert_eq!(
-        client.hear().await,
+        client.receive().await,
         json!({ "id": "q", "type": "next", "payload": { "data": { "hello": "hello world" } } })
     );
-    assert_eq!(client.hear().await, json!({ "id": "q", "type": "complete" }));
+    assert_eq!(client.receive().await, json!({ "id": "q", "type": "complete" }));
     client.subscribe("q", "mutation { bump(by: 1) }").await;
-    assert_eq!(client.hear().await["payload"]["data"]["bump"], 2);
-    assert_eq!(client.hear().await["type"], "complete");
+    assert_eq!(client.receive().await["payload"]["data"]["bump"], 2);
+    assert_eq!(client.receive().await["type"], "complete");
     client
         .subscribe("s", "subscription { ...F } fragment F on Subscription { ticks(to: 3) { number } }")
         .await;
     for number in 1..=3 {
-        assert_eq!(client.hear().await["payload"]["data"]["ticks"]["number"], number);
+        assert_eq!(client.receive().await["payload"]["data"]["ticks"]["number"], number);
     }
-    assert_eq!(client.hear().await, json!({ "id": "s", "type": "complete" }));
-    client.say(&json!({ "type": "ping", "payload": { "a": 1 } })).await;
-    assert_eq!(client.hear().await, json!({ "type": "pong", "payload": { "a": 1 } }));
-    client.say(&json!({ "type": "pong" })).await;
-    client.say(&json!({ "type": "complete", "id": "unknown" })).await;
+    assert_eq!(client.receive().await, json!({ "id": "s", "type": "complete" }));
+    client.send(&json!({ "type": "ping", "payload": { "a": 1 } })).await;
+    assert_eq!(client.receive().await, json!({ "type": "pong", "payload": { "a": 1 } }));
+    client.send(&json!({ "type": "pong" })).await;
+    client.send(&json!({ "type": "complete", "id": "unknown" })).await;
     for (query, code) in [
         ("{ nothing }", "VALIDATION_FAILED"),
         ("{ hello", "PARSE_FAILED"),
@@ -215,97 +220,98 @@ async fn operations_of_every_kind_are_answered() {
         ("subscription { missing silence }", "VALIDATION_FAILED"),
     ] {
         client.subscribe("e", query).await;
-        let error = client.hear().await;
+        let error = client.receive().await;
         assert_eq!((&error["type"], &error["id"]), (&json!("error"), &json!("e")), "{query}: {error}");
         assert_eq!(error["payload"][0]["extensions"]["code"], code, "{query}: {error}");
         assert!(error["payload"][0]["extensions"]["requestId"].is_string(), "{query}: {error}");
     }
     client.subscribe("b", "subscription { breaks }").await;
-    assert_eq!(client.hear().await["payload"]["data"]["breaks"], 1);
-    let failed = client.hear().await;
+    assert_eq!(client.receive().await["payload"]["data"]["breaks"], 1);
+    let failed = client.receive().await;
     assert_eq!(failed["type"], "next");
     assert_eq!(failed["payload"]["errors"][0]["extensions"]["code"], "UNAVAILABLE");
 }
 
 #[tokio::test]
 async fn a_stopped_operation_says_nothing_more_and_its_id_is_free() {
-    let toy = toy().await;
-    let before = ALIVE.load(Ordering::SeqCst);
-    let mut client = sign_in(&toy).await;
+    let server = start_default().await;
+    let before = OPEN_STREAMS.load(Ordering::SeqCst);
+    let mut client = sign_in(&server).await;
     client.subscribe("1", "subscription { silence }").await;
-    until(|| ALIVE.load(Ordering::SeqCst) > before).await;
-    client.say(&json!({ "type": "complete", "id": "1" })).await;
+    wait_until(|| OPEN_STREAMS.load(Ordering::SeqCst) > before).await;
+    client.send(&json!({ "type": "complete", "id": "1" })).await;
     client.subscribe("1", "{ hello }").await;
-    assert_eq!(client.hear().await["payload"]["data"]["hello"], "hello world");
-    until(|| ALIVE.load(Ordering::SeqCst) <= before).await;
+    assert_eq!(client.receive().await["payload"]["data"]["hello"], "hello world");
+    wait_until(|| OPEN_STREAMS.load(Ordering::SeqCst) <= before).await;
 }
 
 #[tokio::test]
 async fn there_is_room_for_fifty_operations() {
-    let toy = toy().await;
-    let mut client = sign_in(&toy).await;
+    let server = start_default().await;
+    let mut client = sign_in(&server).await;
     for number in 0..socket::OPERATIONS_MAX {
         client.subscribe(&format!("s{number}"), "subscription { silence }").await;
     }
     client.subscribe("more", "{ hello }").await;
-    let error = client.hear().await;
+    let error = client.receive().await;
     assert_eq!(error["payload"][0]["extensions"]["code"], "RATE_LIMITED", "{error}");
-    client.say(&json!({ "type": "complete", "id": "s0" })).await;
+    client.send(&json!({ "type": "complete", "id": "s0" })).await;
     client.subscribe("more", "{ hello }").await;
-    assert_eq!(client.hear().await["type"], "next");
+    assert_eq!(client.receive().await["type"], "next");
 }
 
 #[tokio::test]
 async fn without_a_key_operations_are_refused_and_the_socket_stays() {
-    let toy = toy().await;
-    let mut client = connect(&toy).await;
-    client.say(&json!({ "type": "connection_init" })).await;
-    assert_eq!(client.hear().await["type"], "connection_ack");
+    let server = start_default().await;
+    let mut client = connect(&server).await;
+    client.send(&json!({ "type": "connection_init" })).await;
+    assert_eq!(client.receive().await["type"], "connection_ack");
     client.subscribe("1", "subscription { ticks(to: 1) { number } }").await;
-    assert_eq!(client.hear().await["payload"][0]["extensions"]["code"], "UNAUTHENTICATED");
+    assert_eq!(client.receive().await["payload"][0]["extensions"]["code"], "UNAUTHENTICATED");
     client.subscribe("2", "{ viewer { name } }").await;
-    assert_eq!(client.hear().await["payload"]["data"]["viewer"], Value::Null);
+    assert_eq!(client.receive().await["payload"]["data"]["viewer"], Value::Null);
     let bearer = format!("Bearer {ADMIN}");
     let headers = [("sec-websocket-protocol", "graphql-transport-ws"), ("authorization", bearer.as_str())];
-    let mut client = connect_with(&toy, &headers).await.unwrap();
-    client.say(&json!({ "type": "connection_init", "payload": {} })).await;
-    client.hear().await;
+    let mut client = connect_with(&server, &headers).await.unwrap();
+    client.send(&json!({ "type": "connection_init", "payload": {} })).await;
+    client.receive().await;
     client.subscribe("1", "{ viewer { name } }").await;
-    assert_eq!(client.hear().await["payload"]["data"]["viewer"]["name"], "toy");
+    assert_eq!(client.receive().await["payload"]["data"]["viewer"]["name"], "admin");
 }
 
 #[tokio::test]
 async fn the_protocol_is_chosen_whatever_else_is_offered() {
-    let toy = toy().await;
-    let mut both =
-        connect_with(&toy, &[("sec-websocket-protocol", "graphql-ws, graphql-transport-ws")]).await.unwrap();
-    both.say(&json!({ "type": "connection_init", "payload": { "Authorization": ADMIN } })).await;
-    assert_eq!(both.hear().await["type"], "connection_ack");
-    // As Python's gql speaks after it has missed the answer's header.
-    both.say(&json!({ "id": "1", "type": "start", "payload": { "query": "subscription { ticks(to: 1) { number } }" } })).await;
+    let server = start_default().await;
+    let mut both = connect_with(&server, &[("sec-websocket-protocol", "graphql-ws, graphql-transport-ws")])
+        .await
+        .unwrap();
+    both.send(&json!({ "type": "connection_init", "payload": { "Authorization": ADMIN } })).await;
+    assert_eq!(both.receive().await["type"], "connection_ack");
+    // As Python's gql speaks after it has missed the response's header.
+    both.send(&json!({ "id": "1", "type": "start", "payload": { "query": "subscription { ticks(to: 1) { number } }" } })).await;
     assert_eq!(
-        both.hear().await,
+        both.receive().await,
         json!({ "id": "1", "type": "data", "payload": { "data": { "ticks": { "number": 1 } } } })
     );
-    assert_eq!(both.hear().await["type"], "complete");
-    both.say(&json!({ "id": "2", "type": "start", "payload": { "query": "{ nothing }" } })).await;
-    let refused = both.hear().await;
+    assert_eq!(both.receive().await["type"], "complete");
+    both.send(&json!({ "id": "2", "type": "start", "payload": { "query": "{ nothing }" } })).await;
+    let refused = both.receive().await;
     assert_eq!(refused["payload"]["errors"][0]["extensions"]["code"], "VALIDATION_FAILED", "{refused}");
-    assert_eq!(both.hear().await["type"], "complete");
-    both.say(&json!({ "id": "3", "type": "start", "payload": { "query": "subscription { silence }" } }))
+    assert_eq!(both.receive().await["type"], "complete");
+    both.send(&json!({ "id": "3", "type": "start", "payload": { "query": "subscription { silence }" } }))
         .await;
-    both.say(&json!({ "id": "3", "type": "stop" })).await;
-    both.say(&json!({ "id": "3", "type": "start", "payload": { "query": "{ hello }" } })).await;
-    assert_eq!(both.hear().await["type"], "data");
+    both.send(&json!({ "id": "3", "type": "stop" })).await;
+    both.send(&json!({ "id": "3", "type": "start", "payload": { "query": "{ hello }" } })).await;
+    assert_eq!(both.receive().await["type"], "data");
 }
 
 #[tokio::test]
 async fn pages_of_strangers_and_programs_without_a_protocol_get_no_socket() {
-    let toy = toy().await;
+    let server = start_default().await;
     let protocol = ("sec-websocket-protocol", "graphql-transport-ws");
-    let own = format!("http://{}", toy.address);
+    let own = format!("http://{}", server.address);
     for origin in [own.as_str(), "https://friend.example"] {
-        assert!(connect_with(&toy, &[protocol, ("origin", origin)]).await.is_ok(), "{origin}");
+        assert!(connect_with(&server, &[protocol, ("origin", origin)]).await.is_ok(), "{origin}");
     }
     for (headers, status) in [
         (vec![protocol, ("origin", "https://stranger.example")], 403),
@@ -313,7 +319,7 @@ async fn pages_of_strangers_and_programs_without_a_protocol_get_no_socket() {
         (vec![], 400),
         (vec![("sec-websocket-protocol", "soap")], 400),
     ] {
-        match connect_with(&toy, &headers).await.map_err(|error| *error) {
+        match connect_with(&server, &headers).await.map_err(|error| *error) {
             Err(Error::Http(response)) => assert_eq!(response.status().as_u16(), status, "{headers:?}"),
             Err(other) => panic!("{headers:?}: {other}"),
             Ok(_) => panic!("{headers:?}: connected"),

@@ -9,7 +9,7 @@ use tokio::{
 
 use crate::{
     sockets::sign_in,
-    toy::{ADMIN, Setup, start},
+    test_server::{ADMIN, Setup, start},
 };
 
 /// Resident memory of this process, in KiB; the server is part of it.
@@ -25,13 +25,13 @@ async fn a_socket_that_is_not_read_is_dropped_and_costs_little() {
         stall: Duration::from_millis(1500),
         ..callboard_api::endpoint::SocketLimits::default()
     };
-    let toy = start(Setup { limits, ..Setup::default() }).await;
-    let mut client = sign_in(&toy).await;
+    let server = start(Setup { limits, ..Setup::default() }).await;
+    let mut client = sign_in(&server).await;
     let before = resident();
     client.subscribe("1", "subscription { flood(kilobytes: 64) }").await;
-    assert_eq!(toy.sockets.len(), 1);
+    assert_eq!(server.sockets.len(), 1);
     let (began, mut most) = (Instant::now(), 0);
-    let open = || toy.sockets.len();
+    let open = || server.sockets.len();
     while open() > 0 {
         most = most.max(resident().saturating_sub(before));
         assert!(began.elapsed() < Duration::from_secs(20), "still there");
@@ -44,8 +44,8 @@ async fn a_socket_that_is_not_read_is_dropped_and_costs_little() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_stream_that_is_not_read_waits_in_little_memory() {
-    let toy = start(Setup::default()).await;
-    let mut stream = TcpStream::connect(toy.address).await.unwrap();
+    let server = start(Setup::default()).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
     let body = r#"{"query":"subscription { flood(kilobytes: 64) }"}"#;
     let request = format!(
         "POST /graphql HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ADMIN}\r\nAccept: text/event-stream\r\n\

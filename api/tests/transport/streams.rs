@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::toy::{ADMIN, client, toy};
+use crate::test_server::{ADMIN, client, start_default};
 
 /// Events of a finished stream: name and data.
 fn events(text: &str) -> Vec<(String, String)> {
@@ -21,15 +21,15 @@ fn events(text: &str) -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn a_stream_has_next_and_complete() {
-    let toy = toy().await;
-    let ask = |query: &str, key: Option<&'static str>| {
-        let mut request = client().post(toy.url("/graphql")).header("accept", "text/event-stream");
+    let server = start_default().await;
+    let send = |query: &str, key: Option<&'static str>| {
+        let mut request = client().post(server.url("/graphql")).header("accept", "text/event-stream");
         if let Some(key) = key {
             request = request.bearer_auth(key);
         }
         request.header("content-type", "application/json").body(json!({ "query": query }).to_string()).send()
     };
-    let response = ask("subscription { ticks(to: 2) { number } }", Some(ADMIN)).await.unwrap();
+    let response = send("subscription { ticks(to: 2) { number } }", Some(ADMIN)).await.unwrap();
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     assert_eq!(
@@ -40,7 +40,7 @@ async fn a_stream_has_next_and_complete() {
             ("complete".into(), String::new()),
         ]
     );
-    let text = ask("{ hello }", Some(ADMIN)).await.unwrap().text().await.unwrap();
+    let text = send("{ hello }", Some(ADMIN)).await.unwrap().text().await.unwrap();
     assert_eq!(events(&text).len(), 2, "{text}");
     for (query, key, code) in [
         ("{ nothing }", Some(ADMIN), "VALIDATION_FAILED"),
@@ -49,21 +49,21 @@ async fn a_stream_has_next_and_complete() {
         ("subscription { silence }", None, "UNAUTHENTICATED"),
         ("subscription { silence }", Some("cb_wrong"), "UNAUTHENTICATED"),
     ] {
-        let response = ask(query, key).await.unwrap();
+        let response = send(query, key).await.unwrap();
         assert_eq!(response.status(), 200, "{query}");
-        let told = events(&response.text().await.unwrap());
-        let answer: Value = serde_json::from_str(&told[0].1).unwrap();
-        assert_eq!(answer["errors"][0]["extensions"]["code"], code, "{query}: {told:?}");
-        assert_eq!(told[1].0, "complete", "{query}: {told:?}");
+        let received = events(&response.text().await.unwrap());
+        let response: Value = serde_json::from_str(&received[0].1).unwrap();
+        assert_eq!(response["errors"][0]["extensions"]["code"], code, "{query}: {received:?}");
+        assert_eq!(received[1].0, "complete", "{query}: {received:?}");
     }
 }
 
 #[tokio::test]
 async fn a_stream_may_come_by_get_but_not_change_anything() {
-    let toy = toy().await;
+    let server = start_default().await;
     let get = |query: &str| {
         client()
-            .get(toy.url("/graphql"))
+            .get(server.url("/graphql"))
             .query(query)
             .bearer_auth(ADMIN)
             .header("accept", "text/event-stream")

@@ -37,9 +37,9 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// A key with the role ADMIN.
-pub const ADMIN: &str = "cb_toy_admin";
+pub const ADMIN: &str = "cb_test_admin";
 /// A key with the role VIEWER.
-pub const VIEWER: &str = "cb_toy_viewer";
+pub const VIEWER: &str = "cb_test_viewer";
 
 /// An item of a list, with an id.
 #[derive(Debug, Clone)]
@@ -122,10 +122,10 @@ impl Fragile {
 
 /// What the tests query.
 #[derive(Debug, Default)]
-pub struct ToyQuery;
+pub struct TestQuery;
 
 #[Object]
-impl ToyQuery {
+impl TestQuery {
     async fn hello(&self, name: Option<String>) -> String {
         format!("hello {}", name.as_deref().unwrap_or("world"))
     }
@@ -192,7 +192,7 @@ impl ToyQuery {
 
 /// All that the tests query.
 #[derive(Debug, Default, MergedObject)]
-pub struct Query(ToyQuery, ViewerQuery, NodeQuery);
+pub struct Query(TestQuery, ViewerQuery, NodeQuery);
 
 /// What the tests change.
 #[derive(Debug, Default)]
@@ -220,10 +220,10 @@ pub struct Tick {
 
 /// What the tests follow.
 #[derive(Debug, Default)]
-pub struct Follow;
+pub struct TestSubscription;
 
 #[Subscription]
-impl Follow {
+impl TestSubscription {
     /// `to` ticks.
     async fn ticks(&self, to: i32, every_millis: Option<u64>) -> impl Stream<Item = Tick> {
         stream::iter(1..=to).then(move |number| async move {
@@ -240,7 +240,7 @@ impl Follow {
     }
     /// Never says anything; the counter goes down when it is dropped.
     async fn silence(&self) -> impl Stream<Item = i32> {
-        let alive = Alive::new();
+        let alive = OpenStream::new();
         stream::pending().map(move |()| {
             let _held = &alive;
             0
@@ -259,34 +259,34 @@ impl Follow {
     }
 }
 
-/// Streams of [`Follow::silence`] that are open.
-pub static ALIVE: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
+/// Streams of [`TestSubscription::silence`] that are open.
+pub static OPEN_STREAMS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
 
-struct Alive;
+struct OpenStream;
 
-impl Alive {
+impl OpenStream {
     fn new() -> Self {
-        ALIVE.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        OPEN_STREAMS.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         Self
     }
 }
 
-impl Drop for Alive {
+impl Drop for OpenStream {
     fn drop(&mut self) {
-        ALIVE.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+        OPEN_STREAMS.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
     }
 }
 
 /// The schema.
-pub type ToySchema = Schema<Query, Mutation, Follow>;
+pub type TestSchema = Schema<Query, Mutation, TestSubscription>;
 
 /// The schema, with the limits of the real one.
-pub fn schema() -> ToySchema {
-    bounded(Schema::build(Query::default(), Mutation, Follow)).finish()
+pub fn schema() -> TestSchema {
+    bounded(Schema::build(Query::default(), Mutation, TestSubscription)).finish()
 }
 
 /// A running server.
-pub struct Toy {
+pub struct TestServer {
     pub address: SocketAddr,
     pub shutdown: CancellationToken,
     pub sockets: TaskTracker,
@@ -335,16 +335,16 @@ impl Default for Setup {
 }
 
 /// Starts a server.
-pub async fn start(setup: Setup) -> Toy {
+pub async fn start(setup: Setup) -> TestServer {
     static METRICS: OnceLock<metrics_exporter_prometheus::PrometheusHandle> = OnceLock::new();
     let metrics = METRICS.get_or_init(|| prometheus::install().unwrap()).clone();
     let caller = |name: &str, role| Caller { name: name.into(), role, key: None, expires_at: None };
     let authenticator = Authenticator::new(FixedKey {
         key: KeyHash::of(ADMIN),
-        caller: caller("toy", Role::Admin),
+        caller: caller("admin", Role::Admin),
         otherwise: FixedKey {
             key: KeyHash::of(VIEWER),
-            caller: caller("looker", Role::Viewer),
+            caller: caller("viewer", Role::Viewer),
             otherwise: (),
         },
     });
@@ -366,10 +366,10 @@ pub async fn start(setup: Setup) -> Toy {
         demo: Some(demo::site::router()),
     });
     let served = tokio::spawn(server::run(listener, router, shutdown.clone(), sockets.clone()));
-    Toy { address, shutdown, sockets, urls, served }
+    TestServer { address, shutdown, sockets, urls, served }
 }
 
-impl Toy {
+impl TestServer {
     /// A URL of this server.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
@@ -380,8 +380,8 @@ impl Toy {
         client().request(method, self.url("/graphql")).bearer_auth(ADMIN)
     }
 
-    /// The JSON answer to a query.
-    pub async fn ask(&self, query: &str) -> serde_json::Value {
+    /// The JSON response to a query.
+    pub async fn execute(&self, query: &str) -> serde_json::Value {
         let body = serde_json::json!({ "query": query }).to_string();
         let request =
             self.graphql(reqwest::Method::POST).header("content-type", "application/json").body(body);
@@ -395,6 +395,6 @@ pub fn client() -> reqwest::Client {
 }
 
 /// A server with the defaults.
-pub async fn toy() -> Toy {
+pub async fn start_default() -> TestServer {
     start(Setup::default()).await
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::{
-    client::{Said, Subscription},
-    stage::Stage,
+    client::{Received, Subscription},
+    harness::Harness,
 };
 
 const QUEUES: &str = "subscription($interval: Duration!) { queueStats(interval: $interval) {
@@ -25,23 +25,23 @@ async fn news(stats: &mut Subscription, before: &Value) -> Value {
 
 #[tokio::test]
 async fn queues_are_told_whole_and_whenever_one_changes() {
-    let stage = Stage::set().await;
-    let command = stage.command("hello", json!({})).await;
-    let mut stats = stage.subscribe(QUEUES, json!({ "interval": "PT0.1S" })).await;
+    let harness = Harness::new().await;
+    let command = harness.create_command("hello", json!({})).await;
+    let mut stats = harness.subscribe(QUEUES, json!({ "interval": "PT0.1S" })).await;
     assert_eq!(stats.next().await, json!([]));
-    let job = stage.enqueue(json!({ "commandId": command, "queue": "letters" })).await;
+    let job = harness.enqueue(json!({ "commandId": command, "queue": "letters" })).await;
     let letters = |queued, running, succeeded| {
         let counts = json!({ "queued": queued, "running": running, "succeeded": succeeded });
         json!([{ "name": "letters", "isPaused": false, "counts": counts }])
     };
     assert_eq!(news(&mut stats, &json!([])).await, letters(1, 0, 0));
-    let attempt = stage.start(job).await;
+    let attempt = harness.start(job).await;
     assert_eq!(news(&mut stats, &letters(1, 0, 0)).await, letters(0, 1, 0));
-    stage.succeed(job, attempt).await;
+    harness.succeed(job, attempt).await;
     assert_eq!(news(&mut stats, &letters(0, 1, 0)).await, letters(0, 0, 1));
-    let mut late = stage.subscribe(QUEUES, json!({ "interval": "PT0.1S" })).await;
+    let mut late = harness.subscribe(QUEUES, json!({ "interval": "PT0.1S" })).await;
     assert_eq!(late.next().await, letters(0, 0, 1));
-    stage.mutate("queuePause", "queue { name }", json!({ "name": "letters" })).await;
+    harness.mutate("queuePause", "queue { name }", json!({ "name": "letters" })).await;
     for follower in [&mut stats, &mut late] {
         assert_eq!(news(follower, &letters(0, 0, 1)).await[0]["isPaused"], true);
     }
@@ -49,28 +49,28 @@ async fn queues_are_told_whole_and_whenever_one_changes() {
 
 #[tokio::test]
 async fn changes_within_the_interval_come_together() {
-    let stage = Stage::set().await;
-    let command = stage.command("hello", json!({})).await;
-    let mut stats = stage.subscribe(QUEUES, json!({ "interval": "PT2S" })).await;
+    let harness = Harness::new().await;
+    let command = harness.create_command("hello", json!({})).await;
+    let mut stats = harness.subscribe(QUEUES, json!({ "interval": "PT2S" })).await;
     let began = Instant::now();
     assert_eq!(stats.next().await, json!([]));
     for _ in 0..3 {
-        stage.enqueue(json!({ "commandId": command })).await;
+        harness.enqueue(json!({ "commandId": command })).await;
     }
     let told = news(&mut stats, &json!([])).await;
     assert!(began.elapsed() >= Duration::from_secs(2));
     assert_eq!(told[0]["counts"]["queued"], 3);
     for interval in ["PT0.09S", "PT2H"] {
-        let mut refused = stage.subscribe(QUEUES, json!({ "interval": interval })).await;
-        assert_eq!(refused.said().await, Said::Refused(vec!["BAD_REQUEST".into()]), "{interval}");
+        let mut refused = harness.subscribe(QUEUES, json!({ "interval": interval })).await;
+        assert_eq!(refused.message().await, Received::Refused(vec!["BAD_REQUEST".into()]), "{interval}");
     }
 }
 
 #[tokio::test]
 async fn workers_are_told_when_they_come_work_and_go_but_not_that_they_live() {
-    let stage = Stage::set().await;
-    let command = stage.command("hello", json!({})).await;
-    let mut workers = stage.subscribe(WORKERS, json!({})).await;
+    let harness = Harness::new().await;
+    let command = harness.create_command("hello", json!({})).await;
+    let mut workers = harness.subscribe(WORKERS, json!({})).await;
     let brief = |told: Value| -> Vec<(String, i64)> {
         let list = told.as_array().cloned().unwrap_or_default().into_iter();
         let one = |worker: Value| {
@@ -79,15 +79,15 @@ async fn workers_are_told_when_they_come_work_and_go_but_not_that_they_live() {
         list.map(one).collect()
     };
     assert_eq!(brief(workers.next().await), []);
-    stage.enter(&["default"]).await;
+    harness.register_worker(&["default"]).await;
     assert_eq!(brief(workers.next().await), [("ACTIVE".into(), 0)]);
-    let job = stage.enqueue(json!({ "commandId": command })).await;
-    let attempt = stage.start(job).await;
+    let job = harness.enqueue(json!({ "commandId": command })).await;
+    let attempt = harness.start(job).await;
     assert_eq!(brief(workers.next().await), [("ACTIVE".into(), 1)]);
-    stage.sql("UPDATE workers SET heartbeat_at = clock_timestamp() + interval '1 second'").await;
+    harness.sql("UPDATE workers SET heartbeat_at = clock_timestamp() + interval '1 second'").await;
     assert!(workers.is_silent_for(Duration::from_millis(600)).await, "a renewed lease is no news");
-    stage.succeed(job, attempt).await;
+    harness.succeed(job, attempt).await;
     assert_eq!(brief(workers.next().await), [("ACTIVE".into(), 0)]);
-    stage.mutate("workerDrain", "worker { id }", json!({ "id": stage.worker.to_string() })).await;
+    harness.mutate("workerDrain", "worker { id }", json!({ "id": harness.worker.to_string() })).await;
     assert_eq!(brief(workers.next().await), [("DRAINING".into(), 0)]);
 }

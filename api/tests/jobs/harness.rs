@@ -61,20 +61,20 @@ use crate::client::Subscription;
 const MASTER_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
 /// See the module.
-pub(crate) struct Stage {
+pub(crate) struct Harness {
     pub(crate) store: Store,
     pub(crate) redis: Redis,
     pub(crate) worker: WorkerId,
     pub(crate) address: SocketAddr,
     batches: AtomicI32,
     client: reqwest::Client,
-    server: JoinHandle<()>,
+    server_task: JoinHandle<()>,
     database: Database,
 }
 
-impl Drop for Stage {
+impl Drop for Harness {
     fn drop(&mut self) {
-        self.server.abort();
+        self.server_task.abort();
     }
 }
 
@@ -95,14 +95,14 @@ fn keyring() -> Keyring {
     Keyring::parse(&MASTER_KEY.into()).unwrap()
 }
 
-impl Stage {
+impl Harness {
     /// With the Redis that all tests share.
     pub(crate) async fn set() -> Self {
-        Self::set_with_redis(&redis_url().await).await
+        Self::with_redis(&redis_url().await).await
     }
 
     /// With another Redis.
-    pub(crate) async fn set_with_redis(redis: &str) -> Self {
+    pub(crate) async fn with_redis(redis: &str) -> Self {
         let database = Database::create().await;
         let store = Store::open(&database.url().into(), 8, "api-jobs-test", Planning::ByValue).unwrap();
         let redis = Redis::open(&redis.into(), &redis_prefix()).unwrap();
@@ -128,13 +128,13 @@ impl Stage {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Endpoint::new(engine, Origins::default()).router();
-        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let server_task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         let client = reqwest::Client::new();
-        Self { store, redis, worker, address, batches: AtomicI32::new(0), client, server, database }
+        Self { store, redis, worker, address, batches: AtomicI32::new(0), client, server_task, database }
     }
 
-    /// The whole answer to an operation with this key.
-    pub(crate) async fn answer(&self, key: &str, query: &str, variables: Value) -> Value {
+    /// The whole response to an operation with this key.
+    pub(crate) async fn execute(&self, key: &str, query: &str, variables: Value) -> Value {
         let url = format!("http://{}/graphql", self.address);
         let request = self.client.post(url).bearer_auth(key).header("accept", "application/json");
         let body = json!({ "query": query, "variables": variables }).to_string();
@@ -144,16 +144,16 @@ impl Stage {
 
     /// The data of an operation that must have no errors.
     pub(crate) async fn data(&self, query: &str, variables: Value) -> Value {
-        let mut answer = self.answer("cb_admin", query, variables).await;
-        assert_eq!(answer.get("errors"), None, "{answer}");
-        answer["data"].take()
+        let mut response = self.execute("cb_admin", query, variables).await;
+        assert_eq!(response.get("errors"), None, "{response}");
+        response["data"].take()
     }
 
     /// The code of the one error that an operation must have.
     pub(crate) async fn error(&self, query: &str, variables: Value) -> String {
-        let answer = self.answer("cb_admin", query, variables).await;
-        let errors = answer["errors"].as_array().cloned().unwrap_or_default();
-        assert_eq!(errors.len(), 1, "{answer}");
+        let response = self.execute("cb_admin", query, variables).await;
+        let errors = response["errors"].as_array().cloned().unwrap_or_default();
+        assert_eq!(errors.len(), 1, "{response}");
         errors[0]["extensions"]["code"].as_str().unwrap().to_owned()
     }
 
@@ -178,20 +178,20 @@ impl Stage {
     }
 
     /// Makes a command with as little as it takes, and this on top; answers its id.
-    pub(crate) async fn command(&self, name: &str, more: Value) -> String {
+    pub(crate) async fn create_command(&self, name: &str, more: Value) -> String {
         let mut input = json!({ "name": name, "spec": { "program": { "program": "/bin/echo", "arguments": ["hello"] } } });
         input.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
-        self.made("commandCreate", "command", input).await
+        self.create("commandCreate", "command", input).await
     }
 
     /// Makes a profile; answers its id.
-    pub(crate) async fn profile(&self, name: &str) -> String {
+    pub(crate) async fn create_profile(&self, name: &str) -> String {
         let input = json!({ "name": name, "chromeProfilePath": format!("p/{name}") });
-        self.made("profileCreate", "profile", input).await
+        self.create("profileCreate", "profile", input).await
     }
 
     /// Runs a mutation that makes something; answers its id.
-    pub(crate) async fn made(&self, mutation: &str, field: &str, input: Value) -> String {
+    pub(crate) async fn create(&self, mutation: &str, field: &str, input: Value) -> String {
         let payload = self.mutate(mutation, &format!("{field} {{ id }}"), input).await;
         assert_eq!(payload["userErrors"], json!([]));
         payload[field]["id"].as_str().unwrap().to_owned()
@@ -199,11 +199,11 @@ impl Stage {
 
     /// Enqueues a job that must be accepted.
     pub(crate) async fn enqueue(&self, input: Value) -> JobId {
-        self.made("jobEnqueue", "job", input).await.parse().unwrap()
+        self.create("jobEnqueue", "job", input).await.parse().unwrap()
     }
 
     /// One field of a job.
-    pub(crate) async fn of_job(&self, job: JobId, fields: &str) -> Value {
+    pub(crate) async fn read_job(&self, job: JobId, fields: &str) -> Value {
         let query = format!("query($id: ID!) {{ job(id: $id) {{ {fields} }} }}");
         self.data(&query, json!({ "id": job.to_string() })).await["job"].take()
     }
@@ -221,7 +221,7 @@ impl Stage {
     }
 
     /// Registers the worker, for these queues.
-    pub(crate) async fn enter(&self, queues: &[&str]) {
+    pub(crate) async fn register_worker(&self, queues: &[&str]) {
         let worker = NewWorker {
             id: self.worker,
             hostname: "test".into(),
@@ -234,7 +234,7 @@ impl Stage {
         register(&self.store, &worker).await.unwrap();
     }
 
-    /// Claims a job; its answer.
+    /// Claims a job; its response.
     pub(crate) async fn claim(&self, job: JobId) -> (AttemptId, Decision) {
         let attempt = IdSource.make();
         let (answers, after) =
@@ -245,8 +245,8 @@ impl Stage {
 
     /// Claims a job that must be granted.
     pub(crate) async fn start(&self, job: JobId) -> AttemptId {
-        let (attempt, answer) = self.claim(job).await;
-        assert!(matches!(answer, Decision::Granted(_)), "{answer:?}");
+        let (attempt, response) = self.claim(job).await;
+        assert!(matches!(response, Decision::Granted(_)), "{response:?}");
         attempt
     }
 
@@ -255,7 +255,7 @@ impl Stage {
         let request = |job: &JobId| ClaimRequest { job: *job, attempt: IdSource.make() };
         let requests: Vec<ClaimRequest> = jobs.iter().map(request).collect();
         let (answers, _untold) = claim(&self.store, self.worker, &requests).await.unwrap();
-        assert!(answers.iter().all(|answer| matches!(answer, Decision::Granted(_))));
+        assert!(answers.iter().all(|response| matches!(response, Decision::Granted(_))));
         requests.iter().map(|request| request.attempt).collect()
     }
 
@@ -288,7 +288,7 @@ impl Stage {
     }
 
     /// Keeps a file of an attempt.
-    pub(crate) async fn keep(&self, job: JobId, attempt_id: AttemptId, name: &str) -> ArtifactId {
+    pub(crate) async fn keep_artifact(&self, job: JobId, attempt_id: AttemptId, name: &str) -> ArtifactId {
         let artifact = ArtifactRecord {
             id: IdSource.make(),
             job,
@@ -317,7 +317,7 @@ impl Stage {
     }
 
     /// The duties of workers that jobs' states and counters depend on, once.
-    pub(crate) async fn do_duties(&self) {
+    pub(crate) async fn run_duties(&self) {
         let (after, _) = promote(&self.store).await.unwrap();
         after.announce(&self.redis).await;
         loop {
