@@ -1,4 +1,4 @@
-//! An API over a database of its own, and shorthands for what the tests say often.
+//! An API over its own database, with methods for the operations that tests run often.
 
 use std::{
     collections::BTreeSet,
@@ -34,16 +34,16 @@ use tower::ServiceExt as _;
 
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
-/// See the module. The database goes with it.
+/// An API over its own database, which is dropped with it.
 pub(crate) struct TestApi {
     router: Router,
     pub(crate) catalogue: Catalogue,
-    /// Everything that was ever answered.
+    /// All response bodies so far.
     returned: Mutex<String>,
     _database: Database,
 }
 
-/// Knows one key per role.
+/// Accepts one key per role.
 struct Keys;
 
 impl Authenticate for Keys {
@@ -76,12 +76,12 @@ impl TestApi {
         Self { router, catalogue, returned: Mutex::default(), _database: database }
     }
 
-    /// A desk of the test's own, for submitting jobs without the API.
+    /// Returns a context for submitting jobs without the API.
     pub(crate) fn submit(&self) -> SubmitContext {
         submit(&self.catalogue.store)
     }
 
-    /// Status and body of a request with this key.
+    /// Runs an operation with this key and returns status and body.
     pub(crate) async fn execute(
         &self,
         key: Option<&str>,
@@ -104,14 +104,14 @@ impl TestApi {
         (status, serde_json::from_str(&text).unwrap())
     }
 
-    /// The data of an operation of an ADMIN that must have no errors.
+    /// Runs an operation as ADMIN that must have no errors and returns its data.
     pub(crate) async fn data(&self, query: &str, variables: Value) -> Value {
         let (status, mut response) = self.execute(Some("cb_admin"), query, variables).await;
         assert_eq!((status, response.get("errors")), (StatusCode::OK, None), "{response}");
         response["data"].take()
     }
 
-    /// The code of the one error that an operation of an ADMIN must have.
+    /// Runs an operation as ADMIN that must have one error and returns its code.
     pub(crate) async fn error(&self, query: &str, variables: Value) -> String {
         let (_, response) = self.execute(Some("cb_admin"), query, variables).await;
         let errors = response["errors"].as_array().cloned().unwrap_or_default();
@@ -120,7 +120,7 @@ impl TestApi {
         errors[0]["extensions"]["code"].as_str().unwrap().to_owned()
     }
 
-    /// Runs a mutation `name(input: NameInput!)`, and answers what `fields` select of its payload.
+    /// Runs a mutation `name(input: NameInput!)` and returns its payload with these fields.
     pub(crate) async fn mutate(&self, name: &str, fields: &str, input: Value) -> Value {
         let input_type = format!("{}{}Input", name[..1].to_uppercase(), &name[1..]);
         let query = format!(
@@ -130,7 +130,7 @@ impl TestApi {
         self.data(&query, json!({ "input": input })).await[name].take()
     }
 
-    /// A mutation that must be done; answers the object that its payload has.
+    /// Runs a mutation that must succeed and returns the payload's object.
     pub(crate) async fn mutate_ok(&self, name: &str, fields: &str, input: Value) -> Value {
         let field = noun(name);
         let mut payload = self.mutate(name, &format!("{field} {{ {fields} }}"), input).await;
@@ -138,7 +138,7 @@ impl TestApi {
         payload[field].take()
     }
 
-    /// A mutation that must be refused; answers `CODE path.below.input` of each reason.
+    /// Runs a mutation that must be refused and returns its [`reasons`].
     pub(crate) async fn refused(&self, name: &str, input: Value) -> Vec<String> {
         let field = if name.ends_with("Delete") { "deletedId" } else { noun(name) };
         let selected = if name.ends_with("Delete") { field.to_owned() } else { format!("{field} {{ id }}") };
@@ -147,24 +147,24 @@ impl TestApi {
         reasons(&payload["userErrors"])
     }
 
-    /// Makes an object with as little as it takes; answers its id.
+    /// Creates an object with the required fields and returns its id.
     pub(crate) async fn create(&self, noun: &str, name: &str) -> String {
         let input = match noun {
             "profile" => json!({ "name": name, "chromeProfilePath": format!("p/{name}") }),
             "service" => json!({ "name": name }),
             "proxy" => json!({ "name": name, "protocol": "HTTP", "address": "127.0.0.1:3128" }),
             "command" => json!({ "name": name, "spec": { "http": { "url": "https://example.test" } } }),
-            other => panic!("no {other}"),
+            other => panic!("unknown noun {other}"),
         };
         let created = self.mutate_ok(&format!("{noun}Create"), "id", input).await;
         created["id"].as_str().unwrap().to_owned()
     }
 
-    /// No response so far held any of these.
+    /// Asserts that no response so far contains any of these.
     pub(crate) fn assert_never_returned(&self, secrets: &[&str]) {
         let returned = self.returned.lock().unwrap();
         for secret in secrets {
-            assert!(!returned.contains(secret), "an response held {secret}");
+            assert!(!returned.contains(secret), "a response contains {secret}");
         }
     }
 }
@@ -177,13 +177,14 @@ fn submit(store: &Store) -> SubmitContext {
     SubmitContext { store: store.clone(), keyring: keyring(), recipes: Recipes::default(), ids: IdSource }
 }
 
-/// `profile` of `profileCreate`.
+/// Returns the noun of a mutation: `profile` for `profileCreate`.
 fn noun(mutation: &str) -> &str {
     let end = mutation.find(|c: char| c.is_ascii_uppercase()).unwrap_or(mutation.len());
     &mutation[..end]
 }
 
-/// `CODE path.below.input` of each user error; each must have a message and a path that begins with `input`.
+/// Returns `CODE path.below.input` for each user error. Each must have a message and a path that
+/// begins with `input`.
 pub(crate) fn reasons(errors: &Value) -> Vec<String> {
     let errors = errors.as_array().unwrap();
     assert!(!errors.is_empty(), "nothing was refused");
@@ -198,7 +199,7 @@ pub(crate) fn reasons(errors: &Value) -> Vec<String> {
     errors.iter().map(reason).collect()
 }
 
-/// A set of texts, for comparing reasons whose order says nothing.
+/// Collects texts into a set, to compare reasons regardless of their order.
 pub(crate) fn set<'a>(texts: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
     texts.into_iter().map(str::to_owned).collect()
 }

@@ -1,4 +1,4 @@
-//! However many objects a list has, it takes the same number of SQL statements.
+//! A list of catalogue objects takes the same number of SQL statements whatever its length.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::{api::TestApi, statements::Statements};
 
 const OBJECTS: usize = 25;
 
-/// 25 of each noun, tied to each other.
+/// An API with [`OBJECTS`] of each noun that refer to each other.
 async fn api_with_objects() -> TestApi {
     let api = TestApi::start().await;
     let (mut services, mut proxies) = (Vec::new(), Vec::new());
@@ -16,11 +16,11 @@ async fn api_with_objects() -> TestApi {
         proxies.push(Value::from(api.create("proxy", &format!("x{number}")).await));
     }
     for number in 0..OBJECTS {
-        let tied =
+        let three_of =
             |all: &[Value]| (0..3).map(|step| all[(number + step) % OBJECTS].clone()).collect::<Vec<_>>();
         let profile = json!({
             "name": format!("p{number}"), "chromeProfilePath": format!("p{number}"),
-            "serviceIds": tied(&services), "proxyIds": tied(&proxies),
+            "serviceIds": three_of(&services), "proxyIds": three_of(&proxies),
             "secrets": [
                 { "name": "pin", "value": "4711" }, { "name": "token", "value": "another long token" },
             ],
@@ -28,14 +28,14 @@ async fn api_with_objects() -> TestApi {
         let profile = api.mutate_ok("profileCreate", "id", profile).await["id"].take();
         let command = json!({
             "name": format!("c{number}"), "spec": { "http": { "url": "https://example.test" } },
-            "profileId": profile, "proxyId": proxies[number], "serviceIds": tied(&services),
+            "profileId": profile, "proxyId": proxies[number], "serviceIds": three_of(&services),
         });
         api.mutate_ok("commandCreate", "id", command).await;
     }
     api
 }
 
-/// How many nodes a query of the first `size` answers, and with how many statements.
+/// Queries the first `size` objects and returns the number of nodes and of statements.
 async fn cost(
     api: &TestApi,
     statements: &Statements,

@@ -1,4 +1,4 @@
-//! `proxyCheck`: real requests through small proxies of the test's own.
+//! `proxyCheck`, with real requests through small proxies in the test.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -12,10 +12,10 @@ use tokio::{
 use crate::api::TestApi;
 
 const HEALTH: &str = "id version health { status latency exitAddress checkedAt failure }";
-/// `us%41r:p w%` as HTTP writes it.
+/// The Basic credentials of the user `us%41r` with the password `p w%`.
 const BASIC: &str = "Basic dXMlNDFyOnAgdyU=";
 
-/// Answers every request that has this in its head, and everything else with 407.
+/// Starts a proxy that sends `response` to requests with `wanted` in their head, and 407 to others.
 async fn http_proxy(wanted: &'static str, response: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -39,7 +39,7 @@ async fn head(stream: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
-/// A SOCKS5 proxy for one user that is itself the target.
+/// Starts a SOCKS5 proxy for one user, which also plays the target.
 async fn socks_proxy(username: &'static str, password: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -65,7 +65,7 @@ async fn socks_proxy(username: &'static str, password: &'static str) -> SocketAd
             if stream.read_exact(&mut request).await.is_err() {
                 continue;
             }
-            assert_eq!(request[3], 3, "names are resolved at the proxy's end");
+            assert_eq!(request[3], 3, "the proxy resolves names");
             let mut name = vec![0; usize::from(request[4]) + 2];
             stream.read_exact(&mut name).await.unwrap();
             stream.write_all(&[5, 0, 0, 1, 127, 0, 0, 1, 0, 80]).await.unwrap();
@@ -87,9 +87,9 @@ async fn checked(probe: ProxyProbe, proxy: Value) -> (TestApi, Value) {
         )
         .await;
     for field in ["status", "failure", "checkedAt"] {
-        assert_eq!(read["proxy"]["health"][field], proxy["health"][field], "it is recorded");
+        assert_eq!(read["proxy"]["health"][field], proxy["health"][field], "the result is stored");
     }
-    assert_eq!(proxy["version"], 1, "a check is no change");
+    assert_eq!(proxy["version"], 1, "a check is not a change");
     assert!(proxy["health"]["checkedAt"].is_string());
     (api, proxy["health"].clone())
 }
@@ -99,7 +99,7 @@ fn probe() -> ProxyProbe {
 }
 
 #[tokio::test]
-async fn a_request_goes_through_with_the_credentials() {
+async fn a_check_sends_a_request_with_the_credentials() {
     let response = "HTTP/1.1 200 OK\r\ncontent-length: 26\r\n\r\n{\"origin\": \"203.0.113.7\"}\r\n";
     let address = http_proxy(BASIC, response).await;
     let with = json!({
@@ -123,7 +123,7 @@ async fn a_request_goes_through_with_the_credentials() {
 }
 
 #[tokio::test]
-async fn socks_resolves_names_at_its_end() {
+async fn a_socks_proxy_resolves_names_itself() {
     let address = socks_proxy("us%41r", "p w%").await;
     let proxy = |password: &str| {
         json!({
@@ -139,7 +139,7 @@ async fn socks_resolves_names_at_its_end() {
 }
 
 #[tokio::test]
-async fn what_does_not_answer_is_down() {
+async fn an_unreachable_or_failing_proxy_is_down() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let closed = free.local_addr().unwrap();
     drop(free);
@@ -160,14 +160,14 @@ async fn what_does_not_answer_is_down() {
 }
 
 #[tokio::test]
-async fn without_a_target_or_a_proxy_nothing_is_checked() {
+async fn a_check_without_a_target_or_a_proxy_is_refused() {
     let api = TestApi::start().await;
     let id = api.create("proxy", "x").await;
     let payload = api.mutate("proxyCheck", "proxy { id }", json!({ "id": id })).await;
     assert_eq!(payload["userErrors"][0]["code"], "NOT_ALLOWED_IN_STATE");
     assert!(payload["userErrors"][0]["message"].as_str().unwrap().contains("CALLBOARD_PROXY_CHECK_URL"));
-    for nobody in ["", "profile_x", "proxy_01h455vb4pex5vsknk084sn02q"] {
-        assert_eq!(api.refused("proxyCheck", json!({ "id": nobody })).await, ["NOT_FOUND id"]);
+    for unknown in ["", "profile_x", "proxy_01h455vb4pex5vsknk084sn02q"] {
+        assert_eq!(api.refused("proxyCheck", json!({ "id": unknown })).await, ["NOT_FOUND id"]);
     }
     let forbidden = "mutation($i: ProxyCheckInput!) { proxyCheck(input: $i) { proxy { id } } }";
     let (_, response) = api.execute(Some("cb_operator"), forbidden, json!({ "i": { "id": id } })).await;
@@ -175,7 +175,7 @@ async fn without_a_target_or_a_proxy_nothing_is_checked() {
 }
 
 #[tokio::test]
-async fn a_new_address_makes_health_unknown() {
+async fn a_new_address_resets_the_health_to_unknown() {
     let address = http_proxy("", "HTTP/1.1 204 No Content\r\n\r\n").await;
     let (api, health) =
         checked(probe(), json!({ "name": "x", "protocol": "HTTP", "address": address.to_string() })).await;

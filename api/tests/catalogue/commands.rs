@@ -1,5 +1,4 @@
-//! Commands: making, reading, changing and deleting them, every kind of spec, lines, and every reason why
-//! not.
+//! Commands: create, read, update, delete, every kind of spec, lines, and every refusal.
 
 use serde_json::{Value, json};
 
@@ -12,18 +11,18 @@ const ALL: &str = "id name description kind inputSchema queue version createdAt 
         ... on HttpSpec { method url headers body expectStatus }
         ... on ProgramSpec { program arguments environment stdin } }";
 
-/// The spec of a command that is created with this one.
+/// Creates a command with this spec and returns the stored spec.
 async fn spec_of(api: &TestApi, name: &str, spec: Value) -> Value {
     api.mutate_ok("commandCreate", ALL, json!({ "name": name, "spec": spec })).await["spec"].take()
 }
 
-/// Why a command with this spec is refused.
+/// Returns the reasons why a command with this spec is refused.
 async fn refused_spec(api: &TestApi, spec: Value) -> Vec<String> {
     api.refused("commandCreate", json!({ "name": "bad", "spec": spec })).await
 }
 
 #[tokio::test]
-async fn a_command_reads_back_as_it_was_made() {
+async fn a_command_reads_back_as_created() {
     let api = TestApi::start().await;
     let (profile, proxy) = (api.create("profile", "p").await, api.create("proxy", "x").await);
     let (first, second) = (api.create("service", "a").await, api.create("service", "b").await);
@@ -129,7 +128,7 @@ async fn every_kind_takes_its_defaults() {
 }
 
 #[tokio::test]
-async fn a_line_becomes_one_of_the_other_kinds() {
+async fn a_line_is_parsed_into_a_playwright_or_program_spec() {
     let api = TestApi::start().await;
     let line = "playwright --profile {{ chrome_profile }} --proxy {{ proxy_address }} \
                 --service {{ service_token }} --trace always";
@@ -169,7 +168,7 @@ async fn a_line_becomes_one_of_the_other_kinds() {
 }
 
 #[tokio::test]
-async fn a_bad_spec_is_refused_with_the_place() {
+async fn an_invalid_spec_is_refused_with_its_path() {
     let api = TestApi::start().await;
     for (spec, expected) in [
         (json!({ "http": { "url": "https://a.test", "headers": [1] } }), vec!["INVALID spec.http.headers"]),
@@ -242,7 +241,7 @@ async fn a_bad_spec_is_refused_with_the_place() {
 }
 
 #[tokio::test]
-async fn everything_that_is_wrong_is_told_at_once() {
+async fn all_problems_of_a_command_are_reported_at_once() {
     let api = TestApi::start().await;
     let (profile, service) = (api.create("profile", "p").await, api.create("service", "s").await);
     api.create("command", "taken").await;
@@ -284,7 +283,7 @@ async fn everything_that_is_wrong_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn absent_leaves_null_clears_and_a_value_sets() {
+async fn an_update_keeps_absent_fields_and_clears_null_ones() {
     let api = TestApi::start().await;
     let (profile, proxy, service) =
         (api.create("profile", "p").await, api.create("proxy", "x").await, api.create("service", "s").await);

@@ -1,4 +1,4 @@
-//! What the catalogue knows of jobs: which a profile has, and that nothing is deleted that a job still needs.
+//! The jobs of a profile, and the refusal to delete objects that an unfinished job uses.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::api::TestApi;
 const ENQUEUE: &str = "mutation($input: JobEnqueueInput!) {
     jobEnqueue(input: $input) { job { id } userErrors { code } } }";
 
-async fn enqueued(api: &TestApi, input: Value) -> Value {
+async fn enqueue(api: &TestApi, input: Value) -> Value {
     let mut response = api.data(ENQUEUE, json!({ "input": input })).await;
     assert_eq!(response["jobEnqueue"]["userErrors"], json!([]));
     response["jobEnqueue"]["job"]["id"].take()
@@ -17,9 +17,9 @@ async fn enqueued(api: &TestApi, input: Value) -> Value {
 async fn a_profile_lists_its_jobs() {
     let api = TestApi::start().await;
     let (profile, command) = (api.create("profile", "p").await, api.create("command", "c").await);
-    let older = enqueued(&api, json!({ "commandId": command, "profileId": profile, "labels": ["x"] })).await;
-    let newer = enqueued(&api, json!({ "commandId": command, "profileId": profile })).await;
-    enqueued(&api, json!({ "commandId": command })).await;
+    let older = enqueue(&api, json!({ "commandId": command, "profileId": profile, "labels": ["x"] })).await;
+    let newer = enqueue(&api, json!({ "commandId": command, "profileId": profile })).await;
+    enqueue(&api, json!({ "commandId": command })).await;
     let query = "{ profile(name: \"p\") { heldBy { id }
         all: jobs { countAtLeast nodes { id } } one: jobs(first: 1) { nodes { id } pageInfo { hasNextPage } }
         some: jobs(filter: { labels: [\"x\"] }) { nodes { id } } } }";
@@ -31,15 +31,15 @@ async fn a_profile_lists_its_jobs() {
 }
 
 #[tokio::test]
-async fn what_a_job_needs_stays_until_the_job_has_ended() {
+async fn objects_that_an_unfinished_job_uses_cannot_be_deleted() {
     let api = TestApi::start().await;
     let (profile, proxy) = (api.create("profile", "p").await, api.create("proxy", "x").await);
     let (service, command) = (api.create("service", "s").await, api.create("command", "c").await);
     let job =
         json!({ "commandId": command, "profileId": profile, "proxyId": proxy, "serviceIds": [service] });
-    let job = enqueued(&api, job).await;
-    let needed = [("profileDelete", &profile), ("proxyDelete", &proxy), ("serviceDelete", &service)];
-    for (mutation, id) in needed {
+    let job = enqueue(&api, job).await;
+    let used = [("profileDelete", &profile), ("proxyDelete", &proxy), ("serviceDelete", &service)];
+    for (mutation, id) in used {
         assert_eq!(api.refused(mutation, json!({ "id": id })).await, ["IN_USE id"], "{mutation}");
     }
     let deleted = api.mutate("commandDelete", "deletedId", json!({ "id": command })).await;
@@ -51,7 +51,7 @@ async fn what_a_job_needs_stays_until_the_job_has_ended() {
     let cancel = "mutation($id: ID!) { jobCancel(input: { id: $id }) { job { state } userErrors { code } } }";
     let cancelled = api.data(cancel, json!({ "id": job })).await["jobCancel"].take();
     assert_eq!(cancelled["job"]["state"], "CANCELLED", "{cancelled}");
-    for (mutation, id) in needed {
+    for (mutation, id) in used {
         assert_eq!(api.mutate(mutation, "deletedId", json!({ "id": id })).await["deletedId"], json!(id));
     }
 }

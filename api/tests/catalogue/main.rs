@@ -1,6 +1,6 @@
-//! The catalogue through GraphQL over HTTP, on a database of each test's own: every verb of profiles,
-//! services, proxies, commands and schedules, every reason why one is refused, lists, batching, previews, and that no
-//! secret ever comes out.
+//! The catalogue through GraphQL over HTTP: every mutation of profiles, services, proxies, commands
+//! and schedules with its refusals, lists, batching, previews, and no secret in any response. Each
+//! test has its own database.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::panic, reason = "a test that cannot go on has failed")]

@@ -1,4 +1,4 @@
-//! Lists of every noun: forwards, backwards, while rows vanish, with search, and what a list refuses.
+//! Lists of every noun: paging in both directions and across deleted rows, search, and refusals.
 
 use serde_json::{Value, json};
 
@@ -7,8 +7,9 @@ use crate::api::TestApi;
 const NOUNS: [(&str, &str); 4] =
     [("profile", "profiles"), ("service", "services"), ("proxy", "proxies"), ("command", "commands")];
 
-/// Seven of a noun, created in another order than that of their names.
-async fn seven(noun: &str) -> (TestApi, Vec<String>) {
+/// Starts an API with seven objects that were not created in the order of their names, and returns
+/// the names in order.
+async fn create_seven(noun: &str) -> (TestApi, Vec<String>) {
     let api = TestApi::start().await;
     for name in ["g", "b", "d", "a", "f", "c", "e"] {
         api.create(noun, name).await;
@@ -34,8 +35,8 @@ fn names(page: &Value) -> Vec<&str> {
     page["nodes"].as_array().unwrap().iter().map(|node| node["name"].as_str().unwrap()).collect()
 }
 
-/// Has a page before, has a page after.
-fn around(page: &Value) -> (bool, bool) {
+/// Returns hasPreviousPage and hasNextPage.
+fn has_pages(page: &Value) -> (bool, bool) {
     let info = &page["pageInfo"];
     (info["hasPreviousPage"].as_bool().unwrap(), info["hasNextPage"].as_bool().unwrap())
 }
@@ -47,42 +48,42 @@ fn cursor<'a>(page: &'a Value, which: &str) -> &'a str {
 #[tokio::test]
 async fn every_list_goes_forwards_and_backwards() {
     for (noun, list) in NOUNS {
-        let (api, all) = seven(noun).await;
+        let (api, all) = create_seven(noun).await;
         let whole = page(&api, list, "").await;
         assert_eq!(
-            (names(&whole), around(&whole)),
+            (names(&whole), has_pages(&whole)),
             (all.iter().map(String::as_str).collect(), (false, false))
         );
 
         let first = page(&api, list, "(first: 3)").await;
         assert_eq!(
-            (names(&first), around(&first), &first["totalCount"]),
+            (names(&first), has_pages(&first), &first["totalCount"]),
             (vec!["a", "b", "c"], (false, true), &json!(7))
         );
         let second =
             page(&api, list, &format!("(first: 3, after: \"{}\")", cursor(&first, "endCursor"))).await;
         assert_eq!(
-            (names(&second), around(&second), &second["totalCount"]),
+            (names(&second), has_pages(&second), &second["totalCount"]),
             (vec!["d", "e", "f"], (true, true), &json!(7))
         );
         let third =
             page(&api, list, &format!("(first: 3, after: \"{}\")", cursor(&second, "endCursor"))).await;
-        assert_eq!((names(&third), around(&third)), (vec!["g"], (true, false)));
+        assert_eq!((names(&third), has_pages(&third)), (vec!["g"], (true, false)));
 
         let last = page(&api, list, "(last: 3)").await;
-        assert_eq!((names(&last), around(&last)), (vec!["e", "f", "g"], (true, false)));
+        assert_eq!((names(&last), has_pages(&last)), (vec!["e", "f", "g"], (true, false)));
         let before =
             page(&api, list, &format!("(last: 3, before: \"{}\")", cursor(&last, "startCursor"))).await;
-        assert_eq!((names(&before), around(&before)), (vec!["b", "c", "d"], (true, true)));
+        assert_eq!((names(&before), has_pages(&before)), (vec!["b", "c", "d"], (true, true)));
         let empty = page(&api, list, "(first: 0)").await;
         assert_eq!((names(&empty), &empty["totalCount"]), (vec![], &json!(7)));
     }
 }
 
 #[tokio::test]
-async fn a_cursor_outlives_its_row() {
+async fn a_cursor_stays_valid_after_its_row_is_deleted() {
     for (noun, list) in NOUNS {
-        let (api, _) = seven(noun).await;
+        let (api, _) = create_seven(noun).await;
         let first = page(&api, list, "(first: 3)").await;
         for edge in &first["edges"].as_array().unwrap()[1..] {
             api.mutate(&format!("{noun}Delete"), "deletedId", json!({ "id": edge["node"]["id"] })).await;
@@ -90,12 +91,12 @@ async fn a_cursor_outlives_its_row() {
         api.create(noun, "cc").await;
         let next = page(&api, list, &format!("(first: 2, after: \"{}\")", cursor(&first, "endCursor"))).await;
         assert_eq!(
-            (names(&next), around(&next), &next["totalCount"]),
+            (names(&next), has_pages(&next), &next["totalCount"]),
             (vec!["cc", "d"], (true, true), &json!(6)),
             "{noun}"
         );
         let back = page(&api, list, &format!("(last: 9, before: \"{}\")", cursor(&first, "endCursor"))).await;
-        assert_eq!((names(&back), around(&back)), (vec!["a"], (false, true)), "{noun}");
+        assert_eq!((names(&back), has_pages(&back)), (vec!["a"], (false, true)), "{noun}");
     }
 }
 
@@ -108,7 +109,7 @@ async fn search_finds_parts_of_names_in_any_case() {
         }
         let found = page(&api, list, "(search: \"ALPHA\", first: 1)").await;
         assert_eq!(
-            (names(&found), around(&found), &found["totalCount"]),
+            (names(&found), has_pages(&found), &found["totalCount"]),
             (vec!["Alpha"], (false, true), &json!(2))
         );
         assert_eq!(page(&api, list, "(search: \"%\")").await["totalCount"], 0);
@@ -119,7 +120,7 @@ async fn search_finds_parts_of_names_in_any_case() {
 }
 
 #[tokio::test]
-async fn a_list_refuses_what_it_cannot_answer() {
+async fn a_list_refuses_invalid_arguments() {
     let api = TestApi::start().await;
     let other = "eyJ4IjoxfQ";
     for (_, list) in NOUNS {
@@ -140,7 +141,7 @@ async fn a_list_refuses_what_it_cannot_answer() {
 }
 
 #[tokio::test]
-async fn the_profiles_of_a_service_or_proxy_are_a_list_too() {
+async fn the_profiles_of_a_service_or_proxy_are_paged() {
     for (noun, ids) in [("service", "serviceIds"), ("proxy", "proxyIds")] {
         let api = TestApi::start().await;
         let id = api.create(noun, "it").await;
@@ -148,7 +149,7 @@ async fn the_profiles_of_a_service_or_proxy_are_a_list_too() {
             let input = json!({ "name": name, "chromeProfilePath": name, ids: [id] });
             api.mutate_ok("profileCreate", "id", input).await;
         }
-        api.create("profile", "stranger").await;
+        api.create("profile", "unrelated").await;
         let read = async |arguments: String| {
             let query = format!(
                 "{{ {noun}(name: \"it\") {{ profiles{arguments} {{
@@ -158,11 +159,11 @@ async fn the_profiles_of_a_service_or_proxy_are_a_list_too() {
         };
         let first = read("(first: 3)".to_owned()).await;
         assert_eq!(
-            (names(&first), around(&first), &first["totalCount"]),
+            (names(&first), has_pages(&first), &first["totalCount"]),
             (vec!["a", "b", "c"], (false, true), &json!(4))
         );
         let rest = read(format!("(after: \"{}\")", cursor(&first, "endCursor"))).await;
-        assert_eq!((names(&rest), around(&rest)), (vec!["d"], (true, false)));
+        assert_eq!((names(&rest), has_pages(&rest)), (vec!["d"], (true, false)));
         for (arguments, code) in [("(first: 101)", "BAD_REQUEST"), ("(after: \"x\")", "BAD_CURSOR")] {
             let query = format!("{{ {noun}(name: \"it\") {{ profiles{arguments} {{ totalCount }} }} }}");
             assert_eq!(api.error(&query, json!({})).await, code);

@@ -1,5 +1,4 @@
-//! `commandPreview`: what composes and how it looks, why something does not, that it agrees with what is
-//! enqueued, and that no secret is in it.
+//! `commandPreview`: composed commands, refusals, masked secrets, and agreement with jobEnqueue.
 
 use callboard::steps::StepError;
 use callboard::{
@@ -17,7 +16,8 @@ const TOKEN: &str = "ghp_0123456789abcdef";
 const PASSWORD: &str = "correct horse battery staple";
 const PIN: &str = "pin-4711-4711";
 
-/// An API with a profile `p` that has two services, a proxy and a secret.
+/// Starts an API with a profile `p` that has two services, a proxy and a secret, and returns the
+/// profile's id.
 async fn api_with_profile() -> (TestApi, Value) {
     let api = TestApi::start().await;
     let service = json!({
@@ -109,7 +109,7 @@ async fn secrets_are_masked_and_everything_else_is_shown() {
 }
 
 #[tokio::test]
-async fn a_saved_command_brings_its_own_choice_and_the_caller_overrides_it() {
+async fn a_caller_overrides_the_profile_proxy_and_services_of_a_command() {
     let (api, profile) = api_with_profile().await;
     let other = api.create("proxy", "other").await;
     api.mutate_ok("proxyUpdate", "id", json!({ "id": other, "address": "other.test:1" })).await;
@@ -126,18 +126,18 @@ async fn a_saved_command_brings_its_own_choice_and_the_caller_overrides_it() {
         input.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
         composed(&api, input).await["arguments"].take()
     };
-    assert_eq!(arguments(json!({})).await, json!(["127.0.0.1:3128", "2"]), "the profile's");
+    assert_eq!(arguments(json!({})).await, json!(["127.0.0.1:3128", "2"]), "the profile's choice");
     assert_eq!(arguments(json!({ "proxyId": other, "serviceIds": [] })).await, json!(["other.test:1", "0"]));
     let bare = api.create("profile", "bare").await;
     assert_eq!(arguments(json!({ "profileId": bare })).await, json!(["direct", "0"]));
     let service = api.create("service", "mine").await;
     api.mutate_ok("commandUpdate", "id", json!({ "id": command, "proxyId": other, "serviceIds": [service] }))
         .await;
-    assert_eq!(arguments(json!({})).await, json!(["other.test:1", "1"]), "the command's");
+    assert_eq!(arguments(json!({})).await, json!(["other.test:1", "1"]), "the command's choice");
 }
 
 #[tokio::test]
-async fn what_does_not_compose_is_told_with_its_place() {
+async fn a_template_that_does_not_compose_is_reported_with_its_path() {
     let (api, profile) = api_with_profile().await;
     let argument =
         |template: &str| json!({ "program": { "program": "/usr/bin/env", "arguments": ["fine", template] } });
@@ -154,8 +154,8 @@ async fn what_does_not_compose_is_told_with_its_place() {
             ["NOT_COMPOSABLE spec.program.arguments.1"],
             "{template}"
         );
-        let said = response["userErrors"][0]["message"].as_str().unwrap();
-        assert!(said.contains(message), "{template}: {said}");
+        let text = response["userErrors"][0]["message"].as_str().unwrap();
+        assert!(text.contains(message), "{template}: {text}");
     }
     let unknown = preview(&api, json!({ "spec": argument("a\n b {{ inptu.x }}") })).await;
     assert_eq!(reasons(&unknown["userErrors"]), ["INVALID spec.program.arguments.1"]);
@@ -178,7 +178,7 @@ async fn what_does_not_compose_is_told_with_its_place() {
 }
 
 #[tokio::test]
-async fn bad_input_and_bad_references_are_told_at_once() {
+async fn invalid_input_and_references_are_reported_at_once() {
     let (api, profile) = api_with_profile().await;
     let service = api.create("service", "s").await;
     let schema = json!({
@@ -206,7 +206,7 @@ async fn bad_input_and_bad_references_are_told_at_once() {
 }
 
 #[tokio::test]
-async fn it_takes_either_a_command_or_a_spec() {
+async fn a_preview_takes_either_a_command_or_a_spec() {
     let api = TestApi::start().await;
     let (command, spec) = (api.create("command", "c").await, json!({ "line": { "line": "env" } }));
     assert_eq!(refused(&api, json!({})).await, ["INVALID"]);
@@ -215,15 +215,19 @@ async fn it_takes_either_a_command_or_a_spec() {
         refused(&api, json!({ "commandId": command, "inputSchema": {} })).await,
         ["INVALID inputSchema"]
     );
-    for nobody in ["", "job_x", "command_01h455vb4pex5vsknk084sn02q"] {
-        assert_eq!(refused(&api, json!({ "commandId": nobody })).await, ["NOT_FOUND commandId"]);
+    for unknown in ["", "job_x", "command_01h455vb4pex5vsknk084sn02q"] {
+        assert_eq!(refused(&api, json!({ "commandId": unknown })).await, ["NOT_FOUND commandId"]);
     }
 }
 
-/// Reasons of a refused submission, as the API would tell them.
-async fn submitted(api: &TestApi, context: &SubmitContext, order: JobRequest) -> Vec<(String, String)> {
-    let (mut answers, _) = submit(context, &[vec![order]], false).await;
-    match answers.remove(0) {
+/// Submits a job request and returns path and message of each refusal, as the API reports them.
+async fn refusals_of_submit(
+    api: &TestApi,
+    context: &SubmitContext,
+    request: JobRequest,
+) -> Vec<(String, String)> {
+    let (mut results, _) = submit(context, &[vec![request]], false).await;
+    match results.remove(0) {
         Ok(_) => Vec::new(),
         Err(StepError::Refused(refusals)) => {
             refusals.into_iter().map(|refusal| (refusal.path.join("."), refusal.message)).collect()
@@ -233,7 +237,7 @@ async fn submitted(api: &TestApi, context: &SubmitContext, order: JobRequest) ->
 }
 
 #[tokio::test]
-async fn it_says_what_enqueuing_says() {
+async fn a_preview_reports_the_same_refusals_as_enqueuing() {
     let (api, profile) = api_with_profile().await;
     let submit = api.submit();
     let schema = json!({ "properties": { "q": { "type": "string" } } });
@@ -253,9 +257,9 @@ async fn it_says_what_enqueuing_says() {
         });
         let command = api.mutate_ok("commandCreate", "id", command).await["id"].take();
         let id: CommandId = command.as_str().unwrap().parse().unwrap();
-        let order = JobRequest { command: Some(id), input: Some(input.clone()), ..JobRequest::default() };
+        let request = JobRequest { command: Some(id), input: Some(input.clone()), ..JobRequest::default() };
         let response = preview(&api, json!({ "commandId": command, "input": input })).await;
-        let told: Vec<(String, String)> = response["userErrors"]
+        let problems: Vec<(String, String)> = response["userErrors"]
             .as_array()
             .unwrap()
             .iter()
@@ -264,11 +268,11 @@ async fn it_says_what_enqueuing_says() {
                 (path.collect::<Vec<_>>().join("."), error["message"].as_str().unwrap().to_owned())
             })
             .collect();
-        assert_eq!(submitted(&api, &submit, order).await, told, "{template}");
-        assert_eq!(told.is_empty(), response["composed"].is_object(), "{template}");
+        assert_eq!(refusals_of_submit(&api, &submit, request).await, problems, "{template}");
+        assert_eq!(problems.is_empty(), response["composed"].is_object(), "{template}");
         assert!(
-            told.iter().all(|(path, _)| path.starts_with("input") || path.starts_with("commandId.spec.")),
-            "{told:?}"
+            problems.iter().all(|(path, _)| path.starts_with("input") || path.starts_with("commandId.spec.")),
+            "{problems:?}"
         );
     }
 }

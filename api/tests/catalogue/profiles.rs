@@ -1,4 +1,4 @@
-//! Profiles: making, reading, changing and deleting them, and every reason why not.
+//! Profiles: create, read, update, delete, and every refusal.
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ const ALL: &str =
 const PASSWORD: &str = "correct horse battery staple";
 
 #[tokio::test]
-async fn a_profile_reads_back_as_it_was_made() {
+async fn a_profile_reads_back_as_created() {
     let api = TestApi::start().await;
     let (first, second) = (api.create("service", "first").await, api.create("service", "second").await);
     let proxy = api.create("proxy", "exit").await;
@@ -62,7 +62,7 @@ async fn a_profile_reads_back_as_it_was_made() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_null_and_never_an_error() {
+async fn a_missing_object_is_null_and_not_an_error() {
     let api = TestApi::start().await;
     let service = api.create("service", "s").await;
     let query = "query($id: ID!) { profile(id: $id) { id } node(id: $id) { id } nodes(ids: [$id]) { id } }";
@@ -87,7 +87,7 @@ async fn what_is_not_there_is_null_and_never_an_error() {
 }
 
 #[tokio::test]
-async fn everything_that_is_wrong_is_told_at_once() {
+async fn all_problems_of_a_profile_are_reported_at_once() {
     let api = TestApi::start().await;
     let (service, proxy) = (api.create("service", "s").await, api.create("proxy", "x").await);
     let input = json!({
@@ -144,7 +144,7 @@ async fn names_and_directories_are_unique() {
 }
 
 #[tokio::test]
-async fn a_profile_without_a_directory_gets_one_of_its_own() {
+async fn a_profile_created_without_a_directory_gets_its_own() {
     let api = TestApi::start().await;
     let one = api.mutate_ok("profileCreate", ALL, json!({ "name": "one" })).await;
     let other =
@@ -154,7 +154,7 @@ async fn a_profile_without_a_directory_gets_one_of_its_own() {
 }
 
 #[tokio::test]
-async fn absent_leaves_null_clears_and_a_value_sets() {
+async fn an_update_keeps_absent_fields_and_clears_null_ones() {
     let api = TestApi::start().await;
     let (service, proxy) = (api.create("service", "s").await, api.create("proxy", "x").await);
     let input = json!({
@@ -167,7 +167,7 @@ async fn absent_leaves_null_clears_and_a_value_sets() {
     let id = &created["id"];
 
     let same = api.mutate_ok("profileUpdate", ALL, json!({ "id": id })).await;
-    assert_eq!(same, created, "nothing changed, the version neither");
+    assert_eq!(same, created, "an empty update does not change the version");
     let labelled =
         api.mutate_ok("profileUpdate", ALL, json!({ "id": id, "version": 1, "labels": ["m"] })).await;
     assert_eq!(
@@ -209,7 +209,7 @@ async fn absent_leaves_null_clears_and_a_value_sets() {
 }
 
 #[tokio::test]
-async fn two_people_do_not_overwrite_each_other() {
+async fn concurrent_updates_do_not_overwrite_each_other() {
     let api = TestApi::start().await;
     let id = api.create("profile", "a").await;
     api.mutate_ok("profileUpdate", "id", json!({ "id": id, "version": 1, "description": "mine" })).await;
@@ -238,7 +238,7 @@ async fn two_people_do_not_overwrite_each_other() {
 }
 
 #[tokio::test]
-async fn a_profile_that_is_needed_stays() {
+async fn a_profile_in_use_cannot_be_deleted() {
     let api = TestApi::start().await;
     let (id, service) = (api.create("profile", "a").await, api.create("service", "s").await);
     let spec = json!({ "http": { "url": "https://example.test" } });

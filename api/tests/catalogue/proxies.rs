@@ -1,4 +1,4 @@
-//! Proxies: making, importing, changing and deleting them, and every reason why not.
+//! Proxies: create, import, update, delete, and every refusal.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ const ALL: &str = "id name protocol address hasCredentials version createdAt upd
     health { status latency exitAddress checkedAt failure } profiles { totalCount }";
 
 #[tokio::test]
-async fn a_proxy_reads_back_and_its_credentials_do_not() {
+async fn a_proxy_reads_back_without_its_credentials() {
     let api = TestApi::start().await;
     let input = json!({
         "name": "exit", "protocol": "SOCKS5", "address": "proxy.test:1080", "username": "an-odd-user",
@@ -67,7 +67,7 @@ async fn share_links_are_imported() {
 }
 
 #[tokio::test]
-async fn changes_leave_clear_and_set() {
+async fn an_update_keeps_absent_fields_and_clears_null_ones() {
     let api = TestApi::start().await;
     let input =
         json!({ "name": "x", "protocol": "HTTP", "address": "h:1", "username": "u", "password": "p" });
@@ -95,7 +95,7 @@ async fn changes_leave_clear_and_set() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_told() {
+async fn all_problems_of_a_proxy_are_reported_at_once() {
     let api = TestApi::start().await;
     api.create("proxy", "taken").await;
     let profile = api.create("profile", "p").await;
@@ -113,7 +113,7 @@ async fn what_is_wrong_is_told() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_needed_stays() {
+async fn a_proxy_in_use_cannot_be_deleted() {
     let api = TestApi::start().await;
     let id = api.create("proxy", "x").await;
     let profile = json!({ "name": "p", "chromeProfilePath": "p", "proxyIds": [id] });

@@ -1,4 +1,4 @@
-//! Schedules: making, reading, changing and deleting them, what they show, and every reason why not.
+//! Schedules: create, read, update, delete, their fields, and every refusal.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const ALL: &str = "id name cron timezone isPaused overlap catchUp nextRunAt last
 const PIN: &str = "9081726354";
 
 #[tokio::test]
-async fn a_schedule_reads_back_with_what_its_command_adds_and_without_its_secrets() {
+async fn a_schedule_reads_back_with_its_commands_defaults_and_masked_secrets() {
     let api = TestApi::start().await;
     let (profile, service) = (api.create("profile", "p").await, api.create("service", "s").await);
     let command = json!({
@@ -50,7 +50,7 @@ async fn a_schedule_reads_back_with_what_its_command_adds_and_without_its_secret
     }
     assert_eq!(read["d"], json!({ "totalCount": 1, "nodes": [created] }));
 
-    // What is in use stays.
+    // Objects that a schedule uses cannot be deleted.
     for (verb, id) in [("profileDelete", &profile), ("serviceDelete", &service)] {
         assert_eq!(api.refused(verb, json!({ "id": id })).await, ["IN_USE id"]);
     }
@@ -79,7 +79,7 @@ async fn a_schedule_reads_back_with_what_its_command_adds_and_without_its_secret
 }
 
 #[tokio::test]
-async fn whatever_is_wrong_with_a_schedule_is_told_at_once() {
+async fn all_problems_of_a_schedule_are_reported_at_once() {
     let api = TestApi::start().await;
     let command = api.create("command", "c").await;
     api.mutate_ok(
@@ -101,8 +101,8 @@ async fn whatever_is_wrong_with_a_schedule_is_told_at_once() {
         "INVALID job.policy.maxAttempts",
     ]);
     assert_eq!(set(api.refused("scheduleCreate", bad).await.iter().map(String::as_str)), expected);
-    let nobody = json!({ "name": "s", "cron": "@daily", "job": { "commandId": "command_x" } });
-    assert_eq!(api.refused("scheduleCreate", nobody).await, ["NOT_FOUND job.commandId"]);
+    let unknown = json!({ "name": "s", "cron": "@daily", "job": { "commandId": "command_x" } });
+    assert_eq!(api.refused("scheduleCreate", unknown).await, ["NOT_FOUND job.commandId"]);
 
     let created = api
         .mutate_ok(
@@ -130,7 +130,7 @@ async fn whatever_is_wrong_with_a_schedule_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn what_a_schedule_has_enqueued_is_found_by_it() {
+async fn jobs_are_found_by_the_schedule_that_enqueued_them() {
     let api = TestApi::start().await;
     let command = api.create("command", "c").await;
     let input =
@@ -154,5 +154,5 @@ async fn what_a_schedule_has_enqueued_is_found_by_it() {
     api.mutate("scheduleDelete", "deletedId", json!({ "id": created["id"] })).await;
     let two =
         api.data(&query, json!({ "ids": [created["id"], "schedule_00000000000000000000000000"] })).await;
-    assert_eq!(two["jobs"]["nodes"][0]["schedule"], Value::Null, "its jobs stay");
+    assert_eq!(two["jobs"]["nodes"][0]["schedule"], Value::Null, "jobs outlive their schedule");
 }

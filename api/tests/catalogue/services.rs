@@ -1,4 +1,4 @@
-//! Services: making, reading, changing and deleting them, their tokens, and every reason why not.
+//! Services: create, read, update, delete, tokens, and every refusal.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ const ALL: &str =
 const TOKEN: &str = "ghp_0123456789abcdef";
 
 #[tokio::test]
-async fn a_service_reads_back_and_its_token_does_not() {
+async fn a_service_reads_back_without_its_token() {
     let api = TestApi::start().await;
     let input = json!({
         "name": "github", "baseUrl": "https://API.example.test", "token": TOKEN,
@@ -72,7 +72,7 @@ async fn a_new_token_is_a_new_version() {
 }
 
 #[tokio::test]
-async fn changes_leave_clear_and_set() {
+async fn an_update_keeps_absent_fields_and_clears_null_ones() {
     let api = TestApi::start().await;
     let input = json!({ "name": "s", "baseUrl": "https://a.test", "token": TOKEN, "settings": { "a": 1 } });
     let created = api.mutate_ok("serviceCreate", ALL, input).await;
@@ -85,7 +85,7 @@ async fn changes_leave_clear_and_set() {
         (&cleared["baseUrl"], &cleared["settings"], &cleared["version"]),
         (&Value::Null, &json!({}), &json!(2))
     );
-    assert_eq!(cleared["token"], created["token"], "an update leaves the token");
+    assert_eq!(cleared["token"], created["token"], "an update keeps the token");
     let set_again = json!({ "id": id, "name": "t", "baseUrl": "http://b.test/v1", "settings": { "b": 2 } });
     let set_again = api.mutate_ok("serviceUpdate", ALL, set_again).await;
     assert_eq!((&set_again["name"], &set_again["baseUrl"]), (&json!("t"), &json!("http://b.test/v1")));
@@ -95,7 +95,7 @@ async fn changes_leave_clear_and_set() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_told() {
+async fn all_problems_of_a_service_are_reported_at_once() {
     let api = TestApi::start().await;
     let proxy = api.create("proxy", "x").await;
     api.create("service", "taken").await;
@@ -114,7 +114,7 @@ async fn what_is_wrong_is_told() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_needed_stays() {
+async fn a_service_in_use_cannot_be_deleted() {
     let api = TestApi::start().await;
     let id = api.create("service", "s").await;
     let profile = json!({ "name": "p", "chromeProfilePath": "p", "serviceIds": [id] });

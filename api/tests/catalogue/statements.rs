@@ -1,4 +1,4 @@
-//! Counts the SQL statements of this thread's tests, which run on one thread each.
+//! Counts the SQL statements of a test, which runs on one thread.
 
 use std::sync::{
     Arc,
@@ -12,12 +12,12 @@ use tracing::{
     subscriber::{DefaultGuard, NoSubscriber, set_default},
 };
 
-/// Counts from its making on, until it is dropped.
+/// Counts statements until it is dropped.
 pub(crate) struct Statements {
     count: Arc<AtomicUsize>,
     _guard: DefaultGuard,
-    /// While there is only one subscriber, a statement that another thread runs first is taken for one that
-    /// nobody wants to hear of, for ever. So there are two.
+    /// With only one subscriber, tracing caches a callsite that another thread reaches first as
+    /// disabled for ever. A second one prevents that.
     _second: Dispatch,
 }
 
@@ -29,7 +29,7 @@ impl Statements {
         Self { count, _guard: guard, _second: second }
     }
 
-    /// Statements since the last call.
+    /// Returns the number of statements since the last call.
     pub(crate) fn taken(&self) -> usize {
         self.count.swap(0, Ordering::SeqCst)
     }

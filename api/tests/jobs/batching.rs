@@ -1,4 +1,4 @@
-//! However many jobs a list has, it takes the same number of SQL statements.
+//! A list of jobs takes the same number of SQL statements whatever its length.
 
 use serde_json::json;
 
@@ -28,7 +28,7 @@ async fn lists_of_jobs_take_a_constant_number_of_statements() {
         ("id state queue version policy { timeout } failure { code } progress { fraction }", 2),
         ("state command { name } profile { name } proxy { name } services { name }", 5),
         ("input result artifacts { name url } composed { display }", 10),
-        // Whatever could be in their way is read as the claim reads it.
+        // Everything that can block a job is read as a claim reads it.
         ("waiting { reason explanation position blocker { id } }", 9),
     ] {
         let mut costs = Vec::new();
@@ -53,5 +53,8 @@ async fn lists_of_jobs_take_a_constant_number_of_statements() {
     statements.take_count();
     let query = "query($ids: [ID!]!) { nodes(ids: $ids) { ... on Job { state input } ... on Profile { heldBy { state } } } }";
     harness.data(query, json!({ "ids": ids })).await;
-    assert!(statements.take_count() <= 5, "jobs, their inputs, profiles, holders, and the jobs that hold");
+    assert!(
+        statements.take_count() <= 5,
+        "one statement each for jobs, inputs, profiles, holders and the jobs that hold"
+    );
 }

@@ -1,11 +1,11 @@
-//! Cancelling and retrying by a filter.
+//! jobsCancel and jobsRetry.
 
 use callboard::ids::JobId;
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, failed};
 
-/// What a bulk mutation answers, as `[affected, skipped]`.
+/// Runs a bulk mutation and returns `[affectedCount, skippedCount]`.
 async fn counts(harness: &Harness, name: &str, input: Value) -> [i64; 2] {
     let payload = harness.mutate(name, "affectedCount skippedCount", input).await;
     assert_eq!(payload["userErrors"], json!([]));
@@ -21,7 +21,7 @@ async fn states(harness: &Harness, jobs: &[JobId]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_filter_cancels_what_is_live_and_counts_what_is_not() {
+async fn jobs_cancel_cancels_unfinished_jobs_and_counts_the_others() {
     let harness = Harness::new().await;
     harness.register_worker(&["default", "other"]).await;
     let command = harness.create_command("hello", json!({})).await;
@@ -35,8 +35,8 @@ async fn a_filter_cancels_what_is_live_and_counts_what_is_not() {
     let running = harness.start(jobs[1]).await;
 
     let filter = json!({ "queues": ["default"] });
-    let rehearsal = json!({ "filter": filter, "isDryRun": true });
-    assert_eq!(counts(&harness, "jobsCancel", rehearsal).await, [5, 1]);
+    let dry_run = json!({ "filter": filter, "isDryRun": true });
+    assert_eq!(counts(&harness, "jobsCancel", dry_run).await, [5, 1]);
     assert_eq!(states(&harness, &jobs[1..]).await, ["RUNNING", "QUEUED", "QUEUED", "QUEUED", "QUEUED"]);
     let two = json!({ "filter": filter, "limit": 2, "reason": "enough" });
     assert_eq!(counts(&harness, "jobsCancel", two).await, [2, 1]);
@@ -45,7 +45,11 @@ async fn a_filter_cancels_what_is_live_and_counts_what_is_not() {
         harness.read_job(jobs[5], "events { nodes { kind message } }").await["events"]["nodes"].take();
     assert_eq!(events[1], json!({ "kind": "CANCELLED", "message": "enough" }));
     assert_eq!(counts(&harness, "jobsCancel", json!({ "filter": filter })).await, [3, 3]);
-    assert_eq!(counts(&harness, "jobsCancel", json!({ "filter": filter })).await, [0, 6], "asked already");
+    assert_eq!(
+        counts(&harness, "jobsCancel", json!({ "filter": filter })).await,
+        [0, 6],
+        "cancelled or requested already"
+    );
     assert_eq!(states(&harness, &jobs[1..4]).await, ["RUNNING", "CANCELLED", "CANCELLED"]);
     harness.settle(jobs[1], running, callboard::job::Outcome::Cancelled).await;
     assert_eq!(states(&harness, &[jobs[0], jobs[1], elsewhere]).await, ["SUCCEEDED", "CANCELLED", "QUEUED"]);
@@ -53,7 +57,7 @@ async fn a_filter_cancels_what_is_live_and_counts_what_is_not() {
 }
 
 #[tokio::test]
-async fn a_filter_revives_what_failed_but_what_succeeded_only_when_it_says_so() {
+async fn jobs_retry_revives_succeeded_jobs_only_when_the_filter_lists_them() {
     let harness = Harness::new().await;
     harness.register_worker(&["default"]).await;
     let command = harness.create_command("hello", json!({ "policy": { "maxAttempts": 1 } })).await;
@@ -74,7 +78,7 @@ async fn a_filter_revives_what_failed_but_what_succeeded_only_when_it_says_so() 
 
     let filter = json!({ "commandIds": [command] });
     let done = counts(&harness, "jobsRetry", json!({ "filter": filter })).await;
-    assert_eq!(done, [1, 3], "one waits, one succeeded, and one has no profile any more");
+    assert_eq!(done, [1, 3], "one is queued, one succeeded, and the profile of one is deleted");
     assert_eq!(states(&harness, &jobs).await, ["FAILED", "QUEUED", "SUCCEEDED", "QUEUED"]);
     let with_success = json!({ "filter": { "commandIds": [command], "states": ["SUCCEEDED", "FAILED"] } });
     assert_eq!(counts(&harness, "jobsRetry", with_success).await, [1, 1]);
@@ -107,7 +111,7 @@ async fn many_jobs_are_cancelled_and_revived_in_batches() {
 }
 
 #[tokio::test]
-async fn mistakes_change_nothing() {
+async fn a_refused_bulk_mutation_changes_nothing() {
     let harness = Harness::new().await;
     let command = harness.create_command("hello", json!({})).await;
     let job = harness.enqueue(json!({ "commandId": command })).await;

@@ -1,4 +1,4 @@
-//! jobsChanged: what enters, changes within and leaves a filter; cursors and resets.
+//! jobsChanged: jobs that enter, change within and leave a filter, cursors and resets.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,12 +12,11 @@ use crate::{
     harness::{Harness, failed},
 };
 
-/// The subscription.
 pub(crate) const CHANGES: &str =
     "subscription($filter: JobFilter, $after: String) { jobsChanged(filter: $filter, after: $after) {
     cursor isReset changes { id state version isInFilter at job { id } } } }";
 
-/// Opens one, and hears its first reset; answers its cursor too.
+/// Subscribes, receives the first reset, and returns the subscription with the reset's cursor.
 async fn follow(harness: &Harness, filter: Value) -> (Subscription, Value) {
     let mut changes = harness.subscribe(CHANGES, json!({ "filter": filter })).await;
     let first = changes.next().await;
@@ -26,7 +25,7 @@ async fn follow(harness: &Harness, filter: Value) -> (Subscription, Value) {
     (changes, cursor)
 }
 
-/// State, version and whether it is in the filter, of the next change.
+/// Returns state, version and isInFilter of the next change.
 async fn next_change(changes: &mut Subscription) -> (String, i64, bool) {
     let message = changes.next().await;
     assert_eq!(
@@ -41,7 +40,7 @@ async fn next_change(changes: &mut Subscription) -> (String, i64, bool) {
 }
 
 #[tokio::test]
-async fn a_job_enters_changes_within_and_leaves() {
+async fn a_job_that_enters_changes_within_and_leaves_a_filter_is_reported() {
     let harness = Harness::new().await;
     let (command, other) =
         (harness.create_command("hello", json!({})).await, harness.create_command("other", json!({})).await);
@@ -63,7 +62,7 @@ async fn a_job_enters_changes_within_and_leaves() {
 }
 
 #[tokio::test]
-async fn whoever_follows_before_the_enqueuing_sees_every_state_in_order() {
+async fn a_subscription_from_before_the_enqueuing_reports_every_state_in_order() {
     let harness = Harness::new().await;
     let command = harness.create_command("hello", json!({})).await;
     let (mut changes, _) = follow(&harness, json!({ "commandIds": [command] })).await;
@@ -76,14 +75,14 @@ async fn whoever_follows_before_the_enqueuing_sees_every_state_in_order() {
 }
 
 #[tokio::test]
-async fn with_a_cursor_nothing_is_lost_and_nothing_comes_twice() {
+async fn with_a_cursor_every_change_is_reported_exactly_once() {
     let harness = Harness::new().await;
     let command = harness.create_command("hello", json!({})).await;
     let (first, mut after) = follow(&harness, json!({})).await;
     drop(first);
-    let (mut told, mut expected) = (BTreeMap::new(), BTreeMap::new());
+    let (mut versions, mut expected) = (BTreeMap::new(), BTreeMap::new());
     for round in 0..25 {
-        // Some things happen while nobody follows, some while somebody does.
+        // Enqueued without a subscription, started with one.
         let job = harness.enqueue(json!({ "commandId": command })).await;
         let mut changes = harness.subscribe(CHANGES, json!({ "after": after })).await;
         let attempt = harness.start(job).await;
@@ -91,23 +90,23 @@ async fn with_a_cursor_nothing_is_lost_and_nothing_comes_twice() {
             harness.succeed(job, attempt).await;
         }
         expected.insert(job.to_string(), if round % 2 == 0 { 3 } else { 2 });
-        while told.get(&job.to_string()) != expected.get(&job.to_string()) {
+        while versions.get(&job.to_string()) != expected.get(&job.to_string()) {
             let message = changes.next().await;
             assert_eq!(message["isReset"], false);
             for change in message["changes"].as_array().unwrap() {
                 let (id, version) =
                     (change["id"].as_str().unwrap().to_owned(), change["version"].as_i64().unwrap());
-                let before = told.insert(id, version);
-                assert!(before.is_none_or(|before| before < version), "{change} came twice");
+                let before = versions.insert(id, version);
+                assert!(before.is_none_or(|before| before < version), "{change} was reported twice");
             }
             after = message["cursor"].clone();
         }
     }
-    assert_eq!(told, expected);
+    assert_eq!(versions, expected);
 }
 
 #[tokio::test]
-async fn too_old_foreign_and_senseless_cursors_are_resets_or_refused() {
+async fn old_and_foreign_cursors_reset_and_malformed_ones_are_refused() {
     let harness = Harness::new().await;
     let command = harness.create_command("hello", json!({})).await;
     let (_, cursor) = follow(&harness, json!({})).await;
@@ -120,10 +119,10 @@ async fn too_old_foreign_and_senseless_cursors_are_resets_or_refused() {
         let mut changes = harness.subscribe(CHANGES, json!({ "after": other })).await;
         let reset = changes.next().await;
         assert_eq!((&reset["isReset"], &reset["changes"]), (&json!(true), &json!([])));
-        // And it goes on from there, or from a moment before: what was enqueued just now may be told once more.
+        // The stream may continue from a moment before the reset and report recent jobs once more.
         let job = harness.enqueue(json!({ "commandId": command })).await.to_string();
-        let mut told = Vec::new();
-        while !told.contains(&job) {
+        let mut ids = Vec::new();
+        while !ids.contains(&job) {
             let message = changes.next().await;
             assert_eq!(message["isReset"], false);
             for change in message["changes"].as_array().unwrap() {
@@ -132,11 +131,11 @@ async fn too_old_foreign_and_senseless_cursors_are_resets_or_refused() {
                     (&json!("QUEUED"), &json!(1)),
                     "{message}"
                 );
-                told.push(change["id"].as_str().unwrap().to_owned());
+                ids.push(change["id"].as_str().unwrap().to_owned());
             }
         }
-        let once: BTreeSet<_> = told.iter().collect();
-        assert_eq!(once.len(), told.len(), "each change once: {told:?}");
+        let once: BTreeSet<_> = ids.iter().collect();
+        assert_eq!(once.len(), ids.len(), "a change was reported twice: {ids:?}");
     }
     let mut refused = harness.subscribe(CHANGES, json!({ "after": "x" })).await;
     assert_eq!(refused.message().await, Received::Refused(vec!["BAD_CURSOR".into()]));
@@ -145,13 +144,13 @@ async fn too_old_foreign_and_senseless_cursors_are_resets_or_refused() {
 }
 
 #[tokio::test]
-async fn more_changes_than_can_be_named_are_a_reset() {
+async fn too_many_changes_for_one_message_are_a_reset() {
     let harness = Harness::new().await;
     let command = harness.create_command("hello", json!({})).await;
     let (mut all, _) = follow(&harness, json!({})).await;
     let (mut none, _) = follow(&harness, json!({ "labels": ["rare"] })).await;
     let jobs = |count: usize| json!({ "jobs": vec![json!({ "commandId": command }); count] });
-    // Two batches in one breath: more than a thousand changes in one message, unless they come apart.
+    // Two concurrent batches are too many changes for one message, unless they are sent apart.
     let (one, other) = tokio::join!(
         harness.mutate("jobsEnqueue", "jobs { id }", jobs(1000)),
         harness.mutate("jobsEnqueue", "jobs { id }", jobs(1000)),
@@ -165,7 +164,7 @@ async fn more_changes_than_can_be_named_are_a_reset() {
         }
         named += message["changes"].as_array().unwrap().len();
     }
-    // A follower of something else hears nothing of it but its own.
+    // A subscription with another filter reports only its own jobs.
     let job = harness.enqueue(json!({ "commandId": command, "labels": ["rare"] })).await;
     let message = none.next().await;
     assert_eq!(message["changes"][0]["id"], job.to_string(), "{message}");
@@ -181,7 +180,7 @@ fn alphabet(byte: u8) -> u8 {
     }
 }
 
-/// base64url without padding, as cursors are written.
+/// Decodes base64url without padding, the encoding of cursors.
 fn decode(text: &str) -> Vec<u8> {
     let bits = text.bytes().fold((Vec::new(), 0_u32, 0), |(mut bytes, value, count), byte| {
         let (value, count) = (value << 6 | u32::from(alphabet(byte)), count + 6);

@@ -1,4 +1,4 @@
-//! A client of graphql-transport-ws that waits for everything with a bound.
+//! A graphql-transport-ws client with a timeout for every wait.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -10,31 +10,31 @@ use tokio_tungstenite::{
     tungstenite::{Message, client::IntoClientRequest as _},
 };
 
-/// Longest wait for anything, far beyond what is promised: the machine may be busy.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest wait for a message, far beyond any promised delay, because the machine may be busy.
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// One operation on a socket of its own.
+/// One subscription on its own socket.
 pub(crate) struct Subscription {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
 }
 
-/// What a subscription said next.
+/// A message of a subscription.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Received {
-    /// The value of its field.
+    /// The value of the subscription's field.
     Next(Value),
-    /// The codes of the errors for which it was not opened, or ended.
+    /// The codes of the errors that refused or ended the subscription.
     Refused(Vec<String>),
-    /// It is over.
+    /// The subscription has completed.
     Complete,
 }
 
 impl Subscription {
-    /// Opens one. The field of the answers is `field`.
+    /// Opens a subscription. `query` must select one field.
     pub(crate) async fn open(address: SocketAddr, key: &str, query: &str, variables: Value) -> Self {
         let mut request = format!("ws://{address}/graphql").into_client_request().unwrap();
         request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().unwrap());
-        let (socket, _) = timeout(PATIENCE, connect_async(request)).await.unwrap().unwrap();
+        let (socket, _) = timeout(WAIT_MAX, connect_async(request)).await.unwrap().unwrap();
         let mut subscription = Self { socket };
         let bearer = format!("Bearer {key}");
         subscription.send(json!({ "type": "connection_init", "payload": { "authorization": bearer } })).await;
@@ -49,8 +49,8 @@ impl Subscription {
     }
 
     async fn receive(&mut self) -> Value {
-        // Around the loop: the server's pings are no reason to wait for longer.
-        timeout(PATIENCE, self.receive_text()).await.expect("nothing came in time")
+        // The timeout covers the loop, so that the server's pings do not extend it.
+        timeout(WAIT_MAX, self.receive_text()).await.expect("no message arrived in time")
     }
 
     async fn receive_text(&mut self) -> Value {
@@ -63,7 +63,7 @@ impl Subscription {
         }
     }
 
-    /// What it says next.
+    /// Returns the next message.
     pub(crate) async fn message(&mut self) -> Received {
         let mut message = self.receive().await;
         match message["type"].as_str().unwrap() {
@@ -81,7 +81,7 @@ impl Subscription {
         }
     }
 
-    /// The next value.
+    /// Returns the next message, which must be a value.
     pub(crate) async fn next(&mut self) -> Value {
         match self.message().await {
             Received::Next(value) => value,
@@ -89,7 +89,7 @@ impl Subscription {
         }
     }
 
-    /// Everything until it is over.
+    /// Returns all values until the subscription completes.
     pub(crate) async fn rest(&mut self) -> Vec<Value> {
         let mut values = Vec::new();
         loop {
@@ -101,7 +101,7 @@ impl Subscription {
         }
     }
 
-    /// Whether it says anything within this time.
+    /// Returns whether no message arrives within this time.
     pub(crate) async fn is_silent_for(&mut self, time: Duration) -> bool {
         timeout(time, self.receive()).await.is_err()
     }

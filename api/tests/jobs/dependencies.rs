@@ -1,14 +1,14 @@
-//! Jobs that need other jobs.
+//! Jobs that depend on other jobs.
 
 use callboard::{ids::JobId, job::Outcome, steps::run::claim::Decision};
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, failed};
 
-/// Enqueues a job that needs these.
-async fn after(harness: &Harness, command: &str, needs: &[JobId]) -> JobId {
-    let needs: Vec<String> = needs.iter().map(ToString::to_string).collect();
-    harness.enqueue(json!({ "commandId": command, "dependsOn": needs })).await
+/// Enqueues a job that depends on these.
+async fn enqueue_after(harness: &Harness, command: &str, dependencies: &[JobId]) -> JobId {
+    let dependencies: Vec<String> = dependencies.iter().map(ToString::to_string).collect();
+    harness.enqueue(json!({ "commandId": command, "dependsOn": dependencies })).await
 }
 
 async fn state(harness: &Harness, job: JobId) -> Value {
@@ -28,13 +28,13 @@ async fn fail(harness: &Harness, job: JobId) {
 }
 
 #[tokio::test]
-async fn a_job_waits_until_all_that_it_needs_has_succeeded() {
+async fn a_job_is_blocked_until_all_its_dependencies_have_succeeded() {
     let harness = Harness::new().await;
     harness.register_worker(&["default"]).await;
     let command = harness.create_command("hello", json!({})).await;
     let first = harness.enqueue(json!({ "commandId": command })).await;
     let second = harness.enqueue(json!({ "commandId": command })).await;
-    let job = after(&harness, &command, &[second, first]).await;
+    let job = enqueue_after(&harness, &command, &[second, first]).await;
     let fields =
         "state version dependsOn { id } waiting { reason explanation blocker { ... on Job { id } } }";
     let shown = harness.read_job(job, fields).await;
@@ -48,7 +48,7 @@ async fn a_job_waits_until_all_that_it_needs_has_succeeded() {
         },
     });
     assert_eq!(shown, expected);
-    assert_eq!(harness.claim(job).await.1, Decision::Gone, "it cannot be claimed");
+    assert_eq!(harness.claim(job).await.1, Decision::Gone, "a blocked job cannot be claimed");
 
     succeed(&harness, second).await;
     let shown = harness.read_job(job, fields).await;
@@ -59,8 +59,8 @@ async fn a_job_waits_until_all_that_it_needs_has_succeeded() {
     );
     succeed(&harness, first).await;
     assert_eq!(state(&harness, job).await, "QUEUED");
-    let late = after(&harness, &command, &[first, second]).await;
-    assert_eq!(state(&harness, late).await, "QUEUED", "what it needs has succeeded already");
+    let late = enqueue_after(&harness, &command, &[first, second]).await;
+    assert_eq!(state(&harness, late).await, "QUEUED", "its dependencies have already succeeded");
     succeed(&harness, job).await;
     let shown = harness.read_job(job, "events { nodes { kind version } }").await;
     let kinds: Vec<&str> = shown["events"]["nodes"]
@@ -76,28 +76,28 @@ async fn a_job_waits_until_all_that_it_needs_has_succeeded() {
     let tomorrow = harness.enqueue(tomorrow).await;
     assert_eq!(state(&harness, tomorrow).await, "BLOCKED");
     succeed(&harness, late).await;
-    assert_eq!(state(&harness, tomorrow).await, "SCHEDULED", "its time has not come");
+    assert_eq!(state(&harness, tomorrow).await, "SCHEDULED", "its start time has not come");
     let counts = harness.data("{ queues { counts { blocked scheduled queued } } }", json!({})).await;
     assert_eq!(counts["queues"][0]["counts"], json!({ "blocked": 0, "scheduled": 1, "queued": 0 }));
 }
 
 #[tokio::test]
-async fn a_failure_and_a_cancel_go_down_the_whole_chain() {
+async fn a_failed_or_cancelled_job_cancels_its_whole_chain() {
     let harness = Harness::new().await;
     harness.register_worker(&["default"]).await;
     let command = harness.create_command("hello", json!({})).await;
     for cancels in [false, true] {
         let root = harness.enqueue(json!({ "commandId": command })).await;
         let other = harness.enqueue(json!({ "commandId": command })).await;
-        let child = after(&harness, &command, &[other, root]).await;
-        let grandchild = after(&harness, &command, &[child]).await;
+        let child = enqueue_after(&harness, &command, &[other, root]).await;
+        let grandchild = enqueue_after(&harness, &command, &[child]).await;
         if cancels {
             harness.mutate("jobCancel", "job { id }", json!({ "id": root.to_string() })).await;
             harness.run_duties().await;
         } else {
             fail(&harness, root).await;
         }
-        for (job, needed) in [(child, root), (grandchild, child)] {
+        for (job, dependency) in [(child, root), (grandchild, child)] {
             let shown =
                 harness.read_job(job, "state failure { code message } events { nodes { kind } }").await;
             assert_eq!(
@@ -105,25 +105,25 @@ async fn a_failure_and_a_cancel_go_down_the_whole_chain() {
                 (&json!("CANCELLED"), &json!("DEPENDENCY"))
             );
             let message = shown["failure"]["message"].as_str().unwrap();
-            assert!(message.contains(&needed.to_string()), "{message}");
+            assert!(message.contains(&dependency.to_string()), "{message}");
             assert_eq!(shown["events"]["nodes"].as_array().unwrap().len(), 2);
         }
-        assert_eq!(state(&harness, other).await, "QUEUED", "what others need is left alone");
-        let late = after(&harness, &command, &[root]).await;
+        assert_eq!(state(&harness, other).await, "QUEUED", "other jobs are not affected");
+        let late = enqueue_after(&harness, &command, &[root]).await;
         harness.run_duties().await;
-        assert_eq!(state(&harness, late).await, "CANCELLED", "what it needs has failed already");
+        assert_eq!(state(&harness, late).await, "CANCELLED", "its dependency has already failed");
     }
     let counts = harness.data("{ queues { counts { blocked } } }", json!({})).await;
     assert_eq!(counts["queues"][0]["counts"]["blocked"], 0);
 }
 
 #[tokio::test]
-async fn a_chain_is_retried_from_its_beginning() {
+async fn a_chain_is_retried_from_its_first_job() {
     let harness = Harness::new().await;
     harness.register_worker(&["default"]).await;
     let command = harness.create_command("hello", json!({})).await;
     let root = harness.enqueue(json!({ "commandId": command })).await;
-    let child = after(&harness, &command, &[root]).await;
+    let child = enqueue_after(&harness, &command, &[root]).await;
     fail(&harness, root).await;
     assert_eq!(
         harness.refused("jobRetry", json!({ "id": child.to_string() })).await,
@@ -137,15 +137,15 @@ async fn a_chain_is_retried_from_its_beginning() {
     succeed(&harness, root).await;
     succeed(&harness, child).await;
     let payload = harness.mutate("jobRetry", "job { state }", json!({ "id": child.to_string() })).await;
-    assert_eq!(payload["job"]["state"], "QUEUED", "what it needs has succeeded");
+    assert_eq!(payload["job"]["state"], "QUEUED", "its dependency has succeeded");
 }
 
 #[tokio::test]
-async fn a_job_can_need_thousands_that_end_at_once() {
+async fn a_job_can_depend_on_thousands_that_finish_at_once() {
     let harness = Harness::new().await;
     harness.register_worker(&["default"]).await;
     let command = harness.create_command("hello", json!({})).await;
-    let mut needs = Vec::new();
+    let mut dependencies = Vec::new();
     for _ in 0..3 {
         let jobs = vec![json!({ "commandId": command }); 1000];
         let payload = harness.mutate("jobsEnqueue", "jobs { id }", json!({ "jobs": jobs })).await;
@@ -154,46 +154,45 @@ async fn a_job_can_need_thousands_that_end_at_once() {
             .unwrap()
             .iter()
             .map(|job| job["id"].as_str().unwrap().parse().unwrap());
-        needs.extend(ids.collect::<Vec<JobId>>());
+        dependencies.extend(ids.collect::<Vec<JobId>>());
     }
-    let job = after(&harness, &command, &needs).await;
+    let job = enqueue_after(&harness, &command, &dependencies).await;
     let waiting = harness.read_job(job, "waiting { explanation }").await;
     let explanation = waiting["waiting"]["explanation"].as_str().unwrap();
     assert!(explanation.contains("999 or more other jobs"), "{explanation}");
-    // Two settlers and two deciders at once.
-    let settle = async |needs: &[JobId]| {
-        for batch in needs.chunks(250) {
+    // Two tasks settle and unblock concurrently.
+    let settle = async |dependencies: &[JobId]| {
+        for batch in dependencies.chunks(250) {
             let attempts = harness.start_all(batch).await;
             harness.settle_all(batch, &attempts, &Outcome::Succeeded { result: Value::Null }).await;
             harness.run_duties().await;
         }
     };
-    let (one, other) = needs.split_at(1500);
+    let (one, other) = dependencies.split_at(1500);
     tokio::join!(settle(one), settle(other));
     harness.run_duties().await;
     assert_eq!(state(&harness, job).await, "QUEUED");
 }
 
 #[tokio::test]
-async fn mistakes_are_told_and_nothing_is_stored() {
+async fn invalid_dependencies_are_refused_and_nothing_is_stored() {
     let harness = Harness::new().await;
     let command = harness.create_command("hello", json!({})).await;
     let job = harness.enqueue(json!({ "commandId": command })).await.to_string();
-    for (needs, reasons) in [
+    for (dependencies, reasons) in [
         (json!(["job_00000000000000000000000000"]), vec!["NOT_FOUND dependsOn.0"]),
         (json!([job, "x"]), vec!["NOT_FOUND dependsOn.1"]),
         (json!([job, command]), vec!["NOT_FOUND dependsOn.1"]),
         (json!([job, job]), vec!["INVALID dependsOn.1"]),
         (json!(vec![&job; 10_001]), vec!["TOO_MANY dependsOn"]),
     ] {
-        let input = json!({ "commandId": command, "dependsOn": needs });
+        let input = json!({ "commandId": command, "dependsOn": dependencies });
         assert_eq!(harness.refused("jobEnqueue", input).await, reasons);
     }
     let all = harness.data("{ jobs { countAtLeast } }", json!({})).await;
     assert_eq!(all["jobs"]["countAtLeast"], 1);
 
-    let input =
-        |key: &str, needs: Value| json!({ "commandId": command, "idempotencyKey": key, "dependsOn": needs });
+    let input = |key: &str, dependencies: Value| json!({ "commandId": command, "idempotencyKey": key, "dependsOn": dependencies });
     let made = harness.enqueue(input("k", json!([job]))).await;
     assert_eq!(harness.enqueue(input("k", json!([job]))).await, made);
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Enqueuing: alone, together, twice, and what is refused.
+//! Enqueuing: single jobs, batches, idempotency keys and refusals.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::harness::{Harness, reasons};
 
 #[tokio::test]
-async fn a_job_is_there_as_soon_as_it_is_answered() {
+async fn an_enqueued_job_is_returned_complete() {
     let harness = Harness::new().await;
     let command =
         harness.create_command("hello", json!({ "queue": "bulk", "policy": { "maxAttempts": 7 } })).await;
@@ -33,10 +33,10 @@ async fn a_job_is_there_as_soon_as_it_is_answered() {
 }
 
 #[tokio::test]
-async fn of_fifty_callers_at_once_only_the_mistaken_one_hears_of_it() {
+async fn one_invalid_request_among_fifty_concurrent_ones_is_refused_alone() {
     let harness = Harness::new().await;
     let command = harness.create_command("hello", json!({})).await;
-    let call = |number: usize| {
+    let enqueue = |number: usize| {
         let (harness, command) = (&harness, &command);
         async move {
             let priority = if number == 17 { 10 } else { 3 };
@@ -44,7 +44,7 @@ async fn of_fifty_callers_at_once_only_the_mistaken_one_hears_of_it() {
             harness.mutate("jobEnqueue", "job { id priority }", input).await
         }
     };
-    let payloads = join_all((0..50).map(call)).await;
+    let payloads = join_all((0..50).map(enqueue)).await;
     let mut ids = HashSet::new();
     for (number, payload) in payloads.iter().enumerate() {
         if number == 17 {
@@ -63,18 +63,18 @@ async fn of_fifty_callers_at_once_only_the_mistaken_one_hears_of_it() {
 }
 
 #[tokio::test]
-async fn the_same_key_and_input_is_one_job_however_often_and_at_once() {
+async fn concurrent_requests_with_one_idempotency_key_make_one_job() {
     let harness = Harness::new().await;
     let command = harness.create_command("hello", json!({})).await;
-    let call = |n: i32| {
+    let enqueue = |n: i32| {
         let input = json!({ "commandId": command, "input": { "n": n }, "idempotencyKey": "order-7" });
         harness.mutate("jobEnqueue", "job { id } wasDuplicate", input)
     };
-    let payloads = join_all((0..20).map(|_| call(1))).await;
+    let payloads = join_all((0..20).map(|_| enqueue(1))).await;
     let ids: HashSet<_> = payloads.iter().map(|payload| payload["job"]["id"].as_str().unwrap()).collect();
     assert_eq!(ids.len(), 1);
     assert_eq!(payloads.iter().filter(|payload| payload["wasDuplicate"] == json!(false)).count(), 1);
-    let mixed = join_all((0..20).map(|n| call(n % 2 + 1))).await;
+    let mixed = join_all((0..20).map(|n| enqueue(n % 2 + 1))).await;
     for (n, payload) in mixed.iter().enumerate() {
         if n % 2 == 0 {
             assert_eq!(payload["wasDuplicate"], true, "{payload}");
@@ -85,7 +85,7 @@ async fn the_same_key_and_input_is_one_job_however_often_and_at_once() {
 }
 
 #[tokio::test]
-async fn an_input_that_does_not_fit_its_schema_is_refused_with_every_place() {
+async fn an_input_that_does_not_match_the_schema_is_refused_with_every_path() {
     let harness = Harness::new().await;
     let schema = json!({
         "type": "object", "required": ["user"], "additionalProperties": false,
@@ -110,12 +110,12 @@ async fn an_input_that_does_not_fit_its_schema_is_refused_with_every_place() {
 }
 
 #[tokio::test]
-async fn what_is_named_must_exist_and_be_of_the_kind() {
+async fn referenced_objects_must_exist_and_be_of_the_right_type() {
     let harness = Harness::new().await;
     let (command, profile) =
         (harness.create_command("hello", json!({})).await, harness.create_profile("p").await);
-    let nobody = |kind: &str| format!("{kind}_00000000000000000000000000");
-    for id in [nobody("command"), profile.clone(), "command_x".into(), String::new()] {
+    let unknown_id = |kind: &str| format!("{kind}_00000000000000000000000000");
+    for id in [unknown_id("command"), profile.clone(), "command_x".into(), String::new()] {
         assert_eq!(
             harness.refused("jobEnqueue", json!({ "commandId": id })).await,
             ["NOT_FOUND commandId"],
@@ -123,8 +123,8 @@ async fn what_is_named_must_exist_and_be_of_the_kind() {
         );
     }
     let input = json!({
-        "commandId": command, "profileId": command, "proxyId": nobody("proxy"),
-        "serviceIds": [nobody("service"), "x"], "queue": "not a queue!", "idempotencyKey": "",
+        "commandId": command, "profileId": command, "proxyId": unknown_id("proxy"),
+        "serviceIds": [unknown_id("service"), "x"], "queue": "not a queue!", "idempotencyKey": "",
     });
     let reasons: HashSet<String> = harness.refused("jobEnqueue", input).await.into_iter().collect();
     let expected = [
@@ -137,23 +137,23 @@ async fn what_is_named_must_exist_and_be_of_the_kind() {
     ];
     assert_eq!(reasons, expected.map(str::to_owned).into());
     assert_eq!(harness.error("query { job(id: 7.5) { id } }", json!({})).await, "VALIDATION_FAILED");
-    for id in [profile, "job_x".into(), nobody("job")] {
+    for id in [profile, "job_x".into(), unknown_id("job")] {
         let data = harness.data("query($id: ID!) { job(id: $id) { id } }", json!({ "id": id })).await;
         assert_eq!(data["job"], Value::Null);
     }
 }
 
 #[tokio::test]
-async fn many_jobs_are_taken_whole_or_not_at_all() {
+async fn jobs_enqueue_stores_all_jobs_or_none() {
     let harness = Harness::new().await;
     let command = harness.create_command("hello", json!({})).await;
     let jobs = |count: usize| vec![json!({ "commandId": command, "labels": ["many"] }); count];
     assert_eq!(harness.refused("jobsEnqueue", json!({ "jobs": jobs(2000) })).await, ["TOO_MANY jobs"]);
     assert_eq!(harness.refused("jobsEnqueue", json!({ "jobs": [] })).await, ["INVALID jobs"]);
-    let mut spoiled = jobs(40);
-    spoiled[3]["priority"] = json!(-1);
-    spoiled[39]["commandId"] = json!("x");
-    let reasons = harness.refused("jobsEnqueue", json!({ "jobs": spoiled })).await;
+    let mut invalid = jobs(40);
+    invalid[3]["priority"] = json!(-1);
+    invalid[39]["commandId"] = json!("x");
+    let reasons = harness.refused("jobsEnqueue", json!({ "jobs": invalid })).await;
     assert_eq!(reasons, ["INVALID jobs.3.priority", "NOT_FOUND jobs.39.commandId"]);
     let single = json!({ "jobs": [{ "commandId": command, "priority": 11 }] });
     assert_eq!(harness.refused("jobsEnqueue", single).await, ["INVALID jobs.0.priority"]);
@@ -161,16 +161,16 @@ async fn many_jobs_are_taken_whole_or_not_at_all() {
     let ids: Vec<&str> =
         payload["jobs"].as_array().unwrap().iter().map(|job| job["id"].as_str().unwrap()).collect();
     assert_eq!(ids.iter().collect::<HashSet<_>>().len(), 1000);
-    assert!(ids.is_sorted(), "in the order of the input");
+    assert!(ids.is_sorted(), "ids are in the order of the input");
     let count = harness.data("{ jobs(filter: { labels: [\"many\"] }) { countAtLeast } }", json!({})).await;
     assert_eq!(count["jobs"]["countAtLeast"], 1000);
 }
 
 #[tokio::test]
-async fn two_thousand_jobs_of_many_callers_are_all_there() {
+async fn thousands_of_jobs_from_concurrent_callers_are_all_stored() {
     let harness = Harness::new().await;
     let command = harness.create_command("hello", json!({})).await;
-    let call = |number: usize| {
+    let enqueue = |number: usize| {
         let (harness, command) = (&harness, &command);
         async move {
             if number.is_multiple_of(10) {
@@ -184,14 +184,14 @@ async fn two_thousand_jobs_of_many_callers_are_all_there() {
             }
         }
     };
-    let accepted: usize = join_all((0..200).map(call)).await.into_iter().sum();
+    let accepted: usize = join_all((0..200).map(enqueue)).await.into_iter().sum();
     assert_eq!(accepted, 20 * 182 + 180);
     let count = harness.data("{ jobs { countAtLeast } }", json!({})).await;
     assert_eq!(count["jobs"]["countAtLeast"], accepted);
 }
 
 #[tokio::test]
-async fn a_viewer_enqueues_nothing() {
+async fn a_viewer_cannot_enqueue() {
     let harness = Harness::new().await;
     let command = harness.create_command("hello", json!({})).await;
     let query = "mutation($input: JobEnqueueInput!) { jobEnqueue(input: $input) { job { id } } }";
@@ -203,7 +203,7 @@ async fn a_viewer_enqueues_nothing() {
 }
 
 #[tokio::test]
-async fn without_redis_jobs_are_accepted_all_the_same() {
+async fn jobs_are_accepted_without_redis() {
     let port = callboard_test_support::free_port();
     let harness = Harness::with_redis(&format!("redis://127.0.0.1:{port}/0")).await;
     let command = harness.create_command("hello", json!({})).await;

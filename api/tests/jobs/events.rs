@@ -1,4 +1,4 @@
-//! jobEvents: from the snapshot to the end, live and replayed, with every kind of cursor.
+//! jobEvents: snapshot, live and replayed events, completion, and every kind of cursor.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,6 @@ use crate::{
     harness::{Harness, failed},
 };
 
-/// The subscription.
 pub(crate) const EVENTS: &str =
     "subscription($id: ID!, $after: String) { jobEvents(jobId: $id, after: $after) {
     cursor kind version state attempt message job { id version } } }";
@@ -21,7 +20,7 @@ fn versions(events: &[Value]) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn a_follower_sees_every_state_and_then_the_end() {
+async fn job_events_reports_every_state_and_completes() {
     let harness = Harness::new().await;
     let command = harness.create_command("hello", json!({})).await;
     let job = harness.enqueue(json!({ "commandId": command })).await;
@@ -41,23 +40,23 @@ async fn a_follower_sees_every_state_and_then_the_end() {
     );
     assert_eq!(started["job"]["id"], id["id"]);
     harness.progress(job, attempt, 0.25).await;
-    let told = following.next().await;
-    assert_eq!((&told["kind"], &told["message"]), (&json!("PROGRESSED"), &json!("25 %")));
+    let progressed = following.next().await;
+    assert_eq!((&progressed["kind"], &progressed["message"]), (&json!("PROGRESSED"), &json!("25 %")));
     harness.succeed(job, attempt).await;
     assert_eq!(following.next().await["kind"], "SUCCEEDED");
     assert_eq!(following.message().await, Received::Complete);
 
-    // Opened after the end, it replays all and completes.
+    // Opened after the job finished, the stream replays all events and completes.
     let replayed = harness.subscribe(EVENTS, id.clone()).await.rest().await;
     assert_eq!(kinds(&replayed), ["SNAPSHOT", "ENQUEUED", "STARTED", "PROGRESSED", "SUCCEEDED"]);
     assert_eq!(versions(&replayed), [4, 1, 2, 3, 4]);
 
-    // From every cursor on, exactly the rest.
+    // Every cursor continues with exactly the remaining events.
     for (index, event) in replayed.iter().enumerate() {
         let after = json!({ "id": job.to_string(), "after": event["cursor"] });
         assert_eq!(harness.subscribe(EVENTS, after).await.rest().await, replayed[index + 1..]);
     }
-    // Cursors of the list are the same.
+    // The list has the same cursors.
     let listed = harness.read_job(job, "events { edges { cursor node { kind version } } }").await;
     for (edge, event) in listed["events"]["edges"].as_array().unwrap().iter().zip(&replayed[1..]) {
         assert_eq!(edge["cursor"], event["cursor"]);
@@ -65,7 +64,7 @@ async fn a_follower_sees_every_state_and_then_the_end() {
 }
 
 #[tokio::test]
-async fn a_revived_job_is_followed_again_with_the_old_cursor() {
+async fn a_retried_job_is_followed_again_with_the_old_cursor() {
     let harness = Harness::new().await;
     let command = harness.create_command("hello", json!({})).await;
     let job = harness.enqueue(json!({ "commandId": command })).await;
@@ -85,7 +84,7 @@ async fn a_revived_job_is_followed_again_with_the_old_cursor() {
 }
 
 #[tokio::test]
-async fn what_is_not_stored_any_more_is_a_reset_and_never_silence() {
+async fn a_cursor_to_pruned_events_gets_a_reset() {
     let harness = Harness::new().await;
     let command = harness.create_command("hello", json!({})).await;
     let job = harness.enqueue(json!({ "commandId": command })).await;
@@ -97,13 +96,13 @@ async fn what_is_not_stored_any_more_is_a_reset_and_never_silence() {
     let first = following.next().await;
     harness.sql("DELETE FROM job_events WHERE version < 4").await;
 
-    // The beginning is gone: a new follower gets what is there.
+    // A new subscription gets the events that are still stored.
     let mut fresh = harness.subscribe(EVENTS, json!({ "id": job.to_string() })).await;
     assert_eq!(
         (fresh.next().await["kind"].clone(), fresh.next().await["version"].clone()),
         (json!("SNAPSHOT"), json!(4))
     );
-    // A cursor from before is told how the job stands, and goes on from there.
+    // A cursor to pruned events gets a reset with the current state and continues from there.
     for old in [&snapshot, &first] {
         let mut back =
             harness.subscribe(EVENTS, json!({ "id": job.to_string(), "after": old["cursor"] })).await;
@@ -120,7 +119,7 @@ async fn what_is_not_stored_any_more_is_a_reset_and_never_silence() {
         assert_eq!(one["kind"], "PROGRESSED");
         harness.sql("UPDATE live_jobs SET version = 4; DELETE FROM job_events WHERE version > 4").await;
     }
-    // All of it gone, and the job ended.
+    // All events are pruned and the job is finished.
     harness.succeed(job, attempt).await;
     harness.sql("DELETE FROM job_events").await;
     let rest = harness
@@ -134,7 +133,7 @@ async fn what_is_not_stored_any_more_is_a_reset_and_never_silence() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_followed_is_refused_with_its_code() {
+async fn unknown_jobs_and_unusable_cursors_are_refused_with_their_code() {
     let harness = Harness::new().await;
     let command = harness.create_command("hello", json!({})).await;
     let (one, other) = (
@@ -157,18 +156,19 @@ async fn what_cannot_be_followed_is_refused_with_its_code() {
             assert_eq!(refused.message().await, Received::Refused(vec![code.to_owned()]), "{id} {after}");
         }
     }
-    // A version that has never been: the database was set back.
+    // The cursor's version never existed, as after a restored backup.
     let mut ahead = harness.subscribe(EVENTS, json!({ "id": one.to_string() })).await;
     ahead.next().await;
     let attempt = harness.start(one).await;
     let (_enqueued, started) = (ahead.next().await, ahead.next().await);
     assert_eq!(started["kind"], "STARTED");
     harness.progress(one, attempt, 0.5).await;
-    let told = ahead.next().await;
+    let progressed = ahead.next().await;
     harness
         .sql("UPDATE live_jobs SET version = 2 WHERE version = 3; DELETE FROM job_events WHERE version = 3")
         .await;
-    let mut back = harness.subscribe(EVENTS, json!({ "id": one.to_string(), "after": told["cursor"] })).await;
+    let mut back =
+        harness.subscribe(EVENTS, json!({ "id": one.to_string(), "after": progressed["cursor"] })).await;
     let reset = back.next().await;
     assert_eq!((&reset["kind"], &reset["version"]), (&json!("RESET"), &json!(2)));
 }

@@ -1,4 +1,4 @@
-//! A server on a port, on a database of its own, and the worker's part.
+//! A server on its own port and database, and a worker's steps as methods.
 
 use std::{
     net::SocketAddr,
@@ -60,7 +60,6 @@ use crate::client::Subscription;
 
 const MASTER_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
-/// See the module.
 pub(crate) struct Harness {
     pub(crate) store: Store,
     pub(crate) redis: Redis,
@@ -78,7 +77,7 @@ impl Drop for Harness {
     }
 }
 
-/// Knows one key per role.
+/// Accepts one key per role.
 struct Keys;
 
 impl Authenticate for Keys {
@@ -96,12 +95,12 @@ fn keyring() -> Keyring {
 }
 
 impl Harness {
-    /// With the Redis that all tests share.
+    /// Starts a server with the Redis that all tests share.
     pub(crate) async fn set() -> Self {
         Self::with_redis(&redis_url().await).await
     }
 
-    /// With another Redis.
+    /// Starts a server with the Redis at this URL.
     pub(crate) async fn with_redis(redis: &str) -> Self {
         let database = Database::create().await;
         let store = Store::open(&database.url().into(), 8, "api-jobs-test", Planning::ByValue).unwrap();
@@ -133,7 +132,7 @@ impl Harness {
         Self { store, redis, worker, address, batches: AtomicI32::new(0), client, server_task, database }
     }
 
-    /// The whole response to an operation with this key.
+    /// Runs an operation with this key and returns the whole response.
     pub(crate) async fn execute(&self, key: &str, query: &str, variables: Value) -> Value {
         let url = format!("http://{}/graphql", self.address);
         let request = self.client.post(url).bearer_auth(key).header("accept", "application/json");
@@ -142,14 +141,14 @@ impl Harness {
         serde_json::from_slice(&response.bytes().await.unwrap()).unwrap()
     }
 
-    /// The data of an operation that must have no errors.
+    /// Runs an operation that must have no errors and returns its data.
     pub(crate) async fn data(&self, query: &str, variables: Value) -> Value {
         let mut response = self.execute("cb_admin", query, variables).await;
         assert_eq!(response.get("errors"), None, "{response}");
         response["data"].take()
     }
 
-    /// The code of the one error that an operation must have.
+    /// Runs an operation that must have one error and returns its code.
     pub(crate) async fn error(&self, query: &str, variables: Value) -> String {
         let response = self.execute("cb_admin", query, variables).await;
         let errors = response["errors"].as_array().cloned().unwrap_or_default();
@@ -157,7 +156,7 @@ impl Harness {
         errors[0]["extensions"]["code"].as_str().unwrap().to_owned()
     }
 
-    /// Runs a mutation `name(input: NameInput!)`, and answers what `fields` select of its payload.
+    /// Runs a mutation `name(input: NameInput!)` and returns its payload with these fields.
     pub(crate) async fn mutate(&self, name: &str, fields: &str, input: Value) -> Value {
         let input_type = format!("{}{}Input", name[..1].to_uppercase(), &name[1..]);
         let query = format!(
@@ -166,7 +165,7 @@ impl Harness {
         self.data(&query, json!({ "input": input })).await[name].take()
     }
 
-    /// `CODE path.below.input` of each reason for which a mutation of a job must be refused.
+    /// Runs a mutation of a job that must be refused and returns its [`reasons`].
     pub(crate) async fn refused(&self, name: &str, input: Value) -> Vec<String> {
         let field = if name == "jobsEnqueue" { "jobs { id }" } else { "job { id }" };
         let payload = self.mutate(name, field, input).await;
@@ -177,32 +176,32 @@ impl Harness {
         reasons(&payload)
     }
 
-    /// Makes a command with as little as it takes, and this on top; answers its id.
+    /// Creates a command with the required fields and these in addition, and returns its id.
     pub(crate) async fn create_command(&self, name: &str, more: Value) -> String {
         let mut input = json!({ "name": name, "spec": { "program": { "program": "/bin/echo", "arguments": ["hello"] } } });
         input.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
         self.create("commandCreate", "command", input).await
     }
 
-    /// Makes a profile; answers its id.
+    /// Creates a profile and returns its id.
     pub(crate) async fn create_profile(&self, name: &str) -> String {
         let input = json!({ "name": name, "chromeProfilePath": format!("p/{name}") });
         self.create("profileCreate", "profile", input).await
     }
 
-    /// Runs a mutation that makes something; answers its id.
+    /// Runs a mutation that must succeed and returns the id of the payload's object.
     pub(crate) async fn create(&self, mutation: &str, field: &str, input: Value) -> String {
         let payload = self.mutate(mutation, &format!("{field} {{ id }}"), input).await;
         assert_eq!(payload["userErrors"], json!([]));
         payload[field]["id"].as_str().unwrap().to_owned()
     }
 
-    /// Enqueues a job that must be accepted.
+    /// Enqueues a job, which must be accepted.
     pub(crate) async fn enqueue(&self, input: Value) -> JobId {
         self.create("jobEnqueue", "job", input).await.parse().unwrap()
     }
 
-    /// One field of a job.
+    /// Returns these fields of a job.
     pub(crate) async fn read_job(&self, job: JobId, fields: &str) -> Value {
         let query = format!("query($id: ID!) {{ job(id: $id) {{ {fields} }} }}");
         self.data(&query, json!({ "id": job.to_string() })).await["job"].take()
@@ -213,14 +212,14 @@ impl Harness {
         Subscription::open(self.address, "cb_viewer", query, variables).await
     }
 
-    /// Runs statements outside the store's functions.
+    /// Runs SQL statements directly.
     pub(crate) async fn sql(&self, statements: &'static str) {
         let mut connection = PgConnection::connect(self.database.url()).await.unwrap();
         sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
     }
 
-    /// Registers the worker, for these queues.
+    /// Registers the worker for these queues.
     pub(crate) async fn register_worker(&self, queues: &[&str]) {
         let worker = NewWorker {
             id: self.worker,
@@ -234,32 +233,32 @@ impl Harness {
         register(&self.store, &worker).await.unwrap();
     }
 
-    /// Claims a job; its response.
+    /// Claims a job and returns the decision.
     pub(crate) async fn claim(&self, job: JobId) -> (AttemptId, Decision) {
         let attempt = IdSource.make();
-        let (answers, after) =
+        let (decisions, after) =
             claim(&self.store, self.worker, &[ClaimRequest { job, attempt }]).await.unwrap();
         after.announce(&self.redis).await;
-        (attempt, answers.into_iter().next().unwrap())
+        (attempt, decisions.into_iter().next().unwrap())
     }
 
-    /// Claims a job that must be granted.
+    /// Claims a job, which must be granted.
     pub(crate) async fn start(&self, job: JobId) -> AttemptId {
-        let (attempt, response) = self.claim(job).await;
-        assert!(matches!(response, Decision::Granted(_)), "{response:?}");
+        let (attempt, decision) = self.claim(job).await;
+        assert!(matches!(decision, Decision::Granted(_)), "{decision:?}");
         attempt
     }
 
-    /// Claims jobs that must be granted, in one batch.
+    /// Claims jobs in one batch. Each must be granted.
     pub(crate) async fn start_all(&self, jobs: &[JobId]) -> Vec<AttemptId> {
         let request = |job: &JobId| ClaimRequest { job: *job, attempt: IdSource.make() };
         let requests: Vec<ClaimRequest> = jobs.iter().map(request).collect();
-        let (answers, _untold) = claim(&self.store, self.worker, &requests).await.unwrap();
-        assert!(answers.iter().all(|response| matches!(response, Decision::Granted(_))));
+        let (decisions, _unsent) = claim(&self.store, self.worker, &requests).await.unwrap();
+        assert!(decisions.iter().all(|decision| matches!(decision, Decision::Granted(_))));
         requests.iter().map(|request| request.attempt).collect()
     }
 
-    /// Ends their attempts, in one batch.
+    /// Settles attempts in one batch.
     pub(crate) async fn settle_all(&self, jobs: &[JobId], attempts: &[AttemptId], outcome: &Outcome) {
         let settlements =
             jobs.iter().zip(attempts).map(|(job, attempt)| settlement(*job, *attempt, outcome.clone()));
@@ -279,7 +278,7 @@ impl Harness {
         after.announce(&self.redis).await;
     }
 
-    /// Tells how far an attempt is.
+    /// Reports the progress of an attempt.
     pub(crate) async fn progress(&self, job: JobId, attempt: AttemptId, fraction: f64) {
         let progress = Progress { fraction: Some(fraction), message: None };
         let (held, after) = note_progress(&self.store, &[Report { job, attempt, progress }]).await.unwrap();
@@ -287,7 +286,7 @@ impl Harness {
         after.announce(&self.redis).await;
     }
 
-    /// Keeps a file of an attempt.
+    /// Keeps a file of an attempt as an artifact.
     pub(crate) async fn keep_artifact(&self, job: JobId, attempt_id: AttemptId, name: &str) -> ArtifactId {
         let artifact = ArtifactRecord {
             id: IdSource.make(),
@@ -306,17 +305,17 @@ impl Harness {
         artifact.id
     }
 
-    /// Ends an attempt.
+    /// Settles an attempt.
     pub(crate) async fn settle(&self, job: JobId, attempt: AttemptId, outcome: Outcome) {
         self.settle_all(&[job], &[attempt], &outcome).await;
     }
 
-    /// Ends an attempt well.
+    /// Settles an attempt as succeeded.
     pub(crate) async fn succeed(&self, job: JobId, attempt: AttemptId) {
         self.settle(job, attempt, Outcome::Succeeded { result: json!({ "done": true }) }).await;
     }
 
-    /// The duties of workers that jobs' states and counters depend on, once.
+    /// Runs the duties that promote jobs, unblock jobs and fold counters, once.
     pub(crate) async fn run_duties(&self) {
         let (after, _) = promote(&self.store).await.unwrap();
         after.announce(&self.redis).await;
@@ -337,7 +336,7 @@ fn settlement(job: JobId, attempt: AttemptId, outcome: Outcome) -> Settlement {
     Settlement { job, attempt, outcome, policy, jitter: 0.0, composed: None, proxy: None, exit, used: None }
 }
 
-/// `CODE path.below.input` of each user error of a payload.
+/// Returns `CODE path.below.input` for each user error of a payload.
 pub(crate) fn reasons(payload: &Value) -> Vec<String> {
     let reason = |error: &Value| {
         let path: Vec<&str> =
@@ -348,7 +347,7 @@ pub(crate) fn reasons(payload: &Value) -> Vec<String> {
     payload["userErrors"].as_array().unwrap().iter().map(reason).collect()
 }
 
-/// The failure of a program that ended with 1.
+/// The failure of a program that exited with 1.
 pub(crate) fn failed(is_retryable: bool) -> Outcome {
     use callboard::job::{Failure, FailureCode};
     Outcome::Failed(Failure::new(FailureCode::EXIT_CODE, "It ended with 1.", is_retryable))

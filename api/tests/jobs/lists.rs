@@ -1,14 +1,14 @@
-//! Lists of jobs: every filter against what it means, every order, and pages that put together are the whole.
+//! Lists of jobs: filters and orders against a filter written in the test, and paging.
 
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, failed};
 
-/// What a list shows of each job, and what the tests filter by themselves.
+/// The fields that the tests filter by themselves.
 const FIELDS: &str = "id state queue priority labels createdAt finishedAt command { id name } profile { id }";
 
-/// 40 jobs of every kind; answers what is shown of each, newest first.
-async fn filled(harness: &Harness) -> Vec<Value> {
+/// Creates 40 jobs in various states and returns the [`FIELDS`] of each, newest first.
+async fn create_jobs(harness: &Harness) -> Vec<Value> {
     let commands = [
         harness.create_command("alpha", json!({})).await,
         harness.create_command("beta-mail", json!({})).await,
@@ -82,10 +82,10 @@ fn ids(nodes: &[Value]) -> Vec<&str> {
     nodes.iter().map(|node| node["id"].as_str().unwrap()).collect()
 }
 
-type Meant = Box<dyn Fn(&Value) -> bool>;
+type Matches = Box<dyn Fn(&Value) -> bool>;
 
-fn cases(all: &[Value]) -> Vec<(Value, Meant)> {
-    let has = |field: &'static str, values: Value| -> Meant {
+fn cases(all: &[Value]) -> Vec<(Value, Matches)> {
+    let has = |field: &'static str, values: Value| -> Matches {
         Box::new(move |job| values.as_array().unwrap().contains(&job[field]))
     };
     let (alpha, one) = (all[39]["command"]["id"].clone(), all[39]["profile"]["id"].clone());
@@ -134,24 +134,24 @@ fn cases(all: &[Value]) -> Vec<(Value, Meant)> {
 }
 
 #[tokio::test]
-async fn every_filter_means_what_it_says_in_every_order_and_page_by_page() {
+async fn every_filter_in_every_order_returns_exactly_its_jobs_page_by_page() {
     let harness = Harness::new().await;
-    let all = filled(&harness).await;
+    let all = create_jobs(&harness).await;
     assert_eq!(all.len(), 40);
     assert!(ids(&all).is_sorted_by(|one, other| one > other), "newest first");
-    for (filter, is_meant) in cases(&all) {
-        let meant: Vec<Value> = all.iter().filter(|job| is_meant(job)).cloned().collect();
+    for (filter, matches) in cases(&all) {
+        let matching: Vec<Value> = all.iter().filter(|job| matches(job)).cloned().collect();
         for (field, key) in
             [("CREATED_AT", None), ("FINISHED_AT", Some("finishedAt")), ("PRIORITY", Some("priority"))]
         {
             for direction in ["ASC", "DESC"] {
-                let mut expected = meant.clone();
+                let mut expected = matching.clone();
                 let of = |job: &Value| {
                     let key = key.map_or(Value::Null, |key| job[key].clone());
                     let rank = match &key {
                         Value::Number(number) => number.to_string(),
                         Value::String(time) => time.clone(),
-                        // What has not ended comes after all that has.
+                        // Unfinished jobs come after all finished ones.
                         _ => "9999".into(),
                     };
                     (rank, job["id"].as_str().unwrap().to_owned())
@@ -163,7 +163,7 @@ async fn every_filter_means_what_it_says_in_every_order_and_page_by_page() {
                 let order = json!({ "field": field, "direction": direction });
                 let found = list(&harness, &filter, &order, 7).await;
                 if field == "FINISHED_AT" {
-                    // Two may have ended within the same millisecond, which is all that is shown.
+                    // Jobs that finished within one displayed millisecond may be in either order.
                     let key = |nodes: &[Value]| {
                         nodes.iter().map(|job| job["finishedAt"].clone()).collect::<Vec<_>>()
                     };
@@ -179,7 +179,7 @@ async fn every_filter_means_what_it_says_in_every_order_and_page_by_page() {
 #[tokio::test]
 async fn pages_go_backwards_and_cursors_outlive_their_rows() {
     let harness = Harness::new().await;
-    let all = filled(&harness).await;
+    let all = create_jobs(&harness).await;
     let query = "query($last: Int, $first: Int, $before: String, $after: String, $order: JobOrder) {
         jobs(last: $last, first: $first, before: $before, after: $after, orderBy: $order) {
           edges { cursor node { id } } pageInfo { hasNextPage hasPreviousPage startCursor } } }";
@@ -207,7 +207,7 @@ async fn pages_go_backwards_and_cursors_outlive_their_rows() {
 }
 
 #[tokio::test]
-async fn mistakes_in_arguments_are_told() {
+async fn invalid_arguments_are_refused_with_their_code() {
     let harness = Harness::new().await;
     let command = harness.create_command("hello", json!({})).await;
     harness.enqueue(json!({ "commandId": command })).await;
@@ -231,9 +231,9 @@ async fn mistakes_in_arguments_are_told() {
 }
 
 #[tokio::test]
-async fn a_profile_knows_its_jobs() {
+async fn a_profile_lists_its_jobs() {
     let harness = Harness::new().await;
-    let all = filled(&harness).await;
+    let all = create_jobs(&harness).await;
     let profile = all[39]["profile"]["id"].clone();
     let query = "query($id: ID!, $filter: JobFilter) { profile(id: $id) { jobs(first: 3, filter: $filter) {
         nodes { id } countAtLeast pageInfo { hasNextPage } } } }";

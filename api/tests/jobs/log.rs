@@ -1,11 +1,10 @@
-//! Lines of a job: as a stream, and as a list with search.
+//! The log of a job, as a stream and as a list with search.
 
 use callboard::ids::{AttemptId, JobId};
 use serde_json::{Value, json};
 
 use crate::{client::Received, harness::Harness};
 
-/// The subscription.
 pub(crate) const LOG: &str = "subscription($id: ID!, $after: String) { jobLog(jobId: $id, after: $after) {
     cursor skipped isReset lines { sequence attempt stream text at } } }";
 
@@ -20,7 +19,7 @@ fn texts(lines: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn lines_come_in_order_as_they_are_written_and_the_last_before_the_end() {
+async fn job_log_sends_lines_in_order_and_the_last_before_it_completes() {
     let harness = Harness::new().await;
     let (job, attempt) = running(&harness).await;
     harness.log(job, attempt, &["one", "", "three"]).await;
@@ -47,7 +46,7 @@ async fn lines_come_in_order_as_they_are_written_and_the_last_before_the_end() {
 }
 
 #[tokio::test]
-async fn many_lines_come_in_batches_of_at_most_five_hundred() {
+async fn lines_are_sent_in_batches_of_at_most_five_hundred() {
     let harness = Harness::new().await;
     let (job, attempt) = running(&harness).await;
     for chunk in 0..13 {
@@ -63,7 +62,7 @@ async fn many_lines_come_in_batches_of_at_most_five_hundred() {
 }
 
 #[tokio::test]
-async fn lines_that_are_gone_are_counted_and_a_useless_cursor_is_a_reset() {
+async fn pruned_lines_are_counted_and_a_cursor_after_the_last_line_is_a_reset() {
     let harness = Harness::new().await;
     let (job, attempt) = running(&harness).await;
     harness.log(job, attempt, &["1", "2", "3"]).await;
@@ -82,7 +81,7 @@ async fn lines_that_are_gone_are_counted_and_a_useless_cursor_is_a_reset() {
     harness.log(job, attempt, &["7"]).await;
     let seventh = late.next().await;
     assert_eq!((&seventh["skipped"], texts(&seventh["lines"])), (&json!(0), vec!["7"]));
-    // The database is set back: the cursor lies behind the last line.
+    // The cursor is after the last line, as after a restored backup.
     harness.sql("DELETE FROM log_chunks; UPDATE live_jobs SET log_lines = 2").await;
     let mut back = harness.subscribe(LOG, json!({ "id": job.to_string(), "after": seventh["cursor"] })).await;
     let reset = back.next().await;
@@ -104,7 +103,7 @@ fn sequences(page: &Value) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn a_list_of_lines_has_pages_search_and_exact_counts() {
+async fn the_log_list_has_pages_search_and_exact_counts() {
     let harness = Harness::new().await;
     let (job, attempt) = running(&harness).await;
     harness.log(job, attempt, &["alpha", "Beta ÄRGER", "gamma"]).await;
@@ -150,7 +149,7 @@ async fn a_list_of_lines_has_pages_search_and_exact_counts() {
     assert_eq!(page(&harness, job, "search: \"beta\"").await["totalCount"], 3);
     assert_eq!(page(&harness, job, "search: \"beta\", fromSequence: 3").await["totalCount"], 2);
     assert_eq!(page(&harness, job, "attempt: 2").await["totalCount"], 2);
-    // A cursor of the list opens the stream.
+    // The stream accepts a cursor of the list.
     let after = json!({ "id": job.to_string(), "after": cursor(&all, 6) });
     assert_eq!(texts(&harness.subscribe(LOG, after).await.next().await["lines"]), ["end"]);
     let query = "query($id: ID!) { job(id: $id) { log(first: 1001) { totalCount } } }";

@@ -1,5 +1,5 @@
-//! Jobs through the real server: HTTP and WebSockets on a port, on a database and a place in Redis of each test's own.
-//! The worker's part is played by calling the core's steps.
+//! Jobs through the real server, over HTTP and WebSockets. Each test has its own port, database and
+//! Redis prefix, and calls the core's steps in place of a worker.
 
 #![expect(
     clippy::unwrap_used,
@@ -7,7 +7,7 @@
     clippy::panic,
     reason = "a test that cannot go on has failed"
 )]
-#![expect(clippy::wildcard_enum_match_arm, reason = "whatever else comes is wrong")]
+#![expect(clippy::wildcard_enum_match_arm, reason = "any other message is wrong")]
 
 mod batching;
 mod bulk;

@@ -1,11 +1,11 @@
-//! Cancelling and retrying.
+//! jobCancel and jobRetry.
 
 use serde_json::{Value, json};
 
 use crate::harness::Harness;
 
 #[tokio::test]
-async fn a_waiting_job_ends_at_once_and_a_running_one_when_its_worker_has_ended_it() {
+async fn a_waiting_job_is_cancelled_at_once_and_a_running_one_when_its_attempt_ends() {
     let harness = Harness::new().await;
     let command = harness.create_command("hello", json!({})).await;
     harness.register_worker(&["default"]).await;
@@ -29,7 +29,7 @@ async fn a_waiting_job_ends_at_once_and_a_running_one_when_its_worker_has_ended_
     let payload = cancel(running.to_string()).await;
     assert_eq!(payload["job"], json!({ "state": "RUNNING", "version": 3 }));
     let again = cancel(running.to_string()).await;
-    assert_eq!(again["job"], json!({ "state": "RUNNING", "version": 3 }), "asking again changes nothing");
+    assert_eq!(again["job"], json!({ "state": "RUNNING", "version": 3 }), "a second request changes nothing");
     harness.settle(running, attempt, callboard::job::Outcome::Cancelled).await;
     assert_eq!(harness.read_job(running, "state").await["state"], "CANCELLED");
 
@@ -42,7 +42,7 @@ async fn a_waiting_job_ends_at_once_and_a_running_one_when_its_worker_has_ended_
 }
 
 #[tokio::test]
-async fn a_finished_job_runs_again_with_all_its_history() {
+async fn a_retried_job_runs_again_and_keeps_its_history() {
     let harness = Harness::new().await;
     let command = harness.create_command("hello", json!({})).await;
     harness.register_worker(&["default"]).await;

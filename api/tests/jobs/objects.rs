@@ -1,4 +1,4 @@
-//! What is shown of jobs, their attempts, artifacts, queues and workers.
+//! The fields of jobs, attempts, artifacts, queues and workers.
 
 use callboard::steps::run::claim::Decision;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::harness::{Harness, failed};
 
 #[tokio::test]
-async fn what_is_too_old_is_not_offered_any_more() {
+async fn pruned_files_and_lines_are_not_shown() {
     let harness = Harness::new().await;
     let command = harness.create_command("hello", json!({})).await;
     harness.register_worker(&["default"]).await;
@@ -26,7 +26,7 @@ async fn what_is_too_old_is_not_offered_any_more() {
 }
 
 #[tokio::test]
-async fn a_job_tells_its_whole_life() {
+async fn a_job_shows_its_attempts_events_log_and_artifacts() {
     let harness = Harness::new().await;
     let command = harness.create_command("hello", json!({ "policy": { "maxAttempts": 2 } })).await;
     harness.register_worker(&["default"]).await;
@@ -39,7 +39,7 @@ async fn a_job_tells_its_whole_life() {
     assert_eq!((&attempt["number"], &attempt["outcome"]), (&json!(1), &Value::Null));
     assert_eq!(
         attempt["composed"]["program"], "/bin/echo",
-        "composed on the spot before the worker has told"
+        "composed on request until the worker reports it"
     );
     assert_eq!(attempt["id"], first.to_string());
 
@@ -105,7 +105,7 @@ async fn a_job_tells_its_whole_life() {
 }
 
 #[tokio::test]
-async fn why_a_job_waits_has_one_exact_answer() {
+async fn a_waiting_job_shows_exactly_one_reason() {
     let harness = Harness::new().await;
     let (command, profile) =
         (harness.create_command("hello", json!({})).await, harness.create_profile("alice").await);
@@ -145,7 +145,7 @@ async fn why_a_job_waits_has_one_exact_answer() {
 }
 
 #[tokio::test]
-async fn everything_with_an_id_is_found_by_it() {
+async fn nodes_loads_every_type_by_id() {
     let harness = Harness::new().await;
     let command = harness.create_command("hello", json!({})).await;
     harness.register_worker(&["default"]).await;
@@ -189,7 +189,7 @@ async fn everything_with_an_id_is_found_by_it() {
 }
 
 #[tokio::test]
-async fn queues_count_their_jobs_and_workers_their_slots() {
+async fn queues_count_their_jobs_and_workers_their_running_jobs() {
     let harness = Harness::new().await;
     let command = harness.create_command("hello", json!({})).await;
     harness.register_worker(&["default", "bulk"]).await;
@@ -219,7 +219,7 @@ async fn queues_count_their_jobs_and_workers_their_slots() {
 }
 
 #[tokio::test]
-async fn a_job_whose_catalogue_is_gone_still_shows_itself() {
+async fn a_job_whose_command_and_profile_are_deleted_is_still_shown() {
     let harness = Harness::new().await;
     let profile = harness.create_profile("gone").await;
     let spec = json!({ "program": { "program": "/bin/echo", "arguments": ["{{ profile.name }}"] } });

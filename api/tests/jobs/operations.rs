@@ -1,4 +1,4 @@
-//! What operators do to queues and workers.
+//! Pausing queues and draining workers.
 
 use callboard::steps::{
     hand_out::dispatch::refill,
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::harness::Harness;
 
 #[tokio::test]
-async fn nothing_of_a_paused_queue_starts_until_it_is_resumed() {
+async fn no_job_of_a_paused_queue_starts_until_it_is_resumed() {
     let harness = Harness::new().await;
     harness.register_worker(&["default"]).await;
     let command = harness.create_command("hello", json!({})).await;
@@ -27,11 +27,14 @@ async fn nothing_of_a_paused_queue_starts_until_it_is_resumed() {
     let again = harness.mutate("queuePause", fields, json!({ "name": "default" })).await;
     assert_eq!(again, payload, "pausing again changes nothing");
 
-    let (_, response) = harness.claim(waiting).await;
-    assert_eq!(response, Decision::Paused);
+    let (_, decision) = harness.claim(waiting).await;
+    assert_eq!(decision, Decision::Paused);
     let late = harness.enqueue(json!({ "commandId": command, "priority": 9 })).await;
-    assert_eq!(harness.claim(late).await.1, Decision::Paused, "whatever its priority");
-    assert!(!refill(&harness.store, &harness.redis).await.unwrap(), "a paused backlog is left alone");
+    assert_eq!(harness.claim(late).await.1, Decision::Paused, "no priority passes a paused queue");
+    assert!(
+        !refill(&harness.store, &harness.redis).await.unwrap(),
+        "jobs of a paused queue are not dispatched"
+    );
     let shown = harness
         .read_job(waiting, "state version waiting { reason explanation blocker { __typename } }")
         .await;
@@ -40,7 +43,7 @@ async fn nothing_of_a_paused_queue_starts_until_it_is_resumed() {
         "blocker": { "__typename": "Queue" } });
     assert_eq!(shown["waiting"], expected);
     harness.succeed(running, attempt).await;
-    assert_eq!(harness.read_job(running, "state").await["state"], "SUCCEEDED", "what runs goes on");
+    assert_eq!(harness.read_job(running, "state").await["state"], "SUCCEEDED", "running jobs continue");
 
     let payload = harness.mutate("queueResume", fields, json!({ "name": "default" })).await;
     assert_eq!(payload["queue"]["isPaused"], false);
@@ -60,20 +63,20 @@ async fn nothing_of_a_paused_queue_starts_until_it_is_resumed() {
 }
 
 #[tokio::test]
-async fn a_worker_that_is_asked_to_drain_learns_it_with_its_lease() {
+async fn a_worker_learns_that_it_is_draining_when_it_renews_its_lease() {
     let harness = Harness::new().await;
     harness.register_worker(&["default"]).await;
-    let drains = async || match renew(&harness.store, harness.worker, false).await.unwrap() {
+    let is_draining_now = async || match renew(&harness.store, harness.worker, false).await.unwrap() {
         Renewal::Kept { is_draining, .. } => is_draining,
-        Renewal::Lost => panic!("lost"),
+        Renewal::Lost => panic!("the lease is lost"),
     };
-    assert!(!drains().await);
+    assert!(!is_draining_now().await);
     let id = json!({ "id": harness.worker.to_string() });
     for _ in 0..2 {
         let payload = harness.mutate("workerDrain", "worker { status }", id.clone()).await;
         assert_eq!(payload, json!({ "worker": { "status": "DRAINING" }, "userErrors": [] }));
     }
-    assert!(drains().await);
+    assert!(is_draining_now().await);
     harness.sql("UPDATE workers SET status = 'gone'").await;
     let payload = harness.mutate("workerDrain", "worker { status }", id.clone()).await;
     assert_eq!(crate::harness::reasons(&payload), ["NOT_ALLOWED_IN_STATE id"]);

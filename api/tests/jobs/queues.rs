@@ -1,4 +1,4 @@
-//! Queues: their history, the signal for whoever scales workers, and when a backlog will be gone.
+//! Queues: history, the demand for slots, the estimated time until empty, and their limit.
 
 use callboard::{clock, ids::JobId};
 use callboard_api::prometheus;
@@ -26,7 +26,7 @@ fn sum(points: &Value, field: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn a_history_tells_what_happened_folded_or_not() {
+async fn history_is_the_same_before_and_after_counters_are_folded() {
     let harness = Harness::new().await;
     harness.register_worker(&["default"]).await;
     let jobs = jobs(&harness, 5).await;
@@ -49,10 +49,10 @@ async fn a_history_tells_what_happened_folded_or_not() {
             (points.len(), &points[2]["queuedDepth"], &points[0]["queuedDepth"]),
             (3, &json!(1), &json!(0))
         );
-        // An hour may have begun in between: then they are in the last step but one.
-        let told = points.iter().find(|point| point["started"] != json!(0)).unwrap();
+        // An hour may have begun since, so the starts can be in the last step or the one before.
+        let busiest = points.iter().find(|point| point["started"] != json!(0)).unwrap();
         for wait in ["p50Wait", "p95Wait"] {
-            let wait: callboard::duration::IsoDuration = told[wait].as_str().unwrap().parse().unwrap();
+            let wait: callboard::duration::IsoDuration = busiest[wait].as_str().unwrap().parse().unwrap();
             assert!((81.0..109.0).contains(&wait.0.as_secs_f64()), "{is_folded}: {history}");
         }
         assert_eq!(points[0]["p50Wait"], Value::Null);
@@ -60,7 +60,7 @@ async fn a_history_tells_what_happened_folded_or_not() {
     let last: clock::Time =
         queue(&harness, "history { at }").await["history"][59]["at"].as_str().unwrap().parse().unwrap();
     let age = (clock::now() - last).num_seconds();
-    assert!((0..90).contains(&age), "the last step has begun within a minute: {age} s");
+    assert!((0..90).contains(&age), "the last step began within the last minute: {age} s");
 
     harness
         .sql(
@@ -72,7 +72,11 @@ async fn a_history_tells_what_happened_folded_or_not() {
     let history = queue(&harness, "history { queuedDepth enqueued }").await["history"].take();
     let depths: Vec<i64> =
         history.as_array().unwrap().iter().map(|point| point["queuedDepth"].as_i64().unwrap()).collect();
-    assert_eq!(depths.iter().filter(|depth| **depth == 7).count(), 10, "ten minutes of seven: {depths:?}");
+    assert_eq!(
+        depths.iter().filter(|depth| **depth == 7).count(),
+        10,
+        "a depth of 7 for ten minutes: {depths:?}"
+    );
 
     for bad in [r#"step: "PT30S""#, r#"window: "P2D""#, r#"step: "PT0S""#] {
         let query = format!("{{ queues {{ history({bad}) {{ at }} }} }}");
@@ -81,35 +85,35 @@ async fn a_history_tells_what_happened_folded_or_not() {
 }
 
 #[tokio::test]
-async fn the_demand_is_what_could_run_and_is_told_to_prometheus() {
+async fn demand_counts_jobs_that_could_run_and_is_exported_to_prometheus() {
     let harness = Harness::new().await;
     let jobs = jobs(&harness, 6).await;
     let signal = "demand slots emptyAt isPaused";
-    assert_eq!(queue(&harness, signal).await["slots"], 0, "nobody serves it");
+    assert_eq!(queue(&harness, signal).await["slots"], 0, "no worker serves it");
     harness.register_worker(&["default", "other"]).await;
     harness.start_all(&jobs[..2]).await;
     let shown = queue(&harness, signal).await;
     assert_eq!((&shown["demand"], &shown["slots"], &shown["emptyAt"]), (&json!(6), &json!(4), &Value::Null));
     harness.sql("UPDATE live_jobs SET dispatched_at = NULL").await;
-    assert_eq!(queue(&harness, signal).await["demand"], 6, "handed over or not");
+    assert_eq!(queue(&harness, signal).await["demand"], 6, "dispatched or not");
     harness
         .sql(
             "UPDATE live_jobs SET parked_on = 'profile:x' WHERE state = 'queued'
         AND job_id = (SELECT job_id FROM live_jobs ORDER BY job_id DESC LIMIT 1)",
         )
         .await;
-    assert_eq!(queue(&harness, signal).await["demand"], 5, "one that is parked could use no slot");
-    let cap = |most: Value| {
+    assert_eq!(queue(&harness, signal).await["demand"], 5, "a parked job could not use a slot");
+    let set_limit = |most: Value| {
         harness.mutate(
             "queueUpdate",
             "queue { demand }",
             json!({ "name": "default", "maxConcurrency": most }),
         )
     };
-    assert_eq!(cap(json!(3)).await["queue"]["demand"], 3);
-    assert_eq!(cap(Value::Null).await["queue"]["demand"], 5);
+    assert_eq!(set_limit(json!(3)).await["queue"]["demand"], 3);
+    assert_eq!(set_limit(Value::Null).await["queue"]["demand"], 5);
 
-    // Ten fewer each minute.
+    // Ten ready jobs fewer each minute.
     harness.sql("INSERT INTO queue_minutes (queue, minute, queued)
         SELECT 'default', date_trunc('minute', now()) - make_interval(mins => ago), -10 FROM generate_series(0, 6) AS ago").await;
     let at: clock::Time = queue(&harness, signal).await["emptyAt"].as_str().unwrap().parse().unwrap();
@@ -131,14 +135,17 @@ async fn the_demand_is_what_could_run_and_is_told_to_prometheus() {
         assert!(text.lines().any(|found| found == line), "{line} is not in {text}");
     }
     harness.mutate("queuePause", "queue { id }", json!({ "name": "default" })).await;
-    assert!(read().await.contains(r#"callboard_queue_demand_slots{queue="default"} 2"#), "what runs goes on");
+    assert!(
+        read().await.contains(r#"callboard_queue_demand_slots{queue="default"} 2"#),
+        "running jobs still count"
+    );
     harness.store.close().await;
     assert!(read().await.contains("callboard_queues_known 0"), "without Postgres");
     metrics_server.abort();
 }
 
 #[tokio::test]
-async fn a_bound_below_what_runs_is_refused_with_what_to_write() {
+async fn a_limit_below_the_running_jobs_is_refused_with_the_lowest_possible_one() {
     let harness = Harness::new().await;
     harness.register_worker(&["default"]).await;
     let command = harness.create_command("hello", json!({})).await;
@@ -146,8 +153,8 @@ async fn a_bound_below_what_runs_is_refused_with_what_to_write() {
         harness.create("serviceCreate", "service", json!({ "name": "s", "maxConcurrency": 3 })).await;
     let proxy = json!({ "name": "p", "protocol": "HTTP", "address": "127.0.0.1:9" });
     let proxy = harness.create("proxyCreate", "proxy", proxy).await;
-    let order = json!({ "commandId": command, "serviceIds": [service], "proxyId": proxy });
-    let jobs = [harness.enqueue(order.clone()).await, harness.enqueue(order).await];
+    let request = json!({ "commandId": command, "serviceIds": [service], "proxyId": proxy });
+    let jobs = [harness.enqueue(request.clone()).await, harness.enqueue(request).await];
     let attempts = harness.start_all(&jobs).await;
     let things = [
         ("serviceUpdate", "service", json!({ "id": service })),
@@ -171,7 +178,7 @@ async fn a_bound_below_what_runs_is_refused_with_what_to_write() {
     }
     harness.settle_all(&jobs, &attempts, &failed(false)).await;
     for thing in &things {
-        assert_eq!(set(thing, 1).await, (Some(1), json!([])), "{}, when nothing runs", thing.1);
+        assert_eq!(set(thing, 1).await, (Some(1), json!([])), "{} without running jobs", thing.1);
     }
     for (mutation, id) in [("serviceDelete", service), ("proxyDelete", proxy)] {
         assert_eq!(harness.mutate(mutation, "deletedId", json!({ "id": id })).await["userErrors"], json!([]));
@@ -180,5 +187,5 @@ async fn a_bound_below_what_runs_is_refused_with_what_to_write() {
         .fetch_one(&mut *harness.store.connection().await.unwrap())
         .await
         .unwrap();
-    assert_eq!(gates, 0, "what is gone leaves no gate");
+    assert_eq!(gates, 0, "a deleted object leaves no gate");
 }

@@ -1,4 +1,4 @@
-//! A client that loses its socket after every message loses nothing and is told nothing twice.
+//! A client that reconnects after every message misses and repeats nothing.
 
 use serde_json::{Value, json};
 
@@ -8,14 +8,14 @@ const EVENTS_SEEN: usize = 500;
 const LINES_SEEN: usize = 500;
 
 #[tokio::test]
-async fn five_hundred_reconnects_in_the_middle_of_a_jobs_events() {
+async fn five_hundred_reconnects_miss_and_repeat_no_event() {
     let harness = Harness::new().await;
     let command = harness.create_command("hello", json!({})).await;
     let job = harness.enqueue(json!({ "commandId": command })).await;
     let attempt = harness.start(job).await;
     let (mut after, mut versions) = (Value::Null, Vec::new());
     while versions.len() < EVENTS_SEEN {
-        // Something new happens while nobody listens, now and then.
+        // Some events are recorded while no subscription is open.
         if versions.len() + 3 >= version_of(&harness, job).await {
             for _ in 0..7 {
                 harness.progress(job, attempt, 0.5).await;
@@ -36,7 +36,7 @@ async fn version_of(harness: &Harness, job: callboard::ids::JobId) -> usize {
 }
 
 #[tokio::test]
-async fn five_hundred_reconnects_in_the_middle_of_a_jobs_log() {
+async fn five_hundred_reconnects_miss_and_repeat_no_line() {
     let harness = Harness::new().await;
     let command = harness.create_command("hello", json!({})).await;
     let job = harness.enqueue(json!({ "commandId": command })).await;

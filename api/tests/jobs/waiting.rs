@@ -1,4 +1,4 @@
-//! Expected a job waits: a fixture of set-ups, each with its one reason, the sentence, what blocks, and until when.
+//! `Job.waiting`: each test sets up a situation and checks the reason, sentence, blocker and time.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::harness::{Harness, failed};
 
 const FIELDS: &str = "waiting { reason explanation position until blocker { __typename id } }";
 
-/// What must be said. `{until}` in the sentence stands for the time that is shown.
+/// The expected `waiting` of a job. `{until}` in the sentence stands for the time that is shown.
 pub(crate) struct Expected<'a> {
     reason: &'a str,
     sentence: String,
@@ -45,7 +45,7 @@ impl<'a> Expected<'a> {
     }
 }
 
-/// A harness with one command, `hello`, whose jobs each set-up sends to a queue of its own.
+/// A harness with one command, `hello`, and a worker that serves the given queues.
 pub(crate) struct Fixture {
     pub(crate) harness: Harness,
     command: String,
@@ -59,7 +59,7 @@ impl Fixture {
         Self { harness, command }
     }
 
-    /// A job of the command on this queue, with this on top.
+    /// Enqueues a job of the command on this queue, with these fields in addition.
     pub(crate) async fn job(&self, queue: &str, more: Value) -> JobId {
         let mut input = json!({ "commandId": self.command, "queue": queue });
         input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -72,13 +72,13 @@ impl Fixture {
         self.harness.create("serviceCreate", "service", input).await
     }
 
-    /// Claims a job that must not be granted.
+    /// Claims a job, which must be parked.
     pub(crate) async fn park(&self, job: JobId) {
-        let (_, response) = self.harness.claim(job).await;
-        assert!(matches!(response, Decision::Parked { .. }), "{response:?}");
+        let (_, decision) = self.harness.claim(job).await;
+        assert!(matches!(decision, Decision::Parked { .. }), "{decision:?}");
     }
 
-    /// An response of a service, as a worker sees it.
+    /// Observes a response of a service, as a worker does.
     pub(crate) async fn observe_response(
         &self,
         service: &str,
@@ -112,7 +112,7 @@ impl Fixture {
         assert_eq!(shown["position"], json!(expected.position), "{set_up}");
         match (until, expected.until) {
             (Some(until), Some(expected)) => {
-                // Clocks of this process and of the database, and what is written in whole milliseconds.
+                // The database has its own clock, and times are shown in milliseconds.
                 let apart = (until - expected).abs().to_std().unwrap();
                 assert!(apart < Duration::from_secs(2), "{set_up}: {until} is not {expected}");
             }
@@ -134,7 +134,7 @@ pub(crate) fn in_seconds(seconds: u64) -> Time {
 }
 
 #[tokio::test]
-async fn its_time_its_backoff_or_jobs_that_it_needs() {
+async fn a_job_waits_for_its_start_time_its_backoff_or_its_dependencies() {
     let fixture = Fixture::new(&["q"]).await;
     let at: Time = DateTime::parse_from_rfc3339("2100-01-01T00:00:00Z").unwrap().into();
     let sentence = "The job is scheduled to start at 2100-01-01T00:00:00.000Z.";
@@ -142,9 +142,9 @@ async fn its_time_its_backoff_or_jobs_that_it_needs() {
     fixture
         .expect("a start time", fixture.job("q", later.clone()).await, expected("RUN_AT", sentence).until(at))
         .await;
-    let unserved = fixture.job("nobody", later.clone()).await;
+    let unserved = fixture.job("unserved", later.clone()).await;
     fixture.expect("a start time, and no worker", unserved, expected("RUN_AT", sentence).until(at)).await;
-    fixture.harness.mutate("queuePause", "queue { id }", json!({ "name": "nobody" })).await;
+    fixture.harness.mutate("queuePause", "queue { id }", json!({ "name": "unserved" })).await;
     fixture.expect("a start time in a paused queue", unserved, expected("RUN_AT", sentence).until(at)).await;
 
     for attempts in [1, 2] {
@@ -165,46 +165,46 @@ async fn its_time_its_backoff_or_jobs_that_it_needs() {
     }
 
     let (first, second) = (fixture.job("q", json!({})).await, fixture.job("q", json!({})).await);
-    let needs =
+    let depends_on =
         |jobs: &[JobId]| json!({ "dependsOn": jobs.iter().map(ToString::to_string).collect::<Vec<_>>() });
     let of_first = || {
         expected("DEPENDENCY", format!("The job depends on {first}, which has not finished yet."))
             .blocked_by("Job", &first)
     };
-    let one = fixture.job("q", needs(&[first])).await;
-    fixture.expect("one job that it needs", one, of_first()).await;
-    let both = fixture.job("q", needs(&[first, second])).await;
+    let one = fixture.job("q", depends_on(&[first])).await;
+    fixture.expect("one dependency", one, of_first()).await;
+    let both = fixture.job("q", depends_on(&[first, second])).await;
     let sentence = format!("The job depends on {first} and one other job, which have not finished yet.");
     fixture
-        .expect("two jobs that it needs", both, expected("DEPENDENCY", sentence).blocked_by("Job", &first))
+        .expect("two dependencies", both, expected("DEPENDENCY", sentence).blocked_by("Job", &first))
         .await;
-    let three = fixture.job("q", needs(&[first, second, one])).await;
+    let three = fixture.job("q", depends_on(&[first, second, one])).await;
     let sentence = format!("The job depends on {first} and 2 other jobs, which have not finished yet.");
     fixture
-        .expect("three jobs that it needs", three, expected("DEPENDENCY", sentence).blocked_by("Job", &first))
+        .expect("three dependencies", three, expected("DEPENDENCY", sentence).blocked_by("Job", &first))
         .await;
-    let chained = fixture.job("q", needs(&[one])).await;
+    let chained = fixture.job("q", depends_on(&[one])).await;
     let sentence = format!("The job depends on {one}, which has not finished yet.");
     fixture
         .expect(
-            "one that is blocked itself",
+            "a job that is blocked itself",
             chained,
             expected("DEPENDENCY", sentence).blocked_by("Job", &one),
         )
         .await;
     let attempt = fixture.harness.start(first).await;
-    fixture.expect("one that runs", one, of_first()).await;
+    fixture.expect("a job that runs", one, of_first()).await;
     fixture.harness.mutate("queuePause", "queue { id }", json!({ "name": "q" })).await;
-    fixture.expect("one that runs, in a paused queue", one, of_first()).await;
+    fixture.expect("a job that runs, in a paused queue", one, of_first()).await;
     fixture.harness.succeed(first, attempt).await;
     let sentence = format!("The job depends on {second}, which has not finished yet.");
     fixture
-        .expect("the other of two", both, expected("DEPENDENCY", sentence).blocked_by("Job", &second))
+        .expect("the other of two jobs", both, expected("DEPENDENCY", sentence).blocked_by("Job", &second))
         .await;
 }
 
 #[tokio::test]
-async fn its_queue_its_workers_or_its_place() {
+async fn a_job_waits_for_its_queue_a_worker_or_the_jobs_ahead() {
     let fixture = Fixture::new(&["served", "capped", "paused"]).await;
     let queue_id = |name: &str| {
         let name = name.to_owned();
@@ -216,10 +216,12 @@ async fn its_queue_its_workers_or_its_place() {
             of_name.unwrap()["id"].as_str().unwrap().to_owned()
         }
     };
-    let unserved = fixture.job("nobody", json!({})).await;
-    let nobody = || expected("NO_WORKER", "No active worker serves the queue nobody.");
-    fixture.expect("no worker for its queue", unserved, nobody()).await;
-    fixture.expect("the second there", fixture.job("nobody", json!({})).await, nobody()).await;
+    let unserved = fixture.job("unserved", json!({})).await;
+    let no_worker = || expected("NO_WORKER", "No active worker serves the queue unserved.");
+    fixture.expect("no worker for its queue", unserved, no_worker()).await;
+    fixture
+        .expect("the second job in its queue", fixture.job("unserved", json!({})).await, no_worker())
+        .await;
 
     let first = fixture.job("served", json!({})).await;
     let next = || {
@@ -229,34 +231,34 @@ async fn its_queue_its_workers_or_its_place() {
         )
         .position(1)
     };
-    fixture.expect("nobody is before it", first, next()).await;
+    fixture.expect("no job is ahead", first, next()).await;
     let second = fixture.job("served", json!({})).await;
     fixture
         .expect(
-            "one is before it",
+            "one job is ahead",
             second,
             expected("NEXT_IN_LINE", "One job is ahead in the queue served.").position(2),
         )
         .await;
     let urgent = fixture.job("served", json!({ "priority": 9 })).await;
-    fixture.expect("a late one of a high priority", urgent, next()).await;
+    fixture.expect("a later job of a higher priority", urgent, next()).await;
     let two = || expected("NEXT_IN_LINE", "2 jobs are ahead in the queue served.").position(3);
-    fixture.expect("an urgent one came before it", second, two()).await;
+    fixture.expect("an urgent job went ahead", second, two()).await;
     let idle = fixture.job("served", json!({ "priority": 0 })).await;
     fixture
         .expect(
-            "one of a low priority",
+            "a job of a low priority",
             idle,
             expected("NEXT_IN_LINE", "3 jobs are ahead in the queue served.").position(4),
         )
         .await;
     fixture.harness.start(urgent).await;
-    fixture.expect("the urgent one has started", first, next()).await;
+    fixture.expect("the urgent job has started", first, next()).await;
     fixture.harness.sql("UPDATE live_jobs SET dispatched_at = NULL").await;
-    fixture.expect("the same when nothing was handed over", idle, two()).await;
+    fixture.expect("the same when no job is dispatched", idle, two()).await;
     fixture.harness.sql("UPDATE workers SET heartbeat_at = now() - interval '1 minute'").await;
     let gone = expected("NO_WORKER", "No active worker serves the queue served.");
-    fixture.expect("its worker has gone", first, gone).await;
+    fixture.expect("its worker is lost", first, gone).await;
     fixture.harness.sql("UPDATE workers SET heartbeat_at = now()").await;
 
     let paused = fixture.job("paused", json!({})).await;
@@ -268,7 +270,7 @@ async fn its_queue_its_workers_or_its_place() {
         .harness
         .mutate("queueUpdate", "queue { id }", json!({ "name": "paused", "maxConcurrency": 1 }))
         .await;
-    fixture.expect("a paused queue with a cap", paused, is_paused()).await;
+    fixture.expect("a paused queue with a limit", paused, is_paused()).await;
     fixture.harness.mutate("queueResume", "queue { id }", json!({ "name": "paused" })).await;
     let again = expected(
         "NEXT_IN_LINE",
@@ -278,12 +280,12 @@ async fn its_queue_its_workers_or_its_place() {
 }
 
 #[tokio::test]
-async fn exact_places_up_to_a_thousand() {
+async fn positions_are_exact_up_to_a_thousand() {
     let fixture = Fixture::new(&["long"]).await;
-    let order = json!({ "commandId": fixture.command, "queue": "long" });
+    let request = json!({ "commandId": fixture.command, "queue": "long" });
     let mut jobs: Vec<JobId> = Vec::new();
     for _ in 0..2 {
-        let input = json!({ "jobs": vec![order.clone(); 600] });
+        let input = json!({ "jobs": vec![request.clone(); 600] });
         let made = fixture.harness.mutate("jobsEnqueue", "jobs { id }", input).await;
         let ids = made["jobs"]
             .as_array()
@@ -292,18 +294,18 @@ async fn exact_places_up_to_a_thousand() {
             .map(|job| job["id"].as_str().unwrap().parse::<JobId>().unwrap());
         jobs.extend(ids);
     }
-    // Ids of one call have been made in order, whichever call was committed first.
+    // Ids follow the order of requests, whatever the order of commits.
     jobs.sort_unstable();
-    for place in [2_i32, 599, 601, 999, 1000] {
-        let job = jobs[usize::try_from(place).unwrap() - 1];
-        let sentence = match place {
+    for position in [2_i32, 599, 601, 999, 1000] {
+        let job = jobs[usize::try_from(position).unwrap() - 1];
+        let sentence = match position {
             2 => "One job is ahead in the queue long.".to_owned(),
-            place => format!("{} jobs are ahead in the queue long.", place - 1),
+            position => format!("{} jobs are ahead in the queue long.", position - 1),
         };
-        fixture.expect("a place", job, expected("NEXT_IN_LINE", sentence).position(place)).await;
+        fixture.expect("a position", job, expected("NEXT_IN_LINE", sentence).position(position)).await;
     }
-    for place in [1001, 1200] {
+    for position in [1001, 1200] {
         let beyond = expected("NEXT_IN_LINE", "1000 or more jobs are ahead in the queue long.");
-        fixture.expect("a place beyond", jobs[place - 1], beyond).await;
+        fixture.expect("a position beyond the exact ones", jobs[position - 1], beyond).await;
     }
 }

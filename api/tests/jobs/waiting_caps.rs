@@ -1,4 +1,4 @@
-//! Caps per day and month, as users meet them: expected a job waits, what is left, and what is refused.
+//! Caps per day and month: the wait reason, the remaining usage, and refusals.
 
 use callboard::{clock, limit::Period};
 use callboard_test_support::within_a_day;
@@ -23,7 +23,7 @@ fn end(period: Period) -> String {
 }
 
 #[tokio::test]
-async fn a_command_or_a_profile_that_has_had_its_share() {
+async fn a_job_waits_while_a_cap_of_its_command_or_profile_is_exhausted() {
     let fixture = fixture().await;
     let caps = json!([{ "most": 1, "per": "DAY" }, { "most": 5, "per": "MONTH" }]);
     let command =
@@ -34,10 +34,10 @@ async fn a_command_or_a_profile_that_has_had_its_share() {
     let (today, month) = (Period::Day.end(clock::now()), Period::Month.end(clock::now()));
     let sentence = "The command daily has reached its cap of 1 a day. The next day begins at {until}.";
     let of_command = || expected("RATE_LIMIT", sentence).blocked_by("Command", &command).until(today);
-    fixture.expect("a cap of its command, before anybody has asked", job, of_command()).await;
+    fixture.expect("a cap of its command, before any claim", job, of_command()).await;
     fixture.park(job).await;
     fixture.harness.succeed(first, attempt).await;
-    fixture.expect("a cap of its command, and nothing runs", job, of_command()).await;
+    fixture.expect("a cap of its command, with no running job", job, of_command()).await;
     let left = |name: &str, limit: i32, remaining: i32, end: String| json!({ "name": name, "source": "DECLARED", "limit": limit, "remaining": remaining, "resetsAt": end });
     let shown = usage(&fixture, "command", &command).await;
     assert_eq!(shown, json!([left("day", 1, 0, end(Period::Day)), left("month", 5, 4, end(Period::Month))]));
@@ -51,7 +51,7 @@ async fn a_command_or_a_profile_that_has_had_its_share() {
     fixture.harness.start(first).await;
     let sentence = "The profile alice has reached its cap of 1 a month. The next month begins at {until}.";
     let of_profile = || expected("RATE_LIMIT", sentence).blocked_by("Profile", &profile).until(month);
-    fixture.expect("a cap of its profile, which is in use besides", job, of_profile()).await;
+    fixture.expect("a cap of its profile, which is also in use", job, of_profile()).await;
     fixture.park(job).await;
     let raised = json!({ "id": profile, "caps": [{ "most": 2, "per": "MONTH" }] });
     fixture.harness.mutate("profileUpdate", "profile { id }", raised).await;
@@ -62,7 +62,7 @@ async fn a_command_or_a_profile_that_has_had_its_share() {
 }
 
 #[tokio::test]
-async fn a_cap_that_refuses_says_what_to_do() {
+async fn a_refusing_cap_reports_what_to_do() {
     let fixture = fixture().await;
     let caps = json!([{ "most": 1, "per": "DAY", "whenReached": "REFUSE" }]);
     let command = fixture.harness.create_command("once", json!({ "policy": { "caps": caps } })).await;

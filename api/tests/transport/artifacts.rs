@@ -1,11 +1,11 @@
-//! Signed URLs of artifacts, over HTTP.
+//! Downloads of artifacts by signed URL.
 
 use callboard::clock;
 
 use crate::test_server::{Setup, artifact_id, client, start};
 
 #[tokio::test]
-async fn a_signed_url_gives_one_file_and_nothing_else() {
+async fn a_signed_url_serves_exactly_one_file() {
     let root = tempfile::tempdir().unwrap();
     std::fs::create_dir(root.path().join("job")).unwrap();
     let png = vec![0x89; 200_000];

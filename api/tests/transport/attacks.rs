@@ -1,5 +1,4 @@
-//! Requests that are meant to hurt: each is refused with a code, and the server answers the next one as if nothing had
-//! been.
+//! Hostile requests: each is refused with a code, and the server handles the next one normally.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +22,7 @@ async fn assert_refused(server: &TestServer, body: String, status: u16, code: &s
     let response = request.send().await.unwrap();
     assert_eq!(response.status().as_u16(), status, "{shown}");
     let text = response.text().await.unwrap();
-    assert!(text.len() < 100_000, "{shown}: an response of {} bytes", text.len());
+    assert!(text.len() < 100_000, "{shown}: a response of {} bytes", text.len());
     let response: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(response["errors"][0]["extensions"]["code"], code, "{shown}: {text}");
     assert!(began.elapsed() < Duration::from_secs(10), "{shown}: {:?}", began.elapsed());
@@ -35,7 +34,7 @@ fn document(text: impl Into<String>) -> String {
 }
 
 #[tokio::test]
-async fn bodies_without_measure_are_refused() {
+async fn oversized_and_deeply_nested_bodies_are_refused() {
     let server = start_default().await;
     for megabytes in [2, 30] {
         let script = "x".repeat(megabytes * 1024 * 1024);
@@ -64,7 +63,7 @@ fn repeated(times: usize, text: impl Fn(usize) -> String) -> String {
 }
 
 #[tokio::test]
-async fn documents_without_measure_are_refused() {
+async fn oversized_and_deeply_nested_documents_are_refused() {
     let server = start_default().await;
     let aliases = repeated(6000, |n| format!("a{n}:hello"));
     assert_refused(&server, document(format!("{{ {aliases} }}")), 400, "TOO_COMPLEX").await;
@@ -117,7 +116,7 @@ async fn documents_without_measure_are_refused() {
 }
 
 #[tokio::test]
-async fn the_standard_introspection_is_not_an_attack() {
+async fn the_standard_introspection_query_is_accepted() {
     let server = start_default().await;
     let types = "kind name ".to_owned() + &"ofType { kind name ".repeat(7) + &"}".repeat(7);
     let query = format!(
@@ -130,7 +129,7 @@ async fn the_standard_introspection_is_not_an_attack() {
 }
 
 #[tokio::test]
-async fn a_body_in_pieces_counts_like_any_other() {
+async fn a_chunked_body_is_limited_like_any_other() {
     let server = start_default().await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let head = format!(
@@ -138,9 +137,9 @@ async fn a_body_in_pieces_counts_like_any_other() {
          Transfer-Encoding: chunked\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await.unwrap();
-    let piece = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
+    let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
     for _ in 0..32 {
-        stream.write_all(piece.as_bytes()).await.unwrap();
+        stream.write_all(chunk.as_bytes()).await.unwrap();
     }
     stream.write_all(b"0\r\n\r\n").await.unwrap();
     let mut response = String::new();
@@ -150,7 +149,7 @@ async fn a_body_in_pieces_counts_like_any_other() {
 }
 
 #[tokio::test]
-async fn a_packed_body_is_refused() {
+async fn a_compressed_request_body_is_refused() {
     let server = start_default().await;
     let request = server
         .graphql(Method::POST)

@@ -1,4 +1,4 @@
-//! The demo site and the demo proxy, as a job would use them.
+//! The demo site and the demo proxy, used as a job uses them.
 
 use callboard_api::demo::{proxy, site};
 use reqwest::{Client, Proxy, StatusCode};
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::test_server::{client, start_default};
 
 #[tokio::test]
-async fn the_site_is_logged_in_to_and_read() {
+async fn the_orders_page_requires_a_login() {
     let server = start_default().await;
     let log_in = |name: &str, password: &str| {
         client()
@@ -48,7 +48,7 @@ async fn the_site_is_logged_in_to_and_read() {
 }
 
 #[tokio::test]
-async fn quotes_need_a_token_and_tell_their_limit() {
+async fn quotes_require_a_token_and_report_their_rate_limit() {
     let server = start_default().await;
     let get_quote = |key: &'static str| client().get(server.url("/demo/api/quote")).bearer_auth(key).send();
     assert_eq!(get_quote("other").await.unwrap().status(), StatusCode::UNAUTHORIZED);
@@ -77,7 +77,7 @@ async fn start_proxy() -> (std::net::SocketAddr, CancellationToken) {
 }
 
 #[tokio::test]
-async fn the_proxy_forwards_with_its_password_to_loopback_only() {
+async fn the_proxy_forwards_only_with_its_password_and_only_to_loopback() {
     let server = start_default().await;
     let (address, stop) = start_proxy().await;
     let through = |user: &str, password: &str| {
@@ -103,7 +103,7 @@ async fn the_proxy_forwards_with_its_password_to_loopback_only() {
 }
 
 #[tokio::test]
-async fn the_proxy_tunnels() {
+async fn the_proxy_tunnels_connect_requests() {
     let server = start_default().await;
     let (address, stop) = start_proxy().await;
     let connect = |target: String, authorization: &'static str| async move {
@@ -114,7 +114,7 @@ async fn the_proxy_tunnels() {
         let length = stream.read(&mut response).await.unwrap();
         (String::from_utf8_lossy(&response[..length]).into_owned(), stream)
     };
-    // demo:callboard
+    // The credentials are `demo:callboard`.
     let key = "Proxy-Authorization: Basic ZGVtbzpjYWxsYm9hcmQ=\r\n";
     let (response, mut tunnel) = connect(server.address.to_string(), key).await;
     assert!(

@@ -1,4 +1,4 @@
-//! Errors of resolvers: their codes, and that nothing of ours leaks through their texts.
+//! Errors of resolvers: their codes, and no internal details in their messages.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::test_server::{Setup, start, start_default};
 
 #[tokio::test]
-async fn texts_of_ours_stay_inside() {
+async fn internal_details_do_not_leak_into_messages() {
     let server = start_default().await;
     for (query, code) in [
         ("{ fragile { nullable } }", "INTERNAL"),
@@ -37,7 +37,7 @@ async fn texts_of_ours_stay_inside() {
 }
 
 #[tokio::test]
-async fn what_the_executor_says_itself_has_a_code() {
+async fn errors_of_the_executor_have_a_code() {
     let server = start_default().await;
     for (query, code) in [
         ("{ at(value: \"2026-11-22T17:31:10Z\") }", None),
@@ -57,7 +57,7 @@ async fn what_the_executor_says_itself_has_a_code() {
 }
 
 #[tokio::test]
-async fn an_operation_that_takes_too_long_is_given_up() {
+async fn an_operation_over_the_time_limit_is_aborted() {
     let server = start(Setup { time_max: Duration::from_millis(50), ..Setup::default() }).await;
     let response = server.execute("{ sleep(millis: 60000) }").await;
     assert_eq!(response["errors"][0]["extensions"]["code"], "UNAVAILABLE", "{response}");

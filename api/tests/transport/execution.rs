@@ -1,11 +1,11 @@
-//! What async-graphql answers, where its versions differ: fields in the order of the query, nulls that bubble, keys that
-//! are never missing; and pages and nodes.
+//! Behaviour in which async-graphql's versions differ (order of fields, null propagation, missing
+//! keys), and pages and nodes.
 
 use serde_json::{Value, json};
 
 use crate::test_server::{TestServer, start_default};
 
-/// The response as text, because its order counts.
+/// Returns the response as text, because the order of its keys matters.
 async fn text(server: &TestServer, query: &str) -> String {
     let body = json!({ "query": query }).to_string();
     let request = server.graphql(reqwest::Method::POST).header("content-type", "application/json").body(body);
@@ -13,7 +13,7 @@ async fn text(server: &TestServer, query: &str) -> String {
 }
 
 #[tokio::test]
-async fn fields_come_in_the_order_of_the_query() {
+async fn fields_are_returned_in_query_order() {
     let server = start_default().await;
     assert_eq!(
         text(&server, "{ fragile { slow fine b: slow a: fine } z: hello a: hello }").await,
@@ -22,7 +22,7 @@ async fn fields_come_in_the_order_of_the_query() {
 }
 
 #[tokio::test]
-async fn a_nullable_field_that_fails_is_null_and_nothing_else_is() {
+async fn a_failed_nullable_field_is_null_and_the_others_are_returned() {
     let server = start_default().await;
     let response = text(&server, "{ fragile { fine nullable } hello }").await;
     assert!(
@@ -36,7 +36,7 @@ async fn a_nullable_field_that_fails_is_null_and_nothing_else_is() {
 }
 
 #[tokio::test]
-async fn a_field_that_cannot_be_null_takes_its_parent_with_it() {
+async fn a_failed_non_null_field_makes_its_parent_null() {
     let server = start_default().await;
     let response = text(&server, "{ fragile { fine notNull } hello }").await;
     assert!(
@@ -51,7 +51,7 @@ async fn a_field_that_cannot_be_null_takes_its_parent_with_it() {
 }
 
 #[tokio::test]
-async fn pages_go_both_ways() {
+async fn pages_go_forwards_and_backwards() {
     let server = start_default().await;
     let numbers = |response: &Value| -> Vec<i64> {
         let nodes = response["data"]["jobs"]["nodes"].as_array().unwrap();
@@ -86,18 +86,17 @@ async fn pages_go_both_ways() {
 }
 
 #[tokio::test]
-async fn nodes_are_found_by_their_prefix() {
+async fn nodes_are_loaded_by_the_prefix_of_their_id() {
     let server = start_default().await;
     let listed = server.execute("{ jobs(first: 2) { nodes { id } } }").await;
     let (one, two) = (&listed["data"]["jobs"]["nodes"][0]["id"], &listed["data"]["jobs"]["nodes"][1]["id"]);
     let response =
         server.execute(&format!("{{ node(id: {one}) {{ __typename id ... on Job {{ number }} }} }}")).await;
     assert_eq!(response["data"]["node"], json!({ "__typename": "Job", "id": one, "number": 1 }));
-    for nothing in
-        ["", "x", "job_", "job_01", "task_01h455vb4pex5vsknk084sn02q", "job_7zzzzzzzzzzzzzzzzzzzzzzzzz"]
+    for id in ["", "x", "job_", "job_01", "task_01h455vb4pex5vsknk084sn02q", "job_7zzzzzzzzzzzzzzzzzzzzzzzzz"]
     {
-        let response = server.execute(&format!("{{ node(id: \"{nothing}\") {{ id }} }}")).await;
-        assert_eq!(response, json!({ "data": { "node": null } }), "{nothing}");
+        let response = server.execute(&format!("{{ node(id: \"{id}\") {{ id }} }}")).await;
+        assert_eq!(response, json!({ "data": { "node": null } }), "{id}");
     }
     let response = server.execute(&format!("{{ nodes(ids: [{two}, \"x\", {one}]) {{ id }} }}")).await;
     assert_eq!(response["data"]["nodes"], json!([{ "id": two }, null, { "id": one }]));

@@ -1,4 +1,4 @@
-//! The transports against a server schema: real HTTP and WebSockets on a loopback port, no database.
+//! The transports with a test schema and without a database, on a loopback port.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::panic, clippy::wildcard_enum_match_arm, reason = "a test that cannot go on has failed")]

@@ -1,4 +1,4 @@
-//! Everything that is not GraphQL: pages, health, metrics, headers, packing.
+//! Pages, health, metrics, response headers and compression.
 
 use callboard_api::health::Part;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::test_server::{Setup, client, start, start_default};
 
 #[tokio::test]
-async fn pages_come_with_their_policies() {
+async fn pages_have_their_security_headers() {
     let server = start_default().await;
     for (path, policy) in [("/", "default-src 'self';"), ("/playground", "worker-src 'self' blob:")] {
         let response = client().get(server.url(path)).send().await.unwrap();
@@ -40,7 +40,7 @@ async fn pages_come_with_their_policies() {
 }
 
 #[tokio::test]
-async fn health_tells_the_process_from_its_parts() {
+async fn readiness_fails_with_a_part_and_liveness_does_not() {
     let server = start(Setup {
         parts: vec![
             Part::new("postgres", || async { Ok(()) }),
@@ -57,7 +57,7 @@ async fn health_tells_the_process_from_its_parts() {
 }
 
 #[tokio::test]
-async fn operations_are_counted() {
+async fn operations_are_counted_in_metrics() {
     let server = start_default().await;
     server.execute("{ hello }").await;
     let response = client().get(server.url("/metrics")).send().await.unwrap();
@@ -68,7 +68,7 @@ async fn operations_are_counted() {
 }
 
 #[tokio::test]
-async fn large_answers_are_packed_and_streams_are_not() {
+async fn large_responses_are_compressed_and_streams_are_not() {
     let server = start_default().await;
     let send = |query: &str, accept: &'static str| {
         let body = json!({ "query": query }).to_string();

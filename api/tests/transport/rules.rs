@@ -1,4 +1,4 @@
-//! GraphQL over HTTP, rule by rule: method, headers and body against status, content type and response.
+//! GraphQL over HTTP: the status, content type and error code for each kind of request.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ struct Case {
     method: Method,
     accept: Option<&'static str>,
     content_type: Option<&'static str>,
-    /// A query string (GET) or a body.
+    /// The query string of a GET, or the body.
     sent: String,
     status: u16,
     response_type: &'static str,
@@ -50,7 +50,7 @@ fn cases() -> Vec<Case> {
         ..post(JSON, sent, status, JSON, code)
     };
     let mut cases = vec![
-        // Which form of response.
+        // The response's media type.
         post(JSON, hello(), 200, JSON, None),
         post(GRAPHQL, hello(), 200, GRAPHQL, None),
         post("*/*", hello(), 200, JSON, None),
@@ -58,7 +58,7 @@ fn cases() -> Vec<Case> {
         post("application/graphql-response+json, application/json;q=0.9", hello(), 200, GRAPHQL, None),
         Case { accept: None, ..post(JSON, hello(), 200, JSON, None) },
         post("text/html", hello(), 406, JSON, Some("BAD_REQUEST")),
-        // What is in a body.
+        // The request's media type.
         bare(Some("application/json; charset=utf-8"), 200, None),
         bare(Some("application/json; charset=\"UTF-8\""), 200, None),
         bare(Some("application/json; charset=utf-16"), 415, Some("BAD_REQUEST")),
@@ -82,7 +82,7 @@ fn cases() -> Vec<Case> {
         Case { method: Method::OPTIONS, ..post(JSON, "", 405, JSON, Some("BAD_REQUEST")) },
         post(JSON, query("mutation { bump }"), 200, JSON, None),
     ];
-    // What is no request, whichever form of response is read.
+    // Malformed requests, with either media type.
     for body in [
         "",
         "{",
@@ -102,7 +102,7 @@ fn cases() -> Vec<Case> {
         cases.push(post(JSON, body, 400, JSON, Some("BAD_REQUEST")));
         cases.push(post(GRAPHQL, body, 400, JSON, Some("BAD_REQUEST")));
     }
-    // Operations that cannot run: 400 in the new form, 200 in the old.
+    // Operations that cannot run: 400 with graphql-response+json, 200 with JSON.
     for (text, code) in [
         ("{ hello", "PARSE_FAILED"),
         ("{ nothing }", "VALIDATION_FAILED"),
@@ -129,7 +129,7 @@ fn cases() -> Vec<Case> {
 }
 
 #[tokio::test]
-async fn every_rule_holds() {
+async fn every_request_gets_its_status_content_type_and_code() {
     let server = start_default().await;
     for case in cases() {
         let shown = format!("{} {:?} {:?} {:.120}", case.method, case.accept, case.content_type, case.sent);
@@ -178,7 +178,7 @@ async fn every_rule_holds() {
 }
 
 #[tokio::test]
-async fn without_a_key_only_the_viewer_is_answered() {
+async fn without_a_key_only_viewer_and_session_create_run() {
     let server = start_default().await;
     let send = |accept: &'static str, key: Option<&'static str>, text: &str| {
         let mut request = client()
@@ -226,7 +226,7 @@ async fn without_a_key_only_the_viewer_is_answered() {
 }
 
 #[tokio::test]
-async fn a_role_is_checked_in_the_resolver() {
+async fn a_resolver_checks_the_role() {
     let server = start_default().await;
     assert_eq!(server.execute("{ adminOnly }").await["data"]["adminOnly"], "admin");
     let body = query("{ adminOnly }");
@@ -238,7 +238,7 @@ async fn a_role_is_checked_in_the_resolver() {
 }
 
 #[tokio::test]
-async fn pages_of_friends_may_read_and_others_may_not() {
+async fn only_pages_of_configured_origins_pass_cors() {
     let server = start_default().await;
     let preflight = |origin: &'static str| {
         client()

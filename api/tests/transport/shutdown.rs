@@ -1,4 +1,4 @@
-//! Going down: sockets are told to connect again, streams break off, what runs is finished.
+//! Shutdown: sockets close with 1001, event streams are aborted, and running requests finish.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn everything_ends_in_an_orderly_way() {
+async fn a_shutdown_closes_sockets_aborts_streams_and_finishes_requests() {
     let server = start_default().await;
     let mut socket = sign_in(&server).await;
     socket.subscribe("1", "subscription { silence }").await;
@@ -28,13 +28,13 @@ async fn everything_ends_in_an_orderly_way() {
     assert_eq!(socket.close_code().await, 1001);
     drop(socket);
     let text = stream.text().await.unwrap();
-    assert!(!text.contains("complete"), "a stream that breaks off is opened again: {text}");
+    assert!(!text.contains("complete"), "a client reopens only a stream that did not complete: {text}");
     let response: serde_json::Value = running.await.unwrap().unwrap().json().await.unwrap();
-    assert_eq!(response["data"]["sleep"], 600, "what runs is finished");
+    assert_eq!(response["data"]["sleep"], 600, "running requests finish");
     server.served.await.unwrap().unwrap();
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     assert!(
         client().get(format!("http://{}/healthz", server.address)).send().await.is_err(),
-        "nothing new is accepted"
+        "new connections are refused"
     );
 }

@@ -1,4 +1,4 @@
-//! graphql-transport-ws: messages, and the table of closing codes.
+//! graphql-transport-ws: messages, close codes and the negotiation of the protocol.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -13,7 +13,7 @@ use tokio_tungstenite::{
 
 use crate::test_server::{ADMIN, OPEN_STREAMS, Setup, TestServer, start, start_default};
 
-/// A client of a socket.
+/// A WebSocket client.
 pub struct Client(pub WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 /// Connects with these headers.
@@ -28,7 +28,7 @@ pub async fn connect_with(
     connect_async(request).await.map(|(stream, _)| Client(stream)).map_err(Box::new)
 }
 
-/// Connects as graphql-ws does.
+/// Connects with the protocol graphql-transport-ws.
 pub async fn connect(server: &TestServer) -> Client {
     connect_with(server, &[("sec-websocket-protocol", "graphql-transport-ws")]).await.unwrap()
 }
@@ -51,12 +51,12 @@ impl Client {
         self.0.send(Message::text(message.to_string())).await.unwrap();
     }
 
-    /// Asks for an operation.
+    /// Starts an operation.
     pub async fn subscribe(&mut self, id: &str, query: &str) {
         self.send(&json!({ "id": id, "type": "subscribe", "payload": { "query": query } })).await;
     }
 
-    /// The next message, pings left out.
+    /// Returns the next message, without pings.
     pub async fn receive(&mut self) -> Value {
         loop {
             match self.next().await {
@@ -67,7 +67,7 @@ impl Client {
         }
     }
 
-    /// The code with which the server closes, whatever comes before.
+    /// Skips messages until the server closes and returns the close code.
     pub async fn close_code(&mut self) -> u16 {
         loop {
             if let Message::Close(frame) = self.next().await {
@@ -76,8 +76,8 @@ impl Client {
         }
     }
 
-    /// The same, without a word to the server: the library answers a ping as it is read, and that fails on a
-    /// connection that the server has ended, before the close frame behind it is seen.
+    /// Like [`close_code`](Self::close_code), but ignores I/O errors. The library sends a pong for
+    /// each ping that it reads, which fails on a closed connection before the close frame is read.
     pub async fn close_code_behind_pings(&mut self) -> u16 {
         loop {
             match tokio::time::timeout(Duration::from_secs(10), self.0.next()).await.unwrap() {
@@ -90,7 +90,7 @@ impl Client {
 
     async fn next(&mut self) -> Message {
         let next = tokio::time::timeout(Duration::from_secs(10), self.0.next()).await;
-        next.expect("the server says something").expect("the socket is open").unwrap()
+        next.expect("the server sends a message").expect("the socket is open").unwrap()
     }
 }
 
@@ -106,7 +106,7 @@ fn short_limits() -> Setup {
 }
 
 #[tokio::test]
-async fn every_reason_has_its_code() {
+async fn every_close_reason_has_its_code() {
     let server = start_default().await;
     let init = json!({ "type": "connection_init", "payload": { "authorization": ADMIN } }).to_string();
     let ticks = r#"{"id":"1","type":"subscribe","payload":{"query":"subscription { silence }"}}"#.to_owned();
@@ -142,16 +142,16 @@ async fn every_reason_has_its_code() {
 }
 
 #[tokio::test]
-async fn a_socket_without_init_or_sign_of_life_is_closed() {
+async fn a_socket_without_init_or_pongs_is_closed() {
     let mut setup = short_limits();
-    // However late the client comes to read it, the farewell must still be there.
+    // The close frame must still be there when the client reads late.
     setup.limits.farewell = Duration::from_mins(1);
     let server = start(setup).await;
     assert_eq!(connect(&server).await.close_code().await, 4408);
     let mut client = sign_in(&server).await;
     client.subscribe("1", "subscription { silence }").await;
-    // The library answers pings while it is read: alive for longer than the server would wait for a silent client.
-    let heard = tokio::time::timeout(Duration::from_secs(1), async {
+    // The library sends pongs while it is read, so the client stays past the idle timeout.
+    let received = tokio::time::timeout(Duration::from_secs(1), async {
         loop {
             match client.next().await {
                 Message::Ping(_) => {}
@@ -159,14 +159,14 @@ async fn a_socket_without_init_or_sign_of_life_is_closed() {
             }
         }
     });
-    assert!(heard.await.is_err(), "a client that answers pings stays");
-    // Not read for a while: no pongs go out. Then what has waited is read.
+    assert!(received.await.is_err(), "a client that sends pongs stays connected");
+    // Without reads no pongs are sent. Then the buffered messages are read.
     tokio::time::sleep(Duration::from_millis(800)).await;
     assert_eq!(client.close_code_behind_pings().await, 1001);
 }
 
 #[tokio::test]
-async fn a_client_that_closes_is_answered_and_its_operations_end() {
+async fn a_close_by_the_client_is_acknowledged_and_ends_its_operations() {
     let server = start_default().await;
     let before = OPEN_STREAMS.load(Ordering::SeqCst);
     let mut client = sign_in(&server).await;
@@ -178,7 +178,7 @@ async fn a_client_that_closes_is_answered_and_its_operations_end() {
     wait_until(|| OPEN_STREAMS.load(Ordering::SeqCst) <= before).await;
 }
 
-/// Waits for a condition.
+/// Waits up to five seconds for a condition.
 pub async fn wait_until(mut holds: impl FnMut() -> bool) {
     for _ in 0..500 {
         if holds() {
@@ -186,11 +186,11 @@ pub async fn wait_until(mut holds: impl FnMut() -> bool) {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("waited for five seconds");
+    panic!("the condition did not hold within five seconds");
 }
 
 #[tokio::test]
-async fn operations_of_every_kind_are_answered() {
+async fn operations_of_every_kind_run_over_a_socket() {
     let server = start_default().await;
     let mut client = sign_in(&server).await;
     client.subscribe("q", "{ hello }").await;
@@ -233,7 +233,7 @@ async fn operations_of_every_kind_are_answered() {
 }
 
 #[tokio::test]
-async fn a_stopped_operation_says_nothing_more_and_its_id_is_free() {
+async fn a_stopped_operation_sends_nothing_more_and_frees_its_id() {
     let server = start_default().await;
     let before = OPEN_STREAMS.load(Ordering::SeqCst);
     let mut client = sign_in(&server).await;
@@ -246,7 +246,7 @@ async fn a_stopped_operation_says_nothing_more_and_its_id_is_free() {
 }
 
 #[tokio::test]
-async fn there_is_room_for_fifty_operations() {
+async fn operations_over_the_limit_are_refused_until_one_ends() {
     let server = start_default().await;
     let mut client = sign_in(&server).await;
     for number in 0..socket::OPERATIONS_MAX {
@@ -261,7 +261,7 @@ async fn there_is_room_for_fifty_operations() {
 }
 
 #[tokio::test]
-async fn without_a_key_operations_are_refused_and_the_socket_stays() {
+async fn without_a_key_operations_are_refused_and_the_socket_stays_open() {
     let server = start_default().await;
     let mut client = connect(&server).await;
     client.send(&json!({ "type": "connection_init" })).await;
@@ -280,14 +280,14 @@ async fn without_a_key_operations_are_refused_and_the_socket_stays() {
 }
 
 #[tokio::test]
-async fn the_protocol_is_chosen_whatever_else_is_offered() {
+async fn the_transport_protocol_is_chosen_and_legacy_messages_are_accepted() {
     let server = start_default().await;
     let mut both = connect_with(&server, &[("sec-websocket-protocol", "graphql-ws, graphql-transport-ws")])
         .await
         .unwrap();
     both.send(&json!({ "type": "connection_init", "payload": { "Authorization": ADMIN } })).await;
     assert_eq!(both.receive().await["type"], "connection_ack");
-    // As Python's gql speaks after it has missed the response's header.
+    // The legacy messages of Python's gql, which misses the response's protocol header.
     both.send(&json!({ "id": "1", "type": "start", "payload": { "query": "subscription { ticks(to: 1) { number } }" } })).await;
     assert_eq!(
         both.receive().await,
@@ -306,7 +306,7 @@ async fn the_protocol_is_chosen_whatever_else_is_offered() {
 }
 
 #[tokio::test]
-async fn pages_of_strangers_and_programs_without_a_protocol_get_no_socket() {
+async fn foreign_origins_and_unknown_protocols_get_no_socket() {
     let server = start_default().await;
     let protocol = ("sec-websocket-protocol", "graphql-transport-ws");
     let own = format!("http://{}", server.address);

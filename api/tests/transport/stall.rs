@@ -1,4 +1,4 @@
-//! Clients that do not read: they are dropped in time, and cost no memory until then.
+//! Clients that do not read are disconnected in time and use little memory until then.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::{
     test_server::{ADMIN, Setup, start},
 };
 
-/// Resident memory of this process, in KiB; the server is part of it.
+/// Returns the resident memory of this process, which includes the server, in KiB.
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
@@ -20,7 +20,7 @@ fn resident() -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_socket_that_is_not_read_is_dropped_and_costs_little() {
+async fn an_unread_socket_is_closed_in_time_and_uses_little_memory() {
     let limits = callboard_api::endpoint::SocketLimits {
         stall: Duration::from_millis(1500),
         ..callboard_api::endpoint::SocketLimits::default()
@@ -34,16 +34,17 @@ async fn a_socket_that_is_not_read_is_dropped_and_costs_little() {
     let open = || server.sockets.len();
     while open() > 0 {
         most = most.max(resident().saturating_sub(before));
-        assert!(began.elapsed() < Duration::from_secs(20), "still there");
+        assert!(began.elapsed() < Duration::from_secs(20), "the socket is still open");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // 32 frames and the buffers of both ends, which are in this process too; without a bound it would be gigabytes.
+    // 32 frames and the buffers of both ends, which are in this process. Unbounded it would be
+    // gigabytes.
     assert!(most < 64 * 1024, "{most} KiB");
     assert!(began.elapsed() >= Duration::from_millis(1500));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_event_stream_that_is_not_read_waits_in_little_memory() {
+async fn an_unread_event_stream_uses_little_memory() {
     let server = start(Setup::default()).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let body = r#"{"query":"subscription { flood(kilobytes: 64) }"}"#;

@@ -1,10 +1,10 @@
-//! GraphQL over server-sent events, distinct connections.
+//! GraphQL over server-sent events in distinct-connections mode.
 
 use serde_json::{Value, json};
 
 use crate::test_server::{ADMIN, client, start_default};
 
-/// Events of a finished stream: name and data.
+/// Parses the events of a finished stream into name and data.
 fn events(text: &str) -> Vec<(String, String)> {
     let of = |block: &str, field: &str| {
         block
@@ -20,7 +20,7 @@ fn events(text: &str) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn a_stream_has_next_and_complete() {
+async fn a_stream_sends_next_and_complete_events() {
     let server = start_default().await;
     let send = |query: &str, key: Option<&'static str>| {
         let mut request = client().post(server.url("/graphql")).header("accept", "text/event-stream");
@@ -59,7 +59,7 @@ async fn a_stream_has_next_and_complete() {
 }
 
 #[tokio::test]
-async fn a_stream_may_come_by_get_but_not_change_anything() {
+async fn a_stream_by_get_runs_subscriptions_but_no_mutations() {
     let server = start_default().await;
     let get = |query: &str| {
         client()

@@ -1,4 +1,4 @@
-//! A schema that does one strange thing per field, and a server that serves it on a port of its own.
+//! A schema with one unusual behaviour per field, and a server for it on its own port.
 
 use std::{
     net::SocketAddr,
@@ -41,31 +41,26 @@ pub const ADMIN: &str = "cb_test_admin";
 /// A key with the role VIEWER.
 pub const VIEWER: &str = "cb_test_viewer";
 
-/// An item of a list, with an id.
+/// An item of a list.
 #[derive(Debug, Clone)]
 pub struct Job(pub i64);
 
-/// An item of a list.
 #[Object]
 impl Job {
-    /// Its id.
     async fn id(&self) -> ID {
         JobId::from(uuid::Uuid::from_u128(self.0 as u128)).to_string().into()
     }
-    /// Its number.
     async fn number(&self) -> i64 {
         self.0
     }
 }
 
-/// Another noun with an id.
+/// Another type with an id. Loading it fails.
 #[derive(Debug, Clone)]
 pub struct Profile;
 
-/// Another noun with an id.
 #[Object]
 impl Profile {
-    /// Its id.
     async fn id(&self) -> ID {
         ProfileId::from(uuid::Uuid::nil()).to_string().into()
     }
@@ -95,11 +90,10 @@ connection!(
     count_at_least: i32
 );
 
-/// Something whose fields fail.
+/// An object with failing fields.
 #[derive(Debug, Default)]
 pub struct Fragile;
 
-/// Something whose fields fail.
 #[Object]
 impl Fragile {
     async fn fine(&self) -> i32 {
@@ -120,7 +114,6 @@ impl Fragile {
     }
 }
 
-/// What the tests query.
 #[derive(Debug, Default)]
 pub struct TestQuery;
 
@@ -176,8 +169,8 @@ impl TestQuery {
     ) -> Result<JobConnection> {
         let page = Page::<Keyset<i64>>::parse((first, after), (last, before), PAGE_MAX)?;
         let (low, high) = (
-            page.after.as_ref().map_or(0, |place| place.0),
-            page.before.as_ref().map_or(101, |place| place.0),
+            page.after.as_ref().map_or(0, |cursor| cursor.0),
+            page.before.as_ref().map_or(101, |cursor| cursor.0),
         );
         let all = low + 1..high;
         let rows: Vec<i64> = if page.is_from_end {
@@ -190,11 +183,9 @@ impl TestQuery {
     }
 }
 
-/// All that the tests query.
 #[derive(Debug, Default, MergedObject)]
 pub struct Query(TestQuery, ViewerQuery, NodeQuery);
 
-/// What the tests change.
 #[derive(Debug, Default)]
 pub struct Mutation;
 
@@ -212,33 +203,31 @@ impl Mutation {
     }
 }
 
-/// An event.
 #[derive(Debug, Clone, SimpleObject)]
 pub struct Tick {
     number: i32,
 }
 
-/// What the tests follow.
 #[derive(Debug, Default)]
 pub struct TestSubscription;
 
 #[Subscription]
 impl TestSubscription {
-    /// `to` ticks.
+    /// Sends `to` ticks.
     async fn ticks(&self, to: i32, every_millis: Option<u64>) -> impl Stream<Item = Tick> {
         stream::iter(1..=to).then(move |number| async move {
             tokio::time::sleep(Duration::from_millis(every_millis.unwrap_or(1))).await;
             Tick { number }
         })
     }
-    /// Large events as fast as they are taken.
+    /// Sends large events as fast as they are read.
     async fn flood(&self, kilobytes: usize) -> impl Stream<Item = String> {
         stream::repeat_with(move || "x".repeat(kilobytes * 1024)).then(|text| async {
             tokio::task::yield_now().await;
             text
         })
     }
-    /// Never says anything; the counter goes down when it is dropped.
+    /// Never sends anything. Counted by [`OPEN_STREAMS`] until it is dropped.
     async fn silence(&self) -> impl Stream<Item = i32> {
         let alive = OpenStream::new();
         stream::pending().map(move |()| {
@@ -246,20 +235,20 @@ impl TestSubscription {
             0
         })
     }
-    /// Cannot be opened.
+    /// Fails when it is opened.
     async fn missing(&self) -> Result<impl Stream<Item = i32>> {
         if true {
             return Err(ApiError::new(Code::NotFound, "There is no such job.").into());
         }
         Ok(stream::empty())
     }
-    /// Fails in the middle.
+    /// Fails after its first event.
     async fn breaks(&self) -> impl Stream<Item = Result<i32>> {
         stream::iter([Ok(1), Err(ApiError::new(Code::Unavailable, "later").into()), Ok(3)])
     }
 }
 
-/// Streams of [`TestSubscription::silence`] that are open.
+/// The number of open [`TestSubscription::silence`] streams.
 pub static OPEN_STREAMS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
 
 struct OpenStream;
@@ -277,15 +266,14 @@ impl Drop for OpenStream {
     }
 }
 
-/// The schema.
 pub type TestSchema = Schema<Query, Mutation, TestSubscription>;
 
-/// The schema, with the limits of the real one.
+/// Builds the schema with the limits of the real one.
 pub fn schema() -> TestSchema {
     bounded(Schema::build(Query::default(), Mutation, TestSubscription)).finish()
 }
 
-/// A running server.
+/// A running server with its handles.
 pub struct TestServer {
     pub address: SocketAddr,
     pub shutdown: CancellationToken,
@@ -294,10 +282,10 @@ pub struct TestServer {
     pub served: JoinHandle<std::io::Result<()>>,
 }
 
-/// Knows one file.
+/// An index of one file.
 struct OneFile;
 
-/// The file that there is.
+/// The id of that file.
 pub fn artifact_id() -> ArtifactId {
     ArtifactId::from(uuid::Uuid::from_u128(7))
 }
@@ -313,7 +301,7 @@ impl ArtifactIndex for OneFile {
     }
 }
 
-/// What may differ from the defaults.
+/// Settings of a test server.
 pub struct Setup {
     pub limits: callboard_api::endpoint::SocketLimits,
     pub time_max: Duration,
@@ -370,17 +358,17 @@ pub async fn start(setup: Setup) -> TestServer {
 }
 
 impl TestServer {
-    /// A URL of this server.
+    /// Returns a URL of this server.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    /// A request to `/graphql` with the admin's key.
+    /// Builds a request to `/graphql` with the key [`ADMIN`].
     pub fn graphql(&self, method: reqwest::Method) -> reqwest::RequestBuilder {
         client().request(method, self.url("/graphql")).bearer_auth(ADMIN)
     }
 
-    /// The JSON response to a query.
+    /// Runs an operation and returns its JSON response.
     pub async fn execute(&self, query: &str) -> serde_json::Value {
         let body = serde_json::json!({ "query": query }).to_string();
         let request =
@@ -389,12 +377,12 @@ impl TestServer {
     }
 }
 
-/// A client without proxies and redirects.
+/// Builds a client without proxies and redirects.
 pub fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap()
 }
 
-/// A server with the defaults.
+/// Starts a server with the default settings.
 pub async fn start_default() -> TestServer {
     start(Setup::default()).await
 }
