@@ -1,5 +1,5 @@
-//! Finds the built web pages (`dashboard/dist`) for `src/web/assets.rs`, or makes a page that says how to build them, so
-//! that `cargo build` works on a machine without Node.
+//! Finds the built web pages (`dashboard/dist`) for `src/web/assets.rs`, or writes a page that says
+//! how to build them, so that `cargo build` works on a machine without Node.
 
 use std::{env, fs, io, path::Path};
 
@@ -10,7 +10,7 @@ fn main() -> io::Result<()> {
     let out = env::var("OUT_DIR").map_err(io::Error::other)?;
     let dashboard = Path::new(&manifest).join("../dashboard");
     let built = dashboard.join("dist");
-    // Relative to the manifest, as rust-embed wants it when it packs.
+    // Relative to the manifest, as rust-embed requires.
     let pages = if built.join("index.html").exists() {
         "../dashboard/dist".to_owned()
     } else {
@@ -25,7 +25,7 @@ fn main() -> io::Result<()> {
         "/// The built pages.\n#[derive(rust_embed::RustEmbed)]\n#[folder = {pages:?}]\npub(super) struct Pages;\n"
     );
     fs::write(Path::new(&out).join("pages.rs"), code)?;
-    // A build that appears later is noticed when npm writes its lock of installed packages or the build itself.
+    // Runs again when npm installs packages or writes a build.
     println!("cargo::rerun-if-changed=src/web/stub.html");
     for watched in ["dist/index.html", "dist/playground/index.html", "node_modules/.package-lock.json"] {
         if dashboard.join(watched).exists()

@@ -1,4 +1,5 @@
-//! What the transports of `/graphql` share: the engine, the origins that may use it, open sockets and their limits.
+//! The state that the transports of `/graphql` share: engine, allowed origins, open sockets and their
+//! limits.
 
 use std::time::Duration;
 

@@ -15,7 +15,7 @@ use futures::future::{BoxFuture, join_all};
 use serde_json::{Map, Value, json};
 
 /// Time limit of a check.
-const PATIENCE: Duration = Duration::from_secs(2);
+const CHECK_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Checks that a dependency responds.
 pub type Ping = Arc<dyn Fn() -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>;
@@ -41,9 +41,9 @@ impl Part {
 
     /// Runs the check under the time limit. The error says why it failed.
     pub async fn check(&self) -> anyhow::Result<()> {
-        match tokio::time::timeout(PATIENCE, (self.ping)()).await {
-            Ok(answer) => answer,
-            Err(_elapsed) => anyhow::bail!("no response within {} s", PATIENCE.as_secs()),
+        match tokio::time::timeout(CHECK_TIME_MAX, (self.ping)()).await {
+            Ok(result) => result,
+            Err(_elapsed) => anyhow::bail!("no response within {} s", CHECK_TIME_MAX.as_secs()),
         }
     }
 }
@@ -63,15 +63,15 @@ pub fn router(parts: Vec<Part>) -> Router {
 }
 
 async fn readiness(State(parts): State<Arc<[Part]>>) -> Response {
-    let answers = join_all(parts.iter().map(|part| async move { (part.name, part.check().await) })).await;
+    let results = join_all(parts.iter().map(|part| async move { (part.name, part.check().await) })).await;
     let mut shown = Map::new();
     let mut is_ready = true;
-    for (name, answer) in answers {
-        if let Err(error) = &answer {
+    for (name, result) in results {
+        if let Err(error) = &result {
             is_ready = false;
             tracing::warn!(part = name, error = %format!("{error:#}"), "not ready");
         }
-        shown.insert(name.to_owned(), Value::from(if answer.is_ok() { "up" } else { "down" }));
+        shown.insert(name.to_owned(), Value::from(if result.is_ok() { "up" } else { "down" }));
     }
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = json!({ "status": if is_ready { "ready" } else { "unavailable" }, "parts": shown });

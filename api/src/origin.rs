@@ -31,11 +31,11 @@ pub struct BadOrigin(String);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum From {
     /// A program, or a page of this address.
-    Here,
+    Own,
     /// A page of a configured origin.
-    Friend,
+    Configured,
     /// Any other page.
-    Stranger,
+    Foreign,
 }
 
 impl Origins {
@@ -54,43 +54,39 @@ impl Origins {
     /// Whether a socket may be opened.
     pub(crate) fn allow_socket(&self, headers: &HeaderMap) -> bool {
         match self.of(headers) {
-            From::Here | From::Friend => true,
-            From::Stranger => false,
+            From::Own | From::Configured => true,
+            From::Foreign => false,
         }
     }
 
     fn of(&self, headers: &HeaderMap) -> From {
-        let Some(origin) = headers.get(header::ORIGIN) else { return From::Here };
+        let Some(origin) = headers.get(header::ORIGIN) else { return From::Own };
         let Some(origin) =
             origin.to_str().ok().and_then(|text| Url::parse(text).ok()).map(|url| url.origin())
         else {
-            return From::Stranger;
+            return From::Foreign;
         };
         if self.0.contains(&origin.ascii_serialization()) {
-            return From::Friend;
+            return From::Configured;
         }
         // Only a reverse proxy knows whether clients use http or https, so both count as this
         // address.
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        let is_here = ["http", "https"]
+        let is_own = ["http", "https"]
             .into_iter()
             .filter_map(|scheme| Url::parse(&format!("{scheme}://{host}")).ok())
             .any(|own| own.host().is_some() && own.origin() == origin);
-        if is_here { From::Here } else { From::Stranger }
+        if is_own { From::Own } else { From::Foreign }
     }
 }
 
-/// Middleware that answers preflights from configured origins and lets their pages read responses.
-pub(super) async fn answer_browsers(
-    State(origins): State<Origins>,
-    request: Request,
-    next: Next,
-) -> Response {
+/// Middleware that handles preflights from configured origins and lets their pages read responses.
+pub(super) async fn apply_cors(State(origins): State<Origins>, request: Request, next: Next) -> Response {
     let from = origins.of(request.headers());
-    let origin = request.headers().get(header::ORIGIN).cloned().filter(|_| from == From::Friend);
+    let origin = request.headers().get(header::ORIGIN).cloned().filter(|_| from == From::Configured);
     let is_preflight = request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    let mut response = if is_preflight && from == From::Friend {
+    let mut response = if is_preflight && from == From::Configured {
         let allowed = [
             (header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST")),
             (
@@ -117,21 +113,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn own_pages_and_friends_are_told_from_strangers() {
+    fn own_and_configured_origins_are_distinguished_from_foreign_ones() {
         let origins = Origins::parse(["https://dash.example.com", " http://localhost:5173/ ", ""]).unwrap();
         for (origin, host, from) in [
-            (None, "127.0.0.1:4000", From::Here),
-            (Some("http://127.0.0.1:4000"), "127.0.0.1:4000", From::Here),
-            (Some("https://api.example.com"), "api.example.com", From::Here),
-            (Some("https://dash.example.com"), "127.0.0.1:4000", From::Friend),
-            (Some("http://localhost:5173"), "127.0.0.1:4000", From::Friend),
-            (Some("http://localhost:4000"), "127.0.0.1:4000", From::Stranger),
-            (Some("http://127.0.0.1:4001"), "127.0.0.1:4000", From::Stranger),
-            (Some("http://dash.example.com"), "127.0.0.1:4000", From::Stranger),
-            (Some("https://dash.example.com.evil.net"), "127.0.0.1:4000", From::Stranger),
-            (Some("null"), "127.0.0.1:4000", From::Stranger),
-            (Some(""), "127.0.0.1:4000", From::Stranger),
-            (Some("file://"), "", From::Stranger),
+            (None, "127.0.0.1:4000", From::Own),
+            (Some("http://127.0.0.1:4000"), "127.0.0.1:4000", From::Own),
+            (Some("https://api.example.com"), "api.example.com", From::Own),
+            (Some("https://dash.example.com"), "127.0.0.1:4000", From::Configured),
+            (Some("http://localhost:5173"), "127.0.0.1:4000", From::Configured),
+            (Some("http://localhost:4000"), "127.0.0.1:4000", From::Foreign),
+            (Some("http://127.0.0.1:4001"), "127.0.0.1:4000", From::Foreign),
+            (Some("http://dash.example.com"), "127.0.0.1:4000", From::Foreign),
+            (Some("https://dash.example.com.evil.net"), "127.0.0.1:4000", From::Foreign),
+            (Some("null"), "127.0.0.1:4000", From::Foreign),
+            (Some(""), "127.0.0.1:4000", From::Foreign),
+            (Some("file://"), "", From::Foreign),
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(header::HOST, host.parse().unwrap());

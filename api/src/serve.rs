@@ -2,7 +2,7 @@
 //! until a stop signal.
 //!
 //! The schema meets the store here. A noun's data for the process is added in [`serve`], its
-//! DataLoaders in [`dress`].
+//! DataLoaders in [`with_loaders`].
 
 use std::{
     sync::Arc,

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_key_it_starts_in_development_only() {
+    fn only_development_starts_without_a_key() {
         let refused = settings(&["--environment", "production"]).api_key().unwrap_err().to_string();
         assert!(refused.contains("CALLBOARD_API_KEY"), "{refused}");
         assert!(settings(&["--environment", "production", "--api-key", "cb_x"]).api_key().unwrap().is_some());
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_demo_proxy_stays_on_the_developers_machine() {
+    fn the_demo_proxy_is_for_development_only() {
         let development = ["--environment", "development", "--demo-proxy-listen"];
         assert!(settings(&[&development[..], &["127.0.0.1:0"]].concat()).check().is_ok());
         assert!(settings(&[&development[..], &["0.0.0.0:8080"]].concat()).check().is_err());

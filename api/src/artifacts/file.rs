@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_written_so_that_nothing_breaks_out() {
+    fn file_names_are_quoted_in_headers() {
         let text = |name| disposition(false, name).to_str().unwrap().to_owned();
         assert_eq!(text("a b.png"), "attachment; filename=\"a b.png\"; filename*=UTF-8''a%20b.png");
         assert_eq!(
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_outside_the_root_is_read() {
+    async fn files_outside_the_root_are_not_read() {
         let outside = tempfile::tempdir().unwrap();
         std::fs::write(outside.path().join("secret"), "s").unwrap();
         let root = tempfile::tempdir().unwrap();

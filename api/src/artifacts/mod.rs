@@ -65,10 +65,10 @@ struct Signed {
 
 /// The route `/artifacts/{id}`.
 pub fn router(artifacts: Artifacts) -> Router {
-    Router::new().route("/artifacts/{id}", get(answer)).with_state(artifacts)
+    Router::new().route("/artifacts/{id}", get(serve)).with_state(artifacts)
 }
 
-async fn answer(
+async fn serve(
     State(artifacts): State<Artifacts>,
     Path(id): Path<String>,
     signed: Result<Query<Signed>, axum::extract::rejection::QueryRejection>,

@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_is_good_for_one_file_and_a_quarter_of_an_hour() {
+    fn a_url_is_valid_for_one_file_and_fifteen_minutes() {
         let urls = ArtifactUrls::new(keyring(), "https://example.com/callboard/".parse().unwrap());
         let (id, other): (ArtifactId, ArtifactId) = (IdSource.make(), IdSource.make());
         let now = now();

@@ -87,16 +87,16 @@ impl Authenticator {
     }
 
     async fn look_up(&self, hash: KeyHash) -> Result<Option<Arc<Caller>>, ApiError> {
-        if let Some((at, answer)) = self.remembered.lock().await.get(&hash)
+        if let Some((at, found)) = self.remembered.lock().await.get(&hash)
             && at.elapsed() < self.remembered_for
         {
-            return Ok(answer.clone());
+            return Ok(found.clone());
         }
-        let answer = self.keys.authenticate(hash).await.map_err(|error| {
+        let found = self.keys.authenticate(hash).await.map_err(|error| {
             tracing::warn!(error = &error as &dyn std::error::Error, "an API key could not be looked up");
             ApiError::new(Code::Unavailable, "API keys cannot be checked right now. Try again.")
         })?;
-        let answer = answer.map(Arc::new);
+        let found = found.map(Arc::new);
         let mut remembered = self.remembered.lock().await;
         if remembered.len() >= REMEMBERED_MAX {
             remembered.retain(|_, (at, _)| at.elapsed() < self.remembered_for);
@@ -104,8 +104,8 @@ impl Authenticator {
         if remembered.len() >= REMEMBERED_MAX {
             remembered.clear();
         }
-        remembered.insert(hash, (Instant::now(), answer.clone()));
-        Ok(answer)
+        remembered.insert(hash, (Instant::now(), found.clone()));
+        Ok(found)
     }
 }
 
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_is_believed_for_a_while() {
+    async fn a_result_is_remembered_for_a_while() {
         let asked = Arc::new(AtomicUsize::new(0));
         let mut authenticator = Authenticator::new(Counting(Arc::clone(&asked)));
         let key = Presented::Key(KeyHash::of("cb_ci"));
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_wrong_key_is_refused_and_no_key_is_nobody() {
+    async fn a_wrong_key_is_refused_and_no_key_is_anonymous() {
         let authenticator = Authenticator::new(Counting(Arc::default()));
         assert_eq!(authenticator.admit(Presented::Nothing).await, Ok(Access::Anonymous));
         for wrong in [Presented::Unreadable, Presented::Key(KeyHash::of("cb_other"))] {
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_expired_key_is_refused_though_it_is_remembered() {
+    async fn an_expired_key_is_refused_even_if_it_is_remembered() {
         let end = clock::now() - chrono::Duration::seconds(1);
         let caller = Caller { name: "old".into(), role: Role::Admin, key: None, expires_at: Some(end) };
         let authenticator =

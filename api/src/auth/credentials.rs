@@ -38,7 +38,7 @@ pub enum Presented {
 }
 
 impl Presented {
-    /// Reads the header `Authorization: Bearer cb_...`. The key may also stand there without the
+    /// Reads the header `Authorization: Bearer cb_...`. The key may also be there without the
     /// scheme.
     pub fn in_headers(headers: &HeaderMap) -> Self {
         let mut values = headers.get_all(AUTHORIZATION).iter();
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_a_key_with_or_without_its_scheme() {
+    fn a_key_is_read_with_or_without_its_scheme() {
         let key = Presented::Key(KeyHash::of("cb_abc"));
         for fine in ["Bearer cb_abc", "bearer  cb_abc", "cb_abc", " cb_abc "] {
             assert_eq!(Presented::in_text(fine), key, "{fine}");
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_it_in_headers_and_payloads_but_never_chooses_between_two() {
+    fn a_key_is_found_in_headers_and_payloads_unless_there_are_two() {
         let mut headers = HeaderMap::new();
         assert_eq!(Presented::in_headers(&headers), Presented::Nothing);
         headers.append(AUTHORIZATION, "Bearer cb_a".parse().unwrap());

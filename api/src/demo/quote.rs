@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_window_holds_its_limit_and_begins_again() {
+    fn a_window_enforces_its_limit_and_starts_again() {
         let (quotes, start) = (Quotes::default(), Instant::now());
         for left in (0..LIMIT).rev() {
             assert_eq!(quotes.take("a", start).requests, Some(left));

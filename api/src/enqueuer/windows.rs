@@ -191,9 +191,9 @@ mod tests {
     }
 
     #[test]
-    fn what_was_pushed_since_the_count_fills_the_window() {
+    fn jobs_pushed_since_the_count_fill_the_window() {
         let (mut windows, now) = (Windows::default(), Instant::now());
-        assert!(windows.admit(&requests(1, "a"), now), "the first one is not held up");
+        assert!(windows.admit(&requests(1, "a"), now), "the first job is not held back");
         assert_eq!(windows.take_uncounted(), ["a"]);
         windows.counted("a", Some(held(WINDOW - 100)), now);
         assert!(windows.admit(&requests(98, "a"), now));
@@ -204,13 +204,13 @@ mod tests {
         assert!(windows.admit(&[urgent], now), "another priority has its own window");
         let later = now + COUNT_EVERY;
         assert!(!windows.admit(&requests(1, "a"), later));
-        assert!(windows.take_uncounted().contains(&"a".to_owned()), "asked again");
+        assert!(windows.take_uncounted().contains(&"a".to_owned()), "counted again");
         windows.counted("a", Some(held(10)), later);
         assert!(windows.admit(&requests(1, "a"), later));
     }
 
     #[test]
-    fn without_an_answer_of_redis_little_or_nothing_is_pushed() {
+    fn without_a_count_from_redis_few_jobs_or_none_are_pushed() {
         let (mut windows, now) = (Windows::default(), Instant::now());
         assert!(windows.admit(&requests(UNCOUNTED_MAX, "a"), now));
         assert!(!windows.admit(&requests(1, "a"), now));
@@ -223,13 +223,13 @@ mod tests {
     }
 
     #[test]
-    fn the_queue_of_a_command_is_learned_first() {
+    fn the_queue_of_a_command_is_looked_up_first() {
         let (mut windows, now) = (Windows::default(), Instant::now());
         let command = CommandId::from(Uuid::from_u128(7));
         let request = [JobRequest { command: Some(command), ..JobRequest::default() }];
         assert!(!windows.admit(&request, now));
         assert!(!windows.admit(&request, now));
-        assert_eq!(windows.take_unlearned(), [command], "asked once");
+        assert_eq!(windows.take_unlearned(), [command], "looked up once");
         windows.learned(command, Some("a".into()), now);
         assert!(windows.admit(&request, now));
         assert!(windows.take_unlearned().is_empty());

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_ask_together_are_read_together() {
+    async fn concurrent_loads_are_read_together() {
         let (batch_loader, reads) = (BatchLoader::<u32, u32>::default(), AtomicUsize::new(0));
         let found =
             join_all((0..100).map(|key| batch_loader.load(key % 50, |keys| double(&reads, keys)))).await;
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_caller_that_goes_away_takes_nobody_along() {
+    async fn a_dropped_caller_does_not_cancel_the_others() {
         let (batch_loader, reads) = (BatchLoader::<u32, u32>::default(), AtomicUsize::new(0));
         let mut first = Box::pin(batch_loader.load(1, |_| async {
             std::future::pending::<()>().await;
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn more_keys_than_a_statement_takes_go_into_several() {
+    async fn more_keys_than_one_statement_takes_are_read_by_several() {
         let (batch_loader, reads) = (BatchLoader::<u32, u32>::default(), AtomicUsize::new(0));
         let most = KEYS_MAX as u32;
         let found =

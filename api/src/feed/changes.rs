@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn each_job_is_told_once_with_where_it_came_from() {
+    fn each_job_is_reported_once_with_its_previous_state() {
         let events = [
             event(1, 1, None, JobState::Queued),
             event(2, 4, Some(JobState::Queued), JobState::Running),

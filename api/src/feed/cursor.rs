@@ -101,7 +101,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_place_reads_back_as_itself(id in any::<u128>(), version in 0..=i32::MAX, place in 0..=i64::MAX, at in any::<i64>()) {
+        fn any_cursor_reads_back(id in any::<u128>(), version in 0..=i32::MAX, place in 0..=i64::MAX, at in any::<i64>()) {
             let job = JobId::from(Uuid::from_u128(id));
             let (event, line) = (EventCursor { job, version }, LogCursor { job, sequence: place });
             let changes = ChangesCursor { position: place, made_at_ms: at };
@@ -111,7 +111,7 @@ mod tests {
         }
 
         #[test]
-        fn a_damaged_cursor_is_none_or_one_that_could_have_been_given(id in any::<u128>(), at in 0usize..60, byte in any::<u8>()) {
+        fn a_damaged_cursor_is_refused_or_a_valid_one(id in any::<u128>(), at in 0usize..60, byte in any::<u8>()) {
             let mut bytes = EventCursor { job: JobId::from(Uuid::from_u128(id)), version: 3 }.encode().into_bytes();
             let length = bytes.len();
             bytes[at % length] = byte;
@@ -124,7 +124,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_at_all_is_read_without_a_panic(text in ".{0,300}") {
+        fn any_text_is_decoded_without_a_panic(text in ".{0,300}") {
             EventCursor::decode(&text);
             LogCursor::decode(&text);
             ChangesCursor::decode(&text);
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_reads_back_as_itself_and_never_as_another_kind() {
+    fn a_cursor_reads_back_and_never_as_another_kind() {
         let job = JobId::from(Uuid::from_u128(7));
         let event = EventCursor { job, version: 3 };
         let line = LogCursor { job, sequence: i64::MAX };

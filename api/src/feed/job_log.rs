@@ -42,7 +42,7 @@ struct JobLog {
     listening: Listening,
     job: JobId,
     /// Sequence of the last line that was sent.
-    told: i64,
+    last_sent: i64,
     /// Whether to report first that the cursor was invalid.
     is_reset: bool,
     /// Whether the job may have finished, or lines may have been dropped, since the last check.
@@ -62,13 +62,13 @@ pub(super) async fn open(
     }
     let listening = feed.0.topics.listen(job);
     let position = feed.0.reader.position(job).await?.ok_or(FeedError::NotFound)?;
-    let told = after.map_or(0, |cursor| cursor.sequence);
+    let last_sent = after.map_or(0, |cursor| cursor.sequence);
     let stream = JobLog {
         feed,
         listening,
         job,
-        told: told.min(position.log_lines),
-        is_reset: told > position.log_lines,
+        last_sent: last_sent.min(position.log_lines),
+        is_reset: last_sent > position.log_lines,
         is_to_be_checked: true,
         not_before: Instant::now(),
         is_over: false,
@@ -79,7 +79,7 @@ pub(super) async fn open(
 impl JobLog {
     async fn next(&mut self) -> Option<Lines> {
         if std::mem::take(&mut self.is_reset) {
-            return Some(Lines { is_reset: true, ..self.batch(Vec::new(), self.told) });
+            return Some(Lines { is_reset: true, ..self.batch(Vec::new(), self.last_sent) });
         }
         while !self.is_over {
             tokio::time::sleep_until(self.not_before).await;
@@ -99,13 +99,13 @@ impl JobLog {
     async fn read_on(&mut self) -> Result<Option<Lines>, Arc<StoreError>> {
         // The hint of the job's end may arrive while lines are held back.
         self.is_to_be_checked |= self.listening.mark_seen();
-        let lines = self.feed.0.reader.lines(self.job, self.told).await?;
+        let lines = self.feed.0.reader.lines(self.job, self.last_sent).await?;
         if !lines.is_empty() {
-            return Ok(Some(self.tell(&lines)));
+            return Ok(Some(self.take_batch(&lines)));
         }
         if self.is_to_be_checked {
             match self.feed.0.reader.position(self.job).await? {
-                Some(position) if position.log_lines > self.told => {
+                Some(position) if position.log_lines > self.last_sent => {
                     return self.pass_gap(position.log_lines).await;
                 }
                 Some(position) if !position.state.has_ended() => self.is_to_be_checked = false,
@@ -125,22 +125,22 @@ impl JobLog {
     /// Handles lines that do not directly follow the last one sent, because they were written
     /// between two reads or the lines in between are no longer stored.
     async fn pass_gap(&mut self, last: i64) -> Result<Option<Lines>, Arc<StoreError>> {
-        let told = self.told;
-        match self.feed.0.reader.next_stored(self.job, told).await? {
-            Some(next) if next == told + 1 => Ok(None),
+        let last_sent = self.last_sent;
+        match self.feed.0.reader.next_stored(self.job, last_sent).await? {
+            Some(next) if next == last_sent + 1 => Ok(None),
             Some(next) => {
                 let lines = self.feed.0.reader.lines(self.job, next - 1).await?;
-                Ok((!lines.is_empty()).then(|| self.tell(&lines)))
+                Ok((!lines.is_empty()).then(|| self.take_batch(&lines)))
             }
             None => {
-                self.told = last;
-                Ok(Some(self.batch(Vec::new(), told)))
+                self.last_sent = last;
+                Ok(Some(self.batch(Vec::new(), last_sent)))
             }
         }
     }
 
-    fn tell(&mut self, found: &[LogLine]) -> Lines {
-        let told = self.told;
+    fn take_batch(&mut self, found: &[LogLine]) -> Lines {
+        let last_sent = self.last_sent;
         let mut bytes = 0;
         let fits = |line: &&LogLine| {
             bytes += line.text.len();
@@ -148,16 +148,16 @@ impl JobLog {
         };
         let fitting = found.iter().take_while(fits).count().max(1);
         let lines = found.get(..fitting).unwrap_or_default().to_vec();
-        self.told = lines.last().map_or(told, |line| line.sequence);
+        self.last_sent = lines.last().map_or(last_sent, |line| line.sequence);
         let is_full = fitting < found.len() || found.len() >= LINES_MAX;
         self.not_before = if is_full { Instant::now() } else { Instant::now() + COALESCE };
-        self.batch(lines, told)
+        self.batch(lines, last_sent)
     }
 
-    /// Creates a batch of lines. `told_before` is the sequence of the last line sent before it.
-    fn batch(&self, lines: Vec<LogLine>, told_before: i64) -> Lines {
-        let first = lines.first().map_or(self.told + 1, |line| line.sequence);
-        let cursor = LogCursor { job: self.job, sequence: self.told };
-        Lines { cursor, lines, skipped: first - told_before - 1, is_reset: false }
+    /// Creates a batch of lines. `sent_before` is the sequence of the last line sent before it.
+    fn batch(&self, lines: Vec<LogLine>, sent_before: i64) -> Lines {
+        let first = lines.first().map_or(self.last_sent + 1, |line| line.sequence);
+        let cursor = LogCursor { job: self.job, sequence: self.last_sent };
+        Lines { cursor, lines, skipped: first - sent_before - 1, is_reset: false }
     }
 }

@@ -74,11 +74,11 @@ async fn catch_up(
         async { events::tail(&mut *store.connection().await?, between, since, EVENTS_MAX as i64 + 1).await };
     let events = read.await.map_err(Arc::new)?;
     let changes = (events.len() <= EVENTS_MAX).then(|| merge(&events));
-    tell(store, selection, &Batch::new(now, changes)).await
+    changes_within(store, selection, &Batch::new(now, changes)).await
 }
 
 /// Returns the changes of a batch within the selection, or `None` if there are none.
-async fn tell(
+async fn changes_within(
     store: &Store,
     selection: &Selection,
     batch: &Batch,
@@ -89,10 +89,10 @@ async fn tell(
         let is_in = selection.judge(change, |job| origins.and_then(|origins| origins.get(&job)))?;
         Some((*change, is_in))
     };
-    let meant: Vec<(Change, bool)> = changes.iter().filter_map(judge).collect();
-    Ok(match meant.len() {
+    let matching: Vec<(Change, bool)> = changes.iter().filter_map(judge).collect();
+    Ok(match matching.len() {
         0 => None,
-        1..=CHANGES_MAX => Some(Changes { cursor: batch.cursor, changes: meant, is_reset: false }),
+        1..=CHANGES_MAX => Some(Changes { cursor: batch.cursor, changes: matching, is_reset: false }),
         _ => Some(Changes::reset(batch.cursor)),
     })
 }
@@ -106,7 +106,7 @@ impl JobsChanged {
         while !self.is_over {
             match self.batches.recv().await {
                 Ok(batch) if has_lost => return Some(Changes::reset(batch.cursor)),
-                Ok(batch) => match tell(&self.feed.0.store, &self.selection, &batch).await {
+                Ok(batch) => match changes_within(&self.feed.0.store, &self.selection, &batch).await {
                     Ok(None) => {}
                     Ok(Some(changes)) => return Some(changes),
                     Err(error) => {

@@ -29,7 +29,7 @@ impl Selection {
         Self { filter, needs_origin }
     }
 
-    /// Whether the filter has fields that only a job's origin can answer.
+    /// Whether matching needs a job's origin.
     pub(super) const fn needs_origin(&self) -> bool {
         self.needs_origin
     }
@@ -41,18 +41,19 @@ impl Selection {
         change: &Change,
         origin: impl FnOnce(JobId) -> Option<&'a Origin>,
     ) -> Option<bool> {
-        let is_meant =
+        let matches_state =
             |state: JobState| self.filter.states.as_ref().is_none_or(|states| states.contains(&state));
-        let (was_in, is_in) = (change.prior_state.is_some_and(is_meant), is_meant(change.state));
+        let (was_in, is_in) = (change.prior_state.is_some_and(matches_state), matches_state(change.state));
         if !was_in && !is_in || self.filter.ids.as_ref().is_some_and(|ids| !ids.contains(&change.job)) {
             return None;
         }
-        let is_mine = !self.needs_origin || origin(change.job).is_some_and(|origin| self.means(origin));
-        is_mine.then_some(is_in)
+        let matches_origin =
+            !self.needs_origin || origin(change.job).is_some_and(|origin| self.includes(origin));
+        matches_origin.then_some(is_in)
     }
 
     /// Whether the filter includes a job of this origin, in some state.
-    fn means(&self, origin: &Origin) -> bool {
+    fn includes(&self, origin: &Origin) -> bool {
         fn has<T: PartialEq>(list: Option<&Vec<T>>, value: &T) -> bool {
             list.is_none_or(|list| list.contains(value))
         }
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_is_told_while_it_enters_stays_in_or_leaves() {
+    fn a_job_is_reported_when_it_enters_stays_in_or_leaves() {
         let states = Some(vec![JobState::Running]);
         let selection = Selection::new(JobFilter { states, ..JobFilter::default() });
         let judge = |prior, state| selection.judge(&change(prior, state), |_| None);
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_changes_decides_who_is_meant_at_all() {
+    fn constant_fields_decide_whether_a_job_is_reported() {
         let selection = |labels: &[&str]| {
             let labels = Some(labels.iter().map(|label| (*label).to_owned()).collect());
             Selection::new(JobFilter { labels, ..JobFilter::default() })
@@ -125,7 +126,7 @@ mod tests {
         assert_eq!(judge(&selection(&["a"])), Some(true));
         assert_eq!(judge(&selection(&["a", "b"])), Some(true));
         assert_eq!(judge(&selection(&["a", "c"])), None);
-        assert_eq!(judge(&selection(&[])), None, "an empty list means nothing");
+        assert_eq!(judge(&selection(&[])), None, "an empty list matches no job");
         let ids = Some(vec![JobId::from(Uuid::from_u128(9))]);
         let other = Selection::new(JobFilter { ids, ..JobFilter::default() });
         assert!(!other.needs_origin());

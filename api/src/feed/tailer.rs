@@ -51,7 +51,7 @@ struct Join {
     reply: oneshot::Sender<Result<Joined, Arc<StoreError>>>,
 }
 
-/// The tailer's answer to a new subscription.
+/// What a new subscription gets from the tailer.
 pub(super) struct Joined {
     /// All batches after `cursor`.
     pub(super) batches: broadcast::Receiver<Arc<Batch>>,
@@ -63,9 +63,9 @@ impl Tail {
     /// Subscribes from now on. The returned position is not before `seen`, unless `seen` lies in
     /// the future.
     pub(super) async fn join(&self, seen: i64) -> Result<Joined, FeedError> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, joined) = oneshot::channel();
         self.0.send(Join { seen, reply }).await.map_err(|_| FeedError::Stopped)?;
-        Ok(answer.await.map_err(|_| FeedError::Stopped)??)
+        Ok(joined.await.map_err(|_| FeedError::Stopped)??)
     }
 }
 

@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_those_who_follow_the_job_are_woken() {
+    async fn only_subscriptions_to_the_job_are_woken() {
         let topics = Arc::<Topics>::default();
         let (one, other) = (JobId::from(Uuid::from_u128(1)), JobId::from(Uuid::from_u128(2)));
         let (mut listening, mut elsewhere) = (topics.listen(one), topics.listen(other));
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_job_that_has_moved_unheard_wakes_at_the_next_comparison() {
+    async fn a_job_that_changed_without_a_hint_is_reported_at_the_next_comparison() {
         let topics = Arc::<Topics>::default();
         let job = JobId::from(Uuid::from_u128(1));
         let mut listening = topics.listen(job);
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_goes_with_its_last_listener() {
+    fn a_topic_is_removed_with_its_last_listener() {
         let topics = Arc::<Topics>::default();
         let job = JobId::from(Uuid::from_u128(1));
         let (one, other) = (topics.listen(job), topics.listen(job));

@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_id_of_the_kind_names_nothing() {
+    fn an_id_of_another_kind_is_none() {
         let id = ProfileId::from(Uuid::from_u128(0x0189_2e51_6c96_7743_b8ba_6a2d_0c4a_1f02));
         assert_eq!(id_of::<ProfileId>(&ID(id.to_string())), id);
         for bad in ["", "profile_", "profile_x", "7", &id.to_string().to_uppercase(), &id.to_string()[8..]] {
@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn absent_null_and_a_value_are_three_things() {
+    fn absent_null_and_a_value_are_distinguished() {
         assert_eq!(patch::<i32>(MaybeUndefined::Undefined), Patch::Leave);
         assert_eq!(patch::<i32>(MaybeUndefined::Null), Patch::Clear);
         assert_eq!(patch(MaybeUndefined::Value(1)), Patch::Set(1));

@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn the_row_in_excess_tells_whether_the_list_goes_on() {
+    fn the_extra_row_decides_whether_the_list_continues() {
         let forward = parse(Some(2), None, None, None).unwrap();
         assert_eq!(forward.cut(vec![1, 2, 3]), (vec![1, 2], Bounds { has_previous: false, has_next: true }));
         assert_eq!(forward.cut(vec![1, 2]), (vec![1, 2], Bounds::default()));

@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_descriptions_tell_the_defaults() {
+    fn the_descriptions_state_the_defaults() {
         let Policy {
             max_attempts,
             backoff,

@@ -228,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_descriptions_tell_the_bounds() {
+    fn the_descriptions_state_the_bounds() {
         assert_eq!((limit::LIMIT_MAX, limit::RATE_LIMITS_MAX, limit::NAME_BYTES_MAX), (1_000_000, 8, 64));
         assert_eq!((limit::INTERVAL_MIN.as_micros(), limit::PER_MIN.as_micros()), (100, 1000));
         let new = NewRateLimit { name: DEFAULT.into(), limit: 1, per: "PT1S".parse().unwrap(), burst: None };

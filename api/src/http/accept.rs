@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_is_chosen() {
+    fn the_preferred_media_type_is_chosen() {
         use Media::{EventStream, GraphqlJson, Json};
         assert_eq!(choose(&HeaderMap::new()), Some(Json));
         for (accept, media) in [

@@ -14,7 +14,7 @@ use axum::{
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
-use super::{answer, body};
+use super::{body, response};
 use crate::operation::{Engine, Envelope, RequestId};
 
 /// The response to a malformed request.
@@ -31,8 +31,8 @@ impl Refused {
 
     pub(super) fn into_response<E: Executor>(self, engine: &Engine<E>, id: &RequestId) -> Response {
         match self.allow {
-            Some(methods) => answer::wrong_method(engine, &self.message, methods, id),
-            None => answer::malformed(engine, self.status, &self.message, id),
+            Some(methods) => response::wrong_method(engine, &self.message, methods, id),
+            None => response::malformed(engine, self.status, &self.message, id),
         }
     }
 }

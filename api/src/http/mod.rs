@@ -1,13 +1,13 @@
 //! GraphQL over HTTP as specified, on one URL with server-sent events and the WebSocket upgrade.
 //!
-//! The method and `Accept` select the transport, `envelope` reads requests and `answer` writes
+//! The method and `Accept` select the transport, `envelope` reads requests and `response` writes
 //! responses. Batches, uploads, and anything that an HTML form of another site could send are
 //! refused.
 
 mod accept;
-mod answer;
 mod body;
 mod envelope;
+mod response;
 mod sse;
 
 use async_graphql::Executor;
@@ -35,7 +35,7 @@ pub(crate) async fn respond<E: Executor>(
 ) -> Response {
     let Some(media) = accept::choose(request.headers()) else {
         let message = "Accept application/graphql-response+json, application/json or text/event-stream.";
-        return answer::malformed(&endpoint.engine, StatusCode::NOT_ACCEPTABLE, message, id);
+        return response::malformed(&endpoint.engine, StatusCode::NOT_ACCEPTABLE, message, id);
     };
     let mut response = operate(endpoint, request, media, id).await;
     response.headers_mut().append(header::VARY, HeaderValue::from_static("accept"));
@@ -65,7 +65,7 @@ async fn operate<E: Executor>(
         Err(response) => return reader.respond(endpoint, Err(*response)).await,
     };
     if is_get && prepared.kind == Kind::Mutation {
-        return answer::wrong_method(engine, "A mutation must be sent by POST.", "POST", id);
+        return response::wrong_method(engine, "A mutation must be sent by POST.", "POST", id);
     }
     if prepared.kind == Kind::Subscription && media != Media::EventStream {
         let message =
@@ -88,14 +88,14 @@ impl Reader<'_> {
     async fn respond<E: Executor>(
         &self,
         endpoint: &Endpoint<E>,
-        outcome: Result<Prepared, async_graphql::Response>,
+        prepared: Result<Prepared, async_graphql::Response>,
     ) -> Response {
-        match (self.media, outcome) {
-            (Media::EventStream, outcome) => sse::stream(endpoint, outcome, self.presented, self.id),
+        match (self.media, prepared) {
+            (Media::EventStream, prepared) => sse::stream(endpoint, prepared, self.presented, self.id),
             (Media::GraphqlJson | Media::Json, Ok(prepared)) => {
-                answer::write(self.media, endpoint.engine.answer(prepared, self.id).await)
+                response::write(self.media, endpoint.engine.run(prepared, self.id).await)
             }
-            (Media::GraphqlJson | Media::Json, Err(response)) => answer::write(self.media, response),
+            (Media::GraphqlJson | Media::Json, Err(refused)) => response::write(self.media, refused),
         }
     }
 }

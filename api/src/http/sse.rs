@@ -8,7 +8,7 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use async_graphql::{Executor, Response as GraphqlAnswer};
+use async_graphql::Executor;
 use axum::response::{
     IntoResponse as _, Response,
     sse::{Event, KeepAlive, Sse},
@@ -27,7 +27,7 @@ const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(12);
 /// Writes the stream of an operation, or of the one response that refuses it.
 pub(super) fn stream<E: Executor>(
     endpoint: &Endpoint<E>,
-    outcome: Result<Prepared, GraphqlAnswer>,
+    prepared: Result<Prepared, async_graphql::Response>,
     presented: Presented,
     id: &RequestId,
 ) -> Response {
@@ -40,12 +40,12 @@ pub(super) fn stream<E: Executor>(
             () = engine.until_revoked(presented) => {}
         }
     };
-    let answers = match outcome {
+    let results = match prepared {
         Ok(prepared) => endpoint.engine.stream(prepared, id.clone()).left_stream(),
-        Err(answer) => stream::once(future::ready(answer)).right_stream(),
+        Err(refused) => stream::once(future::ready(refused)).right_stream(),
     };
-    let events = answers
-        .map(|answer| Event::default().event("next").data(serde_json::to_string(&answer).unwrap_or_default()))
+    let events = results
+        .map(|result| Event::default().event("next").data(serde_json::to_string(&result).unwrap_or_default()))
         .chain(stream::once(future::ready(Event::default().event("complete").data(""))))
         .map(Ok::<_, Infallible>)
         .take_until(Box::pin(over));

@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subscription_has_one_root_field_also_behind_fragments() {
+    fn a_subscription_has_one_root_field_even_behind_fragments() {
         for bad in ["subscription { a b }", "subscription { a ...F } fragment F on Subscription { a }"] {
             assert_eq!(signed_in(bad).unwrap_err(), Some(Code::ValidationFailed), "{bad}");
         }

@@ -112,11 +112,11 @@ impl<E: Executor> Engine<E> {
     }
 
     /// Runs a query or mutation.
-    pub async fn answer(&self, prepared: Prepared, id: &RequestId) -> Response {
+    pub async fn run(&self, prepared: Prepared, id: &RequestId) -> Response {
         let (kind, began) = (prepared.kind, Instant::now());
         let span = span_of(&prepared, id);
-        let run = AssertUnwindSafe(self.executor.execute(prepared.request)).catch_unwind();
-        let response = match tokio::time::timeout(self.time_max, run.instrument(span)).await {
+        let executed = AssertUnwindSafe(self.executor.execute(prepared.request)).catch_unwind();
+        let response = match tokio::time::timeout(self.time_max, executed.instrument(span)).await {
             Ok(Ok(response)) => finish(response, id),
             Ok(Err(_panic)) => {
                 // The panic hook has logged the panic and its location.
@@ -142,7 +142,7 @@ impl<E: Executor> Engine<E> {
         let engine = self.clone();
         match kind {
             Kind::Query | Kind::Mutation => {
-                stream::once(async move { engine.answer(prepared, &id).await }).left_stream()
+                stream::once(async move { engine.run(prepared, &id).await }).left_stream()
             }
             Kind::Subscription => {
                 count(Some(kind), OperationOutcome::Ok);

@@ -1,6 +1,7 @@
-//! What a GraphQL request is made of, as HTTP and sockets carry it: `query`, `operationName`, `variables`, `extensions`.
+//! The parameters of a GraphQL request over HTTP and sockets: `query`, `operationName`, `variables`
+//! and `extensions`.
 //!
-//! Read strictly: an array is no request, a number no name.
+//! They are read strictly. An array is not a request and a number is not a name.
 
 use async_graphql::{Request, Variables};
 use serde::Deserialize;

@@ -41,8 +41,8 @@ pub(super) fn finish(mut response: Response, id: &RequestId) -> Response {
 }
 
 fn finish_error(mut error: ServerError, id: &RequestId) -> ServerError {
-    let verdict = classify(&error);
-    match verdict.code {
+    let classified = classify(&error);
+    match classified.code {
         Code::Internal => {
             tracing::error!(request_id = %id, path = ?error.path, error = error.message, "an operation failed");
         }
@@ -59,13 +59,13 @@ fn finish_error(mut error: ServerError, id: &RequestId) -> ServerError {
         | Code::TooComplex
         | Code::RateLimited => {}
     }
-    if let Some(message) = verdict.message {
+    if let Some(message) = classified.message {
         message.clone_into(&mut error.message);
     } else if let Some((end, _)) = error.message.char_indices().nth(MESSAGE_CHARS_MAX) {
         error.message.truncate(end);
         error.message.push('…');
     }
-    let mut error = coded(verdict.code, error);
+    let mut error = coded(classified.code, error);
     error.extensions.get_or_insert_default().set("requestId", id.as_str());
     error
 }

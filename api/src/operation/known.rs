@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_known_once_it_was_kept_and_never_too_many_are() {
+    fn a_kept_text_is_known_and_their_number_is_bounded() {
         let known = KnownDocuments::default();
         let document = parse_query("{ viewer { name } }").unwrap();
         assert!(known.find("{ viewer { name } }").is_none());

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn nul_is_refused_wherever_it_means_a_character() {
+    fn nul_is_refused_wherever_it_is_a_character() {
         for bad in ["{ a \0 }", "{ a(x: \"\0\") }", "{ a(x: \"\\u0000\") }", "{ a(x: \"\\\\\\u0000\") }"] {
             assert_eq!(code(bad), Some(Code::BadRequest), "{bad}");
         }

@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_silent_client_is_dropped_and_a_slow_one_is_not() {
+    async fn a_silent_client_is_disconnected_and_a_slow_one_is_not() {
         let patience = Patience { idle: Duration::from_millis(300), stall: Duration::from_mins(1) };
         let (mut server, mut client) = pair(patience).await;
         let mut byte = [0];
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_reads_nothing_is_dropped() {
+    async fn a_client_that_reads_nothing_is_disconnected() {
         let patience = Patience { idle: Duration::from_mins(1), stall: Duration::from_millis(200) };
         let (mut server, _client) = pair(patience).await;
         let chunk = vec![0; 1 << 20];

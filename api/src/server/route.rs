@@ -19,7 +19,7 @@ impl<E: Executor> Endpoint<E> {
         Router::new()
             .route("/graphql", any(handle::<E>))
             .with_state(self)
-            .layer(middleware::from_fn_with_state(origins, crate::origin::answer_browsers))
+            .layer(middleware::from_fn_with_state(origins, crate::origin::apply_cors))
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) async fn serve<E: Executor>(socket: WebSocket, endpoint: Endpoint<E>,
     };
     if let Some(close) = close {
         metrics::counter!("callboard_sockets_closed_total", "code" => close.code().to_string()).increment(1);
-        say_farewell(close, out, writer, &mut stream, limits).await;
+        send_close(close, out, writer, &mut stream, limits).await;
     }
     gauge.decrement(1);
 }
@@ -64,25 +64,25 @@ const fn reason(written: Written) -> &'static str {
 
 /// Sends the close frame after all queued frames and waits for the client's, so that the client
 /// logs our code and not 1006.
-async fn say_farewell(
+async fn send_close(
     close: Close,
     out: mpsc::Sender<Frame>,
     writer: impl Future<Output = Written>,
     stream: &mut SplitStream<WebSocket>,
     limits: SocketLimits,
 ) {
-    let say = async {
+    let send = async {
         if out.send(Frame::Close(close)).await.is_ok() {
             drop(out);
         }
     };
-    let hear = async { while let Some(Ok(_)) = stream.next().await {} };
+    let drain = async { while let Some(Ok(_)) = stream.next().await {} };
     let both = async {
-        let ((), written) = tokio::join!(say, writer);
+        let ((), written) = tokio::join!(send, writer);
         // The write fails if the client has closed first. Reading on sends the reply to its close
         // frame.
         if written != Written::Stalled {
-            hear.await;
+            drain.await;
         }
     };
     let _elapsed = tokio::time::timeout(limits.farewell, both).await;
@@ -95,7 +95,7 @@ struct Session<E> {
     is_initialised: bool,
     operations: Operations,
     out: mpsc::Sender<Frame>,
-    heard_at: Instant,
+    received_at: Instant,
 }
 
 impl<E: Executor> Session<E> {
@@ -106,7 +106,7 @@ impl<E: Executor> Session<E> {
             is_initialised: false,
             operations: Operations::default(),
             out,
-            heard_at: Instant::now(),
+            received_at: Instant::now(),
         }
     }
 
@@ -123,7 +123,7 @@ impl<E: Executor> Session<E> {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let done = tokio::select! {
-                message = stream.next() => self.hear(message).await,
+                message = stream.next() => self.receive(message).await,
                 _ = ticks.tick() => self.tick(limits.idle).await,
                 () = tokio::time::sleep_until(init_deadline), if !self.is_initialised => {
                     ControlFlow::Break(Close::InitTimeout)
@@ -136,11 +136,11 @@ impl<E: Executor> Session<E> {
         }
     }
 
-    async fn hear(&mut self, message: Option<Result<Message, axum::Error>>) -> ControlFlow<Close> {
-        self.heard_at = Instant::now();
+    async fn receive(&mut self, message: Option<Result<Message, axum::Error>>) -> ControlFlow<Close> {
+        self.received_at = Instant::now();
         match message {
             Some(Ok(Message::Text(text))) => match frames::read(&text) {
-                Ok(incoming) => self.obey(incoming).await,
+                Ok(incoming) => self.handle(incoming).await,
                 Err(close) => ControlFlow::Break(close),
             },
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => ControlFlow::Continue(()),
@@ -152,7 +152,7 @@ impl<E: Executor> Session<E> {
         }
     }
 
-    async fn obey(&mut self, incoming: Incoming) -> ControlFlow<Close> {
+    async fn handle(&mut self, incoming: Incoming) -> ControlFlow<Close> {
         match incoming {
             Incoming::Init(_) if self.is_initialised => ControlFlow::Break(Close::SecondInit),
             Incoming::Init(payload) => {
@@ -166,9 +166,9 @@ impl<E: Executor> Session<E> {
                     return ControlFlow::Break(Close::Forbidden);
                 }
                 self.is_initialised = true;
-                self.say(frames::ack()).await
+                self.send(frames::ack()).await
             }
-            Incoming::Ping(payload) => self.say(frames::pong(payload)).await,
+            Incoming::Ping(payload) => self.send(frames::pong(payload)).await,
             Incoming::Pong => ControlFlow::Continue(()),
             Incoming::Subscribe { .. } if !self.is_initialised => ControlFlow::Break(Close::NotInitialised),
             Incoming::Subscribe { id, payload, dialect } => self.subscribe(id, payload, dialect).await,
@@ -218,7 +218,7 @@ impl<E: Executor> Session<E> {
         self.engine().admit(self.presented).await
     }
 
-    async fn say(&self, text: String) -> ControlFlow<Close> {
+    async fn send(&self, text: String) -> ControlFlow<Close> {
         match self.out.send(Frame::Text(text)).await {
             Ok(()) => ControlFlow::Continue(()),
             Err(_gone) => ControlFlow::Break(Close::Normal),
@@ -227,7 +227,7 @@ impl<E: Executor> Session<E> {
 
     /// Checks that the client is still alive and its key still valid.
     async fn tick(&self, idle: Duration) -> ControlFlow<Close> {
-        if self.heard_at.elapsed() >= idle {
+        if self.received_at.elapsed() >= idle {
             return ControlFlow::Break(Close::Idle);
         }
         if self.is_initialised && self.admit().await.is_err_and(|error| error.code == Code::Unauthenticated) {

@@ -107,16 +107,16 @@ impl Done {
 async fn run<E: Executor>(engine: &Engine<E>, task: Task, out: &mpsc::Sender<Frame>, done: Done) {
     let Task { id, dialect, request_id, prepared } = task;
     let kind = prepared.kind;
-    let mut answers = Box::pin(engine.stream(prepared, request_id));
+    let mut results = Box::pin(engine.stream(prepared, request_id));
     let mut is_first = true;
-    while let Some(answer) = answers.next().await {
-        if is_first && is_refused(kind, &answer) {
-            drop(answers);
+    while let Some(result) = results.next().await {
+        if is_first && is_refused(kind, &result) {
+            drop(results);
             done.now(&id);
-            return refuse(dialect, &id, &answer, out).await;
+            return refuse(dialect, &id, &result, out).await;
         }
         is_first = false;
-        if out.send(Frame::Text(frames::next(dialect, &id, &answer))).await.is_err() {
+        if out.send(Frame::Text(frames::next(dialect, &id, &result))).await.is_err() {
             return;
         }
     }
@@ -128,17 +128,17 @@ async fn run<E: Executor>(engine: &Engine<E>, task: Task, out: &mpsc::Sender<Fra
 /// Whether the operation never started: a request error, or a subscription whose stream could not
 /// be opened. async-graphql reports the latter as a first result without data whose errors point at
 /// the root field.
-fn is_refused(kind: Kind, answer: &Response) -> bool {
+fn is_refused(kind: Kind, result: &Response) -> bool {
     let is_about_root =
-        || answer.data == Value::Null && answer.errors.iter().all(|error| error.path.len() <= 1);
-    is_request_error(answer) || (kind == Kind::Subscription && answer.is_err() && is_about_root())
+        || result.data == Value::Null && result.errors.iter().all(|error| error.path.len() <= 1);
+    is_request_error(result) || (kind == Kind::Subscription && result.is_err() && is_about_root())
 }
 
 /// Reports that an operation was not run.
-pub(super) async fn refuse(dialect: Dialect, id: &str, answer: &Response, out: &mpsc::Sender<Frame>) {
+pub(super) async fn refuse(dialect: Dialect, id: &str, result: &Response, out: &mpsc::Sender<Frame>) {
     let messages = match dialect {
-        Dialect::Transport => vec![frames::error(id, &answer.errors)],
-        Dialect::Legacy => vec![frames::next(dialect, id, answer), frames::complete(id)],
+        Dialect::Transport => vec![frames::error(id, &result.errors)],
+        Dialect::Legacy => vec![frames::next(dialect, id, result), frames::complete(id)],
     };
     for message in messages {
         if out.send(Frame::Text(message)).await.is_err() {

@@ -13,7 +13,7 @@ use super::Close;
 pub(super) enum Frame {
     /// A GraphQL message.
     Text(String),
-    /// A ping of WebSocket itself, which browsers answer automatically.
+    /// A ping of WebSocket itself, which browsers acknowledge automatically.
     Ping,
     /// The last frame.
     Close(Close),

@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_policies_are_in_the_file() {
+    fn the_file_has_both_policies() {
         assert_ne!(page_policy(), NOTHING);
         assert_ne!(playground_policy(), NOTHING);
     }

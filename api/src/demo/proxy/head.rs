@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_proxy_request_is_refused() {
+    fn a_malformed_proxy_request_is_refused() {
         for bad in [
             "",
             "GET\n\n",

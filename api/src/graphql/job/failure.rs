@@ -38,7 +38,7 @@ pub struct Progress {
 impl Progress {
     /// Returns `None` until the job has reported something.
     pub(super) fn of(progress: &job::Progress) -> Option<Self> {
-        let told = progress.fraction.is_some() || progress.message.is_some();
-        told.then(|| Self { fraction: progress.fraction, message: progress.message.clone() })
+        let is_reported = progress.fraction.is_some() || progress.message.is_some();
+        is_reported.then(|| Self { fraction: progress.fraction, message: progress.message.clone() })
     }
 }

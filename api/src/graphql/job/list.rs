@@ -131,7 +131,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_place_reads_back_from_its_cursor(id in any::<u128>(), micros in 0..4_000_000_000_000_000_i64, priority in 0..=9_i16) {
+        fn any_position_reads_back_from_its_cursor(id in any::<u128>(), micros in 0..4_000_000_000_000_000_i64, priority in 0..=9_i16) {
             let job = JobId::from(Uuid::from_u128(id));
             let time = Time::from_timestamp_micros(micros);
             for place in [Place::Created(job), Place::Finished(time, job), Place::Priority(priority, job)] {
@@ -140,13 +140,13 @@ mod tests {
         }
 
         #[test]
-        fn any_text_at_all_is_read_without_a_panic(text in ".{0,300}") {
+        fn any_text_is_decoded_without_a_panic(text in ".{0,300}") {
             Place::decode(&text);
         }
     }
 
     #[test]
-    fn a_place_reads_back_from_its_cursor() {
+    fn a_position_reads_back_from_its_cursor() {
         let job = JobId::from(Uuid::from_u128(7));
         let time = Time::from_timestamp_micros(1_795_000_000_123_456);
         for place in [

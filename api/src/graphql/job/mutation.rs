@@ -96,9 +96,9 @@ impl JobMutation {
                 ..JobsEnqueuePayload::default()
             });
         }
-        let orders: Vec<JobRequest> = input.jobs.into_iter().map(JobRequest::from).collect();
-        let is_single = orders.len() == 1;
-        Ok(match enqueue(ctx, orders).await? {
+        let requests: Vec<JobRequest> = input.jobs.into_iter().map(JobRequest::from).collect();
+        let is_single = requests.len() == 1;
+        Ok(match enqueue(ctx, requests).await? {
             Ok(accepted) => {
                 let jobs = accepted.iter().map(|accepted| Job::known(accepted.job)).collect();
                 JobsEnqueuePayload { jobs, user_errors: Vec::new() }
@@ -171,9 +171,9 @@ fn refuse_count(count: usize) -> Option<Refusal> {
 /// Passes job requests to the enqueuer. The inner error holds what the caller can fix.
 async fn enqueue(
     ctx: &Context<'_>,
-    orders: Vec<JobRequest>,
+    requests: Vec<JobRequest>,
 ) -> Result<Result<Vec<Accepted>, Vec<UserError>>> {
-    match JobContext::of(ctx)?.enqueuer.submit(orders).await {
+    match JobContext::of(ctx)?.enqueuer.submit(requests).await {
         Ok(accepted) => Ok(Ok(accepted)),
         Err(EnqueueError::Refused(refusals)) => Ok(Err(user_errors(refusals))),
         Err(EnqueueError::Store(error)) => Err(outage(error)),

@@ -99,7 +99,7 @@ impl JobSubscription {
     ) -> Result<impl Stream<Item = JobEvent> + use<>> {
         let job = job_of(&job_id)?;
         let after: Option<EventCursor> = cursor_of(after)?;
-        let news = JobContext::of(ctx)?.feed.job_events(job, after).await.map_err(told)?;
+        let news = JobContext::of(ctx)?.feed.job_events(job, after).await.map_err(error_of)?;
         Ok(news.map(JobEvent::from))
     }
 
@@ -114,7 +114,7 @@ impl JobSubscription {
     ) -> Result<impl Stream<Item = LogBatch> + use<>> {
         let job = job_of(&job_id)?;
         let after: Option<LogCursor> = cursor_of(after)?;
-        let lines = JobContext::of(ctx)?.feed.job_log(job, after).await.map_err(told)?;
+        let lines = JobContext::of(ctx)?.feed.job_log(job, after).await.map_err(error_of)?;
         Ok(lines.map(LogBatch::from))
     }
 
@@ -141,7 +141,7 @@ impl JobSubscription {
         }
         let after: Option<ChangesCursor> = cursor_of(after)?;
         let changes =
-            JobContext::of(ctx)?.feed.jobs_changed(Selection::new(filter), after).await.map_err(told)?;
+            JobContext::of(ctx)?.feed.jobs_changed(Selection::new(filter), after).await.map_err(error_of)?;
         Ok(changes.map(JobChanges::from))
     }
 }
@@ -155,7 +155,7 @@ fn cursor_of<C: Cursor>(text: Option<String>) -> Result<Option<C>, ApiError> {
     text.map(|text| C::decode(&text).ok_or_else(bad)).transpose()
 }
 
-fn told(error: FeedError) -> async_graphql::Error {
+fn error_of(error: FeedError) -> async_graphql::Error {
     match error {
         FeedError::NotFound => ApiError::new(Code::NotFound, "There is no job with this id.").into(),
         FeedError::BadCursor => ApiError::new(Code::BadCursor, "`after` is a cursor of another job.").into(),

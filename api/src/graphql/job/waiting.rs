@@ -75,7 +75,7 @@ pub enum WaitReason {
 
 /// What the reason depends on in addition to the record.
 #[derive(Debug, Clone, Default)]
-struct Around {
+struct Surroundings {
     /// The gate that blocks the job, if any.
     obstacle: Option<Arc<Obstacle>>,
     /// The first job that it waits for, and the number of unfinished dependencies.
@@ -87,16 +87,16 @@ struct Around {
 }
 
 /// Returns the reason, or `None` for a job that is running or finished.
-fn reason(job: &JobRecord, around: &Around) -> Option<WaitReason> {
-    match (job.state, around) {
+fn reason(job: &JobRecord, surroundings: &Surroundings) -> Option<WaitReason> {
+    match (job.state, surroundings) {
         (JobState::Blocked, _) => Some(WaitReason::Dependency),
         (JobState::Scheduled, _) if job.is_retry => Some(WaitReason::RetryBackoff),
         (JobState::Scheduled, _) => Some(WaitReason::RunAt),
-        (JobState::Queued, Around { is_paused: true, .. }) => Some(WaitReason::QueuePaused),
-        (JobState::Queued, Around { obstacle: Some(obstacle), .. }) => Some(at_gate(obstacle)),
+        (JobState::Queued, Surroundings { is_paused: true, .. }) => Some(WaitReason::QueuePaused),
+        (JobState::Queued, Surroundings { obstacle: Some(obstacle), .. }) => Some(at_gate(obstacle)),
         // A parked job whose gate has capacity again is being woken.
-        (JobState::Queued, Around { is_served: true, .. }) => Some(WaitReason::NextInLine),
-        (JobState::Queued, Around { is_served: false, .. }) => Some(WaitReason::NoWorker),
+        (JobState::Queued, Surroundings { is_served: true, .. }) => Some(WaitReason::NextInLine),
+        (JobState::Queued, Surroundings { is_served: false, .. }) => Some(WaitReason::NoWorker),
         (JobState::Running | JobState::Succeeded | JobState::Failed | JobState::Cancelled, _) => None,
     }
 }
@@ -125,8 +125,8 @@ fn at_gate(obstacle: &Obstacle) -> WaitReason {
 impl Waiting {
     /// Returns why this job waits, as of now. Batched.
     pub(super) async fn of(ctx: &Context<'_>, job: &JobRecord) -> Result<Option<Self>> {
-        let around = look_around(ctx, job).await?;
-        let Some(reason) = reason(job, &around) else { return Ok(None) };
+        let surroundings = load_surroundings(ctx, job).await?;
+        let Some(reason) = reason(job, &surroundings) else { return Ok(None) };
         let nothing = |explanation| Self { reason, explanation, position: None, until: None, blocker: None };
         let until = |explanation| Self { until: Some(DateTime(job.run_at)), ..nothing(explanation) };
         Ok(Some(match reason {
@@ -137,11 +137,11 @@ impl Waiting {
                 written(job.run_at)
             )),
             WaitReason::Dependency => {
-                let blocker = match around.waits_for {
+                let blocker = match surroundings.waits_for {
                     Some((first, _)) => object::load(ctx, first).await?.map(Node::Job),
                     None => None,
                 };
-                Self { blocker, ..nothing(needs(around.waits_for)) }
+                Self { blocker, ..nothing(needs(surroundings.waits_for)) }
             }
             WaitReason::QueuePaused => {
                 let blocker = queue::load(ctx, QueueId::of(&job.queue)).await?.map(Node::Queue);
@@ -151,7 +151,7 @@ impl Waiting {
             | WaitReason::Concurrency
             | WaitReason::ProfileBusy
             | WaitReason::ProxyDown
-            | WaitReason::ServiceSuspended => match &around.obstacle {
+            | WaitReason::ServiceSuspended => match &surroundings.obstacle {
                 Some(obstacle) => Self::before(ctx, reason, obstacle).await?,
                 None => return Ok(None),
             },
@@ -224,20 +224,20 @@ fn needs(waits_for: Option<(JobId, i64)>) -> String {
     }
 }
 
-async fn look_around(ctx: &Context<'_>, job: &JobRecord) -> Result<Around> {
+async fn load_surroundings(ctx: &Context<'_>, job: &JobRecord) -> Result<Surroundings> {
     let readers = &JobContext::of(ctx)?.readers;
     if job.state == JobState::Blocked {
         let blocked = readers.blocked(job.id).await?;
         let waits_for = blocked.and_then(|blocked| Some((blocked.waits_for?, blocked.open)));
-        return Ok(Around { waits_for, ..Around::default() });
+        return Ok(Surroundings { waits_for, ..Surroundings::default() });
     }
     if job.state != JobState::Queued {
-        return Ok(Around::default());
+        return Ok(Surroundings::default());
     }
     let is_paused = readers.paused(job.queue.clone()).await?.is_some();
     let is_served = readers.slots(job.queue.clone()).await?.is_some();
     let obstacle = readers.obstacle(job.id).await?;
-    Ok(Around { obstacle, is_paused, is_served, ..Around::default() })
+    Ok(Surroundings { obstacle, is_paused, is_served, ..Surroundings::default() })
 }
 
 #[cfg(test)]
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn every_waiting_job_has_one_reason_and_no_other_has_any() {
+    fn every_waiting_job_has_one_reason_and_other_jobs_have_none() {
         let id = Uuid::from_u128(2);
         let busy = || obstacle(GateKey::Profile(id.into()), Block::NoSlots { max: 1 });
         let full = || obstacle(GateKey::Service(id.into()), Block::NoSlots { max: 3 });
@@ -318,9 +318,9 @@ mod tests {
             (JobState::Cancelled, false, None, false, None),
         ] {
             let job = job(state, is_retry);
-            let around = Around { obstacle, is_served, ..Around::default() };
-            assert_eq!(reason(&job, &around), expected, "{state:?} {is_retry} {is_served}");
-            let found = reason(&job, &Around { is_paused: true, ..around });
+            let surroundings = Surroundings { obstacle, is_served, ..Surroundings::default() };
+            assert_eq!(reason(&job, &surroundings), expected, "{state:?} {is_retry} {is_served}");
+            let found = reason(&job, &Surroundings { is_paused: true, ..surroundings });
             let expected = if state == JobState::Queued { Some(WaitReason::QueuePaused) } else { expected };
             assert_eq!(found, expected, "{state:?} {is_retry} {is_served}, in a paused queue");
         }

@@ -87,8 +87,8 @@ impl ProfileConnection {
         let request = name_lists::request((first, after), (None, None), None)?;
         let after: Option<(String, Uuid)> = request.after.map(|cursor| (cursor.name, cursor.id));
         let page = loaders::one(ctx, ProfilesOf { of, limit: request.limit, after }).await?;
-        let nobody = NamePage { items: Vec::new(), has_previous: false, has_next: false, total: 0 };
-        Ok(Self::of(page.unwrap_or(nobody)))
+        let empty = NamePage { items: Vec::new(), has_previous: false, has_next: false, total: 0 };
+        Ok(Self::of(page.unwrap_or(empty)))
     }
 }
 

@@ -21,14 +21,14 @@ const TIME_MAX: Duration = Duration::from_secs(10);
 /// Maximum number of concurrent checks. Others wait.
 const CHECKS_MAX: usize = 16;
 /// Maximum number of bytes of the response that are searched for an address.
-const ANSWER_BYTES_MAX: usize = 4096;
+const RESPONSE_BYTES_MAX: usize = 4096;
 
 /// Checks proxies.
 #[derive(Debug, Clone)]
 pub struct ProxyProbe {
     target: Option<Url>,
     time_max: Duration,
-    turns: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 /// Why a check could not be attempted.
@@ -49,7 +49,7 @@ impl ProxyProbe {
     /// Creates a probe that sends its requests to this address. Without one, no proxy can be
     /// checked.
     pub fn new(target: Option<Url>) -> Self {
-        Self { target, time_max: TIME_MAX, turns: Arc::new(Semaphore::new(CHECKS_MAX)) }
+        Self { target, time_max: TIME_MAX, permits: Arc::new(Semaphore::new(CHECKS_MAX)) }
     }
 
     /// Sets another time limit.
@@ -77,14 +77,14 @@ impl ProxyProbe {
             .user_agent("callboard-proxy-check")
             .timeout(self.time_max)
             .build()?;
-        let _turn = self.turns.acquire().await;
+        let _permit = self.permits.acquire().await;
         let began = Instant::now();
-        let answer = match client.get(target.clone()).send().await {
-            Ok(answer) => answer,
+        let response = match client.get(target.clone()).send().await {
+            Ok(response) => response,
             Err(error) => return Ok(CheckResult::Down { failure: self.failure(&error) }),
         };
         let latency_ms = u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX);
-        let status = answer.status();
+        let status = response.status();
         if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
             let failure = "the proxy refused the credentials, or requires some (407)";
             return Ok(CheckResult::Down { failure: failure.to_owned() });
@@ -92,7 +92,7 @@ impl ProxyProbe {
         if status.is_client_error() || status.is_server_error() {
             return Ok(CheckResult::Down { failure: format!("the request returned {status}") });
         }
-        Ok(CheckResult::Up { latency_ms, exit_address: address_in(answer).await })
+        Ok(CheckResult::Up { latency_ms, exit_address: address_in(response).await })
     }
 
     fn failure(&self, error: &reqwest::Error) -> String {
@@ -128,17 +128,17 @@ fn proxy_url(stored: &StoredProxy, keyring: &Keyring) -> Result<Url, ProbeError>
 
 /// Returns the address that the request came from according to the target: its whole response, or
 /// `ip` or `origin` in a JSON object.
-async fn address_in(mut answer: Response) -> Option<String> {
+async fn address_in(mut response: Response) -> Option<String> {
     let mut body = Vec::new();
-    while let Ok(Some(chunk)) = answer.chunk().await {
+    while let Ok(Some(chunk)) = response.chunk().await {
         body.extend_from_slice(&chunk);
-        if body.len() > ANSWER_BYTES_MAX {
+        if body.len() > RESPONSE_BYTES_MAX {
             return None;
         }
     }
     let text = std::str::from_utf8(&body).ok()?.trim();
     let json: Option<serde_json::Value> = serde_json::from_str(text).ok();
     let field = |name| json.as_ref()?.get(name)?.as_str();
-    let said = field("ip").or_else(|| field("origin")).unwrap_or(text);
-    said.parse::<IpAddr>().ok().map(|address| address.to_string())
+    let reported = field("ip").or_else(|| field("origin")).unwrap_or(text);
+    reported.parse::<IpAddr>().ok().map(|address| address.to_string())
 }

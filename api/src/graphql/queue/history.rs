@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_backlog_is_gone_at_its_pace_or_never() {
+    fn a_backlog_empties_at_its_pace_or_never() {
         let now = Instant::from_timestamp(1_800_000_000, 0).unwrap();
         let in_minutes = |minutes: i64| Some(now + chrono::TimeDelta::minutes(minutes));
         assert_eq!(forecast(100, 50, now), in_minutes(10));
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_are_whole_minutes_and_not_too_many() {
+    fn steps_are_whole_minutes_and_limited_in_number() {
         let given = |text: &str| Some(Duration(text.parse().unwrap()));
         let steps = |window, step| steps(given(window).as_ref(), given(step).as_ref());
         assert_eq!(steps("PT1H", "PT1M").ok(), Some((60, 60)));

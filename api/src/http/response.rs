@@ -1,6 +1,6 @@
 //! Writes responses: status, content type, and the body with its keys in the executor's order.
 
-use async_graphql::{Executor, Response as GraphqlAnswer, ServerError};
+use async_graphql::{Executor, ServerError};
 use async_graphql_axum::GraphQLResponse;
 use axum::{
     http::{HeaderValue, StatusCode, header},
@@ -25,11 +25,11 @@ struct Refusal<'a> {
 }
 
 /// Writes the response of an operation in the client's media type.
-pub(super) fn write(media: Media, answer: GraphqlAnswer) -> Response {
-    let is_refused = is_request_error(&answer);
-    let code = answer.errors.first().and_then(Code::of).unwrap_or(Code::Internal);
+pub(super) fn write(media: Media, result: async_graphql::Response) -> Response {
+    let is_refused = is_request_error(&result);
+    let code = result.errors.first().and_then(Code::of).unwrap_or(Code::Internal);
     let mut response =
-        if is_refused { refusal(&answer.errors) } else { GraphQLResponse::from(answer).into_response() };
+        if is_refused { refusal(&result.errors) } else { GraphQLResponse::from(result).into_response() };
     let content_type = match media {
         Media::GraphqlJson => GRAPHQL_JSON,
         Media::Json | Media::EventStream => JSON,
@@ -51,8 +51,8 @@ pub(super) fn malformed<E: Executor>(
     message: &str,
     id: &RequestId,
 ) -> Response {
-    let answer = engine.refuse(&ApiError::new(Code::BadRequest, message), id);
-    let mut response = refusal(&answer.errors);
+    let refused = engine.refuse(&ApiError::new(Code::BadRequest, message), id);
+    let mut response = refusal(&refused.errors);
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);
     if status == StatusCode::PAYLOAD_TOO_LARGE || status == StatusCode::REQUEST_TIMEOUT {
