@@ -11,7 +11,7 @@ use callboard::{
 
 use crate::error::{ApiError, Code};
 
-/// The role of an API key. Each role includes the rights of the ones before it.
+/// The role of an API key. ADMIN includes the rights of OPERATOR, and OPERATOR those of VIEWER.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Enum)]
 pub enum Role {
     /// Reads.

@@ -34,7 +34,8 @@ pub struct Policy {
     pub expires_after: Option<Duration>,
     /// Limits on how often jobs of the command may start, across all workers.
     pub rate_limits: Vec<RateLimit>,
-    /// Maximum number of jobs of the command with this limit that run at once. Null for no limit.
+    /// Maximum number of jobs of the command that run at once. Jobs whose own policy has no limit
+    /// are exempt. Null for no limit.
     pub max_concurrency: Option<i32>,
     /// Limits on how many attempts of the command may start in a day or a month.
     pub caps: Vec<Cap>,
@@ -105,7 +106,8 @@ pub struct PolicyInput {
     /// Limits on how often jobs of the command may start, at most 8 with unique names. Replaces all
     /// of them. Default none.
     pub rate_limits: MaybeUndefined<Vec<RateLimitInput>>,
-    /// Maximum number of jobs of the command that run at once, 1 to 1000000. Default no limit.
+    /// Maximum number of jobs of the command that run at once, 1 to 1000000. Jobs whose own policy
+    /// has no limit are exempt. Default no limit.
     pub max_concurrency: MaybeUndefined<i32>,
     /// Limits on how many attempts of the command may start, at most one per day and one per month.
     /// Replaces all of them. Default none.

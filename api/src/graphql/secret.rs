@@ -17,8 +17,7 @@ pub struct Secret {
     pub hint: Option<String>,
     /// When the value was set. Null when none is set.
     pub updated_at: Option<DateTime>,
-    /// When the value expires, as given with it. For information only. Callboard does nothing at
-    /// that time.
+    /// When the value expires, as given with it. For information only.
     pub expires_at: Option<DateTime>,
 }
 
@@ -47,11 +46,10 @@ pub struct SecretInput {
     /// The name that templates use: a letter, then letters, digits, `_` or `-`, at most 100
     /// characters.
     pub name: String,
-    /// The value, 1 to 65536 bytes without NUL. Encrypted at once. It never appears in a response,
+    /// The value, 1 to 65536 bytes without NUL. Encrypted at rest. It never appears in a response,
     /// record or log.
     pub value: SecretString,
     /// When the value expires, in the future. Absent or null means never. For information only.
-    /// Callboard does nothing at that time.
     pub expires_at: Option<DateTime>,
 }
 

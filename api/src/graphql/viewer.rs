@@ -28,7 +28,7 @@ pub struct ViewerQuery;
 
 #[Object]
 impl ViewerQuery {
-    /// Returns the API key of the current request. Null without a key. Requires no key.
+    /// Returns the API key of the current request. Null without a key.
     async fn viewer(&self, ctx: &Context<'_>) -> Option<Viewer> {
         Caller::of(ctx).map(Viewer::from)
     }

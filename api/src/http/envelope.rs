@@ -1,7 +1,5 @@
-//! The parameters of a GraphQL request in HTTP and WebSocket messages: `query`, `operationName`,
-//! `variables` and `extensions`.
+//! Reads a GraphQL request from the URL of a GET or the body of a POST.
 //!
-//! They are read strictly. An array is not a request and a number is not a name.
 //! `async_graphql_axum::GraphQLRequest` is not used, because it accepts any content type, batches,
 //! uploads and bodies of any size, and ignores `operationName` in a URL.
 

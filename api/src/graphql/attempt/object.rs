@@ -36,7 +36,8 @@ pub enum AttemptOutcome {
     /// Its worker was drained or could not start it for reasons of its own. Does not count against
     /// maxAttempts.
     Released,
-    /// A service that it called rejected the request for now. Does not count against maxAttempts.
+    /// A service rejected its requests for now, or its proxy could not be reached. Does not count
+    /// against maxAttempts.
     Throttled,
 }
 
@@ -94,7 +95,7 @@ impl Attempt {
         worker::load(ctx, self.0.worker).await.transpose()
     }
 
-    /// The proxy that was chosen. Null when there was none or it has been deleted.
+    /// The proxy that the attempt used. Null when there was none or it has been deleted.
     async fn proxy(&self, ctx: &Context<'_>) -> Option<Result<Proxy>> {
         Proxy::load(ctx, self.0.proxy?).await.transpose()
     }

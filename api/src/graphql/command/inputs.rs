@@ -35,7 +35,7 @@ pub struct CommandCreateInput {
     /// The queue of jobs that name no other: 1 to 60 lower-case letters, digits, `_`, `-` or `.`.
     #[graphql(default_with = "Some(\"default\".to_owned())")]
     pub queue: Option<String>,
-    /// How jobs are retried and how long their attempts may take. Absent fields take their default.
+    /// The policy of its jobs: retries, timeouts and limits. Absent fields take their default.
     pub policy: Option<PolicyInput>,
 }
 
@@ -77,9 +77,9 @@ pub struct CommandUpdateInput {
     pub profile_id: MaybeUndefined<ID>,
     /// The proxy of jobs that name no other. Null removes it.
     pub proxy_id: MaybeUndefined<ID>,
-    /// Replaces the whole list, without duplicates, at most 100. Null removes all.
+    /// Replaces the whole list, in order and without duplicates, at most 100. Null removes all.
     pub service_ids: MaybeUndefined<Vec<ID>>,
-    /// The queue of jobs that name no other. Null means `default`.
+    /// The queue of jobs that name no other, as in CommandCreateInput. Null means `default`.
     pub queue: MaybeUndefined<String>,
     /// The changes to the policy. Null means the default policy.
     pub policy: MaybeUndefined<PolicyInput>,

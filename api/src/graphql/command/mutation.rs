@@ -63,7 +63,8 @@ impl CommandMutation {
         }
     }
 
-    /// Deletes a command. Jobs keep their own copy of what they run. Requires an ADMIN key.
+    /// Deletes a command. Refused with IN_USE while a schedule uses it. Jobs keep their own copy of
+    /// what they run. Requires an ADMIN key.
     async fn command_delete(
         &self,
         ctx: &Context<'_>,

@@ -122,7 +122,7 @@ impl Command {
         &self.0.queue
     }
 
-    /// How its jobs are retried and how long their attempts may take.
+    /// The policy of its jobs: retries, timeouts and limits.
     async fn policy(&self, ctx: &Context<'_>) -> Result<Policy> {
         Ok(Policy::from(&self.newest(ctx).await?.policy))
     }

@@ -50,7 +50,7 @@ pub struct PlaywrightSpec {
     pub headless: bool,
 }
 
-/// When something is kept as an artifact.
+/// When a recording of the browser is kept as an artifact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "command::ArtifactMode")]
 pub enum ArtifactMode {

@@ -77,7 +77,7 @@ pub struct HttpSpecInput {
     /// bytes.
     pub url: String,
     /// Templates of the header values by header name: an object with at most 100 string values of
-    /// at most 8192 bytes. Default none.
+    /// at most 8192 bytes each. Default none.
     pub headers: Option<Json>,
     /// Template of the body, at most 262144 bytes. Default none.
     pub body: Option<String>,
@@ -87,16 +87,16 @@ pub struct HttpSpecInput {
 }
 
 /// An allow-listed program with arguments. The arguments, environment and stdin are templates.
-/// Secrets are allowed in environment and stdin.
+/// Secrets are allowed only in environment and stdin.
 #[derive(Debug, Clone, PartialEq, InputObject)]
 pub struct ProgramSpecInput {
     /// Absolute path of a program that the configuration allows. Not a template.
     pub program: String,
-    /// Templates of the arguments, at most 256 of at most 8192 bytes. Each renders to exactly one
-    /// argument. Default none.
+    /// Templates of the arguments, at most 256 of at most 8192 bytes each. Each renders to exactly
+    /// one argument. Default none.
     pub arguments: Option<Vec<String>>,
     /// Templates of environment variables by name: an object with at most 100 string values of at
-    /// most 32768 bytes. Names must not start with CALLBOARD_. Default none.
+    /// most 32768 bytes each. Names must not start with CALLBOARD_. Default none.
     pub environment: Option<Json>,
     /// Template of the standard input, at most 262144 bytes. Default empty.
     pub stdin: Option<String>,

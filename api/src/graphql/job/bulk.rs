@@ -36,10 +36,10 @@ const LIMIT_MAX: i32 = 10_000;
 pub struct JobsCancelInput {
     /// The jobs to cancel. Finished jobs are counted as skipped.
     pub filter: JobFilter,
-    /// Maximum number of jobs to cancel, 1 to 10,000, newest first. Null means 10,000.
+    /// Maximum number of jobs to cancel, 1 to 10000, newest first. Null means 10000.
     #[graphql(default = 10_000)]
     pub limit: Option<i32>,
-    /// Whether to only count the jobs and change nothing. Null means false.
+    /// Whether to count the jobs without changing them. Null means false.
     #[graphql(default_with = "Some(false)")]
     pub is_dry_run: Option<bool>,
     /// The reason, recorded in the jobs' history. At most 500 characters.
@@ -52,11 +52,11 @@ pub struct JobsRetryInput {
     /// The jobs to run again. Unfinished jobs are counted as skipped. So are SUCCEEDED jobs unless
     /// `states` lists SUCCEEDED, because their work is done.
     pub filter: JobFilter,
-    /// Maximum number of jobs to run again, 1 to 10,000, oldest first because later jobs may depend
-    /// on them. Null means 10,000.
+    /// Maximum number of jobs to run again, 1 to 10000, oldest first because later jobs may depend
+    /// on them. Null means 10000.
     #[graphql(default = 10_000)]
     pub limit: Option<i32>,
-    /// Whether to only count the jobs and change nothing. Null means false.
+    /// Whether to count the jobs without changing them. Null means false.
     #[graphql(default_with = "Some(false)")]
     pub is_dry_run: Option<bool>,
 }
@@ -64,10 +64,10 @@ pub struct JobsRetryInput {
 /// Returned by jobsCancel and jobsRetry.
 #[derive(Debug, Default, SimpleObject)]
 pub struct BulkPayload {
-    /// Number of changed jobs, or with `isDryRun` of jobs that would be changed. If it equals the
-    /// limit, there may be more.
+    /// Number of jobs that were changed, or that would be changed with `isDryRun`. If it equals
+    /// `limit`, there may be more.
     pub affected_count: i32,
-    /// Number of matching jobs in a state that does not allow the change. Exact below 10,000,
+    /// Number of matching jobs in a state that does not allow the change. Exact below 10000,
     /// otherwise at least that many.
     pub skipped_count: i32,
     /// Why the input was refused. Empty on success.

@@ -35,7 +35,8 @@ pub enum JobEventKind {
     Started,
     /// The attempt reported progress. At most once a second.
     Progressed,
-    /// A service that the attempt called rejected the request for now. The attempt does not count.
+    /// A service rejected the attempt's requests for now, or its proxy could not be reached. Does
+    /// not count against maxAttempts.
     Throttled,
     /// An attempt failed, and the next one waits for its backoff.
     RetryScheduled,

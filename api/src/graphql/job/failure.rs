@@ -10,7 +10,7 @@ pub struct Failure {
     /// SECRET_UNREADABLE, START_FAILED, POISON, EXPIRED, DEPENDENCY, FENCED, INTERNAL, or a name
     /// that the command reported.
     pub code: String,
-    /// A message for people, without secrets, at most 8 KiB.
+    /// A message for people, without secrets, at most 8192 bytes.
     pub message: String,
     /// Whether another attempt may succeed.
     pub is_retryable: bool,

@@ -17,8 +17,8 @@ const VALUES_MAX: usize = 1000;
 const SEARCH_CHARS_MAX: usize = 200;
 
 /// Selects jobs. An absent or null field matches any job, an empty list matches none. Several
-/// fields must all match. Of several values in one field any must match, except for `labels`, which
-/// must all match. At most 1000 values per field.
+/// fields must all match. Of several values in one field, one must match, except for `labels`,
+/// which must all match. At most 1000 values per field.
 #[derive(Debug, Clone, Default, InputObject)]
 pub struct JobFilter {
     /// Jobs with these ids.

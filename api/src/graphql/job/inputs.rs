@@ -15,17 +15,16 @@ pub struct JobEnqueueInput {
     /// The command to run. The job keeps the command's current version, whatever happens to it
     /// later.
     pub command_id: ID,
-    /// The profile to run on. Absent or null uses the command's profile, if it has one.
+    /// Overrides the command's profile. Absent or null uses the command's.
     pub profile_id: Option<ID>,
-    /// Overrides the command's proxy and the profile's own choice. Absent or null leaves the choice
-    /// to them.
+    /// Overrides the command's proxy and the profile's own choice. Absent or null uses theirs.
     pub proxy_id: Option<ID>,
     /// Overrides the services of the command and of the profile, without duplicates. Absent or null
     /// uses theirs, `[]` uses none.
     pub service_ids: Option<Vec<ID>>,
-    /// The job's input: an object of at most 256 KiB that matches the command's inputSchema. Absent
-    /// or null means `{}`. Properties that the schema marks `writeOnly` are encrypted at rest and
-    /// shown as `***`.
+    /// The job's input: an object of at most 262144 bytes that matches the command's inputSchema.
+    /// Absent or null means `{}`. Properties that the schema marks `writeOnly` are encrypted at
+    /// rest and shown as `***`.
     pub input: Option<Json>,
     /// Overrides the command's queue.
     pub queue: Option<String>,
@@ -45,7 +44,7 @@ pub struct JobEnqueueInput {
     /// returns the existing job. With another input it is refused with IDEMPOTENCY_CONFLICT. Kept
     /// as long as the job.
     pub idempotency_key: Option<String>,
-    /// Jobs that must succeed first, without duplicates, at most 10,000. Until then the job is
+    /// Jobs that must succeed first, without duplicates, at most 10000. Until then the job is
     /// BLOCKED. If one of them fails or is cancelled, the job is CANCELLED with the failure
     /// DEPENDENCY.
     pub depends_on: Option<Vec<ID>>,

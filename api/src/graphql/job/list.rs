@@ -21,7 +21,7 @@ crate::connection!(
     /// A job with its cursor.
     JobEdge,
     Job;
-    /// Number of jobs on all pages. Exact below 10,000. 10,000 means that many or more.
+    /// Number of jobs on all pages. Exact below 10000. 10000 means that many or more.
     count_at_least: i32
 );
 

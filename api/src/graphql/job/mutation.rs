@@ -115,8 +115,8 @@ impl JobMutation {
     }
 
     /// Cancels a job. A job that has not started is cancelled at once, a running job as soon as its
-    /// processes are gone. Cancelling it again changes nothing. A finished job is refused with
-    /// NOT_ALLOWED_IN_STATE. Requires an OPERATOR key.
+    /// processes are gone. Cancelling a running job again changes nothing. A finished job is
+    /// refused with NOT_ALLOWED_IN_STATE. Requires an OPERATOR key.
     async fn job_cancel(
         &self,
         ctx: &Context<'_>,

@@ -70,7 +70,7 @@ impl Job {
     }
 
     /// The command that the job was enqueued with, as it is now. Null when it has been deleted. The
-    /// job keeps the version that it runs.
+    /// job runs the version that it was enqueued with.
     async fn command(&self, ctx: &Context<'_>) -> Option<Result<Command>> {
         let record = match self.record(ctx).await {
             Ok(record) => record,

@@ -20,7 +20,7 @@ pub struct JobChanges {
     /// The changes, with each job once in its newest state. Empty when `isReset`.
     pub changes: Vec<JobChange>,
     /// True when the stream starts here, when there were too many changes to list, or when the
-    /// cursor is too old (one hour, or 10,000 events). Read the list again and continue from
+    /// cursor is too old (one hour, or 10000 events). Read the list again and continue from
     /// `cursor`.
     pub is_reset: bool,
 }
@@ -90,7 +90,7 @@ impl JobSubscription {
     /// carries the job's current state, followed by new events. The stream completes once the job
     /// is finished and its last event has been sent, which for an already finished job is right
     /// after the replay. After a jobRetry the old cursor can be used to follow the job again. An
-    /// unknown job is NOT_FOUND, a cursor of another job is BAD_CURSOR.
+    /// unknown job fails with NOT_FOUND, a cursor of another job with BAD_CURSOR.
     async fn job_events(
         &self,
         ctx: &Context<'_>,
@@ -105,7 +105,7 @@ impl JobSubscription {
 
     /// The log of a job, in order, in batches of at most 500 lines. Without `after`, the stream
     /// starts at the first line. It completes once the job is finished and its last line has been
-    /// sent. An unknown job is NOT_FOUND, a cursor of another job is BAD_CURSOR.
+    /// sent. An unknown job fails with NOT_FOUND, a cursor of another job with BAD_CURSOR.
     async fn job_log(
         &self,
         ctx: &Context<'_>,

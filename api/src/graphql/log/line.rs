@@ -51,7 +51,7 @@ pub struct LogBatch {
     pub cursor: String,
     /// The lines in order, at most 500.
     pub lines: Vec<LogLine>,
-    /// Number of lines before the first of these that the retention or the size limit dropped.
+    /// Number of lines before these that retention or the size limit dropped.
     pub skipped: i32,
     /// True when the given cursor is after the last line and was ignored. The stream continues from
     /// `cursor`.

@@ -29,7 +29,8 @@ pub struct ProfileCreateInput {
     /// At most 20 labels, each 1 to 60 characters.
     pub labels: Option<Vec<String>>,
     /// Plain variables that commands may use: an object with at most 100 string values of at most
-    /// 32768 bytes. Names consist of letters, digits and `_`, and do not start with CALLBOARD_.
+    /// 32768 bytes each. Names consist of letters, digits and `_`, and do not start with
+    /// CALLBOARD_.
     pub environment: Option<Json>,
     /// The secrets, at most 100.
     pub secrets: Option<Vec<SecretInput>>,
@@ -40,8 +41,8 @@ pub struct ProfileCreateInput {
     /// How a proxy is chosen among `proxyIds`.
     #[graphql(default_with = "Some(ProxySelection::FirstHealthy)")]
     pub proxy_selection: Option<ProxySelection>,
-    /// Limits on how many attempts may start on it, at most one per day and one per month. Absent
-    /// or null means none.
+    /// Limits on how many attempts may start on it, at most one per day and one per month. Default
+    /// none.
     pub caps: Option<Vec<CapInput>>,
 }
 
@@ -88,14 +89,15 @@ pub struct ProfileUpdateInput {
     pub secrets: Option<Vec<SecretInput>>,
     /// Names of the secrets to remove. None of them may be in `secrets`.
     pub remove_secrets: Option<Vec<String>>,
-    /// Replaces the whole list, without duplicates, at most 100. Null removes all.
+    /// Replaces the whole list, in order and without duplicates, at most 100. Null removes all.
     pub service_ids: MaybeUndefined<Vec<ID>>,
     /// Replaces the whole list, in order of preference and without duplicates, at most 100. Null
     /// removes all.
     pub proxy_ids: MaybeUndefined<Vec<ID>>,
     /// How a proxy is chosen among the profile's proxies. Null means FIRST_HEALTHY.
     pub proxy_selection: MaybeUndefined<ProxySelection>,
-    /// Replaces all caps. Null removes all.
+    /// Replaces all caps, as in ProfileCreateInput. Null removes all. Waiting jobs follow the new
+    /// ones.
     pub caps: MaybeUndefined<Vec<CapInput>>,
 }
 
@@ -122,7 +124,7 @@ impl From<ProfileUpdateInput> for ProfileUpdate {
 /// is kept.
 #[derive(Debug, InputObject)]
 pub struct ProfileDeleteInput {
-    /// The id of the profile. Refused with IN_USE while a command or an unfinished job uses it.
+    /// The id of the profile.
     pub id: ID,
     /// The version that was read. If another version is stored, the deletion is refused with
     /// STALE_VERSION. Absent or null deletes any version.

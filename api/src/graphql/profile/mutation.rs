@@ -57,8 +57,8 @@ impl ProfileMutation {
         ProfilePayload::of(ctx.data::<Catalogue>()?.profile_update(input.into()).await)
     }
 
-    /// Deletes a profile and its secrets. Refused with IN_USE while a command or an unfinished job
-    /// uses it. Requires an ADMIN key.
+    /// Deletes a profile and its secrets. Refused with IN_USE while a command, a schedule or an
+    /// unfinished job uses it. Requires an ADMIN key.
     async fn profile_delete(
         &self,
         ctx: &Context<'_>,

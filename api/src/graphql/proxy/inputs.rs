@@ -20,10 +20,10 @@ pub struct ProxyCreateInput {
     /// `host:port`, where the host is a name, an IPv4 address, or an IPv6 address in brackets.
     pub address: String,
     /// The user name, 1 to 255 bytes without control characters, and without `:` for HTTP and
-    /// HTTPS. Encrypted at once. It is never shown.
+    /// HTTPS. Encrypted at rest and never shown.
     pub username: Option<SecretString>,
     /// The password, 1 to 255 bytes without control characters. Only allowed with a user name.
-    /// Encrypted at once. It is never shown.
+    /// Encrypted at rest and never shown.
     pub password: Option<SecretString>,
     /// Limits on how often jobs that name the proxy may start, at most 8 with unique names. Default
     /// none.
@@ -100,8 +100,7 @@ impl From<ProxyUpdateInput> for ProxyUpdate {
 /// Input of proxyDelete. The proxy's credentials are deleted with it.
 #[derive(Debug, InputObject)]
 pub struct ProxyDeleteInput {
-    /// The id of the proxy. Refused with IN_USE while a profile, a command or an unfinished job
-    /// uses it.
+    /// The id of the proxy.
     pub id: ID,
     /// The version that was read. If another version is stored, the deletion is refused with
     /// STALE_VERSION. Absent or null deletes any version.

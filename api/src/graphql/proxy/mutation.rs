@@ -29,7 +29,7 @@ pub struct ProxyPayload {
     /// The proxy as it is now. Null when the input was refused.
     pub proxy: Option<Proxy>,
     /// Why the input was refused. Empty on success. A check that finds the proxy down is not an
-    /// error, see `health`.
+    /// error. See `health`.
     pub user_errors: Vec<UserError>,
 }
 
@@ -81,8 +81,8 @@ impl ProxyMutation {
         ProxyPayload::of(ctx.data::<Catalogue>()?.proxy_update(input.into()).await)
     }
 
-    /// Deletes a proxy and its credentials. Refused with IN_USE while a profile, a command or an
-    /// unfinished job uses it. Requires an ADMIN key.
+    /// Deletes a proxy and its credentials. Refused with IN_USE while a profile, a command, a
+    /// schedule or an unfinished job uses it. Requires an ADMIN key.
     async fn proxy_delete(
         &self,
         ctx: &Context<'_>,

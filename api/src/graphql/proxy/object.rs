@@ -21,9 +21,9 @@ pub struct Proxy(proxy::Proxy);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "proxy::ProxyProtocol")]
 pub enum ProxyProtocol {
-    /// An HTTP proxy, with CONNECT for TLS.
+    /// An HTTP proxy. HTTPS requests use CONNECT.
     Http,
-    /// An HTTP proxy reached over TLS, with CONNECT for TLS.
+    /// An HTTP proxy reached over TLS. HTTPS requests use CONNECT.
     Https,
     /// SOCKS version 5, with names resolved by the proxy. Browsers cannot use one that has
     /// credentials.
@@ -53,9 +53,8 @@ pub struct ProxyHealth {
 #[ComplexObject]
 impl ProxyHealth {
     /// Until when the proxy is cooling down because an attempt could not reach it. The first
-    /// cool-down takes 5 seconds, and each repeated one twice as long, up to 15 minutes. A
-    /// successful check and a change of address or credentials end it. Null when the proxy may be
-    /// used.
+    /// cool-down lasts 5 seconds, each further one twice as long, up to 15 minutes. A successful
+    /// check or a change of address or credentials ends it. Null when the proxy may be used.
     async fn cooling_until(&self, ctx: &Context<'_>) -> Result<Option<DateTime>> {
         let (gate, at) = rate_limit::gate(ctx, GateKey::Proxy(self.proxy)).await?;
         Ok(gate.shut_until(at).map(DateTime))

@@ -44,10 +44,10 @@ pub struct QueuePoint {
     pub cancelled: i32,
     /// Number of ready jobs at the end of the step, or now.
     pub queued_depth: i32,
-    /// Median time that the started attempts had been ready, accurate to a tenth. Null when none
-    /// started.
+    /// Median time from ready to started, for the attempts that started, within 10 % of the exact
+    /// value. Null when none started.
     pub p50_wait: Option<Duration>,
-    /// 95th percentile of the same time. Null when none started.
+    /// 95th percentile of the same times. Null when none started.
     pub p95_wait: Option<Duration>,
 }
 

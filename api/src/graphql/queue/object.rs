@@ -16,7 +16,7 @@ use crate::graphql::{
     scalars::{DateTime, Duration},
 };
 
-/// Number of jobs by state, from maintained counters.
+/// Number of jobs by state. The finished states count the last 24 hours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, SimpleObject)]
 pub struct JobCounts {
     /// Jobs that wait for other jobs.
@@ -95,8 +95,8 @@ impl Queue {
         }
     }
 
-    /// Since when the oldest ready job has been waiting, ignoring jobs parked at a limit or their
-    /// profile. Null when there is none.
+    /// When the oldest ready job became ready, ignoring jobs parked at a limit or their profile.
+    /// Null when there is none.
     async fn oldest_queued_at(&self) -> Option<DateTime> {
         self.0.oldest_queued_at.map(DateTime)
     }
@@ -116,7 +116,7 @@ impl Queue {
         Ok(shown(slots.unwrap_or_default()))
     }
 
-    /// Estimated time when none of its jobs is ready any more, at the pace of the last five full
+    /// Estimated time when no job of the queue is ready any more, at the pace of the last five full
     /// minutes. Null when no job is ready, or when the number of ready jobs did not decrease.
     async fn empty_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime>> {
         history::empty_at(ctx, &self.0).await

@@ -23,9 +23,10 @@ pub struct JobTemplateInput {
     /// Overrides the services of the command and of the profile, without duplicates. `[]` uses
     /// none.
     pub service_ids: Option<Vec<ID>>,
-    /// The job's input. It must match the command's inputSchema, now and whenever the schedule
-    /// fires. Properties that the schema marks `writeOnly` are encrypted at rest and shown as
-    /// `***`. On update, a value of `***` for such a property keeps the stored one.
+    /// The job's input: an object of at most 262144 bytes that matches the command's inputSchema,
+    /// now and whenever the schedule fires. Properties that the schema marks `writeOnly` are
+    /// encrypted at rest and shown as `***`. On update, a value of `***` for such a property keeps
+    /// the stored one.
     pub input: Option<Json>,
     /// Overrides the command's queue.
     pub queue: Option<String>,
@@ -75,8 +76,8 @@ pub struct ScheduleCreateInput {
     /// What happens when the schedule is due and its last job is unfinished.
     #[graphql(default_with = "Some(OverlapPolicy::Skip)")]
     pub overlap: Option<OverlapPolicy>,
-    /// How far back firings that were missed while no worker was running are made up. A delay of up
-    /// to half a minute does not count as missed.
+    /// How far back to make up firings that were missed because no worker was running. A delay of
+    /// up to half a minute does not count as missed.
     #[graphql(default_with = "Some(Duration(callboard::duration::IsoDuration::from_secs(0)))")]
     pub catch_up: Option<Duration>,
     /// Whether the schedule starts paused.

@@ -110,7 +110,7 @@ impl Schedule {
         self.0.plan.timing.overlap.into()
     }
 
-    /// How far back firings that were missed while no worker was running are made up.
+    /// How far back to make up firings that were missed because no worker was running.
     async fn catch_up(&self) -> Duration {
         Duration(self.0.plan.timing.catch_up)
     }
@@ -125,13 +125,13 @@ impl Schedule {
         self.0.last_at.map(DateTime)
     }
 
-    /// Why the last firing enqueued no job although it was due and nothing overlapped. The job was
-    /// refused, for example because the command or its schema had changed. Null otherwise.
+    /// Why the job of the last firing was refused, for example because the command or its schema
+    /// had changed. Null when it was not.
     async fn last_failure(&self) -> Option<&str> {
         self.0.last_failure.as_deref()
     }
 
-    /// The next firing times, 1 to 100. Empty while the schedule is paused.
+    /// The next firing times. Empty while the schedule is paused.
     #[graphql(complexity = "usize::try_from(count.unwrap_or(UPCOMING_DEFAULT)).unwrap_or(0) / 10 + 1")]
     #[expect(clippy::unused_async, reason = "the macro accepts only async functions")]
     async fn upcoming(

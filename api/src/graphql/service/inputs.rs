@@ -22,7 +22,7 @@ pub struct ServiceCreateInput {
     /// Base URL of the service: `http` or `https`, at most 2048 bytes, without user name and
     /// password.
     pub base_url: Option<Url>,
-    /// The token, 1 to 65536 bytes without NUL. Encrypted at once. It never appears in a response,
+    /// The token, 1 to 65536 bytes without NUL. Encrypted at rest. It never appears in a response,
     /// record or log.
     pub token: Option<SecretString>,
     /// Settings that commands may use: an object of at most 65536 bytes of JSON, at most 64 levels
@@ -74,7 +74,8 @@ pub struct ServiceUpdateInput {
     /// As in ServiceCreateInput. Null for no limit. A limit below the number of jobs running at
     /// that moment is refused.
     pub max_concurrency: MaybeUndefined<i32>,
-    /// Replaces all caps. Null removes all. Waiting jobs follow the new ones.
+    /// Replaces all caps, as in ServiceCreateInput. Null removes all. Waiting jobs follow the new
+    /// ones.
     pub caps: MaybeUndefined<Vec<CapInput>>,
 }
 
@@ -98,11 +99,10 @@ impl From<ServiceUpdateInput> for ServiceUpdate {
 pub struct ServiceTokenRefreshInput {
     /// The id of the service.
     pub id: ID,
-    /// The new token, 1 to 65536 bytes without NUL. Encrypted at once. It never appears in a
+    /// The new token, 1 to 65536 bytes without NUL. Encrypted at rest. It never appears in a
     /// response, record or log.
     pub token: SecretString,
     /// When the token expires, in the future. Absent or null means never. For information only.
-    /// Callboard does nothing at that time.
     pub expires_at: Option<DateTime>,
 }
 
@@ -122,8 +122,7 @@ pub struct ServiceResumeInput {
 /// Input of serviceDelete. The service's token is deleted with it.
 #[derive(Debug, InputObject)]
 pub struct ServiceDeleteInput {
-    /// The id of the service. Refused with IN_USE while a profile, a command or an unfinished job
-    /// uses it.
+    /// The id of the service.
     pub id: ID,
     /// The version that was read. If another version is stored, the deletion is refused with
     /// STALE_VERSION. Absent or null deletes any version.

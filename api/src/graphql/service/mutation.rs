@@ -95,8 +95,8 @@ impl ServiceMutation {
         Ok(ServicePayload { service, user_errors: Vec::new() })
     }
 
-    /// Deletes a service and its token. Refused with IN_USE while a profile, a command or an
-    /// unfinished job uses it. Requires an ADMIN key.
+    /// Deletes a service and its token. Refused with IN_USE while a profile, a command, a schedule
+    /// or an unfinished job uses it. Requires an ADMIN key.
     async fn service_delete(
         &self,
         ctx: &Context<'_>,

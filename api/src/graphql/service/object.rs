@@ -122,8 +122,7 @@ impl Service {
         Consumption::of(ctx, User::Service(self.0.id)).await
     }
 
-    /// The commands and profiles that used the service this month, those with the most attempts
-    /// first.
+    /// The commands and profiles that used the service this month, most attempts first.
     #[graphql(complexity = "page_cost(first, None, child_complexity)")]
     async fn consumers(
         &self,
@@ -134,8 +133,8 @@ impl Service {
         Consumer::of(ctx, SharesOf { of: self.0.id, limit }).await
     }
 
-    /// Until when the service wants no requests, as it reported. Its jobs wait until then. Null
-    /// when it accepts requests, or when the end is unknown, see suspendedReason.
+    /// The end of the pause that the service asked for. Its jobs wait until then. Null when it
+    /// accepts requests, or when the end is unknown (see suspendedReason).
     async fn suspended_until(&self, ctx: &Context<'_>) -> Result<Option<DateTime>> {
         let (gate, at) = self.gate(ctx).await?;
         Ok(gate.shut_until(at).map(DateTime))

@@ -123,7 +123,7 @@ pub struct WorkerMutation;
 #[Object]
 impl WorkerMutation {
     /// Asks a worker to take no new jobs, let running jobs finish within its grace period, give the
-    /// rest back (which does not count as an attempt) and exit. Asking again changes nothing.
+    /// rest back (which does not count against maxAttempts) and exit. Asking again changes nothing.
     /// Requires an ADMIN key.
     async fn worker_drain(
         &self,
