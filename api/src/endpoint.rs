@@ -1,5 +1,5 @@
-//! The state that the transports of `/graphql` share: engine, allowed origins, open sockets and their
-//! limits.
+//! The state that the transports of `/graphql` share: engine, allowed origins, open sockets and
+//! their limits.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! Authentication and roles: reads keys from requests and sockets, looks them up and caches the
 //! result.
 //!
-//! Transports call the [`Authenticator`] once per operation, resolvers call [`Caller::require`]. The
-//! text of a key is read, hashed and forgotten in `credentials`. Only the hash is kept.
+//! Transports call the [`Authenticator`] once per operation, resolvers call [`Caller::require`].
+//! The text of a key is read, hashed and forgotten in `credentials`. Only the hash is kept.
 
 mod authenticator;
 mod caller;

@@ -1,8 +1,8 @@
 //! Batched reads of jobs and of everything that belongs to them, shared by all operations of the
 //! process.
 //!
-//! [`Readers`] has one [`BatchLoader`] for each kind of row. Concurrent callers share one statement,
-//! even across operations. Nothing is cached, so a read after a change sees the change.
+//! [`Readers`] has one [`BatchLoader`] for each kind of row. Concurrent callers share one
+//! statement, even across operations. Nothing is cached, so a read after a change sees the change.
 
 use std::{collections::HashMap, fmt, hash::Hash, sync::Arc, time::Duration};
 
