@@ -30,7 +30,7 @@ impl Statements {
     }
 
     /// Returns the number of statements since the last call.
-    pub(crate) fn taken(&self) -> usize {
+    pub(crate) fn take_count(&self) -> usize {
         self.count.swap(0, Ordering::SeqCst)
     }
 }

@@ -96,7 +96,7 @@ fn keyring() -> Keyring {
 
 impl Harness {
     /// Starts a server with the Redis that all tests share.
-    pub(crate) async fn set() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with_redis(&redis_url().await).await
     }
 
