@@ -11,6 +11,7 @@
 //!
 //! Imports point inwards only, which `tests/house_rules` checks.
 
+pub mod cache;
 pub mod clock;
 pub mod command;
 pub mod command_kind;

@@ -5,12 +5,14 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::{
+    cache::{self, Cache},
     command::CompiledSpec,
     compose::{Ingredients, InputSchema, JobFacts, ProfileFacts, ProxyFacts, ServiceFacts},
     ids::{CommandVersionId, ProfileId, ProxyId, ServiceId},
@@ -24,7 +26,7 @@ use crate::{
     },
 };
 
-/// Most compiled versions kept. With more, all are dropped and compiled again on demand.
+/// Maximum number of compiled versions in the cache.
 const KEPT_MAX: usize = 1024;
 
 /// A command version, compiled.
@@ -39,8 +41,14 @@ pub struct Recipe {
 }
 
 /// The compiled versions of this process.
-#[derive(Debug, Default)]
-pub struct Recipes(Mutex<HashMap<CommandVersionId, Arc<Recipe>>>);
+#[derive(Debug)]
+pub struct Recipes(Mutex<Cache<CommandVersionId, Arc<Recipe>>>);
+
+impl Default for Recipes {
+    fn default() -> Self {
+        Self(Mutex::new(cache::bounded(KEPT_MAX)))
+    }
+}
 
 impl Recipes {
     /// Recipes by id. Leaves out versions that do not exist.
@@ -51,7 +59,7 @@ impl Recipes {
     ) -> Result<HashMap<CommandVersionId, Arc<Recipe>>, StoreError> {
         let ids: BTreeSet<CommandVersionId> = ids.into_iter().collect();
         let mut found: HashMap<_, _> = {
-            let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut kept = self.0.lock();
             ids.iter().filter_map(|id| kept.get(id).map(|recipe| (*id, recipe.clone()))).collect()
         };
         let missing: Vec<CommandVersionId> = ids.into_iter().filter(|id| !found.contains_key(id)).collect();
@@ -62,11 +70,7 @@ impl Recipes {
             let id = version.id;
             let recipe = Arc::new(Recipe::compile(version)?);
             found.insert(id, recipe.clone());
-            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if kept.len() >= KEPT_MAX {
-                kept.clear();
-            }
-            kept.insert(id, recipe);
+            self.0.lock().put(id, recipe);
         }
         Ok(found)
     }

@@ -3,9 +3,13 @@
 //! Every transport calls it before an operation, so a revoked key works for at most
 //! [`REMEMBERED_FOR`] more.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
-use callboard::{clock, store::StoreError};
+use callboard::{
+    cache::{self, Cache},
+    clock,
+    store::StoreError,
+};
 use futures::future::BoxFuture;
 use tokio::{sync::Mutex, time::Instant};
 
@@ -56,7 +60,7 @@ impl Authenticate for () {
     }
 }
 
-type Remembered = HashMap<KeyHash, (Instant, Option<Arc<Caller>>)>;
+type Remembered = Cache<KeyHash, (Instant, Option<Arc<Caller>>)>;
 
 /// Authenticates with a cache. There is one per process.
 pub struct Authenticator {
@@ -68,7 +72,11 @@ pub struct Authenticator {
 impl Authenticator {
     /// Creates a gate for this source of keys.
     pub fn new(keys: impl Authenticate) -> Self {
-        Self { keys: Box::new(keys), remembered: Mutex::default(), remembered_for: REMEMBERED_FOR }
+        Self {
+            keys: Box::new(keys),
+            remembered: Mutex::new(cache::bounded(REMEMBERED_MAX)),
+            remembered_for: REMEMBERED_FOR,
+        }
     }
 
     /// Authenticates credentials. A wrong key is an error even where none is required, because the
@@ -97,14 +105,7 @@ impl Authenticator {
             ApiError::new(Code::Unavailable, "API keys cannot be checked right now. Try again.")
         })?;
         let found = found.map(Arc::new);
-        let mut remembered = self.remembered.lock().await;
-        if remembered.len() >= REMEMBERED_MAX {
-            remembered.retain(|_, (at, _)| at.elapsed() < self.remembered_for);
-        }
-        if remembered.len() >= REMEMBERED_MAX {
-            remembered.clear();
-        }
-        remembered.insert(hash, (Instant::now(), found.clone()));
+        self.remembered.lock().await.put(hash, (Instant::now(), found.clone()));
         Ok(found)
     }
 }

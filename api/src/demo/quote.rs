@@ -4,8 +4,7 @@
 //! has its own limit.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -16,7 +15,11 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::get,
 };
-use callboard::clock;
+use callboard::{
+    cache::{self, Cache},
+    clock,
+};
+use parking_lot::Mutex;
 use serde_json::json;
 
 /// Requests per window.
@@ -28,8 +31,14 @@ const TOKENS_MAX: usize = 1000;
 const TOKEN_PREFIX: &str = "demo-token-";
 
 /// By token, when its window started and the requests left in it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Quotes(Arc<Mutex<HashMap<String, (Instant, u32)>>>);
+#[derive(Debug, Clone)]
+pub(super) struct Quotes(Arc<Mutex<Cache<String, (Instant, u32)>>>);
+
+impl Default for Quotes {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(cache::bounded(TOKENS_MAX))))
+    }
+}
 
 /// The route.
 pub(super) fn router(quotes: Quotes) -> Router {
@@ -45,11 +54,8 @@ struct Left {
 
 impl Quotes {
     fn take(&self, token: &str, now: Instant) -> Left {
-        let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if windows.len() >= TOKENS_MAX && !windows.contains_key(token) {
-            windows.clear();
-        }
-        let (began, left) = windows.entry(token.to_owned()).or_insert((now, LIMIT));
+        let mut windows = self.0.lock();
+        let (began, left) = windows.get_or_insert_mut(token.to_owned(), || (now, LIMIT));
         if now.duration_since(*began) >= WINDOW {
             (*began, *left) = (now, LIMIT);
         }

@@ -3,11 +3,7 @@
 //! The demo's Playwright job logs in to it, reads it and takes a screenshot. A limited number of
 //! sessions is kept in memory.
 
-use std::{
-    collections::VecDeque,
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::VecDeque, fmt, sync::Arc};
 
 use axum::{
     Form, Router,
@@ -17,6 +13,7 @@ use axum::{
     routing::{get, post},
 };
 use callboard::clock;
+use parking_lot::Mutex;
 use serde::Deserialize;
 
 use super::quote::{self, Quotes};
@@ -43,7 +40,7 @@ struct Sessions(Arc<Mutex<VecDeque<String>>>);
 impl Sessions {
     fn open(&self) -> String {
         let token = hex::encode(&clock::random_bytes::<16>());
-        let mut tokens = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tokens = self.0.lock();
         if tokens.len() >= SESSIONS_MAX {
             tokens.pop_front();
         }
@@ -52,13 +49,12 @@ impl Sessions {
     }
 
     fn knows(&self, headers: &HeaderMap) -> bool {
-        cookie(headers)
-            .is_some_and(|token| self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&token))
+        cookie(headers).is_some_and(|token| self.0.lock().contains(&token))
     }
 
     fn close(&self, headers: &HeaderMap) {
         if let Some(token) = cookie(headers) {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|known| *known != token);
+            self.0.lock().retain(|known| *known != token);
         }
     }
 }

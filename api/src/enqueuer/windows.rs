@@ -5,9 +5,10 @@
 //! plus what this process has pushed since. If Redis does not respond, nothing is pushed and the
 //! dispatcher finds the jobs. An error of about one group of jobs only costs a short delay.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use callboard::{
+    cache::{self, Cache},
     ids::CommandId,
     steps::{
         enqueue::submit::{DEFAULT_PRIORITY, JobRequest},
@@ -25,14 +26,14 @@ const COUNT_GOOD_FOR: Duration = Duration::from_millis(250);
 const UNCOUNTED_MAX: usize = 256;
 /// How long the queue of a command is remembered.
 const QUEUE_GOOD_FOR: Duration = Duration::from_secs(5);
-/// Maximum number of remembered queues, and of remembered commands. Beyond it, all are forgotten.
+/// Maximum number of remembered queues, and of remembered commands.
 const REMEMBERED_MAX: usize = 10_000;
 
 /// The estimates for all queues.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Windows {
-    queues: HashMap<String, Window>,
-    commands: HashMap<CommandId, Known>,
+    queues: Cache<String, Window>,
+    commands: Cache<CommandId, Known>,
     uncounted: Vec<String>,
     unlearned: Vec<CommandId>,
 }
@@ -58,6 +59,17 @@ struct Known {
     queue: Option<String>,
     learned_at: Option<Instant>,
     is_asked: bool,
+}
+
+impl Default for Windows {
+    fn default() -> Self {
+        Self {
+            queues: cache::bounded(REMEMBERED_MAX),
+            commands: cache::bounded(REMEMBERED_MAX),
+            uncounted: Vec::new(),
+            unlearned: Vec::new(),
+        }
+    }
 }
 
 impl Windows {
@@ -132,10 +144,7 @@ impl Windows {
     }
 
     fn queue_of(&mut self, command: CommandId, now: Instant) -> Option<&str> {
-        if self.commands.len() >= REMEMBERED_MAX {
-            self.commands.clear();
-        }
-        let known = self.commands.entry(command).or_default();
+        let known = self.commands.get_or_insert_mut(command, Known::default);
         let is_fresh = known.learned_at.is_some_and(|at| now - at < QUEUE_GOOD_FOR);
         if !is_fresh && !known.is_asked {
             known.is_asked = true;
@@ -145,13 +154,7 @@ impl Windows {
     }
 
     fn has_room(&mut self, queue: &str, counts: &[usize; 10], now: Instant) -> bool {
-        if self.queues.len() >= REMEMBERED_MAX {
-            self.queues.clear();
-        }
-        if !self.queues.contains_key(queue) {
-            self.queues.insert(queue.to_owned(), Window::default());
-        }
-        let Some(window) = self.queues.get_mut(queue) else { return false };
+        let window = self.queues.get_or_insert_mut_ref(queue, Window::default);
         if !window.is_asked && window.asked_at.is_none_or(|at| now - at >= COUNT_EVERY) {
             window.is_asked = true;
             window.asked_at = Some(now);

@@ -7,10 +7,11 @@ use std::{
     collections::{HashMap, HashSet},
     fmt,
     hash::Hash,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 use callboard::store::StoreError;
+use parking_lot::Mutex;
 use tokio::sync::{OnceCell, Semaphore};
 
 /// Maximum number of keys in one statement.
@@ -55,9 +56,9 @@ impl<K: Clone + Eq + Hash, V: Clone> BatchLoader<K, V> {
     }
 
     fn join(&self, key: K) -> Arc<Batch<K, V>> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock();
         let batch = Arc::clone(open.get_or_insert_default());
-        let mut keys = batch.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut keys = batch.keys.lock();
         keys.push(key);
         if keys.len() >= KEYS_MAX {
             *open = None;
@@ -68,12 +69,12 @@ impl<K: Clone + Eq + Hash, V: Clone> BatchLoader<K, V> {
 
     /// Closes the batch to new keys and returns its keys without duplicates.
     fn close(&self, batch: &Arc<Batch<K, V>>) -> Vec<K> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.open.lock();
         if open.as_ref().is_some_and(|open| Arc::ptr_eq(open, batch)) {
             *open = None;
         }
         drop(open);
-        let keys = batch.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let keys = batch.keys.lock();
         let mut seen = HashSet::with_capacity(keys.len());
         keys.iter().filter(|key| seen.insert((*key).clone())).cloned().collect()
     }

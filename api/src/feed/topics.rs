@@ -1,11 +1,9 @@
 //! The followed jobs, and how their subscriptions are woken.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use callboard::{ids::JobId, store::jobs::records::Position};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 /// The topics by job. A topic exists as long as its job is followed.
@@ -41,7 +39,7 @@ pub(super) enum Woken {
 
 impl Topics {
     fn lock(&self) -> MutexGuard<'_, HashMap<JobId, Topic>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Follows a job from now on. Everything that happens later wakes the listener.

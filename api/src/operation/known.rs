@@ -4,21 +4,24 @@
 //! It only contains documents that passed every check of the text. Whether a caller may run them is
 //! decided elsewhere.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
-
 use async_graphql::parser::types::ExecutableDocument;
+use callboard::cache::{self, Cache};
+use parking_lot::Mutex;
 
-/// Maximum number of cached documents. Beyond it, all are forgotten.
+/// Maximum number of cached documents.
 const KEPT_MAX: usize = 128;
 /// Longest cached text, in bytes. A parsed document is about a hundred times larger.
 const TEXT_BYTES_MAX: usize = 4 * 1024;
 
 /// The cache. There is one per process.
-#[derive(Debug, Default)]
-pub(super) struct KnownDocuments(Mutex<HashMap<Box<str>, ExecutableDocument>>);
+#[derive(Debug)]
+pub(super) struct KnownDocuments(Mutex<Cache<Box<str>, ExecutableDocument>>);
+
+impl Default for KnownDocuments {
+    fn default() -> Self {
+        Self(Mutex::new(cache::bounded(KEPT_MAX)))
+    }
+}
 
 impl KnownDocuments {
     /// Returns the parsed document of exactly this text.
@@ -26,7 +29,7 @@ impl KnownDocuments {
         if text.len() > TEXT_BYTES_MAX {
             return None;
         }
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(text).cloned()
+        self.0.lock().get(text).cloned()
     }
 
     /// Caches a document that has passed the checks.
@@ -34,11 +37,7 @@ impl KnownDocuments {
         if text.len() > TEXT_BYTES_MAX {
             return;
         }
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= KEPT_MAX {
-            kept.clear();
-        }
-        kept.insert(text.into(), document.clone());
+        self.0.lock().put(text.into(), document.clone());
     }
 }
 
@@ -58,7 +57,7 @@ mod tests {
         }
         known.keep("{ viewer { name } }", &document);
         assert!(known.find("{ viewer { name } }").is_some());
-        assert!(known.0.lock().unwrap().len() <= KEPT_MAX);
+        assert!(known.0.lock().len() <= KEPT_MAX);
         let long = format!("{{ viewer {{ name }} }} # {}", "x".repeat(TEXT_BYTES_MAX));
         known.keep(&long, &document);
         assert!(known.find(&long).is_none());

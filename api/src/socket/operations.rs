@@ -1,12 +1,10 @@
 //! The operations of one socket. Each is a task that queues its results for the socket's writer.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use async_graphql::{Executor, Response, Value};
 use futures::StreamExt as _;
+use parking_lot::Mutex;
 use tokio::{sync::mpsc, task::AbortHandle};
 
 use super::{
@@ -47,7 +45,7 @@ pub(super) struct Task {
 impl Operations {
     /// Returns an error if no operation with this id can be started.
     pub(super) fn check(&self, id: &str) -> Result<(), NoRoom> {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = self.running.lock();
         if running.contains_key(id) {
             Err(NoRoom::Duplicate)
         } else if running.len() >= OPERATIONS_MAX {
@@ -63,7 +61,7 @@ impl Operations {
         let (number, id, running) = (self.started, task.id.clone(), Arc::clone(&self.running));
         // The lock is held until the handle is stored, so that a task that ends at once finds its
         // entry.
-        let mut locked = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut locked = self.running.lock();
         let handle = tokio::spawn(async move {
             let done = Done { running, number };
             run(&engine, task, &out, done).await;
@@ -73,7 +71,7 @@ impl Operations {
 
     /// Stops an operation at the client's request. Nothing more is sent for it.
     pub(super) fn stop(&self, id: &str) {
-        let stopped = self.running.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        let stopped = self.running.lock().remove(id);
         if let Some((_, handle)) = stopped {
             handle.abort();
         }
@@ -82,7 +80,7 @@ impl Operations {
 
 impl Drop for Operations {
     fn drop(&mut self) {
-        for (_, (_, handle)) in self.running.lock().unwrap_or_else(PoisonError::into_inner).drain() {
+        for (_, (_, handle)) in self.running.lock().drain() {
             handle.abort();
         }
     }
@@ -97,7 +95,7 @@ struct Done {
 
 impl Done {
     fn now(&self, id: &str) {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.running.lock();
         if running.get(id).is_some_and(|(number, _)| *number == self.number) {
             running.remove(id);
         }
