@@ -10,14 +10,11 @@ use std::{
 };
 
 use callboard::{
-    clock,
-    ids::{ArtifactId, AttemptId},
-    steps::run::{fetch_work::Work, keep_artifact::keep_artifact},
-    store::jobs::artifacts::ArtifactRecord,
+    clock, ids::ArtifactId, steps::run::keep_artifact::keep_artifact, store::jobs::artifacts::ArtifactRecord,
 };
 use sha2::{Digest as _, Sha256};
 
-use crate::shared::Shared;
+use super::Attempt;
 
 /// Largest file that is kept, in bytes, and most files of one attempt.
 pub(super) const ARTIFACT_BYTES_MAX: u64 = 512 * 1024 * 1024;
@@ -47,13 +44,7 @@ pub(super) enum KeepError {
 }
 
 /// Keeps one file; false when the attempt has been fenced off.
-pub(super) async fn keep(
-    shared: &Shared,
-    work: &Work,
-    attempt: AttemptId,
-    directory: &Path,
-    file: Announced,
-) -> Result<bool, KeepError> {
+pub(super) async fn keep(attempt: Attempt<'_>, directory: &Path, file: Announced) -> Result<bool, KeepError> {
     let is_plain = |text: &str| {
         !text.is_empty()
             && text.len() <= 200
@@ -63,17 +54,17 @@ pub(super) async fn keep(
     if !is_plain(&file.name) || !is_plain(&file.path) || file.content_type.len() > 200 {
         return Err(KeepError::BadName);
     }
-    let id: ArtifactId = shared.ids.make();
-    let path = format!("{}/{id}", work.live.job);
-    let (source, target) = (directory.join(&file.path), shared.paths.artifact_root.join(&path));
+    let id: ArtifactId = attempt.shared.ids.make();
+    let path = format!("{}/{id}", attempt.job());
+    let (source, target) = (directory.join(&file.path), attempt.shared.paths.artifact_root.join(&path));
     let copied =
         tokio::task::spawn_blocking(move || copy(&source, &target).map(|copied| (copied, target))).await;
     let ((size_bytes, sha256), target) = copied.map_err(|_| KeepError::NotAFile)??;
     let record = ArtifactRecord {
         id,
-        job: work.live.job,
-        attempt_id: attempt,
-        attempt: work.live.attempt,
+        job: attempt.job(),
+        attempt_id: attempt.id,
+        attempt: attempt.number(),
         name: file.name,
         content_type: file.content_type,
         size_bytes,
@@ -82,7 +73,7 @@ pub(super) async fn keep(
         created_at: clock::now(),
         pruned_at: None,
     };
-    let is_kept = keep_artifact(&shared.store, &record).await;
+    let is_kept = keep_artifact(&attempt.shared.store, &record).await;
     if !matches!(is_kept, Ok(true)) {
         remove(&target);
     }

@@ -11,23 +11,20 @@ use callboard::{
         ComposedCommand, JobFacts, Nonce, ProcessPlan, Run, SecretInputs, SecretRef, SecretValues,
         WorkerPaths,
     },
-    ids::{JobId, ProxyId},
+    ids::ProxyId,
     job::{Failure, FailureCode},
     recipes::{Facts, secret_names},
     secret::{Redactor, input_purpose},
-    steps::run::fetch_work::Work,
-    store::catalogue::ingredients::StoredIngredients,
 };
 use secrecy::SecretString;
 
-use super::directories;
-use crate::shared::Shared;
+use super::{Attempt, directories};
 
 /// What is to be run.
 #[derive(Debug)]
 pub(super) enum Prepared {
     /// The built-in no-op.
-    Nothing {
+    Noop {
         /// For the record.
         composed: Arc<ComposedCommand>,
     },
@@ -47,7 +44,8 @@ pub(super) struct PreparedProcess {
 }
 
 /// Composes, or says why the attempt fails. What fails here will not do better by itself: not retryable.
-pub(super) fn prepare(shared: &Shared, work: &Work) -> Result<Prepared, Failure> {
+pub(super) fn prepare(attempt: Attempt<'_>) -> Result<Prepared, Failure> {
+    let work = attempt.work;
     let live = &work.live;
     let proxy = live.attempt_proxy;
     if proxy.is_some_and(|id| !work.found.proxies.contains_key(&id)) {
@@ -55,7 +53,7 @@ pub(super) fn prepare(shared: &Shared, work: &Work) -> Result<Prepared, Failure>
         let message = "Its proxy was deleted when it was about to start.";
         return Err(Failure::new(FailureCode::NOT_COMPOSABLE, message, true));
     }
-    let inputs = secret_inputs(shared, work)?;
+    let inputs = secret_inputs(attempt)?;
     let pointers = inputs.pointers();
     let names = secret_names(&work.found, live.profile);
     let facts = Facts::pick(&work.found, &names, live.profile, proxy, &work.inputs.service_ids);
@@ -68,7 +66,7 @@ pub(super) fn prepare(shared: &Shared, work: &Work) -> Result<Prepared, Failure>
     let composed = Arc::new(composition.masked());
     let mut values = SecretValues::new(inputs);
     for secret in composition.secrets() {
-        if let Some(value) = open(shared, &work.found, work, proxy, &secret)? {
+        if let Some(value) = open(attempt, &secret)? {
             values.insert(secret, value);
         }
     }
@@ -76,51 +74,46 @@ pub(super) fn prepare(shared: &Shared, work: &Work) -> Result<Prepared, Failure>
     let unreadable = |error: callboard::compose::RevealError| {
         Failure::new(FailureCode::NOT_COMPOSABLE, error.to_string(), false)
     };
-    let plan =
-        match composition.reveal(&values, &paths(shared, live.job, live.attempt)).map_err(unreadable)? {
-            Run::Noop => return Ok(Prepared::Nothing { composed }),
-            Run::Process(plan) => plan,
-        };
+    let plan = match composition.reveal(&values, &paths(attempt)).map_err(unreadable)? {
+        Run::Noop => return Ok(Prepared::Noop { composed }),
+        Run::Process(plan) => plan,
+    };
     let profile = live.profile.and_then(|id| work.found.profiles.get(&id));
     let profile_path = profile.map(|stored| stored.profile.chrome_profile_path.clone());
     Ok(Prepared::Process(Box::new(PreparedProcess { plan, composed, proxy, redactor, profile_path })))
 }
 
-fn paths(shared: &Shared, job: JobId, attempt: i32) -> WorkerPaths {
+fn paths(attempt: Attempt<'_>) -> WorkerPaths {
     let text = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
-    let paths = &shared.paths;
+    let paths = &attempt.shared.paths;
     WorkerPaths {
         profile_root: text(paths.profile_root.clone()),
-        temporary_profile: text(directories::temporary(paths, job, attempt).join("profile")),
-        artifacts_directory: text(directories::artifacts(paths, job, attempt)),
+        temporary_profile: text(directories::temporary(attempt).join("profile")),
+        artifacts_directory: text(directories::artifacts(attempt)),
         chromium: text(paths.chromium.clone()),
         sandbox: paths.sandbox,
         allow_private_targets: paths.allow_private_targets,
     }
 }
 
-fn secret_inputs(shared: &Shared, work: &Work) -> Result<SecretInputs, Failure> {
-    let Some(sealed) = &work.inputs.input_sealed else { return Ok(SecretInputs::default()) };
-    let text = unsealed(shared, &input_purpose(work.live.job), sealed, "the job's input")?;
+fn secret_inputs(attempt: Attempt<'_>) -> Result<SecretInputs, Failure> {
+    let Some(sealed) = &attempt.work.inputs.input_sealed else { return Ok(SecretInputs::default()) };
+    let text = unsealed(attempt, &input_purpose(attempt.job()), sealed, "the job's input")?;
     SecretInputs::from_text(&text)
         .map_err(|error| Failure::new(FailureCode::SECRET_UNREADABLE, error.to_string(), false))
 }
 
-fn unsealed(shared: &Shared, purpose: &str, sealed: &[u8], what: &str) -> Result<SecretString, Failure> {
-    shared.submit.keyring.open(purpose, sealed).map_err(|error| {
+fn unsealed(attempt: Attempt<'_>, purpose: &str, sealed: &[u8], what: &str) -> Result<SecretString, Failure> {
+    attempt.shared.submit.keyring.open(purpose, sealed).map_err(|error| {
         let message = format!("A secret of {what} could not be opened: {error}");
         Failure::new(FailureCode::SECRET_UNREADABLE, message, false)
     })
 }
 
 /// The value of a secret; none when it is not set (any more), which composing reports.
-fn open(
-    shared: &Shared,
-    found: &StoredIngredients,
-    work: &Work,
-    proxy: Option<ProxyId>,
-    secret: &SecretRef,
-) -> Result<Option<SecretString>, Failure> {
+fn open(attempt: Attempt<'_>, secret: &SecretRef) -> Result<Option<SecretString>, Failure> {
+    let (live, found) = (&attempt.work.live, &attempt.work.found);
+    let proxy = live.attempt_proxy;
     let by_name: HashMap<&str, _> =
         found.services.values().map(|stored| (stored.service.name.as_str(), stored)).collect();
     let credentials = |id: ProxyId| found.proxies.get(&id).map(|stored| &stored.credentials);
@@ -131,12 +124,9 @@ fn open(
             (stored.map(|stored| format!("service_token:{}", stored.service.id)), token)
         }
         SecretRef::ProfileSecret(name) => {
-            let stored = work.live.profile.and_then(|id| found.profiles.get(&id));
+            let stored = live.profile.and_then(|id| found.profiles.get(&id));
             let value = stored.and_then(|stored| stored.secrets.iter().find(|secret| secret.name == *name));
-            (
-                work.live.profile.map(|id| format!("profile_secret:{id}:{name}")),
-                value.map(|secret| &secret.sealed),
-            )
+            (live.profile.map(|id| format!("profile_secret:{id}:{name}")), value.map(|secret| &secret.sealed))
         }
         SecretRef::ProxyUsername => {
             let sealed = proxy.and_then(credentials).and_then(|sealed| sealed.username.as_ref());
@@ -150,5 +140,5 @@ fn open(
         SecretRef::Input(_) => return Ok(None),
     };
     let (Some(purpose), Some(sealed)) = (purpose, sealed) else { return Ok(None) };
-    unsealed(shared, &purpose, sealed, &secret.to_string()).map(Some)
+    unsealed(attempt, &purpose, sealed, &secret.to_string()).map(Some)
 }

@@ -3,18 +3,16 @@
 
 use std::{io, path::PathBuf};
 
-use callboard::ids::JobId;
-
-use crate::shared::WorkerPaths;
+use super::Attempt;
 
 /// Made and removed by the shim, together with the processes.
-pub(super) fn temporary(paths: &WorkerPaths, job: JobId, attempt: i32) -> PathBuf {
-    paths.temp_root.join(format!("{job}.{attempt}"))
+pub(super) fn temporary(attempt: Attempt<'_>) -> PathBuf {
+    attempt.shared.paths.temp_root.join(format!("{}.{}", attempt.job(), attempt.number()))
 }
 
 /// Made and removed by the worker: files that are announced near the end are read after the processes are gone.
-pub(super) fn artifacts(paths: &WorkerPaths, job: JobId, attempt: i32) -> PathBuf {
-    paths.temp_root.join(format!("{job}.{attempt}.artifacts"))
+pub(super) fn artifacts(attempt: Attempt<'_>) -> PathBuf {
+    attempt.shared.paths.temp_root.join(format!("{}.{}.artifacts", attempt.job(), attempt.number()))
 }
 
 /// The directory of an attempt's artifacts, removed when dropped.
@@ -25,9 +23,9 @@ pub(super) struct ArtifactsDirectory {
 
 impl ArtifactsDirectory {
     /// Makes it, for the user that the child runs as and nobody else.
-    pub(super) fn make(paths: &WorkerPaths, job: JobId, attempt: i32) -> io::Result<Self> {
+    pub(super) fn make(attempt: Attempt<'_>) -> io::Result<Self> {
         use std::os::unix::fs::{DirBuilderExt as _, chown};
-        let path = artifacts(paths, job, attempt);
+        let path = artifacts(attempt);
         match std::fs::DirBuilder::new().mode(0o700).create(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 // Left by a worker that died with this very attempt: its processes are gone, so nobody writes here.
@@ -37,7 +35,7 @@ impl ArtifactsDirectory {
             made => made?,
         }
         let directory = Self { path };
-        if let Some(user) = paths.run_as {
+        if let Some(user) = attempt.shared.paths.run_as {
             chown(&directory.path, Some(user.uid), Some(user.gid))?;
         }
         Ok(directory)

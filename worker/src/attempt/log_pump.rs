@@ -12,7 +12,8 @@ use callboard::{
 };
 use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 
-use crate::{batcher::Batcher, running_attempts::AttemptGuard};
+use super::Attempt;
+use crate::batcher::Batcher;
 
 /// Lines and bytes of one batch.
 const BATCH_LINES_MAX: usize = 500;
@@ -39,21 +40,28 @@ impl Log {
         };
         drop(self.0.send(NewLine { stream, text, at: clock::now() }).await);
     }
+
+    /// Sends a line of the worker's own.
+    pub(super) async fn system(&self, text: String) {
+        self.line(LogStream::System, text).await;
+    }
 }
 
 /// Starts the pump of an attempt. `place` is told when a batch was refused, because then the attempt is lost.
-pub(super) fn start(
-    logs: Batcher<Batch, Appended>,
-    job: JobId,
-    attempt: AttemptId,
-    guard: &AttemptGuard,
-) -> (Log, JoinHandle<()>) {
+pub(super) fn start(attempt: Attempt<'_>) -> (Log, JoinHandle<()>) {
     let (sender, lines) = mpsc::channel(WAITING_MAX);
-    let refused = guard.fence_handle();
-    let pump = Pump { logs, job, attempt, number: 0, bytes: 0, is_full: false };
+    let fence = attempt.guard.fence_handle();
+    let pump = Pump {
+        logs: attempt.shared.logs.clone(),
+        job: attempt.job(),
+        attempt: attempt.id,
+        number: 0,
+        bytes: 0,
+        is_full: false,
+    };
     let handle = tokio::spawn(async move {
         if !pump.run(lines).await {
-            refused.lose();
+            fence.lose();
         }
     });
     (Log(sender), handle)

@@ -1,19 +1,48 @@
-//! What became of an attempt's process: outcome, record, and words for the log. Pure.
+//! How an attempt ended: its outcome, its record, and the last line of its log. Pure.
+
+use std::sync::Arc;
 
 use callboard::{
-    compose::OutputProtocol,
+    compose::{ComposedCommand, OutputProtocol},
+    ids::ProxyId,
     job::{Failure, FailureCode, Outcome},
     store::jobs::attempts::ExitRecord,
 };
 
-use super::{output::Reported, run::StoppedBy};
+use super::output::Reported;
 use crate::{
     process::{Death, Ending, Exit},
     running_attempts::StopReason,
 };
 
-/// What the exit, the reason of a stop, and the child's own words come to.
-pub(super) fn verdict(
+/// How an attempt ended, with what its record keeps.
+#[derive(Debug)]
+pub(super) struct AttemptResult {
+    pub(super) outcome: Outcome,
+    pub(super) composed: Option<Arc<ComposedCommand>>,
+    pub(super) proxy: Option<ProxyId>,
+    pub(super) exit: ExitRecord,
+    /// Whether it ended because it was stopped from outside.
+    pub(super) was_stopped: bool,
+}
+
+impl AttemptResult {
+    pub(super) fn without_process(outcome: Outcome) -> Self {
+        Self { outcome, composed: None, proxy: None, exit: ExitRecord::default(), was_stopped: false }
+    }
+}
+
+/// What stopped the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StoppedBy {
+    /// The attempt's timeout.
+    Timeout,
+    /// The lease, a cancel or a drain.
+    Outside(StopReason),
+}
+
+/// The outcome of a process that has ended.
+pub(super) fn of_process(
     exit: &Exit,
     stopped: Option<StoppedBy>,
     reported: Reported,
@@ -69,7 +98,7 @@ pub(super) fn describe(exit: &Exit, outcome: &Outcome) -> String {
     format!("Ended: {} ({how}{leftovers}).", outcome.as_str().replace('_', " "))
 }
 
-/// What the attempt's row keeps.
+/// What the attempt's row keeps of the exit.
 pub(super) fn record(exit: &Exit) -> ExitRecord {
     ExitRecord {
         exit_code: exit.code(),

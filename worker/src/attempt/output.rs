@@ -38,7 +38,7 @@ pub(super) enum Notice {
 }
 
 /// Reads a pipe of lines to its end.
-pub(super) async fn read_lines<R: AsyncRead + Unpin>(
+async fn read_lines<R: AsyncRead + Unpin>(
     mut pipe: R,
     stream: LogStream,
     redactor: Redactor,
@@ -72,7 +72,7 @@ fn keep_last(last: Option<String>, line: &str) -> Option<String> {
 }
 
 /// Reads a pipe of events to its end. What is no event is a line of the log.
-pub(super) async fn read_events<R: AsyncRead + Unpin>(
+async fn read_events<R: AsyncRead + Unpin>(
     pipe: R,
     redactor: Redactor,
     log: Log,
@@ -111,7 +111,7 @@ async fn hear(
     reported: &mut Reported,
 ) {
     let redact = |text: &str| redactor.redact(text).into_owned();
-    let system = |text: String| log.line(LogStream::System, text);
+    let system = |text: String| log.system(text);
     match message {
         Message::Log { level, text } => {
             let stream =
@@ -189,4 +189,9 @@ pub(super) async fn read_stdout<R: AsyncRead + Unpin>(
         OutputProtocol::Lines => read_lines(pipe, LogStream::Stdout, redactor, log).await,
         OutputProtocol::Events => read_events(pipe, redactor, log, notices).await,
     }
+}
+
+/// Reads standard error, which is lines in both protocols.
+pub(super) async fn read_stderr<R: AsyncRead + Unpin>(pipe: R, redactor: Redactor, log: Log) {
+    read_lines(pipe, LogStream::Stderr, redactor, log).await;
 }

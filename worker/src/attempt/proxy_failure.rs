@@ -9,32 +9,30 @@ use callboard::{
     clock::written,
     ids::ProxyId,
     job::{FailureCode, Outcome},
-    steps::{limits::cool_down::cool_down, run::fetch_work::Work},
-    store::jobs::logs::LogStream,
+    steps::limits::cool_down::cool_down,
 };
 use tokio::net::TcpStream;
 
-use super::log_pump::Log;
-use crate::shared::Shared;
+use super::{Attempt, log_pump::Log};
 
 /// How long a proxy may take to accept a connection.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What the attempt comes to.
-pub(super) async fn verdict(
-    shared: &Shared,
-    work: &Work,
+pub(super) async fn throttle_if_unreachable(
+    attempt: Attempt<'_>,
     proxy: Option<ProxyId>,
     outcome: Outcome,
     log: &Log,
 ) -> Outcome {
     let failed_there = matches!(&outcome, Outcome::Failed(failure) if failure.code == FailureCode::PROXY && failure.is_retryable);
-    let proxy = proxy.filter(|_| failed_there).and_then(|id| Some((id, work.found.proxies.get(&id)?)));
+    let proxy =
+        proxy.filter(|_| failed_there).and_then(|id| Some((id, attempt.work.found.proxies.get(&id)?)));
     let Some((id, stored)) = proxy else { return outcome };
     let Err(why) = reach(&stored.proxy.address).await else { return outcome };
-    let until = match cool_down(&shared.store, id).await {
+    let until = match cool_down(&attempt.shared.store, id).await {
         Ok((until, after)) => {
-            after.announce_soon(&shared.redis);
+            after.announce_soon(&attempt.shared.redis);
             until
         }
         Err(error) => {
@@ -49,7 +47,7 @@ pub(super) async fn verdict(
         stored.proxy.name,
         written(until)
     );
-    log.line(LogStream::System, reason.clone()).await;
+    log.system(reason.clone()).await;
     Outcome::Throttled { reason }
 }
 

@@ -13,13 +13,11 @@ use callboard::{
         HoldBack,
         response::{Closed, Observation, ServiceResponse},
     },
-    steps::{limits::observe::RateLimitObservation, run::fetch_work::Work},
-    store::jobs::logs::LogStream,
+    steps::limits::observe::RateLimitObservation,
 };
 use tokio::task::JoinSet;
 
-use super::log_pump::Log;
-use crate::shared::Shared;
+use super::{Attempt, log_pump::Log};
 
 /// How long the end of an attempt waits for its observations to be committed.
 const COMMIT_PATIENCE: Duration = Duration::from_secs(30);
@@ -54,19 +52,21 @@ pub(super) struct ServiceResponses {
 
 impl ServiceResponses {
     /// Takes an answer in: what this worker has claimed of the service's other jobs is held back at once.
-    pub(super) async fn hear(&mut self, answered: ReportedResponse, shared: &Shared, work: &Work, log: &Log) {
-        let ReportedResponse { service: name, status, headers, body, at } = answered;
-        let answer = ServiceResponse { status, headers: &headers, body: body.as_deref(), at };
-        let (Some(service), Some(seen)) = (service_called(work, &name), answer.observe()) else { return };
+    pub(super) async fn add(&mut self, attempt: Attempt<'_>, response: ReportedResponse, log: &Log) {
+        let ReportedResponse { service: name, status, headers, body, at } = response;
+        let response = ServiceResponse { status, headers: &headers, body: body.as_deref(), at };
+        let (Some(service), Some(seen)) = (service_named(attempt, &name), response.observe()) else {
+            return;
+        };
         if let Some(refusal) = ServiceRefusal::of(&seen, &name, status, at) {
             if let Some(hint) = HoldBack::new(service, refusal.until, at) {
-                shared.paused_services.hear(hint);
+                attempt.shared.paused_services.hear(hint);
             }
-            log.line(LogStream::System, refusal.says.clone()).await;
+            log.system(refusal.says.clone()).await;
             self.refusal = Some(refusal);
         }
         let (observations, observation) =
-            (shared.observations.clone(), RateLimitObservation { service, at, seen });
+            (attempt.shared.observations.clone(), RateLimitObservation { service, at, seen });
         self.on_their_way.spawn(async move {
             if let Err(error) = observations.ask(observation).await {
                 tracing::warn!(%error, "what a service answered was not noted");
@@ -83,7 +83,7 @@ impl ServiceResponses {
     }
 
     /// What the attempt comes to.
-    pub(super) fn verdict(&self, outcome: Outcome) -> Outcome {
+    pub(super) fn throttle_if_refused(&self, outcome: Outcome) -> Outcome {
         let now = clock::now();
         let Some(refusal) =
             self.refusal.as_ref().filter(|refusal| refusal.until.is_none_or(|until| until > now))
@@ -124,13 +124,15 @@ impl ServiceRefusal {
 }
 
 /// The outcome of an attempt that does not begin, because a service of its job was heard to refuse.
-pub(super) fn held_back(shared: &Shared, work: &Work) -> Option<Outcome> {
+pub(super) fn held_back(attempt: Attempt<'_>) -> Option<Outcome> {
+    let Attempt { shared, work, .. } = attempt;
     let service = shared.paused_services.find(&work.inputs.service_ids)?;
     let name = work.found.services.get(&service).map_or("A service", |found| &found.service.name);
     Some(Outcome::Throttled { reason: format!("{name} refuses requests just now.") })
 }
 
-fn service_called(work: &Work, name: &str) -> Option<ServiceId> {
+fn service_named(attempt: Attempt<'_>, name: &str) -> Option<ServiceId> {
+    let work = attempt.work;
     let services = work.inputs.service_ids.iter();
     services.copied().find(|id| work.found.services.get(id).is_some_and(|found| found.service.name == name))
 }

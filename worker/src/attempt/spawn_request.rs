@@ -5,26 +5,16 @@ use std::path::PathBuf;
 use callboard::{
     compose::{OutputProtocol, ProcessPlan, Program},
     job::{Failure, FailureCode, Outcome},
-    steps::run::fetch_work::Work,
 };
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 
-use super::directories;
-use crate::{
-    process::{LeaseNumber, ProfileDirectory, RefusalCode, ResourceLimits, SpawnRequest, StartError},
-    shared::Shared,
-};
+use super::{Attempt, directories};
+use crate::process::{ProfileDirectory, RefusalCode, ResourceLimits, SpawnRequest, StartError};
 
 /// The order of a plan: program, arguments, the whole environment, directories.
-pub(super) fn request(
-    shared: &Shared,
-    work: &Work,
-    lease: LeaseNumber,
-    plan: &ProcessPlan,
-    profile_path: Option<&str>,
-) -> SpawnRequest {
-    let paths = &shared.paths;
-    let temporary = directories::temporary(paths, work.live.job, work.live.attempt);
+pub(super) fn request(attempt: Attempt<'_>, plan: &ProcessPlan, profile_path: Option<&str>) -> SpawnRequest {
+    let paths = &attempt.shared.paths;
+    let temporary = directories::temporary(attempt);
     let (program, mut arguments, allowed) = match &plan.program {
         Program::File(path) => (PathBuf::from(path), Vec::new(), Some(paths.programs.clone())),
         Program::Runner => (paths.node.clone(), vec![paths.runner.to_string_lossy().into_owned()], None),
@@ -55,7 +45,7 @@ pub(super) fn request(
         profile: profile_path
             .map(|path| ProfileDirectory { root: paths.profile_root.clone(), relative: path.into() }),
         limits: ResourceLimits::default(),
-        lease,
+        lease: attempt.guard.lease,
     }
 }
 

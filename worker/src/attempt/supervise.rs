@@ -1,0 +1,157 @@
+//! Watches the process of an attempt until its end: the timeout, stops from outside, and notices.
+
+use std::{
+    path::Path,
+    pin::pin,
+    time::{Duration, Instant},
+};
+
+use callboard::{job::Progress, store::jobs::progress::Report};
+use tokio::sync::mpsc;
+
+use super::{
+    Attempt,
+    artifacts::{self, ARTIFACTS_MAX, Announced},
+    log_pump::Log,
+    outcome::StoppedBy,
+    output::Notice,
+    run::OUTPUT_PATIENCE,
+    service_limits::ServiceResponses,
+};
+use crate::{
+    process::{Exit, ProcessHandle},
+    running_attempts::StopReason,
+};
+
+/// Progress is stored at most this often.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+
+/// What is known of a process that has ended.
+pub(super) struct Supervised {
+    pub(super) exit: Exit,
+    pub(super) stopped: Option<StoppedBy>,
+    pub(super) responses: ServiceResponses,
+}
+
+/// Watches one running process.
+pub(super) struct Supervisor<'a> {
+    attempt: Attempt<'a>,
+    log: &'a Log,
+    artifacts_directory: &'a Path,
+    artifacts: usize,
+    progress: ProgressMeter,
+    responses: ServiceResponses,
+}
+
+impl<'a> Supervisor<'a> {
+    pub(super) fn new(attempt: Attempt<'a>, log: &'a Log, artifacts_directory: &'a Path) -> Self {
+        Self {
+            attempt,
+            log,
+            artifacts_directory,
+            artifacts: 0,
+            progress: ProgressMeter::default(),
+            responses: ServiceResponses::default(),
+        }
+    }
+
+    /// Returns when the last process is gone and everything that the child announced is stored.
+    pub(super) async fn supervise(
+        mut self,
+        handle: &mut ProcessHandle,
+        mut notices: mpsc::Receiver<Notice>,
+    ) -> Supervised {
+        let policy = self.attempt.work.policy();
+        let mut timeout = pin!(tokio::time::sleep(policy.timeout.0));
+        let mut outside = pin!(self.attempt.guard.stopped());
+        let mut stopped = None;
+        let exit = loop {
+            tokio::select! {
+                exit = handle.wait() => break exit,
+                () = &mut timeout, if stopped.is_none() => {
+                    stopped = Some(StoppedBy::Timeout);
+                    self.log.system(format!("The timeout of {} is over.", policy.timeout)).await;
+                    handle.terminate(policy.grace.0);
+                }
+                reason = &mut outside, if !matches!(stopped, Some(StoppedBy::Outside(_))) => {
+                    stopped = Some(StoppedBy::Outside(reason));
+                    match reason {
+                        // Another attempt may be about to start: no grace.
+                        StopReason::Lost => handle.kill(),
+                        StopReason::Cancelled | StopReason::Drained => handle.terminate(policy.grace.0),
+                    }
+                }
+                Some(notice) = notices.recv() => self.handle(notice).await,
+                () = self.progress.due(), if self.progress.is_waiting() => self.report_progress().await,
+            }
+        };
+        while let Ok(Some(notice)) = tokio::time::timeout(OUTPUT_PATIENCE, notices.recv()).await {
+            self.handle(notice).await;
+        }
+        if self.progress.is_waiting() {
+            self.report_progress().await;
+        }
+        self.responses.commit().await;
+        Supervised { exit, stopped, responses: self.responses }
+    }
+
+    async fn handle(&mut self, notice: Notice) {
+        match notice {
+            Notice::Progress(progress) => {
+                self.progress.latest = Some(progress);
+                if self.progress.is_due() {
+                    self.report_progress().await;
+                }
+            }
+            Notice::Limits(response) => self.responses.add(self.attempt, response, self.log).await,
+            Notice::Artifact(file) => self.keep_artifact(file).await,
+        }
+    }
+
+    async fn keep_artifact(&mut self, file: Announced) {
+        let name = file.name.clone();
+        self.artifacts += 1;
+        if self.artifacts > ARTIFACTS_MAX {
+            let line = format!("The file \"{name}\" was not kept: {ARTIFACTS_MAX} are allowed.");
+            return self.log.system(line).await;
+        }
+        match artifacts::keep(self.attempt, self.artifacts_directory, file).await {
+            Ok(true) => {}
+            Ok(false) => self.attempt.guard.fence_handle().lose(),
+            Err(error) => self.log.system(format!("The file \"{name}\" was not kept: {error}.")).await,
+        }
+    }
+
+    async fn report_progress(&mut self) {
+        let Some(progress) = self.progress.latest.take() else { return };
+        self.progress.reported_at = Some(Instant::now());
+        let report = Report { job: self.attempt.job(), attempt: self.attempt.id, progress };
+        match self.attempt.shared.progress.ask(report).await {
+            Ok(true) => {}
+            Ok(false) => self.attempt.guard.fence_handle().lose(),
+            Err(error) => tracing::warn!(%error, "progress was not stored"),
+        }
+    }
+}
+
+/// Holds the newest progress until it may be reported.
+#[derive(Debug, Default)]
+struct ProgressMeter {
+    latest: Option<Progress>,
+    reported_at: Option<Instant>,
+}
+
+impl ProgressMeter {
+    fn is_due(&self) -> bool {
+        self.reported_at.is_none_or(|at| at.elapsed() >= PROGRESS_EVERY)
+    }
+
+    const fn is_waiting(&self) -> bool {
+        self.latest.is_some()
+    }
+
+    async fn due(&self) {
+        let waited = self.reported_at.map_or(PROGRESS_EVERY, |at| at.elapsed());
+        tokio::time::sleep(PROGRESS_EVERY.saturating_sub(waited)).await;
+    }
+}
