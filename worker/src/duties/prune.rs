@@ -1,22 +1,79 @@
-//! Retention: calls the step `prune` round after round, and takes files off the disk for it.
+//! Retention: deletes finished jobs, events, log lines and files that are older than they are kept.
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use callboard::{
     ids::{ArtifactId, JobId},
     steps::maintain::prune::{self, Remover, Retention},
-    store::{Store, StoreError, maintenance::retention::KeptFile},
+    store::{StoreError, maintenance::retention::KeptFile},
 };
 
-/// Takes files away below the artifact root.
-pub(super) struct FromDisk(pub(super) PathBuf);
+use super::repeat::{Duty, Next};
+use crate::shared::Shared;
 
-impl Remover for FromDisk {
-    /// A job's files are in a directory of its name; so are those that a dying worker copied and never recorded.
+const EVERY: Duration = Duration::from_mins(1);
+
+pub(super) struct Prune {
+    shared: Arc<Shared>,
+    retention: Retention,
+    files: ArtifactFiles,
+}
+
+impl Prune {
+    pub(super) fn new(shared: Arc<Shared>, retention: Retention) -> Self {
+        let files = ArtifactFiles { root: shared.paths.artifact_root.clone() };
+        Self { shared, retention, files }
+    }
+}
+
+impl Duty for Prune {
+    type Error = StoreError;
+
+    async fn run(&mut self) -> Result<Next, StoreError> {
+        let Self { shared, retention, files } = &*self;
+        let store = &shared.store;
+        let bound = prune::find_bound(store, retention).await?;
+        let mut removed_jobs = 0;
+        while let count @ 1.. = prune::prune_jobs(store, retention, bound, files).await? {
+            removed_jobs += count;
+        }
+        let mut removed_files = 0;
+        while let count @ 1.. = prune::prune_files(store, retention, files).await? {
+            removed_files += count;
+        }
+        if removed_jobs + removed_files > 0 {
+            tracing::info!(jobs = removed_jobs, files = removed_files, "what was too old was removed");
+        }
+        while let Some(partition) = prune::prune_days(store, retention).await? {
+            tracing::info!(partition, "a day that was too old was dropped");
+        }
+        prune::prune_leftovers(store, retention).await?;
+        Ok(Next::About(EVERY))
+    }
+
+    fn failed(&mut self, error: StoreError) -> Next {
+        tracing::warn!(%error, "not everything that is too old was removed; trying again");
+        Next::About(EVERY)
+    }
+}
+
+/// The files below the artifact root.
+struct ArtifactFiles {
+    root: PathBuf,
+}
+
+impl Remover for ArtifactFiles {
+    /// Removes each job's directory, which also holds files that a crashed worker copied and never
+    /// recorded.
     async fn remove_jobs(&self, jobs: &[JobId]) -> Vec<JobId> {
         let mut gone = Vec::with_capacity(jobs.len());
         for &job in jobs {
-            let path = self.0.join(job.to_string());
+            let path = self.root.join(job.to_string());
             if is_gone(tokio::fs::remove_dir_all(&path).await, &path) {
                 gone.push(job);
             }
@@ -27,7 +84,7 @@ impl Remover for FromDisk {
     async fn remove_files(&self, files: &[KeptFile]) -> Vec<ArtifactId> {
         let mut gone = Vec::with_capacity(files.len());
         for (id, path) in files {
-            let path = self.0.join(path);
+            let path = self.root.join(path);
             if is_gone(tokio::fs::remove_file(&path).await, &path) {
                 gone.push(*id);
             }
@@ -36,7 +93,7 @@ impl Remover for FromDisk {
     }
 }
 
-fn is_gone(removed: io::Result<()>, path: &std::path::Path) -> bool {
+fn is_gone(removed: io::Result<()>, path: &Path) -> bool {
     match removed {
         Ok(()) => true,
         Err(error) if error.kind() == io::ErrorKind::NotFound => true,
@@ -45,33 +102,4 @@ fn is_gone(removed: io::Result<()>, path: &std::path::Path) -> bool {
             false
         }
     }
-}
-
-/// Prunes now and then, for ever.
-pub(super) async fn prune(store: Store, retention: Retention, disk: FromDisk, every: Duration) {
-    loop {
-        if let Err(error) = round(&store, &retention, &disk).await {
-            tracing::warn!(%error, "not everything that is too old was removed; trying again");
-        }
-        super::pause(every).await;
-    }
-}
-
-async fn round(store: &Store, retention: &Retention, disk: &FromDisk) -> Result<(), StoreError> {
-    let bound = prune::find_bound(store, retention).await?;
-    let mut jobs = 0;
-    while let count @ 1.. = prune::prune_jobs(store, retention, bound, disk).await? {
-        jobs += count;
-    }
-    let mut files = 0;
-    while let count @ 1.. = prune::prune_files(store, retention, disk).await? {
-        files += count;
-    }
-    if jobs + files > 0 {
-        tracing::info!(jobs, files, "what was too old was removed");
-    }
-    while let Some(partition) = prune::prune_days(store, retention).await? {
-        tracing::info!(partition, "a day that was too old was dropped");
-    }
-    prune::prune_leftovers(store, retention).await
 }
