@@ -3,13 +3,10 @@
 //! Closed by what its own attempts were answered and by hints of other workers, asked by the pipeline right before an
 //! attempt begins. Never the rule itself: that is the service's gate in Postgres, which nothing passes that is claimed later.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Instant,
-};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use callboard::{ids::ServiceId, limit::HoldBack};
+use parking_lot::Mutex;
 
 /// The services and their ends. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -19,7 +16,7 @@ impl PausedServices {
     /// Takes a hint in. The newest counts: it was told last.
     pub(crate) fn hear(&self, hint: HoldBack) {
         let now = Instant::now();
-        let mut closed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut closed = self.0.lock();
         closed.retain(|_, until| *until > now);
         closed.insert(hint.service, now + hint.length);
     }
@@ -27,7 +24,7 @@ impl PausedServices {
     /// The first of these services that is closed now.
     pub(crate) fn find(&self, services: &[ServiceId]) -> Option<ServiceId> {
         let now = Instant::now();
-        let closed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let closed = self.0.lock();
         services.iter().copied().find(|service| closed.get(service).is_some_and(|until| *until > now))
     }
 }

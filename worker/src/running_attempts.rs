@@ -5,13 +5,14 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 use callboard::{
     ids::{AttemptId, JobId},
     store::workers::HeldAttempt as Record,
 };
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use crate::process::LeaseNumber;
@@ -51,7 +52,7 @@ pub(crate) struct AttemptGuard {
 
 impl RunningAttempts {
     fn entries(&self) -> MutexGuard<'_, HashMap<AttemptId, Entry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Enters an attempt that is about to be claimed.

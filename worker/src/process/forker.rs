@@ -4,9 +4,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -21,18 +22,14 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// The forkers and shims of this process, those of other nurseries included: children of ours that are no strays.
 static LIVE_CHILDREN: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
-fn live_children() -> MutexGuard<'static, Vec<Pid>> {
-    LIVE_CHILDREN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Whether this is a forker or a shim of this process.
 pub(super) fn is_listed(pid: Pid) -> bool {
-    live_children().contains(&pid)
+    LIVE_CHILDREN.lock().contains(&pid)
 }
 
 /// To be called when a shim has ended.
 pub(super) fn unlist(pid: Pid) {
-    live_children().retain(|&listed| listed != pid);
+    LIVE_CHILDREN.lock().retain(|&listed| listed != pid);
 }
 
 /// A shim that waits for its order, and our ends of everything it holds.
@@ -58,7 +55,7 @@ impl Forker {
         let flags = SocketFlags::CLOEXEC;
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
         set_socket_timeout(&ours, Timeout::Recv, Some(PATIENCE))?;
-        let mut live_children = live_children(); // held until it is on it, lest another shim_pool takes it for a stray
+        let mut live_children = LIVE_CHILDREN.lock(); // held until it is on it, lest another shim_pool takes it for a stray
         let child = Command::new(program)
             // Not the worker's name: who kills workers by name must not hit what cleans up after them.
             .arg0("callboard-shim")
@@ -85,7 +82,7 @@ impl Forker {
         else {
             return Err(Errno::AGAIN);
         };
-        live_children().push(pid);
+        LIVE_CHILDREN.lock().push(pid);
         Ok((pid, IdleShim { handle: Arc::new(handle), channel, stdin, stdout, stderr }))
     }
 

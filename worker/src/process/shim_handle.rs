@@ -2,9 +2,10 @@
 //! deadline while the runtime is busy.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use rustix::net::{SendFlags, Shutdown, send, shutdown};
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, watch};
@@ -49,7 +50,7 @@ struct Lines {
 
 impl ShimHandles {
     fn lines(&self) -> MutexGuard<'_, Lines> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lines.lock()
     }
 
     /// The present lease, once its deadline is ahead.

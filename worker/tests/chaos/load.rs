@@ -6,13 +6,14 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::PathBuf,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use callboard_test_support::eventually;
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 
 use crate::{
@@ -97,7 +98,7 @@ impl Load {
     }
 
     fn orders(&self) -> MutexGuard<'_, Orders> {
-        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+        self.orders.lock()
     }
 
     /// The jobs that have been accepted.
@@ -118,7 +119,7 @@ impl Load {
         tokio::spawn(async move {
             let Ok(answer) = asker.ask(ENQUEUE, json!({ "input": input })).await else { return };
             if let Some(job) = answer["data"]["jobEnqueue"]["job"]["id"].as_str() {
-                let mut orders = orders.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut orders = orders.lock();
                 orders.get_mut(&key).unwrap().1 = Some(job.to_owned());
             }
         });

@@ -1,11 +1,9 @@
 //! An outside service: it answers as a test wants, and remembers when it was asked and what it said.
 
-use std::{
-    fmt::Write as _,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{fmt::Write as _, sync::Arc};
 
 use callboard::clock::{self, Time};
+use parking_lot::Mutex;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
@@ -77,7 +75,7 @@ impl Site {
 
     /// What there was, in order.
     pub(crate) fn exchanges(&self) -> Vec<Exchange> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.log.lock().clone()
     }
 }
 
@@ -96,7 +94,7 @@ async fn serve(
         }
     }
     let reply = {
-        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut log = log.lock();
         let reply = answer(log.len());
         log.push(Exchange { at: clock::now(), status: reply.status });
         reply
