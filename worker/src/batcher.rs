@@ -1,4 +1,4 @@
-//! Turns many single requests into few batched steps: whatever waits goes together when a lane is free.
+//! Turns many single requests into few batched steps: whatever waits goes together when a permit is free.
 //!
 //! Used for claims, settles, log lines, progress and starts. No timer: an idle worker's request goes at once, a busy
 //! worker's batches grow by themselves. Requests are repeated until Postgres answers, so they must recognise
@@ -46,14 +46,14 @@ impl<Q: Clone + Send + Sync + 'static, A: Send + 'static> Batcher<Q, A> {
         tokio::spawn(async move {
             let mut batch = Vec::with_capacity(most);
             loop {
-                let Ok(lane) = concurrency.clone().acquire_owned().await else { return };
+                let Ok(permit) = concurrency.clone().acquire_owned().await else { return };
                 if waiting.recv_many(&mut batch, most).await == 0 {
                     return;
                 }
                 let (step, batch) = (step.clone(), std::mem::replace(&mut batch, Vec::with_capacity(most)));
                 tokio::spawn(async move {
                     carry_out(name, &*step, batch).await;
-                    drop(lane);
+                    drop(permit);
                 });
             }
         });

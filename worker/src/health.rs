@@ -13,9 +13,9 @@ pub(crate) async fn start(settings: &WorkerSettings, shared: &Arc<Shared>) -> an
     let Some(address) = settings.listen else { return Ok(()) };
     let recorder =
         PrometheusBuilder::new().install_recorder().context("cannot install the metrics recorder")?;
-    let held = shared.held.clone();
+    let running = shared.running.clone();
     let render = move || {
-        metrics::gauge!("callboard_attempts_running").set(held.len() as f64);
+        metrics::gauge!("callboard_attempts_running").set(running.len() as f64);
         ready(recorder.render())
     };
     let router = Router::new().route("/healthz", get(|| ready("ok\n"))).route("/metrics", get(render));

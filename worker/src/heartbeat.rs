@@ -37,11 +37,11 @@ const RETRY_AFTER: Duration = Duration::from_millis(250);
 
 /// Proof that the main runtime makes progress: a counter that it moves.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Pulse(Arc<AtomicU64>);
+pub(crate) struct Liveness(Arc<AtomicU64>);
 
-impl Pulse {
+impl Liveness {
     /// Called by the main runtime, several times a second. Milliseconds of CLOCK_BOOTTIME.
-    pub(crate) fn beat(&self) {
+    pub(crate) fn mark(&self) {
         self.0.store(boottime_now() / 1_000_000, Ordering::Relaxed);
     }
 
@@ -74,11 +74,11 @@ fn deadline(began: u64, lease: Duration) -> u64 {
 
 /// What the lease tells the rest of the worker.
 #[derive(Debug)]
-pub(crate) enum News {
+pub(crate) enum LeaseEvent {
     /// Postgres has attempts of ours that nobody here runs.
-    Unknown(Vec<Record>),
+    UnknownAttempts(Vec<Record>),
     /// Somebody asked this worker to end.
-    Drain,
+    DrainAsked,
 }
 
 /// The lease and what it needs.
@@ -86,17 +86,17 @@ pub(crate) struct Heartbeat {
     pub(crate) store: Store,
     pub(crate) worker: NewWorker,
     pub(crate) lease: Duration,
-    pub(crate) held: RunningAttempts,
+    pub(crate) running: RunningAttempts,
     pub(crate) shim_pool: ShimPool,
-    pub(crate) pulse: Pulse,
+    pub(crate) liveness: Liveness,
     pub(crate) identity: watch::Sender<WorkerId>,
     pub(crate) is_draining: watch::Receiver<bool>,
-    pub(crate) news: mpsc::Sender<News>,
+    pub(crate) events: mpsc::Sender<LeaseEvent>,
     /// Asks for a renewal at once, e.g. because a cancel was hinted at.
-    pub(crate) hurry: mpsc::Receiver<()>,
+    pub(crate) renew_now: mpsc::Receiver<()>,
     /// What Postgres had and this worker did not, at the last renewal. Most of it ended while Postgres was being asked; what is told
     /// again by a question that was put later did not.
-    pub(crate) suspects: HashSet<AttemptId>,
+    pub(crate) unknown_before: HashSet<AttemptId>,
 }
 
 impl Heartbeat {
@@ -112,7 +112,7 @@ impl Heartbeat {
 
     async fn beat(mut self) {
         loop {
-            if self.pulse.is_older_than(self.lease / 2) {
+            if self.liveness.is_older_than(self.lease / 2) {
                 tracing::error!("the runtime hangs: the lease is not renewed");
                 tokio::time::sleep(RETRY_AFTER).await;
                 continue;
@@ -126,30 +126,30 @@ impl Heartbeat {
             };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                hurried = self.hurry.recv() => if hurried.is_none() { return },
+                hurried = self.renew_now.recv() => if hurried.is_none() { return },
             }
         }
     }
 
     async fn renew(&mut self) -> Result<(), StoreError> {
         let began = boottime_now();
-        let before: Vec<AttemptId> = self.held.granted();
+        let before: Vec<AttemptId> = self.running.granted();
         let id = *self.identity.borrow();
         let is_draining = *self.is_draining.borrow();
         match renew(&self.store, id, is_draining).await? {
             Renewal::Kept { held: records, is_draining: is_asked } => {
                 self.shim_pool.extend_deadline(deadline(began, self.lease));
-                let missing = self.held.reconcile(&before, &records);
+                let missing = self.running.reconcile(&before, &records);
                 let missing_now = missing.iter().map(|record| record.attempt).collect();
-                let suspects = std::mem::replace(&mut self.suspects, missing_now);
+                let unknown_before = std::mem::replace(&mut self.unknown_before, missing_now);
                 let unknown: Vec<_> =
-                    missing.into_iter().filter(|record| suspects.contains(&record.attempt)).collect();
+                    missing.into_iter().filter(|record| unknown_before.contains(&record.attempt)).collect();
                 // Whatever the worker has no room for now is told again by the next renewal, which must not wait.
                 if !unknown.is_empty() {
-                    drop(self.news.try_send(News::Unknown(unknown)));
+                    drop(self.events.try_send(LeaseEvent::UnknownAttempts(unknown)));
                 }
                 if is_asked && !is_draining {
-                    drop(self.news.try_send(News::Drain));
+                    drop(self.events.try_send(LeaseEvent::DrainAsked));
                 }
             }
             Renewal::Lost => self.begin_again().await?,
@@ -162,14 +162,14 @@ impl Heartbeat {
     /// under the new id; and whatever is not, is killed or never started.
     async fn begin_again(&mut self) -> Result<(), StoreError> {
         tracing::error!("the lease was lost: all attempts are stopped");
-        self.held.stop_all(StopReason::Lost);
+        self.running.stop_all(StopReason::Lost);
         let worker = NewWorker { id: callboard::clock::IdSource.make(), ..self.worker.clone() };
         let began = boottime_now();
         register(&self.store, &worker).await?;
         self.identity.send_replace(worker.id);
         self.worker = worker;
         self.shim_pool.begin_another_lease(deadline(began, self.lease));
-        self.held.stop_all(StopReason::Lost);
+        self.running.stop_all(StopReason::Lost);
         Ok(())
     }
 }

@@ -14,18 +14,18 @@ pub(crate) struct PausedServices(Arc<Mutex<HashMap<ServiceId, Instant>>>);
 
 impl PausedServices {
     /// Takes a hint in. The newest counts: it was told last.
-    pub(crate) fn hear(&self, hint: HoldBack) {
+    pub(crate) fn apply(&self, hint: HoldBack) {
         let now = Instant::now();
-        let mut closed = self.0.lock();
-        closed.retain(|_, until| *until > now);
-        closed.insert(hint.service, now + hint.length);
+        let mut paused = self.0.lock();
+        paused.retain(|_, until| *until > now);
+        paused.insert(hint.service, now + hint.length);
     }
 
     /// The first of these services that is closed now.
     pub(crate) fn find(&self, services: &[ServiceId]) -> Option<ServiceId> {
         let now = Instant::now();
-        let closed = self.0.lock();
-        services.iter().copied().find(|service| closed.get(service).is_some_and(|until| *until > now))
+        let paused = self.0.lock();
+        services.iter().copied().find(|service| paused.get(service).is_some_and(|until| *until > now))
     }
 }
 
@@ -42,10 +42,10 @@ mod tests {
         let (one, other): (ServiceId, ServiceId) = (IdSource.make(), IdSource.make());
         let paused_services = PausedServices::default();
         assert_eq!(paused_services.find(&[one]), None);
-        paused_services.hear(HoldBack { service: one, length: Duration::from_mins(1) });
+        paused_services.apply(HoldBack { service: one, length: Duration::from_mins(1) });
         assert_eq!(paused_services.find(&[other, one]), Some(one));
         assert_eq!(paused_services.find(&[other]), None);
-        paused_services.hear(HoldBack::lifted(one));
+        paused_services.apply(HoldBack::lifted(one));
         assert_eq!(paused_services.find(&[one]), None);
     }
 }

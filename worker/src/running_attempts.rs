@@ -43,7 +43,7 @@ pub(crate) struct RunningAttempts(Arc<Mutex<HashMap<AttemptId, Entry>>>);
 /// An attempt's place in the registry; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct AttemptGuard {
-    held: RunningAttempts,
+    registry: RunningAttempts,
     attempt: AttemptId,
     /// Under which of the worker's leases it may run.
     pub(crate) lease: LeaseNumber,
@@ -59,7 +59,7 @@ impl RunningAttempts {
     pub(crate) fn enter(&self, job: JobId, attempt: AttemptId, lease: LeaseNumber) -> AttemptGuard {
         let (stop, stopped) = watch::channel(None);
         self.entries().insert(attempt, Entry { job, stop, is_granted: false });
-        AttemptGuard { held: self.clone(), attempt, lease, stop: stopped }
+        AttemptGuard { registry: self.clone(), attempt, lease, stop: stopped }
     }
 
     /// Whether any of these jobs is held.
@@ -87,7 +87,7 @@ impl RunningAttempts {
     /// Compares with what Postgres says that this worker holds. `before` are the attempts that were granted before
     /// Postgres was asked. Answers what Postgres has and this worker does not hold, or does not hold any more.
     pub(crate) fn reconcile(&self, before: &[AttemptId], records: &[Record]) -> Vec<Record> {
-        let recorded: HashSet<AttemptId> = records.iter().map(|held| held.attempt).collect();
+        let recorded: HashSet<AttemptId> = records.iter().map(|record| record.attempt).collect();
         let entries = self.entries();
         let stop = |entry: &Entry, reason| entry.stop.send_if_modified(|stop| stop.replace(reason).is_none());
         for attempt in before {
@@ -112,7 +112,7 @@ impl RunningAttempts {
 impl AttemptGuard {
     /// Marks that the claim was granted.
     pub(crate) fn grant(&self) {
-        if let Some(entry) = self.held.entries().get_mut(&self.attempt) {
+        if let Some(entry) = self.registry.entries().get_mut(&self.attempt) {
             entry.is_granted = true;
         }
     }
@@ -129,7 +129,7 @@ impl AttemptGuard {
 
     /// For those that write on behalf of the attempt and may learn that it has been fenced off.
     pub(crate) fn fence_handle(&self) -> FenceHandle {
-        FenceHandle { held: self.held.clone(), attempt: self.attempt }
+        FenceHandle { registry: self.registry.clone(), attempt: self.attempt }
     }
 
     /// The reason, if it has been stopped.
@@ -140,21 +140,21 @@ impl AttemptGuard {
 
 impl Drop for AttemptGuard {
     fn drop(&mut self) {
-        self.held.entries().remove(&self.attempt);
+        self.registry.entries().remove(&self.attempt);
     }
 }
 
 /// Stops an attempt from inside, when a fenced write was refused.
 #[derive(Debug, Clone)]
 pub(crate) struct FenceHandle {
-    held: RunningAttempts,
+    registry: RunningAttempts,
     attempt: AttemptId,
 }
 
 impl FenceHandle {
     /// The attempt is not ours any more.
     pub(crate) fn lose(&self) {
-        if let Some(entry) = self.held.entries().get(&self.attempt) {
+        if let Some(entry) = self.registry.entries().get(&self.attempt) {
             entry.stop.send_if_modified(|stop| stop.replace(StopReason::Lost).is_none());
         }
     }

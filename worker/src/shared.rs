@@ -86,7 +86,7 @@ pub(crate) struct Shared {
     pub(crate) ids: IdSource,
     /// For the jobs of schedules; holds the keys.
     pub(crate) submit: context::SubmitContext,
-    pub(crate) held: RunningAttempts,
+    pub(crate) running: RunningAttempts,
     pub(crate) shim_pool: ShimPool,
     pub(crate) paths: WorkerPaths,
     pub(crate) claims: Batcher<claim::ClaimRequest, Claimed>,
@@ -110,7 +110,7 @@ impl Shared {
     ) -> Self {
         let claims = claimer(store.clone(), redis.clone(), identity);
         let settles = settler(store.clone(), redis.clone());
-        let (starts, logs, progress) = note_takers(&store, &redis);
+        let (starts, logs, progress) = recorders(&store, &redis);
         let observations = observer(store.clone(), redis.clone());
         let submit = context::SubmitContext {
             store: store.clone(),
@@ -123,7 +123,7 @@ impl Shared {
             redis,
             ids: IdSource,
             submit,
-            held: RunningAttempts::default(),
+            running: RunningAttempts::default(),
             shim_pool,
             paths,
             claims,
@@ -197,9 +197,9 @@ fn observer(store: Store, redis: Redis) -> Batcher<RateLimitObservation, ()> {
     })
 }
 
-type NoteTakers = (Batcher<Start, bool>, Batcher<Batch, Appended>, Batcher<Report, bool>);
+type Recorders = (Batcher<Start, bool>, Batcher<Batch, Appended>, Batcher<Report, bool>);
 
-fn note_takers(store: &Store, redis: &Redis) -> NoteTakers {
+fn recorders(store: &Store, redis: &Redis) -> Recorders {
     let of_starts = store.clone();
     let starts = Batcher::start("note start", 1, NOTES_MAX, move |starts: Vec<Start>| {
         let store = of_starts.clone();

@@ -30,7 +30,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     duties, health,
-    heartbeat::{Heartbeat, News, Pulse, begin_lease},
+    heartbeat::{Heartbeat, LeaseEvent, Liveness, begin_lease},
     intake,
     process::{self, ShimPool},
     running_attempts::StopReason,
@@ -41,7 +41,7 @@ use crate::{
 /// Connections to Postgres for the steps and duties; the heartbeat has its own.
 const CONNECTIONS_MAX: u32 = 12;
 /// How often the runtime shows the heartbeat that it is alive.
-const PULSE_EVERY: Duration = Duration::from_millis(200);
+const LIVENESS_EVERY: Duration = Duration::from_millis(200);
 /// Pause after a leave that failed.
 const LEAVE_AGAIN_AFTER: Duration = Duration::from_millis(250);
 
@@ -65,39 +65,39 @@ pub(crate) async fn run(settings: WorkerSettings) -> anyhow::Result<()> {
     let shared =
         Arc::new(Shared::new(store.clone(), redis.clone(), keyring, shim_pool.clone(), paths, identified));
     let (draining, is_draining) = watch::channel(false);
-    let asked = Arc::new(Notify::new());
-    let (news, heard) = mpsc::channel(16);
-    let (hurry, hurried) = mpsc::channel(1);
-    let pulse = Pulse::default();
-    pulse.beat();
+    let drain_asked = Arc::new(Notify::new());
+    let (events, lease_events) = mpsc::channel(16);
+    let (renew_now, renewals) = mpsc::channel(1);
+    let liveness = Liveness::default();
+    liveness.mark();
     let id = identity.subscribe();
     let heartbeat = Heartbeat {
         store: Store::open(&database_url, 1, "callboard-worker heartbeat", Planning::Once)?,
         worker,
         lease,
-        held: shared.held.clone(),
+        running: shared.running.clone(),
         shim_pool,
-        pulse: pulse.clone(),
+        liveness: liveness.clone(),
         identity,
         is_draining,
-        news,
-        hurry: hurried,
-        suspects: HashSet::new(),
+        events,
+        renew_now: renewals,
+        unknown_before: HashSet::new(),
     };
     heartbeat.start()?;
-    tokio::spawn(keep_pulse(pulse));
-    tokio::spawn(hear_news(shared.clone(), heard, asked.clone()));
+    tokio::spawn(keep_liveness(liveness));
+    tokio::spawn(handle_lease_events(shared.clone(), lease_events, drain_asked.clone()));
     health::start(&settings, &shared).await?;
 
     let (stop, duties_stop, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
-    duties::start(&shared, lease, settings.retention(), id.clone(), hurry, &duties_stop, &tasks);
+    duties::start(&shared, lease, settings.retention(), id.clone(), renew_now, &duties_stop, &tasks);
     let concurrency = usize::from(settings.concurrency);
     let serving =
         tokio::spawn(intake::serve(shared.clone(), redis, queues.clone(), concurrency, stop.clone()));
     tracing::info!(worker = %*id.borrow(), ?queues, concurrency, "taking jobs");
 
     let grace = Duration::from_secs(settings.drain);
-    drain(&shared, &draining, &asked, &stop, grace, serving).await?;
+    drain(&shared, &draining, &drain_asked, &stop, grace, serving).await?;
     duties_stop.cancel();
     tasks.close();
     tasks.wait().await;
@@ -124,7 +124,7 @@ async fn leave(store: &Store, id: WorkerId, lease: Duration) {
 async fn drain(
     shared: &Shared,
     draining: &watch::Sender<bool>,
-    asked: &Notify,
+    drain_asked: &Notify,
     stop: &CancellationToken,
     grace: Duration,
     serving: tokio::task::JoinHandle<()>,
@@ -133,9 +133,9 @@ async fn drain(
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
-        () = asked.notified() => {}
+        () = drain_asked.notified() => {}
     }
-    tracing::info!(running = shared.held.len(), grace = ?grace, "draining: nothing new is taken");
+    tracing::info!(running = shared.running.len(), grace = ?grace, "draining: nothing new is taken");
     draining.send_replace(true);
     stop.cancel();
     let mut serving = serving;
@@ -145,24 +145,28 @@ async fn drain(
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    tracing::warn!(running = shared.held.len(), "the rest is released");
-    shared.held.stop_all(StopReason::Drained);
+    tracing::warn!(running = shared.running.len(), "the rest is released");
+    shared.running.stop_all(StopReason::Drained);
     serving.await.context("the intake panicked")
 }
 
-async fn keep_pulse(pulse: Pulse) {
+async fn keep_liveness(liveness: Liveness) {
     loop {
-        pulse.beat();
-        tokio::time::sleep(PULSE_EVERY).await;
+        liveness.mark();
+        tokio::time::sleep(LIVENESS_EVERY).await;
     }
 }
 
 /// Does what the lease has brought back.
-async fn hear_news(shared: Arc<Shared>, mut heard: mpsc::Receiver<News>, asked: Arc<Notify>) {
-    while let Some(news) = heard.recv().await {
-        match news {
-            News::Unknown(records) => release_unknown(&shared, records).await,
-            News::Drain => asked.notify_one(),
+async fn handle_lease_events(
+    shared: Arc<Shared>,
+    mut lease_events: mpsc::Receiver<LeaseEvent>,
+    drain_asked: Arc<Notify>,
+) {
+    while let Some(event) = lease_events.recv().await {
+        match event {
+            LeaseEvent::UnknownAttempts(records) => release_unknown(&shared, records).await,
+            LeaseEvent::DrainAsked => drain_asked.notify_one(),
         }
     }
 }

@@ -22,7 +22,7 @@ pub(super) const ARTIFACTS_MAX: usize = 200;
 
 /// A file that the child announced.
 #[derive(Debug)]
-pub(super) struct Announced {
+pub(super) struct AnnouncedFile {
     pub(super) name: String,
     pub(super) content_type: String,
     pub(super) path: String,
@@ -44,7 +44,11 @@ pub(super) enum KeepError {
 }
 
 /// Keeps one file; false when the attempt has been fenced off.
-pub(super) async fn keep(attempt: Attempt<'_>, directory: &Path, file: Announced) -> Result<bool, KeepError> {
+pub(super) async fn keep(
+    attempt: Attempt<'_>,
+    directory: &Path,
+    file: AnnouncedFile,
+) -> Result<bool, KeepError> {
     let is_plain = |text: &str| {
         !text.is_empty()
             && text.len() <= 200

@@ -58,7 +58,7 @@ pub(crate) async fn attempt(shared: &Shared, ready: ReadyJob, stop: &Cancellatio
         () = stop.cancelled() => return,
     };
     let id: AttemptId = shared.ids.make();
-    let guard = shared.held.enter(ready.job, id, lease);
+    let guard = shared.running.enter(ready.job, id, lease);
     let Some(work) = claim(shared, ready.job, id).await else { return };
     guard.grant();
     // Claims are granted a little before the moment that a rate limit allows.

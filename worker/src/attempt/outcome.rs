@@ -9,9 +9,9 @@ use callboard::{
     store::jobs::attempts::ExitRecord,
 };
 
-use super::output::Reported;
+use super::output::ReportedEnd;
 use crate::{
-    process::{Death, Ending, Exit},
+    process::{Ending, Exit, ExitStatus},
     running_attempts::StopReason,
 };
 
@@ -45,7 +45,7 @@ pub(super) enum StoppedBy {
 pub(super) fn of_process(
     exit: &Exit,
     stopped: Option<StoppedBy>,
-    reported: Reported,
+    reported: ReportedEnd,
     protocol: OutputProtocol,
 ) -> Outcome {
     match (stopped, exit.ending) {
@@ -66,17 +66,21 @@ pub(super) fn of_process(
         return Outcome::Failed(failure);
     }
     match exit.ending {
-        Ending::Exited(Death::Code(0)) | Ending::Terminated(Death::Code(0)) => {
+        Ending::Exited(ExitStatus::Code(0)) | Ending::Terminated(ExitStatus::Code(0)) => {
             if protocol == OutputProtocol::Events && reported.result.is_none() {
                 let message = "It ended without a result.";
                 return Outcome::Failed(Failure::new(FailureCode::reported("NO_RESULT"), message, true));
             }
             Outcome::Succeeded { result: reported.result.unwrap_or(serde_json::Value::Null) }
         }
-        Ending::Exited(Death::Code(code)) | Ending::Terminated(Death::Code(code)) => Outcome::Failed(
-            Failure::new(FailureCode::EXIT_CODE, format!("It ended with exit code {code}."), true),
-        ),
-        Ending::Exited(Death::Signal(signal)) | Ending::Terminated(Death::Signal(signal)) => {
+        Ending::Exited(ExitStatus::Code(code)) | Ending::Terminated(ExitStatus::Code(code)) => {
+            Outcome::Failed(Failure::new(
+                FailureCode::EXIT_CODE,
+                format!("It ended with exit code {code}."),
+                true,
+            ))
+        }
+        Ending::Exited(ExitStatus::Signal(signal)) | Ending::Terminated(ExitStatus::Signal(signal)) => {
             let message = format!("It was ended by {}.", signal_name(signal));
             Outcome::Failed(Failure::new(FailureCode::SIGNAL, message, true))
         }

@@ -15,7 +15,7 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::{artifacts::Announced, log_pump::Log, messages::Message, service_limits::ReportedResponse};
+use super::{artifacts::AnnouncedFile, log_pump::Log, messages::Message, service_limits::ReportedResponse};
 
 /// Longest event that is read, in bytes: a result of the largest size, escaped.
 const EVENT_BYTES_MAX: u64 = 2 * RESULT_BYTES_MAX as u64 + 64 * 1024;
@@ -24,7 +24,7 @@ const PROGRESS_CHARS_MAX: usize = 500;
 
 /// What the child told about its end.
 #[derive(Debug, Default)]
-pub(super) struct Reported {
+pub(super) struct ReportedEnd {
     pub(super) result: Option<Value>,
     pub(super) failure: Option<Failure>,
 }
@@ -33,7 +33,7 @@ pub(super) struct Reported {
 #[derive(Debug)]
 pub(super) enum Notice {
     Progress(Progress),
-    Artifact(Announced),
+    Artifact(AnnouncedFile),
     Limits(ReportedResponse),
 }
 
@@ -43,7 +43,7 @@ async fn read_lines<R: AsyncRead + Unpin>(
     stream: LogStream,
     redactor: Redactor,
     log: Log,
-) -> Reported {
+) -> ReportedEnd {
     let mut lines = RedactingLines::new(redactor);
     let mut buffer = vec![0; 64 * 1024];
     let mut last = None;
@@ -63,7 +63,7 @@ async fn read_lines<R: AsyncRead + Unpin>(
         log.line(stream, line).await;
     }
     let result = last.filter(|line: &String| line.starts_with(['{', '[']));
-    Reported { result: result.and_then(|line| serde_json::from_str(&line).ok()), failure: None }
+    ReportedEnd { result: result.and_then(|line| serde_json::from_str(&line).ok()), failure: None }
 }
 
 /// The last line that is not empty: a program's result when it is a JSON object or array.
@@ -77,9 +77,9 @@ async fn read_events<R: AsyncRead + Unpin>(
     redactor: Redactor,
     log: Log,
     notices: mpsc::Sender<Notice>,
-) -> Reported {
+) -> ReportedEnd {
     let mut pipe = BufReader::with_capacity(64 * 1024, pipe);
-    let (mut reported, mut line) = (Reported::default(), Vec::new());
+    let (mut reported, mut line) = (ReportedEnd::default(), Vec::new());
     loop {
         line.clear();
         let mut limited = (&mut pipe).take(EVENT_BYTES_MAX);
@@ -91,7 +91,7 @@ async fn read_events<R: AsyncRead + Unpin>(
             line.pop();
         }
         if let Some(message) = Message::parse(&line) {
-            hear(message, &redactor, &log, &notices, &mut reported).await;
+            handle(message, &redactor, &log, &notices, &mut reported).await;
         } else {
             let mut lines = RedactingLines::new(redactor.clone());
             let mut found = lines.feed(&line);
@@ -103,12 +103,12 @@ async fn read_events<R: AsyncRead + Unpin>(
     }
 }
 
-async fn hear(
+async fn handle(
     message: Message,
     redactor: &Redactor,
     log: &Log,
     notices: &mpsc::Sender<Notice>,
-    reported: &mut Reported,
+    reported: &mut ReportedEnd,
 ) {
     let redact = |text: &str| redactor.redact(text).into_owned();
     let system = |text: String| log.system(text);
@@ -140,7 +140,7 @@ async fn hear(
             drop(notices.send(Notice::Progress(Progress { fraction, message })).await);
         }
         Message::Artifact { name, content_type, path } => {
-            drop(notices.send(Notice::Artifact(Announced { name, content_type, path })).await);
+            drop(notices.send(Notice::Artifact(AnnouncedFile { name, content_type, path })).await);
         }
         Message::Limits { service, status, headers, body } => {
             let (headers, body) = (headers.into_iter().collect(), body.as_deref().map(redact));
@@ -184,7 +184,7 @@ pub(super) async fn read_stdout<R: AsyncRead + Unpin>(
     redactor: Redactor,
     log: Log,
     notices: mpsc::Sender<Notice>,
-) -> Reported {
+) -> ReportedEnd {
     match protocol {
         OutputProtocol::Lines => read_lines(pipe, LogStream::Stdout, redactor, log).await,
         OutputProtocol::Events => read_events(pipe, redactor, log, notices).await,

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use super::{Attempt, log_pump::Log};
 
 /// How long a proxy may take to accept a connection.
-const PATIENCE: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What the attempt comes to.
 pub(super) async fn throttle_if_unreachable(
@@ -53,9 +53,9 @@ pub(super) async fn throttle_if_unreachable(
 
 /// Whether anybody listens at this `host:port`.
 async fn reach(address: &str) -> Result<(), String> {
-    match tokio::time::timeout(PATIENCE, TcpStream::connect(address)).await {
+    match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
         Ok(Ok(_connected)) => Ok(()),
         Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("no answer for {} seconds", PATIENCE.as_secs())),
+        Err(_) => Err(format!("no answer for {} seconds", CONNECT_TIMEOUT.as_secs())),
     }
 }

@@ -21,7 +21,7 @@ use super::{
     directories::ArtifactsDirectory,
     log_pump,
     outcome::{self, AttemptResult, StoppedBy, describe, record},
-    output::{self, Reported},
+    output::{self, ReportedEnd},
     proxy_failure,
     spawn_request::{not_started, request},
     supervise::{Supervised, Supervisor},
@@ -29,11 +29,11 @@ use super::{
 use crate::process::{Running, StartError};
 
 /// How long a profile may stay locked on this machine by what is left of an earlier attempt.
-const PROFILE_PATIENCE: Duration = Duration::from_secs(15);
+const PROFILE_TIMEOUT: Duration = Duration::from_secs(15);
 const PROFILE_RETRY_AFTER: Duration = Duration::from_millis(100);
 /// How long output may go on after the last process is gone. Nothing holds the pipe any more, but
 /// lines may wait in a full queue.
-pub(super) const OUTPUT_PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const OUTPUT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Notices of the child that may wait for the supervisor.
 const NOTICES_MAX: usize = 64;
 
@@ -104,7 +104,7 @@ fn note_start(attempt: Attempt<'_>, composed: &Arc<ComposedCommand>, proxy: Opti
     });
 }
 
-/// Starts the process. Waits up to [`PROFILE_PATIENCE`] for a profile that is locked on this machine.
+/// Starts the process. Waits up to [`PROFILE_TIMEOUT`] for a profile that is locked on this machine.
 async fn start(
     attempt: Attempt<'_>,
     plan: ProcessPlan,
@@ -113,7 +113,7 @@ async fn start(
     let since = Instant::now();
     loop {
         match attempt.shared.shim_pool.start(request(attempt, &plan, profile_path)).await {
-            Err(StartError::ProfileBusy) if since.elapsed() < PROFILE_PATIENCE => {
+            Err(StartError::ProfileBusy) if since.elapsed() < PROFILE_TIMEOUT => {
                 tokio::time::sleep(PROFILE_RETRY_AFTER).await;
             }
             started => return started,
@@ -121,11 +121,11 @@ async fn start(
     }
 }
 
-async fn join_output(stdout: JoinHandle<Reported>, stderr: JoinHandle<()>) -> Reported {
+async fn join_output(stdout: JoinHandle<ReportedEnd>, stderr: JoinHandle<()>) -> ReportedEnd {
     let both = async { (stdout.await.unwrap_or_default(), stderr.await) };
-    match tokio::time::timeout(OUTPUT_PATIENCE, both).await {
+    match tokio::time::timeout(OUTPUT_TIMEOUT, both).await {
         Ok((reported, _)) => reported,
-        Err(_) => Reported::default(),
+        Err(_) => ReportedEnd::default(),
     }
 }
 

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use super::{Attempt, log_pump::Log};
 
 /// How long the end of an attempt waits for its observations to be committed.
-const COMMIT_PATIENCE: Duration = Duration::from_secs(30);
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// An answer of a service, as the child told of it.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl ServiceResponses {
         };
         if let Some(refusal) = ServiceRefusal::of(&seen, &name, status, at) {
             if let Some(hint) = HoldBack::new(service, refusal.until, at) {
-                attempt.shared.paused_services.hear(hint);
+                attempt.shared.paused_services.apply(hint);
             }
             log.system(refusal.says.clone()).await;
             self.refusal = Some(refusal);
@@ -77,7 +77,7 @@ impl ServiceResponses {
     /// Waits until all of it is committed, so that the job, and whatever comes after it, meets the gate as the service left it.
     pub(super) async fn commit(&mut self) {
         let all = async { while self.on_their_way.join_next().await.is_some() {} };
-        if tokio::time::timeout(COMMIT_PATIENCE, all).await.is_err() {
+        if tokio::time::timeout(COMMIT_TIMEOUT, all).await.is_err() {
             tracing::warn!("what a service answered is not noted yet");
         }
     }

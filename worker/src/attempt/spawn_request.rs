@@ -64,7 +64,7 @@ pub(super) fn not_started(error: StartError) -> Outcome {
                 RefusalCode::ProgramNotFound => "PROGRAM_NOT_FOUND",
                 RefusalCode::ProgramNotAllowed => "PROGRAM_NOT_ALLOWED",
                 RefusalCode::SpawnFailed => "SPAWN_FAILED",
-                RefusalCode::OrderTooLarge => "TOO_LARGE",
+                RefusalCode::RequestTooLarge => "TOO_LARGE",
                 RefusalCode::TemporaryDirectory | RefusalCode::DeadlinePassed => {
                     return Outcome::Released {
                         reason: format!("Its worker could not start it: {message}."),

@@ -11,11 +11,11 @@ use tokio::sync::mpsc;
 
 use super::{
     Attempt,
-    artifacts::{self, ARTIFACTS_MAX, Announced},
+    artifacts::{self, ARTIFACTS_MAX, AnnouncedFile},
     log_pump::Log,
     outcome::StoppedBy,
     output::Notice,
-    run::OUTPUT_PATIENCE,
+    run::OUTPUT_TIMEOUT,
     service_limits::ServiceResponses,
 };
 use crate::{
@@ -85,7 +85,7 @@ impl<'a> Supervisor<'a> {
                 () = self.progress.due(), if self.progress.is_waiting() => self.report_progress().await,
             }
         };
-        while let Ok(Some(notice)) = tokio::time::timeout(OUTPUT_PATIENCE, notices.recv()).await {
+        while let Ok(Some(notice)) = tokio::time::timeout(OUTPUT_TIMEOUT, notices.recv()).await {
             self.handle(notice).await;
         }
         if self.progress.is_waiting() {
@@ -108,7 +108,7 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    async fn keep_artifact(&mut self, file: Announced) {
+    async fn keep_artifact(&mut self, file: AnnouncedFile) {
         let name = file.name.clone();
         self.artifacts += 1;
         if self.artifacts > ARTIFACTS_MAX {

@@ -24,13 +24,13 @@ pub(super) async fn listen(
     shared: Arc<Shared>,
     identity: watch::Receiver<WorkerId>,
     bells: Bells,
-    hurry: mpsc::Sender<()>,
+    renew_now: mpsc::Sender<()>,
 ) {
     loop {
         match shared.redis.hints().await {
             Ok(mut hints) => {
                 while let Some(hint) = hints.next().await {
-                    pass_on(hint, &shared, &identity, &bells, &hurry);
+                    pass_on(hint, &shared, &identity, &bells, &renew_now);
                 }
             }
             Err(error) => tracing::debug!(%error, "no hints from Redis"),
@@ -44,19 +44,19 @@ fn pass_on(
     shared: &Shared,
     identity: &watch::Receiver<WorkerId>,
     bells: &Bells,
-    hurry: &mpsc::Sender<()>,
+    renew_now: &mpsc::Sender<()>,
 ) {
     // When the channel is full, a renewal is about to happen anyway.
     let renew = || {
-        hurry.try_send(()).ok();
+        renew_now.try_send(()).ok();
     };
     match hint {
-        Hint::Cancel(jobs) if shared.held.holds_any(&jobs) => renew(),
+        Hint::Cancel(jobs) if shared.running.holds_any(&jobs) => renew(),
         Hint::Drain(worker) if worker == *identity.borrow() => renew(),
         Hint::Backlog => bells.backlog.notify_one(),
         Hint::Dependents => bells.dependents.notify_one(),
         Hint::Parked => bells.parked.notify_one(),
-        Hint::HoldBack(service) => shared.paused_services.hear(service),
+        Hint::HoldBack(service) => shared.paused_services.apply(service),
         Hint::Reconnected => {
             for bell in [&bells.backlog, &bells.dependents, &bells.parked] {
                 bell.notify_one();

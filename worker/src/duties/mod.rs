@@ -29,13 +29,13 @@ use crate::shared::Shared;
 use hints::Bells;
 use repeat::repeat;
 
-/// Starts all duties, as tasks that end when `stop` is cancelled. `hurry` asks for a renewal of the lease.
+/// Starts all duties, as tasks that end when `stop` is cancelled. `renew_now` asks for a renewal of the lease.
 pub(crate) fn start(
     shared: &Arc<Shared>,
     lease: Duration,
     retention: Retention,
     identity: watch::Receiver<WorkerId>,
-    hurry: mpsc::Sender<()>,
+    renew_now: mpsc::Sender<()>,
     stop: &CancellationToken,
     tasks: &TaskTracker,
 ) {
@@ -47,7 +47,7 @@ pub(crate) fn start(
     };
     let bells = Bells::default();
     let shared = || shared.clone();
-    run(hints::listen(shared(), identity, bells.clone(), hurry).boxed());
+    run(hints::listen(shared(), identity, bells.clone(), renew_now).boxed());
     run(repeat(dispatch::Refill(shared()), Some(bells.backlog)).boxed());
     run(repeat(dispatch::Compare::new(shared()), None).boxed());
     run(repeat(unblock::Unblock(shared()), Some(bells.dependents)).boxed());

@@ -29,7 +29,7 @@ impl Duty for Sweep {
                 record.id == job && record.state == JobState::Running && record.attempt == attempt
             });
             // This worker's own attempt may be settled and about to remove its directory itself.
-            if !runs && !self.0.held.holds_any(&[job]) {
+            if !runs && !self.0.running.holds_any(&[job]) {
                 remove(path).await;
             }
         }

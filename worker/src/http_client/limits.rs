@@ -39,7 +39,7 @@ impl ObservedResponse {
         headers: &HeaderMap,
     ) -> Option<Self> {
         let service = service_at(services, url)?;
-        let headers = telling(headers);
+        let headers = limit_headers(headers);
         let host = url.host_str().unwrap_or_default().to_owned();
         (is_refusal(status) || !headers.is_empty()).then_some(Self { service, status, host, headers })
     }
@@ -75,7 +75,7 @@ fn service_at(services: &BTreeMap<String, ServiceSpec>, url: &Url) -> Option<Str
 }
 
 /// The headers that say something of limits; with them the service's own time, by which the worker knows how far its clock is off.
-fn telling(headers: &HeaderMap) -> BTreeMap<String, String> {
+fn limit_headers(headers: &HeaderMap) -> BTreeMap<String, String> {
     let text = |value: &reqwest::header::HeaderValue| {
         String::from_utf8_lossy(value.as_bytes()).chars().take(VALUE_CHARS_MAX).collect::<String>()
     };
@@ -129,10 +129,10 @@ mod tests {
             map
         };
         let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
-        let sighting = |status, list: &[_]| ObservedResponse::of(&services, &url, status, &headers(list));
-        assert!(sighting(200, &[date, ("set-cookie", "a=b")]).is_none());
-        assert_eq!(sighting(429, &[date]).unwrap().event(Some("no"))["body"], "no");
-        let told = sighting(200, &[date, ("X-RateLimit-Remaining", "7"), ("etag", "x")]).unwrap();
+        let observed = |status, list: &[_]| ObservedResponse::of(&services, &url, status, &headers(list));
+        assert!(observed(200, &[date, ("set-cookie", "a=b")]).is_none());
+        assert_eq!(observed(429, &[date]).unwrap().event(Some("no"))["body"], "no");
+        let told = observed(200, &[date, ("X-RateLimit-Remaining", "7"), ("etag", "x")]).unwrap();
         assert!(!told.wants_body());
         let event = told.event(None);
         assert_eq!(event["service"], "one");

@@ -104,13 +104,13 @@ pub(super) async fn perform(spec: RequestSpec) -> Result<HttpResponse, Problem> 
         return Err(Problem { code: "PROXY", message, is_retryable: true });
     }
     let status = response.status().as_u16();
-    let sighting = ObservedResponse::of(&spec.services, response.url(), status, response.headers());
-    let (refusal, news) = match sighting {
-        Some(sighting) if sighting.wants_body() => (Some(sighting), None),
+    let observed = ObservedResponse::of(&spec.services, response.url(), status, response.headers());
+    let (refusal, event) = match observed {
+        Some(observed) if observed.wants_body() => (Some(observed), None),
         other => (None, other),
     };
-    if let Some(news) = news {
-        emit(&news.event(None));
+    if let Some(event) = event {
+        emit(&event.event(None));
     }
     let answer = read(response).await;
     if let Some(refusal) = refusal {

@@ -8,14 +8,14 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::Timespec;
 use tokio::sync::oneshot;
 
-use super::{ProfileDirectory, shim_pool::Request, supervisor::Presence};
+use super::{ProfileDirectory, shim_pool::Request, supervisor::TrackedShim};
 use crate::shim::{profile, temporary};
 
 /// How often to try to kill; each time takes seconds, and only uninterruptible processes survive the first.
 const ROUNDS: usize = 6;
 
 /// How long a shim whose socket is closed may take to be entirely dead, in seconds.
-const DEATH_SECONDS: i64 = 10;
+const EXIT_SECONDS: i64 = 10;
 
 /// What is to be cleaned up if it comes to that.
 #[derive(Debug)]
@@ -26,15 +26,15 @@ pub(super) struct Cleanup {
 
 impl Cleanup {
     /// Does all of it. Returns what could not be done, in words.
-    pub(super) async fn run(&mut self, presence: &Presence) -> Option<String> {
-        let handle = Arc::clone(&presence.handle);
+    pub(super) async fn run(&mut self, shim: &TrackedShim) -> Option<String> {
+        let handle = Arc::clone(&shim.handle);
         // Its socket closes a little before its children are given to their new parent.
-        let death = move || {
-            let patience = Timespec { tv_sec: DEATH_SECONDS, tv_nsec: 0 };
-            poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&patience))
+        let exit = move || {
+            let timeout = Timespec { tv_sec: EXIT_SECONDS, tv_nsec: 0 };
+            poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&timeout))
         };
-        tokio::task::spawn_blocking(death).await.ok();
-        if !kill_leftovers(presence).await {
+        tokio::task::spawn_blocking(exit).await.ok();
+        if !kill_leftovers(shim).await {
             return Some("processes of a killed shim cannot be killed".to_owned());
         }
         let directory = std::mem::take(&mut self.temporary_directory);
@@ -48,10 +48,10 @@ impl Cleanup {
     }
 }
 
-async fn kill_leftovers(presence: &Presence) -> bool {
+async fn kill_leftovers(shim: &TrackedShim) -> bool {
     for _ in 0..ROUNDS {
         let (reply, answer) = oneshot::channel();
-        if presence.requests.send(Request::Clear(reply)).is_err() {
+        if shim.requests.send(Request::Clear(reply)).is_err() {
             return false; // the shim_pool has closed, and takes everything with it
         }
         if answer.await == Ok(true) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Death, Ending, RefusalCode};
+use super::{Ending, ExitStatus, RefusalCode};
 use crate::shim::protocol::Exited;
 
 /// The end of an attempt's processes. When this is there, none of them is.
@@ -38,24 +38,24 @@ impl Exit {
 
     /// The program's exit code, 0 to 255, if it exited.
     pub fn code(&self) -> Option<i32> {
-        match self.death()? {
-            Death::Code(code) => Some(code),
-            Death::Signal(_) => None,
+        match self.status()? {
+            ExitStatus::Code(code) => Some(code),
+            ExitStatus::Signal(_) => None,
         }
     }
 
     /// The number of the signal that ended the program, if one did.
     pub fn signal(&self) -> Option<i32> {
-        match self.death()? {
-            Death::Code(_) => None,
-            Death::Signal(signal) => Some(signal),
+        match self.status()? {
+            ExitStatus::Code(_) => None,
+            ExitStatus::Signal(signal) => Some(signal),
         }
     }
 
-    fn death(&self) -> Option<Death> {
+    fn status(&self) -> Option<ExitStatus> {
         match self.ending {
-            Ending::Exited(death) | Ending::Terminated(death) => Some(death),
-            Ending::Killed | Ending::Deadline | Ending::Orphaned => Some(Death::Signal(9)),
+            Ending::Exited(status) | Ending::Terminated(status) => Some(status),
+            Ending::Killed | Ending::Deadline | Ending::Orphaned => Some(ExitStatus::Signal(9)),
             Ending::ShimLost => None,
         }
     }

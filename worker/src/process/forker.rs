@@ -17,7 +17,7 @@ use rustix::process::Pid;
 use crate::shim::link;
 
 /// How long an answer may take before the forker counts as broken. Longer than its own limit for clearing.
-const PATIENCE: Duration = Duration::from_secs(15);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The forkers and shims of this process, those of other nurseries included: children of ours that are no strays.
 static LIVE_CHILDREN: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
@@ -54,7 +54,7 @@ impl Forker {
     pub(super) fn start(program: &Path) -> std::io::Result<Self> {
         let flags = SocketFlags::CLOEXEC;
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
-        set_socket_timeout(&ours, Timeout::Recv, Some(PATIENCE))?;
+        set_socket_timeout(&ours, Timeout::Recv, Some(ANSWER_TIMEOUT))?;
         let mut live_children = LIVE_CHILDREN.lock(); // held until it is on it, lest another shim_pool takes it for a stray
         let child = Command::new(program)
             // Not the worker's name: who kills workers by name must not hit what cleans up after them.

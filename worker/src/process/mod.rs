@@ -27,7 +27,7 @@ pub use self::running::{ProcessHandle, Running};
 pub use crate::process::shim_handle::LeaseNumber;
 pub use crate::process::shim_pool::{Settings, ShimPool};
 pub use crate::process::spawn_request::{MAX_STDIN_BYTES, SpawnRequest};
-pub use crate::shim::protocol::{Death, Ending, ProfileDirectory, RefusalCode, ResourceLimits, RunAs};
+pub use crate::shim::protocol::{Ending, ExitStatus, ProfileDirectory, RefusalCode, ResourceLimits, RunAs};
 pub use crate::shim::watch::boottime_now;
 
 /// Closes this process to the programs it runs, also to those of the same user: its memory and its environment

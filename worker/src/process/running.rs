@@ -18,7 +18,7 @@ use super::{
     forker::IdleShim,
     shim_handle::ShimHandle,
     shim_pool::ShimPool,
-    supervisor::{Presence, Supervisor},
+    supervisor::{Supervisor, TrackedShim},
 };
 
 /// A program that runs. Dropping this kills it with all that it has started.
@@ -38,7 +38,7 @@ pub struct Running {
 pub struct ProcessHandle {
     shim_handle: ShimHandle,
     end: End,
-    _stdin: Option<Feeder>,
+    _stdin: Option<StdinWriter>,
 }
 
 #[derive(Debug)]
@@ -99,26 +99,26 @@ pub(super) async fn start(shim_pool: &ShimPool, request: SpawnRequest) -> Result
         return Err(StartError::Refused { code: RefusalCode::DeadlinePassed, message });
     };
     let frame = request.frame(deadline)?;
-    let engaged = engage(shim_pool, frame.expose_secret()).await?;
+    let assigned = assign(shim_pool, frame.expose_secret()).await?;
     drop(frame);
-    let stdout = pipe::Receiver::from_owned_fd(engaged.stdout).map_err(StartError::failed)?;
-    let stderr = pipe::Receiver::from_owned_fd(engaged.stderr).map_err(StartError::failed)?;
-    let feeder = Feeder::start(engaged.stdin, request.stdin, request.keep_stdin_open)?;
+    let stdout = pipe::Receiver::from_owned_fd(assigned.stdout).map_err(StartError::failed)?;
+    let stderr = pipe::Receiver::from_owned_fd(assigned.stderr).map_err(StartError::failed)?;
+    let stdin_writer = StdinWriter::start(assigned.stdin, request.stdin, request.keep_stdin_open)?;
     let (shim_handle, overdue) =
-        ShimHandle::new(&shim_pool.shim_handles, Arc::clone(&engaged.channel), request.lease, deadline);
+        ShimHandle::new(&shim_pool.shim_handles, Arc::clone(&assigned.channel), request.lease, deadline);
     let cleanup = Cleanup { temporary_directory: request.temporary_directory, profile: request.profile };
     let (started, first) = oneshot::channel();
     let (ended, end) = oneshot::channel();
     // A task of its own: it sees to the end even when whoever waits for it gives up.
-    tokio::spawn(Supervisor::new(engaged.channel, engaged.presence, overdue, cleanup).run(started, ended));
+    tokio::spawn(Supervisor::new(assigned.channel, assigned.shim, overdue, cleanup).run(started, ended));
     let pid = first.await.map_err(|_| StartError::failed("nobody supervised the shim"))??;
-    let handle = ProcessHandle { shim_handle, end: End::Awaited(end), _stdin: feeder };
+    let handle = ProcessHandle { shim_handle, end: End::Awaited(end), _stdin: stdin_writer };
     Ok(Running { stdout, stderr, pid, handle })
 }
 
 /// A shim that has read its order, and our ends of what its program holds.
-struct Engaged {
-    presence: Presence,
+struct AssignedShim {
+    shim: TrackedShim,
     channel: Arc<UnixStream>,
     stdin: OwnedFd,
     stdout: OwnedFd,
@@ -126,19 +126,19 @@ struct Engaged {
 }
 
 /// Finds a shim that takes the order. One that died while it waited has not read it all, and so has run nothing.
-async fn engage(shim_pool: &ShimPool, frame: &[u8]) -> Result<Engaged, StartError> {
+async fn assign(shim_pool: &ShimPool, frame: &[u8]) -> Result<AssignedShim, StartError> {
     let mut failure = StartError::failed("every shim had died");
     for _ in 0..=shim_pool.settings.idle {
         let IdleShim { handle, channel, stdin, stdout, stderr } = shim_pool.take().await?;
-        let presence = Presence::new(handle, shim_pool.requests.clone());
-        if presence.has_ended() {
+        let shim = TrackedShim::new(handle, shim_pool.requests.clone());
+        if shim.has_ended() {
             continue;
         }
         let channel = StdUnixStream::from(channel);
         channel.set_nonblocking(true).map_err(StartError::failed)?;
         let mut channel = UnixStream::from_std(channel).map_err(StartError::failed)?;
         match channel.write_all(frame).await {
-            Ok(()) => return Ok(Engaged { presence, channel: Arc::new(channel), stdin, stdout, stderr }),
+            Ok(()) => return Ok(AssignedShim { shim, channel: Arc::new(channel), stdin, stdout, stderr }),
             Err(error) => failure = StartError::failed(error),
         }
     }
@@ -147,9 +147,9 @@ async fn engage(shim_pool: &ShimPool, frame: &[u8]) -> Result<Engaged, StartErro
 
 /// Writes to a program's standard input in the background, then closes it, or holds it open until dropped.
 #[derive(Debug)]
-struct Feeder(JoinHandle<()>);
+struct StdinWriter(JoinHandle<()>);
 
-impl Feeder {
+impl StdinWriter {
     fn start(stdin: OwnedFd, bytes: SecretSlice<u8>, keep_open: bool) -> Result<Option<Self>, StartError> {
         if bytes.expose_secret().is_empty() && !keep_open {
             return Ok(None); // closes it
@@ -166,7 +166,7 @@ impl Feeder {
     }
 }
 
-impl Drop for Feeder {
+impl Drop for StdinWriter {
     fn drop(&mut self) {
         self.0.abort();
     }

@@ -15,7 +15,7 @@ use super::boottime_now;
 use crate::shim::protocol::{Control, encode};
 
 /// How long a shim that was told to kill may take to report, before it is killed itself and its tree by us.
-const SHIM_PATIENCE: Duration = Duration::from_secs(10);
+const REPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The line to one shim. The shim kills its tree when this is let go of.
 #[derive(Debug)]
@@ -31,15 +31,15 @@ pub(super) struct ShimHandle {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeaseNumber(u64);
 
-/// The lines to all running shims.
+/// The state to all running shims.
 #[derive(Debug, Default)]
 pub(super) struct ShimHandles {
-    lines: Mutex<Lines>,
+    state: Mutex<State>,
     renewed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Lines {
+struct State {
     lease: u64,
     /// CLOCK_BOOTTIME in nanoseconds; 0, which is long ago, until the worker has a lease.
     deadline: u64,
@@ -49,8 +49,8 @@ struct Lines {
 }
 
 impl ShimHandles {
-    fn lines(&self) -> MutexGuard<'_, Lines> {
-        self.lines.lock()
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
     }
 
     /// The present lease, once its deadline is ahead.
@@ -59,9 +59,9 @@ impl ShimHandles {
             // Before the look, so that nothing is missed after it.
             let renewed = self.renewed.notified();
             {
-                let lines = self.lines();
-                if lines.deadline > boottime_now() {
-                    return LeaseNumber(lines.lease);
+                let state = self.state();
+                if state.deadline > boottime_now() {
+                    return LeaseNumber(state.lease);
                 }
             }
             renewed.await;
@@ -70,17 +70,17 @@ impl ShimHandles {
 
     /// By when a program of this lease has to be dead, as things are; none when the lease is over.
     pub(super) fn deadline(&self, lease: LeaseNumber) -> Option<u64> {
-        let lines = self.lines();
-        (lines.lease == lease.0).then_some(lines.deadline)
+        let state = self.state();
+        (state.lease == lease.0).then_some(state.deadline)
     }
 
     /// Tells every running shim its new deadline. A shim whose socket is full is stopped; when it goes on it
     /// finds an old deadline and kills, which is as it should be.
     pub(super) fn extend(&self, deadline: u64) {
-        let mut lines = self.lines();
-        lines.deadline = deadline;
-        for channel in lines.channels.values() {
-            tell(channel, &Control::Deadline(deadline));
+        let mut state = self.state();
+        state.deadline = deadline;
+        for channel in state.channels.values() {
+            send_control(channel, &Control::Deadline(deadline));
         }
         self.renewed.notify_waiters();
     }
@@ -88,11 +88,11 @@ impl ShimHandles {
     /// Ends the present lease: its programs are killed, and never hear of a later deadline, should they not have noticed yet
     /// that theirs has passed.
     pub(super) fn begin_again(&self, deadline: u64) {
-        let mut lines = self.lines();
-        lines.lease += 1;
-        lines.deadline = deadline;
-        for (_, channel) in lines.channels.drain() {
-            tell(&channel, &Control::Kill {});
+        let mut state = self.state();
+        state.lease += 1;
+        state.deadline = deadline;
+        for (_, channel) in state.channels.drain() {
+            send_control(&channel, &Control::Kill {});
         }
         self.renewed.notify_waiters();
     }
@@ -108,43 +108,43 @@ impl ShimHandle {
         told: u64,
     ) -> (Self, watch::Receiver<Option<Instant>>) {
         let (overdue, receiver) = watch::channel(None);
-        let mut lines = all.lines();
-        lines.next += 1;
-        let number = lines.next;
+        let mut state = all.state();
+        state.next += 1;
+        let number = state.next;
         // The deadline may have moved, or the lease have ended, between the order and our being on the list.
-        if lines.lease == lease.0 {
-            lines.channels.insert(number, Arc::clone(&channel));
-            if lines.deadline != told {
-                tell(&channel, &Control::Deadline(lines.deadline));
+        if state.lease == lease.0 {
+            state.channels.insert(number, Arc::clone(&channel));
+            if state.deadline != told {
+                send_control(&channel, &Control::Deadline(state.deadline));
             }
         } else {
-            tell(&channel, &Control::Kill {});
+            send_control(&channel, &Control::Kill {});
         }
-        drop(lines);
+        drop(state);
         (Self { number, channel, overdue, all: Arc::clone(all) }, receiver)
     }
 
     /// Asks the program to end; after the grace, the shim kills.
     pub(super) fn terminate(&self, grace: Duration) {
         let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-        tell(&self.channel, &Control::Terminate { grace_ms });
+        send_control(&self.channel, &Control::Terminate { grace_ms });
         self.expect_end(grace);
     }
 
     /// Has everything killed.
     pub(super) fn kill(&self) {
-        tell(&self.channel, &Control::Kill {});
+        send_control(&self.channel, &Control::Kill {});
         self.expect_end(Duration::ZERO);
     }
 
     fn expect_end(&self, grace: Duration) {
-        self.overdue.send_replace(Instant::now().checked_add(grace.saturating_add(SHIM_PATIENCE)));
+        self.overdue.send_replace(Instant::now().checked_add(grace.saturating_add(REPORT_TIMEOUT)));
     }
 }
 
 impl Drop for ShimHandle {
     fn drop(&mut self) {
-        self.all.lines().channels.remove(&self.number);
+        self.all.state().channels.remove(&self.number);
         // The supervisor still reads from the socket; the shim sees our half closed, and kills.
         shutdown(&*self.channel, Shutdown::Write).ok();
         self.expect_end(Duration::ZERO);
@@ -152,7 +152,7 @@ impl Drop for ShimHandle {
 }
 
 /// Sends without waiting. A control message is so small that a socket takes it whole or not at all.
-fn tell(channel: &UnixStream, control: &Control) {
+fn send_control(channel: &UnixStream, control: &Control) {
     if let Ok(frame) = encode(control) {
         send(channel, &frame, SendFlags::DONTWAIT | SendFlags::NOSIGNAL).ok();
     }

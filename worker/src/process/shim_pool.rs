@@ -24,7 +24,7 @@ use crate::shim::tree;
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long one round of killing leftovers may take in the worker itself.
-const CLEAR_PATIENCE: Duration = Duration::from_secs(5);
+const CLEAR_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How a shim_pool works.
 #[derive(Clone, Debug)]
@@ -244,10 +244,11 @@ impl PoolThread {
         };
         // The worker's other children, should it have any, are in its own session; shims and all below are not. Not
         // by `getsid`: in a container, whoever opened the session may be outside, and it has no id here but 0.
-        let own_session = tree::kin(getpid()).map(|own| own.session);
-        let stray = |pid| {
-            !forker::is_listed(pid) && tree::kin(pid).is_some_and(|kin| Some(kin.session) != own_session)
+        let own_session = tree::process_stat(getpid()).map(|own| own.session);
+        let leftover = |pid| {
+            !forker::is_listed(pid)
+                && tree::process_stat(pid).is_some_and(|stat| Some(stat.session) != own_session)
         };
-        tree::clear(stray, |_, _| {}, CLEAR_PATIENCE).is_some() && by_forker
+        tree::clear(leftover, |_, _| {}, CLEAR_TIMEOUT).is_some() && by_forker
     }
 }

@@ -73,5 +73,5 @@ fn too_large(what: &str, length: usize, limit: usize) -> Result<(), StartError> 
         return Ok(());
     }
     let message = format!("{what} has {length} bytes, more than {limit}");
-    Err(StartError::Refused { code: RefusalCode::OrderTooLarge, message })
+    Err(StartError::Refused { code: RefusalCode::RequestTooLarge, message })
 }

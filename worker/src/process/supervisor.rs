@@ -16,12 +16,12 @@ use crate::shim::protocol::{Inbox, Status};
 
 /// A shim that exists. The shim_pool is told when it no longer does.
 #[derive(Debug)]
-pub(super) struct Presence {
+pub(super) struct TrackedShim {
     pub(super) handle: Arc<OwnedFd>,
     pub(super) requests: Sender<Request>,
 }
 
-impl Presence {
+impl TrackedShim {
     pub(super) fn new(handle: Arc<OwnedFd>, requests: Sender<Request>) -> Self {
         Self { handle, requests }
     }
@@ -33,7 +33,7 @@ impl Presence {
     }
 }
 
-impl Drop for Presence {
+impl Drop for TrackedShim {
     fn drop(&mut self) {
         self.requests.send(Request::Ended(Arc::clone(&self.handle))).ok(); // the shim_pool may have closed
     }
@@ -42,7 +42,7 @@ impl Drop for Presence {
 pub(super) struct Supervisor {
     channel: Arc<UnixStream>,
     inbox: Inbox,
-    presence: Presence,
+    shim: TrackedShim,
     /// By when the shim has to have reported, once it was told to kill.
     overdue: watch::Receiver<Option<Instant>>,
     cleanup: Cleanup,
@@ -51,11 +51,11 @@ pub(super) struct Supervisor {
 impl Supervisor {
     pub(super) fn new(
         channel: Arc<UnixStream>,
-        presence: Presence,
+        shim: TrackedShim,
         overdue: watch::Receiver<Option<Instant>>,
         cleanup: Cleanup,
     ) -> Self {
-        Self { channel, inbox: Inbox::default(), presence, overdue, cleanup }
+        Self { channel, inbox: Inbox::default(), shim, overdue, cleanup }
     }
 
     /// Tells how the start went, then how the run ended. Whoever asked may have given up.
@@ -69,7 +69,7 @@ impl Supervisor {
             Some(Status::Busy) => Err(StartError::ProfileBusy),
             Some(Status::Refused { code, message }) => Err(StartError::Refused { code, message }),
             Some(Status::Exited(_)) | None => {
-                self.cleanup.run(&self.presence).await;
+                self.cleanup.run(&self.shim).await;
                 Err(StartError::failed("it was killed"))
             }
         };
@@ -81,7 +81,7 @@ impl Supervisor {
         let exit = match self.next_status().await {
             Some(Status::Exited(exited)) => Exit::reported(exited),
             Some(Status::Started { .. } | Status::Busy | Status::Refused { .. }) | None => {
-                Exit::shim_lost(self.cleanup.run(&self.presence).await)
+                Exit::shim_lost(self.cleanup.run(&self.shim).await)
             }
         };
         ended.send(exit).ok();
@@ -89,7 +89,7 @@ impl Supervisor {
 
     /// Waits for the shim's next word. `None`: it is dead, or nothing that can be trusted any more.
     async fn next_status(&mut self) -> Option<Status> {
-        let mut shot = false;
+        let mut is_killed = false;
         loop {
             match self.inbox.next() {
                 Ok(Some(status)) => return Some(status),
@@ -106,17 +106,17 @@ impl Supervisor {
                         return None;
                     }
                 }
-                () = passed(&mut self.overdue), if !shot => {
+                () = passed(&mut self.overdue), if !is_killed => {
                     tracing::error!("a shim does not end and is killed");
                     self.kill();
-                    shot = true;
+                    is_killed = true;
                 }
             }
         }
     }
 
     fn kill(&self) {
-        pidfd_send_signal(&self.presence.handle, Signal::KILL).ok(); // an error: it is dead already
+        pidfd_send_signal(&self.shim.handle, Signal::KILL).ok(); // an error: it is dead already
     }
 }
 

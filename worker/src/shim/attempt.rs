@@ -17,7 +17,7 @@ use rustix::thread::set_no_new_privs;
 use super::profile::{Denied, Profile};
 use super::program;
 use super::protocol::{
-    Death, Ending, Exited, Inbox, MAX_SPAWN_BYTES, RefusalCode, SpawnMessage, Status, encode,
+    Ending, ExitStatus, Exited, Inbox, MAX_SPAWN_BYTES, RefusalCode, SpawnMessage, Status, encode,
 };
 use super::watch::{Watch, WatchEnd, boottime_now};
 use super::{kernel, temporary, tree};
@@ -39,7 +39,7 @@ pub(super) struct Inherited {
 pub(super) fn run(inherited: Inherited) -> u8 {
     let Inherited { channel, stdin, stdout, stderr } = inherited;
     let mut channel = UnixStream::from(channel);
-    if settle().is_err() {
+    if set_up().is_err() {
         return 1;
     }
     let mut inbox = Inbox::default();
@@ -69,7 +69,7 @@ pub(super) fn run(inherited: Inherited) -> u8 {
     0
 }
 
-fn settle() -> Result<(), Errno> {
+fn set_up() -> Result<(), Errno> {
     setsid()?;
     set_child_subreaper(Some(Pid::INIT))?; // any pid means "yes"
     // A setuid program could not be killed by a worker that is not root.
@@ -137,12 +137,12 @@ fn finish(
     request: &SpawnMessage<'_>,
     held: HeldResources,
 ) -> Exited {
-    let (killed, death) = kill_all(child);
+    let (killed, exit) = kill_all(child);
     let (ending, leftovers) = match end {
-        Ok(WatchEnd::Died { death, asked: false }) => (Ending::Exited(death), killed),
-        Ok(WatchEnd::Died { death, asked: true }) => (Ending::Terminated(death), killed),
+        Ok(WatchEnd::Exited { status, asked: false }) => (Ending::Exited(status), killed),
+        Ok(WatchEnd::Exited { status, asked: true }) => (Ending::Terminated(status), killed),
         Ok(WatchEnd::Overdue) => {
-            (Ending::Terminated(death.unwrap_or(Death::Signal(9))), killed.saturating_sub(1))
+            (Ending::Terminated(exit.unwrap_or(ExitStatus::Signal(9))), killed.saturating_sub(1))
         }
         Ok(WatchEnd::Deadline) => (Ending::Deadline, killed.saturating_sub(1)),
         Ok(WatchEnd::HungUp) => (Ending::Orphaned, killed.saturating_sub(1)),
@@ -155,31 +155,31 @@ fn finish(
 
 /// Kills and reaps until there is no child. Returns how many were alive, and how the program's own process died if
 /// it is among them.
-fn kill_all(child: Pid) -> (u32, Option<Death>) {
+fn kill_all(child: Pid) -> (u32, Option<ExitStatus>) {
     let mut killed = 0;
-    let mut death = None;
+    let mut exit = None;
     let mut note = |pid, status: WaitStatus| {
         if pid == child {
-            death = Some(death_of(status));
+            exit = Some(exit_status(status));
         }
     };
     loop {
         match tree::reap(None) {
             Ok(Some((pid, status))) => note(pid, status),
             Ok(None) => {
-                tree::hurry();
+                tree::raise_priority();
                 killed += tree::clear(|_| true, &mut note, FOREVER).unwrap_or_default();
             }
-            Err(_) => return (killed, death), // CHILD: nobody is left
+            Err(_) => return (killed, exit), // CHILD: nobody is left
         }
     }
 }
 
 /// How a reaped process died.
-pub(super) fn death_of(status: WaitStatus) -> Death {
+pub(super) fn exit_status(status: WaitStatus) -> ExitStatus {
     match (status.exit_status(), status.terminating_signal()) {
-        (Some(code), _) => Death::Code(code),
-        (None, signal) => Death::Signal(signal.unwrap_or_default()),
+        (Some(code), _) => ExitStatus::Code(code),
+        (None, signal) => ExitStatus::Signal(signal.unwrap_or_default()),
     }
 }
 

@@ -23,10 +23,10 @@ use super::kernel::{self, Forked};
 use super::{link, tree};
 
 /// How long one answer to [`link::CLEAR`] may take; the worker asks again.
-const CLEAR_PATIENCE: Duration = Duration::from_secs(5);
+const CLEAR_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often to look again for what cannot be waited for, while ending.
-const FAREWELL_PAUSE: Duration = Duration::from_millis(20);
+const EXIT_PAUSE: Duration = Duration::from_millis(20);
 
 struct Shim {
     pid: Pid,
@@ -39,26 +39,26 @@ struct Forker {
 }
 
 /// What a turn of the forker's loop ends with.
-enum Turn {
+enum Pass {
     /// Go on.
     Served,
     /// This process is a new shim now.
-    Born(Inherited),
+    Forked(Inherited),
     /// The worker has let go.
     HungUp,
 }
 
 pub(super) fn run() -> ExitCode {
-    let Ok(worker) = settle() else { return ExitCode::FAILURE };
+    let Ok(worker) = set_up() else { return ExitCode::FAILURE };
     let mut forker = Forker { worker, shims: Vec::new() };
     loop {
-        match forker.turn() {
-            Ok(Turn::Served) => {}
-            Ok(Turn::Born(inherited)) => {
+        match forker.pass() {
+            Ok(Pass::Served) => {}
+            Ok(Pass::Forked(inherited)) => {
                 drop(forker); // the worker's socket and the other shims' handles are none of our business
                 kernel::exit(attempt::run(inherited));
             }
-            Ok(Turn::HungUp) | Err(_) => break,
+            Ok(Pass::HungUp) | Err(_) => break,
         }
     }
     forker.wait_for_all();
@@ -66,9 +66,9 @@ pub(super) fn run() -> ExitCode {
 }
 
 /// Leaves the worker's session, takes the socket off descriptor 0, and closes this process to prying eyes.
-fn settle() -> Result<OwnedFd, Errno> {
+fn set_up() -> Result<OwnedFd, Errno> {
     kernel::close_inherited();
-    kernel::settle_signals();
+    kernel::reset_signals();
     setsid()?;
     chdir("/")?;
     set_child_subreaper(Some(Pid::INIT))?; // any pid means "yes"
@@ -83,48 +83,48 @@ fn settle() -> Result<OwnedFd, Errno> {
 
 impl Forker {
     /// Waits for the worker or for the end of a shim, and deals with it.
-    fn turn(&mut self) -> Result<Turn, Errno> {
+    fn pass(&mut self) -> Result<Pass, Errno> {
         let mut sources = vec![PollFd::new(&self.worker, PollFlags::IN)];
         sources.extend(self.shims.iter().map(|shim| PollFd::new(&shim.handle, PollFlags::IN)));
         match poll(&mut sources, None) {
-            Err(Errno::INTR) => return Ok(Turn::Served),
+            Err(Errno::INTR) => return Ok(Pass::Served),
             answer => answer?,
         };
         let called = !sources[0].revents().is_empty();
         let ended = sources[1..].iter().any(|source| !source.revents().is_empty());
         if ended && self.reap() {
-            self.clear(CLEAR_PATIENCE);
+            self.clear(CLEAR_TIMEOUT);
         }
-        if called { self.serve() } else { Ok(Turn::Served) }
+        if called { self.serve() } else { Ok(Pass::Served) }
     }
 
-    fn serve(&mut self) -> Result<Turn, Errno> {
+    fn serve(&mut self) -> Result<Pass, Errno> {
         let Some((request, descriptors)) = link::receive(self.worker.as_fd())? else {
-            return Ok(Turn::HungUp);
+            return Ok(Pass::HungUp);
         };
         if request == link::FORK {
             let Ok([channel, stdin, stdout, stderr]) = <[OwnedFd; 4]>::try_from(descriptors) else {
                 return self.reply(link::FAILED);
             };
             return match kernel::fork() {
-                Ok(Forked::Child) => Ok(Turn::Born(Inherited { channel, stdin, stdout, stderr })),
+                Ok(Forked::Child) => Ok(Pass::Forked(Inherited { channel, stdin, stdout, stderr })),
                 Ok(Forked::Parent(pid)) => {
                     // It is our child and not yet waited for, so the id cannot have been given away.
                     let handle = pidfd_open(pid, PidfdFlags::empty())?;
                     link::send(self.worker.as_fd(), pid.as_raw_pid(), &[handle.as_fd()])?;
                     self.shims.push(Shim { pid, handle });
-                    Ok(Turn::Served)
+                    Ok(Pass::Served)
                 }
                 Err(_) => self.reply(link::FAILED),
             };
         }
-        let cleared = self.clear(CLEAR_PATIENCE);
+        let cleared = self.clear(CLEAR_TIMEOUT);
         self.reply(if cleared { link::DONE } else { link::FAILED })
     }
 
-    fn reply(&self, number: i32) -> Result<Turn, Errno> {
+    fn reply(&self, number: i32) -> Result<Pass, Errno> {
         link::send(self.worker.as_fd(), number, &[])?;
-        Ok(Turn::Served)
+        Ok(Pass::Served)
     }
 
     /// Reaps the shims that have ended. True: one of them did not end in order, so something may be left of it.
@@ -142,9 +142,9 @@ impl Forker {
     }
 
     /// Kills every child that is not a shim. False: some would not die in time.
-    fn clear(&self, patience: Duration) -> bool {
-        let stray = |pid| !self.shims.iter().any(|shim| shim.pid == pid);
-        tree::clear(stray, |_, _| {}, patience).is_some()
+    fn clear(&self, timeout: Duration) -> bool {
+        let leftover = |pid| !self.shims.iter().any(|shim| shim.pid == pid);
+        tree::clear(leftover, |_, _| {}, timeout).is_some()
     }
 
     /// The worker is gone. The shims see that too, and kill what they have; we wait for them, and kill what shims
@@ -152,11 +152,11 @@ impl Forker {
     fn wait_for_all(&mut self) {
         loop {
             self.reap();
-            self.clear(FAREWELL_PAUSE);
+            self.clear(EXIT_PAUSE);
             if self.shims.is_empty() && tree::children(rustix::process::getpid()).is_empty() {
                 return;
             }
-            tree::sleep(FAREWELL_PAUSE);
+            tree::sleep(EXIT_PAUSE);
         }
     }
 }

@@ -52,7 +52,7 @@ extern "C" fn wake(_signal: libc::c_int) {}
 /// started by `nohup` or by a shell's `&` ignores some), except for those that only wake us: a child's end, and
 /// the polite ways to ask for an end. Service managers send those to every process of a unit; a shim ends when its
 /// worker lets go, not before. A handler, other than "ignore", is not inherited by programs.
-pub(super) fn settle_signals() {
+pub(super) fn reset_signals() {
     let handler = wake as extern "C" fn(libc::c_int) as *const () as libc::sighandler_t;
     for signal in 1..=libc::SIGRTMAX() {
         let disposition = match signal {

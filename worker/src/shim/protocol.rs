@@ -121,13 +121,13 @@ pub enum RefusalCode {
     /// The worker's lease had already ended.
     DeadlinePassed,
     /// The order is larger than [`super::protocol`] allows.
-    OrderTooLarge,
+    RequestTooLarge,
 }
 
 /// How a process died.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Death {
+pub enum ExitStatus {
     /// It exited with this code, 0 to 255.
     Code(i32),
     /// This signal, by number, ended it.
@@ -139,9 +139,9 @@ pub enum Death {
 #[serde(rename_all = "snake_case")]
 pub enum Ending {
     /// By itself.
-    Exited(Death),
+    Exited(ExitStatus),
     /// The worker asked for it with SIGTERM. `Signal(9)` means that it did not obey within its grace.
-    Terminated(Death),
+    Terminated(ExitStatus),
     /// The worker had it killed.
     Killed,
     /// The worker's lease ran out without being renewed.

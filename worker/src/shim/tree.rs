@@ -30,7 +30,7 @@ const STOPPING_ROUNDS: usize = 100;
 
 /// What `/proc/PID/stat` says about a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Kin {
+pub(crate) struct ProcessStat {
     /// Its parent's process id.
     pub(crate) parent: i32,
     /// Its session's id.
@@ -42,18 +42,18 @@ pub(crate) struct Kin {
 }
 
 /// Looks a process up.
-pub(crate) fn kin(pid: Pid) -> Option<Kin> {
+pub(crate) fn process_stat(pid: Pid) -> Option<ProcessStat> {
     parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
-fn parse_stat(stat: &str) -> Option<Kin> {
+fn parse_stat(stat: &str) -> Option<ProcessStat> {
     // The name comes second, in parentheses, and may contain anything.
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
     let zombie = matches!(fields.next()?, "Z" | "X");
     let parent = fields.next()?.parse().ok()?;
     let _group = fields.next()?;
     let session = fields.next()?.parse().ok()?;
-    Some(Kin { parent, session, start: fields.nth(15)?.parse().ok()?, zombie })
+    Some(ProcessStat { parent, session, start: fields.nth(15)?.parse().ok()?, zombie })
 }
 
 /// The children of all of a process' threads, as far as the kernel can list them while they change.
@@ -68,19 +68,24 @@ pub(crate) fn children(pid: Pid) -> Vec<Pid> {
 }
 
 /// Sends a signal to those of `roots` that are children of this process, and to everything below them; to each
-/// process once, as long as `told` is the same. Returns whether there was somebody to tell.
-fn tell(roots: Vec<Pid>, signal: Signal, told: &mut HashSet<(Pid, u64)>) -> bool {
-    let before = told.len();
+/// process once, as long as `signalled` is the same. Returns whether there was somebody to tell.
+fn signal_trees(roots: Vec<Pid>, signal: Signal, signalled: &mut HashSet<(Pid, u64)>) -> bool {
+    let before = signalled.len();
     let mut next: Vec<(Pid, Pid)> = roots.into_iter().map(|root| (root, getpid())).collect();
     while let Some((pid, parent)) = next.pop() {
         let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
-        let Some(kin) = kin(pid).filter(|kin| kin.parent == parent.as_raw_pid()) else { continue };
-        if !kin.zombie && !told.contains(&(pid, kin.start)) && pidfd_send_signal(&handle, signal).is_ok() {
-            told.insert((pid, kin.start));
+        let Some(stat) = process_stat(pid).filter(|stat| stat.parent == parent.as_raw_pid()) else {
+            continue;
+        };
+        if !stat.zombie
+            && !signalled.contains(&(pid, stat.start))
+            && pidfd_send_signal(&handle, signal).is_ok()
+        {
+            signalled.insert((pid, stat.start));
         }
         next.extend(children(pid).into_iter().map(|child| (child, pid)));
     }
-    told.len() > before
+    signalled.len() > before
 }
 
 /// Waits for a dead child, without blocking: that one, or any. `Ok(None)` says that none is dead yet, `CHILD` that
@@ -97,17 +102,17 @@ pub(crate) fn reap(which: Option<Pid>) -> Result<Option<(Pid, WaitStatus)>, Errn
     }
 }
 
-/// Kills and reaps every child that `ours` names, and all below, until none is left or `patience` is over. Whoever
+/// Kills and reaps every child that `ours` names, and all below, until none is left or `timeout` is over. Whoever
 /// is still there then cannot be killed (an uninterruptible wait in the kernel).
 ///
 /// All are stopped before the first is killed: what is stopped cannot multiply, and unlike the dead it does not make
 /// room for others under a limit of processes.
 ///
-/// `reaped` is told how each child died. Returns how many were alive, or `None` when patience was over.
+/// `reaped` is signalled how each child died. Returns how many were alive, or `None` when timeout was over.
 pub(crate) fn clear(
     ours: impl Fn(Pid) -> bool,
     mut reaped: impl FnMut(Pid, WaitStatus),
-    patience: Duration,
+    timeout: Duration,
 ) -> Option<u32> {
     let (mut stopped, mut killed) = (HashSet::new(), HashSet::new());
     let mut pause = FIRST_PAUSE;
@@ -115,7 +120,7 @@ pub(crate) fn clear(
     let roots = || -> Vec<Pid> { children(getpid()).into_iter().filter(|&pid| ours(pid)).collect() };
     loop {
         for _ in 0..STOPPING_ROUNDS {
-            if !tell(roots(), Signal::STOP, &mut stopped) {
+            if !signal_trees(roots(), Signal::STOP, &mut stopped) {
                 break;
             }
         }
@@ -123,14 +128,14 @@ pub(crate) fn clear(
         if roots.is_empty() {
             return Some(killed.len() as u32);
         }
-        let mut progress = tell(roots.clone(), Signal::KILL, &mut killed);
+        let mut progress = signal_trees(roots.clone(), Signal::KILL, &mut killed);
         for root in roots {
             if let Ok(Some((_, status))) = reap(Some(root)) {
                 reaped(root, status);
                 progress = true;
             }
         }
-        if began.elapsed() > patience {
+        if began.elapsed() > timeout {
             return None;
         }
         pause = if progress { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
@@ -139,7 +144,7 @@ pub(crate) fn clear(
 }
 
 /// Runs before the others where that is allowed (root): a tree that forks wildly must not starve its killer.
-pub(crate) fn hurry() {
+pub(crate) fn raise_priority() {
     setpriority_process(None, -20).ok();
 }
 
@@ -160,7 +165,7 @@ mod tests {
     #[test]
     fn a_name_with_parentheses_does_not_confuse() {
         let stat = "12 (a) Z 1 (b) S 7 12 9 0 -1 64 1 2 3 4 5 6 7 8 20 0 1 0 4711 99 98";
-        let expected = Kin { parent: 7, session: 9, start: 4711, zombie: false };
+        let expected = ProcessStat { parent: 7, session: 9, start: 4711, zombie: false };
         assert_eq!(parse_stat(stat), Some(expected));
     }
 }

@@ -16,8 +16,8 @@ use rustix::time::{
     timerfd_create, timerfd_settime,
 };
 
-use super::attempt::death_of;
-use super::protocol::{Control, Death, Inbox};
+use super::attempt::exit_status;
+use super::protocol::{Control, ExitStatus, Inbox};
 use super::tree;
 
 const NANOSECONDS: u64 = 1_000_000_000;
@@ -29,7 +29,7 @@ const REAPING_PERIOD: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 #[derive(Clone, Copy)]
 pub(super) enum WatchEnd {
     /// The program ended; `asked` if the worker had asked it to.
-    Died { death: Death, asked: bool },
+    Exited { status: ExitStatus, asked: bool },
     /// It was asked to end and did not, within its grace.
     Overdue,
     /// The worker wants it dead.
@@ -73,13 +73,13 @@ impl<'a> Watch<'a> {
 
     pub(super) fn run(mut self) -> WatchEnd {
         loop {
-            if let Some(death) = self.reap() {
-                return WatchEnd::Died { death, asked: self.grace_end.is_some() };
+            if let Some(status) = self.reap() {
+                return WatchEnd::Exited { status, asked: self.grace_end.is_some() };
             }
             self.wait();
             // The time first, then the socket: what was sent by now is read before now is judged.
             let now = boottime_now();
-            if let Some(end) = self.hear() {
+            if let Some(end) = self.read_controls() {
                 return end;
             }
             if now >= self.deadline {
@@ -92,14 +92,14 @@ impl<'a> Watch<'a> {
     }
 
     /// Waits for all dead children, the program and those it abandoned.
-    fn reap(&self) -> Option<Death> {
-        let mut death = None;
+    fn reap(&self) -> Option<ExitStatus> {
+        let mut exit = None;
         while let Ok(Some((pid, status))) = tree::reap(None) {
             if pid == self.child {
-                death = Some(death_of(status));
+                exit = Some(exit_status(status));
             }
         }
-        death
+        exit
     }
 
     /// Waits for something to happen.
@@ -114,7 +114,7 @@ impl<'a> Watch<'a> {
     }
 
     /// Reads all that the worker has sent, and obeys.
-    fn hear(&mut self) -> Option<WatchEnd> {
+    fn read_controls(&mut self) -> Option<WatchEnd> {
         let mut buffer = [0; 4096];
         loop {
             match recv(self.channel, &mut buffer, RecvFlags::DONTWAIT) {

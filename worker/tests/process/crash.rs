@@ -218,7 +218,7 @@ async fn dead_idle_shims_are_replaced() {
 }
 
 #[tokio::test]
-async fn a_nursery_that_closes_takes_its_processes_along() {
+async fn a_shim_pool_that_closes_takes_its_processes_along() {
     let (place, mark) = (Place::new(), mark());
     let shim_pool = leased(hours(1));
     let running = start_to_first_line(&shim_pool, place.script(CLINGING, &mark)).await;

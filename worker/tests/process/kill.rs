@@ -7,7 +7,7 @@ use crate::support::{
     PATIENCE, Place, alive, hours, leased, mark, processes, run, seconds, shim_pool, start_to_first_line,
     stat, until,
 };
-use callboard_worker::process::{Death, Ending, boottime_now};
+use callboard_worker::process::{Ending, ExitStatus, boottime_now};
 
 /// Leaves behind, besides `$1` as its first child: a daemon, a stopped child, and a stopped daemon.
 const CLINGING: &str = "sleep $1 & (setsid sleep $1 >/dev/null 2>&1 &); \
@@ -19,7 +19,7 @@ async fn a_program_that_obeys_ends_by_itself() {
     let script = "trap 'exit 4' TERM; echo ready; while :; do sleep 0.05; done";
     let mut running = start_to_first_line(shim_pool(), place.script(script, "")).await;
     running.terminate(PATIENCE);
-    assert_eq!(running.wait().await.ending, Ending::Terminated(Death::Code(4)));
+    assert_eq!(running.wait().await.ending, Ending::Terminated(ExitStatus::Code(4)));
 }
 
 #[tokio::test]
@@ -30,7 +30,7 @@ async fn a_program_that_does_not_obey_is_killed_after_its_grace() {
     let grace = Duration::from_millis(300);
     let asked = Instant::now();
     running.terminate(grace);
-    assert_eq!(running.wait().await.ending, Ending::Terminated(Death::Signal(9)));
+    assert_eq!(running.wait().await.ending, Ending::Terminated(ExitStatus::Signal(9)));
     assert!(asked.elapsed() >= grace);
     println!("killed {:?} after the grace", asked.elapsed() - grace);
     assert_eq!(alive(&mark), [0; 0]);
@@ -44,7 +44,7 @@ async fn a_stopped_program_can_still_obey() {
     let stopped = || stat(running.pid).is_some_and(|stat| stat[0] == "T");
     until("it is stopped", PATIENCE, stopped).await;
     running.terminate(PATIENCE);
-    assert_eq!(running.wait().await.ending, Ending::Terminated(Death::Code(4)));
+    assert_eq!(running.wait().await.ending, Ending::Terminated(ExitStatus::Code(4)));
 }
 
 #[tokio::test]
@@ -135,7 +135,7 @@ async fn processes_that_run_away_are_caught() {
 #[tokio::test]
 async fn a_script_that_kills_its_group_does_not_kill_its_shim() {
     let exit = run(Place::new().script("sleep 100 & kill -9 0", "")).await.0;
-    assert_eq!(exit.ending, Ending::Exited(Death::Signal(9)));
+    assert_eq!(exit.ending, Ending::Exited(ExitStatus::Signal(9)));
 }
 
 #[tokio::test]

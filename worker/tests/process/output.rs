@@ -56,7 +56,7 @@ async fn input_that_is_too_large_is_refused() {
     let place = Place::new();
     let mut request = place.request("/bin/true", &[]);
     request.stdin = vec![1; 8 * 1024 * 1024 + 1].into();
-    assert_refused(shim_pool().start(request).await.err(), RefusalCode::OrderTooLarge);
+    assert_refused(shim_pool().start(request).await.err(), RefusalCode::RequestTooLarge);
 }
 
 #[tokio::test]

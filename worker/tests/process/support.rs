@@ -27,8 +27,8 @@ pub(crate) fn settings() -> Settings {
 
 /// The shim_pool of this test binary, with a lease that does not end.
 pub(crate) fn shim_pool() -> &'static ShimPool {
-    static NURSERY: OnceLock<ShimPool> = OnceLock::new();
-    NURSERY.get_or_init(|| leased(hours(1)))
+    static POOL: OnceLock<ShimPool> = OnceLock::new();
+    POOL.get_or_init(|| leased(hours(1)))
 }
 
 /// A shim_pool of one's own, with a lease of that many nanoseconds.
