@@ -249,8 +249,7 @@ impl Waiting {
 async fn commit(context: Arc<SubmitContext>, redis: Redis, group: Vec<Submission>, is_pushed: bool) {
     let (requests, replies): (Vec<Vec<JobRequest>>, Vec<_>) =
         group.into_iter().map(|submission| (submission.requests, submission.reply)).unzip();
-    let (results, after) = submit(&context, &requests, is_pushed).await;
-    after.announce_soon(&redis);
+    let results = submit(&context, &requests, is_pushed).await.announce_soon(&redis);
     for (result, reply) in results.into_iter().zip(replies) {
         // The send fails if the caller is gone.
         let _gone = reply.send(result.map_err(EnqueueError::from));

@@ -13,9 +13,12 @@ use callboard::{
     patch::{LimitsPatch, NewRateLimit, Patch, PolicyPatch},
     recipes::Recipes,
     settings::SharedSettings,
-    steps::enqueue::{
-        context::SubmitContext,
-        submit::{self, JobRequest},
+    steps::{
+        Done,
+        enqueue::{
+            context::SubmitContext,
+            submit::{self, JobRequest},
+        },
     },
     store::{Planning, Store},
     transport::Redis,
@@ -122,7 +125,7 @@ impl Direct {
             let order =
                 JobRequest { command: Some(command), queue: Some(queue.to_owned()), ..JobRequest::default() };
             let call = vec![order; submit::JOBS_MAX.min(count - jobs.len())];
-            let (answers, after) = submit::submit(&self.context, &[call], false).await;
+            let Done { value: answers, after } = submit::submit(&self.context, &[call], false).await;
             let accepted = answers.into_iter().next().context("submit returned no result")??;
             jobs.extend(accepted.iter().map(|accepted| accepted.job));
             after.announce(&self.redis).await;

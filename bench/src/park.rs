@@ -6,7 +6,10 @@ use callboard::{
     command::NOOP,
     ids::WorkerId,
     settings::SharedSettings,
-    steps::run::claim::{self, CLAIM_BATCH_MAX, Decision},
+    steps::{
+        Done,
+        run::claim::{self, CLAIM_BATCH_MAX, Decision},
+    },
     store::{Planning, Store},
 };
 
@@ -24,7 +27,7 @@ pub(crate) async fn park(shared: &SharedSettings, queue: &str, count: usize) -> 
     let worker: WorkerId = IdSource.make();
     for batch in jobs.chunks(CLAIM_BATCH_MAX) {
         let requests = requests(batch.iter().copied());
-        let (answers, _untold) = claim::claim(&store, worker, &requests).await?;
+        let Done { value: answers, .. } = claim::claim(&store, worker, &requests).await?;
         let mut granted = Vec::new();
         for (answer, request) in answers.iter().zip(requests) {
             match answer {

@@ -7,6 +7,7 @@ use callboard::{
     ids::{AttemptId, JobId, WorkerId},
     job::Outcome,
     steps::{
+        Done,
         finish::settle::{self, Settled, Settlement},
         run::claim::{self, ClaimRequest, Decision},
     },
@@ -24,7 +25,7 @@ pub(crate) async fn claim_all(
     worker: WorkerId,
     requests: &[ClaimRequest],
 ) -> anyhow::Result<()> {
-    let (answers, _untold) = claim::claim(store, worker, requests).await?;
+    let Done { value: answers, .. } = claim::claim(store, worker, requests).await?;
     ensure!(answers.iter().all(|answer| matches!(answer, Decision::Granted(_))), "a claim was not granted");
     Ok(())
 }
@@ -39,7 +40,7 @@ pub(crate) async fn settle_all(
     store: &Store,
     settlements: impl IntoIterator<Item = Settlement>,
 ) -> anyhow::Result<()> {
-    let (settled, _untold) = settle::settle(store, settlements.into_iter().collect()).await?;
+    let Done { value: settled, .. } = settle::settle(store, settlements.into_iter().collect()).await?;
     ensure!(settled.iter().all(|settled| *settled == Settled::Done), "a settle was refused");
     Ok(())
 }

@@ -152,8 +152,7 @@ fn claimer(
         let (store, redis, recipes, worker) =
             (store.clone(), redis.clone(), recipes.clone(), *identity.borrow());
         async move {
-            let (answers, after) = claim(&store, worker, &requests).await?;
-            after.announce_soon(&redis);
+            let answers = claim(&store, worker, &requests).await?.announce_soon(&redis);
             let granted = answers.iter().filter_map(|answer| match answer {
                 Decision::Granted(grant) => Some((**grant).clone()),
                 Decision::Parked { .. } | Decision::Paused | Decision::Gone => None,
@@ -179,8 +178,7 @@ fn settler(store: Store, redis: Redis) -> Batcher<Settlement, Settled> {
     Batcher::start("settle", 2, SETTLE_BATCH_MAX, move |settlements: Vec<Settlement>| {
         let (store, redis) = (store.clone(), redis.clone());
         async move {
-            let (settled, after) = settle(&store, settlements).await?;
-            after.announce_soon(&redis);
+            let settled = settle(&store, settlements).await?.announce_soon(&redis);
             Ok(settled)
         }
     })
@@ -212,8 +210,7 @@ fn recorders(store: &Store, redis: &Redis) -> Recorders {
     let logs = Batcher::start("append log", 1, NOTES_MAX, move |batches: Vec<Batch>| {
         let (store, redis) = (of_logs.clone(), hints.clone());
         async move {
-            let (appended, after) = append_log(&store, &batches).await?;
-            after.announce_soon(&redis);
+            let appended = append_log(&store, &batches).await?.announce_soon(&redis);
             Ok(appended)
         }
     });
@@ -221,8 +218,7 @@ fn recorders(store: &Store, redis: &Redis) -> Recorders {
     let progress = Batcher::start("note progress", 1, NOTES_MAX, move |reports: Vec<Report>| {
         let (store, redis) = (of_progress.clone(), hints.clone());
         async move {
-            let (held, after) = note_progress(&store, &reports).await?;
-            after.announce_soon(&redis);
+            let held = note_progress(&store, &reports).await?.announce_soon(&redis);
             Ok(reports.iter().map(|report| held.contains(&report.job)).collect())
         }
     });

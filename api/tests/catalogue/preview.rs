@@ -1,11 +1,13 @@
 //! `commandPreview`: composed commands, refusals, masked secrets, and agreement with jobEnqueue.
 
-use callboard::steps::StepError;
 use callboard::{
     ids::CommandId,
-    steps::enqueue::{
-        context::SubmitContext,
-        submit::{JobRequest, submit},
+    steps::{
+        Done, StepError,
+        enqueue::{
+            context::SubmitContext,
+            submit::{JobRequest, submit},
+        },
     },
 };
 use serde_json::{Value, json};
@@ -226,7 +228,7 @@ async fn refusals_of_submit(
     context: &SubmitContext,
     request: JobRequest,
 ) -> Vec<(String, String)> {
-    let (mut results, _) = submit(context, &[vec![request]], false).await;
+    let Done { value: mut results, .. } = submit(context, &[vec![request]], false).await;
     match results.remove(0) {
         Ok(_) => Vec::new(),
         Err(StepError::Refused(refusals)) => {

@@ -18,6 +18,7 @@ use callboard::{
     recipes::Recipes,
     secret::Keyring,
     steps::{
+        Done,
         enqueue::context::SubmitContext,
         finish::settle::{Settled, Settlement, settle},
         hand_out::{promote::promote, unblock::unblock},
@@ -236,7 +237,7 @@ impl Harness {
     /// Claims a job and returns the decision.
     pub(crate) async fn claim(&self, job: JobId) -> (AttemptId, Decision) {
         let attempt = IdSource.make();
-        let (decisions, after) =
+        let Done { value: decisions, after } =
             claim(&self.store, self.worker, &[ClaimRequest { job, attempt }]).await.unwrap();
         after.announce(&self.redis).await;
         (attempt, decisions.into_iter().next().unwrap())
@@ -253,7 +254,7 @@ impl Harness {
     pub(crate) async fn start_all(&self, jobs: &[JobId]) -> Vec<AttemptId> {
         let request = |job: &JobId| ClaimRequest { job: *job, attempt: IdSource.make() };
         let requests: Vec<ClaimRequest> = jobs.iter().map(request).collect();
-        let (decisions, _unsent) = claim(&self.store, self.worker, &requests).await.unwrap();
+        let Done { value: decisions, .. } = claim(&self.store, self.worker, &requests).await.unwrap();
         assert!(decisions.iter().all(|decision| matches!(decision, Decision::Granted(_))));
         requests.iter().map(|request| request.attempt).collect()
     }
@@ -262,7 +263,7 @@ impl Harness {
     pub(crate) async fn settle_all(&self, jobs: &[JobId], attempts: &[AttemptId], outcome: &Outcome) {
         let settlements =
             jobs.iter().zip(attempts).map(|(job, attempt)| settlement(*job, *attempt, outcome.clone()));
-        let (settled, after) = settle(&self.store, settlements.collect()).await.unwrap();
+        let Done { value: settled, after } = settle(&self.store, settlements.collect()).await.unwrap();
         assert!(settled.iter().all(|settled| *settled == Settled::Done));
         after.announce(&self.redis).await;
     }
@@ -273,7 +274,7 @@ impl Harness {
         let line = |text: &&str| NewLine { stream: LogStream::Stdout, text: (*text).to_owned(), at };
         let number = self.batches.fetch_add(1, Ordering::SeqCst) + 1;
         let batch = Batch { job, attempt, number, lines: lines.iter().map(line).collect() };
-        let (appended, after) = append_log(&self.store, &[batch]).await.unwrap();
+        let Done { value: appended, after } = append_log(&self.store, &[batch]).await.unwrap();
         assert_eq!(appended, [Appended::Stored]);
         after.announce(&self.redis).await;
     }
@@ -281,7 +282,8 @@ impl Harness {
     /// Reports the progress of an attempt.
     pub(crate) async fn progress(&self, job: JobId, attempt: AttemptId, fraction: f64) {
         let progress = Progress { fraction: Some(fraction), message: None };
-        let (held, after) = note_progress(&self.store, &[Report { job, attempt, progress }]).await.unwrap();
+        let Done { value: held, after } =
+            note_progress(&self.store, &[Report { job, attempt, progress }]).await.unwrap();
         assert_eq!(held, [job]);
         after.announce(&self.redis).await;
     }
@@ -317,10 +319,10 @@ impl Harness {
 
     /// Runs the duties that promote jobs, unblock jobs and fold counters, once.
     pub(crate) async fn run_duties(&self) {
-        let (after, _) = promote(&self.store).await.unwrap();
+        let Done { after, .. } = promote(&self.store).await.unwrap();
         after.announce(&self.redis).await;
         loop {
-            let (after, has_more) = unblock(&self.store).await.unwrap();
+            let Done { value: has_more, after } = unblock(&self.store).await.unwrap();
             after.announce(&self.redis).await;
             if !has_more {
                 break;

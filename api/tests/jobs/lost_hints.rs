@@ -8,6 +8,7 @@ use callboard::{
     job::Outcome,
     policy::Policy,
     steps::{
+        Done,
         finish::settle::{Settlement, settle},
         run::{
             append_log::append_log,
@@ -46,7 +47,8 @@ async fn changes_without_hints_are_reported_within_seconds() {
 
     let began = Instant::now();
     let attempt: AttemptId = IdSource.make();
-    let (_, unsent) = claim(&harness.store, harness.worker, &[ClaimRequest { job, attempt }]).await.unwrap();
+    let Done { after: unsent, .. } =
+        claim(&harness.store, harness.worker, &[ClaimRequest { job, attempt }]).await.unwrap();
     drop(unsent);
     assert_eq!(events.next().await["kind"], "STARTED");
     let change = changes.next().await;
@@ -55,7 +57,7 @@ async fn changes_without_hints_are_reported_within_seconds() {
 
     let began = Instant::now();
     let line = NewLine { stream: LogStream::Stderr, text: "unannounced".into(), at: clock::now() };
-    let (_, unsent) =
+    let Done { after: unsent, .. } =
         append_log(&harness.store, &[Batch { job, attempt, number: 1, lines: vec![line] }]).await.unwrap();
     drop(unsent);
     assert_eq!(log.next().await["lines"][0]["text"], "unannounced");
@@ -75,7 +77,7 @@ async fn changes_without_hints_are_reported_within_seconds() {
         exit,
         used,
     };
-    let (_, unsent) = settle(&harness.store, vec![settlement]).await.unwrap();
+    let Done { after: unsent, .. } = settle(&harness.store, vec![settlement]).await.unwrap();
     drop(unsent);
     assert_eq!(
         (events.next().await["kind"].clone(), events.message().await),

@@ -76,19 +76,15 @@ async fn a_job_shows_its_attempts_events_log_and_artifacts() {
         (&attempts["nodes"][0]["number"], &attempts["nodes"][0]["outcome"]),
         (&json!(2), &json!("SUCCEEDED"))
     );
-    assert_eq!(
-        attempts["nodes"][0]["worker"],
-        json!({ "id": harness.worker.to_string(), "status": "ACTIVE" })
-    );
+    let worker = json!({ "id": harness.worker.to_string(), "status": "ACTIVE" });
+    assert_eq!(attempts["nodes"][0]["worker"], worker);
     let file = &ended["artifacts"][0];
     assert_eq!(
         (&file["name"], &file["sizeBytes"], &file["sha256"]),
         (&json!("page.png"), &json!("12"), &json!("07".repeat(32)))
     );
-    assert!(
-        file["url"].as_str().unwrap().starts_with("https://callboard.test/artifacts/artifact_"),
-        "{file}"
-    );
+    let url = file["url"].as_str().unwrap();
+    assert!(url.starts_with("https://callboard.test/artifacts/artifact_"), "{file}");
     assert_eq!(
         ended["log"],
         json!({ "totalCount": 2, "nodes": [{ "text": "one", "sequence": 1 }, { "text": "two", "sequence": 2 }] })

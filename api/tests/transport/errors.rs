@@ -50,7 +50,7 @@ async fn errors_of_the_executor_have_a_code() {
         match code {
             None => assert_eq!(response["data"]["at"], "2026-11-22T17:31:10.000Z", "{response}"),
             Some(code) => {
-                assert_eq!(response["errors"][0]["extensions"]["code"], code, "{query}: {response}")
+                assert_eq!(response["errors"][0]["extensions"]["code"], code, "{query}: {response}");
             }
         }
     }

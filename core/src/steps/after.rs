@@ -1,6 +1,6 @@
 //! What a step leaves to do after its commit: references to push and hints to publish.
 //!
-//! Every step returns an [`After`] for its caller to announce. If it is lost, the duties and the
+//! Every step returns an [`After`] for its caller to announce, with a value or without ([`Done`]). If it is lost, the duties and the
 //! listeners find the changes by themselves a second later at most.
 
 use crate::{
@@ -83,5 +83,39 @@ impl After {
         if !hints.is_empty() {
             redis.publish(&hints).await;
         }
+    }
+}
+
+/// What a step returns, with what it leaves to announce.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "announce what it left"]
+pub struct Done<T> {
+    /// What the caller asked for.
+    pub value: T,
+    /// To announce after the commit.
+    pub after: After,
+}
+
+impl<T> Done<T> {
+    /// With this to announce.
+    pub(crate) const fn new(value: T, after: After) -> Self {
+        Self { value, after }
+    }
+
+    /// With nothing to announce.
+    pub(crate) fn unchanged(value: T) -> Self {
+        Self { value, after: After::default() }
+    }
+
+    /// Returns the value after [`After::announce`].
+    pub async fn announce(self, redis: &Redis) -> T {
+        self.after.announce(redis).await;
+        self.value
+    }
+
+    /// Returns the value at once, and announces concurrently.
+    pub fn announce_soon(self, redis: &Redis) -> T {
+        self.after.announce_soon(redis);
+        self.value
     }
 }

@@ -77,5 +77,5 @@ pub mod limits;
 pub mod maintain;
 pub mod run;
 
-pub use after::After;
+pub use after::{After, Done};
 pub use error::StepError;

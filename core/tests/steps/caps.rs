@@ -8,7 +8,7 @@ use callboard::{
     patch::{LimitsPatch, NewCap, Patch},
     refusal::RefusalCode,
     steps::{
-        StepError,
+        Done, StepError,
         enqueue::submit::{JobRequest, submit},
         finish::cancel::cancel,
         limits::{explain::explain, wake::sweep_stranded},
@@ -118,7 +118,7 @@ async fn a_refusing_cap_refuses_jobs_until_its_period_ends() {
     let jobs = fixture.submit(vec![request_for(command); 3]).await;
     assert_eq!(run(&fixture, &jobs).await, 2, "a job accepted before waits");
     let refused = |request: JobRequest| async {
-        let (results, _after) = submit(&fixture.context, &[vec![request]], false).await;
+        let Done { value: results, .. } = submit(&fixture.context, &[vec![request]], false).await;
         match results.into_iter().next().unwrap() {
             Err(StepError::Refused(refusals)) => refusals,
             other => unreachable!("{other:?}"),
@@ -151,12 +151,12 @@ async fn an_unused_start_is_offered_to_the_next_job() {
     let with = JobRequest { services: Some(vec![service]), ..request_for(fixture.command) };
     let jobs = fixture.submit(vec![with; 4]).await;
     assert_eq!(run(&fixture, &jobs).await, 1);
-    assert_eq!(sweep_stranded(&fixture.store, None).await.unwrap().0.ready, [], "no start is left today");
+    assert_eq!(sweep_stranded(&fixture.store, None).await.unwrap().after.ready, [], "no start is left today");
     fixture.sql(A_DAY_LATER).await;
     assert_eq!(fixture.wake_due().await, jobs[1..2]);
     assert!(cancel(&fixture.store, jobs[1], None).await.is_ok());
     assert_eq!(fixture.wake_due().await, [], "the gate is due tomorrow");
-    let (after, _) = sweep_stranded(&fixture.store, None).await.unwrap();
+    let Done { after, .. } = sweep_stranded(&fixture.store, None).await.unwrap();
     assert_eq!(after.ready.iter().map(|ready| ready.job).collect::<Vec<_>>(), jobs[2..3]);
     assert_eq!(run(&fixture, &jobs[2..]).await, 1);
 }

@@ -6,6 +6,7 @@ use callboard::{
     clock::{IdSource, Time},
     limit::GateKey,
     steps::{
+        Done,
         finish::settle::Settled,
         run::claim::{ClaimRequest, Decision, claim},
     },
@@ -30,7 +31,7 @@ async fn of_two_concurrent_claims_one_wins() {
     let granted = |decisions: &[Decision]| {
         decisions.iter().map(|decision| matches!(decision, Decision::Granted(_))).collect::<Vec<bool>>()
     };
-    let (forward, mut backward) = (granted(&forward.unwrap().0), granted(&backward.unwrap().0));
+    let (forward, mut backward) = (granted(&forward.unwrap().value), granted(&backward.unwrap().value));
     backward.reverse();
     assert!(forward.iter().zip(&backward).all(|(one, other)| one != other), "{forward:?} {backward:?}");
     assert_eq!(fixture.value::<i64>("SELECT count(*) FROM live_jobs WHERE state = 'running'").await, 20);
@@ -67,7 +68,7 @@ async fn a_profile_has_one_slot_and_its_release_wakes_the_next() {
     // Also within one batch.
     let requests: Vec<ClaimRequest> =
         jobs.iter().map(|&job| ClaimRequest { job, attempt: IdSource.make() }).collect();
-    let (decisions, _after) = claim(&fixture.store, worker, &requests).await.unwrap();
+    let Done { value: decisions, .. } = claim(&fixture.store, worker, &requests).await.unwrap();
     let granted = decisions.iter().filter(|decision| matches!(decision, Decision::Granted(_))).count();
     let key = GateKey::Profile(profile);
     assert_eq!(granted, 1);

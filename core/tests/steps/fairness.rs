@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use callboard::steps::StepError;
 use callboard::{
     clock,
     ids::JobId,
     job::HEAD_START,
     refusal::RefusalCode,
     steps::{
+        Done, StepError,
         enqueue::submit::{JobRequest, submit},
         finish::{cancel::cancel_many, retry::retry_many},
         hand_out::{
@@ -244,7 +244,8 @@ async fn forgetting_idle_lanes_changes_no_round() {
 async fn an_invalid_fairness_key_is_refused() {
     let fixture = Fixture::new().await;
     for key in ["", "a\0b", &"x".repeat(256)] {
-        let (results, _after) = submit(&fixture.context, &[vec![request(&fixture, key)]], false).await;
+        let Done { value: results, .. } =
+            submit(&fixture.context, &[vec![request(&fixture, key)]], false).await;
         let Err(StepError::Refused(refusals)) = &results[0] else { unreachable!("{results:?}") };
         assert_eq!(
             (refusals[0].code, refusals[0].path.as_slice()),
@@ -253,7 +254,7 @@ async fn an_invalid_fairness_key_is_refused() {
     }
     let again = |lane: &str| JobRequest { idempotency_key: Some("k".into()), ..request(&fixture, lane) };
     fixture.submit(vec![again("a")]).await;
-    let (results, _after) = submit(&fixture.context, &[vec![again("b")]], false).await;
+    let Done { value: results, .. } = submit(&fixture.context, &[vec![again("b")]], false).await;
     assert!(
         matches!(&results[0], Err(StepError::Refused(_))),
         "another fairness key makes a different request"

@@ -6,6 +6,7 @@ use callboard::{
     ids::{AttemptId, JobId},
     job::{Outcome, Progress},
     steps::{
+        Done,
         finish::settle::Settled,
         run::{
             append_log::append_log, keep_artifact::keep_artifact, note_progress::note_progress,
@@ -61,7 +62,7 @@ async fn a_stale_attempt_writes_nothing() {
     assert_eq!(fixture.log(job, stale, 1, "stale").await, Appended::Stale);
     assert!(!keep_artifact(&fixture.store, &file(job, stale)).await.unwrap());
     let progress = Progress { fraction: Some(0.5), message: None };
-    let (held, _after) =
+    let Done { value: held, .. } =
         note_progress(&fixture.store, &[Report { job, attempt: stale, progress }]).await.unwrap();
     assert_eq!(held, []);
 
@@ -124,7 +125,7 @@ async fn a_stale_attempt_is_fenced_in_the_same_batch_as_the_current_one() {
     let (job, stale, current) = superseded(&fixture).await;
     let line = |text: &str| NewLine { stream: LogStream::Stdout, text: text.into(), at: clock::now() };
     let batch = |attempt, text| Batch { job, attempt, number: 1, lines: vec![line(text)] };
-    let (appended, _after) =
+    let Done { value: appended, .. } =
         append_log(&fixture.store, &[batch(stale, "stale"), batch(current, "current")]).await.unwrap();
     assert_eq!(appended, [Appended::Stale, Appended::Stored]);
     assert_eq!(fixture.value::<String>("SELECT string_agg(lines, ',') FROM log_chunks").await, "current");
@@ -134,10 +135,8 @@ async fn a_stale_attempt_is_fenced_in_the_same_batch_as_the_current_one() {
         attempt,
         progress: Progress { fraction: Some(fraction), message: None },
     };
-    let (_held, _after) =
-        note_progress(&fixture.store, &[report(current, 0.5), report(stale, 0.9)]).await.unwrap();
+    let _done = note_progress(&fixture.store, &[report(current, 0.5), report(stale, 0.9)]).await.unwrap();
     assert_eq!(fixture.value::<String>(PROGRESS).await, "0.5");
-    let (_held, _after) =
-        note_progress(&fixture.store, &[report(stale, 0.9), report(current, 0.6)]).await.unwrap();
+    let _done = note_progress(&fixture.store, &[report(stale, 0.9), report(current, 0.6)]).await.unwrap();
     assert_eq!(fixture.value::<String>(PROGRESS).await, "0.6");
 }

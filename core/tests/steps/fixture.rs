@@ -13,6 +13,7 @@ use callboard::{
     recipes::Recipes,
     secret::Keyring,
     steps::{
+        Done,
         enqueue::{
             context::SubmitContext,
             submit::{JobRequest, submit},
@@ -137,7 +138,7 @@ impl Fixture {
 
     /// Submits these requests, without pushing the jobs to Redis.
     pub(crate) async fn submit(&self, requests: Vec<JobRequest>) -> Vec<JobId> {
-        let (results, _after) = submit(&self.context, &[requests], false).await;
+        let Done { value: results, .. } = submit(&self.context, &[requests], false).await;
         let accepted = results.into_iter().next().unwrap().unwrap();
         accepted.into_iter().map(|accepted| accepted.job).collect()
     }
@@ -150,7 +151,7 @@ impl Fixture {
     ) -> (Vec<(JobId, AttemptId)>, Vec<JobId>) {
         let requests: Vec<ClaimRequest> =
             jobs.iter().map(|&job| ClaimRequest { job, attempt: IdSource.make() }).collect();
-        let (decisions, after) = claim(&self.store, worker, &requests).await.unwrap();
+        let Done { value: decisions, after } = claim(&self.store, worker, &requests).await.unwrap();
         let granted =
             requests.iter().zip(&decisions).filter(|(_, decision)| matches!(decision, Decision::Granted(_)));
         let granted = granted.map(|(request, _)| (request.job, request.attempt)).collect();
@@ -161,13 +162,13 @@ impl Fixture {
     pub(crate) async fn settle_all(&self, runs: &[(JobId, AttemptId)]) -> Vec<JobId> {
         let settlements =
             runs.iter().map(|(job, attempt)| settlement(*job, *attempt, succeeded("x"))).collect();
-        let (_settled, after) = settle(&self.store, settlements).await.unwrap();
+        let Done { after, .. } = settle(&self.store, settlements).await.unwrap();
         after.ready.iter().map(|ready| ready.job).collect()
     }
 
     /// Wakes the jobs at gates that are due, and returns them.
     pub(crate) async fn wake_due(&self) -> Vec<JobId> {
-        let (after, _next) = wake_due(&self.store).await.unwrap();
+        let Done { after, .. } = wake_due(&self.store).await.unwrap();
         after.ready.iter().map(|ready| ready.job).collect()
     }
 
@@ -179,7 +180,7 @@ impl Fixture {
         is_dispatched: bool,
     ) -> Vec<JobId> {
         let request = JobRequest { command: Some(self.command), profile, ..JobRequest::default() };
-        let (results, _after) = submit(&self.context, &[vec![request; count]], is_dispatched).await;
+        let Done { value: results, .. } = submit(&self.context, &[vec![request; count]], is_dispatched).await;
         let accepted = results.into_iter().next().unwrap().unwrap();
         accepted.into_iter().map(|accepted| accepted.job).collect()
     }
@@ -205,7 +206,8 @@ impl Fixture {
 
     /// Claims one job for an attempt.
     pub(crate) async fn claim(&self, worker: WorkerId, job: JobId, attempt: AttemptId) -> Decision {
-        let (decisions, _after) = claim(&self.store, worker, &[ClaimRequest { job, attempt }]).await.unwrap();
+        let Done { value: decisions, .. } =
+            claim(&self.store, worker, &[ClaimRequest { job, attempt }]).await.unwrap();
         decisions.into_iter().next().unwrap()
     }
 
@@ -218,13 +220,13 @@ impl Fixture {
     }
 
     pub(crate) async fn settle(&self, job: JobId, attempt: AttemptId, outcome: Outcome) -> Settled {
-        settle(&self.store, vec![settlement(job, attempt, outcome)]).await.unwrap().0[0]
+        settle(&self.store, vec![settlement(job, attempt, outcome)]).await.unwrap().value[0]
     }
 
     pub(crate) async fn log(&self, job: JobId, attempt: AttemptId, number: i32, text: &str) -> Appended {
         let line = NewLine { stream: LogStream::Stdout, text: text.into(), at: clock::now() };
         let batch = Batch { job, attempt, number, lines: vec![line] };
-        append_log(&self.store, &[batch]).await.unwrap().0[0]
+        append_log(&self.store, &[batch]).await.unwrap().value[0]
     }
 }
 

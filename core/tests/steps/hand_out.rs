@@ -1,8 +1,11 @@
 //! Dispatch: a bounded window in Redis, and references that Redis lost are pushed again.
 
-use callboard::steps::hand_out::{
-    dispatch::{MARK_AGE, WINDOW, compare, refill},
-    promote::promote,
+use callboard::steps::{
+    Done,
+    hand_out::{
+        dispatch::{MARK_AGE, WINDOW, compare, refill},
+        promote::promote,
+    },
 };
 
 use crate::fixture::Fixture;
@@ -72,10 +75,10 @@ async fn a_scheduled_job_becomes_ready_at_its_run_time() {
     let job = fixture.job().await;
     let attempt = fixture.start(worker, job).await;
     fixture.settle(job, attempt, crate::fixture::failed()).await;
-    let (after, next) = promote(&fixture.store).await.unwrap();
+    let Done { value: next, after } = promote(&fixture.store).await.unwrap();
     assert!(after.changed.is_empty() && next.is_some(), "not due yet, and the next time is returned");
     fixture.sql("UPDATE live_jobs SET run_at = clock_timestamp()").await;
-    let (after, _) = promote(&fixture.store).await.unwrap();
+    let Done { after, .. } = promote(&fixture.store).await.unwrap();
     assert_eq!(after.changed, [job]);
     fixture.start(worker, job).await;
 }

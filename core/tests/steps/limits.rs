@@ -6,7 +6,7 @@ use callboard::{
     clock::Time,
     ids::{JobId, ServiceId},
     steps::{
-        StepError,
+        Done, StepError,
         enqueue::submit::JobRequest,
         limits::{explain::explain, queue_limit::set_queue_limit, wake::sweep_stranded},
     },
@@ -161,7 +161,7 @@ async fn the_sweep_corrects_a_miscounted_gate_from_the_rows() {
     fixture.sql("INSERT INTO gate_deltas (key, held) SELECT key, -1 FROM gates").await;
     fixture.sql("UPDATE gates SET held = 7").await;
     assert_eq!(fixture.settle_all(&running[..1]).await, [], "the gate counts no free slot");
-    let (after, _) = sweep_stranded(&fixture.store, None).await.unwrap();
+    let Done { after, .. } = sweep_stranded(&fixture.store, None).await.unwrap();
     assert_eq!(after.ready.iter().map(|ready| ready.job).collect::<Vec<_>>(), jobs[2..3]);
     assert_eq!(fixture.held_slots().await, 1);
 }
@@ -194,7 +194,7 @@ async fn an_unused_wakeup_goes_to_the_next_waiter() {
     assert_eq!(fixture.settle_all(&running).await, [jobs[1]]);
     let cancelled = callboard::steps::finish::cancel::cancel(&fixture.store, jobs[1], None).await;
     assert!(cancelled.is_ok());
-    let (after, next) = sweep_stranded(&fixture.store, None).await.unwrap();
+    let Done { value: next, after } = sweep_stranded(&fixture.store, None).await.unwrap();
     assert_eq!(after.ready.iter().map(|ready| ready.job).collect::<Vec<_>>(), [jobs[2]]);
     assert_eq!(next, None);
 }
@@ -249,7 +249,7 @@ async fn many_waiters_at_one_gate_do_not_delay_other_jobs() {
     assert_eq!(fixture.claim_all(worker, &free).await.0.len(), 3);
     // They wait for a later time, so neither wake finds one.
     assert_eq!(fixture.wake_due().await, []);
-    assert_eq!(sweep_stranded(&fixture.store, None).await.unwrap().0.ready, []);
+    assert_eq!(sweep_stranded(&fixture.store, None).await.unwrap().after.ready, []);
 }
 
 #[tokio::test]

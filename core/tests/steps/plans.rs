@@ -27,9 +27,9 @@ async fn run(fixture: &Fixture, jobs: &[JobId]) {
     let worker = fixture.worker().await;
     let requests: Vec<ClaimRequest> =
         jobs.iter().map(|&job| ClaimRequest { job, attempt: IdSource.make() }).collect();
-    let (_decisions, _after) = claim(&fixture.store, worker, &requests).await.unwrap();
+    let _done = claim(&fixture.store, worker, &requests).await.unwrap();
     let settlements = requests.iter().map(|request| settlement(request.job, request.attempt, succeeded("x")));
-    let (_settled, _after) = settle(&fixture.store, settlements.collect()).await.unwrap();
+    let _done = settle(&fixture.store, settlements.collect()).await.unwrap();
 }
 
 /// Rows read so far from the jobs' tables.

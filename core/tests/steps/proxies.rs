@@ -10,6 +10,7 @@ use callboard::{
     profile::ProxySelection,
     proxy::ProxyProtocol,
     steps::{
+        Done,
         enqueue::submit::JobRequest,
         limits::{cool_down::cool_down, explain::explain},
     },
@@ -233,13 +234,13 @@ async fn a_proxy_that_cools_down_is_avoided_and_its_waiters_move_if_they_can() {
         .await;
     let (first, _woken) = fixture.claim_all(worker, &jobs[..1]).await;
     assert!(fixture.claim_all(worker, &jobs[1..]).await.0.is_empty(), "both wait for the one slot");
-    let (_, after) = cool_down(&fixture.store, a).await.unwrap();
+    let Done { after, .. } = cool_down(&fixture.store, a).await.unwrap();
     extend_pause(&fixture).await;
     assert_eq!(after.ready.iter().map(|ready| ready.job).collect::<Vec<_>>(), jobs[1..]);
     let (granted, _woken) = fixture.claim_all(worker, &jobs[1..]).await;
     assert_eq!((granted.len(), proxies_in_use(&fixture).await), (1, vec![a, b]));
     let obstacle = explain(&fixture.store, &jobs).await.unwrap().remove(&jobs[2]).unwrap();
-    let (until, after) = cool_down(&fixture.store, a).await.unwrap();
+    let Done { value: until, after } = cool_down(&fixture.store, a).await.unwrap();
     assert_eq!(after.ready, [], "a running cool-down wakes no job");
     let refusing = Block::RetryAfter { until: until.unwrap() };
     assert_eq!((obstacle.at.key, obstacle.block), (GateKey::Proxy(a), refusing));

@@ -8,6 +8,7 @@ use callboard::{
     ids::{AttemptId, JobId},
     job::Progress,
     steps::{
+        Done,
         finish::settle::{Settled, settle},
         run::{append_log::append_log, keep_artifact::keep_artifact, note_progress::note_progress},
     },
@@ -54,10 +55,10 @@ async fn write(fixture: &Fixture, job: JobId, attempt: AttemptId, number: i32) -
         keep_artifact(&fixture.store, &file),
     );
     let settlements = vec![settlement(job, attempt, succeeded(&number.to_string()))];
-    let (settled, _after) = settle(&fixture.store, settlements).await.unwrap();
+    let Done { value: settled, .. } = settle(&fixture.store, settlements).await.unwrap();
     [
-        lines.unwrap().0 == [Appended::Stored],
-        !progress.unwrap().0.is_empty(),
+        lines.unwrap().value == [Appended::Stored],
+        !progress.unwrap().value.is_empty(),
         file.unwrap(),
         settled == [Settled::Done],
     ]

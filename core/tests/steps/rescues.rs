@@ -5,6 +5,7 @@ use callboard::{
     ids::WorkerId,
     job::transition::LOST_ATTEMPTS_MAX,
     steps::{
+        Done,
         finish::{
             report_alive::report_alive,
             rescue::{self, Rescued},
@@ -22,7 +23,7 @@ use crate::fixture::{Fixture, succeeded};
 pub(crate) async fn lose(fixture: &Fixture, worker: WorkerId) -> Rescued {
     let leases = rescue::leases(&fixture.store).await.unwrap();
     let lease = leases.iter().find(|lease| lease.worker == worker);
-    rescue::rescue(&fixture.store, lease).await.unwrap().0
+    rescue::rescue(&fixture.store, lease).await.unwrap().value
 }
 
 #[tokio::test]
@@ -32,7 +33,7 @@ async fn a_worker_that_renews_its_lease_in_time_keeps_its_jobs() {
     let attempt = fixture.start(worker, job).await;
     let seen = rescue::leases(&fixture.store).await.unwrap();
     assert!(matches!(renew(&fixture.store, worker, false).await.unwrap(), Renewal::Kept { .. }));
-    let (rescued, _after) = rescue::rescue(&fixture.store, seen.first()).await.unwrap();
+    let Done { value: rescued, .. } = rescue::rescue(&fixture.store, seen.first()).await.unwrap();
     assert_eq!((rescued.is_lost, rescued.jobs), (false, 0));
     let Renewal::Kept { held, .. } = renew(&fixture.store, worker, false).await.unwrap() else {
         panic!("lost")

@@ -61,7 +61,7 @@ impl Fixture {
 
     /// Fires until no schedule is due.
     async fn fire(&self) {
-        while fire_schedules(&self.context).await.unwrap().1 == Some(Duration::ZERO) {}
+        while fire_schedules(&self.context).await.unwrap().value == Some(Duration::ZERO) {}
     }
 
     /// Simulates a downtime of `hours`: the first due time of the downtime becomes the next one.

@@ -23,7 +23,7 @@ async fn concurrent_submits_of_the_same_keys_do_not_deadlock() {
             submit(&fixture.context, &forward, false),
             submit(&fixture.context, &backward, false)
         );
-        let (one, other) = (one.0[0].as_ref().unwrap(), other.0[0].as_ref().unwrap());
+        let (one, other) = (one.value[0].as_ref().unwrap(), other.value[0].as_ref().unwrap());
         assert!(one.iter().zip(other.iter().rev()).all(|(one, other)| one.job == other.job));
         assert_eq!(one.iter().chain(other).filter(|accepted| accepted.was_duplicate).count(), JOBS);
     }

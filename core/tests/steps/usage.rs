@@ -56,10 +56,10 @@ async fn each_finished_attempt_counts_once_for_everything_it_used() {
         settlements.push(Settlement { used, ..settlement(*job, attempt, outcome) });
     }
     let stale = Settlement { used: used(None, &[]), ..settlement(jobs[0], IdSource.make(), succeeded("x")) };
-    let (_, _after) = settle(&fixture.store, vec![stale]).await.unwrap();
+    let _done = settle(&fixture.store, vec![stale]).await.unwrap();
     fixture.sql("UPDATE live_jobs SET attempt_at = clock_timestamp() - interval '90 seconds'").await;
-    let (_, _after) = settle(&fixture.store, settlements.clone()).await.unwrap();
-    let (_, _after) = settle(&fixture.store, settlements).await.unwrap();
+    let _done = settle(&fixture.store, settlements.clone()).await.unwrap();
+    let _done = settle(&fixture.store, settlements).await.unwrap();
     let expected = [(3, 3), (1, 1), (2, 2), (1, 1)];
     assert_eq!(
         attempts(&usage_of(&fixture, &users).await),
@@ -128,7 +128,7 @@ async fn shares_of_a_service_are_sorted_by_usage() {
         let attempt = fixture.start(worker, *job).await;
         let profile = Some(profile).filter(|_| index > 0);
         let used = Some(Used { command: fixture.command, profile, services: vec![service] });
-        let (_, _after) =
+        let _done =
             settle(&fixture.store, vec![Settlement { used, ..settlement(*job, attempt, succeeded("x")) }])
                 .await
                 .unwrap();

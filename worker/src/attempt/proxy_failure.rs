@@ -31,10 +31,7 @@ pub(super) async fn throttle_if_unreachable(
     let Some((id, stored)) = proxy else { return outcome };
     let Err(why) = reach(&stored.proxy.address).await else { return outcome };
     let until = match cool_down(&attempt.shared.store, id).await {
-        Ok((until, after)) => {
-            after.announce_soon(&attempt.shared.redis);
-            until
-        }
+        Ok(done) => done.announce_soon(&attempt.shared.redis),
         Err(error) => {
             tracing::warn!(%error, proxy = %id, "a proxy that cannot be reached is not left alone");
             None

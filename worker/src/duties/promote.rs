@@ -16,8 +16,7 @@ impl Duty for Promote {
     type Error = StoreError;
 
     async fn run(&mut self) -> Result<Next, StoreError> {
-        let (after, next) = promote(&self.0.store).await?;
-        after.announce(&self.0.redis).await;
+        let next = promote(&self.0.store).await?.announce(&self.0.redis).await;
         Ok(Next::In(next.unwrap_or(PAUSE.1).clamp(PAUSE.0, PAUSE.1)))
     }
 

@@ -26,14 +26,14 @@ impl Rescue {
     /// Declares one worker lost, if given, and gives back the jobs of all lost workers.
     async fn rescue(&self, lease: Option<&Lease>) -> Result<(), StoreError> {
         loop {
-            let (rescued, after) = rescue::rescue(&self.shared.store, lease).await?;
+            let done = rescue::rescue(&self.shared.store, lease).await?;
+            let rescued = done.announce(&self.shared.redis).await;
             if let Some(lease) = lease.filter(|_| rescued.is_lost) {
                 tracing::warn!(worker = %lease.worker, "a worker's lease ran out");
             }
             if rescued.jobs > 0 {
                 tracing::warn!(jobs = rescued.jobs, "jobs of lost workers were given back");
             }
-            after.announce(&self.shared.redis).await;
             if !rescued.has_more {
                 return Ok(());
             }

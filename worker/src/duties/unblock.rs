@@ -17,8 +17,7 @@ impl Duty for Unblock {
     type Error = StoreError;
 
     async fn run(&mut self) -> Result<Next, StoreError> {
-        let (after, has_more) = unblock(&self.0.store).await?;
-        after.announce(&self.0.redis).await;
+        let has_more = unblock(&self.0.store).await?.announce(&self.0.redis).await;
         Ok(if has_more { Next::AtOnce } else { Next::About(EVERY) })
     }
 

@@ -29,8 +29,7 @@ impl Duty for WakeDue {
     type Error = StoreError;
 
     async fn run(&mut self) -> Result<Next, StoreError> {
-        let (after, next) = wake_due(&self.0.store).await?;
-        after.announce(&self.0.redis).await;
+        let next = wake_due(&self.0.store).await?.announce(&self.0.redis).await;
         Ok(spread(next.unwrap_or(DUE_PAUSE.1).clamp(DUE_PAUSE.0, DUE_PAUSE.1)))
     }
 
@@ -57,8 +56,8 @@ impl Duty for SweepStranded {
     type Error = StoreError;
 
     async fn run(&mut self) -> Result<Next, StoreError> {
-        let (after, last) = sweep_stranded(&self.shared.store, self.after.take()).await?;
-        after.announce(&self.shared.redis).await;
+        let last =
+            sweep_stranded(&self.shared.store, self.after.take()).await?.announce(&self.shared.redis).await;
         self.after = last;
         Ok(Next::About(SWEEP_EVERY))
     }

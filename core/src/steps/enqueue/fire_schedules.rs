@@ -15,7 +15,6 @@ use super::{
     context::SubmitContext,
     submit::{JobRequest, SubmitResult, submit_within},
 };
-use crate::steps::StepError;
 use crate::{
     clock::Time,
     compose::SecretInputs,
@@ -24,7 +23,7 @@ use crate::{
     refusal::Refusal,
     schedule::Firing,
     secret::{Keyring, sealed_input_owner},
-    steps::{After, finish::cancel::cancel_within},
+    steps::{After, Done, StepError, finish::cancel::cancel_within},
     store::{
         StoreError, Transaction,
         catalogue::schedules::{self, Advance, Schedule},
@@ -40,7 +39,7 @@ const REPLACED: &str = "Replaced by the next run of its schedule.";
 
 /// Fires one batch of due schedules. Returns what to announce, and the time until the next one is
 /// due: zero when there is more to do, `None` when no schedule will ever be due.
-pub async fn fire_schedules(context: &SubmitContext) -> Result<(After, Option<Duration>), StoreError> {
+pub async fn fire_schedules(context: &SubmitContext) -> Result<Done<Option<Duration>>, StoreError> {
     match fire(context, BATCH_MAX).await {
         // One job cannot be written. Firing one schedule at a time finds it without holding up the
         // rest.
@@ -52,7 +51,7 @@ pub async fn fire_schedules(context: &SubmitContext) -> Result<(After, Option<Du
     }
 }
 
-async fn fire(context: &SubmitContext, limit: i64) -> Result<(After, Option<Duration>), StoreError> {
+async fn fire(context: &SubmitContext, limit: i64) -> Result<Done<Option<Duration>>, StoreError> {
     let mut transaction = context.store.begin().await?;
     let (due, now) = schedules::lock_due(&mut transaction, limit).await?;
     let mut after = After::default();
@@ -69,7 +68,7 @@ async fn fire(context: &SubmitContext, limit: i64) -> Result<(After, Option<Dura
     }
     let next = schedules::until_next(&mut transaction).await?;
     commit(transaction).await?;
-    Ok((after, next))
+    Ok(Done::new(next, after))
 }
 
 /// Skips the due times of a schedule whose job cannot be written, and records why.
@@ -123,7 +122,7 @@ async fn fire_locked(
             Err(failure) => outcomes.entry(schedule.id).or_default().failure = Some(failure),
         }
     }
-    let (results, mut after) = submit_within(context, transaction, &submissions).await?;
+    let Done { value: results, mut after } = submit_within(context, transaction, &submissions).await?;
     for ((id, due), result) in owners.into_iter().zip(results) {
         outcomes.entry(id).or_default().note(due, &result);
     }

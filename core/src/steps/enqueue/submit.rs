@@ -21,7 +21,7 @@ use crate::{
     job::{JobState, Lane, ReadyJob, state::Ending},
     patch::PolicyPatch,
     refusal::{Refusal, RefusalCode},
-    steps::{After, StepError},
+    steps::{After, Done, StepError},
     store::{
         Connection, StoreError, Transaction, commit,
         jobs::{
@@ -96,29 +96,29 @@ pub async fn submit(
     context: &SubmitContext,
     submissions: &[Vec<JobRequest>],
     is_dispatched: bool,
-) -> (Vec<SubmitResult>, After) {
+) -> Done<Vec<SubmitResult>> {
     match attempt(context, submissions, is_dispatched).await {
         Ok(done) => done,
         Err(error @ (StoreError::Constraint { .. } | StoreError::Contended(_))) if submissions.len() > 1 => {
             tracing::debug!(%error, "a batch of submissions failed, retrying each alone");
             let (mut results, mut all) = (Vec::new(), After::default());
             for submission in submissions {
-                let (to_results, after) =
+                let Done { value: to_results, after } =
                     Box::pin(submit(context, std::slice::from_ref(submission), is_dispatched)).await;
                 results.extend(to_results);
                 all.merge(after);
             }
-            (results, all)
+            Done::new(results, all)
         }
         Err(StoreError::Constraint { name, .. }) if deleted_meanwhile(&name).is_some() => {
             let path = deleted_meanwhile(&name).unwrap_or_default();
             let refusal =
                 Refusal::new(RefusalCode::NotFound, path, "It was deleted while the job was submitted.");
-            (vec![Err(refusal.into())], After::default())
+            Done::unchanged(vec![Err(refusal.into())])
         }
         Err(error) => {
             let error = Arc::new(error);
-            (submissions.iter().map(|_| Err(StepError::Store(error.clone()))).collect(), After::default())
+            Done::unchanged(submissions.iter().map(|_| Err(StepError::Store(error.clone()))).collect())
         }
     }
 }
@@ -137,7 +137,7 @@ async fn attempt(
     context: &SubmitContext,
     submissions: &[Vec<JobRequest>],
     is_dispatched: bool,
-) -> Result<(Vec<SubmitResult>, After), StoreError> {
+) -> Result<Done<Vec<SubmitResult>>, StoreError> {
     let mut connection = context.store.connection().await?;
     let prefetched = Prefetched::load(context, &mut connection, submissions).await?;
     let mut prepared: Vec<Result<Vec<NewJob>, Vec<Refusal>>> = Vec::with_capacity(submissions.len());
@@ -163,7 +163,7 @@ pub(super) async fn submit_within(
     context: &SubmitContext,
     transaction: &mut Transaction,
     submissions: &[Vec<JobRequest>],
-) -> Result<(Vec<SubmitResult>, After), StoreError> {
+) -> Result<Done<Vec<SubmitResult>>, StoreError> {
     let prefetched = Prefetched::load(context, transaction, submissions).await?;
     let mut prepared: Vec<_> = submissions
         .iter()
@@ -212,7 +212,7 @@ async fn give_rounds(
 fn to_results(
     prepared: Vec<Result<Vec<NewJob>, Vec<Refusal>>>,
     inserted: Inserted,
-) -> (Vec<SubmitResult>, After) {
+) -> Done<Vec<SubmitResult>> {
     let mut after = After::default();
     let mut results = Vec::with_capacity(prepared.len());
     for (prepared, conflicts) in prepared.into_iter().zip(inserted) {
@@ -228,7 +228,7 @@ fn to_results(
             }
         });
     }
-    (results, after)
+    Done::new(results, after)
 }
 
 /// For each submission, the jobs that exist now, or why it was refused after all.

@@ -13,7 +13,7 @@ use crate::{
     ids::{JobId, WorkerId},
     job::{Outcome, Standing},
     mutant::Mutant,
-    steps::{After, limits::wake::Recheck},
+    steps::{After, Done, limits::wake::Recheck},
     store::{
         Connection, Store, StoreError, commit,
         jobs::live,
@@ -81,7 +81,7 @@ pub struct Rescued {
 
 /// One round. Declares the worker of `lease` lost, unless it has renewed since, and gives back a
 /// batch of the jobs of lost workers.
-pub async fn rescue(store: &Store, lease: Option<&Lease>) -> Result<(Rescued, After), StoreError> {
+pub async fn rescue(store: &Store, lease: Option<&Lease>) -> Result<Done<Rescued>, StoreError> {
     let mut transaction = store.begin().await?;
     let is_lost = match lease {
         Some(lease) => workers::lose(&mut transaction, lease).await?,
@@ -92,7 +92,7 @@ pub async fn rescue(store: &Store, lease: Option<&Lease>) -> Result<(Rescued, Af
     let (jobs, mut after, recheck) = give_back(&mut transaction, &orphans).await?;
     commit(transaction).await?;
     after.merge(recheck.run(store).await);
-    Ok((Rescued { is_lost, jobs, has_more }, after))
+    Ok(Done::new(Rescued { is_lost, jobs, has_more }, after))
 }
 
 async fn give_back(

@@ -19,7 +19,7 @@ use crate::{
     mutant::Mutant,
     policy::Policy,
     steps::{
-        After,
+        After, Done,
         limits::wake::{Recheck, wake_freed},
     },
     store::{
@@ -75,10 +75,7 @@ pub enum Settled {
 }
 
 /// Settles a batch and returns the results in order.
-pub async fn settle(
-    store: &Store,
-    settlements: Vec<Settlement>,
-) -> Result<(Vec<Settled>, After), StoreError> {
+pub async fn settle(store: &Store, settlements: Vec<Settlement>) -> Result<Done<Vec<Settled>>, StoreError> {
     let order: Vec<(AttemptId, &'static str)> =
         settlements.iter().map(|settlement| (settlement.attempt, settlement.outcome.as_str())).collect();
     let mut transaction = store.begin().await?;
@@ -90,13 +87,11 @@ pub async fn settle(
     commit(transaction).await?;
     after.merge(recheck.run(store).await);
     let is_done = |attempt| settled.contains(attempt) || repeated.contains(attempt);
-    Ok((
-        order
-            .iter()
-            .map(|(attempt, _)| if is_done(attempt) { Settled::Done } else { Settled::Stale })
-            .collect(),
-        after,
-    ))
+    let settled = order
+        .iter()
+        .map(|(attempt, _)| if is_done(attempt) { Settled::Done } else { Settled::Stale })
+        .collect();
+    Ok(Done::new(settled, after))
 }
 
 /// The body of [`settle`], inside the caller's transaction. Returns the attempts that it settled,

@@ -10,7 +10,7 @@ use crate::{
         Standing,
         transition::{Next, Transition, apply},
     },
-    steps::After,
+    steps::{After, Done},
     store::{
         Store, StoreError, commit,
         jobs::live::{self, Change},
@@ -23,14 +23,14 @@ const PROMOTE_BATCH_MAX: i64 = 500;
 
 /// Promotes and expires one batch. Also returns the time until the next job is due: zero when there
 /// may be more to do, `None` when none ever will be.
-pub async fn promote(store: &Store) -> Result<(After, Option<Duration>), StoreError> {
+pub async fn promote(store: &Store) -> Result<Done<Option<Duration>>, StoreError> {
     let mut transaction = store.begin().await?;
     let expired = backlog::expired(&mut transaction, PROMOTE_BATCH_MAX).await?;
     let due = backlog::due(&mut transaction, PROMOTE_BATCH_MAX).await?;
     let jobs: Vec<_> = expired.iter().chain(&due).copied().collect();
     let (rows, Some(now)) = live::lock(&mut transaction, &jobs).await? else {
         let next = backlog::next_due_in(&mut transaction).await?;
-        return Ok((After::default(), next));
+        return Ok(Done::unchanged(next));
     };
     let mut changes = Vec::new();
     for before in rows {
@@ -46,5 +46,6 @@ pub async fn promote(store: &Store) -> Result<(After, Option<Duration>), StoreEr
     let has_backlog =
         changes.iter().any(|change| matches!(change.applied.next, Next::Live(Standing::Queued { .. })));
     let changed = changes.iter().map(|change| change.before.job).collect();
-    Ok((After { changed, has_dependents, has_backlog, ..After::default() }, Some(Duration::ZERO)))
+    let after = After { changed, has_dependents, has_backlog, ..After::default() };
+    Ok(Done::new(Some(Duration::ZERO), after))
 }

@@ -11,7 +11,7 @@ use crate::{
         Standing,
         transition::{Next, Transition, apply},
     },
-    steps::After,
+    steps::{After, Done},
     store::{
         Store, StoreError, commit,
         jobs::{
@@ -26,11 +26,11 @@ use crate::{
 const UNBLOCK_BATCH_MAX: i64 = 500;
 
 /// Decides one batch. Also returns whether there may be more.
-pub async fn unblock(store: &Store) -> Result<(After, bool), StoreError> {
+pub async fn unblock(store: &Store) -> Result<Done<bool>, StoreError> {
     let mut transaction = store.begin().await?;
     let jobs = dependencies::take_due(&mut transaction, UNBLOCK_BATCH_MAX).await?;
     if jobs.is_empty() {
-        return Ok((After::default(), false));
+        return Ok(Done::unchanged(false));
     }
     let (rows, now) = live::lock(&mut transaction, &jobs).await?;
     // Read after the marks were taken. An edge that is closed from now on is marked again, for the
@@ -56,5 +56,5 @@ pub async fn unblock(store: &Store) -> Result<(After, bool), StoreError> {
         after.has_dependents = live::save(&mut transaction, &changes, now).await?.has_dependents;
     }
     commit(transaction).await?;
-    Ok((after, true))
+    Ok(Done::new(true, after))
 }

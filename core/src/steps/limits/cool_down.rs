@@ -15,7 +15,7 @@ use crate::{
         GateKey,
         response::{Closed, Observation},
     },
-    steps::After,
+    steps::{After, Done},
     store::{
         Store, StoreError, commit,
         limits::gates::{self, Saved, Wake},
@@ -28,11 +28,11 @@ pub const PAUSE: Duration = Duration::from_secs(5);
 
 /// Closes the proxy's gate and returns until when. Its waiters are woken, because some may have
 /// another proxy. A failure while the gate is closed does not prolong the pause.
-pub async fn cool_down(store: &Store, proxy: ProxyId) -> Result<(Option<Time>, After), StoreError> {
+pub async fn cool_down(store: &Store, proxy: ProxyId) -> Result<Done<Option<Time>>, StoreError> {
     let key = GateKey::Proxy(proxy);
     let mut transaction = store.begin().await?;
     let mut locked = gates::lock(&mut transaction, from_ref(&key)).await?;
-    let Some(now) = locked.at else { return Ok((None, After::default())) };
+    let Some(now) = locked.at else { return Ok(Done::unchanged(None)) };
     let gate = locked.gates.entry(key.clone()).or_default();
     let was_shut = gate.why_shut(now).is_some();
     gate.apply(&Observation { limits: Vec::new(), closed: Some(Closed::AtLeast(PAUSE)) }, now);
@@ -42,5 +42,5 @@ pub async fn cool_down(store: &Store, proxy: ProxyId) -> Result<(Option<Time>, A
     gates::save(&mut transaction, &[Saved { key: &key, gate, demand: None, wake }]).await?;
     let woken = if was_shut { Woken::default() } else { wake_all(&mut transaction, &key).await? };
     commit(transaction).await?;
-    Ok((until, After { has_timed: true, ..woken.after() }))
+    Ok(Done::new(until, After { has_timed: true, ..woken.after() }))
 }

@@ -28,7 +28,7 @@ use crate::{
         GateKey,
         gate::{AHEAD, Block, Demand, Gate},
     },
-    steps::After,
+    steps::{After, Done},
     store::{
         Connection, Store, StoreError, commit,
         jobs::live::{self, Change},
@@ -123,20 +123,20 @@ pub(crate) async fn wake_all(connection: &mut Connection, key: &GateKey) -> Resu
 
 /// One round of the duty: wakes waiters of every gate that is due. Also returns the time until the
 /// next gate is due: zero when there may be more to do, `None` when no gate is.
-pub async fn wake_due(store: &Store) -> Result<(After, Option<Duration>), StoreError> {
+pub async fn wake_due(store: &Store) -> Result<Done<Option<Duration>>, StoreError> {
     // Every worker wakes up at this moment, and mostly another one has done the work already.
     let next = gates::next_due_in(&mut *store.connection().await?).await?;
     if next.is_none_or(|wait| !wait.is_zero()) {
-        return Ok((After::default(), next));
+        return Ok(Done::unchanged(next));
     }
     let mut transaction = store.begin().await?;
     let locked = gates::lock_due(&mut transaction, GATES_MAX.into()).await?;
     if locked.gates.is_empty() {
-        return Ok((After::default(), Some(BUSY_PAUSE)));
+        return Ok(Done::unchanged(Some(BUSY_PAUSE)));
     }
     let woken = wake_locked(&mut transaction, locked, |_| WAKE_MAX, Occasion::Time).await?;
     commit(transaction).await?;
-    Ok((woken.finish(store).await, Some(Duration::ZERO)))
+    Ok(Done::new(Some(Duration::ZERO), woken.finish(store).await))
 }
 
 /// Checks a batch of gates with waiters that are not due within a minute, beginning after the key
@@ -145,7 +145,7 @@ pub async fn wake_due(store: &Store) -> Result<(After, Option<Duration>), StoreE
 pub async fn sweep_stranded(
     store: &Store,
     after: Option<String>,
-) -> Result<(After, Option<String>), StoreError> {
+) -> Result<Done<Option<String>>, StoreError> {
     let mut transaction = store.begin().await?;
     let found = gates::keys_with_parked(&mut transaction, after.as_deref(), GATES_MAX.into()).await?;
     let last = found.last().filter(|_| found.len() == usize::from(GATES_MAX)).cloned();
@@ -155,7 +155,7 @@ pub async fn sweep_stranded(
         wanted.remove(&timed);
     }
     if wanted.is_empty() {
-        return Ok((After::default(), last));
+        return Ok(Done::unchanged(last));
     }
     let keys: Vec<GateKey> = wanted.keys().cloned().collect();
     let mut locked = gates::lock(&mut transaction, &keys).await?;
@@ -169,7 +169,7 @@ pub async fn sweep_stranded(
     locked.gates.values_mut().for_each(|gate| gate.has_waiters = true);
     let woken = wake_locked(&mut transaction, locked, |_| 1, Occasion::Freed).await?;
     commit(transaction).await?;
-    Ok((woken.finish(store).await, last))
+    Ok(Done::new(last, woken.finish(store).await))
 }
 
 async fn wake_locked(

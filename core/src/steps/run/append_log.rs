@@ -4,7 +4,7 @@
 
 use crate::{
     mutant::Mutant,
-    steps::After,
+    steps::{After, Done},
     store::{
         Store, StoreError, commit,
         jobs::{
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Appends the batches and returns their results in order. Each attempt may have only one batch.
-pub async fn append_log(store: &Store, batches: &[Batch]) -> Result<(Vec<Appended>, After), StoreError> {
+pub async fn append_log(store: &Store, batches: &[Batch]) -> Result<Done<Vec<Appended>>, StoreError> {
     let mut transaction = store.begin().await?;
     let appended = if Mutant::LogWithoutFence.is_on() {
         let unfenced = mutants::unfenced(&mut transaction, batches).await?;
@@ -25,5 +25,5 @@ pub async fn append_log(store: &Store, batches: &[Batch]) -> Result<(Vec<Appende
     };
     commit(transaction).await?;
     let logged = batches.iter().map(|batch| batch.job).collect();
-    Ok((appended, After { logged, ..After::default() }))
+    Ok(Done::new(appended, After { logged, ..After::default() }))
 }

@@ -22,7 +22,7 @@ use crate::{
         transition::{Applied, Transition, apply},
     },
     limit::GateKey,
-    steps::{After, limits::wake::Recheck},
+    steps::{Done, limits::wake::Recheck},
     store::{
         Store, StoreError, commit,
         jobs::live::{self, Change, LiveJob, Started, Terms},
@@ -74,11 +74,11 @@ pub async fn claim(
     store: &Store,
     worker: WorkerId,
     requests: &[ClaimRequest],
-) -> Result<(Vec<Decision>, After), StoreError> {
+) -> Result<Done<Vec<Decision>>, StoreError> {
     let mut transaction = store.begin().await?;
     let jobs: Vec<JobId> = requests.iter().map(|request| request.job).collect();
     let (rows, now) = live::lock_with_terms(&mut transaction, &jobs).await?;
-    let Some(now) = now else { return Ok((vec![Decision::Gone; requests.len()], After::default())) };
+    let Some(now) = now else { return Ok(Done::unchanged(vec![Decision::Gone; requests.len()])) };
     let admission = Admission::load(&mut transaction, rows.iter()).await?;
     // The attempts whose freed slots this claim sees ended before this time.
     let now = admission.at.map_or(now, |locked_at| locked_at.max(now));
@@ -115,7 +115,7 @@ pub async fn claim(
     after.merge(recheck.run(store).await);
     after.has_timed |= has_timed;
     after.changed.extend(batch.changes.iter().map(|change| change.before.job));
-    Ok((decisions, after))
+    Ok(Done::new(decisions, after))
 }
 
 /// One batch, under the locks of its jobs and gates.

@@ -5,7 +5,7 @@
 
 use crate::{
     ids::JobId,
-    steps::After,
+    steps::{After, Done},
     store::{
         Store, StoreError, commit,
         jobs::progress::{self, Report},
@@ -14,9 +14,9 @@ use crate::{
 
 /// Stores reports and returns the jobs whose attempts still hold them. Each job may have only one
 /// report.
-pub async fn note_progress(store: &Store, reports: &[Report]) -> Result<(Vec<JobId>, After), StoreError> {
+pub async fn note_progress(store: &Store, reports: &[Report]) -> Result<Done<Vec<JobId>>, StoreError> {
     let mut transaction = store.begin().await?;
     let held = progress::report(&mut transaction, reports).await?;
     commit(transaction).await?;
-    Ok((held.clone(), After { changed: held, ..After::default() }))
+    Ok(Done::new(held.clone(), After { changed: held, ..After::default() }))
 }
