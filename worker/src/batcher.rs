@@ -1,20 +1,20 @@
-//! Turns many single requests into few batched steps: whatever waits goes together when a permit is free.
+//! Turns many single requests into few batched steps.
 //!
-//! Used for claims, settles, log lines, progress and starts. No timer: an idle worker's request goes at once, a busy
-//! worker's batches grow by themselves. Requests are repeated until Postgres answers, so they must recognise
-//! themselves when they come twice.
+//! There is no timer. A request to an idle batcher runs at once, and while steps are running,
+//! requests gather into the next batch. A batch is repeated until Postgres confirms it, so its step
+//! must be idempotent.
 
 use std::{sync::Arc, time::Duration};
 
 use callboard::store::StoreError;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-/// Requests that may wait; more callers wait to be let in.
+/// Most requests that wait. Further callers block until there is room.
 const WAITING_MAX: usize = 4096;
-/// Pause before a failed batch is tried again; doubles up to the second.
+/// Pause before a failed batch is repeated: the first, and the longest after doubling.
 const RETRY_AFTER: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
-/// The step could not be carried out for this request, and repeating it would not help.
+/// The step failed for this request, and repeating it would not help.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Failed(String);
@@ -34,8 +34,8 @@ impl<Q, A> Clone for Batcher<Q, A> {
 }
 
 impl<Q: Clone + Send + Sync + 'static, A: Send + 'static> Batcher<Q, A> {
-    /// Starts the actor. `step` carries out up to `most` requests and answers them in their order; `concurrency` of them
-    /// run at once.
+    /// Starts the actor. `step` takes at most `most` requests and returns their answers in order.
+    /// At most `concurrency` steps run at once.
     pub(crate) fn start<F, Fut>(name: &'static str, concurrency: usize, most: usize, step: F) -> Self
     where
         F: Fn(Vec<Q>) -> Fut + Send + Sync + 'static,
@@ -60,7 +60,7 @@ impl<Q: Clone + Send + Sync + 'static, A: Send + 'static> Batcher<Q, A> {
         Self { sender }
     }
 
-    /// Asks, and waits until Postgres has answered.
+    /// Sends a request and waits for its answer.
     pub(crate) async fn ask(&self, request: Q) -> Result<A, Failed> {
         let (reply, answer) = oneshot::channel();
         let closed = || Failed("the worker is stopping".into());
@@ -78,7 +78,7 @@ where
     match persist(name, step, &requests).await {
         Ok(answers) => {
             for (reply, answer) in replies.into_iter().zip(answers) {
-                // Whoever asked may be gone.
+                // The caller may be gone.
                 drop(reply.send(Ok(answer)));
             }
         }
@@ -89,7 +89,7 @@ where
             }
         }
         Err(error) => {
-            tracing::warn!(%error, step = name, "a batch failed; its members go one by one");
+            tracing::warn!(%error, step = name, "a batch failed; repeating its requests one by one");
             for (request, reply) in requests.into_iter().zip(replies) {
                 let answer = persist(name, step, std::slice::from_ref(&request)).await;
                 let answer = answer.map(|mut answers| answers.pop());
@@ -98,14 +98,15 @@ where
                     Failed(error.to_string())
                 };
                 let answer = answer.map_err(failed);
-                let answer = answer.and_then(|answer| answer.ok_or_else(|| Failed("no answer".into())));
+                let answer = answer
+                    .and_then(|answer| answer.ok_or_else(|| Failed("the step returned no answer".into())));
                 drop(reply.send(answer));
             }
         }
     }
 }
 
-/// Repeats a step while Postgres is away, contended, or did not tell what became of a COMMIT.
+/// Repeats a step while Postgres is down or contended, or the outcome of a COMMIT is unknown.
 async fn persist<Q: Clone, A, F, Fut>(
     name: &'static str,
     step: &F,
@@ -119,7 +120,7 @@ where
     loop {
         match step(requests.to_vec()).await {
             Err(error) if error.is_transient() || matches!(error, StoreError::CommitUnknown(_)) => {
-                tracing::warn!(%error, step = name, "trying again");
+                tracing::warn!(%error, step = name, "a step failed; trying again");
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(RETRY_AFTER.1);
             }

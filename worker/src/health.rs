@@ -1,4 +1,4 @@
-//! A worker's own small HTTP server, if it is asked for: `/healthz` and `/metrics`.
+//! The worker's optional HTTP server: `/healthz` and `/metrics`.
 
 use std::{future::ready, sync::Arc};
 
@@ -8,7 +8,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 
 use crate::{settings::WorkerSettings, shared::Shared};
 
-/// Starts it on the configured address.
+/// Starts the server on `CALLBOARD_WORKER_LISTEN`, if that is set.
 pub(crate) async fn start(settings: &WorkerSettings, shared: &Arc<Shared>) -> anyhow::Result<()> {
     let Some(address) = settings.listen else { return Ok(()) };
     let recorder =

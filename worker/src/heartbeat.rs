@@ -1,7 +1,8 @@
-//! The worker's lease: renewed from a thread of its own, so that a busy runtime cannot starve it.
+//! Renews the worker's lease on a thread of its own, so that a busy runtime cannot delay it.
 //!
-//! Each renewal moves the deadline of all shims (measured from before it began), and brings back what the worker
-//! should hold and cancel. It stops renewing when the main runtime hangs: then the shims end the children in time.
+//! Each renewal moves the deadline of all shims, counted from before it began, and returns which
+//! attempts the worker holds and which it has to cancel. When the main runtime hangs, the lease is
+//! not renewed, and the shims end the children in time.
 
 use std::{
     collections::HashSet,
@@ -28,19 +29,20 @@ use crate::{
     running_attempts::{RunningAttempts, StopReason},
 };
 
-/// Time between two renewals: with it, a stall of Postgres of five seconds ends nothing, whenever it begins (docs/adr/0010).
+/// Time between two renewals. Short enough that Postgres may stall for five seconds at any time
+/// without ending an attempt (docs/adr/0010).
 pub(crate) const RENEW_EVERY: Duration = Duration::from_secs(1);
-/// How much before the end of the lease the children are dead at the latest.
+/// The children are dead this long before the end of the lease.
 const SAFETY: Duration = Duration::from_millis(1500);
 /// Pause after a renewal that failed.
 const RETRY_AFTER: Duration = Duration::from_millis(250);
 
-/// Proof that the main runtime makes progress: a counter that it moves.
+/// Shows that the main runtime makes progress: when it last did, in milliseconds of CLOCK_BOOTTIME.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Liveness(Arc<AtomicU64>);
 
 impl Liveness {
-    /// Called by the main runtime, several times a second. Milliseconds of CLOCK_BOOTTIME.
+    /// The main runtime has to do this several times a second.
     pub(crate) fn mark(&self) {
         self.0.store(boottime_now() / 1_000_000, Ordering::Relaxed);
     }
@@ -51,7 +53,7 @@ impl Liveness {
     }
 }
 
-/// Begins the first lease. Until its first renewal, what is started may run as long as the lease that begins here.
+/// Registers the worker, which begins its first lease.
 pub(crate) async fn begin_lease(
     store: &Store,
     worker: &NewWorker,
@@ -64,7 +66,8 @@ pub(crate) async fn begin_lease(
     Ok(())
 }
 
-/// When the children must be dead, if the lease is not renewed after `began`. Nanoseconds of CLOCK_BOOTTIME.
+/// When the children must be dead if the renewal that began at `began` is the last. Both are in
+/// nanoseconds of CLOCK_BOOTTIME.
 fn deadline(began: u64, lease: Duration) -> u64 {
     if Mutant::ShimWithoutDeadline.is_on() {
         return u64::MAX;
@@ -72,16 +75,16 @@ fn deadline(began: u64, lease: Duration) -> u64 {
     began + lease.saturating_sub(SAFETY).as_nanos() as u64
 }
 
-/// What the lease tells the rest of the worker.
+/// What a renewal has for the rest of the worker.
 #[derive(Debug)]
 pub(crate) enum LeaseEvent {
-    /// Postgres has attempts of ours that nobody here runs.
+    /// Attempts that Postgres says are this worker's and that it does not run.
     UnknownAttempts(Vec<Record>),
-    /// Somebody asked this worker to end.
+    /// The worker was asked to drain.
     DrainAsked,
 }
 
-/// The lease and what it needs.
+/// The heartbeat's state.
 pub(crate) struct Heartbeat {
     pub(crate) store: Store,
     pub(crate) worker: NewWorker,
@@ -92,15 +95,15 @@ pub(crate) struct Heartbeat {
     pub(crate) identity: watch::Sender<WorkerId>,
     pub(crate) is_draining: watch::Receiver<bool>,
     pub(crate) events: mpsc::Sender<LeaseEvent>,
-    /// Asks for a renewal at once, e.g. because a cancel was hinted at.
+    /// Requests for a renewal at once, for example after the hint of a cancel.
     pub(crate) renew_now: mpsc::Receiver<()>,
-    /// What Postgres had and this worker did not, at the last renewal. Most of it ended while Postgres was being asked; what is told
-    /// again by a question that was put later did not.
+    /// Attempts that Postgres had and this worker did not run, at the last renewal. Most of them
+    /// ended during that renewal. If the next renewal names one again, its claim's answer was lost.
     pub(crate) unknown_before: HashSet<AttemptId>,
 }
 
 impl Heartbeat {
-    /// Runs the heartbeat on a thread of its own until its channels close.
+    /// Starts the thread, which ends when `renew_now` closes.
     pub(crate) fn start(self) -> std::io::Result<std::thread::JoinHandle<()>> {
         std::thread::Builder::new().name("heartbeat".into()).spawn(move || {
             match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -144,7 +147,8 @@ impl Heartbeat {
                 let unknown_before = std::mem::replace(&mut self.unknown_before, missing_now);
                 let unknown: Vec<_> =
                     missing.into_iter().filter(|record| unknown_before.contains(&record.attempt)).collect();
-                // Whatever the worker has no room for now is told again by the next renewal, which must not wait.
+                // Not `send`, because a renewal must not wait. What does not fit comes with the
+                // next.
                 if !unknown.is_empty() {
                     drop(self.events.try_send(LeaseEvent::UnknownAttempts(unknown)));
                 }
@@ -157,9 +161,12 @@ impl Heartbeat {
         Ok(())
     }
 
-    /// The lease ran out and others have our jobs: end what runs, and take part again under a new id. Claims may be under way
-    /// under the old one. The new id is there before the new lease, so that whatever is to run under this lease is claimed
-    /// under the new id; and whatever is not, is killed or never started.
+    /// The lease ran out, so other workers have this worker's jobs. Ends what runs and registers
+    /// again under a new id.
+    ///
+    /// Claims under the old id may still be under way. The new id is published before the new
+    /// lease, so everything that runs under the new lease was claimed under the new id. Everything
+    /// else is killed or never started.
     async fn begin_again(&mut self) -> Result<(), StoreError> {
         tracing::error!("the lease was lost: all attempts are stopped");
         self.running.stop_all(StopReason::Lost);

@@ -1,7 +1,9 @@
-//! Intake: references from Redis to the attempt pipeline, through apalis. The only file of the worker that names apalis.
+//! Intake: takes references from Redis and runs an attempt for each, with apalis.
 //!
-//! apalis gives the worker loop, the layers (catch-panic, tracing, concurrency) and the orderly end; the queue is our
-//! own backend (`callboard::transport::queue`). The handler always answers Ok: retries are Postgres' business.
+//! The only file of the worker that names apalis. apalis gives the worker loop, the layers
+//! (catch-panic, concurrency) and the graceful shutdown. The queue is a backend of Callboard's own
+//! (`callboard::transport::queue`). The handler always returns `Ok`, because Postgres decides about
+//! retries.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,7 +30,7 @@ struct Context {
     stop: CancellationToken,
 }
 
-/// Serves queues until the token is cancelled; then takes nothing new and waits for the attempts that run.
+/// Serves queues until `stop` is cancelled. Then takes nothing new and waits for running attempts.
 pub(crate) async fn serve(
     shared: Arc<Shared>,
     redis: Redis,
@@ -47,8 +49,8 @@ pub(crate) async fn serve(
     }
 }
 
-/// One apalis worker, until the token is cancelled. Boxed, because its type cannot be proven `Send` from within an
-/// async function.
+/// One apalis worker, until `stop` is cancelled. Boxed, because the compiler cannot prove its type
+/// `Send` from within an async function.
 fn one_loop(
     shared: &Arc<Shared>,
     redis: &Redis,
@@ -74,7 +76,7 @@ fn one_loop(
 
 async fn handle(ready: ReadyJob, context: Data<Context>) -> Result<(), BoxDynError> {
     let _slot = context.slots.guard();
-    // Boxed here, because every layer moves what this function keeps.
+    // Boxed, because every layer moves this function's future.
     Box::pin(attempt(&context.shared, ready, &context.stop)).await;
     Ok(())
 }

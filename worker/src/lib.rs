@@ -1,11 +1,13 @@
 //! The worker: takes jobs and runs them.
 //!
-//! * `attempt` is the story of one attempt; `intake` brings references in; `desk` has what all attempts share.
-//! * [`process`] and [`shim`] run programs so that nothing outlives its attempt; `http_client` is the child behind HTTP
-//!   commands.
-//! * `heartbeat` keeps the lease, `held` knows what runs, `duties` is what every worker does for all.
+//! * `worker` is its life from start to end, and `intake` takes references to jobs.
+//! * `attempt` is the story of one attempt. `shared` has what all attempts share, and
+//!   `running_attempts` lists them.
+//! * [`process`] and [`shim`] run programs so that nothing outlives its attempt. `http_client` is
+//!   the child behind HTTP commands.
+//! * `heartbeat` renews the lease, and `duties` is what every worker does for the whole system.
 //!
-//! Nobody imports this crate but its own binary and tests.
+//! Only its own binary and tests import this crate.
 
 mod attempt;
 mod batcher;
@@ -36,8 +38,8 @@ enum Command {
     Run(Box<WorkerSettings>),
 }
 
-/// Dispatches: `run` is the worker; `shim` and `http` are its own children, before anything else is set up, because they
-/// must start fast.
+/// Runs the worker (`run`), or one of its own children (`shim`, `http`). The children come before
+/// anything else is set up, because they must start fast.
 pub fn main() -> ExitCode {
     match std::env::args_os().nth(1).as_deref().and_then(std::ffi::OsStr::to_str) {
         Some("shim") => return shim::main(),

@@ -1,8 +1,8 @@
-//! `callboard-worker`: takes jobs and runs them. Everything is in the library, where tests reach it.
+//! The binary `callboard-worker`. Everything is in the library, where tests reach it.
 
 use std::process::ExitCode;
 
-/// A third of the time of a job that does nothing went into the C library's.
+/// The C library's allocator took a third of the time of a job that does nothing.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

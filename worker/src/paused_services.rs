@@ -1,19 +1,19 @@
-//! Services that want no requests just now, as far as this worker has heard: what it has claimed of their jobs does not begin.
+//! Services that refuse requests at the moment, so that claimed attempts for them do not start.
 //!
-//! Closed by what its own attempts were answered and by hints of other workers, asked by the pipeline right before an
-//! attempt begins. Never the rule itself: that is the service's gate in Postgres, which nothing passes that is claimed later.
+//! Fed by this worker's own attempts and by hints of other workers. Best effort: the rule itself is
+//! the service's gate in Postgres, which holds back every later claim.
 
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use callboard::{ids::ServiceId, limit::HoldBack};
 use parking_lot::Mutex;
 
-/// The services and their ends. Cheap to clone.
+/// The paused services, each with the end of its pause. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PausedServices(Arc<Mutex<HashMap<ServiceId, Instant>>>);
 
 impl PausedServices {
-    /// Takes a hint in. The newest counts: it was told last.
+    /// Applies a hint, which replaces an earlier one for its service.
     pub(crate) fn apply(&self, hint: HoldBack) {
         let now = Instant::now();
         let mut paused = self.0.lock();
@@ -21,7 +21,7 @@ impl PausedServices {
         paused.insert(hint.service, now + hint.length);
     }
 
-    /// The first of these services that is closed now.
+    /// The first of these services that is paused now.
     pub(crate) fn find(&self, services: &[ServiceId]) -> Option<ServiceId> {
         let now = Instant::now();
         let paused = self.0.lock();
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_service_is_closed_until_it_is_over_or_lifted() {
+    fn a_service_is_paused_until_the_pause_ends_or_is_lifted() {
         let (one, other): (ServiceId, ServiceId) = (IdSource.make(), IdSource.make());
         let paused_services = PausedServices::default();
         assert_eq!(paused_services.find(&[one]), None);

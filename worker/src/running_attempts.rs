@@ -1,7 +1,7 @@
-//! The attempts that this worker holds, and how to stop each of them.
+//! The attempts that this worker runs, and how to stop each of them.
 //!
-//! Entered by the attempt pipeline before its claim, stopped by the lease (lost, cancelled), by hints and by the drain.
-//! Never decides an outcome; the pipeline does, by the reason that it was given.
+//! An attempt is entered before its claim. The lease, a refused write and the drain stop it with a
+//! reason, from which the attempt decides its outcome.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -20,11 +20,11 @@ use crate::process::LeaseNumber;
 /// Why an attempt is stopped from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StopReason {
-    /// A cancel was asked for.
+    /// The job was cancelled.
     Cancelled,
-    /// Postgres says that the attempt is not ours (any more).
+    /// The attempt does not hold its job any more.
     Lost,
-    /// The worker is being drained and its grace is over.
+    /// The worker is being drained, and the grace period has ended.
     Drained,
 }
 
@@ -32,7 +32,7 @@ pub(crate) enum StopReason {
 struct Entry {
     job: JobId,
     stop: watch::Sender<Option<StopReason>>,
-    /// Set once the claim has been granted: before, Postgres need not know of the attempt.
+    /// Whether the claim has been granted. Before that, Postgres need not know the attempt.
     is_granted: bool,
 }
 
@@ -40,12 +40,12 @@ struct Entry {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RunningAttempts(Arc<Mutex<HashMap<AttemptId, Entry>>>);
 
-/// An attempt's place in the registry; given back when dropped.
+/// An attempt's entry in the registry, removed when dropped.
 #[derive(Debug)]
 pub(crate) struct AttemptGuard {
     registry: RunningAttempts,
     attempt: AttemptId,
-    /// Under which of the worker's leases it may run.
+    /// The worker's lease under which it may run.
     pub(crate) lease: LeaseNumber,
     stop: watch::Receiver<Option<StopReason>>,
 }
@@ -62,17 +62,17 @@ impl RunningAttempts {
         AttemptGuard { registry: self.clone(), attempt, lease, stop: stopped }
     }
 
-    /// Whether any of these jobs is held.
+    /// Whether an attempt of any of these jobs is running.
     pub(crate) fn holds_any(&self, jobs: &[JobId]) -> bool {
         self.entries().values().any(|entry| jobs.contains(&entry.job))
     }
 
-    /// Attempts whose claims had been granted at this moment.
+    /// The attempts whose claims have been granted.
     pub(crate) fn granted(&self) -> Vec<AttemptId> {
         self.entries().iter().filter(|(_, entry)| entry.is_granted).map(|(attempt, _)| *attempt).collect()
     }
 
-    /// How many attempts there are.
+    /// The number of attempts, those that wait for their claim included.
     pub(crate) fn len(&self) -> usize {
         self.entries().len()
     }
@@ -84,8 +84,9 @@ impl RunningAttempts {
         }
     }
 
-    /// Compares with what Postgres says that this worker holds. `before` are the attempts that were granted before
-    /// Postgres was asked. Answers what Postgres has and this worker does not hold, or does not hold any more.
+    /// Stops attempts that Postgres does not have or that were cancelled. `before` are the granted
+    /// attempts from before Postgres was asked. Returns the records of attempts that this worker
+    /// does not run, or not any more.
     pub(crate) fn reconcile(&self, before: &[AttemptId], records: &[Record]) -> Vec<Record> {
         let recorded: HashSet<AttemptId> = records.iter().map(|record| record.attempt).collect();
         let entries = self.entries();
@@ -110,14 +111,14 @@ impl RunningAttempts {
 }
 
 impl AttemptGuard {
-    /// Marks that the claim was granted.
+    /// Notes that the claim was granted.
     pub(crate) fn grant(&self) {
         if let Some(entry) = self.registry.entries().get_mut(&self.attempt) {
             entry.is_granted = true;
         }
     }
 
-    /// Waits until the attempt is stopped from outside.
+    /// Waits until the attempt is stopped. Returns the reason.
     pub(crate) async fn stopped(&self) -> StopReason {
         let mut stop = self.stop.clone();
         let reason = stop.wait_for(Option::is_some).await.ok().and_then(|reason| *reason);
@@ -127,12 +128,12 @@ impl AttemptGuard {
         }
     }
 
-    /// For those that write on behalf of the attempt and may learn that it has been fenced off.
+    /// A handle for tasks that write for the attempt.
     pub(crate) fn fence_handle(&self) -> FenceHandle {
         FenceHandle { registry: self.registry.clone(), attempt: self.attempt }
     }
 
-    /// The reason, if it has been stopped.
+    /// The reason, if the attempt has been stopped.
     pub(crate) fn reason(&self) -> Option<StopReason> {
         *self.stop.borrow()
     }
@@ -152,7 +153,7 @@ pub(crate) struct FenceHandle {
 }
 
 impl FenceHandle {
-    /// The attempt is not ours any more.
+    /// Stops the attempt as lost.
     pub(crate) fn lose(&self) {
         if let Some(entry) = self.registry.entries().get(&self.attempt) {
             entry.stop.send_if_modified(|stop| stop.replace(StopReason::Lost).is_none());

@@ -1,4 +1,4 @@
-//! Settings of a worker, from flags and the environment. `docs/configuration.md` lists them all.
+//! Settings of the worker, from flags and the environment. `docs/configuration.md` lists them all.
 
 use std::{
     path::{Path, PathBuf},
@@ -48,13 +48,14 @@ pub(crate) struct WorkerSettings {
     /// User that jobs run as when the worker is root
     #[arg(long, env = "CALLBOARD_RUN_AS")]
     run_as: Option<String>,
-    /// Whether HTTP commands may call private and loopback addresses; by default in development only
+    /// Whether HTTP commands may call private and loopback addresses; by default in development
+    /// only
     #[arg(long, env = "CALLBOARD_ALLOW_PRIVATE_TARGETS")]
     allow_private_targets: Option<bool>,
-    /// Lease of this worker, in seconds; all workers should have the same
+    /// Lease of this worker, in seconds, the same for all workers
     #[arg(long, env = "CALLBOARD_LEASE", default_value_t = 8, value_parser = clap::value_parser!(u64).range(4..=300))]
     pub(crate) lease: u64,
-    /// How long running jobs may go on after SIGTERM, in seconds
+    /// How long running jobs may continue after SIGTERM, in seconds
     #[arg(long, env = "CALLBOARD_DRAIN", default_value_t = 30)]
     pub(crate) drain: u64,
     /// Idle shims that are kept ready
@@ -63,7 +64,7 @@ pub(crate) struct WorkerSettings {
     /// Days that finished jobs are kept, with their attempts and events
     #[arg(long, env = "CALLBOARD_KEEP_JOBS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     keep_jobs: u32,
-    /// Most finished jobs that are kept; the oldest go first
+    /// Most finished jobs that are kept; the oldest are deleted first
     #[arg(long, env = "CALLBOARD_KEEP_JOBS_MAX", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     keep_jobs_max: u64,
     /// Days that log lines are kept
@@ -72,13 +73,14 @@ pub(crate) struct WorkerSettings {
     /// Days that the files of artifacts are kept
     #[arg(long, env = "CALLBOARD_KEEP_ARTIFACTS", default_value_t = 14, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     keep_artifacts: u32,
-    /// Address for /healthz and /metrics, e.g. 127.0.0.1:9100; none by default
+    /// Address for /healthz and /metrics, for example 127.0.0.1:9100; no server by default
     #[arg(long, env = "CALLBOARD_WORKER_LISTEN")]
     pub(crate) listen: Option<std::net::SocketAddr>,
 }
 
-/// Longest temporary root, in bytes. The path of a socket has at most 107, and behind the root come
-/// `/job_<26 characters>.<attempt>/org.chromium.Chromium.<6 characters>/SingletonSocket`.
+/// Longest path of the temporary root, in bytes. A socket's path has at most 107 bytes, and below
+/// the root come `/job_<26 characters>.<attempt>/org.chromium.Chromium.<6
+/// characters>/SingletonSocket`.
 const TEMP_ROOT_MAX: usize = 28;
 
 /// When Chromium's sandbox is on.
@@ -86,14 +88,14 @@ const TEMP_ROOT_MAX: usize = 28;
 enum SandboxChoice {
     /// Wherever it can run.
     Auto,
-    /// Always; a browser that cannot have it does not start.
+    /// Always. A browser that cannot use it does not start.
     On,
     /// Never.
     Off,
 }
 
 impl WorkerSettings {
-    /// The queues, checked.
+    /// The queues, without duplicates. Fails for an invalid name.
     pub(crate) fn queues(&self) -> anyhow::Result<Vec<String>> {
         let mut queues: Vec<String> = Vec::new();
         for queue in &self.queues {
@@ -118,7 +120,7 @@ impl WorkerSettings {
         }
     }
 
-    /// The places on this machine; directories that are missing are made.
+    /// The paths on this machine. Creates missing directories.
     pub(crate) fn paths(&self) -> anyhow::Result<WorkerPaths> {
         let run_as = RunAs::find(self.run_as.as_deref())?;
         for root in [&self.profile_root, &self.temp_root, &self.shared.artifact_root] {
@@ -127,8 +129,8 @@ impl WorkerSettings {
         let temp_root = self.temp_root.canonicalize()?;
         if temp_root.as_os_str().len() > TEMP_ROOT_MAX {
             anyhow::bail!(
-                "CALLBOARD_TEMP_ROOT {} is longer than {TEMP_ROOT_MAX} bytes: Chromium, which keeps a socket below \
-                 it, would not start",
+                "CALLBOARD_TEMP_ROOT {} is longer than {TEMP_ROOT_MAX} bytes, and Chromium could not \
+                 create its socket below it. Use a shorter path",
                 temp_root.display()
             );
         }
@@ -152,12 +154,12 @@ impl WorkerSettings {
     }
 }
 
-/// Makes a directory that children of another user may pass through but not list.
+/// Makes a directory that the run-as user may pass through but not list.
 fn make_root(root: &Path) -> anyhow::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o711)
         .create(root)
-        .with_context(|| format!("cannot make the directory {}", root.display()))
+        .with_context(|| format!("cannot create the directory {}", root.display()))
 }

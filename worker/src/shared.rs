@@ -1,6 +1,4 @@
-//! What every attempt of this worker shares: the batching actors in front of the steps, the shim_pool, the places on disk.
-//!
-//! Built once by `worker::run`.
+//! What all attempts of this worker share: batched steps, the shim pool, the paths on this machine.
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
@@ -41,17 +39,17 @@ use crate::{
     running_attempts::RunningAttempts,
 };
 
-/// Most starts, progress reports or log batches that go together.
+/// Most starts, progress reports or log batches of one step.
 const NOTES_MAX: usize = 200;
 
-/// Where things are on this machine.
+/// Paths and permissions on this machine.
 #[derive(Debug, Clone)]
 pub(crate) struct WorkerPaths {
-    /// Browser profiles.
+    /// Root of browser profiles.
     pub(crate) profile_root: PathBuf,
-    /// Artifacts that are kept.
+    /// Root of stored artifacts.
     pub(crate) artifact_root: PathBuf,
-    /// Temporary directories of attempts.
+    /// Root of the attempts' temporary directories.
     pub(crate) temp_root: PathBuf,
     /// The Playwright runner's main module.
     pub(crate) runner: PathBuf,
@@ -61,30 +59,30 @@ pub(crate) struct WorkerPaths {
     pub(crate) chromium: PathBuf,
     /// Chromium's own sandbox.
     pub(crate) sandbox: Sandbox,
-    /// Whom children run as.
+    /// The user that children run as; `None` for the worker's own.
     pub(crate) run_as: Option<RunAs>,
-    /// What programs may be run.
+    /// Programs that may run, and directories of such programs.
     pub(crate) programs: Vec<PathBuf>,
     /// Whether HTTP commands may call private and loopback addresses.
     pub(crate) allow_private_targets: bool,
 }
 
-/// What became of a claim.
+/// The answer to a claim.
 #[derive(Debug, Clone)]
 pub(crate) enum Claimed {
-    /// Run this.
+    /// The attempt may run.
     Granted(Box<Work>),
-    /// Nothing to run.
+    /// There is nothing to run.
     Refused,
 }
 
-/// See the module.
+/// Shared by all attempts and duties.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) redis: Redis,
     pub(crate) ids: IdSource,
-    /// For the jobs of schedules; holds the keys.
+    /// For the jobs of schedules. Holds the keyring.
     pub(crate) submit: context::SubmitContext,
     pub(crate) running: RunningAttempts,
     pub(crate) shim_pool: ShimPool,
@@ -99,7 +97,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Starts the actors. `identity` is the worker's id, which changes when its lease was lost.
+    /// Starts the batchers. `identity` is the worker's id, which changes when a lease is lost.
     pub(crate) fn new(
         store: Store,
         redis: Redis,
@@ -136,7 +134,7 @@ impl Shared {
         }
     }
 
-    /// A number for a backoff's jitter.
+    /// A random number in `0.0..1.0`, for a backoff's jitter.
     pub(crate) fn jitter() -> f64 {
         clock::random_fraction()
     }

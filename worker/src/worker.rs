@@ -1,7 +1,7 @@
 //! A worker's life: wait for Postgres and Redis, register, serve, drain, leave.
 //!
-//! Called by `main`. Order of the end: take nothing new; let attempts finish within the grace; stop and release the
-//! rest; then the lease ends.
+//! A draining worker takes nothing new, lets attempts finish within the grace period, stops and
+//! releases the others, and then ends its lease.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -38,14 +38,14 @@ use crate::{
     shared::Shared,
 };
 
-/// Connections to Postgres for the steps and duties; the heartbeat has its own.
+/// Most connections to Postgres, besides the heartbeat's own.
 const CONNECTIONS_MAX: u32 = 12;
-/// How often the runtime shows the heartbeat that it is alive.
+/// How often the runtime shows the heartbeat that it makes progress.
 const LIVENESS_EVERY: Duration = Duration::from_millis(200);
-/// Pause after a leave that failed.
+/// Pause after a failed attempt to leave.
 const LEAVE_AGAIN_AFTER: Duration = Duration::from_millis(250);
 
-/// Runs a worker until it is told to stop.
+/// Runs a worker until it has drained.
 pub(crate) async fn run(settings: WorkerSettings) -> anyhow::Result<()> {
     let queues = settings.queues()?;
     let paths = settings.paths()?;
@@ -105,22 +105,24 @@ pub(crate) async fn run(settings: WorkerSettings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Ends the lease. Without Postgres it runs out by itself, and then this worker, which holds nothing, is told of as lost.
+/// Ends the lease. If Postgres is down for longer than the lease, the worker will be declared lost,
+/// which does no harm because it runs nothing any more.
 async fn leave(store: &Store, id: WorkerId, lease: Duration) {
     let leaving = async {
         while let Err(error) = renew::leave(store, id).await {
-            tracing::debug!(%error, "could not leave; trying again");
+            tracing::debug!(%error, "could not end the lease; trying again");
             tokio::time::sleep(LEAVE_AGAIN_AFTER).await;
         }
     };
     if tokio::time::timeout(lease, leaving).await.is_ok() {
-        tracing::info!("left in good order");
+        tracing::info!("the worker has ended");
     } else {
-        tracing::warn!("left without Postgres, which will tell of this worker as lost");
+        tracing::warn!("the worker has ended without Postgres and will be declared lost");
     }
 }
 
-/// Waits for a signal or for `workerDrain`, then for the attempts to end, within the grace; another signal ends the grace.
+/// Waits for a signal or for `workerDrain`, and then for the attempts to end. A second signal ends
+/// the grace period.
 async fn drain(
     shared: &Shared,
     draining: &watch::Sender<bool>,
@@ -135,7 +137,7 @@ async fn drain(
         _ = interrupt.recv() => {}
         () = drain_asked.notified() => {}
     }
-    tracing::info!(running = shared.running.len(), grace = ?grace, "draining: nothing new is taken");
+    tracing::info!(running = shared.running.len(), grace = ?grace, "draining; taking no more jobs");
     draining.send_replace(true);
     stop.cancel();
     let mut serving = serving;
@@ -145,7 +147,7 @@ async fn drain(
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    tracing::warn!(running = shared.running.len(), "the rest is released");
+    tracing::warn!(running = shared.running.len(), "the grace period has ended; releasing the running jobs");
     shared.running.stop_all(StopReason::Drained);
     serving.await.context("the intake panicked")
 }
@@ -157,7 +159,7 @@ async fn keep_liveness(liveness: Liveness) {
     }
 }
 
-/// Does what the lease has brought back.
+/// Handles the events of the heartbeat.
 async fn handle_lease_events(
     shared: Arc<Shared>,
     mut lease_events: mpsc::Receiver<LeaseEvent>,
@@ -171,16 +173,21 @@ async fn handle_lease_events(
     }
 }
 
-/// Gives back attempts that Postgres says are ours and that nobody here runs: claims whose answer was lost.
+/// Releases attempts whose claim was granted but whose answer never arrived.
 async fn release_unknown(shared: &Shared, records: Vec<Record>) {
-    // All at once, so that they go in one batch.
+    // Concurrently, so that they are settled in one batch.
     let releases = records.into_iter().map(|record| async move {
-        let outcome = Outcome::Released { reason: "Its worker never learnt that it had won it.".into() };
+        let outcome =
+            Outcome::Released { reason: "The worker never received the answer to its claim.".into() };
         match shared.settles.ask(Settlement::bare(record.job, record.attempt, outcome)).await {
-            Ok(Settled::Done) => tracing::warn!(job = %record.job, "an attempt that nobody ran was released"),
-            // Somebody else has taken it meanwhile.
+            Ok(Settled::Done) => {
+                tracing::warn!(job = %record.job, "an attempt whose claim got no answer was released")
+            }
+            // Another worker has claimed the job meanwhile.
             Ok(Settled::Stale) => {}
-            Err(error) => tracing::error!(%error, "an attempt that nobody runs could not be released"),
+            Err(error) => {
+                tracing::error!(%error, "an attempt whose claim got no answer could not be released")
+            }
         }
     });
     join_all(releases).await;

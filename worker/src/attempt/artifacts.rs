@@ -1,7 +1,8 @@
-//! Keeping the files that an attempt made: copied under the artifact root, hashed, and recorded with the fence.
+//! Copies the files that a child announces under the artifact root, and records them with the
+//! fence.
 //!
-//! Called while the attempt runs, for each file that the child announces. The child's directory is a stranger's: only
-//! regular files directly in it are taken, and no symbolic link is followed.
+//! The child writes to the directory and is not trusted. Only regular files directly in it are
+//! taken, and no symbolic link is followed.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -16,8 +17,11 @@ use sha2::{Digest as _, Sha256};
 
 use super::Attempt;
 
-/// Largest file that is kept, in bytes, and most files of one attempt.
-pub(super) const ARTIFACT_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// Longest name, path and content type, in bytes.
+const NAME_BYTES_MAX: usize = 200;
+/// Largest file that is kept, in bytes.
+const ARTIFACT_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// Most files of one attempt.
 pub(super) const ARTIFACTS_MAX: usize = 200;
 
 /// A file that the child announced.
@@ -28,10 +32,13 @@ pub(super) struct AnnouncedFile {
     pub(super) path: String,
 }
 
-/// Why a file was not kept.
+/// Why a file was not kept, as the end of a sentence.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum KeepError {
-    #[error("its name or path is not usable")]
+    #[error(
+        "name and path must be plain file names of 1 to {NAME_BYTES_MAX} bytes without a leading dot, \
+         and the content type has at most {NAME_BYTES_MAX} bytes"
+    )]
     BadName,
     #[error("it is larger than {ARTIFACT_BYTES_MAX} bytes")]
     TooLarge,
@@ -43,7 +50,7 @@ pub(super) enum KeepError {
     Store(#[from] callboard::store::StoreError),
 }
 
-/// Keeps one file; false when the attempt has been fenced off.
+/// Keeps one file. Returns false if the attempt has been fenced off.
 pub(super) async fn keep(
     attempt: Attempt<'_>,
     directory: &Path,
@@ -51,11 +58,11 @@ pub(super) async fn keep(
 ) -> Result<bool, KeepError> {
     let is_plain = |text: &str| {
         !text.is_empty()
-            && text.len() <= 200
+            && text.len() <= NAME_BYTES_MAX
             && !text.starts_with('.')
             && !text.contains(['/', '\\', '\0', '\n'])
     };
-    if !is_plain(&file.name) || !is_plain(&file.path) || file.content_type.len() > 200 {
+    if !is_plain(&file.name) || !is_plain(&file.path) || file.content_type.len() > NAME_BYTES_MAX {
         return Err(KeepError::BadName);
     }
     let id: ArtifactId = attempt.shared.ids.make();
@@ -86,7 +93,7 @@ pub(super) async fn keep(
 
 fn remove(target: &PathBuf) {
     if let Err(error) = std::fs::remove_file(target) {
-        tracing::error!(%error, path = %target.display(), "a file was left behind");
+        tracing::error!(%error, path = %target.display(), "a file could not be removed");
     }
 }
 

@@ -1,7 +1,6 @@
-//! Composing an attempt: open its secrets, choose its proxy, fill in the command.
+//! Composes the command of an attempt and decrypts its secrets.
 //!
-//! Called by the pipeline, after the claim. The only place of the worker where secrets are in plain text before
-//! they go to the child.
+//! Only here does the worker hold secrets in plain text before the child gets them.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -20,37 +19,38 @@ use secrecy::SecretString;
 
 use super::{Attempt, directories};
 
-/// What is to be run.
+/// What to run.
 #[derive(Debug)]
 pub(super) enum Prepared {
     /// The built-in no-op.
     Noop {
-        /// For the record.
+        /// For the attempt's record.
         composed: Arc<ComposedCommand>,
     },
     /// A process.
     Process(Box<PreparedProcess>),
 }
 
-/// A process, with everything that it needs.
+/// A process to start, with everything that it needs.
 #[derive(Debug)]
 pub(super) struct PreparedProcess {
     pub(super) plan: ProcessPlan,
     pub(super) composed: Arc<ComposedCommand>,
     pub(super) proxy: Option<ProxyId>,
     pub(super) redactor: Redactor,
-    /// Below the profile root; none runs without a profile.
+    /// Relative to the profile root. `None` without a profile.
     pub(super) profile_path: Option<String>,
 }
 
-/// Composes, or says why the attempt fails. What fails here will not do better by itself: not retryable.
+/// Composes the command. Most failures are not retryable, because the next attempt would meet them
+/// too.
 pub(super) fn prepare(attempt: Attempt<'_>) -> Result<Prepared, Failure> {
     let work = attempt.work;
     let live = &work.live;
     let proxy = live.attempt_proxy;
     if proxy.is_some_and(|id| !work.found.proxies.contains_key(&id)) {
-        // Never without the proxy that it was meant to go through.
-        let message = "Its proxy was deleted when it was about to start.";
+        // An attempt never runs without the proxy that was chosen for it.
+        let message = "The attempt's proxy was deleted before the attempt started.";
         return Err(Failure::new(FailureCode::NOT_COMPOSABLE, message, true));
     }
     let inputs = secret_inputs(attempt)?;
@@ -105,12 +105,12 @@ fn secret_inputs(attempt: Attempt<'_>) -> Result<SecretInputs, Failure> {
 
 fn unsealed(attempt: Attempt<'_>, purpose: &str, sealed: &[u8], what: &str) -> Result<SecretString, Failure> {
     attempt.shared.submit.keyring.open(purpose, sealed).map_err(|error| {
-        let message = format!("A secret of {what} could not be opened: {error}");
+        let message = format!("The secret value of {what} could not be decrypted: {error}");
         Failure::new(FailureCode::SECRET_UNREADABLE, message, false)
     })
 }
 
-/// The value of a secret; none when it is not set (any more), which composing reports.
+/// Decrypts a secret. Returns `None` if it is not set, which composing reports.
 fn open(attempt: Attempt<'_>, secret: &SecretRef) -> Result<Option<SecretString>, Failure> {
     let (live, found) = (&attempt.work.live, &attempt.work.found);
     let proxy = live.attempt_proxy;
@@ -136,7 +136,7 @@ fn open(attempt: Attempt<'_>, secret: &SecretRef) -> Result<Option<SecretString>
             let sealed = proxy.and_then(credentials).and_then(|sealed| sealed.password.as_ref());
             (proxy.map(|id| format!("proxy_password:{id}")), sealed)
         }
-        // The book has them already.
+        // `SecretValues` begins with them.
         SecretRef::Input(_) => return Ok(None),
     };
     let (Some(purpose), Some(sealed)) = (purpose, sealed) else { return Ok(None) };

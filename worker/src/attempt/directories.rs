@@ -1,16 +1,19 @@
-//! The directories of an attempt, below the worker's temporary root: named after job and attempt, so that whoever
-//! finds one left over knows whose it is.
+//! The directories of an attempt, below the worker's temporary root.
+//!
+//! They are named after job and attempt, so that the sweep knows whether a directory is still in
+//! use.
 
 use std::{io, path::PathBuf};
 
 use super::Attempt;
 
-/// Made and removed by the shim, together with the processes.
+/// Home of the child. The shim makes and removes it together with the processes.
 pub(super) fn temporary(attempt: Attempt<'_>) -> PathBuf {
     attempt.shared.paths.temp_root.join(format!("{}.{}", attempt.job(), attempt.number()))
 }
 
-/// Made and removed by the worker: files that are announced near the end are read after the processes are gone.
+/// The worker makes and removes it, because announced files may be read after the processes are
+/// gone.
 pub(super) fn artifacts(attempt: Attempt<'_>) -> PathBuf {
     attempt.shared.paths.temp_root.join(format!("{}.{}.artifacts", attempt.job(), attempt.number()))
 }
@@ -22,13 +25,13 @@ pub(super) struct ArtifactsDirectory {
 }
 
 impl ArtifactsDirectory {
-    /// Makes it, for the user that the child runs as and nobody else.
+    /// Makes it, accessible only to the user that the child runs as.
     pub(super) fn make(attempt: Attempt<'_>) -> io::Result<Self> {
         use std::os::unix::fs::{DirBuilderExt as _, chown};
         let path = artifacts(attempt);
         match std::fs::DirBuilder::new().mode(0o700).create(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                // Left by a worker that died with this very attempt: its processes are gone, so nobody writes here.
+                // Left by a worker that crashed in this attempt. Its processes are gone.
                 std::fs::remove_dir_all(&path)?;
                 std::fs::DirBuilder::new().mode(0o700).create(&path)?;
             }
@@ -47,7 +50,9 @@ impl Drop for ArtifactsDirectory {
         match std::fs::remove_dir_all(&self.path) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => tracing::error!(%error, path = %self.path.display(), "a directory was left behind"),
+            Err(error) => {
+                tracing::error!(%error, path = %self.path.display(), "a directory could not be removed")
+            }
         }
     }
 }

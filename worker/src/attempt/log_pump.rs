@@ -1,7 +1,7 @@
-//! The log pump of one attempt: lines in, bounded and numbered batches out to Postgres.
+//! The log pump of one attempt: takes redacted lines and stores them in bounded, numbered batches.
 //!
-//! Started by the run; the readers of both pipes send it redacted lines. One batch is under way at a time, so slow
-//! storage slows the child down instead of filling memory. Over the limit, one marker line says so.
+//! One batch is under way at a time, so that slow storage slows the child down instead of filling
+//! memory. When the log reaches its limit, one last line says so.
 
 use std::time::Duration;
 
@@ -15,24 +15,24 @@ use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 use super::Attempt;
 use crate::batcher::Batcher;
 
-/// Lines and bytes of one batch.
+/// Most lines and bytes of one batch.
 const BATCH_LINES_MAX: usize = 500;
 const BATCH_BYTES_MAX: usize = 256 * 1024;
-/// How long lines are gathered before a batch goes, counted from its first line.
+/// How long a batch is gathered, from its first line on.
 const GATHER: Duration = Duration::from_millis(40);
 /// Bytes of log that one attempt may store.
-pub(crate) const LOG_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Lines that may wait for the pump.
+const LOG_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Most lines that wait for the pump.
 const WAITING_MAX: usize = 1024;
 
-/// Where readers send lines. Cheap to clone; the pump ends when all are gone.
+/// Where readers send lines. Cheap to clone. The pump ends when all clones are dropped.
 #[derive(Debug, Clone)]
 pub(super) struct Log(mpsc::Sender<NewLine>);
 
 impl Log {
-    /// Sends one line, waiting while the pump is busy. After the pump has ended, lines go nowhere.
+    /// Sends one line, waiting while the pump is busy. After the pump has ended, lines are dropped.
     pub(super) async fn line(&self, stream: LogStream, text: String) {
-        // PostgreSQL's text cannot hold NUL, and a line holds no line break.
+        // Postgres' text holds no NUL, and a line holds no line break.
         let text = if text.contains(['\0', '\n']) {
             text.replace('\0', "\u{fffd}").replace('\n', " ")
         } else {
@@ -47,7 +47,7 @@ impl Log {
     }
 }
 
-/// Starts the pump of an attempt. `place` is told when a batch was refused, because then the attempt is lost.
+/// Starts the pump of an attempt. A refused batch means that the attempt is lost, and stops it.
 pub(super) fn start(attempt: Attempt<'_>) -> (Log, JoinHandle<()>) {
     let (sender, lines) = mpsc::channel(WAITING_MAX);
     let fence = attempt.guard.fence_handle();
@@ -77,7 +77,7 @@ struct Pump {
 }
 
 impl Pump {
-    /// Pumps until all senders are gone; false when the attempt has been fenced off.
+    /// Runs until all senders are dropped. Returns false if the attempt has been fenced off.
     async fn run(mut self, mut lines: mpsc::Receiver<NewLine>) -> bool {
         while let Some(first) = lines.recv().await {
             let batch = gather(first, &mut lines).await;
@@ -96,7 +96,7 @@ impl Pump {
         true
     }
 
-    /// Cuts what goes over the limit, with a marker in its place.
+    /// Drops lines over the limit and puts one marker line in their place.
     fn within_limit(&mut self, lines: Vec<NewLine>) -> Vec<NewLine> {
         let mut kept = Vec::with_capacity(lines.len());
         for line in lines {
@@ -106,7 +106,7 @@ impl Pump {
             self.bytes += line.text.len() + 1;
             if self.bytes > LOG_BYTES_MAX {
                 self.is_full = true;
-                let text = format!("The log is longer than {LOG_BYTES_MAX} bytes; what follows is not kept.");
+                let text = format!("The log has reached {LOG_BYTES_MAX} bytes. Later lines are not stored.");
                 kept.push(NewLine { stream: LogStream::System, text, at: line.at });
                 break;
             }
@@ -116,7 +116,7 @@ impl Pump {
     }
 }
 
-/// Gathers what comes within a moment of the first line.
+/// Gathers the lines that arrive within [`GATHER`] of the first.
 async fn gather(first: NewLine, lines: &mut mpsc::Receiver<NewLine>) -> Vec<NewLine> {
     let until = Instant::now() + GATHER;
     let mut bytes = first.text.len();

@@ -1,7 +1,8 @@
-//! The events that our own children speak on standard output, one JSON object a line: the runner's protocol, version 1
-//! (runner/README.md), which the HTTP child speaks as well.
+//! The events that the runner and the HTTP child write to standard output, one JSON object per
+//! line.
 //!
-//! Tolerant: unknown events and fields are left alone, and a line that is no event is a line of the log.
+//! runner/README.md describes the protocol, version 1. Unknown events and fields are ignored, and a
+//! line that is not an event is a line of the log.
 
 use std::collections::BTreeMap;
 
@@ -16,9 +17,9 @@ pub(super) enum Message {
     Log { level: Option<String>, text: String },
     /// A line of the browser's console.
     Console { level: Option<String>, text: String },
-    /// An error that a page did not catch.
+    /// An uncaught error in a page.
     PageError { text: String },
-    /// Something that deserves attention.
+    /// Something that the author of the command should look at.
     Warning { text: String },
     /// The child has started.
     Hello { runner: String, version: String },
@@ -32,7 +33,7 @@ pub(super) enum Message {
         duration_ms: Option<f64>,
         error: Option<String>,
     },
-    /// How far it is.
+    /// How far the job is.
     Progress { fraction: Option<f64>, message: Option<String> },
     /// A file is complete.
     Artifact {
@@ -41,7 +42,7 @@ pub(super) enum Message {
         content_type: String,
         path: String,
     },
-    /// What a service of the job answered, as far as limits go.
+    /// A response of one of the job's services that says something about its limits.
     Limits {
         service: String,
         status: u16,
@@ -49,17 +50,17 @@ pub(super) enum Message {
         headers: BTreeMap<String, String>,
         body: Option<String>,
     },
-    /// What it returns.
+    /// The job's result.
     Result { value: Value },
-    /// Why it failed.
+    /// Why the job failed.
     Failure { code: String, message: String, retryable: bool },
-    /// Anything newer.
+    /// An event of a newer version.
     #[serde(other)]
     Unknown,
 }
 
 impl Message {
-    /// Reads a line; none when it is no event.
+    /// Parses a line. Returns `None` if it is not an event.
     pub(super) fn parse(line: &[u8]) -> Option<Self> {
         if line.first() != Some(&b'{') {
             return None;
@@ -73,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_are_told_from_lines() {
+    fn events_are_distinguished_from_lines() {
         let parse = |line: &str| Message::parse(line.as_bytes());
         assert!(matches!(parse(r#"{"v":1,"type":"log","text":"hi"}"#), Some(Message::Log { .. })));
         assert!(matches!(

@@ -49,8 +49,9 @@ struct Attempt<'a> {
 /// Runs one attempt of a job, unless another worker holds the job or a limit forbids it.
 #[tracing::instrument(level = "debug", skip_all, fields(job = %ready.job))]
 pub(crate) async fn attempt(shared: &Shared, ready: ReadyJob, stop: &CancellationToken) {
-    // Without a lease nothing may run, and a claim would only use up what limits allow. The lease is
-    // taken before the claim, because what is claimed under one lease must not start under the next.
+    // Without a lease nothing may run, and a claim would only use up what limits allow. The lease
+    // is taken before the claim, because what is claimed under one lease must not start under the
+    // next.
     let lease = tokio::select! {
         biased;
         lease = shared.shim_pool.lease() => lease,
@@ -114,7 +115,7 @@ impl Attempt<'_> {
                 Outcome::Cancelled
             }
             Some(StopReason::Drained) if result.was_stopped => {
-                Outcome::Released { reason: "Its worker is being drained.".into() }
+                Outcome::Released { reason: "The worker was drained before the attempt ended.".into() }
             }
             Some(StopReason::Cancelled | StopReason::Drained) | None => result.outcome,
         };
@@ -135,7 +136,7 @@ impl Attempt<'_> {
         };
         match self.shared.settles.ask(settlement.clone()).await {
             Ok(Settled::Done) => {}
-            Ok(Settled::Stale) => tracing::warn!(job = %self.job(), "a late verdict was refused"),
+            Ok(Settled::Stale) => tracing::warn!(job = %self.job(), "a late settlement was refused"),
             Err(error) => self.settle_as_failed(settlement, &error.to_string()).await,
         }
     }
@@ -143,20 +144,20 @@ impl Attempt<'_> {
     /// Records that this worker ended a lost attempt by itself, so that the attempt does not count
     /// towards the lost attempts that fail a job.
     async fn report_alive(self) {
-        tracing::warn!(job = %self.job(), "the attempt does not hold its job any more");
+        tracing::warn!(job = %self.job(), "the attempt no longer holds its job");
         if let Err(error) = report_alive(&self.shared.store, self.id).await {
-            tracing::warn!(%error, "it counts as one that took its worker down");
+            tracing::warn!(%error, "could not report the worker alive; the lost attempt counts");
         }
     }
 
-    /// Fails an attempt whose outcome Postgres does not store, such as an impossible result. Without
-    /// this the job would stay RUNNING as long as the worker lives.
+    /// Fails an attempt whose outcome Postgres refuses, for example because of its result. Without
+    /// this, a renewal of the lease would release the job, and it would run again for ever.
     async fn settle_as_failed(self, settlement: Settlement, why: &str) {
         let message = format!("The outcome could not be stored: {why}");
         let outcome = Outcome::Failed(Failure::new(FailureCode::INTERNAL, message, false));
         let settlement = Settlement { outcome, composed: None, exit: ExitRecord::default(), ..settlement };
         if let Err(error) = self.shared.settles.ask(settlement).await {
-            tracing::error!(%error, "an attempt could not be settled; its lease will run out");
+            tracing::error!(%error, "an attempt could not be settled; the next renewals will release it");
         }
     }
 }

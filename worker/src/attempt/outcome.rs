@@ -50,7 +50,7 @@ pub(super) fn of_process(
 ) -> Outcome {
     match (stopped, exit.ending) {
         (_, Ending::Deadline) => {
-            return Outcome::Released { reason: "Its worker's lease was not renewed in time.".into() };
+            return Outcome::Released { reason: "The worker's lease was not renewed in time.".into() };
         }
         (_, Ending::ShimLost | Ending::Orphaned) | (Some(StoppedBy::Outside(StopReason::Lost)), _) => {
             return Outcome::Lost;
@@ -68,7 +68,7 @@ pub(super) fn of_process(
     match exit.ending {
         Ending::Exited(ExitStatus::Code(0)) | Ending::Terminated(ExitStatus::Code(0)) => {
             if protocol == OutputProtocol::Events && reported.result.is_none() {
-                let message = "It ended without a result.";
+                let message = "The process exited with code 0 before it reported a result.";
                 return Outcome::Failed(Failure::new(FailureCode::reported("NO_RESULT"), message, true));
             }
             Outcome::Succeeded { result: reported.result.unwrap_or(serde_json::Value::Null) }
@@ -76,12 +76,13 @@ pub(super) fn of_process(
         Ending::Exited(ExitStatus::Code(code)) | Ending::Terminated(ExitStatus::Code(code)) => {
             Outcome::Failed(Failure::new(
                 FailureCode::EXIT_CODE,
-                format!("It ended with exit code {code}."),
+                format!("The program exited with code {code}."),
                 true,
             ))
         }
         Ending::Exited(ExitStatus::Signal(signal)) | Ending::Terminated(ExitStatus::Signal(signal)) => {
-            let message = format!("It was ended by {}.", signal_name(signal));
+            let message =
+                format!("The program was ended by {}, which the worker did not send.", signal_name(signal));
             Outcome::Failed(Failure::new(FailureCode::SIGNAL, message, true))
         }
         Ending::Killed | Ending::Deadline | Ending::Orphaned | Ending::ShimLost => Outcome::Lost,
@@ -93,13 +94,13 @@ pub(super) fn describe(exit: &Exit, outcome: &Outcome) -> String {
     let how = match (exit.code(), exit.signal()) {
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(signal)) => signal_name(signal),
-        (None, None) => "unknown exit".to_owned(),
+        (None, None) => "exit status unknown".to_owned(),
     };
     let leftovers = match exit.leftovers {
         0 => String::new(),
-        count => format!("; {count} processes that it left were killed"),
+        count => format!(" Leftover processes killed: {count}."),
     };
-    format!("Ended: {} ({how}{leftovers}).", outcome.as_str().replace('_', " "))
+    format!("The attempt ended: {} ({how}).{leftovers}", outcome.as_str().replace('_', " "))
 }
 
 /// What the attempt's row keeps of the exit.

@@ -1,6 +1,7 @@
-//! Reading what the child says: log lines from both pipes, and events where the child speaks them.
+//! Reads the output of a child: log lines from both pipes, and events if the child writes them.
 //!
-//! Started by the run, one task per pipe; ends with the pipe. Everything is redacted here, before it is kept anywhere.
+//! There is one task per pipe, which ends with the pipe. Everything is redacted here, before it is
+//! stored anywhere.
 
 use callboard::{
     clock,
@@ -17,19 +18,19 @@ use tokio::{
 
 use super::{artifacts::AnnouncedFile, log_pump::Log, messages::Message, service_limits::ReportedResponse};
 
-/// Longest event that is read, in bytes: a result of the largest size, escaped.
+/// Longest event, in bytes: room for the largest result with every character escaped.
 const EVENT_BYTES_MAX: u64 = 2 * RESULT_BYTES_MAX as u64 + 64 * 1024;
-/// Characters of a progress message that are kept.
+/// Most characters of a progress message; the rest is cut off.
 const PROGRESS_CHARS_MAX: usize = 500;
 
-/// What the child told about its end.
+/// What the child reported about its end.
 #[derive(Debug, Default)]
 pub(super) struct ReportedEnd {
     pub(super) result: Option<Value>,
     pub(super) failure: Option<Failure>,
 }
 
-/// Things that the run has to act on while the child runs.
+/// What the supervisor acts on while the child runs.
 #[derive(Debug)]
 pub(super) enum Notice {
     Progress(Progress),
@@ -48,7 +49,7 @@ async fn read_lines<R: AsyncRead + Unpin>(
     let mut buffer = vec![0; 64 * 1024];
     let mut last = None;
     loop {
-        // A pipe that breaks has ended; the exit says why.
+        // A broken pipe has ended. The exit status says why.
         let count = pipe.read(&mut buffer).await.unwrap_or(0);
         if count == 0 {
             break;
@@ -66,12 +67,12 @@ async fn read_lines<R: AsyncRead + Unpin>(
     ReportedEnd { result: result.and_then(|line| serde_json::from_str(&line).ok()), failure: None }
 }
 
-/// The last line that is not empty: a program's result when it is a JSON object or array.
+/// The last line that is not empty. It is a program's result if it is a JSON object or array.
 fn keep_last(last: Option<String>, line: &str) -> Option<String> {
     if line.trim().is_empty() { last } else { Some(line.trim().to_owned()) }
 }
 
-/// Reads a pipe of events to its end. What is no event is a line of the log.
+/// Reads a pipe of events to its end. A line that is not an event goes to the log.
 async fn read_events<R: AsyncRead + Unpin>(
     pipe: R,
     redactor: Redactor,
@@ -126,7 +127,7 @@ async fn handle(
         }
         Message::PageError { text } => log.line(LogStream::Stderr, redact(&format!("[page] {text}"))).await,
         Message::Warning { text } => system(redact(&format!("Warning: {text}"))).await,
-        Message::Hello { runner, version } => system(format!("Runner {runner} {version}.")).await,
+        Message::Hello { runner, version } => system(format!("Runner {runner} {version} has started.")).await,
         Message::Browser { version } => system(format!("Chromium {version} is ready.")).await,
         Message::Step { name, status, duration_ms, error } => {
             let took = duration_ms.map(|ms| format!(" after {ms:.0} ms")).unwrap_or_default();
@@ -144,8 +145,8 @@ async fn handle(
         }
         Message::Limits { service, status, headers, body } => {
             let (headers, body) = (headers.into_iter().collect(), body.as_deref().map(redact));
-            let answered = ReportedResponse { service, status, headers, body, at: clock::now() };
-            drop(notices.send(Notice::Limits(answered)).await);
+            let response = ReportedResponse { service, status, headers, body, at: clock::now() };
+            drop(notices.send(Notice::Limits(response)).await);
         }
         Message::Result { value } => reported.result = Some(redact_value(value, redactor)),
         Message::Failure { code, message, retryable } => {
@@ -155,7 +156,8 @@ async fn handle(
     }
 }
 
-/// Redacts every string of a value, and every number that is a secret as a text. NUL, which Postgres refuses, goes.
+/// Redacts every string of a value, and every number whose digits are a secret. Replaces NUL, which
+/// Postgres refuses.
 fn redact_value(value: Value, redactor: &Redactor) -> Value {
     match value {
         Value::String(text) => Value::String(redactor.redact(&text).replace('\0', "\u{fffd}")),
@@ -177,7 +179,7 @@ fn redact_value(value: Value, redactor: &Redactor) -> Value {
     }
 }
 
-/// Reads standard output as the child speaks it.
+/// Reads standard output in the child's protocol.
 pub(super) async fn read_stdout<R: AsyncRead + Unpin>(
     pipe: R,
     protocol: OutputProtocol,
@@ -191,7 +193,7 @@ pub(super) async fn read_stdout<R: AsyncRead + Unpin>(
     }
 }
 
-/// Reads standard error, which is lines in both protocols.
+/// Reads standard error, which holds lines in both protocols.
 pub(super) async fn read_stderr<R: AsyncRead + Unpin>(pipe: R, redactor: Redactor, log: Log) {
     read_lines(pipe, LogStream::Stderr, redactor, log).await;
 }

@@ -1,7 +1,8 @@
-//! A proxy that cannot be reached is no failure of a job's: it cools down for everybody, and the attempt costs nothing.
+//! Cools down a proxy that cannot be reached, and turns the failure into a throttled attempt.
 //!
-//! Called when a process has ended. Never decides by the words of the failure alone: a browser says the same of a proxy that is gone, of
-//! one that wants another password, and of one that cannot reach the site. Only the first is a reason to leave it alone.
+//! The failure's code alone does not decide. A browser reports the same error for a proxy that is
+//! down, one that wants another password, and one that cannot reach the site. Only the first cools
+//! down, so the worker tries to connect itself.
 
 use std::time::Duration;
 
@@ -18,29 +19,31 @@ use super::{Attempt, log_pump::Log};
 /// How long a proxy may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What the attempt comes to.
+/// Returns `Throttled` if the attempt failed because its proxy is down, and else the outcome
+/// unchanged.
 pub(super) async fn throttle_if_unreachable(
     attempt: Attempt<'_>,
     proxy: Option<ProxyId>,
     outcome: Outcome,
     log: &Log,
 ) -> Outcome {
-    let failed_there = matches!(&outcome, Outcome::Failed(failure) if failure.code == FailureCode::PROXY && failure.is_retryable);
-    let proxy =
-        proxy.filter(|_| failed_there).and_then(|id| Some((id, attempt.work.found.proxies.get(&id)?)));
-    let Some((id, stored)) = proxy else { return outcome };
+    let (Some(id), Outcome::Failed(failure)) = (proxy, &outcome) else { return outcome };
+    if failure.code != FailureCode::PROXY || !failure.is_retryable {
+        return outcome;
+    }
+    let Some(stored) = attempt.work.found.proxies.get(&id) else { return outcome };
     let Err(why) = reach(&stored.proxy.address).await else { return outcome };
     let until = match cool_down(&attempt.shared.store, id).await {
         Ok(done) => done.announce_soon(&attempt.shared.redis),
         Err(error) => {
-            tracing::warn!(%error, proxy = %id, "a proxy that cannot be reached is not left alone");
+            tracing::warn!(%error, proxy = %id, "a proxy that cannot be reached could not be cooled down");
             None
         }
     };
-    // Whoever tried again at once would find it the same.
+    // Without the cool-down a throttled job would try the same proxy again at once.
     let Some(until) = until else { return outcome };
     let reason = format!(
-        "The proxy {} could not be reached ({why}); it is left alone until {}.",
+        "The proxy {} could not be reached ({why}). It cools down until {}.",
         stored.proxy.name,
         written(until)
     );
@@ -48,7 +51,7 @@ pub(super) async fn throttle_if_unreachable(
     Outcome::Throttled { reason }
 }
 
-/// Whether anybody listens at this `host:port`.
+/// Whether `address`, a `host:port`, accepts a connection.
 async fn reach(address: &str) -> Result<(), String> {
     match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
         Ok(Ok(_connected)) => Ok(()),

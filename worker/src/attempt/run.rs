@@ -1,4 +1,5 @@
-//! Runs the process of an attempt under a shim: starts it, pumps its output, and returns its outcome.
+//! Runs the process of an attempt under a shim: starts it, pumps its output, and returns its
+//! outcome.
 //!
 //! When [`run`] returns, no process, directory or lock of the attempt is left.
 
@@ -48,7 +49,11 @@ pub(super) async fn run(attempt: Attempt<'_>, prepared: PreparedProcess) -> Atte
     let released = |reason: String| Outcome::Released { reason };
     let directory = match ArtifactsDirectory::make(attempt) {
         Ok(directory) => directory,
-        Err(error) => return result(released(format!("Its worker could not make a directory: {error}."))),
+        Err(error) => {
+            return result(released(format!(
+                "The worker could not create the artifacts directory: {error}."
+            )));
+        }
     };
     let (log, pump) = log_pump::start(attempt);
     note_start(attempt, &composed, proxy);
@@ -58,7 +63,7 @@ pub(super) async fn run(attempt: Attempt<'_>, prepared: PreparedProcess) -> Atte
     let started = tokio::select! {
         biased;
         _ = attempt.guard.stopped() => {
-            let outcome = released("It was stopped before it began.".into());
+            let outcome = released("The attempt was stopped before its process started.".into());
             return AttemptResult { was_stopped: true, ..result(outcome) };
         }
         started = start(attempt, plan, profile_path.as_deref()) => started,
@@ -66,10 +71,10 @@ pub(super) async fn run(attempt: Attempt<'_>, prepared: PreparedProcess) -> Atte
     let (out, err, mut handle) = match started {
         Ok(running) => running.split(),
         Err(error) => {
-            log.system(format!("It could not be started: {error}")).await;
+            log.system(format!("The process could not be started: {error}.")).await;
             drop(log);
             finish_log(pump).await;
-            return result(not_started(error));
+            return result(not_started(attempt, error));
         }
     };
     let (sender, notices) = mpsc::channel(NOTICES_MAX);
@@ -99,12 +104,13 @@ fn note_start(attempt: Attempt<'_>, composed: &Arc<ComposedCommand>, proxy: Opti
         match starts.ask(start).await {
             Ok(true) => {}
             Ok(false) => fence.lose(),
-            Err(error) => tracing::warn!(%error, "the start of an attempt was not noted"),
+            Err(error) => tracing::warn!(%error, "the start of an attempt was not recorded"),
         }
     });
 }
 
-/// Starts the process. Waits up to [`PROFILE_TIMEOUT`] for a profile that is locked on this machine.
+/// Starts the process. Waits up to [`PROFILE_TIMEOUT`] for a profile that is locked on this
+/// machine.
 async fn start(
     attempt: Attempt<'_>,
     plan: ProcessPlan,

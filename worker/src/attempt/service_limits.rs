@@ -1,7 +1,7 @@
-//! What services answer an attempt of their limits: it reaches their gates, for everybody, before the attempt is settled.
+//! Brings what services say about their limits to their gates, before the attempt is settled.
 //!
-//! Fed by the supervisor with the child's `limits` events. Decides as well whether an attempt failed because a service refused:
-//! such an attempt costs nothing, and its job waits for the service. Never keeps what a service answered.
+//! Also decides whether an attempt failed because a service refused. Such an attempt is throttled:
+//! it does not count, and its job waits for the service. Bodies and headers are not stored.
 
 use std::time::Duration;
 
@@ -19,39 +19,40 @@ use tokio::task::JoinSet;
 
 use super::{Attempt, log_pump::Log};
 
-/// How long the end of an attempt waits for its observations to be committed.
+/// How long settling waits for the observations to be committed.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// An answer of a service, as the child told of it.
+/// A service's response, as the child reported it.
 #[derive(Debug)]
 pub(super) struct ReportedResponse {
     /// The service's name.
     pub(super) service: String,
     pub(super) status: u16,
     pub(super) headers: Vec<(String, String)>,
-    /// The beginning of the body of a refusal, redacted.
+    /// The beginning of a refusal's body, redacted.
     pub(super) body: Option<String>,
-    /// When the worker heard of it.
+    /// When the worker read the event.
     pub(super) at: Time,
 }
 
-/// A refusal that is still in force, as far as is known.
+/// The latest refusal.
 #[derive(Debug)]
 struct ServiceRefusal {
     says: String,
-    /// None when the service is suspended.
+    /// `None` if the service is suspended.
     until: Option<Time>,
 }
 
-/// What one attempt has seen.
+/// The responses of one attempt.
 #[derive(Debug, Default)]
 pub(super) struct ServiceResponses {
     refusal: Option<ServiceRefusal>,
-    on_their_way: JoinSet<()>,
+    commits: JoinSet<()>,
 }
 
 impl ServiceResponses {
-    /// Takes an answer in: what this worker has claimed of the service's other jobs is held back at once.
+    /// Records a response. After a refusal, this worker's other attempts for the service are held
+    /// back.
     pub(super) async fn add(&mut self, attempt: Attempt<'_>, response: ReportedResponse, log: &Log) {
         let ReportedResponse { service: name, status, headers, body, at } = response;
         let response = ServiceResponse { status, headers: &headers, body: body.as_deref(), at };
@@ -67,22 +68,24 @@ impl ServiceResponses {
         }
         let (observations, observation) =
             (attempt.shared.observations.clone(), RateLimitObservation { service, at, seen });
-        self.on_their_way.spawn(async move {
+        self.commits.spawn(async move {
             if let Err(error) = observations.ask(observation).await {
-                tracing::warn!(%error, "what a service answered was not noted");
+                tracing::warn!(%error, "what a service said about its limits was not recorded");
             }
         });
     }
 
-    /// Waits until all of it is committed, so that the job, and whatever comes after it, meets the gate as the service left it.
+    /// Waits until all observations are committed, so that the job's next claim meets the changed
+    /// gate.
     pub(super) async fn commit(&mut self) {
-        let all = async { while self.on_their_way.join_next().await.is_some() {} };
+        let all = async { while self.commits.join_next().await.is_some() {} };
         if tokio::time::timeout(COMMIT_TIMEOUT, all).await.is_err() {
-            tracing::warn!("what a service answered is not noted yet");
+            tracing::warn!("what a service said about its limits is not recorded yet");
         }
     }
 
-    /// What the attempt comes to.
+    /// Returns `Throttled` if the attempt failed and a refusal is in force, and else the outcome
+    /// unchanged.
     pub(super) fn throttle_if_refused(&self, outcome: Outcome) -> Outcome {
         let now = clock::now();
         let Some(refusal) =
@@ -91,7 +94,7 @@ impl ServiceResponses {
             return outcome;
         };
         match outcome {
-            // The client of HTTP commands makes one request: the refusal is its failure.
+            // The HTTP child makes one request, so HTTP_STATUS is the refusal, retryable or not.
             Outcome::Failed(failure) if failure.is_retryable || failure.code == FailureCode::HTTP_STATUS => {
                 Outcome::Throttled { reason: refusal.says.clone() }
             }
@@ -109,26 +112,31 @@ impl ServiceResponses {
 impl ServiceRefusal {
     fn of(seen: &Observation, name: &str, status: u16, at: Time) -> Option<Self> {
         let (until, what) = match seen.closed.as_ref()? {
-            Closed::Until(until) => (*until, "asked for no more requests before"),
-            Closed::AtLeast(pause) => (at + *pause, "did not say until when; it is left alone until"),
+            Closed::Until(until) => (*until, "It asked for no more requests before"),
+            Closed::AtLeast(pause) => (at + *pause, "It did not say for how long. Its jobs wait until"),
             Closed::Suspended { reason } => {
-                return Some(Self {
-                    says: format!("{name} answered {status} and is suspended: {reason}"),
-                    until: None,
-                });
+                let says = format!(
+                    "The service {name} returned {status} and is suspended until it is resumed: {reason}"
+                );
+                return Some(Self { says, until: None });
             }
         };
         let end = clock::written(until);
-        Some(Self { says: format!("{name} answered {status} and {what} {end}."), until: Some(until) })
+        Some(Self {
+            says: format!("The service {name} returned {status}. {what} {end}."),
+            until: Some(until),
+        })
     }
 }
 
-/// The outcome of an attempt that does not begin, because a service of its job was heard to refuse.
+/// The outcome of an attempt that does not start because one of the job's services refuses
+/// requests.
 pub(super) fn held_back(attempt: Attempt<'_>) -> Option<Outcome> {
     let Attempt { shared, work, .. } = attempt;
     let service = shared.paused_services.find(&work.inputs.service_ids)?;
-    let name = work.found.services.get(&service).map_or("A service", |found| &found.service.name);
-    Some(Outcome::Throttled { reason: format!("{name} refuses requests just now.") })
+    let found = work.found.services.get(&service);
+    let name = found.map_or_else(|| service.to_string(), |found| found.service.name.clone());
+    Some(Outcome::Throttled { reason: format!("The service {name} refuses requests at the moment.") })
 }
 
 fn service_named(attempt: Attempt<'_>, name: &str) -> Option<ServiceId> {

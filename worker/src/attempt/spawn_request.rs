@@ -1,4 +1,4 @@
-//! What a shim is ordered to run for an attempt, and what it means when it refuses.
+//! The spawn request of an attempt, and the outcome when a shim refuses it.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use super::{Attempt, directories};
 use crate::process::{ProfileDirectory, RefusalCode, ResourceLimits, SpawnRequest, StartError};
 
-/// The order of a plan: program, arguments, the whole environment, directories.
+/// The request for a plan: program, arguments, the whole environment, directories.
 pub(super) fn request(attempt: Attempt<'_>, plan: &ProcessPlan, profile_path: Option<&str>) -> SpawnRequest {
     let paths = &attempt.shared.paths;
     let temporary = directories::temporary(attempt);
@@ -49,14 +49,19 @@ pub(super) fn request(attempt: Attempt<'_>, plan: &ProcessPlan, profile_path: Op
     }
 }
 
-/// What an attempt comes to that could not be started.
-pub(super) fn not_started(error: StartError) -> Outcome {
+/// The outcome of an attempt whose process could not be started.
+pub(super) fn not_started(attempt: Attempt<'_>, error: StartError) -> Outcome {
     match error {
         StartError::ProfileBusy => {
-            Outcome::Released { reason: "Its profile is still in use on the worker's machine.".into() }
+            let work = attempt.work;
+            let profile = work.live.profile.and_then(|id| work.found.profiles.get(&id));
+            let name = profile.map_or("", |stored| &stored.profile.name);
+            Outcome::Released {
+                reason: format!("The profile {name} is still in use on the worker's machine."),
+            }
         }
         StartError::ShimFailed(why) => {
-            Outcome::Released { reason: format!("Its worker could not start it: {why}.") }
+            Outcome::Released { reason: format!("The worker could not start the program: {why}.") }
         }
         StartError::Refused { code, message } => {
             let code = match code {
@@ -67,7 +72,7 @@ pub(super) fn not_started(error: StartError) -> Outcome {
                 RefusalCode::RequestTooLarge => "TOO_LARGE",
                 RefusalCode::TemporaryDirectory | RefusalCode::DeadlinePassed => {
                     return Outcome::Released {
-                        reason: format!("Its worker could not start it: {message}."),
+                        reason: format!("The worker could not start the program: {message}."),
                     };
                 }
             };

@@ -70,7 +70,8 @@ impl<'a> Supervisor<'a> {
                 exit = handle.wait() => break exit,
                 () = &mut timeout, if stopped.is_none() => {
                     stopped = Some(StoppedBy::Timeout);
-                    self.log.system(format!("The timeout of {} is over.", policy.timeout)).await;
+                    let line = format!("The attempt has reached its timeout of {}.", policy.timeout);
+                    self.log.system(line).await;
                     handle.terminate(policy.grace.0);
                 }
                 reason = &mut outside, if !matches!(stopped, Some(StoppedBy::Outside(_))) => {
@@ -112,8 +113,8 @@ impl<'a> Supervisor<'a> {
         let name = file.name.clone();
         self.artifacts += 1;
         if self.artifacts > ARTIFACTS_MAX {
-            let line = format!("The file \"{name}\" was not kept: {ARTIFACTS_MAX} are allowed.");
-            return self.log.system(line).await;
+            let reason = format!("an attempt keeps at most {ARTIFACTS_MAX} files");
+            return self.log.system(format!("The file \"{name}\" was not kept: {reason}.")).await;
         }
         match artifacts::keep(self.attempt, self.artifacts_directory, file).await {
             Ok(true) => {}

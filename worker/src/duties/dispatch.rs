@@ -9,7 +9,8 @@ use crate::shared::Shared;
 
 /// Pause of refilling while there is a backlog, and while there is none.
 const REFILL_EVERY: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
-/// How often marks are compared with Redis. Whether Redis has lost everything is asked twice as often.
+/// How often marks are compared with Redis. Whether Redis has lost everything is asked twice as
+/// often.
 const COMPARE_EVERY: Duration = Duration::from_millis(500);
 
 /// Hands ready jobs to Redis. Rung when a queue has ready jobs that are not marked yet.
@@ -59,13 +60,13 @@ impl Duty for Compare {
         self.is_due = !is_due;
         let count = self.compare(is_due).await?;
         if count > 0 {
-            tracing::info!(count, "references that Redis had lost were pushed again");
+            tracing::info!(count, "pushed references again that Redis had lost");
         }
         Ok(Next::About(COMPARE_EVERY / 2))
     }
 
     fn failed(&mut self, error: DispatchError) -> Next {
-        tracing::debug!(%error, "marks could not be compared; trying again");
+        tracing::debug!(%error, "could not compare marks with Redis; trying again");
         Next::About(COMPARE_EVERY / 2)
     }
 }

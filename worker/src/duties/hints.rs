@@ -19,7 +19,7 @@ pub(super) struct Bells {
     pub(super) parked: Arc<Notify>,
 }
 
-/// Listens for ever. After Redis was away, every duty with a bell runs, because hints may have been lost.
+/// Listens for ever. After a reconnect every bell rings, because hints may have been lost.
 pub(super) async fn listen(
     shared: Arc<Shared>,
     identity: watch::Receiver<WorkerId>,
@@ -33,7 +33,7 @@ pub(super) async fn listen(
                     pass_on(hint, &shared, &identity, &bells, &renew_now);
                 }
             }
-            Err(error) => tracing::debug!(%error, "no hints from Redis"),
+            Err(error) => tracing::debug!(%error, "could not subscribe to hints; trying again"),
         }
         tokio::time::sleep(clock::jittered(RETRY_AFTER)).await;
     }

@@ -1,7 +1,7 @@
 //! Duties: what every worker does for the whole system, without a leader.
 //!
-//! A duty is a step that [`repeat`] runs again and again. Steps pass over rows that another worker has
-//! locked, so it does no harm when several workers do the same duty at once.
+//! A duty is a step that [`repeat`] runs again and again. Steps pass over rows that another worker
+//! has locked, so it does no harm when several workers do the same duty at once.
 
 mod dispatch;
 mod hints;
@@ -29,7 +29,8 @@ use crate::shared::Shared;
 use hints::Bells;
 use repeat::repeat;
 
-/// Starts all duties, as tasks that end when `stop` is cancelled. `renew_now` asks for a renewal of the lease.
+/// Starts all duties, as tasks that end when `stop` is cancelled. `renew_now` asks for a renewal of
+/// the lease.
 pub(crate) fn start(
     shared: &Arc<Shared>,
     lease: Duration,

@@ -7,7 +7,8 @@ use callboard::{steps::hand_out::promote::promote, store::StoreError};
 use super::repeat::{Duty, Next, RETRY_AFTER};
 use crate::shared::Shared;
 
-/// Bounds of the pause. There is always one, because jobs that another worker holds locked are due too.
+/// Bounds of the pause. There is always one, because jobs that another worker holds locked are due
+/// too.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(500));
 
 pub(super) struct Promote(pub(super) Arc<Shared>);
@@ -21,7 +22,7 @@ impl Duty for Promote {
     }
 
     fn failed(&mut self, error: StoreError) -> Next {
-        tracing::warn!(%error, "promotion failed; trying again");
+        tracing::warn!(%error, "could not promote jobs; trying again");
         Next::In(RETRY_AFTER)
     }
 }

@@ -47,17 +47,17 @@ impl Duty for Prune {
             removed_files += count;
         }
         if removed_jobs + removed_files > 0 {
-            tracing::info!(jobs = removed_jobs, files = removed_files, "what was too old was removed");
+            tracing::info!(jobs = removed_jobs, files = removed_files, "removed what was past its retention");
         }
         while let Some(partition) = prune::prune_days(store, retention).await? {
-            tracing::info!(partition, "a day that was too old was dropped");
+            tracing::info!(partition, "dropped a day that was past its retention");
         }
         prune::prune_leftovers(store, retention).await?;
         Ok(Next::About(EVERY))
     }
 
     fn failed(&mut self, error: StoreError) -> Next {
-        tracing::warn!(%error, "not everything that is too old was removed; trying again");
+        tracing::warn!(%error, "could not remove everything that is past its retention; trying again");
         Next::About(EVERY)
     }
 }
@@ -68,8 +68,7 @@ struct ArtifactFiles {
 }
 
 impl Remover for ArtifactFiles {
-    /// Removes each job's directory, which also holds files that a crashed worker copied and never
-    /// recorded.
+    /// Removes each job's directory, with files that a crashed worker copied and never recorded.
     async fn remove_jobs(&self, jobs: &[JobId]) -> Vec<JobId> {
         let mut gone = Vec::with_capacity(jobs.len());
         for &job in jobs {
@@ -98,7 +97,7 @@ fn is_gone(removed: io::Result<()>, path: &Path) -> bool {
         Ok(()) => true,
         Err(error) if error.kind() == io::ErrorKind::NotFound => true,
         Err(error) => {
-            tracing::error!(%error, path = %path.display(), "what is too old could not be removed; it is kept");
+            tracing::error!(%error, path = %path.display(), "could not remove a file; its record is kept");
             false
         }
     }

@@ -29,10 +29,10 @@ impl Rescue {
             let done = rescue::rescue(&self.shared.store, lease).await?;
             let rescued = done.announce(&self.shared.redis).await;
             if let Some(lease) = lease.filter(|_| rescued.is_lost) {
-                tracing::warn!(worker = %lease.worker, "a worker's lease ran out");
+                tracing::warn!(worker = %lease.worker, "declared a worker lost, because its lease ran out");
             }
             if rescued.jobs > 0 {
-                tracing::warn!(jobs = rescued.jobs, "jobs of lost workers were given back");
+                tracing::warn!(jobs = rescued.jobs, "gave back jobs of lost workers");
             }
             if !rescued.has_more {
                 return Ok(());
@@ -54,7 +54,7 @@ impl Duty for Rescue {
     }
 
     fn failed(&mut self, error: StoreError) -> Next {
-        tracing::warn!(%error, "contact with Postgres is broken: nobody is rescued");
+        tracing::warn!(%error, "lost contact with Postgres; no worker is declared lost until it is back");
         self.watch.lose_contact();
         Next::About(EVERY)
     }

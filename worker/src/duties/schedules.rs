@@ -7,7 +7,8 @@ use callboard::{steps::enqueue::fire_schedules::fire_schedules, store::StoreErro
 use super::repeat::{Duty, Next, RETRY_AFTER};
 use crate::shared::Shared;
 
-/// Bounds of the pause. There is always one, because schedules that another worker fires are due too.
+/// Bounds of the pause. There is always one, because schedules that another worker fires are due
+/// too.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(500));
 
 pub(super) struct FireSchedules(pub(super) Arc<Shared>);
@@ -21,7 +22,7 @@ impl Duty for FireSchedules {
     }
 
     fn failed(&mut self, error: StoreError) -> Next {
-        tracing::warn!(%error, "schedules were not fired; trying again");
+        tracing::warn!(%error, "could not fire schedules; trying again");
         Next::In(RETRY_AFTER)
     }
 }

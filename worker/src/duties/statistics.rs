@@ -41,15 +41,15 @@ impl Duty for RefreshStatistics {
             Refreshed::UpToDate => self.skipped = 0,
             Refreshed::Done => {
                 self.skipped = 0;
-                tracing::info!("statistics were of an emptier queue, and have been taken again");
+                tracing::info!("refreshed the planner's statistics, which described a much emptier queue");
             }
             Refreshed::Skipped => {
                 self.skipped = self.skipped.saturating_add(1);
                 if self.skipped == STUCK_AFTER {
                     tracing::warn!(
-                        "statistics are of an emptier queue, and Postgres does not take them again: its \
-                         tables are locked, or not owned by this role. Batches may be slow until \
-                         autovacuum has come"
+                        "Postgres skips ANALYZE, and the planner's statistics describe a much emptier queue. \
+                         A table is locked, or this role does not own it. Batches may be slow until \
+                         autovacuum has run"
                     );
                 }
             }
@@ -58,7 +58,7 @@ impl Duty for RefreshStatistics {
     }
 
     fn failed(&mut self, error: StoreError) -> Next {
-        tracing::warn!(%error, "statistics were not looked at; trying again");
+        tracing::warn!(%error, "could not check the planner's statistics; trying again");
         self.next()
     }
 }

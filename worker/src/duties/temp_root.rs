@@ -1,7 +1,8 @@
 //! Sweeps the temporary root: removes directories of attempts whose worker crashed on this machine.
 //!
-//! A directory is named after its attempt (`<job>.<attempt>[.artifacts]`), and goes when that attempt
-//! does not run any more. By then its processes are gone, because the shim ended them with the worker.
+//! A directory is named after its attempt (`<job>.<attempt>[.artifacts]`), and goes when that
+//! attempt does not run any more. By then its processes are gone, because the shim ended them with
+//! the worker.
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
@@ -37,7 +38,7 @@ impl Duty for Sweep {
     }
 
     fn failed(&mut self, error: anyhow::Error) -> Next {
-        tracing::warn!(%error, "the temporary root was not swept; trying again");
+        tracing::warn!(%error, "could not sweep the temporary root; trying again");
         Next::About(EVERY)
     }
 }
@@ -61,8 +62,8 @@ impl Sweep {
 
 async fn remove(path: PathBuf) {
     match tokio::fs::remove_dir_all(&path).await {
-        Ok(()) => tracing::info!(path = %path.display(), "a directory of a dead worker was removed"),
+        Ok(()) => tracing::info!(path = %path.display(), "removed a directory that a crashed worker left"),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => tracing::warn!(%error, path = %path.display(), "a directory could not be removed"),
+        Err(error) => tracing::warn!(%error, path = %path.display(), "could not remove a directory"),
     }
 }

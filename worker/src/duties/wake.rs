@@ -1,4 +1,4 @@
-//! Wakes parked jobs: when their gate's time has come, and when a wakeup was lost.
+//! Wakes parked jobs: when their gate's time has come, and if a wakeup was lost.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::shared::Shared;
 
 /// Bounds of the pause between two looks at gates whose time may have come.
 const DUE_PAUSE: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(500));
-/// At most this is added by chance, so that not all workers look at the same moment.
+/// A random time up to this is added, so that not all workers look at the same moment.
 const DUE_SPREAD: Duration = Duration::from_millis(5);
 /// How often gates with waiters are swept.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
@@ -34,15 +34,15 @@ impl Duty for WakeDue {
     }
 
     fn failed(&mut self, error: StoreError) -> Next {
-        tracing::warn!(%error, "parked jobs were not called; trying again");
+        tracing::warn!(%error, "could not wake parked jobs; trying again");
         spread(RETRY_AFTER)
     }
 }
 
-/// Goes round all gates with waiters, a batch at a time.
+/// Wakes waiters whose wakeup was lost. Sweeps all gates with waiters, a batch at a time.
 pub(super) struct SweepStranded {
     shared: Arc<Shared>,
-    /// The last gate of the batch before; `None` to begin with the first.
+    /// The last gate of the previous batch; `None` to begin with the first gate.
     after: Option<String>,
 }
 
@@ -63,7 +63,7 @@ impl Duty for SweepStranded {
     }
 
     fn failed(&mut self, error: StoreError) -> Next {
-        tracing::warn!(%error, "gates were not looked after; trying again");
+        tracing::warn!(%error, "could not sweep gates with waiters; trying again");
         Next::About(SWEEP_EVERY)
     }
 }

@@ -1,5 +1,7 @@
-//! Which addresses HTTP commands may call: by default no private, loopback, link-local or otherwise special ones, so that
-//! a job cannot reach what is behind the worker's own firewall (or a cloud's metadata service).
+//! Refuses private, loopback, link-local and other special addresses, unless the setting allows
+//! them.
+//!
+//! A job must not reach what is behind the worker's firewall, such as a cloud's metadata service.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -26,7 +28,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || address.is_documentation()
         || a == 0
         || a >= 240
-        // Shared address space of carriers, and benchmarking.
+        // Carrier-grade NAT, and benchmarking.
         || (a == 100 && (64..128).contains(&b))
         || (a == 198 && (18..20).contains(&b))
         || (a == 192 && b == 0 && c == 0);
@@ -40,7 +42,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         || address.is_multicast()
         || address.is_unique_local()
         || address.is_unicast_link_local()
-        // Documentation, and IPv4 in disguise: 6to4, NAT64, Teredo.
+        // Documentation, and addresses that embed IPv4: Teredo, 6to4, NAT64.
         || (segments[0] == 0x2001 && (segments[1] == 0xdb8 || segments[1] == 0))
         || segments[0] == 0x2002
         || (segments[0] == 0x64 && segments[1] == 0xff9b)
@@ -48,7 +50,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     !is_special
 }
 
-/// Resolves names and leaves out what is refused, so that a name cannot lead where an address may not.
+/// Resolves names to public addresses only, so that a name cannot lead to a refused address.
 #[derive(Debug)]
 pub(super) struct PublicOnly;
 
@@ -71,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn special_addresses_are_told_from_public_ones() {
+    fn special_addresses_are_distinguished_from_public_ones() {
         for public in ["1.1.1.1", "93.184.216.34", "100.128.0.1", "2606:4700::1111"] {
             assert!(is_public(public.parse().unwrap()), "{public}");
         }

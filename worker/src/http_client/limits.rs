@@ -1,7 +1,8 @@
-//! Which service an answer came from, and the event that tells of it: the runner's `limits` event (runner/README.md).
+//! Finds the service that a response came from, and makes the `limits` event (runner/README.md) of
+//! it.
 //!
-//! Called by the request for every answer. Never tells of a host that is no service's, nor of headers that say nothing of limits;
-//! of a body it tells the beginning, and only when the service refused.
+//! Reports only responses of the job's services, only headers about limits, and only the beginning
+//! of a refusal's body.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +11,18 @@ use reqwest::{Url, header::HeaderMap};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Most headers of an answer that are told, and characters of each.
+/// Most headers that are reported of a response, and most characters of each.
 const HEADERS_MAX: usize = 32;
 const VALUE_CHARS_MAX: usize = 1024;
 
-/// A service of the job, as far as its answers can be told from others.
+/// One of the job's services.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ServiceSpec {
     base_url: Option<String>,
 }
 
-/// An answer of a service that says something of its limits.
+/// A service's response that says something about its limits.
 #[derive(Debug)]
 pub(super) struct ObservedResponse {
     service: String,
@@ -31,7 +32,8 @@ pub(super) struct ObservedResponse {
 }
 
 impl ObservedResponse {
-    /// None when it is no service's, or says nothing.
+    /// Returns `None` if no service of the job sent the response, or if it says nothing about
+    /// limits.
     pub(super) fn of(
         services: &BTreeMap<String, ServiceSpec>,
         url: &Url,
@@ -44,7 +46,7 @@ impl ObservedResponse {
         (is_refusal(status) || !headers.is_empty()).then_some(Self { service, status, host, headers })
     }
 
-    /// Whether its body says more.
+    /// Whether its body may say more.
     pub(super) const fn wants_body(&self) -> bool {
         is_refusal(self.status)
     }
@@ -59,7 +61,8 @@ impl ObservedResponse {
     }
 }
 
-/// The service whose base URL is the nearest: two may live on one host.
+/// The service on the URL's host whose base path is the longest prefix of the URL's path, or else
+/// any service on that host.
 fn service_at(services: &BTreeMap<String, ServiceSpec>, url: &Url) -> Option<String> {
     let on_host = services.iter().filter_map(|(name, service)| {
         let base = Url::parse(service.base_url.as_deref()?).ok()?;
@@ -74,7 +77,7 @@ fn service_at(services: &BTreeMap<String, ServiceSpec>, url: &Url) -> Option<Str
     nearest.map(|(name, _)| name.clone())
 }
 
-/// The headers that say something of limits; with them the service's own time, by which the worker knows how far its clock is off.
+/// The headers about limits, and with them `date`, which shows how far the service's clock is off.
 fn limit_headers(headers: &HeaderMap) -> BTreeMap<String, String> {
     let text = |value: &reqwest::header::HeaderValue| {
         String::from_utf8_lossy(value.as_bytes()).chars().take(VALUE_CHARS_MAX).collect::<String>()
@@ -100,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_belongs_to_the_nearest_service() {
+    fn a_response_belongs_to_the_service_with_the_longest_base_path() {
         let services = services(&[
             ("one", Some("https://api.example/v1")),
             ("two", Some("https://api.example/v1/two/")),
@@ -113,12 +116,12 @@ mod tests {
         assert_eq!(at("https://api.example/v1/two/users").as_deref(), Some("two"));
         assert_eq!(at("https://api.example:443/v1/two?x=1").as_deref(), Some("two"));
         assert_eq!(at("https://api.example:8443/v1").as_deref(), Some("other"));
-        assert!(at("https://api.example/v2").is_some(), "it is the same host all the same");
+        assert!(at("https://api.example/v2").is_some(), "falls back to a service on the same host");
         assert_eq!(at("https://example/v1"), None);
     }
 
     #[test]
-    fn what_says_nothing_of_limits_is_not_told() {
+    fn only_headers_about_limits_are_reported() {
         let services = services(&[("one", Some("https://api.example"))]);
         let url = Url::parse("https://api.example/x").unwrap();
         let headers = |list: &[(&'static str, &'static str)]| {
@@ -132,9 +135,9 @@ mod tests {
         let observed = |status, list: &[_]| ObservedResponse::of(&services, &url, status, &headers(list));
         assert!(observed(200, &[date, ("set-cookie", "a=b")]).is_none());
         assert_eq!(observed(429, &[date]).unwrap().event(Some("no"))["body"], "no");
-        let told = observed(200, &[date, ("X-RateLimit-Remaining", "7"), ("etag", "x")]).unwrap();
-        assert!(!told.wants_body());
-        let event = told.event(None);
+        let response = observed(200, &[date, ("X-RateLimit-Remaining", "7"), ("etag", "x")]).unwrap();
+        assert!(!response.wants_body());
+        let event = response.event(None);
         assert_eq!(event["service"], "one");
         assert_eq!(event["headers"], json!({ "x-ratelimit-remaining": "7", "date": date.1 }));
     }

@@ -1,8 +1,9 @@
-//! The child behind HTTP commands: one request, through the job's proxy, told as events on standard output.
+//! The child behind HTTP commands: sends one request, through the job's proxy, and reports events.
 //!
-//! Runs as `callboard-worker http` under a shim, like every other process, so that timeouts, cancels and fencing reach
-//! it. Reads one JSON line on standard input (written by `callboard::command::http`); end of input means its worker
-//! is gone. Speaks the runner's protocol, version 1. Never follows a redirect to a target that is refused.
+//! Runs as `callboard-worker http` under a shim, so that timeouts, cancels and fencing work as for
+//! every program. Reads one JSON line on standard input (written by `callboard::command::http`),
+//! and exits when the input ends, because then the worker is gone. Writes the runner's protocol,
+//! version 1. Never follows a redirect to a private target that is refused.
 
 mod guard;
 mod limits;
@@ -42,10 +43,10 @@ pub(crate) fn main() -> ExitCode {
 
 fn parse(line: &str) -> Result<RequestSpec, String> {
     let spec: RequestSpec = serde_json::from_str(line).map_err(|error| error.to_string())?;
-    if spec.v == 1 { Ok(spec) } else { Err(format!("version {} of the protocol is not known", spec.v)) }
+    if spec.v == 1 { Ok(spec) } else { Err(format!("version {} of the protocol is not supported", spec.v)) }
 }
 
-/// Standard input stays open as long as the worker lives.
+/// Exits when the worker is gone. Until then standard input stays open.
 fn end_with_worker() {
     let mut rest = Vec::new();
     drop(std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut rest));
@@ -57,7 +58,7 @@ fn emit(event: &Value) {
     if let Value::Object(fields) = &mut event {
         fields.insert("v".into(), 1.into());
     }
-    // Whoever reads may be gone; then nobody needs to know.
+    // The worker may be gone.
     drop(writeln!(std::io::stdout().lock(), "{event}"));
 }
 

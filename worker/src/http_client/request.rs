@@ -1,4 +1,4 @@
-//! One HTTP request, from an order to an answer or a problem.
+//! Sends one HTTP request and returns its response or a problem.
 
 use std::{collections::BTreeMap, error::Error as _};
 
@@ -12,12 +12,12 @@ use super::{
     limits::{ObservedResponse, ServiceSpec},
 };
 
-/// Largest body that is kept, in bytes; the rest is left out and the answer says so.
+/// Longest body, in bytes. The rest is cut off, and `isTruncated` says so.
 const BODY_BYTES_MAX: usize = 512 * 1024;
 /// Most redirects that are followed.
 const REDIRECTS_MAX: usize = 10;
 
-/// What to do.
+/// The line on standard input.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RequestSpec {
@@ -49,24 +49,25 @@ struct ProxySpec {
 }
 
 impl ProxySpec {
-    /// Whether a status may be the proxy's own: it is not when the proxy only passes on what others say to each other.
+    /// Whether the proxy itself may have sent a status. A SOCKS proxy and a tunnel for HTTPS only
+    /// pass on bytes.
     fn answers_for(&self, url: &Url) -> bool {
         self.server.starts_with("http") && url.scheme() == "http"
     }
 }
 
-/// What came back.
+/// The job's result.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct HttpResponse {
     status: u16,
     headers: BTreeMap<String, String>,
-    /// JSON when it is JSON, else text.
+    /// JSON if the response is JSON, and else text.
     body: Value,
     is_truncated: bool,
 }
 
-/// Why there is no good answer.
+/// Why the job failed.
 #[derive(Debug)]
 pub(super) struct Problem {
     pub(super) code: &'static str,
@@ -80,7 +81,7 @@ impl Problem {
     }
 }
 
-/// Sends the request and reads the answer.
+/// Sends the request and reads the response.
 pub(super) async fn perform(spec: RequestSpec) -> Result<HttpResponse, Problem> {
     let url = Url::parse(&spec.request.url).map_err(|error| Problem::bad_input(format!("url: {error}")))?;
     let method = Method::from_bytes(spec.request.method.as_bytes())
@@ -147,7 +148,7 @@ fn client(spec: &RequestSpec, guarded: bool) -> Result<reqwest::Client, reqwest:
             }
         }));
     if let Some(spec) = &spec.proxy {
-        // Names are resolved at the proxy's end; the guard then sees addresses in URLs only.
+        // The proxy resolves names, so only addresses in URLs can be checked here.
         let mut proxy = Proxy::all(&spec.server)?;
         if spec.username.is_some() || spec.password.is_some() {
             let text = |value: &Option<String>| value.clone().unwrap_or_default();
@@ -160,7 +161,7 @@ fn client(spec: &RequestSpec, guarded: bool) -> Result<reqwest::Client, reqwest:
     builder.build()
 }
 
-/// An address that is written in the URL itself is not resolved, so it is checked here.
+/// Refuses a private address that the URL itself names, because no resolver sees it.
 fn refuse_private(url: &Url) -> Result<(), Problem> {
     let address = match url.host() {
         Some(url::Host::Ipv4(address)) => Some(address.into()),
@@ -201,7 +202,7 @@ async fn read(mut response: reqwest::Response) -> Result<HttpResponse, Problem> 
     Ok(HttpResponse { status, headers, body: parsed.unwrap_or(Value::String(text)), is_truncated })
 }
 
-/// The headers, without those that carry sessions.
+/// The headers, without those that may hold credentials.
 fn visible(headers: &HeaderMap) -> BTreeMap<String, String> {
     let is_hidden = |name: &str| matches!(name, "set-cookie" | "www-authenticate" | "proxy-authenticate");
     headers
@@ -226,12 +227,13 @@ fn problem(error: &reqwest::Error, has_proxy: bool) -> Problem {
     Problem { code, message, is_retryable: !refused && !error.is_builder() }
 }
 
-/// An error with its causes, without its URL, which may hold what should not be told.
+/// An error with its causes. The error's own text is left out, because it holds the URL, which may
+/// be secret.
 fn chain(error: &reqwest::Error) -> String {
     let mut text = match () {
         () if error.is_connect() => "could not connect".to_owned(),
         () if error.is_redirect() => "the redirect was not followed".to_owned(),
-        () if error.is_builder() => "the request cannot be made".to_owned(),
+        () if error.is_builder() => "the request is invalid".to_owned(),
         () => "the request failed".to_owned(),
     };
     let mut source = error.source();

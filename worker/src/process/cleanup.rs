@@ -1,5 +1,5 @@
-//! What the worker does in place of a shim that was killed: it has everything killed that the shim has left, and
-//! then removes the temporary directory and Chromium's locks. Called by the shim's supervisor.
+//! Cleans up after a shim that was killed: kills its leftover processes, and removes the temporary
+//! directory and Chromium's locks.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,13 +11,14 @@ use tokio::sync::oneshot;
 use super::{ProfileDirectory, shim_pool::Request, supervisor::TrackedShim};
 use crate::shim::{profile, temporary};
 
-/// How often to try to kill; each time takes seconds, and only uninterruptible processes survive the first.
+/// How often to try to kill. A try may take seconds, and only uninterruptible processes survive
+/// one.
 const ROUNDS: usize = 6;
 
-/// How long a shim whose socket is closed may take to be entirely dead, in seconds.
+/// How long a shim may take to exit after its socket has closed, in seconds.
 const EXIT_SECONDS: i64 = 10;
 
-/// What is to be cleaned up if it comes to that.
+/// What to remove after a killed shim.
 #[derive(Debug)]
 pub(super) struct Cleanup {
     pub(super) temporary_directory: PathBuf,
@@ -25,17 +26,17 @@ pub(super) struct Cleanup {
 }
 
 impl Cleanup {
-    /// Does all of it. Returns what could not be done, in words.
+    /// Kills and removes. Returns what could not be done, as a sentence for the log.
     pub(super) async fn run(&mut self, shim: &TrackedShim) -> Option<String> {
         let handle = Arc::clone(&shim.handle);
-        // Its socket closes a little before its children are given to their new parent.
+        // The kernel closes its socket a little before it gives its children to their new parent.
         let exit = move || {
             let timeout = Timespec { tv_sec: EXIT_SECONDS, tv_nsec: 0 };
             poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&timeout))
         };
         tokio::task::spawn_blocking(exit).await.ok();
         if !kill_leftovers(shim).await {
-            return Some("processes of a killed shim cannot be killed".to_owned());
+            return Some("processes that a killed shim left cannot be killed".to_owned());
         }
         let directory = std::mem::take(&mut self.temporary_directory);
         let profile = self.profile.take();
@@ -52,7 +53,7 @@ async fn kill_leftovers(shim: &TrackedShim) -> bool {
     for _ in 0..ROUNDS {
         let (reply, answer) = oneshot::channel();
         if shim.requests.send(Request::Clear(reply)).is_err() {
-            return false; // the shim_pool has closed, and takes everything with it
+            return false; // the pool has closed, which kills everything
         }
         if answer.await == Ok(true) {
             return true;

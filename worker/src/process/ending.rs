@@ -1,22 +1,22 @@
-//! How a run ends, or fails to begin, as the attempt pipeline sees it.
+//! How an attempt's processes ended, and why they could not be started.
 
 use std::time::Duration;
 
 use super::{Ending, ExitStatus, RefusalCode};
 use crate::shim::protocol::Exited;
 
-/// The end of an attempt's processes. When this is there, none of them is.
+/// The end of an attempt's processes. None of them is left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exit {
-    /// How the program ended, and at whose wish.
+    /// How the program ended, and what ended it.
     pub ending: Ending,
-    /// Processes, besides the program's own, that were still alive and had to be killed.
+    /// Processes that were still alive and had to be killed, without the program's own.
     pub leftovers: u32,
-    /// Resident memory at its peak, in bytes, of the one largest process; not of the tree.
+    /// Peak resident memory of the largest single process, in bytes.
     pub peak_memory_bytes: u64,
-    /// Processor time of the whole tree, user and system.
+    /// CPU time of the whole tree, user and system.
     pub cpu_time: Duration,
-    /// What could not be cleaned up, in words for the operator's log. Normally nothing.
+    /// What could not be cleaned up, as a sentence for the log. Normally `None`.
     pub residue: Option<String>,
 }
 
@@ -44,7 +44,7 @@ impl Exit {
         }
     }
 
-    /// The number of the signal that ended the program, if one did.
+    /// The number of the signal that ended the program, if a signal did.
     pub fn signal(&self) -> Option<i32> {
         match self.status()? {
             ExitStatus::Code(_) => None,
@@ -61,21 +61,21 @@ impl Exit {
     }
 }
 
-/// Nothing was run, or what was run is dead already.
+/// The program could not be started. Nothing of it runs.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Another attempt, or a process left of one, holds the profile.
     #[error("the profile is in use by another attempt")]
     ProfileBusy,
-    /// The program cannot be run like this; trying again would not help.
+    /// The request is wrong. Trying again would not help.
     #[error("{message}")]
     Refused {
-        /// What is wrong, for programs.
+        /// What is wrong, for code.
         code: RefusalCode,
         /// What is wrong, for people. Contains paths, never a secret.
         message: String,
     },
-    /// The worker's own machinery failed; the attempt is not to blame.
+    /// The shim failed, for a reason that has nothing to do with the request.
     #[error("no shim ran the program: {0}")]
     ShimFailed(String),
 }

@@ -1,4 +1,4 @@
-//! The worker's end of the forker (`crate::shim`): starts it, and has it fork. Called by the shim_pool's thread.
+//! The worker's side of the forker process (`crate::shim`): starts it and requests forks.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -16,10 +16,11 @@ use rustix::process::Pid;
 
 use crate::shim::link;
 
-/// How long an answer may take before the forker counts as broken. Longer than its own limit for clearing.
+/// A forker that has not answered after this time counts as broken. Longer than its own limit for
+/// clearing.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The forkers and shims of this process, those of other nurseries included: children of ours that are no strays.
+/// The forkers and shims of all pools in this process, which are no leftovers.
 static LIVE_CHILDREN: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
 /// Whether this is a forker or a shim of this process.
@@ -27,12 +28,12 @@ pub(super) fn is_listed(pid: Pid) -> bool {
     LIVE_CHILDREN.lock().contains(&pid)
 }
 
-/// To be called when a shim has ended.
+/// Takes a shim off the list. To be called when it has exited.
 pub(super) fn unlist(pid: Pid) {
     LIVE_CHILDREN.lock().retain(|&listed| listed != pid);
 }
 
-/// A shim that waits for its order, and our ends of everything it holds.
+/// A shim that waits for a request, and this process' ends of its descriptors.
 #[derive(Debug)]
 pub(super) struct IdleShim {
     pub(super) handle: Arc<OwnedFd>,
@@ -49,15 +50,16 @@ pub(super) struct Forker {
 }
 
 impl Forker {
-    /// Starts the worker's own program anew, as a forker. It gets an empty environment: the worker's may hold
-    /// secrets.
+    /// Starts the worker's own program as a forker. Its environment is empty, because the worker's
+    /// may hold secrets.
     pub(super) fn start(program: &Path) -> std::io::Result<Self> {
         let flags = SocketFlags::CLOEXEC;
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
         set_socket_timeout(&ours, Timeout::Recv, Some(ANSWER_TIMEOUT))?;
-        let mut live_children = LIVE_CHILDREN.lock(); // held until it is on it, lest another shim_pool takes it for a stray
+        // Locked until the forker is listed, or another pool might take it for a leftover.
+        let mut live_children = LIVE_CHILDREN.lock();
         let child = Command::new(program)
-            // Not the worker's name: who kills workers by name must not hit what cleans up after them.
+            // Killing workers by name must not hit the processes that clean up after them.
             .arg0("callboard-shim")
             .arg("shim")
             .env_clear()
@@ -68,7 +70,7 @@ impl Forker {
         Ok(Self { child, socket: ours })
     }
 
-    /// Has a shim forked. Returns its process id as well.
+    /// Forks a shim. Returns its process id too.
     pub(super) fn fork(&self) -> Result<(Pid, IdleShim), Errno> {
         let flags = SocketFlags::CLOEXEC;
         let (channel, their_channel) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
@@ -86,7 +88,7 @@ impl Forker {
         Ok((pid, IdleShim { handle: Arc::new(handle), channel, stdin, stdout, stderr }))
     }
 
-    /// Has everything killed that killed shims have left. False: not everything would die in time.
+    /// Kills everything that killed shims left. Returns false if something is still alive.
     pub(super) fn clear(&self) -> Result<bool, Errno> {
         link::send(self.socket.as_fd(), link::CLEAR, &[])?;
         Ok(self.answer()?.0 == link::DONE)
@@ -96,14 +98,15 @@ impl Forker {
         link::receive(self.socket.as_fd())?.ok_or(Errno::PIPE)
     }
 
-    /// Gets rid of a forker that does not answer.
+    /// Kills a forker that does not answer.
     pub(super) fn kill(mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
         unlist(Pid::from_child(&self.child));
     }
 
-    /// Lets the forker go, and waits until it has seen its last shim off.
+    /// Closes the socket to the forker, and waits until the forker has reaped its last shim and
+    /// exited.
     pub(super) fn dismiss(mut self) {
         drop(self.socket);
         self.child.wait().ok();

@@ -1,13 +1,12 @@
-//! Runs programs so that nothing of them outlives their attempt, and a worker that is cut off or stopped loses
-//! them before its lease ends.
+//! Runs programs so that none of their processes outlives its attempt or the worker's lease.
 //!
-//! The worker starts no program itself. A [`ShimPool`] keeps *shims* ready (`crate::shim`), forked ahead; each
-//! takes one [`SpawnRequest`], is the subreaper of all that its program starts, and kills all of it when the program ends,
-//! when the worker says so, lets go or dies, or when the deadline passes that the worker moves with its lease.
+//! The worker starts no program itself. A [`ShimPool`] keeps *shims* (`crate::shim`) forked ahead.
+//! A shim takes one [`SpawnRequest`] and is the subreaper of everything that its program starts. It
+//! kills all of it when the program ends, when the worker asks for it, closes the socket or dies,
+//! or when the deadline passes that the worker moves with its lease.
 //!
-//! Called by the attempt pipeline (start, output, terminate, wait) and by the lease thread (`extend_deadline`, `begin_another_lease`). It
-//! must never block the runtime, never put a secret into an argument or a log, and never kill a process that
-//! does not descend from one of its shims.
+//! Code here must never block the runtime, never put a secret into an argument or a log, and never
+//! kill a process that does not descend from one of its shims.
 
 mod cleanup;
 mod ending;
@@ -24,14 +23,15 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior,
 pub use self::ending::{Exit, StartError};
 pub use self::run_as::RunAsError;
 pub use self::running::{ProcessHandle, Running};
-pub use crate::process::shim_handle::LeaseNumber;
-pub use crate::process::shim_pool::{Settings, ShimPool};
-pub use crate::process::spawn_request::{MAX_STDIN_BYTES, SpawnRequest};
+pub use self::shim_handle::LeaseNumber;
+pub use self::shim_pool::{Settings, ShimPool};
+pub use self::spawn_request::{MAX_STDIN_BYTES, SpawnRequest};
 pub use crate::shim::protocol::{Ending, ExitStatus, ProfileDirectory, RefusalCode, ResourceLimits, RunAs};
 pub use crate::shim::watch::boottime_now;
 
-/// Closes this process to the programs it runs, also to those of the same user: its memory and its environment
-/// (`/proc/PID/mem`, `/proc/PID/environ`) cannot be read, no debugger can attach, and it dumps no core.
+/// Protects this process from other processes of the same user: they cannot read its memory and
+/// environment (`/proc/PID/mem`, `/proc/PID/environ`), no debugger can attach, and it dumps no
+/// core.
 ///
 /// To be called early in `main`, before secrets are read.
 pub fn harden() -> std::io::Result<()> {

@@ -1,4 +1,4 @@
-//! Finds the unprivileged user that programs run as. Called once, when the worker starts.
+//! Finds the unprivileged user that programs run as.
 
 use std::fs;
 
@@ -6,26 +6,26 @@ use rustix::process::geteuid;
 
 use super::RunAs;
 
-/// Who runs the programs when nothing is configured.
+/// The user when none is configured.
 const DEFAULT_USER: &str = "nobody";
 
-/// There is no such user to run programs as.
+/// The configured user cannot run programs.
 #[derive(Debug, thiserror::Error)]
 pub enum RunAsError {
-    /// The list of users cannot be read.
+    /// `/etc/passwd` cannot be read.
     #[error("/etc/passwd: {0}")]
     Unreadable(#[from] std::io::Error),
-    /// The user is not in it.
-    #[error("/etc/passwd has no user {0:?} to run programs as")]
+    /// The user is not in `/etc/passwd`.
+    #[error("/etc/passwd has no user {0:?}: set CALLBOARD_RUN_AS to a user that may run programs")]
     Unknown(String),
-    /// The user is root itself.
-    #[error("the user {0:?} is root, and programs must not run as root")]
+    /// The user is root.
+    #[error("programs must not run as root: set CALLBOARD_RUN_AS to another user than {0:?}")]
     Root(String),
 }
 
 impl RunAs {
-    /// The named user (default: `nobody`) when this process is root, nobody else when it is not: then programs run
-    /// as the worker's own user, since it has no choice.
+    /// The named user, by default `nobody`. Returns `None` if this process is not root, because
+    /// then it can only run programs as its own user.
     pub fn find(name: Option<&str>) -> Result<Option<Self>, RunAsError> {
         if !geteuid().is_root() {
             return Ok(None);

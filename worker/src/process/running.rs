@@ -1,4 +1,4 @@
-//! Hands an order to a shim, and the handle on what then runs.
+//! Sends a request to a shim, and the handle to the program that it runs.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
@@ -21,19 +21,19 @@ use super::{
     supervisor::{Supervisor, TrackedShim},
 };
 
-/// A program that runs. Dropping this kills it with all that it has started.
+/// A running program. Dropping this kills it and everything that it started.
 #[derive(Debug)]
 pub struct Running {
-    /// What the program writes to its standard output. Ends when the last process that holds it does.
+    /// Its standard output, which ends when the last process that holds it has ended.
     pub stdout: pipe::Receiver,
-    /// What it writes to its standard error.
+    /// Its standard error.
     pub stderr: pipe::Receiver,
-    /// The program's process id, for people to look at; it may be another program's by the time they do.
+    /// Its process id, for display only, because ids are reused.
     pub pid: i32,
     handle: ProcessHandle,
 }
 
-/// The hold on a program that runs, apart from its output. Dropping this kills it with all that it has started.
+/// A running program without its output. Dropping this kills it and everything that it started.
 #[derive(Debug)]
 pub struct ProcessHandle {
     shim_handle: ShimHandle,
@@ -48,7 +48,7 @@ enum End {
 }
 
 impl Running {
-    /// Standard output, standard error, and the hold on the program: for those that read while they wait.
+    /// Standard output, standard error, and the handle, for reading and waiting at the same time.
     pub fn split(self) -> (pipe::Receiver, pipe::Receiver, ProcessHandle) {
         (self.stdout, self.stderr, self.handle)
     }
@@ -70,7 +70,7 @@ impl Running {
 }
 
 impl ProcessHandle {
-    /// Asks the program to end (SIGTERM, to its own process alone), and kills the whole tree after the grace.
+    /// Sends SIGTERM to the program's own process, and kills the whole tree after the grace period.
     pub fn terminate(&self, grace: Duration) {
         self.shim_handle.terminate(grace);
     }
@@ -80,22 +80,23 @@ impl ProcessHandle {
         self.shim_handle.kill();
     }
 
-    /// Waits for the end: until no process is left, and everything is cleaned up. May be cancelled and called again.
+    /// Waits until no process is left and everything is cleaned up. Cancel safe.
     pub async fn wait(&mut self) -> Exit {
         let exit = match &mut self.end {
             End::Known(exit) => return exit.clone(),
             End::Awaited(end) => end.await,
         };
-        let exit = exit.unwrap_or_else(|_| Exit::shim_lost(Some("nobody supervised the shim".to_owned())));
+        let exit =
+            exit.unwrap_or_else(|_| Exit::shim_lost(Some("the shim's supervisor has ended".to_owned())));
         self.end = End::Known(exit.clone());
         exit
     }
 }
 
-/// Hands the order to a shim, and waits until the program runs.
+/// Sends the request to a shim, and waits until the program runs.
 pub(super) async fn start(shim_pool: &ShimPool, request: SpawnRequest) -> Result<Running, StartError> {
     let Some(deadline) = shim_pool.shim_handles.deadline(request.lease) else {
-        let message = "the lease under which it was won is over".to_owned();
+        let message = "the lease under which the job was claimed has ended".to_owned();
         return Err(StartError::Refused { code: RefusalCode::DeadlinePassed, message });
     };
     let frame = request.frame(deadline)?;
@@ -109,14 +110,14 @@ pub(super) async fn start(shim_pool: &ShimPool, request: SpawnRequest) -> Result
     let cleanup = Cleanup { temporary_directory: request.temporary_directory, profile: request.profile };
     let (started, first) = oneshot::channel();
     let (ended, end) = oneshot::channel();
-    // A task of its own: it sees to the end even when whoever waits for it gives up.
+    // A task of its own, so that it supervises to the end even if the caller stops waiting.
     tokio::spawn(Supervisor::new(assigned.channel, assigned.shim, overdue, cleanup).run(started, ended));
-    let pid = first.await.map_err(|_| StartError::failed("nobody supervised the shim"))??;
+    let pid = first.await.map_err(|_| StartError::failed("the shim's supervisor has ended"))??;
     let handle = ProcessHandle { shim_handle, end: End::Awaited(end), _stdin: stdin_writer };
     Ok(Running { stdout, stderr, pid, handle })
 }
 
-/// A shim that has read its order, and our ends of what its program holds.
+/// A shim that has read its request, and this process' ends of the program's descriptors.
 struct AssignedShim {
     shim: TrackedShim,
     channel: Arc<UnixStream>,
@@ -125,9 +126,10 @@ struct AssignedShim {
     stderr: OwnedFd,
 }
 
-/// Finds a shim that takes the order. One that died while it waited has not read it all, and so has run nothing.
+/// Sends the request to an idle shim. A shim that dies before it has read all of it has run
+/// nothing, so the next one gets it.
 async fn assign(shim_pool: &ShimPool, frame: &[u8]) -> Result<AssignedShim, StartError> {
-    let mut failure = StartError::failed("every shim had died");
+    let mut failure = StartError::failed("every idle shim had exited");
     for _ in 0..=shim_pool.settings.idle {
         let IdleShim { handle, channel, stdin, stdout, stderr } = shim_pool.take().await?;
         let shim = TrackedShim::new(handle, shim_pool.requests.clone());
@@ -145,18 +147,19 @@ async fn assign(shim_pool: &ShimPool, frame: &[u8]) -> Result<AssignedShim, Star
     Err(failure)
 }
 
-/// Writes to a program's standard input in the background, then closes it, or holds it open until dropped.
+/// Writes to a program's standard input in the background. Then closes it, or holds it open until
+/// dropped.
 #[derive(Debug)]
 struct StdinWriter(JoinHandle<()>);
 
 impl StdinWriter {
     fn start(stdin: OwnedFd, bytes: SecretSlice<u8>, keep_open: bool) -> Result<Option<Self>, StartError> {
         if bytes.expose_secret().is_empty() && !keep_open {
-            return Ok(None); // closes it
+            return Ok(None); // which closes it
         }
         let mut stdin = pipe::Sender::from_owned_fd(stdin).map_err(StartError::failed)?;
         Ok(Some(Self(tokio::spawn(async move {
-            // A program need not read what it is given.
+            // An error means that the program does not read its input, which it need not.
             stdin.write_all(bytes.expose_secret()).await.ok();
             drop(bytes);
             if keep_open {

@@ -1,5 +1,5 @@
-//! The worker's hold on its running shims: tiny messages that never wait, so that the lease thread can move every
-//! deadline while the runtime is busy.
+//! Sends control messages to running shims. Sending never waits, so that the heartbeat's thread can
+//! move all deadlines while the runtime is busy.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,10 +14,11 @@ use tokio::time::Instant;
 use super::boottime_now;
 use crate::shim::protocol::{Control, encode};
 
-/// How long a shim that was told to kill may take to report, before it is killed itself and its tree by us.
+/// How long a shim that kills may take to report. After that the worker kills the shim and its
+/// tree.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The line to one shim. The shim kills its tree when this is let go of.
+/// The connection to one shim. The shim kills its tree when this is dropped.
 #[derive(Debug)]
 pub(super) struct ShimHandle {
     number: u64,
@@ -26,12 +27,13 @@ pub(super) struct ShimHandle {
     all: Arc<ShimHandles>,
 }
 
-/// Which of the worker's leases, counted; the first by default. A worker whose lease was lost begins another one; what
-/// was won under the first must not run on under the second, because it is somebody else's by then.
+/// The number of one of the worker's leases; by default the first. A worker that lost its lease
+/// begins another. Jobs that were claimed under the first must not run under the second, because
+/// other workers may have them by then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeaseNumber(u64);
 
-/// The state to all running shims.
+/// The connections to all running shims.
 #[derive(Debug, Default)]
 pub(super) struct ShimHandles {
     state: Mutex<State>,
@@ -41,10 +43,10 @@ pub(super) struct ShimHandles {
 #[derive(Debug, Default)]
 struct State {
     lease: u64,
-    /// CLOCK_BOOTTIME in nanoseconds; 0, which is long ago, until the worker has a lease.
+    /// Nanoseconds of CLOCK_BOOTTIME; 0, which has passed, until the worker has a lease.
     deadline: u64,
     next: u64,
-    /// Those of the present lease.
+    /// Of shims of the current lease.
     channels: HashMap<u64, Arc<UnixStream>>,
 }
 
@@ -53,10 +55,10 @@ impl ShimHandles {
         self.state.lock()
     }
 
-    /// The present lease, once its deadline is ahead.
+    /// Waits until a lease's deadline is in the future. Returns the lease.
     pub(super) async fn lease(&self) -> LeaseNumber {
         loop {
-            // Before the look, so that nothing is missed after it.
+            // Before the check, so that no renewal is missed after it.
             let renewed = self.renewed.notified();
             {
                 let state = self.state();
@@ -68,14 +70,14 @@ impl ShimHandles {
         }
     }
 
-    /// By when a program of this lease has to be dead, as things are; none when the lease is over.
+    /// When programs of this lease die unless it is renewed. `None` if the lease has ended.
     pub(super) fn deadline(&self, lease: LeaseNumber) -> Option<u64> {
         let state = self.state();
         (state.lease == lease.0).then_some(state.deadline)
     }
 
-    /// Tells every running shim its new deadline. A shim whose socket is full is stopped; when it goes on it
-    /// finds an old deadline and kills, which is as it should be.
+    /// Sends the new deadline to every running shim. If a shim's socket is full, the shim is
+    /// stopped. When it continues, it finds an old deadline and kills, which is right.
     pub(super) fn extend(&self, deadline: u64) {
         let mut state = self.state();
         state.deadline = deadline;
@@ -85,8 +87,8 @@ impl ShimHandles {
         self.renewed.notify_waiters();
     }
 
-    /// Ends the present lease: its programs are killed, and never hear of a later deadline, should they not have noticed yet
-    /// that theirs has passed.
+    /// Begins the next lease. Programs of the current one are killed, and their shims never get a
+    /// later deadline, even if they have not noticed yet that theirs has passed.
     pub(super) fn begin_again(&self, deadline: u64) {
         let mut state = self.state();
         state.lease += 1;
@@ -99,8 +101,8 @@ impl ShimHandles {
 }
 
 impl ShimHandle {
-    /// Takes hold of a shim that has just read an order of a lease, with the deadline `told`. The receiver learns by when the
-    /// shim has to have reported its end.
+    /// Registers a shim that has just read a request with the deadline `told`. The receiver gets
+    /// the time by which the shim must have reported its end.
     pub(super) fn new(
         all: &Arc<ShimHandles>,
         channel: Arc<UnixStream>,
@@ -111,7 +113,7 @@ impl ShimHandle {
         let mut state = all.state();
         state.next += 1;
         let number = state.next;
-        // The deadline may have moved, or the lease have ended, between the order and our being on the list.
+        // Since the request was built, the deadline may have moved or the lease may have ended.
         if state.lease == lease.0 {
             state.channels.insert(number, Arc::clone(&channel));
             if state.deadline != told {
@@ -124,14 +126,14 @@ impl ShimHandle {
         (Self { number, channel, overdue, all: Arc::clone(all) }, receiver)
     }
 
-    /// Asks the program to end; after the grace, the shim kills.
+    /// Asks the program to end. The shim kills after the grace period.
     pub(super) fn terminate(&self, grace: Duration) {
         let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
         send_control(&self.channel, &Control::Terminate { grace_ms });
         self.expect_end(grace);
     }
 
-    /// Has everything killed.
+    /// Has the shim kill everything.
     pub(super) fn kill(&self) {
         send_control(&self.channel, &Control::Kill {});
         self.expect_end(Duration::ZERO);
@@ -145,13 +147,15 @@ impl ShimHandle {
 impl Drop for ShimHandle {
     fn drop(&mut self) {
         self.all.state().channels.remove(&self.number);
-        // The supervisor still reads from the socket; the shim sees our half closed, and kills.
+        // The supervisor still reads from the socket. The shim sees that the worker's half is
+        // closed, and kills.
         shutdown(&*self.channel, Shutdown::Write).ok();
         self.expect_end(Duration::ZERO);
     }
 }
 
-/// Sends without waiting. A control message is so small that a socket takes it whole or not at all.
+/// Sends without waiting. A control message is small enough that a socket takes it whole or not at
+/// all.
 fn send_control(channel: &UnixStream, control: &Control) {
     if let Ok(frame) = encode(control) {
         send(channel, &frame, SendFlags::DONTWAIT | SendFlags::NOSIGNAL).ok();

@@ -1,5 +1,7 @@
-//! Keeps shims ready and hands them out. A thread of its own, which lives as long as the process, owns the forker
-//! and talks to it; the runtime only takes ready shims from a queue.
+//! Keeps idle shims ready and assigns them to requests.
+//!
+//! A thread of its own owns the forker and talks to it. The runtime only takes idle shims from a
+//! queue.
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -20,31 +22,31 @@ use super::{
 };
 use crate::shim::tree;
 
-/// How long to wait before trying again when no shim can be forked.
+/// Pause after a failed fork.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long one round of killing leftovers may take in the worker itself.
+/// How long one try to kill leftovers may take in the worker itself.
 const CLEAR_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How a shim_pool works.
+/// Settings of a shim pool.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The program that is a forker when called with `shim`: the worker's own.
+    /// The program that becomes a forker when it is run with `shim`: the worker's own.
     pub program: PathBuf,
-    /// Shims kept ready.
+    /// Idle shims that are kept ready, at least 1.
     pub idle: usize,
-    /// How long a start may take, from asking for a shim to the program running.
+    /// How long a start may take, until the program runs.
     pub start_timeout: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        // Through /proc, since the file may have been replaced by a newer version by now.
+        // Through /proc, because the file may have been replaced by a newer version.
         Self { program: "/proc/self/exe".into(), idle: 2, start_timeout: Duration::from_secs(30) }
     }
 }
 
-/// Where programs are started from. Cheap to clone; the shims go away with the last clone.
+/// Starts programs. Cheap to clone. The shims end with the last clone.
 #[derive(Clone, Debug)]
 pub struct ShimPool {
     pub(super) settings: Arc<Settings>,
@@ -53,20 +55,20 @@ pub struct ShimPool {
     idle: Arc<Mutex<mpsc::UnboundedReceiver<IdleShim>>>,
 }
 
-/// What the runtime asks of the shim_pool's thread. The queue is as long as there are attempts.
+/// What the runtime asks of the pool's thread. The queue is bounded by the number of attempts.
 #[derive(Debug)]
 pub(super) enum Request {
-    /// A shim was taken; make another.
+    /// A shim was taken: fork another.
     Another,
     /// The shim with this pidfd has ended.
     Ended(Arc<OwnedFd>),
-    /// A shim was killed: kill what it left. The reply is false if something would not die.
+    /// A shim was killed: kill its leftovers. The reply is false if something is still alive.
     Clear(oneshot::Sender<bool>),
 }
 
 impl ShimPool {
-    /// Begins to fork shims, and makes this process the one to which orphans come. Until [`Self::extend_deadline`] is
-    /// called for the first time, every start is refused.
+    /// Begins to fork shims, and makes this process a subreaper. Every start is refused until the
+    /// first [`Self::extend_deadline`].
     pub fn new(settings: Settings) -> Result<Self, StartError> {
         set_child_subreaper(Some(getpid())).map_err(StartError::failed)?;
         let (requests, inbox) = channel();
@@ -88,7 +90,7 @@ impl ShimPool {
         Ok(Self { settings: Arc::new(settings), shim_handles: Arc::default(), requests, idle })
     }
 
-    /// Runs a program. When this returns, it runs, or nothing of it does.
+    /// Starts a program. If this fails, nothing of it runs.
     pub async fn start(&self, request: SpawnRequest) -> Result<Running, StartError> {
         match tokio::time::timeout(self.settings.start_timeout, running::start(self, request)).await {
             Ok(answer) => answer,
@@ -96,57 +98,58 @@ impl ShimPool {
         }
     }
 
-    /// Moves the moment at which every program dies unless it is moved again. `boottime_ns` is on the clock of
-    /// [`super::boottime_now`], in nanoseconds; it has to come before the end of the worker's lease.
+    /// Moves the time at which every program dies unless it is moved again. `boottime_ns` is in
+    /// nanoseconds on the clock of [`super::boottime_now`], before the end of the worker's lease.
     ///
     /// Never waits, and may be called from any thread.
     pub fn extend_deadline(&self, boottime_ns: u64) {
         self.shim_handles.extend(boottime_ns);
     }
 
-    /// The present lease, for the orders of attempts that are claimed from now on. Waits while there is none, or none that is
-    /// known to last: after the machine or this process was stopped for a while, until the lease is renewed or another begins.
+    /// The current lease, for attempts that are claimed from now on. Waits while its deadline has
+    /// passed, for example because this process was stopped, until it is renewed or another lease
+    /// begins.
     pub async fn lease(&self) -> LeaseNumber {
         self.shim_handles.lease().await
     }
 
-    /// The worker's lease was lost, and it has another: kills what was started under the first, starts nothing that was
-    /// won under it, and sets the deadline of what comes.
+    /// Begins another lease after the current one was lost. Kills what was started under the lost
+    /// lease, and refuses requests of it from now on. `boottime_ns` is the new lease's deadline.
     pub fn begin_another_lease(&self, boottime_ns: u64) {
         self.shim_handles.begin_again(boottime_ns);
     }
 
-    /// Takes a shim that waits for its order.
+    /// Takes an idle shim.
     pub(super) async fn take(&self) -> Result<IdleShim, StartError> {
         let shim = self.idle.lock().await.recv().await;
         self.requests.send(Request::Another).map_err(StartError::failed)?;
-        shim.ok_or_else(|| StartError::failed("the shim_pool has closed"))
+        shim.ok_or_else(|| StartError::failed("the shim pool has closed"))
     }
 }
 
-/// A shim that was forked.
+/// A forked shim.
 struct Shim {
     pid: Pid,
     handle: Arc<OwnedFd>,
-    /// Which forker, counted, it comes from.
+    /// The number of its forker.
     generation: u64,
 }
 
 impl Shim {
-    /// Reaps it, if it is our child since its forker is dead.
+    /// Reaps it if it is this process' child, which it is when its forker is dead.
     fn reap(self) {
         let second = Timespec { tv_sec: 1, tv_nsec: 0 };
         poll(&mut [PollFd::new(&self.handle, PollFlags::IN)], Some(&second)).ok();
-        tree::reap(Some(self.pid)).ok(); // an error: it was never ours
+        tree::reap(Some(self.pid)).ok(); // an error means that it is no child of this process
         forker::unlist(self.pid);
     }
 }
 
-/// The state of the shim_pool's thread.
+/// The state of the pool's thread.
 struct PoolThread {
     program: PathBuf,
     forker: Option<Forker>,
-    /// The shims that have not ended, as far as we know.
+    /// The shims that are not known to have ended.
     shims: Vec<Shim>,
     generation: u64,
     wanted: usize,
@@ -166,7 +169,7 @@ impl PoolThread {
                 Ok(Request::Another) => self.wanted += 1,
                 Ok(Request::Ended(handle)) => self.forget(&handle),
                 Ok(Request::Clear(reply)) => {
-                    reply.send(self.clear()).ok(); // whoever asked may have given up
+                    reply.send(self.clear()).ok(); // the caller may be gone
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -180,7 +183,7 @@ impl PoolThread {
         }
     }
 
-    /// Has as many shims forked as are wanted, if that is possible now.
+    /// Forks the wanted number of shims, or as many as are possible now.
     fn refill(&mut self) {
         while self.wanted > 0 {
             let Some(forker) = &self.forker else {
@@ -200,7 +203,7 @@ impl PoolThread {
                     self.shims.push(Shim { pid, handle, generation });
                     self.wanted -= 1;
                     if self.ready.send(shim).is_err() {
-                        return; // the shim_pool is closing
+                        return; // the pool is closing
                     }
                 }
                 Err(error) => {
@@ -212,14 +215,14 @@ impl PoolThread {
         }
     }
 
-    /// Gets rid of a forker that does not answer, or is dead. Its shims become our children, and go on.
+    /// Kills a forker that does not answer or is dead. Its shims go on as children of this process.
     fn drop_forker(&mut self) {
         if let Some(forker) = self.forker.take() {
             forker.kill();
         }
     }
 
-    /// Forgets a shim that has ended. When its forker is dead, it is our child, and ours to reap.
+    /// Forgets a shim that has ended, and reaps it if its forker is dead.
     fn forget(&mut self, handle: &Arc<OwnedFd>) {
         let Some(place) = self.shims.iter().position(|shim| Arc::ptr_eq(&shim.handle, handle)) else {
             return;
@@ -232,7 +235,8 @@ impl PoolThread {
         }
     }
 
-    /// Kills what killed shims have left: to their forker, or to us if that was killed too.
+    /// Kills the leftovers of killed shims. They are children of the forker, or of this process if
+    /// the forker was killed too.
     fn clear(&mut self) -> bool {
         let by_forker = match self.forker.as_ref().map(Forker::clear) {
             None => true,
@@ -242,8 +246,9 @@ impl PoolThread {
                 true
             }
         };
-        // The worker's other children, should it have any, are in its own session; shims and all below are not. Not
-        // by `getsid`: in a container, whoever opened the session may be outside, and it has no id here but 0.
+        // Other children of this process, if any, are in its own session, and shims are not.
+        // `getsid` does not do, because in a container the session's leader may be outside and have
+        // the id 0 here.
         let own_session = tree::process_stat(getpid()).map(|own| own.session);
         let leftover = |pid| {
             !forker::is_listed(pid)

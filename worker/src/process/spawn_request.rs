@@ -1,4 +1,4 @@
-//! What the attempt pipeline asks to be run.
+//! A request to run one program.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -11,39 +11,40 @@ use crate::shim::protocol::{self, MAX_SPAWN_BYTES, encode};
 /// Longest standard input, in bytes.
 pub const MAX_STDIN_BYTES: usize = 8 * 1024 * 1024;
 
-/// One program to run. It gets nothing but what is said here: no variable, no descriptor, no directory.
+/// One program to run. It gets no variable, descriptor or directory that is not named here.
 #[derive(Debug)]
 pub struct SpawnRequest {
     /// Absolute path of the program.
     pub program: PathBuf,
-    /// Its arguments, without the program's name. Everybody on the machine can read them.
+    /// Its arguments, without the program's name. All users of the machine can read them.
     pub arguments: Vec<String>,
-    /// Its whole environment. `TMPDIR` is not added; say it here.
+    /// Its whole environment. `TMPDIR` is not added.
     pub environment: Vec<(String, SecretString)>,
-    /// What it reads from its standard input, at most 8 MiB.
+    /// What it reads from its standard input, at most [`MAX_STDIN_BYTES`].
     pub stdin: SecretSlice<u8>,
-    /// Whether its standard input stays open after that, until the end of the run, so that an end of file tells it
-    /// that its worker is gone.
+    /// Whether its standard input stays open after that, so that the end of the file means that the
+    /// worker is gone.
     pub keep_stdin_open: bool,
-    /// Where it starts; by default in its temporary directory.
+    /// Its working directory; by default its temporary directory.
     pub working_directory: Option<PathBuf>,
-    /// A directory that does not exist yet, in one that does. It is made for this run and removed after it.
+    /// A directory that does not exist yet, in one that does. The shim makes and removes it.
     pub temporary_directory: PathBuf,
-    /// Programs, and directories of programs, one of which the program must be (in); none: any program goes.
+    /// Programs and directories of programs. The program must be one of them or below one of them.
+    /// `None` allows every program.
     pub allowed_programs: Option<Vec<PathBuf>>,
-    /// Whom it runs as; by default as the worker's own user.
+    /// The user that it runs as; by default the worker's own.
     pub run_as: Option<RunAs>,
-    /// The browser profile that it has to itself.
+    /// The browser profile that it locks.
     pub profile: Option<ProfileDirectory>,
-    /// What it may use.
+    /// Limits on its resources.
     pub limits: ResourceLimits,
-    /// The worker's lease under which its attempt was won ([`super::ShimPool::lease`], from before the claim): it is not
-    /// started under another, and does not outlive it.
+    /// The worker's lease from before the claim ([`super::ShimPool::lease`]). The program is not
+    /// started under another lease, and does not outlive this one.
     pub lease: LeaseNumber,
 }
 
 impl SpawnRequest {
-    /// The order as the shim reads it. Zeroed after use, since it holds the secrets.
+    /// The frame that the shim reads. Zeroed after use, because it holds secrets.
     pub(super) fn frame(&self, deadline: u64) -> Result<SecretBox<Vec<u8>>, StartError> {
         let environment = self.environment.iter();
         let environment = environment
@@ -62,7 +63,7 @@ impl SpawnRequest {
         };
         let frame =
             encode(&request).map(|frame| SecretBox::new(Box::new(frame))).map_err(StartError::failed)?;
-        too_large("the order", frame.expose_secret().len(), MAX_SPAWN_BYTES)?;
+        too_large("the request", frame.expose_secret().len(), MAX_SPAWN_BYTES)?;
         too_large("the standard input", self.stdin.expose_secret().len(), MAX_STDIN_BYTES)?;
         Ok(frame)
     }

@@ -1,4 +1,4 @@
-//! Follows one shim from its order to its end. One task per running attempt; called by `running`.
+//! Follows one shim from its request to its end. One task per running attempt.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{Exit, StartError, cleanup::Cleanup, shim_pool::Request};
 use crate::shim::protocol::{Inbox, Status};
 
-/// A shim that exists. The shim_pool is told when it no longer does.
+/// A shim that was taken from the pool. Dropping this reports to the pool that the shim has ended.
 #[derive(Debug)]
 pub(super) struct TrackedShim {
     pub(super) handle: Arc<OwnedFd>,
@@ -26,7 +26,7 @@ impl TrackedShim {
         Self { handle, requests }
     }
 
-    /// Whether it is dead, without waiting.
+    /// Whether it has exited. Does not wait.
     pub(super) fn has_ended(&self) -> bool {
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         poll(&mut [PollFd::new(&self.handle, PollFlags::IN)], Some(&now)) == Ok(1)
@@ -35,7 +35,8 @@ impl TrackedShim {
 
 impl Drop for TrackedShim {
     fn drop(&mut self) {
-        self.requests.send(Request::Ended(Arc::clone(&self.handle))).ok(); // the shim_pool may have closed
+        // An error means that the pool has closed.
+        self.requests.send(Request::Ended(Arc::clone(&self.handle))).ok();
     }
 }
 
@@ -43,7 +44,7 @@ pub(super) struct Supervisor {
     channel: Arc<UnixStream>,
     inbox: Inbox,
     shim: TrackedShim,
-    /// By when the shim has to have reported, once it was told to kill.
+    /// When the shim must have reported, once it was asked to terminate or kill.
     overdue: watch::Receiver<Option<Instant>>,
     cleanup: Cleanup,
 }
@@ -58,7 +59,7 @@ impl Supervisor {
         Self { channel, inbox: Inbox::default(), shim, overdue, cleanup }
     }
 
-    /// Tells how the start went, then how the run ended. Whoever asked may have given up.
+    /// Sends the result of the start, and then the exit. Either receiver may be gone.
     pub(super) async fn run(
         mut self,
         started: oneshot::Sender<Result<i32, StartError>>,
@@ -70,7 +71,7 @@ impl Supervisor {
             Some(Status::Refused { code, message }) => Err(StartError::Refused { code, message }),
             Some(Status::Exited(_)) | None => {
                 self.cleanup.run(&self.shim).await;
-                Err(StartError::failed("it was killed"))
+                Err(StartError::failed("the shim was killed"))
             }
         };
         let runs = answer.is_ok();
@@ -87,7 +88,7 @@ impl Supervisor {
         ended.send(exit).ok();
     }
 
-    /// Waits for the shim's next word. `None`: it is dead, or nothing that can be trusted any more.
+    /// Waits for the shim's next status. Returns `None` if it has exited or broken the protocol.
     async fn next_status(&mut self) -> Option<Status> {
         let mut is_killed = false;
         loop {
@@ -95,7 +96,7 @@ impl Supervisor {
                 Ok(Some(status)) => return Some(status),
                 Ok(None) => {}
                 Err(error) => {
-                    tracing::error!(%error, "a shim does not make sense and is killed");
+                    tracing::error!(%error, "a shim broke the protocol and is killed");
                     self.kill();
                     return None;
                 }
@@ -107,7 +108,7 @@ impl Supervisor {
                     }
                 }
                 () = passed(&mut self.overdue), if !is_killed => {
-                    tracing::error!("a shim does not end and is killed");
+                    tracing::error!("a shim did not report its end in time and is killed");
                     self.kill();
                     is_killed = true;
                 }
@@ -116,11 +117,12 @@ impl Supervisor {
     }
 
     fn kill(&self) {
-        pidfd_send_signal(&self.shim.handle, Signal::KILL).ok(); // an error: it is dead already
+        // An error means that it has exited.
+        pidfd_send_signal(&self.shim.handle, Signal::KILL).ok();
     }
 }
 
-/// Waits for bytes. False: there will never be any more.
+/// Waits for bytes. Returns false if there will be no more.
 async fn receive(channel: &UnixStream, inbox: &mut Inbox) -> bool {
     let mut buffer = [0; 1024];
     loop {
@@ -139,7 +141,7 @@ async fn receive(channel: &UnixStream, inbox: &mut Inbox) -> bool {
     }
 }
 
-/// Waits until the moment has passed, which may still be set or moved.
+/// Waits until the time has passed. It may be set or moved meanwhile.
 async fn passed(moment: &mut watch::Receiver<Option<Instant>>) {
     loop {
         let due = *moment.borrow_and_update();

@@ -1,8 +1,9 @@
-//! A shim's life: one order, one program, one end. Called by the forker in a newly forked process.
+//! A shim's life, in a newly forked process: reads one request, runs one program, reports its end.
 //!
-//! Law 4 rests on this file. The shim is the subreaper of all that the program starts, so it can end only when
-//! `wait` says that there is no child left; then it cleans up, reports, and is gone. It must never write to the
-//! program's output, and never outlive the worker's hold on the socket by more than the killing takes.
+//! The rule that nothing outlives its attempt rests on this file. The shim is the subreaper of
+//! everything that the program starts, so it exits only when `wait` says that no child is left.
+//! Then it cleans up and reports. It must never write to the program's output, and when the worker
+//! closes the socket it must exit as soon as everything is killed.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
@@ -22,20 +23,20 @@ use super::protocol::{
 use super::watch::{Watch, WatchEnd, boottime_now};
 use super::{kernel, temporary, tree};
 
-/// Killing may take as long as it takes; only a process in an uninterruptible wait takes long.
+/// Killing has no timeout. Only a process in an uninterruptible wait takes long.
 const FOREVER: Duration = Duration::from_hours(365 * 24);
 
-/// What a shim is born with.
+/// The descriptors that a shim inherits.
 pub(super) struct Inherited {
     /// Its socket to the worker.
     pub(super) channel: OwnedFd,
-    /// For the program.
+    /// For the program, like the next two.
     pub(super) stdin: OwnedFd,
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
 }
 
-/// Runs one attempt. The answer is the exit code: anything but 0 tells the forker to look for leftovers.
+/// Runs one attempt. Returns the exit code: after anything but 0, the forker looks for leftovers.
 pub(super) fn run(inherited: Inherited) -> u8 {
     let Inherited { channel, stdin, stdout, stderr } = inherited;
     let mut channel = UnixStream::from(channel);
@@ -78,7 +79,7 @@ fn set_up() -> Result<(), Errno> {
     Ok(())
 }
 
-/// Waits for the order. `None`: the worker has let go of this shim without one.
+/// Waits for the request. Returns `None` if the worker closes the socket without one.
 fn next_spawn(channel: &mut UnixStream, inbox: &mut Inbox) -> Option<Vec<u8>> {
     let mut buffer = [0; 8 * 1024];
     loop {
@@ -96,15 +97,15 @@ fn next_spawn(channel: &mut UnixStream, inbox: &mut Inbox) -> Option<Vec<u8>> {
     }
 }
 
-/// The worker may be gone, and then there is nobody to tell.
+/// Sends a status. The worker may be gone.
 fn report(channel: &mut UnixStream, status: &Status) {
     if let Ok(frame) = encode(status) {
         channel.write_all(&frame).ok();
     }
 }
 
-/// What is held from before the program's start until after its last process' end. (The temporary directory is the
-/// order's own, so it needs no handle.)
+/// What is held until the last process has ended. The temporary directory needs no handle, because
+/// its name is the attempt's own.
 struct HeldResources {
     profile: Option<Profile>,
 }
@@ -130,7 +131,7 @@ fn denial(denied: Denied) -> Status {
     }
 }
 
-/// Kills all that is left, cleans up, and draws up the report.
+/// Kills everything that is left, cleans up, and makes the report.
 fn finish(
     end: Result<WatchEnd, Errno>,
     child: Pid,
@@ -153,8 +154,8 @@ fn finish(
     Exited { ending, leftovers, peak_memory_bytes: usage.peak_memory_bytes, cpu_ms: usage.cpu_ms, residue }
 }
 
-/// Kills and reaps until there is no child. Returns how many were alive, and how the program's own process died if
-/// it is among them.
+/// Kills and reaps until no child is left. Returns how many were alive, and the exit status of the
+/// program's own process if it was among them.
 fn kill_all(child: Pid) -> (u32, Option<ExitStatus>) {
     let mut killed = 0;
     let mut exit = None;
@@ -170,12 +171,12 @@ fn kill_all(child: Pid) -> (u32, Option<ExitStatus>) {
                 tree::raise_priority();
                 killed += tree::clear(|_| true, &mut note, FOREVER).unwrap_or_default();
             }
-            Err(_) => return (killed, exit), // CHILD: nobody is left
+            Err(_) => return (killed, exit), // CHILD: no child is left
         }
     }
 }
 
-/// How a reaped process died.
+/// The exit status of a reaped process.
 pub(super) fn exit_status(status: WaitStatus) -> ExitStatus {
     match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => ExitStatus::Code(code),
@@ -183,7 +184,8 @@ pub(super) fn exit_status(status: WaitStatus) -> ExitStatus {
     }
 }
 
-/// Gives back what was held. Returns what could not be removed, in words.
+/// Removes the temporary directory and unlocks the profile. Returns what could not be removed, as a
+/// sentence for the log.
 fn clean_up(request: &SpawnMessage<'_>, held: HeldResources) -> Option<String> {
     let removed = temporary::remove(&request.temporary_directory);
     if let Some(profile) = held.profile {

@@ -1,8 +1,8 @@
-//! The process that forks shims for one worker. It is the subreaper above them: what a killed shim leaves behind
-//! comes to it, and since its only rightful children are shims, everything else is to be killed.
+//! The process that forks shims for one worker, and is the subreaper above them.
 //!
-//! Called by `shim::main`. It must never learn anything of an attempt (a forked shim would inherit it), never
-//! start a thread, and never end before its last shim.
+//! What a killed shim leaves becomes its child. Its only other children are shims, so it kills
+//! every child that is not a shim. It must never hold data of an attempt, because a forked shim
+//! would inherit it, never start a thread, and never exit before its last shim.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
@@ -22,10 +22,10 @@ use super::attempt::{self, Inherited};
 use super::kernel::{self, Forked};
 use super::{link, tree};
 
-/// How long one answer to [`link::CLEAR`] may take; the worker asks again.
+/// How long one answer to [`link::CLEAR`] may take. The worker asks again.
 const CLEAR_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How often to look again for what cannot be waited for, while ending.
+/// Pause between two looks for leftovers while exiting.
 const EXIT_PAUSE: Duration = Duration::from_millis(20);
 
 struct Shim {
@@ -38,13 +38,13 @@ struct Forker {
     shims: Vec<Shim>,
 }
 
-/// What a turn of the forker's loop ends with.
+/// The result of one pass of the forker's loop.
 enum Pass {
-    /// Go on.
+    /// The loop goes on.
     Served,
-    /// This process is a new shim now.
+    /// This process is a newly forked shim.
     Forked(Inherited),
-    /// The worker has let go.
+    /// The worker has closed the socket.
     HungUp,
 }
 
@@ -55,7 +55,7 @@ pub(super) fn run() -> ExitCode {
         match forker.pass() {
             Ok(Pass::Served) => {}
             Ok(Pass::Forked(inherited)) => {
-                drop(forker); // the worker's socket and the other shims' handles are none of our business
+                drop(forker); // the worker's socket and the other shims' handles
                 kernel::exit(attempt::run(inherited));
             }
             Ok(Pass::HungUp) | Err(_) => break,
@@ -65,14 +65,15 @@ pub(super) fn run() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Leaves the worker's session, takes the socket off descriptor 0, and closes this process to prying eyes.
+/// Leaves the worker's session, moves the socket off descriptor 0, and makes this process
+/// unreadable to others of its user.
 fn set_up() -> Result<OwnedFd, Errno> {
     kernel::close_inherited();
     kernel::reset_signals();
     setsid()?;
     chdir("/")?;
     set_child_subreaper(Some(Pid::INIT))?; // any pid means "yes"
-    // So that killing workers by name does not take the shims along, which have to clean up after them.
+    // Killing workers by name must not hit the shims, which clean up after them.
     set_name(c"callboard-shim")?;
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
@@ -82,7 +83,7 @@ fn set_up() -> Result<OwnedFd, Errno> {
 }
 
 impl Forker {
-    /// Waits for the worker or for the end of a shim, and deals with it.
+    /// Waits for a request or for the end of a shim, and handles it.
     fn pass(&mut self) -> Result<Pass, Errno> {
         let mut sources = vec![PollFd::new(&self.worker, PollFlags::IN)];
         sources.extend(self.shims.iter().map(|shim| PollFd::new(&shim.handle, PollFlags::IN)));
@@ -90,12 +91,12 @@ impl Forker {
             Err(Errno::INTR) => return Ok(Pass::Served),
             answer => answer?,
         };
-        let called = !sources[0].revents().is_empty();
+        let asked = !sources[0].revents().is_empty();
         let ended = sources[1..].iter().any(|source| !source.revents().is_empty());
         if ended && self.reap() {
             self.clear(CLEAR_TIMEOUT);
         }
-        if called { self.serve() } else { Ok(Pass::Served) }
+        if asked { self.serve() } else { Ok(Pass::Served) }
     }
 
     fn serve(&mut self) -> Result<Pass, Errno> {
@@ -109,7 +110,7 @@ impl Forker {
             return match kernel::fork() {
                 Ok(Forked::Child) => Ok(Pass::Forked(Inherited { channel, stdin, stdout, stderr })),
                 Ok(Forked::Parent(pid)) => {
-                    // It is our child and not yet waited for, so the id cannot have been given away.
+                    // The child has not been waited for, so its id cannot have been reused.
                     let handle = pidfd_open(pid, PidfdFlags::empty())?;
                     link::send(self.worker.as_fd(), pid.as_raw_pid(), &[handle.as_fd()])?;
                     self.shims.push(Shim { pid, handle });
@@ -127,7 +128,7 @@ impl Forker {
         Ok(Pass::Served)
     }
 
-    /// Reaps the shims that have ended. True: one of them did not end in order, so something may be left of it.
+    /// Reaps shims that have exited. Returns true if one of them may have left something.
     fn reap(&mut self) -> bool {
         let mut disorder = false;
         self.shims.retain(|shim| match tree::reap(Some(shim.pid)) {
@@ -141,14 +142,14 @@ impl Forker {
         disorder
     }
 
-    /// Kills every child that is not a shim. False: some would not die in time.
+    /// Kills every child that is not a shim. Returns false if one is still alive after `timeout`.
     fn clear(&self, timeout: Duration) -> bool {
         let leftover = |pid| !self.shims.iter().any(|shim| shim.pid == pid);
         tree::clear(leftover, |_, _| {}, timeout).is_some()
     }
 
-    /// The worker is gone. The shims see that too, and kill what they have; we wait for them, and kill what shims
-    /// that were killed together with the worker have left.
+    /// Waits until all shims have exited, which they do because the worker is gone. Kills the
+    /// leftovers of shims that were killed together with the worker.
     fn wait_for_all(&mut self) {
         loop {
             self.reap();

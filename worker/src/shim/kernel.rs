@@ -1,5 +1,6 @@
-//! The few system calls that neither the standard library nor rustix wraps safely. Called by the forker and the
-//! shims, which have one thread each; that is what makes them sound.
+//! The system calls that neither the standard library nor rustix wraps safely.
+//!
+//! They are sound because the forker and the shims have one thread each.
 #![expect(unsafe_code, reason = "fork, signal and getrusage have no safe wrapper")]
 
 use rustix::io::Errno;
@@ -7,24 +8,24 @@ use rustix::process::Pid;
 
 /// Which side of a fork this is.
 pub(super) enum Forked {
-    /// The caller goes on; this is its new child.
+    /// The parent, with its new child.
     Parent(Pid),
     /// The new process.
     Child,
 }
 
-/// What all children waited for have used.
+/// What all reaped children have used.
 pub(super) struct Usage {
-    /// Resident memory at its peak, of the one largest process, in bytes.
+    /// Peak resident memory of the largest single process, in bytes.
     pub(super) peak_memory_bytes: u64,
-    /// Processor time of all of them together, in milliseconds.
+    /// CPU time of all of them together, in milliseconds.
     pub(super) cpu_ms: u64,
 }
 
-/// Splits this process in two.
+/// Forks this process.
 pub(super) fn fork() -> Result<Forked, Errno> {
-    // SAFETY: the process has one thread (`shim::main` runs before anything could start another), so the child
-    // finds no lock held by a thread that it does not have.
+    // SAFETY: the process has one thread (`shim::main` runs before anything could start another),
+    // so the child finds no lock held by a thread that it does not have.
     let answer = unsafe { libc::fork() };
     match (answer, Pid::from_raw(answer)) {
         (0, _) => Ok(Forked::Child),
@@ -33,14 +34,14 @@ pub(super) fn fork() -> Result<Forked, Errno> {
     }
 }
 
-/// Ends this process at once, without exit handlers: a forked shim shares none with the forker.
+/// Exits at once, without exit handlers, because a forked shim must not run the forker's.
 pub(super) fn exit(code: u8) -> ! {
     // SAFETY: `_exit` has no preconditions.
     unsafe { libc::_exit(i32::from(code)) }
 }
 
-/// Closes every descriptor above the standard three: whoever started the worker may have left some open to us,
-/// and so to every program.
+/// Closes every descriptor above the standard three. The process that started the worker may have
+/// left some open, and every program would inherit them.
 pub(super) fn close_inherited() {
     // SAFETY: called at the very start of `main`, before anything here owns a descriptor above 2.
     unsafe { libc::close_range(3, libc::c_uint::MAX, 0) };
@@ -48,10 +49,12 @@ pub(super) fn close_inherited() {
 
 extern "C" fn wake(_signal: libc::c_int) {}
 
-/// Gives every signal its default disposition, so that the programs we start inherit nothing odd (a worker
-/// started by `nohup` or by a shell's `&` ignores some), except for those that only wake us: a child's end, and
-/// the polite ways to ask for an end. Service managers send those to every process of a unit; a shim ends when its
-/// worker lets go, not before. A handler, other than "ignore", is not inherited by programs.
+/// Gives signals their default disposition, because programs inherit ignored ones (a worker started
+/// by `nohup` or by a shell's `&` ignores some).
+///
+/// SIGCHLD, SIGTERM, SIGINT and SIGHUP get a handler that does nothing, and programs do not inherit
+/// handlers. Service managers send the last three to every process of a unit, but a shim exits only
+/// when its worker closes the socket.
 pub(super) fn reset_signals() {
     let handler = wake as extern "C" fn(libc::c_int) as *const () as libc::sighandler_t;
     for signal in 1..=libc::SIGRTMAX() {
@@ -60,13 +63,13 @@ pub(super) fn reset_signals() {
             libc::SIGPIPE => libc::SIG_IGN, // std gives programs the default back
             _ => libc::SIG_DFL,
         };
-        // SAFETY: the handler does nothing, so it is safe at any moment; signals that cannot be changed (KILL,
-        // STOP, those the C library keeps) are refused with an error, which is fine.
+        // SAFETY: the handler does nothing, so it is safe at any time. Signals that cannot be
+        // changed (KILL, STOP, those the C library keeps) are refused with an error, which is fine.
         unsafe { libc::signal(signal, disposition) };
     }
 }
 
-/// What the children waited for so far have used.
+/// What the children that were reaped so far have used.
 pub(super) fn children_usage() -> Usage {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: the pointer is to a valid, writable `rusage`, which is also valid when all zero.

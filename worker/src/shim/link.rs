@@ -1,5 +1,6 @@
-//! The socket between the worker and its forker: short messages that carry descriptors. One request, one reply.
-//! Used by the forker and by `process/`; nothing of any attempt ever travels here.
+//! The socket between the worker and its forker: one request, one reply, with descriptors.
+//!
+//! No data of an attempt is sent here.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -11,22 +12,22 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 
-/// "Fork a shim": with its socket and its program's standard input, output and error. The reply is the shim's
-/// process id with a pidfd.
+/// Fork a shim. Carries its socket and its program's standard input, output and error. The reply is
+/// the shim's process id, with a pidfd.
 pub(crate) const FORK: i32 = 1;
-/// "Kill all that killed shims left to you." The reply is [`DONE`] or [`FAILED`].
+/// Kill the leftovers of killed shims. The reply is [`DONE`] or [`FAILED`].
 pub(crate) const CLEAR: i32 = 2;
-/// The reply to a [`CLEAR`] after which nothing is left.
+/// Reply to a [`CLEAR`] that left nothing.
 pub(crate) const DONE: i32 = 0;
-/// The reply to whatever could not be done.
+/// Reply to a request that could not be done.
 pub(crate) const FAILED: i32 = -1;
 
-/// Descriptors in one message, at most.
-const MOST: usize = 4;
+/// Most descriptors of one message.
+const DESCRIPTORS_MAX: usize = 4;
 
 /// Sends a number and descriptors in one message.
 pub(crate) fn send(socket: BorrowedFd<'_>, number: i32, descriptors: &[BorrowedFd<'_>]) -> Result<(), Errno> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     if !descriptors.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
         return Err(Errno::TOOBIG);
@@ -40,9 +41,9 @@ pub(crate) fn send(socket: BorrowedFd<'_>, number: i32, descriptors: &[BorrowedF
     }
 }
 
-/// Waits for a message. `None`: the other side has closed its end.
+/// Waits for a message. Returns `None` if the other side has closed its end.
 pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<Option<(i32, Vec<OwnedFd>)>, Errno> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
     let mut bytes = [0; 4];
     loop {
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);

@@ -1,8 +1,9 @@
-//! One attempt's hold on a browser profile: an flock that lives as long as any process of the attempt, and the
-//! sweeping of Chromium's own, unreliable lock. Called by the shim, and by the worker when the shim was killed.
+//! Locks a browser profile for one attempt, and sweeps Chromium's own unreliable lock.
 //!
-//! Chromium's `SingletonLock` is not to be trusted: it is stolen between containers and ignored by the headless
-//! shell, and after a crash on another host it never goes away. It must be removed, and only while the flock is held.
+//! The lock is an flock that lives as long as any process of the attempt. Chromium's
+//! `SingletonLock` does not do: another container breaks it, the headless shell ignores it, and
+//! after a crash on another host it stays for ever. It must be removed, and only while the flock is
+//! held.
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
@@ -16,8 +17,8 @@ use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use super::protocol::{ProfileDirectory, RefusalCode, RunAs};
 use super::temporary::own;
 
-/// The lock's descriptor in every process of the tree. High, because Node marks low descriptors close-on-exec
-/// up to the first gap above 15.
+/// The lock's descriptor in every process of the tree. High, because Node marks low descriptors
+/// close-on-exec up to the first gap above 15.
 const LOCK_DESCRIPTOR: i32 = 198;
 
 const SINGLETONS: [&str; 3] = ["SingletonLock", "SingletonCookie", "SingletonSocket"];
@@ -25,23 +26,24 @@ const SINGLETONS: [&str; 3] = ["SingletonLock", "SingletonCookie", "SingletonSoc
 const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Why the profile is not to be had.
+/// Why the profile cannot be locked.
 pub(super) enum Denied {
-    /// Another attempt, or what is left of one, has it.
+    /// Another attempt has it, or a process that is left of one.
     Busy,
-    /// It cannot be used at all.
+    /// It cannot be used.
     Refused(RefusalCode, String),
 }
 
-/// A profile that is ours.
+/// A locked profile.
 pub(super) struct Profile {
     directory: OwnedFd,
-    /// Not close-on-exec: the tree inherits it.
+    /// Not close-on-exec, so that the tree inherits it.
     _lock: OwnedFd,
 }
 
 impl Profile {
-    /// Locks the profile without waiting, makes its directory when missing, and sweeps what a crash left there.
+    /// Locks the profile without waiting, creates its directory if it is missing, and sweeps
+    /// Chromium's locks.
     pub(super) fn acquire(place: &ProfileDirectory, run_as: Option<RunAs>) -> Result<Self, Denied> {
         let refused = |message| Denied::Refused(RefusalCode::ProfilePath, message);
         let described =
@@ -70,13 +72,14 @@ impl Profile {
         Ok(Self { directory, _lock: inherited })
     }
 
-    /// Sweeps and unlocks. To be called when the last process of the tree is dead.
+    /// Sweeps and unlocks. To be called when the last process of the tree has ended.
     pub(super) fn release(self) {
         sweep(&self.directory);
     }
 }
 
-/// Sweeps a profile whose shim was killed. When another attempt has it already, that one has swept it.
+/// Sweeps a profile whose shim was killed. If another attempt has it already, that one has swept
+/// it.
 pub(crate) fn sweep_if_free(place: &ProfileDirectory) -> Result<(), Errno> {
     let (parent, name) = walk(place, false)?;
     let _lock = match lock(&parent, &name) {
@@ -87,7 +90,7 @@ pub(crate) fn sweep_if_free(place: &ProfileDirectory) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Opens the directory that contains the profile's, without following a link below the root.
+/// Opens the parent of the profile's directory, without following a symbolic link below the root.
 fn walk(place: &ProfileDirectory, create: bool) -> Result<(OwnedFd, OsString), Errno> {
     let mut names = Vec::new();
     for component in place.relative.components() {
@@ -109,7 +112,7 @@ fn walk(place: &ProfileDirectory, create: bool) -> Result<(OwnedFd, OsString), E
                     Err(error) => return Err(error),
                 }
                 let made = openat(&directory, &name, DIRECTORY, Mode::empty())?;
-                // The run-as user must be able to pass through, not to look around.
+                // The run-as user may pass through but not list.
                 fchmod(&made, Mode::RWXU | Mode::XGRP | Mode::XOTH)?;
                 made
             }
@@ -119,7 +122,8 @@ fn walk(place: &ProfileDirectory, create: bool) -> Result<(OwnedFd, OsString), E
     Ok((directory, last))
 }
 
-/// Takes the lock, whose file lies next to the profile's directory: inside, the browser's user could remove it.
+/// Takes the lock. Its file is beside the profile's directory, because inside the browser's user
+/// could remove it.
 fn lock(parent: &OwnedFd, name: &OsString) -> Result<OwnedFd, Errno> {
     let mut file = OsString::from(".");
     file.push(name);
@@ -137,7 +141,7 @@ fn create(parent: &OwnedFd, name: &OsString, run_as: Option<RunAs>) -> Result<Ow
     Ok(directory)
 }
 
-/// Removes Chromium's locks: symbolic links, mostly dangling, hence unlinked without a look.
+/// Removes Chromium's locks, which are mostly dangling symbolic links.
 fn sweep(directory: &OwnedFd) {
     for name in SINGLETONS {
         unlinkat(directory, name, AtFlags::empty()).ok();

@@ -1,8 +1,8 @@
-//! Starts an attempt's program: checks it against the allow-list once more, and gives it exactly what the order
-//! says. Called by the shim.
+//! Starts an attempt's program with exactly what the request names, after checking the allow-list
+//! again.
 //!
-//! The composing of a job has checked the program already, on another machine perhaps; here, where it is run, symbolic
-//! links are resolved, and what is checked is what is started.
+//! The program was checked when its job was enqueued, perhaps on another machine. Here symbolic
+//! links are resolved first, so the file that is checked is the file that is started.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -18,7 +18,7 @@ use super::protocol::{RefusalCode, SpawnMessage};
 /// A refusal, with a sentence for people.
 pub(super) type Refusal = (RefusalCode, String);
 
-/// Resolves the program's symbolic links, and refuses what the allow-list does not contain.
+/// Resolves the program's symbolic links, and refuses a program that is not on the allow-list.
 pub(super) fn resolve(request: &SpawnMessage<'_>) -> Result<PathBuf, Refusal> {
     let named = request.program.display();
     if !request.program.is_absolute() {
@@ -32,14 +32,16 @@ pub(super) fn resolve(request: &SpawnMessage<'_>) -> Result<PathBuf, Refusal> {
     let permits =
         |allowed: &PathBuf| fs::canonicalize(allowed).is_ok_and(|allowed| program.starts_with(allowed));
     match &request.allowed_programs {
-        Some(allowed) if !allowed.iter().any(permits) => {
-            Err((RefusalCode::ProgramNotAllowed, format!("{named} ({}) is not allowed", program.display())))
-        }
+        Some(allowed) if !allowed.iter().any(permits) => Err((
+            RefusalCode::ProgramNotAllowed,
+            format!("{named} ({}) is not on the allow-list CALLBOARD_PROGRAMS", program.display()),
+        )),
         Some(_) | None => Ok(program),
     }
 }
 
-/// Starts `program`. The descriptors become its standard input, output and error, and are closed here.
+/// Starts `program`. The descriptors become its standard input, output and error, and are closed
+/// here.
 pub(super) fn spawn(request: &SpawnMessage<'_>, program: &Path, stdio: [OwnedFd; 3]) -> Result<Pid, Refusal> {
     let failed =
         |error: std::io::Error| (RefusalCode::SpawnFailed, format!("{}: {error}", program.display()));
@@ -57,13 +59,13 @@ pub(super) fn spawn(request: &SpawnMessage<'_>, program: &Path, stdio: [OwnedFd;
     command.arg0(&*request.program).args(request.arguments.iter()).current_dir(directory);
     command.env_clear().envs(request.environment.iter().map(|(name, value)| (&**name, &**value)));
     command.stdin(stdin).stdout(stdout).stderr(stderr);
-    // A group of its own: `kill 0`, as scripts like to say, must not reach the shim.
+    // A process group of its own, so that a script's `kill 0` does not reach the shim.
     command.process_group(0);
     if let Some(user) = request.run_as {
         command.gid(user.gid).uid(user.uid); // std drops the supplementary groups with this
     }
     let child = Pid::from_child(&command.spawn().map_err(failed)?);
-    // Best effort. It has been executed already but is still being linked, so it has no children yet.
+    // Best effort. The program is still being linked, so it has no children yet.
     fs::write(format!("/proc/{child}/oom_score_adj"), request.limits.oom_score_adj.to_string()).ok();
     Ok(child)
 }

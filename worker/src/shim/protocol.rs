@@ -1,8 +1,8 @@
-//! What the worker and a shim say to each other over their socket: frames of JSON, each with its length before
-//! it. The worker sends one [`SpawnMessage`], then any number of [`Control`]s; the shim answers with [`Status`]es.
+//! The protocol between the worker and a shim: frames of JSON, each after its length.
 //!
-//! Both ends are the same binary, started from the same file, so the protocol has no versions. Used by the shim
-//! and by `process/`. It must never grow a frame whose size the other side cannot bound.
+//! The worker sends one [`SpawnMessage`] and then any number of [`Control`]s. The shim sends
+//! [`Status`]es. Both ends are the same binary, started from the same file, so the protocol has no
+//! version. Every frame must have a bounded size.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// Longest order, in bytes of JSON. The kernel takes about 2 MiB of arguments and environment; JSON may double it.
+/// Longest request, in bytes of JSON. The kernel takes about 2 MiB of arguments and environment,
+/// and JSON may double it.
 pub(crate) const MAX_SPAWN_BYTES: usize = 4 * 1024 * 1024;
 
-/// Longest control or status frame, in bytes: small enough that a socket takes it whole or not at all.
+/// Longest control or status frame, in bytes. A socket takes that much whole or not at all.
 pub(crate) const MAX_MESSAGE_BYTES: usize = 8 * 1024;
 
-/// What to run, complete: the program gets nothing that is not said here.
+/// The program to run. It gets nothing that is not named here.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct SpawnMessage<'a> {
     pub(crate) program: Cow<'a, Path>,
@@ -41,24 +42,25 @@ pub struct RunAs {
     pub gid: u32,
 }
 
-/// Where a browser profile lives. Split in two, because only the root is trusted: whatever lies below it is made
-/// by strangers, so no symbolic link there is followed.
+/// The directory of a browser profile. Only the root is trusted. Programs write below it, so no
+/// symbolic link there is followed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProfileDirectory {
     /// The directory of all profiles; must exist.
     pub root: PathBuf,
-    /// The profile's own directory below the root; created when missing.
+    /// The profile's own directory below the root; created if it is missing.
     pub relative: PathBuf,
 }
 
-/// What a program may use.
+/// Limits on a program's resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResourceLimits {
-    /// How much sooner than the worker the kernel kills these processes when memory runs out, -1000 to 1000.
-    /// Never 1000: the machine's own out-of-memory daemons then pick our jobs first, whatever their size.
+    /// `oom_score_adj`, -1000 to 1000: how much sooner than others the kernel kills these processes
+    /// when memory runs out. Not 1000, because OOM daemons would then pick jobs first, whatever
+    /// their size.
     pub oom_score_adj: i16,
-    /// Processes and threads that the run-as user may have on this machine (`RLIMIT_NPROC`); the kernel does not
-    /// hold root to it.
+    /// Most processes and threads of the run-as user on this machine (`RLIMIT_NPROC`). The kernel
+    /// does not apply it to root.
     pub max_processes: Option<u64>,
 }
 
@@ -68,29 +70,29 @@ impl Default for ResourceLimits {
     }
 }
 
-/// What the worker tells a running shim.
+/// A message to a running shim.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Control {
     /// The new deadline: CLOCK_BOOTTIME in nanoseconds.
     Deadline(u64),
-    /// SIGTERM now, SIGKILL after the grace.
+    /// SIGTERM now, SIGKILL after the grace period.
     Terminate { grace_ms: u64 },
     /// SIGKILL now.
     Kill {},
 }
 
-/// What a shim tells the worker.
+/// A message from a shim.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum Status {
     /// The program runs.
     Started { pid: i32 },
-    /// Another attempt still has the profile; nothing was run.
+    /// Another attempt has the profile. Nothing was run.
     Busy,
     /// Nothing was run.
     Refused { code: RefusalCode, message: String },
-    /// Everything that ran is dead, and cleaned up.
+    /// Everything that ran has ended and is cleaned up.
     Exited(Exited),
 }
 
@@ -104,51 +106,53 @@ pub(crate) struct Exited {
     pub(crate) residue: Option<String>,
 }
 
-/// Why a shim would not run a program.
+/// Why a shim did not run a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum RefusalCode {
-    /// The profile's directory cannot be used: a symbolic link on the way, another owner, no permission.
+    /// The profile's directory cannot be used, for example because of a symbolic link or another
+    /// owner.
     ProfilePath,
-    /// The temporary directory cannot be made.
+    /// The temporary directory cannot be created.
     TemporaryDirectory,
     /// There is no such program.
     ProgramNotFound,
     /// The program, after resolving symbolic links, is not on the allow-list.
     ProgramNotAllowed,
-    /// The kernel would not start it; the message says why.
+    /// The kernel did not start it. The message says why.
     SpawnFailed,
     /// The worker's lease had already ended.
     DeadlinePassed,
-    /// The order is larger than [`super::protocol`] allows.
+    /// The request or its standard input is too large.
     RequestTooLarge,
 }
 
-/// How a process died.
+/// How a process exited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExitStatus {
     /// It exited with this code, 0 to 255.
     Code(i32),
-    /// This signal, by number, ended it.
+    /// A signal ended it: its number.
     Signal(i32),
 }
 
-/// How an attempt's program ended, and at whose wish.
+/// How an attempt's program ended, and what ended it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ending {
     /// By itself.
     Exited(ExitStatus),
-    /// The worker asked for it with SIGTERM. `Signal(9)` means that it did not obey within its grace.
+    /// The worker asked for SIGTERM. `Signal(9)` means that the program did not exit within its
+    /// grace.
     Terminated(ExitStatus),
     /// The worker had it killed.
     Killed,
     /// The worker's lease ran out without being renewed.
     Deadline,
-    /// The worker let go of the shim, or died.
+    /// The worker closed the socket or died.
     Orphaned,
-    /// The shim itself was killed; the worker killed what it left behind.
+    /// The shim was killed, and the worker killed its leftovers.
     ShimLost,
 }
 
@@ -167,12 +171,12 @@ pub(crate) struct Inbox {
     bytes: Vec<u8>,
 }
 
-/// The other side broke the protocol.
+/// Why a frame cannot be read: the other side broke the protocol.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FrameError {
     #[error("a frame of {0} bytes is too long")]
     TooLong(usize),
-    #[error("a frame does not read: {0}")]
+    #[error("a frame is malformed: {0}")]
     Malformed(#[from] serde_json::Error),
 }
 

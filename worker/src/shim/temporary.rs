@@ -1,8 +1,8 @@
-//! The temporary directory of one attempt: made before its program starts, removed after its last process died.
-//! Called by the shim, and by the worker when the shim was killed.
+//! Creates and removes the temporary directory of one attempt.
 //!
-//! What is inside was made by strangers. Removing it must never follow a symbolic link, must manage directories
-//! without permissions, and must not need a descriptor or a stack frame per level of depth.
+//! Its content was made by an untrusted program. Removing it must never follow a symbolic link,
+//! must cope with directories without permissions, and must not need a descriptor or a stack frame
+//! per level.
 
 use std::ffi::{CString, OsStr};
 use std::os::fd::OwnedFd;
@@ -19,10 +19,11 @@ use super::protocol::RunAs;
 const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Names read from a directory at a time, so that a directory of millions does not fill the memory.
+/// Most names that are read from a directory at a time, so that millions of them do not fill
+/// memory.
 const BATCH: usize = 4096;
 
-/// Makes the directory, private to the run-as user. Its parent must exist, and it must not.
+/// Creates the directory, private to the run-as user. Its parent must exist, and it must not.
 pub(super) fn create(path: &Path, run_as: Option<RunAs>) -> Result<(), Errno> {
     let (parent, name) = split(path)?;
     mkdirat(&parent, name, Mode::RWXU)?;
@@ -30,7 +31,7 @@ pub(super) fn create(path: &Path, run_as: Option<RunAs>) -> Result<(), Errno> {
     own(&directory, run_as)
 }
 
-/// Gives an open, newly made directory to the run-as user.
+/// Makes an open, new directory private to the run-as user.
 pub(super) fn own(directory: &OwnedFd, run_as: Option<RunAs>) -> Result<(), Errno> {
     if let Some(user) = run_as {
         fchown(directory, Some(Uid::from_raw(user.uid)), Some(Gid::from_raw(user.gid)))?;
@@ -38,7 +39,7 @@ pub(super) fn own(directory: &OwnedFd, run_as: Option<RunAs>) -> Result<(), Errn
     fchmod(directory, Mode::RWXU)
 }
 
-/// Removes the directory and all that is in it. It is not an error when it does not exist.
+/// Removes the directory and everything in it. Succeeds if it does not exist.
 pub(crate) fn remove(path: &Path) -> Result<(), Errno> {
     let (parent, name) = split(path)?;
     let name = CString::new(name.as_encoded_bytes()).map_err(|_| Errno::INVAL)?;
@@ -56,8 +57,8 @@ fn split(path: &Path) -> Result<(OwnedFd, &OsStr), Errno> {
     Ok((parent, name))
 }
 
-/// Empties `top`. Directories two levels down are moved up into `top` before their parent is removed, so that we
-/// never go deeper, however deep the tree is.
+/// Empties `top`. Directories two levels down are moved up into `top` before their parent is
+/// removed, so it never descends further, however deep the tree is.
 fn empty(top: &OwnedFd) -> Result<(), Errno> {
     let mut moved: u64 = 0;
     loop {
@@ -86,7 +87,7 @@ fn empty(top: &OwnedFd) -> Result<(), Errno> {
     }
 }
 
-/// Removes a name that is not a directory. False: it is one.
+/// Removes a file. Returns false if it is a directory.
 fn remove_file(directory: &OwnedFd, name: &CString) -> Result<bool, Errno> {
     match unlinkat(directory, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(true),
@@ -100,16 +101,17 @@ fn move_up(from: &OwnedFd, name: &CString, top: &OwnedFd, moved: &mut u64) -> Re
         *moved += 1;
         match renameat(from, name, top, format!(".removed-{moved}")) {
             Ok(()) => return Ok(()),
-            // Something of that name is there already; the next number may be free.
+            // The name is taken. The next number may be free.
             Err(Errno::EXIST | Errno::NOTEMPTY | Errno::NOTDIR) => {}
-            // Only without privileges, and then the worst a race can do is to change our own files' modes.
+            // Happens only to a worker that is not root, and a race can then only change the modes
+            // of its own files.
             Err(Errno::ACCESS) => chmodat(from, name, Mode::RWXU, AtFlags::empty())?,
             Err(error) => return Err(error),
         }
     }
 }
 
-/// Opens a directory and makes sure that we may remove what is in it.
+/// Opens a directory and makes its entries removable.
 fn open_writable(parent: &OwnedFd, name: &CString) -> Result<OwnedFd, Errno> {
     let directory = match openat(parent, name, DIRECTORY, Mode::empty()) {
         Err(Errno::ACCESS) => {
@@ -118,7 +120,8 @@ fn open_writable(parent: &OwnedFd, name: &CString) -> Result<OwnedFd, Errno> {
         }
         answer => answer?,
     };
-    fchmod(&directory, Mode::RWXU).ok(); // not ours but root's: then it is not needed either
+    // If this fails and matters, removing the entries fails too.
+    fchmod(&directory, Mode::RWXU).ok();
     Ok(directory)
 }
 

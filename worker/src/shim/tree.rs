@@ -1,12 +1,12 @@
-//! Finds and kills process trees. Called by the shim for its attempt's tree, and by the forker and the worker for
-//! what a killed shim left to them.
+//! Finds and kills process trees: an attempt's tree, and the leftovers of a killed shim.
 //!
-//! Everything rests on one property of subreapers: whatever a descendant does (fork twice, open a session, stop
-//! itself), when its parent dies it becomes *our* child. So: kill all that can be seen, wait, look again, until
-//! there is no child left. A process group or a session would not do; Chromium and its crash handler leave both.
+//! This rests on one property of subreapers. Whatever a descendant does (fork twice, open a
+//! session, stop itself), it becomes a child of the subreaper when its parent dies. So the loop
+//! kills everything that it finds, waits and looks again, until no child is left. A process group
+//! or a session would not do, because Chromium and its crash handler leave both.
 //!
-//! It must never signal a process that is not a descendant. Process ids are reused, therefore every signal goes
-//! through a pidfd, and the parent is looked up after the pidfd was opened.
+//! Code here must never signal a process that is not a descendant. Process ids are reused, so every
+//! signal goes through a pidfd, and the parent is looked up after the pidfd was opened.
 
 use std::collections::HashSet;
 use std::fs;
@@ -20,12 +20,12 @@ use rustix::process::{
 use rustix::thread::{NanosleepRelativeResult, nanosleep};
 use rustix::time::Timespec;
 
-/// How long to wait between two looks, at first: about what the kernel needs to end a small process.
+/// First pause between two looks: about what the kernel needs to end a small process.
 const FIRST_PAUSE: Duration = Duration::from_micros(200);
-/// And at most, when nothing more happens (a process in an uninterruptible wait).
+/// Longest pause, when nothing more happens because a process is in an uninterruptible wait.
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
-/// How often to look for more to stop before killing those that are.
+/// How often to look for more processes to stop before killing the stopped ones.
 const STOPPING_ROUNDS: usize = 100;
 
 /// What `/proc/PID/stat` says about a process.
@@ -35,13 +35,13 @@ pub(crate) struct ProcessStat {
     pub(crate) parent: i32,
     /// Its session's id.
     pub(crate) session: i32,
-    /// When it was started, in clock ticks since the machine was: together with its id, this is its name for good.
+    /// When it was started, in clock ticks since boot. Together with its id this is never reused.
     pub(crate) start: u64,
-    /// Dead, and not yet waited for.
+    /// Whether it has exited and was not waited for yet.
     pub(crate) zombie: bool,
 }
 
-/// Looks a process up.
+/// Reads `/proc/PID/stat`. Returns `None` if there is no such process.
 pub(crate) fn process_stat(pid: Pid) -> Option<ProcessStat> {
     parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
@@ -56,7 +56,8 @@ fn parse_stat(stat: &str) -> Option<ProcessStat> {
     Some(ProcessStat { parent, session, start: fields.nth(15)?.parse().ok()?, zombie })
 }
 
-/// The children of all of a process' threads, as far as the kernel can list them while they change.
+/// The children of all threads of a process. Best effort, because they change while the kernel
+/// lists them.
 pub(crate) fn children(pid: Pid) -> Vec<Pid> {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
     let mut children = Vec::new();
@@ -67,8 +68,8 @@ pub(crate) fn children(pid: Pid) -> Vec<Pid> {
     children
 }
 
-/// Sends a signal to those of `roots` that are children of this process, and to everything below them; to each
-/// process once, as long as `signalled` is the same. Returns whether there was somebody to tell.
+/// Sends a signal to those `roots` that are children of this process, and to everything below them.
+/// Skips processes in `signalled`, and adds to it. Returns whether it signalled any process.
 fn signal_trees(roots: Vec<Pid>, signal: Signal, signalled: &mut HashSet<(Pid, u64)>) -> bool {
     let before = signalled.len();
     let mut next: Vec<(Pid, Pid)> = roots.into_iter().map(|root| (root, getpid())).collect();
@@ -88,8 +89,8 @@ fn signal_trees(roots: Vec<Pid>, signal: Signal, signalled: &mut HashSet<(Pid, u
     signalled.len() > before
 }
 
-/// Waits for a dead child, without blocking: that one, or any. `Ok(None)` says that none is dead yet, `CHILD` that
-/// there is none at all.
+/// Reaps one child without blocking: `which`, or any. Returns `Ok(None)` if none has exited yet,
+/// and `CHILD` if there is no child.
 pub(crate) fn reap(which: Option<Pid>) -> Result<Option<(Pid, WaitStatus)>, Errno> {
     loop {
         let answer = match which {
@@ -102,13 +103,14 @@ pub(crate) fn reap(which: Option<Pid>) -> Result<Option<(Pid, WaitStatus)>, Errn
     }
 }
 
-/// Kills and reaps every child that `ours` names, and all below, until none is left or `timeout` is over. Whoever
-/// is still there then cannot be killed (an uninterruptible wait in the kernel).
+/// Kills and reaps every child for which `ours` is true, and everything below them, until none is
+/// left or `timeout` has passed. A process that is left then is in an uninterruptible wait.
 ///
-/// All are stopped before the first is killed: what is stopped cannot multiply, and unlike the dead it does not make
-/// room for others under a limit of processes.
+/// All are stopped before the first is killed. A stopped process cannot fork, and unlike a dead one
+/// it makes no room for others under a limit of processes.
 ///
-/// `reaped` is signalled how each child died. Returns how many were alive, or `None` when timeout was over.
+/// `reaped` gets the status of each child. Returns how many were alive, or `None` after the
+/// timeout.
 pub(crate) fn clear(
     ours: impl Fn(Pid) -> bool,
     mut reaped: impl FnMut(Pid, WaitStatus),
@@ -143,12 +145,13 @@ pub(crate) fn clear(
     }
 }
 
-/// Runs before the others where that is allowed (root): a tree that forks wildly must not starve its killer.
+/// Gives this process the highest priority, where root may do that, so that a fork bomb cannot
+/// starve it.
 pub(crate) fn raise_priority() {
     setpriority_process(None, -20).ok();
 }
 
-/// Sleeps, or less: a child's end wakes us.
+/// Sleeps. The end of a child ends the sleep early.
 pub(crate) fn sleep(pause: Duration) {
     let request = Timespec { tv_sec: pause.as_secs() as i64, tv_nsec: i64::from(pause.subsec_nanos()) };
     match nanosleep(&request) {
@@ -163,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_with_parentheses_does_not_confuse() {
+    fn a_name_with_parentheses_is_parsed() {
         let stat = "12 (a) Z 1 (b) S 7 12 9 0 -1 64 1 2 3 4 5 6 7 8 20 0 1 0 4711 99 98";
         let expected = ProcessStat { parent: 7, session: 9, start: 4711, zombie: false };
         assert_eq!(parse_stat(stat), Some(expected));

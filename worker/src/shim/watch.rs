@@ -1,8 +1,8 @@
-//! Waits, while a program runs, for whatever ends it: its own exit, a word from the worker, the worker's death, or
-//! the deadline. Called by the shim.
+//! Waits for what ends a running program: its own exit, the worker's request, the worker's death,
+//! or the deadline.
 //!
-//! It must never judge the deadline before it has read what the worker has sent: a shim that was not scheduled for
-//! a while finds the renewals waiting in its socket.
+//! It must read what the worker has sent before it checks the deadline, because a shim that was not
+//! scheduled for a while finds renewals in its socket.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -22,25 +22,25 @@ use super::tree;
 
 const NANOSECONDS: u64 = 1_000_000_000;
 
-/// Adopted processes that die are waited for at the latest after this.
+/// Orphans that the shim has adopted are reaped at the latest after this.
 const REAPING_PERIOD: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// Why the watch is over.
 #[derive(Clone, Copy)]
 pub(super) enum WatchEnd {
-    /// The program ended; `asked` if the worker had asked it to.
+    /// The program exited; `asked` if the worker had asked it to.
     Exited { status: ExitStatus, asked: bool },
-    /// It was asked to end and did not, within its grace.
+    /// The program was asked to end and did not within its grace period.
     Overdue,
-    /// The worker wants it dead.
+    /// The worker asked to kill it.
     Killed,
     /// The worker's lease has ended.
     Deadline,
-    /// The worker has let go, or is dead.
+    /// The worker has closed the socket or died.
     HungUp,
 }
 
-/// Nanoseconds on the clock that goes on while the machine is suspended.
+/// Nanoseconds on CLOCK_BOOTTIME, which goes on while the machine is suspended.
 pub fn boottime_now() -> u64 {
     let now = clock_gettime(ClockId::Boottime);
     now.tv_sec.unsigned_abs() * NANOSECONDS + now.tv_nsec.unsigned_abs()
@@ -63,7 +63,7 @@ impl<'a> Watch<'a> {
         child: Pid,
         deadline: u64,
     ) -> Result<Self, Errno> {
-        // It is our child and not yet waited for, so the id is still its own.
+        // The child has not been waited for, so its id cannot have been reused.
         let handle = pidfd_open(child, PidfdFlags::empty())?;
         let timer = timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC)?;
         let watch = Self { channel, inbox, child, handle, timer, deadline, grace_end: None };
@@ -77,7 +77,8 @@ impl<'a> Watch<'a> {
                 return WatchEnd::Exited { status, asked: self.grace_end.is_some() };
             }
             self.wait();
-            // The time first, then the socket: what was sent by now is read before now is judged.
+            // The clock is read first, so that everything sent before `now` is read before `now` is
+            // checked.
             let now = boottime_now();
             if let Some(end) = self.read_controls() {
                 return end;
@@ -91,7 +92,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Waits for all dead children, the program and those it abandoned.
+    /// Reaps all children that have exited. Returns the program's status if it was among them.
     fn reap(&self) -> Option<ExitStatus> {
         let mut exit = None;
         while let Ok(Some((pid, status))) = tree::reap(None) {
@@ -109,11 +110,11 @@ impl<'a> Watch<'a> {
             PollFd::new(&self.handle, PollFlags::IN),
             PollFd::new(&self.timer, PollFlags::IN),
         ];
-        // An error is an interruption by a signal; either way the loop looks at everything.
+        // An error is an interruption by a signal. The loop checks everything either way.
         poll(&mut sources, Some(&REAPING_PERIOD)).ok();
     }
 
-    /// Reads all that the worker has sent, and obeys.
+    /// Reads and handles everything that the worker has sent.
     fn read_controls(&mut self) -> Option<WatchEnd> {
         let mut buffer = [0; 4096];
         loop {
@@ -139,12 +140,12 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Asks the program to end. Only itself, not what it has started: a runner closes its browser in order, and
-    /// thus saves its cookies, if the browser is not shot at from the side.
+    /// Sends SIGTERM to the program and not to its children, because a runner closes its browser in
+    /// an orderly way, which saves its cookies.
     fn terminate(&mut self, grace_ms: u64) {
         self.grace_end = Some(boottime_now().saturating_add(grace_ms.saturating_mul(1_000_000)));
         pidfd_send_signal(&self.handle, Signal::TERM).ok();
-        pidfd_send_signal(&self.handle, Signal::CONT).ok(); // a stopped process would not hear it
+        pidfd_send_signal(&self.handle, Signal::CONT).ok(); // a stopped process does not handle it
     }
 
     fn set_timer(&self) -> Result<(), Errno> {

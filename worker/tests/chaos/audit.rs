@@ -74,7 +74,7 @@ pub(crate) async fn losses(postgres: &str) -> Losses {
     let rows = sqlx::query(
         "SELECT (SELECT count(*) FROM workers WHERE status = 'lost'),
             (SELECT count(*) FROM attempts WHERE outcome = 'lost'),
-            (SELECT count(*) FROM job_events WHERE kind = 'released' AND message LIKE 'Its worker''s lease%')",
+            (SELECT count(*) FROM job_events WHERE kind = 'released' AND message LIKE 'The worker''s lease%')",
     );
     let row = rows.fetch_one(&mut connection).await.unwrap();
     Losses { workers: row.get(0), attempts: row.get(1), fenced: row.get(2) }
