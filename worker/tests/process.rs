@@ -1,4 +1,5 @@
-//! The running of programs, with real processes: what they get, how they end, and that nothing of them is left.
+//! Runs real programs under shims: what they get, how they end, and that none of their processes is
+//! left.
 #![allow(
     clippy::allow_attributes,
     clippy::unwrap_used,

@@ -1,6 +1,6 @@
 //! Duties: what every worker does for the whole system, without a leader.
 //!
-//! A duty is a step that [`repeat`] runs again and again. Steps pass over rows that another worker
+//! A duty is a step that `repeat` runs again and again. Steps pass over rows that another worker
 //! has locked, so it does no harm when several workers do the same duty at once.
 
 mod dispatch;

@@ -1,4 +1,4 @@
-//! The audit: what the database says against what the children wrote down. Every finding is a sentence.
+//! The audit compares the database with what the children wrote. Every finding is a sentence.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,24 +19,24 @@ use crate::{
     system::System,
 };
 
-/// The lease of the workers, and for how much of it one that is lost must have been stopped.
+/// The workers' lease, and how long a worker must have been stopped during it to be declared lost.
 const LEASE: TimeDelta = TimeDelta::seconds(8);
 const STOPPED_MIN: TimeDelta = TimeDelta::seconds(4);
-/// What is left of an attempt goes with the next sweep, ten seconds later at most.
+/// The next sweep, at most ten seconds later, removes what an attempt left.
 const CLEAN_WITHIN: Duration = Duration::from_secs(20);
 
-/// Rules that a table must keep: what a row of the answer means, and the statement, which answers texts.
+/// Rules of the tables: what a returned row means, and the statement, which returns texts.
 const RULES: [(&str, &str); 14] = [
     ("a job that has not ended", "SELECT job_id::text || ' ' || state FROM live_jobs"),
     ("a job in no table or in two", "SELECT id::text FROM jobs WHERE
         (SELECT count(*) FROM live_jobs WHERE job_id = id) + (SELECT count(*) FROM ended_jobs WHERE job_id = id) <> 1"),
-    ("a gate that somebody is behind", "SELECT key FROM gates
+    ("a gate that still holds slots", "SELECT key FROM gates
         WHERE held + coalesce((SELECT sum(held) FROM gate_deltas WHERE gate_deltas.key = gates.key), 0) <> 0"),
-    ("a dependency that was never decided on", "SELECT job_id::text FROM job_dependencies WHERE outcome IS NULL OR is_due"),
+    ("a dependency without an outcome", "SELECT job_id::text FROM job_dependencies WHERE outcome IS NULL OR is_due"),
     ("a gap in a job's versions", "SELECT ended.job_id::text FROM ended_jobs AS ended WHERE ended.version <>
         (SELECT count(*) FROM job_events WHERE job_events.job_id = ended.job_id)
         OR ended.version <> (SELECT max(version) FROM job_events WHERE job_events.job_id = ended.job_id)"),
-    ("an event that does not follow from the one before", "SELECT job_id::text || ' ' || version FROM (
+    ("an event whose prior state is not the state before", "SELECT job_id::text || ' ' || version FROM (
         SELECT job_id, version, prior_state, lag(state) OVER (PARTITION BY job_id ORDER BY version) AS before FROM job_events
         ) AS event WHERE version > 1 AND prior_state IS DISTINCT FROM before"),
     ("a gap in a job's attempts", "SELECT ended.job_id::text FROM ended_jobs AS ended WHERE ended.attempt <>
@@ -61,11 +61,11 @@ const RULES: [(&str, &str); 14] = [
         HAVING sum(blocked) <> 0 OR sum(scheduled) <> 0 OR sum(queued) <> 0 OR sum(running) <> 0"),
 ];
 
-/// How often a lease came to nothing, whatever the cause.
+/// Workers and attempts that were lost, for any reason.
 pub(crate) struct Losses {
     pub(crate) workers: i64,
     pub(crate) attempts: i64,
-    /// Attempts that were killed by their own deadline.
+    /// Attempts that their own deadline killed.
     pub(crate) fenced: i64,
 }
 
@@ -80,7 +80,8 @@ pub(crate) async fn losses(postgres: &str) -> Losses {
     Losses { workers: row.get(0), attempts: row.get(1), fenced: row.get(2) }
 }
 
-/// Everything that is wrong. `stuck` jobs have not ended; `shaken` are workers that may have lost attempts.
+/// Returns everything that is wrong. `stuck` is the number of jobs that have not ended, and
+/// `shaken` has the workers that may lose attempts.
 pub(crate) async fn audit(
     system: &System,
     postgres: &str,
@@ -107,9 +108,9 @@ pub(crate) async fn audit(
     found.extend(check_losses(&mut connection, shaken).await);
     let profiles = walk(&system.home().join("profiles"));
     let locks = profiles.iter().filter(|path| path.contains("/Singleton"));
-    found.extend(locks.map(|path| format!("a browser's lock that is left: {path}")));
+    found.extend(locks.map(|path| format!("a browser's lock was left: {path}")));
     if let Err(left) = tokio::time::timeout(CLEAN_WITHIN, system.until_clean(CLEAN_WITHIN * 2)).await {
-        found.push(format!("something is left behind ({left}): {:?}", system.processes()));
+        found.push(format!("processes or files were left ({left}): {:?}", system.processes()));
     }
     found
 }
@@ -125,22 +126,22 @@ fn walk(directory: &Path) -> Vec<String> {
     below.collect()
 }
 
-/// A job as the ledger names it.
+/// A job's id, as the ledger has it.
 fn name(row: &PgRow) -> String {
     JobId::from(row.get::<sqlx::types::Uuid, _>(0)).to_string()
 }
 
-/// Every job that was accepted is there, and no other.
+/// Every accepted job exists, and no other.
 async fn check_jobs(connection: &mut PgConnection, load: &Load) -> Vec<String> {
     let rows = sqlx::query("SELECT id FROM jobs").fetch_all(connection).await.unwrap();
     let there: BTreeSet<String> = rows.iter().map(name).collect();
     let accepted: BTreeSet<String> = load.jobs().into_iter().collect();
     let lost = accepted.difference(&there).map(|job| format!("a job was accepted and lost: {job}"));
-    let more = there.difference(&accepted).map(|job| format!("a job that nobody knows of: {job}"));
+    let more = there.difference(&accepted).map(|job| format!("a job that was never accepted: {job}"));
     lost.chain(more).collect()
 }
 
-/// The only service that jobs use has narrow limits.
+/// The limits of the only service that jobs use were kept.
 async fn check_limits(connection: &mut PgConnection) -> Vec<String> {
     let (at_once, rate, burst) = NARROW;
     let starts = "SELECT one.job_id, count(*) FROM attempts AS one
@@ -158,13 +159,14 @@ async fn check_limits(connection: &mut PgConnection) -> Vec<String> {
         let query = format!("{starts} {rule} GROUP BY one.id, one.job_id HAVING count(*) > {most}");
         let rows = sqlx::query(AssertSqlSafe(query)).fetch_all(&mut *connection).await.unwrap();
         found.extend(rows.iter().map(|row| {
-            format!("more than {most} of a limited service: {}, {}", name(row), row.get::<i64, _>(1))
+            format!("more than {most} attempts of a limited service: {}, {}", name(row), row.get::<i64, _>(1))
         }));
     }
     found
 }
 
-/// What the children wrote: no attempt twice, none beside another of its job or profile, and no success without an end.
+/// The children's ledger: no attempt ran twice or beside another of its job or profile, and every
+/// success has an end.
 async fn check_runs(connection: &mut PgConnection, runs: &Runs) -> Vec<String> {
     let mut found = Vec::new();
     let rows = sqlx::query(
@@ -179,7 +181,7 @@ async fn check_runs(connection: &mut PgConnection, runs: &Runs) -> Vec<String> {
         }
         let has_ended = runs.get(&key).is_some_and(|run| run.ends == 1);
         if row.get::<Option<String>, _>(2).as_deref() == Some("succeeded") && !has_ended {
-            found.push(format!("a success that never ended: {} attempt {}", key.0, key.1));
+            found.push(format!("a success whose child never ended: {} attempt {}", key.0, key.1));
         }
     }
     let mut by_job: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
@@ -202,13 +204,14 @@ async fn check_runs(connection: &mut PgConnection, runs: &Runs) -> Vec<String> {
     found
 }
 
-/// The first moment at which two of these overlap.
+/// The first time at which two of these overlap.
 fn overlap(mut times: Vec<(f64, f64)>) -> Option<f64> {
     times.sort_by(|one, other| one.0.total_cmp(&other.0));
     times.windows(2).find(|pair| pair[1].0 < pair[0].1).map(|pair| pair[1].0)
 }
 
-/// Every line says which attempt wrote it: none under another attempt's number, none twice.
+/// Every line names the attempt that wrote it. None is stored under another attempt, and none
+/// twice.
 async fn check_lines(connection: &mut PgConnection) -> Vec<String> {
     let rows = sqlx::query(
         "SELECT job_id, attempt, line FROM log_chunks, unnest(string_to_array(lines, E'\\n')) AS line
@@ -229,8 +232,9 @@ async fn check_lines(connection: &mut PgConnection) -> Vec<String> {
     found
 }
 
-/// Workers are only lost that were killed, stopped for most of a lease, or told to drain when they could not leave; attempts only
-/// by those, and by workers whose shims were killed. Everything else is a false rescue.
+/// Only these workers may be lost: killed ones, ones that were stopped for most of a lease, and
+/// draining ones that could not end their lease. Only they, and workers whose shims were killed,
+/// may lose attempts. Everything else is a false rescue.
 async fn check_losses(connection: &mut PgConnection, shaken: &Shaken) -> Vec<String> {
     let rows = sqlx::query(
         "SELECT process_id, ended_at, id::text, (SELECT count(*) FROM attempts WHERE worker_id = workers.id AND outcome = 'lost')
@@ -264,7 +268,7 @@ async fn check_losses(connection: &mut PgConnection, shaken: &Shaken) -> Vec<Str
     found
 }
 
-/// What stands in the way of jobs that have not ended.
+/// The state of jobs that have not ended.
 async fn describe_stuck(connection: &mut PgConnection) -> Vec<String> {
     let rows = sqlx::query(
         "SELECT concat_ws(' ', 'stuck:', job_id, live_jobs.state, 'attempt', attempt, 'marked', dispatched_at, 'parked',

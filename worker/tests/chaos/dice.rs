@@ -1,4 +1,4 @@
-//! Seeded chance: the same seed makes the same choices, though not the same timing.
+//! Seeded random choices. The same seed makes the same choices, though not the same timing.
 
 /// SplitMix64: small, and good enough to choose faults.
 #[derive(Debug, Clone)]
@@ -17,12 +17,12 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    /// From `low` to `high`, both included.
+    /// A number from `low` to `high`, both included.
     pub(crate) const fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.next() % (high - low + 1)
     }
 
-    /// In so many of a hundred cases.
+    /// True in `chance` of a hundred cases.
     pub(crate) const fn percent(&mut self, chance: u64) -> bool {
         self.between(1, 100) <= chance
     }

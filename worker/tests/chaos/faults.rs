@@ -1,4 +1,4 @@
-//! The storm: what is done to workers, shims, the API, Postgres and Redis, and undone again.
+//! The storm: injects faults into workers, shims, the API, Postgres and Redis, and undoes them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -47,14 +47,14 @@ enum Remedy {
     ThawRedis,
 }
 
-/// Which workers may lose attempts, and when; by process id.
+/// Which workers may lose attempts, and when, by process id.
 #[derive(Debug, Default)]
 pub(crate) struct Shaken {
-    /// In a long storm, ids come again.
+    /// With the time, because a long storm may reuse process ids.
     pub(crate) killed: Vec<(u32, Time)>,
     pub(crate) drained: BTreeSet<u32>,
     pub(crate) shims_killed: BTreeSet<u32>,
-    /// From when to when each was stopped.
+    /// When each was stopped and continued.
     pub(crate) stopped: Vec<(u32, Time, Option<Time>)>,
 }
 
@@ -87,7 +87,8 @@ impl Storm {
         }
     }
 
-    /// Starts what has ended, as whoever runs a server does. What waits for Postgres does so by itself.
+    /// Restarts the API and workers that have ended, as a supervisor does. They wait for Postgres
+    /// themselves.
     pub(crate) fn fill_up(&mut self) {
         self.system.keep_api();
         self.system.workers.retain_mut(Child::is_running);
@@ -98,7 +99,7 @@ impl Storm {
         }
     }
 
-    /// Undoes what is due, and does the next thing if it is time.
+    /// Undoes the faults that are due, and injects the next one if it is time.
     pub(crate) async fn blow(&mut self) {
         let now = Instant::now();
         let (due, later) = self.remedies.drain(..).partition(|(at, _)| *at <= now);
@@ -117,7 +118,7 @@ impl Storm {
         }
     }
 
-    /// Undoes everything.
+    /// Undoes all faults.
     pub(crate) async fn calm_down(&mut self) {
         for (_, remedy) in std::mem::take(&mut self.remedies) {
             self.undo(remedy).await;
@@ -133,7 +134,7 @@ impl Storm {
         self.remedies.iter().any(|(_, remedy)| ours.contains(remedy))
     }
 
-    /// Whether it could be done.
+    /// Injects a fault. Returns false if it is not possible now.
     async fn strike(&mut self, fault: Fault) -> bool {
         let has_postgres = !self.is_down(&[Remedy::StartPostgres, Remedy::ThawPostgres]);
         let has_redis = !self.is_down(&[Remedy::StartRedis, Remedy::ThawRedis]);
@@ -203,7 +204,7 @@ impl Storm {
         true
     }
 
-    /// Kills one shim of a worker, whose attempt the worker has to end by itself.
+    /// Kills one shim of a worker. The worker has to end its attempt.
     fn kill_shim(&mut self) -> bool {
         let workers: Vec<u32> = self.system.workers.iter().map(Child::pid).collect();
         let Some(&worker) = self.dice.of(&workers) else { return false };
@@ -213,7 +214,7 @@ impl Storm {
         kill(shim)
     }
 
-    /// Kills any process of any attempt: a shell, a browser, a part of one.
+    /// Kills any process of an attempt: a shell, a browser, a part of a browser.
     fn kill_child(&mut self) -> bool {
         let workers = self.system.workers.iter().map(Child::pid);
         let shims = workers.flat_map(children).flat_map(children);
@@ -242,7 +243,7 @@ impl Storm {
     }
 }
 
-/// Whether it was still there.
+/// Returns whether the process existed.
 fn kill(pid: u32) -> bool {
     Pid::from_raw(pid.cast_signed()).is_some_and(|pid| kill_process(pid, Signal::KILL).is_ok())
 }

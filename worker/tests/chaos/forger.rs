@@ -1,5 +1,7 @@
-//! A worker that is not: it brings verdicts and lines for attempts that do not hold their jobs, as one would that was cut off
-//! for a while and never heard that it was declared lost. Both must be refused.
+//! Forges outcomes and log lines for attempts that do not hold their jobs.
+//!
+//! A worker would send them that was cut off and does not know that it was declared lost. Both must
+//! be refused.
 
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ use callboard::{
 };
 use sqlx::Row as _;
 
-/// Postgres may be down; then nothing is forged.
+/// Postgres may be down. Then nothing is forged.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(crate) struct Forger(Store);
@@ -28,7 +30,7 @@ impl Forger {
         Self(Store::open(&postgres.into(), 2, "callboard-chaos", Planning::Once).unwrap())
     }
 
-    /// Some job that runs.
+    /// A random running job.
     async fn running(&self) -> Option<JobId> {
         let mut connection = self.0.connection().await.ok()?;
         let statement = "SELECT job_id FROM live_jobs WHERE state = 'running' ORDER BY random() LIMIT 1";
@@ -36,7 +38,8 @@ impl Forger {
         Some(row.get::<sqlx::types::Uuid, _>(0).into())
     }
 
-    /// Says that a running job has succeeded. Whether it could be said; the audit sees whether it was believed.
+    /// Settles a running job as succeeded. Returns whether the step ran. The audit finds out
+    /// whether the outcome was stored.
     pub(crate) async fn settlement(&self) -> bool {
         let bring = async {
             let (job, attempt) = (self.running().await?, IdSource.make::<AttemptId>());
@@ -46,7 +49,7 @@ impl Forger {
         matches!(tokio::time::timeout(PATIENCE, bring).await, Ok(Some(_)))
     }
 
-    /// Writes into the log of a running job.
+    /// Appends a line to the log of a running job. Returns whether the step ran.
     pub(crate) async fn line(&self) -> bool {
         let bring = async {
             let (job, attempt) = (self.running().await?, IdSource.make::<AttemptId>());

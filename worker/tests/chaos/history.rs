@@ -1,4 +1,5 @@
-//! Every job's history, as Postgres and the ledger have it, replayed against the model of the protocol (`protocol-model/`).
+//! Replays every job's history, from Postgres and the ledger, against the model of the protocol
+//! (`protocol-model/`).
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,7 @@ use sqlx::{FromRow, PgConnection, types::Uuid};
 
 use crate::ledger::Runs;
 
-/// One event, with the attempt that it is about.
+/// One event, with its attempt.
 #[derive(FromRow)]
 struct Event {
     job_id: Uuid,
@@ -23,7 +24,7 @@ struct Event {
     is_retryable: bool,
 }
 
-/// What does not fit the model.
+/// Returns the histories that the model does not allow.
 pub(crate) async fn check(connection: &mut PgConnection, runs: &Runs) -> Vec<String> {
     let events: Vec<Event> = sqlx::query_as(
         "SELECT event.job_id, event.kind, event.state, event.prior_state, event.attempt, attempts.outcome, worker_id,
@@ -45,7 +46,7 @@ pub(crate) async fn check(connection: &mut PgConnection, runs: &Runs) -> Vec<Str
         let history: Vec<_> =
             events.iter().flat_map(|event| recorded(event, &job, &mut workers, runs)).collect();
         let Err(Misfit(why)) = replay(workers.len(), &history) else { return None };
-        Some(format!("a history that the model does not know: {job}: {why}"))
+        Some(format!("a history that the model does not allow: {job}: {why}"))
     });
     misfits.collect()
 }
@@ -71,12 +72,12 @@ fn recorded(
             vec![(Recorded::CancelAsked, state)]
         }
         (_, Some("running")) => ended(event, state),
-        // Enqueued, parked, woken, unblocked, cancelled with what it needs: before any claim.
+        // Enqueued, parked, woken, unblocked, cancelled with its dependency: before any claim.
         _ => Vec::new(),
     }
 }
 
-/// How the running attempt ended.
+/// The end of the running attempt.
 fn ended(event: &Event, state: Option<JobState>) -> Vec<(Recorded, Option<JobState>)> {
     match event.outcome.as_deref().unwrap() {
         "succeeded" => vec![(Recorded::Settled(End::Succeeded), state)],
@@ -85,13 +86,14 @@ fn ended(event: &Event, state: Option<JobState>) -> Vec<(Recorded, Option<JobSta
         "cancelled" => vec![(Recorded::Settled(End::Cancelled), state)],
         "released" | "throttled" => vec![(Recorded::Settled(End::Released), state)],
         "lost" => {
-            // Whether the job was poison depends on who had owned up by then, which is not recorded.
+            // The number of lost attempts that fail a job leaves out those whose worker had
+            // reported alive by then, which is not recorded.
             let state = state.filter(|state| *state != JobState::Failed);
             let way = if event.is_worker_lost { Recorded::Rescued } else { Recorded::Settled(End::Lost) };
             let mut both = vec![(way, state)];
             both.extend((event.failure.as_deref() == Some("FENCED")).then_some((Recorded::OwnedUp, None)));
             both
         }
-        other => panic!("what is the outcome {other}?"),
+        other => panic!("unknown outcome: {other}"),
     }
 }

@@ -1,4 +1,5 @@
-//! What has really run: every attempt's child appends to one file, at its start, ten times a second, and at its end.
+//! The ledger of what has run. Every attempt's child appends to one file at its start, ten times a
+//! second, and at its end.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -11,11 +12,11 @@ pub(crate) struct Run {
     pub(crate) last: f64,
 }
 
-/// Runs by job and number of the attempt.
+/// Runs by job and attempt number.
 pub(crate) type Runs = BTreeMap<(String, i32), Run>;
 
-/// A program's script; `$1` is how many ticks it lasts, `$2` up to which attempt it fails. Beside it, a child in a session
-/// of its own ticks as well, and has to go with the attempt.
+/// A program's script. `$1` is the number of ticks, and attempts up to number `$2` fail. A child in
+/// a session of its own writes ticks too, and must end with the attempt.
 pub(crate) fn script(ledger: &Path) -> String {
     format!(
         "say() {{ read t _ </proc/uptime; echo \"$t $CALLBOARD_JOB $CALLBOARD_ATTEMPT $1\" >>{0}; }}
@@ -31,7 +32,7 @@ pub(crate) fn script(ledger: &Path) -> String {
     )
 }
 
-/// The same in a browser: `ticks` and `fails` are the input's.
+/// The same in a browser, with the input's `ticks` and `fails`.
 pub(crate) fn browser_script(ledger: &Path) -> String {
     format!(
         "import {{ appendFileSync, readFileSync }} from 'node:fs';
@@ -45,14 +46,14 @@ pub(crate) fn browser_script(ledger: &Path) -> String {
                 log(`line ${{tick}} of ${{attempt}}`);
                 await page.waitForTimeout(100);
             }}
-            if (Number(attempt) <= input.fails) throw new Error('as it was told');
+            if (Number(attempt) <= input.fails) throw new Error('as the input asks');
             say('end');
         }};",
         ledger.display()
     )
 }
 
-/// Reads the file. A line that a killed process left half written is left out.
+/// Reads the file. Skips lines that a killed process wrote only in part.
 pub(crate) fn read(ledger: &Path) -> Runs {
     let mut runs = Runs::new();
     for line in fs::read_to_string(ledger).unwrap().lines() {

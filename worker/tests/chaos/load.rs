@@ -1,4 +1,5 @@
-//! The work: jobs of many kinds, enqueued all through the storm by a caller that does not take no for an answer.
+//! The load: jobs of many kinds, enqueued during the whole storm by a client that repeats its
+//! requests until they are answered.
 
 use std::{
     collections::BTreeMap,
@@ -22,36 +23,37 @@ use crate::{
     system::{PATIENCE, System},
 };
 
-/// Time between two jobs, as long as fewer wait than this: what comes in must not outrun what the storm lets through.
+/// Time between two jobs, and most waiting jobs, because the storm slows down how many jobs end.
 const EVERY: Duration = Duration::from_millis(120);
 const WAITING_MAX: u64 = 40;
-/// Time between two looks at how many wait.
+/// Time between two counts of waiting jobs.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
 const PROFILES: u64 = 4;
-/// A service of some jobs: how many of them may run at once, and how many may start in a second and at once.
+/// The limits of a service of some jobs: concurrency, starts per second, and burst.
 pub(crate) const NARROW: (u32, u32, u32) = (3, 5, 5);
-/// How long nothing may end, once the storm is over, while something is left. Jobs on one profile run one after the other.
+/// After the storm, a job must end at least this often until none is left. Jobs on one profile run
+/// one after the other.
 const END_PATIENCE: Duration = Duration::from_mins(2);
 const ENQUEUE: &str = "mutation($input: JobEnqueueInput!) { jobEnqueue(input: $input) {
     job { id } userErrors { code message path } } }";
 
-/// What was asked for, by idempotency key, and the job that it became once the API has said so.
-type Orders = BTreeMap<String, (Value, Option<String>)>;
+/// Requested jobs by idempotency key: the input, and the job's id once the API has returned it.
+type Requests = BTreeMap<String, (Value, Option<String>)>;
 
 pub(crate) struct Load {
     dice: Dice,
     command: String,
     browser: String,
-    /// How many of a hundred jobs run in a browser.
+    /// Percentage of jobs that run in a browser.
     browsers: u64,
     profiles: Vec<String>,
     /// A service with narrow limits.
     narrow: String,
     pub(crate) ledger: PathBuf,
-    orders: Arc<Mutex<Orders>>,
+    requests: Arc<Mutex<Requests>>,
     next_at: Instant,
     made: u64,
-    /// As of the last look, which may be old when Postgres is down.
+    /// As of the last count, which may be old when Postgres is down.
     waiting: Arc<AtomicU64>,
     count_at: Instant,
 }
@@ -80,7 +82,7 @@ impl Load {
         let limits = json!([{ "limit": limit, "per": "PT1S", "burst": burst }]);
         let narrow = json!({ "name": "narrow", "maxConcurrency": at_once, "rateLimits": limits });
         let narrow = system.make("serviceCreate", "service", narrow).await;
-        let (orders, now, waiting) = (Arc::default(), Instant::now(), Arc::default());
+        let (requests, now, waiting) = (Arc::default(), Instant::now(), Arc::default());
         Self {
             dice,
             command,
@@ -89,7 +91,7 @@ impl Load {
             profiles,
             narrow,
             ledger,
-            orders,
+            requests,
             next_at: now,
             made: 0,
             waiting,
@@ -97,30 +99,30 @@ impl Load {
         }
     }
 
-    fn orders(&self) -> MutexGuard<'_, Orders> {
-        self.orders.lock()
+    fn requests(&self) -> MutexGuard<'_, Requests> {
+        self.requests.lock()
     }
 
-    /// The jobs that have been accepted.
+    /// The accepted jobs.
     pub(crate) fn jobs(&self) -> Vec<String> {
-        self.orders().values().filter_map(|(_, job)| job.clone()).collect()
+        self.requests().values().filter_map(|(_, job)| job.clone()).collect()
     }
 
-    /// Enqueues the next job, if it is time, and now and then cancels one. Waits for no answer.
+    /// Enqueues the next job if it is time, and sometimes cancels one. Does not wait for an answer.
     pub(crate) fn go_on(&mut self, system: &System) {
         self.count_waiting(system);
         if self.next_at > Instant::now() || self.waiting.load(Ordering::Relaxed) > WAITING_MAX {
             return;
         }
         self.next_at = Instant::now() + EVERY;
-        let (key, input) = self.next_order();
-        self.orders().insert(key.clone(), (input.clone(), None));
-        let (asker, orders) = (system.asker(), Arc::clone(&self.orders));
+        let (key, input) = self.next_request();
+        self.requests().insert(key.clone(), (input.clone(), None));
+        let (asker, requests) = (system.asker(), Arc::clone(&self.requests));
         tokio::spawn(async move {
             let Ok(answer) = asker.ask(ENQUEUE, json!({ "input": input })).await else { return };
             if let Some(job) = answer["data"]["jobEnqueue"]["job"]["id"].as_str() {
-                let mut orders = orders.lock();
-                orders.get_mut(&key).unwrap().1 = Some(job.to_owned());
+                let mut requests = requests.lock();
+                requests.get_mut(&key).unwrap().1 = Some(job.to_owned());
             }
         });
         if self.dice.percent(3)
@@ -129,7 +131,7 @@ impl Load {
             let asker = system.asker();
             tokio::spawn(async move {
                 let query = "mutation($id: ID!) { jobCancel(input: { id: $id }) { userErrors { code } } }";
-                // Whether it comes in time, or at all, is chance.
+                // It may come too late or fail.
                 drop(asker.ask(query, json!({ "id": job })).await);
             });
         }
@@ -151,10 +153,10 @@ impl Load {
         });
     }
 
-    fn next_order(&mut self) -> (String, Value) {
+    fn next_request(&mut self) -> (String, Value) {
         self.made += 1;
-        let key = format!("order-{}", self.made);
-        // A tick is a tenth of a second; some jobs are longer than a lease.
+        let key = format!("request-{}", self.made);
+        // A tick is a tenth of a second. Some jobs take longer than a lease.
         let ticks = match self.dice.between(1, 100) {
             1..=70 => self.dice.between(0, 5),
             71..=90 => self.dice.between(6, 40),
@@ -180,10 +182,10 @@ impl Load {
         (key, input)
     }
 
-    /// Sends again what was never answered: it must become one job, not two.
+    /// Repeats requests without an answer. Each must become one job, not two.
     pub(crate) async fn settle_up(&mut self, system: &System) {
         let open: Vec<(String, Value)> = self
-            .orders()
+            .requests()
             .iter()
             .filter(|(_, (_, job))| job.is_none())
             .map(|(key, (input, _))| (key.clone(), input.clone()))
@@ -194,11 +196,12 @@ impl Load {
                 answer["data"]["jobEnqueue"]["job"]["id"].as_str().map(str::to_owned)
             })
             .await;
-            self.orders().get_mut(&key).unwrap().1 = Some(job);
+            self.requests().get_mut(&key).unwrap().1 = Some(job);
         }
     }
 
-    /// Waits for the end of every job, as long as there is progress; answers how many have not ended.
+    /// Waits until every job has ended, as long as there is progress. Returns the number of jobs
+    /// that have not.
     pub(crate) async fn until_all_have_ended(&self, system: &System) -> u64 {
         let (mut since, mut least) = (Instant::now(), u64::MAX);
         loop {

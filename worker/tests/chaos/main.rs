@@ -1,8 +1,8 @@
-//! Chaos: the whole system under a seeded storm of faults, and an audit of what the children themselves wrote down
-//! against what the database says.
+//! Chaos: runs the whole system under a seeded storm of faults, and audits the result.
 //!
-//! One test. It lasts a little in `script/test`; `script/chaos` sets `CALLBOARD_CHAOS_SECONDS` and
-//! `CALLBOARD_CHAOS_SEED`, and where the report goes.
+//! The audit compares the database with what the children wrote. There is one test, which is short
+//! in `script/test`. `script/chaos` sets `CALLBOARD_CHAOS_SECONDS`, `CALLBOARD_CHAOS_SEED` and
+//! `CALLBOARD_CHAOS_REPORT`.
 #![allow(
     clippy::allow_attributes,
     clippy::unwrap_used,
@@ -21,7 +21,7 @@ mod ledger;
 mod load;
 mod report;
 #[path = "../life/system.rs"]
-#[expect(dead_code, reason = "shared with the tests of life, which use all of it")]
+#[expect(dead_code, reason = "shared with tests/life, which uses all of it")]
 mod system;
 mod weather;
 
@@ -36,10 +36,10 @@ use report::Report;
 use system::{Settings, System};
 use weather::Weather;
 
-/// How long the storm lasts when nobody says.
+/// Length of a storm without `CALLBOARD_CHAOS_SECONDS`.
 const SHORT: Duration = Duration::from_secs(25);
 const SHORT_SEED: u64 = 20_261_123;
-/// How many of a hundred jobs run in a browser when nobody says.
+/// Percentage of jobs in a browser without `CALLBOARD_CHAOS_BROWSERS`.
 const BROWSERS: u64 = 4;
 
 fn number(name: &str) -> Option<u64> {
@@ -47,7 +47,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_lost_doubled_or_left_behind_in_a_storm() {
+async fn a_storm_loses_duplicates_and_leaves_nothing() {
     let seed = number("CALLBOARD_CHAOS_SEED").unwrap_or(SHORT_SEED);
     let lasts = number("CALLBOARD_CHAOS_SECONDS").map_or(SHORT, Duration::from_secs);
     let weather = Weather::from_environment();

@@ -1,10 +1,10 @@
-//! What a storm came to.
+//! The report of a storm, in the format of docs/reliability.
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use crate::{audit::Losses, faults::Fault, ledger, load::Load, weather::Weather};
 
-/// Where the report goes, if anywhere: `CALLBOARD_CHAOS_REPORT`, a directory.
+/// The variable that names the report's directory. Without it there is no file.
 const DIRECTORY: &str = "CALLBOARD_CHAOS_REPORT";
 
 pub(crate) struct Report {
@@ -33,7 +33,7 @@ impl Report {
         Self { weather, seed, lasted, faults, jobs, attempts, losses, violations }
     }
 
-    /// Into a file named after the seed.
+    /// Writes a file that is named after weather and seed.
     pub(crate) fn write(&self) {
         let Some(directory) = std::env::var_os(DIRECTORY).map(PathBuf::from) else { return };
         std::fs::create_dir_all(&directory).unwrap();
@@ -46,24 +46,26 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let commit = std::env::var("CALLBOARD_CHAOS_COMMIT").unwrap_or_else(|_| "unknown".to_owned());
         let all: usize = self.faults.values().sum();
-        writeln!(f, "# The {} weather, seed {}\n", self.weather.name(), self.seed)?;
+        writeln!(f, "# Report of the {} weather, seed {}\n", self.weather.name(), self.seed)?;
         writeln!(
             f,
-            "Commit {commit}; {} s with the end; {} jobs, {} attempts that ran.\n",
+            "Commit {commit}. The run took {} s, with recovery and audit. Jobs: {}. Attempts that ran: \
+             {}.\n",
             self.lasted.as_secs(),
             self.jobs,
             self.attempts
         )?;
         writeln!(
             f,
-            "{} workers were declared lost, with {} attempts; {} attempts ended themselves because no lease was renewed in time.\n",
+            "Workers declared lost: {}, with {} attempts. Attempts that ended themselves because no lease was \
+             renewed in time: {}.\n",
             self.losses.workers, self.losses.attempts, self.losses.fenced
         )?;
         writeln!(f, "| fault | times |\n|---|---:|")?;
         for (fault, count) in &self.faults {
             writeln!(f, "| {fault:?} | {count} |")?;
         }
-        writeln!(f, "| all | {all} |\n\nViolations: {}", self.violations.len())?;
+        writeln!(f, "| total | {all} |\n\nViolations: {}", self.violations.len())?;
         self.violations.iter().try_for_each(|violation| writeln!(f, "- {violation}"))
     }
 }

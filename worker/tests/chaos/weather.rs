@@ -1,4 +1,4 @@
-//! What kind of storm it is: which faults come, how often, and how long they last.
+//! The weather of a storm: which faults come, how often, and how long they last.
 
 use std::{process::Command, time::Duration};
 
@@ -6,7 +6,8 @@ use callboard_test_support::Child;
 
 use crate::{dice::Dice, faults::Fault};
 
-/// How often each fault comes in a storm, in proportion. Postgres is hit seldom: nobody is rescued within a lease of an outage.
+/// Each fault's share in a storm. Faults of Postgres are rare, because no worker is rescued within
+/// a lease of an outage.
 const FAULTS: [(Fault, usize); 14] = [
     (Fault::KillWorker, 14),
     (Fault::StopWorker, 20),
@@ -23,40 +24,40 @@ const FAULTS: [(Fault, usize); 14] = [
     (Fault::ForgeVerdict, 9),
     (Fault::ForgeLine, 9),
 ];
-/// Times in milliseconds, from and to. Pauses are short, or longer than a lease of eight seconds.
+/// Ranges in milliseconds. Pauses are short, or longer than a lease of eight seconds.
 const EVERY: (u64, u64) = (400, 2_000);
 const SHORT: (u64, u64) = (100, 3_000);
 const LONG: (u64, u64) = (9_000, 16_000);
-/// Of a machine on which all is well but Postgres, which is away for longer than a lease.
+/// In [`Weather::Outages`].
 const OUTAGE_EVERY: (u64, u64) = (12_000, 22_000);
-/// Of a healthy machine that is busy: stalls of Postgres.
+/// Stalls of Postgres, in [`Weather::Starved`].
 const STALL_EVERY: (u64, u64) = (12_000, 40_000);
 const STALL: Duration = Duration::from_secs(5);
 const BUSY_LOOPS: usize = 4;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Weather {
-    /// Everything that can go wrong does.
+    /// Every fault.
     Storm,
-    /// Nothing is wrong, but other programs want the processors, and Postgres answers nothing for five seconds now and then.
-    /// Nobody may be taken for lost.
+    /// Other programs take the processors, and Postgres sometimes stalls for five seconds. No
+    /// worker may be declared lost.
     Starved,
-    /// Nothing is wrong but that Postgres is away now and then, for longer than a lease. Nobody may be taken for lost.
+    /// Postgres is sometimes down for longer than a lease. No worker may be declared lost.
     Outages,
 }
 
 impl Weather {
-    /// `CALLBOARD_CHAOS_WEATHER`: `storm` unless it is another.
+    /// From `CALLBOARD_CHAOS_WEATHER`, by default `storm`.
     pub(crate) fn from_environment() -> Self {
         match std::env::var("CALLBOARD_CHAOS_WEATHER").as_deref() {
             Ok("starved") => Self::Starved,
             Ok("outages") => Self::Outages,
             Err(_) | Ok("storm") => Self::Storm,
-            Ok(other) => panic!("there is no weather {other}"),
+            Ok(other) => panic!("unknown weather: {other}"),
         }
     }
 
-    /// What reports of it are called.
+    /// The name in reports.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Storm => "chaos",
@@ -65,7 +66,7 @@ impl Weather {
         }
     }
 
-    /// The programs that take processor time, until they are dropped.
+    /// Starts the programs that take processor time until they are dropped.
     pub(crate) fn busy_loops(self) -> Vec<Child> {
         let count = match self {
             Self::Storm | Self::Outages => 0,
@@ -95,7 +96,7 @@ impl Weather {
         }
     }
 
-    /// How long a fault lasts that has to be undone.
+    /// How long a fault lasts.
     pub(crate) fn pause(self, dice: &mut Dice) -> Duration {
         match self {
             Self::Storm if dice.percent(50) => millis(dice, LONG),

@@ -1,4 +1,4 @@
-//! A thousand browsers, every tenth killed in a random way: nothing of them is left.
+//! Runs a thousand browsers and kills every tenth in a random way. Nothing of them is left.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +20,7 @@ const JOBS: usize = 1000;
 const WORKERS: usize = 2;
 const SLOTS: u16 = 4;
 const PROFILES: usize = 20;
-/// How long all of it may take: several times what it does.
+/// Several times as long as the drill takes.
 const LIMIT: Duration = Duration::from_hours(1);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,7 +32,7 @@ enum Way {
     Cancel,
 }
 
-/// Says which job it is and that it has a page; stays for half a second.
+/// Writes its job, attempt and process when it has a page, and stays for half a second.
 fn script(ledger: &Ledger) -> String {
     format!(
         "import {{ appendFileSync }} from 'node:fs';
@@ -56,12 +56,12 @@ async fn browsers() {
     for number in 0..PROFILES {
         profiles.push(system.profile(&format!("p{number}")).await);
     }
-    // Every other one on a profile, which it must leave without a lock.
-    let order = |number: usize| {
+    // Every other job runs on a profile, and must leave no lock there.
+    let request = |number: usize| {
         let profile = (number % 2 == 1).then(|| &profiles[number / 2 % PROFILES]);
         json!({ "commandId": command, "profileId": profile })
     };
-    let jobs = system.enqueue_all((0..JOBS).map(order).collect()).await;
+    let jobs = system.enqueue_all((0..JOBS).map(request).collect()).await;
     let victims: BTreeSet<&str> = jobs.iter().step_by(10).map(String::as_str).collect();
 
     let (mut dice, mut seen, mut ways) = (Dice::new(1), 0, BTreeMap::new());
@@ -97,8 +97,8 @@ async fn browsers() {
     assert_eq!(ended.iter().sum::<u64>(), JOBS as u64);
     assert_eq!(ended[1], 0, "five attempts are enough");
     system.until_clean(PATIENCE).await;
-    assert_eq!(locks(&system), [""; 0], "browsers' locks that are left");
-    println!("processes, dead children, temporary directories, locks: none is left");
+    assert_eq!(locks(&system), [""; 0], "browsers left locks");
+    println!("no processes, zombies, temporary directories or locks are left");
 }
 
 async fn end(system: &System, dice: &mut Dice, job: &str, runner: u32) -> Way {
@@ -109,7 +109,7 @@ async fn end(system: &System, dice: &mut Dice, job: &str, runner: u32) -> Way {
         Way::Runner => Some(runner),
         Way::PartOfTheBrowser => dice.of(&family(runner)).copied(),
         Way::Shim => shim,
-        // Whose forker has forked the shim.
+        // The worker whose forker has forked the shim.
         Way::Worker => shim.and_then(parent).and_then(parent).filter(|pid| is_worker(system, *pid)),
         Way::Cancel => {
             let query = "mutation($id: ID!) { jobCancel(input: { id: $id }) { userErrors { code } } }";
@@ -117,7 +117,7 @@ async fn end(system: &System, dice: &mut Dice, job: &str, runner: u32) -> Way {
             None
         }
     };
-    // It may just have ended by itself, or with its worker.
+    // It may have ended meanwhile, by itself or with its worker.
     if let Some(pid) = victim.and_then(|pid| Pid::from_raw(pid.cast_signed())) {
         kill_process(pid, Signal::KILL).ok();
     }
@@ -133,7 +133,7 @@ fn parent(pid: u32) -> Option<u32> {
     stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// What Chromium leaves in a profile that is open.
+/// Chromium's locks in open profiles.
 fn locks(system: &System) -> Vec<String> {
     let profiles = fs::read_dir(system.home().join("profiles")).unwrap().flatten();
     let files = profiles.flat_map(|profile| fs::read_dir(profile.path()).into_iter().flatten().flatten());

@@ -1,4 +1,4 @@
-//! kill -9 of a worker: how long until its jobs run elsewhere.
+//! Kills a worker with SIGKILL: how long until its jobs run elsewhere.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{
 };
 
 const KILLS: usize = 30;
-/// What a worker runs when it is killed: all its slots.
+/// Jobs of a worker when it is killed, one per slot.
 const JOBS: usize = 4;
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -23,7 +23,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 async fn kill() {
     let mut system = System::start(1).await;
     let ledger = Ledger::open(&system);
-    // Says when it started; the first attempt would never end.
+    // Writes when it started. The first attempt does not end by itself.
     let script = format!(
         "echo \"$(date +%s%3N) $CALLBOARD_JOB $CALLBOARD_ATTEMPT\" >>{}; test $CALLBOARD_ATTEMPT -gt 1 || sleep 10000",
         ledger.path()

@@ -1,5 +1,7 @@
-//! Drills: what docs/reliability.md promises in numbers, measured on the whole system. Each takes minutes, and is run by
-//! `script/drill`, never with the other tests: how long something takes is no matter for a machine that does other things.
+//! Drills: measure the numbers of docs/reliability.md on the whole system.
+//!
+//! Each takes minutes. `script/drill` runs them, alone, because a busy machine would distort the
+//! times.
 #![allow(
     clippy::allow_attributes,
     clippy::unwrap_used,
@@ -12,18 +14,18 @@
 mod browsers;
 mod cancel;
 #[path = "../chaos/dice.rs"]
-#[expect(dead_code, reason = "shared with the storm, which uses all of it")]
+#[expect(dead_code, reason = "shared with tests/chaos, which uses all of it")]
 mod dice;
 mod fair;
 mod kill;
 #[path = "../life/ledger.rs"]
-#[expect(dead_code, reason = "shared with the tests of life, which use all of it")]
+#[expect(dead_code, reason = "shared with tests/life, which uses all of it")]
 mod ledger;
 mod rates;
 mod redis;
 mod stop;
 #[path = "../life/system.rs"]
-#[expect(dead_code, reason = "shared with the tests of life, which use all of it")]
+#[expect(dead_code, reason = "shared with tests/life, which uses all of it")]
 mod system;
 
 use std::{fmt, time::Duration};
@@ -40,7 +42,7 @@ impl Times {
         Self(milliseconds)
     }
 
-    /// The smallest that at least so many of a hundred do not exceed.
+    /// The smallest value that at least `percent` % of the values do not exceed.
     fn percentile(&self, percent: usize) -> f64 {
         self.0[(self.0.len() * percent).div_ceil(100).max(1) - 1]
     }
@@ -58,7 +60,7 @@ impl fmt::Display for Times {
     }
 }
 
-/// Milliseconds since 1970, as `date +%s%3N` has them.
+/// Milliseconds since 1970, like `date +%s%3N`.
 fn now() -> f64 {
     clock::now().timestamp_micros() as f64 / 1000.0
 }

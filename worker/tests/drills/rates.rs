@@ -1,4 +1,4 @@
-//! Rates, by the database's own times of grant: never more than a bucket allows, and hardly less.
+//! Rates, by the start times in the database: never more than a bucket allows, and hardly less.
 
 use std::time::Duration;
 
@@ -10,12 +10,13 @@ use sqlx::{Connection as _, PgConnection};
 use crate::system::{PATIENCE, Settings, System};
 
 const WORKERS: usize = 4;
-/// How long each rate is measured, after a time in which it settles: nine thousand jobs have to be parked first.
+/// How long each rate is measured, and the time before that, in which nine thousand jobs are
+/// parked.
 const MEASURED: Duration = Duration::from_mins(1);
 const SETTLES: Duration = Duration::from_secs(10);
-/// Rounding: of a time in the database, and of a bucket, a microsecond for each token.
+/// Tolerance for rounding: of a time in the database, and of a bucket by a microsecond per token.
 const ROUNDING: f64 = 0.001;
-/// Of the rate that is allowed, so much must be used.
+/// The share of the allowed rate that must be used.
 const USED_MIN: f64 = 0.99;
 
 /// A service, and how often its jobs may start.
@@ -33,7 +34,7 @@ const RATES: [Rate; 6] = [
     Rate { name: "middle", per_second: 15, burst: 5 },
     Rate { name: "narrow", per_second: 12, burst: 1 },
 ];
-/// What jobs ask for: one of them, or three at once, of which the narrowest counts.
+/// The services of each kind of job: one, or three at once, of which the narrowest counts.
 const KINDS: [&[usize]; 4] = [&[0], &[1], &[2], &[3, 4, 5]];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -57,10 +58,10 @@ async fn rates() {
         let all: Vec<&String> = kind.iter().map(|&index| &services[index]).collect();
         let rate = kind.iter().map(|&index| RATES[index].per_second).min().unwrap();
         let seconds = (MEASURED + SETTLES * 3).as_secs() as usize;
-        let orders: Vec<Value> =
+        let requests: Vec<Value> =
             vec![json!({ "commandId": command, "serviceIds": all }); rate as usize * seconds];
-        for orders in orders.chunks(1000) {
-            system.enqueue_all(orders.to_vec()).await;
+        for requests in requests.chunks(1000) {
+            system.enqueue_all(requests.to_vec()).await;
         }
     }
     let mut connection = PgConnection::connect(&url).await.unwrap();
@@ -84,16 +85,16 @@ async fn rates() {
             check(&RATES[index], times);
         }
         let narrowest = kind.iter().map(|&index| &RATES[index]).min_by_key(|rate| rate.per_second).unwrap();
-        tell(narrowest, kind.len(), times);
+        report(narrowest, kind.len(), times);
     }
     let throttled: i64 = sqlx::query_scalar("SELECT count(*) FROM attempts WHERE outcome <> 'succeeded'")
         .fetch_one(&mut connection)
         .await
         .unwrap();
-    assert_eq!(throttled, 0, "no attempt was spent on waiting");
+    assert_eq!(throttled, 0, "some attempts did not succeed");
 }
 
-/// When attempts with this service began, in order.
+/// The start times of attempts with this service, in order.
 async fn starts_of(url: &str, service: &str) -> Vec<Time> {
     let mut connection = PgConnection::connect(url).await.unwrap();
     let service: callboard::ids::ServiceId = service.parse().unwrap();
@@ -106,7 +107,7 @@ async fn starts_of(url: &str, service: &str) -> Vec<Time> {
     .unwrap()
 }
 
-/// In no stretch of time more than the bucket holds and what is filled in meanwhile.
+/// In no period more starts than the bucket holds and refills meanwhile.
 fn check(rate: &Rate, times: &[Time]) {
     let begin = times[0];
     let mut least = f64::INFINITY;
@@ -119,8 +120,8 @@ fn check(rate: &Rate, times: &[Time]) {
     }
 }
 
-/// How much of the rate was used, once it had settled.
-fn tell(rate: &Rate, buckets: usize, times: &[Time]) {
+/// Prints how much of the rate was used while it was measured.
+fn report(rate: &Rate, buckets: usize, times: &[Time]) {
     let (from, until) = (times[0] + SETTLES, times[0] + SETTLES + MEASURED);
     let within: Vec<Time> = times.iter().copied().filter(|at| (from..until).contains(at)).collect();
     let allowed = f64::from(rate.per_second) * MEASURED.as_secs_f64();

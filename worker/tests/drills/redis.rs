@@ -1,4 +1,5 @@
-//! Redis loses everything, or dies, with 100,000 jobs pending: how soon jobs start again, and how fast.
+//! Redis loses everything or is killed, with 100,000 jobs pending: how soon jobs start again, and
+//! how fast.
 
 use std::time::Duration;
 
@@ -14,9 +15,9 @@ use crate::{
 
 const ROUNDS: usize = 3;
 const JOBS: usize = 130_000;
-/// What is pending when it happens, at least.
+/// Jobs that must be pending when it happens.
 const PENDING: i64 = 100_000;
-/// How long Redis is away when it is killed.
+/// How long a killed Redis is down.
 const AWAY: Duration = Duration::from_secs(3);
 const AGAIN_WITHIN_MS: f64 = 1000.0;
 const RATE_MIN: f64 = 0.9;
@@ -28,7 +29,7 @@ enum Fault {
     Kill,
 }
 
-/// What came of one backlog. Milliseconds, and jobs a second from then on.
+/// How a backlog drained: milliseconds until jobs started again, and jobs a second from then on.
 #[derive(Debug)]
 struct Drained {
     started_again_after: f64,
@@ -97,14 +98,14 @@ async fn drain(system: &mut System, postgres: &str, redis: &Server, fault: Fault
             back = now();
         }
     }
-    assert!(pending(&mut connection).await >= PENDING, "it happened too late");
+    assert!(pending(&mut connection).await >= PENDING, "the fault came too late");
     eventually(PATIENCE * 2, || async { system.count(&["QUEUED", "RUNNING"]).await == 0 }).await;
     worker.signal(Signal::TERM);
     worker.ended(PATIENCE).await;
     measure(&mut connection, queue, back).await
 }
 
-/// From the attempts' own rows; and every job has run once.
+/// Measures by the attempts' rows, and checks that every job has run once.
 async fn measure(connection: &mut PgConnection, queue: &str, back: f64) -> Drained {
     let row = sqlx::query(
         "WITH attempt AS (

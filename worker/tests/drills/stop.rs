@@ -1,4 +1,4 @@
-//! SIGSTOP of a worker for 30 seconds: its children are dead before others run its jobs.
+//! Stops a worker with SIGSTOP for 30 seconds: its children are dead before others run its jobs.
 
 use std::time::Duration;
 
@@ -14,10 +14,11 @@ use crate::{
 
 const STOPS: usize = 10;
 const STOPPED: Duration = Duration::from_secs(30);
-/// What a worker runs when it is stopped: three programs and a browser.
+/// Programs of a worker when it is stopped, besides a browser.
 const PROGRAMS: usize = 3;
 
-/// Every hundredth of a second, so does a child in a session of its own. The second attempt goes on for a while.
+/// Writes a tick every hundredth of a second, and so does a child in a session of its own. The
+/// first attempt does not end by itself.
 fn program(ledger: &Ledger) -> String {
     format!(
         "say() {{ read t _ </proc/uptime; echo \"$t $CALLBOARD_JOB $CALLBOARD_ATTEMPT\" >>{0}; sleep 0.01; }}
@@ -54,9 +55,9 @@ async fn stop() {
     let profile = system.profile("p").await;
     let mut gaps = Vec::new();
     for _ in 0..STOPS {
-        let mut orders = vec![json!({ "commandId": command }); PROGRAMS];
-        orders.push(json!({ "commandId": browses, "profileId": profile }));
-        let jobs = system.enqueue_all(orders).await;
+        let mut requests = vec![json!({ "commandId": command }); PROGRAMS];
+        requests.push(json!({ "commandId": browses, "profileId": profile }));
+        let jobs = system.enqueue_all(requests).await;
         eventually(PATIENCE, || async { jobs.iter().all(|job| !ticks(&ledger, job, 1).is_empty()) }).await;
         system.add_worker(4).await;
         let mut stopped = system.workers.remove(0);
@@ -64,25 +65,25 @@ async fn stop() {
         tokio::time::sleep(STOPPED).await;
         stopped.signal(Signal::CONT);
         for job in &jobs {
-            let told = system.until(job, "SUCCEEDED", PATIENCE).await;
-            assert_eq!(told["attempts"]["nodes"][0]["outcome"], "LOST", "{told:#}");
+            let ended = system.until(job, "SUCCEEDED", PATIENCE).await;
+            assert_eq!(ended["attempts"]["nodes"][0]["outcome"], "LOST", "{ended:#}");
             let (first, second) = (ticks(&ledger, job, 1), ticks(&ledger, job, 2));
             let last = first.iter().copied().fold(0.0, f64::max);
             gaps.push((second[0] - last) * 1000.0);
         }
         stopped.signal(Signal::TERM);
-        assert!(stopped.ended(PATIENCE).await.success(), "it takes part again, and leaves in good order");
+        assert!(stopped.ended(PATIENCE).await.success(), "it takes jobs again, and drains");
     }
     let (shortest, gaps) = (gaps.iter().copied().fold(f64::MAX, f64::min), Times::new(gaps));
     println!(
-        "SIGSTOP of a worker for 30 s, {STOPS} times, from the last sign of a first attempt to the start of the second: \
+        "SIGSTOP of a worker for 30 s, {STOPS} times, from the last tick of a first attempt to the first of the second: \
         at least {shortest:.0} ms; {gaps}"
     );
-    assert!(shortest > 0.0, "two runners of one job at once");
+    assert!(shortest > 0.0, "two attempts of one job at once");
     system.until_clean(PATIENCE).await;
 }
 
-/// The times at which an attempt was alive, in seconds, in the order in which they were written.
+/// The ticks of an attempt, in seconds, in the order in which they were written.
 fn ticks(ledger: &Ledger, job: &str, attempt: i32) -> Vec<f64> {
     let end = format!(" {job} {attempt}");
     ledger.lines().iter().filter_map(|line| line.strip_suffix(&end)?.parse().ok()).collect()

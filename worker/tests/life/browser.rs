@@ -1,4 +1,5 @@
-//! Browsers that do not end by themselves: timed out, killed to the last process, and the profile is free at once.
+//! Browsers that hang: they time out, all their processes are killed, and the profile is free at
+//! once.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_secs(12);
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Runs a script whose last line hangs, on a profile, and looks at its end.
+/// Runs a script whose last line hangs, on a profile, and checks its end.
 async fn hangs(last_line: &str) {
     let system = System::start(1).await;
     let ledger = Ledger::open(&system);
@@ -35,12 +36,12 @@ async fn hangs(last_line: &str) {
     let profile = system.profile("p").await;
     let job = system.enqueue(json!({ "commandId": command, "profileId": profile })).await;
     let job = system.until(&job, "FAILED", PATIENCE).await;
-    assert_eq!(ledger.lines(), ["here"], "the script came to where it hangs: {job:#}");
+    assert_eq!(ledger.lines(), ["here"], "the script reached its last line: {job:#}");
     let attempt = &job["attempts"]["nodes"][0];
     assert_eq!((&attempt["outcome"], &job["failure"]["code"]), (&json!("TIMED_OUT"), &json!("TIMEOUT")));
     let took = between(&attempt["startedAt"], &attempt["finishedAt"]);
-    assert!(took >= TIMEOUT, "not before its time: {took:?}");
-    assert!(took <= TIMEOUT + GRACE + Duration::from_secs(1), "within grace and a second: {took:?}");
+    assert!(took >= TIMEOUT, "not before the timeout: {took:?}");
+    assert!(took <= TIMEOUT + GRACE + Duration::from_secs(1), "within the grace and a second: {took:?}");
     system.until_clean(Duration::from_secs(2)).await;
 
     let look = "export default async ({ page }) => { await page.goto('about:blank'); return 'open'; };";
@@ -51,16 +52,16 @@ async fn hangs(last_line: &str) {
 }
 
 #[tokio::test]
-async fn a_script_in_an_endless_loop() {
+async fn a_script_in_an_endless_loop_times_out() {
     hangs("for (;;);").await;
 }
 
 #[tokio::test]
-async fn a_busy_renderer() {
+async fn a_busy_renderer_times_out() {
     hangs("await page.evaluate(() => { for (;;); });").await;
 }
 
 #[tokio::test]
-async fn a_stopped_browser() {
+async fn a_stopped_browser_times_out() {
     hangs("for (const pid of familyOf(process.pid)) process.kill(pid, 'SIGSTOP'); await page.title();").await;
 }

@@ -1,4 +1,4 @@
-//! A worker that is killed: nothing of it is left, and what it ran runs elsewhere.
+//! A killed worker: nothing of it is left, and its jobs run elsewhere.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::{
     system::{PATIENCE, System},
 };
 
-/// Hangs in an open page the first time it runs, and ends well the second time.
+/// Hangs in an open page the first time it runs, and succeeds the second time.
 fn hangs_once(ledger: &Ledger) -> String {
     format!(
         "import {{ appendFileSync, readFileSync }} from 'node:fs';
@@ -41,10 +41,10 @@ async fn a_killed_worker_with_a_browser_leaves_nothing_and_its_job_runs_elsewher
     system.workers[0].signal(Signal::KILL);
     let killed = Instant::now();
     system.workers[0].ended(PATIENCE).await;
-    // Its idle shims and the other's do not mention the home: whoever does was the attempt's.
+    // Idle shims do not mention the home, so every process that does is the attempt's.
     let gone = || async { ledger.lines().len() > 1 || system.processes().is_empty() };
     eventually(Duration::from_secs(2), gone).await;
-    assert_eq!(ledger.lines().len(), 1, "it is gone before the other begins");
+    assert_eq!(ledger.lines().len(), 1, "the first attempt is gone before the second starts");
     eventually(PATIENCE, || async { system.job(&job).await["state"] == "RUNNING" }).await;
     eventually(PATIENCE, || async {
         system.job(&job).await["attempts"]["nodes"].as_array().unwrap().len() == 2
@@ -58,6 +58,6 @@ async fn a_killed_worker_with_a_browser_leaves_nothing_and_its_job_runs_elsewher
     assert_eq!(first["worker"]["processId"], pid);
     assert_eq!(second["worker"]["processId"], system.workers[1].pid());
     assert_eq!(job["result"], "here");
-    // The directories of the dead one are swept every ten seconds.
+    // Workers sweep the killed worker's directories every ten seconds.
     system.until_clean(Duration::from_secs(15)).await;
 }

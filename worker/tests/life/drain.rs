@@ -1,4 +1,4 @@
-//! Workers that are asked to end, or that are stopped for a while.
+//! Workers that drain, or that are stopped for a while.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ async fn worker_id(system: &System, pid: u32) -> String {
 }
 
 #[tokio::test]
-async fn a_worker_that_is_asked_to_end_finishes_what_it_runs() {
+async fn a_worker_finishes_its_jobs_after_sigterm() {
     let mut system = System::start(1).await;
     let ledger = Ledger::open(&system);
     let script = format!("echo begin >> {0}; sleep 1; echo end >> {0}", ledger.path());
@@ -30,7 +30,7 @@ async fn a_worker_that_is_asked_to_end_finishes_what_it_runs() {
     system.workers[0].signal(Signal::TERM);
     assert!(system.workers[0].ended(PATIENCE).await.success());
     let counts = ledger.counts();
-    assert_eq!(counts["begin"], counts["end"], "what had begun has ended");
+    assert_eq!(counts["begin"], counts["end"], "every started job has ended");
     assert!(counts["begin"] < 12, "nothing new was taken");
     assert_eq!(system.count(&["RUNNING"]).await, 0);
     system.add_worker(4).await;
@@ -42,7 +42,7 @@ async fn a_worker_that_is_asked_to_end_finishes_what_it_runs() {
 }
 
 #[tokio::test]
-async fn a_worker_that_is_drained_over_graphql_finishes_what_it_runs_and_ends() {
+async fn a_worker_drained_over_graphql_finishes_its_jobs_and_exits() {
     let mut system = System::start(1).await;
     let ledger = Ledger::open(&system);
     let script = format!("echo begin >> {0}; sleep 3; echo end >> {0}", ledger.path());
@@ -58,7 +58,7 @@ async fn a_worker_that_is_drained_over_graphql_finishes_what_it_runs_and_ends() 
     assert_eq!(answer["workerDrain"], expected);
     assert!(system.workers[0].ended(PATIENCE).await.success());
     assert_eq!(ledger.counts()["begin"], 4, "nothing new was taken: {:?}", ledger.lines());
-    assert_eq!(ledger.counts()["end"], 4, "what had begun has ended");
+    assert_eq!(ledger.counts()["end"], 4, "every started job has ended");
     let status = system
         .data("query($id: ID!) { node(id: $id) { ... on Worker { status } } }", json!({ "id": id }))
         .await;
@@ -72,15 +72,15 @@ async fn a_worker_that_is_drained_over_graphql_finishes_what_it_runs_and_ends() 
 }
 
 #[tokio::test]
-async fn what_does_not_end_within_the_grace_is_given_back_without_costing_an_attempt() {
+async fn a_job_that_outlasts_the_grace_is_released_and_its_attempt_does_not_count() {
     let mut system = System::start(1).await;
     let ledger = Ledger::open(&system);
-    // Long the first time only.
+    // Takes long only the first time.
     let script = format!("n=$(wc -l < {0}); echo run >> {0}; test $n -gt 0 || sleep 600", ledger.path());
     let command = system.shell("long", &script, json!({ "maxAttempts": 1, "grace": "PT1S" })).await;
     let job = system.enqueue(json!({ "commandId": command })).await;
     eventually(PATIENCE, || async { ledger.lines().len() == 1 }).await;
-    // A second signal ends the grace, which is half a minute long.
+    // A second signal ends the grace period of half a minute.
     system.workers[0].signal(Signal::TERM);
     eventually(PATIENCE, || async {
         let workers = system.data("{ workers { status } }", json!({})).await;
@@ -101,7 +101,7 @@ async fn what_does_not_end_within_the_grace_is_given_back_without_costing_an_att
 }
 
 #[tokio::test]
-async fn a_worker_that_has_lost_its_lease_claims_nothing_before_it_has_another() {
+async fn a_worker_without_a_lease_claims_nothing() {
     let mut system = System::start(0).await;
     system.set("CALLBOARD_LEASE", "4");
     for _ in 0..2 {
@@ -110,7 +110,7 @@ async fn a_worker_that_has_lost_its_lease_claims_nothing_before_it_has_another()
     let command = system.shell("short", "true", json!({})).await;
     let stopped = worker_id(&system, system.workers[0].pid()).await;
     system.workers[0].signal(Signal::STOP);
-    // The other one notices.
+    // The other worker declares it lost.
     eventually(PATIENCE, || async {
         let workers = system.data("{ workers { id status } }", json!({})).await["workers"].take();
         workers.as_array().unwrap().contains(&json!({ "id": stopped, "status": "LOST" }))

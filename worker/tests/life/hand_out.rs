@@ -1,4 +1,4 @@
-//! Redis is rebuildable: whatever happens to it, every job runs, and once.
+//! Redis can be rebuilt: whatever happens to it, every job runs once.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::{
     system::{PATIENCE, System},
 };
 
-/// A command whose jobs write their number and attempt into the ledger.
+/// A command whose jobs write their number and attempt to the ledger.
 async fn numbered(system: &System, ledger: &Ledger) -> String {
     let script = format!("echo $1 $CALLBOARD_ATTEMPT >> {}", ledger.path());
     system.shell("numbered", &script, json!({})).await
@@ -22,7 +22,7 @@ fn jobs(command: &str, numbers: std::ops::Range<usize>) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn three_thousand_jobs_survive_flushall_and_a_killed_worker_with_refs_in_its_hands() {
+async fn three_thousand_jobs_survive_flushall_and_a_killed_worker_that_holds_references() {
     const JOBS: usize = 3000;
     let mut system = System::start(2).await;
     let ledger = Ledger::open(&system);
@@ -33,23 +33,23 @@ async fn three_thousand_jobs_survive_flushall_and_a_killed_worker_with_refs_in_i
     eventually(PATIENCE, || async { ledger.lines().len() >= 200 }).await;
 
     assert_eq!(redis_cli(&system.redis, &["FLUSHALL"]), "OK\n");
-    // What the workers hold runs off in a moment; more than that has been handed out again.
+    // The workers hold fewer references than this, so jobs have been handed out again.
     let (flushed, before) = (Instant::now(), ledger.lines().len());
     eventually(PATIENCE, || async { ledger.lines().len() > before + 60 }).await;
     let pause = flushed.elapsed();
-    assert!(pause < Duration::from_secs(3), "goes on within a second, and runs sixty: {pause:?}");
+    assert!(pause < Duration::from_secs(3), "goes on within a second and then runs sixty: {pause:?}");
 
     system.workers[0].signal(Signal::KILL);
     let patience = PATIENCE * 2;
     eventually(patience, || async { system.count(&["SUCCEEDED"]).await == JOBS as u64 }).await;
-    // A job whose first attempt was lost with the worker may have written twice; no other may, and no attempt.
+    // Only jobs of the killed worker may have written twice, and each attempt once.
     let counts = ledger.counts();
     assert!(counts.values().all(|&count| count == 1), "an attempt ran twice");
     let numbers: std::collections::BTreeSet<&str> =
         counts.keys().map(|line| line.split_once(' ').unwrap().0).collect();
     assert_eq!(numbers.len(), JOBS);
     let again = counts.keys().filter(|line| !line.ends_with(" 1")).count();
-    assert!(again <= 4, "only what the killed worker ran, at most four at once, ran again: {again}");
+    assert!(again <= 4, "only the killed worker's jobs, at most four, ran again: {again}");
     assert!(counts.len() <= JOBS + again);
 }
 

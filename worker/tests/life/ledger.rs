@@ -1,4 +1,4 @@
-//! A file that the children themselves write: what has really run, whoever was told what.
+//! A file that the children write, which shows what has run.
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
@@ -16,7 +16,7 @@ impl Ledger {
         Self(path)
     }
 
-    /// For scripts.
+    /// The path, for scripts.
     pub(crate) fn path(&self) -> String {
         self.0.display().to_string()
     }

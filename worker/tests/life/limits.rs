@@ -1,5 +1,5 @@
-//! What services say of their limits, through the real path: a server that refuses, an HTTP command or a script that is refused,
-//! and everybody else who waits.
+//! What services say about their limits, with real servers, HTTP commands and scripts: a refused
+//! job waits, and so do the service's other jobs.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::{
     system::{PATIENCE, System},
 };
 
-/// Requests that were under way when a service refused may still arrive so long after it.
+/// After a refusal, requests that were under way may still arrive for this long.
 const UNDER_WAY: Duration = Duration::from_millis(500);
 
 async fn start(workers: usize) -> System {
@@ -25,7 +25,8 @@ async fn start(workers: usize) -> System {
     system
 }
 
-/// A service, and a command that calls it, once: a refusal that cost an attempt would fail its job.
+/// A service, and a command that calls it with one attempt, so that a refusal that counted would
+/// fail the job.
 async fn service(system: &System, name: &str, site: &Site, more: Value) -> (String, String) {
     let mut input = json!({ "name": name, "baseUrl": site.url });
     input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -54,7 +55,7 @@ async fn outcomes(system: &System, job: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_refusal_stops_everybody_at_once_and_nobody_else() {
+async fn a_refusal_holds_back_all_jobs_of_the_service_and_no_others() {
     const JOBS: usize = 40;
     const PAUSE: Duration = Duration::from_secs(4);
     within_a_day().await;
@@ -67,9 +68,9 @@ async fn a_refusal_stops_everybody_at_once_and_nobody_else() {
     let system = start(2).await;
     let (_, refused) = service(&system, "refuses", &refuses, json!({})).await;
     let (_, other) = service(&system, "answers", &answers, json!({})).await;
-    let orders =
+    let requests =
         (0..2 * JOBS).map(|number| json!({ "commandId": if number % 2 == 0 { &refused } else { &other } }));
-    let jobs = system.enqueue_all(orders.collect()).await;
+    let jobs = system.enqueue_all(requests.collect()).await;
     eventually(PATIENCE, || async { system.count(&["SUCCEEDED"]).await == 2 * JOBS as u64 }).await;
     let used = system
         .data(
@@ -96,10 +97,10 @@ async fn a_refusal_stops_everybody_at_once_and_nobody_else() {
         assert!(last == "SUCCEEDED" && before.iter().all(|outcome| outcome == "THROTTLED"), "{outcomes:?}");
         throttled += before.len();
     }
-    assert!((1..=8).contains(&throttled), "those who had begun, no more: {throttled}");
+    assert!((1..=8).contains(&throttled), "only attempts that had started: {throttled}");
 }
 
-/// A service that refuses once and says in its own words when it may be asked again.
+/// A service that refuses once and says in its own headers when it may be asked again.
 struct Family {
     name: &'static str,
     refusal: fn(Time) -> Reply,
@@ -107,7 +108,7 @@ struct Family {
 
 const PAUSE: Duration = Duration::from_secs(3);
 
-/// The first whole second that is not before it.
+/// The first whole second that is not before `at`.
 fn second(at: Time) -> Time {
     (at + Duration::from_millis(999)).trunc_subsecs(0)
 }
@@ -165,7 +166,7 @@ const FAMILIES: [Family; 9] = [
 ];
 
 #[tokio::test]
-async fn every_family_of_headers_is_heeded_to_the_moment() {
+async fn every_family_of_headers_is_followed_exactly() {
     let system = start(1).await;
     let mut waits = Vec::new();
     for family in FAMILIES {
@@ -188,7 +189,7 @@ async fn every_family_of_headers_is_heeded_to_the_moment() {
 }
 
 #[tokio::test]
-async fn what_is_left_is_shown_and_kept_to_before_anybody_is_refused() {
+async fn the_remaining_quota_is_shown_and_kept_without_a_refusal() {
     let site = Site::start(|number| {
         let reset = second(clock::now() + Duration::from_mins(30)).timestamp();
         let reply =
@@ -229,7 +230,7 @@ async fn what_is_left_is_shown_and_kept_to_before_anybody_is_refused() {
 }
 
 #[tokio::test]
-async fn a_service_whose_money_is_used_up_waits_for_somebody_to_resume_it() {
+async fn a_service_with_an_exhausted_budget_is_suspended_until_it_is_resumed() {
     let site = Site::start(|number| match number {
         0 => Reply::of(429).saying(
             r#"{"error":{"code":"insufficient_quota","message":"You exceeded your current quota, check your plan."}}"#,
@@ -270,7 +271,7 @@ async fn a_service_whose_money_is_used_up_waits_for_somebody_to_resume_it() {
 }
 
 #[tokio::test]
-async fn a_script_that_is_refused_waits_as_well() {
+async fn a_refused_script_waits_too() {
     let site = Site::start(|number| match number {
         0 => Reply::of(429).with("Retry-After", &PAUSE.as_secs()),
         _ => Reply::ok(),
@@ -294,7 +295,7 @@ async fn a_script_that_is_refused_waits_as_well() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_cannot_be_reached_costs_no_attempt_and_is_left_alone() {
+async fn an_unreachable_proxy_cools_down_and_its_attempts_do_not_count() {
     const ONCE: &str = "{ job(id: $id) { attempts(first: 9) { nodes { outcome proxy { id } } } } }";
     let exit = Site::start(|_| Reply::ok()).await;
     let system = start(1).await;
@@ -303,27 +304,27 @@ async fn a_proxy_that_cannot_be_reached_costs_no_attempt_and_is_left_alone() {
         system.make("proxyCreate", "proxy", proxy).await
     };
     let address = exit.url.strip_prefix("http://").unwrap();
-    // Nobody listens at the first port.
+    // No server listens on port 1.
     let (gone, there) = (proxy("gone", "127.0.0.1:1").await, proxy("there", address).await);
     let profile = json!({ "name": "p", "chromeProfilePath": "p", "proxyIds": [gone, there] });
     let profile = system.make("profileCreate", "profile", profile).await;
     let command = json!({ "name": "calls", "spec": { "http": { "method": "GET", "url": "http://site.test/" } },
         "policy": { "maxAttempts": 1 } });
     let command = system.make("commandCreate", "command", command).await;
-    let ways = async |job: &str| {
+    let attempts_of = async |job: &str| {
         system.until(job, "SUCCEEDED", PATIENCE).await;
         let nodes = system.data(&format!("query($id: ID!) {ONCE}"), json!({ "id": job })).await["job"]["attempts"]
             ["nodes"]
             .take();
         let attempts = nodes.as_array().unwrap().iter();
-        let told = |attempt: &Value, what: &str| attempt[what].as_str().unwrap().to_owned();
-        attempts.map(|attempt| (told(attempt, "outcome"), told(&attempt["proxy"], "id"))).collect::<Vec<_>>()
+        let text = |attempt: &Value, field: &str| attempt[field].as_str().unwrap().to_owned();
+        attempts.map(|attempt| (text(attempt, "outcome"), text(&attempt["proxy"], "id"))).collect::<Vec<_>>()
     };
     let on_profile = json!({ "commandId": command, "profileId": profile });
-    let first = ways(&system.enqueue(on_profile.clone()).await).await;
+    let first = attempts_of(&system.enqueue(on_profile.clone()).await).await;
     assert_eq!(first, [("THROTTLED".into(), gone.clone()), ("SUCCEEDED".into(), there.clone())]);
-    let second = ways(&system.enqueue(on_profile).await).await;
-    assert_eq!(second, [("SUCCEEDED".into(), there)], "the other is left alone");
+    let second = attempts_of(&system.enqueue(on_profile).await).await;
+    assert_eq!(second, [("SUCCEEDED".into(), there)], "the other cools down");
 
     let bound = system.enqueue(json!({ "commandId": command, "proxyId": gone })).await;
     let waiting = "query($id: ID!) { job(id: $id) { waiting { reason blocker { id } } } }";
@@ -335,13 +336,13 @@ async fn a_proxy_that_cannot_be_reached_costs_no_attempt_and_is_left_alone() {
     let moved = "mutation($input: ProxyUpdateInput!) { proxyUpdate(input: $input) { userErrors { code } } }";
     let moved = system.data(moved, json!({ "input": { "id": gone, "address": address } })).await;
     assert_eq!(moved["proxyUpdate"]["userErrors"], json!([]));
-    let attempts = ways(&bound).await;
+    let attempts = attempts_of(&bound).await;
     assert_eq!(attempts.last(), Some(&("SUCCEEDED".into(), gone)));
 }
 
 #[tokio::test]
-async fn a_proxy_that_wants_another_password_has_failed_and_is_not_left_alone() {
-    // With an expected 407 as well: over plain HTTP it is never the site that says so.
+async fn a_proxy_that_refuses_the_password_fails_the_job_and_does_not_cool_down() {
+    // With an expected 407 too, because over plain HTTP only the proxy sends one.
     let picky = Site::start(|_| Reply::of(407).with("proxy-authenticate", "Basic")).await;
     let system = start(1).await;
     let address = picky.url.strip_prefix("http://").unwrap();

@@ -1,5 +1,7 @@
-//! The whole system as its users have it: the API and workers as processes of their own, a Postgres, a Redis, real
-//! programs and a real Chromium. What is seen is what GraphQL tells, and what the children themselves have written.
+//! The whole system: the API and workers as processes, Postgres, Redis, real programs and a real
+//! Chromium.
+//!
+//! Tests check what GraphQL returns and what the children have written.
 #![allow(
     clippy::allow_attributes,
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Postgres goes and comes back: nothing is accepted that is not stored, and all recovers by itself.
+//! Outages of Postgres: only stored jobs are accepted, and everything recovers by itself.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ const ENQUEUE: &str =
     "mutation($input: JobEnqueueInput!) { jobEnqueue(input: $input) { job { id } userErrors { code } } }";
 
 #[tokio::test]
-async fn without_postgres_mutations_fail_with_a_code_and_all_recovers() {
+async fn without_postgres_mutations_fail_with_a_code_and_the_system_recovers() {
     let (postgres, redis) = tokio::join!(private_postgres(), private_redis());
     let settings = Settings::new(postgres.url(), redis.url());
     let system = System::with(settings, redis, None, 1).await;
@@ -34,11 +34,11 @@ async fn without_postgres_mutations_fail_with_a_code_and_all_recovers() {
         let job = system.until(job, "SUCCEEDED", PATIENCE).await;
         assert_eq!(job["attempts"]["nodes"].as_array().unwrap().len(), 1, "an outage is not a loss: {job:#}");
     }
-    assert_eq!(system.count(&["QUEUED"]).await, 0, "what was refused is not there");
+    assert_eq!(system.count(&["QUEUED"]).await, 0, "the refused job does not exist");
 }
 
 #[tokio::test]
-async fn a_worker_that_is_longer_without_postgres_than_its_lease_ends_its_attempts_first() {
+async fn a_worker_without_postgres_ends_its_attempts_before_its_lease_ends() {
     let (postgres, redis) = tokio::join!(private_postgres(), private_redis());
     let mut settings = Settings::new(postgres.url(), redis.url());
     settings.set("CALLBOARD_LEASE", "4");
@@ -48,7 +48,7 @@ async fn a_worker_that_is_longer_without_postgres_than_its_lease_ends_its_attemp
     system.until(&job, "RUNNING", PATIENCE).await;
     eventually(PATIENCE, || async { !system.processes().is_empty() }).await;
     postgres.freeze();
-    // A lease of four seconds, and a moment.
+    // The lease of four seconds, and some more.
     eventually(Duration::from_secs(6), || async { system.processes().is_empty() }).await;
     postgres.thaw();
     eventually(PATIENCE, || async {

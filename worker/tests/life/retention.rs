@@ -1,4 +1,4 @@
-//! A worker that keeps little takes finished jobs away, and their files off the disk.
+//! A worker deletes finished jobs past their retention, with their files.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::system::{PATIENCE, System};
 
 #[tokio::test]
-async fn a_finished_job_goes_with_its_files() {
+async fn a_finished_job_is_deleted_with_its_files() {
     let mut system = System::start(1).await;
     let script =
         "export default async ({ artifact }) => { await artifact('note.txt', 'kept for a while'); };";
@@ -24,7 +24,7 @@ async fn a_finished_job_goes_with_its_files() {
     let directory = system.home().join("artifacts").join(&old);
     assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
 
-    // Every worker begins with a round.
+    // Every worker prunes when it starts.
     system.set("CALLBOARD_KEEP_JOBS_MAX", "1");
     system.add_worker(1).await;
     eventually(PATIENCE, || async {
@@ -32,9 +32,9 @@ async fn a_finished_job_goes_with_its_files() {
             == Value::Null
     })
     .await;
-    assert!(!directory.exists(), "its files went first");
+    assert!(!directory.exists(), "its files were deleted first");
     assert_eq!(reqwest::get(artifact["url"].as_str().unwrap()).await.unwrap().status(), 404);
     assert_eq!(system.job(&young).await["state"], "SUCCEEDED");
     let again = system.enqueue(json!({ "commandId": writes, "idempotencyKey": "once" })).await;
-    assert_ne!(again, old, "its key went with it");
+    assert_ne!(again, old, "its idempotency key was deleted with it");
 }

@@ -1,4 +1,4 @@
-//! Workers share what is to be done, and nobody shares a profile.
+//! Workers share jobs, and jobs on one profile do not overlap.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn workers_that_are_started_later_take_part_at_once() {
+async fn new_workers_take_jobs_at_once() {
     let mut system = System::start(0).await;
     system.add_worker(1).await;
     let command = system.shell("slow", "sleep 0.3", json!({})).await;
@@ -29,7 +29,7 @@ async fn workers_that_are_started_later_take_part_at_once() {
     };
     let shares: Vec<usize> = system.workers.iter().map(|worker| ran(worker.pid())).collect();
     assert_eq!(shares.iter().sum::<usize>(), 60);
-    assert!(shares.iter().all(|&share| share >= 5), "each has its share: {shares:?}");
+    assert!(shares.iter().all(|&share| share >= 5), "each runs some: {shares:?}");
 }
 
 #[tokio::test]

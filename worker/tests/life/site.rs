@@ -1,4 +1,4 @@
-//! An outside service: it answers as a test wants, and remembers when it was asked and what it said.
+//! An outside service that answers as a test says, and records requests and statuses.
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -9,7 +9,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// What it answers.
+/// A response.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -36,7 +36,7 @@ impl Reply {
     }
 }
 
-/// A request and its answer.
+/// A request's time and the status of its response.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Exchange {
     pub(crate) at: Time,
@@ -57,7 +57,7 @@ impl Drop for Site {
 }
 
 impl Site {
-    /// `answer` is told how many requests there have been before this one.
+    /// `answer` gets the number of earlier requests.
     pub(crate) async fn start(answer: impl Fn(usize) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -66,20 +66,20 @@ impl Site {
         let serving = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (answer, log) = (Arc::clone(&answer), Arc::clone(&kept));
-                // A client that goes away has nothing to be told.
+                // An error means that the client is gone.
                 tokio::spawn(async move { drop(serve(stream, &*answer, &log).await) });
             }
         });
         Self { url, log, serving }
     }
 
-    /// What there was, in order.
+    /// All exchanges, in order.
     pub(crate) fn exchanges(&self) -> Vec<Exchange> {
         self.log.lock().clone()
     }
 }
 
-/// One request for each connection.
+/// Serves one request per connection.
 async fn serve(
     stream: TcpStream,
     answer: &(dyn Fn(usize) -> Reply + Send + Sync),

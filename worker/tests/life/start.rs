@@ -1,4 +1,4 @@
-//! Starting without what is needed: waiting with a clear message, then giving up with one.
+//! Starting while Postgres or Redis is down: the message while waiting, and when giving up.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ fn log(settings: &Settings) -> String {
 }
 
 #[tokio::test]
-async fn api_and_worker_wait_for_what_is_down_and_give_up_with_its_name() {
+async fn api_and_worker_wait_for_a_server_that_is_down_and_give_up_with_its_name() {
     let (database, redis) = (Database::create().await, redis_url().await);
-    let nobody = format!("127.0.0.1:{}", free_port());
-    let no_postgres = format!("postgres://callboard:hush-hush@{nobody}/callboard");
-    let no_redis = format!("redis://:hush-hush@{nobody}/0");
+    let closed = format!("127.0.0.1:{}", free_port());
+    let no_postgres = format!("postgres://callboard:hush-hush@{closed}/callboard");
+    let no_redis = format!("redis://:hush-hush@{closed}/0");
     for (postgres, redis, name) in
         [(&*no_postgres, &*redis, "Postgres"), (database.url(), &*no_redis, "Redis")]
     {
@@ -32,16 +32,16 @@ async fn api_and_worker_wait_for_what_is_down_and_give_up_with_its_name() {
             assert!(
                 log.contains("waiting for")
                     && log.contains("giving up")
-                    && log.contains(&format!("{name} at {nobody}")),
-                "it says what it waits for, and where:\n{log}"
+                    && log.contains(&format!("{name} at {closed}")),
+                "the log names what it waits for, and where:\n{log}"
             );
-            assert!(!log.contains("hush-hush"), "and no password:\n{log}");
+            assert!(!log.contains("hush-hush"), "the log holds no password:\n{log}");
         }
     }
 }
 
 #[tokio::test]
-async fn what_comes_up_late_is_waited_for() {
+async fn a_server_that_starts_late_is_waited_for() {
     let (database, redis) = tokio::join!(Database::create(), private_redis());
     let settings = Settings::new(database.url(), redis.url());
     redis.kill();
@@ -58,7 +58,7 @@ async fn what_comes_up_late_is_waited_for() {
 
 /// Jobs may be enqueued for days before there is a worker.
 #[tokio::test]
-async fn an_api_alone_makes_the_days_ahead_and_folds_counters() {
+async fn an_api_alone_makes_partitions_and_folds_counters() {
     let (database, redis) = tokio::join!(Database::create(), private_redis());
     let url = database.url().to_owned();
     let settings = Settings::new(database.url(), redis.url());
@@ -82,15 +82,15 @@ async fn an_api_alone_makes_the_days_ahead_and_folds_counters() {
     assert_eq!(queues["queues"][0]["counts"]["queued"], 1);
 }
 
-/// Autovacuum comes once a minute; what it has said of an empty queue is not believed until then.
+/// Autovacuum runs once a minute. Until then the worker must refresh statistics of an empty queue.
 #[tokio::test]
-async fn a_worker_sees_to_it_that_the_planner_knows_of_a_full_queue() {
+async fn a_worker_refreshes_the_planners_statistics_of_a_full_queue() {
     let (database, redis) = tokio::join!(Database::create(), private_redis());
     let url = database.url().to_owned();
     let mut connection = PgConnection::connect(&url).await.unwrap();
     let settings = Settings::new(database.url(), redis.url());
     let mut system = System::with(settings, redis, Some(database), 0).await;
-    // A page whose rows are gone. These jobs are nobody's: no queue has them.
+    // Rows are deleted, but the table keeps its pages. No worker serves the queue of these jobs.
     let fill = "INSERT INTO live_jobs (job_id, queue, priority, state, version, run_at, queued_at)
         SELECT gen_random_uuid(), 'x', 4, 'queued', 1, now(), now() FROM generate_series(1, 2000)";
     for statement in [

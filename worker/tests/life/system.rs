@@ -1,4 +1,4 @@
-//! One Callboard for one test: started, asked over GraphQL, and ended with the test.
+//! One Callboard for one test: starts it, queries it over GraphQL, and ends it with the test.
 
 use std::{
     fs::{self, File, Permissions},
@@ -27,7 +27,7 @@ pub(crate) struct System {
     _database: Option<Database>,
 }
 
-/// Asks the API. Cheap to clone, and may outlive the API.
+/// A client of the API. Cheap to clone, and may outlive the API.
 #[derive(Debug, Clone)]
 pub(crate) struct Asker {
     client: reqwest::Client,
@@ -43,7 +43,7 @@ impl Asker {
     }
 }
 
-/// What API and workers are started with. Its directory goes with it.
+/// Settings of the API and workers. Owns their directory.
 pub(crate) struct Settings {
     home: tempfile::TempDir,
     pub(crate) port: u16,
@@ -52,7 +52,7 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) fn new(database_url: &str, redis_url: &str) -> Self {
-        // Short, because Chromium keeps a socket below it, and passable for the user that jobs run as.
+        // Short, because Chromium creates a socket below it. The run-as user may pass through.
         let home = tempfile::Builder::new().prefix("cb-").tempdir_in("/tmp").unwrap();
         fs::set_permissions(home.path(), Permissions::from_mode(0o711)).unwrap();
         let place = |name: &str| home.path().join(name).display().to_string();
@@ -87,7 +87,7 @@ impl Settings {
 
     /// The API's command, `callboard-api serve`.
     pub(crate) fn api(&self) -> Command {
-        // Cargo tells of this package's programs only; the API's is beside it.
+        // Cargo only names this package's programs. The API's is beside them.
         let program = worker_program().with_file_name("callboard-api");
         assert!(program.exists(), "build it first: cargo build -p callboard-api");
         self.command(&program, &["serve"])
@@ -97,7 +97,7 @@ impl Settings {
         self.command(worker_program(), &[&["run"], arguments].concat())
     }
 
-    /// With all output in a file of the home that is named `log`.
+    /// A command whose output goes to the file `log` of the home.
     fn command(&self, program: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         let log = File::options().create(true).append(true).open(self.log()).unwrap();
@@ -116,7 +116,7 @@ fn worker_program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_callboard-worker"))
 }
 
-/// Where a program is.
+/// The path of a program.
 fn found(program: &str) -> String {
     let output = Command::new("/bin/sh").args(["-c", &format!("command -v {program}")]).output().unwrap();
     assert!(output.status.success(), "there is no {program}: run script/bootstrap");
@@ -124,7 +124,7 @@ fn found(program: &str) -> String {
 }
 
 impl System {
-    /// The API, and so many workers with four slots each.
+    /// Starts the API and that many workers with four slots each.
     pub(crate) async fn start(workers: usize) -> Self {
         let (database, redis) = tokio::join!(Database::create(), private_redis());
         let settings = Settings::new(database.url(), redis.url());
@@ -159,13 +159,13 @@ impl System {
         self.settings.home()
     }
 
-    /// For workers that are started from now on.
-    #[allow(dead_code, reason = "the storm of tests/chaos sets things before it starts")]
+    /// Sets a variable for workers that are started from now on.
+    #[allow(dead_code, reason = "tests/chaos sets variables before it starts")]
     pub(crate) fn set(&mut self, name: &'static str, value: &str) {
         self.settings.set(name, value);
     }
 
-    /// Starts one more, and waits until it takes part. Answers its place in `workers`.
+    /// Starts a worker and waits until it is active. Returns its index in `workers`.
     pub(crate) async fn add_worker(&mut self, concurrency: u16) -> usize {
         let worker = self.spawn_worker(concurrency);
         let pid = worker.pid();
@@ -183,54 +183,54 @@ impl System {
         self.asker.ask(query, variables).await
     }
 
-    /// For whoever asks beside the test.
-    #[allow(dead_code, reason = "the storm of tests/chaos asks so")]
+    /// A client for tasks.
+    #[allow(dead_code, reason = "used by tests/chaos")]
     pub(crate) fn asker(&self) -> Asker {
         self.asker.clone()
     }
 
-    #[allow(dead_code, reason = "the storm of tests/chaos does it")]
+    #[allow(dead_code, reason = "used by tests/chaos")]
     pub(crate) fn kill_api(&mut self) {
         self.api.signal(Signal::KILL);
     }
 
     /// Starts the API again if it has ended, without waiting for it.
-    #[allow(dead_code, reason = "the storm of tests/chaos does it")]
+    #[allow(dead_code, reason = "used by tests/chaos")]
     pub(crate) fn keep_api(&mut self) {
         if !self.api.is_running() {
             self.api = Child::spawn(&mut self.settings.api());
         }
     }
 
-    /// Writes into the log what is done to the system.
-    #[allow(dead_code, reason = "the storm of tests/chaos does it")]
+    /// Writes a fault to the log.
+    #[allow(dead_code, reason = "used by tests/chaos")]
     pub(crate) fn note(&self, what: &str) {
         use std::io::Write as _;
         let mut log = File::options().append(true).open(self.settings.log()).unwrap();
         writeln!(log, "{} STORM {what}", callboard::clock::now().format("%FT%T%.6fZ")).unwrap();
     }
 
-    /// Keeps the log for whoever has to find out what happened.
-    #[allow(dead_code, reason = "the storm of tests/chaos does it")]
+    /// Copies the log out of the directory, for analysis.
+    #[allow(dead_code, reason = "used by tests/chaos")]
     pub(crate) fn keep_log(&self, seed: u64) {
         let kept = std::env::temp_dir().join(format!("callboard-chaos-{seed}.log"));
         fs::copy(self.settings.log(), &kept).unwrap();
         println!("the whole log is in {}", kept.display());
     }
 
-    /// A worker that is started and not waited for.
+    /// Starts a worker without waiting for it.
     pub(crate) fn spawn_worker(&self, concurrency: u16) -> Child {
         Child::spawn(&mut self.settings.worker(&["--concurrency", &concurrency.to_string()]))
     }
 
-    /// The data of an operation that has no errors.
+    /// The data of an operation, which must have no errors.
     pub(crate) async fn data(&self, query: &str, variables: Value) -> Value {
         let mut answer = self.ask(query, variables).await.unwrap();
         assert_eq!(answer.get("errors"), None, "{query}: {answer:#}");
         answer["data"].take()
     }
 
-    /// Does a mutation that takes one input, and answers the id of what it made.
+    /// Runs a mutation that takes one input. Returns the id of the object that it made.
     pub(crate) async fn make(&self, mutation: &str, kind: &str, input: Value) -> String {
         let type_name = format!("{}{}Input", mutation[..1].to_uppercase(), &mutation[1..]);
         let query = format!(
@@ -242,14 +242,14 @@ impl System {
         answer[kind]["id"].as_str().unwrap().to_owned()
     }
 
-    /// A command that runs a line of shell, of which `$1` is the input's `word`.
+    /// A command that runs a line of shell, with the input's `word` as `$1`.
     pub(crate) async fn shell(&self, name: &str, script: &str, policy: Value) -> String {
         let arguments = ["-c", script, "sh", "{{ input.word | default('') }}"];
         let spec = json!({ "program": { "program": "/bin/sh", "arguments": arguments } });
         self.make("commandCreate", "command", json!({ "name": name, "spec": spec, "policy": policy })).await
     }
 
-    /// A command that runs a script in Chromium. The runner is where jobs can read it from then on.
+    /// A command that runs a script in Chromium. Copies the runner to where jobs can read it.
     pub(crate) async fn browser(&self, name: &str, script: &str, policy: Value) -> String {
         let runner = self.home().join("runner");
         if !runner.exists() {
@@ -281,7 +281,7 @@ impl System {
         jobs.iter().map(|job| job["id"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// State, failure and attempts of a job, as GraphQL tells them.
+    /// State, failure and attempts of a job.
     pub(crate) async fn job(&self, id: &str) -> Value {
         let query =
             "query($id: ID!) { job(id: $id) { state createdAt startedAt result failure { code message }
@@ -290,7 +290,7 @@ impl System {
         self.data(query, json!({ "id": id })).await["job"].take()
     }
 
-    /// The job when it is in that state.
+    /// Waits until the job is in `state`, and returns it.
     pub(crate) async fn until(&self, id: &str, state: &str, patience: Duration) -> Value {
         eventually(patience, || async {
             let job = self.job(id).await;
@@ -300,7 +300,8 @@ impl System {
         .await
     }
 
-    /// How many jobs are in any of these states, at one moment: two counts, one after the other, miss a job that moves between them.
+    /// The number of jobs in any of these states. One query counts all of them, because two would
+    /// miss a job that moves between them.
     pub(crate) async fn count(&self, states: &[&str]) -> u64 {
         let query =
             "query($states: [JobState!]) { jobs(first: 0, filter: { states: $states }) { countAtLeast } }";
@@ -308,8 +309,8 @@ impl System {
         answer["jobs"]["countAtLeast"].as_u64().unwrap()
     }
 
-    /// Processes of attempts: what has something of the home in its command line or environment and is none of ours; and
-    /// dead ones that nobody of ours has awaited.
+    /// Processes of attempts: all that have the home in their command line or environment, without
+    /// the system's own. Also zombies below the workers.
     pub(crate) fn processes(&self) -> Vec<String> {
         let ours: Vec<u32> = [&self.api]
             .into_iter()
@@ -331,7 +332,7 @@ impl System {
             format!("{pid} {}", line.replace('\0', " "))
         };
         let dead = self.workers.iter().flat_map(|worker| family(worker.pid())).filter(|pid| is_dead(*pid));
-        let dead = dead.map(|pid| format!("{pid} is dead and was not awaited"));
+        let dead = dead.map(|pid| format!("{pid} is a zombie"));
         all.filter(|pid| !ours.contains(pid)).filter(mentions).map(described).chain(dead).collect()
     }
 
@@ -352,7 +353,7 @@ impl Drop for System {
     }
 }
 
-/// All that a process started, and what those started: children before theirs.
+/// All descendants of a process, parents before their children.
 pub(crate) fn family(pid: u32) -> Vec<u32> {
     let mut family = children(pid);
     let mut next = 0;
@@ -363,7 +364,7 @@ pub(crate) fn family(pid: u32) -> Vec<u32> {
     family
 }
 
-/// What a process started itself, on any of its threads.
+/// The children of a process, of all its threads.
 pub(crate) fn children(pid: u32) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
@@ -381,7 +382,7 @@ fn has_ended(job: &Value) -> bool {
     ["SUCCEEDED", "FAILED", "CANCELLED"].iter().any(|state| job["state"] == *state)
 }
 
-/// Between two times that GraphQL tells.
+/// The time between two GraphQL timestamps.
 pub(crate) fn between(from: &Value, to: &Value) -> Duration {
     let time = |value: &Value| chrono::DateTime::parse_from_rfc3339(value.as_str().unwrap()).unwrap();
     (time(to) - time(from)).to_std().unwrap()

@@ -1,4 +1,4 @@
-//! The tree that matters: a real Chromium, which leaves groups and sessions and double-forks its crash handler.
+//! A real Chromium, which leaves its process group and session and double-forks its crash handler.
 
 use std::time::{Duration, Instant};
 
@@ -30,20 +30,20 @@ fn request(place: &Place) -> SpawnRequest {
     request
 }
 
-/// Starts Chromium; returns when it listens and its family is complete.
+/// Starts Chromium. Returns when it listens and all its processes run.
 async fn start(place: &Place) -> (Running, Vec<(i32, String)>) {
     let mut running = shim_pool().start(request(place)).await.unwrap();
-    // Nobody reads this Chromium's output; what it writes fits the pipe.
+    // Its output is not read, because it fits the pipe.
     let listening = || place.path().join("profile/DevToolsActivePort").exists();
     until("Chromium listens", PATIENCE, listening).await;
     let shim: i32 = stat(running.pid).unwrap()[1].parse().unwrap();
-    until("its family is there", PATIENCE, || descendants(shim).len() >= 6).await;
+    until("its processes run", PATIENCE, || descendants(shim).len() >= 6).await;
     tokio::time::timeout(Duration::from_millis(500), running.wait()).await.unwrap_err();
     (running, descendants(shim))
 }
 
 #[tokio::test]
-async fn a_stopped_chromium_is_killed_to_the_last() {
+async fn all_processes_of_a_stopped_chromium_are_killed() {
     if !std::path::Path::new(CHROMIUM).exists() {
         println!("skipped: there is no {CHROMIUM}");
         return;
@@ -63,7 +63,7 @@ async fn a_stopped_chromium_is_killed_to_the_last() {
 }
 
 #[tokio::test]
-async fn a_chromium_that_is_asked_ends_in_order() {
+async fn a_terminated_chromium_exits_by_itself() {
     if !std::path::Path::new(CHROMIUM).exists() {
         println!("skipped: there is no {CHROMIUM}");
         return;

@@ -1,4 +1,4 @@
-//! Whichever of our own processes is killed or stopped, no program of the attempt is left.
+//! Whichever process of the worker is killed or stopped, no process of the attempt is left.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -14,8 +14,9 @@ use callboard_worker::process::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A tree with a daemon, a stopped child and a stopped daemon; all of them sleep `$1` or have it as an argument.
-/// The last is the shell itself, so that nothing is started after the line that says that all are there.
+/// A tree with a daemon, a stopped child and a stopped daemon. All of them have `$1` as an
+/// argument. The shell itself becomes the last sleep, so that nothing is started after the line
+/// `ready`.
 const CLINGING: &str = "sleep $1 & (setsid sleep $1 >/dev/null 2>&1 &); sleep $1 & kill -STOP $!; \
     (setsid sh -c 'kill -STOP $$; :' sh $1 &); echo ready; exec sleep $1";
 
@@ -27,7 +28,8 @@ fn parent(pid: i32) -> i32 {
     stat(pid).unwrap()[1].parse().unwrap()
 }
 
-/// A worker in a process of its own, which runs [`CLINGING`] in `place`, with a lease of that many seconds.
+/// A worker in a process of its own, which runs [`CLINGING`] in `place` with a lease of `lease`
+/// seconds.
 fn worker(place: &Path, mark: &str, lease: u64) -> Child {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--ignored", "--nocapture", "crash::worker_process"])
@@ -91,7 +93,7 @@ async fn a_stopped_worker_loses_its_programs_when_its_lease_ends() {
     assert!(!alive(&mark).is_empty() || boottime_now() - began > seconds(3));
     until("all are dead", PATIENCE, || alive(&mark).is_empty()).await;
     let late = Duration::from_nanos((boottime_now() - began).saturating_sub(seconds(3)));
-    println!("all gone at most {late:?} after the lease of a worker that is stopped");
+    println!("all gone at most {late:?} after the lease of the stopped worker");
     assert_eq!(stat(worker.id().try_into().unwrap()).unwrap()[0], "T");
     until("cleaned up", PATIENCE, || !place.temporary().exists()).await;
     worker.kill().unwrap();
@@ -127,42 +129,42 @@ async fn other_attempts_survive_a_killed_shim() {
     let (place, other, mark, other_mark) = (Place::new(), Place::new(), mark(), mark());
     let shim_pool = leased(hours(1));
     let bystander = start_to_first_line(&shim_pool, other.script(CLINGING, &other_mark)).await;
-    // A process that becomes another program has no arguments for a moment, but its id stays.
+    // While a process executes another program it has no arguments for a moment, but its id stays.
     let mut before = Vec::new();
     let all_there = || {
         before = alive(&other_mark);
         before.len() == 5
     };
-    until("all of the other are there", PATIENCE, all_there).await;
-    let mut stray_of_ours = Command::new("/bin/sleep").arg("3600").spawn().unwrap();
+    until("all of the other run", PATIENCE, all_there).await;
+    let mut own_child = Command::new("/bin/sleep").arg("3600").spawn().unwrap();
     for _ in 0..5 {
         let mut running = start_to_first_line(&shim_pool, place.script(CLINGING, &mark)).await;
         signal(parent(running.pid), Signal::KILL);
         assert_eq!(running.wait().await.ending, Ending::ShimLost);
         assert_eq!(alive(&mark), [0; 0]);
     }
-    until("all of the other are there still", PATIENCE, || alive(&other_mark) == before).await;
-    assert!(stray_of_ours.try_wait().unwrap().is_none());
-    stray_of_ours.kill().unwrap();
-    stray_of_ours.wait().unwrap();
+    until("all of the other still run", PATIENCE, || alive(&other_mark) == before).await;
+    assert!(own_child.try_wait().unwrap().is_none());
+    own_child.kill().unwrap();
+    own_child.wait().unwrap();
     drop(bystander);
     until("the other is dead", PATIENCE, || alive(&other_mark).is_empty()).await;
 }
 
 #[tokio::test]
-async fn a_killed_forker_is_replaced_and_takes_nothing_along() {
+async fn a_killed_forker_is_replaced_and_its_shims_go_on() {
     let (place, other, mark, other_mark) = (Place::new(), Place::new(), mark(), mark());
     let shim_pool = leased(hours(1));
     let mut running = start_to_first_line(&shim_pool, place.script(CLINGING, &mark)).await;
     let shim = parent(running.pid);
     signal(parent(shim), Signal::KILL);
-    // Some of these are taken from the shims that were ready, others need the new forker.
+    // The first of these use idle shims, the others need the new forker.
     for _ in 0..5 {
         let mut running = start_to_first_line(&shim_pool, other.script("echo ready", &other_mark)).await;
         assert_eq!(running.wait().await.code(), Some(0));
     }
     assert!(stat(running.pid).is_some_and(|stat| stat[0] != "Z"));
-    // Its orphans come to the worker itself now.
+    // Its orphans become children of the worker itself now.
     signal(shim, Signal::KILL);
     assert_eq!(running.wait().await.ending, Ending::ShimLost);
     assert_eq!(alive(&mark), [0; 0]);
@@ -184,7 +186,7 @@ async fn a_forker_killed_together_with_its_shim_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_shim_that_is_stopped_is_killed_in_the_end() {
+async fn a_stopped_shim_is_killed_after_a_timeout() {
     let (place, mark) = (Place::new(), mark());
     let mut running = start_to_first_line(shim_pool(), place.script(CLINGING, &mark)).await;
     signal(parent(running.pid), Signal::STOP);
@@ -209,7 +211,8 @@ async fn dead_idle_shims_are_replaced() {
     for pid in &killed {
         signal(*pid, Signal::KILL);
     }
-    // A shim that is asked while it dies may have begun already: that attempt is given back, not repeated.
+    // A shim that gets a request while it dies may have started the program, so nothing is repeated
+    // then.
     until("they are dead", PATIENCE, || !killed.iter().any(|pid| is_shim(*pid))).await;
     for _ in 0..4 {
         let mut running = start_to_first_line(&shim_pool, place.script("echo ready", "")).await;
@@ -218,7 +221,7 @@ async fn dead_idle_shims_are_replaced() {
 }
 
 #[tokio::test]
-async fn a_shim_pool_that_closes_takes_its_processes_along() {
+async fn a_closed_shim_pool_kills_its_processes() {
     let (place, mark) = (Place::new(), mark());
     let shim_pool = leased(hours(1));
     let running = start_to_first_line(&shim_pool, place.script(CLINGING, &mark)).await;
@@ -231,11 +234,11 @@ async fn a_shim_pool_that_closes_takes_its_processes_along() {
 }
 
 #[tokio::test]
-async fn what_was_won_under_a_lost_lease_does_not_run_under_the_next() {
+async fn a_job_claimed_under_a_lost_lease_does_not_run_under_the_next() {
     let (place, other, mark) = (Place::new(), Place::new(), mark());
     let shim_pool = leased(hours(1));
     let mut running = start_to_first_line(&shim_pool, place.script("echo ready; sleep $1", &mark)).await;
-    // Its shim is not scheduled while the lease ends, and finds all that was said to it afterwards.
+    // Its shim is not scheduled while the lease ends, and reads all messages afterwards.
     let shim = parent(running.pid);
     signal(shim, Signal::STOP);
     let first = shim_pool.lease().await;

@@ -1,4 +1,4 @@
-//! Whatever a program does to stay alive, it is dead when its run has ended.
+//! Whatever a program does to stay alive, no process of it is left after its run.
 
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
@@ -9,12 +9,12 @@ use crate::support::{
 };
 use callboard_worker::process::{Ending, ExitStatus, boottime_now};
 
-/// Leaves behind, besides `$1` as its first child: a daemon, a stopped child, and a stopped daemon.
+/// Starts four processes: a child, a daemon, a stopped child, and a stopped daemon.
 const CLINGING: &str = "sleep $1 & (setsid sleep $1 >/dev/null 2>&1 &); \
     sleep $1 & kill -STOP $!; (setsid sh -c 'kill -STOP $$; :' sh $1 &); echo ready; ";
 
 #[tokio::test]
-async fn a_program_that_obeys_ends_by_itself() {
+async fn a_program_that_handles_sigterm_exits_by_itself() {
     let place = Place::new();
     let script = "trap 'exit 4' TERM; echo ready; while :; do sleep 0.05; done";
     let mut running = start_to_first_line(shim_pool(), place.script(script, "")).await;
@@ -23,7 +23,7 @@ async fn a_program_that_obeys_ends_by_itself() {
 }
 
 #[tokio::test]
-async fn a_program_that_does_not_obey_is_killed_after_its_grace() {
+async fn a_program_that_ignores_sigterm_is_killed_after_its_grace() {
     let (place, mark) = (Place::new(), mark());
     let script = "trap '' TERM; echo ready; sleep $1; sleep $1";
     let mut running = start_to_first_line(shim_pool(), place.script(script, &mark)).await;
@@ -37,7 +37,7 @@ async fn a_program_that_does_not_obey_is_killed_after_its_grace() {
 }
 
 #[tokio::test]
-async fn a_stopped_program_can_still_obey() {
+async fn a_stopped_program_can_still_handle_sigterm() {
     let place = Place::new();
     let script = "trap 'exit 4' TERM; echo ready; kill -STOP $$; while :; do sleep 0.05; done";
     let mut running = start_to_first_line(shim_pool(), place.script(script, "")).await;
@@ -48,7 +48,7 @@ async fn a_stopped_program_can_still_obey() {
 }
 
 #[tokio::test]
-async fn what_a_program_leaves_behind_is_killed_and_counted() {
+async fn leftovers_of_a_program_are_killed_and_counted() {
     let (place, mark) = (Place::new(), mark());
     let script = format!("{CLINGING} exit 5");
     let mut running = start_to_first_line(shim_pool(), place.script(&script, &mark)).await;
@@ -59,7 +59,7 @@ async fn what_a_program_leaves_behind_is_killed_and_counted() {
 }
 
 #[tokio::test]
-async fn killing_reaches_everything() {
+async fn kill_reaches_the_whole_tree() {
     let (place, mark) = (Place::new(), mark());
     let script = format!("{CLINGING} kill -STOP $$");
     let mut running = start_to_first_line(shim_pool(), place.script(&script, &mark)).await;
@@ -70,7 +70,7 @@ async fn killing_reaches_everything() {
 }
 
 #[tokio::test]
-async fn letting_go_kills() {
+async fn dropping_the_handle_kills() {
     let (place, mark) = (Place::new(), mark());
     let running =
         start_to_first_line(shim_pool(), place.script(&format!("{CLINGING} sleep $1"), &mark)).await;
@@ -80,7 +80,7 @@ async fn letting_go_kills() {
 }
 
 #[tokio::test]
-async fn giving_up_a_start_kills() {
+async fn dropping_a_start_kills() {
     let (place, mark) = (Place::new(), mark());
     for micros in [0, 100, 300, 1_000, 3_000, 10_000] {
         let start = shim_pool().start(place.script("exec sleep $1", &mark));
@@ -90,26 +90,26 @@ async fn giving_up_a_start_kills() {
 }
 
 #[tokio::test]
-async fn processes_that_multiply_are_outrun() {
+async fn a_fork_bomb_is_killed() {
     let (place, mark) = (Place::new(), mark());
     let multiply = place.path().join("multiply");
-    // Each copy starts two more, and ends a little later.
+    // Each copy starts two more, and exits a little later.
     std::fs::write(&multiply, "(sh $0 $1 &) 2>/dev/null; (sh $0 $1 &) 2>/dev/null; sleep 0.1").unwrap();
     let script = format!("echo ready; while :; do sh {} $1 & sleep 0.1; done", multiply.display());
     let mut request = place.script(&script, &mark);
-    let Some(user) = request.run_as else { return }; // the limit would be our own
+    let Some(user) = request.run_as else { return }; // the limit would be this process' own
     request.limits.max_processes = Some(tasks_of(user.uid) + 100);
     let mut running = start_to_first_line(shim_pool(), request).await;
     until("they have multiplied", PATIENCE, || alive(&mark).len() > 20).await;
     let asked = Instant::now();
     running.kill();
     let exit = running.wait().await;
-    println!("{} processes were outrun in {:?}", exit.leftovers, asked.elapsed());
+    println!("{} processes were killed in {:?}", exit.leftovers, asked.elapsed());
     assert_eq!(exit.ending, Ending::Killed);
     assert_eq!(alive(&mark), [0; 0]);
 }
 
-/// Processes and threads that a user has on this machine, as the limit counts them.
+/// Processes and threads of a user on this machine, as the limit counts them.
 fn tasks_of(uid: u32) -> u64 {
     let is_theirs =
         |pid: &i32| std::fs::metadata(format!("/proc/{pid}")).is_ok_and(|process| process.uid() == uid);
@@ -118,10 +118,11 @@ fn tasks_of(uid: u32) -> u64 {
 }
 
 #[tokio::test]
-async fn processes_that_run_away_are_caught() {
+async fn processes_that_keep_forking_and_exiting_are_killed() {
     let (place, mark) = (Place::new(), mark());
     let flee = place.path().join("flee");
-    // Each copy starts the next, in a session of its own, and ends at once: no process id lives long.
+    // Each copy starts the next in a session of its own and exits at once, so no process lives
+    // long.
     std::fs::write(&flee, "setsid sh $0 $1 & exit").unwrap();
     let script =
         format!("for i in 1 2 3 4 5 6 7 8; do sh {} $1 & done; echo ready; sleep 0.5", flee.display());
@@ -129,7 +130,7 @@ async fn processes_that_run_away_are_caught() {
     let exit = running.wait().await;
     assert_eq!(alive(&mark), [0; 0]);
     assert_eq!(exit.code(), Some(0));
-    println!("caught, with {} kills", exit.leftovers);
+    println!("ended with {} kills", exit.leftovers);
 }
 
 #[tokio::test]
@@ -139,7 +140,7 @@ async fn a_script_that_kills_its_group_does_not_kill_its_shim() {
 }
 
 #[tokio::test]
-async fn a_lease_that_ends_kills() {
+async fn the_end_of_the_lease_kills() {
     let (place, mark) = (Place::new(), mark());
     let shim_pool = leased(seconds(2));
     let script = format!("trap '' TERM; {CLINGING} sleep $1");
@@ -149,16 +150,16 @@ async fn a_lease_that_ends_kills() {
 }
 
 #[tokio::test]
-async fn a_lease_that_is_renewed_goes_on_and_can_be_ended() {
+async fn a_renewed_lease_goes_on_and_can_be_ended() {
     let (place, mark) = (Place::new(), mark());
     let shim_pool = leased(seconds(3));
     let first_end = boottime_now() + seconds(3);
     let mut running = start_to_first_line(&shim_pool, place.script("echo ready; sleep $1", &mark)).await;
-    let lease_keeper = shim_pool.clone();
-    let renewal = std::thread::spawn(move || lease_keeper.extend_deadline(boottime_now() + hours(1)));
+    let heartbeat = shim_pool.clone();
+    let renewal = std::thread::spawn(move || heartbeat.extend_deadline(boottime_now() + hours(1)));
     renewal.join().unwrap();
     until("the first lease has ended", PATIENCE, || boottime_now() > first_end + seconds(1)).await;
-    assert_eq!(alive(&mark).len(), 2, "it was killed in spite of the renewal");
+    assert_eq!(alive(&mark).len(), 2, "killed in spite of the renewal");
     shim_pool.extend_deadline(boottime_now());
     assert_eq!(running.wait().await.ending, Ending::Deadline);
     assert_eq!(alive(&mark), [0; 0]);

@@ -1,4 +1,4 @@
-//! A program gets what its order says and nothing else, and what it does comes back.
+//! A program gets what its request names and nothing else, and its output and exit are returned.
 
 use crate::support::{PATIENCE, Place, descendants, run, shim_pool, start_to_first_line, until};
 use callboard_worker::process::{Ending, RefusalCode, RunAs, StartError};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 
 #[tokio::test]
-async fn output_and_exit_code_come_back() {
+async fn output_and_exit_code_are_returned() {
     let place = Place::new();
     let (exit, stdout, stderr) = run(place.script("echo out; echo err >&2; exit 7", "")).await;
     assert_eq!((exit.code(), exit.signal()), (Some(7), None));
@@ -18,13 +18,13 @@ async fn output_and_exit_code_come_back() {
 }
 
 #[tokio::test]
-async fn a_signal_comes_back() {
+async fn a_signal_is_returned() {
     let (exit, _, _) = run(Place::new().script("kill -USR1 $$", "")).await;
     assert_eq!((exit.code(), exit.signal()), (None, Some(10)));
 }
 
 #[tokio::test]
-async fn processor_time_is_that_of_the_whole_tree() {
+async fn cpu_time_is_that_of_the_whole_tree() {
     let script = "sh -c 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done'; exit 0";
     let (exit, _, _) = run(Place::new().script(script, "")).await;
     assert!(exit.cpu_time > Duration::from_millis(20), "{:?}", exit.cpu_time);
@@ -67,13 +67,13 @@ async fn standard_input_can_stay_open() {
     request.keep_stdin_open = true;
     let mut running = start_to_first_line(shim_pool(), request).await;
     let more = tokio::time::timeout(Duration::from_millis(300), running.stdout.read_u8()).await;
-    assert!(more.is_err(), "cat saw the end of its input");
+    assert!(more.is_err(), "cat reached the end of its input");
     running.terminate(Duration::from_secs(5));
     running.wait().await;
 }
 
 #[tokio::test]
-async fn the_environment_is_exactly_what_was_ordered() {
+async fn the_environment_is_exactly_the_requests() {
     let place = Place::new();
     let mut request = place.request("/usr/bin/env", &["-0"]);
     request.environment = vec![
@@ -94,7 +94,7 @@ async fn nothing_else_is_inherited() {
     let (_, stdout, stderr) = run(Place::new().script(script, "")).await;
     let lines: Vec<String> =
         stdout.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
-    let expected = ["0", "1", "2", "3"].map(str::to_owned).to_vec(); // 3 is what `ls` lists with
+    let expected = ["0", "1", "2", "3"].map(str::to_owned).to_vec(); // 3 is `ls`' own
     assert_eq!(lines[..4], expected, "{stderr}");
     for fact in ["Umask: 0077", "Groups:", "NoNewPrivs: 1", "0", "SigBlk: 0000000000000000"] {
         assert!(lines.contains(&fact.to_owned()), "{fact} is not in {lines:?}");
@@ -103,7 +103,7 @@ async fn nothing_else_is_inherited() {
 
 #[tokio::test]
 async fn ignored_signals_are_not_inherited() {
-    // As under `nohup`. The shim_pool of this test is started by a process that ignores SIGHUP.
+    // As under `nohup`: the process that starts the shim pool ignores SIGHUP.
     let script = "trap '' HUP INT; exec \"$0\" --exact --ignored --nocapture output::ignoring_process";
     let me = std::env::current_exe().unwrap();
     let output = std::process::Command::new("/bin/sh").args(["-c", script]).arg(me).output().unwrap();
@@ -115,12 +115,12 @@ async fn ignored_signals_are_not_inherited() {
 async fn ignoring_process() {
     let (_, stdout, _) = run(Place::new().request("/bin/grep", &["SigIgn", "/proc/self/status"])).await;
     let ignored = u64::from_str_radix(stdout.trim().trim_start_matches("SigIgn:\t"), 16).unwrap();
-    // 32 and 33 are the C library's own, which its `posix_spawn` ignores in every program.
+    // 32 and 33 are the C library's own, which `posix_spawn` ignores in every program.
     assert_eq!(ignored & 0x7fff_ffff, 0, "{stdout}");
 }
 
 #[tokio::test]
-async fn the_temporary_directory_is_private_and_goes_away() {
+async fn the_temporary_directory_is_private_and_removed() {
     let place = Place::new();
     let script = "stat -c %a . ; mkdir -p a/b/c; echo x > a/b/c/x; ln -s /etc a/link; mkfifo a/pipe; \
         chmod 000 a/b/c a/b; mkdir -m 0 .hidden; pwd";
@@ -131,9 +131,9 @@ async fn the_temporary_directory_is_private_and_goes_away() {
 }
 
 #[tokio::test]
-async fn a_very_deep_temporary_directory_goes_away() {
+async fn a_very_deep_temporary_directory_is_removed() {
     let place = Place::new();
-    // As deep as a path can say, and as deep again.
+    // As deep as a path can be, and that deep again.
     let script = "mkdir -p $1 && cd $1 && mkdir -p $1 && cd -P $1 && mkdir d 2>&1";
     let (exit, stdout, stderr) = run(place.script(script, &"d/".repeat(1900))).await;
     assert_eq!((exit.code(), exit.residue), (Some(0), None), "{stdout}{stderr}");
@@ -159,7 +159,7 @@ async fn programs_that_cannot_be_run_are_refused() {
 }
 
 #[tokio::test]
-async fn the_allow_list_is_checked_behind_symbolic_links() {
+async fn the_allow_list_is_checked_after_symbolic_links_are_resolved() {
     let place = Place::new();
     let allowed = place.path().join("allowed");
     std::fs::create_dir(&allowed).unwrap();
@@ -178,7 +178,7 @@ async fn the_allow_list_is_checked_behind_symbolic_links() {
 }
 
 #[tokio::test]
-async fn strangers_cannot_look_into_the_worker() {
+async fn programs_cannot_read_the_worker() {
     callboard_worker::process::harden().unwrap();
     let script =
         "cat /proc/$1/environ; cat /proc/$1/maps; dd if=/proc/$1/mem count=1; ls -l /proc/$1/fd; kill -0 $1";
@@ -189,20 +189,20 @@ async fn strangers_cannot_look_into_the_worker() {
         let (_, user, _) = run(Place::new().request("/usr/bin/id", &["-un"])).await;
         assert_eq!(user, "nobody\n");
     } else {
-        // The same user may signal us, but not look.
+        // The same user may signal this process, but not read it.
         assert_eq!(stdout.trim().replace("total 0", ""), "", "{stderr}");
     }
 }
 
 #[tokio::test]
-async fn dropped_output_does_not_matter() {
+async fn closed_output_does_not_matter() {
     let mut running = shim_pool().start(Place::new().script("exec 1>&- 2>&-; exit 3", "")).await.unwrap();
     assert_eq!(running.wait().await.code(), Some(3));
     assert_eq!(running.wait().await.ending, running.wait().await.ending);
 }
 
 #[tokio::test]
-async fn no_lease_no_start() {
+async fn without_a_lease_every_start_is_refused() {
     let shim_pool = callboard_worker::process::ShimPool::new(crate::support::settings()).unwrap();
     let place = Place::new();
     let refusal = shim_pool.start(place.request("/bin/true", &[])).await.err();

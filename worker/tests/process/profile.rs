@@ -1,4 +1,4 @@
-//! A browser profile belongs to one attempt at a time, and lies where it should.
+//! A browser profile is locked by one attempt at a time, and is below its root.
 
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
@@ -31,7 +31,7 @@ async fn two_attempts_do_not_share_a_profile() {
 }
 
 #[tokio::test]
-async fn a_new_profile_is_the_run_as_users_alone() {
+async fn a_new_profile_is_private_to_the_run_as_user() {
     let place = Place::new();
     let mut request = place.script("touch $1/x", place.path().join("a/profile").to_str().unwrap());
     request.profile = profile(place.path(), "a/profile");
@@ -46,7 +46,7 @@ async fn a_new_profile_is_the_run_as_users_alone() {
 #[tokio::test]
 async fn the_whole_tree_inherits_the_lock() {
     let place = Place::new();
-    // Through Node as well, which closes the descriptors that it finds next to the standard ones.
+    // Through Node too, which closes the descriptors next to the standard ones.
     let node = "require('child_process').execFileSync('readlink', ['/proc/self/fd/198'], {stdio: 'inherit'})";
     let script =
         format!("sh -c 'readlink /proc/self/fd/198'; ! command -v node >/dev/null || node -e \"{node}\"");
@@ -67,7 +67,7 @@ async fn the_lock_lives_as_long_as_any_process_of_the_tree() {
     let parent = |pid| stat(pid).unwrap()[1].parse::<i32>().unwrap();
     let shim = parent(first.pid);
     let signal = |pid, signal| kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
-    // The shim's heir must not act for a moment.
+    // The forker gets the shim's orphans, and must not kill them yet.
     let forker = parent(shim);
     signal(forker, Signal::STOP);
     signal(shim, Signal::KILL);
@@ -125,7 +125,7 @@ async fn a_profile_outside_its_root_is_refused() {
 }
 
 #[tokio::test]
-async fn a_profile_of_somebody_else_is_refused() {
+async fn a_profile_of_another_user_is_refused() {
     let place = Place::new();
     std::fs::create_dir(place.path().join("profile")).unwrap();
     let mut request = place.script("exit 0", "");

@@ -1,4 +1,4 @@
-//! What the tests of `process` share: orders for small scripts, and the search for processes that live on.
+//! Shared by the tests of `process`: requests for small scripts, and the search for processes.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -25,20 +25,20 @@ pub(crate) fn settings() -> Settings {
     Settings { program: env!("CARGO_BIN_EXE_callboard-worker").into(), ..Settings::default() }
 }
 
-/// The shim_pool of this test binary, with a lease that does not end.
+/// The shim pool of this test binary. Its lease does not end during the tests.
 pub(crate) fn shim_pool() -> &'static ShimPool {
     static POOL: OnceLock<ShimPool> = OnceLock::new();
     POOL.get_or_init(|| leased(hours(1)))
 }
 
-/// A shim_pool of one's own, with a lease of that many nanoseconds.
+/// A new shim pool with a lease of that many nanoseconds.
 pub(crate) fn leased(nanoseconds: u64) -> ShimPool {
     let shim_pool = ShimPool::new(settings()).unwrap();
     shim_pool.extend_deadline(boottime_now() + nanoseconds);
     shim_pool
 }
 
-/// A directory for one test, which strangers can pass through.
+/// A directory for one test, which all users can pass through.
 #[derive(Debug)]
 pub(crate) struct Place(tempfile::TempDir);
 
@@ -54,7 +54,7 @@ impl Place {
         self.0.path()
     }
 
-    /// The temporary directory of this place's orders.
+    /// The temporary directory of this place's requests.
     pub(crate) fn temporary(&self) -> PathBuf {
         self.path().join("temporary")
     }
@@ -76,13 +76,13 @@ impl Place {
         }
     }
 
-    /// A shell script, whose `$1` is `mark`.
+    /// A shell script whose `$1` is `mark`.
     pub(crate) fn script(&self, script: &str, mark: &str) -> SpawnRequest {
         self.request("/bin/sh", &["-c", script, "sh", mark])
     }
 }
 
-/// Starts an request, and reads its first line of output: the sign that a script is where it should be.
+/// Starts a request and reads its first line of output, which a script writes when it is ready.
 pub(crate) async fn start_to_first_line(shim_pool: &ShimPool, request: SpawnRequest) -> Running {
     let mut running = shim_pool.start(request).await.unwrap();
     let mut byte = [0];
@@ -92,7 +92,7 @@ pub(crate) async fn start_to_first_line(shim_pool: &ShimPool, request: SpawnRequ
     running
 }
 
-/// Runs an order to its end. Returns the exit and the two outputs.
+/// Runs a request to its end. Returns the exit, standard output and standard error.
 pub(crate) async fn run(request: SpawnRequest) -> (Exit, String, String) {
     let mut running = shim_pool().start(request).await.unwrap();
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
@@ -104,14 +104,13 @@ pub(crate) async fn run(request: SpawnRequest) -> (Exit, String, String) {
     (running.wait().await, text(stdout), text(stderr))
 }
 
-/// A number that nobody else sleeps: `sleep $mark` can be found by its command line.
+/// A unique number, so that `sleep $mark` can be found by its command line.
 pub(crate) fn mark() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("3600.{}0{}1", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// The living processes (zombies are not) with `mark` as an argument, except for this one.
-/// Compare with `[0; 0]`.
+/// The processes with `mark` as an argument, without zombies. Compare with `[0; 0]`.
 pub(crate) fn alive(mark: &str) -> Vec<i32> {
     let has_mark = |pid: &i32| {
         let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -124,13 +123,13 @@ pub(crate) fn processes() -> impl Iterator<Item = i32> {
     std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
-/// One line of `/proc/PID/stat` after the name: state, parent, group, session, ...
+/// The fields of `/proc/PID/stat` after the name: state, parent, group, session, ...
 pub(crate) fn stat(pid: i32) -> Option<Vec<String>> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     Some(stat.rsplit_once(')')?.1.split_ascii_whitespace().map(str::to_owned).collect())
 }
 
-/// Everything below a process, with the moment of its start, so that a reused id is not mistaken for it.
+/// All descendants of a process, each with its start time, so that a reused id is recognised.
 pub(crate) fn descendants(of: i32) -> Vec<(i32, String)> {
     let all: Vec<(i32, Vec<String>)> = processes().filter_map(|pid| Some((pid, stat(pid)?))).collect();
     let mut family = vec![of];
@@ -142,7 +141,7 @@ pub(crate) fn descendants(of: i32) -> Vec<(i32, String)> {
     family[1..].iter().filter_map(|&pid| Some((pid, stat(pid)?[19].clone()))).collect()
 }
 
-/// Which of these still live.
+/// Those of these processes that still live.
 pub(crate) fn surviving(family: &[(i32, String)]) -> Vec<i32> {
     let lives = |(pid, start): &&(i32, String)| {
         stat(*pid).is_some_and(|stat| stat[19] == *start && stat[0] != "Z" && stat[0] != "X")
@@ -150,7 +149,7 @@ pub(crate) fn surviving(family: &[(i32, String)]) -> Vec<i32> {
     family.iter().filter(lives).map(|(pid, _)| *pid).collect()
 }
 
-/// Waits until something is so. Returns how long that took.
+/// Waits until `so` returns true. Returns how long that took.
 pub(crate) async fn until(what: &str, limit: Duration, mut so: impl FnMut() -> bool) -> Duration {
     let began = Instant::now();
     while !so() {
