@@ -181,12 +181,12 @@ async fn release_unknown(shared: &Shared, records: Vec<Record>) {
             Outcome::Released { reason: "The worker never received the answer to its claim.".into() };
         match shared.settles.ask(Settlement::bare(record.job, record.attempt, outcome)).await {
             Ok(Settled::Done) => {
-                tracing::warn!(job = %record.job, "an attempt whose claim got no answer was released")
+                tracing::warn!(job = %record.job, "released an attempt whose claim got no answer");
             }
             // Another worker has claimed the job meanwhile.
             Ok(Settled::Stale) => {}
             Err(error) => {
-                tracing::error!(%error, "an attempt whose claim got no answer could not be released")
+                tracing::error!(%error, "could not release an attempt whose claim got no answer");
             }
         }
     });

@@ -51,7 +51,7 @@ impl Drop for ArtifactsDirectory {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
-                tracing::error!(%error, path = %self.path.display(), "a directory could not be removed")
+                tracing::error!(%error, path = %self.path.display(), "could not remove a directory");
             }
         }
     }
