@@ -3,7 +3,7 @@
 //! Runs as `callboard-worker http` under a shim, so that timeouts, cancels and fencing work as for
 //! every program. Reads one JSON line on standard input (written by `callboard::command::http`),
 //! and exits when the input ends, because then the worker is gone. Writes the runner's protocol,
-//! version 1. Never follows a redirect to a private target that is refused.
+//! version 1. Never follows a redirect to a refused target.
 
 mod guard;
 mod limits;

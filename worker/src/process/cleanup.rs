@@ -8,7 +8,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::Timespec;
 use tokio::sync::oneshot;
 
-use super::{ProfileDirectory, shim_pool::Request, supervisor::TrackedShim};
+use super::{ProfileDirectory, pool_thread::Request, supervisor::TrackedShim};
 use crate::shim::{profile, temporary};
 
 /// How often to try to kill. A try may take seconds, and only uninterruptible processes survive

@@ -11,6 +11,7 @@
 mod cleanup;
 mod ending;
 mod forker;
+mod pool_thread;
 mod run_as;
 mod running;
 mod shim_handle;

@@ -101,13 +101,13 @@ impl ShimHandles {
 }
 
 impl ShimHandle {
-    /// Registers a shim that has just read a request with the deadline `told`. The receiver gets
+    /// Registers a shim that has just read a request with the deadline `sent`. The receiver gets
     /// the time by which the shim must have reported its end.
     pub(super) fn new(
         all: &Arc<ShimHandles>,
         channel: Arc<UnixStream>,
         lease: LeaseNumber,
-        told: u64,
+        sent: u64,
     ) -> (Self, watch::Receiver<Option<Instant>>) {
         let (overdue, receiver) = watch::channel(None);
         let mut state = all.state();
@@ -116,7 +116,7 @@ impl ShimHandle {
         // Since the request was built, the deadline may have moved or the lease may have ended.
         if state.lease == lease.0 {
             state.channels.insert(number, Arc::clone(&channel));
-            if state.deadline != told {
+            if state.deadline != sent {
                 send_control(&channel, &Control::Deadline(state.deadline));
             }
         } else {

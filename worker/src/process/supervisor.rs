@@ -11,7 +11,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Exit, StartError, cleanup::Cleanup, shim_pool::Request};
+use super::{Exit, StartError, cleanup::Cleanup, pool_thread::Request};
 use crate::shim::protocol::{Inbox, Status};
 
 /// A shim that was taken from the pool. Dropping this reports to the pool that the shim has ended.

@@ -47,7 +47,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_storm_loses_duplicates_and_leaves_nothing() {
+async fn nothing_is_lost_run_twice_or_left_in_a_storm() {
     let seed = number("CALLBOARD_CHAOS_SEED").unwrap_or(SHORT_SEED);
     let lasts = number("CALLBOARD_CHAOS_SECONDS").map_or(SHORT, Duration::from_secs);
     let weather = Weather::from_environment();

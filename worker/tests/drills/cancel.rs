@@ -13,7 +13,7 @@ use crate::{
 };
 
 const CANCELS: usize = 200;
-/// Jobs at a time: as many as two workers can run.
+/// Jobs at a time, which two workers can run at once.
 const WAVE: usize = 8;
 const GRACE: Duration = Duration::from_secs(2);
 const SIGNALLED_WITHIN: Duration = Duration::from_millis(250);

@@ -15,7 +15,7 @@ use crate::{
 
 const ROUNDS: usize = 3;
 const JOBS: usize = 130_000;
-/// Jobs that must be pending when it happens.
+/// Jobs that must be pending when the fault comes.
 const PENDING: i64 = 100_000;
 /// How long a killed Redis is down.
 const AWAY: Duration = Duration::from_secs(3);
