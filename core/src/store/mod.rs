@@ -5,6 +5,7 @@
 //! batches (`unnest`, `= ANY`), and lock rows in one order: jobs by id, then gates by key, then lanes.
 
 pub mod catalogue;
+mod columns;
 mod error;
 pub mod jobs;
 pub mod limits;
@@ -193,6 +194,14 @@ fn limits_of(
 /// A value as JSON text for a jsonb column.
 fn to_json<T: serde::Serialize>(column: &'static str, value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::corrupt("(new row)", column, &error))
+}
+
+/// The same of a value that may be missing.
+fn optional_json<T: serde::Serialize>(
+    column: &'static str,
+    value: Option<&T>,
+) -> Result<Option<String>, StoreError> {
+    value.map(|value| to_json(column, value)).transpose()
 }
 
 /// A jsonb column as a value of ring 0.

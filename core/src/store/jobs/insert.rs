@@ -11,7 +11,7 @@ use crate::{
     ids::{CommandId, CommandVersionId, JobId, ProfileId, ProxyId, ScheduleId, ServiceId},
     job::JobState,
     policy::Policy,
-    store::{Connection, StoreError, array_literal, to_json},
+    store::{Connection, StoreError, array_literal, columns::query_rows, optional_json},
 };
 
 /// A job that has passed every check.
@@ -76,26 +76,44 @@ pub struct KeyHolder {
     pub hash: Vec<u8>,
 }
 
-/// Inserts jobs that are new and answers which; one whose id, idempotency key or due time exists already is left out.
-#[expect(clippy::too_many_lines, reason = "one statement, one round trip")]
+/// Inserts jobs that are new and returns their ids. Jobs whose id, idempotency key or due time exists already are left out.
 pub async fn insert(connection: &mut Connection, jobs: &[NewJob]) -> Result<Vec<JobId>, StoreError> {
-    let column = Columns::of(jobs)?;
-    let inserted = sqlx::query_scalar!(
-        r#"
-        WITH new AS MATERIALIZED (
-            SELECT * FROM unnest(
-                $1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::smallint[], $6::uuid[], $7::uuid[], $8::text[], $9::text[],
-                $10::bytea[], $11::text[], $12::text[], $13::timestamptz[], $14::text[], $15::timestamptz[], $16::boolean[],
-                $17::text[], $18::bytea[], $19::timestamptz[], $20::text[], $21::uuid[], $22::timestamptz[], $23::text[],
-                $24::bigint[]) AS new (id, version_id, command_id, queue, priority, profile_id, proxy_id, service_ids, input, input_sealed, labels,
-                policy, run_at, state, expires_at, is_dispatched, idempotency_key, idempotency_hash, created_at, command_limits,
-                schedule_id, due_at, fairness_key, round)
-        ), record AS (
+    let inserted = query_rows!(
+        query_scalar for job in jobs,
+        "WITH new AS MATERIALIZED (SELECT * FROM",
+        "new" {
+            "id": "uuid[]" = job.id.uuid();
+            "version_id": "uuid[]" = job.version_id.uuid();
+            "command_id": "uuid[]" = job.command_id.uuid();
+            "queue": "text[]" as &str = &job.queue;
+            "priority": "smallint[]" = job.priority;
+            "profile_id": "uuid[]" as Option<Uuid> = job.profile_id.map(Uuid::from);
+            "proxy_id": "uuid[]" as Option<Uuid> = job.proxy_id.map(Uuid::from);
+            "service_ids": "text[]" = array_literal(job.service_ids.iter().map(|id| id.uuid().to_string()));
+            "input": "text[]" as &str = job.input.get();
+            "input_sealed": "bytea[]" as Option<&[u8]> = job.input_sealed.as_deref();
+            "labels": "text[]" = array_literal(job.labels.iter().cloned());
+            "policy": "text[]" as Option<String> = optional_json("policy", job.policy.as_ref())?;
+            "run_at": "timestamptz[]" = job.run_at;
+            "state": "text[]" as &str = job.state.as_str();
+            "expires_at": "timestamptz[]" as Option<Time> = job.expires_at;
+            "is_dispatched": "boolean[]" = job.is_dispatched;
+            "idempotency_key": "text[]" as Option<&str> = job.idempotency.as_ref().map(|(key, _)| &**key);
+            "idempotency_hash": "bytea[]" as Option<&[u8]> = job.idempotency.as_ref().map(|(_, hash)| &hash[..]);
+            "created_at": "timestamptz[]" = job.created_at;
+            "command_limits": "text[]" as Option<String> = optional_json("command_limits", job.command_limits.as_ref())?;
+            "schedule_id": "uuid[]" as Option<Uuid> = job.schedule.map(|(schedule, _)| schedule.uuid());
+            "due_at": "timestamptz[]" as Option<Time> = job.schedule.map(|(_, due)| due);
+            "fairness_key": "text[]" as Option<&str> = job.fairness_key.as_deref();
+            "round": "bigint[]" = job.round;
+        },
+        r#"), record AS (
             INSERT INTO jobs (id, command_version_id, command_id, queue, priority, profile_id, proxy_id, service_ids,
-                input, input_sealed, labels, policy, run_at, idempotency_key, idempotency_hash, created_at, schedule_id, due_at,
-                fairness_key)
-            SELECT id, version_id, command_id, queue, priority, profile_id, proxy_id, service_ids::uuid[], input::jsonb, input_sealed,
-                labels::text[], policy::jsonb, run_at, idempotency_key, idempotency_hash, created_at, schedule_id, due_at, fairness_key
+                input, input_sealed, labels, policy, run_at, idempotency_key, idempotency_hash, created_at,
+                schedule_id, due_at, fairness_key)
+            SELECT id, version_id, command_id, queue, priority, profile_id, proxy_id, service_ids::uuid[],
+                input::jsonb, input_sealed, labels::text[], policy::jsonb, run_at, idempotency_key, idempotency_hash,
+                created_at, schedule_id, due_at, fairness_key
             FROM new ON CONFLICT DO NOTHING
             RETURNING id
         ), accepted AS MATERIALIZED (SELECT new.* FROM new JOIN record USING (id)
@@ -103,7 +121,8 @@ pub async fn insert(connection: &mut Connection, jobs: &[NewJob]) -> Result<Vec<
             INSERT INTO live_jobs (job_id, queue, priority, state, version, run_at, queued_at, expires_at,
                 dispatched_at, profile_id, proxy_id, command_limits, schedule_id, fairness_key, round)
             SELECT id, queue, priority, state, 1, run_at, CASE WHEN state = 'queued' THEN created_at END, expires_at,
-                CASE WHEN is_dispatched THEN created_at END, profile_id, proxy_id, command_limits::jsonb, schedule_id, fairness_key, round
+                CASE WHEN is_dispatched THEN created_at END, profile_id, proxy_id, command_limits::jsonb,
+                schedule_id, fairness_key, round
             FROM accepted
         ), services AS (
             INSERT INTO live_job_services (job_id, service_id)
@@ -114,36 +133,11 @@ pub async fn insert(connection: &mut Connection, jobs: &[NewJob]) -> Result<Vec<
         ), queue AS (INSERT INTO queues (name) SELECT DISTINCT queue FROM accepted ON CONFLICT DO NOTHING
         ), delta AS (
             INSERT INTO queue_deltas (queue, blocked, scheduled, queued, enqueued)
-            SELECT queue, count(*) FILTER (WHERE state = 'blocked'),
-                count(*) FILTER (WHERE state = 'scheduled'), count(*) FILTER (WHERE state = 'queued'), count(*)
+            SELECT queue, count(*) FILTER (WHERE state = 'blocked'), count(*) FILTER (WHERE state = 'scheduled'),
+                count(*) FILTER (WHERE state = 'queued'), count(*)
             FROM accepted GROUP BY queue
         )
-        SELECT id AS "id!" FROM record
-        "#,
-        &column.ids,
-        &column.version_ids,
-        &column.command_ids,
-        &column.queues,
-        &column.priorities,
-        &column.profile_ids as &[Option<Uuid>],
-        &column.proxy_ids as &[Option<Uuid>],
-        &column.service_ids,
-        &column.inputs as &[&str],
-        &column.inputs_sealed as &[Option<&[u8]>],
-        &column.labels,
-        &column.policies as &[Option<String>],
-        &column.run_ats,
-        &column.states as &[&str],
-        &column.expires_ats as &[Option<Time>],
-        &column.are_dispatched,
-        &column.keys as &[Option<&str>],
-        &column.hashes as &[Option<&[u8]>],
-        &column.created_ats,
-        &column.command_limits as &[Option<String>],
-        &column.schedule_ids as &[Option<Uuid>],
-        &column.due_ats as &[Option<Time>],
-        &column.fairness_keys as &[Option<&str>],
-        &column.rounds,
+        SELECT id AS "id!" FROM record"#,
     )
     .fetch_all(connection)
     .await?;
@@ -166,70 +160,4 @@ pub async fn key_holders(connection: &mut Connection, keys: &[String]) -> Result
     .fetch_all(connection)
     .await?;
     Ok(rows.into_iter().map(|row| KeyHolder { key: row.key, job: row.id.into(), hash: row.hash }).collect())
-}
-
-/// The jobs, column by column, as `unnest` takes them.
-#[derive(Default)]
-struct Columns<'a> {
-    ids: Vec<Uuid>,
-    version_ids: Vec<Uuid>,
-    command_ids: Vec<Uuid>,
-    queues: Vec<String>,
-    priorities: Vec<i16>,
-    profile_ids: Vec<Option<Uuid>>,
-    proxy_ids: Vec<Option<Uuid>>,
-    service_ids: Vec<String>,
-    inputs: Vec<&'a str>,
-    inputs_sealed: Vec<Option<&'a [u8]>>,
-    labels: Vec<String>,
-    policies: Vec<Option<String>>,
-    run_ats: Vec<Time>,
-    states: Vec<&'static str>,
-    expires_ats: Vec<Option<Time>>,
-    are_dispatched: Vec<bool>,
-    keys: Vec<Option<&'a str>>,
-    hashes: Vec<Option<&'a [u8]>>,
-    created_ats: Vec<Time>,
-    command_limits: Vec<Option<String>>,
-    schedule_ids: Vec<Option<Uuid>>,
-    due_ats: Vec<Option<Time>>,
-    fairness_keys: Vec<Option<&'a str>>,
-    rounds: Vec<i64>,
-}
-
-impl<'a> Columns<'a> {
-    fn of(jobs: &'a [NewJob]) -> Result<Self, StoreError> {
-        let mut columns = Self::default();
-        for job in jobs {
-            columns.ids.push(job.id.uuid());
-            columns.version_ids.push(job.version_id.uuid());
-            columns.command_ids.push(job.command_id.uuid());
-            columns.queues.push(job.queue.clone());
-            columns.priorities.push(job.priority);
-            columns.profile_ids.push(job.profile_id.map(Uuid::from));
-            columns.proxy_ids.push(job.proxy_id.map(Uuid::from));
-            columns.service_ids.push(array_literal(job.service_ids.iter().map(|id| id.uuid().to_string())));
-            columns.inputs.push(job.input.get());
-            columns.inputs_sealed.push(job.input_sealed.as_deref());
-            columns.labels.push(array_literal(job.labels.iter().cloned()));
-            columns.policies.push(match &job.policy {
-                Some(policy) => Some(to_json("policy", policy)?),
-                None => None,
-            });
-            columns.run_ats.push(job.run_at);
-            columns.states.push(job.state.as_str());
-            columns.expires_ats.push(job.expires_at);
-            columns.are_dispatched.push(job.is_dispatched);
-            columns.keys.push(job.idempotency.as_ref().map(|(key, _)| key.as_str()));
-            columns.hashes.push(job.idempotency.as_ref().map(|(_, hash)| hash.as_slice()));
-            columns.created_ats.push(job.created_at);
-            columns.schedule_ids.push(job.schedule.map(|(schedule, _)| schedule.uuid()));
-            columns.fairness_keys.push(job.fairness_key.as_deref());
-            columns.rounds.push(job.round);
-            columns.due_ats.push(job.schedule.map(|(_, due)| due));
-            let limits = job.command_limits.as_ref();
-            columns.command_limits.push(limits.map(|limits| to_json("command_limits", limits)).transpose()?);
-        }
-        Ok(columns)
-    }
 }

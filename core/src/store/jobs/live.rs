@@ -7,9 +7,10 @@
 //! the queue was empty tell Postgres that the table has one row; it would read the whole backlog for every row of the
 //! batch (20 seconds for 500 jobs of 150,000). With the ids at hand it looks them up. `core/tests/steps/plans.rs` watches.
 
-mod columns;
+mod end;
 mod row;
 mod save;
+mod update;
 
 use std::sync::Arc;
 

@@ -1,0 +1,83 @@
+//! `query_rows!`: statements over rows that are sent as one array per column.
+
+/// Builds a checked statement that reads rows by `unnest($1::type[], ...) AS alias (name, ...)`.
+///
+/// Each column stands on one line, with its name, its type and its value for one row. The list of
+/// types, the list of names and the order of the arrays are made from these lines, so two columns of
+/// one type cannot change places unseen.
+///
+/// `$1` is the array of the first column, which the statement may use by itself. `$2` and so on are
+/// the arguments behind the statement, and the arrays of the other columns come after them: a new
+/// column renumbers nothing. `as` gives the Rust type of a column that sqlx cannot check by itself
+/// (options and borrowed text).
+///
+/// ```text
+/// query_rows!(
+///     query for edge in edges,
+///     "INSERT INTO job_dependencies (job_id, needs_id, outcome, at) SELECT edge.*, $2 FROM",
+///     "edge" {
+///         "job_id": "uuid[]" = edge.job.uuid();
+///         "needs_id": "uuid[]" = edge.needed.uuid();
+///         "outcome": "text[]" as Option<&str> = edge.outcome.map(Outcome::as_str);
+///     },
+///     "ON CONFLICT DO NOTHING",
+///     now,
+/// )
+/// ```
+macro_rules! query_rows {
+    (
+        $query:ident for $row:pat in $rows:expr,
+        $before:literal, $alias:literal { $($columns:tt)+ }, $after:literal $(, $argument:expr)* $(,)?
+    ) => {
+        query_rows!(
+            @ ["$1" "$2" "$3" "$4" "$5" "$6" "$7" "$8" "$9" "$10" "$11" "$12" "$13" "$14" "$15" "$16"
+               "$17" "$18" "$19" "$20" "$21" "$22" "$23" "$24" "$25" "$26" "$27" "$28" "$29" "$30"]
+            [$($argument),*] { $($columns)+ } []
+            ($query [$row] [$rows] $before $alias $after [$($argument),*])
+        )
+    };
+    // The arguments take their numbers behind the first column.
+    (
+        @ [$number:literal $($numbers:literal)*] [$argument:expr $(, $arguments:expr)*] $columns:tt
+        [$($done:tt)+] $statement:tt
+    ) => {
+        query_rows!(@ [$($numbers)*] [$($arguments),*] $columns [$($done)+] $statement)
+    };
+    // A column takes the next number. Its `array` is a variable of its own, because each expansion of a
+    // macro names different variables.
+    (
+        @ [$number:literal $($numbers:literal)*] $arguments:tt
+        { $name:literal: $type:literal $(as $element:ty)? = $value:expr; $($columns:tt)* }
+        [$($done:tt)*] $statement:tt
+    ) => {
+        query_rows!(
+            @ [$($numbers)*] $arguments { $($columns)* }
+            [$($done)* (array $number $name $type [$($element)?] [$value])] $statement
+        )
+    };
+    (
+        @ $numbers:tt [] {}
+        [
+            ($one:ident $one_number:literal $one_name:literal $one_type:literal [$($one_element:ty)?] [$one_value:expr])
+            $(($array:ident $number:literal $name:literal $type:literal [$($element:ty)?] [$value:expr]))*
+        ]
+        ($query:ident [$row:pat] [$rows:expr] $before:literal $alias:literal $after:literal [$($argument:expr),*])
+    ) => {{
+        let mut $one = Vec$(::<$one_element>)?::new();
+        $(let mut $array = Vec$(::<$element>)?::new();)*
+        for $row in $rows {
+            $one.push($one_value);
+            $($array.push($value);)*
+        }
+        sqlx::$query!(
+            $before
+                + " unnest(" + $one_number + "::" + $one_type $(+ ", " + $number + "::" + $type)*
+                + ") AS " + $alias + " (" + $one_name $(+ ", " + $name)* + ") "
+                + $after,
+            &$one $(as &[$one_element])?,
+            $($argument,)*
+            $(&$array $(as &[$element])?,)*
+        )
+    }};
+}
+pub(crate) use query_rows;
