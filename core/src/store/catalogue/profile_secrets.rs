@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{
     clock::Time,
     ids::ProfileId,
-    store::{Connection, StoreError},
+    store::{Connection, StoreError, columns::query_rows},
 };
 
 /// What may be known of a secret that is set.
@@ -71,23 +71,21 @@ pub async fn set(
     profile: ProfileId,
     secrets: &[SealedSecret],
 ) -> Result<(), StoreError> {
-    let names: Vec<&str> = secrets.iter().map(|secret| secret.name.as_str()).collect();
-    let sealed: Vec<&[u8]> = secrets.iter().map(|secret| secret.sealed.as_slice()).collect();
-    let hints: Vec<Option<&str>> = secrets.iter().map(|secret| secret.hint.as_deref()).collect();
-    let expires: Vec<Option<Time>> = secrets.iter().map(|secret| secret.expires_at).collect();
-    sqlx::query!(
+    query_rows!(
+        query for secret in secrets,
         "INSERT INTO profile_secrets (profile_id, name, sealed, hint, updated_at, expires_at)
-         SELECT $1, new.name, new.sealed, new.hint, clock_timestamp(), new.expires_at
-         FROM unnest($2::text[], $3::bytea[], $4::text[], $5::timestamptz[])
-             AS new (name, sealed, hint, expires_at)
-         ON CONFLICT (profile_id, name) DO UPDATE
+         SELECT $2, new.name, new.sealed, new.hint, clock_timestamp(), new.expires_at
+         FROM",
+        "new" {
+            "name": "text[]" as &str = &secret.name;
+            "sealed": "bytea[]" as &[u8] = &secret.sealed;
+            "hint": "text[]" as Option<&str> = secret.hint.as_deref();
+            "expires_at": "timestamptz[]" as Option<Time> = secret.expires_at;
+        },
+        "ON CONFLICT (profile_id, name) DO UPDATE
          SET sealed = excluded.sealed, hint = excluded.hint, updated_at = excluded.updated_at,
              expires_at = excluded.expires_at",
         profile.uuid(),
-        &names as &[&str],
-        &sealed as &[&[u8]],
-        &hints as &[Option<&str>],
-        &expires as &[Option<Time>],
     )
     .execute(connection)
     .await?;

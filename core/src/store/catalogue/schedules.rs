@@ -14,7 +14,7 @@ use crate::{
     duration::IsoDuration,
     ids::{CommandId, JobId, ProfileId, ProxyId, ScheduleId, ServiceId},
     schedule::{Cron, Overlap, Timing, Zone},
-    store::{Connection, StoreError, queues::backlog, to_json},
+    store::{Connection, StoreError, columns::query_rows, queues::backlog, to_json},
 };
 
 /// A schedule.
@@ -287,19 +287,18 @@ pub struct Advance {
 
 /// Moves schedules on.
 pub async fn advance(connection: &mut Connection, advances: &[Advance]) -> Result<(), StoreError> {
-    let ids: Vec<Uuid> = advances.iter().map(|advance| advance.id.uuid()).collect();
-    let next: Vec<Option<Time>> = advances.iter().map(|advance| advance.next_at).collect();
-    let last: Vec<Option<Time>> = advances.iter().map(|advance| advance.last_at).collect();
-    let failures: Vec<Option<&str>> = advances.iter().map(|advance| advance.failure.as_deref()).collect();
-    sqlx::query!(
+    query_rows!(
+        query for advance in advances,
         "UPDATE schedules SET next_at = moved.next_at, last_at = coalesce(moved.last_at, schedules.last_at),
              last_failure = CASE WHEN moved.failure IS NULL AND moved.last_at IS NULL THEN last_failure ELSE failure END
-         FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::text[]) AS moved (id, next_at, last_at, failure)
-         WHERE schedules.id = moved.id",
-        &ids,
-        &next as &[Option<Time>],
-        &last as &[Option<Time>],
-        &failures as &[Option<&str>],
+         FROM",
+        "moved" {
+            "id": "uuid[]" = advance.id.uuid();
+            "next_at": "timestamptz[]" as Option<Time> = advance.next_at;
+            "last_at": "timestamptz[]" as Option<Time> = advance.last_at;
+            "failure": "text[]" as Option<&str> = advance.failure.as_deref();
+        },
+        "WHERE schedules.id = moved.id",
     )
     .execute(connection)
     .await?;

@@ -13,7 +13,7 @@ use crate::{
     compose::ComposedCommand,
     ids::{AttemptId, JobId, ProxyId, WorkerId},
     job::{Failure, Used},
-    store::{Connection, StoreError, from_json, limits::usage, to_json},
+    store::{Connection, StoreError, columns::query_rows, from_json, limits::usage, optional_json, to_json},
 };
 
 /// What an attempt runs and through which proxy, told by its worker before the process starts.
@@ -73,19 +73,17 @@ pub struct Finish {
 
 /// Notes attempts that still hold their job; answers those that do. The others have been fenced off.
 pub async fn note(connection: &mut Connection, starts: &[Start]) -> Result<Vec<AttemptId>, StoreError> {
-    let (mut jobs, mut attempts, mut proxies, mut composed) = (vec![], vec![], vec![], vec![]);
-    for start in starts {
-        jobs.push(start.job.uuid());
-        attempts.push(start.attempt.uuid());
-        proxies.push(start.proxy.map(Uuid::from));
-        composed.push(to_json("composed", &*start.composed)?);
-    }
-    live::fence(connection, &jobs, &attempts).await?;
-    let held = sqlx::query_scalar!(
-        r#"
-        WITH start AS MATERIALIZED (
-            SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[]) AS start (job_id, attempt_id, proxy_id, composed)
-        ), fenced AS (
+    live::fence(connection, starts.iter().map(|start| (start.job, start.attempt))).await?;
+    let held = query_rows!(
+        query_scalar for start in starts,
+        "WITH start AS MATERIALIZED (SELECT * FROM",
+        "start" {
+            "job_id": "uuid[]" = start.job.uuid();
+            "attempt_id": "uuid[]" = start.attempt.uuid();
+            "proxy_id": "uuid[]" as Option<Uuid> = start.proxy.map(Uuid::from);
+            "composed": "text[]" = to_json("composed", &*start.composed)?;
+        },
+        "), fenced AS (
             UPDATE live_jobs AS live SET attempt_proxy_id = start.proxy_id
             FROM start WHERE live.job_id = start.job_id AND live.job_id = ANY($1) AND live.attempt_id = start.attempt_id
             RETURNING live.job_id, live.attempt_id, live.attempt, live.worker_id, live.queued_at, live.attempt_at
@@ -95,12 +93,7 @@ pub async fn note(connection: &mut Connection, starts: &[Start]) -> Result<Vec<A
             fenced.queued_at, fenced.attempt_at
         FROM fenced JOIN start USING (job_id, attempt_id)
         ON CONFLICT (id) DO UPDATE SET composed = excluded.composed
-        RETURNING id
-        "#,
-        &jobs,
-        &attempts,
-        &proxies as &[Option<Uuid>],
-        &composed,
+        RETURNING id",
     )
     .fetch_all(connection)
     .await?;
@@ -109,49 +102,43 @@ pub async fn note(connection: &mut Connection, starts: &[Start]) -> Result<Vec<A
 
 /// Completes attempts. Their jobs' rows must be locked and theirs.
 pub async fn finish(connection: &mut Connection, finished: &[Finish], now: Time) -> Result<(), StoreError> {
-    let mut column = FinishColumns::default();
-    for finish in finished {
-        column.push(finish)?;
-    }
     let busy_ms = |finish: &Finish| (now - finish.started_at).num_milliseconds().max(0);
     let used = usage::Columns::of(
         finished.iter().filter_map(|finish| Some((finish.used.as_ref()?, busy_ms(finish)))),
     );
-    sqlx::query!(
-        r#"
-        WITH used AS (
+    query_rows!(
+        query for finish in finished,
+        "WITH used AS (
             INSERT INTO usage_deltas (day, command_id, profile_id, service_id, attempts, busy_ms)
-            SELECT ($15::timestamptz AT TIME ZONE 'UTC')::date, command_id, profile_id, service_id, attempts, busy_ms
-            FROM unnest($16::uuid[], $17::uuid[], $18::uuid[], $19::bigint[], $20::bigint[])
+            SELECT ($2::timestamptz AT TIME ZONE 'UTC')::date, command_id, profile_id, service_id, attempts, busy_ms
+            FROM unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::bigint[], $7::bigint[])
                 AS used (command_id, profile_id, service_id, attempts, busy_ms)
         )
         INSERT INTO attempts (id, job_id, number, outcome, worker_id, proxy_id, composed, queued_at, started_at,
             finished_at, exit_code, signal, failure, peak_memory_bytes, cpu_ms)
         SELECT id, job_id, number, outcome, worker_id, proxy_id, composed::jsonb, queued_at, started_at,
-            $15, exit_code, signal, failure::jsonb, peak_memory_bytes, cpu_ms
-        FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::text[], $5::uuid[], $6::uuid[], $7::text[],
-            $8::timestamptz[], $9::timestamptz[], $10::integer[], $11::text[], $12::text[], $13::bigint[], $14::bigint[])
-        AS finish (id, job_id, number, outcome, worker_id, proxy_id, composed, queued_at, started_at,
-            exit_code, signal, failure, peak_memory_bytes, cpu_ms)
-        ON CONFLICT (id) DO UPDATE SET outcome = excluded.outcome, finished_at = excluded.finished_at,
+            $2, exit_code, signal, failure::jsonb, peak_memory_bytes, cpu_ms
+        FROM",
+        "finish" {
+            "id": "uuid[]" = finish.attempt.uuid();
+            "job_id": "uuid[]" = finish.job.uuid();
+            "number": "integer[]" = finish.number;
+            "outcome": "text[]" as &str = finish.outcome;
+            "worker_id": "uuid[]" = finish.worker.uuid();
+            "proxy_id": "uuid[]" as Option<Uuid> = finish.proxy.map(Uuid::from);
+            "composed": "text[]" as Option<String> = optional_json("composed", finish.composed.as_deref())?;
+            "queued_at": "timestamptz[]" = finish.queued_at;
+            "started_at": "timestamptz[]" = finish.started_at;
+            "exit_code": "integer[]" as Option<i32> = finish.exit.exit_code;
+            "signal": "text[]" as Option<&str> = finish.exit.signal.as_deref();
+            "failure": "text[]" as Option<String> = optional_json("failure", finish.failure.as_ref())?;
+            "peak_memory_bytes": "bigint[]" as Option<i64> = finish.exit.peak_memory_bytes;
+            "cpu_ms": "bigint[]" as Option<i64> = finish.exit.cpu_ms;
+        },
+        "ON CONFLICT (id) DO UPDATE SET outcome = excluded.outcome, finished_at = excluded.finished_at,
             composed = coalesce(excluded.composed, attempts.composed), exit_code = excluded.exit_code,
             signal = excluded.signal, failure = excluded.failure,
-            peak_memory_bytes = excluded.peak_memory_bytes, cpu_ms = excluded.cpu_ms
-        "#,
-        &column.ids,
-        &column.jobs,
-        &column.numbers,
-        &column.outcomes as &[&str],
-        &column.workers,
-        &column.proxies as &[Option<Uuid>],
-        &column.composed as &[Option<String>],
-        &column.queued_ats,
-        &column.started_ats,
-        &column.exit_codes as &[Option<i32>],
-        &column.signals as &[Option<&str>],
-        &column.failures as &[Option<String>],
-        &column.peak_memory as &[Option<i64>],
-        &column.cpu_ms as &[Option<i64>],
+            peak_memory_bytes = excluded.peak_memory_bytes, cpu_ms = excluded.cpu_ms",
         now,
         &used.commands,
         &used.profiles,
@@ -180,45 +167,6 @@ pub async fn settled(
     .fetch_all(connection)
     .await?;
     Ok(rows.into_iter().map(AttemptId::from).collect())
-}
-
-#[derive(Default)]
-struct FinishColumns<'a> {
-    ids: Vec<Uuid>,
-    jobs: Vec<Uuid>,
-    numbers: Vec<i32>,
-    outcomes: Vec<&'static str>,
-    workers: Vec<Uuid>,
-    proxies: Vec<Option<Uuid>>,
-    composed: Vec<Option<String>>,
-    queued_ats: Vec<Time>,
-    started_ats: Vec<Time>,
-    exit_codes: Vec<Option<i32>>,
-    signals: Vec<Option<&'a str>>,
-    failures: Vec<Option<String>>,
-    peak_memory: Vec<Option<i64>>,
-    cpu_ms: Vec<Option<i64>>,
-}
-
-impl<'a> FinishColumns<'a> {
-    fn push(&mut self, finish: &'a Finish) -> Result<(), StoreError> {
-        self.ids.push(finish.attempt.uuid());
-        self.jobs.push(finish.job.uuid());
-        self.numbers.push(finish.number);
-        self.outcomes.push(finish.outcome);
-        self.workers.push(finish.worker.uuid());
-        self.proxies.push(finish.proxy.map(Uuid::from));
-        self.composed
-            .push(finish.composed.as_ref().map(|composed| to_json("composed", &**composed)).transpose()?);
-        self.queued_ats.push(finish.queued_at);
-        self.started_ats.push(finish.started_at);
-        self.exit_codes.push(finish.exit.exit_code);
-        self.signals.push(finish.exit.signal.as_deref());
-        self.failures.push(finish.failure.as_ref().map(|failure| to_json("failure", failure)).transpose()?);
-        self.peak_memory.push(finish.exit.peak_memory_bytes);
-        self.cpu_ms.push(finish.exit.cpu_ms);
-        Ok(())
-    }
 }
 
 /// An attempt as people see it.

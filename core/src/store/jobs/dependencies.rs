@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::{
     ids::JobId,
     job::{JobState, state::Ending},
-    store::{Connection, StoreError},
+    store::{Connection, StoreError, columns::query_rows},
 };
 
 /// A job that another one needs, and how it ended if it has.
@@ -70,22 +70,18 @@ pub async fn existing(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec
 
 /// Writes the edges of new jobs, or writes those of revived ones again.
 pub async fn write(connection: &mut Connection, edges: &[Edge]) -> Result<(), StoreError> {
-    let (mut jobs, mut positions, mut needs, mut outcomes) = (vec![], vec![], vec![], vec![]);
-    for edge in edges {
-        jobs.push(edge.job.uuid());
-        positions.push(edge.position);
-        needs.push(edge.needed.job.uuid());
-        outcomes.push(edge.needed.ending.map(|ending| ending.state().as_str()));
-    }
-    sqlx::query!(
+    query_rows!(
+        query for edge in edges,
         "INSERT INTO job_dependencies (job_id, position, needs_id, outcome, is_due)
          SELECT job_id, position, needs_id, outcome, coalesce(outcome <> 'succeeded', false)
-         FROM unnest($1::uuid[], $2::integer[], $3::uuid[], $4::text[]) AS edge (job_id, position, needs_id, outcome)
-         ON CONFLICT (job_id, position) DO UPDATE SET outcome = excluded.outcome, is_due = excluded.is_due",
-        &jobs,
-        &positions,
-        &needs,
-        &outcomes as &[Option<&str>],
+         FROM",
+        "edge" {
+            "job_id": "uuid[]" = edge.job.uuid();
+            "position": "integer[]" = edge.position;
+            "needs_id": "uuid[]" = edge.needed.job.uuid();
+            "outcome": "text[]" as Option<&str> = edge.needed.ending.map(|ending| ending.state().as_str());
+        },
+        "ON CONFLICT (job_id, position) DO UPDATE SET outcome = excluded.outcome, is_due = excluded.is_due",
     )
     .execute(connection)
     .await?;

@@ -25,7 +25,7 @@ use crate::{
         transition::{Applied, Facts},
     },
     limit::{Cap, GateKey, Limits},
-    store::{Connection, StoreError},
+    store::{Connection, StoreError, columns::query_rows},
 };
 use row::Row;
 pub use save::{Saved, save};
@@ -252,15 +252,17 @@ pub async fn look(
 /// statement has locked queues up behind those who wait for that lock, and so for itself.
 pub async fn fence(
     connection: &mut Connection,
-    jobs: &[Uuid],
-    attempts: &[Uuid],
+    attempts: impl Iterator<Item = (JobId, AttemptId)>,
 ) -> Result<Vec<AttemptId>, StoreError> {
-    let held = sqlx::query_scalar!(
-        r#"SELECT attempt_id AS "attempt_id!" FROM live_jobs AS live
-           JOIN unnest($1::uuid[], $2::uuid[]) AS told (job_id, attempt_id) USING (job_id, attempt_id)
-           WHERE live.job_id = ANY($1) ORDER BY live.job_id FOR NO KEY UPDATE OF live"#,
-        jobs,
-        attempts
+    let held = query_rows!(
+        query_scalar for (job, attempt) in attempts,
+        r#"SELECT attempt_id AS "attempt_id!" FROM live_jobs AS live JOIN"#,
+        "told" {
+            "job_id": "uuid[]" = job.uuid();
+            "attempt_id": "uuid[]" = attempt.uuid();
+        },
+        "USING (job_id, attempt_id)
+         WHERE live.job_id = ANY($1) ORDER BY live.job_id FOR NO KEY UPDATE OF live",
     )
     .fetch_all(connection)
     .await?;

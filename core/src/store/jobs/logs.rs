@@ -9,7 +9,7 @@ use super::live;
 use crate::{
     clock::Time,
     ids::{AttemptId, JobId},
-    store::{Connection, StoreError},
+    store::{Connection, StoreError, columns::query_rows},
 };
 
 /// Which pipe a line came from.
@@ -72,18 +72,22 @@ pub enum Appended {
 
 /// Appends batches of many attempts at once; the answers are in the order of the batches.
 pub async fn append(connection: &mut Connection, batches: &[Batch]) -> Result<Vec<Appended>, StoreError> {
-    let mut column = Columns::default();
-    for batch in batches {
-        column.push(batch);
-    }
-    let held = live::fence(connection, &column.jobs, &column.attempts).await?;
-    sqlx::query!(
-        r#"
-        WITH batch AS MATERIALIZED (
-            SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::integer[], $5::timestamptz[], $6::text[],
-                $7::text[], $8::text[])
-            AS batch (job_id, attempt_id, number, line_count, at, streams, offsets_ms, lines)
-        ), numbered AS (
+    let rows = batches.iter().filter_map(|batch| Some((batch, batch.lines.first()?.at)));
+    let held = live::fence(connection, rows.clone().map(|(batch, _)| (batch.job, batch.attempt))).await?;
+    query_rows!(
+        query for (batch, at) in rows,
+        "WITH batch AS MATERIALIZED (SELECT * FROM",
+        "batch" {
+            "job_id": "uuid[]" = batch.job.uuid();
+            "attempt_id": "uuid[]" = batch.attempt.uuid();
+            "number": "integer[]" = batch.number;
+            "line_count": "integer[]" = batch.lines.len() as i32;
+            "at": "timestamptz[]" = at;
+            "streams": "text[]" = batch.lines.iter().map(|line| line.stream.letter()).collect::<String>();
+            "offsets_ms": "text[]" = offsets_ms(&batch.lines, at);
+            "lines": "text[]" = batch.lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join("\n");
+        },
+        "), numbered AS (
             UPDATE live_jobs AS live
             SET log_lines = live.log_lines + batch.line_count, log_batch = batch.number
             FROM batch
@@ -93,16 +97,7 @@ pub async fn append(connection: &mut Connection, batches: &[Batch]) -> Result<Ve
         )
         INSERT INTO log_chunks (job_id, first_sequence, line_count, attempt, at, streams, offsets_ms, lines)
         SELECT job_id, first_sequence, line_count, numbered.attempt, at, streams, offsets_ms, lines
-        FROM numbered JOIN batch USING (job_id, attempt_id)
-        "#,
-        &column.jobs,
-        &column.attempts,
-        &column.numbers,
-        &column.line_counts,
-        &column.ats,
-        &column.streams,
-        &column.offsets,
-        &column.lines,
+        FROM numbered JOIN batch USING (job_id, attempt_id)",
     )
     .execute(connection)
     .await?;
@@ -110,32 +105,10 @@ pub async fn append(connection: &mut Connection, batches: &[Batch]) -> Result<Ve
     Ok(batches.iter().map(|batch| if is_held(batch) { Appended::Stored } else { Appended::Stale }).collect())
 }
 
-#[derive(Default)]
-struct Columns {
-    jobs: Vec<Uuid>,
-    attempts: Vec<Uuid>,
-    numbers: Vec<i32>,
-    line_counts: Vec<i32>,
-    ats: Vec<Time>,
-    streams: Vec<String>,
-    offsets: Vec<String>,
-    lines: Vec<String>,
-}
-
-impl Columns {
-    fn push(&mut self, batch: &Batch) {
-        let Some(first) = batch.lines.first() else { return };
-        self.jobs.push(batch.job.uuid());
-        self.attempts.push(batch.attempt.uuid());
-        self.numbers.push(batch.number);
-        self.line_counts.push(batch.lines.len() as i32);
-        self.ats.push(first.at);
-        self.streams.push(batch.lines.iter().map(|line| line.stream.letter()).collect());
-        let offsets =
-            batch.lines.iter().map(|line| (line.at - first.at).num_milliseconds().max(0).to_string());
-        self.offsets.push(offsets.collect::<Vec<_>>().join(","));
-        self.lines.push(batch.lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join("\n"));
-    }
+/// Milliseconds from the first line of a batch to each, with commas between.
+fn offsets_ms(lines: &[NewLine], first: Time) -> String {
+    let offsets = lines.iter().map(|line| (line.at - first).num_milliseconds().max(0).to_string());
+    offsets.collect::<Vec<_>>().join(",")
 }
 
 /// A stored line.

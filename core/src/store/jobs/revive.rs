@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     ids::{JobId, ProfileId},
     job::{JobState, Lane, state::Ending},
-    store::{Connection, StoreError},
+    store::{Connection, StoreError, columns::query_rows},
 };
 
 /// Locks ended jobs in order of id, and answers how they ended; those that are live, unknown or being removed are left out.
@@ -72,22 +72,24 @@ pub async fn revive(
     revivals: &[Revival],
     is_dispatched: bool,
 ) -> Result<(), StoreError> {
-    let (ids, are_blocked): (Vec<Uuid>, Vec<bool>) =
-        revivals.iter().map(|revival| (revival.job.uuid(), revival.is_blocked)).unzip();
-    let rounds: Vec<i64> = revivals.iter().map(|revival| revival.round).collect();
-    sqlx::query!(
-        r#"
-        WITH revival AS MATERIALIZED (
+    query_rows!(
+        query for revival in revivals,
+        "WITH revival AS MATERIALIZED (
             SELECT job_id, CASE WHEN is_blocked THEN 'blocked' ELSE 'queued' END AS state, round
-            FROM unnest($1::uuid[], $2::boolean[], $4::bigint[]) AS revival (job_id, is_blocked, round)
-        ), ended AS (
+            FROM",
+        "revival" {
+            "job_id": "uuid[]" = revival.job.uuid();
+            "is_blocked": "boolean[]" = revival.is_blocked;
+            "round": "bigint[]" = revival.round;
+        },
+        "        ), ended AS (
             DELETE FROM ended_jobs WHERE job_id = ANY($1) RETURNING *
         ), live AS (
             INSERT INTO live_jobs (job_id, queue, priority, state, version, run_at, queued_at, dispatched_at,
                 profile_id, proxy_id, schedule_id, attempt, log_lines, command_limits, fairness_key, round)
             SELECT jobs.id, jobs.queue, jobs.priority, revival.state, ended.version + 1, clock_timestamp(),
                 CASE WHEN revival.state = 'queued' THEN clock_timestamp() END,
-                CASE WHEN revival.state = 'queued' AND $3 THEN clock_timestamp() END,
+                CASE WHEN revival.state = 'queued' AND $2 THEN clock_timestamp() END,
                 jobs.profile_id, jobs.proxy_id, jobs.schedule_id, ended.attempt, ended.log_lines,
                 -- As `steps::submit` resolves them.
                 CASE WHEN coalesce(jobs.policy, version.policy) ?| ARRAY['maxConcurrency', 'rateLimits', 'caps']
@@ -110,12 +112,8 @@ pub async fn revive(
         )
         INSERT INTO queue_deltas (queue, blocked, queued, enqueued)
         SELECT queue, count(*) FILTER (WHERE state = 'blocked'), count(*) FILTER (WHERE state = 'queued'), count(*)
-        FROM live GROUP BY queue
-        "#,
-        &ids,
-        &are_blocked,
+        FROM live GROUP BY queue",
         is_dispatched,
-        &rounds
     )
     .execute(connection)
     .await?;

@@ -11,7 +11,7 @@ use crate::{
     clock::Time,
     ids::JobId,
     limit::{GateKey, Limits, gate::Gate},
-    store::{Connection, StoreError, from_json, to_json},
+    store::{Connection, StoreError, columns::query_rows, from_json, optional_json, to_json},
 };
 
 /// Gates as they were when they were locked, or looked at.
@@ -242,42 +242,34 @@ pub enum Wake {
     Soonest(Option<Duration>),
 }
 
+impl Wake {
+    const fn delay(self) -> Option<Duration> {
+        match self {
+            Self::At(delay) | Self::Soonest(delay) => delay,
+        }
+    }
+}
+
 /// Stores locked gates.
 pub async fn save(connection: &mut Connection, gates: &[Saved<'_>]) -> Result<(), StoreError> {
-    let (mut keys, mut states, mut waiters, mut demands, mut wakes, mut counts_held) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut keep_plans = Vec::new();
-    for saved in gates {
-        keys.push(saved.key.to_string());
-        states.push(to_json("state", saved.gate)?);
-        waiters.push(saved.gate.has_waiters);
-        counts_held.push(saved.gate.held.cast_signed());
-        demands.push(saved.demand.map(|limits| to_json("demand", limits)).transpose()?);
-        let (wait, keeps_plan) = match saved.wake {
-            Wake::At(wait) => (wait, false),
-            Wake::Soonest(wait) => (wait, true),
-        };
-        wakes.push(wait.map(|wait| wait.as_secs_f64()));
-        keep_plans.push(keeps_plan);
-    }
-    sqlx::query!(
-        r#"
-        UPDATE gates SET state = saved.state::jsonb, has_waiters = saved.has_waiters, held = saved.held,
+    query_rows!(
+        query for saved in gates,
+        "UPDATE gates SET state = saved.state::jsonb, has_waiters = saved.has_waiters, held = saved.held,
             demand = coalesce(saved.demand::jsonb, gates.demand),
             -- The least of a time and null is the time.
             wake_at = least(CASE WHEN saved.keeps_plan THEN gates.wake_at END,
                 clock_timestamp() + make_interval(secs => saved.wake_in))
-        FROM unnest($1::text[], $2::text[], $3::boolean[], $4::text[], $5::float8[], $6::boolean[], $7::integer[])
-            AS saved (key, state, has_waiters, demand, wake_in, keeps_plan, held)
-        WHERE gates.key = saved.key AND gates.key = ANY($1)
-        "#,
-        &keys,
-        &states,
-        &waiters,
-        &demands as &[Option<String>],
-        &wakes as &[Option<f64>],
-        &keep_plans,
-        &counts_held,
+        FROM",
+        "saved" {
+            "key": "text[]" = saved.key.to_string();
+            "state": "text[]" = to_json("state", saved.gate)?;
+            "has_waiters": "boolean[]" = saved.gate.has_waiters;
+            "held": "integer[]" = saved.gate.held.cast_signed();
+            "demand": "text[]" as Option<String> = optional_json("demand", saved.demand)?;
+            "wake_in": "float8[]" as Option<f64> = saved.wake.delay().map(|delay| delay.as_secs_f64());
+            "keeps_plan": "boolean[]" = matches!(saved.wake, Wake::Soonest(_));
+        },
+        "WHERE gates.key = saved.key AND gates.key = ANY($1)",
     )
     .execute(connection)
     .await?;

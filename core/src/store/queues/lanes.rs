@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     job::{HEAD_START, Lane, Standing, transition::Next},
-    store::{Connection, StoreError, jobs::live::Change},
+    store::{Connection, StoreError, columns::query_rows, jobs::live::Change},
 };
 
 /// How rounds are taken.
@@ -50,20 +50,20 @@ async fn take(
     counts: &BTreeMap<&Lane, i64>,
     taking: Taking,
 ) -> Result<BTreeMap<Lane, i64>, StoreError> {
-    let (mut queues, mut priorities, mut keys) = (Vec::new(), Vec::new(), Vec::new());
-    for lane in counts.keys() {
-        queues.push(lane.queue.clone());
-        priorities.push(lane.priority);
-        keys.push(lane.key.clone());
-    }
-    let rows = sqlx::query!(
-        r#"
-        WITH haste AS MATERIALIZED (
-            SELECT CASE WHEN $5 THEN set_config('synchronous_commit', 'off', true) END AS setting
+    let rows = query_rows!(
+        query for (lane, count) in counts,
+        "WITH haste AS MATERIALIZED (
+            SELECT CASE WHEN $2 THEN set_config('synchronous_commit', 'off', true) END AS setting
         ), wanted AS MATERIALIZED (
-            SELECT wanted.*, greatest(1, rounds.round - $6) AS first, rounds.round IS NULL AS is_new
-            FROM haste CROSS JOIN unnest($1::text[], $2::smallint[], $3::text[], $4::bigint[]) AS wanted (queue, priority, key, count)
-                LEFT JOIN rounds USING (queue, priority)
+            SELECT wanted.*, greatest(1, rounds.round - $3) AS first, rounds.round IS NULL AS is_new
+            FROM haste CROSS JOIN",
+        "wanted" {
+            "queue": "text[]" as &str = &lane.queue;
+            "priority": "smallint[]" = lane.priority;
+            "key": "text[]" as &str = &lane.key;
+            "count": "bigint[]" = *count;
+        },
+        r#"LEFT JOIN rounds USING (queue, priority)
         ), begun AS (
             INSERT INTO rounds (queue, priority, round) SELECT DISTINCT queue, priority, 0 FROM wanted WHERE is_new
             ON CONFLICT DO NOTHING
@@ -72,12 +72,7 @@ async fn take(
         SELECT queue, priority, key, first + count, count FROM wanted ORDER BY queue, priority, key
         ON CONFLICT (queue, priority, key) DO UPDATE SET taken = excluded.taken,
             next_round = greatest(lane.next_round, excluded.next_round - excluded.taken) + excluded.taken
-        RETURNING queue, priority, key, next_round - taken AS "first!"
-        "#,
-        &queues,
-        &priorities,
-        &keys,
-        &counts.values().copied().collect::<Vec<_>>(),
+        RETURNING queue, priority, key, next_round - taken AS "first!""#,
         taking == Taking::Ahead,
         HEAD_START,
     )
