@@ -5,7 +5,7 @@
 
 use uuid::Uuid;
 
-use super::name_pages::{Counts, NamePage, NamePageRequest};
+use super::table::catalogue_table;
 use crate::{
     clock::Time,
     ids::{CommandId, CommandVersionId, ProfileId, ProxyId, ServiceId},
@@ -79,9 +79,11 @@ struct CommandRow {
     read_at: Time,
 }
 
-impl From<CommandRow> for Command {
-    fn from(row: CommandRow) -> Self {
-        Self {
+impl TryFrom<CommandRow> for Command {
+    type Error = StoreError;
+
+    fn try_from(row: CommandRow) -> Result<Self, StoreError> {
+        Ok(Self {
             id: row.id.into(),
             name: row.name,
             description: row.description,
@@ -93,25 +95,33 @@ impl From<CommandRow> for Command {
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
-        }
+        })
     }
 }
 
 /// A statement that answers whole commands: what stands before their columns, and what stands behind.
 macro_rules! command_rows {
-    ($before:literal, $behind:literal $(, $argument:expr)* $(,)?) => {
+    ([$($before:literal)+], [$($after:literal)*] $(, $argument:expr)* $(,)?) => {
         sqlx::query_as!(
             CommandRow,
-            $before
-                + r#" id, name, description, version_id, profile_id, proxy_id, queue, version,
+            $($before +)+ r#" id, name, description, version_id, profile_id, proxy_id, queue, version,
                     created_at, updated_at, clock_timestamp() AS "read_at!",
                     ARRAY(SELECT service_id FROM command_services WHERE command_id = commands.id
                           ORDER BY position) AS "service_ids!" "#
-                + $behind
+                $(+ $after)*
             $(, $argument)*
         )
     };
 }
+
+catalogue_table!(command_rows, "commands", CommandId => Command:
+    load_by_name,
+    page,
+    lock,
+    name_is_taken,
+    /// Its versions stay for the jobs that run them.
+    delete,
+);
 
 /// Those of these commands that exist, in no particular order.
 pub async fn load(connection: &mut Connection, ids: &[CommandId]) -> Result<Vec<Command>, StoreError> {
@@ -125,88 +135,34 @@ pub async fn load_with_clock(
     ids: &[CommandId],
 ) -> Result<(Vec<Command>, Option<Time>), StoreError> {
     let ids: Vec<Uuid> = ids.iter().copied().map(Uuid::from).collect();
-    let rows =
-        command_rows!("SELECT", "FROM commands WHERE id = ANY($1)", &ids).fetch_all(connection).await?;
+    let rows = command_rows!(["SELECT"], ["FROM commands WHERE id = ANY($1)"], &ids);
+    let rows = rows.fetch_all(connection).await?;
     let now = rows.iter().map(|row| row.read_at).max();
-    Ok((rows.into_iter().map(Command::from).collect(), now))
+    Ok((rows.into_iter().map(Command::try_from).collect::<Result<_, _>>()?, now))
 }
 
-/// The commands that have one of these names.
-pub async fn load_by_name(connection: &mut Connection, names: &[String]) -> Result<Vec<Command>, StoreError> {
-    let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| !name.contains('\0')).collect();
-    let rows = command_rows!("SELECT", "FROM commands WHERE name = ANY($1)", &names as &[&str])
-        .fetch_all(connection)
-        .await?;
-    Ok(rows.into_iter().map(Command::from).collect())
+/// What Postgres sets when a command is written.
+struct Written {
+    version: i32,
+    created_at: Time,
+    updated_at: Time,
 }
 
-/// A page of all commands, in order of name.
-pub async fn page(
-    connection: &mut Connection,
-    request: &NamePageRequest,
-) -> Result<NamePage<Command>, StoreError> {
-    let Some(bounds) = request.bounds() else { return Ok(NamePage::empty()) };
-    let rows = command_rows!(
-        "WITH matching AS NOT MATERIALIZED (
-             SELECT id, name FROM commands
-             WHERE ($1::text IS NULL OR strpos(lower(name), lower($1)) > 0)
-                 AND ($2::text IS NULL OR (name, id) > ($2, $3::uuid))
-                 AND ($4::text IS NULL OR (name, id) < ($4, $5::uuid))
-         ), page AS (
-             (SELECT id FROM matching WHERE NOT $7::boolean ORDER BY name, id LIMIT $6)
-             UNION ALL
-             (SELECT id FROM matching WHERE $7 ORDER BY name DESC, id DESC LIMIT $6)
-         )
-         SELECT",
-        "FROM commands JOIN page USING (id) ORDER BY name, id",
-        bounds.search,
-        bounds.after_name,
-        bounds.after_id,
-        bounds.before_name,
-        bounds.before_id,
-        bounds.limit,
-        bounds.is_from_end,
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    let (name, id) = bounds.taken_from();
-    let counts = sqlx::query_as!(
-        Counts,
-        r#"SELECT count(*) AS "total!", count(*) FILTER (WHERE CASE WHEN $4::boolean
-               THEN (name, id) >= ($2, $3::uuid) ELSE (name, id) <= ($2, $3) END) AS "beyond!"
-           FROM commands WHERE $1::text IS NULL OR strpos(lower(name), lower($1)) > 0"#,
-        bounds.search,
-        name,
-        id,
-        bounds.is_from_end,
-    )
-    .fetch_one(connection)
-    .await?;
-    Ok(NamePage::of(rows.into_iter().map(Command::from).collect(), &counts, bounds.is_from_end))
-}
-
-/// Locks a command until the transaction ends; none if it does not exist.
-pub async fn lock(connection: &mut Connection, id: CommandId) -> Result<Option<Command>, StoreError> {
-    let row = command_rows!("SELECT", "FROM commands WHERE id = $1 FOR UPDATE", id.uuid())
-        .fetch_optional(connection)
-        .await?;
-    Ok(row.map(Command::from))
-}
-
-/// Whether another command than `id` has this name. Advice only: the table's constraint has the last word.
-pub async fn name_is_taken(
-    connection: &mut Connection,
-    id: CommandId,
-    name: &str,
-) -> Result<bool, StoreError> {
-    let is_taken = sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM commands WHERE name = $2 AND id <> $1) AS "is_taken!""#,
-        id.uuid(),
-        name
-    )
-    .fetch_one(connection)
-    .await?;
-    Ok(is_taken)
+/// A statement that writes a draft: `$1` is the id, `$4` the version's, the others are the draft's in order.
+macro_rules! write_command {
+    ($statement:literal, $id:expr, $version:expr, $draft:expr) => {
+        sqlx::query_as!(
+            Written,
+            $statement + " RETURNING version, created_at, updated_at",
+            $id.uuid(),
+            $draft.name,
+            $draft.description,
+            $version.uuid(),
+            $draft.profile_id.map(Uuid::from),
+            $draft.proxy_id.map(Uuid::from),
+            $draft.queue,
+        )
+    };
 }
 
 /// Writes a new command; its version must be there.
@@ -216,21 +172,16 @@ pub async fn insert(
     version: CommandVersionId,
     draft: CommandDraft,
 ) -> Result<Command, StoreError> {
-    let row = sqlx::query!(
+    let written = write_command!(
         "INSERT INTO commands (id, name, description, version_id, profile_id, proxy_id, queue)
-         VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING version, created_at, updated_at",
-        id.uuid(),
-        draft.name,
-        draft.description,
-        version.uuid(),
-        draft.profile_id.map(Uuid::from),
-        draft.proxy_id.map(Uuid::from),
-        draft.queue,
-    )
-    .fetch_one(&mut *connection)
-    .await?;
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        id,
+        version,
+        draft
+    );
+    let written = written.fetch_one(&mut *connection).await?;
     set_services(connection, id, &draft.service_ids).await?;
-    Ok(written(id, version, draft, (row.version, row.created_at, row.updated_at)))
+    Ok(command(id, version, draft, written))
 }
 
 /// Replaces what is stored and raises the version.
@@ -240,30 +191,20 @@ pub async fn update(
     version: CommandVersionId,
     draft: CommandDraft,
 ) -> Result<Command, StoreError> {
-    let row = sqlx::query!(
+    let written = write_command!(
         "UPDATE commands SET name = $2, description = $3, version_id = $4, profile_id = $5, proxy_id = $6,
              queue = $7, version = version + 1, updated_at = clock_timestamp()
-         WHERE id = $1 RETURNING version, created_at, updated_at",
-        id.uuid(),
-        draft.name,
-        draft.description,
-        version.uuid(),
-        draft.profile_id.map(Uuid::from),
-        draft.proxy_id.map(Uuid::from),
-        draft.queue,
-    )
-    .fetch_one(&mut *connection)
-    .await?;
+         WHERE id = $1",
+        id,
+        version,
+        draft
+    );
+    let written = written.fetch_one(&mut *connection).await?;
     set_services(connection, id, &draft.service_ids).await?;
-    Ok(written(id, version, draft, (row.version, row.created_at, row.updated_at)))
+    Ok(command(id, version, draft, written))
 }
 
-fn written(
-    id: CommandId,
-    version_id: CommandVersionId,
-    draft: CommandDraft,
-    (version, created_at, updated_at): (i32, Time, Time),
-) -> Command {
+fn command(id: CommandId, version_id: CommandVersionId, draft: CommandDraft, written: Written) -> Command {
     Command {
         id,
         name: draft.name,
@@ -273,9 +214,9 @@ fn written(
         proxy_id: draft.proxy_id,
         service_ids: draft.service_ids,
         queue: draft.queue,
-        version,
-        created_at,
-        updated_at,
+        version: written.version,
+        created_at: written.created_at,
+        updated_at: written.updated_at,
     }
 }
 
@@ -296,11 +237,5 @@ async fn set_services(
     )
     .execute(connection)
     .await?;
-    Ok(())
-}
-
-/// Removes a command; its versions stay for the jobs that run them.
-pub async fn delete(connection: &mut Connection, id: CommandId) -> Result<(), StoreError> {
-    sqlx::query!("DELETE FROM commands WHERE id = $1", id.uuid()).execute(connection).await?;
     Ok(())
 }

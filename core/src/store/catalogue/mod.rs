@@ -12,3 +12,4 @@ pub mod proxies;
 pub mod references;
 pub mod schedules;
 pub mod services;
+mod table;

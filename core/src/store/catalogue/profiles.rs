@@ -6,7 +6,7 @@
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::name_pages::{Counts, NamePage, NamePageRequest};
+use super::table::catalogue_table;
 use crate::{
     clock::Time,
     ids::ProfileId,
@@ -80,87 +80,15 @@ impl TryFrom<ProfileRow> for Profile {
 
 /// A statement that answers whole profiles: what stands before their columns, and what stands behind.
 macro_rules! profile_rows {
-    ($before:literal, $behind:literal $(, $argument:expr)* $(,)?) => {
+    ([$($before:literal)+], [$($after:literal)*] $(, $argument:expr)* $(,)?) => {
         sqlx::query_as!(
             ProfileRow,
-            $before
-                + " id, name, chrome_profile_path, description, labels, environment, proxy_selection, caps, version,
+            $($before +)+ " id, name, chrome_profile_path, description, labels, environment, proxy_selection, caps, version,
                     created_at, updated_at "
-                + $behind
+                $(+ $after)*
             $(, $argument)*
         )
     };
-}
-
-/// Those of these profiles that exist, in no particular order.
-pub async fn load(connection: &mut Connection, ids: &[ProfileId]) -> Result<Vec<Profile>, StoreError> {
-    let ids: Vec<Uuid> = ids.iter().copied().map(Uuid::from).collect();
-    let rows =
-        profile_rows!("SELECT", "FROM profiles WHERE id = ANY($1)", &ids).fetch_all(connection).await?;
-    rows.into_iter().map(Profile::try_from).collect()
-}
-
-/// The profiles that have one of these names.
-pub async fn load_by_name(connection: &mut Connection, names: &[String]) -> Result<Vec<Profile>, StoreError> {
-    let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| !name.contains('\0')).collect();
-    let rows = profile_rows!("SELECT", "FROM profiles WHERE name = ANY($1)", &names as &[&str])
-        .fetch_all(connection)
-        .await?;
-    rows.into_iter().map(Profile::try_from).collect()
-}
-
-/// A page of all profiles, in order of name.
-pub async fn page(
-    connection: &mut Connection,
-    request: &NamePageRequest,
-) -> Result<NamePage<Profile>, StoreError> {
-    let Some(bounds) = request.bounds() else { return Ok(NamePage::empty()) };
-    let rows = profile_rows!(
-        "WITH matching AS NOT MATERIALIZED (
-             SELECT id, name FROM profiles
-             WHERE ($1::text IS NULL OR strpos(lower(name), lower($1)) > 0)
-                 AND ($2::text IS NULL OR (name, id) > ($2, $3::uuid))
-                 AND ($4::text IS NULL OR (name, id) < ($4, $5::uuid))
-         ), page AS (
-             (SELECT id FROM matching WHERE NOT $7::boolean ORDER BY name, id LIMIT $6)
-             UNION ALL
-             (SELECT id FROM matching WHERE $7 ORDER BY name DESC, id DESC LIMIT $6)
-         )
-         SELECT",
-        "FROM profiles JOIN page USING (id) ORDER BY name, id",
-        bounds.search,
-        bounds.after_name,
-        bounds.after_id,
-        bounds.before_name,
-        bounds.before_id,
-        bounds.limit,
-        bounds.is_from_end,
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    let (name, id) = bounds.taken_from();
-    let counts = sqlx::query_as!(
-        Counts,
-        r#"SELECT count(*) AS "total!", count(*) FILTER (WHERE CASE WHEN $4::boolean
-               THEN (name, id) >= ($2, $3::uuid) ELSE (name, id) <= ($2, $3) END) AS "beyond!"
-           FROM profiles WHERE $1::text IS NULL OR strpos(lower(name), lower($1)) > 0"#,
-        bounds.search,
-        name,
-        id,
-        bounds.is_from_end,
-    )
-    .fetch_one(connection)
-    .await?;
-    let profiles = rows.into_iter().map(Profile::try_from).collect::<Result<_, _>>()?;
-    Ok(NamePage::of(profiles, &counts, bounds.is_from_end))
-}
-
-/// Locks a profile until the transaction ends; none if it does not exist.
-pub async fn lock(connection: &mut Connection, id: ProfileId) -> Result<Option<Profile>, StoreError> {
-    let row = profile_rows!("SELECT", "FROM profiles WHERE id = $1 FOR UPDATE", id.uuid())
-        .fetch_optional(connection)
-        .await?;
-    row.map(Profile::try_from).transpose()
 }
 
 /// Whether it exists; if so, nobody deletes it until the transaction ends.
@@ -170,6 +98,15 @@ pub async fn keep(connection: &mut Connection, id: ProfileId) -> Result<bool, St
         .await?;
     Ok(found.is_some())
 }
+
+catalogue_table!(profile_rows, "profiles", ProfileId => Profile:
+    load,
+    load_by_name,
+    page,
+    lock,
+    /// Takes its secrets and lists along. Refused by a constraint while a command or a live job names it.
+    delete,
+);
 
 /// What of a draft another profile has already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -202,30 +139,39 @@ pub async fn taken(
     Ok(found)
 }
 
+/// A statement that writes a draft: `$1` is the id, `$2` to `$8` are the columns in the draft's order.
+macro_rules! write_profile {
+    ($statement:literal, $id:expr, $draft:expr) => {
+        profile_rows!(
+            [$statement],
+            [],
+            $id.uuid(),
+            $draft.name,
+            $draft.chrome_profile_path,
+            $draft.description,
+            &$draft.labels,
+            to_json("environment", &$draft.environment)?,
+            $draft.proxy_selection.as_str(),
+            to_json("caps", &$draft.caps)?,
+        )
+    };
+}
+
 /// Writes a new profile.
 pub async fn insert(
     connection: &mut Connection,
     id: ProfileId,
     draft: &ProfileDraft,
 ) -> Result<Profile, StoreError> {
-    let row = profile_rows!(
+    let row = write_profile!(
         "INSERT INTO profiles
              (id, name, chrome_profile_path, description, labels, environment, proxy_selection, caps)
          VALUES ($1, $2, $3, $4, $5, $6::text::jsonb, $7, $8::text::jsonb)
          RETURNING",
-        "",
-        id.uuid(),
-        draft.name,
-        draft.chrome_profile_path,
-        draft.description,
-        &draft.labels,
-        to_json("environment", &draft.environment)?,
-        draft.proxy_selection.as_str(),
-        to_json("caps", &draft.caps)?,
-    )
-    .fetch_one(connection)
-    .await?;
-    Profile::try_from(row)
+        id,
+        draft
+    );
+    row.fetch_one(connection).await?.try_into()
 }
 
 /// Replaces what is stored and raises the version.
@@ -234,30 +180,14 @@ pub async fn update(
     id: ProfileId,
     draft: &ProfileDraft,
 ) -> Result<Profile, StoreError> {
-    let row = profile_rows!(
+    let row = write_profile!(
         "UPDATE profiles SET name = $2, chrome_profile_path = $3, description = $4, labels = $5,
              environment = $6::text::jsonb, proxy_selection = $7, caps = $8::text::jsonb,
              version = version + 1, updated_at = clock_timestamp()
          WHERE id = $1
          RETURNING",
-        "",
-        id.uuid(),
-        draft.name,
-        draft.chrome_profile_path,
-        draft.description,
-        &draft.labels,
-        to_json("environment", &draft.environment)?,
-        draft.proxy_selection.as_str(),
-        to_json("caps", &draft.caps)?,
-    )
-    .fetch_one(connection)
-    .await?;
-    Profile::try_from(row)
-}
-
-/// Removes a profile with its secrets and lists. Refused by a constraint while a command or a live job names
-/// it.
-pub async fn delete(connection: &mut Connection, id: ProfileId) -> Result<(), StoreError> {
-    sqlx::query!("DELETE FROM profiles WHERE id = $1", id.uuid()).execute(connection).await?;
-    Ok(())
+        id,
+        draft
+    );
+    row.fetch_one(connection).await?.try_into()
 }

@@ -6,7 +6,7 @@
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::name_pages::{Counts, NamePage, NamePageRequest};
+use super::table::catalogue_table;
 use crate::{
     clock::Time,
     ids::ProxyId,
@@ -86,89 +86,29 @@ impl TryFrom<ProxyRow> for Proxy {
 
 /// A statement that answers whole proxies: what stands before their columns, and what stands behind.
 macro_rules! proxy_rows {
-    ($before:literal, $behind:literal $(, $argument:expr)* $(,)?) => {
+    ([$($before:literal)+], [$($after:literal)*] $(, $argument:expr)* $(,)?) => {
         sqlx::query_as!(
             ProxyRow,
-            $before
-                + r#" id, name, protocol, address,
+            $($before +)+ r#" id, name, protocol, address,
                     (username_sealed IS NOT NULL OR password_sealed IS NOT NULL) AS "has_credentials!",
                     health, latency_ms, exit_address, checked_at, check_failure,
                     max_concurrency, rate_limits, version, created_at, updated_at "#
-                + $behind
+                $(+ $after)*
             $(, $argument)*
         )
     };
 }
 
-/// Those of these proxies that exist, in no particular order.
-pub async fn load(connection: &mut Connection, ids: &[ProxyId]) -> Result<Vec<Proxy>, StoreError> {
-    let ids: Vec<Uuid> = ids.iter().copied().map(Uuid::from).collect();
-    let rows = proxy_rows!("SELECT", "FROM proxies WHERE id = ANY($1)", &ids).fetch_all(connection).await?;
-    rows.into_iter().map(Proxy::try_from).collect()
-}
-
-/// The proxies that have one of these names.
-pub async fn load_by_name(connection: &mut Connection, names: &[String]) -> Result<Vec<Proxy>, StoreError> {
-    let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| !name.contains('\0')).collect();
-    let rows = proxy_rows!("SELECT", "FROM proxies WHERE name = ANY($1)", &names as &[&str])
-        .fetch_all(connection)
-        .await?;
-    rows.into_iter().map(Proxy::try_from).collect()
-}
-
-/// A page of all proxies, in order of name.
-pub async fn page(
-    connection: &mut Connection,
-    request: &NamePageRequest,
-) -> Result<NamePage<Proxy>, StoreError> {
-    let Some(bounds) = request.bounds() else { return Ok(NamePage::empty()) };
-    let rows = proxy_rows!(
-        "WITH matching AS NOT MATERIALIZED (
-             SELECT id, name FROM proxies
-             WHERE ($1::text IS NULL OR strpos(lower(name), lower($1)) > 0)
-                 AND ($2::text IS NULL OR (name, id) > ($2, $3::uuid))
-                 AND ($4::text IS NULL OR (name, id) < ($4, $5::uuid))
-         ), page AS (
-             (SELECT id FROM matching WHERE NOT $7::boolean ORDER BY name, id LIMIT $6)
-             UNION ALL
-             (SELECT id FROM matching WHERE $7 ORDER BY name DESC, id DESC LIMIT $6)
-         )
-         SELECT",
-        "FROM proxies JOIN page USING (id) ORDER BY name, id",
-        bounds.search,
-        bounds.after_name,
-        bounds.after_id,
-        bounds.before_name,
-        bounds.before_id,
-        bounds.limit,
-        bounds.is_from_end,
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    let (name, id) = bounds.taken_from();
-    let counts = sqlx::query_as!(
-        Counts,
-        r#"SELECT count(*) AS "total!", count(*) FILTER (WHERE CASE WHEN $4::boolean
-               THEN (name, id) >= ($2, $3::uuid) ELSE (name, id) <= ($2, $3) END) AS "beyond!"
-           FROM proxies WHERE $1::text IS NULL OR strpos(lower(name), lower($1)) > 0"#,
-        bounds.search,
-        name,
-        id,
-        bounds.is_from_end,
-    )
-    .fetch_one(connection)
-    .await?;
-    let proxies = rows.into_iter().map(Proxy::try_from).collect::<Result<_, _>>()?;
-    Ok(NamePage::of(proxies, &counts, bounds.is_from_end))
-}
-
-/// Locks a proxy until the transaction ends; none if it does not exist.
-pub async fn lock(connection: &mut Connection, id: ProxyId) -> Result<Option<Proxy>, StoreError> {
-    let row = proxy_rows!("SELECT", "FROM proxies WHERE id = $1 FOR UPDATE", id.uuid())
-        .fetch_optional(connection)
-        .await?;
-    row.map(Proxy::try_from).transpose()
-}
+catalogue_table!(proxy_rows, "proxies", ProxyId => Proxy:
+    load,
+    load_by_name,
+    page,
+    lock,
+    keep,
+    name_is_taken,
+    /// Refused by a constraint while a profile, a command or a live job names it.
+    delete,
+);
 
 /// The sealed credentials of a proxy that the caller has locked.
 pub async fn credentials(connection: &mut Connection, id: ProxyId) -> Result<SealedCredentials, StoreError> {
@@ -182,28 +122,6 @@ pub async fn credentials(connection: &mut Connection, id: ProxyId) -> Result<Sea
     Ok(sealed)
 }
 
-/// Which of these exist; nobody deletes those until the transaction ends.
-pub async fn keep(connection: &mut Connection, ids: &[ProxyId]) -> Result<Vec<ProxyId>, StoreError> {
-    let ids: Vec<Uuid> = ids.iter().copied().map(Uuid::from).collect();
-    let found =
-        sqlx::query_scalar!("SELECT id FROM proxies WHERE id = ANY($1) ORDER BY id FOR KEY SHARE", &ids)
-            .fetch_all(connection)
-            .await?;
-    Ok(found.into_iter().map(ProxyId::from).collect())
-}
-
-/// Whether another proxy than `id` has this name. Advice only: the table's constraint has the last word.
-pub async fn name_is_taken(connection: &mut Connection, id: ProxyId, name: &str) -> Result<bool, StoreError> {
-    let is_taken = sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM proxies WHERE name = $2 AND id <> $1) AS "is_taken!""#,
-        id.uuid(),
-        name
-    )
-    .fetch_one(connection)
-    .await?;
-    Ok(is_taken)
-}
-
 /// Writes a new proxy. Nothing is known of its health.
 pub async fn insert(
     connection: &mut Connection,
@@ -212,10 +130,10 @@ pub async fn insert(
     draft: &ProxyDraft,
 ) -> Result<Proxy, StoreError> {
     let row = proxy_rows!(
-        "INSERT INTO proxies (id, name, protocol, address, username_sealed, password_sealed, max_concurrency,
+        ["INSERT INTO proxies (id, name, protocol, address, username_sealed, password_sealed, max_concurrency,
              rate_limits)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb) RETURNING",
-        "",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb) RETURNING"],
+        [],
         id.uuid(),
         draft.name,
         protocol.as_str(),
@@ -227,7 +145,7 @@ pub async fn insert(
     )
     .fetch_one(connection)
     .await?;
-    Proxy::try_from(row)
+    row.try_into()
 }
 
 /// Replaces what is stored and raises the version. If it is another way out now, what was known of the proxy's
@@ -239,15 +157,15 @@ pub async fn update(
     is_moved: bool,
 ) -> Result<Proxy, StoreError> {
     let row = proxy_rows!(
-        "UPDATE proxies SET name = $2, address = $3, username_sealed = $4, password_sealed = $5,
+        ["UPDATE proxies SET name = $2, address = $3, username_sealed = $4, password_sealed = $5,
              max_concurrency = $6, rate_limits = $7::text::jsonb, health = CASE WHEN $8 THEN 'unknown' ELSE health END,
              latency_ms = CASE WHEN NOT $8 THEN latency_ms END,
              exit_address = CASE WHEN NOT $8 THEN exit_address END,
              checked_at = CASE WHEN NOT $8 THEN checked_at END,
              check_failure = CASE WHEN NOT $8 THEN check_failure END,
              version = version + 1, updated_at = clock_timestamp()
-         WHERE id = $1 RETURNING",
-        "",
+         WHERE id = $1 RETURNING"],
+        [],
         id.uuid(),
         draft.name,
         draft.address,
@@ -259,7 +177,7 @@ pub async fn update(
     )
     .fetch_one(connection)
     .await?;
-    Proxy::try_from(row)
+    row.try_into()
 }
 
 /// Writes what a check of this version found, at the database's time; none if the proxy is another version by
@@ -271,10 +189,10 @@ pub async fn set_health(
     health: &ProxyHealth,
 ) -> Result<Option<Proxy>, StoreError> {
     let row = proxy_rows!(
-        "UPDATE proxies SET health = $3, latency_ms = $4, exit_address = $5, check_failure = $6,
+        ["UPDATE proxies SET health = $3, latency_ms = $4, exit_address = $5, check_failure = $6,
              checked_at = clock_timestamp()
-         WHERE id = $1 AND version = $2 RETURNING",
-        "",
+         WHERE id = $1 AND version = $2 RETURNING"],
+        [],
         id.uuid(),
         version,
         health.status.as_str(),
@@ -285,10 +203,4 @@ pub async fn set_health(
     .fetch_optional(connection)
     .await?;
     row.map(Proxy::try_from).transpose()
-}
-
-/// Removes a proxy. Refused by a constraint while a profile, a command or a live job names it.
-pub async fn delete(connection: &mut Connection, id: ProxyId) -> Result<(), StoreError> {
-    sqlx::query!("DELETE FROM proxies WHERE id = $1", id.uuid()).execute(connection).await?;
-    Ok(())
 }

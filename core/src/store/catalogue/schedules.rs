@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::name_pages::{Counts, NamePage, NamePageRequest};
+use super::table::catalogue_table;
 use crate::{
     clock::Time,
     duration::IsoDuration,
@@ -146,98 +146,33 @@ impl TryFrom<Row> for Schedule {
 
 /// A statement that answers whole schedules: what stands before their columns, and what stands behind.
 macro_rules! schedule_rows {
-    ($before:literal, $behind:literal $(, $argument:expr)* $(,)?) => {
+    ([$($before:literal)+], [$($after:literal)*] $(, $argument:expr)* $(,)?) => {
         sqlx::query_as!(
             Row,
-            $before
-                + " id, name, cron, timezone, overlap, catch_up_ms, is_paused, command_id, profile_id, proxy_id, service_ids,
+            $($before +)+ " id, name, cron, timezone, overlap, catch_up_ms, is_paused, command_id, profile_id, proxy_id, service_ids,
                     queue, priority, policy, fairness_key, labels, input, input_sealed, next_at, last_at, last_failure,
                     version, created_at, updated_at "
-                + $behind
+                $(+ $after)*
             $(, $argument)*
         )
     };
 }
 
-/// Those of these schedules that exist, in no particular order.
-pub async fn load(connection: &mut Connection, ids: &[ScheduleId]) -> Result<Vec<Schedule>, StoreError> {
-    let ids: Vec<Uuid> = ids.iter().copied().map(Uuid::from).collect();
-    let rows =
-        schedule_rows!("SELECT", "FROM schedules WHERE id = ANY($1)", &ids).fetch_all(connection).await?;
-    rows.into_iter().map(Schedule::try_from).collect()
-}
-
-/// The schedules that have one of these names.
-pub async fn load_by_name(
-    connection: &mut Connection,
-    names: &[String],
-) -> Result<Vec<Schedule>, StoreError> {
-    let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| !name.contains('\0')).collect();
-    let rows = schedule_rows!("SELECT", "FROM schedules WHERE name = ANY($1)", &names as &[&str])
-        .fetch_all(connection)
-        .await?;
-    rows.into_iter().map(Schedule::try_from).collect()
-}
-
-/// A page of all schedules, in order of name.
-pub async fn page(
-    connection: &mut Connection,
-    request: &NamePageRequest,
-) -> Result<NamePage<Schedule>, StoreError> {
-    let Some(bounds) = request.bounds() else { return Ok(NamePage::empty()) };
-    let rows = schedule_rows!(
-        "WITH matching AS NOT MATERIALIZED (
-             SELECT id, name FROM schedules
-             WHERE ($1::text IS NULL OR strpos(lower(name), lower($1)) > 0)
-                 AND ($2::text IS NULL OR (name, id) > ($2, $3::uuid))
-                 AND ($4::text IS NULL OR (name, id) < ($4, $5::uuid))
-         ), page AS (
-             (SELECT id FROM matching WHERE NOT $7::boolean ORDER BY name, id LIMIT $6)
-             UNION ALL
-             (SELECT id FROM matching WHERE $7 ORDER BY name DESC, id DESC LIMIT $6)
-         )
-         SELECT",
-        "FROM schedules JOIN page USING (id) ORDER BY name, id",
-        bounds.search,
-        bounds.after_name,
-        bounds.after_id,
-        bounds.before_name,
-        bounds.before_id,
-        bounds.limit,
-        bounds.is_from_end,
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    let (name, id) = bounds.taken_from();
-    let counts = sqlx::query_as!(
-        Counts,
-        r#"SELECT count(*) AS "total!", count(*) FILTER (WHERE CASE WHEN $4::boolean
-               THEN (name, id) >= ($2, $3::uuid) ELSE (name, id) <= ($2, $3) END) AS "beyond!"
-           FROM schedules WHERE $1::text IS NULL OR strpos(lower(name), lower($1)) > 0"#,
-        bounds.search,
-        name,
-        id,
-        bounds.is_from_end,
-    )
-    .fetch_one(connection)
-    .await?;
-    let schedules = rows.into_iter().map(Schedule::try_from).collect::<Result<_, _>>()?;
-    Ok(NamePage::of(schedules, &counts, bounds.is_from_end))
-}
-
-/// Locks a schedule until the transaction ends; none if it does not exist.
-pub async fn lock(connection: &mut Connection, id: ScheduleId) -> Result<Option<Schedule>, StoreError> {
-    let row = schedule_rows!("SELECT", "FROM schedules WHERE id = $1 FOR UPDATE", id.uuid())
-        .fetch_optional(connection)
-        .await?;
-    row.map(Schedule::try_from).transpose()
-}
+catalogue_table!(schedule_rows, "schedules", ScheduleId => Schedule:
+    load,
+    load_by_name,
+    page,
+    lock,
+    name_is_taken,
+    /// The jobs that it has enqueued stay.
+    delete,
+);
 
 /// Locks schedules that are due, those that have been due longest first, and passes over what others have locked; and the time.
 pub async fn lock_due(connection: &mut Connection, limit: i64) -> Result<(Vec<Schedule>, Time), StoreError> {
     let rows = schedule_rows!(
-        "SELECT",
-        "FROM schedules WHERE next_at <= clock_timestamp() ORDER BY next_at LIMIT $1 FOR UPDATE SKIP LOCKED",
+        ["SELECT"],
+        ["FROM schedules WHERE next_at <= clock_timestamp() ORDER BY next_at LIMIT $1 FOR UPDATE SKIP LOCKED"],
         limit
     )
     .fetch_all(&mut *connection)
@@ -305,22 +240,6 @@ pub async fn advance(connection: &mut Connection, advances: &[Advance]) -> Resul
     Ok(())
 }
 
-/// Whether another schedule than `id` has this name. Advice only: the table's constraint has the last word.
-pub async fn name_is_taken(
-    connection: &mut Connection,
-    id: ScheduleId,
-    name: &str,
-) -> Result<bool, StoreError> {
-    let is_taken = sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM schedules WHERE name = $2 AND id <> $1) AS "is_taken!""#,
-        id.uuid(),
-        name
-    )
-    .fetch_one(connection)
-    .await?;
-    Ok(is_taken)
-}
-
 /// Writes a new schedule, or replaces what is stored and raises the version.
 pub async fn save(
     connection: &mut Connection,
@@ -332,7 +251,7 @@ pub async fn save(
     let services: Option<Vec<Uuid>> =
         template.services.as_ref().map(|ids| ids.iter().copied().map(Uuid::from).collect());
     let row = schedule_rows!(
-        "INSERT INTO schedules AS stored (id, name, cron, timezone, overlap, catch_up_ms, is_paused, command_id, profile_id,
+        ["INSERT INTO schedules AS stored (id, name, cron, timezone, overlap, catch_up_ms, is_paused, command_id, profile_id,
              proxy_id, service_ids, queue, priority, policy, labels, input, input_sealed, next_at,
              fairness_key)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::text::jsonb, $15, $16::text::jsonb, $17, $18, $19)
@@ -343,8 +262,8 @@ pub async fn save(
              policy = excluded.policy, labels = excluded.labels, input = excluded.input,
              input_sealed = excluded.input_sealed, next_at = excluded.next_at,
              fairness_key = excluded.fairness_key, version = stored.version + 1, updated_at = clock_timestamp()
-         RETURNING",
-        "",
+         RETURNING"],
+        [],
         id.uuid(),
         name,
         timing.cron.text(),
@@ -378,10 +297,4 @@ pub async fn save(
     .execute(connection)
     .await?;
     Schedule::try_from(row)
-}
-
-/// Removes a schedule. What it has enqueued stays.
-pub async fn delete(connection: &mut Connection, id: ScheduleId) -> Result<(), StoreError> {
-    sqlx::query!("DELETE FROM schedules WHERE id = $1", id.uuid()).execute(connection).await?;
-    Ok(())
 }
