@@ -18,86 +18,9 @@ use crate::{
     store::{Connection, StoreError},
 };
 
-/// The services that each of these profiles lists, in order.
-pub async fn services(
-    connection: &mut Connection,
-    profiles: &[ProfileId],
-) -> Result<HashMap<ProfileId, Vec<ServiceId>>, StoreError> {
-    let ids: Vec<Uuid> = profiles.iter().copied().map(Uuid::from).collect();
-    let rows = sqlx::query!(
-        "SELECT profile_id, service_id FROM profile_services WHERE profile_id = ANY($1)
-         ORDER BY profile_id, position",
-        &ids
-    )
-    .fetch_all(connection)
-    .await?;
-    let mut lists: HashMap<ProfileId, Vec<ServiceId>> = HashMap::new();
-    for row in rows {
-        lists.entry(row.profile_id.into()).or_default().push(row.service_id.into());
-    }
-    Ok(lists)
-}
-
-/// The proxies that each of these profiles lists, in order of preference.
-pub async fn proxies(
-    connection: &mut Connection,
-    profiles: &[ProfileId],
-) -> Result<HashMap<ProfileId, Vec<ProxyId>>, StoreError> {
-    let ids: Vec<Uuid> = profiles.iter().copied().map(Uuid::from).collect();
-    let rows = sqlx::query!(
-        "SELECT profile_id, proxy_id FROM profile_proxies WHERE profile_id = ANY($1)
-         ORDER BY profile_id, position",
-        &ids
-    )
-    .fetch_all(connection)
-    .await?;
-    let mut lists: HashMap<ProfileId, Vec<ProxyId>> = HashMap::new();
-    for row in rows {
-        lists.entry(row.profile_id.into()).or_default().push(row.proxy_id.into());
-    }
-    Ok(lists)
-}
-
-/// Replaces a profile's list of services.
-pub async fn set_services(
-    connection: &mut Connection,
-    profile: ProfileId,
-    services: &[ServiceId],
-) -> Result<(), StoreError> {
-    let ids: Vec<Uuid> = services.iter().copied().map(Uuid::from).collect();
-    sqlx::query!("DELETE FROM profile_services WHERE profile_id = $1", profile.uuid())
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query!(
-        "INSERT INTO profile_services (profile_id, service_id, position)
-         SELECT $1, id, position FROM unnest($2::uuid[]) WITH ORDINALITY AS listed (id, position)",
-        profile.uuid(),
-        &ids
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Replaces a profile's list of proxies.
-pub async fn set_proxies(
-    connection: &mut Connection,
-    profile: ProfileId,
-    proxies: &[ProxyId],
-) -> Result<(), StoreError> {
-    let ids: Vec<Uuid> = proxies.iter().copied().map(Uuid::from).collect();
-    sqlx::query!("DELETE FROM profile_proxies WHERE profile_id = $1", profile.uuid())
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query!(
-        "INSERT INTO profile_proxies (profile_id, proxy_id, position)
-         SELECT $1, id, position FROM unnest($2::uuid[]) WITH ORDINALITY AS listed (id, position)",
-        profile.uuid(),
-        &ids
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
+struct ListRow {
+    profile_id: Uuid,
+    id: Uuid,
 }
 
 struct ListedRow {
@@ -121,85 +44,91 @@ struct ParentCounts {
     beyond: i64,
 }
 
-/// For each of these services, the first `limit` profiles after the cursor that list it, in order of name.
-pub async fn profiles_of_services(
-    connection: &mut Connection,
-    services: &[ServiceId],
-    after: Option<&NameCursor>,
-    limit: u16,
-) -> Result<HashMap<ServiceId, NamePage<Profile>>, StoreError> {
-    let ids: Vec<Uuid> = services.iter().copied().map(Uuid::from).collect();
-    let (name, id) = place(after);
-    let rows = sqlx::query_as!(
-        ListedRow,
-        r#"SELECT parent.id AS "parent!", p.* FROM unnest($1::uuid[]) AS parent (id), LATERAL (
-               SELECT p.id, p.name, p.chrome_profile_path, p.description, p.labels, p.environment,
-                   p.proxy_selection, p.caps, p.version, p.created_at, p.updated_at
-               FROM profile_services listed JOIN profiles p ON p.id = listed.profile_id
-               WHERE listed.service_id = parent.id AND ($2::text IS NULL OR (p.name, p.id) > ($2, $3::uuid))
-               ORDER BY p.name, p.id LIMIT $4
-           ) p ORDER BY p.name, p.id"#,
-        &ids,
-        name,
-        id,
-        i64::from(limit.min(PAGE_ROWS_MAX)),
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    let counts = sqlx::query_as!(
-        ParentCounts,
-        r#"SELECT listed.service_id AS parent, count(*) AS "total!",
-               count(*) FILTER (WHERE (p.name, p.id) <= ($2, $3::uuid)) AS "beyond!"
-           FROM profile_services listed JOIN profiles p ON p.id = listed.profile_id
-           WHERE listed.service_id = ANY($1) GROUP BY listed.service_id"#,
-        &ids,
-        name,
-        id,
-    )
-    .fetch_all(connection)
-    .await?;
-    pages(rows, counts)
+/// Makes the three functions of one list.
+macro_rules! profile_list {
+    ($table:literal, $column:literal, $id:ident: $of:ident, $set:ident, $profiles_of:ident) => {
+        /// What each of these profiles lists, in order. Profiles with an empty list are left out.
+        pub async fn $of(
+            connection: &mut Connection,
+            profiles: &[ProfileId],
+        ) -> Result<HashMap<ProfileId, Vec<$id>>, StoreError> {
+            let ids: Vec<Uuid> = profiles.iter().copied().map(Uuid::from).collect();
+            let rows = sqlx::query_as!(
+                ListRow,
+                "SELECT profile_id, " + $column + " AS id FROM " + $table + " WHERE profile_id = ANY($1)
+                 ORDER BY profile_id, position",
+                &ids
+            );
+            let mut lists: HashMap<ProfileId, Vec<$id>> = HashMap::new();
+            for row in rows.fetch_all(connection).await? {
+                lists.entry(row.profile_id.into()).or_default().push(row.id.into());
+            }
+            Ok(lists)
+        }
+
+        /// Replaces a profile's list.
+        pub async fn $set(
+            connection: &mut Connection,
+            profile: ProfileId,
+            listed: &[$id],
+        ) -> Result<(), StoreError> {
+            let ids: Vec<Uuid> = listed.iter().copied().map(Uuid::from).collect();
+            sqlx::query!("DELETE FROM " + $table + " WHERE profile_id = $1", profile.uuid())
+                .execute(&mut *connection)
+                .await?;
+            sqlx::query!(
+                "INSERT INTO " + $table + " (profile_id, " + $column + ", position)
+                 SELECT $1, id, position FROM unnest($2::uuid[]) WITH ORDINALITY AS listed (id, position)",
+                profile.uuid(),
+                &ids
+            )
+            .execute(connection)
+            .await?;
+            Ok(())
+        }
+
+        /// For each of these, the first `limit` profiles after the cursor that list it, in order of name.
+        pub async fn $profiles_of(
+            connection: &mut Connection,
+            listed: &[$id],
+            after: Option<&NameCursor>,
+            limit: u16,
+        ) -> Result<HashMap<$id, NamePage<Profile>>, StoreError> {
+            let ids: Vec<Uuid> = listed.iter().copied().map(Uuid::from).collect();
+            let (name, id) = place(after);
+            let rows = sqlx::query_as!(
+                ListedRow,
+                r#"SELECT parent.id AS "parent!", p.* FROM unnest($1::uuid[]) AS parent (id), LATERAL (
+                       SELECT p.id, p.name, p.chrome_profile_path, p.description, p.labels, p.environment,
+                           p.proxy_selection, p.caps, p.version, p.created_at, p.updated_at
+                       FROM "# + $table + " listed JOIN profiles p ON p.id = listed.profile_id
+                       WHERE listed." + $column + " = parent.id
+                           AND ($2::text IS NULL OR (p.name, p.id) > ($2, $3::uuid))
+                       ORDER BY p.name, p.id LIMIT $4
+                   ) p ORDER BY p.name, p.id",
+                &ids,
+                name,
+                id,
+                i64::from(limit.min(PAGE_ROWS_MAX)),
+            );
+            let rows = rows.fetch_all(&mut *connection).await?;
+            let counts = sqlx::query_as!(
+                ParentCounts,
+                "SELECT listed." + $column + r#" AS parent, count(*) AS "total!",
+                       count(*) FILTER (WHERE (p.name, p.id) <= ($2, $3::uuid)) AS "beyond!"
+                   FROM "# + $table + " listed JOIN profiles p ON p.id = listed.profile_id
+                   WHERE listed." + $column + " = ANY($1) GROUP BY listed." + $column,
+                &ids,
+                name,
+                id,
+            );
+            pages(rows, counts.fetch_all(connection).await?)
+        }
+    };
 }
 
-/// For each of these proxies, the first `limit` profiles after the cursor that list it, in order of name.
-pub async fn profiles_of_proxies(
-    connection: &mut Connection,
-    proxies: &[ProxyId],
-    after: Option<&NameCursor>,
-    limit: u16,
-) -> Result<HashMap<ProxyId, NamePage<Profile>>, StoreError> {
-    let ids: Vec<Uuid> = proxies.iter().copied().map(Uuid::from).collect();
-    let (name, id) = place(after);
-    let rows = sqlx::query_as!(
-        ListedRow,
-        r#"SELECT parent.id AS "parent!", p.* FROM unnest($1::uuid[]) AS parent (id), LATERAL (
-               SELECT p.id, p.name, p.chrome_profile_path, p.description, p.labels, p.environment,
-                   p.proxy_selection, p.caps, p.version, p.created_at, p.updated_at
-               FROM profile_proxies listed JOIN profiles p ON p.id = listed.profile_id
-               WHERE listed.proxy_id = parent.id AND ($2::text IS NULL OR (p.name, p.id) > ($2, $3::uuid))
-               ORDER BY p.name, p.id LIMIT $4
-           ) p ORDER BY p.name, p.id"#,
-        &ids,
-        name,
-        id,
-        i64::from(limit.min(PAGE_ROWS_MAX)),
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    let counts = sqlx::query_as!(
-        ParentCounts,
-        r#"SELECT listed.proxy_id AS parent, count(*) AS "total!",
-               count(*) FILTER (WHERE (p.name, p.id) <= ($2, $3::uuid)) AS "beyond!"
-           FROM profile_proxies listed JOIN profiles p ON p.id = listed.profile_id
-           WHERE listed.proxy_id = ANY($1) GROUP BY listed.proxy_id"#,
-        &ids,
-        name,
-        id,
-    )
-    .fetch_all(connection)
-    .await?;
-    pages(rows, counts)
-}
+profile_list!("profile_services", "service_id", ServiceId: services, set_services, profiles_of_services);
+profile_list!("profile_proxies", "proxy_id", ProxyId: proxies, set_proxies, profiles_of_proxies);
 
 /// A cursor as the statements take it. One with NUL, which Postgres does not take, lies where it lies
 /// without.

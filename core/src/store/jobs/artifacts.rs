@@ -89,18 +89,23 @@ impl Row {
     }
 }
 
+/// A statement that returns whole artifacts: what stands behind their columns.
+macro_rules! artifact_rows {
+    ($after:literal, $argument:expr) => {
+        sqlx::query_as!(
+            Row,
+            "SELECT id, job_id, attempt_id, attempt, name, content_type, size_bytes, sha256, path, created_at, pruned_at
+             FROM artifacts " + $after,
+            $argument
+        )
+    };
+}
+
 /// The files of jobs, in order of making.
 pub async fn of_jobs(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<ArtifactRecord>, StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
-    let rows = sqlx::query_as!(
-        Row,
-        "SELECT id, job_id, attempt_id, attempt, name, content_type, size_bytes, sha256, path, created_at, pruned_at
-         FROM artifacts WHERE job_id = ANY($1) ORDER BY id",
-        &ids
-    )
-    .fetch_all(connection)
-    .await?;
-    rows.into_iter().map(Row::read).collect()
+    let rows = artifact_rows!("WHERE job_id = ANY($1) ORDER BY id", &ids);
+    rows.fetch_all(connection).await?.into_iter().map(Row::read).collect()
 }
 
 /// Files by id, in any order.
@@ -109,15 +114,8 @@ pub async fn by_ids(
     ids: &[ArtifactId],
 ) -> Result<Vec<ArtifactRecord>, StoreError> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-    let rows = sqlx::query_as!(
-        Row,
-        "SELECT id, job_id, attempt_id, attempt, name, content_type, size_bytes, sha256, path, created_at, pruned_at
-         FROM artifacts WHERE id = ANY($1)",
-        &ids
-    )
-    .fetch_all(connection)
-    .await?;
-    rows.into_iter().map(Row::read).collect()
+    let rows = artifact_rows!("WHERE id = ANY($1)", &ids);
+    rows.fetch_all(connection).await?.into_iter().map(Row::read).collect()
 }
 
 /// One file by id.
@@ -125,13 +123,6 @@ pub async fn by_id(
     connection: &mut Connection,
     id: ArtifactId,
 ) -> Result<Option<ArtifactRecord>, StoreError> {
-    let row = sqlx::query_as!(
-        Row,
-        "SELECT id, job_id, attempt_id, attempt, name, content_type, size_bytes, sha256, path, created_at, pruned_at
-         FROM artifacts WHERE id = $1",
-        id.uuid()
-    )
-    .fetch_optional(connection)
-    .await?;
-    row.map(Row::read).transpose()
+    let row = artifact_rows!("WHERE id = $1", id.uuid());
+    row.fetch_optional(connection).await?.map(Row::read).transpose()
 }

@@ -160,6 +160,35 @@ pub struct Started {
     pub proxy: Option<ProxyId>,
 }
 
+/// A statement that returns whole live rows of `$1`: what stands before them, the columns of their terms, their table.
+macro_rules! live_rows {
+    ($before:literal, $terms:literal, $from:literal, $jobs:expr) => {
+        sqlx::query_as!(
+            Row,
+            $before
+                + r#" SELECT job_id, queue, priority, state, version, run_at, is_retry, queued_at, dispatched_at, parked_on,
+                    profile_id, proxy_id, attempt, counted, lost, attempt_id, worker_id, attempt_proxy_id, attempt_at,
+                    started_at, cancel_asked_at, progress_fraction, progress_message, log_lines,
+                    clock_timestamp() AS "now!", called_for, holds, fairness_key, round, "#
+                + $terms
+                + " FROM "
+                + $from,
+            &$jobs.iter().map(|job| job.uuid()).collect::<Vec<_>>()
+        )
+    };
+    (with terms: $before:literal, $from:literal, $jobs:expr) => {
+        live_rows!(
+            $before,
+            r#"command_limits::text,
+                coalesce((SELECT is_paused FROM queues WHERE name = live.queue), false) AS "is_paused!",
+                (SELECT max_concurrency FROM queues WHERE name = live.queue) AS queue_concurrency,
+                (SELECT caps FROM profiles WHERE id = live.profile_id AND caps <> '[]')::text AS profile_caps"#,
+            $from,
+            $jobs
+        )
+    };
+}
+
 /// Locks the live rows of these jobs, in order of id. Jobs that are not live are left out. The second value is the
 /// database's time once all locks were held; null when nothing was found.
 ///
@@ -168,27 +197,16 @@ pub async fn lock(
     connection: &mut Connection,
     jobs: &[JobId],
 ) -> Result<(Vec<LiveJob>, Option<Time>), StoreError> {
-    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
-    let rows = sqlx::query_as!(
-        Row,
-        r#"
-        WITH locked AS MATERIALIZED (
+    let rows = live_rows!(
+        "WITH live AS MATERIALIZED (
             SELECT * FROM live_jobs WHERE job_id = ANY($1) ORDER BY job_id FOR UPDATE
-        )
-        SELECT job_id, queue, priority, state, version, run_at, is_retry, queued_at, dispatched_at, parked_on,
-            profile_id, proxy_id, attempt, counted, lost, attempt_id, worker_id, attempt_proxy_id, attempt_at,
-            started_at, cancel_asked_at, progress_fraction, progress_message, log_lines, clock_timestamp() AS "now!",
-            called_for, holds, fairness_key, round,
-            NULL AS command_limits, false AS "is_paused!", NULL::integer AS queue_concurrency, NULL AS profile_caps
-        FROM locked
-        "#,
-        &ids
-    )
-    .fetch_all(connection)
-    .await?;
-    let now = rows.iter().map(|row| row.now).max();
-    let rows = row::read(rows)?;
-    Ok((rows.into_iter().map(|(row, _not_read)| row).collect(), now))
+        )",
+        r#"NULL AS command_limits, false AS "is_paused!", NULL::integer AS queue_concurrency, NULL AS profile_caps"#,
+        "live",
+        jobs
+    );
+    let (jobs, now) = row::read(rows.fetch_all(connection).await?)?;
+    Ok((jobs.into_iter().map(|(job, _not_read)| job).collect(), now))
 }
 
 /// The same with their terms.
@@ -196,28 +214,14 @@ pub async fn lock_with_terms(
     connection: &mut Connection,
     jobs: &[JobId],
 ) -> Result<(Vec<(LiveJob, Terms)>, Option<Time>), StoreError> {
-    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
-    let rows = sqlx::query_as!(
-        Row,
-        r#"
-        WITH locked AS MATERIALIZED (
+    let rows = live_rows!(
+        with terms: "WITH live AS MATERIALIZED (
             SELECT * FROM live_jobs WHERE job_id = ANY($1) ORDER BY job_id FOR UPDATE
-        )
-        SELECT job_id, queue, priority, state, version, run_at, is_retry, queued_at, dispatched_at, parked_on,
-            profile_id, proxy_id, attempt, counted, lost, attempt_id, worker_id, attempt_proxy_id, attempt_at,
-            started_at, cancel_asked_at, progress_fraction, progress_message, log_lines, clock_timestamp() AS "now!",
-            command_limits::text, called_for, holds, fairness_key, round,
-            coalesce((SELECT is_paused FROM queues WHERE name = locked.queue), false) AS "is_paused!",
-            (SELECT max_concurrency FROM queues WHERE name = locked.queue) AS queue_concurrency,
-            (SELECT caps FROM profiles WHERE id = locked.profile_id AND caps <> '[]')::text AS profile_caps
-        FROM locked
-        "#,
-        &ids
-    )
-    .fetch_all(connection)
-    .await?;
-    let now = rows.iter().map(|row| row.now).max();
-    Ok((row::read(rows)?, now))
+        )",
+        "live",
+        jobs
+    );
+    row::read(rows.fetch_all(connection).await?)
 }
 
 /// The live rows of these jobs as they are, without locking them, with their terms and the database's time.
@@ -225,25 +229,8 @@ pub async fn look(
     connection: &mut Connection,
     jobs: &[JobId],
 ) -> Result<(Vec<(LiveJob, Terms)>, Option<Time>), StoreError> {
-    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
-    let rows = sqlx::query_as!(
-        Row,
-        r#"
-        SELECT job_id, queue, priority, state, version, run_at, is_retry, queued_at, dispatched_at, parked_on,
-            profile_id, proxy_id, attempt, counted, lost, attempt_id, worker_id, attempt_proxy_id, attempt_at,
-            started_at, cancel_asked_at, progress_fraction, progress_message, log_lines, clock_timestamp() AS "now!",
-            command_limits::text, called_for, holds, fairness_key, round,
-            coalesce((SELECT is_paused FROM queues WHERE name = live_jobs.queue), false) AS "is_paused!",
-            (SELECT max_concurrency FROM queues WHERE name = live_jobs.queue) AS queue_concurrency,
-            (SELECT caps FROM profiles WHERE id = live_jobs.profile_id AND caps <> '[]')::text AS profile_caps
-        FROM live_jobs WHERE job_id = ANY($1)
-        "#,
-        &ids
-    )
-    .fetch_all(connection)
-    .await?;
-    let now = rows.iter().map(|row| row.now).max();
-    Ok((row::read(rows)?, now))
+    let rows = live_rows!(with terms: "", "live_jobs AS live WHERE job_id = ANY($1)", jobs);
+    row::read(rows.fetch_all(connection).await?)
 }
 
 /// Locks the live rows of these jobs that these attempts (one for each) still hold, in order of id; answers those attempts.

@@ -77,10 +77,12 @@ impl Parsed {
     }
 }
 
-/// Rows as they were read at once.
-pub(super) fn read(rows: Vec<Row>) -> Result<Vec<(LiveJob, Terms)>, StoreError> {
+/// The jobs of rows that one statement returned, and its time. `None` if there are no rows.
+pub(super) fn read(rows: Vec<Row>) -> Result<(Vec<(LiveJob, Terms)>, Option<Time>), StoreError> {
+    let now = rows.iter().map(|row| row.now).max();
     let mut parsed = Parsed::default();
-    rows.into_iter().map(|row| row.read(&mut parsed)).collect()
+    let jobs = rows.into_iter().map(|row| row.read(&mut parsed)).collect::<Result<_, _>>()?;
+    Ok((jobs, now))
 }
 
 fn from_text<T: serde::de::DeserializeOwned>(
