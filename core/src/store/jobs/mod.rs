@@ -1,12 +1,15 @@
 //! Jobs: their records, live rows, attempts, events, logs and artifacts.
 
 pub mod artifacts;
+mod attempt_records;
 pub mod attempts;
 pub mod dependencies;
 pub mod events;
 pub mod inputs;
 pub mod insert;
 pub mod live;
+mod log_lines;
+mod log_search;
 pub mod logs;
 pub mod mutants;
 pub mod pages;

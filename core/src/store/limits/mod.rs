@@ -3,3 +3,4 @@
 pub mod declared;
 pub mod gates;
 pub mod usage;
+mod waiters;
