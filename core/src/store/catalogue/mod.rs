@@ -10,6 +10,7 @@ pub mod profile_secrets;
 pub mod profiles;
 pub mod proxies;
 pub mod references;
+mod schedule_firing;
 pub mod schedules;
 pub mod services;
 mod table;

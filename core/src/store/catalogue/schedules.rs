@@ -8,13 +8,14 @@ use std::time::Duration;
 use serde_json::Value;
 use uuid::Uuid;
 
+pub use super::schedule_firing::{Advance, advance, live_jobs, until_next};
 use super::table::catalogue_table;
 use crate::{
     clock::Time,
     duration::IsoDuration,
-    ids::{CommandId, JobId, ProfileId, ProxyId, ScheduleId, ServiceId},
+    ids::{CommandId, ProfileId, ProxyId, ScheduleId, ServiceId},
     schedule::{Cron, Overlap, Timing, Zone},
-    store::{Connection, StoreError, columns::query_rows, queues::backlog, to_json},
+    store::{Connection, StoreError, queues::backlog, to_json},
 };
 
 /// A schedule.
@@ -179,65 +180,6 @@ pub async fn lock_due(connection: &mut Connection, limit: i64) -> Result<(Vec<Sc
     .await?;
     let now = backlog::clock(connection).await?;
     Ok((rows.into_iter().map(Schedule::try_from).collect::<Result<_, _>>()?, now))
-}
-
-/// How long it is until the next one is due; zero if one is due already, nothing if none ever will be.
-pub async fn until_next(connection: &mut Connection) -> Result<Option<Duration>, StoreError> {
-    let millis = sqlx::query_scalar!(
-        "SELECT (extract(epoch FROM min(next_at) - clock_timestamp()) * 1000)::bigint FROM schedules
-         WHERE next_at IS NOT NULL"
-    )
-    .fetch_one(connection)
-    .await?;
-    Ok(millis.map(|millis| Duration::from_millis(u64::try_from(millis).unwrap_or(0))))
-}
-
-/// The jobs of these schedules that have not ended.
-pub async fn live_jobs(
-    connection: &mut Connection,
-    ids: &[ScheduleId],
-) -> Result<Vec<(ScheduleId, JobId)>, StoreError> {
-    let ids: Vec<Uuid> = ids.iter().copied().map(Uuid::from).collect();
-    let rows = sqlx::query!(
-        r#"SELECT schedule_id AS "schedule_id!", job_id FROM live_jobs WHERE schedule_id = ANY($1)"#,
-        &ids
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.schedule_id.into(), row.job_id.into())).collect())
-}
-
-/// Where a schedule stands after it was looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Advance {
-    /// Which.
-    pub id: ScheduleId,
-    /// What is to be looked at next.
-    pub next_at: Option<Time>,
-    /// The time of the last firing that enqueued a job; none leaves it as it is.
-    pub last_at: Option<Time>,
-    /// Why its job was refused. None with a `last_at`: nothing was; none without one leaves it as it is.
-    pub failure: Option<String>,
-}
-
-/// Moves schedules on.
-pub async fn advance(connection: &mut Connection, advances: &[Advance]) -> Result<(), StoreError> {
-    query_rows!(
-        query for advance in advances,
-        "UPDATE schedules SET next_at = moved.next_at, last_at = coalesce(moved.last_at, schedules.last_at),
-             last_failure = CASE WHEN moved.failure IS NULL AND moved.last_at IS NULL THEN last_failure ELSE failure END
-         FROM",
-        "moved" {
-            "id": "uuid[]" = advance.id.uuid();
-            "next_at": "timestamptz[]" as Option<Time> = advance.next_at;
-            "last_at": "timestamptz[]" as Option<Time> = advance.last_at;
-            "failure": "text[]" as Option<&str> = advance.failure.as_deref();
-        },
-        "WHERE schedules.id = moved.id",
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
 }
 
 /// Writes a new schedule, or replaces what is stored and raises the version.

@@ -7,6 +7,7 @@ pub mod dependencies;
 pub mod events;
 pub mod inputs;
 pub mod insert;
+mod job_parts;
 pub mod live;
 mod log_lines;
 mod log_search;

@@ -6,6 +6,7 @@
 use serde_json::Value;
 use uuid::Uuid;
 
+pub use super::job_parts::{Input, Origin, Position, inputs, origins, positions, results};
 use crate::{
     clock::Time,
     command_kind::Kind,
@@ -110,39 +111,6 @@ pub async fn by_ids(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<J
     rows.into_iter().map(Row::read).collect()
 }
 
-/// What a job was given.
-#[derive(Debug, Clone)]
-pub struct Input {
-    /// The job.
-    pub job: JobId,
-    /// The input, `***` in the places of its secrets.
-    pub public: Value,
-    /// The secrets of the input, sealed.
-    pub sealed: Option<Vec<u8>>,
-}
-
-/// The inputs of jobs, in any order.
-pub async fn inputs(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<Input>, StoreError> {
-    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
-    let rows = sqlx::query!("SELECT id, input, input_sealed FROM jobs WHERE id = ANY($1)", &ids)
-        .fetch_all(connection)
-        .await?;
-    let read = |id: Uuid, public, sealed| Input { job: id.into(), public, sealed };
-    Ok(rows.into_iter().map(|row| read(row.id, row.input, row.input_sealed)).collect())
-}
-
-/// What jobs returned; those that returned nothing, or have not ended well, are left out.
-pub async fn results(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<(JobId, Value)>, StoreError> {
-    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
-    let rows = sqlx::query!(
-        r#"SELECT job_id, result AS "result!" FROM ended_jobs WHERE job_id = ANY($1) AND result IS NOT NULL"#,
-        &ids
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.job_id.into(), row.result)).collect())
-}
-
 struct Row {
     id: Uuid,
     command_version_id: Uuid,
@@ -212,94 +180,4 @@ impl Row {
             log_lines: self.log_lines,
         })
     }
-}
-
-/// Where a job stands: what a follower compares to learn whether there is something new.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Position {
-    /// The job.
-    pub job: JobId,
-    /// Its state.
-    pub state: JobState,
-    /// Number of its newest event.
-    pub version: i32,
-    /// Number of its newest attempt.
-    pub attempt: i32,
-    /// Sequence of its last log line.
-    pub log_lines: i64,
-}
-
-/// Where these jobs stand, in any order; those that do not exist are left out.
-pub async fn positions(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<Position>, StoreError> {
-    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
-    let rows = sqlx::query!(
-        r#"
-        SELECT job_id AS "job_id!", state AS "state!", version AS "version!", attempt AS "attempt!",
-            log_lines AS "log_lines!"
-        FROM live_jobs WHERE job_id = ANY($1)
-        UNION ALL
-        SELECT job_id, state, version, attempt, log_lines FROM ended_jobs WHERE job_id = ANY($1)
-        "#,
-        &ids
-    )
-    .fetch_all(connection)
-    .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(Position {
-                job: row.job_id.into(),
-                state: JobState::parse(&row.state)
-                    .ok_or_else(|| StoreError::corrupt("live_jobs", "state", &row.state))?,
-                version: row.version,
-                attempt: row.attempt,
-                log_lines: row.log_lines,
-            })
-        })
-        .collect()
-}
-
-/// What never changes about a job and lists are filtered by.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Origin {
-    /// The job.
-    pub job: JobId,
-    /// Its command.
-    pub command_id: CommandId,
-    /// Its queue.
-    pub queue: String,
-    /// Its profile.
-    pub profile_id: Option<ProfileId>,
-    /// The proxy that it names.
-    pub proxy_id: Option<ProxyId>,
-    /// Its services.
-    pub service_ids: Vec<ServiceId>,
-    /// Its labels.
-    pub labels: Vec<String>,
-    /// When it was accepted.
-    pub created_at: Time,
-}
-
-/// The origins of these jobs, in any order.
-pub async fn origins(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<Origin>, StoreError> {
-    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
-    let rows = sqlx::query!(
-        "SELECT id, command_id, queue, profile_id, proxy_id, service_ids, labels, created_at
-         FROM jobs WHERE id = ANY($1)",
-        &ids
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Origin {
-            job: row.id.into(),
-            command_id: row.command_id.into(),
-            queue: row.queue,
-            profile_id: row.profile_id.map(ProfileId::from),
-            proxy_id: row.proxy_id.map(ProxyId::from),
-            service_ids: row.service_ids.into_iter().map(ServiceId::from).collect(),
-            labels: row.labels,
-            created_at: row.created_at,
-        })
-        .collect())
 }

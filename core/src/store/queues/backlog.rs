@@ -4,12 +4,13 @@
 //! written by one statement, which `live::fence` warns of: here whatever changes a row meanwhile also takes it out of what is
 //! written, so that nobody waits for himself.
 
-use std::time::Duration;
-
 use uuid::Uuid;
 
+pub use super::{
+    due::{clock, due, expired, next_due_in},
+    marks::{Mark, mark_again, marked, still_marked, unmark},
+};
 use crate::{
-    clock::Time,
     ids::JobId,
     job::ReadyJob,
     store::{Connection, StoreError},
@@ -24,22 +25,6 @@ pub struct Backlog {
     pub priority: i16,
     /// The lowest round of such a job.
     pub first_round: i64,
-}
-
-/// A job that was handed over and is still ready.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mark {
-    /// The job.
-    pub ready: ReadyJob,
-    /// When it was handed over.
-    pub at: Time,
-}
-
-impl Mark {
-    /// Its place among all marks.
-    pub const fn place(&self) -> (Time, JobId) {
-        (self.at, self.ready.job)
-    }
 }
 
 /// Marks the first `most` jobs of a queue's backlog of one priority, of rounds before `before`, as handed over, and answers them.
@@ -138,125 +123,4 @@ pub async fn backlogs(connection: &mut Connection) -> Result<Vec<Backlog>, Store
         .into_iter()
         .map(|row| Backlog { queue: row.name, priority: row.level, first_round: row.round })
         .collect())
-}
-
-/// Jobs that were handed over at least `age` ago and are still ready, oldest mark first, behind a place.
-pub async fn marked(
-    connection: &mut Connection,
-    age: Duration,
-    after: Option<(Time, JobId)>,
-    most: i64,
-) -> Result<Vec<Mark>, StoreError> {
-    let (after_at, after_job) = after.unzip();
-    let rows = sqlx::query!(
-        r#"
-        SELECT job_id, queue, priority, round, dispatched_at AS "at!" FROM live_jobs
-        WHERE dispatched_at <= clock_timestamp() - make_interval(secs => $1)
-            AND ($2::timestamptz IS NULL OR (dispatched_at, job_id) > ($2, $3))
-        ORDER BY dispatched_at, job_id LIMIT $4
-        "#,
-        age.as_secs_f64(),
-        after_at,
-        after_job.map(Uuid::from),
-        most
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let (job, queue, priority, round) = (row.job_id.into(), row.queue, row.priority, row.round);
-            Mark { ready: ReadyJob { job, queue, priority, round }, at: row.at }
-        })
-        .collect())
-}
-
-/// Those of these jobs that are still handed over.
-pub async fn still_marked(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<JobId>, StoreError> {
-    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
-    let marked = sqlx::query_scalar!(
-        "SELECT job_id FROM live_jobs WHERE job_id = ANY($1) AND dispatched_at IS NOT NULL",
-        &ids
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(marked.into_iter().map(JobId::from).collect())
-}
-
-/// Renews the marks of jobs that are pushed again.
-pub async fn mark_again(connection: &mut Connection, jobs: &[JobId]) -> Result<(), StoreError> {
-    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
-    sqlx::query!(
-        "WITH marked AS MATERIALIZED (
-             SELECT job_id FROM live_jobs WHERE job_id = ANY($1) AND dispatched_at IS NOT NULL
-             ORDER BY job_id FOR NO KEY UPDATE SKIP LOCKED
-         )
-         UPDATE live_jobs SET dispatched_at = clock_timestamp() FROM marked WHERE live_jobs.job_id = marked.job_id",
-        &ids
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Takes the marks away from jobs that are not handed over any more: they are backlog again.
-pub async fn unmark(connection: &mut Connection, jobs: &[JobId]) -> Result<(), StoreError> {
-    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
-    sqlx::query!(
-        "WITH marked AS MATERIALIZED (
-             SELECT job_id FROM live_jobs WHERE job_id = ANY($1) AND dispatched_at IS NOT NULL
-             ORDER BY job_id FOR NO KEY UPDATE SKIP LOCKED
-         )
-         UPDATE live_jobs SET dispatched_at = NULL FROM marked WHERE live_jobs.job_id = marked.job_id",
-        &ids
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
-/// Scheduled jobs whose time has come, at most `most`, not locked by others.
-pub async fn due(connection: &mut Connection, most: i64) -> Result<Vec<JobId>, StoreError> {
-    let ids = sqlx::query_scalar!(
-        "SELECT job_id FROM live_jobs WHERE state = 'scheduled' AND run_at <= clock_timestamp()
-         ORDER BY run_at LIMIT $1 FOR UPDATE SKIP LOCKED",
-        most
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(ids.into_iter().map(JobId::from).collect())
-}
-
-/// Jobs that have not started by their expiry, at most `most`, not locked by others.
-pub async fn expired(connection: &mut Connection, most: i64) -> Result<Vec<JobId>, StoreError> {
-    let ids = sqlx::query_scalar!(
-        "SELECT job_id FROM live_jobs
-         WHERE expires_at <= clock_timestamp() AND state <> 'running' AND started_at IS NULL
-         ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED",
-        most
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(ids.into_iter().map(JobId::from).collect())
-}
-
-/// How long until the next scheduled job is due or the next job expires; null for none.
-pub async fn next_due_in(connection: &mut Connection) -> Result<Option<Duration>, StoreError> {
-    let seconds = sqlx::query_scalar!(
-        r#"
-        SELECT extract(epoch FROM least(
-            (SELECT min(run_at) FROM live_jobs WHERE state = 'scheduled'),
-            (SELECT min(expires_at) FROM live_jobs
-                WHERE expires_at IS NOT NULL AND state <> 'running' AND started_at IS NULL)
-        ) - clock_timestamp())::float8
-        "#
-    )
-    .fetch_one(connection)
-    .await?;
-    Ok(seconds.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 3600.0))))
-}
-
-/// The time of the database, to the microsecond.
-pub async fn clock(connection: &mut Connection) -> Result<Time, StoreError> {
-    Ok(sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(connection).await?)
 }

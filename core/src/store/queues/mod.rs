@@ -2,5 +2,8 @@
 
 pub mod backlog;
 pub mod counters;
+mod due;
 pub mod history;
 pub mod lanes;
+mod marks;
+mod settings;

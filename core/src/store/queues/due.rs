@@ -1,0 +1,55 @@
+//! Jobs whose time has come, or has passed.
+
+use std::time::Duration;
+
+use crate::{
+    clock::Time,
+    ids::JobId,
+    store::{Connection, StoreError},
+};
+
+/// Scheduled jobs whose time has come, at most `most`, not locked by others.
+pub async fn due(connection: &mut Connection, most: i64) -> Result<Vec<JobId>, StoreError> {
+    let ids = sqlx::query_scalar!(
+        "SELECT job_id FROM live_jobs WHERE state = 'scheduled' AND run_at <= clock_timestamp()
+         ORDER BY run_at LIMIT $1 FOR UPDATE SKIP LOCKED",
+        most
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(ids.into_iter().map(JobId::from).collect())
+}
+
+/// Jobs that have not started by their expiry, at most `most`, not locked by others.
+pub async fn expired(connection: &mut Connection, most: i64) -> Result<Vec<JobId>, StoreError> {
+    let ids = sqlx::query_scalar!(
+        "SELECT job_id FROM live_jobs
+         WHERE expires_at <= clock_timestamp() AND state <> 'running' AND started_at IS NULL
+         ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED",
+        most
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(ids.into_iter().map(JobId::from).collect())
+}
+
+/// How long until the next scheduled job is due or the next job expires; null for none.
+pub async fn next_due_in(connection: &mut Connection) -> Result<Option<Duration>, StoreError> {
+    let seconds = sqlx::query_scalar!(
+        r#"
+        SELECT extract(epoch FROM least(
+            (SELECT min(run_at) FROM live_jobs WHERE state = 'scheduled'),
+            (SELECT min(expires_at) FROM live_jobs
+                WHERE expires_at IS NOT NULL AND state <> 'running' AND started_at IS NULL)
+        ) - clock_timestamp())::float8
+        "#
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(seconds.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 3600.0))))
+}
+
+/// The time of the database, to the microsecond.
+pub async fn clock(connection: &mut Connection) -> Result<Time, StoreError> {
+    Ok(sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(connection).await?)
+}
