@@ -92,16 +92,19 @@ impl Store {
     }
 
     /// Starts a transaction.
+    #[tracing::instrument(name = "db.begin", level = "debug", skip_all)]
     pub async fn begin(&self) -> Result<Transaction, StoreError> {
         Ok(self.pool.begin().await?)
     }
 
     /// A connection without a transaction: each statement commits by itself.
+    #[tracing::instrument(name = "db.connection", level = "debug", skip_all)]
     pub async fn connection(&self) -> Result<sqlx::pool::PoolConnection<sqlx::Postgres>, StoreError> {
         Ok(self.pool.acquire().await?)
     }
 
     /// Connects, beside the pool: the pool would try again by itself and at last tell of its own patience only.
+    #[tracing::instrument(name = "db.reach", level = "debug", skip_all)]
     pub async fn reach(&self) -> Result<(), StoreError> {
         let connection = PgConnection::connect_with(&self.pool.connect_options()).await?;
         Ok(connection.close().await?)
@@ -114,17 +117,20 @@ impl Store {
     }
 
     /// Asks Postgres for a sign of life.
+    #[tracing::instrument(name = "db.ping", level = "debug", skip_all)]
     pub async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT 1").execute(&self.pool).await?;
         Ok(())
     }
 
     /// Brings the schema to this version. Safe to run from many processes at once: an advisory lock queues them.
+    #[tracing::instrument(name = "db.migrate", level = "debug", skip_all)]
     pub async fn migrate(&self) -> Result<(), StoreError> {
         MIGRATIONS.run(&self.pool).await.map_err(StoreError::from)
     }
 
     /// Whether the schema has every migration of this version; more is fine, since migrations only add.
+    #[tracing::instrument(name = "db.schema_is_current", level = "debug", skip_all)]
     pub async fn schema_is_current(&self) -> Result<(), StoreError> {
         let needed = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
         let mut connection = self.connection().await?;
@@ -140,12 +146,14 @@ impl Store {
     }
 
     /// Closes the pool; running transactions end first.
+    #[tracing::instrument(name = "db.close", level = "debug", skip_all)]
     pub async fn close(&self) {
         self.pool.close().await;
     }
 }
 
 /// Commits, and tells an unknown outcome (the connection broke while the answer was on its way) from a refusal.
+#[tracing::instrument(name = "db.commit", level = "debug", skip_all)]
 pub async fn commit(transaction: Transaction) -> Result<(), StoreError> {
     transaction.commit().await.map_err(|source| {
         if source.as_database_error().is_some() {

@@ -75,6 +75,7 @@ pub struct HeldAttempt {
 }
 
 /// Registers a worker; its lease begins.
+#[tracing::instrument(name = "db.workers.register", level = "debug", skip_all)]
 pub async fn register(connection: &mut Connection, worker: &NewWorker) -> Result<(), StoreError> {
     sqlx::query!(
         "INSERT INTO workers (id, hostname, process_id, software_version, queues, kinds, concurrency, started_at, heartbeat_at)
@@ -94,6 +95,7 @@ pub async fn register(connection: &mut Connection, worker: &NewWorker) -> Result
 
 /// Renews a lease, and answers the worker's status and the attempts that it holds; null when the worker has been declared lost or
 /// is not known.
+#[tracing::instrument(name = "db.workers.renew", level = "debug", skip_all)]
 pub async fn renew(
     connection: &mut Connection,
     worker: WorkerId,
@@ -124,6 +126,7 @@ pub async fn renew(
 }
 
 /// Asks a worker to take nothing new and to end; answers its status before, or null when it is not known.
+#[tracing::instrument(name = "db.workers.drain", level = "debug", skip_all)]
 pub async fn drain(
     connection: &mut Connection,
     worker: WorkerId,
@@ -143,6 +146,7 @@ pub async fn drain(
 }
 
 /// Marks a worker that ended in good order.
+#[tracing::instrument(name = "db.workers.leave", level = "debug", skip_all)]
 pub async fn leave(connection: &mut Connection, worker: WorkerId) -> Result<(), StoreError> {
     sqlx::query!(
         "UPDATE workers SET status = 'gone', heartbeat_at = clock_timestamp(), ended_at = clock_timestamp()
@@ -164,6 +168,7 @@ pub struct Lease {
 }
 
 /// The leases of all workers that take part.
+#[tracing::instrument(name = "db.workers.leases", level = "debug", skip_all)]
 pub async fn leases(connection: &mut Connection) -> Result<Vec<Lease>, StoreError> {
     let rows = sqlx::query!("SELECT id, heartbeat_at FROM workers WHERE status IN ('active', 'draining')")
         .fetch_all(connection)
@@ -172,6 +177,7 @@ pub async fn leases(connection: &mut Connection) -> Result<Vec<Lease>, StoreErro
 }
 
 /// Marks a worker as lost, unless its lease has been renewed since it was read, or somebody else was first.
+#[tracing::instrument(name = "db.workers.lose", level = "debug", skip_all)]
 pub async fn lose(connection: &mut Connection, lease: &Lease) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "UPDATE workers SET status = 'lost', ended_at = clock_timestamp()
@@ -185,6 +191,7 @@ pub async fn lose(connection: &mut Connection, lease: &Lease) -> Result<bool, St
 }
 
 /// Jobs that still run, by the record, on a worker that is lost or gone, at most `most`.
+#[tracing::instrument(name = "db.workers.orphans", level = "debug", skip_all)]
 pub async fn orphans(connection: &mut Connection, most: i64) -> Result<Vec<JobId>, StoreError> {
     let ids = sqlx::query_scalar!(
         // A worker that is gone leaves entries of dead rows in the index until the next vacuum. Looked for one by one, they are marked by whoever
@@ -202,6 +209,7 @@ pub async fn orphans(connection: &mut Connection, most: i64) -> Result<Vec<JobId
 }
 
 /// Notes that a LOST attempt was ended by its own worker, and that it does not count to the job's lost ones.
+#[tracing::instrument(name = "db.workers.report_alive", level = "debug", skip_all)]
 pub async fn report_alive(connection: &mut Connection, attempt: AttemptId) -> Result<(), StoreError> {
     let failure = Failure::new(
         FailureCode::FENCED,
@@ -250,6 +258,7 @@ pub struct WorkerRecord {
 }
 
 /// Workers that take part, and those that were lost within the last hour; or, with `ids`, exactly these.
+#[tracing::instrument(name = "db.workers.list", level = "debug", skip_all)]
 pub async fn list(
     connection: &mut Connection,
     ids: Option<&[WorkerId]>,

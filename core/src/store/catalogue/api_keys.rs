@@ -55,6 +55,7 @@ pub struct KeyOwner {
 
 /// The owner of the key with this hash, and whether its last use should be written anew: it is more than
 /// `touch_after_secs` ago. None if the key is unknown, expired or revoked.
+#[tracing::instrument(name = "db.api_keys.owner", level = "debug", skip_all)]
 pub async fn owner(
     connection: &mut Connection,
     hash: &[u8; 32],
@@ -78,6 +79,7 @@ pub async fn owner(
 }
 
 /// Writes that a key was used now, unless that was written less than `touch_after_secs` ago.
+#[tracing::instrument(name = "db.api_keys.touch", level = "debug", skip_all)]
 pub async fn touch(
     connection: &mut Connection,
     id: ApiKeyId,
@@ -96,6 +98,7 @@ pub async fn touch(
 }
 
 /// Writes a key unless one with this hash exists, and answers the id of the one that exists then.
+#[tracing::instrument(name = "db.api_keys.insert", level = "debug", skip_all)]
 pub async fn insert(
     connection: &mut Connection,
     id: ApiKeyId,

@@ -57,6 +57,7 @@ impl From<CommandVersion> for VersionDraft {
 }
 
 /// Those of these versions that exist, in no particular order.
+#[tracing::instrument(name = "db.command_versions.load", level = "debug", skip_all)]
 pub async fn load(
     connection: &mut Connection,
     ids: &[CommandVersionId],
@@ -86,6 +87,7 @@ pub async fn load(
 }
 
 /// Writes the next version of a command, which the caller has locked or is about to make.
+#[tracing::instrument(name = "db.command_versions.insert", level = "debug", skip_all)]
 pub async fn insert(
     connection: &mut Connection,
     id: CommandVersionId,

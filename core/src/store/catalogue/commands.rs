@@ -124,12 +124,14 @@ catalogue_table!(command_rows, "commands", CommandId => Command:
 );
 
 /// Those of these commands that exist, in no particular order.
+#[tracing::instrument(name = "db.commands.load", level = "debug", skip_all)]
 pub async fn load(connection: &mut Connection, ids: &[CommandId]) -> Result<Vec<Command>, StoreError> {
     Ok(load_with_clock(connection, ids).await?.0)
 }
 
 /// Like [`load`], with the database's time when it read them; null when none of them exists. One round trip for the
 /// two things that every submission begins with.
+#[tracing::instrument(name = "db.commands.load_with_clock", level = "debug", skip_all)]
 pub async fn load_with_clock(
     connection: &mut Connection,
     ids: &[CommandId],
@@ -142,6 +144,7 @@ pub async fn load_with_clock(
 }
 
 /// What Postgres sets when a command is written.
+#[derive(Clone, Copy)]
 struct Written {
     version: i32,
     created_at: Time,
@@ -166,6 +169,7 @@ macro_rules! write_command {
 }
 
 /// Writes a new command; its version must be there.
+#[tracing::instrument(name = "db.commands.insert", level = "debug", skip_all)]
 pub async fn insert(
     connection: &mut Connection,
     id: CommandId,
@@ -185,6 +189,7 @@ pub async fn insert(
 }
 
 /// Replaces what is stored and raises the version.
+#[tracing::instrument(name = "db.commands.update", level = "debug", skip_all)]
 pub async fn update(
     connection: &mut Connection,
     id: CommandId,

@@ -87,6 +87,7 @@ pub struct StoredProxy {
 }
 
 /// Reads what a batch of jobs names: at most three statements, each of which sees whole rows of one moment.
+#[tracing::instrument(name = "db.ingredients.load", level = "debug", skip_all)]
 pub async fn load(connection: &mut Connection, wanted: &Wanted) -> Result<StoredIngredients, StoreError> {
     let mut profiles = HashMap::new();
     if !wanted.profiles.is_empty() {

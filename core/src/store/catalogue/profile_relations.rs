@@ -46,8 +46,12 @@ struct ParentCounts {
 
 /// Makes the three functions of one list.
 macro_rules! profile_list {
-    ($table:literal, $column:literal, $id:ident: $of:ident, $set:ident, $profiles_of:ident) => {
+    (
+        $table:literal, $column:literal, $id:ident:
+        $of:ident $of_span:literal, $set:ident $set_span:literal, $profiles_of:ident $profiles_of_span:literal
+    ) => {
         /// What each of these profiles lists, in order. Profiles with an empty list are left out.
+        #[tracing::instrument(name = $of_span, level = "debug", skip_all)]
         pub async fn $of(
             connection: &mut Connection,
             profiles: &[ProfileId],
@@ -67,6 +71,7 @@ macro_rules! profile_list {
         }
 
         /// Replaces a profile's list.
+        #[tracing::instrument(name = $set_span, level = "debug", skip_all)]
         pub async fn $set(
             connection: &mut Connection,
             profile: ProfileId,
@@ -88,6 +93,7 @@ macro_rules! profile_list {
         }
 
         /// For each of these, the first `limit` profiles after the cursor that list it, in order of name.
+        #[tracing::instrument(name = $profiles_of_span, level = "debug", skip_all)]
         pub async fn $profiles_of(
             connection: &mut Connection,
             listed: &[$id],
@@ -127,8 +133,18 @@ macro_rules! profile_list {
     };
 }
 
-profile_list!("profile_services", "service_id", ServiceId: services, set_services, profiles_of_services);
-profile_list!("profile_proxies", "proxy_id", ProxyId: proxies, set_proxies, profiles_of_proxies);
+profile_list!(
+    "profile_services", "service_id", ServiceId:
+    services "db.profile_relations.services",
+    set_services "db.profile_relations.set_services",
+    profiles_of_services "db.profile_relations.profiles_of_services"
+);
+profile_list!(
+    "profile_proxies", "proxy_id", ProxyId:
+    proxies "db.profile_relations.proxies",
+    set_proxies "db.profile_relations.set_proxies",
+    profiles_of_proxies "db.profile_relations.profiles_of_proxies"
+);
 
 /// A cursor as the statements take it. One with NUL, which Postgres does not take, lies where it lies
 /// without.

@@ -40,6 +40,7 @@ pub struct SealedSecret {
 }
 
 /// What may be known of the secrets of these profiles, in order of name.
+#[tracing::instrument(name = "db.profile_secrets.states", level = "debug", skip_all)]
 pub async fn states(
     connection: &mut Connection,
     profiles: &[ProfileId],
@@ -66,6 +67,7 @@ pub async fn states(
 }
 
 /// Sets these secrets of a profile; others stay as they are.
+#[tracing::instrument(name = "db.profile_secrets.set", level = "debug", skip_all)]
 pub async fn set(
     connection: &mut Connection,
     profile: ProfileId,
@@ -93,6 +95,7 @@ pub async fn set(
 }
 
 /// Removes these secrets of a profile.
+#[tracing::instrument(name = "db.profile_secrets.remove", level = "debug", skip_all)]
 pub async fn remove(
     connection: &mut Connection,
     profile: ProfileId,

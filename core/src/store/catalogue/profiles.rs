@@ -92,6 +92,7 @@ macro_rules! profile_rows {
 }
 
 /// Whether it exists; if so, nobody deletes it until the transaction ends.
+#[tracing::instrument(name = "db.profiles.keep", level = "debug", skip_all)]
 pub async fn keep(connection: &mut Connection, id: ProfileId) -> Result<bool, StoreError> {
     let found = sqlx::query_scalar!("SELECT id FROM profiles WHERE id = $1 FOR KEY SHARE", id.uuid())
         .fetch_optional(connection)
@@ -119,6 +120,7 @@ pub struct ProfileTaken {
 
 /// Looks for other profiles than `id` with this name or directory. Advice only: the table's constraints have
 /// the last word.
+#[tracing::instrument(name = "db.profiles.taken", level = "debug", skip_all)]
 pub async fn taken(
     connection: &mut Connection,
     id: ProfileId,
@@ -158,6 +160,7 @@ macro_rules! write_profile {
 }
 
 /// Writes a new profile.
+#[tracing::instrument(name = "db.profiles.insert", level = "debug", skip_all)]
 pub async fn insert(
     connection: &mut Connection,
     id: ProfileId,
@@ -175,6 +178,7 @@ pub async fn insert(
 }
 
 /// Replaces what is stored and raises the version.
+#[tracing::instrument(name = "db.profiles.update", level = "debug", skip_all)]
 pub async fn update(
     connection: &mut Connection,
     id: ProfileId,

@@ -111,6 +111,7 @@ catalogue_table!(proxy_rows, "proxies", ProxyId => Proxy:
 );
 
 /// The sealed credentials of a proxy that the caller has locked.
+#[tracing::instrument(name = "db.proxies.credentials", level = "debug", skip_all)]
 pub async fn credentials(connection: &mut Connection, id: ProxyId) -> Result<SealedCredentials, StoreError> {
     let sealed = sqlx::query_as!(
         SealedCredentials,
@@ -123,6 +124,7 @@ pub async fn credentials(connection: &mut Connection, id: ProxyId) -> Result<Sea
 }
 
 /// Writes a new proxy. Nothing is known of its health.
+#[tracing::instrument(name = "db.proxies.insert", level = "debug", skip_all)]
 pub async fn insert(
     connection: &mut Connection,
     id: ProxyId,
@@ -150,6 +152,7 @@ pub async fn insert(
 
 /// Replaces what is stored and raises the version. If it is another way out now, what was known of the proxy's
 /// health is known no more.
+#[tracing::instrument(name = "db.proxies.update", level = "debug", skip_all)]
 pub async fn update(
     connection: &mut Connection,
     id: ProxyId,
@@ -182,6 +185,7 @@ pub async fn update(
 
 /// Writes what a check of this version found, at the database's time; none if the proxy is another version by
 /// now. The health is no change by an admin: version and time of update stay.
+#[tracing::instrument(name = "db.proxies.set_health", level = "debug", skip_all)]
 pub async fn set_health(
     connection: &mut Connection,
     id: ProxyId,

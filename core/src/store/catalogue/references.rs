@@ -44,6 +44,7 @@ struct UsersRow {
 }
 
 /// Who needs this profile.
+#[tracing::instrument(name = "db.references.of_profile", level = "debug", skip_all)]
 pub async fn of_profile(connection: &mut Connection, id: ProfileId) -> Result<References, StoreError> {
     let rows = sqlx::query_as!(
         UsersRow,
@@ -66,6 +67,7 @@ pub async fn of_profile(connection: &mut Connection, id: ProfileId) -> Result<Re
 }
 
 /// Who needs this service.
+#[tracing::instrument(name = "db.references.of_service", level = "debug", skip_all)]
 pub async fn of_service(connection: &mut Connection, id: ServiceId) -> Result<References, StoreError> {
     let rows = sqlx::query_as!(
         UsersRow,
@@ -93,6 +95,7 @@ pub async fn of_service(connection: &mut Connection, id: ServiceId) -> Result<Re
 
 /// Who needs this proxy. A running job that has chosen it for its attempt counts, although no constraint says
 /// so.
+#[tracing::instrument(name = "db.references.of_proxy", level = "debug", skip_all)]
 pub async fn of_proxy(connection: &mut Connection, id: ProxyId) -> Result<References, StoreError> {
     let rows = sqlx::query_as!(
         UsersRow,
@@ -122,6 +125,7 @@ pub async fn of_proxy(connection: &mut Connection, id: ProxyId) -> Result<Refere
 }
 
 /// Who needs this command. Its jobs do not: they have a copy of what they run.
+#[tracing::instrument(name = "db.references.of_command", level = "debug", skip_all)]
 pub async fn of_command(connection: &mut Connection, id: CommandId) -> Result<References, StoreError> {
     let rows = sqlx::query_as!(
         UsersRow,

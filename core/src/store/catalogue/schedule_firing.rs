@@ -11,6 +11,7 @@ use crate::{
 };
 
 /// How long it is until the next one is due; zero if one is due already, nothing if none ever will be.
+#[tracing::instrument(name = "db.schedules.until_next", level = "debug", skip_all)]
 pub async fn until_next(connection: &mut Connection) -> Result<Option<Duration>, StoreError> {
     let millis = sqlx::query_scalar!(
         "SELECT (extract(epoch FROM min(next_at) - clock_timestamp()) * 1000)::bigint FROM schedules
@@ -22,6 +23,7 @@ pub async fn until_next(connection: &mut Connection) -> Result<Option<Duration>,
 }
 
 /// The jobs of these schedules that have not ended.
+#[tracing::instrument(name = "db.schedules.live_jobs", level = "debug", skip_all)]
 pub async fn live_jobs(
     connection: &mut Connection,
     ids: &[ScheduleId],
@@ -50,6 +52,7 @@ pub struct Advance {
 }
 
 /// Moves schedules on.
+#[tracing::instrument(name = "db.schedules.advance", level = "debug", skip_all)]
 pub async fn advance(connection: &mut Connection, advances: &[Advance]) -> Result<(), StoreError> {
     query_rows!(
         query for advance in advances,

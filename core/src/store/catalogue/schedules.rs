@@ -170,6 +170,7 @@ catalogue_table!(schedule_rows, "schedules", ScheduleId => Schedule:
 );
 
 /// Locks schedules that are due, those that have been due longest first, and passes over what others have locked; and the time.
+#[tracing::instrument(name = "db.schedules.lock_due", level = "debug", skip_all)]
 pub async fn lock_due(connection: &mut Connection, limit: i64) -> Result<(Vec<Schedule>, Time), StoreError> {
     let rows = schedule_rows!(
         ["SELECT"],
@@ -183,6 +184,7 @@ pub async fn lock_due(connection: &mut Connection, limit: i64) -> Result<(Vec<Sc
 }
 
 /// Writes a new schedule, or replaces what is stored and raises the version.
+#[tracing::instrument(name = "db.schedules.save", level = "debug", skip_all)]
 pub async fn save(
     connection: &mut Connection,
     id: ScheduleId,

@@ -98,6 +98,7 @@ catalogue_table!(service_rows, "services", ServiceId => Service:
 );
 
 /// What may be known of the tokens of these services; a service without a token is left out.
+#[tracing::instrument(name = "db.services.tokens", level = "debug", skip_all)]
 pub async fn tokens(
     connection: &mut Connection,
     ids: &[ServiceId],
@@ -136,6 +137,7 @@ macro_rules! write_service {
 }
 
 /// Writes a new service, without a token.
+#[tracing::instrument(name = "db.services.insert", level = "debug", skip_all)]
 pub async fn insert(
     connection: &mut Connection,
     id: ServiceId,
@@ -151,6 +153,7 @@ pub async fn insert(
 }
 
 /// Replaces what is stored, the token apart, and raises the version.
+#[tracing::instrument(name = "db.services.update", level = "debug", skip_all)]
 pub async fn update(
     connection: &mut Connection,
     id: ServiceId,
@@ -168,6 +171,7 @@ pub async fn update(
 }
 
 /// Sets the token, without raising the version.
+#[tracing::instrument(name = "db.services.set_token", level = "debug", skip_all)]
 pub async fn set_token(
     connection: &mut Connection,
     id: ServiceId,

@@ -10,8 +10,11 @@ macro_rules! catalogue_table {
         $(catalogue_table!(@$function $rows $table $id $item [$(#[$doc])*]);)+
     };
     (@load $rows:ident $table:literal $id:ident $item:ident [$(#[$doc:meta])*]) => {
+        const LOAD_SPAN: &str = concat!("db.", $table, ".load");
+
         /// Loads rows by id, in any order. Ids that do not exist are left out.
         $(#[$doc])*
+        #[tracing::instrument(name = LOAD_SPAN, level = "debug", skip_all)]
         pub async fn load(
             connection: &mut $crate::store::Connection,
             ids: &[$id],
@@ -22,8 +25,11 @@ macro_rules! catalogue_table {
         }
     };
     (@load_by_name $rows:ident $table:literal $id:ident $item:ident [$(#[$doc:meta])*]) => {
+        const LOAD_BY_NAME_SPAN: &str = concat!("db.", $table, ".load_by_name");
+
         /// Loads rows by name, in any order. Names that do not exist are left out.
         $(#[$doc])*
+        #[tracing::instrument(name = LOAD_BY_NAME_SPAN, level = "debug", skip_all)]
         pub async fn load_by_name(
             connection: &mut $crate::store::Connection,
             names: &[String],
@@ -34,8 +40,11 @@ macro_rules! catalogue_table {
         }
     };
     (@page $rows:ident $table:literal $id:ident $item:ident [$(#[$doc:meta])*]) => {
+        const PAGE_SPAN: &str = concat!("db.", $table, ".page");
+
         /// A page of all rows, in order of name.
         $(#[$doc])*
+        #[tracing::instrument(name = PAGE_SPAN, level = "debug", skip_all)]
         pub async fn page(
             connection: &mut $crate::store::Connection,
             request: &$crate::store::catalogue::name_pages::NamePageRequest,
@@ -81,8 +90,11 @@ macro_rules! catalogue_table {
         }
     };
     (@lock $rows:ident $table:literal $id:ident $item:ident [$(#[$doc:meta])*]) => {
+        const LOCK_SPAN: &str = concat!("db.", $table, ".lock");
+
         /// Locks a row until the transaction ends. `None` if it does not exist.
         $(#[$doc])*
+        #[tracing::instrument(name = LOCK_SPAN, level = "debug", skip_all)]
         pub async fn lock(
             connection: &mut $crate::store::Connection,
             id: $id,
@@ -92,8 +104,11 @@ macro_rules! catalogue_table {
         }
     };
     (@keep $rows:ident $table:literal $id:ident $item:ident [$(#[$doc:meta])*]) => {
+        const KEEP_SPAN: &str = concat!("db.", $table, ".keep");
+
         /// The ids that exist. Their rows cannot be deleted until the transaction ends.
         $(#[$doc])*
+        #[tracing::instrument(name = KEEP_SPAN, level = "debug", skip_all)]
         pub async fn keep(
             connection: &mut $crate::store::Connection,
             ids: &[$id],
@@ -107,8 +122,11 @@ macro_rules! catalogue_table {
         }
     };
     (@name_is_taken $rows:ident $table:literal $id:ident $item:ident [$(#[$doc:meta])*]) => {
+        const NAME_IS_TAKEN_SPAN: &str = concat!("db.", $table, ".name_is_taken");
+
         /// Whether another row than `id` has this name. Advice only: the table's constraint decides.
         $(#[$doc])*
+        #[tracing::instrument(name = NAME_IS_TAKEN_SPAN, level = "debug", skip_all)]
         pub async fn name_is_taken(
             connection: &mut $crate::store::Connection,
             id: $id,
@@ -123,8 +141,11 @@ macro_rules! catalogue_table {
         }
     };
     (@delete $rows:ident $table:literal $id:ident $item:ident [$(#[$doc:meta])*]) => {
+        const DELETE_SPAN: &str = concat!("db.", $table, ".delete");
+
         /// Deletes a row.
         $(#[$doc])*
+        #[tracing::instrument(name = DELETE_SPAN, level = "debug", skip_all)]
         pub async fn delete(
             connection: &mut $crate::store::Connection,
             id: $id,

@@ -36,6 +36,7 @@ pub struct ArtifactRecord {
 }
 
 /// Stores a file's record if its attempt still holds the job; false when it has been fenced off.
+#[tracing::instrument(name = "db.artifacts.keep", level = "debug", skip_all)]
 pub async fn keep(connection: &mut Connection, artifact: &ArtifactRecord) -> Result<bool, StoreError> {
     let stored = sqlx::query!(
         "INSERT INTO artifacts (id, job_id, attempt_id, attempt, name, content_type, size_bytes, sha256, path, created_at)
@@ -102,6 +103,7 @@ macro_rules! artifact_rows {
 }
 
 /// The files of jobs, in order of making.
+#[tracing::instrument(name = "db.artifacts.of_jobs", level = "debug", skip_all)]
 pub async fn of_jobs(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<ArtifactRecord>, StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
     let rows = artifact_rows!("WHERE job_id = ANY($1) ORDER BY id", &ids);
@@ -109,6 +111,7 @@ pub async fn of_jobs(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<
 }
 
 /// Files by id, in any order.
+#[tracing::instrument(name = "db.artifacts.by_ids", level = "debug", skip_all)]
 pub async fn by_ids(
     connection: &mut Connection,
     ids: &[ArtifactId],
@@ -119,6 +122,7 @@ pub async fn by_ids(
 }
 
 /// One file by id.
+#[tracing::instrument(name = "db.artifacts.by_id", level = "debug", skip_all)]
 pub async fn by_id(
     connection: &mut Connection,
     id: ArtifactId,

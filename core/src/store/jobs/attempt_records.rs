@@ -107,6 +107,7 @@ macro_rules! attempt_rows {
 
 /// Attempts of one job with numbers between the bounds, ascending or descending, at most `limit`. The running one is
 /// among them even before it has been noted.
+#[tracing::instrument(name = "db.attempts.of_job", level = "debug", skip_all)]
 pub async fn of_job(
     connection: &mut Connection,
     job: JobId,
@@ -128,6 +129,7 @@ pub async fn of_job(
 }
 
 /// Attempts by id, in any order. A running one is found even before it has been noted.
+#[tracing::instrument(name = "db.attempts.by_ids", level = "debug", skip_all)]
 pub async fn by_ids(
     connection: &mut Connection,
     attempts: &[AttemptId],
@@ -149,6 +151,7 @@ pub struct Newest {
 }
 
 /// The newest noted attempts of jobs; those that had none are left out. The command only when it is asked for.
+#[tracing::instrument(name = "db.attempts.newest", level = "debug", skip_all)]
 pub async fn newest(
     connection: &mut Connection,
     jobs: &[JobId],

@@ -73,6 +73,7 @@ pub struct Finish {
 }
 
 /// Notes attempts that still hold their job; answers those that do. The others have been fenced off.
+#[tracing::instrument(name = "db.attempts.note", level = "debug", skip_all)]
 pub async fn note(connection: &mut Connection, starts: &[Start]) -> Result<Vec<AttemptId>, StoreError> {
     live::fence(connection, starts.iter().map(|start| (start.job, start.attempt))).await?;
     let held = query_rows!(
@@ -102,6 +103,7 @@ pub async fn note(connection: &mut Connection, starts: &[Start]) -> Result<Vec<A
 }
 
 /// Completes attempts. Their jobs' rows must be locked and theirs.
+#[tracing::instrument(name = "db.attempts.finish", level = "debug", skip_all)]
 pub async fn finish(connection: &mut Connection, finished: &[Finish], now: Time) -> Result<(), StoreError> {
     let busy_ms = |finish: &Finish| (now - finish.started_at).num_milliseconds().max(0);
     let used = usage::Columns::of(
@@ -154,6 +156,7 @@ pub async fn finish(connection: &mut Connection, finished: &[Finish], now: Time)
 
 /// Which of these attempts have been settled already, with this very outcome: a repeat recognises itself. One whose
 /// job a rescuer has taken meanwhile is settled too, but as lost.
+#[tracing::instrument(name = "db.attempts.settled", level = "debug", skip_all)]
 pub async fn settled(
     connection: &mut Connection,
     attempts: &[(AttemptId, &'static str)],

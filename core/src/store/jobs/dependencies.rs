@@ -39,6 +39,7 @@ pub struct Edge {
 }
 
 /// Those of these jobs that exist, with how they ended. Live ones cannot end until the caller's transaction does.
+#[tracing::instrument(name = "db.dependencies.lock_needed", level = "debug", skip_all)]
 pub async fn lock_needed(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<Needed>, StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
     let live = sqlx::query_scalar!(
@@ -61,6 +62,7 @@ pub async fn lock_needed(connection: &mut Connection, jobs: &[JobId]) -> Result<
 }
 
 /// Those of these jobs that exist.
+#[tracing::instrument(name = "db.dependencies.existing", level = "debug", skip_all)]
 pub async fn existing(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<JobId>, StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
     let found =
@@ -69,6 +71,7 @@ pub async fn existing(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec
 }
 
 /// Writes the edges of new jobs, or writes those of revived ones again.
+#[tracing::instrument(name = "db.dependencies.write", level = "debug", skip_all)]
 pub async fn write(connection: &mut Connection, edges: &[Edge]) -> Result<(), StoreError> {
     query_rows!(
         query for edge in edges,
@@ -89,6 +92,7 @@ pub async fn write(connection: &mut Connection, edges: &[Edge]) -> Result<(), St
 }
 
 /// What these jobs need, by job and in order, with the outcomes that were noted.
+#[tracing::instrument(name = "db.dependencies.edges_of", level = "debug", skip_all)]
 pub async fn edges_of(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<Edge>, StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
     let rows = sqlx::query!(
@@ -111,6 +115,7 @@ pub async fn edges_of(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec
 
 /// Takes the marks of up to `most` jobs that are to be decided on; others that do the same are passed over. Answers the
 /// jobs.
+#[tracing::instrument(name = "db.dependencies.take_due", level = "debug", skip_all)]
 pub async fn take_due(connection: &mut Connection, most: i64) -> Result<Vec<JobId>, StoreError> {
     let ids = sqlx::query_scalar!(
         r#"
@@ -143,6 +148,7 @@ pub struct Blocked {
 }
 
 /// What stands between these jobs and their start.
+#[tracing::instrument(name = "db.dependencies.blocked", level = "debug", skip_all)]
 pub async fn blocked(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<Blocked>, StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
     let rows = sqlx::query!(

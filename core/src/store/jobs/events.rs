@@ -35,6 +35,7 @@ pub struct EventRecord {
 }
 
 /// Events of one job with a version in `after+1 ..= before-1`, ascending, at most `most`.
+#[tracing::instrument(name = "db.events.of_job", level = "debug", skip_all)]
 pub async fn of_job(
     connection: &mut Connection,
     job: JobId,
@@ -54,13 +55,17 @@ pub async fn of_job(
     rows.into_iter().map(Row::read).collect()
 }
 
+/// A job and a version of it, with the events that come after that version.
+pub type EventsAfter = ((JobId, i32), Vec<EventRecord>);
+
 /// For each of these jobs, its events with a version above the one beside it, ascending, at most `most`. What has none
 /// is left out.
+#[tracing::instrument(name = "db.events.after", level = "debug", skip_all)]
 pub async fn after(
     connection: &mut Connection,
     wanted: &[(JobId, i32)],
     most: i64,
-) -> Result<Vec<((JobId, i32), Vec<EventRecord>)>, StoreError> {
+) -> Result<Vec<EventsAfter>, StoreError> {
     let (jobs, versions): (Vec<Uuid>, Vec<i32>) =
         wanted.iter().map(|(job, version)| (job.uuid(), *version)).unzip();
     let rows = sqlx::query!(
@@ -103,6 +108,7 @@ pub async fn after(
 }
 
 /// How many events of a job are stored.
+#[tracing::instrument(name = "db.events.count", level = "debug", skip_all)]
 pub async fn count(connection: &mut Connection, job: JobId) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM job_events WHERE job_id = $1"#, job.uuid())
         .fetch_one(connection)
@@ -110,6 +116,7 @@ pub async fn count(connection: &mut Connection, job: JobId) -> Result<i64, Store
 }
 
 /// Position below which every change is committed and visible.
+#[tracing::instrument(name = "db.events.horizon", level = "debug", skip_all)]
 pub async fn horizon(connection: &mut Connection) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar!(r#"SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS "xmin!""#)
         .fetch_one(connection)
@@ -119,6 +126,7 @@ pub async fn horizon(connection: &mut Connection) -> Result<i64, StoreError> {
 /// Events of all jobs at positions in `from..to`, without their messages, in order of position, job and version. Only
 /// those that happened at or after `since`, so that the newest partitions are looked at and no others. When there are
 /// `most`, there may be more, and these are any of them: reading stops there, however many they are.
+#[tracing::instrument(name = "db.events.tail", level = "debug", skip_all)]
 pub async fn tail(
     connection: &mut Connection,
     (from, to): (i64, i64),

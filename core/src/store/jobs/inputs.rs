@@ -27,6 +27,7 @@ pub struct JobInputs {
 }
 
 /// Loads the tasks of jobs, in any order.
+#[tracing::instrument(name = "db.inputs.load", level = "debug", skip_all)]
 pub async fn load(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<JobInputs>, StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
     let rows = sqlx::query!(

@@ -77,6 +77,7 @@ pub struct KeyHolder {
 }
 
 /// Inserts jobs that are new and returns their ids. Jobs whose id, idempotency key or due time exists already are left out.
+#[tracing::instrument(name = "db.insert.insert", level = "debug", skip_all)]
 pub async fn insert(connection: &mut Connection, jobs: &[NewJob]) -> Result<Vec<JobId>, StoreError> {
     let inserted = query_rows!(
         query_scalar for job in jobs,
@@ -145,6 +146,7 @@ pub async fn insert(connection: &mut Connection, jobs: &[NewJob]) -> Result<Vec<
 }
 
 /// A savepoint of the caller's transaction: rolled back when dropped.
+#[tracing::instrument(name = "db.insert.savepoint", level = "debug", skip_all)]
 pub async fn savepoint(
     transaction: &mut crate::store::Transaction,
 ) -> Result<sqlx::Transaction<'_, sqlx::Postgres>, StoreError> {
@@ -152,6 +154,7 @@ pub async fn savepoint(
 }
 
 /// The jobs that hold these idempotency keys.
+#[tracing::instrument(name = "db.insert.key_holders", level = "debug", skip_all)]
 pub async fn key_holders(connection: &mut Connection, keys: &[String]) -> Result<Vec<KeyHolder>, StoreError> {
     let rows = sqlx::query!(
         r#"SELECT idempotency_key AS "key!", idempotency_hash AS "hash!", id FROM jobs WHERE idempotency_key = ANY($1)"#,

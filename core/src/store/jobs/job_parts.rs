@@ -22,6 +22,7 @@ pub struct Input {
 }
 
 /// The inputs of jobs, in any order.
+#[tracing::instrument(name = "db.records.inputs", level = "debug", skip_all)]
 pub async fn inputs(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<Input>, StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
     let rows = sqlx::query!("SELECT id, input, input_sealed FROM jobs WHERE id = ANY($1)", &ids)
@@ -32,6 +33,7 @@ pub async fn inputs(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<I
 }
 
 /// What jobs returned; those that returned nothing, or have not ended well, are left out.
+#[tracing::instrument(name = "db.records.results", level = "debug", skip_all)]
 pub async fn results(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<(JobId, Value)>, StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
     let rows = sqlx::query!(
@@ -59,6 +61,7 @@ pub struct Position {
 }
 
 /// Where these jobs stand, in any order; those that do not exist are left out.
+#[tracing::instrument(name = "db.records.positions", level = "debug", skip_all)]
 pub async fn positions(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<Position>, StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
     let rows = sqlx::query!(
@@ -109,6 +112,7 @@ pub struct Origin {
 }
 
 /// The origins of these jobs, in any order.
+#[tracing::instrument(name = "db.records.origins", level = "debug", skip_all)]
 pub async fn origins(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<Origin>, StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
     let rows = sqlx::query!(

@@ -134,6 +134,9 @@ impl LiveJob {
     }
 }
 
+/// Live rows with their terms, and the database's time once all were read. `None` if none was found.
+pub type RowsWithTerms = (Vec<(LiveJob, Terms)>, Option<Time>);
+
 /// A transition of one job, to be written.
 #[derive(Debug, Clone)]
 pub struct Change {
@@ -193,6 +196,7 @@ macro_rules! live_rows {
 /// database's time once all locks were held; null when nothing was found.
 ///
 /// Their [`Terms`] are left out: nobody but who claims needs them, and they cost as much as the rest.
+#[tracing::instrument(name = "db.live.lock", level = "debug", skip_all)]
 pub async fn lock(
     connection: &mut Connection,
     jobs: &[JobId],
@@ -210,10 +214,11 @@ pub async fn lock(
 }
 
 /// The same with their terms.
+#[tracing::instrument(name = "db.live.lock_with_terms", level = "debug", skip_all)]
 pub async fn lock_with_terms(
     connection: &mut Connection,
     jobs: &[JobId],
-) -> Result<(Vec<(LiveJob, Terms)>, Option<Time>), StoreError> {
+) -> Result<RowsWithTerms, StoreError> {
     let rows = live_rows!(
         with terms: "WITH live AS MATERIALIZED (
             SELECT * FROM live_jobs WHERE job_id = ANY($1) ORDER BY job_id FOR UPDATE
@@ -225,10 +230,8 @@ pub async fn lock_with_terms(
 }
 
 /// The live rows of these jobs as they are, without locking them, with their terms and the database's time.
-pub async fn look(
-    connection: &mut Connection,
-    jobs: &[JobId],
-) -> Result<(Vec<(LiveJob, Terms)>, Option<Time>), StoreError> {
+#[tracing::instrument(name = "db.live.look", level = "debug", skip_all)]
+pub async fn look(connection: &mut Connection, jobs: &[JobId]) -> Result<RowsWithTerms, StoreError> {
     let rows = live_rows!(with terms: "", "live_jobs AS live WHERE job_id = ANY($1)", jobs);
     row::read(rows.fetch_all(connection).await?)
 }
@@ -237,6 +240,7 @@ pub async fn look(
 ///
 /// A statement of its own before the one that writes: an UPDATE that comes upon an older version of a row than its own
 /// statement has locked queues up behind those who wait for that lock, and so for itself.
+#[tracing::instrument(name = "db.live.fence", level = "debug", skip_all)]
 pub async fn fence(
     connection: &mut Connection,
     attempts: impl Iterator<Item = (JobId, AttemptId)>,

@@ -10,6 +10,7 @@ use crate::{
 };
 
 /// The stored lines of a job with a sequence in `from..=to`, ascending. Reads no chunk that has none of them.
+#[tracing::instrument(name = "db.logs.range", level = "debug", skip_all)]
 pub async fn range(
     connection: &mut Connection,
     job: JobId,
@@ -38,13 +39,17 @@ pub async fn range(
     Ok(lines)
 }
 
+/// A job and a sequence of its log, with the lines that come after it.
+pub type LinesAfter = ((JobId, i64), Vec<LogLine>);
+
 /// For each of these jobs, up to `most` stored lines right behind the sequence beside it, ascending. A job is answered
 /// once for each sequence that is asked for, or not at all when nothing is stored there.
+#[tracing::instrument(name = "db.logs.after", level = "debug", skip_all)]
 pub async fn after(
     connection: &mut Connection,
     wanted: &[(JobId, i64)],
     most: i64,
-) -> Result<Vec<((JobId, i64), Vec<LogLine>)>, StoreError> {
+) -> Result<Vec<LinesAfter>, StoreError> {
     let (jobs, sequences): (Vec<Uuid>, Vec<i64>) =
         wanted.iter().map(|(job, sequence)| (job.uuid(), *sequence)).unzip();
     let rows = sqlx::query!(
@@ -89,6 +94,7 @@ pub async fn after(
 }
 
 /// Sequences of the first and the last line that are stored, of one attempt or of all; null for no lines.
+#[tracing::instrument(name = "db.logs.bounds", level = "debug", skip_all)]
 pub async fn bounds(
     connection: &mut Connection,
     job: JobId,
@@ -112,6 +118,7 @@ pub async fn bounds(
 }
 
 /// Sequence of the first stored line behind this one; null for none. Lines between are not stored any more.
+#[tracing::instrument(name = "db.logs.first_behind", level = "debug", skip_all)]
 pub async fn first_behind(
     connection: &mut Connection,
     job: JobId,

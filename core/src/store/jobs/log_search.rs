@@ -16,6 +16,7 @@ pub struct Search {
 }
 
 /// Lines that match, with a sequence in `from..=to`: the first `most`, or the last, in the direction of reading.
+#[tracing::instrument(name = "db.logs.matching", level = "debug", skip_all)]
 pub async fn matching(
     connection: &mut Connection,
     job: JobId,
@@ -67,6 +68,7 @@ pub async fn matching(
 }
 
 /// How many of a job's stored lines match, from this sequence on.
+#[tracing::instrument(name = "db.logs.count_matching", level = "debug", skip_all)]
 pub async fn count_matching(
     connection: &mut Connection,
     job: JobId,

@@ -5,7 +5,7 @@
 
 use super::live;
 pub use super::{
-    log_lines::{after, bounds, first_behind, range},
+    log_lines::{LinesAfter, after, bounds, first_behind, range},
     log_search::{Search, count_matching, matching},
 };
 use crate::{
@@ -73,6 +73,7 @@ pub enum Appended {
 }
 
 /// Appends batches of many attempts at once; the answers are in the order of the batches.
+#[tracing::instrument(name = "db.logs.append", level = "debug", skip_all)]
 pub async fn append(connection: &mut Connection, batches: &[Batch]) -> Result<Vec<Appended>, StoreError> {
     let rows = batches.iter().filter_map(|batch| Some((batch, batch.lines.first()?.at)));
     let held = live::fence(connection, rows.clone().map(|(batch, _)| (batch.job, batch.attempt))).await?;

@@ -4,6 +4,7 @@ use super::logs::Batch;
 use crate::store::{Connection, StoreError};
 
 /// The batches as if they were of the attempts that hold the jobs now. For `mutant::Mutant::LogWithoutFence` alone.
+#[tracing::instrument(name = "db.mutants.unfenced", level = "debug", skip_all)]
 pub async fn unfenced(connection: &mut Connection, batches: &[Batch]) -> Result<Vec<Batch>, StoreError> {
     let mut unfenced = batches.to_vec();
     for batch in &mut unfenced {

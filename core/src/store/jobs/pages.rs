@@ -111,6 +111,7 @@ pub struct JobPageRequest {
 }
 
 /// A page, in the direction in which it was read.
+#[tracing::instrument(name = "db.pages.page", level = "debug", skip_all)]
 pub async fn page(connection: &mut Connection, request: &JobPageRequest) -> Result<Vec<Place>, StoreError> {
     if request.filter.is_nothing() || request.rows == 0 {
         return Ok(Vec::new());
@@ -137,6 +138,7 @@ pub async fn page(connection: &mut Connection, request: &JobPageRequest) -> Resu
 }
 
 /// How many jobs there are, exactly, up to [`COUNT_MAX`], which stands for that many or more.
+#[tracing::instrument(name = "db.pages.count", level = "debug", skip_all)]
 pub async fn count(connection: &mut Connection, filter: &JobFilter) -> Result<i64, StoreError> {
     if filter.is_nothing() {
         return Ok(0);

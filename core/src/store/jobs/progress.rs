@@ -19,6 +19,7 @@ pub struct Report {
 }
 
 /// Stores progress and its events; answers the jobs whose attempts still hold them.
+#[tracing::instrument(name = "db.progress.report", level = "debug", skip_all)]
 pub async fn report(connection: &mut Connection, reports: &[Report]) -> Result<Vec<JobId>, StoreError> {
     live::fence(connection, reports.iter().map(|report| (report.job, report.attempt))).await?;
     let held = query_rows!(

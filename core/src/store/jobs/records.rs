@@ -80,6 +80,7 @@ pub struct JobRecord {
 }
 
 /// Loads jobs by id, in any order; those that do not exist are left out.
+#[tracing::instrument(name = "db.records.by_ids", level = "debug", skip_all)]
 pub async fn by_ids(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<JobRecord>, StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
     let rows = sqlx::query_as!(

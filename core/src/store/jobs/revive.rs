@@ -11,6 +11,7 @@ use crate::{
 };
 
 /// Locks ended jobs in order of id, and answers how they ended; those that are live, unknown or being removed are left out.
+#[tracing::instrument(name = "db.revive.lock_ended", level = "debug", skip_all)]
 pub async fn lock_ended(
     connection: &mut Connection,
     jobs: &[JobId],
@@ -43,6 +44,7 @@ pub struct Revival {
 }
 
 /// The lanes of jobs, by their records.
+#[tracing::instrument(name = "db.revive.lanes_of", level = "debug", skip_all)]
 pub async fn lanes_of(
     connection: &mut Connection,
     jobs: &[JobId],
@@ -67,6 +69,7 @@ pub async fn lanes_of(
 
 /// Moves locked ended jobs back to the live table, with fresh counts; `is_dispatched` marks the ready ones as handed over.
 /// Their attempts, events and log lines stay, and the numbers of these go on.
+#[tracing::instrument(name = "db.revive.revive", level = "debug", skip_all)]
 pub async fn revive(
     connection: &mut Connection,
     revivals: &[Revival],

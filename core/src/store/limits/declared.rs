@@ -27,6 +27,7 @@ pub struct Declared {
 }
 
 /// The services that these jobs use, in order of id, each with the jobs that use it.
+#[tracing::instrument(name = "db.declared.of_services", level = "debug", skip_all)]
 pub async fn of_services(
     connection: &mut Connection,
     jobs: &[JobId],
@@ -64,6 +65,7 @@ pub struct DeclaredProxy {
 }
 
 /// These proxies.
+#[tracing::instrument(name = "db.declared.of_proxies", level = "debug", skip_all)]
 pub async fn of_proxies(
     connection: &mut Connection,
     ids: &[ProxyId],
@@ -92,6 +94,7 @@ pub async fn of_proxies(
 }
 
 /// How many running attempts go through each of these proxies; those that none does are left out.
+#[tracing::instrument(name = "db.declared.busy", level = "debug", skip_all)]
 pub async fn busy(connection: &mut Connection, ids: &[ProxyId]) -> Result<HashMap<ProxyId, i64>, StoreError> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     let rows = sqlx::query!(
@@ -116,6 +119,7 @@ pub struct Choice {
 }
 
 /// The choices of these profiles; those that have no proxies are left out.
+#[tracing::instrument(name = "db.declared.choices", level = "debug", skip_all)]
 pub async fn choices(
     connection: &mut Connection,
     profiles: &[ProfileId],

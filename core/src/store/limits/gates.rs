@@ -28,6 +28,7 @@ pub struct LockedGates {
 }
 
 /// Locks gates in order of key, and makes those that are missing.
+#[tracing::instrument(name = "db.gates.lock", level = "debug", skip_all)]
 pub async fn lock(connection: &mut Connection, keys: &[GateKey]) -> Result<LockedGates, StoreError> {
     if keys.is_empty() {
         return Ok(LockedGates::default());
@@ -47,6 +48,7 @@ pub async fn lock(connection: &mut Connection, keys: &[GateKey]) -> Result<Locke
 }
 
 /// Locks at most `most` gates whose parked jobs are to be looked at; those that somebody else looks at are passed over.
+#[tracing::instrument(name = "db.gates.lock_due", level = "debug", skip_all)]
 pub async fn lock_due(connection: &mut Connection, most: i64) -> Result<LockedGates, StoreError> {
     let rows = sqlx::query_as!(
         Row,
@@ -130,6 +132,7 @@ pub(super) fn parse(key: &str) -> Result<GateKey, StoreError> {
 }
 
 /// How many jobs are behind each of these gates, without locking them.
+#[tracing::instrument(name = "db.gates.counts", level = "debug", skip_all)]
 pub async fn counts(
     connection: &mut Connection,
     keys: &[&GateKey],
@@ -148,6 +151,7 @@ pub async fn counts(
 
 /// Counts who is behind these locked gates from the running jobs' own rows, and puts right what was counted otherwise. Answers the keys
 /// of those: there are none but for a mistake of ours.
+#[tracing::instrument(name = "db.gates.recount", level = "debug", skip_all)]
 pub async fn recount(connection: &mut Connection, keys: &[GateKey]) -> Result<Vec<GateKey>, StoreError> {
     let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
     let keys = sqlx::query_scalar!(
@@ -171,6 +175,7 @@ pub async fn recount(connection: &mut Connection, keys: &[GateKey]) -> Result<Ve
 }
 
 /// Gates as they are, without locking them: for whoever only wants to know. Those that nobody has passed are left out.
+#[tracing::instrument(name = "db.gates.look", level = "debug", skip_all)]
 pub async fn look(connection: &mut Connection, keys: &[GateKey]) -> Result<LockedGates, StoreError> {
     let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
     let rows = sqlx::query_as!(
@@ -216,6 +221,7 @@ impl Wake {
 }
 
 /// Stores locked gates.
+#[tracing::instrument(name = "db.gates.save", level = "debug", skip_all)]
 pub async fn save(connection: &mut Connection, gates: &[Saved<'_>]) -> Result<(), StoreError> {
     query_rows!(
         query for saved in gates,
@@ -242,6 +248,7 @@ pub async fn save(connection: &mut Connection, gates: &[Saved<'_>]) -> Result<()
 }
 
 /// Forgets the gate of something that is no more.
+#[tracing::instrument(name = "db.gates.remove", level = "debug", skip_all)]
 pub async fn remove(connection: &mut Connection, key: &GateKey) -> Result<(), StoreError> {
     sqlx::query!(
         "WITH left_over AS (DELETE FROM gate_deltas WHERE key = $1) DELETE FROM gates WHERE key = $1",
@@ -253,6 +260,7 @@ pub async fn remove(connection: &mut Connection, key: &GateKey) -> Result<(), St
 }
 
 /// Has the waiters of a gate looked at, by limits that have changed. Somebody who passes meanwhile does so by the old ones.
+#[tracing::instrument(name = "db.gates.relimit", level = "debug", skip_all)]
 pub async fn relimit(connection: &mut Connection, key: &GateKey, limits: &Limits) -> Result<(), StoreError> {
     sqlx::query!(
         "UPDATE gates SET demand = $2::text::jsonb, wake_at = clock_timestamp() WHERE key = $1 AND has_waiters",

@@ -87,6 +87,7 @@ impl Columns {
 }
 
 /// What these jobs use, by their records.
+#[tracing::instrument(name = "db.usage.of_jobs", level = "debug", skip_all)]
 pub async fn of_jobs(
     connection: &mut Connection,
     jobs: &[JobId],
@@ -108,6 +109,7 @@ pub async fn of_jobs(
 }
 
 /// Folds what was appended, at most `most` rows. Answers how many.
+#[tracing::instrument(name = "db.usage.fold", level = "debug", skip_all)]
 pub async fn fold(connection: &mut Connection, most: i64) -> Result<i64, StoreError> {
     let folded = sqlx::query_scalar!(
         r#"
@@ -132,6 +134,7 @@ pub async fn fold(connection: &mut Connection, most: i64) -> Result<i64, StoreEr
 }
 
 /// What each of these has used; those that have used nothing this month are left out.
+#[tracing::instrument(name = "db.usage.load", level = "debug", skip_all)]
 pub async fn load(connection: &mut Connection, users: &[User]) -> Result<HashMap<User, Usage>, StoreError> {
     let (mut commands, mut profiles, mut services) = (Vec::new(), Vec::new(), Vec::new());
     for user in users {
@@ -183,6 +186,7 @@ pub async fn load(connection: &mut Connection, users: &[User]) -> Result<HashMap
 }
 
 /// Who has used these services this month: for each at most `most`, those first that used it most.
+#[tracing::instrument(name = "db.usage.shares", level = "debug", skip_all)]
 pub async fn shares(
     connection: &mut Connection,
     services: &[ServiceId],

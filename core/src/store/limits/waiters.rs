@@ -10,6 +10,7 @@ use crate::{
 };
 
 /// Those of these gates on which jobs are parked, without locking them.
+#[tracing::instrument(name = "db.gates.awaited", level = "debug", skip_all)]
 pub async fn awaited(connection: &mut Connection, keys: &[&GateKey]) -> Result<Vec<GateKey>, StoreError> {
     let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
     let keys = sqlx::query_scalar!("SELECT key FROM gates WHERE key = ANY($1) AND has_waiters", &keys)
@@ -19,6 +20,7 @@ pub async fn awaited(connection: &mut Connection, keys: &[&GateKey]) -> Result<V
 }
 
 /// Those of these gates on which jobs are parked for want of a place, without locking them.
+#[tracing::instrument(name = "db.gates.awaited_for_places", level = "debug", skip_all)]
 pub async fn awaited_for_places(
     connection: &mut Connection,
     keys: &[&GateKey],
@@ -34,6 +36,7 @@ pub async fn awaited_for_places(
 }
 
 /// Those of these gates that jobs are parked on and that do not know it.
+#[tracing::instrument(name = "db.gates.stranded", level = "debug", skip_all)]
 pub async fn stranded(connection: &mut Connection, keys: &[&GateKey]) -> Result<Vec<GateKey>, StoreError> {
     let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
     let keys = sqlx::query_scalar!(
@@ -48,6 +51,7 @@ pub async fn stranded(connection: &mut Connection, keys: &[&GateKey]) -> Result<
 
 /// For each key, locks at most so many of the parked jobs, those first that come first (priority, round, age). Those that somebody
 /// else has locked are passed over: they are being cancelled or called already.
+#[tracing::instrument(name = "db.gates.parked", level = "debug", skip_all)]
 pub async fn parked(
     connection: &mut Connection,
     wanted: &[(&GateKey, u32)],
@@ -71,6 +75,7 @@ pub async fn parked(
 }
 
 /// Those of these gates whose waiters are looked at within a minute anyway.
+#[tracing::instrument(name = "db.gates.timed", level = "debug", skip_all)]
 pub async fn timed(connection: &mut Connection, keys: &[String]) -> Result<Vec<GateKey>, StoreError> {
     let keys = sqlx::query_scalar!(
         "SELECT key FROM gates WHERE key = ANY($1) AND wake_at < clock_timestamp() + interval '1 minute'",
@@ -83,6 +88,7 @@ pub async fn timed(connection: &mut Connection, keys: &[String]) -> Result<Vec<G
 
 /// Keys that jobs are parked on, at most `most`, from `after` on in their order: each is found by one look into the index,
 /// however many jobs are parked on it.
+#[tracing::instrument(name = "db.gates.keys_with_parked", level = "debug", skip_all)]
 pub async fn keys_with_parked(
     connection: &mut Connection,
     after: Option<&str>,
@@ -108,6 +114,7 @@ pub async fn keys_with_parked(
 }
 
 /// How long until some gate's waiters are to be looked at; null for none.
+#[tracing::instrument(name = "db.gates.next_due_in", level = "debug", skip_all)]
 pub async fn next_due_in(connection: &mut Connection) -> Result<Option<Duration>, StoreError> {
     let seconds = sqlx::query_scalar!(
         "SELECT extract(epoch FROM min(wake_at) - clock_timestamp())::float8 FROM gates WHERE wake_at IS NOT NULL"

@@ -15,6 +15,7 @@ use crate::{
 pub type Finish = (Time, JobId);
 
 /// The newest finished job that is one too many when `most` are kept; none when there are not more.
+#[tracing::instrument(name = "db.retention.one_too_many", level = "debug", skip_all)]
 pub async fn one_too_many(connection: &mut Connection, most: i64) -> Result<Option<Finish>, StoreError> {
     let row = sqlx::query!(
         "SELECT finished_at, job_id FROM ended_jobs ORDER BY finished_at DESC, job_id DESC OFFSET $1 LIMIT 1",
@@ -27,6 +28,7 @@ pub async fn one_too_many(connection: &mut Connection, most: i64) -> Result<Opti
 
 /// Marks the oldest finished jobs up to this place and including it as going, those that were marked before among them; at
 /// most `most`. From then on nobody revives them.
+#[tracing::instrument(name = "db.retention.mark_going", level = "debug", skip_all)]
 pub async fn mark_going(
     connection: &mut Connection,
     upto: Finish,
@@ -48,6 +50,7 @@ pub async fn mark_going(
 
 /// Deletes finished jobs, which must be marked as going, and all rows that are theirs. Events and lines from before these times are
 /// left to go with their partitions.
+#[tracing::instrument(name = "db.retention.delete_jobs", level = "debug", skip_all)]
 pub async fn delete_jobs(
     connection: &mut Connection,
     jobs: &[JobId],
@@ -85,6 +88,7 @@ pub async fn delete_jobs(
 pub type KeptFile = (ArtifactId, String);
 
 /// The oldest files that were kept before this time; at most `most`.
+#[tracing::instrument(name = "db.retention.old_files", level = "debug", skip_all)]
 pub async fn old_files(
     connection: &mut Connection,
     before: Time,
@@ -101,6 +105,7 @@ pub async fn old_files(
 }
 
 /// Notes that these files are not on the disk any more.
+#[tracing::instrument(name = "db.retention.note_files_gone", level = "debug", skip_all)]
 pub async fn note_files_gone(connection: &mut Connection, files: &[ArtifactId]) -> Result<(), StoreError> {
     let ids: Vec<Uuid> = files.iter().map(|file| file.uuid()).collect();
     sqlx::query!("UPDATE artifacts SET pruned_at = clock_timestamp() WHERE id = ANY($1)", &ids)
@@ -120,6 +125,7 @@ pub enum ByDay {
 
 /// Drops the oldest partition if all of it is from before this time; answers its name. [`StoreError::Contended`] when others
 /// use the table too much just now.
+#[tracing::instrument(name = "db.retention.drop_partition", level = "debug", skip_all)]
 pub async fn drop_partition(
     connection: &mut Connection,
     table: ByDay,
@@ -135,6 +141,7 @@ pub async fn drop_partition(
 
 /// Forgets workers that ended, and rates of minutes, before this time; and the gates of commands that were deleted, once their jobs are gone
 /// too.
+#[tracing::instrument(name = "db.retention.delete_leftovers", level = "debug", skip_all)]
 pub async fn delete_leftovers(connection: &mut Connection, before: Time) -> Result<(), StoreError> {
     sqlx::query!(
         "
@@ -166,6 +173,7 @@ pub async fn delete_leftovers(connection: &mut Connection, before: Time) -> Resu
 }
 
 /// The database's time.
+#[tracing::instrument(name = "db.retention.now", level = "debug", skip_all)]
 pub async fn now(connection: &mut Connection) -> Result<Time, StoreError> {
     Ok(sqlx::query_scalar!(r#"SELECT now() AS "now!""#).fetch_one(connection).await?)
 }

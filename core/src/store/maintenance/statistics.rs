@@ -6,6 +6,7 @@ use crate::store::{Connection, StoreError};
 
 /// Whether one of them holds more than a thousand rows, and ten times as many as the planner reckons with: as many a page as when they
 /// were counted last, times the pages that there are now. One that nobody has counted yet is estimated by its size, which is near enough.
+#[tracing::instrument(name = "db.statistics.are_outgrown", level = "debug", skip_all)]
 pub async fn are_outgrown(connection: &mut Connection) -> Result<bool, StoreError> {
     let are_outgrown = sqlx::query_scalar!(
         r#"
@@ -23,6 +24,7 @@ pub async fn are_outgrown(connection: &mut Connection) -> Result<bool, StoreErro
 }
 
 /// Has them counted. Postgres passes over, without an error, what somebody else counts or cleans up just now, and what the role does not own.
+#[tracing::instrument(name = "db.statistics.renew", level = "debug", skip_all)]
 pub async fn renew(connection: &mut Connection) -> Result<(), StoreError> {
     sqlx::query!("ANALYZE (SKIP_LOCKED) live_jobs, live_job_services, job_dependencies")
         .execute(connection)

@@ -28,6 +28,7 @@ pub struct Backlog {
 }
 
 /// Marks the first `most` jobs of a queue's backlog of one priority, of rounds before `before`, as handed over, and answers them.
+#[tracing::instrument(name = "db.backlog.take", level = "debug", skip_all)]
 pub async fn take(
     connection: &mut Connection,
     queue: &str,
@@ -66,6 +67,7 @@ pub async fn take(
 
 /// How many ready jobs come before each of these in their queues, counted up to `most`; those that are not ready, or parked, are left
 /// out. In the order in which they are handed out and taken: by priority, round and age.
+#[tracing::instrument(name = "db.backlog.ahead", level = "debug", skip_all)]
 pub async fn ahead(
     connection: &mut Connection,
     jobs: &[JobId],
@@ -101,6 +103,7 @@ pub async fn ahead(
 }
 
 /// The backlogs of queues that are not paused: by queue, the most urgent first.
+#[tracing::instrument(name = "db.backlog.backlogs", level = "debug", skip_all)]
 pub async fn backlogs(connection: &mut Connection) -> Result<Vec<Backlog>, StoreError> {
     // One probe of the backlog's index for each queue and priority, however long the backlog.
     let rows = sqlx::query!(

@@ -11,6 +11,7 @@ use crate::{
 };
 
 /// Folds the deltas that no running transaction is about to append to, at most `most` rows. Answers how many.
+#[tracing::instrument(name = "db.counters.fold", level = "debug", skip_all)]
 pub async fn fold(connection: &mut Connection, most: i64) -> Result<i64, StoreError> {
     let folded = sqlx::query_scalar!(
         r#"
@@ -49,6 +50,7 @@ pub async fn fold(connection: &mut Connection, most: i64) -> Result<i64, StoreEr
 }
 
 /// Makes the partitions of today and the next seven days.
+#[tracing::instrument(name = "db.counters.ensure_partitions", level = "debug", skip_all)]
 pub async fn ensure_partitions(connection: &mut Connection) -> Result<(), StoreError> {
     sqlx::query!("SELECT ensure_partitions(7)").fetch_one(connection).await?;
     Ok(())
@@ -86,6 +88,7 @@ pub struct QueueRecord {
 }
 
 /// All queues (or those named), by name.
+#[tracing::instrument(name = "db.counters.queues", level = "debug", skip_all)]
 pub async fn queues(
     connection: &mut Connection,
     names: Option<&[String]>,
@@ -139,6 +142,7 @@ pub async fn queues(
 
 /// Queues that active workers serve whose leases are not older than `lease`, and how many slots these have; a slot that serves several
 /// queues counts for each.
+#[tracing::instrument(name = "db.counters.slots", level = "debug", skip_all)]
 pub async fn slots(connection: &mut Connection, lease: Duration) -> Result<Vec<(String, i64)>, StoreError> {
     let rows = sqlx::query!(
         r#"SELECT queue AS "queue!", sum(concurrency)::bigint AS "slots!" FROM workers CROSS JOIN unnest(queues) AS queue
@@ -151,6 +155,7 @@ pub async fn slots(connection: &mut Connection, lease: Duration) -> Result<Vec<(
 }
 
 /// How many jobs of these queues are ready and not parked, counted up to `most` each.
+#[tracing::instrument(name = "db.counters.ready", level = "debug", skip_all)]
 pub async fn ready(
     connection: &mut Connection,
     names: &[String],

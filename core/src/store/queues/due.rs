@@ -9,6 +9,7 @@ use crate::{
 };
 
 /// Scheduled jobs whose time has come, at most `most`, not locked by others.
+#[tracing::instrument(name = "db.backlog.due", level = "debug", skip_all)]
 pub async fn due(connection: &mut Connection, most: i64) -> Result<Vec<JobId>, StoreError> {
     let ids = sqlx::query_scalar!(
         "SELECT job_id FROM live_jobs WHERE state = 'scheduled' AND run_at <= clock_timestamp()
@@ -21,6 +22,7 @@ pub async fn due(connection: &mut Connection, most: i64) -> Result<Vec<JobId>, S
 }
 
 /// Jobs that have not started by their expiry, at most `most`, not locked by others.
+#[tracing::instrument(name = "db.backlog.expired", level = "debug", skip_all)]
 pub async fn expired(connection: &mut Connection, most: i64) -> Result<Vec<JobId>, StoreError> {
     let ids = sqlx::query_scalar!(
         "SELECT job_id FROM live_jobs
@@ -34,6 +36,7 @@ pub async fn expired(connection: &mut Connection, most: i64) -> Result<Vec<JobId
 }
 
 /// How long until the next scheduled job is due or the next job expires; null for none.
+#[tracing::instrument(name = "db.backlog.next_due_in", level = "debug", skip_all)]
 pub async fn next_due_in(connection: &mut Connection) -> Result<Option<Duration>, StoreError> {
     let seconds = sqlx::query_scalar!(
         r#"
@@ -50,6 +53,7 @@ pub async fn next_due_in(connection: &mut Connection) -> Result<Option<Duration>
 }
 
 /// The time of the database, to the microsecond.
+#[tracing::instrument(name = "db.backlog.clock", level = "debug", skip_all)]
 pub async fn clock(connection: &mut Connection) -> Result<Time, StoreError> {
     Ok(sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(connection).await?)
 }

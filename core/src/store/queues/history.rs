@@ -32,6 +32,7 @@ pub struct Point {
 }
 
 /// So many steps of so many whole minutes from this moment on, which is the beginning of one.
+#[tracing::instrument(name = "db.history.history", level = "debug", skip_all)]
 pub async fn history(
     connection: &mut Connection,
     queue: &str,
@@ -93,6 +94,7 @@ pub async fn history(
 }
 
 /// By how much the number of ready jobs changed between two moments, which are beginnings of minutes.
+#[tracing::instrument(name = "db.history.queued_change", level = "debug", skip_all)]
 pub async fn queued_change(
     connection: &mut Connection,
     queue: &str,

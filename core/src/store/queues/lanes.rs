@@ -22,6 +22,7 @@ pub enum Taking {
 }
 
 /// A round for each of these jobs, given by their lanes: the next ones of each lane, in order.
+#[tracing::instrument(name = "db.lanes.take_rounds", level = "debug", skip_all)]
 pub async fn take_rounds(
     connection: &mut Connection,
     jobs: &[Lane],
@@ -87,6 +88,7 @@ async fn take(
 /// Gives their rounds to jobs that are about to be ready for the first time, and gives back the rounds of those that end before they
 /// ever ran: their lane does not wait as if they had. Within the caller's transaction, and at most once in it: whoever takes from lanes
 /// twice may meet one who takes from the same in another order.
+#[tracing::instrument(name = "db.lanes.account", level = "debug", skip_all)]
 pub async fn account(connection: &mut Connection, changes: &mut [Change]) -> Result<(), StoreError> {
     let mut counts: BTreeMap<Lane, i64> = BTreeMap::new();
     for change in changes.iter() {
@@ -119,6 +121,7 @@ fn is_unused(Change { before, applied, .. }: &Change) -> bool {
 }
 
 /// Forgets lanes whose next round is one that everybody would be given, at most `most`; those that somebody takes from are passed over.
+#[tracing::instrument(name = "db.lanes.forget_idle", level = "debug", skip_all)]
 pub async fn forget_idle(connection: &mut Connection, most: i64) -> Result<(), StoreError> {
     sqlx::query!(
         "DELETE FROM lanes WHERE ctid = ANY (ARRAY(

@@ -28,6 +28,7 @@ impl Mark {
 }
 
 /// Jobs that were handed over at least `age` ago and are still ready, oldest mark first, behind a place.
+#[tracing::instrument(name = "db.backlog.marked", level = "debug", skip_all)]
 pub async fn marked(
     connection: &mut Connection,
     age: Duration,
@@ -59,6 +60,7 @@ pub async fn marked(
 }
 
 /// Those of these jobs that are still handed over.
+#[tracing::instrument(name = "db.backlog.still_marked", level = "debug", skip_all)]
 pub async fn still_marked(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<JobId>, StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
     let marked = sqlx::query_scalar!(
@@ -71,6 +73,7 @@ pub async fn still_marked(connection: &mut Connection, jobs: &[JobId]) -> Result
 }
 
 /// Renews the marks of jobs that are pushed again.
+#[tracing::instrument(name = "db.backlog.mark_again", level = "debug", skip_all)]
 pub async fn mark_again(connection: &mut Connection, jobs: &[JobId]) -> Result<(), StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
     sqlx::query!(
@@ -87,6 +90,7 @@ pub async fn mark_again(connection: &mut Connection, jobs: &[JobId]) -> Result<(
 }
 
 /// Takes the marks away from jobs that are not handed over any more: they are backlog again.
+#[tracing::instrument(name = "db.backlog.unmark", level = "debug", skip_all)]
 pub async fn unmark(connection: &mut Connection, jobs: &[JobId]) -> Result<(), StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
     sqlx::query!(

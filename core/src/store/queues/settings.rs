@@ -3,6 +3,7 @@
 use crate::store::{Connection, StoreError};
 
 /// Pauses or resumes a queue; false when there is none of this name.
+#[tracing::instrument(name = "db.counters.set_paused", level = "debug", skip_all)]
 pub async fn set_paused(
     connection: &mut Connection,
     name: &str,
@@ -15,6 +16,7 @@ pub async fn set_paused(
 }
 
 /// Locks a queue, and answers its bound; none when there is no queue of this name.
+#[tracing::instrument(name = "db.counters.max_concurrency", level = "debug", skip_all)]
 pub async fn max_concurrency(
     connection: &mut Connection,
     name: &str,
@@ -27,6 +29,7 @@ pub async fn max_concurrency(
 }
 
 /// Sets the bound of a queue.
+#[tracing::instrument(name = "db.counters.set_max_concurrency", level = "debug", skip_all)]
 pub async fn set_max_concurrency(
     connection: &mut Connection,
     name: &str,
@@ -40,6 +43,7 @@ pub async fn set_max_concurrency(
 }
 
 /// Puts the running jobs of a queue behind a gate, and locks them for it, in order of id.
+#[tracing::instrument(name = "db.counters.hold_running", level = "debug", skip_all)]
 pub async fn hold_running(connection: &mut Connection, name: &str, key: &str) -> Result<(), StoreError> {
     let jobs = sqlx::query_scalar!(
         "SELECT job_id FROM live_jobs WHERE worker_id IS NOT NULL AND queue = $1 AND NOT $2 = ANY(holds)
@@ -63,6 +67,7 @@ pub async fn hold_running(connection: &mut Connection, name: &str, key: &str) ->
 }
 
 /// Which of these queues are paused.
+#[tracing::instrument(name = "db.counters.paused", level = "debug", skip_all)]
 pub async fn paused(connection: &mut Connection, names: &[String]) -> Result<Vec<String>, StoreError> {
     let names = sqlx::query_scalar!("SELECT name FROM queues WHERE is_paused AND name = ANY($1)", names)
         .fetch_all(connection)

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use uuid::Uuid;
 
-use super::{CommandLimits, LiveJob, Terms};
+use super::{CommandLimits, LiveJob, RowsWithTerms, Terms};
 use crate::{
     clock::Time,
     ids::{ProfileId, ProxyId, WorkerId},
@@ -78,7 +78,7 @@ impl Parsed {
 }
 
 /// The jobs of rows that one statement returned, and its time. `None` if there are no rows.
-pub(super) fn read(rows: Vec<Row>) -> Result<(Vec<(LiveJob, Terms)>, Option<Time>), StoreError> {
+pub(super) fn read(rows: Vec<Row>) -> Result<RowsWithTerms, StoreError> {
     let now = rows.iter().map(|row| row.now).max();
     let mut parsed = Parsed::default();
     let jobs = rows.into_iter().map(|row| row.read(&mut parsed)).collect::<Result<_, _>>()?;

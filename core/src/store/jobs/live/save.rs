@@ -20,6 +20,7 @@ pub struct Saved {
 }
 
 /// Writes transitions: live rows or ended rows, their events, holds and counters. Every row must be locked.
+#[tracing::instrument(name = "db.live.save", level = "debug", skip_all)]
 pub async fn save(connection: &mut Connection, changes: &[Change], now: Time) -> Result<Saved, StoreError> {
     let (ended, live): (Vec<_>, Vec<_>) =
         changes.iter().partition(|change| matches!(change.applied.next, Next::Ended { .. }));
