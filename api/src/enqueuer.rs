@@ -10,13 +10,16 @@ mod windows;
 
 use std::{collections::VecDeque, fmt, panic::AssertUnwindSafe, sync::Arc};
 
-use callboard::steps::StepError;
 use callboard::{
     ids::CommandId,
+    job::JobRequest,
     refusal::Refusal,
-    steps::enqueue::{
-        context::SubmitContext,
-        submit::{Accepted, JobRequest, submit},
+    steps::{
+        StepError,
+        enqueue::{
+            context::SubmitContext,
+            submit::{Accepted, submit},
+        },
     },
     store::{StoreError, catalogue::commands},
     transport::Redis,

@@ -9,16 +9,14 @@ use callboard::{
     command::{AllowList, CommandSpec, ProgramBuilder, ProgramSpec, SpecInput},
     duration::IsoDuration,
     ids::{CommandId, JobId, ServiceId},
+    job::JobRequest,
     limit::LIMIT_MAX,
     patch::{LimitsPatch, NewRateLimit, Patch, PolicyPatch},
     recipes::Recipes,
     settings::SharedSettings,
     steps::{
         Done,
-        enqueue::{
-            context::SubmitContext,
-            submit::{self, JobRequest},
-        },
+        enqueue::{context::SubmitContext, submit},
     },
     store::{Planning, Store},
     transport::Redis,
@@ -122,8 +120,7 @@ impl Direct {
     ) -> anyhow::Result<Vec<JobId>> {
         let mut jobs = Vec::with_capacity(count);
         while jobs.len() < count {
-            let order =
-                JobRequest { command: Some(command), queue: Some(queue.to_owned()), ..JobRequest::default() };
+            let order = JobRequest { queue: Some(queue.to_owned()), ..JobRequest::new(command) };
             let call = vec![order; submit::JOBS_MAX.min(count - jobs.len())];
             let Done { value: answers, after } = submit::submit(&self.context, &[call], false).await;
             let accepted = answers.into_iter().next().context("submit returned no result")??;

@@ -10,10 +10,8 @@ use std::time::Duration;
 use callboard::{
     cache::{self, Cache},
     ids::CommandId,
-    steps::{
-        enqueue::submit::{DEFAULT_PRIORITY, JobRequest},
-        hand_out::dispatch::WINDOW,
-    },
+    job::JobRequest,
+    steps::{enqueue::submit::DEFAULT_PRIORITY, hand_out::dispatch::WINDOW},
 };
 use tokio::time::Instant;
 
@@ -82,10 +80,9 @@ impl Windows {
         for request in
             requests.iter().filter(|request| request.run_at.is_none() && request.depends_on.is_empty())
         {
-            let queue = match (&request.queue, request.command) {
-                (Some(queue), _) => Some(queue.as_str()),
-                (None, Some(command)) => self.queue_of(command, now),
-                (None, None) => None,
+            let queue = match &request.queue {
+                Some(queue) => Some(queue.as_str()),
+                None => self.queue_of(request.command, now),
             };
             let Some(queue) = queue else {
                 is_known = false;
@@ -190,7 +187,10 @@ mod tests {
     }
 
     fn requests(count: usize, queue: &str) -> Vec<JobRequest> {
-        vec![JobRequest { queue: Some(queue.to_owned()), ..JobRequest::default() }; count]
+        vec![
+            JobRequest { queue: Some(queue.to_owned()), ..JobRequest::new(callboard::clock::IdSource.make()) };
+            count
+        ]
     }
 
     #[test]
@@ -229,7 +229,7 @@ mod tests {
     fn the_queue_of_a_command_is_looked_up_first() {
         let (mut windows, now) = (Windows::default(), Instant::now());
         let command = CommandId::from(Uuid::from_u128(7));
-        let request = [JobRequest { command: Some(command), ..JobRequest::default() }];
+        let request = [JobRequest::new(command)];
         assert!(!windows.admit(&request, now));
         assert!(!windows.admit(&request, now));
         assert_eq!(windows.take_unlearned(), [command], "looked up once");

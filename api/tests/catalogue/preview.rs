@@ -2,12 +2,10 @@
 
 use callboard::{
     ids::CommandId,
+    job::JobRequest,
     steps::{
         Done, StepError,
-        enqueue::{
-            context::SubmitContext,
-            submit::{JobRequest, submit},
-        },
+        enqueue::{context::SubmitContext, submit::submit},
     },
 };
 use serde_json::{Value, json};
@@ -259,7 +257,7 @@ async fn a_preview_reports_the_same_refusals_as_enqueuing() {
         });
         let command = api.mutate_ok("commandCreate", "id", command).await["id"].take();
         let id: CommandId = command.as_str().unwrap().parse().unwrap();
-        let request = JobRequest { command: Some(id), input: Some(input.clone()), ..JobRequest::default() };
+        let request = JobRequest { input: Some(input.clone()), ..JobRequest::new(id) };
         let response = preview(&api, json!({ "commandId": command, "input": input })).await;
         let problems: Vec<(String, String)> = response["userErrors"]
             .as_array()

@@ -30,7 +30,7 @@ pub use profile_secrets::{SECRETS_MAX, SecretInput};
 pub use profiles::{ProfileChanges, ProfileCreate, ProfileUpdate};
 pub use proxies::{CheckResult, ProxyChanges, ProxyCreate, ProxyImport, ProxyUpdate};
 pub use references::LIST_MAX;
-pub use schedules::{ScheduleChanges, ScheduleCreate, ScheduleUpdate, TemplateInput};
+pub use schedules::{ScheduleChanges, ScheduleCreate, ScheduleUpdate};
 pub use services::{ServiceChanges, ServiceCreate, ServiceUpdate, TokenRefresh};
 
 use crate::{

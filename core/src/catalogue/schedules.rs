@@ -3,26 +3,23 @@
 //! A schedule's job is checked like an enqueued one, and checked again at each firing
 //! (`steps::enqueue::fire_schedules`), because commands change.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Catalogue, checks::Checks};
 use crate::{
     clock::Time,
     compose::SecretInputs,
     duration::IsoDuration,
-    ids::{CommandId, ProfileId, ProxyId, ScheduleId, ServiceId},
+    ids::ScheduleId,
+    job::JobRequest,
     name::{check_labels, check_name},
-    patch::{Patch, PolicyPatch},
+    patch::Patch,
     refusal::{Refusal, RefusalCode, no_such_id},
     schedule::{Cron, Overlap, Timing, Zone},
     secret::sealed_input_owner,
     steps::{
         StepError,
-        enqueue::{
-            context::SubmitContext,
-            fire_schedules::secrets_of,
-            submit::{self, JobRequest},
-        },
+        enqueue::{context::SubmitContext, fire_schedules::secrets_of, submit},
     },
     store::{
         Connection, StoreError,
@@ -45,7 +42,7 @@ pub struct ScheduleCreate {
     /// IANA name, UTC if omitted.
     pub timezone: Option<String>,
     /// The job that each firing enqueues.
-    pub job: TemplateInput,
+    pub job: JobRequest,
     /// [`Overlap::Skip`] if omitted.
     pub overlap: Option<Overlap>,
     /// How far back missed times are made up. If omitted, they are not.
@@ -76,29 +73,13 @@ pub struct ScheduleChanges {
     pub timezone: Patch<String>,
     /// Replaces the whole job, except that input values given as `***` keep their stored values.
     /// Cannot be cleared.
-    pub job: Patch<TemplateInput>,
+    pub job: Patch<JobRequest>,
     /// Clearing resets it to [`Overlap::Skip`].
     pub overlap: Patch<Overlap>,
     /// Clearing resets it to zero: no time is made up.
     pub catch_up: Patch<IsoDuration>,
     /// Clearing resets it to false.
     pub is_paused: Patch<bool>,
-}
-
-/// The job to enqueue, as given by a caller. [`JobRequest`] describes the fields.
-#[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "the fields of JobRequest, where they are described")]
-pub struct TemplateInput {
-    pub command: CommandId,
-    pub profile: Option<ProfileId>,
-    pub proxy: Option<ProxyId>,
-    pub services: Option<Vec<ServiceId>>,
-    pub input: Option<Value>,
-    pub queue: Option<String>,
-    pub priority: Option<i32>,
-    pub policy: Option<PolicyPatch>,
-    pub fairness_key: Option<String>,
-    pub labels: Vec<String>,
 }
 
 impl Catalogue {
@@ -239,24 +220,12 @@ async fn check_template(
     connection: &mut Connection,
     checks: &mut Checks,
     id: ScheduleId,
-    job: TemplateInput,
+    job: JobRequest,
     kept: &SecretInputs,
 ) -> Result<Option<Template>, StoreError> {
     let mut input = job.input.unwrap_or_else(|| json!({}));
     kept.put_back(&mut input);
-    let request = JobRequest {
-        command: Some(job.command),
-        profile: job.profile,
-        proxy: job.proxy,
-        services: job.services.clone(),
-        input: Some(input),
-        queue: job.queue.clone(),
-        priority: job.priority,
-        policy: job.policy.clone(),
-        fairness_key: job.fairness_key.clone(),
-        labels: job.labels.clone(),
-        ..JobRequest::default()
-    };
+    let mut request = JobRequest { input: Some(input), ..job };
     let input = match submit::check(context, connection, &request).await? {
         Ok(input) => input,
         Err(refusals) => {
@@ -265,19 +234,13 @@ async fn check_template(
         }
     };
     let sealed = |secrets: &SecretInputs| context.keyring.seal(&sealed_input_owner(id), &secrets.to_text());
-    let policy = job.policy.map(serde_json::to_value).transpose();
+    let policy = request.policy.take().map(serde_json::to_value).transpose();
+    request.labels = check_labels("labels", request.labels).unwrap_or_default();
+    request.input = Some(input.public);
     Ok(Some(Template {
-        command: job.command,
-        profile: job.profile,
-        proxy: job.proxy,
-        services: job.services,
-        queue: job.queue,
-        priority: job.priority.and_then(|priority| i16::try_from(priority).ok()),
+        request,
         policy: policy.map_err(|error| StoreError::corrupt("(new row)", "policy", &error))?,
-        fairness_key: job.fairness_key,
-        labels: check_labels("labels", job.labels).unwrap_or_default(),
         input_sealed: (!input.secrets.is_empty()).then(|| sealed(&input.secrets)),
-        input: input.public,
     }))
 }
 

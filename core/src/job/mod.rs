@@ -6,6 +6,7 @@
 pub mod attempt;
 pub mod event;
 pub mod lane;
+pub mod request;
 pub mod state;
 pub mod transition;
 pub mod wait;
@@ -13,6 +14,7 @@ pub mod wait;
 pub use attempt::{Failure, FailureCode, Outcome, Progress, Used};
 pub use event::EventKind;
 pub use lane::{HEAD_START, Lane};
+pub use request::JobRequest;
 pub use state::{JobState, Standing};
 pub use transition::{Applied, Next, Refused, Transition, apply};
 pub use wait::Waits;

@@ -4,12 +4,13 @@
 use callboard::{
     catalogue::{ProfileChanges, ProfileCreate, ProfileUpdate},
     ids::{CommandId, JobId, ProfileId},
+    job::JobRequest,
     limit::{GateKey, Period, WhenReached, gate::Block},
     patch::{LimitsPatch, NewCap, Patch},
     refusal::RefusalCode,
     steps::{
         Done, StepError,
-        enqueue::submit::{JobRequest, submit},
+        enqueue::submit::submit,
         finish::cancel::cancel,
         limits::{explain::explain, wake::sweep_stranded},
     },
@@ -44,7 +45,7 @@ async fn profile(fixture: &Fixture, caps: Vec<NewCap>) -> ProfileId {
 }
 
 fn request_for(command: CommandId) -> JobRequest {
-    JobRequest { command: Some(command), ..JobRequest::default() }
+    JobRequest { ..JobRequest::new(command) }
 }
 
 /// Claims the jobs one by one, so that none waits for a slot. Returns how many were granted.

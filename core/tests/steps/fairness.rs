@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use callboard::{
     clock,
     ids::JobId,
-    job::HEAD_START,
+    job::{HEAD_START, JobRequest},
     refusal::RefusalCode,
     steps::{
         Done, StepError,
-        enqueue::submit::{JobRequest, submit},
+        enqueue::submit::submit,
         finish::{cancel::cancel_many, retry::retry_many},
         hand_out::{
             dispatch::{WINDOW, refill},
@@ -24,7 +24,7 @@ use callboard::{
 use crate::fixture::{Fixture, failed, limits, succeeded};
 
 fn request(fixture: &Fixture, lane: &str) -> JobRequest {
-    JobRequest { command: Some(fixture.command), fairness_key: Some(lane.into()), ..JobRequest::default() }
+    JobRequest { fairness_key: Some(lane.into()), ..JobRequest::new(fixture.command) }
 }
 
 async fn enqueue(fixture: &Fixture, lane: &str, count: usize) -> Vec<JobId> {

@@ -7,17 +7,14 @@ use callboard::{
     clock::{self, IdSource},
     command::{AllowList, CommandSpec, ProgramSpec, SpecInput},
     ids::{AttemptId, CommandId, JobId, ProfileId, ServiceId, WorkerId},
-    job::{Failure, FailureCode, Outcome},
+    job::{Failure, FailureCode, JobRequest, Outcome},
     patch::{LimitsPatch, NewRateLimit, Patch, PolicyPatch},
     policy::Policy,
     recipes::Recipes,
     secret::Keyring,
     steps::{
         Done,
-        enqueue::{
-            context::SubmitContext,
-            submit::{JobRequest, submit},
-        },
+        enqueue::{context::SubmitContext, submit::submit},
         finish::settle::{Settled, Settlement, settle},
         limits::wake::wake_due,
         run::{
@@ -179,7 +176,7 @@ impl Fixture {
         profile: Option<ProfileId>,
         is_dispatched: bool,
     ) -> Vec<JobId> {
-        let request = JobRequest { command: Some(self.command), profile, ..JobRequest::default() };
+        let request = JobRequest { profile, ..JobRequest::new(self.command) };
         let Done { value: results, .. } = submit(&self.context, &[vec![request; count]], is_dispatched).await;
         let accepted = results.into_iter().next().unwrap().unwrap();
         accepted.into_iter().map(|accepted| accepted.job).collect()

@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, time::Duration};
 use callboard::{
     clock::Time,
     ids::{JobId, ServiceId},
+    job::JobRequest,
     steps::{
         Done, StepError,
-        enqueue::submit::JobRequest,
         limits::{explain::explain, queue_limit::set_queue_limit, wake::sweep_stranded},
     },
 };
@@ -16,8 +16,8 @@ use callboard_test_support::eventually;
 use crate::fixture::{Fixture, limits};
 
 fn with(fixture: &Fixture, services: &[ServiceId], priority: i32) -> JobRequest {
-    let (command, services) = (Some(fixture.command), Some(services.to_vec()));
-    JobRequest { command, services, priority: Some(priority), ..JobRequest::default() }
+    let services = Some(services.to_vec());
+    JobRequest { services, priority: Some(priority), ..JobRequest::new(fixture.command) }
 }
 
 /// Start times of all attempts by the database, in order.
@@ -63,7 +63,7 @@ fn expect_rate(starts: &[Time], interval: Duration, burst: usize) {
 async fn starts_are_spaced_by_the_rate_limit_of_the_command() {
     let fixture = Fixture::new().await;
     let command = fixture.limited_command(limits(None, &[(20, "PT1S", 1)])).await;
-    let jobs = fixture.submit(vec![JobRequest { command: Some(command), ..JobRequest::default() }; 12]).await;
+    let jobs = fixture.submit(vec![JobRequest::new(command); 12]).await;
     run_all(&fixture, jobs).await;
     let starts = starts(&fixture).await;
     assert_eq!(starts.len(), 12);

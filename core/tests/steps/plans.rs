@@ -5,9 +5,8 @@
 use callboard::{
     clock::IdSource,
     ids::JobId,
-    job::JobState,
+    job::{JobRequest, JobState},
     steps::{
-        enqueue::submit::JobRequest,
         finish::settle::settle,
         hand_out::dispatch::refill,
         maintain::refresh_statistics::{Refreshed, refresh_statistics},
@@ -47,7 +46,7 @@ async fn rows_read(fixture: &Fixture) -> i64 {
 async fn limited(fixture: &Fixture) -> JobRequest {
     let many = || limits(Some(1_000_000), &[(1000, "PT0.1S", 1_000_000)]);
     let services = Some(vec![fixture.service("s", many()).await]);
-    JobRequest { command: Some(fixture.limited_command(many()).await), services, ..JobRequest::default() }
+    JobRequest { services, ..JobRequest::new(fixture.limited_command(many()).await) }
 }
 
 /// Fills the queue with 20,000 jobs and runs 500 of them.
@@ -118,7 +117,7 @@ async fn statistics_of_an_empty_queue_are_fine_for_a_full_one() {
 async fn statistics_of_an_empty_queue_are_refreshed_when_it_is_full() {
     let fixture = Fixture::with_connections(1).await;
     fixture.sql("ALTER TABLE live_jobs SET (autovacuum_enabled = off)").await;
-    let request = JobRequest { command: Some(fixture.command), ..JobRequest::default() };
+    let request = JobRequest::new(fixture.command);
     // A connection otherwise reports its statistics only after a second.
     let flush = async || fixture.sql("SELECT pg_stat_force_next_flush()").await;
     let fill = async || {

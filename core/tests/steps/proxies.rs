@@ -5,13 +5,13 @@ use std::slice::from_ref;
 use callboard::{
     catalogue::{CheckResult, ProfileCreate, ProxyChanges, ProxyCreate, ProxyUpdate},
     ids::{JobId, ProfileId, ProxyId},
+    job::JobRequest,
     limit::{GateKey, gate::Block},
     patch::{LimitsPatch, Patch},
     profile::ProxySelection,
     proxy::ProxyProtocol,
     steps::{
         Done,
-        enqueue::submit::JobRequest,
         limits::{cool_down::cool_down, explain::explain},
     },
     store::limits::gates,
@@ -43,7 +43,7 @@ async fn profile(fixture: &Fixture, name: &str, proxies: &[ProxyId], selection: 
 }
 
 fn request(fixture: &Fixture, profile: Option<ProfileId>, proxy: Option<ProxyId>) -> JobRequest {
-    JobRequest { command: Some(fixture.command), profile, proxy, ..JobRequest::default() }
+    JobRequest { profile, proxy, ..JobRequest::new(fixture.command) }
 }
 
 /// The proxies of running attempts, in the order of the job ids.

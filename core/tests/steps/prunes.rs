@@ -6,8 +6,8 @@ use std::{sync::Mutex, time::Duration};
 use callboard::{
     clock::IdSource,
     ids::{ArtifactId, AttemptId, JobId},
+    job::JobRequest,
     steps::{
-        enqueue::submit::JobRequest,
         finish::{retry::retry, settle::Settled},
         maintain::prune::{
             Remover, Retention, find_bound, prune_days, prune_files, prune_jobs, prune_leftovers,
@@ -169,7 +169,7 @@ async fn gates_are_pruned_with_their_owners() {
     let fixture = Fixture::new().await;
     let (worker, profile) = (fixture.worker().await, fixture.profile().await);
     let command = fixture.limited_command(limits(Some(1), &[])).await;
-    let request = JobRequest { command: Some(command), profile: Some(profile), ..JobRequest::default() };
+    let request = JobRequest { profile: Some(profile), ..JobRequest::new(command) };
     let jobs = fixture.submit(vec![request]).await;
     let (granted, _woken) = fixture.claim_all(worker, &jobs).await;
     fixture.settle_all(&granted).await;

@@ -4,13 +4,12 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use callboard::{
-    catalogue::{
-        CommandCreate, CommandUpdate, ScheduleChanges, ScheduleCreate, ScheduleUpdate, TemplateInput,
-    },
+    catalogue::{CommandCreate, CommandUpdate, ScheduleChanges, ScheduleCreate, ScheduleUpdate},
     clock,
     command::{CommandSpec, ProgramSpec, SpecInput},
     duration::IsoDuration,
     ids::CommandId,
+    job::JobRequest,
     patch::{Patch, PolicyPatch},
     refusal::RefusalCode,
     schedule::Overlap,
@@ -22,19 +21,8 @@ use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, succeeded};
 
-fn template(command: CommandId, input: Value) -> TemplateInput {
-    TemplateInput {
-        command,
-        profile: None,
-        proxy: None,
-        services: None,
-        input: Some(input),
-        queue: None,
-        priority: None,
-        policy: None,
-        fairness_key: None,
-        labels: Vec::new(),
-    }
+fn template(command: CommandId, input: Value) -> JobRequest {
+    JobRequest { input: Some(input), ..JobRequest::new(command) }
 }
 
 /// Once an hour, half an hour away from now, so that no due time comes during a test.
@@ -175,7 +163,7 @@ async fn secrets_of_a_template_stay_sealed_and_are_kept() {
     let mut input = hourly("s", command, Overlap::Allow, 24);
     input.job = template(command, json!({ "pin": "4711" }));
     let schedule = fixture.schedule(input).await;
-    assert_eq!(schedule.plan.template.input, json!({ "pin": "***" }));
+    assert_eq!(schedule.plan.template.request.input, Some(json!({ "pin": "***" })));
     let text: String = fixture.value("SELECT schedules::text FROM schedules").await;
     assert!(!text.contains("4711"));
 

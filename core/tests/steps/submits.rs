@@ -1,6 +1,6 @@
 //! Submitting: concurrent callers.
 
-use callboard::steps::enqueue::submit::{JobRequest, submit};
+use callboard::{job::JobRequest, steps::enqueue::submit::submit};
 
 use crate::fixture::Fixture;
 
@@ -11,9 +11,8 @@ async fn concurrent_submits_of_the_same_keys_do_not_deadlock() {
     for round in 0..5 {
         let requests = |numbers: Vec<usize>| -> Vec<JobRequest> {
             let request = |number| JobRequest {
-                command: Some(fixture.command),
                 idempotency_key: Some(format!("{round} {number}")),
-                ..JobRequest::default()
+                ..JobRequest::new(fixture.command)
             };
             numbers.into_iter().map(request).collect()
         };

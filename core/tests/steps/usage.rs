@@ -3,9 +3,8 @@
 use callboard::{
     clock::IdSource,
     ids::{AttemptId, JobId, ServiceId},
-    job::Used,
+    job::{JobRequest, Used},
     steps::{
-        enqueue::submit::JobRequest,
         finish::settle::{Settlement, settle},
         maintain::fold_counters::fold_counters,
     },
@@ -81,8 +80,7 @@ async fn attempts_of_lost_workers_count() {
     let fixture = Fixture::new().await;
     let worker = fixture.worker().await;
     let service = fixture.service("a", limits(None, &[])).await;
-    let request =
-        JobRequest { command: Some(fixture.command), services: Some(vec![service]), ..JobRequest::default() };
+    let request = JobRequest { services: Some(vec![service]), ..JobRequest::new(fixture.command) };
     let job = fixture.submit(vec![request]).await[0];
     fixture.start(worker, job).await;
     lose(&fixture, worker).await;

@@ -1,7 +1,7 @@
 //! The inputs of job mutations.
 
 use async_graphql::{ID, InputObject};
-use callboard::steps::enqueue::submit::JobRequest;
+use callboard::job::JobRequest;
 
 use crate::graphql::{
     inputs::{id_of, ids_of},
@@ -76,7 +76,6 @@ pub struct JobRetryInput {
 impl From<JobEnqueueInput> for JobRequest {
     fn from(input: JobEnqueueInput) -> Self {
         Self {
-            command: Some(id_of(&input.command_id)),
             profile: input.profile_id.as_ref().map(id_of),
             proxy: input.proxy_id.as_ref().map(id_of),
             services: input.service_ids.map(|ids| ids_of(&ids)),
@@ -89,7 +88,7 @@ impl From<JobEnqueueInput> for JobRequest {
             fairness_key: input.fairness_key,
             idempotency_key: input.idempotency_key,
             depends_on: input.depends_on.map(|ids| ids_of(&ids)).unwrap_or_default(),
-            ..Self::default()
+            ..Self::new(id_of(&input.command_id))
         }
     }
 }

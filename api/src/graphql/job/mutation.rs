@@ -14,10 +14,11 @@ use crate::{
 use async_graphql::{Context, Object, Result, SimpleObject};
 use callboard::{
     ids::JobId,
+    job::JobRequest,
     refusal::{Refusal, RefusalCode},
     steps::{
         After, StepError,
-        enqueue::submit::{Accepted, JOBS_MAX, JobRequest},
+        enqueue::submit::{Accepted, JOBS_MAX},
         finish::{cancel::cancel, retry::retry},
     },
 };

@@ -1,7 +1,10 @@
 //! The inputs of schedule mutations.
 
 use async_graphql::{ID, InputObject, MaybeUndefined};
-use callboard::catalogue::{ScheduleChanges, ScheduleCreate, ScheduleUpdate, TemplateInput};
+use callboard::{
+    catalogue::{ScheduleChanges, ScheduleCreate, ScheduleUpdate},
+    job::JobRequest,
+};
 
 use super::OverlapPolicy;
 use crate::graphql::{
@@ -42,10 +45,9 @@ pub struct JobTemplateInput {
     pub labels: Option<Vec<String>>,
 }
 
-impl From<JobTemplateInput> for TemplateInput {
+impl From<JobTemplateInput> for JobRequest {
     fn from(input: JobTemplateInput) -> Self {
         Self {
-            command: id_of(&input.command_id),
             profile: input.profile_id.as_ref().map(id_of),
             proxy: input.proxy_id.as_ref().map(id_of),
             services: input.service_ids.map(|ids| ids_of(&ids)),
@@ -55,6 +57,7 @@ impl From<JobTemplateInput> for TemplateInput {
             policy: input.policy.map(Into::into),
             fairness_key: input.fairness_key,
             labels: input.labels.unwrap_or_default(),
+            ..Self::new(id_of(&input.command_id))
         }
     }
 }

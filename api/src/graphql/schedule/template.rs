@@ -31,13 +31,17 @@ pub struct JobTemplate(pub Template);
 impl JobTemplate {
     /// Loads the command, which cannot be deleted while the schedule exists.
     async fn stored_command(&self, ctx: &Context<'_>) -> Result<commands::Command> {
-        let found = loaders::one(ctx, self.0.command).await?;
-        Ok(found.ok_or_else(|| StoreError::corrupt("schedules", "command_id", &self.0.command))?)
+        let found = loaders::one(ctx, self.0.request.command).await?;
+        Ok(found.ok_or_else(|| StoreError::corrupt("schedules", "command_id", &self.0.request.command))?)
     }
 
     /// The targets that the template names itself.
     fn named(&self) -> Named<'_> {
-        Named { profile: self.0.profile, proxy: self.0.proxy, services: self.0.services.as_deref() }
+        Named {
+            profile: self.0.request.profile,
+            proxy: self.0.request.proxy,
+            services: self.0.request.services.as_deref(),
+        }
     }
 }
 
@@ -89,12 +93,12 @@ impl JobTemplate {
     /// The input as given, with secrets shown as `***`. The schema's defaults are filled in when
     /// the schedule fires.
     async fn input(&self) -> Json {
-        Json(self.0.input.clone())
+        Json(self.0.request.input.clone().unwrap_or_default())
     }
 
     /// Name of the queue.
     async fn queue(&self, ctx: &Context<'_>) -> Result<String> {
-        match &self.0.queue {
+        match &self.0.request.queue {
             Some(own) => Ok(own.clone()),
             None => Ok(self.stored_command(ctx).await?.queue),
         }
@@ -102,7 +106,7 @@ impl JobTemplate {
 
     /// The priority, 0 to 9. 9 runs first. Default 4.
     async fn priority(&self) -> i32 {
-        i32::from(self.0.priority.unwrap_or(DEFAULT_PRIORITY))
+        self.0.request.priority.unwrap_or(i32::from(DEFAULT_PRIORITY))
     }
 
     /// The command's policy with the template's overrides.
@@ -118,11 +122,11 @@ impl JobTemplate {
 
     /// The fairness key that groups the jobs for fair ordering. Null when their profile does.
     async fn fairness_key(&self) -> Option<&str> {
-        self.0.fairness_key.as_deref()
+        self.0.request.fairness_key.as_deref()
     }
 
     /// The labels.
     async fn labels(&self) -> &[String] {
-        &self.0.labels
+        &self.0.request.labels
     }
 }

@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use crate::{
-    auth::{Caller, Role},
-    graphql::payload::settle,
+use super::{
+    command::CommandKind, inputs::id_of, job::JobContext, payload::settle, scalars::DateTime,
+    user_error::UserError,
 };
+use crate::auth::{Caller, Role};
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject, Subscription};
 use callboard::{
     command_kind::Kind,
@@ -15,8 +16,6 @@ use callboard::{
     store::workers::{self, WorkerRecord},
 };
 use futures::{Stream, StreamExt as _};
-
-use super::{command::CommandKind, inputs::id_of, job::JobContext, scalars::DateTime, user_error::UserError};
 
 /// Whether a worker takes jobs. New values may be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]

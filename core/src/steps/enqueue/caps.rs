@@ -6,10 +6,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{submit::JobRequest, targets::Targets};
+use super::targets::Targets;
 use crate::{
     clock::{Time, written},
     ids::CommandId,
+    job::JobRequest,
     limit::{Cap, GateKey, WhenReached, gate::Gate},
     policy::Policy,
     refusal::{Refusal, RefusalCode},
@@ -36,7 +37,7 @@ impl Caps {
             .iter()
             .flatten()
             .filter(|request| request.policy.is_some())
-            .filter_map(|request| request.command);
+            .map(|request| request.command);
         let commands: BTreeSet<CommandId> = policies.chain(own).collect();
         let profiles = found.profiles.iter().filter(|(_, stored)| refuses(&stored.profile.caps));
         let services = found.services.iter().filter(|(_, stored)| refuses(&stored.service.limits.caps));

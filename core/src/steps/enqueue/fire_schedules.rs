@@ -13,12 +13,13 @@ use std::{
 
 use super::{
     context::SubmitContext,
-    submit::{JobRequest, SubmitResult, submit_within},
+    submit::{SubmitResult, submit_within},
 };
 use crate::{
     clock::Time,
     compose::SecretInputs,
     ids::{JobId, ScheduleId},
+    job::JobRequest,
     patch::PolicyPatch,
     refusal::Refusal,
     schedule::Firing,
@@ -194,22 +195,11 @@ fn request_of(context: &SubmitContext, schedule: &Schedule) -> Result<JobRequest
         ),
         None => None,
     };
-    let mut input = template.input.clone();
-    kept_secret.put_back(&mut input);
-    Ok(JobRequest {
-        command: Some(template.command),
-        profile: template.profile,
-        proxy: template.proxy,
-        services: template.services.clone(),
-        input: Some(input),
-        queue: template.queue.clone(),
-        priority: template.priority.map(i32::from),
-        policy,
-        fairness_key: template.fairness_key.clone(),
-        labels: template.labels.clone(),
-        kept_secret,
-        ..JobRequest::default()
-    })
+    let mut request = JobRequest { policy, ..template.request.clone() };
+    if let Some(input) = &mut request.input {
+        kept_secret.put_back(input);
+    }
+    Ok(JobRequest { kept_secret, ..request })
 }
 
 /// The decrypted secret inputs of a schedule, or why they cannot be decrypted.

@@ -10,14 +10,14 @@ use serde_json::Value;
 use super::{
     caps::Caps,
     context::SubmitContext,
-    submit::{DEFAULT_PRIORITY, DEPENDENCIES_MAX, JobRequest, KEY_BYTES_MAX},
+    submit::{DEFAULT_PRIORITY, DEPENDENCIES_MAX, KEY_BYTES_MAX},
     targets::{Named, Targets, check_references, no_command, of_command},
 };
 use crate::{
     clock::Time,
     compose::{Input, JobFacts, SecretInputs},
     ids::{CommandId, CommandVersionId, JobId},
-    job::JobState,
+    job::{JobRequest, JobState},
     name,
     policy::Policy,
     recipes::Recipe,
@@ -52,8 +52,7 @@ impl Prefetched {
         connection: &mut Connection,
         submissions: &[Vec<JobRequest>],
     ) -> Result<Self, StoreError> {
-        let mut ids: Vec<CommandId> =
-            submissions.iter().flatten().filter_map(|request| request.command).collect();
+        let mut ids: Vec<CommandId> = submissions.iter().flatten().map(|request| request.command).collect();
         ids.sort_unstable();
         ids.dedup();
         let (commands, read_at) = commands::load_with_clock(connection, &ids).await?;
@@ -94,7 +93,7 @@ impl Prefetched {
     /// The input of a prepared job request, split into public and secret values.
     pub(super) fn split_input(&self, request: &JobRequest) -> Input {
         let input = request.input.clone().unwrap_or_else(empty_input);
-        let command = request.command.and_then(|id| self.commands.get(&id));
+        let command = self.commands.get(&request.command);
         match command.and_then(|command| self.recipes.get(&command.version_id)) {
             Some(recipe) => recipe.schema.split(input),
             None => Input { public: input, secrets: SecretInputs::default() },
@@ -131,7 +130,7 @@ fn prepare(
     is_dispatched: bool,
 ) -> Result<NewJob, Vec<Refusal>> {
     let unknown = || vec![no_command()];
-    let command = request.command.and_then(|id| prefetched.commands.get(&id)).ok_or_else(unknown)?;
+    let command = prefetched.commands.get(&request.command).ok_or_else(unknown)?;
     let recipe = prefetched.recipes.get(&command.version_id).ok_or_else(unknown)?;
     let named =
         Named { profile: request.profile, proxy: request.proxy, services: request.services.as_deref() };
@@ -258,7 +257,8 @@ fn check_dependencies(prefetched: &Prefetched, request: &JobRequest) -> Vec<Refu
 fn fingerprint(context: &SubmitContext, request: &JobRequest) -> [u8; 32] {
     let mut text = format!(
         "{:?}|{:?}|{:?}|{:?}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}",
-        request.command,
+        // As when the command was optional, so that keys that were used then stay good.
+        Some(request.command),
         request.profile,
         request.proxy,
         request.services,

@@ -8,18 +8,14 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use serde_json::Value;
-
 use super::{
     context::SubmitContext,
     prepare::{Prefetched, prepare_submission},
 };
 use crate::{
-    clock::Time,
-    compose::{Input, SecretInputs},
-    ids::{CommandId, JobId, ProfileId, ProxyId, ScheduleId, ServiceId},
-    job::{JobState, Lane, ReadyJob, state::Ending},
-    patch::PolicyPatch,
+    compose::Input,
+    ids::JobId,
+    job::{JobRequest, JobState, Lane, ReadyJob, state::Ending},
     refusal::{Refusal, RefusalCode},
     steps::{After, Done, StepError},
     store::{
@@ -40,42 +36,6 @@ pub const DEFAULT_PRIORITY: i16 = 4;
 pub const DEPENDENCIES_MAX: usize = 10_000;
 /// Longest idempotency or fairness key, in bytes.
 pub const KEY_BYTES_MAX: usize = 255;
-
-/// One job, as the caller requests it.
-#[derive(Debug, Clone, Default)]
-pub struct JobRequest {
-    /// What to run.
-    pub command: Option<CommandId>,
-    /// Overrides the command's profile.
-    pub profile: Option<ProfileId>,
-    /// Overrides the command's proxy and the profile's own choice.
-    pub proxy: Option<ProxyId>,
-    /// Overrides the services of the command or the profile.
-    pub services: Option<Vec<ServiceId>>,
-    /// Must match the command's schema.
-    pub input: Option<Value>,
-    /// Overrides the command's queue.
-    pub queue: Option<String>,
-    /// 0 to 9, where 9 runs first.
-    pub priority: Option<i32>,
-    /// Earliest start.
-    pub run_at: Option<Time>,
-    /// Overrides parts of the command's policy.
-    pub policy: Option<PolicyPatch>,
-    /// The job's labels.
-    pub labels: Vec<String>,
-    /// Puts the job into the lane of this key instead of its profile's.
-    pub fairness_key: Option<String>,
-    /// Makes a repeated request return the job that it created before.
-    pub idempotency_key: Option<String>,
-    /// Jobs that must succeed first.
-    pub depends_on: Vec<JobId>,
-    /// The schedule that enqueues the job, and the time that fired.
-    pub schedule: Option<(ScheduleId, Time)>,
-    /// Secret parts of a schedule's stored input. The job is refused if the command's schema no
-    /// longer marks them secret.
-    pub kept_secret: SecretInputs,
-}
 
 /// A job that exists after the submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,8 @@ use super::table::catalogue_table;
 use crate::{
     clock::Time,
     duration::IsoDuration,
-    ids::{CommandId, ProfileId, ProxyId, ScheduleId, ServiceId},
+    ids::{ProfileId, ProxyId, ScheduleId, ServiceId},
+    job::JobRequest,
     schedule::{Cron, Overlap, Timing, Zone},
     store::{Connection, StoreError, queues::backlog, to_json},
 };
@@ -52,29 +53,13 @@ pub struct Plan {
     pub is_paused: bool,
 }
 
-/// What a firing enqueues. What it leaves out is the command's or the profile's, as it is then.
+/// What each firing enqueues.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Template {
-    /// What to run.
-    pub command: CommandId,
-    /// Overrides the command's.
-    pub profile: Option<ProfileId>,
-    /// Overrides the command's and the profile's own choice.
-    pub proxy: Option<ProxyId>,
-    /// Overrides those of the command and of the profile.
-    pub services: Option<Vec<ServiceId>>,
-    /// Overrides the command's.
-    pub queue: Option<String>,
-    /// 0 to 9.
-    pub priority: Option<i16>,
-    /// A patch of the command's, as JSON.
+    /// The request, without a policy. Secrets in its input are `***`.
+    pub request: JobRequest,
+    /// The patch of the command's policy, as JSON: one that cannot be read fails only its firings.
     pub policy: Option<Value>,
-    /// Whose turn its jobs count as.
-    pub fairness_key: Option<String>,
-    /// Sorted, each once.
-    pub labels: Vec<String>,
-    /// `***` in the places of its secrets.
-    pub input: Value,
     /// The secrets of the input, sealed.
     pub input_sealed: Option<Vec<u8>>,
 }
@@ -119,19 +104,18 @@ impl TryFrom<Row> for Schedule {
             overlap: Overlap::parse(&row.overlap).ok_or_else(|| corrupt("overlap", &row.overlap))?,
             catch_up: IsoDuration(Duration::from_millis(row.catch_up_ms.cast_unsigned())),
         };
-        let template = Template {
-            command: row.command_id.into(),
+        let request = JobRequest {
             profile: row.profile_id.map(ProfileId::from),
             proxy: row.proxy_id.map(ProxyId::from),
             services: row.service_ids.map(|ids| ids.into_iter().map(ServiceId::from).collect()),
             queue: row.queue,
-            priority: row.priority,
-            policy: row.policy,
+            priority: row.priority.map(i32::from),
             fairness_key: row.fairness_key,
             labels: row.labels,
-            input: row.input,
-            input_sealed: row.input_sealed,
+            input: Some(row.input),
+            ..JobRequest::new(row.command_id.into())
         };
+        let template = Template { request, policy: row.policy, input_sealed: row.input_sealed };
         Ok(Self {
             id: row.id.into(),
             plan: Plan { name: row.name, timing, template, is_paused: row.is_paused },
@@ -191,9 +175,9 @@ pub async fn save(
     plan: &Plan,
     next_at: Option<Time>,
 ) -> Result<Schedule, StoreError> {
-    let Plan { name, timing, template, is_paused } = plan;
+    let Plan { name, timing, template: Template { request, policy, input_sealed }, is_paused } = plan;
     let services: Option<Vec<Uuid>> =
-        template.services.as_ref().map(|ids| ids.iter().copied().map(Uuid::from).collect());
+        request.services.as_ref().map(|ids| ids.iter().copied().map(Uuid::from).collect());
     let row = schedule_rows!(
         ["INSERT INTO schedules AS stored (id, name, cron, timezone, overlap, catch_up_ms, is_paused, command_id, profile_id,
              proxy_id, service_ids, queue, priority, policy, labels, input, input_sealed, next_at,
@@ -215,18 +199,18 @@ pub async fn save(
         timing.overlap.as_str(),
         i64::try_from(timing.catch_up.0.as_millis()).unwrap_or(i64::MAX),
         *is_paused,
-        template.command.uuid(),
-        template.profile.map(Uuid::from),
-        template.proxy.map(Uuid::from),
+        request.command.uuid(),
+        request.profile.map(Uuid::from),
+        request.proxy.map(Uuid::from),
         services.as_deref(),
-        template.queue,
-        template.priority,
-        template.policy.as_ref().map(Value::to_string),
-        &template.labels,
-        to_json("input", &template.input)?,
-        template.input_sealed,
+        request.queue.as_deref(),
+        request.priority.and_then(|priority| i16::try_from(priority).ok()),
+        policy.as_ref().map(Value::to_string),
+        &request.labels,
+        to_json("input", request.input.as_ref().unwrap_or(&Value::Null))?,
+        input_sealed.as_deref(),
         next_at,
-        template.fairness_key,
+        request.fairness_key.as_deref(),
     )
     .fetch_one(&mut *connection)
     .await?;

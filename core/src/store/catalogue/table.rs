@@ -49,7 +49,7 @@ macro_rules! catalogue_table {
             connection: &mut $crate::store::Connection,
             request: &$crate::store::catalogue::name_pages::NamePageRequest,
         ) -> Result<$crate::store::catalogue::name_pages::NamePage<$item>, $crate::store::StoreError> {
-            use $crate::store::catalogue::name_pages::{Counts, NamePage};
+            use super::name_pages::{Counts, NamePage};
             let Some(bounds) = request.bounds() else { return Ok(NamePage::empty()) };
             let rows = $rows!(
                 ["WITH matching AS NOT MATERIALIZED (
