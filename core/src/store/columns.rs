@@ -1,15 +1,14 @@
-//! `query_rows!`: statements over rows that are sent as one array per column.
+//! Defines `query_rows!`, which sends a batch of rows as one array per column.
 
-/// Builds a checked statement that reads rows by `unnest($1::type[], ...) AS alias (name, ...)`.
+/// A checked statement that reads its rows from `unnest($1::type[], ...) AS alias (name, ...)`.
 ///
-/// Each column stands on one line, with its name, its type and its value for one row. The list of
-/// types, the list of names and the order of the arrays are made from these lines, so two columns of
-/// one type cannot change places unseen.
+/// Each column is one line with its name, its type and its value for one row. The macro makes the
+/// list of types, the list of names and the order of the arrays from these lines. So two columns of
+/// one type cannot be swapped by mistake.
 ///
-/// `$1` is the array of the first column, which the statement may use by itself. `$2` and so on are
-/// the arguments behind the statement, and the arrays of the other columns come after them: a new
-/// column renumbers nothing. `as` gives the Rust type of a column that sqlx cannot check by itself
-/// (options and borrowed text).
+/// `$1` is the array of the first column, and the statement may use it. `$2` and up are the
+/// arguments after the statement. The arrays of the other columns follow, so a new column renumbers
+/// nothing. `as` gives the Rust type of columns that sqlx cannot check: options and borrowed text.
 ///
 /// ```text
 /// query_rows!(
@@ -36,15 +35,14 @@ macro_rules! query_rows {
             ($query [$row] [$rows] $before $alias $after [$($argument),*])
         )
     };
-    // The arguments take their numbers behind the first column.
+    // The arguments take their numbers after the first column.
     (
         @ [$number:literal $($numbers:literal)*] [$argument:expr $(, $arguments:expr)*] $columns:tt
         [$($done:tt)+] $statement:tt
     ) => {
         query_rows!(@ [$($numbers)*] [$($arguments),*] $columns [$($done)+] $statement)
     };
-    // A column takes the next number. Its `array` is a variable of its own, because each expansion of a
-    // macro names different variables.
+    // A column takes the next number. By hygiene, each expansion has a variable `array` of its own.
     (
         @ [$number:literal $($numbers:literal)*] $arguments:tt
         { $name:literal: $type:literal $(as $element:ty)? = $value:expr; $($columns:tt)* }
@@ -58,10 +56,19 @@ macro_rules! query_rows {
     (
         @ $numbers:tt [] {}
         [
-            ($one:ident $one_number:literal $one_name:literal $one_type:literal [$($one_element:ty)?] [$one_value:expr])
-            $(($array:ident $number:literal $name:literal $type:literal [$($element:ty)?] [$value:expr]))*
+            (
+                $one:ident $one_number:literal $one_name:literal $one_type:literal
+                [$($one_element:ty)?] [$one_value:expr]
+            )
+            $((
+                $array:ident $number:literal $name:literal $type:literal
+                [$($element:ty)?] [$value:expr]
+            ))*
         ]
-        ($query:ident [$row:pat] [$rows:expr] $before:literal $alias:literal $after:literal [$($argument:expr),*])
+        (
+            $query:ident [$row:pat] [$rows:expr] $before:literal $alias:literal $after:literal
+            [$($argument:expr),*]
+        )
     ) => {{
         let mut $one = Vec$(::<$one_element>)?::new();
         $(let mut $array = Vec$(::<$element>)?::new();)*

@@ -1,63 +1,65 @@
-//! What can go wrong with Postgres, told apart by what the caller can do about it.
+//! Failures of Postgres, grouped by what the caller can do about them.
 
 use sqlx::migrate::MigrateError;
 
 /// A failure of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Postgres cannot be reached, is starting, stopping or out of connections: try again later.
+    /// Postgres cannot be reached, is starting, stopping or out of connections. Retry later.
     #[error("Postgres is not available: {0}")]
     Unavailable(#[source] sqlx::Error),
-    /// The connection broke during COMMIT: the change may have been made. Repeat with the same ids or key.
-    #[error("the connection to Postgres broke during COMMIT, whether it happened is not known: {0}")]
+    /// The connection broke during COMMIT, so the change may have been made. Repeat it with the
+    /// same ids or idempotency key.
+    #[error("the connection to Postgres broke during COMMIT, so the change may have been made: {0}")]
     CommitUnknown(#[source] sqlx::Error),
     /// A unique, foreign key or check constraint refused the change.
     #[error("the constraint {name} refused the change: {source}")]
     Constraint {
         /// The constraint's name in the migrations.
         name: String,
-        /// Postgres' own words.
+        /// The error of Postgres.
         #[source]
         source: sqlx::Error,
     },
-    /// Two transactions waited for each other, or one waited too long: safe to try again.
+    /// A deadlock, or a lock or statement timeout. Safe to retry.
     #[error("Postgres gave up waiting for a lock: {0}")]
     Contended(#[source] sqlx::Error),
-    /// A row holds what this version does not understand.
-    #[error("table {table}, column {column}: `{value}` is not understood")]
+    /// A row holds a value that this version cannot read.
+    #[error("table {table}, column {column}: `{value}` cannot be read")]
     Corrupt {
-        /// Its table.
+        /// The table.
         table: &'static str,
-        /// Its column.
+        /// The column.
         column: &'static str,
-        /// What it holds, cut to 100 characters.
+        /// The value, cut to 100 characters.
         value: String,
     },
     /// The schema could not be brought to this version.
     #[error("could not migrate the schema: {0}")]
     Migrate(#[source] MigrateError),
-    /// The schema is older than this version.
+    /// The schema is older than this version needs.
     #[error(
-        "the schema is at migration {found}, and this version needs migration {needed}: an API of this version brings it there when it starts"
+        "the schema is at migration {found}, but this version needs migration {needed}. \
+         Start an API of this version, which migrates the schema"
     )]
     Outdated {
-        /// Its newest migration; 0 when it has none.
+        /// The newest migration of the schema, or 0.
         found: i64,
-        /// The newest of this version.
+        /// The newest migration of this version.
         needed: i64,
     },
-    /// Anything else: a bug of ours.
-    #[error("an unexpected answer of Postgres: {0}")]
+    /// Any other error, which is a bug in Callboard.
+    #[error("unexpected error from Postgres: {0}")]
     Unexpected(#[source] sqlx::Error),
 }
 
 impl StoreError {
-    /// A value in a row that does not parse.
+    /// The error for a value that cannot be read.
     pub fn corrupt(table: &'static str, column: &'static str, value: &impl ToString) -> Self {
         Self::Corrupt { table, column, value: value.to_string().chars().take(100).collect() }
     }
 
-    /// Whether the same call may succeed when it is made again, without any risk of doing it twice.
+    /// Whether a retry may succeed, without the risk of making the change twice.
     pub const fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable(_) | Self::Contended(_) => true,
@@ -70,7 +72,7 @@ impl StoreError {
         }
     }
 
-    /// The name of the constraint that refused the change, if one did.
+    /// The name of the constraint that refused the change, if any.
     pub fn constraint(&self) -> Option<&str> {
         match self {
             Self::Constraint { name, .. } => Some(name),
@@ -99,7 +101,7 @@ impl From<MigrateError> for StoreError {
     }
 }
 
-/// Whether it was the connection that failed.
+/// Whether the connection failed.
 const fn is_outage(error: &sqlx::Error) -> bool {
     matches!(
         error,
@@ -121,10 +123,10 @@ impl From<sqlx::Error> for StoreError {
         let constraint = database.constraint().map(str::to_owned);
         match (code.get(..2).unwrap_or_default(), code.as_str()) {
             ("23", _) => Self::Constraint { name: constraint.unwrap_or_default(), source },
-            // Deadlock, serialization failure, lock or statement timeout.
+            // Deadlock, serialization failure, lock timeout, statement timeout.
             (_, "40P01" | "40001" | "55P03" | "57014") => Self::Contended(source),
-            // Connection exceptions, insufficient resources, operator intervention (shutdown, starting up); and a connection
-            // that Postgres ended because its transaction did nothing for too long.
+            // Connection exceptions, insufficient resources, operator intervention (shutdown,
+            // starting up), and a transaction that was idle for too long.
             ("08" | "53" | "57", _) | (_, "25P03") => Self::Unavailable(source),
             _ => Self::Unexpected(source),
         }

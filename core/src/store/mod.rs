@@ -1,8 +1,9 @@
-//! Postgres: the truth. The only folder with SQL, one file per family of tables.
+//! Postgres, the source of truth: all SQL, one file per family of tables.
 //!
-//! Functions take the connection of the caller's transaction and decide nothing; the steps decide. Row structs are
-//! private: what leaves this folder are the types of ring 0 and plain records of it. Statements are written for
-//! batches (`unnest`, `= ANY`), and lock rows in one order: jobs by id, then gates by key, then lanes.
+//! Functions take the connection of the caller's transaction and decide nothing. The steps decide.
+//! Row structs are private: this folder returns the types of ring 0 and plain records of them.
+//! Statements work on batches (`unnest`, `= ANY`) and lock rows in one order: jobs by id, then
+//! gates by key, then lanes.
 
 pub mod catalogue;
 mod columns;
@@ -25,40 +26,41 @@ use sqlx::{
 pub use error::StoreError;
 use values::{array_literal, from_json, limits_of, optional_json, to_json};
 
-/// The migrations of this version, in order; forward only.
+/// The migrations of this version, in order. They only go forward.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
 
-/// A connection inside a transaction, as the functions of this folder take it.
+/// A connection, mostly inside of a transaction, that the functions of this folder run on.
 pub type Connection = sqlx::PgConnection;
 
-/// A transaction of Postgres; rolled back when dropped.
+/// A transaction. Rolled back when dropped.
 pub type Transaction = sqlx::Transaction<'static, sqlx::Postgres>;
 
-/// Longest that a statement may run, and that it may wait for a lock.
+/// Longest that a statement may run.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest that a statement may wait for a lock.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest that a transaction may do nothing. What it has locked is missed by everybody: a worker that is stopped in the middle
-/// of a claim would hold up the claims of all others, and its own rescue.
+/// Longest that a transaction may be idle. A worker that is suspended in the middle of a claim
+/// would otherwise block all other claims, and its own rescue, with the rows that it has locked.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// When Postgres plans a statement.
+/// When Postgres plans a prepared statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Planning {
-    /// Once for each connection, whatever the values: for workers, whose few statements come again and again. To plan one for a batch of a
-    /// job or two takes as long as to run it.
+    /// Once per connection, whatever the values. For workers, which repeat a few statements: to
+    /// plan one for a batch of a job or two takes as long as to run it.
     Once,
-    /// As Postgres sees fit, mostly at every call: for lists, whose filters differ from call to call.
+    /// When Postgres sees fit, mostly on each execution. For lists, whose filters vary.
     ByValue,
 }
 
-/// How to reach Postgres, as a pool of connections. Cheap to clone.
+/// A pool of connections to Postgres. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: PgPool,
 }
 
 impl Store {
-    /// A pool of at most `connections_max`, which connects when it is first used.
+    /// A pool of at most `connections_max` connections. It connects on first use.
     pub fn open(
         url: &SecretString,
         connections_max: u32,
@@ -70,10 +72,11 @@ impl Store {
             ("statement_timeout", timeout(STATEMENT_TIMEOUT)),
             ("lock_timeout", timeout(LOCK_TIMEOUT)),
             ("idle_in_transaction_session_timeout", timeout(IDLE_TIMEOUT)),
-            // A connection keeps the plan that it made when the queue was empty and small tables were best read
-            // whole; a minute of a growing backlog would be read whole too, over and over.
+            // A connection keeps its plan. One made while the queue was empty would scan the whole
+            // table, again and again, while the backlog grows.
             ("enable_seqscan", "off".to_owned()),
-            // The price that this puts on a table without an index would have Postgres compile the statement.
+            // `enable_seqscan = off` adds a cost to tables without an index, which would trigger
+            // JIT.
             ("jit", "off".to_owned()),
             (
                 "plan_cache_mode",
@@ -103,33 +106,36 @@ impl Store {
         Ok(self.pool.acquire().await?)
     }
 
-    /// Connects, beside the pool: the pool would try again by itself and at last tell of its own patience only.
+    /// Connects once, outside of the pool. The pool would retry by itself and report a timeout of
+    /// its own instead of the cause.
     #[tracing::instrument(name = "db.reach", level = "debug", skip_all)]
     pub async fn reach(&self) -> Result<(), StoreError> {
         let connection = PgConnection::connect_with(&self.pool.connect_options()).await?;
         Ok(connection.close().await?)
     }
 
-    /// Where Postgres is: host and port.
+    /// Host and port of Postgres.
     pub fn address(&self) -> String {
         let options = self.pool.connect_options();
         format!("{}:{}", options.get_host(), options.get_port())
     }
 
-    /// Asks Postgres for a sign of life.
+    /// Checks that Postgres replies.
     #[tracing::instrument(name = "db.ping", level = "debug", skip_all)]
     pub async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT 1").execute(&self.pool).await?;
         Ok(())
     }
 
-    /// Brings the schema to this version. Safe to run from many processes at once: an advisory lock queues them.
+    /// Brings the schema to this version. Safe to run from several processes at once, because it
+    /// takes an advisory lock.
     #[tracing::instrument(name = "db.migrate", level = "debug", skip_all)]
     pub async fn migrate(&self) -> Result<(), StoreError> {
         MIGRATIONS.run(&self.pool).await.map_err(StoreError::from)
     }
 
-    /// Whether the schema has every migration of this version; more is fine, since migrations only add.
+    /// Fails with [`StoreError::Outdated`] if the schema lacks a migration of this version. A newer
+    /// schema is fine, because migrations only add.
     #[tracing::instrument(name = "db.schema_is_current", level = "debug", skip_all)]
     pub async fn schema_is_current(&self) -> Result<(), StoreError> {
         let needed = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
@@ -145,14 +151,15 @@ impl Store {
         if found < needed { Err(StoreError::Outdated { found, needed }) } else { Ok(()) }
     }
 
-    /// Closes the pool; running transactions end first.
+    /// Closes the pool after the running transactions have ended.
     #[tracing::instrument(name = "db.close", level = "debug", skip_all)]
     pub async fn close(&self) {
         self.pool.close().await;
     }
 }
 
-/// Commits, and tells an unknown outcome (the connection broke while the answer was on its way) from a refusal.
+/// Commits. Returns [`StoreError::CommitUnknown`] if the connection broke before Postgres replied,
+/// because the transaction may have been committed.
 #[tracing::instrument(name = "db.commit", level = "debug", skip_all)]
 pub async fn commit(transaction: Transaction) -> Result<(), StoreError> {
     transaction.commit().await.map_err(|source| {

@@ -1,9 +1,10 @@
-//! Values as columns hold them: JSON, limits and arrays.
+//! Converts values to and from columns: JSON, limits and arrays.
 
 use super::StoreError;
 use crate::limit::Limits;
 
-/// Writes a Postgres array literal, for columns whose every row is an array: `unnest` flattens arrays of arrays.
+/// A Postgres array literal, for columns whose values are arrays. They are sent as text, because
+/// `unnest` flattens arrays of arrays.
 pub(super) fn array_literal(elements: impl Iterator<Item = String>) -> String {
     let mut literal = String::from("{");
     for (index, element) in elements.enumerate() {
@@ -23,7 +24,7 @@ pub(super) fn array_literal(elements: impl Iterator<Item = String>) -> String {
     literal
 }
 
-/// The limits that columns of a table declare.
+/// The limits that a row declares.
 pub(super) fn limits_of(
     table: &'static str,
     max_concurrency: Option<i32>,
@@ -43,7 +44,7 @@ pub(super) fn to_json<T: serde::Serialize>(column: &'static str, value: &T) -> R
     serde_json::to_string(value).map_err(|error| StoreError::corrupt("(new row)", column, &error))
 }
 
-/// The same of a value that may be missing.
+/// An optional value as JSON text for a jsonb column.
 pub(super) fn optional_json<T: serde::Serialize>(
     column: &'static str,
     value: Option<&T>,
@@ -51,7 +52,7 @@ pub(super) fn optional_json<T: serde::Serialize>(
     value.map(|value| to_json(column, value)).transpose()
 }
 
-/// A jsonb column as a value of ring 0.
+/// Reads a jsonb column.
 pub(super) fn from_json<T: serde::de::DeserializeOwned>(
     table: &'static str,
     column: &'static str,

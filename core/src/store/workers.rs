@@ -1,7 +1,7 @@
-//! Worker processes: their leases, and what they hold.
+//! Worker processes: their leases and the attempts that they hold.
 //!
-//! Called by `steps::renew`, `steps::rescue` and `steps::report_alive`, and read by the API. A lease is the row's `heartbeat_at`:
-//! each renewal changes it, and `steps::rescue` says when it has stood still for too long.
+//! A lease is the row's `heartbeat_at`, which each renewal changes. `steps::finish::rescue` decides
+//! when it has not changed for too long.
 
 use uuid::Uuid;
 
@@ -12,42 +12,42 @@ use crate::{
     job::{Failure, FailureCode},
 };
 
-/// What a worker tells of itself at its start.
+/// A worker that registers.
 #[derive(Debug, Clone)]
 pub struct NewWorker {
-    /// One id per start of a process.
+    /// A new id for each start of the process.
     pub id: WorkerId,
-    /// Its machine.
+    /// Host name of its machine.
     pub hostname: String,
-    /// Its process id there.
+    /// Its process id on that machine.
     pub process_id: i32,
-    /// Version of Callboard.
+    /// Its version of Callboard.
     pub software_version: String,
     /// Queues that it serves.
     pub queues: Vec<String>,
     /// Kinds of commands that it can run.
     pub kinds: Vec<String>,
-    /// Its slots.
+    /// Its number of slots.
     pub concurrency: i32,
 }
 
-/// Whether a worker takes part.
+/// The status of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkerStatus {
-    /// Takes jobs.
+    /// It takes jobs.
     Active,
-    /// Takes nothing new.
+    /// It takes no new jobs and ends when its attempts have.
     Draining,
-    /// Its lease ran out; its jobs were given to others.
+    /// Its lease ran out, and its jobs went to other workers.
     Lost,
-    /// Ended in good order.
+    /// It shut down cleanly.
     Gone,
 }
 
 impl WorkerStatus {
     const ALL: [Self; 4] = [Self::Active, Self::Draining, Self::Lost, Self::Gone];
 
-    /// As stored.
+    /// The name in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -70,11 +70,11 @@ pub struct HeldAttempt {
     pub job: JobId,
     /// The attempt.
     pub attempt: AttemptId,
-    /// Whether a cancel has been asked for.
+    /// Whether a cancel was requested.
     pub cancel_asked: bool,
 }
 
-/// Registers a worker; its lease begins.
+/// Registers a worker and starts its lease.
 #[tracing::instrument(name = "db.workers.register", level = "debug", skip_all)]
 pub async fn register(connection: &mut Connection, worker: &NewWorker) -> Result<(), StoreError> {
     sqlx::query!(
@@ -93,8 +93,8 @@ pub async fn register(connection: &mut Connection, worker: &NewWorker) -> Result
     Ok(())
 }
 
-/// Renews a lease, and answers the worker's status and the attempts that it holds; null when the worker has been declared lost or
-/// is not known.
+/// Renews a lease. Returns the worker's status and the attempts that it holds, or `None` if the
+/// worker is unknown or has been declared lost.
 #[tracing::instrument(name = "db.workers.renew", level = "debug", skip_all)]
 pub async fn renew(
     connection: &mut Connection,
@@ -125,7 +125,8 @@ pub async fn renew(
     Ok(Some((status, held.collect())))
 }
 
-/// Asks a worker to take nothing new and to end; answers its status before, or null when it is not known.
+/// Asks a worker to take no new jobs and to end. Returns its status before, or `None` if it is
+/// unknown.
 #[tracing::instrument(name = "db.workers.drain", level = "debug", skip_all)]
 pub async fn drain(
     connection: &mut Connection,
@@ -145,7 +146,7 @@ pub async fn drain(
     status.map(|status| WorkerStatus::parse(&status)).transpose()
 }
 
-/// Marks a worker that ended in good order.
+/// Marks a worker as gone, when it shuts down cleanly.
 #[tracing::instrument(name = "db.workers.leave", level = "debug", skip_all)]
 pub async fn leave(connection: &mut Connection, worker: WorkerId) -> Result<(), StoreError> {
     sqlx::query!(
@@ -158,16 +159,17 @@ pub async fn leave(connection: &mut Connection, worker: WorkerId) -> Result<(), 
     Ok(())
 }
 
-/// A worker's lease, as it was when it was read.
+/// A worker's lease at the time of reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
-    /// Whose it is.
+    /// The worker.
     pub worker: WorkerId,
-    /// Changes with every renewal. A stamp, not a measure: the database's clock may be set.
+    /// Changes with every renewal. Compare it only for equality, because the database's clock may
+    /// be set.
     pub renewed_at: Time,
 }
 
-/// The leases of all workers that take part.
+/// The leases of all active and draining workers.
 #[tracing::instrument(name = "db.workers.leases", level = "debug", skip_all)]
 pub async fn leases(connection: &mut Connection) -> Result<Vec<Lease>, StoreError> {
     let rows = sqlx::query!("SELECT id, heartbeat_at FROM workers WHERE status IN ('active', 'draining')")
@@ -176,7 +178,8 @@ pub async fn leases(connection: &mut Connection) -> Result<Vec<Lease>, StoreErro
     Ok(rows.into_iter().map(|row| Lease { worker: row.id.into(), renewed_at: row.heartbeat_at }).collect())
 }
 
-/// Marks a worker as lost, unless its lease has been renewed since it was read, or somebody else was first.
+/// Marks a worker as lost. Returns false if its lease was renewed since it was read, or if another
+/// process was first.
 #[tracing::instrument(name = "db.workers.lose", level = "debug", skip_all)]
 pub async fn lose(connection: &mut Connection, lease: &Lease) -> Result<bool, StoreError> {
     let done = sqlx::query!(
@@ -190,12 +193,13 @@ pub async fn lose(connection: &mut Connection, lease: &Lease) -> Result<bool, St
     Ok(done.rows_affected() == 1)
 }
 
-/// Jobs that still run, by the record, on a worker that is lost or gone, at most `most`.
+/// At most `most` jobs whose rows name a worker that is lost or gone.
 #[tracing::instrument(name = "db.workers.orphans", level = "debug", skip_all)]
 pub async fn orphans(connection: &mut Connection, most: i64) -> Result<Vec<JobId>, StoreError> {
     let ids = sqlx::query_scalar!(
-        // A worker that is gone leaves entries of dead rows in the index until the next vacuum. Looked for one by one, they are marked by whoever
-        // comes first; a bitmap, which a plain join gets, reads them all each time.
+        // A worker that is gone leaves index entries of dead rows until the next vacuum. An index
+        // scan per worker marks them as dead. A plain join would get a bitmap scan, which does not
+        // mark them and reads them all each time.
         "WITH bereft AS MATERIALIZED (
              SELECT id FROM workers
              WHERE status IN ('lost', 'gone') AND (SELECT job_id FROM live_jobs WHERE worker_id = workers.id LIMIT 1) IS NOT NULL
@@ -208,12 +212,13 @@ pub async fn orphans(connection: &mut Connection, most: i64) -> Result<Vec<JobId
     Ok(ids.into_iter().map(JobId::from).collect())
 }
 
-/// Notes that a LOST attempt was ended by its own worker, and that it does not count to the job's lost ones.
+/// Marks a LOST attempt as ended by its own worker. It no longer counts towards the lost attempts
+/// of its job.
 #[tracing::instrument(name = "db.workers.report_alive", level = "debug", skip_all)]
 pub async fn report_alive(connection: &mut Connection, attempt: AttemptId) -> Result<(), StoreError> {
     let failure = Failure::new(
         FailureCode::FENCED,
-        "Its worker was cut off or stopped, and ended it as soon as it could.",
+        "Its worker was cut off or suspended, and stopped the attempt as soon as it could.",
         true,
     );
     sqlx::query!(
@@ -230,26 +235,26 @@ pub async fn report_alive(connection: &mut Connection, attempt: AttemptId) -> Re
     Ok(())
 }
 
-/// A worker as people see it.
+/// A worker as shown to operators.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerRecord {
     /// Its id.
     pub id: WorkerId,
-    /// Its machine.
+    /// Host name of its machine.
     pub hostname: String,
-    /// Its process there.
+    /// Its process id on that machine.
     pub process_id: i32,
-    /// Version of Callboard.
+    /// Its version of Callboard.
     pub software_version: String,
     /// Queues that it serves.
     pub queues: Vec<String>,
-    /// Kinds of commands that it runs.
+    /// Kinds of commands that it can run.
     pub kinds: Vec<String>,
-    /// Its slots.
+    /// Its number of slots.
     pub concurrency: i32,
     /// Slots in use.
     pub running: i64,
-    /// Whether it takes part.
+    /// Its status.
     pub status: WorkerStatus,
     /// When it started.
     pub started_at: Time,
@@ -257,7 +262,8 @@ pub struct WorkerRecord {
     pub heartbeat_at: Time,
 }
 
-/// Workers that take part, and those that were lost within the last hour; or, with `ids`, exactly these.
+/// Active and draining workers, and workers that were lost within the last hour. With `ids`,
+/// exactly these workers.
 #[tracing::instrument(name = "db.workers.list", level = "debug", skip_all)]
 pub async fn list(
     connection: &mut Connection,

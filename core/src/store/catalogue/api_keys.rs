@@ -1,6 +1,6 @@
-//! Keys to the API: hashes, never keys.
+//! API keys: their hashes, never the keys themselves.
 //!
-//! Called by `catalogue::api_keys` alone. Whether a key is good is asked of the database, by its own clock.
+//! The database decides whether a key is valid, by its own clock.
 
 use uuid::Uuid;
 
@@ -10,22 +10,22 @@ use crate::{
     store::{Connection, StoreError},
 };
 
-/// What the owner of a key may do.
+/// The role of a key, which says what its owner may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
-    /// Reads.
+    /// May read.
     Viewer,
-    /// Reads; enqueues, cancels, retries.
+    /// May also enqueue, cancel and retry.
     Operator,
-    /// All, secrets and keys included.
+    /// May do everything, including secrets and keys.
     Admin,
 }
 
 impl Role {
-    /// All of them, each allowing what the one before it allows, and more.
+    /// All roles. Each allows everything that the previous one allows, and more.
     pub const ALL: [Self; 3] = [Self::Viewer, Self::Operator, Self::Admin];
 
-    /// As stored.
+    /// The name in the database.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Viewer => "viewer",
@@ -34,27 +34,27 @@ impl Role {
         }
     }
 
-    /// From what is stored.
+    /// Reads the name in the database.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|each| each.as_str() == text)
     }
 }
 
-/// A key that is good now, and whose it is.
+/// A key that is valid now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyOwner {
-    /// The key's id.
+    /// Its id.
     pub id: ApiKeyId,
-    /// For people.
+    /// A description for operators.
     pub name: String,
-    /// What it allows.
+    /// Its role.
     pub role: Role,
-    /// When it ceases to be good, if ever.
+    /// When it expires, if ever.
     pub expires_at: Option<Time>,
 }
 
-/// The owner of the key with this hash, and whether its last use should be written anew: it is more than
-/// `touch_after_secs` ago. None if the key is unknown, expired or revoked.
+/// The key with this hash, and whether its last use was stored more than `touch_after_secs` ago and
+/// should be stored again. `None` if the key is unknown, expired or revoked.
 #[tracing::instrument(name = "db.api_keys.owner", level = "debug", skip_all)]
 pub async fn owner(
     connection: &mut Connection,
@@ -78,7 +78,7 @@ pub async fn owner(
     Ok(Some((owner, row.is_due)))
 }
 
-/// Writes that a key was used now, unless that was written less than `touch_after_secs` ago.
+/// Stores that a key was used now, unless its last use was stored less than `touch_after_secs` ago.
 #[tracing::instrument(name = "db.api_keys.touch", level = "debug", skip_all)]
 pub async fn touch(
     connection: &mut Connection,
@@ -97,7 +97,7 @@ pub async fn touch(
     Ok(())
 }
 
-/// Writes a key unless one with this hash exists, and answers the id of the one that exists then.
+/// Inserts a key unless one with this hash exists. Returns the id of the stored key.
 #[tracing::instrument(name = "db.api_keys.insert", level = "debug", skip_all)]
 pub async fn insert(
     connection: &mut Connection,

@@ -1,7 +1,6 @@
-//! Versions of commands: what jobs run.
+//! Versions of commands, which jobs run.
 //!
-//! The API, `steps::submit` and the worker read, `catalogue::commands` writes. A version is never updated and
-//! never deleted here: whoever has read one may keep it for as long as it likes.
+//! A version is never updated and never deleted, so callers may cache it forever.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -14,28 +13,28 @@ use crate::{
     store::{Connection, StoreError, from_json, to_json},
 };
 
-/// What a job runs. Never changes, and outlives its command.
+/// A version of a command. Never changes, and outlives the command.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CommandVersion {
     /// Its id.
     pub id: CommandVersionId,
-    /// The command that it is, or was, a version of.
+    /// The command, which may have been deleted.
     pub command_id: CommandId,
-    /// From 1, without gaps.
+    /// Its number, from 1 and without gaps.
     pub number: i32,
-    /// The command's name as of this version.
+    /// The name of the command as of this version.
     pub name: String,
-    /// What to run.
+    /// What it runs.
     pub spec: CommandSpec,
-    /// JSON Schema of the job's input.
+    /// The JSON Schema of the input.
     pub input_schema: Value,
-    /// Retry, timeout and expiry of its jobs.
+    /// The policy of its jobs.
     pub policy: Policy,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Time,
 }
 
-/// What an admin writes of a version. See [`CommandVersion`] for the fields.
+/// What an admin sets of a version. [`CommandVersion`] describes the fields.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the fields of CommandVersion, where they are described")]
 pub struct VersionDraft {
@@ -56,7 +55,7 @@ impl From<CommandVersion> for VersionDraft {
     }
 }
 
-/// Those of these versions that exist, in no particular order.
+/// Loads versions by id, in any order. Ids that do not exist are left out.
 #[tracing::instrument(name = "db.command_versions.load", level = "debug", skip_all)]
 pub async fn load(
     connection: &mut Connection,
@@ -86,7 +85,7 @@ pub async fn load(
     Ok(versions)
 }
 
-/// Writes the next version of a command, which the caller has locked or is about to make.
+/// Inserts the next version of a command, which the caller has locked or is about to insert.
 #[tracing::instrument(name = "db.command_versions.insert", level = "debug", skip_all)]
 pub async fn insert(
     connection: &mut Connection,

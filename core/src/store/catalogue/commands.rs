@@ -1,7 +1,4 @@
-//! Commands: reading them in batches and pages, and the statements of the verbs that change them.
-//!
-//! The API and `steps::submit` read, `catalogue::commands` writes. What a command runs is in
-//! `command_versions`. Decides nothing.
+//! Commands. What a command runs is in `command_versions`.
 
 use uuid::Uuid;
 
@@ -12,34 +9,34 @@ use crate::{
     store::{Connection, StoreError},
 };
 
-/// A saved template: what its newest version runs, and on what it runs unless a job says otherwise.
+/// A saved command, with defaults for its jobs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Command {
     /// Its id.
     pub id: CommandId,
     /// Unique among commands.
     pub name: String,
-    /// For people.
+    /// A description for operators.
     pub description: Option<String>,
     /// Its newest version.
     pub version_id: CommandVersionId,
-    /// Profile of jobs that name no other.
+    /// The profile of jobs that name none.
     pub profile_id: Option<ProfileId>,
-    /// Proxy of jobs that name no other.
+    /// The proxy of jobs that name none.
     pub proxy_id: Option<ProxyId>,
-    /// Services of jobs that name no others, in order.
+    /// The services of jobs that name none, in order.
     pub service_ids: Vec<ServiceId>,
-    /// Queue of jobs that name no other.
+    /// The queue of jobs that name none.
     pub queue: String,
-    /// Rises with every change, those included that make no new version.
+    /// Increases with every change, including changes without a new version.
     pub version: i32,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Time,
     /// When it last changed.
     pub updated_at: Time,
 }
 
-/// What an admin writes of a command, its version apart. See [`Command`] for the fields.
+/// What an admin sets of a command, apart from its version. [`Command`] describes the fields.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the fields of Command, where they are described")]
 pub struct CommandDraft {
@@ -99,7 +96,7 @@ impl TryFrom<CommandRow> for Command {
     }
 }
 
-/// A statement that answers whole commands: what stands before their columns, and what stands behind.
+/// A statement that returns commands. Its parts are what comes before the columns and after them.
 macro_rules! command_rows {
     ([$($before:literal)+], [$($after:literal)*] $(, $argument:expr)* $(,)?) => {
         sqlx::query_as!(
@@ -123,14 +120,14 @@ catalogue_table!(command_rows, "commands", CommandId => Command:
     delete,
 );
 
-/// Those of these commands that exist, in no particular order.
+/// Loads commands by id, in any order. Ids that do not exist are left out.
 #[tracing::instrument(name = "db.commands.load", level = "debug", skip_all)]
 pub async fn load(connection: &mut Connection, ids: &[CommandId]) -> Result<Vec<Command>, StoreError> {
     Ok(load_with_clock(connection, ids).await?.0)
 }
 
-/// Like [`load`], with the database's time when it read them; null when none of them exists. One round trip for the
-/// two things that every submission begins with.
+/// Like [`load`], with the database's time, which is `None` if no command exists. Submit needs
+/// both, and this saves a round trip.
 #[tracing::instrument(name = "db.commands.load_with_clock", level = "debug", skip_all)]
 pub async fn load_with_clock(
     connection: &mut Connection,
@@ -143,7 +140,7 @@ pub async fn load_with_clock(
     Ok((rows.into_iter().map(Command::try_from).collect::<Result<_, _>>()?, now))
 }
 
-/// What Postgres sets when a command is written.
+/// The columns that Postgres sets when a command is written.
 #[derive(Clone, Copy)]
 struct Written {
     version: i32,
@@ -151,7 +148,8 @@ struct Written {
     updated_at: Time,
 }
 
-/// A statement that writes a draft: `$1` is the id, `$4` the version's, the others are the draft's in order.
+/// A statement that writes a draft. `$1` is the id and `$4` the id of the version. The others are
+/// the fields of the draft in order.
 macro_rules! write_command {
     ($statement:literal, $id:expr, $version:expr, $draft:expr) => {
         sqlx::query_as!(
@@ -168,7 +166,7 @@ macro_rules! write_command {
     };
 }
 
-/// Writes a new command; its version must be there.
+/// Inserts a command. Its version must exist.
 #[tracing::instrument(name = "db.commands.insert", level = "debug", skip_all)]
 pub async fn insert(
     connection: &mut Connection,
@@ -188,7 +186,7 @@ pub async fn insert(
     Ok(command(id, version, draft, written))
 }
 
-/// Replaces what is stored and raises the version.
+/// Updates a command and raises its version.
 #[tracing::instrument(name = "db.commands.update", level = "debug", skip_all)]
 pub async fn update(
     connection: &mut Connection,

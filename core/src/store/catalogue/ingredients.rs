@@ -1,8 +1,7 @@
-//! Everything of the catalogue that jobs are composed from, for a whole batch of jobs in a few statements.
+//! Loads what a batch of jobs is composed from, in a few statements.
 //!
-//! `steps::submit` and the worker call it. The only way by which sealed values leave the store, and sealed
-//! they stay: opening them is the worker's part. Versions of commands never change and are read by
-//! `command_versions`.
+//! Sealed values leave the store only here, and still sealed. Versions of commands never change,
+//! and `command_versions` reads them.
 
 use std::collections::HashMap;
 
@@ -22,25 +21,25 @@ use crate::{
     store::{Connection, StoreError},
 };
 
-/// What the jobs of a batch name. Ids may repeat.
+/// What a batch of jobs names. Ids may repeat.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
-    /// Profiles; their own services and proxies come along.
+    /// Profiles. Their own services and proxies are loaded as well.
     pub profiles: Vec<ProfileId>,
-    /// Services that jobs name beside those of their profiles.
+    /// Services that jobs name in addition to those of their profiles.
     pub services: Vec<ServiceId>,
-    /// Proxies that jobs name beside those of their profiles.
+    /// Proxies that jobs name in addition to those of their profiles.
     pub proxies: Vec<ProxyId>,
 }
 
-/// What was found. Something that is missing does not exist (any more).
+/// What was found. Missing items do not exist.
 #[derive(Debug, Clone, Default)]
 pub struct StoredIngredients {
     /// The profiles.
     pub profiles: HashMap<ProfileId, StoredProfile>,
-    /// The services, those of the profiles included.
+    /// The services, including those of the profiles.
     pub services: HashMap<ServiceId, StoredService>,
-    /// The proxies, those of the profiles included.
+    /// The proxies, including those of the profiles.
     pub proxies: HashMap<ProxyId, StoredProxy>,
 }
 
@@ -51,9 +50,9 @@ pub struct StoredProfile {
     pub profile: Profile,
     /// Its secrets in order of name.
     pub secrets: Vec<StoredSecret>,
-    /// Its services in order, each of which was found too.
+    /// Its services in order. All of them were found.
     pub services: Vec<ServiceId>,
-    /// Its proxies in order of preference, each of which was found too.
+    /// Its proxies in order of preference. All of them were found.
     pub proxies: Vec<ProxyId>,
 }
 
@@ -64,7 +63,7 @@ pub struct StoredSecret {
     pub name: String,
     /// Its value, sealed for its owner and name.
     pub sealed: Vec<u8>,
-    /// When it ceases to be of use, if that was told.
+    /// When it expires, if an admin said so.
     pub expires_at: Option<Time>,
 }
 
@@ -77,7 +76,7 @@ pub struct StoredService {
     pub token: Option<StoredSecret>,
 }
 
-/// A proxy with its credentials; its health is in it.
+/// A proxy with its credentials.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredProxy {
     /// The proxy.
@@ -86,7 +85,7 @@ pub struct StoredProxy {
     pub credentials: SealedCredentials,
 }
 
-/// Reads what a batch of jobs names: at most three statements, each of which sees whole rows of one moment.
+/// Loads what a batch of jobs names, in at most three statements. Each reads from one snapshot.
 #[tracing::instrument(name = "db.ingredients.load", level = "debug", skip_all)]
 pub async fn load(connection: &mut Connection, wanted: &Wanted) -> Result<StoredIngredients, StoreError> {
     let mut profiles = HashMap::new();
@@ -104,7 +103,8 @@ pub async fn load(connection: &mut Connection, wanted: &Wanted) -> Result<Stored
     if !proxies.is_empty() {
         found.proxies = load_proxies(connection, &proxies).await?;
     }
-    // One that was deleted between two statements was taken off these lists before.
+    // A service or proxy may be deleted between the statements. Its id is then no longer in the
+    // lists of the database.
     for profile in found.profiles.values_mut() {
         profile.services.retain(|id| found.services.contains_key(id));
         profile.proxies.retain(|id| found.proxies.contains_key(id));

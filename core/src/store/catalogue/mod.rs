@@ -1,4 +1,4 @@
-//! The catalogue: profiles, services, proxies, commands, schedules and API keys.
+//! Tables of the catalogue: profiles, services, proxies, commands, schedules and API keys.
 
 pub mod api_keys;
 pub mod command_versions;

@@ -1,7 +1,6 @@
-//! Keyset pages of lists that are in order of name, then id: every list of the catalogue.
+//! Keyset pages of the lists of the catalogue, which are in order of name and then id.
 //!
-//! The API reads them through the page functions of `profiles`, `services`, `proxies` and `commands`. A
-//! cursor holds the name and the id of a row, so that it stays valid when the row is gone. No SQL in here.
+//! A cursor holds the name and the id of a row, so that it stays valid after the row is deleted.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use uuid::Uuid;
@@ -10,25 +9,25 @@ use crate::name::NAME_CHARS_MAX;
 
 /// Most rows of one page.
 pub const PAGE_ROWS_MAX: u16 = 100;
-/// Bytes of a cursor that hold the id; the name follows.
+/// Length in bytes of the id in a cursor, before the name.
 const ID_BYTES: usize = 16;
 
-/// A place in a list: the row that a page began or ended with.
+/// A place in a list: the first or last row of a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameCursor {
-    /// The row's name when it was read.
+    /// The name of the row when it was read.
     pub name: String,
-    /// The row's id, whatever its kind.
+    /// The id of the row.
     pub id: Uuid,
 }
 
 impl NameCursor {
-    /// The cursor as an opaque text for clients.
+    /// The cursor as opaque text for clients.
     pub fn encode(&self) -> String {
         URL_SAFE_NO_PAD.encode([self.id.as_bytes(), self.name.as_bytes()].concat())
     }
 
-    /// Reads what [`encode`](Self::encode) wrote; none for anything else.
+    /// Reads the text of [`encode`](Self::encode). `None` for any other text.
     pub fn decode(text: &str) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (id, name) = bytes.split_at_checked(ID_BYTES)?;
@@ -38,7 +37,7 @@ impl NameCursor {
     }
 }
 
-/// Which end of what lies between the cursors a page is taken from.
+/// The end of the range between the cursors from which a page is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageEnd {
     /// The first rows.
@@ -47,41 +46,41 @@ pub enum PageEnd {
     End,
 }
 
-/// What the caller wants to see of a list.
+/// A request for a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamePageRequest {
-    /// Only names that contain this, in whichever case.
+    /// Only names that contain this, ignoring case.
     pub search: Option<String>,
     /// Only rows after this place.
     pub after: Option<NameCursor>,
     /// Only rows before this place.
     pub before: Option<NameCursor>,
-    /// Most rows, up to [`PAGE_ROWS_MAX`].
+    /// Most rows, at most [`PAGE_ROWS_MAX`].
     pub limit: u16,
-    /// Whether these are the first or the last of them.
+    /// Whether to return the first or the last rows.
     pub from: PageEnd,
 }
 
 /// A page of a list.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NamePage<T> {
-    /// The rows, in order of name whichever end they were taken from.
+    /// The rows, always in order of name.
     pub items: Vec<T>,
     /// Whether there are rows before the first.
     pub has_previous: bool,
     /// Whether there are rows after the last.
     pub has_next: bool,
-    /// Rows that match the search, exactly, on all pages together.
+    /// The exact number of rows that match the search, on all pages.
     pub total: i64,
 }
 
-/// How many rows a list has, and how many lie beyond the cursor that the page was taken from.
+/// The number of rows of a list, and of those beyond the cursor of the page.
 pub(super) struct Counts {
     pub(super) total: i64,
     pub(super) beyond: i64,
 }
 
-/// A request as the statements take it.
+/// A request as arguments of the statements.
 pub(super) struct Bounds<'a> {
     pub(super) search: Option<&'a str>,
     pub(super) after_name: Option<&'a str>,
@@ -98,7 +97,7 @@ impl NamePageRequest {
         Self { search: None, after: None, before: None, limit, from: PageEnd::Start }
     }
 
-    /// None when nothing can match: Postgres takes no text with NUL, and no name has one.
+    /// `None` if no row can match: no name contains NUL, and Postgres rejects text with NUL.
     pub(super) fn bounds(&self) -> Option<Bounds<'_>> {
         let (after, before) = (self.after.as_ref(), self.before.as_ref());
         let names = [after, before].into_iter().flatten().map(|cursor| cursor.name.as_str());
@@ -121,19 +120,20 @@ impl NamePageRequest {
 }
 
 impl Bounds<'_> {
-    /// The cursor beyond which rows are counted: what lies on the other side follows from the total.
+    /// The cursor beyond which rows are counted. The count on the other side follows from the
+    /// total.
     pub(super) const fn taken_from(&self) -> (Option<&str>, Option<Uuid>) {
         if self.is_from_end { (self.before_name, self.before_id) } else { (self.after_name, self.after_id) }
     }
 }
 
 impl<T> NamePage<T> {
-    /// The page that nothing matches.
+    /// The page without rows.
     pub(super) const fn empty() -> Self {
         Self { items: Vec::new(), has_previous: false, has_next: false, total: 0 }
     }
 
-    /// Puts a page together from its rows and the counts read after them.
+    /// Makes a page from its rows and the counts, which were read after them.
     pub(super) fn of(items: Vec<T>, counts: &Counts, is_from_end: bool) -> Self {
         let other_side = counts.total - counts.beyond - items.len() as i64;
         let (before, after) =

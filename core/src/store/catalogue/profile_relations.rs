@@ -1,6 +1,4 @@
-//! The services and proxies that profiles list, in order, and the profiles that list a service or proxy.
-//!
-//! `catalogue::profiles` writes the lists, the API reads both directions in batches. Decides nothing.
+//! The lists of services and proxies of profiles, read in both directions.
 
 use std::collections::HashMap;
 
@@ -44,13 +42,13 @@ struct ParentCounts {
     beyond: i64,
 }
 
-/// Makes the three functions of one list.
+/// Defines the three functions of a list.
 macro_rules! profile_list {
     (
         $table:literal, $column:literal, $id:ident:
         $of:ident $of_span:literal, $set:ident $set_span:literal, $profiles_of:ident $profiles_of_span:literal
     ) => {
-        /// What each of these profiles lists, in order. Profiles with an empty list are left out.
+        /// The lists of profiles, in order. Profiles with an empty list are left out.
         #[tracing::instrument(name = $of_span, level = "debug", skip_all)]
         pub async fn $of(
             connection: &mut Connection,
@@ -70,7 +68,7 @@ macro_rules! profile_list {
             Ok(lists)
         }
 
-        /// Replaces a profile's list.
+        /// Replaces the list of a profile.
         #[tracing::instrument(name = $set_span, level = "debug", skip_all)]
         pub async fn $set(
             connection: &mut Connection,
@@ -92,7 +90,7 @@ macro_rules! profile_list {
             Ok(())
         }
 
-        /// For each of these, the first `limit` profiles after the cursor that list it, in order of name.
+        /// For each id, the first `limit` profiles after the cursor that list it, in order of name.
         #[tracing::instrument(name = $profiles_of_span, level = "debug", skip_all)]
         pub async fn $profiles_of(
             connection: &mut Connection,
@@ -146,8 +144,7 @@ profile_list!(
     profiles_of_proxies "db.profile_relations.profiles_of_proxies"
 );
 
-/// A cursor as the statements take it. One with NUL, which Postgres does not take, lies where it lies
-/// without.
+/// A cursor as arguments of the statements, without NUL, which Postgres rejects.
 fn place(after: Option<&NameCursor>) -> (Option<String>, Option<Uuid>) {
     (after.map(|cursor| cursor.name.replace('\0', "")), after.map(|cursor| cursor.id))
 }

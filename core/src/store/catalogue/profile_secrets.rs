@@ -1,7 +1,6 @@
-//! The secrets of profiles: sealed values and what may be known of them.
+//! The secrets of profiles.
 //!
-//! `catalogue::profiles` writes them, the API shows their names and hints. No function of this file answers a
-//! sealed value: those leave the store through `ingredients` alone.
+//! Sealed values go in here. They leave the store only through `ingredients`.
 
 use std::collections::HashMap;
 
@@ -13,16 +12,16 @@ use crate::{
     store::{Connection, StoreError, columns::query_rows},
 };
 
-/// What may be known of a secret that is set.
+/// What may be shown of a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretState {
     /// Its name.
     pub name: String,
-    /// Its last four characters, if it is long enough.
+    /// Its last four characters, if it is long enough to show them.
     pub hint: Option<String>,
     /// When its value was set.
     pub updated_at: Time,
-    /// When it ceases to be of use, if that was told.
+    /// When it expires, if an admin said so.
     pub expires_at: Option<Time>,
 }
 
@@ -33,13 +32,13 @@ pub struct SealedSecret {
     pub name: String,
     /// Its value, sealed for its owner and name.
     pub sealed: Vec<u8>,
-    /// Its last four characters, if it is long enough.
+    /// Its last four characters, if it is long enough to show them.
     pub hint: Option<String>,
-    /// When it ceases to be of use, if that was told.
+    /// When it expires, if an admin said so.
     pub expires_at: Option<Time>,
 }
 
-/// What may be known of the secrets of these profiles, in order of name.
+/// What may be shown of the secrets of profiles, in order of name.
 #[tracing::instrument(name = "db.profile_secrets.states", level = "debug", skip_all)]
 pub async fn states(
     connection: &mut Connection,
@@ -66,7 +65,7 @@ pub async fn states(
     Ok(states)
 }
 
-/// Sets these secrets of a profile; others stay as they are.
+/// Sets secrets of a profile. Its other secrets stay.
 #[tracing::instrument(name = "db.profile_secrets.set", level = "debug", skip_all)]
 pub async fn set(
     connection: &mut Connection,
@@ -94,7 +93,7 @@ pub async fn set(
     Ok(())
 }
 
-/// Removes these secrets of a profile.
+/// Deletes secrets of a profile.
 #[tracing::instrument(name = "db.profile_secrets.remove", level = "debug", skip_all)]
 pub async fn remove(
     connection: &mut Connection,

@@ -1,7 +1,4 @@
-//! Profiles: reading them in batches and pages, and the statements of the verbs that change them.
-//!
-//! The API reads, `catalogue::profiles` writes. Secrets are in `profile_secrets`, lists of services and
-//! proxies in `profile_relations`. Decides nothing; never reads a sealed value.
+//! Profiles. Their secrets are in `profile_secrets`, and their lists in `profile_relations`.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -15,7 +12,7 @@ use crate::{
     store::{Connection, StoreError, from_json, to_json},
 };
 
-/// What an admin writes of a profile. See [`Profile`] for the fields.
+/// What an admin sets of a profile. [`Profile`] describes the fields.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the fields of Profile, where they are described")]
 pub struct ProfileDraft {
@@ -78,20 +75,20 @@ impl TryFrom<ProfileRow> for Profile {
     }
 }
 
-/// A statement that answers whole profiles: what stands before their columns, and what stands behind.
+/// A statement that returns profiles. Its parts are what comes before the columns and after them.
 macro_rules! profile_rows {
     ([$($before:literal)+], [$($after:literal)*] $(, $argument:expr)* $(,)?) => {
         sqlx::query_as!(
             ProfileRow,
-            $($before +)+ " id, name, chrome_profile_path, description, labels, environment, proxy_selection, caps, version,
-                    created_at, updated_at "
+            $($before +)+ " id, name, chrome_profile_path, description, labels, environment,
+                    proxy_selection, caps, version, created_at, updated_at "
                 $(+ $after)*
             $(, $argument)*
         )
     };
 }
 
-/// Whether it exists; if so, nobody deletes it until the transaction ends.
+/// Whether a profile exists. If so, it cannot be deleted until the transaction ends.
 #[tracing::instrument(name = "db.profiles.keep", level = "debug", skip_all)]
 pub async fn keep(connection: &mut Connection, id: ProfileId) -> Result<bool, StoreError> {
     let found = sqlx::query_scalar!("SELECT id FROM profiles WHERE id = $1 FOR KEY SHARE", id.uuid())
@@ -105,21 +102,22 @@ catalogue_table!(profile_rows, "profiles", ProfileId => Profile:
     load_by_name,
     page,
     lock,
-    /// Takes its secrets and lists along. Refused by a constraint while a command or a live job names it.
+    /// Also deletes its secrets and lists. A constraint refuses it while a command or a live job
+    /// uses the profile.
     delete,
 );
 
-/// What of a draft another profile has already.
+/// Whether other profiles already use values of a draft.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProfileTaken {
-    /// The name.
+    /// Whether the name is taken.
     pub name: bool,
-    /// The profile directory.
+    /// Whether the profile directory is taken.
     pub chrome_profile_path: bool,
 }
 
-/// Looks for other profiles than `id` with this name or directory. Advice only: the table's constraints have
-/// the last word.
+/// Whether another profile than `id` has this name or directory. A hint only, because the table's
+/// constraints decide.
 #[tracing::instrument(name = "db.profiles.taken", level = "debug", skip_all)]
 pub async fn taken(
     connection: &mut Connection,
@@ -141,7 +139,8 @@ pub async fn taken(
     Ok(found)
 }
 
-/// A statement that writes a draft: `$1` is the id, `$2` to `$8` are the columns in the draft's order.
+/// A statement that writes a draft. `$1` is the id, and `$2` to `$8` are the fields of the draft in
+/// order.
 macro_rules! write_profile {
     ($statement:literal, $id:expr, $draft:expr) => {
         profile_rows!(
@@ -159,7 +158,7 @@ macro_rules! write_profile {
     };
 }
 
-/// Writes a new profile.
+/// Inserts a profile.
 #[tracing::instrument(name = "db.profiles.insert", level = "debug", skip_all)]
 pub async fn insert(
     connection: &mut Connection,
@@ -177,7 +176,7 @@ pub async fn insert(
     row.fetch_one(connection).await?.try_into()
 }
 
-/// Replaces what is stored and raises the version.
+/// Updates a profile and raises its version.
 #[tracing::instrument(name = "db.profiles.update", level = "debug", skip_all)]
 pub async fn update(
     connection: &mut Connection,

@@ -1,7 +1,4 @@
-//! Proxies: reading them in batches and pages, and the statements of the verbs that change them.
-//!
-//! The API reads, `catalogue::proxies` writes. Decides nothing; sealed credentials go in and leave the store
-//! through `ingredients` alone.
+//! Proxies, with their sealed credentials and their health.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -15,20 +12,20 @@ use crate::{
     store::{Connection, StoreError, limits_of, to_json},
 };
 
-/// What an admin writes of a proxy, its protocol apart. See [`Proxy`] for the fields.
+/// What an admin sets of a proxy, apart from its protocol.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProxyDraft {
     /// Unique among proxies.
     pub name: String,
     /// `host:port`.
     pub address: String,
-    /// User name and password.
+    /// Its sealed credentials.
     pub credentials: SealedCredentials,
-    /// How many and how often.
+    /// Its limits.
     pub limits: Limits,
 }
 
-/// A proxy's user name and password, each sealed for its owner.
+/// The user name and password of a proxy, each sealed for the proxy.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SealedCredentials {
     /// The user name.
@@ -84,7 +81,7 @@ impl TryFrom<ProxyRow> for Proxy {
     }
 }
 
-/// A statement that answers whole proxies: what stands before their columns, and what stands behind.
+/// A statement that returns proxies. Its parts are what comes before the columns and after them.
 macro_rules! proxy_rows {
     ([$($before:literal)+], [$($after:literal)*] $(, $argument:expr)* $(,)?) => {
         sqlx::query_as!(
@@ -106,7 +103,7 @@ catalogue_table!(proxy_rows, "proxies", ProxyId => Proxy:
     lock,
     keep,
     name_is_taken,
-    /// Refused by a constraint while a profile, a command or a live job names it.
+    /// A constraint refuses it while a profile, a command or a live job uses the proxy.
     delete,
 );
 
@@ -123,7 +120,7 @@ pub async fn credentials(connection: &mut Connection, id: ProxyId) -> Result<Sea
     Ok(sealed)
 }
 
-/// Writes a new proxy. Nothing is known of its health.
+/// Inserts a proxy. Its health is unknown.
 #[tracing::instrument(name = "db.proxies.insert", level = "debug", skip_all)]
 pub async fn insert(
     connection: &mut Connection,
@@ -150,8 +147,8 @@ pub async fn insert(
     row.try_into()
 }
 
-/// Replaces what is stored and raises the version. If it is another way out now, what was known of the proxy's
-/// health is known no more.
+/// Updates a proxy and raises its version. `is_moved` resets its health, because it leads elsewhere
+/// now.
 #[tracing::instrument(name = "db.proxies.update", level = "debug", skip_all)]
 pub async fn update(
     connection: &mut Connection,
@@ -183,8 +180,9 @@ pub async fn update(
     row.try_into()
 }
 
-/// Writes what a check of this version found, at the database's time; none if the proxy is another version by
-/// now. The health is no change by an admin: version and time of update stay.
+/// Stores the result of a check of this version, at the database's time. Returns `None` if the
+/// proxy has another version by now. Does not change the version or the time of update, because no
+/// admin made the change.
 #[tracing::instrument(name = "db.proxies.set_health", level = "debug", skip_all)]
 pub async fn set_health(
     connection: &mut Connection,

@@ -1,7 +1,6 @@
-//! Who still needs a row of the catalogue: the answer to a delete.
+//! References to a row of the catalogue, which forbid its deletion.
 //!
-//! The delete verbs of `catalogue` ask after they have locked the row, so that nobody can begin to need it in
-//! between. Decides nothing.
+//! Callers lock the row first, so that no new reference can appear meanwhile.
 
 use uuid::Uuid;
 
@@ -10,30 +9,30 @@ use crate::{
     store::{Connection, StoreError},
 };
 
-/// Referrers that are named; the others are counted.
+/// Most referrers of a kind that are named. The others are only counted.
 pub const USERS_NAMED: i32 = 3;
-/// Live jobs that are counted; that many may mean more.
+/// Most live jobs that are counted. This number means that many or more.
 pub const JOBS_COUNTED_MAX: i64 = 1000;
 
-/// Everything that needs a row.
+/// Everything that references a row.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct References {
     /// Profiles that list it.
     pub profiles: Referrers,
-    /// Commands that name it as their default.
+    /// Commands that have it as their default.
     pub commands: Referrers,
-    /// Schedules whose jobs run with it.
+    /// Schedules that name it.
     pub schedules: Referrers,
-    /// Jobs that have not ended and run with it. Counted up to [`JOBS_COUNTED_MAX`].
+    /// Live jobs that use it, counted up to [`JOBS_COUNTED_MAX`].
     pub jobs: Referrers,
 }
 
 /// Referrers of one kind.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Referrers {
-    /// How many.
+    /// Their number.
     pub count: i64,
-    /// Names, or ids of jobs, of the first [`USERS_NAMED`].
+    /// The names of the first [`USERS_NAMED`], or the ids of jobs.
     pub first: Vec<String>,
 }
 
@@ -43,7 +42,7 @@ struct UsersRow {
     names: Vec<String>,
 }
 
-/// Who needs this profile.
+/// The references to a profile.
 #[tracing::instrument(name = "db.references.of_profile", level = "debug", skip_all)]
 pub async fn of_profile(connection: &mut Connection, id: ProfileId) -> Result<References, StoreError> {
     let rows = sqlx::query_as!(
@@ -66,7 +65,7 @@ pub async fn of_profile(connection: &mut Connection, id: ProfileId) -> Result<Re
     uses(rows)
 }
 
-/// Who needs this service.
+/// The references to a service.
 #[tracing::instrument(name = "db.references.of_service", level = "debug", skip_all)]
 pub async fn of_service(connection: &mut Connection, id: ServiceId) -> Result<References, StoreError> {
     let rows = sqlx::query_as!(
@@ -93,8 +92,8 @@ pub async fn of_service(connection: &mut Connection, id: ServiceId) -> Result<Re
     uses(rows)
 }
 
-/// Who needs this proxy. A running job that has chosen it for its attempt counts, although no constraint says
-/// so.
+/// The references to a proxy. Includes running jobs whose attempt chose it, although no constraint
+/// protects these.
 #[tracing::instrument(name = "db.references.of_proxy", level = "debug", skip_all)]
 pub async fn of_proxy(connection: &mut Connection, id: ProxyId) -> Result<References, StoreError> {
     let rows = sqlx::query_as!(
@@ -124,7 +123,8 @@ pub async fn of_proxy(connection: &mut Connection, id: ProxyId) -> Result<Refere
     uses(rows)
 }
 
-/// Who needs this command. Its jobs do not: they have a copy of what they run.
+/// The references to a command. Its jobs are no references, because they run a version, which is
+/// never deleted.
 #[tracing::instrument(name = "db.references.of_command", level = "debug", skip_all)]
 pub async fn of_command(connection: &mut Connection, id: CommandId) -> Result<References, StoreError> {
     let rows = sqlx::query_as!(
@@ -163,7 +163,7 @@ fn job_ids(uuids: Vec<String>) -> Result<Vec<String>, StoreError> {
 }
 
 impl References {
-    /// Whether nobody needs it.
+    /// Whether there are no references.
     pub fn is_empty(&self) -> bool {
         [&self.profiles, &self.commands, &self.schedules, &self.jobs].iter().all(|users| users.count == 0)
     }

@@ -1,4 +1,4 @@
-//! Firing schedules: when the next is due, which of their jobs still live, and moving them on.
+//! What `steps::enqueue::fire_schedules` reads and writes of schedules.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{
     store::{Connection, StoreError, columns::query_rows},
 };
 
-/// How long it is until the next one is due; zero if one is due already, nothing if none ever will be.
+/// Time until the next schedule is due. Zero if one is due now, and `None` if none will be.
 #[tracing::instrument(name = "db.schedules.until_next", level = "debug", skip_all)]
 pub async fn until_next(connection: &mut Connection) -> Result<Option<Duration>, StoreError> {
     let millis = sqlx::query_scalar!(
@@ -22,7 +22,7 @@ pub async fn until_next(connection: &mut Connection) -> Result<Option<Duration>,
     Ok(millis.map(|millis| Duration::from_millis(u64::try_from(millis).unwrap_or(0))))
 }
 
-/// The jobs of these schedules that have not ended.
+/// The live jobs of schedules.
 #[tracing::instrument(name = "db.schedules.live_jobs", level = "debug", skip_all)]
 pub async fn live_jobs(
     connection: &mut Connection,
@@ -38,20 +38,21 @@ pub async fn live_jobs(
     Ok(rows.into_iter().map(|row| (row.schedule_id.into(), row.job_id.into())).collect())
 }
 
-/// Where a schedule stands after it was looked at.
+/// The new state of a schedule after a firing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advance {
-    /// Which.
+    /// The schedule.
     pub id: ScheduleId,
-    /// What is to be looked at next.
+    /// The next time at which it is due, if any.
     pub next_at: Option<Time>,
-    /// The time of the last firing that enqueued a job; none leaves it as it is.
+    /// The time of the last firing that enqueued a job. `None` keeps the stored one.
     pub last_at: Option<Time>,
-    /// Why its job was refused. None with a `last_at`: nothing was; none without one leaves it as it is.
+    /// Why its job was refused. `None` clears the stored failure if there is a `last_at`, and keeps
+    /// it otherwise.
     pub failure: Option<String>,
 }
 
-/// Moves schedules on.
+/// Stores the new states of schedules.
 #[tracing::instrument(name = "db.schedules.advance", level = "debug", skip_all)]
 pub async fn advance(connection: &mut Connection, advances: &[Advance]) -> Result<(), StoreError> {
     query_rows!(

@@ -1,7 +1,4 @@
-//! Schedules: reading them in batches and pages, and the statements of those that change or fire them.
-//!
-//! The API reads, `catalogue::schedules` writes, `steps::fire_schedules` moves them on. Decides nothing; sealed inputs leave the
-//! store as they came.
+//! Schedules: what they enqueue, and when.
 
 use std::time::Duration;
 
@@ -24,23 +21,24 @@ use crate::{
 pub struct Schedule {
     /// Its id.
     pub id: ScheduleId,
-    /// What somebody has decided of it.
+    /// What an admin has set.
     pub plan: Plan,
-    /// The first time that is neither fired nor passed over. None: paused, or no time is left.
+    /// The first time that was neither fired nor skipped. `None` if it is paused or has no time
+    /// left.
     pub next_at: Option<Time>,
     /// The time of the last firing that enqueued a job.
     pub last_at: Option<Time>,
     /// Why the last firing enqueued nothing, if its job was refused.
     pub last_failure: Option<String>,
-    /// Rises with every change by hand.
+    /// Increases with every change by an admin.
     pub version: i32,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Time,
-    /// When it last changed by hand.
+    /// When an admin last changed it.
     pub updated_at: Time,
 }
 
-/// What somebody decides of a schedule.
+/// What an admin sets of a schedule.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// Unique among schedules.
@@ -49,16 +47,17 @@ pub struct Plan {
     pub timing: Timing,
     /// What each firing enqueues.
     pub template: Template,
-    /// Whether it does not fire at all.
+    /// Whether it is paused.
     pub is_paused: bool,
 }
 
-/// What each firing enqueues.
+/// What a firing enqueues. Fields that are `None` take the value of the command or the profile at
+/// that time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Template {
     /// The request, without a policy. Secrets in its input are `***`.
     pub request: JobRequest,
-    /// The patch of the command's policy, as JSON: one that cannot be read fails only its firings.
+    /// A patch of the command's policy, as JSON. One that cannot be read fails only its firings.
     pub policy: Option<Value>,
     /// The secrets of the input, sealed.
     pub input_sealed: Option<Vec<u8>>,
@@ -129,14 +128,14 @@ impl TryFrom<Row> for Schedule {
     }
 }
 
-/// A statement that answers whole schedules: what stands before their columns, and what stands behind.
+/// A statement that returns schedules. Its parts are what comes before the columns and after them.
 macro_rules! schedule_rows {
     ([$($before:literal)+], [$($after:literal)*] $(, $argument:expr)* $(,)?) => {
         sqlx::query_as!(
             Row,
-            $($before +)+ " id, name, cron, timezone, overlap, catch_up_ms, is_paused, command_id, profile_id, proxy_id, service_ids,
-                    queue, priority, policy, fairness_key, labels, input, input_sealed, next_at, last_at, last_failure,
-                    version, created_at, updated_at "
+            $($before +)+ " id, name, cron, timezone, overlap, catch_up_ms, is_paused, command_id,
+                    profile_id, proxy_id, service_ids, queue, priority, policy, fairness_key, labels, input,
+                    input_sealed, next_at, last_at, last_failure, version, created_at, updated_at "
                 $(+ $after)*
             $(, $argument)*
         )
@@ -149,11 +148,12 @@ catalogue_table!(schedule_rows, "schedules", ScheduleId => Schedule:
     page,
     lock,
     name_is_taken,
-    /// The jobs that it has enqueued stay.
+    /// The jobs that it enqueued stay.
     delete,
 );
 
-/// Locks schedules that are due, those that have been due longest first, and passes over what others have locked; and the time.
+/// Locks at most `limit` due schedules, longest due first, and skips locked ones. Also returns the
+/// database's time.
 #[tracing::instrument(name = "db.schedules.lock_due", level = "debug", skip_all)]
 pub async fn lock_due(connection: &mut Connection, limit: i64) -> Result<(Vec<Schedule>, Time), StoreError> {
     let rows = schedule_rows!(
@@ -167,7 +167,7 @@ pub async fn lock_due(connection: &mut Connection, limit: i64) -> Result<(Vec<Sc
     Ok((rows.into_iter().map(Schedule::try_from).collect::<Result<_, _>>()?, now))
 }
 
-/// Writes a new schedule, or replaces what is stored and raises the version.
+/// Inserts a schedule, or updates it and raises its version.
 #[tracing::instrument(name = "db.schedules.save", level = "debug", skip_all)]
 pub async fn save(
     connection: &mut Connection,
@@ -179,17 +179,20 @@ pub async fn save(
     let services: Option<Vec<Uuid>> =
         request.services.as_ref().map(|ids| ids.iter().copied().map(Uuid::from).collect());
     let row = schedule_rows!(
-        ["INSERT INTO schedules AS stored (id, name, cron, timezone, overlap, catch_up_ms, is_paused, command_id, profile_id,
-             proxy_id, service_ids, queue, priority, policy, labels, input, input_sealed, next_at,
-             fairness_key)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::text::jsonb, $15, $16::text::jsonb, $17, $18, $19)
-         ON CONFLICT (id) DO UPDATE SET name = excluded.name, cron = excluded.cron, timezone = excluded.timezone,
-             overlap = excluded.overlap, catch_up_ms = excluded.catch_up_ms, is_paused = excluded.is_paused,
-             command_id = excluded.command_id, profile_id = excluded.profile_id, proxy_id = excluded.proxy_id,
+        ["INSERT INTO schedules AS stored (id, name, cron, timezone, overlap, catch_up_ms, is_paused,
+             command_id, profile_id, proxy_id, service_ids, queue, priority, policy, labels, input,
+             input_sealed, next_at, fairness_key)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::text::jsonb, $15,
+             $16::text::jsonb, $17, $18, $19)
+         ON CONFLICT (id) DO UPDATE SET name = excluded.name, cron = excluded.cron,
+             timezone = excluded.timezone, overlap = excluded.overlap, catch_up_ms = excluded.catch_up_ms,
+             is_paused = excluded.is_paused, command_id = excluded.command_id,
+             profile_id = excluded.profile_id, proxy_id = excluded.proxy_id,
              service_ids = excluded.service_ids, queue = excluded.queue, priority = excluded.priority,
              policy = excluded.policy, labels = excluded.labels, input = excluded.input,
              input_sealed = excluded.input_sealed, next_at = excluded.next_at,
-             fairness_key = excluded.fairness_key, version = stored.version + 1, updated_at = clock_timestamp()
+             fairness_key = excluded.fairness_key, version = stored.version + 1,
+             updated_at = clock_timestamp()
          RETURNING"],
         [],
         id.uuid(),

@@ -1,7 +1,6 @@
-//! Services: reading them in batches and pages, and the statements of the verbs that change them.
+//! Services.
 //!
-//! The API reads, `catalogue::services` writes. Decides nothing; a sealed token goes in and leaves the store
-//! through `ingredients` alone.
+//! Sealed tokens go in here. They leave the store only through `ingredients`.
 
 use std::collections::HashMap;
 
@@ -21,7 +20,7 @@ use crate::{
     store::{Connection, StoreError, limits_of, to_json},
 };
 
-/// What an admin writes of a service. See [`Service`] for the fields.
+/// What an admin sets of a service. [`Service`] describes the fields.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the fields of Service, where they are described")]
 pub struct ServiceDraft {
@@ -74,7 +73,7 @@ impl TryFrom<ServiceRow> for Service {
     }
 }
 
-/// A statement that answers whole services: what stands before their columns, and what stands behind.
+/// A statement that returns services. Its parts are what comes before the columns and after them.
 macro_rules! service_rows {
     ([$($before:literal)+], [$($after:literal)*] $(, $argument:expr)* $(,)?) => {
         sqlx::query_as!(
@@ -93,11 +92,11 @@ catalogue_table!(service_rows, "services", ServiceId => Service:
     lock,
     keep,
     name_is_taken,
-    /// Refused by a constraint while a profile, a command or a live job names it.
+    /// A constraint refuses it while a profile, a command or a live job uses the service.
     delete,
 );
 
-/// What may be known of the tokens of these services; a service without a token is left out.
+/// What may be shown of the tokens of services. Services without a token are left out.
 #[tracing::instrument(name = "db.services.tokens", level = "debug", skip_all)]
 pub async fn tokens(
     connection: &mut Connection,
@@ -119,7 +118,8 @@ pub async fn tokens(
     Ok(entry.collect())
 }
 
-/// A statement that writes a draft: `$1` is the id, `$2` to `$7` are the columns in the draft's order.
+/// A statement that writes a draft. `$1` is the id, and `$2` to `$7` are the fields of the draft in
+/// order.
 macro_rules! write_service {
     ($statement:literal, $id:expr, $draft:expr) => {
         service_rows!(
@@ -136,7 +136,7 @@ macro_rules! write_service {
     };
 }
 
-/// Writes a new service, without a token.
+/// Inserts a service without a token.
 #[tracing::instrument(name = "db.services.insert", level = "debug", skip_all)]
 pub async fn insert(
     connection: &mut Connection,
@@ -152,7 +152,7 @@ pub async fn insert(
     row.fetch_one(connection).await?.try_into()
 }
 
-/// Replaces what is stored, the token apart, and raises the version.
+/// Updates a service, except its token, and raises its version.
 #[tracing::instrument(name = "db.services.update", level = "debug", skip_all)]
 pub async fn update(
     connection: &mut Connection,
@@ -170,7 +170,7 @@ pub async fn update(
     row.fetch_one(connection).await?.try_into()
 }
 
-/// Sets the token, without raising the version.
+/// Sets the token. Does not raise the version.
 #[tracing::instrument(name = "db.services.set_token", level = "debug", skip_all)]
 pub async fn set_token(
     connection: &mut Connection,

@@ -1,10 +1,10 @@
-//! `catalogue_table!`: the functions that the tables of the catalogue share.
+//! Defines `catalogue_table!`, which makes the functions that the tables of the catalogue share.
 
-/// Makes functions of a table: `catalogue_table!(rows, "table", Id => Item: function, ...)`.
+/// Defines functions of a table: `catalogue_table!(rows, "table", Id => Item: function, ...)`.
 ///
-/// `rows` is a macro of the file, a statement that returns whole rows: `rows!([before], [after], arguments)`
-/// has literals before the columns and after them. Its rows convert into `Item` by `TryFrom`. A doc comment
-/// before a function goes behind that of the function itself.
+/// `rows` is a macro of the calling file for a statement that returns rows. It takes the literals
+/// before the columns, the literals after them, and the arguments. `Item` implements `TryFrom` for
+/// its rows. A doc comment before the name of a function is appended to the function's own.
 macro_rules! catalogue_table {
     ($rows:ident, $table:literal, $id:ident => $item:ident: $($(#[$doc:meta])* $function:ident),+ $(,)?) => {
         $(catalogue_table!(@$function $rows $table $id $item [$(#[$doc])*]);)+
@@ -34,7 +34,8 @@ macro_rules! catalogue_table {
             connection: &mut $crate::store::Connection,
             names: &[String],
         ) -> Result<Vec<$item>, $crate::store::StoreError> {
-            let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| !name.contains('\0')).collect();
+            let names = names.iter().map(String::as_str).filter(|name| !name.contains('\0'));
+            let names: Vec<&str> = names.collect();
             let rows = $rows!(["SELECT"], ["FROM " $table " WHERE name = ANY($1)"], &names as &[&str]);
             rows.fetch_all(connection).await?.into_iter().map($item::try_from).collect()
         }
@@ -42,7 +43,7 @@ macro_rules! catalogue_table {
     (@page $rows:ident $table:literal $id:ident $item:ident [$(#[$doc:meta])*]) => {
         const PAGE_SPAN: &str = concat!("db.", $table, ".page");
 
-        /// A page of all rows, in order of name.
+        /// A page of the rows, in order of name.
         $(#[$doc])*
         #[tracing::instrument(name = PAGE_SPAN, level = "debug", skip_all)]
         pub async fn page(
@@ -124,7 +125,8 @@ macro_rules! catalogue_table {
     (@name_is_taken $rows:ident $table:literal $id:ident $item:ident [$(#[$doc:meta])*]) => {
         const NAME_IS_TAKEN_SPAN: &str = concat!("db.", $table, ".name_is_taken");
 
-        /// Whether another row than `id` has this name. Advice only: the table's constraint decides.
+        /// Whether another row than `id` has this name. A hint only, because the table's constraint
+        /// decides.
         $(#[$doc])*
         #[tracing::instrument(name = NAME_IS_TAKEN_SPAN, level = "debug", skip_all)]
         pub async fn name_is_taken(

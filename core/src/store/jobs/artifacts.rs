@@ -1,4 +1,4 @@
-//! Files that attempts made. Called by `steps::keep_artifacts` and read by the API.
+//! Records of the files that attempts produced.
 
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ pub struct ArtifactRecord {
     pub id: ArtifactId,
     /// The job.
     pub job: JobId,
-    /// The attempt that made it.
+    /// The attempt that produced it.
     pub attempt_id: AttemptId,
     /// That attempt's number.
     pub attempt: i32,
@@ -27,15 +27,15 @@ pub struct ArtifactRecord {
     pub size_bytes: i64,
     /// SHA-256 of its bytes.
     pub sha256: [u8; 32],
-    /// Below the artifact root, with `/`.
+    /// Its path below the artifact root, with `/`.
     pub path: String,
-    /// When it was kept.
+    /// When it was stored.
     pub created_at: Time,
-    /// When the file left the disk, if it has.
+    /// When the file was deleted from disk, if it was.
     pub pruned_at: Option<Time>,
 }
 
-/// Stores a file's record if its attempt still holds the job; false when it has been fenced off.
+/// Stores the record of a file. Returns false if the attempt no longer holds the job.
 #[tracing::instrument(name = "db.artifacts.keep", level = "debug", skip_all)]
 pub async fn keep(connection: &mut Connection, artifact: &ArtifactRecord) -> Result<bool, StoreError> {
     let stored = sqlx::query!(
@@ -90,19 +90,21 @@ impl Row {
     }
 }
 
-/// A statement that returns whole artifacts: what stands behind their columns.
+/// A statement that returns artifacts. Its part is what comes after the table.
 macro_rules! artifact_rows {
     ($after:literal, $argument:expr) => {
         sqlx::query_as!(
             Row,
-            "SELECT id, job_id, attempt_id, attempt, name, content_type, size_bytes, sha256, path, created_at, pruned_at
-             FROM artifacts " + $after,
+            "SELECT id, job_id, attempt_id, attempt, name, content_type, size_bytes, sha256, path,
+                 created_at, pruned_at
+             FROM artifacts "
+                + $after,
             $argument
         )
     };
 }
 
-/// The files of jobs, in order of making.
+/// The files of jobs, in order of id.
 #[tracing::instrument(name = "db.artifacts.of_jobs", level = "debug", skip_all)]
 pub async fn of_jobs(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<ArtifactRecord>, StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
@@ -110,7 +112,7 @@ pub async fn of_jobs(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<
     rows.fetch_all(connection).await?.into_iter().map(Row::read).collect()
 }
 
-/// Files by id, in any order.
+/// Loads files by id, in any order.
 #[tracing::instrument(name = "db.artifacts.by_ids", level = "debug", skip_all)]
 pub async fn by_ids(
     connection: &mut Connection,
@@ -121,7 +123,7 @@ pub async fn by_ids(
     rows.fetch_all(connection).await?.into_iter().map(Row::read).collect()
 }
 
-/// One file by id.
+/// Loads a file by id.
 #[tracing::instrument(name = "db.artifacts.by_id", level = "debug", skip_all)]
 pub async fn by_id(
     connection: &mut Connection,

@@ -1,4 +1,4 @@
-//! Attempts as people see them: of a job, by id, and the newest ones.
+//! Reads attempts: of a job, by id, and the newest of each job.
 
 use uuid::Uuid;
 
@@ -11,26 +11,26 @@ use crate::{
     store::{Connection, StoreError, from_json},
 };
 
-/// An attempt as people see it.
+/// An attempt as the API shows it.
 #[derive(Debug, Clone)]
 pub struct AttemptRecord {
     /// Its id.
     pub id: AttemptId,
     /// Its job.
     pub job: JobId,
-    /// From 1 through all retries.
+    /// Its number within the job, from 1 and through all retries.
     pub number: i32,
-    /// Its outcome's name; null while it runs.
+    /// The name of its outcome. `None` while it runs.
     pub outcome: Option<String>,
-    /// Who ran it.
+    /// The worker that ran it.
     pub worker: WorkerId,
-    /// Through which proxy.
+    /// The proxy that it used.
     pub proxy: Option<ProxyId>,
-    /// As it ran, masked; null when it was lost before it could be told.
+    /// The masked command. `None` if the attempt was lost before it was stored.
     pub composed: Option<ComposedCommand>,
-    /// Since when the job was ready.
+    /// When the job became ready.
     pub queued_at: Time,
-    /// When it began.
+    /// When it started.
     pub started_at: Time,
     /// When it ended.
     pub finished_at: Option<Time>,
@@ -82,21 +82,23 @@ impl Row {
     }
 }
 
-/// A statement that returns whole attempts: conditions on the noted ones and on the running ones, and what follows.
+/// A statement that returns attempts. Its parts are the condition for rows of `attempts`, the
+/// condition for running attempts without such a row, and what comes after.
 macro_rules! attempt_rows {
     ($noted:literal, $running:literal, $after:literal $(, $argument:expr)* $(,)?) => {
         sqlx::query_as!(
             Row,
-            r#"SELECT id AS "id!", job_id AS "job_id!", number AS "number!", outcome, worker_id AS "worker_id!", proxy_id,
-                composed, queued_at AS "queued_at!", started_at AS "started_at!", finished_at, exit_code, signal,
-                failure, peak_memory_bytes, cpu_ms
+            r#"SELECT id AS "id!", job_id AS "job_id!", number AS "number!", outcome,
+                worker_id AS "worker_id!", proxy_id, composed, queued_at AS "queued_at!",
+                started_at AS "started_at!", finished_at, exit_code, signal, failure,
+                peak_memory_bytes, cpu_ms
             FROM (
-                SELECT id, job_id, number, outcome, worker_id, proxy_id, composed, queued_at, started_at, finished_at,
-                    exit_code, signal, failure, peak_memory_bytes, cpu_ms
+                SELECT id, job_id, number, outcome, worker_id, proxy_id, composed, queued_at,
+                    started_at, finished_at, exit_code, signal, failure, peak_memory_bytes, cpu_ms
                 FROM attempts WHERE "# + $noted + "
                 UNION ALL
-                SELECT attempt_id, job_id, attempt, NULL, worker_id, attempt_proxy_id, NULL, queued_at, attempt_at, NULL,
-                    NULL, NULL, NULL, NULL, NULL
+                SELECT attempt_id, job_id, attempt, NULL, worker_id, attempt_proxy_id, NULL, queued_at,
+                    attempt_at, NULL, NULL, NULL, NULL, NULL, NULL
                 FROM live_jobs WHERE " + $running + "
                     AND NOT EXISTS (SELECT FROM attempts WHERE attempts.id = live_jobs.attempt_id)
             ) AS attempt " + $after
@@ -105,8 +107,8 @@ macro_rules! attempt_rows {
     };
 }
 
-/// Attempts of one job with numbers between the bounds, ascending or descending, at most `limit`. The running one is
-/// among them even before it has been noted.
+/// Attempts of a job with these numbers, ascending or descending, at most `limit`. Includes the
+/// running attempt, even if it has no row yet.
 #[tracing::instrument(name = "db.attempts.of_job", level = "debug", skip_all)]
 pub async fn of_job(
     connection: &mut Connection,
@@ -128,7 +130,7 @@ pub async fn of_job(
     rows.fetch_all(connection).await?.into_iter().map(Row::read).collect()
 }
 
-/// Attempts by id, in any order. A running one is found even before it has been noted.
+/// Loads attempts by id, in any order. Finds running attempts, even if they have no row yet.
 #[tracing::instrument(name = "db.attempts.by_ids", level = "debug", skip_all)]
 pub async fn by_ids(
     connection: &mut Connection,
@@ -139,18 +141,19 @@ pub async fn by_ids(
     rows.fetch_all(connection).await?.into_iter().map(Row::read).collect()
 }
 
-/// What the newest attempt of a job ran, as far as that is known.
+/// What the newest attempt of a job runs or ran.
 #[derive(Debug, Clone)]
 pub struct Newest {
     /// The job.
     pub job: JobId,
     /// The proxy that was chosen.
     pub proxy: Option<ProxyId>,
-    /// The command, masked.
+    /// The masked command, if it was stored and requested.
     pub composed: Option<ComposedCommand>,
 }
 
-/// The newest noted attempts of jobs; those that had none are left out. The command only when it is asked for.
+/// The newest attempts of jobs that have a row. Jobs without one are left out. `with_composed`
+/// reads the command as well.
 #[tracing::instrument(name = "db.attempts.newest", level = "debug", skip_all)]
 pub async fn newest(
     connection: &mut Connection,

@@ -1,7 +1,7 @@
-//! Rows of attempts: noted once an attempt has something to show, completed when it is settled.
+//! Writes rows of attempts.
 //!
-//! One row per attempt is written on the hot path (at settle). An attempt that runs a process is noted
-//! before, so that people can see it.
+//! The hot path writes one row per attempt, when it is settled. An attempt that runs a process gets
+//! its row when it starts, so that the API can show it.
 
 use std::sync::Arc;
 
@@ -17,12 +17,12 @@ use crate::{
     store::{Connection, StoreError, columns::query_rows, limits::usage, optional_json, to_json},
 };
 
-/// What an attempt runs and through which proxy, told by its worker before the process starts.
+/// What an attempt runs and through which proxy. Its worker stores this before the process starts.
 #[derive(Debug, Clone)]
 pub struct Start {
     /// The job.
     pub job: JobId,
-    /// The attempt: the fence.
+    /// The attempt, which is the fence.
     pub attempt: AttemptId,
     /// The proxy that was chosen.
     pub proxy: Option<ProxyId>,
@@ -30,49 +30,50 @@ pub struct Start {
     pub composed: Arc<ComposedCommand>,
 }
 
-/// What is known of a process that has ended.
+/// How a process ended.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ExitRecord {
     /// Its exit code.
     pub exit_code: Option<i32>,
     /// The signal that ended it, e.g. `SIGKILL`.
     pub signal: Option<String>,
-    /// Highest resident memory of the tree's largest process, in bytes.
+    /// Peak resident memory of the largest process in the tree, in bytes.
     pub peak_memory_bytes: Option<i64>,
     /// Processor time of the tree, in milliseconds.
     pub cpu_ms: Option<i64>,
 }
 
-/// An attempt that is over.
+/// A finished attempt.
 #[derive(Debug, Clone)]
 pub struct Finish {
     /// The job.
     pub job: JobId,
     /// The attempt.
     pub attempt: AttemptId,
-    /// Its number.
+    /// Its number within the job, from 1.
     pub number: i32,
-    /// Its outcome's name.
+    /// The name of its outcome.
     pub outcome: &'static str,
-    /// Who ran it.
+    /// The worker that ran it.
     pub worker: WorkerId,
-    /// Through which proxy.
+    /// The proxy that it used.
     pub proxy: Option<ProxyId>,
-    /// The command, masked, if it got that far.
+    /// The masked command, if it was composed.
     pub composed: Option<Arc<ComposedCommand>>,
-    /// Since when the job was ready.
+    /// When the job became ready.
     pub queued_at: Time,
-    /// When the attempt began.
+    /// When the attempt started.
     pub started_at: Time,
     /// How the process ended.
     pub exit: ExitRecord,
     /// Why it failed.
     pub failure: Option<Failure>,
-    /// What it counts for; none if that is not known.
+    /// What it used, for metering. `None` if unknown.
     pub used: Option<Used>,
 }
 
-/// Notes attempts that still hold their job; answers those that do. The others have been fenced off.
+/// Stores the rows of attempts that start. Returns the attempts that still hold their job. The
+/// others have been fenced off.
 #[tracing::instrument(name = "db.attempts.note", level = "debug", skip_all)]
 pub async fn note(connection: &mut Connection, starts: &[Start]) -> Result<Vec<AttemptId>, StoreError> {
     live::fence(connection, starts.iter().map(|start| (start.job, start.attempt))).await?;
@@ -87,8 +88,11 @@ pub async fn note(connection: &mut Connection, starts: &[Start]) -> Result<Vec<A
         },
         "), fenced AS (
             UPDATE live_jobs AS live SET attempt_proxy_id = start.proxy_id
-            FROM start WHERE live.job_id = start.job_id AND live.job_id = ANY($1) AND live.attempt_id = start.attempt_id
-            RETURNING live.job_id, live.attempt_id, live.attempt, live.worker_id, live.queued_at, live.attempt_at
+            FROM start
+            WHERE live.job_id = start.job_id AND live.job_id = ANY($1)
+                AND live.attempt_id = start.attempt_id
+            RETURNING live.job_id, live.attempt_id, live.attempt, live.worker_id, live.queued_at,
+                live.attempt_at
         )
         INSERT INTO attempts (id, job_id, number, worker_id, proxy_id, composed, queued_at, started_at)
         SELECT attempt_id, job_id, fenced.attempt, fenced.worker_id, start.proxy_id, start.composed::jsonb,
@@ -102,7 +106,7 @@ pub async fn note(connection: &mut Connection, starts: &[Start]) -> Result<Vec<A
     Ok(held.into_iter().map(AttemptId::from).collect())
 }
 
-/// Completes attempts. Their jobs' rows must be locked and theirs.
+/// Completes attempts. The caller has locked the rows of their jobs, which these attempts hold.
 #[tracing::instrument(name = "db.attempts.finish", level = "debug", skip_all)]
 pub async fn finish(connection: &mut Connection, finished: &[Finish], now: Time) -> Result<(), StoreError> {
     let busy_ms = |finish: &Finish| (now - finish.started_at).num_milliseconds().max(0);
@@ -113,12 +117,13 @@ pub async fn finish(connection: &mut Connection, finished: &[Finish], now: Time)
         query for finish in finished,
         "WITH used AS (
             INSERT INTO usage_deltas (day, command_id, profile_id, service_id, attempts, busy_ms)
-            SELECT ($2::timestamptz AT TIME ZONE 'UTC')::date, command_id, profile_id, service_id, attempts, busy_ms
+            SELECT ($2::timestamptz AT TIME ZONE 'UTC')::date, command_id, profile_id, service_id,
+                attempts, busy_ms
             FROM unnest($3::uuid[], $4::uuid[], $5::uuid[], $6::bigint[], $7::bigint[])
                 AS used (command_id, profile_id, service_id, attempts, busy_ms)
         )
-        INSERT INTO attempts (id, job_id, number, outcome, worker_id, proxy_id, composed, queued_at, started_at,
-            finished_at, exit_code, signal, failure, peak_memory_bytes, cpu_ms)
+        INSERT INTO attempts (id, job_id, number, outcome, worker_id, proxy_id, composed, queued_at,
+            started_at, finished_at, exit_code, signal, failure, peak_memory_bytes, cpu_ms)
         SELECT id, job_id, number, outcome, worker_id, proxy_id, composed::jsonb, queued_at, started_at,
             $2, exit_code, signal, failure::jsonb, peak_memory_bytes, cpu_ms
         FROM",
@@ -154,8 +159,8 @@ pub async fn finish(connection: &mut Connection, finished: &[Finish], now: Time)
     Ok(())
 }
 
-/// Which of these attempts have been settled already, with this very outcome: a repeat recognises itself. One whose
-/// job a rescuer has taken meanwhile is settled too, but as lost.
+/// Returns the attempts that were already settled with this outcome, so that a repeated settlement
+/// recognises itself. An attempt that was rescued meanwhile is settled with another outcome: lost.
 #[tracing::instrument(name = "db.attempts.settled", level = "debug", skip_all)]
 pub async fn settled(
     connection: &mut Connection,

@@ -1,7 +1,7 @@
-//! Which jobs wait for which: writing the edges, closing them, and what the step `unblock` decides on.
+//! Edges between jobs: which job waits for which.
 //!
-//! Called by `steps::submit`, `steps::unblock` and `steps::retry`, and read by the API. The edges of a job that ends are
-//! closed by `live::save`, in the very statement that ends it. Decides nothing.
+//! `live::save` closes the edges of a job in the statement that ends it. `steps::hand_out::unblock`
+//! decides what follows.
 
 use uuid::Uuid;
 
@@ -11,34 +11,35 @@ use crate::{
     store::{Connection, StoreError, columns::query_rows},
 };
 
-/// A job that another one needs, and how it ended if it has.
+/// A job that another job needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Needed {
     /// The job.
     pub job: JobId,
-    /// None while it is live.
+    /// How it ended. `None` while it is live.
     pub ending: Option<Ending>,
 }
 
 impl Needed {
-    /// Whether it has ended and has not succeeded.
+    /// Whether it ended without success.
     pub const fn is_broken(self) -> bool {
         matches!(self.ending, Some(Ending::Failed | Ending::Cancelled))
     }
 }
 
-/// A job that waits, and one that it waits for.
+/// A job that waits, and a job that it waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Edge {
     /// The job that waits.
     pub job: JobId,
-    /// Its place in the list of the job that waits, from 0.
+    /// Position in the list of the waiting job, from 0.
     pub position: i32,
-    /// What it waits for.
+    /// The job that it waits for.
     pub needed: Needed,
 }
 
-/// Those of these jobs that exist, with how they ended. Live ones cannot end until the caller's transaction does.
+/// The jobs that exist, with how they ended. Live ones cannot end before the caller's transaction
+/// does.
 #[tracing::instrument(name = "db.dependencies.lock_needed", level = "debug", skip_all)]
 pub async fn lock_needed(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<Needed>, StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
@@ -49,7 +50,7 @@ pub async fn lock_needed(connection: &mut Connection, jobs: &[JobId]) -> Result<
     .fetch_all(&mut *connection)
     .await?;
     let live = live.into_iter().map(|id| Needed { job: id.into(), ending: None });
-    // Read after the locks: whatever ended before them is there by now.
+    // Read after locking: jobs that ended before are visible by now.
     let ended = sqlx::query!("SELECT job_id, state FROM ended_jobs WHERE job_id = ANY($1)", &ids)
         .fetch_all(connection)
         .await?;
@@ -61,7 +62,7 @@ pub async fn lock_needed(connection: &mut Connection, jobs: &[JobId]) -> Result<
     live.map(Ok).chain(ended).collect()
 }
 
-/// Those of these jobs that exist.
+/// The jobs that exist.
 #[tracing::instrument(name = "db.dependencies.existing", level = "debug", skip_all)]
 pub async fn existing(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<JobId>, StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
@@ -70,7 +71,7 @@ pub async fn existing(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec
     Ok(found.into_iter().map(JobId::from).collect())
 }
 
-/// Writes the edges of new jobs, or writes those of revived ones again.
+/// Writes the edges of new jobs, and rewrites those of revived jobs.
 #[tracing::instrument(name = "db.dependencies.write", level = "debug", skip_all)]
 pub async fn write(connection: &mut Connection, edges: &[Edge]) -> Result<(), StoreError> {
     query_rows!(
@@ -91,7 +92,7 @@ pub async fn write(connection: &mut Connection, edges: &[Edge]) -> Result<(), St
     Ok(())
 }
 
-/// What these jobs need, by job and in order, with the outcomes that were noted.
+/// The edges of jobs, by job and position, with the stored outcomes.
 #[tracing::instrument(name = "db.dependencies.edges_of", level = "debug", skip_all)]
 pub async fn edges_of(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<Edge>, StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
@@ -113,8 +114,8 @@ pub async fn edges_of(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec
         .collect())
 }
 
-/// Takes the marks of up to `most` jobs that are to be decided on; others that do the same are passed over. Answers the
-/// jobs.
+/// Takes the due marks from the edges of jobs that `unblock` has to decide, and returns the jobs.
+/// Takes at most `most` edges, and skips edges that another process has locked.
 #[tracing::instrument(name = "db.dependencies.take_due", level = "debug", skip_all)]
 pub async fn take_due(connection: &mut Connection, most: i64) -> Result<Vec<JobId>, StoreError> {
     let ids = sqlx::query_scalar!(
@@ -134,20 +135,20 @@ pub async fn take_due(connection: &mut Connection, most: i64) -> Result<Vec<JobI
     Ok(ids.into_iter().map(JobId::from).collect())
 }
 
-/// What stands between a blocked job and its start.
+/// What keeps a blocked job from its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Blocked {
     /// The job.
     pub job: JobId,
-    /// The first of those that it waits for still.
+    /// The first job that it still waits for.
     pub waits_for: Option<JobId>,
-    /// How many it waits for still; exact up to 1,000, which then means that many or more.
+    /// How many jobs it still waits for. 1000 means 1000 or more.
     pub open: i64,
-    /// The first of those that ended and did not succeed.
+    /// The first job that ended without success.
     pub broken: Option<Needed>,
 }
 
-/// What stands between these jobs and their start.
+/// What keeps jobs from their start.
 #[tracing::instrument(name = "db.dependencies.blocked", level = "debug", skip_all)]
 pub async fn blocked(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<Blocked>, StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();

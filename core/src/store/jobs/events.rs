@@ -1,6 +1,6 @@
-//! Reading job events: of one job after a version, and of all jobs after a position.
+//! Reads job events: of one job after a version, and of all jobs after a position.
 //!
-//! Called by the API's feed. Written by `store::live` and `store::submissions`, with the change itself.
+//! Events are written with the change itself, by `live`, `insert`, `revive` and `progress`.
 
 use uuid::Uuid;
 
@@ -16,25 +16,25 @@ use crate::{
 pub struct EventRecord {
     /// The job.
     pub job: JobId,
-    /// Rises by one from event to event.
+    /// Increases by one with each event of the job.
     pub version: i32,
     /// What happened.
     pub kind: EventKind,
-    /// The state as of this event.
+    /// The state after the event.
     pub state: JobState,
-    /// The state before.
+    /// The state before the event.
     pub prior_state: Option<JobState>,
-    /// Number of the attempt that it is about.
+    /// Number of the attempt that it concerns.
     pub attempt: Option<i32>,
-    /// In words.
+    /// A description, which may be empty.
     pub message: String,
-    /// The database's time.
+    /// When it happened, by the database's clock.
     pub at: Time,
-    /// Position in the order of all changes: transaction id.
+    /// Id of its transaction, which is its position among all events.
     pub txid: i64,
 }
 
-/// Events of one job with a version in `after+1 ..= before-1`, ascending, at most `most`.
+/// Events of one job with a version above `after`, ascending, at most `most`.
 #[tracing::instrument(name = "db.events.of_job", level = "debug", skip_all)]
 pub async fn of_job(
     connection: &mut Connection,
@@ -58,8 +58,8 @@ pub async fn of_job(
 /// A job and a version of it, with the events that come after that version.
 pub type EventsAfter = ((JobId, i32), Vec<EventRecord>);
 
-/// For each of these jobs, its events with a version above the one beside it, ascending, at most `most`. What has none
-/// is left out.
+/// For each job, its events with a version above the given one, ascending, at most `most`. Jobs
+/// without such events are left out.
 #[tracing::instrument(name = "db.events.after", level = "debug", skip_all)]
 pub async fn after(
     connection: &mut Connection,
@@ -107,7 +107,7 @@ pub async fn after(
     Ok(found)
 }
 
-/// How many events of a job are stored.
+/// The number of stored events of a job.
 #[tracing::instrument(name = "db.events.count", level = "debug", skip_all)]
 pub async fn count(connection: &mut Connection, job: JobId) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM job_events WHERE job_id = $1"#, job.uuid())
@@ -115,7 +115,7 @@ pub async fn count(connection: &mut Connection, job: JobId) -> Result<i64, Store
         .await?)
 }
 
-/// Position below which every change is committed and visible.
+/// The position below which all events are committed and visible.
 #[tracing::instrument(name = "db.events.horizon", level = "debug", skip_all)]
 pub async fn horizon(connection: &mut Connection) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar!(r#"SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS "xmin!""#)
@@ -123,9 +123,11 @@ pub async fn horizon(connection: &mut Connection) -> Result<i64, StoreError> {
         .await?)
 }
 
-/// Events of all jobs at positions in `from..to`, without their messages, in order of position, job and version. Only
-/// those that happened at or after `since`, so that the newest partitions are looked at and no others. When there are
-/// `most`, there may be more, and these are any of them: reading stops there, however many they are.
+/// Events of all jobs at positions in `from..to`, without their messages, in order of position, job
+/// and version.
+///
+/// Only events at or after `since`, so that only the newest partitions are read. Reading stops
+/// after `most` events: if that many are returned, they are arbitrary ones and there may be more.
 #[tracing::instrument(name = "db.events.tail", level = "debug", skip_all)]
 pub async fn tail(
     connection: &mut Connection,

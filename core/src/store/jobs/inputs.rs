@@ -1,4 +1,4 @@
-//! What claimed jobs are to run, in batches. Called by `steps::claim` after the grant; read on the hot path.
+//! Reads what claimed jobs are to run. On the hot path.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -9,24 +9,24 @@ use crate::{
     store::{Connection, StoreError, from_json},
 };
 
-/// The record of a job, as far as running it goes.
+/// What a worker needs of a job to run it.
 #[derive(Debug, Clone)]
 pub struct JobInputs {
     /// The job.
     pub job: JobId,
-    /// What it runs.
+    /// The version of the command that it runs.
     pub version_id: CommandVersionId,
-    /// Services in order.
+    /// Its services in order.
     pub service_ids: Vec<ServiceId>,
-    /// The input, `***` in the places of its secrets.
+    /// The input, with `***` in place of its secrets.
     pub input: Value,
     /// The secrets of the input, sealed.
     pub input_sealed: Option<Vec<u8>>,
-    /// Null: the version's own.
+    /// Its own policy. `None` for the policy of the version.
     pub policy: Option<Policy>,
 }
 
-/// Loads the tasks of jobs, in any order.
+/// Loads the inputs of jobs, in any order.
 #[tracing::instrument(name = "db.inputs.load", level = "debug", skip_all)]
 pub async fn load(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<JobInputs>, StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();

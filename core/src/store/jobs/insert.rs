@@ -1,6 +1,4 @@
-//! Writing new jobs: the record, the live row, the first event and the queue's counters, in one statement.
-//!
-//! Called by `steps::submit` alone. Never decides whether a job may be accepted.
+//! Writes new jobs: the record, the live row, the first event and the queue's counters.
 
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -14,55 +12,69 @@ use crate::{
     store::{Connection, StoreError, array_literal, columns::query_rows, optional_json},
 };
 
-/// A job that has passed every check.
+/// A new job, which has passed all checks.
 #[derive(Debug, Clone)]
 pub struct NewJob {
     /// Its id.
     pub id: JobId,
-    /// What it runs.
+    /// The version of the command that it runs.
     pub version_id: CommandVersionId,
     /// The command that the version belongs to.
     pub command_id: CommandId,
     /// Its queue.
     pub queue: String,
-    /// 0 to 9; 9 runs first.
+    /// Its priority, 0 to 9. Jobs of priority 9 run first.
     pub priority: i16,
-    /// Whose turn it counts as, if that is not its profile's.
+    /// Its own fairness key. `None` for the lane of its profile.
     pub fairness_key: Option<String>,
-    /// Its round; 0 while it is not ready.
+    /// Its round, or 0 if it is not ready.
     pub round: i64,
-    /// The profile that it runs on, its own or the command's.
+    /// The profile that it runs on: its own or the command's.
     pub profile_id: Option<ProfileId>,
-    /// The proxy that overrides the profile's own choice.
+    /// The proxy that overrides the profile's choice.
     pub proxy_id: Option<ProxyId>,
-    /// Services in order, resolved.
+    /// Its resolved services in order.
     pub service_ids: Vec<ServiceId>,
-    /// The input as JSON, `***` in the places of its secrets.
+    /// The input as JSON, with `***` in place of its secrets.
     pub input: Box<RawValue>,
     /// The secrets of the input, sealed.
     pub input_sealed: Option<Vec<u8>>,
-    /// Sorted, each once.
+    /// Its labels, sorted and distinct.
     pub labels: Vec<String>,
-    /// Null: the version's own.
+    /// Its own policy. `None` for the policy of the version.
     pub policy: Option<Policy>,
-    /// What its policy or the version's limits, if anything.
+    /// The limits of its policy, if any.
     pub command_limits: Option<CommandLimits>,
     /// When it may start.
     pub run_at: Time,
-    /// `Blocked`, `Scheduled` or `Queued`.
+    /// Its state: `Blocked`, `Scheduled` or `Queued`.
     pub state: JobState,
-    /// When it is cancelled if it has not started.
+    /// When it is cancelled unless it has started.
     pub expires_at: Option<Time>,
-    /// Jobs that must succeed before, in order, each once.
+    /// Jobs that must succeed before it, in order and distinct.
     pub needs: Vec<JobId>,
     /// Whether the caller is about to push its reference to Redis.
     pub is_dispatched: bool,
-    /// The schedule that enqueues it, and for when.
+    /// The schedule that enqueues it, and the due time.
     pub schedule: Option<(ScheduleId, Time)>,
-    /// Key and keyed hash of the request.
+    /// The idempotency key and the keyed hash of the request.
     pub idempotency: Option<(String, [u8; 32])>,
-    /// The database's time of the submission.
+    /// When it was accepted, by the database's clock.
     pub created_at: Time,
+}
+
+impl NewJob {
+    fn idempotency_key(&self) -> Option<&str> {
+        self.idempotency.as_ref().map(|(key, _)| key.as_str())
+    }
+
+    fn idempotency_hash(&self) -> Option<&[u8]> {
+        self.idempotency.as_ref().map(|(_, hash)| hash.as_slice())
+    }
+
+    fn command_limits_json(&self) -> Result<Option<String>, StoreError> {
+        optional_json("command_limits", self.command_limits.as_ref())
+    }
 }
 
 /// A job that holds an idempotency key.
@@ -72,11 +84,12 @@ pub struct KeyHolder {
     pub key: String,
     /// The job.
     pub job: JobId,
-    /// Hash of the request that made it.
+    /// The keyed hash of the request that created it.
     pub hash: Vec<u8>,
 }
 
-/// Inserts jobs that are new and returns their ids. Jobs whose id, idempotency key or due time exists already are left out.
+/// Inserts new jobs and returns their ids. Jobs whose id, idempotency key or due time already
+/// exists are left out.
 #[tracing::instrument(name = "db.insert.insert", level = "debug", skip_all)]
 pub async fn insert(connection: &mut Connection, jobs: &[NewJob]) -> Result<Vec<JobId>, StoreError> {
     let inserted = query_rows!(
@@ -99,31 +112,31 @@ pub async fn insert(connection: &mut Connection, jobs: &[NewJob]) -> Result<Vec<
             "state": "text[]" as &str = job.state.as_str();
             "expires_at": "timestamptz[]" as Option<Time> = job.expires_at;
             "is_dispatched": "boolean[]" = job.is_dispatched;
-            "idempotency_key": "text[]" as Option<&str> = job.idempotency.as_ref().map(|(key, _)| &**key);
-            "idempotency_hash": "bytea[]" as Option<&[u8]> = job.idempotency.as_ref().map(|(_, hash)| &hash[..]);
+            "idempotency_key": "text[]" as Option<&str> = job.idempotency_key();
+            "idempotency_hash": "bytea[]" as Option<&[u8]> = job.idempotency_hash();
             "created_at": "timestamptz[]" = job.created_at;
-            "command_limits": "text[]" as Option<String> = optional_json("command_limits", job.command_limits.as_ref())?;
+            "command_limits": "text[]" as Option<String> = job.command_limits_json()?;
             "schedule_id": "uuid[]" as Option<Uuid> = job.schedule.map(|(schedule, _)| schedule.uuid());
             "due_at": "timestamptz[]" as Option<Time> = job.schedule.map(|(_, due)| due);
             "fairness_key": "text[]" as Option<&str> = job.fairness_key.as_deref();
             "round": "bigint[]" = job.round;
         },
         r#"), record AS (
-            INSERT INTO jobs (id, command_version_id, command_id, queue, priority, profile_id, proxy_id, service_ids,
-                input, input_sealed, labels, policy, run_at, idempotency_key, idempotency_hash, created_at,
-                schedule_id, due_at, fairness_key)
-            SELECT id, version_id, command_id, queue, priority, profile_id, proxy_id, service_ids::uuid[],
-                input::jsonb, input_sealed, labels::text[], policy::jsonb, run_at, idempotency_key, idempotency_hash,
-                created_at, schedule_id, due_at, fairness_key
+            INSERT INTO jobs (id, command_version_id, command_id, queue, priority, profile_id, proxy_id,
+                service_ids, input, input_sealed, labels, policy, run_at, idempotency_key,
+                idempotency_hash, created_at, schedule_id, due_at, fairness_key)
+            SELECT id, version_id, command_id, queue, priority, profile_id, proxy_id,
+                service_ids::uuid[], input::jsonb, input_sealed, labels::text[], policy::jsonb, run_at,
+                idempotency_key, idempotency_hash, created_at, schedule_id, due_at, fairness_key
             FROM new ON CONFLICT DO NOTHING
             RETURNING id
         ), accepted AS MATERIALIZED (SELECT new.* FROM new JOIN record USING (id)
         ), live AS (
             INSERT INTO live_jobs (job_id, queue, priority, state, version, run_at, queued_at, expires_at,
                 dispatched_at, profile_id, proxy_id, command_limits, schedule_id, fairness_key, round)
-            SELECT id, queue, priority, state, 1, run_at, CASE WHEN state = 'queued' THEN created_at END, expires_at,
-                CASE WHEN is_dispatched THEN created_at END, profile_id, proxy_id, command_limits::jsonb,
-                schedule_id, fairness_key, round
+            SELECT id, queue, priority, state, 1, run_at, CASE WHEN state = 'queued' THEN created_at END,
+                expires_at, CASE WHEN is_dispatched THEN created_at END, profile_id, proxy_id,
+                command_limits::jsonb, schedule_id, fairness_key, round
             FROM accepted
         ), services AS (
             INSERT INTO live_job_services (job_id, service_id)
@@ -134,7 +147,8 @@ pub async fn insert(connection: &mut Connection, jobs: &[NewJob]) -> Result<Vec<
         ), queue AS (INSERT INTO queues (name) SELECT DISTINCT queue FROM accepted ON CONFLICT DO NOTHING
         ), delta AS (
             INSERT INTO queue_deltas (queue, blocked, scheduled, queued, enqueued)
-            SELECT queue, count(*) FILTER (WHERE state = 'blocked'), count(*) FILTER (WHERE state = 'scheduled'),
+            SELECT queue, count(*) FILTER (WHERE state = 'blocked'),
+                count(*) FILTER (WHERE state = 'scheduled'),
                 count(*) FILTER (WHERE state = 'queued'), count(*)
             FROM accepted GROUP BY queue
         )
@@ -145,7 +159,7 @@ pub async fn insert(connection: &mut Connection, jobs: &[NewJob]) -> Result<Vec<
     Ok(inserted.into_iter().map(JobId::from).collect())
 }
 
-/// A savepoint of the caller's transaction: rolled back when dropped.
+/// A savepoint in the caller's transaction. Rolled back when dropped.
 #[tracing::instrument(name = "db.insert.savepoint", level = "debug", skip_all)]
 pub async fn savepoint(
     transaction: &mut crate::store::Transaction,
@@ -157,7 +171,8 @@ pub async fn savepoint(
 #[tracing::instrument(name = "db.insert.key_holders", level = "debug", skip_all)]
 pub async fn key_holders(connection: &mut Connection, keys: &[String]) -> Result<Vec<KeyHolder>, StoreError> {
     let rows = sqlx::query!(
-        r#"SELECT idempotency_key AS "key!", idempotency_hash AS "hash!", id FROM jobs WHERE idempotency_key = ANY($1)"#,
+        r#"SELECT idempotency_key AS "key!", idempotency_hash AS "hash!", id FROM jobs
+           WHERE idempotency_key = ANY($1)"#,
         keys
     )
     .fetch_all(connection)

@@ -1,4 +1,4 @@
-//! Parts of jobs that are read apart from their records: payloads, positions and origins.
+//! Reads parts of jobs without their records: payloads, positions and origins.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -10,12 +10,12 @@ use crate::{
     store::{Connection, StoreError},
 };
 
-/// What a job was given.
+/// The input of a job.
 #[derive(Debug, Clone)]
 pub struct Input {
     /// The job.
     pub job: JobId,
-    /// The input, `***` in the places of its secrets.
+    /// The input, with `***` in place of its secrets.
     pub public: Value,
     /// The secrets of the input, sealed.
     pub sealed: Option<Vec<u8>>,
@@ -32,7 +32,7 @@ pub async fn inputs(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<I
     Ok(rows.into_iter().map(|row| read(row.id, row.input, row.input_sealed)).collect())
 }
 
-/// What jobs returned; those that returned nothing, or have not ended well, are left out.
+/// The results of jobs. Jobs without a result are left out.
 #[tracing::instrument(name = "db.records.results", level = "debug", skip_all)]
 pub async fn results(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<(JobId, Value)>, StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
@@ -45,7 +45,7 @@ pub async fn results(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<
     Ok(rows.into_iter().map(|row| (row.job_id.into(), row.result)).collect())
 }
 
-/// Where a job stands: what a follower compares to learn whether there is something new.
+/// The position of a job, which a subscriber compares to detect news.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// The job.
@@ -60,7 +60,7 @@ pub struct Position {
     pub log_lines: i64,
 }
 
-/// Where these jobs stand, in any order; those that do not exist are left out.
+/// The positions of jobs, in any order. Jobs that do not exist are left out.
 #[tracing::instrument(name = "db.records.positions", level = "debug", skip_all)]
 pub async fn positions(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<Position>, StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
@@ -90,7 +90,7 @@ pub async fn positions(connection: &mut Connection, jobs: &[JobId]) -> Result<Ve
         .collect()
 }
 
-/// What never changes about a job and lists are filtered by.
+/// What lists filter jobs by, and what never changes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Origin {
     /// The job.
@@ -101,7 +101,7 @@ pub struct Origin {
     pub queue: String,
     /// Its profile.
     pub profile_id: Option<ProfileId>,
-    /// The proxy that it names.
+    /// The proxy that overrides the choice of its profile.
     pub proxy_id: Option<ProxyId>,
     /// Its services.
     pub service_ids: Vec<ServiceId>,
@@ -111,7 +111,7 @@ pub struct Origin {
     pub created_at: Time,
 }
 
-/// The origins of these jobs, in any order.
+/// The origins of jobs, in any order.
 #[tracing::instrument(name = "db.records.origins", level = "debug", skip_all)]
 pub async fn origins(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<Origin>, StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();

@@ -1,11 +1,12 @@
 //! The live rows of jobs: locking them, and writing what `apply` decided.
 //!
-//! Called by the steps, inside their transactions. One writer for every transition: [`save`]. It never decides;
-//! it writes the row, the event and the queue's counters, and moves ended jobs to `ended_jobs`.
+//! [`save`] is the one writer of all transitions. It writes the row, the event and the queue's
+//! counters, and moves ended jobs to `ended_jobs`.
 //!
-//! Every statement that joins a batch with `live_jobs` says `job_id = ANY($1)` as well. Statistics that were taken while
-//! the queue was empty tell Postgres that the table has one row; it would read the whole backlog for every row of the
-//! batch (20 seconds for 500 jobs of 150,000). With the ids at hand it looks them up. `core/tests/steps/plans.rs` watches.
+//! Every statement that joins a batch with `live_jobs` also has `job_id = ANY($1)`. When the
+//! statistics date from an empty queue, Postgres expects a single row and would scan the whole
+//! backlog for every row of the batch (20 seconds for 500 jobs of 150,000). With the ids it uses
+//! the index. `core/tests/steps/plans.rs` checks this.
 
 mod end;
 mod row;
@@ -30,88 +31,90 @@ use crate::{
 use row::Row;
 pub use save::{Saved, save};
 
-/// The live part of a job, as it was when its row was locked.
+/// The live part of a job, as of when its row was locked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LiveJob {
     /// The job.
     pub job: JobId,
     /// Its queue.
     pub queue: String,
-    /// 0 to 9.
+    /// Its priority, 0 to 9.
     pub priority: i16,
     /// Its own fairness key.
     pub fairness_key: Option<String>,
-    /// Its round; 0 until it is ready for the first time.
+    /// Its round, or 0 until it is ready for the first time.
     pub round: i64,
-    /// Its state, without `Ended`.
+    /// Its state, which is never `Ended`.
     pub standing: Standing,
     /// Number of its newest event.
     pub version: i32,
     /// When it may start.
     pub run_at: Time,
-    /// Since when it is ready; kept while it runs.
+    /// When it became ready. Kept while it runs.
     pub queued_at: Option<Time>,
-    /// Set while its reference is (or should be) in Redis.
+    /// The mark: set while its reference is, or should be, in Redis.
     pub dispatched_at: Option<Time>,
     /// The profile that it runs on.
     pub profile: Option<ProfileId>,
     /// The proxy that overrides the profile's choice.
     pub proxy: Option<ProxyId>,
-    /// Number of its newest attempt, from 1; 0 before the first.
+    /// Number of its newest attempt, or 0 before the first.
     pub attempt: i32,
-    /// Attempts that counted since the last retry by hand.
+    /// Counted attempts since the last manual retry.
     pub counted: i32,
-    /// Attempts that were lost since the last retry by hand.
+    /// Lost attempts since the last manual retry.
     pub lost: i32,
-    /// Who runs it.
+    /// The worker of the running attempt.
     pub worker: Option<WorkerId>,
     /// The proxy of the running attempt.
     pub attempt_proxy: Option<ProxyId>,
-    /// When the running attempt began.
+    /// When the running attempt started.
     pub attempt_at: Option<Time>,
-    /// When the first attempt began.
+    /// When the first attempt started.
     pub started_at: Option<Time>,
-    /// What it last told.
+    /// Its last progress report.
     pub progress: Progress,
     /// Sequence of its last log line.
     pub log_lines: i64,
-    /// The gates that it has been called for since it is ready: it does not wait behind others there.
+    /// The gates that it was woken for since it became ready. It does not wait behind other jobs
+    /// there.
     pub woken_for: Vec<GateKey>,
-    /// The gates that it is behind while it runs.
+    /// The gates at which it holds a slot while it runs.
     pub holds: Arc<[GateKey]>,
 }
 
-/// What decides, beside the job itself and its services and proxy, whether it may start.
+/// What limits whether a job may start, apart from its services and its proxy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Terms {
     /// Whether its queue is paused.
     pub is_paused: bool,
-    /// How many jobs of its queue may run at once.
+    /// Most jobs of its queue that may run at once.
     pub queue_concurrency: Option<u32>,
     /// The caps of its profile.
     pub profile_caps: Vec<Cap>,
-    /// The limits of its command, as they were when it was enqueued.
+    /// The limits of its command, as of when it was enqueued.
     pub command_limits: Option<Arc<CommandLimits>>,
 }
 
 /// The limits that a command's policy sets for this job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CommandLimits {
-    /// Whose gate it is.
+    /// The command, which names the gate.
     pub command: Uuid,
-    /// The job's own limits, or the version's.
+    /// The limits of the job's own policy, or of the version's.
     #[serde(flatten)]
     pub limits: Arc<Limits>,
 }
 
 impl LiveJob {
-    /// What `apply` decides from.
+    /// The facts from which `apply` decides.
     pub fn facts(&self) -> Facts {
         let standing = self.standing.clone();
         Facts { standing, counted: self.counted as u32, lost: self.lost as u32 }
     }
 
-    /// Whether it has queued up at this gate since it is ready: it is parked there, or has been called.
+    /// Whether it has queued at this gate since it became ready: it is parked there, or was woken
+    /// for it.
     pub fn has_waited_at(&self, gate: &GateKey) -> bool {
         let is_parked = match &self.standing {
             Standing::Queued { parked_on } => parked_on.as_ref() == Some(gate),
@@ -123,12 +126,12 @@ impl LiveJob {
         is_parked || self.woken_for.contains(gate)
     }
 
-    /// Who gives it its round.
+    /// The lane that gives it its round.
     pub fn lane(&self) -> Lane {
         Lane::of(&self.queue, self.priority, self.fairness_key.as_deref(), self.profile)
     }
 
-    /// What is handed to Redis.
+    /// Its reference in Redis.
     pub fn reference(&self) -> ReadyJob {
         ReadyJob { job: self.job, queue: self.queue.clone(), priority: self.priority, round: self.round }
     }
@@ -140,39 +143,42 @@ pub type RowsWithTerms = (Vec<(LiveJob, Terms)>, Option<Time>);
 /// A transition of one job, to be written.
 #[derive(Debug, Clone)]
 pub struct Change {
-    /// The job as it was locked.
+    /// The job as of when it was locked.
     pub before: LiveJob,
-    /// What `apply` answered.
+    /// The decision of `apply`.
     pub applied: Applied,
-    /// The attempt that a claim has granted.
+    /// The attempt that a claim granted.
     pub started: Option<Started>,
-    /// Whether the caller pushes the job's reference to Redis right after the commit.
+    /// Whether the caller pushes the job's reference to Redis after the commit.
     pub is_dispatched: bool,
 }
 
 /// A new attempt.
 #[derive(Debug, Clone)]
 pub struct Started {
-    /// Who runs it.
+    /// The worker that runs it.
     pub worker: WorkerId,
-    /// When it begins: now or a moment later.
+    /// When it starts: now or a moment later.
     pub at: Time,
-    /// The gates that it is behind while it runs. They are locked, and count it.
+    /// The gates at which it holds a slot while it runs. The caller has locked them and counts it
+    /// there.
     pub holds: Arc<[GateKey]>,
-    /// Through which proxy it goes.
+    /// The proxy that it uses.
     pub proxy: Option<ProxyId>,
 }
 
-/// A statement that returns whole live rows of `$1`: what stands before them, the columns of their terms, their table.
+/// A statement that returns live rows. Its parts are what comes before the SELECT, the columns of
+/// the terms, the table with its condition, and the jobs (`$1`).
 macro_rules! live_rows {
     ($before:literal, $terms:literal, $from:literal, $jobs:expr) => {
         sqlx::query_as!(
             Row,
             $before
-                + r#" SELECT job_id, queue, priority, state, version, run_at, is_retry, queued_at, dispatched_at, parked_on,
-                    profile_id, proxy_id, attempt, counted, lost, attempt_id, worker_id, attempt_proxy_id, attempt_at,
-                    started_at, cancel_asked_at, progress_fraction, progress_message, log_lines,
-                    clock_timestamp() AS "now!", called_for, holds, fairness_key, round, "#
+                + r#" SELECT job_id, queue, priority, state, version, run_at, is_retry, queued_at,
+                    dispatched_at, parked_on, profile_id, proxy_id, attempt, counted, lost, attempt_id,
+                    worker_id, attempt_proxy_id, attempt_at, started_at, cancel_asked_at,
+                    progress_fraction, progress_message, log_lines, clock_timestamp() AS "now!",
+                    called_for, holds, fairness_key, round, "#
                 + $terms
                 + " FROM "
                 + $from,
@@ -185,17 +191,18 @@ macro_rules! live_rows {
             r#"command_limits::text,
                 coalesce((SELECT is_paused FROM queues WHERE name = live.queue), false) AS "is_paused!",
                 (SELECT max_concurrency FROM queues WHERE name = live.queue) AS queue_concurrency,
-                (SELECT caps FROM profiles WHERE id = live.profile_id AND caps <> '[]')::text AS profile_caps"#,
+                (SELECT caps FROM profiles WHERE id = live.profile_id AND caps <> '[]')::text
+                    AS profile_caps"#,
             $from,
             $jobs
         )
     };
 }
 
-/// Locks the live rows of these jobs, in order of id. Jobs that are not live are left out. The second value is the
-/// database's time once all locks were held; null when nothing was found.
+/// Locks the live rows of jobs, in order of id. Jobs that are not live are left out. The second
+/// value is the database's time once all locks were held, or `None` if no job is live.
 ///
-/// Their [`Terms`] are left out: nobody but who claims needs them, and they cost as much as the rest.
+/// Does not read their [`Terms`], which only a claim needs and which cost as much as the rest.
 #[tracing::instrument(name = "db.live.lock", level = "debug", skip_all)]
 pub async fn lock(
     connection: &mut Connection,
@@ -205,7 +212,8 @@ pub async fn lock(
         "WITH live AS MATERIALIZED (
             SELECT * FROM live_jobs WHERE job_id = ANY($1) ORDER BY job_id FOR UPDATE
         )",
-        r#"NULL AS command_limits, false AS "is_paused!", NULL::integer AS queue_concurrency, NULL AS profile_caps"#,
+        r#"NULL AS command_limits, false AS "is_paused!", NULL::integer AS queue_concurrency,
+            NULL AS profile_caps"#,
         "live",
         jobs
     );
@@ -213,7 +221,7 @@ pub async fn lock(
     Ok((jobs.into_iter().map(|(job, _not_read)| job).collect(), now))
 }
 
-/// The same with their terms.
+/// Like [`lock`], with the terms of the jobs.
 #[tracing::instrument(name = "db.live.lock_with_terms", level = "debug", skip_all)]
 pub async fn lock_with_terms(
     connection: &mut Connection,
@@ -229,17 +237,20 @@ pub async fn lock_with_terms(
     row::read(rows.fetch_all(connection).await?)
 }
 
-/// The live rows of these jobs as they are, without locking them, with their terms and the database's time.
+/// Reads the live rows of jobs and their terms without locking them. The second value is the
+/// database's time, or `None` if no job is live.
 #[tracing::instrument(name = "db.live.look", level = "debug", skip_all)]
 pub async fn look(connection: &mut Connection, jobs: &[JobId]) -> Result<RowsWithTerms, StoreError> {
     let rows = live_rows!(with terms: "", "live_jobs AS live WHERE job_id = ANY($1)", jobs);
     row::read(rows.fetch_all(connection).await?)
 }
 
-/// Locks the live rows of these jobs that these attempts (one for each) still hold, in order of id; answers those attempts.
+/// Locks the live rows of jobs that are still held by these attempts, in order of id. Returns these
+/// attempts. Each job is given at most once.
 ///
-/// A statement of its own before the one that writes: an UPDATE that comes upon an older version of a row than its own
-/// statement has locked queues up behind those who wait for that lock, and so for itself.
+/// This is not part of the statement that writes. An UPDATE that meets an older version of a row
+/// than the one that its own statement has locked queues behind the waiters for that lock, and so
+/// behind itself.
 #[tracing::instrument(name = "db.live.fence", level = "debug", skip_all)]
 pub async fn fence(
     connection: &mut Connection,

@@ -1,4 +1,4 @@
-//! Reading a job's log lines by sequence.
+//! Reads the log lines of jobs by sequence.
 
 use uuid::Uuid;
 
@@ -9,7 +9,8 @@ use crate::{
     store::{Connection, StoreError},
 };
 
-/// The stored lines of a job with a sequence in `from..=to`, ascending. Reads no chunk that has none of them.
+/// The stored lines of a job with a sequence in `from..=to`, ascending. Reads only chunks that have
+/// such lines.
 #[tracing::instrument(name = "db.logs.range", level = "debug", skip_all)]
 pub async fn range(
     connection: &mut Connection,
@@ -42,8 +43,8 @@ pub async fn range(
 /// A job and a sequence of its log, with the lines that come after it.
 pub type LinesAfter = ((JobId, i64), Vec<LogLine>);
 
-/// For each of these jobs, up to `most` stored lines right behind the sequence beside it, ascending. A job is answered
-/// once for each sequence that is asked for, or not at all when nothing is stored there.
+/// For each pair of job and sequence, up to `most` stored lines right after the sequence,
+/// ascending. Pairs without such lines are left out.
 #[tracing::instrument(name = "db.logs.after", level = "debug", skip_all)]
 pub async fn after(
     connection: &mut Connection,
@@ -93,7 +94,8 @@ pub async fn after(
     Ok(found)
 }
 
-/// Sequences of the first and the last line that are stored, of one attempt or of all; null for no lines.
+/// Sequences of the first and the last stored line, of one attempt or of all. `None` if no lines
+/// are stored.
 #[tracing::instrument(name = "db.logs.bounds", level = "debug", skip_all)]
 pub async fn bounds(
     connection: &mut Connection,
@@ -117,7 +119,8 @@ pub async fn bounds(
     Ok(row.first.zip(row.last))
 }
 
-/// Sequence of the first stored line behind this one; null for none. Lines between are not stored any more.
+/// Sequence of the first stored line after this one, if any. The lines between are no longer
+/// stored.
 #[tracing::instrument(name = "db.logs.first_behind", level = "debug", skip_all)]
 pub async fn first_behind(
     connection: &mut Connection,

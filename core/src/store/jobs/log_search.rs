@@ -1,4 +1,4 @@
-//! Searching a job's log lines.
+//! Searches the log lines of a job.
 
 use super::logs::{LogLine, LogStream};
 use crate::{
@@ -6,16 +6,17 @@ use crate::{
     store::{Connection, StoreError},
 };
 
-/// What to look for in a job's lines.
+/// A search in the log of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Search {
-    /// Part of a line, in whichever case. Not empty, without NUL.
+    /// Text that a line contains, ignoring case. Not empty, and without NUL.
     pub text: String,
-    /// Only in lines of this attempt.
+    /// Only lines of this attempt.
     pub attempt: Option<i32>,
 }
 
-/// Lines that match, with a sequence in `from..=to`: the first `most`, or the last, in the direction of reading.
+/// Matching lines with a sequence in `from..=to`: the first `most`, or the last `most` in
+/// descending order.
 #[tracing::instrument(name = "db.logs.matching", level = "debug", skip_all)]
 pub async fn matching(
     connection: &mut Connection,
@@ -67,7 +68,7 @@ pub async fn matching(
         .collect()
 }
 
-/// How many of a job's stored lines match, from this sequence on.
+/// The number of matching lines from this sequence on.
 #[tracing::instrument(name = "db.logs.count_matching", level = "debug", skip_all)]
 pub async fn count_matching(
     connection: &mut Connection,

@@ -1,7 +1,7 @@
-//! Log lines: appended in fenced, numbered batches; read by sequence.
+//! Appends log lines, in fenced and numbered batches.
 //!
-//! Called by `steps::append_log` and read by the API. The live row is the fence: one UPDATE checks job, attempt and
-//! batch number, and hands out the sequence numbers, so that a line is never numbered twice and never lost between.
+//! The live row is the fence. One UPDATE checks job, attempt and batch number, and assigns the
+//! sequence numbers, so that no line is numbered twice and none is lost.
 
 use super::live;
 pub use super::{
@@ -14,14 +14,14 @@ use crate::{
     store::{Connection, StoreError, columns::query_rows},
 };
 
-/// Which pipe a line came from.
+/// The stream of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogStream {
     /// The command's standard output.
     Stdout,
     /// The command's standard error.
     Stderr,
-    /// Callboard itself.
+    /// Messages of Callboard itself.
     System,
 }
 
@@ -39,40 +39,41 @@ impl LogStream {
     }
 }
 
-/// One line, redacted, without its newline and without NUL.
+/// A redacted line, without newline and without NUL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewLine {
-    /// Where it came from.
+    /// Its stream.
     pub stream: LogStream,
     /// The text.
     pub text: String,
-    /// When it was read, by the worker's clock.
+    /// When the worker read it, by the worker's clock.
     pub at: Time,
 }
 
-/// Lines of one attempt, to be appended together.
+/// Lines of one attempt to append together.
 #[derive(Debug, Clone)]
 pub struct Batch {
     /// The job.
     pub job: JobId,
-    /// The attempt: the fence.
+    /// The attempt, which is the fence.
     pub attempt: AttemptId,
-    /// From 1, rising by one with every batch of the attempt; a repeated number is not appended twice.
+    /// Number of the batch: from 1, increasing by one with each batch of the attempt. A repeated
+    /// number is not appended again.
     pub number: i32,
-    /// At least one.
+    /// The lines, at least one.
     pub lines: Vec<NewLine>,
 }
 
-/// What became of a batch.
+/// The result for a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Appended {
-    /// It is stored (now or by an earlier try).
+    /// It is stored, now or by an earlier try.
     Stored,
-    /// The attempt does not hold its job any more.
+    /// The attempt no longer holds its job.
     Stale,
 }
 
-/// Appends batches of many attempts at once; the answers are in the order of the batches.
+/// Appends batches of several attempts. The results are in the order of the batches.
 #[tracing::instrument(name = "db.logs.append", level = "debug", skip_all)]
 pub async fn append(connection: &mut Connection, batches: &[Batch]) -> Result<Vec<Appended>, StoreError> {
     let rows = batches.iter().filter_map(|batch| Some((batch, batch.lines.first()?.at)));
@@ -86,9 +87,9 @@ pub async fn append(connection: &mut Connection, batches: &[Batch]) -> Result<Ve
             "number": "integer[]" = batch.number;
             "line_count": "integer[]" = batch.lines.len() as i32;
             "at": "timestamptz[]" = at;
-            "streams": "text[]" = batch.lines.iter().map(|line| line.stream.letter()).collect::<String>();
+            "streams": "text[]" = streams(&batch.lines);
             "offsets_ms": "text[]" = offsets_ms(&batch.lines, at);
-            "lines": "text[]" = batch.lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join("\n");
+            "lines": "text[]" = texts(&batch.lines);
         },
         "), numbered AS (
             UPDATE live_jobs AS live
@@ -96,7 +97,8 @@ pub async fn append(connection: &mut Connection, batches: &[Batch]) -> Result<Ve
             FROM batch
             WHERE live.job_id = batch.job_id AND live.job_id = ANY($1) AND live.attempt_id = batch.attempt_id
                 AND live.log_batch < batch.number
-            RETURNING live.job_id, live.attempt_id, live.attempt, live.log_lines - batch.line_count + 1 AS first_sequence
+            RETURNING live.job_id, live.attempt_id, live.attempt,
+                live.log_lines - batch.line_count + 1 AS first_sequence
         )
         INSERT INTO log_chunks (job_id, first_sequence, line_count, attempt, at, streams, offsets_ms, lines)
         SELECT job_id, first_sequence, line_count, numbered.attempt, at, streams, offsets_ms, lines
@@ -108,23 +110,31 @@ pub async fn append(connection: &mut Connection, batches: &[Batch]) -> Result<Ve
     Ok(batches.iter().map(|batch| if is_held(batch) { Appended::Stored } else { Appended::Stale }).collect())
 }
 
-/// Milliseconds from the first line of a batch to each, with commas between.
+/// Milliseconds from the first line of a batch to each line, separated by commas.
 fn offsets_ms(lines: &[NewLine], first: Time) -> String {
     let offsets = lines.iter().map(|line| (line.at - first).num_milliseconds().max(0).to_string());
     offsets.collect::<Vec<_>>().join(",")
 }
 
+fn streams(lines: &[NewLine]) -> String {
+    lines.iter().map(|line| line.stream.letter()).collect()
+}
+
+fn texts(lines: &[NewLine]) -> String {
+    lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join("\n")
+}
+
 /// A stored line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLine {
-    /// From 1, contiguous over all attempts of the job.
+    /// Its sequence: from 1, contiguous over all attempts of the job.
     pub sequence: i64,
     /// Number of its attempt.
     pub attempt: i32,
-    /// Where it came from.
+    /// Its stream.
     pub stream: LogStream,
-    /// The text, redacted.
+    /// The redacted text.
     pub text: String,
-    /// When it was read.
+    /// When the worker read it, by the worker's clock.
     pub at: Time,
 }

@@ -1,4 +1,4 @@
-//! Jobs: their records, live rows, attempts, events, logs and artifacts.
+//! Tables of jobs: records, live rows, attempts, events, logs and artifacts.
 
 pub mod artifacts;
 mod attempt_records;

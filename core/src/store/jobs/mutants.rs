@@ -1,9 +1,10 @@
-//! What a defect of `mutant` needs to read. Called by steps that are asked to leave out a safeguard, and by nobody else.
+//! Reads for the defects of `mutant`.
 
 use super::logs::Batch;
 use crate::store::{Connection, StoreError};
 
-/// The batches as if they were of the attempts that hold the jobs now. For `mutant::Mutant::LogWithoutFence` alone.
+/// The batches as if the attempts that hold the jobs now had sent them, for
+/// `Mutant::LogWithoutFence`.
 #[tracing::instrument(name = "db.mutants.unfenced", level = "debug", skip_all)]
 pub async fn unfenced(connection: &mut Connection, batches: &[Batch]) -> Result<Vec<Batch>, StoreError> {
     let mut unfenced = batches.to_vec();

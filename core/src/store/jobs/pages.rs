@@ -1,8 +1,8 @@
-//! Keyset pages of jobs: filtered, in three orders, over live and ended jobs together; and counts that stop early.
+//! Keyset pages of live and ended jobs, filtered and in three orders, and counts up to a limit.
 //!
-//! The API reads them. Answers ids and places only: what a list shows of its jobs is read by `records`. One leg of a
-//! statement for each part of the tables that an index serves; legs that a filter leaves out cost nothing, because
-//! the statements are planned anew for every call, with the values in hand.
+//! Returns ids and places only. `records` reads what a list shows of its jobs. A statement has one
+//! leg for each part of the tables that has an index. Legs that a filter excludes cost nothing,
+//! because the statements are planned for each call with its values.
 
 mod bounds;
 mod statements;
@@ -17,48 +17,50 @@ use crate::{
 };
 use bounds::Bounds;
 
-/// Where counting stops.
+/// Counting stops at this number.
 pub const COUNT_MAX: i64 = 10_000;
-/// Most commands whose names a search may match; with more, it finds the jobs of these only.
+/// Most commands that a search matches by name. Jobs of further commands are not found.
 const SEARCH_COMMANDS_MAX: i64 = 1000;
 
-/// Which jobs. None: any. An empty list: none at all. Several fields: all of them; several values: any of them.
+/// A filter of jobs. A job must match every field that is set, by any of its values. An empty list
+/// matches no job.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct JobFilter {
-    /// These jobs.
+    /// By id.
     pub ids: Option<Vec<JobId>>,
-    /// In these states.
+    /// By state.
     pub states: Option<Vec<JobState>>,
-    /// In these queues.
+    /// By queue.
     pub queues: Option<Vec<String>>,
-    /// Of these commands.
+    /// By command.
     pub commands: Option<Vec<CommandId>>,
-    /// On these profiles.
+    /// By profile.
     pub profiles: Option<Vec<ProfileId>>,
-    /// That name these proxies, themselves or through their commands.
+    /// By the proxy that overrides the profile's choice: their own or their command's.
     pub proxies: Option<Vec<ProxyId>>,
-    /// With any of these services.
+    /// By service: jobs that use any of these.
     pub services: Option<Vec<ServiceId>>,
-    /// Enqueued by these schedules.
+    /// By the schedule that enqueued them.
     pub schedules: Option<Vec<ScheduleId>>,
-    /// With all of these labels.
+    /// By label: jobs that have all of these.
     pub labels: Option<Vec<String>>,
-    /// Created at or after.
+    /// Created at or after this time.
     pub created_from: Option<Time>,
-    /// Created before.
+    /// Created before this time.
     pub created_before: Option<Time>,
-    /// Whose id begins with this, whose command's name contains it, or that have it as a label.
+    /// By text: jobs whose id begins with it, whose command's name contains it, or that have it as
+    /// a label.
     pub search: Option<String>,
 }
 
-/// What a list is ordered by; the id breaks ties.
+/// The order of a list. The id breaks ties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobOrder {
-    /// When they were accepted.
+    /// By the time of acceptance.
     Created,
-    /// When they ended; jobs that have not ended come after all that have.
+    /// By the time of ending. Live jobs are greater than all ended jobs.
     Finished,
-    /// Their priority.
+    /// By priority.
     Priority,
 }
 
@@ -67,14 +69,14 @@ pub enum JobOrder {
 pub enum Place {
     /// In the order of creation.
     Created(JobId),
-    /// In the order of ending; without a time for jobs that have not ended.
+    /// In the order of ending. Live jobs have no time.
     Finished(Option<Time>, JobId),
     /// In the order of priority.
     Priority(i16, JobId),
 }
 
 impl Place {
-    /// The order that it is a place of.
+    /// The order that it belongs to.
     pub const fn order(self) -> JobOrder {
         match self {
             Self::Created(_) => JobOrder::Created,
@@ -91,26 +93,26 @@ impl Place {
     }
 }
 
-/// What the caller wants to see of a list.
+/// A request for a page.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobPageRequest {
-    /// Which jobs.
+    /// The filter.
     pub filter: JobFilter,
-    /// In which order.
+    /// The order.
     pub order: JobOrder,
-    /// From the highest to the lowest.
+    /// Whether the order is descending.
     pub is_descending: bool,
-    /// Only after this place. Must be of this order.
+    /// Only jobs after this place, which must belong to the order.
     pub after: Option<Place>,
-    /// Only before this place. Must be of this order.
+    /// Only jobs before this place, which must belong to the order.
     pub before: Option<Place>,
-    /// Read from the end of what lies between, and answer in that direction.
+    /// Whether to read from the end of the range, which also reverses the rows.
     pub is_from_end: bool,
     /// Most rows.
     pub rows: i64,
 }
 
-/// A page, in the direction in which it was read.
+/// Reads a page, in the direction of reading.
 #[tracing::instrument(name = "db.pages.page", level = "debug", skip_all)]
 pub async fn page(connection: &mut Connection, request: &JobPageRequest) -> Result<Vec<Place>, StoreError> {
     if request.filter.is_nothing() || request.rows == 0 {
@@ -137,7 +139,7 @@ pub async fn page(connection: &mut Connection, request: &JobPageRequest) -> Resu
     Ok(rows.into_iter().map(place).collect())
 }
 
-/// How many jobs there are, exactly, up to [`COUNT_MAX`], which stands for that many or more.
+/// The exact number of jobs up to [`COUNT_MAX`], which means that many or more.
 #[tracing::instrument(name = "db.pages.count", level = "debug", skip_all)]
 pub async fn count(connection: &mut Connection, filter: &JobFilter) -> Result<i64, StoreError> {
     if filter.is_nothing() {
@@ -147,7 +149,7 @@ pub async fn count(connection: &mut Connection, filter: &JobFilter) -> Result<i6
     statements::count(connection, &Bounds::of_count(filter, commands)).await
 }
 
-/// Commands, deleted ones too, whose name contains this, in whichever case.
+/// Commands, including deleted ones, whose name contains the text, ignoring case.
 async fn commands_called(connection: &mut Connection, search: Option<&str>) -> Result<Vec<Uuid>, StoreError> {
     let Some(search) = search else { return Ok(Vec::new()) };
     let ids = sqlx::query_scalar!(
@@ -161,7 +163,8 @@ async fn commands_called(connection: &mut Connection, search: Option<&str>) -> R
 }
 
 impl JobFilter {
-    /// Whether nothing can match, whatever there is: an empty list, or a text that Postgres cannot hold.
+    /// Whether no job can match: a list is empty, or a text contains NUL, which Postgres cannot
+    /// store.
     pub fn is_nothing(&self) -> bool {
         fn empty<T>(list: Option<&Vec<T>>) -> bool {
             list.is_some_and(Vec::is_empty)

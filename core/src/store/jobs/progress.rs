@@ -1,4 +1,4 @@
-//! What running attempts tell about how far they are. Called by `steps::note_progress`; fenced like log lines.
+//! Stores the progress of running attempts, fenced like log lines.
 
 use super::live;
 use crate::{
@@ -7,18 +7,18 @@ use crate::{
     store::{Connection, StoreError, columns::query_rows},
 };
 
-/// Progress of one attempt.
+/// A progress report of an attempt.
 #[derive(Debug, Clone)]
 pub struct Report {
     /// The job.
     pub job: JobId,
-    /// The attempt: the fence.
+    /// The attempt, which is the fence.
     pub attempt: AttemptId,
-    /// How far.
+    /// The progress.
     pub progress: Progress,
 }
 
-/// Stores progress and its events; answers the jobs whose attempts still hold them.
+/// Stores reports and their events. Returns the jobs that their attempts still hold.
 #[tracing::instrument(name = "db.progress.report", level = "debug", skip_all)]
 pub async fn report(connection: &mut Connection, reports: &[Report]) -> Result<Vec<JobId>, StoreError> {
     live::fence(connection, reports.iter().map(|report| (report.job, report.attempt))).await?;
@@ -33,9 +33,13 @@ pub async fn report(connection: &mut Connection, reports: &[Report]) -> Result<V
         },
         "), saved AS (
             UPDATE live_jobs AS live SET version = live.version + 1,
-                progress_fraction = coalesce(report.fraction, live.progress_fraction), progress_message = report.message
-            FROM report WHERE live.job_id = report.job_id AND live.job_id = ANY($1) AND live.attempt_id = report.attempt_id
-            RETURNING live.job_id, live.version, live.state, live.attempt, live.progress_fraction, live.progress_message
+                progress_fraction = coalesce(report.fraction, live.progress_fraction),
+                progress_message = report.message
+            FROM report
+            WHERE live.job_id = report.job_id AND live.job_id = ANY($1)
+                AND live.attempt_id = report.attempt_id
+            RETURNING live.job_id, live.version, live.state, live.attempt, live.progress_fraction,
+                live.progress_message
         ), event AS (
             INSERT INTO job_events (job_id, version, at, kind, state, prior_state, attempt, message)
             SELECT job_id, version, clock_timestamp(), 'progressed', state, state, attempt,

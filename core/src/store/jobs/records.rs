@@ -1,7 +1,7 @@
-//! Jobs as people and workers read them: the record, joined with its live or its ended part.
+//! Reads jobs: the record, joined with its live or its ended part.
 //!
-//! Called by `steps::claim` (what to run) and by the API (objects, by id and in batches). Payloads (input, result)
-//! are read apart, so that lists never carry what they do not show; so is where many jobs stand (the feed).
+//! Payloads (input and result) are read separately, because lists do not show them. So are
+//! positions, for the feed.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -23,29 +23,29 @@ use crate::{
 pub struct JobRecord {
     /// Its id.
     pub id: JobId,
-    /// What it runs.
+    /// The version of the command that it runs.
     pub version_id: CommandVersionId,
-    /// The command of that version; it may have been deleted.
+    /// The command of that version. It may have been deleted.
     pub command_id: CommandId,
-    /// Kind of that version.
+    /// The kind of that version.
     pub kind: Kind,
     /// Its queue.
     pub queue: String,
-    /// 0 to 9.
+    /// Its priority, 0 to 9.
     pub priority: i16,
-    /// The profile.
+    /// Its profile.
     pub profile_id: Option<ProfileId>,
     /// The proxy that overrides the profile's choice.
     pub proxy_id: Option<ProxyId>,
-    /// Services in order.
+    /// Its services in order.
     pub service_ids: Vec<ServiceId>,
-    /// Labels.
+    /// Its labels.
     pub labels: Vec<String>,
-    /// Its own policy or the version's.
+    /// Its own policy, or the policy of the version.
     pub policy: Policy,
-    /// When it may start: as asked, or the next attempt's time.
+    /// When it may start: as requested, or the time of the next attempt.
     pub run_at: Time,
-    /// The schedule that enqueued it, which may have been deleted, and for when.
+    /// The schedule that enqueued it, which may have been deleted, and the due time.
     pub schedule: Option<(ScheduleId, Time)>,
     /// Its own fairness key.
     pub fairness_key: Option<String>,
@@ -59,19 +59,19 @@ pub struct JobRecord {
     pub version: i32,
     /// Number of its newest attempt.
     pub attempt: i32,
-    /// Attempts that counted since the last retry by hand.
+    /// Counted attempts since the last manual retry.
     pub counted: i32,
-    /// When the first attempt began.
+    /// When the first attempt started.
     pub started_at: Option<Time>,
     /// When it ended.
     pub finished_at: Option<Time>,
-    /// Since when it is ready.
+    /// When it became ready.
     pub queued_at: Option<Time>,
-    /// Whether a backoff made it wait.
+    /// Whether it waits for a backoff.
     pub is_retry: bool,
     /// The running attempt and its worker.
     pub running: Option<(AttemptId, WorkerId)>,
-    /// What it last told.
+    /// Its last progress report.
     pub progress: Progress,
     /// Why it failed.
     pub failure: Option<Failure>,
@@ -79,7 +79,7 @@ pub struct JobRecord {
     pub log_lines: i64,
 }
 
-/// Loads jobs by id, in any order; those that do not exist are left out.
+/// Loads jobs by id, in any order. Ids that do not exist are left out.
 #[tracing::instrument(name = "db.records.by_ids", level = "debug", skip_all)]
 pub async fn by_ids(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<JobRecord>, StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();

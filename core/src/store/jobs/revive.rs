@@ -1,4 +1,4 @@
-//! Bringing ended jobs back to life under their ids. Called by `steps::retry` alone.
+//! Revives ended jobs under their ids.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,8 @@ use crate::{
     store::{Connection, StoreError, columns::query_rows},
 };
 
-/// Locks ended jobs in order of id, and answers how they ended; those that are live, unknown or being removed are left out.
+/// Locks ended jobs in order of id, and returns how they ended. Jobs that are live, unknown or
+/// being pruned are left out.
 #[tracing::instrument(name = "db.revive.lock_ended", level = "debug", skip_all)]
 pub async fn lock_ended(
     connection: &mut Connection,
@@ -32,18 +33,18 @@ pub async fn lock_ended(
         .collect()
 }
 
-/// A job that comes back to life.
+/// A job to revive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Revival {
     /// The job.
     pub job: JobId,
-    /// Whether it waits for others first; otherwise it is ready.
+    /// Whether it waits for other jobs first. Otherwise it is ready.
     pub is_blocked: bool,
-    /// Its round if it is ready; 0 otherwise.
+    /// Its round if it is ready, otherwise 0.
     pub round: i64,
 }
 
-/// The lanes of jobs, by their records.
+/// The lanes of jobs, from their records.
 #[tracing::instrument(name = "db.revive.lanes_of", level = "debug", skip_all)]
 pub async fn lanes_of(
     connection: &mut Connection,
@@ -67,8 +68,9 @@ pub async fn lanes_of(
         .collect())
 }
 
-/// Moves locked ended jobs back to the live table, with fresh counts; `is_dispatched` marks the ready ones as handed over.
-/// Their attempts, events and log lines stay, and the numbers of these go on.
+/// Moves locked ended jobs back to the live table with fresh counts. `is_dispatched` marks the
+/// ready ones as handed to Redis. Their attempts, events and log lines stay, and their numbering
+/// continues.
 #[tracing::instrument(name = "db.revive.revive", level = "debug", skip_all)]
 pub async fn revive(
     connection: &mut Connection,
@@ -94,7 +96,7 @@ pub async fn revive(
                 CASE WHEN revival.state = 'queued' THEN clock_timestamp() END,
                 CASE WHEN revival.state = 'queued' AND $2 THEN clock_timestamp() END,
                 jobs.profile_id, jobs.proxy_id, jobs.schedule_id, ended.attempt, ended.log_lines,
-                -- As `steps::submit` resolves them.
+                -- As `steps::enqueue::prepare` resolves them.
                 CASE WHEN coalesce(jobs.policy, version.policy) ?| ARRAY['maxConcurrency', 'rateLimits', 'caps']
                     THEN jsonb_build_object('command', jobs.command_id,
                         'maxConcurrency', coalesce(jobs.policy, version.policy) -> 'maxConcurrency',

@@ -1,7 +1,6 @@
-//! What jobs ask of gates: the limits that are declared for the services and proxies that they use, and
-//! which proxies they choose from.
+//! Reads the declared limits of services and proxies, and the proxies that profiles choose from.
 //!
-//! Called by `steps::why` for whoever claims and whoever asks why a job waits. Locks nothing: limits may change at any time.
+//! Locks nothing. Limits may change at any time.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -17,7 +16,7 @@ use crate::{
     store::{Connection, StoreError, limits_of},
 };
 
-/// What is declared for a thing, with what people call it.
+/// The declared limits of a service or proxy.
 #[derive(Debug, Clone)]
 pub struct Declared {
     /// Its name.
@@ -26,7 +25,7 @@ pub struct Declared {
     pub limits: Arc<Limits>,
 }
 
-/// The services that these jobs use, in order of id, each with the jobs that use it.
+/// The services of jobs, in order of id, each with the jobs that use it.
 #[tracing::instrument(name = "db.declared.of_services", level = "debug", skip_all)]
 pub async fn of_services(
     connection: &mut Connection,
@@ -53,18 +52,18 @@ pub async fn of_services(
         .collect()
 }
 
-/// A proxy, as far as claims care.
+/// What claims need of a proxy.
 #[derive(Debug, Clone)]
 pub struct DeclaredProxy {
     /// Its name and limits.
     pub declared: Declared,
     /// Whether its last check failed.
     pub is_down: bool,
-    /// Until when it is left alone, because an attempt could not reach it; none when it may be tried.
+    /// The end of its cool-down, after an attempt could not reach it. `None` if it may be used.
     pub cools_until: Option<Time>,
 }
 
-/// These proxies.
+/// Loads proxies by id. Ids that do not exist are left out.
 #[tracing::instrument(name = "db.declared.of_proxies", level = "debug", skip_all)]
 pub async fn of_proxies(
     connection: &mut Connection,
@@ -93,7 +92,7 @@ pub async fn of_proxies(
         .collect()
 }
 
-/// How many running attempts go through each of these proxies; those that none does are left out.
+/// The number of running attempts by proxy. Unused proxies are left out.
 #[tracing::instrument(name = "db.declared.busy", level = "debug", skip_all)]
 pub async fn busy(connection: &mut Connection, ids: &[ProxyId]) -> Result<HashMap<ProxyId, i64>, StoreError> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
@@ -107,18 +106,18 @@ pub async fn busy(connection: &mut Connection, ids: &[ProxyId]) -> Result<HashMa
     Ok(rows.into_iter().map(|row| (row.proxy.into(), row.count)).collect())
 }
 
-/// What a profile chooses the proxies of its attempts from.
+/// How a profile chooses the proxies of its attempts.
 #[derive(Debug, Clone)]
 pub struct Choice {
-    /// How.
+    /// The way of choosing.
     pub selection: ProxySelection,
-    /// In order of preference; at least one.
+    /// Its proxies in order of preference, at least one.
     pub proxies: Vec<ProxyId>,
-    /// Which one it chose last.
+    /// The proxy that it chose last.
     pub last: Option<ProxyId>,
 }
 
-/// The choices of these profiles; those that have no proxies are left out.
+/// The choices of profiles. Profiles without proxies are left out.
 #[tracing::instrument(name = "db.declared.choices", level = "debug", skip_all)]
 pub async fn choices(
     connection: &mut Connection,

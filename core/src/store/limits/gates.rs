@@ -1,7 +1,6 @@
-//! Gates: locking them, what they are asked for, and the jobs that are parked on them.
+//! Locks, reads and saves gates.
 //!
-//! Called by `steps::claim` (passing, parking) and by `steps::call` (who may try again). Their rows are locked after the jobs',
-//! in order of key. Decides nothing: `limit::gate` does.
+//! The rows of gates are locked after the rows of jobs, in order of key. `limit::gate` decides.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -16,18 +15,19 @@ use crate::{
     store::{Connection, StoreError, columns::query_rows, from_json, optional_json, to_json},
 };
 
-/// Gates as they were when they were locked, or looked at.
+/// Gates as of when they were locked or read.
 #[derive(Debug, Default)]
 pub struct LockedGates {
-    /// Their states; of a key that nobody has passed yet, an empty one.
+    /// Their states. A new gate has an empty state.
     pub gates: HashMap<GateKey, Gate>,
-    /// The limits that the last claim knew that parked a job on it.
+    /// The limits by which their waiters are woken: those of the last claim that parked a job
+    /// there.
     pub demands: HashMap<GateKey, Arc<Limits>>,
-    /// The database's time once all were locked; none when there are none.
+    /// The database's time once all were locked. `None` if there are no gates.
     pub at: Option<Time>,
 }
 
-/// Locks gates in order of key, and makes those that are missing.
+/// Locks gates in order of key, and inserts missing ones.
 #[tracing::instrument(name = "db.gates.lock", level = "debug", skip_all)]
 pub async fn lock(connection: &mut Connection, keys: &[GateKey]) -> Result<LockedGates, StoreError> {
     if keys.is_empty() {
@@ -47,7 +47,7 @@ pub async fn lock(connection: &mut Connection, keys: &[GateKey]) -> Result<Locke
     add_up(connection, rows).await
 }
 
-/// Locks at most `most` gates whose parked jobs are to be looked at; those that somebody else looks at are passed over.
+/// Locks at most `most` gates whose waiters are due to be woken. Skips locked gates.
 #[tracing::instrument(name = "db.gates.lock_due", level = "debug", skip_all)]
 pub async fn lock_due(connection: &mut Connection, most: i64) -> Result<LockedGates, StoreError> {
     let rows = sqlx::query_as!(
@@ -89,7 +89,8 @@ async fn lock_rows(connection: &mut Connection, keys: &[String]) -> Result<Vec<R
     Ok(rows)
 }
 
-/// Takes in what attempts that ended have left, now that nobody can pass meanwhile.
+/// Folds the deltas of ended attempts into the counts. No job passes meanwhile, because the gates
+/// are locked.
 async fn add_up(connection: &mut Connection, mut rows: Vec<Row>) -> Result<LockedGates, StoreError> {
     if rows.is_empty() {
         return Ok(LockedGates::default());
@@ -131,7 +132,7 @@ pub(super) fn parse(key: &str) -> Result<GateKey, StoreError> {
     key.parse().map_err(|_| StoreError::corrupt("gates", "key", &key))
 }
 
-/// How many jobs are behind each of these gates, without locking them.
+/// The number of jobs that hold a slot at each gate, without locking the gates.
 #[tracing::instrument(name = "db.gates.counts", level = "debug", skip_all)]
 pub async fn counts(
     connection: &mut Connection,
@@ -149,8 +150,8 @@ pub async fn counts(
     rows.into_iter().map(|row| Ok((parse(&row.key)?, count(row.held)?))).collect()
 }
 
-/// Counts who is behind these locked gates from the running jobs' own rows, and puts right what was counted otherwise. Answers the keys
-/// of those: there are none but for a mistake of ours.
+/// Recounts the slots of locked gates from the rows of running jobs, and corrects wrong counts.
+/// Returns the keys of corrected gates. There are none unless Callboard has a bug.
 #[tracing::instrument(name = "db.gates.recount", level = "debug", skip_all)]
 pub async fn recount(connection: &mut Connection, keys: &[GateKey]) -> Result<Vec<GateKey>, StoreError> {
     let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
@@ -174,7 +175,7 @@ pub async fn recount(connection: &mut Connection, keys: &[GateKey]) -> Result<Ve
     keys.iter().map(|key| parse(key)).collect()
 }
 
-/// Gates as they are, without locking them: for whoever only wants to know. Those that nobody has passed are left out.
+/// Reads gates without locking them. Gates without a row are left out.
 #[tracing::instrument(name = "db.gates.look", level = "debug", skip_all)]
 pub async fn look(connection: &mut Connection, keys: &[GateKey]) -> Result<LockedGates, StoreError> {
     let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
@@ -190,25 +191,25 @@ pub async fn look(connection: &mut Connection, keys: &[GateKey]) -> Result<Locke
     read(rows)
 }
 
-/// A gate as it is to be stored.
+/// A gate to save.
 #[derive(Debug)]
 pub struct Saved<'a> {
-    /// Which.
+    /// Its key.
     pub key: &'a GateKey,
     /// Its state.
     pub gate: &'a Gate,
-    /// The limits by which its waiters are called; none to keep those that are stored.
+    /// The limits by which its waiters are woken. `None` keeps the stored ones.
     pub demand: Option<&'a Limits>,
-    /// When its waiters are to be looked at.
+    /// When its waiters are due to be woken.
     pub wake: Wake,
 }
 
-/// When a gate's waiters are to be looked at, from the statement's time on.
+/// When the waiters of a gate are due to be woken, as a delay from the time of the statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wake {
-    /// Then; none if it is not a matter of time.
+    /// After this delay. `None` if it does not depend on time.
     At(Option<Duration>),
-    /// Then, or earlier if that was planned; none for as planned.
+    /// After this delay or at the stored time, whichever is earlier. `None` keeps the stored time.
     Soonest(Option<Duration>),
 }
 
@@ -220,14 +221,14 @@ impl Wake {
     }
 }
 
-/// Stores locked gates.
+/// Saves locked gates.
 #[tracing::instrument(name = "db.gates.save", level = "debug", skip_all)]
 pub async fn save(connection: &mut Connection, gates: &[Saved<'_>]) -> Result<(), StoreError> {
     query_rows!(
         query for saved in gates,
         "UPDATE gates SET state = saved.state::jsonb, has_waiters = saved.has_waiters, held = saved.held,
             demand = coalesce(saved.demand::jsonb, gates.demand),
-            -- The least of a time and null is the time.
+            -- least() ignores nulls.
             wake_at = least(CASE WHEN saved.keeps_plan THEN gates.wake_at END,
                 clock_timestamp() + make_interval(secs => saved.wake_in))
         FROM",
@@ -247,7 +248,7 @@ pub async fn save(connection: &mut Connection, gates: &[Saved<'_>]) -> Result<()
     Ok(())
 }
 
-/// Forgets the gate of something that is no more.
+/// Deletes the gate of a deleted object.
 #[tracing::instrument(name = "db.gates.remove", level = "debug", skip_all)]
 pub async fn remove(connection: &mut Connection, key: &GateKey) -> Result<(), StoreError> {
     sqlx::query!(
@@ -259,7 +260,8 @@ pub async fn remove(connection: &mut Connection, key: &GateKey) -> Result<(), St
     Ok(())
 }
 
-/// Has the waiters of a gate looked at, by limits that have changed. Somebody who passes meanwhile does so by the old ones.
+/// Makes the waiters of a gate due, by changed limits. Jobs that pass meanwhile do so by the old
+/// limits.
 #[tracing::instrument(name = "db.gates.relimit", level = "debug", skip_all)]
 pub async fn relimit(connection: &mut Connection, key: &GateKey, limits: &Limits) -> Result<(), StoreError> {
     sqlx::query!(

@@ -1,4 +1,4 @@
-//! Limits: gates, what the catalogue declares for them, and what has been used.
+//! Tables of limits: gates, the limits that the catalogue declares for them, and usage.
 
 pub mod declared;
 pub mod gates;

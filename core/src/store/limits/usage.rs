@@ -1,6 +1,8 @@
-//! Usage: how many attempts a command, a profile or a service has had, today and this month, and how long they took.
+//! Usage of commands, profiles and services: the number and duration of attempts, today and this
+//! month.
 //!
-//! Appended by `attempts::finish` with the attempts themselves, folded by `steps::roll_up`, read by the API. Days are those of UTC.
+//! `attempts::finish` appends deltas, and `steps::maintain::fold_counters` folds them. Days are in
+//! UTC.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,16 +14,16 @@ use crate::{
     store::{Connection, StoreError},
 };
 
-/// What the attempts of a period came to.
+/// The attempts of a period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Total {
-    /// How many ended in it.
+    /// The number of attempts that ended in it.
     pub attempts: i64,
-    /// How long they took together, in milliseconds.
+    /// Their total duration in milliseconds.
     pub busy_ms: i64,
 }
 
-/// What was used until now.
+/// The usage of today and this month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
     /// Since midnight, UTC.
@@ -30,7 +32,7 @@ pub struct Usage {
     pub this_month: Total,
 }
 
-/// Whose usage.
+/// An object with usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum User {
     /// All attempts of a command.
@@ -41,18 +43,18 @@ pub enum User {
     Service(ServiceId),
 }
 
-/// Who used a service, and how much.
+/// The usage of a service by one command and profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
-    /// With which command.
+    /// The command.
     pub command: CommandId,
-    /// On which profile.
+    /// The profile, if any.
     pub profile: Option<ProfileId>,
-    /// How much.
+    /// The usage.
     pub usage: Usage,
 }
 
-/// Ended attempts as rows of `usage_deltas`.
+/// The usage of ended attempts, as columns of `usage_deltas`.
 #[derive(Debug, Default)]
 pub(crate) struct Columns {
     pub(crate) commands: Vec<Uuid>,
@@ -63,7 +65,7 @@ pub(crate) struct Columns {
 }
 
 impl Columns {
-    /// From what each ended attempt used, and for how many milliseconds.
+    /// Sums what ended attempts used, and their durations in milliseconds.
     pub(crate) fn of<'a>(ended: impl Iterator<Item = (&'a Used, i64)>) -> Self {
         let mut totals: BTreeMap<(Uuid, Uuid, Uuid), Total> = BTreeMap::new();
         for (Used { command, profile, services }, busy_ms) in ended {
@@ -86,7 +88,7 @@ impl Columns {
     }
 }
 
-/// What these jobs use, by their records.
+/// What jobs use, from their records.
 #[tracing::instrument(name = "db.usage.of_jobs", level = "debug", skip_all)]
 pub async fn of_jobs(
     connection: &mut Connection,
@@ -108,7 +110,7 @@ pub async fn of_jobs(
         .collect())
 }
 
-/// Folds what was appended, at most `most` rows. Answers how many.
+/// Folds at most `most` deltas into the days. Returns how many.
 #[tracing::instrument(name = "db.usage.fold", level = "debug", skip_all)]
 pub async fn fold(connection: &mut Connection, most: i64) -> Result<i64, StoreError> {
     let folded = sqlx::query_scalar!(
@@ -133,7 +135,7 @@ pub async fn fold(connection: &mut Connection, most: i64) -> Result<i64, StoreEr
     Ok(folded)
 }
 
-/// What each of these has used; those that have used nothing this month are left out.
+/// The usage of objects. Objects without usage this month are left out.
 #[tracing::instrument(name = "db.usage.load", level = "debug", skip_all)]
 pub async fn load(connection: &mut Connection, users: &[User]) -> Result<HashMap<User, Usage>, StoreError> {
     let (mut commands, mut profiles, mut services) = (Vec::new(), Vec::new(), Vec::new());
@@ -185,7 +187,7 @@ pub async fn load(connection: &mut Connection, users: &[User]) -> Result<HashMap
         .collect())
 }
 
-/// Who has used these services this month: for each at most `most`, those first that used it most.
+/// The shares of services this month: at most `most` for each service, largest first.
 #[tracing::instrument(name = "db.usage.shares", level = "debug", skip_all)]
 pub async fn shares(
     connection: &mut Connection,

@@ -1,4 +1,4 @@
-//! The jobs that are parked at gates, and when they are to be looked at.
+//! Reads and locks the jobs that are parked at gates.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::{
     store::{Connection, StoreError},
 };
 
-/// Those of these gates on which jobs are parked, without locking them.
+/// The gates that have waiters, without locking them.
 #[tracing::instrument(name = "db.gates.awaited", level = "debug", skip_all)]
 pub async fn awaited(connection: &mut Connection, keys: &[&GateKey]) -> Result<Vec<GateKey>, StoreError> {
     let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
@@ -19,7 +19,8 @@ pub async fn awaited(connection: &mut Connection, keys: &[&GateKey]) -> Result<V
     keys.iter().map(|key| parse(key)).collect()
 }
 
-/// Those of these gates on which jobs are parked for want of a place, without locking them.
+/// The gates that have waiters and a concurrency limit, or unknown limits, without locking them. A
+/// freed slot may let a waiter pass there.
 #[tracing::instrument(name = "db.gates.awaited_for_places", level = "debug", skip_all)]
 pub async fn awaited_for_places(
     connection: &mut Connection,
@@ -35,7 +36,7 @@ pub async fn awaited_for_places(
     keys.iter().map(|key| parse(key)).collect()
 }
 
-/// Those of these gates that jobs are parked on and that do not know it.
+/// The gates that have parked jobs but are not marked as having waiters.
 #[tracing::instrument(name = "db.gates.stranded", level = "debug", skip_all)]
 pub async fn stranded(connection: &mut Connection, keys: &[&GateKey]) -> Result<Vec<GateKey>, StoreError> {
     let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
@@ -49,8 +50,8 @@ pub async fn stranded(connection: &mut Connection, keys: &[&GateKey]) -> Result<
     keys.iter().map(|key| parse(key)).collect()
 }
 
-/// For each key, locks at most so many of the parked jobs, those first that come first (priority, round, age). Those that somebody
-/// else has locked are passed over: they are being cancelled or called already.
+/// For each key, locks at most the given number of parked jobs, in order of priority, round and
+/// age. Skips locked jobs, which are being cancelled or woken already.
 #[tracing::instrument(name = "db.gates.parked", level = "debug", skip_all)]
 pub async fn parked(
     connection: &mut Connection,
@@ -74,7 +75,7 @@ pub async fn parked(
     rows.into_iter().map(|row| Ok((parse(&row.key)?, row.job_id.into()))).collect()
 }
 
-/// Those of these gates whose waiters are looked at within a minute anyway.
+/// The gates whose waiters are due within a minute.
 #[tracing::instrument(name = "db.gates.timed", level = "debug", skip_all)]
 pub async fn timed(connection: &mut Connection, keys: &[String]) -> Result<Vec<GateKey>, StoreError> {
     let keys = sqlx::query_scalar!(
@@ -86,8 +87,8 @@ pub async fn timed(connection: &mut Connection, keys: &[String]) -> Result<Vec<G
     keys.iter().map(|key| parse(key)).collect()
 }
 
-/// Keys that jobs are parked on, at most `most`, from `after` on in their order: each is found by one look into the index,
-/// however many jobs are parked on it.
+/// At most `most` keys that jobs are parked at, in order and after `after`. Each key costs one
+/// index lookup, however many jobs are parked there.
 #[tracing::instrument(name = "db.gates.keys_with_parked", level = "debug", skip_all)]
 pub async fn keys_with_parked(
     connection: &mut Connection,
@@ -113,7 +114,7 @@ pub async fn keys_with_parked(
     Ok(keys)
 }
 
-/// How long until some gate's waiters are to be looked at; null for none.
+/// Time until the waiters of a gate are due next, at most an hour. `None` if no gate has a time.
 #[tracing::instrument(name = "db.gates.next_due_in", level = "debug", skip_all)]
 pub async fn next_due_in(connection: &mut Connection) -> Result<Option<Duration>, StoreError> {
     let seconds = sqlx::query_scalar!(

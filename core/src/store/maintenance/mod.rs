@@ -1,4 +1,4 @@
-//! Maintenance: what is deleted when it is old, and the planner's statistics.
+//! Maintenance: deleting old rows, and refreshing the statistics of the planner.
 
 pub mod retention;
 pub mod statistics;

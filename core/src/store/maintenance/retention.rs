@@ -1,7 +1,7 @@
-//! Taking away what is old: finished jobs with all that is theirs, files of artifacts, partitions of events and lines.
+//! Deletes old data: finished jobs, artifact files, partitions of events and log lines, and
+//! leftovers.
 //!
-//! Called by `steps::prune`. Decides nothing but which rows are older than it is told; rows that others have locked are
-//! passed over.
+//! Skips rows that other transactions have locked.
 
 use uuid::Uuid;
 
@@ -11,10 +11,10 @@ use crate::{
     store::{Connection, StoreError},
 };
 
-/// A place in the order of finishing.
+/// A place in the order of ending.
 pub type Finish = (Time, JobId);
 
-/// The newest finished job that is one too many when `most` are kept; none when there are not more.
+/// The newest finished job to delete if `most` are kept. `None` if there are at most that many.
 #[tracing::instrument(name = "db.retention.one_too_many", level = "debug", skip_all)]
 pub async fn one_too_many(connection: &mut Connection, most: i64) -> Result<Option<Finish>, StoreError> {
     let row = sqlx::query!(
@@ -26,8 +26,8 @@ pub async fn one_too_many(connection: &mut Connection, most: i64) -> Result<Opti
     Ok(row.map(|row| (row.finished_at, row.job_id.into())))
 }
 
-/// Marks the oldest finished jobs up to this place and including it as going, those that were marked before among them; at
-/// most `most`. From then on nobody revives them.
+/// Marks at most `most` finished jobs as being pruned, oldest first, up to and including this
+/// place. Includes jobs that were marked before. Marked jobs cannot be revived.
 #[tracing::instrument(name = "db.retention.mark_going", level = "debug", skip_all)]
 pub async fn mark_going(
     connection: &mut Connection,
@@ -48,8 +48,8 @@ pub async fn mark_going(
     Ok(ids.into_iter().map(JobId::from).collect())
 }
 
-/// Deletes finished jobs, which must be marked as going, and all rows that are theirs. Events and lines from before these times are
-/// left to go with their partitions.
+/// Deletes finished jobs, which must be marked, and all of their rows. Leaves events and log lines
+/// from before these times, which go with their partitions.
 #[tracing::instrument(name = "db.retention.delete_jobs", level = "debug", skip_all)]
 pub async fn delete_jobs(
     connection: &mut Connection,
@@ -84,10 +84,10 @@ pub async fn delete_jobs(
     Ok(())
 }
 
-/// A file that is on the disk, and its path below the artifact root.
+/// A file on disk, with its path below the artifact root.
 pub type KeptFile = (ArtifactId, String);
 
-/// The oldest files that were kept before this time; at most `most`.
+/// At most `most` files that were stored before this time, oldest first.
 #[tracing::instrument(name = "db.retention.old_files", level = "debug", skip_all)]
 pub async fn old_files(
     connection: &mut Connection,
@@ -104,7 +104,7 @@ pub async fn old_files(
     Ok(rows.into_iter().map(|row| (row.id.into(), row.path)).collect())
 }
 
-/// Notes that these files are not on the disk any more.
+/// Marks files as deleted from disk.
 #[tracing::instrument(name = "db.retention.note_files_gone", level = "debug", skip_all)]
 pub async fn note_files_gone(connection: &mut Connection, files: &[ArtifactId]) -> Result<(), StoreError> {
     let ids: Vec<Uuid> = files.iter().map(|file| file.uuid()).collect();
@@ -114,17 +114,17 @@ pub async fn note_files_gone(connection: &mut Connection, files: &[ArtifactId]) 
     Ok(())
 }
 
-/// A table of which whole days are dropped.
+/// A table with a partition for each day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ByDay {
-    /// `job_events`
+    /// Events: `job_events`.
     Events,
-    /// `log_chunks`
+    /// Log lines: `log_chunks`.
     Lines,
 }
 
-/// Drops the oldest partition if all of it is from before this time; answers its name. [`StoreError::Contended`] when others
-/// use the table too much just now.
+/// Drops the oldest partition if all of it is from before this time, and returns its name. Fails
+/// with [`StoreError::Contended`] if other transactions keep the table locked.
 #[tracing::instrument(name = "db.retention.drop_partition", level = "debug", skip_all)]
 pub async fn drop_partition(
     connection: &mut Connection,
@@ -139,8 +139,8 @@ pub async fn drop_partition(
     Ok(dropped.fetch_one(connection).await?)
 }
 
-/// Forgets workers that ended, and rates of minutes, before this time; and the gates of commands that were deleted, once their jobs are gone
-/// too.
+/// Deletes ended workers and counters of minutes from before this time. Also deletes old usage, and
+/// the gates of deleted commands without jobs.
 #[tracing::instrument(name = "db.retention.delete_leftovers", level = "debug", skip_all)]
 pub async fn delete_leftovers(connection: &mut Connection, before: Time) -> Result<(), StoreError> {
     sqlx::query!(
@@ -150,7 +150,7 @@ pub async fn delete_leftovers(connection: &mut Connection, before: Time) -> Resu
         ), wait AS (
             DELETE FROM queue_waits WHERE minute < $1
         ), used AS (
-            -- What is told is of this month.
+            -- Only the usage of this month is ever read.
             DELETE FROM usage_days WHERE day < (now() AT TIME ZONE 'UTC')::date - 62
         ), of_command AS MATERIALIZED (
             SELECT key, substr(key, 9)::uuid AS command_id FROM gates WHERE key LIKE 'command:%'

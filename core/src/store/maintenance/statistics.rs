@@ -1,11 +1,12 @@
-//! Statistics: how many rows Postgres' planner believes that the tables have which fill and empty with the queue.
+//! The statistics of the tables that fill and empty with the queue.
 //!
-//! Called by `steps::refresh_statistics`. Reads no rows of theirs; counting them is left to Postgres.
+//! Reads none of their rows, but the estimates of Postgres.
 
 use crate::store::{Connection, StoreError};
 
-/// Whether one of them holds more than a thousand rows, and ten times as many as the planner reckons with: as many a page as when they
-/// were counted last, times the pages that there are now. One that nobody has counted yet is estimated by its size, which is near enough.
+/// Whether a table has more than 1000 rows and more than 10 times the planner's own estimate, which
+/// is reltuples / relpages x current pages. A table that was never analysed is left out, because
+/// the planner estimates it by its size, which is close enough.
 #[tracing::instrument(name = "db.statistics.are_outgrown", level = "debug", skip_all)]
 pub async fn are_outgrown(connection: &mut Connection) -> Result<bool, StoreError> {
     let are_outgrown = sqlx::query_scalar!(
@@ -23,7 +24,8 @@ pub async fn are_outgrown(connection: &mut Connection) -> Result<bool, StoreErro
     Ok(are_outgrown)
 }
 
-/// Has them counted. Postgres passes over, without an error, what somebody else counts or cleans up just now, and what the role does not own.
+/// Runs ANALYZE. Postgres skips tables that are being analysed or vacuumed, and tables that the
+/// role does not own, without an error.
 #[tracing::instrument(name = "db.statistics.renew", level = "debug", skip_all)]
 pub async fn renew(connection: &mut Connection) -> Result<(), StoreError> {
     sqlx::query!("ANALYZE (SKIP_LOCKED) live_jobs, live_job_services, job_dependencies")

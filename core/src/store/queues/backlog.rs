@@ -1,8 +1,4 @@
-//! The backlog of ready jobs, and the marks of those whose references are in Redis.
-//!
-//! Called by `steps::dispatch` and `steps::promote`, and by `steps::why`, which tells a job its place. The marks are locked and
-//! written by one statement, which `live::fence` warns of: here whatever changes a row meanwhile also takes it out of what is
-//! written, so that nobody waits for himself.
+//! The backlog: ready jobs whose references are not in Redis.
 
 use uuid::Uuid;
 
@@ -16,18 +12,22 @@ use crate::{
     store::{Connection, StoreError},
 };
 
-/// A queue and a priority that have ready jobs which nobody has handed over.
+/// A queue and a priority with ready jobs that are not dispatched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backlog {
     /// The queue.
     pub queue: String,
-    /// 0 to 9.
+    /// The priority, 0 to 9.
     pub priority: i16,
-    /// The lowest round of such a job.
+    /// The lowest round of these jobs.
     pub first_round: i64,
 }
 
-/// Marks the first `most` jobs of a queue's backlog of one priority, of rounds before `before`, as handed over, and answers them.
+/// Marks the first `most` jobs in the backlog of a queue and priority as dispatched, and returns
+/// them. Only jobs of rounds before `before`.
+///
+/// Locks and writes in one statement, against the advice of `live::fence`. It cannot wait for
+/// itself, because a concurrent change of a row also removes the row from the backlog.
 #[tracing::instrument(name = "db.backlog.take", level = "debug", skip_all)]
 pub async fn take(
     connection: &mut Connection,
@@ -65,8 +65,8 @@ pub async fn take(
         .collect())
 }
 
-/// How many ready jobs come before each of these in their queues, counted up to `most`; those that are not ready, or parked, are left
-/// out. In the order in which they are handed out and taken: by priority, round and age.
+/// The number of ready jobs before each of these in its queue, counted up to `most`. Jobs that are
+/// not ready or are parked are left out. The order is that of dispatch: priority, round and age.
 #[tracing::instrument(name = "db.backlog.ahead", level = "debug", skip_all)]
 pub async fn ahead(
     connection: &mut Connection,
@@ -74,7 +74,8 @@ pub async fn ahead(
     most: i64,
 ) -> Result<Vec<(JobId, i64)>, StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
-    // What was handed over is bounded by the windows; of the others no leg reads more than are counted.
+    // The windows bound the number of dispatched jobs. The other legs read at most `most` rows
+    // each.
     let rows = sqlx::query!(
         r#"
         SELECT own.job_id, least($2, (
@@ -102,16 +103,17 @@ pub async fn ahead(
     Ok(rows.into_iter().map(|row| (row.job_id.into(), row.ahead)).collect())
 }
 
-/// The backlogs of queues that are not paused: by queue, the most urgent first.
+/// The backlogs of queues that are not paused, by queue and descending priority.
 #[tracing::instrument(name = "db.backlog.backlogs", level = "debug", skip_all)]
 pub async fn backlogs(connection: &mut Connection) -> Result<Vec<Backlog>, StoreError> {
-    // One probe of the backlog's index for each queue and priority, however long the backlog.
+    // One index probe for each queue and priority, however long the backlog is.
     let rows = sqlx::query!(
         r#"
         SELECT name AS "name!", level::smallint AS "level!", first.round AS "round!"
         FROM queues CROSS JOIN generate_series(9, 0, -1) AS level CROSS JOIN LATERAL (
             SELECT round FROM live_jobs
-            -- See `counters::queues` for why not `priority = level`.
+            -- `priority = level` would drop the priority from the order, and Postgres could choose an
+            -- index in the remaining order, of which it reads all rows for a level without jobs.
             WHERE queue = queues.name AND priority BETWEEN level AND level AND state = 'queued' AND dispatched_at IS NULL
                 AND parked_on IS NULL
             ORDER BY priority DESC, round, job_id LIMIT 1

@@ -1,6 +1,6 @@
-//! Queues and their counters: folding what the steps appended, and reading the sums.
+//! Counters of queues: folding the deltas that transitions append, and reading the sums.
 //!
-//! Called by `steps::roll_up` and the API. Nobody ever counts a backlog, but up to a bound.
+//! A backlog is never counted in full.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{
     store::{Connection, StoreError},
 };
 
-/// Folds the deltas that no running transaction is about to append to, at most `most` rows. Answers how many.
+/// Folds at most `most` deltas into the totals. Returns how many.
 #[tracing::instrument(name = "db.counters.fold", level = "debug", skip_all)]
 pub async fn fold(connection: &mut Connection, most: i64) -> Result<i64, StoreError> {
     let folded = sqlx::query_scalar!(
@@ -49,7 +49,7 @@ pub async fn fold(connection: &mut Connection, most: i64) -> Result<i64, StoreEr
     Ok(folded)
 }
 
-/// Makes the partitions of today and the next seven days.
+/// Creates the partitions of today and the next seven days.
 #[tracing::instrument(name = "db.counters.ensure_partitions", level = "debug", skip_all)]
 pub async fn ensure_partitions(connection: &mut Connection) -> Result<(), StoreError> {
     sqlx::query!("SELECT ensure_partitions(7)").fetch_one(connection).await?;
@@ -61,33 +61,33 @@ pub async fn ensure_partitions(connection: &mut Connection) -> Result<(), StoreE
 pub struct QueueRecord {
     /// Its name.
     pub name: String,
-    /// Whether nothing of it is handed to workers.
+    /// Whether it is paused, so that workers get no jobs of it.
     pub is_paused: bool,
-    /// How many of its jobs may run at once.
+    /// Most jobs of it that may run at once.
     pub max_concurrency: Option<i32>,
-    /// Live jobs by state.
+    /// Blocked jobs.
     pub blocked: i64,
-    /// See `blocked`.
+    /// Scheduled jobs.
     pub scheduled: i64,
-    /// See `blocked`.
+    /// Ready jobs, including parked ones.
     pub queued: i64,
-    /// See `blocked`.
+    /// Running jobs.
     pub running: i64,
-    /// Ended in the last 24 hours.
+    /// Jobs that succeeded in the last 24 hours.
     pub succeeded: i64,
-    /// See `succeeded`.
+    /// Jobs that failed in the last 24 hours.
     pub failed: i64,
-    /// See `succeeded`.
+    /// Jobs that were cancelled in the last 24 hours.
     pub cancelled: i64,
     /// Attempts started in the last full minute.
     pub started_per_minute: i64,
     /// Jobs ended in the last full minute.
     pub finished_per_minute: i64,
-    /// Since when the oldest ready job waits, those aside that are parked on something.
+    /// When the oldest ready job became ready, not counting parked jobs.
     pub oldest_queued_at: Option<Time>,
 }
 
-/// All queues (or those named), by name.
+/// All queues, or those of these names, by name.
 #[tracing::instrument(name = "db.counters.queues", level = "debug", skip_all)]
 pub async fn queues(
     connection: &mut Connection,
@@ -140,8 +140,8 @@ pub async fn queues(
     Ok(rows)
 }
 
-/// Queues that active workers serve whose leases are not older than `lease`, and how many slots these have; a slot that serves several
-/// queues counts for each.
+/// Queues with their number of slots at active workers whose lease was renewed within `lease`. A
+/// slot that serves several queues counts for each.
 #[tracing::instrument(name = "db.counters.slots", level = "debug", skip_all)]
 pub async fn slots(connection: &mut Connection, lease: Duration) -> Result<Vec<(String, i64)>, StoreError> {
     let rows = sqlx::query!(
@@ -154,7 +154,7 @@ pub async fn slots(connection: &mut Connection, lease: Duration) -> Result<Vec<(
     Ok(rows.into_iter().map(|row| (row.queue, row.slots)).collect())
 }
 
-/// How many jobs of these queues are ready and not parked, counted up to `most` each.
+/// The number of jobs of each queue that are ready and not parked, counted up to `most`.
 #[tracing::instrument(name = "db.counters.ready", level = "debug", skip_all)]
 pub async fn ready(
     connection: &mut Connection,

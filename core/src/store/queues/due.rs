@@ -1,4 +1,4 @@
-//! Jobs whose time has come, or has passed.
+//! Scheduled jobs that are due, and jobs that expire.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::{
     store::{Connection, StoreError},
 };
 
-/// Scheduled jobs whose time has come, at most `most`, not locked by others.
+/// Locks at most `most` scheduled jobs that are due. Skips locked jobs.
 #[tracing::instrument(name = "db.backlog.due", level = "debug", skip_all)]
 pub async fn due(connection: &mut Connection, most: i64) -> Result<Vec<JobId>, StoreError> {
     let ids = sqlx::query_scalar!(
@@ -21,7 +21,7 @@ pub async fn due(connection: &mut Connection, most: i64) -> Result<Vec<JobId>, S
     Ok(ids.into_iter().map(JobId::from).collect())
 }
 
-/// Jobs that have not started by their expiry, at most `most`, not locked by others.
+/// Locks at most `most` jobs that have not started by their expiry. Skips locked jobs.
 #[tracing::instrument(name = "db.backlog.expired", level = "debug", skip_all)]
 pub async fn expired(connection: &mut Connection, most: i64) -> Result<Vec<JobId>, StoreError> {
     let ids = sqlx::query_scalar!(
@@ -35,7 +35,7 @@ pub async fn expired(connection: &mut Connection, most: i64) -> Result<Vec<JobId
     Ok(ids.into_iter().map(JobId::from).collect())
 }
 
-/// How long until the next scheduled job is due or the next job expires; null for none.
+/// Time until the next scheduled job is due or the next job expires, if any. At most an hour.
 #[tracing::instrument(name = "db.backlog.next_due_in", level = "debug", skip_all)]
 pub async fn next_due_in(connection: &mut Connection) -> Result<Option<Duration>, StoreError> {
     let seconds = sqlx::query_scalar!(
@@ -52,7 +52,7 @@ pub async fn next_due_in(connection: &mut Connection) -> Result<Option<Duration>
     Ok(seconds.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 3600.0))))
 }
 
-/// The time of the database, to the microsecond.
+/// The database's time, to the microsecond.
 #[tracing::instrument(name = "db.backlog.clock", level = "debug", skip_all)]
 pub async fn clock(connection: &mut Connection) -> Result<Time, StoreError> {
     Ok(sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(connection).await?)

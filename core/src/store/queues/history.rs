@@ -1,6 +1,6 @@
-//! Queues as they were, step by step: what was enqueued, started and ended, how many jobs were ready, how long they had waited.
+//! The history of queues in steps: enqueued, started and ended jobs, ready jobs, and waits.
 //!
-//! The API reads it. From the counters that a duty has folded, and from what it has not folded yet.
+//! Reads the folded counters and the deltas that are not yet folded.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -13,25 +13,25 @@ use crate::{
 /// One step of a queue's history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Point {
-    /// Its beginning.
+    /// When it begins.
     pub at: Time,
-    /// Jobs that were enqueued, retries by hand among them.
+    /// Jobs that were enqueued, including manual retries.
     pub enqueued: i64,
     /// Attempts that started.
     pub started: i64,
-    /// Jobs that ended well.
+    /// Jobs that succeeded.
     pub succeeded: i64,
-    /// Jobs that ended badly.
+    /// Jobs that failed.
     pub failed: i64,
-    /// Jobs that were cancelled, or expired.
+    /// Jobs that were cancelled or expired.
     pub cancelled: i64,
     /// Ready jobs at its end.
     pub queued_depth: i64,
-    /// How long those that started had been ready.
+    /// How long the jobs that started had been ready.
     pub waits: Waits,
 }
 
-/// So many steps of so many whole minutes from this moment on, which is the beginning of one.
+/// The history in `steps` steps of whole minutes, from `from`, which is the beginning of a minute.
 #[tracing::instrument(name = "db.history.history", level = "debug", skip_all)]
 pub async fn history(
     connection: &mut Connection,
@@ -50,13 +50,13 @@ pub async fn history(
             SELECT date_trunc('minute', at), enqueued, started, succeeded, failed, cancelled, queued FROM queue_deltas
             WHERE queue = $1 AND at >= $2
         )
-        -- What came after the last step counts for how many are ready at its end.
+        -- Later changes go into one more step, from which the depth at the end of the last step follows.
         SELECT least(floor(extract(epoch FROM minute - $2) / $3::float8)::integer, $4) AS "step!",
             sum(enqueued)::bigint AS "enqueued!", sum(started)::bigint AS "started!",
             sum(succeeded)::bigint AS "succeeded!", sum(failed)::bigint AS "failed!", sum(cancelled)::bigint AS "cancelled!",
             sum(queued)::bigint AS "queued!"
         FROM part GROUP BY 1
-        -- And how many are now, at the same moment.
+        -- The depth now, in the same snapshot.
         UNION ALL
         SELECT -1, 0, 0, 0, 0, 0, coalesce(sum(queued), 0)::bigint FROM (
             SELECT queued FROM queue_totals WHERE queue = $1 UNION ALL SELECT queued FROM queue_deltas WHERE queue = $1
@@ -93,7 +93,7 @@ pub async fn history(
     Ok(points)
 }
 
-/// By how much the number of ready jobs changed between two moments, which are beginnings of minutes.
+/// The change in the number of ready jobs between two times, which are beginnings of minutes.
 #[tracing::instrument(name = "db.history.queued_change", level = "debug", skip_all)]
 pub async fn queued_change(
     connection: &mut Connection,

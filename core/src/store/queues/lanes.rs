@@ -1,8 +1,8 @@
-//! Lanes: who shares a queue fairly, and the rounds that their jobs are given.
+//! Lanes, which assign rounds to jobs so that they share a queue fairly.
 //!
-//! Called by the steps that make jobs ready: `submit`, `promote`, `unblock`, `retry`. Jobs of one priority run by round, then age; a lane
-//! has one job per round, so that a lane with a million jobs and one with ten take turns (docs/adr/0013). The round that is being
-//! run is moved on by `live::save` when jobs start.
+//! Jobs of one priority run by round and then by age. A lane has one job per round, so that a lane
+//! with ten jobs does not wait for a lane with a million (docs/adr/0013). `live::save` moves the
+//! running round when jobs start.
 
 use std::collections::BTreeMap;
 
@@ -11,17 +11,19 @@ use crate::{
     store::{Connection, StoreError, columns::query_rows, jobs::live::Change},
 };
 
-/// How rounds are taken.
+/// The transaction in which rounds are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taking {
-    /// In the caller's transaction: who takes from the same lanes waits for its commit.
+    /// In the caller's transaction. Other transactions that take from the same lanes wait for its
+    /// commit.
     Within,
-    /// By a statement that is a transaction by itself and does not wait for the disk: what is written later is not on the disk before
-    /// it. Rounds of jobs that come to nothing are left out.
+    /// In a transaction of its own, with `synchronous_commit = off`. This is safe, because WAL is
+    /// flushed in order, so the later, synchronous INSERT of the jobs also makes this durable.
+    /// Rounds of jobs that are not inserted stay unused.
     Ahead,
 }
 
-/// A round for each of these jobs, given by their lanes: the next ones of each lane, in order.
+/// Takes a round for each job: the next rounds of its lane, in order.
 #[tracing::instrument(name = "db.lanes.take_rounds", level = "debug", skip_all)]
 pub async fn take_rounds(
     connection: &mut Connection,
@@ -44,8 +46,8 @@ pub async fn take_rounds(
     Ok(rounds.collect())
 }
 
-/// The first round for each lane. One INSERT that updates what is there: unlike an UPDATE, it never waits for those who wait for the
-/// locks that it has taken itself.
+/// Takes rounds, and returns the first one for each lane. Inserts or updates in one INSERT. Unlike
+/// an UPDATE, it never waits for transactions that wait for its own locks.
 async fn take(
     connection: &mut Connection,
     counts: &BTreeMap<&Lane, i64>,
@@ -85,9 +87,11 @@ async fn take(
         .collect())
 }
 
-/// Gives their rounds to jobs that are about to be ready for the first time, and gives back the rounds of those that end before they
-/// ever ran: their lane does not wait as if they had. Within the caller's transaction, and at most once in it: whoever takes from lanes
-/// twice may meet one who takes from the same in another order.
+/// Sets the rounds of jobs that become ready for the first time. Gives the rounds of jobs that end
+/// without having run back to their lanes, which would otherwise fall behind.
+///
+/// At most once in a transaction: two transactions that take from lanes twice may take from the
+/// same lanes in different orders, and deadlock.
 #[tracing::instrument(name = "db.lanes.account", level = "debug", skip_all)]
 pub async fn account(connection: &mut Connection, changes: &mut [Change]) -> Result<(), StoreError> {
     let mut counts: BTreeMap<Lane, i64> = BTreeMap::new();
@@ -120,7 +124,8 @@ fn is_unused(Change { before, applied, .. }: &Change) -> bool {
     ends && before.attempt == 0 && before.round > 0
 }
 
-/// Forgets lanes whose next round is one that everybody would be given, at most `most`; those that somebody takes from are passed over.
+/// Deletes at most `most` lanes whose next round is the one that a new lane would get. Skips locked
+/// lanes.
 #[tracing::instrument(name = "db.lanes.forget_idle", level = "debug", skip_all)]
 pub async fn forget_idle(connection: &mut Connection, most: i64) -> Result<(), StoreError> {
     sqlx::query!(

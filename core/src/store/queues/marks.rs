@@ -1,4 +1,7 @@
-//! The marks of jobs whose references are in Redis.
+//! Marks: ready jobs whose references are in Redis.
+//!
+//! These statements lock and write at once, against the advice of `live::fence`. They cannot wait
+//! for themselves, because a concurrent change of a row also removes its mark.
 
 use std::time::Duration;
 
@@ -11,12 +14,12 @@ use crate::{
     store::{Connection, StoreError},
 };
 
-/// A job that was handed over and is still ready.
+/// A dispatched job that is still ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
     /// The job.
     pub ready: ReadyJob,
-    /// When it was handed over.
+    /// When it was dispatched.
     pub at: Time,
 }
 
@@ -27,7 +30,8 @@ impl Mark {
     }
 }
 
-/// Jobs that were handed over at least `age` ago and are still ready, oldest mark first, behind a place.
+/// At most `most` jobs that were dispatched at least `age` ago and are still ready, oldest mark
+/// first. Only marks after the given place.
 #[tracing::instrument(name = "db.backlog.marked", level = "debug", skip_all)]
 pub async fn marked(
     connection: &mut Connection,
@@ -59,7 +63,7 @@ pub async fn marked(
         .collect())
 }
 
-/// Those of these jobs that are still handed over.
+/// The jobs that are still marked.
 #[tracing::instrument(name = "db.backlog.still_marked", level = "debug", skip_all)]
 pub async fn still_marked(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<JobId>, StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
@@ -72,7 +76,7 @@ pub async fn still_marked(connection: &mut Connection, jobs: &[JobId]) -> Result
     Ok(marked.into_iter().map(JobId::from).collect())
 }
 
-/// Renews the marks of jobs that are pushed again.
+/// Renews the marks of jobs that are pushed again. Skips locked jobs.
 #[tracing::instrument(name = "db.backlog.mark_again", level = "debug", skip_all)]
 pub async fn mark_again(connection: &mut Connection, jobs: &[JobId]) -> Result<(), StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
@@ -89,7 +93,7 @@ pub async fn mark_again(connection: &mut Connection, jobs: &[JobId]) -> Result<(
     Ok(())
 }
 
-/// Takes the marks away from jobs that are not handed over any more: they are backlog again.
+/// Removes the marks of jobs, which returns them to the backlog. Skips locked jobs.
 #[tracing::instrument(name = "db.backlog.unmark", level = "debug", skip_all)]
 pub async fn unmark(connection: &mut Connection, jobs: &[JobId]) -> Result<(), StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();

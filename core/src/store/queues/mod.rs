@@ -1,4 +1,4 @@
-//! Queues: ready jobs in their order, counters, history and fairness.
+//! Tables of queues: the backlog of ready jobs, marks, counters, history and fairness.
 
 pub mod backlog;
 pub mod counters;

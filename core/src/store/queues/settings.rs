@@ -1,8 +1,8 @@
-//! What operators set of a queue: whether it is paused, and its limit.
+//! The settings of queues: whether they are paused, and their limits.
 
 use crate::store::{Connection, StoreError};
 
-/// Pauses or resumes a queue; false when there is none of this name.
+/// Pauses or resumes a queue. Returns false if there is no queue of this name.
 #[tracing::instrument(name = "db.counters.set_paused", level = "debug", skip_all)]
 pub async fn set_paused(
     connection: &mut Connection,
@@ -15,7 +15,7 @@ pub async fn set_paused(
     Ok(done.rows_affected() > 0)
 }
 
-/// Locks a queue, and answers its bound; none when there is no queue of this name.
+/// Locks a queue and returns its limit. `None` if there is no queue of this name.
 #[tracing::instrument(name = "db.counters.max_concurrency", level = "debug", skip_all)]
 pub async fn max_concurrency(
     connection: &mut Connection,
@@ -28,7 +28,7 @@ pub async fn max_concurrency(
     Ok(found.map(|most| most.map(i32::cast_unsigned)))
 }
 
-/// Sets the bound of a queue.
+/// Sets the limit of a queue, or removes it.
 #[tracing::instrument(name = "db.counters.set_max_concurrency", level = "debug", skip_all)]
 pub async fn set_max_concurrency(
     connection: &mut Connection,
@@ -42,7 +42,7 @@ pub async fn set_max_concurrency(
     Ok(())
 }
 
-/// Puts the running jobs of a queue behind a gate, and locks them for it, in order of id.
+/// Makes the running jobs of a queue hold a slot at a gate. Locks the jobs in order of id.
 #[tracing::instrument(name = "db.counters.hold_running", level = "debug", skip_all)]
 pub async fn hold_running(connection: &mut Connection, name: &str, key: &str) -> Result<(), StoreError> {
     let jobs = sqlx::query_scalar!(
@@ -66,7 +66,7 @@ pub async fn hold_running(connection: &mut Connection, name: &str, key: &str) ->
     Ok(())
 }
 
-/// Which of these queues are paused.
+/// The paused queues among these.
 #[tracing::instrument(name = "db.counters.paused", level = "debug", skip_all)]
 pub async fn paused(connection: &mut Connection, names: &[String]) -> Result<Vec<String>, StoreError> {
     let names = sqlx::query_scalar!("SELECT name FROM queues WHERE is_paused AND name = ANY($1)", names)

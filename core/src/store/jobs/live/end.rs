@@ -1,4 +1,4 @@
-//! Moving the rows of jobs that end to `ended_jobs`.
+//! Moves the rows of jobs that end to `ended_jobs`.
 
 use serde_json::Value;
 
@@ -9,8 +9,8 @@ use crate::{
     store::{Connection, StoreError, columns::query_rows, optional_json},
 };
 
-/// Ends jobs, with their events and counters, and closes the edges of jobs that wait for them. Returns whether there
-/// were any.
+/// Ends jobs, writes their events and counters, and marks the edges of dependent jobs as due.
+/// Returns whether there are any.
 pub(super) async fn end(
     connection: &mut Connection,
     changes: &[&Change],
@@ -30,7 +30,8 @@ pub(super) async fn end(
             "counted": "integer[]" = row.change.applied.counted as i32;
         },
         r#"), gone AS (
-            DELETE FROM live_jobs USING change WHERE live_jobs.job_id = change.job_id AND live_jobs.job_id = ANY($1)
+            DELETE FROM live_jobs USING change
+            WHERE live_jobs.job_id = change.job_id AND live_jobs.job_id = ANY($1)
             RETURNING live_jobs.*
         ), left_gates AS (
             INSERT INTO gate_deltas (key, held)
@@ -38,16 +39,16 @@ pub(super) async fn end(
         ), services AS (
             DELETE FROM live_job_services WHERE job_id = ANY($1)
         ), ended AS (
-            INSERT INTO ended_jobs (job_id, state, version, attempt, counted, started_at, finished_at, result, failure,
-                progress_fraction, progress_message, log_lines)
+            INSERT INTO ended_jobs (job_id, state, version, attempt, counted, started_at, finished_at,
+                result, failure, progress_fraction, progress_message, log_lines)
             SELECT job_id, change.state, gone.version + 1, gone.attempt, change.counted, gone.started_at, $2,
                 change.result::jsonb, change.failure::jsonb, gone.progress_fraction, gone.progress_message,
                 gone.log_lines
             FROM gone JOIN change USING (job_id)
         ), event AS (
             INSERT INTO job_events (job_id, version, at, kind, state, prior_state, attempt, message)
-            SELECT job_id, gone.version + 1, $2, change.event, change.state, gone.state, nullif(gone.attempt, 0),
-                change.message
+            SELECT job_id, gone.version + 1, $2, change.event, change.state, gone.state,
+                nullif(gone.attempt, 0), change.message
             FROM gone JOIN change USING (job_id)
         ), edge AS (
             UPDATE job_dependencies SET outcome = change.state, is_due = true FROM change
@@ -55,11 +56,15 @@ pub(super) async fn end(
                 AND job_dependencies.outcome IS NULL
             RETURNING job_dependencies.job_id
         ), delta AS (
-            INSERT INTO queue_deltas (queue, blocked, scheduled, queued, running, succeeded, failed, cancelled)
+            INSERT INTO queue_deltas
+                (queue, blocked, scheduled, queued, running, succeeded, failed, cancelled)
             SELECT gone.queue,
-                - count(*) FILTER (WHERE gone.state = 'blocked'), - count(*) FILTER (WHERE gone.state = 'scheduled'),
-                - count(*) FILTER (WHERE gone.state = 'queued'), - count(*) FILTER (WHERE gone.state = 'running'),
-                count(*) FILTER (WHERE change.state = 'succeeded'), count(*) FILTER (WHERE change.state = 'failed'),
+                - count(*) FILTER (WHERE gone.state = 'blocked'),
+                - count(*) FILTER (WHERE gone.state = 'scheduled'),
+                - count(*) FILTER (WHERE gone.state = 'queued'),
+                - count(*) FILTER (WHERE gone.state = 'running'),
+                count(*) FILTER (WHERE change.state = 'succeeded'),
+                count(*) FILTER (WHERE change.state = 'failed'),
                 count(*) FILTER (WHERE change.state = 'cancelled')
             FROM gone JOIN change USING (job_id) GROUP BY gone.queue
         )
@@ -73,7 +78,7 @@ pub(super) async fn end(
     Ok(has_dependents)
 }
 
-/// A job that ends, as its row is written.
+/// A job that ends.
 struct EndRow<'a> {
     change: &'a Change,
     failure: Option<&'a Failure>,

@@ -1,4 +1,4 @@
-//! Rows of `live_jobs`, as `live` reads them.
+//! Reads rows of `live_jobs`.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -13,7 +13,7 @@ use crate::{
     store::StoreError,
 };
 
-/// A live row as Postgres has it.
+/// A row of `live_jobs`, with its terms.
 pub(super) struct Row {
     pub(super) job_id: Uuid,
     pub(super) queue: String,
@@ -50,7 +50,7 @@ pub(super) struct Row {
     pub(super) profile_caps: Option<String>,
 }
 
-/// What rows before had too: the jobs of a batch are mostly of the same few commands and services.
+/// Values that were parsed before. The jobs of a batch mostly share a few commands and services.
 #[derive(Default)]
 struct Parsed {
     limits: HashMap<String, Arc<CommandLimits>>,
@@ -77,7 +77,7 @@ impl Parsed {
     }
 }
 
-/// The jobs of rows that one statement returned, and its time. `None` if there are no rows.
+/// The jobs of the rows of one statement, and its time. The time is `None` if there are no rows.
 pub(super) fn read(rows: Vec<Row>) -> Result<RowsWithTerms, StoreError> {
     let now = rows.iter().map(|row| row.now).max();
     let mut parsed = Parsed::default();

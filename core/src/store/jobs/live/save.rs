@@ -1,4 +1,4 @@
-//! Writing transitions: the one writer of live rows, their events, the queues' counters and the gates' counts.
+//! Writes transitions: live rows, their events, and the counters of queues and gates.
 
 use std::collections::HashMap;
 
@@ -10,16 +10,16 @@ use crate::{
     store::{Connection, StoreError},
 };
 
-/// What saving leaves for other steps to do.
+/// What is left to do for other steps after [`save`].
 #[derive(Debug, Default)]
 pub struct Saved {
-    /// Whether other jobs wait for a job that ended. `steps::hand_out::unblock` decides on them.
+    /// Whether other jobs wait for a job that ended. `steps::hand_out::unblock` decides them.
     pub has_dependents: bool,
-    /// The slots freed at each gate. `steps::limits::wake` decides which jobs get them.
+    /// Freed slots by gate. `steps::limits::wake` decides which jobs get them.
     pub freed: HashMap<GateKey, u32>,
 }
 
-/// Writes transitions: live rows or ended rows, their events, holds and counters. Every row must be locked.
+/// Writes transitions. The caller has locked the row of every job.
 #[tracing::instrument(name = "db.live.save", level = "debug", skip_all)]
 pub async fn save(connection: &mut Connection, changes: &[Change], now: Time) -> Result<Saved, StoreError> {
     let (ended, live): (Vec<_>, Vec<_>) =
@@ -36,7 +36,7 @@ pub async fn save(connection: &mut Connection, changes: &[Change], now: Time) ->
     Ok(saved)
 }
 
-/// Gates that attempts have left, each with the number of these attempts.
+/// Freed slots by gate, as columns.
 #[derive(Default)]
 pub(super) struct LeftGates {
     pub(super) keys: Vec<String>,
@@ -44,7 +44,7 @@ pub(super) struct LeftGates {
 }
 
 impl LeftGates {
-    /// Adds the counts to `freed` as well.
+    /// Also adds the counts to `freed`.
     fn of(changes: &[&Change], freed: &mut HashMap<GateKey, u32>) -> Self {
         let mut counts: HashMap<&GateKey, u32> = HashMap::new();
         for change in changes {

@@ -1,4 +1,4 @@
-//! Writing the rows of jobs that stay live.
+//! Writes the rows of jobs that stay live.
 
 use uuid::Uuid;
 
@@ -11,13 +11,14 @@ use crate::{
     store::{Connection, StoreError, array_literal, columns::query_rows},
 };
 
-/// Writes changed rows, their events and counters. The wait of an attempt that starts is appended as a code of
-/// `job::wait`.
+/// Writes changed rows, their events and counters. The wait of a new attempt is counted by its code
+/// in `job::wait`.
 ///
-/// `rounds.round` follows the round of the jobs that start, up or down, because jobs may start out of order and
-/// newcomers must not queue behind jobs that were passed over. Jobs that start within a lane's head start do not set
-/// it back, and neither does a job that is ready again, which is lifted to it. A row of `rounds` that another claim
-/// has locked is left alone: the rounds of both are about the same.
+/// `rounds.round` follows the round of the jobs that start, up or down, because jobs may start out
+/// of order and newcomers must not queue behind jobs that were passed over. A job within a lane's
+/// head start does not set it back. A job that becomes ready again is lifted to it, so it does not
+/// set it back either. The update skips a row of `rounds` that another claim has locked, because
+/// both claims have about the same rounds.
 #[expect(clippy::too_many_lines, reason = "one statement, one round trip")]
 pub(super) async fn update(
     connection: &mut Connection,
@@ -56,9 +57,11 @@ pub(super) async fn update(
         },
         r#"), saved AS (
             UPDATE live_jobs AS live SET
-                state = change.state, version = live.version + 1, run_at = change.run_at, is_retry = change.is_retry,
-                queued_at = change.queued_at, dispatched_at = change.dispatched_at, parked_on = change.parked_on,
-                called_for = change.called_for::text[], holds = change.holds::text[], attempt = change.attempt,
+                state = change.state, version = live.version + 1, run_at = change.run_at,
+                is_retry = change.is_retry, queued_at = change.queued_at,
+                dispatched_at = change.dispatched_at, parked_on = change.parked_on,
+                called_for = change.called_for::text[], holds = change.holds::text[],
+                attempt = change.attempt,
                 round = CASE WHEN change.state = 'queued' AND change.parked_on IS NULL AND live.round > 0
                     THEN greatest(change.round, (SELECT round FROM rounds
                         WHERE (queue, priority) = (live.queue, live.priority)))
@@ -67,13 +70,16 @@ pub(super) async fn update(
                 worker_id = change.worker_id, attempt_at = change.attempt_at,
                 attempt_proxy_id = CASE WHEN change.has_new_attempt THEN change.proxy_id
                     WHEN change.state = 'running' THEN live.attempt_proxy_id END,
-                started_at = coalesce(live.started_at, change.attempt_at), cancel_asked_at = change.cancel_asked_at,
-                progress_fraction = CASE WHEN change.has_new_attempt THEN NULL ELSE live.progress_fraction END,
+                started_at = coalesce(live.started_at, change.attempt_at),
+                cancel_asked_at = change.cancel_asked_at,
+                progress_fraction =
+                    CASE WHEN change.has_new_attempt THEN NULL ELSE live.progress_fraction END,
                 progress_message = CASE WHEN change.has_new_attempt THEN NULL ELSE live.progress_message END,
                 log_batch = CASE WHEN change.has_new_attempt THEN 0 ELSE live.log_batch END
             FROM change WHERE live.job_id = change.job_id AND live.job_id = ANY($1)
-            RETURNING live.job_id, live.queue, live.priority, live.round, live.version, live.state, live.attempt,
-                floor(4 * ln(1 + 1000 * greatest(extract(epoch FROM live.attempt_at - live.queued_at), 0)::float8)
+            RETURNING live.job_id, live.queue, live.priority, live.round, live.version, live.state,
+                live.attempt, floor(4 * ln(1 + 1000
+                    * greatest(extract(epoch FROM live.attempt_at - live.queued_at), 0)::float8)
                     / ln(2::float8))::smallint AS wait
         ), left_gates AS (
             INSERT INTO gate_deltas (key, held)
@@ -96,10 +102,12 @@ pub(super) async fn update(
                 array_agg(wait) FILTER (WHERE state = 'running' AND prior <> 'running')
             FROM moved GROUP BY queue HAVING count(*) FILTER (WHERE state <> prior) > 0
         ), begun AS (
-            SELECT queue, priority, max(round) AS round FROM saved WHERE state = 'running' GROUP BY queue, priority
+            SELECT queue, priority, max(round) AS round FROM saved WHERE state = 'running'
+            GROUP BY queue, priority
         ), reached AS (
             SELECT queue, priority, begun.round FROM rounds JOIN begun USING (queue, priority)
-            WHERE NOT begun.round BETWEEN rounds.round - $2 AND rounds.round FOR NO KEY UPDATE OF rounds SKIP LOCKED
+            WHERE NOT begun.round BETWEEN rounds.round - $2 AND rounds.round
+            FOR NO KEY UPDATE OF rounds SKIP LOCKED
         )
         UPDATE rounds SET round = reached.round FROM reached
         WHERE (rounds.queue, rounds.priority) = (reached.queue, reached.priority)"#,
@@ -112,7 +120,7 @@ pub(super) async fn update(
     Ok(())
 }
 
-/// A changed job as its row is written.
+/// A changed job that stays live.
 struct LiveRow<'a> {
     change: &'a Change,
     before: &'a LiveJob,
@@ -179,8 +187,9 @@ impl<'a> LiveRow<'a> {
     }
 }
 
-/// The gates that the job has been woken for, as an array literal: those of before, and the gate that it was parked at
-/// until now. A job that is parked again queues up there again, and a job that leaves the queue forgets all of them.
+/// The gates that a job was woken for, as an array literal: its previous ones and the gate that it
+/// was parked at until now. A job that is parked again queues again at that gate, and a job that
+/// leaves the queue has none.
 fn woken_for(before: &LiveJob, standing: &Standing) -> String {
     let (Standing::Queued { parked_on: was_on }, Standing::Queued { parked_on: is_on }) =
         (&before.standing, standing)
@@ -191,7 +200,8 @@ fn woken_for(before: &LiveJob, standing: &Standing) -> String {
     array_literal(all.map(ToString::to_string))
 }
 
-/// Gates as an array literal. The last one is kept, because the jobs of a batch mostly hold the same gates.
+/// Gates as an array literal. Keeps the last one, because the jobs of a batch mostly hold the same
+/// gates.
 fn holds_literal<'a>(holds: &'a [GateKey], last: &mut (&'a [GateKey], String)) -> String {
     if last.0 != holds {
         *last = (holds, array_literal(holds.iter().map(ToString::to_string)));

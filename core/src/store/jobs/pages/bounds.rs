@@ -1,19 +1,21 @@
-//! A page's request as the statements take it: one value, or a list, or null for "any". No SQL in here.
+//! Converts a page request into the arguments of the statements.
 
 use uuid::Uuid;
 
 use super::{JobFilter, JobOrder, JobPageRequest, Place};
 use crate::{clock::Time, job::JobState};
 
-/// How far the clock of an API process, which makes a job's id, may be from the database's, which says when it was
-/// created. A list by time of creation looks at ids of this much more on both sides.
+/// Most that the clock of an API process, which is in a job's id, may differ from the database's
+/// clock, which is in its time of creation. A filter by time of creation widens the range of ids by
+/// this much on both sides.
 const CLOCKS_APART_MS: i64 = 3_600_000;
-/// Characters of an id after `job_`, of five bits each, the first of three.
+/// Characters of an id after `job_`. They have five bits each, and the first has three.
 const ID_CHARACTERS: usize = 26;
-/// Crockford's base32, as TypeIDs write it.
+/// Crockford's base32, as TypeIDs use it.
 const ALPHABET: &str = "0123456789abcdefghjkmnpqrstvwxyz";
 
-/// See the module. Single values stand apart from lists because an index in order serves only those.
+/// The arguments of the statements, `None` for any. Single values are separate from lists, because
+/// only with a single value an index returns rows in order.
 #[derive(Debug, Default)]
 pub(super) struct Bounds {
     pub(super) ids: Option<Vec<Uuid>>,
@@ -33,21 +35,21 @@ pub(super) struct Bounds {
     pub(super) search: Option<String>,
     /// Commands whose names the search matches.
     pub(super) search_commands: Vec<Uuid>,
-    /// Ids that begin with the search, from and to.
+    /// The range of ids that begin with the search.
     pub(super) search_ids: Option<(Uuid, Uuid)>,
-    /// Ids beyond this, and before that.
+    /// Only ids above `lower` and below `upper`.
     pub(super) lower: Uuid,
     pub(super) upper: Uuid,
     /// The legs that can have rows.
     pub(super) legs: Vec<&'static str>,
-    /// The states that are wanted, for legs that hold jobs of several.
+    /// The states of the filter, for legs with jobs of several states.
     pub(super) states: Vec<&'static str>,
-    /// Whether the record of a job has to be looked at to know.
+    /// Whether the filter needs the record of a job.
     pub(super) needs_record: bool,
-    /// Ended jobs after this, and before that, in the order of ending.
+    /// Only ended jobs between these, in the order of ending.
     pub(super) finished_lower: Option<(Time, Uuid)>,
     pub(super) finished_upper: Option<(Time, Uuid)>,
-    /// Jobs after this, and before that, in the order of priority.
+    /// Only jobs between these, in the order of priority.
     pub(super) priority_lower: Option<(i16, Uuid)>,
     pub(super) priority_upper: Option<(i16, Uuid)>,
     pub(super) rows: i64,
@@ -125,11 +127,11 @@ impl Bounds {
         bounds
     }
 
-    /// Only what is greater than this place.
+    /// Restricts to jobs greater than this place.
     fn above(&mut self, place: Place) {
         match place {
             Place::Created(job) => self.lower = self.lower.max(job.uuid()),
-            // What has not ended is greater than all that has.
+            // Live jobs are greater than all ended jobs.
             Place::Finished(None, job) => {
                 self.lower = self.lower.max(job.uuid());
                 self.legs.retain(|leg| *leg != FINISHED);
@@ -139,7 +141,7 @@ impl Bounds {
         }
     }
 
-    /// Only what is less than this place.
+    /// Restricts to jobs less than this place.
     fn below(&mut self, place: Place) {
         match place {
             Place::Created(job) | Place::Finished(None, job) => self.upper = self.upper.min(job.uuid()),
@@ -152,9 +154,9 @@ impl Bounds {
     }
 }
 
-/// The leg of all jobs, whatever their state.
+/// The leg of jobs in any state.
 const ALL: &str = "all";
-/// The leg of ended jobs in the order of ending, in place of those by state.
+/// The leg of ended jobs in the order of ending, instead of the legs by state.
 const FINISHED: &str = "finished";
 /// The legs of live jobs.
 const LIVE: [&str; 4] = [
@@ -164,13 +166,13 @@ const LIVE: [&str; 4] = [
     JobState::Running.as_str(),
 ];
 
-/// The states that the filter lets through.
+/// The states that match the filter.
 fn wanted(filter: &JobFilter) -> Vec<JobState> {
     let is_wanted = |state: &JobState| filter.states.as_ref().is_none_or(|states| states.contains(state));
     JobState::ALL.into_iter().filter(is_wanted).collect()
 }
 
-/// Which legs can have rows: one for all states, or one for each that is wanted.
+/// The legs that can have rows: one for all states, or one for each state that matches.
 fn legs(filter: &JobFilter, order: JobOrder) -> Vec<&'static str> {
     let wanted = wanted(filter);
     let is_all = wanted.len() == JobState::ALL.len();
@@ -196,12 +198,12 @@ fn one_or_many<T>(list: Option<Vec<T>>) -> (Option<T>, Option<Vec<T>>) {
     }
 }
 
-/// The first id that a clock at this time can make.
+/// The first id of this time.
 fn first_id(millis: i64) -> Uuid {
     Uuid::from_u128((millis.clamp(0, (1 << 48) - 1) as u128) << 80)
 }
 
-/// The ids whose text begins with this: `job_01h4`, `job_` for all, or a whole id.
+/// The range of ids whose text begins with this: `job_01h4`, `job_` for all ids, or a whole id.
 fn ids_that_begin_with(text: &str) -> Option<(Uuid, Uuid)> {
     let digits = text.strip_prefix("job_")?;
     if digits.len() > ID_CHARACTERS {

@@ -1,4 +1,4 @@
-//! The statements of `job_pages`: checked against the schema when this is compiled, planned anew at every call.
+//! The statements of pages: checked against the schema at compile time, planned for each call.
 
 use sqlx::{
     Execute, PgConnection, Postgres, Row as _,
@@ -10,16 +10,16 @@ use uuid::Uuid;
 use super::bounds::Bounds;
 use crate::{clock::Time, store::StoreError};
 
-/// A row of a page; what the order does not need is not filled in.
+/// A row of a page. Columns that the order does not need are not filled in.
 pub(super) struct Row {
     pub(super) id: Uuid,
     pub(super) finished_at: Option<Time>,
     pub(super) priority: i16,
 }
 
-/// A statement over legs: each is taken when its name is among `$20`, has the filter behind its own conditions, and
-/// ends alike. Postgres folds the constants first, so that a leg or a condition that is not asked for costs nothing; a
-/// leg whose filter needs no record (`$21`) does not even join it.
+/// A statement over legs. A leg runs if its name is in `$20`. It has the filter after its own
+/// conditions, and all legs end alike. Postgres folds constants first, so that unused legs and
+/// conditions cost nothing. A leg whose filter needs no record (`$21`) does not join it.
 macro_rules! over_legs {
     ($bounds:ident, $before:literal, [$($leg:literal,)+], [$by:literal $way:literal $then:literal $again:literal $limit:literal], $after:literal $(, $argument:expr)* $(,)?) => {
         sqlx::query!(
@@ -77,9 +77,11 @@ macro_rules! over_legs {
     };
 }
 
-/// The legs by id, and that of ended jobs by the time of ending, between a head and an end. Live jobs have no time of
-/// ending; ready ones are looked for in three legs, for each of which there is an index. What was handed over and what runs is bounded, and read
-/// whole (`OFFSET 0`): these are the oldest as a rule, and by the order of ids Postgres would read all that came after them.
+/// The legs in order of id, and the leg of ended jobs in order of ending, between a head and an
+/// end. Live jobs have no time of ending. Ready jobs have three legs, one for each of their
+/// indexes. The number of dispatched and running jobs is bounded, and their legs read all of them
+/// (`OFFSET 0`). They are mostly the oldest jobs, and a scan in order of id would read all newer
+/// jobs first.
 macro_rules! by_id {
     ($bounds:ident, $before:literal, [$($end:literal)+], $after:literal) => {
         over_legs!(
@@ -144,7 +146,7 @@ macro_rules! by_id {
     };
 }
 
-/// A page by the time of ending, which only the leg of ended jobs has, and then the id.
+/// A page in order of ending, which only the leg of ended jobs has, and then of id.
 macro_rules! page_by_id {
     ($bounds:ident, $direction:literal) => {
         by_id!(
@@ -156,7 +158,7 @@ macro_rules! page_by_id {
     };
 }
 
-/// By priority and then the id.
+/// A page in order of priority and then of id.
 macro_rules! by_priority {
     ($bounds:ident, $direction:literal) => {
         over_legs!(
@@ -225,12 +227,12 @@ pub(super) async fn count(connection: &mut PgConnection, bounds: &Bounds) -> Res
         ["" "" "" "" " LIMIT $19"],
         ") AS leg"
     );
-    // Each leg has been counted up to the limit.
+    // Each leg counts up to the limit.
     let count: i64 = planned_anew(checked)?.fetch_one(connection).await?.try_get(0)?;
     Ok(count.min(bounds.rows))
 }
 
-/// The same statement, but never kept by the connection: Postgres sees the values whenever it plans.
+/// The same statement, but not kept by the connection, so that Postgres plans with the values.
 fn planned_anew<'q>(
     mut checked: impl Execute<'q, Postgres>,
 ) -> Result<Query<'q, Postgres, PgArguments>, StoreError> {
