@@ -1,7 +1,8 @@
 //! What a step leaves to do after its commit: references to push and hints to publish.
 //!
-//! Every step returns an [`After`] for its caller to announce, with a value or without ([`Done`]). If it is lost, the duties and the
-//! listeners find the changes by themselves a second later at most.
+//! Every step returns an [`After`] for its caller to announce, with a value or without ([`Done`]).
+//! If it is lost, the duties and the listeners find the changes by themselves a second later at
+//! most.
 
 use crate::{
     ids::{JobId, WorkerId},

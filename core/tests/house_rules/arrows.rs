@@ -10,8 +10,8 @@ use crate::{
     sources::{SOURCES, is_root, room},
 };
 
-/// Folders that are one room with everything inside. GraphQL's types name each other, as the contract has them: a job
-/// has attempts, and an attempt has a job.
+/// Folders that are one room with everything inside. GraphQL's types name each other, as the
+/// contract has them: a job has attempts, and an attempt has a job.
 const ONE_ROOM: [&str; 1] = ["api/graphql"];
 
 /// The room that a folder belongs to.
@@ -22,7 +22,8 @@ pub(crate) fn one_room(folder: &str) -> &str {
 /// Every room, with the rooms that it imports.
 pub(crate) type Arrows = BTreeMap<String, BTreeSet<String>>;
 
-/// The arrows that are allowed: a line per room, `room: imported imported`. Lines that begin with `#` are comments.
+/// The arrows that are allowed: a line per room, `room: imported imported`. Lines that begin with
+/// `#` are comments.
 pub(crate) fn allowed() -> Arrows {
     let lines = include_str!("arrows.txt").lines().filter(|line| !line.starts_with('#') && !line.is_empty());
     lines
@@ -47,7 +48,8 @@ pub(crate) fn missing(these: &Arrows, in_those: &Arrows, verb: &str) -> Vec<Stri
     missing
 }
 
-/// The imports of today's sources. What a crate's own root holds for its rooms (macros) is no import.
+/// The imports of today's sources. What a crate's own root holds for its rooms (macros) is no
+/// import.
 pub(crate) static TODAY: LazyLock<Arrows> = LazyLock::new(|| {
     let mut arrows = Arrows::new();
     for path in SOURCES.keys() {
@@ -60,8 +62,8 @@ pub(crate) static TODAY: LazyLock<Arrows> = LazyLock::new(|| {
     arrows
 });
 
-/// The same between folders of this depth at most: a folder stands for everything inside. What a folder holds for the
-/// folders inside is no arrow.
+/// The same between folders of this depth at most: a folder stands for everything inside. What a
+/// folder holds for the folders inside is no arrow.
 pub(crate) fn outer(arrows: &Arrows, depth: usize) -> Arrows {
     let folder = |room: &str| room.split('/').take(depth).collect::<Vec<_>>().join("/");
     let mut outer = Arrows::new();
@@ -73,7 +75,8 @@ pub(crate) fn outer(arrows: &Arrows, depth: usize) -> Arrows {
     outer
 }
 
-/// Rooms that import each other, by way of others or not; each circle and the list of them are sorted.
+/// Rooms that import each other, by way of others or not; each circle and the list of them are
+/// sorted.
 pub(crate) fn circles(arrows: &Arrows) -> Vec<Vec<String>> {
     let reach: BTreeMap<&str, BTreeSet<&str>> =
         arrows.keys().map(|room| (room.as_str(), reachable(arrows, room))).collect();

@@ -9,7 +9,8 @@ use crate::sources::{PACKAGES, is_root, module, modules_of, parent, parse, room}
 
 /// The rooms that a file imports from, its own left out.
 ///
-/// What a folder's own file passes on of its folder (`pub use run::claim`) is its front door, and no import.
+/// What a folder's own file passes on of its folder (`pub use run::claim`) is its front door, and
+/// no import.
 pub(crate) fn rooms_imported(file: &str) -> BTreeSet<String> {
     let mut imports = Imports { file, depth: 0, rooms: BTreeSet::new() };
     imports.visit_file(&parse(file));

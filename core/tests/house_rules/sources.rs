@@ -1,7 +1,7 @@
 //! Every Rust file of the workspace, and the room that it stands in.
 //!
-//! A room is a folder. A file beside a folder of its own name (`live.rs` and `live/`) belongs to that folder, and a
-//! file at the top of a crate is a room by itself.
+//! A room is a folder. A file beside a folder of its own name (`live.rs` and `live/`) belongs to
+//! that folder, and a file at the top of a crate is a room by itself.
 
 use std::{
     collections::BTreeMap,
@@ -49,7 +49,8 @@ fn read() -> BTreeMap<String, String> {
     sources
 }
 
-/// A file as a tree of syntax. Made anew for each test: such trees cannot be shared between threads.
+/// A file as a tree of syntax. Made anew for each test: such trees cannot be shared between
+/// threads.
 pub(crate) fn parse(path: &str) -> syn::File {
     syn::parse_file(&SOURCES[path]).unwrap_or_else(|error| panic!("{path}: {error}"))
 }

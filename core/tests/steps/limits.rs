@@ -134,7 +134,7 @@ async fn a_woken_job_that_is_blocked_elsewhere_forwards_the_wakeup() {
     assert_eq!(running.len(), 2);
     let parked_on: String = fixture
         .value(
-            "SELECT min(parked_on) FROM live_jobs WHERE cardinality(woken_for) = 0 AND parked_on IS NOT NULL",
+            "SELECT min(parked_on) FROM live_jobs WHERE cardinality(called_for) = 0 AND parked_on IS NOT NULL",
         )
         .await;
     assert!(parked_on.starts_with("service:"));

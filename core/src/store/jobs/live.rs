@@ -137,7 +137,8 @@ impl LiveJob {
     }
 }
 
-/// Live rows with their terms, and the database's time once all were read. `None` if none was found.
+/// Live rows with their terms, and the database's time once all were read. `None` if none was
+/// found.
 pub type RowsWithTerms = (Vec<(LiveJob, Terms)>, Option<Time>);
 
 /// A transition of one job, to be written.
