@@ -125,9 +125,10 @@ fn standing_after(applied: &Applied) -> Standing {
 
 /// The table of `docs/job-states.md`, made by calling `apply` with every state and transition.
 fn document() -> String {
-    let mut text = String::from(
+    let mut text = format!(
         "# The states of a job\n\nGenerated from `core/src/job/transition.rs` by `core/tests/job_states.rs`. Do not edit.\n\
-         `attempts left` and `last attempt` distinguish what a failed attempt leads to.\n\n\
+         The last attempt is the one that reaches `maxAttempts` of the policy. For lost attempts, which do not\n\
+         count there, it is number {LOST_ATTEMPTS_MAX}. Both count from the last retry by hand.\n\n\
          | from | transition | to | event |\n|---|---|---|---|\n",
     );
     let policy = Policy::default();
