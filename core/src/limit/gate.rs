@@ -3,7 +3,8 @@
 //! A job passes a gate for each thing that it shares with other jobs (its queue, command, services,
 //! proxy and profile). Either all of them let it pass at one moment, or it takes nothing from any
 //! of them. The claim and `Job.waiting` both use [`judge`], so that the explanation matches the
-//! decision.
+//! decision. One decision is made without it: a claim parks a job behind the waiters of a gate
+//! without locking the job's gates. `Job.waiting` then explains the job by what its gates say.
 
 use std::{collections::HashMap, hash::BuildHasher, sync::Arc, time::Duration};
 
@@ -37,7 +38,7 @@ pub struct Demand {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Gate {
-    /// Running jobs behind it.
+    /// Slots that running jobs hold.
     #[serde(skip)]
     pub held: u32,
     /// For a profile, the job that passed last.

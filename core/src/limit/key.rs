@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::ids::{CommandId, ProfileId, ProxyId, ServiceId};
 
-/// What a limit belongs to. All jobs behind one gate share its limits.
+/// What a limit belongs to. All jobs that pass one gate share its limits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum GateKey {
     /// All jobs of a queue.
