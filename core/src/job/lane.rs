@@ -2,7 +2,7 @@
 
 use crate::ids::ProfileId;
 
-/// A new or idle lane begins this many rounds behind, so that its first jobs run before those of
+/// A new or idle lane begins this many rounds early, so that its first jobs run before those of
 /// busy lanes.
 pub const HEAD_START: i64 = 16;
 

@@ -1,7 +1,7 @@
 //! The GraphQL type `Waiting`: the one exact reason why a job is not running.
 //!
-//! [`reason`] decides from the job's record and the gate that blocks it. `callboard::steps::why`
-//! finds that gate with the same code that decides on claims.
+//! [`reason`] decides from the job's record and the gate that blocks it, which
+//! `callboard::steps::limits::explain` finds by the rules of the claim.
 
 use std::sync::Arc;
 

@@ -210,7 +210,7 @@ async fn insert(
     Ok(prepared.iter().map(|submission| submission.as_ref().map(accept).map_err(Clone::clone)).collect())
 }
 
-/// Inserts each submission behind a savepoint of its own, so that an idempotency conflict undoes
+/// Inserts each submission within a savepoint of its own, so that an idempotency conflict undoes
 /// only that submission.
 async fn insert_one_by_one(
     transaction: &mut Transaction,
