@@ -106,7 +106,7 @@ pub(crate) async fn wake_freed(
     if freed.is_empty() {
         return Ok((Woken::default(), Recheck::default()));
     }
-    let awaited = gates::awaited_for_places(connection, &freed.keys().collect::<Vec<_>>()).await?;
+    let awaited = gates::awaited_for_slots(connection, &freed.keys().collect::<Vec<_>>()).await?;
     let wanted = awaited.into_iter().filter_map(|key| freed.remove_entry(&key)).collect();
     let woken = wake(connection, wanted, Occasion::Freed).await?;
     let recheck = Recheck { freed, emptied: woken.emptied.clone(), ..Recheck::default() };

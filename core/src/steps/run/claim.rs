@@ -105,7 +105,7 @@ pub async fn claim(
     live::save(&mut transaction, &batch.changes, now).await?;
     let has_timed = batch.admission.has_timed();
     let (full, joined) = batch.admission.take_uncertain();
-    let woken = batch.admission.commit_gates(&mut transaction).await?;
+    let woken = batch.admission.save_gates(&mut transaction).await?;
     if !batch.paused.is_empty() {
         backlog::unmark(&mut transaction, &batch.paused).await?;
     }

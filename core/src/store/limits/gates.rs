@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use serde_json::Value;
 
 pub use super::waiters::{
-    awaited, awaited_for_places, keys_with_parked, next_due_in, parked, stranded, timed,
+    awaited, awaited_for_slots, keys_with_parked, next_due_in, parked, stranded, timed,
 };
 use crate::{
     clock::Time,

@@ -21,8 +21,8 @@ pub async fn awaited(connection: &mut Connection, keys: &[&GateKey]) -> Result<V
 
 /// The gates that have waiters and a concurrency limit, or unknown limits, without locking them. A
 /// freed slot may let a waiter pass there.
-#[tracing::instrument(name = "db.gates.awaited_for_places", level = "debug", skip_all)]
-pub async fn awaited_for_places(
+#[tracing::instrument(name = "db.gates.awaited_for_slots", level = "debug", skip_all)]
+pub async fn awaited_for_slots(
     connection: &mut Connection,
     keys: &[&GateKey],
 ) -> Result<Vec<GateKey>, StoreError> {

@@ -96,7 +96,7 @@ impl Recheck {
         let mut wanted = HashMap::new();
         if !self.freed.is_empty() {
             let awaited =
-                gates::awaited_for_places(connection, &self.freed.keys().collect::<Vec<_>>()).await?;
+                gates::awaited_for_slots(connection, &self.freed.keys().collect::<Vec<_>>()).await?;
             wanted.extend(awaited.into_iter().filter_map(|key| self.freed.remove_entry(&key)));
         }
         if !self.full.is_empty() {

@@ -6,7 +6,7 @@
 //! 2. [`Admission::judge`] says when a job may start or which gate blocks it. The claim then calls
 //!    [`Admission::pass`], which takes from all gates of the job, or [`Admission::park`], which
 //!    makes it a waiter of one. Later jobs of the batch see the changed gates.
-//! 3. [`Admission::commit_gates`] writes the changed gates.
+//! 3. [`Admission::save_gates`] writes the changed gates.
 //!
 //! A woken job carries the gates that it was woken for. If it does not pass one of them after all,
 //! its wakeup is forwarded to the next waiter of that gate.
@@ -177,7 +177,7 @@ impl Admission {
     }
 
     /// Writes the changed gates, and wakes the next waiters for forwarded wakeups.
-    pub(super) async fn commit_gates(self, connection: &mut Connection) -> Result<wake::Woken, StoreError> {
+    pub(super) async fn save_gates(self, connection: &mut Connection) -> Result<wake::Woken, StoreError> {
         if !self.changed.is_empty() {
             let saved = self.changed.iter().map(|key| {
                 let parked = self.parked.get(key);
