@@ -151,7 +151,7 @@ fn table(rounds: &Rounds) -> anyhow::Result<String> {
             whole(value(rounds, row.machine, rate)),
             row.machine_label,
             row.goal.map(|goal| format!(">= {goal:.2}")).unwrap_or_default(),
-            row.goal.map(|goal| settlement(ratio >= goal)).unwrap_or_default()
+            row.goal.map(|goal| verdict(ratio >= goal)).unwrap_or_default()
         )?;
     }
     writeln!(out)?;
@@ -162,7 +162,7 @@ fn table(rounds: &Rounds) -> anyhow::Result<String> {
         let p50 = value(rounds, row.name, p50);
         let p99 = value(rounds, row.name, p99);
         let goal = row.goal.zip(commit).map(|((p50, p99), commit)| (2.0 * commit + p50, 2.0 * commit + p99));
-        let is_met = goal.zip(p50.zip(p99)).map(|(goal, is)| settlement(is.0 <= goal.0 && is.1 <= goal.1));
+        let is_met = goal.zip(p50.zip(p99)).map(|(goal, is)| verdict(is.0 <= goal.0 && is.1 <= goal.1));
         let (goal_50, goal_99) = goal.unzip();
         writeln!(
             out,
@@ -195,11 +195,10 @@ fn depth(out: &mut String, rounds: &Rounds) -> anyhow::Result<()> {
     for (label, with, without) in DEPTHS {
         let Some(ratios) = ratios(rounds, with, without, p99) else { continue };
         let (ratio, (lowest, highest)) = (median(&ratios), bounds(&ratios));
-        let (with, without, settlement) =
-            (p50_and_99(with), p50_and_99(without), settlement(ratio <= DEPTH_RATIO));
+        let (with, without, verdict) = (p50_and_99(with), p50_and_99(without), verdict(ratio <= DEPTH_RATIO));
         writeln!(
             out,
-            "| {label} | {with} | {without} | {ratio:.2} ({lowest:.2} to {highest:.2}) | <= {DEPTH_RATIO} | {settlement} |"
+            "| {label} | {with} | {without} | {ratio:.2} ({lowest:.2} to {highest:.2}) | <= {DEPTH_RATIO} | {verdict} |"
         )?;
     }
     writeln!(out)?;
@@ -211,13 +210,13 @@ fn depth(out: &mut String, rounds: &Rounds) -> anyhow::Result<()> {
             out,
             "| {label} | {} | {LIST_MILLIS:.0} | {} |",
             p50_and_99(name),
-            settlement(is <= LIST_MILLIS)
+            verdict(is <= LIST_MILLIS)
         )?;
     }
     Ok(())
 }
 
-fn settlement(is_met: bool) -> &'static str {
+fn verdict(is_met: bool) -> &'static str {
     if is_met { "met" } else { "falls short" }
 }
 

@@ -111,7 +111,7 @@ impl Limits {
 
 /// A declared limit that is out of bounds.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
+#[error("{field} {message}")]
 pub struct BadLimit {
     /// The field in the API's spelling.
     pub field: &'static str,

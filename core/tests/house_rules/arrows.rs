@@ -16,7 +16,10 @@ const ONE_ROOM: [&str; 1] = ["api/graphql"];
 
 /// The room that a folder belongs to.
 pub(crate) fn one_room(folder: &str) -> &str {
-    ONE_ROOM.iter().find(|outer| folder.starts_with(*outer)).copied().unwrap_or(folder)
+    let is_inside = |outer: &&&str| {
+        folder.strip_prefix(**outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    ONE_ROOM.iter().find(is_inside).copied().unwrap_or(folder)
 }
 
 /// Every room, with the rooms that it imports.

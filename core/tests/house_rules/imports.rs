@@ -1,6 +1,6 @@
 //! Which rooms a file imports: by its `use` trees, and by the paths that it writes out in full.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
@@ -12,21 +12,36 @@ use crate::sources::{PACKAGES, is_root, module, modules_of, parent, parse, room}
 /// What a folder's own file passes on of its folder (`pub use run::claim`) is its front door, and
 /// no import.
 pub(crate) fn rooms_imported(file: &str) -> BTreeSet<String> {
-    let mut imports = Imports { file, depth: 0, rooms: BTreeSet::new() };
-    imports.visit_file(&parse(file));
+    let mut imports = Imports::of(file);
     imports.rooms.remove(&room(file));
     imports.rooms
+}
+
+/// The first segment of every path of a file: `sqlx`, `crate`, `std`.
+pub(crate) fn roots(file: &str) -> BTreeSet<String> {
+    Imports::of(file).roots
 }
 
 struct Imports<'a> {
     file: &'a str,
     /// How many modules of this very file are around.
     depth: usize,
+    /// Names that `use` has brought in, with the paths that they stand for.
+    names: BTreeMap<String, Vec<String>>,
     rooms: BTreeSet<String>,
+    roots: BTreeSet<String>,
 }
 
-impl Imports<'_> {
+impl<'a> Imports<'a> {
+    fn of(file: &'a str) -> Self {
+        let (rooms, roots) = (BTreeSet::new(), BTreeSet::new());
+        let mut imports = Imports { file, depth: 0, names: BTreeMap::new(), rooms, roots };
+        imports.visit_file(&parse(file));
+        imports
+    }
+
     fn add(&mut self, path: &[String]) {
+        self.roots.extend(path.first().cloned());
         if let Some(file) = self.resolve(path) {
             self.rooms.insert(room(&file));
         }
@@ -36,6 +51,9 @@ impl Imports<'_> {
     fn resolve(&self, path: &[String]) -> Option<String> {
         let package = |name: &str| PACKAGES.iter().find(|(_, crate_name)| *crate_name == name);
         let (first, mut rest) = path.split_first()?;
+        if let Some(named) = self.names.get(first).filter(|named| named[0] != *first) {
+            return self.resolve(&[named, rest].concat());
+        }
         let mut file = match first.as_str() {
             "crate" => self.crate_root(),
             "self" => self.file.to_owned(),
@@ -79,14 +97,22 @@ impl Imports<'_> {
                 before.pop();
             }
             syn::UseTree::Group(group) => group.items.iter().for_each(|item| self.add_tree(item, before)),
-            syn::UseTree::Name(syn::UseName { ident })
-            | syn::UseTree::Rename(syn::UseRename { ident, .. }) => {
-                before.push(ident.to_string());
-                self.add(before);
-                before.pop();
+            syn::UseTree::Name(syn::UseName { ident }) => self.add_name(ident, ident, before),
+            syn::UseTree::Rename(syn::UseRename { ident, rename, .. }) => {
+                self.add_name(ident, rename, before);
             }
             syn::UseTree::Glob(_) => self.add(before),
         }
+    }
+
+    fn add_name(&mut self, ident: &syn::Ident, name: &syn::Ident, before: &[String]) {
+        let mut path = before.to_vec();
+        if ident != "self" {
+            path.push(ident.to_string());
+        }
+        self.add(&path);
+        let name = if name == "self" { path.last().cloned() } else { Some(name.to_string()) };
+        self.names.extend(name.map(|name| (name, path)));
     }
 
     /// Paths in the arguments of macros, which are tokens only.

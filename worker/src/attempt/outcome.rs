@@ -81,8 +81,7 @@ pub(super) fn of_process(
             ))
         }
         Ending::Exited(ExitStatus::Signal(signal)) | Ending::Terminated(ExitStatus::Signal(signal)) => {
-            let message =
-                format!("The program was ended by {}, which the worker did not send.", signal_name(signal));
+            let message = format!("The program was ended by {}.", signal_name(signal));
             Outcome::Failed(Failure::new(FailureCode::SIGNAL, message, true))
         }
         Ending::Killed | Ending::Deadline | Ending::Orphaned | Ending::ShimLost => Outcome::Lost,

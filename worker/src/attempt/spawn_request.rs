@@ -55,7 +55,7 @@ pub(super) fn not_started(attempt: Attempt<'_>, error: StartError) -> Outcome {
         StartError::ProfileBusy => {
             let work = attempt.work;
             let profile = work.live.profile.and_then(|id| work.found.profiles.get(&id));
-            let name = profile.map_or("", |stored| &stored.profile.name);
+            let name = profile.map_or("of the job", |stored| &stored.profile.name);
             Outcome::Released {
                 reason: format!("The profile {name} is still in use on the worker's machine."),
             }

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use callboard::{
-    steps::finish::rescue::{self, Watch},
+    steps::{
+        Done,
+        finish::rescue::{self, Watch},
+    },
     store::{StoreError, workers::Lease},
 };
 
@@ -26,14 +29,14 @@ impl Rescue {
     /// Declares one worker lost, if given, and gives back the jobs of all lost workers.
     async fn rescue(&self, lease: Option<&Lease>) -> Result<(), StoreError> {
         loop {
-            let done = rescue::rescue(&self.shared.store, lease).await?;
-            let rescued = done.announce(&self.shared.redis).await;
+            let Done { value: rescued, after } = rescue::rescue(&self.shared.store, lease).await?;
             if let Some(lease) = lease.filter(|_| rescued.is_lost) {
                 tracing::warn!(worker = %lease.worker, "declared a worker lost, because its lease ran out");
             }
             if rescued.jobs > 0 {
                 tracing::warn!(jobs = rescued.jobs, "gave back jobs of lost workers");
             }
+            after.announce(&self.shared.redis).await;
             if !rescued.has_more {
                 return Ok(());
             }

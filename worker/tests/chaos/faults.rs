@@ -33,7 +33,7 @@ pub(crate) enum Fault {
     KillRedis,
     FlushRedis,
     FreezeRedis,
-    ForgeVerdict,
+    ForgeSettlement,
     ForgeLine,
 }
 
@@ -143,7 +143,7 @@ impl Storm {
             Fault::KillShim => return self.kill_shim(),
             Fault::KillChild => return self.kill_child(),
             Fault::KillApi => self.system.kill_api(),
-            Fault::ForgeVerdict if has_postgres => return self.forger.settlement().await,
+            Fault::ForgeSettlement if has_postgres => return self.forger.forge_settlement().await,
             Fault::ForgeLine if has_postgres => return self.forger.line().await,
             Fault::KillPostgres if has_postgres => {
                 self.postgres.kill();
@@ -169,7 +169,7 @@ impl Storm {
             | Fault::KillRedis
             | Fault::FreezeRedis
             | Fault::FlushRedis
-            | Fault::ForgeVerdict
+            | Fault::ForgeSettlement
             | Fault::ForgeLine => return false,
         }
         true

@@ -40,7 +40,7 @@ impl Forger {
 
     /// Settles a running job as succeeded. Returns whether the step ran. The audit finds out
     /// whether the outcome was stored.
-    pub(crate) async fn settlement(&self) -> bool {
+    pub(crate) async fn forge_settlement(&self) -> bool {
         let bring = async {
             let (job, attempt) = (self.running().await?, IdSource.make::<AttemptId>());
             let outcome = Outcome::Succeeded { result: "forged".into() };

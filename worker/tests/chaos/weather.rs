@@ -21,7 +21,7 @@ const FAULTS: [(Fault, usize); 14] = [
     (Fault::KillRedis, 6),
     (Fault::FlushRedis, 6),
     (Fault::FreezeRedis, 6),
-    (Fault::ForgeVerdict, 9),
+    (Fault::ForgeSettlement, 9),
     (Fault::ForgeLine, 9),
 ];
 /// Ranges in milliseconds. Pauses are short, or longer than a lease of eight seconds.

@@ -36,7 +36,8 @@ impl ServiceQuery {
         #[graphql(desc = "Returns the last n items instead of the first (0-100).")] last: Option<i32>,
         #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
         #[graphql(
-            desc = "Returns only items whose name contains this text, ignoring case. Empty returns all."
+            desc = "Returns only items whose name contains this text, ignoring case. Absent, null or \
+                    empty returns all."
         )]
         search: Option<String>,
     ) -> Result<ServiceConnection> {
