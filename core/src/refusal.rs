@@ -28,7 +28,7 @@ pub enum RefusalCode {
     InUse,
     /// It changed since the caller read it.
     StaleVersion,
-    /// The idempotency key was used with other input.
+    /// The idempotency key was used for a different request.
     IdempotencyConflict,
     /// The template does not compose.
     NotComposable,

@@ -169,8 +169,10 @@ async fn a_limit_below_the_running_jobs_is_refused_with_the_lowest_possible_one(
     };
     for thing in &things {
         let (_, errors) = set(thing, 1).await;
-        let message =
-            format!("2 jobs of the {} are running. Write 2 or more, or lower it when fewer run.", thing.1);
+        let message = format!(
+            "2 jobs of the {} are running. Set it to 2 or more, or lower it once fewer run.",
+            thing.1
+        );
         let expected =
             json!([{ "code": "INVALID", "path": ["input", "maxConcurrency"], "message": message }]);
         assert_eq!(errors, expected, "{}", thing.1);

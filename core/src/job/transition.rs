@@ -18,7 +18,7 @@ use crate::{
     policy::Policy,
 };
 
-/// Attempts that may be lost, since the last retry by hand, before the job fails as poison.
+/// Number of lost attempts, since the last retry by hand, at which the job fails as poison.
 pub const LOST_ATTEMPTS_MAX: u32 = 3;
 
 /// What [`apply`] needs to know about a job.
@@ -67,7 +67,7 @@ pub enum Transition {
         attempt: AttemptId,
         /// How it ended.
         outcome: Outcome,
-        /// Wait before the next attempt, if there is one. The caller draws it from the policy.
+        /// Decides whether and when the job is retried.
         retry: Retry,
     },
     /// A cancel was requested.

@@ -95,8 +95,8 @@ fn midnight(date: NaiveDate) -> Time {
     date.and_time(NaiveTime::MIN).and_utc()
 }
 
-/// Returns the attempts started in the period that contains `at`. Grants lie a moment ahead: once
-/// one falls into the next period, the rest of this period counts towards the next.
+/// Returns the attempts started in the period that contains `at`. Once a grant made ahead falls
+/// into the next period, the rest of this one counts towards it.
 pub(super) fn spent(all: &[Spent], per: Period, at: Time) -> u32 {
     let since = per.begin(at);
     all.iter().find(|spent| spent.per == per && spent.since >= since).map_or(0, |spent| spent.count)

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::clock::Time;
 
-/// Window ends at most this far apart are of one window: services report whole seconds, some of
-/// them relative to the response.
+/// Window ends at most this far apart belong to one window, because services report whole seconds,
+/// some relative to the response.
 const SAME_WINDOW: Duration = Duration::from_secs(2);
 /// Longest pause after refusals that name no duration.
 const PAUSE_MAX: Duration = Duration::from_mins(15);

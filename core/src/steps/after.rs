@@ -1,8 +1,7 @@
 //! What a step leaves to do after its commit: references to push and hints to publish.
 //!
 //! Every step returns an [`After`] for its caller to announce, with a value or without ([`Done`]).
-//! If it is lost, the duties and the listeners find the changes by themselves a second later at
-//! most.
+//! If it is lost, polling finds everything but holds, within about two seconds.
 
 use crate::{
     ids::{JobId, WorkerId},
@@ -29,9 +28,9 @@ pub struct After {
     pub has_dependents: bool,
     /// Whether ready jobs were left unmarked, for dispatch to find.
     pub has_backlog: bool,
-    /// Whether jobs were parked until a known moment.
+    /// Whether a gate may be due earlier than before.
     pub has_timed: bool,
-    /// Services that want no requests. Claimed attempts that have not begun hold back.
+    /// Holds on services, to set or to lift.
     pub held_back: Vec<HoldBack>,
 }
 
@@ -98,12 +97,10 @@ pub struct Done<T> {
 }
 
 impl<T> Done<T> {
-    /// With this to announce.
     pub(crate) const fn new(value: T, after: After) -> Self {
         Self { value, after }
     }
 
-    /// With nothing to announce.
     pub(crate) fn unchanged(value: T) -> Self {
         Self { value, after: After::default() }
     }

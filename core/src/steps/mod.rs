@@ -1,4 +1,5 @@
-//! The steps of a job's life in order, each of them one verb, one file and one transaction.
+//! The steps of a job's life, one file per verb. A step is one transaction unless its header says
+//! otherwise.
 //!
 //! The tables say what follows if the process dies right after a step. "All or nothing" means that
 //! the transaction was committed or it was not.

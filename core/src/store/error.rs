@@ -25,7 +25,7 @@ pub enum StoreError {
     #[error("Postgres gave up waiting for a lock: {0}")]
     Contended(#[source] sqlx::Error),
     /// A row holds a value that this version cannot read.
-    #[error("table {table}, column {column}: `{value}` cannot be read")]
+    #[error("table {table}, column {column}: `{value}` cannot be converted")]
     Corrupt {
         /// The table.
         table: &'static str,

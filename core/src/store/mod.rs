@@ -1,4 +1,4 @@
-//! Postgres, the source of truth: all SQL, one file per family of tables.
+//! Postgres, the source of truth: all SQL, one folder per family of tables.
 //!
 //! Functions take the connection of the caller's transaction and decide nothing. The steps decide.
 //! Row structs are private: this folder returns the types of ring 0 and plain records of them.

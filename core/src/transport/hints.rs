@@ -1,7 +1,7 @@
 //! Hints: best-effort messages after a commit that make listeners read Postgres again.
 //!
-//! The API's feed and the workers listen. A lost hint delays a change by a second at most, because
-//! every listener also polls.
+//! The API's feed and the workers listen, and also poll. A lost hint delays a change by up to about
+//! two seconds. A lost [`Hint::HoldBack`] is not made up for.
 
 use std::time::Duration;
 
@@ -35,9 +35,9 @@ pub enum Hint {
     Dependents,
     /// A queue has ready jobs that are not in Redis yet.
     Backlog,
-    /// Jobs are parked until a known moment.
+    /// A gate may be due earlier than before.
     Parked,
-    /// A service wants no requests.
+    /// A hold on a service, to set or to lift.
     HoldBack(HoldBack),
     /// The listener was disconnected for a while, and anything may have changed.
     Reconnected,

@@ -1,8 +1,8 @@
 //! Caps that refuse new jobs once they are reached.
 //!
-//! [`prepare`](super::prepare) checks them before anything is written. Jobs that are accepted at
-//! the same moment do not count towards a cap here, they wait at its gate like all jobs accepted
-//! earlier. Caps that defer jobs are left to the claim.
+//! [`prepare`](super::prepare) checks them before anything is written. Caps count starts, not
+//! accepted jobs. Jobs accepted before a cap is reached wait at its gate. Caps that defer jobs are
+//! left to the claim.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -39,7 +39,7 @@ const BATCH_MAX: i64 = 100;
 const REPLACED: &str = "Replaced by the next run of its schedule.";
 
 /// Fires one batch of due schedules. Returns what to announce, and the time until the next one is
-/// due: zero when there is more to do, `None` when no schedule will ever be due.
+/// due: zero when there is more to do, `None` when no schedule has a next time.
 pub async fn fire_schedules(context: &SubmitContext) -> Result<Done<Option<Duration>>, StoreError> {
     match fire(context, BATCH_MAX).await {
         // One job cannot be written. Firing one schedule at a time finds it without holding up the

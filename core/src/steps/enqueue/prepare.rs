@@ -1,4 +1,4 @@
-//! Prepare: checks and composes every job before anything is written. Pure apart from one load.
+//! Prepare: prefetches rows, then checks and composes every job before anything is written.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -257,7 +257,7 @@ fn check_dependencies(prefetched: &Prefetched, request: &JobRequest) -> Vec<Refu
 fn fingerprint(context: &SubmitContext, request: &JobRequest) -> [u8; 32] {
     let mut text = format!(
         "{:?}|{:?}|{:?}|{:?}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}",
-        // As when the command was optional, so that keys that were used then stay good.
+        // `Some`, so that keys hashed while the command was optional still match.
         Some(request.command),
         request.profile,
         request.proxy,

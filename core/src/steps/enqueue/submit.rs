@@ -42,8 +42,7 @@ pub const KEY_BYTES_MAX: usize = 255;
 pub struct Accepted {
     /// The job.
     pub job: JobId,
-    /// Whether the job already existed, because its idempotency key was used before with the same
-    /// input.
+    /// Whether the job already existed, because the same request used its idempotency key before.
     pub was_duplicate: bool,
 }
 
@@ -168,7 +167,6 @@ async fn give_rounds(
     Ok(())
 }
 
-/// The results for the callers, and what to announce.
 fn to_results(
     prepared: Vec<Result<Vec<NewJob>, Vec<Refusal>>>,
     inserted: Inserted,
@@ -200,8 +198,8 @@ async fn insert(
 ) -> Result<Inserted, StoreError> {
     let jobs: Vec<NewJob> = prepared.iter().flatten().flatten().cloned().collect();
     if !jobs.is_empty() {
-        // One statement is a transaction by itself. If a job already exists, it is this very one:
-        // its COMMIT went unanswered, and the same statement was sent again.
+        // One statement is a transaction by itself. Nothing can conflict, because the ids are new
+        // and these jobs have no idempotency key.
         insert::insert(connection, &jobs).await?;
     }
     let accept = |jobs: &Vec<NewJob>| {
@@ -310,7 +308,7 @@ fn accept_or_conflict(
                 accepted.push(Accepted { job: holder.job, was_duplicate: true });
             }
             _ => {
-                let message = "This key was used with other input. Use a new key for a new job.";
+                let message = "This key was used for a different request. Use a new key for a new job.";
                 let refusal = Refusal::new(RefusalCode::IdempotencyConflict, "idempotencyKey", message);
                 refusals.push(if jobs.len() > 1 {
                     refusal.below(&["jobs", &index.to_string()])

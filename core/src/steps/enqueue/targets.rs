@@ -79,7 +79,6 @@ impl<'a> Named<'a> {
 }
 
 impl Targets {
-    /// Chooses the targets of a job.
     pub(super) fn choose(found: &StoredIngredients, named: Named<'_>, command: Option<&Command>) -> Self {
         let of_profile = |id| found.profiles.get(&id).map(|stored| stored.services.clone());
         Self {
@@ -133,7 +132,6 @@ pub(super) fn check_references(found: &StoredIngredients, named: Named<'_>) -> V
     refusals
 }
 
-/// The refusal of a command that does not exist.
 pub(super) fn no_command() -> Refusal {
     Refusal::not_found("commandId", "command")
 }

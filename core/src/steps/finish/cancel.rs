@@ -1,8 +1,8 @@
 //! Cancel: ends jobs that have not started, and asks the workers of running ones to end them.
 //!
-//! One transaction. A running job is only marked. It ends when its worker has killed its processes
-//! and settled. If the process dies right after, the worker learns of the mark with its next
-//! renewal.
+//! One transaction. A running job only gets a cancel request. It ends when its worker has killed
+//! its processes and settled. If the process dies right after, the worker learns of the request
+//! with its next renewal.
 
 use crate::{
     clock::Time,

@@ -1,4 +1,4 @@
-//! Finish ends attempts, and their jobs with them.
+//! Finish has the steps that end attempts and jobs, and revive finished jobs.
 //!
 //! `settle` applies the outcome of an attempt: the job ends, waits for its next attempt, or goes
 //! back to the queue. `cancel` ends a job that has not started, or asks the worker of a running one

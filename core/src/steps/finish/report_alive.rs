@@ -1,5 +1,4 @@
-//! Report alive: a worker that was declared lost says that it lives and has ended the attempt
-//! itself.
+//! Report alive: a worker that was declared lost reports that it ended the attempt itself.
 //!
 //! One transaction for one attempt, once its processes are gone. The attempt stays LOST, but no
 //! longer counts towards the three that make a job poison. A job that takes its worker down leaves
@@ -10,7 +9,7 @@ use crate::{
     store::{Store, StoreError, commit, workers},
 };
 
-/// For one attempt. Repeating it changes nothing.
+/// Repeating it changes nothing.
 pub async fn report_alive(store: &Store, attempt: AttemptId) -> Result<(), StoreError> {
     let mut transaction = store.begin().await?;
     workers::report_alive(&mut transaction, attempt).await?;

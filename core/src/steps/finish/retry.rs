@@ -1,6 +1,6 @@
 //! Retry: revives finished jobs under the same ids, with fresh attempts and their whole history.
 //!
-//! One transaction for a batch. If the process dies right after, dispatch pushes the references.
+//! One transaction for a batch.
 
 use std::collections::{HashMap, HashSet};
 
@@ -30,7 +30,7 @@ use crate::{
 /// Most jobs of one transaction of [`retry_many`].
 pub const RETRY_BATCH_MAX: usize = 500;
 
-/// Revives one job. The inner error is the refusal.
+/// Revives one job.
 pub async fn retry(store: &Store, job: JobId) -> Result<After, StepError> {
     let refuse = |message: String| Err(StepError::refused(RefusalCode::NotAllowedInState, &["id"], message));
     let mut transaction = store.begin().await?;
@@ -47,7 +47,7 @@ pub async fn retry(store: &Store, job: JobId) -> Result<After, StepError> {
     }
     let plan = Plan::make(&mut transaction, &ended).await?;
     if let Some(needed) = plan.broken {
-        return refuse(format!("The job needs {needed}, which did not succeed. Retry that one first."));
+        return refuse(format!("The job depends on {needed}, which did not succeed. Retry {needed} first."));
     }
     match plan.carry_out(&mut transaction, true).await {
         Ok(()) => {}

@@ -1,7 +1,7 @@
 //! Settle: applies the outcomes of attempts to their jobs, a whole batch in one transaction.
 //!
 //! Fenced by job and attempt: an attempt that no longer holds its job changes nothing. The same
-//! transaction wakes jobs that wait for the freed slots (`limits::wake`), and marks the edges of
+//! transaction wakes jobs that wait for the freed slots (`limits::wake`), and flags the edges of
 //! dependent jobs. If the process dies right after, or the reply is lost, a repeated settle
 //! recognises its own outcome.
 

@@ -18,7 +18,8 @@ use crate::{
     transport::{ReadySet, Redis, RedisError, queue},
 };
 
-/// Most references of one queue and priority in Redis, plus one batch of each API process.
+/// References of one queue and priority that dispatch keeps in Redis. Each API process may add a
+/// group, and earlier rounds may exceed it up to `WINDOW_MAX`.
 pub const WINDOW: usize = 4096;
 /// The window is refilled when it is emptier than this.
 const REFILL_BELOW: usize = WINDOW / 2;

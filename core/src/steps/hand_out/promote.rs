@@ -1,7 +1,6 @@
 //! Promote: makes scheduled jobs ready when their time comes, and expires jobs that start too late.
 //!
-//! A duty of every worker, one batch in one transaction, skipping rows that another has locked. If
-//! the process dies right after, dispatch finds the ready jobs.
+//! A duty of every worker, one batch in one transaction, skipping rows that another has locked.
 
 use std::time::Duration;
 
@@ -22,7 +21,7 @@ use crate::{
 const PROMOTE_BATCH_MAX: i64 = 500;
 
 /// Promotes and expires one batch. Also returns the time until the next job is due: zero when there
-/// may be more to do, `None` when none ever will be.
+/// may be more to do, `None` when no job is scheduled or can expire.
 pub async fn promote(store: &Store) -> Result<Done<Option<Duration>>, StoreError> {
     let mut transaction = store.begin().await?;
     let expired = backlog::expired(&mut transaction, PROMOTE_BATCH_MAX).await?;

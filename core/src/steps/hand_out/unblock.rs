@@ -1,10 +1,10 @@
 //! Unblock: decides blocked jobs when the jobs that they depend on have finished.
 //!
-//! A duty of every worker, hurried by a hint. The statement that ends a job marks its edges to
-//! dependent jobs. One transaction here takes the marks away and decides the dependent jobs: a job
-//! becomes ready or scheduled when all its dependencies have succeeded, and is cancelled with the
-//! first that has not. That may mark further edges for the next round. If the process dies before
-//! the commit, the marks stay.
+//! A duty of every worker, hurried by a hint. The statement that ends a job flags its edges to
+//! dependent jobs. One transaction clears these flags and decides the dependent jobs. A job becomes
+//! ready or scheduled once all dependencies have succeeded, and is cancelled once one ended
+//! otherwise. That may flag further edges for the next round. If the process dies before the
+//! commit, the flags stay.
 
 use crate::{
     job::{

@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// The first pause. Each that follows upon another is twice as long, up to 15 minutes
+/// First pause. A pause that follows soon after another is twice as long, up to 15 minutes
 /// (`limit::observed`).
 pub const PAUSE: Duration = Duration::from_secs(5);
 

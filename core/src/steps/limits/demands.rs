@@ -33,7 +33,6 @@ pub(crate) struct JobDemands {
     pub(crate) proxies: HashMap<JobId, ProxyId>,
 }
 
-/// Loads what these jobs demand.
 pub(crate) async fn load_demands<'a>(
     connection: &mut Connection,
     rows: impl Iterator<Item = &'a (LiveJob, Terms)>,
@@ -119,9 +118,8 @@ impl Proxies {
         Ok(proxies)
     }
 
-    /// The job's own proxy, or one that it has waited for, or its profile's choice. Proxies that
-    /// are down or cooling down come last: first one that the job has waited for, then the one that
-    /// may be tried soonest.
+    /// Returns the job's own proxy, else a usable one that it waited for, else its profile's
+    /// choice. If none is usable, prefers one that it waited for, then the one usable soonest.
     fn pick(&mut self, row: &LiveJob) -> Option<ProxyId> {
         if row.proxy.is_some() {
             return row.proxy;

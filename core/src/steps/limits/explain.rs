@@ -54,8 +54,8 @@ pub async fn explain(store: &Store, jobs: &[JobId]) -> Result<HashMap<JobId, Obs
     Ok(obstacles.collect())
 }
 
-/// The positions of ready jobs in their queues, 1 for the next one. They are exact up to
-/// [`PLACE_MAX`], and any greater number beyond. Leaves out jobs that are parked or not ready.
+/// The positions of ready jobs in their queues, 1 for the next one. Exact up to [`PLACE_MAX`]. Jobs
+/// further back get `PLACE_MAX + 1`. Leaves out jobs that are parked or not ready.
 pub async fn places(store: &Store, jobs: &[JobId]) -> Result<HashMap<JobId, i64>, StoreError> {
     let ahead = backlog::ahead(&mut *store.connection().await?, jobs, PLACE_MAX).await?;
     Ok(ahead.into_iter().map(|(job, ahead)| (job, ahead + 1)).collect())

@@ -11,7 +11,7 @@ use crate::{
     store::{Connection, Store, StoreError, commit, limits::gates, queues::counters},
 };
 
-/// Sets the limit of a queue, or removes it. The inner error lists the refusals.
+/// Sets the limit of a queue, or removes it.
 pub async fn set_queue_limit(
     store: &Store,
     queue: &str,
@@ -54,7 +54,7 @@ pub(crate) async fn below_what_runs(
     let counts = gates::counts(connection, &[key]).await?;
     let running = counts.get(key).copied().unwrap_or_default();
     let message = format!(
-        "{running} jobs of the {} are running. Write {running} or more, or lower it when fewer run.",
+        "{running} jobs of the {} are running. Set it to {running} or more, or lower it once fewer run.",
         noun(key)
     );
     Ok((most < running).then(|| Refusal::invalid("maxConcurrency", message)))

@@ -38,9 +38,8 @@ use crate::{
 
 pub(crate) use recheck::Recheck;
 
-/// How long before its moment a job is woken at the latest, so that its claim is made in time. Jobs
-/// whose moments come within [`AHEAD`] are woken with it: the longer that is, the fewer and larger
-/// are the batches of claims at a gate.
+/// A job is woken about this long before its moment, or earlier, so that its claim is in time. Jobs
+/// due within [`AHEAD`] are woken with it, which makes claim batches fewer and larger.
 const LEAD: Duration = Duration::from_millis(120);
 /// Most jobs that one gate wakes at a time, and most gates of one round.
 const WAKE_MAX: u32 = 500;
@@ -53,14 +52,13 @@ const PAUSE_MIN: Duration = Duration::from_millis(1);
 /// Why waiters are woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Occasion {
-    /// Slots were freed or wakeups forwarded, and at most that many jobs are woken. Any other room
-    /// belongs to jobs that were woken before and have not been claimed yet.
+    /// Slots were freed or wakeups forwarded. Wakes at most `most` jobs, because other room belongs
+    /// to woken jobs that are not claimed yet.
     Freed,
     /// A moment has come or limits have changed.
     Time,
 }
 
-/// What was woken.
 #[derive(Debug, Default)]
 pub(crate) struct Woken {
     pub(crate) ready: Vec<ReadyJob>,
@@ -68,9 +66,8 @@ pub(crate) struct Woken {
     pub(crate) emptied: Vec<GateKey>,
 }
 
-/// How long to wait before waking for a block that ends at `until`. Only a rate limit is woken for
-/// ahead of time, because its claim may be granted ahead. A time that a service asked for is never
-/// anticipated.
+/// Returns the delay until waking for a block that ends at `until`. Only rate limits are woken for
+/// early, because their claims may be granted ahead.
 pub(crate) fn lead(block: &Block, until: Time, now: Time) -> Duration {
     let wait = (until - now).to_std().unwrap_or_default();
     match block {
@@ -96,9 +93,8 @@ pub(crate) async fn wake(
     wake_locked(connection, locked, |key| wanted.get(key).copied().unwrap_or_default(), occasion).await
 }
 
-/// Before attempts commit their end: wakes waiters at the gates where jobs wait for a slot. The
-/// other gates are not locked, so that settles and claims do not queue up for the same lock. The
-/// [`Recheck`] covers what that may miss.
+/// Wakes waiters for slots that the caller's transaction frees. Locks only gates with waiters for a
+/// slot, so that settles and claims do not queue for one lock. [`Recheck`] covers what this misses.
 pub(crate) async fn wake_freed(
     connection: &mut Connection,
     mut freed: HashMap<GateKey, u32>,
@@ -113,8 +109,8 @@ pub(crate) async fn wake_freed(
     Ok((woken, recheck))
 }
 
-/// Wakes the waiters of a gate that was just closed, [`WAKE_MAX`] at most. Some may have another
-/// way, the others are parked again.
+/// Wakes at most [`WAKE_MAX`] waiters of a gate that was just closed. A job that can use another
+/// proxy may pass. The others are parked again.
 pub(crate) async fn wake_all(connection: &mut Connection, key: &GateKey) -> Result<Woken, StoreError> {
     let parked = gates::parked(connection, &[(key, WAKE_MAX)]).await?;
     let jobs: Vec<JobId> = parked.into_iter().map(|(_, job)| job).collect();
@@ -270,7 +266,6 @@ impl Woken {
         after
     }
 
-    /// Jobs with new events.
     pub(crate) fn changed(&self) -> Vec<JobId> {
         self.ready.iter().map(|ready| ready.job).collect()
     }

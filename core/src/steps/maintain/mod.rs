@@ -2,7 +2,7 @@
 //!
 //! `fold_counters` folds appended counters and makes partitions ahead of time. `refresh_statistics`
 //! re-runs ANALYZE when the queue has grown much. `prune` removes jobs, files and history past
-//! their retention. All are duties, each round committed for itself.
+//! their retention. All are duties, in short transactions.
 
 pub mod fold_counters;
 pub mod prune;

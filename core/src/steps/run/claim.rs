@@ -80,7 +80,8 @@ pub async fn claim(
     let (rows, now) = live::lock_with_terms(&mut transaction, &jobs).await?;
     let Some(now) = now else { return Ok(Done::unchanged(vec![Decision::Gone; requests.len()])) };
     let admission = Admission::load(&mut transaction, rows.iter()).await?;
-    // The attempts whose freed slots this claim sees ended before this time.
+    // Not before the gates were locked, so no attempt starts before the one whose slot it takes has
+    // ended.
     let now = admission.at.map_or(now, |locked_at| locked_at.max(now));
     let rows = rows.into_iter().map(|(row, terms)| (row.job, (row, terms))).collect();
     let mut batch = Batch {

@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Asks one worker to drain. Repeating it changes nothing. The inner error is the refusal.
+/// Asks one worker to drain. Repeating it changes nothing.
 pub async fn drain(store: &Store, worker: WorkerId) -> Result<After, StepError> {
     let mut transaction = store.begin().await?;
     let refusal = match workers::drain(&mut transaction, worker).await? {

@@ -1,6 +1,6 @@
 //! Fetch work: reads what granted jobs need to run, with a constant number of queries for a batch.
 //!
-//! Runs right after the claim and only reads. If the process dies, rescue gives the jobs back.
+//! Runs right after the claim and only reads.
 
 use std::{
     collections::{BTreeSet, HashMap},

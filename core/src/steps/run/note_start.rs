@@ -1,6 +1,4 @@
-//! Note start: records what an attempt runs before its process starts, a batch in one transaction.
-//!
-//! If the process dies right after, rescue gives the job back.
+//! Note start: records what an attempt runs while its process starts, a batch in one transaction.
 
 use crate::{
     ids::AttemptId,
@@ -10,8 +8,7 @@ use crate::{
     },
 };
 
-/// Records the attempts and returns those that still hold their job. The others must not start
-/// anything.
+/// Records the attempts and returns those that still hold their job. The caller stops the others.
 pub async fn note_start(store: &Store, starts: &[Start]) -> Result<Vec<AttemptId>, StoreError> {
     let mut transaction = store.begin().await?;
     let held = attempts::note(&mut transaction, starts).await?;

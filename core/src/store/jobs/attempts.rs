@@ -17,7 +17,7 @@ use crate::{
     store::{Connection, StoreError, columns::query_rows, limits::usage, optional_json, to_json},
 };
 
-/// What an attempt runs and through which proxy. Its worker stores this before the process starts.
+/// What an attempt runs and through which proxy. Its worker stores this while the process starts.
 #[derive(Debug, Clone)]
 pub struct Start {
     /// The job.

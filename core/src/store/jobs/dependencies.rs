@@ -114,8 +114,8 @@ pub async fn edges_of(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec
         .collect())
 }
 
-/// Takes the due marks from the edges of jobs that `unblock` has to decide, and returns the jobs.
-/// Takes at most `most` edges, and skips edges that another process has locked.
+/// Clears the due flags of edges of jobs that `unblock` has to decide, and returns the jobs. Takes
+/// at most `most` edges, and skips edges that another process has locked.
 #[tracing::instrument(name = "db.dependencies.take_due", level = "debug", skip_all)]
 pub async fn take_due(connection: &mut Connection, most: i64) -> Result<Vec<JobId>, StoreError> {
     let ids = sqlx::query_scalar!(

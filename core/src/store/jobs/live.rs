@@ -249,9 +249,8 @@ pub async fn look(connection: &mut Connection, jobs: &[JobId]) -> Result<RowsWit
 /// Locks the live rows of jobs that are still held by these attempts, in order of id. Returns these
 /// attempts. Each job is given at most once.
 ///
-/// This is not part of the statement that writes. An UPDATE that meets an older version of a row
-/// than the one that its own statement has locked queues behind the waiters for that lock, and so
-/// behind itself.
+/// Deliberately separate from the write. If one statement locks the newest version of a row but
+/// updates the older one that it sees, the UPDATE queues behind waiters for its own lock.
 #[tracing::instrument(name = "db.live.fence", level = "debug", skip_all)]
 pub async fn fence(
     connection: &mut Connection,

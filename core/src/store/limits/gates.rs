@@ -89,8 +89,7 @@ async fn lock_rows(connection: &mut Connection, keys: &[String]) -> Result<Vec<R
     Ok(rows)
 }
 
-/// Folds the deltas of ended attempts into the counts. No job passes meanwhile, because the gates
-/// are locked.
+/// Adds pending deltas to the counts. No job takes a slot meanwhile, because the gates are locked.
 async fn add_up(connection: &mut Connection, mut rows: Vec<Row>) -> Result<LockedGates, StoreError> {
     if rows.is_empty() {
         return Ok(LockedGates::default());
@@ -260,8 +259,7 @@ pub async fn remove(connection: &mut Connection, key: &GateKey) -> Result<(), St
     Ok(())
 }
 
-/// Makes the waiters of a gate due, by changed limits. Jobs that pass meanwhile do so by the old
-/// limits.
+/// Makes the waiters due under changed limits. Claims under way still apply the old ones.
 #[tracing::instrument(name = "db.gates.relimit", level = "debug", skip_all)]
 pub async fn relimit(connection: &mut Connection, key: &GateKey, limits: &Limits) -> Result<(), StoreError> {
     sqlx::query!(

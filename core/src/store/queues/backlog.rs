@@ -26,8 +26,8 @@ pub struct Backlog {
 /// Marks the first `most` jobs in the backlog of a queue and priority as dispatched, and returns
 /// them. Only jobs of rounds before `before`.
 ///
-/// Locks and writes in one statement, against the advice of `live::fence`. It cannot wait for
-/// itself, because a concurrent change of a row also removes the row from the backlog.
+/// Locks and writes in one statement, against the advice of `live::fence`. That is safe here,
+/// because every concurrent change of the row also takes it out of this set.
 #[tracing::instrument(name = "db.backlog.take", level = "debug", skip_all)]
 pub async fn take(
     connection: &mut Connection,
@@ -74,8 +74,7 @@ pub async fn ahead(
     most: i64,
 ) -> Result<Vec<(JobId, i64)>, StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
-    // The windows bound the number of dispatched jobs. The other legs read at most `most` rows
-    // each.
+    // Each leg returns at most `most` rows. The third may pass over more, which the windows bound.
     let rows = sqlx::query!(
         r#"
         SELECT own.job_id, least($2, (

@@ -46,8 +46,8 @@ pub async fn take_rounds(
     Ok(rounds.collect())
 }
 
-/// Takes rounds, and returns the first one for each lane. Inserts or updates in one INSERT. Unlike
-/// an UPDATE, it never waits for transactions that wait for its own locks.
+/// Takes rounds and returns the first for each lane. A negative count gives rounds back. It is one
+/// INSERT, because an UPDATE may wait for a transaction that waits for its locks.
 async fn take(
     connection: &mut Connection,
     counts: &BTreeMap<&Lane, i64>,
@@ -87,11 +87,11 @@ async fn take(
         .collect())
 }
 
-/// Sets the rounds of jobs that become ready for the first time. Gives the rounds of jobs that end
-/// without having run back to their lanes, which would otherwise fall behind.
+/// Gives rounds to jobs that become ready for the first time. Returns rounds of jobs that end
+/// unstarted, so that their lanes do not fall behind.
 ///
-/// At most once in a transaction: two transactions that take from lanes twice may take from the
-/// same lanes in different orders, and deadlock.
+/// Call it at most once per transaction. Two transactions that each take from lanes twice may use
+/// different orders and deadlock.
 #[tracing::instrument(name = "db.lanes.account", level = "debug", skip_all)]
 pub async fn account(connection: &mut Connection, changes: &mut [Change]) -> Result<(), StoreError> {
     let mut counts: BTreeMap<Lane, i64> = BTreeMap::new();

@@ -1,7 +1,7 @@
 //! Marks: ready jobs whose references are in Redis.
 //!
-//! These statements lock and write at once, against the advice of `live::fence`. They cannot wait
-//! for themselves, because a concurrent change of a row also removes its mark.
+//! These statements lock and write at once, against the advice of `live::fence`. That is safe here,
+//! because every concurrent change of the row also takes it out of this set.
 
 use std::time::Duration;
 

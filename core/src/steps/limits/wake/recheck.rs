@@ -1,9 +1,9 @@
 //! Recheck: looks at gates once more after a commit, and wakes jobs that were parked in vain.
 //!
-//! Two transactions at one gate may miss each other, because neither locks the gate for the other's
-//! sake. A claim parks a job because a slot is taken, while the attempt in that slot ends and sees
-//! no waiter to wake. So both recheck after their own commit, and the one that commits last sees
-//! what the other has written and wakes the job.
+//! Two transactions at one gate may miss each other, because a settle locks no gate without
+//! waiters, and a claim none with waiters. A claim parks a job for lack of a slot while the attempt
+//! in that slot ends and sees no waiter. Each rechecks after its commit, so the later one sees the
+//! other's change and wakes the job.
 //!
 //! If a process dies before its recheck, or Postgres fails,
 //! [`sweep_stranded`](super::sweep_stranded) wakes the job later.
@@ -17,8 +17,8 @@ use crate::{
     store::{Connection, Store, StoreError, commit, limits::gates},
 };
 
-/// Most rechecks in a row. Another one is needed only if a job is parked at the very moment at
-/// which the one before wakes the last waiter.
+/// Most rechecks in a row. Another is needed only if a job is parked while the previous one wakes
+/// the last waiter.
 const RECHECKS_MAX: usize = 3;
 
 /// The gates to recheck after the commit.

@@ -58,13 +58,12 @@ pub(super) struct Admission {
 pub(super) struct Parking {
     pub(super) on: GateKey,
     pub(super) block: Block,
-    /// For people.
     pub(super) reason: String,
 }
 
 impl Admission {
     /// Loads what these locked jobs demand and locks their gates. Jobs that only wait behind others
-    /// lock nothing: thousands of those would make the woken jobs wait for the same locks.
+    /// lock nothing, because thousands of them would hold up the woken jobs.
     pub(super) async fn load<'a>(
         connection: &mut Connection,
         rows: impl Iterator<Item = &'a (LiveJob, Terms)> + Clone,
@@ -112,7 +111,6 @@ impl Admission {
         })
     }
 
-    /// The proxy that a job goes through.
     pub(super) fn proxy(&self, job: JobId) -> Option<ProxyId> {
         self.proxies.get(&job).copied()
     }

@@ -9,7 +9,7 @@ use crate::{
     store::{Connection, StoreError, columns::query_rows, optional_json},
 };
 
-/// Ends jobs, writes their events and counters, and marks the edges of dependent jobs as due.
+/// Ends jobs, writes their events and counters, and flags the edges of dependent jobs as due.
 /// Returns whether there are any.
 pub(super) async fn end(
     connection: &mut Connection,

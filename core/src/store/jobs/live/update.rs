@@ -11,14 +11,14 @@ use crate::{
     store::{Connection, StoreError, array_literal, columns::query_rows},
 };
 
-/// Writes changed rows, their events and counters. The wait of a new attempt is counted by its code
-/// in `job::wait`.
+/// Writes changed rows, their events and counters. Counts how long each new attempt waited, as a
+/// code of `job::wait`.
 ///
 /// `rounds.round` follows the round of the jobs that start, up or down, because jobs may start out
-/// of order and newcomers must not queue behind jobs that were passed over. A job within a lane's
-/// head start does not set it back. A job that becomes ready again is lifted to it, so it does not
-/// set it back either. The update skips a row of `rounds` that another claim has locked, because
-/// both claims have about the same rounds.
+/// of order and newcomers must not queue behind jobs that were passed over. A start within a lane's
+/// head start does not lower it. A job that becomes ready again is raised to it, so it cannot lower
+/// it either. Rows of `rounds` that another claim has locked are skipped, because both claims have
+/// about the same rounds.
 #[expect(clippy::too_many_lines, reason = "one statement, one round trip")]
 pub(super) async fn update(
     connection: &mut Connection,
