@@ -61,8 +61,8 @@ pub enum EnqueueError {
     /// Too many submissions are waiting. Nothing was stored.
     #[error("too many submissions are waiting")]
     Full,
-    /// The process is shutting down. The jobs may have been stored.
-    #[error("the process is shutting down")]
+    /// The reply was lost, by shutdown or a panic. The jobs may have been stored.
+    #[error("no reply to the submission, so the jobs may have been stored")]
     Stopped,
 }
 
@@ -112,12 +112,12 @@ impl fmt::Debug for Enqueuer {
     }
 }
 
-/// Submits that wait for a commit slot, in order.
+/// Submissions that wait for a commit slot, in order.
 #[derive(Default)]
 struct Waiting {
-    /// Submits whose jobs are pushed to Redis at once.
+    /// Pushed to Redis at once.
     pushed: VecDeque<Submission>,
-    /// Submits whose jobs are left to the dispatcher.
+    /// Left to dispatch.
     left: VecDeque<Submission>,
     /// Large submissions, with whether their jobs are pushed to Redis at once.
     large: VecDeque<(Submission, bool)>,

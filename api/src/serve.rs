@@ -167,7 +167,7 @@ async fn prepare(store: &Store, redis: &Redis, limit: Duration) -> anyhow::Resul
         };
         match prepared.await {
             Err(error) if error.is_transient() && Instant::now() < until => {
-                tracing::warn!(%error, "Postgres became unreachable during the migration, trying again");
+                tracing::warn!(%error, "Postgres became unreachable during the migration, retrying");
             }
             done => return Ok(done?),
         }

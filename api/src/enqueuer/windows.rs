@@ -42,7 +42,7 @@ struct Window {
     /// Number of references in Redis at the last count.
     held: [usize; 10],
     counted_at: Option<Instant>,
-    /// Pushed since the last count was requested, and before that since the previous request.
+    /// Pushed since the last count was requested, and between that request and the one before.
     pushed: [usize; 10],
     pushed_before: [usize; 10],
     /// When the last count was requested.

@@ -125,7 +125,7 @@ impl JobEvents {
                 return None;
             }
             if let Err(error) = self.read_on().await {
-                tracing::debug!(job = %self.job, %error, "a job's events could not be read, trying again");
+                tracing::debug!(job = %self.job, %error, "a job's events could not be read, retrying");
                 tokio::time::sleep(RETRY_AFTER).await;
             }
         }

@@ -87,7 +87,7 @@ impl JobLog {
                 Ok(Some(lines)) => return Some(lines),
                 Ok(None) => {}
                 Err(error) => {
-                    tracing::debug!(job = %self.job, %error, "a job's lines could not be read, trying again");
+                    tracing::debug!(job = %self.job, %error, "a job's lines could not be read, retrying");
                     tokio::time::sleep(RETRY_AFTER).await;
                 }
             }

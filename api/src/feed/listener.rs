@@ -28,7 +28,7 @@ pub(super) async fn run(redis: Redis, topics: Arc<Topics>, many: watch::Sender<(
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "could not subscribe to Redis, trying again"
+                    "could not subscribe to Redis, retrying"
                 );
             }
         }

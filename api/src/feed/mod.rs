@@ -6,8 +6,9 @@
 //! followed job. [`watcher`] compares the positions of all followed jobs every second or two, which
 //! bounds the delay of a lost hint. [`tailer`] reads the events of all jobs while any filter is
 //! followed. Each stream reads Postgres after its own cursor ([`job_events`], [`job_log`],
-//! [`jobs_changed`]), many of them in one statement ([`gather`]). Queues and workers are sent as a
-//! whole by a [`board`]. A subscriber that does not read holds at most a bounded queue of batches.
+//! [`jobs_changed`]), many of them in one statement ([`batch_loader`]). Queues and workers are sent
+//! whole by a [`snapshot_feed`]. A subscriber that does not read holds at most a bounded queue of
+//! batches.
 
 mod batch_loader;
 mod changes;

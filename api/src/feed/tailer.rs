@@ -133,7 +133,7 @@ impl Tailer {
         if let Err(error) = self.read().await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "changes of jobs could not be read, trying again"
+                "changes of jobs could not be read, retrying"
             );
         }
         // Let subscriptions join in the meantime.

@@ -30,7 +30,7 @@ pub enum UserErrorCode {
     InUse,
     /// The object changed since the version that the caller read.
     StaleVersion,
-    /// The idempotency key was used before with a different input.
+    /// The idempotency key was used for a different request.
     IdempotencyConflict,
     /// The template does not compose: an unknown variable, a missing input, or a secret where
     /// secrets are not allowed.

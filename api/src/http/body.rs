@@ -16,7 +16,6 @@ const ARRIVAL_MAX: Duration = Duration::from_secs(20);
 /// The status and message for a body that could not be read.
 pub(super) type NoBody = (StatusCode, String);
 
-/// Reads the whole body.
 pub(super) async fn read(body: Body) -> Result<Vec<u8>, NoBody> {
     tokio::time::timeout(ARRIVAL_MAX, collect(body)).await.unwrap_or_else(|_elapsed| {
         Err((

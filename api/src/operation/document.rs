@@ -61,7 +61,6 @@ pub struct Prepared {
     pub name: Option<String>,
 }
 
-/// Parses and checks an operation.
 pub(super) fn prepare(
     mut request: Request,
     access: &Access,

@@ -43,7 +43,7 @@ pub struct Engine<E> {
 }
 
 impl<E: Executor> Engine<E> {
-    /// Creates an engine for this schema, with this authentication gate.
+    /// Creates an engine for this schema and authenticator.
     pub fn new(executor: E, authenticator: Authenticator, with_loaders: WithLoaders) -> Self {
         Self {
             executor,

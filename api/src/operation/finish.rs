@@ -31,7 +31,6 @@ pub fn is_request_error(response: &Response) -> bool {
         && response.errors.iter().all(|error| error.path.is_empty())
 }
 
-/// Completes a response.
 pub(super) fn finish(mut response: Response, id: &RequestId) -> Response {
     if is_request_error(&response) {
         response.errors.truncate(ERRORS_MAX);

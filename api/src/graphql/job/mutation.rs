@@ -184,8 +184,8 @@ async fn enqueue(
         )
         .into()),
         Err(EnqueueError::Stopped) => {
-            let message = "The server is shutting down, and the jobs may or may not have been stored. With \
-                           an idempotencyKey, send the same request again. Otherwise check first.";
+            let message = "The server did not reply, and the jobs may or may not have been stored. With an \
+                           idempotencyKey, send the same request again. Otherwise check first.";
             Err(ApiError::new(Code::Unavailable, message).into())
         }
     }
