@@ -34,7 +34,7 @@ impl<Q, A> Clone for Batcher<Q, A> {
 }
 
 impl<Q: Clone + Send + Sync + 'static, A: Send + 'static> Batcher<Q, A> {
-    /// Starts the actor. `step` takes at most `most` requests and returns their answers in order.
+    /// Starts the actor. `step` takes at most `most` requests and returns their results in order.
     /// At most `concurrency` steps run at once.
     pub(crate) fn start<F, Fut>(name: &'static str, concurrency: usize, most: usize, step: F) -> Self
     where
@@ -120,7 +120,7 @@ where
     loop {
         match step(requests.to_vec()).await {
             Err(error) if error.is_transient() || matches!(error, StoreError::CommitUnknown(_)) => {
-                tracing::warn!(%error, step = name, "a step failed; trying again");
+                tracing::warn!(%error, step = name, "a step failed, retrying");
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(RETRY_AFTER.1);
             }

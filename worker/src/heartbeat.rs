@@ -84,7 +84,6 @@ pub(crate) enum LeaseEvent {
     DrainAsked,
 }
 
-/// The heartbeat's state.
 pub(crate) struct Heartbeat {
     pub(crate) store: Store,
     pub(crate) worker: NewWorker,
@@ -98,7 +97,7 @@ pub(crate) struct Heartbeat {
     /// Requests for a renewal at once, for example after the hint of a cancel.
     pub(crate) renew_now: mpsc::Receiver<()>,
     /// Attempts that Postgres had and this worker did not run, at the last renewal. Most of them
-    /// ended during that renewal. If the next renewal names one again, its claim's answer was lost.
+    /// ended during that renewal. If the next renewal names one again, its claim's reply was lost.
     pub(crate) unknown_before: HashSet<AttemptId>,
 }
 
@@ -108,7 +107,9 @@ impl Heartbeat {
         std::thread::Builder::new().name("heartbeat".into()).spawn(move || {
             match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime.block_on(self.beat()),
-                Err(error) => tracing::error!(%error, "no runtime for the heartbeat: the lease will run out"),
+                Err(error) => {
+                    tracing::error!(%error, "no runtime for the heartbeat, so the lease will run out");
+                }
             }
         })
     }
@@ -116,14 +117,14 @@ impl Heartbeat {
     async fn beat(mut self) {
         loop {
             if self.liveness.is_older_than(self.lease / 2) {
-                tracing::error!("the runtime hangs: the lease is not renewed");
+                tracing::error!("the runtime makes no progress, so the lease is not renewed");
                 tokio::time::sleep(RETRY_AFTER).await;
                 continue;
             }
             let pause = match self.renew().await {
                 Ok(()) => RENEW_EVERY,
                 Err(error) => {
-                    tracing::warn!(%error, "the lease was not renewed; trying again");
+                    tracing::warn!(%error, "the lease was not renewed, retrying");
                     RETRY_AFTER
                 }
             };
@@ -168,7 +169,7 @@ impl Heartbeat {
     /// lease, so everything that runs under the new lease was claimed under the new id. Everything
     /// else is killed or never started.
     async fn begin_again(&mut self) -> Result<(), StoreError> {
-        tracing::error!("the lease was lost: all attempts are stopped");
+        tracing::error!("the lease was lost, stopping all attempts");
         self.running.stop_all(StopReason::Lost);
         let worker = NewWorker { id: callboard::clock::IdSource.make(), ..self.worker.clone() };
         let began = boottime_now();

@@ -84,9 +84,8 @@ impl RunningAttempts {
         }
     }
 
-    /// Stops attempts that Postgres does not have or that were cancelled. `before` are the granted
-    /// attempts from before Postgres was asked. Returns the records of attempts that this worker
-    /// does not run, or not any more.
+    /// Stops cancelled attempts, and attempts of `before` that Postgres does not list. Read
+    /// `before` before asking Postgres. Returns records of attempts that this worker does not run.
     pub(crate) fn reconcile(&self, before: &[AttemptId], records: &[Record]) -> Vec<Record> {
         let recorded: HashSet<AttemptId> = records.iter().map(|record| record.attempt).collect();
         let entries = self.entries();

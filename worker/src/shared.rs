@@ -53,9 +53,7 @@ pub(crate) struct WorkerPaths {
     pub(crate) temp_root: PathBuf,
     /// The Playwright runner's main module.
     pub(crate) runner: PathBuf,
-    /// Node.
     pub(crate) node: PathBuf,
-    /// Chromium.
     pub(crate) chromium: PathBuf,
     /// Chromium's own sandbox.
     pub(crate) sandbox: Sandbox,
@@ -67,7 +65,7 @@ pub(crate) struct WorkerPaths {
     pub(crate) allow_private_targets: bool,
 }
 
-/// The answer to a claim.
+/// The result of a claim.
 #[derive(Debug, Clone)]
 pub(crate) enum Claimed {
     /// The attempt may run.

@@ -110,7 +110,7 @@ pub(crate) async fn run(settings: WorkerSettings) -> anyhow::Result<()> {
 async fn leave(store: &Store, id: WorkerId, lease: Duration) {
     let leaving = async {
         while let Err(error) = renew::leave(store, id).await {
-            tracing::debug!(%error, "could not end the lease; trying again");
+            tracing::debug!(%error, "could not end the lease, retrying");
             tokio::time::sleep(LEAVE_AGAIN_AFTER).await;
         }
     };
@@ -159,7 +159,6 @@ async fn keep_liveness(liveness: Liveness) {
     }
 }
 
-/// Handles the events of the heartbeat.
 async fn handle_lease_events(
     shared: Arc<Shared>,
     mut lease_events: mpsc::Receiver<LeaseEvent>,
@@ -173,20 +172,20 @@ async fn handle_lease_events(
     }
 }
 
-/// Releases attempts whose claim was granted but whose answer never arrived.
+/// Releases attempts whose claim was granted but whose reply never arrived.
 async fn release_unknown(shared: &Shared, records: Vec<Record>) {
     // Concurrently, so that they are settled in one batch.
     let releases = records.into_iter().map(|record| async move {
         let outcome =
-            Outcome::Released { reason: "The worker never received the answer to its claim.".into() };
+            Outcome::Released { reason: "The worker never received the reply to its claim.".into() };
         match shared.settles.ask(Settlement::bare(record.job, record.attempt, outcome)).await {
             Ok(Settled::Done) => {
-                tracing::warn!(job = %record.job, "released an attempt whose claim got no answer");
+                tracing::warn!(job = %record.job, "released an attempt whose claim got no reply");
             }
             // Another worker has claimed the job meanwhile.
             Ok(Settled::Stale) => {}
             Err(error) => {
-                tracing::error!(%error, "could not release an attempt whose claim got no answer");
+                tracing::error!(%error, "could not release an attempt whose claim got no reply");
             }
         }
     });

@@ -56,6 +56,6 @@ async fn reach(address: &str) -> Result<(), String> {
     match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
         Ok(Ok(_connected)) => Ok(()),
         Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("no answer for {} seconds", CONNECT_TIMEOUT.as_secs())),
+        Err(_) => Err(format!("no reply within {} seconds", CONNECT_TIMEOUT.as_secs())),
     }
 }

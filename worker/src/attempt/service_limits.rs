@@ -1,4 +1,4 @@
-//! Brings what services say about their limits to their gates, before the attempt is settled.
+//! Reports what services say about their limits to their gates, before the attempt is settled.
 //!
 //! Also decides whether an attempt failed because a service refused. Such an attempt is throttled:
 //! it does not count, and its job waits for the service. Bodies and headers are not stored.

@@ -33,7 +33,6 @@ pub(super) struct Supervised {
     pub(super) responses: ServiceResponses,
 }
 
-/// Watches one running process.
 pub(super) struct Supervisor<'a> {
     attempt: Attempt<'a>,
     log: &'a Log,

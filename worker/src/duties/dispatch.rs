@@ -9,8 +9,7 @@ use crate::shared::Shared;
 
 /// Pause of refilling while there is a backlog, and while there is none.
 const REFILL_EVERY: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(500));
-/// How often marks are compared with Redis. Whether Redis has lost everything is asked twice as
-/// often.
+/// How often marks are compared with Redis. An emptied Redis is looked for twice as often.
 const COMPARE_EVERY: Duration = Duration::from_millis(500);
 
 /// Hands ready jobs to Redis. Rung when a queue has ready jobs that are not marked yet.
@@ -25,7 +24,7 @@ impl Duty for Refill {
     }
 
     fn failed(&mut self, error: DispatchError) -> Next {
-        tracing::debug!(%error, "dispatch failed; trying again");
+        tracing::debug!(%error, "dispatch failed, retrying");
         Next::About(RETRY_AFTER)
     }
 }
@@ -33,7 +32,7 @@ impl Duty for Refill {
 /// Compares marks with the references in Redis.
 pub(super) struct Compare {
     shared: Arc<Shared>,
-    /// Every other time.
+    /// Whether the next run compares. Every other one does.
     is_due: bool,
 }
 
@@ -66,7 +65,7 @@ impl Duty for Compare {
     }
 
     fn failed(&mut self, error: DispatchError) -> Next {
-        tracing::debug!(%error, "could not compare marks with Redis; trying again");
+        tracing::debug!(%error, "could not compare marks with Redis, retrying");
         Next::About(COMPARE_EVERY / 2)
     }
 }

@@ -33,7 +33,7 @@ pub(super) async fn listen(
                     pass_on(hint, &shared, &identity, &bells, &renew_now);
                 }
             }
-            Err(error) => tracing::debug!(%error, "could not subscribe to hints; trying again"),
+            Err(error) => tracing::debug!(%error, "could not subscribe to hints, retrying"),
         }
         tokio::time::sleep(clock::jittered(RETRY_AFTER)).await;
     }

@@ -22,7 +22,7 @@ impl Duty for Promote {
     }
 
     fn failed(&mut self, error: StoreError) -> Next {
-        tracing::warn!(%error, "could not promote jobs; trying again");
+        tracing::warn!(%error, "could not promote jobs, retrying");
         Next::In(RETRY_AFTER)
     }
 }

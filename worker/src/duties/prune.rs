@@ -57,7 +57,7 @@ impl Duty for Prune {
     }
 
     fn failed(&mut self, error: StoreError) -> Next {
-        tracing::warn!(%error, "could not remove everything that is past its retention; trying again");
+        tracing::warn!(%error, "could not remove everything that is past its retention, retrying");
         Next::About(EVERY)
     }
 }

@@ -22,7 +22,7 @@ impl Duty for FireSchedules {
     }
 
     fn failed(&mut self, error: StoreError) -> Next {
-        tracing::warn!(%error, "could not fire schedules; trying again");
+        tracing::warn!(%error, "could not fire schedules, retrying");
         Next::In(RETRY_AFTER)
     }
 }

@@ -58,7 +58,7 @@ impl Duty for RefreshStatistics {
     }
 
     fn failed(&mut self, error: StoreError) -> Next {
-        tracing::warn!(%error, "could not check the planner's statistics; trying again");
+        tracing::warn!(%error, "could not check the planner's statistics, retrying");
         self.next()
     }
 }

@@ -38,7 +38,7 @@ impl Duty for Sweep {
     }
 
     fn failed(&mut self, error: anyhow::Error) -> Next {
-        tracing::warn!(%error, "could not sweep the temporary root; trying again");
+        tracing::warn!(%error, "could not sweep the temporary root, retrying");
         Next::About(EVERY)
     }
 }

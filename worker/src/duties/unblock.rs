@@ -22,7 +22,7 @@ impl Duty for Unblock {
     }
 
     fn failed(&mut self, error: StoreError) -> Next {
-        tracing::warn!(%error, "could not unblock dependent jobs; trying again");
+        tracing::warn!(%error, "could not unblock dependent jobs, retrying");
         Next::About(EVERY)
     }
 }

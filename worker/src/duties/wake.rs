@@ -34,7 +34,7 @@ impl Duty for WakeDue {
     }
 
     fn failed(&mut self, error: StoreError) -> Next {
-        tracing::warn!(%error, "could not wake parked jobs; trying again");
+        tracing::warn!(%error, "could not wake parked jobs, retrying");
         spread(RETRY_AFTER)
     }
 }
@@ -63,7 +63,7 @@ impl Duty for SweepStranded {
     }
 
     fn failed(&mut self, error: StoreError) -> Next {
-        tracing::warn!(%error, "could not sweep gates with waiters; trying again");
+        tracing::warn!(%error, "could not sweep gates with waiters, retrying");
         Next::About(SWEEP_EVERY)
     }
 }

@@ -11,8 +11,7 @@ use tokio::sync::oneshot;
 use super::{ProfileDirectory, pool_thread::Request, supervisor::TrackedShim};
 use crate::shim::{profile, temporary};
 
-/// How often to try to kill. A try may take seconds, and only uninterruptible processes survive
-/// one.
+/// Number of kill rounds. One may take seconds, and only uninterruptible processes survive it.
 const ROUNDS: usize = 6;
 
 /// How long a shim may take to exit after its socket has closed, in seconds.

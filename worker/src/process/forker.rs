@@ -43,7 +43,6 @@ pub(super) struct IdleShim {
     pub(super) stderr: OwnedFd,
 }
 
-/// The running forker.
 pub(super) struct Forker {
     child: Child,
     socket: OwnedFd,

@@ -31,7 +31,6 @@ pub(super) enum Request {
     Clear(oneshot::Sender<bool>),
 }
 
-/// A forked shim.
 struct Shim {
     pid: Pid,
     handle: Arc<OwnedFd>,
@@ -49,7 +48,6 @@ impl Shim {
     }
 }
 
-/// The state of the pool's thread.
 pub(super) struct PoolThread {
     program: PathBuf,
     forker: Option<Forker>,

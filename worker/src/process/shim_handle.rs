@@ -27,9 +27,8 @@ pub(super) struct ShimHandle {
     all: Arc<ShimHandles>,
 }
 
-/// The number of one of the worker's leases; by default the first. A worker that lost its lease
-/// begins another. Jobs that were claimed under the first must not run under the second, because
-/// other workers may have them by then.
+/// Numbers the worker's leases, from 0. Jobs claimed under one must not run under the next, because
+/// other workers may hold them by then.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeaseNumber(u64);
 
@@ -76,8 +75,8 @@ impl ShimHandles {
         (state.lease == lease.0).then_some(state.deadline)
     }
 
-    /// Sends the new deadline to every running shim. If a shim's socket is full, the shim is
-    /// stopped. When it continues, it finds an old deadline and kills, which is right.
+    /// Sends the new deadline to every running shim. A full socket means a suspended shim. When it
+    /// resumes, it finds an old deadline and kills its tree, as it should.
     pub(super) fn extend(&self, deadline: u64) {
         let mut state = self.state();
         state.deadline = deadline;
