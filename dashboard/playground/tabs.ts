@@ -100,7 +100,7 @@ const pretty = (value: unknown) => JSON.stringify(value, null, 2);
 const JOB = pretty({ jobId: 'job_… from the Enqueue tab' });
 
 export function defaultTabs(commandId: string | null) {
-  const input = { commandId: commandId ?? 'cmd_… from the Commands tab', labels: ['playground'] };
+  const input = { commandId: commandId ?? 'command_… from the Commands tab', labels: ['playground'] };
   return [
     { query: COMMANDS },
     { query: ENQUEUE, variables: pretty({ input }) },
