@@ -2,7 +2,8 @@
 //!
 //! The API checks a spec when it is saved ([`CommandSpec::check`]), and [`compose`] turns it into
 //! what a job runs. A kind is one file that implements [`CommandKind`], one variant of [`Kind`] and
-//! one of [`CommandSpec`]. The worker does not change. Pure: never runs or reads anything.
+//! one of [`CommandSpec`]. The worker changes only if the kind needs a new `Program`. Pure: never
+//! runs or reads anything.
 
 mod allow_list;
 mod composition;

@@ -1,7 +1,7 @@
 //! What a step leaves to do after its commit: references to push and hints to publish.
 //!
 //! Every step returns an [`After`] for its caller to announce, with a value or without ([`Done`]).
-//! If it is lost, polling finds everything but holds, within about two seconds.
+//! If it is not announced, polling finds everything but holds, within about two seconds.
 
 use crate::{
     ids::{JobId, WorkerId},

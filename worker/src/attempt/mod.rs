@@ -1,6 +1,6 @@
 //! The pipeline of one attempt: claim the job, compose its command, run it, settle the outcome.
 //!
-//! This file is the story of one attempt, from top to bottom; the part with a process is in
+//! This file is the story of one attempt, from top to bottom. The part with a process is in
 //! [`run`]. When [`attempt`] returns, nothing of the attempt is left on this machine.
 
 mod artifacts;

@@ -33,7 +33,7 @@ const REASON_CHARS_MAX: usize = 500;
 pub struct JobEnqueuePayload {
     /// The job, durably stored. Null when the input was refused.
     pub job: Option<Job>,
-    /// Whether the idempotency key was used before with the same input. `job` is then the existing
+    /// Whether the idempotency key was used before for the same request. `job` is then the existing
     /// job.
     pub was_duplicate: bool,
     /// Why the input was refused. Empty on success.

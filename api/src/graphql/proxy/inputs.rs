@@ -25,10 +25,10 @@ pub struct ProxyCreateInput {
     /// The password, 1 to 255 bytes without control characters. Only allowed with a user name.
     /// Encrypted at rest and never shown.
     pub password: Option<SecretString>,
-    /// Limits on how often jobs that name the proxy may start, at most 8 with unique names. Default
+    /// Limits on how often jobs that use the proxy may start, at most 8 with unique names. Default
     /// none.
     pub rate_limits: Option<Vec<RateLimitInput>>,
-    /// Maximum number of jobs that name the proxy and run at once, 1 to 1000000. Default no limit.
+    /// Maximum number of jobs that use the proxy and run at once, 1 to 1000000. Default no limit.
     pub max_concurrency: Option<i32>,
 }
 

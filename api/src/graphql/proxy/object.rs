@@ -150,12 +150,12 @@ impl Proxy {
         }
     }
 
-    /// Limits on how often jobs that name the proxy may start, across all workers.
+    /// Limits on how often jobs that use the proxy may start, across all workers.
     async fn rate_limits(&self) -> Vec<RateLimit> {
         rate_limit::rates(&self.0.limits)
     }
 
-    /// Maximum number of jobs that name the proxy and run at once. Null for no limit.
+    /// Maximum number of jobs that use the proxy and run at once. Null for no limit.
     async fn max_concurrency(&self) -> Option<i32> {
         rate_limit::max_concurrency(&self.0.limits)
     }

@@ -33,8 +33,8 @@ pub async fn unblock(store: &Store) -> Result<Done<bool>, StoreError> {
         return Ok(Done::unchanged(false));
     }
     let (rows, now) = live::lock(&mut transaction, &jobs).await?;
-    // Read after the marks were taken. An edge that is closed from now on is marked again, for the
-    // next round.
+    // Read after the flags were cleared. An edge that closes from now on is flagged again, for the
+    // next batch.
     let blocked = dependencies::blocked(&mut transaction, &jobs).await?;
     let (mut changes, mut after) = (Vec::new(), After::default());
     for before in rows {

@@ -3,8 +3,8 @@
 //! The transaction locks the rows of the requested jobs and then their gates. In order of priority,
 //! round and age it makes a [`Decision`] for each job: the job passes all of its gates and starts,
 //! or it is parked at the gate that blocks it, or it is left alone. Jobs and gates are written
-//! once, at the end. After the commit, a recheck wakes jobs that were parked because of something
-//! that changed meanwhile (`limits::wake`).
+//! once, at the end. After the commit, a recheck wakes jobs whose reason for parking has ended
+//! meanwhile (`limits::wake`).
 //!
 //! If the worker dies right after, rescue gives its jobs back. If only the reply is lost, the
 //! worker repeats the claim with the same attempt ids, which it has made itself, and recognises its

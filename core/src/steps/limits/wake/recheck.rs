@@ -1,9 +1,9 @@
 //! Recheck: looks at gates once more after a commit, and wakes jobs that were parked in vain.
 //!
-//! Two transactions at one gate may miss each other, because a settle locks no gate without
-//! waiters, and a claim none with waiters. A claim parks a job for lack of a slot while the attempt
-//! in that slot ends and sees no waiter. Each rechecks after its commit, so the later one sees the
-//! other's change and wakes the job.
+//! Two transactions at one gate may miss each other, because a settle does not lock gates without
+//! waiters, and a claim parks jobs behind waiters without the gate's lock. For example, a claim
+//! parks a job for lack of a slot while the attempt in that slot ends and sees no waiter. Each
+//! rechecks after its commit, so the later one sees the other's change and wakes the job.
 //!
 //! If a process dies before its recheck, or Postgres fails,
 //! [`sweep_stranded`](super::sweep_stranded) wakes the job later.

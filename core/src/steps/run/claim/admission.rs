@@ -1,8 +1,8 @@
 //! Admission: decides which jobs of a claim's batch may start, under the locks of their gates.
 //!
-//! 1. [`Admission::load`] finds the gates that each job must pass, and locks them. A job that was
-//!    not woken must wait behind a gate's waiters whatever else the gate says, so its gates stay
-//!    unlocked.
+//! 1. [`Admission::load`] finds the gates that each job must pass, and locks them. If a gate
+//!    has waiters, a job that was not woken must wait behind them whatever else its gates say, so
+//!    these are not locked for it.
 //! 2. [`Admission::judge`] says when a job may start or which gate blocks it. The claim then calls
 //!    [`Admission::pass`], which takes from all gates of the job, or [`Admission::park`], which
 //!    makes it a waiter of one. Later jobs of the batch see the changed gates.
