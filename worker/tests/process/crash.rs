@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::support::{
-    PATIENCE, Place, alive, descendants, hours, leased, mark, run, seconds, shim_pool, start_to_first_line,
-    stat, surviving, until,
+    ORPHANS, PATIENCE, Place, alive, descendants, hours, leased, mark, run, seconds, shim_pool,
+    start_to_first_line, stat, surviving, until,
 };
 use callboard_worker::process::{
     Ending, ProfileDirectory, RefusalCode, SpawnRequest, StartError, boottime_now,
@@ -60,6 +60,7 @@ async fn worker_process() {
 
 #[tokio::test]
 async fn a_killed_worker_leaves_nothing() {
+    let _orphans = ORPHANS.write().await;
     let (place, mark) = (Place::new(), mark());
     let mut worker = worker(place.path(), &mark, 3600);
     let family = descendants(worker.id().try_into().unwrap());
@@ -73,6 +74,7 @@ async fn a_killed_worker_leaves_nothing() {
 
 #[tokio::test]
 async fn a_worker_killed_together_with_its_shim_leaves_nothing() {
+    let _orphans = ORPHANS.write().await;
     let (place, mark) = (Place::new(), mark());
     let mut worker = worker(place.path(), &mark, 3600);
     let family = descendants(worker.id().try_into().unwrap());
@@ -106,6 +108,7 @@ fn profile(place: &Path) -> ProfileDirectory {
 
 #[tokio::test]
 async fn a_killed_shim_leaves_nothing() {
+    let _orphans = ORPHANS.read().await;
     let (place, mark) = (Place::new(), mark());
     let mut request = place.script(&format!("ln -s nowhere-1 $PROFILE/SingletonLock; {CLINGING}"), &mark);
     request.profile = Some(profile(place.path()));
@@ -126,6 +129,7 @@ async fn a_killed_shim_leaves_nothing() {
 
 #[tokio::test]
 async fn other_attempts_survive_a_killed_shim() {
+    let _orphans = ORPHANS.read().await;
     let (place, other, mark, other_mark) = (Place::new(), Place::new(), mark(), mark());
     let shim_pool = leased(hours(1));
     let bystander = start_to_first_line(&shim_pool, other.script(CLINGING, &other_mark)).await;
@@ -153,6 +157,7 @@ async fn other_attempts_survive_a_killed_shim() {
 
 #[tokio::test]
 async fn a_killed_forker_is_replaced_and_its_shims_go_on() {
+    let _orphans = ORPHANS.read().await;
     let (place, other, mark, other_mark) = (Place::new(), Place::new(), mark(), mark());
     let shim_pool = leased(hours(1));
     let mut running = start_to_first_line(&shim_pool, place.script(CLINGING, &mark)).await;
@@ -174,6 +179,7 @@ async fn a_killed_forker_is_replaced_and_its_shims_go_on() {
 
 #[tokio::test]
 async fn a_forker_killed_together_with_its_shim_leaves_nothing() {
+    let _orphans = ORPHANS.read().await;
     let (place, mark) = (Place::new(), mark());
     let shim_pool = leased(hours(1));
     let mut running = start_to_first_line(&shim_pool, place.script(CLINGING, &mark)).await;
@@ -187,6 +193,7 @@ async fn a_forker_killed_together_with_its_shim_leaves_nothing() {
 
 #[tokio::test]
 async fn a_stopped_shim_is_killed_after_a_timeout() {
+    let _orphans = ORPHANS.read().await;
     let (place, mark) = (Place::new(), mark());
     let mut running = start_to_first_line(shim_pool(), place.script(CLINGING, &mark)).await;
     signal(parent(running.pid), Signal::STOP);
@@ -198,6 +205,7 @@ async fn a_stopped_shim_is_killed_after_a_timeout() {
 
 #[tokio::test]
 async fn dead_idle_shims_are_replaced() {
+    let _orphans = ORPHANS.read().await;
     let shim_pool = leased(hours(1));
     let place = Place::new();
     let mut running = start_to_first_line(&shim_pool, place.script("echo ready; sleep 3600", "")).await;
