@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 use super::{
-    profiles::ProfileRow,
+    profiles::profile_row,
     proxies::{ProxyRow, SealedCredentials},
     services::ServiceRow,
 };
@@ -148,21 +148,8 @@ async fn load_profiles(
     for row in rows {
         let secrets = row.names.into_iter().zip(row.sealed).zip(row.expires);
         let secret = |((name, sealed), expires_at)| StoredSecret { name, sealed, expires_at };
-        let profile = ProfileRow {
-            id: row.id,
-            name: row.name,
-            chrome_profile_path: row.chrome_profile_path,
-            description: row.description,
-            labels: row.labels,
-            environment: row.environment,
-            proxy_selection: row.proxy_selection,
-            caps: row.caps,
-            version: row.version,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-        };
         let stored = StoredProfile {
-            profile: profile.try_into()?,
+            profile: profile_row!(row).try_into()?,
             secrets: secrets.map(secret).collect(),
             services: row.services.into_iter().map(ServiceId::from).collect(),
             proxies: row.proxies.into_iter().map(ProxyId::from).collect(),

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     name_pages::{Counts, NameCursor, NamePage, PAGE_ROWS_MAX},
-    profiles::ProfileRow,
+    profiles::profile_row,
 };
 use crate::{
     clock::Time,
@@ -156,20 +156,7 @@ fn pages<Parent: From<Uuid> + Eq + std::hash::Hash>(
     let mut items: HashMap<Uuid, Vec<Profile>> = HashMap::new();
     for row in rows {
         let parent = row.parent;
-        let profile = ProfileRow {
-            id: row.id,
-            name: row.name,
-            chrome_profile_path: row.chrome_profile_path,
-            description: row.description,
-            labels: row.labels,
-            environment: row.environment,
-            proxy_selection: row.proxy_selection,
-            caps: row.caps,
-            version: row.version,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-        };
-        items.entry(parent).or_default().push(profile.try_into()?);
+        items.entry(parent).or_default().push(profile_row!(row).try_into()?);
     }
     let page = |count: ParentCounts| {
         let found = items.remove(&count.parent).unwrap_or_default();

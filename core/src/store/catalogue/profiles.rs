@@ -53,6 +53,26 @@ pub(super) struct ProfileRow {
     pub(super) updated_at: Time,
 }
 
+/// The profile in a row that has other columns as well.
+macro_rules! profile_row {
+    ($row:ident) => {
+        $crate::store::catalogue::profiles::ProfileRow {
+            id: $row.id,
+            name: $row.name,
+            chrome_profile_path: $row.chrome_profile_path,
+            description: $row.description,
+            labels: $row.labels,
+            environment: $row.environment,
+            proxy_selection: $row.proxy_selection,
+            caps: $row.caps,
+            version: $row.version,
+            created_at: $row.created_at,
+            updated_at: $row.updated_at,
+        }
+    };
+}
+pub(super) use profile_row;
+
 impl TryFrom<ProfileRow> for Profile {
     type Error = StoreError;
 
