@@ -17,20 +17,21 @@ use callboard::{
     recipes::Recipes,
     secret::Keyring,
     steps::enqueue::context::SubmitContext,
-    store::{Planning, Store, StoreError},
+    store::{Planning, Store},
     transport::Redis,
 };
 use callboard_api::{
-    auth::{Authenticate, Authenticator, Caller, KeyHash, Role},
+    auth::Authenticator,
     endpoint::Endpoint,
     graphql::{job::JobContext, loaders, proxy::ProxyProbe, roots},
     operation::Engine,
     origin::Origins,
 };
 use callboard_test_support::{Database, redis_prefix, redis_url};
-use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
+
+use crate::keys::Keys;
 
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
@@ -41,19 +42,6 @@ pub(crate) struct TestApi {
     /// All response bodies so far.
     returned: Mutex<String>,
     _database: Database,
-}
-
-/// Accepts one key per role.
-struct Keys;
-
-impl Authenticate for Keys {
-    fn authenticate(&self, key: KeyHash) -> BoxFuture<'_, Result<Option<Caller>, StoreError>> {
-        let roles = [("cb_viewer", Role::Viewer), ("cb_operator", Role::Operator), ("cb_admin", Role::Admin)];
-        let found = roles.into_iter().find(|(text, _)| KeyHash::of(text) == key);
-        let caller =
-            found.map(|(name, role)| Caller { name: name.into(), role, key: None, expires_at: None });
-        Box::pin(std::future::ready(Ok(caller)))
-    }
 }
 
 impl TestApi {

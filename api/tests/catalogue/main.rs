@@ -10,6 +10,7 @@ mod batching;
 mod checks;
 mod commands;
 mod jobs;
+mod keys;
 mod pages;
 mod preview;
 mod profiles;

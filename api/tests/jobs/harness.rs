@@ -32,7 +32,7 @@ use callboard::{
         },
     },
     store::{
-        Planning, Store, StoreError,
+        Planning, Store,
         jobs::{
             artifacts::ArtifactRecord,
             attempts::ExitRecord,
@@ -45,19 +45,18 @@ use callboard::{
 };
 use callboard_api::{
     artifacts::ArtifactUrls,
-    auth::{Authenticate, Authenticator, Caller, KeyHash, Role},
+    auth::Authenticator,
     endpoint::Endpoint,
     graphql::{job::JobContext, loaders, roots},
     operation::Engine,
     origin::Origins,
 };
 use callboard_test_support::{Database, redis_prefix, redis_url};
-use futures::future::BoxFuture;
 use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use crate::client::Subscription;
+use crate::{client::Subscription, keys::Keys};
 
 const MASTER_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
@@ -75,19 +74,6 @@ pub(crate) struct Harness {
 impl Drop for Harness {
     fn drop(&mut self) {
         self.server_task.abort();
-    }
-}
-
-/// Accepts one key per role.
-struct Keys;
-
-impl Authenticate for Keys {
-    fn authenticate(&self, key: KeyHash) -> BoxFuture<'_, Result<Option<Caller>, StoreError>> {
-        let roles = [("cb_viewer", Role::Viewer), ("cb_operator", Role::Operator), ("cb_admin", Role::Admin)];
-        let found = roles.into_iter().find(|(text, _)| KeyHash::of(text) == key);
-        let caller =
-            found.map(|(name, role)| Caller { name: name.into(), role, key: None, expires_at: None });
-        Box::pin(std::future::ready(Ok(caller)))
     }
 }
 

@@ -17,6 +17,8 @@ mod dependencies;
 mod enqueue;
 mod events;
 mod harness;
+#[path = "../catalogue/keys.rs"]
+mod keys;
 mod lists;
 mod log;
 mod lost_hints;
