@@ -4,7 +4,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 
 use crate::support::{
-    ORPHANS, PATIENCE, Place, alive, hours, leased, mark, run, shim_pool, start_to_first_line, stat, until,
+    PATIENCE, Place, alive, hours, leased, mark, run, shim_pool, start_to_first_line, stat, until,
 };
 use callboard_worker::process::{Ending, ProfileDirectory, RefusalCode, RunAs, StartError};
 use rustix::process::{Pid, Signal, kill_process};
@@ -59,7 +59,6 @@ async fn the_whole_tree_inherits_the_lock() {
 
 #[tokio::test]
 async fn the_lock_lives_as_long_as_any_process_of_the_tree() {
-    let _orphans = ORPHANS.read().await;
     let (place, other, mark) = (Place::new(), Place::new(), mark());
     let shim_pool = leased(hours(1));
     let mut first = place.script("(setsid sleep $1 >/dev/null 2>&1 &); echo ready; sleep $1", &mark);

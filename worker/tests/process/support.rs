@@ -9,15 +9,9 @@ use callboard_worker::process::{
     Exit, LeaseNumber, ResourceLimits, RunAs, Running, Settings, ShimPool, SpawnRequest, boottime_now,
 };
 use tokio::io::AsyncReadExt;
-use tokio::sync::RwLock;
 
 /// Longer than anything takes on a busy machine; a test that waits this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Keeps apart the tests that kill a worker (write) and those that kill a shim (read). The forker
-/// of a killed worker becomes a child of this process, and a pool that clears up after a killed
-/// shim kills every child that it does not know.
-pub(crate) static ORPHANS: RwLock<()> = RwLock::const_new(());
 
 pub(crate) fn hours(number: u64) -> u64 {
     number * 3_600_000_000_000
