@@ -3,7 +3,7 @@
 //! * Ring 0 is pure (no async, no SQL, no Redis): what a job is and what may happen to it. [`ids`],
 //!   [`clock`], [`duration`], [`secret`], [`name`], [`refusal`], [`policy`], [`patch`], [`limit`],
 //!   [`schedule`], [`profile`], [`service`], [`proxy`], [`command_kind`], [`compose`], [`command`],
-//!   [`job`], [`mutant`].
+//!   [`job`], [`mutant`], [`text`].
 //! * Ring 1 is the world: [`settings`], [`startup`], [`telemetry`], [`store`] (the only place with
 //!   SQL) and [`transport`] (Redis and apalis).
 //! * Ring 2 holds the verbs, each in one transaction: [`steps`] of a job's life, and [`catalogue`]
@@ -30,6 +30,7 @@ pub mod refusal;
 pub mod schedule;
 pub mod secret;
 pub mod service;
+pub mod text;
 
 pub mod catalogue;
 pub mod recipes;

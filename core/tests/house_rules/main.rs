@@ -150,6 +150,7 @@ const RINGS: [&[&str]; 3] = [
         "schedule",
         "secret",
         "service",
+        "text",
     ],
     &["settings", "startup", "store", "telemetry", "transport"],
     &["catalogue", "recipes", "steps"],
