@@ -1,7 +1,7 @@
 //! Callboard's core: everything that the API and the workers share, in three rings.
 //!
 //! * Ring 0 is pure (no async, no SQL, no Redis): what a job is and what may happen to it. [`ids`],
-//!   [`clock`], [`duration`], [`secret`], [`name`], [`refusal`], [`policy`], [`patch`], [`limit`],
+//!   [`bounds`], [`clock`], [`duration`], [`secret`], [`name`], [`refusal`], [`policy`], [`patch`], [`limit`],
 //!   [`schedule`], [`profile`], [`service`], [`proxy`], [`command_kind`], [`compose`], [`command`],
 //!   [`job`], [`mutant`], [`text`].
 //! * Ring 1 is the world: [`settings`], [`startup`], [`telemetry`], [`store`] (the only place with
@@ -11,6 +11,7 @@
 //!
 //! Imports point inwards only, which `tests/house_rules` checks.
 
+pub mod bounds;
 pub mod cache;
 pub mod clock;
 pub mod command;

@@ -44,7 +44,7 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
         ("succeeded", Outcome::Succeeded { result: serde_json::Value::Null }),
         ("failed", failed(true)),
         ("failed, not retryable", failed(false)),
-        ("timed out", Outcome::TimedOut),
+        ("timed out", Outcome::TimedOut { said: None }),
         ("cancelled", Outcome::Cancelled),
         ("lost", Outcome::Lost),
         ("released", Outcome::Released { reason: "drained".into() }),

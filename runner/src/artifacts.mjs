@@ -1,16 +1,24 @@
 /**
  * Writes artifacts into the artifacts directory and announces them.
  *
- * A file is complete before its event is sent, and a name is used once per run. Never writes
+ * A file is complete before its event is sent, and a name is used once per run. What does not fit
+ * the bounds is an error to the caller, because the worker would not keep the file. Never writes
  * outside the artifacts directory, and never puts a secret into a file name.
  */
 import fs from 'node:fs/promises';
 import path from 'node:path';
+import { BOUNDS, cut } from './bounds.mjs';
+import { certain } from './failure.mjs';
 
-const MAX_NAME_CHARS = 128;
-const MAX_ARTIFACTS = 1000;
-/** Largest artifact that a script may write, in bytes. */
-const MAX_BYTES = 256 * 1024 * 1024;
+/** Longer ends of a name, in characters, are no extension. */
+const MAX_EXTENSION_CHARS = 16;
+/**
+ * What a name may not hold: separators of paths, what Windows refuses, and what cannot be seen.
+ * U+200C and U+200D are kept, because Persian and Hindi words and many emoji are spelled with them.
+ */
+const NOT_IN_NAMES = /(?![\u200c\u200d])[/\\<>:"|?*\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+/** A content type as RFC 9110 writes it, with parameters or without. */
+const CONTENT_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+ *(;[\x20-\x7e]*)?$/;
 
 /** @type {Record<string, string>} */
 const CONTENT_TYPES = {
@@ -34,8 +42,8 @@ const CONTENT_TYPES = {
  * @typedef {object} Artifacts
  * @property {(name: string, content: string | Uint8Array | ArrayBuffer, contentType?: string) =>
  *   Promise<string>} write
- * @property {(name: string, file: string) => Promise<string>} adopt moves a finished file into the
- *   directory
+ * @property {(name: string, file: string) => Promise<string>} adopt moves a finished recording into
+ *   the directory
  * @property {() => Promise<void>} settled resolves when every write begun so far has ended
  */
 
@@ -46,23 +54,36 @@ const CONTENT_TYPES = {
  * @returns {Artifacts}
  */
 export function createArtifacts(directory, events, mask) {
+  /** @type {Set<string>} */
   const used = new Set();
+  const counts = { artifacts: 0, recordings: 0 };
+  let parts = 0;
   /** @type {Set<Promise<unknown>>} */
   const pending = new Set();
 
   /**
-   * @param {string} name
-   * @param {string | undefined} contentType
+   * @param {'artifacts' | 'recordings'} kind
+   * @param {unknown} wanted
+   * @param {unknown} contentType
    * @param {(part: string) => Promise<void>} produce writes the temporary file
    */
-  const publish = async (name, contentType, produce) => {
-    const unique = reserve(name, used, mask);
-    const file = path.join(directory, unique);
-    await fs.mkdir(directory, { recursive: true });
-    const part = path.join(directory, `.${unique}.part`);
-    await produce(part);
-    await fs.rename(part, file);
-    const type = contentType ?? CONTENT_TYPES[path.extname(unique).toLowerCase()] ?? 'application/octet-stream';
+  const publish = async (kind, wanted, contentType, produce) => {
+    const name = cleanName(wanted, mask);
+    const type = contentType ?? CONTENT_TYPES[path.extname(name).toLowerCase()] ?? 'application/octet-stream';
+    checkContentType(type);
+    if (counts[kind] >= BOUNDS[kind]) throw tooMany(kind, name);
+    counts[kind] += 1;
+    const unique = reserve(name, used);
+    const part = path.join(directory, `.part-${parts += 1}`);
+    try {
+      await fs.mkdir(directory, { recursive: true });
+      await produce(part);
+      await fs.rename(part, path.join(directory, unique));
+    } catch (error) {
+      counts[kind] -= 1;
+      used.delete(identity(unique));
+      throw error;
+    }
     events.emit('artifact', { name: unique, contentType: type, path: unique });
     return unique;
   };
@@ -78,12 +99,15 @@ export function createArtifacts(directory, events, mask) {
     write(name, content, contentType) {
       return tracked((async () => {
         const bytes = toBytes(content);
-        if (bytes.length > MAX_BYTES) throw new RangeError(`artifact ${name} is larger than ${MAX_BYTES} bytes`);
-        return publish(name, contentType, (part) => fs.writeFile(part, bytes));
+        checkSize(bytes.length);
+        return publish('artifacts', name, contentType, (part) => fs.writeFile(part, bytes));
       })());
     },
     adopt(name, file) {
-      return tracked(publish(name, undefined, (part) => move(file, part)));
+      return tracked((async () => {
+        checkSize((await fs.stat(file)).size);
+        return publish('recordings', name, undefined, (part) => move(file, part));
+      })());
     },
     async settled() {
       await Promise.allSettled(pending);
@@ -92,22 +116,68 @@ export function createArtifacts(directory, events, mask) {
 }
 
 /**
- * Returns a plain file name that no other artifact of the run has.
+ * Returns the name as a plain file name. Letters of every script stay as they are.
  * @param {unknown} wanted
- * @param {Set<string>} used
  * @param {import('./mask.mjs').Mask} mask
  */
-function reserve(wanted, used, mask) {
-  if (typeof wanted !== 'string' || wanted === '') throw new TypeError('an artifact name must be a non-empty string');
-  if (used.size >= MAX_ARTIFACTS) throw new RangeError(`a run may keep at most ${MAX_ARTIFACTS} artifacts`);
-  const clean = mask(wanted).replace(/[^\p{L}\p{N}._ -]/gu, '_').replace(/^\.+/, '_');
-  const extension = path.extname(clean).slice(0, 16);
-  const stem = clean.slice(0, clean.length - path.extname(clean).length).slice(0, MAX_NAME_CHARS - 32) || '_';
-  let name = `${stem}${extension}`;
-  // Some file systems ignore case.
-  for (let n = 2; used.has(name.toLowerCase()); n += 1) name = `${stem}-${n}${extension}`;
-  used.add(name.toLowerCase());
+function cleanName(wanted, mask) {
+  if (typeof wanted !== 'string' || wanted === '') {
+    throw certain(new TypeError('an artifact name must be a non-empty string'));
+  }
+  const name = mask(wanted.toWellFormed()).replace(NOT_IN_NAMES, '_').replace(/^\.+/, '_');
+  const bytes = Buffer.byteLength(name);
+  if (bytes > BOUNDS.artifactNameBytes) {
+    throw certain(new RangeError(`the artifact name ${cut(name, 40)}... has ${bytes} bytes of UTF-8. `
+      + `A name may have at most ${BOUNDS.artifactNameBytes}.`));
+  }
   return name;
+}
+
+/** @param {unknown} type */
+function checkContentType(type) {
+  if (typeof type !== 'string' || !CONTENT_TYPE.test(type)) {
+    throw certain(new TypeError('the content type of an artifact must be text like text/csv or text/plain; charset=utf-8'));
+  }
+  if (type.length > BOUNDS.contentTypeBytes) {
+    throw certain(new RangeError(`the content type of an artifact has ${type.length} bytes. `
+      + `It may have at most ${BOUNDS.contentTypeBytes}.`));
+  }
+}
+
+/** @param {number} bytes */
+function checkSize(bytes) {
+  if (bytes <= BOUNDS.artifactBytes) return;
+  throw certain(new RangeError(`an artifact of ${bytes} bytes is too large. It may have at most ${BOUNDS.artifactBytes}.`));
+}
+
+/** @param {'artifacts' | 'recordings'} kind @param {string} name */
+function tooMany(kind, name) {
+  const what = kind === 'artifacts' ? 'a script' : 'the recordings of a run';
+  return certain(new RangeError(`the artifact ${name} was not kept: ${what} may keep at most ${BOUNDS[kind]} files`));
+}
+
+/**
+ * Returns the name, with a number if another artifact of the run has it.
+ * @param {string} wanted
+ * @param {Set<string>} used
+ */
+function reserve(wanted, used) {
+  const end = path.extname(wanted);
+  const extension = end.length <= MAX_EXTENSION_CHARS ? end : '';
+  const stem = wanted.slice(0, wanted.length - extension.length);
+  let name = wanted;
+  for (let n = 2; used.has(identity(name)); n += 1) {
+    const rest = `-${n}${extension}`;
+    const room = BOUNDS.artifactNameBytes - Buffer.byteLength(rest);
+    name = `${cut(stem, room, (character) => Buffer.byteLength(character))}${rest}`;
+  }
+  used.add(identity(name));
+  return name;
+}
+
+/** Some file systems ignore case, or take two spellings of a letter for one. @param {string} name */
+function identity(name) {
+  return name.normalize('NFC').toLowerCase();
 }
 
 /** @param {string | Uint8Array | ArrayBuffer} content */
@@ -115,7 +185,7 @@ function toBytes(content) {
   if (typeof content === 'string') return Buffer.from(content);
   if (content instanceof ArrayBuffer) return Buffer.from(content);
   if (ArrayBuffer.isView(content)) return Buffer.from(content.buffer, content.byteOffset, content.byteLength);
-  throw new TypeError('an artifact must be a string or bytes');
+  throw certain(new TypeError('an artifact must be a string or bytes'));
 }
 
 /** @param {string} from @param {string} to */

@@ -9,14 +9,23 @@ import { Console } from 'node:console';
 import { Writable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 
-/** Longest line kept, in characters, more than an event holds. The rest of the line is dropped. */
-const MAX_LINE_CHARS = 64 * 1024;
+/**
+ * Longest line without an end that is held back, in UTF-16 units. A longer one is told in pieces,
+ * which the event cuts to its own bound.
+ */
+const MAX_HELD_CHARS = 64 * 1024;
+/** How long text without a line end is held back, in milliseconds. */
+const HOLD_MS = 1000;
 
-/** @param {import('./events.mjs').Events} events */
+/**
+ * @param {import('./events.mjs').Events} events
+ * @returns {() => void} tells what has no line end yet
+ */
 export function captureConsole(events) {
   /** @param {string} level */
   const lines = (level) => lineWriter((text) => events.emit('log', { level, text }));
-  const [debug, info, warn, error] = ['debug', 'info', 'warn', 'error'].map(lines);
+  const writers = ['debug', 'info', 'warn', 'error'].map(lines);
+  const [debug, info, warn, error] = writers.map(({ stream }) => stream);
   const plain = { colorMode: false };
   const console = new Console({ stdout: info, stderr: error, ...plain });
   const asWarning = new Console({ stdout: warn, stderr: warn, ...plain });
@@ -29,19 +38,31 @@ export function captureConsole(events) {
   // process.stdout itself cannot be replaced, but its write method can.
   process.stdout.write = /** @type {any} */ (info.write.bind(info));
   process.stderr.write = /** @type {any} */ (error.write.bind(error));
+  return () => writers.forEach(({ flush }) => flush());
 }
 
 /** @param {(line: string) => void} onLine */
 function lineWriter(onLine) {
   const decoder = new StringDecoder('utf8');
-  let partial = '';
-  return new Writable({
+  let held = '';
+  /** @type {NodeJS.Timeout | undefined} */
+  let timer;
+  const flush = () => {
+    clearTimeout(timer);
+    timer = undefined;
+    if (held !== '') onLine(held);
+    held = '';
+  };
+  const stream = new Writable({
     decodeStrings: true,
     write(chunk, _encoding, done) {
-      const parts = (partial + decoder.write(chunk)).split('\n');
-      partial = (parts.pop() ?? '').slice(0, MAX_LINE_CHARS);
+      const parts = (held + decoder.write(chunk)).split('\n');
+      held = parts.pop() ?? '';
       parts.forEach(onLine);
+      if (held.length > MAX_HELD_CHARS) flush();
+      if (held !== '') timer ??= setTimeout(flush, HOLD_MS).unref();
       done();
     },
   });
+  return { stream, flush };
 }

@@ -1,16 +1,16 @@
 /**
  * Writes the protocol to stdout: one JSON object per line, in order, without delay.
  *
- * Writes are synchronous, so that the last event is out before the process exits. Never writes a
- * secret, half a line, or anything after the run's last event, and never throws.
+ * This is the border of the run: whatever a script or a page hands over becomes well-formed text
+ * here, and fits the bounds. Writes are synchronous, so that the last event is out before the
+ * process exits. Never writes a secret, half a line, or anything after the run's last event, and
+ * never throws.
  */
 import fs from 'node:fs';
-import { maskDeep } from './mask.mjs';
+import { BOUNDS, cutBytesWithNote, cutWithNote } from './bounds.mjs';
 
 export const PROTOCOL_VERSION = 1;
 
-/** Longest text in an event, in characters. */
-const MAX_TEXT_CHARS = 16 * 1024;
 /** A reader that reads nothing for this long counts as dead, in milliseconds. */
 const MAX_STALL_MS = 30_000;
 
@@ -34,12 +34,12 @@ export function createEvents(fd, onBroken) {
   /** @type {Events['emit']} */
   const emit = (type, fields = {}) => {
     if (closed) return;
-    const masked = maskDeep(fields, mask);
-    // Cut after masking, because half a secret is not recognised. A result has its own limit and
-    // must stay valid.
-    if (type !== 'result') for (const key of Object.keys(masked)) masked[key] = boundedText(masked[key]);
-    const line = JSON.stringify({ v: PROTOCOL_VERSION, type, ...masked });
-    const error = writeLine(fd, `${line}\n`);
+    // Cut after masking, because half a secret is not recognised.
+    const outward = bounded(type, wellFormed(fields, mask));
+    const line = JSON.stringify({ v: PROTOCOL_VERSION, type, ...outward });
+    // The line break before the event ends what a child process of the script may have written to
+    // the same pipe without one. Readers skip empty lines.
+    const error = writeLine(fd, `\n${line}\n`);
     if (!error) return;
     closed = true;
     onBroken(error);
@@ -89,11 +89,40 @@ function pause(milliseconds) {
 }
 
 /**
+ * Returns a copy of a JSON value in which every string and every key is well-formed: half a
+ * surrogate pair, which neither UTF-8 nor JSON readers take, becomes U+FFFD. Strings are masked and
+ * keys are not, because a result must keep its shape.
  * @param {any} value
- * @returns {any} a string cut to the limit of one event, with a note of the cut; any other value as
- *   it is
+ * @param {import('./mask.mjs').Mask} [mask]
+ * @returns {any}
  */
-function boundedText(value) {
-  if (typeof value !== 'string' || value.length <= MAX_TEXT_CHARS) return value;
-  return `${value.slice(0, MAX_TEXT_CHARS)}... (${value.length - MAX_TEXT_CHARS} more characters)`;
+export function wellFormed(value, mask = (text) => text) {
+  if (typeof value === 'string') return mask(value.toWellFormed());
+  if (Array.isArray(value)) return value.map((item) => wellFormed(item, mask));
+  if (value === null || typeof value !== 'object') return value;
+  const copy = Object.create(null);
+  for (const [key, item] of Object.entries(value)) {
+    let name = key.toWellFormed();
+    // Two keys that differ only in what is ill-formed stay two.
+    if (name !== key) while (name in copy || Object.hasOwn(value, name)) name += '\u{FFFD}';
+    copy[name] = wellFormed(item, mask);
+  }
+  return copy;
+}
+
+/**
+ * Returns the fields with their texts cut to the bounds of the event. A result has a bound of its
+ * own, which run.mjs checks, because half of it would be another result.
+ * @param {string} type
+ * @param {Record<string, any>} fields
+ * @returns {Record<string, any>}
+ */
+function bounded(type, fields) {
+  if (type === 'result') return fields;
+  for (const [key, value] of Object.entries(fields)) {
+    if (typeof value !== 'string') continue;
+    if (type === 'failure') fields[key] = cutBytesWithNote(value, BOUNDS.failureMessageBytes);
+    else fields[key] = cutWithNote(value, type === 'progress' ? BOUNDS.progressCharacters : BOUNDS.textCharacters);
+  }
+  return fields;
 }

@@ -7,7 +7,7 @@
  */
 
 import { fileURLToPath } from 'node:url';
-import { inspect } from 'node:util';
+import { inspect, types } from 'node:util';
 
 /** @type {Record<string, { exit: number, retryable: boolean }>} */
 const CODES = {
@@ -15,8 +15,9 @@ const CODES = {
   SCRIPT_SYNTAX: { exit: 1, retryable: false },
   SCRIPT_NO_EXPORT: { exit: 1, retryable: false },
   SCRIPT_ERROR: { exit: 1, retryable: true },
-  RESULT_NOT_JSON: { exit: 1, retryable: true },
-  RESULT_TOO_LARGE: { exit: 1, retryable: true },
+  RESULT_NOT_JSON: { exit: 1, retryable: false },
+  RESULT_TOO_LARGE: { exit: 1, retryable: false },
+  RESULT_TOO_DEEP: { exit: 1, retryable: false },
   NAVIGATION: { exit: 1, retryable: true },
   PROXY: { exit: 1, retryable: true },
   BROWSER_LAUNCH: { exit: 71, retryable: true },
@@ -44,13 +45,42 @@ export class Failure extends Error {
   }
 }
 
+/** What a script looks like, for people who brought one from elsewhere. */
+export const SCRIPT_FORM = 'A script is an ES module that exports a function: '
+  + '`export default async ({ page, context, input }) => { ... }`. The browser is open when it is called, and it may '
+  + "import only Node's built-in modules: `import fs from 'node:fs'`.";
+
+/** Longest chain of errors that is told: an error, its causes, and the errors that it gathers. */
+const MAX_ERRORS_TOLD = 20;
+
+// Playwright begins a message with the call: "page.goto: net::ERR_...". Without it, the text is the
+// script's own and says nothing about the browser.
+const CALL = String.raw`[\w$]+\.[\w$]+: `;
 // Chromium's own names for errors between it and the proxy. The second kind is the proxy's fault
 // only when there is a proxy, because a site may ask for a password too.
-const PROXY_ERROR = /net::ERR_(PROXY|TUNNEL|SOCKS|HTTPS_PROXY|MANDATORY_PROXY|NO_SUPPORTED_PROXIES|UNEXPECTED_PROXY)\w*/;
-const CREDENTIALS_ERROR = /net::ERR_INVALID_AUTH_CREDENTIALS/;
-const NETWORK_ERROR = /net::ERR_\w+/;
+const PROXY_ERROR = new RegExp(`${CALL}net::ERR_(PROXY|TUNNEL|SOCKS|HTTPS_PROXY|MANDATORY_PROXY|NO_SUPPORTED_PROXIES|UNEXPECTED_PROXY|INVALID_AUTH_CREDENTIALS)`);
+const NETWORK_ERROR = new RegExp(`${CALL}net::ERR_\\w+`);
 const CONNECT_ERROR = /\b(ECONNREFUSED|ECONNRESET|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND)\b|Proxy connection ended/;
-const CRASH_ERROR = /\b(Page|Target) crashed\b/;
+const CRASH_ERROR = new RegExp(`${CALL}(Page|Target) crashed\\b`);
+/** What CommonJS modules have and ES modules do not. */
+const COMMON_JS = /^(require|module|exports|__dirname|__filename) is not defined/;
+/** Node's codes for a module that is not there, with import and with require. */
+export const MODULE_MISSING = ['ERR_MODULE_NOT_FOUND', 'ERR_UNSUPPORTED_DIR_IMPORT', 'ERR_UNKNOWN_BUILTIN_MODULE', 'MODULE_NOT_FOUND'];
+
+/** @type {WeakSet<object>} */
+const certainErrors = new WeakSet();
+
+/**
+ * Marks an error that every further attempt would meet, so that the job is not retried because of
+ * it.
+ * @template {Error} E
+ * @param {E} error
+ * @returns {E}
+ */
+export function certain(error) {
+  certainErrors.add(error);
+  return error;
+}
 
 /**
  * Turns any value that a script threw into a failure.
@@ -59,40 +89,126 @@ const CRASH_ERROR = /\b(Page|Target) crashed\b/;
  * @returns {Failure}
  */
 export function fromScriptError(error, { proxyServer, scriptUrl }) {
-  if (error instanceof Failure) return error;
+  if (isError(error) && error instanceof Failure) return error;
   const message = describe(error, scriptUrl);
   if (CRASH_ERROR.test(message)) return new Failure('PAGE_CRASHED', message);
-  if (isProxyError(message, proxyServer)) return new Failure('PROXY', message);
+  if (proxyServer !== null && isProxyError(message, proxyServer)) return new Failure('PROXY', message);
   if (NETWORK_ERROR.test(message)) return new Failure('NAVIGATION', message);
-  return new Failure('SCRIPT_ERROR', message);
+  if (isForeign(error)) return new Failure('SCRIPT_ERROR', `${message}. ${SCRIPT_FORM}`, { retryable: false });
+  const retryable = !(isError(error) && certainErrors.has(error));
+  return new Failure('SCRIPT_ERROR', message, { retryable });
+}
+
+/**
+ * Whether a script failed because it was written for another place: as a CommonJS module, or with
+ * packages.
+ * @param {unknown} error
+ */
+function isForeign(error) {
+  if (!isError(error)) return false;
+  return (error instanceof ReferenceError && COMMON_JS.test(field(error, 'message')))
+    || MODULE_MISSING.includes(field(error, 'code'));
 }
 
 /**
  * @param {string} message
- * @param {string | null} proxyServer
+ * @param {string} proxyServer
  */
 function isProxyError(message, proxyServer) {
   if (PROXY_ERROR.test(message)) return true;
-  if (proxyServer === null) return false;
-  if (CREDENTIALS_ERROR.test(message)) return true;
   // context.request connects to the proxy from Node, whose errors name the address and not its
   // role.
   return CONNECT_ERROR.test(message) && message.includes(new URL(proxyServer).host);
 }
 
 /**
- * Returns an error as text: its name, its message, and where in the script it was thrown.
+ * Returns an error as text: its name, its message, where in the script it was thrown, its causes,
+ * and the errors that it gathers. Never throws, whatever was thrown.
  * @param {unknown} error
  * @param {string} scriptUrl
+ * @returns {string}
  */
 export function describe(error, scriptUrl) {
-  if (!(error instanceof Error)) return `the script threw ${inspect(error, { depth: 2, breakLength: Infinity })}`;
-  const name = error.name && error.name !== 'Error' ? `${error.name}: ` : '';
-  // fetch reports only that it failed. The reason is in the cause.
-  const cause = error.cause instanceof Error ? `: ${error.cause.message}` : '';
-  const [first, ...rest] = plain(`${name}${error.message}${cause}`, scriptUrl).trimEnd().split('\n');
-  const place = placeInScript(error.stack ?? '', scriptUrl);
-  return [place ? `${first} (${place})` : first, ...rest].join('\n');
+  if (!isError(error)) return `the script threw ${shown(error)}`;
+  return told(error, scriptUrl, new Set()).join('\n');
+}
+
+/**
+ * @param {unknown} error
+ * @param {string} scriptUrl
+ * @param {Set<unknown>} seen errors that were told before, because causes may form a circle
+ * @returns {string[]} its lines
+ */
+function told(error, scriptUrl, seen) {
+  if (!isError(error)) return shown(error).split('\n');
+  if (seen.has(error)) return ['(an error that is told above)'];
+  if (seen.size >= MAX_ERRORS_TOLD) return ['(further errors are left out)'];
+  seen.add(error);
+  const name = field(error, 'name');
+  const message = field(error, 'message');
+  // Node's advice for CommonJS, "you can use import instead", leads to the next error.
+  const own = COMMON_JS.exec(message)?.[0] ?? message;
+  const [first, ...lines] = plain(`${name && name !== 'Error' ? `${name}: ` : ''}${own}`, scriptUrl).trimEnd().split('\n');
+  const place = placeInScript(field(error, 'stack'), scriptUrl);
+  lines.unshift(place ? `${first} (${place})` : first);
+  const { errors, cause } = /** @type {any} */ (parts(error));
+  if (Array.isArray(errors)) {
+    for (const item of errors) {
+      const [head, ...rest] = told(item, scriptUrl, seen);
+      lines.push(`- ${head}`, ...rest.map((line) => `  ${line}`));
+    }
+  }
+  if (cause !== undefined) {
+    const [head, ...rest] = told(cause, scriptUrl, seen);
+    lines.push(`Caused by: ${head}`, ...rest);
+  }
+  return lines;
+}
+
+/**
+ * Errors of another realm are no instances of this one's, and a Proxy may refuse the question.
+ * @param {unknown} error
+ * @returns {error is Error}
+ */
+function isError(error) {
+  try {
+    return types.isNativeError(error) || error instanceof Error;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Returns a field of an error as text, or an empty text if a getter throws.
+ * @param {any} error
+ * @param {'name' | 'message' | 'stack' | 'code'} name
+ * @returns {string}
+ */
+function field(error, name) {
+  try {
+    const value = error[name];
+    return typeof value === 'string' || value === undefined ? value ?? '' : shown(value);
+  } catch {
+    return '';
+  }
+}
+
+/** @param {any} error */
+function parts(error) {
+  try {
+    return { errors: error.errors, cause: error.cause };
+  } catch {
+    return {};
+  }
+}
+
+/** Returns any value as text. @param {unknown} value @returns {string} */
+function shown(value) {
+  try {
+    return inspect(value, { depth: 2, breakLength: Infinity });
+  } catch {
+    return `a ${typeof value} that cannot be shown`;
+  }
 }
 
 /**
@@ -101,8 +217,10 @@ export function describe(error, scriptUrl) {
  * @param {string} scriptUrl
  */
 export function scriptFrames(error, scriptUrl) {
-  const stack = error instanceof Error ? error.stack ?? '' : '';
-  return plain(stack, scriptUrl).split('\n').filter((line) => /^\s+at .*\bscript\.mjs:\d/.test(line)).join('\n');
+  const stack = isError(error) ? field(error, 'stack') : '';
+  const path = fileURLToPath(scriptUrl);
+  return stack.split('\n').filter((line) => /^\s+at /.test(line) && line.includes(path))
+    .map((line) => plain(line, scriptUrl)).join('\n');
 }
 
 /**

@@ -1,9 +1,8 @@
 /**
  * Replaces the run's secrets with *** in everything that leaves the process.
  *
- * The worker redacts again, so this is the first of two nets. Never touches the keys of an object,
- * because a result must keep its shape, and ignores secrets so short that masking them would shred
- * ordinary text.
+ * The worker redacts again, so this is the first of two nets. Ignores secrets so short that masking
+ * them would shred ordinary text.
  */
 
 /** Shorter secrets, in characters, are not masked. */
@@ -35,19 +34,4 @@ export function createMask(secrets) {
   const longestFirst = [...forms].sort((a, b) => b.length - a.length);
   const pattern = new RegExp(longestFirst.map((form) => form.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('|'), 'g');
   return (text) => text.replace(pattern, '***');
-}
-
-/**
- * Returns a copy of a JSON value with every string masked and every key unchanged.
- * @param {any} value
- * @param {Mask} mask
- * @returns {any}
- */
-export function maskDeep(value, mask) {
-  if (typeof value === 'string') return mask(value);
-  if (Array.isArray(value)) return value.map((item) => maskDeep(item, mask));
-  if (value === null || typeof value !== 'object') return value;
-  const copy = Object.create(null);
-  for (const key of Object.keys(value)) copy[key] = maskDeep(value[key], mask);
-  return copy;
 }

@@ -9,10 +9,9 @@ import { execFile } from 'node:child_process';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { Failure, fromScriptError, placeInScript } from './failure.mjs';
-
-/** Largest result, in bytes of JSON. */
-const MAX_RESULT_BYTES = 1024 * 1024;
+import { BOUNDS } from './bounds.mjs';
+import { wellFormed } from './events.mjs';
+import { Failure, fromScriptError, MODULE_MISSING, placeInScript, SCRIPT_FORM } from './failure.mjs';
 
 /**
  * @typedef {object} Script
@@ -38,7 +37,7 @@ export async function loadScript(source, workspace) {
   }
   if (typeof module.default !== 'function') {
     const has = Object.keys(module).join(', ') || 'nothing';
-    throw new Failure('SCRIPT_NO_EXPORT', `the script must export a function as default, but it exports ${has}`);
+    throw new Failure('SCRIPT_NO_EXPORT', `the script must export a function as default, but it exports ${has}. ${SCRIPT_FORM}`);
   }
   return { url, main: module.default };
 }
@@ -49,10 +48,9 @@ export async function loadScript(source, workspace) {
  * @param {string} url
  */
 async function loadFailure(error, file, url) {
-  if (['ERR_MODULE_NOT_FOUND', 'ERR_UNSUPPORTED_DIR_IMPORT', 'ERR_UNKNOWN_BUILTIN_MODULE'].includes(error?.code)) {
+  if (MODULE_MISSING.includes(error?.code)) {
     const name = /'([^']+)'/.exec(error.message)?.[1]?.replace(`${path.dirname(file)}/`, './') ?? error?.message;
-    return new Failure('SCRIPT_SYNTAX', `the script imports ${name}, which does not exist here. A script may import only `
-      + "Node's built-in modules (node:...).");
+    return new Failure('SCRIPT_SYNTAX', `the script imports ${name}, which does not exist here. ${SCRIPT_FORM}`);
   }
   // The script's own top level may throw a SyntaxError too, for example from JSON.parse. Then the
   // stack has a frame of the script.
@@ -90,21 +88,48 @@ function withCaret(report, url) {
 
 /**
  * @param {unknown} value what the script returned
- * @returns {any} the same value as plain JSON
+ * @returns {any} the same value as plain JSON, well-formed and within the bounds
  */
 export function toResult(value) {
   if (value === undefined) return null;
-  let json;
-  try {
-    json = JSON.stringify(value);
-  } catch (error) {
-    throw new Failure('RESULT_NOT_JSON', `the script's result is not JSON: ${/** @type {Error} */ (error).message.split('\n')[0]}`);
-  }
+  const json = stringify(value);
   if (json === undefined) throw new Failure('RESULT_NOT_JSON', `the script's result is not JSON: it is a ${typeof value}`);
-  const bytes = Buffer.byteLength(json);
-  if (bytes > MAX_RESULT_BYTES) {
-    throw new Failure('RESULT_TOO_LARGE', `the script's result is ${bytes} bytes of JSON, more than ${MAX_RESULT_BYTES}. `
-      + 'Keep it as an artifact instead.');
+  const depth = nesting(json);
+  if (depth > BOUNDS.resultDepth) throw tooDeep(`${depth} deep`);
+  const result = wellFormed(JSON.parse(json));
+  const bytes = Buffer.byteLength(JSON.stringify(result));
+  if (bytes > BOUNDS.resultBytes) {
+    throw new Failure('RESULT_TOO_LARGE', `the script ran to its end, but its result is ${bytes} bytes of JSON, more than `
+      + `${BOUNDS.resultBytes}. Keep it as an artifact instead.`);
   }
-  return JSON.parse(json);
+  return result;
+}
+
+/** @param {unknown} value */
+function stringify(value) {
+  try {
+    return JSON.stringify(value);
+  } catch (error) {
+    // The stack of JSON.stringify ends at some thousand levels.
+    if (error instanceof RangeError && /call stack/.test(error.message)) throw tooDeep('thousands of levels deep');
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Failure('RESULT_NOT_JSON', `the script ran to its end, but its result is not JSON: ${why}`);
+  }
+}
+
+/** @param {string} how */
+function tooDeep(how) {
+  return new Failure('RESULT_TOO_DEEP', `the script ran to its end, but its result is nested ${how}, more than `
+    + `${BOUNDS.resultDepth}. Keep it as an artifact instead.`);
+}
+
+/** Returns how deep the arrays and objects of a JSON text are nested. @param {string} json */
+function nesting(json) {
+  let depth = 0;
+  let deepest = 0;
+  for (const [token] of json.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}]/g)) {
+    if (token === '[' || token === '{') deepest = Math.max(deepest, depth += 1);
+    else if (token === ']' || token === '}') depth -= 1;
+  }
+  return deepest;
 }

@@ -126,6 +126,7 @@ export function startRunner(place, job, { env = {}, wrap = [], stdio } = {}) {
   child.stderr?.on('data', (chunk) => { stderr += chunk; });
   if (child.stdout) {
     readline.createInterface({ input: child.stdout }).on('line', (line) => {
+      if (line === '') return; // each event begins on a line of its own
       output += `${line}\n`;
       events.push(JSON.parse(line));
       changed();

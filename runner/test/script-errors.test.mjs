@@ -33,11 +33,11 @@ const CASES = [
   ['process.exit', 'export default async () => {\n  process.exit(0);\n};',
     { code: 'SCRIPT_ERROR', retryable: true, message: /called process\.exit\(0\) \(script\.mjs:2:11\)/, browser: true }],
   ['a result that is a function', 'export default () => () => {};',
-    { code: 'RESULT_NOT_JSON', retryable: true, message: /function/, browser: true }],
+    { code: 'RESULT_NOT_JSON', retryable: false, message: /function/, browser: true }],
   ['a circular result', 'export default () => { const a = {}; a.a = a; return a; };',
-    { code: 'RESULT_NOT_JSON', retryable: true, message: /circular/i, browser: true }],
+    { code: 'RESULT_NOT_JSON', retryable: false, message: /circular.*property 'a' closes the circle/is, browser: true }],
   ['a result of more than 1 MiB', 'export default () => "x".repeat(1024 * 1024);',
-    { code: 'RESULT_TOO_LARGE', retryable: true, message: /1048578 bytes .* more than 1048576/, browser: true }],
+    { code: 'RESULT_TOO_LARGE', retryable: false, message: /1048578 bytes .* more than 1048576/, browser: true }],
 ];
 
 for (const [name, script, expected] of CASES) {

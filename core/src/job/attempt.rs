@@ -1,14 +1,14 @@
 //! One attempt of a job: how it ended and why. Pure.
 
-use crate::ids::{CommandId, ProfileId, ServiceId};
+use crate::{
+    duration::IsoDuration,
+    ids::{CommandId, ProfileId, ServiceId},
+};
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-/// Longest failure message kept, in bytes.
-pub const FAILURE_MESSAGE_BYTES_MAX: usize = 8 * 1024;
-/// Largest result kept, in bytes of JSON.
-pub const RESULT_BYTES_MAX: usize = 1024 * 1024;
+pub use crate::bounds::{FAILURE_MESSAGE_BYTES_MAX, RESULT_BYTES_MAX};
 
 /// How an attempt ended, as reported by its worker or the rescuer.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,7 +21,10 @@ pub enum Outcome {
     /// The attempt failed.
     Failed(Failure),
     /// It took longer than its timeout.
-    TimedOut,
+    TimedOut {
+        /// What the child said when it was stopped: what it waited for.
+        said: Option<String>,
+    },
     /// A cancel request ended it.
     Cancelled,
     /// Its worker was lost. Does not count against `maxAttempts`.
@@ -44,7 +47,7 @@ impl Outcome {
         match self {
             Self::Succeeded { .. } => "succeeded",
             Self::Failed(_) => "failed",
-            Self::TimedOut => "timed_out",
+            Self::TimedOut { .. } => "timed_out",
             Self::Cancelled => "cancelled",
             Self::Lost => "lost",
             Self::Released { .. } => "released",
@@ -55,7 +58,7 @@ impl Outcome {
     /// Whether it counts against `maxAttempts`.
     pub const fn counts(&self) -> bool {
         match self {
-            Self::Succeeded { .. } | Self::Failed(_) | Self::TimedOut | Self::Cancelled => true,
+            Self::Succeeded { .. } | Self::Failed(_) | Self::TimedOut { .. } | Self::Cancelled => true,
             Self::Lost | Self::Released { .. } | Self::Throttled { .. } => false,
         }
     }
@@ -124,6 +127,13 @@ impl FailureCode {
 }
 
 impl Failure {
+    /// The failure of an attempt that took longer than its timeout.
+    pub fn timed_out(timeout: IsoDuration, said: Option<&str>) -> Self {
+        let said = said.map(|said| format!(" When it ended: {said}.")).unwrap_or_default();
+        let message = format!("The attempt took longer than its timeout of {timeout}.{said}");
+        Self::new(FailureCode::TIMEOUT, message, true)
+    }
+
     /// A failure whose message is cut to [`FAILURE_MESSAGE_BYTES_MAX`] at a character boundary.
     pub fn new(code: FailureCode, message: impl Into<String>, is_retryable: bool) -> Self {
         let mut message = message.into();

@@ -258,9 +258,9 @@ fn finish(facts: &Facts, cancel_asked: bool, outcome: Outcome, retry: Retry, now
         Outcome::Cancelled => cancelled(),
         _ if cancel_asked => cancelled(),
         Outcome::Failed(failure) => retry_or_fail(facts, failure, retry, now),
-        Outcome::TimedOut => {
-            let message = format!("The attempt took longer than its timeout of {}.", retry.timeout);
-            retry_or_fail(facts, Failure::new(FailureCode::TIMEOUT, message, true), retry, now)
+        Outcome::TimedOut { said } => {
+            let failure = Failure::timed_out(retry.timeout, said.as_deref());
+            retry_or_fail(facts, failure, retry, now)
         }
         Outcome::Lost if facts.lost + 1 >= LOST_ATTEMPTS_MAX => {
             let message = format!("{LOST_ATTEMPTS_MAX} attempts were lost with their workers.");

@@ -56,7 +56,7 @@ fn file(job: JobId, attempt_id: AttemptId) -> ArtifactRecord {
 async fn a_stale_attempt_writes_nothing() {
     let fixture = Fixture::new().await;
     let (job, stale, current) = superseded(&fixture).await;
-    for outcome in [succeeded("stale"), failed(), Outcome::TimedOut, Outcome::Cancelled] {
+    for outcome in [succeeded("stale"), failed(), Outcome::TimedOut { said: None }, Outcome::Cancelled] {
         assert_eq!(fixture.settle(job, stale, outcome).await, Settled::Stale);
     }
     assert_eq!(fixture.log(job, stale, 1, "stale").await, Appended::Stale);

@@ -11,18 +11,15 @@ use std::{
 };
 
 use callboard::{
-    clock, ids::ArtifactId, steps::run::keep_artifact::keep_artifact, store::jobs::artifacts::ArtifactRecord,
+    bounds::{ARTIFACT_BYTES_MAX, ARTIFACT_NAME_BYTES_MAX, CONTENT_TYPE_BYTES_MAX},
+    clock,
+    ids::ArtifactId,
+    steps::run::keep_artifact::keep_artifact,
+    store::jobs::artifacts::ArtifactRecord,
 };
 use sha2::{Digest as _, Sha256};
 
 use super::Attempt;
-
-/// Longest name, path and content type, in bytes.
-const NAME_BYTES_MAX: usize = 200;
-/// Largest file that is kept, in bytes.
-const ARTIFACT_BYTES_MAX: u64 = 512 * 1024 * 1024;
-/// Most files of one attempt.
-pub(super) const ARTIFACTS_MAX: usize = 200;
 
 /// A file that the child announced.
 #[derive(Debug)]
@@ -36,8 +33,8 @@ pub(super) struct AnnouncedFile {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum KeepError {
     #[error(
-        "name and path must be plain file names of 1 to {NAME_BYTES_MAX} bytes without a leading dot, \
-         and the content type has at most {NAME_BYTES_MAX} bytes"
+        "its name must be a plain file name of 1 to {ARTIFACT_NAME_BYTES_MAX} bytes without a leading dot \
+         or a control character, and its content type has at most {CONTENT_TYPE_BYTES_MAX} bytes"
     )]
     BadName,
     #[error("it is larger than {ARTIFACT_BYTES_MAX} bytes")]
@@ -56,13 +53,7 @@ pub(super) async fn keep(
     directory: &Path,
     file: AnnouncedFile,
 ) -> Result<bool, KeepError> {
-    let is_plain = |text: &str| {
-        !text.is_empty()
-            && text.len() <= NAME_BYTES_MAX
-            && !text.starts_with('.')
-            && !text.contains(['/', '\\', '\0', '\n'])
-    };
-    if !is_plain(&file.name) || !is_plain(&file.path) || file.content_type.len() > NAME_BYTES_MAX {
+    if !is_plain(&file.name) || !is_plain(&file.path) || file.content_type.len() > CONTENT_TYPE_BYTES_MAX {
         return Err(KeepError::BadName);
     }
     let id: ArtifactId = attempt.shared.ids.make();
@@ -91,6 +82,13 @@ pub(super) async fn keep(
     Ok(is_kept?)
 }
 
+/// Whether a text is the name of a file directly in the directory. Letters of every script are.
+pub(super) fn is_plain(name: &str) -> bool {
+    (1..=ARTIFACT_NAME_BYTES_MAX).contains(&name.len())
+        && !name.starts_with('.')
+        && !name.contains(|c: char| c == '/' || c == '\\' || c.is_control())
+}
+
 fn remove(target: &PathBuf) {
     if let Err(error) = std::fs::remove_file(target) {
         tracing::error!(%error, path = %target.display(), "a file could not be removed");
@@ -107,7 +105,7 @@ fn copy(source: &Path, target: &Path) -> Result<(i64, [u8; 32]), KeepError> {
     if let Some(parent) = target.parent() {
         std::fs::create_dir_all(parent)?;
     }
-    let mut source = source.take(ARTIFACT_BYTES_MAX + 1);
+    let mut source = source.take(ARTIFACT_BYTES_MAX as u64 + 1);
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o640).open(target)?;
     let (mut hash, mut size, mut buffer) = (Sha256::new(), 0_u64, vec![0; 64 * 1024]);
     loop {
@@ -119,9 +117,27 @@ fn copy(source: &Path, target: &Path) -> Result<(i64, [u8; 32]), KeepError> {
         hash.update(&buffer[..count]);
         file.write_all(&buffer[..count])?;
     }
-    if size > ARTIFACT_BYTES_MAX {
+    if size > ARTIFACT_BYTES_MAX as u64 {
         std::fs::remove_file(target)?;
         return Err(KeepError::TooLarge);
     }
     Ok((size as i64, hash.finalize().into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_plain_in_any_script_and_within_its_bytes() {
+        let at_the_bound = format!("{}abc", "報".repeat(84));
+        assert_eq!(at_the_bound.len(), ARTIFACT_NAME_BYTES_MAX);
+        for name in ["a.txt", "हिन्दी.txt", "👩‍💻 (1), a+b.csv", &at_the_bound] {
+            assert!(is_plain(name), "{name}");
+        }
+        let too_long = format!("{at_the_bound}d");
+        for name in ["", ".part-1", "a/b", "a\\b", "a\0b", "a\nb", "a\u{1b}b", "a\u{85}b", &too_long] {
+            assert!(!is_plain(name), "{name:?}");
+        }
+    }
 }

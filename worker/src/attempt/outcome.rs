@@ -56,7 +56,11 @@ pub(super) fn of_process(
             return Outcome::Lost;
         }
         (Some(StoppedBy::Outside(StopReason::Cancelled)), _) => return Outcome::Cancelled,
-        (Some(StoppedBy::Timeout), _) => return Outcome::TimedOut,
+        (Some(StoppedBy::Timeout), _) => {
+            // The runner says what its script waited for.
+            let said = reported.failure.filter(|failure| failure.code.as_str() == "TERMINATED");
+            return Outcome::TimedOut { said: said.map(|failure| failure.message) };
+        }
         (
             Some(StoppedBy::Outside(StopReason::Drained)) | None,
             Ending::Exited(_) | Ending::Terminated(_) | Ending::Killed,

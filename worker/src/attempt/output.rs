@@ -4,6 +4,7 @@
 //! stored anywhere.
 
 use callboard::{
+    bounds::PROGRESS_CHARS_MAX,
     clock,
     compose::OutputProtocol,
     job::{Failure, FailureCode, Progress, attempt::RESULT_BYTES_MAX},
@@ -20,8 +21,6 @@ use super::{artifacts::AnnouncedFile, log_pump::Log, messages::Message, service_
 
 /// Longest event, in bytes: room for the largest result with every character escaped.
 const EVENT_BYTES_MAX: u64 = 2 * RESULT_BYTES_MAX as u64 + 64 * 1024;
-/// Most characters of a progress message; the rest is cut off.
-const PROGRESS_CHARS_MAX: usize = 500;
 
 /// What the child reported about its end.
 #[derive(Debug, Default)]
@@ -115,10 +114,15 @@ async fn handle(
     let system = |text: String| log.system(text);
     match message {
         Message::Log { level, text } => {
-            let stream =
-                if level.as_deref() == Some("error") { LogStream::Stderr } else { LogStream::Stdout };
+            let (stream, mark) = match level.as_deref() {
+                Some("error") => (LogStream::Stderr, ""),
+                // As Node does with console.warn.
+                Some("warn") => (LogStream::Stderr, "[warn] "),
+                Some("debug") => (LogStream::Stdout, "[debug] "),
+                _ => (LogStream::Stdout, ""),
+            };
             for line in redact(&text).lines() {
-                log.line(stream, line.to_owned()).await;
+                log.line(stream, format!("{mark}{line}")).await;
             }
         }
         Message::Console { level, text } => {

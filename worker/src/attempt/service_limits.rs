@@ -100,7 +100,7 @@ impl ServiceResponses {
             }
             other @ (Outcome::Failed(_)
             | Outcome::Succeeded { .. }
-            | Outcome::TimedOut
+            | Outcome::TimedOut { .. }
             | Outcome::Lost
             | Outcome::Cancelled
             | Outcome::Released { .. }

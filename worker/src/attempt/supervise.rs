@@ -6,12 +6,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use callboard::{job::Progress, store::jobs::progress::Report};
+use callboard::{
+    bounds::{ARTIFACTS_MAX, RECORDINGS_MAX},
+    job::Progress,
+    store::jobs::progress::Report,
+};
 use tokio::sync::mpsc;
 
 use super::{
     Attempt,
-    artifacts::{self, ARTIFACTS_MAX, AnnouncedFile},
+    artifacts::{self, AnnouncedFile},
     log_pump::Log,
     outcome::StoppedBy,
     output::Notice,
@@ -111,8 +115,9 @@ impl<'a> Supervisor<'a> {
     async fn keep_artifact(&mut self, file: AnnouncedFile) {
         let name = file.name.clone();
         self.artifacts += 1;
-        if self.artifacts > ARTIFACTS_MAX {
-            let reason = format!("an attempt keeps at most {ARTIFACTS_MAX} files");
+        // The runner counts its recordings apart, and refuses a file of the script that is too many.
+        if self.artifacts > ARTIFACTS_MAX + RECORDINGS_MAX {
+            let reason = format!("an attempt keeps at most {} files", ARTIFACTS_MAX + RECORDINGS_MAX);
             return self.log.system(format!("The file \"{name}\" was not kept: {reason}.")).await;
         }
         match artifacts::keep(self.attempt, self.artifacts_directory, file).await {

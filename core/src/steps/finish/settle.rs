@@ -13,7 +13,7 @@ use crate::{
     ids::{AttemptId, JobId, ProxyId},
     job::{
         Outcome, Standing, Used,
-        attempt::{Failure, FailureCode},
+        attempt::Failure,
         transition::{Next, Retry, Transition, apply},
     },
     mutant::Mutant,
@@ -162,10 +162,7 @@ fn decide(row: LiveJob, mut settlement: Settlement, now: Time) -> Option<(Change
 fn failure_of(outcome: &Outcome, policy: &Policy) -> Option<Failure> {
     match outcome {
         Outcome::Failed(failure) => Some(failure.clone()),
-        Outcome::TimedOut => {
-            let message = format!("The attempt took longer than its timeout of {}.", policy.timeout);
-            Some(Failure::new(FailureCode::TIMEOUT, message, true))
-        }
+        Outcome::TimedOut { said } => Some(Failure::timed_out(policy.timeout, said.as_deref())),
         Outcome::Succeeded { .. }
         | Outcome::Cancelled
         | Outcome::Lost
