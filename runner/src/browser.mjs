@@ -35,6 +35,28 @@ const PROXIED_FLAGS = [
 const SANDBOX_ERROR = /sandboxing failed|No usable sandbox|Failed to move to new namespace|SUID sandbox|setuid sandbox|zygote_host_impl|Running as root without --no-sandbox/i;
 
 /**
+ * Returns what every Chromium of the run is started with, the profile's and those that the script
+ * launches.
+ * @param {import('./job.mjs').Job} job
+ * @param {Record<string, string>} environment
+ * @param {boolean} sandbox
+ */
+export function launchDefaults(job, environment, sandbox) {
+  return {
+    executablePath: job.chromium,
+    args: [...FLAGS, ...(job.proxy ? PROXIED_FLAGS : DIRECT_FLAGS)],
+    ...(job.proxy && { proxy: job.proxy }),
+    env: environment,
+    headless: job.options.headless,
+    chromiumSandbox: sandbox,
+    // The run closes the browser itself, in its own order.
+    handleSIGTERM: false,
+    handleSIGINT: false,
+    handleSIGHUP: false,
+  };
+}
+
+/**
  * @typedef {object} OpenedBrowser
  * @property {import('playwright-core').BrowserContext} context
  * @property {import('playwright-core').Page} page
@@ -55,19 +77,10 @@ export async function openBrowser({ chromium, job, environment, recording, warn 
   checkBefore(job);
   /** @param {boolean} sandbox */
   const launch = (sandbox) => chromium.launchPersistentContext(job.profile.directory, {
+    ...launchDefaults(job, environment, sandbox),
     ...recording,
-    executablePath: job.chromium,
-    args: [...FLAGS, ...(job.proxy ? PROXIED_FLAGS : DIRECT_FLAGS)],
-    proxy: job.proxy ?? undefined,
-    env: environment,
-    headless: job.options.headless,
     viewport: job.options.viewport,
-    chromiumSandbox: sandbox,
     timeout: LAUNCH_TIMEOUT_MS,
-    // The run closes the browser itself, in its own order.
-    handleSIGTERM: false,
-    handleSIGINT: false,
-    handleSIGHUP: false,
   });
 
   let sandbox = job.sandbox !== 'off';

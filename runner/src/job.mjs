@@ -23,7 +23,7 @@ const MODES = ['OFF', 'ON_FAILURE', 'ALWAYS'];
  * @property {{ name: string | null, directory: string, environment: Record<string, string>,
  *   secrets: Record<string, string> }} profile
  * @property {{ server: string, username?: string, password?: string } | null} proxy
- * @property {{ viewport: { width: number, height: number }, headless: boolean, trace: ArtifactMode,
+ * @property {{ viewport: { width: number, height: number } | null, headless: boolean, trace: ArtifactMode,
  *   video: ArtifactMode, screenshot: ArtifactMode, har: ArtifactMode }} options
  * @property {string} artifactsDirectory
  * @property {string} chromium
@@ -178,7 +178,8 @@ function mode(options, name, fallback) {
 
 /** @param {any} viewport */
 function readViewport(viewport) {
-  if (viewport === null || viewport === undefined) return { width: 1280, height: 720 };
+  if (viewport === undefined) return { width: 1280, height: 720 };
+  if (viewport === null) return null; // as in Playwright: the page fills the browser's window
   const { width, height } = viewport;
   for (const side of [width, height]) {
     if (!Number.isInteger(side) || side < 1 || side > 10_000) {

@@ -17,7 +17,7 @@ import { watchForStop } from './stop.mjs';
 
 const { version } = JSON.parse(fs.readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
 
-const stop = watchForStop();
+const stop = watchForStop(process.env.CALLBOARD_GRACE_MS);
 const events = createEvents(1, (error) => stop.orphaned(`stdout is broken: ${error.message}`));
 events.emit('hello', { runner: 'playwright', version });
 

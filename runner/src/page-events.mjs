@@ -13,25 +13,32 @@ const LINES_PER_SECOND = 100;
 /** @type {Record<string, string>} */
 const LEVELS = { error: 'error', assert: 'error', warning: 'warn', debug: 'debug', trace: 'debug' };
 
+/** How long a script may do nothing after a page has crashed, in milliseconds. */
+const CRASH_NOTICE_MS = 15_000;
+
 /**
- * @param {import('playwright-core').BrowserContext} context
  * @param {import('./events.mjs').Events} events
- * @returns {() => void} reports the drops that were not reported yet
+ * @returns {{ watch: (context: import('playwright-core').BrowserContext) => void, report: () => void
+ *   }} report tells the drops that were not reported yet
  */
-export function forwardPageEvents(context, events) {
+export function createPageEvents(events) {
   const flood = createFloodGate((dropped) => {
     events.emit('warning', { text: `${dropped} console lines and page errors were dropped because there were too many per second` });
   });
-  context.on('console', (message) => {
-    if (!flood.admits()) return;
-    events.emit('console', { level: LEVELS[message.type()] ?? 'info', text: message.text() });
-  });
-  context.on('weberror', (error) => {
-    if (!flood.admits()) return;
-    const cause = error.error();
-    events.emit('pageerror', { text: String(cause?.stack || cause) });
-  });
-  return flood.report;
+  return {
+    report: flood.report,
+    watch(context) {
+      context.on('console', (message) => {
+        if (!flood.admits()) return;
+        events.emit('console', { level: LEVELS[message.type()] ?? 'info', text: message.text() });
+      });
+      context.on('weberror', (error) => {
+        if (!flood.admits()) return;
+        const cause = error.error();
+        events.emit('pageerror', { text: String(cause?.stack || cause) });
+      });
+    },
+  };
 }
 
 /**
@@ -65,7 +72,7 @@ function createFloodGate(tell) {
 
 /**
  * @typedef {object} Loss
- * @property {Promise<Failure>} gone resolves when the script can no longer work
+ * @property {Promise<Failure>} gone resolves when the browser exits while the script works
  * @property {() => boolean} isClosed
  * @property {() => Promise<void>} close closes the browser for the run
  */
@@ -75,7 +82,7 @@ function createFloodGate(tell) {
  * @param {() => Promise<void>} beforeClose runs before a script closes the browser
  * @returns {Loss}
  */
-export function watchForLoss({ context, page }, beforeClose) {
+export function watchForLoss({ context }, beforeClose) {
   let closed = false;
   let closedOnPurpose = false;
   const close = context.close.bind(context);
@@ -94,7 +101,6 @@ export function watchForLoss({ context, page }, beforeClose) {
       closed = true;
       if (!closedOnPurpose) resolve(new Failure('BROWSER_CLOSED', 'the browser exited while the script was running'));
     });
-    page.on('crash', () => resolve(new Failure('PAGE_CRASHED', `the page crashed at ${withoutQuery(page.url())}`)));
   });
   return {
     gone,
@@ -104,6 +110,35 @@ export function watchForLoss({ context, page }, beforeClose) {
       return close();
     },
   };
+}
+
+/**
+ * Reports crashes of pages. A crash is the script's to handle: its calls to the page fail, and it may
+ * listen for the event. The run fails only if the script does neither, because it would wait for
+ * ever.
+ * @param {object} parts
+ * @param {import('playwright-core').BrowserContext} parts.context
+ * @param {import('./calls.mjs').Calls} parts.calls
+ * @param {(text: string) => void} parts.warn
+ * @param {(failure: Failure) => void} parts.onCrash
+ * @param {(failure: Failure) => void} parts.onIgnored
+ */
+export function watchForCrashes({ context, calls, warn, onCrash, onIgnored }) {
+  /** @param {import('playwright-core').Page} page */
+  const watch = (page) => {
+    page.on('crash', () => {
+      const failure = new Failure('PAGE_CRASHED', `the page crashed at ${withoutQuery(page.url())}`);
+      warn(failure.message);
+      onCrash(failure);
+      if (page.listenerCount('crash') > 1) return;
+      const begun = calls.begun();
+      setTimeout(() => {
+        if (calls.begun() === begun && !calls.areUnderWay()) onIgnored(failure);
+      }, CRASH_NOTICE_MS).unref();
+    });
+  };
+  context.pages().forEach(watch);
+  context.on('page', watch);
 }
 
 /** @param {string} url its query and fragment may be secret */

@@ -6,16 +6,23 @@
  * kept. A recording that fails is a warning and never fails the run.
  */
 import fs from 'node:fs';
+import fsp from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import { provideFfmpeg } from './workspace.mjs';
 
-/** Longest time for a screenshot, in milliseconds: normally, and once a stop was requested. */
-const SCREENSHOT = { timeout: 10_000, stoppedTimeout: 500 };
+/**
+ * Longest time for a screenshot, in milliseconds: of the whole page, of its visible part if that
+ * fails, and of either once a stop was requested. A page that is busy for ever never answers.
+ */
+const SCREENSHOT = { whole: 3000, visible: 1000, stopped: 500 };
+/** Longest wait for dialogs to close, in milliseconds. */
+const DIALOGS_MS = 500;
 
 /**
  * @typedef {object} Recordings
  * @property {object} contextOptions for launchPersistentContext
  * @property {(context: import('playwright-core').BrowserContext) => Promise<void>} start
- * @property {(failed: boolean, page: import('playwright-core').Page, stopped: boolean) =>
+ * @property {(failed: boolean, contexts: import('./contexts.mjs').Contexts, stopped: boolean) =>
  *   Promise<void>} finish
  * @property {(failed: boolean) => Promise<void>} collect
  */
@@ -29,7 +36,9 @@ const SCREENSHOT = { timeout: 10_000, stoppedTimeout: 500 };
  * @returns {Recordings}
  */
 export function prepareRecordings({ options, workspace, artifacts, warn }) {
-  const video = options.video !== 'OFF' && provideFfmpeg(workspace);
+  // Always, because a script may record videos in contexts of its own.
+  const ffmpeg = provideFfmpeg(workspace);
+  const video = options.video !== 'OFF' && ffmpeg;
   if (options.video !== 'OFF' && !video) warn('no video: ffmpeg is not installed');
   const harFile = workspace.path('network.har');
   const traceFile = workspace.path('trace.zip');
@@ -47,7 +56,7 @@ export function prepareRecordings({ options, workspace, artifacts, warn }) {
 
   return {
     contextOptions: {
-      ...(video && { recordVideo: { dir: workspace.path('video'), size: options.viewport } }),
+      ...(video && { recordVideo: { dir: workspace.path('video'), ...(options.viewport && { size: options.viewport }) } }),
       ...(options.har !== 'OFF' && { recordHar: { path: harFile, content: 'embed' } }),
     },
     async start(opened) {
@@ -58,11 +67,12 @@ export function prepareRecordings({ options, workspace, artifacts, warn }) {
         await orWarn('trace', opened.tracing.start({ screenshots: true, snapshots: true }));
       }
     },
-    async finish(failed, page, stopped) {
+    async finish(failed, contexts, stopped) {
       const tasks = [];
+      if (failed) await Promise.race([contexts.dismissDialogs(), pause(DIALOGS_MS)]);
       if (wanted(options.screenshot, failed)) {
-        const last = page.isClosed() ? context?.pages().at(-1) : page;
-        if (last) tasks.push(orWarn('screenshot', takeScreenshot(last, stopped, artifacts)));
+        const page = contexts.pageToShow();
+        if (page) tasks.push(orWarn('screenshot', takeScreenshot(page, stopped, artifacts, workspace.path('screenshot.png'))));
         else warn('no screenshot: every page is closed');
       }
       if (options.trace !== 'OFF' && context) {
@@ -88,14 +98,15 @@ export function prepareRecordings({ options, workspace, artifacts, warn }) {
  * @param {import('playwright-core').Page} page
  * @param {boolean} stopped
  * @param {import('./artifacts.mjs').Artifacts} artifacts
+ * @param {string} file
  */
-async function takeScreenshot(page, stopped, artifacts) {
-  const timeout = stopped ? SCREENSHOT.stoppedTimeout : SCREENSHOT.timeout;
+async function takeScreenshot(page, stopped, artifacts, file) {
   // A page may be taller than Chromium can paint. The visible part is better than nothing.
-  const image = await page.screenshot({ fullPage: true, timeout })
+  const image = await page.screenshot({ fullPage: true, timeout: stopped ? SCREENSHOT.stopped : SCREENSHOT.whole })
     .catch((error) => {
       if (stopped || page.isClosed()) throw error;
-      return page.screenshot({ timeout });
+      return page.screenshot({ timeout: SCREENSHOT.visible });
     });
-  await artifacts.write('screenshot.png', image);
+  await fsp.writeFile(file, image);
+  await artifacts.adopt('screenshot.png', file);
 }

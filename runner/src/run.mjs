@@ -8,14 +8,17 @@ import { createArtifacts } from './artifacts.mjs';
 import { browserEnvironment } from './workspace.mjs';
 import { captureConsole } from './console.mjs';
 import { Failure, fromScriptError, scriptFrames } from './failure.mjs';
-import { forwardPageEvents, watchForLoss } from './page-events.mjs';
+import { createPageEvents, watchForCrashes, watchForLoss } from './page-events.mjs';
 import { loadScript, toResult } from './script.mjs';
 import { createScriptApi } from './script-api.mjs';
-import { openBrowser } from './browser.mjs';
+import { launchDefaults, openBrowser } from './browser.mjs';
+import { refuseDirectTraffic } from './direct-traffic.mjs';
+import { watchCalls } from './calls.mjs';
+import { watchContexts } from './contexts.mjs';
 import { prepareRecordings } from './recordings.mjs';
 import { restoreSession, saveSession } from './session.mjs';
 import { watchLimits } from './limits.mjs';
-import { watchTraffic } from './traffic.mjs';
+import { createTraffic } from './traffic.mjs';
 import { bounded } from './stop.mjs';
 
 /**
@@ -31,6 +34,14 @@ const LOSS_NOTICE_MS = 400;
 
 /**
  * @typedef {{ result: any } | { failure: Failure }} Outcome
+ *
+ * @typedef {object} OpenRun what there is once the browser is open
+ * @property {import('./page-events.mjs').Loss} loss
+ * @property {() => Promise<void>} save
+ * @property {import('./calls.mjs').Calls} calls
+ * @property {import('./contexts.mjs').Contexts} contexts
+ * @property {() => Promise<void>} cleanedUp resolves when a script that listens to the signal has
+ *   ended, or has used up its time
  */
 
 /**
@@ -49,77 +60,125 @@ export async function run({ job, chromium, events, mask, stop, workspace, onDeci
   const artifacts = createArtifacts(job.artifactsDirectory, events, mask);
   const recordings = prepareRecordings({ options: job.options, workspace, artifacts, warn });
   const limits = watchLimits(job.services, events);
-  captureConsole(events);
 
-  /** @type {import('./browser.mjs').OpenedBrowser | undefined} */
-  let browser;
-  /** @type {import('./page-events.mjs').Loss | undefined} */
-  let loss;
+  const proxyServer = job.proxy?.server ?? null;
+
   let over = false;
-  /** @type {(() => void)[]} */
-  const flushes = [];
   /** @type {(outcome: Outcome) => void} */
   let decide = () => {};
   /** @type {Promise<Outcome>} */
   const decided = new Promise((resolve) => { decide = resolve; });
-  const save = () => saveSession(/** @type {any} */ (browser).context, job.profile.directory)
-    .catch((error) => warn(`session cookies were not saved: ${error.message.split('\n')[0]}`));
+  const fail = (/** @type {Failure} */ failure) => decide({ failure });
+
+  const traffic = createTraffic({ limits, proxyServer, onRefused: fail });
+  const pageEvents = createPageEvents(events);
+  /** @type {(() => void)[]} */
+  const flushes = [captureConsole(events), pageEvents.report];
+  /** @type {OpenRun | undefined} */
+  let open;
 
   const attempt = async () => {
+    // Before the script is loaded, because its top level may already connect.
+    if (proxyServer === null) traffic.watchFetch();
+    else refuseDirectTraffic(proxyServer);
     const script = await loadScript(job.script, workspace);
     /** @param {unknown} error */
-    const fail = (error) => {
+    const asScriptFailure = (error) => {
       const frames = scriptFrames(error, script.url);
       if (frames && !over) events.emit('log', { level: 'error', text: frames });
-      return fromScriptError(error, { proxyServer: job.proxy?.server ?? null, scriptUrl: script.url });
+      return fromScriptError(error, { proxyServer, scriptUrl: script.url });
     };
-    failOnStrayErrors((error) => decide({ failure: fail(error) }));
+    failOnStrayErrors((error) => {
+      const failure = asScriptFailure(error);
+      if (!stop.isRequested()) fail(failure);
+    });
 
     const environment = browserEnvironment(workspace, job, mask);
-    browser = await openBrowser({ chromium, job, environment, recording: recordings.contextOptions, warn });
+    const browser = await openBrowser({ chromium, job, environment, recording: recordings.contextOptions, warn });
     events.emit('browser', { version: browser.version, sandbox: browser.sandbox, persistent: true });
-    loss = watchForLoss(browser, save);
+    const save = () => saveSession(browser.context, job.profile.directory)
+      .catch((error) => warn(`session cookies were not saved: ${error.message.split('\n')[0]}`));
+    const loss = watchForLoss(browser, save);
     const lost = loss.gone.then(async (failure) => {
       await bounded(stop, stop.requested, { ms: SIGNAL_RACE_MS, stoppedMs: 0 });
-      if (!stop.isRequested()) decide({ failure });
+      if (!stop.isRequested()) fail(failure);
     });
-    flushes.push(forwardPageEvents(browser.context, events));
-    watchTraffic({ context: browser.context, limits, proxyServer: job.proxy?.server ?? null })
-      .then((failure) => decide({ failure }));
+    /** @type {(failure: Failure) => void} */
+    let noteCrash = () => {};
+    /** @type {Promise<Failure>} */
+    const crashed = new Promise((resolve) => { noteCrash = resolve; });
+    const calls = watchCalls(browser.context, script.url);
+    const contexts = watchContexts({
+      browser,
+      launchDefaults: launchDefaults(job, environment, browser.sandbox),
+      onContext(context) {
+        pageEvents.watch(context);
+        traffic.watch(context);
+        watchForCrashes({ context, calls, warn, onCrash: (failure) => noteCrash(failure), onIgnored: fail });
+      },
+    });
+    open = { loss, save, calls, contexts, cleanedUp: async () => {} };
     await restoreSession(browser.context, job.profile.directory, warn);
     await recordings.start(browser.context);
 
-    const given = createScriptApi({ events, artifacts, job, browser, signal: stop.signal, scriptUrl: script.url });
+    const given = createScriptApi({ events, artifacts, job, browser, contexts, signal: stop.signal, scriptUrl: script.url });
     flushes.push(given.flushProgress);
     try {
-      return { result: toResult(await script.main(given.api)) };
+      const main = Promise.resolve(calls.runMain(() => script.main(given.api)));
+      open.cleanedUp = async () => {
+        if (given.isSignalUsed()) await bounded(stop, main, { ms: stop.cleanUpMs, stoppedMs: stop.cleanUpMs });
+      };
+      const result = toResult(await main);
+      await calls.abandon();
+      return { result };
     } catch (error) {
+      const failure = asScriptFailure(error);
       // An operation under way when Chromium dies fails a moment before the loss is noticed.
-      if (/has been closed/.test(String(error))) await bounded(stop, lost, { ms: LOSS_NOTICE_MS, stoppedMs: 0 });
-      return { failure: fail(error) };
+      if (/has been closed/.test(failure.message)) await bounded(stop, lost, { ms: LOSS_NOTICE_MS, stoppedMs: 0 });
+      // And a navigation that crashes the page fails a moment before the crash is noticed.
+      if (/net::ERR_ABORTED/.test(failure.message)) {
+        const crash = await bounded(stop, crashed, { ms: LOSS_NOTICE_MS, stoppedMs: 0 });
+        if ('value' in crash) return { failure: crash.value };
+      }
+      return { failure };
     }
   };
 
-  stop.requested.then((reason) => decide({ failure: new Failure('TERMINATED', reason) }));
-  attempt().catch((error) => ({ failure: asFailure(error) })).then((outcome) => decide(outcome));
+  stop.requested.then(async (reason) => {
+    const failure = terminated(reason, open?.calls);
+    // At once, because the grace may be too short for the failure itself.
+    if (failure.message !== reason) warn(failure.message);
+    if (open && !stop.isOrphan()) await open.cleanedUp();
+    fail(failure);
+  });
+  attempt().catch((error) => ({ failure: asFailure(error) })).then((outcome) => {
+    // What a script returns or throws because it is stopped is no outcome of its own.
+    if (!stop.isRequested()) decide(outcome);
+  });
   const outcome = await decided;
   over = true;
   onDecided(outcome);
 
   const failed = 'failure' in outcome;
-  if (browser && loss && !loss.isClosed()) {
+  if (open && !open.loss.isClosed()) {
     await bounded(stop, Promise.all([
-      save(),
+      open.save(),
       artifacts.settled(),
-      recordings.finish(failed, browser.page, stop.isRequested()),
+      recordings.finish(failed, open.contexts, stop.isRequested()),
       limits?.settled(),
     ]), stop.isOrphan() ? { ms: 100, stoppedMs: 100 } : KEEP);
-    const closed = await bounded(stop, loss.close(), CLOSE);
+    const closed = await bounded(stop, open.loss.close(), CLOSE);
     if ('late' in closed) warn('Chromium did not close in time and will be killed');
   }
   flushes.forEach((flush) => flush());
   if (!stop.isOrphan()) await bounded(stop, recordings.collect(failed), COLLECT);
   return outcome;
+}
+
+/** Says what the script waited for, because the worker's TIMEOUT asks for it. @param {string} reason @param {import('./calls.mjs').Calls} [calls] */
+function terminated(reason, calls) {
+  const told = calls?.told();
+  return new Failure('TERMINATED', told ? `${reason} while the script waited for ${told}` : reason);
 }
 
 /** @param {unknown} error */

@@ -17,25 +17,31 @@ const PROGRESS_INTERVAL_MS = 200;
  * @param {import('./artifacts.mjs').Artifacts} parts.artifacts
  * @param {import('./job.mjs').Job} parts.job
  * @param {import('./browser.mjs').OpenedBrowser} parts.browser
+ * @param {import('./contexts.mjs').Contexts} parts.contexts
  * @param {AbortSignal} parts.signal
  * @param {string} parts.scriptUrl
  */
-export function createScriptApi({ events, artifacts, job, browser, signal, scriptUrl }) {
+export function createScriptApi({ events, artifacts, job, browser, contexts, signal, scriptUrl }) {
   const { progress, flushProgress } = createProgress(events);
   const { name, directory, environment, secrets } = job.profile;
+  let isSignalUsed = false;
   return {
     flushProgress,
+    isSignalUsed: () => isSignalUsed,
     api: Object.freeze({
       page: browser.page,
       context: browser.context,
       input: job.input,
       services: job.services,
       profile: Object.freeze({ name, directory, environment, secrets }),
-      signal,
+      get signal() {
+        isSignalUsed = true;
+        return signal;
+      },
       log: createLog(events),
       progress,
       step: createStep(events, scriptUrl),
-      artifact: createArtifact(artifacts, browser),
+      artifact: createArtifact(artifacts, contexts),
     }),
   };
 }
@@ -106,9 +112,9 @@ function createStep(events, scriptUrl) {
 
 /**
  * @param {import('./artifacts.mjs').Artifacts} artifacts
- * @param {import('./browser.mjs').OpenedBrowser} browser
+ * @param {import('./contexts.mjs').Contexts} contexts
  */
-function createArtifact(artifacts, browser) {
+function createArtifact(artifacts, contexts) {
   /**
    * @param {string} name
    * @param {string | Uint8Array | ArrayBuffer} content
@@ -121,7 +127,7 @@ function createArtifact(artifacts, browser) {
    * @param {import('playwright-core').PageScreenshotOptions} [options]
    */
   const screenshot = async (name = 'page.png', options = {}) => {
-    const page = browser.page.isClosed() ? browser.context.pages().at(-1) : browser.page;
+    const page = contexts.pageToShow();
     if (!page) throw new Error('artifact.screenshot needs a page, but every page is closed');
     const { path: _path, ...rest } = options; // the picture is written as an artifact
     return artifacts.write(name, await page.screenshot(rest), rest.type === 'jpeg' ? 'image/jpeg' : undefined);

@@ -10,12 +10,18 @@
  * When the worker is gone, they would not be collected and the next run needs the profile.
  */
 const STOP_DEADLINE_MS = { signal: 1700, orphan: 700 };
+/**
+ * Part of the policy's grace that is left for the worker to hear the end, in milliseconds. When the
+ * grace is over, it kills.
+ */
+const GRACE_RESERVE_MS = 300;
 
 /**
  * @typedef {object} Stop
  * @property {AbortSignal} signal for the script
  * @property {Promise<string>} requested resolves with the reason, for people
  * @property {() => boolean} isRequested
+ * @property {number} cleanUpMs how long a script that listens to the signal may clean up
  * @property {() => boolean} isOrphan true when the worker is gone
  * @property {(reason: string) => void} orphaned stops as fast as possible, because the worker is
  *   gone
@@ -23,9 +29,11 @@ const STOP_DEADLINE_MS = { signal: 1700, orphan: 700 };
  */
 
 /**
+ * @param {string | undefined} graceMs the policy's grace, as the worker gives it in the environment
  * @returns {Stop}
  */
-export function watchForStop() {
+export function watchForStop(graceMs) {
+  const deadlineMs = Math.max(STOP_DEADLINE_MS.signal, (Number(graceMs) || 0) - GRACE_RESERVE_MS);
   const abort = new AbortController();
   /** @type {(reason: string) => void} */
   let resolve;
@@ -35,9 +43,9 @@ export function watchForStop() {
   /** @type {() => void} */
   let hangUp = () => process.exit(143);
 
-  /** @type {(reason: string, deadlineMs: number) => void} */
-  const stop = (reason, deadlineMs) => {
-    setTimeout(() => hangUp(), deadlineMs);
+  /** @type {(reason: string, withinMs: number) => void} */
+  const stop = (reason, withinMs) => {
+    setTimeout(() => hangUp(), withinMs);
     if (abort.signal.aborted) return;
     // Before the abort, so that a script that returns because of it counts as stopped.
     resolve(reason);
@@ -49,13 +57,14 @@ export function watchForStop() {
     process.on(name, () => {
       if (signalled) return; // a shim may signal more than once, and the first deadline stands
       signalled = true;
-      stop(`stopped by ${name}`, STOP_DEADLINE_MS.signal);
+      stop(`stopped by ${name}`, deadlineMs);
     });
   }
   return {
     signal: abort.signal,
     requested,
     isRequested: () => abort.signal.aborted,
+    cleanUpMs: deadlineMs - STOP_DEADLINE_MS.signal,
     isOrphan: () => orphan,
     orphaned(reason) {
       if (orphan) return;

@@ -45,6 +45,35 @@ test('SIGTERM aborts the signal, keeps artifacts and session, closes the browser
   for (const artifact of runner.all('artifact')) assert.ok(fs.statSync(path.join(place.artifacts, artifact.path)).size > 0);
 });
 
+test('a script that takes the signal may clean up with its page, within the grace', async (t) => {
+  const place = createPlace(t);
+  const runner = startRunner(place, jobFor(place, `export default async ({ page, log, signal }) => {
+    log('ready');
+    await new Promise((resolve) => signal.addEventListener('abort', resolve));
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    await page.goto('data:text/html,<title>logged out</title>');
+    log('cleaned up: ' + await page.title());
+    return 'no outcome of its own';
+  };`), { env: { CALLBOARD_GRACE_MS: '15000' } });
+  await ready(runner);
+  const { code, last, told } = await endAfter(t, runner, () => runner.child.kill('SIGTERM'));
+  assert.deepEqual([code, last.code, last.message], [143, 'TERMINATED', 'stopped by SIGTERM'], told());
+  assert.ok(runner.all('log').some(({ text }) => text === 'cleaned up: logged out'), told());
+});
+
+for (const [what, script, grace] of [
+  ['does not take the signal', "export default async ({ page, log }) => { log('ready'); await page.waitForSelector('#never', { timeout: 0 }); };", '60000'],
+  ['never ends', WAIT, '3000'],
+]) {
+  test(`a script that ${what} is not given all of a long grace`, async (t) => {
+    const place = createPlace(t);
+    const runner = startRunner(place, jobFor(place, script), { env: { CALLBOARD_GRACE_MS: grace } });
+    await ready(runner);
+    const { code, last, told } = await endAfter(t, runner, () => runner.child.kill('SIGTERM'));
+    assert.deepEqual([code, last.code], [143, 'TERMINATED'], told());
+  });
+}
+
 test('SIGTERM with a renderer that is busy for ever and a page that asks before it is left', async (t) => {
   const place = createPlace(t);
   const site = await startSite(t, (_request, response) => response.end(`<body onclick="0">x<script>
@@ -149,7 +178,7 @@ for (const [how, script] of [
   });
 }
 
-test('a page that crashes is PAGE_CRASHED at once', async (t) => {
+test('a page that crashes while the script waits for something else is PAGE_CRASHED soon', async (t) => {
   const place = createPlace(t);
   const runner = startRunner(place, jobFor(place, `export default async ({ page, log }) => {
     log('ready');

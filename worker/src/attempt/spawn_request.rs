@@ -31,6 +31,11 @@ pub(super) fn request(attempt: Attempt<'_>, plan: &ProcessPlan, profile_path: Op
     if !environment.iter().any(|(set, _)| set == "PATH") {
         environment.push(("PATH".to_owned(), SecretString::from("/usr/local/bin:/usr/bin:/bin")));
     }
+    if matches!(plan.program, Program::Runner) {
+        // So that a script which cleans up gets the policy's time for it.
+        let grace = attempt.work.policy().grace.0.as_millis().to_string();
+        environment.push(("CALLBOARD_GRACE_MS".to_owned(), SecretString::from(grace)));
+    }
     let stdin = plan.stdin.as_ref().map(|text| text.expose_secret().as_bytes().to_vec()).unwrap_or_default();
     SpawnRequest {
         program,

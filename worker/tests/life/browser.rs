@@ -65,3 +65,28 @@ async fn a_busy_renderer_times_out() {
 async fn a_stopped_browser_times_out() {
     hangs("for (const pid of familyOf(process.pid)) process.kill(pid, 'SIGSTOP'); await page.title();").await;
 }
+
+#[tokio::test]
+async fn a_timeout_says_what_the_script_waited_for_and_levels_are_told_apart() {
+    let system = System::start(1).await;
+    let script = "export default async ({ page, log }) => {
+            log.debug('detail'); log('plain'); log.warn('careful'); log.error('bad');
+            await page.locator('#never').click({ timeout: 0 });
+        };";
+    let policy = json!({ "timeout": "PT10S", "grace": "PT10S", "maxAttempts": 1 });
+    let command = system.browser("waits", script, policy).await;
+    let id = system.enqueue(json!({ "commandId": command })).await;
+    let job = system.until(&id, "FAILED", PATIENCE).await;
+    let message = job["failure"]["message"].as_str().unwrap_or_default();
+    let expected = r##"The attempt took longer than its timeout of PT10S. When it ended: stopped by SIGTERM while the script waited for locator.click("#never") at script.mjs:3:"##;
+    assert!(message.starts_with(expected), "{job:#}");
+    let query = "query($id: ID!) { job(id: $id) { log(first: 100) { nodes { stream text } } } }";
+    let log = system.data(query, json!({ "id": id })).await["job"]["log"]["nodes"].clone();
+    for (stream, text) in
+        [("STDOUT", "[debug] detail"), ("STDOUT", "plain"), ("STDERR", "[warn] careful"), ("STDERR", "bad")]
+    {
+        let line = json!({ "stream": stream, "text": text });
+        assert!(log.as_array().unwrap().contains(&line), "{line} in {log:#}");
+    }
+    system.until_clean(Duration::from_secs(2)).await;
+}
