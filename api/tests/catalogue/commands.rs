@@ -97,11 +97,13 @@ async fn every_kind_takes_its_defaults() {
     assert_eq!(
         spec_of(&api, "p", json!({ "playwright": { "script": "export default () => {}" } })).await,
         json!({
-            "__typename": "PlaywrightSpec", "script": "export default () => {}", "viewport": null,
-            "trace": "OFF",
+            "__typename": "PlaywrightSpec", "script": "export default () => {}",
+            "viewport": { "width": 1280, "height": 720 }, "trace": "OFF",
             "video": "OFF", "screenshot": "ON_FAILURE", "headless": true,
         })
     );
+    let window = json!({ "playwright": { "script": "1", "viewport": null } });
+    assert_eq!(spec_of(&api, "window", window).await["viewport"], json!(null));
     let sized = json!({
         "playwright": {
             "script": "1", "viewport": { "width": 800, "height": 600 }, "trace": "ALWAYS", "headless": false,

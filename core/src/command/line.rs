@@ -154,8 +154,13 @@ fn playwright_options(
                 builder
             }
             "--viewport" => {
-                let Viewport { width, height } = viewport(&value()?)?;
-                builder.viewport(width, height)
+                let value = value()?;
+                if value == "window" {
+                    builder.window()
+                } else {
+                    let Viewport { width, height } = viewport(&value)?;
+                    builder.viewport(width, height)
+                }
             }
             "--trace" => builder.trace(artifact_mode(name, &value()?)?),
             "--video" => builder.video(artifact_mode(name, &value()?)?),
@@ -197,8 +202,9 @@ fn check_given(option: &str, value: &str) -> Result<(), String> {
 fn viewport(text: &str) -> Result<Viewport, String> {
     let sides =
         text.split_once('x').and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
-    let (width, height) =
-        sides.ok_or_else(|| format!("--viewport must be WIDTHxHEIGHT, such as 1280x720, not `{text}`"))?;
+    let (width, height) = sides.ok_or_else(|| {
+        format!("--viewport must be WIDTHxHEIGHT, such as 1280x720, or window, not `{text}`")
+    })?;
     Ok(Viewport { width, height })
 }
 

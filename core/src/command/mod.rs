@@ -12,6 +12,7 @@ mod line;
 mod line_secrets;
 mod playwright;
 mod program;
+mod syntax;
 mod words;
 
 pub use allow_list::{AllowList, BadAllowList, NOOP};
@@ -19,8 +20,8 @@ pub use composition::{ARGUMENTS_AND_ENVIRONMENT_BYTES_MAX, CompiledSpec, Composi
 pub use http::{HEADERS_MAX, HttpBuilder, HttpSpec, METHODS, STATUSES_MAX};
 pub use line::{LINE_BYTES_MAX, LineSpec, SpecInput};
 pub use playwright::{
-    ArtifactMode, PlaywrightBuilder, PlaywrightSpec, SCRIPT_BYTES_MAX, VIEWPORT_HEIGHT_MAX,
-    VIEWPORT_WIDTH_MAX, Viewport,
+    ArtifactMode, PageSize, PlaywrightBuilder, PlaywrightSpec, SCRIPT_BYTES_MAX, VIEWPORT_DEFAULT,
+    VIEWPORT_HEIGHT_MAX, VIEWPORT_WIDTH_MAX, Viewport,
 };
 pub use program::{
     ARGUMENT_BYTES_MAX, ARGUMENTS_MAX, ENVIRONMENT_MAX, ProgramBuilder, ProgramSpec, VARIABLE_BYTES_MAX,

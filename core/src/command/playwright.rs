@@ -5,10 +5,10 @@
 //! artifact }`), secrets included, over the runner's standard input. So no value can become code,
 //! and no secret an argument.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::json;
 
-use super::{AllowList, CommandKind, invalid, text_fault};
+use super::{AllowList, CommandKind, invalid, syntax, text_fault};
 use crate::{
     command_kind::Kind,
     compose::{
@@ -31,9 +31,9 @@ pub const VIEWPORT_HEIGHT_MAX: u32 = 4320;
 pub struct PlaywrightSpec {
     /// The source of an ES module, 1 to [`SCRIPT_BYTES_MAX`] bytes.
     pub script: String,
-    /// Size of the page. `None` leaves it to the browser.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub viewport: Option<Viewport>,
+    /// Size of the page.
+    #[serde(default, skip_serializing_if = "PageSize::is_default")]
+    pub viewport: PageSize,
     /// Playwright's trace, off by default, because it contains what the browser sent, tokens
     /// included.
     #[serde(default)]
@@ -47,6 +47,49 @@ pub struct PlaywrightSpec {
     /// Whether the browser has no window, by default true.
     #[serde(default = "headless_default")]
     pub headless: bool,
+}
+
+/// Size of the pages of a script, as Playwright has it. In JSON the default is an absent field, and
+/// the window is null.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PageSize {
+    /// [`VIEWPORT_DEFAULT`], whatever the window.
+    #[default]
+    Default,
+    /// The page fills the browser's window.
+    Window,
+    /// This size, whatever the window.
+    Fixed(Viewport),
+}
+
+/// Playwright's default.
+pub const VIEWPORT_DEFAULT: Viewport = Viewport { width: 1280, height: 720 };
+
+impl PageSize {
+    /// The size, if the page has one of its own.
+    pub const fn viewport(self) -> Option<Viewport> {
+        match self {
+            Self::Default => Some(VIEWPORT_DEFAULT),
+            Self::Window => None,
+            Self::Fixed(viewport) => Some(viewport),
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::Default
+    }
+}
+
+impl Serialize for PageSize {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.viewport().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for PageSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(deserializer)?.map_or(Self::Window, Self::Fixed))
+    }
 }
 
 /// Size of a page, in CSS pixels.
@@ -103,7 +146,7 @@ impl PlaywrightSpec {
     pub fn builder(script: impl Into<String>) -> PlaywrightBuilder {
         PlaywrightBuilder(Self {
             script: script.into(),
-            viewport: None,
+            viewport: PageSize::Default,
             trace: ArtifactMode::Off,
             video: ArtifactMode::Off,
             screenshot: screenshot_default(),
@@ -114,8 +157,12 @@ impl PlaywrightSpec {
     /// The options as words of a command line, without those that have their default.
     fn option_words(&self) -> Vec<String> {
         let mut words = Vec::new();
-        if let Some(Viewport { width, height }) = self.viewport {
-            words.extend(["--viewport".to_owned(), format!("{width}x{height}")]);
+        match self.viewport {
+            PageSize::Default => {}
+            PageSize::Window => words.extend(["--viewport".to_owned(), "window".to_owned()]),
+            PageSize::Fixed(Viewport { width, height }) => {
+                words.extend(["--viewport".to_owned(), format!("{width}x{height}")]);
+            }
         }
         let artifacts = [
             ("--trace", self.trace, ArtifactMode::Off),
@@ -137,7 +184,13 @@ impl PlaywrightSpec {
 impl PlaywrightBuilder {
     /// Size of the page, in CSS pixels.
     pub fn viewport(mut self, width: u32, height: u32) -> Self {
-        self.0.viewport = Some(Viewport { width, height });
+        self.0.viewport = PageSize::Fixed(Viewport { width, height });
+        self
+    }
+
+    /// Makes the page fill the browser's window.
+    pub fn window(mut self) -> Self {
+        self.0.viewport = PageSize::Window;
         self
     }
 
@@ -190,11 +243,16 @@ impl CommandKind for PlaywrightSpec {
                 "must not be empty. Write the source of an ES module",
             ));
         }
-        refusals.extend(text_fault(&["playwright", "script"], &self.script, SCRIPT_BYTES_MAX));
+        let unfit = text_fault(&["playwright", "script"], &self.script, SCRIPT_BYTES_MAX);
+        if refusals.is_empty() && unfit.is_none() {
+            let told = syntax::fault(&self.script).map(|fault| format!("does not parse: {fault}"));
+            refusals.extend(told.map(|told| invalid(&["playwright", "script"], told)));
+        }
+        refusals.extend(unfit);
         let fits = |Viewport { width, height }| {
             (1..=VIEWPORT_WIDTH_MAX).contains(&width) && (1..=VIEWPORT_HEIGHT_MAX).contains(&height)
         };
-        if !self.viewport.is_none_or(fits) {
+        if !self.viewport.viewport().is_none_or(fits) {
             let message = format!("must be 1x1 to {VIEWPORT_WIDTH_MAX}x{VIEWPORT_HEIGHT_MAX} pixels");
             refusals.push(invalid(&["playwright", "viewport"], message));
         }
@@ -259,7 +317,7 @@ impl Task for PlaywrightTask<'_> {
             "profile": values.profile(self.given, paths)?,
             "proxy": values.proxy(self.given, "socks5")?,
             "options": {
-                "viewport": spec.viewport,
+                "viewport": spec.viewport.viewport(),
                 "trace": spec.trace,
                 "video": spec.video,
                 "screenshot": spec.screenshot,
@@ -278,5 +336,24 @@ impl Task for PlaywrightTask<'_> {
             stdin: Some(format!("{line}\n").into()),
             protocol: OutputProtocol::Events,
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_size_is_an_absent_field_and_the_window_is_null() {
+        let spec = |builder: PlaywrightBuilder| serde_json::to_value(builder.build().unwrap()).unwrap();
+        let builder = || PlaywrightSpec::builder("1");
+        assert_eq!(spec(builder()).get("viewport"), None);
+        assert_eq!(spec(builder().window())["viewport"], json!(null));
+        assert_eq!(spec(builder().viewport(8, 9))["viewport"], json!({ "width": 8, "height": 9 }));
+        for builder in [builder(), builder().window(), builder().viewport(1280, 720)] {
+            let built = builder.build().unwrap();
+            let stored = serde_json::to_value(&built).unwrap();
+            assert_eq!(serde_json::from_value::<PlaywrightSpec>(stored).unwrap(), built);
+        }
     }
 }

@@ -60,6 +60,11 @@ fn playwright_options_are_parsed() {
     let shown = show(CommandSpec::Playwright(spec)).unwrap();
     let options = "--viewport 1280x720 --trace always --video on-failure --screenshot off --headed";
     assert!(shown.display.ends_with(options), "{}", shown.display);
+
+    let window = playwright("playwright --viewport window").unwrap();
+    assert_eq!(window, PlaywrightSpec::builder("export default 1").window().build().unwrap());
+    let shown = show(CommandSpec::Playwright(window)).unwrap();
+    assert!(shown.display.ends_with("--viewport window"), "{}", shown.display);
 }
 
 #[test]

@@ -36,8 +36,8 @@ pub struct PlaywrightSpec {
     /// Source of the module. Not a template, because the job's input, services and profile are
     /// passed to it as values.
     pub script: String,
-    /// Size of the page in CSS pixels, `{"width": 1280, "height": 720}`. Null leaves it to the
-    /// browser.
+    /// Size of the page in CSS pixels, by default `{"width": 1280, "height": 720}`. Null lets the
+    /// page fill the browser's window.
     pub viewport: Option<Json>,
     /// When Playwright's trace is kept. A trace may contain what the browser sent, including
     /// tokens.
@@ -100,6 +100,7 @@ impl From<command::CommandSpec> for CommandSpec {
                 script: spec.script,
                 viewport: spec
                     .viewport
+                    .viewport()
                     .map(|size| Json(json!({ "width": size.width, "height": size.height }))),
                 trace: spec.trace.into(),
                 video: spec.video.into(),

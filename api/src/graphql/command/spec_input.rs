@@ -6,9 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use async_graphql::{InputObject, OneofObject};
+use async_graphql::{InputObject, MaybeUndefined, OneofObject};
 use callboard::{
-    command::{self, LineSpec, SpecInput, Viewport},
+    command::{self, LineSpec, PageSize, SpecInput, Viewport},
     refusal::Refusal,
 };
 use serde_json::Value;
@@ -50,9 +50,10 @@ pub struct PlaywrightSpecInput {
     /// Source of an ES module, 1 to 262144 bytes. Not a template, because the job's input, services
     /// and profile are passed to it as values.
     pub script: String,
-    /// Size of the page in CSS pixels, at most `{"width": 7680, "height": 4320}`. Absent or null
-    /// leaves it to the browser.
-    pub viewport: Option<Json>,
+    /// Size of the page in CSS pixels, at most `{"width": 7680, "height": 4320}`. Absent is
+    /// `{"width": 1280, "height": 720}`, and null lets the page fill the browser's window, as in
+    /// Playwright.
+    pub viewport: MaybeUndefined<Json>,
     /// When Playwright's trace is kept.
     #[graphql(default_with = "Some(ArtifactMode::Off)")]
     pub trace: Option<ArtifactMode>,
@@ -120,16 +121,18 @@ impl CommandSpecInput {
 
 impl PlaywrightSpecInput {
     fn read(self) -> Result<command::PlaywrightSpec, Vec<Refusal>> {
-        let viewport = self.viewport.map(|json| {
-            viewport(&json.0).ok_or_else(|| {
-                let message =
-                    r#"must be an object of two positive integers, such as {"width": 1280, "height": 720}"#;
-                vec![refused(&["playwright", "viewport"], message)]
-            })
-        });
+        let viewport = match self.viewport {
+            MaybeUndefined::Undefined => PageSize::Default,
+            MaybeUndefined::Null | MaybeUndefined::Value(Json(Value::Null)) => PageSize::Window,
+            MaybeUndefined::Value(Json(json)) => {
+                let message = r#"must be an object of two positive integers, such as {"width": 1280, "height": 720}, or null"#;
+                let size = viewport(&json).ok_or_else(|| vec![refused(&["playwright", "viewport"], message)]);
+                PageSize::Fixed(size?)
+            }
+        };
         Ok(command::PlaywrightSpec {
             script: self.script,
-            viewport: viewport.transpose()?,
+            viewport,
             trace: self.trace.unwrap_or(ArtifactMode::Off).into(),
             video: self.video.unwrap_or(ArtifactMode::Off).into(),
             screenshot: self.screenshot.unwrap_or(ArtifactMode::OnFailure).into(),
