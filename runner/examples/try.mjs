@@ -44,6 +44,7 @@ runner.stdin.on('error', () => {}); // it may have ended before it read the job
 // Ctrl-C reaches the runner as well, which needs a moment to stop cleanly.
 process.on('SIGINT', () => {});
 readline.createInterface({ input: runner.stdout }).on('line', (line) => {
+  if (line === '') return; // each event begins on a line of its own
   const { v: _v, type, ...fields } = JSON.parse(line);
   console.log(`${((performance.now() - startedAt) / 1000).toFixed(2).padStart(6)}s ${type.padEnd(9)} ${JSON.stringify(fields)}`);
 });

@@ -62,8 +62,14 @@ const PROXY_ERROR = new RegExp(`${CALL}net::ERR_(PROXY|TUNNEL|SOCKS|HTTPS_PROXY|
 const NETWORK_ERROR = new RegExp(`${CALL}net::ERR_\\w+`);
 const CONNECT_ERROR = /\b(ECONNREFUSED|ECONNRESET|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND)\b|Proxy connection ended/;
 const CRASH_ERROR = new RegExp(`${CALL}(Page|Target) crashed\\b`);
-/** What CommonJS modules have and ES modules do not. */
-const COMMON_JS = /^(require|module|exports|__dirname|__filename) is not defined/;
+/**
+ * What a script from elsewhere counts on: what CommonJS modules have, what the test runner gives, and
+ * what the function would have been given.
+ */
+const NOT_GIVEN = new RegExp(`^(${[
+  'require', 'module', 'exports', '__dirname', '__filename', 'test', 'expect', 'browser', 'chromium', 'page', 'context',
+  'input', 'services', 'profile', 'log', 'progress', 'artifact', 'step', 'signal',
+].join('|')}) is not defined`);
 /** Node's codes for a module that is not there, with import and with require. */
 export const MODULE_MISSING = ['ERR_MODULE_NOT_FOUND', 'ERR_UNSUPPORTED_DIR_IMPORT', 'ERR_UNKNOWN_BUILTIN_MODULE', 'MODULE_NOT_FOUND'];
 
@@ -106,7 +112,7 @@ export function fromScriptError(error, { proxyServer, scriptUrl }) {
  */
 function isForeign(error) {
   if (!isError(error)) return false;
-  return (error instanceof ReferenceError && COMMON_JS.test(field(error, 'message')))
+  return (error instanceof ReferenceError && NOT_GIVEN.test(field(error, 'message')))
     || MODULE_MISSING.includes(field(error, 'code'));
 }
 
@@ -147,7 +153,7 @@ function told(error, scriptUrl, seen) {
   const name = field(error, 'name');
   const message = field(error, 'message');
   // Node's advice for CommonJS, "you can use import instead", leads to the next error.
-  const own = COMMON_JS.exec(message)?.[0] ?? message;
+  const own = NOT_GIVEN.exec(message)?.[0] ?? message;
   const [first, ...lines] = plain(`${name && name !== 'Error' ? `${name}: ` : ''}${own}`, scriptUrl).trimEnd().split('\n');
   const place = placeInScript(field(error, 'stack'), scriptUrl);
   lines.unshift(place ? `${first} (${place})` : first);

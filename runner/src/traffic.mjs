@@ -5,6 +5,8 @@
  */
 import { Failure } from './failure.mjs';
 
+const REQUEST_METHODS = ['fetch', 'get', 'post', 'put', 'patch', 'delete', 'head'];
+
 /**
  * @typedef {object} Traffic
  * @property {(context: import('playwright-core').BrowserContext) => void} watch
@@ -40,14 +42,19 @@ export function createTraffic({ limits, proxyServer, onRefused }) {
       if (limits || httpProxy) {
         context.on('response', (response) => look(response.url(), response.status(), () => response.allHeaders(), () => response.text()));
       }
-      const request = context.request;
-      const requestFetch = request.fetch.bind(request); // get, post and the others go through it
-      request.fetch = async (target, options) => {
-        const response = await requestFetch(target, options);
-        if (httpProxy && response.status() === 407) throw refusal();
-        look(response.url(), response.status(), async () => response.headers(), () => response.text());
-        return response;
-      };
+      const request = /** @type {any} */ (context.request);
+      // get, post and the others call fetch, which must not be the watched one, or errors would be
+      // those of "apiRequestContext.fetch".
+      const unwatched = Object.assign(Object.create(request), { fetch: request.fetch });
+      for (const name of REQUEST_METHODS) {
+        const method = request[name];
+        request[name] = async (/** @type {any[]} */ ...parameters) => {
+          const response = await Reflect.apply(method, unwatched, parameters);
+          if (httpProxy && response.status() === 407) throw refusal();
+          look(response.url(), response.status(), async () => response.headers(), () => response.text());
+          return response;
+        };
+      }
     },
     watchFetch() {
       const nodeFetch = globalThis.fetch;

@@ -112,6 +112,9 @@ for (const [what, script] of [
   ['module.exports', 'module.exports = async () => {};'],
   ['exports', 'exports.main = async () => {};'],
   ['__dirname', 'export default () => __dirname;'],
+  ['the body of a function', 'await page.goto("data:text/html,x");'],
+  ['a test', 'test("title", async ({ page }) => {});'],
+  ['something that it does not take', 'export default async ({ page }) => { log("x"); };'],
   ['import() of a package', 'export default async () => { await import("lodash"); };'],
   ['createRequire of a package', 'import { createRequire } from "node:module"; export default () => createRequire(import.meta.url)("lodash");'],
   ["import of Playwright's", 'import { chromium } from "playwright"; const browser = await chromium.launch();'],
@@ -176,6 +179,21 @@ test('a context of the script may record a video', async (t) => {
       return fs.statSync(await page.video().path()).size > 0;
     };`);
   assert.equal(run.last.value, true, run.told());
+});
+
+test('calls of context.request have their own names, and errors the place in the script', async (t) => {
+  const site = await startSite(t, (_request, response) => response.writeHead(404).end('x'));
+  const run = await runJob(createPlace(t), `export default async ({ context, page, input }) => {
+    const told = [];
+    for (const request of [context.request, page.request]) {
+      for (const name of ['fetch', 'get', 'post', 'put', 'patch', 'delete', 'head']) {
+        await request[name](input.url, { failOnStatusCode: true }).catch((error) => told.push(error.message.split('\\n')[0]));
+      }
+    }
+    return told;
+  };`, { input: { url: site.url }, services: { site: { baseUrl: site.url } } });
+  const names = ['fetch', 'get', 'post', 'put', 'patch', 'delete', 'head'].map((name) => `apiRequestContext.${name}: 404 Not Found`);
+  assert.deepEqual(run.last.value, [...names, ...names], run.told());
 });
 
 for (const [what, handle] of [

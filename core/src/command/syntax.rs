@@ -75,7 +75,7 @@ mod tests {
             r"const r = /[\p{L}--[a-z]]/v, s = /(?<=a)(?<n>c)\k<n>/dgimsuy, t = /(?i:a)/;",
             "try {} catch {} outer: for (const a of b) { for (const c of d) continue outer; }",
             "const s = `a ${`b ${1}`} \\u{1F600}`; html`\\u{zz}`; const ünï = 1, 変数 = '\u{2028}';",
-            "export default async ({ page, input: { a = 1, ...rest } = {} }) => { await page.evaluate(() => debugger); };",
+            "export default async ({ page, input: { a = 1, ...rest } = {} }) => { await page.evaluate(() => { debugger; }); };",
         ] {
             assert_eq!(fault(script), None, "{script}");
         }
