@@ -69,13 +69,14 @@ fn playwright_is_bounded() {
         ["spec playwright script"]
     );
     assert_eq!(paths(PlaywrightSpec::builder("a\0").build()), ["spec playwright script"]);
+    assert_eq!(paths(PlaywrightSpec::builder("export default () => {").build()), ["spec playwright script"]);
     for (width, height) in [(0, 1), (1, 0), (7681, 1), (1, 4321)] {
         assert_eq!(
             paths(PlaywrightSpec::builder("x").viewport(width, height).build()),
             ["spec playwright viewport"]
         );
     }
-    let spec = PlaywrightSpec::builder("`${page} {{ not a template")
+    let spec = PlaywrightSpec::builder("`${page} {{ not a template`")
         .viewport(7680, 4320)
         .trace(ArtifactMode::Always);
     assert!(spec.video(ArtifactMode::OnFailure).headless(false).build().is_ok());
