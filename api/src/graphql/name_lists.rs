@@ -1,7 +1,10 @@
 //! Lists ordered by name, and lookup of one object by id or name, for the catalogue's queries.
 
 use async_graphql::ID;
-use callboard::store::catalogue::name_pages::{NameCursor, NamePage, NamePageRequest, PageEnd};
+use callboard::{
+    name::normal_form,
+    store::catalogue::name_pages::{NameCursor, NamePage, NamePageRequest, PageEnd},
+};
 use uuid::Uuid;
 
 use super::page::{Bounds, PAGE_MAX, Page};
@@ -27,6 +30,7 @@ pub fn request(
     search: Option<String>,
 ) -> Result<NamePageRequest, ApiError> {
     let page = Page::parse(from_start, from_end, PAGE_MAX)?;
+    let search = search.map(|text| normal_form(text.trim()));
     let from = if page.is_from_end { PageEnd::End } else { PageEnd::Start };
     Ok(NamePageRequest { search, after: page.after, before: page.before, limit: page.limit, from })
 }
@@ -59,7 +63,7 @@ impl Wanted {
     pub fn of(id: Option<ID>, name: Option<String>) -> Result<Self, ApiError> {
         match (id, name) {
             (Some(id), None) => Ok(Self::Id(id)),
-            (None, Some(name)) => Ok(Self::Name(name)),
+            (None, Some(name)) => Ok(Self::Name(normal_form(&name))),
             (None, None) | (Some(_), Some(_)) => {
                 Err(ApiError::new(Code::BadRequest, "Give exactly one of `id` and `name`."))
             }

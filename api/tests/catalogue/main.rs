@@ -11,6 +11,7 @@ mod checks;
 mod commands;
 mod jobs;
 mod keys;
+mod names;
 mod pages;
 mod preview;
 mod profiles;

@@ -36,7 +36,7 @@ impl Catalogue {
     /// revoked or expired key stays so.
     pub async fn api_key_ensure(&self, name: &str, key: &SecretString) -> Result<ApiKeyId, StepError> {
         let mut checks = Checks::default();
-        checks.take(check_name("name", name));
+        let name = checks.take(check_name("name", name)).unwrap_or_default();
         if !(KEY_BYTES_MIN..=KEY_BYTES_MAX).contains(&key.expose_secret().len()) {
             let message = format!("must be {KEY_BYTES_MIN} to {KEY_BYTES_MAX} random bytes");
             checks.invalid(&["key"], message);
@@ -44,7 +44,7 @@ impl Catalogue {
         checks.passed()?;
         let mut transaction = self.store.begin().await?;
         let id =
-            api_keys::insert(&mut transaction, self.ids.make(), name, Role::Admin, &key_hash(key)).await?;
+            api_keys::insert(&mut transaction, self.ids.make(), &name, Role::Admin, &key_hash(key)).await?;
         commit(transaction).await?;
         Ok(id)
     }

@@ -5,6 +5,7 @@
 
 use crate::{
     limit::{Cap, Limits},
+    name::check_name,
     patch::{LimitsPatch, NewCap, Patch, limit_refusals},
     refusal::{Refusal, RefusalCode},
     steps::StepError,
@@ -61,6 +62,12 @@ impl Checks {
                 stored.to_owned()
             }
         }
+    }
+
+    /// Returns the normal form of a name. One that stays as it is stored is not checked again, so
+    /// that an object whose name is older than a rule can still be changed.
+    pub(super) fn name(&mut self, name: &str, stored: Option<&str>) -> Option<String> {
+        if stored == Some(name) { Some(name.to_owned()) } else { self.take(check_name("name", name)) }
     }
 
     /// Returns the limits with the patch applied. Refuses everything that is out of bounds.

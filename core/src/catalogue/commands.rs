@@ -100,7 +100,7 @@ impl Catalogue {
         let spec = check_spec(&mut checks, input.spec, &self.allow_list);
         let input_schema = check_input_schema(&mut checks, input.input_schema.unwrap_or_else(|| json!({})));
         let policy = check_policy(&mut checks, &input.policy, &Policy::default());
-        let draft = CommandDraft {
+        let mut draft = CommandDraft {
             name: input.name,
             description: input.description.and_then(|text| bounds::description(&mut checks, text)),
             profile_id: input.profile_id,
@@ -109,7 +109,7 @@ impl Catalogue {
             queue: input.queue.unwrap_or_else(|| QUEUE_DEFAULT.to_owned()),
         };
         let mut transaction = self.store.begin().await?;
-        check_draft(&mut transaction, &mut checks, id, &draft).await?;
+        check_draft(&mut transaction, &mut checks, id, &mut draft, None).await?;
         let Some(spec) = spec else { return Err(checks.refused()) };
         checks.passed()?;
         let version = VersionDraft { name: draft.name.clone(), spec, input_schema, policy };
@@ -128,7 +128,7 @@ impl Catalogue {
         checks.version(stored.version, version);
         let runs_before = newest(&mut transaction, &stored).await?;
         let before = CommandDraft::from(stored.clone());
-        let draft = CommandDraft {
+        let mut draft = CommandDraft {
             name: checks.required("name", changes.name, &before.name),
             description: match changes.description {
                 Patch::Leave => before.description.clone(),
@@ -140,7 +140,7 @@ impl Catalogue {
             service_ids: changes.service_ids.over(before.service_ids.clone(), Vec::new()),
             queue: changes.queue.over(before.queue.clone(), QUEUE_DEFAULT.to_owned()),
         };
-        let runs = VersionDraft {
+        let mut runs = VersionDraft {
             name: draft.name.clone(),
             spec: self.patched_spec(&mut checks, changes.spec, &runs_before),
             input_schema: match changes.input_schema {
@@ -154,7 +154,8 @@ impl Catalogue {
                 Patch::Set(patch) => check_policy(&mut checks, &patch, &runs_before.policy),
             },
         };
-        check_draft(&mut transaction, &mut checks, id, &draft).await?;
+        check_draft(&mut transaction, &mut checks, id, &mut draft, Some(&before.name)).await?;
+        runs.name.clone_from(&draft.name);
         checks.passed()?;
         if draft == before && runs == runs_before {
             return Ok(stored);
@@ -271,16 +272,20 @@ fn check_policy(checks: &mut Checks, patch: &PolicyPatch, stored: &Policy) -> Po
     })
 }
 
-/// Checks the name, the queue, and everything that the command references.
+/// Checks the name, which it brings into its normal form, the queue, and everything that the
+/// command references.
 async fn check_draft(
     connection: &mut Connection,
     checks: &mut Checks,
     id: CommandId,
-    draft: &CommandDraft,
+    draft: &mut CommandDraft,
+    stored_name: Option<&str>,
 ) -> Result<(), StoreError> {
-    let is_well_formed = checks.take(name::check_name("name", &draft.name)).is_some();
-    if is_well_formed && commands::name_is_taken(connection, id, &draft.name).await? {
-        checks.taken("name", NAME_TAKEN);
+    if let Some(name) = checks.name(&draft.name, stored_name) {
+        if commands::name_is_taken(connection, id, &name).await? {
+            checks.taken("name", NAME_TAKEN);
+        }
+        draft.name = name;
     }
     checks.take(name::check_queue("queue", &draft.queue));
     if let Some(profile) = draft.profile_id {

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     ids::{ProfileId, ProxyId, ServiceId},
     limit::GateKey,
-    name::{check_labels, check_name},
+    name::check_labels,
     patch::{NewCap, Patch},
     profile::{Profile, ProxySelection, check_profile_path},
     refusal::RefusalCode,
@@ -100,7 +100,7 @@ impl Catalogue {
     pub async fn profile_create(&self, input: ProfileCreate) -> Result<Profile, StepError> {
         let id: ProfileId = self.ids.make();
         let mut checks = Checks::default();
-        let draft = ProfileDraft {
+        let mut draft = ProfileDraft {
             name: input.name,
             chrome_profile_path: input.chrome_profile_path,
             description: input.description.and_then(|text| bounds::description(&mut checks, text)),
@@ -113,7 +113,7 @@ impl Catalogue {
         secrets.check(&mut checks, &std::collections::HashSet::new());
 
         let mut transaction = self.store.begin().await?;
-        check_unique(&mut transaction, &mut checks, id, &draft).await?;
+        check_unique(&mut transaction, &mut checks, id, &mut draft, None).await?;
         keep_services(&mut transaction, &mut checks, &input.service_ids).await?;
         keep_proxies(&mut transaction, &mut checks, &input.proxy_ids).await?;
         checks.passed()?;
@@ -136,7 +136,7 @@ impl Catalogue {
         let services = new_list(changes.service_ids);
         let proxies = new_list(changes.proxy_ids);
         let secrets = SecretChanges { set: changes.secrets, remove: changes.remove_secrets };
-        let draft = ProfileDraft {
+        let mut draft = ProfileDraft {
             name: checks.required("name", changes.name, &before.name),
             chrome_profile_path: checks.required(
                 "chromeProfilePath",
@@ -168,7 +168,7 @@ impl Catalogue {
         if !secrets.is_empty() {
             secrets.check(&mut checks, &stored_names(&mut transaction, id).await?);
         }
-        check_unique(&mut transaction, &mut checks, id, &draft).await?;
+        check_unique(&mut transaction, &mut checks, id, &mut draft, Some(&before.name)).await?;
         keep_services(&mut transaction, &mut checks, services.as_deref().unwrap_or_default()).await?;
         keep_proxies(&mut transaction, &mut checks, proxies.as_deref().unwrap_or_default()).await?;
         checks.passed()?;
@@ -205,20 +205,23 @@ async fn locked(connection: &mut Connection, id: ProfileId) -> Result<Profile, S
     profiles::lock(connection, id).await?.ok_or_else(|| StepError::no("profile"))
 }
 
-/// Checks the name and the directory, and that no other profile has them.
+/// Checks the name, which it brings into its normal form, and the directory, and that no other
+/// profile has them.
 async fn check_unique(
     connection: &mut Connection,
     checks: &mut Checks,
     id: ProfileId,
-    draft: &ProfileDraft,
+    draft: &mut ProfileDraft,
+    stored_name: Option<&str>,
 ) -> Result<(), StoreError> {
-    let name = checks.take(check_name("name", &draft.name));
+    let name = checks.name(&draft.name, stored_name);
     let path = checks.take(check_profile_path("chromeProfilePath", &draft.chrome_profile_path));
     // Malformed values are not searched for: no profile can have them, and Postgres may refuse
     // them.
-    let name = name.map_or("", |()| draft.name.as_str());
+    draft.name = name.clone().unwrap_or_else(|| std::mem::take(&mut draft.name));
+    let name = name.unwrap_or_default();
     let path = path.map_or("", |()| draft.chrome_profile_path.as_str());
-    let taken = profiles::taken(connection, id, name, path).await?;
+    let taken = profiles::taken(connection, id, &name, path).await?;
     if taken.name {
         checks.taken("name", NAME_TAKEN);
     }

@@ -147,10 +147,10 @@ impl Catalogue {
         given.check(&mut checks, input.protocol, &SealedCredentials::default());
         let limits = checks.limits(input.limits, &Limits::default());
         let mut transaction = self.store.begin().await?;
-        check_name(&mut transaction, &mut checks, id, &input.name).await?;
+        let name = check_name(&mut transaction, &mut checks, id, input.name, None).await?;
         checks.passed()?;
         let credentials = credentials::seal(&self.keyring, id, given, SealedCredentials::default());
-        let draft = ProxyDraft { name: input.name, address: input.address, credentials, limits };
+        let draft = ProxyDraft { name, address: input.address, credentials, limits };
         let proxy = proxies::insert(&mut transaction, id, input.protocol, &draft).await.map_err(taken)?;
         commit(transaction).await?;
         Ok(proxy)
@@ -175,7 +175,7 @@ impl Catalogue {
         let (before, after) = (stored.limits.max_concurrency, limits.max_concurrency);
         let key = GateKey::Proxy(id);
         checks.extend(below_what_runs(&mut transaction, &key, before, after).await?);
-        check_name(&mut transaction, &mut checks, id, &name).await?;
+        let name = check_name(&mut transaction, &mut checks, id, name, Some(&stored.name)).await?;
         checks.passed()?;
         let credentials = credentials::seal(&self.keyring, id, given, sealed.clone());
         let is_moved = (&address, &credentials) != (&stored.address, &sealed);
@@ -257,18 +257,19 @@ async fn locked(connection: &mut Connection, id: ProxyId) -> Result<Proxy, StepE
     proxies::lock(connection, id).await?.ok_or_else(|| StepError::no("proxy"))
 }
 
-/// Checks the name, and that no other proxy has it.
+/// Checks the name, and that no other proxy has it. Returns its normal form.
 async fn check_name(
     connection: &mut Connection,
     checks: &mut Checks,
     id: ProxyId,
-    name: &str,
-) -> Result<(), StoreError> {
-    let is_well_formed = checks.take(name::check_name("name", name)).is_some();
-    if is_well_formed && proxies::name_is_taken(connection, id, name).await? {
+    name: String,
+    stored: Option<&str>,
+) -> Result<String, StoreError> {
+    let Some(name) = checks.name(&name, stored) else { return Ok(name) };
+    if proxies::name_is_taken(connection, id, &name).await? {
         checks.taken("name", NAME_TAKEN);
     }
-    Ok(())
+    Ok(name)
 }
 
 /// Two concurrent requests may both find a name free. The constraint then refuses the second.

@@ -12,7 +12,7 @@ use crate::{
     duration::IsoDuration,
     ids::ScheduleId,
     job::JobRequest,
-    name::{check_labels, check_name},
+    name::check_labels,
     patch::Patch,
     refusal::{Refusal, RefusalCode, no_such_id},
     schedule::{Cron, Overlap, Timing, Zone},
@@ -94,7 +94,7 @@ impl Catalogue {
         let cron = check_cron(&mut checks, &input.cron);
         let zone = check_zone(&mut checks, input.timezone.as_deref().unwrap_or(ZONE_DEFAULT));
         let mut transaction = self.store.begin().await?;
-        check_schedule_name(&mut transaction, &mut checks, id, &input.name).await?;
+        let name = check_schedule_name(&mut transaction, &mut checks, id, input.name, None).await?;
         let none = SecretInputs::default();
         let template = check_template(context, &mut transaction, &mut checks, id, input.job, &none).await?;
         let (Some(cron), Some(zone), Some(template)) = (cron, zone, template) else {
@@ -107,7 +107,7 @@ impl Catalogue {
             overlap: input.overlap.unwrap_or(Overlap::Skip),
             catch_up: input.catch_up.unwrap_or(IsoDuration::from_secs(0)),
         };
-        let plan = Plan { name: input.name, timing, template, is_paused: input.is_paused };
+        let plan = Plan { name, timing, template, is_paused: input.is_paused };
         let next_at = first_time(&mut transaction, &plan).await?;
         let schedule = schedules::save(&mut transaction, id, &plan, next_at).await.map_err(refused)?;
         commit(transaction).await?;
@@ -133,7 +133,7 @@ impl Catalogue {
         let cron = check_cron(&mut checks, &cron);
         let zone = changes.timezone.over(before.timing.zone.name().to_owned(), ZONE_DEFAULT.to_owned());
         let zone = check_zone(&mut checks, &zone);
-        check_schedule_name(&mut transaction, &mut checks, id, &name).await?;
+        let name = check_schedule_name(&mut transaction, &mut checks, id, name, Some(&before.name)).await?;
         let template = match changes.job {
             Patch::Leave => Some(before.template.clone()),
             Patch::Clear => {
@@ -192,17 +192,19 @@ async fn first_time(connection: &mut Connection, plan: &Plan) -> Result<Option<T
     Ok(plan.timing.next(backlog::clock(connection).await?))
 }
 
+/// Checks the name, and that no other schedule has it. Returns its normal form.
 async fn check_schedule_name(
     connection: &mut Connection,
     checks: &mut Checks,
     id: ScheduleId,
-    name: &str,
-) -> Result<(), StoreError> {
-    let is_well_formed = checks.take(check_name("name", name)).is_some();
-    if is_well_formed && schedules::name_is_taken(connection, id, name).await? {
+    name: String,
+    stored: Option<&str>,
+) -> Result<String, StoreError> {
+    let Some(name) = checks.name(&name, stored) else { return Ok(name) };
+    if schedules::name_is_taken(connection, id, &name).await? {
         checks.taken("name", NAME_TAKEN);
     }
-    Ok(())
+    Ok(name)
 }
 
 fn check_cron(checks: &mut Checks, text: &str) -> Option<Cron> {

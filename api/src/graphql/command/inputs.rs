@@ -16,7 +16,7 @@ use crate::graphql::{
 /// Input of commandCreate.
 #[derive(Debug, InputObject)]
 pub struct CommandCreateInput {
-    /// The name, 1 to 100 characters, unique among commands.
+    /// The name, 1 to 100 visible characters, stored in Unicode NFC, unique among commands.
     pub name: String,
     /// A description for people, at most 2000 characters.
     pub description: Option<String>,
@@ -65,7 +65,8 @@ pub struct CommandUpdateInput {
     /// The version that was read. If another version is stored, the update is refused with
     /// STALE_VERSION. Absent or null updates any version.
     pub version: Option<i32>,
-    /// The name, 1 to 100 characters, unique among commands. Cannot be null.
+    /// The name, 1 to 100 visible characters, stored in Unicode NFC, unique among commands. Cannot
+    /// be null.
     pub name: MaybeUndefined<String>,
     /// A description for people, at most 2000 characters. Null removes it.
     pub description: MaybeUndefined<String>,

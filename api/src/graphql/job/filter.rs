@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use async_graphql::{Enum, ID, InputObject};
-use callboard::store::jobs::pages;
+use callboard::{name::normal_form, store::jobs::pages};
 
 use super::JobState;
 use crate::{
@@ -110,7 +110,7 @@ impl TryFrom<JobFilter> for pages::JobFilter {
 
     fn try_from(filter: JobFilter) -> Result<Self, ApiError> {
         let created_at = filter.created_at.unwrap_or_default();
-        let search = filter.search.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        let search = filter.search.map(|text| normal_form(text.trim())).filter(|text| !text.is_empty());
         if search.as_ref().is_some_and(|text| text.chars().count() > SEARCH_CHARS_MAX) {
             let message = format!("`search` must have at most {SEARCH_CHARS_MAX} characters.");
             return Err(ApiError::new(Code::BadRequest, message));
@@ -125,7 +125,8 @@ impl TryFrom<JobFilter> for pages::JobFilter {
             proxies: ids("proxyIds", filter.proxy_ids)?,
             services: ids("serviceIds", filter.service_ids)?,
             schedules: ids("scheduleIds", filter.schedule_ids)?,
-            labels: bounded("labels", filter.labels)?,
+            labels: bounded("labels", filter.labels)?
+                .map(|labels| labels.iter().map(|label| normal_form(label)).collect()),
             created_from: created_at.gte.map(|time| time.0),
             created_before: created_at.lt.map(|time| time.0),
             search,

@@ -18,7 +18,7 @@ use crate::graphql::{
 /// Input of profileCreate.
 #[derive(Debug, InputObject)]
 pub struct ProfileCreateInput {
-    /// The name, 1 to 100 characters, unique among profiles.
+    /// The name, 1 to 100 visible characters, stored in Unicode NFC, unique among profiles.
     pub name: String,
     /// Directory below the worker's profile root, unique among profiles. Parts are separated by
     /// `/`, consist of letters, digits, `_`, `-`, `.`, `@` and `+`, and do not start with a dot. At
@@ -75,7 +75,8 @@ pub struct ProfileUpdateInput {
     /// The version that was read. If another version is stored, the update is refused with
     /// STALE_VERSION. Absent or null updates any version.
     pub version: Option<i32>,
-    /// The name, 1 to 100 characters, unique among profiles. Cannot be null.
+    /// The name, 1 to 100 visible characters, stored in Unicode NFC, unique among profiles. Cannot
+    /// be null.
     pub name: MaybeUndefined<String>,
     /// As in ProfileCreateInput. Cannot be null.
     pub chrome_profile_path: MaybeUndefined<String>,

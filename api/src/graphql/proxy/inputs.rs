@@ -13,7 +13,7 @@ use crate::graphql::{
 /// Input of proxyCreate.
 #[derive(Debug, InputObject)]
 pub struct ProxyCreateInput {
-    /// The name, 1 to 100 characters, unique among proxies.
+    /// The name, 1 to 100 visible characters, stored in Unicode NFC, unique among proxies.
     pub name: String,
     /// The protocol, which cannot be changed later.
     pub protocol: ProxyProtocol,
@@ -44,8 +44,8 @@ impl From<ProxyCreateInput> for ProxyCreate {
 /// Input of proxyImport.
 #[derive(Debug, InputObject)]
 pub struct ProxyImportInput {
-    /// The name, 1 to 100 characters, unique among proxies. Default is the part after `#` in the
-    /// link, otherwise the address.
+    /// The name, 1 to 100 visible characters, stored in Unicode NFC, unique among proxies. Default
+    /// is the part after `#` in the link, otherwise the address.
     pub name: Option<String>,
     /// The share link: `http://`, `https://` or `socks5://`, then `user:password@host:port#name`,
     /// with special characters percent-encoded, at most 4096 bytes. The whole link is a secret. It
@@ -68,7 +68,8 @@ pub struct ProxyUpdateInput {
     /// The version that was read. If another version is stored, the update is refused with
     /// STALE_VERSION. Absent or null updates any version.
     pub version: Option<i32>,
-    /// The name, 1 to 100 characters, unique among proxies. Cannot be null.
+    /// The name, 1 to 100 visible characters, stored in Unicode NFC, unique among proxies. Cannot
+    /// be null.
     pub name: MaybeUndefined<String>,
     /// `host:port`, as in ProxyCreateInput. Cannot be null.
     pub address: MaybeUndefined<String>,

@@ -65,7 +65,7 @@ impl From<JobTemplateInput> for JobRequest {
 /// Input of scheduleCreate.
 #[derive(Debug, InputObject)]
 pub struct ScheduleCreateInput {
-    /// The name, 1 to 100 characters, unique among schedules.
+    /// The name, 1 to 100 visible characters, stored in Unicode NFC, unique among schedules.
     pub name: String,
     /// The cron pattern: minute, hour, day of month, month and day of week (`30 2 * * MON-FRI`),
     /// optionally with seconds as a sixth field in front, or a nickname such as `@daily`. At most
