@@ -13,7 +13,8 @@ pub enum Close {
     GoingAway,
     /// The client was silent for too long.
     Idle,
-    /// A message was larger than [`super::MESSAGE_BYTES_MAX`].
+    /// A message was larger than [`super::RECEIVED_BYTES_MAX`], or larger than
+    /// [`super::MESSAGE_BYTES_MAX`] without the id of an operation.
     TooBig,
     /// A frame violated the WebSocket protocol.
     Broken,

@@ -170,8 +170,11 @@ impl<E: Executor> Session<E> {
             }
             Incoming::Ping(payload) => self.send(frames::pong(payload)).await,
             Incoming::Pong => ControlFlow::Continue(()),
-            Incoming::Subscribe { .. } if !self.is_initialised => ControlFlow::Break(Close::NotInitialised),
+            Incoming::Subscribe { .. } | Incoming::Unreadable { .. } if !self.is_initialised => {
+                ControlFlow::Break(Close::NotInitialised)
+            }
             Incoming::Subscribe { id, payload, dialect } => self.subscribe(id, payload, dialect).await,
+            Incoming::Unreadable { id, dialect, why } => self.refuse_unreadable(&id, dialect, why).await,
             Incoming::Complete(id) => {
                 self.operations.stop(&id);
                 ControlFlow::Continue(())
@@ -186,8 +189,11 @@ impl<E: Executor> Session<E> {
         payload: serde_json::Value,
         dialect: Dialect,
     ) -> ControlFlow<Close> {
-        let Ok(envelope) = Envelope::from_value(payload) else {
-            return ControlFlow::Break(Close::BadMessage);
+        let has_query = payload["query"].as_str().is_some_and(|query| !query.trim().is_empty());
+        let envelope = match Envelope::from_value(payload) {
+            Ok(envelope) => envelope,
+            Err(why) if has_query => return self.refuse_unreadable(&id, dialect, why).await,
+            Err(_) => return ControlFlow::Break(Close::BadMessage),
         };
         let request_id = self.engine().draw_id();
         let refused = match self.operations.check(&id) {
@@ -211,6 +217,16 @@ impl<E: Executor> Session<E> {
             },
         };
         refuse(dialect, &id, &refused, &self.out).await;
+        ControlFlow::Continue(())
+    }
+
+    /// Refuses an operation that could not be read. The socket and its other operations go on.
+    async fn refuse_unreadable(&self, id: &str, dialect: Dialect, why: String) -> ControlFlow<Close> {
+        if self.operations.check(id) == Err(NoRoom::Duplicate) {
+            return ControlFlow::Break(Close::DuplicateId);
+        }
+        let refused = self.engine().refuse(&ApiError::new(Code::BadRequest, why), &self.engine().draw_id());
+        refuse(dialect, id, &refused, &self.out).await;
         ControlFlow::Continue(())
     }
 

@@ -8,7 +8,7 @@ use async_graphql::{Response, ServerError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Close;
+use super::{Close, MESSAGE_BYTES_MAX};
 
 /// Longest id of an operation, in bytes.
 const ID_BYTES_MAX: usize = 128;
@@ -28,7 +28,17 @@ pub(super) enum Incoming {
     Init(Map<String, Value>),
     Ping(Option<Value>),
     Pong,
-    Subscribe { id: String, payload: Value, dialect: Dialect },
+    Subscribe {
+        id: String,
+        payload: Value,
+        dialect: Dialect,
+    },
+    /// An operation of which only the id could be read, with the reason for its client.
+    Unreadable {
+        id: String,
+        dialect: Dialect,
+        why: String,
+    },
     Complete(String),
     Terminate,
 }
@@ -42,10 +52,34 @@ struct Raw {
     payload: Option<Value>,
 }
 
+/// The parts of a message that identify its operation. The rest is only skipped, so that they can
+/// be read although the rest cannot.
+#[derive(Deserialize)]
+struct Head {
+    r#type: String,
+    id: String,
+}
+
 /// Reads a message. The error is the reason to close the socket.
 pub(super) fn read(text: &str) -> Result<Incoming, Close> {
-    let Raw { r#type, id, payload } = serde_json::from_str(text).map_err(|_| Close::BadMessage)?;
-    let id = || id.filter(|id| !id.is_empty() && id.len() <= ID_BYTES_MAX).ok_or(Close::BadMessage);
+    if text.len() > MESSAGE_BYTES_MAX {
+        let why = format!(
+            "The message has {} bytes, more than {MESSAGE_BYTES_MAX}. Send the operation over HTTP.",
+            text.len()
+        );
+        return unreadable(text, why).ok_or(Close::TooBig);
+    }
+    let Raw { r#type, id, payload } = match serde_json::from_str(text) {
+        Ok(raw) => raw,
+        // Text in JavaScript may hold half of a surrogate pair, which JSON writes as an escape.
+        Err(error) => {
+            let why = format!(
+                "The message cannot be read: {error}. Send well-formed text (in JavaScript, `toWellFormed()`)."
+            );
+            return unreadable(text, why).ok_or(Close::BadMessage);
+        }
+    };
+    let id = || id.filter(|id| is_id(id)).ok_or(Close::BadMessage);
     match r#type.as_str() {
         "connection_init" => match payload {
             None | Some(Value::Null) => Ok(Incoming::Init(Map::new())),
@@ -68,6 +102,21 @@ pub(super) fn read(text: &str) -> Result<Incoming, Close> {
         "connection_terminate" => Ok(Incoming::Terminate),
         _ => Err(Close::BadMessage),
     }
+}
+
+/// The operation of a message that is not read as a whole. `None` if its id cannot be read either.
+fn unreadable(text: &str, why: String) -> Option<Incoming> {
+    let Head { r#type, id } = serde_json::from_str(text).ok().filter(|head: &Head| is_id(&head.id))?;
+    let dialect = match r#type.as_str() {
+        "subscribe" => Dialect::Transport,
+        "start" => Dialect::Legacy,
+        _ => return None,
+    };
+    Some(Incoming::Unreadable { id, dialect, why })
+}
+
+const fn is_id(id: &str) -> bool {
+    !id.is_empty() && id.len() <= ID_BYTES_MAX
 }
 
 /// A message to the client, with its keys in this order.
@@ -148,6 +197,33 @@ mod tests {
             &long,
         ] {
             assert_eq!(read(bad).unwrap_err(), Close::BadMessage, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_id_of_an_operation_is_read_although_the_rest_cannot_be() {
+        let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+        let long = format!("\"{}\"", "x".repeat(MESSAGE_BYTES_MAX));
+        for value in [r#""\ud83d""#, r#""\udc00x""#, r#"{"\ud83d":1}"#, "1e999", &deep, &long] {
+            for text in [
+                format!(r#"{{"id":"7","type":"subscribe","payload":{{"variables":{{"a":{value}}}}}}}"#),
+                format!(r#"{{"payload":{{"variables":{value}}},"type":"subscribe","id":"7"}}"#),
+            ] {
+                let read = read(&text);
+                assert!(
+                    matches!(&read, Ok(Incoming::Unreadable { id, dialect: Dialect::Transport, .. }) if id == "7"),
+                    "{read:?}"
+                );
+            }
+        }
+        for (bad, close) in [
+            (r#"{"id":"\ud83d","type":"subscribe","payload":{}}"#.to_owned(), Close::BadMessage),
+            (r#"{"type":"ping","payload":{"a":"\ud83d"}}"#.to_owned(), Close::BadMessage),
+            (r#"{"id":"1","type":"subscribe","payload":{"a":"\ud83d"}"#.to_owned(), Close::BadMessage),
+            (format!(r#"{{"type":"connection_init","payload":{{"a":{long}}}}}"#), Close::TooBig),
+            (long.clone(), Close::TooBig),
+        ] {
+            assert_eq!(read(&bad).unwrap_err(), close);
         }
     }
 

@@ -31,8 +31,12 @@ use crate::{auth::Presented, endpoint::Endpoint, operation::RequestId};
 const PROTOCOL: &str = "graphql-transport-ws";
 /// Maximum number of concurrent operations on one socket.
 pub const OPERATIONS_MAX: usize = 50;
-/// Largest message from a client, in bytes. Larger inputs must be sent over HTTP.
+/// Largest message from a client that is carried out, in bytes. Larger inputs must be sent over
+/// HTTP.
 pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
+/// Largest message that is received, in bytes. One above [`MESSAGE_BYTES_MAX`] is received only to
+/// refuse its operation by its id. A still larger one closes the socket.
+pub const RECEIVED_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Maximum number of frames that wait for the writer.
 pub const QUEUE_FRAMES_MAX: usize = 32;
 /// Sizes of a socket's buffers, in bytes. They are small, because there are thousands of sockets.
@@ -65,7 +69,7 @@ pub(crate) async fn upgrade<E: Executor>(
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
         .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
-        .max_message_size(MESSAGE_BYTES_MAX)
-        .max_frame_size(MESSAGE_BYTES_MAX)
+        .max_message_size(RECEIVED_BYTES_MAX)
+        .max_frame_size(RECEIVED_BYTES_MAX)
         .on_upgrade(move |socket| sockets.track_future(connection::serve(socket, endpoint, presented)))
 }

@@ -142,6 +142,46 @@ async fn every_close_reason_has_its_code() {
 }
 
 #[tokio::test]
+async fn an_operation_that_cannot_be_read_is_refused_and_the_others_go_on() {
+    let server = start_default().await;
+    let mut client = sign_in(&server).await;
+    client.subscribe("stream", "subscription { silence }").await;
+    let query = "query($x: JSON) { __typename }";
+    let with = |variables: &str| {
+        format!(
+            r#"{{"id":"bad","type":"subscribe","payload":{{"query":"{query}","variables":{variables}}}}}"#
+        )
+    };
+    for (variables, reason) in [
+        (r#"{"x":"\ud83d"}"#.to_owned(), "well-formed"),
+        (r#"{"x":"a\udc00b"}"#.to_owned(), "well-formed"),
+        (r#"{"\ud83d":1}"#.to_owned(), "well-formed"),
+        (r#"{"x":1e999}"#.to_owned(), "out of range"),
+        (format!(r#"{{"x":{}{}}}"#, "[".repeat(300), "]".repeat(300)), "recursion"),
+        (format!(r#"{{"x":"{}"}}"#, "y".repeat(300_000)), "over HTTP"),
+        (format!(r#"{{"x":"{}"}}"#, "y".repeat(4_000_000)), "over HTTP"),
+        (r#"{"x":"\u0000"}"#.to_owned(), "U+0000"),
+        ("[]".to_owned(), "expected a map"),
+        ("7".to_owned(), "expected a map"),
+    ] {
+        client.0.send(Message::text(with(&variables))).await.unwrap();
+        let message = client.receive().await;
+        assert_eq!((&message["type"], &message["id"]), (&json!("error"), &json!("bad")), "{variables:.80}");
+        let error = &message["payload"][0];
+        let code = error["extensions"]["code"].as_str().unwrap();
+        assert_eq!(code, "BAD_REQUEST", "{error}");
+        let text = error["message"].as_str().unwrap();
+        assert!(text.contains(reason), "{text}");
+    }
+    client.subscribe("query", "{ __typename }").await;
+    assert_eq!(client.receive().await["payload"]["data"]["__typename"], "Query");
+    assert_eq!(client.receive().await["type"], "complete");
+    // The stream is still there: its id is taken.
+    client.subscribe("stream", "subscription { silence }").await;
+    assert_eq!(client.close_code().await, 4409);
+}
+
+#[tokio::test]
 async fn a_socket_without_init_or_pongs_is_closed() {
     let mut setup = short_limits();
     // The close frame must still be there when the client reads late.
