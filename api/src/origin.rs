@@ -13,14 +13,18 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use url::Url;
+use url::{Host, Origin, Url};
 
 /// How long a browser may cache a preflight response, in seconds.
 const PREFLIGHT_SECONDS: HeaderValue = HeaderValue::from_static("600");
 
 /// Origins (`https://dashboard.example.com`) whose pages may use the API, besides its own.
 #[derive(Debug, Clone, Default)]
-pub struct Origins(Arc<[String]>);
+pub struct Origins {
+    listed: Arc<[String]>,
+    /// Whether pages of this machine (`localhost`, 127.0.0.0/8, `[::1]`), on any port, may too.
+    allows_loopback: bool,
+}
 
 /// The text is not an origin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +52,13 @@ impl Origins {
                 .then_some(origin)
                 .ok_or_else(|| BadOrigin(text.into()))
         });
-        Ok(Self(origins.collect::<Result<Vec<_>, _>>()?.into()))
+        Ok(Self { listed: origins.collect::<Result<Vec<_>, _>>()?.into(), allows_loopback: false })
+    }
+
+    /// Allows the pages of this machine too, such as those of a development server.
+    #[must_use]
+    pub fn with_loopback(self) -> Self {
+        Self { allows_loopback: true, ..self }
     }
 
     /// Whether a socket may be opened.
@@ -66,7 +76,8 @@ impl Origins {
         else {
             return From::Foreign;
         };
-        if self.0.contains(&origin.ascii_serialization()) {
+        let is_allowed = self.listed.contains(&origin.ascii_serialization());
+        if is_allowed || self.allows_loopback && is_loopback(&origin) {
             return From::Configured;
         }
         // Only a reverse proxy knows whether clients use http or https, so both count as this
@@ -80,6 +91,17 @@ impl Origins {
     }
 }
 
+/// Whether an origin is one of this machine, by http or https.
+fn is_loopback(origin: &Origin) -> bool {
+    let Origin::Tuple(scheme, host, _) = origin else { return false };
+    let is_here = match host {
+        Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    };
+    is_here && matches!(scheme.as_str(), "http" | "https")
+}
+
 /// Middleware that handles preflights from configured origins and lets their pages read responses.
 pub(super) async fn apply_cors(State(origins): State<Origins>, request: Request, next: Next) -> Response {
     let from = origins.of(request.headers());
@@ -91,7 +113,7 @@ pub(super) async fn apply_cors(State(origins): State<Origins>, request: Request,
             (header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST")),
             (
                 header::ACCESS_CONTROL_ALLOW_HEADERS,
-                HeaderValue::from_static("accept, authorization, content-type"),
+                HeaderValue::from_static("accept, authorization, content-type, if-range, range"),
             ),
             (header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS),
         ];
@@ -102,7 +124,9 @@ pub(super) async fn apply_cors(State(origins): State<Origins>, request: Request,
     response.headers_mut().append(header::VARY, HeaderValue::from_static("origin"));
     if let Some(origin) = origin {
         response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        let exposed = HeaderValue::from_static("x-request-id, retry-after");
+        let exposed = HeaderValue::from_static(
+            "accept-ranges, content-disposition, content-length, content-range, etag, retry-after, x-request-id",
+        );
         response.headers_mut().insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     }
     response
@@ -135,6 +159,26 @@ mod tests {
                 headers.insert(header::ORIGIN, origin.parse().unwrap());
             }
             assert_eq!(origins.of(&headers), from, "{origin:?} at {host}");
+        }
+        let here = Origins::default().with_loopback();
+        for (origin, from) in [
+            ("http://localhost:5173", From::Configured),
+            ("https://localhost", From::Configured),
+            ("http://dash.localhost:3000", From::Configured),
+            ("http://127.0.0.1:3000", From::Configured),
+            ("http://127.1.2.3:3000", From::Configured),
+            ("http://[::1]:3000", From::Configured),
+            ("http://localhost.evil.net", From::Foreign),
+            ("http://notlocalhost:3000", From::Foreign),
+            ("http://128.0.0.1:3000", From::Foreign),
+            ("http://192.168.0.1:3000", From::Foreign),
+            ("ws://localhost:3000", From::Foreign),
+            ("null", From::Foreign),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, "127.0.0.1:4000".parse().unwrap());
+            headers.insert(header::ORIGIN, origin.parse().unwrap());
+            assert_eq!(here.of(&headers), from, "{origin}");
         }
         for bad in ["example.com", "*", "https://a.example/path", "null", "file:///x"] {
             assert!(Origins::parse([bad]).is_err(), "{bad}");

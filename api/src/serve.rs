@@ -149,6 +149,7 @@ impl ArtifactIndex for Files {
                 name: record.name,
                 content_type: record.content_type,
                 path: record.path,
+                sha256: record.sha256,
             }))
         })
     }

@@ -30,7 +30,8 @@ pub struct Settings {
     /// File that contains the ADMIN key
     #[arg(long, env = "CALLBOARD_API_KEY_FILE")]
     api_key_file: Option<PathBuf>,
-    /// Origins of other sites whose pages may use the API, separated by commas
+    /// Origins of other sites whose pages may use the API, separated by commas (in development,
+    /// those of this machine may too)
     #[arg(long, env = "CALLBOARD_ALLOWED_ORIGINS", default_value = "")]
     allowed_origins: String,
     /// Listen address of the demo proxy (development only, loopback only)
@@ -64,11 +65,16 @@ impl Settings {
         Ok(key)
     }
 
-    /// Returns the allowed origins: those listed, and the public URL's own.
+    /// Returns the allowed origins: those listed, the public URL's own, and in development those of
+    /// this machine.
     pub fn origins(&self) -> anyhow::Result<Origins> {
         let public = self.public_url.as_ref().map(|url| url.origin().ascii_serialization());
-        Origins::parse(self.allowed_origins.split(',').chain(public.as_deref()))
-            .context("CALLBOARD_ALLOWED_ORIGINS")
+        let origins = Origins::parse(self.allowed_origins.split(',').chain(public.as_deref()))
+            .context("CALLBOARD_ALLOWED_ORIGINS")?;
+        Ok(match self.shared.environment {
+            Environment::Development => origins.with_loopback(),
+            Environment::Production => origins,
+        })
     }
 
     /// Returns the URL that `proxyCheck` requests. `None` if none is configured outside

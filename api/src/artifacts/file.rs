@@ -7,12 +7,14 @@ use std::{
 
 use axum::{
     body::Body,
-    http::{HeaderValue, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::Response,
 };
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 
-use super::ArtifactFile;
+use super::{ArtifactFile, range::Part};
+use crate::hex;
 
 /// Media types that a browser may show in place. All others are downloaded.
 const SHOWN: [&str; 8] = [
@@ -30,29 +32,75 @@ const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox",
 );
 
-/// Opens the file and creates the response.
-pub(super) async fn open(root: &Path, known: &ArtifactFile) -> io::Result<Response> {
+/// Opens the file and creates the response to a request with these headers: the whole file, the
+/// part that it asks for, or that the client has it already.
+pub(super) async fn open(
+    root: &Path,
+    known: &ArtifactFile,
+    method: &Method,
+    asked: &HeaderMap,
+) -> io::Result<Response> {
     let path = below(root, &known.path).await?;
-    let file = tokio::fs::File::open(&path).await?;
+    let mut file = tokio::fs::File::open(&path).await?;
     let metadata = file.metadata().await?;
     if !metadata.is_file() {
         return Err(io::Error::other("not a file"));
     }
+    let length = metadata.len();
+    let tag = entity_tag(&known.sha256);
+    // A range means something in a GET only.
+    let part = if *method == Method::GET { Part::asked(asked, length, &tag) } else { Part::Whole };
+    let mut response = Response::new(Body::empty());
+    if asked.get(header::IF_NONE_MATCH).is_some_and(|known| known == tag) {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    } else {
+        let (status, size) = match part {
+            Part::Whole => (StatusCode::OK, length),
+            Part::Range { first, last } => {
+                file.seek(io::SeekFrom::Start(first)).await?;
+                (StatusCode::PARTIAL_CONTENT, last - first + 1)
+            }
+            Part::Unsatisfiable => (StatusCode::RANGE_NOT_SATISFIABLE, 0),
+        };
+        *response.status_mut() = status;
+        *response.body_mut() = Body::from_stream(ReaderStream::with_capacity(file.take(size), 64 * 1024));
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(size));
+    }
+    let range = match part {
+        Part::Whole => None,
+        Part::Range { first, last } => Some(format!("bytes {first}-{last}/{length}")),
+        Part::Unsatisfiable => Some(format!("bytes */{length}")),
+    };
+    if let Some(range) = range.and_then(|range| HeaderValue::from_str(&range).ok()) {
+        response.headers_mut().insert(header::CONTENT_RANGE, range);
+    }
+    describe(response.headers_mut(), known, tag);
+    Ok(response)
+}
+
+/// Sets the headers that all responses of a file have.
+fn describe(headers: &mut HeaderMap, known: &ArtifactFile, tag: HeaderValue) {
     let essence = known.content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_shown = SHOWN.contains(&essence.as_str());
     let content_type =
         if essence == "text/plain" { "text/plain; charset=utf-8" } else { &known.content_type };
-    let mut response = Response::new(Body::from_stream(ReaderStream::with_capacity(file, 64 * 1024)));
-    let headers = response.headers_mut();
     headers.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_str(content_type).unwrap_or(HeaderValue::from_static("application/octet-stream")),
     );
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(metadata.len()));
+    headers.insert(header::ETAG, tag);
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::CONTENT_DISPOSITION, disposition(is_shown, &known.name));
     headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=600"));
-    Ok(response)
+    // The signed URL is what gives access, so that other sites may show the file to whoever has it.
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
+}
+
+/// The strong entity tag of a file, which never changes under its id.
+fn entity_tag(sha256: &[u8; 32]) -> HeaderValue {
+    let text = format!("\"{}\"", hex::encode(sha256));
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("\"\""))
 }
 
 /// Resolves the file's real path, which must lie below the root after following links.

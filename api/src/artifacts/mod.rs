@@ -5,6 +5,7 @@
 //! because a foreign web page may have caused a browser to write the file.
 
 mod file;
+mod range;
 mod urls;
 
 use std::{fmt, path::PathBuf, sync::Arc};
@@ -12,7 +13,8 @@ use std::{fmt, path::PathBuf, sync::Arc};
 use axum::{
     Router,
     extract::{Path, Query, State},
-    http::StatusCode,
+    http::{HeaderMap, Method, StatusCode},
+    middleware,
     response::{IntoResponse as _, Response},
     routing::get,
 };
@@ -21,6 +23,8 @@ use futures::future::BoxFuture;
 use serde::Deserialize;
 
 pub use urls::ArtifactUrls;
+
+use crate::origin::{self, Origins};
 
 /// A file in the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +35,8 @@ pub struct ArtifactFile {
     pub content_type: String,
     /// Path below the artifact root, with `/`.
     pub path: String,
+    /// SHA-256 of its content.
+    pub sha256: [u8; 32],
 }
 
 /// The index of artifacts.
@@ -63,15 +69,20 @@ struct Signed {
     signature: Option<String>,
 }
 
-/// The route `/artifacts/{id}`.
-pub fn router(artifacts: Artifacts) -> Router {
-    Router::new().route("/artifacts/{id}", get(serve)).with_state(artifacts)
+/// The route `/artifacts/{id}`. Pages of these origins may read the files.
+pub fn router(artifacts: Artifacts, origins: Origins) -> Router {
+    Router::new()
+        .route("/artifacts/{id}", get(serve))
+        .with_state(artifacts)
+        .layer(middleware::from_fn_with_state(origins, origin::apply_cors))
 }
 
 async fn serve(
     State(artifacts): State<Artifacts>,
     Path(id): Path<String>,
     signed: Result<Query<Signed>, axum::extract::rejection::QueryRejection>,
+    method: Method,
+    headers: HeaderMap,
 ) -> Response {
     let refused = || {
         (StatusCode::FORBIDDEN, "This URL is invalid or has expired. Get a new one from the GraphQL API.\n")
@@ -86,7 +97,7 @@ async fn serve(
     }
     let gone = || (StatusCode::NOT_FOUND, "This file no longer exists.\n").into_response();
     match artifacts.index.find(id).await {
-        Ok(Some(known)) => match file::open(&artifacts.root, &known).await {
+        Ok(Some(known)) => match file::open(&artifacts.root, &known, &method, &headers).await {
             Ok(response) => response,
             Err(error) => {
                 tracing::warn!(artifact = %id, error = %error, "an artifact could not be read");

@@ -9,11 +9,22 @@ mod route;
 use std::{future::IntoFuture as _, io, time::Duration};
 
 use async_graphql::Executor;
-use axum::{Router, http::StatusCode, middleware, response::IntoResponse as _};
+use axum::{
+    Router,
+    http::{Extensions, HeaderMap, StatusCode, Version, header},
+    middleware,
+    response::IntoResponse as _,
+};
 use callboard::store::Store;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower_http::compression::{CompressionLayer, CompressionLevel};
+use tower_http::{
+    CompressionLevel,
+    compression::{
+        CompressionLayer,
+        predicate::{DefaultPredicate, Predicate as _},
+    },
+};
 
 use crate::{
     artifacts::{self, Artifacts},
@@ -47,12 +58,13 @@ pub struct Parts<E> {
 /// All routes. Every response gets a request id, security headers and gzip.
 pub fn router<E: Executor>(parts: Parts<E>) -> Router {
     let Parts { endpoint, health, artifacts, metrics, queues, demo } = parts;
+    let origins = endpoint.origins.clone();
     let mut router = Router::new()
         .merge(endpoint.router())
         .merge(web::router())
         .merge(health::router(health))
         .merge(prometheus::router(metrics, queues))
-        .merge(artifacts::router(artifacts));
+        .merge(artifacts::router(artifacts, origins));
     if let Some(demo) = demo {
         router = router.merge(demo);
     }
@@ -60,7 +72,12 @@ pub fn router<E: Executor>(parts: Parts<E>) -> Router {
         .fallback(|| async { (StatusCode::NOT_FOUND, "Not found.\n").into_response() })
         .layer(middleware::from_fn(web::secure))
         .layer(middleware::from_fn(route::name_request))
-        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(
+            // What has byte ranges must have the same bytes in every response.
+            DefaultPredicate::new().and(|_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions| {
+                !headers.contains_key(header::ACCEPT_RANGES)
+            }),
+        ))
 }
 
 /// Serves until `shutdown` is cancelled, then drains.

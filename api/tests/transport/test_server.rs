@@ -282,6 +282,9 @@ pub struct TestServer {
     pub served: JoinHandle<std::io::Result<()>>,
 }
 
+/// The origin of another site whose pages may use the server.
+pub const ALLOWED_ORIGIN: &str = "https://friend.example";
+
 /// An index of one file.
 struct OneFile;
 
@@ -296,6 +299,7 @@ impl ArtifactIndex for OneFile {
             name: "shot ä.png".into(),
             content_type: "image/png".into(),
             path: "job/shot.png".into(),
+            sha256: [7; 32],
         };
         Box::pin(std::future::ready(Ok((id == artifact_id()).then_some(file))))
     }
@@ -338,7 +342,7 @@ pub async fn start(setup: Setup) -> TestServer {
     });
     let engine =
         Engine::new(schema(), authenticator, Arc::new(|request| request)).with_time_max(setup.time_max);
-    let mut endpoint = Endpoint::new(engine, Origins::parse(["https://friend.example"]).unwrap());
+    let mut endpoint = Endpoint::new(engine, Origins::parse([ALLOWED_ORIGIN]).unwrap());
     endpoint.socket_limits = setup.limits;
     let (shutdown, sockets) = (endpoint.shutdown.clone(), endpoint.sockets.clone());
     let keyring = Keyring::parse(&"0123456789abcdef".repeat(4).into()).unwrap();

@@ -65,7 +65,8 @@ impl Artifact {
         self.0.attempt
     }
 
-    /// A URL to download the file without a key, valid for 15 minutes. Null once the file has been
+    /// A URL to download the file without a key, valid for 15 minutes. It serves ranges of bytes
+    /// (`Range`), also to pages of allowed origins. Null once the file has been
     /// pruned.
     async fn url(&self, ctx: &Context<'_>) -> Option<Result<Url>> {
         if self.0.pruned_at.is_some() {
