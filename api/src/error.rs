@@ -150,8 +150,8 @@ pub fn classify(error: &ServerError) -> Classified {
         return classify_store(store);
     }
     if error.source.is_none() {
-        if let Some(code) = code_of_framework_text(&error.message, !error.path.is_empty()) {
-            return Classified { code, message: None };
+        if let Some(classified) = classify_framework_text(&error.message, !error.path.is_empty()) {
+            return classified;
         }
         if error.path.is_empty() {
             return Classified { code: Code::ValidationFailed, message: None };
@@ -193,21 +193,30 @@ const fn classify_store(error: &StoreError) -> Classified {
     }
 }
 
-/// async-graphql's own errors have no code and no type, only these texts. A test checks them.
-fn code_of_framework_text(text: &str, was_run: bool) -> Option<Code> {
-    const TOO_COMPLEX: [&str; 4] = [
+/// What async-graphql says when an operation exceeds one of `query_limits`, and our text with the
+/// limit where its own has none. A test compares the numbers.
+pub(crate) const TOO_COMPLEX: [(&str, Option<&str>); 4] = [
+    (
         "Query is too complex.",
+        Some("The operation costs more than 5000. Ask for smaller pages or fewer fields."),
+    ),
+    (
         "Query is nested too deep.",
-        "The recursion depth of the query",
-        "The number of directives on the field",
-    ];
+        Some("The operation nests fields more than 20 levels deep. Ask for the inner objects by their ids."),
+    ),
+    ("The recursion depth of the query", None),
+    ("The number of directives on the field", None),
+];
+
+/// async-graphql's own errors have no code and no type, only these texts. A test checks them.
+fn classify_framework_text(text: &str, was_run: bool) -> Option<Classified> {
     // A value of the right form but with bad content, found when the resolver reads its argument.
     const BAD_VALUE: [&str; 3] =
         ["Failed to parse \"", "Expected input type \"", "Invalid value for argument"];
-    if TOO_COMPLEX.iter().any(|known| text.starts_with(known)) {
-        Some(Code::TooComplex)
+    if let Some((_, message)) = TOO_COMPLEX.iter().find(|(known, _)| text.starts_with(known)) {
+        Some(Classified { code: Code::TooComplex, message: *message })
     } else if was_run && BAD_VALUE.iter().any(|known| text.starts_with(known)) {
-        Some(Code::BadRequest)
+        Some(Classified { code: Code::BadRequest, message: None })
     } else {
         None
     }

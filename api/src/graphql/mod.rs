@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod command;
 pub mod composed;
 pub mod consumption;
+pub mod cost;
 pub mod inputs;
 pub mod job;
 pub mod job_loaders;

@@ -34,3 +34,17 @@ pub fn page_cost(first: Option<i32>, last: Option<i32>, of_one: usize) -> usize 
     let items = first.or(last).unwrap_or(i32::from(super::page::PAGE_DEFAULT)).max(1) as usize;
     items.saturating_mul(of_one).saturating_add(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_messages_name_the_limits() {
+        let [(_, cost), (_, depth), ..] = crate::error::TOO_COMPLEX;
+        assert!(cost.unwrap().contains(&format!("more than {COMPLEXITY_MAX}.")));
+        assert!(depth.unwrap().contains(&format!("more than {DEPTH_MAX} levels")));
+        let limits = format!("cost at most {COMPLEXITY_MAX} and nest fields {DEPTH_MAX} levels deep");
+        assert!(crate::graphql::roots::DESCRIPTION.contains(&limits));
+    }
+}

@@ -67,6 +67,19 @@ pub fn schema() -> async_graphql::SchemaBuilder<Query, Mutation, Subscription> {
     bounded(Schema::build(Query::default(), Mutation::default(), Subscription::default()))
 }
 
+/// The description of the schema, in `schema.graphql` and by introspection.
+pub const DESCRIPTION: &str = "\
+Callboard: a durable job queue for browser automation and other composed commands.
+
+Save a command, enqueue it as a job with `jobEnqueue`, and follow the job with `jobEvents` and `jobLog`. Every
+operation but `viewer` needs a key, in the header `Authorization: Bearer` or in a socket's `connection_init`.
+
+What the caller can mend is in a payload's `userErrors`. Errors beside the data have `extensions.code` and
+`extensions.requestId`. Lists take `first` and `after`, or `last` and `before`, 25 items by default and at most 100.
+
+An operation may cost at most 5000 and nest fields 20 levels deep. A field costs 1, and a page the cost of one item
+for each item asked for, a tenth of it for log lines. TOO_COMPLEX says what the operation costs and what costs most.";
+
 /// The text of `schema.graphql`, fully sorted so that two exports of one schema are identical.
 pub fn sdl(schema: &ApiSchema) -> String {
     let options = SDLExportOptions::new()
@@ -75,7 +88,9 @@ pub fn sdl(schema: &ApiSchema) -> String {
         .sorted_enum_items()
         .include_specified_by()
         .use_space_ident();
-    let mut text = schema.sdl_with_options(options);
+    let mut text = schema
+        .sdl_with_options(options)
+        .replace("\nschema {\n", &format!("\n\"\"\"\n{DESCRIPTION}\n\"\"\"\nschema {{\n"));
     text.truncate(text.trim_end().len());
     text.push('\n');
     text

@@ -20,7 +20,7 @@ use super::{known::KnownDocuments, scan::scan, variables};
 use crate::{
     auth::{Access, unauthenticated},
     error::{ApiError, Code, coded},
-    graphql::query_limits::RECURSION_MAX,
+    graphql::{cost, query_limits::RECURSION_MAX},
 };
 
 /// Maximum number of selections in a document, counting fragments at each spread.
@@ -89,6 +89,8 @@ pub(super) fn prepare(
     if access.caller().is_none() && !fields.iter().all(|field| OPEN_FIELDS.contains(field)) {
         return Err(unauthenticated().to_server_error());
     }
+    cost::check(&operation.node, &document.fragments, &request.variables)
+        .map_err(|costly| refuse(ApiError::new(Code::TooComplex, costly.to_string())))?;
     if kind == Kind::Subscription {
         if fields.len() != 1 {
             let message = "A subscription must have exactly one root field.";

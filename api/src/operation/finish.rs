@@ -6,7 +6,10 @@
 use async_graphql::{Response, ServerError, Value};
 
 use super::RequestId;
-use crate::error::{ApiError, Code, classify, coded};
+use crate::{
+    error::{ApiError, Code, classify, coded},
+    graphql::roots::DESCRIPTION,
+};
 
 /// Maximum number of errors in a response to an operation that was not run. A document can cause
 /// thousands.
@@ -32,11 +35,29 @@ pub fn is_request_error(response: &Response) -> bool {
 }
 
 pub(super) fn finish(mut response: Response, id: &RequestId) -> Response {
+    describe_schema(&mut response.data);
     if is_request_error(&response) {
         response.errors.truncate(ERRORS_MAX);
     }
     response.errors = response.errors.into_iter().map(|error| finish_error(error, id)).collect();
     response
+}
+
+/// Puts the schema's description in place of the one that async-graphql gives every schema. A test
+/// checks its text.
+fn describe_schema(data: &mut Value) {
+    const OF_EVERY_SCHEMA: &str = "A GraphQL Schema defines the capabilities of a GraphQL server. It exposes \
+        all available types and directives on the server, as well as the entry points for query, mutation, \
+        and subscription operations.";
+    let Value::Object(fields) = data else { return };
+    for field in fields.values_mut() {
+        let Value::Object(fields) = field else { continue };
+        for value in fields.values_mut() {
+            if matches!(value, Value::String(text) if text == OF_EVERY_SCHEMA) {
+                *value = Value::String(DESCRIPTION.to_owned());
+            }
+        }
+    }
 }
 
 fn finish_error(mut error: ServerError, id: &RequestId) -> ServerError {

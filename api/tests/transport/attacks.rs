@@ -129,6 +129,33 @@ async fn the_standard_introspection_query_is_accepted() {
 }
 
 #[tokio::test]
+async fn the_schema_has_its_own_description() {
+    let server = start_default().await;
+    let response = server.execute("{ __schema { description } s: __schema { d: description } }").await;
+    let description = callboard_api::graphql::roots::DESCRIPTION;
+    assert_eq!(response["data"]["__schema"]["description"], description);
+    assert_eq!(response["data"]["s"]["d"], description);
+}
+
+#[tokio::test]
+async fn text_that_is_not_well_formed_is_refused_with_its_reason() {
+    let server = start_default().await;
+    for body in [
+        r#"{"query":"query($x: Int) { __typename }","variables":{"x":"\ud83d"}}"#,
+        r#"{"query":"query($x: Int) { __typename }","variables":{"\udc00":1}}"#,
+        r#"{"query":"{ __typename } # \ud83d"}"#,
+        r#"{"query":"{ __type(name: \"\\ud83d\") { name } }"}"#,
+    ] {
+        for accept in ["application/json", "application/graphql-response+json", "text/event-stream"] {
+            let request = server.graphql(reqwest::Method::POST).header("content-type", "application/json");
+            let response = request.header("accept", accept).body(body).send().await.unwrap();
+            let text = response.text().await.unwrap();
+            assert!(text.contains("BAD_REQUEST") || text.contains("PARSE_FAILED"), "{body} {accept}: {text}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_chunked_body_is_limited_like_any_other() {
     let server = start_default().await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();

@@ -1,0 +1,261 @@
+//! Computes what an operation costs, to say in a refusal how much that is and what costs most.
+//!
+//! async-graphql refuses by the same rule ([`page_cost`]) but says only that the query is too
+//! complex. A test compares the two.
+
+use std::{collections::HashMap, fmt, sync::LazyLock};
+
+use async_graphql::{
+    Name, Positioned, Value, Variables,
+    parser::{
+        parse_schema,
+        types::{
+            Field, FieldDefinition, FragmentDefinition, OperationDefinition, OperationType, Selection,
+            SelectionSet, TypeKind, TypeSystemDefinition,
+        },
+    },
+};
+
+use super::{
+    log,
+    page::PAGE_DEFAULT,
+    query_limits::{COMPLEXITY_MAX, page_cost},
+    roots,
+};
+
+/// What the schema says of a field.
+#[derive(Debug)]
+struct Shape {
+    /// The name of its type, without list and non-null.
+    of: String,
+    /// Whether it returns a page, by its argument `first`.
+    is_page: bool,
+}
+
+/// The fields of every object and interface, by type.
+static SHAPES: LazyLock<HashMap<String, HashMap<String, Shape>>> = LazyLock::new(|| {
+    let document = parse_schema(roots::schema().finish().sdl()).map(|document| document.definitions);
+    let mut shapes = HashMap::new();
+    for definition in document.unwrap_or_default() {
+        let TypeSystemDefinition::Type(of) = definition else { continue };
+        let fields = match of.node.kind {
+            TypeKind::Object(object) => object.fields,
+            TypeKind::Interface(interface) => interface.fields,
+            TypeKind::Scalar | TypeKind::Union(_) | TypeKind::Enum(_) | TypeKind::InputObject(_) => continue,
+        };
+        let shape = |field: Positioned<FieldDefinition>| {
+            let is_page = field.node.arguments.iter().any(|argument| argument.node.name.node == "first");
+            let written = field.node.ty.node.to_string();
+            let of = written.replace(['[', ']', '!'], "");
+            (field.node.name.node.to_string(), Shape { of, is_page })
+        };
+        shapes.insert(of.node.name.node.to_string(), fields.into_iter().map(shape).collect());
+    }
+    shapes
+});
+
+/// The cost of an operation that is above the limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TooCostly {
+    /// The cost of the whole operation.
+    pub cost: usize,
+    /// The field or page that costs most, as a path of response keys, and its part of the cost.
+    pub most: Option<(String, usize)>,
+}
+
+impl fmt::Display for TooCostly {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "The operation costs {}, and at most {COMPLEXITY_MAX} is allowed.", self.cost)?;
+        if let Some((path, cost)) = &self.most {
+            write!(f, " `{path}` costs most, {cost} of it.")?;
+        }
+        f.write_str(
+            " A field costs 1, and a page the cost of one item for each item asked for. Ask for smaller \
+             pages (`first`), fewer fields, or several operations.",
+        )
+    }
+}
+
+type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
+
+/// Fails if an operation costs more than the limit. The document's size must have been checked.
+pub fn check(
+    operation: &OperationDefinition,
+    fragments: &Fragments,
+    variables: &Variables,
+) -> Result<(), TooCostly> {
+    let root = match operation.ty {
+        OperationType::Query => "Query",
+        OperationType::Mutation => "Mutation",
+        OperationType::Subscription => "Subscription",
+    };
+    let mut walk = Walk { operation, fragments, variables, path: Vec::new(), parts: None };
+    let cost = walk.set(&operation.selection_set.node, root, 1);
+    if cost <= COMPLEXITY_MAX {
+        return Ok(());
+    }
+    walk.parts = Some(Vec::new());
+    walk.set(&operation.selection_set.node, root, 1);
+    let parts = walk.parts.unwrap_or_default();
+    // The innermost of the pages that cause most of the cost says best what to make smaller.
+    let pages = parts.iter().filter(|part| part.is_page && part.cost > cost / 2);
+    let most = pages
+        .max_by_key(|part| part.path.split('.').count())
+        .or_else(|| parts.iter().max_by_key(|part| part.cost));
+    Err(TooCostly { cost, most: most.map(|part| (part.path.clone(), part.cost)) })
+}
+
+/// The part of the whole cost that a field causes with everything below it.
+struct Part {
+    path: String,
+    cost: usize,
+    is_page: bool,
+}
+
+struct Walk<'a> {
+    operation: &'a OperationDefinition,
+    fragments: &'a Fragments,
+    variables: &'a Variables,
+    path: Vec<&'a str>,
+    /// What each field costs, if it is wanted.
+    parts: Option<Vec<Part>>,
+}
+
+impl<'a> Walk<'a> {
+    /// The cost of a selection on this type, which is counted `times` times in the whole.
+    fn set(&mut self, set: &'a SelectionSet, on: &str, times: usize) -> usize {
+        let mut cost = 0_usize;
+        for selection in &set.items {
+            cost = cost.saturating_add(match &selection.node {
+                Selection::Field(field) => self.field(&field.node, on, times),
+                Selection::InlineFragment(inline) => {
+                    let condition = inline.node.type_condition.as_ref();
+                    let on = condition.map_or(on, |condition| condition.node.on.node.as_str());
+                    self.set(&inline.node.selection_set.node, on, times)
+                }
+                Selection::FragmentSpread(spread) => {
+                    let fragments = self.fragments;
+                    fragments.get(&spread.node.fragment_name.node).map_or(0, |fragment| {
+                        let on = fragment.node.type_condition.node.on.node.as_str();
+                        self.set(&fragment.node.selection_set.node, on, times)
+                    })
+                }
+            });
+        }
+        cost
+    }
+
+    fn field(&mut self, field: &'a Field, on: &str, times: usize) -> usize {
+        let name = field.name.node.as_str();
+        if name == "__typename" {
+            return 0;
+        }
+        let shape = SHAPES.get(on).and_then(|fields| fields.get(name));
+        let of = shape.map_or("", |shape| shape.of.as_str());
+        let is_page = shape.is_some_and(|shape| shape.is_page);
+        let (first, last) = (self.number(field, "first"), self.number(field, "last"));
+        let ids = (on == "Query" && name == "nodes").then(|| self.count(field, "ids"));
+        let items = match ids {
+            Some(ids) => ids,
+            None if is_page => first.or(last).unwrap_or(i32::from(PAGE_DEFAULT)).max(1) as usize,
+            None => 1,
+        };
+        self.path.push(field.response_key().node.as_str());
+        let of_one = self.set(&field.selection_set.node, of, times.saturating_mul(items));
+        let cost = match ids {
+            Some(ids) => ids.saturating_mul(of_one).saturating_add(1),
+            None if is_page && on == "Job" && name == "log" => log::cost(first, last, of_one),
+            None if is_page => page_cost(first, last, of_one),
+            None => of_one.saturating_add(1),
+        };
+        if let Some(parts) = &mut self.parts {
+            let is_page = is_page || ids.is_some();
+            parts.push(Part { path: self.path.join("."), cost: cost.saturating_mul(times), is_page });
+        }
+        self.path.pop();
+        cost
+    }
+
+    /// The value of an argument, with the operation's variables. `None` if it is absent.
+    fn argument(&self, field: &Field, name: &str) -> Option<Value> {
+        let value = &field.get_argument(name)?.node;
+        let of_variable = |name: Name| {
+            let given = self.variables.get(&name).cloned();
+            let definitions = &self.operation.variable_definitions;
+            let definition = definitions.iter().find(|definition| definition.node.name.node == name);
+            let default = || definition.and_then(|definition| definition.node.default_value.clone());
+            Ok::<_, ()>(given.or_else(|| default().map(|value| value.node)).unwrap_or_default())
+        };
+        value.clone().into_const_with(of_variable).ok()
+    }
+
+    fn number(&self, field: &Field, name: &str) -> Option<i32> {
+        let Value::Number(number) = self.argument(field, name)? else { return None };
+        Some(number.as_i64().and_then(|number| number.try_into().ok()).unwrap_or(i32::MAX))
+    }
+
+    fn count(&self, field: &Field, name: &str) -> usize {
+        if let Some(Value::List(items)) = self.argument(field, name) { items.len() } else { 1 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::{Request, extensions::Analyzer, parser::parse_query};
+    use serde_json::json;
+
+    use super::*;
+
+    const COUNTED: [&str; 8] = [
+        "{ jobs(first: 100) { nodes { id state } } }",
+        "{ jobs { nodes { id attempts(last: 3) { nodes { id } } } pageInfo { hasNextPage } } }",
+        "{ jobs(first: 10) { edges { node { log(first: 1000) { nodes { text } } dependsOn { nodes { id } } } } } }",
+        "{ nodes(ids: [\"a\", \"b\", \"c\"]) { id ... on Profile { services { id } proxies { id name } } } }",
+        "query($n: Int = 7, $m: Int) { services(first: $n) { nodes { profiles(first: $m) { nodes { id } } } } }",
+        "{ a: queues { name } ...F } fragment F on Query { commands(last: 0) { nodes { ...G } } } fragment G on Command { id name }",
+        "mutation { jobsCancel(input: { filter: { ids: [] } }) { affectedCount userErrors { message } } }",
+        "{ __schema { types { name fields { name } } } __typename }",
+    ];
+
+    #[tokio::test]
+    async fn the_cost_is_the_one_that_the_framework_refuses_by() {
+        let schema = roots::schema().extension(Analyzer).finish();
+        for text in COUNTED {
+            let document = parse_query(text).unwrap();
+            let (_, operation) = document.operations.iter().next().unwrap();
+            let variables = Variables::from_json(json!({ "m": 3 }));
+            let root = if text.starts_with("mutation") { "Mutation" } else { "Query" };
+            let mut walk = Walk {
+                operation: &operation.node,
+                fragments: &document.fragments,
+                variables: &variables,
+                path: Vec::new(),
+                parts: None,
+            };
+            let cost = walk.set(&operation.node.selection_set.node, root, 1);
+            let response = schema.execute(Request::new(text).variables(variables.clone())).await;
+            let analyzed = response.extensions["analyzer"].clone().into_json().unwrap();
+            assert_eq!(analyzed["complexity"], cost, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_message_names_the_cost_the_limit_and_what_costs_most() {
+        let refusal = |text: &str| {
+            let document = parse_query(text).unwrap();
+            let (_, operation) = document.operations.iter().next().unwrap();
+            check(&operation.node, &document.fragments, &Variables::default()).unwrap_err()
+        };
+        let nested = refusal(
+            "{ queues { name } all: jobs(first: 100) { nodes { id tries: attempts(first: 50) { nodes { id number } } } } }",
+        );
+        assert_eq!(nested.cost, 2 + 100 * (1 + 1 + 1 + 50 * 3) + 1);
+        assert_eq!(nested.most, Some(("all.nodes.tries".into(), 100 * (50 * 3 + 1))));
+        let message = nested.to_string();
+        for part in ["15303", "5000", "`all.nodes.tries` costs most, 15100"] {
+            assert!(message.contains(part), "{message}");
+        }
+        let fields: Vec<String> = (0..3000).map(|number| format!("a{number}: queues {{ name }}")).collect();
+        assert_eq!(refusal(&format!("{{ {} }}", fields.join(" "))).cost, 6000);
+    }
+}
