@@ -43,7 +43,7 @@ pub use changes::{Change, Changes};
 pub use cursor::{ChangesCursor, EventCursor, LogCursor};
 pub use job_events::{Following, JobNews, Standing};
 pub use job_log::Lines;
-pub use selection::Selection;
+pub use selection::{HasSearch, Selection};
 
 use reader::Reader;
 use snapshot_feed::{Look, SnapshotFeed};

@@ -8,25 +8,49 @@ use callboard::{
 
 use super::Change;
 
-/// A filter prepared for matching changes. Its search is ignored.
+/// A filter prepared for matching changes, without a search.
 #[derive(Debug, Clone)]
 pub struct Selection {
     filter: JobFilter,
     needs_origin: bool,
 }
 
+/// The filter has a search, which changes cannot be matched with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a stream of changes cannot be searched")]
+pub struct HasSearch;
+
 impl Selection {
     /// Creates the selection of a filter.
-    pub fn new(filter: JobFilter) -> Self {
-        let needs_origin = filter.queues.is_some()
-            || filter.commands.is_some()
-            || filter.profiles.is_some()
-            || filter.proxies.is_some()
-            || filter.services.is_some()
-            || filter.labels.is_some()
-            || filter.created_from.is_some()
-            || filter.created_before.is_some();
-        Self { filter, needs_origin }
+    pub fn new(filter: JobFilter) -> Result<Self, HasSearch> {
+        // Naming every field keeps a new one from being ignored here.
+        let JobFilter {
+            ids: _,
+            states: _,
+            queues,
+            commands,
+            profiles,
+            proxies,
+            services,
+            schedules,
+            labels,
+            created_from,
+            created_before,
+            search,
+        } = &filter;
+        if search.is_some() {
+            return Err(HasSearch);
+        }
+        let needs_origin = queues.is_some()
+            || commands.is_some()
+            || profiles.is_some()
+            || proxies.is_some()
+            || services.is_some()
+            || schedules.is_some()
+            || labels.is_some()
+            || created_from.is_some()
+            || created_before.is_some();
+        Ok(Self { filter, needs_origin })
     }
 
     /// Whether matching needs a job's origin.
@@ -54,28 +78,51 @@ impl Selection {
 
     /// Whether the filter includes a job of this origin, in some state.
     fn includes(&self, origin: &Origin) -> bool {
-        fn has<T: PartialEq>(list: Option<&Vec<T>>, value: &T) -> bool {
-            list.is_none_or(|list| list.contains(value))
-        }
-        let filter = &self.filter;
-        has(filter.queues.as_ref(), &origin.queue)
-            && has(filter.commands.as_ref(), &origin.command_id)
-            && filter
-                .profiles
+        let Origin {
+            job,
+            command_id,
+            queue,
+            profile_id,
+            proxy_id,
+            service_ids,
+            schedule_id,
+            labels: job_labels,
+            created_at,
+        } = origin;
+        // Naming every field keeps a new one from being ignored here.
+        let JobFilter {
+            ids,
+            states: _,
+            queues,
+            commands,
+            profiles,
+            proxies,
+            services,
+            schedules,
+            labels,
+            created_from,
+            created_before,
+            search: _,
+        } = &self.filter;
+        has(ids.as_ref(), Some(job))
+            && has(queues.as_ref(), Some(queue))
+            && has(commands.as_ref(), Some(command_id))
+            && has(profiles.as_ref(), profile_id.as_ref())
+            && has(proxies.as_ref(), proxy_id.as_ref())
+            && has(schedules.as_ref(), schedule_id.as_ref())
+            && services.as_ref().is_none_or(|list| list.iter().any(|id| service_ids.contains(id)))
+            && labels
                 .as_ref()
-                .is_none_or(|list| origin.profile_id.is_some_and(|id| list.contains(&id)))
-            && filter.proxies.as_ref().is_none_or(|list| origin.proxy_id.is_some_and(|id| list.contains(&id)))
-            && filter
-                .services
-                .as_ref()
-                .is_none_or(|list| list.iter().any(|id| origin.service_ids.contains(id)))
-            && filter
-                .labels
-                .as_ref()
-                .is_none_or(|list| !list.is_empty() && list.iter().all(|label| origin.labels.contains(label)))
-            && filter.created_from.is_none_or(|from| origin.created_at >= from)
-            && filter.created_before.is_none_or(|before| origin.created_at < before)
+                .is_none_or(|list| !list.is_empty() && list.iter().all(|label| job_labels.contains(label)))
+            && created_from.is_none_or(|from| *created_at >= from)
+            && created_before.is_none_or(|before| *created_at < before)
     }
+}
+
+/// Whether a list allows a job's value. A list that is not set allows every job, and any other only
+/// jobs that have a value.
+fn has<T: PartialEq>(list: Option<&Vec<T>>, value: Option<&T>) -> bool {
+    list.is_none_or(|list| value.is_some_and(|value| list.contains(value)))
 }
 
 #[cfg(test)]
@@ -98,6 +145,7 @@ mod tests {
             profile_id: None,
             proxy_id: None,
             service_ids: Vec::new(),
+            schedule_id: None,
             labels: labels.iter().map(|label| (*label).to_owned()).collect(),
             created_at: Time::default(),
         }
@@ -106,7 +154,7 @@ mod tests {
     #[test]
     fn a_job_is_reported_when_it_enters_stays_in_or_leaves() {
         let states = Some(vec![JobState::Running]);
-        let selection = Selection::new(JobFilter { states, ..JobFilter::default() });
+        let selection = Selection::new(JobFilter { states, ..JobFilter::default() }).unwrap();
         let judge = |prior, state| selection.judge(&change(prior, state), |_| None);
         assert_eq!(judge(Some(JobState::Queued), JobState::Running), Some(true));
         assert_eq!(judge(Some(JobState::Running), JobState::Running), Some(true));
@@ -119,7 +167,7 @@ mod tests {
     fn constant_fields_decide_whether_a_job_is_reported() {
         let selection = |labels: &[&str]| {
             let labels = Some(labels.iter().map(|label| (*label).to_owned()).collect());
-            Selection::new(JobFilter { labels, ..JobFilter::default() })
+            Selection::new(JobFilter { labels, ..JobFilter::default() }).unwrap()
         };
         let job = origin(&["a", "b"]);
         let judge = |selection: &Selection| selection.judge(&change(None, JobState::Queued), |_| Some(&job));
@@ -128,7 +176,7 @@ mod tests {
         assert_eq!(judge(&selection(&["a", "c"])), None);
         assert_eq!(judge(&selection(&[])), None, "an empty list matches no job");
         let ids = Some(vec![JobId::from(Uuid::from_u128(9))]);
-        let other = Selection::new(JobFilter { ids, ..JobFilter::default() });
+        let other = Selection::new(JobFilter { ids, ..JobFilter::default() }).unwrap();
         assert!(!other.needs_origin());
         assert_eq!(other.judge(&change(None, JobState::Queued), |_| None), None);
     }

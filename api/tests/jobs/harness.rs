@@ -194,14 +194,28 @@ impl Harness {
         self.data(&query, json!({ "id": job.to_string() })).await["job"].take()
     }
 
+    /// Returns the fields of `JobFilter` as the schema has them, each with whether it is a list.
+    pub(crate) async fn filter_fields(&self) -> Vec<(String, bool)> {
+        let query = "{ __type(name: \"JobFilter\") { inputFields { name type { kind } } } }";
+        let fields = self.data(query, json!({})).await["__type"]["inputFields"].take();
+        let field =
+            |field: &Value| (field["name"].as_str().unwrap().to_owned(), field["type"]["kind"] == "LIST");
+        fields.as_array().unwrap().iter().map(field).collect()
+    }
+
     /// Opens a subscription.
     pub(crate) async fn subscribe(&self, query: &str, variables: Value) -> Subscription {
         Subscription::open(self.address, "cb_viewer", query, variables).await
     }
 
+    /// Opens a connection of its own to the database.
+    pub(crate) async fn connect(&self) -> PgConnection {
+        PgConnection::connect(self.database.url()).await.unwrap()
+    }
+
     /// Runs SQL statements directly.
     pub(crate) async fn sql(&self, statements: &'static str) {
-        let mut connection = PgConnection::connect(self.database.url()).await.unwrap();
+        let mut connection = self.connect().await;
         sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
     }

@@ -13,10 +13,13 @@ mod batching;
 mod bulk;
 mod changes;
 mod client;
+mod contract;
 mod dependencies;
 mod enqueue;
 mod events;
+mod filters;
 mod harness;
+mod incomplete;
 #[path = "../catalogue/keys.rs"]
 mod keys;
 mod lists;

@@ -1,8 +1,8 @@
 //! The bulk mutations jobsCancel and jobsRetry, which change the jobs of a filter in batches.
 //!
-//! Each batch reads a page of ids and passes it to the core's step, which decides under the rows'
-//! locks and commits on its own. If a later batch fails, the earlier ones stay committed, and
-//! repeating the call does the rest.
+//! The ids are read first, so that nothing is done when they are more than the limit. Each batch of
+//! them is passed to the core's step, which decides under the rows' locks and commits on its own.
+//! If a later batch fails, the earlier ones stay committed, and repeating the call does the rest.
 
 use async_graphql::{Context, InputObject, Object, Result, SimpleObject};
 use callboard::{
@@ -25,21 +25,27 @@ use callboard::{
 use super::{JobContext, JobFilter, mutation::check_reason};
 use crate::{
     auth::{Caller, Role},
+    error::ApiError,
     graphql::user_error::{UserError, user_errors},
 };
 
 /// Maximum and default number of jobs that one call changes.
 const LIMIT_MAX: i32 = 10_000;
+/// The beginning of every job's id, which as a search matches every job.
+const ID_PREFIX: &str = "job_";
 
 /// Input of jobsCancel.
 #[derive(Debug, InputObject)]
 pub struct JobsCancelInput {
-    /// The jobs to cancel. Finished jobs are counted as skipped.
+    /// The jobs to cancel, newest first. Finished jobs are counted as skipped. A filter in which no
+    /// field is set would match every job and is refused with INVALID. So is a blank `search`.
     pub filter: JobFilter,
-    /// Maximum number of jobs to cancel, 1 to 10000, newest first. Null means 10000.
+    /// Maximum number of jobs to cancel, 1 to 10000. If more match that are not finished, none is
+    /// cancelled, and TOO_MANY says how many they are. Null means 10000.
     #[graphql(default = 10_000)]
     pub limit: Option<i32>,
-    /// Whether to count the jobs without changing them. Null means false.
+    /// Whether to count the jobs without changing them. Counts all that match, also above `limit`.
+    /// Null means false.
     #[graphql(default_with = "Some(false)")]
     pub is_dry_run: Option<bool>,
     /// The reason, recorded in the jobs' history. At most 500 characters.
@@ -49,14 +55,17 @@ pub struct JobsCancelInput {
 /// Input of jobsRetry.
 #[derive(Debug, InputObject)]
 pub struct JobsRetryInput {
-    /// The jobs to run again. Unfinished jobs are counted as skipped. So are SUCCEEDED jobs unless
-    /// `states` lists SUCCEEDED, because their work is done.
+    /// The jobs to run again, oldest first because later jobs may depend on them. Unfinished jobs
+    /// are counted as skipped. So are SUCCEEDED jobs unless `states` lists SUCCEEDED, because their
+    /// work is done. A filter in which no field is set would match every job and is refused with
+    /// INVALID. So is a blank `search`.
     pub filter: JobFilter,
-    /// Maximum number of jobs to run again, 1 to 10000, oldest first because later jobs may depend
-    /// on them. Null means 10000.
+    /// Maximum number of jobs to run again, 1 to 10000. If more match that may run again, none
+    /// does, and TOO_MANY says how many they are. Null means 10000.
     #[graphql(default = 10_000)]
     pub limit: Option<i32>,
-    /// Whether to count the jobs without changing them. Null means false.
+    /// Whether to count the jobs without changing them. Counts all that match, also above `limit`.
+    /// Null means false.
     #[graphql(default_with = "Some(false)")]
     pub is_dry_run: Option<bool>,
 }
@@ -64,8 +73,8 @@ pub struct JobsRetryInput {
 /// Returned by jobsCancel and jobsRetry.
 #[derive(Debug, Default, SimpleObject)]
 pub struct BulkPayload {
-    /// Number of jobs that were changed, or that would be changed with `isDryRun`. If it equals
-    /// `limit`, there may be more.
+    /// Number of jobs that were changed. With `isDryRun`, the number of matching jobs in a state
+    /// that allows the change, exact also above `limit`.
     pub affected_count: i32,
     /// Number of matching jobs in a state that does not allow the change. Exact below 10000,
     /// otherwise at least that many.
@@ -93,7 +102,10 @@ impl BulkMutation {
             Ok(reason) => reason,
             Err(refusal) => return Ok(refused(refusal)),
         };
-        let filter = Split::of(input.filter.try_into()?, |state| Ending::of(state).is_none());
+        let filter = match named(input.filter)? {
+            Ok(filter) => Split::of(filter, |state| Ending::of(state).is_none()),
+            Err(refusal) => return Ok(refused(refusal)),
+        };
         let change = Change::Cancel { reason };
         carry_out(ctx, filter, input.limit, input.is_dry_run.unwrap_or_default(), &change).await
     }
@@ -108,7 +120,10 @@ impl BulkMutation {
         #[graphql(desc = "The jobs to run again.")] input: JobsRetryInput,
     ) -> Result<BulkPayload> {
         Caller::require(ctx, Role::Operator)?;
-        let filter: pages::JobFilter = input.filter.try_into()?;
+        let filter = match named(input.filter)? {
+            Ok(filter) => filter,
+            Err(refusal) => return Ok(refused(refusal)),
+        };
         let is_named = filter.states.is_some();
         let filter = Split::of(filter, |state| match Ending::of(state) {
             Some(Ending::Failed | Ending::Cancelled) => true,
@@ -117,6 +132,22 @@ impl BulkMutation {
         });
         carry_out(ctx, filter, input.limit, input.is_dry_run.unwrap_or_default(), &Change::Retry).await
     }
+}
+
+/// Reads a filter that names what it matches. One that matches every job is refused, because it is
+/// more likely a variable without a value than what the caller wants.
+fn named(filter: JobFilter) -> Result<Result<pages::JobFilter, Refusal>, ApiError> {
+    if filter.search.as_ref().is_some_and(|search| matches!(search.trim(), "" | ID_PREFIX)) {
+        let message = "would match every job. Write what to search for, or leave it out.";
+        return Ok(Err(Refusal::invalid("filter.search", message)));
+    }
+    let filter = pages::JobFilter::try_from(filter)?;
+    if filter.is_anything() {
+        let message =
+            "would match every job, because no field of it is set. Set one, for example all `states`.";
+        return Ok(Err(Refusal::invalid("filter", message)));
+    }
+    Ok(Ok(filter))
 }
 
 /// A filter split into the jobs that the change applies to and the jobs that it skips.
@@ -150,12 +181,19 @@ impl Change {
         }
     }
 
-    /// Retries run oldest first, because a job can only be revived after the older jobs that it
-    /// depends on.
+    /// A job is cancelled before, and revived after, the older jobs that it depends on.
     const fn is_newest_first(&self) -> bool {
         match self {
             Self::Cancel { .. } => true,
             Self::Retry => false,
+        }
+    }
+
+    /// What it does to a job, for people.
+    const fn verb(&self) -> &'static str {
+        match self {
+            Self::Cancel { .. } => "be cancelled",
+            Self::Retry => "run again",
         }
     }
 
@@ -184,34 +222,36 @@ async fn carry_out(
     let mut connection = store.connection().await?;
     let mut skipped = pages::count(&mut connection, &filter.skipped).await?;
     if is_dry_run {
-        let affected = pages::count(&mut connection, &filter.allowed).await?.min(limit.into());
-        return Ok(payload(affected, skipped));
+        return Ok(payload(pages::count_all(&mut connection, &filter.allowed).await?, skipped));
+    }
+    let request = JobPageRequest {
+        filter: filter.allowed,
+        order: JobOrder::Created,
+        is_descending: change.is_newest_first(),
+        after: None,
+        before: None,
+        is_from_end: false,
+        rows: i64::from(limit) + 1,
+    };
+    let places = pages::page(&mut connection, &request).await?;
+    if places.len() as i64 > i64::from(limit) {
+        let count = pages::count_all(&mut connection, &request.filter).await?;
+        let message = format!(
+            "is {limit}, but {count} jobs would {}. Nothing was done. Narrow the filter{}.",
+            change.verb(),
+            if limit < LIMIT_MAX { " or raise the limit" } else { "" }
+        );
+        return Ok(refused(Refusal::new(RefusalCode::TooMany, "limit", message)));
     }
     drop(connection);
 
-    let (mut affected, mut after) = (0, None);
-    loop {
-        let room = (i64::from(limit) - affected).min(change.batch_max() as i64);
-        let request = JobPageRequest {
-            filter: filter.allowed.clone(),
-            order: JobOrder::Created,
-            is_descending: change.is_newest_first(),
-            after,
-            before: None,
-            is_from_end: false,
-            rows: room,
-        };
-        let places = pages::page(&mut *store.connection().await?, &request).await?;
-        let Some(last) = places.last() else { break };
-        after = Some(*last);
-        let jobs: Vec<JobId> = places.iter().map(|place: &Place| place.job()).collect();
-        let done = change.make(store, &jobs).await?;
+    let mut affected = 0;
+    let jobs: Vec<JobId> = places.iter().map(|place: &Place| place.job()).collect();
+    for jobs in jobs.chunks(change.batch_max()) {
+        let done = change.make(store, jobs).await?;
         affected += done.changed.len() as i64;
         skipped += (jobs.len() - done.changed.len()) as i64;
         done.announce_soon(&context.redis);
-        if affected >= i64::from(limit) || (jobs.len() as i64) < room {
-            break;
-        }
     }
     Ok(payload(affected, skipped))
 }

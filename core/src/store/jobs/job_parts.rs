@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::{
     clock::Time,
-    ids::{CommandId, JobId, ProfileId, ProxyId, ServiceId},
+    ids::{CommandId, JobId, ProfileId, ProxyId, ScheduleId, ServiceId},
     job::JobState,
     store::{Connection, StoreError},
 };
@@ -105,6 +105,8 @@ pub struct Origin {
     pub proxy_id: Option<ProxyId>,
     /// Its services.
     pub service_ids: Vec<ServiceId>,
+    /// The schedule that enqueued it, which may have been deleted.
+    pub schedule_id: Option<ScheduleId>,
     /// Its labels.
     pub labels: Vec<String>,
     /// When it was accepted.
@@ -116,7 +118,7 @@ pub struct Origin {
 pub async fn origins(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<Origin>, StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
     let rows = sqlx::query!(
-        "SELECT id, command_id, queue, profile_id, proxy_id, service_ids, labels, created_at
+        "SELECT id, command_id, queue, profile_id, proxy_id, service_ids, schedule_id, labels, created_at
          FROM jobs WHERE id = ANY($1)",
         &ids
     )
@@ -131,6 +133,7 @@ pub async fn origins(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<
             profile_id: row.profile_id.map(ProfileId::from),
             proxy_id: row.proxy_id.map(ProxyId::from),
             service_ids: row.service_ids.into_iter().map(ServiceId::from).collect(),
+            schedule_id: row.schedule_id.map(ScheduleId::from),
             labels: row.labels,
             created_at: row.created_at,
         })

@@ -142,11 +142,21 @@ pub async fn page(connection: &mut Connection, request: &JobPageRequest) -> Resu
 /// The exact number of jobs up to [`COUNT_MAX`], which means that many or more.
 #[tracing::instrument(name = "db.pages.count", level = "debug", skip_all)]
 pub async fn count(connection: &mut Connection, filter: &JobFilter) -> Result<i64, StoreError> {
+    count_up_to(connection, filter, COUNT_MAX).await
+}
+
+/// The exact number of jobs, however many. Reads every job that matches.
+#[tracing::instrument(name = "db.pages.count_all", level = "debug", skip_all)]
+pub async fn count_all(connection: &mut Connection, filter: &JobFilter) -> Result<i64, StoreError> {
+    count_up_to(connection, filter, i64::MAX).await
+}
+
+async fn count_up_to(connection: &mut Connection, filter: &JobFilter, most: i64) -> Result<i64, StoreError> {
     if filter.is_nothing() {
         return Ok(0);
     }
     let commands = commands_called(connection, filter.search.as_deref()).await?;
-    statements::count(connection, &Bounds::of_count(filter, commands)).await
+    statements::count(connection, &Bounds::of_count(filter, commands, most)).await
 }
 
 /// Commands, including deleted ones, whose name contains the text, ignoring case.
@@ -163,6 +173,11 @@ async fn commands_called(connection: &mut Connection, search: Option<&str>) -> R
 }
 
 impl JobFilter {
+    /// Whether every job matches, because no field is set.
+    pub fn is_anything(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Whether no job can match: a list is empty, or a text contains NUL, which Postgres cannot
     /// store.
     pub fn is_nothing(&self) -> bool {

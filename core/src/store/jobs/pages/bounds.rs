@@ -56,9 +56,9 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    pub(super) fn of_count(filter: &JobFilter, search_commands: Vec<Uuid>) -> Self {
+    pub(super) fn of_count(filter: &JobFilter, search_commands: Vec<Uuid>, most: i64) -> Self {
         let mut bounds = Self::of_filter(filter, search_commands);
-        bounds.rows = super::COUNT_MAX;
+        bounds.rows = most;
         bounds.legs = legs(filter, JobOrder::Created);
         bounds
     }
