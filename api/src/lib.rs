@@ -26,6 +26,7 @@ pub mod http;
 pub mod operation;
 pub mod origin;
 pub mod prometheus;
+mod repeat;
 pub mod serve;
 pub mod server;
 pub mod settings;

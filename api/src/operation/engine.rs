@@ -19,11 +19,15 @@ use super::{
 };
 use crate::{
     auth::{Access, Authenticator, Presented},
-    error::{ApiError, Code},
+    error::{ApiError, Code, classify},
+    repeat::Repeat,
 };
 
 /// Time limit of a query or mutation.
 const TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Pause before a message of which a part could not be loaded is tried again.
+const REPEAT_AFTER: Duration = Duration::from_millis(500);
 
 /// How often the key of a stream is checked again.
 const ADMITTED_FOR: Duration = Duration::from_secs(15);
@@ -120,13 +124,7 @@ impl<E: Executor> Engine<E> {
             Ok(Ok(response)) => finish(response, id),
             Ok(Err(_panic)) => {
                 // The panic hook has logged the panic and its location.
-                refusal_of(
-                    &ApiError::new(
-                        Code::Internal,
-                        "An internal error occurred. Look up the request id in the server's log.",
-                    ),
-                    id,
-                )
+                refusal_of(&internal(), id)
             }
             Err(_elapsed) => refusal_of(&took_too_long(kind, self.time_max), id),
         };
@@ -147,21 +145,25 @@ impl<E: Executor> Engine<E> {
             Kind::Subscription => {
                 count(Some(kind), OperationOutcome::Ok);
                 let active = Active::new();
-                let source = span.in_scope(|| engine.executor.execute_stream(prepared.request, None));
+                let repeat = Arc::<Repeat>::default();
+                let request = prepared.request.data(Arc::clone(&repeat));
+                let source = span.in_scope(|| engine.executor.execute_stream(request, None));
                 AssertUnwindSafe(source)
                     .catch_unwind()
-                    .map(move |item| {
+                    .filter_map(move |item| {
                         let _counted = &active;
                         let _entered = span.enter();
-                        match item {
+                        let is_repeated = item.as_ref().is_ok_and(is_incomplete) && repeat.again();
+                        let response = (!is_repeated).then(|| match item {
                             Ok(response) => finish(response, &id),
-                            Err(_panic) => refusal_of(
-                                &ApiError::new(
-                                    Code::Internal,
-                                    "An internal error occurred. Look up the request id in the server's log.",
-                                ),
-                                &id,
-                            ),
+                            Err(_panic) => refusal_of(&internal(), &id),
+                        });
+                        async move {
+                            if response.is_none() {
+                                tracing::debug!("a part of a message could not be loaded, repeating it");
+                                tokio::time::sleep(REPEAT_AFTER).await;
+                            }
+                            response
                         }
                     })
                     .right_stream()
@@ -183,6 +185,16 @@ fn span_of(prepared: &Prepared, id: &RequestId) -> tracing::Span {
         operation.kind = prepared.kind.as_str(),
         operation.name = prepared.name.as_deref().unwrap_or_default(),
     )
+}
+
+/// Whether a part of a message could not be loaded for now.
+fn is_incomplete(response: &Response) -> bool {
+    response.errors.iter().any(|error| classify(error).code == Code::Unavailable)
+}
+
+fn internal() -> ApiError {
+    let message = "An internal error occurred. Look up the request id in the server's log.";
+    ApiError::new(Code::Internal, message)
 }
 
 fn took_too_long(kind: Kind, time_max: Duration) -> ApiError {

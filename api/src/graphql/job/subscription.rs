@@ -10,6 +10,7 @@ use crate::{
     error::{ApiError, Code},
     feed::{self, Change, ChangesCursor, EventCursor, FeedError, LogCursor, Selection},
     graphql::{job_loaders::outage, log::LogBatch, scalars::DateTime},
+    repeat::Repeat,
 };
 
 /// Changes of jobs that match a filter.
@@ -100,7 +101,7 @@ impl JobSubscription {
         let job = job_of(&job_id)?;
         let after: Option<EventCursor> = cursor_of(after)?;
         let news = JobContext::of(ctx)?.feed.job_events(job, after).await.map_err(error_of)?;
-        Ok(news.map(JobEvent::from))
+        Ok(Repeat::each(ctx, news).map(JobEvent::from))
     }
 
     /// The log of a job, in order, in batches of at most 500 lines. Without `after`, the stream
@@ -115,7 +116,7 @@ impl JobSubscription {
         let job = job_of(&job_id)?;
         let after: Option<LogCursor> = cursor_of(after)?;
         let lines = JobContext::of(ctx)?.feed.job_log(job, after).await.map_err(error_of)?;
-        Ok(lines.map(LogBatch::from))
+        Ok(Repeat::each(ctx, lines).map(LogBatch::from))
     }
 
     /// Jobs that entered the filter, changed within it or left it, in batches at most every 100 ms,
@@ -132,17 +133,12 @@ impl JobSubscription {
         #[graphql(desc = "Continues after this cursor of jobsChanged.")] after: Option<String>,
     ) -> Result<impl Stream<Item = JobChanges> + use<>> {
         let filter: pages::JobFilter = filter.unwrap_or_default().try_into()?;
-        if filter.search.is_some() {
-            return Err(ApiError::new(
-                Code::BadRequest,
-                "`search` is not supported in subscriptions. Leave it out.",
-            )
-            .into());
-        }
+        let selection = Selection::new(filter).map_err(|_| {
+            ApiError::new(Code::BadRequest, "`search` is not supported in subscriptions. Leave it out.")
+        })?;
         let after: Option<ChangesCursor> = cursor_of(after)?;
-        let changes =
-            JobContext::of(ctx)?.feed.jobs_changed(Selection::new(filter), after).await.map_err(error_of)?;
-        Ok(changes.map(JobChanges::from))
+        let changes = JobContext::of(ctx)?.feed.jobs_changed(selection, after).await.map_err(error_of)?;
+        Ok(Repeat::each(ctx, changes).map(JobChanges::from))
     }
 }
 

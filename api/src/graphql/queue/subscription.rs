@@ -8,6 +8,7 @@ use super::Queue;
 use crate::{
     error::{ApiError, Code},
     graphql::{job::JobContext, scalars::Duration},
+    repeat::Repeat,
 };
 
 /// The default interval between two messages.
@@ -39,6 +40,6 @@ impl QueueSubscription {
             return Err(ApiError::new(Code::BadRequest, "`interval` must be PT0.1S to PT1H.").into());
         }
         let boards = JobContext::of(ctx)?.feed.queues(interval);
-        Ok(boards.map(|queues| queues.iter().cloned().map(Queue::from).collect()))
+        Ok(Repeat::each(ctx, boards).map(|queues| queues.iter().cloned().map(Queue::from).collect()))
     }
 }

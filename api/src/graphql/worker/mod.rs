@@ -7,7 +7,10 @@ use super::{
     command::CommandKind, inputs::id_of, job::JobContext, payload::settle, scalars::DateTime,
     user_error::UserError,
 };
-use crate::auth::{Caller, Role};
+use crate::{
+    auth::{Caller, Role},
+    repeat::Repeat,
+};
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject, Subscription};
 use callboard::{
     command_kind::Kind,
@@ -168,6 +171,7 @@ impl WorkerSubscription {
     #[expect(clippy::unused_async, reason = "the macro accepts only async functions")]
     async fn workers_changed(&self, ctx: &Context<'_>) -> Result<impl Stream<Item = Vec<Worker>> + use<>> {
         let boards = JobContext::of(ctx)?.feed.workers();
+        let boards = Repeat::each(ctx, boards);
         Ok(boards.map(|workers| workers.iter().map(|record| Worker(Arc::new(record.clone()))).collect()))
     }
 }

@@ -1,0 +1,64 @@
+//! Messages of which a part cannot be loaded for now: they come late and whole, and no cursor goes
+//! past them.
+
+use serde_json::json;
+use sqlx::Connection as _;
+
+use crate::harness::Harness;
+
+const EVENTS: &str =
+    "subscription($id: ID!) { jobEvents(jobId: $id) { cursor kind version job { command { id } } } }";
+const CHANGES: &str =
+    "subscription { jobsChanged { cursor isReset changes { version job { command { id } } } } }";
+
+/// Ends the connections that wait for a lock, until this many have been ended.
+async fn end_waiting(harness: &Harness, most: usize) {
+    let mut connection = harness.connect().await;
+    let mut ended = 0;
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+         WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let all = async {
+        while ended < most {
+            ended += sqlx::query(end).fetch_all(&mut connection).await.unwrap().len();
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(crate::client::WAIT_MAX, all).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_message_of_which_a_part_cannot_be_loaded_is_sent_once_it_can_be() {
+    let harness = Harness::new().await;
+    harness.register_worker(&["default"]).await;
+    let command = harness.create_command("hello", json!({})).await;
+    let job = harness.enqueue(json!({ "commandId": command })).await;
+    let attempt = harness.start(job).await;
+    let mut events = harness.subscribe(EVENTS, json!({ "id": job.to_string() })).await;
+    let mut changes = harness.subscribe(CHANGES, json!({})).await;
+    let kinds =
+        [events.next().await, events.next().await, events.next().await].map(|event| event["kind"].clone());
+    assert_eq!(kinds, ["SNAPSHOT", "ENQUEUED", "STARTED"]);
+    assert_eq!(changes.next().await["isReset"], true);
+
+    let mut locking = harness.connect().await;
+    sqlx::raw_sql("BEGIN; LOCK TABLE commands IN ACCESS EXCLUSIVE MODE").execute(&mut locking).await.unwrap();
+    harness.progress(job, attempt, 0.5).await;
+    end_waiting(&harness, 4).await;
+    sqlx::raw_sql("ROLLBACK").execute(&mut locking).await.unwrap();
+
+    let event = events.next().await;
+    assert_eq!((&event["kind"], &event["version"]), (&json!("PROGRESSED"), &json!(3)));
+    assert_eq!(event["job"]["command"]["id"], command);
+    // The changes before may come first.
+    loop {
+        let change = changes.next().await["changes"][0].take();
+        assert_eq!(change["job"]["command"]["id"], command);
+        if change["version"] == 3 {
+            break;
+        }
+    }
+    harness.progress(job, attempt, 0.7).await;
+    assert_eq!(events.next().await["version"], 4, "nothing comes twice");
+    locking.close().await.unwrap();
+}
