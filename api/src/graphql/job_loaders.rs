@@ -93,11 +93,11 @@ readers! {
         }
         Ok(files.into_iter().map(|(job, files)| (job, Arc::new(files))).collect())
     };
-    /// The jobs that a job depends on, in order.
-    needs_of: JobId => Arc<Vec<JobId>>, |submit, jobs| {
-        let mut needs: HashMap<JobId, Vec<JobId>> = HashMap::new();
-        for edge in dependencies::edges_of(&mut *submit.store.connection().await?, &jobs).await? {
-            needs.entry(edge.job).or_default().push(edge.needed.job);
+    /// The jobs that a job depends on, in order, each with its position.
+    needs_of: JobId => Arc<Vec<(i32, JobId)>>, |submit, jobs| {
+        let mut needs: HashMap<JobId, Vec<(i32, JobId)>> = HashMap::new();
+        for (job, position, needed) in dependencies::kept(&mut *submit.store.connection().await?, &jobs).await? {
+            needs.entry(job).or_default().push((position, needed));
         }
         Ok(needs.into_iter().map(|(job, needs)| (job, Arc::new(needs))).collect())
     };

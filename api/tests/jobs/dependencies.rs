@@ -35,12 +35,13 @@ async fn a_job_is_blocked_until_all_its_dependencies_have_succeeded() {
     let first = harness.enqueue(json!({ "commandId": command })).await;
     let second = harness.enqueue(json!({ "commandId": command })).await;
     let job = enqueue_after(&harness, &command, &[second, first]).await;
-    let fields =
-        "state version dependsOn { id } waiting { reason explanation blocker { ... on Job { id } } }";
+    let fields = "state version dependsOn { nodes { id } totalCount } waiting { reason explanation blocker { ... on Job { id } } }";
     let shown = harness.read_job(job, fields).await;
     let expected = json!({
         "state": "BLOCKED", "version": 1,
-        "dependsOn": [{ "id": second.to_string() }, { "id": first.to_string() }],
+        "dependsOn": {
+            "nodes": [{ "id": second.to_string() }, { "id": first.to_string() }], "totalCount": 2,
+        },
         "waiting": {
             "reason": "DEPENDENCY",
             "explanation": format!("The job depends on {second} and one other job, which have not finished yet."),
@@ -199,4 +200,46 @@ async fn invalid_dependencies_are_refused_and_nothing_is_stored() {
         harness.refused("jobEnqueue", input("k", json!([]))).await,
         ["IDEMPOTENCY_CONFLICT idempotencyKey"]
     );
+}
+
+#[tokio::test]
+async fn dependencies_are_paged_in_the_order_of_the_input_and_pruned_ones_are_left_out() {
+    let harness = Harness::new().await;
+    let command = harness.create_command("hello", json!({})).await;
+    let mut needed = Vec::new();
+    for _ in 0..30 {
+        needed.push(harness.enqueue(json!({ "commandId": command })).await);
+    }
+    needed.reverse();
+    let job = enqueue_after(&harness, &command, &needed).await;
+    let other = enqueue_after(&harness, &command, &needed[..1]).await;
+    let page = async |job: JobId, arguments: &str| {
+        let fields = format!(
+            "dependsOn{arguments} {{ edges {{ cursor node {{ id state }} }} nodes {{ id }} totalCount countAtLeast
+               pageInfo {{ hasNextPage hasPreviousPage endCursor startCursor }} }}"
+        );
+        harness.read_job(job, &fields).await["dependsOn"].take()
+    };
+    let ids = |page: &Value| -> Vec<String> {
+        page["nodes"].as_array().unwrap().iter().map(|node| node["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let expected: Vec<String> = needed.iter().map(ToString::to_string).collect();
+    let first = page(job, "").await;
+    assert_eq!(ids(&first), expected[..25]);
+    assert_eq!((&first["totalCount"], &first["countAtLeast"]), (&json!(30), &json!(30)));
+    assert_eq!(first["edges"][24]["cursor"], first["pageInfo"]["endCursor"]);
+    assert_eq!(first["edges"][0]["node"]["state"], "QUEUED");
+    let after = format!("(after: {})", first["pageInfo"]["endCursor"]);
+    let rest = page(job, &after).await;
+    assert_eq!(ids(&rest), expected[25..]);
+    assert_eq!(
+        (&rest["pageInfo"]["hasPreviousPage"], &rest["pageInfo"]["hasNextPage"]),
+        (&json!(true), &json!(false))
+    );
+    let last = page(job, "(last: 2)").await;
+    assert_eq!(ids(&last), expected[28..]);
+    let before = format!("(last: 2, before: {})", last["pageInfo"]["startCursor"]);
+    assert_eq!(ids(&page(job, &before).await), expected[26..28]);
+    let query = format!("query($id: ID!) {{ job(id: $id) {{ dependsOn{after} {{ nodes {{ id }} }} }} }}");
+    assert_eq!(harness.error(&query, json!({ "id": other.to_string() })).await, "BAD_CURSOR");
 }

@@ -248,3 +248,113 @@ async fn a_profile_lists_its_jobs() {
         json!({ "id": profile, "filter": { "profileIds": ["profile_00000000000000000000000000"] } });
     assert_eq!(harness.data(query, elsewhere).await["profile"]["jobs"]["countAtLeast"], 0);
 }
+
+/// A query of every list of the schema, with the list as `list`. `$$` stands for its arguments.
+fn list_query(of: &str, field: &str) -> &'static str {
+    match (of, field) {
+        ("Query", "jobs") => "{ list: jobs$$ }",
+        ("Query", "profiles") => "{ list: profiles$$ }",
+        ("Query", "services") => "{ list: services$$ }",
+        ("Query", "proxies") => "{ list: proxies$$ }",
+        ("Query", "commands") => "{ list: commands$$ }",
+        ("Query", "schedules") => "{ list: schedules$$ }",
+        ("Profile", "jobs") => "{ on: profile(name: \"one\") { list: jobs$$ } }",
+        ("Service", "profiles") => "{ on: service(name: \"one\") { list: profiles$$ } }",
+        ("Proxy", "profiles") => "{ on: proxy(name: \"one\") { list: profiles$$ } }",
+        ("Job", "attempts") => "{ on: job(id: \"JOB\") { list: attempts$$ } }",
+        ("Job", "log") => "{ on: job(id: \"JOB\") { list: log$$ } }",
+        ("Job", "events") => "{ on: job(id: \"JOB\") { list: events$$ } }",
+        ("Job", "dependsOn") => "{ on: job(id: \"NEEDING\") { list: dependsOn$$ } }",
+        new => panic!("{new:?} has no row in this table"),
+    }
+}
+
+/// Every field of the schema that returns a connection, with its type and whether it has `last`.
+async fn all_lists(harness: &Harness) -> Vec<(String, String, bool)> {
+    let query = "{ __schema { types { name fields { name type { ofType { name } } args { name } } } } }";
+    let types = harness.data(query, json!({})).await["__schema"]["types"].take();
+    let mut lists = Vec::new();
+    for of in types.as_array().unwrap() {
+        for field in of["fields"].as_array().into_iter().flatten() {
+            let has = |name: &str| field["args"].as_array().unwrap().iter().any(|arg| arg["name"] == name);
+            let is_list =
+                field["type"]["ofType"]["name"].as_str().is_some_and(|of| of.ends_with("Connection"));
+            assert!(!is_list || has("first"), "{field}");
+            if is_list {
+                let name = |value: &Value| value["name"].as_str().unwrap().to_owned();
+                lists.push((name(of), name(field), has("last")));
+            }
+        }
+    }
+    lists
+}
+
+#[tokio::test]
+async fn a_page_of_no_items_means_the_same_in_every_list() {
+    let harness = Harness::new().await;
+    harness.register_worker(&["default"]).await;
+    let mut ids = Vec::new();
+    let mut command = String::new();
+    for name in ["one", "two"] {
+        command = harness.create_command(name, json!({})).await;
+        let service = harness.create("serviceCreate", "service", json!({ "name": name })).await;
+        let proxy = json!({ "name": name, "protocol": "HTTP", "address": "127.0.0.1:3128" });
+        let proxy = harness.create("proxyCreate", "proxy", proxy).await;
+        let schedule = json!({ "name": name, "cron": "0 0 1 1 *", "job": { "commandId": command } });
+        harness.create("scheduleCreate", "schedule", schedule).await;
+        ids.push((service, proxy));
+    }
+    let mut profiles = Vec::new();
+    for name in ["one", "two"] {
+        let profile = json!({
+            "name": name, "chromeProfilePath": name, "serviceIds": [ids[0].0], "proxyIds": [ids[0].1],
+        });
+        profiles.push(harness.create("profileCreate", "profile", profile).await);
+    }
+    let job = harness.enqueue(json!({ "commandId": command, "profileId": profiles[0] })).await;
+    let other = harness.enqueue(json!({ "commandId": command, "profileId": profiles[0] })).await;
+    let needing = harness
+        .enqueue(json!({ "commandId": command, "dependsOn": [job.to_string(), other.to_string()] }))
+        .await;
+    for number in 0..2 {
+        let attempt = harness.start(job).await;
+        harness.log(job, attempt, &["one", "two"]).await;
+        if number == 0 {
+            harness.settle(job, attempt, failed(false)).await;
+            harness.mutate("jobRetry", "job { id }", json!({ "id": job.to_string() })).await;
+        }
+    }
+    let read = async |query: &str, arguments: &str| -> Value {
+        let page = format!(
+            "{arguments} {{ edges {{ cursor }} pageInfo {{ hasNextPage hasPreviousPage startCursor }} }}"
+        );
+        let query = query
+            .replace("$$", &page)
+            .replace("JOB", &job.to_string())
+            .replace("NEEDING", &needing.to_string());
+        let mut data = harness.data(&query, json!({})).await;
+        if data.get("on").is_some() { data["on"]["list"].take() } else { data["list"].take() }
+    };
+    for (of, field, has_last) in all_lists(&harness).await {
+        let query = list_query(&of, &field);
+        let whole = read(query, "(first: 50)").await;
+        let edges = whole["edges"].as_array().unwrap();
+        assert!(edges.len() >= 2, "{of}.{field}: {whole}");
+        let (first, last) = (&edges[0]["cursor"], &edges[edges.len() - 1]["cursor"]);
+        let mut cases = vec![
+            ("(first: 0)".to_owned(), [true, false]),
+            (format!("(first: 0, after: {first})"), [true, true]),
+            (format!("(first: 0, after: {last})"), [false, true]),
+        ];
+        if has_last {
+            cases.push(("(last: 0)".to_owned(), [false, true]));
+            cases.push((format!("(last: 0, before: {last})"), [true, true]));
+            cases.push((format!("(last: 0, before: {first})"), [true, false]));
+        }
+        for (arguments, [next, previous]) in cases {
+            let page = read(query, &arguments).await;
+            let expected = json!({ "hasNextPage": next, "hasPreviousPage": previous, "startCursor": null });
+            assert_eq!(page, json!({ "edges": [], "pageInfo": expected }), "{of}.{field}{arguments}");
+        }
+    }
+}

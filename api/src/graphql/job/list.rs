@@ -55,6 +55,9 @@ impl Cursor for Place {
     }
 }
 
+/// A position among the dependencies of a job: that job, and the number in its input.
+type PlaceNeeded = Keyset<(Uuid, i32)>;
+
 /// Returns a page of jobs.
 pub(super) async fn list(
     ctx: &Context<'_>,
@@ -88,6 +91,37 @@ pub async fn held_by(ctx: &Context<'_>, profile: ProfileId) -> Result<Option<Job
     }
 }
 
+/// Returns the jobs that a job depends on, in the order of its input.
+pub(super) async fn needed_by(
+    ctx: &Context<'_>,
+    job: JobId,
+    from_start: (Option<i32>, Option<String>),
+    from_end: (Option<i32>, Option<String>),
+) -> Result<JobConnection> {
+    let page: Page<PlaceNeeded> = Page::parse(from_start, from_end, PAGE_MAX)?;
+    if [&page.after, &page.before].into_iter().flatten().any(|place| place.0.0 != job.uuid()) {
+        let message = "The cursor belongs to the dependencies of another job.";
+        return Err(ApiError::new(Code::BadCursor, message).into());
+    }
+    let needs = JobContext::of(ctx)?.readers.needs_of(job).await?;
+    let needs: &[(i32, JobId)] = needs.as_deref().map(Vec::as_slice).unwrap_or_default();
+    let is_within = |position: i32| {
+        page.after.as_ref().is_none_or(|place| position > place.0.1)
+            && page.before.as_ref().is_none_or(|place| position < place.0.1)
+    };
+    let mut rows: Vec<(i32, JobId)> =
+        needs.iter().filter(|(position, _)| is_within(*position)).copied().collect();
+    if page.is_from_end {
+        rows.reverse();
+    }
+    let (rows, bounds) = page.cut(rows);
+    let items = rows
+        .into_iter()
+        .map(|(position, needed)| (Keyset((job.uuid(), position)).encode(), Job::known(needed)));
+    let total = needs.len();
+    Ok(JobConnection::new(items, bounds, Some(total as i64), i32::try_from(total).unwrap_or(i32::MAX)))
+}
+
 async fn read(
     ctx: &Context<'_>,
     from_start: (Option<i32>, Option<String>),
@@ -110,7 +144,7 @@ async fn read(
         after: page.after,
         before: page.before,
         is_from_end: page.is_from_end,
-        rows: if page.limit == 0 { 0 } else { page.rows() },
+        rows: page.rows(),
     };
     let asked = ctx.look_ahead();
     let is_counted = asked.field("countAtLeast").exists() || asked.field("totalCount").exists();

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object, Result};
 use callboard::{clock::Time, ids::JobId, store::jobs::records::JobRecord};
-use futures::future::try_join_all;
 use tokio::sync::OnceCell;
 
-use super::{Failure, JobContext, JobEventConnection, JobState, Progress, Waiting, event};
+use super::{
+    Failure, JobConnection, JobContext, JobEventConnection, JobState, Progress, Waiting, event, list,
+};
 use crate::{
     error::{ApiError, Code},
     graphql::{
@@ -145,12 +146,16 @@ impl Job {
 
     /// The jobs that must succeed before this one starts, in the order of the input. Pruned jobs
     /// are left out.
-    async fn depends_on(&self, ctx: &Context<'_>) -> Result<Vec<Self>> {
-        let Some(needs) = JobContext::of(ctx)?.readers.needs_of(self.id).await? else {
-            return Ok(Vec::new());
-        };
-        let found = try_join_all(needs.iter().map(|job| load(ctx, *job))).await?;
-        Ok(found.into_iter().flatten().collect())
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    async fn depends_on(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Returns the first n items (0-100, default 25).")] first: Option<i32>,
+        #[graphql(desc = "Returns only items after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Returns the last n items instead of the first (0-100).")] last: Option<i32>,
+        #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
+    ) -> Result<JobConnection> {
+        list::needed_by(ctx, self.id, (first, after), (last, before)).await
     }
 
     /// The input, with the schema's defaults filled in. Properties that the schema marks

@@ -114,6 +114,24 @@ pub async fn edges_of(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec
         .collect())
 }
 
+/// The dependencies of jobs that have not been pruned, by job and position.
+#[tracing::instrument(name = "db.dependencies.kept", level = "debug", skip_all)]
+pub async fn kept(
+    connection: &mut Connection,
+    jobs: &[JobId],
+) -> Result<Vec<(JobId, i32, JobId)>, StoreError> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
+    let rows = sqlx::query!(
+        "SELECT edge.job_id, edge.position, edge.needs_id FROM job_dependencies AS edge
+         WHERE edge.job_id = ANY($1) AND EXISTS (SELECT FROM jobs WHERE jobs.id = edge.needs_id)
+         ORDER BY edge.job_id, edge.position",
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.job_id.into(), row.position, row.needs_id.into())).collect())
+}
+
 /// Clears the due flags of edges of jobs that `unblock` has to decide, and returns the jobs. Takes
 /// at most `most` edges, and skips edges that another process has locked.
 #[tracing::instrument(name = "db.dependencies.take_due", level = "debug", skip_all)]
