@@ -171,3 +171,56 @@ test('a stream can be stopped, and a refused stream shows the reason', options, 
   await stream.getByText('Failed: The server closed the socket: 4403 Forbidden').waitFor();
   await answerOf(page, '4403');
 });
+
+test('the default tabs run as they are: their ids are looked up', options, async () => {
+  await goTo(`/playground#key=${KEY}`);
+  await status(page, 'Signed in: fixture · ADMIN');
+  await openTab(page, 'WatchJob');
+  await run(page);
+  const stream = page.getByLabel('Subscription', { exact: true });
+  await stream.getByText('There is no job yet. Run the Enqueue tab first.').waitFor();
+
+  await openTab(page, 'Enqueue');
+  await run(page);
+  await answerOf(page, 'QUEUED');
+  const [job] = fixture.store.jobs.values();
+  for (const name of ['WatchJob', 'FollowLog']) {
+    await openTab(page, name);
+    await run(page);
+    await stream.getByText('Live').waitFor();
+    await page.locator('.graphiql-execute-button[aria-label^="Stop"]').click();
+    await stream.getByText('Stopped').waitFor();
+  }
+  await openTab(page, 'WatchJob');
+  await run(page);
+  await stream.getByText('1 message').waitFor();
+  const [{ jobEvents }] = await messages(page);
+  assert.deepEqual([jobEvents.kind, jobEvents.version], ['SNAPSHOT', job.version]);
+});
+
+test('the end of a stream is not shown for another operation', options, async () => {
+  await goTo(`/playground#key=${KEY}`);
+  await status(page, 'Signed in: fixture · ADMIN');
+  await openTab(page, 'Enqueue');
+  await run(page);
+  await answerOf(page, 'QUEUED');
+  const [job] = fixture.store.jobs.values();
+  await openTab(page, 'WatchJob');
+  await run(page);
+  const stream = page.getByLabel('Subscription', { exact: true });
+  await stream.getByText('1 message').waitFor();
+  do fixture.store.advance(job);
+  while (job.state === 'RUNNING');
+  await stream.getByText('Complete').waitFor();
+  await openTab(page, 'Commands');
+  await stream.waitFor({ state: 'detached' });
+
+  await openTab(page, 'WatchJob');
+  await run(page);
+  await stream.getByText('Complete').waitFor();
+  await setText(page, 'Variables', JSON.stringify({ jobId: job.id }));
+  await stream.getByText('Complete').waitFor();
+  await openTab(page, 'Enqueue');
+  await run(page);
+  await stream.waitFor({ state: 'detached' });
+});

@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useMemo, useState } from 'react';
+import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { GraphiQL } from 'graphiql';
 import { createFetcher } from './fetcher';
 import { Header } from './Header';
@@ -59,6 +59,16 @@ export function App({ firstKey, tabs }: { firstKey: string | null; tabs: ReturnT
   const log = useMemo(() => new StreamLog(), []);
   // A new fetcher makes GraphiQL read the schema again, which a new key requires.
   const fetcher = useMemo(() => createFetcher(key, log), [key, log]);
+  // GraphiQL tells of every edit too. The end of a stream belongs to the tab that ran it.
+  const shownTab = useRef<string | null>(null);
+  const onTabChange = useCallback(
+    ({ tabs: all, activeTabIndex }: { tabs: { id: string }[]; activeTabIndex: number }) => {
+      const shown = all[activeTabIndex]?.id ?? null;
+      if (shown !== shownTab.current) log.clear();
+      shownTab.current = shown;
+    },
+    [log],
+  );
   return (
     <>
       <Header session={session} hasKey={key !== null} onKey={setKey} />
@@ -67,6 +77,7 @@ export function App({ firstKey, tabs }: { firstKey: string | null; tabs: ReturnT
           fetcher={fetcher}
           storage={storage}
           defaultTabs={tabs}
+          onTabChange={onTabChange}
           defaultEditorToolsVisibility="variables"
           shouldPersistHeaders={false}
           showPersistHeadersSettings={false}

@@ -4,6 +4,7 @@ import { useState, useSyncExternalStore } from 'react';
 import type { StreamEvents, StreamState } from './stream';
 
 const KEPT = 200;
+const ENDED: StreamState[] = ['complete', 'stopped', 'failed'];
 
 interface Stream {
   state: StreamState;
@@ -29,7 +30,11 @@ export class StreamLog implements StreamEvents {
     this.set({ ...stream, count, messages: [entry, ...stream.messages].slice(0, KEPT) });
   }
 
-  private set(stream: Stream): void {
+  clear(): void {
+    if (this.stream && ENDED.includes(this.stream.state)) this.set(null);
+  }
+
+  private set(stream: Stream | null): void {
     this.stream = stream;
     this.listeners.forEach((listener) => listener());
   }

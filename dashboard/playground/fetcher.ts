@@ -2,6 +2,7 @@
 import type { Fetcher } from '@graphiql/toolkit';
 import { getOperationAST, parse, type OperationDefinitionNode } from 'graphql';
 import { post, type Request } from './http';
+import { withIds } from './placeholders';
 import { openStream, type StreamEvents } from './stream';
 
 /**
@@ -23,9 +24,33 @@ export function createFetcher(key: string | null, events: StreamEvents): Fetcher
     const headers = (options?.headers ?? {}) as Record<string, unknown>;
     const operation = operationOf(given);
     const request = operation ? { ...given, operationName: operation.name?.value } : given;
-    if (operation?.operation !== 'subscription') return post(request, key, headers) as ReturnType<Fetcher>;
+    if (operation?.operation !== 'subscription') {
+      // What a subscription ended with says nothing about another operation. GraphiQL reads the
+      // schema by itself.
+      if (operation?.name?.value !== 'IntrospectionQuery') events.clear();
+      const sent = withIds(request, key, headers).then((filled) => post(filled, key, headers));
+      return sent as ReturnType<Fetcher>;
+    }
     return {
-      subscribe: (observer: any) => openStream(request, operation, key, headers, observer, events),
+      subscribe(observer: any) {
+        let stream: { unsubscribe(): void } | null = null;
+        let isStopped = false;
+        const open = (filled: Request) => {
+          if (!isStopped) stream = openStream(filled, operation, key, headers, observer, events);
+        };
+        const fail = (error: unknown) => {
+          if (isStopped) return;
+          events.state('failed', error instanceof Error ? error.message : undefined);
+          observer.error(error);
+        };
+        withIds(request, key, headers).then(open, fail);
+        return {
+          unsubscribe() {
+            isStopped = true;
+            stream?.unsubscribe();
+          },
+        };
+      },
     } as unknown as ReturnType<Fetcher>;
   };
 }

@@ -13,6 +13,8 @@ export type StreamState = 'connecting' | 'live' | 'reconnecting' | 'complete' | 
 export interface StreamEvents {
   state(state: StreamState, detail?: string): void;
   message(result: unknown): void;
+  /** Forgets a stream that has ended. */
+  clear(): void;
 }
 
 interface Observer {

@@ -1,4 +1,5 @@
 // The tabs that a newcomer finds. GraphiQL uses them only when the browser has none of its own.
+import { FIRST_COMMAND, NEWEST_JOB } from './placeholders';
 
 const COMMANDS = `# Callboard, from the first command to a live log.
 # Ctrl+Enter runs, Ctrl+Space completes.
@@ -25,9 +26,9 @@ query Commands {
 
 const ENQUEUE = `# 2. Enqueue it. The response comes after the commit,
 #    and from then on this job cannot get lost.
-# The command's id is in the variables below. If not,
-# take one from the Commands tab.
-# Copy the job's id from the response for the next tabs.
+# The command's id is in the variables below.
+# The next tabs follow the newest job, which is then
+# this one. To follow another, paste its id.
 mutation Enqueue($input: JobEnqueueInput!) {
   jobEnqueue(input: $input) {
     job {
@@ -97,10 +98,10 @@ subscription WatchJobs($filter: JobFilter, $after: String) {
 `;
 
 const pretty = (value: unknown) => JSON.stringify(value, null, 2);
-const JOB = pretty({ jobId: 'job_… from the Enqueue tab' });
+const JOB = pretty({ jobId: NEWEST_JOB });
 
 export function defaultTabs(commandId: string | null) {
-  const input = { commandId: commandId ?? 'command_… from the Commands tab', labels: ['playground'] };
+  const input = { commandId: commandId ?? FIRST_COMMAND, labels: ['playground'] };
   return [
     { query: COMMANDS },
     { query: ENQUEUE, variables: pretty({ input }) },

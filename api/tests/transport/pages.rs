@@ -81,3 +81,35 @@ async fn large_responses_are_compressed_and_streams_are_not() {
     let response = send("{ big(kilobytes: 100) }", "text/event-stream").await.unwrap();
     assert!(!response.headers().contains_key("content-encoding"));
 }
+
+#[test]
+fn the_landing_page_names_only_what_exists() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = std::fs::read_to_string(root.join("dashboard/index.html")).unwrap();
+    let names = page.split("<code>").skip(1).filter_map(|rest| rest.split("</code>").next());
+    let is_document = |name: &&str| {
+        let kind = name.rsplit_once('.').map(|(_, kind)| kind);
+        !name.starts_with('/') && matches!(kind, Some("md" | "graphql"))
+    };
+    let files: Vec<&str> = names.filter(is_document).collect();
+    assert!(files.len() >= 3, "{files:?}");
+    for name in files {
+        assert!(root.join(name).exists(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn every_link_of_the_landing_page_leads_somewhere() {
+    let server = start_default().await;
+    let page = include_str!("../../../dashboard/index.html");
+    let links: Vec<&str> = page
+        .split("<a ")
+        .skip(1)
+        .filter_map(|rest| rest.split("href=\"").nth(1)?.split('"').next())
+        .collect();
+    assert!(links.len() >= 4, "{links:?}");
+    for link in links {
+        let status = client().get(server.url(link)).send().await.unwrap().status();
+        assert_eq!(status, 200, "{link}");
+    }
+}
