@@ -1,9 +1,9 @@
 //! Callboard's core: everything that the API and the workers share, in three rings.
 //!
 //! * Ring 0 is pure (no async, no SQL, no Redis): what a job is and what may happen to it. [`ids`],
-//!   [`bounds`], [`clock`], [`duration`], [`secret`], [`name`], [`refusal`], [`policy`], [`patch`], [`limit`],
-//!   [`schedule`], [`profile`], [`service`], [`proxy`], [`command_kind`], [`compose`], [`command`],
-//!   [`job`], [`mutant`], [`text`].
+//!   [`bounds`], [`clock`], [`duration`], [`secret`], [`name`], [`refusal`], [`policy`], [`patch`],
+//!   [`limit`], [`schedule`], [`profile`], [`service`], [`proxy`], [`command_kind`], [`compose`],
+//!   [`command`], [`job`], [`mutant`], [`text`].
 //! * Ring 1 is the world: [`settings`], [`startup`], [`telemetry`], [`store`] (the only place with
 //!   SQL) and [`transport`] (Redis and apalis).
 //! * Ring 2 holds the verbs, each in one transaction: [`steps`] of a job's life, and [`catalogue`]

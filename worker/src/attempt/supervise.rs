@@ -115,7 +115,7 @@ impl<'a> Supervisor<'a> {
     async fn keep_artifact(&mut self, file: AnnouncedFile) {
         let name = file.name.clone();
         self.artifacts += 1;
-        // The runner counts its recordings apart, and refuses a file of the script that is too many.
+        // The runner counts its recordings apart, and refuses too many files of the script.
         if self.artifacts > ARTIFACTS_MAX + RECORDINGS_MAX {
             let reason = format!("an attempt keeps at most {} files", ARTIFACTS_MAX + RECORDINGS_MAX);
             return self.log.system(format!("The file \"{name}\" was not kept: {reason}.")).await;
