@@ -13,6 +13,8 @@ import { certain } from './failure.mjs';
 
 /** Longest argument of a call that is told, in characters. */
 const MAX_ARGUMENT_CHARS = 200;
+/** Calls that the end of the run makes anyway, so that nobody misses them. */
+const CLOSING = /^\w+\.(close|dispose|stop)\(/;
 /** Most calls that are told. */
 const MAX_CALLS_TOLD = 3;
 
@@ -28,7 +30,7 @@ const MAX_CALLS_TOLD = 3;
  * @property {<T>(main: () => T) => T} runMain runs the script's function
  * @property {() => number} begun how many calls were begun so far
  * @property {() => boolean} areUnderWay
- * @property {() => string} told what is under way, for people; empty if nothing is
+ * @property {() => string} told what the script's function waits for, for people; empty if nothing
  * @property {() => Promise<void>} abandon makes the calls fail that the script's function did not
  *   wait for, and resolves when rejections that nobody handles have been reported
  */
@@ -79,7 +81,7 @@ export function watchCalls(context, scriptUrl) {
     begun: () => begun,
     areUnderWay: () => underWay.size > 0,
     told() {
-      const calls = [...underWay.values()].sort((a, b) => Number(b.isOfMain) - Number(a.isOfMain) || a.startedAt - b.startedAt);
+      const calls = [...underWay.values()].filter(({ isOfMain }) => isOfMain).sort((a, b) => a.startedAt - b.startedAt);
       const told = calls.slice(0, MAX_CALLS_TOLD).map(({ name, place, startedAt }) => {
         const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
         return `${name}${place && ` at ${place}`}, for ${seconds} s`;
@@ -88,7 +90,7 @@ export function watchCalls(context, scriptUrl) {
       return told.join('; ') + (more > 0 ? `; and ${more} more` : '');
     },
     async abandon() {
-      const left = [...underWay.values()].filter(({ isOfMain }) => isOfMain);
+      const left = [...underWay.values()].filter(({ isOfMain, name }) => isOfMain && !CLOSING.test(name));
       if (left.length === 0) return;
       for (const call of left) {
         // The call's name and place come before and after it, as in every error of Playwright.

@@ -69,7 +69,7 @@ export function prepareRecordings({ options, workspace, artifacts, warn }) {
     },
     async finish(failed, contexts, stopped) {
       const tasks = [];
-      if (failed) await Promise.race([contexts.dismissDialogs(), pause(DIALOGS_MS)]);
+      await Promise.race([contexts.dismissDialogs(), pause(DIALOGS_MS)]);
       if (wanted(options.screenshot, failed)) {
         const page = contexts.pageToShow();
         if (page) tasks.push(orWarn('screenshot', takeScreenshot(page, stopped, artifacts, workspace.path('screenshot.png'))));

@@ -66,7 +66,8 @@ test('what a script deliberately leaves behind does not fail it', async (t) => {
     const any = await Promise.any([page.waitForSelector('#never'), page.waitForSelector('p')]).then(() => 'any');
     page.waitForSelector('#never').catch(() => {});
     page.waitForEvent('download').catch(() => {});
-    await context.newPage();
+    (await context.newPage()).close();
+    page.close();
     setTimeout(() => {}, 60_000);
     return [first, any];
   };`, { input: { url: site.url } });
