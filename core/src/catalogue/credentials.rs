@@ -7,7 +7,7 @@ use crate::{
     ids::ProxyId,
     patch::Patch,
     proxy::ProxyProtocol,
-    secret::{Keyring, proxy_password_owner, proxy_username_owner},
+    secret::{Keyring, Owner},
     store::catalogue::proxies::SealedCredentials,
 };
 
@@ -65,13 +65,13 @@ pub(super) fn seal(
     given: Credentials,
     stored: SealedCredentials,
 ) -> SealedCredentials {
-    let sealed = |patch, owner: String, stored| match patch {
+    let sealed = |patch, owner: Owner<'_>, stored| match patch {
         Patch::Leave => stored,
         Patch::Clear => None,
-        Patch::Set(value) => Some(keyring.seal(&owner, &value)),
+        Patch::Set(value) => Some(keyring.seal(owner, &value)),
     };
     SealedCredentials {
-        username: sealed(given.username, proxy_username_owner(id), stored.username),
-        password: sealed(given.password, proxy_password_owner(id), stored.password),
+        username: sealed(given.username, Owner::ProxyUsername(id), stored.username),
+        password: sealed(given.password, Owner::ProxyPassword(id), stored.password),
     }
 }

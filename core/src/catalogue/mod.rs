@@ -36,7 +36,7 @@ pub use services::{ServiceChanges, ServiceCreate, ServiceUpdate, TokenRefresh};
 use crate::{
     clock::{IdSource, Time},
     command::AllowList,
-    secret::{self, Keyring},
+    secret::{self, Keyring, Owner},
     store::{Store, catalogue::profile_secrets::SealedSecret},
 };
 use secrecy::SecretString;
@@ -58,7 +58,7 @@ impl Catalogue {
     /// Seals a secret for its owner, and keeps its hint.
     pub(super) fn seal(
         &self,
-        owner: &str,
+        owner: Owner<'_>,
         name: &str,
         value: &SecretString,
         expires_at: Option<Time>,

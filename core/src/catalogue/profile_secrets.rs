@@ -13,7 +13,7 @@ use crate::{
     name::check_identifier,
     profile::VARIABLES_MAX,
     refusal::RefusalCode,
-    secret::profile_secret_owner,
+    secret::Owner,
     store::{Connection, StoreError, catalogue::profile_secrets},
 };
 
@@ -101,8 +101,8 @@ impl Catalogue {
         }
         if !changes.set.is_empty() {
             let seal = |secret: &SecretInput| {
-                let owner = profile_secret_owner(profile, &secret.name);
-                self.seal(&owner, &secret.name, &secret.value, secret.expires_at)
+                let owner = Owner::ProfileSecret(profile, &secret.name);
+                self.seal(owner, &secret.name, &secret.value, secret.expires_at)
             };
             let sealed: Vec<_> = changes.set.iter().map(seal).collect();
             profile_secrets::set(connection, profile, &sealed).await?;

@@ -16,7 +16,7 @@ use crate::{
     patch::Patch,
     refusal::{Refusal, RefusalCode, no_such_id},
     schedule::{Cron, Overlap, Timing, Zone},
-    secret::sealed_input_owner,
+    secret::Owner,
     steps::{
         StepError,
         enqueue::{context::SubmitContext, fire_schedules::secrets_of, submit},
@@ -235,7 +235,7 @@ async fn check_template(
             return Ok(None);
         }
     };
-    let sealed = |secrets: &SecretInputs| context.keyring.seal(&sealed_input_owner(id), &secrets.to_text());
+    let sealed = |secrets: &SecretInputs| context.keyring.seal(Owner::ScheduleInput(id), &secrets.to_text());
     let policy = request.policy.take().map(serde_json::to_value).transpose();
     request.labels = check_labels("labels", request.labels).unwrap_or_default();
     request.input = Some(input.public);

@@ -11,7 +11,7 @@ use crate::{
     name::check_identifier,
     patch::{LimitsPatch, Patch},
     refusal::RefusalCode,
-    secret::service_token_owner,
+    secret::Owner,
     service::Service,
     steps::{StepError, limits::queue_limit::below_what_runs},
     store::{
@@ -96,7 +96,7 @@ impl Catalogue {
         checks.passed()?;
         let service = services::insert(&mut transaction, id, &draft).await.map_err(taken)?;
         if let Some(token) = &input.token {
-            let sealed = self.seal(&service_token_owner(id), "token", token, None);
+            let sealed = self.seal(Owner::ServiceToken(id), "token", token, None);
             services::set_token(&mut transaction, id, &sealed).await?;
         }
         commit(transaction).await?;
@@ -150,7 +150,7 @@ impl Catalogue {
         let mut transaction = self.store.begin().await?;
         let stored = locked(&mut transaction, id).await?;
         checks.passed()?;
-        let sealed = self.seal(&service_token_owner(id), "token", &token, expires_at);
+        let sealed = self.seal(Owner::ServiceToken(id), "token", &token, expires_at);
         services::set_token(&mut transaction, id, &sealed).await?;
         let service = services::update(&mut transaction, id, &ServiceDraft::from(stored)).await?;
         commit(transaction).await?;

@@ -13,6 +13,7 @@ use hmac::{Hmac, Mac as _};
 use secrecy::{ExposeSecret as _, SecretBox, SecretString, zeroize::Zeroize as _};
 use sha2::{Digest as _, Sha256};
 
+use super::Owner;
 use crate::clock;
 
 /// Length of a master key, in bytes.
@@ -74,14 +75,15 @@ impl Keyring {
         Ok(Self { first, older: keys.collect::<Result<_, _>>()? })
     }
 
-    /// Seals `plain` for its owner, such as `service_token:service_01h...`. It opens for no other
-    /// owner, so a ciphertext copied to another row is useless.
+    /// Seals `plain` for its owner. It opens for no other owner, so a ciphertext copied to another
+    /// row is useless.
     ///
     /// # Panics
     /// For values of more than 256 GiB.
-    pub fn seal(&self, associated: &str, plain: &SecretString) -> Vec<u8> {
+    pub fn seal(&self, owner: Owner<'_>, plain: &SecretString) -> Vec<u8> {
+        let owner = owner.to_string();
         let nonce = clock::random_bytes::<NONCE_BYTES>();
-        let payload = Payload { msg: plain.expose_secret().as_bytes(), aad: associated.as_bytes() };
+        let payload = Payload { msg: plain.expose_secret().as_bytes(), aad: owner.as_bytes() };
         #[expect(clippy::expect_used, reason = "fails only for messages of more than 256 GiB")]
         let sealed = self.first.cipher().encrypt(&XNonce::from(nonce), payload).expect("fits");
         let mut out = Vec::with_capacity(HEADER_BYTES + sealed.len());
@@ -94,7 +96,8 @@ impl Keyring {
 
     /// Opens what [`seal`](Self::seal) made for the same owner, with the key of the keyring that
     /// sealed it.
-    pub fn open(&self, associated: &str, sealed: &[u8]) -> Result<SecretString, OpenError> {
+    pub fn open(&self, owner: Owner<'_>, sealed: &[u8]) -> Result<SecretString, OpenError> {
+        let owner = owner.to_string();
         let (header, body) = sealed.split_at_checked(HEADER_BYTES).ok_or(OpenError::Malformed)?;
         let (version, header) = header.split_at(1);
         let (key_id, nonce) = header.split_at(KEY_ID_BYTES);
@@ -104,7 +107,7 @@ impl Keyring {
             return Err(OpenError::Malformed);
         }
         let key = self.keys().find(|key| key.id == key_id).ok_or(OpenError::UnknownKey { key_id })?;
-        let payload = Payload { msg: body, aad: associated.as_bytes() };
+        let payload = Payload { msg: body, aad: owner.as_bytes() };
         let plain = key.cipher().decrypt(&XNonce::from(nonce), payload).map_err(|_| OpenError::Forged)?;
         match String::from_utf8(plain) {
             Ok(plain) => Ok(SecretString::from(plain)),
@@ -125,6 +128,11 @@ impl Keyring {
     /// purpose does not verify for another.
     pub fn mac(&self, purpose: &str, message: &[u8]) -> [u8; 32] {
         self.first.mac(purpose, message).finalize().into_bytes().into()
+    }
+
+    /// [`mac`](Self::mac) under each key of the keyring.
+    pub fn macs(&self, purpose: &str, message: &[u8]) -> Vec<[u8; 32]> {
+        self.keys().map(|key| key.mac(purpose, message).finalize().into_bytes().into()).collect()
     }
 
     /// Whether `code` is [`mac`](Self::mac) of the message under any key of the keyring. Takes
@@ -204,6 +212,10 @@ mod tests {
     const OLD: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
     const NEW: &str = "qrvM3e7/ABEiM0RVZneImaq7zN3u/wARIjNEVWZ3iJk=";
 
+    fn owner(name: &str) -> Owner<'_> {
+        Owner::ProfileSecret(uuid::Uuid::from_u128(1).into(), name)
+    }
+
     fn ring(text: &str) -> Keyring {
         Keyring::parse(&text.into()).unwrap()
     }
@@ -224,32 +236,28 @@ mod tests {
     #[test]
     fn a_sealed_value_opens_only_for_its_owner() {
         let ring = ring(OLD);
-        let sealed = ring.seal("service_token:a", &"tok_123".into());
-        assert_eq!(ring.open("service_token:a", &sealed).unwrap().expose_secret(), "tok_123");
-        assert_eq!(ring.open("service_token:b", &sealed).unwrap_err(), OpenError::Forged);
-        assert_ne!(
-            sealed,
-            ring.seal("service_token:a", &"tok_123".into()),
-            "every sealed value has its own nonce"
-        );
+        let sealed = ring.seal(owner("a"), &"tok_123".into());
+        assert_eq!(ring.open(owner("a"), &sealed).unwrap().expose_secret(), "tok_123");
+        assert_eq!(ring.open(owner("b"), &sealed).unwrap_err(), OpenError::Forged);
+        assert_ne!(sealed, ring.seal(owner("a"), &"tok_123".into()), "every sealed value has its own nonce");
         for index in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[index] ^= 1;
-            assert!(ring.open("service_token:a", &changed).is_err(), "byte {index}");
-            assert!(ring.open("service_token:a", &sealed[..index]).is_err(), "cut at {index}");
+            assert!(ring.open(owner("a"), &changed).is_err(), "byte {index}");
+            assert!(ring.open(owner("a"), &sealed[..index]).is_err(), "cut at {index}");
         }
     }
 
     #[test]
     fn after_a_rotation_old_values_open_and_new_ones_use_the_new_key() {
         let (before, between, after) = (ring(OLD), ring(&format!("{NEW},{OLD}")), ring(NEW));
-        let old = before.seal("x", &"value".into());
-        assert_eq!(between.open("x", &old).unwrap().expose_secret(), "value");
+        let old = before.seal(owner("x"), &"value".into());
+        assert_eq!(between.open(owner("x"), &old).unwrap().expose_secret(), "value");
         assert!(!between.is_current(&old));
-        let new = between.seal("x", &"value".into());
+        let new = between.seal(owner("x"), &"value".into());
         assert!(between.is_current(&new));
-        assert_eq!(after.open("x", &new).unwrap().expose_secret(), "value");
-        assert!(matches!(after.open("x", &old), Err(OpenError::UnknownKey { .. })));
+        assert_eq!(after.open(owner("x"), &new).unwrap().expose_secret(), "value");
+        assert!(matches!(after.open(owner("x"), &old), Err(OpenError::UnknownKey { .. })));
         assert!(between.verify("url", b"m", &before.mac("url", b"m")));
         assert!(!after.verify("url", b"m", &before.mac("url", b"m")));
     }
@@ -271,10 +279,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_sealed_value_opens(owner in ".*", value in ".*") {
+        fn a_sealed_value_opens(name in ".*", value in ".*") {
             let ring = ring(OLD);
-            let sealed = ring.seal(&owner, &value.as_str().into());
-            let opened = ring.open(&owner, &sealed).unwrap();
+            let sealed = ring.seal(owner(&name), &value.as_str().into());
+            let opened = ring.open(owner(&name), &sealed).unwrap();
             prop_assert_eq!(opened.expose_secret(), value);
         }
     }

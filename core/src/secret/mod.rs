@@ -15,10 +15,7 @@ mod redactor;
 
 pub use keyring::{BadKey, Keyring, OpenError};
 pub use lines::{LOG_LINE_BYTES_MAX, RedactingLines};
-pub use owner::{
-    input_purpose, profile_secret_owner, proxy_password_owner, proxy_username_owner, sealed_input_owner,
-    service_token_owner,
-};
+pub use owner::Owner;
 pub use redactor::{ENCODED_BYTES_MAX, REDACTED_CHARS_MIN, Redactor};
 use secrecy::{ExposeSecret as _, SecretString};
 

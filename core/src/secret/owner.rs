@@ -2,34 +2,59 @@
 //!
 //! A ciphertext that is moved to another row, or to another column of its row, does not open.
 
+use std::fmt;
+
 use crate::ids::{JobId, ProfileId, ProxyId, ScheduleId, ServiceId};
 
-/// The owner of a profile's secret.
-pub fn profile_secret_owner(profile: ProfileId, name: &str) -> String {
-    format!("profile_secret:{profile}:{name}")
+/// What a sealed secret belongs to: a column of one row. Its text is part of what is sealed, so it
+/// never changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner<'a> {
+    /// A secret of a profile, by its name.
+    ProfileSecret(ProfileId, &'a str),
+    /// The token of a service.
+    ServiceToken(ServiceId),
+    /// The user name for a proxy.
+    ProxyUsername(ProxyId),
+    /// The password for a proxy.
+    ProxyPassword(ProxyId),
+    /// The secret parts of the input that a schedule stores.
+    ScheduleInput(ScheduleId),
+    /// The secret parts of a job's input.
+    JobInput(JobId),
 }
 
-/// The owner of a service's token.
-pub fn service_token_owner(service: ServiceId) -> String {
-    format!("service_token:{service}")
+impl fmt::Display for Owner<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ProfileSecret(profile, name) => write!(f, "profile_secret:{profile}:{name}"),
+            Self::ServiceToken(service) => write!(f, "service_token:{service}"),
+            Self::ProxyUsername(proxy) => write!(f, "proxy_username:{proxy}"),
+            Self::ProxyPassword(proxy) => write!(f, "proxy_password:{proxy}"),
+            Self::ScheduleInput(schedule) => write!(f, "schedule_input:{schedule}"),
+            Self::JobInput(job) => write!(f, "job_input:{job}"),
+        }
+    }
 }
 
-/// The owner of a proxy's user name.
-pub fn proxy_username_owner(proxy: ProxyId) -> String {
-    format!("proxy_username:{proxy}")
-}
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
 
-/// The owner of a proxy's password.
-pub fn proxy_password_owner(proxy: ProxyId) -> String {
-    format!("proxy_password:{proxy}")
-}
+    use super::*;
 
-/// The owner of a schedule's sealed input.
-pub fn sealed_input_owner(schedule: ScheduleId) -> String {
-    format!("schedule_input:{schedule}")
-}
-
-/// The owner of a job's sealed input.
-pub fn input_purpose(job: JobId) -> String {
-    format!("job_input:{job}")
+    #[test]
+    fn the_texts_of_owners_never_change() {
+        let id = Uuid::from_u128(7);
+        for (owner, text) in [
+            (Owner::ProfileSecret(id.into(), "pin"), "profile_secret:profile_00000000000000000000000007:pin"),
+            (Owner::ServiceToken(id.into()), "service_token:service_00000000000000000000000007"),
+            (Owner::ProxyUsername(id.into()), "proxy_username:proxy_00000000000000000000000007"),
+            (Owner::ProxyPassword(id.into()), "proxy_password:proxy_00000000000000000000000007"),
+            (Owner::ScheduleInput(id.into()), "schedule_input:schedule_00000000000000000000000007"),
+            (Owner::JobInput(id.into()), "job_input:job_00000000000000000000000007"),
+        ] {
+            assert_eq!(owner.to_string(), text);
+        }
+    }
 }

@@ -4,7 +4,7 @@ use callboard::{
     catalogue::{CheckResult, ProfileCreate, ProxyCreate, SecretInput, ServiceCreate},
     clock,
     proxy::HealthStatus,
-    secret::{profile_secret_owner, proxy_password_owner, service_token_owner},
+    secret::Owner,
     store::catalogue::ingredients::{self, Wanted},
 };
 use secrecy::ExposeSecret as _;
@@ -53,20 +53,20 @@ async fn a_batch_loads_profiles_with_everything_they_list() {
     assert_eq!(secrets, [("one", true), ("two", false)]);
     for (secret, value) in stored.secrets.iter().zip(["1", "2"]) {
         let opened =
-            catalogue.keyring.open(&profile_secret_owner(profile.id, &secret.name), &secret.sealed).unwrap();
+            catalogue.keyring.open(Owner::ProfileSecret(profile.id, &secret.name), &secret.sealed).unwrap();
         assert_eq!(opened.expose_secret(), value);
     }
     assert!(found.profiles[&plain].secrets.is_empty() && found.profiles[&plain].proxies.is_empty());
 
     assert_eq!(found.services[&bare].token, None);
     let token = found.services[&service].token.clone().unwrap();
-    let opened = catalogue.keyring.open(&service_token_owner(service), &token.sealed).unwrap();
+    let opened = catalogue.keyring.open(Owner::ServiceToken(service), &token.sealed).unwrap();
     assert_eq!(opened.expose_secret(), "token");
     let health = &found.proxies[&listed].proxy.health;
     assert_eq!((health.status, health.latency_ms), (HealthStatus::Healthy, Some(7)));
     let password = found.proxies[&signed].credentials.password.clone().unwrap();
     assert_eq!(
-        catalogue.keyring.open(&proxy_password_owner(signed), &password).unwrap().expose_secret(),
+        catalogue.keyring.open(Owner::ProxyPassword(signed), &password).unwrap().expose_secret(),
         "word"
     );
     assert!(found.proxies[&signed].proxy.has_credentials && !found.proxies[&named].proxy.has_credentials);

@@ -9,7 +9,7 @@ use callboard::{
     clock,
     ids::ProfileId,
     refusal::RefusalCode::{Invalid, NotFound, TooMany},
-    secret::{profile_secret_owner, proxy_password_owner, proxy_username_owner, service_token_owner},
+    secret::Owner,
     store::catalogue::{ingredients, profile_secrets},
 };
 use secrecy::ExposeSecret as _;
@@ -64,7 +64,7 @@ async fn an_update_sets_the_named_secrets_and_keeps_the_others() {
 
     let after = sealed(&catalogue, id).await;
     assert_eq!(after["kept"], before["kept"]);
-    let opened = catalogue.keyring.open(&profile_secret_owner(id, "new"), &after["new"]).unwrap();
+    let opened = catalogue.keyring.open(Owner::ProfileSecret(id, "new"), &after["new"]).unwrap();
     assert_eq!(opened.expose_secret(), "0123456789abcdef");
 }
 
@@ -143,7 +143,7 @@ async fn a_ciphertext_moved_to_another_row_does_not_open() {
         .await;
     let (of_one, of_two) = (sealed(&catalogue, one).await, sealed(&catalogue, two).await);
     assert_eq!(of_one["a"], of_two["a"], "it was moved");
-    let open = |id, name, sealed: &[u8]| catalogue.keyring.open(&profile_secret_owner(id, name), sealed);
+    let open = |id, name, sealed: &[u8]| catalogue.keyring.open(Owner::ProfileSecret(id, name), sealed);
     assert_eq!(open(one, "a", &of_one["a"]).unwrap().expose_secret(), PLAIN);
     assert!(open(one, "b", &of_one["b"]).is_err(), "another name");
     assert!(open(two, "a", &of_two["a"]).is_err(), "another profile");
@@ -154,9 +154,9 @@ async fn a_ciphertext_moved_to_another_row_does_not_open() {
     let found = ingredients::load(&mut *catalogue.begin().await, &wanted).await.unwrap();
     let credentials = found.proxies[&proxy].credentials.clone();
     let (username, password) = (credentials.username.unwrap(), credentials.password.unwrap());
-    let open = |owner: String, sealed: &[u8]| catalogue.keyring.open(&owner, sealed);
-    assert_eq!(open(proxy_username_owner(proxy), &username).unwrap().expose_secret(), "name");
-    assert_eq!(open(proxy_password_owner(proxy), &password).unwrap().expose_secret(), "word");
-    assert!(open(proxy_username_owner(proxy), &password).is_err(), "another column");
-    assert!(open(service_token_owner(catalogue.ids.make()), &password).is_err(), "another table");
+    let open = |owner: Owner<'_>, sealed: &[u8]| catalogue.keyring.open(owner, sealed);
+    assert_eq!(open(Owner::ProxyUsername(proxy), &username).unwrap().expose_secret(), "name");
+    assert_eq!(open(Owner::ProxyPassword(proxy), &password).unwrap().expose_secret(), "word");
+    assert!(open(Owner::ProxyUsername(proxy), &password).is_err(), "another column");
+    assert!(open(Owner::ServiceToken(catalogue.ids.make()), &password).is_err(), "another table");
 }

@@ -6,7 +6,7 @@ use callboard::{
     patch::Patch,
     proxy::{HealthStatus, ProxyHealth, ProxyProtocol},
     refusal::RefusalCode::{Invalid, NotFound, StaleVersion, Taken},
-    secret::{proxy_password_owner, proxy_username_owner},
+    secret::Owner,
     store::catalogue::{ingredients, proxies},
 };
 use secrecy::ExposeSecret as _;
@@ -26,10 +26,10 @@ async fn credentials(catalogue: &TestCatalogue, id: ProxyId) -> (Option<String>,
     let wanted = ingredients::Wanted { proxies: vec![id], ..ingredients::Wanted::default() };
     let found = ingredients::load(&mut *catalogue.begin().await, &wanted).await.unwrap();
     let sealed = found.proxies[&id].credentials.clone();
-    let open = |owner: String, sealed: Option<Vec<u8>>| {
-        sealed.map(|sealed| catalogue.keyring.open(&owner, &sealed).unwrap().expose_secret().to_owned())
+    let open = |owner: Owner<'_>, sealed: Option<Vec<u8>>| {
+        sealed.map(|sealed| catalogue.keyring.open(owner, &sealed).unwrap().expose_secret().to_owned())
     };
-    (open(proxy_username_owner(id), sealed.username), open(proxy_password_owner(id), sealed.password))
+    (open(Owner::ProxyUsername(id), sealed.username), open(Owner::ProxyPassword(id), sealed.password))
 }
 
 #[tokio::test]

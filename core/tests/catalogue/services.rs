@@ -6,7 +6,7 @@ use callboard::{
     ids::ServiceId,
     patch::{LimitsPatch, Patch},
     refusal::RefusalCode::{Invalid, NotFound, StaleVersion, Taken},
-    secret::service_token_owner,
+    secret::Owner,
     store::catalogue::{ingredients, services},
 };
 use secrecy::ExposeSecret as _;
@@ -26,7 +26,7 @@ async fn token(catalogue: &TestCatalogue, id: ServiceId) -> String {
     let wanted = ingredients::Wanted { services: vec![id], ..ingredients::Wanted::default() };
     let found = ingredients::load(&mut *catalogue.begin().await, &wanted).await.unwrap();
     let sealed = found.services[&id].token.clone().unwrap().sealed;
-    catalogue.keyring.open(&service_token_owner(id), &sealed).unwrap().expose_secret().to_owned()
+    catalogue.keyring.open(Owner::ServiceToken(id), &sealed).unwrap().expose_secret().to_owned()
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use callboard::{
     ids::ProxyId,
     job::{Failure, FailureCode},
     recipes::{Facts, secret_names},
-    secret::{Redactor, input_purpose},
+    secret::{Owner, Redactor},
 };
 use secrecy::SecretString;
 
@@ -98,13 +98,18 @@ fn paths(attempt: Attempt<'_>) -> WorkerPaths {
 
 fn secret_inputs(attempt: Attempt<'_>) -> Result<SecretInputs, Failure> {
     let Some(sealed) = &attempt.work.inputs.input_sealed else { return Ok(SecretInputs::default()) };
-    let text = unsealed(attempt, &input_purpose(attempt.job()), sealed, "the job's input")?;
+    let text = unsealed(attempt, Owner::JobInput(attempt.job()), sealed, "the job's input")?;
     SecretInputs::from_text(&text)
         .map_err(|error| Failure::new(FailureCode::SECRET_UNREADABLE, error.to_string(), false))
 }
 
-fn unsealed(attempt: Attempt<'_>, purpose: &str, sealed: &[u8], what: &str) -> Result<SecretString, Failure> {
-    attempt.shared.submit.keyring.open(purpose, sealed).map_err(|error| {
+fn unsealed(
+    attempt: Attempt<'_>,
+    owner: Owner<'_>,
+    sealed: &[u8],
+    what: &str,
+) -> Result<SecretString, Failure> {
+    attempt.shared.submit.keyring.open(owner, sealed).map_err(|error| {
         let message = format!("The secret value of {what} could not be decrypted: {error}");
         Failure::new(FailureCode::SECRET_UNREADABLE, message, false)
     })
@@ -117,28 +122,28 @@ fn open(attempt: Attempt<'_>, secret: &SecretRef) -> Result<Option<SecretString>
     let by_name: HashMap<&str, _> =
         found.services.values().map(|stored| (stored.service.name.as_str(), stored)).collect();
     let credentials = |id: ProxyId| found.proxies.get(&id).map(|stored| &stored.credentials);
-    let (purpose, sealed) = match secret {
+    let (owner, sealed) = match secret {
         SecretRef::ServiceToken(name) => {
             let stored = by_name.get(name.as_str());
             let token = stored.and_then(|stored| stored.token.as_ref()).map(|token| &token.sealed);
-            (stored.map(|stored| format!("service_token:{}", stored.service.id)), token)
+            (stored.map(|stored| Owner::ServiceToken(stored.service.id)), token)
         }
         SecretRef::ProfileSecret(name) => {
             let stored = live.profile.and_then(|id| found.profiles.get(&id));
             let value = stored.and_then(|stored| stored.secrets.iter().find(|secret| secret.name == *name));
-            (live.profile.map(|id| format!("profile_secret:{id}:{name}")), value.map(|secret| &secret.sealed))
+            (live.profile.map(|id| Owner::ProfileSecret(id, name)), value.map(|secret| &secret.sealed))
         }
         SecretRef::ProxyUsername => {
             let sealed = proxy.and_then(credentials).and_then(|sealed| sealed.username.as_ref());
-            (proxy.map(|id| format!("proxy_username:{id}")), sealed)
+            (proxy.map(Owner::ProxyUsername), sealed)
         }
         SecretRef::ProxyPassword => {
             let sealed = proxy.and_then(credentials).and_then(|sealed| sealed.password.as_ref());
-            (proxy.map(|id| format!("proxy_password:{id}")), sealed)
+            (proxy.map(Owner::ProxyPassword), sealed)
         }
         // `SecretValues` begins with them.
         SecretRef::Input(_) => return Ok(None),
     };
-    let (Some(purpose), Some(sealed)) = (purpose, sealed) else { return Ok(None) };
-    unsealed(attempt, &purpose, sealed, &secret.to_string()).map(Some)
+    let (Some(owner), Some(sealed)) = (owner, sealed) else { return Ok(None) };
+    unsealed(attempt, owner, sealed, &secret.to_string()).map(Some)
 }

@@ -15,7 +15,7 @@ use callboard::{
     job::JobState,
     recipes::{Facts, Recipe, choose_proxy, secret_names},
     refusal::Refusal,
-    secret::input_purpose,
+    secret::Owner,
     steps::enqueue::context::SubmitContext,
     store::{
         Connection, StoreError,
@@ -99,7 +99,7 @@ impl Prefetched<'_> {
     fn secret_places(&self, input: &Input) -> Result<BTreeSet<String>, String> {
         let Some(sealed) = &input.sealed else { return Ok(BTreeSet::new()) };
         let unreadable = || "the input's secrets cannot be decrypted".to_owned();
-        let text = self.submit.keyring.open(&input_purpose(input.job), sealed).map_err(|_| unreadable())?;
+        let text = self.submit.keyring.open(Owner::JobInput(input.job), sealed).map_err(|_| unreadable())?;
         Ok(SecretInputs::from_text(&text).map_err(|_| unreadable())?.pointers())
     }
 }

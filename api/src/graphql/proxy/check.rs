@@ -8,7 +8,7 @@ use std::{error::Error, net::IpAddr, sync::Arc, time::Duration};
 
 use callboard::{
     catalogue::CheckResult,
-    secret::{Keyring, OpenError, proxy_password_owner, proxy_username_owner},
+    secret::{Keyring, OpenError, Owner},
     store::catalogue::ingredients::StoredProxy,
 };
 use reqwest::{Client, Response, StatusCode, redirect};
@@ -116,11 +116,11 @@ fn proxy_url(stored: &StoredProxy, keyring: &Keyring) -> Result<Url, ProbeError>
     // `Url` percent-encodes every special character except `%`, and the client decodes all of it.
     // The setters fail only for URLs without a host, and this one has a host.
     if let Some(sealed) = &stored.credentials.username {
-        let username = keyring.open(&proxy_username_owner(proxy.id), sealed)?;
+        let username = keyring.open(Owner::ProxyUsername(proxy.id), sealed)?;
         url.set_username(&username.expose_secret().replace('%', "%25")).ok();
     }
     if let Some(sealed) = &stored.credentials.password {
-        let password = keyring.open(&proxy_password_owner(proxy.id), sealed)?;
+        let password = keyring.open(Owner::ProxyPassword(proxy.id), sealed)?;
         url.set_password(Some(&password.expose_secret().replace('%', "%25"))).ok();
     }
     Ok(url)

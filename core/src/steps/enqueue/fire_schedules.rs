@@ -23,7 +23,7 @@ use crate::{
     patch::PolicyPatch,
     refusal::Refusal,
     schedule::Firing,
-    secret::{Keyring, sealed_input_owner},
+    secret::{Keyring, Owner},
     steps::{After, Done, StepError, finish::cancel::cancel_within},
     store::{
         StoreError, Transaction,
@@ -205,7 +205,7 @@ fn request_of(context: &SubmitContext, schedule: &Schedule) -> Result<JobRequest
 /// The decrypted secret inputs of a schedule, or why they cannot be decrypted.
 pub(crate) fn secrets_of(keyring: &Keyring, schedule: &Schedule) -> Result<SecretInputs, String> {
     let Some(sealed) = &schedule.plan.template.input_sealed else { return Ok(SecretInputs::default()) };
-    let opened = keyring.open(&sealed_input_owner(schedule.id), sealed);
+    let opened = keyring.open(Owner::ScheduleInput(schedule.id), sealed);
     let opened =
         opened.map_err(|_| "The secret inputs cannot be decrypted with the keys of this process.")?;
     SecretInputs::from_text(&opened).map_err(|error| error.to_string())

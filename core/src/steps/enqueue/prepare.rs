@@ -22,7 +22,7 @@ use crate::{
     policy::Policy,
     recipes::Recipe,
     refusal::{Refusal, RefusalCode},
-    secret::input_purpose,
+    secret::Owner,
     store::{
         Connection, StoreError,
         catalogue::{
@@ -184,7 +184,7 @@ fn prepare(
         service_ids: targets.services,
         input: raw(&input.public)?,
         input_sealed: (!input.secrets.is_empty())
-            .then(|| context.keyring.seal(&input_purpose(id), &input.secrets.to_text())),
+            .then(|| context.keyring.seal(Owner::JobInput(id), &input.secrets.to_text())),
         labels,
         policy,
         command_limits,
