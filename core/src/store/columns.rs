@@ -1,4 +1,79 @@
-//! Defines `query_rows!`, which sends a batch of rows as one array per column.
+//! What a column takes: [`Storable`] makes values fit for Postgres, and `query_rows!` sends a batch
+//! of rows as one array per column.
+//!
+//! Every text that is written passes [`Storable`]. `query_rows!` does it by itself, so its columns
+//! cannot escape. In statements with single values the caller writes `storable(..)`.
+
+use std::borrow::Cow;
+
+use uuid::Uuid;
+
+use crate::{clock::Time, text};
+
+/// A value of a column, as Postgres takes it.
+pub(crate) trait Storable {
+    /// What is sent.
+    type Stored;
+
+    /// The value without what Postgres refuses.
+    fn stored(self) -> Self::Stored;
+}
+
+impl<'a> Storable for &'a str {
+    type Stored = Cow<'a, str>;
+
+    fn stored(self) -> Cow<'a, str> {
+        text::storable(self)
+    }
+}
+
+impl Storable for String {
+    type Stored = Self;
+
+    fn stored(self) -> Self {
+        match text::storable(&self) {
+            Cow::Owned(replaced) => replaced,
+            Cow::Borrowed(_) => self,
+        }
+    }
+}
+
+impl<T: Storable> Storable for Option<T> {
+    type Stored = Option<T::Stored>;
+
+    fn stored(self) -> Self::Stored {
+        self.map(Storable::stored)
+    }
+}
+
+/// Types that hold no text.
+macro_rules! stored_as_they_are {
+    ($($type:ty),+ $(,)?) => { $(
+        impl Storable for $type {
+            type Stored = Self;
+
+            fn stored(self) -> Self {
+                self
+            }
+        }
+    )+ };
+}
+stored_as_they_are!(bool, i16, i32, i64, f64, Uuid, Time, &[u8]);
+
+/// A text for a column.
+pub(crate) fn storable(text: &str) -> String {
+    text::storable(text).into_owned()
+}
+
+/// An optional text for a column.
+pub(crate) fn optional_storable(text: Option<&str>) -> Option<String> {
+    text.map(storable)
+}
+
+/// Texts for a column that holds an array.
+pub(crate) fn storables(texts: &[String]) -> Vec<String> {
+    texts.iter().map(|text| storable(text)).collect()
+}
 
 /// A checked statement that reads its rows from `unnest($1::type[], ...) AS alias (name, ...)`.
 ///
@@ -35,6 +110,12 @@ macro_rules! query_rows {
             ($query [$row] [$rows] $before $alias $after [$($argument),*])
         )
     };
+    (@ stored [] $value:expr) => {
+        $crate::store::columns::Storable::stored($value)
+    };
+    (@ stored [$element:ty] $value:expr) => {
+        <$element as $crate::store::columns::Storable>::stored($value)
+    };
     // The arguments take their numbers after the first column.
     (
         @ [$number:literal $($numbers:literal)*] [$argument:expr $(, $arguments:expr)*] $columns:tt
@@ -70,20 +151,20 @@ macro_rules! query_rows {
             [$($argument:expr),*]
         )
     ) => {{
-        let mut $one = Vec$(::<$one_element>)?::new();
-        $(let mut $array = Vec$(::<$element>)?::new();)*
+        let mut $one = Vec$(::<<$one_element as $crate::store::columns::Storable>::Stored>)?::new();
+        $(let mut $array = Vec$(::<<$element as $crate::store::columns::Storable>::Stored>)?::new();)*
         for $row in $rows {
-            $one.push($one_value);
-            $($array.push($value);)*
+            $one.push(query_rows!(@ stored [$($one_element)?] $one_value));
+            $($array.push(query_rows!(@ stored [$($element)?] $value));)*
         }
         sqlx::$query!(
             $before
                 + " unnest(" + $one_number + "::" + $one_type $(+ ", " + $number + "::" + $type)*
                 + ") AS " + $alias + " (" + $one_name $(+ ", " + $name)* + ") "
                 + $after,
-            &$one $(as &[$one_element])?,
+            &$one $(as &[<$one_element as $crate::store::columns::Storable>::Stored])?,
             $($argument,)*
-            $(&$array $(as &[$element])?,)*
+            $(&$array $(as &[<$element as $crate::store::columns::Storable>::Stored])?,)*
         )
     }};
 }

@@ -1,7 +1,9 @@
 //! Converts values to and from columns: JSON, limits and arrays.
 
+use std::borrow::Cow;
+
 use super::StoreError;
-use crate::limit::Limits;
+use crate::{limit::Limits, text::storable_json};
 
 /// A Postgres array literal, for columns whose values are arrays. They are sent as text, because
 /// `unnest` flattens arrays of arrays.
@@ -39,9 +41,14 @@ pub(super) fn limits_of(
     })
 }
 
-/// A value as JSON text for a jsonb column.
+/// A value as JSON text for a jsonb column, without what Postgres refuses in its strings.
 pub(super) fn to_json<T: serde::Serialize>(column: &'static str, value: &T) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| StoreError::corrupt("(new row)", column, &error))
+    let json =
+        serde_json::to_string(value).map_err(|error| StoreError::corrupt("(new row)", column, &error))?;
+    Ok(match storable_json(&json) {
+        Cow::Owned(replaced) => replaced,
+        Cow::Borrowed(_) => json,
+    })
 }
 
 /// An optional value as JSON text for a jsonb column.

@@ -6,6 +6,7 @@ mod arrows;
 mod imports;
 mod rooms;
 mod sources;
+mod stored;
 
 use syn::visit::{self, Visit};
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     clock::Time,
     ids::ApiKeyId,
-    store::{Connection, StoreError},
+    store::{Connection, StoreError, columns::storable},
 };
 
 /// The role of a key, which says what its owner may do.
@@ -109,7 +109,7 @@ pub async fn insert(
     sqlx::query!(
         "INSERT INTO api_keys (id, name, role, hash) VALUES ($1, $2, $3, $4) ON CONFLICT (hash) DO NOTHING",
         id.uuid(),
-        name,
+        storable(name),
         role.as_str(),
         hash.as_slice()
     )

@@ -10,7 +10,7 @@ use crate::{
     command::CommandSpec,
     ids::{CommandId, CommandVersionId},
     policy::Policy,
-    store::{Connection, StoreError, from_json, to_json},
+    store::{Connection, StoreError, columns::storable, from_json, to_json},
 };
 
 /// A version of a command. Never changes, and outlives the command.
@@ -100,7 +100,7 @@ pub async fn insert(
          FROM command_versions WHERE command_id = $2",
         id.uuid(),
         command.uuid(),
-        draft.name,
+        storable(&draft.name),
         draft.spec.kind().as_str(),
         to_json("spec", &draft.spec)?,
         to_json("input_schema", &draft.input_schema)?,

@@ -6,7 +6,10 @@ use super::table::catalogue_table;
 use crate::{
     clock::Time,
     ids::{CommandId, CommandVersionId, ProfileId, ProxyId, ServiceId},
-    store::{Connection, StoreError},
+    store::{
+        Connection, StoreError,
+        columns::{optional_storable, storable},
+    },
 };
 
 /// A saved command, with defaults for its jobs.
@@ -156,12 +159,12 @@ macro_rules! write_command {
             Written,
             $statement + " RETURNING version, created_at, updated_at",
             $id.uuid(),
-            $draft.name,
-            $draft.description,
+            storable(&$draft.name),
+            optional_storable($draft.description.as_deref()),
             $version.uuid(),
             $draft.profile_id.map(Uuid::from),
             $draft.proxy_id.map(Uuid::from),
-            $draft.queue,
+            storable(&$draft.queue),
         )
     };
 }

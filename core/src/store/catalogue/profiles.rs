@@ -9,7 +9,11 @@ use crate::{
     ids::ProfileId,
     limit::Cap,
     profile::{Profile, ProxySelection},
-    store::{Connection, StoreError, from_json, to_json},
+    store::{
+        Connection, StoreError,
+        columns::{optional_storable, storable, storables},
+        from_json, to_json,
+    },
 };
 
 /// What an admin sets of a profile. [`Profile`] describes the fields.
@@ -167,10 +171,10 @@ macro_rules! write_profile {
             [$statement],
             [],
             $id.uuid(),
-            $draft.name,
-            $draft.chrome_profile_path,
-            $draft.description,
-            &$draft.labels,
+            storable(&$draft.name),
+            storable(&$draft.chrome_profile_path),
+            optional_storable($draft.description.as_deref()),
+            &storables(&$draft.labels),
             to_json("environment", &$draft.environment)?,
             $draft.proxy_selection.as_str(),
             to_json("caps", &$draft.caps)?,

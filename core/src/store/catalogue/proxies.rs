@@ -9,7 +9,11 @@ use crate::{
     ids::ProxyId,
     limit::Limits,
     proxy::{HealthStatus, Proxy, ProxyHealth, ProxyProtocol},
-    store::{Connection, StoreError, limits_of, to_json},
+    store::{
+        Connection, StoreError,
+        columns::{optional_storable, storable},
+        limits_of, to_json,
+    },
 };
 
 /// What an admin sets of a proxy, apart from its protocol.
@@ -134,9 +138,9 @@ pub async fn insert(
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb) RETURNING"],
         [],
         id.uuid(),
-        draft.name,
+        storable(&draft.name),
         protocol.as_str(),
-        draft.address,
+        storable(&draft.address),
         draft.credentials.username,
         draft.credentials.password,
         draft.limits.max_concurrency.map(u32::cast_signed),
@@ -167,8 +171,8 @@ pub async fn update(
          WHERE id = $1 RETURNING"],
         [],
         id.uuid(),
-        draft.name,
-        draft.address,
+        storable(&draft.name),
+        storable(&draft.address),
         draft.credentials.username,
         draft.credentials.password,
         draft.limits.max_concurrency.map(u32::cast_signed),
@@ -199,8 +203,8 @@ pub async fn set_health(
         version,
         health.status.as_str(),
         health.latency_ms,
-        health.exit_address,
-        health.failure,
+        optional_storable(health.exit_address.as_deref()),
+        optional_storable(health.failure.as_deref()),
     )
     .fetch_optional(connection)
     .await?;

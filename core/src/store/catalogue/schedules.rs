@@ -13,7 +13,13 @@ use crate::{
     ids::{ProfileId, ProxyId, ScheduleId, ServiceId},
     job::JobRequest,
     schedule::{Cron, Overlap, Timing, Zone},
-    store::{Connection, StoreError, queues::backlog, to_json},
+    store::{
+        Connection, StoreError,
+        columns::{optional_storable, storable, storables},
+        optional_json,
+        queues::backlog,
+        to_json,
+    },
 };
 
 /// A schedule.
@@ -196,9 +202,9 @@ pub async fn save(
          RETURNING"],
         [],
         id.uuid(),
-        name,
-        timing.cron.text(),
-        timing.zone.name(),
+        storable(name),
+        storable(timing.cron.text()),
+        storable(timing.zone.name()),
         timing.overlap.as_str(),
         i64::try_from(timing.catch_up.0.as_millis()).unwrap_or(i64::MAX),
         *is_paused,
@@ -206,14 +212,14 @@ pub async fn save(
         request.profile.map(Uuid::from),
         request.proxy.map(Uuid::from),
         services.as_deref(),
-        request.queue.as_deref(),
+        optional_storable(request.queue.as_deref()),
         request.priority.and_then(|priority| i16::try_from(priority).ok()),
-        policy.as_ref().map(Value::to_string),
-        &request.labels,
+        optional_json("policy", policy.as_ref())?,
+        &storables(&request.labels),
         to_json("input", request.input.as_ref().unwrap_or(&Value::Null))?,
         input_sealed.as_deref(),
         next_at,
-        request.fairness_key.as_deref(),
+        optional_storable(request.fairness_key.as_deref()),
     )
     .fetch_one(&mut *connection)
     .await?;

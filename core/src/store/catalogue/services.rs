@@ -17,7 +17,11 @@ use crate::{
     ids::ServiceId,
     limit::Limits,
     service::Service,
-    store::{Connection, StoreError, limits_of, to_json},
+    store::{
+        Connection, StoreError,
+        columns::{optional_storable, storable},
+        limits_of, to_json,
+    },
 };
 
 /// What an admin sets of a service. [`Service`] describes the fields.
@@ -126,8 +130,8 @@ macro_rules! write_service {
             [$statement],
             [],
             $id.uuid(),
-            $draft.name,
-            $draft.base_url.as_ref().map(Url::as_str),
+            storable(&$draft.name),
+            optional_storable($draft.base_url.as_ref().map(Url::as_str)),
             to_json("settings", &$draft.settings)?,
             $draft.limits.max_concurrency.map(u32::cast_signed),
             to_json("rate_limits", &$draft.limits.rate_limits)?,
@@ -183,7 +187,7 @@ pub async fn set_token(
          WHERE id = $1",
         id.uuid(),
         token.sealed,
-        token.hint,
+        optional_storable(token.hint.as_deref()),
         token.expires_at
     )
     .execute(connection)

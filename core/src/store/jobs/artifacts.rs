@@ -5,7 +5,7 @@ use uuid::Uuid;
 use crate::{
     clock::Time,
     ids::{ArtifactId, AttemptId, JobId},
-    store::{Connection, StoreError},
+    store::{Connection, StoreError, columns::storable},
 };
 
 /// A file below the artifact root.
@@ -46,11 +46,11 @@ pub async fn keep(connection: &mut Connection, artifact: &ArtifactRecord) -> Res
         artifact.id.uuid(),
         artifact.job.uuid(),
         artifact.attempt_id.uuid(),
-        artifact.name,
-        artifact.content_type,
+        storable(&artifact.name),
+        storable(&artifact.content_type),
         artifact.size_bytes,
         &artifact.sha256,
-        artifact.path,
+        storable(&artifact.path),
     )
     .execute(connection)
     .await?;

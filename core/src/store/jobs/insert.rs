@@ -9,7 +9,7 @@ use crate::{
     ids::{CommandId, CommandVersionId, JobId, ProfileId, ProxyId, ScheduleId, ServiceId},
     job::JobState,
     policy::Policy,
-    store::{Connection, StoreError, array_literal, columns::query_rows, optional_json},
+    store::{Connection, StoreError, array_literal, columns::query_rows, optional_json, to_json},
 };
 
 /// A new job, which has passed all checks.
@@ -104,7 +104,7 @@ pub async fn insert(connection: &mut Connection, jobs: &[NewJob]) -> Result<Vec<
             "profile_id": "uuid[]" as Option<Uuid> = job.profile_id.map(Uuid::from);
             "proxy_id": "uuid[]" as Option<Uuid> = job.proxy_id.map(Uuid::from);
             "service_ids": "text[]" = array_literal(job.service_ids.iter().map(|id| id.uuid().to_string()));
-            "input": "text[]" as &str = job.input.get();
+            "input": "text[]" = to_json("input", &job.input)?;
             "input_sealed": "bytea[]" as Option<&[u8]> = job.input_sealed.as_deref();
             "labels": "text[]" = array_literal(job.labels.iter().cloned());
             "policy": "text[]" as Option<String> = optional_json("policy", job.policy.as_ref())?;

@@ -9,7 +9,7 @@ pub use super::{
 use crate::{
     ids::JobId,
     job::ReadyJob,
-    store::{Connection, StoreError},
+    store::{Connection, StoreError, columns::storable},
 };
 
 /// A queue and a priority with ready jobs that are not dispatched.
@@ -47,7 +47,7 @@ pub async fn take(
         UPDATE live_jobs SET dispatched_at = clock_timestamp() FROM next WHERE live_jobs.job_id = next.job_id
         RETURNING live_jobs.job_id, queue, priority, round
         "#,
-        queue,
+        storable(queue),
         priority,
         most,
         before.unwrap_or(i64::MAX)

@@ -1,6 +1,6 @@
 //! The settings of queues: whether they are paused, and their limits.
 
-use crate::store::{Connection, StoreError};
+use crate::store::{Connection, StoreError, columns::storable};
 
 /// Pauses or resumes a queue. Returns false if there is no queue of this name.
 #[tracing::instrument(name = "db.counters.set_paused", level = "debug", skip_all)]
@@ -9,7 +9,7 @@ pub async fn set_paused(
     name: &str,
     is_paused: bool,
 ) -> Result<bool, StoreError> {
-    let done = sqlx::query!("UPDATE queues SET is_paused = $2 WHERE name = $1", name, is_paused)
+    let done = sqlx::query!("UPDATE queues SET is_paused = $2 WHERE name = $1", storable(name), is_paused)
         .execute(connection)
         .await?;
     Ok(done.rows_affected() > 0)
@@ -36,7 +36,7 @@ pub async fn set_max_concurrency(
     most: Option<u32>,
 ) -> Result<(), StoreError> {
     let most = most.map(u32::cast_signed);
-    sqlx::query!("UPDATE queues SET max_concurrency = $2 WHERE name = $1", name, most)
+    sqlx::query!("UPDATE queues SET max_concurrency = $2 WHERE name = $1", storable(name), most)
         .execute(connection)
         .await?;
     Ok(())

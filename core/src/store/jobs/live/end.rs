@@ -25,7 +25,7 @@ pub(super) async fn end(
             "state": "text[]" as &str = row.change.applied.next.state().as_str();
             "event": "text[]" as &str = row.change.applied.event.as_str();
             "message": "text[]" as &str = row.change.applied.message.as_str();
-            "result": "text[]" as Option<String> = row.result.map(ToString::to_string);
+            "result": "text[]" as Option<String> = optional_json("result", row.result)?;
             "failure": "text[]" as Option<String> = optional_json("failure", row.failure)?;
             "counted": "integer[]" = row.change.applied.counted as i32;
         },
