@@ -8,7 +8,7 @@
 
 mod windows;
 
-use std::{collections::VecDeque, fmt, panic::AssertUnwindSafe, sync::Arc};
+use std::{collections::VecDeque, fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use callboard::{
     ids::CommandId,
@@ -18,7 +18,7 @@ use callboard::{
         StepError,
         enqueue::{
             context::SubmitContext,
-            submit::{Accepted, submit},
+            submit::{Accepted, SubmitResult, submit},
         },
     },
     store::{StoreError, catalogue::commands},
@@ -43,6 +43,9 @@ const GROUP_JOBS_MAX: usize = 256;
 const SMALL_COMMITS_MAX: usize = 2;
 /// Number of concurrent commits of large submissions: one is composed while another is written.
 const LARGE_COMMITS_MAX: usize = 2;
+/// How long a group is repeated while Postgres refuses it for now, and the pause before each time.
+const REPEAT_MAX: Duration = Duration::from_secs(3);
+const REPEAT_AFTER: Duration = Duration::from_millis(200);
 
 /// Accepts job requests. Cheap to clone. Accepted requests are committed even when all clones are
 /// gone.
@@ -249,10 +252,21 @@ impl Waiting {
 }
 
 /// Commits a group and replies to its callers.
+///
+/// While Postgres refuses for now, as during a failover, the group is repeated for a few seconds.
+/// Nothing is repeated if a connection broke: then jobs may have been stored.
 async fn commit(context: Arc<SubmitContext>, redis: Redis, group: Vec<Submission>, is_pushed: bool) {
     let (requests, replies): (Vec<Vec<JobRequest>>, Vec<_>) =
         group.into_iter().map(|submission| (submission.requests, submission.reply)).unzip();
-    let results = submit(&context, &requests, is_pushed).await.announce_soon(&redis);
+    let until = Instant::now() + REPEAT_MAX;
+    let results = loop {
+        let done = submit(&context, &requests, is_pushed).await;
+        let is_refused = |result: &SubmitResult| matches!(result, Err(StepError::Store(error)) if error.is_refused_for_now());
+        if !done.value.iter().all(is_refused) || Instant::now() + REPEAT_AFTER > until {
+            break done.announce_soon(&redis);
+        }
+        tokio::time::sleep(REPEAT_AFTER).await;
+    };
     for (result, reply) in results.into_iter().zip(replies) {
         // The send fails if the caller is gone.
         let _gone = reply.send(result.map_err(EnqueueError::from));

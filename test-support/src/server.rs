@@ -90,6 +90,24 @@ impl Server {
         unblocked(move || server.inner().start_again()).await;
     }
 
+    /// Starts it again on another port, as a server that replaces one behind the same name. Returns
+    /// the port. The URL still has the first one.
+    pub async fn start_elsewhere(&self) -> u16 {
+        let server = self.clone();
+        unblocked(move || {
+            let mut inner = server.inner();
+            inner.port = crate::free_port();
+            inner.start_again()
+        })
+        .await;
+        self.port()
+    }
+
+    /// The port that it listens on.
+    pub fn port(&self) -> u16 {
+        self.inner().port
+    }
+
     /// Stops it cleanly, even if clients are connected. Returns once it has ended.
     pub async fn stop(&self) {
         let server = self.clone();

@@ -12,7 +12,11 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 /// Most requests that wait. Further callers block until there is room.
 const WAITING_MAX: usize = 4096;
 /// Pause before a failed batch is repeated: the first, and the longest after doubling.
-const RETRY_AFTER: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+const RETRY_AFTER: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// Longest that one try of a step may take: a little more than any statement may (`core/store`). A
+/// server that vanishes without closing its connections would block the step for a quarter of an
+/// hour.
+const STEP_TIMEOUT: Duration = Duration::from_secs(35);
 
 /// The step failed for this request, and repeating it would not help.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -106,7 +110,6 @@ where
     }
 }
 
-/// Repeats a step while Postgres is down or contended, or the outcome of a COMMIT is unknown.
 async fn persist<Q: Clone, A, F, Fut>(
     name: &'static str,
     step: &F,
@@ -116,15 +119,27 @@ where
     F: Fn(Vec<Q>) -> Fut,
     Fut: Future<Output = Result<Vec<A>, StoreError>>,
 {
+    repeated(name, || step(requests.to_vec())).await
+}
+
+/// Repeats an idempotent step while Postgres is down, read-only or contended, or the outcome of a
+/// COMMIT is unknown. There is no bound: what happened has to be written down, and while Postgres
+/// is away nothing else can run. The fence refuses what comes too late.
+pub(crate) async fn repeated<A, F, Fut>(name: &'static str, step: F) -> Result<A, StoreError>
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Result<A, StoreError>>,
+{
     let mut pause = RETRY_AFTER.0;
     loop {
-        match step(requests.to_vec()).await {
-            Err(error) if error.is_transient() || matches!(error, StoreError::CommitUnknown(_)) => {
+        match tokio::time::timeout(STEP_TIMEOUT, step()).await {
+            Err(_) => tracing::warn!(step = name, "Postgres did not reply to a step, retrying"),
+            Ok(Err(error)) if error.is_transient() || matches!(error, StoreError::CommitUnknown(_)) => {
                 tracing::warn!(%error, step = name, "a step failed, retrying");
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(RETRY_AFTER.1);
             }
-            done => return done,
+            Ok(done) => return done,
         }
     }
 }

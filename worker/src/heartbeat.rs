@@ -121,10 +121,17 @@ impl Heartbeat {
                 tokio::time::sleep(RETRY_AFTER).await;
                 continue;
             }
-            let pause = match self.renew().await {
-                Ok(()) => RENEW_EVERY,
-                Err(error) => {
+            // A server that vanished without closing its connections would block the renewal for a
+            // quarter of an hour. After a lease it comes too late anyway.
+            let lease = self.lease;
+            let pause = match tokio::time::timeout(lease, self.renew()).await {
+                Ok(Ok(())) => RENEW_EVERY,
+                Ok(Err(error)) => {
                     tracing::warn!(%error, "the lease was not renewed, retrying");
+                    RETRY_AFTER
+                }
+                Err(_) => {
+                    tracing::warn!("Postgres did not reply to the renewal of the lease, retrying");
                     RETRY_AFTER
                 }
             };

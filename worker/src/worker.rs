@@ -40,6 +40,8 @@ use crate::{
 
 /// Most connections to Postgres, besides the heartbeat's own.
 const CONNECTIONS_MAX: u32 = 12;
+/// Most connections of the heartbeat. It uses one. Another may hang at a server that has vanished.
+const HEARTBEAT_CONNECTIONS_MAX: u32 = 3;
 /// How often the runtime shows the heartbeat that it makes progress.
 const LIVENESS_EVERY: Duration = Duration::from_millis(200);
 /// Pause after a failed attempt to leave.
@@ -72,7 +74,12 @@ pub(crate) async fn run(settings: WorkerSettings) -> anyhow::Result<()> {
     liveness.mark();
     let id = identity.subscribe();
     let heartbeat = Heartbeat {
-        store: Store::open(&database_url, 1, "callboard-worker heartbeat", Planning::Once)?,
+        store: Store::open(
+            &database_url,
+            HEARTBEAT_CONNECTIONS_MAX,
+            "callboard-worker heartbeat",
+            Planning::Once,
+        )?,
         worker,
         lease,
         running: shared.running.clone(),

@@ -2,10 +2,13 @@
 
 use sqlx::migrate::MigrateError;
 
+use super::outage;
+
 /// A failure of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Postgres cannot be reached, is starting, stopping or out of connections. Retry later.
+    /// Postgres cannot be reached, is starting, stopping, read-only, or out of connections, memory
+    /// or disk. Retry later.
     #[error("Postgres is not available: {0}")]
     Unavailable(#[source] sqlx::Error),
     /// The connection broke during COMMIT, so the change may have been made. Repeat it with the
@@ -57,6 +60,37 @@ impl StoreError {
     /// The error for a value that cannot be read.
     pub fn corrupt(table: &'static str, column: &'static str, value: &impl ToString) -> Self {
         Self::Corrupt { table, column, value: value.to_string().chars().take(100).collect() }
+    }
+
+    /// Whether Postgres itself refused the change for now, so that it was certainly not made. A
+    /// broken connection says nothing about a statement that was on its way.
+    pub fn is_refused_for_now(&self) -> bool {
+        match self {
+            Self::Unavailable(source) | Self::Contended(source) => {
+                source.as_database_error().is_some() || matches!(source, sqlx::Error::PoolTimedOut)
+            }
+            Self::CommitUnknown(_)
+            | Self::Constraint { .. }
+            | Self::Corrupt { .. }
+            | Self::Migrate(_)
+            | Self::Outdated { .. }
+            | Self::Unexpected(_) => false,
+        }
+    }
+
+    /// For a statement that commits by itself: if the connection broke, it may have been committed.
+    pub(crate) fn of_commit(self) -> Self {
+        match self {
+            Self::Unavailable(source) if source.as_database_error().is_none() => Self::CommitUnknown(source),
+            other @ (Self::Unavailable(_)
+            | Self::CommitUnknown(_)
+            | Self::Contended(_)
+            | Self::Constraint { .. }
+            | Self::Corrupt { .. }
+            | Self::Migrate(_)
+            | Self::Outdated { .. }
+            | Self::Unexpected(_)) => other,
+        }
     }
 
     /// Whether a retry may succeed, without the risk of making the change twice.
@@ -114,21 +148,85 @@ const fn is_outage(error: &sqlx::Error) -> bool {
     )
 }
 
+/// What Postgres says with a SQLSTATE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// A constraint refused the change.
+    Constraint,
+    /// Other transactions were in the way.
+    Contended,
+    /// This connection is of no use any more: its server stops, or has become a read-only standby.
+    Gone,
+    /// The server can serve again later, also on this connection.
+    Unavailable,
+    /// A bug.
+    Unexpected,
+}
+
+/// Classifies a SQLSTATE (appendix A of the manual of Postgres) by what the caller can do about it.
+fn verdict(code: &str) -> Verdict {
+    match (code.get(..2).unwrap_or_default(), code) {
+        ("23", _) => Verdict::Constraint,
+        // Deadlocks and serialization failures; lock, statement and transaction timeouts.
+        ("40", _) | (_, "55P03" | "57014" | "25P04") => Verdict::Contended,
+        // Connection exceptions, a shutdown or a start, and a read-only transaction: the server is
+        // not, or no longer, the primary.
+        ("08" | "57", _) | (_, "25006") => Verdict::Gone,
+        // Insufficient resources, errors of the system below Postgres, and a transaction that was
+        // idle for too long.
+        ("53" | "58", _) | (_, "25P03") => Verdict::Unavailable,
+        _ => Verdict::Unexpected,
+    }
+}
+
 impl From<sqlx::Error> for StoreError {
     fn from(source: sqlx::Error) -> Self {
         let Some(database) = source.as_database_error() else {
-            return if is_outage(&source) { Self::Unavailable(source) } else { Self::Unexpected(source) };
+            if !is_outage(&source) {
+                return Self::Unexpected(source);
+            }
+            // Of the pool, not of a connection.
+            if !matches!(source, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed) {
+                outage::note();
+            }
+            return Self::Unavailable(source);
         };
-        let code = database.code().unwrap_or_default().into_owned();
         let constraint = database.constraint().map(str::to_owned);
-        match (code.get(..2).unwrap_or_default(), code.as_str()) {
-            ("23", _) => Self::Constraint { name: constraint.unwrap_or_default(), source },
-            // Deadlock, serialization failure, lock timeout, statement timeout.
-            (_, "40P01" | "40001" | "55P03" | "57014") => Self::Contended(source),
-            // Connection exceptions, insufficient resources, operator intervention (shutdown,
-            // starting up), and a transaction that was idle for too long.
-            ("08" | "53" | "57", _) | (_, "25P03") => Self::Unavailable(source),
-            _ => Self::Unexpected(source),
+        match verdict(&database.code().unwrap_or_default()) {
+            Verdict::Constraint => Self::Constraint { name: constraint.unwrap_or_default(), source },
+            Verdict::Contended => Self::Contended(source),
+            Verdict::Gone => {
+                outage::note();
+                Self::Unavailable(source)
+            }
+            Verdict::Unavailable => Self::Unavailable(source),
+            Verdict::Unexpected => Self::Unexpected(source),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_pass_is_told_from_what_cannot() {
+        for (codes, expected) in [
+            (&["23505", "23503", "23514"][..], Verdict::Constraint),
+            (&["40001", "40P01", "40003", "55P03", "57014", "25P04"], Verdict::Contended),
+            (
+                &["25006", "57P01", "57P02", "57P03", "57P05", "08000", "08003", "08006", "08P01"],
+                Verdict::Gone,
+            ),
+            (
+                &["53000", "53100", "53200", "53300", "53400", "58000", "58030", "58P01", "25P03"],
+                Verdict::Unavailable,
+            ),
+            (&["22021", "22P02", "42P01", "42501", "25P02", "XX000", "", "0"], Verdict::Unexpected),
+        ] {
+            for code in codes {
+                assert_eq!(verdict(code), expected, "{code}");
+            }
         }
     }
 }

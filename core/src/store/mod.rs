@@ -11,6 +11,7 @@ mod error;
 pub mod jobs;
 pub mod limits;
 pub mod maintenance;
+mod outage;
 pub mod queues;
 mod values;
 pub mod workers;
@@ -42,6 +43,12 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest that a transaction may be idle. A worker that is suspended in the middle of a claim
 /// would otherwise block all other claims, and its own rescue, with the rows that it has locked.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest wait for a connection. The pool pauses for up to a fifth of it between two attempts to
+/// connect, and has to notice within a second that Postgres is back.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// A connection that was idle for longer is tested before it is used, for this long at most.
+const TEST_AFTER: Duration = Duration::from_secs(1);
+const TEST_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// When Postgres plans a prepared statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,8 +95,9 @@ impl Store {
         ]);
         let pool = PgPoolOptions::new()
             .max_connections(connections_max)
-            .acquire_timeout(Duration::from_secs(5))
+            .acquire_timeout(ACQUIRE_TIMEOUT)
             .test_before_acquire(false)
+            .before_acquire(|connection, meta| Box::pin(is_usable(connection, meta.age, meta.idle_for)))
             .connect_lazy_with(options);
         Ok(Self { pool })
     }
@@ -156,6 +164,22 @@ impl Store {
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+/// Whether a connection of the pool may be used. If not, the pool opens another one.
+async fn is_usable(
+    connection: &mut PgConnection,
+    age: Duration,
+    idle_for: Duration,
+) -> Result<bool, sqlx::Error> {
+    if outage::is_older(age) {
+        return Ok(false);
+    }
+    if idle_for < TEST_AFTER {
+        return Ok(true);
+    }
+    // The other end may have gone without a word.
+    Ok(matches!(tokio::time::timeout(TEST_TIMEOUT, connection.ping()).await, Ok(Ok(()))))
 }
 
 /// Commits. Returns [`StoreError::CommitUnknown`] if the connection broke before Postgres replied,

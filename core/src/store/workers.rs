@@ -5,7 +5,11 @@
 
 use uuid::Uuid;
 
-use super::{Connection, StoreError, to_json};
+use super::{
+    Connection, StoreError,
+    columns::{storable, storables},
+    to_json,
+};
 use crate::{
     clock::Time,
     ids::{AttemptId, JobId, WorkerId},
@@ -81,11 +85,11 @@ pub async fn register(connection: &mut Connection, worker: &NewWorker) -> Result
         "INSERT INTO workers (id, hostname, process_id, software_version, queues, kinds, concurrency, started_at, heartbeat_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, clock_timestamp(), clock_timestamp())",
         worker.id.uuid(),
-        worker.hostname,
+        storable(&worker.hostname),
         worker.process_id,
-        worker.software_version,
-        &worker.queues,
-        &worker.kinds,
+        storable(&worker.software_version),
+        &storables(&worker.queues),
+        &storables(&worker.kinds),
         worker.concurrency,
     )
     .execute(connection)
@@ -169,13 +173,21 @@ pub struct Lease {
     pub renewed_at: Time,
 }
 
-/// The leases of all active and draining workers.
+/// The leases of all active and draining workers. `None` if Postgres is read-only at the moment, so
+/// that nobody can renew.
 #[tracing::instrument(name = "db.workers.leases", level = "debug", skip_all)]
-pub async fn leases(connection: &mut Connection) -> Result<Vec<Lease>, StoreError> {
-    let rows = sqlx::query!("SELECT id, heartbeat_at FROM workers WHERE status IN ('active', 'draining')")
-        .fetch_all(connection)
-        .await?;
-    Ok(rows.into_iter().map(|row| Lease { worker: row.id.into(), renewed_at: row.heartbeat_at }).collect())
+pub async fn leases(connection: &mut Connection) -> Result<Option<Vec<Lease>>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT id, heartbeat_at, current_setting('transaction_read_only') = 'on' AS "is_read_only!"
+           FROM workers WHERE status IN ('active', 'draining')"#
+    )
+    .fetch_all(connection)
+    .await?;
+    if rows.iter().any(|row| row.is_read_only) {
+        return Ok(None);
+    }
+    let leases = rows.into_iter().map(|row| Lease { worker: row.id.into(), renewed_at: row.heartbeat_at });
+    Ok(Some(leases.collect()))
 }
 
 /// Marks a worker as lost. Returns false if its lease was renewed since it was read, or if another

@@ -21,7 +21,7 @@ use crate::fixture::{Fixture, succeeded};
 /// Rescues a worker's jobs, as a rescuer does once the worker's lease has not moved for long
 /// enough.
 pub(crate) async fn lose(fixture: &Fixture, worker: WorkerId) -> Rescued {
-    let leases = rescue::leases(&fixture.store).await.unwrap();
+    let leases = rescue::leases(&fixture.store).await.unwrap().unwrap();
     let lease = leases.iter().find(|lease| lease.worker == worker);
     rescue::rescue(&fixture.store, lease).await.unwrap().value
 }
@@ -31,7 +31,7 @@ async fn a_worker_that_renews_its_lease_in_time_keeps_its_jobs() {
     let fixture = Fixture::new().await;
     let (worker, job) = (fixture.worker().await, fixture.job().await);
     let attempt = fixture.start(worker, job).await;
-    let seen = rescue::leases(&fixture.store).await.unwrap();
+    let seen = rescue::leases(&fixture.store).await.unwrap().unwrap();
     assert!(matches!(renew(&fixture.store, worker, false).await.unwrap(), Renewal::Kept { .. }));
     let Done { value: rescued, .. } = rescue::rescue(&fixture.store, seen.first()).await.unwrap();
     assert_eq!((rescued.is_lost, rescued.jobs), (false, 0));

@@ -20,6 +20,7 @@ use callboard::{
 use sha2::{Digest as _, Sha256};
 
 use super::Attempt;
+use crate::batcher::repeated;
 
 /// A file that the child announced.
 #[derive(Debug)]
@@ -75,7 +76,7 @@ pub(super) async fn keep(
         created_at: clock::now(),
         pruned_at: None,
     };
-    let is_kept = keep_artifact(&attempt.shared.store, &record).await;
+    let is_kept = repeated("keep artifact", || keep_artifact(&attempt.shared.store, &record)).await;
     if !matches!(is_kept, Ok(true)) {
         remove(&target);
     }

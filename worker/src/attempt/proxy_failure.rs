@@ -15,6 +15,7 @@ use callboard::{
 use tokio::net::TcpStream;
 
 use super::{Attempt, log_pump::Log};
+use crate::batcher::repeated;
 
 /// How long a proxy may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -33,7 +34,7 @@ pub(super) async fn throttle_if_unreachable(
     }
     let Some(stored) = attempt.work.found.proxies.get(&id) else { return outcome };
     let Err(why) = reach(&stored.proxy.address).await else { return outcome };
-    let until = match cool_down(&attempt.shared.store, id).await {
+    let until = match repeated("cool down", || cool_down(&attempt.shared.store, id)).await {
         Ok(done) => done.announce_soon(&attempt.shared.redis),
         Err(error) => {
             tracing::warn!(%error, proxy = %id, "a proxy that cannot be reached could not be cooled down");

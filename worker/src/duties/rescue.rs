@@ -48,7 +48,10 @@ impl Duty for Rescue {
     type Error = StoreError;
 
     async fn run(&mut self) -> Result<Next, StoreError> {
-        let leases = rescue::leases(&self.shared.store).await?;
+        let Some(leases) = rescue::leases(&self.shared.store).await? else {
+            self.watch.lose_contact();
+            return Ok(Next::About(EVERY));
+        };
         let over = self.watch.look(&leases, Duration::from_nanos(boottime_now()), self.lease);
         for lease in over.iter().map(Some).chain([None]) {
             self.rescue(lease).await?;

@@ -14,6 +14,7 @@
 mod browser;
 mod crash;
 mod drain;
+mod failover;
 mod hand_out;
 mod ledger;
 mod limits;

@@ -200,7 +200,7 @@ async fn insert(
     if !jobs.is_empty() {
         // One statement is a transaction by itself. Nothing can conflict, because the ids are new
         // and these jobs have no idempotency key.
-        insert::insert(connection, &jobs).await?;
+        insert::insert(connection, &jobs).await.map_err(StoreError::of_commit)?;
     }
     let accept = |jobs: &Vec<NewJob>| {
         jobs.iter().map(|job| Accepted { job: job.id, was_duplicate: false }).collect::<Vec<_>>()

@@ -63,8 +63,9 @@ impl Watch {
     }
 }
 
-/// All current leases.
-pub async fn leases(store: &Store) -> Result<Vec<Lease>, StoreError> {
+/// All current leases. `None` if Postgres is read-only at the moment. Then there is no contact: no
+/// worker can renew.
+pub async fn leases(store: &Store) -> Result<Option<Vec<Lease>>, StoreError> {
     workers::leases(&mut *store.connection().await?).await
 }
 
