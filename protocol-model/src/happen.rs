@@ -199,7 +199,8 @@ impl AttemptStep {
             }
             (Self::Settle, Some(Phase::Over(end))) if arrives => {
                 let Some(run) = worker.run.take() else { return false };
-                if !run.is_fenced {
+                // What the child told is settled in any case, and the fence decides.
+                if !run.is_fenced || end.is_told() {
                     world.finish(rules, run.attempt, end.outcome());
                 }
                 true

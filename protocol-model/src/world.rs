@@ -334,6 +334,14 @@ impl Worker {
 }
 
 impl End {
+    /// Whether it is what the child told about its job.
+    pub const fn is_told(self) -> bool {
+        match self {
+            Self::Succeeded | Self::Failed | Self::FailedForGood => true,
+            Self::Lost | Self::Released | Self::Cancelled => false,
+        }
+    }
+
     pub fn outcome(self) -> Outcome {
         match self {
             Self::Succeeded => Outcome::Succeeded { result: serde_json::Value::Null },

@@ -94,6 +94,8 @@ impl FailureCode {
     pub const HTTP_STATUS: Self = Self(Cow::Borrowed("HTTP_STATUS"));
     /// A request did not get through the proxy, as reported by the browser or the HTTP client.
     pub const PROXY: Self = Self(Cow::Borrowed("PROXY"));
+    /// The command did its work, but its result could not be kept.
+    pub const RESULT_NOT_KEPT: Self = Self(Cow::Borrowed("RESULT_NOT_KEPT"));
     /// A secret could not be read.
     pub const SECRET_UNREADABLE: Self = Self(Cow::Borrowed("SECRET_UNREADABLE"));
     /// The program could not be started.
@@ -143,6 +145,13 @@ impl Failure {
             message.push('…');
         }
         Self { code, message, is_retryable }
+    }
+
+    /// The work was done, so it is not done again, but its result cannot be kept. `why` is the end
+    /// of a sentence.
+    pub fn of_unkept_result(why: &str) -> Self {
+        let message = format!("The command did its work, but its result could not be kept: {why}.");
+        Self::new(FailureCode::RESULT_NOT_KEPT, message, false)
     }
 }
 

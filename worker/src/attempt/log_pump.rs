@@ -24,6 +24,8 @@ const GATHER: Duration = Duration::from_millis(40);
 const LOG_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Most lines that wait for the pump.
 const WAITING_MAX: usize = 1024;
+/// How long output may go on after the last process is gone, while lines can be stored.
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Where readers send lines. Cheap to clone. The pump ends when all clones are dropped.
 #[derive(Debug, Clone)]
@@ -32,13 +34,24 @@ pub(super) struct Log(mpsc::Sender<NewLine>);
 impl Log {
     /// Sends one line, waiting while the pump is busy. After the pump has ended, lines are dropped.
     pub(super) async fn line(&self, stream: LogStream, text: String) {
-        // Postgres' text holds no NUL, and a line holds no line break.
-        let text = if text.contains(['\0', '\n']) {
-            text.replace('\0', "\u{fffd}").replace('\n', " ")
-        } else {
-            text
-        };
+        let text = if text.contains('\n') { text.replace('\n', " ") } else { text };
         drop(self.0.send(NewLine { stream, text, at: clock::now() }).await);
+    }
+
+    /// Waits for what the readers of the child's output have to tell, after its last process is
+    /// gone. Nothing holds the pipes any more, so this ends soon. But while Postgres is away, lines
+    /// wait in a full queue, and what the child told stands behind them. `None` if a pipe stays
+    /// open although lines can be stored.
+    pub(super) async fn patiently<T>(&self, output: impl Future<Output = T>) -> Option<T> {
+        let mut output = std::pin::pin!(output);
+        loop {
+            if let Ok(done) = tokio::time::timeout(OUTPUT_TIMEOUT, &mut output).await {
+                return Some(done);
+            }
+            if self.0.capacity() > 0 {
+                return None;
+            }
+        }
     }
 
     /// Sends a line of the worker's own.
@@ -79,18 +92,28 @@ struct Pump {
 impl Pump {
     /// Runs until all senders are dropped. Returns false if the attempt has been fenced off.
     async fn run(mut self, mut lines: mpsc::Receiver<NewLine>) -> bool {
+        let mut lost = 0;
         while let Some(first) = lines.recv().await {
+            let at = first.at;
             let batch = gather(first, &mut lines).await;
-            let batch = self.within_limit(batch);
+            let mut batch = self.within_limit(batch);
             if batch.is_empty() {
                 continue;
             }
+            if lost > 0 {
+                let text = format!("{lost} lines before this one could not be stored.");
+                batch.insert(0, NewLine { stream: LogStream::System, text, at });
+            }
+            let count = batch.len();
             self.number += 1;
             let batch = Batch { job: self.job, attempt: self.attempt, number: self.number, lines: batch };
             match self.logs.ask(batch).await {
-                Ok(Appended::Stored) => {}
+                Ok(Appended::Stored) => lost = 0,
                 Ok(Appended::Stale) => return false,
-                Err(error) => tracing::error!(%error, job = %self.job, "log lines were lost"),
+                Err(error) => {
+                    tracing::error!(%error, job = %self.job, "log lines were lost");
+                    lost += count;
+                }
             }
         }
         true

@@ -2,12 +2,14 @@
 //! line.
 //!
 //! runner/README.md describes the protocol, version 1. Unknown events and fields are ignored, and a
-//! line that is not an event is a line of the log.
+//! line that is not an event is a line of the log. An event that cannot be read is never a line of
+//! the log, because it may hold half of a secret.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
-use serde::Deserialize;
-use serde_json::Value;
+use callboard::text::{JSON_DEPTH_MAX, JsonError, parse_json, well_formed_json};
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::{Value, value::RawValue};
 
 /// One event.
 #[derive(Debug, Deserialize)]
@@ -59,13 +61,91 @@ pub(super) enum Message {
     Unknown,
 }
 
-impl Message {
-    /// Parses a line. Returns `None` if it is not an event.
-    pub(super) fn parse(line: &[u8]) -> Option<Self> {
-        if line.first() != Some(&b'{') {
-            return None;
+/// What a line of standard output is.
+#[derive(Debug)]
+pub(super) enum Line {
+    Event(Message),
+    /// A line of the log.
+    Text,
+    /// An event that cannot be read.
+    Unreadable {
+        /// Whether it held the job's result.
+        is_result: bool,
+        why: Unreadable,
+    },
+}
+
+/// Why an event cannot be read, as the end of a sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unreadable {
+    #[error("it is nested deeper than {JSON_DEPTH_MAX} levels")]
+    TooDeep,
+    #[error("its line is longer than {0} bytes")]
+    TooLong(u64),
+    #[error("its line is not JSON")]
+    Malformed,
+}
+
+impl From<JsonError> for Unreadable {
+    fn from(error: JsonError) -> Self {
+        match error {
+            JsonError::TooDeep => Self::TooDeep,
+            JsonError::Malformed => Self::Malformed,
         }
-        serde_json::from_slice(line).ok()
+    }
+}
+
+/// The parts of an event that are read first. The result is read on its own, because it may be as
+/// deep as any value, and the event around it is one level more.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    v: Option<IgnoredAny>,
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    value: Option<&'a RawValue>,
+}
+
+impl Line {
+    /// Reads a line. Halves of surrogate pairs in its strings become U+FFFD.
+    pub(super) fn read(line: &[u8]) -> Self {
+        if line.first() != Some(&b'{') {
+            return Self::Text;
+        }
+        let text = well_formed_json(line);
+        let Ok(envelope) = serde_json::from_str::<Envelope<'_>>(&text) else {
+            return Self::cut(line, Unreadable::Malformed);
+        };
+        if envelope.kind == "result" {
+            let value = envelope.value.map_or(Ok(Value::Null), |value| parse_json(value.get().as_bytes()));
+            return match value {
+                Ok(value) => Self::Event(Message::Result { value }),
+                Err(why) => Self::Unreadable { is_result: true, why: why.into() },
+            };
+        }
+        match serde_json::from_str(&text) {
+            Ok(message) => Self::Event(message),
+            Err(_) if envelope.v.is_some() => {
+                Self::Unreadable { is_result: false, why: Unreadable::Malformed }
+            }
+            Err(_) => Self::Text,
+        }
+    }
+
+    /// The beginning of a line whose rest is missing.
+    pub(super) fn cut(beginning: &[u8], why: Unreadable) -> Self {
+        let is = |kind: &[u8]| {
+            [br#"{"v":1,"type":""#.as_slice(), br#"{"type":""#.as_slice()]
+                .iter()
+                .any(|before| beginning.strip_prefix(*before).is_some_and(|rest| rest.starts_with(kind)))
+        };
+        if is(br#"result""#) {
+            Self::Unreadable { is_result: true, why }
+        } else if beginning.starts_with(br#"{"v":"#) || is(br#"limits""#) || is(br#"failure""#) {
+            Self::Unreadable { is_result: false, why }
+        } else {
+            Self::Text
+        }
     }
 }
 
@@ -75,15 +155,69 @@ mod tests {
 
     #[test]
     fn events_are_distinguished_from_lines() {
-        let parse = |line: &str| Message::parse(line.as_bytes());
-        assert!(matches!(parse(r#"{"v":1,"type":"log","text":"hi"}"#), Some(Message::Log { .. })));
+        let read = |line: &str| Line::read(line.as_bytes());
+        assert!(matches!(read(r#"{"v":1,"type":"log","text":"hi"}"#), Line::Event(Message::Log { .. })));
         assert!(matches!(
-            parse(r#"{"v":1,"type":"pageerror","text":"hi"}"#),
-            Some(Message::PageError { .. })
+            read(r#"{"v":1,"type":"pageerror","text":"hi"}"#),
+            Line::Event(Message::PageError { .. })
         ));
-        assert!(matches!(parse(r#"{"v":1,"type":"brand new","x":1}"#), Some(Message::Unknown)));
-        assert!(parse("plain").is_none());
-        assert!(parse(r#"{"not":"an event"}"#).is_none());
-        assert!(parse(r#"{"type":"log"#).is_none());
+        assert!(matches!(read(r#"{"v":1,"type":"brand new","x":1}"#), Line::Event(Message::Unknown)));
+        assert!(matches!(read("plain"), Line::Text));
+        assert!(matches!(read(r#"{"not":"an event"}"#), Line::Text));
+        assert!(matches!(read(r#"{"type":"log"#), Line::Text));
+    }
+
+    #[test]
+    fn an_event_that_cannot_be_read_is_no_line_of_the_log() {
+        for (line, is_result) in [
+            (r#"{"v":1,"type":"log","text":5}"#, false),
+            (r#"{"v":1,"type":"log","text":"cu"#, false),
+            (r#"{"v":1,"type":"result","value":{"a":"cu"#, true),
+            (r#"{"type":"result","value":{"a":"cu"#, true),
+            (r#"{"type":"failure","code":"#, false),
+        ] {
+            let read = Line::read(line.as_bytes());
+            let Line::Unreadable { is_result: found, why: Unreadable::Malformed } = read else {
+                panic!("{line}: {read:?}")
+            };
+            assert_eq!(found, is_result, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_result_may_be_as_deep_as_any_value() {
+        for (levels, is_kept) in
+            [(1, true), (126, true), (JSON_DEPTH_MAX, true), (128, false), (100_000, false)]
+        {
+            let value = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+            for line in [
+                format!(r#"{{"v":1,"type":"result","value":{value}}}"#),
+                format!(r#"{{"type":"result","value":{value},"v":1}}"#),
+            ] {
+                match Line::read(line.as_bytes()) {
+                    Line::Event(Message::Result { value: read }) => {
+                        assert!(is_kept, "{levels}");
+                        assert_eq!(read.to_string(), value);
+                    }
+                    Line::Unreadable { is_result: true, why: Unreadable::TooDeep } => assert!(!is_kept),
+                    other @ (Line::Event(_) | Line::Text | Line::Unreadable { .. }) => {
+                        panic!("{levels}: {other:?}")
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn ill_formed_text_in_an_event_is_repaired() {
+        for unit in 0xD800_u16..0xE000 {
+            for (before, after) in [("", ""), ("é", "x"), (r"\\", r"\n"), (r"\ud83d\ude00", "")] {
+                let line = format!(r#"{{"v":1,"type":"log","text":"{before}\u{unit:04x}{after}"}}"#);
+                let Line::Event(Message::Log { text, .. }) = Line::read(line.as_bytes()) else {
+                    panic!("{line} is not an event")
+                };
+                assert!(text.contains('\u{FFFD}'), "{line} became {text}");
+            }
+        }
     }
 }

@@ -31,6 +31,7 @@ use callboard::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    batcher::repeated,
     running_attempts::{AttemptGuard, StopReason},
     shared::{Claimed, Shared},
 };
@@ -109,15 +110,14 @@ impl Attempt<'_> {
 
     /// Records the outcome in Postgres, unless the attempt has been fenced off.
     async fn settle(self, result: AttemptResult) {
-        let outcome = match self.guard.reason() {
-            Some(StopReason::Lost) => return self.report_alive().await,
-            Some(StopReason::Cancelled) if !matches!(result.outcome, Outcome::Succeeded { .. }) => {
-                Outcome::Cancelled
-            }
-            Some(StopReason::Drained) if result.was_stopped => {
-                Outcome::Released { reason: "The worker was drained before the attempt ended.".into() }
-            }
-            Some(StopReason::Cancelled | StopReason::Drained) | None => result.outcome,
+        let is_lost = self.guard.reason() == Some(StopReason::Lost);
+        let outcome = match (self.guard.reason(), result.outcome) {
+            // What has happened is told in any case. The fence decides whether it still counts.
+            (_, outcome @ Outcome::Succeeded { .. })
+            | (Some(StopReason::Lost), outcome @ Outcome::Failed(_))
+            | (Some(StopReason::Drained) | None, outcome) => outcome,
+            (Some(StopReason::Lost), _) => return self.report_alive().await,
+            (Some(StopReason::Cancelled), _) => Outcome::Cancelled,
         };
         let settlement = Settlement {
             job: self.job(),
@@ -136,6 +136,7 @@ impl Attempt<'_> {
         };
         match self.shared.settles.ask(settlement.clone()).await {
             Ok(Settled::Done) => {}
+            Ok(Settled::Stale) if is_lost => self.report_alive().await,
             Ok(Settled::Stale) => tracing::warn!(job = %self.job(), "a late settlement was refused"),
             Err(error) => self.settle_as_failed(settlement, &error.to_string()).await,
         }
@@ -145,7 +146,8 @@ impl Attempt<'_> {
     /// towards the lost attempts that fail a job.
     async fn report_alive(self) {
         tracing::warn!(job = %self.job(), "the attempt no longer holds its job");
-        if let Err(error) = report_alive(&self.shared.store, self.id).await {
+        let reported = repeated("report alive", || report_alive(&self.shared.store, self.id)).await;
+        if let Err(error) = reported {
             tracing::warn!(%error, "could not report the worker alive; the lost attempt counts");
         }
     }
@@ -153,8 +155,19 @@ impl Attempt<'_> {
     /// Fails an attempt whose outcome Postgres refuses, for example because of its result. Without
     /// this, a renewal of the lease would release the job, and it would run again for ever.
     async fn settle_as_failed(self, settlement: Settlement, why: &str) {
-        let message = format!("The outcome could not be stored: {why}");
-        let outcome = Outcome::Failed(Failure::new(FailureCode::INTERNAL, message, false));
+        let failure = match &settlement.outcome {
+            Outcome::Succeeded { .. } => Failure::of_unkept_result(&format!("Postgres refused it: {why}")),
+            Outcome::Failed(_)
+            | Outcome::TimedOut { .. }
+            | Outcome::Cancelled
+            | Outcome::Lost
+            | Outcome::Released { .. }
+            | Outcome::Throttled { .. } => {
+                let message = format!("The outcome could not be stored: {why}");
+                Failure::new(FailureCode::INTERNAL, message, false)
+            }
+        };
+        let outcome = Outcome::Failed(failure);
         let settlement = Settlement { outcome, composed: None, exit: ExitRecord::default(), ..settlement };
         if let Err(error) = self.shared.settles.ask(settlement).await {
             tracing::error!(%error, "an attempt could not be settled; the next renewals will release it");

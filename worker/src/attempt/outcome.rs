@@ -1,6 +1,6 @@
 //! How an attempt ended: its outcome, its record, and the last line of its log. Pure.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use callboard::{
     compose::{ComposedCommand, OutputProtocol},
@@ -15,6 +15,9 @@ use crate::{
     running_attempts::StopReason,
 };
 
+/// Why a drained worker releases an attempt.
+const DRAINED: &str = "The worker was drained before the attempt ended.";
+
 /// How an attempt ended, with what its record keeps.
 #[derive(Debug)]
 pub(super) struct AttemptResult {
@@ -22,13 +25,11 @@ pub(super) struct AttemptResult {
     pub(super) composed: Option<Arc<ComposedCommand>>,
     pub(super) proxy: Option<ProxyId>,
     pub(super) exit: ExitRecord,
-    /// Whether it ended because it was stopped from outside.
-    pub(super) was_stopped: bool,
 }
 
 impl AttemptResult {
     pub(super) fn without_process(outcome: Outcome) -> Self {
-        Self { outcome, composed: None, proxy: None, exit: ExitRecord::default(), was_stopped: false }
+        Self { outcome, composed: None, proxy: None, exit: ExitRecord::default() }
     }
 }
 
@@ -41,14 +42,50 @@ pub(super) enum StoppedBy {
     Outside(StopReason),
 }
 
+/// A process was stopped.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stop {
+    /// The last reason.
+    pub(super) by: StoppedBy,
+    /// When it was first told to end.
+    pub(super) at: Instant,
+}
+
+/// What the child told about its job.
+#[derive(Debug)]
+pub(super) struct Told {
+    /// The result, or why the job failed.
+    pub(super) verdict: Result<serde_json::Value, Failure>,
+    /// When the worker read it.
+    pub(super) at: Instant,
+}
+
+impl Told {
+    /// The outcome, which stands whatever ended the attempt afterwards: what has happened is not
+    /// done again. A failure that was told after the process had to end is given back, because it
+    /// may be of that end.
+    fn outcome(self, stop: Option<Stop>) -> Result<Outcome, Failure> {
+        match self.verdict {
+            Ok(result) => Ok(Outcome::Succeeded { result }),
+            Err(failure) if stop.is_none_or(|stop| self.at < stop.at) => Ok(Outcome::Failed(failure)),
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
 /// The outcome of a process that has ended.
 pub(super) fn of_process(
     exit: &Exit,
-    stopped: Option<StoppedBy>,
+    stop: Option<Stop>,
     reported: ReportedEnd,
     protocol: OutputProtocol,
 ) -> Outcome {
-    match (stopped, exit.ending) {
+    let of_end = match reported.told.map(|told| told.outcome(stop)) {
+        Some(Ok(outcome)) => return outcome,
+        Some(Err(failure)) => Some(failure),
+        None => None,
+    };
+    match (stop.map(|stop| stop.by), exit.ending) {
         (_, Ending::Deadline) => {
             return Outcome::Released { reason: "The worker's lease was not renewed in time.".into() };
         }
@@ -58,24 +95,23 @@ pub(super) fn of_process(
         (Some(StoppedBy::Outside(StopReason::Cancelled)), _) => return Outcome::Cancelled,
         (Some(StoppedBy::Timeout), _) => {
             // The runner says what its script waited for.
-            let said = reported.failure.filter(|failure| failure.code.as_str() == "TERMINATED");
+            let said = of_end.filter(|failure| failure.code.as_str() == "TERMINATED");
             return Outcome::TimedOut { said: said.map(|failure| failure.message) };
         }
-        (
-            Some(StoppedBy::Outside(StopReason::Drained)) | None,
-            Ending::Exited(_) | Ending::Terminated(_) | Ending::Killed,
-        ) => {}
-    }
-    if let Some(failure) = reported.failure {
-        return Outcome::Failed(failure);
+        // A program that traps the signal may exit with 0 before its work is done.
+        (Some(StoppedBy::Outside(StopReason::Drained)), Ending::Terminated(_) | Ending::Killed) => {
+            return Outcome::Released { reason: DRAINED.into() };
+        }
+        (Some(StoppedBy::Outside(StopReason::Drained)), Ending::Exited(_))
+        | (None, Ending::Exited(_) | Ending::Terminated(_) | Ending::Killed) => {}
     }
     match exit.ending {
         Ending::Exited(ExitStatus::Code(0)) | Ending::Terminated(ExitStatus::Code(0)) => {
-            if protocol == OutputProtocol::Events && reported.result.is_none() {
+            if protocol == OutputProtocol::Events {
                 let message = "The process exited with code 0 before it reported a result.";
                 return Outcome::Failed(Failure::new(FailureCode::reported("NO_RESULT"), message, true));
             }
-            Outcome::Succeeded { result: reported.result.unwrap_or(serde_json::Value::Null) }
+            Outcome::Succeeded { result: reported.last_line.unwrap_or(serde_json::Value::Null) }
         }
         Ending::Exited(ExitStatus::Code(code)) | Ending::Terminated(ExitStatus::Code(code)) => {
             Outcome::Failed(Failure::new(

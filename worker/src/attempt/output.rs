@@ -3,6 +3,8 @@
 //! There is one task per pipe, which ends with the pipe. Everything is redacted here, before it is
 //! stored anywhere.
 
+use std::time::Instant;
+
 use callboard::{
     bounds::PROGRESS_CHARS_MAX,
     clock,
@@ -10,6 +12,7 @@ use callboard::{
     job::{Failure, FailureCode, Progress, attempt::RESULT_BYTES_MAX},
     secret::{RedactingLines, Redactor},
     store::jobs::logs::LogStream,
+    text::{JsonError, parse_json},
 };
 use serde_json::Value;
 use tokio::{
@@ -17,16 +20,30 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::{artifacts::AnnouncedFile, log_pump::Log, messages::Message, service_limits::ReportedResponse};
+use super::{
+    artifacts::AnnouncedFile,
+    log_pump::Log,
+    messages::{Line, Message, Unreadable},
+    outcome::Told,
+    service_limits::ReportedResponse,
+};
 
-/// Longest event, in bytes: room for the largest result with every character escaped.
-const EVENT_BYTES_MAX: u64 = 2 * RESULT_BYTES_MAX as u64 + 64 * 1024;
+/// Longest event, in bytes: room for the largest result with every character escaped as `\u0000`.
+const EVENT_BYTES_MAX: u64 = 6 * RESULT_BYTES_MAX as u64 + 64 * 1024;
 
 /// What the child reported about its end.
 #[derive(Debug, Default)]
 pub(super) struct ReportedEnd {
-    pub(super) result: Option<Value>,
-    pub(super) failure: Option<Failure>,
+    /// The first verdict that it told by an event. It stands.
+    pub(super) told: Option<Told>,
+    /// The last line of a program, which is its result if it exits with code 0.
+    pub(super) last_line: Option<Value>,
+}
+
+impl ReportedEnd {
+    fn tell(&mut self, verdict: Result<Value, Failure>) {
+        self.told.get_or_insert_with(|| Told { verdict, at: Instant::now() });
+    }
 }
 
 /// What the supervisor acts on while the child runs.
@@ -62,8 +79,14 @@ async fn read_lines<R: AsyncRead + Unpin>(
         last = keep_last(last, &line);
         log.line(stream, line).await;
     }
-    let result = last.filter(|line: &String| line.starts_with(['{', '[']));
-    ReportedEnd { result: result.and_then(|line| serde_json::from_str(&line).ok()), failure: None }
+    let last = last.filter(|line: &String| line.starts_with(['{', '[']));
+    let last_line = last.and_then(|line| match parse_json(line.as_bytes()) {
+        Ok(value) => Some(value),
+        // Kept as text.
+        Err(JsonError::TooDeep) => Some(Value::String(line)),
+        Err(JsonError::Malformed) => None,
+    });
+    ReportedEnd { told: None, last_line }
 }
 
 /// The last line that is not empty. It is a program's result if it is a JSON object or array.
@@ -87,18 +110,42 @@ async fn read_events<R: AsyncRead + Unpin>(
         if count == 0 {
             return reported;
         }
-        if line.last() == Some(&b'\n') {
-            line.pop();
-        }
-        if let Some(message) = Message::parse(&line) {
-            handle(message, &redactor, &log, &notices, &mut reported).await;
+        let is_whole = line.pop_if(|last| *last == b'\n').is_some();
+        let read = if count as u64 == EVENT_BYTES_MAX && !is_whole {
+            skip_line(&mut pipe).await;
+            Line::cut(&line, Unreadable::TooLong(EVENT_BYTES_MAX))
         } else {
-            let mut lines = RedactingLines::new(redactor.clone());
-            let mut found = lines.feed(&line);
-            found.extend(lines.finish());
-            for text in found {
-                log.line(LogStream::Stdout, text).await;
+            Line::read(&line)
+        };
+        match read {
+            Line::Event(message) => handle(message, &redactor, &log, &notices, &mut reported).await,
+            Line::Unreadable { is_result: true, why } => {
+                reported.tell(Err(Failure::of_unkept_result(&why.to_string())));
             }
+            Line::Unreadable { is_result: false, why } => {
+                log.system(format!("An event of the child could not be read: {why}.")).await;
+            }
+            Line::Text => {
+                let mut lines = RedactingLines::new(redactor.clone());
+                let mut found = lines.feed(&line);
+                found.extend(lines.finish());
+                for text in found {
+                    log.line(LogStream::Stdout, text).await;
+                }
+            }
+        }
+    }
+}
+
+/// Reads up to the end of a line that is too long, without keeping it.
+async fn skip_line<R: AsyncRead + Unpin>(pipe: &mut BufReader<R>) {
+    loop {
+        let Ok(buffer) = pipe.fill_buf().await else { return };
+        let end = buffer.iter().position(|byte| *byte == b'\n');
+        let (is_over, count) = (buffer.is_empty() || end.is_some(), end.map_or(buffer.len(), |end| end + 1));
+        pipe.consume(count);
+        if is_over {
+            return;
         }
     }
 }
@@ -152,24 +199,23 @@ async fn handle(
             let response = ReportedResponse { service, status, headers, body, at: clock::now() };
             drop(notices.send(Notice::Limits(response)).await);
         }
-        Message::Result { value } => reported.result = Some(redact_value(value, redactor)),
+        Message::Result { value } => reported.tell(Ok(redact_value(value, redactor))),
         Message::Failure { code, message, retryable } => {
-            reported.failure = Some(Failure::new(FailureCode::reported(&code), redact(&message), retryable));
+            reported.tell(Err(Failure::new(FailureCode::reported(&code), redact(&message), retryable)));
         }
         Message::Unknown => {}
     }
 }
 
-/// Redacts every string of a value, and every number whose digits are a secret. Replaces NUL, which
-/// Postgres refuses.
+/// Redacts every string of a value, and every number whose digits are a secret.
 fn redact_value(value: Value, redactor: &Redactor) -> Value {
     match value {
-        Value::String(text) => Value::String(redactor.redact(&text).replace('\0', "\u{fffd}")),
+        Value::String(text) => Value::String(redactor.redact(&text).into_owned()),
         Value::Array(items) => items.into_iter().map(|item| redact_value(item, redactor)).collect(),
         Value::Object(fields) => {
-            let fields = fields.into_iter().map(|(key, value)| {
-                (redactor.redact(&key).replace('\0', "\u{fffd}"), redact_value(value, redactor))
-            });
+            let fields = fields
+                .into_iter()
+                .map(|(key, value)| (redactor.redact(&key).into_owned(), redact_value(value, redactor)));
             Value::Object(fields.collect())
         }
         Value::Number(number) => {

@@ -20,8 +20,8 @@ use super::{
     Attempt,
     compose::PreparedProcess,
     directories::ArtifactsDirectory,
-    log_pump,
-    outcome::{self, AttemptResult, StoppedBy, describe, record},
+    log_pump::{self, Log},
+    outcome::{self, AttemptResult, describe, record},
     output::{self, ReportedEnd},
     proxy_failure,
     spawn_request::{not_started, request},
@@ -32,9 +32,6 @@ use crate::process::{Running, StartError};
 /// How long a profile may stay locked on this machine by what is left of an earlier attempt.
 const PROFILE_TIMEOUT: Duration = Duration::from_secs(15);
 const PROFILE_RETRY_AFTER: Duration = Duration::from_millis(100);
-/// How long output may go on after the last process is gone. Nothing holds the pipe any more, but
-/// lines may wait in a full queue.
-pub(super) const OUTPUT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Notices of the child that may wait for the supervisor.
 const NOTICES_MAX: usize = 64;
 
@@ -63,8 +60,7 @@ pub(super) async fn run(attempt: Attempt<'_>, prepared: PreparedProcess) -> Atte
     let started = tokio::select! {
         biased;
         _ = attempt.guard.stopped() => {
-            let outcome = released("The attempt was stopped before its process started.".into());
-            return AttemptResult { was_stopped: true, ..result(outcome) };
+            return result(released("The attempt was stopped before its process started.".into()));
         }
         started = start(attempt, plan, profile_path.as_deref()) => started,
     };
@@ -81,9 +77,9 @@ pub(super) async fn run(attempt: Attempt<'_>, prepared: PreparedProcess) -> Atte
     let stdout = tokio::spawn(output::read_stdout(out, protocol, redactor.clone(), log.clone(), sender));
     let stderr = tokio::spawn(output::read_stderr(err, redactor, log.clone()));
     let supervisor = Supervisor::new(attempt, &log, &directory.path);
-    let Supervised { exit, stopped, responses } = supervisor.supervise(&mut handle, notices).await;
-    let reported = join_output(stdout, stderr).await;
-    let outcome = outcome::of_process(&exit, stopped, reported, protocol);
+    let Supervised { exit, stop, responses } = supervisor.supervise(&mut handle, notices).await;
+    let reported = join_output(&log, stdout, stderr).await;
+    let outcome = outcome::of_process(&exit, stop, reported, protocol);
     let outcome = responses.throttle_if_refused(outcome);
     let outcome = proxy_failure::throttle_if_unreachable(attempt, proxy, outcome, &log).await;
     log.system(describe(&exit, &outcome)).await;
@@ -92,8 +88,7 @@ pub(super) async fn run(attempt: Attempt<'_>, prepared: PreparedProcess) -> Atte
     if let Some(residue) = &exit.residue {
         tracing::error!(job = %attempt.job(), residue, "an attempt left something behind");
     }
-    let was_stopped = matches!(stopped, Some(StoppedBy::Outside(_)));
-    AttemptResult { was_stopped, exit: record(&exit), ..result(outcome) }
+    AttemptResult { exit: record(&exit), ..result(outcome) }
 }
 
 /// Records in Postgres what runs, while it starts. A refusal ends the attempt.
@@ -127,12 +122,9 @@ async fn start(
     }
 }
 
-async fn join_output(stdout: JoinHandle<ReportedEnd>, stderr: JoinHandle<()>) -> ReportedEnd {
+async fn join_output(log: &Log, stdout: JoinHandle<ReportedEnd>, stderr: JoinHandle<()>) -> ReportedEnd {
     let both = async { (stdout.await.unwrap_or_default(), stderr.await) };
-    match tokio::time::timeout(OUTPUT_TIMEOUT, both).await {
-        Ok((reported, _)) => reported,
-        Err(_) => ReportedEnd::default(),
-    }
+    log.patiently(both).await.map(|(reported, _)| reported).unwrap_or_default()
 }
 
 async fn finish_log(pump: JoinHandle<()>) {

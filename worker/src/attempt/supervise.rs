@@ -17,9 +17,8 @@ use super::{
     Attempt,
     artifacts::{self, AnnouncedFile},
     log_pump::Log,
-    outcome::StoppedBy,
+    outcome::{Stop, StoppedBy},
     output::Notice,
-    run::OUTPUT_TIMEOUT,
     service_limits::ServiceResponses,
 };
 use crate::{
@@ -33,7 +32,7 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 /// What is known of a process that has ended.
 pub(super) struct Supervised {
     pub(super) exit: Exit,
-    pub(super) stopped: Option<StoppedBy>,
+    pub(super) stop: Option<Stop>,
     pub(super) responses: ServiceResponses,
 }
 
@@ -67,18 +66,19 @@ impl<'a> Supervisor<'a> {
         let policy = self.attempt.work.policy();
         let mut timeout = pin!(tokio::time::sleep(policy.timeout.0));
         let mut outside = pin!(self.attempt.guard.stopped());
-        let mut stopped = None;
+        let mut stop: Option<Stop> = None;
         let exit = loop {
             tokio::select! {
                 exit = handle.wait() => break exit,
-                () = &mut timeout, if stopped.is_none() => {
-                    stopped = Some(StoppedBy::Timeout);
+                () = &mut timeout, if stop.is_none() => {
+                    stop = Some(Stop { by: StoppedBy::Timeout, at: Instant::now() });
                     let line = format!("The attempt has reached its timeout of {}.", policy.timeout);
                     self.log.system(line).await;
                     handle.terminate(policy.grace.0);
                 }
-                reason = &mut outside, if !matches!(stopped, Some(StoppedBy::Outside(_))) => {
-                    stopped = Some(StoppedBy::Outside(reason));
+                reason = &mut outside, if !stop.is_some_and(|stop| matches!(stop.by, StoppedBy::Outside(_))) => {
+                    let at = stop.map_or_else(Instant::now, |stop| stop.at);
+                    stop = Some(Stop { by: StoppedBy::Outside(reason), at });
                     match reason {
                         // Another attempt may be about to start: no grace.
                         StopReason::Lost => handle.kill(),
@@ -89,14 +89,14 @@ impl<'a> Supervisor<'a> {
                 () = self.progress.due(), if self.progress.is_waiting() => self.report_progress().await,
             }
         };
-        while let Ok(Some(notice)) = tokio::time::timeout(OUTPUT_TIMEOUT, notices.recv()).await {
+        while let Some(Some(notice)) = self.log.patiently(notices.recv()).await {
             self.handle(notice).await;
         }
         if self.progress.is_waiting() {
             self.report_progress().await;
         }
         self.responses.commit().await;
-        Supervised { exit, stopped, responses: self.responses }
+        Supervised { exit, stop, responses: self.responses }
     }
 
     async fn handle(&mut self, notice: Notice) {

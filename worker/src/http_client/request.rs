@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, error::Error as _};
 
+use callboard::text::{JSON_DEPTH_MAX, json_depth};
 use reqwest::{Method, Proxy, StatusCode, Url, header::HeaderMap, redirect};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -198,7 +199,9 @@ async fn read(mut response: reqwest::Response) -> Result<HttpResponse, Problem> 
     }
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let is_json = headers.get("content-type").is_some_and(|kind| kind.contains("json"));
-    let parsed = if is_json && !is_truncated { serde_json::from_str(&text).ok() } else { None };
+    // The result is one level deeper than the body. What cannot be kept as JSON is kept as text.
+    let is_shallow = json_depth(&text) < JSON_DEPTH_MAX;
+    let parsed = if is_json && is_shallow && !is_truncated { serde_json::from_str(&text).ok() } else { None };
     Ok(HttpResponse { status, headers, body: parsed.unwrap_or(Value::String(text)), is_truncated })
 }
 

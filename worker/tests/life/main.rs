@@ -19,6 +19,7 @@ mod hand_out;
 mod ledger;
 mod limits;
 mod outage;
+mod results;
 mod retention;
 mod sharing;
 mod site;

@@ -378,7 +378,7 @@ fn is_dead(pid: u32) -> bool {
     stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z'))
 }
 
-fn has_ended(job: &Value) -> bool {
+pub(crate) fn has_ended(job: &Value) -> bool {
     ["SUCCEEDED", "FAILED", "CANCELLED"].iter().any(|state| job["state"] == *state)
 }
 
