@@ -29,7 +29,8 @@ pub struct Policy {
     pub timeout: IsoDuration,
     /// Time from TERM to KILL.
     pub grace: IsoDuration,
-    /// A job that has not started this long after its creation is cancelled as expired.
+    /// A job that still waits this long after it was enqueued, or retried by hand, is cancelled as
+    /// expired. Attempts that do not count (throttled, released, lost) have not started it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_after: Option<IsoDuration>,
     /// How many jobs of the command may run at once, and how often they may start.

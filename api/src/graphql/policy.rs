@@ -29,8 +29,8 @@ pub struct Policy {
     pub timeout: Duration,
     /// Time from TERM to KILL, at most PT5M.
     pub grace: Duration,
-    /// A job that has not started this long after it was enqueued is cancelled as expired. Null for
-    /// never.
+    /// A job that still waits this long after it was enqueued is cancelled as expired, even if it
+    /// had attempts that do not count. Null for never.
     pub expires_after: Option<Duration>,
     /// Limits on how often jobs of the command may start, across all workers.
     pub rate_limits: Vec<RateLimit>,
@@ -100,8 +100,8 @@ pub struct PolicyInput {
     pub timeout: MaybeUndefined<Duration>,
     /// Time from TERM to KILL, at most PT5M. Default PT5S.
     pub grace: MaybeUndefined<Duration>,
-    /// A job that has not started this long after it was enqueued is cancelled as expired. More
-    /// than PT0S. Default never.
+    /// A job that still waits this long after it was enqueued is cancelled as expired, even if it
+    /// had attempts that do not count. More than PT0S. Default never.
     pub expires_after: MaybeUndefined<Duration>,
     /// Limits on how often jobs of the command may start, at most 8 with unique names. Replaces all
     /// of them. Default none.

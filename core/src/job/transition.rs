@@ -206,7 +206,11 @@ pub fn apply(facts: &Facts, transition: Transition, now: Time) -> Result<Applied
         (_, Transition::CancelAsked { reason }) => ask_to_cancel(facts, reason),
 
         (Standing::Blocked | Standing::Scheduled { .. } | Standing::Queued { .. }, Transition::Expired) => {
-            let failure = Failure::new(FailureCode::EXPIRED, "The job expired before it started.", false);
+            let failure = Failure::new(
+                FailureCode::EXPIRED,
+                "The job expired: no attempt that counts had started in time.",
+                false,
+            );
             Ok(ended(facts, Ending::Cancelled, Some(failure), None, EventKind::Cancelled, "Expired.".into()))
         }
         (_, Transition::Expired) => refuse("expired"),

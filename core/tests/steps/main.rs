@@ -5,6 +5,7 @@
 
 mod caps;
 mod claims;
+mod expiry;
 mod fairness;
 mod fences;
 mod fixture;

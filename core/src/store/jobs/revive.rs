@@ -70,7 +70,7 @@ pub async fn lanes_of(
 
 /// Moves locked ended jobs back to the live table with fresh counts. `is_dispatched` marks the
 /// ready ones as handed to Redis. Their attempts, events and log lines stay, and their numbering
-/// continues.
+/// continues. The time in which they have to start begins again.
 #[tracing::instrument(name = "db.revive.revive", level = "debug", skip_all)]
 pub async fn revive(
     connection: &mut Connection,
@@ -91,10 +91,12 @@ pub async fn revive(
             DELETE FROM ended_jobs WHERE job_id = ANY($1) RETURNING *
         ), live AS (
             INSERT INTO live_jobs (job_id, queue, priority, state, version, run_at, queued_at, dispatched_at,
-                profile_id, proxy_id, schedule_id, attempt, log_lines, command_limits, fairness_key, round)
+                expires_at, profile_id, proxy_id, schedule_id, attempt, log_lines, command_limits, fairness_key,
+                round)
             SELECT jobs.id, jobs.queue, jobs.priority, revival.state, ended.version + 1, clock_timestamp(),
                 CASE WHEN revival.state = 'queued' THEN clock_timestamp() END,
                 CASE WHEN revival.state = 'queued' AND $2 THEN clock_timestamp() END,
+                clock_timestamp() + (coalesce(jobs.policy, version.policy) ->> 'expiresAfter')::interval,
                 jobs.profile_id, jobs.proxy_id, jobs.schedule_id, ended.attempt, ended.log_lines,
                 -- As `steps::enqueue::prepare` resolves them.
                 CASE WHEN coalesce(jobs.policy, version.policy) ?| ARRAY['maxConcurrency', 'rateLimits', 'caps']

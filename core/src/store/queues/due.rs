@@ -21,12 +21,14 @@ pub async fn due(connection: &mut Connection, most: i64) -> Result<Vec<JobId>, S
     Ok(ids.into_iter().map(JobId::from).collect())
 }
 
-/// Locks at most `most` jobs that have not started by their expiry. Skips locked jobs.
+/// Locks at most `most` jobs that wait after their expiry, and none of whose attempts has counted.
+/// An attempt that a service refused, or that its worker released or lost, did not start the job.
+/// Skips locked jobs.
 #[tracing::instrument(name = "db.backlog.expired", level = "debug", skip_all)]
 pub async fn expired(connection: &mut Connection, most: i64) -> Result<Vec<JobId>, StoreError> {
     let ids = sqlx::query_scalar!(
         "SELECT job_id FROM live_jobs
-         WHERE expires_at <= clock_timestamp() AND state <> 'running' AND started_at IS NULL
+         WHERE expires_at <= clock_timestamp() AND state <> 'running' AND counted = 0
          ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED",
         most
     )
@@ -43,7 +45,7 @@ pub async fn next_due_in(connection: &mut Connection) -> Result<Option<Duration>
         SELECT extract(epoch FROM least(
             (SELECT min(run_at) FROM live_jobs WHERE state = 'scheduled'),
             (SELECT min(expires_at) FROM live_jobs
-                WHERE expires_at IS NOT NULL AND state <> 'running' AND started_at IS NULL)
+                WHERE expires_at IS NOT NULL AND state <> 'running' AND counted = 0)
         ) - clock_timestamp())::float8
         "#
     )
