@@ -2,12 +2,13 @@
 //!
 //! `preview` composes a command and writes nothing. `submit` takes the job requests of several
 //! callers at once. It loads everything that they name, checks and composes each job (`prepare`),
-//! chooses what it runs on (`targets`), refuses it if a cap is reached (`caps`), and inserts the
-//! accepted jobs. `fire_schedules` submits the jobs of due schedules in the transaction that moves
-//! those schedules on.
+//! chooses what it runs on (`targets`), refuses it if a cap is reached (`caps`), recognises
+//! repeats (`fingerprint`), and inserts the accepted jobs. `fire_schedules` submits the jobs of due
+//! schedules in the transaction that moves those schedules on.
 
 mod caps;
 pub mod context;
+mod fingerprint;
 pub mod fire_schedules;
 mod prepare;
 pub mod preview;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{
     caps::Caps,
     context::SubmitContext,
+    fingerprint::{self, Resolved},
     submit::{DEFAULT_PRIORITY, DEPENDENCIES_MAX, KEY_BYTES_MAX},
     targets::{Named, Targets, check_references, no_command, of_command},
 };
@@ -29,7 +30,11 @@ use crate::{
             commands::{self, Command},
             ingredients::{self, StoredIngredients, Wanted},
         },
-        jobs::{dependencies, insert::NewJob, live::CommandLimits},
+        jobs::{
+            dependencies,
+            insert::{Idempotency, NewJob},
+            live::CommandLimits,
+        },
         queues::backlog,
     },
 };
@@ -136,16 +141,7 @@ fn prepare(
         Named { profile: request.profile, proxy: request.proxy, services: request.services.as_deref() };
     let targets = Targets::choose(&prefetched.found, named, Some(command));
     let mut refusals = check_references(&prefetched.found, named);
-    let queue = request.queue.clone().unwrap_or_else(|| command.queue.clone());
-    refusals.extend(name::check_queue("queue", &queue).err());
-    let priority = request.priority.unwrap_or(i32::from(DEFAULT_PRIORITY));
-    if !(0..=9).contains(&priority) {
-        refusals.push(Refusal::invalid("priority", "must be 0 to 9, where 9 runs first"));
-    }
-    let labels = name::check_labels("labels", request.labels.clone()).unwrap_or_else(|refusal| {
-        refusals.push(refusal);
-        Vec::new()
-    });
+    let (queue, priority, labels) = place_of(request, command, &mut refusals);
     let policy = policy_of(request, &recipe.version.policy, &mut refusals);
     let applied = policy.as_ref().unwrap_or(&recipe.version.policy);
     refusals.extend(prefetched.caps.check(command.id, applied, &targets, &prefetched.found, prefetched.now));
@@ -171,12 +167,12 @@ fn prepare(
     let expires_at = applied.expires_after.map(|after| prefetched.now + after.0);
     let command_limits = (!applied.limits.is_none())
         .then(|| CommandLimits { command: command.id.uuid(), limits: Arc::new(applied.limits.clone()) });
-    Ok(NewJob {
+    let mut job = NewJob {
         id,
         version_id: command.version_id,
         command_id: command.id,
         queue,
-        priority: priority as i16,
+        priority,
         fairness_key: request.fairness_key.clone(),
         round: 0,
         profile_id: targets.profile,
@@ -194,9 +190,55 @@ fn prepare(
         needs: request.depends_on.clone(),
         is_dispatched: is_dispatched && run_at <= prefetched.now,
         schedule: request.schedule,
-        idempotency: request.idempotency_key.clone().map(|key| (key, fingerprint(context, request))),
+        idempotency: None,
         created_at: prefetched.now,
-    })
+    };
+    let applied = job.policy.as_ref().unwrap_or(&recipe.version.policy);
+    job.idempotency = kept_as(context, prefetched, request, &job, &input.public, applied);
+    Ok(job)
+}
+
+/// The queue, the priority and the labels.
+fn place_of(
+    request: &JobRequest,
+    command: &Command,
+    refusals: &mut Vec<Refusal>,
+) -> (String, i16, Vec<String>) {
+    let queue = request.queue.clone().unwrap_or_else(|| command.queue.clone());
+    refusals.extend(name::check_queue("queue", &queue).err());
+    let priority = request.priority.unwrap_or(i32::from(DEFAULT_PRIORITY));
+    if !(0..=9).contains(&priority) {
+        refusals.push(Refusal::invalid("priority", "must be 0 to 9, where 9 runs first"));
+    }
+    let labels = name::check_labels("labels", request.labels.clone()).unwrap_or_else(|refusal| {
+        refusals.push(refusal);
+        Vec::new()
+    });
+    (queue, priority as i16, labels)
+}
+
+/// How a repeat of the request is recognised, if it has an idempotency key.
+fn kept_as(
+    context: &SubmitContext,
+    prefetched: &Prefetched,
+    request: &JobRequest,
+    job: &NewJob,
+    input: &Value,
+    policy: &Policy,
+) -> Option<Idempotency> {
+    let key = request.idempotency_key.as_deref()?;
+    let resolved = Resolved {
+        profile: job.profile_id,
+        proxy: job.proxy_id,
+        services: &job.service_ids,
+        input,
+        queue: &job.queue,
+        run_at: Some(job.run_at).filter(|_| job.state == JobState::Scheduled),
+        policy,
+        labels: &job.labels,
+    };
+    let given = prefetched.split_input(request);
+    Some(fingerprint::of(&context.keyring, key, request, &given, &resolved))
 }
 
 /// Refuses a value that was given as a secret and would now be stored in the clear.
@@ -250,45 +292,4 @@ fn check_dependencies(prefetched: &Prefetched, request: &JobRequest) -> Vec<Refu
         }
     }
     refusals
-}
-
-/// Keyed hash of everything that the caller asked for, secrets included. Decides whether a repeated
-/// idempotency key has the same request.
-fn fingerprint(context: &SubmitContext, request: &JobRequest) -> [u8; 32] {
-    let mut text = format!(
-        "{:?}|{:?}|{:?}|{:?}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}",
-        // `Some`, so that keys hashed while the command was optional still match.
-        Some(request.command),
-        request.profile,
-        request.proxy,
-        request.services,
-        canonical(request.input.as_ref().unwrap_or(&Value::Null)),
-        request.queue,
-        request.priority,
-        request.run_at,
-        request.policy,
-        request.labels,
-        request.depends_on,
-    );
-    // Left out when absent, so that keys hashed before this field existed still match.
-    if let Some(key) = &request.fairness_key {
-        text = format!("{text}|{key:?}");
-    }
-    context.keyring.mac("idempotency", text.as_bytes())
-}
-
-/// JSON with sorted object keys, so that the client's key order does not matter.
-fn canonical(value: &Value) -> String {
-    match value {
-        Value::Object(fields) => {
-            let mut parts: Vec<String> = fields
-                .iter()
-                .map(|(key, value)| format!("{}:{}", Value::from(key.as_str()), canonical(value)))
-                .collect();
-            parts.sort();
-            format!("{{{}}}", parts.join(","))
-        }
-        Value::Array(items) => format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(",")),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.to_string(),
-    }
 }

@@ -10,6 +10,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{
     context::SubmitContext,
+    fingerprint,
     prepare::{Prefetched, prepare_submission},
 };
 use crate::{
@@ -229,7 +230,7 @@ async fn insert_one_by_one(
         // Sorted by key: of two submissions with the same keys, one waits for the other without a
         // deadlock.
         let mut in_order = jobs.clone();
-        in_order.sort_by(|one, other| one.idempotency.cmp(&other.idempotency));
+        in_order.sort_by(|one, other| key_of(one).cmp(&key_of(other)));
         let inserted = insert::insert(&mut savepoint, &in_order).await?;
         let edges: Vec<Edge> = edges.iter().filter(|edge| inserted.contains(&edge.job)).copied().collect();
         if !edges.is_empty() {
@@ -238,7 +239,7 @@ async fn insert_one_by_one(
         let keys: Vec<String> = jobs
             .iter()
             .filter(|job| !inserted.contains(&job.id))
-            .filter_map(|job| job.idempotency.as_ref().map(|(key, _)| key.clone()))
+            .filter_map(|job| key_of(job).map(str::to_owned))
             .collect();
         let holders =
             if keys.is_empty() { Vec::new() } else { insert::key_holders(&mut savepoint, &keys).await? };
@@ -288,6 +289,10 @@ async fn decide_dependencies(
     Ok(edges)
 }
 
+fn key_of(job: &NewJob) -> Option<&str> {
+    job.idempotency.as_ref().map(|idempotency| idempotency.key.as_str())
+}
+
 fn accept_or_conflict(
     jobs: &[NewJob],
     inserted: &[JobId],
@@ -299,12 +304,12 @@ fn accept_or_conflict(
             accepted.push(Accepted { job: job.id, was_duplicate: false });
             continue;
         }
-        let Some((key, hash)) = &job.idempotency else {
+        let Some(idempotency) = &job.idempotency else {
             accepted.push(Accepted { job: job.id, was_duplicate: false });
             continue;
         };
-        match holders.iter().find(|holder| holder.key == *key) {
-            Some(holder) if holder.hash == hash => {
+        match holders.iter().find(|holder| holder.key == idempotency.key) {
+            Some(holder) if fingerprint::is_repeat(idempotency, &holder.hash) => {
                 accepted.push(Accepted { job: holder.job, was_duplicate: true });
             }
             _ => {

@@ -57,24 +57,35 @@ pub struct NewJob {
     pub is_dispatched: bool,
     /// The schedule that enqueues it, and the due time.
     pub schedule: Option<(ScheduleId, Time)>,
-    /// The idempotency key and the keyed hash of the request.
-    pub idempotency: Option<(String, [u8; 32])>,
+    /// How a repeat of the request is recognised.
+    pub idempotency: Option<Idempotency>,
     /// When it was accepted, by the database's clock.
     pub created_at: Time,
 }
 
 impl NewJob {
     fn idempotency_key(&self) -> Option<&str> {
-        self.idempotency.as_ref().map(|(key, _)| key.as_str())
+        self.idempotency.as_ref().map(|idempotency| idempotency.key.as_str())
     }
 
     fn idempotency_hash(&self) -> Option<&[u8]> {
-        self.idempotency.as_ref().map(|(_, hash)| hash.as_slice())
+        self.idempotency.as_ref().map(|idempotency| idempotency.hash.as_slice())
     }
 
     fn command_limits_json(&self) -> Result<Option<String>, StoreError> {
         optional_json("command_limits", self.command_limits.as_ref())
     }
+}
+
+/// An idempotency key, and what its request is kept as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    /// The key.
+    pub key: String,
+    /// Stored with the job.
+    pub hash: Vec<u8>,
+    /// The hashes that releases before stored for this request.
+    pub older: Vec<[u8; 32]>,
 }
 
 /// A job that holds an idempotency key.
@@ -84,7 +95,7 @@ pub struct KeyHolder {
     pub key: String,
     /// The job.
     pub job: JobId,
-    /// The keyed hash of the request that created it.
+    /// What the request that created it is kept as.
     pub hash: Vec<u8>,
 }
 
