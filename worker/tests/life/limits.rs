@@ -361,3 +361,35 @@ async fn a_proxy_that_refuses_the_password_fails_the_job_and_does_not_cool_down(
     let health = system.data(query, json!({ "id": proxy })).await["proxy"]["health"].take();
     assert_eq!(health["coolingUntil"], Value::Null, "it was reached");
 }
+
+#[tokio::test]
+async fn a_job_that_is_only_refused_or_cannot_go_out_expires() {
+    let refuses = Site::start(|_| Reply::of(429)).await;
+    let system = start(1).await;
+    let (_, refused) = service(&system, "refuses", &refuses, json!({})).await;
+    let proxy = json!({ "name": "dead", "protocol": "HTTP", "address": "127.0.0.1:9" });
+    let proxy = system.make("proxyCreate", "proxy", proxy).await;
+    let spec = json!({ "http": { "method": "GET", "url": "http://site.test/" } });
+    let command = json!({ "name": "goes out", "spec": spec, "policy": { "maxAttempts": 1 } });
+    let cut_off = system.make("commandCreate", "command", command).await;
+    let policy = json!({ "expiresAfter": "PT4S" });
+    let jobs = system
+        .enqueue_all(vec![
+            json!({ "commandId": refused, "policy": policy }),
+            json!({ "commandId": cut_off, "proxyId": proxy, "policy": policy }),
+        ])
+        .await;
+    for job in &jobs {
+        let job = system.until(job, "CANCELLED", PATIENCE).await;
+        assert_eq!(job["failure"]["code"], "EXPIRED", "{job:#}");
+        let outcomes = outcomes_of(&job);
+        assert!(!outcomes.is_empty() && outcomes.iter().all(|outcome| *outcome == "THROTTLED"), "{job:#}");
+    }
+    for job in &jobs {
+        let query = "query($id: ID!) { job(id: $id) { createdAt finishedAt } }";
+        let times = system.data(query, json!({ "id": job })).await["job"].take();
+        let at = |name: &str| times[name].as_str().unwrap().parse::<Time>().unwrap();
+        let waited = at("finishedAt") - at("createdAt");
+        assert!(waited < TimeDelta::seconds(6), "{waited}");
+    }
+}
