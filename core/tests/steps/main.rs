@@ -18,4 +18,5 @@ mod races;
 mod rescues;
 mod schedules;
 mod submits;
+mod texts;
 mod usage;
