@@ -88,5 +88,9 @@ async fn a_timeout_says_what_the_script_waited_for_and_levels_are_told_apart() {
         let line = json!({ "stream": stream, "text": text });
         assert!(log.as_array().unwrap().contains(&line), "{line} in {log:#}");
     }
+    let is_protocol = |line: &serde_json::Value| {
+        line["text"].as_str().is_none_or(|text| text.is_empty() || text.contains(r#""v":1"#))
+    };
+    assert!(!log.as_array().unwrap().iter().any(is_protocol), "nothing of the protocol: {log:#}");
     system.until_clean(Duration::from_secs(2)).await;
 }
