@@ -25,6 +25,7 @@ const exit = process.exit.bind(process); // run.mjs makes a script's process.exi
 let ended = false;
 /** @type {import('./run.mjs').Outcome | undefined} */
 let decided;
+let isResultTold = false;
 
 /** @param {import('./run.mjs').Outcome} outcome @returns {never} */
 function lastWord(outcome) {
@@ -34,9 +35,17 @@ function lastWord(outcome) {
     events.emitLast('failure', { code, message, retryable });
     return exit(stop.isOrphan() ? EXIT_WORKER_GONE : exitCode);
   }
-  events.emitLast('result', { value: outcome.result });
+  if (!isResultTold) events.emitLast('result', { value: outcome.result });
   return exit(0);
 }
+
+// A run that is stopped while it tidies up may be killed before its last word. What the script has
+// done is known, and must not be done again.
+stop.requested.then(() => {
+  if (decided === undefined || 'failure' in decided) return;
+  isResultTold = true;
+  events.emit('result', { value: decided.result });
+});
 
 const terminated = (/** @type {string} */ reason) => ({ failure: new Failure('TERMINATED', reason) });
 // A known result stays the result, however long the browser takes to close.

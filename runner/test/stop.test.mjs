@@ -45,6 +45,23 @@ test('SIGTERM aborts the signal, keeps artifacts and session, closes the browser
   for (const artifact of runner.all('artifact')) assert.ok(fs.statSync(path.join(place.artifacts, artifact.path)).size > 0);
 });
 
+test('a result that is known is told at once when the run is stopped, before it may be killed', async (t) => {
+  const place = createPlace(t);
+  const runner = startRunner(place, jobFor(place, `export default async ({ page, log }) => {
+    page.evaluate(() => { for (;;); }).catch(() => {});
+    setTimeout(() => log('tidying'), 300);
+    return 'the order is placed';
+  };`, { options: { screenshot: 'ALWAYS', trace: 'ALWAYS' } }));
+  await runner.event('log', ({ text }) => text === 'tidying');
+  assert.deepEqual(runner.all('result'), []);
+  runner.child.kill('SIGTERM');
+  await runner.event('result', ({ value }) => value === 'the order is placed');
+  const ended = new Promise((resolve) => { runner.child.on('exit', resolve); });
+  runner.child.kill('SIGKILL');
+  await ended;
+  assert.equal(runner.all('result').length, 1);
+});
+
 test('a script that takes the signal may clean up with its page, within the grace', async (t) => {
   const place = createPlace(t);
   const runner = startRunner(place, jobFor(place, `export default async ({ page, log, signal }) => {
