@@ -24,6 +24,7 @@ pub mod limit;
 pub mod mutant;
 pub mod name;
 pub mod patch;
+pub(crate) mod percent;
 pub mod policy;
 pub mod profile;
 pub mod proxy;

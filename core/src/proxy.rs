@@ -3,7 +3,7 @@
 //! Only protocols that browsers and HTTP clients speak themselves are here. To add one, add a
 //! variant to [`ProxyProtocol`] with its two matches below, and change the CHECK in a migration.
 
-use crate::{clock::Time, ids::ProxyId, limit::Limits, refusal::Refusal};
+use crate::{clock::Time, ids::ProxyId, limit::Limits, percent, refusal::Refusal};
 
 /// A proxy as the catalogue keeps it. Its credentials are kept apart and encrypted.
 #[derive(Debug, Clone, PartialEq)]
@@ -112,6 +112,48 @@ impl HealthStatus {
     }
 }
 
+/// Why no client can use a proxy. Never names a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UnusableProxy {
+    /// A client would silently go without the proxy.
+    #[error("the proxy's address must be a host of ASCII letters, digits, `-` and `.`, and a port")]
+    Address,
+    /// SOCKS5 cannot pass it on (RFC 1929).
+    #[error("the user name and the password for a SOCKS5 proxy must be at most 255 bytes each")]
+    TooLong,
+}
+
+/// The URL by which an HTTP client is told of a proxy, so that exactly these bytes of user name and
+/// password reach it. Jobs and checks use it alike. `server` is `scheme://host:port`.
+///
+/// Clients percent-decode user name and password, so that every special character is encoded.
+pub fn client_url(
+    server: &str,
+    username: Option<&str>,
+    password: Option<&str>,
+) -> Result<String, UnusableProxy> {
+    let (scheme, address) = server.split_once("://").ok_or(UnusableProxy::Address)?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+    if address.is_empty() || !address.chars().all(is_plain) {
+        return Err(UnusableProxy::Address);
+    }
+    let (username, password) = (username.unwrap_or_default(), password.unwrap_or_default());
+    if scheme.starts_with("socks") && username.len().max(password.len()) > 255 {
+        return Err(UnusableProxy::TooLong);
+    }
+    let mut url = format!("{scheme}://");
+    if !username.is_empty() || !password.is_empty() {
+        percent::push_encoded(&mut url, username);
+        if !password.is_empty() {
+            url.push(':');
+            percent::push_encoded(&mut url, password);
+        }
+        url.push('@');
+    }
+    url.push_str(address);
+    Ok(url)
+}
+
 /// `host:port`, where the host is a name, an IPv4 address or an IPv6 address in brackets, and the
 /// port is 1 to 65535.
 pub fn check_address(field: &str, address: &str) -> Result<(), Refusal> {
@@ -120,7 +162,7 @@ pub fn check_address(field: &str, address: &str) -> Result<(), Refusal> {
         is_bare && url.query().is_none() && url.fragment().is_none() && url.host().is_some()
     });
     match parsed.and_then(|url| url.port()) {
-        Some(port) if port > 0 && address.len() <= 260 => Ok(()),
+        Some(port) if port > 0 && address.len() <= 260 && address.is_ascii() => Ok(()),
         _ => Err(Refusal::invalid(
             field,
             "must be host:port, such as proxy.example:3128 or [2001:db8::1]:1080",
@@ -131,6 +173,25 @@ pub fn check_address(field: &str, address: &str) -> Result<(), Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn credentials_are_encoded_and_nothing_else_is_accepted() {
+        let url = |server, username, password| client_url(server, username, password);
+        for (server, username, password, expected) in [
+            ("http://h:1", None, None, "http://h:1"),
+            ("http://h:1", Some("u"), Some("p:/?#%40"), "http://u:p%3A%2F%3F%23%2540@h:1"),
+            ("socks5h://[::1]:1", Some("a@b"), None, "socks5h://a%40b@[::1]:1"),
+            ("https://h:1", None, Some("ä b"), "https://:%C3%A4%20b@h:1"),
+        ] {
+            assert_eq!(url(server, username, password).as_deref(), Ok(expected));
+        }
+        for bad in ["h:1", "http://", "http://pröxy:1", "http://h%20:1", "http://u@h:1", "http://h:1/x"] {
+            assert_eq!(url(bad, None, None), Err(UnusableProxy::Address), "{bad}");
+        }
+        let long = "x".repeat(256);
+        assert_eq!(url("socks5h://h:1", Some("u"), Some(&long)), Err(UnusableProxy::TooLong));
+        assert!(url("http://h:1", Some("u"), Some(&long)).is_ok());
+    }
 
     #[test]
     fn an_address_is_a_host_and_a_port_and_nothing_else() {

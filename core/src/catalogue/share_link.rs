@@ -6,7 +6,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::checks::Checks;
-use crate::proxy::{ProxyProtocol, check_address};
+use crate::{
+    percent::decode,
+    proxy::{ProxyProtocol, check_address},
+};
 
 /// Longest link, in bytes.
 const LINK_BYTES_MAX: usize = 4096;
@@ -27,6 +30,11 @@ impl ShareLink {
     /// Parses a link, or refuses it.
     pub(super) fn read(checks: &mut Checks, link: &SecretString) -> Option<Self> {
         let link = link.expose_secret().trim();
+        // A parser of URLs would drop line breaks and tabs, and a credential would be another one.
+        if link.contains(|c: char| c.is_ascii_control()) {
+            checks.invalid(&[FIELD], "must not contain line breaks or other control characters (write %XX)");
+            return None;
+        }
         let (scheme, rest) = link.split_once("://").unwrap_or_default();
         let protocol = match scheme.to_ascii_lowercase().as_str() {
             "http" => ProxyProtocol::Http,
@@ -74,23 +82,6 @@ impl ShareLink {
     }
 }
 
-/// Percent-decodes a text. `None` if the result is not UTF-8.
-fn decode(text: &str) -> Option<String> {
-    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
-    let (bytes, mut decoded, mut index) = (text.as_bytes(), Vec::with_capacity(text.len()), 0);
-    while let Some(&byte) = bytes.get(index) {
-        let digits = (digit(bytes.get(index + 1)), digit(bytes.get(index + 2)));
-        if let (b'%', (Some(high), Some(low))) = (byte, digits) {
-            decoded.push((high * 16 + low) as u8);
-            index += 3;
-        } else {
-            decoded.push(byte);
-            index += 1;
-        }
-    }
-    String::from_utf8(decoded).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,6 +111,9 @@ mod tests {
         assert_eq!((link.protocol, link.address.as_str()), (ProxyProtocol::Socks5, "[2001:db8::1]:1080"));
         assert!(link.username.is_none() && link.password.is_none() && link.name.is_none());
         assert_eq!(read("https://token@h:443").unwrap().protocol, ProxyProtocol::Https);
+        let link = read("socks5://u:p%3A%2F%3F%23%2540@h:1").unwrap();
+        assert_eq!(link.password.unwrap().expose_secret(), "p:/?#%40");
+        assert!(read("http://u:pass\tword@h:1").unwrap_err().contains("control characters"));
     }
 
     #[test]

@@ -17,7 +17,7 @@ mod words;
 
 pub use allow_list::{AllowList, BadAllowList, NOOP};
 pub use composition::{ARGUMENTS_AND_ENVIRONMENT_BYTES_MAX, CompiledSpec, Composition, compose};
-pub use http::{HEADERS_MAX, HttpBuilder, HttpSpec, METHODS, STATUSES_MAX};
+pub use http::{HEADERS_MAX, HttpBuilder, HttpSpec, METHODS, Redirects, STATUSES_MAX};
 pub use line::{LINE_BYTES_MAX, LineSpec, SpecInput};
 pub use playwright::{
     ArtifactMode, PageSize, PlaywrightBuilder, PlaywrightSpec, SCRIPT_BYTES_MAX, VIEWPORT_DEFAULT,
@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     command_kind::Kind,
-    compose::{Ingredients, Task, TemplateAt, Text, refused},
+    compose::{Ingredients, Task, TemplateAt, Text, refused, unknown_names},
     refusal::{Refusal, RefusalCode},
 };
 
@@ -70,6 +70,7 @@ impl CommandSpec {
     /// "headers", "Authorization"]`).
     pub fn check(&self, allowed: &AllowList) -> Result<(), Vec<Refusal>> {
         let mut refusals = self.as_kind().check(allowed);
+        refusals.extend(unknown_names(&self.as_kind().templates()));
         if let Err(more) = CompiledSpec::compile(self.clone()) {
             refusals.extend(more);
         }

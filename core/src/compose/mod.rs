@@ -4,15 +4,18 @@
 //! values never enter the template engine, and no value can add an argument, a line or an option.
 
 mod applicable;
+mod comparisons;
 pub(crate) mod environment;
 mod filters;
 mod ingredients;
 mod input;
 mod masked;
+mod names;
 mod run;
 mod schema_rules;
 pub(crate) mod scope;
 mod secret_inputs;
+mod tags;
 mod template;
 mod text;
 mod worker_paths;
@@ -28,7 +31,7 @@ pub use masked::{ComposedCommand, ComposedHttp, ComposedParts, DISPLAY_CHARS_MAX
 pub use run::{OutputProtocol, ProcessPlan, Program, RevealError, Run, SecretValues};
 pub use secret_inputs::{BadSecretInputs, Input, SecretInputs};
 pub use template::TemplateAt;
-pub(crate) use template::{Templates, has_template, refused};
+pub(crate) use template::{Templates, has_template, literal_has, refused, unknown_names};
 pub use text::{Encoding, Piece, Place, SecretRef, Text, URL_BYTES_MAX};
 pub use worker_paths::{Sandbox, WorkerPaths};
 

@@ -68,8 +68,10 @@ pub enum RevealError {
         /// The missing secret.
         secret: SecretRef,
     },
-    /// A secret has a line break or NUL character where neither is allowed.
-    #[error("the value of a secret has a line break or NUL character, which {place} must not contain")]
+    /// A secret has a line break or another control character where none is allowed.
+    #[error(
+        "the value of a secret has a line break or another control character, which {place} must not contain"
+    )]
     NotOneLine {
         /// Where the secret is used.
         place: String,

@@ -28,7 +28,7 @@ use std::{
     },
 };
 
-use minijinja::value::{Object, ObjectRepr, Serde, Value};
+use minijinja::value::{DynObject, Object, ObjectRepr, Serde, Value};
 
 use super::{
     Ingredients, Nonce, ServiceFacts, environment,
@@ -79,19 +79,32 @@ pub(crate) struct Marks {
 struct Counts {
     rendered: AtomicUsize,
     last: AtomicUsize,
+    /// The index of the last one that was compared or tested, plus 1, or 0.
+    tested: AtomicUsize,
 }
 
 /// A value that templates can place but not inspect.
 pub(super) struct Opaque {
     text: String,
+    /// As a message names it: `the secret profile.secrets.pw`.
+    name: String,
+    /// Whether the value may be empty, null or false, so that a condition would have to look at it.
+    may_be_empty: bool,
     first: usize,
     marks: usize,
     counts: Arc<Counts>,
 }
 
-/// A mark that was changed while rendering. Holds the name of what it stood for.
-#[derive(Debug)]
-pub(super) struct BrokenMark(pub(super) String);
+/// How a template misused a secret, of which it holds the name.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Misused {
+    /// Its mark was changed while rendering.
+    #[error("{0} can only be used unchanged, without a filter or an index")]
+    Changed(String),
+    /// It was compared or tested.
+    #[error("{0} must not be compared or tested: templates never see its value, only place it")]
+    Tested(String),
+}
 
 impl Marks {
     pub(super) fn new(nonce: Nonce) -> Self {
@@ -116,7 +129,9 @@ impl Marks {
         if marks == 0 {
             return Value::from(rendered);
         }
-        Value::from_object(Opaque { text: rendered, first, marks, counts: self.counts.clone() })
+        let may_be_empty = matches!(self.pieces[first], Piece::Secret(SecretRef::Input(_), _));
+        let (name, counts) = (self.name_of(first), self.counts.clone());
+        Value::from_object(Opaque { text: rendered, name, may_be_empty, first, marks, counts })
     }
 
     fn secret(&mut self, secret: SecretRef) -> Value {
@@ -125,12 +140,15 @@ impl Marks {
 
     /// Takes a rendered text apart. It must contain, unchanged, every mark rendered since the last
     /// call.
-    pub(super) fn take_apart(&self, rendered: String) -> Result<Text, BrokenMark> {
+    pub(super) fn take_apart(&self, rendered: String) -> Result<Text, Misused> {
         let expected = self.counts.rendered.swap(0, Ordering::Relaxed);
+        if let Some(tested) = self.counts.tested.swap(0, Ordering::Relaxed).checked_sub(1) {
+            return Err(Misused::Tested(self.name_of(tested)));
+        }
         if expected == 0 {
             return Ok(Text::plain(rendered));
         }
-        let broken = || BrokenMark(self.name_of_last());
+        let broken = || Misused::Changed(self.name_of(self.counts.last.load(Ordering::Relaxed)));
         let mut pieces = Vec::new();
         let mut found = 0;
         let mut rest = rendered.as_str();
@@ -155,8 +173,8 @@ impl Marks {
         Ok(Text::from_pieces(pieces))
     }
 
-    fn name_of_last(&self) -> String {
-        match self.pieces.get(self.counts.last.load(Ordering::Relaxed)) {
+    fn name_of(&self, index: usize) -> String {
+        match self.pieces.get(index) {
             Some(Piece::Secret(secret, _)) => format!("the secret {secret}"),
             Some(Piece::ProfileDirectory(_)) => "profile.path".to_owned(),
             Some(Piece::Plain(_) | Piece::ArtifactsDirectory) | None => "a secret".to_owned(),
@@ -169,6 +187,19 @@ impl Opaque {
         self.counts.rendered.fetch_add(self.marks, Ordering::Relaxed);
         self.counts.last.store(self.first, Ordering::Relaxed);
         f.write_str(&self.text)
+    }
+
+    /// As a message names it.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) const fn may_be_empty(&self) -> bool {
+        self.may_be_empty
+    }
+
+    fn note_test(&self) {
+        self.counts.tested.store(self.first + 1, Ordering::Relaxed);
     }
 }
 
@@ -185,6 +216,21 @@ impl Object for Opaque {
 
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.mark(f)
+    }
+
+    /// Stored secrets are never empty, so that `{% if service_token %}` means what it says. Whether
+    /// a secret of the input is, a template must not see.
+    fn is_true(self: &Arc<Self>) -> bool {
+        if self.may_be_empty {
+            self.note_test();
+        }
+        true
+    }
+
+    /// Called for two secrets, by filters that sort or group.
+    fn custom_cmp(self: &Arc<Self>, _other: &DynObject) -> Option<std::cmp::Ordering> {
+        self.note_test();
+        Some(std::cmp::Ordering::Equal)
     }
 }
 

@@ -2,19 +2,24 @@
 //! includes, and with bounds on the work and memory of each render.
 //!
 //! Texts without `{{`, `{%` or `{#` never reach the engine. `tojson` and `urlencode` are available
-//! beside MiniJinja's own filters. Null, lists and objects are refused unless a filter turns them
-//! into text. Booleans render as `true` and `false`. Secret values are never seen here.
+//! beside MiniJinja's own filters. A line break at the end is kept. Null, lists and objects are
+//! refused unless a filter turns them into text. Booleans render as `true` and `false`. Secret
+//! values are never seen here.
 
 use std::sync::OnceLock;
 
 use minijinja::{
     AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior,
+    syntax::SyntaxConfig,
     value::{Value, ValueKind},
 };
 
 use super::{
-    Ingredients, filters,
+    Ingredients,
+    comparisons::Guarded,
+    filters, names,
     scope::{Marks, Opaque, Roots},
+    tags,
     text::{Place, Text},
 };
 use crate::refusal::{Refusal, RefusalCode};
@@ -52,6 +57,24 @@ pub(crate) fn refused(code: RefusalCode, path: &[&str], message: impl Into<Strin
     Refusal { code, message: message.into(), path: spec_path(path) }
 }
 
+/// A refusal for each filter and test that does not exist. The engine itself reports them only when
+/// a job reaches them.
+pub(crate) fn unknown_names(templates: &[TemplateAt<'_>]) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    for TemplateAt { path, source, .. } in templates.iter().filter(|template| has_template(template.source)) {
+        for (at, what) in names::unknown(engine(), source) {
+            let message = format!("{}: {what}", position(&source[..at]));
+            refusals.push(Refusal { code: RefusalCode::Invalid, message, path: path.clone() });
+        }
+    }
+    refusals
+}
+
+/// Whether the text that a template renders as it is has such a character.
+pub(crate) fn literal_has(source: &str, is_wanted: impl Fn(char) -> bool + Copy) -> bool {
+    tags::parts(source).iter().any(|part| matches!(part, tags::Part::Text(text) if text.contains(is_wanted)))
+}
+
 /// Fuel of one render: about that many steps, or 64 bytes of text for each (6 MiB).
 const FUEL: u64 = 100_000;
 
@@ -67,8 +90,8 @@ pub(super) struct Slot {
 enum Source {
     /// Text without templates.
     Plain(String),
-    /// The template's name in the engine.
-    Template(String),
+    /// A template, with its name in the engine.
+    Template(String, Guarded),
 }
 
 /// The templates of one command.
@@ -87,10 +110,11 @@ impl Templates {
         for TemplateAt { place, path, source } in templates {
             let source = if has_template(source) {
                 let name = all.slots.len().to_string();
-                match all.engine.add_template_owned(name.clone(), source.to_owned()) {
-                    Ok(()) => Source::Template(name),
+                let guarded = Guarded::new(source);
+                match all.engine.add_template_owned(name.clone(), guarded.source.clone()) {
+                    Ok(()) => Source::Template(name, guarded),
                     Err(error) => {
-                        let message = positioned(&error, source, &reason(&error));
+                        let message = positioned(&error, &guarded, &reason(&error));
                         refusals.push(Refusal { code: RefusalCode::Invalid, message, path });
                         continue;
                     }
@@ -101,13 +125,13 @@ impl Templates {
             all.slots.push(Slot { place, path, source });
         }
         for slot in &all.slots {
-            let Source::Template(name) = &slot.source else { continue };
+            let Source::Template(name, guarded) = &slot.source else { continue };
             let Ok(template) = all.engine.get_template(name) else { continue };
             let mut names: Vec<String> = template.undeclared_variables(false).into_iter().collect();
             names.sort_unstable();
             for name in names {
                 if !all.roots.add(&name) && !all.engine.globals().any(|(global, _)| global == name) {
-                    let message = no_variable(&name, template.source());
+                    let message = no_variable(&name, &guarded.template);
                     refusals.push(Refusal { code: RefusalCode::Invalid, message, path: slot.path.clone() });
                 }
             }
@@ -152,22 +176,19 @@ impl Templates {
         marks: &Marks,
         given: &Ingredients<'_>,
     ) -> Result<Text, String> {
-        let name = match &slot.source {
+        let (name, guarded) = match &slot.source {
             Source::Plain(text) => return Ok(Text::plain(text.as_str())),
-            Source::Template(name) => name,
+            Source::Template(name, guarded) => (name, guarded),
         };
         let template = self.engine.get_template(name).map_err(|error| reason(&error))?;
         let rendered = template.render(scope);
         let text = rendered.map_err(|error| {
-            // Reset the count of rendered marks, so that the next text is not blamed for the
-            // missing ones.
+            // Reset what the marks count, so that the next text is not blamed for it.
             drop(marks.take_apart(String::new()));
-            let reason = filters::missing(&error, template.source(), given).unwrap_or_else(|| reason(&error));
-            positioned(&error, template.source(), &reason)
+            let reason = filters::missing(&error, guarded, given).unwrap_or_else(|| reason(&error));
+            positioned(&error, guarded, &reason)
         })?;
-        marks.take_apart(text).map_err(|broken| {
-            format!("{} can only be used unchanged, without a filter or an index", broken.0)
-        })
+        marks.take_apart(text).map_err(|fault| fault.to_string())
     }
 }
 
@@ -181,10 +202,9 @@ fn checked(place: Place, text: Text) -> Result<Text, String> {
             "the secret {secret} must not be used in {noun}, which others can read. Put it in {instead}"
         ));
     }
-    if text.contains(place.forbidden()) {
-        let what =
-            if place == Place::HttpHeader { "a line break or NUL character" } else { "a NUL character" };
-        return Err(format!("{} must not contain {what}, but the rendered text does", place.noun()));
+    if text.contains(|c| place.forbids(c)) {
+        let (noun, what) = (place.noun(), place.forbidden());
+        return Err(format!("{noun} must not contain {what}, but the rendered text does"));
     }
     let (length, max) = (text.masked_len(), place.rendered_bytes_max());
     if length > max {
@@ -202,6 +222,9 @@ fn engine() -> &'static Environment<'static> {
     ENGINE.get_or_init(|| {
         let mut engine = Environment::new();
         engine.set_undefined_behavior(UndefinedBehavior::Strict);
+        // NDJSON and most programs want the last line to end as the others do. Building the syntax
+        // fails only for other delimiters.
+        engine.set_syntax(SyntaxConfig::builder().keep_trailing_newline(true).build().unwrap_or_default());
         engine.set_auto_escape_callback(|_| AutoEscape::None);
         engine.set_fuel(Some(FUEL));
         engine.set_formatter(format_value);
@@ -272,10 +295,9 @@ fn position(before: &str) -> String {
 }
 
 /// Prefixes the message with line and column.
-fn positioned(error: &Error, source: &str, message: &str) -> String {
-    let start = error.range().map(|range| range.start).filter(|start| source.is_char_boundary(*start));
-    match (start, error.line()) {
-        (Some(start), _) => format!("{}: {message}", position(&source[..start])),
+fn positioned(error: &Error, guarded: &Guarded, message: &str) -> String {
+    match (guarded.range(error), error.line()) {
+        (Some(range), _) => format!("{}: {message}", position(&guarded.template[..range.start])),
         (None, Some(line)) => format!("line {line}: {message}"),
         (None, None) => message.to_owned(),
     }

@@ -3,12 +3,12 @@
 //! Templates render into [`Text`]. `masked` shows it, and `reveal`, which only the worker calls,
 //! fills it in. A `Text` holds names of secrets, never their values.
 
-use std::{fmt, fmt::Write as _};
+use std::fmt;
 
 use secrecy::ExposeSecret as _;
 
 use super::{RevealError, SecretValues, WorkerPaths};
-use crate::secret::MASK;
+use crate::{percent::push_encoded, secret::MASK};
 
 /// Longest URL in bytes, both as a template and rendered.
 pub const URL_BYTES_MAX: usize = 8 * 1024;
@@ -98,12 +98,22 @@ impl Place {
         }
     }
 
-    /// Characters that would end it early or cannot be passed on.
-    pub(super) const fn forbidden(self) -> &'static [char] {
+    /// Whether the character would end it early or cannot be passed on.
+    pub(crate) const fn forbids(self, c: char) -> bool {
         match self {
-            Self::Argument | Self::Variable => &['\0'],
-            Self::HttpHeader => &['\0', '\r', '\n'],
-            Self::Stdin | Self::HttpUrl | Self::HttpBody => &[],
+            Self::Argument | Self::Variable => c == '\0',
+            Self::HttpHeader => c.is_ascii_control() && c != '\t',
+            // Parsers of URLs drop line breaks and tabs without a word.
+            Self::HttpUrl => c.is_ascii_control(),
+            Self::Stdin | Self::HttpBody => false,
+        }
+    }
+
+    /// What [`forbids`](Self::forbids) refuses, for messages.
+    pub(crate) const fn forbidden(self) -> &'static str {
+        match self {
+            Self::Argument | Self::Variable | Self::Stdin | Self::HttpBody => "a NUL character",
+            Self::HttpHeader | Self::HttpUrl => "a line break or another control character",
         }
     }
 
@@ -184,9 +194,9 @@ impl Text {
         })
     }
 
-    /// Whether any plain part has one of these characters.
-    pub(super) fn contains(&self, characters: &[char]) -> bool {
-        self.0.iter().any(|piece| matches!(piece, Piece::Plain(text) if text.contains(characters)))
+    /// Whether any plain part has such a character.
+    pub(super) fn contains(&self, is_wanted: impl Fn(char) -> bool + Copy) -> bool {
+        self.0.iter().any(|piece| matches!(piece, Piece::Plain(text) if text.contains(is_wanted)))
     }
 
     /// Length of [`masked`](Self::masked) in bytes. The artifacts directory counts as a mask.
@@ -221,24 +231,12 @@ impl Text {
                 Piece::Plain(text) => out.push_str(text),
                 Piece::Secret(secret, Encoding::Plain) => out.push_str(values.text(secret)?.expose_secret()),
                 Piece::Secret(secret, Encoding::Url) => {
-                    push_url(&mut out, values.text(secret)?.expose_secret());
+                    push_encoded(&mut out, values.text(secret)?.expose_secret());
                 }
                 Piece::ProfileDirectory(path) => out.push_str(&paths.profile_directory(path)),
                 Piece::ArtifactsDirectory => out.push_str(&paths.artifacts_directory),
             }
         }
         Ok(out)
-    }
-}
-
-/// Percent-encodes everything but letters, digits and `-_.~`, which is safe in every part of a URL.
-pub(super) fn push_url(out: &mut String, text: &str) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let written = write!(out, "%{byte:02X}");
-            debug_assert!(written.is_ok(), "writing to a String cannot fail");
-        }
     }
 }

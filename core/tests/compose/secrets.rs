@@ -79,14 +79,106 @@ fn a_secret_can_be_joined_assigned_and_tested() {
         ("{{ service_token | default('x') }}", "***"),
         ("{{ services.other.token | default('x') if services.other is defined else 'none' }}", "none"),
         ("{% if service_token %}has{% endif %}", "has"),
-        ("{% if service_token == 'guess' %}guessed{% else %}no{% endif %}", "no"),
         ("{{ [service_token, 'b'] | join(':') }}", "***:b"),
         ("{% for name in services %}{{ services[name].token }},{% endfor %}", "***,***,"),
-        ("{{ 'yes' if 'tok' in service_token else 'no' }}", "no"),
+        ("{% if not service_token %}none{% elif proxy.password is not none %}both{% endif %}", "both"),
+        ("{{ service_token or 'none' }}{{ service_token | default('none', true) }}", "******"),
+        (
+            "{% if 'github' in services and services.github.name == 'github' %}{{ service_token }}{% endif %}",
+            "***",
+        ),
+        ("{% if input.user.pin is defined %}{{ input.user.pin }}{% endif %}", "***"),
         ("{{ input.name }}", "world"),
     ] {
         assert_eq!(variable(template), expected, "{template}");
     }
+}
+
+#[test]
+fn a_secret_is_never_compared_or_tested() {
+    for condition in [
+        "S == 'x'",
+        "'x' == S",
+        "S != 'x'",
+        "S < 'x'",
+        "'x' >= S",
+        "'a' < S < 'z'",
+        "S in ['x', 'y']",
+        "'x' in S",
+        "'x' in [S]",
+        "S not in ['x']",
+        "(S) == 'x'",
+        "not (S == 'x')",
+        "true and S == 'x'",
+        "S|string == 'x'",
+        "S ~ '' == 'x'",
+        "S == S",
+        "[S] == ['x']",
+        "{'a': S} == {'a': 'x'}",
+        "S is eq 'x'",
+        "S is equalto('x')",
+        "S is ne 'x'",
+        "S is lt 'x'",
+        "S is ge 'x'",
+        "S is sameas 'x'",
+        "S is in ['x']",
+        "'x' is in [S]",
+        "S is string",
+        "S is number",
+        "S is true",
+        "S is lower",
+        "S is startingwith 'x'",
+        "S is endingwith 'x'",
+        "[S] | select('eq', 'x') | list",
+        "['x'] | reject('equalto', S) | list",
+        "[{'a': S}] | selectattr('a', 'eq', 'x') | list",
+        "[S, 'x'] | sort",
+        "[S, 'x'] | max",
+        "[S, S] | unique | list",
+        "[{'a': S}, {'a': T}] | sort(attribute='a')",
+        "[{'a': S}, {'a': T}] | groupby('a')",
+    ] {
+        let (secret, other) = ("profile.secrets.password", "services['my-mail'].token");
+        let condition = condition.replace('T', other).replace('S', secret);
+        let loops = format!("{{% for x in ['x'] if {condition} %}}{{% endfor %}}");
+        let set = format!("{{% set x = {condition} %}}");
+        for template in [
+            format!("{{% if {condition} %}}a{{% else %}}b{{% endif %}}"),
+            format!("{{{{ 'a' if {condition} }}}}"),
+            set,
+            loops,
+        ] {
+            let refusals = show(with_variable(&template)).unwrap_err();
+            assert_eq!(refusals[0].path, ["spec", "program", "environment", "X"], "{template}");
+            assert!(!refusals[0].message.contains('\u{10FFF0}'), "{}", refusals[0].message);
+        }
+    }
+    for template in [
+        "{% set p = input.user.pin %}{% if p == '1234' %}{% endif %}",
+        "{% for p in [input.user.pin] %}{{ p == 1 }}{% endfor %}",
+        "{% macro m(p) %}{{ p == 1 }}{% endmacro %}{{ m(input.user.pin) }}",
+        "{% if input.user == {'pin': '1'} %}{% endif %}",
+        "{{ input['us' ~ 'er']['pin'] == '1' }}",
+        // It may be empty, which a template must not see.
+        "{% if input.user.pin %}{% endif %}",
+        "{{ 'a' if not input.user.pin }}",
+        "{{ input.user.pin or 'none' }}",
+        "{{ input.user.pin | default('none', true) }}",
+        "{{ input.user.pin is none }}",
+        "{{ service_token | pprint }}",
+    ] {
+        let message = refusal(with_variable(template));
+        assert!(
+            message.contains("compared or tested") || message.contains("unchanged"),
+            "{template}: {message}"
+        );
+    }
+    let message = refusal(with_variable("a\n{% if profile.secrets.password == 'x' %}{% endif %}"));
+    assert!(message.starts_with("line 2, column "), "{message}");
+    assert!(
+        message.contains("the secret profile.secrets.password must not be compared or tested"),
+        "{message}"
+    );
 }
 
 #[test]

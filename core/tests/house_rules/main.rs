@@ -145,6 +145,7 @@ const RINGS: [&[&str]; 3] = [
         "mutant",
         "name",
         "patch",
+        "percent",
         "policy",
         "profile",
         "proxy",

@@ -8,11 +8,12 @@ use std::{error::Error, net::IpAddr, sync::Arc, time::Duration};
 
 use callboard::{
     catalogue::CheckResult,
+    proxy::{UnusableProxy, client_url},
     secret::{Keyring, OpenError, Owner},
     store::catalogue::ingredients::StoredProxy,
 };
 use reqwest::{Client, Response, StatusCode, redirect};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{sync::Semaphore, time::Instant};
 use url::Url;
 
@@ -40,9 +41,9 @@ pub enum ProbeError {
     /// No HTTP client can be created for this proxy.
     #[error("no HTTP client can be created for this proxy")]
     Client(#[from] reqwest::Error),
-    /// The stored address is invalid.
-    #[error("the proxy's address is invalid")]
-    Address(#[from] url::ParseError),
+    /// No client can use the proxy.
+    #[error(transparent)]
+    Unusable(#[from] UnusableProxy),
 }
 
 impl ProxyProbe {
@@ -109,21 +110,18 @@ impl ProxyProbe {
     }
 }
 
-/// Returns the proxy's URL with its credentials.
-fn proxy_url(stored: &StoredProxy, keyring: &Keyring) -> Result<Url, ProbeError> {
-    let proxy = &stored.proxy;
-    let mut url = Url::parse(&format!("{}://{}", proxy.protocol.scheme(), proxy.address))?;
-    // `Url` percent-encodes every special character except `%`, and the client decodes all of it.
-    // The setters fail only for URLs without a host, and this one has a host.
-    if let Some(sealed) = &stored.credentials.username {
-        let username = keyring.open(Owner::ProxyUsername(proxy.id), sealed)?;
-        url.set_username(&username.expose_secret().replace('%', "%25")).ok();
-    }
-    if let Some(sealed) = &stored.credentials.password {
-        let password = keyring.open(Owner::ProxyPassword(proxy.id), sealed)?;
-        url.set_password(Some(&password.expose_secret().replace('%', "%25"))).ok();
-    }
-    Ok(url)
+/// Returns the proxy's URL with its credentials, as jobs use it.
+fn proxy_url(stored: &StoredProxy, keyring: &Keyring) -> Result<String, ProbeError> {
+    let (proxy, sealed) = (&stored.proxy, &stored.credentials);
+    let open = |owner: Owner<'_>, sealed: &Option<Vec<u8>>| {
+        sealed.as_ref().map(|sealed| keyring.open(owner, sealed)).transpose()
+    };
+    let username = open(Owner::ProxyUsername(proxy.id), &sealed.username)?;
+    let password = open(Owner::ProxyPassword(proxy.id), &sealed.password)?;
+    let text =
+        |secret: &Option<SecretString>| secret.as_ref().map(|secret| secret.expose_secret().to_owned());
+    let server = format!("{}://{}", proxy.protocol.scheme(), proxy.address);
+    Ok(client_url(&server, text(&username).as_deref(), text(&password).as_deref())?)
 }
 
 /// Returns the address that the request came from according to the target: its whole response, or
