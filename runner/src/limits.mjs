@@ -8,7 +8,7 @@
  */
 import { cut } from './bounds.mjs';
 
-const LIMIT_HEADER = /^(retry-after|(x-)?rate-?limit(-.+)?)$/;
+const LIMIT_HEADER = /^(.+-)?(retry-after|rate-?limit)(-.+)?$|^x-(app|user)-limit-|^x-shopify-shop-api-call-limit$|^sforce-limit-info$/;
 /**
  * Reports per service and second. Of those beyond it, only the newest is sent, when the second is
  * over. Refusals are always sent.

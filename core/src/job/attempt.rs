@@ -4,7 +4,7 @@ use crate::{
     duration::IsoDuration,
     ids::{CommandId, ProfileId, ServiceId},
 };
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +74,9 @@ pub struct Failure {
     pub message: String,
     /// Whether another attempt may succeed.
     pub is_retryable: bool,
+    /// How long the other side asked to wait before another attempt. Not stored.
+    #[serde(skip)]
+    pub retry_after: Option<Duration>,
 }
 
 /// A failure's stable name. Commands may report their own (`SCRIPT_ERROR`), so the set is open.
@@ -144,7 +147,14 @@ impl Failure {
             message.truncate(end);
             message.push('…');
         }
-        Self { code, message, is_retryable }
+        Self { code, message, is_retryable, retry_after: None }
+    }
+
+    /// The same failure of a server that asked to wait.
+    #[must_use]
+    pub const fn after(mut self, wait: Option<Duration>) -> Self {
+        self.retry_after = wait;
+        self
     }
 
     /// The work was done, so it is not done again, but its result cannot be kept. `why` is the end

@@ -7,6 +7,7 @@ use std::{borrow::Cow, collections::BTreeSet, fmt, ops::Range};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
 
 use super::{MASK, encodings};
 
@@ -57,6 +58,44 @@ impl Redactor {
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let found = self.find(text.as_bytes());
         if found.is_empty() { Cow::Borrowed(text) } else { Cow::Owned(masked(text.as_bytes(), &found)) }
+    }
+
+    /// Returns the first `end` bytes of the text with every secret masked, also one that goes
+    /// beyond them. `end` moves back to the beginning of a character.
+    pub fn redact_up_to(&self, text: &str, end: usize) -> String {
+        let end = text.floor_char_boundary(end);
+        let mut found = self.find(text.as_bytes());
+        found.retain(|range| range.start < end);
+        let end = found.last().map_or(end, |last| end.max(last.end));
+        masked(&text.as_bytes()[..end], &found)
+    }
+
+    /// Redacts every string of a value, and every number whose digits are a secret. Replaces NUL,
+    /// which Postgres refuses.
+    pub fn redact_value(&self, value: Value) -> Value {
+        let text = |text: &str| self.redact(text).replace('\0', "\u{fffd}");
+        match value {
+            Value::String(string) => Value::String(text(&string)),
+            Value::Array(items) => items.into_iter().map(|item| self.redact_value(item)).collect(),
+            Value::Object(fields) => {
+                let fields = fields.into_iter().map(|(name, field)| (text(&name), self.redact_value(field)));
+                Value::Object(fields.collect())
+            }
+            Value::Number(number) => {
+                let digits = number.to_string();
+                match self.redact(&digits) {
+                    masked if masked != digits => Value::String(masked.into_owned()),
+                    _ => Value::Number(number),
+                }
+            }
+            Value::Null | Value::Bool(_) => value,
+        }
+    }
+
+    /// Length of the longest spelling that is searched for, in bytes. A text that was cut may end
+    /// with so much of a secret.
+    pub fn spelling_bytes_max(&self) -> usize {
+        self.search.as_ref().map_or(0, AhoCorasick::max_pattern_len)
     }
 
     /// Returns where secrets are, in order. Ranges that overlap or touch are merged.
@@ -122,6 +161,7 @@ mod tests {
         engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
     };
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
 
@@ -159,6 +199,28 @@ mod tests {
         let encoded = STANDARD.encode(format!("xx{long}xx"));
         let shown = redactor.redact(&encoded);
         assert!(shown.len() < 16, "{shown}");
+    }
+
+    #[test]
+    fn a_secret_across_a_cut_is_masked() {
+        let redactor = redactor(&["0123456789"]);
+        let text = "ab0123456789cd€";
+        for (end, expected) in [
+            (0, ""),
+            (2, "ab"),
+            (3, "ab***"),
+            (11, "ab***"),
+            (12, "ab***"),
+            (13, "ab***c"),
+            (15, "ab***cd"),
+            (99, "ab***cd€"),
+        ] {
+            assert_eq!(redactor.redact_up_to(text, end), expected, "{end}");
+        }
+        assert_eq!(
+            redactor.redact_value(json!({"0123456789": ["x\0", 123_456, null]})),
+            json!({"***": ["x\u{fffd}", 123_456, null]})
+        );
     }
 
     #[test]

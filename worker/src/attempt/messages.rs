@@ -55,7 +55,13 @@ pub(super) enum Message {
     /// The job's result.
     Result { value: Value },
     /// Why the job failed.
-    Failure { code: String, message: String, retryable: bool },
+    Failure {
+        code: String,
+        message: String,
+        retryable: bool,
+        #[serde(rename = "retryAfterMs", default)]
+        retry_after_ms: Option<u64>,
+    },
     /// An event of a newer version.
     #[serde(other)]
     Unknown,

@@ -3,7 +3,7 @@
 //! There is one task per pipe, which ends with the pipe. Everything is redacted here, before it is
 //! stored anywhere.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use callboard::{
     bounds::PROGRESS_CHARS_MAX,
@@ -199,33 +199,12 @@ async fn handle(
             let response = ReportedResponse { service, status, headers, body, at: clock::now() };
             drop(notices.send(Notice::Limits(response)).await);
         }
-        Message::Result { value } => reported.tell(Ok(redact_value(value, redactor))),
-        Message::Failure { code, message, retryable } => {
-            reported.tell(Err(Failure::new(FailureCode::reported(&code), redact(&message), retryable)));
+        Message::Result { value } => reported.tell(Ok(redactor.redact_value(value))),
+        Message::Failure { code, message, retryable, retry_after_ms } => {
+            let failure = Failure::new(FailureCode::reported(&code), redact(&message), retryable);
+            reported.tell(Err(failure.after(retry_after_ms.map(Duration::from_millis))));
         }
         Message::Unknown => {}
-    }
-}
-
-/// Redacts every string of a value, and every number whose digits are a secret.
-fn redact_value(value: Value, redactor: &Redactor) -> Value {
-    match value {
-        Value::String(text) => Value::String(redactor.redact(&text).into_owned()),
-        Value::Array(items) => items.into_iter().map(|item| redact_value(item, redactor)).collect(),
-        Value::Object(fields) => {
-            let fields = fields
-                .into_iter()
-                .map(|(key, value)| (redactor.redact(&key).into_owned(), redact_value(value, redactor)));
-            Value::Object(fields.collect())
-        }
-        Value::Number(number) => {
-            let text = number.to_string();
-            match redactor.redact(&text) {
-                masked if masked != text => Value::String(masked.into_owned()),
-                _ => Value::Number(number),
-            }
-        }
-        Value::Null | Value::Bool(_) => value,
     }
 }
 

@@ -83,8 +83,14 @@ fn limit_headers(headers: &HeaderMap) -> BTreeMap<String, String> {
         String::from_utf8_lossy(value.as_bytes()).chars().take(VALUE_CHARS_MAX).collect::<String>()
     };
     let found = headers.iter().filter(|(name, _)| is_limit_header(name.as_str()));
-    let mut found: BTreeMap<String, String> =
-        found.take(HEADERS_MAX).map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+    let mut all: BTreeMap<String, String> = BTreeMap::new();
+    for (name, value) in found.take(HEADERS_MAX) {
+        // A repeated header is one list.
+        all.entry(name.as_str().to_owned())
+            .and_modify(|list| *list = format!("{list}, {}", text(value)))
+            .or_insert_with(|| text(value));
+    }
+    let mut found = all;
     if !found.is_empty()
         && let Some(date) = headers.get("date")
     {

@@ -1,5 +1,6 @@
-//! Families of limit headers: `x-ratelimit-*` with and without a suffix, `ratelimit-*`, and
-//! `RateLimit` of the later drafts.
+//! Families of limit headers: a header for each field (`x-ratelimit-remaining-tokens`,
+//! `anthropic-ratelimit-tokens-remaining`), one header for all (`32/40`), and `RateLimit` of the
+//! later drafts.
 
 use sfv::{BareItem, Dictionary, Item, List, ListEntry, Parameters, Parser};
 
@@ -13,6 +14,7 @@ const NAME_CHARS_MAX: usize = 64;
 pub(super) fn limits(answer: &ServiceResponse<'_>) -> Vec<Observed> {
     let mut found = Found::default();
     by_field(answer, &mut found);
+    in_one(answer, &mut found);
     structured(answer, &mut found);
     found.0.retain(Observed::says_something);
     found.0.truncate(OBSERVED_MAX);
@@ -46,11 +48,20 @@ impl Found {
 
 /// Reads families with one header for each of limit, remaining and reset.
 fn by_field(answer: &ServiceResponse<'_>, found: &mut Found) {
-    let resource = answer.header("x-ratelimit-resource").filter(|name| !name.is_empty());
+    // GitHub names the resource, Discord the bucket.
+    let resource = ["x-ratelimit-resource", "x-ratelimit-bucket"]
+        .into_iter()
+        .find_map(|name| answer.header(name).filter(|name| !name.is_empty()));
     for (header, value) in answer.headers {
-        let Some((field, suffix)) = field_of(header) else { continue };
-        let name = suffix.or(resource).unwrap_or(DEFAULT);
+        let Some((field, named)) = field_of(header) else { continue };
+        let name = named.or(resource).unwrap_or(DEFAULT);
         match field {
+            "remaining" if named == Some("resource") => by_resource(value, found),
+            "reset-after" => {
+                if let Some(resets_at) = values::retry_after(value, answer) {
+                    found.named(name).resets_at = Some(resets_at);
+                }
+            }
             "limit" => {
                 if let Some(limit) = values::count(value).filter(|limit| *limit > 0) {
                     found.named(name).limit = Some(limit);
@@ -70,15 +81,67 @@ fn by_field(answer: &ServiceResponse<'_>, found: &mut Found) {
     }
 }
 
-/// Splits a header into its field and the limit's name: `x-ratelimit-reset-tokens` is the reset of
-/// `tokens`.
+/// The fields of the families, the longer of two that begin alike first.
+const FIELDS: [&str; 4] = ["limit", "remaining", "reset-after", "reset"];
+
+/// Splits a header into its field and the limit's name, in either order: `x-ratelimit-reset-tokens`
+/// and `anthropic-ratelimit-tokens-reset` are the reset of `tokens`.
 fn field_of(header: &str) -> Option<(&str, Option<&str>)> {
-    let rest = ["x-ratelimit-", "x-rate-limit-", "ratelimit-"]
-        .into_iter()
-        .find_map(|prefix| header.strip_prefix(prefix))?;
-    let (field, suffix) = rest.split_once('-').map_or((rest, None), |(field, name)| (field, Some(name)));
-    let is_known = ["limit", "remaining", "reset"].contains(&field);
-    is_known.then_some((field, suffix.filter(|suffix| !suffix.is_empty())))
+    if matches!(header, "x-rate-limit" | "x-ratelimit") {
+        return Some(("limit", None));
+    }
+    let rest = after_family(header)?;
+    FIELDS.iter().find_map(|field| {
+        if rest == *field {
+            return Some((*field, None));
+        }
+        let first = rest.strip_prefix(field).and_then(|rest| rest.strip_prefix('-'));
+        let last = || rest.strip_suffix(field).and_then(|rest| rest.strip_suffix('-'));
+        let name = first.or_else(last).filter(|name| !name.is_empty())?;
+        Some((*field, Some(name)))
+    })
+}
+
+/// What follows the family's name, whoever's prefix is before it: `x-`, `anthropic-`, `x-ms-`.
+fn after_family(header: &str) -> Option<&str> {
+    // X counts an app's and a user's day.
+    if let Some(rest) =
+        ["x-app-limit-", "x-user-limit-"].iter().find_map(|prefix| header.strip_prefix(prefix))
+    {
+        return Some(rest);
+    }
+    ["ratelimit-", "rate-limit-"].into_iter().find_map(|family| {
+        let start = header.find(family)?;
+        let is_whole = start == 0 || header[..start].ends_with('-');
+        is_whole.then(|| &header[start + family.len()..])
+    })
+}
+
+/// Azure's `x-ms-ratelimit-remaining-resource: Microsoft.Compute/HighCostGet;107,...`.
+fn by_resource(value: &str, found: &mut Found) {
+    for (name, remaining) in value.split(',').filter_map(|entry| entry.rsplit_once(';')) {
+        if let Some(remaining) = values::count(remaining) {
+            found.named(name.trim()).remaining = Some(remaining);
+        }
+    }
+}
+
+/// Reads headers that tell what is used of the whole: Shopify's `32/40`, Salesforce's
+/// `api-usage=18/5000`.
+fn in_one(answer: &ServiceResponse<'_>, found: &mut Found) {
+    for header in ["x-shopify-shop-api-call-limit", "sforce-limit-info"] {
+        for entry in answer.header(header).unwrap_or_default().split(',') {
+            let (name, part) = entry.split_once('=').unwrap_or((DEFAULT, entry));
+            let Some((used, limit)) = part.split_once('/') else { continue };
+            let Some((used, limit)) =
+                values::count(used).zip(values::count(limit)).filter(|(_, limit)| *limit > 0)
+            else {
+                continue;
+            };
+            let observed = found.named(name.trim());
+            (observed.limit, observed.remaining) = (Some(limit), Some((limit - used).max(0)));
+        }
+    }
 }
 
 /// Reads `RateLimit` and `RateLimit-Policy`: a dictionary in draft 7, lists since draft 8.

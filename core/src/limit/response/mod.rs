@@ -1,9 +1,9 @@
 //! What a service's response says about its limits: what is left, when it resets, and whether the
 //! service refused. Pure.
 //!
-//! Reads the headers of GitHub, OpenAI and similar services, `Retry-After`, and `RateLimit` in its
-//! three drafts. Impossible values (a limit of 0, a reset in the past century) are ignored, never
-//! guessed. No header or body may be kept.
+//! Reads the headers of GitHub, OpenAI, Anthropic, Azure, Discord and similar services,
+//! `Retry-After`, and `RateLimit` in its three drafts. Impossible values (a limit of 0, a reset in
+//! the past century) are ignored, never guessed. No header or body may be kept.
 
 mod families;
 mod quota;
@@ -25,11 +25,27 @@ const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins
 pub const BODY_CHARS_MAX: usize = 4096;
 
 /// Whether a header with this lower-case name can describe limits: `retry-after`, `ratelimit`,
-/// `x-ratelimit-*` and their variants.
+/// `x-ratelimit-*` and their variants, with any prefix.
 pub fn is_limit_header(name: &str) -> bool {
-    let name = name.strip_prefix("x-").unwrap_or(name);
-    let rest = name.strip_prefix("ratelimit").or_else(|| name.strip_prefix("rate-limit"));
-    name == "retry-after" || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    let has = |family: &str| {
+        name.match_indices(family).any(|(start, _)| {
+            let rest = &name[start + family.len()..];
+            (start == 0 || name[..start].ends_with('-')) && (rest.is_empty() || rest.starts_with('-'))
+        })
+    };
+    let others = ["x-app-limit-", "x-user-limit-", "x-shopify-shop-api-call-limit", "sforce-limit-info"];
+    ["ratelimit", "rate-limit", "retry-after"].into_iter().any(has)
+        || others.iter().any(|other| name.starts_with(other))
+}
+
+/// How long the server asks to wait before the request is made again, whatever the status: by a
+/// refusal, or by `Retry-After` or a variant. `None` if it does not ask.
+pub fn wait(answer: &ServiceResponse<'_>) -> Option<Duration> {
+    let until = match answer.observe().and_then(|observation| observation.closed) {
+        Some(Closed::Until(until)) => Some(until),
+        Some(Closed::AtLeast(_) | Closed::Suspended { .. }) | None => answer.retry_after(),
+    };
+    (until? - answer.at).to_std().ok()
 }
 
 /// Whether a response with this status may be a refusal because of a limit, whatever its headers.
@@ -118,11 +134,22 @@ impl ServiceResponse<'_> {
         self.header("date").and_then(values::http_date).unwrap_or(self.at)
     }
 
+    /// The time of `Retry-After` or a variant: OpenAI's `retry-after-ms`, Azure's
+    /// `x-ms-retry-after-ms`, `x-ratelimit-retry-after`. Milliseconds are more exact.
+    fn retry_after(&self) -> Option<Time> {
+        let ending = |endings: &[&str], parse: fn(&str, &Self) -> Option<Time>| {
+            let named = self.headers.iter().filter(|(name, _)| endings.iter().any(|end| name.ends_with(end)));
+            named.filter_map(|(_, value)| parse(value.trim(), self)).max()
+        };
+        ending(&["retry-after-ms", "retry-after-milliseconds"], values::milliseconds_after)
+            .or_else(|| ending(&["retry-after", "retry-after-seconds"], values::retry_after))
+    }
+
     fn closed(&self, limits: &[Observed]) -> Option<Closed> {
         if let Some(reason) = quota::used_up(self.status, self.body) {
             return Some(Closed::Suspended { reason });
         }
-        let retry_after = self.header("retry-after").and_then(|value| values::retry_after(value, self));
+        let retry_after = self.retry_after();
         let is_used_up = |limit: &&Observed| limit.remaining == Some(0);
         let is_secondary = quota::is_secondary(self.body);
         let is_refused = match self.status {

@@ -1,6 +1,7 @@
 //! What only a refusal's body says: an exhausted quota, a secondary limit, or when to try again.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{ServiceResponse, values};
 use crate::clock::Time;
@@ -52,10 +53,38 @@ pub(super) fn is_secondary(body: Option<&str>) -> bool {
     body.is_some_and(|body| body.contains("secondary rate limit") || body.contains("abuse detection"))
 }
 
-/// The time of `Please try again in 41.724s`.
+/// When to try again, as only the body tells.
 pub(super) fn try_again(answer: &ServiceResponse<'_>) -> Option<Time> {
-    let message = error_of(answer.body)?.message?;
-    let (_, rest) = message.split_once("try again in ")?;
-    let word = rest.split_whitespace().next()?.trim_end_matches(['.', ',']);
-    values::ahead(values::go_duration(word)?, answer)
+    in_field(answer).or_else(|| in_message(&error_of(answer.body)?.message?, answer))
+}
+
+/// OpenAI's `Please try again in 41.724s`, and Azure's `Please retry after 6 seconds`.
+fn in_message(message: &str, answer: &ServiceResponse<'_>) -> Option<Time> {
+    let word =
+        |rest: &str| rest.split_whitespace().next().map(|word| word.trim_end_matches(['.', ',']).to_owned());
+    if let Some((_, rest)) = message.split_once("try again in ") {
+        return values::ahead(values::go_duration(&word(rest)?)?, answer);
+    }
+    let (_, rest) = message.split_once("etry after ")?;
+    if !rest.contains("second") {
+        return None;
+    }
+    values::seconds_after(word(rest)?.parse().ok()?, answer)
+}
+
+/// Discord's `retry_after` in seconds, Telegram's below `parameters`, and Google's `retryDelay`
+/// below `error.details`.
+fn in_field(answer: &ServiceResponse<'_>) -> Option<Time> {
+    let body: Value = serde_json::from_str(answer.body?).ok()?;
+    let places = [
+        body.get("retry_after"),
+        body.pointer("/parameters/retry_after"),
+        body.pointer("/error/retry_after"),
+    ];
+    if let Some(seconds) = places.into_iter().flatten().find_map(Value::as_f64) {
+        return values::seconds_after(seconds, answer);
+    }
+    let mut details = body.pointer("/error/details")?.as_array()?.iter();
+    let delay = details.find_map(|detail| detail.get("retryDelay")?.as_str())?;
+    values::ahead(values::go_duration(delay)?, answer)
 }

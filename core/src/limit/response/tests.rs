@@ -70,6 +70,74 @@ fn a_header_for_each_field() {
 }
 
 #[test]
+fn families_with_names_of_their_own() {
+    let anthropic = "anthropic-ratelimit-requests-limit: 1000
+        anthropic-ratelimit-requests-remaining: 999
+        anthropic-ratelimit-requests-reset: 2027-01-15T08:00:20Z
+        anthropic-ratelimit-input-tokens-limit: 80000
+        anthropic-ratelimit-input-tokens-remaining: 79000
+        anthropic-ratelimit-input-tokens-reset: 2027-01-15T08:01:00Z";
+    let (requests, tokens) =
+        (limit("requests", 1000, 999, 20_000), limit("input-tokens", 80_000, 79_000, 60_000));
+    expect_limits("Anthropic: the name before the field", anthropic, &[requests, tokens]);
+    let discord = "x-ratelimit-limit: 5
+        x-ratelimit-remaining: 0
+        x-ratelimit-reset: 1800000002.123
+        x-ratelimit-reset-after: 2.5
+        x-ratelimit-bucket: abcd1234";
+    expect_limits("Discord: a bucket, and seconds from now", discord, &[limit("abcd1234", 5, 0, 2_500)]);
+    let linear = "x-ratelimit-complexity-limit: 250000
+        x-ratelimit-complexity-remaining: 249999
+        x-ratelimit-complexity-reset: 1800000030000";
+    expect_limits(
+        "Linear: milliseconds since 1970",
+        linear,
+        &[limit("complexity", 250_000, 249_999, 30_000)],
+    );
+    let x = "x-app-limit-24hour-limit: 50\nx-app-limit-24hour-remaining: 49\nx-app-limit-24hour-reset: 1800000060";
+    expect_limits("X: an app's day", x, &[limit("24hour", 50, 49, 60_000)]);
+    let atlassian = "x-ratelimit-limit: 9\nx-ratelimit-remaining: 1\nx-ratelimit-reset: 2027-01-15T08:02Z";
+    expect_limits("Atlassian: a time without seconds", atlassian, &[limit("default", 9, 1, 120_000)]);
+    let bare = |name: &str, limit, remaining| Observed {
+        name: name.into(),
+        limit,
+        remaining: Some(remaining),
+        resets_at: None,
+    };
+    let azure = "x-ms-ratelimit-remaining-subscription-reads: 11999
+        x-ms-ratelimit-remaining-resource: Microsoft.Compute/HighCostGet3Min;107,Microsoft.Compute/Get30Min;551";
+    let expected = [
+        bare("subscription-reads", None, 11_999),
+        bare("Microsoft.Compute/HighCostGet3Min", None, 107),
+        bare("Microsoft.Compute/Get30Min", None, 551),
+    ];
+    expect_limits("Azure: what remains", azure, &expected);
+    expect_limits(
+        "Shopify: used of all",
+        "x-shopify-shop-api-call-limit: 32/40",
+        &[bare("default", Some(40), 8)],
+    );
+    expect_limits(
+        "Salesforce",
+        "sforce-limit-info: api-usage=18/5000",
+        &[bare("api-usage", Some(5000), 4982)],
+    );
+    expect_limits(
+        "Zendesk",
+        "x-rate-limit: 700\nx-rate-limit-remaining: 699",
+        &[bare("default", Some(700), 699)],
+    );
+    for name in
+        ["retry-after", "retry-after-ms", "x-ms-retry-after-ms", "ratelimit", "x-ratelimit-retry-after"]
+    {
+        assert!(is_limit_header(name), "{name}");
+    }
+    for name in ["etag", "x-pirate-limits", "x-shopify-stage", "x-retry-afterwards"] {
+        assert!(!is_limit_header(name), "{name}");
+    }
+}
+
+#[test]
 fn the_three_drafts_of_rate_limit() {
     let draft_6 = "ratelimit-limit: 100, 100;w=60, 1000;w=3600
         ratelimit-remaining: 50
@@ -123,7 +191,11 @@ fn a_refusal_says_how_long_it_lasts() {
     let used_up = [("x-ratelimit-limit", "60"), ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "90")];
     let secondary = r#"{"message": "You have exceeded a secondary rate limit."}"#;
     let later = r#"{"error": {"code": "rate_limit_exceeded", "message": "Limit 3. Please try again in 41.724s. Visit"}}"#;
-    let cases: [Refusal<'_>; 19] = [
+    let (discord, telegram) =
+        (r#"{"retry_after": 64.5, "global": false}"#, r#"{"parameters": {"retry_after": 35}}"#);
+    let google = r#"{"error": {"code": 429, "details": [{"@type": "x"}, {"retryDelay": "34s"}]}}"#;
+    let azure = r#"{"error": {"code": "429", "message": "Please retry after 6 seconds."}}"#;
+    let cases: [Refusal<'_>; 27] = [
         (429, &[("retry-after", "7")], None, Some(until(7_000))),
         (429, &[("retry-after", "0.5")], None, Some(until(500))),
         (429, &[("retry-after", "Fri, 15 Jan 2027 08:00:09 GMT")], None, Some(until(9_000))),
@@ -149,6 +221,16 @@ fn a_refusal_says_how_long_it_lasts() {
         (403, &[("x-ratelimit-remaining", "14")], Some(r#"{"message": "Not yours."}"#), None),
         // OpenAI's message, unless a header is exact.
         (429, &[], Some(later), Some(until(41_724))),
+        // Milliseconds are more exact.
+        (429, &[("retry-after-ms", "1250"), ("retry-after", "2")], None, Some(until(1_250))),
+        (429, &[("x-ms-retry-after-ms", "300")], None, Some(until(300))),
+        (429, &[("x-rate-limit-retry-after-seconds", "3")], None, Some(until(3_000))),
+        (429, &[("retry-after-ms", "soon"), ("retry-after", "2")], None, Some(until(2_000))),
+        // Only the body tells.
+        (429, &[], Some(discord), Some(until(64_500))),
+        (429, &[], Some(telegram), Some(until(35_000))),
+        (429, &[], Some(google), Some(until(34_000))),
+        (429, &[], Some(azure), Some(until(6_000))),
         (503, &[("retry-after", "30")], None, Some(until(30_000))),
         (503, &[], None, None),
     ];
@@ -157,6 +239,21 @@ fn a_refusal_says_how_long_it_lasts() {
         assert_eq!(found, expected, "{status} {headers:?} {body:?}");
     }
     assert_eq!(observe(200, &used_up, None).unwrap().closed, None, "it answered");
+}
+
+#[test]
+fn a_wait_is_read_without_a_service() {
+    for (status, name, value, expected) in [
+        (500, "retry-after", "7", Some(7_000)),
+        (502, "retry-after-ms", "1500", Some(1_500)),
+        (503, "retry-after", "Fri, 15 Jan 2027 08:00:09 GMT", Some(9_000)),
+        (429, "etag", "7", None),
+        (429, "retry-after", "Fri, 15 Jan 2027 07:00:09 GMT", None),
+    ] {
+        let headers = [(name.to_owned(), value.to_owned())];
+        let answer = ServiceResponse { status, headers: &headers, body: None, at: now() };
+        assert_eq!(wait(&answer), expected.map(Duration::from_millis), "{status} {name}");
+    }
 }
 
 #[test]

@@ -19,7 +19,18 @@ pub(super) fn retry_after(text: &str, answer: &ServiceResponse<'_>) -> Option<Ti
     }
 }
 
-/// When a window ends: seconds or milliseconds since 1970, seconds from now, `6m0s`, or RFC 3339.
+/// Milliseconds from now.
+pub(super) fn milliseconds_after(text: &str, answer: &ServiceResponse<'_>) -> Option<Time> {
+    ahead(Duration::try_from_secs_f64(number(text)? / 1000.0).ok()?, answer)
+}
+
+/// Seconds from now, as a number of JSON.
+pub(super) fn seconds_after(seconds: f64, answer: &ServiceResponse<'_>) -> Option<Time> {
+    ahead(Duration::try_from_secs_f64(seconds).ok()?, answer)
+}
+
+/// When a window ends: seconds or milliseconds since 1970, seconds from now, `6m0s`, RFC 3339 (also
+/// without seconds, as Atlassian writes it), or a date of HTTP.
 pub(super) fn reset(text: &str, answer: &ServiceResponse<'_>) -> Option<Time> {
     if let Some(number) = number(text) {
         return match number {
@@ -34,8 +45,15 @@ pub(super) fn reset(text: &str, answer: &ServiceResponse<'_>) -> Option<Time> {
     }
     match go_duration(text) {
         Some(wait) => ahead(wait, answer),
-        None => ahead_of(chrono::DateTime::parse_from_rfc3339(text).ok()?.to_utc(), answer),
+        None => ahead_of(date(text)?, answer),
     }
+}
+
+fn date(text: &str) -> Option<Time> {
+    let full = chrono::DateTime::parse_from_rfc3339(text).ok().map(|date| date.to_utc());
+    let short =
+        || chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%MZ").ok().map(|date| date.and_utc());
+    full.or_else(short).or_else(|| http_date(text))
 }
 
 /// `1h2m3s`, `7.66s`, `120ms`.

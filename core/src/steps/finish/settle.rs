@@ -134,7 +134,7 @@ fn decide(row: LiveJob, mut settlement: Settlement, now: Time) -> Option<(Change
         settlement.attempt = attempt;
     }
     let counted = row.counted as u32 + u32::from(settlement.outcome.counts());
-    let backoff: Duration = settlement.policy.backoff.delay(counted, settlement.jitter);
+    let backoff = backoff(&settlement.outcome, &settlement.policy, counted, settlement.jitter);
     let facts = row.facts();
     let failure = failure_of(&settlement.outcome, &settlement.policy);
     let outcome = settlement.outcome.as_str();
@@ -158,6 +158,21 @@ fn decide(row: LiveJob, mut settlement: Settlement, now: Time) -> Option<(Change
     Some((Change { before: row, applied, started: None, is_dispatched: false }, finish))
 }
 
+/// The wait before another attempt: the policy's, or longer if the other side asked for it, because
+/// it would refuse an earlier one.
+fn backoff(outcome: &Outcome, policy: &Policy, counted: u32, jitter: f64) -> Duration {
+    let asked = match outcome {
+        Outcome::Failed(failure) => failure.retry_after.unwrap_or_default(),
+        Outcome::Succeeded { .. }
+        | Outcome::TimedOut
+        | Outcome::Cancelled
+        | Outcome::Lost
+        | Outcome::Released { .. }
+        | Outcome::Throttled { .. } => Duration::ZERO,
+    };
+    policy.backoff.delay(counted, jitter).max(asked)
+}
+
 /// Why the attempt failed, as stored with it.
 fn failure_of(outcome: &Outcome, policy: &Policy) -> Option<Failure> {
     match outcome {
@@ -168,5 +183,23 @@ fn failure_of(outcome: &Outcome, policy: &Policy) -> Option<Failure> {
         | Outcome::Lost
         | Outcome::Released { .. }
         | Outcome::Throttled { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_asks_to_wait_delays_the_next_attempt() {
+        let policy = Policy::default();
+        let failed = |wait: Option<u64>| {
+            let failure = Failure::new(FailureCode::HTTP_STATUS, "Status 503", true);
+            backoff(&Outcome::Failed(failure.after(wait.map(Duration::from_secs))), &policy, 1, 0.5)
+        };
+        let own = policy.backoff.delay(1, 0.5);
+        assert_eq!((failed(None), failed(Some(0))), (own, own));
+        assert_eq!(failed(Some(3600)), Duration::from_hours(1));
+        assert_eq!(backoff(&Outcome::TimedOut, &policy, 1, 0.5), own);
     }
 }
