@@ -8,7 +8,7 @@ const ALL: &str = "id name description kind inputSchema queue version createdAt 
     profile { name } proxy { name } services { name }
     policy { maxAttempts backoff { strategy initial max jitter } timeout grace expiresAfter }
     spec { __typename ... on PlaywrightSpec { script viewport trace video screenshot headless }
-        ... on HttpSpec { method url headers body expectStatus }
+        ... on HttpSpec { method url headers body expectStatus redirects }
         ... on ProgramSpec { program arguments environment stdin } }";
 
 /// Creates a command with this spec and returns the stored spec.
@@ -85,15 +85,20 @@ async fn every_kind_takes_its_defaults() {
     );
     let http = json!({
         "__typename": "HttpSpec", "method": "GET", "url": "https://a.test", "headers": {}, "body": null,
-        "expectStatus": [],
+        "expectStatus": [], "redirects": "FOLLOW",
     });
     assert_eq!(created["spec"], http);
     let nulls = json!({
         "http": {
             "url": "https://a.test", "method": null, "headers": null, "body": null, "expectStatus": null,
+            "redirects": null,
         },
     });
     assert_eq!(spec_of(&api, "nulls", nulls).await, http);
+    for redirects in ["FOLLOW", "SAME_ORIGIN", "NONE"] {
+        let spec = json!({ "http": { "url": "https://a.test", "redirects": redirects } });
+        assert_eq!(spec_of(&api, redirects, spec).await["redirects"], redirects);
+    }
     assert_eq!(
         spec_of(&api, "p", json!({ "playwright": { "script": "export default () => {}" } })).await,
         json!({

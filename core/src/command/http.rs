@@ -14,9 +14,9 @@ use super::{AllowList, BODY_BYTES_MAX, CommandKind, invalid, text_fault, too_man
 use crate::{
     command_kind::Kind,
     compose::{
-        ComposedHttp, ComposedParts, Ingredients, OutputProtocol, Place, ProcessPlan, Program, RevealError,
-        Run, SecretRef, SecretValues, Task, TemplateAt, Text, URL_BYTES_MAX, WorkerPaths, has_template,
-        refused,
+        ComposedHttp, ComposedParts, Ingredients, OutputProtocol, Piece, Place, ProcessPlan, Program,
+        RevealError, Run, SecretRef, SecretValues, ServiceFacts, Task, TemplateAt, Text, URL_BYTES_MAX,
+        WorkerPaths, has_template, literal_has, refused,
     },
     refusal::{Refusal, RefusalCode},
 };
@@ -29,6 +29,9 @@ pub const HEADERS_MAX: usize = 100;
 const HEADER_BYTES_MAX: usize = 8 * 1024;
 /// Most statuses that count as success.
 pub const STATUSES_MAX: usize = 100;
+/// Headers that go along when a redirect leads to another origin, unless a secret is in them. They
+/// say what the client understands. Every other header may be meant for the first server alone.
+const HARMLESS_HEADERS: [&str; 4] = ["accept", "accept-encoding", "accept-language", "user-agent"];
 /// Headers that the client derives from the request. Another value would break the framing.
 const FRAMING_HEADERS: [&str; 3] = ["content-length", "transfer-encoding", "connection"];
 
@@ -51,6 +54,38 @@ pub struct HttpSpec {
     /// Statuses that count as success, each 100 to 599. Empty means 200 to 299.
     #[serde(default)]
     pub expect_status: Vec<u16>,
+    /// What a redirect does.
+    #[serde(default)]
+    pub redirects: Redirects,
+}
+
+/// What a redirect (301, 302, 303, 307 or 308 with a `Location`) does.
+///
+/// An origin is a scheme, a host and a port. Whatever is chosen, only [`HARMLESS_HEADERS`] cross to
+/// another one: no other header, no cookie and no body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Redirects {
+    /// It is followed, to any origin. The default, because `http` to `https` and downloads from
+    /// another host are everyday redirects, and nothing secret goes along. A redirect that would
+    /// carry the body to another origin is not followed.
+    #[default]
+    Follow,
+    /// It is followed within the origin. One to another origin is the response.
+    SameOrigin,
+    /// It is the response.
+    None,
+}
+
+impl Redirects {
+    /// As stored, and as the HTTP client reads it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Follow => "FOLLOW",
+            Self::SameOrigin => "SAME_ORIGIN",
+            Self::None => "NONE",
+        }
+    }
 }
 
 fn method_default() -> String {
@@ -65,8 +100,9 @@ pub struct HttpBuilder(HttpSpec);
 impl HttpSpec {
     /// A GET of this URL that expects a status from 200 to 299.
     pub fn builder(url: impl Into<String>) -> HttpBuilder {
-        let (headers, body, expect_status) = (BTreeMap::new(), None, Vec::new());
-        HttpBuilder(Self { method: method_default(), url: url.into(), headers, body, expect_status })
+        let (headers, expect_status) = (BTreeMap::new(), Vec::new());
+        let (method, redirects) = (method_default(), Redirects::default());
+        HttpBuilder(Self { method, url: url.into(), headers, body: None, expect_status, redirects })
     }
 }
 
@@ -92,6 +128,12 @@ impl HttpBuilder {
     /// Adds a status that counts as success.
     pub fn expect_status(mut self, status: u16) -> Self {
         self.0.expect_status.push(status);
+        self
+    }
+
+    /// Sets what a redirect does.
+    pub fn redirects(mut self, redirects: Redirects) -> Self {
+        self.0.redirects = redirects;
         self
     }
 
@@ -148,7 +190,7 @@ impl CommandKind for HttpSpec {
         ingredients: &'a Ingredients<'a>,
     ) -> Result<Box<dyn Task + 'a>, Vec<Refusal>> {
         let mut texts = texts.into_iter();
-        let url = texts.next().unwrap_or_default();
+        let url = joined(texts.next().unwrap_or_default(), ingredients.services);
         let headers = self.headers.keys().map(String::as_str).zip(texts.by_ref()).collect();
         let body = self.body.as_ref().and(texts.next());
         if let Some(fault) = url_fault(&url.masked()) {
@@ -175,12 +217,34 @@ fn check_headers(headers: &BTreeMap<String, String>) -> Vec<Refusal> {
         }
         seen.push(lower);
         refusals.extend(text_fault(&path, value, HEADER_BYTES_MAX));
+        if literal_has(value, |c| c != '\0' && Place::HttpHeader.forbids(c)) {
+            let what = Place::HttpHeader.forbidden();
+            refusals.push(invalid(&path, format!("a header must not contain {what}")));
+        }
     }
     refusals
 }
 
+/// The URL with one slash where a service's base URL, which ends in a slash if it has no path,
+/// meets a path that begins with one: `{{ services.s.base_url }}/users`.
+fn joined(url: Text, services: &[ServiceFacts<'_>]) -> Text {
+    let [Piece::Plain(text)] = url.pieces() else { return url };
+    let bases = services.iter().filter_map(|service| service.base_url).filter(|base| base.ends_with('/'));
+    let doubled = bases.filter_map(|base| text.strip_prefix(base)).find(|rest| rest.starts_with('/'));
+    match doubled {
+        Some(rest) => Text::plain(format!("{}{rest}", &text[..text.len() - rest.len() - 1])),
+        None => url,
+    }
+}
+
 /// The message of what is wrong with a URL, if anything.
 fn url_fault(text: &str) -> Option<String> {
+    if text.contains(|c| Place::HttpUrl.forbids(c)) {
+        return Some(format!(
+            "must not contain {}. Write `%0A` for a line break",
+            Place::HttpUrl.forbidden()
+        ));
+    }
     let Ok(url) = Url::parse(text) else {
         return Some("is not an absolute URL, such as https://host/path".to_owned());
     };
@@ -200,6 +264,17 @@ struct HttpTask<'a> {
     headers: Vec<(&'a str, Text)>,
     body: Option<Text>,
     given: &'a Ingredients<'a>,
+}
+
+impl HttpTask<'_> {
+    /// The names of the headers that may go to another origin.
+    fn harmless_headers(&self) -> Vec<&str> {
+        let is_harmless = |(name, value): &&(&str, Text)| {
+            let is_listed = HARMLESS_HEADERS.iter().any(|known| name.eq_ignore_ascii_case(known));
+            is_listed && value.secrets().next().is_none()
+        };
+        self.headers.iter().filter(is_harmless).map(|(name, _)| *name).collect()
+    }
 }
 
 impl Task for HttpTask<'_> {
@@ -223,7 +298,7 @@ impl Task for HttpTask<'_> {
         let mut headers = serde_json::Map::new();
         for (name, value) in &self.headers {
             let shown = value.reveal(values, paths)?;
-            if shown.contains(['\r', '\n', '\0']) {
+            if shown.contains(|c| Place::HttpHeader.forbids(c)) {
                 return Err(RevealError::NotOneLine { place: format!("header {name}") });
             }
             headers.insert((*name).to_owned(), shown.into());
@@ -238,6 +313,8 @@ impl Task for HttpTask<'_> {
                 "headers": headers,
                 "body": self.body.as_ref().map(|body| body.reveal(values, paths)).transpose()?,
             },
+            "redirects": self.spec.redirects.as_str(),
+            "harmlessHeaders": self.harmless_headers(),
             "proxy": values.proxy(self.given, "socks5h")?,
             "expectStatus": self.spec.expect_status,
             "allowPrivateTargets": paths.allow_private_targets,

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use callboard::{
-    command::{ArtifactMode, CommandSpec, CompiledSpec, HttpSpec, PlaywrightSpec, ProgramSpec, compose},
+    command::{
+        ArtifactMode, CommandSpec, CompiledSpec, HttpSpec, PlaywrightSpec, ProgramSpec, Redirects, compose,
+    },
     compose::{Nonce, OutputProtocol, ProcessPlan, Program, RevealError, Run, SecretRef, SecretValues},
 };
 use secrecy::ExposeSecret as _;
@@ -133,12 +135,16 @@ fn the_http_client_gets_one_line_with_the_request() {
     .method("POST")
     .header("Authorization", "Bearer {{ service_token }}")
     .header("X-Name", "{{ input.name }}")
+    .header("accept", "text/x")
+    .header("Accept-Language", "{{ service_token }}")
+    .redirects(Redirects::SameOrigin)
     .body("{\"name\": {{ input.name | tojson }}}")
     .expect_status(201);
     let spec = CommandSpec::Http(spec.build().unwrap());
     let shown = show(spec.clone()).unwrap();
-    let expected = "POST 'https://api.github.test/repos/world?q=a%20b' -H 'Authorization: Bearer ***' \
-                    -H 'X-Name: world' -d '{\"name\": \"world\"}'";
+    let expected = "POST 'https://api.github.test/repos/world?q=a%20b' -H 'Accept-Language: ***' \
+                    -H 'Authorization: Bearer ***' \
+                    -H 'X-Name: world' -H 'accept: text/x' -d '{\"name\": \"world\"}'";
     assert_eq!((shown.display.as_str(), shown.program), (expected, None));
     let plan = reveal(spec);
     assert_eq!(
@@ -153,9 +159,16 @@ fn the_http_client_gets_one_line_with_the_request() {
         "request": {
             "method": "POST",
             "url": "https://api.github.test/repos/world?q=a%20b",
-            "headers": {"Authorization": "Bearer tok-GitHub-1", "X-Name": "world"},
+            "headers": {
+                "Accept-Language": "tok-GitHub-1",
+                "Authorization": "Bearer tok-GitHub-1",
+                "X-Name": "world",
+                "accept": "text/x",
+            },
             "body": "{\"name\": \"world\"}",
         },
+        "redirects": "SAME_ORIGIN",
+        "harmlessHeaders": ["accept"],
         "proxy": {"server": "socks5h://127.0.0.1:3128", "username": SECRETS[3], "password": SECRETS[4]},
         "expectStatus": [201],
         "allowPrivateTargets": false,
@@ -175,7 +188,17 @@ fn rendered_requests_are_checked() {
         ("{{ input.name }}", "", "url", "is not an absolute URL"),
         ("https://{{ 'u:p@x.test' }}", "", "url", "must not contain a user name"),
         ("https://x.test/{{ 'x' * 9000 }}", "", "url", "bytes long when rendered"),
-        ("https://x.test", "{{ 'a\r\nHost: evil' }}", "headers X", "a line break or NUL character"),
+        (
+            "https://x.test",
+            "{{ 'a\r\nHost: evil' }}",
+            "headers X",
+            "a line break or another control character",
+        ),
+        ("https://x.test", "{{ 'a\u{1}' }}", "headers X", "a line break or another control character"),
+        ("https://x.test", "{{ 'a\u{7f}' }}", "headers X", "a line break or another control character"),
+        ("https://x.test/{{ 'a\nb' }}", "", "url", "a line break or another control character"),
+        ("https://x.test/{{ 'a\tb' }}", "", "url", "a line break or another control character"),
+        ("https://x.test/{{ input.name }}\n", "", "url", "a line break or another control character"),
     ] {
         let refusals = show(spec(url, header)).unwrap_err();
         assert_eq!(refusals[0].path.join(" "), format!("spec http {path}"));
@@ -205,7 +228,7 @@ fn reveal_errors_never_quote_a_value() {
     let error = composition.reveal(&broken, &paths()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the value of a secret has a line break or NUL character, which header A must not contain"
+        "the value of a secret has a line break or another control character, which header A must not contain"
     );
 }
 

@@ -3,7 +3,7 @@
 use callboard::{
     command::{
         ARGUMENTS_MAX, ArtifactMode, BODY_BYTES_MAX, CommandSpec, HEADERS_MAX, HttpSpec, PlaywrightSpec,
-        ProgramSpec, SCRIPT_BYTES_MAX,
+        ProgramSpec, Redirects, SCRIPT_BYTES_MAX,
     },
     command_kind::Kind,
     refusal::{Refusal, RefusalCode},
@@ -57,6 +57,9 @@ fn stored_specs_round_trip_and_tolerate_other_versions() {
         (ArtifactMode::Off, ArtifactMode::OnFailure, true)
     );
     let http: HttpSpec = serde_json::from_value(json!({"url": "https://x.test"})).unwrap();
+    assert_eq!(http.redirects, Redirects::Follow, "as before there was a choice");
+    let none = HttpSpec::builder("https://x.test").redirects(Redirects::None).build().unwrap();
+    assert_eq!(serde_json::to_value(none).unwrap()["redirects"], "NONE");
     assert_eq!(http, HttpSpec::builder("https://x.test").build().unwrap());
 }
 
@@ -114,6 +117,21 @@ fn http_is_bounded() {
         ["spec http headers x-a"]
     );
     assert_eq!(paths(HttpSpec::builder(url).header("X.A", "{{ x").build()), ["spec http headers X.A"]);
+    for bad in
+        ["a\r\nb", "a\n", "\u{1}", "\u{7f}", "{{ input.a }}\r\nX-Other: 1", "{% if input.a %}\n{% endif %}"]
+    {
+        assert_eq!(
+            paths(HttpSpec::builder(url).header("X", bad).build()),
+            ["spec http headers X"],
+            "{bad:?}"
+        );
+    }
+    for fine in ["a\tb", "ü", "{{ 'a\n' | trim }}", "{% if input.a -%}\n a\n{%- endif %}", "{#\n#}a"] {
+        assert!(HttpSpec::builder(url).header("X", fine).build().is_ok(), "{fine:?}");
+    }
+    for bad in ["https://x.test/l1\nl2", "https://x.test/\t", "https://x.test/a\r\n", "\u{1}https://x.test"] {
+        assert_eq!(paths(HttpSpec::builder(bad).build()), ["spec http url"], "{bad:?}");
+    }
     assert_eq!(paths(HttpSpec::builder(url).body("a\0").build()), ["spec http body"]);
     let many = (0..=HEADERS_MAX).fold(HttpSpec::builder(url), |spec, n| spec.header(format!("x-{n}"), ""));
     assert_eq!(many.build().unwrap_err()[0].code, RefusalCode::TooMany);

@@ -5,10 +5,37 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::{
+    Url,
+    dns::{Addrs, Name, Resolve, Resolving},
+};
+
+use super::problem::Problem;
+
+/// Refuses a private address that the URL itself names, because no resolver sees it.
+pub(super) fn refuse_private(url: &Url) -> Result<(), Problem> {
+    let address = match url.host() {
+        Some(url::Host::Ipv4(address)) => Some(address.into()),
+        Some(url::Host::Ipv6(address)) => Some(address.into()),
+        Some(url::Host::Domain(name)) if name == "localhost" || name.ends_with(".localhost") => {
+            Some(IpAddr::V4(Ipv4Addr::LOCALHOST))
+        }
+        Some(url::Host::Domain(_)) | None => None,
+    };
+    match address {
+        Some(address) if !is_public(address) => {
+            let host = url.host_str().unwrap_or_default();
+            let message = format!(
+                "{host} is a private or loopback address, which CALLBOARD_ALLOW_PRIVATE_TARGETS forbids"
+            );
+            Err(Problem::new("TARGET_REFUSED", message, false))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
 
 /// Whether an address belongs to the public internet.
-pub(super) fn is_public(address: IpAddr) -> bool {
+fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_public_v4(v4),
         IpAddr::V6(v6) => match v6.to_ipv4_mapped() {

@@ -3,11 +3,17 @@
 //! Runs as `callboard-worker http` under a shim, so that timeouts, cancels and fencing work as for
 //! every program. Reads one JSON line on standard input (written by `callboard::command::http`),
 //! and exits when the input ends, because then the worker is gone. Writes the runner's protocol,
-//! version 1. Never follows a redirect to a refused target.
+//! version 1. Never follows a redirect to a refused target, and never lets a secret follow one to
+//! another origin.
 
+mod body;
+mod cookies;
 mod guard;
 mod limits;
+mod problem;
+mod redirect;
 mod request;
+mod response;
 
 use std::{
     io::{BufRead as _, Write as _},
@@ -16,7 +22,8 @@ use std::{
 
 use serde_json::{Value, json};
 
-use request::{Problem, RequestSpec};
+use problem::Problem;
+use request::RequestSpec;
 
 /// Runs the child.
 pub(crate) fn main() -> ExitCode {
@@ -68,6 +75,7 @@ fn fail(problem: &Problem) -> ExitCode {
         "code": problem.code,
         "message": problem.message,
         "retryable": problem.is_retryable,
+        "retryAfterMs": problem.retry_after.map(|wait| wait.as_millis() as u64),
     }));
     ExitCode::FAILURE
 }

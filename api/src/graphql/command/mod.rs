@@ -13,5 +13,5 @@ pub use mutation::{CommandMutation, CommandPayload};
 pub use object::{Command, CommandConnection, CommandEdge};
 pub use preview::{CommandPreview, CommandPreviewInput, PreviewQuery};
 pub use query::CommandQuery;
-pub use spec::{ArtifactMode, CommandKind, CommandSpec, HttpSpec, PlaywrightSpec, ProgramSpec};
+pub use spec::{ArtifactMode, CommandKind, CommandSpec, HttpSpec, PlaywrightSpec, ProgramSpec, Redirects};
 pub use spec_input::{CommandSpecInput, HttpSpecInput, LineSpecInput, PlaywrightSpecInput, ProgramSpecInput};

@@ -63,6 +63,12 @@ pub enum ArtifactMode {
 }
 
 /// One HTTP request, sent through the job's proxy. The URL, headers and body are templates.
+///
+/// The job's result is `{"status": 200, "headers": {..}, "body": .., "isTruncated": false}`. Header
+/// names are in lower case; repeated headers are joined with `, `, and set-cookie with a line
+/// break. The body is JSON if the response's Content-Type is (`application/json`, `text/json`,
+/// `application/...+json`), and else text, decompressed (gzip, deflate, br, zstd) and decoded by
+/// its byte order mark or charset. It is cut to 524288 bytes, and isTruncated says so.
 #[derive(Debug, Clone, PartialEq, SimpleObject)]
 pub struct HttpSpec {
     /// The method, in upper case.
@@ -76,6 +82,24 @@ pub struct HttpSpec {
     pub body: Option<String>,
     /// Statuses that count as success. Empty means 200 to 299.
     pub expect_status: Vec<i32>,
+    /// What a redirect does.
+    pub redirects: Redirects,
+}
+
+/// What a redirect (301, 302, 303, 307 or 308 with a Location) of an HTTP command does. An origin
+/// is a scheme, a host and a port. Whatever is chosen, nothing that may hold a secret crosses to
+/// another origin: no header but Accept, Accept-Encoding, Accept-Language and User-Agent (and those
+/// only without a secret), no cookie, no body and no Referer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "command::Redirects")]
+pub enum Redirects {
+    /// It is followed, to any origin, at most ten times. One that would carry the body to another
+    /// origin (307 and 308) is not followed and is the response.
+    Follow,
+    /// It is followed within the origin. One to another origin is the response.
+    SameOrigin,
+    /// It is the response, so that expectStatus can name it.
+    None,
 }
 
 /// An allow-listed program with arguments. Never a shell line. The arguments, environment and stdin
@@ -113,6 +137,7 @@ impl From<command::CommandSpec> for CommandSpec {
                 headers: Json(json!(spec.headers)),
                 body: spec.body,
                 expect_status: spec.expect_status.into_iter().map(i32::from).collect(),
+                redirects: spec.redirects.into(),
             }),
             command::CommandSpec::Program(spec) => Self::Program(ProgramSpec {
                 program: spec.program,

@@ -13,7 +13,7 @@ use callboard::{
 };
 use serde_json::Value;
 
-use super::ArtifactMode;
+use super::{ArtifactMode, Redirects};
 use crate::graphql::scalars::Json;
 
 /// What to run. Give exactly one field.
@@ -85,6 +85,10 @@ pub struct HttpSpecInput {
     /// Statuses that count as success, each 100 to 599, at most 100. Absent, null or empty means
     /// 200 to 299.
     pub expect_status: Option<Vec<i32>>,
+    /// What a redirect does. Null means FOLLOW, which is safe because nothing that may hold a
+    /// secret goes along to another origin.
+    #[graphql(default_with = "Some(Redirects::Follow)")]
+    pub redirects: Option<Redirects>,
 }
 
 /// An allow-listed program with arguments. The arguments, environment and stdin are templates.
@@ -151,6 +155,7 @@ impl HttpSpecInput {
             headers: texts(&["http", "headers"], self.headers)?,
             body: self.body,
             expect_status: self.expect_status.into_iter().flatten().map(status).collect(),
+            redirects: self.redirects.unwrap_or(Redirects::Follow).into(),
         })
     }
 }

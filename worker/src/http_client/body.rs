@@ -1,0 +1,217 @@
+//! A response's body: decompressed, decoded, without secrets, and small enough to be kept.
+//!
+//! What cannot be decoded is never a failure, because the request has had its effect.
+
+use std::io::Read;
+
+use callboard::{job::attempt::RESULT_BYTES_MAX, secret::Redactor};
+use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
+use serde_json::Value;
+
+/// Longest body, in bytes of its text. The rest is cut off, and `isTruncated` says so.
+pub(super) const BODY_BYTES_MAX: usize = 512 * 1024;
+/// Longest body, in bytes of JSON: the largest result, less room for the headers.
+const BODY_JSON_BYTES_MAX: usize = RESULT_BYTES_MAX - 256 * 1024;
+/// Deepest JSON body that is kept as JSON. Readers of the result have bounds of their own.
+const JSON_DEPTH_MAX: usize = 100;
+/// Most codings that are undone.
+const CODINGS_MAX: usize = 4;
+
+/// A body that was read.
+#[derive(Debug)]
+pub(super) struct Body {
+    /// JSON if the response is JSON, and else text.
+    pub(super) value: Value,
+    pub(super) is_truncated: bool,
+    /// What the reader should know, a sentence each.
+    pub(super) notes: Vec<String>,
+}
+
+/// What the headers say of the body.
+#[derive(Debug, Default)]
+pub(super) struct BodyKind {
+    /// `Content-Type`.
+    pub(super) content_type: String,
+    /// The codings of `Content-Encoding`, in the order in which they were applied.
+    pub(super) codings: Vec<String>,
+}
+
+/// Bytes to read at most, so that every secret that begins in what is kept is seen whole.
+pub(super) fn bytes_max(redactor: &Redactor) -> usize {
+    BODY_BYTES_MAX + 4 * redactor.spelling_bytes_max()
+}
+
+impl Body {
+    /// Reads `bytes`. `is_cut` says that the response has more.
+    pub(super) fn read(mut bytes: Vec<u8>, mut is_cut: bool, kind: &BodyKind, redactor: &Redactor) -> Self {
+        let mut notes = Vec::new();
+        if !bytes.is_empty() {
+            for coding in kind.codings.iter().rev().take(CODINGS_MAX) {
+                match decompressed(coding, &bytes, bytes_max(redactor)) {
+                    Some(Decompressed { bytes: found, is_cut: is_more, is_broken }) => {
+                        if is_broken && !is_cut {
+                            notes.push(format!(
+                                "The response's {coding} data is broken. What could be read was kept."
+                            ));
+                        }
+                        bytes = found;
+                        is_cut |= is_more || is_broken;
+                    }
+                    None => notes.push(format!("The response's coding {coding} is not known.")),
+                }
+            }
+        }
+        let text = decoded(&bytes, &kind.content_type);
+        let mut body = Self { value: Value::Null, is_truncated: false, notes };
+        if is_json(&kind.content_type)
+            && !is_cut
+            && text.len() <= BODY_BYTES_MAX
+            && body.take_json(&text, redactor)
+        {
+            return body;
+        }
+        body.take_text(&text, is_cut, redactor);
+        body
+    }
+
+    fn take_json(&mut self, text: &str, redactor: &Redactor) -> bool {
+        let Ok(value) = serde_json::from_str(text) else { return false };
+        if !is_shallow(&value, JSON_DEPTH_MAX) {
+            self.notes.push(format!(
+                "The response's JSON is nested deeper than {JSON_DEPTH_MAX} levels and was kept as text."
+            ));
+            return false;
+        }
+        let value = redactor.redact_value(value);
+        if value.to_string().len() > BODY_JSON_BYTES_MAX {
+            return false;
+        }
+        self.value = value;
+        true
+    }
+
+    fn take_text(&mut self, text: &str, is_cut: bool, redactor: &Redactor) {
+        // The end of a cut text may be the beginning of a secret.
+        let whole =
+            if is_cut { text.len().saturating_sub(redactor.spelling_bytes_max()) } else { text.len() };
+        let mut kept = redactor.redact_up_to(text, whole.min(BODY_BYTES_MAX));
+        self.is_truncated = is_cut || text.len() > BODY_BYTES_MAX;
+        let fitting = fitting(&kept);
+        if fitting < kept.len() {
+            kept.truncate(fitting);
+            self.is_truncated = true;
+        }
+        if self.is_truncated {
+            self.notes.push(format!("The response's body was cut to {} bytes.", kept.len()));
+        }
+        self.value = Value::String(kept);
+    }
+}
+
+/// Length of the beginning of a text that is small enough as JSON.
+fn fitting(text: &str) -> usize {
+    let mut left = BODY_JSON_BYTES_MAX;
+    for (index, c) in text.char_indices() {
+        let length = match c {
+            '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+            c if c < ' ' => 6,
+            c => c.len_utf8(),
+        };
+        match left.checked_sub(length) {
+            Some(rest) => left = rest,
+            None => return index,
+        }
+    }
+    text.len()
+}
+
+fn is_shallow(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Array(_) | Value::Object(_) if levels == 0 => false,
+        Value::Array(items) => items.iter().all(|item| is_shallow(item, levels - 1)),
+        Value::Object(fields) => fields.values().all(|field| is_shallow(field, levels - 1)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    }
+}
+
+struct Decompressed {
+    bytes: Vec<u8>,
+    is_cut: bool,
+    is_broken: bool,
+}
+
+/// Undoes one coding, up to `max` bytes. `None` for a coding that is not known.
+fn decompressed(coding: &str, bytes: &[u8], max: usize) -> Option<Decompressed> {
+    Some(match coding {
+        "identity" => Decompressed { bytes: bytes.to_vec(), is_cut: false, is_broken: false },
+        "gzip" | "x-gzip" => read_up_to(flate2::read::MultiGzDecoder::new(bytes), max),
+        "deflate" if has_zlib_header(bytes) => read_up_to(flate2::read::ZlibDecoder::new(bytes), max),
+        // Some servers leave the header out.
+        "deflate" => read_up_to(flate2::read::DeflateDecoder::new(bytes), max),
+        "br" => read_up_to(brotli_decompressor::Decompressor::new(bytes, 4096), max),
+        "zstd" => match ruzstd::decoding::StreamingDecoder::new(bytes) {
+            Ok(decoder) => read_up_to(decoder, max),
+            Err(_) => Decompressed { bytes: Vec::new(), is_cut: false, is_broken: true },
+        },
+        _ => return None,
+    })
+}
+
+fn has_zlib_header(bytes: &[u8]) -> bool {
+    let [first, second, ..] = bytes else { return false };
+    first & 0x0F == 8 && (u16::from(*first) << 8 | u16::from(*second)) % 31 == 0
+}
+
+fn read_up_to(reader: impl Read, max: usize) -> Decompressed {
+    let mut bytes = Vec::new();
+    let read = reader.take(max as u64 + 1).read_to_end(&mut bytes);
+    let is_cut = bytes.len() > max;
+    bytes.truncate(max);
+    Decompressed { bytes, is_cut, is_broken: read.is_err() }
+}
+
+/// The text of the bytes: by a byte order mark, the `charset` of the content type, what an XML or
+/// HTML document says of itself, UTF-8 if it is that, and for other text Windows-1252, as in
+/// browsers. The mark is not part of the text, and NUL, which cannot be stored, becomes U+FFFD.
+fn decoded(bytes: &[u8], content_type: &str) -> String {
+    let named = charset(content_type).and_then(|name| Encoding::for_label(name.as_bytes()));
+    let encoding = named.or_else(|| own_charset(bytes, content_type)).unwrap_or_else(|| {
+        let is_other = std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_some());
+        if is_other && essence(content_type).starts_with("text/") { WINDOWS_1252 } else { UTF_8 }
+    });
+    let (text, _, _) = encoding.decode(bytes);
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text.into_owned() }
+}
+
+fn essence(content_type: &str) -> String {
+    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// Whether the content type is JSON: `application/json`, `text/json`, `application/problem+json`.
+fn is_json(content_type: &str) -> bool {
+    let essence = essence(content_type);
+    essence.ends_with("/json") || essence.ends_with("/x-json") || essence.ends_with("+json")
+}
+
+fn charset(content_type: &str) -> Option<String> {
+    let parameters = content_type.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
+    let mut charsets = parameters.filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
+    charsets.next().map(|(_, value)| value.trim().trim_matches(['"', '\'']).to_owned())
+}
+
+/// `<?xml encoding="..."?>` and `<meta charset="...">` in the first bytes.
+fn own_charset(bytes: &[u8], content_type: &str) -> Option<&'static Encoding> {
+    let essence = essence(content_type);
+    let key = if essence.ends_with("/xml") || essence.ends_with("+xml") {
+        "encoding="
+    } else if essence == "text/html" {
+        "charset="
+    } else {
+        return None;
+    };
+    let start: String = bytes.iter().take(1024).map(|byte| char::from(byte.to_ascii_lowercase())).collect();
+    let (_, rest) = start.split_once(key)?;
+    let rest = rest.trim_start_matches(['"', '\'']);
+    let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && !"-_:.".contains(c)).unwrap_or(rest.len());
+    Encoding::for_label(&rest.as_bytes()[..end])
+}

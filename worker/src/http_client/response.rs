@@ -1,0 +1,166 @@
+//! A response, and whether the command expected it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use callboard::{
+    clock,
+    limit::response::{ServiceResponse, wait},
+    secret::Redactor,
+};
+use reqwest::{
+    Response, Url,
+    header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, SET_COOKIE},
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{
+    body::{Body, BodyKind, bytes_max},
+    emit,
+    problem::Problem,
+};
+
+/// Most bytes of all headers that are kept.
+const HEADERS_BYTES_MAX: usize = 64 * 1024;
+/// Most characters of the body, and most bytes of the headers, in a failure's message.
+const EXCERPT_CHARS_MAX: usize = 500;
+const TOLD_HEADERS_BYTES_MAX: usize = 2 * 1024;
+/// Parts of the names of headers by which a service's operators find a request.
+const REQUEST_IDS: [&str; 6] = ["request-id", "requestid", "correlation-id", "trace", "cf-ray", "amz-id"];
+
+/// The job's result.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct HttpResponse {
+    status: u16,
+    /// By lower-case name. Repeated ones are joined with `, `, and `set-cookie`, whose values
+    /// contain commas, with a line break.
+    headers: BTreeMap<String, String>,
+    /// JSON if the response is JSON, and else text.
+    body: Value,
+    is_truncated: bool,
+}
+
+/// A response that was read.
+#[derive(Debug)]
+pub(super) struct Received {
+    response: HttpResponse,
+    retry_after: Option<Duration>,
+}
+
+impl Received {
+    /// Reads a response of `url` to its end or its bound. Nothing of it is cut before its secrets
+    /// are masked.
+    pub(super) async fn read(
+        mut response: Response,
+        url: &Url,
+        redactor: &Redactor,
+    ) -> Result<Self, Problem> {
+        let status = response.status().as_u16();
+        let kind = kind(response.headers());
+        let (headers, are_cut) = kept(response.headers(), redactor);
+        let retry_after = retry_after(status, response.headers());
+        let (max, mut bytes, mut is_cut) = (bytes_max(redactor), Vec::new(), false);
+        while let Some(chunk) = response.chunk().await.map_err(|error| Problem::broken_off(&error, url))? {
+            let room = max - bytes.len();
+            bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if chunk.len() > room {
+                is_cut = true;
+                break;
+            }
+        }
+        let Body { value: body, is_truncated, mut notes } = Body::read(bytes, is_cut, &kind, redactor);
+        if are_cut {
+            notes.push(format!("Headers beyond {HEADERS_BYTES_MAX} bytes were left out."));
+        }
+        for text in notes {
+            emit(&json!({ "type": "warning", "text": text }));
+        }
+        Ok(Self { response: HttpResponse { status, headers, body, is_truncated }, retry_after })
+    }
+
+    /// The body as text.
+    pub(super) fn text(&self) -> String {
+        let body = &self.response.body;
+        body.as_str().map_or_else(|| body.to_string(), str::to_owned)
+    }
+
+    /// The result if the status is expected (200 to 299 without a list), or else the problem, which
+    /// names the headers by which the request can be found.
+    pub(super) fn judged(
+        self,
+        expected: &[u16],
+        not_followed: Option<&str>,
+    ) -> Result<HttpResponse, Problem> {
+        let Self { response, retry_after } = self;
+        let status = response.status;
+        let is_expected =
+            if expected.is_empty() { (200..300).contains(&status) } else { expected.contains(&status) };
+        if is_expected {
+            return Ok(response);
+        }
+        let excerpt: String = response.body.to_string().chars().take(EXCERPT_CHARS_MAX).collect();
+        let headers = response.told_headers();
+        let why = not_followed.map_or(String::new(), |why| format!(" {why}"));
+        let message = format!("Status {status}: {excerpt}.{why} Headers: {headers}");
+        let is_retryable = status >= 500 || matches!(status, 408 | 425 | 429);
+        Err(Problem::new("HTTP_STATUS", message, is_retryable).after(retry_after))
+    }
+}
+
+impl HttpResponse {
+    /// The headers, those with ids first.
+    fn told_headers(&self) -> String {
+        let mut headers: Vec<(&String, &String)> =
+            self.headers.iter().filter(|(name, _)| name.as_str() != SET_COOKIE.as_str()).collect();
+        headers.sort_by_key(|(name, _)| !REQUEST_IDS.iter().any(|part| name.contains(part)));
+        let mut told = String::new();
+        for (name, value) in headers {
+            let one = format!("{name}: {value}");
+            if told.len() + one.len() > TOLD_HEADERS_BYTES_MAX {
+                break;
+            }
+            told.push_str(if told.is_empty() { "" } else { "; " });
+            told.push_str(&one);
+        }
+        told
+    }
+}
+
+/// A header's value. What is not UTF-8 is Latin-1, as HTTP had it first.
+fn text(value: &[u8]) -> String {
+    std::str::from_utf8(value).map_or_else(|_| value.iter().copied().map(char::from).collect(), str::to_owned)
+}
+
+fn joined(headers: &HeaderMap, name: &HeaderName) -> String {
+    let values: Vec<String> = headers.get_all(name).iter().map(|value| text(value.as_bytes())).collect();
+    values.join(if *name == SET_COOKIE { "\n" } else { ", " })
+}
+
+/// The headers without secrets, and whether some were left out.
+fn kept(headers: &HeaderMap, redactor: &Redactor) -> (BTreeMap<String, String>, bool) {
+    let (mut kept, mut bytes) = (BTreeMap::new(), 0);
+    for name in headers.keys() {
+        let value = redactor.redact(&joined(headers, name)).into_owned();
+        bytes += name.as_str().len() + value.len();
+        if bytes > HEADERS_BYTES_MAX {
+            return (kept, true);
+        }
+        kept.insert(name.as_str().to_owned(), value);
+    }
+    (kept, false)
+}
+
+fn kind(headers: &HeaderMap) -> BodyKind {
+    let content_type = headers.get(CONTENT_TYPE).map(|value| text(value.as_bytes())).unwrap_or_default();
+    let codings = joined(headers, &CONTENT_ENCODING);
+    let codings = codings.split(',').map(|coding| coding.trim().to_ascii_lowercase());
+    BodyKind { content_type, codings: codings.filter(|coding| !coding.is_empty()).collect() }
+}
+
+/// How long the server asks to wait, whatever service it belongs to.
+fn retry_after(status: u16, headers: &HeaderMap) -> Option<Duration> {
+    let headers: Vec<(String, String)> =
+        headers.keys().map(|name| (name.as_str().to_owned(), joined(headers, name))).collect();
+    wait(&ServiceResponse { status, headers: &headers, body: None, at: clock::now() })
+}

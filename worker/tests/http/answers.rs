@@ -1,0 +1,253 @@
+//! What comes back: compressed, in other charsets, too long, and with secrets in it.
+
+use callboard::{command::HttpSpec, job::attempt::RESULT_BYTES_MAX};
+use serde_json::{Value, json};
+use std::io::Write as _;
+
+use crate::{
+    call::{Call, DIRECT, Ended, TOKEN},
+    site::{Reply, Site},
+};
+
+/// Calls a site that answers this.
+#[track_caller]
+fn answered(reply: Reply) -> Ended {
+    let site = Site::start(move |_| reply.clone());
+    DIRECT.run(HttpSpec::builder(&site.url).header("X-Token", "{{ services.s.token }}"))
+}
+
+fn bytes(hex: &str) -> Vec<u8> {
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+}
+
+#[test]
+fn a_body_is_decoded_by_its_charset_or_mark() {
+    let utf_16 = |big: bool| -> Vec<u8> {
+        let units = "Gr\u{fc}\u{df}e".encode_utf16();
+        units.flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect()
+    };
+    let latin = b"Gr\xfc\xdfe".to_vec();
+    for (content_type, body) in [
+        ("text/plain; charset=iso-8859-1", latin.clone()),
+        ("text/plain;Charset=\"ISO-8859-1\"", latin.clone()),
+        ("text/plain; format=flowed; charset=windows-1252", latin.clone()),
+        ("text/plain", latin.clone()),
+        ("text/plain; charset=nonsense", latin.clone()),
+        ("text/plain", "Grüße".into()),
+        ("text/plain; charset=utf-8", "\u{feff}Grüße".into()),
+        ("text/plain; charset=utf-16le", utf_16(false)),
+        ("text/plain; charset=utf-16be", utf_16(true)),
+        ("text/plain", [b"\xff\xfe".to_vec(), utf_16(false)].concat()),
+        ("text/plain", [b"\xfe\xff".to_vec(), utf_16(true)].concat()),
+        ("text/plain; charset=iso-8859-15", latin.clone()),
+        ("text/plain; charset=ibm866", b"\x83\xe0".to_vec()),
+        ("text/plain; charset=shift_jis", b"\x82\xa0".to_vec()),
+        ("text/plain; charset=gb18030", b"\xc4\xe3".to_vec()),
+        ("text/plain; charset=euc-kr", b"\xb0\xa1".to_vec()),
+        ("text/plain; charset=koi8-r", b"\xf0".to_vec()),
+    ] {
+        let expected = match body.as_slice() {
+            b"\x83\xe0" => "Гр",
+            b"\x82\xa0" => "あ",
+            b"\xc4\xe3" => "你",
+            b"\xb0\xa1" => "가",
+            b"\xf0" => "П",
+            _ => "Grüße",
+        };
+        let ended = answered(Reply::of(200, body).with("content-type", content_type));
+        assert_eq!(ended.result()["body"], expected, "{content_type}");
+    }
+    for (content_type, start) in [
+        ("application/xml", "<?xml version='1.0' encoding='ISO-8859-1'?>"),
+        ("text/html", "<html><meta charset=\"iso-8859-1\">"),
+        ("text/html", "<meta http-equiv=content-type content='text/html; charset=iso-8859-1'>"),
+    ] {
+        let body = [start.as_bytes(), &latin].concat();
+        let ended = answered(Reply::of(200, body).with("content-type", content_type));
+        assert_eq!(ended.result()["body"], format!("{start}Grüße"));
+    }
+}
+
+#[test]
+fn json_is_recognised_however_it_is_spelled() {
+    for content_type in [
+        "application/json",
+        "Application/JSON",
+        "application/json;charset=utf-8",
+        "text/json",
+        "application/problem+json",
+        "application/vnd.api+JSON; charset=UTF-8",
+    ] {
+        let ended = answered(Reply::of(200, "{\"a\": [1.5, null]}").with("content-type", content_type));
+        assert_eq!(ended.result()["body"], json!({"a": [1.5, null]}), "{content_type}");
+        let ended = answered(Reply::of(200, "\u{feff}{\"a\": 1}").with("content-type", content_type));
+        assert_eq!(ended.result()["body"], json!({"a": 1}), "{content_type} with a mark");
+    }
+    let latin = answered(
+        Reply::of(200, b"{\"a\": \"\xfc\"}".to_vec())
+            .with("content-type", "application/json; charset=latin1"),
+    );
+    assert_eq!(latin.result()["body"], json!({"a": "ü"}));
+    for (content_type, body) in [
+        ("text/plain", "{}"),
+        ("application/x-ndjson", "{}"),
+        ("application/jsonp", "{}"),
+        ("application/json", "{"),
+        ("application/json", ""),
+    ] {
+        let ended = answered(Reply::of(200, body).with("content-type", content_type));
+        assert_eq!(ended.result()["body"], body, "{content_type}");
+    }
+}
+
+#[test]
+fn compressed_answers_are_read() {
+    const BODY: &str = "{\"greeting\": \"hello\", \"list\": [1, 2]}";
+    let gzip = "1f8b0800000000000203ab564a2f4a4d2dc9cc4b57b25250ca48cdc9c957d25150cac92c2e010a441bea2818c5d602\
+                00adf90cb325000000";
+    let zlib = "789cab564a2f4a4d2dc9cc4b57b25250ca48cdc9c957d25150cac92c2e010a441bea2818c5d60200e5140b51";
+    let raw = "ab564a2f4a4d2dc9cc4b57b25250ca48cdc9c957d25150cac92c2e010a441bea2818c5d60200";
+    let brotli = "0b12807b226772656574696e67223a202268656c6c6f222c20226c697374223a205b312c20325d7d03";
+    let zstd = "28b52ffd20252901007b226772656574696e67223a202268656c6c6f222c20226c697374223a205b312c20325d7d";
+    let twice = gzipped(&bytes(brotli));
+    for (coding, body) in [
+        ("gzip", bytes(gzip)),
+        ("X-GZip", bytes(gzip)),
+        ("deflate", bytes(zlib)),
+        ("deflate", bytes(raw)),
+        ("br", bytes(brotli)),
+        ("zstd", bytes(zstd)),
+        ("identity", BODY.into()),
+        ("br, gzip", twice),
+    ] {
+        let reply =
+            Reply::of(200, body).with("content-encoding", coding).with("content-type", "application/json");
+        let ended = answered(reply);
+        assert_eq!(ended.result()["body"], serde_json::from_str::<Value>(BODY).unwrap(), "{coding}");
+        assert_eq!(ended.result()["isTruncated"], false);
+    }
+    // The request has had its effect, so that a broken or unknown coding is no failure.
+    let broken = answered(Reply::of(200, bytes(&gzip[..60])).with("content-encoding", "gzip"));
+    assert_eq!(broken.result()["isTruncated"], true);
+    assert!(broken.output.contains("data is broken"), "{}", broken.output);
+    let unknown = answered(Reply::of(200, "as it is").with("content-encoding", "compress"));
+    assert_eq!(unknown.result()["body"], "as it is");
+    assert!(unknown.output.contains("compress is not known"), "{}", unknown.output);
+    let empty = answered(Reply::of(200, "").with("content-encoding", "gzip"));
+    assert_eq!((&empty.result()["body"], &empty.result()["isTruncated"]), (&json!(""), &json!(false)));
+}
+
+#[test]
+fn a_small_answer_that_becomes_a_large_one_is_cut() {
+    let gzip = gzipped(&vec![b'a'; 64 * 1024 * 1024]);
+    for (coding, body) in [("gzip", gzip), ("br", bytes("cbffff3ff825c2e2b14020f7fe6f"))] {
+        let ended = answered(Reply::of(200, body).with("content-encoding", coding));
+        assert_eq!(ended.result()["body"].as_str().unwrap().len(), 512 * 1024, "{coding}");
+        assert_eq!(ended.result()["isTruncated"], true);
+    }
+}
+
+fn gzipped(body: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(body).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn an_answer_is_never_longer_than_a_result() {
+    for body in [
+        "\u{1}".repeat(471 * 1024),
+        "\"\\".repeat(256 * 1024),
+        "\0".repeat(512 * 1024),
+        "€".repeat(300 * 1024),
+        "\u{1}".repeat(513 * 1024),
+    ] {
+        let ended = answered(Reply::of(200, body.clone()));
+        let result = ended.result();
+        assert!(result.to_string().len() <= RESULT_BYTES_MAX);
+        let is_cut = result["body"].as_str().unwrap().len() < body.replace('\0', "\u{fffd}").len();
+        assert_eq!(result["isTruncated"], is_cut);
+        assert_eq!(ended.output.contains("was cut to"), is_cut, "a cut is told");
+    }
+    let wide = json!(vec!["\u{1}".repeat(1000); 400]);
+    let ended = answered(Reply::of(200, wide.to_string()).with("content-type", "application/json"));
+    assert!(ended.result().to_string().len() <= RESULT_BYTES_MAX);
+    for (depth, is_json) in [(99, true), (100, true), (101, false), (126, false), (500, false)] {
+        let nested = "[".repeat(depth) + &"]".repeat(depth);
+        let ended = answered(Reply::of(200, nested.clone()).with("content-type", "application/json"));
+        assert_eq!(ended.result()["body"].is_array(), is_json, "{depth}");
+        assert!(is_json || ended.result()["body"] == nested);
+    }
+}
+
+#[test]
+fn a_secret_is_masked_before_anything_is_cut() {
+    for before in (512 * 1024 - 60..512 * 1024 + 3).step_by(7) {
+        let body = format!("{}{TOKEN}{}", "x".repeat(before), "y".repeat(100));
+        let ended = answered(Reply::of(200, body));
+        assert!(!ended.output.contains(&TOKEN[..8]), "{before}");
+    }
+    for before in 480..520 {
+        let ended = answered(Reply::of(500, format!("{}{TOKEN}", "x".repeat(before))));
+        assert!(!ended.output.contains(&TOKEN[..5]), "{before}: {}", ended.message());
+    }
+    // Many secrets, whose masks are shorter, let later text into what is kept.
+    let many = answered(Reply::of(200, format!("{TOKEN} ").repeat(30_000)));
+    assert!(!many.output.contains(&TOKEN[..5]));
+    let header = answered(Reply::of(500, "").with("x-echo", TOKEN));
+    assert!(!header.output.contains(TOKEN) && header.message().contains("x-echo: ***"));
+}
+
+#[test]
+fn every_header_is_kept() {
+    let reply = Reply::of(200, "")
+        .with("Link", "</a>; rel=next")
+        .with("link", "</b>; rel=last")
+        .with("Set-Cookie", "a=1, x; Path=/")
+        .with("set-cookie", "b=2")
+        .with("X-Latin", "gr\u{fc}n")
+        .with("WWW-Authenticate", "Basic");
+    let ended = answered(reply);
+    let headers = &ended.result()["headers"];
+    assert_eq!(headers["link"], "</a>; rel=next, </b>; rel=last");
+    assert_eq!(headers["set-cookie"], "a=1, x; Path=/\nb=2");
+    assert_eq!((&headers["x-latin"], &headers["www-authenticate"]), (&json!("grün"), &json!("Basic")));
+    let failed = answered(Reply::of(503, "no").with("date", "now").with("X-Request-Id", "req-7"));
+    assert!(
+        failed.message().starts_with("Status 503: \"no\". Headers: x-request-id: req-7; "),
+        "{}",
+        failed.message()
+    );
+    assert_eq!(failed.failure()["retryable"], true);
+}
+
+#[test]
+fn retry_after_is_reported_without_a_service() {
+    for (status, name, value, expected) in [
+        (503, "retry-after", "7", json!(7000)),
+        (429, "retry-after-ms", "1500", json!(1500)),
+        (500, "retry-after", "2", json!(2000)),
+        (429, "etag", "x", Value::Null),
+    ] {
+        let ended = answered(Reply::of(status, "").with(name, value));
+        assert_eq!(ended.failure()["retryAfterMs"], expected, "{status} {name}");
+    }
+}
+
+#[test]
+fn a_base_url_is_joined_with_one_slash() {
+    let site = Site::start(|seen| Reply::of(200, seen.target.clone()));
+    let (root, below) = (format!("{}/", site.url), format!("{}/v1", site.url));
+    for (base, path, expected) in [
+        (&root, "/echo", "/echo"),
+        (&root, "echo", "/echo"),
+        (&root, "/echo//x", "/echo//x"),
+        (&root, "", "/"),
+        (&root, "?q=1", "/?q=1"),
+        (&below, "/echo", "/v1/echo"),
+    ] {
+        let call = Call { base_url: Some(base), ..DIRECT };
+        let ended = call.run(HttpSpec::builder(format!("{{{{ services.s.base_url }}}}{path}")));
+        assert_eq!(ended.result()["body"], expected, "{base} {path}");
+    }
+}
