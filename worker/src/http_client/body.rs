@@ -4,7 +4,11 @@
 
 use std::io::Read;
 
-use callboard::{job::attempt::RESULT_BYTES_MAX, secret::Redactor};
+use callboard::{
+    bounds::RESULT_BYTES_MAX,
+    secret::Redactor,
+    text::{JSON_DEPTH_MAX, json_depth, parse_json},
+};
 use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 use serde_json::Value;
 
@@ -12,8 +16,6 @@ use serde_json::Value;
 pub(super) const BODY_BYTES_MAX: usize = 512 * 1024;
 /// Longest body, in bytes of JSON: the largest result, less room for the headers.
 const BODY_JSON_BYTES_MAX: usize = RESULT_BYTES_MAX - 256 * 1024;
-/// Deepest JSON body that is kept as JSON. Readers of the result have bounds of their own.
-const JSON_DEPTH_MAX: usize = 100;
 /// Most codings that are undone.
 const CODINGS_MAX: usize = 4;
 
@@ -75,13 +77,15 @@ impl Body {
     }
 
     fn take_json(&mut self, text: &str, redactor: &Redactor) -> bool {
-        let Ok(value) = serde_json::from_str(text) else { return false };
-        if !is_shallow(&value, JSON_DEPTH_MAX) {
-            self.notes.push(format!(
-                "The response's JSON is nested deeper than {JSON_DEPTH_MAX} levels and was kept as text."
-            ));
+        // The result is an object around the body.
+        if json_depth(text) >= JSON_DEPTH_MAX {
+            let deepest = JSON_DEPTH_MAX - 1;
+            let note =
+                format!("The response's JSON is nested deeper than {deepest} levels and was kept as text.");
+            self.notes.push(note);
             return false;
         }
+        let Ok(value) = parse_json(text.as_bytes()) else { return false };
         let value = redactor.redact_value(value);
         if value.to_string().len() > BODY_JSON_BYTES_MAX {
             return false;
@@ -123,15 +127,6 @@ fn fitting(text: &str) -> usize {
         }
     }
     text.len()
-}
-
-fn is_shallow(value: &Value, levels: usize) -> bool {
-    match value {
-        Value::Array(_) | Value::Object(_) if levels == 0 => false,
-        Value::Array(items) => items.iter().all(|item| is_shallow(item, levels - 1)),
-        Value::Object(fields) => fields.values().all(|field| is_shallow(field, levels - 1)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
-    }
 }
 
 struct Decompressed {

@@ -1,7 +1,7 @@
 //! Composes a command for a job with a service, and runs the HTTP child with it as the worker does.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io::{Read as _, Write as _},
     process::{Command, Stdio},
 };
@@ -15,7 +15,7 @@ use callboard::{
     proxy::ProxyProtocol,
 };
 use secrecy::ExposeSecret as _;
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
 use uuid::Uuid;
 
 /// The token of the service `s`.
@@ -136,9 +136,16 @@ impl Call<'_> {
         let mut output = String::new();
         child.stdout.take().unwrap().read_to_string(&mut output).unwrap();
         child.wait().unwrap();
-        let events = output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let events = output.lines().map(event).collect();
         Ended { events, output }
     }
+}
+
+/// Reads an event as the worker does: field by field, because a result may be as deep as any value.
+fn event(line: &str) -> Value {
+    let fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(line).unwrap();
+    let read = |value: &RawValue| serde_json::from_str::<Value>(value.get()).unwrap();
+    fields.into_iter().map(|(name, value)| (name, read(&value))).collect()
 }
 
 fn paths() -> WorkerPaths {

@@ -40,6 +40,7 @@ fn json_of(builder: HttpBuilder) -> HttpBuilder {
 const JSON: &str = "Content-Type: application/json";
 const FORM: &[&str] = &["content-type"];
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn lines() -> Vec<Line> {
     vec![
         same("a page", &["@/plain"], |url| get(url, "/plain")),
@@ -183,7 +184,9 @@ fn answer(ended: &Ended) -> (u16, Vec<u8>) {
     let result = ended.result();
     let body = match &result["body"] {
         Value::String(text) => text.clone(),
-        other => other.to_string(),
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+            other.to_string()
+        }
     };
     (result["status"].as_u64().unwrap() as u16, body.into_bytes())
 }
@@ -191,10 +194,10 @@ fn answer(ended: &Ended) -> (u16, Vec<u8>) {
 /// Requests without the headers that may differ, the user agent's default among them.
 fn comparable(seen: Vec<Seen>, differs: &[&str]) -> Vec<Seen> {
     let is_default = |value: &str| value.starts_with("curl/") || value.starts_with("callboard/");
+    let differs =
+        |name: &str, value: &str| differs.contains(&name) || (name == "user-agent" && is_default(value));
     let without = |mut seen: Seen| {
-        seen.headers.retain(|(name, value)| {
-            !differs.contains(&name.as_str()) && !(name == "user-agent" && is_default(value))
-        });
+        seen.headers.retain(|(name, value)| !differs(name, value));
         seen
     };
     seen.into_iter().map(without).collect()

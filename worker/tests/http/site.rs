@@ -52,15 +52,12 @@ impl Reply {
     }
 
     fn bytes(&self, is_head: bool) -> Vec<u8> {
-        let mut head = format!("HTTP/1.1 {} Said\r\nconnection: close\r\n", self.status);
+        let mut lines = vec![format!("HTTP/1.1 {} Said", self.status), "connection: close".to_owned()];
         if self.status != 204 {
-            head.push_str(&format!("content-length: {}\r\n", self.body.len()));
+            lines.push(format!("content-length: {}", self.body.len()));
         }
-        for (name, value) in &self.headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        head.push_str("\r\n");
-        let mut bytes: Vec<u8> = head.into_bytes();
+        lines.extend(self.headers.iter().map(|(name, value)| format!("{name}: {value}")));
+        let mut bytes = (lines.join("\r\n") + "\r\n\r\n").into_bytes();
         bytes.extend(if is_head { &[] } else { self.body.as_slice() });
         bytes
     }

@@ -72,8 +72,13 @@ impl ProxyProbe {
         stored: &StoredProxy,
         keyring: &Keyring,
     ) -> Result<CheckResult, ProbeError> {
+        let url = match proxy_url(stored, keyring) {
+            Ok(url) => url,
+            Err(ProbeError::Unusable(why)) => return Ok(CheckResult::Down { failure: why.to_string() }),
+            Err(error @ (ProbeError::Sealed(_) | ProbeError::Client(_))) => return Err(error),
+        };
         let client = Client::builder()
-            .proxy(reqwest::Proxy::all(proxy_url(stored, keyring)?)?)
+            .proxy(reqwest::Proxy::all(url)?)
             .redirect(redirect::Policy::none())
             .user_agent("callboard-proxy-check")
             .timeout(self.time_max)

@@ -164,7 +164,7 @@ fn backoff(outcome: &Outcome, policy: &Policy, counted: u32, jitter: f64) -> Dur
     let asked = match outcome {
         Outcome::Failed(failure) => failure.retry_after.unwrap_or_default(),
         Outcome::Succeeded { .. }
-        | Outcome::TimedOut
+        | Outcome::TimedOut { .. }
         | Outcome::Cancelled
         | Outcome::Lost
         | Outcome::Released { .. }
@@ -189,6 +189,7 @@ fn failure_of(outcome: &Outcome, policy: &Policy) -> Option<Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::FailureCode;
 
     #[test]
     fn a_server_that_asks_to_wait_delays_the_next_attempt() {
@@ -200,6 +201,6 @@ mod tests {
         let own = policy.backoff.delay(1, 0.5);
         assert_eq!((failed(None), failed(Some(0))), (own, own));
         assert_eq!(failed(Some(3600)), Duration::from_hours(1));
-        assert_eq!(backoff(&Outcome::TimedOut, &policy, 1, 0.5), own);
+        assert_eq!(backoff(&Outcome::TimedOut { said: None }, &policy, 1, 0.5), own);
     }
 }
