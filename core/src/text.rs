@@ -9,8 +9,8 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 /// Deepest nesting of a JSON value that Callboard keeps, in levels. `[]` has one. Every reader of a
-/// stored value takes this depth, which is the limit of `serde_json`.
-pub const JSON_DEPTH_MAX: usize = 127;
+/// stored value takes this depth, and the bound of the runner is the same.
+pub const JSON_DEPTH_MAX: usize = crate::bounds::RESULT_DEPTH_MAX;
 
 /// Why a text is not a JSON value that can be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
