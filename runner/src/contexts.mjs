@@ -32,8 +32,9 @@ export function watchContexts({ browser, launchDefaults, onContext }) {
     contexts.add(context);
     context.on('close', () => contexts.delete(context));
     // Not with a listener: Playwright dismisses dialogs by itself only if nobody listens.
-    const emit = context.emit.bind(context);
-    context.emit = (event, ...parameters) => {
+    const emitter = /** @type {any} */ (context); // an EventEmitter, of which the types show a part
+    const emit = emitter.emit.bind(emitter);
+    emitter.emit = (/** @type {string} */ event, /** @type {any[]} */ ...parameters) => {
       if (event === 'dialog') dialogs.add(parameters[0]);
       return emit(event, ...parameters);
     };

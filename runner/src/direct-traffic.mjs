@@ -25,18 +25,20 @@ export function refuseDirectTraffic(proxyServer) {
   const proxyPort = Number(proxy.port || DEFAULT_PORTS[proxy.protocol]);
   /** Every client connects with this method in the end. */
   const { connect } = net.Socket.prototype;
-  net.Socket.prototype.connect = /** @type {any} */ (function guarded(/** @type {net.Socket} */ ...parameters) {
-    const socket = /** @type {net.Socket} */ (/** @type {unknown} */ (this));
+  /** @this {net.Socket} @param {any[]} parameters @returns {net.Socket} */
+  function guarded(...parameters) {
+    const socket = this;
     const { path, host = 'localhost', port } = connectOptions(parameters);
     const isProxy = String(host).toLowerCase() === proxyHost && Number(port) === proxyPort;
-    if (path || isProxy) return Reflect.apply(connect, socket, parameters);
+    if (path || isProxy) return Reflect.apply(/** @type {any} */ (connect), socket, parameters);
     const error = new Error(`A connection of Node's own (node:http, node:net and the like) to ${host}:${port} does not go through the proxy. ${INSTEAD}`);
     // As when a connection fails: later, when whoever makes it listens for errors. What is written
     // until then waits.
     /** @type {any} */ (socket).connecting = true;
     setImmediate(() => socket.destroy(error));
     return socket;
-  });
+  }
+  net.Socket.prototype.connect = guarded;
   for (const method of /** @type {const} */ (['send', 'connect'])) {
     dgram.Socket.prototype[method] = () => { throw refusal('node:dgram'); };
   }

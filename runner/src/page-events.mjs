@@ -130,7 +130,7 @@ export function watchForCrashes({ context, calls, warn, onCrash, onIgnored }) {
       const failure = new Failure('PAGE_CRASHED', `the page crashed at ${withoutQuery(page.url())}`);
       warn(failure.message);
       onCrash(failure);
-      if (page.listenerCount('crash') > 1) return;
+      if (/** @type {any} */ (page).listenerCount('crash') > 1) return;
       const begun = calls.begun();
       setTimeout(() => {
         if (calls.begun() === begun && !calls.areUnderWay()) onIgnored(failure);
