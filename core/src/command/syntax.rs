@@ -1,7 +1,7 @@
 //! Whether a script parses, so that one that does not is refused when it is saved.
 //!
-//! QuickJS compiles it as a module and runs nothing of it (docs/adr/0015). The runner's Node has the
-//! last word: what only Node refuses fails there before the browser starts, and is not retried.
+//! QuickJS compiles it as a module and runs nothing of it (docs/adr/0015). The runner's Node has
+//! the last word: what only Node refuses fails there before the browser starts, and is not retried.
 
 use rquickjs::{CatchResultExt as _, CaughtError, Context, Module, Object, Runtime};
 
