@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 use super::{body, response};
-use crate::operation::{Engine, Envelope, RequestId};
+use crate::operation::{Engine, Envelope, RequestId, unreadable};
 
 /// The response to a malformed request.
 pub(super) struct Refused {
@@ -47,8 +47,8 @@ pub(super) async fn read(request: extract::Request) -> Result<Envelope, Refused>
             let bytes = body::read(request.into_body())
                 .await
                 .map_err(|(status, message)| Refused::new(status, message))?;
-            let value = serde_json::from_slice(&bytes)
-                .map_err(|error| bad(format!("The body is not JSON: {error}.")))?;
+            let value =
+                serde_json::from_slice(&bytes).map_err(|error| bad(unreadable("The body", &error)))?;
             Envelope::from_value(value).map_err(bad)
         }
         _ => Err(Refused {
@@ -85,7 +85,7 @@ fn of_url(query: &str) -> Result<Value, String> {
         let value = match &*name {
             "query" | "operationName" => Value::String(text.into_owned()),
             "variables" | "extensions" => {
-                serde_json::from_str(&text).map_err(|error| format!("`{name}` is not JSON: {error}."))?
+                serde_json::from_str(&text).map_err(|error| unreadable(&format!("`{name}`"), &error))?
             }
             _ => continue,
         };

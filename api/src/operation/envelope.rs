@@ -46,6 +46,22 @@ impl Envelope {
     }
 }
 
+/// Says why a text from a client cannot be read as JSON. `what` names the text.
+pub(crate) fn unreadable(what: &str, error: &serde_json::Error) -> String {
+    let reason = error.to_string();
+    // JavaScript strings may be cut within a pair, and its JSON writes the half as an escape.
+    if reason.contains("surrogate") || reason.contains("hex escape") {
+        format!(
+            "{what} holds half of a surrogate pair, which is no character, at line {} column {}. In JavaScript, \
+             `toWellFormed()` mends such text.",
+            error.line(),
+            error.column()
+        )
+    } else {
+        format!("{what} cannot be read as JSON: {reason}.")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

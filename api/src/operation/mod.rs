@@ -15,6 +15,6 @@ mod variables;
 
 pub use document::{Kind, Prepared};
 pub use engine::{Engine, WithLoaders};
-pub(crate) use envelope::Envelope;
+pub(crate) use envelope::{Envelope, unreadable};
 pub use finish::{is_request_error, refusal};
 pub use request_id::RequestId;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Close, MESSAGE_BYTES_MAX};
+use crate::operation;
 
 /// Longest id of an operation, in bytes.
 const ID_BYTES_MAX: usize = 128;
@@ -71,11 +72,8 @@ pub(super) fn read(text: &str) -> Result<Incoming, Close> {
     }
     let Raw { r#type, id, payload } = match serde_json::from_str(text) {
         Ok(raw) => raw,
-        // Text in JavaScript may hold half of a surrogate pair, which JSON writes as an escape.
         Err(error) => {
-            let why = format!(
-                "The message cannot be read: {error}. Send well-formed text (in JavaScript, `toWellFormed()`)."
-            );
+            let why = operation::unreadable("The message", &error);
             return unreadable(text, why).ok_or(Close::BadMessage);
         }
     };

@@ -151,6 +151,7 @@ async fn text_that_is_not_well_formed_is_refused_with_its_reason() {
             let response = request.header("accept", accept).body(body).send().await.unwrap();
             let text = response.text().await.unwrap();
             assert!(text.contains("BAD_REQUEST") || text.contains("PARSE_FAILED"), "{body} {accept}: {text}");
+            assert!(text.contains("surrogate") || text.contains("PARSE_FAILED"), "{body} {accept}: {text}");
         }
     }
 }

@@ -153,9 +153,9 @@ async fn an_operation_that_cannot_be_read_is_refused_and_the_others_go_on() {
         )
     };
     for (variables, reason) in [
-        (r#"{"x":"\ud83d"}"#.to_owned(), "well-formed"),
-        (r#"{"x":"a\udc00b"}"#.to_owned(), "well-formed"),
-        (r#"{"\ud83d":1}"#.to_owned(), "well-formed"),
+        (r#"{"x":"\ud83d"}"#.to_owned(), "surrogate"),
+        (r#"{"x":"a\udc00b"}"#.to_owned(), "surrogate"),
+        (r#"{"\ud83d":1}"#.to_owned(), "surrogate"),
         (r#"{"x":1e999}"#.to_owned(), "out of range"),
         (format!(r#"{{"x":{}{}}}"#, "[".repeat(300), "]".repeat(300)), "recursion"),
         (format!(r#"{{"x":"{}"}}"#, "y".repeat(300_000)), "over HTTP"),
