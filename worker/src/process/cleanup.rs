@@ -9,7 +9,7 @@ use rustix::time::Timespec;
 use tokio::sync::oneshot;
 
 use super::{ProfileDirectory, pool_thread::Request, supervisor::TrackedShim};
-use crate::shim::{profile, temporary};
+use crate::shim::{profile, remains, temporary};
 
 /// Number of kill rounds. One may take seconds, and only uninterruptible processes survive it.
 const ROUNDS: usize = 6;
@@ -22,6 +22,8 @@ const EXIT_SECONDS: i64 = 10;
 pub(super) struct Cleanup {
     pub(super) temporary_directory: PathBuf,
     pub(super) profile: Option<ProfileDirectory>,
+    /// Whether the program ran as another user than the worker.
+    pub(super) is_other_user: bool,
 }
 
 impl Cleanup {
@@ -39,10 +41,12 @@ impl Cleanup {
         }
         let directory = std::mem::take(&mut self.temporary_directory);
         let profile = self.profile.take();
+        let group = remains::group_of(shim.pid).filter(|_| self.is_other_user);
         let cleaning = move || {
             let swept = profile.map_or(Ok(()), |place| profile::sweep_if_free(&place));
             let removed = temporary::remove(&directory);
-            removed.and(swept).err().map(|error| format!("{}: {error}", directory.display()))
+            let remains = group.map_or(Ok(()), remains::remove);
+            removed.and(swept).and(remains).err().map(|error| format!("{}: {error}", directory.display()))
         };
         tokio::task::spawn_blocking(cleaning).await.unwrap_or_else(|error| Some(error.to_string()))
     }

@@ -1,5 +1,6 @@
 //! The thread of a shim pool, which owns the forker and talks to it.
 
+use std::collections::HashSet;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -166,6 +167,6 @@ impl PoolThread {
             !forker::is_listed(pid)
                 && tree::process_stat(pid).is_some_and(|stat| Some(stat.session) != own_session)
         };
-        tree::clear(leftover, |_, _| {}, CLEAR_TIMEOUT).is_some() && by_forker
+        tree::clear(leftover, |_, _| {}, &mut HashSet::new(), CLEAR_TIMEOUT) && by_forker
     }
 }

@@ -107,7 +107,11 @@ pub(super) async fn start(shim_pool: &ShimPool, request: SpawnRequest) -> Result
     let stdin_writer = StdinWriter::start(assigned.stdin, request.stdin, request.keep_stdin_open)?;
     let (shim_handle, overdue) =
         ShimHandle::new(&shim_pool.shim_handles, Arc::clone(&assigned.channel), request.lease, deadline);
-    let cleanup = Cleanup { temporary_directory: request.temporary_directory, profile: request.profile };
+    let cleanup = Cleanup {
+        temporary_directory: request.temporary_directory,
+        profile: request.profile,
+        is_other_user: request.run_as.is_some(),
+    };
     let (started, first) = oneshot::channel();
     let (ended, end) = oneshot::channel();
     // A task of its own, so that it supervises to the end even if the caller stops waiting.
@@ -131,8 +135,8 @@ struct AssignedShim {
 async fn assign(shim_pool: &ShimPool, frame: &[u8]) -> Result<AssignedShim, StartError> {
     let mut failure = StartError::failed("every idle shim had exited");
     for _ in 0..=shim_pool.settings.idle {
-        let IdleShim { handle, channel, stdin, stdout, stderr } = shim_pool.take().await?;
-        let shim = TrackedShim::new(handle, shim_pool.requests.clone());
+        let IdleShim { pid, handle, channel, stdin, stdout, stderr } = shim_pool.take().await?;
+        let shim = TrackedShim::new(pid, handle, shim_pool.requests.clone());
         if shim.has_ended() {
             continue;
         }

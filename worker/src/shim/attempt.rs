@@ -5,6 +5,7 @@
 //! Then it cleans up and reports. It must never write to the program's output, and when the worker
 //! closes the socket it must exit as soon as everything is killed.
 
+use std::collections::HashSet;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -12,14 +13,16 @@ use std::time::Duration;
 
 use rustix::fs::Mode;
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitStatus, set_child_subreaper, setsid, umask};
+use rustix::process::{Pid, WaitStatus, getpid, set_child_subreaper, setsid, umask};
 use rustix::thread::set_no_new_privs;
 
+use super::leftovers::OutputPipes;
 use super::profile::{Denied, Profile};
 use super::program;
 use super::protocol::{
     Ending, ExitStatus, Exited, Inbox, MAX_SPAWN_BYTES, RefusalCode, SpawnMessage, Status, encode,
 };
+use super::remains::{self, Before};
 use super::watch::{Watch, WatchEnd, boottime_now};
 use super::{kernel, temporary, tree};
 
@@ -53,12 +56,12 @@ pub(super) fn run(inherited: Inherited) -> u8 {
             return 0;
         }
     };
-    let spawned = program::resolve(&request)
-        .and_then(|program| program::spawn(&request, &program, [stdin, stdout, stderr]));
+    let output = OutputPipes::of(&stdout, &stderr);
+    let spawned = program::check(&request).and_then(|()| program::spawn(&request, [stdin, stdout, stderr]));
     let status = match spawned {
         Ok(child) => {
             report(&mut channel, &Status::Started { pid: child.as_raw_pid() });
-            let watch = Watch::new(&channel, inbox, child, request.deadline);
+            let watch = Watch::new(&channel, inbox, child, output, request.deadline);
             Status::Exited(finish(watch.map(Watch::run), child, &request, held))
         }
         Err((code, message)) => {
@@ -108,6 +111,7 @@ fn report(channel: &mut UnixStream, status: &Status) {
 /// its name is the attempt's own.
 struct HeldResources {
     profile: Option<Profile>,
+    before: Before,
 }
 
 fn prepare(request: &SpawnMessage<'_>) -> Result<HeldResources, Denied> {
@@ -121,7 +125,7 @@ fn prepare(request: &SpawnMessage<'_>) -> Result<HeldResources, Denied> {
         let message = format!("{}: {error}", request.temporary_directory.display());
         Denied::Refused(RefusalCode::TemporaryDirectory, message)
     })?;
-    Ok(HeldResources { profile })
+    Ok(HeldResources { profile, before: Before::look() })
 }
 
 fn denial(denied: Denied) -> Status {
@@ -133,31 +137,36 @@ fn denial(denied: Denied) -> Status {
 
 /// Kills everything that is left, cleans up, and makes the report.
 fn finish(
-    end: Result<WatchEnd, Errno>,
+    end: Result<(WatchEnd, HashSet<(Pid, u64)>), Errno>,
     child: Pid,
     request: &SpawnMessage<'_>,
     held: HeldResources,
 ) -> Exited {
-    let (killed, exit) = kill_all(child);
-    let (ending, leftovers) = match end {
-        Ok(WatchEnd::Exited { status, asked: false }) => (Ending::Exited(status), killed),
-        Ok(WatchEnd::Exited { status, asked: true }) => (Ending::Terminated(status), killed),
-        Ok(WatchEnd::Overdue) => {
-            (Ending::Terminated(exit.unwrap_or(ExitStatus::Signal(9))), killed.saturating_sub(1))
-        }
-        Ok(WatchEnd::Deadline) => (Ending::Deadline, killed.saturating_sub(1)),
-        Ok(WatchEnd::HungUp) => (Ending::Orphaned, killed.saturating_sub(1)),
-        Ok(WatchEnd::Killed) | Err(_) => (Ending::Killed, killed.saturating_sub(1)),
+    let (end, mut left) = end.unwrap_or((WatchEnd::Killed, HashSet::new()));
+    let exit = kill_all(child, &mut left);
+    left.retain(|(pid, _)| *pid != child);
+    let ending = match end {
+        WatchEnd::Exited { status, asked: false } => Ending::Exited(status),
+        WatchEnd::Exited { status, asked: true } => Ending::Terminated(status),
+        WatchEnd::Overdue => Ending::Terminated(exit.unwrap_or(ExitStatus::Signal(9))),
+        WatchEnd::Deadline => Ending::Deadline,
+        WatchEnd::HungUp => Ending::Orphaned,
+        WatchEnd::Killed => Ending::Killed,
     };
     let usage = kernel::children_usage();
     let residue = clean_up(request, held);
-    Exited { ending, leftovers, peak_memory_bytes: usage.peak_memory_bytes, cpu_ms: usage.cpu_ms, residue }
+    Exited {
+        ending,
+        leftovers: left.len() as u32,
+        peak_memory_bytes: usage.peak_memory_bytes,
+        cpu_ms: usage.cpu_ms,
+        residue,
+    }
 }
 
-/// Kills and reaps until no child is left. Returns how many were alive, and the exit status of the
-/// program's own process if it was among them.
-fn kill_all(child: Pid) -> (u32, Option<ExitStatus>) {
-    let mut killed = 0;
+/// Kills and reaps until no child is left, and adds what was alive to `killed`. Returns the exit
+/// status of the program's own process if it was among them.
+fn kill_all(child: Pid, killed: &mut HashSet<(Pid, u64)>) -> Option<ExitStatus> {
     let mut exit = None;
     let mut note = |pid, status: WaitStatus| {
         if pid == child {
@@ -169,9 +178,9 @@ fn kill_all(child: Pid) -> (u32, Option<ExitStatus>) {
             Ok(Some((pid, status))) => note(pid, status),
             Ok(None) => {
                 tree::raise_priority();
-                killed += tree::clear(|_| true, &mut note, FOREVER).unwrap_or_default();
+                tree::clear(|_| true, &mut note, killed, FOREVER);
             }
-            Err(_) => return (killed, exit), // CHILD: no child is left
+            Err(_) => return exit, // CHILD: no child is left
         }
     }
 }
@@ -184,12 +193,16 @@ pub(super) fn exit_status(status: WaitStatus) -> ExitStatus {
     }
 }
 
-/// Removes the temporary directory and unlocks the profile. Returns what could not be removed, as a
-/// sentence for the log.
+/// Removes what the program has left, and unlocks the profile. Returns what could not be removed,
+/// as a sentence for the log.
 fn clean_up(request: &SpawnMessage<'_>, held: HeldResources) -> Option<String> {
     let removed = temporary::remove(&request.temporary_directory);
     if let Some(profile) = held.profile {
         profile.release();
     }
-    removed.err().map(|error| format!("{}: {error}", request.temporary_directory.display()))
+    let removed = removed.map_err(|error| format!("{}: {error}", request.temporary_directory.display()));
+    let group = request.run_as.and_then(|_| remains::group_of(getpid()));
+    let remains = group.map_or(Ok(()), |group| remains::remove_since(group, &held.before));
+    let remains = remains.map_err(|error| format!("what the program left outside its directory: {error}"));
+    removed.and(remains).err()
 }

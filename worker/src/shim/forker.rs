@@ -4,6 +4,7 @@
 //! every child that is not a shim. It must never hold data of an attempt, because a forked shim
 //! would inherit it, never start a thread, and never exit before its last shim.
 
+use std::collections::HashSet;
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -145,7 +146,7 @@ impl Forker {
     /// Kills every child that is not a shim. Returns false if one is still alive after `timeout`.
     fn clear(&self, timeout: Duration) -> bool {
         let leftover = |pid| !self.shims.iter().any(|shim| shim.pid == pid);
-        tree::clear(leftover, |_, _| {}, timeout).is_some()
+        tree::clear(leftover, |_, _| {}, &mut HashSet::new(), timeout)
     }
 
     /// Waits until all shims have exited, which they do because the worker is gone. Kills the

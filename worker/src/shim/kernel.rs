@@ -1,10 +1,15 @@
 //! The system calls that neither the standard library nor rustix wraps safely.
 //!
 //! They are sound because the forker and the shims have one thread each.
-#![expect(unsafe_code, reason = "fork, signal and getrusage have no safe wrapper")]
+#![expect(unsafe_code, reason = "fork, signal, getrusage and the like have no safe wrapper")]
 
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use rustix::fs::{Gid, Uid};
 use rustix::io::Errno;
 use rustix::process::Pid;
+use rustix::thread::{set_thread_gid, set_thread_groups, set_thread_uid};
 
 /// Which side of a fork this is.
 pub(super) enum Forked {
@@ -83,4 +88,39 @@ pub(super) fn children_usage() -> Usage {
         peak_memory_bytes: usage.ru_maxrss.unsigned_abs() * 1024,
         cpu_ms: milliseconds(usage.ru_utime) + milliseconds(usage.ru_stime),
     }
+}
+
+/// Has the command run as this user, with these groups: its own, and others.
+pub(super) fn run_as(command: &mut Command, user: Uid, group: Gid, others: Vec<Gid>) {
+    let become_user = move || {
+        set_thread_groups(&others)?;
+        set_thread_gid(group)?;
+        set_thread_uid(user)?;
+        Ok(())
+    };
+    // SAFETY: runs in the forked child, which has one thread, and makes system calls only.
+    unsafe { command.pre_exec(become_user) };
+}
+
+/// A kind of System V object.
+#[derive(Clone, Copy)]
+pub(super) enum IpcObject {
+    /// Shared memory.
+    Memory,
+    /// A set of semaphores.
+    Semaphores,
+    /// A queue of messages.
+    Messages,
+}
+
+/// Removes a System V object. It may be gone already.
+pub(super) fn remove_ipc(object: IpcObject, id: i32) {
+    // SAFETY: IPC_RMID takes no argument and touches no memory of this process.
+    unsafe {
+        match object {
+            IpcObject::Memory => libc::shmctl(id, libc::IPC_RMID, std::ptr::null_mut()),
+            IpcObject::Semaphores => libc::semctl(id, 0, libc::IPC_RMID),
+            IpcObject::Messages => libc::msgctl(id, libc::IPC_RMID, std::ptr::null_mut()),
+        }
+    };
 }

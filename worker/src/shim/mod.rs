@@ -13,12 +13,15 @@
 mod attempt;
 mod forker;
 mod kernel;
+mod leftovers;
 pub(crate) mod link;
 pub(crate) mod profile;
 mod program;
 pub(crate) mod protocol;
+pub(crate) mod remains;
 pub(crate) mod temporary;
 pub(crate) mod tree;
+mod unstartable;
 pub(crate) mod watch;
 
 use std::process::ExitCode;

@@ -117,7 +117,7 @@ pub enum RefusalCode {
     TemporaryDirectory,
     /// There is no such program.
     ProgramNotFound,
-    /// The program, after resolving symbolic links, is not on the allow-list.
+    /// The program, or where its symbolic links lead, is not on the allow-list.
     ProgramNotAllowed,
     /// The kernel did not start it. The message says why.
     SpawnFailed,

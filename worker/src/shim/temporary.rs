@@ -4,7 +4,7 @@
 //! must cope with directories without permissions, and must not need a descriptor or a stack frame
 //! per level.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -43,12 +43,17 @@ pub(super) fn own(directory: &OwnedFd, run_as: Option<RunAs>) -> Result<(), Errn
 pub(crate) fn remove(path: &Path) -> Result<(), Errno> {
     let (parent, name) = split(path)?;
     let name = CString::new(name.as_encoded_bytes()).map_err(|_| Errno::INVAL)?;
-    match open_writable(&parent, &name) {
+    remove_at(&parent, &name)
+}
+
+/// The same for a directory in an open one.
+pub(super) fn remove_at(parent: &OwnedFd, name: &CStr) -> Result<(), Errno> {
+    match open_writable(parent, name) {
         Ok(directory) => empty(&directory)?,
         Err(Errno::NOENT) => return Ok(()),
         Err(error) => return Err(error),
     }
-    unlinkat(&parent, &name, AtFlags::REMOVEDIR)
+    unlinkat(parent, name, AtFlags::REMOVEDIR)
 }
 
 fn split(path: &Path) -> Result<(OwnedFd, &OsStr), Errno> {
@@ -112,7 +117,7 @@ fn move_up(from: &OwnedFd, name: &CString, top: &OwnedFd, moved: &mut u64) -> Re
 }
 
 /// Opens a directory and makes its entries removable.
-fn open_writable(parent: &OwnedFd, name: &CString) -> Result<OwnedFd, Errno> {
+fn open_writable(parent: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
     let directory = match openat(parent, name, DIRECTORY, Mode::empty()) {
         Err(Errno::ACCESS) => {
             chmodat(parent, name, Mode::RWXU, AtFlags::empty())?; // as in `move_up`

@@ -39,6 +39,8 @@ pub(crate) struct ProcessStat {
     pub(crate) start: u64,
     /// Whether it has exited and was not waited for yet.
     pub(crate) zombie: bool,
+    /// Whether it computes or waits for a disk.
+    pub(crate) running: bool,
 }
 
 /// Reads `/proc/PID/stat`. Returns `None` if there is no such process.
@@ -49,11 +51,12 @@ pub(crate) fn process_stat(pid: Pid) -> Option<ProcessStat> {
 fn parse_stat(stat: &str) -> Option<ProcessStat> {
     // The name comes second, in parentheses, and may contain anything.
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
-    let zombie = matches!(fields.next()?, "Z" | "X");
+    let state = fields.next()?;
+    let (zombie, running) = (matches!(state, "Z" | "X"), matches!(state, "R" | "D"));
     let parent = fields.next()?.parse().ok()?;
     let _group = fields.next()?;
     let session = fields.next()?.parse().ok()?;
-    Some(ProcessStat { parent, session, start: fields.nth(15)?.parse().ok()?, zombie })
+    Some(ProcessStat { parent, session, start: fields.nth(15)?.parse().ok()?, zombie, running })
 }
 
 /// The children of all threads of a process. Best effort, because they change while the kernel
@@ -68,9 +71,14 @@ pub(crate) fn children(pid: Pid) -> Vec<Pid> {
     children
 }
 
+/// The children of this process.
+pub(super) fn own_children() -> Vec<Pid> {
+    children(getpid())
+}
+
 /// Sends a signal to those `roots` that are children of this process, and to everything below them.
 /// Skips processes in `signalled`, and adds to it. Returns whether it signalled any process.
-fn signal_trees(roots: Vec<Pid>, signal: Signal, signalled: &mut HashSet<(Pid, u64)>) -> bool {
+pub(super) fn signal_trees(roots: Vec<Pid>, signal: Signal, signalled: &mut HashSet<(Pid, u64)>) -> bool {
     let before = signalled.len();
     let mut next: Vec<(Pid, Pid)> = roots.into_iter().map(|root| (root, getpid())).collect();
     while let Some((pid, parent)) = next.pop() {
@@ -109,17 +117,19 @@ pub(crate) fn reap(which: Option<Pid>) -> Result<Option<(Pid, WaitStatus)>, Errn
 /// All are stopped before the first is killed. A stopped process cannot fork, and unlike a dead one
 /// it makes no room for others under a limit of processes.
 ///
-/// `reaped` gets the status of each child. Returns how many were alive, or `None` after the
-/// timeout.
+/// `reaped` gets the status of each child, and `killed` those that were alive, each with its start
+/// time. Returns false after the timeout.
 pub(crate) fn clear(
     ours: impl Fn(Pid) -> bool,
     mut reaped: impl FnMut(Pid, WaitStatus),
+    killed: &mut HashSet<(Pid, u64)>,
     timeout: Duration,
-) -> Option<u32> {
-    let (mut stopped, mut killed) = (HashSet::new(), HashSet::new());
+) -> bool {
+    let mut stopped = HashSet::new();
     let mut pause = FIRST_PAUSE;
     let began = Instant::now();
-    let roots = || -> Vec<Pid> { children(getpid()).into_iter().filter(|&pid| ours(pid)).collect() };
+    let mut new = HashSet::new();
+    let roots = || -> Vec<Pid> { own_children().into_iter().filter(|&pid| ours(pid)).collect() };
     loop {
         for _ in 0..STOPPING_ROUNDS {
             if !signal_trees(roots(), Signal::STOP, &mut stopped) {
@@ -128,9 +138,10 @@ pub(crate) fn clear(
         }
         let roots = roots();
         if roots.is_empty() {
-            return Some(killed.len() as u32);
+            killed.extend(new);
+            return true;
         }
-        let mut progress = signal_trees(roots.clone(), Signal::KILL, &mut killed);
+        let mut progress = signal_trees(roots.clone(), Signal::KILL, &mut new);
         for root in roots {
             if let Ok(Some((_, status))) = reap(Some(root)) {
                 reaped(root, status);
@@ -138,7 +149,8 @@ pub(crate) fn clear(
             }
         }
         if began.elapsed() > timeout {
-            return None;
+            killed.extend(new);
+            return false;
         }
         pause = if progress { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
         sleep(pause);
@@ -168,7 +180,7 @@ mod tests {
     #[test]
     fn a_name_with_parentheses_is_parsed() {
         let stat = "12 (a) Z 1 (b) S 7 12 9 0 -1 64 1 2 3 4 5 6 7 8 20 0 1 0 4711 99 98";
-        let expected = ProcessStat { parent: 7, session: 9, start: 4711, zombie: false };
+        let expected = ProcessStat { parent: 7, session: 9, start: 4711, zombie: false, running: false };
         assert_eq!(parse_stat(stat), Some(expected));
     }
 }

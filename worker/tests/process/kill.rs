@@ -3,6 +3,8 @@
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
+use tokio::io::AsyncReadExt;
+
 use crate::support::{
     PATIENCE, Place, alive, hours, leased, mark, processes, run, seconds, shim_pool, start_to_first_line,
     stat, until,
@@ -33,6 +35,78 @@ async fn a_program_that_ignores_sigterm_is_killed_after_its_grace() {
     assert_eq!(running.wait().await.ending, Ending::Terminated(ExitStatus::Signal(9)));
     assert!(asked.elapsed() >= grace);
     println!("killed {:?} after the grace", asked.elapsed() - grace);
+    assert_eq!(alive(&mark), [0; 0]);
+}
+
+#[tokio::test]
+async fn sigterm_reaches_the_whole_group_and_clean_up_runs() {
+    for (script, expected) in [
+        ("trap 'echo clean up' TERM; echo ready; sleep 30", "clean up\n"),
+        ("echo ready; sh -c 'trap \"echo child; exit\" TERM; sleep 30 & wait'", "child\n"),
+        ("sh -c 'trap \"sleep 0.2; echo child; exit\" TERM; echo ready; sleep 30 & wait' & wait", "child\n"),
+    ] {
+        let (place, mark) = (Place::new(), mark());
+        let mut running = start_to_first_line(shim_pool(), place.script(script, &mark)).await;
+        running.terminate(PATIENCE);
+        let mut rest = String::new();
+        running.stdout.read_to_string(&mut rest).await.unwrap();
+        let exit = running.wait().await;
+        assert!(matches!(exit.ending, Ending::Terminated(_)), "{script}: {exit:?}");
+        assert_eq!(rest, expected, "{script}: {exit:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_left_the_group_gets_sigterm_when_the_program_has_ended() {
+    let place = Place::new();
+    let script = "setsid sh -c 'trap \"echo daemon; exit\" TERM; echo ready; while :; do sleep 0.05; done' & \
+        trap 'exit 3' TERM; while :; do sleep 0.05; done";
+    let mut running = start_to_first_line(shim_pool(), place.script(script, "")).await;
+    running.terminate(PATIENCE);
+    let mut rest = String::new();
+    running.stdout.read_to_string(&mut rest).await.unwrap();
+    assert_eq!(running.wait().await.ending, Ending::Terminated(ExitStatus::Code(3)));
+    assert_eq!(rest, "daemon\n");
+}
+
+#[tokio::test]
+async fn leftovers_may_write_what_they_have_and_get_sigterm_before_sigkill() {
+    for (script, expected) in [
+        ("exec > >(sleep 0.3; sed 's/^/> /'); echo a; echo b", "> a\n> b\n"),
+        (
+            "exec > >(while read -r line; do sleep 0.4; echo \"$line\"; done); for i in 1 2 3 4 5 6; do echo $i; done",
+            "1\n2\n3\n4\n5\n6\n",
+        ),
+        (
+            "{ trap 'echo ended; exit' TERM; while :; do sleep 0.05; done; } & sleep 0.2; echo done",
+            "done\nended\n",
+        ),
+    ] {
+        let place = Place::new();
+        let (exit, stdout, stderr) = run(place.request("/bin/bash", &["-c", script])).await;
+        assert_eq!(exit.ending, Ending::Exited(ExitStatus::Code(0)), "{script}: {stderr}");
+        assert_eq!(stdout, expected, "{script}");
+    }
+}
+
+#[tokio::test]
+async fn leftovers_that_ignore_sigterm_are_killed_soon() {
+    let (place, mark) = (Place::new(), mark());
+    let script = "(trap '' TERM; sleep $1; sleep $1) >/dev/null 2>&1 & exit 0";
+    let began = Instant::now();
+    let exit = run(place.script(script, &mark)).await.0;
+    assert_eq!((exit.code(), alive(&mark)), (Some(0), vec![]));
+    assert!(exit.leftovers >= 1, "{exit:?}");
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_kill_does_not_wait_for_leftovers() {
+    let (place, mark) = (Place::new(), mark());
+    let script = "(trap '' TERM; echo ready; while :; do sleep 0.1; echo x; done) & sleep $1";
+    let mut running = start_to_first_line(shim_pool(), place.script(script, &mark)).await;
+    running.kill();
+    assert_eq!(running.wait().await.ending, Ending::Killed);
     assert_eq!(alive(&mark), [0; 0]);
 }
 

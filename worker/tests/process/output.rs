@@ -1,6 +1,6 @@
 //! A program gets what its request names and nothing else, and its output and exit are returned.
 
-use crate::support::{PATIENCE, Place, descendants, run, shim_pool, start_to_first_line, until};
+use crate::support::{PATIENCE, Place, descendants, mark, run, shim_pool, start_to_first_line, until};
 use callboard_worker::process::{Ending, RefusalCode, RunAs, StartError};
 use secrecy::SecretString;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -159,22 +159,141 @@ async fn programs_that_cannot_be_run_are_refused() {
 }
 
 #[tokio::test]
-async fn the_allow_list_is_checked_after_symbolic_links_are_resolved() {
+async fn why_a_program_does_not_start_is_said() {
     let place = Place::new();
+    let file = |name: &str, content: &[u8], mode: u32| {
+        let path = place.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    symlink("/no/such", place.path().join("dangling")).unwrap();
+    let dangling = place.path().join("dangling").to_str().unwrap().to_owned();
+    for (program, why) in [
+        (file("crlf", b"#!/bin/sh\r\necho hi\r\n", 0o755), "Save the file with LF line ends"),
+        (
+            file("crlf-argument", b"#!/no/such -e\r\n", 0o755),
+            "the interpreter `/no/such` of its first line does not exist",
+        ),
+        (file("plain", b"#!/bin/sh\n", 0o644), "must be executable for the user"),
+        (place.path().to_str().unwrap().to_owned(), "is a directory"),
+        (dangling, "the symbolic link leads to nothing"),
+    ] {
+        let error = shim_pool().start(place.request(&program, &[])).await.err();
+        let Some(StartError::Refused { message, .. }) = error else { panic!("{program}: {error:?}") };
+        assert!(message.contains(why), "{message}");
+    }
+}
+
+/// A directory that is on the allow-list.
+fn allowed(place: &Place) -> std::path::PathBuf {
     let allowed = place.path().join("allowed");
     std::fs::create_dir(&allowed).unwrap();
-    let link = allowed.join("harmless");
-    symlink("/bin/true", &link).unwrap();
-    let mut request = place.request(link.to_str().unwrap(), &[]);
-    request.allowed_programs = Some(vec![allowed.clone()]);
-    assert_refused(shim_pool().start(request).await.err(), RefusalCode::ProgramNotAllowed);
-    let copy = allowed.join("copy");
-    std::fs::copy("/bin/true", &copy).unwrap();
-    std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755)).unwrap();
     std::fs::set_permissions(&allowed, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let mut request = place.request(copy.to_str().unwrap(), &[]);
-    request.allowed_programs = Some(vec!["/no/such".into(), allowed]);
-    assert_eq!(run(request).await.0.code(), Some(0));
+    allowed
+}
+
+#[tokio::test]
+async fn a_link_is_started_as_it_is_written() {
+    let place = Place::new();
+    let (allowed, elsewhere) = (allowed(&place), place.path().join("elsewhere"));
+    std::fs::write(&elsewhere, "#!/bin/sh\necho \"${0##*/} $1\"\n").unwrap();
+    std::fs::set_permissions(&elsewhere, std::fs::Permissions::from_mode(0o755)).unwrap();
+    symlink("../elsewhere", allowed.join("first")).unwrap();
+    symlink("first", allowed.join("second")).unwrap();
+    for name in ["first", "second"] {
+        let mut request = place.request(allowed.join(name).to_str().unwrap(), &["x"]);
+        request.allowed_programs = Some(vec![allowed.clone()]);
+        assert_eq!(run(request).await.1, format!("{name} x\n"));
+    }
+}
+
+#[tokio::test]
+async fn the_allow_list_names_the_path_as_it_is_written() {
+    let place = Place::new();
+    let allowed = allowed(&place);
+    symlink("/bin/true", allowed.join("harmless")).unwrap();
+    let up = format!("{}/../elsewhere", allowed.display());
+    std::fs::copy("/bin/true", place.path().join("elsewhere")).unwrap();
+    for (program, list, is_allowed) in [
+        (allowed.join("harmless").display().to_string(), allowed.clone(), true),
+        ("/bin/true".to_owned(), allowed.clone(), false),
+        (up, allowed.clone(), false),
+        // What saving refuses is refused here too, wherever the path leads.
+        ("/bin/true".to_owned(), "/usr/bin".into(), false),
+        ("/bin/true".to_owned(), "/bin".into(), true),
+        ("/bin/true".to_owned(), "/bin/true".into(), true),
+        ("/bin/true".to_owned(), "/no/such".into(), false),
+    ] {
+        let mut request = place.request(&program, &[]);
+        request.allowed_programs = Some(vec!["/no/such/either".into(), list]);
+        if is_allowed {
+            assert_eq!(run(request).await.0.code(), Some(0), "{program}");
+        } else {
+            assert_refused(shim_pool().start(request).await.err(), RefusalCode::ProgramNotAllowed);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_link_of_the_user_that_programs_run_as_extends_no_allow_list() {
+    let Some(user) = RunAs::find(None).unwrap() else { return }; // then everything is the worker's own
+    let place = Place::new();
+    let allowed = allowed(&place);
+    let link = allowed.join("planted");
+    symlink("/bin/true", &link).unwrap();
+    std::os::unix::fs::lchown(&link, Some(user.uid), Some(user.gid)).unwrap();
+    symlink("planted", allowed.join("innocent")).unwrap();
+    for name in ["planted", "innocent"] {
+        let mut request = place.request(allowed.join(name).to_str().unwrap(), &[]);
+        request.allowed_programs = Some(vec![allowed.clone()]);
+        assert_refused(shim_pool().start(request).await.err(), RefusalCode::ProgramNotAllowed);
+    }
+    let mut request = place.request(link.to_str().unwrap(), &[]);
+    request.allowed_programs = Some(vec![allowed, "/bin".into()]);
+    assert_eq!(run(request).await.0.code(), Some(0), "what it leads to is on the list");
+}
+
+#[tokio::test]
+async fn the_standard_streams_can_be_opened_by_name() {
+    let place = Place::new();
+    let script = "cat /dev/stdin; echo out > /dev/stdout; echo err > /dev/stderr; echo more >> /dev/fd/1; \
+        cat /proc/self/fd/0; echo last > /proc/self/fd/2; test -r /dev/stdin -a -w /dev/stdout";
+    let mut request = place.script(script, "");
+    request.stdin = b"given\n".to_vec().into();
+    let (exit, stdout, stderr) = run(request).await;
+    assert_eq!(exit.code(), Some(0), "{stderr}");
+    assert_eq!((stdout.as_str(), stderr.as_str()), ("given\nout\nmore\n", "err\nlast\n"));
+}
+
+#[tokio::test]
+async fn what_is_left_in_shared_directories_is_removed() {
+    if RunAs::find(None).unwrap().is_none() {
+        return; // files of a worker that is not root cannot be told from its user's others
+    }
+    let (place, mark) = (Place::new(), mark());
+    let name = format!("callboard-test-{mark}");
+    let others = std::path::Path::new("/tmp").join(format!("{name}-of-others"));
+    std::fs::write(&others, "").unwrap();
+    let script = "mkdir -p /tmp/$1/a/b; chmod 0 /tmp/$1/a/b; echo x > /tmp/$1.file; mkfifo /var/tmp/$1; \
+        echo x > /dev/shm/$1; ln -s /etc/passwd /tmp/$1.link; ipcmk -M 100 -Q -S 2; ls /tmp/$1.file";
+    let (exit, stdout, stderr) = run(place.script(script, &name)).await;
+    assert_eq!((exit.code(), exit.residue), (Some(0), None), "{stdout}{stderr}");
+    for directory in ["/tmp", "/var/tmp", "/dev/shm"] {
+        let left = std::fs::read_dir(directory).unwrap().flatten().map(|entry| entry.path());
+        let left: Vec<_> = left.filter(|path| path.display().to_string().contains(&name)).collect();
+        assert!(left.is_empty() || left == [others.clone()], "{left:?}");
+    }
+    assert!(others.exists());
+    std::fs::remove_file(others).unwrap();
+    let ids: Vec<&str> =
+        stdout.lines().filter_map(|line| line.rsplit_once("id: ").map(|(_, id)| id)).collect();
+    assert_eq!(ids.len(), 3, "{stdout}{stderr}");
+    for (list, id) in ["shm", "msg", "sem"].into_iter().zip(ids) {
+        let list = std::fs::read_to_string(format!("/proc/sysvipc/{list}")).unwrap();
+        let exists = list.lines().any(|line| line.split_whitespace().nth(1) == Some(id));
+        assert!(!exists, "{id} is left: {list}");
+    }
 }
 
 #[tokio::test]
