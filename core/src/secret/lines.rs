@@ -1,7 +1,8 @@
 //! Splits what a program writes into lines without secrets.
 //!
 //! Each pipe of an attempt has its own [`RedactingLines`]. A secret that is split across reads is
-//! held back until it can be recognised, and only complete lines are returned.
+//! held back until it can be recognised. Lines are returned when they are complete, and what has no
+//! line end yet when it is asked for.
 
 use std::ops::Range;
 
@@ -10,15 +11,24 @@ use super::{
     redactor::{Redactor, masked},
 };
 
-/// Longest line, in bytes as the program wrote it. A longer one is cut into several, and a secret
-/// across a cut is masked on both sides.
+/// Longest line, in bytes. A longer one is cut into several, and a secret across a cut is masked on
+/// both sides.
 pub const LOG_LINE_BYTES_MAX: usize = 16 * 1024;
+
+/// What a line begins with that continues the line before it in the same stream.
+pub const CONTINUATION: &str = "…";
+
+/// Bytes of the program's that one line holds. The rest is for [`CONTINUATION`].
+const PIECE_BYTES_MAX: usize = LOG_LINE_BYTES_MAX - CONTINUATION.len();
 
 /// Bytes that must be known after a cut before it is made, so that every secret across it is found.
 const LOOKAHEAD_BYTES: usize = SPELLING_BYTES_MAX;
 
 /// Splits a stream into lines and redacts each. Holds at most [`LOG_LINE_BYTES_MAX`] plus the
 /// longest spelling of a secret.
+///
+/// A carriage return begins the line again, as on a terminal, so of a progress bar only the last
+/// state is returned.
 #[derive(Debug)]
 pub struct RedactingLines {
     redactor: Redactor,
@@ -26,12 +36,24 @@ pub struct RedactingLines {
     held: Vec<u8>,
     /// Number of bytes at the start of `held` that belong to a secret that the last cut split.
     is_secret_up_to: usize,
+    /// What was returned of the line at the start of `held`.
+    returned: Returned,
+}
+
+/// What was returned of a line that has no end yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Returned {
+    Nothing,
+    /// Its beginning, so that what follows is a continuation.
+    Beginning,
+    /// A state that a carriage return has ended.
+    State,
 }
 
 impl RedactingLines {
     /// A splitter for one pipe.
     pub const fn new(redactor: Redactor) -> Self {
-        Self { redactor, held: Vec::new(), is_secret_up_to: 0 }
+        Self { redactor, held: Vec::new(), is_secret_up_to: 0, returned: Returned::Nothing }
     }
 
     /// Takes the bytes of a read and returns the lines that are now complete. They have no line
@@ -45,13 +67,14 @@ impl RedactingLines {
         let mut search_from = searched;
         loop {
             let end = find_line_end(&self.held, search_from);
+            from = self.begin_again(from, end.unwrap_or(self.held.len()));
             let rest = end.unwrap_or(self.held.len()) - from;
-            if rest > LOG_LINE_BYTES_MAX && (end.is_some() || rest >= LOG_LINE_BYTES_MAX + LOOKAHEAD_BYTES) {
-                let seen = from..(from + rest.min(LOG_LINE_BYTES_MAX + LOOKAHEAD_BYTES));
+            if rest > PIECE_BYTES_MAX && (end.is_some() || rest >= PIECE_BYTES_MAX + LOOKAHEAD_BYTES) {
+                let seen = from..(from + rest.min(PIECE_BYTES_MAX + LOOKAHEAD_BYTES));
                 from += self.cut(seen, &mut lines);
                 search_from = end.unwrap_or(self.held.len());
             } else if let Some(end) = end {
-                lines.push(self.line(from..end));
+                self.end_line(from..end, &mut lines);
                 from = end + 1;
                 search_from = from;
             } else {
@@ -62,33 +85,83 @@ impl RedactingLines {
         lines
     }
 
+    /// Whether there is text without a line end.
+    pub const fn has_unfinished(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// Returns the text that has no line end yet, without an end that may be the beginning of a
+    /// secret. What follows becomes a line of its own, marked as a continuation.
+    pub fn unfinished(&mut self) -> Option<String> {
+        let end = self.held.len() - self.held.iter().rev().take_while(|byte| **byte == b'\r').count();
+        let found = self.find(&self.held[..end]);
+        let mut cut = self.redactor.settled_len(&self.held[..end]);
+        if let Some(inside) = found.iter().find(|range| range.contains(&cut)) {
+            cut = inside.start;
+        }
+        cut = char_boundary(&self.held, cut.min(end - unfinished_character(&self.held[..end])));
+        if cut == 0 {
+            return None;
+        }
+        let found: Vec<_> = found.into_iter().filter(|range| range.end <= cut).collect();
+        let text = self.marked(masked(&self.held[..cut], &found));
+        let is_state_over = cut == end && end < self.held.len();
+        self.held.drain(..if is_state_over { self.held.len() } else { cut });
+        self.is_secret_up_to = self.is_secret_up_to.saturating_sub(cut);
+        self.returned = if is_state_over { Returned::State } else { Returned::Beginning };
+        Some(text)
+    }
+
     /// Ends the stream and returns what is left without a line end, if anything.
     pub fn finish(mut self) -> Vec<String> {
         if self.held.is_empty() { Vec::new() } else { self.feed(b"\n") }
+    }
+
+    /// Skips the states of a line that a carriage return has overwritten. Returns where the last
+    /// one begins.
+    fn begin_again(&mut self, from: usize, end: usize) -> usize {
+        let line = &self.held[from..end];
+        let shown = line.len() - line.iter().rev().take_while(|byte| **byte == b'\r').count();
+        let Some(at) = line[..shown].iter().rposition(|byte| *byte == b'\r') else { return from };
+        self.returned = Returned::Nothing;
+        self.is_secret_up_to = self.is_secret_up_to.saturating_sub(at + 1);
+        from + at + 1
     }
 
     /// Adds the first part of a line that is too long, and returns its length.
     fn cut(&mut self, seen: Range<usize>, lines: &mut Vec<String>) -> usize {
         let bytes = &self.held[seen];
         let found = self.find(bytes);
-        let cut = char_boundary(bytes, LOG_LINE_BYTES_MAX);
+        let cut = char_boundary(bytes, PIECE_BYTES_MAX);
         let inside: Vec<Range<usize>> = found
             .iter()
             .filter(|range| range.start < cut)
             .map(|range| range.start..range.end.min(cut))
             .collect();
-        lines.push(masked(&bytes[..cut], &inside));
+        lines.push(self.marked(masked(&bytes[..cut], &inside)));
         self.is_secret_up_to =
             found.iter().find(|range| range.contains(&cut)).map_or(0, |range| range.end - cut);
+        self.returned = Returned::Beginning;
         cut
     }
 
-    fn line(&mut self, range: Range<usize>) -> String {
+    /// Adds the line, or the rest of a line, unless all of it was returned already.
+    fn end_line(&mut self, range: Range<usize>, lines: &mut Vec<String>) {
         let bytes = &self.held[range];
-        let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-        let found = self.find(bytes);
+        let shown = bytes.len() - bytes.iter().rev().take_while(|byte| **byte == b'\r').count();
+        let bytes = &bytes[..shown];
+        if self.returned == Returned::Nothing || !bytes.is_empty() {
+            lines.push(self.marked(masked(bytes, &self.find(bytes))));
+        }
         self.is_secret_up_to = 0;
-        masked(bytes, &found)
+        self.returned = Returned::Nothing;
+    }
+
+    fn marked(&self, text: String) -> String {
+        match self.returned {
+            Returned::Beginning => format!("{CONTINUATION}{text}"),
+            Returned::Nothing | Returned::State => text,
+        }
     }
 
     fn find(&self, bytes: &[u8]) -> Vec<Range<usize>> {
@@ -105,6 +178,15 @@ impl RedactingLines {
 
 fn find_line_end(held: &[u8], from: usize) -> Option<usize> {
     held.get(from..)?.iter().position(|byte| *byte == b'\n').map(|at| from + at)
+}
+
+/// Number of bytes at the end that begin a UTF-8 character and do not complete it.
+fn unfinished_character(bytes: &[u8]) -> usize {
+    let is_begun = |length: &usize| {
+        let end = &bytes[bytes.len() - length..];
+        end[0] & 0xC0 == 0xC0 && str::from_utf8(end).is_err_and(|error| error.error_len().is_none())
+    };
+    (1..=bytes.len().min(3)).find(is_begun).unwrap_or(0)
 }
 
 /// Returns the last boundary between UTF-8 characters at or before `at`, or `at` itself if the
@@ -150,7 +232,7 @@ mod tests {
             let text = format!("{}hunter22 end", "x".repeat(LOG_LINE_BYTES_MAX - 10 + shift));
             let lines = lines_of(&["hunter22"], &[text.as_bytes()]);
             assert_eq!(lines.len(), 2, "{shift}");
-            let both = lines.concat().replace('x', "");
+            let both = lines.concat().replace(['x', '…'], "");
             assert!(["*** end", "****** end"].contains(&both.as_str()), "{shift}: {both}");
         }
     }
@@ -161,7 +243,7 @@ mod tests {
             (0..3 * LOG_LINE_BYTES_MAX as u32).map(|n| char::from(b'a' + (n * n % 23) as u8)).collect();
         let text = format!("A{secret}Z");
         let chunks: Vec<&[u8]> = text.as_bytes().chunks(1000).collect();
-        assert_eq!(lines_of(&[&secret], &chunks).concat().replace('*', ""), "AZ");
+        assert_eq!(lines_of(&[&secret], &chunks).concat().replace(['*', '…'], ""), "AZ");
     }
 
     #[test]
@@ -169,7 +251,7 @@ mod tests {
         let mut lines = RedactingLines::new(Redactor::new([]));
         for _ in 0..100 {
             for line in lines.feed(&[b'x'; 5000]) {
-                assert_eq!(line.len(), LOG_LINE_BYTES_MAX);
+                assert!((PIECE_BYTES_MAX..=LOG_LINE_BYTES_MAX).contains(&line.len()));
             }
             assert!(lines.held.len() < LOG_LINE_BYTES_MAX + LOOKAHEAD_BYTES);
         }
@@ -179,8 +261,70 @@ mod tests {
     fn a_cut_does_not_split_a_character() {
         let text = format!("x{}", "€".repeat(LOG_LINE_BYTES_MAX));
         let lines = lines_of(&[], &[text.as_bytes()]);
-        assert_eq!(lines.concat(), text);
+        assert_eq!(lines.join("").replace(CONTINUATION, ""), text);
         assert!(lines.iter().all(|line| line.len() <= LOG_LINE_BYTES_MAX));
+        assert!(lines[1..].iter().all(|line| line.starts_with(CONTINUATION)));
+    }
+
+    #[test]
+    fn of_a_line_with_carriage_returns_the_last_state_remains() {
+        for (text, expected) in [
+            ("10%\r20%\r100%\n", &["100%"][..]),
+            ("10%\r20%\r\n", &["20%"]),
+            ("one\r\n\r\ntwo\r\r\n", &["one", "", "two"]),
+            ("\rstart\n", &["start"]),
+            ("10%\r20%", &["20%"]),
+            ("\r\r\n", &[""]),
+        ] {
+            assert_eq!(lines_of(&[], &[text.as_bytes()]), expected, "{text:?}");
+            let bytes: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
+            assert_eq!(lines_of(&[], &bytes), expected, "{text:?}, byte by byte");
+        }
+        let mut lines = RedactingLines::new(Redactor::new([]));
+        for number in 0..100_000 {
+            assert_eq!(lines.feed(format!("{number}\r").as_bytes()), [""; 0]);
+            assert!(lines.held.len() < 20);
+        }
+    }
+
+    #[test]
+    fn text_without_a_line_end_can_be_asked_for_and_goes_on_marked() {
+        let mut lines = RedactingLines::new(Redactor::new([]));
+        assert_eq!(lines.unfinished(), None);
+        assert_eq!(lines.feed(b"Downloading "), [""; 0]);
+        assert_eq!(lines.unfinished().as_deref(), Some("Downloading "));
+        assert_eq!((lines.has_unfinished(), lines.unfinished()), (false, None));
+        assert_eq!(lines.feed("done ✓".as_bytes()), [""; 0]);
+        assert_eq!(lines.unfinished().as_deref(), Some("…done ✓"));
+        // Nothing is left of the line, so its end shows nothing.
+        assert_eq!(lines.feed(b"\r\nnext\n"), ["next"]);
+        // States of a progress bar are no continuations.
+        lines.feed(b"1%\r2%\r");
+        assert_eq!(lines.unfinished().as_deref(), Some("2%"));
+        lines.feed(b"3%");
+        assert_eq!(lines.unfinished().as_deref(), Some("3%"));
+        assert_eq!(lines.feed(b"\r4%\r"), [""; 0]);
+        assert_eq!(lines.unfinished().as_deref(), Some("4%"));
+        assert_eq!(lines.feed(b"\nend\n"), ["end"]);
+        // A character is not split.
+        lines.feed(b"a\xE2\x9C");
+        assert_eq!(lines.unfinished().as_deref(), Some("a"));
+        assert_eq!(lines.feed(b"\x93\n"), ["…✓"]);
+    }
+
+    #[test]
+    fn what_may_begin_a_secret_is_held_back() {
+        let secret = SecretString::from("hunter22");
+        let mut lines = RedactingLines::new(Redactor::new([&secret]));
+        lines.feed(b"pass hunter");
+        assert_eq!(lines.unfinished().as_deref(), Some("pass "));
+        assert_eq!(lines.unfinished(), None);
+        assert_eq!(lines.feed(b"22 end\n"), ["…*** end"]);
+        lines.feed(b"pass hunter22");
+        assert_eq!(lines.unfinished().as_deref(), Some("pass ***"));
+        lines.feed(b"h");
+        assert_eq!(lines.unfinished(), None);
+        assert_eq!(lines.finish(), ["…h"]);
     }
 
     proptest! {
@@ -205,6 +349,22 @@ mod tests {
                 let spelling = String::from_utf8(spelling).unwrap();
                 prop_assert!(!shown.contains(&spelling), "{spelling} is left");
             }
+        }
+
+        #[test]
+        fn nothing_leaks_when_unfinished_text_is_asked_for(
+            secret in "[ab]{4,8}", text in "[ab\r\n]{0,60}", size in 1usize..8,
+        ) {
+            let value = SecretString::from(secret.as_str());
+            let mut lines = RedactingLines::new(Redactor::new([&value]));
+            let mut shown = Vec::new();
+            for chunk in text.as_bytes().chunks(size) {
+                shown.extend(lines.feed(chunk));
+                shown.extend(lines.unfinished());
+            }
+            shown.extend(lines.finish());
+            let whole = shown.join("\n").replace(&format!("\n{CONTINUATION}"), "");
+            prop_assert!(!whole.contains(&secret), "{shown:?}");
         }
 
         #[test]

@@ -14,7 +14,7 @@ mod owner;
 mod redactor;
 
 pub use keyring::{BadKey, Keyring, OpenError};
-pub use lines::{LOG_LINE_BYTES_MAX, RedactingLines};
+pub use lines::{CONTINUATION, LOG_LINE_BYTES_MAX, RedactingLines};
 pub use owner::Owner;
 pub use redactor::{ENCODED_BYTES_MAX, REDACTED_CHARS_MIN, Redactor};
 use secrecy::{ExposeSecret as _, SecretString};

@@ -3,13 +3,22 @@
 //! Everything that an attempt's programs write passes through its [`Redactor`] before it is stored,
 //! streamed or traced. A redactor never shows which secrets it knows.
 
-use std::{borrow::Cow, collections::BTreeSet, fmt, ops::Range};
+use std::{
+    borrow::Cow,
+    collections::BTreeSet,
+    fmt,
+    ops::{Bound, Range},
+    sync::Arc,
+};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
-use super::{MASK, encodings};
+use super::{
+    MASK,
+    encodings::{self, SPELLING_BYTES_MAX},
+};
 
 /// Shortest value, or line of a value, that is redacted, in characters. Shorter ones (`1`, `en`,
 /// `yes`) occur by chance in many lines. Masking them would ruin the log and reveal the value by
@@ -30,6 +39,7 @@ pub const ENCODED_BYTES_MAX: usize = 8 * 1024;
 #[derive(Clone)]
 pub struct Redactor {
     search: Option<AhoCorasick>,
+    spellings: Arc<BTreeSet<Vec<u8>>>,
 }
 
 impl Redactor {
@@ -44,14 +54,14 @@ impl Redactor {
             add_secret(secret.expose_secret(), &mut spellings);
         }
         if spellings.is_empty() {
-            return Self { search: None };
+            return Self { search: None, spellings: Arc::default() };
         }
         #[expect(clippy::expect_used, reason = "fails only for 2^31 patterns, or patterns of that length")]
         let search = AhoCorasick::builder()
             .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .build(spellings)
+            .build(&spellings)
             .expect("few and short");
-        Self { search: Some(search) }
+        Self { search: Some(search), spellings: Arc::new(spellings) }
     }
 
     /// Returns the text with every secret masked. Secrets that overlap or touch share one mask.
@@ -110,6 +120,17 @@ impl Redactor {
             found.push(hit);
         }
         found
+    }
+
+    /// How many of the bytes are not an end that may be the beginning of a secret.
+    pub(super) fn settled_len(&self, bytes: &[u8]) -> usize {
+        let first = bytes.len().saturating_sub(SPELLING_BYTES_MAX);
+        let may_begin = |at: &usize| {
+            let end = &bytes[*at..];
+            let after = self.spellings.range::<[u8], _>((Bound::Excluded(end), Bound::Unbounded)).next();
+            after.is_some_and(|spelling| spelling.starts_with(end))
+        };
+        (first..bytes.len()).find(may_begin).unwrap_or(bytes.len())
     }
 
     /// Whether there is no secret to search for.
