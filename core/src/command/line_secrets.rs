@@ -2,19 +2,25 @@
 //!
 //! Every user of the machine can read arguments, so `--token {{ service_token }}` becomes the
 //! argument `$SERVICE_TOKEN` and the variable `SERVICE_TOKEN`. Nothing expands the argument. The
-//! child reads its environment, and the stored line names the variable. Sees names of secrets,
-//! never values.
+//! child reads its environment, and the stored line names the variable. A secret that is only a
+//! part of a word is refused, because the program would get the rest of the word with the name of a
+//! variable in it. Sees names of secrets, never values.
 
 use std::collections::BTreeMap;
 
 use super::words::{Part, parts};
 use crate::compose::SecretRef;
 
+/// Most characters of a word in a message.
+const WORD_CHARS_MAX: usize = 100;
+
 /// Moves the secrets of one word into `environment`. Returns the word without them, or the message
 /// of why it cannot.
 pub(super) fn moved(word: &str, environment: &mut BTreeMap<String, String>) -> Result<String, String> {
     let mut out = String::new();
-    for part in parts(word) {
+    let parts = parts(word);
+    let is_alone = parts.len() == 1;
+    for part in parts {
         let (whole, variable) = match part {
             Part::Plain(text) => (text, None),
             Part::Expression(whole) => {
@@ -34,6 +40,9 @@ pub(super) fn moved(word: &str, environment: &mut BTreeMap<String, String>) -> R
             out.push_str(whole);
             continue;
         };
+        if !is_alone {
+            return Err(inside_word(word, &name, &template));
+        }
         out.push('$');
         out.push_str(&name);
         if let Some(other) = environment.insert(name.clone(), template.clone())
@@ -45,6 +54,18 @@ pub(super) fn moved(word: &str, environment: &mut BTreeMap<String, String>) -> R
         }
     }
     Ok(out)
+}
+
+/// The message for a secret that is a part of a word.
+fn inside_word(word: &str, variable: &str, template: &str) -> String {
+    let word: String = word.chars().take(WORD_CHARS_MAX).collect();
+    format!(
+        "the secret {template} is only a part of the word `{word}`. Nothing expands a variable in it, so the \
+         program would get the text ${variable}. Write an HTTP command instead, or a program spec: its \
+         environment and its stdin may hold secrets (for curl, the arguments -K and -, and the stdin \
+         `header = \"Authorization: Bearer {template}\"`), and a shell script in its arguments may use a \
+         variable of its environment"
+    )
 }
 
 /// The path (`services["my-api"].token`) in parts, if it is the whole expression.

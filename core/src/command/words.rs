@@ -77,6 +77,9 @@ impl Splitter<'_> {
                     return Err((start, Fault::Shell(c)));
                 }
                 '$' | '`' => return Err((start, Fault::Expansion(c))),
+                // File names, a home directory and a comment in a shell.
+                '*' => return Err((start, Fault::Shell(c))),
+                '~' | '#' if self.word.is_none() => return Err((start, Fault::Shell(c))),
                 c => self.push(c, start)?,
             }
         }
@@ -244,7 +247,7 @@ mod tests {
             ("'{{ input[\"it's\"] }}'", &["{{ input[\"it's\"] }}"]),
             ("{% if input.a %}b{% endif %}", &["{% if input.a %}b{% endif %}"]),
             ("a{# it's a note #}b", &["a{# it's a note #}b"]),
-            ("a{b} *.txt ~ # !", &["a{b}", "*.txt", "~", "#", "!"]),
+            ("a{b} '*.txt' \\~ '#' a~ a#b !", &["a{b}", "*.txt", "~", "#", "a~", "a#b", "!"]),
             ("{{ a }}{{ b }}", &["{{ a }}{{ b }}"]),
             ("a \\\n  b", &["a", "b"]),
         ] {
@@ -261,6 +264,10 @@ mod tests {
             ("a > b", 3, Fault::Shell('>')),
             ("a <b", 3, Fault::Shell('<')),
             ("a\nb", 2, Fault::Shell('\n')),
+            ("a *.txt", 3, Fault::Shell('*')),
+            ("a b*", 4, Fault::Shell('*')),
+            ("a ~/b", 3, Fault::Shell('~')),
+            ("a # b", 3, Fault::Shell('#')),
             ("a (b)", 3, Fault::Shell('(')),
             ("a $HOME", 3, Fault::Expansion('$')),
             ("ä $(id)", 3, Fault::Expansion('$')),

@@ -134,15 +134,16 @@ fn invalid_program_lines_are_refused() {
 #[test]
 fn secrets_in_a_line_become_environment_variables() {
     let spec = program(
-        "node --token {{ service_token }} --mail={{ services['my-mail'].token }} -p '{{ profile.secrets.password }}!' \
-         {{ proxy.url }} {{proxy.password}} {{- services.github.token -}}",
+        "node --token {{ service_token }} --mail {{ services['my-mail'].token }} -p '{{ profile.secrets.password }}' \
+         {{ proxy.url }} \"{{proxy.password}}\" {{- services.github.token -}}",
     );
     let arguments = [
         "--token",
         "$SERVICE_TOKEN",
-        "--mail=$SERVICE_MY_MAIL_TOKEN",
+        "--mail",
+        "$SERVICE_MY_MAIL_TOKEN",
         "-p",
-        "$PROFILE_SECRET_PASSWORD!",
+        "$PROFILE_SECRET_PASSWORD",
         "$PROXY_URL",
         "$PROXY_PASSWORD",
         "$SERVICE_GITHUB_TOKEN",
@@ -151,13 +152,34 @@ fn secrets_in_a_line_become_environment_variables() {
     assert_eq!(spec.environment["PROFILE_SECRET_PASSWORD"], "{{ profile.secrets.password }}");
     assert_eq!(spec.environment.len(), 6);
     let shown = show(CommandSpec::Program(spec.clone())).unwrap();
-    assert!(shown.display.starts_with("/usr/bin/node --token $SERVICE_TOKEN --mail=$SERVICE_MY_MAIL_TOKEN"));
+    assert!(shown.display.starts_with("/usr/bin/node --token $SERVICE_TOKEN --mail $SERVICE_MY_MAIL_TOKEN"));
     assert_eq!(shown.environment["PROFILE_SECRET_PASSWORD"], "***");
 
     let plan = reveal(CommandSpec::Program(spec));
     assert_eq!(plan.arguments, arguments, "arguments are not expanded");
     let (_, password) = plan.environment.iter().find(|(name, _)| name == "PROFILE_SECRET_PASSWORD").unwrap();
     assert_eq!(password.expose_secret(), SECRETS[2]);
+}
+
+#[test]
+fn a_secret_that_is_a_part_of_a_word_is_refused() {
+    for (word, variable) in [
+        ("\"Authorization: Bearer {{ service_token }}\"", "$SERVICE_TOKEN"),
+        ("'Authorization: Bearer {{ service_token }}'", "$SERVICE_TOKEN"),
+        ("Authorization:\\ {{ service_token }}", "$SERVICE_TOKEN"),
+        ("--token={{ service_token }}", "$SERVICE_TOKEN"),
+        ("--mail='{{ services[\"my-mail\"].token }}'", "$SERVICE_MY_MAIL_TOKEN"),
+        ("u:{{ profile.secrets.password }}", "$PROFILE_SECRET_PASSWORD"),
+        ("{{ profile.secrets.password }}!", "$PROFILE_SECRET_PASSWORD"),
+        ("{{ proxy.username }}{{ proxy.password }}", "$PROXY_USERNAME"),
+        ("{{ input.user }}:{{ proxy.password }}", "$PROXY_PASSWORD"),
+        ("{{ service_token }}{# note #}", "$SERVICE_TOKEN"),
+        ("'curl -u \"x:{{ service_token }}\" https://a.test'", "$SERVICE_TOKEN"),
+        ("http://u:{{ proxy.password }}@h:1", "$PROXY_PASSWORD"),
+    ] {
+        let message = parse(&format!("node {word}"), None).unwrap_err()[0].message.clone();
+        assert!(message.contains(&format!("would get the text {variable}.")), "{word}: {message}");
+    }
 }
 
 #[test]
