@@ -22,7 +22,8 @@
 //! 3. The name in upper case, with other characters as `_`.
 //!
 //! Later rows override earlier ones. Secret values are never held here. The worker adds what a
-//! process needs from the machine (`PATH`, `HOME`, `TMPDIR`).
+//! process needs from the machine (`PATH`, `HOME`, `TMPDIR`), and `CALLBOARD_GRACE_MS`: the time
+//! from SIGTERM to SIGKILL.
 
 use std::collections::BTreeMap;
 

@@ -28,13 +28,11 @@ pub(super) fn request(attempt: Attempt<'_>, plan: &ProcessPlan, profile_path: Op
             environment.push((name.to_owned(), SecretString::from(value)));
         }
     }
+    // The time from SIGTERM to SIGKILL, so that whoever cleans up knows how long that may take.
+    let grace = attempt.work.policy().grace.0.as_millis().to_string();
+    environment.push(("CALLBOARD_GRACE_MS".to_owned(), SecretString::from(grace)));
     if !environment.iter().any(|(set, _)| set == "PATH") {
         environment.push(("PATH".to_owned(), SecretString::from("/usr/local/bin:/usr/bin:/bin")));
-    }
-    if matches!(plan.program, Program::Runner) {
-        // So that a script which cleans up gets the policy's time for it.
-        let grace = attempt.work.policy().grace.0.as_millis().to_string();
-        environment.push(("CALLBOARD_GRACE_MS".to_owned(), SecretString::from(grace)));
     }
     let stdin = plan.stdin.as_ref().map(|text| text.expose_secret().as_bytes().to_vec()).unwrap_or_default();
     SpawnRequest {
