@@ -6,10 +6,14 @@
 mod artifacts;
 mod compose;
 mod directories;
+mod literal_variables;
 mod log_pump;
 mod messages;
 mod outcome;
 mod output;
+mod program_artifacts;
+mod program_output;
+mod program_result;
 mod proxy_failure;
 mod run;
 mod service_limits;

@@ -73,7 +73,11 @@ impl Told {
     }
 }
 
-/// The outcome of a process that has ended.
+/// Most characters of the last line of standard error in a failure's message.
+const ERROR_LINE_CHARS_MAX: usize = 1000;
+
+/// The outcome of a process that has ended. What it told, and how it exited before it was stopped,
+/// stands, whatever happened afterwards.
 pub(super) fn of_process(
     exit: &Exit,
     stop: Option<Stop>,
@@ -85,47 +89,57 @@ pub(super) fn of_process(
         Some(Err(failure)) => Some(failure),
         None => None,
     };
-    match (stop.map(|stop| stop.by), exit.ending) {
-        (_, Ending::Deadline) => {
+    let stopped = stop.map(|stop| stop.by);
+    let status = match exit.ending {
+        Ending::Exited(status) if stopped != Some(StoppedBy::Outside(StopReason::Lost)) => status,
+        Ending::Deadline => {
             return Outcome::Released { reason: "The worker's lease was not renewed in time.".into() };
         }
-        (_, Ending::ShimLost | Ending::Orphaned) | (Some(StoppedBy::Outside(StopReason::Lost)), _) => {
-            return Outcome::Lost;
+        Ending::Exited(_) | Ending::ShimLost | Ending::Orphaned => return Outcome::Lost,
+        Ending::Terminated(_) | Ending::Killed => {
+            return match stopped {
+                Some(StoppedBy::Timeout) => {
+                    // The runner says what its script waited for.
+                    let said = of_end.filter(|failure| failure.code.as_str() == "TERMINATED");
+                    Outcome::TimedOut { said: said.map(|failure| failure.message) }
+                }
+                Some(StoppedBy::Outside(StopReason::Cancelled)) => Outcome::Cancelled,
+                // A program that traps the signal may exit with 0 before its work is done.
+                Some(StoppedBy::Outside(StopReason::Drained)) => Outcome::Released { reason: DRAINED.into() },
+                Some(StoppedBy::Outside(StopReason::Lost)) | None => Outcome::Lost,
+            };
         }
-        (Some(StoppedBy::Outside(StopReason::Cancelled)), _) => return Outcome::Cancelled,
-        (Some(StoppedBy::Timeout), _) => {
-            // The runner says what its script waited for.
-            let said = of_end.filter(|failure| failure.code.as_str() == "TERMINATED");
-            return Outcome::TimedOut { said: said.map(|failure| failure.message) };
-        }
-        // A program that traps the signal may exit with 0 before its work is done.
-        (Some(StoppedBy::Outside(StopReason::Drained)), Ending::Terminated(_) | Ending::Killed) => {
-            return Outcome::Released { reason: DRAINED.into() };
-        }
-        (Some(StoppedBy::Outside(StopReason::Drained)), Ending::Exited(_))
-        | (None, Ending::Exited(_) | Ending::Terminated(_) | Ending::Killed) => {}
+    };
+    if let Some(failure) = of_end {
+        return Outcome::Failed(failure);
     }
-    match exit.ending {
-        Ending::Exited(ExitStatus::Code(0)) | Ending::Terminated(ExitStatus::Code(0)) => {
-            if protocol == OutputProtocol::Events {
-                let message = "The process exited with code 0 before it reported a result.";
-                return Outcome::Failed(Failure::new(FailureCode::reported("NO_RESULT"), message, true));
-            }
-            Outcome::Succeeded { result: reported.last_line.unwrap_or(serde_json::Value::Null) }
+    let failed = |code, message: String| {
+        let message = with_error_line(message, reported.last_error_line.as_deref());
+        Outcome::Failed(Failure::new(code, message, true))
+    };
+    match status {
+        ExitStatus::Code(0) if protocol == OutputProtocol::Lines => {
+            Outcome::Succeeded { result: reported.result.unwrap_or(serde_json::Value::Null) }
         }
-        Ending::Exited(ExitStatus::Code(code)) | Ending::Terminated(ExitStatus::Code(code)) => {
-            Outcome::Failed(Failure::new(
-                FailureCode::EXIT_CODE,
-                format!("The program exited with code {code}."),
-                true,
-            ))
+        ExitStatus::Code(0) => failed(
+            FailureCode::reported("NO_RESULT"),
+            "The process exited with code 0 before it reported a result.".to_owned(),
+        ),
+        ExitStatus::Code(code) => {
+            failed(FailureCode::EXIT_CODE, format!("The program exited with code {code}."))
         }
-        Ending::Exited(ExitStatus::Signal(signal)) | Ending::Terminated(ExitStatus::Signal(signal)) => {
-            let message = format!("The program was ended by {}.", signal_name(signal));
-            Outcome::Failed(Failure::new(FailureCode::SIGNAL, message, true))
+        ExitStatus::Signal(signal) => {
+            failed(FailureCode::SIGNAL, format!("The program was ended by {}.", signal_name(signal)))
         }
-        Ending::Killed | Ending::Deadline | Ending::Orphaned | Ending::ShimLost => Outcome::Lost,
     }
+}
+
+/// Adds the last line of standard error, which mostly says why a program failed.
+fn with_error_line(message: String, line: Option<&str>) -> String {
+    let Some(line) = line.map(str::trim) else { return message };
+    let cut: String = line.chars().take(ERROR_LINE_CHARS_MAX).collect();
+    let more = if cut.len() < line.len() { "…" } else { "" };
+    format!("{message} Its last line on standard error: {cut}{more}")
 }
 
 /// The last line of the log.
@@ -152,21 +166,75 @@ pub(super) fn record(exit: &Exit) -> ExitRecord {
     }
 }
 
+/// The names of the signals 1 to 31.
+const SIGNAL_NAMES: [&str; 31] = [
+    "SIGHUP",
+    "SIGINT",
+    "SIGQUIT",
+    "SIGILL",
+    "SIGTRAP",
+    "SIGABRT",
+    "SIGBUS",
+    "SIGFPE",
+    "SIGKILL",
+    "SIGUSR1",
+    "SIGSEGV",
+    "SIGUSR2",
+    "SIGPIPE",
+    "SIGALRM",
+    "SIGTERM",
+    "SIGSTKFLT",
+    "SIGCHLD",
+    "SIGCONT",
+    "SIGSTOP",
+    "SIGTSTP",
+    "SIGTTIN",
+    "SIGTTOU",
+    "SIGURG",
+    "SIGXCPU",
+    "SIGXFSZ",
+    "SIGVTALRM",
+    "SIGPROF",
+    "SIGWINCH",
+    "SIGIO",
+    "SIGPWR",
+    "SIGSYS",
+];
+
 fn signal_name(signal: i32) -> String {
-    use rustix::process::Signal;
-    let known = [
-        (Signal::HUP, "SIGHUP"),
-        (Signal::INT, "SIGINT"),
-        (Signal::QUIT, "SIGQUIT"),
-        (Signal::ILL, "SIGILL"),
-        (Signal::ABORT, "SIGABRT"),
-        (Signal::BUS, "SIGBUS"),
-        (Signal::FPE, "SIGFPE"),
-        (Signal::KILL, "SIGKILL"),
-        (Signal::SEGV, "SIGSEGV"),
-        (Signal::PIPE, "SIGPIPE"),
-        (Signal::TERM, "SIGTERM"),
-    ];
-    let found = known.iter().find(|(known, _)| known.as_raw() == signal);
-    found.map_or_else(|| format!("signal {signal}"), |(_, name)| (*name).to_owned())
+    let first_real_time = libc::SIGRTMIN();
+    if signal >= first_real_time {
+        return match signal - first_real_time {
+            0 => "SIGRTMIN".to_owned(),
+            above => format!("SIGRTMIN+{above}"),
+        };
+    }
+    let name = usize::try_from(signal - 1).ok().and_then(|index| SIGNAL_NAMES.get(index));
+    name.map_or_else(|| format!("signal {signal}"), |name| (*name).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_signal_has_its_name() {
+        for (signal, name) in [
+            (libc::SIGHUP, "SIGHUP"),
+            (libc::SIGUSR1, "SIGUSR1"),
+            (libc::SIGUSR2, "SIGUSR2"),
+            (libc::SIGSTKFLT, "SIGSTKFLT"),
+            (libc::SIGXCPU, "SIGXCPU"),
+            (libc::SIGXFSZ, "SIGXFSZ"),
+            (libc::SIGSYS, "SIGSYS"),
+            (libc::SIGRTMIN(), "SIGRTMIN"),
+            (libc::SIGRTMAX(), "SIGRTMIN+30"),
+        ] {
+            assert_eq!(signal_name(signal), name);
+        }
+        for signal in 1..=31 {
+            assert!(signal_name(signal).starts_with("SIG"), "{signal}");
+        }
+        assert_eq!(signal_name(0), "signal 0");
+    }
 }

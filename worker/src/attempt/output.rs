@@ -12,7 +12,6 @@ use callboard::{
     job::{Failure, FailureCode, Progress, attempt::RESULT_BYTES_MAX},
     secret::{RedactingLines, Redactor},
     store::jobs::logs::LogStream,
-    text::{JsonError, parse_json},
 };
 use serde_json::Value;
 use tokio::{
@@ -25,6 +24,7 @@ use super::{
     log_pump::Log,
     messages::{Line, Message, Unreadable},
     outcome::Told,
+    program_output,
     service_limits::ReportedResponse,
 };
 
@@ -36,8 +36,12 @@ const EVENT_BYTES_MAX: u64 = 6 * RESULT_BYTES_MAX as u64 + 64 * 1024;
 pub(super) struct ReportedEnd {
     /// The first verdict that it told by an event. It stands.
     pub(super) told: Option<Told>,
-    /// The last line of a program, which is its result if it exits with code 0.
-    pub(super) last_line: Option<Value>,
+    /// The result of a program, if it exits with code 0.
+    pub(super) result: Option<Value>,
+    /// What the log says about the result of an attempt that succeeded.
+    pub(super) note: Option<String>,
+    /// The last line of standard error, redacted.
+    pub(super) last_error_line: Option<String>,
 }
 
 impl ReportedEnd {
@@ -52,46 +56,6 @@ pub(super) enum Notice {
     Progress(Progress),
     Artifact(AnnouncedFile),
     Limits(ReportedResponse),
-}
-
-/// Reads a pipe of lines to its end.
-async fn read_lines<R: AsyncRead + Unpin>(
-    mut pipe: R,
-    stream: LogStream,
-    redactor: Redactor,
-    log: Log,
-) -> ReportedEnd {
-    let mut lines = RedactingLines::new(redactor);
-    let mut buffer = vec![0; 64 * 1024];
-    let mut last = None;
-    loop {
-        // A broken pipe has ended. The exit status says why.
-        let count = pipe.read(&mut buffer).await.unwrap_or(0);
-        if count == 0 {
-            break;
-        }
-        for line in lines.feed(&buffer[..count]) {
-            last = keep_last(last, &line);
-            log.line(stream, line).await;
-        }
-    }
-    for line in lines.finish() {
-        last = keep_last(last, &line);
-        log.line(stream, line).await;
-    }
-    let last = last.filter(|line: &String| line.starts_with(['{', '[']));
-    let last_line = last.and_then(|line| match parse_json(line.as_bytes()) {
-        Ok(value) => Some(value),
-        // Kept as text.
-        Err(JsonError::TooDeep) => Some(Value::String(line)),
-        Err(JsonError::Malformed) => None,
-    });
-    ReportedEnd { told: None, last_line }
-}
-
-/// The last line that is not empty. It is a program's result if it is a JSON object or array.
-fn keep_last(last: Option<String>, line: &str) -> Option<String> {
-    if line.trim().is_empty() { last } else { Some(line.trim().to_owned()) }
 }
 
 /// Reads a pipe of events to its end. A line that is not an event goes to the log.
@@ -217,12 +181,7 @@ pub(super) async fn read_stdout<R: AsyncRead + Unpin>(
     notices: mpsc::Sender<Notice>,
 ) -> ReportedEnd {
     match protocol {
-        OutputProtocol::Lines => read_lines(pipe, LogStream::Stdout, redactor, log).await,
+        OutputProtocol::Lines => program_output::read_stdout(pipe, redactor, log).await,
         OutputProtocol::Events => read_events(pipe, redactor, log, notices).await,
     }
-}
-
-/// Reads standard error, which holds lines in both protocols.
-pub(super) async fn read_stderr<R: AsyncRead + Unpin>(pipe: R, redactor: Redactor, log: Log) {
-    read_lines(pipe, LogStream::Stderr, redactor, log).await;
 }

@@ -20,10 +20,11 @@ use super::{
     Attempt,
     compose::PreparedProcess,
     directories::ArtifactsDirectory,
+    literal_variables,
     log_pump::{self, Log},
     outcome::{self, AttemptResult, describe, record},
     output::{self, ReportedEnd},
-    proxy_failure,
+    program_output, proxy_failure,
     spawn_request::{not_started, request},
     supervise::{Supervised, Supervisor},
 };
@@ -55,6 +56,9 @@ pub(super) async fn run(attempt: Attempt<'_>, prepared: PreparedProcess) -> Atte
     let (log, pump) = log_pump::start(attempt);
     note_start(attempt, &composed, proxy);
     log.system(format!("Attempt {}: {}", attempt.number(), composed.display)).await;
+    if let Some(note) = literal_variables::note(&plan) {
+        log.system(note).await;
+    }
 
     let protocol = plan.protocol;
     let started = tokio::select! {
@@ -75,11 +79,15 @@ pub(super) async fn run(attempt: Attempt<'_>, prepared: PreparedProcess) -> Atte
     };
     let (sender, notices) = mpsc::channel(NOTICES_MAX);
     let stdout = tokio::spawn(output::read_stdout(out, protocol, redactor.clone(), log.clone(), sender));
-    let stderr = tokio::spawn(output::read_stderr(err, redactor, log.clone()));
+    let stderr = tokio::spawn(program_output::read_stderr(err, redactor, log.clone()));
     let supervisor = Supervisor::new(attempt, &log, &directory.path);
-    let Supervised { exit, stop, responses } = supervisor.supervise(&mut handle, notices).await;
-    let reported = join_output(&log, stdout, stderr).await;
+    let Supervised { exit, stop, responses } = supervisor.supervise(&mut handle, notices, protocol).await;
+    let mut reported = join_output(&log, stdout, stderr).await;
+    let note = reported.note.take();
     let outcome = outcome::of_process(&exit, stop, reported, protocol);
+    if let (Some(note), Outcome::Succeeded { .. }) = (note, &outcome) {
+        log.system(note).await;
+    }
     let outcome = responses.throttle_if_refused(outcome);
     let outcome = proxy_failure::throttle_if_unreachable(attempt, proxy, outcome, &log).await;
     log.system(describe(&exit, &outcome)).await;
@@ -122,9 +130,14 @@ async fn start(
     }
 }
 
-async fn join_output(log: &Log, stdout: JoinHandle<ReportedEnd>, stderr: JoinHandle<()>) -> ReportedEnd {
-    let both = async { (stdout.await.unwrap_or_default(), stderr.await) };
-    log.patiently(both).await.map(|(reported, _)| reported).unwrap_or_default()
+async fn join_output(
+    log: &Log,
+    stdout: JoinHandle<ReportedEnd>,
+    stderr: JoinHandle<Option<String>>,
+) -> ReportedEnd {
+    let both = async { (stdout.await.unwrap_or_default(), stderr.await.unwrap_or_default()) };
+    let ended = log.patiently(both).await;
+    ended.map(|(reported, last_error_line)| ReportedEnd { last_error_line, ..reported }).unwrap_or_default()
 }
 
 async fn finish_log(pump: JoinHandle<()>) {

@@ -8,6 +8,7 @@ use std::{
 
 use callboard::{
     bounds::{ARTIFACTS_MAX, RECORDINGS_MAX},
+    compose::OutputProtocol,
     job::Progress,
     store::jobs::progress::Report,
 };
@@ -19,6 +20,7 @@ use super::{
     log_pump::Log,
     outcome::{Stop, StoppedBy},
     output::Notice,
+    program_artifacts,
     service_limits::ServiceResponses,
 };
 use crate::{
@@ -62,6 +64,7 @@ impl<'a> Supervisor<'a> {
         mut self,
         handle: &mut ProcessHandle,
         mut notices: mpsc::Receiver<Notice>,
+        protocol: OutputProtocol,
     ) -> Supervised {
         let policy = self.attempt.work.policy();
         let mut timeout = pin!(tokio::time::sleep(policy.timeout.0));
@@ -95,6 +98,10 @@ impl<'a> Supervisor<'a> {
         if self.progress.is_waiting() {
             self.report_progress().await;
         }
+        let is_lost = stop.is_some_and(|stop| stop.by == StoppedBy::Outside(StopReason::Lost));
+        if protocol == OutputProtocol::Lines && !is_lost {
+            self.keep_left_files().await;
+        }
         self.responses.commit().await;
         Supervised { exit, stop, responses: self.responses }
     }
@@ -109,6 +116,28 @@ impl<'a> Supervisor<'a> {
             }
             Notice::Limits(response) => self.responses.add(self.attempt, response, self.log).await,
             Notice::Artifact(file) => self.keep_artifact(file).await,
+        }
+    }
+
+    /// Keeps what a program has left in its artifacts directory.
+    async fn keep_left_files(&mut self) {
+        let directory = self.artifacts_directory.to_owned();
+        let listed = tokio::task::spawn_blocking(move || program_artifacts::list(&directory)).await;
+        let files = match listed {
+            Ok(Ok(files)) => files,
+            Ok(Err(error)) => {
+                return self.log.system(format!("The artifacts could not be read: {error}.")).await;
+            }
+            Err(error) => return tracing::error!(%error, "artifacts were not read"),
+        };
+        let more = files.len().saturating_sub(ARTIFACTS_MAX);
+        for file in files.into_iter().take(ARTIFACTS_MAX) {
+            self.keep_artifact(file).await;
+        }
+        if more > 0 {
+            let line =
+                format!("{more} more files were not kept: an attempt keeps at most {ARTIFACTS_MAX} files.");
+            self.log.system(line).await;
         }
     }
 

@@ -19,6 +19,7 @@ mod hand_out;
 mod ledger;
 mod limits;
 mod outage;
+mod programs;
 mod results;
 mod retention;
 mod sharing;

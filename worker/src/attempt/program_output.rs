@@ -1,0 +1,178 @@
+//! Reads a pipe of lines: the standard output of a program, and the standard error of every child.
+//!
+//! A line goes to the log when it is complete. Text without a line end, such as a prompt or a
+//! progress bar, goes there when nothing follows for a moment.
+
+use std::time::Duration;
+
+use callboard::{
+    bounds::{RESULT_BYTES_MAX, RESULT_DEPTH_MAX},
+    secret::{RedactingLines, Redactor},
+    store::jobs::logs::LogStream,
+    text::json_depth,
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _},
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    log_pump::Log,
+    output::ReportedEnd,
+    program_result::{Found, Tail},
+};
+
+/// How long text without a line end waits for the rest of its line.
+const UNFINISHED_AFTER: Duration = Duration::from_secs(1);
+/// How long it waits while more and more text comes.
+const UNFINISHED_AT_LATEST: Duration = Duration::from_secs(10);
+/// A result longer than this is looked for on a thread where that may take its time.
+const SHORT_BYTES: usize = 64 * 1024;
+
+/// Lines of a pipe on their way to the log.
+struct Lines {
+    stream: LogStream,
+    redactor: RedactingLines,
+    log: Log,
+    /// The last line that is not empty.
+    last: Option<String>,
+    /// When the text without a line end began, and when its newest part came.
+    unfinished: Option<(Instant, Instant)>,
+}
+
+impl Lines {
+    fn new(stream: LogStream, redactor: Redactor, log: Log) -> Self {
+        Self { stream, redactor: RedactingLines::new(redactor), log, last: None, unfinished: None }
+    }
+
+    async fn feed(&mut self, bytes: &[u8]) {
+        let lines = self.redactor.feed(bytes);
+        let now = Instant::now();
+        let began = self.unfinished.filter(|_| lines.is_empty()).map_or(now, |(began, _)| began);
+        self.unfinished = self.redactor.has_unfinished().then_some((began, now));
+        self.show(lines).await;
+    }
+
+    /// When text without a line end is shown, if nothing more comes.
+    fn due(&self) -> Option<Instant> {
+        let (began, newest) = self.unfinished?;
+        Some((newest + UNFINISHED_AFTER).min(began + UNFINISHED_AT_LATEST))
+    }
+
+    async fn show_unfinished(&mut self) {
+        self.unfinished = None;
+        let text = self.redactor.unfinished();
+        self.show(text.into_iter().collect()).await;
+    }
+
+    async fn show(&mut self, lines: Vec<String>) {
+        for line in lines {
+            if !line.trim().is_empty() {
+                self.last = Some(line.clone());
+            }
+            self.log.line(self.stream, line).await;
+        }
+    }
+
+    /// Ends the stream. Returns its last line that is not empty.
+    async fn finish(mut self) -> Option<String> {
+        let rest = std::mem::replace(&mut self.redactor, RedactingLines::new(Redactor::new([]))).finish();
+        self.show(rest).await;
+        self.last
+    }
+}
+
+/// Reads the pipe to its end, and hands everything that is read to `seen` too. Returns the last
+/// line that is not empty.
+async fn read<R: AsyncRead + Unpin>(
+    mut pipe: R,
+    mut lines: Lines,
+    mut seen: impl FnMut(&[u8]),
+) -> Option<String> {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let due = lines.due();
+        let unfinished = async {
+            match due {
+                Some(due) => sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            read = pipe.read(&mut buffer) => {
+                // A broken pipe has ended. The exit status says why.
+                let count = read.unwrap_or(0);
+                if count == 0 {
+                    return lines.finish().await;
+                }
+                seen(&buffer[..count]);
+                lines.feed(&buffer[..count]).await;
+            }
+            () = unfinished => lines.show_unfinished().await,
+        }
+    }
+}
+
+/// Reads standard error. Returns its last line that is not empty.
+pub(super) async fn read_stderr<R: AsyncRead + Unpin>(
+    pipe: R,
+    redactor: Redactor,
+    log: Log,
+) -> Option<String> {
+    read(pipe, Lines::new(LogStream::Stderr, redactor, log), |_| {}).await
+}
+
+/// Reads the standard output of a program.
+pub(super) async fn read_stdout<R: AsyncRead + Unpin>(pipe: R, redactor: Redactor, log: Log) -> ReportedEnd {
+    let mut tail = Tail::default();
+    let lines = Lines::new(LogStream::Stdout, redactor.clone(), log);
+    read(pipe, lines, |bytes| tail.push(bytes)).await;
+    let is_short = tail.len() <= SHORT_BYTES;
+    let look = move || end_of(tail.result(), &redactor);
+    if is_short { look() } else { tokio::task::spawn_blocking(look).await.unwrap_or_default() }
+}
+
+/// What a program's output reports.
+fn end_of(found: Found, redactor: &Redactor) -> ReportedEnd {
+    let note = |text: String| ReportedEnd { note: Some(text), ..ReportedEnd::default() };
+    match found {
+        Found::Nothing => ReportedEnd::default(),
+        Found::NotJson(why) => note(format!(
+            "The job has no result: the output ends with what looks like JSON, but is not ({why})."
+        )),
+        Found::TooLong => note(too_long()),
+        Found::TooDeep(text) => too_deep(redactor.redact(&text).into_owned()),
+        Found::Result { value, rounded } => {
+            let value = redactor.redact_value(value);
+            let text = value.to_string();
+            if text.len() > RESULT_BYTES_MAX {
+                return note(too_long());
+            }
+            if json_depth(&text) > RESULT_DEPTH_MAX {
+                return too_deep(text);
+            }
+            let note = rounded.map(|number| {
+                format!(
+                    "The result has the number {}, which a JSON reader rounds. Write it as text to keep all of \
+                     its digits.",
+                    redactor.redact(&number)
+                )
+            });
+            ReportedEnd { result: Some(value), note, ..ReportedEnd::default() }
+        }
+    }
+}
+
+/// Such a result is kept as text.
+fn too_deep(text: String) -> ReportedEnd {
+    let note = format!("The result is nested deeper than {RESULT_DEPTH_MAX} levels and is kept as text.");
+    ReportedEnd { result: Some(text.into()), note: Some(note), ..ReportedEnd::default() }
+}
+
+fn too_long() -> String {
+    format!(
+        "The job has no result: the JSON at the end of the output is longer than {RESULT_BYTES_MAX} bytes. \
+         Leave it as a file in $CALLBOARD_ARTIFACTS instead."
+    )
+}

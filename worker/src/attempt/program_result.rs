@@ -1,0 +1,310 @@
+//! Finds the result of a program: the JSON object or array with which its standard output ends.
+//!
+//! It is the last line, or pretty-printed lines. It is looked for in the output itself and not in
+//! the log, whose lines are cut and redacted. Pure.
+
+use callboard::{
+    bounds::RESULT_BYTES_MAX,
+    text::{JSON_DEPTH_MAX, json_depth, storable_json},
+};
+use serde_json::Value;
+
+/// Bytes of the end of the output that are kept: room for the largest result, pretty-printed.
+const TAIL_BYTES_MAX: usize = 2 * RESULT_BYTES_MAX;
+/// How much more is gathered before the oldest bytes are dropped.
+const SLACK_BYTES: usize = 256 * 1024;
+
+/// Most lines that are tried as the beginning of a pretty-printed result.
+const STARTS_MAX: usize = 100_000;
+const INDENTED_STARTS_MAX: usize = 1000;
+
+/// The end of a program's output.
+#[derive(Debug, Default)]
+pub(super) struct Tail {
+    bytes: Vec<u8>,
+    /// Whether it is not the whole output.
+    is_cut: bool,
+}
+
+impl Tail {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        if self.bytes.len() > TAIL_BYTES_MAX + SLACK_BYTES {
+            self.bytes.drain(..self.bytes.len() - TAIL_BYTES_MAX);
+            self.is_cut = true;
+        }
+    }
+
+    /// Bytes that are held.
+    pub(super) const fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Finds the result.
+    pub(super) fn result(&self) -> Found {
+        let text = String::from_utf8_lossy(&self.bytes);
+        // Half a surrogate pair and NUL, which no text can hold, become U+FFFD.
+        let text = storable_json(&text);
+        let text = text.trim_start_matches('\u{feff}').trim_end();
+        let last_start = text.rfind('\n').map_or(0, |at| at + 1);
+        let last = text[last_start..].trim_start();
+        let last_is_cut = last_start == 0 && self.is_cut;
+        let mut error = None;
+        if last.starts_with(['{', '[']) && !last_is_cut {
+            match parse(last) {
+                Ok(found) => return found,
+                Err(_) if json_depth(last) > JSON_DEPTH_MAX => return Found::TooDeep(last.to_owned()),
+                Err(why) => error = Some(why),
+            }
+        }
+        if !last.ends_with(['}', ']']) {
+            return if last.starts_with("{\"") { Found::not_json(error) } else { Found::Nothing };
+        }
+        if last_is_cut {
+            return Found::TooLong;
+        }
+        let mut is_like_json = is_like_json(last);
+        for start in pretty_starts(text) {
+            match parse(&text[start..]) {
+                Ok(found) => return found,
+                Err(why) => {
+                    is_like_json |= self::is_like_json(text[start..].trim_start());
+                    error.get_or_insert(why);
+                }
+            }
+        }
+        if !is_like_json {
+            return Found::Nothing;
+        }
+        if self.is_cut { Found::TooLong } else { Found::not_json(error) }
+    }
+}
+
+/// Where a pretty-printed value that goes to the end may begin, the last place first: at the
+/// beginning of a line, and then behind the blanks of one. The last one that goes exactly to the
+/// end is the value, because what begins later is a part of it.
+fn pretty_starts(text: &str) -> impl Iterator<Item = usize> + '_ {
+    let lines = || text.rmatch_indices('\n').map(|(at, _)| at + 1).chain([0]);
+    let opens = |text: &str| text.starts_with(['{', '[']);
+    let at_once = lines().filter(move |start| opens(&text[*start..])).take(STARTS_MAX);
+    let indented = lines().filter(move |start| {
+        let line = &text[*start..];
+        line.starts_with([' ', '\t']) && opens(line.trim_start_matches([' ', '\t']))
+    });
+    at_once.chain(indented.take(INDENTED_STARTS_MAX))
+}
+
+/// What a program's output ends with.
+#[derive(Debug, PartialEq)]
+pub(super) enum Found {
+    /// No JSON object or array.
+    Nothing,
+    /// A result. `rounded` is a number whose digits did not all fit.
+    Result { value: Value, rounded: Option<String> },
+    /// What looks like JSON and is not, for this reason.
+    NotJson(String),
+    /// JSON that is longer than a result may be.
+    TooLong,
+    /// JSON that is nested deeper than any reader takes.
+    TooDeep(String),
+}
+
+impl Found {
+    fn not_json(error: Option<String>) -> Self {
+        error.map_or(Self::Nothing, Self::NotJson)
+    }
+}
+
+/// Whether a text begins as a JSON object or array does, unlike `[12:00:01]` or `[ok]`.
+fn is_like_json(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix(['{', '[']) else { return text == "}" || text == "]" };
+    let next = rest.trim_start();
+    if text.starts_with('{') {
+        return next.starts_with(['"', '}']);
+    }
+    next.starts_with(['{', '[', '"', ']'])
+}
+
+fn parse(text: &str) -> Result<Found, String> {
+    let value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let rounded = first_rounded(text).map(str::to_owned);
+    Ok(Found::Result { value, rounded })
+}
+
+/// The first number of a JSON text that neither a 64-bit integer nor a double holds with all of its
+/// digits.
+fn first_rounded(text: &str) -> Option<&str> {
+    let is_of_number = |c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.' | 'e' | 'E');
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| c == '"' || c == '-' || c.is_ascii_digit()) {
+        rest = &rest[at..];
+        if rest.starts_with('"') {
+            rest = &rest[string_length(rest)..];
+            continue;
+        }
+        let number = &rest[..rest.find(|c| !is_of_number(c)).unwrap_or(rest.len())];
+        if is_rounded(number) {
+            return Some(number);
+        }
+        rest = &rest[number.len()..];
+    }
+    None
+}
+
+fn is_rounded(number: &str) -> bool {
+    // At most 15 digits always fit.
+    if number.len() <= 15 || number.parse::<i64>().is_ok() || number.parse::<u64>().is_ok() {
+        return false;
+    }
+    let Ok(double) = number.parse::<f64>() else { return false };
+    digits(number) != digits(&format!("{double:e}")) && digits(number) != digits(&format!("{double}"))
+}
+
+/// The significant digits of a number, without sign, point, exponent and zeros at either end.
+fn digits(number: &str) -> String {
+    let mantissa = number.split(['e', 'E']).next().unwrap_or_default();
+    let all: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    all.trim_matches('0').to_owned()
+}
+
+/// Length in bytes of the JSON string at the start of the text, quotes included.
+fn string_length(text: &str) -> usize {
+    let mut is_escaped = false;
+    for (index, byte) in text.bytes().enumerate().skip(1) {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => return index + 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn found(output: &str) -> Found {
+        let mut tail = Tail::default();
+        for chunk in output.as_bytes().chunks(100_000) {
+            tail.push(chunk);
+        }
+        tail.result()
+    }
+
+    #[test]
+    fn the_result_is_what_the_output_ends_with() {
+        for (output, expected) in [
+            ("{\"a\":1}", json!({ "a": 1 })),
+            ("log\n{\"a\":1}\n\n", json!({ "a": 1 })),
+            ("{\"a\":1}\r\n", json!({ "a": 1 })),
+            ("{\"a\":1}\n{\"a\":2}\n", json!({ "a": 2 })),
+            ("[1, 2]", json!([1, 2])),
+            ("\u{feff}{\"a\":1}", json!({ "a": 1 })),
+            ("start\n{\n  \"a\": [\n    {\n      \"b\": 1\n    }\n  ]\n}\n", json!({ "a": [{ "b": 1 }] })),
+            ("[\n  {\n    \"b\": 1\n  },\n  {\n  }\n]", json!([{ "b": 1 }, {}])),
+            ("[INFO] hello\n[\n]\n", json!([])),
+            ("{\"a\":1}\n  {\n  \"b\":2}\n", json!({ "b": 2 })),
+            (r#"{"a":"\ud83d"}"#, json!({ "a": "\u{fffd}" })),
+            (r#"{"a":"\ud83d\ude00 \ude00 \\ud83d"}"#, json!({ "a": "😀 \u{fffd} \\ud83d" })),
+            (r#"{"a\u0000":"x\u0000y"}"#, json!({ "a\u{fffd}": "x\u{fffd}y" })),
+        ] {
+            assert_eq!(found(output), Found::Result { value: expected, rounded: None }, "{output}");
+        }
+        let mut tail = Tail::default();
+        tail.push(b"{\"a\":\"\xFF\"}");
+        assert_eq!(tail.result(), Found::Result { value: json!({ "a": "\u{fffd}" }), rounded: None });
+    }
+
+    #[test]
+    fn other_output_has_no_result() {
+        for output in [
+            "",
+            "\n",
+            "hello",
+            "42",
+            "\"text\"",
+            "{\"a\":1}\ndone",
+            "[INFO] hello",
+            "[12:00] [ok]",
+            "f() {\n x\n}x",
+        ] {
+            assert_eq!(found(output), Found::Nothing, "{output}");
+        }
+    }
+
+    #[test]
+    fn what_looks_like_json_and_is_not_is_told() {
+        for (output, why) in [
+            ("{\"a\": NaN}", "expected value at line 1 column 7"),
+            ("{\"a\": 1", "EOF while parsing an object"),
+            ("{\n  \"a\": 1,\n}\n", "trailing comma"),
+            ("{'a': 1}\n{\"a\": 'b'}", "expected value"),
+            ("{\"a\": \"\u{1}\"}", "control character"),
+            ("{\"a\": 1e999}", "number out of range"),
+        ] {
+            let Found::NotJson(reason) = found(output) else { panic!("{output}: {:?}", found(output)) };
+            assert!(reason.contains(why), "{output}: {reason}");
+        }
+    }
+
+    #[test]
+    fn a_result_up_to_its_bound_is_found_and_a_longer_one_told() {
+        for size in [17_000, RESULT_BYTES_MAX, TAIL_BYTES_MAX - 10] {
+            let output = format!("log\n[\"{}\"]", "x".repeat(size));
+            assert!(matches!(found(&output), Found::Result { .. }), "{size}");
+        }
+        let long = "x".repeat(TAIL_BYTES_MAX + SLACK_BYTES);
+        assert_eq!(found(&format!("[\"{long}\"]")), Found::TooLong);
+        assert_eq!(found(&format!("[\n\"{long}\"\n]")), Found::TooLong);
+        assert!(matches!(found(&format!("{long}\n{{}}")), Found::Result { .. }));
+    }
+
+    #[test]
+    fn a_number_that_loses_digits_is_named() {
+        for (number, is_lost) in [
+            ("1", false),
+            ("1.10", false),
+            ("-9223372036854775808", false),
+            ("18446744073709551615", false),
+            ("18446744073709551616", true),
+            ("18446744073709551617", true),
+            ("12345678901234567890123", true),
+            ("0.1234567890123456789", true),
+            ("0.12345678901234566", false),
+            ("100000000000000000000000", false),
+            ("1.7976931348623157e308", false),
+        ] {
+            let Found::Result { rounded, .. } = found(&format!("{{\"1234567890123456789012\": {number}}}"))
+            else {
+                panic!("{number}");
+            };
+            assert_eq!(rounded, is_lost.then(|| number.to_owned()), "{number}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_output_has_a_result_or_none(output in "[{}\\[\\]\",:\\\\ud8 0-9a\n]{0,60}") {
+            drop(found(&output));
+        }
+
+        #[test]
+        fn every_value_is_found_again_compact_and_pretty(
+            keys in prop::collection::vec(".{0,6}", 0..6), before in "[a-z \n]{0,30}",
+        ) {
+            let keys: Vec<String> = keys.iter().map(|key| key.replace('\0', "")).collect();
+            let value: Value = keys.iter().map(|key| json!({ key.as_str(): [key, {}] })).collect();
+            for text in [value.to_string(), format!("{value:#}")] {
+                let Found::Result { value: again, .. } = found(&format!("{before}\n{text}\n")) else {
+                    return Err(TestCaseError::fail(text));
+                };
+                prop_assert_eq!(&again, &value);
+            }
+        }
+    }
+}
