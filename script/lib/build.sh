@@ -3,13 +3,6 @@
 
 sum_of() { (cd "$root" && find "$@" -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -print0 | sort -z | xargs -0 cksum | cksum); }
 
-# quietly NAME COMMAND...: shows the command's output only if it fails.
-quietly() {
-  local log=$state/logs/$1.log
-  shift
-  "$@" >"$log" 2>&1 || fail "$* failed: $(cat "$log")"
-}
-
 # install_packages DIRECTORY: runs npm ci, unless node_modules was installed from this very lock file.
 install_packages() {
   local directory=$root/$1
@@ -44,6 +37,31 @@ build_runner() {
   mv "$runner.new" "$runner"
 }
 
+# Prints every ten seconds how many crates cargo has built, and everything else that cargo says as soon as it is said.
+show_progress() {
+  local chunk line next=$((SECONDS + 5)) begin=$SECONDS
+  while IFS= read -r -d $'\r' chunk || [[ -n $chunk ]]; do
+    while IFS= read -r line; do
+      if [[ $line =~ ^\ +Building\ .*\ ([0-9]+)/([0-9]+) ]]; then
+        if ((SECONDS >= next)); then
+          say "  ${BASH_REMATCH[1]} of ${BASH_REMATCH[2]} crates built after $((SECONDS - begin)) s"
+          next=$((SECONDS + 10))
+        fi
+      elif [[ -n $line && ! $line =~ ^\ +(Compiling|Download|Updating|Locking|Blocking|Finished|Fresh) ]]; then
+        say "$line"
+      fi
+    done <<<"$chunk"
+  done
+}
+
+build_crates() {
+  (
+    cd "$root"
+    export SQLX_OFFLINE=true CARGO_TERM_PROGRESS_WHEN=always CARGO_TERM_PROGRESS_WIDTH=80 CARGO_TERM_COLOR=never
+    cargo build --locked --package callboard-api --package callboard-worker "$@" 2>&1 | show_progress
+  )
+}
+
 # build_binaries PROFILE: sets $binaries. script/test has already built them and sets CALLBOARD_BINARIES.
 build_binaries() {
   local profile=$1 directory=debug
@@ -52,7 +70,7 @@ build_binaries() {
     return
   fi
   [[ $profile == dev ]] || directory=$profile
-  (cd "$root" && SQLX_OFFLINE=true cargo build --quiet --profile "$profile" --package callboard-api --package callboard-worker)
+  build_crates --profile "$profile"
   binaries=${CARGO_TARGET_DIR:-$root/target}/$directory
   # The path is relative to where cargo ran.
   [[ $binaries == /* ]] || binaries=$root/$binaries

@@ -17,6 +17,13 @@ fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 is_root() { [[ $EUID == 0 ]]; }
 random_hex() { od -An -N"$1" -tx1 /dev/urandom | tr -d ' \n'; }
 
+# quietly NAME COMMAND...: shows the command's output only if it fails.
+quietly() {
+  local log=$state/logs/$1.log
+  shift
+  "$@" >"$log" 2>&1 || fail "$* failed: $(cat "$log")"
+}
+
 # as_user USER COMMAND...: runs it as that user if this is root, else as the current user. Never forks, so that the
 # process id stays the same.
 as_user() {
