@@ -1,4 +1,5 @@
-//! Startup: waits for Postgres and Redis, logs what is missing, and gives up after a limit.
+//! Startup: chooses the cryptography of TLS, waits for Postgres and Redis, logs what is missing,
+//! and gives up after a limit.
 //!
 //! Later outages are handled by each part itself.
 
@@ -23,6 +24,13 @@ pub struct NotThere {
     what: String,
     seconds: u64,
     why: String,
+}
+
+/// Chooses ring for every TLS connection of this process. Must come before the first HTTP client is
+/// built, which panics otherwise. May be called again.
+pub fn choose_tls() {
+    // An error says that this process has chosen already.
+    drop(rustls::crypto::ring::default_provider().install_default());
 }
 
 /// Waits until both respond. Logs every few seconds which one is missing, where it should be, and

@@ -82,6 +82,7 @@ async fn the_proxy_forwards_only_with_its_password_and_only_to_loopback() {
     let (address, stop) = start_proxy().await;
     let through = |user: &str, password: &str| {
         let proxy = Proxy::http(format!("http://{address}")).unwrap().basic_auth(user, password);
+        callboard::startup::choose_tls();
         Client::builder().proxy(proxy).redirect(reqwest::redirect::Policy::none()).build().unwrap()
     };
     let response = through("demo", "callboard").get(server.url("/healthz")).send().await.unwrap();

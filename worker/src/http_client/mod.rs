@@ -27,6 +27,7 @@ use request::RequestSpec;
 
 /// Runs the child.
 pub(crate) fn main() -> ExitCode {
+    callboard::startup::choose_tls();
     let mut line = String::new();
     let read = std::io::stdin().lock().read_line(&mut line);
     let spec = match read.map_err(|error| error.to_string()).and_then(|_| parse(&line)) {

@@ -50,6 +50,7 @@ impl ProxyProbe {
     /// Creates a probe that sends its requests to this address. Without one, no proxy can be
     /// checked.
     pub fn new(target: Option<Url>) -> Self {
+        callboard::startup::choose_tls();
         Self { target, time_max: TIME_MAX, permits: Arc::new(Semaphore::new(CHECKS_MAX)) }
     }
 
