@@ -4,7 +4,7 @@
  *
  * It stands between Playwright's client and its server, where every call passes
  * (`Connection.sendMessageToServer`). That is no public interface, so playwright-core's version is
- * exact in package.json, and calls.test.mjs fails if it changes.
+ * exact in package.json, and plain.test.mjs fails if it changes.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { fileURLToPath } from 'node:url';

@@ -46,13 +46,13 @@ impl Problem {
         if !error.is_connect() {
             return Self::new("REQUEST", format!("the request to {place} failed: {causes}"), true);
         }
-        let is_proxys_own = proxy.is_some_and(|proxy| {
+        let is_of_proxy = proxy.is_some_and(|proxy| {
             proxy.server.starts_with("https:") && (url.scheme() == "http" || causes.contains("tunnel error"))
         });
         let through = proxy.map_or(String::new(), |proxy| format!(" through the proxy {}", proxy.server));
         let no_connection = |why: &str| format!("could not connect to {place}{through}: {why}");
         match tls_fault(error) {
-            Some((why, _)) if is_proxys_own => {
+            Some((why, _)) if is_of_proxy => {
                 let server = proxy.map_or("", |proxy| proxy.server.as_str());
                 Self::new("PROXY", format!("the TLS connection to the proxy {server} failed: {why}"), false)
             }

@@ -85,7 +85,7 @@ fn a_certificate_that_is_refused_is_explained_and_not_retried() {
 }
 
 #[test]
-fn a_certificate_behind_a_proxy_is_not_the_proxys_fault() {
+fn a_certificate_behind_a_proxy_is_no_fault_of_the_proxy() {
     let port = tls("expired.pem");
     let authority = file("authority.pem");
     let proxy = tunnel(format!("127.0.0.1:{port}"));
