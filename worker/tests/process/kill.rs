@@ -42,7 +42,7 @@ async fn a_program_that_ignores_sigterm_is_killed_after_its_grace() {
 async fn sigterm_reaches_the_whole_group_and_clean_up_runs() {
     for (script, expected) in [
         ("trap 'echo clean up' TERM; echo ready; sleep 30", "clean up\n"),
-        ("echo ready; sh -c 'trap \"echo child; exit\" TERM; sleep 30 & wait'", "child\n"),
+        ("sh -c 'trap \"echo child; exit\" TERM; echo ready; sleep 30 & wait'; :", "child\n"),
         ("sh -c 'trap \"sleep 0.2; echo child; exit\" TERM; echo ready; sleep 30 & wait' & wait", "child\n"),
     ] {
         let (place, mark) = (Place::new(), mark());
