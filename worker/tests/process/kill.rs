@@ -40,13 +40,15 @@ async fn a_program_that_ignores_sigterm_is_killed_after_its_grace() {
 
 #[tokio::test]
 async fn sigterm_reaches_the_whole_group_and_clean_up_runs() {
+    // A shell that forks runs its trap in the new process too, until that has become `sleep`.
+    let sleeps = "sleep 30 & until grep -q sleep /proc/$!/comm; do :; done; echo ready; wait";
     for (script, expected) in [
-        ("trap 'echo clean up' TERM; echo ready; sleep 30", "clean up\n"),
-        ("sh -c 'trap \"echo child; exit\" TERM; echo ready; sleep 30 & wait'; :", "child\n"),
-        ("sh -c 'trap \"sleep 0.2; echo child; exit\" TERM; echo ready; sleep 30 & wait' & wait", "child\n"),
+        (format!("trap 'echo clean up' TERM; {sleeps}"), "clean up\n"),
+        (format!("sh -c 'trap \"echo child; exit\" TERM; {sleeps}'; :"), "child\n"),
+        (format!("sh -c 'trap \"sleep 0.2; echo child; exit\" TERM; {sleeps}' & wait"), "child\n"),
     ] {
         let (place, mark) = (Place::new(), mark());
-        let mut running = start_to_first_line(shim_pool(), place.script(script, &mark)).await;
+        let mut running = start_to_first_line(shim_pool(), place.script(&script, &mark)).await;
         running.terminate(PATIENCE);
         let mut rest = String::new();
         running.stdout.read_to_string(&mut rest).await.unwrap();
