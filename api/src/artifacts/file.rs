@@ -93,7 +93,7 @@ fn describe(headers: &mut HeaderMap, known: &ArtifactFile, tag: HeaderValue) {
     headers.insert(header::CONTENT_DISPOSITION, disposition(is_shown, &known.name));
     headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=600"));
-    // The signed URL is what gives access, so that other sites may show the file to whoever has it.
+    // The signed URL gives access, so other sites may show the file to clients that have it.
     headers.insert("cross-origin-resource-policy", HeaderValue::from_static("cross-origin"));
 }
 

@@ -102,7 +102,7 @@ fn field_of(header: &str) -> Option<(&str, Option<&str>)> {
     })
 }
 
-/// What follows the family's name, whoever's prefix is before it: `x-`, `anthropic-`, `x-ms-`.
+/// What follows the family's name, whatever prefix is before it: `x-`, `anthropic-`, `x-ms-`.
 fn after_family(header: &str) -> Option<&str> {
     // X counts an app's and a user's day.
     if let Some(rest) =

@@ -4,7 +4,7 @@
 //! A request is kept as two hashes: of what its caller gave, and of what that came to. A repeat has
 //! one of them in common. The first does not change when the command is saved meanwhile, and the
 //! second is the same for a default that is given and one that is left out. Secret inputs are in
-//! neither, so nobody can try values by the answer.
+//! neither, so a client cannot find out values by trying them.
 
 use std::collections::BTreeMap;
 
