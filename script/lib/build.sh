@@ -22,11 +22,10 @@ build_dashboard() {
   printf '%s\n' "$sum" >"$stamp"
 }
 
-# Copies the runner to where the unprivileged user can read it. Sets $runner.
+# Copies the runner to where the unprivileged user can read it.
 build_runner() {
-  local sum
+  local sum runner=$state/runner
   install_packages runner
-  runner=$state/runner
   sum=$(sum_of runner)
   if [[ $(cat "$runner/.copied-from" 2>/dev/null) == "$sum" ]]; then return; fi
   rm -rf "$runner" "$runner.new"
