@@ -16,11 +16,14 @@ mod cancel;
 #[path = "../chaos/dice.rs"]
 #[expect(dead_code, reason = "shared with tests/chaos, which uses all of it")]
 mod dice;
+mod failover;
 mod fair;
 mod kill;
 #[path = "../life/ledger.rs"]
 #[expect(dead_code, reason = "shared with tests/life, which uses all of it")]
 mod ledger;
+#[path = "../life/primary.rs"]
+mod primary;
 mod rates;
 mod redis;
 mod stop;

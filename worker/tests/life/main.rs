@@ -19,6 +19,7 @@ mod hand_out;
 mod ledger;
 mod limits;
 mod outage;
+mod primary;
 mod programs;
 mod results;
 mod retention;
