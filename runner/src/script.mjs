@@ -96,13 +96,19 @@ export function toResult(value) {
   if (json === undefined) throw new Failure('RESULT_NOT_JSON', `the script's result is not JSON: it is a ${typeof value}`);
   const depth = nesting(json);
   if (depth > BOUNDS.resultDepth) throw tooDeep(`${depth} deep`);
+  // Half a surrogate pair is six bytes of JSON, and three once it is well-formed.
+  checkSize(json, 2 * BOUNDS.resultBytes);
   const result = wellFormed(JSON.parse(json));
-  const bytes = Buffer.byteLength(JSON.stringify(result));
-  if (bytes > BOUNDS.resultBytes) {
-    throw new Failure('RESULT_TOO_LARGE', `the script ran to its end, but its result is ${bytes} bytes of JSON, more than `
-      + `${BOUNDS.resultBytes}. Keep it as an artifact instead.`);
-  }
+  checkSize(JSON.stringify(result), BOUNDS.resultBytes);
   return result;
+}
+
+/** @param {string} json @param {number} max */
+function checkSize(json, max) {
+  const bytes = Buffer.byteLength(json);
+  if (bytes <= max) return;
+  throw new Failure('RESULT_TOO_LARGE', `the script ran to its end, but its result is ${bytes} bytes of JSON, more than `
+    + `${BOUNDS.resultBytes}. Keep it as an artifact instead.`);
 }
 
 /** @param {unknown} value */
@@ -127,9 +133,14 @@ function tooDeep(how) {
 function nesting(json) {
   let depth = 0;
   let deepest = 0;
-  for (const [token] of json.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}]/g)) {
-    if (token === '[' || token === '{') deepest = Math.max(deepest, depth += 1);
-    else if (token === ']' || token === '}') depth -= 1;
+  let isText = false;
+  // A regular expression would overflow the stack at a text of some megabytes.
+  for (let at = 0; at < json.length; at += 1) {
+    const character = json[at];
+    if (isText && character === '\\') at += 1;
+    else if (character === '"') isText = !isText;
+    else if (!isText && (character === '[' || character === '{')) deepest = Math.max(deepest, depth += 1);
+    else if (!isText && (character === ']' || character === '}')) depth -= 1;
   }
   return deepest;
 }
