@@ -38,9 +38,10 @@ const MAX_CALLS_TOLD = 3;
 /**
  * @param {import('playwright-core').BrowserContext} context
  * @param {string} scriptUrl
+ * @param {import('./mask.mjs').Mask} mask
  * @returns {Calls}
  */
-export function watchCalls(context, scriptUrl) {
+export function watchCalls(context, scriptUrl, mask) {
   const main = new AsyncLocalStorage();
   /** @type {Map<unknown, Call>} */
   const underWay = new Map();
@@ -52,7 +53,7 @@ export function watchCalls(context, scriptUrl) {
   const newCall = (parameters, options, abandon) => {
     begun += 1;
     return {
-      name: `${options.apiName}(${argument(parameters)})`,
+      name: `${options.apiName}(${argument(parameters, mask)})`,
       place: placeOf(options.frames ?? [], scriptUrl),
       startedAt: performance.now(),
       isOfMain: main.getStore() === true,
@@ -102,10 +103,14 @@ export function watchCalls(context, scriptUrl) {
   };
 }
 
-/** The argument that says most. @param {any} parameters */
-function argument(parameters) {
+/**
+ * The argument that says most. Masked before it is cut, because half a secret is not recognised.
+ * @param {any} parameters
+ * @param {import('./mask.mjs').Mask} mask
+ */
+function argument(parameters, mask) {
   const said = parameters?.selector ?? parameters?.url ?? parameters?.event;
-  return typeof said === 'string' ? JSON.stringify(cut(said, MAX_ARGUMENT_CHARS)) : '';
+  return typeof said === 'string' ? JSON.stringify(cut(mask(said), MAX_ARGUMENT_CHARS)) : '';
 }
 
 /** @param {{ file: string, line?: number, column?: number }[]} frames @param {string} scriptUrl */

@@ -23,7 +23,7 @@ const HOLD_MS = 1000;
  */
 export function captureConsole(events) {
   /** @param {string} level */
-  const lines = (level) => lineWriter((text) => events.emit('log', { level, text }));
+  const lines = (level) => lineWriter((text) => events.emit('log', { level, text }), events.heldBack);
   const writers = ['debug', 'info', 'warn', 'error'].map(lines);
   const [debug, info, warn, error] = writers.map(({ stream }) => stream);
   const plain = { colorMode: false };
@@ -41,28 +41,35 @@ export function captureConsole(events) {
   return () => writers.forEach(({ flush }) => flush());
 }
 
-/** @param {(line: string) => void} onLine */
-function lineWriter(onLine) {
+/**
+ * @param {(line: string) => void} onLine
+ * @param {(text: string) => number} heldBack how many of the last characters wait for more
+ */
+function lineWriter(onLine, heldBack) {
   const decoder = new StringDecoder('utf8');
   let held = '';
   /** @type {NodeJS.Timeout | undefined} */
   let timer;
-  const flush = () => {
+  /** @param {number} kept */
+  const flush = (kept) => {
     clearTimeout(timer);
     timer = undefined;
-    if (held !== '') onLine(held);
-    held = '';
+    const text = held.slice(0, held.length - kept);
+    if (text !== '') onLine(text);
+    held = held.slice(text.length);
   };
+  // The rest of a secret may follow, and half of one is not recognised.
+  const flushBegun = () => flush(heldBack(held));
   const stream = new Writable({
     decodeStrings: true,
     write(chunk, _encoding, done) {
       const parts = (held + decoder.write(chunk)).split('\n');
       held = parts.pop() ?? '';
       parts.forEach(onLine);
-      if (held.length > MAX_HELD_CHARS) flush();
-      if (held !== '') timer ??= setTimeout(flush, HOLD_MS).unref();
+      if (held.length > MAX_HELD_CHARS) flushBegun();
+      if (held !== '') timer ??= setTimeout(flushBegun, HOLD_MS).unref();
       done();
     },
   });
-  return { stream, flush };
+  return { stream, flush: () => flush(0) };
 }

@@ -8,6 +8,7 @@
  */
 import fs from 'node:fs';
 import { BOUNDS, cutBytesWithNote, cutWithNote } from './bounds.mjs';
+import { noMask } from './mask.mjs';
 
 export const PROTOCOL_VERSION = 1;
 
@@ -19,6 +20,7 @@ const MAX_STALL_MS = 30_000;
  * @property {(type: string, fields?: Record<string, any>) => void} emit
  * @property {(type: 'result' | 'failure', fields: Record<string, any>) => void} emitLast
  * @property {(mask: import('./mask.mjs').Mask) => void} maskWith
+ * @property {(text: string) => number} heldBack how many of the last characters may begin a secret
  */
 
 /**
@@ -28,7 +30,7 @@ const MAX_STALL_MS = 30_000;
  */
 export function createEvents(fd, onBroken) {
   /** @type {import('./mask.mjs').Mask} */
-  let mask = (text) => text;
+  let mask = noMask;
   let closed = false;
 
   /** @type {Events['emit']} */
@@ -53,6 +55,7 @@ export function createEvents(fd, onBroken) {
     maskWith(newMask) {
       mask = newMask;
     },
+    heldBack: (text) => mask.heldBack(text),
   };
 }
 
@@ -96,7 +99,7 @@ function pause(milliseconds) {
  * @param {import('./mask.mjs').Mask} [mask]
  * @returns {any}
  */
-export function wellFormed(value, mask = (text) => text) {
+export function wellFormed(value, mask = noMask) {
   if (typeof value === 'string') return mask(value.toWellFormed());
   if (Array.isArray(value)) return value.map((item) => wellFormed(item, mask));
   if (value === null || typeof value !== 'object') return value;

@@ -11,8 +11,13 @@ const MIN_SECRET_CHARS = 4;
 const MIN_LINE_CHARS = 8;
 
 /**
- * @typedef {(text: string) => string} Mask
+ * @typedef {((text: string) => string) & { heldBack: (text: string) => number }} Mask `heldBack`
+ *   returns how many of the last characters may be the beginning of a secret, of which the rest has
+ *   not come yet
  */
+
+/** Masks nothing. @type {Mask} */
+export const noMask = Object.assign((/** @type {string} */ text) => text, { heldBack: () => 0 });
 
 /**
  * @param {Iterable<unknown>} secrets
@@ -29,9 +34,17 @@ export function createMask(secrets) {
     forms.add(encodeURIComponent(secret));
     forms.add(Buffer.from(secret).toString('base64'));
   }
-  if (forms.size === 0) return (text) => text;
+  if (forms.size === 0) return noMask;
   // Longest first, so that a secret which contains another is masked whole.
   const longestFirst = [...forms].sort((a, b) => b.length - a.length);
   const pattern = new RegExp(longestFirst.map((form) => form.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('|'), 'g');
-  return (text) => text.replace(pattern, '***');
+  const mask = (/** @type {string} */ text) => text.replace(pattern, '***');
+  return Object.assign(mask, { heldBack: (/** @type {string} */ text) => Math.max(...longestFirst.map((form) => begun(form, text))) });
+}
+
+/** Returns how many of the last characters of `text` begin `form`, without being all of it. @param {string} form @param {string} text */
+function begun(form, text) {
+  let length = Math.min(form.length - 1, text.length);
+  while (length > 0 && !text.endsWith(form.slice(0, length))) length -= 1;
+  return length;
 }

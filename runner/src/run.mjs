@@ -107,7 +107,7 @@ export async function run({ job, chromium, events, mask, stop, workspace, onDeci
     let noteCrash = () => {};
     /** @type {Promise<Failure>} */
     const crashed = new Promise((resolve) => { noteCrash = resolve; });
-    const calls = watchCalls(browser.context, script.url);
+    const calls = watchCalls(browser.context, script.url, mask);
     const contexts = watchContexts({
       browser,
       launchDefaults: launchDefaults(job, environment, browser.sandbox),

@@ -76,6 +76,9 @@ test('a result may be as deep and as large as the bounds, and no deeper or large
     assert.equal(toResult(text.repeat(most)), text.repeat(most).toWellFormed());
     assert.throws(() => toResult(text.repeat(most + 1)), { code: 'RESULT_TOO_LARGE', retryable: false });
   }
+  for (const text of ['x', '\\', '"[', '\ud83d']) {
+    assert.throws(() => toResult([text.repeat(16_000_000)]), { code: 'RESULT_TOO_LARGE', retryable: false });
+  }
 });
 
 /**
@@ -154,4 +157,17 @@ test('an artifact that does not fit fails a script that does not handle it, for 
   const run = await runJob(createPlace(t), 'export default async ({ artifact }) => {\n  await artifact("a".repeat(300), "x");\n};');
   assert.deepEqual([run.last.code, run.last.retryable], ['SCRIPT_ERROR', false], run.told());
   assert.match(run.last.message, /^RangeError: the artifact name a{40}\.\.\. has 300 bytes of UTF-8\. A name may have at most 255\. \(script\.mjs:2:9\)$/);
+});
+
+test('a secret that is written in pieces is masked, also where a line is told before its end', async (t) => {
+  const token = 'tok-0123456789-abcdefghijklmnopqrstuvw';
+  const { all, last, told } = await runJob(createPlace(t), `export default async ({ page, input }) => {
+    process.stdout.write('first: ' + input.token.slice(0, 20));
+    await page.waitForTimeout(1500);
+    process.stdout.write(input.token.slice(20) + ', second: ' + 'x'.repeat(65_540) + input.token.slice(0, 7));
+    process.stdout.write(input.token.slice(7) + '\\nlast: ' + input.token.slice(0, 9));
+  }`, { input: { token }, profile: { secrets: { TOKEN: token } } });
+  assert.equal(last.value, null, told());
+  const lines = all('log').map(({ text }) => text);
+  assert.equal(lines.join('').replace(/x+\.\.\. \(\d+ more characters\)/, ''), 'first: ***, second: ***last: tok-01234', told());
 });

@@ -309,6 +309,23 @@ test('a viewport that is null is the window, as in Playwright, and an absent one
   assert.deepEqual(absent.last.value, [{ width: 1280, height: 720 }, [1280, 720]], absent.told());
 });
 
+test('what a stopped run waited for holds no part of a secret, however long it is', async (t) => {
+  const place = createPlace(t);
+  const token = 'tok-0123456789-abcdefghijklmnopqrstuvw';
+  const script = `export default async ({ page, log, input }) => {
+    setTimeout(() => log('ready'), 300);
+    await page.locator('x'.repeat(input.before) + input.token).click({ timeout: 0 });
+  };`;
+  for (const before of [0, 100, 160, 180, 199]) {
+    const runner = startRunner(place, jobFor(place, script, { input: { token, before }, profile: { secrets: { TOKEN: token } } }));
+    await runner.event('log', ({ text }) => text === 'ready');
+    runner.child.kill('SIGTERM');
+    const { last, told } = await runner.end();
+    assert.match(last.message, /^stopped by SIGTERM while the script waited for /, told());
+    assert.ok(!last.message.includes('tok-'), told());
+  }
+});
+
 for (const [what, body, expected] of /** @type {[string, string, RegExp][]} */ ([
   ['a call', "await page.locator('#never').click({ timeout: 0 });", /locator\.click\("#never"\) at script\.mjs:2:\d+, for \d+\.\d s$/],
   ['an event', "await page.waitForEvent('download', { timeout: 0 });", /page\.waitForEvent\("download"\) at script\.mjs:2:\d+, for/],
