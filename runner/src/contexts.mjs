@@ -5,6 +5,9 @@
  * A script that makes a context of its own is watched like one that uses the profile's.
  */
 
+/** A page shows one dialog at a time, so that only the latest can be open. */
+const MAX_DIALOGS = 20;
+
 /**
  * @typedef {object} Contexts
  * @property {() => import('playwright-core').Page[]} pages every open page, the oldest first
@@ -35,7 +38,10 @@ export function watchContexts({ browser, launchDefaults, onContext }) {
     const emitter = /** @type {any} */ (context); // an EventEmitter, of which the types show a part
     const emit = emitter.emit.bind(emitter);
     emitter.emit = (/** @type {string} */ event, /** @type {any[]} */ ...parameters) => {
-      if (event === 'dialog') dialogs.add(parameters[0]);
+      if (event === 'dialog') {
+        dialogs.add(parameters[0]);
+        if (dialogs.size > MAX_DIALOGS) dialogs.delete([...dialogs][0]);
+      }
       return emit(event, ...parameters);
     };
     onContext(context);
