@@ -43,7 +43,8 @@ const GROUP_JOBS_MAX: usize = 256;
 const SMALL_COMMITS_MAX: usize = 2;
 /// Number of concurrent commits of large submissions: one is composed while another is written.
 const LARGE_COMMITS_MAX: usize = 2;
-/// How long a group is repeated while Postgres refuses it for now, and the pause before each time.
+/// How long after its arrival a group is repeated while Postgres refuses it for now, and the pause
+/// before each time.
 const REPEAT_MAX: Duration = Duration::from_secs(3);
 const REPEAT_AFTER: Duration = Duration::from_millis(200);
 
@@ -256,9 +257,11 @@ impl Waiting {
 /// While Postgres refuses for now, as during a failover, the group is repeated for a few seconds.
 /// Nothing is repeated if a connection broke: then jobs may have been stored.
 async fn commit(context: Arc<SubmitContext>, redis: Redis, group: Vec<Submission>, is_pushed: bool) {
+    // Counted from the arrival, so that submissions behind others do not wait for several times.
+    let until =
+        group.iter().map(|submission| submission.arrived).min().unwrap_or_else(Instant::now) + REPEAT_MAX;
     let (requests, replies): (Vec<Vec<JobRequest>>, Vec<_>) =
         group.into_iter().map(|submission| (submission.requests, submission.reply)).unzip();
-    let until = Instant::now() + REPEAT_MAX;
     let results = loop {
         let done = submit(&context, &requests, is_pushed).await;
         let is_refused = |result: &SubmitResult| matches!(result, Err(StepError::Store(error)) if error.is_refused_for_now());
