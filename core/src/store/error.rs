@@ -67,7 +67,7 @@ impl StoreError {
     pub fn is_refused_for_now(&self) -> bool {
         match self {
             Self::Unavailable(source) | Self::Contended(source) => {
-                source.as_database_error().is_some() || matches!(source, sqlx::Error::PoolTimedOut)
+                matches!(source, sqlx::Error::PoolTimedOut) || is_refusal(source)
             }
             Self::CommitUnknown(_)
             | Self::Constraint { .. }
@@ -81,7 +81,9 @@ impl StoreError {
     /// For a statement that commits by itself: if the connection broke, it may have been committed.
     pub(crate) fn of_commit(self) -> Self {
         match self {
-            Self::Unavailable(source) if source.as_database_error().is_none() => Self::CommitUnknown(source),
+            Self::Unavailable(source) | Self::Contended(source) if !is_refusal(&source) => {
+                Self::CommitUnknown(source)
+            }
             other @ (Self::Unavailable(_)
             | Self::CommitUnknown(_)
             | Self::Contended(_)
@@ -148,6 +150,17 @@ const fn is_outage(error: &sqlx::Error) -> bool {
     )
 }
 
+/// Whether Postgres itself said that a statement was not carried out. A pooler in front of it
+/// reports with class 08 that it has lost its server, and does not know what the server has done.
+/// 40003 says so itself.
+pub(super) fn is_refusal(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| !is_unknown(&error.code().unwrap_or_default()))
+}
+
+fn is_unknown(code: &str) -> bool {
+    code.starts_with("08") || code == "40003"
+}
+
 /// What Postgres says with a SQLSTATE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
@@ -208,6 +221,18 @@ impl From<sqlx::Error> for StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pooler_that_lost_its_server_does_not_know_what_was_done() {
+        for (codes, expected) in [
+            (&["08000", "08003", "08006", "08007", "08P01", "40003"][..], true),
+            (&["25006", "57P01", "57P03", "53300", "40001", "40P01", "55P03", "57014", "23505"], false),
+        ] {
+            for code in codes {
+                assert_eq!(is_unknown(code), expected, "{code}");
+            }
+        }
+    }
 
     #[test]
     fn what_can_pass_is_told_from_what_cannot() {

@@ -182,15 +182,11 @@ async fn is_usable(
     Ok(matches!(tokio::time::timeout(TEST_TIMEOUT, connection.ping()).await, Ok(Ok(()))))
 }
 
-/// Commits. Returns [`StoreError::CommitUnknown`] if the connection broke before Postgres replied,
+/// Commits. Returns [`StoreError::CommitUnknown`] if a connection broke before Postgres replied,
 /// because the transaction may have been committed.
 #[tracing::instrument(name = "db.commit", level = "debug", skip_all)]
 pub async fn commit(transaction: Transaction) -> Result<(), StoreError> {
     transaction.commit().await.map_err(|source| {
-        if source.as_database_error().is_some() {
-            StoreError::from(source)
-        } else {
-            StoreError::CommitUnknown(source)
-        }
+        if error::is_refusal(&source) { StoreError::from(source) } else { StoreError::CommitUnknown(source) }
     })
 }
