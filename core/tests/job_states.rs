@@ -68,7 +68,7 @@ fn transitions() -> Vec<(String, Transition)> {
         ("parked at a gate".into(), Transition::Parked { on: gate(), reason: "in use".into() }),
         ("woken".into(), Transition::Woken),
         ("cancel requested".into(), Transition::CancelAsked { reason: None }),
-        ("expired".into(), Transition::Expired),
+        ("expired, if no attempt has counted".into(), Transition::Expired),
         ("retried".into(), Transition::Retried { is_blocked: false }),
         ("retried, with open dependencies".into(), Transition::Retried { is_blocked: true }),
     ];
@@ -137,6 +137,10 @@ fn document() -> String {
         for (what, transition) in transitions() {
             for (counted, lost) in [(0, 0), (policy.max_attempts - 1, LOST_ATTEMPTS_MAX - 1)] {
                 let facts = Facts { standing: standing.clone(), counted, lost };
+                // A job waits for another attempt after one that counted.
+                if matches!(standing, Standing::Scheduled { is_retry: true, .. }) && counted == 0 {
+                    continue;
+                }
                 let Ok(applied) = apply(&facts, transition.clone(), now()) else { continue };
                 let other = Facts {
                     counted: policy.max_attempts - 1 - counted,
@@ -147,6 +151,7 @@ fn document() -> String {
                     apply(&other, transition.clone(), now()).ok().map(|other| standing_after(&other))
                         != Some(standing_after(&applied));
                 let when = match (depends, counted == 0) {
+                    _ if transition == Transition::Expired => "",
                     (false, _) => "",
                     (true, true) => ", attempts left",
                     (true, false) => ", last attempt",

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::bounds::{FAILURE_MESSAGE_BYTES_MAX, RESULT_BYTES_MAX};
 
+/// Longest wait that the other side can ask for. No calendar unit of a quota is longer than a month.
+const RETRY_AFTER_MAX: Duration = Duration::from_hours(31 * 24);
+
 /// How an attempt ended, as reported by its worker or the rescuer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
@@ -150,10 +153,10 @@ impl Failure {
         Self { code, message, is_retryable, retry_after: None }
     }
 
-    /// The same failure of a server that asked to wait.
+    /// The same failure of a server that asked to wait, for at most [`RETRY_AFTER_MAX`].
     #[must_use]
-    pub const fn after(mut self, wait: Option<Duration>) -> Self {
-        self.retry_after = wait;
+    pub fn after(mut self, wait: Option<Duration>) -> Self {
+        self.retry_after = wait.map(|wait| wait.min(RETRY_AFTER_MAX));
         self
     }
 

@@ -75,7 +75,7 @@ pub enum Transition {
         /// The reason, if one was given.
         reason: Option<String>,
     },
-    /// It did not start before it expired.
+    /// Its expiry has passed. Refused once an attempt has counted, because then it has started.
     Expired,
     /// A finished job is retried by hand.
     Retried {
@@ -205,7 +205,9 @@ pub fn apply(facts: &Facts, transition: Transition, now: Time) -> Result<Applied
 
         (_, Transition::CancelAsked { reason }) => ask_to_cancel(facts, reason),
 
-        (Standing::Blocked | Standing::Scheduled { .. } | Standing::Queued { .. }, Transition::Expired) => {
+        (Standing::Blocked | Standing::Scheduled { .. } | Standing::Queued { .. }, Transition::Expired)
+            if facts.counted == 0 =>
+        {
             let failure = Failure::new(
                 FailureCode::EXPIRED,
                 "The job expired: no attempt that counts had started in time.",
