@@ -20,6 +20,8 @@ pub const ARTIFACTS_MAX: usize = bound("artifacts");
 pub const RECORDINGS_MAX: usize = bound("recordings");
 /// Largest artifact, in bytes.
 pub const ARTIFACT_BYTES_MAX: usize = bound("artifactBytes");
+/// Most bytes of all artifacts of one attempt.
+pub const ALL_ARTIFACTS_BYTES_MAX: usize = bound("allArtifactsBytes");
 /// Longest name of an artifact, in bytes of UTF-8, as in most file systems.
 pub const ARTIFACT_NAME_BYTES_MAX: usize = bound("artifactNameBytes");
 /// Longest content type of an artifact, in bytes.
@@ -83,6 +85,7 @@ mod tests {
             ("artifacts", ARTIFACTS_MAX),
             ("recordings", RECORDINGS_MAX),
             ("artifactBytes", ARTIFACT_BYTES_MAX),
+            ("allArtifactsBytes", ALL_ARTIFACTS_BYTES_MAX),
             ("artifactNameBytes", ARTIFACT_NAME_BYTES_MAX),
             ("contentTypeBytes", CONTENT_TYPE_BYTES_MAX),
         ];

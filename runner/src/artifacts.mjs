@@ -57,6 +57,7 @@ export function createArtifacts(directory, events, mask) {
   /** @type {Set<string>} */
   const used = new Set();
   const counts = { artifacts: 0, recordings: 0 };
+  let allBytes = 0;
   let parts = 0;
   /** @type {Set<Promise<unknown>>} */
   const pending = new Set();
@@ -65,14 +66,18 @@ export function createArtifacts(directory, events, mask) {
    * @param {'artifacts' | 'recordings'} kind
    * @param {unknown} wanted
    * @param {unknown} contentType
+   * @param {number} bytes
    * @param {(part: string) => Promise<void>} produce writes the temporary file
    */
-  const publish = async (kind, wanted, contentType, produce) => {
+  const publish = async (kind, wanted, contentType, bytes, produce) => {
     const name = cleanName(wanted, mask);
     const type = contentType ?? CONTENT_TYPES[path.extname(name).toLowerCase()] ?? 'application/octet-stream';
     checkContentType(type);
+    checkSize(bytes);
     if (counts[kind] >= BOUNDS[kind]) throw tooMany(kind, name);
+    if (allBytes + bytes > BOUNDS.allArtifactsBytes) throw noRoom(name, bytes);
     counts[kind] += 1;
+    allBytes += bytes;
     const unique = reserve(name, used);
     const part = path.join(directory, `.part-${parts += 1}`);
     try {
@@ -81,6 +86,7 @@ export function createArtifacts(directory, events, mask) {
       await fs.rename(part, path.join(directory, unique));
     } catch (error) {
       counts[kind] -= 1;
+      allBytes -= bytes;
       used.delete(identity(unique));
       throw error;
     }
@@ -99,14 +105,13 @@ export function createArtifacts(directory, events, mask) {
     write(name, content, contentType) {
       return tracked((async () => {
         const bytes = toBytes(content);
-        checkSize(bytes.length);
-        return publish('artifacts', name, contentType, (part) => fs.writeFile(part, bytes));
+        return publish('artifacts', name, contentType, bytes.length, (part) => fs.writeFile(part, bytes));
       })());
     },
     adopt(name, file) {
       return tracked((async () => {
-        checkSize((await fs.stat(file)).size);
-        return publish('recordings', name, undefined, (part) => move(file, part));
+        const { size } = await fs.stat(file);
+        return publish('recordings', name, undefined, size, (part) => move(file, part));
       })());
     },
     async settled() {
@@ -148,6 +153,12 @@ function checkContentType(type) {
 function checkSize(bytes) {
   if (bytes <= BOUNDS.artifactBytes) return;
   throw certain(new RangeError(`an artifact of ${bytes} bytes is too large. It may have at most ${BOUNDS.artifactBytes}.`));
+}
+
+/** @param {string} name @param {number} bytes */
+function noRoom(name, bytes) {
+  return certain(new RangeError(`the artifact ${name} of ${bytes} bytes was not kept: the files of a run may have at most `
+    + `${BOUNDS.allArtifactsBytes} bytes in all`));
 }
 
 /** @param {'artifacts' | 'recordings'} kind @param {string} name */

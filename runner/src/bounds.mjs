@@ -13,8 +13,8 @@ import fs from 'node:fs';
  * @type {{
  *   textCharacters: number, progressCharacters: number, failureMessageBytes: number,
  *   resultBytes: number, resultDepth: number,
- *   artifacts: number, recordings: number, artifactBytes: number, artifactNameBytes: number,
- *   contentTypeBytes: number,
+ *   artifacts: number, recordings: number, artifactBytes: number, allArtifactsBytes: number,
+ *   artifactNameBytes: number, contentTypeBytes: number,
  * }}
  */
 export const BOUNDS = JSON.parse(fs.readFileSync(new URL('./bounds.json', import.meta.url), 'utf8'));

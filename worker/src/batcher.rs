@@ -4,9 +4,10 @@
 //! requests gather into the next batch. A batch is repeated until Postgres confirms it, so its step
 //! must be idempotent.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use callboard::store::StoreError;
+use futures::FutureExt as _;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 /// Most requests that wait. Further callers block until there is room.
@@ -18,10 +19,16 @@ const RETRY_AFTER: (Duration, Duration) = (Duration::from_millis(50), Duration::
 /// hour.
 const STEP_TIMEOUT: Duration = Duration::from_secs(35);
 
-/// The step failed for this request, and repeating it would not help.
+/// Why a request has no result.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Failed(String);
+pub(crate) enum Failed {
+    /// The step failed for this request, and repeating it would not help.
+    #[error("{0}")]
+    Refused(String),
+    /// The batcher has ended.
+    #[error("the worker is stopping")]
+    Stopped,
+}
 
 type Reply<A> = oneshot::Sender<Result<A, Failed>>;
 
@@ -67,12 +74,13 @@ impl<Q: Clone + Send + Sync + 'static, A: Send + 'static> Batcher<Q, A> {
     /// Sends a request and waits for its answer.
     pub(crate) async fn ask(&self, request: Q) -> Result<A, Failed> {
         let (reply, answer) = oneshot::channel();
-        let closed = || Failed("the worker is stopping".into());
-        self.sender.send((request, reply)).await.map_err(|_| closed())?;
-        answer.await.map_err(|_| closed())?
+        self.sender.send((request, reply)).await.map_err(|_| Failed::Stopped)?;
+        answer.await.map_err(|_| Failed::Stopped)?
     }
 }
 
+/// Runs the step for a batch. If it fails or panics, each request is tried by itself, so that one
+/// does not take its neighbours with it.
 async fn carry_out<Q: Clone, A, F, Fut>(name: &'static str, step: &F, batch: Vec<(Q, Reply<A>)>)
 where
     F: Fn(Vec<Q>) -> Fut,
@@ -86,40 +94,44 @@ where
                 drop(reply.send(Ok(answer)));
             }
         }
-        Err(error) if requests.len() == 1 => {
-            tracing::error!(%error, step = name, "a step failed");
+        Err(why) if requests.len() == 1 => {
             for reply in replies {
-                drop(reply.send(Err(Failed(error.to_string()))));
+                drop(reply.send(Err(Failed::Refused(why.clone()))));
             }
         }
-        Err(error) => {
-            tracing::warn!(%error, step = name, "a batch failed; repeating its requests one by one");
+        Err(_) => {
+            tracing::warn!(step = name, "repeating the requests of a batch one by one");
             for (request, reply) in requests.into_iter().zip(replies) {
                 let answer = persist(name, step, std::slice::from_ref(&request)).await;
-                let answer = answer.map(|mut answers| answers.pop());
-                let failed = |error: StoreError| {
-                    tracing::error!(%error, step = name, "a step failed");
-                    Failed(error.to_string())
-                };
-                let answer = answer.map_err(failed);
-                let answer = answer
-                    .and_then(|answer| answer.ok_or_else(|| Failed("the step returned no answer".into())));
-                drop(reply.send(answer));
+                let answer = answer.and_then(|mut answers| {
+                    answers.pop().ok_or_else(|| "the step returned no answer".to_owned())
+                });
+                drop(reply.send(answer.map_err(Failed::Refused)));
             }
         }
     }
 }
 
-async fn persist<Q: Clone, A, F, Fut>(
-    name: &'static str,
-    step: &F,
-    requests: &[Q],
-) -> Result<Vec<A>, StoreError>
+/// Returns the results in order, or why there are none.
+async fn persist<Q: Clone, A, F, Fut>(name: &'static str, step: &F, requests: &[Q]) -> Result<Vec<A>, String>
 where
     F: Fn(Vec<Q>) -> Fut,
     Fut: Future<Output = Result<Vec<A>, StoreError>>,
 {
-    repeated(name, || step(requests.to_vec())).await
+    let done = AssertUnwindSafe(repeated(name, || step(requests.to_vec()))).catch_unwind().await;
+    let requests = requests.len();
+    match done {
+        Ok(Ok(answers)) => Ok(answers),
+        Ok(Err(error)) => {
+            tracing::error!(%error, step = name, requests, "a step failed");
+            Err(error.to_string())
+        }
+        // The panic hook has logged the panic.
+        Err(_panic) => {
+            tracing::error!(step = name, requests, "a step panicked");
+            Err("the step panicked".to_owned())
+        }
+    }
 }
 
 /// Repeats an idempotent step while Postgres is down, read-only or contended, or the outcome of a
@@ -140,6 +152,28 @@ where
                 pause = (pause * 2).min(RETRY_AFTER.1);
             }
             Ok(done) => return done,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_that_panics_leaves_its_batch_alone() {
+        let batcher = Batcher::start("test", 1, 10, |requests: Vec<u32>| async move {
+            assert!(!requests.contains(&13), "unlucky");
+            Ok(requests.iter().map(|request| request * 2).collect())
+        });
+        let asked: Vec<_> = (10..20).map(|request| batcher.ask(request)).collect();
+        let answers = futures::future::join_all(asked).await;
+        for (request, answer) in (10..20).zip(answers) {
+            match answer {
+                Ok(answer) => assert_eq!(answer, request * 2),
+                Err(Failed::Refused(why)) => assert_eq!((request, why.as_str()), (13, "the step panicked")),
+                Err(Failed::Stopped) => panic!("{request} was not answered"),
+            }
         }
     }
 }

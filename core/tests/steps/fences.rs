@@ -67,7 +67,10 @@ async fn a_stale_attempt_writes_nothing() {
     assert_eq!(held, []);
 
     assert_eq!(fixture.log(job, current, 1, "current").await, Appended::Stored);
-    assert!(keep_artifact(&fixture.store, &file(job, current)).await.unwrap());
+    let kept = file(job, current);
+    for what in ["the first time", "when the reply to its commit was lost"] {
+        assert!(keep_artifact(&fixture.store, &kept).await.unwrap(), "{what}");
+    }
     assert_eq!(fixture.settle(job, current, succeeded("current")).await, Settled::Done);
     assert_eq!(fixture.value::<String>("SELECT result #>> '{}' FROM ended_jobs").await, "current");
     assert_eq!(fixture.value::<i64>("SELECT count(*) FROM artifacts").await, 1);

@@ -5,13 +5,17 @@
 //! taken, and no symbolic link is followed.
 
 use std::{
+    ffi::OsString,
     io::{self, Read as _, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
 use callboard::{
-    bounds::{ARTIFACT_BYTES_MAX, ARTIFACT_NAME_BYTES_MAX, CONTENT_TYPE_BYTES_MAX},
+    bounds::{
+        ALL_ARTIFACTS_BYTES_MAX, ARTIFACT_BYTES_MAX, ARTIFACT_NAME_BYTES_MAX, ARTIFACTS_MAX,
+        CONTENT_TYPE_BYTES_MAX, RECORDINGS_MAX,
+    },
     clock,
     ids::ArtifactId,
     steps::run::keep_artifact::keep_artifact,
@@ -27,7 +31,20 @@ use crate::batcher::repeated;
 pub(super) struct AnnouncedFile {
     pub(super) name: String,
     pub(super) content_type: String,
-    pub(super) path: String,
+    /// Its name in the artifacts directory, in any bytes.
+    pub(super) path: OsString,
+}
+
+/// What became of a file.
+#[derive(Debug)]
+pub(super) enum Kept {
+    /// It is an artifact of the attempt.
+    Stored {
+        /// Its size.
+        bytes: u64,
+    },
+    /// The attempt no longer holds its job.
+    Stale,
 }
 
 /// Why a file was not kept, as the end of a sentence.
@@ -40,29 +57,41 @@ pub(super) enum KeepError {
     BadName,
     #[error("it is larger than {ARTIFACT_BYTES_MAX} bytes")]
     TooLarge,
+    #[error("the files of an attempt have at most {ALL_ARTIFACTS_BYTES_MAX} bytes in all")]
+    NoRoom,
+    #[error("an attempt keeps at most {} files", ARTIFACTS_MAX + RECORDINGS_MAX)]
+    TooMany,
+    #[error("another file of the attempt has this name")]
+    NameTaken,
     #[error("it is not a regular file")]
     NotAFile,
     #[error("{0}")]
     Io(#[from] io::Error),
     #[error("its record could not be stored: {0}")]
     Store(#[from] callboard::store::StoreError),
+    #[error("copying it has failed: {0}")]
+    Copy(#[from] tokio::task::JoinError),
 }
 
-/// Keeps one file. Returns false if the attempt has been fenced off.
+/// Keeps one file of at most `room` bytes.
 pub(super) async fn keep(
     attempt: Attempt<'_>,
     directory: &Path,
     file: AnnouncedFile,
-) -> Result<bool, KeepError> {
-    if !is_plain(&file.name) || !is_plain(&file.path) || file.content_type.len() > CONTENT_TYPE_BYTES_MAX {
+    room: u64,
+) -> Result<Kept, KeepError> {
+    if !is_plain(&file.name)
+        || !is_plain(&file.path.to_string_lossy())
+        || file.content_type.len() > CONTENT_TYPE_BYTES_MAX
+    {
         return Err(KeepError::BadName);
     }
     let id: ArtifactId = attempt.shared.ids.make();
     let path = format!("{}/{id}", attempt.job());
     let (source, target) = (directory.join(&file.path), attempt.shared.paths.artifact_root.join(&path));
     let copied =
-        tokio::task::spawn_blocking(move || copy(&source, &target).map(|copied| (copied, target))).await;
-    let ((size_bytes, sha256), target) = copied.map_err(|_| KeepError::NotAFile)??;
+        tokio::task::spawn_blocking(move || copy(&source, &target, room).map(|copied| (copied, target)));
+    let ((bytes, sha256), target) = copied.await??;
     let record = ArtifactRecord {
         id,
         job: attempt.job(),
@@ -70,7 +99,7 @@ pub(super) async fn keep(
         attempt: attempt.number(),
         name: file.name,
         content_type: file.content_type,
-        size_bytes,
+        size_bytes: bytes as i64,
         sha256,
         path,
         created_at: clock::now(),
@@ -80,7 +109,7 @@ pub(super) async fn keep(
     if !matches!(is_kept, Ok(true)) {
         remove(&target);
     }
-    Ok(is_kept?)
+    Ok(if is_kept? { Kept::Stored { bytes } } else { Kept::Stale })
 }
 
 /// Whether a text is the name of a file directly in the directory. Letters of every script are.
@@ -96,17 +125,22 @@ fn remove(target: &PathBuf) {
     }
 }
 
-fn copy(source: &Path, target: &Path) -> Result<(i64, [u8; 32]), KeepError> {
+/// Copies a file of at most `room` bytes. Returns its size and its SHA-256.
+fn copy(source: &Path, target: &Path, room: u64) -> Result<(u64, [u8; 32]), KeepError> {
     let no_follow = rustix::fs::OFlags::NOFOLLOW.union(rustix::fs::OFlags::NONBLOCK).bits() as i32;
     let source = std::fs::OpenOptions::new().read(true).custom_flags(no_follow).open(source)?;
     let metadata = source.metadata()?;
     if !metadata.is_file() {
         return Err(KeepError::NotAFile);
     }
+    let most = room.min(ARTIFACT_BYTES_MAX as u64);
+    if metadata.len() > most {
+        return Err(too_large(room));
+    }
     if let Some(parent) = target.parent() {
         std::fs::create_dir_all(parent)?;
     }
-    let mut source = source.take(ARTIFACT_BYTES_MAX as u64 + 1);
+    let mut source = source.take(most + 1);
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o640).open(target)?;
     let (mut hash, mut size, mut buffer) = (Sha256::new(), 0_u64, vec![0; 64 * 1024]);
     loop {
@@ -118,11 +152,16 @@ fn copy(source: &Path, target: &Path) -> Result<(i64, [u8; 32]), KeepError> {
         hash.update(&buffer[..count]);
         file.write_all(&buffer[..count])?;
     }
-    if size > ARTIFACT_BYTES_MAX as u64 {
+    // It may still grow.
+    if size > most {
         std::fs::remove_file(target)?;
-        return Err(KeepError::TooLarge);
+        return Err(too_large(room));
     }
-    Ok((size as i64, hash.finalize().into()))
+    Ok((size, hash.finalize().into()))
+}
+
+const fn too_large(room: u64) -> KeepError {
+    if room < ARTIFACT_BYTES_MAX as u64 { KeepError::NoRoom } else { KeepError::TooLarge }
 }
 
 #[cfg(test)]

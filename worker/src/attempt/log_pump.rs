@@ -29,8 +29,6 @@ const LAST_BYTES_MAX: usize = 1024 * 1024;
 const LINE_BYTES: usize = size_of::<NewLine>();
 /// Most lines that wait for the pump.
 const WAITING_MAX: usize = 1024;
-/// How long output may go on after the last process is gone, while lines can be stored.
-const OUTPUT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Where readers send lines. Cheap to clone. The pump ends when all clones are dropped.
 #[derive(Debug, Clone)]
@@ -43,20 +41,9 @@ impl Log {
         drop(self.0.send(NewLine { stream, text, at: clock::now() }).await);
     }
 
-    /// Waits for what the readers of the child's output have to tell, after its last process is
-    /// gone. Nothing holds the pipes any more, so this ends soon. But while Postgres is away, lines
-    /// wait in a full queue, and what the child told stands behind them. `None` if a pipe stays
-    /// open although lines can be stored.
-    pub(super) async fn patiently<T>(&self, output: impl Future<Output = T>) -> Option<T> {
-        let mut output = std::pin::pin!(output);
-        loop {
-            if let Ok(done) = tokio::time::timeout(OUTPUT_TIMEOUT, &mut output).await {
-                return Some(done);
-            }
-            if self.0.capacity() > 0 {
-                return None;
-            }
-        }
+    /// Whether lines wait for the pump because storage is slow.
+    pub(super) fn is_full(&self) -> bool {
+        self.0.capacity() == 0
     }
 
     /// Sends a line of the worker's own.

@@ -3,6 +3,7 @@
 //! This file is the story of one attempt, from top to bottom. The part with a process is in
 //! [`run`]. When [`attempt`] returns, nothing of the attempt is left on this machine.
 
+mod announcements;
 mod artifacts;
 mod compose;
 mod directories;
@@ -35,7 +36,7 @@ use callboard::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    batcher::repeated,
+    batcher::{Failed, repeated},
     running_attempts::{AttemptGuard, StopReason},
     shared::{Claimed, Shared},
 };
@@ -142,7 +143,10 @@ impl Attempt<'_> {
             Ok(Settled::Done) => {}
             Ok(Settled::Stale) if is_lost => self.report_alive().await,
             Ok(Settled::Stale) => tracing::warn!(job = %self.job(), "a late settlement was refused"),
-            Err(error) => self.settle_as_failed(settlement, &error.to_string()).await,
+            Err(Failed::Refused(why)) => self.settle_as_failed(settlement, &why).await,
+            Err(Failed::Stopped) => {
+                tracing::error!(job = %self.job(), "the worker stopped before an attempt was settled");
+            }
         }
     }
 

@@ -156,7 +156,8 @@ async fn handle(
             drop(notices.send(Notice::Progress(Progress { fraction, message })).await);
         }
         Message::Artifact { name, content_type, path } => {
-            drop(notices.send(Notice::Artifact(AnnouncedFile { name, content_type, path })).await);
+            let file = AnnouncedFile { name, content_type, path: path.into() };
+            drop(notices.send(Notice::Artifact(file)).await);
         }
         Message::Limits { service, status, headers, body } => {
             let (headers, body) = (headers.into_iter().collect(), body.as_deref().map(redact));

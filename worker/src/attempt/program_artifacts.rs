@@ -3,7 +3,7 @@
 //! A script of the runner announces its files one by one. A program has no such way, so its
 //! directory is read when it has ended, whatever its outcome.
 
-use std::{fs, io, path::Path};
+use std::{ffi::OsString, fs, io, path::Path};
 
 use super::artifacts::AnnouncedFile;
 
@@ -36,20 +36,21 @@ const CONTENT_TYPES: [(&str, &str); 22] = [
     ("webm", "video/webm"),
 ];
 
-/// What stands in the directory, in the order of the names. Names that begin with a dot are the
-/// program's own business.
+/// What stands in the directory, in the order of the names. In a name that is not UTF-8, U+FFFD stands
+/// for what is not. Names that begin with a dot are the program's own business.
 pub(super) fn list(directory: &Path) -> io::Result<Vec<AnnouncedFile>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(directory)?.take(NAMES_MAX) {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if !name.starts_with('.') {
+        let name = entry?.file_name();
+        if !name.as_encoded_bytes().starts_with(b".") {
             names.push(name);
         }
     }
     names.sort_unstable();
-    let announced = |name: String| {
+    let announced = |path: OsString| {
+        let name = path.to_string_lossy().into_owned();
         let content_type = content_type(&name).to_owned();
-        AnnouncedFile { path: name.clone(), name, content_type }
+        AnnouncedFile { name, content_type, path }
     };
     Ok(names.into_iter().map(announced).collect())
 }
@@ -62,6 +63,8 @@ fn content_type(name: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
     use super::*;
 
     #[test]
@@ -70,12 +73,16 @@ mod tests {
         for name in ["b.CSV", "a.tar.gz", ".hidden", "日本.png", "README"] {
             fs::write(directory.path().join(name), "").unwrap();
         }
+        let latin = OsString::from_vec(b"caf\xe9.txt".to_vec());
+        fs::write(directory.path().join(&latin), "").unwrap();
+        assert!(list(directory.path()).unwrap().iter().any(|file| file.path == latin));
         let listed: Vec<(String, String)> =
-            list(directory.path()).unwrap().into_iter().map(|file| (file.path, file.content_type)).collect();
+            list(directory.path()).unwrap().into_iter().map(|file| (file.name, file.content_type)).collect();
         let expected = [
             ("README", "application/octet-stream"),
             ("a.tar.gz", "application/gzip"),
             ("b.CSV", "text/csv; charset=utf-8"),
+            ("caf\u{FFFD}.txt", "text/plain; charset=utf-8"),
             ("日本.png", "image/png"),
         ];
         assert_eq!(listed, expected.map(|(name, kind)| (name.to_owned(), kind.to_owned())));

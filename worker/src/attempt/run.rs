@@ -4,37 +4,50 @@
 //! When [`run`] returns, no process, directory or lock of the attempt is left.
 
 use std::{
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use callboard::{
-    compose::{ComposedCommand, ProcessPlan},
+    compose::{ComposedCommand, OutputProtocol, ProcessPlan},
     ids::ProxyId,
-    job::Outcome,
+    job::{Failure, Outcome},
+    secret::Redactor,
     store::jobs::attempts::Start,
 };
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::mpsc,
+    task::{JoinError, JoinHandle},
+};
 
 use super::{
     Attempt,
+    announcements::Announcements,
     compose::PreparedProcess,
     directories::ArtifactsDirectory,
     literal_variables,
     log_pump::{self, Log},
-    outcome::{self, AttemptResult, describe, record},
-    output::{self, ReportedEnd},
+    outcome::{self, AttemptResult, Stop, StoppedBy, Told, describe, record},
+    output::{self, Notice, ReportedEnd},
     program_output, proxy_failure,
+    service_limits::ServiceResponses,
     spawn_request::{not_started, request},
-    supervise::{Supervised, Supervisor},
+    supervise::supervise,
 };
-use crate::process::{Running, StartError};
+use crate::{
+    process::{Exit, Running, StartError},
+    running_attempts::StopReason,
+};
 
 /// How long a profile may stay locked on this machine by what is left of an earlier attempt.
 const PROFILE_TIMEOUT: Duration = Duration::from_secs(15);
 const PROFILE_RETRY_AFTER: Duration = Duration::from_millis(100);
-/// Notices of the child that may wait for the supervisor.
+/// Notices of the child that may wait to be stored.
 const NOTICES_MAX: usize = 64;
+/// How long output may stay open after the last process is gone, while it can be stored.
+const OUTPUT_TIMEOUT: Duration = Duration::from_secs(30);
+const OUTPUT_CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs a prepared process to its end.
 pub(super) async fn run(attempt: Attempt<'_>, prepared: PreparedProcess) -> AttemptResult {
@@ -68,8 +81,8 @@ pub(super) async fn run(attempt: Attempt<'_>, prepared: PreparedProcess) -> Atte
         }
         started = start(attempt, plan, profile_path.as_deref()) => started,
     };
-    let (out, err, mut handle) = match started {
-        Ok(running) => running.split(),
+    let running = match started {
+        Ok(running) => running,
         Err(error) => {
             log.system(format!("The process could not be started: {error}.")).await;
             drop(log);
@@ -77,12 +90,8 @@ pub(super) async fn run(attempt: Attempt<'_>, prepared: PreparedProcess) -> Atte
             return result(not_started(attempt, error));
         }
     };
-    let (sender, notices) = mpsc::channel(NOTICES_MAX);
-    let stdout = tokio::spawn(output::read_stdout(out, protocol, redactor.clone(), log.clone(), sender));
-    let stderr = tokio::spawn(program_output::read_stderr(err, redactor, log.clone()));
-    let supervisor = Supervisor::new(attempt, &log, &directory.path);
-    let Supervised { exit, stop, responses } = supervisor.supervise(&mut handle, notices, protocol).await;
-    let mut reported = join_output(&log, stdout, stderr).await;
+    let Ended { exit, stop, mut reported, responses } =
+        until_ended(attempt, &log, &directory.path, running, protocol, redactor).await;
     let note = reported.note.take();
     let outcome = outcome::of_process(&exit, stop, reported, protocol);
     if let (Some(note), Outcome::Succeeded { .. }) = (note, &outcome) {
@@ -130,14 +139,98 @@ async fn start(
     }
 }
 
-async fn join_output(
+/// What is known of a process that has ended.
+struct Ended {
+    exit: Exit,
+    stop: Option<Stop>,
+    reported: ReportedEnd,
+    responses: ServiceResponses,
+}
+
+/// Returns when the last process is gone and everything that the child announced is stored.
+async fn until_ended(
+    attempt: Attempt<'_>,
     log: &Log,
+    artifacts_directory: &Path,
+    running: Running,
+    protocol: OutputProtocol,
+    redactor: Redactor,
+) -> Ended {
+    let (out, err, mut handle) = running.split();
+    let (sender, notices) = mpsc::channel(NOTICES_MAX);
+    let readers = Readers {
+        log,
+        notices: sender.downgrade(),
+        stdout: tokio::spawn(output::read_stdout(out, protocol, redactor.clone(), log.clone(), sender)),
+        stderr: tokio::spawn(program_output::read_stderr(err, redactor, log.clone())),
+    };
+    let ended = async {
+        let (exit, stop) = supervise(attempt, log, &mut handle).await;
+        (exit, stop, readers.join().await)
+    };
+    let announcements = Announcements::new(attempt, log, artifacts_directory);
+    let ((exit, stop, reported), mut announcements) = tokio::join!(ended, announcements.store(notices));
+    let is_lost = stop.is_some_and(|stop| stop.by == StoppedBy::Outside(StopReason::Lost));
+    if protocol == OutputProtocol::Lines && !is_lost {
+        announcements.keep_left_files().await;
+    }
+    let mut responses = announcements.responses;
+    responses.commit().await;
+    Ended { exit, stop, reported, responses }
+}
+
+/// The tasks that read the output of the child.
+struct Readers<'a> {
+    log: &'a Log,
+    notices: mpsc::WeakSender<Notice>,
     stdout: JoinHandle<ReportedEnd>,
     stderr: JoinHandle<Option<String>>,
-) -> ReportedEnd {
-    let both = async { (stdout.await.unwrap_or_default(), stderr.await.unwrap_or_default()) };
-    let ended = log.patiently(both).await;
-    ended.map(|(reported, last_error_line)| ReportedEnd { last_error_line, ..reported }).unwrap_or_default()
+}
+
+impl Readers<'_> {
+    /// Waits for what the readers have to report, after the last process is gone. Nothing holds the
+    /// pipes any more, so this ends soon. But while Postgres is away, lines and notices wait in full
+    /// queues, and the result of the child stands behind them. A pipe that stays open although
+    /// everything could be stored for [`OUTPUT_TIMEOUT`] is given up.
+    async fn join(mut self) -> ReportedEnd {
+        let (mut stdout, mut stderr) = (None, None);
+        let mut idle_since = Instant::now();
+        while (stdout.is_none() || stderr.is_none()) && idle_since.elapsed() < OUTPUT_TIMEOUT {
+            tokio::select! {
+                ended = &mut self.stdout, if stdout.is_none() => stdout = Some(of_stdout(ended)),
+                ended = &mut self.stderr, if stderr.is_none() => stderr = Some(of_stderr(ended)),
+                () = tokio::time::sleep(OUTPUT_CHECK_EVERY) => {}
+            }
+            if self.log.is_full() || self.notices.upgrade().is_some_and(|notices| notices.capacity() == 0) {
+                idle_since = Instant::now();
+            }
+        }
+        if stdout.is_none() || stderr.is_none() {
+            self.stdout.abort();
+            self.stderr.abort();
+            let text = "The output stayed open after the last process had ended. Its rest was not read.";
+            self.log.system(text.to_owned()).await;
+        }
+        ReportedEnd { last_error_line: stderr.flatten(), ..stdout.unwrap_or_default() }
+    }
+}
+
+fn of_stdout(ended: Result<ReportedEnd, JoinError>) -> ReportedEnd {
+    ended.unwrap_or_else(|error| {
+        tracing::error!(%error, "standard output could not be read");
+        let failure = Failure::of_unkept_result("an error of the worker lost it");
+        ReportedEnd {
+            told: Some(Told { verdict: Err(failure), at: Instant::now() }),
+            ..ReportedEnd::default()
+        }
+    })
+}
+
+fn of_stderr(ended: Result<Option<String>, JoinError>) -> Option<String> {
+    ended.unwrap_or_else(|error| {
+        tracing::error!(%error, "standard error could not be read");
+        None
+    })
 }
 
 async fn finish_log(pump: JoinHandle<()>) {

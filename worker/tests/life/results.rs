@@ -1,6 +1,6 @@
 //! Results: what a child has told stands, and what cannot be kept is never done again.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use callboard_test_support::eventually;
 use rustix::process::Signal;
@@ -28,7 +28,7 @@ case "$job" in
         echo '{"v":1,"type":"failure","code":"BROWSER_LOST","message":"It is gone.","retryable":true}'
         exit 1 ;;
     *then:tells-another*) echo '{"v":1,"type":"result","value":{"order":2}}' ;;
-    *) trap '' TERM; while :; do sleep 1; done ;;
+    *) trap '' TERM; echo "$CALLBOARD_JOB has told" >> LEDGER; while :; do sleep 1; done ;;
 esac
 "#;
 
@@ -63,7 +63,8 @@ impl Shop {
     }
 
     async fn until_told(&self, job: &str) {
-        eventually(PATIENCE, || async { self.ledger.lines().iter().any(|line| line == job) }).await;
+        let told = format!("{job} has told");
+        eventually(PATIENCE, || async { self.ledger.lines().contains(&told) }).await;
     }
 
     /// The job's end, after one attempt.
@@ -114,7 +115,10 @@ async fn a_result_that_was_told_stands_whatever_ends_the_attempt() {
 
     // The second signal ends the grace of the drain.
     shop.system.workers[0].signal(Signal::TERM);
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    eventually(PATIENCE, || async {
+        shop.system.data("{ workers { status } }", json!({})).await["workers"][0]["status"] == "DRAINING"
+    })
+    .await;
     shop.system.workers[0].signal(Signal::TERM);
     let job = shop.end_of(&drained, "is drained").await;
     assert_eq!(job["state"], "SUCCEEDED", "{job:#}");

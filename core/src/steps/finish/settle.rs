@@ -201,6 +201,7 @@ mod tests {
         let own = policy.backoff.delay(1, 0.5);
         assert_eq!((failed(None), failed(Some(0))), (own, own));
         assert_eq!(failed(Some(3600)), Duration::from_hours(1));
+        assert_eq!(failed(Some(u64::MAX)), Duration::from_hours(31 * 24), "a child may send any number");
         assert_eq!(backoff(&Outcome::TimedOut { said: None }, &policy, 1, 0.5), own);
     }
 }

@@ -8,7 +8,8 @@ use crate::store::{
 };
 
 /// Stores the record. Returns false if the attempt no longer holds its job, and then the caller
-/// must delete the file.
+/// must delete the file. The attempt must have no other file of this name. Repeating it changes
+/// nothing.
 pub async fn keep_artifact(store: &Store, artifact: &ArtifactRecord) -> Result<bool, StoreError> {
     let mut transaction = store.begin().await?;
     let is_kept = artifacts::keep(&mut transaction, artifact).await?;

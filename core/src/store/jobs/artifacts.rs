@@ -35,14 +35,15 @@ pub struct ArtifactRecord {
     pub pruned_at: Option<Time>,
 }
 
-/// Stores the record of a file. Returns false if the attempt no longer holds the job.
+/// Stores the record of a file. Returns false if the attempt no longer holds the job, or has another
+/// file of this name. Repeating it changes nothing.
 #[tracing::instrument(name = "db.artifacts.keep", level = "debug", skip_all)]
 pub async fn keep(connection: &mut Connection, artifact: &ArtifactRecord) -> Result<bool, StoreError> {
     let stored = sqlx::query!(
         "INSERT INTO artifacts (id, job_id, attempt_id, attempt, name, content_type, size_bytes, sha256, path, created_at)
          SELECT $1, job_id, attempt_id, attempt, $4, $5, $6, $7, $8, clock_timestamp() FROM live_jobs
          WHERE job_id = $2 AND attempt_id = $3 FOR KEY SHARE
-         ON CONFLICT (attempt_id, name) DO NOTHING",
+         ON CONFLICT (attempt_id, name) DO UPDATE SET id = artifacts.id WHERE artifacts.id = excluded.id",
         artifact.id.uuid(),
         artifact.job.uuid(),
         artifact.attempt_id.uuid(),
