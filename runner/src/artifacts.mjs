@@ -5,6 +5,7 @@
  * the bounds is an error to the caller, because the worker would not keep the file. Never writes
  * outside the artifacts directory, and never puts a secret into a file name.
  */
+import { readFileSync } from 'node:fs';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { BOUNDS, cut } from './bounds.mjs';
@@ -20,23 +21,11 @@ const NOT_IN_NAMES = /(?![\u200c\u200d])[/\\<>:"|?*\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 /** A content type as RFC 9110 writes it, with parameters or without. */
 const CONTENT_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+ *(;[\x20-\x7e]*)?$/;
 
-/** @type {Record<string, string>} */
-const CONTENT_TYPES = {
-  '.png': 'image/png',
-  '.jpg': 'image/jpeg',
-  '.jpeg': 'image/jpeg',
-  '.webp': 'image/webp',
-  '.svg': 'image/svg+xml',
-  '.webm': 'video/webm',
-  '.pdf': 'application/pdf',
-  '.zip': 'application/zip',
-  '.har': 'application/json',
-  '.json': 'application/json',
-  '.html': 'text/html',
-  '.csv': 'text/csv',
-  '.md': 'text/markdown',
-  '.txt': 'text/plain',
-};
+/**
+ * By the end of a name, in lower case. The worker has the same for what programs leave.
+ * @type {Record<string, string>}
+ */
+const CONTENT_TYPES = JSON.parse(readFileSync(new URL('./content-types.json', import.meta.url), 'utf8'));
 
 /**
  * @typedef {object} Artifacts
@@ -71,7 +60,7 @@ export function createArtifacts(directory, events, mask) {
    */
   const publish = async (kind, wanted, contentType, bytes, produce) => {
     const name = cleanName(wanted, mask);
-    const type = contentType ?? CONTENT_TYPES[path.extname(name).toLowerCase()] ?? 'application/octet-stream';
+    const type = contentType ?? CONTENT_TYPES[path.extname(name).slice(1).toLowerCase()] ?? 'application/octet-stream';
     checkContentType(type);
     checkSize(bytes);
     if (counts[kind] >= BOUNDS[kind]) throw tooMany(kind, name);

@@ -23,6 +23,7 @@ test('a script gets its job, and its result, logs, steps and artifacts are repor
       await broke;
       const name = await artifact('report.json', JSON.stringify({ title }));
       const again = await artifact('report.json', new Uint8Array([1, 2, 3]), { contentType: 'application/x-bytes' });
+      await artifact('rows.CSV', 'a,b');
       const escaped = await artifact('../../etc/pass wd', 'x');
       await artifact.screenshot('now.png');
       progress(0.5, 'half'); progress(1, 'done');
@@ -77,6 +78,7 @@ test('a script gets its job, and its result, logs, steps and artifacts are repor
   assert.deepEqual(artifacts, {
     'report.json': 'application/json',
     'report-2.json': 'application/x-bytes',
+    'rows.CSV': 'text/csv; charset=utf-8',
     '__.._etc_pass wd': 'application/octet-stream',
     'now.png': 'image/png',
     'screenshot.png': 'image/png',

@@ -3,38 +3,19 @@
 //! A script of the runner announces its files one by one. A program has no such way, so its
 //! directory is read when it has ended, whatever its outcome.
 
-use std::{ffi::OsString, fs, io, path::Path};
+use std::{collections::BTreeMap, ffi::OsString, fs, io, path::Path, sync::LazyLock};
 
 use super::artifacts::AnnouncedFile;
 
 /// Most names that are read. What goes beyond an attempt's number of artifacts is only counted.
 const NAMES_MAX: usize = 10_000;
 
+/// The runner has its content types from the same file.
+const TABLE: &str = include_str!("../../../runner/src/content-types.json");
+
 /// Content types by the end of a file's name, in lower case.
-const CONTENT_TYPES: [(&str, &str); 22] = [
-    ("txt", "text/plain; charset=utf-8"),
-    ("log", "text/plain; charset=utf-8"),
-    ("md", "text/markdown; charset=utf-8"),
-    ("csv", "text/csv; charset=utf-8"),
-    ("html", "text/html; charset=utf-8"),
-    ("xml", "application/xml"),
-    ("json", "application/json"),
-    ("ndjson", "application/x-ndjson"),
-    ("har", "application/json"),
-    ("pdf", "application/pdf"),
-    ("zip", "application/zip"),
-    ("gz", "application/gzip"),
-    ("tar", "application/x-tar"),
-    ("png", "image/png"),
-    ("jpg", "image/jpeg"),
-    ("jpeg", "image/jpeg"),
-    ("gif", "image/gif"),
-    ("webp", "image/webp"),
-    ("svg", "image/svg+xml"),
-    ("mp3", "audio/mpeg"),
-    ("mp4", "video/mp4"),
-    ("webm", "video/webm"),
-];
+static CONTENT_TYPES: LazyLock<BTreeMap<&str, &str>> =
+    LazyLock::new(|| serde_json::from_str(TABLE).unwrap_or_default());
 
 /// What stands in the directory, in the order of the names. In a name that is not UTF-8, U+FFFD stands
 /// for what is not. Names that begin with a dot are the program's own business.
@@ -57,8 +38,8 @@ pub(super) fn list(directory: &Path) -> io::Result<Vec<AnnouncedFile>> {
 
 fn content_type(name: &str) -> &'static str {
     let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
-    let found = CONTENT_TYPES.iter().find(|(known, _)| extension.as_deref() == Some(*known));
-    found.map_or("application/octet-stream", |(_, content_type)| content_type)
+    let found = extension.and_then(|extension| CONTENT_TYPES.get(extension.as_str()));
+    found.copied().unwrap_or("application/octet-stream")
 }
 
 #[cfg(test)]
@@ -66,6 +47,15 @@ mod tests {
     use std::os::unix::ffi::OsStringExt as _;
 
     use super::*;
+
+    #[test]
+    fn the_table_of_the_runner_is_read() {
+        assert!(CONTENT_TYPES.len() > 20);
+        for (extension, content_type) in &*CONTENT_TYPES {
+            assert_eq!(extension.to_lowercase(), *extension);
+            assert!(content_type.contains('/'), "{extension}");
+        }
+    }
 
     #[test]
     fn files_are_listed_by_name_with_their_type() {
