@@ -100,6 +100,10 @@ impl FailureCode {
     pub const HTTP_STATUS: Self = Self(Cow::Borrowed("HTTP_STATUS"));
     /// A request did not get through the proxy, as reported by the browser or the HTTP client.
     pub const PROXY: Self = Self(Cow::Borrowed("PROXY"));
+    /// The program exited with code 0, but reported no result in the protocol of events.
+    pub const NO_RESULT: Self = Self(Cow::Borrowed("NO_RESULT"));
+    /// A script was stopped before its end. The runner reports it, and says what was waited for.
+    pub const TERMINATED: Self = Self(Cow::Borrowed("TERMINATED"));
     /// The command did its work, but its result could not be kept.
     pub const RESULT_NOT_KEPT: Self = Self(Cow::Borrowed("RESULT_NOT_KEPT"));
     /// A secret could not be read.

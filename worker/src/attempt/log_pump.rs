@@ -9,6 +9,7 @@ use std::{collections::VecDeque, time::Duration};
 use callboard::{
     clock,
     ids::{AttemptId, JobId},
+    secret::{CONTINUATION, LOG_LINE_BYTES_MAX},
     store::jobs::logs::{Appended, Batch, LogStream, NewLine},
 };
 use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
@@ -35,10 +36,27 @@ const WAITING_MAX: usize = 1024;
 pub(super) struct Log(mpsc::Sender<NewLine>);
 
 impl Log {
-    /// Sends one line, waiting while the pump is busy. After the pump has ended, lines are dropped.
+    /// Sends one line, waiting while the pump is busy. A line that is too long is split. After the
+    /// pump has ended, lines are dropped.
     pub(super) async fn line(&self, stream: LogStream, text: String) {
-        let text = if text.contains('\n') { text.replace('\n', " ") } else { text };
+        let mut text = if text.contains('\n') { text.replace('\n', " ") } else { text };
+        while text.len() > LOG_LINE_BYTES_MAX {
+            let rest = text.split_off(text.floor_char_boundary(LOG_LINE_BYTES_MAX));
+            self.send(stream, text).await;
+            text = format!("{CONTINUATION}{rest}");
+        }
+        self.send(stream, text).await;
+    }
+
+    async fn send(&self, stream: LogStream, text: String) {
         drop(self.0.send(NewLine { stream, text, at: clock::now() }).await);
+    }
+
+    /// A log whose lines a test reads itself.
+    #[cfg(test)]
+    pub(super) fn channel() -> (Self, mpsc::Receiver<NewLine>) {
+        let (sender, lines) = mpsc::channel(WAITING_MAX);
+        (Self(sender), lines)
     }
 
     /// Whether lines wait for the pump because storage is slow.
@@ -142,8 +160,9 @@ impl Pump {
                 continue;
             }
             let text = format!(
-                "The log has reached {LOG_BYTES_MAX} bytes. Of what follows, only the end is kept, when the \
-                 attempt has ended."
+                "The log has reached {} bytes. Of what follows, only the end is kept, when the attempt has \
+                 ended.",
+                LOG_BYTES_MAX - LAST_BYTES_MAX
             );
             kept.push(NewLine { stream: LogStream::System, text, at: line.at });
             self.last.insert(LastLines::default()).push(line);

@@ -47,22 +47,22 @@ pub(super) enum StoppedBy {
 pub(super) struct Stop {
     /// The last reason.
     pub(super) by: StoppedBy,
-    /// When it was first told to end.
+    /// When it was first asked to end.
     pub(super) at: Instant,
 }
 
-/// What the child told about its job.
+/// How the child says that its job ended.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct ReportedVerdict {
     /// The result, or why the job failed.
     pub(super) verdict: Result<serde_json::Value, Failure>,
     /// When the worker read it.
     pub(super) at: Instant,
 }
 
-impl Told {
+impl ReportedVerdict {
     /// The outcome, which stands whatever ended the attempt afterwards: what has happened is not
-    /// done again. A failure that was told after the process had to end is given back, because it
+    /// done again. A failure that was reported after the process had to end is given back, because it
     /// may be of that end.
     fn outcome(self, stop: Option<Stop>) -> Result<Outcome, Failure> {
         match self.verdict {
@@ -76,7 +76,7 @@ impl Told {
 /// Most characters of the last line of standard error in a failure's message.
 const ERROR_LINE_CHARS_MAX: usize = 1000;
 
-/// The outcome of a process that has ended. What it told, and how it exited before it was stopped,
+/// The outcome of a process that has ended. What it reported, and how it exited before it was stopped,
 /// stands, whatever happened afterwards.
 pub(super) fn of_process(
     exit: &Exit,
@@ -84,7 +84,7 @@ pub(super) fn of_process(
     reported: ReportedEnd,
     protocol: OutputProtocol,
 ) -> Outcome {
-    let of_end = match reported.told.map(|told| told.outcome(stop)) {
+    let of_end = match reported.verdict.map(|reported| reported.outcome(stop)) {
         Some(Ok(outcome)) => return outcome,
         Some(Err(failure)) => Some(failure),
         None => None,
@@ -100,7 +100,7 @@ pub(super) fn of_process(
             return match stopped {
                 Some(StoppedBy::Timeout) => {
                     // The runner says what its script waited for.
-                    let said = of_end.filter(|failure| failure.code.as_str() == "TERMINATED");
+                    let said = of_end.filter(|failure| failure.code == FailureCode::TERMINATED);
                     Outcome::TimedOut { said: said.map(|failure| failure.message) }
                 }
                 Some(StoppedBy::Outside(StopReason::Cancelled)) => Outcome::Cancelled,
@@ -122,7 +122,7 @@ pub(super) fn of_process(
             Outcome::Succeeded { result: reported.result.unwrap_or(serde_json::Value::Null) }
         }
         ExitStatus::Code(0) => failed(
-            FailureCode::reported("NO_RESULT"),
+            FailureCode::NO_RESULT,
             "The process exited with code 0 before it reported a result.".to_owned(),
         ),
         ExitStatus::Code(code) => {

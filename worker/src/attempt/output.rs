@@ -23,19 +23,20 @@ use super::{
     artifacts::AnnouncedFile,
     log_pump::Log,
     messages::{Line, Message, Unreadable},
-    outcome::Told,
+    outcome::ReportedVerdict,
     program_output,
     service_limits::ReportedResponse,
 };
 
-/// Longest event, in bytes: room for the largest result with every character escaped as `\u0000`.
-const EVENT_BYTES_MAX: u64 = 6 * RESULT_BYTES_MAX as u64 + 64 * 1024;
+/// Longest event, in bytes: the largest result, which is measured as it is sent, escapes included,
+/// and the fields around it. Every other event is shorter.
+const EVENT_BYTES_MAX: u64 = RESULT_BYTES_MAX as u64 + 64 * 1024;
 
 /// What the child reported about its end.
 #[derive(Debug, Default)]
 pub(super) struct ReportedEnd {
-    /// The first verdict that it told by an event. It stands.
-    pub(super) told: Option<Told>,
+    /// The first verdict that it reported by an event. It stands.
+    pub(super) verdict: Option<ReportedVerdict>,
     /// The result of a program, if it exits with code 0.
     pub(super) result: Option<Value>,
     /// What the log says about the result of an attempt that succeeded.
@@ -45,8 +46,8 @@ pub(super) struct ReportedEnd {
 }
 
 impl ReportedEnd {
-    fn tell(&mut self, verdict: Result<Value, Failure>) {
-        self.told.get_or_insert_with(|| Told { verdict, at: Instant::now() });
+    fn report(&mut self, verdict: Result<Value, Failure>) {
+        self.verdict.get_or_insert_with(|| ReportedVerdict { verdict, at: Instant::now() });
     }
 }
 
@@ -75,42 +76,55 @@ async fn read_events<R: AsyncRead + Unpin>(
             return reported;
         }
         let is_whole = line.pop_if(|last| *last == b'\n').is_some();
-        let read = if count as u64 == EVENT_BYTES_MAX && !is_whole {
-            skip_line(&mut pipe).await;
-            Line::cut(&line, Unreadable::TooLong(EVENT_BYTES_MAX))
-        } else {
-            Line::read(&line)
-        };
+        let is_cut = count as u64 == EVENT_BYTES_MAX && !is_whole;
+        let read =
+            if is_cut { Line::cut(&line, Unreadable::TooLong(EVENT_BYTES_MAX)) } else { Line::read(&line) };
+        let mut text = matches!(read, Line::Text).then(|| RedactingLines::new(redactor.clone()));
         match read {
             Line::Event(message) => handle(message, &redactor, &log, &notices, &mut reported).await,
             Line::Unreadable { is_result: true, why } => {
-                reported.tell(Err(Failure::of_unkept_result(&why.to_string())));
+                reported.report(Err(Failure::of_unkept_result(&why.to_string())));
             }
             Line::Unreadable { is_result: false, why } => {
                 log.system(format!("An event of the child could not be read: {why}.")).await;
             }
-            Line::Text => {
-                let mut lines = RedactingLines::new(redactor.clone());
-                let mut found = lines.feed(&line);
-                found.extend(lines.finish());
-                for text in found {
-                    log.line(LogStream::Stdout, text).await;
-                }
-            }
+            Line::Text => {}
+        }
+        if let Some(text) = &mut text {
+            show(text.feed(&line), &log).await;
+        }
+        if is_cut {
+            read_rest(&mut pipe, &mut text, &log).await;
+        }
+        if let Some(text) = text {
+            show(text.finish(), &log).await;
         }
     }
 }
 
-/// Reads up to the end of a line that is too long, without keeping it.
-async fn skip_line<R: AsyncRead + Unpin>(pipe: &mut BufReader<R>) {
+/// Reads up to the end of a line that is too long for an event, and shows it if it is text.
+async fn read_rest<R: AsyncRead + Unpin>(
+    pipe: &mut BufReader<R>,
+    text: &mut Option<RedactingLines>,
+    log: &Log,
+) {
     loop {
         let Ok(buffer) = pipe.fill_buf().await else { return };
         let end = buffer.iter().position(|byte| *byte == b'\n');
         let (is_over, count) = (buffer.is_empty() || end.is_some(), end.map_or(buffer.len(), |end| end + 1));
+        if let Some(text) = text {
+            show(text.feed(&buffer[..end.unwrap_or(buffer.len())]), log).await;
+        }
         pipe.consume(count);
         if is_over {
             return;
         }
+    }
+}
+
+async fn show(lines: Vec<String>, log: &Log) {
+    for line in lines {
+        log.line(LogStream::Stdout, line).await;
     }
 }
 
@@ -142,8 +156,10 @@ async fn handle(
         }
         Message::PageError { text } => log.line(LogStream::Stderr, redact(&format!("[page] {text}"))).await,
         Message::Warning { text } => system(redact(&format!("Warning: {text}"))).await,
-        Message::Hello { runner, version } => system(format!("Runner {runner} {version} has started.")).await,
-        Message::Browser { version } => system(format!("Chromium {version} is ready.")).await,
+        Message::Hello { runner, version } => {
+            system(redact(&format!("Runner {runner} {version} has started."))).await;
+        }
+        Message::Browser { version } => system(redact(&format!("Chromium {version} is ready."))).await,
         Message::Step { name, status, duration_ms, error } => {
             let took = duration_ms.map(|ms| format!(" after {ms:.0} ms")).unwrap_or_default();
             let why = error.map(|error| format!(": {error}")).unwrap_or_default();
@@ -164,13 +180,23 @@ async fn handle(
             let response = ReportedResponse { service, status, headers, body, at: clock::now() };
             drop(notices.send(Notice::Limits(response)).await);
         }
-        Message::Result { value } => reported.tell(Ok(redactor.redact_value(value))),
+        Message::Result { value } => reported.report(within_bound(redactor.redact_value(value))),
         Message::Failure { code, message, retryable, retry_after_ms } => {
             let failure = Failure::new(FailureCode::reported(&code), redact(&message), retryable);
-            reported.tell(Err(failure.after(retry_after_ms.map(Duration::from_millis))));
+            reported.report(Err(failure.after(retry_after_ms.map(Duration::from_millis))));
         }
         Message::Unknown => {}
     }
+}
+
+/// The result, unless it is larger than one may be. The children keep to the bound, but a script
+/// can write to the same pipe.
+fn within_bound(value: Value) -> Result<Value, Failure> {
+    let bytes = value.to_string().len();
+    if bytes <= RESULT_BYTES_MAX {
+        return Ok(value);
+    }
+    Err(Failure::of_unkept_result(&format!("it has {bytes} bytes of JSON, more than {RESULT_BYTES_MAX}")))
 }
 
 /// Reads standard output in the child's protocol.
@@ -184,5 +210,89 @@ pub(super) async fn read_stdout<R: AsyncRead + Unpin>(
     match protocol {
         OutputProtocol::Lines => program_output::read_stdout(pipe, redactor, log).await,
         OutputProtocol::Events => read_events(pipe, redactor, log, notices).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use callboard::secret::{CONTINUATION, LOG_LINE_BYTES_MAX};
+    use serde_json::json;
+
+    use super::*;
+
+    /// What a child reports with this output, and the lines of the log.
+    async fn read(output: &str) -> (ReportedEnd, Vec<String>) {
+        let (log, mut lines) = Log::channel();
+        let (notices, _notices) = mpsc::channel(1);
+        let reading = async move { read_events(output.as_bytes(), Redactor::new([]), log, notices).await };
+        let gathering = async {
+            let mut found = Vec::new();
+            while let Some(line) = lines.recv().await {
+                found.push(line.text);
+            }
+            found
+        };
+        tokio::join!(reading, gathering)
+    }
+
+    fn result_event(bytes: usize) -> String {
+        let text = "x".repeat(bytes - 2);
+        format!("{}\n", json!({ "v": 1, "type": "result", "value": text }))
+    }
+
+    #[tokio::test]
+    async fn a_result_beyond_its_bound_is_a_failure_that_is_not_retried() {
+        for (bytes, is_kept) in [
+            (RESULT_BYTES_MAX - 1, true),
+            (RESULT_BYTES_MAX, true),
+            (RESULT_BYTES_MAX + 1, false),
+            (6_000_000, false),
+        ] {
+            let (reported, _) = read(&result_event(bytes)).await;
+            match reported.verdict.unwrap().verdict {
+                Ok(value) => assert!(is_kept && value.to_string().len() == bytes, "{bytes}"),
+                Err(failure) => {
+                    assert!(!is_kept, "{bytes}");
+                    assert_eq!((failure.code, failure.is_retryable), (FailureCode::RESULT_NOT_KEPT, false));
+                }
+            }
+        }
+        // Escapes count as they are sent.
+        let escaped =
+            json!({ "v": 1, "type": "result", "value": "\u{1}".repeat((RESULT_BYTES_MAX - 2) / 6) });
+        assert!(read(&format!("{escaped}\n")).await.0.verdict.unwrap().verdict.is_ok());
+    }
+
+    #[tokio::test]
+    async fn the_texts_of_events_are_split_like_other_lines() {
+        let long = "é".repeat(500_000);
+        for event in [
+            json!({ "v": 1, "type": "log", "level": "warn", "text": long }),
+            json!({ "v": 1, "type": "console", "text": long }),
+            json!({ "v": 1, "type": "pageerror", "text": long }),
+            json!({ "v": 1, "type": "warning", "text": long }),
+            json!({ "v": 1, "type": "hello", "runner": long, "version": "1" }),
+            json!({ "v": 1, "type": "step", "name": long, "status": "failed" }),
+        ] {
+            let (_, lines) = read(&format!("{event}\n")).await;
+            assert!(lines.iter().all(|line| line.len() <= LOG_LINE_BYTES_MAX), "{}", event["type"]);
+            assert!(lines[1..].iter().all(|line| line.starts_with(CONTINUATION)));
+            let shown: usize = lines.iter().map(|line| line.matches('é').count()).sum();
+            assert_eq!(shown, 500_000, "{}", event["type"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn text_longer_than_an_event_is_shown_to_its_end() {
+        let long = "x".repeat(3_000_000);
+        let (reported, lines) = read(&format!("{long}end\n{}next", result_event(10))).await;
+        assert!(reported.verdict.is_some());
+        let shown = lines.join("\n").replace("\n…", "");
+        assert_eq!(shown, format!("{long}end\nnext"));
+        // Of an event that is too long nothing is shown, because it may hold a part of a secret.
+        let event = json!({ "v": 1, "type": "log", "text": long });
+        let (_, lines) = read(&format!("{event}\nnext\n")).await;
+        assert_eq!(lines.len(), 2, "{lines:.100?}");
+        assert!(lines[0].contains("its line is longer than") && lines[1] == "next");
     }
 }

@@ -28,7 +28,7 @@ use super::{
     directories::ArtifactsDirectory,
     literal_variables,
     log_pump::{self, Log},
-    outcome::{self, AttemptResult, Stop, StoppedBy, Told, describe, record},
+    outcome::{self, AttemptResult, ReportedVerdict, Stop, StoppedBy, describe, record},
     output::{self, Notice, ReportedEnd},
     program_output, proxy_failure,
     service_limits::ServiceResponses,
@@ -220,7 +220,7 @@ fn of_stdout(ended: Result<ReportedEnd, JoinError>) -> ReportedEnd {
         tracing::error!(%error, "standard output could not be read");
         let failure = Failure::of_unkept_result("an error of the worker lost it");
         ReportedEnd {
-            told: Some(Told { verdict: Err(failure), at: Instant::now() }),
+            verdict: Some(ReportedVerdict { verdict: Err(failure), at: Instant::now() }),
             ..ReportedEnd::default()
         }
     })
