@@ -54,7 +54,7 @@ pub(super) enum WatchEnd {
 
 /// How far the end has come. Times are nanoseconds on CLOCK_BOOTTIME.
 enum Phase {
-    /// The program runs, and nobody has asked it to end.
+    /// The program runs, and the worker has not asked it to end.
     Running,
     /// The program's group was sent SIGTERM, and its grace ends at `until`.
     Asked { until: u64 },
@@ -120,7 +120,9 @@ impl<'a> Watch<'a> {
                 break end;
             }
         };
-        // A program that has exited has ended in its own way, whatever happened to what it left.
+        // A program that has exited has ended in its own way, whatever happened to what it left, and
+        // also if that was in the same moment as the end of the watch.
+        self.reap();
         let end = self.exit.map_or(end, |(status, asked)| WatchEnd::Exited { status, asked });
         (end, self.asked_leftovers)
     }
@@ -253,6 +255,8 @@ impl<'a> Watch<'a> {
     /// browser in an orderly way, which saves its cookies.
     fn terminate(&mut self, grace_ms: u64) {
         let until = boottime_now().saturating_add(grace_ms.saturating_mul(1_000_000));
+        // A program that has exited before it is asked has not been asked.
+        self.reap();
         if self.exit.is_some() {
             return self.leave(until);
         }

@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::AsyncReadExt;
 
 use crate::support::{
@@ -121,6 +122,34 @@ async fn a_stopped_program_can_still_handle_sigterm() {
     until("it is stopped", PATIENCE, stopped).await;
     running.terminate(PATIENCE);
     assert_eq!(running.wait().await.ending, Ending::Terminated(ExitStatus::Code(4)));
+}
+
+#[tokio::test]
+async fn a_program_that_exits_in_the_moment_in_which_it_is_stopped_has_ended_by_itself() {
+    for (is_asked, code) in [(true, 0), (true, 5), (false, 0)] {
+        let lease = if is_asked { hours(1) } else { seconds(5) };
+        let (shim_pool, leased_until) = (leased(lease), boottime_now() + lease);
+        let place = Place::new();
+        let script =
+            format!("echo ready; until [ -e {}/go ]; do :; done; exit {code}", place.path().display());
+        let mut running = start_to_first_line(&shim_pool, place.script(&script, "")).await;
+        // The shim sees both only when it goes on.
+        let shim = stat(running.pid).unwrap()[1].parse().unwrap();
+        let send = |signal| kill_process(Pid::from_raw(shim).unwrap(), signal).unwrap();
+        let is = |pid: i32, state: &str| stat(pid).is_some_and(|stat| stat[0] == state);
+        send(Signal::STOP);
+        until("the shim is stopped", PATIENCE, || is(shim, "T")).await;
+        std::fs::write(place.path().join("go"), "").unwrap();
+        until("the program has exited", PATIENCE, || is(running.pid, "Z")).await;
+        if is_asked {
+            running.terminate(PATIENCE);
+        } else {
+            until("the lease has ended", PATIENCE, || boottime_now() > leased_until).await;
+        }
+        send(Signal::CONT);
+        let ending = running.wait().await.ending;
+        assert_eq!(ending, Ending::Exited(ExitStatus::Code(code)), "{is_asked} {code}");
+    }
 }
 
 #[tokio::test]
