@@ -27,11 +27,22 @@ pub struct NotThere {
 }
 
 /// Chooses ring for every TLS connection of this process. Must come before the first HTTP client is
-/// built, which panics otherwise. May be called again.
+/// built, which panics otherwise. May be called again. [`http_client`] does it.
 pub fn choose_tls() {
     // An error says that this process has chosen already.
     drop(rustls::crypto::ring::default_provider().install_default());
 }
+
+/// A `reqwest::ClientBuilder`, with the cryptography of TLS chosen. Every HTTP client begins with it.
+/// A macro, so that only what makes requests depends on an HTTP client.
+#[macro_export]
+macro_rules! http_client {
+    () => {{
+        $crate::startup::choose_tls();
+        reqwest::Client::builder()
+    }};
+}
+pub use http_client;
 
 /// Waits until both respond. Logs every few seconds which one is missing, where it should be, and
 /// why.

@@ -115,8 +115,7 @@ impl Harness {
         let address = listener.local_addr().unwrap();
         let router = Endpoint::new(engine, Origins::default()).router();
         let server_task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        callboard::startup::choose_tls();
-        let client = reqwest::Client::new();
+        let client = callboard::startup::http_client!().build().unwrap();
         Self { store, redis, worker, address, batches: AtomicI32::new(0), client, server_task, database }
     }
 

@@ -1,7 +1,7 @@
 //! The demo site and the demo proxy, used as a job uses them.
 
 use callboard_api::demo::{proxy, site};
-use reqwest::{Client, Proxy, StatusCode};
+use reqwest::{Proxy, StatusCode};
 use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -82,8 +82,11 @@ async fn the_proxy_forwards_only_with_its_password_and_only_to_loopback() {
     let (address, stop) = start_proxy().await;
     let through = |user: &str, password: &str| {
         let proxy = Proxy::http(format!("http://{address}")).unwrap().basic_auth(user, password);
-        callboard::startup::choose_tls();
-        Client::builder().proxy(proxy).redirect(reqwest::redirect::Policy::none()).build().unwrap()
+        callboard::startup::http_client!()
+            .proxy(proxy)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap()
     };
     let response = through("demo", "callboard").get(server.url("/healthz")).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);

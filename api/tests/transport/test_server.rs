@@ -383,8 +383,7 @@ impl TestServer {
 
 /// Builds a client without proxies and redirects.
 pub fn client() -> reqwest::Client {
-    callboard::startup::choose_tls();
-    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+    callboard::startup::http_client!().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap()
 }
 
 /// Starts a server with the default settings.

@@ -27,7 +27,6 @@ use request::RequestSpec;
 
 /// Runs the child.
 pub(crate) fn main() -> ExitCode {
-    callboard::startup::choose_tls();
     let mut line = String::new();
     let read = std::io::stdin().lock().read_line(&mut line);
     let spec = match read.map_err(|error| error.to_string()).and_then(|_| parse(&line)) {
@@ -39,10 +38,10 @@ pub(crate) fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&Problem::bad_input(error.to_string())),
     };
-    emit(&json!({ "type": "hello", "runner": "http", "version": env!("CARGO_PKG_VERSION") }));
+    emit(json!({ "type": "hello", "runner": "http", "version": env!("CARGO_PKG_VERSION") }));
     match runtime.block_on(request::perform(spec)) {
-        Ok(answer) => {
-            emit(&json!({ "type": "result", "value": answer }));
+        Ok(response) => {
+            emit(json!({ "type": "result", "value": response }));
             ExitCode::SUCCESS
         }
         Err(problem) => fail(&problem),
@@ -61,8 +60,8 @@ fn end_with_worker() {
     std::process::exit(143);
 }
 
-fn emit(event: &Value) {
-    let mut event = event.clone();
+/// Writes an event, which is an object.
+fn emit(mut event: Value) {
     if let Value::Object(fields) = &mut event {
         fields.insert("v".into(), 1.into());
     }
@@ -71,7 +70,7 @@ fn emit(event: &Value) {
 }
 
 fn fail(problem: &Problem) -> ExitCode {
-    emit(&json!({
+    emit(json!({
         "type": "failure",
         "code": problem.code,
         "message": problem.message,

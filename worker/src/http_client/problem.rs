@@ -150,37 +150,42 @@ fn rustls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Erro
 }
 
 fn certificate_fault(fault: &CertificateError) -> String {
-    let debug = format!("{fault:?}");
-    let is_self_signed = debug.contains("CaUsedAsEndEntity");
-    let is_unsupported = debug.starts_with("UnsupportedSignatureAlgorithm");
-    match () {
-        () if is_self_signed => {
-            "it is a certificate of an authority, used as a server's own. Most of them are self-signed. The server \
-             needs a certificate issued by an authority that this machine trusts"
-        }
-        () if matches!(fault, CertificateError::UnknownIssuer) => {
-            "its issuer is unknown. It is self-signed, or issued by an authority that this machine does not trust, \
-             or the server does not send the certificates in between"
-        }
-        () if matches!(fault, CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
-            "it has expired"
-        }
-        () if matches!(fault, CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }) => {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "not our enum, and it may grow")]
+    let why = match fault {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it has expired",
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "it is not valid yet. Check the clock of the worker's machine"
         }
-        () if matches!(fault, CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }) => {
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             return wrong_name(fault);
         }
-        () if matches!(fault, CertificateError::Revoked) => "it was revoked",
-        () if matches!(fault, CertificateError::BadSignature) => "its signature is wrong",
-        () if is_unsupported => "its signature is not one of its issuer, or of a kind that is not supported",
-        () if matches!(fault, CertificateError::BadEncoding) => "it is malformed",
-        () if matches!(fault, CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. }) => {
+        CertificateError::UnknownIssuer => {
+            "its issuer is unknown. It is self-signed, or issued by an authority that this machine does not \
+             trust, or the server does not send the certificates in between"
+        }
+        CertificateError::Revoked => "it was revoked",
+        CertificateError::BadSignature => "its signature is wrong",
+        CertificateError::BadEncoding => "it is malformed",
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             "it is not meant for servers"
         }
-        () => return fault.to_string(),
+        other => return other_certificate_fault(other),
+    };
+    why.to_owned()
+}
+
+/// A fault that has no name of its own in the TLS library, or only in some of its versions.
+fn other_certificate_fault(fault: &CertificateError) -> String {
+    let debug = format!("{fault:?}");
+    if debug.contains("CaUsedAsEndEntity") {
+        "it is a certificate of an authority, used as a server's own. Most of them are self-signed. The server \
+         needs a certificate issued by an authority that this machine trusts"
+            .to_owned()
+    } else if debug.starts_with("UnsupportedSignatureAlgorithm") {
+        "its signature is not one of its issuer, or of a kind that is not supported".to_owned()
+    } else {
+        fault.to_string()
     }
-    .to_owned()
 }
 
 fn wrong_name(fault: &CertificateError) -> String {

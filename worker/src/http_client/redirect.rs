@@ -30,7 +30,7 @@ pub(super) struct Hop {
 
 /// What became of a response.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(super) enum HopResult {
     /// It is a redirect, and the hop is now the next request.
     Followed,
     /// It is the last response. If it is a redirect, with the reason why it was not followed.
@@ -51,11 +51,11 @@ impl Hop {
     }
 
     /// Becomes the next request if the response is a redirect that may be followed.
-    pub(super) fn advance(&mut self, response: &Response, spec: &RequestSpec) -> Result<Step, Problem> {
+    pub(super) fn advance(&mut self, response: &Response, spec: &RequestSpec) -> Result<HopResult, Problem> {
         self.cookies.keep(&self.url, response.headers());
-        let Some(target) = self.target(response) else { return Ok(Step::Stayed(None)) };
+        let Some(target) = self.target(response) else { return Ok(HopResult::Stayed(None)) };
         let Ok(target) = target else {
-            return Ok(Step::Stayed(Some(
+            return Ok(HopResult::Stayed(Some(
                 "The redirect was not followed, because its Location is not a URL.".into(),
             )));
         };
@@ -77,7 +77,7 @@ impl Hop {
             .or_else(|| (is_elsewhere && keeps_body).then_some("it would carry the body to another origin"));
         if let Some(why) = refused {
             let origin = target.origin().ascii_serialization();
-            return Ok(Step::Stayed(Some(format!(
+            return Ok(HopResult::Stayed(Some(format!(
                 "The redirect to {origin} was not followed, because {why}."
             ))));
         }
@@ -102,7 +102,7 @@ impl Hop {
         }
         self.followed += 1;
         (self.method, self.url) = (method, target);
-        Ok(Step::Followed)
+        Ok(HopResult::Followed)
     }
 
     /// Where the response redirects to. `None` if it does not, and an error for what is not a URL.

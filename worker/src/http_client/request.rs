@@ -15,7 +15,7 @@ use super::{
     guard::{PublicOnly, refuse_private},
     limits::{ObservedResponse, ServiceSpec},
     problem::Problem,
-    redirect::{Hop, Step},
+    redirect::{Hop, HopResult},
     response::{HttpResponse, Received},
 };
 
@@ -50,6 +50,13 @@ struct HttpRequest {
     body: Option<String>,
 }
 
+impl HttpRequest {
+    /// Whether the request may change something at the server (RFC 9110, 9.2.1).
+    fn changes(&self) -> bool {
+        !matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS" | "TRACE")
+    }
+}
+
 #[derive(Debug, Deserialize)]
 pub(super) struct ProxySpec {
     pub(super) server: String,
@@ -79,17 +86,17 @@ pub(super) async fn perform(spec: RequestSpec) -> Result<HttpResponse, Problem> 
             other => (None, other),
         };
         if let Some(event) = event {
-            emit(&event.event(None));
+            emit(event.event(None));
         }
         let not_followed = match hop.advance(&response, &spec)? {
-            Step::Followed => continue,
-            Step::Stayed(why) => why,
+            HopResult::Followed => continue,
+            HopResult::Stayed(why) => why,
         };
         let received = Received::read(response, &hop.url, &redactor).await;
         if let Some(refusal) = refusal {
-            emit(&refusal.event(received.as_ref().ok().map(Received::text).as_deref()));
+            emit(refusal.event(Some(&received.text())));
         }
-        return received?.judged(&spec.expect_status, not_followed.as_deref());
+        return received.judged(&spec.expect_status, not_followed.as_deref(), spec.request.changes());
     }
 }
 
@@ -136,7 +143,7 @@ async fn send(client: &reqwest::Client, spec: &RequestSpec, hop: &Hop) -> Result
 /// A client that follows no redirect, because a library's own rules let headers and the body cross
 /// to another origin.
 fn client(spec: &RequestSpec) -> Result<reqwest::Client, Problem> {
-    let mut builder = reqwest::Client::builder()
+    let mut builder = callboard::startup::http_client!()
         .no_proxy()
         .user_agent(concat!("callboard/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none());

@@ -24,7 +24,7 @@ use super::{
 const HEADERS_BYTES_MAX: usize = 64 * 1024;
 /// Most characters of the body, and most bytes of the headers, in a failure's message.
 const EXCERPT_CHARS_MAX: usize = 500;
-const TOLD_HEADERS_BYTES_MAX: usize = 2 * 1024;
+const HEADERS_TEXT_BYTES_MAX: usize = 2 * 1024;
 /// Parts of the names of headers by which a service's operators find a request.
 const REQUEST_IDS: [&str; 6] = ["request-id", "requestid", "correlation-id", "trace", "cf-ray", "amz-id"];
 
@@ -46,22 +46,30 @@ pub(super) struct HttpResponse {
 pub(super) struct Received {
     response: HttpResponse,
     retry_after: Option<Duration>,
+    /// Why its body ends early.
+    broken_off: Option<Problem>,
 }
 
 impl Received {
-    /// Reads a response of `url` to its end or its bound. Nothing of it is cut before its secrets
-    /// are masked.
-    pub(super) async fn read(
-        mut response: Response,
-        url: &Url,
-        redactor: &Redactor,
-    ) -> Result<Self, Problem> {
+    /// Reads a response of `url` to its end or its bound, or as far as it came. Nothing of it is cut
+    /// before its secrets are masked.
+    pub(super) async fn read(mut response: Response, url: &Url, redactor: &Redactor) -> Self {
         let status = response.status().as_u16();
         let kind = kind(response.headers());
         let (headers, are_cut) = kept(response.headers(), redactor);
         let retry_after = retry_after(status, response.headers());
         let (max, mut bytes, mut is_cut) = (bytes_max(redactor), Vec::new(), false);
-        while let Some(chunk) = response.chunk().await.map_err(|error| Problem::broken_off(&error, url))? {
+        let mut broken_off = None;
+        loop {
+            let chunk = match response.chunk().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break,
+                Err(error) => {
+                    broken_off = Some(Problem::broken_off(&error, url));
+                    is_cut = true;
+                    break;
+                }
+            };
             let room = max - bytes.len();
             bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
             if chunk.len() > room {
@@ -70,13 +78,16 @@ impl Received {
             }
         }
         let Body { value: body, is_truncated, mut notes } = Body::read(bytes, is_cut, &kind, redactor);
+        if let Some(problem) = &broken_off {
+            notes.insert(0, sentence(&problem.message));
+        }
         if are_cut {
             notes.push(format!("Headers beyond {HEADERS_BYTES_MAX} bytes were left out."));
         }
         for text in notes {
-            emit(&json!({ "type": "warning", "text": text }));
+            emit(json!({ "type": "warning", "text": text }));
         }
-        Ok(Self { response: HttpResponse { status, headers, body, is_truncated }, retry_after })
+        Self { response: HttpResponse { status, headers, body, is_truncated }, retry_after, broken_off }
     }
 
     /// The body as text.
@@ -87,20 +98,28 @@ impl Received {
 
     /// The result if the status is expected (200 to 299 without a list), or else the problem, which
     /// names the headers by which the request can be found.
+    ///
+    /// A status says what the request has done, also if the response breaks off after it. So a
+    /// request that `changes` something is not sent again, and what was read is its result. One that
+    /// changes nothing was made for the body, and another attempt may read all of it.
     pub(super) fn judged(
         self,
         expected: &[u16],
         not_followed: Option<&str>,
+        changes: bool,
     ) -> Result<HttpResponse, Problem> {
-        let Self { response, retry_after } = self;
+        let Self { response, retry_after, broken_off } = self;
         let status = response.status;
         let is_expected =
             if expected.is_empty() { (200..300).contains(&status) } else { expected.contains(&status) };
         if is_expected {
-            return Ok(response);
+            return match broken_off {
+                Some(problem) if !changes => Err(problem),
+                Some(_) | None => Ok(response),
+            };
         }
         let excerpt: String = response.body.to_string().chars().take(EXCERPT_CHARS_MAX).collect();
-        let headers = response.told_headers();
+        let headers = response.headers_text();
         let why = not_followed.map_or(String::new(), |why| format!(" {why}"));
         let message = format!("Status {status}: {excerpt}.{why} Headers: {headers}");
         let is_retryable = status >= 500 || matches!(status, 408 | 425 | 429);
@@ -109,22 +128,28 @@ impl Received {
 }
 
 impl HttpResponse {
-    /// The headers, those with ids first.
-    fn told_headers(&self) -> String {
+    /// The headers as text, those with ids first.
+    fn headers_text(&self) -> String {
         let mut headers: Vec<(&String, &String)> =
             self.headers.iter().filter(|(name, _)| name.as_str() != SET_COOKIE.as_str()).collect();
         headers.sort_by_key(|(name, _)| !REQUEST_IDS.iter().any(|part| name.contains(part)));
-        let mut told = String::new();
+        let mut text = String::new();
         for (name, value) in headers {
             let one = format!("{name}: {value}");
-            if told.len() + one.len() > TOLD_HEADERS_BYTES_MAX {
+            if text.len() + one.len() > HEADERS_TEXT_BYTES_MAX {
                 break;
             }
-            told.push_str(if told.is_empty() { "" } else { "; " });
-            told.push_str(&one);
+            text.push_str(if text.is_empty() { "" } else { "; " });
+            text.push_str(&one);
         }
-        told
+        text
     }
+}
+
+fn sentence(message: &str) -> String {
+    let mut letters = message.chars();
+    let first = letters.next().map(char::to_uppercase).into_iter().flatten();
+    format!("{}.", first.chain(letters).collect::<String>())
 }
 
 /// A header's value. What is not UTF-8 is Latin-1, as HTTP had it first.

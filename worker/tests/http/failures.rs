@@ -15,7 +15,7 @@ use rustls::{
 use serde_json::json;
 
 use crate::{
-    call::{Call, DIRECT, Proxy},
+    call::{Call, DIRECT, Proxy, TOKEN},
     site::{Reply, Site},
 };
 
@@ -180,7 +180,64 @@ fn a_server_that_does_not_speak_tls_is_told() {
 fn a_response_that_breaks_off_names_its_server() {
     let site = Site::start(|_| Reply::of(200, "short").with("content-length", "99"));
     let ended = DIRECT.run(HttpSpec::builder(&site.url));
-    assert!(ended.message().contains(&site.address), "{}", ended.message());
+    let start = format!("the response of {} broke off: ", site.address);
+    assert!(ended.message().starts_with(&start), "{}", ended.message());
+}
+
+#[test]
+fn a_response_that_breaks_off_is_judged_by_its_status() {
+    let whole = |status| Reply::of(status, "short.").with("content-length", "99");
+    let chunked = |status| Reply::of(status, "6\r\nshort.\r\n").with("transfer-encoding", "chunked");
+    for (method, status, failure) in [
+        ("POST", 201, None),
+        ("POST", 200, None),
+        ("PUT", 200, None),
+        ("PATCH", 200, None),
+        ("DELETE", 202, None),
+        // These change nothing, and are made for the body.
+        ("GET", 200, Some(("REQUEST", true))),
+        ("OPTIONS", 200, Some(("REQUEST", true))),
+        ("POST", 400, Some(("HTTP_STATUS", false))),
+        ("GET", 404, Some(("HTTP_STATUS", false))),
+        ("POST", 429, Some(("HTTP_STATUS", true))),
+        ("POST", 503, Some(("HTTP_STATUS", true))),
+    ] {
+        for reply in [whole(status), chunked(status)] {
+            let site = Site::start(move |_| reply.clone());
+            let ended = DIRECT.run(HttpSpec::builder(&site.url).method(method));
+            match failure {
+                None => {
+                    let result = ended.result();
+                    assert_eq!((&result["status"], &result["body"]), (&json!(status), &json!("short.")));
+                    assert_eq!(result["isTruncated"], true, "{method} {status}");
+                }
+                Some((code, is_retryable)) => {
+                    assert_eq!(
+                        (ended.code(), &ended.failure()["retryable"]),
+                        (code, &json!(is_retryable)),
+                        "{method} {status}"
+                    );
+                    assert!(code == "REQUEST" || ended.message().contains("short."), "{}", ended.message());
+                }
+            }
+            let told = format!("The response of {} broke off: ", site.address);
+            assert!(ended.output.contains(&told), "{method} {status}: {}", ended.output);
+        }
+    }
+    // JSON that is not whole is text, and the end may be the beginning of a secret.
+    let begun = format!("{{\"order\": 7, \"token\": \"{}", &TOKEN[..9]);
+    let site = Site::start(move |_| {
+        Reply::of(201, begun.clone()).with("content-length", "99").with("content-type", "application/json")
+    });
+    let spec = HttpSpec::builder(&site.url).method("POST").header("X-Token", "{{ services.s.token }}");
+    assert_eq!(DIRECT.run(spec).result()["body"], "{\"order\": 7, \"token\": \"");
+    // The page after a form was sent: the form is not sent again.
+    let site = Site::start(|seen| match seen.method.as_str() {
+        "POST" => Reply::to(303, "/done"),
+        _ => Reply::of(200, "short.").with("content-length", "99"),
+    });
+    let ended = DIRECT.run(HttpSpec::builder(&site.url).method("POST"));
+    assert_eq!((&ended.result()["status"], &ended.result()["body"]), (&json!(200), &json!("short.")));
 }
 
 #[test]

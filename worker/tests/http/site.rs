@@ -53,7 +53,8 @@ impl Reply {
 
     fn bytes(&self, is_head: bool) -> Vec<u8> {
         let mut lines = vec![format!("HTTP/1.1 {} Said", self.status), "connection: close".to_owned()];
-        if self.status != 204 {
+        let is_given = |name: &str| self.headers.iter().any(|(given, _)| given == name);
+        if self.status != 204 && !is_given("content-length") && !is_given("transfer-encoding") {
             lines.push(format!("content-length: {}", self.body.len()));
         }
         lines.extend(self.headers.iter().map(|(name, value)| format!("{name}: {value}")));

@@ -138,8 +138,8 @@ impl System {
         workers: usize,
     ) -> Self {
         let api = Child::spawn(&mut settings.api());
-        callboard::startup::choose_tls();
-        let asker = Asker { client: reqwest::Client::new(), port: settings.port };
+        let client = callboard::startup::http_client!().build().unwrap();
+        let asker = Asker { client, port: settings.port };
         let mut system = Self { redis, workers: Vec::new(), api, settings, asker, _database: database };
         system.until_ready().await;
         for _ in 0..workers {

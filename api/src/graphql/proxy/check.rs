@@ -12,7 +12,7 @@ use callboard::{
     secret::{Keyring, OpenError, Owner},
     store::catalogue::ingredients::StoredProxy,
 };
-use reqwest::{Client, Response, StatusCode, redirect};
+use reqwest::{Response, StatusCode, redirect};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{sync::Semaphore, time::Instant};
 use url::Url;
@@ -50,7 +50,6 @@ impl ProxyProbe {
     /// Creates a probe that sends its requests to this address. Without one, no proxy can be
     /// checked.
     pub fn new(target: Option<Url>) -> Self {
-        callboard::startup::choose_tls();
         Self { target, time_max: TIME_MAX, permits: Arc::new(Semaphore::new(CHECKS_MAX)) }
     }
 
@@ -78,7 +77,7 @@ impl ProxyProbe {
             Err(ProbeError::Unusable(why)) => return Ok(CheckResult::Down { failure: why.to_string() }),
             Err(error @ (ProbeError::Sealed(_) | ProbeError::Client(_))) => return Err(error),
         };
-        let client = Client::builder()
+        let client = callboard::startup::http_client!()
             .proxy(reqwest::Proxy::all(url)?)
             .redirect(redirect::Policy::none())
             .user_agent("callboard-proxy-check")
