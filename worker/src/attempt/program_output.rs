@@ -11,6 +11,7 @@ use callboard::{
     store::jobs::logs::LogStream,
     text::json_depth,
 };
+use serde_json::Value;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _},
     time::{Instant, sleep_until},
@@ -19,7 +20,7 @@ use tokio::{
 use super::{
     log_pump::Log,
     output::ReportedEnd,
-    program_result::{Found, Tail},
+    program_result::{OutputResult, Tail},
 };
 
 /// How long text without a line end waits for the rest of its line.
@@ -66,19 +67,24 @@ impl Lines {
     }
 
     async fn show(&mut self, lines: Vec<String>) {
-        for line in lines {
-            if !line.trim().is_empty() {
-                self.last = Some(line.clone());
-            }
-            self.log.line(self.stream, line).await;
-        }
+        show(lines, self.stream, &self.log, &mut self.last).await;
     }
 
     /// Ends the stream. Returns its last line that is not empty.
-    async fn finish(mut self) -> Option<String> {
-        let rest = std::mem::replace(&mut self.redactor, RedactingLines::new(Redactor::new([]))).finish();
-        self.show(rest).await;
-        self.last
+    async fn finish(self) -> Option<String> {
+        let Self { stream, redactor, log, mut last, unfinished: _ } = self;
+        show(redactor.finish(), stream, &log, &mut last).await;
+        last
+    }
+}
+
+/// Sends lines to the log, and keeps the last one that is not empty.
+async fn show(lines: Vec<String>, stream: LogStream, log: &Log, last: &mut Option<String>) {
+    for line in lines {
+        if !line.trim().is_empty() {
+            *last = Some(line.clone());
+        }
+        log.line(stream, line).await;
     }
 }
 
@@ -134,23 +140,23 @@ pub(super) async fn read_stdout<R: AsyncRead + Unpin>(pipe: R, redactor: Redacto
 }
 
 /// What a program's output reports.
-fn end_of(found: Found, redactor: &Redactor) -> ReportedEnd {
+fn end_of(found: OutputResult, redactor: &Redactor) -> ReportedEnd {
     let note = |text: String| ReportedEnd { note: Some(text), ..ReportedEnd::default() };
     match found {
-        Found::Nothing => ReportedEnd::default(),
-        Found::NotJson(why) => note(format!(
+        OutputResult::Nothing => ReportedEnd::default(),
+        OutputResult::NotJson(why) => note(format!(
             "The job has no result: the output ends with what looks like JSON, but is not ({why})."
         )),
-        Found::TooLong => note(too_long()),
-        Found::TooDeep(text) => too_deep(redactor.redact(&text).into_owned()),
-        Found::Result { value, rounded } => {
+        OutputResult::TooLong => note(too_long()),
+        OutputResult::TooDeep(text) => kept_as_text(redactor.redact(&text).into_owned()),
+        OutputResult::Result { value, rounded } => {
             let value = redactor.redact_value(value);
             let text = value.to_string();
             if text.len() > RESULT_BYTES_MAX {
                 return note(too_long());
             }
             if json_depth(&text) > RESULT_DEPTH_MAX {
-                return too_deep(text);
+                return kept_as_text(text);
             }
             let note = rounded.map(|number| {
                 format!(
@@ -164,10 +170,14 @@ fn end_of(found: Found, redactor: &Redactor) -> ReportedEnd {
     }
 }
 
-/// Such a result is kept as text.
-fn too_deep(text: String) -> ReportedEnd {
+/// The text of a result that is nested too deep, if it is short enough as a string of JSON.
+fn kept_as_text(text: String) -> ReportedEnd {
+    let result = Value::String(text);
+    if result.to_string().len() > RESULT_BYTES_MAX {
+        return ReportedEnd { note: Some(too_long()), ..ReportedEnd::default() };
+    }
     let note = format!("The result is nested deeper than {RESULT_DEPTH_MAX} levels and is kept as text.");
-    ReportedEnd { result: Some(text.into()), note: Some(note), ..ReportedEnd::default() }
+    ReportedEnd { result: Some(result), note: Some(note), ..ReportedEnd::default() }
 }
 
 fn too_long() -> String {
@@ -175,4 +185,27 @@ fn too_long() -> String {
         "The job has no result: the JSON at the end of the output is longer than {RESULT_BYTES_MAX} bytes. \
          Leave it as a file in $CALLBOARD_ARTIFACTS instead."
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_as_text_is_within_the_bound_too() {
+        let deep = |text: usize| format!("{}\"{}\"{}", "[".repeat(130), "x".repeat(text), "]".repeat(130));
+        // As a string of JSON the two quotes inside take two bytes each.
+        let most = RESULT_BYTES_MAX - 2 - 260 - 4;
+        for (text, is_kept) in [(10, true), (most, true), (most + 1, false), (2 * most, false)] {
+            for found in [OutputResult::TooDeep(deep(text)), {
+                let mut tail = Tail::default();
+                tail.push(deep(text).as_bytes());
+                tail.result()
+            }] {
+                let end = end_of(found, &Redactor::new([]));
+                assert_eq!(end.result.is_some(), is_kept, "{text}");
+                assert!(end.note.unwrap().contains(if is_kept { "kept as text" } else { "is longer than" }));
+            }
+        }
+    }
 }

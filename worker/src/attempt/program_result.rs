@@ -17,6 +17,8 @@ const SLACK_BYTES: usize = 256 * 1024;
 /// Most lines that are tried as the beginning of a pretty-printed result.
 const STARTS_MAX: usize = 100_000;
 const INDENTED_STARTS_MAX: usize = 1000;
+/// Most of them at which it is asked whether a value that is too deep begins there.
+const DEEP_STARTS_MAX: usize = 200;
 
 /// The end of a program's output.
 #[derive(Debug, Default)]
@@ -41,7 +43,7 @@ impl Tail {
     }
 
     /// Finds the result.
-    pub(super) fn result(&self) -> Found {
+    pub(super) fn result(&self) -> OutputResult {
         let text = String::from_utf8_lossy(&self.bytes);
         // Half a surrogate pair and NUL, which no text can hold, become U+FFFD.
         let text = storable_json(&text);
@@ -53,30 +55,44 @@ impl Tail {
         if last.starts_with(['{', '[']) && !last_is_cut {
             match parse(last) {
                 Ok(found) => return found,
-                Err(_) if json_depth(last) > JSON_DEPTH_MAX => return Found::TooDeep(last.to_owned()),
+                Err(_) if json_depth(last) > JSON_DEPTH_MAX && closes_at_end(last) => {
+                    return OutputResult::TooDeep(last.to_owned());
+                }
                 Err(why) => error = Some(why),
             }
         }
         if !last.ends_with(['}', ']']) {
-            return if last.starts_with("{\"") { Found::not_json(error) } else { Found::Nothing };
+            return if last.starts_with("{\"") {
+                OutputResult::not_json(error)
+            } else {
+                OutputResult::Nothing
+            };
         }
         if last_is_cut {
-            return Found::TooLong;
+            return OutputResult::TooLong;
         }
         let mut is_like_json = is_like_json(last);
+        let mut deep_starts = 0;
         for start in pretty_starts(text) {
-            match parse(&text[start..]) {
+            let value = text[start..].trim_start();
+            match parse(value) {
                 Ok(found) => return found,
                 Err(why) => {
-                    is_like_json |= self::is_like_json(text[start..].trim_start());
+                    if why.starts_with(TOO_DEEP) && deep_starts < DEEP_STARTS_MAX {
+                        deep_starts += 1;
+                        if closes_at_end(value) {
+                            return OutputResult::TooDeep(value.to_owned());
+                        }
+                    }
+                    is_like_json |= self::is_like_json(value);
                     error.get_or_insert(why);
                 }
             }
         }
         if !is_like_json {
-            return Found::Nothing;
+            return OutputResult::Nothing;
         }
-        if self.is_cut { Found::TooLong } else { Found::not_json(error) }
+        if self.is_cut { OutputResult::TooLong } else { OutputResult::not_json(error) }
     }
 }
 
@@ -96,7 +112,7 @@ fn pretty_starts(text: &str) -> impl Iterator<Item = usize> + '_ {
 
 /// What a program's output ends with.
 #[derive(Debug, PartialEq)]
-pub(super) enum Found {
+pub(super) enum OutputResult {
     /// No JSON object or array.
     Nothing,
     /// A result. `rounded` is a number whose digits did not all fit.
@@ -109,7 +125,7 @@ pub(super) enum Found {
     TooDeep(String),
 }
 
-impl Found {
+impl OutputResult {
     fn not_json(error: Option<String>) -> Self {
         error.map_or(Self::Nothing, Self::NotJson)
     }
@@ -125,10 +141,31 @@ fn is_like_json(text: &str) -> bool {
     next.starts_with(['{', '[', '"', ']'])
 }
 
-fn parse(text: &str) -> Result<Found, String> {
+/// How the reader's error begins for JSON that is nested deeper than it reads.
+const TOO_DEEP: &str = "recursion limit exceeded";
+
+/// Whether the bracket with which the text begins is closed by its last character.
+fn closes_at_end(text: &str) -> bool {
+    let (mut depth, mut at) = (0_usize, 0);
+    while let Some(byte) = text.as_bytes().get(at) {
+        match byte {
+            b'"' => at += string_length(&text[at..]) - 1,
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        at += 1;
+        if depth == 0 {
+            return at == text.len();
+        }
+    }
+    false
+}
+
+fn parse(text: &str) -> Result<OutputResult, String> {
     let value = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let rounded = first_rounded(text).map(str::to_owned);
-    Ok(Found::Result { value, rounded })
+    Ok(OutputResult::Result { value, rounded })
 }
 
 /// The first number of a JSON text that neither a 64-bit integer nor a double holds with all of its
@@ -188,7 +225,7 @@ mod tests {
 
     use super::*;
 
-    fn found(output: &str) -> Found {
+    fn found(output: &str) -> OutputResult {
         let mut tail = Tail::default();
         for chunk in output.as_bytes().chunks(100_000) {
             tail.push(chunk);
@@ -213,11 +250,11 @@ mod tests {
             (r#"{"a":"\ud83d\ude00 \ude00 \\ud83d"}"#, json!({ "a": "😀 \u{fffd} \\ud83d" })),
             (r#"{"a\u0000":"x\u0000y"}"#, json!({ "a\u{fffd}": "x\u{fffd}y" })),
         ] {
-            assert_eq!(found(output), Found::Result { value: expected, rounded: None }, "{output}");
+            assert_eq!(found(output), OutputResult::Result { value: expected, rounded: None }, "{output}");
         }
         let mut tail = Tail::default();
         tail.push(b"{\"a\":\"\xFF\"}");
-        assert_eq!(tail.result(), Found::Result { value: json!({ "a": "\u{fffd}" }), rounded: None });
+        assert_eq!(tail.result(), OutputResult::Result { value: json!({ "a": "\u{fffd}" }), rounded: None });
     }
 
     #[test]
@@ -233,7 +270,7 @@ mod tests {
             "[12:00] [ok]",
             "f() {\n x\n}x",
         ] {
-            assert_eq!(found(output), Found::Nothing, "{output}");
+            assert_eq!(found(output), OutputResult::Nothing, "{output}");
         }
     }
 
@@ -247,7 +284,9 @@ mod tests {
             ("{\"a\": \"\u{1}\"}", "control character"),
             ("{\"a\": 1e999}", "number out of range"),
         ] {
-            let Found::NotJson(reason) = found(output) else { panic!("{output}: {:?}", found(output)) };
+            let OutputResult::NotJson(reason) = found(output) else {
+                panic!("{output}: {:?}", found(output))
+            };
             assert!(reason.contains(why), "{output}: {reason}");
         }
     }
@@ -256,12 +295,42 @@ mod tests {
     fn a_result_up_to_its_bound_is_found_and_a_longer_one_told() {
         for size in [17_000, RESULT_BYTES_MAX, TAIL_BYTES_MAX - 10] {
             let output = format!("log\n[\"{}\"]", "x".repeat(size));
-            assert!(matches!(found(&output), Found::Result { .. }), "{size}");
+            assert!(matches!(found(&output), OutputResult::Result { .. }), "{size}");
         }
         let long = "x".repeat(TAIL_BYTES_MAX + SLACK_BYTES);
-        assert_eq!(found(&format!("[\"{long}\"]")), Found::TooLong);
-        assert_eq!(found(&format!("[\n\"{long}\"\n]")), Found::TooLong);
-        assert!(matches!(found(&format!("{long}\n{{}}")), Found::Result { .. }));
+        assert_eq!(found(&format!("[\"{long}\"]")), OutputResult::TooLong);
+        assert_eq!(found(&format!("[\n\"{long}\"\n]")), OutputResult::TooLong);
+        assert!(matches!(found(&format!("{long}\n{{}}")), OutputResult::Result { .. }));
+    }
+
+    #[test]
+    fn json_of_any_depth_is_found_on_one_line_and_pretty_printed() {
+        for levels in [1, 120, 121, 127, 128, 129, 130, 1000] {
+            let flat = format!("{}{{}}{}", "[".repeat(levels - 1), "]".repeat(levels - 1));
+            let indented: String = (0..levels - 1)
+                .map(|level| format!("{}[\n", " ".repeat(level)))
+                .chain([format!("{}{{}}", " ".repeat(levels))])
+                .chain((0..levels - 1).rev().map(|level| format!("\n{}]", " ".repeat(level))))
+                .collect();
+            for text in [&flat, &indented] {
+                let shown = match found(&format!("[INFO] log\n{text}\n")) {
+                    OutputResult::Result { value, .. } => {
+                        format!("{levels} {}", json_depth(&value.to_string()))
+                    }
+                    OutputResult::TooDeep(kept) => {
+                        format!("{levels} {}", if kept == *text { levels } else { 0 })
+                    }
+                    other @ (OutputResult::Nothing | OutputResult::NotJson(_) | OutputResult::TooLong) => {
+                        format!("{other:?}")
+                    }
+                };
+                assert_eq!(shown, format!("{levels} {levels}"), "{text:.200}");
+            }
+        }
+        // Brackets that are no JSON are no result.
+        let open = "[".repeat(200);
+        assert!(matches!(found(&format!("{open}]")), OutputResult::NotJson(_)));
+        assert!(matches!(found(&format!("{open}x]")), OutputResult::NotJson(_)));
     }
 
     #[test]
@@ -279,7 +348,8 @@ mod tests {
             ("100000000000000000000000", false),
             ("1.7976931348623157e308", false),
         ] {
-            let Found::Result { rounded, .. } = found(&format!("{{\"1234567890123456789012\": {number}}}"))
+            let OutputResult::Result { rounded, .. } =
+                found(&format!("{{\"1234567890123456789012\": {number}}}"))
             else {
                 panic!("{number}");
             };
@@ -300,7 +370,7 @@ mod tests {
             let keys: Vec<String> = keys.iter().map(|key| key.replace('\0', "")).collect();
             let value: Value = keys.iter().map(|key| json!({ key.as_str(): [key, {}] })).collect();
             for text in [value.to_string(), format!("{value:#}")] {
-                let Found::Result { value: again, .. } = found(&format!("{before}\n{text}\n")) else {
+                let OutputResult::Result { value: again, .. } = found(&format!("{before}\n{text}\n")) else {
                     return Err(TestCaseError::fail(text));
                 };
                 prop_assert_eq!(&again, &value);
