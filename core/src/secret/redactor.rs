@@ -19,6 +19,7 @@ use super::{
     MASK,
     encodings::{self, SPELLING_BYTES_MAX},
 };
+use crate::text::storable;
 
 /// Shortest value, or line of a value, that is redacted, in characters. Shorter ones (`1`, `en`,
 /// `yes`) occur by chance in many lines. Masking them would ruin the log and reveal the value by
@@ -83,7 +84,7 @@ impl Redactor {
     /// Redacts every string of a value, and every number whose digits are a secret. Replaces NUL,
     /// which Postgres refuses.
     pub fn redact_value(&self, value: Value) -> Value {
-        let text = |text: &str| self.redact(text).replace('\0', "\u{fffd}");
+        let text = |text: &str| storable(&self.redact(text)).into_owned();
         match value {
             Value::String(string) => Value::String(text(&string)),
             Value::Array(items) => items.into_iter().map(|item| self.redact_value(item)).collect(),
@@ -123,7 +124,7 @@ impl Redactor {
     }
 
     /// How many of the bytes are not an end that may be the beginning of a secret.
-    pub(super) fn settled_len(&self, bytes: &[u8]) -> usize {
+    pub fn settled_len(&self, bytes: &[u8]) -> usize {
         let first = bytes.len().saturating_sub(SPELLING_BYTES_MAX);
         let may_begin = |at: &usize| {
             let end = &bytes[*at..];
@@ -155,7 +156,7 @@ pub(super) fn masked(bytes: &[u8], ranges: &[Range<usize>]) -> String {
 
 fn push_text(out: &mut String, bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    if text.contains('\0') { out.push_str(&text.replace('\0', "\u{FFFD}")) } else { out.push_str(&text) }
+    out.push_str(&storable(&text));
 }
 
 fn add_secret(value: &str, spellings: &mut BTreeSet<Vec<u8>>) {

@@ -7,9 +7,13 @@ use std::io::Read;
 use callboard::{
     bounds::RESULT_BYTES_MAX,
     secret::Redactor,
-    text::{JSON_DEPTH_MAX, json_depth, parse_json},
+    text::{JSON_DEPTH_MAX, json_depth, parse_json, storable},
 };
-use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use ruzstd::decoding::{
+    StreamingDecoder,
+    errors::{FrameDecoderError, ReadFrameHeaderError},
+};
 use serde_json::Value;
 
 /// Longest body, in bytes of its text. The rest is cut off, and `isTruncated` says so.
@@ -96,8 +100,7 @@ impl Body {
 
     fn take_text(&mut self, text: &str, is_cut: bool, redactor: &Redactor) {
         // The end of a cut text may be the beginning of a secret.
-        let whole =
-            if is_cut { text.len().saturating_sub(redactor.spelling_bytes_max()) } else { text.len() };
+        let whole = if is_cut { redactor.settled_len(text.as_bytes()) } else { text.len() };
         let mut kept = redactor.redact_up_to(text, whole.min(BODY_BYTES_MAX));
         self.is_truncated = is_cut || text.len() > BODY_BYTES_MAX;
         let fitting = fitting(&kept);
@@ -144,12 +147,31 @@ fn decompressed(coding: &str, bytes: &[u8], max: usize) -> Option<Decompressed> 
         // Some servers leave the header out.
         "deflate" => read_up_to(flate2::read::DeflateDecoder::new(bytes), max),
         "br" => read_up_to(brotli_decompressor::Decompressor::new(bytes, 4096), max),
-        "zstd" => match ruzstd::decoding::StreamingDecoder::new(bytes) {
-            Ok(decoder) => read_up_to(decoder, max),
-            Err(_) => Decompressed { bytes: Vec::new(), is_cut: false, is_broken: true },
-        },
+        "zstd" => zstd(bytes, max),
         _ => return None,
     })
+}
+
+/// All frames, one after another. Those that hold something else are skipped (RFC 8878, 3.1.2).
+fn zstd(mut bytes: &[u8], max: usize) -> Decompressed {
+    let mut all = Decompressed { bytes: Vec::new(), is_cut: false, is_broken: false };
+    while !bytes.is_empty() && !all.is_cut && !all.is_broken {
+        let left = max - all.bytes.len();
+        match StreamingDecoder::new(&mut bytes).map(|frame| read_up_to(frame, left)) {
+            Ok(frame) => {
+                all.bytes.extend(frame.bytes);
+                (all.is_cut, all.is_broken) = (frame.is_cut, frame.is_broken);
+            }
+            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
+                length, ..
+            })) => match bytes.get(length as usize..) {
+                Some(rest) => bytes = rest,
+                None => all.is_broken = true,
+            },
+            Err(_) => all.is_broken = true,
+        }
+    }
+    all
 }
 
 fn has_zlib_header(bytes: &[u8]) -> bool {
@@ -169,13 +191,18 @@ fn read_up_to(reader: impl Read, max: usize) -> Decompressed {
 /// HTML document says of itself, UTF-8 if it is that, and for other text Windows-1252, as in
 /// browsers. The mark is not part of the text, and NUL, which cannot be stored, becomes U+FFFD.
 fn decoded(bytes: &[u8], content_type: &str) -> String {
-    let named = charset(content_type).and_then(|name| Encoding::for_label(name.as_bytes()));
+    let named = charset(content_type).and_then(|name| encoding(name.as_bytes()));
     let encoding = named.or_else(|| own_charset(bytes, content_type)).unwrap_or_else(|| {
         let is_other = std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_some());
         if is_other && essence(content_type).starts_with("text/") { WINDOWS_1252 } else { UTF_8 }
     });
     let (text, _, _) = encoding.decode(bytes);
-    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text.into_owned() }
+    storable(&text).into_owned()
+}
+
+/// An encoding by its name. `None` also for names of those that no reader decodes any more.
+fn encoding(name: &[u8]) -> Option<&'static Encoding> {
+    Encoding::for_label_no_replacement(name)
 }
 
 fn essence(content_type: &str) -> String {
@@ -194,7 +221,8 @@ fn charset(content_type: &str) -> Option<String> {
     charsets.next().map(|(_, value)| value.trim().trim_matches(['"', '\'']).to_owned())
 }
 
-/// `<?xml encoding="..."?>` and `<meta charset="...">` in the first bytes.
+/// `<?xml encoding="..."?>` and `<meta charset="...">` in the first bytes. As in browsers, UTF-16
+/// means UTF-8, because a text in UTF-16 could not have been read so far.
 fn own_charset(bytes: &[u8], content_type: &str) -> Option<&'static Encoding> {
     let essence = essence(content_type);
     let key = if essence.ends_with("/xml") || essence.ends_with("+xml") {
@@ -208,5 +236,6 @@ fn own_charset(bytes: &[u8], content_type: &str) -> Option<&'static Encoding> {
     let (_, rest) = start.split_once(key)?;
     let rest = rest.trim_start_matches(['"', '\'']);
     let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && !"-_:.".contains(c)).unwrap_or(rest.len());
-    Encoding::for_label(&rest.as_bytes()[..end])
+    let found = encoding(&rest.as_bytes()[..end])?;
+    Some(if found == UTF_16LE || found == UTF_16BE { UTF_8 } else { found })
 }

@@ -66,6 +66,20 @@ fn a_body_is_decoded_by_its_charset_or_mark() {
         let ended = answered(Reply::of(200, body).with("content-type", content_type));
         assert_eq!(ended.result()["body"], format!("{start}Grüße"));
     }
+    // What a document says of itself was read as ASCII, so that it is not in UTF-16.
+    for (content_type, start) in [
+        ("text/html", "<meta charset=\"utf-16\">"),
+        ("text/html", "<meta charset=UTF-16LE>"),
+        ("text/html", "<meta charset=utf-16be>"),
+        ("text/html", "<meta charset=ucs-2>"),
+        ("text/html", "<meta charset=iso-2022-kr>"),
+        ("application/xml", "<?xml version=\"1.0\" encoding=\"UTF-16\"?>"),
+        ("text/plain; charset=iso-2022-kr", ""),
+    ] {
+        let body = format!("{start}Grüße");
+        let ended = answered(Reply::of(200, body.clone()).with("content-type", content_type));
+        assert_eq!(ended.result()["body"], body, "{content_type} {start}");
+    }
 }
 
 #[test]
@@ -110,6 +124,8 @@ fn compressed_answers_are_read() {
     let brotli = "0b12807b226772656574696e67223a202268656c6c6f222c20226c697374223a205b312c20325d7d03";
     let zstd = "28b52ffd20252901007b226772656574696e67223a202268656c6c6f222c20226c697374223a205b312c20325d7d";
     let twice = gzipped(&bytes(brotli));
+    let skipped = "502a4d1803000000aabbcc";
+    let frames = |hex: &str| bytes(&format!("{skipped}{zstd}{hex}{skipped}"));
     for (coding, body) in [
         ("gzip", bytes(gzip)),
         ("X-GZip", bytes(gzip)),
@@ -125,6 +141,26 @@ fn compressed_answers_are_read() {
         let ended = answered(reply);
         assert_eq!(ended.result()["body"], serde_json::from_str::<Value>(BODY).unwrap(), "{coding}");
         assert_eq!(ended.result()["isTruncated"], false);
+    }
+    // Frames of zstd follow one another, as members of gzip do.
+    for (coding, body) in [
+        ("zstd", [bytes(zstd), bytes(zstd)].concat()),
+        ("zstd", frames(zstd)),
+        ("gzip", [bytes(gzip), bytes(gzip)].concat()),
+    ] {
+        let ended = answered(Reply::of(200, body).with("content-encoding", coding));
+        assert_eq!(
+            (&ended.result()["body"], &ended.result()["isTruncated"]),
+            (&json!(BODY.repeat(2)), &json!(false))
+        );
+    }
+    for rest in ["28b52ffd", "502a4d18ff000000aa", "00"] {
+        let ended = answered(Reply::of(200, frames(rest)).with("content-encoding", "zstd"));
+        assert_eq!(
+            (&ended.result()["body"], &ended.result()["isTruncated"]),
+            (&json!(BODY), &json!(true)),
+            "{rest}"
+        );
     }
     // The request has had its effect, so that a broken or unknown coding is no failure.
     let broken = answered(Reply::of(200, bytes(&gzip[..60])).with("content-encoding", "gzip"));
