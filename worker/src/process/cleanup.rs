@@ -22,8 +22,8 @@ const EXIT_SECONDS: i64 = 10;
 pub(super) struct Cleanup {
     pub(super) temporary_directory: PathBuf,
     pub(super) profile: Option<ProfileDirectory>,
-    /// Whether the program ran as another user than the worker.
-    pub(super) is_other_user: bool,
+    /// The group id of the attempt's own, if the program ran as another user than the worker.
+    pub(super) group: Option<u32>,
 }
 
 impl Cleanup {
@@ -41,7 +41,7 @@ impl Cleanup {
         }
         let directory = std::mem::take(&mut self.temporary_directory);
         let profile = self.profile.take();
-        let group = remains::group_of(shim.pid).filter(|_| self.is_other_user);
+        let group = self.group;
         let cleaning = move || {
             let swept = profile.map_or(Ok(()), |place| profile::sweep_if_free(&place));
             let removed = temporary::remove(&directory);

@@ -36,7 +36,6 @@ pub(super) fn unlist(pid: Pid) {
 /// A shim that waits for a request, and this process' ends of its descriptors.
 #[derive(Debug)]
 pub(super) struct IdleShim {
-    pub(super) pid: Pid,
     pub(super) handle: Arc<OwnedFd>,
     pub(super) channel: OwnedFd,
     pub(super) stdin: OwnedFd,
@@ -85,7 +84,7 @@ impl Forker {
             return Err(Errno::AGAIN);
         };
         LIVE_CHILDREN.lock().push(pid);
-        Ok((pid, IdleShim { pid, handle: Arc::new(handle), channel, stdin, stdout, stderr }))
+        Ok((pid, IdleShim { handle: Arc::new(handle), channel, stdin, stdout, stderr }))
     }
 
     /// Kills everything that killed shims left. Returns false if something is still alive.

@@ -20,6 +20,7 @@ use super::{
     shim_pool::ShimPool,
     supervisor::{Supervisor, TrackedShim},
 };
+use crate::shim::remains;
 
 /// A running program. Dropping this kills it and everything that it started.
 #[derive(Debug)]
@@ -70,7 +71,7 @@ impl Running {
 }
 
 impl ProcessHandle {
-    /// Sends SIGTERM to the program's own process, and kills the whole tree after the grace period.
+    /// Sends SIGTERM to the program's process group, and kills the whole tree after the grace period.
     pub fn terminate(&self, grace: Duration) {
         self.shim_handle.terminate(grace);
     }
@@ -102,16 +103,14 @@ pub(super) async fn start(shim_pool: &ShimPool, request: SpawnRequest) -> Result
     let frame = request.frame(deadline)?;
     let assigned = assign(shim_pool, frame.expose_secret()).await?;
     drop(frame);
+    let group = request.run_as.and_then(|_| remains::group_of(&assigned.stdout));
     let stdout = pipe::Receiver::from_owned_fd(assigned.stdout).map_err(StartError::failed)?;
     let stderr = pipe::Receiver::from_owned_fd(assigned.stderr).map_err(StartError::failed)?;
     let stdin_writer = StdinWriter::start(assigned.stdin, request.stdin, request.keep_stdin_open)?;
     let (shim_handle, overdue) =
         ShimHandle::new(&shim_pool.shim_handles, Arc::clone(&assigned.channel), request.lease, deadline);
-    let cleanup = Cleanup {
-        temporary_directory: request.temporary_directory,
-        profile: request.profile,
-        is_other_user: request.run_as.is_some(),
-    };
+    let cleanup =
+        Cleanup { temporary_directory: request.temporary_directory, profile: request.profile, group };
     let (started, first) = oneshot::channel();
     let (ended, end) = oneshot::channel();
     // A task of its own, so that it supervises to the end even if the caller stops waiting.
@@ -135,8 +134,8 @@ struct AssignedShim {
 async fn assign(shim_pool: &ShimPool, frame: &[u8]) -> Result<AssignedShim, StartError> {
     let mut failure = StartError::failed("every idle shim had exited");
     for _ in 0..=shim_pool.settings.idle {
-        let IdleShim { pid, handle, channel, stdin, stdout, stderr } = shim_pool.take().await?;
-        let shim = TrackedShim::new(pid, handle, shim_pool.requests.clone());
+        let IdleShim { handle, channel, stdin, stdout, stderr } = shim_pool.take().await?;
+        let shim = TrackedShim::new(handle, shim_pool.requests.clone());
         if shim.has_ended() {
             continue;
         }

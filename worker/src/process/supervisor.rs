@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, Signal, pidfd_send_signal};
+use rustix::process::{Signal, pidfd_send_signal};
 use rustix::time::Timespec;
 use tokio::net::UnixStream;
 use tokio::sync::{oneshot, watch};
@@ -17,15 +17,13 @@ use crate::shim::protocol::{Inbox, Status};
 /// A shim that was taken from the pool. Dropping this reports to the pool that the shim has ended.
 #[derive(Debug)]
 pub(super) struct TrackedShim {
-    /// For the group id of its attempt only, because process ids are reused.
-    pub(super) pid: Pid,
     pub(super) handle: Arc<OwnedFd>,
     pub(super) requests: Sender<Request>,
 }
 
 impl TrackedShim {
-    pub(super) fn new(pid: Pid, handle: Arc<OwnedFd>, requests: Sender<Request>) -> Self {
-        Self { pid, handle, requests }
+    pub(super) const fn new(handle: Arc<OwnedFd>, requests: Sender<Request>) -> Self {
+        Self { handle, requests }
     }
 
     /// Whether it has exited. Does not wait.

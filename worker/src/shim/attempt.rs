@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use rustix::fs::Mode;
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitStatus, getpid, set_child_subreaper, setsid, umask};
+use rustix::process::{Pid, WaitStatus, set_child_subreaper, setsid, umask};
 use rustix::thread::set_no_new_privs;
 
 use super::leftovers::OutputPipes;
@@ -49,7 +49,9 @@ pub(super) fn run(inherited: Inherited) -> u8 {
     let mut inbox = Inbox::default();
     let Some(frame) = next_spawn(&mut channel, &mut inbox) else { return 0 };
     let Ok(request) = serde_json::from_slice::<SpawnMessage<'_>>(&frame) else { return 1 };
-    let held = match prepare(&request) {
+    // Before the program gets the pipe.
+    let group = request.run_as.and_then(|_| remains::group_of(&stdout));
+    let held = match prepare(&request, group) {
         Ok(held) => held,
         Err(denied) => {
             report(&mut channel, &denial(denied));
@@ -57,7 +59,8 @@ pub(super) fn run(inherited: Inherited) -> u8 {
         }
     };
     let output = OutputPipes::of(&stdout, &stderr);
-    let spawned = program::check(&request).and_then(|()| program::spawn(&request, [stdin, stdout, stderr]));
+    let stdio = [stdin, stdout, stderr];
+    let spawned = program::check(&request).and_then(|()| program::spawn(&request, stdio, group));
     let status = match spawned {
         Ok(child) => {
             report(&mut channel, &Status::Started { pid: child.as_raw_pid() });
@@ -111,10 +114,12 @@ fn report(channel: &mut UnixStream, status: &Status) {
 /// its name is the attempt's own.
 struct HeldResources {
     profile: Option<Profile>,
+    /// The group id of the attempt's own.
+    group: Option<u32>,
     before: Before,
 }
 
-fn prepare(request: &SpawnMessage<'_>) -> Result<HeldResources, Denied> {
+fn prepare(request: &SpawnMessage<'_>, group: Option<u32>) -> Result<HeldResources, Denied> {
     if boottime_now() >= request.deadline {
         let message = "the worker's lease has ended".to_owned();
         return Err(Denied::Refused(RefusalCode::DeadlinePassed, message));
@@ -125,7 +130,7 @@ fn prepare(request: &SpawnMessage<'_>) -> Result<HeldResources, Denied> {
         let message = format!("{}: {error}", request.temporary_directory.display());
         Denied::Refused(RefusalCode::TemporaryDirectory, message)
     })?;
-    Ok(HeldResources { profile, before: Before::look() })
+    Ok(HeldResources { profile, group, before: Before::look() })
 }
 
 fn denial(denied: Denied) -> Status {
@@ -201,8 +206,7 @@ fn clean_up(request: &SpawnMessage<'_>, held: HeldResources) -> Option<String> {
         profile.release();
     }
     let removed = removed.map_err(|error| format!("{}: {error}", request.temporary_directory.display()));
-    let group = request.run_as.and_then(|_| remains::group_of(getpid()));
-    let remains = group.map_or(Ok(()), |group| remains::remove_since(group, &held.before));
+    let remains = held.group.map_or(Ok(()), |group| remains::remove_since(group, &held.before));
     let remains = remains.map_err(|error| format!("what the program left outside its directory: {error}"));
     removed.and(remains).err()
 }

@@ -61,7 +61,7 @@ impl OutputPipes {
 }
 
 impl Activity {
-    /// Whether nobody has the output open any more.
+    /// Whether no process has the output open any more.
     pub(super) const fn is_over(&self) -> bool {
         self.holders == 0
     }

@@ -14,10 +14,10 @@ use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use rustix::fs::{Gid, Uid, fchown};
-use rustix::process::{Pid, Resource, Rlimit, getpid, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, setrlimit};
 
 use super::protocol::{RefusalCode, RunAs, SpawnMessage};
-use super::{kernel, remains, unstartable};
+use super::{kernel, unstartable};
 
 /// Most symbolic links on the way to a program, as in the kernel.
 const LINKS_MAX: usize = 40;
@@ -31,8 +31,8 @@ pub(super) type Refusal = (RefusalCode, String);
 /// Refuses a program that does not exist or is not on the allow-list.
 ///
 /// The path as it is written must be on the list, as when the command was saved. Symbolic links may
-/// lead to any file from there, because whoever may write in a directory on the list may also put a
-/// program there. Programs must not be able to extend the list, so a link that belongs to the user
+/// lead to any file from there, because a user who may write in a directory on the list may also
+/// put a program there. Programs must not be able to extend the list, so a link that belongs to the user
 /// that they run as may only lead to a file on the list.
 pub(super) fn check(request: &SpawnMessage<'_>) -> Result<(), Refusal> {
     let (program, named) = (&request.program, request.program.display());
@@ -111,9 +111,13 @@ fn parts(path: &Path) -> Vec<PathBuf> {
     parts
 }
 
-/// Starts the program. The descriptors become its standard input, output and error, and are closed
-/// here.
-pub(super) fn spawn(request: &SpawnMessage<'_>, stdio: [OwnedFd; 3]) -> Result<Pid, Refusal> {
+/// Starts the program, as another user with this group if it has one. The descriptors become its
+/// standard input, output and error, and are closed here.
+pub(super) fn spawn(
+    request: &SpawnMessage<'_>,
+    stdio: [OwnedFd; 3],
+    group: Option<u32>,
+) -> Result<Pid, Refusal> {
     let program = &request.program;
     let failed = |error: Error| (RefusalCode::SpawnFailed, unstartable::reason(program, &error));
     if let Some(most) = request.limits.max_processes {
@@ -138,7 +142,7 @@ pub(super) fn spawn(request: &SpawnMessage<'_>, stdio: [OwnedFd; 3]) -> Result<P
     // A process group of its own, so that a script's `kill 0` does not reach the shim.
     command.process_group(0);
     if let Some(user) = request.run_as {
-        let group = remains::group_of(getpid()).unwrap_or(user.gid);
+        let group = group.unwrap_or(user.gid);
         let is_needed = |gid: &u32| *gid != group && *gid != NO_GROUP;
         let others = [user.gid].into_iter().filter(is_needed).map(Gid::from_raw).collect();
         kernel::run_as(&mut command, Uid::from_raw(user.uid), Gid::from_raw(group), others);

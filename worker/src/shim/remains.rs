@@ -6,12 +6,12 @@
 //! A worker that is not root cannot tell its attempts' files apart and removes nothing.
 
 use std::fs;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags, open, statat, unlinkat};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, fstat, open, statat, unlinkat};
 use rustix::io::Errno;
-use rustix::process::Pid;
 
 use super::kernel::{self, IpcObject};
 use super::temporary;
@@ -20,17 +20,22 @@ use super::temporary;
 /// files too.
 const PLACES: [&str; 4] = ["/tmp", "/var/tmp", "/dev/shm", "/dev/mqueue"];
 
-/// The first of the group ids of attempts, far above those of people and services.
+/// The group ids of attempts, far above those of people and services. The last number means "none".
 const FIRST_GROUP: u32 = 2_000_000_000;
+const GROUPS: u32 = u32::MAX - FIRST_GROUP;
 
 /// A directory that changed less than this before the attempt began may change again without
 /// another time of change.
 const CLOCK_TICK: Duration = Duration::from_millis(50);
 
-/// The group id of a shim's attempt. Unique among the attempts of a machine, because process ids
-/// are. `None` where the worker's user namespace has no such id.
-pub(crate) fn group_of(shim: Pid) -> Option<u32> {
-    let group = FIRST_GROUP.checked_add(shim.as_raw_pid().unsigned_abs())?;
+/// The group id of the attempt whose standard output is this pipe, of which either end will do.
+/// `None` where the worker's user namespace has no such id.
+///
+/// Containers may share the places below, and each has its own process ids. So the id is the number
+/// of the pipe, which the kernel counts for the whole machine: two attempts have the same only if
+/// one still runs when the count has gone round, after two billion pipes, sockets and the like.
+pub(crate) fn group_of(output: impl AsFd) -> Option<u32> {
+    let group = numbered(output)?;
     let map = fs::read_to_string("/proc/self/gid_map").ok()?;
     let is_mapped = map.lines().any(|line| {
         let mut numbers = line.split_ascii_whitespace().map(|number| number.parse::<u64>().unwrap_or(0));
@@ -38,6 +43,11 @@ pub(crate) fn group_of(shim: Pid) -> Option<u32> {
         first.zip(count).is_some_and(|(first, count)| (first..first + count).contains(&u64::from(group)))
     });
     is_mapped.then_some(group)
+}
+
+fn numbered(output: impl AsFd) -> Option<u32> {
+    let number = fstat(output).ok()?.st_ino;
+    Some(FIRST_GROUP + (number % u64::from(GROUPS)) as u32)
 }
 
 /// When the shared directories changed last, as seen before the program started.
@@ -133,7 +143,20 @@ fn created_by(group: u32, list: &str) -> Vec<i32> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::pipe::pipe;
+
     use super::*;
+
+    #[test]
+    fn every_attempt_has_a_group_that_its_worker_knows_too() {
+        let pipes: Vec<_> = (0..100).map(|_| pipe().unwrap()).collect();
+        let groups: Vec<_> = pipes.iter().map(|(reading, _)| numbered(reading).unwrap()).collect();
+        for ((_, writing), group) in pipes.iter().zip(&groups) {
+            assert_eq!(numbered(writing), Some(*group));
+            assert_eq!(groups.iter().filter(|other| *other == group).count(), 1);
+            assert!((FIRST_GROUP..u32::MAX).contains(group));
+        }
+    }
 
     #[test]
     fn objects_are_found_by_the_group_of_their_creator() {
