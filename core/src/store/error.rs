@@ -163,7 +163,7 @@ fn is_unknown(code: &str) -> bool {
 
 /// What Postgres says with a SQLSTATE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+enum ErrorClass {
     /// A constraint refused the change.
     Constraint,
     /// Other transactions were in the way.
@@ -177,18 +177,18 @@ enum Verdict {
 }
 
 /// Classifies a SQLSTATE (appendix A of the manual of Postgres) by what the caller can do about it.
-fn verdict(code: &str) -> Verdict {
+fn class(code: &str) -> ErrorClass {
     match (code.get(..2).unwrap_or_default(), code) {
-        ("23", _) => Verdict::Constraint,
+        ("23", _) => ErrorClass::Constraint,
         // Deadlocks and serialization failures; lock, statement and transaction timeouts.
-        ("40", _) | (_, "55P03" | "57014" | "25P04") => Verdict::Contended,
+        ("40", _) | (_, "55P03" | "57014" | "25P04") => ErrorClass::Contended,
         // Connection exceptions, a shutdown or a start, and a read-only transaction: the server is
         // not, or no longer, the primary.
-        ("08" | "57", _) | (_, "25006") => Verdict::Gone,
+        ("08" | "57", _) | (_, "25006") => ErrorClass::Gone,
         // Insufficient resources, errors of the system below Postgres, and a transaction that was
         // idle for too long.
-        ("53" | "58", _) | (_, "25P03") => Verdict::Unavailable,
-        _ => Verdict::Unexpected,
+        ("53" | "58", _) | (_, "25P03") => ErrorClass::Unavailable,
+        _ => ErrorClass::Unexpected,
     }
 }
 
@@ -205,15 +205,15 @@ impl From<sqlx::Error> for StoreError {
             return Self::Unavailable(source);
         };
         let constraint = database.constraint().map(str::to_owned);
-        match verdict(&database.code().unwrap_or_default()) {
-            Verdict::Constraint => Self::Constraint { name: constraint.unwrap_or_default(), source },
-            Verdict::Contended => Self::Contended(source),
-            Verdict::Gone => {
+        match class(&database.code().unwrap_or_default()) {
+            ErrorClass::Constraint => Self::Constraint { name: constraint.unwrap_or_default(), source },
+            ErrorClass::Contended => Self::Contended(source),
+            ErrorClass::Gone => {
                 outage::note();
                 Self::Unavailable(source)
             }
-            Verdict::Unavailable => Self::Unavailable(source),
-            Verdict::Unexpected => Self::Unexpected(source),
+            ErrorClass::Unavailable => Self::Unavailable(source),
+            ErrorClass::Unexpected => Self::Unexpected(source),
         }
     }
 }
@@ -237,20 +237,20 @@ mod tests {
     #[test]
     fn what_can_pass_is_told_from_what_cannot() {
         for (codes, expected) in [
-            (&["23505", "23503", "23514"][..], Verdict::Constraint),
-            (&["40001", "40P01", "40003", "55P03", "57014", "25P04"], Verdict::Contended),
+            (&["23505", "23503", "23514"][..], ErrorClass::Constraint),
+            (&["40001", "40P01", "40003", "55P03", "57014", "25P04"], ErrorClass::Contended),
             (
                 &["25006", "57P01", "57P02", "57P03", "57P05", "08000", "08003", "08006", "08P01"],
-                Verdict::Gone,
+                ErrorClass::Gone,
             ),
             (
                 &["53000", "53100", "53200", "53300", "53400", "58000", "58030", "58P01", "25P03"],
-                Verdict::Unavailable,
+                ErrorClass::Unavailable,
             ),
-            (&["22021", "22P02", "42P01", "42501", "25P02", "XX000", "", "0"], Verdict::Unexpected),
+            (&["22021", "22P02", "42P01", "42501", "25P02", "XX000", "", "0"], ErrorClass::Unexpected),
         ] {
             for code in codes {
-                assert_eq!(verdict(code), expected, "{code}");
+                assert_eq!(class(code), expected, "{code}");
             }
         }
     }

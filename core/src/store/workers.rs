@@ -174,7 +174,7 @@ pub struct Lease {
 }
 
 /// The leases of all active and draining workers. `None` if Postgres is read-only at the moment, so
-/// that nobody can renew.
+/// that no worker can renew.
 #[tracing::instrument(name = "db.workers.leases", level = "debug", skip_all)]
 pub async fn leases(connection: &mut Connection) -> Result<Option<Vec<Lease>>, StoreError> {
     let rows = sqlx::query!(

@@ -19,8 +19,8 @@ pub(super) fn note(plan: &ProcessPlan) -> Option<String> {
     let named = |name: &&str| plan.arguments.iter().any(|argument| names(argument, name));
     let name = plan.environment.iter().map(|(name, _)| name.as_str()).find(named)?;
     Some(format!(
-        "Nothing expands ${name} in an argument: the program gets this text. It finds the value in its \
-         environment variable {name}."
+        "Callboard does not expand ${name} in an argument. If the program does not either, it gets this \
+         text. The value is in its environment variable {name}."
     ))
 }
 

@@ -117,7 +117,7 @@ impl Attempt<'_> {
     async fn settle(self, result: AttemptResult) {
         let is_lost = self.guard.reason() == Some(StopReason::Lost);
         let outcome = match (self.guard.reason(), result.outcome) {
-            // What has happened is told in any case. The fence decides whether it still counts.
+            // What has happened is reported in any case. The fence decides whether it still counts.
             (_, outcome @ Outcome::Succeeded { .. })
             | (Some(StopReason::Lost), outcome @ Outcome::Failed(_))
             | (Some(StopReason::Drained) | None, outcome) => outcome,

@@ -28,7 +28,7 @@ pub(super) fn request(attempt: Attempt<'_>, plan: &ProcessPlan, profile_path: Op
             environment.push((name.to_owned(), SecretString::from(value)));
         }
     }
-    // The time from SIGTERM to SIGKILL, so that whoever cleans up knows how long that may take.
+    // The time from SIGTERM to SIGKILL, so that a clean-up knows how long it may take.
     let grace = attempt.work.policy().grace.0.as_millis().to_string();
     environment.push(("CALLBOARD_GRACE_MS".to_owned(), SecretString::from(grace)));
     if !environment.iter().any(|(set, _)| set == "PATH") {
