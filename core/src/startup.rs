@@ -33,8 +33,8 @@ pub fn choose_tls() {
     drop(rustls::crypto::ring::default_provider().install_default());
 }
 
-/// A `reqwest::ClientBuilder`, with the cryptography of TLS chosen. Every HTTP client begins with it.
-/// A macro, so that only what makes requests depends on an HTTP client.
+/// A `reqwest::ClientBuilder`, with the cryptography of TLS chosen. Every HTTP client begins with
+/// it. A macro, so that only what makes requests depends on an HTTP client.
 #[macro_export]
 macro_rules! http_client {
     () => {{

@@ -62,8 +62,8 @@ pub(super) struct ReportedVerdict {
 
 impl ReportedVerdict {
     /// The outcome, which stands whatever ended the attempt afterwards: what has happened is not
-    /// done again. A failure that was reported after the process had to end is given back, because it
-    /// may be of that end.
+    /// done again. A failure that was reported after the process had to end is given back, because
+    /// it may be of that end.
     fn outcome(self, stop: Option<Stop>) -> Result<Outcome, Failure> {
         match self.verdict {
             Ok(result) => Ok(Outcome::Succeeded { result }),
