@@ -2,14 +2,15 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
-use callboard_test_support::eventually;
+use callboard_test_support::{Database, eventually, private_redis};
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use sqlx::{Connection as _, PgConnection};
 
 use crate::{
     ledger::Ledger,
     site::{Reply, Site},
-    system::{PATIENCE, System, has_ended},
+    system::{PATIENCE, Settings, System, has_ended},
 };
 
 /// A runner that tells its verdict and then does not end as it should. It is a shell script in the
@@ -28,6 +29,12 @@ case "$job" in
         echo '{"v":1,"type":"failure","code":"BROWSER_LOST","message":"It is gone.","retryable":true}'
         exit 1 ;;
     *then:tells-another*) echo '{"v":1,"type":"result","value":{"order":2}}' ;;
+    *then:keeps-a-file*)
+        echo x > "$CALLBOARD_ARTIFACTS/a.txt"
+        echo '{"v":1,"type":"artifact","name":"a.txt","contentType":"text/plain","path":"a.txt"}'
+        trap 'echo "$CALLBOARD_JOB has stopped" >> LEDGER; exit 1' TERM
+        echo "$CALLBOARD_JOB has told" >> LEDGER
+        while :; do sleep 0.05; done ;;
     *) trap '' TERM; echo "$CALLBOARD_JOB has told" >> LEDGER; while :; do sleep 1; done ;;
 esac
 "#;
@@ -39,7 +46,10 @@ struct Shop {
 
 impl Shop {
     async fn open() -> Self {
-        let mut system = System::start(0).await;
+        Self::on(System::start(0).await).await
+    }
+
+    async fn on(mut system: System) -> Self {
         let ledger = Ledger::open(&system);
         let directory = system.home().join("shop/src");
         fs::create_dir_all(&directory).unwrap();
@@ -63,8 +73,16 @@ impl Shop {
     }
 
     async fn until_told(&self, job: &str) {
-        let told = format!("{job} has told");
-        eventually(PATIENCE, || async { self.ledger.lines().contains(&told) }).await;
+        self.until_line(&format!("{job} has told")).await;
+    }
+
+    async fn until_line(&self, line: &str) {
+        eventually(PATIENCE, || async { self.ledger.lines().iter().any(|written| written == line) }).await;
+    }
+
+    async fn cancel(&self, job: &str) {
+        let cancel = "mutation($id: ID!) { jobCancel(input: { id: $id }) { userErrors { code } } }";
+        self.system.data(cancel, json!({ "id": job })).await;
     }
 
     /// The job's end, after one attempt.
@@ -92,8 +110,7 @@ async fn a_result_that_was_told_stands_whatever_ends_the_attempt() {
     orders.push(("reaches its timeout", shop.order("result", "hangs 1", short.clone()).await));
     let cancelled = shop.order("result", "hangs 2", attempts.clone()).await;
     shop.until_told(&cancelled).await;
-    let cancel = "mutation($id: ID!) { jobCancel(input: { id: $id }) { userErrors { code } } }";
-    shop.system.data(cancel, json!({ "id": cancelled })).await;
+    shop.cancel(&cancelled).await;
     orders.push(("is cancelled", cancelled));
     let failed = shop.order("failure", "hangs 3", short).await;
     let drained = shop.order("result", "hangs 4", attempts).await;
@@ -122,6 +139,32 @@ async fn a_result_that_was_told_stands_whatever_ends_the_attempt() {
     shop.system.workers[0].signal(Signal::TERM);
     let job = shop.end_of(&drained, "is drained").await;
     assert_eq!(job["state"], "SUCCEEDED", "{job:#}");
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_stored_yet_delays_no_cancel() {
+    let (database, redis) = tokio::join!(Database::create(), private_redis());
+    let url = database.url().to_owned();
+    let mut storage = PgConnection::connect(&url).await.unwrap();
+    let settings = Settings::new(database.url(), redis.url());
+    let shop = Shop::on(System::with(settings, redis, Some(database), 0).await).await;
+    sqlx::raw_sql("BEGIN; LOCK TABLE artifacts IN SHARE MODE").execute(&mut storage).await.unwrap();
+    let job = shop.order("result", "keeps-a-file", json!({ "grace": "PT30S" })).await;
+    shop.until_told(&job).await;
+    let waiting = "SELECT count(*) FROM pg_locks WHERE relation = 'artifacts'::regclass AND NOT granted";
+    eventually(PATIENCE, || async {
+        let mut connection = PgConnection::connect(&url).await.unwrap();
+        sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut connection).await.unwrap() > 0
+    })
+    .await;
+    shop.cancel(&job).await;
+    shop.until_line(&format!("{job} has stopped")).await;
+    sqlx::raw_sql("ROLLBACK").execute(&mut storage).await.unwrap();
+    let ended = shop.end_of(&job, "is cancelled").await;
+    assert_eq!(ended["state"], "SUCCEEDED", "its result was told: {ended:#}");
+    let query = "query($id: ID!) { job(id: $id) { artifacts { name } } }";
+    let kept = shop.system.data(query, json!({ "id": job })).await["job"]["artifacts"].take();
+    assert_eq!(kept, json!([{ "name": "a.txt" }]));
 }
 
 #[tokio::test]
