@@ -82,19 +82,22 @@ impl<'a> Announcements<'a> {
         }
     }
 
-    /// Keeps what a program has left in its artifacts directory.
+    /// Keeps what a program has left in its artifacts directory, or a script besides what it
+    /// announced.
     pub(super) async fn keep_left_files(&mut self) {
         let directory = self.artifacts_directory.to_owned();
         let listed = tokio::task::spawn_blocking(move || program_artifacts::list(&directory)).await;
-        let files = match listed {
+        let mut files = match listed {
             Ok(Ok(files)) => files,
             Ok(Err(error)) => {
                 return self.log.system(format!("The artifacts could not be read: {error}.")).await;
             }
             Err(error) => return tracing::error!(%error, "artifacts were not read"),
         };
-        let more = files.len().saturating_sub(ARTIFACTS_MAX);
-        for file in files.into_iter().take(ARTIFACTS_MAX) {
+        files.retain(|file| !self.artifacts.contains(&file.name));
+        let room = ARTIFACTS_MAX.saturating_sub(self.artifacts.len());
+        let more = files.len().saturating_sub(room);
+        for file in files.into_iter().take(room) {
             if self.attempt.guard.reason() == Some(StopReason::Lost) {
                 return;
             }

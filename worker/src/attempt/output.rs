@@ -146,7 +146,9 @@ async fn handle(
                 Some("debug") => (LogStream::Stdout, "[debug] "),
                 _ => (LogStream::Stdout, ""),
             };
-            for line in redact(&text).lines() {
+            let text = redact(&text);
+            // An empty text is an empty line.
+            for line in text.strip_suffix('\n').unwrap_or(&text).split('\n') {
                 log.line(stream, format!("{mark}{line}")).await;
             }
         }

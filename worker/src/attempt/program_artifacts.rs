@@ -1,7 +1,9 @@
-//! The files that a program has left in `CALLBOARD_ARTIFACTS`, which become its artifacts.
+//! The files that a program or a script has left in `CALLBOARD_ARTIFACTS`, which become its
+//! artifacts.
 //!
-//! A script of the runner announces its files one by one. A program has no such way, so its
-//! directory is read when it has ended, whatever its outcome.
+//! The runner announces the files of `artifact()` one by one. A program has no such way, and a
+//! script may write files by itself, so the directory is read when the process has ended, whatever
+//! its outcome.
 
 use std::{collections::BTreeMap, ffi::OsString, fs, io, path::Path, sync::LazyLock};
 

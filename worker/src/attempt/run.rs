@@ -171,7 +171,7 @@ async fn until_ended(
     let announcements = Announcements::new(attempt, log, artifacts_directory);
     let ((exit, stop, reported), mut announcements) = tokio::join!(ended, announcements.store(notices));
     let is_lost = stop.is_some_and(|stop| stop.by == StoppedBy::Outside(StopReason::Lost));
-    if protocol == OutputProtocol::Lines && !is_lost {
+    if !is_lost {
         announcements.keep_left_files().await;
     }
     let mut responses = announcements.responses;

@@ -123,3 +123,34 @@ async fn a_timeout_says_what_the_script_waited_for_and_levels_are_told_apart() {
     assert!(!log.as_array().unwrap().iter().any(is_protocol), "nothing of the protocol: {log:#}");
     system.until_clean(pace.moment()).await;
 }
+
+#[tokio::test]
+async fn what_a_script_leaves_in_the_artifacts_directory_is_kept_once() {
+    let system = System::start(1).await;
+    let script = "import fs from 'node:fs';
+        export default async ({ artifact, log }) => {
+            process.chdir(process.env.CALLBOARD_ARTIFACTS);
+            fs.writeFileSync('own.csv', 'a,b');
+            fs.writeFileSync('.hidden', 'x');
+            fs.symlinkSync('/etc/passwd', 'link');
+            await artifact('told.txt', 'x');
+            log('a'); log(''); log('b');
+            throw new Error('in the end');
+        };";
+    let command = system.browser("leaves", script, json!({ "maxAttempts": 1 })).await;
+    let id = system.enqueue(json!({ "commandId": command })).await;
+    system.until(&id, "FAILED", PATIENCE).await;
+    let query =
+        "query($id: ID!) { job(id: $id) { artifacts { name } log(first: 100) { nodes { stream text } } } }";
+    let job = system.data(query, json!({ "id": id })).await["job"].take();
+    let mut names: Vec<&str> =
+        job["artifacts"].as_array().unwrap().iter().map(|file| file["name"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["own.csv", "told.txt"], "{job:#}");
+    let lines = |stream: &str| -> Vec<&str> {
+        let nodes = job["log"]["nodes"].as_array().unwrap().iter();
+        nodes.filter(|line| line["stream"] == stream).map(|line| line["text"].as_str().unwrap()).collect()
+    };
+    assert_eq!(lines("STDOUT"), ["a", "", "b"], "{job:#}");
+    assert!(lines("SYSTEM").iter().any(|line| line.starts_with("The file \"link\" was not kept")), "{job:#}");
+}
