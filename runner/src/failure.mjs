@@ -8,6 +8,7 @@
 
 import { fileURLToPath } from 'node:url';
 import { inspect, types } from 'node:util';
+import { cut } from './bounds.mjs';
 
 /** @type {Record<string, { exit: number, retryable: boolean }>} */
 const CODES = {
@@ -50,8 +51,16 @@ export const SCRIPT_FORM = 'A script is an ES module that exports a function: '
   + '`export default async ({ page, context, input }) => { ... }`. The browser is open when it is called, and it may '
   + "import only Node's built-in modules: `import fs from 'node:fs'`.";
 
+const FOR_PAGE = 'Only pages have it: `await page.evaluate(() => ...)`.';
+
 /** Longest chain of errors that is told: an error, its causes, and the errors that it gathers. */
 const MAX_ERRORS_TOLD = 20;
+/** Longest text of the fields that an error has besides, in characters. */
+const MAX_FIELDS_CHARS = 1000;
+/** Fields of errors that are told by name. */
+const TOLD_FIELDS = ['name', 'message', 'stack', 'cause', 'errors'];
+/** Fields of errors of the system that its message tells. */
+const SYSTEM_FIELDS = ['errno', 'code', 'syscall', 'address', 'port', 'path', 'dest'];
 
 // Playwright begins a message with the call: "page.goto: net::ERR_...". Without it, the text is the
 // script's own and says nothing about the browser.
@@ -60,6 +69,12 @@ const CALL = String.raw`[\w$]+\.[\w$]+: `;
 // only when there is a proxy, because a site may ask for a password too.
 const PROXY_ERROR = new RegExp(`${CALL}net::ERR_(PROXY|TUNNEL|SOCKS|HTTPS_PROXY|MANDATORY_PROXY|NO_SUPPORTED_PROXIES|UNEXPECTED_PROXY|INVALID_AUTH_CREDENTIALS)`);
 const NETWORK_ERROR = new RegExp(`${CALL}net::ERR_\\w+`);
+/**
+ * Those that the address or the certificate makes certain. An HTTP command's CERTIFICATE is not
+ * retried either.
+ */
+const CERTAIN_NETWORK_ERROR = new RegExp(`${CALL}(net::ERR_(CERT_|UNSAFE_PORT|INVALID_URL|UNKNOWN_URL_SCHEME|DISALLOWED_URL_SCHEME|FILE_NOT_FOUND|SSL_VERSION_OR_CIPHER_MISMATCH)`
+  + '|Protocol error \\(Page\\.navigate\\): Cannot navigate to invalid URL)');
 const CONNECT_ERROR = /\b(ECONNREFUSED|ECONNRESET|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND)\b|Proxy connection ended/;
 const CRASH_ERROR = new RegExp(`${CALL}(Page|Target) crashed\\b`);
 /**
@@ -70,6 +85,9 @@ const NOT_GIVEN = new RegExp(`^(${[
   'require', 'module', 'exports', '__dirname', '__filename', 'test', 'expect', 'browser', 'chromium', 'page', 'context',
   'input', 'services', 'profile', 'log', 'progress', 'artifact', 'step', 'signal',
 ].join('|')}) is not defined`);
+const RUNNER_URL = new URL('.', import.meta.url).href;
+/** How this program's files begin in a stack. */
+const RUNNER = [RUNNER_URL, fileURLToPath(RUNNER_URL)];
 /** Node's codes for a module that is not there, with import and with require. */
 export const MODULE_MISSING = ['ERR_MODULE_NOT_FOUND', 'ERR_UNSUPPORTED_DIR_IMPORT', 'ERR_UNKNOWN_BUILTIN_MODULE', 'MODULE_NOT_FOUND'];
 
@@ -99,10 +117,16 @@ export function fromScriptError(error, { proxyServer, scriptUrl }) {
   const message = describe(error, scriptUrl);
   if (CRASH_ERROR.test(message)) return new Failure('PAGE_CRASHED', message);
   if (proxyServer !== null && isProxyError(message, proxyServer)) return new Failure('PROXY', message);
-  if (NETWORK_ERROR.test(message)) return new Failure('NAVIGATION', message);
+  const isCertain = CERTAIN_NETWORK_ERROR.test(message) || (isError(error) && certainErrors.has(error));
+  if (NETWORK_ERROR.test(message)) return new Failure('NAVIGATION', message, { retryable: !isCertain });
+  if (isForPage(error)) return new Failure('SCRIPT_ERROR', `${message}. ${FOR_PAGE}`, { retryable: false });
   if (isForeign(error)) return new Failure('SCRIPT_ERROR', `${message}. ${SCRIPT_FORM}`, { retryable: false });
-  const retryable = !(isError(error) && certainErrors.has(error));
-  return new Failure('SCRIPT_ERROR', message, { retryable });
+  return new Failure('SCRIPT_ERROR', message, { retryable: !isCertain });
+}
+
+/** Whether a script looks for what only a page has. @param {unknown} error */
+function isForPage(error) {
+  return isError(error) && error instanceof ReferenceError && /^(document|window|localStorage) is not defined/.test(field(error, 'message'));
 }
 
 /**
@@ -148,7 +172,6 @@ export function describe(error, scriptUrl) {
 function told(error, scriptUrl, seen) {
   if (!isError(error)) return shown(error).split('\n');
   if (seen.has(error)) return ['(an error that is told above)'];
-  if (seen.size >= MAX_ERRORS_TOLD) return ['(further errors are left out)'];
   seen.add(error);
   const name = field(error, 'name');
   const message = field(error, 'message');
@@ -157,18 +180,42 @@ function told(error, scriptUrl, seen) {
   const [first, ...lines] = plain(`${name && name !== 'Error' ? `${name}: ` : ''}${own}`, scriptUrl).trimEnd().split('\n');
   const place = placeInScript(field(error, 'stack'), scriptUrl);
   lines.unshift(place ? `${first} (${place})` : first);
+  const fields = fieldsOf(error, message);
+  if (fields) lines.push(...`With ${fields}`.split('\n'));
   const { errors, cause } = /** @type {any} */ (parts(error));
   if (Array.isArray(errors)) {
+    let left = errors.length;
     for (const item of errors) {
+      if (seen.size >= MAX_ERRORS_TOLD || errors.length - left >= MAX_ERRORS_TOLD) break;
+      left -= 1;
       const [head, ...rest] = told(item, scriptUrl, seen);
       lines.push(`- ${head}`, ...rest.map((line) => `  ${line}`));
     }
+    if (left > 0) lines.push(`- (${left} more)`);
   }
-  if (cause !== undefined) {
-    const [head, ...rest] = told(cause, scriptUrl, seen);
-    lines.push(`Caused by: ${head}`, ...rest);
+  if (cause === undefined) return lines;
+  if (seen.size >= MAX_ERRORS_TOLD) return [...lines, '(further causes are left out)'];
+  const [head, ...rest] = told(cause, scriptUrl, seen);
+  return [...lines, `Caused by: ${head}`, ...rest];
+}
+
+/**
+ * Returns what an error has besides, such as a code, as Node writes it; empty if nothing. Playwright's
+ * own errors have nothing for people.
+ * @param {any} error
+ * @param {string} message
+ */
+function fieldsOf(error, message) {
+  if (new RegExp(`^${CALL}`).test(message)) return '';
+  try {
+    if (MODULE_MISSING.includes(error.code)) return '';
+    const isOfSystem = error.syscall !== undefined && message.includes(error.code);
+    const entries = Object.entries(error)
+      .filter(([key, value]) => !TOLD_FIELDS.includes(key) && value !== undefined && !(isOfSystem && SYSTEM_FIELDS.includes(key)));
+    return entries.length > 0 ? cut(shown(Object.fromEntries(entries)), MAX_FIELDS_CHARS) : '';
+  } catch {
+    return '';
   }
-  return lines;
 }
 
 /**
@@ -241,6 +288,27 @@ export function placeInScript(stack, scriptUrl) {
   const places = stack.split(scriptUrl).join(path).split(path).slice(1);
   const position = places.map((rest) => /^(:\d+(:\d+)?)/.exec(rest)?.[1]).find((found) => found);
   return position ? `script.mjs${position}` : null;
+}
+
+/**
+ * Returns a text with the script's place in the stacks that are in it, and without this program's
+ * frames.
+ * @param {string} text
+ * @param {string} scriptUrl
+ */
+export function withOwnFrames(text, scriptUrl) {
+  const named = text.replaceAll(scriptUrl, 'script.mjs').replaceAll(fileURLToPath(scriptUrl), 'script.mjs');
+  if (!RUNNER.some((path) => named.includes(path))) return named;
+  /** @type {string[]} */
+  const lines = [];
+  let isBelow = false;
+  for (const line of named.split('\n')) {
+    isBelow = /^\s+at /.test(line) && (isBelow || RUNNER.some((path) => line.includes(path)));
+    if (!isBelow) lines.push(line);
+    // Node writes the fields of an error behind its last frame.
+    else if (line.endsWith(' {') && lines.length > 0) lines.push(`${lines.pop()} {`);
+  }
+  return lines.join('\n');
 }
 
 /**

@@ -9,6 +9,7 @@ import { execFile } from 'node:child_process';
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { types } from 'node:util';
 import { BOUNDS } from './bounds.mjs';
 import { wellFormed } from './events.mjs';
 import { Failure, fromScriptError, MODULE_MISSING, placeInScript, SCRIPT_FORM } from './failure.mjs';
@@ -35,11 +36,21 @@ export async function loadScript(source, workspace) {
   } catch (error) {
     throw await loadFailure(error, file, url);
   }
-  if (typeof module.default !== 'function') {
-    const has = Object.keys(module).join(', ') || 'nothing';
-    throw new Failure('SCRIPT_NO_EXPORT', `the script must export a function as default, but it exports ${has}. ${SCRIPT_FORM}`);
-  }
+  const fault = faultOf(module);
+  if (fault) throw new Failure('SCRIPT_NO_EXPORT', `the script must export a function as default, but ${fault}. ${SCRIPT_FORM}`);
   return { url, main: module.default };
+}
+
+/** @param {Record<string, any>} module @returns {string | null} what is wrong with its default export */
+function faultOf(module) {
+  if (!('default' in module)) return `it exports ${Object.keys(module).join(', ') || 'nothing'}`;
+  const main = module.default;
+  if (types.isPromise(main)) return 'its default export is a promise: the function was called already';
+  if (typeof main !== 'function') return `its default export is ${main === null ? 'null' : `of type ${typeof main}`}`;
+  // Calling either would run nothing of it, or throw.
+  if (types.isGeneratorFunction(main)) return 'its default export is a generator (function*)';
+  if (/^class\b/.test(Function.prototype.toString.call(main))) return 'its default export is a class';
+  return null;
 }
 
 /**
@@ -106,9 +117,7 @@ export function toResult(value) {
 /** @param {string} json @param {number} max */
 function checkSize(json, max) {
   const bytes = Buffer.byteLength(json);
-  if (bytes <= max) return;
-  throw new Failure('RESULT_TOO_LARGE', `the script ran to its end, but its result is ${bytes} bytes of JSON, more than `
-    + `${BOUNDS.resultBytes}. Keep it as an artifact instead.`);
+  if (bytes > max) throw tooLarge(bytes);
 }
 
 /** @param {unknown} value */
@@ -118,9 +127,16 @@ function stringify(value) {
   } catch (error) {
     // The stack of JSON.stringify ends at some thousand levels.
     if (error instanceof RangeError && /call stack/.test(error.message)) throw tooDeep('thousands of levels deep');
+    if (error instanceof RangeError && /string length/.test(error.message)) throw tooLarge('hundreds of millions of');
     const why = error instanceof Error ? error.message : String(error);
     throw new Failure('RESULT_NOT_JSON', `the script ran to its end, but its result is not JSON: ${why}`);
   }
+}
+
+/** @param {number | string} bytes */
+function tooLarge(bytes) {
+  return new Failure('RESULT_TOO_LARGE', `the script ran to its end, but its result is ${bytes} bytes of JSON, more than `
+    + `${BOUNDS.resultBytes}. Keep it as an artifact instead.`);
 }
 
 /** @param {string} how */
