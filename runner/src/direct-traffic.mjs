@@ -3,9 +3,12 @@
  *
  * Node's clients (fetch, node:http, node:https, node:http2, node:net, node:tls, node:dgram) know no
  * proxy. Using one by mistake would show the machine's own address. So with a proxy, they may
- * connect to the proxy itself, which is how context.request works, and to nothing else.
+ * connect to the proxy itself, which is how context.request works, and to nothing else. Nor may they
+ * look up names, which would show where the script goes.
  */
 import dgram from 'node:dgram';
+import dns from 'node:dns';
+import { syncBuiltinESMExports } from 'node:module';
 import net from 'node:net';
 
 const INSTEAD = 'Use context.request or the page instead.';
@@ -42,6 +45,30 @@ export function refuseDirectTraffic(proxyServer) {
   for (const method of /** @type {const} */ (['send', 'connect'])) {
     dgram.Socket.prototype[method] = () => { throw refusal('node:dgram'); };
   }
+  refuseLookups(proxyHost, () => refusal('node:dns'));
+}
+
+/**
+ * @param {string} proxyHost whose address is needed to connect to it
+ * @param {() => Error} refusal
+ */
+function refuseLookups(proxyHost, refusal) {
+  for (const [module, isPromised] of /** @type {[any, boolean][]} */ ([
+    [dns, false], [dns.Resolver.prototype, false], [dns.promises, true], [dns.promises.Resolver.prototype, true],
+  ])) {
+    for (const name of Object.getOwnPropertyNames(module).filter((key) => /^(lookup|resolve|reverse)/.test(key))) {
+      const query = module[name];
+      module[name] = function guarded(/** @type {any[]} */ ...parameters) {
+        const isNeeded = name === 'lookup' && (net.isIP(parameters[0]) || String(parameters[0]).toLowerCase() === proxyHost);
+        if (isNeeded) return Reflect.apply(query, this, parameters);
+        const done = parameters.at(-1);
+        if (isPromised || typeof done !== 'function') return Promise.reject(refusal());
+        return process.nextTick(done, refusal());
+      };
+    }
+  }
+  // Scripts may import single functions.
+  syncBuiltinESMExports();
 }
 
 /** @type {Record<string, number>} */

@@ -239,6 +239,11 @@ const WAYS_OUT = {
   'node:net without a host': '(await import("node:net")).connect(port, resolve).on("error", reject)',
   'node:tls': '(await import("node:tls")).connect({ port, host }, resolve).on("error", reject)',
   fetch: 'fetch(`http://${host}:${port}`).then(resolve, reject)',
+  'node:dns': '(await import("node:dns")).lookup("example.com", (error, address) => (error ? reject(error) : resolve(address)))',
+  'node:dns, a record': '(await import("node:dns")).resolveTxt("example.com", (error, records) => (error ? reject(error) : resolve(records)))',
+  'node:dns, a resolver': 'new (await import("node:dns")).Resolver().resolve4("example.com", (error, records) => (error ? reject(error) : resolve(records)))',
+  'node:dns/promises': '(await import("node:dns/promises")).lookup("example.com").then(resolve, reject)',
+  'node:dns/promises, a resolver': 'new (await import("node:dns/promises")).Resolver().resolve("example.com").then(resolve, reject)',
   'node:dgram': '{ const s = (await import("node:dgram")).createSocket("udp4"); try { s.send("x", port, host, resolve); } catch (error) { reject(error); } finally { s.close(); } }',
 };
 
