@@ -40,6 +40,27 @@ export function cut(text, max, size = () => 1) {
 }
 
 /**
+ * Returns a text of many lines as texts of whole lines that fit. Only a line that is too long by
+ * itself does not.
+ * @param {string} text
+ * @param {number} max in characters
+ */
+export function inPieces(text, max) {
+  if (text.length <= max) return [text];
+  /** @type {string[]} */
+  const pieces = [];
+  let piece = '';
+  for (const line of text.split('\n')) {
+    if (piece !== '' && piece.length + line.length >= max) {
+      pieces.push(piece.slice(1));
+      piece = '';
+    }
+    piece += `\n${line}`;
+  }
+  return [...pieces, piece.slice(1)];
+}
+
+/**
  * Returns a text that fits, with a note of how much was cut off if it did not.
  * @param {string} text
  * @param {number} max in characters

@@ -6,8 +6,9 @@
  * reach it. The events themselves are written to the file descriptor and do not pass through here.
  */
 import { Console } from 'node:console';
-import { Writable } from 'node:stream';
+import { Readable, Writable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
+import { withOwnFrames } from './failure.mjs';
 
 /**
  * Longest line without an end that is held back, in UTF-16 units. A longer one is told in pieces,
@@ -19,11 +20,12 @@ const HOLD_MS = 1000;
 
 /**
  * @param {import('./events.mjs').Events} events
+ * @param {string} scriptUrl
  * @returns {() => void} tells what has no line end yet
  */
-export function captureConsole(events) {
+export function captureConsole(events, scriptUrl) {
   /** @param {string} level */
-  const lines = (level) => lineWriter((text) => events.emit('log', { level, text }), events.heldBack);
+  const lines = (level) => lineWriter((text) => withOwnFrames(text, scriptUrl), (text) => events.emit('log', { level, text }), events.heldBack);
   const writers = ['debug', 'info', 'warn', 'error'].map(lines);
   const [debug, info, warn, error] = writers.map(({ stream }) => stream);
   const plain = { colorMode: false };
@@ -38,14 +40,17 @@ export function captureConsole(events) {
   // process.stdout itself cannot be replaced, but its write method can.
   process.stdout.write = /** @type {any} */ (info.write.bind(info));
   process.stderr.write = /** @type {any} */ (error.write.bind(error));
+  // stdin is the worker's, and nobody types.
+  Object.defineProperty(process, 'stdin', { configurable: true, value: Readable.from([]) });
   return () => writers.forEach(({ flush }) => flush());
 }
 
 /**
+ * @param {(text: string) => string} readable
  * @param {(line: string) => void} onLine
  * @param {(text: string) => number} heldBack how many of the last characters wait for more
  */
-function lineWriter(onLine, heldBack) {
+function lineWriter(readable, onLine, heldBack) {
   const decoder = new StringDecoder('utf8');
   let held = '';
   /** @type {NodeJS.Timeout | undefined} */
@@ -63,7 +68,7 @@ function lineWriter(onLine, heldBack) {
   const stream = new Writable({
     decodeStrings: true,
     write(chunk, _encoding, done) {
-      const parts = (held + decoder.write(chunk)).split('\n');
+      const parts = readable(held + decoder.write(chunk)).split('\n');
       held = parts.pop() ?? '';
       parts.forEach(onLine);
       if (held.length > MAX_HELD_CHARS) flushBegun();

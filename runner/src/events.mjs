@@ -18,9 +18,11 @@ const MAX_STALL_MS = 30_000;
 /**
  * @typedef {object} Events
  * @property {(type: string, fields?: Record<string, any>) => void} emit
- * @property {(type: 'result' | 'failure', fields: Record<string, any>) => void} emitLast
+ * @property {(last?: { type: 'result' | 'failure', fields: Record<string, any> }) => void} end tells
+ *   what is held back, and then the last event, unless it was told before
  * @property {(mask: import('./mask.mjs').Mask) => void} maskWith
  * @property {(text: string) => number} heldBack how many of the last characters may begin a secret
+ * @property {(tell: () => void) => void} onEnd adds what tells what it holds back
  */
 
 /**
@@ -32,6 +34,8 @@ export function createEvents(fd, onBroken) {
   /** @type {import('./mask.mjs').Mask} */
   let mask = noMask;
   let closed = false;
+  /** @type {(() => void)[]} */
+  const held = [];
 
   /** @type {Events['emit']} */
   const emit = (type, fields = {}) => {
@@ -48,8 +52,12 @@ export function createEvents(fd, onBroken) {
   };
   return {
     emit,
-    emitLast(type, fields) {
-      emit(type, fields);
+    onEnd(tell) {
+      held.push(tell);
+    },
+    end(last) {
+      held.forEach((tell) => tell());
+      if (last) emit(last.type, last.fields);
       closed = true;
     },
     maskWith(newMask) {
@@ -105,8 +113,8 @@ export function wellFormed(value, mask = noMask) {
   if (value === null || typeof value !== 'object') return value;
   const copy = Object.create(null);
   for (const [key, item] of Object.entries(value)) {
-    let name = key.toWellFormed();
-    // Two keys that differ only in what is ill-formed stay two.
+    // Two keys that differ only in what is ill-formed, or in NUL, which the worker replaces, stay two.
+    let name = key.toWellFormed().replaceAll('\0', '\u{FFFD}');
     if (name !== key) while (name in copy || Object.hasOwn(value, name)) name += '\u{FFFD}';
     copy[name] = wellFormed(item, mask);
   }

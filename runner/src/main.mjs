@@ -32,10 +32,10 @@ function lastWord(outcome) {
   ended = true;
   if ('failure' in outcome) {
     const { code, message, retryable, exitCode } = outcome.failure;
-    events.emitLast('failure', { code, message, retryable });
+    events.end({ type: 'failure', fields: { code, message, retryable } });
     return exit(stop.isOrphan() ? EXIT_WORKER_GONE : exitCode);
   }
-  if (!isResultTold) events.emitLast('result', { value: outcome.result });
+  events.end(isResultTold ? undefined : { type: 'result', fields: { value: outcome.result } });
   return exit(0);
 }
 
@@ -55,7 +55,8 @@ process.on('exit', (code) => {
   if (ended) return;
   // lastWord did not run: nothing was left to wait for, or the script found a way to end the
   // process.
-  events.emitLast('failure', { code: 'SCRIPT_ERROR', message: `the script ended the process or left nothing to wait for (exit code ${code})`, retryable: true });
+  const message = `the script ended the process or left nothing to wait for (exit code ${code})`;
+  events.end({ type: 'failure', fields: { code: 'SCRIPT_ERROR', message, retryable: true } });
   process.exitCode = 1;
 });
 

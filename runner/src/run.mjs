@@ -4,6 +4,7 @@
  *
  * Nothing waits without a bound once the outcome is known. main sends the outcome.
  */
+import { pathToFileURL } from 'node:url';
 import { createArtifacts } from './artifacts.mjs';
 import { browserEnvironment } from './workspace.mjs';
 import { captureConsole } from './console.mjs';
@@ -72,10 +73,11 @@ export async function run({ job, chromium, events, mask, stop, workspace, onDeci
 
   const traffic = createTraffic({ limits, proxyServer, onRefused: fail });
   const pageEvents = createPageEvents(events);
-  /** @type {(() => void)[]} */
-  const flushes = [captureConsole(events), pageEvents.report];
+  events.onEnd(pageEvents.report);
+  events.onEnd(captureConsole(events, pathToFileURL(workspace.path('script.mjs')).href));
   /** @type {OpenRun | undefined} */
   let open;
+  let phase = 'the script was being loaded';
 
   const attempt = async () => {
     // Before the script is loaded, because its top level may already connect.
@@ -119,10 +121,10 @@ export async function run({ job, chromium, events, mask, stop, workspace, onDeci
     });
     open = { loss, save, calls, contexts, cleanedUp: async () => {} };
     await restoreSession(browser.context, job.profile.directory, warn);
-    await recordings.start(browser.context);
+    await recordings.start(browser.context, true);
 
-    const given = createScriptApi({ events, artifacts, job, browser, contexts, signal: stop.signal, scriptUrl: script.url });
-    flushes.push(given.flushProgress);
+    const given = createScriptApi({ events, mask, artifacts, job, browser, contexts, signal: stop.signal, scriptUrl: script.url });
+    events.onEnd(given.flushProgress);
     try {
       const main = Promise.resolve(calls.runMain(() => script.main(given.api)));
       open.cleanedUp = async () => {
@@ -170,7 +172,6 @@ export async function run({ job, chromium, events, mask, stop, workspace, onDeci
     const closed = await bounded(stop, open.loss.close(), CLOSE);
     if ('late' in closed) warn('Chromium did not close in time and will be killed');
   }
-  flushes.forEach((flush) => flush());
   if (!stop.isOrphan()) await bounded(stop, recordings.collect(failed), COLLECT);
   return outcome;
 }

@@ -3,8 +3,9 @@
  *
  * A script cannot flood the worker with progress, and its last progress is never lost.
  */
-import { describe } from './failure.mjs';
+import { describe, withOwnFrames } from './failure.mjs';
 import { format } from 'node:util';
+import { BOUNDS, inPieces } from './bounds.mjs';
 
 /** Shortest time between two progress events, in milliseconds. */
 const PROGRESS_INTERVAL_MS = 200;
@@ -14,6 +15,7 @@ const PROGRESS_INTERVAL_MS = 200;
 /**
  * @param {object} parts
  * @param {import('./events.mjs').Events} parts.events
+ * @param {import('./mask.mjs').Mask} parts.mask
  * @param {import('./artifacts.mjs').Artifacts} parts.artifacts
  * @param {import('./job.mjs').Job} parts.job
  * @param {import('./browser.mjs').OpenedBrowser} parts.browser
@@ -21,7 +23,7 @@ const PROGRESS_INTERVAL_MS = 200;
  * @param {AbortSignal} parts.signal
  * @param {string} parts.scriptUrl
  */
-export function createScriptApi({ events, artifacts, job, browser, contexts, signal, scriptUrl }) {
+export function createScriptApi({ events, mask, artifacts, job, browser, contexts, signal, scriptUrl }) {
   const { progress, flushProgress } = createProgress(events);
   const { name, directory, environment, secrets } = job.profile;
   let isSignalUsed = false;
@@ -38,7 +40,7 @@ export function createScriptApi({ events, artifacts, job, browser, contexts, sig
         isSignalUsed = true;
         return signal;
       },
-      log: createLog(events),
+      log: createLog(events, mask, scriptUrl),
       progress,
       step: createStep(events, scriptUrl),
       artifact: createArtifact(artifacts, contexts),
@@ -46,10 +48,18 @@ export function createScriptApi({ events, artifacts, job, browser, contexts, sig
   };
 }
 
-/** @param {import('./events.mjs').Events} events */
-function createLog(events) {
+/**
+ * @param {import('./events.mjs').Events} events
+ * @param {import('./mask.mjs').Mask} mask
+ * @param {string} scriptUrl
+ */
+function createLog(events, mask, scriptUrl) {
   /** @param {string} level @returns {(...values: unknown[]) => void} */
-  const at = (level) => (...values) => events.emit('log', { level, text: format(...values) });
+  const at = (level) => (...values) => {
+    // Masked before it is told in pieces, because half a secret is not recognised.
+    const told = mask(withOwnFrames(format(...values), scriptUrl).toWellFormed());
+    for (const text of inPieces(told, BOUNDS.textCharacters)) events.emit('log', { level, text });
+  };
   return Object.assign(at('info'), { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') });
 }
 

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { BOUNDS } from '../src/bounds.mjs';
 import { createArtifacts } from '../src/artifacts.mjs';
+import { noMask } from '../src/mask.mjs';
 import { toResult } from '../src/script.mjs';
 import { artifactBytes, createPlace, runJob } from './harness.mjs';
 
@@ -56,6 +57,22 @@ test('text without a line end is told, and ends before the next event', async (t
   assert.ok(run.all('log').some(({ text }) => text === 'from the script'), run.told());
 });
 
+test('a text of many lines is told whole, in pieces of whole lines', async (t) => {
+  const run = await runJob(createPlace(t), `export default ({ log }) => {
+    log(Array.from({ length: 1000 }, (_, n) => n + 'x'.repeat(100)).join('\\n'));
+    log.error('é\\n'.repeat(20_000));
+    log('');
+    log('\\n');
+    process.stdin.on('data', () => {});
+    return process.stdin.toArray();
+  };`);
+  assert.deepEqual(run.last.value, [], run.told());
+  const lines = (/** @type {string} */ level) => run.all('log').filter((event) => event.level === level).map(({ text }) => text).join('\n').split('\n');
+  assert.deepEqual(lines('info'), [...Array.from({ length: 1000 }, (_, n) => n + 'x'.repeat(100)), '', '', '']);
+  assert.equal(lines('error').filter((line) => line === 'é').length, 20_000);
+  for (const { text } of run.all('log')) assert.ok(text.length <= BOUNDS.textCharacters);
+});
+
 test('a result may be as deep and as large as the bounds, and no deeper or larger', () => {
   const nested = (/** @type {number} */ depth, /** @type {string} */ open, /** @type {string} */ close) => JSON.parse(`${open.repeat(depth)}1${close.repeat(depth)}`);
   for (const [open, close] of [['[', ']'], ['{"a[{\\"":', '}'], ['[{"a":', '}]']]) {
@@ -89,7 +106,7 @@ function directArtifacts(t) {
   /** @type {any[]} */
   const events = [];
   const emitter = /** @type {any} */ ({ emit: (/** @type {string} */ _type, /** @type {any} */ fields) => events.push(fields) });
-  return { ...createArtifacts(place.artifacts, emitter, (text) => text), events, place };
+  return { ...createArtifacts(place.artifacts, emitter, noMask), events, place };
 }
 
 test('a name keeps the letters of every script, and loses only what a file name cannot hold', async (t) => {

@@ -40,7 +40,7 @@ test('nothing is written after the last event, and a broken pipe is reported onc
   const file = path.join(place.root, 'out');
   const fd = fs.openSync(file, 'w');
   const events = createEvents(fd, (error) => assert.fail(error));
-  events.emitLast('result', { value: null });
+  events.end({ type: 'result', fields: { value: null } });
   events.emit('log', { text: 'too late' });
   fs.closeSync(fd);
   assert.equal(fs.readFileSync(file, 'utf8'), '\n{"v":1,"type":"result","value":null}\n');
@@ -99,9 +99,9 @@ test('whatever is handed over, every string and key that leaves is well-formed',
 test('keys that differ only in what is ill-formed stay apart', (t) => {
   const file = path.join(createPlace(t).root, 'out');
   const events = createEvents(fs.openSync(file, 'w'), (error) => assert.fail(error));
-  events.emit('result', { value: { '\ud83d': 1, '\ud83e': 2, '\u{FFFD}': 3, a: 4 } });
+  events.emit('result', { value: { '\ud83d': 1, '\ud83e': 2, '\u{FFFD}': 3, a: 4, '\0': 5 } });
   const [{ value }] = written(file);
-  assert.deepEqual(Object.values(value).sort(), [1, 2, 3, 4]);
+  assert.deepEqual(Object.values(value).sort(), [1, 2, 3, 4, 5]);
   assert.equal(value['\u{FFFD}'], 3);
 });
 

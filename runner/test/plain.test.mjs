@@ -138,6 +138,20 @@ for (const [what, script] of [
   });
 }
 
+test('errors that a script logs have the place in the script, and no frame of the runner', async (t) => {
+  const run = await runJob(createPlace(t), `export default async ({ page, log }) => {
+    const error = Object.assign(new Error('logged'), { code: 'E42' });
+    log(error); console.error(error); console.trace('here');
+    await page.click('#never', { timeout: 1 }).catch((late) => console.log(late));
+  };`);
+  assert.equal(run.code, 0, run.told());
+  const text = run.all('log').map((event) => event.text).join('\n');
+  assert.doesNotMatch(text, /callboard-runner|run\.mjs|calls\.mjs/, run.told());
+  assert.equal(text.match(/Error: logged\n {4}at .*script\.mjs:2:\d+\) \{\n {2}code: 'E42'\n\}/g)?.length, 2, run.told());
+  assert.match(text, /Trace: here\n {4}at .*script\.mjs:3:\d+\)/);
+  assert.match(text, /page\.click: Timeout 1ms exceeded.*\n[^]*at .*script\.mjs:4:\d+\)?/);
+});
+
 test('a result that is refused names no frame of the runner', async (t) => {
   const run = await runJob(createPlace(t), 'export default () => 1n;');
   assert.deepEqual([run.last.code, run.last.retryable], ['RESULT_NOT_JSON', false], run.told());
