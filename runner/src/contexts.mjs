@@ -11,20 +11,24 @@ const MAX_DIALOGS = 20;
 /**
  * @typedef {object} Contexts
  * @property {() => import('playwright-core').Page[]} pages every open page, the oldest first
- * @property {() => import('playwright-core').Page | undefined} pageToShow the page that shows best
- *   what the script was doing
+ * @property {() => import('playwright-core').Page | undefined} pageToShow the script's page, or the
+ *   newest that it used if it left that one blank
+ * @property {() => import('playwright-core').Page | undefined} lastPage the page that the script
+ *   worked with last; undefined if it has closed that and has used no other that is open
  * @property {() => Promise<void>} dismissDialogs closes the dialogs that block pages
  */
 
 /**
  * @param {object} parts
  * @param {import('./browser.mjs').OpenedBrowser} parts.browser
+ * @param {import('./calls.mjs').Calls} parts.calls
  * @param {object} parts.launchDefaults what a browser that the script launches gets
+ * @param {import('./recordings.mjs').Recordings} parts.recordings
  * @param {(context: import('playwright-core').BrowserContext) => void} parts.onContext called once
  *   for each
  * @returns {Contexts}
  */
-export function watchContexts({ browser, launchDefaults, onContext }) {
+export function watchContexts({ browser, calls, launchDefaults, recordings, onContext }) {
   /** @type {Set<import('playwright-core').BrowserContext>} */
   const contexts = new Set();
   /** @type {Set<import('playwright-core').Dialog>} */
@@ -50,24 +54,41 @@ export function watchContexts({ browser, launchDefaults, onContext }) {
   const addBrowser = (instance) => {
     instance.contexts().forEach(add);
     instance.on('context', add);
+    const newContext = instance.newContext.bind(instance);
+    instance.newContext = async (options) => {
+      const context = await newContext({ ...recordings.videoOptions, ...options });
+      await recordings.start(context, options?.recordVideo === undefined);
+      return context;
+    };
   };
   add(browser.context);
   const instance = browser.context.browser();
   if (instance) {
     addBrowser(instance);
-    watchLaunches(instance.browserType(), launchDefaults, addBrowser, add);
+    watchLaunches(instance.browserType(), launchDefaults, addBrowser, async (context) => {
+      add(context);
+      await recordings.start(context, false);
+    });
   }
 
-  const pages = () => [...contexts].flatMap((context) => context.pages());
+  const pages = () => [...contexts].flatMap((context) => context.pages()).filter((page) => !page.isClosed());
+  const isUsed = (/** @type {import('playwright-core').Page} */ page) => page.url() !== 'about:blank' || calls.haveUsed(page);
+  const pageToShow = () => {
+    const open = pages();
+    const { page } = browser;
+    // A script that uses contexts of its own leaves the profile's page blank.
+    const used = open.filter(isUsed);
+    if (open.includes(page) && (used.length === 0 || used.includes(page))) return page;
+    return used.at(-1) ?? open.at(-1);
+  };
   return {
     pages,
-    pageToShow() {
-      const open = pages().filter((page) => !page.isClosed());
-      const { page } = browser;
-      // A script that uses contexts of its own leaves the profile's page blank.
-      const used = open.filter((other) => other.url() !== 'about:blank');
-      if (open.includes(page) && (used.length === 0 || used.includes(page))) return page;
-      return used.at(-1) ?? open.at(-1);
+    pageToShow,
+    lastPage() {
+      const last = calls.lastPage();
+      if (!last) return pageToShow();
+      const open = pages();
+      return open.includes(last) ? last : open.findLast(isUsed);
     },
     async dismissDialogs() {
       for (const context of contexts) context.on('dialog', (dialog) => { dialog.dismiss().catch(() => {}); });
@@ -81,13 +102,15 @@ export function watchContexts({ browser, launchDefaults, onContext }) {
  * @param {import('playwright-core').BrowserType} type
  * @param {object} defaults
  * @param {(browser: import('playwright-core').Browser) => void} onBrowser
- * @param {(context: import('playwright-core').BrowserContext) => void} onContext
+ * @param {(context: import('playwright-core').BrowserContext) => Promise<void>} onContext
  */
 function watchLaunches(type, defaults, onBrowser, onContext) {
   const launch = type.launch.bind(type);
   const launchPersistentContext = type.launchPersistentContext.bind(type);
-  /** @param {import('playwright-core').LaunchOptions} [options] */
-  const withDefaults = ({ args = [], ...options } = {}) => {
+  /** @param {import('playwright-core').LaunchOptions} [given] */
+  const withDefaults = (given) => {
+    // What is undefined is not given, as for Playwright. No proxy is no reason to go around the job's.
+    const { args = [], ...options } = Object.fromEntries(Object.entries(given ?? {}).filter(([name, value]) => value !== undefined && !(name === 'proxy' && value === null)));
     const { args: flags, executablePath, ...rest } = /** @type {any} */ (defaults);
     // A proxy of the script's own stands, and the switch for direct connections would override it.
     const fitting = options.proxy ? flags.filter((/** @type {string} */ flag) => flag !== '--no-proxy-server') : flags;
@@ -102,7 +125,7 @@ function watchLaunches(type, defaults, onBrowser, onContext) {
   };
   type.launchPersistentContext = async (directory, options) => {
     const context = await launchPersistentContext(directory, withDefaults(options));
-    onContext(context);
+    await onContext(context);
     return context;
   };
   for (const name of /** @type {const} */ (['connect', 'connectOverCDP'])) {

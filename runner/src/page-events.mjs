@@ -132,9 +132,13 @@ export function watchForCrashes({ context, calls, warn, onCrash, onIgnored }) {
       onCrash(failure);
       if (/** @type {any} */ (page).listenerCount('crash') > 1) return;
       const begun = calls.begun();
-      setTimeout(() => {
-        if (calls.begun() === begun && !calls.areUnderWay()) onIgnored(failure);
-      }, CRASH_NOTICE_MS).unref();
+      const look = () => {
+        if (calls.begun() !== begun) return;
+        if (calls.willGoOn()) wait();
+        else onIgnored(failure);
+      };
+      const wait = () => setTimeout(look, CRASH_NOTICE_MS).unref();
+      wait();
     });
   };
   context.pages().forEach(watch);

@@ -1,9 +1,10 @@
 /**
  * Keeps the screenshot, trace, video and HAR of a run, as the job's options ask.
  *
- * Prepare before the browser starts, start after it, finish while it is open, collect after it has
- * closed. Recordings are made outside the artifacts directory and moved there only if they are
- * kept. A recording that fails is a warning and never fails the run.
+ * Prepare before the browser starts, start for each context, finish while the browser is open,
+ * collect after it has closed. Recordings are made outside the artifacts directory and moved there
+ * only if they are kept. A recording that fails is a warning and never fails the run. What a script
+ * records by itself is the script's.
  */
 import fs from 'node:fs';
 import fsp from 'node:fs/promises';
@@ -21,7 +22,9 @@ const DIALOGS_MS = 500;
 /**
  * @typedef {object} Recordings
  * @property {object} contextOptions for launchPersistentContext
- * @property {(context: import('playwright-core').BrowserContext) => Promise<void>} start
+ * @property {object} videoOptions for a context that the script makes, unless it records by itself
+ * @property {(context: import('playwright-core').BrowserContext, hasVideo: boolean) =>
+ *   Promise<void>} start
  * @property {(failed: boolean, contexts: import('./contexts.mjs').Contexts, stopped: boolean) =>
  *   Promise<void>} finish
  * @property {(failed: boolean) => Promise<void>} collect
@@ -40,10 +43,10 @@ export function prepareRecordings({ options, workspace, artifacts, warn }) {
   const ffmpeg = provideFfmpeg(workspace);
   const video = options.video !== 'OFF' && ffmpeg;
   if (options.video !== 'OFF' && !video) warn('no video: ffmpeg is not installed');
+  const recordVideo = { dir: workspace.path('video'), ...(options.viewport && { size: options.viewport }) };
   const harFile = workspace.path('network.har');
-  const traceFile = workspace.path('trace.zip');
-  /** @type {import('playwright-core').BrowserContext | undefined} */
-  let context;
+  /** @type {Map<import('playwright-core').BrowserContext, { file: string, end: (keep: boolean) => Promise<void> }>} */
+  const traces = new Map();
   /** @type {import('playwright-core').Page[]} */
   const pages = [];
 
@@ -54,31 +57,56 @@ export function prepareRecordings({ options, workspace, artifacts, warn }) {
     warn(`no ${what}: ${String(error?.message ?? error).split('\n')[0]}`);
   });
 
+  /** @param {import('playwright-core').BrowserContext} context */
+  const startTrace = async (context) => {
+    const { tracing } = context;
+    const start = tracing.start.bind(tracing);
+    const stop = tracing.stop.bind(tracing);
+    const close = context.close.bind(context);
+    const file = workspace.path(`trace-${traces.size + 1}.zip`);
+    await start({ screenshots: true, snapshots: true });
+    /** @type {Promise<void> | undefined} */
+    let ended;
+    const end = (/** @type {boolean} */ keep) => { ended ??= stop(keep ? { path: file } : {}); return ended; };
+    traces.set(context, { file, end });
+    tracing.start = async (own) => {
+      if (traces.delete(context)) {
+        warn('no trace of a context in which the script makes one');
+        await end(false);
+      }
+      return start(own);
+    };
+    // A trace ends with its context, which a script may close before it is known how the run ends.
+    context.close = async (reason) => {
+      if (traces.has(context)) await end(true).catch(() => {});
+      return close(reason);
+    };
+  };
+
   return {
     contextOptions: {
-      ...(video && { recordVideo: { dir: workspace.path('video'), ...(options.viewport && { size: options.viewport }) } }),
+      ...(video && { recordVideo }),
       ...(options.har !== 'OFF' && { recordHar: { path: harFile, content: 'embed' } }),
     },
-    async start(opened) {
-      context = opened;
-      pages.push(...opened.pages());
-      opened.on('page', (page) => pages.push(page));
-      if (options.trace !== 'OFF') {
-        await orWarn('trace', opened.tracing.start({ screenshots: true, snapshots: true }));
+    videoOptions: video ? { recordVideo } : {},
+    async start(context, hasVideo) {
+      if (hasVideo) {
+        pages.push(...context.pages());
+        context.on('page', (page) => pages.push(page));
       }
+      if (options.trace !== 'OFF') await orWarn('trace', startTrace(context));
     },
     async finish(failed, contexts, stopped) {
       const tasks = [];
       await Promise.race([contexts.dismissDialogs(), pause(DIALOGS_MS)]);
       if (wanted(options.screenshot, failed)) {
-        const page = contexts.pageToShow();
+        const page = contexts.lastPage();
         if (page) tasks.push(orWarn('screenshot', takeScreenshot(page, stopped, artifacts, workspace.path('screenshot.png'))));
-        else warn('no screenshot: every page is closed');
+        else warn('no screenshot: the script has closed its pages');
       }
-      if (options.trace !== 'OFF' && context) {
-        const keep = wanted(options.trace, failed);
-        const stop = context.tracing.stop(keep ? { path: traceFile } : {});
-        tasks.push(orWarn('trace', stop.then(() => (keep ? artifacts.adopt('trace.zip', traceFile) : ''))));
+      const keep = wanted(options.trace, failed);
+      for (const { file, end } of traces.values()) {
+        tasks.push(orWarn('trace', end(keep).then(() => (keep ? artifacts.adopt('trace.zip', file) : ''))));
       }
       await Promise.all(tasks);
     },

@@ -90,10 +90,11 @@ export async function run({ job, chromium, events, mask, stop, workspace, onDeci
       if (frames && !over) events.emit('log', { level: 'error', text: frames });
       return fromScriptError(error, { proxyServer, scriptUrl: script.url });
     };
-    failOnStrayErrors((error) => {
+    const exited = failOnStrayErrors((error) => {
       const failure = asScriptFailure(error);
       if (!stop.isRequested()) fail(failure);
     });
+    phase = 'the browser was being opened';
 
     const environment = browserEnvironment(workspace, job, mask);
     const browser = await openBrowser({ chromium, job, environment, recording: recordings.contextOptions, warn });
@@ -112,6 +113,8 @@ export async function run({ job, chromium, events, mask, stop, workspace, onDeci
     const calls = watchCalls(browser.context, script.url, mask);
     const contexts = watchContexts({
       browser,
+      calls,
+      recordings,
       launchDefaults: launchDefaults(job, environment, browser.sandbox),
       onContext(context) {
         pageEvents.watch(context);
@@ -128,10 +131,13 @@ export async function run({ job, chromium, events, mask, stop, workspace, onDeci
     try {
       const main = Promise.resolve(calls.runMain(() => script.main(given.api)));
       open.cleanedUp = async () => {
-        if (given.isSignalUsed()) await bounded(stop, main, { ms: stop.cleanUpMs, stoppedMs: stop.cleanUpMs });
+        if (!given.isSignalUsed() && !stop.isHeardByScript()) return;
+        await bounded(stop, Promise.race([main, exited]), { ms: stop.cleanUpMs, stoppedMs: stop.cleanUpMs });
       };
       const result = toResult(await main);
-      await calls.abandon();
+      const left = await calls.leave();
+      if (left) warn(`Still under way when the script returned, and cut off: ${left}. Await it, or end it.`);
+      checkExitCode();
       return { result };
     } catch (error) {
       const failure = asScriptFailure(error);
@@ -147,7 +153,9 @@ export async function run({ job, chromium, events, mask, stop, workspace, onDeci
   };
 
   stop.requested.then(async (reason) => {
-    const failure = terminated(reason, open?.calls);
+    const waitedFor = open ? open.calls.told() : '';
+    const when = open ? waitedFor && `the script waited for ${waitedFor}` : phase;
+    const failure = new Failure('TERMINATED', when ? `${reason} while ${when}` : reason);
     // At once, because the grace may be too short for the failure itself.
     if (failure.message !== reason) warn(failure.message);
     if (open && !stop.isOrphan()) await open.cleanedUp();
@@ -176,12 +184,6 @@ export async function run({ job, chromium, events, mask, stop, workspace, onDeci
   return outcome;
 }
 
-/** Says what the script waited for, because the worker's TIMEOUT asks for it. @param {string} reason @param {import('./calls.mjs').Calls} [calls] */
-function terminated(reason, calls) {
-  const told = calls?.told();
-  return new Failure('TERMINATED', told ? `${reason} while the script waited for ${told}` : reason);
-}
-
 /** @param {unknown} error */
 function asFailure(error) {
   if (error instanceof Failure) return error;
@@ -190,16 +192,44 @@ function asFailure(error) {
 
 /**
  * Fails the run when the script throws outside its own call (in a timer, or in a promise that is
- * not awaited) or calls process.exit, which would leave the profile unsaved. After the outcome,
- * such errors only come from closing and change nothing.
+ * not awaited) or calls process.exit, which would leave the profile unsaved. As in Node, errors are
+ * the script's own affair if it listens for them. After the outcome, such errors only come from
+ * closing and change nothing.
  * @param {(error: unknown) => void} fail
+ * @returns {Promise<void>} resolves when the script calls process.exit
  */
 function failOnStrayErrors(fail) {
+  /** @type {() => void} */
+  let resolve;
+  /** @type {Promise<void>} */
+  const exited = new Promise((r) => { resolve = r; });
+  let isHandling = false;
+  const handle = () => {
+    isHandling = true;
+    setImmediate(() => { isHandling = false; });
+  };
   process.exit = (code) => {
     const error = new Error(`the script called process.exit(${code ?? ''})`);
+    resolve();
     fail(error);
+    // Node dies at once of an error that is thrown where an error is handled.
+    if (isHandling) return /** @type {never} */ (undefined);
     throw error;
   };
-  process.on('uncaughtException', fail);
-  process.on('unhandledRejection', fail);
+  process.on('uncaughtException', (error) => {
+    handle();
+    if (process.listenerCount('uncaughtException') === 1) fail(error);
+  });
+  process.on('unhandledRejection', (reason) => {
+    handle();
+    if (process.listenerCount('unhandledRejection') > 1) return;
+    /** @type {any} */ (process).emit('uncaughtException', reason, 'unhandledRejection');
+  });
+  return exited;
+}
+
+/** A script that says so fails, as a program does. */
+function checkExitCode() {
+  const { exitCode } = process;
+  if (exitCode) throw new Error(`the script set process.exitCode to ${exitCode}`);
 }

@@ -16,12 +16,15 @@ const STOP_DEADLINE_MS = { signal: 1700, orphan: 700 };
  */
 const GRACE_RESERVE_MS = 300;
 
+const SIGNALS = /** @type {const} */ (['SIGTERM', 'SIGINT', 'SIGHUP']);
+
 /**
  * @typedef {object} Stop
  * @property {AbortSignal} signal for the script
  * @property {Promise<string>} requested resolves with the reason, for people
  * @property {() => boolean} isRequested
  * @property {number} cleanUpMs how long a script that listens to the signal may clean up
+ * @property {() => boolean} isHeardByScript whether the script listened to the signal that stops the run
  * @property {() => boolean} isOrphan true when the worker is gone
  * @property {(reason: string) => void} orphaned stops as fast as possible, because the worker is
  *   gone
@@ -53,10 +56,12 @@ export function watchForStop(graceMs) {
   };
 
   let signalled = false;
-  for (const name of /** @type {const} */ (['SIGTERM', 'SIGINT', 'SIGHUP'])) {
+  let isHeard = false;
+  for (const name of SIGNALS) {
     process.on(name, () => {
       if (signalled) return; // a shim may signal more than once, and the first deadline stands
       signalled = true;
+      isHeard = process.listenerCount(name) > 1; // now, because a listener may be for once
       stop(`stopped by ${name}`, deadlineMs);
     });
   }
@@ -64,6 +69,7 @@ export function watchForStop(graceMs) {
     signal: abort.signal,
     requested,
     isRequested: () => abort.signal.aborted,
+    isHeardByScript: () => isHeard,
     cleanUpMs: deadlineMs - STOP_DEADLINE_MS.signal,
     isOrphan: () => orphan,
     orphaned(reason) {

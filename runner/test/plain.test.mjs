@@ -162,6 +162,7 @@ const OWN_CONTEXTS = [
   ['newContext', 'const own = await context.browser().newContext(); const other = await own.newPage();'],
   ['newPage', 'const other = await context.browser().newPage();'],
   ['a launched browser', 'const browser = await context.browser().browserType().launch(); const other = await browser.newPage();'],
+  ['a launched browser whose options are not set', 'const browser = await context.browser().browserType().launch({ proxy: undefined, executablePath: undefined, args: undefined, env: undefined }); const other = await browser.newPage();'],
   ['a launched persistent context', `const own = await context.browser().browserType().launchPersistentContext(process.env.TMPDIR + '/own'); const other = own.pages()[0];`],
 ];
 
@@ -190,6 +191,19 @@ for (const [what, open] of OWN_CONTEXTS) {
     assert.deepEqual([screenshot.readUInt32BE(16), screenshot.readUInt32BE(20)], [640, 2000], 'its own page');
   });
 }
+
+test('the screenshot of a failure shows the page that the script worked with last', async (t) => {
+  const place = createPlace(t);
+  const run = await runJob(place, `export default async ({ page, context }) => {
+    const own = await context.browser().newContext({ viewport: { width: 640, height: 480 } });
+    const other = await own.newPage();
+    await page.goto('data:text/html,first');
+    await other.setContent('<h1>last</h1>');
+    throw new Error('in the end');
+  };`, { options: { screenshot: 'ON_FAILURE' } });
+  assert.match(run.last.message, /^in the end/, run.told());
+  assert.equal(artifactBytes(place, 'screenshot.png').readUInt32BE(16), 640);
+});
 
 test('a context of the script may record a video', async (t) => {
   const place = createPlace(t);
@@ -236,6 +250,16 @@ for (const [what, handle] of [
     assert.ok(run.all('warning').some(({ text }) => /the page crashed at/.test(text)), run.told());
   });
 }
+
+test('a crash of a page that the script does not need does not end the run, however long it does nothing', async (t) => {
+  const run = await runJob(createPlace(t), `export default async ({ page, context }) => {
+    const other = await context.newPage();
+    await other.goto('chrome://crash').catch(() => {});
+    await new Promise((resolve) => { setTimeout(resolve, 17_000); });
+    return page.title();
+  };`);
+  assert.deepEqual([run.code, run.last.value], [0, ''], run.told());
+});
 
 test('a crash that the script does not handle is PAGE_CRASHED', async (t) => {
   const run = await runJob(createPlace(t), 'export default async ({ page }) => { await page.goto("chrome://crash"); };');
@@ -356,6 +380,8 @@ test('what a stopped run waited for holds no part of a secret, however long it i
 for (const [what, body, expected] of /** @type {[string, string, RegExp][]} */ ([
   ['a call', "await page.locator('#never').click({ timeout: 0 });", /locator\.click\("#never"\) at script\.mjs:2:\d+, for \d+\.\d s$/],
   ['an event', "await page.waitForEvent('download', { timeout: 0 });", /page\.waitForEvent\("download"\) at script\.mjs:2:\d+, for/],
+  ['fetch', 'await fetch(input.url);', /fetch\("http:.*"\) at script\.mjs:2:\d+, for/],
+  ['a timer', 'await new Promise((resolve) => { setTimeout(resolve, 1e6); });', /the script waited for a timer at script\.mjs:1:\d+; a timer at script\.mjs:2:\d+$|a timer at script\.mjs:2:\d+$/],
   ['a page', "await page.goto(input.url, { timeout: 0 });", /page\.goto\("http:.*"\) at script\.mjs:2:\d+, for/],
 ])) {
   test(`a run that is stopped says what it waited for (${what})`, async (t) => {

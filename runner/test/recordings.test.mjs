@@ -73,3 +73,43 @@ test('when the script has closed its page, the screenshot shows the last open pa
   assert.equal(run.code, 0, run.told());
   assert.deepEqual(run.all('artifact').map(({ name }) => name), ['screenshot.png'], run.told());
 });
+
+test('contexts that the script makes are recorded, also those that it closes', async (t) => {
+  const place = createPlace(t);
+  const { url } = await site(t);
+  const run = await runJob(place, `export default async ({ context, input }) => {
+    for (const close of [true, false]) {
+      const own = await context.browser().newContext();
+      const page = await own.newPage();
+      await page.goto(input.url);
+      await page.locator('h1').click();
+      await page.waitForTimeout(300);
+      if (close) await own.close();
+    }
+    throw new Error('in the end');
+  };`, { input: { url }, options: { ...all('OFF'), trace: 'ON_FAILURE', video: 'ON_FAILURE' } });
+  assert.match(run.last.message, /^in the end/, run.told());
+  const names = run.all('artifact').map(({ name }) => name);
+  for (const name of ['trace.zip', 'trace-2.zip', 'trace-3.zip']) assert.ok(names.includes(name), run.told());
+  assert.ok(names.filter((name) => /^video/.test(name)).length >= 2, run.told());
+  assert.deepEqual(run.all('warning').filter(({ text }) => /^no /.test(text)), []);
+});
+
+test('a script may make a trace and a video by itself, whatever the options', async (t) => {
+  const place = createPlace(t);
+  const { url } = await site(t);
+  const run = await runJob(place, `import fs from 'node:fs';
+    export default async ({ page, context, input, artifact }) => {
+      await context.tracing.start({ snapshots: true });
+      await page.goto(input.url);
+      await context.tracing.stop({ path: 'own.zip' });
+      await artifact('own.zip', fs.readFileSync('own.zip'));
+      const own = await context.browser().newContext({ recordVideo: { dir: 'films' } });
+      await (await own.newPage()).goto(input.url);
+      await own.close();
+      return fs.readdirSync('films').length;
+    };`, { input: { url }, options: { ...all('OFF'), trace: 'ALWAYS', video: 'ALWAYS' } }, { wrap: ['env', '-C', place.tmp] });
+  assert.equal(run.last.value, 1, run.told());
+  assert.equal(artifactBytes(place, 'own.zip').toString('hex', 0, 4), MAGIC.zip);
+  assert.ok(run.all('warning').some(({ text }) => text === 'no trace of a context in which the script makes one'), run.told());
+});

@@ -38,7 +38,8 @@ test('SIGTERM aborts the signal, keeps artifacts and session, closes the browser
   const runner = startRunner(place, jobFor(place, WAIT, { options: { screenshot: 'ON_FAILURE', trace: 'ON_FAILURE' } }));
   await ready(runner);
   const { code, last, told } = await endAfter(t, runner, () => runner.child.kill('SIGTERM'));
-  assert.deepEqual([code, last.code, last.message, last.retryable], [143, 'TERMINATED', 'stopped by SIGTERM', true], told());
+  assert.deepEqual([code, last.code, last.retryable], [143, 'TERMINATED', true], told());
+  assert.match(last.message, /^stopped by SIGTERM while the script waited for a timer at script\.mjs:4:\d+$/);
   assert.ok(runner.all('log').some(({ text }) => text === 'aborted: stopped by SIGTERM'), told());
   assert.ok(fs.existsSync(path.join(place.profile, 'callboard-session.json')));
   // On a loaded machine a recording may not be ready in time, but an announced one must be there.
@@ -76,6 +77,31 @@ test('a script that takes the signal may clean up with its page, within the grac
   const { code, last, told } = await endAfter(t, runner, () => runner.child.kill('SIGTERM'));
   assert.deepEqual([code, last.code, last.message], [143, 'TERMINATED', 'stopped by SIGTERM'], told());
   assert.ok(runner.all('log').some(({ text }) => text === 'cleaned up: logged out'), told());
+});
+
+test("a script that listens to SIGTERM may clean up with its page, until it ends the process", async (t) => {
+  const place = createPlace(t);
+  const runner = startRunner(place, jobFor(place, `export default async ({ page, log }) => {
+    process.once('SIGTERM', async () => {
+      await page.goto('data:text/html,<title>logged out</title>');
+      log('cleaned up: ' + await page.title());
+      process.exit(0);
+    });
+    log('ready');
+    await page.waitForSelector('#never', { timeout: 0 });
+  };`), { env: { CALLBOARD_GRACE_MS: '60000' } });
+  await ready(runner);
+  const { code, last, told } = await endAfter(t, runner, () => runner.child.kill('SIGTERM'));
+  assert.deepEqual([code, last.code], [143, 'TERMINATED'], told());
+  assert.ok(runner.all('log').some(({ text }) => text === 'cleaned up: logged out'), told());
+});
+
+test('a script that hangs while it is loaded is told as such', async (t) => {
+  const place = createPlace(t);
+  const runner = startRunner(place, jobFor(place, "console.log('ready');\nawait new Promise(() => { setInterval(() => {}, 1e6); });\nexport default () => 1;"));
+  await ready(runner);
+  const { last, told } = await endAfter(t, runner, () => runner.child.kill('SIGTERM'));
+  assert.equal(last.message, 'stopped by SIGTERM while the script was being loaded', told());
 });
 
 for (const [what, script, grace] of [
