@@ -53,6 +53,8 @@ export function captureConsole(events, scriptUrl) {
 function lineWriter(readable, onLine, heldBack) {
   const decoder = new StringDecoder('utf8');
   let held = '';
+  /** Whether the beginning of a line was told without its end. */
+  let isBegun = false;
   /** @type {NodeJS.Timeout | undefined} */
   let timer;
   /** @param {number} kept */
@@ -61,6 +63,7 @@ function lineWriter(readable, onLine, heldBack) {
     timer = undefined;
     const text = held.slice(0, held.length - kept);
     if (text !== '') onLine(text);
+    isBegun ||= text !== '';
     held = held.slice(text.length);
   };
   // The rest of a secret may follow, and half of one is not recognised.
@@ -70,6 +73,11 @@ function lineWriter(readable, onLine, heldBack) {
     write(chunk, _encoding, done) {
       const parts = readable(held + decoder.write(chunk)).split('\n');
       held = parts.pop() ?? '';
+      if (parts.length > 0) {
+        // The end of a line that was told is no line.
+        if (isBegun && parts[0] === '') parts.shift();
+        isBegun = false;
+      }
       parts.forEach(onLine);
       if (held.length > MAX_HELD_CHARS) flushBegun();
       if (held !== '') timer ??= setTimeout(flushBegun, HOLD_MS).unref();

@@ -57,6 +57,16 @@ test('text without a line end is told, and ends before the next event', async (t
   assert.ok(run.all('log').some(({ text }) => text === 'from the script'), run.told());
 });
 
+test('a line that is told before its end is no two lines', async (t) => {
+  const run = await runJob(createPlace(t), `export default async ({ page }) => {
+    process.stdout.write('working');
+    await page.waitForTimeout(1500);
+    process.stdout.write('');
+    process.stdout.write('\\n\\nnext\\n');
+  };`);
+  assert.deepEqual(run.all('log').map(({ text }) => text), ['working', '', 'next'], run.told());
+});
+
 test('a text of many lines is told whole, in pieces of whole lines', async (t) => {
   const run = await runJob(createPlace(t), `export default ({ log }) => {
     log(Array.from({ length: 1000 }, (_, n) => n + 'x'.repeat(100)).join('\\n'));

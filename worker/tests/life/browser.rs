@@ -105,9 +105,9 @@ async fn a_timeout_says_what_the_script_waited_for_and_levels_are_told_apart() {
     let id = system.enqueue(json!({ "commandId": command })).await;
     let job = system.until(&id, "FAILED", PATIENCE).await;
     let message = job["failure"]["message"].as_str().unwrap_or_default();
-    let waited = r##"stopped by SIGTERM while the script waited for locator.click("#never") at script.mjs:3:"##;
-    let expected =
-        format!("The attempt took longer than its timeout of {timeout}. When it ended: {waited}");
+    let waited =
+        r##"stopped by SIGTERM while the script waited for locator.click("#never") at script.mjs:3:"##;
+    let expected = format!("The attempt took longer than its timeout of {timeout}. When it ended: {waited}");
     assert!(message.starts_with(&expected), "{job:#}");
     let query = "query($id: ID!) { job(id: $id) { log(first: 100) { nodes { stream text } } } }";
     let log = system.data(query, json!({ "id": id })).await["job"]["log"]["nodes"].clone();
