@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::bounds::{FAILURE_MESSAGE_BYTES_MAX, RESULT_BYTES_MAX};
 
-/// Longest wait that the other side can ask for. No calendar unit of a quota is longer than a month.
+/// Longest wait that the other side can ask for. No calendar unit of a quota is longer than a
+/// month.
 const RETRY_AFTER_MAX: Duration = Duration::from_hours(31 * 24);
 
 /// How an attempt ended, as reported by its worker or the rescuer.

@@ -35,8 +35,8 @@ pub struct ArtifactRecord {
     pub pruned_at: Option<Time>,
 }
 
-/// Stores the record of a file. Returns false if the attempt no longer holds the job, or has another
-/// file of this name. Repeating it changes nothing.
+/// Stores the record of a file. Returns false if the attempt no longer holds the job, or has
+/// another file of this name. Repeating it changes nothing.
 #[tracing::instrument(name = "db.artifacts.keep", level = "debug", skip_all)]
 pub async fn keep(connection: &mut Connection, artifact: &ArtifactRecord) -> Result<bool, StoreError> {
     let stored = sqlx::query!(

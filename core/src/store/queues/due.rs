@@ -21,8 +21,8 @@ pub async fn due(connection: &mut Connection, most: i64) -> Result<Vec<JobId>, S
     Ok(ids.into_iter().map(JobId::from).collect())
 }
 
-/// Locks at most `most` jobs that wait after their expiry, without those that `apply` would refuse to
-/// expire because an attempt has counted. Skips locked jobs.
+/// Locks at most `most` jobs that wait after their expiry, without those that `apply` would refuse
+/// to expire because an attempt has counted. Skips locked jobs.
 #[tracing::instrument(name = "db.backlog.expired", level = "debug", skip_all)]
 pub async fn expired(connection: &mut Connection, most: i64) -> Result<Vec<JobId>, StoreError> {
     let ids = sqlx::query_scalar!(
