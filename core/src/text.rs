@@ -76,6 +76,59 @@ pub fn json_depth(json: &str) -> usize {
     deepest
 }
 
+/// The first number of a JSON text that neither a 64-bit integer nor a double holds with all of its
+/// digits. Readers round it without a word.
+pub fn first_rounded(text: &str) -> Option<&str> {
+    let is_of_number = |c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.' | 'e' | 'E');
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| c == '"' || c == '-' || c.is_ascii_digit()) {
+        rest = &rest[at..];
+        if rest.starts_with('"') {
+            rest = &rest[string_length(rest)?..];
+            continue;
+        }
+        let number = &rest[..rest.find(|c| !is_of_number(c)).unwrap_or(rest.len())];
+        if is_rounded(number) {
+            return Some(number);
+        }
+        rest = &rest[number.len()..];
+    }
+    None
+}
+
+fn is_rounded(number: &str) -> bool {
+    // At most 15 digits always fit, but not every exponent.
+    let is_short = number.len() <= 15 && !number.contains(['e', 'E']);
+    if is_short || number.parse::<i64>().is_ok() || number.parse::<u64>().is_ok() {
+        return false;
+    }
+    let Ok(double) = number.parse::<f64>() else { return false };
+    digits(number) != digits(&format!("{double:e}")) && digits(number) != digits(&format!("{double}"))
+}
+
+/// The significant digits of a number, without sign, point, exponent and zeros at either end.
+fn digits(number: &str) -> String {
+    let mantissa = number.split(['e', 'E']).next().unwrap_or_default();
+    let all: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    all.trim_matches('0').to_owned()
+}
+
+/// Length in bytes of the quoted string at the start of the text, quotes included, of JSON or of a
+/// template. `None` if no string begins there, or if it is not closed.
+pub fn string_length(text: &str) -> Option<usize> {
+    let quote = text.bytes().next().filter(|byte| matches!(byte, b'"' | b'\''))?;
+    let mut is_escaped = false;
+    for (index, byte) in text.bytes().enumerate().skip(1) {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            byte if byte == quote => return Some(index + 1),
+            _ => {}
+        }
+    }
+    None
+}
+
 /// What stands behind a backslash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Escape {
@@ -186,6 +239,29 @@ mod tests {
         assert!(parse_json(nested(JSON_DEPTH_MAX).as_bytes()).is_ok());
         for levels in [JSON_DEPTH_MAX + 1, 1_000_000] {
             assert_eq!(parse_json(nested(levels).as_bytes()), Err(JsonError::TooDeep));
+        }
+    }
+
+    #[test]
+    fn a_number_that_loses_digits_is_found() {
+        for (number, is_lost) in [
+            ("1", false),
+            ("1.10", false),
+            ("-9223372036854775808", false),
+            ("18446744073709551615", false),
+            ("18446744073709551616", true),
+            ("18446744073709551617", true),
+            ("12345678901234567890123", true),
+            ("0.1234567890123456789", true),
+            ("0.12345678901234566", false),
+            ("100000000000000000000000", false),
+            ("1.7976931348623157e308", false),
+            ("1e22", false),
+            ("25E-1", false),
+            ("1e-400", true),
+        ] {
+            let json = format!(r#"{{"1234567890123456789012": ["\"12345678901234567890123", {number}]}}"#);
+            assert_eq!(first_rounded(&json), is_lost.then_some(number), "{number}");
         }
     }
 

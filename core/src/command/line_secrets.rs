@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::words::{Part, parts};
-use crate::compose::SecretRef;
+use crate::{compose::SecretRef, text::string_length};
 
 /// Most characters of a word in a message.
 const WORD_CHARS_MAX: usize = 100;
@@ -139,19 +139,4 @@ fn path_at(text: &str) -> Option<(Vec<String>, usize)> {
             return Some((path, at));
         }
     }
-}
-
-/// Length in bytes of the quoted string at the start of the text, quotes included.
-fn string_length(text: &str) -> Option<usize> {
-    let quote = text.chars().next().filter(|c| matches!(c, '"' | '\''))?;
-    let mut is_escaped = false;
-    for (index, c) in text.char_indices().skip(1) {
-        match c {
-            _ if is_escaped => is_escaped = false,
-            '\\' => is_escaped = true,
-            c if c == quote => return Some(index + 1),
-            _ => {}
-        }
-    }
-    None
 }

@@ -4,6 +4,8 @@
 //! only when it is reached (`names` checks them). Never fails: what is malformed is refused by the
 //! engine.
 
+use crate::text::string_length;
+
 /// A piece of a template.
 #[derive(Debug)]
 pub(super) enum Part<'a> {
@@ -144,7 +146,7 @@ fn tag(source: &str, start: usize) -> Option<(Tag<'_>, usize)> {
 fn token(rest: &str, first: char) -> Option<(TokenKind, usize)> {
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
     Some(match first {
-        '"' | '\'' => (TokenKind::Text, string_length(rest, first)?),
+        '"' | '\'' => (TokenKind::Text, string_length(rest)?),
         c if is_part(c) => (TokenKind::Word, rest.find(|c| !is_part(c)).unwrap_or(rest.len())),
         '(' | '[' | '{' => (TokenKind::Opening, 1),
         ')' | ']' | '}' => (TokenKind::Closing, 1),
@@ -152,19 +154,6 @@ fn token(rest: &str, first: char) -> Option<(TokenKind, usize)> {
         '<' | '>' => (TokenKind::Comparison, 1),
         c => (TokenKind::Sign, c.len_utf8()),
     })
-}
-
-fn string_length(text: &str, quote: char) -> Option<usize> {
-    let mut is_escaped = false;
-    for (index, c) in text.char_indices().skip(1) {
-        match c {
-            _ if is_escaped => is_escaped = false,
-            '\\' => is_escaped = true,
-            c if c == quote => return Some(index + 1),
-            _ => {}
-        }
-    }
-    None
 }
 
 #[cfg(test)]
