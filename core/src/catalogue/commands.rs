@@ -97,8 +97,9 @@ impl Catalogue {
     pub async fn command_create(&self, input: CommandCreate) -> Result<Command, StepError> {
         let id: CommandId = self.ids.make();
         let mut checks = Checks::default();
-        let spec = check_spec(&mut checks, input.spec, &self.allow_list);
-        let input_schema = check_input_schema(&mut checks, input.input_schema.unwrap_or_else(|| json!({})));
+        let input_schema = input.input_schema.unwrap_or_else(|| json!({}));
+        let spec = check_spec(&mut checks, input.spec, &self.allow_list, &input_schema);
+        check_input_schema(&mut checks, &input_schema);
         let policy = check_policy(&mut checks, &input.policy, &Policy::default());
         let mut draft = CommandDraft {
             name: input.name,
@@ -140,14 +141,16 @@ impl Catalogue {
             service_ids: changes.service_ids.over(before.service_ids.clone(), Vec::new()),
             queue: changes.queue.over(before.queue.clone(), QUEUE_DEFAULT.to_owned()),
         };
+        let sets_schema = matches!(changes.input_schema, Patch::Set(_));
+        let input_schema = changes.input_schema.over(runs_before.input_schema.clone(), json!({}));
+        let spec = self.patched_spec(&mut checks, changes.spec, &runs_before, &input_schema);
+        if sets_schema {
+            check_input_schema(&mut checks, &input_schema);
+        }
         let mut runs = VersionDraft {
             name: draft.name.clone(),
-            spec: self.patched_spec(&mut checks, changes.spec, &runs_before),
-            input_schema: match changes.input_schema {
-                Patch::Leave => runs_before.input_schema.clone(),
-                Patch::Clear => json!({}),
-                Patch::Set(schema) => check_input_schema(&mut checks, schema),
-            },
+            spec,
+            input_schema,
             policy: match changes.policy {
                 Patch::Leave => runs_before.policy.clone(),
                 Patch::Clear => Policy::default(),
@@ -185,20 +188,27 @@ impl Catalogue {
     }
 
     /// Returns the spec after its patch. An unchanged spec is not checked again: the allow-list may
-    /// have become narrower, which the worker enforces and which must not block other changes.
+    /// have become narrower, which the worker enforces and which must not block other changes. Only
+    /// a changed schema may make secrets of what it compares.
     fn patched_spec(
         &self,
         checks: &mut Checks,
         patch: Patch<SpecInput>,
         before: &VersionDraft,
+        input_schema: &Value,
     ) -> CommandSpec {
         match patch {
-            Patch::Leave => None,
+            Patch::Leave => {
+                if *input_schema != before.input_schema {
+                    checks.extend(before.spec.misused_secrets(input_schema));
+                }
+                None
+            }
             Patch::Clear => {
                 checks.invalid(&["spec"], "must not be null (omit it to keep the stored value)");
                 None
             }
-            Patch::Set(spec) => check_spec(checks, spec, &self.allow_list),
+            Patch::Set(spec) => check_spec(checks, spec, &self.allow_list, input_schema),
         }
         .unwrap_or_else(|| before.spec.clone())
     }
@@ -236,9 +246,18 @@ fn optional<T>(patch: Patch<T>, stored: Option<T>) -> Option<T> {
 }
 
 /// Returns the spec unless it is refused.
-fn check_spec(checks: &mut Checks, input: SpecInput, allowed: &AllowList) -> Option<CommandSpec> {
-    match input.check(allowed).and_then(|spec| storable(&spec).map(|()| spec)) {
-        Ok(spec) => Some(spec),
+fn check_spec(
+    checks: &mut Checks,
+    input: SpecInput,
+    allowed: &AllowList,
+    input_schema: &Value,
+) -> Option<CommandSpec> {
+    let checked = input.check(allowed, input_schema);
+    match checked.and_then(|checked| storable(&checked.0).map(|()| checked)) {
+        Ok((spec, misused)) => {
+            checks.extend(misused);
+            Some(spec)
+        }
         Err(refusals) => {
             checks.extend(refusals);
             None
@@ -258,11 +277,10 @@ fn storable(spec: &CommandSpec) -> Result<(), Vec<Refusal>> {
     Err(vec![Refusal::invalid("spec", message)])
 }
 
-fn check_input_schema(checks: &mut Checks, schema: Value) -> Value {
-    if let Err(refusals) = check_schema(&schema) {
+fn check_input_schema(checks: &mut Checks, schema: &Value) {
+    if let Err(refusals) = check_schema(schema) {
         checks.extend(refusals);
     }
-    schema
 }
 
 fn check_policy(checks: &mut Checks, patch: &PolicyPatch, stored: &Policy) -> Policy {

@@ -7,12 +7,18 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use serde_json::Value;
+
 use super::{
     AllowList, ArtifactMode, CommandSpec, NOOP, PlaywrightBuilder, PlaywrightSpec, ProgramSpec, Viewport,
     invalid, line_secrets,
     words::{self, Part},
 };
-use crate::{command_kind::Kind, compose::has_template, refusal::Refusal};
+use crate::{
+    command_kind::Kind,
+    compose::{has_template, misplaced_secrets},
+    refusal::Refusal,
+};
 
 /// Longest line, in bytes.
 pub const LINE_BYTES_MAX: usize = 64 * 1024;
@@ -31,11 +37,26 @@ pub enum SpecInput {
 }
 
 impl SpecInput {
-    /// Returns the spec if it is within every bound and the allow-list allows it.
-    pub(crate) fn check(self, allowed: &AllowList) -> Result<CommandSpec, Vec<Refusal>> {
+    /// Returns the spec if it is within every bound and the allow-list allows it, and a refusal for
+    /// each template that misuses a secret. In a line, an argument must not be a secret of the input
+    /// either, which cannot become a variable as other secrets do.
+    pub(crate) fn check(
+        self,
+        allowed: &AllowList,
+        input_schema: &Value,
+    ) -> Result<(CommandSpec, Vec<Refusal>), Vec<Refusal>> {
         match self {
-            Self::Spec(spec) => spec.check(allowed).map(|()| spec),
-            Self::Line(line) => line.parse(allowed, &|path: &str| Path::new(path).is_file()),
+            Self::Spec(spec) => {
+                spec.check(allowed)?;
+                let misused = spec.misused_secrets(input_schema);
+                Ok((spec, misused))
+            }
+            Self::Line(line) => {
+                let spec = line.parse(allowed, &|path: &str| Path::new(path).is_file())?;
+                let misused = misplaced_secrets(&spec.as_kind().templates(), input_schema);
+                let kind = spec.kind();
+                Ok((spec, misused.into_iter().map(|refusal| in_line(kind, refusal)).collect()))
+            }
         }
     }
 }

@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     command_kind::Kind,
-    compose::{Ingredients, Task, TemplateAt, Text, refused, unknown_names},
+    compose::{Ingredients, Task, TemplateAt, Text, misused_secrets, refused, unknown_names},
     refusal::{Refusal, RefusalCode},
 };
 
@@ -75,6 +75,12 @@ impl CommandSpec {
             refusals.extend(more);
         }
         if refusals.is_empty() { Ok(()) } else { Err(refusals) }
+    }
+
+    /// A refusal for each template that does more with a secret than place it, as far as that can be
+    /// known before there is a job. `input_schema` marks the secrets of the input.
+    pub fn misused_secrets(&self, input_schema: &serde_json::Value) -> Vec<Refusal> {
+        misused_secrets(&self.as_kind().templates(), input_schema)
     }
 }
 

@@ -5,7 +5,7 @@
 //! therefore passed through a filter that refuses secrets, before the template is compiled:
 //! `a == b` becomes `(a)|__public == (b)|__public`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use super::tags::{Part, Tag, Token, TokenKind, parts};
 
@@ -30,7 +30,7 @@ pub(super) struct Guarded {
 
 impl Guarded {
     pub(super) fn new(source: &str) -> Self {
-        let mut operands = BTreeMap::new();
+        let mut operands = Operands::new();
         for part in parts(source) {
             if let Part::Tag(tag) = part {
                 add_operands(&tag, &mut operands);
@@ -54,7 +54,7 @@ impl Guarded {
     }
 
     /// The part of the user's template that an error of the engine is about.
-    pub(super) fn range(&self, error: &minijinja::Error) -> Option<std::ops::Range<usize>> {
+    pub(super) fn range(&self, error: &minijinja::Error) -> Option<Range<usize>> {
         let range = error.range()?;
         let range = self.original(range.start)..self.original(range.end);
         self.template.get(range.clone()).map(|_| range)
@@ -73,8 +73,18 @@ impl Guarded {
     }
 }
 
-/// Adds the operands of a tag's comparisons: their ranges in bytes, and the filter for each.
-fn add_operands(tag: &Tag<'_>, operands: &mut BTreeMap<(usize, usize), &'static str>) {
+/// Operands by where they begin and end in the template, in bytes, and the filter for each.
+type Operands = BTreeMap<(usize, usize), &'static str>;
+
+/// Where the operands of a tag's comparisons are in the template, in bytes.
+pub(super) fn operands(tag: &Tag<'_>) -> Vec<Range<usize>> {
+    let mut operands = Operands::new();
+    add_operands(tag, &mut operands);
+    operands.into_keys().map(|(start, end)| start..end).collect()
+}
+
+/// Adds the operands of a tag's comparisons.
+fn add_operands(tag: &Tag<'_>, operands: &mut Operands) {
     let tokens = tag.tokens.as_slice();
     let mut is_loop = tag.is_statement && tokens.first().is_some_and(|token| token.is_word("for"));
     for index in 0..tokens.len() {
@@ -121,7 +131,7 @@ fn ends_operand(tokens: &[Token<'_>], index: usize) -> bool {
     }
 }
 
-fn left_operand(tokens: &[Token<'_>], first: usize, end: usize) -> std::ops::Range<usize> {
+fn left_operand(tokens: &[Token<'_>], first: usize, end: usize) -> Range<usize> {
     let (mut start, mut depth) = (end, 0_usize);
     while start > first {
         let index = start - 1;
@@ -140,7 +150,7 @@ fn left_operand(tokens: &[Token<'_>], first: usize, end: usize) -> std::ops::Ran
     start..end.max(start)
 }
 
-fn right_operand(tokens: &[Token<'_>], start: usize) -> std::ops::Range<usize> {
+fn right_operand(tokens: &[Token<'_>], start: usize) -> Range<usize> {
     let (mut end, mut depth) = (start, 0_usize);
     while end < tokens.len() {
         match tokens[end].kind {

@@ -11,7 +11,7 @@ use minijinja::{
 use super::{
     Ingredients,
     comparisons::{Guarded, PUBLIC, PUBLIC_ITEMS},
-    scope::{Misused, Opaque},
+    scope::{Misused, Opaque, holds_mark},
 };
 use crate::percent::push_encoded;
 
@@ -102,9 +102,11 @@ fn add_tests(engine: &mut Environment<'static>) {
 }
 
 /// Refuses a value that holds a secret, because it would be compared.
-fn public(value: &Value) -> Result<Value, Error> {
+pub(super) fn public(value: &Value) -> Result<Value, Error> {
     match secret_in(value) {
         Some(name) => Err(tested(name)),
+        // Text that a secret was joined to (`'Bearer ' ~ service_token`).
+        None if value.as_str().is_some_and(holds_mark) => Err(tested("a secret".to_owned())),
         None => Ok(value.clone()),
     }
 }
@@ -136,7 +138,11 @@ fn unopened_items(list: &Value) -> Result<Value, Error> {
 }
 
 fn tested(name: String) -> Error {
-    Error::new(ErrorKind::InvalidOperation, Misused::Tested(name).to_string())
+    misused(Misused::Tested(name))
+}
+
+fn misused(misused: Misused) -> Error {
+    Error::new(ErrorKind::InvalidOperation, misused.to_string()).with_source(misused)
 }
 
 /// The value, or the first argument if there is none. With a second argument that is true, also if
@@ -206,7 +212,7 @@ fn defined(value: &Value) -> Result<(), Error> {
 }
 
 fn as_it_is() -> Error {
-    Error::new(ErrorKind::InvalidOperation, "a secret can only be used unchanged")
+    misused(Misused::Filtered)
 }
 
 /// The name of the first secret in a value, in lists and objects too.

@@ -10,6 +10,7 @@ mod filters;
 mod ingredients;
 mod input;
 mod masked;
+mod misuse;
 mod names;
 mod run;
 mod schema_rules;
@@ -28,6 +29,7 @@ pub use input::{
     check_schema,
 };
 pub use masked::{ComposedCommand, ComposedHttp, ComposedParts, DISPLAY_CHARS_MAX};
+pub(crate) use misuse::{misplaced_secrets, misused_secrets};
 pub use run::{OutputProtocol, ProcessPlan, Program, RevealError, Run, SecretValues};
 pub use secret_inputs::{BadSecretInputs, Input, SecretInputs};
 pub use template::TemplateAt;

@@ -37,6 +37,8 @@ use super::{
 
 const OPENING: char = '\u{10FFF0}';
 const CLOSING: char = '\u{10FFF1}';
+/// Letters of both cases, so that filters which change the case break the mark.
+const TAG_START: &str = "aZ";
 
 /// The variables that a command's templates use. The others are not built.
 #[derive(Debug, Clone, Default)]
@@ -96,8 +98,11 @@ pub(super) struct Opaque {
 }
 
 /// How a template misused a secret, of which it holds the name.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum Misused {
+    /// A filter was applied to a value that holds one.
+    #[error("a secret can only be used unchanged")]
+    Filtered,
     /// Its mark was changed while rendering.
     #[error("{0} can only be used unchanged, without a filter or an index")]
     Changed(String),
@@ -106,13 +111,17 @@ pub(super) enum Misused {
     Tested(String),
 }
 
+/// Whether a text holds what looks like a mark.
+pub(super) fn holds_mark(text: &str) -> bool {
+    text.match_indices(OPENING).any(|(at, opening)| text[at + opening.len()..].starts_with(TAG_START))
+}
+
 impl Marks {
     pub(super) fn new(nonce: Nonce) -> Self {
-        // Letters of both cases, so that filters which change the case break the mark.
-        Self { tag: format!("aZ{:016x}.", nonce.0), pieces: Vec::new(), counts: Arc::default() }
+        Self { tag: format!("{TAG_START}{:016x}.", nonce.0), pieces: Vec::new(), counts: Arc::default() }
     }
 
-    fn opaque(&mut self, text: &Text) -> Value {
+    pub(super) fn opaque(&mut self, text: &Text) -> Value {
         let mut rendered = String::new();
         let first = self.pieces.len();
         for piece in text.pieces() {
@@ -134,7 +143,7 @@ impl Marks {
         Value::from_object(Opaque { text: rendered, name, may_be_empty, first, marks, counts })
     }
 
-    fn secret(&mut self, secret: SecretRef) -> Value {
+    pub(super) fn secret(&mut self, secret: SecretRef) -> Value {
         self.opaque(&Text::secret(secret))
     }
 
@@ -142,9 +151,7 @@ impl Marks {
     /// call.
     pub(super) fn take_apart(&self, rendered: String) -> Result<Text, Misused> {
         let expected = self.counts.rendered.swap(0, Ordering::Relaxed);
-        if let Some(tested) = self.counts.tested.swap(0, Ordering::Relaxed).checked_sub(1) {
-            return Err(Misused::Tested(self.name_of(tested)));
-        }
+        self.refuse_tested()?;
         if expected == 0 {
             return Ok(Text::plain(rendered));
         }
@@ -171,6 +178,14 @@ impl Marks {
             pieces.push(Piece::Plain(rest.to_owned()));
         }
         Ok(Text::from_pieces(pieces))
+    }
+
+    /// Fails if a secret was tested since the last call.
+    pub(super) fn refuse_tested(&self) -> Result<(), Misused> {
+        match self.counts.tested.swap(0, Ordering::Relaxed).checked_sub(1) {
+            Some(tested) => Err(Misused::Tested(self.name_of(tested))),
+            None => Ok(()),
+        }
     }
 
     fn name_of(&self, index: usize) -> String {

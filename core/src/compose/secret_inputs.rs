@@ -144,8 +144,7 @@ fn collect(
     found: &mut BTreeSet<String>,
 ) {
     let schemas = spread(root, schemas);
-    let is_marked = |schema: &&Value| schema.get("writeOnly") == Some(&Value::Bool(true));
-    if !pointer.is_empty() && schemas.iter().any(is_marked) {
+    if !pointer.is_empty() && schemas.iter().any(|schema| is_secret(schema)) {
         found.insert(pointer.clone());
         return;
     }
@@ -176,8 +175,13 @@ fn collect(
     }
 }
 
+/// Whether a schema marks its values as secret.
+pub(super) fn is_secret(schema: &Value) -> bool {
+    schema.get("writeOnly") == Some(&Value::Bool(true))
+}
+
 /// The schemas and all subschemas that apply to the same value, each once.
-fn spread<'a>(root: &'a Value, schemas: &[&'a Value]) -> Vec<&'a Value> {
+pub(super) fn spread<'a>(root: &'a Value, schemas: &[&'a Value]) -> Vec<&'a Value> {
     let mut all: Vec<&Value> = Vec::new();
     let mut seen = HashSet::new();
     let mut open: Vec<&Value> = schemas.to_vec();

@@ -194,13 +194,8 @@ impl Templates {
 
 /// Applies the rules of the place where the text is used.
 fn checked(place: Place, text: Text) -> Result<Text, String> {
-    if !place.may_hold_secrets()
-        && let Some(secret) = text.secrets().next()
-    {
-        let (noun, instead) = (place.noun(), place.instead());
-        return Err(format!(
-            "the secret {secret} must not be used in {noun}, which others can read. Put it in {instead}"
-        ));
+    if let Some(fault) = misplaced(place, &text) {
+        return Err(fault);
     }
     if text.contains(|c| place.forbids(c)) {
         let (noun, what) = (place.noun(), place.forbidden());
@@ -216,8 +211,17 @@ fn checked(place: Place, text: Text) -> Result<Text, String> {
     Ok(text)
 }
 
+/// The message for a secret in a place that others can read.
+pub(super) fn misplaced(place: Place, text: &Text) -> Option<String> {
+    let secret = text.secrets().next().filter(|_| !place.may_hold_secrets())?;
+    let (noun, instead) = (place.noun(), place.instead());
+    Some(format!(
+        "the secret {secret} must not be used in {noun}, which others can read. Put it in {instead}"
+    ))
+}
+
 /// The engine without templates. Each command clones it, which is cheap.
-fn engine() -> &'static Environment<'static> {
+pub(super) fn engine() -> &'static Environment<'static> {
     static ENGINE: OnceLock<Environment<'static>> = OnceLock::new();
     ENGINE.get_or_init(|| {
         let mut engine = Environment::new();
@@ -288,7 +292,7 @@ fn no_variable(name: &str, source: &str) -> String {
 }
 
 /// Line and column of the text after `before`, both from 1, columns in characters.
-fn position(before: &str) -> String {
+pub(super) fn position(before: &str) -> String {
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
     format!("line {line}, column {column}")

@@ -17,7 +17,8 @@ pub const URL_BYTES_MAX: usize = 8 * 1024;
 /// end.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SecretRef {
-    /// A service's token, by the service's name.
+    /// A service's token, by the service's name. Empty for that of the first service that has one,
+    /// as long as there is no job.
     ServiceToken(String),
     /// A secret of the job's profile, by its name.
     ProfileSecret(String),
@@ -52,6 +53,7 @@ impl fmt::Display for SecretRef {
     /// Writes it as a template spells it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::ServiceToken(service) if service.is_empty() => f.write_str("service_token"),
             Self::ServiceToken(service) => write!(f, "services.{service}.token"),
             Self::ProfileSecret(name) => write!(f, "profile.secrets.{name}"),
             Self::ProxyUsername => f.write_str("proxy.username"),

@@ -2,7 +2,7 @@
 
 use callboard::{
     catalogue::{CommandChanges, CommandCreate, CommandUpdate},
-    command::{CommandSpec, LineSpec, ProgramSpec, SpecInput},
+    command::{CommandSpec, HttpSpec, LineSpec, ProgramSpec, SpecInput},
     command_kind::Kind,
     duration::IsoDuration,
     ids::{CommandId, ProfileId, ProxyId, ServiceId},
@@ -81,6 +81,45 @@ async fn a_created_command_reads_back_with_its_first_version() {
         catalogue.value::<String>("SELECT kind FROM command_versions ORDER BY created_at DESC LIMIT 1").await,
         "playwright"
     );
+}
+
+#[tokio::test]
+async fn a_misused_secret_is_refused_when_a_command_or_its_schema_is_saved() {
+    let catalogue = catalogue().await;
+    let compares = |expression: &str| {
+        let spec = HttpSpec::builder("https://x.test")
+            .header("X-A", format!("{{% if {expression} == '1' %}}a{{% endif %}}"))
+            .build()
+            .unwrap();
+        SpecInput::Spec(CommandSpec::Http(spec))
+    };
+    let secret = json!({ "properties": { "pin": { "type": "string", "writeOnly": true } } });
+    let at_header = expected(&[(Invalid, "spec/http/headers/X-A")]);
+    for (name, spec, input_schema) in [
+        ("profile", compares("profile.secrets.pw"), None),
+        ("input", compares("input.pin"), Some(secret.clone())),
+    ] {
+        let result = catalogue.command_create(CommandCreate { spec, input_schema, ..a_command(name) }).await;
+        assert_eq!(refusals(result), at_header, "{name}");
+    }
+    for words in ["{{ 'a' if input.pin == '1' }}", "--pin={{ input.pin }}", "{{ input.pin }}"] {
+        let as_line = CommandCreate {
+            spec: line(&format!("/usr/bin/env {words}")),
+            input_schema: Some(secret.clone()),
+            ..a_command("line")
+        };
+        let result = catalogue.command_create(as_line).await;
+        assert_eq!(refusals(result), expected(&[(Invalid, "spec/line/line")]), "{words}");
+    }
+
+    let made = catalogue
+        .command_create(CommandCreate { spec: compares("input.pin"), ..a_command("open") })
+        .await
+        .unwrap();
+    let becomes_secret = CommandChanges { input_schema: Patch::Set(secret), ..CommandChanges::default() };
+    assert_eq!(refusals(catalogue.command_update(update(made.id, becomes_secret)).await), at_header);
+    let renamed = CommandChanges { name: Patch::Set("other".into()), ..CommandChanges::default() };
+    catalogue.command_update(update(made.id, renamed)).await.unwrap();
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod fixture;
 mod input;
 mod line;
 mod reveal;
+mod saved_secrets;
 mod secrets;
 mod spec;
 mod templates;

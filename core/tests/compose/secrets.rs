@@ -95,7 +95,7 @@ fn a_secret_can_be_joined_assigned_and_tested() {
 }
 
 /// Conditions that look at the secrets S and T.
-const CONDITIONS: &[&str] = &[
+pub(crate) const CONDITIONS: &[&str] = &[
     "S == 'x'",
     "'x' == S",
     "S != 'x'",
@@ -169,6 +169,9 @@ fn a_secret_is_never_compared_or_tested() {
         "{{ input.user.pin | default('none', true) }}",
         "{{ input.user.pin is none }}",
         "{{ service_token | pprint }}",
+        // Text that it was joined to.
+        "{% set h = 'Bearer ' ~ service_token %}{% if h == 'Bearer x' %}{% endif %}{{ h }}",
+        "{% set h = 'Bearer ' ~ service_token %}{{ h }}{{ 'a' if h is eq 'Bearer x' }}",
     ] {
         let message = refusal(with_variable(template));
         assert!(

@@ -15,6 +15,7 @@ use crate::{
     compose::{ComposedCommand, InputSchema},
     ids::CommandId,
     recipes::Recipe,
+    refusal::Refusal,
     steps::StepError,
     store::{
         Connection, StoreError,
@@ -42,7 +43,8 @@ pub enum Subject {
 /// A command, ready to compose.
 enum Ready {
     Saved(Box<Command>, Arc<Recipe>),
-    Draft(Box<CompiledSpec>, InputSchema),
+    /// With what saving it would refuse.
+    Draft(Box<CompiledSpec>, InputSchema, Vec<Refusal>),
 }
 
 /// Composes as [`submit`](super::submit::submit) does, and returns what would run, with secrets
@@ -60,9 +62,9 @@ pub async fn preview(
         Subject::Command(id) => saved(context, &mut connection, id).await?,
         Subject::Draft { spec, input_schema } => draft(spec, input_schema, allowed)?,
     };
-    let command = match &ready {
-        Ready::Saved(command, _) => Some(&**command),
-        Ready::Draft(..) => None,
+    let (command, misused) = match &ready {
+        Ready::Saved(command, _) => (Some(&**command), [].as_slice()),
+        Ready::Draft(_, _, misused) => (None, misused.as_slice()),
     };
     let found = ingredients::load(&mut connection, &named.wanted(command)).await?;
     drop(connection);
@@ -84,9 +86,10 @@ pub async fn preview(
         reason = "the method's path is of one lifetime only"
     )]
     let composed = targets.compose(&found, ready.spec(), &input, None, |composition| composition.masked());
-    composed.map_err(|refusals| {
+    let composed = composed.map_err(|refusals| {
         StepError::Refused(if command.is_some() { of_command(refusals) } else { refusals })
-    })
+    })?;
+    if misused.is_empty() { Ok(composed) } else { Err(StepError::Refused(misused.to_vec())) }
 }
 
 async fn saved(
@@ -103,10 +106,12 @@ async fn saved(
 }
 
 fn draft(spec: SpecInput, input_schema: Option<Value>, allowed: &AllowList) -> Result<Ready, StepError> {
-    let spec = spec.check(allowed).and_then(CompiledSpec::compile);
-    let schema = InputSchema::compile(&input_schema.unwrap_or_else(|| json!({})));
+    let input_schema = input_schema.unwrap_or_else(|| json!({}));
+    let checked = spec.check(allowed, &input_schema);
+    let spec = checked.and_then(|(spec, misused)| Ok((CompiledSpec::compile(spec)?, misused)));
+    let schema = InputSchema::compile(&input_schema);
     match (spec, schema) {
-        (Ok(spec), Ok(schema)) => Ok(Ready::Draft(Box::new(spec), schema)),
+        (Ok((spec, misused)), Ok(schema)) => Ok(Ready::Draft(Box::new(spec), schema, misused)),
         (spec, schema) => {
             Err(StepError::Refused([spec.err(), schema.err()].into_iter().flatten().flatten().collect()))
         }
@@ -117,14 +122,14 @@ impl Ready {
     fn spec(&self) -> &CompiledSpec {
         match self {
             Self::Saved(_, recipe) => &recipe.spec,
-            Self::Draft(spec, _) => spec,
+            Self::Draft(spec, ..) => spec,
         }
     }
 
     fn schema(&self) -> &InputSchema {
         match self {
             Self::Saved(_, recipe) => &recipe.schema,
-            Self::Draft(_, schema) => schema,
+            Self::Draft(_, schema, _) => schema,
         }
     }
 }
