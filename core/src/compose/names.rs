@@ -1,4 +1,5 @@
-//! Finds filters and tests that do not exist. The engine reports them only when a job reaches them.
+//! Finds filters, tests and methods that do not exist. The engine reports them only when a job
+//! reaches them.
 
 use minijinja::{Environment, context};
 
@@ -9,10 +10,12 @@ use super::tags::{Part, Tag, Token, TokenKind, parts};
 enum Callee {
     Filter,
     Test,
+    /// `x.name()`. Only `loop` has some.
+    Method,
 }
 
-/// The filters and tests of a template that the engine does not have, each as a message with the
-/// place of its name in bytes.
+/// The filters, tests and methods of a template that the engine does not have, each as a message
+/// with the place of its name in bytes.
 pub(super) fn unknown(engine: &Environment<'_>, source: &str) -> Vec<(usize, String)> {
     let tags = parts(source).into_iter().filter_map(|part| match part {
         Part::Tag(tag) => Some(tag),
@@ -20,9 +23,16 @@ pub(super) fn unknown(engine: &Environment<'_>, source: &str) -> Vec<(usize, Str
     });
     let called = tags.flat_map(|tag| called(&tag));
     let unknown = called.filter(|(callee, name, _)| !exists(engine, *callee, name));
-    let message = |(callee, name, at)| match callee {
-        Callee::Filter => (at, format!("the filter `{name}` is unknown")),
-        Callee::Test => (at, format!("the test `{name}` is unknown")),
+    let message = |(callee, name, at)| {
+        let message = match callee {
+            Callee::Filter => format!("the filter `{name}` is unknown"),
+            Callee::Test => format!("the test `{name}` is unknown"),
+            Callee::Method if exists(engine, Callee::Filter, name) => {
+                format!("values have no methods. Write the filter `| {name}` instead of `.{name}()`")
+            }
+            Callee::Method => format!("values have no methods, so that `.{name}()` cannot be called"),
+        };
+        (at, message)
     };
     unknown.map(message).collect()
 }
@@ -40,6 +50,12 @@ fn called<'a>(tag: &Tag<'a>) -> Vec<(Callee, &'a str, usize)> {
             let is_negated = tokens.get(index + 1).is_some_and(|token| token.is_word("not"));
             let name = tokens.get(index + 1 + usize::from(is_negated));
             called.extend(word(name).map(|(name, at)| (Callee::Test, name, at)));
+        } else if is_attribute
+            && token.kind == TokenKind::Word
+            && !tokens[index.saturating_sub(2)].is_word("loop")
+        {
+            let is_call = tokens.get(index + 1).is_some_and(|next| next.text == "(");
+            called.extend(is_call.then_some((Callee::Method, token.text, token.at)));
         }
     }
     called
@@ -49,22 +65,30 @@ fn word<'a>(token: Option<&Token<'a>>) -> Option<(&'a str, usize)> {
     token.filter(|token| token.kind == TokenKind::Word).map(|token| (token.text, token.at))
 }
 
-/// The filter or test whose name is the first argument: `map('upper')`, `select('odd')`.
+/// The filter or test whose name is an argument: `map('upper')`, `select('odd')`,
+/// `selectattr('age', 'odd')`.
 fn passed<'a>(filter: &[Token<'a>]) -> Option<(Callee, &'a str, usize)> {
-    let [name, _, argument, ..] = filter else { return None };
-    let callee = match name.text {
-        "map" => Callee::Filter,
-        "select" | "reject" => Callee::Test,
+    let (callee, argument, next) = match filter {
+        [name, _, argument, next, ..] if name.text == "map" => (Callee::Filter, argument, next),
+        [name, _, argument, next, ..] if matches!(name.text, "select" | "reject") => {
+            (Callee::Test, argument, next)
+        }
+        [name, _, _, comma, argument, next, ..]
+            if matches!(name.text, "selectattr" | "rejectattr") && comma.is_sign(",") =>
+        {
+            (Callee::Test, argument, next)
+        }
         _ => return None,
     };
-    let is_text = argument.kind == TokenKind::Text && argument.text.len() > 2;
-    is_text.then(|| (callee, &argument.text[1..argument.text.len() - 1], argument.at))
+    let is_whole = argument.kind == TokenKind::Text && (next.kind == TokenKind::Closing || next.is_sign(","));
+    is_whole.then(|| (callee, &argument.text[1..argument.text.len() - 1], argument.at))
 }
 
 fn exists(engine: &Environment<'_>, callee: Callee, name: &str) -> bool {
     let question = match callee {
         Callee::Filter => "name is filter",
         Callee::Test => "name is test",
+        Callee::Method => return false,
     };
     let answer = engine.compile_expression(question).and_then(|asked| asked.eval(context! { name }));
     answer.is_ok_and(|answer| answer.is_true())
