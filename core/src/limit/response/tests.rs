@@ -195,8 +195,9 @@ fn a_refusal_says_how_long_it_lasts() {
         (r#"{"retry_after": 64.5, "global": false}"#, r#"{"parameters": {"retry_after": 35}}"#);
     let google = r#"{"error": {"code": 429, "details": [{"@type": "x"}, {"retryDelay": "34s"}]}}"#;
     let azure = r#"{"error": {"code": "429", "message": "Please retry after 6 seconds."}}"#;
-    let cases: [Refusal<'_>; 27] = [
+    let cases: [Refusal<'_>; 28] = [
         (429, &[("retry-after", "7")], None, Some(until(7_000))),
+        (429, &[("retry-after", "7, 9")], None, Some(until(9_000))),
         (429, &[("retry-after", "0.5")], None, Some(until(500))),
         (429, &[("retry-after", "Fri, 15 Jan 2027 08:00:09 GMT")], None, Some(until(9_000))),
         (429, &[("retry-after", "Friday, 15-Jan-27 08:00:09 GMT")], None, Some(until(9_000))),

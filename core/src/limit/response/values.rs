@@ -83,8 +83,10 @@ pub(super) fn count(text: &str) -> Option<i64> {
     number(first).filter(|count| *count <= 1e15).map(|count| count as i64)
 }
 
+/// Seconds, the longest of a header that was sent twice (`7, 9`).
 fn seconds(text: &str) -> Option<Duration> {
-    number(text).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+    let each = text.split(',').filter_map(number);
+    each.filter_map(|seconds| Duration::try_from_secs_f64(seconds).ok()).max()
 }
 
 /// A decimal number, 0 or more, without a sign or an exponent. Not `inf` or `NaN`.
