@@ -63,10 +63,11 @@ pub(super) struct ReportedVerdict {
 impl ReportedVerdict {
     /// The outcome, which stands whatever ended the attempt afterwards: what has happened is not
     /// done again. A failure that was reported after the process had to end is given back, because
-    /// it may be of that end.
+    /// it may be of that end, unless it says that the work was done.
     fn outcome(self, stop: Option<Stop>) -> Result<Outcome, Failure> {
         match self.verdict {
             Ok(result) => Ok(Outcome::Succeeded { result }),
+            Err(failure) if failure.code == FailureCode::RESULT_NOT_KEPT => Ok(Outcome::Failed(failure)),
             Err(failure) if stop.is_none_or(|stop| self.at < stop.at) => Ok(Outcome::Failed(failure)),
             Err(failure) => Err(failure),
         }
@@ -215,7 +216,33 @@ fn signal_name(signal: i32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    #[test]
+    fn what_was_reported_after_the_timeout_stands_if_the_work_was_done() {
+        let outcome = |failure: Failure| {
+            let at = Instant::now();
+            let exit = Exit {
+                ending: Ending::Terminated(ExitStatus::Code(1)),
+                leftovers: 0,
+                peak_memory_bytes: 0,
+                cpu_time: Duration::ZERO,
+                residue: None,
+            };
+            let stop = Stop { by: StoppedBy::Timeout, at };
+            let verdict = ReportedVerdict { verdict: Err(failure), at: at + Duration::from_millis(1) };
+            let reported = ReportedEnd { verdict: Some(verdict), ..ReportedEnd::default() };
+            of_process(&exit, Some(stop), reported, OutputProtocol::Events)
+        };
+        let done = Failure::of_unkept_result("its end is missing");
+        assert_eq!(outcome(done.clone()), Outcome::Failed(done));
+        let of_the_end = Failure::new(FailureCode::TERMINATED, "no response yet", true);
+        assert_eq!(outcome(of_the_end), Outcome::TimedOut { said: Some("no response yet".into()) });
+        let other = Failure::new(FailureCode::reported("SCRIPT_ERROR"), "page closed", true);
+        assert_eq!(outcome(other), Outcome::TimedOut { said: None });
+    }
 
     #[test]
     fn every_signal_has_its_name() {

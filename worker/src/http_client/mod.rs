@@ -16,6 +16,7 @@ mod request;
 mod response;
 
 use std::{
+    cell::RefCell,
     io::{BufRead as _, Write as _},
     process::ExitCode,
 };
@@ -23,7 +24,10 @@ use std::{
 use serde_json::{Value, json};
 
 use problem::Problem;
-use request::RequestSpec;
+use request::{RequestSpec, Stage};
+
+/// As of a process that SIGTERM has ended.
+const TERMINATED: u8 = 143;
 
 /// Runs the child.
 pub(crate) fn main() -> ExitCode {
@@ -39,12 +43,30 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => return fail(&Problem::bad_input(error.to_string())),
     };
     emit(json!({ "type": "hello", "runner": "http", "version": env!("CARGO_PKG_VERSION") }));
-    match runtime.block_on(request::perform(spec)) {
+    let stage = RefCell::new(Stage::default());
+    let performed = runtime.block_on(async {
+        tokio::select! {
+            performed = request::perform(spec, &stage) => performed,
+            () = asked_to_end() => Err(stage.borrow().ended()),
+        }
+    });
+    // A name that is still being looked up must not hold up the end.
+    runtime.shutdown_background();
+    match performed {
         Ok(response) => {
             emit(json!({ "type": "result", "value": response }));
             ExitCode::SUCCESS
         }
         Err(problem) => fail(&problem),
+    }
+}
+
+/// Returns at SIGTERM, so that an attempt that reached its timeout can say how far the call was.
+async fn asked_to_end() {
+    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(mut signals) => drop(signals.recv().await),
+        // Then the signal ends the process, which says nothing.
+        Err(_) => std::future::pending().await,
     }
 }
 
@@ -57,7 +79,7 @@ fn parse(line: &str) -> Result<RequestSpec, String> {
 fn end_with_worker() {
     let mut rest = Vec::new();
     drop(std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut rest));
-    std::process::exit(143);
+    std::process::exit(TERMINATED.into());
 }
 
 /// Writes an event, which is an object.
@@ -77,5 +99,5 @@ fn fail(problem: &Problem) -> ExitCode {
         "retryable": problem.is_retryable,
         "retryAfterMs": problem.retry_after.map(|wait| wait.as_millis() as u64),
     }));
-    ExitCode::FAILURE
+    if problem.code == "TERMINATED" { ExitCode::from(TERMINATED) } else { ExitCode::FAILURE }
 }

@@ -4,6 +4,7 @@
 
 use std::{error::Error, time::Duration};
 
+use callboard::job::Failure;
 use reqwest::Url;
 use rustls::CertificateError;
 
@@ -28,13 +29,24 @@ impl Problem {
         Self::new("BAD_INPUT", message, false)
     }
 
+    /// For a call that has had its effect. `why` is the end of a sentence.
+    pub(super) fn unkept(why: &str) -> Self {
+        Self::new("RESULT_NOT_KEPT", Failure::of_unkept_result(why).message, false)
+    }
+
     /// For a client that cannot be made.
     pub(super) fn bad_client(error: &reqwest::Error) -> Self {
         Self::bad_input(format!("the request is invalid: {}", causes(error)))
     }
 
-    /// For a request to `url` without a response.
-    pub(super) fn of(error: &reqwest::Error, url: &Url, proxy: Option<&ProxySpec>) -> Self {
+    /// For a request to `url` without a response that can be read. `is_repeatable` says whether its
+    /// method may be sent again after a response.
+    pub(super) fn of(
+        error: &reqwest::Error,
+        url: &Url,
+        proxy: Option<&ProxySpec>,
+        is_repeatable: bool,
+    ) -> Self {
         let causes = causes(error);
         if error.is_builder() {
             return Self::bad_client(error);
@@ -43,6 +55,10 @@ impl Problem {
             return Self::new("TARGET_REFUSED", causes, false);
         }
         let place = place(url);
+        if !error.is_connect() && is_malformed(error) {
+            let message = format!("the response of {place} is not valid HTTP: {causes}");
+            return Self::new("REQUEST", message, is_repeatable);
+        }
         if !error.is_connect() {
             return Self::new("REQUEST", format!("the request to {place} failed: {causes}"), true);
         }
@@ -81,7 +97,7 @@ impl Problem {
 }
 
 /// `host:port`.
-fn place(url: &Url) -> String {
+pub(super) fn place(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port_or_known_default().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
@@ -103,6 +119,18 @@ fn causes(error: &reqwest::Error) -> String {
         cause = error.source();
     }
     if texts.is_empty() { "no reason is known".to_owned() } else { texts.join(": ") }
+}
+
+/// Whether a response came that is not HTTP.
+fn is_malformed(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// What is wrong with a TLS connection.

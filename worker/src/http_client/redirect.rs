@@ -7,12 +7,10 @@
 use callboard::command::Redirects;
 use reqwest::{
     Method, Response, StatusCode, Url,
-    header::{
-        CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE, COOKIE, HeaderMap, LOCATION,
-    },
+    header::{COOKIE, HeaderMap, HeaderName, LOCATION},
 };
 
-use super::{cookies::Cookies, guard::refuse_private, problem::Problem, request::RequestSpec};
+use super::{cookies::Cookies, emit, guard::refuse_private, problem::Problem, request::RequestSpec};
 
 /// Most redirects that are followed.
 const REDIRECTS_MAX: usize = 10;
@@ -26,6 +24,9 @@ pub(super) struct Hop {
     pub(super) body: Option<String>,
     cookies: Cookies,
     followed: usize,
+    /// The method of a request that must not be sent again, and the status of its response: the hop
+    /// only fetches what that response points at.
+    done: Option<(Method, StatusCode)>,
 }
 
 /// What became of a response.
@@ -39,7 +40,7 @@ pub(super) enum HopResult {
 
 impl Hop {
     pub(super) fn new(method: Method, url: Url, headers: HeaderMap, body: Option<String>) -> Self {
-        Self { method, url, headers, body, cookies: Cookies::default(), followed: 0 }
+        Self { method, url, headers, body, cookies: Cookies::default(), followed: 0, done: None }
     }
 
     /// Adds the cookies that earlier responses of this origin set.
@@ -76,28 +77,30 @@ impl Hop {
         let refused = refused
             .or_else(|| (is_elsewhere && keeps_body).then_some("it would carry the body to another origin"));
         if let Some(why) = refused {
-            let origin = target.origin().ascii_serialization();
+            let where_to = shown(&target);
             return Ok(HopResult::Stayed(Some(format!(
-                "The redirect to {origin} was not followed, because {why}."
+                "The redirect to {where_to} was not followed, because {why}."
             ))));
         }
         if self.followed == REDIRECTS_MAX {
-            let message = format!(
-                "more than {REDIRECTS_MAX} redirects, the last one to {}",
-                target.origin().ascii_serialization()
-            );
+            let message = format!("more than {REDIRECTS_MAX} redirects, the last one to {}", shown(&target));
             return Err(Problem::new("REDIRECT", message, false));
         }
         if !spec.allow_private_targets {
             refuse_private(&target)?;
         }
         if is_elsewhere {
-            self.keep_harmless(&spec.harmless_headers);
+            self.keep_harmless(&spec.harmless_headers, &target);
         }
         if method != self.method {
             self.body = None;
-            for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION] {
+            let of_body = |name: &&HeaderName| name.as_str().starts_with("content-");
+            let names: Vec<HeaderName> = self.headers.keys().filter(of_body).cloned().collect();
+            for name in names {
                 self.headers.remove(name);
+            }
+            if !is_repeatable(&self.method) {
+                self.done = Some((self.method.clone(), response.status()));
             }
         }
         self.followed += 1;
@@ -105,33 +108,88 @@ impl Hop {
         Ok(HopResult::Followed)
     }
 
+    /// Whether a request that must not be sent again got a response before this one.
+    pub(super) const fn is_after_effect(&self) -> bool {
+        self.done.is_some()
+    }
+
+    /// A problem after which the call would be made again, because it is retryable or a service's
+    /// refusal. If that would repeat a request that got a response, it becomes another problem, after
+    /// which it is not.
+    pub(super) fn after_effect(&self, problem: Problem, is_refusal: bool) -> Problem {
+        let Some((method, status)) = self.done.as_ref().filter(|_| problem.is_retryable || is_refusal) else {
+            return problem;
+        };
+        let status = status.as_u16();
+        let message = format!(
+            "the {method} got the status {status} and is not sent again, but what it redirects to \
+             could not be fetched: {}",
+            problem.message
+        );
+        Problem::new("REDIRECT", message, false)
+    }
+
     /// Where the response redirects to. `None` if it does not, and an error for what is not a URL.
     fn target(&self, response: &Response) -> Option<Result<Url, ()>> {
         let is_redirect = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
-        let location = response.headers().get(LOCATION).filter(|_| is_redirect)?;
-        let location = String::from_utf8_lossy(location.as_bytes());
+        let mut locations = response.headers().get_all(LOCATION).iter().filter(|_| is_redirect);
+        // As browsers and curl do, which ignore an empty one.
+        let location = locations.find(|location| !location.as_bytes().trim_ascii().is_empty())?;
+        // Whatever the server's charset is, it gets its own bytes back.
+        let shown = |byte: &u8| {
+            if byte.is_ascii() { char::from(*byte).to_string() } else { format!("%{byte:02X}") }
+        };
+        let text: String = location.as_bytes().iter().map(shown).collect();
         // A parser of URLs would drop them.
-        if location.contains(|c: char| c.is_ascii_control()) {
+        if text.contains(|c: char| c.is_ascii_control()) {
             return Some(Err(()));
         }
-        let Ok(mut target) = self.url.join(&location) else { return Some(Err(())) };
+        let Ok(mut target) = self.url.join(&text) else { return Some(Err(())) };
+        // The server has chosen them, as no command can. Fails only for URLs that cannot have any.
+        target.set_username("").ok();
+        target.set_password(None).ok();
         if target.fragment().is_none() {
             target.set_fragment(self.url.fragment());
         }
         Some(Ok(target))
     }
 
-    fn keep_harmless(&mut self, harmless: &[String]) {
-        let mut kept = HeaderMap::new();
+    fn keep_harmless(&mut self, harmless: &[String], target: &Url) {
+        let (mut kept, mut dropped) = (HeaderMap::new(), Vec::new());
         for (name, value) in &self.headers {
             if harmless.iter().any(|known| name.as_str().eq_ignore_ascii_case(known)) {
                 kept.insert(name.clone(), value.clone());
+            } else {
+                dropped.push(name.as_str());
             }
+        }
+        if !dropped.is_empty() {
+            let text = format!(
+                "The redirect to {}, another origin, was followed without these headers, which may be \
+                 meant for the first server alone: {}.",
+                shown(target),
+                dropped.join(", ")
+            );
+            emit(serde_json::json!({ "type": "warning", "text": text }));
         }
         self.headers = kept;
         // Nothing crosses back either.
         self.cookies = Cookies::default();
     }
+}
+
+/// The origin of a URL, or its scheme if it has none. The rest may be secret.
+fn shown(url: &Url) -> String {
+    match url.scheme() {
+        "http" | "https" => url.origin().ascii_serialization(),
+        scheme => format!("a {scheme}: URL"),
+    }
+}
+
+/// Whether a request that got a response may be sent again, because it then does the same (RFC 9110,
+/// 9.2.2).
+pub(super) fn is_repeatable(method: &Method) -> bool {
+    !matches!(*method, Method::POST | Method::PATCH)
 }
 
 /// The method of the next request, as browsers and curl choose it.

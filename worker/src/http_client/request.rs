@@ -1,8 +1,8 @@
 //! Sends one HTTP request, follows its redirects, and returns the response or a problem.
 
-use std::collections::BTreeMap;
+use std::{cell::RefCell, collections::BTreeMap};
 
-use callboard::{command::Redirects, proxy::client_url, secret::Redactor};
+use callboard::{command::Redirects, limit::response::is_refusal, proxy::client_url, secret::Redactor};
 use reqwest::{
     Method, Proxy, StatusCode, Url,
     header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue},
@@ -14,10 +14,13 @@ use super::{
     emit,
     guard::{PublicOnly, refuse_private},
     limits::{ObservedResponse, ServiceSpec},
-    problem::Problem,
-    redirect::{Hop, HopResult},
+    problem::{Problem, place},
+    redirect::{Hop, HopResult, is_repeatable},
     response::{HttpResponse, Received},
 };
+
+/// Most headers of a response, as many as curl reads.
+const HEADERS_MAX: usize = 5000;
 
 /// The line on standard input.
 #[derive(Debug, Deserialize)]
@@ -72,15 +75,36 @@ impl ProxySpec {
     }
 }
 
-/// Sends the request and reads the response.
-pub(super) async fn perform(spec: RequestSpec) -> Result<HttpResponse, Problem> {
+/// How far a call is, for an attempt that has to end.
+#[derive(Debug, Default)]
+pub(super) struct Stage {
+    /// As a sentence without a full stop.
+    said: String,
+    /// Whether the server has done what it was asked, so that the call must not be made again.
+    is_done: bool,
+}
+
+impl Stage {
+    /// The problem of a call that has to end now.
+    pub(super) fn ended(&self) -> Problem {
+        if self.is_done {
+            return Problem::unkept(&format!("{} when the attempt had to end", self.said));
+        }
+        Problem::new("TERMINATED", self.said.clone(), true)
+    }
+}
+
+/// Sends the request and reads the response. `stage` tells how far it is.
+pub(super) async fn perform(spec: RequestSpec, stage: &RefCell<Stage>) -> Result<HttpResponse, Problem> {
     let redactor = Redactor::new(&spec.secrets_to_mask);
     let client = client(&spec)?;
     let mut hop = first_hop(&spec)?;
     loop {
+        let said = format!("the call to {} had no response yet", place(&hop.url));
+        *stage.borrow_mut() = Stage { said, is_done: hop.is_after_effect() };
         let response = send(&client, &spec, &hop).await?;
-        let observed =
-            ObservedResponse::of(&spec.services, &hop.url, response.status().as_u16(), response.headers());
+        let status = response.status().as_u16();
+        let observed = ObservedResponse::of(&spec.services, &hop.url, status, response.headers());
         let (refusal, event) = match observed {
             Some(observed) if observed.wants_body() => (Some(observed), None),
             other => (None, other),
@@ -92,12 +116,27 @@ pub(super) async fn perform(spec: RequestSpec) -> Result<HttpResponse, Problem> 
             HopResult::Followed => continue,
             HopResult::Stayed(why) => why,
         };
+        let is_expected = is_expected(status, &spec.expect_status);
+        *stage.borrow_mut() = Stage {
+            said: format!(
+                "the call to {} had the status {status} and a part of its response",
+                place(&hop.url)
+            ),
+            is_done: hop.is_after_effect() || is_expected && !is_repeatable(&hop.method),
+        };
         let received = Received::read(response, &hop.url, &redactor).await;
         if let Some(refusal) = refusal {
             emit(refusal.event(Some(&received.text())));
         }
-        return received.judged(&spec.expect_status, not_followed.as_deref(), spec.request.changes());
+        let judged = received.judged(is_expected, not_followed.as_deref(), spec.request.changes());
+        // A refusal of a service would repeat the call too.
+        return judged.map_err(|problem| hop.after_effect(problem, is_refusal(status)));
     }
+}
+
+/// Whether the command counts a status as success: 200 to 299 without a list.
+fn is_expected(status: u16, expected: &[u16]) -> bool {
+    if expected.is_empty() { (200..300).contains(&status) } else { expected.contains(&status) }
 }
 
 fn first_hop(spec: &RequestSpec) -> Result<Hop, Problem> {
@@ -131,13 +170,18 @@ async fn send(client: &reqwest::Client, spec: &RequestSpec, hop: &Hop) -> Result
     if let Some(body) = hop.body.as_ref().filter(|body| !body.is_empty()) {
         request = request.body(body.clone());
     }
-    let response =
-        request.send().await.map_err(|error| Problem::of(&error, &hop.url, spec.proxy.as_ref()))?;
-    let refused = response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED;
-    if refused && spec.proxy.as_ref().is_some_and(|proxy| proxy.answers_for(&hop.url)) {
-        return Err(Problem::new("PROXY", "the proxy refused the credentials (407)", true));
-    }
-    Ok(response)
+    let sent = request.send().await.map_err(|error| {
+        let is_repeatable = is_repeatable(&hop.method);
+        Problem::of(&error, &hop.url, spec.proxy.as_ref(), is_repeatable)
+    });
+    let sent = sent.and_then(|response| {
+        let refused = response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED;
+        if refused && spec.proxy.as_ref().is_some_and(|proxy| proxy.answers_for(&hop.url)) {
+            return Err(Problem::new("PROXY", "the proxy refused the credentials (407)", true));
+        }
+        Ok(response)
+    });
+    sent.map_err(|problem| hop.after_effect(problem, false))
 }
 
 /// A client that follows no redirect, because a library's own rules let headers and the body cross
@@ -146,6 +190,12 @@ fn client(spec: &RequestSpec) -> Result<reqwest::Client, Problem> {
     let mut builder = callboard::startup::http_client!()
         .no_proxy()
         .user_agent(concat!("callboard/", env!("CARGO_PKG_VERSION")))
+        // What curl and browsers read too. Without it, a request that has had its effect would
+        // count as one that broke off.
+        .http1_allow_obsolete_multiline_headers_in_responses(true)
+        .http1_allow_spaces_after_header_name_in_responses(true)
+        .http1_ignore_invalid_headers_in_responses(true)
+        .http1_max_headers(HEADERS_MAX)
         .redirect(reqwest::redirect::Policy::none());
     if let Some(ProxySpec { server, username, password }) = &spec.proxy {
         // The proxy resolves names, so only addresses in URLs can be checked here.

@@ -1,10 +1,10 @@
 //! A response, and whether the command expected it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use callboard::{
     clock,
-    limit::response::{ServiceResponse, wait},
+    limit::response::{BODY_CHARS_MAX, ServiceResponse, wait},
     secret::Redactor,
 };
 use reqwest::{
@@ -57,7 +57,7 @@ impl Received {
         let status = response.status().as_u16();
         let kind = kind(response.headers());
         let (headers, are_cut) = kept(response.headers(), redactor);
-        let retry_after = retry_after(status, response.headers());
+        let limits = text_headers(response.headers());
         let (max, mut bytes, mut is_cut) = (bytes_max(redactor), Vec::new(), false);
         let mut broken_off = None;
         loop {
@@ -87,31 +87,33 @@ impl Received {
         for text in notes {
             emit(json!({ "type": "warning", "text": text }));
         }
-        Self { response: HttpResponse { status, headers, body, is_truncated }, retry_after, broken_off }
+        let response = HttpResponse { status, headers, body, is_truncated };
+        let text: String = response.text().chars().take(BODY_CHARS_MAX).collect();
+        // Whatever service it belongs to.
+        let retry_after =
+            wait(&ServiceResponse { status, headers: &limits, body: Some(&text), at: clock::now() });
+        Self { response, retry_after, broken_off }
     }
 
     /// The body as text.
-    pub(super) fn text(&self) -> String {
-        let body = &self.response.body;
-        body.as_str().map_or_else(|| body.to_string(), str::to_owned)
+    pub(super) fn text(&self) -> Cow<'_, str> {
+        self.response.text()
     }
 
-    /// The result if the status is expected (200 to 299 without a list), or else the problem, which
-    /// names the headers by which the request can be found.
+    /// The result if the status is expected, or else the problem, which names the headers by which
+    /// the request can be found.
     ///
     /// A status says what the request has done, also if the response breaks off after it. So a
     /// request that `changes` something is not sent again, and what was read is its result. One that
     /// changes nothing was made for the body, and another attempt may read all of it.
     pub(super) fn judged(
         self,
-        expected: &[u16],
+        is_expected: bool,
         not_followed: Option<&str>,
         changes: bool,
     ) -> Result<HttpResponse, Problem> {
         let Self { response, retry_after, broken_off } = self;
         let status = response.status;
-        let is_expected =
-            if expected.is_empty() { (200..300).contains(&status) } else { expected.contains(&status) };
         if is_expected {
             return match broken_off {
                 Some(problem) if !changes => Err(problem),
@@ -122,12 +124,17 @@ impl Received {
         let headers = response.headers_text();
         let why = not_followed.map_or(String::new(), |why| format!(" {why}"));
         let message = format!("Status {status}: {excerpt}.{why} Headers: {headers}");
-        let is_retryable = status >= 500 || matches!(status, 408 | 425 | 429);
+        // A server that asks to wait says that the same request may succeed later.
+        let is_retryable = status >= 500 || matches!(status, 408 | 425 | 429) || retry_after.is_some();
         Err(Problem::new("HTTP_STATUS", message, is_retryable).after(retry_after))
     }
 }
 
 impl HttpResponse {
+    fn text(&self) -> Cow<'_, str> {
+        self.body.as_str().map_or_else(|| self.body.to_string().into(), Cow::Borrowed)
+    }
+
     /// The headers as text, those with ids first.
     fn headers_text(&self) -> String {
         let mut headers: Vec<(&String, &String)> =
@@ -183,9 +190,7 @@ fn kind(headers: &HeaderMap) -> BodyKind {
     BodyKind { content_type, codings: codings.filter(|coding| !coding.is_empty()).collect() }
 }
 
-/// How long the server asks to wait, whatever service it belongs to.
-fn retry_after(status: u16, headers: &HeaderMap) -> Option<Duration> {
-    let headers: Vec<(String, String)> =
-        headers.keys().map(|name| (name.as_str().to_owned(), joined(headers, name))).collect();
-    wait(&ServiceResponse { status, headers: &headers, body: None, at: clock::now() })
+/// Every header, with repeated ones joined.
+fn text_headers(headers: &HeaderMap) -> Vec<(String, String)> {
+    headers.keys().map(|name| (name.as_str().to_owned(), joined(headers, name))).collect()
 }

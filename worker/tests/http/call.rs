@@ -2,8 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{Read as _, Write as _},
-    process::{Command, Stdio},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    process::{ChildStdout, Command, Stdio},
 };
 
 use callboard::{
@@ -14,6 +14,7 @@ use callboard::{
     ids::{ProxyId, ServiceId},
     proxy::ProxyProtocol,
 };
+use rustix::process::Pid;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json, value::RawValue};
 use uuid::Uuid;
@@ -79,6 +80,12 @@ impl Call<'_> {
     /// Runs the command.
     #[track_caller]
     pub(crate) fn run(&self, spec: HttpBuilder) -> Ended {
+        self.run_and(spec, |_| ())
+    }
+
+    /// Runs the command, and does something with the process meanwhile.
+    #[track_caller]
+    pub(crate) fn run_and(&self, spec: HttpBuilder, meanwhile: impl FnOnce(&mut Running)) -> Ended {
         let spec = CompiledSpec::compile(CommandSpec::Http(spec.build().unwrap())).unwrap();
         let settings = json!({});
         let service = ServiceFacts {
@@ -120,10 +127,10 @@ impl Call<'_> {
         let Run::Process(plan) = composition.reveal(&values, &paths()).unwrap() else {
             panic!("nothing to run")
         };
-        self.child(plan.stdin.unwrap().expose_secret())
+        self.child(plan.stdin.unwrap().expose_secret(), meanwhile)
     }
 
-    fn child(&self, line: &str) -> Ended {
+    fn child(&self, line: &str, meanwhile: impl FnOnce(&mut Running)) -> Ended {
         let mut command = Command::new(env!("CARGO_BIN_EXE_callboard-worker"));
         command.arg("http").stdin(Stdio::piped()).stdout(Stdio::piped());
         if let Some(authority) = self.authority {
@@ -133,11 +140,38 @@ impl Call<'_> {
         // It stays open, because the child ends with it.
         let mut stdin = child.stdin.take().unwrap();
         stdin.write_all(line.as_bytes()).unwrap();
-        let mut output = String::new();
-        child.stdout.take().unwrap().read_to_string(&mut output).unwrap();
+        let mut running = Running {
+            process: Pid::from_child(&child),
+            stdout: BufReader::new(child.stdout.take().unwrap()),
+            output: String::new(),
+        };
+        meanwhile(&mut running);
+        let Running { mut stdout, mut output, .. } = running;
+        stdout.read_to_string(&mut output).unwrap();
         child.wait().unwrap();
         let events = output.lines().map(event).collect();
         Ended { events, output }
+    }
+}
+
+/// The child while it runs.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) process: Pid,
+    stdout: BufReader<ChildStdout>,
+    output: String,
+}
+
+impl Running {
+    /// Waits for an event of this kind.
+    pub(crate) fn until(&mut self, kind: &str) {
+        loop {
+            let from = self.output.len();
+            assert!(self.stdout.read_line(&mut self.output).unwrap() > 0, "no {kind}: {}", self.output);
+            if event(&self.output[from..])["type"] == kind {
+                return;
+            }
+        }
     }
 }
 

@@ -241,6 +241,61 @@ fn a_response_that_breaks_off_is_judged_by_its_status() {
 }
 
 #[test]
+fn a_response_that_is_not_http_is_told() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
+            stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n\r\n").unwrap();
+        }
+    });
+    for (method, is_retryable) in [("GET", true), ("PUT", true), ("POST", false), ("PATCH", false)] {
+        let ended = DIRECT.run(HttpSpec::builder(format!("http://{address}/")).method(method));
+        assert_eq!((ended.code(), &ended.failure()["retryable"]), ("REQUEST", &json!(is_retryable)));
+        let start = format!("the response of {address} is not valid HTTP: ");
+        assert!(ended.message().starts_with(&start), "{}", ended.message());
+    }
+}
+
+#[test]
+fn a_call_that_has_to_end_says_how_far_it_was() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let url = format!("http://{address}/");
+    let call = Call { base_url: Some(&url), ..DIRECT };
+    // The event about the service's limit tells that the beginning of the response was read.
+    let part = "HTTP/1.1 201 Created\r\nx-ratelimit-remaining: 5\r\ncontent-length: 9\r\n\r\npart";
+    let unkept = "The command did its work, but its result could not be kept: ";
+    for (method, answer, event, code, before, expected) in [
+        ("GET", "", "hello", "TERMINATED", "", "had no response yet"),
+        ("POST", "", "hello", "TERMINATED", "", "had no response yet"),
+        ("GET", part, "limits", "TERMINATED", "", "had the status 201 and a part of its response"),
+        // What has happened is not done again.
+        (
+            "POST",
+            part,
+            "limits",
+            "RESULT_NOT_KEPT",
+            unkept,
+            "had the status 201 and a part of its response when the attempt had to end.",
+        ),
+    ] {
+        let mut open = None;
+        let ended = call.run_and(HttpSpec::builder(&url).method(method), |running| {
+            let (mut stream, _) = listener.accept().unwrap();
+            assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
+            stream.write_all(answer.as_bytes()).unwrap();
+            running.until(event);
+            rustix::process::kill_process(running.process, rustix::process::Signal::TERM).unwrap();
+            open = Some(stream);
+        });
+        let expected = format!("{before}the call to {address} {expected}");
+        assert_eq!((ended.code(), ended.message()), (code, expected.as_str()));
+    }
+}
+
+#[test]
 fn a_request_without_a_body_says_its_length_where_the_method_needs_it() {
     let site = Site::start(|_| Reply::of(200, ""));
     for (method, body, expected) in [

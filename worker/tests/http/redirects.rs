@@ -156,6 +156,109 @@ fn a_cookie_that_a_redirect_sets_is_sent_on_the_next_hop() {
 }
 
 #[test]
+fn what_a_redirect_responds_to_is_not_done_again() {
+    let refused = format!("http://127.0.0.1:{}/", callboard_test_support::free_port());
+    for (method, status, is_done) in [
+        ("POST", 301, true),
+        ("POST", 302, true),
+        ("POST", 303, true),
+        ("PATCH", 303, true),
+        ("GET", 302, false),
+        ("PUT", 303, false),
+        ("DELETE", 303, false),
+        // The request itself goes on, so that nothing was done.
+        ("POST", 307, false),
+        ("POST", 308, false),
+    ] {
+        for target in ["/503", "/429", "/broken", &refused] {
+            let there = target.to_owned();
+            let site = Site::start(move |seen| match seen.target.as_str() {
+                "/" => Reply::to(status, &there),
+                "/503" => Reply::of(503, "busy").with("retry-after", "9"),
+                "/429" => Reply::of(429, "slow down"),
+                _ => Reply::of(200, "short").with("content-length", "99"),
+            });
+            let ended = DIRECT.run(HttpSpec::builder(&site.url).method(method));
+            if target == "/broken" && method != "GET" {
+                assert_eq!(ended.result()["isTruncated"], true, "{method} {status}");
+                continue;
+            }
+            assert_eq!(ended.failure()["retryable"], !is_done, "{method} {status} {target}");
+            assert_eq!(ended.code() == "REDIRECT", is_done, "{method} {status}: {}", ended.message());
+            let start = format!("the {method} got the status {status} and is not sent again");
+            assert_eq!(ended.message().starts_with(&start), is_done, "{}", ended.message());
+        }
+    }
+    // A status that no retry would change stays what it is.
+    let site = Site::start(|seen| match seen.target.as_str() {
+        "/" => Reply::to(303, "/missing"),
+        _ => Reply::of(404, "none"),
+    });
+    assert_eq!(DIRECT.run(HttpSpec::builder(&site.url).method("POST")).code(), "HTTP_STATUS");
+}
+
+#[test]
+fn the_headers_that_are_dropped_are_named() {
+    let other = Site::start(|_| Reply::of(401, "who are you"));
+    let site = redirecting(302, other.url.clone());
+    let ended = DIRECT.run(with_secrets(&site.url, "GET"));
+    let expected =
+        format!("The redirect to {}, another origin, was followed without these headers", other.url);
+    assert!(ended.output.contains(&expected), "{}", ended.output);
+    assert!(ended.output.contains("authorization") && ended.output.contains("x-api-key"), "{}", ended.output);
+    assert!(!ended.output.contains(TOKEN));
+    let site = redirecting(302, other.url.clone());
+    let ended = DIRECT.run(HttpSpec::builder(&site.url).header("Accept", "text/x"));
+    assert!(!ended.output.contains("without these headers"), "{}", ended.output);
+}
+
+#[test]
+fn nothing_about_a_body_stays_without_it() {
+    let names = ["Content-Type", "Content-MD5", "Content-Disposition", "Content-Digest", "X-Kept"];
+    let site = Site::start(|seen| match seen.target.as_str() {
+        "/" => Reply::to(303, "/end"),
+        _ => Reply::of(200, ""),
+    });
+    let spec = HttpSpec::builder(&site.url).method("POST").body("x");
+    DIRECT.run(names.iter().fold(spec, |spec, name| spec.header(*name, "a/b"))).result();
+    let seen = site.take();
+    for name in names {
+        let name = name.to_ascii_lowercase();
+        assert_eq!(seen[0].header(&name), Some("a/b"));
+        assert_eq!(seen[1].header(&name), (name == "x-kept").then_some("a/b"), "{name}");
+    }
+}
+
+#[test]
+fn a_location_is_read_as_browsers_read_it() {
+    for (location, target) in [
+        ("/plain", "/plain"),
+        ("b?c#d", "/a/b?c"),
+        ("?q=1", "/a/x?q=1"),
+        ("../up", "/up"),
+        ("/grüße?ä", "/gr%C3%BC%C3%9Fe?%C3%A4"),
+        ("/a b", "/a%20b"),
+        ("  /blank  ", "/blank"),
+    ] {
+        let site = Site::start(move |seen| match seen.target.as_str() {
+            "/a/x" => Reply::to(302, location),
+            _ => Reply::of(200, ""),
+        });
+        DIRECT.run(HttpSpec::builder(format!("{}/a/x", site.url))).result();
+        assert_eq!(site.take()[1].target, target, "{location}");
+    }
+    // The credentials that it names are not sent, as with curl.
+    let other = Site::start(|_| Reply::of(200, ""));
+    let site = redirecting(302, format!("http://u:p@{}/there", other.address));
+    DIRECT.run(HttpSpec::builder(&site.url)).result();
+    assert_eq!(other.take()[0].header("authorization"), None);
+    // An empty one is none.
+    let site = redirecting(302, String::new());
+    let ended = DIRECT.run(HttpSpec::builder(&site.url).expect_status(302));
+    assert_eq!((&ended.result()["status"], site.take().len()), (&json!(302), 1));
+}
+
+#[test]
 fn redirects_that_cannot_be_followed_are_told() {
     for location in ["file:///etc/passwd", "ftp://h/x", "http://[bad", "http://h/a\tb"] {
         let site = redirecting(302, location.to_owned());
