@@ -7,7 +7,7 @@ use std::io::Read;
 use callboard::{
     bounds::RESULT_BYTES_MAX,
     secret::Redactor,
-    text::{JSON_DEPTH_MAX, json_depth, parse_json, storable},
+    text::{JSON_DEPTH_MAX, first_rounded, json_depth, parse_json, storable},
 };
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use ruzstd::decoding::{
@@ -54,6 +54,12 @@ impl Body {
         if !bytes.is_empty() {
             for coding in kind.codings.iter().rev().take(CODINGS_MAX) {
                 match decompressed(coding, &bytes, bytes_max(redactor)) {
+                    Some(Decompressed { bytes: found, is_broken: true, .. }) if found.is_empty() => {
+                        notes.push(format!(
+                            "The response is not {coding} as it says. It was kept as it came."
+                        ));
+                        break;
+                    }
                     Some(Decompressed { bytes: found, is_cut: is_more, is_broken }) => {
                         if is_broken && !is_cut {
                             notes.push(format!(
@@ -83,19 +89,30 @@ impl Body {
     fn take_json(&mut self, text: &str, redactor: &Redactor) -> bool {
         // The result is an object around the body.
         if json_depth(text) >= JSON_DEPTH_MAX {
-            let deepest = JSON_DEPTH_MAX - 1;
-            let note =
-                format!("The response's JSON is nested deeper than {deepest} levels and was kept as text.");
-            self.notes.push(note);
-            return false;
+            return self.is_no_json(&format!("is nested deeper than {} levels", JSON_DEPTH_MAX - 1));
         }
-        let Ok(value) = parse_json(text.as_bytes()) else { return false };
+        let Ok(value) = parse_json(text.as_bytes()) else {
+            // Many servers send their JSON type with no body too.
+            return !text.trim().is_empty() && self.is_no_json("cannot be read");
+        };
         let value = redactor.redact_value(value);
         if value.to_string().len() > BODY_JSON_BYTES_MAX {
-            return false;
+            return self.is_no_json("is too long with its numbers written out");
+        }
+        if let Some(number) = first_rounded(text) {
+            self.notes.push(format!(
+                "The response's JSON has the number {}, which a JSON reader rounds.",
+                redactor.redact(number)
+            ));
         }
         self.value = value;
         true
+    }
+
+    /// Says why what should be JSON is kept as text.
+    fn is_no_json(&mut self, why: &str) -> bool {
+        self.notes.push(format!("The response's JSON {why} and was kept as text."));
+        false
     }
 
     fn take_text(&mut self, text: &str, is_cut: bool, redactor: &Redactor) {
@@ -193,6 +210,16 @@ fn read_up_to(reader: impl Read, max: usize) -> Decompressed {
 fn decoded(bytes: &[u8], content_type: &str) -> String {
     let named = charset(content_type).and_then(|name| encoding(name.as_bytes()));
     let encoding = named.or_else(|| own_charset(bytes, content_type)).unwrap_or_else(|| {
+        if is_json(content_type)
+            && let &[first, second, ..] = bytes
+        {
+            // JSON begins with a character of ASCII (RFC 4627, 3).
+            match (first, second) {
+                (0, 1..) => return UTF_16BE,
+                (1.., 0) => return UTF_16LE,
+                (0, 0) | (1.., 1..) => {}
+            }
+        }
         let is_other = std::str::from_utf8(bytes).is_err_and(|error| error.error_len().is_some());
         if is_other && essence(content_type).starts_with("text/") { WINDOWS_1252 } else { UTF_8 }
     });

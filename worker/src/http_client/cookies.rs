@@ -78,7 +78,7 @@ fn parse(url: &Url, line: &str) -> Option<(Cookie, bool)> {
             "path" if value.starts_with('/') => value.clone_into(&mut path),
             "domain" if !covers(value, url.host_str().unwrap_or_default()) => return None,
             "secure" if url.scheme() != "https" => return None,
-            "expires" => expires = httpdate::parse_http_date(value).ok(),
+            "expires" => expires = date(value),
             "max-age" => max_age = value.parse::<i64>().ok(),
             _ => {}
         }
@@ -91,6 +91,14 @@ fn parse(url: &Url, line: &str) -> Option<(Cookie, bool)> {
         return None;
     }
     Some((Cookie { name: name.to_owned(), value: value.to_owned(), path }, is_over))
+}
+
+/// A date of HTTP, or with the dashes of the first specification of cookies (`Thu, 01-Jan-1970
+/// 00:00:00 GMT`).
+fn date(text: &str) -> Option<SystemTime> {
+    let found =
+        httpdate::parse_http_date(text).or_else(|_| httpdate::parse_http_date(&text.replace('-', " ")));
+    found.ok()
 }
 
 fn covers(domain: &str, host: &str) -> bool {
@@ -124,6 +132,9 @@ mod tests {
             (&["a=1; Path=/", "a=2; Path=/"], "/", None, Some("a=2")),
             (&["a=1; Path=/", "a=; Path=/; Max-Age=0"], "/", None, None),
             (&["a=1; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT"], "/", None, None),
+            (&["a=1; Path=/; Expires=Thu, 01-Jan-1970 00:00:01 GMT"], "/", None, None),
+            (&["a=1; Path=/; Expires=Thursday, 01-Jan-70 00:00:01 GMT"], "/", None, None),
+            (&["a=1; Path=/; Expires=0"], "/", None, Some("a=1")),
             (&["a=1; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Max-Age=9"], "/", None, Some("a=1")),
             (&["a=1; Path=/; Secure"], "/", None, None),
             (&["a=1; Path=/; Domain=b.test"], "/", None, None),

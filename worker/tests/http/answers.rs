@@ -102,6 +102,11 @@ fn json_is_recognised_however_it_is_spelled() {
             .with("content-type", "application/json; charset=latin1"),
     );
     assert_eq!(latin.result()["body"], json!({"a": "ü"}));
+    for wide in [|unit: u16| unit.to_le_bytes(), |unit: u16| unit.to_be_bytes()] {
+        let body: Vec<u8> = "{\"a\": \"ü\"}".encode_utf16().flat_map(wide).collect();
+        let ended = answered(Reply::of(200, body).with("content-type", "application/json"));
+        assert_eq!(ended.result()["body"], json!({"a": "ü"}));
+    }
     for (content_type, body) in [
         ("text/plain", "{}"),
         ("application/x-ndjson", "{}"),
@@ -166,6 +171,9 @@ fn compressed_answers_are_read() {
     let broken = answered(Reply::of(200, bytes(&gzip[..60])).with("content-encoding", "gzip"));
     assert_eq!(broken.result()["isTruncated"], true);
     assert!(broken.output.contains("data is broken"), "{}", broken.output);
+    let other = answered(Reply::of(200, "no gzip").with("content-encoding", "gzip"));
+    assert_eq!((&other.result()["body"], &other.result()["isTruncated"]), (&json!("no gzip"), &json!(false)));
+    assert!(other.output.contains("is not gzip as it says"), "{}", other.output);
     let unknown = answered(Reply::of(200, "as it is").with("content-encoding", "compress"));
     assert_eq!(unknown.result()["body"], "as it is");
     assert!(unknown.output.contains("compress is not known"), "{}", unknown.output);
@@ -261,16 +269,86 @@ fn every_header_is_kept() {
 }
 
 #[test]
-fn retry_after_is_reported_without_a_service() {
-    for (status, name, value, expected) in [
-        (503, "retry-after", "7", json!(7000)),
-        (429, "retry-after-ms", "1500", json!(1500)),
-        (500, "retry-after", "2", json!(2000)),
-        (429, "etag", "x", Value::Null),
+fn headers_that_only_curl_reads_are_read() {
+    let many = (0..300).fold(Reply::of(200, "ok"), |reply, n| reply.with(&format!("x-{n}"), n.to_string()));
+    for (name, reply, header, expected) in [
+        ("a space before the colon", Reply::of(200, "ok").with("X-A ", "1"), "x-a", json!("1")),
+        ("a value in two lines", Reply::of(200, "ok").with("X-A", "1\r\n  2"), "x-a", json!("1   2")),
+        ("a name that is none", Reply::of(200, "ok").with("a b", "1").with("x-a", "2"), "x-a", json!("2")),
+        ("many headers", many, "x-299", json!("299")),
     ] {
-        let ended = answered(Reply::of(status, "").with(name, value));
-        assert_eq!(ended.failure()["retryAfterMs"], expected, "{status} {name}");
+        let ended = answered(reply);
+        assert_eq!(ended.result()["body"], "ok", "{name}");
+        let found = &ended.result()["headers"][header];
+        let blanks_count_once =
+            |value: &Value| value.as_str().map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "));
+        assert_eq!(blanks_count_once(found), blanks_count_once(&expected), "{name}");
     }
+}
+
+#[test]
+fn json_that_is_not_kept_as_it_came_is_told() {
+    for (body, note) in [
+        ("{\"a\": 1", "JSON cannot be read and was kept as text"),
+        ("{\"a\": NaN}", "JSON cannot be read and was kept as text"),
+        (
+            "{\"id\": 12345678901234567890123}",
+            "the number 12345678901234567890123, which a JSON reader rounds",
+        ),
+        ("[0.1234567890123456789]", "the number 0.1234567890123456789, which"),
+        (&format!("[{}1]", "1e15,".repeat(60_000)), "too long with its numbers written out"),
+        (&"[".repeat(200), "nested deeper than 119 levels and was kept as text"),
+        ("{\"id\": 18446744073709551615, \"price\": 1.10, \"text\": \"12345678901234567890123\"}", ""),
+        ("", ""),
+        (" \n", ""),
+    ] {
+        let ended = answered(Reply::of(200, body).with("content-type", "application/json"));
+        let told = ended.events.iter().filter(|event| event["type"] == "warning");
+        let told: Vec<&str> = told.map(|event| event["text"].as_str().unwrap()).collect();
+        assert_eq!(told.len(), usize::from(!note.is_empty()), "{body:.60}: {told:?}");
+        assert!(told.iter().all(|told| told.contains(note)), "{body:.60}: {told:?}");
+        ended.result();
+    }
+}
+
+#[test]
+fn retry_after_is_reported_without_a_service() {
+    let telegram = r#"{"ok":false,"parameters":{"retry_after":35}}"#;
+    let openai = r#"{"error":{"message":"Rate limit reached. Please try again in 41.5s."}}"#;
+    for (status, name, value, body, expected) in [
+        (503, "retry-after", "7", "", json!(7000)),
+        (503, "Retry-After", " 7 ", "", json!(7000)),
+        (429, "retry-after-ms", "1500", "", json!(1500)),
+        (429, "x-ms-retry-after-ms", "250", "", json!(250)),
+        (500, "retry-after", "2", "", json!(2000)),
+        (429, "retry-after", "0", "", json!(0)),
+        (429, "etag", "x", "", Value::Null),
+        (429, "retry-after", "-1", "", Value::Null),
+        (429, "retry-after", "soon", "", Value::Null),
+        (429, "retry-after", "99999999999", "", Value::Null),
+        (503, "retry-after", "Sun, 06 Nov 1994 08:49:37 GMT", "", Value::Null),
+        (429, "content-type", "application/json", telegram, json!(35_000)),
+        (429, "content-type", "application/json", openai, json!(41_500)),
+        (429, "retry-after", "3", telegram, json!(3000)),
+    ] {
+        let ended = answered(Reply::of(status, body).with(name, value));
+        assert_eq!(ended.failure()["retryAfterMs"], expected, "{status} {name} {value} {body}");
+        assert_eq!(ended.failure()["retryable"], true);
+    }
+    // A server that asks to wait says that the same request may succeed later.
+    for (status, name, value, is_retryable) in [
+        (403, "retry-after", "60", true),
+        (413, "retry-after", "60", true),
+        (403, "etag", "x", false),
+        (403, "x-ratelimit-remaining", "0", false),
+        (404, "retry-after", "never", false),
+    ] {
+        let ended = answered(Reply::of(status, "no").with(name, value));
+        assert_eq!(ended.failure()["retryable"], is_retryable, "{status} {name} {value}");
+    }
+    // Of a response that is expected, nothing is asked.
+    let accepted = answered(Reply::of(202, "").with("retry-after", "60"));
+    assert_eq!(accepted.result()["headers"]["retry-after"], "60");
 }
 
 #[test]
