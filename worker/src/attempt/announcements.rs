@@ -86,18 +86,16 @@ impl<'a> Announcements<'a> {
     /// announced.
     pub(super) async fn keep_left_files(&mut self) {
         let directory = self.artifacts_directory.to_owned();
-        let listed = tokio::task::spawn_blocking(move || program_artifacts::list(&directory)).await;
-        let mut files = match listed {
-            Ok(Ok(files)) => files,
+        let (announced, room) = (self.artifacts.clone(), ARTIFACTS_MAX.saturating_sub(self.artifacts.len()));
+        let list = move || program_artifacts::list(&directory, &announced, room);
+        let (files, more) = match tokio::task::spawn_blocking(list).await {
+            Ok(Ok(listed)) => listed,
             Ok(Err(error)) => {
                 return self.log.system(format!("The artifacts could not be read: {error}.")).await;
             }
             Err(error) => return tracing::error!(%error, "artifacts were not read"),
         };
-        files.retain(|file| !self.artifacts.contains(&file.name));
-        let room = ARTIFACTS_MAX.saturating_sub(self.artifacts.len());
-        let more = files.len().saturating_sub(room);
-        for file in files.into_iter().take(room) {
+        for file in files {
             if self.attempt.guard.reason() == Some(StopReason::Lost) {
                 return;
             }

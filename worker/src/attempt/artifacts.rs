@@ -5,9 +5,9 @@
 //! taken, and no symbolic link is followed.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     io::{self, Read as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::{ffi::OsStrExt as _, fs::OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -21,6 +21,7 @@ use callboard::{
     steps::run::keep_artifact::keep_artifact,
     store::jobs::artifacts::ArtifactRecord,
 };
+use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
 use super::Attempt;
@@ -80,10 +81,7 @@ pub(super) async fn keep(
     file: AnnouncedFile,
     room: u64,
 ) -> Result<Kept, KeepError> {
-    if !is_plain(&file.name)
-        || !is_plain(&file.path.to_string_lossy())
-        || file.content_type.len() > CONTENT_TYPE_BYTES_MAX
-    {
+    if !is_plain(&file.name) || !is_inside(&file.path) || file.content_type.len() > CONTENT_TYPE_BYTES_MAX {
         return Err(KeepError::BadName);
     }
     let id: ArtifactId = attempt.shared.ids.make();
@@ -119,6 +117,14 @@ pub(super) fn is_plain(name: &str) -> bool {
         && !name.contains(|c: char| c == '/' || c == '\\' || c.is_control())
 }
 
+/// Whether a path is directly in the directory.
+fn is_inside(path: &OsStr) -> bool {
+    let bytes = path.as_bytes();
+    (1..=ARTIFACT_NAME_BYTES_MAX).contains(&bytes.len())
+        && !bytes.starts_with(b".")
+        && !bytes.iter().any(|byte| matches!(byte, b'/' | 0))
+}
+
 fn remove(target: &PathBuf) {
     if let Err(error) = std::fs::remove_file(target) {
         tracing::error!(%error, path = %target.display(), "a file could not be removed");
@@ -128,7 +134,12 @@ fn remove(target: &PathBuf) {
 /// Copies a file of at most `room` bytes. Returns its size and its SHA-256.
 fn copy(source: &Path, target: &Path, room: u64) -> Result<(u64, [u8; 32]), KeepError> {
     let no_follow = rustix::fs::OFlags::NOFOLLOW.union(rustix::fs::OFlags::NONBLOCK).bits() as i32;
-    let source = std::fs::OpenOptions::new().read(true).custom_flags(no_follow).open(source)?;
+    let opened = std::fs::OpenOptions::new().read(true).custom_flags(no_follow).open(source);
+    let source = opened.map_err(|error| match Errno::from_io_error(&error) {
+        // A symbolic link, and a socket.
+        Some(Errno::LOOP | Errno::NXIO) => KeepError::NotAFile,
+        Some(_) | None => KeepError::Io(error),
+    })?;
     let metadata = source.metadata()?;
     if !metadata.is_file() {
         return Err(KeepError::NotAFile);

@@ -5,12 +5,15 @@
 //! script may write files by itself, so the directory is read when the process has ended, whatever
 //! its outcome.
 
-use std::{collections::BTreeMap, ffi::OsString, fs, io, path::Path, sync::LazyLock};
+use std::{
+    collections::{BTreeMap, HashSet},
+    ffi::OsString,
+    fs, io,
+    path::Path,
+    sync::LazyLock,
+};
 
 use super::artifacts::AnnouncedFile;
-
-/// Most names that are read. What goes beyond an attempt's number of artifacts is only counted.
-const NAMES_MAX: usize = 10_000;
 
 /// The runner has its content types from the same file.
 const TABLE: &str = include_str!("../../../runner/src/content-types.json");
@@ -19,23 +22,35 @@ const TABLE: &str = include_str!("../../../runner/src/content-types.json");
 static CONTENT_TYPES: LazyLock<BTreeMap<&str, &str>> =
     LazyLock::new(|| serde_json::from_str(TABLE).unwrap_or_default());
 
-/// What stands in the directory, in the order of the names. In a name that is not UTF-8, U+FFFD stands
-/// for what is not. Names that begin with a dot are the program's own business.
-pub(super) fn list(directory: &Path) -> io::Result<Vec<AnnouncedFile>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(directory)?.take(NAMES_MAX) {
-        let name = entry?.file_name();
-        if !name.as_encoded_bytes().starts_with(b".") {
-            names.push(name);
+/// The first `most` of what stands in the directory besides the `announced` names, in the order of
+/// the names, and how many more there are. Names that begin with a dot are the program's own
+/// business.
+pub(super) fn list(
+    directory: &Path,
+    announced: &HashSet<String>,
+    most: usize,
+) -> io::Result<(Vec<AnnouncedFile>, usize)> {
+    let (mut first, mut more) = (BTreeMap::new(), 0);
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.file_name();
+        let file = file(path.clone());
+        if !file.name.starts_with('.') && !announced.contains(&file.name) {
+            first.insert(path, file);
+        }
+        if first.len() > most {
+            first.pop_last();
+            more += 1;
         }
     }
-    names.sort_unstable();
-    let announced = |path: OsString| {
-        let name = path.to_string_lossy().into_owned();
-        let content_type = content_type(&name).to_owned();
-        AnnouncedFile { name, content_type, path }
-    };
-    Ok(names.into_iter().map(announced).collect())
+    Ok((first.into_values().collect(), more))
+}
+
+/// A file by its name in the directory. U+FFFD stands in it for what is not UTF-8, and for what a
+/// name of an artifact must not have.
+fn file(path: OsString) -> AnnouncedFile {
+    let name = path.to_string_lossy().replace(|c: char| c == '\\' || c.is_control(), "\u{FFFD}");
+    let content_type = content_type(&name).to_owned();
+    AnnouncedFile { name, content_type, path }
 }
 
 fn content_type(name: &str) -> &'static str {
@@ -65,18 +80,28 @@ mod tests {
         for name in ["b.CSV", "a.tar.gz", ".hidden", "日本.png", "README"] {
             fs::write(directory.path().join(name), "").unwrap();
         }
-        let latin = OsString::from_vec(b"caf\xe9.txt".to_vec());
-        fs::write(directory.path().join(&latin), "").unwrap();
-        assert!(list(directory.path()).unwrap().iter().any(|file| file.path == latin));
+        let names = [b"caf\xe9.txt".as_slice(), b"line\nbreak.md"];
+        let names = names.map(|bytes| OsString::from_vec(bytes.to_vec()));
+        for name in &names {
+            fs::write(directory.path().join(name), "").unwrap();
+        }
+        let (listed, more) = list(directory.path(), &HashSet::new(), 6).unwrap();
+        assert!(names.iter().all(|name| listed.iter().any(|file| file.path == *name)));
         let listed: Vec<(String, String)> =
-            list(directory.path()).unwrap().into_iter().map(|file| (file.name, file.content_type)).collect();
+            listed.into_iter().map(|file| (file.name, file.content_type)).collect();
         let expected = [
             ("README", "application/octet-stream"),
             ("a.tar.gz", "application/gzip"),
             ("b.CSV", "text/csv; charset=utf-8"),
             ("caf\u{FFFD}.txt", "text/plain; charset=utf-8"),
+            ("line\u{FFFD}break.md", "text/markdown; charset=utf-8"),
             ("日本.png", "image/png"),
         ];
-        assert_eq!(listed, expected.map(|(name, kind)| (name.to_owned(), kind.to_owned())));
+        assert_eq!(
+            (listed, more),
+            (expected.map(|(name, kind)| (name.to_owned(), kind.to_owned())).into(), 0)
+        );
+        let (listed, more) = list(directory.path(), &HashSet::from(["README".to_owned()]), 3).unwrap();
+        assert_eq!((listed[2].name.as_str(), more), ("caf\u{FFFD}.txt", 2));
     }
 }
