@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Component, Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use rustix::fs::{Gid, Uid, fchown};
 use rustix::process::{Pid, Resource, Rlimit, setrlimit};
@@ -24,6 +24,9 @@ const LINKS_MAX: usize = 40;
 
 /// The group of `nobody`, which has no rights that a program would miss.
 const NO_GROUP: u32 = 65534;
+
+/// What runs a script that names no interpreter.
+const SHELL: &str = "/bin/sh";
 
 /// A refusal, with a sentence for people.
 pub(super) type Refusal = (RefusalCode, String);
@@ -134,11 +137,34 @@ pub(super) fn spawn(
             own(pipe, user).map_err(failed)?;
         }
     }
-    let [stdin, stdout, stderr] = stdio.map(Stdio::from);
-    let mut command = Command::new(&**program);
-    command.args(request.arguments.iter()).current_dir(directory);
+    let started = command(request, group, &stdio, None).and_then(|mut command| command.spawn());
+    let started = match started {
+        // As by hand. The C library does so only on some of its ways to start a program.
+        Err(error) if unstartable::is_bare_script(program, &error) => {
+            command(request, group, &stdio, Some(SHELL)).and_then(|mut command| command.spawn())
+        }
+        started => started,
+    };
+    drop(stdio);
+    let child = Pid::from_child(&started.map_err(failed)?);
+    // Best effort. The program is still being linked, so it has no children yet.
+    fs::write(format!("/proc/{child}/oom_score_adj"), request.limits.oom_score_adj.to_string()).ok();
+    Ok(child)
+}
+
+/// The command of the request, run by `shell` if there is one.
+fn command(
+    request: &SpawnMessage<'_>,
+    group: Option<u32>,
+    [stdin, stdout, stderr]: &[OwnedFd; 3],
+    shell: Option<&str>,
+) -> Result<Command, Error> {
+    let program = &*request.program;
+    let mut command = Command::new(shell.map_or(program, Path::new));
+    command.args(shell.map(|_| program)).args(request.arguments.iter());
+    command.current_dir(request.working_directory.as_deref().unwrap_or(&request.temporary_directory));
     command.env_clear().envs(request.environment.iter().map(|(name, value)| (&**name, &**value)));
-    command.stdin(stdin).stdout(stdout).stderr(stderr);
+    command.stdin(stdin.try_clone()?).stdout(stdout.try_clone()?).stderr(stderr.try_clone()?);
     // A process group of its own, so that a script's `kill 0` does not reach the shim.
     command.process_group(0);
     if let Some(user) = request.run_as {
@@ -147,10 +173,7 @@ pub(super) fn spawn(
         let others = [user.gid].into_iter().filter(is_needed).map(Gid::from_raw).collect();
         kernel::run_as(&mut command, Uid::from_raw(user.uid), Gid::from_raw(group), others);
     }
-    let child = Pid::from_child(&command.spawn().map_err(failed)?);
-    // Best effort. The program is still being linked, so it has no children yet.
-    fs::write(format!("/proc/{child}/oom_score_adj"), request.limits.oom_score_adj.to_string()).ok();
-    Ok(child)
+    Ok(command)
 }
 
 /// Gives a pipe to the user, who can then open `/dev/stdin`, `/dev/stdout` and `/dev/stderr`.

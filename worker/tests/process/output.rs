@@ -185,6 +185,23 @@ async fn why_a_program_does_not_start_is_said() {
     }
 }
 
+#[tokio::test]
+async fn a_script_without_an_interpreter_is_run_by_a_shell_as_by_hand() {
+    let place = Place::new();
+    let script = place.path().join("bare");
+    std::fs::write(&script, "echo \"${0##*/} $1\"; cat; exit 3\n").unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    for as_worker in [false, true] {
+        let mut request = place.request(script.to_str().unwrap(), &["a b"]);
+        request.stdin = b"given\n".to_vec().into();
+        if as_worker {
+            request.run_as = None;
+        }
+        let (exit, stdout, stderr) = run(request).await;
+        assert_eq!((exit.code(), stdout.as_str()), (Some(3), "bare a b\ngiven\n"), "{stderr}");
+    }
+}
+
 /// A directory that is on the allow-list.
 fn allowed(place: &Place) -> std::path::PathBuf {
     let allowed = place.path().join("allowed");
