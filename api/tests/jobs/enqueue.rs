@@ -85,6 +85,44 @@ async fn concurrent_requests_with_one_idempotency_key_make_one_job() {
 }
 
 #[tokio::test]
+async fn a_repeat_finds_its_job_although_the_request_would_be_refused_now() {
+    let harness = Harness::new().await;
+    let command = harness.create_command("hello", json!({})).await;
+    let input =
+        |n: i32| json!({ "commandId": command, "input": { "n": n }, "idempotencyKey": format!("key-{n}") });
+    let job = harness.enqueue(input(1)).await.to_string();
+    let jobs = json!({ "jobs": [input(2), input(3)] });
+    let many = harness.mutate("jobsEnqueue", "jobs { id }", jobs.clone()).await;
+    let schema = json!({ "type": "object", "properties": { "n": { "type": "string" } } });
+    let changed =
+        json!({ "id": command, "inputSchema": schema, "queue": "other", "policy": { "timeout": "PT9S" } });
+    for deleted in [false, true] {
+        if deleted {
+            harness.mutate("commandDelete", "deletedId", json!({ "id": command })).await;
+        } else {
+            harness.mutate("commandUpdate", "command { id }", changed.clone()).await;
+        }
+        let again = harness.mutate("jobEnqueue", "job { id } wasDuplicate", input(1)).await;
+        assert_eq!((&again["job"]["id"], &again["wasDuplicate"]), (&json!(job), &json!(true)), "{again}");
+        let again = harness.mutate("jobsEnqueue", "jobs { id }", jobs.clone()).await;
+        assert_eq!(again["jobs"], many["jobs"], "{again}");
+        let code = if deleted { "NOT_FOUND" } else { "INVALID" };
+        let path = if deleted { "commandId" } else { "input.n" };
+        let mut other = input(1);
+        other["priority"] = json!(9);
+        for (request, prefix) in [
+            (("jobEnqueue", other), ""),
+            (("jobEnqueue", input(4)), ""),
+            (("jobsEnqueue", json!({ "jobs": [input(2), input(4)] })), "jobs"),
+        ] {
+            let refused = harness.refused(request.0, request.1).await;
+            assert!(!refused.is_empty() && refused.iter().all(|each| each.starts_with(code)), "{refused:?}");
+            assert!(refused.iter().all(|each| each.contains(prefix) && each.ends_with(path)), "{refused:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_input_that_does_not_match_the_schema_is_refused_with_every_path() {
     let harness = Harness::new().await;
     let schema = json!({

@@ -41,9 +41,9 @@ pub struct JobEnqueueInput {
     /// At most 20 labels, each 1 to 60 characters.
     pub labels: Option<Vec<String>>,
     /// A key of 1 to 255 bytes that makes enqueuing repeatable. The same key with the same request
-    /// returns the existing job. Absent values and their defaults are the same, and secrets are not
-    /// compared. With a different request it is refused with IDEMPOTENCY_CONFLICT. Kept as long as
-    /// the job.
+    /// returns the existing job, also when the request would be refused by now. Absent values and
+    /// their defaults are the same, and secrets are not compared. With a different request it is
+    /// refused with IDEMPOTENCY_CONFLICT. Kept as long as the job.
     pub idempotency_key: Option<String>,
     /// Jobs that must succeed first, without duplicates, at most 10000. Until then the job is
     /// BLOCKED. If one of them fails or is cancelled, the job is CANCELLED with the failure

@@ -52,9 +52,21 @@ pub(super) fn of(
     given: &Input,
     resolved: &Resolved<'_>,
 ) -> Idempotency {
+    let mut of = of_given(keyring, key, request, given, resolved.labels);
+    of.hash.extend(digest(&as_resolved(request, resolved)));
+    of
+}
+
+/// The same for a request of which it is not known what it came to, because it is refused now.
+pub(super) fn of_given(
+    keyring: &Keyring,
+    key: &str,
+    request: &JobRequest,
+    given: &Input,
+    labels: &[String],
+) -> Idempotency {
     let mut hash = vec![VERSION];
-    hash.extend(digest(&as_given(request, given, resolved.labels)));
-    hash.extend(digest(&as_resolved(request, resolved)));
+    hash.extend(digest(&as_given(request, given, labels)));
     // Before version 2, a hash was made of secrets too. It is not compared then.
     let older = if given.secrets.is_empty() { legacy(keyring, request) } else { Vec::new() };
     Idempotency { key: key.to_owned(), hash, older }
@@ -101,11 +113,19 @@ fn as_resolved(request: &JobRequest, resolved: &Resolved<'_>) -> Value {
         "queue": resolved.queue,
         "priority": request.priority.unwrap_or(i32::from(DEFAULT_PRIORITY)),
         "runAt": resolved.run_at.map(|at| at.timestamp_micros()),
-        "policy": json_of(resolved.policy),
+        "policy": json_of(&in_order(resolved.policy)),
         "labels": resolved.labels,
         "fairnessKey": request.fairness_key,
         "dependsOn": sorted(texts(&request.depends_on)),
     })
+}
+
+/// A policy with its limits in the order of their names, because they have no other.
+fn in_order(policy: &Policy) -> Policy {
+    let mut policy = policy.clone();
+    policy.limits.rate_limits.sort_by(|one, other| one.name.cmp(&other.name));
+    policy.limits.caps.sort_by_key(|cap| cap.per.as_str());
+    policy
 }
 
 fn texts(ids: &[impl ToString]) -> Vec<String> {
@@ -223,7 +243,7 @@ mod tests {
     use super::*;
     use crate::{
         compose::SecretInputs,
-        patch::{BackoffPatch, LimitsPatch, Patch, PolicyPatch},
+        patch::{BackoffPatch, LimitsPatch, NewRateLimit, Patch, PolicyPatch},
     };
 
     const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
@@ -285,6 +305,17 @@ mod tests {
         assert_eq!(hashes, expected);
     }
 
+    /// A policy with rate limits of these names.
+    fn limited(names: &[&str]) -> PolicyPatch {
+        let per = "PT1S".parse().unwrap();
+        let limit = |name: &&str| NewRateLimit { name: (*name).to_owned(), limit: 1, per, burst: None };
+        let rate_limits = Patch::Set(names.iter().map(limit).collect());
+        PolicyPatch {
+            limits: LimitsPatch { rate_limits, ..LimitsPatch::default() },
+            ..PolicyPatch::default()
+        }
+    }
+
     #[test]
     fn requests_that_mean_the_same_are_repeats() {
         let with = |input: Value| JobRequest { input: Some(input), ..request() };
@@ -310,6 +341,7 @@ mod tests {
                     ..PolicyPatch::default()
                 }),
             ),
+            (policy(limited(&["a", "b"])), policy(limited(&["b", "a"]))),
             (with(json!({ "n": 1 })), with(json!({ "n": 1.0 }))),
             (with(json!({ "n": [0, 1e3] })), with(json!({ "n": [-0.0, 1000] }))),
             (with(json!({ "a": 1, "b": 2 })), with(json!({ "b": 2, "a": 1 }))),

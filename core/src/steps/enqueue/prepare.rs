@@ -241,6 +241,19 @@ fn kept_as(
     Some(fingerprint::of(&context.keyring, key, request, &given, &resolved))
 }
 
+/// How a repeat of a request is recognised that is refused now. `None` without a key that a job can
+/// have.
+pub(super) fn given_as(
+    context: &SubmitContext,
+    prefetched: &Prefetched,
+    request: &JobRequest,
+) -> Option<Idempotency> {
+    let key = request.idempotency_key.as_deref().filter(|_| check_keys(request).is_empty())?;
+    let labels = name::check_labels("labels", request.labels.clone()).ok()?;
+    let given = prefetched.split_input(request);
+    Some(fingerprint::of_given(&context.keyring, key, request, &given, &labels))
+}
+
 /// Refuses a value that was given as a secret and would now be stored in the clear.
 fn not_kept(place: &str) -> Refusal {
     let message = "was given as a secret, but the command's inputSchema no longer marks it writeOnly";

@@ -11,7 +11,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::{
     context::SubmitContext,
     fingerprint,
-    prepare::{Prefetched, prepare_submission},
+    prepare::{Prefetched, given_as, prepare_submission},
 };
 use crate::{
     compose::Input,
@@ -23,7 +23,7 @@ use crate::{
         Connection, StoreError, Transaction, commit,
         jobs::{
             dependencies::{self, Edge, Needed},
-            insert::{self, KeyHolder, NewJob},
+            insert::{self, Idempotency, KeyHolder, NewJob},
         },
         queues::lanes::{self, Taking},
     },
@@ -104,6 +104,7 @@ async fn attempt(
     for submission in submissions {
         prepared.push(prepare_submission(context, &prefetched, submission, is_dispatched));
     }
+    let repeats = accepted_before(context, &mut connection, &prefetched, submissions, &prepared).await?;
     give_rounds(&mut connection, &mut prepared, Taking::Ahead).await?;
     let is_simple = |request: &JobRequest| request.idempotency_key.is_none() && request.depends_on.is_empty();
     let inserted = if submissions.iter().flatten().all(is_simple) {
@@ -115,7 +116,40 @@ async fn attempt(
         commit(transaction).await?;
         inserted
     };
-    Ok(to_results(prepared, inserted))
+    let mut done = to_results(prepared, inserted);
+    for (result, accepted) in done.value.iter_mut().zip(repeats) {
+        if let Some(accepted) = accepted {
+            *result = Ok(accepted);
+        }
+    }
+    Ok(done)
+}
+
+/// For each submission that is refused now, its jobs if it repeats one that was accepted. Since
+/// then the command may have changed or a cap may have been reached, and the caller, who may have
+/// lost the reply, must still learn of the jobs.
+async fn accepted_before(
+    context: &SubmitContext,
+    connection: &mut Connection,
+    prefetched: &Prefetched,
+    submissions: &[Vec<JobRequest>],
+    prepared: &[Result<Vec<NewJob>, Vec<Refusal>>],
+) -> Result<Vec<Option<Vec<Accepted>>>, StoreError> {
+    let given = |(submission, prepared): (&Vec<JobRequest>, &Result<_, _>)| {
+        let requests = prepared.is_err().then_some(submission)?;
+        requests.iter().map(|request| given_as(context, prefetched, request)).collect()
+    };
+    let given: Vec<Option<Vec<Idempotency>>> = submissions.iter().zip(prepared).map(given).collect();
+    let keys: Vec<String> = given.iter().flatten().flatten().map(|given| given.key.clone()).collect();
+    let holders = if keys.is_empty() { Vec::new() } else { insert::key_holders(connection, &keys).await? };
+    let holders: HashMap<&str, &KeyHolder> =
+        holders.iter().map(|holder| (holder.key.as_str(), holder)).collect();
+    let of_one = |given: &Idempotency| {
+        let holder = holders.get(given.key.as_str())?;
+        fingerprint::is_repeat(given, &holder.hash)
+            .then_some(Accepted { job: holder.job, was_duplicate: true })
+    };
+    Ok(given.into_iter().map(|given| given?.iter().map(of_one).collect()).collect())
 }
 
 /// [`submit`] within the caller's transaction. The jobs are left to dispatch.
