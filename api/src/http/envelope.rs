@@ -47,8 +47,10 @@ pub(super) async fn read(request: extract::Request) -> Result<Envelope, Refused>
             let bytes = body::read(request.into_body())
                 .await
                 .map_err(|(status, message)| Refused::new(status, message))?;
+            // Some editors and shells begin every file with a byte order mark.
+            let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
             let value =
-                serde_json::from_slice(&bytes).map_err(|error| bad(unreadable("The body", &error)))?;
+                serde_json::from_slice(text).map_err(|error| bad(unreadable("The body", text, &error)))?;
             Envelope::from_value(value).map_err(bad)
         }
         _ => Err(Refused {
@@ -84,9 +86,8 @@ fn of_url(query: &str) -> Result<Value, String> {
     for (name, text) in form_urlencoded::parse(query.as_bytes()) {
         let value = match &*name {
             "query" | "operationName" => Value::String(text.into_owned()),
-            "variables" | "extensions" => {
-                serde_json::from_str(&text).map_err(|error| unreadable(&format!("`{name}`"), &error))?
-            }
+            "variables" | "extensions" => serde_json::from_str(&text)
+                .map_err(|error| unreadable(&format!("`{name}`"), text.as_bytes(), &error))?,
             _ => continue,
         };
         if fields.insert(name.to_string(), value).is_some() {

@@ -7,6 +7,8 @@ use async_graphql::{Request, Variables};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::json_text::place_of;
+
 /// The parameters of a request.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -28,6 +30,21 @@ impl Envelope {
         if !value.is_object() {
             return Err("A request must be one JSON object. Batches are not supported.".into());
         }
+        // The reader does not say which of them is wrong.
+        for (name, is_fine, form) in [
+            ("query", value["query"].is_string(), "a text"),
+            (
+                "operationName",
+                value["operationName"].is_string() || value["operationName"].is_null(),
+                "a text",
+            ),
+            ("variables", value["variables"].is_object() || value["variables"].is_null(), "an object"),
+            ("extensions", value["extensions"].is_object() || value["extensions"].is_null(), "an object"),
+        ] {
+            if !is_fine {
+                return Err(format!("Not a GraphQL request: `{name}` must be {form}."));
+            }
+        }
         let envelope: Self =
             serde_json::from_value(value).map_err(|error| format!("Not a GraphQL request: {error}."))?;
         if envelope.query.trim().is_empty() {
@@ -46,19 +63,21 @@ impl Envelope {
     }
 }
 
-/// Says why a text from a client cannot be read as JSON. `what` names the text.
-pub(crate) fn unreadable(what: &str, error: &serde_json::Error) -> String {
+/// Says why a text from a client cannot be read as JSON, and where. `what` names the text.
+pub(crate) fn unreadable(what: &str, text: &[u8], error: &serde_json::Error) -> String {
     let reason = error.to_string();
+    let place = str::from_utf8(text).map(|text| place_of(text, error)).unwrap_or_default();
+    let within = if place.is_empty() { String::new() } else { format!(" in `{place}`") };
     // JavaScript strings may be cut within a pair, and its JSON writes the half as an escape.
     if reason.contains("surrogate") || reason.contains("hex escape") {
         format!(
-            "{what} holds half of a surrogate pair, which is no character, at line {} column {}. In JavaScript, \
-             `toWellFormed()` mends such text.",
+            "{what} holds half of a surrogate pair, which is no character,{within} at line {} column {}. In \
+             JavaScript, `toWellFormed()` mends such text.",
             error.line(),
             error.column()
         )
     } else {
-        format!("{what} cannot be read as JSON: {reason}.")
+        format!("{what} cannot be read as JSON{within}: {reason}.")
     }
 }
 

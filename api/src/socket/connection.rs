@@ -189,11 +189,9 @@ impl<E: Executor> Session<E> {
         payload: serde_json::Value,
         dialect: Dialect,
     ) -> ControlFlow<Close> {
-        let has_query = payload["query"].as_str().is_some_and(|query| !query.trim().is_empty());
         let envelope = match Envelope::from_value(payload) {
             Ok(envelope) => envelope,
-            Err(why) if has_query => return self.refuse_unreadable(&id, dialect, why).await,
-            Err(_) => return ControlFlow::Break(Close::BadMessage),
+            Err(why) => return self.refuse_unreadable(&id, dialect, why).await,
         };
         let request_id = self.engine().draw_id();
         let refused = match self.operations.check(&id) {

@@ -53,12 +53,44 @@ struct Raw {
     payload: Option<Value>,
 }
 
-/// The parts of a message that identify its operation. The rest is only skipped, so that they can
-/// be read although the rest cannot.
-#[derive(Deserialize)]
+/// The parts of a message that identify its operation.
+#[derive(Debug, Default)]
 struct Head {
-    r#type: String,
-    id: String,
+    r#type: Option<String>,
+    id: Option<String>,
+}
+
+impl Head {
+    /// Reads them from a text that need not be JSON: the rest is only skipped, so that one value
+    /// that cannot be read (half of a surrogate pair, Python's `NaN`) does not hide them.
+    fn read(text: &str) -> Self {
+        let (mut head, mut depth, mut at) = (Self::default(), 0_usize, 0);
+        // The key before the value that begins next.
+        let mut key = None;
+        while let Some(byte) = text.as_bytes().get(at) {
+            match byte {
+                b'"' => {
+                    let Some(end) = operation::end_of_string(text, at) else { break };
+                    let string = || serde_json::from_str::<String>(&text[at..end]).ok();
+                    let is_key = text[end..].trim_start().starts_with(':');
+                    match key.take() {
+                        None if depth == 1 && is_key => key = string(),
+                        Some(key) if key == "type" => head.r#type = string(),
+                        Some(key) if key == "id" => head.id = string(),
+                        None | Some(_) => {}
+                    }
+                    at = end;
+                    continue;
+                }
+                b'{' | b'[' => (depth, key) = (depth + 1, None),
+                b'}' | b']' => depth = depth.saturating_sub(1),
+                b',' => key = None,
+                _ => {}
+            }
+            at += 1;
+        }
+        head
+    }
 }
 
 /// Reads a message. The error is the reason to close the socket.
@@ -73,7 +105,7 @@ pub(super) fn read(text: &str) -> Result<Incoming, Close> {
     let Raw { r#type, id, payload } = match serde_json::from_str(text) {
         Ok(raw) => raw,
         Err(error) => {
-            let why = operation::unreadable("The message", &error);
+            let why = operation::unreadable("The message", text.as_bytes(), &error);
             return unreadable(text, why).ok_or(Close::BadMessage);
         }
     };
@@ -104,11 +136,12 @@ pub(super) fn read(text: &str) -> Result<Incoming, Close> {
 
 /// The operation of a message that is not read as a whole. `None` if its id cannot be read either.
 fn unreadable(text: &str, why: String) -> Option<Incoming> {
-    let Head { r#type, id } = serde_json::from_str(text).ok().filter(|head: &Head| is_id(&head.id))?;
-    let dialect = match r#type.as_str() {
-        "subscribe" => Dialect::Transport,
-        "start" => Dialect::Legacy,
-        _ => return None,
+    let head = Head::read(text);
+    let id = head.id.filter(|id| is_id(id))?;
+    let dialect = match head.r#type.as_deref() {
+        Some("subscribe") => Dialect::Transport,
+        Some("start") => Dialect::Legacy,
+        Some(_) | None => return None,
     };
     Some(Incoming::Unreadable { id, dialect, why })
 }
@@ -202,7 +235,22 @@ mod tests {
     fn the_id_of_an_operation_is_read_although_the_rest_cannot_be() {
         let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
         let long = format!("\"{}\"", "x".repeat(MESSAGE_BYTES_MAX));
-        for value in [r#""\ud83d""#, r#""\udc00x""#, r#"{"\ud83d":1}"#, "1e999", &deep, &long] {
+        for value in [
+            r#""\ud83d""#,
+            r#""\udc00x""#,
+            r#"{"\ud83d":1}"#,
+            r#""\x""#,
+            "\"\n\"",
+            "1e999",
+            "NaN",
+            "-Infinity",
+            "undefined",
+            "01",
+            r#"{"id":"8","type":"complete"}x"#,
+            r#""\ud83d\\\",\"id\":\"8""#,
+            &deep,
+            &long,
+        ] {
             for text in [
                 format!(r#"{{"id":"7","type":"subscribe","payload":{{"variables":{{"a":{value}}}}}}}"#),
                 format!(r#"{{"payload":{{"variables":{value}}},"type":"subscribe","id":"7"}}"#),
@@ -217,7 +265,9 @@ mod tests {
         for (bad, close) in [
             (r#"{"id":"\ud83d","type":"subscribe","payload":{}}"#.to_owned(), Close::BadMessage),
             (r#"{"type":"ping","payload":{"a":"\ud83d"}}"#.to_owned(), Close::BadMessage),
-            (r#"{"id":"1","type":"subscribe","payload":{"a":"\ud83d"}"#.to_owned(), Close::BadMessage),
+            (r#"{"payload":{"id":"1","type":"subscribe","a":"\ud83d"}}"#.to_owned(), Close::BadMessage),
+            (r#"{"id":7,"type":"subscribe","payload":{"a":"\ud83d"}}"#.to_owned(), Close::BadMessage),
+            (r#"{"id":"1","type":"subscri"#.to_owned(), Close::BadMessage),
             (format!(r#"{{"type":"connection_init","payload":{{"a":{long}}}}}"#), Close::TooBig),
             (long.clone(), Close::TooBig),
         ] {

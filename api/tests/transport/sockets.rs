@@ -120,8 +120,7 @@ async fn every_close_reason_has_its_code() {
         (vec![Message::binary(init.clone().into_bytes())], Close::BadMessage),
         (text(&[&init, r#"{"type":"what"}"#]), Close::BadMessage),
         (text(&[&init, r#"{"id":"1","type":"subscribe"}"#]), Close::BadMessage),
-        (text(&[&init, r#"{"id":"1","type":"subscribe","payload":{"query":""}}"#]), Close::BadMessage),
-        (text(&[&init, r#"{"id":"1","type":"subscribe","payload":{"query":7}}"#]), Close::BadMessage),
+        (text(&[&init, r#"{"id":7,"type":"subscribe","payload":{"query":"{ a }"}}"#]), Close::BadMessage),
         (text(&[&ticks]), Close::NotInitialised),
         (
             text(&[r#"{"type":"connection_init","payload":{"authorization":"Bearer cb_wrong"}}"#]),
@@ -152,6 +151,7 @@ async fn an_operation_that_cannot_be_read_is_refused_and_the_others_go_on() {
             r#"{{"id":"bad","type":"subscribe","payload":{{"query":"{query}","variables":{variables}}}}}"#
         )
     };
+    let mut refused = Vec::new();
     for (variables, reason) in [
         (r#"{"x":"\ud83d"}"#.to_owned(), "surrogate"),
         (r#"{"x":"a\udc00b"}"#.to_owned(), "surrogate"),
@@ -161,15 +161,32 @@ async fn an_operation_that_cannot_be_read_is_refused_and_the_others_go_on() {
         (format!(r#"{{"x":"{}"}}"#, "y".repeat(300_000)), "over HTTP"),
         (format!(r#"{{"x":"{}"}}"#, "y".repeat(4_000_000)), "over HTTP"),
         (r#"{"x":"\u0000"}"#.to_owned(), "U+0000"),
-        ("[]".to_owned(), "expected a map"),
-        ("7".to_owned(), "expected a map"),
+        ("[]".to_owned(), "`variables` must be an object"),
+        ("7".to_owned(), "`variables` must be an object"),
+        (r#"{"x":NaN}"#.to_owned(), "cannot be read as JSON"),
+        ("{\"x\":\"\n\"}".to_owned(), "cannot be read as JSON"),
+        (r#"{"x":"#.to_owned(), "cannot be read as JSON"),
     ] {
-        client.0.send(Message::text(with(&variables))).await.unwrap();
+        refused.push((with(&variables), reason));
+    }
+    for (payload, reason) in [
+        ("{}", "`query` must be a text"),
+        (r#"{"query":null}"#, "`query` must be a text"),
+        (r#"{"query":7}"#, "`query` must be a text"),
+        (r#"{"query":""}"#, "`query` is empty"),
+        (r#"{"query":"{"}"#, "expected"),
+        ("[]", "one JSON object"),
+    ] {
+        refused.push((format!(r#"{{"id":"bad","type":"subscribe","payload":{payload}}}"#), reason));
+    }
+    for (text, reason) in refused {
+        client.0.send(Message::text(text.clone())).await.unwrap();
         let message = client.receive().await;
-        assert_eq!((&message["type"], &message["id"]), (&json!("error"), &json!("bad")), "{variables:.80}");
+        assert_eq!((&message["type"], &message["id"]), (&json!("error"), &json!("bad")), "{text:.200}");
         let error = &message["payload"][0];
         let code = error["extensions"]["code"].as_str().unwrap();
-        assert_eq!(code, "BAD_REQUEST", "{error}");
+        let expected = if text.contains(r#""query":"{""#) { "PARSE_FAILED" } else { "BAD_REQUEST" };
+        assert_eq!(code, expected, "{error}");
         let text = error["message"].as_str().unwrap();
         assert!(text.contains(reason), "{text}");
     }
