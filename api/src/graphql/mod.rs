@@ -9,6 +9,7 @@ pub mod command;
 pub mod composed;
 pub mod consumption;
 pub mod cost;
+pub mod input_scalars;
 pub mod inputs;
 pub mod job;
 pub mod job_loaders;

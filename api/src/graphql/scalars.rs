@@ -8,6 +8,7 @@ use callboard::{
     clock::{Time, written},
     duration::IsoDuration,
 };
+use chrono::Datelike as _;
 
 /// A time in RFC 3339, UTC with `Z` and milliseconds: `2026-11-22T17:31:10.123Z`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,7 +22,9 @@ impl ScalarType for DateTime {
         let Value::String(text) = &value else {
             return Err(InputValueError::expected_type(value));
         };
-        chrono::DateTime::parse_from_rfc3339(text).map(|time| Self(time.to_utc())).map_err(|_| {
+        let time = chrono::DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc());
+        // An offset can lead out of the years that RFC 3339 can write.
+        time.filter(|time| (0..=9999).contains(&time.year())).map(Self).ok_or_else(|| {
             InputValueError::custom("must be RFC 3339 with an offset, such as 2026-11-22T17:31:10.123Z")
         })
     }
@@ -133,10 +136,19 @@ mod tests {
             ("2026-11-22T17:31:10Z", "2026-11-22T17:31:10.000Z"),
             ("2026-11-22T17:31:10.123456789Z", "2026-11-22T17:31:10.123Z"),
             ("2026-11-22T19:31:10.5+02:00", "2026-11-22T17:31:10.500Z"),
+            ("0000-01-01T00:00:00Z", "0000-01-01T00:00:00.000Z"),
+            ("9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z"),
         ] {
             assert_eq!(text(&DateTime::parse(given.into()).unwrap()), written);
         }
-        for bad in ["2026-11-22", "2026-11-22T17:31:10", "now", ""] {
+        for bad in [
+            "2026-11-22",
+            "2026-11-22T17:31:10",
+            "now",
+            "",
+            "0000-01-01T00:00:00+00:01",
+            "9999-12-31T23:59:59-00:01",
+        ] {
             assert!(DateTime::parse(bad.into()).is_err(), "{bad}");
         }
     }

@@ -20,7 +20,7 @@ use super::{known::KnownDocuments, scan::scan, variables};
 use crate::{
     auth::{Access, unauthenticated},
     error::{ApiError, Code, coded},
-    graphql::{cost, query_limits::RECURSION_MAX},
+    graphql::{cost, input_scalars, query_limits::RECURSION_MAX},
 };
 
 /// Maximum number of selections in a document, counting fragments at each spread.
@@ -91,6 +91,7 @@ pub(super) fn prepare(
     }
     cost::check(&operation.node, &document.fragments, &request.variables)
         .map_err(|costly| refuse(ApiError::new(Code::TooComplex, costly.to_string())))?;
+    input_scalars::check(&operation.node, &request.variables).map_err(refuse)?;
     if kind == Kind::Subscription {
         if fields.len() != 1 {
             let message = "A subscription must have exactly one root field.";
@@ -105,7 +106,7 @@ pub(super) fn prepare(
 /// Runs all checks that depend only on the text.
 fn parse(text: &str) -> Result<ExecutableDocument, ServerError> {
     let refuse = |error: ApiError| error.to_server_error();
-    scan(text).map_err(refuse)?;
+    let text = scan(text).map_err(refuse)?;
     let document = parse_query(text).map_err(|error| coded(Code::ParseFailed, error.into()))?;
     check_size(&document).map_err(refuse)?;
     Ok(document)
