@@ -17,6 +17,7 @@ pub mod cursor;
 pub mod demo;
 pub mod endpoint;
 pub mod enqueuer;
+mod entity_tag;
 pub mod error;
 pub mod feed;
 pub mod graphql;

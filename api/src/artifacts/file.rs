@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 
 use super::{ArtifactFile, range::Part};
-use crate::hex;
+use crate::{entity_tag, hex};
 
 /// Media types that a browser may show in place. All others are downloaded.
 const SHOWN: [&str; 8] = [
@@ -47,25 +47,26 @@ pub(super) async fn open(
         return Err(io::Error::other("not a file"));
     }
     let length = metadata.len();
-    let tag = entity_tag(&known.sha256);
+    let tag = strong_tag(&known.sha256);
+    let mut response = Response::new(Body::empty());
+    describe(response.headers_mut(), known, tag.clone());
+    if entity_tag::is_known(asked, tag.to_str().unwrap_or_default()) {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        return Ok(response);
+    }
     // A range means something in a GET only.
     let part = if *method == Method::GET { Part::asked(asked, length, &tag) } else { Part::Whole };
-    let mut response = Response::new(Body::empty());
-    if asked.get(header::IF_NONE_MATCH).is_some_and(|known| known == tag) {
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-    } else {
-        let (status, size) = match part {
-            Part::Whole => (StatusCode::OK, length),
-            Part::Range { first, last } => {
-                file.seek(io::SeekFrom::Start(first)).await?;
-                (StatusCode::PARTIAL_CONTENT, last - first + 1)
-            }
-            Part::Unsatisfiable => (StatusCode::RANGE_NOT_SATISFIABLE, 0),
-        };
-        *response.status_mut() = status;
-        *response.body_mut() = Body::from_stream(ReaderStream::with_capacity(file.take(size), 64 * 1024));
-        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(size));
-    }
+    let (status, size) = match part {
+        Part::Whole => (StatusCode::OK, length),
+        Part::Range { first, last } => {
+            file.seek(io::SeekFrom::Start(first)).await?;
+            (StatusCode::PARTIAL_CONTENT, last - first + 1)
+        }
+        Part::Unsatisfiable => (StatusCode::RANGE_NOT_SATISFIABLE, 0),
+    };
+    *response.status_mut() = status;
+    *response.body_mut() = Body::from_stream(ReaderStream::with_capacity(file.take(size), 64 * 1024));
+    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(size));
     let range = match part {
         Part::Whole => None,
         Part::Range { first, last } => Some(format!("bytes {first}-{last}/{length}")),
@@ -74,7 +75,6 @@ pub(super) async fn open(
     if let Some(range) = range.and_then(|range| HeaderValue::from_str(&range).ok()) {
         response.headers_mut().insert(header::CONTENT_RANGE, range);
     }
-    describe(response.headers_mut(), known, tag);
     Ok(response)
 }
 
@@ -98,7 +98,7 @@ fn describe(headers: &mut HeaderMap, known: &ArtifactFile, tag: HeaderValue) {
 }
 
 /// The strong entity tag of a file, which never changes under its id.
-fn entity_tag(sha256: &[u8; 32]) -> HeaderValue {
+fn strong_tag(sha256: &[u8; 32]) -> HeaderValue {
     let text = format!("\"{}\"", hex::encode(sha256));
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("\"\""))
 }

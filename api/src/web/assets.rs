@@ -9,7 +9,7 @@ use axum::{
 };
 
 use super::headers;
-use crate::hex;
+use crate::{entity_tag, hex};
 
 include!(concat!(env!("OUT_DIR"), "/pages.rs"));
 
@@ -24,11 +24,7 @@ pub(super) fn serve(path: &str, request: &HeaderMap) -> Response {
         return (StatusCode::NOT_FOUND, "Not found.\n").into_response();
     };
     let tag = format!("\"{}\"", hex::encode(&file.metadata.sha256_hash()[..16]));
-    let is_known = request
-        .get(header::IF_NONE_MATCH)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|known| known.split(',').any(|each| each.trim().trim_start_matches("W/") == tag));
-    let mut response = if is_known {
+    let mut response = if entity_tag::is_known(request, &tag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         Response::new(match file.data {
