@@ -37,11 +37,13 @@ fn is_unseen(c: char) -> bool {
             | G::Surrogate
             | G::Unassigned
     );
-    // Default_Ignorable_Code_Point of other categories, and the blank pattern of Braille.
+    // Default_Ignorable_Code_Point of other categories, and characters that are drawn as nothing:
+    // the blank pattern of Braille, the place of an object, a filler, and a note without a head.
     let is_ignorable = matches!(
         c,
         '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-            | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}'
+            | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{fffc}' | '\u{16fe4}' | '\u{1d159}'
+            | '\u{e0000}'..='\u{e0fff}'
     );
     is_of_unseen_category || is_ignorable
 }
@@ -110,8 +112,8 @@ pub fn check_queue(path: &str, queue: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// At most [`LABELS_MAX`] labels, each 1 to [`LABEL_CHARS_MAX`] characters that can be seen.
-/// Returns their [`normal_form`]s, sorted and without repetitions.
+/// At most [`LABELS_MAX`] labels, each 1 to [`LABEL_CHARS_MAX`] characters that can be seen, no
+/// blanks at the ends. Returns their [`normal_form`]s, sorted and without repetitions.
 pub fn check_labels(path: &str, labels: Vec<String>) -> Result<Vec<String>, Refusal> {
     if labels.len() > LABELS_MAX {
         return Err(Refusal::invalid(path, format!("must be at most {LABELS_MAX} labels")));
@@ -120,8 +122,9 @@ pub fn check_labels(path: &str, labels: Vec<String>) -> Result<Vec<String>, Refu
         let path = format!("{path}.{index}");
         let label = visible(&path, &label)?;
         let length = label.chars().count();
-        if length == 0 || length > LABEL_CHARS_MAX {
-            return Err(Refusal::invalid(&path, format!("must be 1 to {LABEL_CHARS_MAX} characters")));
+        if length == 0 || length > LABEL_CHARS_MAX || label.trim() != label {
+            let message = format!("must be 1 to {LABEL_CHARS_MAX} characters, without blanks at the ends");
+            return Err(Refusal::invalid(&path, message));
         }
         Ok(label)
     };
@@ -189,6 +192,8 @@ mod tests {
             '\u{feff}',
             '\u{ffa0}',
             '\u{fff9}',
+            '\u{fffc}',
+            '\u{1d159}',
             '\u{ffff}',
             '\u{1d173}',
             '\u{e0001}',
@@ -206,6 +211,7 @@ mod tests {
         }
         for blank in [" a", "a ", "\u{a0}a", "a\u{3000}", "", " "] {
             assert!(check_name("name", blank).is_err(), "{blank:?}");
+            assert!(check_labels("labels", vec![blank.into()]).is_err(), "{blank:?}");
         }
     }
 
