@@ -52,9 +52,18 @@ async fn share_links_are_imported() {
     let named =
         api.mutate_ok("proxyImport", ALL, json!({ "link": "http://h:1#other", "name": "mine" })).await;
     assert_eq!(named["name"], "mine");
-    for link in
-        ["vless://0123-secret@h:1", "ss://secret@h:1", "nonsense", "", "http://secret@h", "http://h:1/secret"]
-    {
+    for link in [
+        "vless://0123-secret@h:1",
+        "ss://secret@h:1",
+        "nonsense",
+        "",
+        "http://secret@h",
+        "http://h:1/secret",
+        "http://sec%0Aret:p@h:1",
+        "http://user:sec%00ret@h:1",
+        "http://:secret@h:1",
+        "http://sec%3Aret:p@h:1",
+    ] {
         assert_eq!(api.refused("proxyImport", json!({ "link": link })).await, ["INVALID link"], "{link}");
     }
     assert_eq!(

@@ -18,7 +18,7 @@ use crate::{
     name::{self, NAME_CHARS_MAX},
     patch::{LimitsPatch, Patch},
     proxy::{HealthStatus, Proxy, ProxyHealth, ProxyProtocol, check_address},
-    refusal::RefusalCode,
+    refusal::{Refusal, RefusalCode},
     steps::{
         StepError,
         limits::{observe::reopen, queue_limit::below_what_runs},
@@ -134,7 +134,10 @@ impl Catalogue {
             password: link.password,
             limits: LimitsPatch::default(),
         };
-        self.proxy_insert(create, checks).await
+        self.proxy_insert(create, checks).await.map_err(|error| match error {
+            StepError::Refused(refusals) => StepError::Refused(refusals.into_iter().map(of_link).collect()),
+            StepError::Store(_) => error,
+        })
     }
 
     async fn proxy_insert(&self, input: ProxyCreate, mut checks: Checks) -> Result<Proxy, StepError> {
@@ -251,6 +254,18 @@ impl Catalogue {
 /// The first characters of an external text, without NUL, which Postgres does not store.
 fn cut(text: &str, chars_max: usize) -> String {
     text.chars().filter(|each| *each != '\0').take(chars_max).collect()
+}
+
+/// A refusal of a part of a link, which is the one field that was given.
+fn of_link(refusal: Refusal) -> Refusal {
+    match refusal.path.first().map(String::as_str) {
+        Some(part @ ("address" | "username" | "password")) => Refusal {
+            message: format!("its {part} {}", refusal.message),
+            path: vec!["link".into()],
+            ..refusal
+        },
+        Some(_) | None => refusal,
+    }
 }
 
 async fn locked(connection: &mut Connection, id: ProxyId) -> Result<Proxy, StepError> {
