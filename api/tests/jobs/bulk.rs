@@ -57,7 +57,7 @@ async fn jobs_cancel_cancels_unfinished_jobs_and_counts_the_others() {
 }
 
 /// Every filter that names nothing, with the path of its refusal.
-fn filters_of_nothing_named(fields: &[(String, bool)]) -> Vec<(Value, &'static str)> {
+fn refused_filters(fields: &[(String, bool)]) -> Vec<(Value, &'static str)> {
     let mut all_null = json!({});
     let mut filters = vec![(json!({}), "filter")];
     for (field, _) in fields {
@@ -67,7 +67,9 @@ fn filters_of_nothing_named(fields: &[(String, bool)]) -> Vec<(Value, &'static s
     filters.push((all_null, "filter"));
     filters.push((json!({ "createdAt": {} }), "filter"));
     filters.push((json!({ "createdAt": { "gte": null, "lt": null } }), "filter"));
-    for blank in ["", " ", "   ", "\t\n", "\u{a0}\u{3000}", "job_", " job_ "] {
+    filters.push((json!({ "search": "x".repeat(201) }), "filter.search"));
+    filters.push((json!({ "ids": vec!["x"; 1001] }), "filter.ids"));
+    for blank in ["", " ", "   ", "\t\n", "\u{a0}\u{3000}", "job_", " job_ ", "job_0", "job_01"] {
         filters.push((json!({ "search": blank }), "filter.search"));
         filters.push((json!({ "search": blank, "queues": ["default"] }), "filter.search"));
     }
@@ -83,7 +85,7 @@ async fn a_filter_that_names_nothing_is_refused_and_an_empty_list_matches_nothin
     harness.mutate("jobCancel", "job { id }", json!({ "id": ended.to_string() })).await;
     let fields = harness.filter_fields().await;
     for mutation in ["jobsCancel", "jobsRetry"] {
-        for (filter, path) in filters_of_nothing_named(&fields) {
+        for (filter, path) in refused_filters(&fields) {
             for is_dry_run in [false, true] {
                 let input = json!({ "filter": filter, "isDryRun": is_dry_run });
                 let payload = harness.mutate(mutation, "affectedCount skippedCount", input).await;

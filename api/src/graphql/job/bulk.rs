@@ -8,6 +8,7 @@ use async_graphql::{Context, InputObject, Object, Result, SimpleObject};
 use callboard::{
     ids::JobId,
     job::{JobState, state::Ending},
+    name::normal_form,
     refusal::{Refusal, RefusalCode},
     steps::{
         After,
@@ -25,14 +26,13 @@ use callboard::{
 use super::{JobContext, JobFilter, mutation::check_reason};
 use crate::{
     auth::{Caller, Role},
-    error::ApiError,
     graphql::user_error::{UserError, user_errors},
 };
 
 /// Maximum and default number of jobs that one call changes.
 const LIMIT_MAX: i32 = 10_000;
-/// The beginning of every job's id, which as a search matches every job.
-const ID_PREFIX: &str = "job_";
+/// The beginning of the id of every job from 2004 to 2039, which as a search matches every job.
+const ID_PREFIX: &str = "job_01";
 
 /// Input of jobsCancel.
 #[derive(Debug, InputObject)]
@@ -102,7 +102,7 @@ impl BulkMutation {
             Ok(reason) => reason,
             Err(refusal) => return Ok(refused(refusal)),
         };
-        let filter = match named(input.filter)? {
+        let filter = match named(input.filter) {
             Ok(filter) => Split::of(filter, |state| Ending::of(state).is_none()),
             Err(refusal) => return Ok(refused(refusal)),
         };
@@ -120,7 +120,7 @@ impl BulkMutation {
         #[graphql(desc = "The jobs to run again.")] input: JobsRetryInput,
     ) -> Result<BulkPayload> {
         Caller::require(ctx, Role::Operator)?;
-        let filter = match named(input.filter)? {
+        let filter = match named(input.filter) {
             Ok(filter) => filter,
             Err(refusal) => return Ok(refused(refusal)),
         };
@@ -136,18 +136,20 @@ impl BulkMutation {
 
 /// Reads a filter that names what it matches. One that matches every job is refused, because it is
 /// more likely a variable without a value than what the caller wants.
-fn named(filter: JobFilter) -> Result<Result<pages::JobFilter, Refusal>, ApiError> {
-    if filter.search.as_ref().is_some_and(|search| matches!(search.trim(), "" | ID_PREFIX)) {
+fn named(filter: JobFilter) -> Result<pages::JobFilter, Refusal> {
+    let is_everything = |search: &str| search.is_empty() || search.len() > 3 && ID_PREFIX.starts_with(search);
+    if filter.search.as_ref().is_some_and(|search| is_everything(normal_form(search).trim())) {
         let message = "would match every job. Write what to search for, or leave it out.";
-        return Ok(Err(Refusal::invalid("filter.search", message)));
+        return Err(Refusal::invalid("filter.search", message));
     }
-    let filter = pages::JobFilter::try_from(filter)?;
+    let filter = pages::JobFilter::try_from(filter)
+        .map_err(|bad| Refusal::invalid(&format!("filter.{}", bad.field), bad.message))?;
     if filter.is_anything() {
         let message =
             "would match every job, because no field of it is set. Set one, for example all `states`.";
-        return Ok(Err(Refusal::invalid("filter", message)));
+        return Err(Refusal::invalid("filter", message));
     }
-    Ok(Ok(filter))
+    Ok(filter)
 }
 
 /// A filter split into the jobs that the change applies to and the jobs that it skips.

@@ -105,15 +105,31 @@ impl JobOrder {
     }
 }
 
-impl TryFrom<JobFilter> for pages::JobFilter {
-    type Error = ApiError;
+/// A field of a filter is out of bounds: BAD_REQUEST, and INVALID in mutations. It has no text of
+/// its own, so that `?` does not make an error without a code of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadFilter {
+    /// The name of the field.
+    pub field: &'static str,
+    /// What is wrong, as a fragment that follows the name.
+    pub message: String,
+}
 
-    fn try_from(filter: JobFilter) -> Result<Self, ApiError> {
+impl From<BadFilter> for ApiError {
+    fn from(bad: BadFilter) -> Self {
+        Self::new(Code::BadRequest, format!("`{}` {}.", bad.field, bad.message))
+    }
+}
+
+impl TryFrom<JobFilter> for pages::JobFilter {
+    type Error = BadFilter;
+
+    fn try_from(filter: JobFilter) -> Result<Self, BadFilter> {
         let created_at = filter.created_at.unwrap_or_default();
         let search = filter.search.map(|text| normal_form(text.trim())).filter(|text| !text.is_empty());
         if search.as_ref().is_some_and(|text| text.chars().count() > SEARCH_CHARS_MAX) {
-            let message = format!("`search` must have at most {SEARCH_CHARS_MAX} characters.");
-            return Err(ApiError::new(Code::BadRequest, message));
+            let message = format!("must have at most {SEARCH_CHARS_MAX} characters");
+            return Err(BadFilter { field: "search", message });
         }
         Ok(Self {
             ids: ids("ids", filter.ids)?,
@@ -134,18 +150,15 @@ impl TryFrom<JobFilter> for pages::JobFilter {
     }
 }
 
-fn bounded<T>(name: &str, list: Option<Vec<T>>) -> Result<Option<Vec<T>>, ApiError> {
+fn bounded<T>(field: &'static str, list: Option<Vec<T>>) -> Result<Option<Vec<T>>, BadFilter> {
     if list.as_ref().is_some_and(|list| list.len() > VALUES_MAX) {
-        return Err(ApiError::new(
-            Code::BadRequest,
-            format!("`{name}` must have at most {VALUES_MAX} values."),
-        ));
+        return Err(BadFilter { field, message: format!("must have at most {VALUES_MAX} values") });
     }
     Ok(list)
 }
 
 /// Parses the ids of a list. Ids of another kind or form are left out, because no object has them.
-fn ids<Id: FromStr>(name: &str, list: Option<Vec<ID>>) -> Result<Option<Vec<Id>>, ApiError> {
-    let list = bounded(name, list)?;
+fn ids<Id: FromStr>(field: &'static str, list: Option<Vec<ID>>) -> Result<Option<Vec<Id>>, BadFilter> {
+    let list = bounded(field, list)?;
     Ok(list.map(|list| list.iter().filter_map(|id| id.parse().ok()).collect()))
 }

@@ -66,7 +66,8 @@ pub(super) async fn list(
     filter: JobFilter,
     order: Option<JobOrder>,
 ) -> Result<JobConnection> {
-    read(ctx, from_start, from_end, filter.try_into()?, order.unwrap_or_default()).await
+    let filter = filter.try_into().map_err(ApiError::from)?;
+    read(ctx, from_start, from_end, filter, order.unwrap_or_default()).await
 }
 
 /// Returns the jobs of a profile, newest first.
@@ -77,7 +78,7 @@ pub async fn jobs_of_profile(
     after: Option<String>,
     filter: Option<JobFilter>,
 ) -> Result<JobConnection> {
-    let mut filter: pages::JobFilter = filter.unwrap_or_default().try_into()?;
+    let mut filter: pages::JobFilter = filter.unwrap_or_default().try_into().map_err(ApiError::from)?;
     let is_meant = filter.profiles.is_none_or(|profiles| profiles.contains(&profile));
     filter.profiles = Some(if is_meant { vec![profile] } else { Vec::new() });
     read(ctx, (first, after), (None, None), filter, JobOrder::default()).await

@@ -132,7 +132,7 @@ impl JobSubscription {
         >,
         #[graphql(desc = "Continues after this cursor of jobsChanged.")] after: Option<String>,
     ) -> Result<impl Stream<Item = JobChanges> + use<>> {
-        let filter: pages::JobFilter = filter.unwrap_or_default().try_into()?;
+        let filter: pages::JobFilter = filter.unwrap_or_default().try_into().map_err(ApiError::from)?;
         let selection = Selection::new(filter).map_err(|_| {
             ApiError::new(Code::BadRequest, "`search` is not supported in subscriptions. Leave it out.")
         })?;
