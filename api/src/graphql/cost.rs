@@ -6,7 +6,7 @@
 use std::{collections::HashMap, fmt, sync::LazyLock};
 
 use async_graphql::{
-    Name, Positioned, Value, Variables,
+    Name, Positioned, ScalarType as _, Value, Variables,
     parser::{
         parse_schema,
         types::{
@@ -20,7 +20,9 @@ use super::{
     log,
     page::PAGE_DEFAULT,
     query_limits::{COMPLEXITY_MAX, page_cost},
-    roots,
+    queue, roots,
+    scalars::Duration,
+    schedule,
 };
 
 /// What the schema says of a field.
@@ -166,10 +168,17 @@ impl<'a> Walk<'a> {
             Some(ids) => ids.saturating_mul(of_one).saturating_add(1),
             None if is_page && on == "Job" && name == "log" => log::cost(first, last, of_one),
             None if is_page => page_cost(first, last, of_one),
+            None if on == "Queue" && name == "history" => {
+                let (window, step) = (self.duration(field, "window"), self.duration(field, "step"));
+                queue::cost(window.as_ref(), step.as_ref(), of_one)
+            }
+            None if on == "Schedule" && name == "upcoming" => {
+                schedule::upcoming_cost(self.number(field, "count"))
+            }
             None => of_one.saturating_add(1),
         };
         if let Some(parts) = &mut self.parts {
-            let is_page = is_page || ids.is_some();
+            let is_page = is_page || ids.is_some() || matches!(name, "history" | "upcoming");
             parts.push(Part { path: self.path.join("."), cost: cost.saturating_mul(times), is_page });
         }
         self.path.pop();
@@ -194,6 +203,11 @@ impl<'a> Walk<'a> {
         Some(number.as_i64().and_then(|number| number.try_into().ok()).unwrap_or(i32::MAX))
     }
 
+    /// `None` if it is absent, or refused when the operation is validated.
+    fn duration(&self, field: &Field, name: &str) -> Option<Duration> {
+        Duration::parse(self.argument(field, name)?).ok()
+    }
+
     fn count(&self, field: &Field, name: &str) -> usize {
         if let Some(Value::List(items)) = self.argument(field, name) { items.len() } else { 1 }
     }
@@ -206,7 +220,7 @@ mod tests {
 
     use super::*;
 
-    const COUNTED: [&str; 8] = [
+    const COUNTED: [&str; 11] = [
         "{ jobs(first: 100) { nodes { id state } } }",
         "{ jobs { nodes { id attempts(last: 3) { nodes { id } } } pageInfo { hasNextPage } } }",
         "{ jobs(first: 10) { edges { node { log(first: 1000) { nodes { text } } dependsOn { nodes { id } } } } } }",
@@ -215,6 +229,9 @@ mod tests {
         "{ a: queues { name } ...F } fragment F on Query { commands(last: 0) { nodes { ...G } } } fragment G on Command { id name }",
         "mutation { jobsCancel(input: { filter: { ids: [] } }) { affectedCount userErrors { message } } }",
         "{ __schema { types { name fields { name } } } __typename }",
+        "{ queues { history { at } all: history(window: \"P1D\", step: \"PT1M\") { at started } bad: history(step: \"PT7S\") { at } } }",
+        "query($w: Duration = \"PT5H\") { queues { history(window: $w) { at enqueued failed } } }",
+        "{ schedules(first: 3) { nodes { upcoming many: upcoming(count: 100) none: upcoming(count: -1) } } }",
     ];
 
     #[tokio::test]

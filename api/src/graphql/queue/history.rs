@@ -87,7 +87,7 @@ fn steps(window: Option<&Duration>, step: Option<&Duration>) -> Result<(u64, u64
 }
 
 /// The cost of a history.
-pub(super) fn cost(window: Option<&Duration>, step: Option<&Duration>, of_point: usize) -> usize {
+pub fn cost(window: Option<&Duration>, step: Option<&Duration>, of_point: usize) -> usize {
     let count = steps(window, step).map_or(1, |(_, count)| usize::try_from(count).unwrap_or(1));
     // A point is small, and all of them are read at once.
     1 + count.saturating_mul(of_point) / 20

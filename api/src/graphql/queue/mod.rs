@@ -6,7 +6,7 @@ mod mutation;
 mod object;
 mod subscription;
 
-pub use history::QueuePoint;
+pub use history::{QueuePoint, cost};
 pub use id::QueueId;
 pub use mutation::{QueueMutation, QueuePauseInput, QueuePayload, QueueResumeInput, QueueUpdateInput};
 pub use object::{JobCounts, Queue, QueueQuery, demand, load};

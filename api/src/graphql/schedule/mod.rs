@@ -8,6 +8,6 @@ mod template;
 
 pub use inputs::{JobTemplateInput, ScheduleCreateInput, ScheduleDeleteInput, ScheduleUpdateInput};
 pub use mutation::{ScheduleMutation, SchedulePayload};
-pub use object::{OverlapPolicy, Schedule, ScheduleConnection, ScheduleEdge};
+pub use object::{OverlapPolicy, Schedule, ScheduleConnection, ScheduleEdge, upcoming_cost};
 pub use query::ScheduleQuery;
 pub use template::JobTemplate;

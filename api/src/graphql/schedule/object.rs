@@ -22,6 +22,11 @@ const UPCOMING_MAX: i32 = 100;
 /// Number of times in `upcoming` when no count is given.
 const UPCOMING_DEFAULT: i32 = 5;
 
+/// The cost of firing times: ten cost as much as one field.
+pub fn upcoming_cost(count: Option<i32>) -> usize {
+    usize::try_from(count.unwrap_or(UPCOMING_DEFAULT)).unwrap_or(0) / 10 + 1
+}
+
 /// The GraphQL object `Schedule`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schedule(schedules::Schedule);
@@ -132,7 +137,7 @@ impl Schedule {
     }
 
     /// The next firing times. Empty while the schedule is paused.
-    #[graphql(complexity = "usize::try_from(count.unwrap_or(UPCOMING_DEFAULT)).unwrap_or(0) / 10 + 1")]
+    #[graphql(complexity = "upcoming_cost(count)")]
     #[expect(clippy::unused_async, reason = "the macro accepts only async functions")]
     async fn upcoming(
         &self,
