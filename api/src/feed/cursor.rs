@@ -5,6 +5,11 @@ use uuid::Uuid;
 
 use crate::cursor::{Cursor, Keyset};
 
+/// The last time that a cursor can have been made at, the end of the year 9999, in milliseconds.
+/// Positions and times are bounded when they are read, so that no text that somebody makes up
+/// overflows a calculation.
+const MADE_AT_MS_MAX: i64 = 253_402_300_799_999;
+
 /// Tags. A cursor with another tag is invalid.
 const EVENT: &str = "e1";
 const LINE: &str = "l1";
@@ -45,7 +50,7 @@ impl Cursor for EventCursor {
 
     fn decode(text: &str) -> Option<Self> {
         let (tag, job, version) = read::<(String, Uuid, i32)>(text)?;
-        (tag == EVENT && version >= 0).then_some(Self { job: job.into(), version })
+        (tag == EVENT && (0..i32::MAX).contains(&version)).then_some(Self { job: job.into(), version })
     }
 }
 
@@ -56,7 +61,7 @@ impl Cursor for LogCursor {
 
     fn decode(text: &str) -> Option<Self> {
         let (tag, job, sequence) = read::<(String, Uuid, i64)>(text)?;
-        (tag == LINE && sequence >= 0).then_some(Self { job: job.into(), sequence })
+        (tag == LINE && (0..i64::MAX).contains(&sequence)).then_some(Self { job: job.into(), sequence })
     }
 }
 
@@ -67,7 +72,8 @@ impl Cursor for ChangesCursor {
 
     fn decode(text: &str) -> Option<Self> {
         let (tag, position, made_at_ms) = read::<(String, i64, i64)>(text)?;
-        (tag == CHANGES && position >= 0).then_some(Self { position, made_at_ms })
+        let is_possible = (0..i64::MAX).contains(&position) && (0..=MADE_AT_MS_MAX).contains(&made_at_ms);
+        (tag == CHANGES && is_possible).then_some(Self { position, made_at_ms })
     }
 }
 
@@ -101,7 +107,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_cursor_reads_back(id in any::<u128>(), version in 0..=i32::MAX, place in 0..=i64::MAX, at in any::<i64>()) {
+        fn any_cursor_reads_back(id in any::<u128>(), version in 0..i32::MAX, place in 0..i64::MAX, at in 0..=MADE_AT_MS_MAX) {
             let job = JobId::from(Uuid::from_u128(id));
             let (event, line) = (EventCursor { job, version }, LogCursor { job, sequence: place });
             let changes = ChangesCursor { position: place, made_at_ms: at };
@@ -135,7 +141,7 @@ mod tests {
     fn a_cursor_reads_back_and_never_as_another_kind() {
         let job = JobId::from(Uuid::from_u128(7));
         let event = EventCursor { job, version: 3 };
-        let line = LogCursor { job, sequence: i64::MAX };
+        let line = LogCursor { job, sequence: i64::MAX - 1 };
         let changes = ChangesCursor { position: 1 << 40, made_at_ms: 1_795_000_000_000 };
         assert_eq!(EventCursor::decode(&event.encode()), Some(event));
         assert_eq!(LogCursor::decode(&line.encode()), Some(line));
@@ -146,7 +152,22 @@ mod tests {
         for bad in ["", "x", "!!!!", &event.encode()[1..], &"A".repeat(1000)] {
             assert_eq!(EventCursor::decode(bad), None, "{bad}");
         }
-        let negative = EventCursor { job, version: -1 };
-        assert_eq!(EventCursor::decode(&negative.encode()), None);
+    }
+
+    #[test]
+    fn a_position_beyond_all_others_is_no_cursor() {
+        let job = JobId::from(Uuid::from_u128(7));
+        for version in [-1, i32::MIN, i32::MAX] {
+            assert_eq!(EventCursor::decode(&EventCursor { job, version }.encode()), None, "{version}");
+        }
+        for number in [-1, i64::MIN, i64::MAX] {
+            assert_eq!(LogCursor::decode(&LogCursor { job, sequence: number }.encode()), None, "{number}");
+            for changes in [
+                ChangesCursor { position: number, made_at_ms: 0 },
+                ChangesCursor { position: 0, made_at_ms: number },
+            ] {
+                assert_eq!(ChangesCursor::decode(&changes.encode()), None, "{changes:?}");
+            }
+        }
     }
 }

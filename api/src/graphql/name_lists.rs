@@ -9,42 +9,47 @@ use uuid::Uuid;
 
 use super::page::{Bounds, PAGE_MAX, Page};
 use crate::{
-    cursor::Cursor,
+    cursor::{Cursor as _, Keyset},
     error::{ApiError, Code},
 };
 
-impl Cursor for NameCursor {
-    fn encode(&self) -> String {
-        Self::encode(self)
-    }
+/// A position as a cursor: the kind of the objects, which is the prefix of their ids, and the name
+/// and id of one.
+type Written = Keyset<(String, String, Uuid)>;
 
-    fn decode(text: &str) -> Option<Self> {
-        Self::decode(text)
-    }
-}
-
-/// Converts a list's arguments into the store's page request.
+/// Converts a list's arguments into the store's page request. `kind` is the prefix of the ids of
+/// the listed objects.
 pub fn request(
+    kind: &str,
     from_start: (Option<i32>, Option<String>),
     from_end: (Option<i32>, Option<String>),
     search: Option<String>,
 ) -> Result<NamePageRequest, ApiError> {
-    let page = Page::parse(from_start, from_end, PAGE_MAX)?;
+    let page: Page<Written> = Page::parse(from_start, from_end, PAGE_MAX)?;
+    let place = |argument: &str, place: Option<Written>| match place {
+        Some(Keyset((of, ..))) if of != kind => {
+            let message = format!("`{argument}` is a cursor of another list.");
+            Err(ApiError::new(Code::BadCursor, message))
+        }
+        place => Ok(place.map(|Keyset((_, name, id))| NameCursor { name, id })),
+    };
     let search = search.map(|text| normal_form(text.trim()));
     let from = if page.is_from_end { PageEnd::End } else { PageEnd::Start };
-    Ok(NamePageRequest { search, after: page.after, before: page.before, limit: page.limit, from })
+    let (after, before) = (place("after", page.after)?, place("before", page.before)?);
+    Ok(NamePageRequest { search, after, before, limit: page.limit, from })
 }
 
 /// Converts a page of the store into the parts of a connection. `place` returns a row's name and
 /// id.
 pub fn parts<Row, Node: From<Row>>(
+    kind: &str,
     page: NamePage<Row>,
     place: impl Fn(&Row) -> (&str, Uuid),
 ) -> (Vec<(String, Node)>, Bounds, Option<i64>) {
     let bounds = Bounds { has_previous: page.has_previous, has_next: page.has_next };
     let with_cursor = |row: Row| {
         let (name, id) = place(&row);
-        (NameCursor { name: name.to_owned(), id }.encode(), Node::from(row))
+        (Keyset((kind.to_owned(), name.to_owned(), id)).encode(), Node::from(row))
     };
     (page.items.into_iter().map(with_cursor).collect(), bounds, Some(page.total))
 }

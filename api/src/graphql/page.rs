@@ -82,9 +82,9 @@ impl<C: Cursor> Page<C> {
         rows.truncate(usize::from(self.limit));
         let bounds = if self.is_from_end {
             rows.reverse();
-            Bounds { has_previous: goes_on, has_next: self.before.is_some() }
+            Bounds { has_previous: goes_on || self.after.is_some(), has_next: self.before.is_some() }
         } else {
-            Bounds { has_previous: self.after.is_some(), has_next: goes_on }
+            Bounds { has_previous: self.after.is_some(), has_next: goes_on || self.before.is_some() }
         };
         (rows, bounds)
     }
@@ -269,5 +269,15 @@ mod tests {
         assert_eq!(forward.cut(vec![1, 2]), (vec![1, 2], Bounds::default()));
         let backward = parse(None, None, Some(2), Some(&Keyset((9, String::new())).encode())).unwrap();
         assert_eq!(backward.cut(vec![8, 7, 6]), (vec![7, 8], Bounds { has_previous: true, has_next: true }));
+        let cursor = Keyset((9, String::new())).encode();
+        for (first, last) in [(Some(2), None), (None, Some(2))] {
+            let between = parse(first, Some(&cursor), last, Some(&cursor)).unwrap();
+            let bounds = between.cut(vec![1]).1;
+            assert_eq!(
+                bounds,
+                Bounds { has_previous: true, has_next: true },
+                "the list goes on at both cursors"
+            );
+        }
     }
 }

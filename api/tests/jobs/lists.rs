@@ -1,5 +1,6 @@
 //! Lists of jobs: filters and orders against a filter written in the test, and paging.
 
+use callboard::ids::JobId;
 use serde_json::{Value, json};
 
 use crate::harness::{Harness, failed};
@@ -289,55 +290,71 @@ async fn all_lists(harness: &Harness) -> Vec<(String, String, bool)> {
     lists
 }
 
-#[tokio::test]
-async fn a_page_of_no_items_means_the_same_in_every_list() {
-    let harness = Harness::new().await;
-    harness.register_worker(&["default"]).await;
-    let mut ids = Vec::new();
-    let mut command = String::new();
-    for name in ["one", "two"] {
-        command = harness.create_command(name, json!({})).await;
-        let service = harness.create("serviceCreate", "service", json!({ "name": name })).await;
-        let proxy = json!({ "name": name, "protocol": "HTTP", "address": "127.0.0.1:3128" });
-        let proxy = harness.create("proxyCreate", "proxy", proxy).await;
-        let schedule = json!({ "name": name, "cron": "0 0 1 1 *", "job": { "commandId": command } });
-        harness.create("scheduleCreate", "schedule", schedule).await;
-        ids.push((service, proxy));
-    }
-    let mut profiles = Vec::new();
-    for name in ["one", "two"] {
-        let profile = json!({
-            "name": name, "chromeProfilePath": name, "serviceIds": [ids[0].0], "proxyIds": [ids[0].1],
-        });
-        profiles.push(harness.create("profileCreate", "profile", profile).await);
-    }
-    let job = harness.enqueue(json!({ "commandId": command, "profileId": profiles[0] })).await;
-    let other = harness.enqueue(json!({ "commandId": command, "profileId": profiles[0] })).await;
-    let needing = harness
-        .enqueue(json!({ "commandId": command, "dependsOn": [job.to_string(), other.to_string()] }))
-        .await;
-    for number in 0..2 {
-        let attempt = harness.start(job).await;
-        harness.log(job, attempt, &["one", "two"]).await;
-        if number == 0 {
-            harness.settle(job, attempt, failed(false)).await;
-            harness.mutate("jobRetry", "job { id }", json!({ "id": job.to_string() })).await;
+/// Every list with at least two items, of one job and of one that depends on others.
+struct Lists {
+    harness: Harness,
+    job: JobId,
+    needing: JobId,
+}
+
+impl Lists {
+    async fn fill() -> Self {
+        let harness = Harness::new().await;
+        harness.register_worker(&["default"]).await;
+        let (mut ids, mut command) = (Vec::new(), String::new());
+        for name in ["one", "two"] {
+            command = harness.create_command(name, json!({})).await;
+            let service = harness.create("serviceCreate", "service", json!({ "name": name })).await;
+            let proxy = json!({ "name": name, "protocol": "HTTP", "address": "127.0.0.1:3128" });
+            let proxy = harness.create("proxyCreate", "proxy", proxy).await;
+            let schedule = json!({ "name": name, "cron": "0 0 1 1 *", "job": { "commandId": command } });
+            harness.create("scheduleCreate", "schedule", schedule).await;
+            ids.push((service, proxy));
         }
+        let mut profiles = Vec::new();
+        for name in ["one", "two"] {
+            let profile = json!({
+                "name": name, "chromeProfilePath": name, "serviceIds": [ids[0].0], "proxyIds": [ids[0].1],
+            });
+            profiles.push(harness.create("profileCreate", "profile", profile).await);
+        }
+        let job = harness.enqueue(json!({ "commandId": command, "profileId": profiles[0] })).await;
+        let other = harness.enqueue(json!({ "commandId": command, "profileId": profiles[0] })).await;
+        let needs = json!({ "commandId": command, "dependsOn": [job.to_string(), other.to_string()] });
+        let needing = harness.enqueue(needs).await;
+        for number in 0..2 {
+            let attempt = harness.start(job).await;
+            harness.log(job, attempt, &["one", "two"]).await;
+            if number == 0 {
+                harness.settle(job, attempt, failed(false)).await;
+                harness.mutate("jobRetry", "job { id }", json!({ "id": job.to_string() })).await;
+            }
+        }
+        Self { harness, job, needing }
     }
-    let read = async |query: &str, arguments: &str| -> Value {
+
+    /// The query of a list with these arguments.
+    fn query(&self, of: &str, field: &str, arguments: &str) -> String {
         let page = format!(
             "{arguments} {{ edges {{ cursor }} pageInfo {{ hasNextPage hasPreviousPage startCursor }} }}"
         );
-        let query = query
+        list_query(of, field)
             .replace("$$", &page)
-            .replace("JOB", &job.to_string())
-            .replace("NEEDING", &needing.to_string());
-        let mut data = harness.data(&query, json!({})).await;
+            .replace("JOB", &self.job.to_string())
+            .replace("NEEDING", &self.needing.to_string())
+    }
+
+    async fn read(&self, of: &str, field: &str, arguments: &str) -> Value {
+        let mut data = self.harness.data(&self.query(of, field, arguments), json!({})).await;
         if data.get("on").is_some() { data["on"]["list"].take() } else { data["list"].take() }
-    };
-    for (of, field, has_last) in all_lists(&harness).await {
-        let query = list_query(&of, &field);
-        let whole = read(query, "(first: 50)").await;
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_no_items_means_the_same_in_every_list() {
+    let lists = Lists::fill().await;
+    for (of, field, has_last) in all_lists(&lists.harness).await {
+        let whole = lists.read(&of, &field, "(first: 50)").await;
         let edges = whole["edges"].as_array().unwrap();
         assert!(edges.len() >= 2, "{of}.{field}: {whole}");
         let (first, last) = (&edges[0]["cursor"], &edges[edges.len() - 1]["cursor"]);
@@ -350,11 +367,34 @@ async fn a_page_of_no_items_means_the_same_in_every_list() {
             cases.push(("(last: 0)".to_owned(), [false, true]));
             cases.push((format!("(last: 0, before: {last})"), [true, true]));
             cases.push((format!("(last: 0, before: {first})"), [true, false]));
+            cases.push((format!("(first: 0, before: {first})"), [true, false]));
+            cases.push((format!("(last: 0, after: {last})"), [false, true]));
+            cases.push((format!("(first: 0, after: {first}, before: {last})"), [true, true]));
+            cases.push((format!("(last: 0, after: {first}, before: {last})"), [true, true]));
         }
         for (arguments, [next, previous]) in cases {
-            let page = read(query, &arguments).await;
+            let page = lists.read(&of, &field, &arguments).await;
             let expected = json!({ "hasNextPage": next, "hasPreviousPage": previous, "startCursor": null });
             assert_eq!(page, json!({ "edges": [], "pageInfo": expected }), "{of}.{field}{arguments}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_cursor_of_another_list_is_refused() {
+    let lists = Lists::fill().await;
+    let mut cursors = Vec::new();
+    let all = all_lists(&lists.harness).await;
+    for (of, field, _) in &all {
+        let page = lists.read(of, field, "(first: 1)").await;
+        cursors.push((field, page["edges"][0]["cursor"].clone()));
+    }
+    for (of, field, _) in &all {
+        // The lists of jobs have the same cursors, and so have those of profiles.
+        for (other, cursor) in cursors.iter().filter(|(other, _)| *other != field) {
+            let query = lists.query(of, field, &format!("(first: 1, after: {cursor})"));
+            let code = lists.harness.error(&query, json!({})).await;
+            assert_eq!(code, "BAD_CURSOR", "{of}.{field} with a cursor of {other}");
         }
     }
 }

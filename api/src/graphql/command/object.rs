@@ -60,7 +60,7 @@ impl CommandConnection {
     /// Creates the connection from a page of the store.
     pub fn of(page: NamePage<commands::Command>) -> Self {
         let (items, bounds, total) =
-            name_lists::parts(page, |row: &commands::Command| (&row.name, row.id.uuid()));
+            name_lists::parts(CommandId::PREFIX, page, |row: &commands::Command| (&row.name, row.id.uuid()));
         Self::new(items, bounds, total)
     }
 }

@@ -1,7 +1,7 @@
 //! The queries `command` and `commands`.
 
 use async_graphql::{Context, ID, Object, Result};
-use callboard::{catalogue::Catalogue, store::catalogue::commands};
+use callboard::{catalogue::Catalogue, ids::CommandId, store::catalogue::commands};
 
 use super::{Command, CommandConnection};
 use crate::graphql::{
@@ -41,7 +41,7 @@ impl CommandQuery {
         )]
         search: Option<String>,
     ) -> Result<CommandConnection> {
-        let request = name_lists::request((first, after), (last, before), search)?;
+        let request = name_lists::request(CommandId::PREFIX, (first, after), (last, before), search)?;
         let mut connection = ctx.data::<Catalogue>()?.store.connection().await?;
         Ok(CommandConnection::of(commands::page(&mut connection, &request).await?))
     }

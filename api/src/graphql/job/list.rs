@@ -6,6 +6,7 @@ use callboard::{
     ids::{JobId, ProfileId},
     store::jobs::pages::{self, COUNT_MAX, JobPageRequest, Place},
 };
+use chrono::Datelike as _;
 use uuid::Uuid;
 
 use super::{Job, JobContext, JobFilter, JobOrder, object};
@@ -48,15 +49,19 @@ impl Cursor for Place {
         match (order, value) {
             ('c', None) => Some(Self::Created(job)),
             ('f', None) => Some(Self::Finished(None, job)),
-            ('f', Some(micros)) => Some(Self::Finished(Some(Time::from_timestamp_micros(micros)?), job)),
+            ('f', Some(micros)) => {
+                // Postgres stores no time that is much further away.
+                let at = Time::from_timestamp_micros(micros).filter(|at| (0..=9999).contains(&at.year()))?;
+                Some(Self::Finished(Some(at), job))
+            }
             ('p', Some(priority)) => Some(Self::Priority(priority.try_into().ok()?, job)),
             _ => None,
         }
     }
 }
 
-/// A position among the dependencies of a job: that job, and the number in its input.
-type PlaceNeeded = Keyset<(Uuid, i32)>;
+/// A position among the dependencies of a job: `d`, that job, and the number in its input.
+type PlaceNeeded = Keyset<(char, Uuid, i32)>;
 
 /// Returns a page of jobs.
 pub(super) async fn list(
@@ -100,15 +105,15 @@ pub(super) async fn needed_by(
     from_end: (Option<i32>, Option<String>),
 ) -> Result<JobConnection> {
     let page: Page<PlaceNeeded> = Page::parse(from_start, from_end, PAGE_MAX)?;
-    if [&page.after, &page.before].into_iter().flatten().any(|place| place.0.0 != job.uuid()) {
+    if [&page.after, &page.before].into_iter().flatten().any(|place| place.0.1 != job.uuid()) {
         let message = "The cursor belongs to the dependencies of another job.";
         return Err(ApiError::new(Code::BadCursor, message).into());
     }
     let needs = JobContext::of(ctx)?.readers.needs_of(job).await?;
     let needs: &[(i32, JobId)] = needs.as_deref().map(Vec::as_slice).unwrap_or_default();
     let is_within = |position: i32| {
-        page.after.as_ref().is_none_or(|place| position > place.0.1)
-            && page.before.as_ref().is_none_or(|place| position < place.0.1)
+        page.after.as_ref().is_none_or(|place| position > place.0.2)
+            && page.before.as_ref().is_none_or(|place| position < place.0.2)
     };
     let mut rows: Vec<(i32, JobId)> =
         needs.iter().filter(|(position, _)| is_within(*position)).copied().collect();
@@ -118,7 +123,7 @@ pub(super) async fn needed_by(
     let (rows, bounds) = page.cut(rows);
     let items = rows
         .into_iter()
-        .map(|(position, needed)| (Keyset((job.uuid(), position)).encode(), Job::known(needed)));
+        .map(|(position, needed)| (Keyset(('d', job.uuid(), position)).encode(), Job::known(needed)));
     let total = needs.len();
     Ok(JobConnection::new(items, bounds, Some(total as i64), i32::try_from(total).unwrap_or(i32::MAX)))
 }
@@ -195,6 +200,8 @@ mod tests {
         for bad in [
             Written::encode(&Keyset(('c', Some(1), job.uuid()))),
             Written::encode(&Keyset(('x', None, job.uuid()))),
+            Written::encode(&Keyset(('f', Some(i64::MIN), job.uuid()))),
+            Written::encode(&Keyset(('f', Some(i64::MAX), job.uuid()))),
         ] {
             assert_eq!(Place::decode(&bad), None);
         }

@@ -65,7 +65,7 @@ impl ProfileConnection {
     /// Creates the connection from a page of the store.
     pub fn of(page: NamePage<profile::Profile>) -> Self {
         let (items, bounds, total) =
-            name_lists::parts(page, |row: &profile::Profile| (&row.name, row.id.uuid()));
+            name_lists::parts(ProfileId::PREFIX, page, |row: &profile::Profile| (&row.name, row.id.uuid()));
         Self::new(items, bounds, total)
     }
 
@@ -84,7 +84,7 @@ impl ProfileConnection {
                 Error = std::sync::Arc<callboard::store::StoreError>,
             >,
     {
-        let request = name_lists::request((first, after), (None, None), None)?;
+        let request = name_lists::request(ProfileId::PREFIX, (first, after), (None, None), None)?;
         let after: Option<(String, Uuid)> = request.after.map(|cursor| (cursor.name, cursor.id));
         let page = loaders::one(ctx, ProfilesOf { of, limit: request.limit, after }).await?;
         let empty = NamePage { items: Vec::new(), has_previous: false, has_next: false, total: 0 };

@@ -1,7 +1,7 @@
 //! The queries `profile` and `profiles`.
 
 use async_graphql::{Context, ID, Object, Result};
-use callboard::{catalogue::Catalogue, store::catalogue::profiles};
+use callboard::{catalogue::Catalogue, ids::ProfileId, store::catalogue::profiles};
 
 use super::{Profile, ProfileConnection};
 use crate::graphql::{
@@ -41,7 +41,7 @@ impl ProfileQuery {
         )]
         search: Option<String>,
     ) -> Result<ProfileConnection> {
-        let request = name_lists::request((first, after), (last, before), search)?;
+        let request = name_lists::request(ProfileId::PREFIX, (first, after), (last, before), search)?;
         let mut connection = ctx.data::<Catalogue>()?.store.connection().await?;
         Ok(ProfileConnection::of(profiles::page(&mut connection, &request).await?))
     }

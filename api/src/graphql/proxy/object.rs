@@ -102,7 +102,8 @@ impl Proxy {
 impl ProxyConnection {
     /// Creates the connection from a page of the store.
     pub fn of(page: NamePage<proxy::Proxy>) -> Self {
-        let (items, bounds, total) = name_lists::parts(page, |row: &proxy::Proxy| (&row.name, row.id.uuid()));
+        let (items, bounds, total) =
+            name_lists::parts(ProxyId::PREFIX, page, |row: &proxy::Proxy| (&row.name, row.id.uuid()));
         Self::new(items, bounds, total)
     }
 }

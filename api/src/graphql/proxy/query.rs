@@ -1,7 +1,7 @@
 //! The queries `proxy` and `proxies`.
 
 use async_graphql::{Context, ID, Object, Result};
-use callboard::{catalogue::Catalogue, store::catalogue::proxies};
+use callboard::{catalogue::Catalogue, ids::ProxyId, store::catalogue::proxies};
 
 use super::{Proxy, ProxyConnection};
 use crate::graphql::{
@@ -41,7 +41,7 @@ impl ProxyQuery {
         )]
         search: Option<String>,
     ) -> Result<ProxyConnection> {
-        let request = name_lists::request((first, after), (last, before), search)?;
+        let request = name_lists::request(ProxyId::PREFIX, (first, after), (last, before), search)?;
         let mut connection = ctx.data::<Catalogue>()?.store.connection().await?;
         Ok(ProxyConnection::of(proxies::page(&mut connection, &request).await?))
     }

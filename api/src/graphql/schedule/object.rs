@@ -68,7 +68,9 @@ impl ScheduleConnection {
     /// Creates the connection from a page of the store.
     pub fn of(page: NamePage<schedules::Schedule>) -> Self {
         let (items, bounds, total) =
-            name_lists::parts(page, |row: &schedules::Schedule| (&row.plan.name, row.id.uuid()));
+            name_lists::parts(ScheduleId::PREFIX, page, |row: &schedules::Schedule| {
+                (&row.plan.name, row.id.uuid())
+            });
         Self::new(items, bounds, total)
     }
 }

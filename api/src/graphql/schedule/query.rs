@@ -1,7 +1,7 @@
 //! The queries `schedule` and `schedules`.
 
 use async_graphql::{Context, ID, Object, Result};
-use callboard::{catalogue::Catalogue, store::catalogue::schedules};
+use callboard::{catalogue::Catalogue, ids::ScheduleId, store::catalogue::schedules};
 
 use super::{Schedule, ScheduleConnection};
 use crate::graphql::{
@@ -41,7 +41,7 @@ impl ScheduleQuery {
         )]
         search: Option<String>,
     ) -> Result<ScheduleConnection> {
-        let request = name_lists::request((first, after), (last, before), search)?;
+        let request = name_lists::request(ScheduleId::PREFIX, (first, after), (last, before), search)?;
         let mut connection = ctx.data::<Catalogue>()?.store.connection().await?;
         Ok(ScheduleConnection::of(schedules::page(&mut connection, &request).await?))
     }

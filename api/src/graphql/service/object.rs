@@ -59,7 +59,7 @@ impl ServiceConnection {
     /// Creates the connection from a page of the store.
     pub fn of(page: NamePage<service::Service>) -> Self {
         let (items, bounds, total) =
-            name_lists::parts(page, |row: &service::Service| (&row.name, row.id.uuid()));
+            name_lists::parts(ServiceId::PREFIX, page, |row: &service::Service| (&row.name, row.id.uuid()));
         Self::new(items, bounds, total)
     }
 }
@@ -129,7 +129,7 @@ impl Service {
         ctx: &Context<'_>,
         #[graphql(desc = "Returns the first n items (0-100, default 25).")] first: Option<i32>,
     ) -> Result<Vec<Consumer>> {
-        let limit = name_lists::request((first, None), (None, None), None)?.limit;
+        let limit = name_lists::request(ServiceId::PREFIX, (first, None), (None, None), None)?.limit;
         Consumer::of(ctx, SharesOf { of: self.0.id, limit }).await
     }
 

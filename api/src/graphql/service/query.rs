@@ -1,7 +1,7 @@
 //! The queries `service` and `services`.
 
 use async_graphql::{Context, ID, Object, Result};
-use callboard::{catalogue::Catalogue, store::catalogue::services};
+use callboard::{catalogue::Catalogue, ids::ServiceId, store::catalogue::services};
 
 use super::{Service, ServiceConnection};
 use crate::graphql::{
@@ -41,7 +41,7 @@ impl ServiceQuery {
         )]
         search: Option<String>,
     ) -> Result<ServiceConnection> {
-        let request = name_lists::request((first, after), (last, before), search)?;
+        let request = name_lists::request(ServiceId::PREFIX, (first, after), (last, before), search)?;
         let mut connection = ctx.data::<Catalogue>()?.store.connection().await?;
         Ok(ServiceConnection::of(services::page(&mut connection, &request).await?))
     }

@@ -2,15 +2,10 @@
 //!
 //! A cursor holds the name and the id of a row, so that it stays valid after the row is deleted.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use uuid::Uuid;
-
-use crate::name::NAME_CHARS_MAX;
 
 /// Most rows of one page.
 pub const PAGE_ROWS_MAX: u16 = 100;
-/// Length in bytes of the id in a cursor, before the name.
-const ID_BYTES: usize = 16;
 
 /// A place in a list: the first or last row of a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,22 +14,6 @@ pub struct NameCursor {
     pub name: String,
     /// The id of the row.
     pub id: Uuid,
-}
-
-impl NameCursor {
-    /// The cursor as opaque text for clients.
-    pub fn encode(&self) -> String {
-        URL_SAFE_NO_PAD.encode([self.id.as_bytes(), self.name.as_bytes()].concat())
-    }
-
-    /// Reads the text of [`encode`](Self::encode). `None` for any other text.
-    pub fn decode(text: &str) -> Option<Self> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (id, name) = bytes.split_at_checked(ID_BYTES)?;
-        let name = std::str::from_utf8(name).ok()?;
-        let is_fine = name.chars().count() <= NAME_CHARS_MAX && !name.chars().any(char::is_control);
-        Some(Self { name: name.to_owned(), id: Uuid::from_slice(id).ok()? }).filter(|_| is_fine)
-    }
 }
 
 /// The end of the range between the cursors from which a page is taken.
@@ -139,22 +118,5 @@ impl<T> NamePage<T> {
         let (before, after) =
             if is_from_end { (other_side, counts.beyond) } else { (counts.beyond, other_side) };
         Self { items, has_previous: before > 0, has_next: after > 0, total: counts.total }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_reads_back_and_nothing_else_does() {
-        for name in ["", "alice", "Ünïcode \u{1f600}", &"ß".repeat(NAME_CHARS_MAX)] {
-            let cursor = NameCursor { name: name.to_owned(), id: Uuid::from_u128(7) };
-            assert_eq!(NameCursor::decode(&cursor.encode()), Some(cursor));
-        }
-        let bad_name = |name: &str| NameCursor { name: name.to_owned(), id: Uuid::nil() }.encode();
-        for bad in ["", "x", "!!!!", "AAAA", &bad_name("a\0"), &bad_name(&"a".repeat(NAME_CHARS_MAX + 1))] {
-            assert_eq!(NameCursor::decode(bad), None, "{bad}");
-        }
     }
 }
