@@ -41,7 +41,7 @@ export function createEvents(fd, onBroken) {
   const emit = (type, fields = {}) => {
     if (closed) return;
     // Cut after masking, because half a secret is not recognised.
-    const outward = bounded(type, wellFormed(fields, mask));
+    const outward = cutToBounds(type, wellFormed(fields, mask));
     const line = JSON.stringify({ v: PROTOCOL_VERSION, type, ...outward });
     // The line break before the event ends what a child process of the script may have written to
     // the same pipe without one. Readers skip empty lines.
@@ -128,7 +128,7 @@ export function wellFormed(value, mask = noMask) {
  * @param {Record<string, any>} fields
  * @returns {Record<string, any>}
  */
-function bounded(type, fields) {
+function cutToBounds(type, fields) {
   if (type === 'result') return fields;
   for (const [key, value] of Object.entries(fields)) {
     if (typeof value !== 'string') continue;
