@@ -154,7 +154,30 @@ pub(super) fn describe(exit: &Exit, outcome: &Outcome) -> String {
         0 => String::new(),
         count => format!(" Leftover processes killed: {count}."),
     };
-    format!("The attempt ended: {} ({how}).{leftovers}", outcome.as_str().replace('_', " "))
+    format!(
+        "The attempt ended: {} ({how}).{}{leftovers}",
+        outcome.as_str().replace('_', " "),
+        reason(outcome)
+    )
+}
+
+/// Code and first line of a failure that the log does not show otherwise, as it does the last lines
+/// of a program.
+fn reason(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Failed(failure)
+            if ![FailureCode::EXIT_CODE, FailureCode::SIGNAL].contains(&failure.code) =>
+        {
+            format!(" {}: {}", failure.code.as_str(), failure.message.lines().next().unwrap_or_default())
+        }
+        Outcome::Failed(_)
+        | Outcome::Succeeded { .. }
+        | Outcome::TimedOut { .. }
+        | Outcome::Cancelled
+        | Outcome::Lost
+        | Outcome::Released { .. }
+        | Outcome::Throttled { .. } => String::new(),
+    }
 }
 
 /// What the attempt's row keeps of the exit.
@@ -242,6 +265,15 @@ mod tests {
         assert_eq!(outcome(of_the_end), Outcome::TimedOut { said: Some("no response yet".into()) });
         let other = Failure::new(FailureCode::reported("SCRIPT_ERROR"), "page closed", true);
         assert_eq!(outcome(other), Outcome::TimedOut { said: None });
+    }
+
+    #[test]
+    fn the_last_line_of_the_log_says_why_an_attempt_failed() {
+        let failed = |code, message: &str| reason(&Outcome::Failed(Failure::new(code, message, true)));
+        let status = FailureCode::reported("HTTP_STATUS");
+        assert_eq!(failed(status, "Status 404: no\nHeaders: x"), " HTTP_STATUS: Status 404: no");
+        assert_eq!(failed(FailureCode::EXIT_CODE, "The program exited with code 1."), "");
+        assert_eq!(reason(&Outcome::Cancelled), "");
     }
 
     #[test]
