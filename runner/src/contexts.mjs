@@ -54,6 +54,11 @@ export function watchContexts({ browser, calls, launchDefaults, recordings, onCo
   const addBrowser = (instance) => {
     instance.contexts().forEach(add);
     instance.on('context', add);
+    const close = instance.close.bind(instance);
+    instance.close = async (options) => {
+      await Promise.all(instance.contexts().map((context) => recordings.beforeClose(context)));
+      return close(options);
+    };
     const newContext = instance.newContext.bind(instance);
     instance.newContext = async (options) => {
       const context = await newContext({ ...recordings.videoOptions, ...options });

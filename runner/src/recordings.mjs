@@ -25,6 +25,8 @@ const DIALOGS_MS = 500;
  * @property {object} videoOptions for a context that the script makes, unless it records by itself
  * @property {(context: import('playwright-core').BrowserContext, hasVideo: boolean) =>
  *   Promise<void>} start
+ * @property {(context: import('playwright-core').BrowserContext) => Promise<void>} beforeClose what
+ *   must be kept before a context is closed with its browser
  * @property {(failed: boolean, contexts: import('./contexts.mjs').Contexts, stopped: boolean) =>
  *   Promise<void>} finish
  * @property {(failed: boolean) => Promise<void>} collect
@@ -47,6 +49,7 @@ export function prepareRecordings({ options, workspace, artifacts, warn }) {
   const harFile = workspace.path('network.har');
   /** @type {Map<import('playwright-core').BrowserContext, { file: string, end: (keep: boolean) => Promise<void> }>} */
   const traces = new Map();
+  let traceFiles = 0;
   /** @type {import('playwright-core').Page[]} */
   const pages = [];
 
@@ -57,13 +60,20 @@ export function prepareRecordings({ options, workspace, artifacts, warn }) {
     warn(`no ${what}: ${String(error?.message ?? error).split('\n')[0]}`);
   });
 
+  /**
+   * A trace ends with its context, which a script may close before it is known how the run ends.
+   * @param {import('playwright-core').BrowserContext} context
+   */
+  const beforeClose = async (context) => {
+    await traces.get(context)?.end(true).catch(() => {});
+  };
   /** @param {import('playwright-core').BrowserContext} context */
   const startTrace = async (context) => {
     const { tracing } = context;
     const start = tracing.start.bind(tracing);
     const stop = tracing.stop.bind(tracing);
     const close = context.close.bind(context);
-    const file = workspace.path(`trace-${traces.size + 1}.zip`);
+    const file = workspace.path(`trace-${traceFiles += 1}.zip`);
     await start({ screenshots: true, snapshots: true });
     /** @type {Promise<void> | undefined} */
     let ended;
@@ -76,9 +86,8 @@ export function prepareRecordings({ options, workspace, artifacts, warn }) {
       }
       return start(own);
     };
-    // A trace ends with its context, which a script may close before it is known how the run ends.
     context.close = async (reason) => {
-      if (traces.has(context)) await end(true).catch(() => {});
+      await beforeClose(context);
       return close(reason);
     };
   };
@@ -89,6 +98,7 @@ export function prepareRecordings({ options, workspace, artifacts, warn }) {
       ...(options.har !== 'OFF' && { recordHar: { path: harFile, content: 'embed' } }),
     },
     videoOptions: video ? { recordVideo } : {},
+    beforeClose,
     async start(context, hasVideo) {
       if (hasVideo) {
         pages.push(...context.pages());
@@ -104,13 +114,13 @@ export function prepareRecordings({ options, workspace, artifacts, warn }) {
         if (page) tasks.push(orWarn('screenshot', takeScreenshot(page, stopped, artifacts, workspace.path('screenshot.png'))));
         else warn('no screenshot: the script has closed its pages');
       }
-      const keep = wanted(options.trace, failed);
-      for (const { file, end } of traces.values()) {
-        tasks.push(orWarn('trace', end(keep).then(() => (keep ? artifacts.adopt('trace.zip', file) : ''))));
-      }
+      for (const { end } of traces.values()) tasks.push(orWarn('trace', end(wanted(options.trace, failed))));
       await Promise.all(tasks);
     },
     async collect(failed) {
+      for (const { file } of wanted(options.trace, failed) ? traces.values() : []) {
+        if (fs.existsSync(file)) await orWarn('trace', artifacts.adopt('trace.zip', file));
+      }
       if (wanted(options.har, failed)) await orWarn('HAR', artifacts.adopt('network.har', harFile));
       if (!video || !wanted(options.video, failed)) return;
       for (const page of pages) {

@@ -78,8 +78,8 @@ test('contexts that the script makes are recorded, also those that it closes', a
   const place = createPlace(t);
   const { url } = await site(t);
   const run = await runJob(place, `export default async ({ context, input }) => {
-    for (const close of [true, false]) {
-      const own = await context.browser().newContext();
+    const [first, second] = await Promise.all([1, 2].map(() => context.browser().newContext()));
+    for (const [close, own] of [[true, first], [false, second]]) {
       const page = await own.newPage();
       await page.goto(input.url);
       await page.locator('h1').click();
@@ -93,6 +93,31 @@ test('contexts that the script makes are recorded, also those that it closes', a
   for (const name of ['trace.zip', 'trace-2.zip', 'trace-3.zip']) assert.ok(names.includes(name), run.told());
   assert.ok(names.filter((name) => /^video/.test(name)).length >= 2, run.told());
   assert.deepEqual(run.all('warning').filter(({ text }) => /^no /.test(text)), []);
+});
+
+test('what the script closes is recorded, and told if it cannot be shown', async (t) => {
+  for (const close of ['await context.close();', 'await context.browser().close();',
+    'const browser = await context.browser().browserType().launch(); await (await (await browser.newContext()).newPage()).goto(input.url); await browser.close(); await page.close();']) {
+    const place = createPlace(t);
+    const { url } = await site(t);
+    const run = await runJob(place, `export default async ({ page, context, input }) => { await page.goto(input.url); ${close} };`,
+      { input: { url }, options: { ...all('OFF'), trace: 'ALWAYS' } });
+    assert.equal(run.code, 0, run.told());
+    const traces = close.includes('launch') ? ['trace.zip', 'trace-2.zip'] : ['trace.zip'];
+    assert.deepEqual(run.all('artifact').map(({ name }) => name), traces, run.told());
+  }
+  const run = await runJob(createPlace(t), `export default async ({ context }) => {
+    const own = await context.browser().newContext();
+    try {
+      const page = await own.newPage();
+      await page.goto('data:text/html,own');
+      throw new Error('in the end');
+    } finally {
+      await own.close();
+    }
+  };`, { options: { screenshot: 'ON_FAILURE' } });
+  assert.deepEqual(run.all('artifact'), [], 'not the page that was never used');
+  assert.ok(run.all('warning').some(({ text }) => text === 'no screenshot: the script has closed its pages'), run.told());
 });
 
 test('a script may make a trace and a video by itself, whatever the options', async (t) => {
