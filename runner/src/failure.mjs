@@ -180,7 +180,7 @@ function told(error, scriptUrl, seen) {
   const [first, ...lines] = plain(`${name && name !== 'Error' ? `${name}: ` : ''}${own}`, scriptUrl).trimEnd().split('\n');
   const place = placeInScript(field(error, 'stack'), scriptUrl);
   lines.unshift(place ? `${first} (${place})` : first);
-  const fields = fieldsOf(error, message);
+  const fields = withOwnFrames(fieldsOf(error, message), scriptUrl);
   if (fields) lines.push(...`With ${fields}`.split('\n'));
   const { errors, cause } = /** @type {any} */ (parts(error));
   if (Array.isArray(errors)) {
@@ -208,10 +208,10 @@ function told(error, scriptUrl, seen) {
 function fieldsOf(error, message) {
   if (new RegExp(`^${CALL}`).test(message)) return '';
   try {
-    if (MODULE_MISSING.includes(error.code)) return '';
+    if (MODULE_MISSING.includes(error.code) || error.code === 'ERR_ASSERTION') return '';
     const isOfSystem = error.syscall !== undefined && message.includes(error.code);
     const entries = Object.entries(error)
-      .filter(([key, value]) => !TOLD_FIELDS.includes(key) && value !== undefined && !(isOfSystem && SYSTEM_FIELDS.includes(key)));
+      .filter(([key, value]) => !TOLD_FIELDS.includes(key) && value !== undefined && value !== error && !(isOfSystem && SYSTEM_FIELDS.includes(key)));
     return entries.length > 0 ? cut(shown(Object.fromEntries(entries)), MAX_FIELDS_CHARS) : '';
   } catch {
     return '';

@@ -203,6 +203,8 @@ function failOnStrayErrors(fail) {
   let resolve;
   /** @type {Promise<void>} */
   const exited = new Promise((r) => { resolve = r; });
+  /** @type {unknown} */
+  let exit;
   let isHandling = false;
   const handle = () => {
     isHandling = true;
@@ -210,6 +212,7 @@ function failOnStrayErrors(fail) {
   };
   process.exit = (code) => {
     const error = new Error(`the script called process.exit(${code ?? ''})`);
+    exit = error;
     resolve();
     fail(error);
     // Node dies at once of an error that is thrown where an error is handled.
@@ -218,7 +221,7 @@ function failOnStrayErrors(fail) {
   };
   process.on('uncaughtException', (error) => {
     handle();
-    if (process.listenerCount('uncaughtException') === 1) fail(error);
+    if (error !== exit && process.listenerCount('uncaughtException') === 1) fail(error);
   });
   process.on('unhandledRejection', (reason) => {
     handle();

@@ -86,6 +86,8 @@ const THROWN = [
   ['fetch, whose reason is in the cause', 'await fetch("http://127.0.0.1:1/x");', /^TypeError: fetch failed.*\nCaused by: .*(bad port|ECONNREFUSED)/],
   ['an error with fields', 'throw Object.assign(new Error("a"), { code: "E42", response: { status: 503, body: { a: { b: 1 } } } });',
     /^a \(script.*\)\nWith \{ code: 'E42', response: \{ status: 503, body: \{ a: \[Object\] \} \} \}$/],
+  ['an error with itself and others as fields', 'const e = new Error("a"); e.self = e; e.first = new Error("b"); throw e;', /^a \(script.*\)\nWith \{\n {2}first: Error: b\n {6}at .*script\.mjs:1:\d+\)\n\}$/],
+  ['an assertion, whose message says all', '(await import("node:assert")).strict.equal(1, 2);', /^AssertionError: Expected .* \(script.*\)\n\n1 !== 2$/],
   ['an error of Node with a code', 'new URL("none");', /^TypeError: Invalid URL \(script.*\)\nWith \{ code: 'ERR_INVALID_URL', input: 'none' \}$/],
   ['an error of the system, whose message says all', '(await import("node:fs")).readFileSync("/no/such");', /^ENOENT: no such file or directory, open '\/no\/such' \(script\.mjs:1:\d+\)$/],
   ['an error of Playwright, whose fields are its own', 'await page.click("#never", { timeout: 1 });', /^TimeoutError: page\.click: Timeout 1ms exceeded\. \(script(?!.*With)/s],
