@@ -38,8 +38,8 @@ pub enum SpecInput {
 
 impl SpecInput {
     /// Returns the spec if it is within every bound and the allow-list allows it, and a refusal for
-    /// each template that misuses a secret. In a line, an argument must not be a secret of the input
-    /// either, which cannot become a variable as other secrets do.
+    /// each template that misuses a secret. In a line, an argument must not be a secret of the
+    /// input either, which cannot become a variable as other secrets do.
     pub(crate) fn check(
         self,
         allowed: &AllowList,

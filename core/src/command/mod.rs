@@ -77,8 +77,8 @@ impl CommandSpec {
         if refusals.is_empty() { Ok(()) } else { Err(refusals) }
     }
 
-    /// A refusal for each template that does more with a secret than place it, as far as that can be
-    /// known before there is a job. `input_schema` marks the secrets of the input.
+    /// A refusal for each template that does more with a secret than place it, as far as that can
+    /// be known before there is a job. `input_schema` marks the secrets of the input.
     pub fn misused_secrets(&self, input_schema: &serde_json::Value) -> Vec<Refusal> {
         misused_secrets(&self.as_kind().templates(), input_schema)
     }

@@ -77,8 +77,8 @@ impl ReportedVerdict {
 /// Most characters of the last line of standard error in a failure's message.
 const ERROR_LINE_CHARS_MAX: usize = 1000;
 
-/// The outcome of a process that has ended. What it reported, and how it exited before it was stopped,
-/// stands, whatever happened afterwards.
+/// The outcome of a process that has ended. What it reported, and how it exited before it was
+/// stopped, stands, whatever happened afterwards.
 pub(super) fn of_process(
     exit: &Exit,
     stop: Option<Stop>,

@@ -189,8 +189,8 @@ struct Readers<'a> {
 
 impl Readers<'_> {
     /// Waits for what the readers have to report, after the last process is gone. Nothing holds the
-    /// pipes any more, so this ends soon. But while Postgres is away, lines and notices wait in full
-    /// queues, and the result of the child stands behind them. A pipe that stays open although
+    /// pipes any more, so this ends soon. But while Postgres is away, lines and notices wait in
+    /// full queues, and the result of the child stands behind them. A pipe that stays open although
     /// everything could be stored for [`OUTPUT_TIMEOUT`] is given up.
     async fn join(mut self) -> ReportedEnd {
         let (mut stdout, mut stderr) = (None, None);

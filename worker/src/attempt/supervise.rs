@@ -1,7 +1,7 @@
 //! Watches the process of an attempt until its end: the timeout and stops from outside.
 //!
-//! What the child announces is stored elsewhere (`announcements`), so that slow storage never delays
-//! a stop.
+//! What the child announces is stored elsewhere (`announcements`), so that slow storage never
+//! delays a stop.
 
 use std::{pin::pin, time::Instant};
 
@@ -31,7 +31,8 @@ pub(super) async fn supervise(
             () = &mut timeout, if stop.is_none() => {
                 stop = Some(Stop { by: StoppedBy::Timeout, at: Instant::now() });
                 handle.terminate(policy.grace.0);
-                // May wait while Postgres is away. The shim has its order and ends the process without the worker.
+                // May wait while Postgres is away. The shim has its order and ends the process
+                // without the worker.
                 log.system(format!("The attempt has reached its timeout of {}.", policy.timeout)).await;
             }
             reason = &mut outside, if !stop.is_some_and(|stop| matches!(stop.by, StoppedBy::Outside(_))) => {

@@ -114,8 +114,8 @@ impl Hop {
     }
 
     /// A problem after which the call would be made again, because it is retryable or a service's
-    /// refusal. If that would repeat a request that got a response, it becomes another problem, after
-    /// which it is not.
+    /// refusal. If that would repeat a request that got a response, it becomes another problem,
+    /// after which it is not.
     pub(super) fn after_effect(&self, problem: Problem, is_refusal: bool) -> Problem {
         let Some((method, status)) = self.done.as_ref().filter(|_| problem.is_retryable || is_refusal) else {
             return problem;
@@ -186,8 +186,8 @@ fn shown(url: &Url) -> String {
     }
 }
 
-/// Whether a request that got a response may be sent again, because it then does the same (RFC 9110,
-/// 9.2.2).
+/// Whether a request that got a response may be sent again, because it then does the same
+/// (RFC 9110, 9.2.2).
 pub(super) fn is_repeatable(method: &Method) -> bool {
     !matches!(*method, Method::POST | Method::PATCH)
 }

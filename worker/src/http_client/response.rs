@@ -51,8 +51,8 @@ pub(super) struct Received {
 }
 
 impl Received {
-    /// Reads a response of `url` to its end or its bound, or as far as it came. Nothing of it is cut
-    /// before its secrets are masked.
+    /// Reads a response of `url` to its end or its bound, or as far as it came. Nothing of it is
+    /// cut before its secrets are masked.
     pub(super) async fn read(mut response: Response, url: &Url, redactor: &Redactor) -> Self {
         let status = response.status().as_u16();
         let kind = kind(response.headers());
@@ -104,8 +104,8 @@ impl Received {
     /// the request can be found.
     ///
     /// A status says what the request has done, also if the response breaks off after it. So a
-    /// request that `changes` something is not sent again, and what was read is its result. One that
-    /// changes nothing was made for the body, and another attempt may read all of it.
+    /// request that `changes` something is not sent again, and what was read is its result. One
+    /// that changes nothing was made for the body, and another attempt may read all of it.
     pub(super) fn judged(
         self,
         is_expected: bool,

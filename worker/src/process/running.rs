@@ -71,7 +71,8 @@ impl Running {
 }
 
 impl ProcessHandle {
-    /// Sends SIGTERM to the program's process group, and kills the whole tree after the grace period.
+    /// Sends SIGTERM to the program's process group, and kills the whole tree after the grace
+    /// period.
     pub fn terminate(&self, grace: Duration) {
         self.shim_handle.terminate(grace);
     }

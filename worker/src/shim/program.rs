@@ -35,8 +35,8 @@ pub(super) type Refusal = (RefusalCode, String);
 ///
 /// The path as it is written must be on the list, as when the command was saved. Symbolic links may
 /// lead to any file from there, because a user who may write in a directory on the list may also
-/// put a program there. Programs must not be able to extend the list, so a link that belongs to the user
-/// that they run as may only lead to a file on the list.
+/// put a program there. Programs must not be able to extend the list, so a link that belongs to the
+/// user that they run as may only lead to a file on the list.
 pub(super) fn check(request: &SpawnMessage<'_>) -> Result<(), Refusal> {
     let (program, named) = (&request.program, request.program.display());
     if !program.is_absolute() {

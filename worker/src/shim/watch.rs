@@ -120,8 +120,8 @@ impl<'a> Watch<'a> {
                 break end;
             }
         };
-        // A program that has exited has ended in its own way, whatever happened to what it left, and
-        // also if that was in the same moment as the end of the watch.
+        // A program that has exited has ended in its own way, whatever happened to what it left,
+        // and also if that was in the same moment as the end of the watch.
         self.reap();
         let end = self.exit.map_or(end, |(status, asked)| WatchEnd::Exited { status, asked });
         (end, self.asked_leftovers)

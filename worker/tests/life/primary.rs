@@ -1,4 +1,5 @@
-//! A Postgres primary behind a name that stays, and jobs whose work leaves marks when it fails over.
+//! A Postgres primary behind a name that stays, and jobs whose work leaves marks when it fails
+//! over.
 
 use std::{
     fs::{self, Permissions},
