@@ -9,8 +9,9 @@ pub const PROGRESS_CHARS_MAX: usize = bound("progressCharacters");
 pub const FAILURE_MESSAGE_BYTES_MAX: usize = bound("failureMessageBytes");
 /// Largest result kept, in bytes of JSON.
 pub const RESULT_BYTES_MAX: usize = bound("resultBytes");
-/// Deepest nesting of arrays and objects in a result. serde_json reads 127 levels, and an event and
-/// the API's response put a few around the result.
+/// Deepest nesting of arrays and objects in a result and in any other JSON from a child, in levels.
+/// `[]` has one. serde_json reads 127 levels, and an event and the API's response put a few around
+/// the result.
 pub const RESULT_DEPTH_MAX: usize = bound("resultDepth");
 /// Most files that a script or program keeps in one attempt.
 pub const ARTIFACTS_MAX: usize = bound("artifacts");

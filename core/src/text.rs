@@ -8,15 +8,13 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-/// Deepest nesting of a JSON value that Callboard keeps, in levels. `[]` has one. Every reader of a
-/// stored value takes this depth, and the bound of the runner is the same.
-pub const JSON_DEPTH_MAX: usize = crate::bounds::RESULT_DEPTH_MAX;
+use crate::bounds::RESULT_DEPTH_MAX;
 
 /// Why a text is not a JSON value that can be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
-    /// It is nested deeper than [`JSON_DEPTH_MAX`].
-    #[error("it is nested deeper than {JSON_DEPTH_MAX} levels")]
+    /// It is nested deeper than [`RESULT_DEPTH_MAX`].
+    #[error("it is nested deeper than {RESULT_DEPTH_MAX} levels")]
     TooDeep,
     /// It is not JSON.
     #[error("it is not JSON")]
@@ -28,11 +26,11 @@ pub fn storable(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{FFFD}")) } else { Cow::Borrowed(text) }
 }
 
-/// JSON text as a `jsonb` column takes it: escapes of NUL and of halves of surrogate pairs become
-/// U+FFFD.
+/// JSON text as a `jsonb` column takes it: NUL, escapes of it and of halves of surrogate pairs
+/// become U+FFFD.
 pub fn storable_json(json: &str) -> Cow<'_, str> {
     match replaced_escapes(json, |escape| escape == Escape::Invalid || escape == Escape::Nul) {
-        Some(replaced) => Cow::Owned(replaced),
+        Some(replaced) => Cow::Owned(storable(&replaced).into_owned()),
         None => storable(json),
     }
 }
@@ -41,7 +39,7 @@ pub fn storable_json(json: &str) -> Cow<'_, str> {
 pub fn parse_json(bytes: &[u8]) -> Result<Value, JsonError> {
     let text = well_formed_json(bytes);
     // Measured first: the reader refuses deep values with an error like any other.
-    if json_depth(&text) > JSON_DEPTH_MAX {
+    if json_depth(&text) > RESULT_DEPTH_MAX {
         return Err(JsonError::TooDeep);
     }
     serde_json::from_str(&text).map_err(|_| JsonError::Malformed)
@@ -227,6 +225,9 @@ mod tests {
             (r#"["a\u0000b"]"#, "[\"a\u{FFFD}b\"]"),
             (r#"["\\u0000", "\\\u0000"]"#, "[\"\\\\u0000\", \"\\\\\u{FFFD}\"]"),
             (r#"["\udc00\u00e9"]"#, "[\"\u{FFFD}\\u00e9\"]"),
+            ("[\"x\0y\"]", "[\"x\u{FFFD}y\"]"),
+            ("[\"\\ud83d\", \"x\0y\"]", "[\"\u{FFFD}\", \"x\u{FFFD}y\"]"),
+            ("[\"x\0\\u0000\0y\"]", "[\"x\u{FFFD}\u{FFFD}\u{FFFD}y\"]"),
         ] {
             assert_eq!(storable_json(json), expected);
         }
@@ -236,8 +237,8 @@ mod tests {
     fn the_depth_is_measured_up_to_the_bound_and_beyond() {
         let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
         assert_eq!(json_depth(r#"{"a":"[[[\"[{","b":[{}]}"#), 3);
-        assert!(parse_json(nested(JSON_DEPTH_MAX).as_bytes()).is_ok());
-        for levels in [JSON_DEPTH_MAX + 1, 1_000_000] {
+        assert!(parse_json(nested(RESULT_DEPTH_MAX).as_bytes()).is_ok());
+        for levels in [RESULT_DEPTH_MAX + 1, 1_000_000] {
             assert_eq!(parse_json(nested(levels).as_bytes()), Err(JsonError::TooDeep));
         }
     }
@@ -270,6 +271,7 @@ mod tests {
         let piece = prop_oneof![
             "[a-zé😀]{0,3}",
             Just(r"\u0000".to_owned()),
+            Just("\0".to_owned()),
             Just(r"\\".to_owned()),
             Just(r"\ud83d\ude00".to_owned()),
             "\\\\u[dD][89abAB][0-9a-f]{2}",
@@ -284,7 +286,8 @@ mod tests {
     proptest! {
         #[test]
         fn every_string_is_read(literal in literal()) {
-            let value = parse_json(literal.as_bytes());
+            // A raw NUL is no JSON. Only what is stored is repaired so far.
+            let value = parse_json(literal.replace('\0', "").as_bytes());
             prop_assert!(matches!(value, Ok(Value::String(_))), "{literal} {value:?}");
             let stored = storable_json(&literal).into_owned();
             let again: String = serde_json::from_str(&stored).unwrap();

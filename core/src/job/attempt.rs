@@ -1,14 +1,13 @@
 //! One attempt of a job: how it ended and why. Pure.
 
 use crate::{
+    bounds::FAILURE_MESSAGE_BYTES_MAX,
     duration::IsoDuration,
     ids::{CommandId, ProfileId, ServiceId},
 };
 use std::{borrow::Cow, time::Duration};
 
 use serde::{Deserialize, Serialize};
-
-pub use crate::bounds::{FAILURE_MESSAGE_BYTES_MAX, RESULT_BYTES_MAX};
 
 /// Longest wait that the other side can ask for. No calendar unit of a quota is longer than a
 /// month.

@@ -1,6 +1,7 @@
 //! Texts of every kind reach the store and come back: what Postgres refuses, as U+FFFD.
 
 use callboard::{
+    bounds::RESULT_DEPTH_MAX,
     clock::{self, IdSource},
     job::{Failure, FailureCode, Outcome, Progress},
     steps::run::{keep_artifact::keep_artifact, note_progress::note_progress},
@@ -10,7 +11,7 @@ use callboard::{
         progress::Report,
         records,
     },
-    text::{JSON_DEPTH_MAX, storable},
+    text::storable,
 };
 use serde_json::{Value, json};
 
@@ -82,7 +83,7 @@ async fn results_of_every_shape_are_stored() {
         .map(|text| (json!({ *text: [text, { "inner": text }] }), storable(text).into_owned()))
         .map(|(value, stored)| (value, json!({ stored.clone(): [stored, { "inner": stored }] })))
         .collect();
-    for levels in [1, 100, JSON_DEPTH_MAX - 1, JSON_DEPTH_MAX] {
+    for levels in [1, 100, RESULT_DEPTH_MAX - 1, RESULT_DEPTH_MAX] {
         results.push((nested(levels), nested(levels)));
     }
     for (result, stored) in results {

@@ -7,7 +7,10 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use callboard::text::{JSON_DEPTH_MAX, JsonError, parse_json, well_formed_json};
+use callboard::{
+    bounds::RESULT_DEPTH_MAX,
+    text::{JsonError, parse_json, well_formed_json},
+};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, value::RawValue};
 
@@ -84,7 +87,7 @@ pub(super) enum Line {
 /// Why an event cannot be read, as the end of a sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unreadable {
-    #[error("it is nested deeper than {JSON_DEPTH_MAX} levels")]
+    #[error("it is nested deeper than {RESULT_DEPTH_MAX} levels")]
     TooDeep,
     #[error("its line is longer than {0} bytes")]
     TooLong(u64),
@@ -192,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_result_may_be_as_deep_as_any_value() {
-        let most = JSON_DEPTH_MAX;
+        let most = RESULT_DEPTH_MAX;
         for (levels, is_kept) in
             [(1, true), (most - 1, true), (most, true), (most + 1, false), (128, false), (100_000, false)]
         {

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use callboard::{
     bounds::PROGRESS_CHARS_MAX,
+    bounds::RESULT_BYTES_MAX,
     clock,
     compose::OutputProtocol,
-    job::{Failure, FailureCode, Progress, attempt::RESULT_BYTES_MAX},
+    job::{Failure, FailureCode, Progress},
     secret::{RedactingLines, Redactor},
     store::jobs::logs::LogStream,
 };

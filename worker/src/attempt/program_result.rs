@@ -4,8 +4,8 @@
 //! the log, whose lines are cut and redacted. Pure.
 
 use callboard::{
-    bounds::RESULT_BYTES_MAX,
-    text::{JSON_DEPTH_MAX, first_rounded, json_depth, storable_json, string_length},
+    bounds::{RESULT_BYTES_MAX, RESULT_DEPTH_MAX},
+    text::{first_rounded, json_depth, storable_json, string_length},
 };
 use serde_json::Value;
 
@@ -55,7 +55,7 @@ impl Tail {
         if last.starts_with(['{', '[']) && !last_is_cut {
             match parse(last) {
                 Ok(found) => return found,
-                Err(_) if json_depth(last) > JSON_DEPTH_MAX && closes_at_end(last) => {
+                Err(_) if json_depth(last) > RESULT_DEPTH_MAX && closes_at_end(last) => {
                     return OutputResult::TooDeep(last.to_owned());
                 }
                 Err(why) => error = Some(why),

@@ -5,9 +5,9 @@
 use std::io::Read;
 
 use callboard::{
-    bounds::RESULT_BYTES_MAX,
+    bounds::{RESULT_BYTES_MAX, RESULT_DEPTH_MAX},
     secret::Redactor,
-    text::{JSON_DEPTH_MAX, first_rounded, json_depth, parse_json, storable},
+    text::{first_rounded, json_depth, parse_json, storable},
 };
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use ruzstd::decoding::{
@@ -88,8 +88,8 @@ impl Body {
 
     fn take_json(&mut self, text: &str, redactor: &Redactor) -> bool {
         // The result is an object around the body.
-        if json_depth(text) >= JSON_DEPTH_MAX {
-            return self.is_no_json(&format!("is nested deeper than {} levels", JSON_DEPTH_MAX - 1));
+        if json_depth(text) >= RESULT_DEPTH_MAX {
+            return self.is_no_json(&format!("is nested deeper than {} levels", RESULT_DEPTH_MAX - 1));
         }
         let Ok(value) = parse_json(text.as_bytes()) else {
             // Many servers send their JSON type with no body too.

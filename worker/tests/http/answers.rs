@@ -1,6 +1,9 @@
 //! What comes back: compressed, in other charsets, too long, and with secrets in it.
 
-use callboard::{bounds::RESULT_BYTES_MAX, command::HttpSpec, text::JSON_DEPTH_MAX};
+use callboard::{
+    bounds::{RESULT_BYTES_MAX, RESULT_DEPTH_MAX},
+    command::HttpSpec,
+};
 use serde_json::{Value, json};
 use std::io::Write as _;
 
@@ -216,7 +219,7 @@ fn an_answer_is_never_longer_than_a_result() {
     let wide = json!(vec!["\u{1}".repeat(1000); 400]);
     let ended = answered(Reply::of(200, wide.to_string()).with("content-type", "application/json"));
     assert!(ended.result().to_string().len() <= RESULT_BYTES_MAX);
-    let deepest = JSON_DEPTH_MAX - 1;
+    let deepest = RESULT_DEPTH_MAX - 1;
     for (depth, is_json) in
         [(1, true), (deepest, true), (deepest + 1, false), (deepest + 2, false), (500, false)]
     {
