@@ -1,9 +1,21 @@
 //! Rules for names, labels and queue names. Pure.
 
+use icu_properties::{
+    CodePointMapData, CodePointSetData,
+    props::{ExtendedPictographic, JoiningType},
+};
 use unicode_general_category::{GeneralCategory, get_general_category};
-use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::{UnicodeNormalization as _, char::canonical_combining_class};
 
 use crate::refusal::Refusal;
+
+/// Keeps two letters apart that would be joined.
+const NON_JOINER: char = '\u{200c}';
+/// Joins letters or emoji that would stand apart.
+const JOINER: char = '\u{200d}';
+/// The combining class of the signs that take a consonant's vowel away. A joiner beside one chooses
+/// between a conjunct, a half form and the sign itself.
+const VIRAMA: u8 = 9;
 
 /// Longest name, in characters.
 pub const NAME_CHARS_MAX: usize = 100;
@@ -21,6 +33,14 @@ pub fn normal_form(text: &str) -> String {
     let is_selector = |c: &char| matches!(c, '\u{fe0e}' | '\u{fe0f}');
     let blank = |c| if get_general_category(c) == GeneralCategory::SpaceSeparator { ' ' } else { c };
     text.chars().filter(|c| !is_selector(c)).map(blank).nfc().collect()
+}
+
+/// What a search looks for: the [`normal_form`] of the text without blanks at its ends. `None` if
+/// nothing of it can be seen, because every name contains that.
+pub fn search_form(text: &str) -> Option<String> {
+    let text = normal_form(text);
+    let text = text.trim();
+    text.chars().any(|c| !c.is_whitespace() && !is_unseen(c)).then(|| text.to_owned())
 }
 
 /// Whether a reader cannot see this character: controls, formats (zero width, direction), line
@@ -48,16 +68,66 @@ fn is_unseen(c: char) -> bool {
     is_of_unseen_category || is_ignorable
 }
 
+/// Whether a joiner changes what a reader sees between these: letters of a cursive script
+/// (Persian), consonants around a virama (Hindi, Bengali, Sinhala), or the parts of an emoji. The
+/// rules are those of RFC 5892, appendix A, for host names, and UAX #29, GB11, for emoji.
+fn joins(before: &[char], joiner: char, after: &[char]) -> bool {
+    let (Some((&last, earlier)), Some((&next, later))) = (before.split_last(), after.split_first()) else {
+        return false;
+    };
+    let is_virama = |c: char| canonical_combining_class(c) == VIRAMA;
+    if is_virama(last) {
+        return ends_with_letter(earlier) && is_letter(next);
+    }
+    if joiner == JOINER {
+        let is_modifier = |c: &&char| matches!(**c, '\u{1f3fb}'..='\u{1f3ff}');
+        let base = before.iter().rev().find(|c| !is_modifier(c)).copied();
+        return base.is_some_and(is_emoji) && is_emoji(next)
+            || ends_with_letter(before) && is_virama(next) && later.first().is_some_and(|c| is_letter(*c));
+    }
+    let joining = |c: &char| CodePointMapData::<JoiningType>::new().get(*c);
+    let joined = |joining: &JoiningType| *joining != JoiningType::Transparent;
+    let is_joined_before = before.iter().rev().map(joining).find(joined);
+    let is_joined_after = after.iter().map(joining).find(joined);
+    matches!(is_joined_before, Some(JoiningType::DualJoining | JoiningType::LeftJoining))
+        && matches!(is_joined_after, Some(JoiningType::DualJoining | JoiningType::RightJoining))
+}
+
+fn is_letter(c: char) -> bool {
+    use GeneralCategory as G;
+    matches!(
+        get_general_category(c),
+        G::UppercaseLetter | G::LowercaseLetter | G::TitlecaseLetter | G::ModifierLetter | G::OtherLetter
+    )
+}
+
+/// Whether the last of these is a letter, with or without marks.
+fn ends_with_letter(chars: &[char]) -> bool {
+    use GeneralCategory as G;
+    let is_mark = |c: char| matches!(get_general_category(c), G::NonspacingMark | G::SpacingMark);
+    chars.iter().rev().find(|c| !is_mark(**c)).is_some_and(|c| is_letter(*c))
+}
+
+/// Whether this may be a part of a joined emoji. The first pictographs, such as `©`, never are.
+fn is_emoji(c: char) -> bool {
+    c >= '\u{2194}' && CodePointSetData::new::<ExtendedPictographic>().contains(c)
+}
+
 /// The normal form of a text that names something. Refuses a character that cannot be seen, because
-/// two names would look the same.
+/// two names would look the same. A joiner is kept where it changes what is seen.
 fn visible(path: &str, text: &str) -> Result<String, Refusal> {
     let text = normal_form(text);
-    match text.chars().position(is_unseen) {
+    let chars: Vec<char> = text.chars().collect();
+    let is_refused = |(at, c): &(usize, char)| {
+        let is_joiner = matches!(*c, JOINER | NON_JOINER);
+        is_unseen(*c) && !(is_joiner && joins(&chars[..*at], *c, &chars[at + 1..]))
+    };
+    match chars.iter().copied().enumerate().find(is_refused) {
         None => Ok(text),
-        Some(at) => {
-            let unseen = text.chars().nth(at).map_or(0, u32::from);
+        Some((at, unseen)) => {
             let message = format!(
-                "holds the character U+{unseen:04X}, which cannot be seen, at place {}. Remove it",
+                "holds the character U+{:04X}, which cannot be seen there, at place {}. Remove it",
+                u32::from(unseen),
                 at + 1
             );
             Err(Refusal::invalid(path, message))
@@ -157,6 +227,89 @@ mod tests {
         {
             assert_eq!(check_name("name", fine).as_deref(), Ok(fine));
         }
+    }
+
+    #[test]
+    fn a_search_of_which_nothing_can_be_seen_looks_for_nothing() {
+        for blank in [
+            "",
+            " ",
+            "\t\n",
+            "\u{a0}\u{3000}",
+            "\u{fe0f}",
+            "\u{fe0f} \u{fe0e}",
+            "\u{200b}",
+            "\u{34f} \u{2800}",
+        ] {
+            assert_eq!(search_form(blank), None, "{blank:?}");
+        }
+        for (text, form) in [
+            (" a b\u{a0}", "a b"),
+            ("\u{fe0f} x \u{fe0f}", "x"),
+            ("CAFE\u{301}", "CAF\u{c9}"),
+            ("\u{2764}\u{fe0f}", "\u{2764}"),
+        ] {
+            assert_eq!(search_form(text).as_deref(), Some(form));
+        }
+    }
+
+    #[test]
+    fn joiners_are_kept_where_they_change_what_is_seen() {
+        for fine in [
+            "می\u{200c}خواهم",
+            "کتاب\u{200c}ها ۲",
+            "بُ\u{200c}ه",
+            "क्\u{200d}ष",
+            "क्\u{200c}ष",
+            "क़्\u{200d}ष",
+            "ශ්\u{200d}රී ලංකා",
+            "র\u{200d}্যাব",
+            "👨\u{200d}👩\u{200d}👧 family",
+            "👩🏽\u{200d}💻",
+            "\u{2764}\u{200d}🔥",
+            "🏴\u{200d}\u{2620}",
+            "🙂\u{200d}\u{2194}",
+        ] {
+            let fine: String = fine.nfc().collect();
+            assert_eq!(check_name("name", &fine).as_deref(), Ok(&*fine));
+            assert_eq!(check_labels("labels", vec![fine.clone()]).as_deref(), Ok(&[fine][..]));
+        }
+        assert_eq!(check_name("name", "🏳\u{fe0f}\u{200d}🌈").as_deref(), Ok("🏳\u{200d}🌈"));
+        for joiner in [JOINER, NON_JOINER] {
+            for parts in [
+                "a|b",
+                "я|в",
+                "1|2",
+                "日|本",
+                "א|ב",
+                "|سلام",
+                "سلام|",
+                "سلام| علیکم",
+                "د|ر",
+                "क|ष",
+                "क्|",
+                "क्| ष",
+                "क्|1",
+                "्|ष",
+                "|क",
+                "👨|",
+                "|👨",
+                "👨| 👩",
+                "👨|a",
+                "a|👨",
+                "©|®",
+                "🏽|👩",
+            ] {
+                let name = parts.replace('|', &joiner.to_string());
+                let refusal = check_name("name", &name).unwrap_err();
+                assert!(refusal.message.contains("cannot be seen there"), "{name:?} {refusal:?}");
+            }
+            for twice in ["क्||ष", "می||خ", "👨||👩"] {
+                assert!(check_name("name", &twice.replace('|', &joiner.to_string())).is_err(), "{twice}");
+            }
+        }
+        assert!(check_name("name", "می\u{200d}خ").is_err(), "they are joined without it");
+        assert!(check_name("name", "👨\u{200c}👩").is_err(), "they stand apart without it");
     }
 
     #[test]

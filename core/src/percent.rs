@@ -1,34 +1,18 @@
 //! Percent-encoding, as in URLs (RFC 3986). Pure.
 
-use std::fmt::Write as _;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, percent_decode_str, utf8_percent_encode};
 
-/// Encodes everything but letters, digits and `-_.~`, which is safe in every part of a URL.
-pub(crate) fn push_encoded(out: &mut String, text: &str) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let written = write!(out, "%{byte:02X}");
-            debug_assert!(written.is_ok(), "writing to a String cannot fail");
-        }
-    }
+/// Everything but letters, digits and `-_.~`, which are safe in every part of a URL.
+const UNSAFE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// Encodes everything but letters, digits and `-_.~`.
+pub(crate) fn encoded(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, UNSAFE)
 }
 
 /// Decodes a text. A `%` without two digits stays. `None` if the result is not UTF-8.
 pub(crate) fn decode(text: &str) -> Option<String> {
-    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
-    let (bytes, mut decoded, mut index) = (text.as_bytes(), Vec::with_capacity(text.len()), 0);
-    while let Some(&byte) = bytes.get(index) {
-        let digits = (digit(bytes.get(index + 1)), digit(bytes.get(index + 2)));
-        if let (b'%', (Some(high), Some(low))) = (byte, digits) {
-            decoded.push((high * 16 + low) as u8);
-            index += 3;
-        } else {
-            decoded.push(byte);
-            index += 1;
-        }
-    }
-    String::from_utf8(decoded).ok()
+    Some(percent_decode_str(text).decode_utf8().ok()?.into_owned())
 }
 
 #[cfg(test)]
@@ -36,14 +20,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn exactly_letters_digits_and_four_signs_stay_as_they_are() {
+        for c in (0..=127_u8).map(char::from) {
+            let is_kept = c.is_ascii_alphanumeric() || "-_.~".contains(c);
+            let expected = if is_kept { c.to_string() } else { format!("%{:02X}", c as u32) };
+            assert_eq!(encoded(&c.to_string()).to_string(), expected, "{c:?}");
+        }
+        assert_eq!(encoded("p:/?#%40 ü€😀").to_string(), "p%3A%2F%3F%23%2540%20%C3%BC%E2%82%AC%F0%9F%98%80");
+    }
+
+    #[test]
     fn every_text_survives() {
         for text in ["", "p:/?#%40", "a b+c", "ü€😀", "%", "%4", "%zz", "\0\n"] {
-            let mut encoded = String::new();
-            push_encoded(&mut encoded, text);
-            assert!(encoded.chars().all(|c| c.is_ascii_alphanumeric() || "-_.~%".contains(c)), "{encoded}");
-            assert_eq!(decode(&encoded).as_deref(), Some(text));
+            assert_eq!(decode(&encoded(text).to_string()).as_deref(), Some(text));
         }
-        assert_eq!(decode("%zz%4"), Some("%zz%4".to_owned()));
-        assert_eq!(decode("%FF"), None);
+        for (text, expected) in [
+            ("%zz%4", Some("%zz%4")),
+            ("%3a%3A%", Some("::%")),
+            ("%%41%4", Some("%A%4")),
+            ("a+b", Some("a+b")),
+            ("é%C3%A9", Some("éé")),
+            ("%00", Some("\0")),
+            ("%FF", None),
+            ("%C3", None),
+        ] {
+            assert_eq!(decode(text).as_deref(), expected, "{text}");
+        }
     }
 }

@@ -143,10 +143,10 @@ pub fn client_url(
     }
     let mut url = format!("{scheme}://");
     if !username.is_empty() || !password.is_empty() {
-        percent::push_encoded(&mut url, username);
+        url.extend(percent::encoded(username));
         if !password.is_empty() {
             url.push(':');
-            percent::push_encoded(&mut url, password);
+            url.extend(percent::encoded(password));
         }
         url.push('@');
     }

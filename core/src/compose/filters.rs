@@ -13,7 +13,7 @@ use super::{
     comparisons::{Guarded, PUBLIC, PUBLIC_ITEMS},
     scope::{Misused, Opaque, holds_mark},
 };
-use crate::percent::push_encoded;
+use crate::percent::encoded;
 
 /// Longest result of `replace`, in bytes.
 const REPLACED_BYTES_MAX: usize = 1024 * 1024;
@@ -169,9 +169,7 @@ fn to_json(value: &Value) -> Result<String, Error> {
 
 /// The text with everything but letters, digits and `-_.~` percent-encoded.
 fn url_encode(value: &Value) -> Result<String, Error> {
-    let mut out = String::new();
-    push_encoded(&mut out, &text_of(value)?);
-    Ok(out)
+    Ok(encoded(&text_of(value)?).to_string())
 }
 
 fn trim(value: &Value) -> Result<String, Error> {

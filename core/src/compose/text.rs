@@ -8,7 +8,7 @@ use std::fmt;
 use secrecy::ExposeSecret as _;
 
 use super::{RevealError, SecretValues, WorkerPaths};
-use crate::{percent::push_encoded, secret::MASK};
+use crate::{percent::encoded, secret::MASK};
 
 /// Longest URL in bytes, both as a template and rendered.
 pub const URL_BYTES_MAX: usize = 8 * 1024;
@@ -233,7 +233,7 @@ impl Text {
                 Piece::Plain(text) => out.push_str(text),
                 Piece::Secret(secret, Encoding::Plain) => out.push_str(values.text(secret)?.expose_secret()),
                 Piece::Secret(secret, Encoding::Url) => {
-                    push_encoded(&mut out, values.text(secret)?.expose_secret());
+                    out.extend(encoded(values.text(secret)?.expose_secret()));
                 }
                 Piece::ProfileDirectory(path) => out.push_str(&paths.profile_directory(path)),
                 Piece::ArtifactsDirectory => out.push_str(&paths.artifacts_directory),
