@@ -2,7 +2,7 @@
 
 use async_graphql::ID;
 use callboard::{
-    name::normal_form,
+    name::{normal_form, search_form},
     store::catalogue::name_pages::{NameCursor, NamePage, NamePageRequest, PageEnd},
 };
 use uuid::Uuid;
@@ -33,7 +33,7 @@ pub fn request(
         }
         place => Ok(place.map(|Keyset((_, name, id))| NameCursor { name, id })),
     };
-    let search = search.map(|text| normal_form(text.trim()));
+    let search = search.and_then(|text| search_form(&text));
     let from = if page.is_from_end { PageEnd::End } else { PageEnd::Start };
     let (after, before) = (place("after", page.after)?, place("before", page.before)?);
     Ok(NamePageRequest { search, after, before, limit: page.limit, from })

@@ -115,6 +115,7 @@ async fn search_finds_parts_of_names_in_any_case() {
         assert_eq!(page(&api, list, "(search: \"%\")").await["totalCount"], 0);
         assert_eq!(page(&api, list, "(search: \"_\")").await["totalCount"], 1);
         assert_eq!(page(&api, list, "(search: \"\")").await["totalCount"], 4);
+        assert_eq!(page(&api, list, "(search: \"\\uFE0F \")").await["totalCount"], 4);
         assert_eq!(page(&api, list, "(search: null)").await["totalCount"], 4);
     }
 }

@@ -69,9 +69,12 @@ fn refused_filters(fields: &[(String, bool)]) -> Vec<(Value, &'static str)> {
     filters.push((json!({ "createdAt": { "gte": null, "lt": null } }), "filter"));
     filters.push((json!({ "search": "x".repeat(201) }), "filter.search"));
     filters.push((json!({ "ids": vec!["x"; 1001] }), "filter.ids"));
-    for blank in ["", " ", "   ", "\t\n", "\u{a0}\u{3000}", "job_", " job_ ", "job_0", "job_01"] {
-        filters.push((json!({ "search": blank }), "filter.search"));
-        filters.push((json!({ "search": blank, "queues": ["default"] }), "filter.search"));
+    let blank = ["", " ", "   ", "\t\n", "\u{a0}\u{3000}", "\u{fe0f}", "\u{fe0f} \u{fe0e}", "\u{200b}"];
+    // The last has the characters that all jobs of 32 milliseconds share.
+    let of_most_ids = ["job_", " job_ ", "job_0", "job_0\u{fe0f}", "job_01", "job_01k", "job_01kb5n6q2"];
+    for search in blank.into_iter().chain(of_most_ids) {
+        filters.push((json!({ "search": search }), "filter.search"));
+        filters.push((json!({ "search": search, "queues": ["default"] }), "filter.search"));
     }
     filters
 }
@@ -101,6 +104,17 @@ async fn a_filter_that_names_nothing_is_refused_and_an_empty_list_matches_nothin
             let input = json!({ "filter": { list: [] } });
             assert_eq!(counts(&harness, mutation, input).await, [0, 0], "{mutation} {list}");
         }
+        for exact in
+            [json!({ "labels": ["\u{fe0f}"] }), json!({ "queues": [""] }), json!({ "queues": ["\u{fe0f}"] })]
+        {
+            assert_eq!(
+                counts(&harness, mutation, json!({ "filter": exact })).await,
+                [0, 0],
+                "{mutation} {exact}"
+            );
+        }
+        let of_its_millisecond = json!({ "search": &job.to_string()[..14], "queues": ["nowhere"] });
+        assert_eq!(counts(&harness, mutation, json!({ "filter": of_its_millisecond })).await, [0, 0]);
     }
     assert_eq!(states(&harness, &[job, ended]).await, ["QUEUED", "CANCELLED"]);
 }

@@ -8,7 +8,6 @@ use async_graphql::{Context, InputObject, Object, Result, SimpleObject};
 use callboard::{
     ids::JobId,
     job::{JobState, state::Ending},
-    name::normal_form,
     refusal::{Refusal, RefusalCode},
     steps::{
         After,
@@ -31,14 +30,16 @@ use crate::{
 
 /// Maximum and default number of jobs that one call changes.
 const LIMIT_MAX: i32 = 10_000;
-/// The beginning of the id of every job from 2004 to 2039, which as a search matches every job.
-const ID_PREFIX: &str = "job_01";
+/// Fewest characters after `job_` in a search for the beginning of an id. That many are the
+/// millisecond in which a job was accepted. The first few are the same for all jobs of a year.
+const ID_CHARACTERS_MIN: usize = 10;
 
 /// Input of jobsCancel.
 #[derive(Debug, InputObject)]
 pub struct JobsCancelInput {
     /// The jobs to cancel, newest first. Finished jobs are counted as skipped. A filter in which no
-    /// field is set would match every job and is refused with INVALID. So is a blank `search`.
+    /// field is set would match every job and is refused with INVALID. So is a `search` that is
+    /// blank, or that has fewer than 10 characters after `job_`.
     pub filter: JobFilter,
     /// Maximum number of jobs to cancel, 1 to 10000. If more match that are not finished, none is
     /// cancelled, and TOO_MANY says how many they are. Null means 10000.
@@ -58,7 +59,7 @@ pub struct JobsRetryInput {
     /// The jobs to run again, oldest first because later jobs may depend on them. Unfinished jobs
     /// are counted as skipped. So are SUCCEEDED jobs unless `states` lists SUCCEEDED, because their
     /// work is done. A filter in which no field is set would match every job and is refused with
-    /// INVALID. So is a blank `search`.
+    /// INVALID. So is a `search` that is blank, or that has fewer than 10 characters after `job_`.
     pub filter: JobFilter,
     /// Maximum number of jobs to run again, 1 to 10000. If more match that may run again, none
     /// does, and TOO_MANY says how many they are. Null means 10000.
@@ -137,13 +138,21 @@ impl BulkMutation {
 /// Reads a filter that names what it matches. One that matches every job is refused, because it is
 /// more likely a variable without a value than what the caller wants.
 fn named(filter: JobFilter) -> Result<pages::JobFilter, Refusal> {
-    let is_everything = |search: &str| search.is_empty() || search.len() > 3 && ID_PREFIX.starts_with(search);
-    if filter.search.as_ref().is_some_and(|search| is_everything(normal_form(search).trim())) {
+    let has_search = filter.search.is_some();
+    let filter = pages::JobFilter::try_from(filter)
+        .map_err(|bad| Refusal::invalid(&format!("filter.{}", bad.field), bad.message))?;
+    if has_search && filter.search.is_none() {
         let message = "would match every job. Write what to search for, or leave it out.";
         return Err(Refusal::invalid("filter.search", message));
     }
-    let filter = pages::JobFilter::try_from(filter)
-        .map_err(|bad| Refusal::invalid(&format!("filter.{}", bad.field), bad.message))?;
+    let id_characters = filter.search.as_deref().and_then(pages::searched_id_characters);
+    if id_characters.is_some_and(|count| count < ID_CHARACTERS_MIN) {
+        let message = format!(
+            "is the beginning of too many jobs' ids. Write at least {ID_CHARACTERS_MIN} characters after \
+             `job_`, or list the `ids`."
+        );
+        return Err(Refusal::invalid("filter.search", message));
+    }
     if filter.is_anything() {
         let message =
             "would match every job, because no field of it is set. Set one, for example all `states`.";

@@ -3,7 +3,10 @@
 use std::str::FromStr;
 
 use async_graphql::{Enum, ID, InputObject};
-use callboard::{name::normal_form, store::jobs::pages};
+use callboard::{
+    name::{normal_form, search_form},
+    store::jobs::pages,
+};
 
 use super::JobState;
 use crate::{
@@ -126,7 +129,7 @@ impl TryFrom<JobFilter> for pages::JobFilter {
 
     fn try_from(filter: JobFilter) -> Result<Self, BadFilter> {
         let created_at = filter.created_at.unwrap_or_default();
-        let search = filter.search.map(|text| normal_form(text.trim())).filter(|text| !text.is_empty());
+        let search = filter.search.as_deref().and_then(search_form);
         if search.as_ref().is_some_and(|text| text.chars().count() > SEARCH_CHARS_MAX) {
             let message = format!("must have at most {SEARCH_CHARS_MAX} characters");
             return Err(BadFilter { field: "search", message });

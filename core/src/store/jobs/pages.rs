@@ -172,6 +172,11 @@ async fn commands_called(connection: &mut Connection, search: Option<&str>) -> R
     Ok(ids)
 }
 
+/// How many characters of a job's id a search gives after `job_`. `None` if no id begins with it.
+pub fn searched_id_characters(search: &str) -> Option<usize> {
+    bounds::ids_that_begin_with(search).and(search.strip_prefix("job_")).map(str::len)
+}
+
 impl JobFilter {
     /// Whether every job matches, because no field is set.
     pub fn is_anything(&self) -> bool {

@@ -204,7 +204,7 @@ fn first_id(millis: i64) -> Uuid {
 }
 
 /// The range of ids whose text begins with this: `job_01h4`, `job_` for all ids, or a whole id.
-fn ids_that_begin_with(text: &str) -> Option<(Uuid, Uuid)> {
+pub(super) fn ids_that_begin_with(text: &str) -> Option<(Uuid, Uuid)> {
     let digits = text.strip_prefix("job_")?;
     if digits.len() > ID_CHARACTERS {
         return None;
