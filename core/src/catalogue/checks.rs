@@ -1,4 +1,4 @@
-//! Collects the refusals of a request, so that the caller gets all of them at once. Pure.
+//! Collects the refusals of a request, so that the caller gets all of them at once.
 //!
 //! An operation passes one [`Checks`] to all of its checks, and calls [`Checks::passed`] before it
 //! writes.
@@ -9,6 +9,7 @@ use crate::{
     patch::{LimitsPatch, NewCap, Patch, limit_refusals},
     refusal::{Refusal, RefusalCode},
     steps::StepError,
+    store::StoreError,
 };
 
 /// The refusals so far.
@@ -64,10 +65,25 @@ impl Checks {
         }
     }
 
-    /// Returns the normal form of a name. One that stays as it is stored is not checked again, so
-    /// that an object whose name is older than a rule can still be changed.
-    pub(super) fn name(&mut self, name: &str, stored: Option<&str>) -> Option<String> {
-        if stored == Some(name) { Some(name.to_owned()) } else { self.take(check_name("name", name)) }
+    /// Checks a name, and that no other object of its kind has it, and returns its normal form. A
+    /// name that stays as it is stored is not checked again, so that an object whose name is older
+    /// than a rule can still be changed. A malformed name is returned as it is, and not searched
+    /// for: no object can have it, and Postgres may refuse it.
+    pub(super) async fn name(
+        &mut self,
+        name: String,
+        stored: Option<&str>,
+        taken: &str,
+        is_taken: impl AsyncFnOnce(&str) -> Result<bool, StoreError>,
+    ) -> Result<String, StoreError> {
+        if stored == Some(&name) {
+            return Ok(name);
+        }
+        let Some(normal) = self.take(check_name("name", &name)) else { return Ok(name) };
+        if is_taken(&normal).await? {
+            self.taken("name", taken);
+        }
+        Ok(normal)
     }
 
     /// Returns the limits with the patch applied. Refuses everything that is out of bounds.

@@ -299,12 +299,8 @@ async fn check_draft(
     draft: &mut CommandDraft,
     stored_name: Option<&str>,
 ) -> Result<(), StoreError> {
-    if let Some(name) = checks.name(&draft.name, stored_name) {
-        if commands::name_is_taken(connection, id, &name).await? {
-            checks.taken("name", NAME_TAKEN);
-        }
-        draft.name = name;
-    }
+    let is_taken = async |name: &str| commands::name_is_taken(&mut *connection, id, name).await;
+    draft.name = checks.name(draft.name.clone(), stored_name, NAME_TAKEN, is_taken).await?;
     checks.take(name::check_queue("queue", &draft.queue));
     if let Some(profile) = draft.profile_id {
         keep_profile(connection, checks, profile).await?;

@@ -214,18 +214,14 @@ async fn check_unique(
     draft: &mut ProfileDraft,
     stored_name: Option<&str>,
 ) -> Result<(), StoreError> {
-    let name = checks.name(&draft.name, stored_name);
-    let path = checks.take(check_profile_path("chromeProfilePath", &draft.chrome_profile_path));
-    // Malformed values are not searched for: no profile can have them, and Postgres may refuse
-    // them.
-    draft.name = name.clone().unwrap_or_else(|| std::mem::take(&mut draft.name));
-    let name = name.unwrap_or_default();
-    let path = path.map_or("", |()| draft.chrome_profile_path.as_str());
-    let taken = profiles::taken(connection, id, &name, path).await?;
-    if taken.name {
-        checks.taken("name", NAME_TAKEN);
-    }
-    if taken.chrome_profile_path {
+    let path = &draft.chrome_profile_path;
+    // Read before the name. So of two profiles that are created at once, with the same name and the
+    // same directory, the second is refused for its name.
+    let path_is_taken = checks.take(check_profile_path("chromeProfilePath", path)).is_some()
+        && profiles::path_is_taken(connection, id, path).await?;
+    let is_taken = async |name: &str| profiles::name_is_taken(&mut *connection, id, name).await;
+    draft.name = checks.name(draft.name.clone(), stored_name, NAME_TAKEN, is_taken).await?;
+    if path_is_taken {
         checks.taken("chromeProfilePath", PATH_TAKEN);
     }
     Ok(())

@@ -150,7 +150,8 @@ impl Catalogue {
         given.check(&mut checks, input.protocol, &SealedCredentials::default());
         let limits = checks.limits(input.limits, &Limits::default());
         let mut transaction = self.store.begin().await?;
-        let name = check_name(&mut transaction, &mut checks, id, input.name, None).await?;
+        let is_taken = async |name: &str| proxies::name_is_taken(&mut transaction, id, name).await;
+        let name = checks.name(input.name, None, NAME_TAKEN, is_taken).await?;
         checks.passed()?;
         let credentials = credentials::seal(&self.keyring, id, given, SealedCredentials::default());
         let draft = ProxyDraft { name, address: input.address, credentials, limits };
@@ -178,7 +179,8 @@ impl Catalogue {
         let (before, after) = (stored.limits.max_concurrency, limits.max_concurrency);
         let key = GateKey::Proxy(id);
         checks.extend(below_what_runs(&mut transaction, &key, before, after).await?);
-        let name = check_name(&mut transaction, &mut checks, id, name, Some(&stored.name)).await?;
+        let is_taken = async |name: &str| proxies::name_is_taken(&mut transaction, id, name).await;
+        let name = checks.name(name, Some(&stored.name), NAME_TAKEN, is_taken).await?;
         checks.passed()?;
         let credentials = credentials::seal(&self.keyring, id, given, sealed.clone());
         let is_moved = (&address, &credentials) != (&stored.address, &sealed);
@@ -270,21 +272,6 @@ fn of_link(refusal: Refusal) -> Refusal {
 
 async fn locked(connection: &mut Connection, id: ProxyId) -> Result<Proxy, StepError> {
     proxies::lock(connection, id).await?.ok_or_else(|| StepError::no("proxy"))
-}
-
-/// Checks the name, and that no other proxy has it. Returns its normal form.
-async fn check_name(
-    connection: &mut Connection,
-    checks: &mut Checks,
-    id: ProxyId,
-    name: String,
-    stored: Option<&str>,
-) -> Result<String, StoreError> {
-    let Some(name) = checks.name(&name, stored) else { return Ok(name) };
-    if proxies::name_is_taken(connection, id, &name).await? {
-        checks.taken("name", NAME_TAKEN);
-    }
-    Ok(name)
 }
 
 /// Two concurrent requests may both find a name free. The constraint then refuses the second.

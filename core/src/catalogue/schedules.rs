@@ -94,7 +94,8 @@ impl Catalogue {
         let cron = check_cron(&mut checks, &input.cron);
         let zone = check_zone(&mut checks, input.timezone.as_deref().unwrap_or(ZONE_DEFAULT));
         let mut transaction = self.store.begin().await?;
-        let name = check_schedule_name(&mut transaction, &mut checks, id, input.name, None).await?;
+        let is_taken = async |name: &str| schedules::name_is_taken(&mut transaction, id, name).await;
+        let name = checks.name(input.name, None, NAME_TAKEN, is_taken).await?;
         let none = SecretInputs::default();
         let template = check_template(context, &mut transaction, &mut checks, id, input.job, &none).await?;
         let (Some(cron), Some(zone), Some(template)) = (cron, zone, template) else {
@@ -133,7 +134,8 @@ impl Catalogue {
         let cron = check_cron(&mut checks, &cron);
         let zone = changes.timezone.over(before.timing.zone.name().to_owned(), ZONE_DEFAULT.to_owned());
         let zone = check_zone(&mut checks, &zone);
-        let name = check_schedule_name(&mut transaction, &mut checks, id, name, Some(&before.name)).await?;
+        let is_taken = async |name: &str| schedules::name_is_taken(&mut transaction, id, name).await;
+        let name = checks.name(name, Some(&before.name), NAME_TAKEN, is_taken).await?;
         let template = match changes.job {
             Patch::Leave => Some(before.template.clone()),
             Patch::Clear => {
@@ -190,21 +192,6 @@ async fn first_time(connection: &mut Connection, plan: &Plan) -> Result<Option<T
         return Ok(None);
     }
     Ok(plan.timing.next(backlog::clock(connection).await?))
-}
-
-/// Checks the name, and that no other schedule has it. Returns its normal form.
-async fn check_schedule_name(
-    connection: &mut Connection,
-    checks: &mut Checks,
-    id: ScheduleId,
-    name: String,
-    stored: Option<&str>,
-) -> Result<String, StoreError> {
-    let Some(name) = checks.name(&name, stored) else { return Ok(name) };
-    if schedules::name_is_taken(connection, id, &name).await? {
-        checks.taken("name", NAME_TAKEN);
-    }
-    Ok(name)
 }
 
 fn check_cron(checks: &mut Checks, text: &str) -> Option<Cron> {

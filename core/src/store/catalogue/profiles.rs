@@ -126,41 +126,26 @@ catalogue_table!(profile_rows, "profiles", ProfileId => Profile:
     load_by_name,
     page,
     lock,
+    name_is_taken,
     /// Also deletes its secrets and lists. A constraint refuses it while a command or a live job
     /// uses the profile.
     delete,
 );
 
-/// Whether other profiles already use values of a draft.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ProfileTaken {
-    /// Whether the name is taken.
-    pub name: bool,
-    /// Whether the profile directory is taken.
-    pub chrome_profile_path: bool,
-}
-
-/// Whether another profile than `id` has this name or directory. A hint only, because the table's
-/// constraints decide.
-#[tracing::instrument(name = "db.profiles.taken", level = "debug", skip_all)]
-pub async fn taken(
+/// Whether another profile than `id` has this directory. A hint only, because the table's
+/// constraint decides.
+#[tracing::instrument(name = "db.profiles.path_is_taken", level = "debug", skip_all)]
+pub async fn path_is_taken(
     connection: &mut Connection,
     id: ProfileId,
-    name: &str,
     chrome_profile_path: &str,
-) -> Result<ProfileTaken, StoreError> {
-    let found = sqlx::query_as!(
-        ProfileTaken,
-        r#"SELECT EXISTS (SELECT FROM profiles WHERE name = $2 AND id <> $1) AS "name!",
-               EXISTS (SELECT FROM profiles WHERE chrome_profile_path = $3 AND id <> $1)
-                   AS "chrome_profile_path!""#,
+) -> Result<bool, StoreError> {
+    let is_taken = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM profiles WHERE chrome_profile_path = $2 AND id <> $1) AS "is_taken!""#,
         id.uuid(),
-        name,
         chrome_profile_path
-    )
-    .fetch_one(connection)
-    .await?;
-    Ok(found)
+    );
+    Ok(is_taken.fetch_one(connection).await?)
 }
 
 /// A statement that writes a draft. `$1` is the id, and `$2` to `$8` are the fields of the draft in
