@@ -22,7 +22,7 @@ use callboard::{
         jobs::{
             artifacts::{self, ArtifactRecord},
             attempts::{self, AttemptRecord},
-            dependencies::{self, Blocked},
+            dependencies::{self, Blocked, NeedsPage},
             records::{self, Input, JobRecord},
         },
         limits::gates,
@@ -93,13 +93,18 @@ readers! {
         }
         Ok(files.into_iter().map(|(job, files)| (job, Arc::new(files))).collect())
     };
-    /// The jobs that a job depends on, in order, each with its position.
-    needs_of: JobId => Arc<Vec<(i32, JobId)>>, |submit, jobs| {
-        let mut needs: HashMap<JobId, Vec<(i32, JobId)>> = HashMap::new();
-        for (job, position, needed) in dependencies::kept(&mut *submit.store.connection().await?, &jobs).await? {
-            needs.entry(job).or_default().push((position, needed));
+    /// A page of the jobs that a job depends on, in the order of reading, each with its position.
+    needs: NeedsPage => Vec<(i32, JobId)>, |submit, pages| {
+        let mut needs: HashMap<NeedsPage, Vec<(i32, JobId)>> = HashMap::new();
+        for (page, position, needed) in dependencies::pages(&mut *submit.store.connection().await?, &pages).await? {
+            needs.entry(pages[page]).or_default().push((position, needed));
         }
-        Ok(needs.into_iter().map(|(job, needs)| (job, Arc::new(needs))).collect())
+        Ok(needs)
+    };
+    /// How many jobs a job depends on.
+    needs_count: JobId => i64, |submit, jobs| {
+        let counts = dependencies::counts(&mut *submit.store.connection().await?, &jobs).await?;
+        Ok(counts.into_iter().collect())
     };
     /// The unfinished dependencies of a blocked job.
     blocked: JobId => Arc<Blocked>, |submit, jobs| {

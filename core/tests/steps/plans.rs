@@ -14,7 +14,10 @@ use callboard::{
     },
     store::{
         Planning, Store,
-        jobs::pages::{self, JobFilter, JobOrder, JobPageRequest},
+        jobs::{
+            dependencies::{self, NeedsPage},
+            pages::{self, JobFilter, JobOrder, JobPageRequest},
+        },
         queues::{backlog, counters},
     },
 };
@@ -37,7 +40,7 @@ async fn rows_read(fixture: &Fixture) -> i64 {
     fixture
         .value(
             "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0))::bigint FROM pg_stat_user_tables
-             WHERE relname IN ('live_jobs', 'live_job_services', 'ended_jobs', 'attempts', 'jobs', 'gates', 'gate_deltas')",
+             WHERE relname IN ('live_jobs', 'live_job_services', 'ended_jobs', 'attempts', 'jobs', 'gates', 'gate_deltas', 'job_dependencies')",
         )
         .await
 }
@@ -205,4 +208,53 @@ async fn reading_the_first_page_does_not_read_a_deep_queue() {
             assert!(read < 5000, "{read} rows were read for a page of {state:?} jobs");
         }
     }
+}
+
+/// 100 jobs that depend on 1,000 each, as a page of the API lists them.
+#[tokio::test]
+async fn reading_the_first_of_many_dependencies_does_not_read_the_others() {
+    let fixture = Fixture::with(1, Planning::ByValue).await;
+    fixture.sql("ALTER TABLE job_dependencies SET (autovacuum_enabled = off)").await;
+    let mut needed = fixture.submit(vec![JobRequest::new(fixture.command); 1000]).await;
+    needed.sort_unstable_by_key(|job| job.uuid());
+    fixture
+        .sql(
+            "INSERT INTO job_dependencies (job_id, position, needs_id)
+             SELECT lpad(to_hex(n), 32, '0')::uuid, needed.position, needed.id FROM generate_series(1, 100) AS n,
+                 (SELECT id, row_number() OVER (ORDER BY id) - 1 AS position FROM jobs) AS needed",
+        )
+        .await;
+    let job = |number: u128| JobId::from(uuid::Uuid::from_u128(number));
+    let page = |number, after, before, is_from_end| NeedsPage {
+        job: job(number),
+        after,
+        before,
+        is_from_end,
+        rows: 2,
+    };
+    let pages: Vec<NeedsPage> = (1..=100)
+        .flat_map(|number| {
+            [page(number, -1, i32::MAX, false), page(number, 499, 501, false), page(number, -1, 500, true)]
+        })
+        .collect();
+    for has_statistics in [false, true] {
+        if has_statistics {
+            fixture.sql("ANALYZE job_dependencies, jobs").await;
+        }
+        let before = rows_read(&fixture).await;
+        let found =
+            dependencies::pages(&mut fixture.store.connection().await.unwrap(), &pages).await.unwrap();
+        let read = rows_read(&fixture).await - before;
+        let expected = (0..300).flat_map(|page| {
+            let positions = [&[0, 1][..], &[500], &[499, 498]][page % 3];
+            positions.iter().map(move |position| (page, *position))
+        });
+        let expected: Vec<_> =
+            expected.map(|(page, position)| (page, position, needed[position as usize])).collect();
+        assert_eq!(found, expected);
+        assert!(read < 5000, "{read} rows were read for 500 of 100,000 dependencies");
+    }
+    let counts =
+        dependencies::counts(&mut fixture.store.connection().await.unwrap(), &[job(1), job(0)]).await;
+    assert_eq!(counts.unwrap(), [(job(1), 1000)]);
 }

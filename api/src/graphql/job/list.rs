@@ -4,7 +4,10 @@ use async_graphql::{Context, Result};
 use callboard::{
     clock::Time,
     ids::{JobId, ProfileId},
-    store::jobs::pages::{self, COUNT_MAX, JobPageRequest, Place},
+    store::jobs::{
+        dependencies::NeedsPage,
+        pages::{self, COUNT_MAX, JobPageRequest, Place},
+    },
 };
 use chrono::Datelike as _;
 use uuid::Uuid;
@@ -13,7 +16,7 @@ use super::{Job, JobContext, JobFilter, JobOrder, object};
 use crate::{
     cursor::{Cursor, Keyset},
     error::{ApiError, Code},
-    graphql::page::{PAGE_MAX, Page},
+    graphql::page::{PAGE_MAX, Page, asks_for_total},
 };
 
 crate::connection!(
@@ -109,23 +112,28 @@ pub(super) async fn needed_by(
         let message = "The cursor belongs to the dependencies of another job.";
         return Err(ApiError::new(Code::BadCursor, message).into());
     }
-    let needs = JobContext::of(ctx)?.readers.needs_of(job).await?;
-    let needs: &[(i32, JobId)] = needs.as_deref().map(Vec::as_slice).unwrap_or_default();
-    let is_within = |position: i32| {
-        page.after.as_ref().is_none_or(|place| position > place.0.2)
-            && page.before.as_ref().is_none_or(|place| position < place.0.2)
+    let readers = &JobContext::of(ctx)?.readers;
+    let request = NeedsPage {
+        job,
+        after: page.after.as_ref().map_or(-1, |place| place.0.2),
+        before: page.before.as_ref().map_or(i32::MAX, |place| place.0.2),
+        is_from_end: page.is_from_end,
+        rows: page.rows(),
     };
-    let mut rows: Vec<(i32, JobId)> =
-        needs.iter().filter(|(position, _)| is_within(*position)).copied().collect();
-    if page.is_from_end {
-        rows.reverse();
-    }
-    let (rows, bounds) = page.cut(rows);
+    let is_counted = is_counted(ctx);
+    let count = async { if is_counted { readers.needs_count(job).await } else { Ok(None) } };
+    let (rows, count) = futures::try_join!(readers.needs(request), count)?;
+    let (rows, bounds) = page.cut(rows.unwrap_or_default());
     let items = rows
         .into_iter()
         .map(|(position, needed)| (Keyset(('d', job.uuid(), position)).encode(), Job::known(needed)));
-    let total = needs.len();
-    Ok(JobConnection::new(items, bounds, Some(total as i64), i32::try_from(total).unwrap_or(i32::MAX)))
+    let count = count.unwrap_or(0);
+    Ok(JobConnection::new(items, bounds, Some(count), i32::try_from(count).unwrap_or(i32::MAX)))
+}
+
+/// Whether the caller selected a count of the list that is being resolved.
+fn is_counted(ctx: &Context<'_>) -> bool {
+    asks_for_total(ctx) || ctx.look_ahead().field("countAtLeast").exists()
 }
 
 async fn read(
@@ -152,8 +160,7 @@ async fn read(
         is_from_end: page.is_from_end,
         rows: page.rows(),
     };
-    let asked = ctx.look_ahead();
-    let is_counted = asked.field("countAtLeast").exists() || asked.field("totalCount").exists();
+    let is_counted = is_counted(ctx);
     let mut connection = JobContext::of(ctx)?.submit.store.connection().await?;
     let places = pages::page(&mut connection, &request).await?;
     let count = if is_counted { pages::count(&mut connection, &request.filter).await? } else { 0 };

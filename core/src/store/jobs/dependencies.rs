@@ -114,22 +114,73 @@ pub async fn edges_of(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec
         .collect())
 }
 
-/// The dependencies of jobs that have not been pruned, by job and position.
-#[tracing::instrument(name = "db.dependencies.kept", level = "debug", skip_all)]
-pub async fn kept(
+/// A page of the jobs that a job depends on, by their positions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct NeedsPage {
+    /// The job that depends on them.
+    pub job: JobId,
+    /// Only positions above this one. -1 for all.
+    pub after: i32,
+    /// Only positions below this one. `i32::MAX` for all.
+    pub before: i32,
+    /// Whether to read from the end of the range, which also reverses the rows.
+    pub is_from_end: bool,
+    /// Maximum number of rows.
+    pub rows: i64,
+}
+
+/// Pages of dependencies that have not been pruned: the index of the request, the position and the
+/// job, in the order of reading. Reads no more than the pages hold, however long the lists are.
+#[tracing::instrument(name = "db.dependencies.pages", level = "debug", skip_all)]
+pub async fn pages(
     connection: &mut Connection,
-    jobs: &[JobId],
-) -> Result<Vec<(JobId, i32, JobId)>, StoreError> {
+    pages: &[NeedsPage],
+) -> Result<Vec<(usize, i32, JobId)>, StoreError> {
+    let rows = query_rows!(
+        query for (number, page) in (0_i64..).zip(pages),
+        r#"SELECT page.number AS "number!", needed.position AS "position!", needed.needs_id AS "needs_id!" FROM"#,
+        "page" {
+            "number": "bigint[]" = number;
+            "job_id": "uuid[]" = page.job.uuid();
+            "after": "integer[]" = page.after;
+            "before": "integer[]" = page.before;
+            "is_from_end": "boolean[]" = page.is_from_end;
+            "most": "bigint[]" = page.rows;
+        },
+        // A subquery for each edge, because a join might read all jobs first.
+        "CROSS JOIN LATERAL (
+            (SELECT position, needs_id FROM job_dependencies AS edge
+             WHERE NOT page.is_from_end AND edge.job_id = page.job_id
+                 AND edge.position > page.after AND edge.position < page.before
+                 AND (SELECT true FROM jobs WHERE jobs.id = edge.needs_id)
+             ORDER BY edge.position LIMIT page.most)
+            UNION ALL
+            (SELECT position, needs_id FROM job_dependencies AS edge
+             WHERE page.is_from_end AND edge.job_id = page.job_id
+                 AND edge.position > page.after AND edge.position < page.before
+                 AND (SELECT true FROM jobs WHERE jobs.id = edge.needs_id)
+             ORDER BY edge.position DESC LIMIT page.most)
+         ) AS needed
+         ORDER BY page.number, CASE WHEN page.is_from_end THEN -needed.position ELSE needed.position END",
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.number as usize, row.position, row.needs_id.into())).collect())
+}
+
+/// How many dependencies of jobs have not been pruned. Jobs without any are left out.
+#[tracing::instrument(name = "db.dependencies.counts", level = "debug", skip_all)]
+pub async fn counts(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<(JobId, i64)>, StoreError> {
     let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
     let rows = sqlx::query!(
-        "SELECT edge.job_id, edge.position, edge.needs_id FROM job_dependencies AS edge
-         WHERE edge.job_id = ANY($1) AND EXISTS (SELECT FROM jobs WHERE jobs.id = edge.needs_id)
-         ORDER BY edge.job_id, edge.position",
+        r#"SELECT edge.job_id, count(*) AS "count!" FROM job_dependencies AS edge
+           WHERE edge.job_id = ANY($1) AND EXISTS (SELECT FROM jobs WHERE jobs.id = edge.needs_id)
+           GROUP BY edge.job_id"#,
         &ids
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.job_id.into(), row.position, row.needs_id.into())).collect())
+    Ok(rows.into_iter().map(|row| (row.job_id.into(), row.count)).collect())
 }
 
 /// Clears the due flags of edges of jobs that `unblock` has to decide, and returns the jobs. Takes
