@@ -144,9 +144,7 @@ pub fn classify(error: &ServerError) -> Classified {
     if let Some(known) = error.source::<ApiError>() {
         return Classified { code: known.code, message: None };
     }
-    // A DataLoader shares one error among all keys of a batch.
-    let shared = error.source::<Arc<StoreError>>().map(Arc::as_ref);
-    if let Some(store) = error.source::<StoreError>().or(shared) {
+    if let Some(store) = store_error(error) {
         return classify_store(store);
     }
     if error.source.is_none() {
@@ -161,6 +159,13 @@ pub fn classify(error: &ServerError) -> Classified {
         code: Code::Internal,
         message: Some("An internal error occurred. Look up the request id in the server's log."),
     }
+}
+
+/// The store's error that a resolver returned, if it is one.
+pub fn store_error(error: &ServerError) -> Option<&StoreError> {
+    // A DataLoader shares one error among all keys of a batch.
+    let shared = || error.source::<Arc<StoreError>>().map(Arc::as_ref);
+    error.source::<StoreError>().or_else(shared)
 }
 
 const fn classify_store(error: &StoreError) -> Classified {
@@ -193,13 +198,13 @@ const fn classify_store(error: &StoreError) -> Classified {
     }
 }
 
+/// What async-graphql says when an operation costs more than allowed.
+pub(crate) const TOO_COSTLY: &str = "Query is too complex.";
+
 /// What async-graphql says when an operation exceeds one of `query_limits`, and our text with the
 /// limit where its own has none. A test compares the numbers.
 pub(crate) const TOO_COMPLEX: [(&str, Option<&str>); 4] = [
-    (
-        "Query is too complex.",
-        Some("The operation costs more than 5000. Ask for smaller pages or fewer fields."),
-    ),
+    (TOO_COSTLY, Some("The operation costs more than 5000. Ask for smaller pages or fewer fields.")),
     (
         "Query is nested too deep.",
         Some("The operation nests fields more than 20 levels deep. Ask for the inner objects by their ids."),

@@ -24,6 +24,11 @@ const WANTED: u8 = 2;
 pub(crate) struct Repeat(AtomicU8);
 
 impl Repeat {
+    /// Whether there is an item that could be given again.
+    pub(crate) fn is_given(&self) -> bool {
+        self.0.load(Ordering::SeqCst) == GIVEN
+    }
+
     /// Asks for the last item again. Returns whether there is one.
     pub(crate) fn again(&self) -> bool {
         self.0.compare_exchange(GIVEN, WANTED, Ordering::SeqCst, Ordering::SeqCst).is_ok()

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use async_graphql::{
-    Name, Positioned, Request, ServerError,
+    Name, Positioned, Request, Response, ServerError, Variables,
     parser::{
         parse_query,
         types::{
@@ -19,7 +19,7 @@ use async_graphql::{
 use super::{known::KnownDocuments, scan::scan, variables};
 use crate::{
     auth::{Access, unauthenticated},
-    error::{ApiError, Code, coded},
+    error::{ApiError, Code, TOO_COSTLY, coded},
     graphql::{cost, input_scalars, query_limits::RECURSION_MAX},
 };
 
@@ -59,6 +59,42 @@ pub struct Prepared {
     pub kind: Kind,
     /// The operation's name, if it has one.
     pub name: Option<String>,
+    /// Whether it selects `__schema`.
+    pub(super) has_schema: bool,
+    /// What its cost is counted from, should it be refused.
+    pub(super) costed: Costed,
+}
+
+/// What the cost of an operation is counted from.
+#[derive(Debug, Default)]
+pub(super) struct Costed {
+    query: String,
+    operation_name: Option<String>,
+    variables: Variables,
+}
+
+impl Costed {
+    fn of(request: &Request) -> Self {
+        let Request { query, operation_name, variables, .. } = request;
+        Self {
+            query: query.clone(),
+            operation_name: operation_name.clone(),
+            variables: cost::counted(variables),
+        }
+    }
+
+    /// Says what the operation costs, and what costs most, if the framework has refused it for its
+    /// cost. The framework itself says neither.
+    pub(super) fn explain(&self, response: &mut Response) {
+        let Some(error) = response.errors.iter_mut().find(|error| error.message == TOO_COSTLY) else {
+            return;
+        };
+        let Ok(document) = parse_query(&self.query) else { return };
+        let Ok((_, operation)) = select(&document, self.operation_name.as_deref()) else { return };
+        if let Err(costly) = cost::check(&operation.node, &document.fragments, &self.variables) {
+            *error = ApiError::new(Code::TooComplex, costly.to_string()).to_server_error();
+        }
+    }
 }
 
 pub(super) fn prepare(
@@ -89,9 +125,9 @@ pub(super) fn prepare(
     if access.caller().is_none() && !fields.iter().all(|field| OPEN_FIELDS.contains(field)) {
         return Err(unauthenticated().to_server_error());
     }
-    cost::check(&operation.node, &document.fragments, &request.variables)
-        .map_err(|costly| refuse(ApiError::new(Code::TooComplex, costly.to_string())))?;
     input_scalars::check(&operation.node, &request.variables).map_err(refuse)?;
+    let has_schema = fields.contains(&"__schema");
+    let costed = Costed::of(&request);
     if kind == Kind::Subscription {
         if fields.len() != 1 {
             let message = "A subscription must have exactly one root field.";
@@ -100,7 +136,7 @@ pub(super) fn prepare(
         unfold_root(&mut document, name.as_ref());
     }
     request.set_parsed_query(document);
-    Ok(Prepared { request, kind, name: name.map(|name| name.to_string()) })
+    Ok(Prepared { request, kind, name: name.map(|name| name.to_string()), has_schema, costed })
 }
 
 /// Runs all checks that depend only on the text.

@@ -14,20 +14,18 @@ use tracing::Instrument as _;
 use super::{
     RequestId,
     document::{Kind, Prepared, prepare},
-    finish::{finish, refusal_of},
+    finish::{describe_schema, finish, refusal_of},
     known::KnownDocuments,
+    messages::{Messages, REPEAT_MAX},
 };
 use crate::{
     auth::{Access, Authenticator, Presented},
-    error::{ApiError, Code, classify},
+    error::{ApiError, Code},
     repeat::Repeat,
 };
 
 /// Time limit of a query or mutation.
 const TIME_MAX: Duration = Duration::from_secs(30);
-
-/// Pause before a message of which a part could not be loaded is tried again.
-const REPEAT_AFTER: Duration = Duration::from_millis(500);
 
 /// How often the key of a stream is checked again.
 const ADMITTED_FOR: Duration = Duration::from_secs(15);
@@ -119,9 +117,16 @@ impl<E: Executor> Engine<E> {
     pub async fn run(&self, prepared: Prepared, id: &RequestId) -> Response {
         let (kind, began) = (prepared.kind, Instant::now());
         let span = span_of(&prepared, id);
-        let executed = AssertUnwindSafe(self.executor.execute(prepared.request)).catch_unwind();
+        let Prepared { request, has_schema, costed, .. } = prepared;
+        let executed = AssertUnwindSafe(self.executor.execute(request)).catch_unwind();
         let response = match tokio::time::timeout(self.time_max, executed.instrument(span)).await {
-            Ok(Ok(response)) => finish(response, id),
+            Ok(Ok(mut response)) => {
+                if has_schema {
+                    describe_schema(&mut response.data);
+                }
+                costed.explain(&mut response);
+                finish(response, id)
+            }
             Ok(Err(_panic)) => {
                 // The panic hook has logged the panic and its location.
                 refusal_of(&internal(), id)
@@ -144,28 +149,12 @@ impl<E: Executor> Engine<E> {
             }
             Kind::Subscription => {
                 count(Some(kind), OperationOutcome::Ok);
-                let active = Active::new();
                 let repeat = Arc::<Repeat>::default();
                 let request = prepared.request.data(Arc::clone(&repeat));
-                let source = span.in_scope(|| engine.executor.execute_stream(request, None));
-                AssertUnwindSafe(source)
-                    .catch_unwind()
-                    .filter_map(move |item| {
-                        let _counted = &active;
-                        let _entered = span.enter();
-                        let is_repeated = item.as_ref().is_ok_and(is_incomplete) && repeat.again();
-                        let response = (!is_repeated).then(|| match item {
-                            Ok(response) => finish(response, &id),
-                            Err(_panic) => refusal_of(&internal(), &id),
-                        });
-                        async move {
-                            if response.is_none() {
-                                tracing::debug!("a part of a message could not be loaded, repeating it");
-                                tokio::time::sleep(REPEAT_AFTER).await;
-                            }
-                            response
-                        }
-                    })
+                let responses = span.in_scope(|| engine.executor.execute_stream(request, None));
+                let repeat_max = REPEAT_MAX;
+                Messages { responses, repeat, repeat_max, costed: prepared.costed, id, span }
+                    .into_stream(Active::new())
                     .right_stream()
             }
         }
@@ -187,12 +176,7 @@ fn span_of(prepared: &Prepared, id: &RequestId) -> tracing::Span {
     )
 }
 
-/// Whether a part of a message could not be loaded for now.
-fn is_incomplete(response: &Response) -> bool {
-    response.errors.iter().any(|error| classify(error).code == Code::Unavailable)
-}
-
-fn internal() -> ApiError {
+pub(super) fn internal() -> ApiError {
     let message = "An internal error occurred. Look up the request id in the server's log.";
     ApiError::new(Code::Internal, message)
 }

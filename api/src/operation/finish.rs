@@ -35,7 +35,6 @@ pub fn is_request_error(response: &Response) -> bool {
 }
 
 pub(super) fn finish(mut response: Response, id: &RequestId) -> Response {
-    describe_schema(&mut response.data);
     if is_request_error(&response) {
         response.errors.truncate(ERRORS_MAX);
     }
@@ -45,7 +44,7 @@ pub(super) fn finish(mut response: Response, id: &RequestId) -> Response {
 
 /// Puts the schema's description in place of the one that async-graphql gives every schema. A test
 /// checks its text.
-fn describe_schema(data: &mut Value) {
+pub(super) fn describe_schema(data: &mut Value) {
     const OF_EVERY_SCHEMA: &str = "A GraphQL Schema defines the capabilities of a GraphQL server. It exposes \
         all available types and directives on the server, as well as the entry points for query, mutation, \
         and subscription operations.";

@@ -10,6 +10,7 @@ mod envelope;
 mod finish;
 mod json_text;
 mod known;
+mod messages;
 mod request_id;
 mod scan;
 mod variables;

@@ -108,7 +108,8 @@ async fn run<E: Executor>(engine: &Engine<E>, task: Task, out: &mpsc::Sender<Fra
     let mut results = Box::pin(engine.stream(prepared, request_id));
     let mut is_first = true;
     while let Some(result) = results.next().await {
-        if is_first && is_refused(kind, &result) {
+        // Errors without data and path also end a subscription that has sent messages.
+        if is_request_error(&result) || is_first && is_refused(kind, &result) {
             drop(results);
             done.now(&id);
             return refuse(dialect, &id, &result, out).await;
@@ -123,13 +124,12 @@ async fn run<E: Executor>(engine: &Engine<E>, task: Task, out: &mpsc::Sender<Fra
     let _gone = out.send(Frame::Text(frames::complete(&id))).await;
 }
 
-/// Whether the operation never started: a request error, or a subscription whose stream could not
-/// be opened. async-graphql reports the latter as a first result without data whose errors point at
-/// the root field.
+/// Whether the stream of a subscription could not be opened. async-graphql reports that as a first
+/// result without data whose errors point at the root field.
 fn is_refused(kind: Kind, result: &Response) -> bool {
     let is_about_root =
         || result.data == Value::Null && result.errors.iter().all(|error| error.path.len() <= 1);
-    is_request_error(result) || (kind == Kind::Subscription && result.is_err() && is_about_root())
+    kind == Kind::Subscription && result.is_err() && is_about_root()
 }
 
 /// Reports that an operation was not run.
