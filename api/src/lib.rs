@@ -24,6 +24,7 @@ pub mod graphql;
 pub mod health;
 mod hex;
 pub mod http;
+pub mod inbox;
 pub mod operation;
 pub mod origin;
 pub mod prometheus;

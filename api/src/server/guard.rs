@@ -14,13 +14,18 @@ use std::{
     time::Duration,
 };
 
-use axum::serve::Listener;
+use axum::{
+    extract::connect_info::Connected,
+    serve::{IncomingStream, Listener},
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, Sleep, sleep},
 };
+
+use crate::inbox::{Inbox, Intake, LARGE_AT_A_TIME};
 
 /// Maximum number of connections. More wait in the listener's backlog.
 const CONNECTIONS_MAX: usize = 20_000;
@@ -46,12 +51,15 @@ pub struct Guarded {
     listener: TcpListener,
     patience: Patience,
     room: Arc<Semaphore>,
+    /// Permits for large messages of sockets.
+    large: Arc<Semaphore>,
 }
 
 impl Guarded {
     /// Creates the listener.
     pub fn new(listener: TcpListener, patience: Patience) -> Self {
-        Self { listener, patience, room: Arc::new(Semaphore::new(CONNECTIONS_MAX)) }
+        let [room, large] = [CONNECTIONS_MAX, LARGE_AT_A_TIME].map(|most| Arc::new(Semaphore::new(most)));
+        Self { listener, patience, room, large }
     }
 }
 
@@ -72,6 +80,7 @@ impl Listener for Guarded {
             moved_at: Instant::now(),
             idle: Box::pin(sleep(self.patience.idle)),
             stall: None,
+            intake: Intake::new(Arc::clone(&self.large)),
             _permit: permit,
         };
         (guarded, address)
@@ -93,7 +102,14 @@ pub struct GuardedStream {
     idle: Pin<Box<Sleep>>,
     /// Runs while a write makes no progress.
     stall: Option<Pin<Box<Sleep>>>,
+    intake: Intake,
     _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Connected<IncomingStream<'_, Guarded>> for Inbox {
+    fn connect_info(stream: IncomingStream<'_, Guarded>) -> Self {
+        stream.io().intake.inbox().clone()
+    }
 }
 
 impl GuardedStream {
@@ -138,8 +154,15 @@ impl AsyncRead for GuardedStream {
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        match Pin::new(&mut this.stream).poll_read(context, into) {
+        let before = into.filled().len();
+        let read = match this.intake.poll_room(context) {
+            Poll::Ready(Ok(())) => Pin::new(&mut this.stream).poll_read(context, into),
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        };
+        match read {
             Poll::Ready(read) => {
+                this.intake.count(into.filled().len() - before);
                 this.moved_at = Instant::now();
                 Poll::Ready(read)
             }

@@ -30,6 +30,7 @@ use crate::{
     artifacts::{self, Artifacts},
     endpoint::Endpoint,
     health::{self, Part},
+    inbox::Inbox,
     prometheus, web,
 };
 
@@ -87,9 +88,12 @@ pub async fn run(
     shutdown: CancellationToken,
     sockets: TaskTracker,
 ) -> io::Result<()> {
-    let served = axum::serve(Guarded::new(listener, Patience::default()), router)
-        .with_graceful_shutdown(shutdown.clone().cancelled_owned())
-        .into_future();
+    let served = axum::serve(
+        Guarded::new(listener, Patience::default()),
+        router.into_make_service_with_connect_info::<Inbox>(),
+    )
+    .with_graceful_shutdown(shutdown.clone().cancelled_owned())
+    .into_future();
     let ended = tokio::select! {
         ended = served => ended,
         () = overtime(&shutdown) => {

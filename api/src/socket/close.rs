@@ -14,7 +14,8 @@ pub enum Close {
     /// The client was silent for too long.
     Idle,
     /// A message was larger than [`super::RECEIVED_BYTES_MAX`], or larger than
-    /// [`super::MESSAGE_BYTES_MAX`] without the id of an operation.
+    /// [`super::MESSAGE_BYTES_MAX`] without the id of an operation, or larger than
+    /// [`super::UNSIGNED_BYTES_MAX`] from a client that has not signed in.
     TooBig,
     /// A frame violated the WebSocket protocol.
     Broken,

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    Close, PROTOCOL, QUEUE_FRAMES_MAX,
+    Close, FRAMING_BYTES, PROTOCOL, QUEUE_FRAMES_MAX, RECEIVED_BYTES_MAX,
     frames::{self, Dialect, Incoming},
     operations::{NoRoom, Operations, Task, refuse},
     writer::{self, Frame, Written},
@@ -23,11 +23,20 @@ use crate::{
     auth::{Access, Presented},
     endpoint::{Endpoint, SocketLimits},
     error::{ApiError, Code},
+    inbox::Inbox,
     operation::{Engine, Envelope},
 };
 
+/// Bytes of a client's control frame before its payload: the head and the mask.
+const CONTROL_HEAD_BYTES: usize = 6;
+
 /// Serves a socket until it closes.
-pub(super) async fn serve<E: Executor>(socket: WebSocket, endpoint: Endpoint<E>, presented: Presented) {
+pub(super) async fn serve<E: Executor>(
+    socket: WebSocket,
+    endpoint: Endpoint<E>,
+    presented: Presented,
+    inbox: Inbox,
+) {
     let gauge = metrics::gauge!("callboard_sockets_open");
     gauge.increment(1);
     let is_spoken = socket.protocol().is_some_and(|protocol| protocol == PROTOCOL);
@@ -36,7 +45,7 @@ pub(super) async fn serve<E: Executor>(socket: WebSocket, endpoint: Endpoint<E>,
     let (out, queue) = mpsc::channel(QUEUE_FRAMES_MAX);
     let mut writer = std::pin::pin!(writer::run(sink, queue, limits.stall));
     let close = if is_spoken {
-        let mut session = Session::new(endpoint, presented, out.clone());
+        let mut session = Session::new(endpoint, presented, inbox, out.clone());
         tokio::select! {
             close = session.run(&mut stream) => Some(close),
             written = &mut writer => {
@@ -93,17 +102,19 @@ struct Session<E> {
     /// From the upgrade's headers or `connection_init`.
     presented: Presented,
     is_initialised: bool,
+    inbox: Inbox,
     operations: Operations,
     out: mpsc::Sender<Frame>,
     received_at: Instant,
 }
 
 impl<E: Executor> Session<E> {
-    fn new(endpoint: Endpoint<E>, presented: Presented, out: mpsc::Sender<Frame>) -> Self {
+    fn new(endpoint: Endpoint<E>, presented: Presented, inbox: Inbox, out: mpsc::Sender<Frame>) -> Self {
         Self {
             endpoint,
             presented,
             is_initialised: false,
+            inbox,
             operations: Operations::default(),
             out,
             received_at: Instant::now(),
@@ -139,11 +150,18 @@ impl<E: Executor> Session<E> {
     async fn receive(&mut self, message: Option<Result<Message, axum::Error>>) -> ControlFlow<Close> {
         self.received_at = Instant::now();
         match message {
-            Some(Ok(Message::Text(text))) => match frames::read(&text) {
-                Ok(incoming) => self.handle(incoming).await,
-                Err(close) => ControlFlow::Break(close),
-            },
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => ControlFlow::Continue(()),
+            Some(Ok(Message::Text(_)) | Err(_)) if self.inbox.is_over() => ControlFlow::Break(Close::TooBig),
+            Some(Ok(Message::Text(text))) => {
+                self.inbox.empty();
+                match frames::read(&text) {
+                    Ok(incoming) => self.handle(incoming).await,
+                    Err(close) => ControlFlow::Break(close),
+                }
+            }
+            Some(Ok(Message::Ping(payload) | Message::Pong(payload))) => {
+                self.inbox.forget(CONTROL_HEAD_BYTES + payload.len());
+                ControlFlow::Continue(())
+            }
             Some(Ok(Message::Binary(_))) => ControlFlow::Break(Close::BadMessage),
             Some(Ok(Message::Close(_))) | None => ControlFlow::Break(Close::Normal),
             // The library identifies an oversized message only by this text. A test checks it.
@@ -157,12 +175,7 @@ impl<E: Executor> Session<E> {
             Incoming::Init(_) if self.is_initialised => ControlFlow::Break(Close::SecondInit),
             Incoming::Init(payload) => {
                 self.presented = Presented::in_payload(&payload).or(self.presented);
-                if self
-                    .engine()
-                    .admit(self.presented)
-                    .await
-                    .is_err_and(|error| error.code == Code::Unauthenticated)
-                {
+                if self.admit().await.is_err_and(|error| error.code == Code::Unauthenticated) {
                     return ControlFlow::Break(Close::Forbidden);
                 }
                 self.is_initialised = true;
@@ -228,8 +241,13 @@ impl<E: Executor> Session<E> {
         ControlFlow::Continue(())
     }
 
+    /// Checks the key. A client that has signed in may send more.
     async fn admit(&self) -> Result<Access, ApiError> {
-        self.engine().admit(self.presented).await
+        let access = self.engine().admit(self.presented).await?;
+        if access.caller().is_some() {
+            self.inbox.bind(RECEIVED_BYTES_MAX + FRAMING_BYTES);
+        }
+        Ok(access)
     }
 
     async fn send(&self, text: String) -> ControlFlow<Close> {

@@ -18,14 +18,19 @@ mod writer;
 use async_graphql::Executor;
 use async_graphql_axum::GraphQLProtocol;
 use axum::{
-    extract::{FromRequestParts as _, Request, WebSocketUpgrade},
+    extract::{ConnectInfo, FromRequestParts as _, Request, WebSocketUpgrade},
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
 
 pub use close::Close;
 
-use crate::{auth::Presented, endpoint::Endpoint, operation::RequestId};
+use crate::{
+    auth::Presented,
+    endpoint::Endpoint,
+    inbox::{Inbox, SMALL_BYTES_MAX},
+    operation::RequestId,
+};
 
 /// The only supported protocol.
 const PROTOCOL: &str = "graphql-transport-ws";
@@ -33,10 +38,14 @@ const PROTOCOL: &str = "graphql-transport-ws";
 pub const OPERATIONS_MAX: usize = 50;
 /// Largest message from a client that is carried out, in bytes. Larger inputs must be sent over
 /// HTTP.
-pub const MESSAGE_BYTES_MAX: usize = 256 * 1024;
-/// Largest message that is received, in bytes. One above [`MESSAGE_BYTES_MAX`] is received only to
-/// refuse its operation by its id. A still larger one closes the socket.
-pub const RECEIVED_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub const MESSAGE_BYTES_MAX: usize = SMALL_BYTES_MAX;
+/// Largest message that is received, in bytes, as over HTTP. One above [`MESSAGE_BYTES_MAX`] is
+/// received only to refuse its operation by its id. A still larger one closes the socket.
+pub const RECEIVED_BYTES_MAX: usize = 1024 * 1024;
+/// Largest message of a client that has not signed in, in bytes. A larger one closes the socket.
+pub const UNSIGNED_BYTES_MAX: usize = 16 * 1024;
+/// What may come with the largest message: the heads of its frames and the beginning of the next.
+const FRAMING_BYTES: usize = 16 * 1024;
 /// Maximum number of frames that wait for the writer.
 pub const QUEUE_FRAMES_MAX: usize = 32;
 /// Sizes of a socket's buffers, in bytes. They are small, because there are thousands of sockets.
@@ -64,6 +73,12 @@ pub(crate) async fn upgrade<E: Executor>(
         Err(rejection) => return rejection.into_response(),
     };
     let sockets = endpoint.sockets.clone();
+    // A connection that a test accepts itself has none.
+    let inbox = parts
+        .extensions
+        .get()
+        .map_or_else(Inbox::default, |ConnectInfo(inbox): &ConnectInfo<Inbox>| inbox.clone());
+    inbox.bind(UNSIGNED_BYTES_MAX);
     upgrade
         .protocols([PROTOCOL])
         .read_buffer_size(READ_BUFFER_BYTES)
@@ -71,5 +86,5 @@ pub(crate) async fn upgrade<E: Executor>(
         .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
         .max_message_size(RECEIVED_BYTES_MAX)
         .max_frame_size(RECEIVED_BYTES_MAX)
-        .on_upgrade(move |socket| sockets.track_future(connection::serve(socket, endpoint, presented)))
+        .on_upgrade(move |socket| sockets.track_future(connection::serve(socket, endpoint, presented, inbox)))
 }

@@ -8,7 +8,12 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Error, Message, client::IntoClientRequest as _, http::HeaderValue},
+    tungstenite::{
+        Error, Message,
+        client::IntoClientRequest as _,
+        http::HeaderValue,
+        protocol::frame::{Frame, coding},
+    },
 };
 
 use crate::test_server::{ADMIN, OPEN_STREAMS, Setup, TestServer, start, start_default};
@@ -110,7 +115,12 @@ async fn every_close_reason_has_its_code() {
     let server = start_default().await;
     let init = json!({ "type": "connection_init", "payload": { "authorization": ADMIN } }).to_string();
     let ticks = r#"{"id":"1","type":"subscribe","payload":{"query":"subscription { silence }"}}"#.to_owned();
-    let big = json!({ "type": "ping", "payload": { "x": "y".repeat(300_000) } }).to_string();
+    let ping = |bytes: usize| json!({ "type": "ping", "payload": { "x": "y".repeat(bytes) } }).to_string();
+    let (big, huge, over_unsigned) = (ping(300_000), ping(1_100_000), ping(20_000));
+    let anonymous = r#"{"type":"connection_init"}"#;
+    // A part of a message that never ends.
+    let part =
+        Message::Frame(Frame::message("x".repeat(20_000), coding::OpCode::Data(coding::Data::Text), false));
     let text =
         |texts: &[&str]| texts.iter().map(|text| Message::text((*text).to_owned())).collect::<Vec<_>>();
     for (messages, close) in [
@@ -130,6 +140,10 @@ async fn every_close_reason_has_its_code() {
         (text(&[&init, &ticks, &ticks]), Close::DuplicateId),
         (text(&[&init, &init]), Close::SecondInit),
         (text(&[&init, &big]), Close::TooBig),
+        (text(&[&init, &huge]), Close::TooBig),
+        (text(&[&over_unsigned]), Close::TooBig),
+        (text(&[anonymous, &over_unsigned]), Close::TooBig),
+        (vec![part], Close::TooBig),
         (text(&[&init, r#"{"type":"connection_terminate"}"#]), Close::Normal),
     ] {
         let mut client = connect(&server).await;
@@ -159,7 +173,7 @@ async fn an_operation_that_cannot_be_read_is_refused_and_the_others_go_on() {
         (r#"{"x":1e999}"#.to_owned(), "out of range"),
         (format!(r#"{{"x":{}{}}}"#, "[".repeat(300), "]".repeat(300)), "recursion"),
         (format!(r#"{{"x":"{}"}}"#, "y".repeat(300_000)), "over HTTP"),
-        (format!(r#"{{"x":"{}"}}"#, "y".repeat(4_000_000)), "over HTTP"),
+        (format!(r#"{{"x":"{}"}}"#, "y".repeat(1_000_000)), "over HTTP"),
         (r#"{"x":"\u0000"}"#.to_owned(), "U+0000"),
         ("[]".to_owned(), "`variables` must be an object"),
         ("7".to_owned(), "`variables` must be an object"),
