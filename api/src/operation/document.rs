@@ -89,7 +89,7 @@ impl Costed {
         let Some(error) = response.errors.iter_mut().find(|error| error.message == TOO_COSTLY) else {
             return;
         };
-        let Ok(document) = parse_query(&self.query) else { return };
+        let Ok(document) = parse(&self.query) else { return };
         let Ok((_, operation)) = select(&document, self.operation_name.as_deref()) else { return };
         if let Err(costly) = cost::check(&operation.node, &document.fragments, &self.variables) {
             *error = ApiError::new(Code::TooComplex, costly.to_string()).to_server_error();
