@@ -139,8 +139,8 @@ async fn the_schema_has_its_own_description() {
 
 #[tokio::test]
 async fn text_that_is_not_well_formed_is_refused_with_its_reason() {
-    let server = start_default().await;
     const SURROGATE: &str = "half of a surrogate pair";
+    let server = start_default().await;
     let accepted = ["application/json", "application/graphql-response+json", "text/event-stream"];
     for (body, code, reason, statuses) in [
         (

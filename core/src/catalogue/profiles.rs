@@ -217,10 +217,11 @@ async fn check_unique(
     let path = &draft.chrome_profile_path;
     // Read before the name. So of two profiles that are created at once, with the same name and the
     // same directory, the second is refused for its name.
-    let path_is_taken = checks.take(check_profile_path("chromeProfilePath", path)).is_some()
-        && profiles::path_is_taken(connection, id, path).await?;
+    let path_check = check_profile_path("chromeProfilePath", path);
+    let path_is_taken = path_check.is_ok() && profiles::path_is_taken(connection, id, path).await?;
     let is_taken = async |name: &str| profiles::name_is_taken(&mut *connection, id, name).await;
     draft.name = checks.name(draft.name.clone(), stored_name, NAME_TAKEN, is_taken).await?;
+    checks.take(path_check);
     if path_is_taken {
         checks.taken("chromeProfilePath", PATH_TAKEN);
     }

@@ -97,7 +97,9 @@ fn parts(tokens: TokenStream) -> (Vec<String>, Vec<TokenStream>) {
             TokenTree::Group(group) => group.delimiter() == Delimiter::Bracket,
             TokenTree::Ident(_) | TokenTree::Punct(_) => {
                 !texts.is_empty()
-                    && part.iter().any(|tree| matches!(tree, TokenTree::Punct(mark) if mark.as_char() == '+'))
+                    && part
+                        .iter()
+                        .any(|tree| matches!(tree, TokenTree::Punct(mark) if "+:".contains(mark.as_char())))
             }
         };
         // Unlike a constant, which is an argument.
