@@ -130,7 +130,7 @@ impl<'a> Facts<'a> {
         let of_service = |stored: &'a StoredService| ServiceFacts {
             id: stored.service.id,
             name: &stored.service.name,
-            base_url: stored.service.base_url.as_ref().map(url::Url::as_str),
+            base_url: stored.service.base_url.as_deref(),
             settings: &stored.service.settings,
             has_token: stored.token.is_some(),
         };

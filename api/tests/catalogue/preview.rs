@@ -69,7 +69,7 @@ async fn secrets_are_masked_and_everything_else_is_shown() {
     });
     let spec = json!({
         "http": {
-            "url": "{{ services.github.base_url }}{{ input.n }}?org={{ services.github.settings.org }}",
+            "url": "{{ services.github.base_url }}/{{ input.n }}?org={{ services.github.settings.org }}",
             "headers": headers,
         },
     });

@@ -18,7 +18,7 @@ async fn a_service_reads_back_without_its_token() {
     });
     let created = api.mutate_ok("serviceCreate", ALL, input).await;
     assert!(created["id"].as_str().unwrap().starts_with("service_"));
-    assert_eq!(created["baseUrl"], "https://api.example.test/");
+    assert_eq!(created["baseUrl"], "https://api.example.test");
     assert_eq!(created["settings"], json!({ "z": 1, "a": [null, "ü"] }));
     let token = &created["token"];
     assert_eq!(

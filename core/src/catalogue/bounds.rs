@@ -15,6 +15,7 @@ use crate::{
     name::{DESCRIPTION_CHARS_MAX, is_variable_name},
     profile::VARIABLES_MAX,
     refusal::RefusalCode,
+    service::BaseUrl,
 };
 
 /// Longest value of an environment variable, in bytes.
@@ -112,10 +113,17 @@ pub(super) fn is_storable(value: &Value, depth_left: usize) -> bool {
 
 /// Checks a service's URL: absolute, `http` or `https`, without a user name or password, which
 /// would not be kept secret there.
-pub(super) fn base_url(checks: &mut Checks, text: &str) -> Option<Url> {
+pub(super) fn base_url(checks: &mut Checks, text: &str) -> Option<BaseUrl> {
     const FIELD: &str = "baseUrl";
-    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    let Some(url) = url.filter(|url| url.as_str().len() <= URL_BYTES_MAX) else {
+    if Url::parse(text).is_ok_and(|url| !url.username().is_empty() || url.password().is_some()) {
+        checks.invalid(
+            &[FIELD],
+            "must not contain a user name or password (store them as the service's token)",
+        );
+        return None;
+    }
+    let url = BaseUrl::parse(text).filter(|url| url.len() <= URL_BYTES_MAX);
+    if url.is_none() {
         checks.invalid(
             &[FIELD],
             format!(
@@ -123,16 +131,8 @@ pub(super) fn base_url(checks: &mut Checks, text: &str) -> Option<Url> {
                  such as https://api.example"
             ),
         );
-        return None;
-    };
-    if !url.username().is_empty() || url.password().is_some() {
-        checks.invalid(
-            &[FIELD],
-            "must not contain a user name or password (store them as the service's token)",
-        );
-        return None;
     }
-    Some(url)
+    url
 }
 
 /// Checks a secret's value: 1 to [`SECRET_BYTES_MAX`] bytes.

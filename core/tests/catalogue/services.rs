@@ -43,7 +43,7 @@ async fn a_created_service_reads_back() {
         .await
         .unwrap();
     assert_eq!((made.name.as_str(), made.version), ("github", 1));
-    assert_eq!(made.base_url.as_ref().unwrap().as_str(), "https://api.example/v3");
+    assert_eq!(made.base_url.as_deref(), Some("https://api.example/v3"));
     assert_eq!(made.settings, json!({ "region": "eu" }));
     let bare = catalogue.service_create(a_service("bare")).await.unwrap();
     assert_eq!((bare.base_url, bare.settings), (None, json!({})));

@@ -72,7 +72,7 @@ impl Artifact {
         if self.0.pruned_at.is_some() {
             return None;
         }
-        Some(ctx.data::<ArtifactUrls>().map(|urls| Url(urls.sign(self.0.id, clock::now()))))
+        Some(ctx.data::<ArtifactUrls>().map(|urls| Url(urls.sign(self.0.id, clock::now()).into())))
     }
 
     /// When the artifact was stored.

@@ -42,7 +42,7 @@ impl From<ServiceCreateInput> for ServiceCreate {
     fn from(input: ServiceCreateInput) -> Self {
         Self {
             name: input.name,
-            base_url: input.base_url.map(|url| url.0.into()),
+            base_url: input.base_url.map(|url| url.0),
             token: input.token,
             settings: input.settings.map(|json| json.0),
             limits: LimitsPatch {
@@ -83,7 +83,7 @@ impl From<ServiceUpdateInput> for ServiceUpdate {
     fn from(input: ServiceUpdateInput) -> Self {
         let changes = ServiceChanges {
             name: patch(input.name),
-            base_url: patch(input.base_url.map_value(|url| url.0.into())),
+            base_url: patch(input.base_url.map_value(|url| url.0)),
             settings: patch(input.settings.map_value(|json| json.0)),
             limits: LimitsPatch {
                 caps: patch(input.caps.map_value(new_caps)),

@@ -79,7 +79,7 @@ impl Service {
 
     /// Base URL of the service, `services.NAME.base_url` in templates. Null when none is set.
     async fn base_url(&self) -> Option<Url> {
-        self.0.base_url.clone().map(Url)
+        self.0.base_url.as_deref().map(|url| Url(url.to_owned()))
     }
 
     /// The token, without its value. `isSet` is false when there is none.

@@ -5,7 +5,6 @@
 use std::collections::HashMap;
 
 use serde_json::Value;
-use url::Url;
 use uuid::Uuid;
 
 use super::{
@@ -16,7 +15,7 @@ use crate::{
     clock::Time,
     ids::ServiceId,
     limit::Limits,
-    service::Service,
+    service::{BaseUrl, Service},
     store::{
         Connection, StoreError,
         columns::{optional_storable, storable},
@@ -29,7 +28,7 @@ use crate::{
 #[expect(missing_docs, reason = "the fields of Service, where they are described")]
 pub struct ServiceDraft {
     pub name: String,
-    pub base_url: Option<Url>,
+    pub base_url: Option<BaseUrl>,
     pub settings: Value,
     pub limits: Limits,
 }
@@ -62,8 +61,9 @@ impl TryFrom<ServiceRow> for Service {
     type Error = StoreError;
 
     fn try_from(row: ServiceRow) -> Result<Self, StoreError> {
-        let parse =
-            |text: String| Url::parse(&text).map_err(|_| StoreError::corrupt("services", "base_url", &text));
+        let parse = |text: String| {
+            BaseUrl::parse(&text).ok_or_else(|| StoreError::corrupt("services", "base_url", &text))
+        };
         Ok(Self {
             id: row.id.into(),
             name: row.name,
@@ -131,7 +131,7 @@ macro_rules! write_service {
             [],
             $id.uuid(),
             storable(&$draft.name),
-            optional_storable($draft.base_url.as_ref().map(Url::as_str)),
+            optional_storable($draft.base_url.as_deref()),
             to_json("settings", &$draft.settings)?,
             $draft.limits.max_concurrency.map(u32::cast_signed),
             to_json("rate_limits", &$draft.limits.rate_limits)?,
