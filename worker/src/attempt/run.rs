@@ -74,12 +74,8 @@ pub(super) async fn run(attempt: Attempt<'_>, prepared: PreparedProcess) -> Atte
     }
 
     let protocol = plan.protocol;
-    let started = tokio::select! {
-        biased;
-        _ = attempt.guard.stopped() => {
-            return result(released("The attempt was stopped before its process started.".into()));
-        }
-        started = start(attempt, plan, profile_path.as_deref()) => started,
+    let Some(started) = start(attempt, plan, profile_path.as_deref()).await else {
+        return result(released("The attempt was stopped before its process started.".into()));
     };
     let running = match started {
         Ok(running) => running,
@@ -122,20 +118,37 @@ fn note_start(attempt: Attempt<'_>, composed: &Arc<ComposedCommand>, proxy: Opti
 }
 
 /// Starts the process. Waits up to [`PROFILE_TIMEOUT`] for a profile that is locked on this
-/// machine.
+/// machine. `None` if the attempt was stopped before there was a process. Once it is being started,
+/// it may already run, so a cancel or a drain has to ask it to end, as any other.
 async fn start(
     attempt: Attempt<'_>,
     plan: ProcessPlan,
     profile_path: Option<&str>,
-) -> Result<Running, StartError> {
+) -> Option<Result<Running, StartError>> {
     let since = Instant::now();
     loop {
-        match attempt.shared.shim_pool.start(request(attempt, &plan, profile_path)).await {
+        if attempt.guard.reason().is_some() {
+            return None;
+        }
+        let started = tokio::select! {
+            biased;
+            started = attempt.shared.shim_pool.start(request(attempt, &plan, profile_path)) => started,
+            () = lost(attempt) => return None,
+        };
+        match started {
             Err(StartError::ProfileBusy) if since.elapsed() < PROFILE_TIMEOUT => {
                 tokio::time::sleep(PROFILE_RETRY_AFTER).await;
             }
-            started => return started,
+            started => return Some(started),
         }
+    }
+}
+
+/// Waits until the attempt does not hold its job any more.
+async fn lost(attempt: Attempt<'_>) {
+    match attempt.guard.stopped().await {
+        StopReason::Lost => {}
+        StopReason::Cancelled | StopReason::Drained => std::future::pending().await,
     }
 }
 

@@ -48,7 +48,8 @@ async fn cancel() {
         }
         for (number, (job, asked)) in jobs.iter().zip(asked).enumerate() {
             let answer = system.until(job, "CANCELLED", PATIENCE).await;
-            signalled.push(line(&ledger, job, "signalled").unwrap() - asked);
+            let at = line(&ledger, job, "signalled").unwrap_or_else(|| panic!("no SIGTERM: {answer:#}"));
+            signalled.push(at - asked);
             let finished = answer["attempts"]["nodes"][0]["finishedAt"].as_str().unwrap();
             let finished = chrono::DateTime::parse_from_rfc3339(finished).unwrap();
             let took = finished.timestamp_micros() as f64 / 1000.0 - asked;
