@@ -80,7 +80,7 @@ mod tests {
         for name in ["b.CSV", "a.tar.gz", ".hidden", "日本.png", "README"] {
             fs::write(directory.path().join(name), "").unwrap();
         }
-        let names = [b"caf\xe9.txt".as_slice(), b"line\nbreak.md"];
+        let names = [b"c\xe9.txt".as_slice(), b"line\nbreak.md"];
         let names = names.map(|bytes| OsString::from_vec(bytes.to_vec()));
         for name in &names {
             fs::write(directory.path().join(name), "").unwrap();
@@ -93,7 +93,7 @@ mod tests {
             ("README", "application/octet-stream"),
             ("a.tar.gz", "application/gzip"),
             ("b.CSV", "text/csv; charset=utf-8"),
-            ("caf\u{FFFD}.txt", "text/plain; charset=utf-8"),
+            ("c\u{FFFD}.txt", "text/plain; charset=utf-8"),
             ("line\u{FFFD}break.md", "text/markdown; charset=utf-8"),
             ("日本.png", "image/png"),
         ];
@@ -102,6 +102,6 @@ mod tests {
             (expected.map(|(name, kind)| (name.to_owned(), kind.to_owned())).into(), 0)
         );
         let (listed, more) = list(directory.path(), &HashSet::from(["README".to_owned()]), 3).unwrap();
-        assert_eq!((listed[2].name.as_str(), more), ("caf\u{FFFD}.txt", 2));
+        assert_eq!((listed[2].name.as_str(), more), ("c\u{FFFD}.txt", 2));
     }
 }
