@@ -6,8 +6,8 @@ use uuid::Uuid;
 use crate::cursor::{Cursor, Keyset};
 
 /// The last time that a cursor can have been made at, the end of the year 9999, in milliseconds.
-/// Positions and times are bounded when they are read, so that no text that somebody makes up
-/// overflows a calculation.
+/// Positions and times are bounded when they are read, so that a forged cursor cannot overflow a
+/// calculation.
 const MADE_AT_MS_MAX: i64 = 253_402_300_799_999;
 
 /// Tags. A cursor with another tag is invalid.
