@@ -16,9 +16,9 @@ use tokio::sync::mpsc;
 use super::{
     Attempt,
     artifacts::{self, AnnouncedFile, KeepError, Kept},
+    left_files,
     log_pump::Log,
     output::Notice,
-    program_artifacts,
     service_limits::ServiceResponses,
 };
 use crate::running_attempts::StopReason;
@@ -87,7 +87,7 @@ impl<'a> Announcements<'a> {
     pub(super) async fn keep_left_files(&mut self) {
         let directory = self.artifacts_directory.to_owned();
         let (announced, room) = (self.artifacts.clone(), ARTIFACTS_MAX.saturating_sub(self.artifacts.len()));
-        let list = move || program_artifacts::list(&directory, &announced, room);
+        let list = move || left_files::list(&directory, &announced, room);
         let (files, more) = match tokio::task::spawn_blocking(list).await {
             Ok(Ok(listed)) => listed,
             Ok(Err(error)) => {

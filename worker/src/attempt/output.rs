@@ -22,10 +22,10 @@ use tokio::{
 
 use super::{
     artifacts::AnnouncedFile,
+    line_pipe,
     log_pump::Log,
     messages::{Line, Message, Unreadable},
     outcome::ReportedVerdict,
-    program_output,
     service_limits::ReportedResponse,
 };
 
@@ -211,7 +211,7 @@ pub(super) async fn read_stdout<R: AsyncRead + Unpin>(
     notices: mpsc::Sender<Notice>,
 ) -> ReportedEnd {
     match protocol {
-        OutputProtocol::Lines => program_output::read_stdout(pipe, redactor, log).await,
+        OutputProtocol::Lines => line_pipe::read_stdout(pipe, redactor, log).await,
         OutputProtocol::Events => read_events(pipe, redactor, log, notices).await,
     }
 }

@@ -26,11 +26,11 @@ use super::{
     announcements::Announcements,
     compose::PreparedProcess,
     directories::ArtifactsDirectory,
-    literal_variables,
+    line_pipe, literal_variables,
     log_pump::{self, Log},
     outcome::{self, AttemptResult, ReportedVerdict, Stop, StoppedBy, describe, record},
     output::{self, Notice, ReportedEnd},
-    program_output, proxy_failure,
+    proxy_failure,
     service_limits::ServiceResponses,
     spawn_request::{not_started, request},
     supervise::supervise,
@@ -175,7 +175,7 @@ async fn until_ended(
         log,
         notices: sender.downgrade(),
         stdout: tokio::spawn(output::read_stdout(out, protocol, redactor.clone(), log.clone(), sender)),
-        stderr: tokio::spawn(program_output::read_stderr(err, redactor, log.clone())),
+        stderr: tokio::spawn(line_pipe::read_stderr(err, redactor, log.clone())),
     };
     let ended = async {
         let (exit, stop) = supervise(attempt, log, &mut handle).await;

@@ -9,7 +9,7 @@ use rustix::time::Timespec;
 use tokio::sync::oneshot;
 
 use super::{ProfileDirectory, pool_thread::Request, supervisor::TrackedShim};
-use crate::shim::{profile, remains, temporary};
+use crate::shim::{profile, shared_files, temporary};
 
 /// Number of kill rounds. One may take seconds, and only uninterruptible processes survive it.
 const ROUNDS: usize = 6;
@@ -45,8 +45,8 @@ impl Cleanup {
         let cleaning = move || {
             let swept = profile.map_or(Ok(()), |place| profile::sweep_if_free(&place));
             let removed = temporary::remove(&directory);
-            let remains = group.map_or(Ok(()), remains::remove);
-            removed.and(swept).and(remains).err().map(|error| format!("{}: {error}", directory.display()))
+            let shared = group.map_or(Ok(()), shared_files::remove);
+            removed.and(swept).and(shared).err().map(|error| format!("{}: {error}", directory.display()))
         };
         tokio::task::spawn_blocking(cleaning).await.unwrap_or_else(|error| Some(error.to_string()))
     }

@@ -20,7 +20,7 @@ use super::{
     shim_pool::ShimPool,
     supervisor::{Supervisor, TrackedShim},
 };
-use crate::shim::remains;
+use crate::shim::shared_files;
 
 /// A running program. Dropping this kills it and everything that it started.
 #[derive(Debug)]
@@ -104,7 +104,7 @@ pub(super) async fn start(shim_pool: &ShimPool, request: SpawnRequest) -> Result
     let frame = request.frame(deadline)?;
     let assigned = assign(shim_pool, frame.expose_secret()).await?;
     drop(frame);
-    let group = request.run_as.and_then(|_| remains::group_of(&assigned.stdout));
+    let group = request.run_as.and_then(|_| shared_files::group_of(&assigned.stdout));
     let stdout = pipe::Receiver::from_owned_fd(assigned.stdout).map_err(StartError::failed)?;
     let stderr = pipe::Receiver::from_owned_fd(assigned.stderr).map_err(StartError::failed)?;
     let stdin_writer = StdinWriter::start(assigned.stdin, request.stdin, request.keep_stdin_open)?;

@@ -16,13 +16,13 @@ use rustix::io::Errno;
 use rustix::process::{Pid, WaitStatus, set_child_subreaper, setsid, umask};
 use rustix::thread::set_no_new_privs;
 
-use super::leftovers::OutputPipes;
+use super::output_holders::OutputPipes;
 use super::profile::{Denied, Profile};
 use super::program;
 use super::protocol::{
     Ending, ExitStatus, Exited, Inbox, MAX_SPAWN_BYTES, RefusalCode, SpawnMessage, Status, encode,
 };
-use super::remains::{self, Before};
+use super::shared_files::{self, Before};
 use super::watch::{Watch, WatchEnd, boottime_now};
 use super::{kernel, temporary, tree};
 
@@ -50,7 +50,7 @@ pub(super) fn run(inherited: Inherited) -> u8 {
     let Some(frame) = next_spawn(&mut channel, &mut inbox) else { return 0 };
     let Ok(request) = serde_json::from_slice::<SpawnMessage<'_>>(&frame) else { return 1 };
     // Before the program gets the pipe.
-    let group = request.run_as.and_then(|_| remains::group_of(&stdout));
+    let group = request.run_as.and_then(|_| shared_files::group_of(&stdout));
     let held = match prepare(&request, group) {
         Ok(held) => held,
         Err(denied) => {
@@ -206,7 +206,7 @@ fn clean_up(request: &SpawnMessage<'_>, held: HeldResources) -> Option<String> {
         profile.release();
     }
     let removed = removed.map_err(|error| format!("{}: {error}", request.temporary_directory.display()));
-    let remains = held.group.map_or(Ok(()), |group| remains::remove_since(group, &held.before));
-    let remains = remains.map_err(|error| format!("what the program left outside its directory: {error}"));
-    removed.and(remains).err()
+    let shared = held.group.map_or(Ok(()), |group| shared_files::remove_since(group, &held.before));
+    let shared = shared.map_err(|error| format!("what the program left outside its directory: {error}"));
+    removed.and(shared).err()
 }

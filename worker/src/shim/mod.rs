@@ -13,12 +13,12 @@
 mod attempt;
 mod forker;
 mod kernel;
-mod leftovers;
 pub(crate) mod link;
+mod output_holders;
 pub(crate) mod profile;
 mod program;
 pub(crate) mod protocol;
-pub(crate) mod remains;
+pub(crate) mod shared_files;
 pub(crate) mod temporary;
 pub(crate) mod tree;
 mod unstartable;

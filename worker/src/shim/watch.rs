@@ -18,7 +18,7 @@ use rustix::time::{
 };
 
 use super::attempt::exit_status;
-use super::leftovers::{self, OutputPipes};
+use super::output_holders::{self, OutputPipes};
 use super::protocol::{Control, ExitStatus, Inbox};
 use super::tree;
 
@@ -59,7 +59,7 @@ enum Phase {
     /// The program's group was sent SIGTERM, and its grace ends at `until`.
     Asked { until: u64 },
     /// The program has exited by itself. What it left is still writing its output.
-    Writing { activity: leftovers::Activity, quiet_until: u64, until: u64 },
+    Writing { activity: output_holders::Activity, quiet_until: u64, until: u64 },
     /// Everything that is left was sent SIGTERM, and is killed at `until`.
     Leaving { until: u64 },
 }
