@@ -1,6 +1,7 @@
 //! Messages of which a part cannot be loaded for now: they come late and whole, and no cursor goes
 //! past them.
 
+use callboard::ids::{AttemptId, JobId};
 use serde_json::json;
 use sqlx::Connection as _;
 
@@ -18,6 +19,22 @@ const TERMINATE: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 const CANCEL: &str = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity
      WHERE datname = current_database() AND wait_event_type = 'Lock'";
 
+struct Running {
+    harness: Harness,
+    command: String,
+    job: JobId,
+    attempt: AttemptId,
+}
+
+async fn running_job() -> Running {
+    let harness = Harness::new().await;
+    harness.register_worker(&["default"]).await;
+    let command = harness.create_command("hello", json!({})).await;
+    let job = harness.enqueue(json!({ "commandId": command })).await;
+    let attempt = harness.start(job).await;
+    Running { harness, command, job, attempt }
+}
+
 /// Does this to what waits for a lock, until it has been done this often.
 async fn end_waiting(harness: &Harness, end: &'static str, most: usize) {
     let mut connection = harness.connect().await;
@@ -34,11 +51,7 @@ async fn end_waiting(harness: &Harness, end: &'static str, most: usize) {
 
 #[tokio::test]
 async fn a_message_of_which_a_part_cannot_be_loaded_is_sent_once_it_can_be() {
-    let harness = Harness::new().await;
-    harness.register_worker(&["default"]).await;
-    let command = harness.create_command("hello", json!({})).await;
-    let job = harness.enqueue(json!({ "commandId": command })).await;
-    let attempt = harness.start(job).await;
+    let Running { harness, command, job, attempt } = running_job().await;
     let mut events = harness.subscribe(EVENTS, json!({ "id": job.to_string() })).await;
     let mut changes = harness.subscribe(CHANGES, json!({})).await;
     let kinds =
@@ -70,11 +83,7 @@ async fn a_message_of_which_a_part_cannot_be_loaded_is_sent_once_it_can_be() {
 
 #[tokio::test]
 async fn a_message_whose_statement_takes_too_long_ends_the_stream_before_its_cursor() {
-    let harness = Harness::new().await;
-    harness.register_worker(&["default"]).await;
-    let command = harness.create_command("hello", json!({})).await;
-    let job = harness.enqueue(json!({ "commandId": command })).await;
-    let attempt = harness.start(job).await;
+    let Running { harness, command, job, attempt } = running_job().await;
     let mut events = harness.subscribe(EVENTS, json!({ "id": job.to_string() })).await;
     events.next().await;
     events.next().await;

@@ -12,6 +12,7 @@
 )]
 
 mod browser;
+mod cancel;
 mod crash;
 mod drain;
 mod failover;
