@@ -25,7 +25,7 @@ async fn a_process_that_is_just_being_started_is_asked_to_end() {
         (!idle.is_empty()).then_some(idle)
     })
     .await;
-    signal(&idle, Signal::STOP);
+    let stopped = Stopped::new(idle);
     let second = system.enqueue(json!({ "commandId": command })).await;
     system.until(&second, "RUNNING", PATIENCE).await;
     for job in [&second, &first] {
@@ -36,7 +36,7 @@ async fn a_process_that_is_just_being_started_is_asked_to_end() {
     // A worker acts on cancels in their order, so it now knows of both.
     system.until(&first, "CANCELLED", PATIENCE).await;
     assert_eq!(system.job(&second).await["state"], "RUNNING", "it is still being started");
-    signal(&idle, Signal::CONT);
+    drop(stopped);
     system.until(&second, "CANCELLED", PATIENCE).await;
 
     let query = "query($id: ID!) { job(id: $id) { attempts(first: 1) { nodes { signal } } } }";
@@ -52,8 +52,25 @@ fn idle_shims(worker: u32) -> Vec<u32> {
     forkers.flat_map(children).filter(|shim| children(*shim).is_empty()).collect()
 }
 
-fn signal(processes: &[u32], signal: Signal) {
-    for pid in processes {
-        kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), signal).unwrap();
+/// Stopped processes, which continue when this is dropped: a failed test must leave none.
+struct Stopped(Vec<u32>);
+
+impl Stopped {
+    fn new(processes: Vec<u32>) -> Self {
+        let stopped = Self(processes);
+        stopped.signal(Signal::STOP);
+        stopped
+    }
+
+    fn signal(&self, signal: Signal) {
+        for pid in &self.0 {
+            kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), signal).unwrap();
+        }
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        self.signal(Signal::CONT);
     }
 }
