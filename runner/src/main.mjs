@@ -25,6 +25,8 @@ const exit = process.exit.bind(process); // run.mjs makes a script's process.exi
 let ended = false;
 /** @type {import('./run.mjs').Outcome | undefined} */
 let decided;
+/** @type {number | undefined} */
+let decidedAt;
 let isResultTold = false;
 
 /** @param {import('./run.mjs').Outcome} outcome @returns {never} */
@@ -32,7 +34,8 @@ function lastWord(outcome) {
   ended = true;
   if ('failure' in outcome) {
     const { code, message, retryable, exitCode } = outcome.failure;
-    events.end({ type: 'failure', fields: { code, message, retryable } });
+    const closingMs = decidedAt === undefined ? undefined : Math.round(performance.now() - decidedAt);
+    events.end({ type: 'failure', fields: { code, message, retryable, closingMs } });
     return exit(stop.isOrphan() ? EXIT_WORKER_GONE : exitCode);
   }
   events.end(isResultTold ? undefined : { type: 'result', fields: { value: outcome.result } });
@@ -74,7 +77,10 @@ try {
   else {
     const mask = createMask(first.secrets);
     events.maskWith(mask);
-    const onDecided = (/** @type {import('./run.mjs').Outcome} */ outcome) => { decided = outcome; };
+    const onDecided = (/** @type {import('./run.mjs').Outcome} */ outcome) => {
+      decided = outcome;
+      decidedAt = performance.now();
+    };
     lastWord(await run({ job: first, chromium: playwright.chromium, events, mask, stop, workspace, onDecided }));
   }
 } catch (error) {

@@ -194,6 +194,21 @@ for (const [what, open] of OWN_CONTEXTS) {
   });
 }
 
+test('a request of a context that the script has just made is watched', async (t) => {
+  const site = await startSite(t, (request, response) => response.writeHead(429, { 'retry-after': '30' }).end('slow down'));
+  const run = await runJob(createPlace(t), `export default async ({ context, services }) => {
+    const own = await context.browser().newContext();
+    await own.request.get(services.shop.baseUrl);
+    const launched = await context.browser().browserType().launch();
+    await (await launched.newContext()).request.get(services.shop.baseUrl);
+    const persistent = await context.browser().browserType().launchPersistentContext(process.env.TMPDIR + '/own');
+    await persistent.request.get(services.shop.baseUrl);
+    await persistent.close();
+    await launched.close();
+  };`, { services: { shop: { baseUrl: site.url, token: null, settings: {} } } });
+  assert.deepEqual(run.all('limits').map(({ status }) => status), [429, 429, 429], run.told());
+});
+
 test('the screenshot of a failure shows the page that the script worked with last', async (t) => {
   const place = createPlace(t);
   const run = await runJob(place, `export default async ({ page, context }) => {

@@ -65,6 +65,7 @@ for (const [name, script, expected] of CASES) {
     assert.equal(run.last.code, expected.code, run.told());
     assert.match(run.last.message, expected.message);
     assert.equal(run.last.retryable, expected.retryable);
+    assert.ok(run.last.closingMs >= 0, run.told());
     assert.equal(run.code, 1);
     assert.equal(run.all('browser').length, expected.browser ? 1 : 0, 'a script that does not load costs no browser');
   });

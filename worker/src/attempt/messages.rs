@@ -64,6 +64,9 @@ pub(super) enum Message {
         retryable: bool,
         #[serde(rename = "retryAfterMs", default)]
         retry_after_ms: Option<u64>,
+        /// How long ago the job failed.
+        #[serde(rename = "closingMs", default)]
+        closing_ms: u64,
     },
     /// An event of a newer version.
     #[serde(other)]

@@ -56,7 +56,7 @@ pub(super) struct Stop {
 pub(super) struct ReportedVerdict {
     /// The result, or why the job failed.
     pub(super) verdict: Result<serde_json::Value, Failure>,
-    /// When the worker read it.
+    /// When the job ended, before its browser was closed.
     pub(super) at: Instant,
 }
 

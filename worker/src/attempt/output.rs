@@ -33,6 +33,9 @@ use super::{
 /// and the fields around it. Every other event is shorter.
 const EVENT_BYTES_MAX: u64 = RESULT_BYTES_MAX as u64 + 64 * 1024;
 
+/// The longest time that a runner takes from its script's end to its last event.
+const CLOSING_MAX: Duration = Duration::from_mins(1);
+
 /// What the child reported about its end.
 #[derive(Debug, Default)]
 pub(super) struct ReportedEnd {
@@ -48,7 +51,14 @@ pub(super) struct ReportedEnd {
 
 impl ReportedEnd {
     fn report(&mut self, verdict: Result<Value, Failure>) {
-        self.verdict.get_or_insert_with(|| ReportedVerdict { verdict, at: Instant::now() });
+        self.report_after(Duration::ZERO, verdict);
+    }
+
+    /// Takes a verdict that was reached `closing` ago, at most [`CLOSING_MAX`].
+    fn report_after(&mut self, closing: Duration, verdict: Result<Value, Failure>) {
+        let now = Instant::now();
+        let at = now.checked_sub(closing.min(CLOSING_MAX)).unwrap_or(now);
+        self.verdict.get_or_insert_with(|| ReportedVerdict { verdict, at });
     }
 }
 
@@ -184,9 +194,10 @@ async fn handle(
             drop(notices.send(Notice::Limits(response)).await);
         }
         Message::Result { value } => reported.report(within_bound(redactor.redact_value(value))),
-        Message::Failure { code, message, retryable, retry_after_ms } => {
+        Message::Failure { code, message, retryable, retry_after_ms, closing_ms } => {
             let failure = Failure::new(FailureCode::reported(&code), redact(&message), retryable);
-            reported.report(Err(failure.after(retry_after_ms.map(Duration::from_millis))));
+            let failure = failure.after(retry_after_ms.map(Duration::from_millis));
+            reported.report_after(Duration::from_millis(closing_ms), Err(failure));
         }
         Message::Unknown => {}
     }
@@ -264,6 +275,18 @@ mod tests {
         let escaped =
             json!({ "v": 1, "type": "result", "value": "\u{1}".repeat((RESULT_BYTES_MAX - 2) / 6) });
         assert!(read(&format!("{escaped}\n")).await.0.verdict.unwrap().verdict.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_as_old_as_its_runner_says() {
+        for (closing_ms, age) in [(0, 0), (9000, 9), (u64::MAX, 60)] {
+            let event = json!({ "v": 1, "type": "failure", "code": "X", "message": "", "retryable": true,
+                "closingMs": closing_ms });
+            let before = Instant::now();
+            let (reported, _) = read(&format!("{event}\n")).await;
+            let ended = reported.verdict.unwrap().at + Duration::from_secs(age);
+            assert!(ended >= before && ended <= Instant::now(), "{closing_ms}");
+        }
     }
 
     #[tokio::test]

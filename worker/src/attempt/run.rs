@@ -10,6 +10,7 @@ use std::{
 };
 
 use callboard::{
+    clock,
     compose::{ComposedCommand, OutputProtocol, ProcessPlan},
     ids::ProxyId,
     job::{Failure, Outcome},
@@ -89,11 +90,13 @@ pub(super) async fn run(attempt: Attempt<'_>, prepared: PreparedProcess) -> Atte
     let Ended { exit, stop, mut reported, responses } =
         until_ended(attempt, &log, &directory.path, running, protocol, redactor).await;
     let note = reported.note.take();
+    let ended =
+        clock::now() - reported.verdict.as_ref().map_or(Duration::ZERO, |reported| reported.at.elapsed());
     let outcome = outcome::of_process(&exit, stop, reported, protocol);
     if let (Some(note), Outcome::Succeeded { .. }) = (note, &outcome) {
         log.system(note).await;
     }
-    let outcome = responses.throttle_if_refused(outcome);
+    let outcome = responses.throttle_if_refused(outcome, ended);
     let outcome = proxy_failure::throttle_if_unreachable(attempt, proxy, outcome, &log).await;
     log.system(describe(&exit, &outcome)).await;
     drop(log);

@@ -84,12 +84,11 @@ impl ServiceResponses {
         }
     }
 
-    /// Returns `Throttled` if the attempt failed and a refusal is in force, and else the outcome
-    /// unchanged.
-    pub(super) fn throttle_if_refused(&self, outcome: Outcome) -> Outcome {
-        let now = clock::now();
+    /// Returns `Throttled` if the attempt failed while a refusal was in force, and else the outcome
+    /// unchanged. A browser may take longer to close than a service asks to be left alone.
+    pub(super) fn throttle_if_refused(&self, outcome: Outcome, ended: Time) -> Outcome {
         let Some(refusal) =
-            self.refusal.as_ref().filter(|refusal| refusal.until.is_none_or(|until| until > now))
+            self.refusal.as_ref().filter(|refusal| refusal.until.is_none_or(|until| until > ended))
         else {
             return outcome;
         };
@@ -143,4 +142,29 @@ fn service_named(attempt: Attempt<'_>, name: &str) -> Option<ServiceId> {
     let work = attempt.work;
     let services = work.inputs.service_ids.iter();
     services.copied().find(|id| work.found.services.get(id).is_some_and(|found| found.service.name == name))
+}
+
+#[cfg(test)]
+mod tests {
+    use callboard::job::Failure;
+
+    use super::*;
+
+    #[test]
+    fn an_attempt_that_failed_during_a_refusal_is_throttled() {
+        let until = clock::now();
+        let refusal = |until| Some(ServiceRefusal { says: "It returned 429.".to_owned(), until });
+        let failed = || Outcome::Failed(Failure::new(FailureCode::EXIT_CODE, "got 429", true));
+        let second = Duration::from_secs(1);
+        for (refusal, ended, is_throttled) in [
+            (refusal(Some(until)), until - second, true),
+            (refusal(Some(until)), until + second, false),
+            (refusal(None), until + second, true),
+            (None, until, false),
+        ] {
+            let responses = ServiceResponses { refusal, commits: JoinSet::new() };
+            let outcome = responses.throttle_if_refused(failed(), ended);
+            assert_eq!(matches!(outcome, Outcome::Throttled { .. }), is_throttled);
+        }
+    }
 }
