@@ -246,7 +246,9 @@ async fn a_service_with_an_exhausted_budget_is_suspended_until_it_is_resumed() {
         service(id: $service) { suspendedUntil suspendedReason } }";
     let seen = eventually(PATIENCE, || async {
         let seen = system.data(query, json!({ "job": job, "service": service })).await;
-        (seen["job"]["waiting"]["reason"] == "SERVICE_SUSPENDED").then_some(seen)
+        // The job and the service are read by two statements, in any order.
+        let is_waiting = seen["job"]["waiting"]["reason"] == "SERVICE_SUSPENDED";
+        (is_waiting && !seen["service"]["suspendedReason"].is_null()).then_some(seen)
     })
     .await;
     let reason = seen["service"]["suspendedReason"].as_str().unwrap();
