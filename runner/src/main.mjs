@@ -34,7 +34,8 @@ function lastWord(outcome) {
   ended = true;
   if ('failure' in outcome) {
     const { code, message, retryable, exitCode } = outcome.failure;
-    const closingMs = decidedAt === undefined ? undefined : Math.round(performance.now() - decidedAt);
+    // Rounded down: a failure because of a stop must not seem to be from before it.
+    const closingMs = decidedAt === undefined ? undefined : Math.floor(performance.now() - decidedAt);
     events.end({ type: 'failure', fields: { code, message, retryable, closingMs } });
     return exit(stop.isOrphan() ? EXIT_WORKER_GONE : exitCode);
   }
