@@ -1,14 +1,16 @@
-//! The spellings in which a secret may appear in a log: as it is, base64, URL-encoded and
-//! JSON-escaped.
+//! The spellings of a secret as a whole: as it is, in base64, in hexadecimal digits, and in other
+//! cases and normal forms.
 //!
-//! [`super::Redactor`] searches for all of them. Pure, and never shows its input.
+//! [`super::search`] looks for all of them, and reads the escapes of single characters meanwhile
+//! ([`super::escapes`]). Pure, and never shows its input.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::collections::BTreeSet;
 
 use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE},
 };
+use unicode_normalization::UnicodeNormalization as _;
 
 /// Longest piece that is searched for as a whole, in bytes. A longer value is searched for in
 /// windows of this length, to limit what a stream must hold back.
@@ -16,35 +18,34 @@ const WINDOW_BYTES: usize = 256;
 /// Overlap of two neighbouring windows, in bytes. It is more than base64 loses at an edge, so that
 /// their matches touch.
 const OVERLAP_BYTES: usize = 8;
-/// Longest spelling of a window: every byte as a JSON escape of six characters.
-pub(super) const SPELLING_BYTES_MAX: usize = 6 * WINDOW_BYTES;
+/// Most bytes of text that spell one window: every byte as an escape that is escaped again
+/// (`\u005cu0041`).
+pub(super) const SPELLING_BYTES_MAX: usize = 12 * WINDOW_BYTES;
+/// Shortest piece that is looked for in upper and lower case too, in characters. Tools change the
+/// case of hosts, user names and headers. A shorter one is a word that many lines have.
+const CASED_CHARS_MIN: usize = 8;
 
-/// The characters that an encoder leaves unchanged, besides letters and digits, and its encoding of
-/// a blank. In order: RFC 3986, the same with `+`, browsers' encodeURIComponent, forms, path
-/// quoting, encodeURI, and an encoder of every character.
-const URL_ENCODERS: [(&str, &str); 7] = [
-    ("-_.~", "%20"),
-    ("-_.~", "+"),
-    ("-_.~!*'()", "%20"),
-    ("*-._", "+"),
-    ("-_.~/", "%20"),
-    ("-_.~!*'();/?:@&=+$,#", "%20"),
-    ("", "%20"),
-];
-
-/// Adds every spelling of `piece`. Without `in_full`, only the text itself and its JSON-escaped
-/// form.
+/// Adds every spelling of `piece`. Without `in_full`, only the text itself.
 pub(super) fn add_spellings(piece: &str, in_full: bool, into: &mut BTreeSet<Vec<u8>>) {
     for window in windows(piece) {
         into.insert(window.as_bytes().to_vec());
-        into.insert(json_escaped(window, |c| c.is_ascii()));
         if in_full {
             add_base64(window.as_bytes(), into);
-            for (kept, blank) in URL_ENCODERS {
-                into.insert(url_encoded(window, kept, blank, false));
-                into.insert(url_encoded(window, kept, blank, true));
+            for upper in [false, true] {
+                into.insert(hexadecimal(window, upper));
             }
-            into.insert(json_escaped(window, |_| true));
+        }
+    }
+    if in_full && piece.chars().count() >= CASED_CHARS_MIN {
+        for cased in [piece.to_lowercase(), piece.to_uppercase()] {
+            into.extend(windows(&cased).into_iter().map(|window| window.as_bytes().to_vec()));
+        }
+    }
+    if in_full && !piece.is_ascii() {
+        for normal in [piece.nfc().collect::<String>(), piece.nfd().collect()] {
+            if normal != piece {
+                add_spellings(&normal, false, into);
+            }
         }
     }
 }
@@ -81,37 +82,9 @@ fn add_base64(bytes: &[u8], into: &mut BTreeSet<Vec<u8>>) {
     }
 }
 
-fn url_encoded(text: &str, kept: &str, blank: &str, lower_case: bool) -> Vec<u8> {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        let c = char::from(byte);
-        if c.is_ascii_alphanumeric() || kept.contains(c) {
-            out.push(c);
-        } else if c == ' ' {
-            out.push_str(blank);
-        } else {
-            let written = if lower_case { write!(out, "%{byte:02x}") } else { write!(out, "%{byte:02X}") };
-            debug_assert!(written.is_ok(), "writing to a String cannot fail");
-        }
-    }
-    out.into_bytes()
-}
-
-/// Returns the inside of a JSON string. Characters that are not `is_kept` become `\uXXXX`.
-fn json_escaped(text: &str, is_kept: impl Fn(char) -> bool) -> Vec<u8> {
-    let quoted = serde_json::Value::from(text).to_string();
-    let mut out = String::with_capacity(quoted.len());
-    for c in quoted[1..quoted.len() - 1].chars() {
-        if is_kept(c) {
-            out.push(c);
-            continue;
-        }
-        for unit in c.encode_utf16(&mut [0; 2]) {
-            let written = write!(out, "\\u{unit:04x}");
-            debug_assert!(written.is_ok(), "writing to a String cannot fail");
-        }
-    }
-    out.into_bytes()
+fn hexadecimal(text: &str, upper: bool) -> Vec<u8> {
+    let digits: &[u8; 16] = if upper { b"0123456789ABCDEF" } else { b"0123456789abcdef" };
+    text.bytes().flat_map(|byte| [digits[usize::from(byte >> 4)], digits[usize::from(byte & 15)]]).collect()
 }
 
 #[cfg(test)]
@@ -125,30 +98,26 @@ mod tests {
     }
 
     #[test]
-    fn every_encoder_in_use_is_covered() {
+    fn every_spelling_of_the_whole_is_covered() {
         let found = spellings("p@ss w/ö\"d~!");
         for expected in [
             "p@ss w/ö\"d~!",
-            "p%40ss%20w%2F%C3%B6%22d~%21",
-            "p%40ss+w%2f%c3%b6%22d~%21",
-            "p%40ss%20w%2F%C3%B6%22d~!",
-            "p%40ss+w%2F%C3%B6%22d%7E%21",
-            "p%40ss%20w/%C3%B6%22d~%21",
-            "p@ss%20w/%C3%B6%22d~!",
-            "p@ss w/ö\\\"d~!",
-            "p@ss w/\\u00f6\\\"d~!",
+            "P@SS W/Ö\"D~!",
+            "p@ss w/o\u{308}\"d~!",
             "cEBzcyB3L8O2ImR+IQ==",
             "cEBzcyB3L8O2ImR-IQ",
+            "7040737320772fc3b622647e21",
+            "7040737320772FC3B622647E21",
         ] {
             assert!(found.contains(expected), "{expected} is not in {found:?}");
         }
-        assert!(found.iter().all(|spelling| spelling.len() <= SPELLING_BYTES_MAX));
+        let short = spellings("Abcd");
+        assert!(!short.contains("abcd") && !short.contains("ABCD"), "{short:?}");
     }
 
     #[test]
-    fn a_plain_token_has_few_spellings_and_all_alignments_of_base64() {
+    fn a_plain_token_is_found_at_all_alignments_of_base64() {
         let found = spellings("abcdefgh");
-        assert_eq!(found.len(), 6, "{found:?}");
         for around in ["", "x", "xy", "xyz"] {
             let inside = STANDARD.encode(format!("{around}abcdefgh{around}"));
             assert!(found.iter().any(|spelling| inside.contains(spelling)), "{inside}");
@@ -158,9 +127,15 @@ mod tests {
     #[test]
     fn a_long_value_is_cut_into_windows_that_overlap() {
         let long = "ä1".repeat(400);
-        let windows = windows(&long);
-        assert!(windows.len() > 4 && windows.iter().all(|window| window.len() <= WINDOW_BYTES));
-        assert!(windows.iter().all(|window| long.contains(window)));
-        assert_eq!(windows.last().map(|last| long.ends_with(last)), Some(true));
+        let pieces = windows(&long);
+        assert!(pieces.iter().all(|piece| piece.len() <= WINDOW_BYTES));
+        assert!(pieces.len() > 4);
+        let mut end = 0;
+        for piece in pieces {
+            let start = piece.as_ptr() as usize - long.as_ptr() as usize;
+            assert!(end == 0 || (start < end && end - start <= OVERLAP_BYTES + 1), "{start} {end}");
+            end = start + piece.len();
+        }
+        assert_eq!(end, long.len());
     }
 }

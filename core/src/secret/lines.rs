@@ -8,7 +8,8 @@ use std::ops::Range;
 
 use super::{
     encodings::SPELLING_BYTES_MAX,
-    redactor::{Redactor, masked},
+    redactor::{Redactor, masked, up_to},
+    search::{Found, Place, Search},
 };
 
 /// Longest line, in bytes. A longer one is cut into several, and a secret across a cut is masked on
@@ -34,8 +35,8 @@ pub struct RedactingLines {
     redactor: Redactor,
     /// Bytes without a line end yet.
     held: Vec<u8>,
-    /// Number of bytes at the start of `held` that belong to a secret that the last cut split.
-    is_secret_up_to: usize,
+    /// What has begun before `held`. `None` at the beginning, and after what no secret crosses.
+    begun: Option<Place>,
     /// What was returned of the line at the start of `held`.
     returned: Returned,
 }
@@ -53,7 +54,7 @@ enum Returned {
 impl RedactingLines {
     /// A splitter for one pipe.
     pub const fn new(redactor: Redactor) -> Self {
-        Self { redactor, held: Vec::new(), is_secret_up_to: 0, returned: Returned::Nothing }
+        Self { redactor, held: Vec::new(), begun: None, returned: Returned::Nothing }
     }
 
     /// Takes the bytes of a read and returns the lines that are now complete. They have no line
@@ -94,20 +95,24 @@ impl RedactingLines {
     /// secret. What follows becomes a line of its own, marked as a continuation.
     pub fn unfinished(&mut self) -> Option<String> {
         let end = self.held.len() - self.held.iter().rev().take_while(|byte| **byte == b'\r').count();
-        let found = self.find(&self.held[..end]);
-        let mut cut = self.redactor.settled_len(&self.held[..end]);
-        if let Some(inside) = found.iter().find(|range| range.contains(&cut)) {
-            cut = inside.start;
+        let (mut found, mut settled) = (Vec::new(), end);
+        if let Some(search) = self.redactor.search() {
+            let (mut place, mut of_held) = (self.place(search, &self.held), Found::default());
+            search.read(&self.held, &mut place, end, &mut of_held);
+            settled = search.settled(&self.held, &place, &of_held);
+            found = of_held.into_ranges();
+            if let Some(inside) = found.iter().find(|range| range.contains(&settled)) {
+                settled = inside.start;
+            }
         }
-        cut = char_boundary(&self.held, cut.min(end - unfinished_character(&self.held[..end])));
+        let cut = char_boundary(&self.held, settled.min(end - unfinished_character(&self.held[..end])));
         if cut == 0 {
             return None;
         }
-        let found: Vec<_> = found.into_iter().filter(|range| range.end <= cut).collect();
-        let text = self.marked(masked(&self.held[..cut], &found));
+        let text = self.marked(masked(&self.held[..cut], &up_to(found, cut)));
         let is_state_over = cut == end && end < self.held.len();
         self.held.drain(..if is_state_over { self.held.len() } else { cut });
-        self.is_secret_up_to = self.is_secret_up_to.saturating_sub(cut);
+        self.begun = None;
         self.returned = if is_state_over { Returned::State } else { Returned::Beginning };
         Some(text)
     }
@@ -122,38 +127,54 @@ impl RedactingLines {
     fn begin_again(&mut self, from: usize, end: usize) -> usize {
         let line = &self.held[from..end];
         let shown = line.len() - line.iter().rev().take_while(|byte| **byte == b'\r').count();
-        let Some(at) = line[..shown].iter().rposition(|byte| *byte == b'\r') else { return from };
+        let Some(at) = memchr::memrchr(b'\r', &line[..shown]) else { return from };
         self.returned = Returned::Nothing;
-        self.is_secret_up_to = self.is_secret_up_to.saturating_sub(at + 1);
+        self.begun = None;
         from + at + 1
     }
 
-    /// Adds the first part of a line that is too long, and returns its length.
+    /// Adds the first part of a line that is too long, and returns its length. It ends before a
+    /// secret that crosses the bound.
     fn cut(&mut self, seen: Range<usize>, lines: &mut Vec<String>) -> usize {
         let bytes = &self.held[seen];
-        let found = self.find(bytes);
-        let cut = char_boundary(bytes, PIECE_BYTES_MAX);
-        let inside: Vec<Range<usize>> = found
-            .iter()
-            .filter(|range| range.start < cut)
-            .map(|range| range.start..range.end.min(cut))
-            .collect();
-        lines.push(self.marked(masked(&bytes[..cut], &inside)));
-        self.is_secret_up_to =
-            found.iter().find(|range| range.contains(&cut)).map_or(0, |range| range.end - cut);
+        let mut cut = char_boundary(bytes, PIECE_BYTES_MAX);
+        let (mut ranges, mut begun) = (Vec::new(), None);
+        if let Some(search) = self.redactor.search() {
+            let (mut place, mut found) = (self.place(search, bytes), Found::default());
+            search.read(bytes, &mut place, cut, &mut found);
+            begun = Some(place.clone().moved_back(cut));
+            search.read(bytes, &mut place, bytes.len(), &mut found);
+            ranges = found.into_ranges();
+            // A secret that is longer than a line goes on.
+            let across = ranges.iter().find(|range| range.start > 0 && range.contains(&cut));
+            if let Some(across) = across {
+                (cut, begun) = (across.start, None);
+            }
+        }
+        lines.push(self.marked(masked(&bytes[..cut], &up_to(ranges, cut))));
+        self.begun = begun;
         self.returned = Returned::Beginning;
         cut
     }
 
-    /// Adds the line, or the rest of a line, unless all of it was returned already.
+    /// Adds the line, or the rest of a line, unless all of it was returned already. Also masks a
+    /// secret that begins at its end and may go on in the next line.
     fn end_line(&mut self, range: Range<usize>, lines: &mut Vec<String>) {
         let bytes = &self.held[range];
         let shown = bytes.len() - bytes.iter().rev().take_while(|byte| **byte == b'\r').count();
         let bytes = &bytes[..shown];
-        if self.returned == Returned::Nothing || !bytes.is_empty() {
-            lines.push(self.marked(masked(bytes, &self.find(bytes))));
+        let (mut ranges, mut begun) = (Vec::new(), None);
+        if let Some(search) = self.redactor.search() {
+            let (mut place, mut found) = (self.place(search, bytes), Found::default());
+            search.read(bytes, &mut place, bytes.len(), &mut found);
+            search.find_cut(bytes, &place, &mut found);
+            begun = Some(search.next_line(&place));
+            ranges = found.into_ranges();
         }
-        self.is_secret_up_to = 0;
+        if self.returned == Returned::Nothing || !bytes.is_empty() {
+            lines.push(self.marked(masked(bytes, &ranges)));
+        }
+        self.begun = begun;
         self.returned = Returned::Nothing;
     }
 
@@ -164,20 +185,18 @@ impl RedactingLines {
         }
     }
 
-    fn find(&self, bytes: &[u8]) -> Vec<Range<usize>> {
-        let mut found = self.redactor.find(bytes);
-        let known = self.is_secret_up_to.min(bytes.len());
-        if known > 0 {
-            let end = found.iter().filter(|range| range.start <= known).map(|range| range.end).max();
-            found.retain(|range| range.start > known);
-            found.insert(0, 0..end.unwrap_or(0).max(known));
+    /// The place at the beginning of what is held.
+    fn place(&self, search: &Search, held: &[u8]) -> Place {
+        match (&self.begun, self.returned) {
+            (None, _) => search.start(),
+            (Some(begun), Returned::Nothing) => begun.clone().indented(held),
+            (Some(begun), Returned::Beginning | Returned::State) => begun.clone(),
         }
-        found
     }
 }
 
 fn find_line_end(held: &[u8], from: usize) -> Option<usize> {
-    held.get(from..)?.iter().position(|byte| *byte == b'\n').map(|at| from + at)
+    memchr::memchr(b'\n', held.get(from..)?).map(|at| from + at)
 }
 
 /// Number of bytes at the end that begin a UTF-8 character and do not complete it.
@@ -306,7 +325,6 @@ mod tests {
         assert_eq!(lines.feed(b"\r4%\r"), [""; 0]);
         assert_eq!(lines.unfinished().as_deref(), Some("4%"));
         assert_eq!(lines.feed(b"\nend\n"), ["end"]);
-        // A character is not split.
         lines.feed(b"a\xE2\x9C");
         assert_eq!(lines.unfinished().as_deref(), Some("a"));
         assert_eq!(lines.feed(b"\x93\n"), ["…✓"]);

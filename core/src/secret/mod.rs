@@ -1,18 +1,26 @@
 //! Secrets: sealed in storage, masked wherever a person or a file may see them.
 //!
 //! * [`Keyring`] seals values for the database and makes message authentication codes.
-//! * [`Redactor`] and [`RedactingLines`] remove an attempt's secrets from what its programs print.
+//! * [`Redactor`], [`RedactingLines`] and [`RedactingBytes`] remove an attempt's secrets from what
+//!   its programs print and keep.
 //!
 //! Pure apart from nonces, which come from [`crate::clock::random_bytes`]. Nothing in here may
 //! print, log or `Debug` a value. Code that needs one calls `expose_secret`, so that a search for
 //! this name finds every use.
 
+mod bytes;
 mod encodings;
+mod entities;
+mod escapes;
 mod keyring;
 mod lines;
 mod owner;
 mod redactor;
+mod search;
+#[cfg(test)]
+mod spelled;
 
+pub use bytes::{RedactingBytes, begins_as_text, is_text_type};
 pub use keyring::{BadKey, Keyring, OpenError};
 pub use lines::{CONTINUATION, LOG_LINE_BYTES_MAX, RedactingLines};
 pub use owner::Owner;

@@ -3,21 +3,15 @@
 //! Everything that an attempt's programs write passes through its [`Redactor`] before it is stored,
 //! streamed or traced. A redactor never shows which secrets it knows.
 
-use std::{
-    borrow::Cow,
-    collections::BTreeSet,
-    fmt,
-    ops::{Bound, Range},
-    sync::Arc,
-};
+use std::{borrow::Cow, collections::BTreeSet, fmt, ops::Range, sync::Arc};
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
 use super::{
     MASK,
     encodings::{self, SPELLING_BYTES_MAX},
+    search::Search,
 };
 use crate::text::storable;
 
@@ -26,21 +20,21 @@ use crate::text::storable;
 /// the positions of the masks.
 pub const REDACTED_CHARS_MIN: usize = 4;
 
-/// Values longer than this, in bytes, are searched for only as they are and JSON-escaped. Programs
-/// do not print documents in base64 or URL-encoded, and the search would need about 100 MB.
+/// Values longer than this, in bytes, are searched for only as they are, with or without escapes.
+/// Programs do not print documents in base64, and the search would need about 100 MB.
 pub const ENCODED_BYTES_MAX: usize = 8 * 1024;
 
 /// Replaces every spelling of an attempt's secrets by `***`.
 ///
-/// Covered are the value itself, each line of it, base64 (standard or URL-safe, padded or not, at
-/// each of the three alignments inside a longer base64 text), URL-encoding and JSON-escaping. Not
-/// covered are base64 that is broken into lines inside the value, other alphabets, compression, and
-/// programs that spell a secret letter by letter. Programs are given secrets to use them, so this
-/// protects against accidents only.
+/// Covered are the value itself and each line of it: as it is, in lower or upper case, in either
+/// Unicode normal form, in base64 (standard or URL-safe, padded or not, at each of the three
+/// alignments inside a longer base64 text, wrapped or not) and in hexadecimal digits. In all of
+/// them, each character may be escaped as in JSON, URLs, HTML, shells, Python or CSV, and escaped
+/// again. docs/redaction.md says what is not covered. Programs are given secrets to use them, so
+/// this protects against accidents only.
 #[derive(Clone)]
 pub struct Redactor {
-    search: Option<AhoCorasick>,
-    spellings: Arc<BTreeSet<Vec<u8>>>,
+    search: Option<Arc<Search>>,
 }
 
 impl Redactor {
@@ -54,15 +48,8 @@ impl Redactor {
         for secret in secrets {
             add_secret(secret.expose_secret(), &mut spellings);
         }
-        if spellings.is_empty() {
-            return Self { search: None, spellings: Arc::default() };
-        }
-        #[expect(clippy::expect_used, reason = "fails only for 2^31 patterns, or patterns of that length")]
-        let search = AhoCorasick::builder()
-            .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .build(&spellings)
-            .expect("few and short");
-        Self { search: Some(search), spellings: Arc::new(spellings) }
+        let search = (!spellings.is_empty()).then(|| Arc::new(Search::new(spellings)));
+        Self { search }
     }
 
     /// Returns the text with every secret masked. Secrets that overlap or touch share one mask.
@@ -81,16 +68,24 @@ impl Redactor {
         masked(&text.as_bytes()[..end], &found)
     }
 
-    /// Redacts every string of a value, and every number whose digits are a secret. Replaces NUL,
-    /// which Postgres refuses.
+    /// Redacts every string of a value, its names included, and every number whose digits are a
+    /// secret. Names that become the same are numbered. Replaces NUL, which Postgres refuses.
     pub fn redact_value(&self, value: Value) -> Value {
         let text = |text: &str| storable(&self.redact(text)).into_owned();
         match value {
             Value::String(string) => Value::String(text(&string)),
             Value::Array(items) => items.into_iter().map(|item| self.redact_value(item)).collect(),
             Value::Object(fields) => {
-                let fields = fields.into_iter().map(|(name, field)| (text(&name), self.redact_value(field)));
-                Value::Object(fields.collect())
+                let mut redacted = serde_json::Map::with_capacity(fields.len());
+                for (name, field) in fields {
+                    let masked = text(&name);
+                    let numbered = (2..).map(|number| format!("{masked} ({number})"));
+                    let mut names = std::iter::once(masked.clone()).chain(numbered);
+                    if let Some(free) = names.find(|name| !redacted.contains_key(name)) {
+                        redacted.insert(free, self.redact_value(field));
+                    }
+                }
+                Value::Object(redacted)
             }
             Value::Number(number) => {
                 let digits = number.to_string();
@@ -103,41 +98,38 @@ impl Redactor {
         }
     }
 
-    /// Length of the longest spelling that is searched for, in bytes. A text that was cut may end
-    /// with so much of a secret.
+    /// Most bytes of a text that spell a secret, or one window of a long one. A text that was cut
+    /// may end with so much of a secret.
     pub fn spelling_bytes_max(&self) -> usize {
-        self.search.as_ref().map_or(0, AhoCorasick::max_pattern_len)
-    }
-
-    /// Returns where secrets are, in order. Ranges that overlap or touch are merged.
-    pub(super) fn find(&self, bytes: &[u8]) -> Vec<Range<usize>> {
-        let mut found: Vec<Range<usize>> = Vec::new();
-        let Some(search) = &self.search else { return found };
-        for hit in search.find_overlapping_iter(bytes) {
-            let mut hit = hit.range();
-            while let Some(last) = found.pop_if(|last| last.end >= hit.start) {
-                hit = hit.start.min(last.start)..hit.end.max(last.end);
-            }
-            found.push(hit);
-        }
-        found
+        if self.search.is_some() { SPELLING_BYTES_MAX } else { 0 }
     }
 
     /// How many of the bytes are not an end that may be the beginning of a secret.
     pub fn settled_len(&self, bytes: &[u8]) -> usize {
-        let first = bytes.len().saturating_sub(SPELLING_BYTES_MAX);
-        let may_begin = |at: &usize| {
-            let end = &bytes[*at..];
-            let after = self.spellings.range::<[u8], _>((Bound::Excluded(end), Bound::Unbounded)).next();
-            after.is_some_and(|spelling| spelling.starts_with(end))
-        };
-        (first..bytes.len()).find(may_begin).unwrap_or(bytes.len())
+        self.search.as_ref().map_or(bytes.len(), |search| {
+            let (place, found) = search.find(bytes);
+            search.settled(bytes, &place, &found)
+        })
     }
 
-    /// Whether there is no secret to search for.
-    pub(super) const fn is_idle(&self) -> bool {
-        self.search.is_none()
+    /// What searches for the secrets. `None` if there are none.
+    pub(super) fn search(&self) -> Option<&Search> {
+        self.search.as_deref()
     }
+
+    /// Returns where secrets are, in order. Ranges that overlap or touch are merged.
+    pub(super) fn find(&self, bytes: &[u8]) -> Vec<Range<usize>> {
+        self.search().map_or_else(Vec::new, |search| search.find(bytes).1.into_ranges())
+    }
+}
+
+/// The parts of `ranges` before `end`.
+pub(super) fn up_to(mut ranges: Vec<Range<usize>>, end: usize) -> Vec<Range<usize>> {
+    ranges.retain_mut(|range| {
+        range.end = range.end.min(end);
+        range.start < range.end
+    });
+    ranges
 }
 
 /// Returns the bytes as text with `ranges` masked. Invalid UTF-8, and NUL, which Postgres does not
@@ -151,6 +143,19 @@ pub(super) fn masked(bytes: &[u8], ranges: &[Range<usize>]) -> String {
         from = range.end;
     }
     push_text(&mut out, &bytes[from..]);
+    out
+}
+
+/// Returns the bytes with `ranges` masked, and all others as they are.
+pub(super) fn masked_bytes(bytes: &[u8], ranges: &[Range<usize>]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut from = 0;
+    for range in ranges {
+        out.extend_from_slice(&bytes[from..range.start]);
+        out.extend_from_slice(MASK.as_bytes());
+        from = range.end;
+    }
+    out.extend_from_slice(&bytes[from..]);
     out
 }
 
@@ -172,7 +177,7 @@ fn add_secret(value: &str, spellings: &mut BTreeSet<Vec<u8>>) {
 
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Redactor").field("is_idle", &self.is_idle()).finish()
+        f.debug_struct("Redactor").field("is_idle", &self.search.is_none()).finish()
     }
 }
 
