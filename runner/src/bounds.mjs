@@ -40,6 +40,16 @@ export function cut(text, max, size = () => 1) {
 }
 
 /**
+ * The same with a mark where the text was cut.
+ * @param {string} text
+ * @param {number} max
+ */
+export function cutWithMark(text, max) {
+  const kept = cut(text, max);
+  return kept === text ? text : `${kept}…`;
+}
+
+/**
  * Returns a text of many lines as texts of whole lines that fit. Only a line that is too long by
  * itself does not.
  * @param {string} text

@@ -10,7 +10,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { setImmediate as immediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { cut } from './bounds.mjs';
+import { cutWithMark } from './bounds.mjs';
 import { certain, placeInScript } from './failure.mjs';
 import { watchResources } from './resources.mjs';
 
@@ -74,8 +74,9 @@ export function watchCalls(context, scriptUrl, mask) {
   /** @param {string} api @param {unknown} argument @param {string} place @returns {Call} */
   const newCall = (api, argument, place) => {
     begun += 1;
-    // Masked before it is cut, because half a secret is not recognised.
-    const written = typeof argument === 'string' ? JSON.stringify(cut(mask(argument), MAX_ARGUMENT_CHARS)) : '';
+    // Masked before it is cut, because half a secret is not recognised. The worker, which knows more
+    // spellings, masks what the mark of the cut stands behind.
+    const written = typeof argument === 'string' ? JSON.stringify(cutWithMark(mask(argument), MAX_ARGUMENT_CHARS)) : '';
     return { api, argument: written, place, startedAt: performance.now(), isOfMain: isOfMain(), abandon() {} };
   };
   /**

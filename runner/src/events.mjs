@@ -101,8 +101,8 @@ function pause(milliseconds) {
 
 /**
  * Returns a copy of a JSON value in which every string and every key is well-formed: half a
- * surrogate pair, which neither UTF-8 nor JSON readers take, becomes U+FFFD. Strings are masked and
- * keys are not, because a result must keep its shape.
+ * surrogate pair, which neither UTF-8 nor JSON readers take, becomes U+FFFD. Strings are masked
+ * here. The worker masks keys, and numbers those that become the same.
  * @param {any} value
  * @param {import('./mask.mjs').Mask} [mask]
  * @returns {any}

@@ -8,7 +8,7 @@
 
 import { fileURLToPath } from 'node:url';
 import { inspect, types } from 'node:util';
-import { cut } from './bounds.mjs';
+import { cutWithMark } from './bounds.mjs';
 
 /** @type {Record<string, { exit: number, retryable: boolean }>} */
 const CODES = {
@@ -212,7 +212,7 @@ function fieldsOf(error, message) {
     const isOfSystem = error.syscall !== undefined && message.includes(error.code);
     const entries = Object.entries(error)
       .filter(([key, value]) => !TOLD_FIELDS.includes(key) && value !== undefined && value !== error && !(isOfSystem && SYSTEM_FIELDS.includes(key)));
-    return entries.length > 0 ? cut(shown(Object.fromEntries(entries)), MAX_FIELDS_CHARS) : '';
+    return entries.length > 0 ? cutWithMark(shown(Object.fromEntries(entries)), MAX_FIELDS_CHARS) : '';
   } catch {
     return '';
   }

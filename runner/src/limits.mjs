@@ -6,7 +6,7 @@
  * context.request and of fetch. Never reports a header other than Date that LIMIT_HEADER does not
  * match, a host that belongs to no service, or the body of anything but a refusal.
  */
-import { cut } from './bounds.mjs';
+import { cutWithMark } from './bounds.mjs';
 
 const LIMIT_HEADER = /^(.+-)?(retry-after|rate-?limit)(-.+)?$|^x-(app|user)-limit-|^x-shopify-shop-api-call-limit$|^sforce-limit-info$/;
 /**
@@ -63,7 +63,7 @@ export function watchLimits(services, events) {
       if (!service) return;
       const isRefusal = REFUSALS.includes(status);
       // The body may no longer be readable.
-      const excerpt = isRefusal ? body().then((text) => cut(text, MAX_BODY_CHARS), () => null) : null;
+      const excerpt = isRefusal ? body().then((text) => cutWithMark(text, MAX_BODY_CHARS), () => null) : null;
       const task = Promise.all([headers, excerpt]).then(([all, text]) => {
         const found = limitHeaders(all);
         if (!isRefusal && Object.keys(found).length === 0) return;
@@ -85,10 +85,10 @@ function limitHeaders(headers) {
   const found = {};
   for (const [name, value] of Object.entries(headers)) {
     if (Object.keys(found).length >= MAX_HEADERS) break;
-    if (LIMIT_HEADER.test(name.toLowerCase())) found[name.toLowerCase()] = cut(value, MAX_VALUE_CHARS);
+    if (LIMIT_HEADER.test(name.toLowerCase())) found[name.toLowerCase()] = cutWithMark(value, MAX_VALUE_CHARS);
   }
   // Date shows the worker how far the service's clock is from its own.
-  if (Object.keys(found).length > 0 && headers.date) found.date = cut(headers.date, MAX_VALUE_CHARS);
+  if (Object.keys(found).length > 0 && headers.date) found.date = cutWithMark(headers.date, MAX_VALUE_CHARS);
   return found;
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashSet,
+    ffi::OsString,
     path::Path,
     time::{Duration, Instant},
 };
@@ -9,6 +10,7 @@ use std::{
 use callboard::{
     bounds::{ALL_ARTIFACTS_BYTES_MAX, ARTIFACTS_MAX, RECORDINGS_MAX},
     job::Progress,
+    secret::Redactor,
     store::jobs::progress::Report,
 };
 use tokio::sync::mpsc;
@@ -31,8 +33,11 @@ pub(super) struct Announcements<'a> {
     attempt: Attempt<'a>,
     log: &'a Log,
     artifacts_directory: &'a Path,
+    redactor: &'a Redactor,
     /// The names of the files.
     artifacts: HashSet<String>,
+    /// Their names in the directory, which may hold secrets.
+    paths: HashSet<OsString>,
     /// The size of those that were kept.
     artifact_bytes: u64,
     progress: ProgressMeter,
@@ -40,12 +45,19 @@ pub(super) struct Announcements<'a> {
 }
 
 impl<'a> Announcements<'a> {
-    pub(super) fn new(attempt: Attempt<'a>, log: &'a Log, artifacts_directory: &'a Path) -> Self {
+    pub(super) fn new(
+        attempt: Attempt<'a>,
+        log: &'a Log,
+        artifacts_directory: &'a Path,
+        redactor: &'a Redactor,
+    ) -> Self {
         Self {
             attempt,
             log,
             artifacts_directory,
+            redactor,
             artifacts: HashSet::new(),
+            paths: HashSet::new(),
             artifact_bytes: 0,
             progress: ProgressMeter::default(),
             responses: ServiceResponses::default(),
@@ -86,7 +98,7 @@ impl<'a> Announcements<'a> {
     /// announced.
     pub(super) async fn keep_left_files(&mut self) {
         let directory = self.artifacts_directory.to_owned();
-        let (announced, room) = (self.artifacts.clone(), ARTIFACTS_MAX.saturating_sub(self.artifacts.len()));
+        let (announced, room) = (self.paths.clone(), ARTIFACTS_MAX.saturating_sub(self.artifacts.len()));
         let list = move || left_files::list(&directory, &announced, room);
         let (files, more) = match tokio::task::spawn_blocking(list).await {
             Ok(Ok(listed)) => listed,
@@ -108,10 +120,15 @@ impl<'a> Announcements<'a> {
         }
     }
 
-    async fn keep_artifact(&mut self, file: AnnouncedFile) {
+    async fn keep_artifact(&mut self, mut file: AnnouncedFile) {
+        file.name = self.redacted_name(&file.name);
+        file.content_type = self.redactor.redact(&file.content_type).into_owned();
+        self.paths.insert(file.path.clone());
         let name = file.name.clone();
         let kept = match self.room_for(&name) {
-            Ok(room) => artifacts::keep(self.attempt, self.artifacts_directory, file, room).await,
+            Ok(room) => {
+                artifacts::keep(self.attempt, self.artifacts_directory, file, room, self.redactor).await
+            }
             Err(refused) => Err(refused),
         };
         match kept {
@@ -119,6 +136,18 @@ impl<'a> Announcements<'a> {
             Ok(Kept::Stale) => self.attempt.guard.fence_handle().lose(),
             Err(error) => self.log.system(format!("The file \"{name}\" was not kept: {error}.")).await,
         }
+    }
+
+    /// The name without secrets, with a number if that makes it the name of another file.
+    fn redacted_name(&self, name: &str) -> String {
+        let redacted = self.redactor.redact(name).into_owned();
+        if redacted == name {
+            return redacted;
+        }
+        let (stem, extension) = redacted.rfind('.').map_or((&*redacted, ""), |at| redacted.split_at(at));
+        let numbered = (2..).map(|number| format!("{stem}-{number}{extension}"));
+        let mut names = std::iter::once(redacted.clone()).chain(numbered);
+        names.find(|name| !self.artifacts.contains(name)).unwrap_or(redacted)
     }
 
     /// The bytes that another file of the attempt may have.

@@ -18,6 +18,7 @@ use callboard::{
     },
     clock,
     ids::ArtifactId,
+    secret::{RedactingBytes, Redactor, begins_as_text, is_text_type},
     steps::run::keep_artifact::keep_artifact,
     store::jobs::artifacts::ArtifactRecord,
 };
@@ -74,12 +75,13 @@ pub(super) enum KeepError {
     Copy(#[from] tokio::task::JoinError),
 }
 
-/// Keeps one file of at most `room` bytes.
+/// Keeps one file of at most `room` bytes. Text is redacted on the way.
 pub(super) async fn keep(
     attempt: Attempt<'_>,
     directory: &Path,
     file: AnnouncedFile,
     room: u64,
+    redactor: &Redactor,
 ) -> Result<Kept, KeepError> {
     if !is_plain(&file.name) || !is_inside(&file.path) || file.content_type.len() > CONTENT_TYPE_BYTES_MAX {
         return Err(KeepError::BadName);
@@ -87,8 +89,10 @@ pub(super) async fn keep(
     let id: ArtifactId = attempt.shared.ids.make();
     let path = format!("{}/{id}", attempt.job());
     let (source, target) = (directory.join(&file.path), attempt.shared.paths.artifact_root.join(&path));
-    let copied =
-        tokio::task::spawn_blocking(move || copy(&source, &target, room).map(|copied| (copied, target)));
+    let redactor = (redactor.clone(), is_text_type(&file.content_type));
+    let copied = tokio::task::spawn_blocking(move || {
+        copy(&source, &target, room, redactor).map(|copied| (copied, target))
+    });
     let ((bytes, sha256), target) = copied.await??;
     let record = ArtifactRecord {
         id,
@@ -131,8 +135,14 @@ fn remove(target: &PathBuf) {
     }
 }
 
-/// Copies a file of at most `room` bytes. Returns its size and its SHA-256.
-fn copy(source: &Path, target: &Path, room: u64) -> Result<(u64, [u8; 32]), KeepError> {
+/// Copies a file of at most `room` bytes, and redacts it if it is text by its type or its
+/// beginning. Returns the size and the SHA-256 of the copy.
+fn copy(
+    source: &Path,
+    target: &Path,
+    room: u64,
+    (redactor, is_text): (Redactor, bool),
+) -> Result<(u64, [u8; 32]), KeepError> {
     let no_follow = rustix::fs::OFlags::NOFOLLOW.union(rustix::fs::OFlags::NONBLOCK).bits() as i32;
     let opened = std::fs::OpenOptions::new().read(true).custom_flags(no_follow).open(source);
     let source = opened.map_err(|error| match Errno::from_io_error(&error) {
@@ -153,22 +163,38 @@ fn copy(source: &Path, target: &Path, room: u64) -> Result<(u64, [u8; 32]), Keep
     }
     let mut source = source.take(most + 1);
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o640).open(target)?;
-    let (mut hash, mut size, mut buffer) = (Sha256::new(), 0_u64, vec![0; 64 * 1024]);
+    let (mut hash, mut read, mut written) = (Sha256::new(), 0_u64, 0_u64);
+    let mut keep = |bytes: &[u8]| {
+        written += bytes.len() as u64;
+        hash.update(bytes);
+        file.write_all(bytes)
+    };
+    let mut redacting: Option<RedactingBytes> = None;
+    let mut buffer = vec![0; 64 * 1024];
     loop {
         let count = source.read(&mut buffer)?;
         if count == 0 {
             break;
         }
-        size += count as u64;
-        hash.update(&buffer[..count]);
-        file.write_all(&buffer[..count])?;
+        let bytes = &buffer[..count];
+        if read == 0 && (is_text || begins_as_text(bytes)) {
+            redacting = Some(RedactingBytes::new(redactor.clone()));
+        }
+        read += count as u64;
+        match &mut redacting {
+            Some(redacting) => keep(&redacting.feed(bytes))?,
+            None => keep(bytes)?,
+        }
+    }
+    if let Some(redacting) = redacting {
+        keep(&redacting.finish())?;
     }
     // It may still grow.
-    if size > most {
+    if read > most {
         std::fs::remove_file(target)?;
         return Err(too_large(room));
     }
-    Ok((size, hash.finalize().into()))
+    Ok((written, hash.finalize().into()))
 }
 
 const fn too_large(room: u64) -> KeepError {

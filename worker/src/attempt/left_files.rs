@@ -22,19 +22,19 @@ const TABLE: &str = include_str!("../../../runner/src/content-types.json");
 static CONTENT_TYPES: LazyLock<BTreeMap<&str, &str>> =
     LazyLock::new(|| serde_json::from_str(TABLE).unwrap_or_default());
 
-/// The first `most` of what stands in the directory besides the `announced` names, in the order of
+/// The first `most` of what stands in the directory besides the `announced` files, in the order of
 /// the names, and how many more there are. Names that begin with a dot are the program's own
 /// business.
 pub(super) fn list(
     directory: &Path,
-    announced: &HashSet<String>,
+    announced: &HashSet<OsString>,
     most: usize,
 ) -> io::Result<(Vec<AnnouncedFile>, usize)> {
     let (mut first, mut more) = (BTreeMap::new(), 0);
     for entry in fs::read_dir(directory)? {
         let path = entry?.file_name();
         let file = file(path.clone());
-        if !file.name.starts_with('.') && !announced.contains(&file.name) {
+        if !file.name.starts_with('.') && !announced.contains(&path) {
             first.insert(path, file);
         }
         if first.len() > most {
@@ -101,7 +101,7 @@ mod tests {
             (listed, more),
             (expected.map(|(name, kind)| (name.to_owned(), kind.to_owned())).into(), 0)
         );
-        let (listed, more) = list(directory.path(), &HashSet::from(["README".to_owned()]), 3).unwrap();
+        let (listed, more) = list(directory.path(), &HashSet::from(["README".into()]), 3).unwrap();
         assert_eq!((listed[2].name.as_str(), more), ("c\u{FFFD}.txt", 2));
     }
 }

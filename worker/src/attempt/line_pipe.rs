@@ -84,7 +84,7 @@ async fn show(lines: Vec<String>, stream: LogStream, log: &Log, last: &mut Optio
         if !line.trim().is_empty() {
             *last = Some(line.clone());
         }
-        log.line(stream, line).await;
+        log.redacted_line(stream, line).await;
     }
 }
 
@@ -190,6 +190,15 @@ fn too_long() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn secrets_of_a_result_are_masked_after_its_json_was_read() {
+        let secret = secrecy::SecretString::from("wJalrXUtnFEMI/K7MDENG/bPxRfiCY");
+        let mut tail = Tail::default();
+        tail.push(br#"{"key":"wJalrXUtnFEMI\/K7MDENG\/bPxRfiC\u0059","wJalrXUtnFEMI\/K7MDENG%2FbPxRfiCY":["d0phbHJYVXRuRkVNSS9LN01ERU5H\n  L2JQeFJmaUNZ"]}"#);
+        let end = end_of(tail.result(), &Redactor::new([&secret]));
+        assert_eq!(end.result, Some(serde_json::json!({ "key": "***", "***": ["***"] })));
+    }
 
     #[test]
     fn what_is_kept_as_text_is_within_the_bound_too() {

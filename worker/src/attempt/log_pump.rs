@@ -1,4 +1,5 @@
-//! The log pump of one attempt: takes redacted lines and stores them in bounded, numbered batches.
+//! The log pump of one attempt: takes lines, redacts them, and stores them in bounded, numbered
+//! batches.
 //!
 //! One batch is under way at a time, so that slow storage slows the child down instead of filling
 //! memory. A log that is too long keeps its first part and its last, with a line between them that
@@ -9,7 +10,7 @@ use std::{collections::VecDeque, time::Duration};
 use callboard::{
     clock,
     ids::{AttemptId, JobId},
-    secret::{CONTINUATION, LOG_LINE_BYTES_MAX},
+    secret::{CONTINUATION, LOG_LINE_BYTES_MAX, Redactor},
     store::jobs::logs::{Appended, Batch, LogStream, NewLine},
 };
 use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
@@ -31,14 +32,22 @@ const LINE_BYTES: usize = size_of::<NewLine>();
 /// Most lines that wait for the pump.
 const WAITING_MAX: usize = 1024;
 
-/// Where readers send lines. Cheap to clone. The pump ends when all clones are dropped.
+/// Where lines are sent. Cheap to clone. The pump ends when all clones are dropped.
 #[derive(Debug, Clone)]
-pub(super) struct Log(mpsc::Sender<NewLine>);
+pub(super) struct Log {
+    sender: mpsc::Sender<NewLine>,
+    redactor: Redactor,
+}
 
 impl Log {
-    /// Sends one line, waiting while the pump is busy. A line that is too long is split. After the
-    /// pump has ended, lines are dropped.
+    /// Sends one line without its secrets, waiting while the pump is busy. A line that is too long
+    /// is split. After the pump has ended, lines are dropped.
     pub(super) async fn line(&self, stream: LogStream, text: String) {
+        self.redacted_line(stream, self.redactor.redact(&text).into_owned()).await;
+    }
+
+    /// The same for a line of a stream that was redacted as a whole.
+    pub(super) async fn redacted_line(&self, stream: LogStream, text: String) {
         let mut text = if text.contains('\n') { text.replace('\n', " ") } else { text };
         while text.len() > LOG_LINE_BYTES_MAX {
             let rest = text.split_off(text.floor_char_boundary(LOG_LINE_BYTES_MAX));
@@ -49,19 +58,19 @@ impl Log {
     }
 
     async fn send(&self, stream: LogStream, text: String) {
-        drop(self.0.send(NewLine { stream, text, at: clock::now() }).await);
+        drop(self.sender.send(NewLine { stream, text, at: clock::now() }).await);
     }
 
     /// A log whose lines a test reads itself.
     #[cfg(test)]
     pub(super) fn channel() -> (Self, mpsc::Receiver<NewLine>) {
         let (sender, lines) = mpsc::channel(WAITING_MAX);
-        (Self(sender), lines)
+        (Self { sender, redactor: Redactor::new([]) }, lines)
     }
 
     /// Whether lines wait for the pump because storage is slow.
     pub(super) fn is_full(&self) -> bool {
-        self.0.capacity() == 0
+        self.sender.capacity() == 0
     }
 
     /// Sends a line of the worker's own.
@@ -71,7 +80,7 @@ impl Log {
 }
 
 /// Starts the pump of an attempt. A refused batch means that the attempt is lost, and stops it.
-pub(super) fn start(attempt: Attempt<'_>) -> (Log, JoinHandle<()>) {
+pub(super) fn start(attempt: Attempt<'_>, redactor: Redactor) -> (Log, JoinHandle<()>) {
     let (sender, lines) = mpsc::channel(WAITING_MAX);
     let fence = attempt.guard.fence_handle();
     let pump = Pump {
@@ -88,7 +97,7 @@ pub(super) fn start(attempt: Attempt<'_>) -> (Log, JoinHandle<()>) {
             fence.lose();
         }
     });
-    (Log(sender), handle)
+    (Log { sender, redactor }, handle)
 }
 
 struct Pump {

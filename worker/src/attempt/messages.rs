@@ -9,6 +9,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use callboard::{
     bounds::RESULT_DEPTH_MAX,
+    secret::Redactor,
     text::{JsonError, parse_json, well_formed_json},
 };
 use serde::{Deserialize, de::IgnoredAny};
@@ -71,6 +72,43 @@ pub(super) enum Message {
     /// An event of a newer version.
     #[serde(other)]
     Unknown,
+}
+
+impl Message {
+    /// The same without secrets, before anything of it is cut. The text of `Log` stays, because it
+    /// is redacted as a stream, and so does what is compared with names that the worker knows: the
+    /// service, and the path.
+    pub(super) fn redacted(self, redactor: &Redactor) -> Self {
+        let text = |text: String| redactor.redact(&text).into_owned();
+        match self {
+            Self::Log { level, text } => Self::Log { level, text },
+            Self::Console { level, text: said } => Self::Console { level: level.map(text), text: text(said) },
+            Self::PageError { text: said } => Self::PageError { text: text(said) },
+            Self::Warning { text: said } => Self::Warning { text: text(said) },
+            Self::Hello { runner, version } => Self::Hello { runner: text(runner), version: text(version) },
+            Self::Browser { version } => Self::Browser { version: text(version) },
+            Self::Step { name, status, duration_ms, error } => {
+                Self::Step { name: text(name), status: text(status), duration_ms, error: error.map(text) }
+            }
+            Self::Progress { fraction, message } => Self::Progress { fraction, message: message.map(text) },
+            Self::Artifact { name, content_type, path } => {
+                Self::Artifact { name: text(name), content_type: text(content_type), path }
+            }
+            Self::Limits { service, status, headers, body } => {
+                let headers = headers.into_iter().map(|(name, value)| (text(name), text(value))).collect();
+                Self::Limits { service, status, headers, body: body.map(text) }
+            }
+            Self::Result { value } => Self::Result { value: redactor.redact_value(value) },
+            Self::Failure { code, message, retryable, retry_after_ms, closing_ms } => Self::Failure {
+                code: text(code),
+                message: text(message),
+                retryable,
+                retry_after_ms,
+                closing_ms,
+            },
+            Self::Unknown => Self::Unknown,
+        }
+    }
 }
 
 /// What a line of standard output is.
@@ -177,6 +215,37 @@ mod tests {
         assert!(matches!(read("plain"), Line::Text));
         assert!(matches!(read(r#"{"not":"an event"}"#), Line::Text));
         assert!(matches!(read(r#"{"type":"log"#), Line::Text));
+    }
+
+    #[test]
+    fn every_text_of_an_event_is_redacted() {
+        let secret = secrecy::SecretString::from("hunter22/x");
+        let redactor = Redactor::new([&secret]);
+        for line in [
+            r#"{"type":"console","level":"SECRET","text":"SECRET"}"#,
+            r#"{"type":"pageerror","text":"SECRET"}"#,
+            r#"{"type":"warning","text":"SECRET"}"#,
+            r#"{"type":"hello","runner":"SECRET","version":"SECRET"}"#,
+            r#"{"type":"browser","version":"SECRET"}"#,
+            r#"{"type":"step","name":"SECRET","status":"SECRET","error":"SECRET"}"#,
+            r#"{"type":"progress","message":"SECRET"}"#,
+            r#"{"type":"artifact","name":"SECRET","contentType":"SECRET","path":"x"}"#,
+            r#"{"type":"limits","service":"x","status":429,"headers":{"SECRET":"SECRET"},"body":"SECRET"}"#,
+            r#"{"type":"result","value":{"SECRET":["SECRET"]}}"#,
+            r#"{"type":"failure","code":"SECRET","message":"SECRET","retryable":true}"#,
+        ] {
+            for spelled in
+                ["hunter22/x", r"hunter22\/x", r"\u0068unter22/x", "hunter22%2Fx", "aHVudGVyMjIveA=="]
+            {
+                let Line::Event(message) = Line::read(line.replace("SECRET", spelled).as_bytes()) else {
+                    panic!("{line} is no event")
+                };
+                let shown = format!("{:?}", message.redacted(&redactor));
+                let masks = shown.matches("***").count();
+                assert_eq!(masks, line.matches("SECRET").count(), "{shown}");
+                assert!(!shown.contains("22") && !shown.contains("HVudGVy"), "{shown}");
+            }
+        }
     }
 
     #[test]

@@ -109,7 +109,10 @@ impl Attempt<'_> {
                 composed: Some(composed),
                 ..AttemptResult::without_process(Outcome::Succeeded { result: serde_json::Value::Null })
             },
-            Ok(Prepared::Process(prepared)) => run::run(self, *prepared).await,
+            Ok(Prepared::Process(prepared)) => {
+                let redactor = prepared.redactor.clone();
+                run::run(self, *prepared).await.redacted(&redactor)
+            }
         }
     }
 

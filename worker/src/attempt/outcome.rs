@@ -6,6 +6,7 @@ use callboard::{
     compose::{ComposedCommand, OutputProtocol},
     ids::ProxyId,
     job::{Failure, FailureCode, Outcome},
+    secret::Redactor,
     store::jobs::attempts::ExitRecord,
 };
 
@@ -30,6 +31,22 @@ pub(super) struct AttemptResult {
 impl AttemptResult {
     pub(super) fn without_process(outcome: Outcome) -> Self {
         Self { outcome, composed: None, proxy: None, exit: ExitRecord::default() }
+    }
+
+    /// The same without secrets in what it says. The job's result was redacted when it was read,
+    /// before it was measured.
+    pub(super) fn redacted(mut self, redactor: &Redactor) -> Self {
+        let redact = |text: &mut String| *text = redactor.redact(text).into_owned();
+        match &mut self.outcome {
+            Outcome::Failed(failure) => redact(&mut failure.message),
+            Outcome::TimedOut { said: Some(said) } => redact(said),
+            Outcome::Released { reason } | Outcome::Throttled { reason } => redact(reason),
+            Outcome::Succeeded { .. }
+            | Outcome::TimedOut { said: None }
+            | Outcome::Cancelled
+            | Outcome::Lost => {}
+        }
+        self
     }
 }
 

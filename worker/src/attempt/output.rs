@@ -3,7 +3,10 @@
 //! There is one task per pipe, which ends with the pipe. Everything is redacted here, before it is
 //! stored anywhere.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use callboard::{
     bounds::PROGRESS_CHARS_MAX,
@@ -11,7 +14,7 @@ use callboard::{
     clock,
     compose::OutputProtocol,
     job::{Failure, FailureCode, Progress},
-    secret::{RedactingLines, Redactor},
+    secret::{CONTINUATION, RedactingLines, Redactor},
     store::jobs::logs::LogStream,
 };
 use serde_json::Value;
@@ -79,6 +82,7 @@ async fn read_events<R: AsyncRead + Unpin>(
 ) -> ReportedEnd {
     let mut pipe = BufReader::with_capacity(64 * 1024, pipe);
     let (mut reported, mut line) = (ReportedEnd::default(), Vec::new());
+    let mut texts = LogTexts::new(redactor.clone());
     loop {
         line.clear();
         let mut limited = (&mut pipe).take(EVENT_BYTES_MAX);
@@ -92,7 +96,8 @@ async fn read_events<R: AsyncRead + Unpin>(
             if is_cut { Line::cut(&line, Unreadable::TooLong(EVENT_BYTES_MAX)) } else { Line::read(&line) };
         let mut text = matches!(read, Line::Text).then(|| RedactingLines::new(redactor.clone()));
         match read {
-            Line::Event(message) => handle(message, &redactor, &log, &notices, &mut reported).await,
+            Line::Event(Message::Log { level, text }) => texts.show(level.as_deref(), &text, &log).await,
+            Line::Event(message) => handle(message.redacted(&redactor), &log, &notices, &mut reported).await,
             Line::Unreadable { is_result: true, why } => {
                 reported.report(Err(Failure::of_unkept_result(&why.to_string())));
             }
@@ -135,51 +140,62 @@ async fn read_rest<R: AsyncRead + Unpin>(
 
 async fn show(lines: Vec<String>, log: &Log) {
     for line in lines {
-        log.line(LogStream::Stdout, line).await;
+        log.redacted_line(LogStream::Stdout, line).await;
     }
 }
 
-async fn handle(
-    message: Message,
-    redactor: &Redactor,
-    log: &Log,
-    notices: &mpsc::Sender<Notice>,
-    reported: &mut ReportedEnd,
-) {
-    let redact = |text: &str| redactor.redact(text).into_owned();
+/// The texts that a script logs, one stream for each level, because a secret may be logged in
+/// pieces.
+struct LogTexts {
+    redactor: Redactor,
+    by_level: BTreeMap<&'static str, RedactingLines>,
+}
+
+impl LogTexts {
+    const fn new(redactor: Redactor) -> Self {
+        Self { redactor, by_level: BTreeMap::new() }
+    }
+
+    /// Sends the lines of one text to the log. An empty text is an empty line.
+    async fn show(&mut self, level: Option<&str>, text: &str, log: &Log) {
+        let (level, stream, mark) = match level {
+            Some("error") => ("error", LogStream::Stderr, ""),
+            // As Node does with console.warn.
+            Some("warn") => ("warn", LogStream::Stderr, "[warn] "),
+            Some("debug") => ("debug", LogStream::Stdout, "[debug] "),
+            _ => ("info", LogStream::Stdout, ""),
+        };
+        let new = || RedactingLines::new(self.redactor.clone());
+        let lines = self.by_level.entry(level).or_insert_with(new);
+        let text = text.strip_suffix('\n').unwrap_or(text);
+        for (index, line) in lines.feed(format!("{text}\n").as_bytes()).into_iter().enumerate() {
+            let mark = if index > 0 && line.starts_with(CONTINUATION) { "" } else { mark };
+            log.redacted_line(stream, format!("{mark}{line}")).await;
+        }
+    }
+}
+
+/// Acts on an event without secrets.
+async fn handle(message: Message, log: &Log, notices: &mpsc::Sender<Notice>, reported: &mut ReportedEnd) {
     let system = |text: String| log.system(text);
     match message {
-        Message::Log { level, text } => {
-            let (stream, mark) = match level.as_deref() {
-                Some("error") => (LogStream::Stderr, ""),
-                // As Node does with console.warn.
-                Some("warn") => (LogStream::Stderr, "[warn] "),
-                Some("debug") => (LogStream::Stdout, "[debug] "),
-                _ => (LogStream::Stdout, ""),
-            };
-            let text = redact(&text);
-            // An empty text is an empty line.
-            for line in text.strip_suffix('\n').unwrap_or(&text).split('\n') {
-                log.line(stream, format!("{mark}{line}")).await;
-            }
-        }
         Message::Console { level, text } => {
             let level = level.unwrap_or_else(|| "log".into());
-            log.line(LogStream::Stdout, redact(&format!("[console.{level}] {text}"))).await;
+            log.line(LogStream::Stdout, format!("[console.{level}] {text}")).await;
         }
-        Message::PageError { text } => log.line(LogStream::Stderr, redact(&format!("[page] {text}"))).await,
-        Message::Warning { text } => system(redact(&format!("Warning: {text}"))).await,
+        Message::PageError { text } => log.line(LogStream::Stderr, format!("[page] {text}")).await,
+        Message::Warning { text } => system(format!("Warning: {text}")).await,
         Message::Hello { runner, version } => {
-            system(redact(&format!("Runner {runner} {version} has started."))).await;
+            system(format!("Runner {runner} {version} has started.")).await;
         }
-        Message::Browser { version } => system(redact(&format!("Chromium {version} is ready."))).await,
+        Message::Browser { version } => system(format!("Chromium {version} is ready.")).await,
         Message::Step { name, status, duration_ms, error } => {
             let took = duration_ms.map(|ms| format!(" after {ms:.0} ms")).unwrap_or_default();
             let why = error.map(|error| format!(": {error}")).unwrap_or_default();
-            system(redact(&format!("Step \"{name}\" {status}{took}{why}"))).await;
+            system(format!("Step \"{name}\" {status}{took}{why}")).await;
         }
         Message::Progress { fraction, message } => {
-            let message = message.map(|text| redact(&text).chars().take(PROGRESS_CHARS_MAX).collect());
+            let message = message.map(|text| text.chars().take(PROGRESS_CHARS_MAX).collect());
             let fraction =
                 fraction.filter(|fraction| fraction.is_finite()).map(|fraction| fraction.clamp(0.0, 1.0));
             drop(notices.send(Notice::Progress(Progress { fraction, message })).await);
@@ -189,17 +205,18 @@ async fn handle(
             drop(notices.send(Notice::Artifact(file)).await);
         }
         Message::Limits { service, status, headers, body } => {
-            let (headers, body) = (headers.into_iter().collect(), body.as_deref().map(redact));
+            let headers = headers.into_iter().collect();
             let response = ReportedResponse { service, status, headers, body, at: clock::now() };
             drop(notices.send(Notice::Limits(response)).await);
         }
-        Message::Result { value } => reported.report(within_bound(redactor.redact_value(value))),
+        Message::Result { value } => reported.report(within_bound(value)),
         Message::Failure { code, message, retryable, retry_after_ms, closing_ms } => {
-            let failure = Failure::new(FailureCode::reported(&code), redact(&message), retryable);
+            let failure = Failure::new(FailureCode::reported(&code), message, retryable);
             let failure = failure.after(retry_after_ms.map(Duration::from_millis));
             reported.report_after(Duration::from_millis(closing_ms), Err(failure));
         }
-        Message::Unknown => {}
+        // `LogTexts` shows it.
+        Message::Log { .. } | Message::Unknown => {}
     }
 }
 
@@ -229,7 +246,7 @@ pub(super) async fn read_stdout<R: AsyncRead + Unpin>(
 
 #[cfg(test)]
 mod tests {
-    use callboard::secret::{CONTINUATION, LOG_LINE_BYTES_MAX};
+    use callboard::secret::LOG_LINE_BYTES_MAX;
     use serde_json::json;
 
     use super::*;

@@ -67,7 +67,7 @@ pub(super) async fn run(attempt: Attempt<'_>, prepared: PreparedProcess) -> Atte
             )));
         }
     };
-    let (log, pump) = log_pump::start(attempt);
+    let (log, pump) = log_pump::start(attempt, redactor.clone());
     note_start(attempt, &composed, proxy);
     log.system(format!("Attempt {}: {}", attempt.number(), composed.display)).await;
     if let Some(note) = literal_variables::note(&plan) {
@@ -178,13 +178,13 @@ async fn until_ended(
         log,
         notices: sender.downgrade(),
         stdout: tokio::spawn(output::read_stdout(out, protocol, redactor.clone(), log.clone(), sender)),
-        stderr: tokio::spawn(line_pipe::read_stderr(err, redactor, log.clone())),
+        stderr: tokio::spawn(line_pipe::read_stderr(err, redactor.clone(), log.clone())),
     };
     let ended = async {
         let (exit, stop) = supervise(attempt, log, &mut handle).await;
         (exit, stop, readers.join().await)
     };
-    let announcements = Announcements::new(attempt, log, artifacts_directory);
+    let announcements = Announcements::new(attempt, log, artifacts_directory, &redactor);
     let ((exit, stop, reported), mut announcements) = tokio::join!(ended, announcements.store(notices));
     let is_lost = stop.is_some_and(|stop| stop.by == StoppedBy::Outside(StopReason::Lost));
     if !is_lost {

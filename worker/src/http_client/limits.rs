@@ -6,7 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use callboard::limit::response::{BODY_CHARS_MAX, is_limit_header, is_refusal};
+use callboard::{
+    limit::response::{BODY_CHARS_MAX, is_limit_header, is_refusal},
+    secret::Redactor,
+};
 use reqwest::{Url, header::HeaderMap};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -39,9 +42,10 @@ impl ObservedResponse {
         url: &Url,
         status: u16,
         headers: &HeaderMap,
+        redactor: &Redactor,
     ) -> Option<Self> {
         let service = service_at(services, url)?;
-        let headers = limit_headers(headers);
+        let headers = limit_headers(headers, redactor);
         let host = url.host_str().unwrap_or_default().to_owned();
         (is_refusal(status) || !headers.is_empty()).then_some(Self { service, status, host, headers })
     }
@@ -78,9 +82,10 @@ fn service_at(services: &BTreeMap<String, ServiceSpec>, url: &Url) -> Option<Str
 }
 
 /// The headers about limits, and with them `date`, which shows how far the service's clock is off.
-fn limit_headers(headers: &HeaderMap) -> BTreeMap<String, String> {
+fn limit_headers(headers: &HeaderMap, redactor: &Redactor) -> BTreeMap<String, String> {
     let text = |value: &reqwest::header::HeaderValue| {
-        String::from_utf8_lossy(value.as_bytes()).chars().take(VALUE_CHARS_MAX).collect::<String>()
+        let value = String::from_utf8_lossy(value.as_bytes());
+        redactor.redact(&value).chars().take(VALUE_CHARS_MAX).collect::<String>()
     };
     let found = headers.iter().filter(|(name, _)| is_limit_header(name.as_str()));
     let mut all: BTreeMap<String, String> = BTreeMap::new();
@@ -138,7 +143,10 @@ mod tests {
             map
         };
         let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
-        let observed = |status, list: &[_]| ObservedResponse::of(&services, &url, status, &headers(list));
+        let secret = secrecy::SecretString::from("hunter22");
+        let redactor = Redactor::new([&secret]);
+        let observed =
+            |status, list: &[_]| ObservedResponse::of(&services, &url, status, &headers(list), &redactor);
         assert!(observed(200, &[date, ("set-cookie", "a=b")]).is_none());
         assert_eq!(observed(429, &[date]).unwrap().event(Some("no"))["body"], "no");
         let response = observed(200, &[date, ("X-RateLimit-Remaining", "7"), ("etag", "x")]).unwrap();
@@ -146,5 +154,8 @@ mod tests {
         let event = response.event(None);
         assert_eq!(event["service"], "one");
         assert_eq!(event["headers"], json!({ "x-ratelimit-remaining": "7", "date": date.1 }));
+        let long: &'static str = format!("{}hunter22", "x".repeat(VALUE_CHARS_MAX - 4)).leak();
+        let event = observed(200, &[("x-ratelimit-scope", long)]).unwrap().event(None);
+        assert!(event["headers"]["x-ratelimit-scope"].as_str().unwrap().ends_with("x***"), "{event}");
     }
 }

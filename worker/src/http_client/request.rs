@@ -104,7 +104,7 @@ pub(super) async fn perform(spec: RequestSpec, stage: &RefCell<Stage>) -> Result
         *stage.borrow_mut() = Stage { said, is_done: hop.is_after_effect() };
         let response = send(&client, &spec, &hop).await?;
         let status = response.status().as_u16();
-        let observed = ObservedResponse::of(&spec.services, &hop.url, status, response.headers());
+        let observed = ObservedResponse::of(&spec.services, &hop.url, status, response.headers(), &redactor);
         let (refusal, event) = match observed {
             Some(observed) if observed.wants_body() => (Some(observed), None),
             other => (None, other),

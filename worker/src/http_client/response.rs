@@ -174,11 +174,12 @@ fn kept(headers: &HeaderMap, redactor: &Redactor) -> (BTreeMap<String, String>, 
     let (mut kept, mut bytes) = (BTreeMap::new(), 0);
     for name in headers.keys() {
         let value = redactor.redact(&joined(headers, name)).into_owned();
-        bytes += name.as_str().len() + value.len();
+        let name = redactor.redact(name.as_str()).into_owned();
+        bytes += name.len() + value.len();
         if bytes > HEADERS_BYTES_MAX {
             return (kept, true);
         }
-        kept.insert(name.as_str().to_owned(), value);
+        kept.insert(name, value);
     }
     (kept, false)
 }

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use async_graphql::{Context, ID, Object, Result};
-use callboard::{clock, ids::ArtifactId, store::jobs::artifacts::ArtifactRecord};
+use callboard::{clock, ids::ArtifactId, secret::is_text_type, store::jobs::artifacts::ArtifactRecord};
 
 use super::{
     job::JobContext,
@@ -44,6 +44,12 @@ impl Artifact {
     /// The media type.
     async fn content_type(&self) -> &str {
         &self.0.content_type
+    }
+
+    /// Whether the file may hold secrets of the job. Text is redacted when it is kept. Screenshots,
+    /// videos, traces and other files that are no text are kept as they are.
+    async fn may_hold_secrets(&self) -> bool {
+        !is_text_type(&self.0.content_type)
     }
 
     /// The size in bytes.
