@@ -16,9 +16,11 @@ pub(super) fn same_level<'a>(root: &'a Value, schema: &'a Value) -> Vec<&'a Valu
         next.extend(schema.get(keyword).and_then(Value::as_array).into_iter().flatten());
     }
     next.extend(["if", "then", "else", "not"].iter().filter_map(|keyword| schema.get(*keyword)));
-    next.extend(
-        schema.get("dependentSchemas").and_then(Value::as_object).into_iter().flat_map(|map| map.values()),
-    );
+    // `dependencies` of older drafts also has lists of names.
+    for keyword in ["dependentSchemas", "dependencies"] {
+        let map = schema.get(keyword).and_then(Value::as_object).into_iter().flat_map(|map| map.values());
+        next.extend(map.filter(|schema| !schema.is_array()));
+    }
     for keyword in REFERENCES {
         next.extend(schema.get(keyword).and_then(Value::as_str).and_then(|target| referred(root, target)));
     }
@@ -48,6 +50,24 @@ pub(super) fn of_property<'a>(schema: &'a Value, name: &str) -> Vec<&'a Value> {
     // A property named in `properties` is not an additional property.
     let others = others.filter(|_| named.is_none());
     named.into_iter().chain(by_pattern).chain(others).collect()
+}
+
+/// Every subschema that [`of_property`] or [`of_item`] returns for some name or index.
+pub(super) fn of_parts(schema: &Value) -> Vec<&Value> {
+    let by_name = ["properties", "patternProperties"].iter().filter_map(|keyword| schema.get(*keyword));
+    let by_name = by_name.filter_map(Value::as_object).flat_map(|map| map.values());
+    let lists = ["prefixItems", "items"].iter().filter_map(|keyword| schema.get(*keyword));
+    let lists = lists.filter_map(Value::as_array).flatten();
+    let others = [
+        "additionalProperties",
+        "unevaluatedProperties",
+        "items",
+        "additionalItems",
+        "unevaluatedItems",
+        "contains",
+    ];
+    let others = others.iter().filter_map(|keyword| schema.get(*keyword)).filter(|schema| !schema.is_array());
+    by_name.chain(lists).chain(others).collect()
 }
 
 /// Every subschema that may apply to an item.

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::{
     schema_rules,
     secret_inputs::{Input, find_secrets, split},
+    secret_marks,
 };
 use crate::refusal::{Refusal, RefusalCode};
 
@@ -35,9 +36,11 @@ pub struct InputSchema {
     has_secrets: bool,
 }
 
-/// Checks whether a value can be a command's `inputSchema`. See [`InputSchema::compile`].
+/// Checks whether a value can be saved as a command's `inputSchema`: it compiles (see
+/// [`InputSchema::compile`]), and each `writeOnly` in it keeps values of the input secret.
 pub fn check_schema(schema: &Value) -> Result<(), Vec<Refusal>> {
-    InputSchema::compile(schema).map(drop)
+    InputSchema::compile(schema)?;
+    secret_marks::check(schema)
 }
 
 /// Compiles the schema and checks one input against it. See [`InputSchema::check`].

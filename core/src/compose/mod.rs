@@ -16,6 +16,7 @@ mod run;
 mod schema_rules;
 pub(crate) mod scope;
 mod secret_inputs;
+mod secret_marks;
 mod tags;
 mod template;
 mod text;

@@ -12,3 +12,4 @@ mod saved_secrets;
 mod secrets;
 mod spec;
 mod templates;
+mod write_only;
