@@ -45,7 +45,10 @@ fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Serve(settings) => {
-            telemetry::start(&settings.shared.log, settings.shared.log_format)?;
+            let shared = &settings.shared;
+            let secrets: Vec<_> =
+                shared.secrets().into_iter().chain(settings.api_key().ok().flatten()).collect();
+            telemetry::start(&shared.log, shared.log_format, &secrets)?;
             tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(&settings))
         }
     }
@@ -53,5 +56,5 @@ fn run(command: Command) -> anyhow::Result<()> {
 
 #[expect(clippy::print_stderr, reason = "logging may not have started")]
 fn report(error: &anyhow::Error) {
-    eprintln!("callboard-api: {error:#}");
+    eprintln!("callboard-api: {}", telemetry::redacted(&format!("{error:#}")));
 }

@@ -7,7 +7,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
     command::{AllowList, BadAllowList},
@@ -122,6 +122,13 @@ pub fn secret(
     Ok(Some(SecretString::from(text.trim())))
 }
 
+/// The password in a URL, as it is.
+fn password(url: &SecretString) -> Option<SecretString> {
+    let url = url::Url::parse(url.expose_secret()).ok()?;
+    let password = percent_encoding::percent_decode_str(url.password()?).decode_utf8_lossy();
+    Some(SecretString::from(password.as_ref()))
+}
+
 impl SharedSettings {
     /// The URL of Postgres.
     pub fn database_url(&self) -> Result<SecretString, SettingsError> {
@@ -143,6 +150,22 @@ impl SharedSettings {
         let key = secret("CALLBOARD_MASTER_KEY", self.master_key.as_ref(), self.master_key_file.as_ref())?
             .ok_or(SettingsError::Missing { name: "CALLBOARD_MASTER_KEY", hint })?;
         Keyring::parse(&key).map_err(SettingsError::MasterKey)
+    }
+
+    /// What the log must not show: the passwords of Postgres and Redis, and the master keys. What
+    /// is missing or malformed is reported when it is used.
+    pub fn secrets(&self) -> Vec<SecretString> {
+        let urls = [self.database_url(), self.redis_url()].into_iter().flatten();
+        let passwords = urls.filter_map(|url| password(&url));
+        let keys = secret("CALLBOARD_MASTER_KEY", self.master_key.as_ref(), self.master_key_file.as_ref())
+            .ok()
+            .flatten();
+        let keys: Vec<SecretString> = keys
+            .iter()
+            .flat_map(|keys| keys.expose_secret().split([',', '\n']))
+            .map(|key| SecretString::from(key.trim()))
+            .collect();
+        passwords.chain(keys).collect()
     }
 
     /// Programs that commands may run. The default is /usr/bin and /bin in development, and none in

@@ -57,7 +57,8 @@ pub fn main() -> ExitCode {
 }
 
 fn start(settings: WorkerSettings) -> anyhow::Result<()> {
-    callboard::telemetry::start(&settings.shared.log, settings.shared.log_format)?;
+    let shared = &settings.shared;
+    callboard::telemetry::start(&shared.log, shared.log_format, &shared.secrets())?;
     process::harden()?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(worker::run(settings))
 }
