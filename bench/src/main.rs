@@ -14,6 +14,7 @@ mod latency;
 mod measurement;
 mod park;
 mod plain;
+mod redact;
 mod report;
 mod spawn;
 mod sql;
@@ -119,6 +120,15 @@ enum Command {
         #[arg(long, default_value_t = 4000)]
         count: usize,
     },
+    /// Remove secrets from logs, beside sed (W10)
+    Redact {
+        /// Size of each log
+        #[arg(long, default_value_t = 100)]
+        megabytes: usize,
+        /// Number of secrets
+        #[arg(long, default_value_t = 50)]
+        secrets: u64,
+    },
     /// Run one program through the queue and show its attempt and log
     Program {
         #[command(flatten)]
@@ -203,6 +213,9 @@ async fn main() -> anyhow::Result<()> {
             sql::copy(&mut connection, "copy_100", rows, 100).await?.print()
         }
         Command::Spawn { count } => spawn::spawn("spawn", "/bin/true", count)?.print(),
+        Command::Redact { megabytes, secrets } => {
+            redact::redact(megabytes, secrets)?.iter().try_for_each(Measurement::print)
+        }
         Command::Program { shared, queue, words } => {
             let bench = direct::Direct::open(&shared).await?;
             drain::program(&shared, &bench, &queue, &words).await
