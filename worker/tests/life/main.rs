@@ -12,6 +12,7 @@
 )]
 
 mod browser;
+mod canary;
 mod cancel;
 mod crash;
 mod drain;
@@ -19,6 +20,7 @@ mod failover;
 mod hand_out;
 mod ledger;
 mod limits;
+mod needles;
 mod outage;
 mod primary;
 mod programs;

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 /// Longer than anything takes on a busy machine; a test that waits this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
-const API_KEY: &str = "cb_0123456789abcdef0123456789abcdef";
+pub(crate) const API_KEY: &str = "cb_0123456789abcdef0123456789abcdef";
 const MASTER_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
 pub(crate) struct System {
