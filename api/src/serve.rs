@@ -31,7 +31,7 @@ use url::Url;
 
 use crate::{
     artifacts::{ArtifactFile, ArtifactIndex, ArtifactUrls, Artifacts},
-    auth::{Authenticate, Authenticator, Caller, FixedKey, KeyHash, Role},
+    auth::{Authenticate, Authenticator, Caller, Credential, FixedKey, KeyHash, Role},
     demo,
     endpoint::Endpoint,
     graphql::{job::JobContext, loaders, proxy::ProxyProbe, roots},
@@ -124,7 +124,12 @@ fn with_loaders(store: Store) -> WithLoaders {
 
 /// The caller with the configured key.
 fn configured() -> Caller {
-    Caller { name: "CALLBOARD_API_KEY".into(), role: Role::Admin, key: None, expires_at: None }
+    Caller {
+        name: "CALLBOARD_API_KEY".into(),
+        role: Role::Admin,
+        credential: Credential::ConfiguredKey,
+        expires_at: None,
+    }
 }
 
 /// The keys in the catalogue.

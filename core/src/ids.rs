@@ -122,6 +122,9 @@ typed_id!(
 typed_id!(
     /// An API key.
     ApiKeyId, "key");
+typed_id!(
+    /// A session: a key that was traded for a cookie.
+    SessionId, "session");
 
 #[cfg(test)]
 mod tests {

@@ -125,14 +125,19 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::auth::Role;
+    use crate::auth::{Credential, Role};
 
     struct Counting(Arc<AtomicUsize>);
 
     impl Authenticate for Counting {
         fn authenticate(&self, key: KeyHash) -> BoxFuture<'_, Result<Option<Caller>, StoreError>> {
             self.0.fetch_add(1, Ordering::SeqCst);
-            let caller = Caller { name: "ci".into(), role: Role::Viewer, key: None, expires_at: None };
+            let caller = Caller {
+                name: "ci".into(),
+                role: Role::Viewer,
+                credential: Credential::ConfiguredKey,
+                expires_at: None,
+            };
             Box::pin(std::future::ready(Ok((key == KeyHash::of("cb_ci")).then_some(caller))))
         }
     }
@@ -163,7 +168,12 @@ mod tests {
     #[tokio::test]
     async fn an_expired_key_is_refused_even_if_it_is_remembered() {
         let end = clock::now() - chrono::Duration::seconds(1);
-        let caller = Caller { name: "old".into(), role: Role::Admin, key: None, expires_at: Some(end) };
+        let caller = Caller {
+            name: "old".into(),
+            role: Role::Admin,
+            credential: Credential::ConfiguredKey,
+            expires_at: Some(end),
+        };
         let authenticator =
             Authenticator::new(FixedKey { key: KeyHash::of("cb_old"), caller, otherwise: () });
         let refused = authenticator.admit(Presented::Key(KeyHash::of("cb_old"))).await.unwrap_err();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum};
 use callboard::{
     clock::Time,
-    ids::ApiKeyId,
+    ids::{ApiKeyId, SessionId},
     store::catalogue::api_keys::{self, KeyOwner},
 };
 
@@ -42,23 +42,45 @@ impl Role {
     }
 }
 
-/// The holder of a valid API key.
+/// What a caller has proved its identity with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credential {
+    /// The key of the configuration (`CALLBOARD_API_KEY`).
+    ConfiguredKey,
+    /// A key of the catalogue.
+    Key(ApiKeyId),
+    /// A session, and the key that it was opened with. `None` for the configured key.
+    Session(SessionId, Option<ApiKeyId>),
+}
+
+impl Credential {
+    /// The key of the catalogue, if it is one or a session of one.
+    pub const fn key(self) -> Option<ApiKeyId> {
+        match self {
+            Self::ConfiguredKey => None,
+            Self::Key(id) => Some(id),
+            Self::Session(_, key) => key,
+        }
+    }
+}
+
+/// The holder of a valid API key, or of a session that was opened with one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// Name of the key, for people and the audit.
     pub name: String,
     /// The key's role.
     pub role: Role,
-    /// The key in the catalogue. `None` for the configured key.
-    pub key: Option<ApiKeyId>,
-    /// When the key expires.
+    /// The key, or the session.
+    pub credential: Credential,
+    /// When the key or the session expires, whichever is first.
     pub expires_at: Option<Time>,
 }
 
 impl From<KeyOwner> for Caller {
     fn from(owner: KeyOwner) -> Self {
         let KeyOwner { id, name, role, expires_at } = owner;
-        Self { name, role: role.into(), key: Some(id), expires_at }
+        Self { name, role: role.into(), credential: Credential::Key(id), expires_at }
     }
 }
 

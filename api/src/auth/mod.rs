@@ -6,9 +6,11 @@
 
 mod authenticator;
 mod caller;
+mod client;
 mod credentials;
 
 pub use authenticator::{Authenticate, Authenticator, FixedKey};
 pub(crate) use caller::unauthenticated;
-pub use caller::{Access, Caller, Role};
+pub use caller::{Access, Caller, Credential, Role};
+pub use client::{Client, Transport};
 pub use credentials::{KeyHash, Presented};

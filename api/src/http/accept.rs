@@ -2,6 +2,8 @@
 
 use axum::http::{HeaderMap, HeaderValue, header::ACCEPT};
 
+use crate::auth::Transport;
+
 /// Media types of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Media {
@@ -11,6 +13,16 @@ pub(super) enum Media {
     Json,
     /// `text/event-stream`: GraphQL over server-sent events, distinct connections mode.
     EventStream,
+}
+
+impl Media {
+    /// The transport of an operation that is answered in this type.
+    pub(super) const fn transport(self) -> Transport {
+        match self {
+            Self::GraphqlJson | Self::Json => Transport::Http,
+            Self::EventStream => Transport::EventStream,
+        }
+    }
 }
 
 /// Returns the client's preferred media type, by weight and then by its order. Without a header it

@@ -20,7 +20,7 @@ use axum::{
 pub use body::BODY_BYTES_MAX;
 
 use crate::{
-    auth::Presented,
+    auth::{Client, Presented},
     endpoint::Endpoint,
     error::{ApiError, Code},
     operation::{Kind, Prepared, RequestId},
@@ -51,6 +51,7 @@ async fn operate<E: Executor>(
 ) -> Response {
     let engine = &endpoint.engine;
     let (is_get, presented) = (request.method() == Method::GET, Presented::in_headers(request.headers()));
+    let client = Client::of_request(request.headers(), None, media.transport());
     let reader = Reader { media, presented, id };
     let incoming = match envelope::read(request).await {
         Ok(envelope) => envelope.into_request(),
@@ -60,7 +61,7 @@ async fn operate<E: Executor>(
         Ok(access) => access,
         Err(error) => return reader.respond(endpoint, Err(engine.refuse(&error, id))).await,
     };
-    let prepared = match engine.prepare(incoming, &access, id) {
+    let prepared = match engine.prepare(incoming, &access, client, id) {
         Ok(prepared) => prepared,
         Err(response) => return reader.respond(endpoint, Err(*response)).await,
     };

@@ -305,8 +305,13 @@ mod tests {
     }
 
     fn signed_in(query: &str) -> Result<Prepared, Option<Code>> {
-        use crate::auth::{Caller, Role};
-        let caller = Caller { name: "t".into(), role: Role::Viewer, key: None, expires_at: None };
+        use crate::auth::{Caller, Credential, Role};
+        let caller = Caller {
+            name: "t".into(),
+            role: Role::Viewer,
+            credential: Credential::ConfiguredKey,
+            expires_at: None,
+        };
         prepare(Request::new(query), &Access::SignedIn(caller.into()), &KnownDocuments::default())
             .map_err(|error| Code::of(&error))
     }
@@ -370,8 +375,16 @@ mod tests {
     }
 
     fn signed_in_access() -> Access {
-        use crate::auth::{Caller, Role};
-        Access::SignedIn(Caller { name: "t".into(), role: Role::Admin, key: None, expires_at: None }.into())
+        use crate::auth::{Caller, Credential, Role};
+        Access::SignedIn(
+            Caller {
+                name: "t".into(),
+                role: Role::Admin,
+                credential: Credential::ConfiguredKey,
+                expires_at: None,
+            }
+            .into(),
+        )
     }
 
     #[test]

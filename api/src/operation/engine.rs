@@ -19,7 +19,7 @@ use super::{
     messages::{Messages, REPEAT_MAX},
 };
 use crate::{
-    auth::{Access, Authenticator, Presented},
+    auth::{Access, Authenticator, Client, Presented},
     error::{ApiError, Code},
     repeat::Repeat,
 };
@@ -93,9 +93,10 @@ impl<E: Executor> Engine<E> {
         &self,
         request: Request,
         access: &Access,
+        client: Client,
         id: &RequestId,
     ) -> Result<Prepared, Box<Response>> {
-        let request = request.data(access.clone()).data(id.clone());
+        let request = request.data(access.clone()).data(client).data(id.clone());
         match prepare(request, access, &self.known) {
             Ok(mut prepared) => {
                 prepared.request = (self.with_loaders)(prepared.request);

@@ -20,7 +20,7 @@ use super::{
     writer::{self, Frame, Written},
 };
 use crate::{
-    auth::{Access, Presented},
+    auth::{Access, Client, Presented},
     endpoint::{Endpoint, SocketLimits},
     error::{ApiError, Code},
     inbox::Inbox,
@@ -35,6 +35,7 @@ pub(super) async fn serve<E: Executor>(
     socket: WebSocket,
     endpoint: Endpoint<E>,
     presented: Presented,
+    client: Client,
     inbox: Inbox,
 ) {
     let gauge = metrics::gauge!("callboard_sockets_open");
@@ -45,7 +46,7 @@ pub(super) async fn serve<E: Executor>(
     let (out, queue) = mpsc::channel(QUEUE_FRAMES_MAX);
     let mut writer = std::pin::pin!(writer::run(sink, queue, limits.stall));
     let close = if is_spoken {
-        let mut session = Session::new(endpoint, presented, inbox, out.clone());
+        let mut session = Session::new(endpoint, (presented, client), inbox, out.clone());
         tokio::select! {
             close = session.run(&mut stream) => Some(close),
             written = &mut writer => {
@@ -101,6 +102,7 @@ struct Session<E> {
     endpoint: Endpoint<E>,
     /// From the upgrade's headers or `connection_init`.
     presented: Presented,
+    client: Client,
     is_initialised: bool,
     inbox: Inbox,
     operations: Operations,
@@ -109,10 +111,16 @@ struct Session<E> {
 }
 
 impl<E: Executor> Session<E> {
-    fn new(endpoint: Endpoint<E>, presented: Presented, inbox: Inbox, out: mpsc::Sender<Frame>) -> Self {
+    fn new(
+        endpoint: Endpoint<E>,
+        (presented, client): (Presented, Client),
+        inbox: Inbox,
+        out: mpsc::Sender<Frame>,
+    ) -> Self {
         Self {
             endpoint,
             presented,
+            client,
             is_initialised: false,
             inbox,
             operations: Operations::default(),
@@ -217,14 +225,16 @@ impl<E: Executor> Session<E> {
             // Checked for every operation, so that a revoked key stops working.
             Ok(()) => match self.admit().await {
                 Err(error) => self.engine().refuse(&error, &request_id),
-                Ok(access) => match self.engine().prepare(envelope.into_request(), &access, &request_id) {
-                    Err(response) => *response,
-                    Ok(prepared) => {
-                        let task = Task { id, dialect, request_id, prepared };
-                        self.operations.start(self.endpoint.engine.clone(), task, self.out.clone());
-                        return ControlFlow::Continue(());
+                Ok(access) => {
+                    match self.engine().prepare(envelope.into_request(), &access, self.client, &request_id) {
+                        Err(response) => *response,
+                        Ok(prepared) => {
+                            let task = Task { id, dialect, request_id, prepared };
+                            self.operations.start(self.endpoint.engine.clone(), task, self.out.clone());
+                            return ControlFlow::Continue(());
+                        }
                     }
-                },
+                }
             },
         };
         refuse(dialect, &id, &refused, &self.out).await;

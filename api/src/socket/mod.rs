@@ -26,7 +26,7 @@ use axum::{
 pub use close::Close;
 
 use crate::{
-    auth::Presented,
+    auth::{Client, Presented, Transport},
     endpoint::Endpoint,
     inbox::{Inbox, SMALL_BYTES_MAX},
     operation::RequestId,
@@ -64,6 +64,7 @@ pub(crate) async fn upgrade<E: Executor>(
         return (StatusCode::FORBIDDEN, "Pages from this origin may not open sockets.\n").into_response();
     }
     let presented = Presented::in_headers(request.headers());
+    let client = Client::of_request(request.headers(), None, Transport::Socket);
     let (mut parts, _body) = request.into_parts();
     if let Err(status) = GraphQLProtocol::from_request_parts(&mut parts, &()).await {
         return (status, "Offer the WebSocket protocol graphql-transport-ws.\n").into_response();
@@ -86,5 +87,7 @@ pub(crate) async fn upgrade<E: Executor>(
         .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
         .max_message_size(RECEIVED_BYTES_MAX)
         .max_frame_size(RECEIVED_BYTES_MAX)
-        .on_upgrade(move |socket| sockets.track_future(connection::serve(socket, endpoint, presented, inbox)))
+        .on_upgrade(move |socket| {
+            sockets.track_future(connection::serve(socket, endpoint, presented, client, inbox))
+        })
 }

@@ -15,7 +15,7 @@ use callboard::{
 };
 use callboard_api::{
     artifacts::{ArtifactFile, ArtifactIndex, ArtifactUrls, Artifacts},
-    auth::{Authenticator, Caller, FixedKey, KeyHash, Role},
+    auth::{Authenticator, Caller, Credential, FixedKey, KeyHash, Role},
     connection,
     cursor::{Cursor as _, Keyset},
     demo,
@@ -330,7 +330,12 @@ impl Default for Setup {
 pub async fn start(setup: Setup) -> TestServer {
     static METRICS: OnceLock<metrics_exporter_prometheus::PrometheusHandle> = OnceLock::new();
     let metrics = METRICS.get_or_init(|| prometheus::install().unwrap()).clone();
-    let caller = |name: &str, role| Caller { name: name.into(), role, key: None, expires_at: None };
+    let caller = |name: &str, role| Caller {
+        name: name.into(),
+        role,
+        credential: Credential::ConfiguredKey,
+        expires_at: None,
+    };
     let authenticator = Authenticator::new(FixedKey {
         key: KeyHash::of(ADMIN),
         caller: caller("admin", Role::Admin),
