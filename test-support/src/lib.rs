@@ -8,6 +8,7 @@
 //!   freeze. [`redis_cli`] queries one.
 //! * [`eventually`] waits for a condition, [`within_a_day`] avoids midnight, [`free_port`] finds a
 //!   port, and [`Child`] ends a process with its scope.
+//! * [`fuzz`] makes values for fuzz targets.
 //!
 //! `CALLBOARD_TEST_DATABASE_URL` and `CALLBOARD_TEST_REDIS_URL` name the shared servers, and
 //! `script/test` sets both. Where they are not set, a test process starts its own servers, which
@@ -18,6 +19,7 @@
 
 mod child;
 mod database;
+pub mod fuzz;
 mod home;
 mod postgres;
 mod redis;

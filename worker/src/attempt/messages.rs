@@ -201,6 +201,9 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
+    use callboard_test_support::fuzz::fuzz;
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -299,6 +302,35 @@ mod tests {
                     panic!("{line} is not an event")
                 };
                 assert!(text.contains('\u{FFFD}'), "{line} became {text}");
+            }
+        }
+    }
+
+    /// Pieces of events, cut and joined anywhere, with anything between them.
+    fn hostile_line() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            4 => prop::sample::select(vec![
+                r#"{"v":1,"type":""#, r#"{"type":""#, r#""type":"result""#, r#""value":"#, r#""text":""#, "log\"",
+                "result\"", "failure\"", "limits\"", "artifact\"", "step\"", "progress\"", r"\ud83d", r"\udc00",
+                r"\u00", "{", "}", "[", "]", ",", ":", "\"", "\\", "1e999", "-0", "NaN", "null", r#""headers":{"#,
+                r#""status":99999"#, r#""fraction":1e308"#, r#""retryAfterMs":-1"#, r#""v":{}"#, "\u{FFFD}",
+            ]).prop_map(|text| text.as_bytes().to_vec()),
+            1 => prop::collection::vec(any::<u8>(), 0..20),
+            1 => (prop::sample::select(vec!["[", "{\"a\":", "\"\\ud800\",", "]"]), 1..3000_usize)
+                .prop_map(|(text, times)| text.repeat(times).into_bytes()),
+        ];
+        prop::collection::vec(piece, 0..30).prop_map(|pieces| pieces.concat())
+    }
+
+    #[test]
+    fn no_line_of_a_child_makes_reading_it_panic_or_grow() {
+        for line in fuzz(hostile_line()) {
+            for line in [line.clone(), [&br#"{"v":1,"type":""#[..], &line].concat()] {
+                let read = Line::read(&line);
+                // U+FFFD has three bytes for one, and Debug writes escapes.
+                let most = 40 * line.len() + 1000;
+                assert!(format!("{read:?}").len() <= most, "what is read is not much larger than the line");
+                let _cut = Line::cut(&line, Unreadable::TooLong(1));
             }
         }
     }
