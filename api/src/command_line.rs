@@ -1,14 +1,16 @@
-//! The command line of `callboard-api`: `serve` runs the server, `schema` prints the schema.
+//! The command line of `callboard-api`: `serve` runs the server, `keys` manages keys, `schema`
+//! prints the schema.
 //!
 //! The binary only calls [`main`], because code that a binary polls is compiled once more in it,
 //! and the schema's futures take minutes.
 
 use std::process::ExitCode;
 
-use callboard::telemetry;
-use clap::{Parser, Subcommand};
+use callboard::{hardening, settings::SharedSettings, telemetry};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use secrecy::SecretString;
 
-use crate::{graphql::roots, serve::serve, settings::Settings};
+use crate::{graphql::roots, keys, serve::serve, settings::Settings};
 
 /// Callboard's API server.
 #[derive(Debug, Parser)]
@@ -22,6 +24,9 @@ struct Arguments {
 enum Command {
     /// Serve the API, the playground and everything else on one address
     Serve(Box<Settings>),
+    /// Manage the keys of the house
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Print the GraphQL schema in SDL
     Schema,
 }
@@ -45,13 +50,24 @@ fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Serve(settings) => {
-            let shared = &settings.shared;
-            let secrets: Vec<_> =
-                shared.secrets().into_iter().chain(settings.api_key().ok().flatten()).collect();
-            telemetry::start(&shared.log, shared.log_format, &secrets)?;
+            begin(&settings.shared, settings.api_key().ok().flatten())?;
             tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(&settings))
         }
+        Command::Keys(command) => {
+            begin(command.shared(), None)?;
+            tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(keys::run(command))
+        }
     }
+}
+
+/// Starts the log, and keeps the secrets of this process to itself. Comes before there are threads.
+fn begin(shared: &SharedSettings, api_key: Option<SecretString>) -> anyhow::Result<()> {
+    let secrets: Vec<_> = shared.secrets().into_iter().chain(api_key).collect();
+    telemetry::start(&shared.log, shared.log_format, &secrets)?;
+    if let Err(error) = hardening::protect(&Arguments::command()) {
+        tracing::warn!(%error, "secrets could not be wiped from this process's environment");
+    }
+    Ok(())
 }
 
 #[expect(clippy::print_stderr, reason = "logging may not have started")]

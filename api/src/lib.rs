@@ -25,6 +25,7 @@ pub mod health;
 mod hex;
 pub mod http;
 pub mod inbox;
+mod keys;
 pub mod operation;
 pub mod origin;
 pub mod prometheus;

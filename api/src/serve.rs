@@ -18,7 +18,10 @@ use callboard::{
     settings::Environment,
     steps::{
         enqueue::context::SubmitContext,
-        maintain::fold_counters::{keep_folded, make_partitions},
+        maintain::{
+            fold_counters::{keep_folded, make_partitions},
+            reseal::check_keys,
+        },
     },
     store::{Planning, Store, StoreError, jobs::artifacts},
     transport::Redis,
@@ -59,6 +62,7 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     let redis = Redis::open(&settings.shared.redis_url()?, &settings.shared.redis_prefix)?;
     let health = parts_of(&store, &redis);
     prepare(&store, &redis, settings.shared.start_timeout()).await?;
+    check_keys(&store, &keyring).await?;
 
     let listener = TcpListener::bind(settings.listen)
         .await

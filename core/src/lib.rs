@@ -4,8 +4,8 @@
 //!   [`bounds`], [`clock`], [`duration`], [`secret`], [`name`], [`refusal`], [`policy`], [`patch`],
 //!   [`limit`], [`schedule`], [`profile`], [`service`], [`proxy`], [`command_kind`], [`compose`],
 //!   [`command`], [`job`], [`mutant`], [`text`].
-//! * Ring 1 is the world: [`settings`], [`startup`], [`telemetry`], [`store`] (the only place with
-//!   SQL) and [`transport`] (Redis and apalis).
+//! * Ring 1 is the world: [`settings`], [`startup`], [`hardening`], [`telemetry`], [`store`] (the
+//!   only place with SQL) and [`transport`] (Redis and apalis).
 //! * Ring 2 holds the verbs, each in one transaction: [`steps`] of a job's life, and [`catalogue`]
 //!   changes. [`recipes`] prepares what they compose from.
 //!
@@ -35,6 +35,7 @@ pub mod service;
 pub mod text;
 
 pub mod catalogue;
+pub mod hardening;
 pub mod recipes;
 pub mod settings;
 pub mod startup;

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
     command::{AllowList, BadAllowList},
-    secret::{BadKey, Keyring},
+    secret::{BadKey, KeyId, Keyring},
 };
 
 /// The kind of installation.
@@ -45,12 +45,19 @@ pub struct SharedSettings {
     /// Prefix of every key and channel in Redis
     #[arg(long, env = "CALLBOARD_REDIS_PREFIX", default_value = "callboard")]
     pub redis_prefix: String,
-    /// Key that seals secrets: 32 bytes in base64 or hexadecimal
+    /// Key that seals secrets: 32 bytes in base64 or hexadecimal. More keys, which only open what
+    /// they have sealed, may follow it, separated by commas or lines
     #[arg(long, env = "CALLBOARD_MASTER_KEY", hide_env_values = true)]
     master_key: Option<SecretString>,
     /// File that holds the master key
     #[arg(long, env = "CALLBOARD_MASTER_KEY_FILE")]
     master_key_file: Option<PathBuf>,
+    /// Master keys that open what they have sealed, and seal nothing: old ones, and the next one
+    #[arg(long, env = "CALLBOARD_OTHER_MASTER_KEYS", hide_env_values = true)]
+    other_master_keys: Option<SecretString>,
+    /// File that holds the other master keys
+    #[arg(long, env = "CALLBOARD_OTHER_MASTER_KEYS_FILE")]
+    other_master_keys_file: Option<PathBuf>,
     /// Programs that commands may run: directories and files, separated by colons
     #[arg(long, env = "CALLBOARD_PROGRAMS")]
     programs: Option<String>,
@@ -99,9 +106,23 @@ pub enum SettingsError {
         #[source]
         source: std::io::Error,
     },
-    /// The master key is malformed.
-    #[error("CALLBOARD_MASTER_KEY is invalid")]
-    MasterKey(#[source] BadKey),
+    /// A master key is malformed.
+    #[error("{name} is invalid")]
+    MasterKey {
+        /// The variable.
+        name: &'static str,
+        /// The cause.
+        #[source]
+        source: BadKey,
+    },
+    /// The key that seals could be guessed.
+    #[error(
+        "the key that seals (the first of CALLBOARD_MASTER_KEY, key id {0}) is a text, a sequence or a \
+         repetition, so it could be guessed. Make one with `openssl rand -base64 32` and put it first. If \
+         secrets are stored already, move the old key to CALLBOARD_OTHER_MASTER_KEYS and run `callboard-api \
+         keys rotate-master`"
+    )]
+    WeakMasterKey(KeyId),
     /// The list of programs is malformed.
     #[error("CALLBOARD_PROGRAMS is invalid")]
     Programs(#[source] BadAllowList),
@@ -144,12 +165,22 @@ impl SharedSettings {
             .ok_or(SettingsError::Missing { name: "REDIS_URL", hint })
     }
 
-    /// The keys that seal secrets.
+    /// The keys that seal secrets. In production, one that could be guessed does not seal.
     pub fn keyring(&self) -> Result<Keyring, SettingsError> {
+        let (name, others) = ("CALLBOARD_MASTER_KEY", "CALLBOARD_OTHER_MASTER_KEYS");
         let hint = "Make one with `openssl rand -base64 32`, and keep it as long as the database";
-        let key = secret("CALLBOARD_MASTER_KEY", self.master_key.as_ref(), self.master_key_file.as_ref())?
-            .ok_or(SettingsError::Missing { name: "CALLBOARD_MASTER_KEY", hint })?;
-        Keyring::parse(&key).map_err(SettingsError::MasterKey)
+        let key = secret(name, self.master_key.as_ref(), self.master_key_file.as_ref())?
+            .ok_or(SettingsError::Missing { name, hint })?;
+        let mut keyring = Keyring::parse(&key).map_err(|source| SettingsError::MasterKey { name, source })?;
+        let given = secret(others, self.other_master_keys.as_ref(), self.other_master_keys_file.as_ref())?;
+        // `CALLBOARD_OTHER_MASTER_KEYS=` is how a file of variables says that there are none.
+        if let Some(given) = given.filter(|given| !given.expose_secret().trim().is_empty()) {
+            keyring.add(&given).map_err(|source| SettingsError::MasterKey { name: others, source })?;
+        }
+        if self.environment == Environment::Production && keyring.is_weak() {
+            return Err(SettingsError::WeakMasterKey(keyring.sealing_key()));
+        }
+        Ok(keyring)
     }
 
     /// What the log must not show: the passwords of Postgres and Redis, and the master keys. What
@@ -157,9 +188,15 @@ impl SharedSettings {
     pub fn secrets(&self) -> Vec<SecretString> {
         let urls = [self.database_url(), self.redis_url()].into_iter().flatten();
         let passwords = urls.filter_map(|url| password(&url));
-        let keys = secret("CALLBOARD_MASTER_KEY", self.master_key.as_ref(), self.master_key_file.as_ref())
-            .ok()
-            .flatten();
+        let keys = [
+            secret("CALLBOARD_MASTER_KEY", self.master_key.as_ref(), self.master_key_file.as_ref()),
+            secret(
+                "CALLBOARD_OTHER_MASTER_KEYS",
+                self.other_master_keys.as_ref(),
+                self.other_master_keys_file.as_ref(),
+            ),
+        ];
+        let keys: Vec<SecretString> = keys.into_iter().flatten().flatten().collect();
         let keys: Vec<SecretString> = keys
             .iter()
             .flat_map(|keys| keys.expose_secret().split([',', '\n']))
@@ -181,5 +218,49 @@ impl SharedSettings {
     /// How long to wait for Postgres and Redis at start.
     pub const fn start_timeout(&self) -> Duration {
         Duration::from_secs(self.start_timeout)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Command {
+        #[command(flatten)]
+        settings: SharedSettings,
+    }
+
+    fn keyring(arguments: &[&str]) -> Result<Keyring, SettingsError> {
+        Command::try_parse_from([&["x"], arguments].concat()).unwrap().settings.keyring()
+    }
+
+    #[test]
+    fn a_key_that_could_be_guessed_opens_but_does_not_seal_in_production() {
+        let strong = "qrvM3e7/ABEiM0RVZneImaq7zN3u/wARIjNEVWZ3iJk=";
+        let strong = strong.replace("zN3u", "Xk3w").replace("RIjN", "Wq8P");
+        let weak = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+        let production = ["--environment", "production", "--master-key"];
+        let given = |arguments: &[&str]| keyring(&[&production[..], arguments].concat());
+        let refused = given(&[weak]).unwrap_err();
+        assert!(refused.to_string().contains("630dcd29"), "{refused}");
+        for placeholder in ["", "changeme", &"00".repeat(32), &strong[1..]] {
+            assert!(matches!(given(&[placeholder]), Err(SettingsError::MasterKey { .. })), "{placeholder}");
+        }
+        let both = [format!("{strong},{weak}"), format!("{strong}\n{weak}")];
+        for both in both {
+            assert!(given(&[&both]).unwrap().has(keyring_of(weak).sealing_key()));
+        }
+        let others = given(&[&strong, "--other-master-keys", weak]).unwrap();
+        assert!(others.has(keyring_of(weak).sealing_key()));
+        assert_eq!(others.sealing_key(), keyring_of(&strong).sealing_key());
+        assert!(given(&[&strong, "--other-master-keys", ""]).is_ok());
+        assert!(keyring(&["--environment", "development", "--master-key", weak]).is_ok());
+    }
+
+    fn keyring_of(text: &str) -> Keyring {
+        Keyring::parse(&text.into()).unwrap()
     }
 }

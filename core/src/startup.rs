@@ -47,13 +47,17 @@ pub use http_client;
 /// Waits until both respond. Logs every few seconds which one is missing, where it should be, and
 /// why.
 pub async fn wait(store: &Store, redis: &Redis, limit: Duration) -> Result<(), NotThere> {
-    let postgres = format!("Postgres at {} (DATABASE_URL)", store.address());
-    let postgres =
-        wait_for(postgres, limit, || async { store.reach().await.map_err(|error| describe(&error)) });
+    let postgres = wait_for_postgres(store, limit);
     let redis_is_at = format!("Redis at {} (REDIS_URL)", redis.address());
     let redis =
         wait_for(redis_is_at, limit, || async { redis.reach().await.map_err(|error| describe(&error)) });
     tokio::try_join!(postgres, redis).map(|_| ())
+}
+
+/// Waits until Postgres responds, for what does without Redis.
+pub async fn wait_for_postgres(store: &Store, limit: Duration) -> Result<(), NotThere> {
+    let what = format!("Postgres at {} (DATABASE_URL)", store.address());
+    wait_for(what, limit, || async { store.reach().await.map_err(|error| describe(&error)) }).await
 }
 
 async fn wait_for<F, Fut>(what: String, limit: Duration, look: F) -> Result<(), NotThere>

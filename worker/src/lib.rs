@@ -26,7 +26,8 @@ mod worker;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use callboard::hardening;
+use clap::{CommandFactory as _, Parser};
 
 use crate::settings::WorkerSettings;
 
@@ -59,6 +60,8 @@ pub fn main() -> ExitCode {
 fn start(settings: WorkerSettings) -> anyhow::Result<()> {
     let shared = &settings.shared;
     callboard::telemetry::start(&shared.log, shared.log_format, &shared.secrets())?;
-    process::harden()?;
+    if let Err(error) = hardening::protect(&Command::command()) {
+        tracing::warn!(%error, "secrets could not be wiped from this process's environment");
+    }
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(worker::run(settings))
 }

@@ -13,6 +13,7 @@ use callboard::{
     job::Outcome,
     steps::{
         finish::settle::{Settled, Settlement},
+        maintain::reseal::check_keys,
         run::renew,
     },
     store::{
@@ -57,6 +58,7 @@ pub(crate) async fn run(settings: WorkerSettings) -> anyhow::Result<()> {
     let redis = Redis::open(&settings.shared.redis_url()?, &settings.shared.redis_prefix)?;
     callboard::startup::wait(&store, &redis, settings.shared.start_timeout()).await?;
     store.schema_is_current().await?;
+    check_keys(&store, &keyring).await?;
 
     let shim_pool =
         ShimPool::new(process::Settings { idle: settings.idle_shims, ..process::Settings::default() })?;

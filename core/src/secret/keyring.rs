@@ -1,53 +1,73 @@
 //! The master keys: seal secrets for the database, and make message authentication codes.
 //!
+//! A value is sealed in an envelope (docs/adr/0023): with a data key of its own, which is wrapped
+//! by a master key and stored with the value. The value names that master key by its id. To rotate
+//! the master key is to wrap the data keys again, and no value is opened for it.
+//!
 //! Never logs or shows a key or a value.
 
 use std::fmt;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD, engine::general_purpose::URL_SAFE_NO_PAD};
 use chacha20poly1305::{
     KeyInit as _, XChaCha20Poly1305, XNonce,
     aead::{Aead as _, Payload},
 };
-use hmac::{Hmac, Mac as _};
-use secrecy::{ExposeSecret as _, SecretBox, SecretString, zeroize::Zeroize as _};
-use sha2::{Digest as _, Sha256};
+use hmac::Mac as _;
+use secrecy::{
+    ExposeSecret as _, SecretString,
+    zeroize::{Zeroize as _, Zeroizing},
+};
 
-use super::Owner;
+use super::{
+    Owner,
+    master_key::{BadKey, KEY_BYTES, KeyId, MasterKey},
+};
 use crate::clock;
 
-/// Length of a master key, in bytes.
-const KEY_BYTES: usize = 32;
-/// First byte of every sealed value, so that another format can be distinguished later.
-const VERSION: u8 = 1;
-/// Bytes that identify the key: the first of its SHA-256.
-const KEY_ID_BYTES: usize = 4;
+/// First byte of a value that the master key itself sealed, as before there were envelopes: then
+/// key id, nonce, ciphertext.
+const DIRECT: u8 = 1;
+/// First byte of a value in an envelope: then key id, nonce of the wrapping, wrapped data key,
+/// ciphertext.
+const ENVELOPE: u8 = 2;
 /// XChaCha20's nonce, long enough for random nonces never to collide.
 const NONCE_BYTES: usize = 24;
-/// Version, key id, nonce.
-const HEADER_BYTES: usize = 1 + KEY_ID_BYTES + NONCE_BYTES;
+/// A data key seals one value only, so the nonce of the value may be fixed.
+const NO_NONCE: [u8; NONCE_BYTES] = [0; NONCE_BYTES];
+/// The data key and its authentication code.
+const WRAPPED_BYTES: usize = KEY_BYTES + 16;
+
+/// The first bytes of a sealed value: its format, and the id of its master key. By them, SQL finds
+/// what is sealed with which key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SealHead([u8; SealHead::BYTES]);
+
+impl SealHead {
+    /// Length of a head, in bytes.
+    pub const BYTES: usize = 1 + KeyId::BYTES;
+
+    /// The head of a sealed value. `None` for what is too short to be one.
+    pub fn of(sealed: &[u8]) -> Option<Self> {
+        sealed.first_chunk().copied().map(Self)
+    }
+
+    /// The master key that the value names.
+    pub fn key(self) -> KeyId {
+        let [_, key @ ..] = self.0;
+        key.into()
+    }
+
+    /// The bytes.
+    pub const fn bytes(self) -> [u8; Self::BYTES] {
+        self.0
+    }
+}
 
 /// One or more master keys. The first seals and signs, and all of them open and verify. A key can
 /// thus be replaced while values sealed with the old one are still stored.
 pub struct Keyring {
-    first: Key,
-    older: Vec<Key>,
-}
-
-struct Key {
-    id: [u8; KEY_ID_BYTES],
-    bytes: SecretBox<[u8; KEY_BYTES]>,
-}
-
-/// Why a text is not a master key. Reveals nothing of the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BadKey {
-    /// Not [`KEY_BYTES`] bytes in base64 or hex.
-    #[error("a master key must be 32 bytes, as base64 or 64 hexadecimal digits")]
-    Form,
-    /// All bytes are the same, as in a placeholder.
-    #[error("all bytes of the master key are the same, so generate one with `openssl rand -base64 32`")]
-    Weak,
+    first: MasterKey,
+    others: Vec<MasterKey>,
 }
 
 /// Why a sealed value did not open.
@@ -57,22 +77,57 @@ pub enum OpenError {
     #[error("not a sealed value, or in a format that this version does not support")]
     Malformed,
     /// Sealed with a key that is not in the keyring.
-    #[error("sealed with a master key that is not configured (key id {})", hex(*key_id))]
+    #[error("sealed with a master key that is not configured (key id {key})")]
     UnknownKey {
         /// The key's id, which is public.
-        key_id: [u8; KEY_ID_BYTES],
+        key: KeyId,
     },
     /// Changed, or sealed for another owner.
     #[error("cannot be opened because it was changed or belongs to another owner")]
     Forged,
 }
 
+/// A sealed value, taken apart.
+enum Parts<'a> {
+    Direct { key: &'a MasterKey, nonce: [u8; NONCE_BYTES], body: &'a [u8] },
+    Envelope { key: &'a MasterKey, nonce: [u8; NONCE_BYTES], wrapped: &'a [u8], body: &'a [u8] },
+}
+
 impl Keyring {
-    /// Parses one key, or several separated by commas. The first one seals.
+    /// Parses one key, or several separated by commas or lines. The first one seals.
     pub fn parse(text: &SecretString) -> Result<Self, BadKey> {
-        let mut keys = text.expose_secret().split(',').map(|part| Key::parse(part.trim()));
+        let mut keys = parse_keys(text);
         let first = keys.next().unwrap_or(Err(BadKey::Form))?;
-        Ok(Self { first, older: keys.collect::<Result<_, _>>()? })
+        Ok(Self { first, others: keys.collect::<Result<_, _>>()? })
+    }
+
+    /// Adds keys that open and verify, but do not seal.
+    pub fn add(&mut self, text: &SecretString) -> Result<(), BadKey> {
+        let keys: Vec<MasterKey> = parse_keys(text).collect::<Result<_, _>>()?;
+        self.others.extend(keys);
+        Ok(())
+    }
+
+    /// The key that seals.
+    pub const fn sealing_key(&self) -> KeyId {
+        self.first.id
+    }
+
+    /// Whether the key that seals could have been typed or guessed.
+    pub fn is_weak(&self) -> bool {
+        self.first.is_weak()
+    }
+
+    /// Whether the keyring has this key.
+    pub fn has(&self, key: KeyId) -> bool {
+        self.keys().any(|each| each.id == key)
+    }
+
+    /// The head of every value that is sealed from now on.
+    pub fn head(&self) -> SealHead {
+        let mut head = [ENVELOPE; SealHead::BYTES];
+        head[1..].copy_from_slice(&self.first.id.bytes());
+        SealHead(head)
     }
 
     /// Seals `plain` for its owner. It opens for no other owner, so a ciphertext copied to another
@@ -81,35 +136,23 @@ impl Keyring {
     /// # Panics
     /// For values of more than 256 GiB.
     pub fn seal(&self, owner: Owner<'_>, plain: &SecretString) -> Vec<u8> {
-        let owner = owner.to_string();
-        let nonce = clock::random_bytes::<NONCE_BYTES>();
-        let payload = Payload { msg: plain.expose_secret().as_bytes(), aad: owner.as_bytes() };
-        #[expect(clippy::expect_used, reason = "fails only for messages of more than 256 GiB")]
-        let sealed = self.first.cipher().encrypt(&XNonce::from(nonce), payload).expect("fits");
-        let mut out = Vec::with_capacity(HEADER_BYTES + sealed.len());
-        out.push(VERSION);
-        out.extend_from_slice(&self.first.id);
-        out.extend_from_slice(&nonce);
-        out.extend_from_slice(&sealed);
+        let data_key = Zeroizing::new(clock::random_bytes::<KEY_BYTES>());
+        let mut out = self.wrap(owner, &data_key);
+        let plain = plain.expose_secret().as_bytes();
+        out.extend_from_slice(&encrypt(&cipher(&data_key), NO_NONCE, plain, &owner.to_string()));
         out
     }
 
     /// Opens what [`seal`](Self::seal) made for the same owner, with the key of the keyring that
     /// sealed it.
     pub fn open(&self, owner: Owner<'_>, sealed: &[u8]) -> Result<SecretString, OpenError> {
-        let owner = owner.to_string();
-        let (header, body) = sealed.split_at_checked(HEADER_BYTES).ok_or(OpenError::Malformed)?;
-        let (version, header) = header.split_at(1);
-        let (key_id, nonce) = header.split_at(KEY_ID_BYTES);
-        let key_id = <[u8; KEY_ID_BYTES]>::try_from(key_id).map_err(|_| OpenError::Malformed)?;
-        let nonce = <[u8; NONCE_BYTES]>::try_from(nonce).map_err(|_| OpenError::Malformed)?;
-        if version != [VERSION] {
-            return Err(OpenError::Malformed);
-        }
-        let key = self.keys().find(|key| key.id == key_id).ok_or(OpenError::UnknownKey { key_id })?;
-        let payload = Payload { msg: body, aad: owner.as_bytes() };
-        let plain = key.cipher().decrypt(&XNonce::from(nonce), payload).map_err(|_| OpenError::Forged)?;
-        match String::from_utf8(plain) {
+        let (cipher, nonce, body) = match self.take_apart(sealed)? {
+            Parts::Direct { key, nonce, body } => (key.cipher(), nonce, body),
+            Parts::Envelope { key, nonce, wrapped, body } => {
+                (cipher(&*unwrap(owner, key, nonce, wrapped)?), NO_NONCE, body)
+            }
+        };
+        match String::from_utf8(decrypt(&cipher, nonce, body, &owner.to_string())?) {
             Ok(plain) => Ok(SecretString::from(plain)),
             Err(not_text) => {
                 not_text.into_bytes().zeroize();
@@ -118,10 +161,18 @@ impl Keyring {
         }
     }
 
-    /// Whether `sealed` was made with the current key. If not, sealing the value again finishes a
-    /// rotation.
-    pub fn is_current(&self, sealed: &[u8]) -> bool {
-        sealed.get(1..=KEY_ID_BYTES) == Some(&self.first.id[..])
+    /// Seals a value again, with the key that seals now. Of a value in an envelope, only the data
+    /// key is wrapped again. Returns an error if the value's key is not in the keyring, or the
+    /// value belongs to another owner.
+    pub fn reseal(&self, owner: Owner<'_>, sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
+        match self.take_apart(sealed)? {
+            Parts::Direct { .. } => Ok(self.seal(owner, &self.open(owner, sealed)?)),
+            Parts::Envelope { key, nonce, wrapped, body } => {
+                let mut out = self.wrap(owner, &*unwrap(owner, key, nonce, wrapped)?);
+                out.extend_from_slice(body);
+                Ok(out)
+            }
+        }
     }
 
     /// Returns the HMAC-SHA256 of `message` with a key derived for `purpose`. A code for one
@@ -141,65 +192,78 @@ impl Keyring {
         self.keys().any(|key| key.mac(purpose, message).verify_slice(code).is_ok())
     }
 
-    fn keys(&self) -> impl Iterator<Item = &Key> {
-        std::iter::once(&self.first).chain(&self.older)
+    fn keys(&self) -> impl Iterator<Item = &MasterKey> {
+        std::iter::once(&self.first).chain(&self.others)
     }
-}
 
-impl Key {
-    fn parse(text: &str) -> Result<Self, BadKey> {
-        let mut decoded = if text.len() == 2 * KEY_BYTES { from_hex(text) } else { from_base64(text) };
-        let bytes = <[u8; KEY_BYTES]>::try_from(decoded.as_slice());
-        decoded.zeroize();
-        let mut bytes = bytes.map_err(|_| BadKey::Form)?;
-        if bytes.iter().all(|byte| *byte == bytes[0]) {
-            return Err(BadKey::Weak);
+    /// The head, the nonce and the wrapped data key of a value in an envelope.
+    fn wrap(&self, owner: Owner<'_>, data_key: &[u8; KEY_BYTES]) -> Vec<u8> {
+        let nonce = clock::random_bytes::<NONCE_BYTES>();
+        let wrapped = encrypt(&self.first.cipher(), nonce, data_key, &wrapping_of(owner));
+        [&self.head().bytes()[..], &nonce, &wrapped].concat()
+    }
+
+    fn take_apart<'a>(&'a self, sealed: &'a [u8]) -> Result<Parts<'a>, OpenError> {
+        let head = SealHead::of(sealed).ok_or(OpenError::Malformed)?;
+        let (nonce, rest) =
+            sealed[SealHead::BYTES..].split_first_chunk::<NONCE_BYTES>().ok_or(OpenError::Malformed)?;
+        let key = || {
+            let id = head.key();
+            self.keys().find(|key| key.id == id).ok_or(OpenError::UnknownKey { key: id })
+        };
+        match head.0[0] {
+            DIRECT => Ok(Parts::Direct { key: key()?, nonce: *nonce, body: rest }),
+            ENVELOPE => {
+                let (wrapped, body) = rest.split_at_checked(WRAPPED_BYTES).ok_or(OpenError::Malformed)?;
+                Ok(Parts::Envelope { key: key()?, nonce: *nonce, wrapped, body })
+            }
+            _ => Err(OpenError::Malformed),
         }
-        let digest = Sha256::digest(bytes);
-        let id = [digest[0], digest[1], digest[2], digest[3]];
-        let kept = SecretBox::init_with(|| bytes);
-        bytes.zeroize();
-        Ok(Self { id, bytes: kept })
-    }
-
-    fn cipher(&self) -> XChaCha20Poly1305 {
-        XChaCha20Poly1305::new(self.bytes.expose_secret().into())
-    }
-
-    fn mac(&self, purpose: &str, message: &[u8]) -> Hmac<Sha256> {
-        let derived = keyed(self.bytes.expose_secret(), &[b"callboard mac v1\0", purpose.as_bytes()]);
-        keyed(&derived.finalize().into_bytes(), &[message])
     }
 }
 
-fn keyed(key: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
-    #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any length");
-    for part in parts {
-        mac.update(part);
-    }
-    mac
+fn parse_keys(text: &SecretString) -> impl Iterator<Item = Result<MasterKey, BadKey>> {
+    text.expose_secret().split([',', '\n']).map(|part| MasterKey::parse(part.trim()))
 }
 
-/// Returns the bytes, or an empty vector if a character is not a digit.
-fn from_hex(text: &str) -> Vec<u8> {
-    let digits: Option<Vec<u32>> = text.chars().map(|c| c.to_digit(16)).collect();
-    digits.unwrap_or_default().chunks_exact(2).map(|pair| (pair[0] * 16 + pair[1]) as u8).collect()
+fn cipher(key: &[u8; KEY_BYTES]) -> XChaCha20Poly1305 {
+    XChaCha20Poly1305::new(key.into())
 }
 
-/// Decodes standard or URL-safe base64, padded or not. Returns an empty vector for anything else.
-fn from_base64(text: &str) -> Vec<u8> {
-    let bare = text.trim_end_matches('=');
-    STANDARD.decode(text).or_else(|_| URL_SAFE_NO_PAD.decode(bare)).unwrap_or_default()
+fn encrypt(cipher: &XChaCha20Poly1305, nonce: [u8; NONCE_BYTES], plain: &[u8], bound_to: &str) -> Vec<u8> {
+    let payload = Payload { msg: plain, aad: bound_to.as_bytes() };
+    #[expect(clippy::expect_used, reason = "fails only for messages of more than 256 GiB")]
+    cipher.encrypt(&XNonce::from(nonce), payload).expect("fits")
 }
 
-fn hex(id: [u8; KEY_ID_BYTES]) -> String {
-    format!("{:08x}", u32::from_be_bytes(id))
+fn decrypt(
+    cipher: &XChaCha20Poly1305,
+    nonce: [u8; NONCE_BYTES],
+    sealed: &[u8],
+    bound_to: &str,
+) -> Result<Vec<u8>, OpenError> {
+    let payload = Payload { msg: sealed, aad: bound_to.as_bytes() };
+    cipher.decrypt(&XNonce::from(nonce), payload).map_err(|_| OpenError::Forged)
+}
+
+/// What a wrapped data key is bound to. Distinct from what a value is bound to.
+fn wrapping_of(owner: Owner<'_>) -> String {
+    format!("data key of {owner}")
+}
+
+fn unwrap(
+    owner: Owner<'_>,
+    key: &MasterKey,
+    nonce: [u8; NONCE_BYTES],
+    wrapped: &[u8],
+) -> Result<Zeroizing<[u8; KEY_BYTES]>, OpenError> {
+    let plain = Zeroizing::new(decrypt(&key.cipher(), nonce, wrapped, &wrapping_of(owner))?);
+    <[u8; KEY_BYTES]>::try_from(plain.as_slice()).map(Zeroizing::new).map_err(|_| OpenError::Forged)
 }
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.keys().map(|key| hex(key.id))).finish()
+        f.debug_list().entries(self.keys().map(|key| key.id)).finish()
     }
 }
 
@@ -230,7 +294,16 @@ mod tests {
         for bad in ["", ",", "secret", &OLD[1..], &long, &foreign, &open] {
             assert_eq!(Keyring::parse(&bad.into()).unwrap_err(), BadKey::Form, "{bad}");
         }
-        assert_eq!(Keyring::parse(&"00".repeat(32).into()).unwrap_err(), BadKey::Weak);
+        assert_eq!(Keyring::parse(&"00".repeat(32).into()).unwrap_err(), BadKey::Placeholder);
+        assert!(
+            Keyring::parse(&format!("{NEW}\n{OLD}").as_str().into()).unwrap().has(ring(OLD).sealing_key())
+        );
+        let mut two = ring(NEW);
+        two.add(&OLD.into()).unwrap();
+        assert!(two.has(ring(OLD).sealing_key()) && two.sealing_key() == ring(NEW).sealing_key());
+        // The bytes of both come again in a pattern.
+        assert!(two.is_weak() && ring(OLD).is_weak());
+        assert!(!ring("r4kv9dRyO2cbxUwQkzJZb5nOe7dGm1T0u8LhV6XiYpA=").is_weak());
     }
 
     #[test]
@@ -248,18 +321,40 @@ mod tests {
         }
     }
 
+    /// Sealed with OLD before there were envelopes, for the owner `x`.
+    fn direct(plain: &str) -> Vec<u8> {
+        let ring = ring(OLD);
+        let owner = owner("x").to_string();
+        let body = encrypt(&ring.first.cipher(), [7; NONCE_BYTES], plain.as_bytes(), &owner);
+        [&[DIRECT][..], &ring.first.id.bytes(), &[7; NONCE_BYTES], &body].concat()
+    }
+
     #[test]
     fn after_a_rotation_old_values_open_and_new_ones_use_the_new_key() {
         let (before, between, after) = (ring(OLD), ring(&format!("{NEW},{OLD}")), ring(NEW));
-        let old = before.seal(owner("x"), &"value".into());
-        assert_eq!(between.open(owner("x"), &old).unwrap().expose_secret(), "value");
-        assert!(!between.is_current(&old));
-        let new = between.seal(owner("x"), &"value".into());
-        assert!(between.is_current(&new));
-        assert_eq!(after.open(owner("x"), &new).unwrap().expose_secret(), "value");
-        assert!(matches!(after.open(owner("x"), &old), Err(OpenError::UnknownKey { .. })));
+        for old in [before.seal(owner("x"), &"value".into()), direct("value")] {
+            assert_eq!(between.open(owner("x"), &old).unwrap().expose_secret(), "value");
+            assert_eq!(SealHead::of(&old).unwrap().key(), before.sealing_key());
+            let unknown = OpenError::UnknownKey { key: before.sealing_key() };
+            assert_eq!(after.open(owner("x"), &old).unwrap_err(), unknown);
+            assert_eq!(after.reseal(owner("x"), &old).unwrap_err(), unknown);
+            assert_eq!(between.reseal(owner("y"), &old).unwrap_err(), OpenError::Forged);
+            let new = between.reseal(owner("x"), &old).unwrap();
+            assert_eq!(SealHead::of(&new), Some(after.head()));
+            assert_eq!(after.open(owner("x"), &new).unwrap().expose_secret(), "value");
+            assert!(before.open(owner("x"), &new).is_err());
+        }
         assert!(between.verify("url", b"m", &before.mac("url", b"m")));
         assert!(!after.verify("url", b"m", &before.mac("url", b"m")));
+    }
+
+    #[test]
+    fn values_of_before_there_were_envelopes_are_sealed_again_with_the_same_key() {
+        let (ring, old) = (ring(OLD), direct("value"));
+        assert_ne!(SealHead::of(&old), Some(ring.head()));
+        let new = ring.reseal(owner("x"), &old).unwrap();
+        assert_eq!(SealHead::of(&new), Some(ring.head()));
+        assert_eq!(ring.open(owner("x"), &new).unwrap().expose_secret(), "value");
     }
 
     #[test]
@@ -274,7 +369,7 @@ mod tests {
 
     #[test]
     fn debug_shows_key_ids_only() {
-        assert_eq!(format!("{:?}", ring(OLD)), "[\"630dcd29\"]");
+        assert_eq!(format!("{:?}", ring(OLD)), "[630dcd29]");
     }
 
     proptest! {
@@ -284,6 +379,16 @@ mod tests {
             let sealed = ring.seal(owner(&name), &value.as_str().into());
             let opened = ring.open(owner(&name), &sealed).unwrap();
             prop_assert_eq!(opened.expose_secret(), value);
+        }
+
+        #[test]
+        fn nothing_that_is_stored_makes_opening_panic(sealed: Vec<u8>, is_envelope: bool, owned in ".*") {
+            let ring = ring(OLD);
+            let version = if is_envelope { ENVELOPE } else { DIRECT };
+            for text in [sealed.clone(), [&[version][..], &ring.first.id.bytes(), &sealed].concat()] {
+                prop_assert!(ring.open(owner(&owned), &text).is_err());
+                prop_assert!(ring.reseal(owner(&owned), &text).is_err());
+            }
         }
     }
 }

@@ -14,6 +14,7 @@ mod entities;
 mod escapes;
 mod keyring;
 mod lines;
+mod master_key;
 mod owner;
 mod redactor;
 mod search;
@@ -21,8 +22,9 @@ mod search;
 mod spelled;
 
 pub use bytes::{RedactingBytes, begins_as_text, is_text_type};
-pub use keyring::{BadKey, Keyring, OpenError};
+pub use keyring::{Keyring, OpenError, SealHead};
 pub use lines::{CONTINUATION, LOG_LINE_BYTES_MAX, RedactingLines};
+pub use master_key::{BadKey, KeyId};
 pub use owner::Owner;
 pub use redactor::{ENCODED_BYTES_MAX, REDACTED_CHARS_MIN, Redactor};
 use secrecy::{ExposeSecret as _, SecretString};

@@ -61,6 +61,7 @@
 //! | [`maintain::fold_counters`] | folds counters, makes partitions | all or nothing |
 //! | [`maintain::refresh_statistics`] | re-runs ANALYZE on a grown queue | all or nothing |
 //! | [`maintain::prune`] | removes old jobs, files and history | files may go before rows |
+//! | [`maintain::reseal`] | seals a batch of secrets with another key | all or nothing |
 //!
 //! # Rules
 //!

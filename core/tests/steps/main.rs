@@ -16,6 +16,7 @@ mod proxies;
 mod prunes;
 mod races;
 mod rescues;
+mod reseal;
 mod schedules;
 mod submits;
 mod texts;

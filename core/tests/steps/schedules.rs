@@ -268,7 +268,7 @@ impl Fixture {
         id.into()
     }
 
-    async fn command_with(&self, name: &str, schema: Value) -> CommandId {
+    pub(crate) async fn command_with(&self, name: &str, schema: Value) -> CommandId {
         let spec = ProgramSpec {
             program: "/usr/bin/true".into(),
             arguments: Vec::new(),

@@ -19,8 +19,6 @@ mod shim_pool;
 mod spawn_request;
 mod supervisor;
 
-use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
-
 pub use self::ending::{Exit, StartError};
 pub use self::run_as::RunAsError;
 pub use self::running::{ProcessHandle, Running};
@@ -29,14 +27,3 @@ pub use self::shim_pool::{Settings, ShimPool};
 pub use self::spawn_request::{MAX_STDIN_BYTES, SpawnRequest};
 pub use crate::shim::protocol::{Ending, ExitStatus, ProfileDirectory, RefusalCode, ResourceLimits, RunAs};
 pub use crate::shim::watch::boottime_now;
-
-/// Protects this process from other processes of the same user: they cannot read its memory and
-/// environment (`/proc/PID/mem`, `/proc/PID/environ`), no debugger can attach, and it dumps no
-/// core.
-///
-/// To be called early in `main`, before secrets are read.
-pub fn harden() -> std::io::Result<()> {
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
-    Ok(())
-}

@@ -20,6 +20,7 @@ mod failover;
 mod hand_out;
 mod ledger;
 mod limits;
+mod master_key;
 mod needles;
 mod outage;
 mod primary;

@@ -20,8 +20,8 @@ const MASTER_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a
 pub(crate) struct System {
     pub(crate) redis: Server,
     pub(crate) workers: Vec<Child>,
-    api: Child,
-    settings: Settings,
+    pub(crate) api: Child,
+    pub(crate) settings: Settings,
     asker: Asker,
     // Dropped last.
     _database: Option<Database>,
@@ -87,10 +87,15 @@ impl Settings {
 
     /// The API's command, `callboard-api serve`.
     pub(crate) fn api(&self) -> Command {
+        self.api_command(&["serve"])
+    }
+
+    /// A command of the API's program.
+    pub(crate) fn api_command(&self, arguments: &[&str]) -> Command {
         // Cargo only names this package's programs. The API's is beside them.
         let program = worker_program().with_file_name("callboard-api");
         assert!(program.exists(), "build it first: cargo build -p callboard-api");
-        self.command(&program, &["serve"])
+        self.command(&program, arguments)
     }
 
     pub(crate) fn worker(&self, arguments: &[&str]) -> Command {

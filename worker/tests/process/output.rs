@@ -315,7 +315,7 @@ async fn what_is_left_in_shared_directories_is_removed() {
 
 #[tokio::test]
 async fn programs_cannot_read_the_worker() {
-    callboard_worker::process::harden().unwrap();
+    callboard::hardening::forbid_reading().unwrap();
     let script =
         "cat /proc/$1/environ; cat /proc/$1/maps; dd if=/proc/$1/mem count=1; ls -l /proc/$1/fd; kill -0 $1";
     let (exit, stdout, stderr) = run(Place::new().script(script, &std::process::id().to_string())).await;

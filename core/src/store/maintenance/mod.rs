@@ -1,4 +1,5 @@
-//! Maintenance: deleting old rows, and refreshing the statistics of the planner.
+//! Maintenance: deleting old rows, refreshing the statistics of the planner, and sealing again.
 
 pub mod retention;
+pub mod sealed;
 pub mod statistics;

@@ -1,0 +1,216 @@
+//! `keys rotate-master`: seals everything again with the master key that seals now.
+//!
+//! Each batch is a transaction, so it may be killed at any time and run again.
+
+use std::{
+    io::Write as _,
+    time::{Duration, Instant},
+};
+
+use anyhow::bail;
+use callboard::{
+    secret::{KeyId, Keyring},
+    settings::SharedSettings,
+    steps::maintain::reseal::{Cursor, by_key, check_keys, count_sealed, reseal_batch},
+    store::{
+        Planning, Store, StoreError,
+        maintenance::sealed::{HeadCount, SealedColumn},
+    },
+};
+use clap::Args;
+
+/// Rows that are locked for a moment are left out of a pass. More passes than these mean that an
+/// API or a worker still seals with another key.
+const PASSES_MAX: usize = 5;
+/// How often progress is shown.
+const SHOW_EVERY: Duration = Duration::from_millis(500);
+/// Pause before a batch is repeated that Postgres did not take.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// Unreadable values that are listed.
+const UNREADABLE_SHOWN: usize = 20;
+
+/// Settings of `keys rotate-master`.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) shared: SharedSettings,
+}
+
+/// Runs the command.
+pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let keyring = arguments.shared.keyring()?;
+    let store = Store::open(&arguments.shared.database_url()?, 2, "callboard-api keys", Planning::ByValue)?;
+    let patience = arguments.shared.start_timeout();
+    callboard::startup::wait_for_postgres(&store, patience).await?;
+    store.schema_is_current().await?;
+    check_keys(&store, &keyring).await?;
+    let mut rotation = Rotation { store, keyring, patience, unreadable: Vec::new(), done: 0 };
+    let ended = rotation.run().await;
+    rotation.store.close().await;
+    ended
+}
+
+/// A rotation under way.
+struct Rotation {
+    store: Store,
+    keyring: Keyring,
+    /// How long Postgres may be away.
+    patience: Duration,
+    /// Values that do not open, with the reason.
+    unreadable: Vec<String>,
+    done: u64,
+}
+
+impl Rotation {
+    async fn run(&mut self) -> anyhow::Result<()> {
+        let seals = self.keyring.sealing_key();
+        let mut counts = count_sealed(&self.store).await?;
+        let to_do: u64 = self.stale(&counts).map(|count| count.values).sum();
+        if to_do == 0 {
+            let total: u64 = counts.iter().map(|count| count.values).sum();
+            say(&format!("Nothing is left to do: all {total} values are sealed with key {seals}."));
+            return Ok(());
+        }
+        say(&format!("Key {seals} seals. {to_do} values are to be sealed again."));
+        for _ in 0..PASSES_MAX {
+            self.unreadable.clear();
+            let done = self.done;
+            self.pass(&counts).await?;
+            counts = count_sealed(&self.store).await?;
+            let left: u64 = self.stale(&counts).map(|count| count.values).sum();
+            if left == self.unreadable.len() as u64 || self.done == done {
+                break;
+            }
+        }
+        self.conclude(seals, &counts)
+    }
+
+    /// What is not sealed as values are sealed now.
+    fn stale<'a>(&self, counts: &'a [HeadCount]) -> impl Iterator<Item = &'a HeadCount> + use<'a> {
+        let current = self.keyring.head();
+        counts.iter().filter(move |count| count.head != Some(current))
+    }
+
+    /// Goes through all columns once.
+    async fn pass(&mut self, counts: &[HeadCount]) -> anyhow::Result<()> {
+        for column in SealedColumn::ALL {
+            let stale: Vec<HeadCount> =
+                self.stale(counts).filter(|count| count.column == column).copied().collect();
+            let to_do: u64 = stale.iter().map(|count| count.values).sum();
+            let mut progress = Progress::new(column, to_do);
+            for count in stale {
+                let Some(head) = count.head else {
+                    self.unreadable.push(format!(
+                        "{} values of {}: not sealed values",
+                        count.values,
+                        column.name()
+                    ));
+                    continue;
+                };
+                self.reseal(Cursor::new(column, head), &mut progress).await?;
+            }
+            progress.end();
+        }
+        Ok(())
+    }
+
+    /// Seals the values of a column with one head again.
+    async fn reseal(&mut self, from: Cursor, progress: &mut Progress) -> Result<(), StoreError> {
+        let mut at = Some(from);
+        let mut failing_since: Option<Instant> = None;
+        while let Some(cursor) = at.take() {
+            match reseal_batch(&self.store, &self.keyring, &cursor).await {
+                Ok(batch) => {
+                    failing_since = None;
+                    self.done += batch.values;
+                    progress.add(batch.values);
+                    let texts = batch.unreadable.iter().map(|(owner, why)| format!("{owner}: {why}"));
+                    self.unreadable.extend(texts);
+                    at = batch.next;
+                }
+                // A batch may be repeated whatever became of it: what is done is not found again.
+                Err(error)
+                    if may_be_repeated(&error)
+                        && failing_since.get_or_insert_with(Instant::now).elapsed() < self.patience =>
+                {
+                    tracing::warn!(%error, "a batch is repeated");
+                    tokio::time::sleep(RETRY_AFTER).await;
+                    at = Some(cursor);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows what is sealed with which key now, and says what is left.
+    fn conclude(&self, seals: KeyId, counts: &[HeadCount]) -> anyhow::Result<()> {
+        say(&format!("\n{} values were sealed again. Values by key:", self.done));
+        for (key, values) in by_key(counts) {
+            let seals = if key == seals { "  (seals)" } else { "" };
+            say(&format!("  {key}  {values:>12}{seals}"));
+        }
+        let left: u64 = self.stale(counts).map(|count| count.values).sum();
+        if !self.unreadable.is_empty() {
+            let shown =
+                self.unreadable.iter().take(UNREADABLE_SHOWN).cloned().collect::<Vec<_>>().join("\n  ");
+            bail!(
+                "{} values could not be opened and stay as they were. Set these secrets anew or delete their \
+                 owners, then run this again:\n  {shown}",
+                self.unreadable.len()
+            );
+        }
+        if left > 0 {
+            bail!(
+                "{left} values were sealed with another key meanwhile. An API or a worker still seals with \
+                 it: start it again with key {seals} first in CALLBOARD_MASTER_KEY, then run this again"
+            );
+        }
+        say(&format!(
+            "Every value is sealed with key {seals}. The other keys are not needed any more: remove them from \
+             the settings and start the API and the workers again."
+        ));
+        Ok(())
+    }
+}
+
+fn may_be_repeated(error: &StoreError) -> bool {
+    matches!(error, StoreError::CommitUnknown(_) | StoreError::Contended(_) | StoreError::Unavailable(_))
+}
+
+/// The progress of a column, on one line of a terminal.
+struct Progress {
+    column: SealedColumn,
+    done: u64,
+    to_do: u64,
+    shown_at: Instant,
+}
+
+impl Progress {
+    fn new(column: SealedColumn, to_do: u64) -> Self {
+        Self { column, done: 0, to_do, shown_at: Instant::now() }
+    }
+
+    fn add(&mut self, values: u64) {
+        self.done += values;
+        if self.shown_at.elapsed() >= SHOW_EVERY {
+            self.shown_at = Instant::now();
+            say(&self.line());
+        }
+    }
+
+    fn end(&self) {
+        if self.to_do > 0 {
+            say(&self.line());
+        }
+    }
+
+    fn line(&self) -> String {
+        format!("{:<22} {} of {}", self.column.title(), self.done, self.to_do.max(self.done))
+    }
+}
+
+/// Writes a line of the command's output. A reader that has gone does not stop the rotation.
+fn say(line: &str) {
+    let _gone = writeln!(std::io::stdout(), "{line}");
+}
