@@ -1,12 +1,22 @@
-//! The state that the transports of `/graphql` share: engine, allowed origins, open sockets and
-//! their limits.
+//! The state that the transports of `/graphql` share: engine, allowed origins, shares of clients,
+//! open sockets and their limits.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use async_graphql::Executor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{operation::Engine, origin::Origins};
+use crate::{
+    auth::{Access, Caller},
+    client_address::TrustedProxies,
+    error::ApiError,
+    operation::Engine,
+    origin::Origins,
+    shares::{Holder, Shares},
+};
+
+/// Time limit for the body of a request to arrive.
+pub const BODY_ARRIVAL_MAX: Duration = Duration::from_secs(20);
 
 /// The shared state of the handlers of `/graphql`.
 #[derive(Debug, Clone)]
@@ -15,6 +25,12 @@ pub struct Endpoint<E> {
     pub engine: Engine<E>,
     /// Sites whose pages may open sockets and read responses.
     pub origins: Origins,
+    /// What each address and key may take.
+    pub shares: Shares,
+    /// The proxies that say for whom a request is.
+    pub proxies: TrustedProxies,
+    /// Time limit for the body of a request to arrive.
+    pub body_arrival_max: Duration,
     /// Cancelled on shutdown, so that streams end and sockets close with 1001.
     pub shutdown: CancellationToken,
     /// Tracks open sockets, so that shutdown can wait for them.
@@ -29,11 +45,25 @@ impl<E: Executor> Endpoint<E> {
         Self {
             engine,
             origins,
+            shares: Shares::default(),
+            proxies: TrustedProxies::none(),
+            body_arrival_max: BODY_ARRIVAL_MAX,
             shutdown: CancellationToken::new(),
             sockets: TaskTracker::new(),
             socket_limits: crate::endpoint::SocketLimits::default(),
         }
     }
+
+    /// Counts a request or an operation, or refuses it because its holder has its share.
+    pub(crate) fn count(&self, access: &Access, address: Option<IpAddr>) -> Result<(), ApiError> {
+        holder(access.caller(), address).map_or(Ok(()), |holder| self.shares.request(holder))
+    }
+}
+
+/// Whose share something is in. `None` for what a test sends without a connection.
+fn holder(caller: Option<&Caller>, address: Option<IpAddr>) -> Option<Holder> {
+    let key = caller.map(|caller| Holder::Key(caller.credential.key()));
+    key.or_else(|| address.map(Holder::at))
 }
 
 /// Time limits of a socket. The defaults are documented, tests use shorter ones.
@@ -41,6 +71,9 @@ impl<E: Executor> Endpoint<E> {
 pub struct SocketLimits {
     /// Time for `connection_init` to arrive.
     pub init: Duration,
+    /// Time for a client to sign in. Then a socket without a key is closed, unless an operation is
+    /// running.
+    pub sign_in: Duration,
     /// Interval of pings.
     pub ping_every: Duration,
     /// Maximum time without any message from the client, including pongs.
@@ -55,6 +88,7 @@ impl Default for SocketLimits {
     fn default() -> Self {
         Self {
             init: Duration::from_secs(3),
+            sign_in: Duration::from_secs(10),
             ping_every: Duration::from_secs(15),
             idle: Duration::from_secs(45),
             stall: Duration::from_secs(10),

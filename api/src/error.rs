@@ -105,18 +105,36 @@ pub struct ApiError {
     pub code: Code,
     /// One sentence that says what is wrong and what to do.
     pub message: String,
+    /// Seconds after which the same request may succeed: the header `Retry-After`, and
+    /// `extensions.retryAfter`.
+    pub retry_after: Option<u64>,
 }
 
 impl ApiError {
     /// Creates an error with this code.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), retry_after: None }
+    }
+
+    /// Says after how many seconds the same request may succeed.
+    #[must_use]
+    pub fn with_retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
     }
 
     /// Converts the error for an operation that reached no resolver. The code is set and the path
     /// is empty.
     pub fn to_server_error(&self) -> ServerError {
-        coded(self.code, ServerError::new(&self.message, None))
+        let mut error = coded(self.code, ServerError::new(&self.message, None));
+        self.extend(&mut error);
+        error
+    }
+
+    /// Adds what else the error tells beside its code.
+    pub(crate) fn extend(&self, error: &mut ServerError) {
+        if let Some(seconds) = self.retry_after {
+            error.extensions.get_or_insert_default().set("retryAfter", seconds);
+        }
     }
 }
 

@@ -12,6 +12,8 @@
 
 pub mod artifacts;
 pub mod auth;
+pub mod client_address;
+pub mod client_connection;
 mod command_line;
 pub mod cursor;
 pub mod demo;
@@ -33,6 +35,7 @@ mod repeat;
 pub mod serve;
 pub mod server;
 pub mod settings;
+pub mod shares;
 pub mod socket;
 pub mod web;
 

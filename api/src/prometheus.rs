@@ -44,6 +44,16 @@ pub fn install() -> Result<PrometheusHandle, BuildError> {
         "callboard_sockets_dropped_total",
         "WebSockets dropped because the client stalled (read nothing) or the connection broke"
     );
+    metrics::describe_counter!(
+        "callboard_share_refusals_total",
+        "Connections, sockets and requests refused because their address or key has its share, by what and by \
+         whose share (address, key)"
+    );
+    metrics::describe_counter!(
+        "callboard_connections_timed_out_total",
+        "Connections closed because the head of a request took too long (head), nothing was sent (idle) or \
+         nothing was read (stall)"
+    );
     metrics::describe_gauge!(
         "callboard_queue_demand_slots",
         "Slots that a queue's jobs could use now: running jobs plus ready jobs that wait only for a slot, up \

@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use async_graphql::Executor;
 use callboard::{
     catalogue::{Catalogue, key_hash},
     clock::{self, IdSource},
@@ -41,8 +42,10 @@ use crate::{
     health::Part,
     hex,
     operation::{Engine, WithLoaders},
-    prometheus, server,
+    prometheus,
+    server::{self, Gate, Guarded},
     settings::Settings,
+    shares::Shares,
 };
 
 /// Serves until SIGTERM or SIGINT.
@@ -81,8 +84,11 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     let jobs = JobContext::start(Arc::new(submit(settings, &store)?), redis);
     let probe = ProxyProbe::new(settings.proxy_check_url(&own_url));
     let schema = roots::schema().data(catalogue).data(urls.clone()).data(probe).data(jobs).finish();
-    let engine = Engine::new(schema, authenticator, with_loaders(store.clone()));
-    let endpoint = Endpoint::new(engine, settings.origins()?);
+    let engine = Engine::new(schema, authenticator, with_loaders(store.clone()))
+        .with_open_schema(settings.is_schema_open());
+    let endpoint = endpoint(settings, engine)?;
+    let gate = Gate { shares: endpoint.shares.clone(), proxies: endpoint.proxies.clone() };
+    let listener = Guarded::new(listener, settings.patience(), gate);
     let (shutdown, sockets) = (endpoint.shutdown.clone(), endpoint.sockets.clone());
     let is_development = settings.shared.environment == Environment::Development;
     let router = server::router(server::Parts {
@@ -113,6 +119,17 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     let ended = server::run(listener, router, shutdown, sockets).await;
     store.close().await;
     Ok(ended?)
+}
+
+/// Creates the state of `/graphql` with the configured limits.
+fn endpoint<E: Executor>(settings: &Settings, engine: Engine<E>) -> anyhow::Result<Endpoint<E>> {
+    Ok(Endpoint {
+        shares: Shares::new(settings.shares()),
+        proxies: settings.proxies()?,
+        body_arrival_max: settings.patience().body,
+        socket_limits: settings.socket_limits(),
+        ..Endpoint::new(engine, settings.origins()?)
+    })
 }
 
 /// Creates the submit context.

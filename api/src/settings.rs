@@ -1,15 +1,18 @@
 //! The API's own settings, in addition to those shared with workers. Documented in
 //! `docs/configuration.md`.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, bail};
 use callboard::settings::{Environment, SharedSettings, secret};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use secrecy::SecretString;
 use url::Url;
 
-use crate::origin::Origins;
+use crate::{
+    client_address::TrustedProxies, endpoint::SocketLimits, origin::Origins, server::Patience,
+    shares::ShareLimits,
+};
 
 /// Settings of `callboard-api serve`.
 #[derive(Debug, Args)]
@@ -46,12 +49,101 @@ pub struct Settings {
     /// URL that `proxyCheck` requests (in development, this server's own /healthz by default)
     #[arg(long, env = "CALLBOARD_PROXY_CHECK_URL")]
     proxy_check_url: Option<Url>,
+    /// Addresses and networks of reverse proxies, separated by commas, which say for whom a request
+    /// is
+    #[arg(long, env = "CALLBOARD_TRUSTED_PROXIES", default_value = "")]
+    trusted_proxies: String,
+    /// Header in which they say it; its last entry counts that is not one of them
+    #[arg(long, env = "CALLBOARD_CLIENT_ADDRESS_HEADER", default_value = "x-forwarded-for")]
+    client_address_header: String,
+    /// Open connections of an address that have not signed in; 0 for no limit, here and below
+    #[arg(long, env = "CALLBOARD_CONNECTIONS_PER_ADDRESS", default_value_t = ShareLimits::DEFAULT.connections_per_address)]
+    connections_per_address: u32,
+    /// Open sockets of an address that have not signed in
+    #[arg(long, env = "CALLBOARD_SOCKETS_PER_ADDRESS", default_value_t = ShareLimits::DEFAULT.sockets_per_address)]
+    sockets_per_address: u32,
+    /// Open sockets of an API key
+    #[arg(long, env = "CALLBOARD_SOCKETS_PER_KEY", default_value_t = ShareLimits::DEFAULT.sockets_per_key)]
+    sockets_per_key: u32,
+    /// Requests per second of an address without a key
+    #[arg(long, env = "CALLBOARD_REQUESTS_PER_ADDRESS", default_value_t = ShareLimits::DEFAULT.requests_per_address)]
+    requests_per_address: u32,
+    /// Requests, and operations on sockets, per second of an API key
+    #[arg(long, env = "CALLBOARD_REQUESTS_PER_KEY", default_value_t = ShareLimits::DEFAULT.requests_per_key)]
+    requests_per_key: u32,
+    /// Seconds for the head of a request to arrive
+    #[arg(long, env = "CALLBOARD_HEAD_TIMEOUT", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+    head_timeout: u64,
+    /// Seconds for the body of a request to arrive
+    #[arg(long, env = "CALLBOARD_BODY_TIMEOUT", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
+    body_timeout: u64,
+    /// Seconds after which an idle connection is closed
+    #[arg(long, env = "CALLBOARD_IDLE_TIMEOUT", default_value_t = 75, value_parser = clap::value_parser!(u64).range(20..=3600))]
+    idle_timeout: u64,
+    /// Seconds after which a socket is closed that has not signed in
+    #[arg(long, env = "CALLBOARD_SIGN_IN_TIMEOUT", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+    sign_in_timeout: u64,
+    /// Seconds after which a socket is closed whose client answers no ping
+    #[arg(long, env = "CALLBOARD_PING_TIMEOUT", default_value_t = 45, value_parser = clap::value_parser!(u64).range(3..=60))]
+    ping_timeout: u64,
+    /// Who may introspect the schema (in development everyone, otherwise who has signed in)
+    #[arg(long, env = "CALLBOARD_INTROSPECTION", value_enum)]
+    introspection: Option<Introspection>,
     /// Maximum number of connections to Postgres
     #[arg(long, env = "CALLBOARD_API_DATABASE_CONNECTIONS", default_value_t = 20)]
     pub database_connections: u32,
 }
 
+/// Who may introspect the schema, and is shown names of it in errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Introspection {
+    /// Callers without a key too.
+    Everyone,
+    /// Callers with a key.
+    SignedIn,
+}
+
 impl Settings {
+    /// Returns the proxies that say for whom a request is.
+    pub fn proxies(&self) -> anyhow::Result<TrustedProxies> {
+        TrustedProxies::parse(&self.trusted_proxies, &self.client_address_header)
+            .context("CALLBOARD_TRUSTED_PROXIES or CALLBOARD_CLIENT_ADDRESS_HEADER")
+    }
+
+    /// Returns the sizes of the shares.
+    pub const fn shares(&self) -> ShareLimits {
+        ShareLimits {
+            connections_per_address: self.connections_per_address,
+            sockets_per_address: self.sockets_per_address,
+            sockets_per_key: self.sockets_per_key,
+            requests_per_address: self.requests_per_address,
+            requests_per_key: self.requests_per_key,
+        }
+    }
+
+    /// Returns the time limits of connections.
+    pub fn patience(&self) -> Patience {
+        let [head, body, idle] =
+            [self.head_timeout, self.body_timeout, self.idle_timeout].map(Duration::from_secs);
+        Patience { head, body, idle, ..Patience::default() }
+    }
+
+    /// Returns the time limits of sockets.
+    pub fn socket_limits(&self) -> SocketLimits {
+        let idle = Duration::from_secs(self.ping_timeout);
+        let sign_in = Duration::from_secs(self.sign_in_timeout);
+        SocketLimits { sign_in, idle, ping_every: idle / 3, ..SocketLimits::default() }
+    }
+
+    /// Whether callers without a key may see the schema.
+    pub fn is_schema_open(&self) -> bool {
+        match self.introspection {
+            Some(Introspection::Everyone) => true,
+            Some(Introspection::SignedIn) => false,
+            None => self.shared.environment == Environment::Development,
+        }
+    }
+
     /// Returns the ADMIN key. `None` is allowed only in development.
     pub fn api_key(&self) -> anyhow::Result<Option<SecretString>> {
         let key = secret("CALLBOARD_API_KEY", self.api_key.as_ref(), self.api_key_file.as_ref())?;

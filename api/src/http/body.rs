@@ -10,17 +10,14 @@ pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// A larger body is read and discarded up to this size, because most clients read a response only
 /// after they have sent everything.
 const DISCARDED_BYTES_MAX: usize = 64 * BODY_BYTES_MAX;
-/// Time limit for a body to arrive.
-const ARRIVAL_MAX: Duration = Duration::from_secs(20);
-
 /// The status and message for a body that could not be read.
 pub(super) type NoBody = (StatusCode, String);
 
-pub(super) async fn read(body: Body) -> Result<Vec<u8>, NoBody> {
-    tokio::time::timeout(ARRIVAL_MAX, collect(body)).await.unwrap_or_else(|_elapsed| {
+pub(super) async fn read(body: Body, arrival_max: Duration) -> Result<Vec<u8>, NoBody> {
+    tokio::time::timeout(arrival_max, collect(body)).await.unwrap_or_else(|_elapsed| {
         Err((
             StatusCode::REQUEST_TIMEOUT,
-            format!("The body did not arrive within {} s.", ARRIVAL_MAX.as_secs()),
+            format!("The body did not arrive within {} s.", arrival_max.as_secs_f32()),
         ))
     })
 }

@@ -3,6 +3,8 @@
 //! `async_graphql_axum::GraphQLRequest` is not used, because it accepts any content type, batches,
 //! uploads and bodies of any size, and ignores `operationName` in a URL.
 
+use std::time::Duration;
+
 use async_graphql::Executor;
 use axum::{
     extract,
@@ -35,8 +37,8 @@ impl Refused {
     }
 }
 
-/// Reads a request according to its method.
-pub(super) async fn read(request: extract::Request) -> Result<Envelope, Refused> {
+/// Reads a request according to its method. Its body must arrive in time.
+pub(super) async fn read(request: extract::Request, arrival_max: Duration) -> Result<Envelope, Refused> {
     let bad = |message: String| Refused::new(StatusCode::BAD_REQUEST, message);
     match *request.method() {
         Method::GET => {
@@ -44,7 +46,7 @@ pub(super) async fn read(request: extract::Request) -> Result<Envelope, Refused>
         }
         Method::POST => {
             check_content(request.headers())?;
-            let bytes = body::read(request.into_body())
+            let bytes = body::read(request.into_body(), arrival_max)
                 .await
                 .map_err(|(status, message)| Refused::new(status, message))?;
             // Some editors and shells begin every file with a byte order mark.

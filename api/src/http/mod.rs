@@ -20,10 +20,13 @@ use axum::{
 pub use body::BODY_BYTES_MAX;
 
 use crate::{
-    auth::{Client, Presented},
+    auth::{Access, Client, Presented},
+    client_address::ClientAddress,
+    client_connection::Connection,
     endpoint::Endpoint,
     error::{ApiError, Code},
     operation::{Kind, Prepared, RequestId},
+    shares,
 };
 use accept::Media;
 
@@ -51,13 +54,29 @@ async fn operate<E: Executor>(
 ) -> Response {
     let engine = &endpoint.engine;
     let (is_get, presented) = (request.method() == Method::GET, Presented::in_headers(request.headers()));
-    let client = Client::of_request(request.headers(), None, media.transport());
+    let address = ClientAddress::of(request.extensions());
+    let client = Client::of_request(request.headers(), address, media.transport());
+    let connection = Connection::of(request.extensions());
     let reader = Reader { media, presented, id };
-    let incoming = match envelope::read(request).await {
+    // Who shows nothing is counted before the body is read, and the others when they are known.
+    let is_known_later =
+        [header::AUTHORIZATION, header::COOKIE].iter().any(|name| request.headers().contains_key(name));
+    if !is_known_later && let Err(refused) = endpoint.count(&Access::Anonymous, address) {
+        return shares::refusal(&refused);
+    }
+    let incoming = match envelope::read(request, endpoint.body_arrival_max).await {
         Ok(envelope) => envelope.into_request(),
         Err(refused) => return refused.into_response(engine, id),
     };
-    let access = match engine.admit(presented).await {
+    let admitted = engine.admit(presented).await;
+    let access = admitted.as_ref().unwrap_or(&Access::Anonymous);
+    if access.caller().is_some() {
+        connection.sign_in();
+    }
+    if is_known_later && let Err(refused) = endpoint.count(access, address) {
+        return shares::refusal(&refused);
+    }
+    let access = match admitted {
         Ok(access) => access,
         Err(error) => return reader.respond(endpoint, Err(engine.refuse(&error, id))).await,
     };

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use async_graphql::{
-    Name, Positioned, Request, Response, ServerError, Variables,
+    Name, Positioned, Request, ServerError,
     parser::{
         parse_query,
         types::{
@@ -16,17 +16,20 @@ use async_graphql::{
     },
 };
 
-use super::{known::KnownDocuments, scan::scan, variables};
+use super::{costed::Costed, known::KnownDocuments, scan::scan, variables};
 use crate::{
     auth::{Access, unauthenticated},
-    error::{ApiError, Code, TOO_COSTLY, coded},
-    graphql::{cost, input_scalars, query_limits::RECURSION_MAX},
+    error::{ApiError, Code, coded},
+    graphql::{input_scalars, query_limits::RECURSION_MAX},
 };
 
 /// Maximum number of selections in a document, counting fragments at each spread.
 const SELECTIONS_MAX: usize = 5000;
 /// Root fields that require no key.
 const OPEN_FIELDS: [&str; 4] = ["__typename", "viewer", "sessionCreate", "sessionDelete"];
+
+/// Root fields that show the schema.
+const SCHEMA_FIELDS: [&str; 2] = ["__schema", "__type"];
 
 /// The type of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,46 +64,17 @@ pub struct Prepared {
     pub name: Option<String>,
     /// Whether it selects `__schema`.
     pub(super) has_schema: bool,
+    /// Whether its errors propose no names of the schema.
+    pub(super) hides_names: bool,
     /// What its cost is counted from, should it be refused.
     pub(super) costed: Costed,
-}
-
-/// What the cost of an operation is counted from.
-#[derive(Debug, Default)]
-pub(super) struct Costed {
-    query: String,
-    operation_name: Option<String>,
-    variables: Variables,
-}
-
-impl Costed {
-    fn of(request: &Request) -> Self {
-        let Request { query, operation_name, variables, .. } = request;
-        Self {
-            query: query.clone(),
-            operation_name: operation_name.clone(),
-            variables: cost::counted(variables),
-        }
-    }
-
-    /// Says what the operation costs, and what costs most, if the framework has refused it for its
-    /// cost. The framework itself says neither.
-    pub(super) fn explain(&self, response: &mut Response) {
-        let Some(error) = response.errors.iter_mut().find(|error| error.message == TOO_COSTLY) else {
-            return;
-        };
-        let Ok(document) = parse(&self.query) else { return };
-        let Ok((_, operation)) = select(&document, self.operation_name.as_deref()) else { return };
-        if let Err(costly) = cost::check(&operation.node, &document.fragments, &self.variables) {
-            *error = ApiError::new(Code::TooComplex, costly.to_string()).to_server_error();
-        }
-    }
 }
 
 pub(super) fn prepare(
     mut request: Request,
     access: &Access,
     known: &KnownDocuments,
+    is_schema_open: bool,
 ) -> Result<Prepared, ServerError> {
     let refuse = |error: ApiError| error.to_server_error();
     variables::check(&request.variables).map_err(refuse)?;
@@ -122,7 +96,9 @@ pub(super) fn prepare(
     };
     let mut fields = Vec::new();
     root_fields(&operation.node.selection_set.node, &document.fragments, &mut fields);
-    if access.caller().is_none() && !fields.iter().all(|field| OPEN_FIELDS.contains(field)) {
+    let is_open =
+        |field: &&str| OPEN_FIELDS.contains(field) || is_schema_open && SCHEMA_FIELDS.contains(field);
+    if access.caller().is_none() && !fields.iter().all(is_open) {
         return Err(unauthenticated().to_server_error());
     }
     input_scalars::check(&operation.node, &request.variables).map_err(refuse)?;
@@ -136,11 +112,12 @@ pub(super) fn prepare(
         unfold_root(&mut document, name.as_ref());
     }
     request.set_parsed_query(document);
-    Ok(Prepared { request, kind, name: name.map(|name| name.to_string()), has_schema, costed })
+    let name = name.map(|name| name.to_string());
+    Ok(Prepared { request, kind, name, has_schema, hides_names: false, costed })
 }
 
 /// Runs all checks that depend only on the text.
-fn parse(text: &str) -> Result<ExecutableDocument, ServerError> {
+pub(super) fn parse(text: &str) -> Result<ExecutableDocument, ServerError> {
     let refuse = |error: ApiError| error.to_server_error();
     let text = scan(text).map_err(refuse)?;
     let document = parse_query(text).map_err(|error| coded(Code::ParseFailed, error.into()))?;
@@ -149,7 +126,7 @@ fn parse(text: &str) -> Result<ExecutableDocument, ServerError> {
 }
 
 /// Returns the operation to run: the named one, or the only one.
-fn select<'a>(
+pub(super) fn select<'a>(
     document: &'a ExecutableDocument,
     wanted: Option<&str>,
 ) -> Result<(Option<Name>, &'a Positioned<OperationDefinition>), ApiError> {
@@ -300,19 +277,12 @@ mod tests {
     use super::*;
 
     fn anonymous(query: &str) -> Result<Prepared, Option<Code>> {
-        prepare(Request::new(query), &Access::Anonymous, &KnownDocuments::default())
+        prepare(Request::new(query), &Access::Anonymous, &KnownDocuments::default(), false)
             .map_err(|error| Code::of(&error))
     }
 
     fn signed_in(query: &str) -> Result<Prepared, Option<Code>> {
-        use crate::auth::{Caller, Credential, Role};
-        let caller = Caller {
-            name: "t".into(),
-            role: Role::Viewer,
-            credential: Credential::ConfiguredKey,
-            expires_at: None,
-        };
-        prepare(Request::new(query), &Access::SignedIn(caller.into()), &KnownDocuments::default())
+        prepare(Request::new(query), &signed_in_access(), &KnownDocuments::default(), false)
             .map_err(|error| Code::of(&error))
     }
 
@@ -366,7 +336,8 @@ mod tests {
         let two = "query A { viewer { name } } mutation B { x }";
         assert_eq!(signed_in(two).unwrap_err(), Some(Code::BadRequest));
         let chosen = |name: &str| {
-            prepare(Request::new(two).operation_name(name), &signed_in_access(), &KnownDocuments::default())
+            let request = Request::new(two).operation_name(name);
+            prepare(request, &signed_in_access(), &KnownDocuments::default(), false)
                 .map(|prepared| (prepared.kind, prepared.name))
         };
         assert_eq!(chosen("B").unwrap(), (Kind::Mutation, Some("B".into())));

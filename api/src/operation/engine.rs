@@ -5,7 +5,7 @@
 
 use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use async_graphql::{Executor, Request, Response};
+use async_graphql::{Executor, Request, Response, ServerError};
 use callboard::clock::IdSource;
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
 use tokio::time::Instant;
@@ -42,6 +42,8 @@ pub struct Engine<E> {
     with_loaders: WithLoaders,
     ids: IdSource,
     time_max: Duration,
+    /// Whether callers without a key see the schema.
+    is_schema_open: bool,
 }
 
 impl<E: Executor> Engine<E> {
@@ -54,6 +56,7 @@ impl<E: Executor> Engine<E> {
             with_loaders,
             ids: IdSource,
             time_max: TIME_MAX,
+            is_schema_open: false,
         }
     }
 
@@ -61,6 +64,14 @@ impl<E: Executor> Engine<E> {
     #[must_use]
     pub fn with_time_max(mut self, time_max: Duration) -> Self {
         self.time_max = time_max;
+        self
+    }
+
+    /// Sets whether callers without a key may introspect the schema, and are shown names of it in
+    /// the errors of a document.
+    #[must_use]
+    pub fn with_open_schema(mut self, is_schema_open: bool) -> Self {
+        self.is_schema_open = is_schema_open;
         self
     }
 
@@ -97,8 +108,9 @@ impl<E: Executor> Engine<E> {
         id: &RequestId,
     ) -> Result<Prepared, Box<Response>> {
         let request = request.data(access.clone()).data(client).data(id.clone());
-        match prepare(request, access, &self.known) {
+        match prepare(request, access, &self.known, self.is_schema_open) {
             Ok(mut prepared) => {
+                prepared.hides_names = access.caller().is_none() && !self.is_schema_open;
                 prepared.request = (self.with_loaders)(prepared.request);
                 Ok(prepared)
             }
@@ -118,7 +130,7 @@ impl<E: Executor> Engine<E> {
     pub async fn run(&self, prepared: Prepared, id: &RequestId) -> Response {
         let (kind, began) = (prepared.kind, Instant::now());
         let span = span_of(&prepared, id);
-        let Prepared { request, has_schema, costed, .. } = prepared;
+        let Prepared { request, has_schema, hides_names, costed, .. } = prepared;
         let executed = AssertUnwindSafe(self.executor.execute(request)).catch_unwind();
         let response = match tokio::time::timeout(self.time_max, executed.instrument(span)).await {
             Ok(Ok(mut response)) => {
@@ -126,6 +138,9 @@ impl<E: Executor> Engine<E> {
                     describe_schema(&mut response.data);
                 }
                 costed.explain(&mut response);
+                if hides_names {
+                    hide_names(&mut response.errors);
+                }
                 finish(response, id)
             }
             Ok(Err(_panic)) => {
@@ -175,6 +190,15 @@ fn span_of(prepared: &Prepared, id: &RequestId) -> tracing::Span {
         operation.kind = prepared.kind.as_str(),
         operation.name = prepared.name.as_deref().unwrap_or_default(),
     )
+}
+
+/// Removes the names that async-graphql proposes in place of unknown ones. A test checks its text.
+fn hide_names(errors: &mut [ServerError]) {
+    for error in errors {
+        if let Some(at) = error.message.find(" Did you mean") {
+            error.message.truncate(at);
+        }
+    }
 }
 
 pub(super) fn internal() -> ApiError {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::{
     RequestId,
-    document::Costed,
+    costed::Costed,
     finish::{finish, refusal_of},
 };
 use crate::{

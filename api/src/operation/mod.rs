@@ -4,6 +4,7 @@
 //! `http` and `socket` pass an [`async_graphql::Request`] to the [`Engine`] and write its
 //! responses. Variables are never logged or traced. The operation's name and type are.
 
+mod costed;
 mod document;
 mod engine;
 mod envelope;

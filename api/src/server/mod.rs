@@ -3,6 +3,7 @@
 //! On shutdown no new connections are accepted, streams end, sockets close with 1001 so that
 //! clients reconnect, and running requests get [`DRAIN`] to finish.
 
+mod gate;
 mod guard;
 mod route;
 
@@ -16,7 +17,6 @@ use axum::{
     response::IntoResponse as _,
 };
 use callboard::store::Store;
-use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_http::{
     CompressionLevel,
@@ -28,12 +28,13 @@ use tower_http::{
 
 use crate::{
     artifacts::{self, Artifacts},
+    client_connection::Connection,
     endpoint::Endpoint,
     health::{self, Part},
-    inbox::Inbox,
     prometheus, web,
 };
 
+pub use gate::Gate;
 pub use guard::{Guarded, Patience};
 
 /// Time for running requests to finish on shutdown.
@@ -60,6 +61,7 @@ pub struct Parts<E> {
 pub fn router<E: Executor>(parts: Parts<E>) -> Router {
     let Parts { endpoint, health, artifacts, metrics, queues, demo } = parts;
     let origins = endpoint.origins.clone();
+    let gate = Gate { shares: endpoint.shares.clone(), proxies: endpoint.proxies.clone() };
     let mut router = Router::new()
         .merge(endpoint.router())
         .merge(web::router())
@@ -71,6 +73,7 @@ pub fn router<E: Executor>(parts: Parts<E>) -> Router {
     }
     router
         .fallback(|| async { (StatusCode::NOT_FOUND, "Not found.\n").into_response() })
+        .layer(middleware::from_fn_with_state(gate, gate::pass))
         .layer(middleware::from_fn(web::secure))
         .layer(middleware::from_fn(route::name_request))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(
@@ -83,17 +86,14 @@ pub fn router<E: Executor>(parts: Parts<E>) -> Router {
 
 /// Serves until `shutdown` is cancelled, then drains.
 pub async fn run(
-    listener: TcpListener,
+    listener: Guarded,
     router: Router,
     shutdown: CancellationToken,
     sockets: TaskTracker,
 ) -> io::Result<()> {
-    let served = axum::serve(
-        Guarded::new(listener, Patience::default()),
-        router.into_make_service_with_connect_info::<Inbox>(),
-    )
-    .with_graceful_shutdown(shutdown.clone().cancelled_owned())
-    .into_future();
+    let served = axum::serve(listener, router.into_make_service_with_connect_info::<Connection>())
+        .with_graceful_shutdown(shutdown.clone().cancelled_owned())
+        .into_future();
     let ended = tokio::select! {
         ended = served => ended,
         () = overtime(&shutdown) => {

@@ -10,7 +10,8 @@ use axum::{
     routing::any,
 };
 
-use crate::{endpoint::Endpoint, http, operation::RequestId, socket};
+use super::gate::followed;
+use crate::{client_connection::Connection, endpoint::Endpoint, http, operation::RequestId, socket};
 
 impl<E: Executor> Endpoint<E> {
     /// The route `/graphql`.
@@ -35,13 +36,15 @@ fn wants_socket(headers: &HeaderMap) -> bool {
     headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
-/// Middleware that gives every request an id and returns it in a header.
+/// Middleware that gives every request an id and returns it in a header, and tells the connection
+/// how long the request is being answered.
 pub(super) async fn name_request(mut request: Request, next: middleware::Next) -> Response {
+    let answering = Connection::of(request.extensions()).answer();
     let id = RequestId::draw(callboard::clock::IdSource);
     request.extensions_mut().insert(id.clone());
     let mut response = next.run(request).await;
     if let Ok(value) = HeaderValue::from_str(id.as_str()) {
         response.headers_mut().insert("x-request-id", value);
     }
-    response
+    response.map(|body| followed(body, answering))
 }

@@ -1,6 +1,7 @@
 //! Why a socket is closed, and its close code.
 //!
-//! Clients of graphql-ws reconnect after 1001, 4403 and 4408, and never after other 44xx codes.
+//! Clients of graphql-ws reconnect after 1001, 1013, 4403 and 4408, and never after other 44xx
+//! codes.
 
 use axum::extract::ws::CloseFrame;
 
@@ -23,6 +24,10 @@ pub enum Close {
     BadMessage,
     /// `subscribe` came before `connection_init`.
     NotInitialised,
+    /// The client has not signed in in time, and no operation was running.
+    Anonymous,
+    /// The client has not signed in and sends too much, or its key has too many sockets.
+    TooMany,
     /// The key is unknown, expired or revoked.
     Forbidden,
     /// The client offered only unsupported protocols.
@@ -43,8 +48,9 @@ impl Close {
             Self::GoingAway | Self::Idle => 1001,
             Self::Broken => 1002,
             Self::TooBig => 1009,
+            Self::TooMany => 1013,
             Self::BadMessage => 4400,
-            Self::NotInitialised => 4401,
+            Self::NotInitialised | Self::Anonymous => 4401,
             Self::Forbidden => 4403,
             Self::WrongProtocol => 4406,
             Self::InitTimeout => 4408,
@@ -62,6 +68,8 @@ impl Close {
             Self::TooBig => "Message too big",
             Self::BadMessage => "Invalid message",
             Self::NotInitialised => "Unauthorized",
+            Self::Anonymous => "No sign-in in time",
+            Self::TooMany => "Try again later",
             Self::Forbidden => "Forbidden",
             Self::WrongProtocol => "Subprotocol not acceptable",
             Self::InitTimeout => "Connection initialisation timeout",

@@ -20,23 +20,31 @@ use super::{
     writer::{self, Frame, Written},
 };
 use crate::{
-    auth::{Access, Client, Presented},
+    auth::{Access, Caller, Client, Presented},
+    client_connection::Connection,
     endpoint::{Endpoint, SocketLimits},
     error::{ApiError, Code},
-    inbox::Inbox,
-    operation::{Engine, Envelope},
+    operation::{Engine, Envelope, Prepared, RequestId},
+    shares::{Held, Holder},
 };
 
 /// Bytes of a client's control frame before its payload: the head and the mask.
 const CONTROL_HEAD_BYTES: usize = 6;
+
+/// Where a socket comes from.
+pub(super) struct Origin {
+    pub(super) client: Client,
+    pub(super) connection: Connection,
+    /// The socket's place in the share of its address, and of its key once it has signed in.
+    pub(super) share: Option<Held>,
+}
 
 /// Serves a socket until it closes.
 pub(super) async fn serve<E: Executor>(
     socket: WebSocket,
     endpoint: Endpoint<E>,
     presented: Presented,
-    client: Client,
-    inbox: Inbox,
+    origin: Origin,
 ) {
     let gauge = metrics::gauge!("callboard_sockets_open");
     gauge.increment(1);
@@ -46,7 +54,7 @@ pub(super) async fn serve<E: Executor>(
     let (out, queue) = mpsc::channel(QUEUE_FRAMES_MAX);
     let mut writer = std::pin::pin!(writer::run(sink, queue, limits.stall));
     let close = if is_spoken {
-        let mut session = Session::new(endpoint, (presented, client), inbox, out.clone());
+        let mut session = Session::new(endpoint, presented, origin, out.clone());
         tokio::select! {
             close = session.run(&mut stream) => Some(close),
             written = &mut writer => {
@@ -102,27 +110,22 @@ struct Session<E> {
     endpoint: Endpoint<E>,
     /// From the upgrade's headers or `connection_init`.
     presented: Presented,
-    client: Client,
+    origin: Origin,
     is_initialised: bool,
-    inbox: Inbox,
+    is_signed_in: bool,
     operations: Operations,
     out: mpsc::Sender<Frame>,
     received_at: Instant,
 }
 
 impl<E: Executor> Session<E> {
-    fn new(
-        endpoint: Endpoint<E>,
-        (presented, client): (Presented, Client),
-        inbox: Inbox,
-        out: mpsc::Sender<Frame>,
-    ) -> Self {
+    fn new(endpoint: Endpoint<E>, presented: Presented, origin: Origin, out: mpsc::Sender<Frame>) -> Self {
         Self {
             endpoint,
             presented,
-            client,
+            origin,
             is_initialised: false,
-            inbox,
+            is_signed_in: false,
             operations: Operations::default(),
             out,
             received_at: Instant::now(),
@@ -138,6 +141,7 @@ impl<E: Executor> Session<E> {
         let limits = self.endpoint.socket_limits;
         let shutdown = self.endpoint.shutdown.clone();
         let init_deadline = Instant::now() + limits.init;
+        let mut sign_in_deadline = Instant::now() + limits.sign_in;
         let mut ticks = tokio::time::interval_at(Instant::now() + limits.ping_every, limits.ping_every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -146,6 +150,14 @@ impl<E: Executor> Session<E> {
                 _ = ticks.tick() => self.tick(limits.idle).await,
                 () = tokio::time::sleep_until(init_deadline), if !self.is_initialised => {
                     ControlFlow::Break(Close::InitTimeout)
+                }
+                () = tokio::time::sleep_until(sign_in_deadline), if !self.is_signed_in => {
+                    sign_in_deadline += limits.sign_in;
+                    if self.operations.are_running() {
+                        ControlFlow::Continue(())
+                    } else {
+                        ControlFlow::Break(Close::Anonymous)
+                    }
                 }
                 () = shutdown.cancelled() => ControlFlow::Break(Close::GoingAway),
             };
@@ -157,17 +169,23 @@ impl<E: Executor> Session<E> {
 
     async fn receive(&mut self, message: Option<Result<Message, axum::Error>>) -> ControlFlow<Close> {
         self.received_at = Instant::now();
+        if !self.is_signed_in && self.endpoint.count(&Access::Anonymous, self.origin.client.address).is_err()
+        {
+            return ControlFlow::Break(Close::TooMany);
+        }
         match message {
-            Some(Ok(Message::Text(_)) | Err(_)) if self.inbox.is_over() => ControlFlow::Break(Close::TooBig),
+            Some(Ok(Message::Text(_)) | Err(_)) if self.origin.connection.inbox().is_over() => {
+                ControlFlow::Break(Close::TooBig)
+            }
             Some(Ok(Message::Text(text))) => {
-                self.inbox.empty();
+                self.origin.connection.inbox().empty();
                 match frames::read(&text) {
                     Ok(incoming) => self.handle(incoming).await,
                     Err(close) => ControlFlow::Break(close),
                 }
             }
             Some(Ok(Message::Ping(payload) | Message::Pong(payload))) => {
-                self.inbox.forget(CONTROL_HEAD_BYTES + payload.len());
+                self.origin.connection.inbox().forget(CONTROL_HEAD_BYTES + payload.len());
                 ControlFlow::Continue(())
             }
             Some(Ok(Message::Binary(_))) => ControlFlow::Break(Close::BadMessage),
@@ -183,8 +201,13 @@ impl<E: Executor> Session<E> {
             Incoming::Init(_) if self.is_initialised => ControlFlow::Break(Close::SecondInit),
             Incoming::Init(payload) => {
                 self.presented = Presented::in_payload(&payload).or(self.presented);
-                if self.admit().await.is_err_and(|error| error.code == Code::Unauthenticated) {
-                    return ControlFlow::Break(Close::Forbidden);
+                match self.admit().await {
+                    Ok(access) => self.sign_in(access.caller())?,
+                    Err(error) if error.code == Code::Unauthenticated => {
+                        return ControlFlow::Break(Close::Forbidden);
+                    }
+                    // Postgres is unreachable. Each operation asks again.
+                    Err(_) => {}
                 }
                 self.is_initialised = true;
                 self.send(frames::ack()).await
@@ -226,7 +249,8 @@ impl<E: Executor> Session<E> {
             Ok(()) => match self.admit().await {
                 Err(error) => self.engine().refuse(&error, &request_id),
                 Ok(access) => {
-                    match self.engine().prepare(envelope.into_request(), &access, self.client, &request_id) {
+                    self.sign_in(access.caller())?;
+                    match self.prepare(envelope, &access, &request_id) {
                         Err(response) => *response,
                         Ok(prepared) => {
                             let task = Task { id, dialect, request_id, prepared };
@@ -239,6 +263,21 @@ impl<E: Executor> Session<E> {
         };
         refuse(dialect, &id, &refused, &self.out).await;
         ControlFlow::Continue(())
+    }
+
+    /// Counts and checks an operation. What a client sends before it has signed in is counted when
+    /// it is received.
+    fn prepare(
+        &self,
+        envelope: Envelope,
+        access: &Access,
+        id: &RequestId,
+    ) -> Result<Prepared, Box<async_graphql::Response>> {
+        if access.caller().is_some() {
+            let counted = self.endpoint.count(access, self.origin.client.address);
+            counted.map_err(|error| Box::new(self.engine().refuse(&error, id)))?;
+        }
+        self.engine().prepare(envelope.into_request(), access, self.origin.client, id)
     }
 
     /// Refuses an operation that could not be read. The socket and its other operations go on.
@@ -255,9 +294,21 @@ impl<E: Executor> Session<E> {
     async fn admit(&self) -> Result<Access, ApiError> {
         let access = self.engine().admit(self.presented).await?;
         if access.caller().is_some() {
-            self.inbox.bind(RECEIVED_BYTES_MAX + FRAMING_BYTES);
+            self.origin.connection.inbox().bind(RECEIVED_BYTES_MAX + FRAMING_BYTES);
         }
         Ok(access)
+    }
+
+    /// Moves the socket from the share of its address to that of its key.
+    fn sign_in(&mut self, caller: Option<&Caller>) -> ControlFlow<Close> {
+        let Some(caller) = caller.filter(|_| !self.is_signed_in) else { return ControlFlow::Continue(()) };
+        let Some(share) = self.endpoint.shares.socket(Holder::Key(caller.credential.key())) else {
+            return ControlFlow::Break(Close::TooMany);
+        };
+        self.is_signed_in = true;
+        self.origin.share = Some(share);
+        self.origin.connection.sign_in();
+        ControlFlow::Continue(())
     }
 
     async fn send(&self, text: String) -> ControlFlow<Close> {

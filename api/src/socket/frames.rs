@@ -8,7 +8,7 @@ use async_graphql::{Response, ServerError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Close, MESSAGE_BYTES_MAX};
+use super::{Close, MESSAGE_BYTES_MAX, PING_PAYLOAD_BYTES_MAX};
 use crate::operation;
 
 /// Longest id of an operation, in bytes.
@@ -170,8 +170,9 @@ pub(super) fn ack() -> String {
     write(None, "connection_ack", None::<()>)
 }
 
+/// The answer to a ping. It repeats a small payload only, so that nobody is answered much.
 pub(super) fn pong(payload: Option<Value>) -> String {
-    write(None, "pong", payload)
+    write(None, "pong", payload.filter(|payload| payload.to_string().len() <= PING_PAYLOAD_BYTES_MAX))
 }
 
 /// A result of an operation.
@@ -195,6 +196,9 @@ pub(super) fn complete(id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use callboard_test_support::fuzz::fuzz;
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -284,5 +288,55 @@ mod tests {
             next(Dialect::Transport, "7", &response),
             r#"{"id":"7","type":"next","payload":{"data":{"b":1,"a":2}}}"#
         );
+    }
+
+    /// Pieces of messages, cut and joined anywhere, with anything between them.
+    fn hostile_message() -> impl Strategy<Value = String> {
+        let pieces = [
+            r#"{"type":"#,
+            r#""subscribe""#,
+            r#""start""#,
+            r#""ping""#,
+            r#""connection_init""#,
+            r#""complete""#,
+            r#""id":"7""#,
+            r#""id":"#,
+            r#""payload":"#,
+            r#"{"query":"{a}"}"#,
+            r#""\ud83d""#,
+            "{",
+            "}",
+            "[",
+            "]",
+            ":",
+            ",",
+            "\"",
+            "\\",
+            "7",
+            "1e999",
+            "NaN",
+            "null",
+            "\u{0}",
+            "\u{85}",
+            "é",
+            "😀",
+        ];
+        let piece = prop_oneof![
+            6 => prop::sample::select(pieces.to_vec()).prop_map(str::to_owned),
+            1 => ".{0,20}",
+            1 => (prop::sample::select(pieces.to_vec()), 1..2000_usize).prop_map(|(text, times)| text.repeat(times)),
+        ];
+        prop::collection::vec(piece, 0..20).prop_map(|pieces| pieces.concat())
+    }
+
+    #[test]
+    fn no_message_makes_reading_it_panic_or_its_answer_large() {
+        for text in fuzz(hostile_message()) {
+            for text in [text.clone(), format!(r#"{{"type":"ping","payload":{text}}}"#)] {
+                if let Ok(Incoming::Ping(payload)) = read(&text) {
+                    assert!(pong(payload).len() <= PING_PAYLOAD_BYTES_MAX + 50);
+                }
+            }
+        }
     }
 }

@@ -18,7 +18,7 @@ mod writer;
 use async_graphql::Executor;
 use async_graphql_axum::GraphQLProtocol;
 use axum::{
-    extract::{ConnectInfo, FromRequestParts as _, Request, WebSocketUpgrade},
+    extract::{FromRequestParts as _, Request, WebSocketUpgrade},
     http::StatusCode,
     response::{IntoResponse as _, Response},
 };
@@ -26,11 +26,15 @@ use axum::{
 pub use close::Close;
 
 use crate::{
-    auth::{Client, Presented, Transport},
+    auth::{Access, Client, Presented, Transport},
+    client_address::ClientAddress,
+    client_connection::Connection,
     endpoint::Endpoint,
-    inbox::{Inbox, SMALL_BYTES_MAX},
+    inbox::SMALL_BYTES_MAX,
     operation::RequestId,
+    shares::{self, Holder},
 };
+use connection::Origin;
 
 /// The only supported protocol.
 const PROTOCOL: &str = "graphql-transport-ws";
@@ -44,6 +48,9 @@ pub const MESSAGE_BYTES_MAX: usize = SMALL_BYTES_MAX;
 pub const RECEIVED_BYTES_MAX: usize = 1024 * 1024;
 /// Largest message of a client that has not signed in, in bytes. A larger one closes the socket.
 pub const UNSIGNED_BYTES_MAX: usize = 16 * 1024;
+/// Largest payload of a `ping` message that its `pong` repeats, in bytes of JSON. The answer to a
+/// larger one has none.
+pub const PING_PAYLOAD_BYTES_MAX: usize = 1024;
 /// What may come with the largest message: the heads of its frames and the beginning of the next.
 const FRAMING_BYTES: usize = 16 * 1024;
 /// Maximum number of frames that wait for the writer.
@@ -64,7 +71,13 @@ pub(crate) async fn upgrade<E: Executor>(
         return (StatusCode::FORBIDDEN, "Pages from this origin may not open sockets.\n").into_response();
     }
     let presented = Presented::in_headers(request.headers());
-    let client = Client::of_request(request.headers(), None, Transport::Socket);
+    let address = ClientAddress::of(request.extensions());
+    let client = Client::of_request(request.headers(), address, Transport::Socket);
+    // It is counted by its address until it signs in, which may be by its first message only.
+    if let Err(refused) = endpoint.count(&Access::Anonymous, address) {
+        return shares::refusal(&refused);
+    }
+    let connection = Connection::of(request.extensions());
     let (mut parts, _body) = request.into_parts();
     if let Err(status) = GraphQLProtocol::from_request_parts(&mut parts, &()).await {
         return (status, "Offer the WebSocket protocol graphql-transport-ws.\n").into_response();
@@ -73,13 +86,15 @@ pub(crate) async fn upgrade<E: Executor>(
         Ok(upgrade) => upgrade,
         Err(rejection) => return rejection.into_response(),
     };
+    let share = match address.map(|address| endpoint.shares.socket(Holder::at(address))) {
+        Some(None) => return shares::refusal(&shares::too_many_sockets()),
+        Some(held) => held,
+        None => None,
+    };
     let sockets = endpoint.sockets.clone();
-    // A connection that a test accepts itself has none.
-    let inbox = parts
-        .extensions
-        .get()
-        .map_or_else(Inbox::default, |ConnectInfo(inbox): &ConnectInfo<Inbox>| inbox.clone());
-    inbox.bind(UNSIGNED_BYTES_MAX);
+    connection.become_socket();
+    connection.inbox().bind(UNSIGNED_BYTES_MAX);
+    let origin = Origin { client, connection, share };
     upgrade
         .protocols([PROTOCOL])
         .read_buffer_size(READ_BUFFER_BYTES)
@@ -88,6 +103,6 @@ pub(crate) async fn upgrade<E: Executor>(
         .max_message_size(RECEIVED_BYTES_MAX)
         .max_frame_size(RECEIVED_BYTES_MAX)
         .on_upgrade(move |socket| {
-            sockets.track_future(connection::serve(socket, endpoint, presented, client, inbox))
+            sockets.track_future(connection::serve(socket, endpoint, presented, origin))
         })
 }

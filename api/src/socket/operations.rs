@@ -55,6 +55,11 @@ impl Operations {
         }
     }
 
+    /// Whether an operation is running.
+    pub(super) fn are_running(&self) -> bool {
+        !self.running.lock().is_empty()
+    }
+
     /// Starts an operation.
     pub(super) fn start<E: Executor>(&mut self, engine: Engine<E>, task: Task, out: mpsc::Sender<Frame>) {
         self.started += 1;

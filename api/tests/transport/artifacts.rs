@@ -1,8 +1,30 @@
 //! Downloads of artifacts by signed URL.
 
-use callboard::clock;
+use callboard::{clock, ids::ArtifactId, store::StoreError};
+use callboard_api::artifacts::{ArtifactFile, ArtifactIndex};
+use futures::future::BoxFuture;
 
-use crate::test_server::{ALLOWED_ORIGIN, Setup, artifact_id, client, start};
+use crate::test_server::{ALLOWED_ORIGIN, Setup, client, start};
+
+/// An index of one file.
+pub struct OneFile;
+
+/// The id of that file.
+fn artifact_id() -> ArtifactId {
+    ArtifactId::from(uuid::Uuid::from_u128(7))
+}
+
+impl ArtifactIndex for OneFile {
+    fn find(&self, id: ArtifactId) -> BoxFuture<'_, Result<Option<ArtifactFile>, StoreError>> {
+        let file = ArtifactFile {
+            name: "shot ä.png".into(),
+            content_type: "image/png".into(),
+            path: "job/shot.png".into(),
+            sha256: [7; 32],
+        };
+        Box::pin(std::future::ready(Ok((id == artifact_id()).then_some(file))))
+    }
+}
 
 #[tokio::test]
 async fn a_signed_url_serves_exactly_one_file() {

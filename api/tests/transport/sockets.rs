@@ -93,7 +93,7 @@ impl Client {
         }
     }
 
-    async fn next(&mut self) -> Message {
+    pub async fn next(&mut self) -> Message {
         let next = tokio::time::timeout(Duration::from_secs(10), self.0.next()).await;
         next.expect("the server sends a message").expect("the socket is open").unwrap()
     }
@@ -102,6 +102,7 @@ impl Client {
 fn short_limits() -> Setup {
     let limits = callboard_api::endpoint::SocketLimits {
         init: Duration::from_millis(100),
+        sign_in: Duration::from_mins(1),
         ping_every: Duration::from_millis(100),
         idle: Duration::from_millis(350),
         stall: Duration::from_millis(500),

@@ -9,13 +9,14 @@ use std::{
 
 use async_graphql::{Context, ID, MergedObject, Object, Result, Schema, SimpleObject, Subscription};
 use callboard::{
-    ids::{ArtifactId, JobId, ProfileId},
+    ids::{JobId, ProfileId},
     secret::Keyring,
     store::StoreError,
 };
 use callboard_api::{
-    artifacts::{ArtifactFile, ArtifactIndex, ArtifactUrls, Artifacts},
+    artifacts::{ArtifactUrls, Artifacts},
     auth::{Authenticator, Caller, Credential, FixedKey, KeyHash, Role},
+    client_address::TrustedProxies,
     connection,
     cursor::{Cursor as _, Keyset},
     demo,
@@ -30,11 +31,15 @@ use callboard_api::{
     nodes,
     operation::Engine,
     origin::Origins,
-    prometheus, server,
+    prometheus,
+    server::{self, Gate, Guarded, Patience},
+    shares::{ShareLimits, Shares},
 };
-use futures::{Stream, StreamExt as _, future::BoxFuture, stream};
+use futures::{Stream, StreamExt as _, stream};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::artifacts::OneFile;
 
 /// A key with the role ADMIN.
 pub const ADMIN: &str = "cb_test_admin";
@@ -285,29 +290,13 @@ pub struct TestServer {
 /// The origin of another site whose pages may use the server.
 pub const ALLOWED_ORIGIN: &str = "https://friend.example";
 
-/// An index of one file.
-struct OneFile;
-
-/// The id of that file.
-pub fn artifact_id() -> ArtifactId {
-    ArtifactId::from(uuid::Uuid::from_u128(7))
-}
-
-impl ArtifactIndex for OneFile {
-    fn find(&self, id: ArtifactId) -> BoxFuture<'_, std::result::Result<Option<ArtifactFile>, StoreError>> {
-        let file = ArtifactFile {
-            name: "shot ä.png".into(),
-            content_type: "image/png".into(),
-            path: "job/shot.png".into(),
-            sha256: [7; 32],
-        };
-        Box::pin(std::future::ready(Ok((id == artifact_id()).then_some(file))))
-    }
-}
-
 /// Settings of a test server.
 pub struct Setup {
     pub limits: callboard_api::endpoint::SocketLimits,
+    pub shares: ShareLimits,
+    pub proxies: TrustedProxies,
+    pub patience: Patience,
+    pub is_schema_open: bool,
     pub time_max: Duration,
     pub artifact_root: PathBuf,
     pub parts: Vec<Part>,
@@ -318,6 +307,10 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             limits: callboard_api::endpoint::SocketLimits::default(),
+            shares: ShareLimits::DEFAULT,
+            proxies: TrustedProxies::none(),
+            patience: Patience::default(),
+            is_schema_open: false,
             time_max: Duration::from_secs(30),
             artifact_root: "/nonexistent".into(),
             parts: Vec::new(),
@@ -345,14 +338,22 @@ pub async fn start(setup: Setup) -> TestServer {
             otherwise: (),
         },
     });
-    let engine =
-        Engine::new(schema(), authenticator, Arc::new(|request| request)).with_time_max(setup.time_max);
-    let mut endpoint = Endpoint::new(engine, Origins::parse([ALLOWED_ORIGIN]).unwrap());
-    endpoint.socket_limits = setup.limits;
+    let engine = Engine::new(schema(), authenticator, Arc::new(|request| request))
+        .with_time_max(setup.time_max)
+        .with_open_schema(setup.is_schema_open);
+    let endpoint = Endpoint {
+        shares: Shares::new(setup.shares),
+        proxies: setup.proxies,
+        body_arrival_max: setup.patience.body,
+        socket_limits: setup.limits,
+        ..Endpoint::new(engine, Origins::parse([ALLOWED_ORIGIN]).unwrap())
+    };
+    let gate = Gate { shares: endpoint.shares.clone(), proxies: endpoint.proxies.clone() };
     let (shutdown, sockets) = (endpoint.shutdown.clone(), endpoint.sockets.clone());
     let keyring = Keyring::parse(&"0123456789abcdef".repeat(4).into()).unwrap();
     let listener = TcpListener::bind(setup.listen).await.unwrap();
     let address = listener.local_addr().unwrap();
+    let listener = Guarded::new(listener, setup.patience, gate);
     let urls = ArtifactUrls::new(Arc::new(keyring), format!("http://{address}").parse().unwrap());
     let router = server::router(server::Parts {
         endpoint,

@@ -155,7 +155,7 @@ const RINGS: [&[&str]; 3] = [
         "service",
         "text",
     ],
-    &["settings", "startup", "store", "telemetry", "transport"],
+    &["hardening", "settings", "startup", "store", "telemetry", "transport"],
     &["catalogue", "recipes", "steps"],
 ];
 

@@ -1,0 +1,77 @@
+//! What every request passes first: whose it is, and whether its address has its share.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use axum::{
+    body::{Body, Bytes, HttpBody},
+    extract::{Request, State},
+    middleware,
+    response::Response,
+};
+use http_body::{Frame, SizeHint};
+
+use crate::{
+    client_address::TrustedProxies,
+    client_connection::{Answering, Connection},
+    shares::{self, Holder, Shares},
+};
+
+/// What is not counted here. Requests to `/graphql` are counted there, when it is known whose they
+/// are. The others are what load balancers ask for, and a refusal would look as if the server were
+/// down.
+const NOT_COUNTED: [&str; 3] = ["/graphql", "/healthz", "/readyz"];
+
+/// Whom the server believes, and how much each may take.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    /// The shares of addresses and keys.
+    pub shares: Shares,
+    /// The proxies that say for whom a request is.
+    pub proxies: TrustedProxies,
+}
+
+/// Middleware that finds out whose a request is, and refuses it if its address has its share.
+pub(super) async fn pass(State(gate): State<Gate>, mut request: Request, next: middleware::Next) -> Response {
+    let Some(peer) = Connection::of(request.extensions()).peer() else { return next.run(request).await };
+    let address = gate.proxies.client(peer.ip(), request.headers());
+    request.extensions_mut().insert(address);
+    if !NOT_COUNTED.contains(&request.uri().path())
+        && let Err(refused) = gate.shares.request(Holder::at(address.0))
+    {
+        return shares::refusal(&refused);
+    }
+    next.run(request).await
+}
+
+/// The body of a response. Once it is sent, the connection awaits another request.
+pub(super) fn followed(body: Body, answering: Answering) -> Body {
+    Body::new(Followed { body, _answering: answering })
+}
+
+struct Followed {
+    body: Body,
+    _answering: Answering,
+}
+
+impl HttpBody for Followed {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
