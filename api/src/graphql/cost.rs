@@ -19,7 +19,7 @@ use async_graphql::{
 use super::{
     log,
     page::PAGE_DEFAULT,
-    query_limits::{COMPLEXITY_MAX, page_cost},
+    query_limits::{COMPLEXITY_MAX, COMPOSED_COST, PREVIEW_COST, SAVE_COST, page_cost},
     queue, roots,
     scalars::Duration,
     schedule,
@@ -72,9 +72,22 @@ impl fmt::Display for TooCostly {
             write!(f, " `{path}` costs most, {cost} of it.")?;
         }
         f.write_str(
-            " A field costs 1, and a page the cost of one item for each item asked for. Ask for smaller \
+            " A field costs 1, what composes more, and a page the cost of one item for each item asked for. Ask for smaller \
              pages (`first`), fewer fields, or several operations.",
         )
+    }
+}
+
+/// The cost of a field that is no page, beside that of the fields below it.
+fn own_cost(on: &str, name: &str) -> usize {
+    match (on, name) {
+        ("Query", "commandPreview") => PREVIEW_COST,
+        (
+            "Mutation",
+            "commandCreate" | "commandUpdate" | "scheduleCreate" | "scheduleUpdate" | "proxyCheck",
+        ) => SAVE_COST,
+        ("Job", "composed") => COMPOSED_COST,
+        _ => 1,
     }
 }
 
@@ -187,7 +200,7 @@ impl<'a> Walk<'a> {
             None if on == "Schedule" && name == "upcoming" => {
                 schedule::upcoming_cost(self.number(field, "count"))
             }
-            None => of_one.saturating_add(1),
+            None => of_one.saturating_add(own_cost(on, name)),
         };
         if let Some(parts) = &mut self.parts {
             let is_page = is_page || ids.is_some() || matches!(name, "history" | "upcoming");
@@ -232,7 +245,7 @@ mod tests {
 
     use super::*;
 
-    const COUNTED: [&str; 11] = [
+    const COUNTED: [&str; 14] = [
         "{ jobs(first: 100) { nodes { id state } } }",
         "{ jobs { nodes { id attempts(last: 3) { nodes { id } } } pageInfo { hasNextPage } } }",
         "{ jobs(first: 10) { edges { node { log(first: 1000) { nodes { text } } dependsOn { nodes { id } } } } } }",
@@ -243,6 +256,9 @@ mod tests {
         "{ __schema { types { name fields { name } } } __typename }",
         "{ queues { history { at } all: history(window: \"P1D\", step: \"PT1M\") { at started } bad: history(step: \"PT7S\") { at } } }",
         "query($w: Duration = \"PT5H\") { queues { history(window: $w) { at enqueued failed } } }",
+        "{ a: commandPreview(input: {}) { composed { display } } commandPreview(input: {}) { userErrors { code } } }",
+        "mutation { a: proxyCheck(input: { id: \"x\" }) { userErrors { code } } commandDelete(input: { id: \"x\" }) { userErrors { code } } }",
+        "{ jobs(first: 9) { nodes { id composed { display arguments } } } }",
         "{ schedules(first: 3) { nodes { upcoming many: upcoming(count: 100) none: upcoming(count: -1) } } }",
     ];
 

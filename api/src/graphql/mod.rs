@@ -11,6 +11,7 @@ pub mod consumption;
 pub mod cost;
 pub mod input_scalars;
 pub mod inputs;
+pub mod introspection;
 pub mod job;
 pub mod job_loaders;
 pub mod loaders;

@@ -9,6 +9,12 @@ use async_graphql::{ObjectType, SchemaBuilder, SubscriptionType};
 pub const DEPTH_MAX: usize = 20;
 /// Maximum number of fields that an operation may return. A page counts with its size.
 pub const COMPLEXITY_MAX: usize = 5000;
+/// The cost of `commandPreview`, which composes in another process, beside its fields.
+pub const PREVIEW_COST: usize = 500;
+/// The cost of a mutation that composes a command to check it, or reaches another server.
+pub const SAVE_COST: usize = 250;
+/// The cost of `Job.composed` beside its fields.
+pub const COMPOSED_COST: usize = 10;
 /// Maximum number of directives on one field.
 pub const DIRECTIVES_MAX: usize = 10;
 /// Maximum nesting of selections, including fragments.

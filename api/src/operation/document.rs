@@ -20,7 +20,7 @@ use super::{costed::Costed, known::KnownDocuments, scan::scan, variables};
 use crate::{
     auth::{Access, unauthenticated},
     error::{ApiError, Code, coded},
-    graphql::{input_scalars, query_limits::RECURSION_MAX},
+    graphql::{input_scalars, introspection, query_limits::RECURSION_MAX},
 };
 
 /// Maximum number of selections in a document, counting fragments at each spread.
@@ -101,6 +101,7 @@ pub(super) fn prepare(
     if access.caller().is_none() && !fields.iter().all(is_open) {
         return Err(unauthenticated().to_server_error());
     }
+    introspection::check(&operation.node, &document.fragments).map_err(refuse)?;
     input_scalars::check(&operation.node, &request.variables).map_err(refuse)?;
     let has_schema = fields.contains(&"__schema");
     let costed = Costed::of(&request);

@@ -9,6 +9,7 @@ use crate::{
     graphql::{
         inputs::id_of,
         payload::{DeletePayload, settle},
+        query_limits::SAVE_COST,
         user_error::UserError,
     },
 };
@@ -37,6 +38,7 @@ pub struct CommandMutation;
 impl CommandMutation {
     /// Creates a command. Its templates must be well-formed. Whether they compose is checked by
     /// commandPreview and jobEnqueue. Requires an ADMIN key.
+    #[graphql(complexity = "SAVE_COST + child_complexity")]
     async fn command_create(
         &self,
         ctx: &Context<'_>,
@@ -51,6 +53,7 @@ impl CommandMutation {
 
     /// Updates a command. Existing jobs keep the version that they were enqueued with. Requires an
     /// ADMIN key.
+    #[graphql(complexity = "SAVE_COST + child_complexity")]
     async fn command_update(
         &self,
         ctx: &Context<'_>,

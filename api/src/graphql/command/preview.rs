@@ -20,6 +20,7 @@ use crate::graphql::{
     inputs::{id_of, ids_of},
     job::JobContext,
     payload::settle,
+    query_limits::PREVIEW_COST,
     scalars::Json,
     user_error::UserError,
 };
@@ -62,7 +63,8 @@ pub struct PreviewQuery;
 #[Object]
 impl PreviewQuery {
     /// Composes a command without enqueuing a job. Returns exactly what jobEnqueue would store, or
-    /// why it would refuse it.
+    /// why it would refuse it. Costs 500.
+    #[graphql(complexity = "PREVIEW_COST + child_complexity")]
     async fn command_preview(
         &self,
         ctx: &Context<'_>,

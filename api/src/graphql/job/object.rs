@@ -20,7 +20,7 @@ use crate::{
         policy::Policy,
         profile::Profile,
         proxy::Proxy,
-        query_limits::page_cost,
+        query_limits::{COMPOSED_COST, page_cost},
         scalars::{DateTime, Json},
         schedule::Schedule,
         service::Service,
@@ -173,6 +173,7 @@ impl Job {
     /// The command as the newest attempt ran it or, before the first attempt, as it would run now,
     /// with secrets masked as `***`. The proxy is chosen when an attempt starts. If the command no
     /// longer composes because the catalogue has changed, only `display` is set and says why.
+    #[graphql(complexity = "COMPOSED_COST + child_complexity")]
     async fn composed(&self, ctx: &Context<'_>) -> Result<ComposedCommand> {
         let composed = JobContext::of(ctx)?.readers.composed(self.id).await?;
         let composed = composed.ok_or_else(|| ApiError::new(Code::NotFound, "The job no longer exists."))?;

@@ -19,6 +19,7 @@ use crate::{
     graphql::{
         inputs::id_of,
         payload::{DeletePayload, settle},
+        query_limits::SAVE_COST,
         user_error::UserError,
     },
 };
@@ -96,6 +97,7 @@ impl ProxyMutation {
     /// Sends a real request through the proxy to CALLBOARD_PROXY_CHECK_URL and records the outcome
     /// in `health`. Takes at most 10 seconds. Refused with NOT_ALLOWED_IN_STATE when no such URL is
     /// configured. Requires an ADMIN key.
+    #[graphql(complexity = "SAVE_COST + child_complexity")]
     async fn proxy_check(
         &self,
         ctx: &Context<'_>,

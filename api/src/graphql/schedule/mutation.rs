@@ -10,6 +10,7 @@ use crate::{
         inputs::id_of,
         job::JobContext,
         payload::{DeletePayload, settle},
+        query_limits::SAVE_COST,
         user_error::UserError,
     },
 };
@@ -37,6 +38,7 @@ pub struct ScheduleMutation;
 #[Object]
 impl ScheduleMutation {
     /// Creates a schedule. Its job is checked as if it were enqueued now. Requires an ADMIN key.
+    #[graphql(complexity = "SAVE_COST + child_complexity")]
     async fn schedule_create(
         &self,
         ctx: &Context<'_>,
@@ -48,6 +50,7 @@ impl ScheduleMutation {
     }
 
     /// Updates, pauses or resumes a schedule. Requires an ADMIN key.
+    #[graphql(complexity = "SAVE_COST + child_complexity")]
     async fn schedule_update(
         &self,
         ctx: &Context<'_>,
