@@ -6,7 +6,7 @@
 
 use std::process::ExitCode;
 
-use callboard::{hardening, settings::SharedSettings, telemetry};
+use callboard::{evaluator, hardening, settings::SharedSettings, telemetry};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use secrecy::SecretString;
 
@@ -31,8 +31,12 @@ enum Command {
     Schema,
 }
 
-/// Runs the command line.
+/// Runs the command line, or a child of the API (`evaluate`).
 pub fn main() -> ExitCode {
+    // A child of the API, which must start fast.
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == evaluator::ARGUMENT) {
+        return evaluator::main();
+    }
     match run(Arguments::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

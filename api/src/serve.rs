@@ -14,8 +14,10 @@ use async_graphql::Executor;
 use callboard::{
     catalogue::{Catalogue, key_hash},
     clock::{self, IdSource},
+    evaluator::Evaluator,
     ids::ArtifactId,
     recipes::Recipes,
+    secret::Keyring,
     settings::Environment,
     steps::{
         enqueue::context::SubmitContext,
@@ -73,15 +75,14 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     let own_url: Url = format!("http://{}/", listener.local_addr()?).parse()?;
     let public_url = settings.public_url.clone().unwrap_or_else(|| own_url.clone());
     let urls = ArtifactUrls::new(Arc::clone(&keyring), public_url);
-    let catalogue =
-        Catalogue { store: store.clone(), keyring, allow_list: settings.shared.allow_list()?, ids: IdSource };
-
+    let evaluator = Evaluator::new();
+    let catalogue = catalogue(settings, &store, keyring, evaluator.clone())?;
     let authenticator = Authenticator::new(FixedKey {
         key: KeyHash(key_hash(&key)),
         caller: configured(),
         otherwise: Keys(catalogue.clone()),
     });
-    let jobs = JobContext::start(Arc::new(submit(settings, &store)?), redis);
+    let jobs = JobContext::start(Arc::new(submit(settings, &store, evaluator)?), redis);
     let probe = ProxyProbe::new(settings.proxy_check_url(&own_url));
     let schema = roots::schema().data(catalogue).data(urls.clone()).data(probe).data(jobs).finish();
     let engine = Engine::new(schema, authenticator, with_loaders(store.clone()))
@@ -132,10 +133,21 @@ fn endpoint<E: Executor>(settings: &Settings, engine: Engine<E>) -> anyhow::Resu
     })
 }
 
+/// Creates the catalogue.
+fn catalogue(
+    settings: &Settings,
+    store: &Store,
+    keyring: Arc<Keyring>,
+    evaluator: Evaluator,
+) -> anyhow::Result<Catalogue> {
+    let allow_list = settings.shared.allow_list()?;
+    Ok(Catalogue { store: store.clone(), keyring, allow_list, evaluator, ids: IdSource })
+}
+
 /// Creates the submit context.
-fn submit(settings: &Settings, store: &Store) -> anyhow::Result<SubmitContext> {
+fn submit(settings: &Settings, store: &Store, evaluator: Evaluator) -> anyhow::Result<SubmitContext> {
     let keyring = settings.shared.keyring()?;
-    Ok(SubmitContext { store: store.clone(), keyring, recipes: Recipes::default(), ids: IdSource })
+    Ok(SubmitContext { store: store.clone(), keyring, recipes: Recipes::default(), evaluator, ids: IdSource })
 }
 
 /// Adds the catalogue's DataLoaders to each operation.

@@ -8,6 +8,7 @@ use callboard::{
     clock::IdSource,
     command::{AllowList, CommandSpec, ProgramBuilder, ProgramSpec, SpecInput},
     duration::IsoDuration,
+    evaluator::Evaluator,
     ids::{CommandId, JobId, ServiceId},
     job::JobRequest,
     limit::LIMIT_MAX,
@@ -45,9 +46,16 @@ impl Direct {
             store: store.clone(),
             keyring: Arc::new(shared.keyring()?),
             allow_list,
+            evaluator: Evaluator::unbounded(),
             ids: IdSource,
         };
-        let context = SubmitContext { store, keyring, recipes: Recipes::default(), ids: IdSource };
+        let context = SubmitContext {
+            store,
+            keyring,
+            recipes: Recipes::default(),
+            evaluator: Evaluator::unbounded(),
+            ids: IdSource,
+        };
         Ok(Self { context, redis, catalogue })
     }
 

@@ -5,7 +5,8 @@
 //!   [`limit`], [`schedule`], [`profile`], [`service`], [`proxy`], [`command_kind`], [`compose`],
 //!   [`command`], [`job`], [`mutant`], [`text`].
 //! * Ring 1 is the world: [`settings`], [`startup`], [`hardening`], [`telemetry`], [`store`] (the
-//!   only place with SQL) and [`transport`] (Redis and apalis).
+//!   only place with SQL), [`transport`] (Redis and apalis) and [`evaluator`] (children for what
+//!   callers bring).
 //! * Ring 2 holds the verbs, each in one transaction: [`steps`] of a job's life, and [`catalogue`]
 //!   changes. [`recipes`] prepares what they compose from.
 //!
@@ -35,6 +36,7 @@ pub mod service;
 pub mod text;
 
 pub mod catalogue;
+pub mod evaluator;
 pub mod hardening;
 pub mod recipes;
 pub mod settings;

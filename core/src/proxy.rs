@@ -3,6 +3,8 @@
 //! Only protocols that browsers and HTTP clients speak themselves are here. To add one, add a
 //! variant to [`ProxyProtocol`] with its two matches below, and change the CHECK in a migration.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{clock::Time, ids::ProxyId, limit::Limits, percent, refusal::Refusal};
 
 /// A proxy as the catalogue keeps it. Its credentials are kept apart and encrypted.
@@ -31,7 +33,7 @@ pub struct Proxy {
 }
 
 /// The protocol of a proxy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ProxyProtocol {
     /// HTTP proxy, `CONNECT` for TLS.
     Http,
@@ -157,12 +159,15 @@ pub fn client_url(
 /// `host:port`, where the host is a name, an IPv4 address or an IPv6 address in brackets, and the
 /// port is 1 to 65535.
 pub fn check_address(field: &str, address: &str) -> Result<(), Refusal> {
-    let parsed = url::Url::parse(&format!("socks5://{address}")).ok().filter(|url| {
-        let is_bare = url.username().is_empty() && url.password().is_none() && url.path().is_empty();
-        is_bare && url.query().is_none() && url.fragment().is_none() && url.host().is_some()
-    });
+    // Nothing longer is parsed.
+    let parsed = Some(address).filter(|address| address.len() <= 260);
+    let parsed =
+        parsed.and_then(|address| url::Url::parse(&format!("socks5://{address}")).ok()).filter(|url| {
+            let is_bare = url.username().is_empty() && url.password().is_none() && url.path().is_empty();
+            is_bare && url.query().is_none() && url.fragment().is_none() && url.host().is_some()
+        });
     match parsed.and_then(|url| url.port()) {
-        Some(port) if port > 0 && address.len() <= 260 && address.is_ascii() => Ok(()),
+        Some(port) if port > 0 && address.is_ascii() => Ok(()),
         _ => Err(Refusal::invalid(
             field,
             "must be host:port, such as proxy.example:3128 or [2001:db8::1]:1080",

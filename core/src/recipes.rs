@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use crate::{
     cache::{self, Cache},
-    command::CompiledSpec,
-    compose::{Ingredients, InputSchema, JobFacts, ProfileFacts, ProxyFacts, ServiceFacts},
+    command::ReadySpec,
+    compose::{Ingredients, JobFacts, ProfileFacts, ProxyFacts, ReadySchema, ServiceFacts},
     ids::{CommandVersionId, ProfileId, ProxyId, ServiceId},
     proxy::HealthStatus,
     store::{
@@ -29,15 +29,15 @@ use crate::{
 /// Maximum number of compiled versions in the cache.
 const KEPT_MAX: usize = 1024;
 
-/// A command version, compiled.
+/// A command version, ready to compose.
 #[derive(Debug)]
 pub struct Recipe {
     /// As stored.
     pub version: CommandVersion,
-    /// The compiled templates.
-    pub spec: CompiledSpec,
-    /// The compiled schema of the input.
-    pub schema: InputSchema,
+    /// The spec.
+    pub spec: ReadySpec,
+    /// The schema of the input.
+    pub schema: ReadySchema,
 }
 
 /// The compiled versions of this process.
@@ -68,7 +68,7 @@ impl Recipes {
         }
         for version in command_versions::load(connection, &missing).await? {
             let id = version.id;
-            let recipe = Arc::new(Recipe::compile(version)?);
+            let recipe = Arc::new(Recipe::of(version));
             found.insert(id, recipe.clone());
             self.0.lock().put(id, recipe);
         }
@@ -77,14 +77,11 @@ impl Recipes {
 }
 
 impl Recipe {
-    /// Compiles a stored version. It compiled when it was saved, so a failure means that the row is
-    /// corrupt.
-    fn compile(version: CommandVersion) -> Result<Self, StoreError> {
-        let corrupt = |column, id: CommandVersionId| StoreError::corrupt("command_versions", column, &id);
-        let spec = CompiledSpec::compile(version.spec.clone()).map_err(|_| corrupt("spec", version.id))?;
-        let schema =
-            InputSchema::compile(&version.input_schema).map_err(|_| corrupt("input_schema", version.id))?;
-        Ok(Self { version, spec, schema })
+    /// Makes a stored version ready. What does not compile is refused when it is composed.
+    fn of(version: CommandVersion) -> Self {
+        let (spec, schema) =
+            (ReadySpec::new(version.spec.clone()), ReadySchema::new(version.input_schema.clone()));
+        Self { version, spec, schema }
     }
 }
 

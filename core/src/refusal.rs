@@ -3,8 +3,10 @@
 //! Pure checks and steps collect [`Refusal`]s, and the API returns them as `userErrors`. Bugs and
 //! outages are errors of the store instead.
 
+use serde::{Deserialize, Serialize};
+
 /// One reason, with the path of the input that it concerns.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// The kind of reason.
     pub code: RefusalCode,
@@ -16,7 +18,7 @@ pub struct Refusal {
 }
 
 /// The same codes as the API's `UserErrorCode`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RefusalCode {
     /// A named object does not exist.
     NotFound,

@@ -111,6 +111,12 @@ fn digits(number: &str) -> String {
     all.trim_matches('0').to_owned()
 }
 
+/// Where the first tag or comment of a template (`{{`, `{%` or `{#`) begins.
+pub fn template_opening(text: &str) -> Option<usize> {
+    let is_opening = |(at, _): &(usize, &str)| text[at + 1..].starts_with(['{', '%', '#']);
+    text.match_indices('{').find(is_opening).map(|(at, _)| at)
+}
+
 /// Length in bytes of the quoted string at the start of the text, quotes included, of JSON or of a
 /// template. `None` if no string begins there, or if it is not closed.
 pub fn string_length(text: &str) -> Option<usize> {

@@ -26,7 +26,7 @@ mod worker;
 
 use std::process::ExitCode;
 
-use callboard::hardening;
+use callboard::{evaluator, hardening};
 use clap::{CommandFactory as _, Parser};
 
 use crate::settings::WorkerSettings;
@@ -39,10 +39,11 @@ enum Command {
     Run(Box<WorkerSettings>),
 }
 
-/// Runs the worker (`run`), or one of its own children (`shim`, `http`). The children come before
-/// anything else is set up, because they must start fast.
+/// Runs the worker (`run`), or one of its own children (`evaluate`, `shim`, `http`). The children
+/// come before anything else is set up, because they must start fast.
 pub fn main() -> ExitCode {
     match std::env::args_os().nth(1).as_deref().and_then(std::ffi::OsStr::to_str) {
+        Some(evaluator::ARGUMENT) => return evaluator::main(),
         Some("shim") => return shim::main(),
         Some("http") => return http_client::main(),
         _ => {}

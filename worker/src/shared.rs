@@ -5,6 +5,7 @@ use std::{collections::HashMap, path::PathBuf, sync::Arc};
 use callboard::{
     clock::{self, IdSource},
     compose::Sandbox,
+    evaluator::Evaluator,
     ids::{JobId, WorkerId},
     recipes::Recipes,
     secret::Keyring,
@@ -112,6 +113,7 @@ impl Shared {
             store: store.clone(),
             keyring,
             recipes: Recipes::default(),
+            evaluator: Evaluator::new(),
             ids: IdSource,
         };
         Self {

@@ -78,7 +78,8 @@ What the caller can mend is in a payload's `userErrors`. Errors beside the data 
 `extensions.requestId`. Lists take `first` and `after`, or `last` and `before`, 25 items by default and at most 100.
 
 An operation may cost at most 5000 and nest fields 20 levels deep. A field costs 1, and a page the cost of one item
-for each item asked for, a tenth of it for log lines. `commandPreview` costs 500. TOO_COMPLEX says what the operation costs and what costs most.";
+for each item asked for, a tenth of it for log lines. `commandPreview` costs 500. TOO_COMPLEX says what the operation
+costs and what costs most.";
 
 /// The text of `schema.graphql`, fully sorted so that two exports of one schema are identical.
 pub fn sdl(schema: &ApiSchema) -> String {

@@ -14,6 +14,7 @@ use callboard::{
     catalogue::Catalogue,
     clock::IdSource,
     command::AllowList,
+    evaluator::Evaluator,
     recipes::Recipes,
     secret::Keyring,
     steps::enqueue::context::SubmitContext,
@@ -53,8 +54,13 @@ impl TestApi {
         let database = Database::create().await;
         let store = Store::open(&database.url().into(), 8, "api-catalogue-test", Planning::ByValue).unwrap();
         let allow_list = AllowList::parse("/usr/bin:/bin").unwrap();
-        let catalogue =
-            Catalogue { store: store.clone(), keyring: Arc::new(keyring()), allow_list, ids: IdSource };
+        let catalogue = Catalogue {
+            store: store.clone(),
+            keyring: Arc::new(keyring()),
+            allow_list,
+            evaluator: Evaluator::of_program(env!("CARGO_BIN_EXE_callboard-api").into()),
+            ids: IdSource,
+        };
         let redis = Redis::open(&redis_url().await.into(), &redis_prefix()).unwrap();
         let jobs = JobContext::start(Arc::new(submit(&store)), redis);
         let schema = roots::schema().data(catalogue.clone()).data(jobs).data(probe).finish();
@@ -162,7 +168,13 @@ fn keyring() -> Keyring {
 }
 
 fn submit(store: &Store) -> SubmitContext {
-    SubmitContext { store: store.clone(), keyring: keyring(), recipes: Recipes::default(), ids: IdSource }
+    SubmitContext {
+        store: store.clone(),
+        keyring: keyring(),
+        recipes: Recipes::default(),
+        evaluator: Evaluator::of_program(env!("CARGO_BIN_EXE_callboard-api").into()),
+        ids: IdSource,
+    }
 }
 
 /// Returns the noun of a mutation: `profile` for `profileCreate`.

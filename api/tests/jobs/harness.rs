@@ -12,6 +12,7 @@ use callboard::{
     catalogue::Catalogue,
     clock::{self, IdSource},
     command::AllowList,
+    evaluator::Evaluator,
     ids::{ArtifactId, AttemptId, JobId, WorkerId},
     job::{Outcome, Progress},
     policy::Policy,
@@ -94,12 +95,18 @@ impl Harness {
         let redis = Redis::open(&redis.into(), &redis_prefix()).unwrap();
         let worker = IdSource.make();
         let allow_list = AllowList::parse("/usr/bin:/bin").unwrap();
-        let catalogue =
-            Catalogue { store: store.clone(), keyring: Arc::new(keyring()), allow_list, ids: IdSource };
+        let catalogue = Catalogue {
+            store: store.clone(),
+            keyring: Arc::new(keyring()),
+            allow_list,
+            evaluator: Evaluator::of_program(env!("CARGO_BIN_EXE_callboard-api").into()),
+            ids: IdSource,
+        };
         let submit = SubmitContext {
             store: store.clone(),
             keyring: keyring(),
             recipes: Recipes::default(),
+            evaluator: Evaluator::of_program(env!("CARGO_BIN_EXE_callboard-api").into()),
             ids: IdSource,
         };
         let urls = ArtifactUrls::new(Arc::new(keyring()), "https://callboard.test/".parse().unwrap());

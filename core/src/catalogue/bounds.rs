@@ -115,14 +115,17 @@ pub(super) fn is_storable(value: &Value, depth_left: usize) -> bool {
 /// would not be kept secret there.
 pub(super) fn base_url(checks: &mut Checks, text: &str) -> Option<BaseUrl> {
     const FIELD: &str = "baseUrl";
-    if Url::parse(text).is_ok_and(|url| !url.username().is_empty() || url.password().is_some()) {
+    // Nothing longer is parsed.
+    let is_short = text.len() <= URL_BYTES_MAX;
+    if is_short && Url::parse(text).is_ok_and(|url| !url.username().is_empty() || url.password().is_some()) {
         checks.invalid(
             &[FIELD],
             "must not contain a user name or password (store them as the service's token)",
         );
         return None;
     }
-    let url = BaseUrl::parse(text).filter(|url| url.len() <= URL_BYTES_MAX);
+    let url =
+        Some(text).filter(|_| is_short).and_then(BaseUrl::parse).filter(|url| url.len() <= URL_BYTES_MAX);
     if url.is_none() {
         checks.invalid(
             &[FIELD],

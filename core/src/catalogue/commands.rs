@@ -12,8 +12,7 @@ use super::{
     references::{keep_profile, keep_proxy, keep_services},
 };
 use crate::{
-    command::{AllowList, CommandSpec, SpecInput},
-    compose::check_schema,
+    command::{CommandSpec, SpecInput},
     ids::{CommandId, CommandVersionId, ProfileId, ProxyId, ServiceId},
     name,
     patch::{Patch, PolicyPatch},
@@ -98,8 +97,7 @@ impl Catalogue {
         let id: CommandId = self.ids.make();
         let mut checks = Checks::default();
         let input_schema = input.input_schema.unwrap_or_else(|| json!({}));
-        let spec = check_spec(&mut checks, input.spec, &self.allow_list, &input_schema);
-        check_input_schema(&mut checks, &input_schema);
+        let spec = self.checked_spec(&mut checks, &input.spec, &input_schema).await;
         let policy = check_policy(&mut checks, &input.policy, &Policy::default());
         let mut draft = CommandDraft {
             name: input.name,
@@ -141,12 +139,8 @@ impl Catalogue {
             service_ids: changes.service_ids.over(before.service_ids.clone(), Vec::new()),
             queue: changes.queue.over(before.queue.clone(), QUEUE_DEFAULT.to_owned()),
         };
-        let sets_schema = matches!(changes.input_schema, Patch::Set(_));
         let input_schema = changes.input_schema.over(runs_before.input_schema.clone(), json!({}));
-        let spec = self.patched_spec(&mut checks, changes.spec, &runs_before, &input_schema);
-        if sets_schema {
-            check_input_schema(&mut checks, &input_schema);
-        }
+        let spec = self.patched_spec(&mut checks, changes.spec, &runs_before, &input_schema).await;
         let mut runs = VersionDraft {
             name: draft.name.clone(),
             spec,
@@ -190,7 +184,7 @@ impl Catalogue {
     /// Returns the spec after its patch. An unchanged spec is not checked again: the allow-list may
     /// have become narrower, which the worker enforces and which must not block other changes. Only
     /// a changed schema may make secrets of what it compares.
-    fn patched_spec(
+    async fn patched_spec(
         &self,
         checks: &mut Checks,
         patch: Patch<SpecInput>,
@@ -200,7 +194,7 @@ impl Catalogue {
         match patch {
             Patch::Leave => {
                 if *input_schema != before.input_schema {
-                    checks.extend(before.spec.misused_secrets(input_schema));
+                    checks.extend(self.evaluator.check_schema(input_schema, &before.spec).await);
                 }
                 None
             }
@@ -208,9 +202,29 @@ impl Catalogue {
                 checks.invalid(&["spec"], "must not be null (omit it to keep the stored value)");
                 None
             }
-            Patch::Set(spec) => check_spec(checks, spec, &self.allow_list, input_schema),
+            Patch::Set(spec) => self.checked_spec(checks, &spec, input_schema).await,
         }
         .unwrap_or_else(|| before.spec.clone())
+    }
+
+    /// Returns the spec unless it or the schema is refused.
+    async fn checked_spec(
+        &self,
+        checks: &mut Checks,
+        spec: &SpecInput,
+        input_schema: &Value,
+    ) -> Option<CommandSpec> {
+        let checked = self.evaluator.check(spec, &self.allow_list, input_schema).await;
+        match checked.and_then(|checked| storable(&checked.0).map(|()| checked)) {
+            Ok((spec, misused)) => {
+                checks.extend(misused);
+                Some(spec)
+            }
+            Err(refusals) => {
+                checks.extend(refusals);
+                None
+            }
+        }
     }
 
     async fn insert_version(
@@ -245,26 +259,6 @@ fn optional<T>(patch: Patch<T>, stored: Option<T>) -> Option<T> {
     }
 }
 
-/// Returns the spec unless it is refused.
-fn check_spec(
-    checks: &mut Checks,
-    input: SpecInput,
-    allowed: &AllowList,
-    input_schema: &Value,
-) -> Option<CommandSpec> {
-    let checked = input.check(allowed, input_schema);
-    match checked.and_then(|checked| storable(&checked.0).map(|()| checked)) {
-        Ok((spec, misused)) => {
-            checks.extend(misused);
-            Some(spec)
-        }
-        Err(refusals) => {
-            checks.extend(refusals);
-            None
-        }
-    }
-}
-
 /// Refuses NUL, which Postgres does not store, and deep nesting.
 fn storable(spec: &CommandSpec) -> Result<(), Vec<Refusal>> {
     let is_storable =
@@ -275,12 +269,6 @@ fn storable(spec: &CommandSpec) -> Result<(), Vec<Refusal>> {
     let message =
         format!("must be nested at most {} deep, without NUL in any string", bounds::JSON_DEPTH_MAX);
     Err(vec![Refusal::invalid("spec", message)])
-}
-
-fn check_input_schema(checks: &mut Checks, schema: &Value) {
-    if let Err(refusals) = check_schema(schema) {
-        checks.extend(refusals);
-    }
 }
 
 fn check_policy(checks: &mut Checks, patch: &PolicyPatch, stored: &Policy) -> Policy {

@@ -36,6 +36,7 @@ pub use services::{ServiceChanges, ServiceCreate, ServiceUpdate, TokenRefresh};
 use crate::{
     clock::{IdSource, Time},
     command::AllowList,
+    evaluator::Evaluator,
     secret::{self, Keyring, Owner},
     store::{Store, catalogue::profile_secrets::SealedSecret},
 };
@@ -50,6 +51,8 @@ pub struct Catalogue {
     pub keyring: Arc<Keyring>,
     /// The programs that commands may name.
     pub allow_list: AllowList,
+    /// Checks what callers bring.
+    pub evaluator: Evaluator,
     /// Makes ids.
     pub ids: IdSource,
 }

@@ -48,7 +48,9 @@ impl ShareLink {
                 return None;
             }
         };
-        let link = Self::parse(protocol, rest).filter(|_| link.len() <= LINK_BYTES_MAX);
+        // Nothing longer is parsed.
+        let link = Some(rest).filter(|_| link.len() <= LINK_BYTES_MAX);
+        let link = link.and_then(|rest| Self::parse(protocol, rest));
         if link.is_none() {
             checks.invalid(
                 &[FIELD],

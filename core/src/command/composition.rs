@@ -1,8 +1,8 @@
 //! Composes a saved command and the facts of a job into what runs.
 //!
-//! The preview, the enqueue and the worker all use the one function [`compose`], so that what was
-//! shown is what runs. The result can be [masked](Composition::masked) to show and store it. Only
-//! the worker [reveals](Composition::reveal) it, with the secret values.
+//! The preview, the enqueue and the worker all compose alike, so that what was shown is what runs.
+//! The result can be [masked](Composition::masked) to show and store it. Only the worker
+//! [reveals](Composition::reveal) it, with the secret values.
 
 use std::collections::BTreeSet;
 
@@ -10,8 +10,8 @@ use super::CommandSpec;
 use crate::{
     command_kind::Kind,
     compose::{
-        ComposedCommand, Ingredients, Nonce, RevealError, Run, SecretRef, SecretValues, Task, Templates,
-        Text, WorkerPaths, environment, refused, scope,
+        ComposedCommand, Ingredients, LightWeight, Nonce, RevealError, Run, SecretRef, SecretValues, Task,
+        Templates, Text, WorkerPaths, environment, refused, scope,
     },
     refusal::{Refusal, RefusalCode},
 };
@@ -42,6 +42,48 @@ impl CompiledSpec {
     }
 }
 
+/// A checked spec, with its templates compiled if they are all light (`compose::light`). Callers
+/// may cache it by the id of the command's version. `Evaluator::compose` composes it, whatever its
+/// templates are.
+#[derive(Debug)]
+pub struct ReadySpec {
+    spec: CommandSpec,
+    light: Option<(Templates, LightWeight)>,
+}
+
+impl ReadySpec {
+    /// Compiles the templates if they are light.
+    pub fn new(spec: CommandSpec) -> Self {
+        let light = Templates::compile_light(spec.as_kind().templates());
+        Self { spec, light }
+    }
+
+    /// The spec.
+    pub const fn spec(&self) -> &CommandSpec {
+        &self.spec
+    }
+
+    /// Renders the templates in this process. `None` if they must be evaluated in another one.
+    pub(crate) fn render_light(
+        &self,
+        ingredients: &Ingredients<'_>,
+        nonce: Nonce,
+    ) -> Option<Result<Vec<Text>, Vec<Refusal>>> {
+        let (templates, weight) = self.light.as_ref()?;
+        let is_light = weight.is_light_with(ingredients, templates);
+        is_light.then(|| render(templates, ingredients, nonce))
+    }
+
+    /// Composes from the rendered `texts`, one per template of the spec in the same order.
+    pub(crate) fn finish<'a>(
+        &'a self,
+        texts: Vec<Text>,
+        ingredients: &'a Ingredients<'a>,
+    ) -> Result<Composition<'a>, Vec<Refusal>> {
+        finish(&self.spec, texts, ingredients)
+    }
+}
+
 /// A composed command, complete except for its secret values.
 #[derive(Debug)]
 pub struct Composition<'a> {
@@ -57,12 +99,28 @@ pub fn compose<'a>(
     ingredients: &'a Ingredients<'a>,
     nonce: Nonce,
 ) -> Result<Composition<'a>, Vec<Refusal>> {
-    let (scope, marks) = scope::scope(ingredients, compiled.templates.roots(), nonce);
-    let texts = compiled.templates.render(&scope, &marks, ingredients)?;
-    let task = compiled.spec.as_kind().compose(texts, ingredients)?;
+    finish(&compiled.spec, render(&compiled.templates, ingredients, nonce)?, ingredients)
+}
+
+/// Renders every template.
+pub(super) fn render(
+    templates: &Templates,
+    ingredients: &Ingredients<'_>,
+    nonce: Nonce,
+) -> Result<Vec<Text>, Vec<Refusal>> {
+    let (scope, marks) = scope::scope(ingredients, templates.roots(), nonce);
+    templates.render(&scope, &marks, ingredients)
+}
+
+fn finish<'a>(
+    spec: &'a CommandSpec,
+    texts: Vec<Text>,
+    ingredients: &'a Ingredients<'a>,
+) -> Result<Composition<'a>, Vec<Refusal>> {
+    let task = spec.as_kind().compose(texts, ingredients)?;
     let environment =
         environment::environment(ingredients, task.environment()).map_err(|refusal| vec![refusal])?;
-    let composition = Composition { kind: compiled.spec.kind(), task, environment };
+    let composition = Composition { kind: spec.kind(), task, environment };
     let size = composition.size();
     if size > ARGUMENTS_AND_ENVIRONMENT_BYTES_MAX {
         let message = format!(

@@ -7,6 +7,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
@@ -27,7 +28,7 @@ pub const LINE_BYTES_MAX: usize = 64 * 1024;
 const PLAYWRIGHT: &str = "playwright";
 
 /// What a command runs, in one of the forms that the API accepts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum SpecInput {
     /// Field by field.
     Spec(CommandSpec),
@@ -62,7 +63,7 @@ impl SpecInput {
 }
 
 /// The API's `LineSpecInput`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LineSpec {
     /// The line, at most [`LINE_BYTES_MAX`] bytes.
     pub line: String,

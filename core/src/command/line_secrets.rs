@@ -99,7 +99,8 @@ fn refuse_mention(expression: &str) -> Result<(), String> {
         if matches!(c, '"' | '\'') {
             at += string_length(rest).unwrap_or(rest.len());
         } else if let Some((path, length)) = path_at(rest).filter(|_| !after_dot) {
-            if (1..=path.len()).any(|end| variable(&path[..end]).is_some()) {
+            // No secret is deeper than `services.NAME.token`.
+            if (1..=path.len().min(3)).any(|end| variable(&path[..end]).is_some()) {
                 let name = path.join(".");
                 return Err(format!(
                     "the secret {name} can only be used by itself in a line, as {{{{ {name} }}}}, because it \

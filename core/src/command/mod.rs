@@ -7,6 +7,7 @@
 
 mod allow_list;
 mod composition;
+pub(crate) mod evaluation;
 mod http;
 mod line;
 mod line_secrets;
@@ -16,7 +17,7 @@ mod syntax;
 mod words;
 
 pub use allow_list::{AllowList, BadAllowList, NOOP};
-pub use composition::{ARGUMENTS_AND_ENVIRONMENT_BYTES_MAX, CompiledSpec, Composition, compose};
+pub use composition::{ARGUMENTS_AND_ENVIRONMENT_BYTES_MAX, CompiledSpec, Composition, ReadySpec, compose};
 pub use http::{HEADERS_MAX, HttpBuilder, HttpSpec, METHODS, Redirects, STATUSES_MAX};
 pub use line::{LINE_BYTES_MAX, LineSpec, SpecInput};
 pub use playwright::{

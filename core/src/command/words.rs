@@ -5,6 +5,8 @@
 //! special in a shell are refused, because a line that only looks like a shell line would not do
 //! what it says.
 
+use crate::text::template_opening;
+
 /// Why a line does not split, and the column in characters, from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("column {column}: {fault}")]
@@ -188,13 +190,10 @@ impl<'a> Part<'a> {
 pub(super) fn parts(word: &str) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
     let mut rest = word;
-    loop {
-        let next = TEMPLATES
-            .iter()
-            .filter_map(|(opening, closing)| Some((rest.find(opening)?, opening, closing)))
-            .min();
-        let Some((start, opening, closing)) = next else { break };
+    while let Some(start) = template_opening(rest) {
         let template = &rest[start..];
+        let begins = |(opening, _): &&(&str, &str)| template.starts_with(*opening);
+        let Some((opening, closing)) = TEMPLATES.iter().find(begins) else { break };
         let Some(length) = template_length(template, closing, *opening != "{#") else { break };
         if start > 0 {
             parts.push(Part::Plain(&rest[..start]));

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::SecretRef;
@@ -14,7 +15,7 @@ use crate::{
 };
 
 /// Everything that a command can use.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct Ingredients<'a> {
     /// The job's profile.
     pub profile: Option<ProfileFacts<'a>>,
@@ -31,7 +32,7 @@ pub struct Ingredients<'a> {
 }
 
 /// A profile, as commands see it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct ProfileFacts<'a> {
     /// Its id.
     pub id: ProfileId,
@@ -46,7 +47,7 @@ pub struct ProfileFacts<'a> {
 }
 
 /// A proxy, as commands see it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct ProxyFacts<'a> {
     /// Its id.
     pub id: ProxyId,
@@ -63,7 +64,7 @@ pub struct ProxyFacts<'a> {
 }
 
 /// A service, as commands see it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct ServiceFacts<'a> {
     /// Its id.
     pub id: ServiceId,
@@ -78,7 +79,7 @@ pub struct ServiceFacts<'a> {
 }
 
 /// A job, as commands see it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct JobFacts {
     /// Its id.
     pub id: JobId,

@@ -9,7 +9,7 @@ use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 
 use super::{
-    schema_rules,
+    light, schema_rules,
     secret_inputs::{Input, find_secrets, split},
     secret_marks,
 };
@@ -31,7 +31,6 @@ pub struct InputSchema {
     schema: Value,
     /// `None` for `{}`, which accepts everything.
     validator: Option<Validator>,
-    defaults: Vec<(String, Value)>,
     has_references: bool,
     has_secrets: bool,
 }
@@ -67,19 +66,7 @@ impl InputSchema {
         check_bounds("inputSchema", schema, SCHEMA_BYTES_MAX, SCHEMA_DEPTH_MAX)?;
         let has_references = schema_rules::check(schema).map_err(|refusal| vec![refusal])?;
         let validator = if object.is_empty() { None } else { Some(build(schema)?) };
-        let mut defaults = Vec::new();
-        if let Some(Value::Object(properties)) = object.get("properties") {
-            let of =
-                |(name, property): (&String, &Value)| Some((name.clone(), property.get("default")?.clone()));
-            defaults.extend(properties.iter().filter_map(of));
-        }
-        Ok(Self {
-            schema: schema.clone(),
-            validator,
-            defaults,
-            has_references,
-            has_secrets: mentions_secrets(schema),
-        })
+        Ok(Self { schema: schema.clone(), validator, has_references, has_secrets: mentions_secrets(schema) })
     }
 
     /// Checks an input and splits off its secrets. An input is an object (null means an empty one)
@@ -92,39 +79,101 @@ impl InputSchema {
     /// secret. Last, each value that the schema marks `writeOnly: true` is replaced by `***` and
     /// returned separately.
     pub fn check(&self, input: &Value) -> Result<Input, Vec<Refusal>> {
-        let mut public = match input {
-            Value::Null => Value::Object(serde_json::Map::new()),
-            Value::Object(_) => input.clone(),
-            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-                return Err(vec![Refusal::invalid("input", "must be a JSON object")]);
-            }
-        };
-        if let Value::Object(map) = &mut public {
-            for (name, default) in &self.defaults {
-                if !map.contains_key(name) {
-                    map.insert(name.clone(), default.clone());
-                }
-            }
-        }
-        check_bounds("input", &public, INPUT_BYTES_MAX, INPUT_DEPTH_MAX)?;
-        if self.has_references && schema_rules::costs_too_much(&self.schema, &public) {
+        let public = complete(&self.schema, input)?;
+        let pointers = self.secrets_of(&public)?;
+        Ok(split(public, pointers))
+    }
+
+    /// JSON pointers of the secrets of an input that has its defaults, if it matches the schema.
+    pub(crate) fn secrets_of(&self, public: &Value) -> Result<BTreeSet<String>, Vec<Refusal>> {
+        if self.has_references && schema_rules::costs_too_much(&self.schema, public) {
             let message =
                 "would take too long to check, because the schema's references multiply with each level";
             return Err(vec![Refusal::invalid("input", message)]);
         }
         if let Some(validator) = &self.validator
-            && !validator.is_valid(&public)
+            && !validator.is_valid(public)
         {
-            let errors = validator.iter_errors(&public).take(REFUSALS_MAX);
+            let errors = validator.iter_errors(public).take(REFUSALS_MAX);
             return Err(errors.map(|error| violation("input", &error)).collect());
         }
-        Ok(self.split(public))
+        Ok(self.pointers(public))
     }
 
     /// Splits the secrets off an input without checking it.
     pub fn split(&self, input: Value) -> Input {
-        let pointers = if self.has_secrets { find_secrets(&self.schema, &input) } else { BTreeSet::new() };
+        let pointers = self.pointers(&input);
         split(input, pointers)
+    }
+
+    fn pointers(&self, input: &Value) -> BTreeSet<String> {
+        if self.has_secrets { find_secrets(&self.schema, input) } else { BTreeSet::new() }
+    }
+}
+
+/// The input as an object within its bounds, with the schema's defaults of its missing properties.
+fn complete(schema: &Value, input: &Value) -> Result<Value, Vec<Refusal>> {
+    let mut public = match input {
+        Value::Null => Value::Object(serde_json::Map::new()),
+        Value::Object(_) => input.clone(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            return Err(vec![Refusal::invalid("input", "must be a JSON object")]);
+        }
+    };
+    if let (Value::Object(map), Some(Value::Object(properties))) = (&mut public, schema.get("properties")) {
+        for (name, property) in properties {
+            if let Some(default) = property.get("default")
+                && !map.contains_key(name)
+            {
+                map.insert(name.clone(), default.clone());
+            }
+        }
+    }
+    check_bounds("input", &public, INPUT_BYTES_MAX, INPUT_DEPTH_MAX)?;
+    Ok(public)
+}
+
+/// The schema of a saved command: compiled, if it is light (`schema_rules::weight`). `Evaluator`
+/// checks inputs with it, whatever it is.
+pub struct ReadySchema {
+    schema: Value,
+    light: Option<(InputSchema, usize)>,
+    has_secrets: bool,
+}
+
+impl ReadySchema {
+    /// Compiles the schema if it is light.
+    pub fn new(schema: Value) -> Self {
+        let weight = schema_rules::weight(&schema);
+        let light = weight.and_then(|weight| Some((InputSchema::compile(&schema).ok()?, weight)));
+        Self { light, has_secrets: mentions_secrets(&schema), schema }
+    }
+
+    /// The schema as it was written.
+    pub(crate) const fn schema(&self) -> &Value {
+        &self.schema
+    }
+
+    /// Whether it marks anything as secret.
+    pub(crate) const fn has_secrets(&self) -> bool {
+        self.has_secrets
+    }
+
+    /// See [`complete`].
+    pub(crate) fn complete(&self, input: &Value) -> Result<Value, Vec<Refusal>> {
+        complete(&self.schema, input)
+    }
+
+    /// The compiled schema, if checking this input with it takes little.
+    pub(crate) fn light_for(&self, input: &Value) -> Option<&InputSchema> {
+        let (schema, weight) = self.light.as_ref()?;
+        (weight.saturating_mul(light::size_of(input)) <= light::COST_MAX).then_some(schema)
+    }
+}
+
+impl fmt::Debug for ReadySchema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadySchema").field("is_light", &self.light.is_some()).finish_non_exhaustive()
     }
 }
 

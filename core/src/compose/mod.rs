@@ -6,12 +6,15 @@
 mod applicable;
 mod comparisons;
 pub(crate) mod environment;
+mod extent;
 mod filters;
 mod ingredients;
 mod input;
+mod light;
 mod masked;
 mod misuse;
 mod names;
+mod received;
 mod run;
 mod schema_rules;
 pub(crate) mod scope;
@@ -24,17 +27,21 @@ mod worker_paths;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 pub use ingredients::{Ingredients, JobFacts, ProfileFacts, ProxyFacts, ServiceFacts};
 pub use input::{
-    INPUT_BYTES_MAX, INPUT_DEPTH_MAX, InputSchema, SCHEMA_BYTES_MAX, SCHEMA_DEPTH_MAX, check_input,
-    check_schema,
+    INPUT_BYTES_MAX, INPUT_DEPTH_MAX, InputSchema, ReadySchema, SCHEMA_BYTES_MAX, SCHEMA_DEPTH_MAX,
+    check_input, check_schema,
 };
 pub use masked::{ComposedCommand, ComposedHttp, ComposedParts, DISPLAY_CHARS_MAX};
 pub(crate) use misuse::{misplaced_secrets, misused_secrets};
+pub(crate) use received::Received;
 pub use run::{OutputProtocol, ProcessPlan, Program, RevealError, Run, SecretValues};
 pub use secret_inputs::{BadSecretInputs, Input, SecretInputs};
+pub(crate) use secret_inputs::{find_secrets, split};
 pub use template::TemplateAt;
-pub(crate) use template::{Templates, has_template, literal_has, refused, unknown_names};
+pub(crate) use template::{LightWeight, Templates, has_template, literal_has, refused, unknown_names};
 pub use text::{Encoding, Piece, Place, SecretRef, Text, URL_BYTES_MAX};
 pub use worker_paths::{Sandbox, WorkerPaths};
 
@@ -42,7 +49,7 @@ use crate::clock;
 
 /// An unguessable number, drawn anew for each composition (see `compose::scope`). It does not
 /// change the result.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 pub struct Nonce(u64);
 
 impl Nonce {

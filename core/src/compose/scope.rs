@@ -67,6 +67,16 @@ impl Roots {
         self.0.insert(root);
         true
     }
+
+    /// Whether they use the job's input.
+    pub(super) fn has_input(&self) -> bool {
+        self.0.contains(&Root::Input)
+    }
+
+    /// Whether they use the job's services.
+    pub(super) fn has_services(&self) -> bool {
+        self.0.contains(&Root::Services)
+    }
 }
 
 /// The marks of one composition.

@@ -118,7 +118,7 @@ impl fmt::Debug for SecretInputs {
 }
 
 /// Moves the values at `pointers` out of the input.
-pub(super) fn split(mut public: Value, pointers: BTreeSet<String>) -> Input {
+pub(crate) fn split(mut public: Value, pointers: BTreeSet<String>) -> Input {
     let mut secrets = BTreeMap::new();
     for pointer in pointers {
         if let Some(place) = public.pointer_mut(&pointer) {
@@ -130,7 +130,7 @@ pub(super) fn split(mut public: Value, pointers: BTreeSet<String>) -> Input {
 
 /// JSON pointers of the outermost values that the schema marks `writeOnly`. A mark in any branch of
 /// `allOf`, `anyOf`, `oneOf`, `if`, `then` or `else` counts, whether the branch matches or not.
-pub(super) fn find_secrets(schema: &Value, input: &Value) -> BTreeSet<String> {
+pub(crate) fn find_secrets(schema: &Value, input: &Value) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     collect(schema, &[schema], input, &mut String::new(), &mut found);
     found

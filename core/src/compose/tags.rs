@@ -4,7 +4,7 @@
 //! only when it is reached (`names` checks them). Never fails: what is malformed is refused by the
 //! engine.
 
-use crate::text::string_length;
+use crate::text::{string_length, template_opening};
 
 /// A piece of a template.
 #[derive(Debug)]
@@ -61,15 +61,26 @@ impl Token<'_> {
 
 /// Splits a template. What follows a tag that is not closed is left out.
 pub(super) fn parts(source: &str) -> Vec<Part<'_>> {
+    split(source).0
+}
+
+/// The same, or `None` if something is left out.
+pub(super) fn all_parts(source: &str) -> Option<Vec<Part<'_>>> {
+    let (parts, is_whole) = split(source);
+    is_whole.then_some(parts)
+}
+
+/// The parts, and whether they are the whole template. Takes linear time.
+fn split(source: &str) -> (Vec<Part<'_>>, bool) {
     let mut parts = Vec::new();
     let (mut at, mut is_trimmed) = (0, false);
     loop {
-        let opening = ["{{", "{%", "{#"].iter().filter_map(|opening| source[at..].find(opening)).min();
+        let opening = template_opening(&source[at..]);
         let start = opening.map_or(source.len(), |offset| at + offset);
         let is_trimmed_after = source.get(start + 2..).is_some_and(|rest| rest.starts_with('-'));
         push_text(&mut parts, &source[at..start], is_trimmed, is_trimmed_after);
         if opening.is_none() {
-            return parts;
+            return (parts, true);
         }
         let end = if source[start..].starts_with("{#") {
             source[start..].find("#}").map(|length| start + length + 2)
@@ -81,7 +92,7 @@ pub(super) fn parts(source: &str) -> Vec<Part<'_>> {
                 if is_raw { push_raw(&mut parts, source, end) } else { end }
             })
         };
-        let Some(end) = end else { return parts };
+        let Some(end) = end else { return (parts, false) };
         is_trimmed = source[..end - 2].ends_with('-');
         at = end;
     }

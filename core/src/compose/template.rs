@@ -13,19 +13,23 @@ use minijinja::{
     syntax::SyntaxConfig,
     value::{Value, ValueKind},
 };
+use serde::Serialize;
 
 use super::{
     Ingredients,
     comparisons::Guarded,
-    filters, names,
+    extent, filters, light, names,
     scope::{Marks, Opaque, Roots},
     tags,
     text::{Place, Text},
 };
-use crate::refusal::{Refusal, RefusalCode};
+use crate::{
+    refusal::{Refusal, RefusalCode},
+    text::template_opening,
+};
 
 /// A template and where it is used.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub struct TemplateAt<'a> {
     /// Where the text is used, which decides whether secrets are allowed in it.
     pub place: Place,
@@ -43,7 +47,7 @@ impl<'a> TemplateAt<'a> {
 
 /// Whether a text has anything to render. Other texts skip the template engine.
 pub(crate) fn has_template(text: &str) -> bool {
-    ["{{", "{%", "{#"].iter().any(|opening| text.contains(opening))
+    template_opening(text).is_some()
 }
 
 /// A path below the input's `spec`.
@@ -78,6 +82,10 @@ pub(crate) fn literal_has(source: &str, is_wanted: impl Fn(char) -> bool + Copy)
 /// Fuel of one render: about that many steps, or 64 bytes of text for each (6 MiB).
 const FUEL: u64 = 100_000;
 
+/// Most bytes of all rendered texts of one command. Its arguments and variables, its standard input
+/// and a request with its body and headers each fit.
+const RENDERED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// A compiled template.
 #[derive(Debug)]
 pub(super) struct Slot {
@@ -94,6 +102,17 @@ enum Source {
     Template(String, Guarded),
 }
 
+/// What light templates cost, at most, for each byte of what they are given.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LightWeight(usize);
+
+impl LightWeight {
+    /// Whether the templates may render in this process with what they are given.
+    pub(crate) fn is_light_with(self, given: &Ingredients<'_>, templates: &Templates) -> bool {
+        self.0 == 0 || self.0.saturating_mul(light::size(given, templates.roots())) <= light::COST_MAX
+    }
+}
+
 /// The templates of one command.
 #[derive(Debug)]
 pub(crate) struct Templates {
@@ -108,7 +127,11 @@ impl Templates {
         let mut all = Self { engine: engine().clone(), slots: Vec::new(), roots: Roots::default() };
         let mut refusals = Vec::new();
         for TemplateAt { place, path, source } in templates {
-            let source = if has_template(source) {
+            let source = if let Some((at, fault)) = extent::fault(source) {
+                let message = format!("{}: {fault}", position(&source[..at]));
+                refusals.push(Refusal { code: RefusalCode::Invalid, message, path });
+                continue;
+            } else if has_template(source) {
                 let name = all.slots.len().to_string();
                 let guarded = Guarded::new(source);
                 match all.engine.add_template_owned(name.clone(), guarded.source.clone()) {
@@ -139,6 +162,13 @@ impl Templates {
         if refusals.is_empty() { Ok(all) } else { Err(refusals) }
     }
 
+    /// Compiles templates that are all light. `None` if one is not, or does not compile.
+    pub(crate) fn compile_light(templates: Vec<TemplateAt<'_>>) -> Option<(Self, LightWeight)> {
+        let weights = templates.iter().map(|template| light::weight(template.source));
+        let weight = weights.sum::<Option<usize>>()?;
+        Some((Self::compile(templates).ok()?, LightWeight(weight)))
+    }
+
     /// The variables that the templates use.
     pub(crate) const fn roots(&self) -> &Roots {
         &self.roots
@@ -152,11 +182,19 @@ impl Templates {
         given: &Ingredients<'_>,
     ) -> Result<Vec<Text>, Vec<Refusal>> {
         let mut texts = Vec::with_capacity(self.slots.len());
-        let mut refusals = Vec::new();
+        let (mut refusals, mut rendered) = (Vec::new(), 0);
         for slot in &self.slots {
+            if rendered > RENDERED_BYTES_MAX {
+                let message = format!("all texts together are longer than {RENDERED_BYTES_MAX} bytes");
+                refusals.push(Refusal { code: RefusalCode::NotComposable, message, path: slot.path.clone() });
+                break;
+            }
             let text = self.render_one(slot, scope, marks, given).and_then(|text| checked(slot.place, text));
             match text {
-                Ok(text) => texts.push(text),
+                Ok(text) => {
+                    rendered += text.masked_len();
+                    texts.push(text);
+                }
                 Err(message) => {
                     refusals.push(Refusal {
                         code: RefusalCode::NotComposable,

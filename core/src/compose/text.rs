@@ -6,6 +6,7 @@
 use std::fmt;
 
 use secrecy::ExposeSecret as _;
+use serde::{Deserialize, Serialize};
 
 use super::{RevealError, SecretValues, WorkerPaths};
 use crate::{percent::encoded, secret::MASK};
@@ -15,7 +16,7 @@ pub const URL_BYTES_MAX: usize = 8 * 1024;
 
 /// The name of one of a job's secrets. Its value is looked up in a [`SecretValues`] at the very
 /// end.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum SecretRef {
     /// A service's token, by the service's name. Empty for that of the first service that has one,
     /// as long as there is no job.
@@ -64,7 +65,7 @@ impl fmt::Display for SecretRef {
 }
 
 /// Where a rendered text is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Place {
     /// An argument of a program, which every user of the machine can read.
     Argument,
@@ -141,7 +142,7 @@ impl Place {
 }
 
 /// How a secret is encoded in the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Encoding {
     /// Unchanged.
     Plain,
@@ -150,7 +151,7 @@ pub enum Encoding {
 }
 
 /// A part of a [`Text`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Piece {
     /// Public text.
     Plain(String),
@@ -164,7 +165,7 @@ pub enum Piece {
 }
 
 /// A composed text.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Text(Vec<Piece>);
 
 impl Text {

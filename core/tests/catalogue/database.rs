@@ -6,6 +6,7 @@ use callboard::{
     catalogue::{Catalogue, CommandCreate, ProfileCreate, ProxyCreate, ServiceCreate},
     clock::IdSource,
     command::{AllowList, CommandSpec, PlaywrightSpec, SpecInput},
+    evaluator::Evaluator,
     ids::{ProfileId, ProxyId, ServiceId},
     patch::{LimitsPatch, PolicyPatch},
     proxy::ProxyProtocol,
@@ -38,7 +39,8 @@ pub(crate) async fn catalogue() -> TestCatalogue {
     let key = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
     let keyring = Arc::new(Keyring::parse(&key.into()).unwrap());
     let allow_list = AllowList::parse("/usr/bin").unwrap();
-    let catalogue = Catalogue { store, keyring, allow_list, ids: IdSource };
+    let catalogue =
+        Catalogue { store, keyring, allow_list, evaluator: Evaluator::unbounded(), ids: IdSource };
     TestCatalogue { catalogue, _database: database }
 }
 

@@ -155,7 +155,7 @@ const RINGS: [&[&str]; 3] = [
         "service",
         "text",
     ],
-    &["hardening", "settings", "startup", "store", "telemetry", "transport"],
+    &["evaluator", "hardening", "settings", "startup", "store", "telemetry", "transport"],
     &["catalogue", "recipes", "steps"],
 ];
 

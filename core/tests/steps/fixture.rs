@@ -6,6 +6,7 @@ use callboard::{
     catalogue::{Catalogue, CommandCreate, ProfileCreate, ServiceChanges, ServiceCreate, ServiceUpdate},
     clock::{self, IdSource},
     command::{AllowList, CommandSpec, ProgramSpec, SpecInput},
+    evaluator::Evaluator,
     ids::{AttemptId, CommandId, JobId, ProfileId, ServiceId, WorkerId},
     job::{Failure, FailureCode, JobRequest, Outcome},
     patch::{LimitsPatch, NewRateLimit, Patch, PolicyPatch},
@@ -66,13 +67,19 @@ impl Fixture {
         let store = Store::open(&database.url().into(), connections, "steps-test", planning).unwrap();
         let redis = Redis::open(&redis_url().await.as_str().into(), &redis_prefix()).unwrap();
         let allow_list = AllowList::parse("/usr/bin").unwrap();
-        let catalogue =
-            Catalogue { store: store.clone(), keyring: Arc::new(keyring()), allow_list, ids: IdSource };
+        let catalogue = Catalogue {
+            store: store.clone(),
+            keyring: Arc::new(keyring()),
+            allow_list,
+            evaluator: Evaluator::unbounded(),
+            ids: IdSource,
+        };
         let command = catalogue.command_create(command("true", PolicyPatch::default())).await.unwrap().id;
         let context = SubmitContext {
             store: store.clone(),
             keyring: keyring(),
             recipes: Recipes::default(),
+            evaluator: Evaluator::unbounded(),
             ids: IdSource,
         };
         Self { store, redis, command, catalogue, context, database }

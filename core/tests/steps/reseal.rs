@@ -7,6 +7,7 @@ use callboard::{
         Catalogue, ProfileCreate, ProxyCreate, ScheduleCreate, SecretInput, ServiceCreate, TokenRefresh,
     },
     clock::IdSource,
+    evaluator::Evaluator,
     ids::CommandId,
     job::JobRequest,
     patch::LimitsPatch,
@@ -50,7 +51,13 @@ fn request(command: CommandId, key: Option<&str>) -> JobRequest {
 
 impl Fixture {
     fn context_with(&self, keyring: Keyring) -> SubmitContext {
-        SubmitContext { store: self.store.clone(), keyring, recipes: Recipes::default(), ids: IdSource }
+        SubmitContext {
+            store: self.store.clone(),
+            keyring,
+            recipes: Recipes::default(),
+            evaluator: Evaluator::unbounded(),
+            ids: IdSource,
+        }
     }
 
     /// Secrets of every kind, sealed with OLD. Returns the command with a secret input.
@@ -233,6 +240,7 @@ async fn secrets_that_change_during_a_rotation_are_kept() {
         store: fixture.store.clone(),
         keyring: Arc::new(both()),
         allow_list: fixture.catalogue.allow_list.clone(),
+        evaluator: Evaluator::unbounded(),
         ids: IdSource,
     };
     let service: uuid::Uuid = fixture.value("SELECT id FROM services").await;

@@ -3,6 +3,7 @@
 use callboard::{
     catalogue::{CommandChanges, CommandUpdate},
     clock::IdSource,
+    evaluator::Evaluator,
     job::JobRequest,
     patch::{Patch, PolicyPatch},
     recipes::Recipes,
@@ -45,7 +46,13 @@ async fn a_request_is_repeated_however_it_is_spelled() {
     // Under another master key.
     let keyring = Keyring::parse(&"qrvM3e7/ABEiM0RVZneImaq7zN3u/wARIjNEVWZ3iJk=".into()).unwrap();
     let store = fixture.store.clone();
-    let rotated = SubmitContext { store, keyring, recipes: Recipes::default(), ids: IdSource };
+    let rotated = SubmitContext {
+        store,
+        keyring,
+        recipes: Recipes::default(),
+        evaluator: Evaluator::unbounded(),
+        ids: IdSource,
+    };
     assert!(is_repeat(&rotated, &with(None)).await);
 
     // After the command was saved with other defaults.

@@ -5,11 +5,10 @@
 use std::{collections::HashMap, sync::Arc};
 
 use callboard::{
-    command::compose,
     compose::{
-        ComposedCommand, JobFacts, Nonce, ProcessPlan, Run, SecretInputs, SecretRef, SecretValues,
-        WorkerPaths,
+        ComposedCommand, JobFacts, ProcessPlan, Run, SecretInputs, SecretRef, SecretValues, WorkerPaths,
     },
+    evaluator::Urgency,
     ids::ProxyId,
     job::{Failure, FailureCode},
     recipes::{Facts, secret_names},
@@ -44,7 +43,7 @@ pub(super) struct PreparedProcess {
 
 /// Composes the command. Most failures are not retryable, because the next attempt would meet them
 /// too.
-pub(super) fn prepare(attempt: Attempt<'_>) -> Result<Prepared, Failure> {
+pub(super) async fn prepare(attempt: Attempt<'_>) -> Result<Prepared, Failure> {
     let work = attempt.work;
     let live = &work.live;
     let proxy = live.attempt_proxy;
@@ -59,9 +58,12 @@ pub(super) fn prepare(attempt: Attempt<'_>) -> Result<Prepared, Failure> {
     let facts = Facts::pick(&work.found, &names, live.profile, proxy, &work.inputs.service_ids);
     let job = JobFacts { id: live.job, attempt: live.attempt as u32 };
     let ingredients = facts.with(&work.inputs.input, &pointers, Some(job));
-    let composition = compose(&work.recipe.spec, &ingredients, Nonce::draw()).map_err(|refusals| {
-        let reasons: Vec<String> = refusals.into_iter().map(|refusal| refusal.message).collect();
-        Failure::new(FailureCode::NOT_COMPOSABLE, reasons.join("; "), false)
+    let evaluator = &attempt.shared.submit.evaluator;
+    let composed = evaluator.compose(Urgency::Job, &work.recipe.spec, &ingredients).await;
+    let composition = composed.map_err(|why| {
+        let is_retryable = why.is_passing();
+        let reasons: Vec<String> = why.into_refusals().into_iter().map(|refusal| refusal.message).collect();
+        Failure::new(FailureCode::NOT_COMPOSABLE, reasons.join("; "), is_retryable)
     })?;
     let composed = Arc::new(composition.masked());
     let mut values = SecretValues::new(inputs);

@@ -103,7 +103,7 @@ impl Attempt<'_> {
         if let Some(outcome) = service_limits::held_back(self) {
             return AttemptResult::without_process(outcome);
         }
-        match compose::prepare(self) {
+        match compose::prepare(self).await {
             Err(failure) => AttemptResult::without_process(Outcome::Failed(failure)),
             Ok(Prepared::Noop { composed }) => AttemptResult {
                 composed: Some(composed),

@@ -18,6 +18,7 @@ mod crash;
 mod drain;
 mod failover;
 mod hand_out;
+mod hostile;
 mod ledger;
 mod limits;
 mod master_key;

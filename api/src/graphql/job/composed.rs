@@ -5,12 +5,13 @@
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use callboard::{
-    command::compose,
     command_kind::Kind,
-    compose::{ComposedCommand, JobFacts, Nonce, SecretInputs},
+    compose::{ComposedCommand, JobFacts, SecretInputs},
+    evaluator::Urgency,
     ids::{CommandVersionId, JobId},
     job::JobState,
     recipes::{Facts, Recipe, choose_proxy, secret_names},
@@ -18,7 +19,7 @@ use callboard::{
     secret::Owner,
     steps::enqueue::context::SubmitContext,
     store::{
-        Connection, StoreError,
+        StoreError,
         catalogue::ingredients::{self, StoredIngredients, Wanted},
         jobs::{
             attempts,
@@ -26,6 +27,12 @@ use callboard::{
         },
     },
 };
+use tokio::time::{Instant, timeout_at};
+
+/// Longest time in which the commands of one batch are composed.
+const COMPOSING_MAX: Duration = Duration::from_secs(5);
+/// Why a command is not shown after that time.
+const TOO_MANY: &str = "the commands that were read with it took too long. Read fewer at once";
 
 type Composed = HashMap<JobId, Arc<ComposedCommand>>;
 
@@ -37,37 +44,40 @@ pub async fn newest_or_now(submit: &SubmitContext, jobs: &[JobId]) -> Result<Com
     let mut composed: Composed =
         newest.into_iter().filter_map(|newest| Some((newest.job, Arc::new(newest.composed?)))).collect();
     let others: Vec<JobId> = jobs.iter().filter(|job| !composed.contains_key(job)).copied().collect();
-    composed.extend(now_within(submit, &mut connection, &others).await?);
+    drop(connection);
+    composed.extend(now(submit, &others).await?);
     Ok(composed)
 }
 
 /// Returns the command as the next attempt would run it now.
 pub async fn now(submit: &SubmitContext, jobs: &[JobId]) -> Result<Composed, StoreError> {
-    now_within(submit, &mut *submit.store.connection().await?, jobs).await
-}
-
-async fn now_within(
-    submit: &SubmitContext,
-    connection: &mut Connection,
-    jobs: &[JobId],
-) -> Result<Composed, StoreError> {
     if jobs.is_empty() {
         return Ok(Composed::new());
     }
-    let jobs = records::by_ids(connection, jobs).await?;
+    let mut connection = submit.store.connection().await?;
+    let jobs = records::by_ids(&mut connection, jobs).await?;
     let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
     let inputs: HashMap<JobId, Input> =
-        records::inputs(connection, &ids).await?.into_iter().map(|input| (input.job, input)).collect();
-    let recipes = submit.recipes.load(connection, jobs.iter().map(|job| job.version_id)).await?;
+        records::inputs(&mut connection, &ids).await?.into_iter().map(|input| (input.job, input)).collect();
+    let recipes = submit.recipes.load(&mut connection, jobs.iter().map(|job| job.version_id)).await?;
     let wanted = Wanted {
         profiles: jobs.iter().filter_map(|job| job.profile_id).collect(),
         services: jobs.iter().flat_map(|job| job.service_ids.iter().copied()).collect(),
         proxies: jobs.iter().filter_map(|job| job.proxy_id).collect(),
     };
-    let found = ingredients::load(connection, &wanted).await?;
+    let found = ingredients::load(&mut connection, &wanted).await?;
+    // What composes may take a while.
+    drop(connection);
     let prefetched = Prefetched { submit, recipes, found };
-    let compose = |job: JobRecord| Some((job.id, Arc::new(prefetched.compose(&job, inputs.get(&job.id)?))));
-    Ok(jobs.into_iter().filter_map(compose).collect())
+    let until = Instant::now() + COMPOSING_MAX;
+    let mut composed = Composed::new();
+    for job in &jobs {
+        let Some(input) = inputs.get(&job.id) else { continue };
+        let command = timeout_at(until, prefetched.compose(job, input)).await;
+        let command = command.unwrap_or_else(|_elapsed| not_composable(job.kind, TOO_MANY));
+        composed.insert(job.id, Arc::new(command));
+    }
+    Ok(composed)
 }
 
 /// Everything that the jobs refer to, loaded at once.
@@ -78,11 +88,11 @@ struct Prefetched<'a> {
 }
 
 impl Prefetched<'_> {
-    fn compose(&self, job: &JobRecord, input: &Input) -> ComposedCommand {
-        self.try_compose(job, input).unwrap_or_else(|why| not_composable(job.kind, &why))
+    async fn compose(&self, job: &JobRecord, input: &Input) -> ComposedCommand {
+        self.try_compose(job, input).await.unwrap_or_else(|why| not_composable(job.kind, &why))
     }
 
-    fn try_compose(&self, job: &JobRecord, input: &Input) -> Result<ComposedCommand, String> {
+    async fn try_compose(&self, job: &JobRecord, input: &Input) -> Result<ComposedCommand, String> {
         let recipe = self.recipes.get(&job.version_id).ok_or("the command's version is missing")?;
         let pointers = self.secret_places(input)?;
         let secrets = secret_names(&self.found, job.profile_id);
@@ -91,8 +101,8 @@ impl Prefetched<'_> {
         let attempt = job.attempt + i32::from(job.state != JobState::Running);
         let next = JobFacts { id: job.id, attempt: u32::try_from(attempt.max(1)).unwrap_or(1) };
         let ingredients = facts.with(&input.public, &pointers, Some(next));
-        let composition = compose(&recipe.spec, &ingredients, Nonce::draw());
-        composition.map(|composition| composition.masked()).map_err(|refusals| in_words(&refusals))
+        let composition = self.submit.evaluator.compose(Urgency::Draft, &recipe.spec, &ingredients).await;
+        composition.map(|composition| composition.masked()).map_err(|why| in_words(&why.into_refusals()))
     }
 
     /// JSON pointers to the secret values of an input.

@@ -1,6 +1,6 @@
-//! What submitting needs: the store, the keys, the compiled commands and a source of ids.
+//! What submitting needs: the store, the keys, the commands, their evaluator and a source of ids.
 
-use crate::{clock::IdSource, recipes::Recipes, secret::Keyring, store::Store};
+use crate::{clock::IdSource, evaluator::Evaluator, recipes::Recipes, secret::Keyring, store::Store};
 
 /// The dependencies of submitting.
 #[derive(Debug)]
@@ -11,6 +11,8 @@ pub struct SubmitContext {
     pub keyring: Keyring,
     /// Compiled commands.
     pub recipes: Recipes,
+    /// Composes and checks what callers bring.
+    pub evaluator: Evaluator,
     /// Makes the jobs' ids.
     pub ids: IdSource,
 }

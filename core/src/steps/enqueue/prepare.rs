@@ -6,6 +6,10 @@ use std::{
 };
 
 use serde_json::Value;
+use tokio::{
+    task::yield_now,
+    time::{Duration, Instant},
+};
 
 use super::{
     caps::Caps,
@@ -16,7 +20,8 @@ use super::{
 };
 use crate::{
     clock::Time,
-    compose::{Input, JobFacts, SecretInputs},
+    compose::{Input, JobFacts, SecretInputs, split},
+    evaluator::Urgency,
     ids::{CommandId, CommandVersionId, JobId},
     job::{JobRequest, JobState},
     name,
@@ -38,6 +43,11 @@ use crate::{
         queues::backlog,
     },
 };
+
+/// Longest time in which the jobs of one submission are composed.
+const SUBMISSION_MAX: Duration = Duration::from_secs(5);
+/// After how many jobs other work of the process gets its turn.
+const YIELD_EVERY: usize = 16;
 
 /// Everything that the job requests name, loaded at once.
 pub(super) struct Prefetched {
@@ -95,27 +105,41 @@ impl Prefetched {
         Ok(Self { now, commands, recipes, found, jobs, caps })
     }
 
-    /// The input of a prepared job request, split into public and secret values.
-    pub(super) fn split_input(&self, request: &JobRequest) -> Input {
+    /// The input of a job request, split into public and secret values.
+    pub(super) async fn split_input(
+        &self,
+        context: &SubmitContext,
+        request: &JobRequest,
+    ) -> Result<Input, Vec<Refusal>> {
         let input = request.input.clone().unwrap_or_else(empty_input);
         let command = self.commands.get(&request.command);
         match command.and_then(|command| self.recipes.get(&command.version_id)) {
-            Some(recipe) => recipe.schema.split(input),
-            None => Input { public: input, secrets: SecretInputs::default() },
+            Some(recipe) => context.evaluator.split_input(Urgency::Job, &recipe.schema, input).await,
+            None => Ok(Input { public: input, secrets: SecretInputs::default() }),
         }
     }
 }
 
 /// All jobs of one submission, or everything that is wrong with them.
-pub(super) fn prepare_submission(
+pub(super) async fn prepare_submission(
     context: &SubmitContext,
     prefetched: &Prefetched,
     submission: &[JobRequest],
     is_dispatched: bool,
 ) -> Result<Vec<NewJob>, Vec<Refusal>> {
     let (mut jobs, mut refusals) = (Vec::with_capacity(submission.len()), Vec::new());
+    let since = Instant::now();
     for (index, request) in submission.iter().enumerate() {
-        match prepare(context, prefetched, request, is_dispatched) {
+        if index % YIELD_EVERY == YIELD_EVERY - 1 {
+            yield_now().await;
+        }
+        if since.elapsed() > SUBMISSION_MAX {
+            let seconds = SUBMISSION_MAX.as_secs();
+            let message = format!("composing the jobs took longer than {seconds} s. Submit fewer at once");
+            refusals.push(Refusal::new(RefusalCode::NotComposable, "jobs", message));
+            break;
+        }
+        match prepare(context, prefetched, request, is_dispatched).await {
             Ok(job) => jobs.push(job),
             Err(found) if submission.len() == 1 => refusals.extend(found),
             Err(found) => {
@@ -128,7 +152,7 @@ pub(super) fn prepare_submission(
 }
 
 /// Checks and composes one job. Reports everything that is wrong at once.
-fn prepare(
+async fn prepare(
     context: &SubmitContext,
     prefetched: &Prefetched,
     request: &JobRequest,
@@ -149,19 +173,17 @@ fn prepare(
     refusals.extend(check_dependencies(prefetched, request));
 
     let id: JobId = context.ids.make();
-    let input = match recipe.schema.check(&request.input.clone().unwrap_or_else(empty_input)) {
-        Ok(input) => input,
-        Err(found) => {
-            refusals.extend(found);
-            return Err(refusals);
-        }
-    };
-    refusals.extend(request.kept_secret.missing_from(&input.secrets).into_iter().map(not_kept));
-    if !refusals.is_empty() {
-        return Err(refusals);
-    }
+    let input = checked_input(context, recipe, request, refusals).await?;
     let job = Some(JobFacts { id, attempt: 1 });
-    targets.compose(&prefetched.found, &recipe.spec, &input, job, |_| ()).map_err(of_command)?;
+    let composed = targets.compose(
+        (&context.evaluator, Urgency::Job),
+        &prefetched.found,
+        &recipe.spec,
+        &input,
+        job,
+        |_| (),
+    );
+    composed.await.map_err(|why| of_command(why.into_refusals()))?;
 
     let run_at = request.run_at.unwrap_or(prefetched.now);
     let expires_at = applied.expires_after.map(|after| prefetched.now + after.0);
@@ -194,8 +216,29 @@ fn prepare(
         created_at: prefetched.now,
     };
     let applied = job.policy.as_ref().unwrap_or(&recipe.version.policy);
-    job.idempotency = kept_as(context, prefetched, request, &job, &input.public, applied);
+    job.idempotency = kept_as(context, request, &job, &input, applied);
     Ok(job)
+}
+
+/// The input, unless it or something else is refused.
+async fn checked_input(
+    context: &SubmitContext,
+    recipe: &Recipe,
+    request: &JobRequest,
+    mut refusals: Vec<Refusal>,
+) -> Result<Input, Vec<Refusal>> {
+    let given = request.input.clone().unwrap_or_else(empty_input);
+    let checked = context.evaluator.check_input(Urgency::Job, &recipe.schema, &given).await;
+    match checked {
+        Ok(input) => {
+            refusals.extend(request.kept_secret.missing_from(&input.secrets).into_iter().map(not_kept));
+            if refusals.is_empty() { Ok(input) } else { Err(refusals) }
+        }
+        Err(found) => {
+            refusals.extend(found);
+            Err(refusals)
+        }
+    }
 }
 
 /// The queue, the priority and the labels.
@@ -220,10 +263,9 @@ fn place_of(
 /// How a repeat of the request is recognised, if it has an idempotency key.
 fn kept_as(
     context: &SubmitContext,
-    prefetched: &Prefetched,
     request: &JobRequest,
     job: &NewJob,
-    input: &Value,
+    input: &Input,
     policy: &Policy,
 ) -> Option<Idempotency> {
     let key = request.idempotency_key.as_deref()?;
@@ -231,26 +273,26 @@ fn kept_as(
         profile: job.profile_id,
         proxy: job.proxy_id,
         services: &job.service_ids,
-        input,
+        input: &input.public,
         queue: &job.queue,
         run_at: Some(job.run_at).filter(|_| job.state == JobState::Scheduled),
         policy,
         labels: &job.labels,
     };
-    let given = prefetched.split_input(request);
+    let given = split(request.input.clone().unwrap_or_else(empty_input), input.secrets.pointers());
     Some(fingerprint::of(&context.keyring, key, request, &given, &resolved))
 }
 
 /// How a repeat of a request is recognised that is refused now. `None` without a key that a job can
 /// have.
-pub(super) fn given_as(
+pub(super) async fn given_as(
     context: &SubmitContext,
     prefetched: &Prefetched,
     request: &JobRequest,
 ) -> Option<Idempotency> {
     let key = request.idempotency_key.as_deref().filter(|_| check_keys(request).is_empty())?;
     let labels = name::check_labels("labels", request.labels.clone()).ok()?;
-    let given = prefetched.split_input(request);
+    let given = prefetched.split_input(context, request).await.ok()?;
     Some(fingerprint::of_given(&context.keyring, key, request, &given, &labels))
 }
 

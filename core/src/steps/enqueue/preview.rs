@@ -11,14 +11,15 @@ use super::{
     targets::{Named, Targets, check_references, no_command, of_command},
 };
 use crate::{
-    command::{AllowList, CompiledSpec, SpecInput},
-    compose::{ComposedCommand, InputSchema},
+    command::{AllowList, Composition, ReadySpec, SpecInput},
+    compose::{ComposedCommand, ReadySchema},
+    evaluator::{Evaluator, Urgency},
     ids::CommandId,
     recipes::Recipe,
     refusal::Refusal,
     steps::StepError,
     store::{
-        Connection, StoreError,
+        StoreError,
         catalogue::{
             commands::{self, Command},
             ingredients,
@@ -44,7 +45,7 @@ pub enum Subject {
 enum Ready {
     Saved(Box<Command>, Arc<Recipe>),
     /// With what saving it would refuse.
-    Draft(Box<CompiledSpec>, InputSchema, Vec<Refusal>),
+    Draft(Box<(ReadySpec, ReadySchema)>, Vec<Refusal>),
 }
 
 /// Composes as [`submit`](super::submit::submit) does, and returns what would run, with secrets
@@ -57,20 +58,24 @@ pub async fn preview(
     named: Named<'_>,
     input: Option<&Value>,
 ) -> Result<ComposedCommand, StepError> {
-    let mut connection = context.store.connection().await?;
     let ready = match subject {
-        Subject::Command(id) => saved(context, &mut connection, id).await?,
-        Subject::Draft { spec, input_schema } => draft(spec, input_schema, allowed)?,
+        Subject::Command(id) => saved(context, id).await?,
+        Subject::Draft { spec, input_schema } => {
+            draft(&context.evaluator, &spec, input_schema, allowed).await?
+        }
     };
     let (command, misused) = match &ready {
         Ready::Saved(command, _) => (Some(&**command), [].as_slice()),
-        Ready::Draft(_, _, misused) => (None, misused.as_slice()),
+        Ready::Draft(_, misused) => (None, misused.as_slice()),
     };
-    let found = ingredients::load(&mut connection, &named.wanted(command)).await?;
-    drop(connection);
+    let wanted = named.wanted(command);
+    // Held only while it is needed, because an evaluation takes its time.
+    let found = ingredients::load(&mut *context.store.connection().await?, &wanted).await?;
 
     let mut refusals = check_references(&found, named);
-    let input = match ready.schema().check(input.unwrap_or(&Value::Null)) {
+    let evaluator = &context.evaluator;
+    let checked = evaluator.check_input(Urgency::Draft, ready.schema(), input.unwrap_or(&Value::Null)).await;
+    let input = match checked {
         Ok(input) => input,
         Err(more) => {
             refusals.extend(more);
@@ -81,55 +86,48 @@ pub async fn preview(
         return Err(StepError::Refused(refusals));
     }
     let targets = Targets::choose(&found, named, command);
-    #[expect(
-        clippy::redundant_closure_for_method_calls,
-        reason = "the method's path is of one lifetime only"
-    )]
-    let composed = targets.compose(&found, ready.spec(), &input, None, |composition| composition.masked());
-    let composed = composed.map_err(|refusals| {
+    let take = |composition: &Composition<'_>| composition.masked();
+    let composed = targets.compose((evaluator, Urgency::Draft), &found, ready.spec(), &input, None, take);
+    let composed = composed.await.map_err(|why| {
+        let refusals = why.into_refusals();
         StepError::Refused(if command.is_some() { of_command(refusals) } else { refusals })
     })?;
     if misused.is_empty() { Ok(composed) } else { Err(StepError::Refused(misused.to_vec())) }
 }
 
-async fn saved(
-    context: &SubmitContext,
-    connection: &mut Connection,
-    id: CommandId,
-) -> Result<Ready, StepError> {
+async fn saved(context: &SubmitContext, id: CommandId) -> Result<Ready, StepError> {
+    let mut connection = context.store.connection().await?;
     let missing = || StepError::Refused(vec![no_command()]);
-    let command = commands::load(connection, &[id]).await?.pop().ok_or_else(missing)?;
+    let command = commands::load(&mut connection, &[id]).await?.pop().ok_or_else(missing)?;
     let version = command.version_id;
-    let recipe = context.recipes.load(connection, [version]).await?.remove(&version);
+    let recipe = context.recipes.load(&mut connection, [version]).await?.remove(&version);
     let recipe = recipe.ok_or_else(|| StoreError::corrupt("commands", "version_id", &version))?;
     Ok(Ready::Saved(Box::new(command), recipe))
 }
 
-fn draft(spec: SpecInput, input_schema: Option<Value>, allowed: &AllowList) -> Result<Ready, StepError> {
-    let input_schema = input_schema.unwrap_or_else(|| json!({}));
-    let checked = spec.check(allowed, &input_schema);
-    let spec = checked.and_then(|(spec, misused)| Ok((CompiledSpec::compile(spec)?, misused)));
-    let schema = InputSchema::compile(&input_schema);
-    match (spec, schema) {
-        (Ok((spec, misused)), Ok(schema)) => Ok(Ready::Draft(Box::new(spec), schema, misused)),
-        (spec, schema) => {
-            Err(StepError::Refused([spec.err(), schema.err()].into_iter().flatten().flatten().collect()))
-        }
-    }
+async fn draft(
+    evaluator: &Evaluator,
+    spec: &SpecInput,
+    input_schema: Option<Value>,
+    allowed: &AllowList,
+) -> Result<Ready, StepError> {
+    let schema = input_schema.unwrap_or_else(|| json!({}));
+    let (spec, misused) = evaluator.check(spec, allowed, &schema).await.map_err(StepError::Refused)?;
+    Ok(Ready::Draft(Box::new((ReadySpec::new(spec), ReadySchema::new(schema))), misused))
 }
 
 impl Ready {
-    fn spec(&self) -> &CompiledSpec {
+    fn spec(&self) -> &ReadySpec {
         match self {
             Self::Saved(_, recipe) => &recipe.spec,
-            Self::Draft(spec, ..) => spec,
+            Self::Draft(draft, _) => &draft.0,
         }
     }
 
-    fn schema(&self) -> &InputSchema {
+    fn schema(&self) -> &ReadySchema {
         match self {
             Self::Saved(_, recipe) => &recipe.schema,
-            Self::Draft(_, schema, _) => schema,
+            Self::Draft(draft, _) => &draft.1,
         }
     }
 }

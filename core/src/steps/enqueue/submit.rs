@@ -102,7 +102,7 @@ async fn attempt(
     let prefetched = Prefetched::load(context, &mut connection, submissions).await?;
     let mut prepared: Vec<Result<Vec<NewJob>, Vec<Refusal>>> = Vec::with_capacity(submissions.len());
     for submission in submissions {
-        prepared.push(prepare_submission(context, &prefetched, submission, is_dispatched));
+        prepared.push(prepare_submission(context, &prefetched, submission, is_dispatched).await);
     }
     let repeats = accepted_before(context, &mut connection, &prefetched, submissions, &prepared).await?;
     give_rounds(&mut connection, &mut prepared, Taking::Ahead).await?;
@@ -135,11 +135,19 @@ async fn accepted_before(
     submissions: &[Vec<JobRequest>],
     prepared: &[Result<Vec<NewJob>, Vec<Refusal>>],
 ) -> Result<Vec<Option<Vec<Accepted>>>, StoreError> {
-    let given = |(submission, prepared): (&Vec<JobRequest>, &Result<_, _>)| {
-        let requests = prepared.is_err().then_some(submission)?;
-        requests.iter().map(|request| given_as(context, prefetched, request)).collect()
-    };
-    let given: Vec<Option<Vec<Idempotency>>> = submissions.iter().zip(prepared).map(given).collect();
+    let mut given: Vec<Option<Vec<Idempotency>>> = Vec::with_capacity(submissions.len());
+    for (submission, prepared) in submissions.iter().zip(prepared) {
+        let refused: &[JobRequest] = if prepared.is_err() { submission } else { &[] };
+        let mut all = Some(Vec::with_capacity(refused.len())).filter(|_| prepared.is_err());
+        for request in refused {
+            let Some(one) = given_as(context, prefetched, request).await else {
+                all = None;
+                break;
+            };
+            all.get_or_insert_default().push(one);
+        }
+        given.push(all);
+    }
     let keys: Vec<String> = given.iter().flatten().flatten().map(|given| given.key.clone()).collect();
     let holders = if keys.is_empty() { Vec::new() } else { insert::key_holders(connection, &keys).await? };
     let holders: HashMap<&str, &KeyHolder> =
@@ -159,10 +167,10 @@ pub(super) async fn submit_within(
     submissions: &[Vec<JobRequest>],
 ) -> Result<Done<Vec<SubmitResult>>, StoreError> {
     let prefetched = Prefetched::load(context, transaction, submissions).await?;
-    let mut prepared: Vec<_> = submissions
-        .iter()
-        .map(|submission| prepare_submission(context, &prefetched, submission, false))
-        .collect();
+    let mut prepared = Vec::with_capacity(submissions.len());
+    for submission in submissions {
+        prepared.push(prepare_submission(context, &prefetched, submission, false).await);
+    }
     let inserted = insert_one_by_one(transaction, &mut prepared).await?;
     Ok(to_results(prepared, inserted))
 }
@@ -175,8 +183,10 @@ pub async fn check(
     request: &JobRequest,
 ) -> Result<Checked, StoreError> {
     let prefetched = Prefetched::load(context, connection, &[vec![request.clone()]]).await?;
-    Ok(prepare_submission(context, &prefetched, std::slice::from_ref(request), false)
-        .map(|_| prefetched.split_input(request)))
+    match prepare_submission(context, &prefetched, std::slice::from_ref(request), false).await {
+        Ok(_) => Ok(prefetched.split_input(context, request).await),
+        Err(refusals) => Ok(Err(refusals)),
+    }
 }
 
 /// The result of [`check`].

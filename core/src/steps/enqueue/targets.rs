@@ -1,8 +1,9 @@
 //! Targets: the profile, proxy and services of a job, chosen alike by preview and submit.
 
 use crate::{
-    command::{CompiledSpec, Composition, compose},
-    compose::{Input, JobFacts, Nonce},
+    command::{Composition, ReadySpec},
+    compose::{Input, JobFacts},
+    evaluator::{Evaluator, NotComposed, Urgency},
     ids::{ProfileId, ProxyId, ServiceId},
     recipes::{Facts, choose_proxy, secret_names},
     refusal::Refusal,
@@ -94,20 +95,22 @@ impl Targets {
 
     /// Composes as a first attempt would now, and returns what `take` picks from the composition.
     /// `input` must have passed the command's schema, and everything that the job names must exist.
-    pub(super) fn compose<T>(
+    pub(super) async fn compose<T>(
         &self,
+        evaluator: (&Evaluator, Urgency),
         found: &StoredIngredients,
-        spec: &CompiledSpec,
+        spec: &ReadySpec,
         input: &Input,
         job: Option<JobFacts>,
         take: impl FnOnce(&Composition<'_>) -> T,
-    ) -> Result<T, Vec<Refusal>> {
+    ) -> Result<T, NotComposed> {
         let secrets = secret_names(found, self.profile);
         let proxy = choose_proxy(found, self.proxy, self.profile);
         let facts = Facts::pick(found, &secrets, self.profile, proxy, &self.services);
         let pointers = input.secrets.pointers();
         let ingredients = facts.with(&input.public, &pointers, job);
-        compose(spec, &ingredients, Nonce::draw()).map(|composition| take(&composition))
+        let (evaluator, urgency) = evaluator;
+        evaluator.compose(urgency, spec, &ingredients).await.map(|composition| take(&composition))
     }
 }
 

@@ -1,0 +1,193 @@
+//! What an attack found, and its kin: each ended the API, or held it for minutes.
+
+use serde_json::{Value, json};
+
+use crate::server::{TestServer, refused};
+
+/// A loop that changes a value that many times, and what is asked of it in the end.
+fn grown(start: &str, grow: &str, rounds: usize, end: &str) -> String {
+    format!(
+        "{{% set n=namespace(x={start},y={start}) %}}{{% for i in range({rounds}) %}}{{% set n.x={grow} %}}\
+         {{% set n.y=[n.y] %}}{{% endfor %}}{{{{ {end} }}}}"
+    )
+}
+
+fn hostile() -> Vec<(&'static str, String)> {
+    let deep = |open: &str, close: &str, depth: usize| {
+        format!("{{{{ {}1{} }}}}", open.repeat(depth), close.repeat(depth))
+    };
+    vec![
+        ("two values that nest deeply are compared", grown("[1]", "[n.x]", 5000, "n.x==n.y")),
+        ("a value that nests deeply is dropped", grown("[1]", "[n.x]", 20_000, "1 + ''")),
+        ("a value that nests deeply is rendered", grown("[1]", "{'a': n.x}", 20_000, "n.x|tojson")),
+        ("a value that nests deeply is searched for secrets", grown("[1]", "[n.x]", 20_000, "n.x|urlencode")),
+        ("a list doubles", grown("[1]", "n.x+n.x", 60, "n.x|length")),
+        ("a list doubles and is written", grown("[1]", "n.x+n.x", 60, "n.x|tojson")),
+        ("a list doubles by sharing", grown("[1]", "[n.x, n.x]", 60, "n.x|tojson")),
+        ("shared values are compared", grown("[1]", "[n.x, n.x]", 60, "n.x == [n.x, n.x]")),
+        ("shared values are searched", grown("[1]", "[n.x, n.x]", 60, "n.x|urlencode")),
+        ("a text doubles", grown("'x'", "n.x~n.x", 60, "n.x|length")),
+        ("a text is added to itself", grown("'x'", "n.x+n.x", 60, "n.x|length")),
+        ("a text is repeated", "{{ ('x' * 1000000000)|length }}".into()),
+        ("a list is repeated", "{{ ([1] * 1000000000000)|list|length }}".into()),
+        ("minus signs", format!("{{{{ {}1 }}}}", "-".repeat(8000))),
+        ("minus signs with blanks", format!("{{{{ {}1 }}}}", "- ".repeat(400))),
+        ("nots", format!("{{{{ {}1 }}}}", "not ".repeat(2000))),
+        ("brackets", deep("(", ")", 4000)),
+        ("lists", deep("[", "]", 4000)),
+        ("objects", deep("{'a': ", "}", 1300)),
+        ("calls", deep("range(", ")", 1300)),
+        ("attributes", format!("{{{{ input{} }}}}", ".a".repeat(4000))),
+        ("filters", format!("{{{{ 'x'{} }}}}", "|trim".repeat(1600))),
+        ("powers", format!("{{{{ {}2 }}}}", "2 ** ".repeat(1600))),
+        ("conditions", deep("1 if 1 else ", "", 600)),
+        ("blocks", format!("{}{}", "{% if 1 %}".repeat(300), "{% endif %}".repeat(300))),
+        ("elifs", format!("{{% if 0 %}}{}{{% endif %}}", "{% elif 0 %}".repeat(600))),
+        ("a macro that calls itself", "{% macro m(a) %}{{ m([a]) }}{{ m([a]) }}{% endmacro %}{{ m(1) }}".into()),
+        ("a long separator", "{{ range(90000)|join(range(90000)|join)|length }}".into()),
+        ("batches", "{{ range(90000)|batch(1)|map('list')|list|tojson }}{{ 1|batch(1000000000, 'x')|list }}".into()),
+        ("slices", "{{ range(9)|slice(1000000000)|list|length }}".into()),
+        ("a format's width", "{{ '%999999999d'|format(1)|length }}".into()),
+        ("an indent", "{{ 'a\\nb'|indent(999999999)|length }}".into()),
+        ("loops in loops", "{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}{{ a }}{% endfor %}{% endfor %}{% endfor %}".into()),
+    ]
+}
+
+#[tokio::test]
+async fn hostile_templates_are_refused_in_time_and_the_api_lives() {
+    let mut server = TestServer::start().await;
+    let pid = server.pid();
+    for (what, template) in hostile() {
+        let (preview, _) = server.preview(&template).await;
+        // Some compose, because a child has more stack than the API had.
+        assert!(preview["composed"].is_object() != preview["userErrors"][0].is_object(), "{what}: {preview}");
+        server.health().await;
+    }
+    assert!(server.is_running() && server.pid() == pid);
+    let (preview, _) = server.preview("{% for a in input.list %}{{ a }}{% endfor %}").await;
+    assert_eq!(preview["composed"]["arguments"], json!(["123"]), "{preview}");
+}
+
+#[tokio::test]
+async fn what_is_too_long_or_deep_is_told_with_line_and_column() {
+    let server = TestServer::start().await;
+    for (template, told) in [
+        (format!("a\n{{{{ {}1 }}}}", "-".repeat(8000)), "line 2, column 504: a tag can have at most 500"),
+        (format!("{{{{ {}1{} }}}}", "(".repeat(40), ")".repeat(40)), "line 1, column 36: brackets"),
+    ] {
+        let (preview, _) = server.preview(&template).await;
+        assert!(refused(&preview).starts_with(told), "{preview}");
+        assert_eq!(preview["userErrors"][0]["path"], json!(["input", "spec", "program", "arguments", "0"]));
+    }
+    let (preview, _) = server.preview(&grown("[1]", "[n.x, n.x]", 60, "n.x|tojson")).await;
+    assert!(refused(&preview).contains("does too much work"), "{preview}");
+}
+
+/// Stores a spec that no check would let pass, as an older version might have.
+async fn spoil(server: &TestServer, command: &str, template: &str) {
+    use sqlx::Connection as _;
+    let mut connection = sqlx::PgConnection::connect(server.database.url()).await.unwrap();
+    let spec = json!({ "kind": "program", "program": "/bin/true", "arguments": [template] });
+    // Of the version that the command runs now.
+    let statement =
+        "UPDATE command_versions SET spec = $1 WHERE id = (SELECT version_id FROM commands WHERE name = $2)";
+    let done = sqlx::query(statement).bind(spec).bind(command).execute(&mut connection).await.unwrap();
+    assert_eq!(done.rows_affected(), 1);
+}
+
+#[tokio::test]
+async fn a_saved_command_that_does_too_much_ends_no_reader() {
+    let mut server = TestServer::start().await;
+    let create = "mutation($input: CommandCreateInput!) { commandCreate(input: $input) { command { id } userErrors { message } } }";
+    let spec = json!({ "program": { "program": "/bin/true", "arguments": ["{{ input.a|default('x') }}"] } });
+    for (name, template) in [
+        ("grows", grown("[1]", "[n.x, n.x]", 60, "n.x|tojson")),
+        ("deep", format!("{{{{ {}1 }}}}", "-".repeat(8000))),
+    ] {
+        let created = server.data(create, json!({ "input": { "name": name, "spec": spec } })).await;
+        let id = created["commandCreate"]["command"]["id"].clone();
+        assert!(id.is_string(), "{created}");
+        let enqueue = "mutation($id: ID!) { jobEnqueue(input: { commandId: $id }) { job { id } userErrors { message } } }";
+        let enqueued = server.data(enqueue, json!({ "id": id })).await;
+        let job = enqueued["jobEnqueue"]["job"]["id"].clone();
+        assert!(job.is_string(), "{enqueued}");
+        spoil(&server, name, &template).await;
+        // Another process has nothing of it in memory.
+        server = server.restarted().await;
+        let read = server
+            .data("query($id: ID!) { job(id: $id) { composed { display } } }", json!({ "id": job }))
+            .await;
+        let display = read["job"]["composed"]["display"].as_str().unwrap();
+        assert!(display.starts_with("(no longer composes: "), "{display}");
+        let (preview, _) = server.preview_of(json!({ "commandId": id })).await;
+        assert_eq!(preview["userErrors"][0]["code"], "NOT_COMPOSABLE", "{preview}");
+        let enqueued = server.data(enqueue, json!({ "id": id })).await;
+        assert_eq!(enqueued["jobEnqueue"]["job"], Value::Null);
+        let schedule = "mutation($id: ID!) { scheduleCreate(input: { name: \"s\", job: { commandId: $id }, cron: \"* * * * *\" }) { userErrors { message } } }";
+        let refusal = server.data(schedule, json!({ "id": id })).await;
+        assert!(refusal["scheduleCreate"]["userErrors"][0].is_object(), "{refusal}");
+        server.health().await;
+    }
+}
+
+#[tokio::test]
+async fn schemas_patterns_scripts_and_lines_are_bounded() {
+    let mut server = TestServer::start().await;
+    let spec = json!({ "program": { "program": "/bin/true" } });
+    let script = |script: String| json!({ "spec": { "playwright": { "script": script } } });
+    let checked =
+        |schema: Value, input: Value| json!({ "spec": spec, "inputSchema": schema, "input": input });
+    let patterns: serde_json::Map<String, Value> =
+        (0..100).map(|n| (format!("{n}(\\p{{L}}{{90}}){{3}}"), json!({}))).collect();
+    let branches: Vec<Value> = (0..1500).map(|n| json!({ "type": "string", "minLength": n })).collect();
+    let nested = (0..12).fold(
+        json!({ "type": "object" }),
+        |inner, _| json!({ "allOf": [inner.clone(), inner], "unevaluatedProperties": false }),
+    );
+    for (what, input) in [
+        (
+            "a pattern with many states",
+            checked(
+                json!({ "properties": { "a": { "pattern": "[01]*1[01]{4000}$" } } }),
+                json!({ "a": "01".repeat(100_000) }),
+            ),
+        ),
+        ("many large patterns", checked(json!({ "patternProperties": patterns }), json!({ "a": 1 }))),
+        (
+            "many branches for many items",
+            checked(
+                json!({ "properties": { "a": { "items": { "anyOf": branches } } } }),
+                json!({ "a": vec![1; 60_000] }),
+            ),
+        ),
+        (
+            "patterns of the input itself",
+            checked(
+                json!({ "properties": { "a": { "items": { "format": "regex" } } } }),
+                json!({ "a": vec!["(\\p{L}{90}){9}"; 5000] }),
+            ),
+        ),
+        ("unevaluated properties", checked(nested, json!({ "a": 1 }))),
+        ("a script of brackets", script(format!("{}1", "(".repeat(200_000)))),
+        ("a script of functions", script("(a=>".repeat(60_000))),
+        (
+            "a script of names",
+            script(format!("let {};", (0..30_000).map(|n| format!("a{n}")).collect::<Vec<_>>().join(","))),
+        ),
+        ("a script of expressions", script(format!("/{}/", "(a{9}".repeat(1000) + &")".repeat(1000)))),
+        (
+            "a line of templates",
+            json!({ "spec": { "line": { "line": format!("/bin/true {}", "{{a}}".repeat(13_000)) } } }),
+        ),
+        (
+            "a line of a long path",
+            json!({ "spec": { "line": { "line": format!("/bin/true {{{{ a{} + 1 }}}}", ".a".repeat(32_000)) } } }),
+        ),
+    ] {
+        let (preview, took) = server.preview_of(input).await;
+        println!("{what}: {took:?}: {}", preview["userErrors"][0]["message"]);
+        assert!(preview["composed"].is_object() != preview["userErrors"][0].is_object(), "{what}: {preview}");
+        server.health().await;
+    }
+    assert!(server.is_running());
+}
