@@ -11,7 +11,7 @@
 //!   moment of the jump, and a repeated time is due the first time. Several times skipped by one
 //!   jump are due once.
 
-use chrono::DateTime;
+use chrono::{DateTime, Datelike as _, NaiveDate};
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::{
     Timestamp,
@@ -72,11 +72,10 @@ impl Cron {
         let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build();
         let parsed = parser.parse(text).map_err(|error| BadCron::Form(lowered(&error.to_string())))?;
         let has_all_hours = parsed.pattern.hours.values().len() == ALL_HOURS;
-        let cron = Self { text: text.trim().to_owned(), parsed, has_all_hours };
-        match cron.wall_time_after(WallTime::constant(2000, 1, 1, 0, 0, 0, 0), true) {
-            Some(_) => Ok(cron),
-            None => Err(BadCron::Never),
+        if !has_a_day(&parsed) {
+            return Err(BadCron::Never);
         }
+        Ok(Self { text: text.trim().to_owned(), parsed, has_all_hours })
     }
 
     /// The pattern as it was written.
@@ -125,6 +124,18 @@ impl Cron {
     fn wall_time_after(&self, wall: WallTime, is_inclusive: bool) -> Option<WallTime> {
         self.parsed.find_next_occurrence(&wall, is_inclusive).ok()
     }
+}
+
+/// Whether any day is one of the pattern. croner would look for it until the year 5000, which takes
+/// seconds. Every year is like one of these 28: leap or not, and begun on one of seven weekdays.
+fn has_a_day(cron: &croner::Cron) -> bool {
+    let Some(first) = NaiveDate::from_ymd_opt(2000, 1, 1) else { return false };
+    let mut days = first.iter_days().take_while(|day| day.year() < 2028);
+    days.any(|day| {
+        let weekday = croner::Weekday::from_days_from_sunday(day.weekday().num_days_from_sunday());
+        let is_in_month = cron.pattern.month_match(day.month()).unwrap_or(false);
+        is_in_month && cron.pattern.day_match(day.year(), day.month(), day.day(), weekday).unwrap_or(false)
+    })
 }
 
 /// Converts a clock reading to a moment: the first one if it occurs twice, the moment of the jump
