@@ -141,7 +141,7 @@ mod tests {
                 < VALUES_MAX
         );
         let aliased: Vec<String> =
-            (0..10).map(|n| format!("a{n}: __schema {{ types {{ ...T }} }}")).collect();
+            (0..40).map(|n| format!("a{n}: __schema {{ types {{ ...T }} }}")).collect();
         let nested =
             |depth: usize| format!("{}name{}", "fields { type { ".repeat(depth), " } }".repeat(depth));
         for text in [

@@ -306,20 +306,25 @@ fn refused(statuses: &[u16]) -> usize {
 #[tokio::test]
 async fn an_address_and_a_key_have_their_shares_of_requests() {
     let server =
-        start(limited(|shares| (shares.requests_per_address, shares.requests_per_key) = (5, 10))).await;
+        start(limited(|shares| (shares.requests_per_address, shares.requests_per_key) = (1, 2))).await;
     let admin = format!("Bearer {ADMIN}");
-    // The burst is two seconds' worth.
+    // The burst is two seconds' worth. The rates are low, because a busy machine sends slowly.
     let strangers = statuses(&server, &[], 40).await;
-    assert!(strangers[..10].iter().all(|status| *status != 429) && refused(&strangers) > 20, "{strangers:?}");
-    assert!(refused(&statuses(&server, &[("cookie", "a=b")], 3).await) > 0, "any cookie is no credential");
-    assert!(refused(&statuses(&server, &[("authorization", "Bearer cb_wrong")], 3).await) > 0);
+    assert!(strangers[..2].iter().all(|status| *status != 429) && refused(&strangers) > 20, "{strangers:?}");
+    assert!(refused(&statuses(&server, &[("cookie", "a=b")], 10).await) > 0, "any cookie is no credential");
+    assert!(refused(&statuses(&server, &[("authorization", "Bearer cb_wrong")], 10).await) > 0);
     for path in ["/", "/metrics", "/nothing"] {
-        assert_eq!(client().get(server.url(path)).send().await.unwrap().status(), 429, "{path}");
+        let client = client();
+        let mut statuses = Vec::new();
+        for _ in 0..5 {
+            statuses.push(client.get(server.url(path)).send().await.unwrap().status().as_u16());
+        }
+        assert!(refused(&statuses) > 0, "{path}: {statuses:?}");
     }
     assert_eq!(client().get(server.url("/healthz")).send().await.unwrap().status(), 200);
 
     let own = statuses(&server, &[("authorization", &admin)], 60).await;
-    assert!(own[..20].iter().all(|status| *status == 200) && refused(&own) > 20, "{own:?}");
+    assert!(own[..4].iter().all(|status| *status == 200) && refused(&own) > 20, "{own:?}");
 }
 
 #[tokio::test]
@@ -329,12 +334,12 @@ async fn clients_of_a_trusted_proxy_have_shares_of_their_own() {
     let mut setup = limited(|shares| shares.requests_per_address = 5);
     setup.proxies = TrustedProxies::parse("127.0.0.0/8", "X-Forwarded-For").unwrap();
     let server = start(setup).await;
-    assert!(refused(&statuses(&server, &forwarded, 20).await) > 0);
+    assert!(refused(&statuses(&server, &forwarded, 60).await) > 0);
     assert_eq!(refused(&statuses(&server, &other, 5).await), 0);
 
     let server = start(limited(|shares| shares.requests_per_address = 5)).await;
-    assert!(refused(&statuses(&server, &forwarded, 20).await) > 0);
-    assert!(refused(&statuses(&server, &other, 5).await) > 0, "nobody may say who it is");
+    assert!(refused(&statuses(&server, &forwarded, 60).await) > 0);
+    assert!(refused(&statuses(&server, &other, 30).await) > 0, "nobody may say who it is");
 }
 
 #[tokio::test]
