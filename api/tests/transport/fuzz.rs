@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use callboard_api::{endpoint::SocketLimits, server::Patience, shares::ShareLimits};
-use callboard_test_support::fuzz::fuzz;
+use callboard_test_support::{eventually, fuzz::fuzz};
 use proptest::prelude::*;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -41,6 +41,16 @@ async fn exchange(server: &TestServer, bytes: &[u8]) -> Vec<u8> {
         answer
     };
     tokio::time::timeout(PATIENCE, talk).await.expect("the server answers or closes")
+}
+
+/// The server answers a client that is not hostile. On a busy machine even that one may be too slow
+/// for limits as short as these.
+async fn assert_lives(server: &TestServer) {
+    eventually(PATIENCE, || async {
+        let answer = exchange(server, b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        answer.starts_with(b"HTTP/1.1 200")
+    })
+    .await;
 }
 
 fn value() -> impl Strategy<Value = Vec<u8>> {
@@ -156,7 +166,7 @@ async fn no_head_of_a_request_ends_the_server() {
         assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 "), "{shown}");
         assert!(!shown.starts_with("HTTP/1.1 5"), "{shown}");
     }
-    assert_eq!(server.execute("{ hello }").await["data"]["hello"], "hello world");
+    assert_lives(&server).await;
 }
 
 /// A frame of a client, whose head may lie about what follows.
@@ -216,5 +226,5 @@ async fn no_frame_of_a_socket_ends_the_server() {
         );
         assert!(answer.len() < 100_000, "a stranger is answered little");
     }
-    assert_eq!(server.execute("{ hello }").await["data"]["hello"], "hello world");
+    assert_lives(&server).await;
 }

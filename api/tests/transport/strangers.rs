@@ -95,7 +95,7 @@ async fn a_head_that_trickles_is_cut_and_a_connection_that_waits_is_not() {
         began.elapsed()
     });
     for time in [times.0, times.1, times.2] {
-        assert!(time + Duration::from_millis(50) >= HEAD && time < 5 * HEAD, "{time:?}");
+        assert!(time >= HEAD / 2 && time < 5 * HEAD, "{time:?}");
     }
 }
 
@@ -263,7 +263,7 @@ async fn an_address_and_a_key_have_their_shares_of_sockets() {
 
 #[tokio::test]
 async fn a_stranger_that_floods_its_socket_is_closed() {
-    let server = start(limited(|shares| shares.requests_per_address = 20)).await;
+    let server = start(limited(|shares| shares.requests_per_address = 5)).await;
     let mut signed_in = sign_in(&server).await;
     let mut client = connect(&server).await;
     for _ in 0..60 {
@@ -279,67 +279,70 @@ async fn a_stranger_that_floods_its_socket_is_closed() {
     }
 }
 
-/// The statuses of a burst of requests to `/graphql`.
-async fn statuses(server: &TestServer, headers: &[(&str, &str)], count: usize) -> Vec<u16> {
+/// The statuses of that many requests at the same time. A machine that is busy answers them slowly,
+/// but not as slowly as tokens come back.
+async fn statuses(server: &TestServer, path: &str, headers: &[(&str, &str)], count: usize) -> Vec<u16> {
     let client = client();
-    let mut statuses = Vec::new();
-    for _ in 0..count {
-        let mut request = client.get(server.url("/graphql?query=%7Bviewer%7Bname%7D%7D"));
+    let one = async || {
+        let mut request = client.get(server.url(path));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let response = request.send().await.unwrap();
-        statuses.push(response.status().as_u16());
-        if response.status() == 429 {
+        let status = response.status().as_u16();
+        if status == 429 {
             assert_eq!(response.headers()["retry-after"], "1");
             assert!(response.headers().contains_key("x-request-id"));
             assert_rate_limited(&response.text().await.unwrap());
         }
-    }
-    statuses
+        status
+    };
+    futures::future::join_all((0..count).map(|_| one())).await
 }
 
 fn refused(statuses: &[u16]) -> usize {
     statuses.iter().filter(|status| **status == 429).count()
 }
 
+const VIEWER_QUERY: &str = "/graphql?query=%7Bviewer%7Bname%7D%7D";
+
 #[tokio::test]
 async fn an_address_and_a_key_have_their_shares_of_requests() {
     let server =
-        start(limited(|shares| (shares.requests_per_address, shares.requests_per_key) = (1, 2))).await;
-    let admin = format!("Bearer {ADMIN}");
-    // The burst is two seconds' worth. The rates are low, because a busy machine sends slowly.
-    let strangers = statuses(&server, &[], 40).await;
-    assert!(strangers[..2].iter().all(|status| *status != 429) && refused(&strangers) > 20, "{strangers:?}");
-    assert!(refused(&statuses(&server, &[("cookie", "a=b")], 10).await) > 0, "any cookie is no credential");
-    assert!(refused(&statuses(&server, &[("authorization", "Bearer cb_wrong")], 10).await) > 0);
-    for path in ["/", "/metrics", "/nothing"] {
-        let client = client();
-        let mut statuses = Vec::new();
-        for _ in 0..5 {
-            statuses.push(client.get(server.url(path)).send().await.unwrap().status().as_u16());
-        }
-        assert!(refused(&statuses) > 0, "{path}: {statuses:?}");
+        start(limited(|shares| (shares.requests_per_address, shares.requests_per_key) = (1, 3))).await;
+    let key = format!("Bearer {ADMIN}");
+    // The burst is two seconds' worth.
+    for (path, headers) in [
+        (VIEWER_QUERY, &[][..]),
+        // Any cookie is no credential, and a wrong key is none.
+        (VIEWER_QUERY, &[("cookie", "a=b")]),
+        (VIEWER_QUERY, &[("authorization", "Bearer cb_wrong")]),
+        ("/", &[]),
+        ("/metrics", &[]),
+        ("/nothing", &[]),
+    ] {
+        let statuses = statuses(&server, path, headers, 40).await;
+        assert!(refused(&statuses) > 20, "{path} {headers:?}: {statuses:?}");
     }
-    assert_eq!(client().get(server.url("/healthz")).send().await.unwrap().status(), 200);
-
-    let own = statuses(&server, &[("authorization", &admin)], 60).await;
-    assert!(own[..4].iter().all(|status| *status == 200) && refused(&own) > 20, "{own:?}");
+    assert_eq!(refused(&statuses(&server, "/healthz", &[], 20).await), 0);
+    let own = statuses(&server, VIEWER_QUERY, &[("authorization", &key)], 60).await;
+    assert!(refused(&own) > 20 && refused(&own) <= 54, "a key has its own share: {own:?}");
 }
 
 #[tokio::test]
 async fn clients_of_a_trusted_proxy_have_shares_of_their_own() {
     let forwarded = [("x-forwarded-for", "198.51.100.7, 192.0.2.1")];
     let other = [("x-forwarded-for", "198.51.100.7, 192.0.2.2")];
-    let mut setup = limited(|shares| shares.requests_per_address = 5);
-    setup.proxies = TrustedProxies::parse("127.0.0.0/8", "X-Forwarded-For").unwrap();
-    let server = start(setup).await;
-    assert!(refused(&statuses(&server, &forwarded, 60).await) > 0);
-    assert_eq!(refused(&statuses(&server, &other, 5).await), 0);
-
-    let server = start(limited(|shares| shares.requests_per_address = 5)).await;
-    assert!(refused(&statuses(&server, &forwarded, 60).await) > 0);
-    assert!(refused(&statuses(&server, &other, 30).await) > 0, "nobody may say who it is");
+    for is_trusted in [true, false] {
+        let mut setup = limited(|shares| shares.requests_per_address = 1);
+        if is_trusted {
+            setup.proxies = TrustedProxies::parse("127.0.0.0/8", "X-Forwarded-For").unwrap();
+        }
+        let server = start(setup).await;
+        assert!(refused(&statuses(&server, VIEWER_QUERY, &forwarded, 40).await) > 20);
+        let statuses = statuses(&server, VIEWER_QUERY, &other, if is_trusted { 2 } else { 40 }).await;
+        assert_eq!(refused(&statuses) > 0, !is_trusted, "nobody may say who it is: {statuses:?}");
+    }
 }
 
 #[tokio::test]
