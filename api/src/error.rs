@@ -138,6 +138,12 @@ impl ApiError {
     }
 }
 
+/// The seconds of `extensions.retryAfter`.
+pub(crate) fn retry_after(error: &ServerError) -> Option<u64> {
+    let Some(Value::Number(seconds)) = error.extensions.as_ref()?.get("retryAfter") else { return None };
+    seconds.as_u64()
+}
+
 /// Sets the error's code.
 pub fn coded(code: Code, mut error: ServerError) -> ServerError {
     error.extensions.get_or_insert_with(Default::default).set("code", code.as_str());

@@ -24,6 +24,8 @@ pub struct Origins {
     listed: Arc<[String]>,
     /// Whether pages of this machine (`localhost`, 127.0.0.0/8, `[::1]`), on any port, may too.
     allows_loopback: bool,
+    /// The origin of the public URL.
+    public: Option<Arc<str>>,
 }
 
 /// The text is not an origin.
@@ -52,7 +54,7 @@ impl Origins {
                 .then_some(origin)
                 .ok_or_else(|| BadOrigin(text.into()))
         });
-        Ok(Self { listed: origins.collect::<Result<Vec<_>, _>>()?.into(), allows_loopback: false })
+        Ok(Self { listed: origins.collect::<Result<Vec<_>, _>>()?.into(), ..Self::default() })
     }
 
     /// Allows the pages of this machine too, such as those of a development server.
@@ -61,12 +63,39 @@ impl Origins {
         Self { allows_loopback: true, ..self }
     }
 
+    /// Allows the pages of the public URL, which are pages of this address.
+    #[must_use]
+    pub fn with_public(self, url: &Url) -> Self {
+        let origin = url.origin().ascii_serialization();
+        let listed = self.listed.iter().cloned().chain([origin.clone()]).collect();
+        Self { listed, public: Some(origin.into()), ..self }
+    }
+
     /// Whether a socket may be opened.
     pub(crate) fn allow_socket(&self, headers: &HeaderMap) -> bool {
         match self.of(headers) {
             From::Own | From::Configured => true,
             From::Foreign => false,
         }
+    }
+
+    /// Whether a request is from a page of this address, or from no page at all, so that a cookie
+    /// counts. A browser sends a cookie by itself, also for a page of another port or host of the
+    /// same site, and says where the page is from in one of these headers. Whoever sends neither is
+    /// no browser that another site's page could use.
+    pub(crate) fn allow_cookie(&self, headers: &HeaderMap) -> bool {
+        let is_own = match self.of(headers) {
+            From::Own => true,
+            From::Configured | From::Foreign => self.is_public(headers),
+        };
+        let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+        is_own && matches!(site, None | Some(b"same-origin" | b"none"))
+    }
+
+    /// Whether the page is of the public URL, whose host a reverse proxy may not pass on.
+    fn is_public(&self, headers: &HeaderMap) -> bool {
+        let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
+        origin.is_some() && origin == self.public.as_deref()
     }
 
     fn of(&self, headers: &HeaderMap) -> From {
@@ -179,6 +208,29 @@ mod tests {
             headers.insert(header::HOST, "127.0.0.1:4000".parse().unwrap());
             headers.insert(header::ORIGIN, origin.parse().unwrap());
             assert_eq!(here.of(&headers), from, "{origin}");
+        }
+        let public = origins.with_public(&Url::parse("https://callboard.example/base").unwrap());
+        for (headers, expected) in [
+            (&[][..], true),
+            (&[("origin", "http://127.0.0.1:4000")], true),
+            (&[("origin", "https://callboard.example")], true),
+            (&[("origin", "https://callboard.example"), ("sec-fetch-site", "same-origin")], true),
+            (&[("origin", "http://localhost:5173")], false),
+            (&[("origin", "http://127.0.0.1:4001")], false),
+            (&[("origin", "https://evil.example")], false),
+            (&[("origin", "null")], false),
+            (&[("sec-fetch-site", "same-origin")], true),
+            (&[("sec-fetch-site", "none")], true),
+            (&[("sec-fetch-site", "same-site")], false),
+            (&[("sec-fetch-site", "cross-site")], false),
+            (&[("origin", "http://127.0.0.1:4000"), ("sec-fetch-site", "cross-site")], false),
+        ] {
+            let mut map = HeaderMap::new();
+            map.insert(header::HOST, "127.0.0.1:4000".parse().unwrap());
+            for (name, value) in headers {
+                map.insert(*name, value.parse().unwrap());
+            }
+            assert_eq!(public.allow_cookie(&map), expected, "{headers:?}");
         }
         for bad in ["example.com", "*", "https://a.example/path", "null", "file:///x"] {
             assert!(Origins::parse([bad]).is_err(), "{bad}");

@@ -9,11 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use async_graphql::Executor;
 use callboard::{
-    catalogue::{Catalogue, key_hash},
-    clock::{self, IdSource},
+    api_key::TextKind,
+    catalogue::Catalogue,
+    clock::IdSource,
     evaluator::Evaluator,
     ids::ArtifactId,
     recipes::Recipes,
@@ -26,23 +27,22 @@ use callboard::{
             reseal::check_keys,
         },
     },
-    store::{Planning, Store, StoreError, jobs::artifacts},
+    store::{Planning, Store, StoreError, catalogue::api_keys, jobs::artifacts},
     transport::Redis,
 };
 use futures::future::BoxFuture;
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::{
     artifacts::{ArtifactFile, ArtifactIndex, ArtifactUrls, Artifacts},
-    auth::{Authenticate, Authenticator, Caller, Credential, FixedKey, KeyHash, Role},
+    auth::{Authenticator, Caller, FixedKey, KeyHash, StoredKeys},
     demo,
     endpoint::Endpoint,
     graphql::{job::JobContext, loaders, proxy::ProxyProbe, roots},
     health::Part,
-    hex,
     operation::{Engine, WithLoaders},
     prometheus,
     server::{self, Gate, Guarded},
@@ -54,10 +54,10 @@ use crate::{
 pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     settings.check()?;
     let keyring = Arc::new(settings.shared.keyring()?);
-    let (key, is_drawn) = match settings.api_key()? {
-        Some(key) => (key, false),
-        None => (SecretString::from(format!("cb_{}", hex::encode(&clock::random_bytes::<24>()))), true),
-    };
+    let configured = settings.api_key()?;
+    let is_development = settings.shared.environment == Environment::Development;
+    let is_drawn = configured.is_none() && is_development;
+    let key = configured.or_else(|| is_drawn.then(|| TextKind::Key.draw()));
     let store = Store::open(
         &settings.shared.database_url()?,
         settings.database_connections,
@@ -68,6 +68,7 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     let health = parts_of(&store, &redis);
     prepare(&store, &redis, settings.shared.start_timeout()).await?;
     check_keys(&store, &keyring).await?;
+    must_have_key(&store, key.is_some()).await?;
 
     let listener = TcpListener::bind(settings.listen)
         .await
@@ -77,21 +78,20 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     let urls = ArtifactUrls::new(Arc::clone(&keyring), public_url);
     let evaluator = Evaluator::new();
     let catalogue = catalogue(settings, &store, keyring, evaluator.clone())?;
-    let authenticator = Authenticator::new(FixedKey {
-        key: KeyHash(key_hash(&key)),
-        caller: configured(),
-        otherwise: Keys(catalogue.clone()),
-    });
+    let configured = key.as_ref().map(|key| KeyHash::of(key.expose_secret()));
+    let stored = StoredKeys { keys: catalogue.keys(), life: settings.session_life(), configured };
+    let authenticator = Arc::new(authenticator(stored.clone()));
     let jobs = JobContext::start(Arc::new(submit(settings, &store, evaluator)?), redis);
+    tokio::spawn(forget_what_ended(Arc::clone(&authenticator), jobs.feed.access_ended()));
     let probe = ProxyProbe::new(settings.proxy_check_url(&own_url));
-    let schema = roots::schema().data(catalogue).data(urls.clone()).data(probe).data(jobs).finish();
+    let schema =
+        roots::schema().data(catalogue).data(stored).data(urls.clone()).data(probe).data(jobs).finish();
     let engine = Engine::new(schema, authenticator, with_loaders(store.clone()))
         .with_open_schema(settings.is_schema_open());
     let endpoint = endpoint(settings, engine)?;
     let gate = Gate { shares: endpoint.shares.clone(), proxies: endpoint.proxies.clone() };
     let listener = Guarded::new(listener, settings.patience(), gate);
     let (shutdown, sockets) = (endpoint.shutdown.clone(), endpoint.sockets.clone());
-    let is_development = settings.shared.environment == Environment::Development;
     let router = server::router(server::Parts {
         endpoint,
         health,
@@ -105,7 +105,7 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
         demo: is_development.then(demo::site::router),
     });
     start_demo_proxy(settings, shutdown.clone()).await?;
-    announce(&own_url, is_drawn.then_some(&key));
+    announce(&own_url, key.as_ref().filter(|_| is_drawn));
     // Counters must be folded even while no worker is running.
     let (rolled, rolls) = (store.clone(), shutdown.clone());
     tokio::spawn(async move { rolls.run_until_cancelled(Box::pin(keep_folded(&rolled))).await });
@@ -150,29 +150,40 @@ fn submit(settings: &Settings, store: &Store, evaluator: Evaluator) -> anyhow::R
     Ok(SubmitContext { store: store.clone(), keyring, recipes: Recipes::default(), evaluator, ids: IdSource })
 }
 
+/// Authenticates with the configured key, if there is one, and those of the database.
+fn authenticator(stored: StoredKeys) -> Authenticator {
+    match stored.configured {
+        Some(key) => Authenticator::new(FixedKey { key, caller: Caller::configured(), otherwise: stored }),
+        None => Authenticator::new(stored),
+    }
+}
+
+/// Looks up keys and sessions anew whenever any process has ended one. Ends with the feed.
+async fn forget_what_ended(authenticator: Arc<Authenticator>, mut ended: watch::Receiver<()>) {
+    while ended.changed().await.is_ok() {
+        authenticator.forget();
+    }
+}
+
+/// Refuses to start when nobody could sign in.
+async fn must_have_key(store: &Store, is_configured: bool) -> anyhow::Result<()> {
+    if is_configured {
+        return Ok(());
+    }
+    let (_, has_admin) = api_keys::count(&mut *store.connection().await?).await?;
+    if !has_admin {
+        bail!(
+            "there is no API key, so no client could sign in. Create one with `callboard-api keys create \
+             --role admin NAME`, or set CALLBOARD_API_KEY or CALLBOARD_API_KEY_FILE to a long random text (`echo \
+             cb_$(openssl rand -hex 24)`), or CALLBOARD_ENV=development on your own machine"
+        );
+    }
+    Ok(())
+}
+
 /// Adds the catalogue's DataLoaders to each operation.
 fn with_loaders(store: Store) -> WithLoaders {
     Arc::new(move |request| loaders::add(request, &store))
-}
-
-/// The caller with the configured key.
-fn configured() -> Caller {
-    Caller {
-        name: "CALLBOARD_API_KEY".into(),
-        role: Role::Admin,
-        credential: Credential::ConfiguredKey,
-        expires_at: None,
-    }
-}
-
-/// The keys in the catalogue.
-#[derive(Debug)]
-struct Keys(Catalogue);
-
-impl Authenticate for Keys {
-    fn authenticate(&self, key: KeyHash) -> BoxFuture<'_, Result<Option<Caller>, StoreError>> {
-        Box::pin(async move { Ok(self.0.authenticate(&key.0).await?.map(Caller::from)) })
-    }
 }
 
 /// The artifacts in the store.

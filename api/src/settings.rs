@@ -4,15 +4,25 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, bail};
-use callboard::settings::{Environment, SharedSettings, secret};
+use callboard::{
+    catalogue::SessionLife,
+    settings::{Environment, SharedSettings, secret},
+};
 use clap::{Args, ValueEnum};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use crate::{
-    client_address::TrustedProxies, endpoint::SocketLimits, origin::Origins, server::Patience,
+    auth::{KEY_BYTES_MAX, is_presentable},
+    client_address::TrustedProxies,
+    endpoint::SocketLimits,
+    origin::Origins,
+    server::Patience,
     shares::ShareLimits,
 };
+
+/// Shortest configured key in production, in characters.
+const KEY_CHARS_MIN: usize = 32;
 
 /// Settings of `callboard-api serve`.
 #[derive(Debug, Args)]
@@ -27,12 +37,18 @@ pub struct Settings {
     /// default)
     #[arg(long, env = "CALLBOARD_PUBLIC_URL")]
     pub public_url: Option<Url>,
-    /// An ADMIN key: at least 16 random characters
+    /// An ADMIN key: in production at least 32 random characters
     #[arg(long, env = "CALLBOARD_API_KEY", hide_env_values = true)]
     api_key: Option<SecretString>,
     /// File that contains the ADMIN key
     #[arg(long, env = "CALLBOARD_API_KEY_FILE")]
     api_key_file: Option<PathBuf>,
+    /// Seconds without a request after which a session ends
+    #[arg(long, env = "CALLBOARD_SESSION_IDLE", default_value_t = 12 * 3600, value_parser = clap::value_parser!(u64).range(1..))]
+    session_idle: u64,
+    /// Seconds after which a session ends in any case
+    #[arg(long, env = "CALLBOARD_SESSION_LIFE", default_value_t = 7 * 86_400, value_parser = clap::value_parser!(u64).range(1..))]
+    session_life: u64,
     /// Origins of other sites whose pages may use the API, separated by commas (in development,
     /// those of this machine may too)
     #[arg(long, env = "CALLBOARD_ALLOWED_ORIGINS", default_value = "")]
@@ -144,25 +160,44 @@ impl Settings {
         }
     }
 
-    /// Returns the ADMIN key. `None` is allowed only in development.
+    /// Returns the configured ADMIN key, if there is one.
     pub fn api_key(&self) -> anyhow::Result<Option<SecretString>> {
         let key = secret("CALLBOARD_API_KEY", self.api_key.as_ref(), self.api_key_file.as_ref())?;
-        if key.is_none() && self.shared.environment == Environment::Production {
+        let Some(key) = key else { return Ok(None) };
+        let text = key.expose_secret();
+        if !is_presentable(text) {
             bail!(
-                "no API key is configured, so no client could sign in. Set CALLBOARD_API_KEY or \
-                 CALLBOARD_API_KEY_FILE to a long random text (`echo cb_$(openssl rand -hex 24)`), or \
-                 CALLBOARD_ENV=development on your own machine"
+                "CALLBOARD_API_KEY must be 1 to {KEY_BYTES_MAX} characters of ASCII without spaces, because no \
+                 header can carry another key"
             );
         }
-        Ok(key)
+        if text.len() < KEY_CHARS_MIN && self.shared.environment == Environment::Production {
+            bail!(
+                "CALLBOARD_API_KEY has {} characters and could be guessed. Set it to a random text of at least \
+                 {KEY_CHARS_MIN} (`echo cb_$(openssl rand -hex 24)`), or unset it and create a key with \
+                 `callboard-api keys create --role admin NAME`",
+                text.len()
+            );
+        }
+        Ok(Some(key))
+    }
+
+    /// Returns how long sessions last.
+    pub const fn session_life(&self) -> SessionLife {
+        SessionLife {
+            idle: Duration::from_secs(self.session_idle),
+            whole: Duration::from_secs(self.session_life),
+        }
     }
 
     /// Returns the allowed origins: those listed, the public URL's own, and in development those of
     /// this machine.
     pub fn origins(&self) -> anyhow::Result<Origins> {
-        let public = self.public_url.as_ref().map(|url| url.origin().ascii_serialization());
-        let origins = Origins::parse(self.allowed_origins.split(',').chain(public.as_deref()))
-            .context("CALLBOARD_ALLOWED_ORIGINS")?;
+        let origins = Origins::parse(self.allowed_origins.split(',')).context("CALLBOARD_ALLOWED_ORIGINS")?;
+        let origins = match &self.public_url {
+            Some(url) => origins.with_public(url),
+            None => origins,
+        };
         Ok(match self.shared.environment {
             Environment::Development => origins.with_loopback(),
             Environment::Production => origins,
@@ -207,11 +242,29 @@ mod tests {
     }
 
     #[test]
-    fn only_development_starts_without_a_key() {
-        let refused = settings(&["--environment", "production"]).api_key().unwrap_err().to_string();
-        assert!(refused.contains("CALLBOARD_API_KEY"), "{refused}");
-        assert!(settings(&["--environment", "production", "--api-key", "cb_x"]).api_key().unwrap().is_some());
-        assert!(settings(&["--environment", "development"]).api_key().unwrap().is_none());
+    fn a_key_that_could_be_guessed_is_refused_in_production() {
+        let key = |environment: &str, key: &str| {
+            settings(&["--environment", environment, "--api-key", key])
+                .api_key()
+                .map_err(|error| error.to_string())
+        };
+        let short = "k".repeat(KEY_CHARS_MIN - 1);
+        for weak in ["", "cb_x", "hunter2", &short] {
+            let refused = key("production", weak).unwrap_err();
+            assert!(refused.contains("CALLBOARD_API_KEY") && !refused.contains("hunter2"), "{refused}");
+        }
+        let refused = key("production", &short).unwrap_err();
+        assert!(refused.contains("31 characters") && refused.contains("keys create"), "{refused}");
+        for unpresentable in
+            ["with a space and more than thirty-two characters", "\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}"]
+        {
+            for environment in ["production", "development"] {
+                assert!(key(environment, unpresentable).is_err(), "{unpresentable}");
+            }
+        }
+        assert!(key("production", &format!("{short}k")).unwrap().is_some());
+        assert!(key("development", "cb_x").unwrap().is_some());
+        assert!(settings(&["--environment", "production"]).api_key().unwrap().is_none());
     }
 
     #[test]

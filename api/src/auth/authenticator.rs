@@ -1,112 +1,207 @@
-//! Authenticates credentials, and caches each result for ten seconds.
+//! Authenticates credentials, and caches each result for less than a second.
 //!
-//! Every transport calls it before an operation, so a revoked key works for at most
-//! [`REMEMBERED_FOR`] more.
+//! Every transport calls it before an operation, and holds what lasts longer ([`Hold`]). So a key
+//! that is revoked, and a session that is signed out, ends within a second everywhere, also without
+//! Redis, whose hint only makes it faster.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use callboard::{
     cache::{self, Cache},
     clock,
-    store::StoreError,
 };
-use futures::future::BoxFuture;
-use tokio::{sync::Mutex, time::Instant};
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, Shared},
+};
+use parking_lot::Mutex;
+use tokio::time::Instant;
 
-use super::{Access, Caller, KeyHash, Presented};
+use super::{
+    Access, Authenticate, Caller, Client, Presented, Proof, Verdict,
+    failures::{FAILURES_MAX, Failures, REGAINED_EVERY},
+    holds::{Hold, Holds},
+};
 use crate::error::{ApiError, Code};
 
-/// How long a result is cached.
-const REMEMBERED_FOR: Duration = Duration::from_secs(10);
-/// Maximum number of cached results. Beyond it, all are forgotten.
+/// How long a result is cached, and how often what is held is looked up again. With the time of a
+/// look-up it is less than the second that a revoked key may still work.
+pub(super) const REMEMBERED_FOR: Duration = Duration::from_millis(700);
+/// How long the last result counts while Postgres does not reply. Nobody can revoke a key
+/// meanwhile.
+const UNCONFIRMED_FOR: Duration = Duration::from_secs(10);
+/// Maximum number of cached results, and of keys that were accepted before.
 const REMEMBERED_MAX: usize = 10_000;
 
-/// A source of API keys.
-pub trait Authenticate: Send + Sync + 'static {
-    /// Returns the caller whose key has this hash. `None` if the key is unknown, expired or
-    /// revoked.
-    fn authenticate(&self, key: KeyHash) -> BoxFuture<'_, Result<Option<Caller>, StoreError>>;
+/// A look-up and what the one before it has found.
+struct Remembered {
+    at: Instant,
+    look_up: Shared<BoxFuture<'static, Result<Found, ApiError>>>,
+    before: Option<(Instant, Found)>,
 }
 
-/// The configured key, in front of another source of keys.
-pub struct FixedKey<A> {
-    /// Hash of the configured key.
-    pub key: KeyHash,
-    /// The caller with the configured key.
-    pub caller: Caller,
-    /// The source of all other keys.
-    pub otherwise: A,
-}
+impl Remembered {
+    /// The result, if it is there and not too old.
+    fn fresh(&self, remembered_for: Duration) -> Option<Found> {
+        let found = self.look_up.peek().and_then(|found| found.as_ref().ok());
+        found.filter(|_| self.at.elapsed() < remembered_for).cloned()
+    }
 
-impl<A: Authenticate> Authenticate for FixedKey<A> {
-    fn authenticate(&self, key: KeyHash) -> BoxFuture<'_, Result<Option<Caller>, StoreError>> {
-        if key == self.key {
-            return Box::pin(std::future::ready(Ok(Some(self.caller.clone()))));
+    /// The last result, and when its look-up began.
+    fn last(&self) -> Option<(Instant, Found)> {
+        match self.look_up.peek() {
+            Some(Ok(found)) => Some((self.at, found.clone())),
+            Some(Err(_)) | None => self.before.clone(),
         }
-        self.otherwise.authenticate(key)
     }
 }
 
-impl<A> fmt::Debug for FixedKey<A> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FixedKey").field("caller", &self.caller.name).finish_non_exhaustive()
-    }
+/// The result of a look-up.
+#[derive(Debug, Clone)]
+enum Found {
+    Valid(Arc<Caller>),
+    /// Says why.
+    Refused(ApiError),
 }
-
-/// A source without keys, for a [`FixedKey`] without a catalogue.
-impl Authenticate for () {
-    fn authenticate(&self, _: KeyHash) -> BoxFuture<'_, Result<Option<Caller>, StoreError>> {
-        Box::pin(std::future::ready(Ok(None)))
-    }
-}
-
-type Remembered = Cache<KeyHash, (Instant, Option<Arc<Caller>>)>;
 
 /// Authenticates with a cache. There is one per process.
 pub struct Authenticator {
-    keys: Box<dyn Authenticate>,
-    remembered: Mutex<Remembered>,
+    keys: Arc<dyn Authenticate>,
+    /// Those who ask for the same at the same time share a look-up.
+    remembered: Mutex<Cache<Proof, Remembered>>,
+    /// What was accepted before, and is looked up whatever fails at its address.
+    accepted: Mutex<Cache<Proof, ()>>,
+    failures: Failures,
+    holds: Arc<Holds>,
     remembered_for: Duration,
+    unconfirmed_for: Duration,
 }
 
 impl Authenticator {
     /// Creates a gate for this source of keys.
     pub fn new(keys: impl Authenticate) -> Self {
         Self {
-            keys: Box::new(keys),
+            keys: Arc::new(keys),
             remembered: Mutex::new(cache::bounded(REMEMBERED_MAX)),
+            accepted: Mutex::new(cache::bounded(REMEMBERED_MAX)),
+            failures: Failures::new(FAILURES_MAX, REGAINED_EVERY),
+            holds: Arc::default(),
             remembered_for: REMEMBERED_FOR,
+            unconfirmed_for: UNCONFIRMED_FOR,
         }
+    }
+
+    /// Sets how often an address may fail to sign in at once, and after which time once more.
+    #[must_use]
+    pub fn with_failures(self, max: u32, regained_every: Duration) -> Self {
+        Self { failures: Failures::new(max, regained_every), ..self }
     }
 
     /// Authenticates credentials. A wrong key is an error even where none is required, because the
-    /// client meant to sign in.
-    pub async fn admit(&self, presented: Presented) -> Result<Access, ApiError> {
-        let hash = match presented {
+    /// client meant to sign in. A session that has ended is none, because a browser sends its
+    /// cookie for ever.
+    pub async fn admit(&self, presented: Presented, client: &Client) -> Result<Access, ApiError> {
+        let proof = match presented {
             Presented::Nothing => return Ok(Access::Anonymous),
-            Presented::Unreadable => return Err(refused()),
-            Presented::Key(hash) => hash,
+            Presented::CrossSite => return Err(cross_site()),
+            Presented::Unreadable => {
+                self.try_once(client.address, false)?;
+                failed(client, "unreadable");
+                return Err(unreadable());
+            }
+            Presented::Proof(proof) => proof,
         };
-        let caller = self.look_up(hash).await?.ok_or_else(refused)?;
-        if caller.expires_at.is_some_and(|end| end <= clock::now()) {
-            return Err(refused());
+        match proof {
+            Proof::Key(hash) => self.admit_key(proof, hash.is_made, client).await,
+            // No database has it, and it need not be remembered.
+            Proof::Session(hash) if !hash.is_made => Ok(Access::Anonymous),
+            Proof::Session(_) => Ok(match self.look_up(proof).await? {
+                Found::Valid(caller) if !is_over(&caller) => Access::SignedIn(caller),
+                Found::Valid(_) | Found::Refused(_) => Access::Anonymous,
+            }),
         }
-        Ok(Access::SignedIn(caller))
     }
 
-    async fn look_up(&self, hash: KeyHash) -> Result<Option<Arc<Caller>>, ApiError> {
-        if let Some((at, found)) = self.remembered.lock().await.get(&hash)
-            && at.elapsed() < self.remembered_for
-        {
-            return Ok(found.clone());
+    async fn admit_key(&self, proof: Proof, is_made: bool, client: &Client) -> Result<Access, ApiError> {
+        let is_accepted = self.accepted.lock().get(&proof).is_some();
+        if !is_accepted {
+            self.try_once(client.address, is_made)?;
         }
-        let found = self.keys.authenticate(hash).await.map_err(|error| {
-            tracing::warn!(error = &error as &dyn std::error::Error, "an API key could not be looked up");
-            ApiError::new(Code::Unavailable, "API keys cannot be checked right now. Try again.")
-        })?;
-        let found = found.map(Arc::new);
-        self.remembered.lock().await.put(hash, (Instant::now(), found.clone()));
-        Ok(found)
+        let found = self.look_up(proof).await;
+        let is_valid = matches!(&found, Ok(Found::Valid(caller)) if !is_over(caller));
+        if !is_accepted && (is_valid || found.is_err()) {
+            self.failures.take_back(client.address, is_made);
+        }
+        match found? {
+            Found::Valid(caller) if is_valid => {
+                self.accepted.lock().put(proof, ());
+                Ok(Access::SignedIn(caller))
+            }
+            Found::Valid(_) => Err(self.forget_accepted(proof, client, expired())),
+            Found::Refused(why) => Err(self.forget_accepted(proof, client, why)),
+        }
+    }
+
+    fn forget_accepted(&self, proof: Proof, client: &Client, why: ApiError) -> ApiError {
+        self.accepted.lock().pop(&proof);
+        failed(client, "refused");
+        why
+    }
+
+    /// Refuses to try another key if too many from this address were wrong.
+    fn try_once(&self, address: Option<IpAddr>, is_made: bool) -> Result<(), ApiError> {
+        self.failures.count(Instant::now(), address, is_made).map_err(|wait| {
+            metrics::counter!("callboard_sign_ins_failed_total", "reason" => "too_many").increment(1);
+            let seconds = wait.as_secs() + 1;
+            let message =
+                format!("Too many sign-ins from this address have failed. Try again in {seconds} s.");
+            ApiError::new(Code::RateLimited, message).with_retry_after(seconds)
+        })
+    }
+
+    /// Finds a key or a session, in the cache or the source. While Postgres does not reply, the
+    /// last result counts for a while.
+    async fn look_up(&self, proof: Proof) -> Result<Found, ApiError> {
+        let (look_up, before) = {
+            let mut remembered = self.remembered.lock();
+            if let Some(found) = remembered.get(&proof).and_then(|known| known.fresh(self.remembered_for)) {
+                return Ok(found);
+            }
+            let last = remembered.get(&proof).map(|known| (known.at, known.look_up.clone(), known.last()));
+            match last {
+                Some((at, look_up, before)) if at.elapsed() < self.remembered_for => (look_up, before),
+                last => {
+                    let before = last.and_then(|(.., before)| before);
+                    let look_up = find(Arc::clone(&self.keys), proof).boxed().shared();
+                    let new =
+                        Remembered { at: Instant::now(), look_up: look_up.clone(), before: before.clone() };
+                    remembered.put(proof, new);
+                    (look_up, before)
+                }
+            }
+        };
+        let before = before.filter(|(at, _)| at.elapsed() < self.unconfirmed_for).map(|(_, found)| found);
+        match before {
+            None => look_up.await,
+            Some(before) => match tokio::time::timeout(REMEMBERED_FOR, look_up).await {
+                Ok(Ok(found)) => Ok(found),
+                Ok(Err(_)) | Err(_) => Ok(before),
+            },
+        }
+    }
+
+    /// Looks up everything anew, because a key was revoked or a session has ended.
+    pub fn forget(&self) {
+        self.remembered.lock().clear();
+        self.holds.look();
+    }
+
+    /// Holds what lasts longer than its check: a socket or a stream. `None` if it has no
+    /// credentials that could end.
+    pub fn hold(self: &Arc<Self>, presented: Presented, access: &Access) -> Option<Hold> {
+        let Presented::Proof(proof) = presented else { return None };
+        let caller = access.caller()?;
+        Some(self.holds.hold(proof, caller.expires_at, &self.keys))
     }
 }
 
@@ -116,67 +211,182 @@ impl fmt::Debug for Authenticator {
     }
 }
 
-fn refused() -> ApiError {
-    ApiError::new(Code::Unauthenticated, "This API key is unknown, expired or revoked.")
+/// Counts and logs a failed sign-in.
+fn failed(client: &Client, reason: &'static str) {
+    metrics::counter!("callboard_sign_ins_failed_total", "reason" => reason).increment(1);
+    let address = client.address.map(tracing::field::display);
+    tracing::warn!(address, transport = client.transport.as_str(), reason, "a sign-in failed");
+}
+
+async fn find(keys: Arc<dyn Authenticate>, proof: Proof) -> Result<Found, ApiError> {
+    let verdict = keys.authenticate(proof).await.map_err(|error| {
+        tracing::warn!(error = &error as &dyn std::error::Error, "a key could not be looked up");
+        ApiError::new(Code::Unavailable, "API keys cannot be checked right now. Try again.")
+    })?;
+    Ok(match verdict {
+        Verdict::Valid(caller) => Found::Valid(Arc::new(caller)),
+        Verdict::Unknown => Found::Refused(unknown()),
+        Verdict::Revoked(name) => Found::Refused(refused(format!("The API key `{name}` was revoked."))),
+        Verdict::Expired(_) => Found::Refused(expired()),
+    })
+}
+
+fn is_over(caller: &Caller) -> bool {
+    caller.expires_at.is_some_and(|end| end <= clock::now())
+}
+
+fn refused(message: impl Into<String>) -> ApiError {
+    ApiError::new(Code::Unauthenticated, message)
+}
+
+fn unknown() -> ApiError {
+    refused("This API key is unknown. Check that it was copied as a whole.")
+}
+
+fn expired() -> ApiError {
+    refused("This API key has expired.")
+}
+
+fn unreadable() -> ApiError {
+    refused("The credentials are not an API key. Send one header `Authorization: Bearer cb_...`.")
+}
+
+fn cross_site() -> ApiError {
+    refused(
+        "A session's cookie counts only in requests from pages of this address. Send an API key in the \
+         header `Authorization` instead.",
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use super::*;
-    use crate::auth::{Credential, Role};
+    use callboard::store::StoreError;
 
+    use super::*;
+    use crate::auth::{Credential, FixedKey, KeyHash, Role, Transport};
+
+    const CLIENT: Client = Client { address: None, transport: Transport::Http, is_https: false };
+
+    #[derive(Clone, Default)]
     struct Counting(Arc<AtomicUsize>);
 
-    impl Authenticate for Counting {
-        fn authenticate(&self, key: KeyHash) -> BoxFuture<'_, Result<Option<Caller>, StoreError>> {
-            self.0.fetch_add(1, Ordering::SeqCst);
-            let caller = Caller {
-                name: "ci".into(),
-                role: Role::Viewer,
-                credential: Credential::ConfiguredKey,
-                expires_at: None,
-            };
-            Box::pin(std::future::ready(Ok((key == KeyHash::of("cb_ci")).then_some(caller))))
+    /// Knows a key, but only the first time that it is asked.
+    struct Failing(AtomicUsize);
+
+    impl Authenticate for Failing {
+        fn authenticate(&self, _: Proof) -> BoxFuture<'_, Result<Verdict, StoreError>> {
+            let is_first = self.0.fetch_add(1, Ordering::SeqCst) == 0;
+            let gone = || StoreError::Unavailable(std::io::Error::other("gone").into());
+            std::future::ready(if is_first { Ok(Verdict::Valid(caller(None))) } else { Err(gone()) }).boxed()
         }
     }
 
     #[tokio::test]
-    async fn a_result_is_remembered_for_a_while() {
-        let asked = Arc::new(AtomicUsize::new(0));
-        let mut authenticator = Authenticator::new(Counting(Arc::clone(&asked)));
-        let key = Presented::Key(KeyHash::of("cb_ci"));
-        for _ in 0..3 {
-            assert_eq!(authenticator.admit(key).await.unwrap().caller().unwrap().name, "ci");
-        }
-        assert_eq!(asked.load(Ordering::SeqCst), 1);
+    async fn an_outage_of_postgres_does_not_sign_anybody_out_at_once() {
+        let mut authenticator = Authenticator::new(Failing(AtomicUsize::default()));
         authenticator.remembered_for = Duration::ZERO;
-        authenticator.admit(key).await.unwrap();
-        assert_eq!(asked.load(Ordering::SeqCst), 2);
+        for _ in 0..9 {
+            authenticator.admit(key("cb_ci"), &CLIENT).await.unwrap();
+        }
+        authenticator.unconfirmed_for = Duration::ZERO;
+        let error = authenticator.admit(key("cb_ci"), &CLIENT).await.unwrap_err();
+        assert_eq!(error.code, Code::Unavailable);
+    }
+
+    fn caller(expires_at: Option<clock::Time>) -> Caller {
+        Caller { name: "ci".into(), role: Role::Viewer, credential: Credential::ConfiguredKey, expires_at }
+    }
+
+    fn key(text: &str) -> Presented {
+        Presented::Proof(Proof::Key(KeyHash::of(text)))
+    }
+
+    impl Authenticate for Counting {
+        fn authenticate(&self, proof: Proof) -> BoxFuture<'_, Result<Verdict, StoreError>> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            let verdict = match proof {
+                Proof::Key(hash) if hash == KeyHash::of("cb_ci") => Verdict::Valid(caller(None)),
+                Proof::Key(hash) if hash == KeyHash::of("cb_gone") => Verdict::Revoked("gone".into()),
+                Proof::Key(_) | Proof::Session(_) => Verdict::Unknown,
+            };
+            async move {
+                tokio::task::yield_now().await;
+                Ok(verdict)
+            }
+            .boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_result_is_remembered_for_less_than_a_second_and_shared() {
+        let counting = Counting::default();
+        let mut authenticator = Authenticator::new(counting.clone());
+        assert!(authenticator.remembered_for < Duration::from_secs(1));
+        authenticator.remembered_for = Duration::from_mins(10);
+        let admit = || async { authenticator.admit(key("cb_ci"), &CLIENT).await.unwrap() };
+        let (one, other) = tokio::join!(admit(), admit());
+        assert_eq!(one.caller().unwrap().name, other.caller().unwrap().name);
+        admit().await;
+        assert_eq!(counting.0.load(Ordering::SeqCst), 1);
+        authenticator.forget();
+        admit().await;
+        assert_eq!(counting.0.load(Ordering::SeqCst), 2);
+        authenticator.remembered_for = Duration::ZERO;
+        authenticator.admit(key("cb_ci"), &CLIENT).await.unwrap();
+        assert_eq!(counting.0.load(Ordering::SeqCst), 3);
     }
 
     #[tokio::test]
     async fn a_wrong_key_is_refused_and_no_key_is_anonymous() {
-        let authenticator = Authenticator::new(Counting(Arc::default()));
-        assert_eq!(authenticator.admit(Presented::Nothing).await, Ok(Access::Anonymous));
-        for wrong in [Presented::Unreadable, Presented::Key(KeyHash::of("cb_other"))] {
-            assert_eq!(authenticator.admit(wrong).await.unwrap_err().code, Code::Unauthenticated);
+        let authenticator = Authenticator::new(Counting::default());
+        let ended = Presented::Proof(Proof::Session(KeyHash::of("cbs_ended")));
+        for anonymous in [Presented::Nothing, ended] {
+            assert_eq!(authenticator.admit(anonymous, &CLIENT).await, Ok(Access::Anonymous));
+        }
+        for (wrong, part) in [
+            (Presented::Unreadable, "not an API key"),
+            (key("cb_other"), "unknown"),
+            (key("cb_gone"), "`gone` was revoked"),
+            (Presented::CrossSite, "pages of this address"),
+        ] {
+            let error = authenticator.admit(wrong, &CLIENT).await.unwrap_err();
+            assert_eq!(error.code, Code::Unauthenticated);
+            assert!(error.message.contains(part), "{error}");
         }
     }
 
     #[tokio::test]
     async fn an_expired_key_is_refused_even_if_it_is_remembered() {
         let end = clock::now() - chrono::Duration::seconds(1);
-        let caller = Caller {
-            name: "old".into(),
-            role: Role::Admin,
-            credential: Credential::ConfiguredKey,
-            expires_at: Some(end),
-        };
-        let authenticator =
-            Authenticator::new(FixedKey { key: KeyHash::of("cb_old"), caller, otherwise: () });
-        let refused = authenticator.admit(Presented::Key(KeyHash::of("cb_old"))).await.unwrap_err();
+        let fixed = FixedKey { key: KeyHash::of("cb_old"), caller: caller(Some(end)), otherwise: () };
+        let authenticator = Authenticator::new(fixed);
+        let refused = authenticator.admit(key("cb_old"), &CLIENT).await.unwrap_err();
         assert_eq!(refused.code, Code::Unauthenticated);
+    }
+
+    #[tokio::test]
+    async fn whoever_fails_too_often_waits_and_accepted_keys_go_on() {
+        let counting = Counting::default();
+        let authenticator =
+            Authenticator::new(counting.clone()).with_failures(FAILURES_MAX, Duration::from_mins(10));
+        let admit = |text: String| {
+            let authenticator = &authenticator;
+            async move { authenticator.admit(key(&text), &CLIENT).await.map_err(|error| error.code) }
+        };
+        admit("cb_ci".into()).await.unwrap();
+        for number in 0..FAILURES_MAX {
+            assert_eq!(admit(format!("cb_{number}")).await.unwrap_err(), Code::Unauthenticated);
+        }
+        let looked_up = counting.0.load(Ordering::SeqCst);
+        for number in 0..100 {
+            assert_eq!(admit(format!("cb_more{number}")).await.unwrap_err(), Code::RateLimited);
+        }
+        assert_eq!(counting.0.load(Ordering::SeqCst), looked_up, "nothing is looked up meanwhile");
+        let error = authenticator.admit(key("cb_x"), &CLIENT).await.unwrap_err();
+        assert!(error.retry_after.is_some_and(|seconds| (1..=600).contains(&seconds)));
+        authenticator.forget();
+        admit("cb_ci".into()).await.unwrap();
     }
 }

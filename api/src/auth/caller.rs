@@ -6,13 +6,15 @@ use async_graphql::{Context, Enum};
 use callboard::{
     clock::Time,
     ids::{ApiKeyId, SessionId},
-    store::catalogue::api_keys::{self, KeyOwner},
+    store::catalogue::api_keys,
 };
+use clap::ValueEnum;
 
+use super::rules;
 use crate::error::{ApiError, Code};
 
 /// The role of an API key. ADMIN includes the rights of OPERATOR, and OPERATOR those of VIEWER.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Enum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Enum, ValueEnum)]
 pub enum Role {
     /// Reads.
     Viewer,
@@ -33,7 +35,8 @@ impl From<api_keys::Role> for Role {
 }
 
 impl Role {
-    const fn article(self) -> &'static str {
+    /// The role with its article, for messages.
+    pub(crate) const fn article(self) -> &'static str {
         match self {
             Self::Viewer => "a VIEWER",
             Self::Operator => "an OPERATOR",
@@ -77,10 +80,13 @@ pub struct Caller {
     pub expires_at: Option<Time>,
 }
 
-impl From<KeyOwner> for Caller {
-    fn from(owner: KeyOwner) -> Self {
-        let KeyOwner { id, name, role, expires_at } = owner;
-        Self { name, role: role.into(), credential: Credential::Key(id), expires_at }
+impl From<Role> for api_keys::Role {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Viewer => Self::Viewer,
+            Role::Operator => Self::Operator,
+            Role::Admin => Self::Admin,
+        }
     }
 }
 
@@ -109,9 +115,13 @@ impl Caller {
         ctx.data_opt::<Access>().and_then(Access::caller)
     }
 
-    /// Returns the caller, who must have at least this role. Every resolver that changes something,
-    /// or shows more than a VIEWER may see, calls this first. Other queries need not, because only
-    /// `viewer` runs without a key.
+    /// Whether the caller of an operation may load an object of this type by its id.
+    pub fn may_load(ctx: &Context<'_>, on: &str) -> bool {
+        rules::may_load(on, Self::of(ctx).map(|caller| caller.role))
+    }
+
+    /// Returns the caller, who must have at least this role. For what depends on an object. What
+    /// depends on a field is in [`rules`](super::rules).
     pub fn require<'a>(ctx: &Context<'a>, least: Role) -> Result<&'a Self, ApiError> {
         let caller = Self::of(ctx).ok_or_else(unauthenticated)?;
         if caller.role < least {
@@ -127,7 +137,15 @@ impl Caller {
 pub(crate) fn unauthenticated() -> ApiError {
     ApiError::new(
         Code::Unauthenticated,
-        "This requires an API key. Send the header `Authorization: Bearer cb_...`, or {\"authorization\": \
+        "This requires an API key or a session. Send the header `Authorization: Bearer cb_...`, or {\"authorization\": \
          \"Bearer cb_...\"} in connection_init.",
+    )
+}
+
+/// The error that ends a stream whose key or session has ended.
+pub(crate) fn access_ended() -> ApiError {
+    ApiError::new(
+        Code::Unauthenticated,
+        "The API key was revoked or has expired, or the session has ended. Sign in again.",
     )
 }

@@ -1,22 +1,36 @@
-//! Reads an API key from an HTTP request or a socket's `connection_init`, and keeps only its hash.
+//! Reads an API key from an HTTP request or a socket's `connection_init`, or a session from the
+//! cookie, and keeps only its hash.
 
 use std::fmt;
 
 use axum::http::{HeaderMap, header::AUTHORIZATION};
-use sha2::{Digest as _, Sha256};
+use callboard::api_key::{self, TextKind};
+
+use super::cookie;
 
 /// Longest accepted key, in bytes.
-const KEY_BYTES_MAX: usize = 512;
+pub const KEY_BYTES_MAX: usize = 512;
 
-/// SHA-256 hash of a key, as the catalogue stores it. The key itself is not kept. The time of a
-/// lookup does not depend on the key's text.
+/// SHA-256 of a key or of a session's cookie, as the database stores it. The text itself is not
+/// kept. The time of a lookup does not depend on the text.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct KeyHash(pub [u8; 32]);
+pub struct KeyHash {
+    /// The hash.
+    pub hash: [u8; 32],
+    /// Whether the text has the form and the checksum of those that Callboard makes. Others need
+    /// not be looked up.
+    pub is_made: bool,
+}
 
 impl KeyHash {
     /// Returns the hash of a key.
     pub fn of(key: &str) -> Self {
-        Self(Sha256::digest(key.as_bytes()).into())
+        Self::of_kind(TextKind::Key, key)
+    }
+
+    /// Returns the hash of a key or of a session's cookie.
+    pub fn of_kind(kind: TextKind, text: &str) -> Self {
+        Self { hash: api_key::hash(text), is_made: kind.matches(text) }
     }
 }
 
@@ -26,24 +40,40 @@ impl fmt::Debug for KeyHash {
     }
 }
 
+/// What proves who a caller is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Proof {
+    /// An API key.
+    Key(KeyHash),
+    /// A session's cookie.
+    Session(KeyHash),
+}
+
 /// The credentials of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presented {
     /// No credentials.
     Nothing,
-    /// A text with the form of a key.
-    Key(KeyHash),
+    /// A text with the form of a key, or a cookie.
+    Proof(Proof),
+    /// A cookie and nothing else, in a request from a page of another address.
+    CrossSite,
     /// Credentials that cannot be a key: another scheme, several headers, or spaces within.
     Unreadable,
 }
 
 impl Presented {
-    /// Reads the header `Authorization: Bearer cb_...`. The key may also be there without the
-    /// scheme.
-    pub fn in_headers(headers: &HeaderMap) -> Self {
+    /// Reads the header `Authorization: Bearer cb_...`, where the key may also be without the
+    /// scheme, or else the cookie. A browser sends the cookie by itself, so it counts only if
+    /// `is_own_page`.
+    pub fn in_headers(headers: &HeaderMap, is_https: bool, is_own_page: bool) -> Self {
         let mut values = headers.get_all(AUTHORIZATION).iter();
         match (values.next(), values.next()) {
-            (None, _) => Self::Nothing,
+            (None, _) => match cookie::find(headers, is_https) {
+                None => Self::Nothing,
+                Some(_) if !is_own_page => Self::CrossSite,
+                Some(text) => Self::Proof(Proof::Session(KeyHash::of_kind(TextKind::Session, text))),
+            },
             (Some(value), None) => value.to_str().map_or(Self::Unreadable, Self::in_text),
             (Some(_), Some(_)) => Self::Unreadable,
         }
@@ -63,7 +93,8 @@ impl Presented {
         }
     }
 
-    fn in_text(text: &str) -> Self {
+    /// Reads a key, with or without the scheme.
+    pub fn in_text(text: &str) -> Self {
         let text = text.trim();
         let key = match text.split_once(' ') {
             Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") => key.trim_start(),
@@ -71,10 +102,7 @@ impl Presented {
             None if text.eq_ignore_ascii_case("bearer") => return Self::Unreadable,
             None => text,
         };
-        if key.is_empty() || key.len() > KEY_BYTES_MAX || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Self::Unreadable;
-        }
-        Self::Key(KeyHash::of(key))
+        if is_presentable(key) { Self::Proof(Proof::Key(KeyHash::of(key))) } else { Self::Unreadable }
     }
 
     /// Returns these credentials, or `other` if there are none.
@@ -82,20 +110,30 @@ impl Presented {
     pub fn or(self, other: Self) -> Self {
         match self {
             Self::Nothing => other,
-            Self::Key(_) | Self::Unreadable => self,
+            Self::Proof(_) | Self::CrossSite | Self::Unreadable => self,
         }
     }
 }
 
+/// Whether a client can present this text as a key.
+pub fn is_presentable(key: &str) -> bool {
+    !key.is_empty() && key.len() <= KEY_BYTES_MAX && key.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 #[cfg(test)]
 mod tests {
+    use axum::http::header::COOKIE;
+
     use super::*;
+
+    fn key(text: &str) -> Presented {
+        Presented::Proof(Proof::Key(KeyHash::of(text)))
+    }
 
     #[test]
     fn a_key_is_read_with_or_without_its_scheme() {
-        let key = Presented::Key(KeyHash::of("cb_abc"));
         for fine in ["Bearer cb_abc", "bearer  cb_abc", "cb_abc", " cb_abc "] {
-            assert_eq!(Presented::in_text(fine), key, "{fine}");
+            assert_eq!(Presented::in_text(fine), key("cb_abc"), "{fine}");
         }
         let long = "k".repeat(KEY_BYTES_MAX + 1);
         for bad in ["", "Bearer", "Bearer ", "Basic Y2I6eA==", "cb_abc cb_def", "cb_\u{e4}", &long] {
@@ -106,22 +144,37 @@ mod tests {
     #[test]
     fn a_key_is_found_in_headers_and_payloads_unless_there_are_two() {
         let mut headers = HeaderMap::new();
-        assert_eq!(Presented::in_headers(&headers), Presented::Nothing);
+        let read = |headers: &HeaderMap| Presented::in_headers(headers, false, true);
+        assert_eq!(read(&headers), Presented::Nothing);
         headers.append(AUTHORIZATION, "Bearer cb_a".parse().unwrap());
-        assert_eq!(Presented::in_headers(&headers), Presented::Key(KeyHash::of("cb_a")));
+        assert_eq!(read(&headers), key("cb_a"));
         headers.append(AUTHORIZATION, "Bearer cb_b".parse().unwrap());
-        assert_eq!(Presented::in_headers(&headers), Presented::Unreadable);
+        assert_eq!(read(&headers), Presented::Unreadable);
 
         let payload = |value: serde_json::Value| Presented::in_payload(value.as_object().unwrap());
-        let key = Presented::Key(KeyHash::of("cb_a"));
-        assert_eq!(payload(serde_json::json!({ "authorization": "Bearer cb_a" })), key);
-        assert_eq!(payload(serde_json::json!({ "Authorization": "cb_a", "x": 1 })), key);
-        assert_eq!(payload(serde_json::json!({ "apiKey": "cb_a" })), key);
+        assert_eq!(payload(serde_json::json!({ "authorization": "Bearer cb_a" })), key("cb_a"));
+        assert_eq!(payload(serde_json::json!({ "Authorization": "cb_a", "x": 1 })), key("cb_a"));
+        assert_eq!(payload(serde_json::json!({ "apiKey": "cb_a" })), key("cb_a"));
         assert_eq!(payload(serde_json::json!({ "authorization": null })), Presented::Nothing);
         assert_eq!(payload(serde_json::json!({ "authorization": 7 })), Presented::Unreadable);
         assert_eq!(
             payload(serde_json::json!({ "apiKey": "a", "authorization": "b" })),
             Presented::Unreadable
         );
+    }
+
+    #[test]
+    fn a_cookie_counts_in_a_request_of_an_own_page_and_after_the_header() {
+        let mut headers = HeaderMap::new();
+        headers.append(COOKIE, "a=b; callboard=cbs_x; c=d".parse().unwrap());
+        let session = Presented::Proof(Proof::Session(KeyHash::of_kind(TextKind::Session, "cbs_x")));
+        assert_eq!(Presented::in_headers(&headers, false, true), session);
+        assert_eq!(Presented::in_headers(&headers, false, false), Presented::CrossSite);
+        headers.append(AUTHORIZATION, "Bearer cb_a".parse().unwrap());
+        assert_eq!(Presented::in_headers(&headers, false, false), key("cb_a"));
+        // The text of a key in a cookie is no key.
+        headers.clear();
+        headers.append(COOKIE, "callboard=cb_a".parse().unwrap());
+        assert_ne!(Presented::in_headers(&headers, false, true), key("cb_a"));
     }
 }

@@ -1,16 +1,27 @@
-//! Authentication and roles: reads keys from requests and sockets, looks them up and caches the
-//! result.
+//! Authentication, sessions and roles: reads keys and cookies from requests and sockets, looks them
+//! up, caches the result, and says which role each field needs.
 //!
-//! Transports call the [`Authenticator`] once per operation, resolvers call [`Caller::require`].
-//! The text of a key is read, hashed and forgotten in `credentials`. Only the hash is kept.
+//! Transports call the [`Authenticator`] once per operation and hold what outlives it, and the
+//! [`rules`] are applied before an operation runs. The text of a key is read, hashed and forgotten
+//! in `credentials`. Only the hash is kept.
 
 mod authenticator;
 mod caller;
 mod client;
+pub mod cookie;
 mod credentials;
+mod failures;
+mod holds;
+pub mod rules;
+mod source;
+mod stored;
 
-pub use authenticator::{Authenticate, Authenticator, FixedKey};
-pub(crate) use caller::unauthenticated;
+pub use authenticator::Authenticator;
 pub use caller::{Access, Caller, Credential, Role};
+pub(crate) use caller::{access_ended, unauthenticated};
 pub use client::{Client, Transport};
-pub use credentials::{KeyHash, Presented};
+pub use credentials::{KEY_BYTES_MAX, KeyHash, Presented, Proof, is_presentable};
+pub use failures::{FAILURES_MAX, REGAINED_EVERY};
+pub use holds::Hold;
+pub use source::{Authenticate, FixedKey, Verdict};
+pub use stored::StoredKeys;

@@ -12,16 +12,25 @@ use super::topics::Topics;
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(2);
 
-/// Listens to hints. Notifies `many` when more jobs have changed than the hints name, and `any`
-/// whenever a job has changed.
-pub(super) async fn run(redis: Redis, topics: Arc<Topics>, many: watch::Sender<()>, any: watch::Sender<()>) {
+/// Whom the listener notifies, besides the topics.
+pub(super) struct Notified {
+    /// When more jobs have changed than the hints name.
+    pub(super) many: watch::Sender<()>,
+    /// Whenever a job has changed.
+    pub(super) any: watch::Sender<()>,
+    /// When a key was revoked or a session has ended.
+    pub(super) access: watch::Sender<()>,
+}
+
+/// Listens to hints.
+pub(super) async fn run(redis: Redis, topics: Arc<Topics>, notified: Notified) {
     let mut wait = RETRY_AFTER;
     loop {
         match redis.hints().await {
             Ok(mut hints) => {
                 while let Some(hint) = hints.next().await {
                     wait = RETRY_AFTER;
-                    pass_on(&hint, &topics, &many, &any);
+                    pass_on(&hint, &topics, &notified);
                 }
                 tracing::warn!("the subscription to Redis ended, subscribing again");
             }
@@ -37,7 +46,8 @@ pub(super) async fn run(redis: Redis, topics: Arc<Topics>, many: watch::Sender<(
     }
 }
 
-fn pass_on(hint: &Hint, topics: &Topics, many: &watch::Sender<()>, any: &watch::Sender<()>) {
+fn pass_on(hint: &Hint, topics: &Topics, notified: &Notified) {
+    let Notified { many, any, access } = notified;
     match hint {
         Hint::Changed(jobs) => {
             topics.changed(jobs);
@@ -47,6 +57,12 @@ fn pass_on(hint: &Hint, topics: &Topics, many: &watch::Sender<()>, any: &watch::
         Hint::ManyChanged | Hint::Reconnected => {
             many.send_replace(());
             any.send_replace(());
+            if *hint == Hint::Reconnected {
+                access.send_replace(());
+            }
+        }
+        Hint::AccessEnded => {
+            access.send_replace(());
         }
         Hint::Cancel(_)
         | Hint::Drain(_)

@@ -78,6 +78,7 @@ struct Inner {
     tail: Tail,
     queues: SnapshotFeed<Vec<QueueRecord>>,
     workers: SnapshotFeed<Vec<WorkerRecord>>,
+    access: watch::Receiver<()>,
     tasks: [JoinHandle<()>; 3],
 }
 
@@ -99,9 +100,11 @@ impl Feed {
         let (topics, reader) = (Arc::<Topics>::default(), Arc::new(Reader::new(store.clone())));
         let (many, many_changed) = watch::channel(());
         let (any, any_changed) = watch::channel(());
+        let (access, access_changed) = watch::channel(());
+        let notified = listener::Notified { many, any, access };
         let (tail, tailing) = tailer::start(store.clone(), any_changed);
         let tasks = [
-            tokio::spawn(listener::run(redis, Arc::clone(&topics), many, any)),
+            tokio::spawn(listener::run(redis, Arc::clone(&topics), notified)),
             tokio::spawn(watcher::run(store.clone(), Arc::clone(&topics), many_changed)),
             tailing,
         ];
@@ -115,7 +118,13 @@ impl Feed {
         };
         let (queues, workers) =
             (SnapshotFeed::start(store.clone(), queues), SnapshotFeed::start(store.clone(), workers));
-        Self(Arc::new(Inner { store, topics, reader, tail, queues, workers, tasks }))
+        Self(Arc::new(Inner { store, topics, reader, tail, queues, workers, access: access_changed, tasks }))
+    }
+
+    /// Changes when a process has revoked a key or ended a session, as far as Redis carries the
+    /// hint.
+    pub fn access_ended(&self) -> watch::Receiver<()> {
+        self.0.access.clone()
     }
 
     /// Opens the stream of a job's events. Without a cursor it starts with the job's current state.

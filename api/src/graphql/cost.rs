@@ -56,6 +56,12 @@ static SHAPES: LazyLock<HashMap<String, HashMap<String, Shape>>> = LazyLock::new
     shapes
 });
 
+/// The name of the type that a field returns, without list and non-null. `None` if the schema has
+/// no such field.
+pub fn type_of(on: &str, field: &str) -> Option<&'static str> {
+    SHAPES.get(on)?.get(field).map(|shape| shape.of.as_str())
+}
+
 /// The cost of an operation that is above the limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TooCostly {

@@ -12,7 +12,7 @@ use async_graphql::{
 };
 use callboard::{
     clock::Time,
-    ids::{CommandId, CommandVersionId, ProfileId, ProxyId, ScheduleId, ServiceId},
+    ids::{ApiKeyId, CommandId, CommandVersionId, ProfileId, ProxyId, ScheduleId, ServiceId},
     limit::{GateKey, gate::Gate},
     profile::Profile,
     proxy::Proxy,
@@ -20,6 +20,7 @@ use callboard::{
     store::{
         Store, StoreError,
         catalogue::{
+            api_keys::{self, ApiKey},
             command_versions::{self, CommandVersion},
             commands::{self, Command},
             name_pages::{NameCursor, NamePage},
@@ -141,6 +142,7 @@ macro_rules! loads {
 }
 
 loads! {
+    ApiKeyId => ApiKey, |connection, ids| Ok(by(api_keys::load(connection, ids).await?, |row| row.id));
     ProfileId => Profile, |connection, ids| Ok(by(profiles::load(connection, ids).await?, |row| row.id));
     ServiceId => Service, |connection, ids| Ok(by(services::load(connection, ids).await?, |row| row.id));
     ProxyId => Proxy, |connection, ids| Ok(by(proxies::load(connection, ids).await?, |row| row.id));

@@ -2,6 +2,7 @@
 //!
 //! `operation` executes it for every transport. Nothing here depends on HTTP or WebSockets.
 
+pub mod api_key;
 pub mod artifact;
 pub mod attempt;
 pub mod catalogue;
@@ -31,6 +32,7 @@ pub mod scalars;
 pub mod schedule;
 pub mod secret;
 pub mod service;
+pub mod session;
 pub mod user_error;
 pub mod viewer;
 pub mod worker;

@@ -36,6 +36,9 @@ macro_rules! nodes {
                     let Ok(id) = id.parse::<$id>() else {
                         return Ok(None);
                     };
+                    if !$crate::auth::Caller::may_load(ctx, stringify!($variant)) {
+                        return Ok(None);
+                    }
                     Ok($load(ctx, id).await?.map(Node::$variant))
                 })+
                 _ => Ok(None),
@@ -48,8 +51,8 @@ macro_rules! nodes {
 
         #[async_graphql::Object]
         impl NodeQuery {
-            /// Returns the object with this id. Null when there is none, or when the kind of the id
-            /// is unknown.
+            /// Returns the object with this id. Null when there is none, when the kind of the id is
+            /// unknown, or when the role may not see it.
             async fn node(
                 &self,
                 ctx: &async_graphql::Context<'_>,

@@ -7,6 +7,7 @@
 use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions, Schema};
 
 use super::{
+    api_key::{ApiKey, ApiKeyMutation, ApiKeyQuery},
     artifact::{self, Artifact},
     attempt::{self, Attempt},
     catalogue::{CatalogueMutation, CatalogueQuery},
@@ -18,11 +19,12 @@ use super::{
     queue::{self, Queue, QueueId, QueueMutation, QueueQuery, QueueSubscription},
     schedule::{Schedule, ScheduleMutation, ScheduleQuery},
     service::Service,
+    session::SessionMutation,
     viewer::ViewerQuery,
     worker::{self, Worker, WorkerMutation, WorkerQuery, WorkerSubscription},
 };
 use callboard::ids::{
-    ArtifactId, AttemptId, CommandId, JobId, ProfileId, ProxyId, ScheduleId, ServiceId, WorkerId,
+    ApiKeyId, ArtifactId, AttemptId, CommandId, JobId, ProfileId, ProxyId, ScheduleId, ServiceId, WorkerId,
 };
 
 crate::nodes! {
@@ -36,13 +38,24 @@ crate::nodes! {
     Artifact(Artifact), ArtifactId, artifact::load;
     Queue(Queue), QueueId, queue::load;
     Worker(Worker), WorkerId, worker::load;
+    ApiKey(ApiKey), ApiKeyId, ApiKey::load;
 }
 
 /// Every query. All fields except `viewer` require a key.
 #[derive(Debug, Default, MergedObject)]
-pub struct Query(NodeQuery, ViewerQuery, CatalogueQuery, ScheduleQuery, JobQuery, QueueQuery, WorkerQuery);
+pub struct Query(
+    NodeQuery,
+    ViewerQuery,
+    CatalogueQuery,
+    ScheduleQuery,
+    JobQuery,
+    QueueQuery,
+    WorkerQuery,
+    ApiKeyQuery,
+);
 
-/// Every mutation. Each takes one input and returns a payload with `userErrors`.
+/// Every mutation. Each takes one input (sessionDelete none) and returns a payload with
+/// `userErrors`.
 #[derive(Debug, Default, MergedObject)]
 pub struct Mutation(
     CatalogueMutation,
@@ -51,6 +64,8 @@ pub struct Mutation(
     BulkMutation,
     QueueMutation,
     WorkerMutation,
+    ApiKeyMutation,
+    SessionMutation,
 );
 
 /// Every subscription.
@@ -72,7 +87,8 @@ pub const DESCRIPTION: &str = "\
 Callboard: a durable job queue for browser automation and other composed commands.
 
 Save a command, enqueue it as a job with `jobEnqueue`, and follow the job with `jobEvents` and `jobLog`. Every
-operation but `viewer` needs a key, in the header `Authorization: Bearer` or in a socket's `connection_init`.
+operation but `viewer` needs a key, in the header `Authorization: Bearer` or in a socket's `connection_init`, or a
+session, which `sessionCreate` opens. `Viewer.can` lists what the key's role may do.
 
 What the caller can mend is in a payload's `userErrors`. Errors beside the data have `extensions.code` and
 `extensions.requestId`. Lists take `first` and `after`, or `last` and `before`, 25 items by default and at most 100.

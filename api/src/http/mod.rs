@@ -20,11 +20,11 @@ use axum::{
 pub use body::BODY_BYTES_MAX;
 
 use crate::{
-    auth::{Access, Client, Presented},
+    auth::{Access, Client, Hold, Presented},
     client_address::ClientAddress,
     client_connection::Connection,
     endpoint::Endpoint,
-    error::{ApiError, Code},
+    error::{ApiError, Code, retry_after},
     operation::{Kind, Prepared, RequestId},
     shares,
 };
@@ -53,14 +53,14 @@ async fn operate<E: Executor>(
     id: &RequestId,
 ) -> Response {
     let engine = &endpoint.engine;
-    let (is_get, presented) = (request.method() == Method::GET, Presented::in_headers(request.headers()));
+    let (is_get, headers) = (request.method() == Method::GET, request.headers());
     let address = ClientAddress::of(request.extensions());
-    let client = Client::of_request(request.headers(), address, media.transport());
+    let client = Client::of_request(headers, address, media.transport());
+    let presented = Presented::in_headers(headers, client.is_https, endpoint.origins.allow_cookie(headers));
     let connection = Connection::of(request.extensions());
-    let reader = Reader { media, presented, id };
+    let mut reader = Reader { media, hold: None, id };
     // Who shows nothing is counted before the body is read, and the others when they are known.
-    let is_known_later =
-        [header::AUTHORIZATION, header::COOKIE].iter().any(|name| request.headers().contains_key(name));
+    let is_known_later = presented != Presented::Nothing;
     if !is_known_later && let Err(refused) = endpoint.count(&Access::Anonymous, address) {
         return shares::refusal(&refused);
     }
@@ -68,7 +68,7 @@ async fn operate<E: Executor>(
         Ok(envelope) => envelope.into_request(),
         Err(refused) => return refused.into_response(engine, id),
     };
-    let admitted = engine.admit(presented).await;
+    let admitted = engine.admit(presented, &client).await;
     let access = admitted.as_ref().unwrap_or(&Access::Anonymous);
     if access.caller().is_some() {
         connection.sign_in();
@@ -93,29 +93,40 @@ async fn operate<E: Executor>(
         let refused = engine.refuse(&ApiError::new(Code::BadRequest, message), id);
         return reader.respond(endpoint, Err(refused)).await;
     }
+    if media == Media::EventStream {
+        reader.hold = engine.hold(presented, &access);
+    }
     reader.respond(endpoint, Ok(prepared)).await
 }
 
-/// The client of a request: its credentials and media type.
+/// The client of a request: its media type, and the key or session of its stream.
 struct Reader<'a> {
     media: Media,
-    presented: Presented,
+    hold: Option<Hold>,
     id: &'a RequestId,
 }
 
 impl Reader<'_> {
     /// Runs a prepared operation, or reports why it was refused, in the client's media type.
     async fn respond<E: Executor>(
-        &self,
+        self,
         endpoint: &Endpoint<E>,
         prepared: Result<Prepared, async_graphql::Response>,
     ) -> Response {
         match (self.media, prepared) {
-            (Media::EventStream, prepared) => sse::stream(endpoint, prepared, self.presented, self.id),
+            // An event would hide that the client must wait.
+            (Media::EventStream, Err(refused)) if must_wait(&refused) => {
+                response::write(Media::GraphqlJson, refused)
+            }
+            (Media::EventStream, prepared) => sse::stream(endpoint, prepared, self.hold, self.id),
             (Media::GraphqlJson | Media::Json, Ok(prepared)) => {
                 response::write(self.media, endpoint.engine.run(prepared, self.id).await)
             }
             (Media::GraphqlJson | Media::Json, Err(refused)) => response::write(self.media, refused),
         }
     }
+}
+
+fn must_wait(refused: &async_graphql::Response) -> bool {
+    refused.errors.iter().any(|error| retry_after(error).is_some())
 }

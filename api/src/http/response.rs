@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::accept::Media;
 use crate::{
-    error::{ApiError, Code},
+    error::{ApiError, Code, retry_after},
     operation::{Engine, RequestId, is_request_error},
 };
 
@@ -28,6 +28,7 @@ struct Refusal<'a> {
 pub(super) fn write(media: Media, result: async_graphql::Response) -> Response {
     let is_refused = is_request_error(&result);
     let code = result.errors.first().and_then(Code::of).unwrap_or(Code::Internal);
+    let retry_after = result.errors.iter().find_map(retry_after);
     let mut response =
         if is_refused { refusal(&result.errors) } else { GraphQLResponse::from(result).into_response() };
     let content_type = match media {
@@ -37,6 +38,11 @@ pub(super) fn write(media: Media, result: async_graphql::Response) -> Response {
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);
     if is_refused && media == Media::GraphqlJson {
         *response.status_mut() = code.status();
+    }
+    // Proxies and clients slow down by the status, whatever the media type.
+    if let Some(seconds) = retry_after {
+        *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     if is_refused && code == Code::Unauthenticated {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

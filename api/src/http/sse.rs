@@ -15,8 +15,10 @@ use axum::response::{
 };
 use futures::{StreamExt as _, future, stream};
 
+use tokio_util::sync::CancellationToken;
+
 use crate::{
-    auth::Presented,
+    auth::{Hold, access_ended},
     endpoint::Endpoint,
     operation::{Prepared, RequestId},
 };
@@ -28,28 +30,52 @@ const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(12);
 pub(super) fn stream<E: Executor>(
     endpoint: &Endpoint<E>,
     prepared: Result<Prepared, async_graphql::Response>,
-    presented: Presented,
+    hold: Option<Hold>,
     id: &RequestId,
 ) -> Response {
-    let (engine, shutdown) = (endpoint.engine.clone(), endpoint.shutdown.clone());
-    // No `complete` on shutdown or when the key ends, because clients reconnect when the stream
-    // breaks off.
-    let over = async move {
-        tokio::select! {
-            () = shutdown.cancelled() => {}
-            () = engine.until_revoked(presented) => {}
+    let shutdown = endpoint.shutdown.clone();
+    let ended = hold.as_ref().map_or_else(CancellationToken::new, |hold| hold.ended().clone());
+    // No `complete` on shutdown, because clients reconnect when the stream breaks off.
+    let over = {
+        let ended = ended.clone();
+        async move {
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = ended.cancelled() => {}
+            }
         }
     };
     let results = match prepared {
         Ok(prepared) => endpoint.engine.stream(prepared, id.clone()).left_stream(),
         Err(refused) => stream::once(future::ready(refused)).right_stream(),
     };
+    let last = endpoint.engine.refuse(&access_ended(), id);
     let events = results
-        .map(|result| Event::default().event("next").data(serde_json::to_string(&result).unwrap_or_default()))
-        .chain(stream::once(future::ready(Event::default().event("complete").data(""))))
-        .map(Ok::<_, Infallible>)
-        .take_until(Box::pin(over));
+        .map(|result| next(&result))
+        .chain(stream::once(future::ready(complete())))
+        .take_until(Box::pin(over))
+        // When the key or the session has ended, the client is told, because it would reconnect in
+        // vain.
+        .chain(
+            stream::once(future::ready(()))
+                .filter_map(move |()| {
+                    future::ready(ended.is_cancelled().then(|| stream::iter([next(&last), complete()])))
+                })
+                .flatten(),
+        )
+        .map(move |event| {
+            let _held = &hold;
+            Ok::<_, Infallible>(event)
+        });
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE_EVERY);
     // Asks reverse proxies (nginx) not to buffer events.
     ([("x-accel-buffering", "no")], Sse::new(events).keep_alive(keep_alive)).into_response()
+}
+
+fn next(result: &async_graphql::Response) -> Event {
+    Event::default().event("next").data(serde_json::to_string(result).unwrap_or_default())
+}
+
+fn complete() -> Event {
+    Event::default().event("complete").data("")
 }

@@ -1,13 +1,28 @@
 //! The command `keys`: what is done about keys on the machine itself, without the API.
 
+mod create;
+mod list;
+mod revoke;
 mod rotate_master;
 
-use callboard::settings::SharedSettings;
+use callboard::{
+    catalogue::Keys,
+    clock::IdSource,
+    settings::SharedSettings,
+    steps::StepError,
+    store::{Planning, Store},
+};
 use clap::Subcommand;
 
 /// A verb of `callboard-api keys`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Create an API key and print it. Needs only DATABASE_URL, also before the first start
+    Create(Box<create::Arguments>),
+    /// List the API keys. Needs only DATABASE_URL
+    List(Box<list::Arguments>),
+    /// Revoke an API key, which ends within a second wherever it is used. Needs only DATABASE_URL
+    Revoke(Box<revoke::Arguments>),
     /// Seal every stored secret again with the first key of CALLBOARD_MASTER_KEY, while the API and
     /// workers run. A rotation that was interrupted is continued by running it again
     RotateMaster(Box<rotate_master::Arguments>),
@@ -17,6 +32,9 @@ impl Command {
     /// The settings that every verb has.
     pub(crate) fn shared(&self) -> &SharedSettings {
         match self {
+            Self::Create(arguments) => &arguments.shared,
+            Self::List(arguments) => &arguments.shared,
+            Self::Revoke(arguments) => &arguments.shared,
             Self::RotateMaster(arguments) => &arguments.shared,
         }
     }
@@ -26,5 +44,30 @@ impl Command {
 pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::RotateMaster(arguments) => rotate_master::run(&arguments).await,
+        Command::Create(arguments) => create::run(&arguments).await,
+        Command::List(arguments) => list::run(&arguments).await,
+        Command::Revoke(arguments) => revoke::run(&arguments).await,
+    }
+}
+
+/// The operations of keys, on a database whose schema is of this version.
+async fn open(shared: &SharedSettings) -> anyhow::Result<Keys> {
+    let store = Store::open(&shared.database_url()?, 2, "callboard-api keys", Planning::ByValue)?;
+    store.reach().await?;
+    store.migrate().await?;
+    Ok(Keys { store, ids: IdSource })
+}
+
+/// What was refused, for a person at a terminal.
+fn explained(error: StepError) -> anyhow::Error {
+    match error {
+        StepError::Refused(refusals) => {
+            let lines = refusals.iter().map(|refusal| match refusal.path.as_slice() {
+                [] => refusal.message.clone(),
+                path => format!("{} {}", path.join("."), refusal.message),
+            });
+            anyhow::Error::msg(lines.collect::<Vec<_>>().join("; "))
+        }
+        StepError::Store(error) => error.into(),
     }
 }

@@ -1,7 +1,7 @@
 //! Parses a GraphQL document and checks everything that does not depend on the schema.
 //!
-//! It selects the operation, limits the document's size, and refuses callers without a key unless
-//! all root fields are open. async-graphql validates the document against the schema.
+//! It selects the operation, limits the document's size, and refuses what the caller may not use.
+//! async-graphql validates the document against the schema.
 
 use std::collections::HashMap;
 
@@ -16,20 +16,15 @@ use async_graphql::{
     },
 };
 
-use super::{costed::Costed, known::KnownDocuments, scan::scan, variables};
+use super::{costed::Costed, known::KnownDocuments, permission, scan::scan, variables};
 use crate::{
-    auth::{Access, unauthenticated},
+    auth::Access,
     error::{ApiError, Code, coded},
     graphql::{input_scalars, introspection, query_limits::RECURSION_MAX},
 };
 
 /// Maximum number of selections in a document, counting fragments at each spread.
 const SELECTIONS_MAX: usize = 5000;
-/// Root fields that require no key.
-const OPEN_FIELDS: [&str; 4] = ["__typename", "viewer", "sessionCreate", "sessionDelete"];
-
-/// Root fields that show the schema.
-const SCHEMA_FIELDS: [&str; 2] = ["__schema", "__type"];
 
 /// The type of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -96,11 +91,7 @@ pub(super) fn prepare(
     };
     let mut fields = Vec::new();
     root_fields(&operation.node.selection_set.node, &document.fragments, &mut fields);
-    let is_open =
-        |field: &&str| OPEN_FIELDS.contains(field) || is_schema_open && SCHEMA_FIELDS.contains(field);
-    if access.caller().is_none() && !fields.iter().all(is_open) {
-        return Err(unauthenticated().to_server_error());
-    }
+    permission::check(&operation.node, &document.fragments, &request.variables, access, is_schema_open)?;
     introspection::check(&operation.node, &document.fragments).map_err(refuse)?;
     input_scalars::check(&operation.node, &request.variables).map_err(refuse)?;
     let has_schema = fields.contains(&"__schema");

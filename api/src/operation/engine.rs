@@ -19,16 +19,13 @@ use super::{
     messages::{Messages, REPEAT_MAX},
 };
 use crate::{
-    auth::{Access, Authenticator, Client, Presented},
+    auth::{Access, Authenticator, Client, Hold, Presented},
     error::{ApiError, Code},
     repeat::Repeat,
 };
 
 /// Time limit of a query or mutation.
 const TIME_MAX: Duration = Duration::from_secs(30);
-
-/// How often the key of a stream is checked again.
-const ADMITTED_FOR: Duration = Duration::from_secs(15);
 
 /// Adds to an operation what only its own resolvers use: DataLoaders. Called once per operation.
 pub type WithLoaders = Arc<dyn Fn(Request) -> Request + Send + Sync>;
@@ -48,10 +45,10 @@ pub struct Engine<E> {
 
 impl<E: Executor> Engine<E> {
     /// Creates an engine for this schema and authenticator.
-    pub fn new(executor: E, authenticator: Authenticator, with_loaders: WithLoaders) -> Self {
+    pub fn new(executor: E, authenticator: impl Into<Arc<Authenticator>>, with_loaders: WithLoaders) -> Self {
         Self {
             executor,
-            authenticator: Arc::new(authenticator),
+            authenticator: authenticator.into(),
             known: Arc::default(),
             with_loaders,
             ids: IdSource,
@@ -81,22 +78,14 @@ impl<E: Executor> Engine<E> {
     }
 
     /// Authenticates credentials.
-    pub async fn admit(&self, presented: Presented) -> Result<Access, ApiError> {
-        self.authenticator.admit(presented).await
+    pub async fn admit(&self, presented: Presented, client: &Client) -> Result<Access, ApiError> {
+        self.authenticator.admit(presented, client).await
     }
 
-    /// Waits until a key is revoked or expires, for streams that outlive their first check. Never
-    /// returns for requests without a key.
-    pub async fn until_revoked(&self, presented: Presented) {
-        if presented == Presented::Nothing {
-            return std::future::pending().await;
-        }
-        loop {
-            tokio::time::sleep(ADMITTED_FOR).await;
-            if self.admit(presented).await.is_err_and(|error| error.code == Code::Unauthenticated) {
-                return;
-            }
-        }
+    /// Holds the key or the session of a socket or a stream, which outlives its check. `None` if
+    /// there is none.
+    pub fn hold(&self, presented: Presented, access: &Access) -> Option<Hold> {
+        self.authenticator.hold(presented, access)
     }
 
     /// Checks an operation. Returns it ready to run, or the response that says why it is refused.
@@ -108,6 +97,7 @@ impl<E: Executor> Engine<E> {
         id: &RequestId,
     ) -> Result<Prepared, Box<Response>> {
         let request = request.data(access.clone()).data(client).data(id.clone());
+        let request = request.data(Arc::clone(&self.authenticator));
         match prepare(request, access, &self.known, self.is_schema_open) {
             Ok(mut prepared) => {
                 prepared.hides_names = access.caller().is_none() && !self.is_schema_open;

@@ -84,7 +84,11 @@ fn finish_error(mut error: ServerError, id: &RequestId) -> ServerError {
         error.message.truncate(end);
         error.message.push('…');
     }
+    let known = error.source::<ApiError>().cloned();
     let mut error = coded(classified.code, error);
+    if let Some(known) = known {
+        known.extend(&mut error);
+    }
     error.extensions.get_or_insert_default().set("requestId", id.as_str());
     error
 }

@@ -12,6 +12,7 @@ mod finish;
 mod json_text;
 mod known;
 mod messages;
+mod permission;
 mod request_id;
 mod scan;
 mod variables;

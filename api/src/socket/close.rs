@@ -28,8 +28,10 @@ pub enum Close {
     Anonymous,
     /// The client has not signed in and sends too much, or its key has too many sockets.
     TooMany,
-    /// The key is unknown, expired or revoked.
+    /// The key is unknown, expired or revoked, or the session has ended.
     Forbidden,
+    /// Too many sign-ins from the client's address have failed.
+    TooManyFailures,
     /// The client offered only unsupported protocols.
     WrongProtocol,
     /// No `connection_init` came in time.
@@ -55,7 +57,7 @@ impl Close {
             Self::WrongProtocol => 4406,
             Self::InitTimeout => 4408,
             Self::DuplicateId => 4409,
-            Self::SecondInit => 4429,
+            Self::SecondInit | Self::TooManyFailures => 4429,
         }
     }
 
@@ -74,6 +76,7 @@ impl Close {
             Self::WrongProtocol => "Subprotocol not acceptable",
             Self::InitTimeout => "Connection initialisation timeout",
             Self::DuplicateId => "Subscriber already exists",
+            Self::TooManyFailures => "Too many failed sign-ins",
             Self::SecondInit => "Too many initialisation requests",
         }
     }

@@ -12,6 +12,7 @@ use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Close, FRAMING_BYTES, PROTOCOL, QUEUE_FRAMES_MAX, RECEIVED_BYTES_MAX,
@@ -20,7 +21,7 @@ use super::{
     writer::{self, Frame, Written},
 };
 use crate::{
-    auth::{Access, Caller, Client, Presented},
+    auth::{Access, Caller, Client, Hold, Presented},
     client_connection::Connection,
     endpoint::{Endpoint, SocketLimits},
     error::{ApiError, Code},
@@ -111,6 +112,8 @@ struct Session<E> {
     /// From the upgrade's headers or `connection_init`.
     presented: Presented,
     origin: Origin,
+    /// The key or the session that the client has signed in with.
+    hold: Option<Hold>,
     is_initialised: bool,
     is_signed_in: bool,
     operations: Operations,
@@ -124,6 +127,7 @@ impl<E: Executor> Session<E> {
             endpoint,
             presented,
             origin,
+            hold: None,
             is_initialised: false,
             is_signed_in: false,
             operations: Operations::default(),
@@ -145,9 +149,10 @@ impl<E: Executor> Session<E> {
         let mut ticks = tokio::time::interval_at(Instant::now() + limits.ping_every, limits.ping_every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            let ended = self.hold.as_ref().map_or_else(CancellationToken::new, |hold| hold.ended().clone());
             let done = tokio::select! {
                 message = stream.next() => self.receive(message).await,
-                _ = ticks.tick() => self.tick(limits.idle).await,
+                _ = ticks.tick() => self.tick(limits.idle),
                 () = tokio::time::sleep_until(init_deadline), if !self.is_initialised => {
                     ControlFlow::Break(Close::InitTimeout)
                 }
@@ -159,6 +164,7 @@ impl<E: Executor> Session<E> {
                         ControlFlow::Break(Close::Anonymous)
                     }
                 }
+                () = ended.cancelled() => ControlFlow::Break(Close::Forbidden),
                 () = shutdown.cancelled() => ControlFlow::Break(Close::GoingAway),
             };
             if let ControlFlow::Break(close) = done {
@@ -205,6 +211,9 @@ impl<E: Executor> Session<E> {
                     Ok(access) => self.sign_in(access.caller())?,
                     Err(error) if error.code == Code::Unauthenticated => {
                         return ControlFlow::Break(Close::Forbidden);
+                    }
+                    Err(error) if error.code == Code::RateLimited => {
+                        return ControlFlow::Break(Close::TooManyFailures);
                     }
                     // Postgres is unreachable. Each operation asks again.
                     Err(_) => {}
@@ -290,9 +299,13 @@ impl<E: Executor> Session<E> {
         ControlFlow::Continue(())
     }
 
-    /// Checks the key. A client that has signed in may send more.
-    async fn admit(&self) -> Result<Access, ApiError> {
-        let access = self.engine().admit(self.presented).await?;
+    /// Checks the key, and holds it as long as the socket is open. A client that has signed in may
+    /// send more.
+    async fn admit(&mut self) -> Result<Access, ApiError> {
+        let access = self.engine().admit(self.presented, &self.origin.client).await?;
+        if self.hold.is_none() {
+            self.hold = self.engine().hold(self.presented, &access);
+        }
         if access.caller().is_some() {
             self.origin.connection.inbox().bind(RECEIVED_BYTES_MAX + FRAMING_BYTES);
         }
@@ -318,13 +331,10 @@ impl<E: Executor> Session<E> {
         }
     }
 
-    /// Checks that the client is still alive and its key still valid.
-    async fn tick(&self, idle: Duration) -> ControlFlow<Close> {
+    /// Checks that the client is still alive.
+    fn tick(&self, idle: Duration) -> ControlFlow<Close> {
         if self.received_at.elapsed() >= idle {
             return ControlFlow::Break(Close::Idle);
-        }
-        if self.is_initialised && self.admit().await.is_err_and(|error| error.code == Code::Unauthenticated) {
-            return ControlFlow::Break(Close::Forbidden);
         }
         // A full queue means that the client does not read, and then the writer's stall clock is
         // running already.

@@ -6,8 +6,9 @@
 //! [`QUEUE_FRAMES_MAX`] frames and is dropped after [`Limits::stall`].
 //!
 //! A key comes in the upgrade's `Authorization` header or, since browsers cannot set it, in
-//! `connection_init`. Without a key the socket is accepted and operations return UNAUTHENTICATED. A
-//! wrong key closes the socket.
+//! `connection_init`, and a session in the upgrade's cookie. Without either the socket is accepted
+//! and operations return UNAUTHENTICATED. A wrong key closes the socket, and so does the end of its
+//! key or session.
 
 mod close;
 mod connection;
@@ -70,9 +71,10 @@ pub(crate) async fn upgrade<E: Executor>(
         tracing::warn!(request_id = %id, origin = ?request.headers().get("origin"), "refused a socket from a page of another site");
         return (StatusCode::FORBIDDEN, "Pages from this origin may not open sockets.\n").into_response();
     }
-    let presented = Presented::in_headers(request.headers());
+    let headers = request.headers();
     let address = ClientAddress::of(request.extensions());
-    let client = Client::of_request(request.headers(), address, Transport::Socket);
+    let client = Client::of_request(headers, address, Transport::Socket);
+    let presented = Presented::in_headers(headers, client.is_https, endpoint.origins.allow_cookie(headers));
     // It is counted by its address until it signs in, which may be by its first message only.
     if let Err(refused) = endpoint.count(&Access::Anonymous, address) {
         return shares::refusal(&refused);

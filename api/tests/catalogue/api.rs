@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use axum::{
@@ -11,7 +12,7 @@ use axum::{
     http::{Request, StatusCode, header},
 };
 use callboard::{
-    catalogue::Catalogue,
+    catalogue::{Catalogue, SessionLife},
     clock::IdSource,
     command::AllowList,
     evaluator::Evaluator,
@@ -22,7 +23,7 @@ use callboard::{
     transport::Redis,
 };
 use callboard_api::{
-    auth::Authenticator,
+    auth::{Authenticator, StoredKeys},
     endpoint::Endpoint,
     graphql::{job::JobContext, loaders, proxy::ProxyProbe, roots},
     operation::Engine,
@@ -35,6 +36,8 @@ use tower::ServiceExt as _;
 use crate::keys::Keys;
 
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+const SESSION_LIFE: SessionLife = SessionLife { idle: Duration::from_mins(1), whole: Duration::from_mins(1) };
 
 /// An API over its own database, which is dropped with it.
 pub(crate) struct TestApi {
@@ -65,7 +68,8 @@ impl TestApi {
         let jobs = JobContext::start(Arc::new(submit(&store)), redis);
         let schema = roots::schema().data(catalogue.clone()).data(jobs).data(probe).finish();
         let add_loaders = Arc::new(move |request| loaders::add(request, &store));
-        let engine = Engine::new(schema, Authenticator::new(Keys), add_loaders);
+        let stored = StoredKeys { keys: catalogue.keys(), life: SESSION_LIFE, configured: None };
+        let engine = Engine::new(schema, Authenticator::new(Keys(stored)), add_loaders);
         let router = Endpoint::new(engine, Origins::default()).router();
         Self { router, catalogue, returned: Mutex::default(), _database: database }
     }

@@ -6,10 +6,11 @@ use std::{
         Arc,
         atomic::{AtomicI32, Ordering},
     },
+    time::Duration,
 };
 
 use callboard::{
-    catalogue::Catalogue,
+    catalogue::{self, Catalogue, SessionLife},
     clock::{self, IdSource},
     command::AllowList,
     evaluator::Evaluator,
@@ -46,9 +47,9 @@ use callboard::{
 };
 use callboard_api::{
     artifacts::ArtifactUrls,
-    auth::Authenticator,
+    auth::{Authenticator, KeyHash, StoredKeys},
     endpoint::Endpoint,
-    graphql::{job::JobContext, loaders, roots},
+    graphql::{job::JobContext, loaders, proxy::ProxyProbe, roots},
     operation::Engine,
     origin::Origins,
 };
@@ -61,11 +62,17 @@ use crate::{client::Subscription, keys::Keys};
 
 const MASTER_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
+/// How long sessions last where it does not matter.
+const SESSION_LIFE: SessionLife =
+    SessionLife { idle: Duration::from_mins(10), whole: Duration::from_mins(10) };
+
 pub(crate) struct Harness {
     pub(crate) store: Store,
     pub(crate) redis: Redis,
     pub(crate) worker: WorkerId,
     pub(crate) address: SocketAddr,
+    /// The operations of keys and sessions, as those of `callboard-api keys`.
+    pub(crate) keys: catalogue::Keys,
     batches: AtomicI32,
     client: reqwest::Client,
     server_task: JoinHandle<()>,
@@ -90,6 +97,12 @@ impl Harness {
 
     /// Starts a server with the Redis at this URL.
     pub(crate) async fn with_redis(redis: &str) -> Self {
+        Self::with(redis, SESSION_LIFE, u32::MAX).await
+    }
+
+    /// Starts a server with the Redis at this URL, whose sessions last so long, and where an
+    /// address may fail to sign in so often.
+    pub(crate) async fn with(redis: &str, life: SessionLife, failures_max: u32) -> Self {
         let database = Database::create().await;
         let store = Store::open(&database.url().into(), 8, "api-jobs-test", Planning::ByValue).unwrap();
         let redis = Redis::open(&redis.into(), &redis_prefix()).unwrap();
@@ -111,19 +124,39 @@ impl Harness {
         };
         let urls = ArtifactUrls::new(Arc::new(keyring()), "https://callboard.test/".parse().unwrap());
         let jobs = JobContext::start(Arc::new(submit), redis.clone());
-        let schema = roots::schema().data(catalogue).data(urls).data(jobs).finish();
+        let keys = catalogue.keys();
+        let configured = Some(KeyHash::of("cb_admin"));
+        let stored = StoredKeys { keys: keys.clone(), life, configured };
+        let authenticator =
+            Authenticator::new(Keys(stored.clone())).with_failures(failures_max, Duration::from_mins(1));
+        let authenticator = Arc::new(authenticator);
+        let (forgetting, mut ended) = (Arc::clone(&authenticator), jobs.feed.access_ended());
+        tokio::spawn(async move {
+            while ended.changed().await.is_ok() {
+                forgetting.forget();
+            }
+        });
+        let probe = ProxyProbe::new(None);
+        let schema = roots::schema().data(catalogue).data(stored).data(urls).data(jobs).data(probe).finish();
         let of_loaders = store.clone();
-        let engine = Engine::new(
-            schema,
-            Authenticator::new(Keys),
-            Arc::new(move |request| loaders::add(request, &of_loaders)),
-        );
+        let engine =
+            Engine::new(schema, authenticator, Arc::new(move |request| loaders::add(request, &of_loaders)));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Endpoint::new(engine, Origins::default()).router();
         let server_task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         let client = callboard::startup::http_client!().build().unwrap();
-        Self { store, redis, worker, address, batches: AtomicI32::new(0), client, server_task, database }
+        Self {
+            store,
+            redis,
+            worker,
+            address,
+            keys,
+            batches: AtomicI32::new(0),
+            client,
+            server_task,
+            database,
+        }
     }
 
     /// Runs an operation with this key and returns the whole response.

@@ -1,64 +1,102 @@
-//! `api_key_ensure`, `authenticate`.
+//! `key_create`, `key_revoke`, and how a key is recognised.
 //!
-//! A key is a text that a client sends with every request. Only its SHA-256 is stored. Keys are
-//! random with at least 128 bits, so a plain hash cannot be guessed, and a slow hash would cost
-//! every request.
+//! They need only the database, so that keys can be made before anything else is configured.
 
 use secrecy::{ExposeSecret as _, SecretString};
-use sha2::{Digest as _, Sha256};
 
-use super::{Catalogue, checks::Checks};
+use super::checks::Checks;
 use crate::{
+    api_key::{self, TextKind},
+    clock::{IdSource, Time},
     ids::ApiKeyId,
     name::check_name,
+    refusal::RefusalCode,
     steps::StepError,
     store::{
-        StoreError,
-        catalogue::api_keys::{self, KeyOwner, Role},
+        Store, StoreError,
+        catalogue::api_keys::{self, ApiKey, NewApiKey, Role, Standing},
         commit,
+        queues::backlog,
     },
 };
 
-/// Shortest key accepted from the configuration, in bytes.
-pub const KEY_BYTES_MIN: usize = 16;
-/// Longest key, in bytes.
-pub const KEY_BYTES_MAX: usize = 256;
-/// How often the last use of a key is written at most, in seconds.
-const TOUCH_AFTER_SECS: f64 = 60.0;
+/// Maximum number of keys that are not revoked.
+pub const KEYS_MAX: i64 = 1000;
+/// How often the last use of a key or session is written at most, in seconds.
+pub(super) const TOUCH_AFTER_SECS: f64 = 60.0;
 
-/// Returns what is stored of a key, which [`Catalogue::authenticate`] takes.
-pub fn key_hash(key: &SecretString) -> [u8; 32] {
-    Sha256::digest(key.expose_secret()).into()
+const NAME_TAKEN: &str = "another key that is not revoked has this name";
+
+/// The operations of API keys and sessions.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    /// The database.
+    pub store: Store,
+    /// Makes ids.
+    pub ids: IdSource,
 }
 
-impl Catalogue {
-    /// Makes sure that a key from the configuration exists, with the role ADMIN. Idempotent. A
-    /// revoked or expired key stays so.
-    pub async fn api_key_ensure(&self, name: &str, key: &SecretString) -> Result<ApiKeyId, StepError> {
+/// A key to create.
+#[derive(Debug, Clone)]
+pub struct KeyCreate {
+    /// A description for people.
+    pub name: String,
+    /// What it allows.
+    pub role: Role,
+    /// When it expires, in the future. `None` for never.
+    pub expires_at: Option<Time>,
+}
+
+impl Keys {
+    /// Creates a key. Its text is returned here and nowhere else.
+    pub async fn key_create(&self, input: KeyCreate) -> Result<(ApiKey, SecretString), StepError> {
         let mut checks = Checks::default();
-        let name = checks.take(check_name("name", name)).unwrap_or_default();
-        if !(KEY_BYTES_MIN..=KEY_BYTES_MAX).contains(&key.expose_secret().len()) {
-            let message = format!("must be {KEY_BYTES_MIN} to {KEY_BYTES_MAX} random bytes");
-            checks.invalid(&["key"], message);
+        let name = checks.take(check_name("name", &input.name)).unwrap_or_default();
+        let mut transaction = self.store.begin().await?;
+        if let Some(end) = input.expires_at
+            && end <= backlog::clock(&mut transaction).await?
+        {
+            checks.invalid(&["expiresAt"], "must be in the future");
+        }
+        let (count, _) = api_keys::count(&mut transaction).await?;
+        if count >= KEYS_MAX {
+            let message = format!("at most {KEYS_MAX} keys may exist (revoke those that are not needed)");
+            checks.refuse(RefusalCode::TooMany, &[], message);
         }
         checks.passed()?;
-        let mut transaction = self.store.begin().await?;
-        let id =
-            api_keys::insert(&mut transaction, self.ids.make(), &name, Role::Admin, &key_hash(key)).await?;
+        let text = TextKind::Key.draw();
+        let (id, hash) = (self.ids.make(), api_key::hash(text.expose_secret()));
+        let new = NewApiKey { id, name: &name, role: input.role, hash: &hash, expires_at: input.expires_at };
+        let key = api_keys::insert(&mut transaction, &new).await.map_err(taken)?;
         commit(transaction).await?;
-        Ok(id)
+        Ok((key, text))
     }
 
-    /// Returns the key's owner, or `None` if the key is unknown, expired or revoked. Records the
-    /// use, at most once a minute.
-    pub async fn authenticate(&self, hash: &[u8; 32]) -> Result<Option<KeyOwner>, StoreError> {
+    /// Revokes a key. One that is revoked already stays as it is. Sessions that were opened with it
+    /// end.
+    pub async fn key_revoke(&self, id: ApiKeyId) -> Result<ApiKey, StepError> {
+        let mut transaction = self.store.begin().await?;
+        api_keys::lock(&mut transaction, id).await?.ok_or_else(|| StepError::no("key"))?;
+        let key = api_keys::revoke(&mut transaction, id).await?;
+        commit(transaction).await?;
+        Ok(key)
+    }
+
+    /// Returns the key with this hash, or `None` if there is none. Records the use of a valid key,
+    /// at most once a minute.
+    pub async fn key(&self, hash: &[u8; 32]) -> Result<Option<Standing<ApiKey>>, StoreError> {
         let mut connection = self.store.connection().await?;
-        let Some((owner, is_due)) = api_keys::owner(&mut connection, hash, TOUCH_AFTER_SECS).await? else {
-            return Ok(None);
-        };
-        if is_due {
-            api_keys::touch(&mut connection, owner.id, TOUCH_AFTER_SECS).await?;
+        let found = api_keys::find(&mut connection, hash, TOUCH_AFTER_SECS).await?;
+        if let Some(Standing::Valid { of, is_due: true }) = &found {
+            api_keys::touch(&mut connection, of.id, TOUCH_AFTER_SECS).await?;
         }
-        Ok(Some(owner))
+        Ok(found)
+    }
+}
+
+fn taken(error: StoreError) -> StepError {
+    match error.constraint() {
+        Some("api_keys_name_key") => StepError::refused(RefusalCode::Taken, &["name"], NAME_TAKEN),
+        Some(_) | None => error.into(),
     }
 }

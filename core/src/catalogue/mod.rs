@@ -1,5 +1,5 @@
 //! The operations by which admins change the catalogue: profiles, services, proxies, commands,
-//! schedules and API keys.
+//! schedules, API keys and sessions.
 //!
 //! Ring 2, beside `steps`: an operation is one function and one transaction. It checks everything
 //! that it can and returns all refusals at once, each with its path below the input. It applies a
@@ -19,11 +19,12 @@ mod proxies;
 mod references;
 mod schedules;
 mod services;
+mod sessions;
 mod share_link;
 
 use std::sync::Arc;
 
-pub use api_keys::{KEY_BYTES_MAX, KEY_BYTES_MIN, key_hash};
+pub use api_keys::{KEYS_MAX, KeyCreate, Keys};
 pub use bounds::{JSON_DEPTH_MAX, SECRET_BYTES_MAX, SETTINGS_BYTES_MAX, URL_BYTES_MAX, VARIABLE_BYTES_MAX};
 pub use commands::{CommandChanges, CommandCreate, CommandUpdate};
 pub use profile_secrets::{SECRETS_MAX, SecretInput};
@@ -32,6 +33,7 @@ pub use proxies::{CheckResult, ProxyChanges, ProxyCreate, ProxyImport, ProxyUpda
 pub use references::LIST_MAX;
 pub use schedules::{ScheduleChanges, ScheduleCreate, ScheduleUpdate};
 pub use services::{ServiceChanges, ServiceCreate, ServiceUpdate, TokenRefresh};
+pub use sessions::{OpenedSession, SESSIONS_MAX, SessionLife};
 
 use crate::{
     clock::{IdSource, Time},
@@ -58,6 +60,11 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
+    /// The operations of API keys and sessions, which need less.
+    pub fn keys(&self) -> Keys {
+        Keys { store: self.store.clone(), ids: self.ids }
+    }
+
     /// Seals a secret for its owner, and keeps its hint.
     pub(super) fn seal(
         &self,

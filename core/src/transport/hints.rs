@@ -39,6 +39,8 @@ pub enum Hint {
     Parked,
     /// A hold on a service, to set or to lift.
     HoldBack(HoldBack),
+    /// A key was revoked, or a session ended.
+    AccessEnded,
     /// The listener was disconnected for a while, and anything may have changed.
     Reconnected,
 }
@@ -73,6 +75,7 @@ impl Hint {
             Self::Backlog => "b".into(),
             Self::Parked => "p".into(),
             Self::HoldBack(HoldBack { service, length }) => format!("h {service} {}", length.as_millis()),
+            Self::AccessEnded => "a".into(),
             Self::Reconnected => "r".into(),
         }
     }
@@ -95,6 +98,7 @@ impl Hint {
                 let (service, millis) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
                 Some(Self::HoldBack(HoldBack { service, length: Duration::from_millis(millis) }))
             }
+            "a" => Some(Self::AccessEnded),
             "r" => Some(Self::Reconnected),
             _ => None,
         }
@@ -149,6 +153,7 @@ mod tests {
                 service: ServiceId::from(Uuid::from_u128(6)),
                 length: Duration::from_millis(1500),
             }),
+            Hint::AccessEnded,
             Hint::Reconnected,
         ] {
             assert_eq!(Hint::parse(&hint.write()), Some(hint));

@@ -1,75 +1,80 @@
 //! API keys.
 
 use callboard::{
-    catalogue::key_hash, clock::Time, refusal::RefusalCode::Invalid, store::catalogue::api_keys::Role,
+    api_key,
+    catalogue::{KEYS_MAX, KeyCreate},
+    clock::{self, Time},
+    ids::ApiKeyId,
+    refusal::RefusalCode::{Invalid, NotFound, Taken, TooMany},
+    store::catalogue::api_keys::{Role, Standing},
 };
-use secrecy::SecretString;
+use secrecy::ExposeSecret as _;
 
-use crate::database::{catalogue, expected, refusals};
+use crate::database::{TestCatalogue, catalogue, expected, refusals};
 
-const KEY: &str = "cb_0123456789abcdef";
 const LAST_USE: &str = "SELECT last_used_at FROM api_keys";
 
-fn key() -> SecretString {
-    KEY.into()
+fn new(name: &str) -> KeyCreate {
+    KeyCreate { name: name.into(), role: Role::Operator, expires_at: None }
 }
 
-#[tokio::test]
-async fn a_configured_key_is_created_once_and_authenticates_its_owner() {
-    let catalogue = catalogue().await;
-    let id = catalogue.api_key_ensure("first", &key()).await.unwrap();
-    assert_eq!(catalogue.api_key_ensure("again", &key()).await.unwrap(), id);
-    assert_eq!(catalogue.value::<i64>("SELECT count(*) FROM api_keys").await, 1);
-    let owner = catalogue.authenticate(&key_hash(&key())).await.unwrap().unwrap();
-    assert_eq!(
-        (owner.id, owner.name.as_str(), owner.role, owner.expires_at),
-        (id, "first", Role::Admin, None)
-    );
-    assert_eq!(catalogue.authenticate(&key_hash(&"cb_0123456789abcdeg".into())).await.unwrap(), None);
-    let hash: Vec<u8> = catalogue.value("SELECT hash FROM api_keys").await;
-    assert_eq!(hash[..4], [0x15, 0xcc, 0x0d, 0x1e][..], "the SHA-256 of the key by another implementation");
+/// Creates a key and returns its id and its hash.
+async fn create(catalogue: &TestCatalogue, name: &str) -> (ApiKeyId, [u8; 32]) {
+    let (key, text) = catalogue.keys().key_create(new(name)).await.unwrap();
+    (key.id, api_key::hash(text.expose_secret()))
 }
 
 #[tokio::test]
 async fn a_key_is_valid_until_it_expires_or_is_revoked() {
     let catalogue = catalogue().await;
-    let id = catalogue.api_key_ensure("first", &key()).await.unwrap();
-    let hash = key_hash(&key());
+    let (id, hash) = create(&catalogue, "first").await;
+    let found = || async { catalogue.keys().key(&hash).await.unwrap().unwrap() };
+    let Standing::Valid { of, is_due: true } = found().await else { panic!("a new key is valid") };
+    assert_eq!((of.id, of.name.as_str(), of.role, of.expires_at), (id, "first", Role::Operator, None));
+    assert_eq!(catalogue.keys().key(&api_key::hash("cb_other")).await.unwrap(), None);
     catalogue
         .execute("UPDATE api_keys SET expires_at = clock_timestamp() + '1 hour' WHERE id = $1", &[id.uuid()])
         .await;
-    assert!(catalogue.authenticate(&hash).await.unwrap().unwrap().expires_at.is_some());
+    assert!(matches!(found().await, Standing::Valid { .. }));
     catalogue.execute("UPDATE api_keys SET expires_at = clock_timestamp() WHERE id = $1", &[id.uuid()]).await;
-    assert_eq!(catalogue.authenticate(&hash).await.unwrap(), None);
-    catalogue
-        .execute("UPDATE api_keys SET expires_at = NULL, revoked_at = now() WHERE id = $1", &[id.uuid()])
-        .await;
-    assert_eq!(catalogue.authenticate(&hash).await.unwrap(), None);
-    assert_eq!(catalogue.api_key_ensure("first", &key()).await.unwrap(), id, "the key stays revoked");
-    assert_eq!(catalogue.authenticate(&hash).await.unwrap(), None);
+    assert!(matches!(found().await, Standing::Expired(_)));
+    let revoked = catalogue.keys().key_revoke(id).await.unwrap();
+    assert!(revoked.revoked_at.is_some());
+    assert!(matches!(found().await, Standing::Revoked(_)));
+    assert_eq!(catalogue.keys().key_revoke(id).await.unwrap(), revoked, "the key stays revoked");
 }
 
 #[tokio::test]
 async fn the_last_use_is_written_once_a_minute() {
     let catalogue = catalogue().await;
-    let id = catalogue.api_key_ensure("first", &key()).await.unwrap();
-    let hash = key_hash(&key());
+    let (id, hash) = create(&catalogue, "first").await;
     assert_eq!(catalogue.value::<Option<Time>>(LAST_USE).await, None);
-    catalogue.authenticate(&hash).await.unwrap();
+    catalogue.keys().key(&hash).await.unwrap();
     let first = catalogue.value::<Option<Time>>(LAST_USE).await.unwrap();
-    catalogue.authenticate(&hash).await.unwrap();
+    catalogue.keys().key(&hash).await.unwrap();
     assert_eq!(catalogue.value::<Option<Time>>(LAST_USE).await, Some(first));
     let back = "UPDATE api_keys SET last_used_at = last_used_at - interval '61 seconds' WHERE id = $1";
     catalogue.execute(back, &[id.uuid()]).await;
-    catalogue.authenticate(&hash).await.unwrap();
+    catalogue.keys().key(&hash).await.unwrap();
     assert!(catalogue.value::<Option<Time>>(LAST_USE).await.unwrap() > first);
 }
 
 #[tokio::test]
-async fn a_key_of_invalid_length_is_refused() {
+async fn a_name_is_unique_among_keys_that_are_not_revoked_and_their_number_is_bounded() {
     let catalogue = catalogue().await;
-    for bad in ["", "short", &"x".repeat(257)] {
-        let result = catalogue.api_key_ensure("", &bad.into()).await;
-        assert_eq!(refusals(result), expected(&[(Invalid, "name"), (Invalid, "key")]), "{bad}");
-    }
+    let (id, _) = create(&catalogue, "first").await;
+    assert_eq!(refusals(catalogue.keys().key_create(new("first")).await), expected(&[(Taken, "name")]));
+    catalogue.keys().key_revoke(id).await.unwrap();
+    create(&catalogue, "first").await;
+    let past = KeyCreate { expires_at: Some(clock::now()), ..new("") };
+    let result = catalogue.keys().key_create(past).await;
+    assert_eq!(refusals(result), expected(&[(Invalid, "name"), (Invalid, "expiresAt")]));
+    let nobody = catalogue.keys().key_revoke(ApiKeyId::from(uuid::Uuid::nil())).await;
+    assert_eq!(refusals(nobody), expected(&[(NotFound, "id")]));
+    let fill = format!(
+        "INSERT INTO api_keys (id, name, role, hash) SELECT gen_random_uuid(), 'n' || i, 'viewer',
+             sha256(convert_to(i::text, 'UTF8')) FROM generate_series(2, {KEYS_MAX}) i WHERE $1 IS NOT NULL"
+    );
+    catalogue.execute(Box::leak(fill.into_boxed_str()), &[id.uuid()]).await;
+    assert_eq!(refusals(catalogue.keys().key_create(new("one more")).await), expected(&[(TooMany, "")]));
 }

@@ -132,6 +132,7 @@ fn forbid(folder: &str, except: &[&str], words: &[&str]) -> Vec<String> {
 /// The rings of core, from the inside. A room imports from its own ring and from those inside it.
 const RINGS: [&[&str]; 3] = [
     &[
+        "api_key",
         "bounds",
         "cache",
         "clock",

@@ -62,6 +62,11 @@ fn pass_on(
                 bell.notify_one();
             }
         }
-        Hint::Cancel(_) | Hint::Drain(_) | Hint::Changed(_) | Hint::ManyChanged | Hint::Logged(_) => {}
+        Hint::Cancel(_)
+        | Hint::Drain(_)
+        | Hint::Changed(_)
+        | Hint::ManyChanged
+        | Hint::Logged(_)
+        | Hint::AccessEnded => {}
     }
 }

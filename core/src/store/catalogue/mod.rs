@@ -13,4 +13,5 @@ pub mod references;
 mod schedule_firing;
 pub mod schedules;
 pub mod services;
+pub mod sessions;
 mod table;

@@ -1,0 +1,11 @@
+//! API keys: their list, and how they are created and revoked.
+
+mod inputs;
+mod mutation;
+mod object;
+mod query;
+
+pub use inputs::{ApiKeyCreateInput, ApiKeyRevokeInput};
+pub use mutation::{ApiKeyCreatePayload, ApiKeyMutation, ApiKeyPayload};
+pub use object::{ApiKey, ApiKeyConnection, ApiKeyEdge};
+pub use query::ApiKeyQuery;

@@ -1,0 +1,222 @@
+//! Refuses an operation that selects a field which its caller may not use, before anything of it
+//! runs.
+//!
+//! The table is [`rules`]. A field that `@skip` or `@include` leaves out is not used, so that a
+//! client can ask for what its role allows with one document.
+
+use std::{collections::HashMap, convert::Infallible};
+
+use async_graphql::{
+    Name, PathSegment, Positioned, ServerError, Value, Variables,
+    parser::types::{
+        Directive, FragmentDefinition, OperationDefinition, OperationType, Selection, SelectionSet,
+    },
+};
+
+use crate::{
+    auth::{
+        Access, Role,
+        rules::{self, Need},
+        unauthenticated,
+    },
+    error::{ApiError, Code},
+    graphql::cost,
+};
+
+/// The field that tries a key, and may stand only once in an operation, so that each try is a
+/// request.
+const SIGN_IN: &str = "sessionCreate";
+
+type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
+
+/// Checks the whole operation. The document's size must have been checked. `is_schema_open` lets
+/// anonymous callers introspect the schema.
+pub(super) fn check(
+    operation: &OperationDefinition,
+    fragments: &Fragments,
+    variables: &Variables,
+    access: &Access,
+    is_schema_open: bool,
+) -> Result<(), ServerError> {
+    let root = match operation.ty {
+        OperationType::Query => "Query",
+        OperationType::Mutation => "Mutation",
+        OperationType::Subscription => "Subscription",
+    };
+    let role = access.caller().map(|caller| caller.role);
+    // An ADMIN may use every field. Only a mutation could try keys.
+    if role == Some(Role::Admin) && operation.ty != OperationType::Mutation {
+        return Ok(());
+    }
+    let mut walk =
+        Walk { operation, fragments, variables, role, is_schema_open, path: Vec::new(), sign_ins: 0 };
+    walk.set(&operation.selection_set.node, root)
+}
+
+struct Walk<'a> {
+    operation: &'a OperationDefinition,
+    fragments: &'a Fragments,
+    variables: &'a Variables,
+    /// `None` for an anonymous caller.
+    role: Option<Role>,
+    /// Whether anonymous callers may see the schema.
+    is_schema_open: bool,
+    path: Vec<&'a str>,
+    sign_ins: usize,
+}
+
+impl<'a> Walk<'a> {
+    fn set(&mut self, set: &'a SelectionSet, on: &str) -> Result<(), ServerError> {
+        for selection in &set.items {
+            match &selection.node {
+                Selection::Field(field) if !self.is_left_out(&field.node.directives) => {
+                    let name = field.node.name.node.as_str();
+                    self.path.push(field.node.response_key().node.as_str());
+                    self.field(on, name)?;
+                    let of = cost::type_of(on, name).unwrap_or_default();
+                    self.set(&field.node.selection_set.node, of)?;
+                    self.path.pop();
+                }
+                Selection::InlineFragment(inline) if !self.is_left_out(&inline.node.directives) => {
+                    let condition = inline.node.type_condition.as_ref();
+                    let on = condition.map_or(on, |condition| condition.node.on.node.as_str());
+                    self.set(&inline.node.selection_set.node, on)?;
+                }
+                Selection::FragmentSpread(spread) if !self.is_left_out(&spread.node.directives) => {
+                    let fragments = self.fragments;
+                    if let Some(fragment) = fragments.get(&spread.node.fragment_name.node) {
+                        let on = fragment.node.type_condition.node.on.node.as_str();
+                        self.set(&fragment.node.selection_set.node, on)?;
+                    }
+                }
+                Selection::Field(_) | Selection::InlineFragment(_) | Selection::FragmentSpread(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn field(&mut self, on: &str, name: &str) -> Result<(), ServerError> {
+        if on == "Mutation" && name == SIGN_IN {
+            self.sign_ins += 1;
+            if self.sign_ins > 1 {
+                let message = format!("`{SIGN_IN}` may stand only once in an operation.");
+                return Err(ApiError::new(Code::BadRequest, message).to_server_error());
+            }
+        }
+        match (rules::need(on, name), self.role) {
+            (None | Some(Need::Nothing), _) => Ok(()),
+            (Some(Need::Role(_)), None) if self.is_schema_open && rules::is_introspection(name) => Ok(()),
+            (Some(Need::Role(_)), None) => Err(unauthenticated().to_server_error()),
+            (Some(Need::Role(least)), Some(role)) if role >= least => Ok(()),
+            (Some(Need::Role(least)), Some(role)) => Err(self.forbidden(name, least, role)),
+        }
+    }
+
+    /// The error has a path, as that of the field itself would have.
+    fn forbidden(&self, name: &str, least: Role, role: Role) -> ServerError {
+        let (needs, has) = (least.article(), role.article());
+        let message = format!("`{name}` requires {needs} key, but yours is {has} key.");
+        let mut error = ApiError::new(Code::Forbidden, message).to_server_error();
+        error.path = self.path.iter().map(|key| PathSegment::Field((*key).to_owned())).collect();
+        error
+    }
+
+    fn variable(&self, name: &Name) -> Value {
+        let definitions = &self.operation.variable_definitions;
+        let definition = definitions.iter().find(|definition| definition.node.name.node == *name);
+        let default = || definition.and_then(|definition| definition.node.default_value.clone());
+        self.variables.get(name).cloned().or_else(|| default().map(|value| value.node)).unwrap_or_default()
+    }
+
+    /// Whether a directive leaves the field out, by the same rule as the executor's. An anonymous
+    /// caller may not even name a field, because whether a name is wrong would tell that it exists.
+    fn is_left_out(&self, directives: &[Positioned<Directive>]) -> bool {
+        self.role.is_some()
+            && directives.iter().any(|directive| {
+                let unless = match directive.node.name.node.as_str() {
+                    "skip" => false,
+                    "include" => true,
+                    _ => return false,
+                };
+                let Some(condition) = directive.node.get_argument("if") else { return false };
+                let value =
+                    condition.node.clone().into_const_with(|name| Ok::<_, Infallible>(self.variable(&name)));
+                value == Ok(Value::Boolean(!unless))
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::parser::parse_query;
+    use serde_json::json;
+
+    use super::*;
+    use crate::auth::{Caller, Credential};
+
+    fn checked(text: &str, role: Option<Role>) -> Option<Code> {
+        let document = parse_query(text).unwrap();
+        let (_, operation) = document.operations.iter().next().unwrap();
+        let variables = Variables::from_json(json!({ "yes": true, "no": false }));
+        let caller =
+            |role| Caller { name: "t".into(), role, credential: Credential::ConfiguredKey, expires_at: None };
+        let access = role.map_or(Access::Anonymous, |role| Access::SignedIn(caller(role).into()));
+        let error = check(&operation.node, &document.fragments, &variables, &access, false).err()?;
+        assert_eq!(error.path.is_empty(), Code::of(&error) != Some(Code::Forbidden), "{text}: {error:?}");
+        Code::of(&error)
+    }
+
+    #[test]
+    fn no_way_of_writing_a_field_escapes_its_rule() {
+        for text in [
+            "{ apiKeys { nodes { id } } }",
+            "{ jobs { nodes { id } } keys: apiKeys { totalCount } }",
+            "{ ...F } fragment F on Query { ... { ... on Query { apiKeys { totalCount } } } }",
+            "{ node(id: \"key_x\") { id ... on ApiKey { name } } }",
+            "{ nodes(ids: []) { ...K } } fragment K on ApiKey { lastUsedAt }",
+            "{ apiKeys @include(if: true) { totalCount } }",
+            "{ apiKeys @skip(if: false) { totalCount } }",
+            "query($no: Boolean!) { apiKeys @skip(if: $no) { totalCount } }",
+            "query($a: Boolean = true) { apiKeys @include(if: $a) { totalCount } }",
+            "query($a: Boolean = true, $no: Boolean = true) { ... @skip(if: $no) { apiKeys { totalCount } } }",
+            "{ apiKeys @skip(if: \"true\") { totalCount } }",
+            "{ apiKeys @skip { totalCount } }",
+            "{ apiKeys @other(if: true) { totalCount } }",
+            "mutation { jobCancel(input: { id: \"x\" }) { job { id } } commandDelete(input: { id: \"x\" }) { deletedId } }",
+            "mutation { apiKeyCreate(input: { name: \"x\", role: ADMIN }) { key } }",
+        ] {
+            assert_eq!(checked(text, Some(Role::Viewer)), Some(Code::Forbidden), "{text}");
+            assert_eq!(checked(text, Some(Role::Operator)), Some(Code::Forbidden), "{text}");
+            assert_eq!(checked(text, Some(Role::Admin)), None, "{text}");
+            assert_eq!(checked(text, None), Some(Code::Unauthenticated), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_field_that_is_left_out_is_not_used() {
+        for text in [
+            "{ jobs { nodes { id } } apiKeys @skip(if: true) { totalCount } }",
+            "{ apiKeys @include(if: false) { totalCount } }",
+            "query($no: Boolean!) { apiKeys @include(if: $no) { totalCount } }",
+            "query($a: Boolean = false) { ...F @include(if: $a) } fragment F on Query { apiKeys { totalCount } }",
+            "query($yes: Boolean!) { ... @skip(if: $yes) { apiKeys { totalCount } } }",
+            "{ apiKeys @include(if: true) @skip(if: true) { totalCount } }",
+        ] {
+            assert_eq!(checked(text, Some(Role::Viewer)), None, "{text}");
+            assert_eq!(checked(text, None), Some(Code::Unauthenticated), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_one_key_is_tried_at_a_time() {
+        let one = "mutation { sessionCreate(input: { key: \"a\" }) { viewer { name } } }";
+        assert_eq!(checked(one, None), None);
+        for two in [
+            "mutation { a: sessionCreate(input: { key: \"a\" }) { viewer { name } } b: sessionCreate(input: { key: \"b\" }) { viewer { name } } }",
+            "mutation { ...F ...F } fragment F on Mutation { sessionCreate(input: { key: \"a\" }) { viewer { name } } }",
+        ] {
+            assert_eq!(checked(two, None), Some(Code::BadRequest), "{two}");
+            assert_eq!(checked(two, Some(Role::Admin)), Some(Code::BadRequest), "{two}");
+        }
+    }
+}

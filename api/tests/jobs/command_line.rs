@@ -1,0 +1,69 @@
+//! `callboard-api keys`, with nothing but a database, and what the server refuses to start with.
+
+use std::process::Output;
+
+use callboard_test_support::Database;
+use tokio::process::Command;
+
+/// Runs the program with only these variables.
+async fn run(words: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_callboard-api"));
+    command.args(words).env_clear().envs(variables.iter().copied()).kill_on_drop(true);
+    command.output().await.unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn keys_are_made_listed_and_revoked_with_nothing_but_the_database() {
+    let database = Database::create().await;
+    let keys = |words: &'static [&'static str]| {
+        let url = database.url().to_owned();
+        async move {
+            let output = run(&[&["keys"], words].concat(), &[("DATABASE_URL", &url)]).await;
+            (output.status.success(), text(&output.stdout), text(&output.stderr))
+        }
+    };
+    let (is_fine, key, told) = keys(&["create", "--role", "admin", "first key"]).await;
+    assert!(is_fine, "{told}");
+    let key = key.strip_suffix('\n').unwrap();
+    assert!(key.starts_with("cb_") && key.len() == 52, "{key}");
+    assert!(told.contains("first key") && !told.contains(key), "{told}");
+    let (is_fine, _, told) = keys(&["create", "--role", "admin", "first key"]).await;
+    assert!(!is_fine && told.contains("name another key"), "{told}");
+    let expiry = ["create", "--role", "viewer", "old", "--expires-at", "2020-01-01T00:00:00Z"];
+    let (is_fine, _, told) = keys(Box::leak(Box::new(expiry))).await;
+    assert!(!is_fine && told.contains("must be in the future"), "{told}");
+    let (_, listed, _) = keys(&["list"]).await;
+    assert!(listed.contains("\tadmin\tvalid\tnever\tfirst key\n"), "{listed}");
+    assert!(!listed.contains(key), "{listed}");
+    for _ in 0..2 {
+        let (is_fine, _, told) = keys(&["revoke", "first key"]).await;
+        assert!(is_fine && told.contains("is revoked"), "{told}");
+    }
+    let (_, listed, _) = keys(&["list"]).await;
+    assert!(listed.contains("\tadmin\trevoked "), "{listed}");
+    let (is_fine, _, told) = keys(&["revoke", "nobody's"]).await;
+    assert!(!is_fine && told.contains("keys list"), "{told}");
+}
+
+#[tokio::test]
+async fn the_server_does_not_start_with_a_key_that_could_be_guessed() {
+    for (key, part) in
+        [("hunter2", "at least 32"), ("with spaces, although it is long enough", "without spaces")]
+    {
+        let output = run(
+            &["serve"],
+            &[
+                ("CALLBOARD_API_KEY", key),
+                ("CALLBOARD_MASTER_KEY", "9f3b1c7ae05d42886b1fd3c94e7a0256d18cb4f06a935e2777c0be1d5a48f369"),
+            ],
+        )
+        .await;
+        let told = text(&output.stderr);
+        assert!(!output.status.success() && told.contains(part), "{told}");
+        assert!(!told.contains(key), "{told}");
+    }
+}
