@@ -53,17 +53,18 @@ test('a key in the fragment signs in, leaves the address bar, and reads schema a
 
   await run(page);
   await answerOf(page, 'demo-browser');
-  assert.equal(fixture.seen.requests.at(-1).authorization, `Bearer ${KEY}`);
+  assert.match(fixture.seen.requests.at(-1).cookie, /^callboard=cbs_/);
+  assert.equal(fixture.seen.requests.at(-1).authorization, undefined);
 
   await page.getByLabel('Show History').click();
   await page.locator('.graphiql-history-item').getByText('Commands').waitFor();
 
   const { local, session } = await stored();
-  assert.ok(session.includes(KEY), 'the key is kept for this tab');
-  assert.ok(!local.includes(KEY), 'the key is kept nowhere else');
+  assert.ok(!session.includes(KEY) && !local.includes(KEY), 'the key is kept nowhere');
+  assert.equal(await page.evaluate(() => document.cookie), '', 'no script can read the cookie');
 });
 
-test('a typed key signs in, survives a reload and can be forgotten', options, async () => {
+test('a typed key signs in, the session survives a reload and can be ended', options, async () => {
   await goTo('/playground');
   await status(page, 'Not signed in');
   const field = page.getByLabel('API key');
@@ -81,14 +82,14 @@ test('a typed key signs in, survives a reload and can be forgotten', options, as
   await isReady(page);
   await status(page, 'Signed in: fixture · ADMIN');
 
-  await page.getByRole('button', { name: 'Forget key' }).click();
+  await page.getByRole('button', { name: 'Sign out' }).click();
   await status(page, 'Not signed in');
-  assert.ok(!(await stored()).session.includes(KEY));
+  assert.deepEqual(await context.cookies(), []);
   await run(page);
   await answerOf(page, 'UNAUTHENTICATED');
 });
 
-test('the headers editor adds to the key and wins over it, and no secret reaches local storage', options, async () => {
+test('the headers editor wins over the session, and no secret reaches local storage', options, async () => {
   await goTo(`/playground#key=${KEY}`);
   await status(page, 'Signed in: fixture · ADMIN');
   await openTab(page, 'Enqueue');
@@ -98,7 +99,7 @@ test('the headers editor adds to the key and wins over it, and no secret reaches
   await run(page);
   await answerOf(page, 'NOT_FOUND');
   assert.equal(fixture.seen.requests.at(-1)['x-extra'], 'one');
-  assert.equal(fixture.seen.requests.at(-1).authorization, `Bearer ${KEY}`);
+  assert.match(fixture.seen.requests.at(-1).cookie, /^callboard=cbs_/);
 
   await setText(page, 'Headers', JSON.stringify({ Authorization: 'Bearer cb_other' }));
   await run(page);
@@ -128,7 +129,7 @@ test('from the default tabs to a live stream that survives a broken socket', opt
   const stream = page.getByLabel('Subscription', { exact: true });
   await stream.getByText('1 message').waitFor();
   await stream.getByText('Live').waitFor();
-  assert.deepEqual(fixture.seen.inits, [{ authorization: `Bearer ${KEY}` }]);
+  assert.deepEqual(fixture.seen.inits, [{}], 'the socket is signed in by the cookie');
 
   for (let step = 0; step < 3; step += 1) fixture.store.advance(job);
   await stream.getByText('4 messages').waitFor();

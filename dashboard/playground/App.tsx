@@ -2,63 +2,60 @@ import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { GraphiQL } from 'graphiql';
 import { createFetcher } from './fetcher';
 import { Header } from './Header';
-import { storedKey, storeKey, takeKeyFromFragment } from './key';
-import { whoAmI, type Session } from './session';
+import { takeKeyFromFragment } from './key';
+import { signIn, signOut, whoAmI, type Session } from './session';
 import { storage } from './storage';
 import { StreamLog, StreamPanel } from './StreamPanel';
 import type { defaultTabs } from './tabs';
 
-function useKey(initial: string | null) {
-  const [key, setKey] = useState(initial);
-  const change = useCallback((next: string | null) => {
-    storeKey(next);
-    setKey(next);
+function useSession(first: Session | null) {
+  const [session, setSession] = useState<Session>(first ?? { state: 'checking' });
+  // Counts sign-ins and sign-outs, each of which may show another schema.
+  const [turn, setTurn] = useState(0);
+  const settle = useCallback((found: Session) => {
+    setSession(found);
+    setTurn((before) => before + 1);
   }, []);
-  useEffect(() => {
-    const onHash = () => {
-      const given = takeKeyFromFragment();
-      if (given) change(given);
-    };
-    addEventListener('hashchange', onHash);
-    return () => removeEventListener('hashchange', onHash);
-  }, [change]);
-  return [key, change] as const;
-}
-
-function useSession(key: string | null): Session {
-  const [session, setSession] = useState<Session>({ state: 'checking' });
+  const enter = useCallback(
+    async (key: string) => {
+      setSession({ state: 'checking' });
+      settle(await signIn(key));
+    },
+    [settle],
+  );
+  const leave = useCallback(async () => {
+    await signOut().catch(() => undefined);
+    settle(await whoAmI(AbortSignal.timeout(10_000)));
+  }, [settle]);
   useEffect(() => {
     const abort = new AbortController();
     const look = async () => {
-      const found = await whoAmI(key, abort.signal);
+      const found = await whoAmI(abort.signal);
       if (!abort.signal.aborted) setSession(found);
     };
-    setSession({ state: 'checking' });
-    void look();
-    // A key can be revoked and a server can come back, so check again whenever the page is shown.
+    if (!first) void look();
+    // A session can end and a server can come back, so check again whenever the page is shown.
     const onVisible = () => document.visibilityState === 'visible' && void look();
+    const onHash = () => {
+      const given = takeKeyFromFragment();
+      if (given) void enter(given);
+    };
     document.addEventListener('visibilitychange', onVisible);
+    addEventListener('hashchange', onHash);
     return () => {
       abort.abort();
       document.removeEventListener('visibilitychange', onVisible);
+      removeEventListener('hashchange', onHash);
     };
-  }, [key]);
-  return session;
+  }, [first, enter]);
+  return { session, turn, enter, leave };
 }
 
-/** Returns the key from the address bar, else the one that this tab has stored. */
-export function initialKey(): string | null {
-  const given = takeKeyFromFragment();
-  if (given) storeKey(given);
-  return given ?? storedKey();
-}
-
-export function App({ firstKey, tabs }: { firstKey: string | null; tabs: ReturnType<typeof defaultTabs> }) {
-  const [key, setKey] = useKey(firstKey);
-  const session = useSession(key);
+export function App({ first, tabs }: { first: Session | null; tabs: ReturnType<typeof defaultTabs> }) {
+  const { session, turn, enter, leave } = useSession(first);
   const log = useMemo(() => new StreamLog(), []);
-  // A new fetcher makes GraphiQL read the schema again, which a new key requires.
-  const fetcher = useMemo(() => createFetcher(key, log), [key, log]);
+  // A new fetcher makes GraphiQL read the schema again, which a new session requires.
+  const fetcher = useMemo(() => createFetcher(log), [log, turn]);
   // GraphiQL tells of every edit too. The end of a stream belongs to the tab that ran it.
   const shownTab = useRef<string | null>(null);
   const onTabChange = useCallback(
@@ -71,7 +68,7 @@ export function App({ firstKey, tabs }: { firstKey: string | null; tabs: ReturnT
   );
   return (
     <>
-      <Header session={session} hasKey={key !== null} onKey={setKey} />
+      <Header session={session} onKey={enter} onSignOut={leave} />
       <main>
         <GraphiQL
           fetcher={fetcher}

@@ -1,4 +1,4 @@
-// The bar above GraphiQL: the name, the signed-in key, and the field for a key.
+// The bar above GraphiQL: the name, who is signed in, and the field for a key.
 import { useState, type FormEvent } from 'react';
 import { cleanKey } from './key';
 import type { Session } from './session';
@@ -20,18 +20,18 @@ function label(session: Session): string {
 
 function explanation(session: Session): string {
   if (session.state === 'signed-in') {
-    return session.expiresAt ? `Expires ${session.expiresAt}` : 'The key does not expire.';
+    return session.expiresAt ? `Signed in until ${session.expiresAt}` : 'This sign-in does not expire.';
   }
   return 'reason' in session ? session.reason : '';
 }
 
 interface Props {
   session: Session;
-  hasKey: boolean;
-  onKey(key: string | null): void;
+  onKey(key: string): void;
+  onSignOut(): void;
 }
 
-export function Header({ session, hasKey, onKey }: Props) {
+export function Header({ session, onKey, onSignOut }: Props) {
   const [text, setText] = useState('');
   const [isInvalid, setInvalid] = useState(false);
   const submit = (event: FormEvent) => {
@@ -57,9 +57,9 @@ export function Header({ session, hasKey, onKey }: Props) {
         <span className="dot" aria-hidden="true" />
         {label(session)}
       </span>
-      {hasKey && (
-        <button type="button" onClick={() => onKey(null)}>
-          Forget key
+      {session.state === 'signed-in' && (
+        <button type="button" onClick={onSignOut}>
+          Sign out
         </button>
       )}
       {session.state !== 'signed-in' && (

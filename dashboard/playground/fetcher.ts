@@ -19,7 +19,7 @@ function operationOf({ query, operationName }: Request): OperationDefinitionNode
   }
 }
 
-export function createFetcher(key: string | null, events: StreamEvents): Fetcher {
+export function createFetcher(events: StreamEvents): Fetcher {
   return (given, options) => {
     const headers = (options?.headers ?? {}) as Record<string, unknown>;
     const operation = operationOf(given);
@@ -28,7 +28,7 @@ export function createFetcher(key: string | null, events: StreamEvents): Fetcher
       // What a subscription ended with says nothing about another operation. GraphiQL reads the
       // schema by itself.
       if (operation?.name?.value !== 'IntrospectionQuery') events.clear();
-      const sent = withIds(request, key, headers).then((filled) => post(filled, key, headers));
+      const sent = withIds(request, headers).then((filled) => post(filled, headers));
       return sent as ReturnType<Fetcher>;
     }
     return {
@@ -36,14 +36,14 @@ export function createFetcher(key: string | null, events: StreamEvents): Fetcher
         let stream: { unsubscribe(): void } | null = null;
         let isStopped = false;
         const open = (filled: Request) => {
-          if (!isStopped) stream = openStream(filled, operation, key, headers, observer, events);
+          if (!isStopped) stream = openStream(filled, operation, headers, observer, events);
         };
         const fail = (error: unknown) => {
           if (isStopped) return;
           events.state('failed', error instanceof Error ? error.message : undefined);
           observer.error(error);
         };
-        withIds(request, key, headers).then(open, fail);
+        withIds(request, headers).then(open, fail);
         return {
           unsubscribe() {
             isStopped = true;

@@ -1,5 +1,5 @@
-// Sends queries and mutations as one POST to the same origin.
-import { credentials } from './key';
+// Sends queries and mutations as one POST to the same origin, with the session's cookie.
+import { headersOf } from './key';
 
 export const ENDPOINT = '/graphql';
 
@@ -16,7 +16,6 @@ export interface Answer {
 
 export async function post(
   request: Request,
-  key: string | null,
   editor?: Record<string, unknown>,
   signal?: AbortSignal,
 ): Promise<Answer> {
@@ -26,7 +25,7 @@ export async function post(
     headers: {
       'content-type': 'application/json',
       accept: 'application/graphql-response+json, application/json;q=0.9',
-      ...credentials(key, editor),
+      ...headersOf(editor),
     },
     signal: signal ?? null,
   });

@@ -1,7 +1,7 @@
-// The API key comes from the URL's fragment (once), else from this tab's session storage, else from
-// the field in the header. It never goes into local storage, and a fragment never leaves the
-// browser.
+// An API key is typed, or stands in the URL's fragment, which never leaves the browser. It is traded
+// for a session's cookie at once, which no script can read, and is kept nowhere.
 
+/** Where earlier versions kept the key. */
 const STORED = 'callboard.apiKey';
 
 /** Returns the key if it may stand in a header (printable ASCII without spaces), else null. */
@@ -21,32 +21,20 @@ export function takeKeyFromFragment(): string | null {
   return cleanKey(given);
 }
 
-export function storedKey(): string | null {
+/** Removes the key that an earlier version has kept. */
+export function forgetStoredKey(): void {
   try {
-    return sessionStorage.getItem(STORED);
-  } catch {
-    return null; // storage is disabled, so the key lives as long as the page
-  }
-}
-
-export function storeKey(key: string | null): void {
-  try {
-    if (key) sessionStorage.setItem(STORED, key);
-    else sessionStorage.removeItem(STORED);
+    sessionStorage.removeItem(STORED);
   } catch {
     // storage is disabled
   }
 }
 
-/**
- * Returns the credentials of a request: the key, then the entries of the headers editor, which win.
- * Names are in lower case, so that "Authorization" in the editor replaces the key's
- * "authorization".
- */
-export function credentials(key: string | null, editor: Record<string, unknown> = {}): Record<string, string> {
-  const merged: Record<string, string> = key ? { authorization: `Bearer ${key}` } : {};
+/** Returns the entries of the headers editor, with names in lower case. */
+export function headersOf(editor: Record<string, unknown> = {}): Record<string, string> {
+  const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(editor)) {
-    if (value !== null && value !== undefined) merged[name.toLowerCase()] = String(value);
+    if (value !== null && value !== undefined) headers[name.toLowerCase()] = String(value);
   }
-  return merged;
+  return headers;
 }

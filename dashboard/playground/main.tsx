@@ -2,10 +2,13 @@ import 'graphiql/setup-workers/vite';
 import 'graphiql/style.css';
 import './playground.css';
 import { createRoot } from 'react-dom/client';
-import { App, initialKey } from './App';
-import { demoCommandId } from './session';
+import { App } from './App';
+import { forgetStoredKey, takeKeyFromFragment } from './key';
+import { demoCommandId, signIn } from './session';
 import { defaultTabs } from './tabs';
 
-const key = initialKey();
-const tabs = defaultTabs(await demoCommandId(key));
-createRoot(document.getElementById('root')!).render(<App firstKey={key} tabs={tabs} />);
+forgetStoredKey();
+const key = takeKeyFromFragment();
+const first = key ? await signIn(key) : null;
+const tabs = defaultTabs(await demoCommandId());
+createRoot(document.getElementById('root')!).render(<App first={first} tabs={tabs} />);

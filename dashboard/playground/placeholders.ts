@@ -18,13 +18,13 @@ function replaced(value: unknown, ids: Map<string, string>): unknown {
 }
 
 /** Returns the request with ids in place of its placeholders. Fails if there is no such object. */
-export async function withIds(request: Request, key: string | null, headers: Record<string, unknown>): Promise<Request> {
+export async function withIds(request: Request, headers: Record<string, unknown>): Promise<Request> {
   const text = JSON.stringify(request.variables ?? {});
   const ids = new Map<string, string>();
   for (const { placeholder, list, none } of LOOKUPS) {
     if (!text.includes(placeholder)) continue;
     const query = `query Newest { ${list}(first: 1) { nodes { id } } }`;
-    const { data, errors } = await post({ query, operationName: 'Newest' }, key, headers);
+    const { data, errors } = await post({ query, operationName: 'Newest' }, headers);
     const id = data?.[list]?.nodes[0]?.id;
     if (!id) throw new Error(errors?.[0]?.message ?? none);
     ids.set(placeholder, id);

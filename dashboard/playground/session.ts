@@ -1,5 +1,5 @@
-// The session that the server sees for the key.
-import { post } from './http';
+// The session that the server sees, and how it begins and ends.
+import { post, type Answer } from './http';
 
 export type Session =
   | { state: 'checking' }
@@ -8,25 +8,55 @@ export type Session =
   | { state: 'refused'; reason: string }
   | { state: 'unreachable'; reason: string };
 
-export async function whoAmI(key: string | null, signal: AbortSignal): Promise<Session> {
+function failed({ errors }: Answer): Session {
+  const { message, extensions } = errors?.[0] ?? {};
+  if (!message) return { state: 'anonymous' };
+  const isAboutUs = ['UNAUTHENTICATED', 'FORBIDDEN', 'RATE_LIMITED'].includes(extensions?.code ?? '');
+  return { state: isAboutUs ? 'refused' : 'unreachable', reason: message };
+}
+
+const unreachable = (error: unknown): Session => ({
+  state: 'unreachable',
+  reason: error instanceof Error ? error.message : String(error),
+});
+
+/** Asks who is signed in. */
+export async function whoAmI(signal: AbortSignal): Promise<Session> {
   const query = 'query Viewer { viewer { name role expiresAt } }';
   try {
-    const { data, errors } = await post({ query, operationName: 'Viewer' }, key, {}, signal);
-    if (data?.viewer) return { state: 'signed-in', ...data.viewer };
-    const { message, extensions } = errors?.[0] ?? {};
-    const isAboutUs = !message || ['UNAUTHENTICATED', 'FORBIDDEN'].includes(extensions?.code ?? '');
-    if (!isAboutUs) return { state: 'unreachable', reason: message };
-    return key ? { state: 'refused', reason: message ?? 'The server does not know this key.' } : { state: 'anonymous' };
+    const answer = await post({ query, operationName: 'Viewer' }, {}, signal);
+    return answer.data?.viewer ? { state: 'signed-in', ...answer.data.viewer } : failed(answer);
   } catch (error) {
-    return { state: 'unreachable', reason: error instanceof Error ? error.message : String(error) };
+    return unreachable(error);
   }
 }
 
+/** Trades a key for the cookie of a session. */
+export async function signIn(key: string): Promise<Session> {
+  const query = `mutation SignIn($input: SessionCreateInput!) {
+    sessionCreate(input: $input) { viewer { name role expiresAt } userErrors { message } }
+  }`;
+  try {
+    const answer = await post({ query, operationName: 'SignIn', variables: { input: { key } } });
+    const { viewer, userErrors } = answer.data?.sessionCreate ?? {};
+    if (viewer) return { state: 'signed-in', ...viewer };
+    return userErrors?.[0] ? { state: 'refused', reason: userErrors[0].message } : failed(answer);
+  } catch (error) {
+    return unreachable(error);
+  }
+}
+
+/** Ends the session. */
+export async function signOut(): Promise<void> {
+  const query = 'mutation SignOut { sessionDelete { userErrors { message } } }';
+  await post({ query, operationName: 'SignOut' });
+}
+
 /** Returns the demo command's id for the default tabs, or null without a demo or a session. */
-export async function demoCommandId(key: string | null): Promise<string | null> {
+export async function demoCommandId(): Promise<string | null> {
   const query = 'query DemoCommand { command(name: "demo-program") { id } }';
   try {
-    const { data } = await post({ query, operationName: 'DemoCommand' }, key, {}, AbortSignal.timeout(3000));
+    const { data } = await post({ query, operationName: 'DemoCommand' }, {}, AbortSignal.timeout(3000));
     return data?.command?.id ?? null;
   } catch {
     return null;

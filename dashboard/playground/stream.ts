@@ -1,11 +1,12 @@
-// Subscriptions use one WebSocket each, so that it carries the key and headers of its start.
+// Subscriptions use one WebSocket each, so that it carries the headers of its start. The browser sends
+// the session's cookie with it.
 //
 // After a broken connection the client reconnects by itself. When the operation takes the cursor in
 // a variable (`jobEvents(jobId: $jobId, after: $after)`) and selects `cursor`, it resumes from the
 // last cursor, so that no message is lost or repeated.
 import { createClient } from 'graphql-ws';
 import { type OperationDefinitionNode } from 'graphql';
-import { credentials } from './key';
+import { headersOf } from './key';
 import { ENDPOINT, type Request } from './http';
 
 export type StreamState = 'connecting' | 'live' | 'reconnecting' | 'complete' | 'stopped' | 'failed';
@@ -23,7 +24,7 @@ interface Observer {
   complete(): void;
 }
 
-/** Close codes after which a retry cannot help: the key is refused, or the request is wrong. */
+/** Close codes after which a retry cannot help: the sign-in has ended, or the request is wrong. */
 const FATAL = [4400, 4401, 4403, 4406, 4409, 4429];
 
 function socketUrl(): string {
@@ -54,7 +55,6 @@ function readable(error: unknown): unknown {
 export function openStream(
   request: Request,
   operation: OperationDefinitionNode,
-  key: string | null,
   editor: Record<string, unknown>,
   observer: Observer,
   events: StreamEvents,
@@ -70,7 +70,7 @@ export function openStream(
   };
   const client = createClient({
     url: socketUrl,
-    connectionParams: () => credentials(key, editor),
+    connectionParams: () => headersOf(editor),
     retryAttempts: Infinity,
     retryWait: backoff,
     shouldRetry: (error) => !(error instanceof CloseEvent && FATAL.includes(error.code)),
