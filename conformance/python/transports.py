@@ -131,7 +131,51 @@ async def resumed(make_transport):
     assert_whole(events)
 
 
+CREATE_KEY = """mutation Create($input: ApiKeyCreateInput!) {
+  apiKeyCreate(input: $input) { key apiKey { id } userErrors { code message path } }
+}"""
+REVOKE_KEY = "mutation Revoke($input: ApiKeyRevokeInput!) { apiKeyRevoke(input: $input) { userErrors { code } } }"
+
+
+async def roles():
+    """A key of each role signs in over every transport, and a revoked one over none."""
+    async with Client(transport=AIOHTTPTransport(ENDPOINT, headers=CREDENTIALS)) as admin:
+        for role in ["VIEWER", "OPERATOR", "ADMIN"]:
+            given = {"name": f"python {role} {uuid.uuid4()}", "role": role}
+            payload = (await admin.execute(request(CREATE_KEY, input=given)))["apiKeyCreate"]
+            assert payload["userErrors"] == [], payload
+            credentials = {"authorization": f"Bearer {payload['key']}"}
+            transports = [
+                AIOHTTPTransport(ENDPOINT, headers=credentials),
+                HTTPXAsyncTransport(ENDPOINT, headers=credentials),
+                WebsocketsTransport(SOCKET, init_payload=credentials),
+                AIOHTTPWebsocketsTransport(SOCKET, init_payload=credentials),
+            ]
+            for transport in transports:
+                async with Client(transport=transport) as session:
+                    viewer = (await session.execute(request("{ viewer { role can } }")))["viewer"]
+                    assert viewer["role"] == role and ("apiKeys" in viewer["can"]) == (role == "ADMIN"), viewer
+                    await may_enqueue(session, role != "VIEWER")
+            await admin.execute(request(REVOKE_KEY, input={"id": payload["apiKey"]["id"]}))
+            try:
+                async with Client(transport=AIOHTTPTransport(ENDPOINT, headers=credentials)) as session:
+                    await session.execute(request("{ viewer { role } }"))
+                raise AssertionError("a revoked key was accepted")
+            except TransportQueryError as error:
+                assert error.errors[0]["extensions"]["code"] == "UNAUTHENTICATED", error
+
+
+async def may_enqueue(session, is_allowed):
+    code = None
+    try:
+        await session.execute(request(ENQUEUE, input={"commandId": "none"}))
+    except TransportQueryError as error:
+        code = error.errors[0]["extensions"]["code"]
+    assert code == (None if is_allowed else "FORBIDDEN"), code
+
+
 PROGRAMS = {
+    "roles": roles,
     "AIOHTTPTransport": lambda: queries(AIOHTTPTransport(ENDPOINT, headers=CREDENTIALS)),
     "HTTPXAsyncTransport": lambda: queries(HTTPXAsyncTransport(ENDPOINT, headers=CREDENTIALS)),
     "WebsocketsTransport": lambda: streams(lambda: WebsocketsTransport(SOCKET, init_payload=CREDENTIALS)),
