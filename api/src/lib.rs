@@ -3,7 +3,7 @@
 //! * [`serve`] creates the parts, [`server`] serves them on one address until shutdown,
 //!   [`settings`] configures them.
 //! * [`http`] and [`socket`] are the transports, [`operation`] runs their operations, [`auth`]
-//!   authenticates callers.
+//!   authenticates callers, [`audit`] records refusals and sign-ins.
 //! * [`graphql`] is the schema, by noun. [`enqueuer`] stores new jobs, [`feed`] is the source of
 //!   subscriptions.
 
@@ -11,6 +11,7 @@
 #![recursion_limit = "256"]
 
 pub mod artifacts;
+pub mod audit;
 pub mod auth;
 pub mod client_address;
 pub mod client_connection;

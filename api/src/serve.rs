@@ -38,6 +38,7 @@ use url::Url;
 
 use crate::{
     artifacts::{ArtifactFile, ArtifactIndex, ArtifactUrls, Artifacts},
+    audit::AuditLog,
     auth::{Authenticator, Caller, FixedKey, KeyHash, StoredKeys},
     demo,
     endpoint::Endpoint,
@@ -78,16 +79,17 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     let urls = ArtifactUrls::new(Arc::clone(&keyring), public_url);
     let evaluator = Evaluator::new();
     let catalogue = catalogue(settings, &store, keyring, evaluator.clone())?;
+    let audit = AuditLog::start(store.clone());
     let configured = key.as_ref().map(|key| KeyHash::of(key.expose_secret()));
     let stored = StoredKeys { keys: catalogue.keys(), life: settings.session_life(), configured };
-    let authenticator = Arc::new(authenticator(stored.clone()));
+    let authenticator = Arc::new(authenticator(stored.clone()).with_audit(audit.clone()));
     let jobs = JobContext::start(Arc::new(submit(settings, &store, evaluator)?), redis);
     tokio::spawn(forget_what_ended(Arc::clone(&authenticator), jobs.feed.access_ended()));
     let probe = ProxyProbe::new(settings.proxy_check_url(&own_url));
-    let schema =
-        roots::schema().data(catalogue).data(stored).data(urls.clone()).data(probe).data(jobs).finish();
-    let engine = Engine::new(schema, authenticator, with_loaders(store.clone()))
-        .with_open_schema(settings.is_schema_open());
+    let schema = roots::schema().data(catalogue).data(stored).data(urls.clone()).data(probe).data(jobs);
+    let engine = Engine::new(schema.data(audit.clone()).finish(), authenticator, with_loaders(store.clone()))
+        .with_open_schema(settings.is_schema_open())
+        .with_audit(audit.clone());
     let endpoint = endpoint(settings, engine)?;
     let gate = Gate { shares: endpoint.shares.clone(), proxies: endpoint.proxies.clone() };
     let listener = Guarded::new(listener, settings.patience(), gate);
@@ -109,15 +111,9 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     // Counters must be folded even while no worker is running.
     let (rolled, rolls) = (store.clone(), shutdown.clone());
     tokio::spawn(async move { rolls.run_until_cancelled(Box::pin(keep_folded(&rolled))).await });
-    let stop = shutdown.clone();
-    tokio::spawn(async move {
-        if let Err(error) = server::asked_to_stop().await {
-            tracing::error!(%error, "signals cannot be received");
-        }
-        tracing::info!("shutting down");
-        stop.cancel();
-    });
+    tokio::spawn(stop_when_asked(shutdown.clone()));
     let ended = server::run(listener, router, shutdown, sockets).await;
+    audit.flush().await;
     store.close().await;
     Ok(ended?)
 }
@@ -141,7 +137,23 @@ fn catalogue(
     evaluator: Evaluator,
 ) -> anyhow::Result<Catalogue> {
     let allow_list = settings.shared.allow_list()?;
-    Ok(Catalogue { store: store.clone(), keyring, allow_list, evaluator, ids: IdSource })
+    Ok(Catalogue {
+        store: store.clone(),
+        keyring,
+        allow_list,
+        evaluator,
+        ids: IdSource,
+        actor: Arc::default(),
+    })
+}
+
+/// Ends the server at SIGTERM or SIGINT.
+async fn stop_when_asked(stop: CancellationToken) {
+    if let Err(error) = server::asked_to_stop().await {
+        tracing::error!(%error, "signals cannot be received");
+    }
+    tracing::info!("shutting down");
+    stop.cancel();
 }
 
 /// Creates the submit context.

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use callboard::{
     catalogue::{Catalogue, CommandCreate, ServiceCreate},
     clock::IdSource,
-    command::{AllowList, CommandSpec, ProgramBuilder, ProgramSpec, SpecInput},
+    command::{AllowList, Choices, CommandSpec, ProgramBuilder, ProgramSpec, SpecInput},
     duration::IsoDuration,
     evaluator::Evaluator,
     ids::{CommandId, JobId, ServiceId},
@@ -48,6 +48,7 @@ impl Direct {
             allow_list,
             evaluator: Evaluator::unbounded(),
             ids: IdSource,
+            actor: Arc::default(),
         };
         let context = SubmitContext {
             store,
@@ -114,6 +115,8 @@ impl Direct {
             service_ids,
             queue: None,
             policy: PolicyPatch { limits, ..PolicyPatch::default() },
+            choices: Choices::default(),
+            is_private: false,
         };
         Ok(self.catalogue.command_create(create).await?.id)
     }

@@ -125,6 +125,9 @@ typed_id!(
 typed_id!(
     /// A session: a key that was traded for a cookie.
     SessionId, "session");
+typed_id!(
+    /// An entry of the audit.
+    AuditEventId, "audit");
 
 #[cfg(test)]
 mod tests {

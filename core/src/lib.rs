@@ -1,10 +1,9 @@
 //! Callboard's core: everything that the API and the workers share, in three rings.
 //!
 //! * Ring 0 is pure (no async, no SQL, no Redis): what a job is and what may happen to it. [`ids`],
-//!   [`api_key`], [`bounds`], [`clock`], [`duration`], [`secret`], [`name`], [`refusal`],
-//!   [`policy`], [`patch`],
-//!   [`limit`], [`schedule`], [`profile`], [`service`], [`proxy`], [`command_kind`], [`compose`],
-//!   [`command`], [`job`], [`mutant`], [`text`].
+//!   [`api_key`], [`audit`], [`bounds`], [`clock`], [`duration`], [`secret`], [`name`],
+//!   [`refusal`], [`policy`], [`patch`], [`limit`], [`schedule`], [`profile`], [`service`],
+//!   [`proxy`], [`command_kind`], [`compose`], [`command`], [`job`], [`mutant`], [`text`].
 //! * Ring 1 is the world: [`settings`], [`startup`], [`hardening`], [`telemetry`], [`store`] (the
 //!   only place with SQL), [`transport`] (Redis and apalis) and [`evaluator`] (children for what
 //!   callers bring).
@@ -14,6 +13,7 @@
 //! Imports point inwards only, which `tests/house_rules` checks.
 
 pub mod api_key;
+pub mod audit;
 pub mod bounds;
 pub mod cache;
 pub mod clock;

@@ -128,6 +128,7 @@ impl<'a> Facts<'a> {
             id: stored.service.id,
             name: &stored.service.name,
             base_url: stored.service.base_url.as_deref(),
+            token_hosts: &stored.service.token_hosts,
             settings: &stored.service.settings,
             has_token: stored.token.is_some(),
         };

@@ -15,7 +15,8 @@ const MODES = ['OFF', 'ON_FAILURE', 'ALWAYS'];
 
 /**
  * @typedef {'OFF' | 'ON_FAILURE' | 'ALWAYS'} ArtifactMode
- * @typedef {{ baseUrl: string | null, token: string | null, settings: any }} Service
+ * @typedef {{ baseUrl: string | null, token: string | null, settings: any }} Service `token` throws if the
+ *   command does not name it
  * @typedef {object} Job
  * @property {string} script an ES module's source
  * @property {any} input
@@ -121,7 +122,7 @@ export function parseJob(line) {
     secrets: [
       ...extra,
       ...Object.values(secrets),
-      ...Object.values(services).map((service) => service.token),
+      ...tokens(section(raw, 'services')),
       proxy?.password,
     ].filter((secret) => typeof secret === 'string'),
   };
@@ -198,9 +199,27 @@ function readServices(services) {
     const { baseUrl = null, token = null, settings = {} } = service;
     if (baseUrl !== null && !URL.canParse(baseUrl)) throw bad(`services.${name}.baseUrl is not an absolute URL`);
     if (token !== null && typeof token !== 'string') throw bad(`services.${name}.token must be a string`);
-    result[name] = { baseUrl, token, settings };
+    result[name] = service.isTokenWithheld === true ? withoutToken(name, { baseUrl, settings }) : { baseUrl, token, settings };
   }
   return result;
+}
+
+/**
+ * A service whose token the command does not name. Not enumerable, so that only a script that reads the
+ * token meets the error.
+ * @param {string} name @param {{ baseUrl: string | null, settings: any }} rest @returns {Service}
+ */
+function withoutToken(name, rest) {
+  return /** @type {Service} */ (Object.defineProperty(rest, 'token', {
+    get() {
+      throw new Error(`The command does not name the token of the service ${name}. Add the service to the command's tokens.`);
+    },
+  }));
+}
+
+/** @param {Record<string, any>} services the first line's @returns {string[]} */
+function tokens(services) {
+  return Object.values(services).map((service) => service.token).filter((token) => typeof token === 'string');
 }
 
 /** @param {any} proxy @returns {Job['proxy']} */

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { test } from 'node:test';
+import { parseJob } from '../src/job.mjs';
 import { createPlace, jobFor, startRunner } from './harness.mjs';
 
 const SECRET = 'a-secret-in-the-line';
@@ -48,4 +49,19 @@ test('stdin that ends before the line is complete is bad input', async (t) => {
   const { code, last, told } = await runner.end();
   assert.equal(code, 64, told());
   assert.match(last.message, /stdin ended/);
+});
+
+test('a token that the command does not name throws when it is read', (t) => {
+  const services = {
+    shop: { baseUrl: 'https://shop.test', token: null, settings: { a: 1 }, isTokenWithheld: true },
+    open: { baseUrl: null, token: SECRET, settings: {} },
+    bare: { baseUrl: null, token: null, settings: {} },
+  };
+  const job = parseJob(JSON.stringify({ ...jobFor(createPlace(t), 'export default () => {}'), services }));
+  assert.throws(() => job.services.shop.token, /does not name the token of the service shop\. Add the service to the command's tokens/);
+  assert.equal(job.services.open.token, SECRET);
+  assert.equal(job.services.bare.token, null);
+  assert.deepEqual({ ...job.services.shop }, { baseUrl: 'https://shop.test', settings: { a: 1 } });
+  assert.ok(JSON.stringify(job.services).includes('shop.test'));
+  assert.ok(job.secrets.includes(SECRET));
 });

@@ -73,6 +73,9 @@ pub(crate) struct WorkerSettings {
     /// Days that the files of artifacts are kept
     #[arg(long, env = "CALLBOARD_KEEP_ARTIFACTS", default_value_t = 14, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     keep_artifacts: u32,
+    /// Days that entries of the audit are kept, at least 30
+    #[arg(long, env = "CALLBOARD_KEEP_AUDIT", default_value_t = 365, value_parser = clap::value_parser!(u32).range(30..=36_500))]
+    keep_audit: u32,
     /// Address for /healthz and /metrics, for example 127.0.0.1:9100; no server by default
     #[arg(long, env = "CALLBOARD_WORKER_LISTEN")]
     pub(crate) listen: Option<std::net::SocketAddr>,
@@ -117,6 +120,7 @@ impl WorkerSettings {
             jobs_max: self.keep_jobs_max,
             logs: days(self.keep_logs),
             artifacts: days(self.keep_artifacts),
+            audit: days(self.keep_audit),
         }
     }
 

@@ -7,6 +7,7 @@
 use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use callboard::{
+    audit::Actor,
     cache::{self, Cache},
     clock,
 };
@@ -22,7 +23,10 @@ use super::{
     failures::{FAILURES_MAX, Failures, REGAINED_EVERY},
     holds::{Hold, Holds},
 };
-use crate::error::{ApiError, Code};
+use crate::{
+    audit::AuditLog,
+    error::{ApiError, Code},
+};
 
 /// How long a result is cached, and how often what is held is looked up again. With the time of a
 /// look-up it is less than the second that a revoked key may still work.
@@ -30,6 +34,7 @@ pub(super) const REMEMBERED_FOR: Duration = Duration::from_millis(700);
 /// How long the last result counts while Postgres does not reply. Nobody can revoke a key
 /// meanwhile.
 const UNCONFIRMED_FOR: Duration = Duration::from_secs(10);
+const TOO_MANY: &str = "Too many sign-ins from this address have failed.";
 /// Maximum number of cached results, and of keys that were accepted before.
 const REMEMBERED_MAX: usize = 10_000;
 
@@ -60,8 +65,8 @@ impl Remembered {
 #[derive(Debug, Clone)]
 enum Found {
     Valid(Arc<Caller>),
-    /// Says why.
-    Refused(ApiError),
+    /// Says why, and which key it is if it is a known one.
+    Refused(ApiError, Option<String>),
 }
 
 /// Authenticates with a cache. There is one per process.
@@ -71,8 +76,11 @@ pub struct Authenticator {
     remembered: Mutex<Cache<Proof, Remembered>>,
     /// What was accepted before, and is looked up whatever fails at its address.
     accepted: Mutex<Cache<Proof, ()>>,
+    /// The addresses from which keys were used, whose first use is in the audit.
+    used_from: Mutex<Cache<(Proof, Option<IpAddr>), ()>>,
     failures: Failures,
     holds: Arc<Holds>,
+    audit: Option<AuditLog>,
     remembered_for: Duration,
     unconfirmed_for: Duration,
 }
@@ -84,11 +92,19 @@ impl Authenticator {
             keys: Arc::new(keys),
             remembered: Mutex::new(cache::bounded(REMEMBERED_MAX)),
             accepted: Mutex::new(cache::bounded(REMEMBERED_MAX)),
+            used_from: Mutex::new(cache::bounded(REMEMBERED_MAX)),
             failures: Failures::new(FAILURES_MAX, REGAINED_EVERY),
             holds: Arc::default(),
+            audit: None,
             remembered_for: REMEMBERED_FOR,
             unconfirmed_for: UNCONFIRMED_FOR,
         }
+    }
+
+    /// Records sign-ins and those that are refused.
+    #[must_use]
+    pub fn with_audit(self, audit: AuditLog) -> Self {
+        Self { audit: Some(audit), ..self }
     }
 
     /// Sets how often an address may fail to sign in at once, and after which time once more.
@@ -103,11 +119,10 @@ impl Authenticator {
     pub async fn admit(&self, presented: Presented, client: &Client) -> Result<Access, ApiError> {
         let proof = match presented {
             Presented::Nothing => return Ok(Access::Anonymous),
-            Presented::CrossSite => return Err(cross_site()),
+            Presented::CrossSite => return Err(self.failed(client, "cross_site", None, cross_site())),
             Presented::Unreadable => {
-                self.try_once(client.address, false)?;
-                failed(client, "unreadable");
-                return Err(unreadable());
+                self.try_once(client, false)?;
+                return Err(self.failed(client, "unreadable", None, unreadable()));
             }
             Presented::Proof(proof) => proof,
         };
@@ -117,7 +132,7 @@ impl Authenticator {
             Proof::Session(hash) if !hash.is_made => Ok(Access::Anonymous),
             Proof::Session(_) => Ok(match self.look_up(proof).await? {
                 Found::Valid(caller) if !is_over(&caller) => Access::SignedIn(caller),
-                Found::Valid(_) | Found::Refused(_) => Access::Anonymous,
+                Found::Valid(_) | Found::Refused(..) => Access::Anonymous,
             }),
         }
     }
@@ -125,7 +140,7 @@ impl Authenticator {
     async fn admit_key(&self, proof: Proof, is_made: bool, client: &Client) -> Result<Access, ApiError> {
         let is_accepted = self.accepted.lock().get(&proof).is_some();
         if !is_accepted {
-            self.try_once(client.address, is_made)?;
+            self.try_once(client, is_made)?;
         }
         let found = self.look_up(proof).await;
         let is_valid = matches!(&found, Ok(Found::Valid(caller)) if !is_over(caller));
@@ -135,27 +150,57 @@ impl Authenticator {
         match found? {
             Found::Valid(caller) if is_valid => {
                 self.accepted.lock().put(proof, ());
+                self.note_use(proof, &caller, client);
                 Ok(Access::SignedIn(caller))
             }
-            Found::Valid(_) => Err(self.forget_accepted(proof, client, expired())),
-            Found::Refused(why) => Err(self.forget_accepted(proof, client, why)),
+            Found::Valid(caller) => {
+                Err(self.forget_accepted(proof, client, Some(caller.name.clone()), expired()))
+            }
+            Found::Refused(why, name) => Err(self.forget_accepted(proof, client, name, why)),
         }
     }
 
-    fn forget_accepted(&self, proof: Proof, client: &Client, why: ApiError) -> ApiError {
+    fn forget_accepted(
+        &self,
+        proof: Proof,
+        client: &Client,
+        name: Option<String>,
+        why: ApiError,
+    ) -> ApiError {
         self.accepted.lock().pop(&proof);
-        failed(client, "refused");
+        self.failed(client, "refused", name, why)
+    }
+
+    /// Records the first use of a key from an address. It is the first again after a restart.
+    fn note_use(&self, proof: Proof, caller: &Caller, client: &Client) {
+        let Some(audit) = &self.audit else { return };
+        if self.used_from.lock().put((proof, client.address), ()).is_none() {
+            audit.signed_in(&caller.actor(client));
+        }
+    }
+
+    /// Counts, logs and records a failed sign-in, and returns why it failed.
+    fn failed(&self, client: &Client, reason: &'static str, name: Option<String>, why: ApiError) -> ApiError {
+        metrics::counter!("callboard_sign_ins_failed_total", "reason" => reason).increment(1);
+        let address = client.address.map(tracing::field::display);
+        tracing::warn!(address, transport = client.transport.as_str(), reason, "a sign-in failed");
+        if let Some(audit) = &self.audit {
+            let actor = Actor { name: name.unwrap_or_default(), ..Access::Anonymous.actor(client) };
+            // Equal messages of one second are one entry, so how long to wait is no part of it.
+            let is_slowed = why.code == Code::RateLimited;
+            let message = if is_slowed { TOO_MANY } else { &why.message };
+            audit.sign_in_failed(&actor, message);
+        }
         why
     }
 
     /// Refuses to try another key if too many from this address were wrong.
-    fn try_once(&self, address: Option<IpAddr>, is_made: bool) -> Result<(), ApiError> {
-        self.failures.count(Instant::now(), address, is_made).map_err(|wait| {
-            metrics::counter!("callboard_sign_ins_failed_total", "reason" => "too_many").increment(1);
+    fn try_once(&self, client: &Client, is_made: bool) -> Result<(), ApiError> {
+        self.failures.count(Instant::now(), client.address, is_made).map_err(|wait| {
             let seconds = wait.as_secs() + 1;
-            let message =
-                format!("Too many sign-ins from this address have failed. Try again in {seconds} s.");
-            ApiError::new(Code::RateLimited, message).with_retry_after(seconds)
+            let message = format!("{TOO_MANY} Try again in {seconds} s.");
+            let error = ApiError::new(Code::RateLimited, message).with_retry_after(seconds);
+            self.failed(client, "too_many", None, error)
         })
     }
 
@@ -211,13 +256,6 @@ impl fmt::Debug for Authenticator {
     }
 }
 
-/// Counts and logs a failed sign-in.
-fn failed(client: &Client, reason: &'static str) {
-    metrics::counter!("callboard_sign_ins_failed_total", "reason" => reason).increment(1);
-    let address = client.address.map(tracing::field::display);
-    tracing::warn!(address, transport = client.transport.as_str(), reason, "a sign-in failed");
-}
-
 async fn find(keys: Arc<dyn Authenticate>, proof: Proof) -> Result<Found, ApiError> {
     let verdict = keys.authenticate(proof).await.map_err(|error| {
         tracing::warn!(error = &error as &dyn std::error::Error, "a key could not be looked up");
@@ -225,9 +263,11 @@ async fn find(keys: Arc<dyn Authenticate>, proof: Proof) -> Result<Found, ApiErr
     })?;
     Ok(match verdict {
         Verdict::Valid(caller) => Found::Valid(Arc::new(caller)),
-        Verdict::Unknown => Found::Refused(unknown()),
-        Verdict::Revoked(name) => Found::Refused(refused(format!("The API key `{name}` was revoked."))),
-        Verdict::Expired(_) => Found::Refused(expired()),
+        Verdict::Unknown => Found::Refused(unknown(), None),
+        Verdict::Revoked(name) => {
+            Found::Refused(refused(format!("The API key `{name}` was revoked.")), Some(name))
+        }
+        Verdict::Expired(name) => Found::Refused(expired(), Some(name)),
     })
 }
 

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum};
 use callboard::{
+    audit::Actor,
     clock::Time,
     ids::{ApiKeyId, SessionId},
     store::catalogue::api_keys,
 };
 use clap::ValueEnum;
 
-use super::rules;
+use super::{Client, rules};
 use crate::error::{ApiError, Code};
 
 /// The role of an API key. ADMIN includes the rights of OPERATOR, and OPERATOR those of VIEWER.
@@ -100,6 +101,16 @@ pub enum Access {
 }
 
 impl Access {
+    /// Who acts, for the audit.
+    pub fn actor(&self, client: &Client) -> Actor {
+        let nobody = || Actor {
+            address: client.address,
+            transport: Some(client.transport.as_str()),
+            ..Actor::default()
+        };
+        self.caller().map_or_else(nobody, |caller| caller.actor(client))
+    }
+
     /// Returns the caller, if there is one.
     pub fn caller(&self) -> Option<&Caller> {
         match self {
@@ -110,6 +121,18 @@ impl Access {
 }
 
 impl Caller {
+    /// Who acts, for the audit.
+    pub fn actor(&self, client: &Client) -> Actor {
+        Actor {
+            name: self.name.clone(),
+            role: Some(api_keys::Role::from(self.role).as_str()),
+            is_bound: self.role < Role::Admin,
+            key: self.credential.key(),
+            address: client.address,
+            transport: Some(client.transport.as_str()),
+        }
+    }
+
     /// Returns the caller of an operation, if there is one.
     pub fn of<'a>(ctx: &Context<'a>) -> Option<&'a Self> {
         ctx.data_opt::<Access>().and_then(Access::caller)

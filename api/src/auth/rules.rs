@@ -33,7 +33,7 @@ pub const RULES: &[(&str, Need, &[&str])] = &[
     ("Query", VIEWER, &["profile", "profiles", "service", "services", "proxy", "proxies"]),
     ("Query", VIEWER, &["command", "commands", "commandPreview", "schedule", "schedules"]),
     ("Query", VIEWER, &["job", "jobs", "queues", "workers"]),
-    ("Query", ADMIN, &["apiKeys"]),
+    ("Query", ADMIN, &["apiKeys", "auditEvents"]),
     ("Mutation", OPEN, &["sessionCreate", "sessionDelete"]),
     ("Mutation", OPERATOR, &["jobEnqueue", "jobsEnqueue"]),
     ("Mutation", OPERATOR, &["jobCancel", "jobsCancel", "jobRetry", "jobsRetry"]),
@@ -48,6 +48,7 @@ pub const RULES: &[(&str, Need, &[&str])] = &[
     ("Subscription", VIEWER, &["jobEvents", "jobLog", "jobsChanged", "queueStats", "workersChanged"]),
     // Also where it is reached by `node`.
     ("ApiKey", ADMIN, &[EVERY_FIELD]),
+    ("AuditEvent", ADMIN, &[EVERY_FIELD]),
 ];
 
 /// The types whose fields are the operations.

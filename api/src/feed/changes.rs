@@ -130,6 +130,7 @@ mod tests {
             prior_state,
             attempt: None,
             message: String::new(),
+            actor: None,
             at: Time::default(),
             txid: i64::from(version),
         }

@@ -1,7 +1,8 @@
 //! Merges the queries and mutations of profiles, services, proxies and commands into the schema's
 //! roots.
 
-use async_graphql::MergedObject;
+use async_graphql::{Context, MergedObject, Result};
+use callboard::catalogue::Catalogue;
 
 use super::{
     command::{CommandMutation, CommandQuery, PreviewQuery},
@@ -9,6 +10,12 @@ use super::{
     proxy::{ProxyMutation, ProxyQuery},
     service::{ServiceMutation, ServiceQuery},
 };
+use crate::audit::actor_in;
+
+/// Returns the catalogue for what the operation's caller changes.
+pub fn acting(ctx: &Context<'_>) -> Result<Catalogue> {
+    Ok(ctx.data::<Catalogue>()?.acting_for(actor_in(ctx)))
+}
 
 /// Every query of the catalogue.
 #[derive(Debug, Default, MergedObject)]

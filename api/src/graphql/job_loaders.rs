@@ -67,6 +67,11 @@ readers! {
     record: JobId => Arc<JobRecord>, |submit, jobs| {
         Ok(by(records::by_ids(&mut *submit.store.connection().await?, &jobs).await?, |record| record.id))
     };
+    /// `Some` for a job whose command is private, or was when the job was enqueued.
+    private: JobId => (), |submit, jobs| {
+        let private = records::private(&mut *submit.store.connection().await?, &jobs).await?;
+        Ok(private.into_iter().map(|job| (job, ())).collect())
+    };
     /// A job's input.
     input: JobId => Arc<Input>, |submit, jobs| {
         Ok(by(records::inputs(&mut *submit.store.connection().await?, &jobs).await?, |input| input.job))

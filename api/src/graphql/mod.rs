@@ -5,6 +5,7 @@
 pub mod api_key;
 pub mod artifact;
 pub mod attempt;
+pub mod audit;
 pub mod catalogue;
 pub mod command;
 pub mod composed;

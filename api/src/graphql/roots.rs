@@ -10,6 +10,7 @@ use super::{
     api_key::{ApiKey, ApiKeyMutation, ApiKeyQuery},
     artifact::{self, Artifact},
     attempt::{self, Attempt},
+    audit::AuditQuery,
     catalogue::{CatalogueMutation, CatalogueQuery},
     command::Command,
     job::{self, BulkMutation, Job, JobMutation, JobQuery, JobSubscription},
@@ -52,6 +53,7 @@ pub struct Query(
     QueueQuery,
     WorkerQuery,
     ApiKeyQuery,
+    AuditQuery,
 );
 
 /// Every mutation. Each takes one input (sessionDelete none) and returns a payload with

@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use async_graphql::{Context, InputObject, Object, Result, SimpleObject};
 use callboard::{
-    catalogue::Catalogue,
     refusal::{Refusal, RefusalCode},
     transport::Hint,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{job::JobContext, payload::settle, user_error::UserError, viewer::Viewer};
+use super::{catalogue::acting, job::JobContext, payload::settle, user_error::UserError, viewer::Viewer};
 use crate::{
     auth::{Access, Authenticator, Caller, Client, Credential, Presented, StoredKeys, Transport, cookie},
     error::{ApiError, Code},
@@ -69,7 +68,7 @@ impl SessionMutation {
     async fn session_delete(&self, ctx: &Context<'_>) -> Result<SessionPayload> {
         let caller = Caller::of(ctx);
         if let Some(Caller { credential: Credential::Session(id, _), .. }) = caller {
-            let (_, user_errors) = settle(ctx.data::<Catalogue>()?.keys().session_delete(*id).await)?;
+            let (_, user_errors) = settle(ctx, acting(ctx)?.keys().session_delete(*id).await)?;
             announce_end(ctx)?;
             remove_cookies(ctx);
             return Ok(SessionPayload { viewer: None, user_errors });
@@ -108,7 +107,8 @@ async fn open(ctx: &Context<'_>, caller: &Caller, client: Client) -> Result<Sess
         Some(Credential::Session(id, _)) => Some(id),
         Some(Credential::Key(_) | Credential::ConfiguredKey) | None => None,
     };
-    let (done, user_errors) = settle(stored.keys.session_create(key, stored.life, before).await)?;
+    let keys = stored.keys.acting_for(Arc::new(caller.actor(&client)));
+    let (done, user_errors) = settle(ctx, keys.session_create(key, stored.life, before).await)?;
     let Some(session) = done else { return Ok(SessionPayload { viewer: None, user_errors }) };
     if before.is_some() {
         announce_end(ctx)?;

@@ -5,7 +5,10 @@ mod list;
 mod revoke;
 mod rotate_master;
 
+use std::sync::Arc;
+
 use callboard::{
+    audit::Actor,
     catalogue::Keys,
     clock::IdSource,
     settings::SharedSettings,
@@ -55,7 +58,8 @@ async fn open(shared: &SharedSettings) -> anyhow::Result<Keys> {
     let store = Store::open(&shared.database_url()?, 2, "callboard-api keys", Planning::ByValue)?;
     store.reach().await?;
     store.migrate().await?;
-    Ok(Keys { store, ids: IdSource })
+    let actor = Actor { name: "callboard-api keys".into(), ..Actor::default() };
+    Ok(Keys { store, ids: IdSource, actor: Arc::new(actor) })
 }
 
 /// What was refused, for a person at a terminal.

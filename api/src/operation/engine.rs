@@ -3,10 +3,10 @@
 //! There is one [`Engine`] per process, cloned into every transport. It is generic over the schema
 //! so that tests can use their own.
 
-use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{any::TypeId, fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use async_graphql::{Executor, Request, Response, ServerError};
-use callboard::clock::IdSource;
+use async_graphql::{Executor, PathSegment, Request, Response, ServerError};
+use callboard::{audit::Actor, clock::IdSource};
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -19,6 +19,7 @@ use super::{
     messages::{Messages, REPEAT_MAX},
 };
 use crate::{
+    audit::AuditLog,
     auth::{Access, Authenticator, Client, Hold, Presented},
     error::{ApiError, Code},
     repeat::Repeat,
@@ -41,6 +42,7 @@ pub struct Engine<E> {
     time_max: Duration,
     /// Whether callers without a key see the schema.
     is_schema_open: bool,
+    audit: Option<AuditLog>,
 }
 
 impl<E: Executor> Engine<E> {
@@ -54,7 +56,15 @@ impl<E: Executor> Engine<E> {
             ids: IdSource,
             time_max: TIME_MAX,
             is_schema_open: false,
+            audit: None,
         }
+    }
+
+    /// Records refusals of operations.
+    #[must_use]
+    pub fn with_audit(mut self, audit: AuditLog) -> Self {
+        self.audit = Some(audit);
+        self
     }
 
     /// Sets another time limit.
@@ -96,7 +106,8 @@ impl<E: Executor> Engine<E> {
         client: Client,
         id: &RequestId,
     ) -> Result<Prepared, Box<Response>> {
-        let request = request.data(access.clone()).data(client).data(id.clone());
+        let actor = Arc::new(access.actor(&client));
+        let request = request.data(access.clone()).data(client).data(id.clone()).data(Arc::clone(&actor));
         let request = request.data(Arc::clone(&self.authenticator));
         match prepare(request, access, &self.known, self.is_schema_open) {
             Ok(mut prepared) => {
@@ -105,8 +116,24 @@ impl<E: Executor> Engine<E> {
                 Ok(prepared)
             }
             Err(error) => {
+                self.note_refusals(&actor, std::slice::from_ref(&error));
                 count(None, OperationOutcome::Refused);
                 Err(Box::new(super::refusal(error, id)))
+            }
+        }
+    }
+
+    /// Records what the role of a caller, or its absence, does not allow.
+    fn note_refusals(&self, actor: &Actor, errors: &[ServerError]) {
+        let Some(audit) = &self.audit else { return };
+        for error in errors {
+            let is_refusal = matches!(Code::of(error), Some(Code::Forbidden | Code::Unauthenticated));
+            if is_refusal {
+                let field = error.path.first().map(|segment| match segment {
+                    PathSegment::Field(name) => name.as_str(),
+                    PathSegment::Index(_) => "",
+                });
+                audit.refused(actor, field.unwrap_or("operation"), &error.message);
             }
         }
     }
@@ -121,6 +148,7 @@ impl<E: Executor> Engine<E> {
         let (kind, began) = (prepared.kind, Instant::now());
         let span = span_of(&prepared, id);
         let Prepared { request, has_schema, hides_names, costed, .. } = prepared;
+        let actor = actor_of_request(&request);
         let executed = AssertUnwindSafe(self.executor.execute(request)).catch_unwind();
         let response = match tokio::time::timeout(self.time_max, executed.instrument(span)).await {
             Ok(Ok(mut response)) => {
@@ -131,7 +159,9 @@ impl<E: Executor> Engine<E> {
                 if hides_names {
                     hide_names(&mut response.errors);
                 }
-                finish(response, id)
+                let response = finish(response, id);
+                self.note_refusals(actor.as_deref().unwrap_or(&Actor::default()), &response.errors);
+                response
             }
             Ok(Err(_panic)) => {
                 // The panic hook has logged the panic and its location.
@@ -171,6 +201,11 @@ impl<E> fmt::Debug for Engine<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Engine").field("time_max", &self.time_max).finish_non_exhaustive()
     }
+}
+
+/// Who a prepared request is for.
+fn actor_of_request(request: &Request) -> Option<Arc<Actor>> {
+    request.data.get(&TypeId::of::<Arc<Actor>>())?.downcast_ref::<Arc<Actor>>().cloned()
 }
 
 fn span_of(prepared: &Prepared, id: &RequestId) -> tracing::Span {

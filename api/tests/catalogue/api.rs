@@ -23,6 +23,7 @@ use callboard::{
     transport::Redis,
 };
 use callboard_api::{
+    audit::AuditLog,
     auth::{Authenticator, StoredKeys},
     endpoint::Endpoint,
     graphql::{job::JobContext, loaders, proxy::ProxyProbe, roots},
@@ -43,6 +44,7 @@ const SESSION_LIFE: SessionLife = SessionLife { idle: Duration::from_mins(1), wh
 pub(crate) struct TestApi {
     router: Router,
     pub(crate) catalogue: Catalogue,
+    pub(crate) audit: AuditLog,
     /// All response bodies so far.
     returned: Mutex<String>,
     _database: Database,
@@ -63,15 +65,18 @@ impl TestApi {
             allow_list,
             evaluator: Evaluator::of_program(env!("CARGO_BIN_EXE_callboard-api").into()),
             ids: IdSource,
+            actor: Arc::default(),
         };
         let redis = Redis::open(&redis_url().await.into(), &redis_prefix()).unwrap();
         let jobs = JobContext::start(Arc::new(submit(&store)), redis);
-        let schema = roots::schema().data(catalogue.clone()).data(jobs).data(probe).finish();
+        let audit = AuditLog::start(store.clone());
+        let schema = roots::schema().data(catalogue.clone()).data(jobs).data(probe).data(audit.clone());
         let add_loaders = Arc::new(move |request| loaders::add(request, &store));
         let stored = StoredKeys { keys: catalogue.keys(), life: SESSION_LIFE, configured: None };
-        let engine = Engine::new(schema, Authenticator::new(Keys(stored)), add_loaders);
+        let authenticator = Authenticator::new(Keys(stored));
+        let engine = Engine::new(schema.finish(), authenticator, add_loaders).with_audit(audit.clone());
         let router = Endpoint::new(engine, Origins::default()).router();
-        Self { router, catalogue, returned: Mutex::default(), _database: database }
+        Self { router, catalogue, audit, returned: Mutex::default(), _database: database }
     }
 
     /// Returns a context for submitting jobs without the API.

@@ -6,6 +6,7 @@
 #![expect(clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod api;
+mod audit;
 mod batching;
 mod checks;
 mod commands;

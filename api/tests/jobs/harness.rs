@@ -47,6 +47,7 @@ use callboard::{
 };
 use callboard_api::{
     artifacts::ArtifactUrls,
+    audit::AuditLog,
     auth::{Authenticator, KeyHash, StoredKeys},
     endpoint::Endpoint,
     graphql::{job::JobContext, loaders, proxy::ProxyProbe, roots},
@@ -73,6 +74,7 @@ pub(crate) struct Harness {
     pub(crate) address: SocketAddr,
     /// The operations of keys and sessions, as those of `callboard-api keys`.
     pub(crate) keys: catalogue::Keys,
+    pub(crate) audit: AuditLog,
     batches: AtomicI32,
     client: reqwest::Client,
     server_task: JoinHandle<()>,
@@ -114,6 +116,7 @@ impl Harness {
             allow_list,
             evaluator: Evaluator::of_program(env!("CARGO_BIN_EXE_callboard-api").into()),
             ids: IdSource,
+            actor: Arc::default(),
         };
         let submit = SubmitContext {
             store: store.clone(),
@@ -129,7 +132,8 @@ impl Harness {
         let stored = StoredKeys { keys: keys.clone(), life, configured };
         let authenticator =
             Authenticator::new(Keys(stored.clone())).with_failures(failures_max, Duration::from_mins(1));
-        let authenticator = Arc::new(authenticator);
+        let audit = AuditLog::start(store.clone());
+        let authenticator = Arc::new(authenticator.with_audit(audit.clone()));
         let (forgetting, mut ended) = (Arc::clone(&authenticator), jobs.feed.access_ended());
         tokio::spawn(async move {
             while ended.changed().await.is_ok() {
@@ -152,6 +156,7 @@ impl Harness {
             worker,
             address,
             keys,
+            audit,
             batches: AtomicI32::new(0),
             client,
             server_task,

@@ -387,7 +387,6 @@ async fn the_cursor_of_another_list_is_refused() {
         cursors.push((field, page["edges"][0]["cursor"].clone()));
     }
     for (of, field, _) in &all {
-        // The lists of jobs have the same cursors, and so have those of profiles.
         for (other, cursor) in cursors.iter().filter(|(other, _)| *other != field) {
             let query = lists.query(of, field, &format!("(first: 1, after: {cursor})"));
             let code = lists.harness.error(&query, json!({})).await;

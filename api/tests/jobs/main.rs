@@ -29,6 +29,7 @@ mod lost_hints;
 mod mutations;
 mod objects;
 mod operations;
+mod private;
 mod queues;
 mod reconnects;
 mod roles;

@@ -2,18 +2,22 @@
 //!
 //! They need only the database, so that keys can be made before anything else is configured.
 
+use std::sync::Arc;
+
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Value, json};
 
 use super::checks::Checks;
 use crate::{
     api_key::{self, TextKind},
+    audit::{Actor, Change, Entry, Object},
     clock::{IdSource, Time},
     ids::ApiKeyId,
     name::check_name,
     refusal::RefusalCode,
     steps::StepError,
     store::{
-        Store, StoreError,
+        self, Connection, Store, StoreError,
         catalogue::api_keys::{self, ApiKey, NewApiKey, Role, Standing},
         commit,
         queues::backlog,
@@ -34,6 +38,8 @@ pub struct Keys {
     pub store: Store,
     /// Makes ids.
     pub ids: IdSource,
+    /// Who makes the changes, for the audit.
+    pub actor: Arc<Actor>,
 }
 
 /// A key to create.
@@ -68,6 +74,8 @@ impl Keys {
         let (id, hash) = (self.ids.make(), api_key::hash(text.expose_secret()));
         let new = NewApiKey { id, name: &name, role: input.role, hash: &hash, expires_at: input.expires_at };
         let key = api_keys::insert(&mut transaction, &new).await.map_err(taken)?;
+        let change = Change::between(None, Some(&shown(&key)));
+        self.note(&mut transaction, "apiKeyCreate", of_key(&key), change).await?;
         commit(transaction).await?;
         Ok((key, text))
     }
@@ -76,10 +84,30 @@ impl Keys {
     /// end.
     pub async fn key_revoke(&self, id: ApiKeyId) -> Result<ApiKey, StepError> {
         let mut transaction = self.store.begin().await?;
-        api_keys::lock(&mut transaction, id).await?.ok_or_else(|| StepError::no("key"))?;
+        let before = api_keys::lock(&mut transaction, id).await?.ok_or_else(|| StepError::no("key"))?;
         let key = api_keys::revoke(&mut transaction, id).await?;
+        let change = Change::between(Some(&shown(&before)), Some(&shown(&key)));
+        self.note(&mut transaction, "apiKeyRevoke", of_key(&key), change).await?;
         commit(transaction).await?;
         Ok(key)
+    }
+
+    /// The same operations for another actor.
+    #[must_use]
+    pub fn acting_for(&self, actor: Arc<Actor>) -> Self {
+        Self { actor, ..self.clone() }
+    }
+
+    /// Adds the entry of a change to its transaction.
+    pub(super) async fn note(
+        &self,
+        transaction: &mut Connection,
+        mutation: &str,
+        object: Object,
+        change: Change,
+    ) -> Result<(), StoreError> {
+        let entry = Entry::new(self.ids.make(), &self.actor, mutation).on(object).changing(change);
+        store::audit::insert(transaction, &[entry]).await
     }
 
     /// Returns the key with this hash, or `None` if there is none. Records the use of a valid key,
@@ -92,6 +120,20 @@ impl Keys {
         }
         Ok(found)
     }
+}
+
+fn of_key(key: &ApiKey) -> Object {
+    Object::new("key", &key.id, Some(&key.name))
+}
+
+/// What the audit shows of a key.
+fn shown(key: &ApiKey) -> Value {
+    json!({
+        "name": key.name,
+        "role": key.role.as_str(),
+        "expiresAt": key.expires_at,
+        "revokedAt": key.revoked_at,
+    })
 }
 
 fn taken(error: StoreError) -> StepError {

@@ -15,7 +15,7 @@ use crate::{
     name::{DESCRIPTION_CHARS_MAX, is_variable_name},
     profile::VARIABLES_MAX,
     refusal::RefusalCode,
-    service::BaseUrl,
+    service::{BaseUrl, TokenHost},
 };
 
 /// Longest value of an environment variable, in bytes.
@@ -26,6 +26,8 @@ pub const SECRET_BYTES_MAX: usize = 64 * 1024;
 pub const SETTINGS_BYTES_MAX: usize = 64 * 1024;
 /// Deepest nesting of settings.
 pub const JSON_DEPTH_MAX: usize = 64;
+/// Most hosts that a service lists for its token.
+pub const TOKEN_HOSTS_MAX: usize = 50;
 /// Longest URL, in bytes.
 pub const URL_BYTES_MAX: usize = 2048;
 /// Prefix of the variables that Callboard sets itself.
@@ -136,6 +138,28 @@ pub(super) fn base_url(checks: &mut Checks, text: &str) -> Option<BaseUrl> {
         );
     }
     url
+}
+
+/// Checks the hosts of a service's token. A host that is given twice is kept once.
+pub(super) fn token_hosts(checks: &mut Checks, given: &[String]) -> Vec<TokenHost> {
+    const FIELD: &str = "tokenHosts";
+    if given.len() > TOKEN_HOSTS_MAX {
+        let message = format!("must have at most {TOKEN_HOSTS_MAX} hosts, not {}", given.len());
+        checks.refuse(RefusalCode::TooMany, &[FIELD], message);
+        return Vec::new();
+    }
+    let mut hosts = Vec::new();
+    for (index, text) in given.iter().enumerate() {
+        match TokenHost::parse(text) {
+            Some(host) if hosts.contains(&host) => {}
+            Some(host) => hosts.push(host),
+            None => checks.invalid(
+                &[FIELD, &index.to_string()],
+                "must be a host, such as api.example.com, or a host and a port, such as api.example.com:8443",
+            ),
+        }
+    }
+    hosts
 }
 
 /// Checks a secret's value: 1 to [`SECRET_BYTES_MAX`] bytes.

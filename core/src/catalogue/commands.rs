@@ -6,13 +6,16 @@
 use serde_json::{Value, json};
 
 use super::{
-    Catalogue, bounds,
+    Catalogue,
+    audited::of_command,
+    bounds,
     checks::Checks,
     in_use,
-    references::{keep_profile, keep_proxy, keep_services},
+    references::{keep_choices, keep_profile, keep_proxy, keep_services},
 };
 use crate::{
-    command::{CommandSpec, SpecInput},
+    audit::{Change, Object},
+    command::{Choices, CommandSpec, SpecInput},
     ids::{CommandId, CommandVersionId, ProfileId, ProxyId, ServiceId},
     name,
     patch::{Patch, PolicyPatch},
@@ -30,6 +33,8 @@ use crate::{
     },
 };
 
+/// The kind of object in the audit.
+const KIND: &str = "command";
 const NAME_TAKEN: &str = "another command has this name";
 /// The queue of commands that name no other.
 const QUEUE_DEFAULT: &str = "default";
@@ -55,6 +60,10 @@ pub struct CommandCreate {
     pub queue: Option<String>,
     /// Applied to the default policy.
     pub policy: PolicyPatch,
+    /// What its jobs may choose.
+    pub choices: Choices,
+    /// Whether inputs, logs, results and artifacts of its jobs are kept from viewers.
+    pub is_private: bool,
 }
 
 /// An update of a command.
@@ -89,6 +98,10 @@ pub struct CommandChanges {
     pub queue: Patch<String>,
     /// Applied to the stored policy. Clearing resets it to the default policy.
     pub policy: Patch<PolicyPatch>,
+    /// Replaces all choices. Clearing resets them to the defaults.
+    pub choices: Patch<Choices>,
+    /// Clearing resets it to false.
+    pub is_private: Patch<bool>,
 }
 
 impl Catalogue {
@@ -106,14 +119,19 @@ impl Catalogue {
             proxy_id: input.proxy_id,
             service_ids: input.service_ids,
             queue: input.queue.unwrap_or_else(|| QUEUE_DEFAULT.to_owned()),
+            choices: input.choices,
         };
         let mut transaction = self.store.begin().await?;
         check_draft(&mut transaction, &mut checks, id, &mut draft, None).await?;
         let Some(spec) = spec else { return Err(checks.refused()) };
         checks.passed()?;
-        let version = VersionDraft { name: draft.name.clone(), spec, input_schema, policy };
-        let version = self.insert_version(&mut transaction, id, &version).await?;
+        let is_private = input.is_private;
+        let runs = VersionDraft { name: draft.name.clone(), spec, input_schema, policy, is_private };
+        let version = self.insert_version(&mut transaction, id, &runs).await?;
+        let change = Change::between(None, Some(&of_command(&draft, &runs)));
         let command = commands::insert(&mut transaction, id, version, draft).await.map_err(taken)?;
+        self.note(&mut transaction, "commandCreate", Object::new(KIND, &id, Some(&command.name)), change)
+            .await?;
         commit(transaction).await?;
         Ok(command)
     }
@@ -138,6 +156,7 @@ impl Catalogue {
             proxy_id: optional(changes.proxy_id, before.proxy_id),
             service_ids: changes.service_ids.over(before.service_ids.clone(), Vec::new()),
             queue: changes.queue.over(before.queue.clone(), QUEUE_DEFAULT.to_owned()),
+            choices: changes.choices.over(before.choices.clone(), Choices::default()),
         };
         let input_schema = changes.input_schema.over(runs_before.input_schema.clone(), json!({}));
         let spec = self.patched_spec(&mut checks, changes.spec, &runs_before, &input_schema).await;
@@ -150,11 +169,14 @@ impl Catalogue {
                 Patch::Clear => Policy::default(),
                 Patch::Set(patch) => check_policy(&mut checks, &patch, &runs_before.policy),
             },
+            is_private: changes.is_private.over(runs_before.is_private, false),
         };
         check_draft(&mut transaction, &mut checks, id, &mut draft, Some(&before.name)).await?;
         runs.name.clone_from(&draft.name);
         checks.passed()?;
         if draft == before && runs == runs_before {
+            let object = Object::new(KIND, &id, Some(&stored.name));
+            self.note_unchanged(transaction, "commandUpdate", object).await?;
             return Ok(stored);
         }
         let version = if runs == runs_before {
@@ -162,7 +184,11 @@ impl Catalogue {
         } else {
             self.insert_version(&mut transaction, id, &runs).await?
         };
+        let change =
+            Change::between(Some(&of_command(&before, &runs_before)), Some(&of_command(&draft, &runs)));
         let command = commands::update(&mut transaction, id, version, draft).await.map_err(taken)?;
+        self.note(&mut transaction, "commandUpdate", Object::new(KIND, &id, Some(&command.name)), change)
+            .await?;
         commit(transaction).await?;
         Ok(command)
     }
@@ -177,6 +203,10 @@ impl Catalogue {
         checks.passed()?;
         let deleted = commands::delete(&mut transaction, id).await;
         deleted.map_err(|error| in_use::refused_by_constraint(error, "command"))?;
+        let runs = newest(&mut transaction, &stored).await?;
+        let object = Object::new(KIND, &id, Some(&stored.name));
+        let change = Change::between(Some(&of_command(&stored.into(), &runs)), None);
+        self.note(&mut transaction, "commandDelete", object, change).await?;
         commit(transaction).await?;
         Ok(())
     }
@@ -296,7 +326,8 @@ async fn check_draft(
     if let Some(proxy) = draft.proxy_id {
         keep_proxy(connection, checks, proxy).await?;
     }
-    keep_services(connection, checks, &draft.service_ids).await
+    keep_services(connection, checks, &draft.service_ids).await?;
+    keep_choices(connection, checks, &draft.choices).await
 }
 
 /// Two concurrent requests may both find a name free. The constraint then refuses the second.

@@ -8,6 +8,7 @@
 //! word on names and references.
 
 mod api_keys;
+mod audited;
 mod bounds;
 mod checks;
 mod commands;
@@ -25,7 +26,9 @@ mod share_link;
 use std::sync::Arc;
 
 pub use api_keys::{KEYS_MAX, KeyCreate, Keys};
-pub use bounds::{JSON_DEPTH_MAX, SECRET_BYTES_MAX, SETTINGS_BYTES_MAX, URL_BYTES_MAX, VARIABLE_BYTES_MAX};
+pub use bounds::{
+    JSON_DEPTH_MAX, SECRET_BYTES_MAX, SETTINGS_BYTES_MAX, TOKEN_HOSTS_MAX, URL_BYTES_MAX, VARIABLE_BYTES_MAX,
+};
 pub use commands::{CommandChanges, CommandCreate, CommandUpdate};
 pub use profile_secrets::{SECRETS_MAX, SecretInput};
 pub use profiles::{ProfileChanges, ProfileCreate, ProfileUpdate};
@@ -36,6 +39,7 @@ pub use services::{ServiceChanges, ServiceCreate, ServiceUpdate, TokenRefresh};
 pub use sessions::{OpenedSession, SESSIONS_MAX, SessionLife};
 
 use crate::{
+    audit::Actor,
     clock::{IdSource, Time},
     command::AllowList,
     evaluator::Evaluator,
@@ -57,12 +61,14 @@ pub struct Catalogue {
     pub evaluator: Evaluator,
     /// Makes ids.
     pub ids: IdSource,
+    /// Who makes the changes, for the audit.
+    pub actor: Arc<Actor>,
 }
 
 impl Catalogue {
     /// The operations of API keys and sessions, which need less.
     pub fn keys(&self) -> Keys {
-        Keys { store: self.store.clone(), ids: self.ids }
+        Keys { store: self.store.clone(), ids: self.ids, actor: Arc::clone(&self.actor) }
     }
 
     /// Seals a secret for its owner, and keeps its hint.

@@ -6,8 +6,9 @@ use std::collections::HashSet;
 
 use secrecy::SecretString;
 
-use super::{Catalogue, bounds, checks::Checks};
+use super::{Catalogue, audited::masked, bounds, checks::Checks};
 use crate::{
+    audit::Change,
     clock::Time,
     ids::ProfileId,
     name::check_identifier,
@@ -76,6 +77,21 @@ impl SecretChanges {
                 format!("a profile can have at most {SECRETS_MAX} secrets, and this one would have {count}");
             checks.refuse(RefusalCode::TooMany, &["secrets"], message);
         }
+    }
+}
+
+impl SecretChanges {
+    /// Adds the names of the secrets that are set and removed to what the audit says.
+    pub(super) fn noted(&self, mut change: Change) -> Change {
+        if !self.set.is_empty() {
+            let names: serde_json::Map<_, _> =
+                self.set.iter().map(|secret| (secret.name.clone(), masked())).collect();
+            change = change.and("secrets", names.into());
+        }
+        if !self.remove.is_empty() {
+            change = change.and("removeSecrets", self.remove.clone().into());
+        }
+        change
     }
 }
 

@@ -3,13 +3,16 @@
 use serde_json::{Value, json};
 
 use super::{
-    Catalogue, bounds,
+    Catalogue,
+    audited::of_profile,
+    bounds,
     checks::Checks,
     in_use,
     profile_secrets::{SecretChanges, SecretInput, stored_names},
     references::{keep_proxies, keep_services},
 };
 use crate::{
+    audit::{Change, Object},
     ids::{ProfileId, ProxyId, ServiceId},
     limit::GateKey,
     name::check_labels,
@@ -29,6 +32,8 @@ use crate::{
     },
 };
 
+/// The kind of object in the audit.
+const KIND: &str = "profile";
 const NAME_TAKEN: &str = "another profile has this name";
 const PATH_TAKEN: &str = "another profile has this directory, which two browsers must never share";
 
@@ -121,6 +126,11 @@ impl Catalogue {
         self.write_secrets(&mut transaction, id, &secrets).await?;
         profile_relations::set_services(&mut transaction, id, &input.service_ids).await?;
         profile_relations::set_proxies(&mut transaction, id, &input.proxy_ids).await?;
+        let change = Change::between(None, Some(&of_profile(&draft)))
+            .and("serviceIds", json!(input.service_ids))
+            .and("proxyIds", json!(input.proxy_ids));
+        let object = Object::new(KIND, &id, Some(&draft.name));
+        self.note(&mut transaction, "profileCreate", object, secrets.noted(change)).await?;
         commit(transaction).await?;
         Ok(profile)
     }
@@ -173,13 +183,23 @@ impl Catalogue {
         keep_proxies(&mut transaction, &mut checks, proxies.as_deref().unwrap_or_default()).await?;
         checks.passed()?;
 
+        let mut change = Change::between(Some(&of_profile(&before)), Some(&of_profile(&draft)));
+        for (name, ids) in [("serviceIds", json!(services)), ("proxyIds", json!(proxies))] {
+            if !ids.is_null() {
+                change = change.and(name, ids);
+            }
+        }
         let lists_change = write_lists(&mut transaction, id, services, proxies).await?;
         if draft == before && !lists_change && secrets.is_empty() {
+            let object = Object::new(KIND, &id, Some(&stored.name));
+            self.note_unchanged(transaction, "profileUpdate", object).await?;
             return Ok(stored);
         }
         self.write_secrets(&mut transaction, id, &secrets).await?;
         let profile = profiles::update(&mut transaction, id, &draft).await.map_err(taken)?;
         gates::relimit(&mut transaction, &GateKey::Profile(id), &limits_of_profile(&draft.caps)).await?;
+        let object = Object::new(KIND, &id, Some(&draft.name));
+        self.note(&mut transaction, "profileUpdate", object, secrets.noted(change)).await?;
         commit(transaction).await?;
         Ok(profile)
     }
@@ -196,6 +216,9 @@ impl Catalogue {
         let deleted = profiles::delete(&mut transaction, id).await;
         deleted.map_err(|error| in_use::refused_by_constraint(error, "profile"))?;
         gates::remove(&mut transaction, &GateKey::Profile(id)).await?;
+        let object = Object::new(KIND, &id, Some(&stored.name));
+        let change = Change::between(Some(&of_profile(&stored.into())), None);
+        self.note(&mut transaction, "profileDelete", object, change).await?;
         commit(transaction).await?;
         Ok(())
     }

@@ -4,15 +4,18 @@
 //! because no browser authenticates to a SOCKS proxy.
 
 use secrecy::SecretString;
+use serde_json::json;
 
 use super::{
     Catalogue,
+    audited::{masked, of_proxy},
     checks::Checks,
     credentials::{self, Credentials},
     in_use,
     share_link::ShareLink,
 };
 use crate::{
+    audit::{Change, Object},
     ids::ProxyId,
     limit::{GateKey, Limits},
     name::{self, NAME_CHARS_MAX},
@@ -34,6 +37,8 @@ use crate::{
     },
 };
 
+/// The kind of object in the audit.
+const KIND: &str = "proxy";
 const NAME_TAKEN: &str = "another proxy has this name";
 /// Longest failure of a check that is kept, in characters.
 const FAILURE_CHARS_MAX: usize = 500;
@@ -112,7 +117,7 @@ pub enum CheckResult {
 impl Catalogue {
     /// Creates a proxy whose health is unknown.
     pub async fn proxy_create(&self, input: ProxyCreate) -> Result<Proxy, StepError> {
-        self.proxy_insert(input, Checks::default()).await
+        self.proxy_insert("proxyCreate", input, Checks::default()).await
     }
 
     /// Creates a proxy from a share link.
@@ -134,13 +139,18 @@ impl Catalogue {
             password: link.password,
             limits: LimitsPatch::default(),
         };
-        self.proxy_insert(create, checks).await.map_err(|error| match error {
+        self.proxy_insert("proxyImport", create, checks).await.map_err(|error| match error {
             StepError::Refused(refusals) => StepError::Refused(refusals.into_iter().map(of_link).collect()),
             StepError::Store(_) => error,
         })
     }
 
-    async fn proxy_insert(&self, input: ProxyCreate, mut checks: Checks) -> Result<Proxy, StepError> {
+    async fn proxy_insert(
+        &self,
+        mutation: &str,
+        input: ProxyCreate,
+        mut checks: Checks,
+    ) -> Result<Proxy, StepError> {
         let id: ProxyId = self.ids.make();
         checks.take(check_address("address", &input.address));
         let given = Credentials {
@@ -156,6 +166,10 @@ impl Catalogue {
         let credentials = credentials::seal(&self.keyring, id, given, SealedCredentials::default());
         let draft = ProxyDraft { name, address: input.address, credentials, limits };
         let proxy = proxies::insert(&mut transaction, id, input.protocol, &draft).await.map_err(taken)?;
+        let change =
+            Change::between(None, Some(&of_proxy(&draft))).and("protocol", input.protocol.as_str().into());
+        let object = Object::new(KIND, &id, Some(&draft.name));
+        self.note(&mut transaction, mutation, object, change).await?;
         commit(transaction).await?;
         Ok(proxy)
     }
@@ -185,14 +199,28 @@ impl Catalogue {
         let credentials = credentials::seal(&self.keyring, id, given, sealed.clone());
         let is_moved = (&address, &credentials) != (&stored.address, &sealed);
         if !is_moved && (&name, &limits) == (&stored.name, &stored.limits) {
+            let object = Object::new(KIND, &id, Some(&stored.name));
+            self.note_unchanged(transaction, "proxyUpdate", object).await?;
             return Ok(stored);
         }
         let draft = ProxyDraft { name, address, credentials, limits };
+        let old = ProxyDraft {
+            name: stored.name,
+            address: stored.address,
+            credentials: sealed.clone(),
+            limits: stored.limits,
+        };
+        let mut change = Change::between(Some(&of_proxy(&old)), Some(&of_proxy(&draft)));
+        if draft.credentials != sealed {
+            change = change.and("credentials", masked());
+        }
         let proxy = proxies::update(&mut transaction, id, &draft, is_moved).await.map_err(taken)?;
         if is_moved {
             reopen(&mut transaction, &key).await?;
         }
         gates::relimit(&mut transaction, &key, &draft.limits).await?;
+        let object = Object::new(KIND, &id, Some(&draft.name));
+        self.note(&mut transaction, "proxyUpdate", object, change).await?;
         commit(transaction).await?;
         Ok(proxy)
     }
@@ -232,6 +260,8 @@ impl Catalogue {
             }
             HealthStatus::Down | HealthStatus::Unknown => {}
         }
+        let change = Change::default().and("health", health.status.as_str().into());
+        self.note(&mut transaction, "proxyCheck", Object::new(KIND, &id, Some(&stored.name)), change).await?;
         commit(transaction).await?;
         Ok(proxy)
     }
@@ -248,6 +278,11 @@ impl Catalogue {
         let deleted = proxies::delete(&mut transaction, id).await;
         deleted.map_err(|error| in_use::refused_by_constraint(error, "proxy"))?;
         gates::remove(&mut transaction, &GateKey::Proxy(id)).await?;
+        let object = Object::new(KIND, &id, Some(&stored.name));
+        let change = Change::default();
+        let change =
+            Change { before: Some(json!({ "name": stored.name, "address": stored.address })), ..change };
+        self.note(&mut transaction, "proxyDelete", object, change).await?;
         commit(transaction).await?;
         Ok(())
     }

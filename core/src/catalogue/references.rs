@@ -5,6 +5,7 @@ use std::{collections::HashSet, hash::Hash};
 
 use super::checks::Checks;
 use crate::{
+    command::{Choice, Choices},
     ids::{ProfileId, ProxyId, ServiceId},
     refusal::{RefusalCode, no_such_id},
     store::{
@@ -66,6 +67,49 @@ pub(super) async fn keep_proxy(
         checks.refuse(RefusalCode::NotFound, &["proxyId"], no_such_id("proxy"));
     }
     Ok(())
+}
+
+/// Checks the ids in `choices`.
+pub(super) async fn keep_choices(
+    connection: &mut Connection,
+    checks: &mut Checks,
+    choices: &Choices,
+) -> Result<(), StoreError> {
+    if let Some(ids) = listed(checks, "profiles", choices.profiles.as_ref()) {
+        for (index, id) in ids.iter().enumerate() {
+            if !profiles::keep(connection, *id).await? {
+                let path = ["choices", "profiles", "ids", &index.to_string()];
+                checks.refuse(RefusalCode::NotFound, &path, no_such_id("profile"));
+            }
+        }
+    }
+    if let Some(ids) = listed(checks, "proxies", choices.proxies.as_ref()) {
+        let found = proxies::keep(connection, ids).await?;
+        each_found(checks, ("proxies", "proxy"), ids, &found);
+    }
+    if let Some(ids) = listed(checks, "services", choices.services.as_ref()) {
+        let found = services::keep(connection, ids).await?;
+        each_found(checks, ("services", "service"), ids, &found);
+    }
+    Ok(())
+}
+
+/// The ids of a choice, if it has any and not too many.
+fn listed<'a, Id>(checks: &mut Checks, kind: &str, choice: Option<&'a Choice<Id>>) -> Option<&'a [Id]> {
+    let Some(Choice::Listed(ids)) = choice else { return None };
+    if ids.len() > LIST_MAX {
+        let message = format!("must have at most {LIST_MAX} entries, not {}", ids.len());
+        checks.refuse(RefusalCode::TooMany, &["choices", kind, "ids"], message);
+        return None;
+    }
+    (!ids.is_empty()).then_some(ids)
+}
+
+fn each_found<Id: PartialEq>(checks: &mut Checks, (kind, noun): (&str, &str), ids: &[Id], found: &[Id]) {
+    for (index, _) in ids.iter().enumerate().filter(|(_, id)| !found.contains(id)) {
+        let path = ["choices", kind, "ids", &index.to_string()];
+        checks.refuse(RefusalCode::NotFound, &path, no_such_id(noun));
+    }
 }
 
 fn is_bounded(checks: &mut Checks, field: &str, length: usize) -> bool {

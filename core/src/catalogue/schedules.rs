@@ -5,8 +5,9 @@
 
 use serde_json::json;
 
-use super::{Catalogue, checks::Checks};
+use super::{Catalogue, audited::of_schedule, checks::Checks};
 use crate::{
+    audit::{Change, Object},
     clock::Time,
     compose::SecretInputs,
     duration::IsoDuration,
@@ -29,6 +30,8 @@ use crate::{
     },
 };
 
+/// The kind of object in the audit.
+const KIND: &str = "schedule";
 const NAME_TAKEN: &str = "another schedule has this name";
 const ZONE_DEFAULT: &str = "UTC";
 
@@ -111,6 +114,9 @@ impl Catalogue {
         let plan = Plan { name, timing, template, is_paused: input.is_paused };
         let next_at = first_time(&mut transaction, &plan).await?;
         let schedule = schedules::save(&mut transaction, id, &plan, next_at).await.map_err(refused)?;
+        let change = Change::between(None, Some(&of_schedule(&plan)));
+        let object = Object::new(KIND, &id, Some(&plan.name));
+        self.note(&mut transaction, "scheduleCreate", object, change).await?;
         commit(transaction).await?;
         Ok(schedule)
     }
@@ -158,6 +164,8 @@ impl Catalogue {
         let is_paused = changes.is_paused.over(before.is_paused, false);
         let plan = Plan { name, timing, template, is_paused };
         if plan == *before {
+            let object = Object::new(KIND, &id, Some(&stored.plan.name));
+            self.note_unchanged(transaction, "scheduleUpdate", object).await?;
             return Ok(stored);
         }
         let goes_on = is_paused == before.is_paused
@@ -165,6 +173,9 @@ impl Catalogue {
             && plan.timing.zone == before.timing.zone;
         let next_at = if goes_on { stored.next_at } else { first_time(&mut transaction, &plan).await? };
         let schedule = schedules::save(&mut transaction, id, &plan, next_at).await.map_err(refused)?;
+        let change = Change::between(Some(&of_schedule(before)), Some(&of_schedule(&plan)));
+        let object = Object::new(KIND, &id, Some(&plan.name));
+        self.note(&mut transaction, "scheduleUpdate", object, change).await?;
         commit(transaction).await?;
         Ok(schedule)
     }
@@ -177,6 +188,9 @@ impl Catalogue {
         checks.version(stored.version, version);
         checks.passed()?;
         schedules::delete(&mut transaction, id).await?;
+        let object = Object::new(KIND, &id, Some(&stored.plan.name));
+        let change = Change::between(Some(&of_schedule(&stored.plan)), None);
+        self.note(&mut transaction, "scheduleDelete", object, change).await?;
         commit(transaction).await?;
         Ok(())
     }

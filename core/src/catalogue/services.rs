@@ -3,9 +3,16 @@
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use super::{Catalogue, bounds, checks::Checks, in_use};
+use super::{
+    Catalogue,
+    audited::{masked, of_service},
+    bounds,
+    checks::Checks,
+    in_use,
+};
 use crate::{
-    clock::Time,
+    audit::{Change, Object},
+    clock::{Time, written},
     ids::ServiceId,
     limit::{GateKey, Limits},
     name::check_identifier,
@@ -25,6 +32,8 @@ use crate::{
     },
 };
 
+/// The kind of object in the audit.
+const KIND: &str = "service";
 const NAME_TAKEN: &str = "another service has this name";
 
 /// A new service.
@@ -34,6 +43,9 @@ pub struct ServiceCreate {
     pub name: String,
     /// Absolute, `http` or `https`, without credentials.
     pub base_url: Option<String>,
+    /// Hosts beside that of the base URL to which HTTP commands may send the token, each `host` or
+    /// `host:port`. At most [`TOKEN_HOSTS_MAX`](super::TOKEN_HOSTS_MAX).
+    pub token_hosts: Vec<String>,
     /// 1 to [`SECRET_BYTES_MAX`](super::SECRET_BYTES_MAX) bytes, without NUL.
     pub token: Option<SecretString>,
     /// An object of at most [`SETTINGS_BYTES_MAX`](super::SETTINGS_BYTES_MAX) bytes of JSON.
@@ -60,6 +72,8 @@ pub struct ServiceChanges {
     pub name: Patch<String>,
     /// Clearing removes it.
     pub base_url: Patch<String>,
+    /// Replaces the whole list. Clearing empties it.
+    pub token_hosts: Patch<Vec<String>>,
     /// Replaces all settings. Clearing stores an empty object.
     pub settings: Patch<Value>,
     /// How many jobs may use it at once, and how often they may start.
@@ -85,6 +99,7 @@ impl Catalogue {
         let draft = ServiceDraft {
             name: input.name,
             base_url: input.base_url.and_then(|text| bounds::base_url(&mut checks, &text)),
+            token_hosts: bounds::token_hosts(&mut checks, &input.token_hosts),
             settings: bounds::settings(&mut checks, input.settings.unwrap_or_else(|| json!({}))),
             limits: checks.limits(input.limits, &Limits::default()),
         };
@@ -99,6 +114,12 @@ impl Catalogue {
             let sealed = self.seal(Owner::ServiceToken(id), "token", token, None);
             services::set_token(&mut transaction, id, &sealed).await?;
         }
+        let mut change = Change::between(None, Some(&of_service(&draft)));
+        if input.token.is_some() {
+            change = change.and("token", masked());
+        }
+        let object = Object::new(KIND, &id, Some(&draft.name));
+        self.note(&mut transaction, "serviceCreate", object, change).await?;
         commit(transaction).await?;
         Ok(service)
     }
@@ -119,6 +140,11 @@ impl Catalogue {
                 Patch::Clear => None,
                 Patch::Set(text) => bounds::base_url(&mut checks, &text),
             },
+            token_hosts: match changes.token_hosts {
+                Patch::Leave => before.token_hosts.clone(),
+                Patch::Clear => Vec::new(),
+                Patch::Set(hosts) => bounds::token_hosts(&mut checks, &hosts),
+            },
             settings: match changes.settings {
                 Patch::Leave => before.settings.clone(),
                 Patch::Clear => json!({}),
@@ -132,10 +158,15 @@ impl Catalogue {
         check_name(&mut transaction, &mut checks, id, &draft.name).await?;
         checks.passed()?;
         if draft == before {
+            let object = Object::new(KIND, &id, Some(&stored.name));
+            self.note_unchanged(transaction, "serviceUpdate", object).await?;
             return Ok(stored);
         }
         let service = services::update(&mut transaction, id, &draft).await.map_err(taken)?;
         gates::relimit(&mut transaction, &key, &draft.limits).await?;
+        let change = Change::between(Some(&of_service(&before)), Some(&of_service(&draft)));
+        let object = Object::new(KIND, &id, Some(&draft.name));
+        self.note(&mut transaction, "serviceUpdate", object, change).await?;
         commit(transaction).await?;
         Ok(service)
     }
@@ -153,6 +184,10 @@ impl Catalogue {
         let sealed = self.seal(Owner::ServiceToken(id), "token", &token, expires_at);
         services::set_token(&mut transaction, id, &sealed).await?;
         let service = services::update(&mut transaction, id, &ServiceDraft::from(stored)).await?;
+        let change =
+            Change::default().and("token", masked()).and("expiresAt", json!(expires_at.map(written)));
+        let object = Object::new(KIND, &id, Some(&service.name));
+        self.note(&mut transaction, "serviceTokenRefresh", object, change).await?;
         commit(transaction).await?;
         Ok(service)
     }
@@ -169,6 +204,9 @@ impl Catalogue {
         let deleted = services::delete(&mut transaction, id).await;
         deleted.map_err(|error| in_use::refused_by_constraint(error, "service"))?;
         gates::remove(&mut transaction, &GateKey::Service(id)).await?;
+        let object = Object::new(KIND, &id, Some(&stored.name));
+        let change = Change::between(Some(&of_service(&stored.into())), None);
+        self.note(&mut transaction, "serviceDelete", object, change).await?;
         commit(transaction).await?;
         Ok(())
     }

@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::{Keys, api_keys::TOUCH_AFTER_SECS};
 use crate::{
     api_key::{self, TextKind},
+    audit::{Change, Object},
     clock::Time,
     ids::{ApiKeyId, SessionId},
     steps::StepError,
@@ -71,6 +72,7 @@ impl Keys {
         }
         let new = NewSession { id, hash: &hash, key, life_secs: life.whole.as_secs_f64() };
         let expires_at = sessions::insert(&mut transaction, &new).await?;
+        self.note(&mut transaction, "sessionCreate", of_session(id), Change::default()).await?;
         commit(transaction).await?;
         Ok(OpenedSession { id, text, expires_at })
     }
@@ -79,6 +81,7 @@ impl Keys {
     pub async fn session_delete(&self, id: SessionId) -> Result<(), StepError> {
         let mut transaction = self.store.begin().await?;
         sessions::delete(&mut transaction, id).await?;
+        self.note(&mut transaction, "sessionDelete", of_session(id), Change::default()).await?;
         commit(transaction).await?;
         Ok(())
     }
@@ -98,4 +101,8 @@ impl Keys {
         }
         Ok(found)
     }
+}
+
+fn of_session(id: SessionId) -> Object {
+    Object::new("session", &id, None)
 }

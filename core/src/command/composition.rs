@@ -90,6 +90,7 @@ pub struct Composition<'a> {
     kind: Kind,
     task: Box<dyn Task + 'a>,
     environment: environment::Environment,
+    withheld: Vec<&'a str>,
 }
 
 /// Composes a command for a job. Returns everything that prevents it as refusals. Their paths begin
@@ -118,9 +119,12 @@ fn finish<'a>(
     ingredients: &'a Ingredients<'a>,
 ) -> Result<Composition<'a>, Vec<Refusal>> {
     let task = spec.as_kind().compose(texts, ingredients)?;
-    let environment =
-        environment::environment(ingredients, task.environment()).map_err(|refusal| vec![refusal])?;
-    let composition = Composition { kind: spec.kind(), task, environment };
+    let is_named = |service: &str, is_first| spec.as_kind().names_token(service, is_first);
+    let environment = environment::environment(ingredients, task.environment(), &is_named)
+        .map_err(|refusal| vec![refusal])?;
+    let unnamed = ingredients.with_token().filter(|(service, is_first)| !is_named(service.name, *is_first));
+    let withheld = unnamed.map(|(service, _)| service.name).collect();
+    let composition = Composition { kind: spec.kind(), task, environment, withheld };
     let size = composition.size();
     if size > ARGUMENTS_AND_ENVIRONMENT_BYTES_MAX {
         let message = format!(
@@ -137,6 +141,15 @@ impl Composition<'_> {
     pub fn secrets(&self) -> BTreeSet<SecretRef> {
         let of_environment = self.environment.values().flat_map(Text::secrets).cloned();
         self.task.secrets().into_iter().chain(of_environment).collect()
+    }
+
+    /// The services of the job whose tokens a program or script does not get, because its command
+    /// does not name them.
+    pub fn withheld_tokens(&self) -> &[&str] {
+        match self.kind {
+            Kind::Program | Kind::Playwright => &self.withheld,
+            Kind::Http => &[],
+        }
     }
 
     /// The command to show and store, with every secret as `***`.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use url::Url;
 
-use super::{AllowList, BODY_BYTES_MAX, CommandKind, invalid, text_fault, too_many};
+use super::{AllowList, BODY_BYTES_MAX, CommandKind, http_target, invalid, text_fault, too_many};
 use crate::{
     command_kind::Kind,
     compose::{
@@ -184,6 +184,11 @@ impl CommandKind for HttpSpec {
         templates
     }
 
+    /// Its client has the tokens of its headers, and needs no variable.
+    fn names_token(&self, _service: &str, _is_first: bool) -> bool {
+        false
+    }
+
     fn compose<'a>(
         &'a self,
         texts: Vec<Text>,
@@ -191,9 +196,15 @@ impl CommandKind for HttpSpec {
     ) -> Result<Box<dyn Task + 'a>, Vec<Refusal>> {
         let mut texts = texts.into_iter();
         let url = joined(texts.next().unwrap_or_default(), ingredients.services);
-        let headers = self.headers.keys().map(String::as_str).zip(texts.by_ref()).collect();
+        let headers: Vec<_> = self.headers.keys().map(String::as_str).zip(texts.by_ref()).collect();
         let body = self.body.as_ref().and(texts.next());
         if let Some(fault) = url_fault(&url.masked()) {
+            return Err(vec![refused(RefusalCode::NotComposable, &["http", "url"], fault)]);
+        }
+        let fault = Url::parse(&url.masked())
+            .ok()
+            .and_then(|target| http_target::fault(&self.url, &target, &headers, ingredients));
+        if let Some(fault) = fault {
             return Err(vec![refused(RefusalCode::NotComposable, &["http", "url"], fault)]);
         }
         Ok(Box::new(HttpTask { spec: self, url, headers, body, given: ingredients }))

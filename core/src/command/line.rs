@@ -149,7 +149,7 @@ fn program_spec(program: String, words: impl Iterator<Item = String>) -> Result<
     let mut environment = BTreeMap::new();
     let arguments =
         words.map(|word| line_secrets::moved(&word, &mut environment)).collect::<Result<_, _>>()?;
-    Ok(ProgramSpec { program, arguments, environment, stdin: None })
+    Ok(ProgramSpec { program, arguments, environment, stdin: None, tokens: Vec::new() })
 }
 
 fn playwright_options(
@@ -171,9 +171,13 @@ fn playwright_options(
         let mut value =
             || given.clone().or_else(|| words.next()).ok_or_else(|| format!("{name} needs a value"));
         builder = match name {
-            "--profile" | "--proxy" | "--service" => {
+            "--profile" | "--proxy" => {
                 check_given(name, &value()?)?;
                 builder
+            }
+            "--service" => {
+                let path = check_given(name, &value()?)?;
+                builder.token(if path.len() == 1 { &path[0] } else { &path[1] })
             }
             "--viewport" => {
                 let value = value()?;
@@ -201,12 +205,13 @@ fn playwright_options(
 
 /// These options name values that the job always supplies, so that the line reads as what it does.
 /// Other values would have no effect and are refused.
-fn check_given(option: &str, value: &str) -> Result<(), String> {
-    let path = match words::parts(value).as_slice() {
+/// Returns the path of the value.
+fn check_given(option: &str, value: &str) -> Result<Vec<String>, String> {
+    let found = match words::parts(value).as_slice() {
         [Part::Expression(whole)] => line_secrets::whole_path(Part::inside(whole)).unwrap_or_default(),
         _ => Vec::new(),
     };
-    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    let path: Vec<&str> = found.iter().map(String::as_str).collect();
     let (is_given, expected) = match option {
         "--profile" => (matches!(path[..], ["chrome_profile"] | ["profile", "path"]), "{{ chrome_profile }}"),
         "--proxy" => (matches!(path[..], ["proxy_address"] | ["proxy", "address"]), "{{ proxy_address }}"),
@@ -216,7 +221,7 @@ fn check_given(option: &str, value: &str) -> Result<(), String> {
         ),
     };
     if is_given {
-        return Ok(());
+        return Ok(found);
     }
     Err(format!("{option} can only be {expected}, because the job chooses profile, proxy and services"))
 }

@@ -117,7 +117,7 @@ fn refuse_mention(expression: &str) -> Result<(), String> {
 }
 
 /// The path at the start of the text, with its length in bytes.
-fn path_at(text: &str) -> Option<(Vec<String>, usize)> {
+pub(super) fn path_at(text: &str) -> Option<(Vec<String>, usize)> {
     let name_length = |text: &str| {
         let first = text.chars().next().filter(|c| c.is_ascii_alphabetic() || *c == '_')?;
         let rest = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');

@@ -6,17 +6,21 @@
 //! runs or reads anything.
 
 mod allow_list;
+mod choices;
 mod composition;
 pub(crate) mod evaluation;
 mod http;
+mod http_target;
 mod line;
 mod line_secrets;
 mod playwright;
 mod program;
 mod syntax;
+mod token_names;
 mod words;
 
 pub use allow_list::{AllowList, BadAllowList, NOOP};
+pub use choices::{Choice, Choices};
 pub use composition::{ARGUMENTS_AND_ENVIRONMENT_BYTES_MAX, CompiledSpec, Composition, ReadySpec, compose};
 pub use http::{HEADERS_MAX, HttpBuilder, HttpSpec, METHODS, Redirects, STATUSES_MAX};
 pub use line::{LINE_BYTES_MAX, LineSpec, SpecInput};
@@ -96,6 +100,10 @@ pub trait CommandKind {
     /// Every template of the spec, in the order in which [`compose`](Self::compose) takes the
     /// rendered texts.
     fn templates(&self) -> Vec<TemplateAt<'_>>;
+
+    /// Whether what it runs gets the token of this service of its job. `is_first` is the first one
+    /// that has a token.
+    fn names_token(&self, service: &str, is_first: bool) -> bool;
 
     /// Builds what to run from the rendered `texts`, one per template in the same order.
     fn compose<'a>(

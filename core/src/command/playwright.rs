@@ -8,12 +8,12 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::json;
 
-use super::{AllowList, CommandKind, invalid, syntax, text_fault};
+use super::{AllowList, CommandKind, invalid, syntax, text_fault, token_names};
 use crate::{
     command_kind::Kind,
     compose::{
         ComposedParts, Ingredients, OutputProtocol, ProcessPlan, Program, RevealError, Run, SecretRef,
-        SecretValues, Task, TemplateAt, Text, WorkerPaths,
+        SecretValues, ServiceFacts, Task, TemplateAt, Text, WorkerPaths,
     },
     refusal::Refusal,
 };
@@ -47,6 +47,10 @@ pub struct PlaywrightSpec {
     /// Whether the browser has no window, by default true.
     #[serde(default = "headless_default")]
     pub headless: bool,
+    /// Names of services whose tokens the script gets, beside those that its text names: `*` for
+    /// all of the job's services, `service_token` for the first that has one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tokens: Vec<String>,
 }
 
 /// Size of the pages of a script, as Playwright has it. In JSON the default is an absent field, and
@@ -151,6 +155,7 @@ impl PlaywrightSpec {
             video: ArtifactMode::Off,
             screenshot: screenshot_default(),
             headless: headless_default(),
+            tokens: Vec::new(),
         })
     }
 
@@ -218,6 +223,12 @@ impl PlaywrightBuilder {
         self
     }
 
+    /// Adds a service whose token the script gets, `*` for all.
+    pub fn token(mut self, service: impl Into<String>) -> Self {
+        self.0.tokens.push(service.into());
+        self
+    }
+
     /// The unchecked spec, for callers that check it themselves.
     pub(super) fn into_unchecked(self) -> PlaywrightSpec {
         self.0
@@ -256,11 +267,19 @@ impl CommandKind for PlaywrightSpec {
             let message = format!("must be 1x1 to {VIEWPORT_WIDTH_MAX}x{VIEWPORT_HEIGHT_MAX} pixels");
             refusals.push(invalid(&["playwright", "viewport"], message));
         }
+        refusals.extend(token_names::faults("playwright", &self.tokens));
         refusals
     }
 
     fn templates(&self) -> Vec<TemplateAt<'_>> {
         Vec::new()
+    }
+
+    fn names_token(&self, service: &str, is_first: bool) -> bool {
+        let script = self.script.as_str();
+        token_names::in_list(&self.tokens, service, is_first)
+            || token_names::in_script(script, service)
+            || token_names::in_texts([script].into_iter(), service, is_first)
     }
 
     fn compose<'a>(
@@ -279,10 +298,22 @@ struct PlaywrightTask<'a> {
     given: &'a Ingredients<'a>,
 }
 
+impl<'a> PlaywrightTask<'a> {
+    /// The services whose tokens the script gets.
+    fn tokens(&self) -> impl Iterator<Item = &'a ServiceFacts<'a>> {
+        let spec = self.spec;
+        let named =
+            self.given.with_token().filter(|(service, is_first)| spec.names_token(service.name, *is_first));
+        named.map(|(service, _)| service)
+    }
+}
+
 impl Task for PlaywrightTask<'_> {
-    /// The script gets every secret of the job.
+    /// The script gets every secret of the job but the tokens that it does not name.
     fn secrets(&self) -> Vec<SecretRef> {
-        self.given.all_secrets()
+        let mut secrets = self.given.secrets_but_tokens();
+        secrets.extend(self.tokens().map(|service| SecretRef::ServiceToken(service.name.to_owned())));
+        secrets
     }
 
     fn masked(&self) -> ComposedParts {
@@ -294,11 +325,13 @@ impl Task for PlaywrightTask<'_> {
         if let Some(proxy) = &self.given.proxy {
             option("--proxy", proxy.address);
         }
-        for (index, service) in self.given.services.iter().filter(|service| service.has_token).enumerate() {
+        let first = self.given.first_token().map(|service| service.id);
+        for service in self.tokens() {
             let variable = SecretRef::ServiceToken(service.name.to_owned()).variable_name();
+            let is_first = Some(service.id) == first;
             option(
                 "--service",
-                if index == 0 { "$SERVICE_TOKEN".to_owned() } else { format!("${variable}") }.as_str(),
+                if is_first { "$SERVICE_TOKEN".to_owned() } else { format!("${variable}") }.as_str(),
             );
         }
         arguments.extend(self.spec.option_words());
@@ -313,7 +346,7 @@ impl Task for PlaywrightTask<'_> {
             "attempt": self.given.job.map(|job| job.attempt),
             "script": spec.script,
             "input": values.full_input(self.given)?,
-            "services": values.services(self.given)?,
+            "services": values.services(self.given, &|service, is_first| spec.names_token(service, is_first))?,
             "profile": values.profile(self.given, paths)?,
             "proxy": values.proxy(self.given, "socks5")?,
             "options": {

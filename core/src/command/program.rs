@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AllowList, BODY_BYTES_MAX, CommandKind, allow_list::NOOP, invalid, text_fault, too_many};
+use super::{
+    AllowList, BODY_BYTES_MAX, CommandKind, allow_list::NOOP, invalid, text_fault, token_names, too_many,
+};
 use crate::{
     command_kind::Kind,
     compose::{
@@ -47,6 +49,10 @@ pub struct ProgramSpec {
     /// Template of the standard input, at most [`BODY_BYTES_MAX`] bytes. `None` means empty input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdin: Option<String>,
+    /// Names of services whose tokens the program gets in its environment, beside those that its
+    /// texts name: `*` for all of the job's services, `service_token` for the first that has one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tokens: Vec<String>,
 }
 
 /// Builds a [`ProgramSpec`].
@@ -58,7 +64,7 @@ impl ProgramSpec {
     /// A spec for this program without arguments.
     pub fn builder(program: impl Into<String>) -> ProgramBuilder {
         let (arguments, environment, stdin) = (Vec::new(), BTreeMap::new(), None);
-        ProgramBuilder(Self { program: program.into(), arguments, environment, stdin })
+        ProgramBuilder(Self { program: program.into(), arguments, environment, stdin, tokens: Vec::new() })
     }
 }
 
@@ -78,6 +84,12 @@ impl ProgramBuilder {
     /// Sets the standard input, a template.
     pub fn stdin(mut self, stdin: impl Into<String>) -> Self {
         self.0.stdin = Some(stdin.into());
+        self
+    }
+
+    /// Adds a service whose token the program gets, or `*` for all.
+    pub fn token(mut self, service: impl Into<String>) -> Self {
+        self.0.tokens.push(service.into());
         self
     }
 
@@ -129,6 +141,7 @@ impl CommandKind for ProgramSpec {
         if let Some(stdin) = &self.stdin {
             refusals.extend(text_fault(&["program", "stdin"], stdin, BODY_BYTES_MAX));
         }
+        refusals.extend(token_names::faults("program", &self.tokens));
         refusals
     }
 
@@ -145,6 +158,12 @@ impl CommandKind for ProgramSpec {
             templates.push(TemplateAt::new(Place::Stdin, &["program", "stdin"], stdin));
         }
         templates
+    }
+
+    fn names_token(&self, service: &str, is_first: bool) -> bool {
+        let texts = self.arguments.iter().chain(self.environment.values()).chain(&self.stdin);
+        token_names::in_list(&self.tokens, service, is_first)
+            || token_names::in_texts(texts.map(String::as_str), service, is_first)
     }
 
     fn compose<'a>(

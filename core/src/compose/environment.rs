@@ -9,8 +9,8 @@
 //! | `PROXY_ADDRESS` | `host:port` | the job has a proxy |
 //! | `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` (2) | the same as `PROXY_URL` | the job has a proxy |
 //! | `NO_PROXY`, `no_proxy` | empty: nothing bypasses the proxy | the job has a proxy |
-//! | `SERVICE_TOKEN` | the token of the first service that has one | one has |
-//! | `SERVICE_<NAME>_TOKEN` (3) | that service's token | it has one |
+//! | `SERVICE_TOKEN` | the token of the first service that has one | the command names it (4) |
+//! | `SERVICE_<NAME>_TOKEN` (3) | that service's token | the command names it (4) |
 //! | `SERVICE_<NAME>_URL` (3) | that service's base URL | it has one |
 //! | the spec's own environment | as rendered | PROGRAM |
 //! | `CALLBOARD_JOB` | the job's id | always |
@@ -20,6 +20,7 @@
 //! 1. Absolute for the command, relative to the profile root where it is shown.
 //! 2. Also in lower case. Programs that honour them fail closed.
 //! 3. The name in upper case, with other characters as `_`.
+//! 4. See [`crate::command::CommandKind::names_token`].
 //!
 //! Later rows override earlier ones. Secret values are never held here. The worker adds what a
 //! process needs from the machine (`PATH`, `HOME`, `TMPDIR`), and `CALLBOARD_GRACE_MS`: the time
@@ -28,7 +29,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Ingredients, ProxyFacts, ServiceFacts,
+    Ingredients, ProxyFacts,
     text::{Encoding, Piece, SecretRef, Text, variable_part},
 };
 use crate::refusal::{Refusal, RefusalCode};
@@ -42,9 +43,14 @@ pub(super) const NO_JOB: &str = "{job.id}";
 /// Variables by name.
 pub(crate) type Environment = BTreeMap<String, Text>;
 
-/// Builds the table above. `own` is the spec's own environment. Refuses two services whose
-/// variables would have the same name.
-pub(crate) fn environment(given: &Ingredients<'_>, own: &[(&str, Text)]) -> Result<Environment, Refusal> {
+/// Builds the table above. `own` is the spec's own environment. `is_named` returns whether the
+/// command names the token of a service, which is or is not the first that has one. Refuses two
+/// services whose variables would have the same name.
+pub(crate) fn environment(
+    given: &Ingredients<'_>,
+    own: &[(&str, Text)],
+    is_named: &dyn Fn(&str, bool) -> bool,
+) -> Result<Environment, Refusal> {
     let mut all = Environment::new();
     if let Some(profile) = &given.profile {
         all.extend(
@@ -58,15 +64,21 @@ pub(crate) fn environment(given: &Ingredients<'_>, own: &[(&str, Text)]) -> Resu
         all.insert("PROXY_ADDRESS".to_owned(), Text::plain(proxy.address));
         all.extend(["NO_PROXY", "no_proxy"].map(|name| (name.to_owned(), Text::plain(""))));
     }
-    if let Some(service) = given.first_token() {
-        all.insert(
-            "SERVICE_TOKEN".to_owned(),
-            Text::secret(SecretRef::ServiceToken(service.name.to_owned())),
-        );
+    for (service, is_first) in given.with_token() {
+        if !is_named(service.name, is_first) {
+            continue;
+        }
+        let token = SecretRef::ServiceToken(service.name.to_owned());
+        if is_first {
+            all.insert("SERVICE_TOKEN".to_owned(), Text::secret(token.clone()));
+        }
+        all.insert(token.variable_name(), Text::secret(token));
     }
     let mut names = BTreeMap::new();
     for service in given.services {
-        add_service(&mut all, service);
+        if let Some(url) = service.base_url {
+            all.insert(format!("SERVICE_{}_URL", variable_part(service.name)), Text::plain(url));
+        }
         if let Some(other) = names.insert(variable_part(service.name), service.name) {
             let message = format!(
                 "services {other} and {} would set the same environment variables. Rename one of them",
@@ -82,16 +94,6 @@ pub(crate) fn environment(given: &Ingredients<'_>, own: &[(&str, Text)]) -> Resu
     all.insert("CALLBOARD_ATTEMPT".to_owned(), Text::plain(attempt.to_string()));
     all.insert("CALLBOARD_ARTIFACTS".to_owned(), Text::from_pieces(vec![Piece::ArtifactsDirectory]));
     Ok(all)
-}
-
-fn add_service(all: &mut Environment, service: &ServiceFacts<'_>) {
-    let token = SecretRef::ServiceToken(service.name.to_owned());
-    if service.has_token {
-        all.insert(token.variable_name(), Text::secret(token));
-    }
-    if let Some(url) = service.base_url {
-        all.insert(format!("SERVICE_{}_URL", variable_part(service.name)), Text::plain(url));
-    }
 }
 
 /// The profile's directory. The worker makes it absolute.

@@ -12,6 +12,7 @@ use super::SecretRef;
 use crate::{
     ids::{JobId, ProfileId, ProxyId, ServiceId},
     proxy::ProxyProtocol,
+    service::TokenHost,
 };
 
 /// Everything that a command can use.
@@ -72,6 +73,9 @@ pub struct ServiceFacts<'a> {
     pub name: &'a str,
     /// Its base URL.
     pub base_url: Option<&'a str>,
+    /// The hosts beside that of the base URL to which HTTP commands may send the token.
+    #[serde(skip)]
+    pub token_hosts: &'a [TokenHost],
     /// Its settings.
     pub settings: &'a Value,
     /// Whether it has a token.
@@ -100,17 +104,20 @@ impl<'a> Ingredients<'a> {
         username.into_iter().chain(password)
     }
 
-    /// The tokens of all services that have one.
-    pub(crate) fn token_secrets(&self) -> impl Iterator<Item = SecretRef> {
-        let with_token = self.services.iter().filter(|service| service.has_token);
-        with_token.map(|service| SecretRef::ServiceToken(service.name.to_owned()))
+    /// The services that have a token, and whether each is the first of them.
+    pub(crate) fn with_token(&self) -> impl Iterator<Item = (&'a ServiceFacts<'a>, bool)> + use<'a> {
+        self.services
+            .iter()
+            .filter(|service| service.has_token)
+            .enumerate()
+            .map(|(index, service)| (service, index == 0))
     }
 
-    /// Every secret that the job has.
-    pub(crate) fn all_secrets(&self) -> Vec<SecretRef> {
+    /// Every secret that the job has, except the tokens of its services.
+    pub(crate) fn secrets_but_tokens(&self) -> Vec<SecretRef> {
         let of_profile =
             self.profile.iter().flat_map(|profile| profile.secrets).cloned().map(SecretRef::ProfileSecret);
         let of_input = self.secret_inputs.iter().cloned().map(SecretRef::Input);
-        self.token_secrets().chain(of_profile).chain(self.proxy_secrets()).chain(of_input).collect()
+        of_profile.chain(self.proxy_secrets()).chain(of_input).collect()
     }
 }

@@ -56,6 +56,8 @@ impl Service {
             id: self.id,
             name: &self.name,
             base_url: self.base_url.as_deref(),
+            // Rendering does not need them.
+            token_hosts: &[],
             settings: &self.settings,
             has_token: self.has_token,
         }

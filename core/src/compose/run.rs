@@ -143,13 +143,24 @@ impl SecretValues {
         Ok(input)
     }
 
-    /// The services by name, in the form that the runner gets.
-    pub(crate) fn services(&self, given: &Ingredients<'_>) -> Result<Value, RevealError> {
+    /// The services by name, in the form that the runner gets. `is_named` returns whether the
+    /// script gets the token of a service, which is or is not the first one that has a token.
+    pub(crate) fn services(
+        &self,
+        given: &Ingredients<'_>,
+        is_named: &dyn Fn(&str, bool) -> bool,
+    ) -> Result<Value, RevealError> {
         let mut all = serde_json::Map::new();
+        let first = given.first_token().map(|service| service.id);
         for service in given.services {
             let token = SecretRef::ServiceToken(service.name.to_owned());
-            let token = if service.has_token { Some(self.text(&token)?.expose_secret()) } else { None };
-            let value = json!({"baseUrl": service.base_url, "token": token, "settings": service.settings});
+            let is_given = service.has_token && is_named(service.name, Some(service.id) == first);
+            let token = if is_given { Some(self.text(&token)?.expose_secret()) } else { None };
+            let mut value =
+                json!({"baseUrl": service.base_url, "token": token, "settings": service.settings});
+            if service.has_token && !is_given {
+                value["isTokenWithheld"] = true.into();
+            }
             all.insert(service.name.to_owned(), value);
         }
         Ok(all.into())

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::{
+    audit::By,
     clock::Time,
     compose::SecretInputs,
     ids::{CommandId, JobId, ProfileId, ProxyId, ScheduleId, ServiceId},
@@ -38,6 +39,8 @@ pub struct JobRequest {
     pub idempotency_key: Option<String>,
     /// Jobs that must succeed first.
     pub depends_on: Vec<JobId>,
+    /// Who enqueues the job. `None` in tests, and in the template of a schedule.
+    pub by: Option<By>,
     /// The schedule that enqueues the job, and the time that fired.
     pub schedule: Option<(ScheduleId, Time)>,
     /// Secret parts of a schedule's stored input. The job is refused if the command's schema no
@@ -62,6 +65,7 @@ impl JobRequest {
             fairness_key: None,
             idempotency_key: None,
             depends_on: Vec::new(),
+            by: None,
             schedule: None,
             kept_secret: SecretInputs::default(),
         }

@@ -5,6 +5,7 @@
 //! Statements work on batches (`unnest`, `= ANY`) and lock rows in one order: jobs by id, then
 //! gates by key, then lanes.
 
+pub mod audit;
 pub mod catalogue;
 mod columns;
 mod error;

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use callboard::{
     catalogue::{Catalogue, CommandCreate, ProfileCreate, ProxyCreate, ServiceCreate},
     clock::IdSource,
-    command::{AllowList, CommandSpec, PlaywrightSpec, SpecInput},
+    command::{AllowList, Choices, CommandSpec, PlaywrightSpec, SpecInput},
     evaluator::Evaluator,
     ids::{ProfileId, ProxyId, ServiceId},
     patch::{LimitsPatch, PolicyPatch},
@@ -39,8 +39,14 @@ pub(crate) async fn catalogue() -> TestCatalogue {
     let key = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
     let keyring = Arc::new(Keyring::parse(&key.into()).unwrap());
     let allow_list = AllowList::parse("/usr/bin").unwrap();
-    let catalogue =
-        Catalogue { store, keyring, allow_list, evaluator: Evaluator::unbounded(), ids: IdSource };
+    let catalogue = Catalogue {
+        store,
+        keyring,
+        allow_list,
+        evaluator: Evaluator::unbounded(),
+        ids: IdSource,
+        actor: Arc::default(),
+    };
     TestCatalogue { catalogue, _database: database }
 }
 
@@ -170,6 +176,8 @@ pub(crate) fn a_command(name: &str) -> CommandCreate {
         service_ids: Vec::new(),
         queue: None,
         policy: PolicyPatch::default(),
+        choices: Choices::default(),
+        is_private: false,
     }
 }
 

@@ -4,6 +4,7 @@
 #![expect(clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod api_keys;
+mod audit;
 mod commands;
 mod database;
 mod deletes;

@@ -38,6 +38,7 @@ async fn a_created_service_reads_back() {
             base_url: Some("https://api.example/v3".into()),
             token: Some("0123456789abcdef".into()),
             settings: Some(json!({ "region": "eu" })),
+            token_hosts: Vec::new(),
             limits: LimitsPatch::default(),
         })
         .await
@@ -70,6 +71,7 @@ async fn all_refusals_are_returned_at_once() {
             base_url: Some("https://me@api.example".into()),
             token: Some("".into()),
             settings: Some(json!([])),
+            token_hosts: Vec::new(),
             limits: LimitsPatch::default(),
         })
         .await;

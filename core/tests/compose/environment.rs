@@ -12,7 +12,8 @@ use crate::fixture::{Fixture, allowed, show, show_for, with_argument};
 
 #[test]
 fn a_job_with_everything_gets_every_variable() {
-    let environment = show(with_argument("x")).unwrap().environment;
+    let spec = ProgramSpec::builder("/usr/bin/echo").token("*");
+    let environment = show(CommandSpec::Program(spec.build(&allowed()).unwrap())).unwrap().environment;
     let proxy = "socks5h://***:***@127.0.0.1:3128";
     let expected = BTreeMap::from([
         ("LANG", "de"),

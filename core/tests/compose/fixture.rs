@@ -47,6 +47,7 @@ impl Fixture {
             id: ServiceId::from(Uuid::from_u128(n)),
             name,
             base_url,
+            token_hosts: &[],
             settings,
             has_token: true,
         };

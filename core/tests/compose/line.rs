@@ -33,12 +33,11 @@ fn a_playwright_line_becomes_a_playwright_spec() {
     let line =
         "playwright --profile {{ chrome_profile }} --proxy {{ proxy_address }} --service {{ service_token }}";
     let spec = playwright(line).unwrap();
-    assert_eq!(spec, PlaywrightSpec::builder("export default 1").build().unwrap());
+    assert_eq!(spec, PlaywrightSpec::builder("export default 1").token("service_token").build().unwrap());
     let shown = show(CommandSpec::Playwright(spec)).unwrap();
-    let expected = "playwright --profile team/alice --proxy 127.0.0.1:3128 --service $SERVICE_TOKEN \
-                    --service $SERVICE_MY_MAIL_TOKEN";
+    let expected = "playwright --profile team/alice --proxy 127.0.0.1:3128 --service $SERVICE_TOKEN";
     assert_eq!(shown.display, expected);
-    assert_eq!((shown.program.as_deref(), shown.arguments.len()), (Some("playwright"), 8));
+    assert_eq!((shown.program.as_deref(), shown.arguments.len()), (Some("playwright"), 6));
     assert_eq!(shown.environment["SERVICE_TOKEN"], "***");
 }
 
@@ -55,7 +54,9 @@ fn playwright_options_are_parsed() {
         .trace(ArtifactMode::Always)
         .video(ArtifactMode::OnFailure)
         .screenshot(ArtifactMode::Off)
-        .headless(false);
+        .headless(false)
+        .token("github")
+        .token("my-mail");
     assert_eq!(spec, expected.build().unwrap());
     let shown = show(CommandSpec::Playwright(spec)).unwrap();
     let options = "--viewport 1280x720 --trace always --video on-failure --screenshot off --headed";

@@ -11,5 +11,6 @@ mod reveal;
 mod saved_secrets;
 mod secrets;
 mod spec;
+mod targets;
 mod templates;
 mod write_only;

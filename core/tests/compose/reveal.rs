@@ -29,6 +29,7 @@ fn a_program_gets_its_secrets_in_environment_and_stdin() {
         .argument("--profile={{ chrome_profile }}")
         .variable("AUTH", "Bearer {{ service_token }}")
         .stdin("pin: {{ input.user.pin }}")
+        .token("my-mail")
         .build(&allowed())
         .unwrap();
     let plan = reveal(CommandSpec::Program(spec));
@@ -59,8 +60,10 @@ fn noop_runs_nothing() {
 
 #[test]
 fn the_runner_gets_one_line_with_everything() {
-    let spec =
-        PlaywrightSpec::builder("// {{ service_token }} ${x}").viewport(800, 600).video(ArtifactMode::Always);
+    let spec = PlaywrightSpec::builder("// {{ service_token }} ${x}")
+        .viewport(800, 600)
+        .video(ArtifactMode::Always)
+        .token("my-mail");
     let plan = reveal(CommandSpec::Playwright(spec.build().unwrap()));
     assert_eq!(
         (&plan.program, plan.protocol, plan.arguments.len()),
@@ -222,7 +225,8 @@ fn reveal_errors_never_quote_a_value() {
     assert!(
         matches!(&error, RevealError::NotText { place } if place == "environment variable SERVICE_GITHUB_TOKEN")
     );
-    let header = HttpSpec::builder("https://x.test").header("A", "{{ service_token }}").build().unwrap();
+    let header =
+        HttpSpec::builder("https://api.github.test").header("A", "{{ service_token }}").build().unwrap();
     let compiled = CompiledSpec::compile(CommandSpec::Http(header)).unwrap();
     let composition = compose(&compiled, &ingredients, Nonce::draw()).unwrap();
     let error = composition.reveal(&broken, &paths()).unwrap_err();

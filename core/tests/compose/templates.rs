@@ -133,6 +133,7 @@ fn malformed_templates_are_refused_with_line_and_column() {
             arguments: vec!["fine".into(), template.into()],
             environment: BTreeMap::new(),
             stdin: None,
+            tokens: Vec::new(),
         });
         let refusals = CompiledSpec::compile(spec.clone()).unwrap_err();
         assert_eq!(refusals[0].code, RefusalCode::Invalid);

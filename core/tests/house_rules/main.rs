@@ -133,6 +133,7 @@ fn forbid(folder: &str, except: &[&str], words: &[&str]) -> Vec<String> {
 const RINGS: [&[&str]; 3] = [
     &[
         "api_key",
+        "audit",
         "bounds",
         "cache",
         "clock",

@@ -2,6 +2,7 @@
 //! or are refused.
 
 use callboard::{
+    audit::By,
     catalogue::{ProfileChanges, ProfileCreate, ProfileUpdate},
     ids::{CommandId, JobId, ProfileId},
     job::JobRequest,
@@ -155,7 +156,7 @@ async fn an_unused_start_is_offered_to_the_next_job() {
     assert_eq!(sweep_stranded(&fixture.store, None).await.unwrap().after.ready, [], "no start is left today");
     fixture.sql(A_DAY_LATER).await;
     assert_eq!(fixture.wake_due().await, jobs[1..2]);
-    assert!(cancel(&fixture.store, jobs[1], None).await.is_ok());
+    assert!(cancel(&fixture.store, jobs[1], None, &By::worker()).await.is_ok());
     assert_eq!(fixture.wake_due().await, [], "the gate is due tomorrow");
     let Done { after, .. } = sweep_stranded(&fixture.store, None).await.unwrap();
     assert_eq!(after.ready.iter().map(|ready| ready.job).collect::<Vec<_>>(), jobs[2..3]);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use callboard::{
+    audit::By,
     catalogue::ProxyCreate,
     clock,
     ids::{AttemptId, JobId, WorkerId},
@@ -75,7 +76,7 @@ async fn a_job_expires_whatever_it_waits_for() {
     waiting.push(("a dependency", bounded_job(&fixture, blocked).await));
     let aside = JobRequest { queue: Some("aside".into()), ..request() };
     waiting.push(("a paused queue", bounded_job(&fixture, aside).await));
-    drop(set_paused(&fixture.store, "aside", true).await.unwrap());
+    drop(set_paused(&fixture.store, "aside", true, &By::worker()).await.unwrap());
 
     // Parked at a service whose only slot is taken, and on a busy profile.
     let service = fixture.service("s", limits(Some(1), &[])).await;
@@ -158,7 +159,7 @@ async fn the_bound_begins_again_with_a_retry_by_hand() {
     let fixture = Fixture::new().await;
     let job = bounded_job(&fixture, JobRequest::new(fixture.command)).await;
     expires(&fixture, job, "the first time").await;
-    drop(retry(&fixture.store, job).await.unwrap());
+    drop(retry(&fixture.store, job, &By::worker()).await.unwrap());
     drop(promote(&fixture.store).await.unwrap());
     assert_eq!(state(&fixture, job).await.0, JobState::Queued, "it has its time again");
     expires(&fixture, job, "the second time").await;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use callboard::{
+    audit::By,
     clock,
     ids::JobId,
     job::{HEAD_START, JobRequest},
@@ -194,7 +195,7 @@ async fn lanes_alternate_at_a_gate() {
 async fn cancelled_jobs_do_not_advance_the_round() {
     let fixture = Fixture::new().await;
     let jobs = enqueue(&fixture, "a", 300).await;
-    let _after = cancel_many(&fixture.store, &jobs[5..], None).await.unwrap();
+    let _after = cancel_many(&fixture.store, &jobs[5..], None, &By::worker()).await.unwrap();
     let next = enqueue(&fixture, "a", 1).await[0];
     assert_eq!(round(&fixture, next).await, 6);
 }
@@ -222,7 +223,7 @@ async fn every_transition_to_ready_assigns_a_round() {
     let _after = unblock(&fixture.store).await.unwrap();
     assert_eq!(round(&fixture, jobs[1]).await, 3);
 
-    let _after = retry_many(&fixture.store, &[first]).await.unwrap();
+    let _after = retry_many(&fixture.store, &[first], &By::worker()).await.unwrap();
     assert_eq!(round(&fixture, first).await, 4, "a retry gets a new round");
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use callboard::{
     catalogue::{Catalogue, CommandCreate, ProfileCreate, ServiceChanges, ServiceCreate, ServiceUpdate},
     clock::{self, IdSource},
-    command::{AllowList, CommandSpec, ProgramSpec, SpecInput},
+    command::{AllowList, Choices, CommandSpec, ProgramSpec, SpecInput},
     evaluator::Evaluator,
     ids::{AttemptId, CommandId, JobId, ProfileId, ServiceId, WorkerId},
     job::{Failure, FailureCode, JobRequest, Outcome},
@@ -73,6 +73,7 @@ impl Fixture {
             allow_list,
             evaluator: Evaluator::unbounded(),
             ids: IdSource,
+            actor: Arc::default(),
         };
         let command = catalogue.command_create(command("true", PolicyPatch::default())).await.unwrap().id;
         let context = SubmitContext {
@@ -240,6 +241,7 @@ fn command(name: &str, policy: PolicyPatch) -> CommandCreate {
         arguments: Vec::new(),
         environment: BTreeMap::new(),
         stdin: None,
+        tokens: Vec::new(),
     }));
     CommandCreate {
         name: name.into(),
@@ -251,6 +253,8 @@ fn command(name: &str, policy: PolicyPatch) -> CommandCreate {
         proxy_id: None,
         queue: None,
         policy,
+        choices: Choices::default(),
+        is_private: false,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use callboard::{
+    audit::By,
     clock::Time,
     ids::{JobId, ServiceId},
     job::JobRequest,
@@ -173,10 +174,13 @@ async fn running_jobs_count_for_a_queue_limit_set_later() {
     let jobs = fixture.jobs(5, None, false).await;
     let (running, _) = fixture.claim_all(worker, &jobs[..2]).await;
     assert_eq!(fixture.held_slots().await, 0, "a queue without a limit counts nothing");
-    assert!(set_queue_limit(&fixture.store, "default", Some(1)).await.is_err(), "two jobs are running");
-    assert!(set_queue_limit(&fixture.store, "default", Some(3)).await.is_ok());
+    assert!(
+        set_queue_limit(&fixture.store, "default", Some(1), &By::worker()).await.is_err(),
+        "two jobs are running"
+    );
+    assert!(set_queue_limit(&fixture.store, "default", Some(3), &By::worker()).await.is_ok());
     assert_eq!(fixture.held_slots().await, 2);
-    assert!(set_queue_limit(&fixture.store, "default", Some(2)).await.is_ok());
+    assert!(set_queue_limit(&fixture.store, "default", Some(2), &By::worker()).await.is_ok());
     assert_eq!(fixture.held_slots().await, 2, "each job counts once");
     assert_eq!(fixture.claim_all(worker, &jobs[2..]).await.0, []);
     assert_eq!(fixture.settle_all(&running).await.len(), 2);
@@ -192,7 +196,8 @@ async fn an_unused_wakeup_goes_to_the_next_waiter() {
     let jobs = fixture.submit(vec![with(&fixture, &[service], 4); 3]).await;
     let (running, _) = fixture.claim_all(worker, &jobs).await;
     assert_eq!(fixture.settle_all(&running).await, [jobs[1]]);
-    let cancelled = callboard::steps::finish::cancel::cancel(&fixture.store, jobs[1], None).await;
+    let cancelled =
+        callboard::steps::finish::cancel::cancel(&fixture.store, jobs[1], None, &By::worker()).await;
     assert!(cancelled.is_ok());
     let Done { value: next, after } = sweep_stranded(&fixture.store, None).await.unwrap();
     assert_eq!(after.ready.iter().map(|ready| ready.job).collect::<Vec<_>>(), [jobs[2]]);
@@ -220,18 +225,19 @@ async fn a_queue_limit_can_be_set_while_jobs_run() {
     let worker = fixture.worker().await;
     let jobs = fixture.jobs(5, None, false).await;
     let (running, _) = fixture.claim_all(worker, &jobs[..2]).await;
-    let _after = set_queue_limit(&fixture.store, "default", Some(3)).await.unwrap();
+    let _after = set_queue_limit(&fixture.store, "default", Some(3), &By::worker()).await.unwrap();
     let (more, _) = fixture.claim_all(worker, &jobs[2..]).await;
     assert_eq!(more.len(), 1, "two jobs are running already");
     assert_eq!(fixture.settle_all(&running).await, jobs[3..]);
     for (most, path) in [(0, "maxConcurrency"), (2_000_000, "maxConcurrency")] {
-        let Err(StepError::Refused(refusals)) = set_queue_limit(&fixture.store, "default", Some(most)).await
+        let Err(StepError::Refused(refusals)) =
+            set_queue_limit(&fixture.store, "default", Some(most), &By::worker()).await
         else {
             panic!("not refused")
         };
         assert_eq!(refusals[0].path, [path]);
     }
-    assert!(set_queue_limit(&fixture.store, "none", Some(1)).await.is_err());
+    assert!(set_queue_limit(&fixture.store, "none", Some(1), &By::worker()).await.is_err());
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 use std::{sync::Mutex, time::Duration};
 
 use callboard::{
+    audit::By,
     clock::IdSource,
     ids::{ArtifactId, AttemptId, JobId},
     job::JobRequest,
@@ -20,8 +21,13 @@ use callboard::{
 use crate::fixture::{Fixture, limits, succeeded};
 
 const DAY: Duration = Duration::from_hours(24);
-const RETENTION: Retention =
-    Retention { jobs: DAY.saturating_mul(30), jobs_max: 100, logs: DAY, artifacts: DAY };
+const RETENTION: Retention = Retention {
+    jobs: DAY.saturating_mul(30),
+    jobs_max: 100,
+    logs: DAY,
+    artifacts: DAY,
+    audit: DAY.saturating_mul(40),
+};
 /// Row counts of each table.
 const ROWS: &str = "SELECT concat_ws(' ', (SELECT count(*) FROM jobs), (SELECT count(*) FROM ended_jobs),
     (SELECT count(*) FROM attempts), (SELECT count(*) FROM artifacts), (SELECT count(*) FROM log_chunks),
@@ -123,9 +129,9 @@ async fn a_job_stays_while_its_files_do_or_its_row_is_locked() {
         .await
         .unwrap();
     assert_eq!(prune(&fixture, &RETENTION, &disk).await, 1);
-    assert!(retry(&fixture.store, jobs[0]).await.is_err(), "some of its files may be gone");
+    assert!(retry(&fixture.store, jobs[0], &By::worker()).await.is_err(), "some of its files may be gone");
     drop(other);
-    assert!(retry(&fixture.store, jobs[1]).await.is_ok(), "a retried job is not pruned");
+    assert!(retry(&fixture.store, jobs[1], &By::worker()).await.is_ok(), "a retried job is not pruned");
     assert_eq!(prune(&fixture, &RETENTION, &disk).await, 0);
     assert_eq!(prune(&fixture, &RETENTION, &Disk::default()).await, 1, "a remaining job is pruned later");
     assert_eq!(fixture.value::<String>(ROWS).await, "1 0 1 1 1 4");

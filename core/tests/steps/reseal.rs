@@ -242,6 +242,7 @@ async fn secrets_that_change_during_a_rotation_are_kept() {
         allow_list: fixture.catalogue.allow_list.clone(),
         evaluator: Evaluator::unbounded(),
         ids: IdSource,
+        actor: std::sync::Arc::default(),
     };
     let service: uuid::Uuid = fixture.value("SELECT id FROM services").await;
     let context = fixture.context_with(both());

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use callboard::{
     catalogue::{CommandCreate, CommandUpdate, ScheduleChanges, ScheduleCreate, ScheduleUpdate},
     clock,
-    command::{CommandSpec, ProgramSpec, SpecInput},
+    command::{Choices, CommandSpec, ProgramSpec, SpecInput},
     duration::IsoDuration,
     ids::CommandId,
     job::JobRequest,
@@ -274,6 +274,7 @@ impl Fixture {
             arguments: Vec::new(),
             environment: BTreeMap::new(),
             stdin: None,
+            tokens: Vec::new(),
         };
         let command = CommandCreate {
             name: name.into(),
@@ -285,6 +286,8 @@ impl Fixture {
             service_ids: Vec::new(),
             queue: None,
             policy: PolicyPatch::default(),
+            choices: Choices::default(),
+            is_private: false,
         };
         self.catalogue.command_create(command).await.unwrap().id
     }

@@ -39,6 +39,8 @@ pub(super) struct PreparedProcess {
     pub(super) redactor: Redactor,
     /// Relative to the profile root. `None` without a profile.
     pub(super) profile_path: Option<String>,
+    /// The services whose tokens a program does not get, because its command does not name them.
+    pub(super) withheld_tokens: Vec<String>,
 }
 
 /// Composes the command. Most failures are not retryable, because the next attempt would meet them
@@ -72,6 +74,7 @@ pub(super) async fn prepare(attempt: Attempt<'_>) -> Result<Prepared, Failure> {
             values.insert(secret, value);
         }
     }
+    let withheld_tokens = composition.withheld_tokens().iter().map(ToString::to_string).collect();
     let redactor = values.redactor();
     let unreadable = |error: callboard::compose::RevealError| {
         Failure::new(FailureCode::NOT_COMPOSABLE, error.to_string(), false)
@@ -82,7 +85,14 @@ pub(super) async fn prepare(attempt: Attempt<'_>) -> Result<Prepared, Failure> {
     };
     let profile = live.profile.and_then(|id| work.found.profiles.get(&id));
     let profile_path = profile.map(|stored| stored.profile.chrome_profile_path.clone());
-    Ok(Prepared::Process(Box::new(PreparedProcess { plan, composed, proxy, redactor, profile_path })))
+    Ok(Prepared::Process(Box::new(PreparedProcess {
+        plan,
+        composed,
+        proxy,
+        redactor,
+        profile_path,
+        withheld_tokens,
+    })))
 }
 
 fn paths(attempt: Attempt<'_>) -> WorkerPaths {

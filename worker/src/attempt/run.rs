@@ -52,7 +52,7 @@ const OUTPUT_CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs a prepared process to its end.
 pub(super) async fn run(attempt: Attempt<'_>, prepared: PreparedProcess) -> AttemptResult {
-    let PreparedProcess { plan, composed, proxy, redactor, profile_path } = prepared;
+    let PreparedProcess { plan, composed, proxy, redactor, profile_path, withheld_tokens } = prepared;
     let result = |outcome| AttemptResult {
         composed: Some(composed.clone()),
         proxy,
@@ -96,6 +96,9 @@ pub(super) async fn run(attempt: Attempt<'_>, prepared: PreparedProcess) -> Atte
     if let (Some(note), Outcome::Succeeded { .. }) = (note, &outcome) {
         log.system(note).await;
     }
+    if let (Outcome::Failed(_), Some(note)) = (&outcome, withheld_note(protocol, &withheld_tokens)) {
+        log.system(note).await;
+    }
     let outcome = responses.throttle_if_refused(outcome, ended);
     let outcome = proxy_failure::throttle_if_unreachable(attempt, proxy, outcome, &log).await;
     log.system(describe(&exit, &outcome)).await;
@@ -105,6 +108,19 @@ pub(super) async fn run(attempt: Attempt<'_>, prepared: PreparedProcess) -> Atte
         tracing::error!(job = %attempt.job(), residue, "an attempt left something behind");
     }
     AttemptResult { exit: record(&exit), ..result(outcome) }
+}
+
+/// What the log of a program that failed says of tokens that it did not get. A script's own error
+/// says it when it reads one.
+fn withheld_note(protocol: OutputProtocol, services: &[String]) -> Option<String> {
+    match protocol {
+        OutputProtocol::Lines if !services.is_empty() => Some(format!(
+            "The program did not get the tokens of the services {}, because its command does not name them. If \
+             it needs one, add the service to the command's `tokens`.",
+            services.join(", ")
+        )),
+        OutputProtocol::Lines | OutputProtocol::Events => None,
+    }
 }
 
 /// Records in Postgres what runs, while it starts. A refusal ends the attempt.

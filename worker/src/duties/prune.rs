@@ -52,6 +52,13 @@ impl Duty for Prune {
         while let Some(partition) = prune::prune_days(store, retention).await? {
             tracing::info!(partition, "dropped a day that was past its retention");
         }
+        let mut removed_entries = 0;
+        while let count @ 1.. = prune::prune_audit(store, retention).await? {
+            removed_entries += count;
+        }
+        if removed_entries > 0 {
+            tracing::info!(entries = removed_entries, "removed what of the audit was past its retention");
+        }
         prune::prune_leftovers(store, retention).await?;
         Ok(Next::About(EVERY))
     }

@@ -13,6 +13,7 @@ use callboard::{
     },
     ids::{ProxyId, ServiceId},
     proxy::ProxyProtocol,
+    service::TokenHost,
 };
 use rustix::process::Pid;
 use secrecy::ExposeSecret as _;
@@ -88,10 +89,13 @@ impl Call<'_> {
     pub(crate) fn run_and(&self, spec: HttpBuilder, meanwhile: impl FnOnce(&mut Running)) -> Ended {
         let spec = CompiledSpec::compile(CommandSpec::Http(spec.build().unwrap())).unwrap();
         let settings = json!({});
+        // Where the tests' servers listen.
+        let hosts = ["127.0.0.1", "localhost", "[::1]"].map(|host| TokenHost::parse(host).unwrap());
         let service = ServiceFacts {
             id: ServiceId::from(Uuid::from_u128(1)),
             name: "s",
             base_url: self.base_url,
+            token_hosts: &hosts,
             settings: &settings,
             has_token: true,
         };

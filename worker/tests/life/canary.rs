@@ -255,7 +255,7 @@ async fn no_secret_comes_out_anywhere() {
 async fn catalogue(canary: &Canary) -> (String, Vec<String>, [String; 2]) {
     let mut services = Vec::new();
     for (name, token) in [("one", "token"), ("two", "other token")] {
-        let input = json!({ "name": name, "baseUrl": canary.site, "token": secret(token) });
+        let input = json!({ "name": name, "baseUrl": canary.site, "token": secret(token), "tokenHosts": ["example.test"] });
         services.push(canary.make("serviceCreate", "service", input).await);
     }
     let secrets: Vec<Value> = ["plain", "unicode", "lines", "shell"]

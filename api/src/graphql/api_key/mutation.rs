@@ -1,11 +1,12 @@
 //! The mutations that create and revoke API keys.
 
 use async_graphql::{Context, Object, Result, SimpleObject};
-use callboard::catalogue::Catalogue;
 use secrecy::ExposeSecret as _;
 
 use super::{ApiKey, ApiKeyCreateInput, ApiKeyRevokeInput};
-use crate::graphql::{inputs::id_of, payload::settle, session::announce_end, user_error::UserError};
+use crate::graphql::{
+    catalogue::acting, inputs::id_of, payload::settle, session::announce_end, user_error::UserError,
+};
 
 /// Returned by apiKeyCreate.
 #[derive(Debug, SimpleObject)]
@@ -41,7 +42,7 @@ impl ApiKeyMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The key to create.")] input: ApiKeyCreateInput,
     ) -> Result<ApiKeyCreatePayload> {
-        let (done, user_errors) = settle(ctx.data::<Catalogue>()?.keys().key_create(input.into()).await)?;
+        let (done, user_errors) = settle(ctx, acting(ctx)?.keys().key_create(input.into()).await)?;
         let (api_key, key) = done.unzip();
         let key = key.map(|text| text.expose_secret().to_owned());
         Ok(ApiKeyCreatePayload { key, api_key: api_key.map(ApiKey::from), user_errors })
@@ -54,8 +55,7 @@ impl ApiKeyMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The key to revoke.")] input: ApiKeyRevokeInput,
     ) -> Result<ApiKeyPayload> {
-        let keys = ctx.data::<Catalogue>()?.keys();
-        let (done, user_errors) = settle(keys.key_revoke(id_of(&input.id)).await)?;
+        let (done, user_errors) = settle(ctx, acting(ctx)?.keys().key_revoke(id_of(&input.id)).await)?;
         if done.is_some() {
             announce_end(ctx)?;
         }

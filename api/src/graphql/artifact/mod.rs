@@ -7,7 +7,7 @@ use async_graphql::{Context, ID, Object, Result};
 use callboard::{clock, ids::ArtifactId, secret::is_text_type, store::jobs::artifacts::ArtifactRecord};
 
 use super::{
-    job::JobContext,
+    job::{JobContext, is_kept_back},
     scalars::{BigInt, DateTime, Url},
 };
 use crate::artifacts::ArtifactUrls;
@@ -22,10 +22,14 @@ impl From<ArtifactRecord> for Artifact {
     }
 }
 
-/// Loads an artifact by its id. Batched.
+/// Loads an artifact by its id, unless the command of its job keeps it from the caller. Batched.
 pub async fn load(ctx: &Context<'_>, id: ArtifactId) -> Result<Option<Artifact>> {
     let found = JobContext::of(ctx)?.readers.artifact(id).await?;
-    Ok(found.map(|file| Artifact(file.as_ref().clone())))
+    let Some(file) = found else { return Ok(None) };
+    if is_kept_back(ctx, file.job).await? {
+        return Ok(None);
+    }
+    Ok(Some(Artifact(file.as_ref().clone())))
 }
 
 /// A file made by an attempt: a screenshot, a trace, a video, or a file that the command kept.

@@ -13,7 +13,7 @@ use crate::{
     error::{ApiError, Code},
     graphql::{
         composed::ComposedCommand,
-        job::{Failure, JobContext},
+        job::{Failure, JobContext, hidden_command, is_kept_back},
         proxy::Proxy,
         scalars::{BigInt, DateTime, Duration},
         worker::{self, Worker},
@@ -103,6 +103,11 @@ impl Attempt {
     /// The command as it ran, with secrets masked as `***`. Until the worker reports it, and if it
     /// never does, the command as the job's next attempt would run it.
     async fn composed(&self, ctx: &Context<'_>) -> Result<ComposedCommand> {
+        if is_kept_back(ctx, self.0.job).await? {
+            let record = JobContext::of(ctx)?.readers.record(self.0.job).await?;
+            let gone = || ApiError::new(Code::NotFound, "The attempt's job no longer exists.");
+            return Ok(hidden_command(record.ok_or_else(gone)?.kind).into());
+        }
         if let Some(composed) = &self.0.composed {
             return Ok(composed.clone().into());
         }
@@ -137,8 +142,10 @@ impl Attempt {
     }
 
     /// Why the attempt failed. Null when it did not.
-    async fn failure(&self) -> Option<Failure> {
-        self.0.failure.as_ref().map(Failure::from)
+    async fn failure(&self, ctx: &Context<'_>) -> Option<Result<Failure>> {
+        let failure = Failure::from(self.0.failure.as_ref()?);
+        let is_hidden = is_kept_back(ctx, self.0.job).await;
+        Some(is_hidden.map(|is_hidden| if is_hidden { failure.without_message() } else { failure }))
     }
 
     /// Peak resident memory of its largest process, in bytes. Null when unknown.

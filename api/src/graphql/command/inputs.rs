@@ -6,7 +6,7 @@ use callboard::{
     refusal::Refusal,
 };
 
-use super::CommandSpecInput;
+use super::{CommandChoicesInput, CommandSpecInput};
 use crate::graphql::{
     inputs::{id_of, ids_of, patch},
     policy::PolicyInput,
@@ -37,6 +37,13 @@ pub struct CommandCreateInput {
     pub queue: Option<String>,
     /// The policy of its jobs: retries, timeouts and limits. Absent fields take their default.
     pub policy: Option<PolicyInput>,
+    /// What OPERATORs may choose for its jobs beside what the command names. Default: the default
+    /// rule of each kind.
+    pub choices: Option<CommandChoicesInput>,
+    /// Whether inputs, results, logs, failures' messages and artifacts of its jobs are kept from
+    /// VIEWERs.
+    #[graphql(default_with = "Some(false)")]
+    pub is_private: Option<bool>,
 }
 
 impl CommandCreateInput {
@@ -52,6 +59,8 @@ impl CommandCreateInput {
             service_ids: ids_of(&self.service_ids.unwrap_or_default()),
             queue: self.queue,
             policy: self.policy.map(Into::into).unwrap_or_default(),
+            choices: self.choices.map(CommandChoicesInput::read).transpose()?.unwrap_or_default(),
+            is_private: self.is_private.unwrap_or_default(),
         })
     }
 }
@@ -84,6 +93,12 @@ pub struct CommandUpdateInput {
     pub queue: MaybeUndefined<String>,
     /// The changes to the policy. Null means the default policy.
     pub policy: MaybeUndefined<PolicyInput>,
+    /// Replaces all choices, as in CommandCreateInput. Null means the default rules.
+    pub choices: MaybeUndefined<CommandChoicesInput>,
+    /// Whether inputs, results, logs, failures' messages and artifacts of its jobs are kept from
+    /// VIEWERs. True holds for the jobs that exist, too. False holds for later jobs. Null means
+    /// false.
+    pub is_private: MaybeUndefined<bool>,
 }
 
 impl CommandUpdateInput {
@@ -99,6 +114,8 @@ impl CommandUpdateInput {
             service_ids: patch(self.service_ids.map_value(|ids| ids_of(&ids))),
             queue: patch(self.queue),
             policy: patch(self.policy.map_value(Into::into)),
+            choices: patch(self.choices.map_value(CommandChoicesInput::read).transpose()?),
+            is_private: patch(self.is_private),
         };
         Ok(CommandUpdate { id: id_of(&self.id), version: self.version, changes })
     }

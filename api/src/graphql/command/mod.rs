@@ -1,5 +1,6 @@
 //! Commands: saved, parameterised pieces of work, and the preview of what they compose to.
 
+mod choices;
 mod inputs;
 mod mutation;
 mod object;
@@ -8,6 +9,7 @@ mod query;
 mod spec;
 mod spec_input;
 
+pub use choices::{Choice, ChoiceInput, ChoiceRule, CommandChoices, CommandChoicesInput};
 pub use inputs::{CommandCreateInput, CommandDeleteInput, CommandUpdateInput};
 pub use mutation::{CommandMutation, CommandPayload};
 pub use object::{Command, CommandConnection, CommandEdge};

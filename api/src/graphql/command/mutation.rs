@@ -1,10 +1,11 @@
 //! The mutations that create, update and delete commands.
 
 use async_graphql::{Context, Object, Result, SimpleObject};
-use callboard::{catalogue::Catalogue, steps::StepError, store::catalogue::commands};
+use callboard::{steps::StepError, store::catalogue::commands};
 
 use super::{Command, CommandCreateInput, CommandDeleteInput, CommandUpdateInput};
 use crate::graphql::{
+    catalogue::acting,
     inputs::id_of,
     payload::{DeletePayload, settle},
     query_limits::SAVE_COST,
@@ -21,8 +22,8 @@ pub struct CommandPayload {
 }
 
 impl CommandPayload {
-    fn of(done: Result<commands::Command, StepError>) -> Result<Self> {
-        let (command, user_errors) = settle(done)?;
+    fn of(ctx: &Context<'_>, done: Result<commands::Command, StepError>) -> Result<Self> {
+        let (command, user_errors) = settle(ctx, done)?;
         Ok(Self { command: command.map(Command::from), user_errors })
     }
 }
@@ -42,8 +43,8 @@ impl CommandMutation {
         #[graphql(desc = "The command to create.")] input: CommandCreateInput,
     ) -> Result<CommandPayload> {
         match input.read() {
-            Ok(create) => CommandPayload::of(ctx.data::<Catalogue>()?.command_create(create).await),
-            Err(refusals) => CommandPayload::of(Err(StepError::Refused(refusals))),
+            Ok(create) => CommandPayload::of(ctx, acting(ctx)?.command_create(create).await),
+            Err(refusals) => CommandPayload::of(ctx, Err(StepError::Refused(refusals))),
         }
     }
 
@@ -56,8 +57,8 @@ impl CommandMutation {
         #[graphql(desc = "The command to update, and the changes.")] input: CommandUpdateInput,
     ) -> Result<CommandPayload> {
         match input.read() {
-            Ok(update) => CommandPayload::of(ctx.data::<Catalogue>()?.command_update(update).await),
-            Err(refusals) => CommandPayload::of(Err(StepError::Refused(refusals))),
+            Ok(update) => CommandPayload::of(ctx, acting(ctx)?.command_update(update).await),
+            Err(refusals) => CommandPayload::of(ctx, Err(StepError::Refused(refusals))),
         }
     }
 
@@ -68,7 +69,7 @@ impl CommandMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The command to delete.")] input: CommandDeleteInput,
     ) -> Result<DeletePayload> {
-        let done = ctx.data::<Catalogue>()?.command_delete(id_of(&input.id), input.version).await;
-        Ok(DeletePayload::of(input.id, done)?)
+        let done = acting(ctx)?.command_delete(id_of(&input.id), input.version).await;
+        Ok(DeletePayload::of(ctx, input.id, done)?)
     }
 }

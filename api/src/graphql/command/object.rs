@@ -13,7 +13,7 @@ use callboard::{
     },
 };
 
-use super::{CommandKind, CommandSpec};
+use super::{CommandChoices, CommandKind, CommandSpec};
 use crate::graphql::{
     consumption::Consumption,
     loaders, name_lists,
@@ -115,6 +115,17 @@ impl Command {
     /// services.
     async fn services(&self, ctx: &Context<'_>) -> Result<Vec<Service>> {
         Service::load_all(ctx, self.0.service_ids.clone()).await
+    }
+
+    /// What OPERATORs may choose for its jobs beside what the command names.
+    async fn choices(&self) -> CommandChoices {
+        CommandChoices::from(&self.0.choices)
+    }
+
+    /// Whether inputs, results, logs, failures' messages and artifacts of its jobs are kept from
+    /// VIEWERs.
+    async fn is_private(&self, ctx: &Context<'_>) -> Result<bool> {
+        Ok(self.newest(ctx).await?.is_private)
     }
 
     /// The queue of jobs that name no other.

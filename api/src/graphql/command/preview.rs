@@ -15,14 +15,14 @@ use callboard::{
 };
 
 use super::CommandSpecInput;
+use crate::audit::actor_in;
 use crate::graphql::{
     composed::ComposedCommand,
     inputs::{id_of, ids_of},
     job::JobContext,
-    payload::settle,
     query_limits::PREVIEW_COST,
     scalars::Json,
-    user_error::UserError,
+    user_error::{UserError, user_errors},
 };
 
 /// Input of commandPreview: a saved command or a draft spec, with everything that a job would name.
@@ -70,8 +70,14 @@ impl PreviewQuery {
         ctx: &Context<'_>,
         #[graphql(desc = "What to compose.")] input: CommandPreviewInput,
     ) -> Result<CommandPreview> {
-        let (composed, user_errors) = settle(compose(ctx, input).await?)?;
-        Ok(CommandPreview { composed: composed.map(ComposedCommand::from), user_errors })
+        // No mutation, so that the audit says nothing of it.
+        match compose(ctx, input).await? {
+            Ok(composed) => Ok(CommandPreview { composed: Some(composed.into()), user_errors: Vec::new() }),
+            Err(StepError::Refused(refusals)) => {
+                Ok(CommandPreview { composed: None, user_errors: user_errors(refusals) })
+            }
+            Err(StepError::Store(error)) => Err(error.into()),
+        }
     }
 }
 
@@ -91,7 +97,7 @@ async fn compose(
         services: services.as_deref(),
     };
     let given = input.input.map(|json| json.0);
-    Ok(preview(submit, &catalogue.allow_list, subject, named, given.as_ref()).await)
+    Ok(preview(submit, &catalogue.allow_list, subject, named, given.as_ref(), Some(&actor_in(ctx))).await)
 }
 
 fn subject(

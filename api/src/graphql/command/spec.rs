@@ -48,6 +48,9 @@ pub struct PlaywrightSpec {
     pub screenshot: ArtifactMode,
     /// Whether the browser runs without a window.
     pub headless: bool,
+    /// Names of services whose tokens the script gets, `*` for all of the job's services and
+    /// `service_token` for the first that has one, beside those whose name stands in the script.
+    pub tokens: Vec<String>,
 }
 
 /// When a recording of the browser is kept as an artifact.
@@ -115,6 +118,9 @@ pub struct ProgramSpec {
     pub environment: Json,
     /// Template of the standard input. Secrets are allowed. Null for empty input.
     pub stdin: Option<String>,
+    /// Names of services whose tokens the program gets in its environment, `*` for all of the job's
+    /// services and `service_token` for the first that has one, beside those that its texts name.
+    pub tokens: Vec<String>,
 }
 
 impl From<command::CommandSpec> for CommandSpec {
@@ -130,6 +136,7 @@ impl From<command::CommandSpec> for CommandSpec {
                 video: spec.video.into(),
                 screenshot: spec.screenshot.into(),
                 headless: spec.headless,
+                tokens: spec.tokens,
             }),
             command::CommandSpec::Http(spec) => Self::Http(HttpSpec {
                 method: spec.method,
@@ -144,6 +151,7 @@ impl From<command::CommandSpec> for CommandSpec {
                 arguments: spec.arguments,
                 environment: Json(json!(spec.environment)),
                 stdin: spec.stdin,
+                tokens: spec.tokens,
             }),
         }
     }

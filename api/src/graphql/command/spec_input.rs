@@ -66,6 +66,10 @@ pub struct PlaywrightSpecInput {
     /// Whether the browser runs without a window.
     #[graphql(default_with = "Some(true)")]
     pub headless: Option<bool>,
+    /// Names of services whose tokens the script gets, at most 100, `*` for all of the job's
+    /// services and `service_token` for the first that has one. Those whose name stands in the
+    /// script it gets anyway. Reading another service's token throws. Default none.
+    pub tokens: Option<Vec<String>>,
 }
 
 /// One HTTP request. The URL, headers and body are templates. Secrets are allowed only in headers.
@@ -105,6 +109,10 @@ pub struct ProgramSpecInput {
     pub environment: Option<Json>,
     /// Template of the standard input, at most 262144 bytes. Default empty.
     pub stdin: Option<String>,
+    /// Names of services whose tokens the program gets in its environment, at most 100, `*` for all
+    /// of the job's services and `service_token` for the first. Those that the arguments,
+    /// environment or stdin name (by a template or as a variable) it gets anyway. Default none.
+    pub tokens: Option<Vec<String>>,
 }
 
 impl CommandSpecInput {
@@ -141,6 +149,7 @@ impl PlaywrightSpecInput {
             video: self.video.unwrap_or(ArtifactMode::Off).into(),
             screenshot: self.screenshot.unwrap_or(ArtifactMode::OnFailure).into(),
             headless: self.headless.unwrap_or(true),
+            tokens: self.tokens.unwrap_or_default(),
         })
     }
 }
@@ -167,6 +176,7 @@ impl ProgramSpecInput {
             arguments: self.arguments.unwrap_or_default(),
             environment: texts(&["program", "environment"], self.environment)?,
             stdin: self.stdin,
+            tokens: self.tokens.unwrap_or_default(),
         })
     }
 }

@@ -6,6 +6,7 @@
 
 use async_graphql::{Context, InputObject, Object, Result, SimpleObject};
 use callboard::{
+    audit::By,
     ids::JobId,
     job::{JobState, state::Ending},
     refusal::{Refusal, RefusalCode},
@@ -23,7 +24,10 @@ use callboard::{
 };
 
 use super::{JobContext, JobFilter, mutation::check_reason};
-use crate::graphql::user_error::{UserError, user_errors};
+use crate::{
+    audit::by,
+    graphql::{payload::refuse, user_error::UserError},
+};
 
 /// Maximum and default number of jobs that one call changes.
 const LIMIT_MAX: i32 = 10_000;
@@ -97,11 +101,11 @@ impl BulkMutation {
     ) -> Result<BulkPayload> {
         let reason = match check_reason(input.reason) {
             Ok(reason) => reason,
-            Err(refusal) => return Ok(refused(refusal)),
+            Err(refusal) => return Ok(refused(ctx, refusal)),
         };
         let filter = match named(input.filter) {
             Ok(filter) => Split::of(filter, |state| Ending::of(state).is_none()),
-            Err(refusal) => return Ok(refused(refusal)),
+            Err(refusal) => return Ok(refused(ctx, refusal)),
         };
         let change = Change::Cancel { reason };
         carry_out(ctx, filter, input.limit, input.is_dry_run.unwrap_or_default(), &change).await
@@ -118,7 +122,7 @@ impl BulkMutation {
     ) -> Result<BulkPayload> {
         let filter = match named(input.filter) {
             Ok(filter) => filter,
-            Err(refusal) => return Ok(refused(refusal)),
+            Err(refusal) => return Ok(refused(ctx, refusal)),
         };
         let is_named = filter.states.is_some();
         let filter = Split::of(filter, |state| match Ending::of(state) {
@@ -203,10 +207,18 @@ impl Change {
         }
     }
 
-    async fn make(&self, store: &Store, jobs: &[JobId]) -> Result<After, StoreError> {
+    /// The mutation.
+    const fn name(&self) -> &'static str {
         match self {
-            Self::Cancel { reason } => cancel_many(store, jobs, reason.as_deref()).await,
-            Self::Retry => retry_many(store, jobs).await,
+            Self::Cancel { .. } => "jobsCancel",
+            Self::Retry => "jobsRetry",
+        }
+    }
+
+    async fn make(&self, store: &Store, jobs: &[JobId], by: &By) -> Result<After, StoreError> {
+        match self {
+            Self::Cancel { reason } => cancel_many(store, jobs, reason.as_deref(), by).await,
+            Self::Retry => retry_many(store, jobs, by).await,
         }
     }
 }
@@ -221,7 +233,7 @@ async fn carry_out(
     let limit = limit.unwrap_or(LIMIT_MAX);
     if !(1..=LIMIT_MAX).contains(&limit) {
         let message = format!("must be 1 to {LIMIT_MAX} (repeat the call for more)");
-        return Ok(refused(Refusal::new(RefusalCode::Invalid, "limit", message)));
+        return Ok(refused(ctx, Refusal::new(RefusalCode::Invalid, "limit", message)));
     }
     let context = JobContext::of(ctx)?;
     let store = &context.submit.store;
@@ -247,14 +259,15 @@ async fn carry_out(
             change.verb(),
             if limit < LIMIT_MAX { " or raise the limit" } else { "" }
         );
-        return Ok(refused(Refusal::new(RefusalCode::TooMany, "limit", message)));
+        return Ok(refused(ctx, Refusal::new(RefusalCode::TooMany, "limit", message)));
     }
     drop(connection);
 
+    let by = by(ctx, change.name());
     let mut affected = 0;
     let jobs: Vec<JobId> = places.iter().map(|place: &Place| place.job()).collect();
     for jobs in jobs.chunks(change.batch_max()) {
-        let done = change.make(store, jobs).await?;
+        let done = change.make(store, jobs, &by).await?;
         affected += done.changed.len() as i64;
         skipped += (jobs.len() - done.changed.len()) as i64;
         done.announce_soon(&context.redis);
@@ -267,6 +280,6 @@ fn payload(affected: i64, skipped: i64) -> BulkPayload {
     BulkPayload { affected_count: count(affected), skipped_count: count(skipped), user_errors: Vec::new() }
 }
 
-fn refused(refusal: Refusal) -> BulkPayload {
-    BulkPayload { user_errors: user_errors([refusal]), ..BulkPayload::default() }
+fn refused(ctx: &Context<'_>, refusal: Refusal) -> BulkPayload {
+    BulkPayload { user_errors: refuse(ctx, [refusal]), ..BulkPayload::default() }
 }

@@ -8,7 +8,7 @@ use callboard::{
     store::jobs::events::{self, EventRecord},
 };
 
-use super::{Job, JobContext, JobState, object};
+use super::{Job, JobContext, JobState, object, privacy::is_kept_back};
 use crate::{
     cursor::Cursor as _,
     error::{ApiError, Code},
@@ -89,6 +89,7 @@ pub struct JobEvent {
     kind: JobEventKind,
     at: Time,
     message: String,
+    actor: Option<String>,
     attempt: Option<i32>,
     state: JobState,
     version: i32,
@@ -110,6 +111,7 @@ impl From<EventRecord> for JobEvent {
             kind: event.kind.into(),
             at: event.at,
             message: event.message,
+            actor: event.actor,
             attempt: event.attempt,
             state: event.state.into(),
             version: event.version,
@@ -132,6 +134,7 @@ impl From<JobNews> for JobEvent {
             },
             at: standing.at,
             message: String::new(),
+            actor: None,
             attempt: (standing.position.attempt > 0).then_some(standing.position.attempt),
             state: standing.position.state.into(),
             version: standing.position.version,
@@ -157,9 +160,16 @@ impl JobEvent {
         DateTime(self.at)
     }
 
-    /// Details for people, in addition to the kind. Often empty.
-    async fn message(&self) -> &str {
-        &self.message
+    /// Details for people, in addition to the kind. Often empty, and always for a VIEWER if the
+    /// command is private.
+    async fn message(&self, ctx: &Context<'_>) -> Result<&str> {
+        Ok(if is_kept_back(ctx, self.job).await? { "" } else { &self.message })
+    }
+
+    /// Who did it: the name of a key or of a schedule, or `worker`. Null for SNAPSHOT and RESET,
+    /// and for events from before this was recorded.
+    async fn actor(&self) -> Option<&str> {
+        self.actor.as_deref()
     }
 
     /// Number of the attempt that the event belongs to. Null before the first attempt.

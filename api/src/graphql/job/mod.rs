@@ -13,6 +13,7 @@ mod inputs;
 mod list;
 mod mutation;
 mod object;
+mod privacy;
 mod query;
 mod state;
 mod subscription;
@@ -27,6 +28,7 @@ pub use inputs::{JobCancelInput, JobEnqueueInput, JobRetryInput, JobsEnqueueInpu
 pub use list::{JobConnection, JobEdge, held_by, jobs_of_profile};
 pub use mutation::{JobEnqueuePayload, JobMutation, JobPayload, JobsEnqueuePayload};
 pub use object::{Job, load};
+pub use privacy::{KEPT_BACK, hidden_command, is_kept_back, is_viewer};
 pub use query::JobQuery;
 pub use state::JobState;
 pub use subscription::{JobChange, JobChanges, JobSubscription};

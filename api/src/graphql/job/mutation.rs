@@ -1,13 +1,14 @@
 //! The mutations that enqueue, cancel and retry jobs.
 
 use crate::{
+    audit::by,
     enqueuer::EnqueueError,
     error::{ApiError, Code},
     graphql::{
         inputs::id_of,
         job_loaders::outage,
-        payload::settle,
-        user_error::{UserError, user_errors},
+        payload::{refuse, settle},
+        user_error::UserError,
     },
 };
 use async_graphql::{Context, Object, Result, SimpleObject};
@@ -69,7 +70,7 @@ impl JobMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The job to enqueue.")] input: JobEnqueueInput,
     ) -> Result<JobEnqueuePayload> {
-        Ok(match enqueue(ctx, vec![input.into()]).await? {
+        Ok(match enqueue(ctx, "jobEnqueue", vec![input.into()]).await? {
             Ok(accepted) => {
                 let accepted = accepted.first();
                 JobEnqueuePayload {
@@ -90,13 +91,13 @@ impl JobMutation {
     ) -> Result<JobsEnqueuePayload> {
         if let Some(refusal) = refuse_count(input.jobs.len()) {
             return Ok(JobsEnqueuePayload {
-                user_errors: user_errors([refusal]),
+                user_errors: refuse(ctx, [refusal]),
                 ..JobsEnqueuePayload::default()
             });
         }
         let requests: Vec<JobRequest> = input.jobs.into_iter().map(JobRequest::from).collect();
         let is_single = requests.len() == 1;
-        Ok(match enqueue(ctx, requests).await? {
+        Ok(match enqueue(ctx, "jobsEnqueue", requests).await? {
             Ok(accepted) => {
                 let jobs = accepted.iter().map(|accepted| Job::known(accepted.job)).collect();
                 JobsEnqueuePayload { jobs, user_errors: Vec::new() }
@@ -123,11 +124,11 @@ impl JobMutation {
         let reason = match check_reason(input.reason) {
             Ok(reason) => reason,
             Err(refusal) => {
-                return Ok(JobPayload { user_errors: user_errors([refusal]), ..JobPayload::default() });
+                return Ok(JobPayload { user_errors: refuse(ctx, [refusal]), ..JobPayload::default() });
             }
         };
         let job = id_of(&input.id);
-        let done = cancel(&JobContext::of(ctx)?.submit.store, job, reason).await;
+        let done = cancel(&JobContext::of(ctx)?.submit.store, job, reason, &by(ctx, "jobCancel")).await;
         announce(ctx, job, done).await
     }
 
@@ -139,7 +140,7 @@ impl JobMutation {
         #[graphql(desc = "The job to run again.")] input: JobRetryInput,
     ) -> Result<JobPayload> {
         let job = id_of(&input.id);
-        let done = retry(&JobContext::of(ctx)?.submit.store, job).await;
+        let done = retry(&JobContext::of(ctx)?.submit.store, job, &by(ctx, "jobRetry")).await;
         announce(ctx, job, done).await
     }
 }
@@ -167,11 +168,16 @@ fn refuse_count(count: usize) -> Option<Refusal> {
 /// Passes job requests to the enqueuer. The inner error holds what the caller can fix.
 async fn enqueue(
     ctx: &Context<'_>,
-    requests: Vec<JobRequest>,
+    mutation: &'static str,
+    mut requests: Vec<JobRequest>,
 ) -> Result<Result<Vec<Accepted>, Vec<UserError>>> {
+    let by = by(ctx, mutation);
+    for request in &mut requests {
+        request.by = Some(by.clone());
+    }
     match JobContext::of(ctx)?.enqueuer.submit(requests).await {
         Ok(accepted) => Ok(Ok(accepted)),
-        Err(EnqueueError::Refused(refusals)) => Ok(Err(user_errors(refusals))),
+        Err(EnqueueError::Refused(refusals)) => Ok(Err(refuse(ctx, refusals))),
         Err(EnqueueError::Store(error)) => Err(outage(error)),
         Err(EnqueueError::Full) => Err(ApiError::new(
             Code::Unavailable,
@@ -188,7 +194,7 @@ async fn enqueue(
 
 /// Announces what a step changed and returns the job as it is now.
 async fn announce(ctx: &Context<'_>, job: JobId, done: Result<After, StepError>) -> Result<JobPayload> {
-    let (done, user_errors) = settle(done)?;
+    let (done, user_errors) = settle(ctx, done)?;
     let Some(after) = done else { return Ok(JobPayload { user_errors, ..JobPayload::default() }) };
     after.announce_soon(&JobContext::of(ctx)?.redis);
     Ok(JobPayload { job: object::load(ctx, job).await?, user_errors })

@@ -7,7 +7,8 @@ use callboard::{clock::Time, ids::JobId, store::jobs::records::JobRecord};
 use tokio::sync::OnceCell;
 
 use super::{
-    Failure, JobConnection, JobContext, JobEventConnection, JobState, Progress, Waiting, event, list,
+    Failure, JobConnection, JobContext, JobEventConnection, JobState, KEPT_BACK, Progress, Waiting, event,
+    hidden_command, is_kept_back, list,
 };
 use crate::{
     error::{ApiError, Code},
@@ -17,6 +18,7 @@ use crate::{
         command::{Command, CommandKind},
         composed::ComposedCommand,
         log::{self, LogLineConnection, LogRequest},
+        page::Bounds,
         policy::Policy,
         profile::Profile,
         proxy::Proxy,
@@ -158,9 +160,19 @@ impl Job {
         list::needed_by(ctx, self.id, (first, after), (last, before)).await
     }
 
+    /// Whether the job's command keeps its contents from the caller, who is a VIEWER: `input` is
+    /// `"***"`, `composed` and messages are `***`, and there are no result, log and artifacts.
+    async fn is_kept_back(&self, ctx: &Context<'_>) -> Result<bool> {
+        is_kept_back(ctx, self.id).await
+    }
+
     /// The input, with the schema's defaults filled in. Properties that the schema marks
-    /// `writeOnly` are encrypted at rest and shown as `***`.
+    /// `writeOnly` are encrypted at rest and shown as `***`. For a VIEWER `"***"` if the command is
+    /// private.
     async fn input(&self, ctx: &Context<'_>) -> Result<Json> {
+        if is_kept_back(ctx, self.id).await? {
+            return Ok(Json(KEPT_BACK.into()));
+        }
         let input = JobContext::of(ctx)?.readers.input(self.id).await?;
         Ok(Json(input.map_or(serde_json::Value::Null, |input| input.public.clone())))
     }
@@ -175,6 +187,9 @@ impl Job {
     /// longer composes because the catalogue has changed, only `display` is set and says why.
     #[graphql(complexity = "COMPOSED_COST + child_complexity")]
     async fn composed(&self, ctx: &Context<'_>) -> Result<ComposedCommand> {
+        if is_kept_back(ctx, self.id).await? {
+            return Ok(hidden_command(self.record(ctx).await?.kind).into());
+        }
         let composed = JobContext::of(ctx)?.readers.composed(self.id).await?;
         let composed = composed.ok_or_else(|| ApiError::new(Code::NotFound, "The job no longer exists."))?;
         Ok(composed.as_ref().clone().into())
@@ -208,23 +223,43 @@ impl Job {
 
     /// Progress that the newest attempt reported. Null until it reports any.
     async fn progress(&self, ctx: &Context<'_>) -> Option<Result<Progress>> {
-        self.record(ctx).await.map(|record| Progress::of(&record.progress)).transpose()
+        let read = async {
+            let Some(progress) = Progress::of(&self.record(ctx).await?.progress) else { return Ok(None) };
+            let is_hidden = progress.message.is_some() && is_kept_back(ctx, self.id).await?;
+            Ok(Some(if is_hidden { progress.without_message() } else { progress }))
+        };
+        read.await.transpose()
     }
 
     /// The result that the job returned. Null when it returned none or has not succeeded.
     async fn result(&self, ctx: &Context<'_>) -> Option<Result<Json>> {
-        let read = async { JobContext::of(ctx)?.readers.result(self.id).await };
+        let read = async {
+            if is_kept_back(ctx, self.id).await? {
+                return Ok(None);
+            }
+            JobContext::of(ctx)?.readers.result(self.id).await
+        };
         read.await.map(|result| result.map(|value| Json(value.as_ref().clone()))).transpose()
     }
 
     /// Why the job failed, expired or was cancelled by a dependency. Null otherwise. Failures of
     /// retried attempts are found on the attempts.
     async fn failure(&self, ctx: &Context<'_>) -> Option<Result<Failure>> {
-        self.record(ctx).await.map(|record| record.failure.as_ref().map(Failure::from)).transpose()
+        let read = async {
+            let Some(failure) = self.record(ctx).await?.failure.as_ref().map(Failure::from) else {
+                return Ok(None);
+            };
+            let is_hidden = is_kept_back(ctx, self.id).await?;
+            Ok(Some(if is_hidden { failure.without_message() } else { failure }))
+        };
+        read.await.transpose()
     }
 
     /// The files that the job's attempts made, in order of creation.
     async fn artifacts(&self, ctx: &Context<'_>) -> Result<Vec<Artifact>> {
+        if is_kept_back(ctx, self.id).await? {
+            return Ok(Vec::new());
+        }
         let files = JobContext::of(ctx)?.readers.artifacts_of(self.id).await?;
         Ok(files.iter().flat_map(|files| files.iter()).cloned().map(Artifact::from).collect())
     }
@@ -248,6 +283,9 @@ impl Job {
         )]
         search: Option<String>,
     ) -> Result<LogLineConnection> {
+        if is_kept_back(ctx, self.id).await? {
+            return Ok(LogLineConnection::new([], Bounds::default(), Some(0)));
+        }
         let request = LogRequest { first, after, last, before, from_sequence, attempt, search };
         log::list(ctx, self.id, request).await
     }
@@ -286,6 +324,12 @@ impl Job {
     /// The idempotency key that the job was enqueued with. Null when there was none.
     async fn idempotency_key(&self, ctx: &Context<'_>) -> Option<Result<&str>> {
         self.record(ctx).await.map(|record| record.idempotency_key.as_deref()).transpose()
+    }
+
+    /// Who enqueued the job: the name of the key, or of the schedule. Null for jobs from before
+    /// this was recorded.
+    async fn created_by(&self, ctx: &Context<'_>) -> Option<Result<&str>> {
+        self.record(ctx).await.map(|record| record.created_by.as_deref()).transpose()
     }
 
     /// The earliest start time: as requested, or when the next attempt is due.

@@ -4,8 +4,9 @@ use async_graphql::{Context, ID, Object, Result, SimpleObject, Subscription};
 use callboard::{ids::JobId, store::jobs::pages};
 use futures::{Stream, StreamExt as _};
 
-use super::{Job, JobContext, JobEvent, JobFilter, JobState, object};
+use super::{Job, JobContext, JobEvent, JobFilter, JobState, is_kept_back, object, privacy::forbidden};
 use crate::{
+    audit::note_refusal,
     cursor::Cursor,
     error::{ApiError, Code},
     feed::{self, Change, ChangesCursor, EventCursor, FeedError, LogCursor, Selection},
@@ -106,7 +107,8 @@ impl JobSubscription {
 
     /// The log of a job, in order, in batches of at most 500 lines. Without `after`, the stream
     /// starts at the first line. It completes once the job is finished and its last line has been
-    /// sent. An unknown job fails with NOT_FOUND, a cursor of another job with BAD_CURSOR.
+    /// sent. An unknown job fails with NOT_FOUND, a cursor of another job with BAD_CURSOR. If the
+    /// command is private, a VIEWER gets FORBIDDEN.
     async fn job_log(
         &self,
         ctx: &Context<'_>,
@@ -115,6 +117,11 @@ impl JobSubscription {
     ) -> Result<impl Stream<Item = LogBatch> + use<>> {
         let job = job_of(&job_id)?;
         let after: Option<LogCursor> = cursor_of(after)?;
+        if is_kept_back(ctx, job).await? {
+            let error = forbidden();
+            note_refusal(ctx, || error.message.clone());
+            return Err(error.into());
+        }
         let lines = JobContext::of(ctx)?.feed.job_log(job, after).await.map_err(error_of)?;
         Ok(Repeat::each(ctx, lines).map(LogBatch::from))
     }

@@ -265,6 +265,7 @@ mod tests {
             schedule: None,
             fairness_key: None,
             idempotency_key: None,
+            created_by: None,
             created_at: clock::now(),
             state,
             version: 1,

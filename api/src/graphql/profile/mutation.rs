@@ -1,10 +1,11 @@
 //! The mutations that create, update and delete profiles.
 
 use async_graphql::{Context, Object, Result, SimpleObject};
-use callboard::{catalogue::Catalogue, steps::StepError};
+use callboard::steps::StepError;
 
 use super::{Profile, ProfileCreateInput, ProfileDeleteInput, ProfileUpdateInput};
 use crate::graphql::{
+    catalogue::acting,
     inputs::id_of,
     payload::{DeletePayload, settle},
     user_error::UserError,
@@ -20,8 +21,8 @@ pub struct ProfilePayload {
 }
 
 impl ProfilePayload {
-    fn of(done: Result<callboard::profile::Profile, StepError>) -> Result<Self> {
-        let (profile, user_errors) = settle(done)?;
+    fn of(ctx: &Context<'_>, done: Result<callboard::profile::Profile, StepError>) -> Result<Self> {
+        let (profile, user_errors) = settle(ctx, done)?;
         Ok(Self { profile: profile.map(Profile::from), user_errors })
     }
 }
@@ -38,8 +39,8 @@ impl ProfileMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The profile to create.")] input: ProfileCreateInput,
     ) -> Result<ProfilePayload> {
-        let catalogue = ctx.data::<Catalogue>()?;
-        ProfilePayload::of(catalogue.profile_create(input.read(catalogue.ids)).await)
+        let catalogue = acting(ctx)?;
+        ProfilePayload::of(ctx, catalogue.profile_create(input.read(catalogue.ids)).await)
     }
 
     /// Updates a profile. Running attempts keep the values that they started with. Requires an
@@ -49,7 +50,7 @@ impl ProfileMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The profile to update, and the changes.")] input: ProfileUpdateInput,
     ) -> Result<ProfilePayload> {
-        ProfilePayload::of(ctx.data::<Catalogue>()?.profile_update(input.into()).await)
+        ProfilePayload::of(ctx, acting(ctx)?.profile_update(input.into()).await)
     }
 
     /// Deletes a profile and its secrets. Refused with IN_USE while a command, a schedule or an
@@ -59,7 +60,7 @@ impl ProfileMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The profile to delete.")] input: ProfileDeleteInput,
     ) -> Result<DeletePayload> {
-        let done = ctx.data::<Catalogue>()?.profile_delete(id_of(&input.id), input.version).await;
-        Ok(DeletePayload::of(input.id, done)?)
+        let done = acting(ctx)?.profile_delete(id_of(&input.id), input.version).await;
+        Ok(DeletePayload::of(ctx, input.id, done)?)
     }
 }

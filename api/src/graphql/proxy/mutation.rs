@@ -2,7 +2,6 @@
 
 use async_graphql::{Context, Object, Result, SimpleObject};
 use callboard::{
-    catalogue::Catalogue,
     ids::ProxyId,
     proxy,
     refusal::{Refusal, RefusalCode},
@@ -15,8 +14,9 @@ use super::{
     ProxyUpdateInput,
 };
 use crate::graphql::{
+    catalogue::acting,
     inputs::id_of,
-    payload::{DeletePayload, settle},
+    payload::{DeletePayload, refuse, settle},
     query_limits::SAVE_COST,
     user_error::UserError,
 };
@@ -32,13 +32,13 @@ pub struct ProxyPayload {
 }
 
 impl ProxyPayload {
-    fn of(done: Result<proxy::Proxy, StepError>) -> Result<Self> {
-        let (proxy, user_errors) = settle(done)?;
+    fn of(ctx: &Context<'_>, done: Result<proxy::Proxy, StepError>) -> Result<Self> {
+        let (proxy, user_errors) = settle(ctx, done)?;
         Ok(Self { proxy: proxy.map(Proxy::from), user_errors })
     }
 
-    fn refused(refusal: Refusal) -> Self {
-        Self { proxy: None, user_errors: vec![refusal.into()] }
+    fn refused(ctx: &Context<'_>, refusal: Refusal) -> Self {
+        Self { proxy: None, user_errors: refuse(ctx, [refusal]) }
     }
 }
 
@@ -54,7 +54,7 @@ impl ProxyMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The proxy to create.")] input: ProxyCreateInput,
     ) -> Result<ProxyPayload> {
-        ProxyPayload::of(ctx.data::<Catalogue>()?.proxy_create(input.into()).await)
+        ProxyPayload::of(ctx, acting(ctx)?.proxy_create(input.into()).await)
     }
 
     /// Creates a proxy from a share link: http://, https:// or socks5://. Requires an ADMIN key.
@@ -63,7 +63,7 @@ impl ProxyMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The share link.")] input: ProxyImportInput,
     ) -> Result<ProxyPayload> {
-        ProxyPayload::of(ctx.data::<Catalogue>()?.proxy_import(input.into()).await)
+        ProxyPayload::of(ctx, acting(ctx)?.proxy_import(input.into()).await)
     }
 
     /// Updates a proxy. Running attempts keep the values that they started with. Requires an ADMIN
@@ -73,7 +73,7 @@ impl ProxyMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The proxy to update, and the changes.")] input: ProxyUpdateInput,
     ) -> Result<ProxyPayload> {
-        ProxyPayload::of(ctx.data::<Catalogue>()?.proxy_update(input.into()).await)
+        ProxyPayload::of(ctx, acting(ctx)?.proxy_update(input.into()).await)
     }
 
     /// Deletes a proxy and its credentials. Refused with IN_USE while a profile, a command, a
@@ -83,8 +83,8 @@ impl ProxyMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The proxy to delete.")] input: ProxyDeleteInput,
     ) -> Result<DeletePayload> {
-        let done = ctx.data::<Catalogue>()?.proxy_delete(id_of(&input.id), input.version).await;
-        Ok(DeletePayload::of(input.id, done)?)
+        let done = acting(ctx)?.proxy_delete(id_of(&input.id), input.version).await;
+        Ok(DeletePayload::of(ctx, input.id, done)?)
     }
 
     /// Sends a real request through the proxy to CALLBOARD_PROXY_CHECK_URL and records the outcome
@@ -101,16 +101,16 @@ impl ProxyMutation {
 }
 
 async fn check(ctx: &Context<'_>, id: ProxyId) -> Result<ProxyPayload> {
-    let (catalogue, probe) = (ctx.data::<Catalogue>()?, ctx.data::<ProxyProbe>()?);
+    let (catalogue, probe) = (acting(ctx)?, ctx.data::<ProxyProbe>()?);
     let wanted = Wanted { proxies: vec![id], ..Wanted::default() };
     let found =
         ingredients::load(&mut *catalogue.store.connection().await?, &wanted).await?.proxies.remove(&id);
     let Some(stored) = found else {
-        return Ok(ProxyPayload::refused(Refusal::not_found("id", "proxy")));
+        return Ok(ProxyPayload::refused(ctx, Refusal::not_found("id", "proxy")));
     };
     let Some(target) = probe.target() else {
         let message = "the proxy cannot be checked until CALLBOARD_PROXY_CHECK_URL is set for the API";
-        return Ok(ProxyPayload::refused(Refusal::new(RefusalCode::NotAllowedInState, "", message)));
+        return Ok(ProxyPayload::refused(ctx, Refusal::new(RefusalCode::NotAllowedInState, "", message)));
     };
     let result = probe.send(target, &stored, &catalogue.keyring).await?;
     match catalogue.proxy_record_check(id, stored.proxy.version, result).await {
@@ -118,8 +118,8 @@ async fn check(ctx: &Context<'_>, id: ProxyId) -> Result<ProxyPayload> {
             if refusals.iter().all(|each| each.code == RefusalCode::StaleVersion) =>
         {
             let message = "the proxy was changed during the check and must be checked again";
-            Ok(ProxyPayload::refused(Refusal::new(RefusalCode::StaleVersion, "id", message)))
+            Ok(ProxyPayload::refused(ctx, Refusal::new(RefusalCode::StaleVersion, "id", message)))
         }
-        done => ProxyPayload::of(done),
+        done => ProxyPayload::of(ctx, done),
     }
 }

@@ -1,9 +1,12 @@
 //! The mutations that update, pause and resume queues.
 
-use crate::graphql::{
-    job::JobContext,
-    payload::settle,
-    user_error::{UserError, user_errors},
+use crate::{
+    audit::by,
+    graphql::{
+        job::JobContext,
+        payload::{refuse, settle},
+        user_error::UserError,
+    },
 };
 use async_graphql::{Context, InputObject, MaybeUndefined, Object, Result, SimpleObject};
 use callboard::steps::{
@@ -66,15 +69,17 @@ impl QueueMutation {
             MaybeUndefined::Value(most) => Some(Some(u32::try_from(most).unwrap_or(0))),
         };
         if let Some(most) = most {
-            let (done, user_errors) =
-                settle(set_queue_limit(&context.submit.store, &input.name, most).await)?;
+            let (done, user_errors) = settle(
+                ctx,
+                set_queue_limit(&context.submit.store, &input.name, most, &by(ctx, "queueUpdate")).await,
+            )?;
             let Some(after) = done else {
                 return Ok(QueuePayload { user_errors, ..QueuePayload::default() });
             };
             after.announce_soon(&context.redis);
         }
         let queue = load(ctx, QueueId::of(&input.name)).await?;
-        let user_errors = if queue.is_none() { user_errors([no_queue()]) } else { Vec::new() };
+        let user_errors = if queue.is_none() { refuse(ctx, [no_queue()]) } else { Vec::new() };
         Ok(QueuePayload { queue, user_errors })
     }
 
@@ -100,7 +105,8 @@ impl QueueMutation {
 
 async fn change(ctx: &Context<'_>, name: &str, is_paused: bool) -> Result<QueuePayload> {
     let context = JobContext::of(ctx)?;
-    let (done, user_errors) = settle(set_paused(&context.submit.store, name, is_paused).await)?;
+    let by = by(ctx, if is_paused { "queuePause" } else { "queueResume" });
+    let (done, user_errors) = settle(ctx, set_paused(&context.submit.store, name, is_paused, &by).await)?;
     let Some(after) = done else { return Ok(QueuePayload { user_errors, ..QueuePayload::default() }) };
     after.announce_soon(&context.redis);
     Ok(QueuePayload { queue: load(ctx, QueueId::of(name)).await?, user_errors })

@@ -1,10 +1,11 @@
 //! The mutations that create, update and delete schedules.
 
 use async_graphql::{Context, Object, Result, SimpleObject};
-use callboard::{catalogue::Catalogue, steps::StepError, store::catalogue::schedules};
+use callboard::{steps::StepError, store::catalogue::schedules};
 
 use super::{Schedule, ScheduleCreateInput, ScheduleDeleteInput, ScheduleUpdateInput};
 use crate::graphql::{
+    catalogue::acting,
     inputs::id_of,
     job::JobContext,
     payload::{DeletePayload, settle},
@@ -22,8 +23,8 @@ pub struct SchedulePayload {
 }
 
 impl SchedulePayload {
-    fn of(done: Result<schedules::Schedule, StepError>) -> Result<Self> {
-        let (schedule, user_errors) = settle(done)?;
+    fn of(ctx: &Context<'_>, done: Result<schedules::Schedule, StepError>) -> Result<Self> {
+        let (schedule, user_errors) = settle(ctx, done)?;
         Ok(Self { schedule: schedule.map(Schedule::from), user_errors })
     }
 }
@@ -42,7 +43,7 @@ impl ScheduleMutation {
         #[graphql(desc = "The schedule to create.")] input: ScheduleCreateInput,
     ) -> Result<SchedulePayload> {
         let submit = &JobContext::of(ctx)?.submit;
-        SchedulePayload::of(ctx.data::<Catalogue>()?.schedule_create(submit, input.into()).await)
+        SchedulePayload::of(ctx, acting(ctx)?.schedule_create(submit, input.into()).await)
     }
 
     /// Updates, pauses or resumes a schedule. Requires an ADMIN key.
@@ -53,7 +54,7 @@ impl ScheduleMutation {
         #[graphql(desc = "The schedule to update, and the changes.")] input: ScheduleUpdateInput,
     ) -> Result<SchedulePayload> {
         let submit = &JobContext::of(ctx)?.submit;
-        SchedulePayload::of(ctx.data::<Catalogue>()?.schedule_update(submit, input.into()).await)
+        SchedulePayload::of(ctx, acting(ctx)?.schedule_update(submit, input.into()).await)
     }
 
     /// Deletes a schedule. Jobs that it has enqueued continue. Requires an ADMIN key.
@@ -62,7 +63,7 @@ impl ScheduleMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The schedule to delete.")] input: ScheduleDeleteInput,
     ) -> Result<DeletePayload> {
-        let done = ctx.data::<Catalogue>()?.schedule_delete(id_of(&input.id), input.version).await;
-        Ok(DeletePayload::of(input.id, done)?)
+        let done = acting(ctx)?.schedule_delete(id_of(&input.id), input.version).await;
+        Ok(DeletePayload::of(ctx, input.id, done)?)
     }
 }

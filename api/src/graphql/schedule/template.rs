@@ -16,6 +16,7 @@ use callboard::{
 
 use crate::graphql::{
     command::Command,
+    job::{KEPT_BACK, is_viewer},
     loaders::{self, ServicesOf},
     policy::Policy,
     profile::Profile,
@@ -33,6 +34,11 @@ impl JobTemplate {
     async fn stored_command(&self, ctx: &Context<'_>) -> Result<commands::Command> {
         let found = loaders::one(ctx, self.0.request.command).await?;
         Ok(found.ok_or_else(|| StoreError::corrupt("schedules", "command_id", &self.0.request.command))?)
+    }
+
+    async fn is_private(&self, ctx: &Context<'_>) -> Result<bool> {
+        let version_id = self.stored_command(ctx).await?.version_id;
+        Ok(loaders::one(ctx, version_id).await?.is_some_and(|version| version.is_private))
     }
 
     /// The targets that the template names itself.
@@ -91,9 +97,12 @@ impl JobTemplate {
     }
 
     /// The input as given, with secrets shown as `***`. The schema's defaults are filled in when
-    /// the schedule fires.
-    async fn input(&self) -> Json {
-        Json(self.0.request.input.clone().unwrap_or_default())
+    /// the schedule fires. For a VIEWER `"***"` if the command is private.
+    async fn input(&self, ctx: &Context<'_>) -> Result<Json> {
+        if is_viewer(ctx) && self.is_private(ctx).await? {
+            return Ok(Json(KEPT_BACK.into()));
+        }
+        Ok(Json(self.0.request.input.clone().unwrap_or_default()))
     }
 
     /// Name of the queue.

@@ -22,6 +22,10 @@ pub struct ServiceCreateInput {
     /// Base URL of the service: `http` or `https`, at most 2048 bytes, without user name and
     /// password.
     pub base_url: Option<Url>,
+    /// Hosts to which HTTP commands may send the token, beside the host and port of baseUrl: at
+    /// most 50, each a `host` (any port) or `host:port`. If baseUrl is https, the token is only
+    /// sent over https. With neither of them, an HTTP command cannot send the token. Default none.
+    pub token_hosts: Option<Vec<String>>,
     /// The token, 1 to 65536 bytes without NUL. Encrypted at rest. It never appears in a response,
     /// record or log.
     pub token: Option<SecretString>,
@@ -43,6 +47,7 @@ impl From<ServiceCreateInput> for ServiceCreate {
         Self {
             name: input.name,
             base_url: input.base_url.map(|url| url.0),
+            token_hosts: input.token_hosts.unwrap_or_default(),
             token: input.token,
             settings: input.settings.map(|json| json.0),
             limits: LimitsPatch {
@@ -66,6 +71,8 @@ pub struct ServiceUpdateInput {
     pub name: MaybeUndefined<String>,
     /// As in ServiceCreateInput. Null removes it.
     pub base_url: MaybeUndefined<Url>,
+    /// Replaces the whole list, as in ServiceCreateInput. Null empties it.
+    pub token_hosts: MaybeUndefined<Vec<String>>,
     /// Replaces all settings, as in ServiceCreateInput. Null means `{}`.
     pub settings: MaybeUndefined<Json>,
     /// Replaces all rate limits, as in ServiceCreateInput. Null removes all. Waiting jobs follow
@@ -84,6 +91,7 @@ impl From<ServiceUpdateInput> for ServiceUpdate {
         let changes = ServiceChanges {
             name: patch(input.name),
             base_url: patch(input.base_url.map_value(|url| url.0)),
+            token_hosts: patch(input.token_hosts),
             settings: patch(input.settings.map_value(|json| json.0)),
             limits: LimitsPatch {
                 caps: patch(input.caps.map_value(new_caps)),

@@ -2,7 +2,6 @@
 
 use async_graphql::{Context, Object, Result, SimpleObject};
 use callboard::{
-    catalogue::Catalogue,
     refusal::Refusal,
     steps::{StepError, limits::observe::resume_service},
 };
@@ -11,11 +10,15 @@ use super::{
     Service, ServiceCreateInput, ServiceDeleteInput, ServiceResumeInput, ServiceTokenRefreshInput,
     ServiceUpdateInput,
 };
-use crate::graphql::{
-    inputs::id_of,
-    job::JobContext,
-    payload::{DeletePayload, settle},
-    user_error::{UserError, user_errors},
+use crate::{
+    audit::by,
+    graphql::{
+        catalogue::acting,
+        inputs::id_of,
+        job::JobContext,
+        payload::{DeletePayload, refuse, settle},
+        user_error::UserError,
+    },
 };
 
 /// Returned by serviceCreate, serviceUpdate, serviceTokenRefresh and serviceResume.
@@ -28,8 +31,8 @@ pub struct ServicePayload {
 }
 
 impl ServicePayload {
-    fn of(done: Result<callboard::service::Service, StepError>) -> Result<Self> {
-        let (service, user_errors) = settle(done)?;
+    fn of(ctx: &Context<'_>, done: Result<callboard::service::Service, StepError>) -> Result<Self> {
+        let (service, user_errors) = settle(ctx, done)?;
         Ok(Self { service: service.map(Service::from), user_errors })
     }
 }
@@ -46,7 +49,7 @@ impl ServiceMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The service to create.")] input: ServiceCreateInput,
     ) -> Result<ServicePayload> {
-        ServicePayload::of(ctx.data::<Catalogue>()?.service_create(input.into()).await)
+        ServicePayload::of(ctx, acting(ctx)?.service_create(input.into()).await)
     }
 
     /// Updates a service. Running attempts keep the values that they started with. Requires an
@@ -56,7 +59,7 @@ impl ServiceMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The service to update, and the changes.")] input: ServiceUpdateInput,
     ) -> Result<ServicePayload> {
-        ServicePayload::of(ctx.data::<Catalogue>()?.service_update(input.into()).await)
+        ServicePayload::of(ctx, acting(ctx)?.service_update(input.into()).await)
     }
 
     /// Replaces the token of a service. Running attempts keep the old token, later attempts get the
@@ -66,7 +69,7 @@ impl ServiceMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The service, and its new token.")] input: ServiceTokenRefreshInput,
     ) -> Result<ServicePayload> {
-        ServicePayload::of(ctx.data::<Catalogue>()?.service_token_refresh(input.into()).await)
+        ServicePayload::of(ctx, acting(ctx)?.service_token_refresh(input.into()).await)
     }
 
     /// Lets the jobs of a service start again by discarding what the service reported: that it
@@ -80,11 +83,13 @@ impl ServiceMutation {
         let id = id_of(&input.id);
         let service = Service::load(ctx, id).await?;
         if service.is_none() {
-            let user_errors = user_errors([Refusal::not_found("id", "service")]);
+            let user_errors = refuse(ctx, [Refusal::not_found("id", "service")]);
             return Ok(ServicePayload { service, user_errors });
         }
         let context = JobContext::of(ctx)?;
-        resume_service(&context.submit.store, id).await?.announce_soon(&context.redis);
+        resume_service(&context.submit.store, id, &by(ctx, "serviceResume"))
+            .await?
+            .announce_soon(&context.redis);
         Ok(ServicePayload { service, user_errors: Vec::new() })
     }
 
@@ -95,7 +100,7 @@ impl ServiceMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The service to delete.")] input: ServiceDeleteInput,
     ) -> Result<DeletePayload> {
-        let done = ctx.data::<Catalogue>()?.service_delete(id_of(&input.id), input.version).await;
-        Ok(DeletePayload::of(input.id, done)?)
+        let done = acting(ctx)?.service_delete(id_of(&input.id), input.version).await;
+        Ok(DeletePayload::of(ctx, input.id, done)?)
     }
 }

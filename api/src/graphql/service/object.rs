@@ -82,6 +82,11 @@ impl Service {
         self.0.base_url.as_deref().map(|url| Url(url.to_owned()))
     }
 
+    /// Hosts to which HTTP commands may send the token, beside the host and port of baseUrl.
+    async fn token_hosts(&self) -> Vec<String> {
+        self.0.token_hosts.iter().map(service::TokenHost::to_string).collect()
+    }
+
     /// The token, without its value. `isSet` is false when there is none.
     async fn token(&self, ctx: &Context<'_>) -> Result<Secret> {
         let state = loaders::one(ctx, TokenOf(self.0.id)).await?;

@@ -7,7 +7,7 @@ use super::{
     command::CommandKind, inputs::id_of, job::JobContext, payload::settle, scalars::DateTime,
     user_error::UserError,
 };
-use crate::repeat::Repeat;
+use crate::{audit::by, repeat::Repeat};
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject, Subscription};
 use callboard::{
     command_kind::Kind,
@@ -131,7 +131,8 @@ impl WorkerMutation {
     ) -> Result<WorkerPayload> {
         let context = JobContext::of(ctx)?;
         let id = id_of(&input.id);
-        let (done, user_errors) = settle(drain(&context.submit.store, id).await)?;
+        let (done, user_errors) =
+            settle(ctx, drain(&context.submit.store, id, &by(ctx, "workerDrain")).await)?;
         let Some(after) = done else {
             return Ok(WorkerPayload { user_errors, ..WorkerPayload::default() });
         };

@@ -16,6 +16,7 @@ use super::{
     submit::{SubmitResult, submit_within},
 };
 use crate::{
+    audit::By,
     clock::Time,
     compose::SecretInputs,
     ids::{JobId, ScheduleId},
@@ -130,7 +131,7 @@ async fn fire_locked(
     let has_next = |id| outcomes.get(id).is_some_and(|outcome: &FiringResult| outcome.last_at.is_some());
     let replaced: Vec<JobId> =
         replaced.iter().filter(|(schedule, _)| has_next(schedule)).map(|(_, job)| *job).collect();
-    after.merge(cancel_within(transaction, &replaced, Some(REPLACED)).await?);
+    after.merge(cancel_within(transaction, &replaced, Some(REPLACED), &By::worker()).await?);
     let advances: Vec<Advance> = due
         .iter()
         .zip(&firings)
@@ -195,7 +196,8 @@ fn request_of(context: &SubmitContext, schedule: &Schedule) -> Result<JobRequest
         ),
         None => None,
     };
-    let mut request = JobRequest { policy, ..template.request.clone() };
+    let by = Some(By::schedule(&schedule.plan.name));
+    let mut request = JobRequest { policy, by, ..template.request.clone() };
     if let Some(input) = &mut request.input {
         kept_secret.put_back(input);
     }

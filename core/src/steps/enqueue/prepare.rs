@@ -16,7 +16,7 @@ use super::{
     context::SubmitContext,
     fingerprint::{self, Resolved},
     submit::{DEFAULT_PRIORITY, DEPENDENCIES_MAX, KEY_BYTES_MAX},
-    targets::{Named, Targets, check_references, no_command, of_command},
+    targets::{Named, Targets, check_choices, check_references, no_command, of_command},
 };
 use crate::{
     clock::Time,
@@ -165,6 +165,8 @@ async fn prepare(
         Named { profile: request.profile, proxy: request.proxy, services: request.services.as_deref() };
     let targets = Targets::choose(&prefetched.found, named, Some(command));
     let mut refusals = check_references(&prefetched.found, named);
+    let actor = request.by.as_ref().map(|by| &*by.actor);
+    refusals.extend(check_choices(&prefetched.found, named, command, actor));
     let (queue, priority, labels) = place_of(request, command, &mut refusals);
     let policy = policy_of(request, &recipe.version.policy, &mut refusals);
     let applied = policy.as_ref().unwrap_or(&recipe.version.policy);
@@ -212,6 +214,7 @@ async fn prepare(
         needs: request.depends_on.clone(),
         is_dispatched: is_dispatched && run_at <= prefetched.now,
         schedule: request.schedule,
+        by: request.by.clone(),
         idempotency: None,
         created_at: prefetched.now,
     };

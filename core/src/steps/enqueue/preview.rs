@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 
 use super::{
     context::SubmitContext,
-    targets::{Named, Targets, check_references, no_command, of_command},
+    targets::{Named, Targets, check_choices, check_references, no_command, of_command},
 };
 use crate::{
+    audit::Actor,
     command::{AllowList, Composition, ReadySpec, SpecInput},
     compose::{ComposedCommand, ReadySchema},
     evaluator::{Evaluator, Urgency},
@@ -57,6 +58,7 @@ pub async fn preview(
     subject: Subject,
     named: Named<'_>,
     input: Option<&Value>,
+    by: Option<&Actor>,
 ) -> Result<ComposedCommand, StepError> {
     let ready = match subject {
         Subject::Command(id) => saved(context, id).await?,
@@ -73,6 +75,9 @@ pub async fn preview(
     let found = ingredients::load(&mut *context.store.connection().await?, &wanted).await?;
 
     let mut refusals = check_references(&found, named);
+    if let Some(command) = command {
+        refusals.extend(check_choices(&found, named, command, by));
+    }
     let evaluator = &context.evaluator;
     let checked = evaluator.check_input(Urgency::Draft, ready.schema(), input.unwrap_or(&Value::Null)).await;
     let input = match checked {

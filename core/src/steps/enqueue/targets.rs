@@ -1,7 +1,8 @@
 //! Targets: the profile, proxy and services of a job, chosen alike by preview and submit.
 
 use crate::{
-    command::{Composition, ReadySpec},
+    audit::Actor,
+    command::{Choice, Composition, ReadySpec},
     compose::{Input, JobFacts},
     evaluator::{Evaluator, NotComposed, Urgency},
     ids::{ProfileId, ProxyId, ServiceId},
@@ -130,6 +131,51 @@ pub(super) fn check_references(found: &StoredIngredients, named: Named<'_>) -> V
             refusals.push(Refusal::not_found(&path, "service"));
         } else if services[..index].contains(id) {
             refusals.push(Refusal::invalid(&path, "this service is already in the list"));
+        }
+    }
+    refusals
+}
+
+/// Refuses what a caller who is no admin may not choose for a job of this command.
+pub(super) fn check_choices(
+    found: &StoredIngredients,
+    named: Named<'_>,
+    command: &Command,
+    by: Option<&Actor>,
+) -> Vec<Refusal> {
+    if !by.is_some_and(|actor| actor.is_bound) {
+        return Vec::new();
+    }
+    let (choices, mut refusals) = (&command.choices, Vec::new());
+    let mut refuse = |path: &str, noun: &str, name: Option<&str>| {
+        let message = format!(
+            "the command {} does not let its jobs choose the {noun} {}. An ADMIN may choose any, and can open the \
+             command for others with its `choices`",
+            command.name,
+            name.unwrap_or_default()
+        );
+        refusals.push(Refusal::invalid(path, message));
+    };
+    if let Some(id) = named.profile {
+        let stored = found.profiles.get(&id);
+        if !Choice::allows(choices.profiles.as_ref(), command.profile_id.as_slice(), &id, true) {
+            refuse("profileId", "profile", stored.map(|stored| stored.profile.name.as_str()));
+        }
+    }
+    if let Some(id) = named.proxy {
+        let stored = found.proxies.get(&id);
+        if !Choice::allows(choices.proxies.as_ref(), command.proxy_id.as_slice(), &id, true) {
+            refuse("proxyId", "proxy", stored.map(|stored| stored.proxy.name.as_str()));
+        }
+    }
+    let profile = named.profile_over(Some(command)).and_then(|id| found.profiles.get(&id));
+    for (index, id) in named.services.unwrap_or_default().iter().enumerate() {
+        let stored = found.services.get(id);
+        let is_of_profile = profile.is_some_and(|profile| profile.services.contains(id));
+        let is_open = is_of_profile || stored.is_none_or(|stored| stored.token.is_none());
+        if !Choice::allows(choices.services.as_ref(), &command.service_ids, id, is_open) {
+            let path = format!("serviceIds.{index}");
+            refuse(&path, "service", stored.map(|stored| stored.service.name.as_str()));
         }
     }
     refusals

@@ -5,7 +5,8 @@
 //! with its next renewal.
 
 use crate::{
-    clock::Time,
+    audit::{By, Entry, Object},
+    clock::{IdSource, Time},
     ids::JobId,
     job::{
         Standing,
@@ -14,7 +15,7 @@ use crate::{
     refusal::RefusalCode,
     steps::{After, StepError},
     store::{
-        Connection, Store, StoreError, commit,
+        Connection, Store, StoreError, audit, commit,
         jobs::{
             live::{self, Change, LiveJob},
             records,
@@ -27,7 +28,7 @@ use crate::{
 pub const CANCEL_BATCH_MAX: usize = 500;
 
 /// Cancels one job.
-pub async fn cancel(store: &Store, job: JobId, reason: Option<String>) -> Result<After, StepError> {
+pub async fn cancel(store: &Store, job: JobId, reason: Option<String>, by: &By) -> Result<After, StepError> {
     let mut transaction = store.begin().await?;
     let (rows, Some(now)) = live::lock(&mut transaction, &[job]).await? else {
         let exists = !records::by_ids(&mut transaction, &[job]).await?.is_empty();
@@ -38,19 +39,31 @@ pub async fn cancel(store: &Store, job: JobId, reason: Option<String>) -> Result
         });
     };
     // No refusal if cancelling was asked for before: the caller has made no mistake.
-    let (after, mut changes) = ask(&mut transaction, rows, reason.as_deref(), now).await?;
+    let (after, mut changes) = ask(&mut transaction, rows, reason.as_deref(), by, now).await?;
     lanes::account(&mut transaction, &mut changes).await?;
+    let entry = by.entry(IdSource).map(|entry| entry.on(Object::new("job", &job, None)));
+    let entry = entry.map(|entry| Entry { message: reason, ..entry });
+    audit::insert(&mut transaction, entry.as_slice()).await?;
     commit(transaction).await?;
     Ok(after)
 }
 
 /// Cancels the live ones of these jobs, at most [`CANCEL_BATCH_MAX`], that were not asked to cancel
 /// before. Their ids are in `changed` of the [`After`].
-pub async fn cancel_many(store: &Store, jobs: &[JobId], reason: Option<&str>) -> Result<After, StoreError> {
+pub async fn cancel_many(
+    store: &Store,
+    jobs: &[JobId],
+    reason: Option<&str>,
+    by: &By,
+) -> Result<After, StoreError> {
     let mut transaction = store.begin().await?;
     let (rows, Some(now)) = live::lock(&mut transaction, jobs).await? else { return Ok(After::default()) };
-    let (after, mut changes) = ask(&mut transaction, rows, reason, now).await?;
+    let (after, mut changes) = ask(&mut transaction, rows, reason, by, now).await?;
     lanes::account(&mut transaction, &mut changes).await?;
+    let entry = by.entry(IdSource).filter(|_| !after.changed.is_empty());
+    let entry = entry
+        .map(|entry| Entry { message: reason.map(str::to_owned), ..entry.on_jobs(after.changed.clone()) });
+    audit::insert(&mut transaction, entry.as_slice()).await?;
     commit(transaction).await?;
     Ok(after)
 }
@@ -60,9 +73,10 @@ pub(crate) async fn cancel_within(
     connection: &mut Connection,
     jobs: &[JobId],
     reason: Option<&str>,
+    by: &By,
 ) -> Result<After, StoreError> {
     let (rows, Some(now)) = live::lock(connection, jobs).await? else { return Ok(After::default()) };
-    let (after, _changes) = ask(connection, rows, reason, now).await?;
+    let (after, _changes) = ask(connection, rows, reason, by, now).await?;
     Ok(after)
 }
 
@@ -71,6 +85,7 @@ async fn ask(
     connection: &mut Connection,
     rows: Vec<LiveJob>,
     reason: Option<&str>,
+    by: &By,
     now: Time,
 ) -> Result<(After, Vec<Change>), StoreError> {
     let (mut changes, mut after) = (Vec::with_capacity(rows.len()), After::default());
@@ -84,6 +99,6 @@ async fn ask(
         }
         changes.push(Change { before, applied, started: None, is_dispatched: false });
     }
-    after.has_dependents = live::save(connection, &changes, now).await?.has_dependents;
+    after.has_dependents = live::save_by(connection, &changes, &by.actor.name, now).await?.has_dependents;
     Ok((after, changes))
 }

@@ -5,6 +5,8 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::{
+    audit::{By, Object},
+    clock::IdSource,
     ids::JobId,
     job::{
         Lane, ReadyJob, Standing,
@@ -14,7 +16,7 @@ use crate::{
     refusal::RefusalCode,
     steps::{After, StepError},
     store::{
-        Connection, Store, StoreError, commit,
+        Connection, Store, StoreError, audit, commit,
         jobs::{
             dependencies::{self, Edge, Needed},
             records,
@@ -31,7 +33,7 @@ use crate::{
 pub const RETRY_BATCH_MAX: usize = 500;
 
 /// Revives one job.
-pub async fn retry(store: &Store, job: JobId) -> Result<After, StepError> {
+pub async fn retry(store: &Store, job: JobId, by: &By) -> Result<After, StepError> {
     let refuse = |message: String| Err(StepError::refused(RefusalCode::NotAllowedInState, &["id"], message));
     let mut transaction = store.begin().await?;
     let ended = revive::lock_ended(&mut transaction, &[job]).await?;
@@ -49,13 +51,15 @@ pub async fn retry(store: &Store, job: JobId) -> Result<After, StepError> {
     if let Some(needed) = plan.broken {
         return refuse(format!("The job depends on {needed}, which did not succeed. Retry {needed} first."));
     }
-    match plan.carry_out(&mut transaction, true).await {
+    match plan.carry_out(&mut transaction, true, by).await {
         Ok(()) => {}
         Err(StoreError::Constraint { name, .. }) => {
             return refuse(format!("The job's {} has been deleted.", deleted(&name)));
         }
         Err(error) => return Err(error.into()),
     }
+    let entry = by.entry(IdSource).map(|entry| entry.on(Object::new("job", &job, None)));
+    audit::insert(&mut transaction, entry.as_slice()).await?;
     commit(transaction).await?;
     let (queue, priority) = (record.queue.clone(), record.priority);
     let ready = plan.revivals.iter().filter(|revival| !revival.is_blocked);
@@ -67,13 +71,13 @@ pub async fn retry(store: &Store, job: JobId) -> Result<After, StepError> {
 /// Revives the finished ones of these jobs, at most [`RETRY_BATCH_MAX`], whose profile, proxy and
 /// services still exist and whose dependencies have not failed. Their ids are in `changed` of the
 /// [`After`]. They are left to dispatch.
-pub async fn retry_many(store: &Store, jobs: &[JobId]) -> Result<After, StoreError> {
-    match revive_all(store, jobs).await {
+pub async fn retry_many(store: &Store, jobs: &[JobId], by: &By) -> Result<After, StoreError> {
+    match revive_all(store, jobs, by).await {
         // One job names something that was deleted, which must not fail its neighbours.
         Err(StoreError::Constraint { .. }) if jobs.len() > 1 => {
             let mut all = After::default();
             for half in jobs.chunks(jobs.len().div_ceil(2)) {
-                all.merge(Box::pin(retry_many(store, half)).await?);
+                all.merge(Box::pin(retry_many(store, half, by)).await?);
             }
             Ok(all)
         }
@@ -82,14 +86,17 @@ pub async fn retry_many(store: &Store, jobs: &[JobId]) -> Result<After, StoreErr
     }
 }
 
-async fn revive_all(store: &Store, jobs: &[JobId]) -> Result<After, StoreError> {
+async fn revive_all(store: &Store, jobs: &[JobId], by: &By) -> Result<After, StoreError> {
     let mut transaction = store.begin().await?;
     let ended = revive::lock_ended(&mut transaction, jobs).await?;
     let plan = Plan::make(&mut transaction, &ended).await?;
     if plan.revivals.is_empty() {
         return Ok(After::default());
     }
-    plan.carry_out(&mut transaction, false).await?;
+    plan.carry_out(&mut transaction, false, by).await?;
+    let revived = || plan.revivals.iter().map(|revival| revival.job).collect();
+    let entry = by.entry(IdSource).map(|entry| entry.on_jobs(revived()));
+    audit::insert(&mut transaction, entry.as_slice()).await?;
     commit(transaction).await?;
     let changed = plan.revivals.iter().map(|revival| revival.job).collect();
     Ok(After { changed, has_backlog: true, ..After::default() })
@@ -163,8 +170,13 @@ impl Plan {
         Ok(())
     }
 
-    async fn carry_out(&self, connection: &mut Connection, is_dispatched: bool) -> Result<(), StoreError> {
-        revive::revive(connection, &self.revivals, is_dispatched).await?;
+    async fn carry_out(
+        &self,
+        connection: &mut Connection,
+        is_dispatched: bool,
+        by: &By,
+    ) -> Result<(), StoreError> {
+        revive::revive(connection, &self.revivals, is_dispatched, &by.actor.name).await?;
         if self.edges.is_empty() { Ok(()) } else { dependencies::write(connection, &self.edges).await }
     }
 }

@@ -4,17 +4,21 @@
 //! the process dies right after a resume, the next round of dispatch finds the backlog.
 
 use crate::{
+    audit::{By, Object},
+    clock::IdSource,
     refusal::{Refusal, RefusalCode},
     steps::{After, StepError},
-    store::{Store, commit, queues::counters},
+    store::{Store, audit, commit, queues::counters},
 };
 
 /// Pauses or resumes a queue. Repeating it changes nothing.
-pub async fn set_paused(store: &Store, queue: &str, is_paused: bool) -> Result<After, StepError> {
+pub async fn set_paused(store: &Store, queue: &str, is_paused: bool, by: &By) -> Result<After, StepError> {
     let mut transaction = store.begin().await?;
     if !counters::set_paused(&mut transaction, queue, is_paused).await? {
         return Err(no_queue().into());
     }
+    let entry = by.entry(IdSource).map(|entry| entry.on(Object::new("queue", &queue, Some(queue))));
+    audit::insert(&mut transaction, entry.as_slice()).await?;
     commit(transaction).await?;
     Ok(After { has_backlog: !is_paused, ..After::default() })
 }

@@ -10,12 +10,13 @@ use std::{
 };
 
 use crate::{
-    clock::Time,
+    audit::{By, Object},
+    clock::{IdSource, Time},
     ids::ServiceId,
     limit::{GateKey, HoldBack, observed::Shut, response::Observation},
     steps::After,
     store::{
-        Connection, Store, StoreError, commit,
+        Connection, Store, StoreError, audit, commit,
         limits::gates::{self, Saved, Wake},
     },
 };
@@ -62,12 +63,15 @@ pub async fn observe(store: &Store, observations: Vec<RateLimitObservation>) -> 
 }
 
 /// Opens the gate of a service, whatever the service said before. Does nothing if the gate is open.
-pub async fn resume_service(store: &Store, service: ServiceId) -> Result<After, StoreError> {
+pub async fn resume_service(store: &Store, service: ServiceId, by: &By) -> Result<After, StoreError> {
     let mut transaction = store.begin().await?;
-    if !reopen(&mut transaction, &GateKey::Service(service)).await? {
+    let is_reopened = reopen(&mut transaction, &GateKey::Service(service)).await?;
+    let entry = by.entry(IdSource).map(|entry| entry.on(Object::new("service", &service, None)));
+    audit::insert(&mut transaction, entry.as_slice()).await?;
+    commit(transaction).await?;
+    if !is_reopened {
         return Ok(After::default());
     }
-    commit(transaction).await?;
     Ok(After { has_timed: true, held_back: vec![HoldBack::lifted(service)], ..After::default() })
 }
 

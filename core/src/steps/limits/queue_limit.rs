@@ -3,12 +3,16 @@
 //! One transaction. A limit below the number of running jobs is refused. The change makes the
 //! queue's gate due at once, so the wake duty goes on if the process dies right after.
 
+use serde_json::json;
+
 use crate::{
+    audit::{By, Change, Object},
+    clock::IdSource,
     limit::{GateKey, Limits, noun},
     patch::limit_refusals,
     refusal::Refusal,
     steps::{After, StepError, hand_out::pause::no_queue},
-    store::{Connection, Store, StoreError, commit, limits::gates, queues::counters},
+    store::{Connection, Store, StoreError, audit, commit, limits::gates, queues::counters},
 };
 
 /// Sets the limit of a queue, or removes it.
@@ -16,6 +20,7 @@ pub async fn set_queue_limit(
     store: &Store,
     queue: &str,
     max_concurrency: Option<u32>,
+    by: &By,
 ) -> Result<After, StepError> {
     let limits = Limits { max_concurrency, ..Limits::default() };
     let refusals = limit_refusals(&limits);
@@ -38,6 +43,11 @@ pub async fn set_queue_limit(
         return Err(refusal.into());
     }
     gates::relimit(&mut transaction, &key, &limits).await?;
+    let field = |limit: Option<u32>| json!({ "maxConcurrency": limit });
+    let change = Change::between(Some(&field(before)), Some(&field(max_concurrency)));
+    let object = Object::new("queue", &queue, Some(queue));
+    let entry = by.entry(IdSource).map(|entry| entry.on(object).changing(change));
+    audit::insert(&mut transaction, entry.as_slice()).await?;
     commit(transaction).await?;
     Ok(After { has_timed: true, ..After::default() })
 }

@@ -14,7 +14,7 @@ use crate::{
     clock::Time,
     ids::{ArtifactId, JobId},
     store::{
-        Store, StoreError, commit,
+        Store, StoreError, audit, commit,
         maintenance::retention::{self, ByDay, Finish, KeptFile},
         queues::lanes,
     },
@@ -22,6 +22,8 @@ use crate::{
 
 /// Most jobs or files of one transaction.
 const PRUNE_BATCH_MAX: i64 = 500;
+/// Most entries of the audit of one transaction.
+const AUDIT_BATCH_MAX: i64 = 10_000;
 /// Most lanes forgotten in one round.
 const LANES_MAX: i64 = 100_000;
 
@@ -36,6 +38,8 @@ pub struct Retention {
     pub logs: Duration,
     /// Files of artifacts from when they were stored.
     pub artifacts: Duration,
+    /// Entries of the audit from when they were written, at least 30 days.
+    pub audit: Duration,
 }
 
 /// Removes files from disk. Returns what is gone or was never there. The rest is tried again later.
@@ -119,6 +123,15 @@ pub async fn prune_days(store: &Store, retention: &Retention) -> Result<Option<S
         }
     }
     Ok(None)
+}
+
+/// Removes one batch of old entries of the audit and returns how many.
+pub async fn prune_audit(store: &Store, retention: &Retention) -> Result<u64, StoreError> {
+    let mut transaction = store.begin().await?;
+    let before = retention::now(&mut transaction).await? - retention.audit;
+    let deleted = audit::delete_old(&mut transaction, before, AUDIT_BATCH_MAX).await?;
+    commit(transaction).await?;
+    Ok(deleted)
 }
 
 /// Forgets ended workers, per-minute rates older than the retention of jobs, and idle lanes.

@@ -4,20 +4,24 @@
 //! next renewal if the hint is lost.
 
 use crate::{
+    audit::{By, Object},
+    clock::IdSource,
     ids::WorkerId,
     refusal::{Refusal, RefusalCode},
     steps::{After, StepError},
     store::{
-        Store, commit,
+        Store, audit, commit,
         workers::{self, WorkerStatus},
     },
 };
 
 /// Asks one worker to drain. Repeating it changes nothing.
-pub async fn drain(store: &Store, worker: WorkerId) -> Result<After, StepError> {
+pub async fn drain(store: &Store, worker: WorkerId, by: &By) -> Result<After, StepError> {
     let mut transaction = store.begin().await?;
     let refusal = match workers::drain(&mut transaction, worker).await? {
         Some(WorkerStatus::Active | WorkerStatus::Draining) => {
+            let entry = by.entry(IdSource).map(|entry| entry.on(Object::new("worker", &worker, None)));
+            audit::insert(&mut transaction, entry.as_slice()).await?;
             commit(transaction).await?;
             return Ok(After { drained: Some(worker), ..After::default() });
         }

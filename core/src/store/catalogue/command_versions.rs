@@ -30,6 +30,8 @@ pub struct CommandVersion {
     pub input_schema: Value,
     /// The policy of its jobs.
     pub policy: Policy,
+    /// Whether inputs, logs, results and artifacts of its jobs are kept from viewers.
+    pub is_private: bool,
     /// When it was created.
     pub created_at: Time,
 }
@@ -42,6 +44,7 @@ pub struct VersionDraft {
     pub spec: CommandSpec,
     pub input_schema: Value,
     pub policy: Policy,
+    pub is_private: bool,
 }
 
 impl From<CommandVersion> for VersionDraft {
@@ -51,6 +54,7 @@ impl From<CommandVersion> for VersionDraft {
             spec: version.spec,
             input_schema: version.input_schema,
             policy: version.policy,
+            is_private: version.is_private,
         }
     }
 }
@@ -63,7 +67,7 @@ pub async fn load(
 ) -> Result<Vec<CommandVersion>, StoreError> {
     let ids: Vec<Uuid> = ids.iter().copied().map(Uuid::from).collect();
     let rows = sqlx::query!(
-        "SELECT id, command_id, number, name, spec, input_schema, policy, created_at FROM command_versions
+        "SELECT id, command_id, number, name, spec, input_schema, policy, is_private, created_at FROM command_versions
          WHERE id = ANY($1)",
         &ids
     )
@@ -79,6 +83,7 @@ pub async fn load(
             spec: from_json("command_versions", "spec", row.spec)?,
             input_schema: row.input_schema,
             policy: from_json("command_versions", "policy", row.policy)?,
+            is_private: row.is_private,
             created_at: row.created_at,
         });
     }
@@ -94,9 +99,9 @@ pub async fn insert(
     draft: &VersionDraft,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "INSERT INTO command_versions (id, command_id, number, name, kind, spec, input_schema, policy)
+        "INSERT INTO command_versions (id, command_id, number, name, kind, spec, input_schema, policy, is_private)
          SELECT $1, $2, coalesce(max(number), 0) + 1, $3, $4,
-             $5::text::jsonb, $6::text::jsonb, $7::text::jsonb
+             $5::text::jsonb, $6::text::jsonb, $7::text::jsonb, $8
          FROM command_versions WHERE command_id = $2",
         id.uuid(),
         command.uuid(),
@@ -105,6 +110,7 @@ pub async fn insert(
         to_json("spec", &draft.spec)?,
         to_json("input_schema", &draft.input_schema)?,
         to_json("policy", &draft.policy)?,
+        draft.is_private,
     )
     .execute(connection)
     .await?;

@@ -1,14 +1,17 @@
 //! Commands. What a command runs is in `command_versions`.
 
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::table::catalogue_table;
 use crate::{
     clock::Time,
+    command::Choices,
     ids::{CommandId, CommandVersionId, ProfileId, ProxyId, ServiceId},
     store::{
         Connection, StoreError,
         columns::{optional_storable, storable},
+        from_json, optional_json,
     },
 };
 
@@ -31,6 +34,8 @@ pub struct Command {
     pub service_ids: Vec<ServiceId>,
     /// The queue of jobs that name none.
     pub queue: String,
+    /// What its jobs may choose.
+    pub choices: Choices,
     /// Increases with every change, including changes without a new version.
     pub version: i32,
     /// When it was created.
@@ -49,6 +54,7 @@ pub struct CommandDraft {
     pub proxy_id: Option<ProxyId>,
     pub service_ids: Vec<ServiceId>,
     pub queue: String,
+    pub choices: Choices,
 }
 
 impl From<Command> for CommandDraft {
@@ -60,6 +66,7 @@ impl From<Command> for CommandDraft {
             proxy_id: command.proxy_id,
             service_ids: command.service_ids,
             queue: command.queue,
+            choices: command.choices,
         }
     }
 }
@@ -73,6 +80,7 @@ struct CommandRow {
     proxy_id: Option<Uuid>,
     service_ids: Vec<Uuid>,
     queue: String,
+    choices: Option<Value>,
     version: i32,
     created_at: Time,
     updated_at: Time,
@@ -92,6 +100,11 @@ impl TryFrom<CommandRow> for Command {
             proxy_id: row.proxy_id.map(ProxyId::from),
             service_ids: row.service_ids.into_iter().map(ServiceId::from).collect(),
             queue: row.queue,
+            choices: row
+                .choices
+                .map(|json| from_json("commands", "choices", json))
+                .transpose()?
+                .unwrap_or_default(),
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
@@ -104,7 +117,7 @@ macro_rules! command_rows {
     ([$($before:literal)+], [$($after:literal)*] $(, $argument:expr)* $(,)?) => {
         sqlx::query_as!(
             CommandRow,
-            $($before +)+ r#" id, name, description, version_id, profile_id, proxy_id, queue, version,
+            $($before +)+ r#" id, name, description, version_id, profile_id, proxy_id, queue, choices, version,
                     created_at, updated_at, clock_timestamp() AS "read_at!",
                     ARRAY(SELECT service_id FROM command_services WHERE command_id = commands.id
                           ORDER BY position) AS "service_ids!" "#
@@ -165,6 +178,7 @@ macro_rules! write_command {
             $draft.profile_id.map(Uuid::from),
             $draft.proxy_id.map(Uuid::from),
             storable(&$draft.queue),
+            optional_json("choices", Some(&$draft.choices).filter(|choices| !choices.is_default()))?,
         )
     };
 }
@@ -178,8 +192,8 @@ pub async fn insert(
     draft: CommandDraft,
 ) -> Result<Command, StoreError> {
     let written = write_command!(
-        "INSERT INTO commands (id, name, description, version_id, profile_id, proxy_id, queue)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO commands (id, name, description, version_id, profile_id, proxy_id, queue, choices)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb)",
         id,
         version,
         draft
@@ -199,7 +213,7 @@ pub async fn update(
 ) -> Result<Command, StoreError> {
     let written = write_command!(
         "UPDATE commands SET name = $2, description = $3, version_id = $4, profile_id = $5, proxy_id = $6,
-             queue = $7, version = version + 1, updated_at = clock_timestamp()
+             queue = $7, choices = $8::text::jsonb, version = version + 1, updated_at = clock_timestamp()
          WHERE id = $1",
         id,
         version,
@@ -220,6 +234,7 @@ fn command(id: CommandId, version_id: CommandVersionId, draft: CommandDraft, wri
         proxy_id: draft.proxy_id,
         service_ids: draft.service_ids,
         queue: draft.queue,
+        choices: draft.choices,
         version: written.version,
         created_at: written.created_at,
         updated_at: written.updated_at,

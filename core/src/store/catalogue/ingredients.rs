@@ -164,7 +164,7 @@ async fn load_services(
     ids: &[Uuid],
 ) -> Result<HashMap<ServiceId, StoredService>, StoreError> {
     let rows = sqlx::query!(
-        "SELECT id, name, base_url, settings, max_concurrency, rate_limits, caps, version, created_at, updated_at, token_sealed, token_expires_at
+        "SELECT id, name, base_url, token_hosts, settings, max_concurrency, rate_limits, caps, version, created_at, updated_at, token_sealed, token_expires_at
          FROM services WHERE id = ANY($1)",
         ids
     )
@@ -176,6 +176,7 @@ async fn load_services(
             id: row.id,
             name: row.name,
             base_url: row.base_url,
+            token_hosts: row.token_hosts,
             settings: row.settings,
             max_concurrency: row.max_concurrency,
             rate_limits: row.rate_limits,

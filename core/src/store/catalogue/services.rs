@@ -15,7 +15,7 @@ use crate::{
     clock::Time,
     ids::ServiceId,
     limit::Limits,
-    service::{BaseUrl, Service},
+    service::{BaseUrl, Service, TokenHost},
     store::{
         Connection, StoreError,
         columns::{optional_storable, storable},
@@ -29,6 +29,7 @@ use crate::{
 pub struct ServiceDraft {
     pub name: String,
     pub base_url: Option<BaseUrl>,
+    pub token_hosts: Vec<TokenHost>,
     pub settings: Value,
     pub limits: Limits,
 }
@@ -38,6 +39,7 @@ impl From<Service> for ServiceDraft {
         Self {
             name: service.name,
             base_url: service.base_url,
+            token_hosts: service.token_hosts,
             settings: service.settings,
             limits: service.limits,
         }
@@ -48,6 +50,7 @@ pub(super) struct ServiceRow {
     pub(super) id: Uuid,
     pub(super) name: String,
     pub(super) base_url: Option<String>,
+    pub(super) token_hosts: Vec<String>,
     pub(super) settings: Value,
     pub(super) max_concurrency: Option<i32>,
     pub(super) rate_limits: Value,
@@ -64,10 +67,14 @@ impl TryFrom<ServiceRow> for Service {
         let parse = |text: String| {
             BaseUrl::parse(&text).ok_or_else(|| StoreError::corrupt("services", "base_url", &text))
         };
+        let host = |text: String| {
+            TokenHost::parse(&text).ok_or_else(|| StoreError::corrupt("services", "token_hosts", &text))
+        };
         Ok(Self {
             id: row.id.into(),
             name: row.name,
             base_url: row.base_url.map(parse).transpose()?,
+            token_hosts: row.token_hosts.into_iter().map(host).collect::<Result<_, _>>()?,
             settings: row.settings,
             limits: limits_of("services", row.max_concurrency, row.rate_limits, Some(row.caps))?,
             version: row.version,
@@ -82,7 +89,7 @@ macro_rules! service_rows {
     ([$($before:literal)+], [$($after:literal)*] $(, $argument:expr)* $(,)?) => {
         sqlx::query_as!(
             ServiceRow,
-            $($before +)+ " id, name, base_url, settings, max_concurrency, rate_limits, caps, version,
+            $($before +)+ " id, name, base_url, token_hosts, settings, max_concurrency, rate_limits, caps, version,
                 created_at, updated_at " $(+ $after)*
             $(, $argument)*
         )
@@ -122,7 +129,7 @@ pub async fn tokens(
     Ok(entry.collect())
 }
 
-/// A statement that writes a draft. `$1` is the id, and `$2` to `$7` are the fields of the draft in
+/// A statement that writes a draft. `$1` is the id, and `$2` to `$8` are the fields of the draft in
 /// order.
 macro_rules! write_service {
     ($statement:literal, $id:expr, $draft:expr) => {
@@ -136,6 +143,7 @@ macro_rules! write_service {
             $draft.limits.max_concurrency.map(u32::cast_signed),
             to_json("rate_limits", &$draft.limits.rate_limits)?,
             to_json("caps", &$draft.limits.caps)?,
+            &$draft.token_hosts.iter().map(TokenHost::to_string).collect::<Vec<_>>(),
         )
     };
 }
@@ -148,8 +156,8 @@ pub async fn insert(
     draft: &ServiceDraft,
 ) -> Result<Service, StoreError> {
     let row = write_service!(
-        "INSERT INTO services (id, name, base_url, settings, max_concurrency, rate_limits, caps)
-         VALUES ($1, $2, $3, $4::text::jsonb, $5, $6::text::jsonb, $7::text::jsonb) RETURNING",
+        "INSERT INTO services (id, name, base_url, settings, max_concurrency, rate_limits, caps, token_hosts)
+         VALUES ($1, $2, $3, $4::text::jsonb, $5, $6::text::jsonb, $7::text::jsonb, $8) RETURNING",
         id,
         draft
     );
@@ -165,7 +173,7 @@ pub async fn update(
 ) -> Result<Service, StoreError> {
     let row = write_service!(
         "UPDATE services SET name = $2, base_url = $3, settings = $4::text::jsonb, max_concurrency = $5,
-             rate_limits = $6::text::jsonb, caps = $7::text::jsonb, version = version + 1,
+             rate_limits = $6::text::jsonb, caps = $7::text::jsonb, token_hosts = $8, version = version + 1,
              updated_at = clock_timestamp()
          WHERE id = $1 RETURNING",
         id,

@@ -28,6 +28,8 @@ pub struct EventRecord {
     pub attempt: Option<i32>,
     /// A description, which may be empty.
     pub message: String,
+    /// Who did it: the name of a key or of a schedule, or `worker`. `None` for old events.
+    pub actor: Option<String>,
     /// When it happened, by the database's clock.
     pub at: Time,
     /// Id of its transaction, which is its position among all events.
@@ -44,7 +46,7 @@ pub async fn of_job(
 ) -> Result<Vec<EventRecord>, StoreError> {
     let rows = sqlx::query_as!(
         Row,
-        "SELECT job_id, version, at, kind, state, prior_state, attempt, message, txid FROM job_events
+        "SELECT job_id, version, at, kind, state, prior_state, attempt, message, actor, txid FROM job_events
          WHERE job_id = $1 AND version > $2 ORDER BY version LIMIT $3",
         job.uuid(),
         after,
@@ -72,7 +74,7 @@ pub async fn after(
         r#"
         SELECT wanted.job_id AS "job_id!", wanted.version AS "after!", event.version AS "version!", event.at AS "at!",
             event.kind AS "kind!", event.state AS "state!", event.prior_state, event.attempt,
-            event.message AS "message!", event.txid AS "txid!"
+            event.message AS "message!", event.actor AS "actor?", event.txid AS "txid!"
         FROM unnest($1::uuid[], $2::integer[]) AS wanted (job_id, version) CROSS JOIN LATERAL (
             SELECT * FROM job_events WHERE job_events.job_id = wanted.job_id AND job_events.version > wanted.version
             ORDER BY job_events.version LIMIT $3
@@ -97,6 +99,7 @@ pub async fn after(
             prior_state: row.prior_state,
             attempt: row.attempt,
             message: row.message,
+            actor: row.actor,
             txid: row.txid,
         };
         match found.last_mut() {
@@ -123,8 +126,8 @@ pub async fn horizon(connection: &mut Connection) -> Result<i64, StoreError> {
         .await?)
 }
 
-/// Events of all jobs at positions in `from..to`, without their messages, in order of position, job
-/// and version.
+/// Events of all jobs at positions in `from..to`, without their messages and actors, in order of
+/// position, job and version.
 ///
 /// Only events at or after `since`, so that only the newest partitions are read. Reading stops
 /// after `most` events: if that many are returned, they are arbitrary ones and there may be more.
@@ -138,7 +141,8 @@ pub async fn tail(
     let rows = sqlx::query_as!(
         Row,
         r#"
-        SELECT job_id, version, at, kind, state, prior_state, attempt, '' AS "message!", txid FROM (
+        SELECT job_id, version, at, kind, state, prior_state, attempt, '' AS "message!",
+            NULL::text AS actor, txid FROM (
             SELECT * FROM job_events WHERE txid >= $1 AND txid < $2 AND at >= $3 LIMIT $4
         ) AS event
         ORDER BY txid, job_id, version
@@ -162,6 +166,7 @@ struct Row {
     prior_state: Option<String>,
     attempt: Option<i32>,
     message: String,
+    actor: Option<String>,
     txid: i64,
 }
 
@@ -179,6 +184,7 @@ impl Row {
             prior_state: self.prior_state.as_deref().map(state).transpose()?,
             attempt: self.attempt,
             message: self.message,
+            actor: self.actor,
             at: self.at,
             txid: self.txid,
         })

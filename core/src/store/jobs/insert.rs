@@ -1,15 +1,20 @@
 //! Writes new jobs: the record, the live row, the first event and the queue's counters.
 
-use serde_json::value::RawValue;
+use serde_json::{Value, json, value::RawValue};
 use uuid::Uuid;
 
 use super::live::CommandLimits;
 use crate::{
-    clock::Time,
-    ids::{CommandId, CommandVersionId, JobId, ProfileId, ProxyId, ScheduleId, ServiceId},
+    audit::By,
+    clock::{IdSource, Time},
+    ids::{AuditEventId, CommandId, CommandVersionId, JobId, ProfileId, ProxyId, ScheduleId, ServiceId},
     job::JobState,
     policy::Policy,
-    store::{Connection, StoreError, array_literal, columns::query_rows, optional_json, to_json},
+    store::{
+        Connection, StoreError, array_literal,
+        columns::{query_rows, storable},
+        optional_json, to_json,
+    },
 };
 
 /// A new job, which has passed all checks.
@@ -57,6 +62,8 @@ pub struct NewJob {
     pub is_dispatched: bool,
     /// The schedule that enqueues it, and the due time.
     pub schedule: Option<(ScheduleId, Time)>,
+    /// Who enqueues it.
+    pub by: Option<By>,
     /// How a repeat of the request is recognised.
     pub idempotency: Option<Idempotency>,
     /// When it was accepted, by the database's clock.
@@ -64,6 +71,10 @@ pub struct NewJob {
 }
 
 impl NewJob {
+    fn created_by(&self) -> Option<&str> {
+        self.by.as_ref().map(|by| by.actor.name.as_str())
+    }
+
     fn idempotency_key(&self) -> Option<&str> {
         self.idempotency.as_ref().map(|idempotency| idempotency.key.as_str())
     }
@@ -100,9 +111,11 @@ pub struct KeyHolder {
 }
 
 /// Inserts new jobs and returns their ids. Jobs whose id, idempotency key or due time already
-/// exists are left out.
+/// exists are left out. Each caller's jobs of one mutation make one entry of the audit.
 #[tracing::instrument(name = "db.insert.insert", level = "debug", skip_all)]
+#[expect(clippy::too_many_lines, reason = "one statement, one round trip")]
 pub async fn insert(connection: &mut Connection, jobs: &[NewJob]) -> Result<Vec<JobId>, StoreError> {
+    let callers = Callers::of(jobs);
     let inserted = query_rows!(
         query_scalar for job in jobs,
         "WITH new AS MATERIALIZED (SELECT * FROM",
@@ -131,14 +144,16 @@ pub async fn insert(connection: &mut Connection, jobs: &[NewJob]) -> Result<Vec<
             "due_at": "timestamptz[]" as Option<Time> = job.schedule.map(|(_, due)| due);
             "fairness_key": "text[]" as Option<&str> = job.fairness_key.as_deref();
             "round": "bigint[]" = job.round;
+            "created_by": "text[]" as Option<&str> = job.created_by();
+            "caller": "integer[]" as Option<i32> = callers.number(job);
         },
         r#"), record AS (
             INSERT INTO jobs (id, command_version_id, command_id, queue, priority, profile_id, proxy_id,
                 service_ids, input, input_sealed, labels, policy, run_at, idempotency_key,
-                idempotency_hash, created_at, schedule_id, due_at, fairness_key)
+                idempotency_hash, created_at, schedule_id, due_at, fairness_key, created_by)
             SELECT id, version_id, command_id, queue, priority, profile_id, proxy_id,
                 service_ids::uuid[], input::jsonb, input_sealed, labels::text[], policy::jsonb, run_at,
-                idempotency_key, idempotency_hash, created_at, schedule_id, due_at, fairness_key
+                idempotency_key, idempotency_hash, created_at, schedule_id, due_at, fairness_key, created_by
             FROM new ON CONFLICT DO NOTHING
             RETURNING id
         ), accepted AS MATERIALIZED (SELECT new.* FROM new JOIN record USING (id)
@@ -153,8 +168,17 @@ pub async fn insert(connection: &mut Connection, jobs: &[NewJob]) -> Result<Vec<
             INSERT INTO live_job_services (job_id, service_id)
             SELECT id, unnest(service_ids::uuid[]) FROM accepted WHERE service_ids <> '{}'
         ), event AS (
-            INSERT INTO job_events (job_id, version, at, kind, state)
-            SELECT id, 1, created_at, 'enqueued', state FROM accepted
+            INSERT INTO job_events (job_id, version, at, kind, state, actor)
+            SELECT id, 1, created_at, 'enqueued', state, created_by FROM accepted
+        ), audit AS (
+            INSERT INTO audit_events (id, at, actor, role, key_id, address, transport, action, outcome, object_kind,
+                job_ids, count)
+            SELECT caller.id, max(accepted.created_at), caller.actor, caller.role, caller.key_id, caller.address,
+                caller.transport, caller.action, 'done', 'job', array_agg(accepted.id), count(*)
+            FROM accepted JOIN json_to_recordset($2::text::json) AS caller (number integer, id uuid, actor text,
+                role text, key_id uuid, address text, transport text, action text) ON number = accepted.caller
+            GROUP BY caller.id, caller.actor, caller.role, caller.key_id, caller.address, caller.transport,
+                caller.action
         ), queue AS (INSERT INTO queues (name) SELECT DISTINCT queue FROM accepted ON CONFLICT DO NOTHING
         ), delta AS (
             INSERT INTO queue_deltas (queue, blocked, scheduled, queued, enqueued)
@@ -164,10 +188,49 @@ pub async fn insert(connection: &mut Connection, jobs: &[NewJob]) -> Result<Vec<
             FROM accepted GROUP BY queue
         )
         SELECT id AS "id!" FROM record"#,
+        callers.to_json(),
     )
     .fetch_all(connection)
     .await?;
     Ok(inserted.into_iter().map(JobId::from).collect())
+}
+
+/// The callers of a batch of jobs: each actor with each mutation once, whose jobs make one entry of
+/// the audit. Under load many callers share a transaction, and those of one key then share a row.
+struct Callers<'a>(Vec<(&'a By, AuditEventId)>);
+
+impl<'a> Callers<'a> {
+    fn of(jobs: &'a [NewJob]) -> Self {
+        let mut callers: Vec<(&By, AuditEventId)> = Vec::new();
+        for by in jobs.iter().filter_map(|job| job.by.as_ref()).filter(|by| by.mutation.is_some()) {
+            if !callers.iter().any(|(known, _)| *known == by) {
+                callers.push((by, IdSource.make()));
+            }
+        }
+        Self(callers)
+    }
+
+    fn number(&self, job: &NewJob) -> Option<i32> {
+        let by = job.by.as_ref()?;
+        let at = self.0.iter().position(|(known, _)| *known == by)?;
+        i32::try_from(at).ok()
+    }
+
+    fn to_json(&self) -> String {
+        let caller = |(number, (by, id)): (usize, &(&By, AuditEventId))| {
+            json!({
+                "number": number,
+                "id": id.uuid(),
+                "actor": storable(&by.actor.name),
+                "role": by.actor.role,
+                "key_id": by.actor.key.map(Uuid::from),
+                "address": by.actor.address,
+                "transport": by.actor.transport,
+                "action": by.mutation,
+            })
+        };
+        Value::Array(self.0.iter().enumerate().map(caller).collect()).to_string()
+    }
 }
 
 /// A savepoint in the caller's transaction. Rolled back when dropped.

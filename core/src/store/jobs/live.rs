@@ -29,7 +29,7 @@ use crate::{
     store::{Connection, StoreError, columns::query_rows},
 };
 use row::Row;
-pub use save::{Saved, save};
+pub use save::{Saved, save, save_by};
 
 /// The live part of a job, as of when its row was locked.
 #[derive(Debug, Clone, PartialEq)]

@@ -41,9 +41,9 @@ pub async fn report(connection: &mut Connection, reports: &[Report]) -> Result<V
             RETURNING live.job_id, live.version, live.state, live.attempt, live.progress_fraction,
                 live.progress_message
         ), event AS (
-            INSERT INTO job_events (job_id, version, at, kind, state, prior_state, attempt, message)
+            INSERT INTO job_events (job_id, version, at, kind, state, prior_state, attempt, message, actor)
             SELECT job_id, version, clock_timestamp(), 'progressed', state, state, attempt,
-                concat_ws(' ', round((progress_fraction * 100)::numeric) || ' %', progress_message)
+                concat_ws(' ', round((progress_fraction * 100)::numeric) || ' %', progress_message), 'worker'
             FROM saved
         )
         SELECT job_id FROM saved",

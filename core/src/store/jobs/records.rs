@@ -51,6 +51,8 @@ pub struct JobRecord {
     pub fairness_key: Option<String>,
     /// Its idempotency key.
     pub idempotency_key: Option<String>,
+    /// Who enqueued it: the name of a key or of a schedule. `None` for old jobs.
+    pub created_by: Option<String>,
     /// When it was accepted.
     pub created_at: Time,
     /// Its state.
@@ -91,7 +93,7 @@ pub async fn by_ids(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<J
             jobs.profile_id, jobs.proxy_id, jobs.service_ids AS "service_ids!", jobs.labels AS "labels!",
             coalesce(jobs.policy, version.policy) AS "policy!",
             coalesce(live.run_at, jobs.run_at) AS "run_at!", jobs.idempotency_key, jobs.fairness_key,
-            jobs.schedule_id, jobs.due_at, jobs.created_at AS "created_at!",
+            jobs.schedule_id, jobs.due_at, jobs.created_by, jobs.created_at AS "created_at!",
             coalesce(live.state, ended.state) AS "state!", coalesce(live.version, ended.version) AS "version!",
             coalesce(live.attempt, ended.attempt) AS "attempt!", coalesce(live.counted, ended.counted) AS "counted!",
             coalesce(live.started_at, ended.started_at) AS started_at, ended.finished_at AS "finished_at?",
@@ -112,6 +114,23 @@ pub async fn by_ids(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<J
     rows.into_iter().map(Row::read).collect()
 }
 
+/// The jobs of private commands: those whose version is private, and those of a command whose
+/// newest version is. A command that was deleted stays as private as it was.
+#[tracing::instrument(name = "db.records.private", level = "debug", skip_all)]
+pub async fn private(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<JobId>, StoreError> {
+    let ids: Vec<Uuid> = jobs.iter().map(|job| job.uuid()).collect();
+    let private = sqlx::query_scalar!(
+        "SELECT jobs.id FROM jobs JOIN command_versions AS version ON version.id = jobs.command_version_id
+         WHERE jobs.id = ANY($1) AND (version.is_private OR (
+             SELECT newest.is_private FROM command_versions AS newest
+             WHERE newest.command_id = jobs.command_id ORDER BY newest.number DESC LIMIT 1))",
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(private.into_iter().map(JobId::from).collect())
+}
+
 struct Row {
     id: Uuid,
     command_version_id: Uuid,
@@ -129,6 +148,7 @@ struct Row {
     due_at: Option<Time>,
     idempotency_key: Option<String>,
     fairness_key: Option<String>,
+    created_by: Option<String>,
     created_at: Time,
     state: String,
     version: i32,
@@ -165,6 +185,7 @@ impl Row {
             schedule: self.schedule_id.map(ScheduleId::from).zip(self.due_at),
             fairness_key: self.fairness_key,
             idempotency_key: self.idempotency_key,
+            created_by: self.created_by,
             created_at: self.created_at,
             state: JobState::parse(&self.state)
                 .ok_or_else(|| StoreError::corrupt("live_jobs", "state", &self.state))?,

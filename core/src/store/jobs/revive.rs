@@ -7,7 +7,10 @@ use uuid::Uuid;
 use crate::{
     ids::{JobId, ProfileId},
     job::{JobState, Lane, state::Ending},
-    store::{Connection, StoreError, columns::query_rows},
+    store::{
+        Connection, StoreError,
+        columns::{query_rows, storable},
+    },
 };
 
 /// Locks ended jobs in order of id, and returns how they ended. Jobs that are live, unknown or
@@ -76,6 +79,7 @@ pub async fn revive(
     connection: &mut Connection,
     revivals: &[Revival],
     is_dispatched: bool,
+    actor: &str,
 ) -> Result<(), StoreError> {
     query_rows!(
         query for revival in revivals,
@@ -113,14 +117,15 @@ pub async fn revive(
             INSERT INTO live_job_services (job_id, service_id)
             SELECT jobs.id, unnest(jobs.service_ids) FROM ended JOIN jobs ON jobs.id = ended.job_id
         ), event AS (
-            INSERT INTO job_events (job_id, version, at, kind, state, prior_state)
-            SELECT live.job_id, live.version, clock_timestamp(), 'retried', live.state, ended.state
+            INSERT INTO job_events (job_id, version, at, kind, state, prior_state, actor)
+            SELECT live.job_id, live.version, clock_timestamp(), 'retried', live.state, ended.state, $3
             FROM live JOIN ended USING (job_id)
         )
         INSERT INTO queue_deltas (queue, blocked, queued, enqueued)
         SELECT queue, count(*) FILTER (WHERE state = 'blocked'), count(*) FILTER (WHERE state = 'queued'), count(*)
         FROM live GROUP BY queue",
         is_dispatched,
+        storable(actor),
     )
     .execute(connection)
     .await?;

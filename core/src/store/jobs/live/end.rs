@@ -6,7 +6,11 @@ use super::{Change, save::LeftGates};
 use crate::{
     clock::Time,
     job::{Failure, transition::Next},
-    store::{Connection, StoreError, columns::query_rows, optional_json},
+    store::{
+        Connection, StoreError,
+        columns::{query_rows, storable},
+        optional_json,
+    },
 };
 
 /// Ends jobs, writes their events and counters, and flags the edges of dependent jobs as due.
@@ -15,7 +19,7 @@ pub(super) async fn end(
     connection: &mut Connection,
     changes: &[&Change],
     left: &LeftGates,
-    now: Time,
+    (actor, now): (&str, Time),
 ) -> Result<bool, StoreError> {
     let has_dependents = query_rows!(
         query_scalar for row in changes.iter().filter_map(|change| EndRow::of(change)),
@@ -46,9 +50,9 @@ pub(super) async fn end(
                 gone.log_lines
             FROM gone JOIN change USING (job_id)
         ), event AS (
-            INSERT INTO job_events (job_id, version, at, kind, state, prior_state, attempt, message)
+            INSERT INTO job_events (job_id, version, at, kind, state, prior_state, attempt, message, actor)
             SELECT job_id, gone.version + 1, $2, change.event, change.state, gone.state,
-                nullif(gone.attempt, 0), change.message
+                nullif(gone.attempt, 0), change.message, $5
             FROM gone JOIN change USING (job_id)
         ), edge AS (
             UPDATE job_dependencies SET outcome = change.state, is_due = true FROM change
@@ -72,6 +76,7 @@ pub(super) async fn end(
         now,
         &left.keys,
         &left.counts,
+        storable(actor),
     )
     .fetch_one(connection)
     .await?;

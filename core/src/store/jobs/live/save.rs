@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::{Change, end::end, update::update};
 use crate::{
+    audit::WORKER,
     clock::Time,
     job::{Standing, transition::Next},
     limit::GateKey,
@@ -19,19 +20,29 @@ pub struct Saved {
     pub freed: HashMap<GateKey, u32>,
 }
 
-/// Writes transitions. The caller has locked the row of every job.
-#[tracing::instrument(name = "db.live.save", level = "debug", skip_all)]
+/// Writes what a worker decided. The caller has locked the row of every job.
 pub async fn save(connection: &mut Connection, changes: &[Change], now: Time) -> Result<Saved, StoreError> {
+    save_by(connection, changes, WORKER, now).await
+}
+
+/// Writes transitions, with the actor of their events. The caller has locked the row of every job.
+#[tracing::instrument(name = "db.live.save", level = "debug", skip_all)]
+pub async fn save_by(
+    connection: &mut Connection,
+    changes: &[Change],
+    actor: &str,
+    now: Time,
+) -> Result<Saved, StoreError> {
     let (ended, live): (Vec<_>, Vec<_>) =
         changes.iter().partition(|change| matches!(change.applied.next, Next::Ended { .. }));
     let mut saved = Saved::default();
     if !live.is_empty() {
         let left = LeftGates::of(&live, &mut saved.freed);
-        update(connection, &live, &left, now).await?;
+        update(connection, &live, &left, (actor, now)).await?;
     }
     if !ended.is_empty() {
         let left = LeftGates::of(&ended, &mut saved.freed);
-        saved.has_dependents = end(connection, &ended, &left, now).await?;
+        saved.has_dependents = end(connection, &ended, &left, (actor, now)).await?;
     }
     Ok(saved)
 }

@@ -8,7 +8,10 @@ use crate::{
     ids::{AttemptId, ProxyId, WorkerId},
     job::{HEAD_START, Standing, transition::Next},
     limit::GateKey,
-    store::{Connection, StoreError, array_literal, columns::query_rows},
+    store::{
+        Connection, StoreError, array_literal,
+        columns::{query_rows, storable},
+    },
 };
 
 /// Writes changed rows, their events and counters. Counts how long each new attempt waited, as a
@@ -24,7 +27,7 @@ pub(super) async fn update(
     connection: &mut Connection,
     changes: &[&Change],
     left: &LeftGates,
-    now: Time,
+    (actor, now): (&str, Time),
 ) -> Result<(), StoreError> {
     let mut last_holds = (&[][..], "{}".to_owned());
     query_rows!(
@@ -85,9 +88,9 @@ pub(super) async fn update(
             INSERT INTO gate_deltas (key, held)
             SELECT key, - count FROM unnest($3::text[], $4::integer[]) AS gate (key, count)
         ), event AS (
-            INSERT INTO job_events (job_id, version, at, kind, state, prior_state, attempt, message)
+            INSERT INTO job_events (job_id, version, at, kind, state, prior_state, attempt, message, actor)
             SELECT saved.job_id, saved.version, change.at, change.event, saved.state, change.prior_state,
-                nullif(saved.attempt, 0), change.message
+                nullif(saved.attempt, 0), change.message, $5
             FROM saved JOIN change USING (job_id)
         ), moved AS (
             SELECT saved.queue, saved.wait, saved.state, change.prior_state AS prior
@@ -114,6 +117,7 @@ pub(super) async fn update(
         HEAD_START,
         &left.keys,
         &left.counts,
+        storable(actor),
     )
     .execute(connection)
     .await?;

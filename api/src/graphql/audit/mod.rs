@@ -1,0 +1,7 @@
+//! The GraphQL type `AuditEvent` and its list, for admins.
+
+mod list;
+mod object;
+
+pub use list::{AuditFilter, AuditQuery};
+pub use object::{AuditEvent, AuditEventConnection, AuditEventEdge, AuditOutcome};

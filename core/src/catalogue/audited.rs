@@ -1,0 +1,138 @@
+//! Writes the audit of a change in its transaction, and says what of an object is shown there.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::Catalogue;
+use crate::{
+    audit::{Actor, Change, Entry, Object},
+    limit::Limits,
+    secret::MASK,
+    store::{
+        Connection, StoreError, Transaction, audit,
+        catalogue::{
+            command_versions::VersionDraft, commands::CommandDraft, profiles::ProfileDraft,
+            proxies::ProxyDraft, schedules::Plan, services::ServiceDraft,
+        },
+        commit,
+    },
+};
+
+impl Catalogue {
+    /// The same catalogue for the operations of this actor.
+    #[must_use]
+    pub fn acting_for(&self, actor: Arc<Actor>) -> Self {
+        Self { actor, ..self.clone() }
+    }
+
+    /// Adds the entry of a change to its transaction: without it, the change does not happen.
+    pub(super) async fn note(
+        &self,
+        transaction: &mut Connection,
+        mutation: &str,
+        object: Object,
+        change: Change,
+    ) -> Result<(), StoreError> {
+        let entry = Entry::new(self.ids.make(), &self.actor, mutation).on(object).changing(change);
+        audit::insert(transaction, &[entry]).await
+    }
+}
+
+impl Catalogue {
+    /// Commits an update that changed nothing, with its entry.
+    pub(super) async fn note_unchanged(
+        &self,
+        mut transaction: Transaction,
+        mutation: &str,
+        object: Object,
+    ) -> Result<(), StoreError> {
+        self.note(&mut transaction, mutation, object, Change::default()).await?;
+        commit(transaction).await
+    }
+}
+
+/// What stands for a secret.
+pub(super) fn masked() -> Value {
+    MASK.into()
+}
+
+fn with_limits(mut shown: Value, limits: &Limits) -> Value {
+    shown["maxConcurrency"] = json!(limits.max_concurrency);
+    shown["rateLimits"] = json!(limits.rate_limits);
+    shown["caps"] = json!(limits.caps);
+    shown
+}
+
+pub(super) fn of_service(draft: &ServiceDraft) -> Value {
+    let hosts: Vec<String> = draft.token_hosts.iter().map(ToString::to_string).collect();
+    let shown = json!({
+        "name": draft.name,
+        "baseUrl": draft.base_url.as_deref(),
+        "tokenHosts": hosts,
+        "settings": draft.settings,
+    });
+    with_limits(shown, &draft.limits)
+}
+
+pub(super) fn of_profile(draft: &ProfileDraft) -> Value {
+    json!({
+        "name": draft.name,
+        "chromeProfilePath": draft.chrome_profile_path,
+        "description": draft.description,
+        "labels": draft.labels,
+        "environment": draft.environment,
+        "proxySelection": draft.proxy_selection.as_str(),
+        "caps": draft.caps,
+    })
+}
+
+pub(super) fn of_proxy(draft: &ProxyDraft) -> Value {
+    let shown = json!({
+        "name": draft.name,
+        "address": draft.address,
+        "username": draft.credentials.username.as_ref().map(|_| MASK),
+        "password": draft.credentials.password.as_ref().map(|_| MASK),
+    });
+    with_limits(shown, &draft.limits)
+}
+
+pub(super) fn of_command(draft: &CommandDraft, runs: &VersionDraft) -> Value {
+    json!({
+        "name": draft.name,
+        "description": draft.description,
+        "profileId": draft.profile_id,
+        "proxyId": draft.proxy_id,
+        "serviceIds": draft.service_ids,
+        "queue": draft.queue,
+        "choices": draft.choices,
+        "spec": runs.spec,
+        "inputSchema": runs.input_schema,
+        "policy": runs.policy,
+        "isPrivate": runs.is_private,
+    })
+}
+
+pub(super) fn of_schedule(plan: &Plan) -> Value {
+    let request = &plan.template.request;
+    json!({
+        "name": plan.name,
+        "cron": plan.timing.cron.text(),
+        "timezone": plan.timing.zone.name(),
+        "overlap": plan.timing.overlap.as_str(),
+        "catchUp": plan.timing.catch_up.to_string(),
+        "isPaused": plan.is_paused,
+        "job": {
+            "commandId": request.command,
+            "profileId": request.profile,
+            "proxyId": request.proxy,
+            "serviceIds": request.services,
+            "input": request.input,
+            "queue": request.queue,
+            "priority": request.priority,
+            "policy": plan.template.policy,
+            "labels": request.labels,
+            "fairnessKey": request.fairness_key,
+        },
+    })
+}
