@@ -4,10 +4,9 @@
 //! that is revoked, and a session that is signed out, ends within a second everywhere, also without
 //! Redis, whose hint only makes it faster.
 
-use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use callboard::{
-    audit::Actor,
     cache::{self, Cache},
     clock,
 };
@@ -20,8 +19,8 @@ use tokio::time::Instant;
 
 use super::{
     Access, Authenticate, Caller, Client, Presented, Proof, Verdict,
-    failures::{FAILURES_MAX, Failures, REGAINED_EVERY},
     holds::{Hold, Holds},
+    sign_ins::SignIns,
 };
 use crate::{
     audit::AuditLog,
@@ -34,7 +33,6 @@ pub(super) const REMEMBERED_FOR: Duration = Duration::from_millis(700);
 /// How long the last result counts while Postgres does not reply. Nobody can revoke a key
 /// meanwhile.
 const UNCONFIRMED_FOR: Duration = Duration::from_secs(10);
-const TOO_MANY: &str = "Too many sign-ins from this address have failed.";
 /// Maximum number of cached results, and of keys that were accepted before.
 const REMEMBERED_MAX: usize = 10_000;
 
@@ -76,11 +74,8 @@ pub struct Authenticator {
     remembered: Mutex<Cache<Proof, Remembered>>,
     /// What was accepted before, and is looked up whatever fails at its address.
     accepted: Mutex<Cache<Proof, ()>>,
-    /// The addresses from which keys were used, whose first use is in the audit.
-    used_from: Mutex<Cache<(Proof, Option<IpAddr>), ()>>,
-    failures: Failures,
+    sign_ins: SignIns,
     holds: Arc<Holds>,
-    audit: Option<AuditLog>,
     remembered_for: Duration,
     unconfirmed_for: Duration,
 }
@@ -92,10 +87,8 @@ impl Authenticator {
             keys: Arc::new(keys),
             remembered: Mutex::new(cache::bounded(REMEMBERED_MAX)),
             accepted: Mutex::new(cache::bounded(REMEMBERED_MAX)),
-            used_from: Mutex::new(cache::bounded(REMEMBERED_MAX)),
-            failures: Failures::new(FAILURES_MAX, REGAINED_EVERY),
+            sign_ins: SignIns::new(),
             holds: Arc::default(),
-            audit: None,
             remembered_for: REMEMBERED_FOR,
             unconfirmed_for: UNCONFIRMED_FOR,
         }
@@ -104,13 +97,13 @@ impl Authenticator {
     /// Records sign-ins and those that are refused.
     #[must_use]
     pub fn with_audit(self, audit: AuditLog) -> Self {
-        Self { audit: Some(audit), ..self }
+        Self { sign_ins: self.sign_ins.with_audit(audit), ..self }
     }
 
     /// Sets how often an address may fail to sign in at once, and after which time once more.
     #[must_use]
     pub fn with_failures(self, max: u32, regained_every: Duration) -> Self {
-        Self { failures: Failures::new(max, regained_every), ..self }
+        Self { sign_ins: self.sign_ins.with_failures(max, regained_every), ..self }
     }
 
     /// Authenticates credentials. A wrong key is an error even where none is required, because the
@@ -119,10 +112,12 @@ impl Authenticator {
     pub async fn admit(&self, presented: Presented, client: &Client) -> Result<Access, ApiError> {
         let proof = match presented {
             Presented::Nothing => return Ok(Access::Anonymous),
-            Presented::CrossSite => return Err(self.failed(client, "cross_site", None, cross_site())),
+            Presented::CrossSite => {
+                return Err(self.sign_ins.failed(client, "cross_site", None, cross_site()));
+            }
             Presented::Unreadable => {
-                self.try_once(client, false)?;
-                return Err(self.failed(client, "unreadable", None, unreadable()));
+                self.sign_ins.try_once(client, false)?;
+                return Err(self.sign_ins.failed(client, "unreadable", None, unreadable()));
             }
             Presented::Proof(proof) => proof,
         };
@@ -140,17 +135,17 @@ impl Authenticator {
     async fn admit_key(&self, proof: Proof, is_made: bool, client: &Client) -> Result<Access, ApiError> {
         let is_accepted = self.accepted.lock().get(&proof).is_some();
         if !is_accepted {
-            self.try_once(client, is_made)?;
+            self.sign_ins.try_once(client, is_made)?;
         }
         let found = self.look_up(proof).await;
         let is_valid = matches!(&found, Ok(Found::Valid(caller)) if !is_over(caller));
         if !is_accepted && (is_valid || found.is_err()) {
-            self.failures.take_back(client.address, is_made);
+            self.sign_ins.take_back(client, is_made);
         }
         match found? {
             Found::Valid(caller) if is_valid => {
                 self.accepted.lock().put(proof, ());
-                self.note_use(proof, &caller, client);
+                self.sign_ins.succeeded(proof, &caller, client);
                 Ok(Access::SignedIn(caller))
             }
             Found::Valid(caller) => {
@@ -168,40 +163,7 @@ impl Authenticator {
         why: ApiError,
     ) -> ApiError {
         self.accepted.lock().pop(&proof);
-        self.failed(client, "refused", name, why)
-    }
-
-    /// Records the first use of a key from an address. It is the first again after a restart.
-    fn note_use(&self, proof: Proof, caller: &Caller, client: &Client) {
-        let Some(audit) = &self.audit else { return };
-        if self.used_from.lock().put((proof, client.address), ()).is_none() {
-            audit.signed_in(&caller.actor(client));
-        }
-    }
-
-    /// Counts, logs and records a failed sign-in, and returns why it failed.
-    fn failed(&self, client: &Client, reason: &'static str, name: Option<String>, why: ApiError) -> ApiError {
-        metrics::counter!("callboard_sign_ins_failed_total", "reason" => reason).increment(1);
-        let address = client.address.map(tracing::field::display);
-        tracing::warn!(address, transport = client.transport.as_str(), reason, "a sign-in failed");
-        if let Some(audit) = &self.audit {
-            let actor = Actor { name: name.unwrap_or_default(), ..Access::Anonymous.actor(client) };
-            // Equal messages of one second are one entry, so how long to wait is no part of it.
-            let is_slowed = why.code == Code::RateLimited;
-            let message = if is_slowed { TOO_MANY } else { &why.message };
-            audit.sign_in_failed(&actor, message);
-        }
-        why
-    }
-
-    /// Refuses to try another key if too many from this address were wrong.
-    fn try_once(&self, client: &Client, is_made: bool) -> Result<(), ApiError> {
-        self.failures.count(Instant::now(), client.address, is_made).map_err(|wait| {
-            let seconds = wait.as_secs() + 1;
-            let message = format!("{TOO_MANY} Try again in {seconds} s.");
-            let error = ApiError::new(Code::RateLimited, message).with_retry_after(seconds);
-            self.failed(client, "too_many", None, error)
-        })
+        self.sign_ins.failed(client, "refused", name, why)
     }
 
     /// Finds a key or a session, in the cache or the source. While Postgres does not reply, the

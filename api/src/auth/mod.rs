@@ -13,6 +13,7 @@ mod credentials;
 mod failures;
 mod holds;
 pub mod rules;
+mod sign_ins;
 mod source;
 mod stored;
 

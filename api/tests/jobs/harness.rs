@@ -63,7 +63,7 @@ use crate::{client::Subscription, keys::Keys};
 
 const MASTER_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
-/// How long sessions last where it does not matter.
+/// Long enough never to matter.
 const SESSION_LIFE: SessionLife =
     SessionLife { idle: Duration::from_mins(10), whole: Duration::from_mins(10) };
 
@@ -140,8 +140,8 @@ impl Harness {
                 forgetting.forget();
             }
         });
-        let probe = ProxyProbe::new(None);
-        let schema = roots::schema().data(catalogue).data(stored).data(urls).data(jobs).data(probe).finish();
+        let schema = roots::schema().data(catalogue).data(stored).data(urls).data(jobs);
+        let schema = schema.data(ProxyProbe::new(None)).finish();
         let of_loaders = store.clone();
         let engine =
             Engine::new(schema, authenticator, Arc::new(move |request| loaders::add(request, &of_loaders)));
@@ -149,7 +149,6 @@ impl Harness {
         let address = listener.local_addr().unwrap();
         let router = Endpoint::new(engine, Origins::default()).router();
         let server_task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        let client = callboard::startup::http_client!().build().unwrap();
         Self {
             store,
             redis,
@@ -158,7 +157,7 @@ impl Harness {
             keys,
             audit,
             batches: AtomicI32::new(0),
-            client,
+            client: callboard::startup::http_client!().build().unwrap(),
             server_task,
             database,
         }

@@ -34,6 +34,7 @@ mod queues;
 mod reconnects;
 mod roles;
 mod sign_in;
+mod sign_in_audit;
 mod snapshots;
 #[path = "../catalogue/statements.rs"]
 mod statements;

@@ -73,8 +73,8 @@ impl AuditEvent {
         self.0.transport.as_deref()
     }
 
-    /// The mutation, such as `serviceUpdate`, or `signIn` for the first use of a key from an address.
-    /// Of a refusal also another field that was asked for.
+    /// The mutation, such as `serviceUpdate`, or `signIn` for the first use of a key from an
+    /// address. Of a refusal also another field that was asked for.
     async fn action(&self) -> &str {
         &self.0.action
     }
