@@ -10,6 +10,7 @@ use redis::cmd;
 
 use super::{Redis, RedisError};
 use crate::{
+    clock::Time,
     ids::{JobId, WorkerId},
     limit::HoldBack,
 };
@@ -74,7 +75,9 @@ impl Hint {
             Self::Dependents => "n".into(),
             Self::Backlog => "b".into(),
             Self::Parked => "p".into(),
-            Self::HoldBack(HoldBack { service, length }) => format!("h {service} {}", length.as_millis()),
+            Self::HoldBack(HoldBack { service, claimed_before, length }) => {
+                format!("h {service} {} {}", length.as_millis(), claimed_before.timestamp_micros())
+            }
             Self::AccessEnded => "a".into(),
             Self::Reconnected => "r".into(),
         }
@@ -96,7 +99,9 @@ impl Hint {
             "h" => {
                 let mut words = words.clone();
                 let (service, millis) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-                Some(Self::HoldBack(HoldBack { service, length: Duration::from_millis(millis) }))
+                let claimed_before = Time::from_timestamp_micros(words.next()?.parse().ok()?)?;
+                let length = Duration::from_millis(millis);
+                Some(Self::HoldBack(HoldBack { service, claimed_before, length }))
             }
             "a" => Some(Self::AccessEnded),
             "r" => Some(Self::Reconnected),
@@ -151,6 +156,7 @@ mod tests {
             Hint::Parked,
             Hint::HoldBack(HoldBack {
                 service: ServiceId::from(Uuid::from_u128(6)),
+                claimed_before: Time::from_timestamp_micros(1_800_000_000_000_001).unwrap(),
                 length: Duration::from_millis(1500),
             }),
             Hint::AccessEnded,

@@ -22,6 +22,7 @@ mod spawn_request;
 mod supervise;
 
 use callboard::{
+    clock::Time,
     ids::{AttemptId, JobId},
     job::{Failure, FailureCode, Outcome, ReadyJob, Used},
     steps::{
@@ -96,6 +97,11 @@ impl Attempt<'_> {
     /// The attempt's number within its job, from 1.
     fn number(&self) -> i32 {
         self.work.live.attempt
+    }
+
+    /// The time by the database's clock, to within the duration of a claim.
+    fn database_now(self) -> Time {
+        self.work.at + self.work.starts_at.elapsed()
     }
 
     /// Composes and runs. Returns a result whatever happens.

@@ -60,7 +60,8 @@ impl ServiceResponses {
             return;
         };
         if let Some(refusal) = ServiceRefusal::of(&seen, &name, status, at) {
-            if let Some(hint) = HoldBack::new(service, refusal.until, at) {
+            let now = attempt.database_now();
+            if let Some(hint) = HoldBack::new(service, refusal.until.map(|until| now + (until - at)), now) {
                 attempt.shared.paused_services.apply(hint);
             }
             log.system(refusal.says.clone()).await;
@@ -132,7 +133,7 @@ impl ServiceRefusal {
 /// requests.
 pub(super) fn held_back(attempt: Attempt<'_>) -> Option<Outcome> {
     let Attempt { shared, work, .. } = attempt;
-    let service = shared.paused_services.find(&work.inputs.service_ids)?;
+    let service = shared.paused_services.find(&work.inputs.service_ids, work.at)?;
     let found = work.found.services.get(&service);
     let name = found.map_or_else(|| service.to_string(), |found| found.service.name.clone());
     Some(Outcome::Throttled { reason: format!("The service {name} refuses requests at the moment.") })

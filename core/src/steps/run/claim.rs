@@ -51,6 +51,8 @@ pub struct Grant {
     /// When its attempt begins by this machine's clock, at most
     /// [`AHEAD`](crate::limit::gate::AHEAD) from now.
     pub starts_at: Instant,
+    /// The same by the database's clock.
+    pub at: Time,
 }
 
 /// What became of a [`ClaimRequest`].
@@ -176,7 +178,7 @@ impl Batch {
 
     fn grant(&self, at: Time, live: LiveJob) -> Decision {
         let starts_at = self.began + (at - self.now).to_std().unwrap_or_default();
-        Decision::Granted(Box::new(Grant { live, starts_at }))
+        Decision::Granted(Box::new(Grant { live, starts_at, at }))
     }
 
     /// Applies a transition. `None` if the job does not allow it, for example because it is already

@@ -10,6 +10,7 @@ use std::{
 
 use super::claim::Grant;
 use crate::{
+    clock::Time,
     ids::{CommandVersionId, JobId},
     policy::Policy,
     recipes::{Recipe, Recipes},
@@ -30,6 +31,8 @@ pub struct Work {
     pub live: LiveJob,
     /// When the attempt begins, by this machine's clock.
     pub starts_at: Instant,
+    /// The same by the database's clock.
+    pub at: Time,
     /// The job's stored inputs.
     pub inputs: JobInputs,
     /// The compiled command.
@@ -67,10 +70,10 @@ pub async fn fetch_work(
     };
     let found = ingredients::load(&mut connection, &wanted).await?;
     let found = Arc::new(found);
-    let work = granted.into_iter().filter_map(|Grant { live, starts_at }| {
+    let work = granted.into_iter().filter_map(|Grant { live, starts_at, at }| {
         let inputs = all_inputs.remove(&live.job)?;
         let recipe = compiled.get(&inputs.version_id)?.clone();
-        Some(Work { live, starts_at, inputs, recipe, found: found.clone() })
+        Some(Work { live, starts_at, at, inputs, recipe, found: found.clone() })
     });
     Ok(work.collect())
 }
