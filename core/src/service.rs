@@ -12,19 +12,29 @@ use crate::{clock::Time, ids::ServiceId, limit::Limits};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseUrl(String);
 
+/// Why a text is no base URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadBaseUrl {
+    /// It is not absolute, or not `http` or `https`.
+    NotHttp,
+    /// It has a user name or a password, which would not be kept secret there.
+    HasCredentials,
+}
+
 impl BaseUrl {
-    /// `None` if it is no such URL, or holds a user name or password.
-    pub fn parse(text: &str) -> Option<Self> {
-        let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    /// Reads a URL in any spelling of the URL standard.
+    pub fn parse(text: &str) -> Result<Self, BadBaseUrl> {
+        let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let url = url.ok_or(BadBaseUrl::NotHttp)?;
         if !url.username().is_empty() || url.password().is_some() {
-            return None;
+            return Err(BadBaseUrl::HasCredentials);
         }
         let is_bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
         let mut written = String::from(url);
         if is_bare && !text.trim_end().ends_with(['/', '\\']) {
             written.pop();
         }
-        Some(Self(written))
+        Ok(Self(written))
     }
 }
 
@@ -130,7 +140,7 @@ mod tests {
             ("https://u:p@h", None),
             ("h", None),
         ] {
-            assert_eq!(BaseUrl::parse(given).as_deref(), kept, "{given}");
+            assert_eq!(BaseUrl::parse(given).ok().as_deref(), kept, "{given}");
         }
     }
 

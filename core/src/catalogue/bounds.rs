@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
-use url::Url;
 
 use super::checks::Checks;
 use crate::{
@@ -15,7 +14,7 @@ use crate::{
     name::{DESCRIPTION_CHARS_MAX, is_variable_name},
     profile::VARIABLES_MAX,
     refusal::RefusalCode,
-    service::{BaseUrl, TokenHost},
+    service::{BadBaseUrl, BaseUrl, TokenHost},
 };
 
 /// Longest value of an environment variable, in bytes.
@@ -113,31 +112,23 @@ pub(super) fn is_storable(value: &Value, depth_left: usize) -> bool {
     }
 }
 
-/// Checks a service's URL: absolute, `http` or `https`, without a user name or password, which
-/// would not be kept secret there.
+/// Checks a service's URL, which may be at most [`URL_BYTES_MAX`] long.
 pub(super) fn base_url(checks: &mut Checks, text: &str) -> Option<BaseUrl> {
-    const FIELD: &str = "baseUrl";
-    // Nothing longer is parsed.
+    // Nothing longer is parsed. What is parsed may be longer than its text.
     let is_short = text.len() <= URL_BYTES_MAX;
-    if is_short && Url::parse(text).is_ok_and(|url| !url.username().is_empty() || url.password().is_some()) {
-        checks.invalid(
-            &[FIELD],
-            "must not contain a user name or password (store them as the service's token)",
-        );
-        return None;
-    }
-    let url =
-        Some(text).filter(|_| is_short).and_then(BaseUrl::parse).filter(|url| url.len() <= URL_BYTES_MAX);
-    if url.is_none() {
-        checks.invalid(
-            &[FIELD],
-            format!(
-                "must be an absolute http or https URL of at most {URL_BYTES_MAX} bytes, \
-                 such as https://api.example"
-            ),
-        );
-    }
-    url
+    let parsed = if is_short { BaseUrl::parse(text) } else { Err(BadBaseUrl::NotHttp) };
+    let message = match parsed {
+        Ok(url) if url.len() <= URL_BYTES_MAX => return Some(url),
+        Err(BadBaseUrl::HasCredentials) => {
+            "must not contain a user name or password (store them as the service's token)".to_owned()
+        }
+        Ok(_) | Err(BadBaseUrl::NotHttp) => format!(
+            "must be an absolute http or https URL of at most {URL_BYTES_MAX} bytes, such as \
+             https://api.example"
+        ),
+    };
+    checks.invalid(&["baseUrl"], message);
+    None
 }
 
 /// Checks the hosts of a service's token. A host that is given twice is kept once.

@@ -65,7 +65,7 @@ impl TryFrom<ServiceRow> for Service {
 
     fn try_from(row: ServiceRow) -> Result<Self, StoreError> {
         let parse = |text: String| {
-            BaseUrl::parse(&text).ok_or_else(|| StoreError::corrupt("services", "base_url", &text))
+            BaseUrl::parse(&text).map_err(|_| StoreError::corrupt("services", "base_url", &text))
         };
         let host = |text: String| {
             TokenHost::parse(&text).ok_or_else(|| StoreError::corrupt("services", "token_hosts", &text))
