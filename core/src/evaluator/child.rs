@@ -16,7 +16,7 @@ use rustix::{
     time::{ClockId, clock_gettime},
 };
 
-use super::process::{DONE, FAILED, LAST, MESSAGE_BYTES_MAX, TOO_MUCH};
+use super::process::{DONE, FAILED, LAST, MESSAGE_BYTES_MAX, READY, TOO_MUCH};
 use crate::command::evaluation::Evaluations;
 
 /// The argument with which a program runs [`main`].
@@ -57,6 +57,8 @@ fn serve() -> io::Result<()> {
     thread::Builder::new().stack_size(STACK_BYTES).spawn(evaluate)?;
     confine()?;
     let (mut stdin, mut stdout) = (io::stdin().lock(), io::stdout().lock());
+    stdout.write_all(&[READY])?;
+    stdout.flush()?;
     let mut write = |status: u8, result: &[u8]| {
         let length = u32::try_from(result.len()).map_err(io::Error::other)?;
         stdout.write_all(&length.to_be_bytes())?;

@@ -1,7 +1,8 @@
 //! This process' side of a child that does evaluations.
 //!
 //! Both sides write a message as its length, in four bytes from the highest on, and its bytes.
-//! Between the two, a result has one byte: [`DONE`], [`LAST`], [`FAILED`] or [`TOO_MUCH`].
+//! Between the two, a result has one byte: [`DONE`], [`LAST`], [`FAILED`] or [`TOO_MUCH`]. Before
+//! all of them, a child that has started writes the byte [`READY`].
 
 use std::{path::Path, process::Stdio};
 
@@ -20,6 +21,8 @@ pub(super) const LAST: u8 = 3;
 pub(super) const FAILED: u8 = 1;
 /// The evaluation took too long, and the child has ended.
 pub(super) const TOO_MUCH: u8 = 2;
+/// The child has started, and what ends it from here on is what it evaluates.
+pub(super) const READY: u8 = 4;
 /// Longest message, in bytes.
 pub(super) const MESSAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
@@ -29,6 +32,7 @@ pub(super) struct Process {
     child: Child,
     stdin: ChildStdin,
     stdout: ChildStdout,
+    is_ready: bool,
 }
 
 impl Process {
@@ -52,7 +56,7 @@ impl Process {
         let missing = || std::io::Error::other("a pipe is missing");
         let stdin = child.stdin.take().ok_or_else(missing)?;
         let stdout = child.stdout.take().ok_or_else(missing)?;
-        Ok(Self { child, stdin, stdout })
+        Ok(Self { child, stdin, stdout, is_ready: false })
     }
 
     /// The child, unless it has ended.
@@ -62,6 +66,14 @@ impl Process {
 
     /// Has the child do one evaluation. Also returns the child, if it can do another.
     pub(super) async fn run(mut self, order: &[u8]) -> Result<(Vec<u8>, Option<Self>), Unevaluated> {
+        if !self.is_ready {
+            self.is_ready = matches!(self.stdout.read_u8().await, Ok(READY));
+        }
+        if !self.is_ready {
+            let status = self.child.wait().await.map_or_else(|error| error.to_string(), |it| it.to_string());
+            tracing::error!(status, "a child that evaluates did not start");
+            return Err(Unevaluated::Failed(format!("its process did not start ({status})")));
+        }
         match self.exchange(order).await {
             Ok((DONE, result)) => Ok((result, Some(self))),
             Ok((LAST, result)) => Ok((result, None)),
@@ -91,5 +103,18 @@ impl Process {
             return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
         Ok((status, result))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_child_that_does_not_start_is_not_taken_for_too_much_work() {
+        let process = Process::start(Path::new("/bin/false")).unwrap();
+        let error = process.run(b"{}").await.unwrap_err();
+        let expected = "could not be evaluated: its process did not start (exit status: 1)";
+        assert_eq!(error.to_string(), expected);
     }
 }
