@@ -267,7 +267,7 @@ mod tests {
     use callboard::store::StoreError;
 
     use super::*;
-    use crate::auth::{Credential, FixedKey, KeyHash, Role, Transport};
+    use crate::auth::{Credential, FAILURES_MAX, FixedKey, KeyHash, Role, Transport};
 
     const CLIENT: Client = Client { address: None, transport: Transport::Http, is_https: false };
 
