@@ -18,7 +18,7 @@
 
 mod dear;
 mod findings;
+mod fuzz;
 mod generated;
 mod grammar;
-mod properties;
 mod server;

@@ -187,7 +187,7 @@ mod tests {
         Engine as _,
         engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
     };
-    use proptest::prelude::*;
+    use callboard_test_support::fuzz::fuzz;
     use serde_json::json;
 
     use super::*;
@@ -256,12 +256,9 @@ mod tests {
         assert_eq!(redactor(&[&document]).redact(&document), MASK);
     }
 
-    proptest! {
-        #[test]
-        fn no_spelling_of_a_secret_remains(
-            secret in "[ -)+-~äß€😀]{4,40}", before in ".{0,40}", after in ".{0,40}",
-        ) {
-            prop_assume!(!before.contains('*') && !after.contains('*'));
+    #[test]
+    fn fuzzed_texts_keep_no_spelling_of_a_secret() {
+        for (secret, before, after) in fuzz(("[ -)+-~äß€😀]{4,40}", "[^*\n]{0,40}", "[^*\n]{0,40}")) {
             let redactor = redactor(&[&secret]);
             let mut spellings = BTreeSet::new();
             encodings::add_spellings(&secret, true, &mut spellings);
@@ -272,7 +269,7 @@ mod tests {
                 let shown = redactor.redact(text);
                 for spelling in &spellings {
                     let spelling = str::from_utf8(spelling).unwrap();
-                    prop_assert!(!shown.contains(spelling), "{shown} still has {spelling}");
+                    assert!(!shown.contains(spelling), "{shown} still has {spelling}");
                 }
             }
         }

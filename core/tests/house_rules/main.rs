@@ -175,7 +175,9 @@ fn imports_point_inwards() {
             broken.push(format!("{room} belongs to no ring"));
             continue;
         };
-        let outside = imported.iter().filter(|other| ring(other).is_none_or(|other| other > own));
+        // Unit tests may import it.
+        let compiled = imported.iter().filter(|other| !other.starts_with("test-support/"));
+        let outside = compiled.filter(|other| ring(other).is_none_or(|other| other > own));
         broken.extend(outside.map(|other| format!("{room} imports {other}, which is further out")));
     }
     let impure = ["sqlx", "redis::", "tokio", "async fn", "apalis"];

@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn no_line_of_a_child_makes_reading_it_panic_or_grow() {
+    fn fuzzed_lines_of_a_child_are_read_without_panic_or_growth() {
         for line in fuzz(hostile_line()) {
             for line in [line.clone(), [&br#"{"v":1,"type":""#[..], &line].concat()] {
                 let read = Line::read(&line);

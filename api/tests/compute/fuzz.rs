@@ -1,6 +1,4 @@
-//! Parsers of what callers bring, with random texts: they answer in time and never panic.
-//!
-//! Each test runs for a second with seeds of its own, and says the text that it failed with.
+//! Fuzz targets of what callers bring as texts: it is parsed in time, and nothing panics.
 
 use std::time::{Duration, Instant};
 
@@ -8,32 +6,31 @@ use callboard::{
     ids::{CommandId, JobId, ProfileId},
     schedule::{Cron, Zone},
 };
+use callboard_test_support::fuzz::fuzz;
 use chrono::DateTime;
+use proptest::prelude::*;
+use serde_json::json;
 
-use crate::{grammar::Dice, server::TestServer};
+use crate::{
+    grammar::{Dice, template},
+    server::TestServer,
+};
 
-const TIME: Duration = Duration::from_secs(1);
 /// Longest time of one parse, in an unoptimised build on a busy machine.
 const ONE_MAX: Duration = Duration::from_secs(1);
 
-/// A text of up to `length` of these parts.
-fn text(dice: &mut Dice, parts: &[&str], length: usize) -> String {
-    let count = 1 + dice.below(length);
-    (0..count).map(|_| dice.pick(parts)).collect()
+/// A text of up to `most` of these parts.
+fn text(parts: &'static [&'static str], most: usize) -> impl Strategy<Value = String> {
+    prop::collection::vec(prop::sample::select(parts), 1..=most).prop_map(|parts| parts.concat())
 }
 
-/// Calls `one` with random texts until the time is up.
-fn many(parts: &[&str], length: usize, mut one: impl FnMut(&str)) {
-    let since = Instant::now();
-    let mut seed = 0;
-    while since.elapsed() < TIME {
-        seed += 1;
-        let given = text(&mut Dice::new(seed), parts, length);
+/// Calls `one` with texts, each of which must be done in time.
+fn many(parts: &'static [&'static str], most: usize, mut one: impl FnMut(&str)) {
+    for given in fuzz(text(parts, most)) {
         let began = Instant::now();
         one(&given);
         assert!(began.elapsed() < ONE_MAX, "{:?}: {given}", began.elapsed());
     }
-    assert!(seed > 20, "only {seed} texts");
 }
 
 #[test]
@@ -133,11 +130,8 @@ fn ids_read_back_as_themselves_or_not_at_all() {
 
 #[tokio::test]
 async fn cursors_and_share_links_are_answered_in_time() {
-    use serde_json::json;
-    let server = TestServer::start().await;
-    let mut dice = Dice::new(7);
-    let cursor = ["AA", "eyJ", "==", "_", "-", "x", "0", "9", "MDE", "\u{0}ä", "/", "+"];
-    let link = [
+    const CURSOR: [&str; 11] = ["AA", "eyJ", "==", "_", "-", "x", "0", "9", "MDE", "/", "+"];
+    const LINK: [&str; 18] = [
         "http://",
         "socks5://",
         "u",
@@ -157,24 +151,27 @@ async fn cursors_and_share_links_are_answered_in_time() {
         "xn--",
         "\t",
     ];
-    let since = Instant::now();
-    let mut tried = 0;
-    while since.elapsed() < 3 * TIME {
-        tried += 1;
-        let after = text(&mut dice, &cursor, 30).replace('\0', "");
-        let answer = server
-            .ask(
-                "query($after: String) { jobs(first: 1, after: $after) { nodes { id } } }",
-                json!({ "after": after }),
-            )
-            .await;
+    let server = TestServer::start().await;
+    let list = "query($after: String) { jobs(first: 1, after: $after) { nodes { id } } }";
+    let import = "mutation($link: String!) { proxyImport(input: { name: \"p\", link: $link }) { userErrors { message } } }";
+    let link = prop_oneof![9 => text(&LINK, 20), 1 => text(&LINK, 20_000)];
+    for (after, link) in fuzz((text(&CURSOR, 30), link)) {
+        let answer = server.ask(list, json!({ "after": after })).await;
         let code = &answer["errors"][0]["extensions"]["code"];
         assert!(answer["data"]["jobs"].is_object() || code == "BAD_CURSOR", "{after}: {answer}");
-        let link = text(&mut dice, &link, if tried % 10 == 0 { 20_000 } else { 20 });
-        let import = "mutation($link: String!) { proxyImport(input: { name: \"p\", link: $link }) { userErrors { message } } }";
         let answer = server.ask(import, json!({ "link": link })).await;
         assert_eq!(answer.get("errors"), None, "{link}: {answer}");
     }
-    assert!(tried > 0);
     server.health().await;
+}
+
+#[tokio::test]
+async fn templates_are_composed_or_refused_and_the_api_lives() {
+    let mut server = TestServer::start().await;
+    for seed in fuzz(any::<u64>()) {
+        let preview = server.preview(&template(&mut Dice::new(seed))).await.0;
+        let is_refused = preview["userErrors"].as_array().is_some_and(|errors| !errors.is_empty());
+        assert_ne!(preview["composed"].is_object(), is_refused, "seed {seed}: {preview}");
+    }
+    assert!(server.is_running(), "the API has died");
 }
