@@ -11,12 +11,18 @@ use async_graphql::{
         parse_query,
         types::{
             DocumentOperations, ExecutableDocument, FragmentDefinition, OperationDefinition, OperationType,
-            Selection, SelectionSet,
+            Selection, SelectionSet, TypeCondition,
         },
     },
 };
 
-use super::{costed::Costed, known::KnownDocuments, permission, scan::scan, variables};
+use super::{
+    costed::Costed,
+    known::KnownDocuments,
+    permission::{self, Refused},
+    scan::scan,
+    variables,
+};
 use crate::{
     auth::Access,
     error::{ApiError, Code, coded},
@@ -70,8 +76,8 @@ pub(super) fn prepare(
     access: &Access,
     known: &KnownDocuments,
     is_schema_open: bool,
-) -> Result<Prepared, ServerError> {
-    let refuse = |error: ApiError| error.to_server_error();
+) -> Result<Prepared, Refused> {
+    let refuse = |error: ApiError| Refused::from(error.to_server_error());
     variables::check(&request.variables).map_err(refuse)?;
     let mut document = if let Some(document) = known.find(&request.query) {
         document
@@ -237,7 +243,7 @@ fn root_fields<'a>(set: &'a SelectionSet, fragments: &'a Fragments, into: &mut V
 
 /// Replaces a fragment at the root of a subscription by its field, and removes fragments that are
 /// no longer spread. async-graphql looks for the field directly at the root and ignores fragments
-/// there.
+/// there. One for another type stays, and is refused when the document is validated.
 fn unfold_root(document: &mut ExecutableDocument, name: Option<&Name>) {
     let operation = match (&mut document.operations, name) {
         (DocumentOperations::Single(operation), _) => Some(operation),
@@ -245,14 +251,24 @@ fn unfold_root(document: &mut ExecutableDocument, name: Option<&Name>) {
         (DocumentOperations::Multiple(_), None) => None,
     };
     let Some(operation) = operation else { return };
+    let is_subscription = |condition: &TypeCondition| condition.on.node == "Subscription";
     let set = &mut operation.node.selection_set.node;
     let mut unfolded = Vec::new();
     while let [only] = set.items.as_slice() {
         let inner = match &only.node {
             Selection::Field(_) => break,
-            Selection::InlineFragment(inline) => inline.node.selection_set.node.clone(),
+            Selection::InlineFragment(inline) => {
+                let condition = inline.node.type_condition.as_ref();
+                if condition.is_some_and(|condition| !is_subscription(&condition.node)) {
+                    break;
+                }
+                inline.node.selection_set.node.clone()
+            }
             Selection::FragmentSpread(spread) => {
-                let Some(fragment) = document.fragments.get(&spread.node.fragment_name.node) else { break };
+                let fragment = document.fragments.get(&spread.node.fragment_name.node);
+                let fragment =
+                    fragment.filter(|fragment| is_subscription(&fragment.node.type_condition.node));
+                let Some(fragment) = fragment else { break };
                 unfolded.push(spread.node.fragment_name.node.clone());
                 fragment.node.selection_set.node.clone()
             }
@@ -270,12 +286,12 @@ mod tests {
 
     fn anonymous(query: &str) -> Result<Prepared, Option<Code>> {
         prepare(Request::new(query), &Access::Anonymous, &KnownDocuments::default(), false)
-            .map_err(|error| Code::of(&error))
+            .map_err(|refused| Code::of(&refused.error))
     }
 
     fn signed_in(query: &str) -> Result<Prepared, Option<Code>> {
         prepare(Request::new(query), &signed_in_access(), &KnownDocuments::default(), false)
-            .map_err(|error| Code::of(&error))
+            .map_err(|refused| Code::of(&refused.error))
     }
 
     #[test]

@@ -3,9 +3,9 @@
 //! There is one [`Engine`] per process, cloned into every transport. It is generic over the schema
 //! so that tests can use their own.
 
-use std::{any::TypeId, fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use async_graphql::{Executor, PathSegment, Request, Response, ServerError};
+use async_graphql::{Executor, Request, Response, ServerError};
 use callboard::{audit::Actor, clock::IdSource};
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
 use tokio::time::Instant;
@@ -17,6 +17,7 @@ use super::{
     finish::{describe_schema, finish, refusal_of},
     known::KnownDocuments,
     messages::{Messages, REPEAT_MAX},
+    permission::Refused,
 };
 use crate::{
     audit::AuditLog,
@@ -115,26 +116,18 @@ impl<E: Executor> Engine<E> {
                 prepared.request = (self.with_loaders)(prepared.request);
                 Ok(prepared)
             }
-            Err(error) => {
-                self.note_refusals(&actor, std::slice::from_ref(&error));
+            Err(Refused { error, field }) => {
+                self.note_refusal(&actor, &error, field.as_deref());
                 count(None, OperationOutcome::Refused);
-                Err(Box::new(super::refusal(error, id)))
+                Err(Box::new(super::refusal(*error, id)))
             }
         }
     }
 
     /// Records what the role of a caller, or its absence, does not allow.
-    fn note_refusals(&self, actor: &Actor, errors: &[ServerError]) {
-        let Some(audit) = &self.audit else { return };
-        for error in errors {
-            let is_refusal = matches!(Code::of(error), Some(Code::Forbidden | Code::Unauthenticated));
-            if is_refusal {
-                let field = error.path.first().map(|segment| match segment {
-                    PathSegment::Field(name) => name.as_str(),
-                    PathSegment::Index(_) => "",
-                });
-                audit.refused(actor, field.unwrap_or("operation"), &error.message);
-            }
+    fn note_refusal(&self, actor: &Actor, error: &ServerError, field: Option<&str>) {
+        if let (Some(audit), Some(field)) = (&self.audit, field) {
+            audit.refused(actor, field, &error.message);
         }
     }
 
@@ -148,7 +141,6 @@ impl<E: Executor> Engine<E> {
         let (kind, began) = (prepared.kind, Instant::now());
         let span = span_of(&prepared, id);
         let Prepared { request, has_schema, hides_names, costed, .. } = prepared;
-        let actor = actor_of_request(&request);
         let executed = AssertUnwindSafe(self.executor.execute(request)).catch_unwind();
         let response = match tokio::time::timeout(self.time_max, executed.instrument(span)).await {
             Ok(Ok(mut response)) => {
@@ -159,9 +151,7 @@ impl<E: Executor> Engine<E> {
                 if hides_names {
                     hide_names(&mut response.errors);
                 }
-                let response = finish(response, id);
-                self.note_refusals(actor.as_deref().unwrap_or(&Actor::default()), &response.errors);
-                response
+                finish(response, id)
             }
             Ok(Err(_panic)) => {
                 // The panic hook has logged the panic and its location.
@@ -189,7 +179,8 @@ impl<E: Executor> Engine<E> {
                 let request = prepared.request.data(Arc::clone(&repeat));
                 let responses = span.in_scope(|| engine.executor.execute_stream(request, None));
                 let repeat_max = REPEAT_MAX;
-                Messages { responses, repeat, repeat_max, costed: prepared.costed, id, span }
+                let (costed, hides_names) = (prepared.costed, prepared.hides_names);
+                Messages { responses, repeat, repeat_max, costed, hides_names, id, span }
                     .into_stream(Active::new())
                     .right_stream()
             }
@@ -203,11 +194,6 @@ impl<E> fmt::Debug for Engine<E> {
     }
 }
 
-/// Who a prepared request is for.
-fn actor_of_request(request: &Request) -> Option<Arc<Actor>> {
-    request.data.get(&TypeId::of::<Arc<Actor>>())?.downcast_ref::<Arc<Actor>>().cloned()
-}
-
 fn span_of(prepared: &Prepared, id: &RequestId) -> tracing::Span {
     tracing::info_span!(
         "graphql",
@@ -218,7 +204,7 @@ fn span_of(prepared: &Prepared, id: &RequestId) -> tracing::Span {
 }
 
 /// Removes the names that async-graphql proposes in place of unknown ones. A test checks its text.
-fn hide_names(errors: &mut [ServerError]) {
+pub(super) fn hide_names(errors: &mut [ServerError]) {
     for error in errors {
         if let Some(at) = error.message.find(" Did you mean") {
             error.message.truncate(at);

@@ -32,6 +32,8 @@ pub(super) struct Messages {
     pub(super) repeat: Arc<Repeat>,
     pub(super) repeat_max: Duration,
     pub(super) costed: Costed,
+    /// Whether its errors propose no names of the schema.
+    pub(super) hides_names: bool,
     pub(super) id: RequestId,
     pub(super) span: tracing::Span,
 }
@@ -65,6 +67,9 @@ impl Messages {
             };
             let mut response = response?;
             self.costed.explain(&mut response);
+            if self.hides_names {
+                super::engine::hide_names(&mut response.errors);
+            }
             match self.fate(&response, *failing_since.get_or_insert_with(Instant::now)) {
                 Fate::Sent => {
                     let (span, id) = (self.span.clone(), &self.id);
@@ -172,6 +177,7 @@ mod tests {
             repeat,
             repeat_max,
             costed: Costed::default(),
+            hides_names: false,
             id: RequestId::draw(callboard::clock::IdSource),
             span: tracing::Span::none(),
         };

@@ -16,7 +16,7 @@ use async_graphql::{
 use crate::{
     auth::{
         Access, Role,
-        rules::{self, Need},
+        rules::{self, Need, ROOTS},
         unauthenticated,
     },
     error::{ApiError, Code},
@@ -29,6 +29,20 @@ const SIGN_IN: &str = "sessionCreate";
 
 type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
 
+/// An operation that is refused.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) error: Box<ServerError>,
+    /// The field that the caller may not use, by its name in the schema.
+    pub(super) field: Option<String>,
+}
+
+impl From<ServerError> for Refused {
+    fn from(error: ServerError) -> Self {
+        Self { error: error.into(), field: None }
+    }
+}
+
 /// Checks the whole operation. The document's size must have been checked. `is_schema_open` lets
 /// anonymous callers introspect the schema.
 pub(super) fn check(
@@ -37,7 +51,7 @@ pub(super) fn check(
     variables: &Variables,
     access: &Access,
     is_schema_open: bool,
-) -> Result<(), ServerError> {
+) -> Result<(), Refused> {
     let root = match operation.ty {
         OperationType::Query => "Query",
         OperationType::Mutation => "Mutation",
@@ -66,7 +80,12 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn set(&mut self, set: &'a SelectionSet, on: &str) -> Result<(), ServerError> {
+    fn set(&mut self, set: &'a SelectionSet, on: &str) -> Result<(), Refused> {
+        // Whatever the condition of a fragment at a root, its fields are those of the root.
+        let within = |condition: &'a str, on: &str| match ROOTS.into_iter().find(|root| *root == on) {
+            Some(root) => root.to_owned(),
+            None => condition.to_owned(),
+        };
         for selection in &set.items {
             match &selection.node {
                 Selection::Field(field) if !self.is_left_out(&field.node.directives) => {
@@ -79,14 +98,14 @@ impl<'a> Walk<'a> {
                 }
                 Selection::InlineFragment(inline) if !self.is_left_out(&inline.node.directives) => {
                     let condition = inline.node.type_condition.as_ref();
-                    let on = condition.map_or(on, |condition| condition.node.on.node.as_str());
-                    self.set(&inline.node.selection_set.node, on)?;
+                    let condition = condition.map(|condition| within(condition.node.on.node.as_str(), on));
+                    self.set(&inline.node.selection_set.node, condition.as_deref().unwrap_or(on))?;
                 }
                 Selection::FragmentSpread(spread) if !self.is_left_out(&spread.node.directives) => {
                     let fragments = self.fragments;
                     if let Some(fragment) = fragments.get(&spread.node.fragment_name.node) {
-                        let on = fragment.node.type_condition.node.on.node.as_str();
-                        self.set(&fragment.node.selection_set.node, on)?;
+                        let condition = fragment.node.type_condition.node.on.node.as_str();
+                        self.set(&fragment.node.selection_set.node, &within(condition, on))?;
                     }
                 }
                 Selection::Field(_) | Selection::InlineFragment(_) | Selection::FragmentSpread(_) => {}
@@ -95,30 +114,33 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn field(&mut self, on: &str, name: &str) -> Result<(), ServerError> {
+    fn field(&mut self, on: &str, name: &str) -> Result<(), Refused> {
         if on == "Mutation" && name == SIGN_IN {
             self.sign_ins += 1;
             if self.sign_ins > 1 {
                 let message = format!("`{SIGN_IN}` may stand only once in an operation.");
-                return Err(ApiError::new(Code::BadRequest, message).to_server_error());
+                return Err(ApiError::new(Code::BadRequest, message).to_server_error().into());
             }
         }
         match (rules::need(on, name), self.role) {
             (None | Some(Need::Nothing), _) => Ok(()),
             (Some(Need::Role(_)), None) if self.is_schema_open && rules::is_introspection(name) => Ok(()),
-            (Some(Need::Role(_)), None) => Err(unauthenticated().to_server_error()),
+            (Some(Need::Role(_)), None) => Err(Refused {
+                error: unauthenticated().to_server_error().into(),
+                field: Some(name.to_owned()),
+            }),
             (Some(Need::Role(least)), Some(role)) if role >= least => Ok(()),
             (Some(Need::Role(least)), Some(role)) => Err(self.forbidden(name, least, role)),
         }
     }
 
     /// The error has a path, as that of the field itself would have.
-    fn forbidden(&self, name: &str, least: Role, role: Role) -> ServerError {
+    fn forbidden(&self, name: &str, least: Role, role: Role) -> Refused {
         let (needs, has) = (least.article(), role.article());
         let message = format!("`{name}` requires {needs} key, but yours is {has} key.");
         let mut error = ApiError::new(Code::Forbidden, message).to_server_error();
         error.path = self.path.iter().map(|key| PathSegment::Field((*key).to_owned())).collect();
-        error
+        Refused { error: error.into(), field: Some(name.to_owned()) }
     }
 
     fn variable(&self, name: &Name) -> Value {
@@ -161,7 +183,9 @@ mod tests {
         let caller =
             |role| Caller { name: "t".into(), role, credential: Credential::ConfiguredKey, expires_at: None };
         let access = role.map_or(Access::Anonymous, |role| Access::SignedIn(caller(role).into()));
-        let error = check(&operation.node, &document.fragments, &variables, &access, false).err()?;
+        let Refused { error, field } =
+            check(&operation.node, &document.fragments, &variables, &access, false).err()?;
+        assert_eq!(field.is_none(), Code::of(&error) == Some(Code::BadRequest), "{text}");
         assert_eq!(error.path.is_empty(), Code::of(&error) != Some(Code::Forbidden), "{text}: {error:?}");
         Code::of(&error)
     }
@@ -182,12 +206,29 @@ mod tests {
             "{ apiKeys @skip(if: \"true\") { totalCount } }",
             "{ apiKeys @skip { totalCount } }",
             "{ apiKeys @other(if: true) { totalCount } }",
+            "{ ... on Job { apiKeys { totalCount } } }",
+            "{ ...F } fragment F on Job { ... on Service { apiKeys { totalCount } } }",
+            "mutation { ... on Query { apiKeyRevoke(input: { id: \"x\" }) { apiKey { id } } } }",
             "mutation { jobCancel(input: { id: \"x\" }) { job { id } } commandDelete(input: { id: \"x\" }) { deletedId } }",
             "mutation { apiKeyCreate(input: { name: \"x\", role: ADMIN }) { key } }",
         ] {
             assert_eq!(checked(text, Some(Role::Viewer)), Some(Code::Forbidden), "{text}");
             assert_eq!(checked(text, Some(Role::Operator)), Some(Code::Forbidden), "{text}");
             assert_eq!(checked(text, Some(Role::Admin)), None, "{text}");
+            assert_eq!(checked(text, None), Some(Code::Unauthenticated), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_subscription_is_open_to_strangers() {
+        for text in [
+            "subscription { jobsChanged { cursor } }",
+            "subscription { ... on Job { jobsChanged { cursor } } }",
+            "subscription { ... on Query { ... on Job { jobsChanged { cursor } } } }",
+            "subscription { ...F } fragment F on Job { jobsChanged { cursor } }",
+            "subscription { ...F } fragment F on Subscription { ... on Job { jobsChanged { cursor } } }",
+            "subscription { ... @skip(if: true) { jobsChanged { cursor } } }",
+        ] {
             assert_eq!(checked(text, None), Some(Code::Unauthenticated), "{text}");
         }
     }

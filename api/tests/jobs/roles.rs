@@ -265,6 +265,54 @@ async fn every_operation_answers_each_caller_as_documented() {
     }
 }
 
+/// Ways of writing an operation that select the same field, or that no type allows.
+fn spellings(query: &str) -> Vec<String> {
+    let (head, field) = query.strip_suffix(" }").unwrap().split_once(" { ").unwrap();
+    let root = match head.split(['(', ' ']).next().unwrap() {
+        "query" => "Query",
+        "mutation" => "Mutation",
+        _ => "Subscription",
+    };
+    let mut spellings = vec![
+        format!("{head} {{ alias: {field} }}"),
+        format!("{head} {{ ... {{ {field} }} }}"),
+        format!("{head} {{ ... @include(if: true) {{ {field} }} }}"),
+    ];
+    for on in [root, "Query", "Job", "Nothing"] {
+        spellings.push(format!("{head} {{ ... on {on} {{ {field} }} }}"));
+        spellings.push(format!("{head} {{ ...F }} fragment F on {on} {{ ... {{ {field} }} }}"));
+    }
+    spellings
+}
+
+#[tokio::test]
+async fn no_spelling_of_an_operation_escapes_its_rule() {
+    let harness = Harness::new().await;
+    let inputs = Inputs::read(&harness).await;
+    let documented = documented();
+    for Operation { name, query, variables } in operations(&harness, &inputs).await {
+        for (key, level) in [(None, 0), (Some("cb_viewer"), 1)] {
+            if documented[&name] <= level {
+                continue;
+            }
+            let shown = key.map_or(Shown::Nothing, |key| Shown::Key(key.to_owned()));
+            let visitor = harness.visitor(shown);
+            let code = if level == 0 { "UNAUTHENTICATED" } else { "FORBIDDEN" };
+            for spelled in spellings(&query) {
+                let (http, events, socket) = tokio::join!(
+                    visitor.respond(&spelled, &variables),
+                    visitor.over_events(&spelled, &variables),
+                    visitor.over_socket(&spelled, &variables)
+                );
+                assert_eq!(http["data"], Value::Null, "{spelled}: {http}");
+                for answer in [Answer::of(&http), events, socket] {
+                    assert!(answer.has(code), "{spelled} at level {level}: {answer:?}");
+                }
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_operation_that_is_refused_in_part_does_nothing() {
     let harness = Harness::new().await;
