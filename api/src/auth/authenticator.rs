@@ -72,7 +72,7 @@ pub struct Authenticator {
     keys: Arc<dyn Authenticate>,
     /// Those who ask for the same at the same time share a look-up.
     remembered: Mutex<Cache<Proof, Remembered>>,
-    /// What was accepted before, and is looked up whatever fails at its address.
+    /// What was accepted before, and is looked up whatever has failed at its address.
     accepted: Mutex<Cache<Proof, ()>>,
     sign_ins: SignIns,
     holds: Arc<Holds>,
@@ -81,7 +81,7 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// Creates a gate for this source of keys.
+    /// Creates an authenticator for this source of keys.
     pub fn new(keys: impl Authenticate) -> Self {
         Self {
             keys: Arc::new(keys),
@@ -116,7 +116,8 @@ impl Authenticator {
                 return Err(self.sign_ins.failed(client, "cross_site", None, cross_site()));
             }
             Presented::Unreadable => {
-                self.sign_ins.try_once(client, false)?;
+                self.sign_ins.may_try(client)?;
+                self.sign_ins.charge(client);
                 return Err(self.sign_ins.failed(client, "unreadable", None, unreadable()));
             }
             Presented::Proof(proof) => proof,
@@ -133,37 +134,24 @@ impl Authenticator {
     }
 
     async fn admit_key(&self, proof: Proof, is_made: bool, client: &Client) -> Result<Access, ApiError> {
-        let is_accepted = self.accepted.lock().get(&proof).is_some();
-        if !is_accepted {
-            self.sign_ins.try_once(client, is_made)?;
+        // Nobody guesses a key that Callboard made, so only others are slowed.
+        if !is_made && self.accepted.lock().get(&proof).is_none() {
+            self.sign_ins.may_try(client)?;
         }
-        let found = self.look_up(proof).await;
-        let is_valid = matches!(&found, Ok(Found::Valid(caller)) if !is_over(caller));
-        if !is_accepted && (is_valid || found.is_err()) {
-            self.sign_ins.take_back(client, is_made);
-        }
-        match found? {
-            Found::Valid(caller) if is_valid => {
+        let (why, name) = match self.look_up(proof).await? {
+            Found::Valid(caller) if !is_over(&caller) => {
                 self.accepted.lock().put(proof, ());
                 self.sign_ins.succeeded(proof, &caller, client);
-                Ok(Access::SignedIn(caller))
+                return Ok(Access::SignedIn(caller));
             }
-            Found::Valid(caller) => {
-                Err(self.forget_accepted(proof, client, Some(caller.name.clone()), expired()))
-            }
-            Found::Refused(why, name) => Err(self.forget_accepted(proof, client, name, why)),
-        }
-    }
-
-    fn forget_accepted(
-        &self,
-        proof: Proof,
-        client: &Client,
-        name: Option<String>,
-        why: ApiError,
-    ) -> ApiError {
+            Found::Valid(caller) => (expired(), Some(caller.name.clone())),
+            Found::Refused(why, name) => (why, name),
+        };
         self.accepted.lock().pop(&proof);
-        self.sign_ins.failed(client, "refused", name, why)
+        if !is_made {
+            self.sign_ins.charge(client);
+        }
+        Err(self.sign_ins.failed(client, "refused", name, why))
     }
 
     /// Finds a key or a session, in the cache or the source. While Postgres does not reply, the
@@ -264,7 +252,8 @@ fn cross_site() -> ApiError {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use callboard::store::StoreError;
+    use callboard::{api_key::TextKind, store::StoreError};
+    use secrecy::ExposeSecret as _;
 
     use super::*;
     use crate::auth::{Credential, FAILURES_MAX, FixedKey, KeyHash, Role, Transport};
@@ -390,5 +379,7 @@ mod tests {
         assert!(error.retry_after.is_some_and(|seconds| (1..=600).contains(&seconds)));
         authenticator.forget();
         admit("cb_ci".into()).await.unwrap();
+        let made = TextKind::Key.draw();
+        assert_eq!(admit(made.expose_secret().to_owned()).await.unwrap_err(), Code::Unauthenticated);
     }
 }

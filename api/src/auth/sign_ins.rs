@@ -48,20 +48,18 @@ impl SignIns {
         Self { audit: Some(audit), ..self }
     }
 
-    /// Counts an attempt with a key as failed until [`take_back`](Self::take_back). Refuses it if
-    /// too many from this address have failed.
-    pub(super) fn try_once(&self, client: &Client, is_made: bool) -> Result<(), ApiError> {
-        self.failures.count(Instant::now(), client.address, is_made).map_err(|wait| {
-            let seconds = wait.as_secs() + 1;
-            let message = format!("{TOO_MANY} Try again in {seconds} s.");
-            let error = ApiError::new(Code::RateLimited, message).with_retry_after(seconds);
-            self.failed(client, "too_many", None, error)
-        })
+    /// Refuses to try another key if too many from this address were wrong.
+    pub(super) fn may_try(&self, client: &Client) -> Result<(), ApiError> {
+        let Some(wait) = self.failures.wait(Instant::now(), client.address) else { return Ok(()) };
+        let seconds = wait.as_secs() + 1;
+        let message = format!("{TOO_MANY} Try again in {seconds} s.");
+        let error = ApiError::new(Code::RateLimited, message).with_retry_after(seconds);
+        Err(self.failed(client, "too_many", None, error))
     }
 
-    /// The attempt has not failed.
-    pub(super) fn take_back(&self, client: &Client, is_made: bool) {
-        self.failures.take_back(client.address, is_made);
+    /// Counts a guess at a key.
+    pub(super) fn charge(&self, client: &Client) {
+        self.failures.charge(Instant::now(), client.address);
     }
 
     /// Records the first use of a key from an address since the process started.

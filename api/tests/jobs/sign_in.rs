@@ -9,6 +9,7 @@ use callboard::{
     store::catalogue::api_keys::Role,
 };
 use callboard_test_support::{eventually, private_redis, redis_url};
+use futures::future::join_all;
 use reqwest::header::{HeaderMap, SET_COOKIE};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -325,7 +326,10 @@ async fn failed_sign_ins_are_slowed_and_aliases_do_not_multiply_them() {
     )
     .await;
     let (_, known) = harness.create_key("known", Role::Viewer).await;
-    let (_, new) = harness.create_key("new", Role::Viewer).await;
+    let mut new = Vec::new();
+    for number in 0..20 {
+        new.push(harness.create_key(&format!("new{number}"), Role::Viewer).await.1);
+    }
     let known = harness.visitor(Shown::Key(known));
     assert_eq!(known.over_http(VIEWER, &json!({})).await, Answer::Codes([].into()));
     let two = "mutation { a: sessionCreate(input: { key: \"a\" }) { viewer { name } }
@@ -358,8 +362,11 @@ async fn failed_sign_ins_are_slowed_and_aliases_do_not_multiply_them() {
     let response = harness.sign_in(Shown::Nothing, "wrong", &[]).await;
     assert_eq!((response.status().as_u16(), response.headers().contains_key("retry-after")), (429, true));
     assert_eq!(wrong.over_socket(VIEWER, &json!({})).await, Answer::Closed(4429));
-    // Keys go on, and a good one can sign in.
+    // Keys go on, and good ones can sign in, many at once.
     assert_eq!(known.over_http(VIEWER, &json!({})).await, Answer::Codes([].into()));
-    let new = harness.visitor(Shown::Key(new));
-    assert_eq!(new.over_http(VIEWER, &json!({})).await, Answer::Codes([].into()));
+    let new: Vec<Visitor> = new.into_iter().map(|key| harness.visitor(Shown::Key(key))).collect();
+    let none = json!({});
+    for answer in join_all(new.iter().map(|new| new.over_http(VIEWER, &none))).await {
+        assert_eq!(answer, Answer::Codes([].into()));
+    }
 }
