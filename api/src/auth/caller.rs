@@ -142,18 +142,6 @@ impl Caller {
     pub fn may_load(ctx: &Context<'_>, on: &str) -> bool {
         rules::may_load(on, Self::of(ctx).map(|caller| caller.role))
     }
-
-    /// Returns the caller, who must have at least this role. For what depends on an object. What
-    /// depends on a field is in [`rules`](super::rules).
-    pub fn require<'a>(ctx: &Context<'a>, least: Role) -> Result<&'a Self, ApiError> {
-        let caller = Self::of(ctx).ok_or_else(unauthenticated)?;
-        if caller.role < least {
-            let (has, needs) = (caller.role.article(), least.article());
-            let message = format!("This requires {needs} key, but yours is {has} key.");
-            return Err(ApiError::new(Code::Forbidden, message));
-        }
-        Ok(caller)
-    }
 }
 
 /// The error for an operation that requires a key when none was given.
