@@ -28,8 +28,11 @@ use tokio::sync::{mpsc, oneshot};
 const WAITING_MAX: usize = 4096;
 /// Most different entries of one second.
 const KINDS_MAX: usize = 500;
-/// Most different entries of one second of which nobody is known, because strangers are many.
-const STRANGERS_MAX: usize = 20;
+/// Most different entries of one second of one actor, so that nobody crowds out the others. All
+/// strangers are one actor.
+const OF_ACTOR_MAX: usize = 20;
+/// The action of what an actor did beyond them.
+const FURTHER: &str = "further";
 /// How long entries are gathered before they are written.
 const GATHER_FOR: Duration = Duration::from_secs(1);
 /// Longest text of an entry, in characters. Parts of it may come from strangers.
@@ -141,29 +144,28 @@ impl Writer {
                     continue;
                 }
             };
-            let kind = (
-                entry.actor.clone(),
-                entry.key,
-                entry.address,
-                entry.transport,
-                entry.action.clone(),
-                entry.outcome == Outcome::Refused,
-                entry.message.clone(),
-            );
-            if let Some(known) = self.gathered.get_mut(&kind) {
-                known.count = known.count.saturating_add(1);
-            } else if self.has_room(&entry) {
-                self.gathered.insert(kind, entry);
-            } else {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
-            }
+            self.add(entry);
         }
         flushed
     }
 
-    fn has_room(&self, entry: &Entry) -> bool {
-        let strangers = || self.gathered.values().filter(|entry| entry.actor.is_none()).count();
-        self.gathered.len() < KINDS_MAX && (entry.actor.is_some() || strangers() < STRANGERS_MAX)
+    /// Adds an entry, to an equal one if there is one.
+    fn add(&mut self, entry: Entry) {
+        let kind = kind_of(&entry);
+        let is_of_actor = |other: &&Entry| (&other.actor, other.key) == (&entry.actor, entry.key);
+        if let Some(known) = self.gathered.get_mut(&kind) {
+            known.count = known.count.saturating_add(entry.count);
+        } else if self.gathered.len() >= KINDS_MAX {
+            self.dropped.fetch_add(entry.count.unsigned_abs(), Ordering::Relaxed);
+        } else if entry.action == FURTHER || self.gathered.values().filter(is_of_actor).count() < OF_ACTOR_MAX
+        {
+            self.gathered.insert(kind, entry);
+        } else {
+            let message = "Sign-ins and refusals of one second that were not recorded individually.";
+            let Entry { id, count, actor, role, key, .. } = entry;
+            let further = Entry::new(id, &Actor::default(), FURTHER).refused(message);
+            self.add(Entry { count, actor, role, key, ..further });
+        }
     }
 
     async fn write(&mut self) -> Result<(), StoreError> {
@@ -173,7 +175,7 @@ impl Writer {
             entries.push(Entry {
                 count: i32::try_from(dropped).unwrap_or(i32::MAX),
                 ..Entry::new(IdSource.make(), &Actor::default(), "audit").refused(
-                    "Too many sign-ins and refusals at once: so many more were not recorded one by one.",
+                    "Too many sign-ins and refusals at once. This many were not recorded individually.",
                 )
             });
         }
@@ -185,6 +187,12 @@ impl Writer {
         self.gathered.clear();
         Ok(())
     }
+}
+
+fn kind_of(entry: &Entry) -> Kind {
+    let is_refused = entry.outcome == Outcome::Refused;
+    let (action, message) = (entry.action.clone(), entry.message.clone());
+    (entry.actor.clone(), entry.key, entry.address, entry.transport, action, is_refused, message)
 }
 
 fn cut(text: &str) -> String {
@@ -206,5 +214,46 @@ pub fn by(ctx: &Context<'_>, mutation: &'static str) -> By {
 pub fn note_refusal(ctx: &Context<'_>, why: impl FnOnce() -> String) {
     if let Some(log) = ctx.data_opt::<AuditLog>() {
         log.refused(&actor_in(ctx), ctx.field().name(), why());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use callboard_test_support::Database;
+
+    use super::*;
+
+    fn actor(name: &str) -> Actor {
+        Actor { name: name.to_owned(), ..Actor::default() }
+    }
+
+    #[tokio::test]
+    async fn no_actor_crowds_out_the_others() {
+        let database = Database::create().await;
+        let planning = callboard::store::Planning::ByValue;
+        let store = Store::open(&database.url().into(), 2, "audit-test", planning).unwrap();
+        let mut writer = Writer { store, dropped: Arc::default(), gathered: HashMap::new() };
+        let refused = |name: &str, action: &str| {
+            Entry::new(IdSource.make(), &actor(name), action).refused("not allowed")
+        };
+        for number in 0..2000 {
+            writer.add(refused("noisy", &format!("alias{number}")));
+            writer.add(refused("", &format!("alias{number}")));
+        }
+        writer.add(refused("quiet", "apiKeyCreate"));
+        writer.add(refused("quiet", "apiKeyCreate"));
+        let count = |of: &str, action: &str| {
+            let is_it = |entry: &&Entry| {
+                entry.actor.as_deref().unwrap_or_default() == of && entry.action.starts_with(action)
+            };
+            let found: Vec<i32> = writer.gathered.values().filter(is_it).map(|entry| entry.count).collect();
+            (found.len(), found.iter().sum::<i32>())
+        };
+        for of in ["noisy", ""] {
+            assert_eq!(count(of, "alias"), (OF_ACTOR_MAX, OF_ACTOR_MAX as i32));
+            assert_eq!(count(of, FURTHER), (1, 2000 - OF_ACTOR_MAX as i32));
+        }
+        assert_eq!(count("quiet", "apiKeyCreate"), (1, 2));
+        assert_eq!(writer.dropped.load(Ordering::Relaxed), 0);
     }
 }
