@@ -13,7 +13,7 @@ use callboard::{
     clock::IdSource,
     settings::SharedSettings,
     steps::StepError,
-    store::{Planning, Store},
+    store::{Planning, Store, StoreError},
 };
 use clap::Subcommand;
 
@@ -53,11 +53,15 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
     }
 }
 
-/// The operations of keys, on a database whose schema is of this version.
+/// The operations of keys, on a database whose schema is of this version. An empty database gets
+/// the schema, and one of an older version is left to `serve`.
 async fn open(shared: &SharedSettings) -> anyhow::Result<Keys> {
     let store = Store::open(&shared.database_url()?, 2, "callboard-api keys", Planning::ByValue)?;
     store.reach().await?;
-    store.migrate().await?;
+    match store.schema_is_current().await {
+        Err(StoreError::Outdated { found: 0, .. }) => store.migrate().await?,
+        current => current?,
+    }
     let actor = Actor { name: "callboard-api keys".into(), ..Actor::default() };
     Ok(Keys { store, ids: IdSource, actor: Arc::new(actor) })
 }
