@@ -83,19 +83,22 @@ impl fmt::Display for TokenHost {
 }
 
 /// Whether a service's token may be sent to this URL: to the host and port of its base URL, or to a
-/// host that it lists. If the base URL is `https`, never without TLS.
+/// host that it lists. Without TLS only if the base URL is `http`.
 pub fn may_have_token(base_url: Option<&str>, hosts: &[TokenHost], url: &Url) -> bool {
     let base = base_url.and_then(|base| Url::parse(base).ok());
-    if base.as_ref().is_some_and(|base| base.scheme() == "https") && url.scheme() != "https" {
+    let may_be_plain = base.as_ref().is_some_and(|base| base.scheme() == "http");
+    if url.scheme() != "https" && !may_be_plain {
         return false;
     }
-    let is_base = base.is_some_and(|base| {
-        // Both without a port: an `http` service that is called by `https`.
-        let is_same_port = base.port_or_known_default() == url.port_or_known_default()
-            || (base.port(), url.port()) == (None, None);
-        base.host().is_some() && base.host() == url.host() && is_same_port
-    });
-    is_base || hosts.iter().any(|host| host.is_of(url))
+    base.is_some_and(|base| is_same_authority(&base, url)) || hosts.iter().any(|host| host.is_of(url))
+}
+
+/// Whether two URLs have one host and port. Without a port in either, `http` and `https` are the
+/// same: a service whose base URL is `http` may be called by `https`.
+fn is_same_authority(one: &Url, other: &Url) -> bool {
+    let is_same_port = one.port_or_known_default() == other.port_or_known_default()
+        || (one.port(), other.port()) == (None, None);
+    one.host().is_some() && one.host() == other.host() && is_same_port
 }
 
 /// An outside API as the catalogue keeps it.
@@ -181,6 +184,8 @@ mod tests {
             assert!(!may_have_token(base, &hosts, &url(other)), "{other}");
         }
         assert!(!may_have_token(None, &[], &url("https://api.example.com/")));
+        assert!(may_have_token(None, &hosts, &url("https://files.example.com/")));
+        assert!(!may_have_token(None, &hosts, &url("http://files.example.com/")), "without TLS");
         let plain = Some("http://127.0.0.1:4000");
         assert!(may_have_token(plain, &[], &url("http://0177.0.0.1:4000/x")));
         assert!(!may_have_token(plain, &[], &url("http://127.0.0.1:4001/x")));

@@ -81,6 +81,13 @@ fn not_of_service(service: &ServiceFacts<'_>, url: &Url) -> String {
              baseUrl nor tokenHosts, which say where its token may go. Set one of them"
         );
     }
+    let mut encrypted = url.clone();
+    if encrypted.set_scheme("https").is_ok() && is_of(service, &encrypted) {
+        return format!(
+            "the token of service {name} must not be sent to {place} without TLS. Call it by https, or give \
+             the service an http baseUrl"
+        );
+    }
     let mut known: Vec<String> =
         service.base_url.and_then(|base| Url::parse(base).ok()).iter().map(self::place).collect();
     known.extend(service.token_hosts.iter().map(ToString::to_string));

@@ -89,12 +89,14 @@ impl Call<'_> {
     pub(crate) fn run_and(&self, spec: HttpBuilder, meanwhile: impl FnOnce(&mut Running)) -> Ended {
         let spec = CompiledSpec::compile(CommandSpec::Http(spec.build().unwrap())).unwrap();
         let settings = json!({});
-        // Where the tests' servers listen.
-        let hosts = ["127.0.0.1", "localhost", "[::1]"].map(|host| TokenHost::parse(host).unwrap());
+        // Where the tests' servers listen, and what some are called.
+        let hosts =
+            ["127.0.0.1", "localhost", "[::1]", "virtual.test"].map(|host| TokenHost::parse(host).unwrap());
         let service = ServiceFacts {
             id: ServiceId::from(Uuid::from_u128(1)),
             name: "s",
-            base_url: self.base_url,
+            // One that is `http`, so that the token may go without TLS.
+            base_url: self.base_url.or(Some("http://service.test")),
             token_hosts: &hosts,
             settings: &settings,
             has_token: true,
