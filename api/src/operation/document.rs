@@ -95,6 +95,8 @@ pub(super) fn prepare(
         OperationType::Mutation => Kind::Mutation,
         OperationType::Subscription => Kind::Subscription,
     };
+    // async-graphql forgets the defaults when it applies `@skip` and `@include`.
+    variables::add_defaults(&mut request.variables, &operation.node);
     let mut fields = Vec::new();
     root_fields(&operation.node.selection_set.node, &document.fragments, &mut fields);
     permission::check(&operation.node, &document.fragments, &request.variables, access, is_schema_open)?;

@@ -1,8 +1,9 @@
 //! Refuses an operation that selects a field which its caller may not use, before anything of it
 //! runs.
 //!
-//! The table is [`rules`]. A field that `@skip` or `@include` leaves out is not used, so that a
-//! client can ask for what its role allows with one document.
+//! The table is [`rules`]. A field of a query that `@skip` or `@include` leaves out is not used, so
+//! that a client can ask for what its role allows with one document. In a mutation every field
+//! counts.
 
 use std::{collections::HashMap, convert::Infallible};
 
@@ -43,8 +44,8 @@ impl From<ServerError> for Refused {
     }
 }
 
-/// Checks the whole operation. The document's size must have been checked. `is_schema_open` lets
-/// anonymous callers introspect the schema.
+/// Checks the whole operation. The document's size must have been checked, and `variables` must have
+/// the defaults. `is_schema_open` lets anonymous callers introspect the schema.
 pub(super) fn check(
     operation: &OperationDefinition,
     fragments: &Fragments,
@@ -62,13 +63,20 @@ pub(super) fn check(
     if role == Some(Role::Admin) && operation.ty != OperationType::Mutation {
         return Ok(());
     }
-    let mut walk =
-        Walk { operation, fragments, variables, role, is_schema_open, path: Vec::new(), sign_ins: 0 };
+    let mut walk = Walk {
+        kind: operation.ty,
+        fragments,
+        variables,
+        role,
+        is_schema_open,
+        path: Vec::new(),
+        sign_ins: 0,
+    };
     walk.set(&operation.selection_set.node, root)
 }
 
 struct Walk<'a> {
-    operation: &'a OperationDefinition,
+    kind: OperationType,
     fragments: &'a Fragments,
     variables: &'a Variables,
     /// `None` for an anonymous caller.
@@ -143,17 +151,13 @@ impl<'a> Walk<'a> {
         Refused { error: error.into(), field: Some(name.to_owned()) }
     }
 
-    fn variable(&self, name: &Name) -> Value {
-        let definitions = &self.operation.variable_definitions;
-        let definition = definitions.iter().find(|definition| definition.node.name.node == *name);
-        let default = || definition.and_then(|definition| definition.node.default_value.clone());
-        self.variables.get(name).cloned().or_else(|| default().map(|value| value.node)).unwrap_or_default()
-    }
-
-    /// Whether a directive leaves the field out, by the same rule as the executor's. An anonymous
-    /// caller may not even name a field, because whether a name is wrong would tell that it exists.
+    /// Whether a directive leaves the field out, by the same rule as the executor's, which takes a
+    /// variable that has no value as null. An anonymous caller may not even name a field, because
+    /// whether a name is wrong would tell that it exists.
     fn is_left_out(&self, directives: &[Positioned<Directive>]) -> bool {
+        let value_of = |name: &Name| self.variables.get(name).cloned().unwrap_or_default();
         self.role.is_some()
+            && self.kind != OperationType::Mutation
             && directives.iter().any(|directive| {
                 let unless = match directive.node.name.node.as_str() {
                     "skip" => false,
@@ -162,7 +166,7 @@ impl<'a> Walk<'a> {
                 };
                 let Some(condition) = directive.node.get_argument("if") else { return false };
                 let value =
-                    condition.node.clone().into_const_with(|name| Ok::<_, Infallible>(self.variable(&name)));
+                    condition.node.clone().into_const_with(|name| Ok::<_, Infallible>(value_of(&name)));
                 value == Ok(Value::Boolean(!unless))
             })
     }
@@ -174,12 +178,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::auth::{Caller, Credential};
+    use crate::{
+        auth::{Caller, Credential},
+        operation::variables,
+    };
 
     fn checked(text: &str, role: Option<Role>) -> Option<Code> {
         let document = parse_query(text).unwrap();
         let (_, operation) = document.operations.iter().next().unwrap();
-        let variables = Variables::from_json(json!({ "yes": true, "no": false }));
+        let mut variables = Variables::from_json(json!({ "yes": true, "no": false }));
+        variables::add_defaults(&mut variables, &operation.node);
         let caller =
             |role| Caller { name: "t".into(), role, credential: Credential::ConfiguredKey, expires_at: None };
         let access = role.map_or(Access::Anonymous, |role| Access::SignedIn(caller(role).into()));
@@ -211,6 +219,9 @@ mod tests {
             "mutation { ... on Query { apiKeyRevoke(input: { id: \"x\" }) { apiKey { id } } } }",
             "mutation { jobCancel(input: { id: \"x\" }) { job { id } } commandDelete(input: { id: \"x\" }) { deletedId } }",
             "mutation { apiKeyCreate(input: { name: \"x\", role: ADMIN }) { key } }",
+            "mutation { apiKeyCreate(input: { name: \"x\", role: ADMIN }) @skip(if: true) { key } }",
+            "query($n: Boolean) { apiKeys @skip(if: $n) { totalCount } }",
+            "query { apiKeys @skip(if: $undefined) { totalCount } }",
         ] {
             assert_eq!(checked(text, Some(Role::Viewer)), Some(Code::Forbidden), "{text}");
             assert_eq!(checked(text, Some(Role::Operator)), Some(Code::Forbidden), "{text}");

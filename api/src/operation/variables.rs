@@ -1,6 +1,7 @@
-//! Refuses variables that contain U+0000, which Postgres cannot store.
+//! Completes variables by their defaults, and refuses those that contain U+0000, which Postgres
+//! cannot store.
 
-use async_graphql::{Value, Variables};
+use async_graphql::{Value, Variables, parser::types::OperationDefinition};
 
 use super::scan::holds_nul;
 use crate::error::ApiError;
@@ -12,6 +13,19 @@ pub(super) fn check(variables: &Variables) -> Result<(), ApiError> {
         Some(mut place) => {
             place.reverse();
             Err(holds_nul(&format!("The variable `{}`", place.join("."))))
+        }
+    }
+}
+
+/// Adds the defaults of the variables that were not given, so that whatever reads the variables has
+/// the same values.
+pub(super) fn add_defaults(variables: &mut Variables, operation: &OperationDefinition) {
+    for definition in &operation.variable_definitions {
+        let name = &definition.node.name.node;
+        if let Some(default) =
+            definition.node.default_value.as_ref().filter(|_| !variables.contains_key(name))
+        {
+            variables.insert(name.clone(), default.node.clone());
         }
     }
 }

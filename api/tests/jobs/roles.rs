@@ -314,6 +314,37 @@ async fn no_spelling_of_an_operation_escapes_its_rule() {
 }
 
 #[tokio::test]
+async fn what_a_directive_leaves_out_is_decided_once() {
+    let harness = Harness::new().await;
+    let create = "apiKeyCreate(input: { name: \"x\", role: ADMIN })";
+    for (head, directive) in [
+        ("mutation($x: Boolean = true)", "@skip(if: $x)"),
+        ("mutation($x: Boolean! = true)", "@skip(if: $x)"),
+        ("mutation($x: Boolean = false)", "@include(if: $x)"),
+        ("mutation", "@skip(if: true)"),
+    ] {
+        let query = format!("{head} {{ {create} {directive} {{ key }} }}");
+        let response = harness.execute("cb_operator", &query, json!({})).await;
+        assert_eq!(response["errors"][0]["extensions"]["code"], "FORBIDDEN", "{query}: {response}");
+    }
+    for (head, directive) in
+        [("query($x: Boolean = true)", "@skip(if: $x)"), ("query($x: Boolean = false)", "@include(if: $x)")]
+    {
+        for (field, inner) in [("apiKeys", "{ totalCount }"), ("viewer", "{ name }")] {
+            for query in [
+                format!("{head} {{ __typename {field} {directive} {inner} }}"),
+                format!("{head} {{ __typename ... {directive} {{ {field} {inner} }} }}"),
+                format!("{head} {{ __typename ...F {directive} }} fragment F on Query {{ {field} {inner} }}"),
+            ] {
+                let response = harness.execute("cb_viewer", &query, json!({})).await;
+                assert_eq!(response, json!({ "data": { "__typename": "Query" } }), "{query}");
+            }
+        }
+    }
+    assert_eq!(harness.data("{ apiKeys { totalCount } }", json!({})).await["apiKeys"]["totalCount"], 0);
+}
+
+#[tokio::test]
 async fn an_operation_that_is_refused_in_part_does_nothing() {
     let harness = Harness::new().await;
     let command = harness.create_command("hello", json!({})).await;

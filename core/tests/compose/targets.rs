@@ -53,7 +53,6 @@ fn a_token_goes_to_the_hosts_of_its_service_and_nowhere_else() {
         ("https://evil.test\\@api.github.test/", "https://evil.test"),
         ("https://api.github.test.:443/", "https://api.github.test."),
         ("https://api.github.test:8443/", "https://api.github.test:8443"),
-        ("http://api.github.test/", "http://api.github.test"),
         ("https://www.api.github.test/", "https://www.api.github.test"),
         ("https://\u{430}pi.github.test/", "https://xn--pi-6kc.github.test"),
         ("https://[::1]/", "https://[::1]"),
@@ -65,6 +64,9 @@ fn a_token_goes_to_the_hosts_of_its_service_and_nowhere_else() {
         );
         assert!(message.starts_with(&begin), "{other}: {message}");
     }
+    let plain = json!({ "url": "http://api.github.test/" });
+    let message = composed(anywhere(), &plain, &[]).unwrap_err();
+    assert!(message.contains("without TLS. Call it by https"), "{message}");
     // Who writes a user name is refused before.
     for user in ["https://api.github.test@evil.test/", "https://u:p@api.github.test/"] {
         let message = composed(anywhere(), &json!({ "url": user }), &[]).unwrap_err();
@@ -82,7 +84,9 @@ fn a_service_without_hosts_sends_its_token_nowhere() {
     );
     let hosts = [TokenHost::parse("mail.test").unwrap()];
     assert_eq!(composed(spec(), &json!({}), &hosts), Ok(()));
-    assert_eq!(composed(with_token("http://mail.test:25/", "my-mail"), &json!({}), &hosts), Ok(()));
+    assert_eq!(composed(with_token("https://mail.test:25/", "my-mail"), &json!({}), &hosts), Ok(()));
+    let plain = composed(with_token("http://mail.test:25/", "my-mail"), &json!({}), &hosts);
+    assert!(plain.unwrap_err().contains("without TLS"));
     // Both tokens in one request: no host is both.
     let both =
         with_token("https://api.github.test/", "github").header("X", "{{ services['my-mail'].token }}");
