@@ -6,7 +6,10 @@ use callboard::{
 };
 use serde_json::{Value, json};
 
-use crate::{client::Subscription, harness::Harness};
+use crate::{
+    client::{Received, Subscription},
+    harness::Harness,
+};
 
 /// In inputs, logs, results, messages and names. Never shown to a VIEWER.
 const CANARY: &str = "canary-5e3d";
@@ -143,12 +146,59 @@ async fn a_private_schedule_keeps_its_input_back() {
     let job = json!({ "commandId": command, "input": { "note": CANARY } });
     let schedule = json!({ "name": "s", "cron": "0 0 1 1 *", "job": job });
     harness.create("scheduleCreate", "schedule", schedule).await;
-    let query = "{ schedule(name: \"s\") { job { input } } }";
-    let input = async |key: &str| {
-        harness.execute(key, query, json!({})).await["data"]["schedule"]["job"]["input"].take()
+    harness.sql("UPDATE schedules SET last_failure = 'The input is canary-5e3d.'").await;
+    let query = "{ schedule(name: \"s\") { lastFailure job { input } } }";
+    let read = async |key: &str| harness.execute(key, query, json!({})).await["data"]["schedule"].take();
+    assert_eq!(read("cb_viewer").await, json!({ "lastFailure": "***", "job": { "input": "***" } }));
+    let shown = read("cb_operator").await;
+    assert_eq!(shown["job"]["input"], json!({ "note": CANARY }));
+    assert!(shown["lastFailure"].as_str().unwrap().contains(CANARY), "{shown}");
+    harness.sql("UPDATE schedules SET last_failure = NULL").await;
+    assert_eq!(read("cb_viewer").await["lastFailure"], Value::Null);
+}
+
+#[tokio::test]
+async fn streams_show_nothing_more_once_the_command_is_private() {
+    let harness = Harness::new().await;
+    let command = command(&harness, json!({})).await;
+    harness.register_worker(&["default"]).await;
+    let job = harness.enqueue(json!({ "commandId": command, "input": { "note": CANARY } })).await;
+    let attempt = harness.start(job).await;
+    harness.log(job, attempt, &[CANARY]).await;
+    let open = async |key: &str, stream: &str| {
+        let query = format!("subscription($id: ID!) {{ {stream} }}");
+        let variables = if stream.contains("$id") { json!({ "id": job.to_string() }) } else { json!({}) };
+        let query = if stream.contains("$id") { query } else { query.replace("($id: ID!)", "") };
+        Subscription::open(harness.address, key, &query, variables).await
     };
-    assert_eq!(
-        (input("cb_viewer").await, input("cb_operator").await),
-        (json!("***"), json!({ "note": CANARY }))
+    let log = "jobLog(jobId: $id) { lines { text } }";
+    let mut logs = [open("cb_viewer", log).await, open("cb_operator", log).await];
+    for log in &mut logs {
+        assert_eq!(log.next().await["lines"][0]["text"], CANARY, "the command is not private yet");
+    }
+    let job_fields = "input result failure { message } progress { message }";
+    let events = format!(
+        "jobEvents(jobId: $id) {{ kind message job {{ {job_fields} log(first: 9) {{ totalCount }} }} }}"
     );
+    let changes = format!("jobsChanged {{ isReset changes {{ state job {{ {job_fields} }} }} }}");
+    let mut events = open("cb_viewer", &events).await;
+    while events.next().await["kind"] != "STARTED" {}
+    let mut changes = open("cb_viewer", &changes).await;
+    assert_eq!(changes.next().await["isReset"], true);
+
+    let private = json!({ "id": command, "isPrivate": true });
+    harness.mutate("commandUpdate", "command { id }", private).await;
+    harness.log(job, attempt, &[CANARY]).await;
+    let [of_viewer, of_operator] = &mut logs;
+    assert_eq!(of_viewer.message().await, Received::Refused(vec!["FORBIDDEN".into()]));
+    assert_eq!(of_viewer.message().await, Received::Complete);
+    assert_eq!(of_operator.next().await["lines"][0]["text"], CANARY);
+    let failure = Failure::new(FailureCode::INTERNAL, CANARY, false);
+    harness.settle(job, attempt, Outcome::Failed(failure)).await;
+    let last = events.next().await;
+    assert_eq!((&last["kind"], &last["job"]["input"]), (&json!("FAILED"), &json!("***")));
+    assert!(!last.to_string().contains(CANARY), "{last}");
+    let change = changes.next().await;
+    assert_eq!(change["changes"][0]["job"]["input"], "***");
+    assert!(!change.to_string().contains(CANARY), "{change}");
 }

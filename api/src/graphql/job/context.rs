@@ -14,7 +14,7 @@ pub struct JobContext {
     /// Redis, where steps announce their changes.
     pub redis: Redis,
     /// Batched reads.
-    pub readers: Readers,
+    pub readers: Arc<Readers>,
     /// Accepts new jobs.
     pub enqueuer: Enqueuer,
     /// The subscriptions' source.
@@ -26,7 +26,7 @@ impl JobContext {
     /// dropped.
     pub fn start(submit: Arc<SubmitContext>, redis: Redis) -> Self {
         Self {
-            readers: Readers::new(Arc::clone(&submit)),
+            readers: Arc::new(Readers::new(Arc::clone(&submit))),
             enqueuer: Enqueuer::start(Arc::clone(&submit), redis.clone()),
             feed: Feed::start(submit.store.clone(), redis.clone()),
             submit,

@@ -4,7 +4,10 @@ use async_graphql::{Context, ID, Object, Result, SimpleObject, Subscription};
 use callboard::{ids::JobId, store::jobs::pages};
 use futures::{Stream, StreamExt as _};
 
-use super::{Job, JobContext, JobEvent, JobFilter, JobState, is_kept_back, object, privacy::forbidden};
+use super::{
+    Job, JobContext, JobEvent, JobFilter, JobState, is_kept_back, object,
+    privacy::{forbidden, while_shown},
+};
 use crate::{
     audit::note_refusal,
     cursor::Cursor,
@@ -108,13 +111,14 @@ impl JobSubscription {
     /// The log of a job, in order, in batches of at most 500 lines. Without `after`, the stream
     /// starts at the first line. It completes once the job is finished and its last line has been
     /// sent. An unknown job fails with NOT_FOUND, a cursor of another job with BAD_CURSOR. If the
-    /// command is private, a VIEWER gets FORBIDDEN.
+    /// command is private, a VIEWER gets FORBIDDEN, which also ends the stream when the command
+    /// becomes private.
     async fn job_log(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The id of the job.")] job_id: ID,
         #[graphql(desc = "Continues after this cursor of jobLog or `Job.log`.")] after: Option<String>,
-    ) -> Result<impl Stream<Item = LogBatch> + use<>> {
+    ) -> Result<impl Stream<Item = Result<LogBatch>> + use<>> {
         let job = job_of(&job_id)?;
         let after: Option<LogCursor> = cursor_of(after)?;
         if is_kept_back(ctx, job).await? {
@@ -123,7 +127,7 @@ impl JobSubscription {
             return Err(error.into());
         }
         let lines = JobContext::of(ctx)?.feed.job_log(job, after).await.map_err(error_of)?;
-        Ok(Repeat::each(ctx, lines).map(LogBatch::from))
+        while_shown(ctx, job, Repeat::each(ctx, lines).map(LogBatch::from))
     }
 
     /// Jobs that entered the filter, changed within it or left it, in batches at most every 100 ms,

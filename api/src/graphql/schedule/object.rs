@@ -12,6 +12,7 @@ use super::JobTemplate;
 use crate::{
     error::{ApiError, Code},
     graphql::{
+        job::KEPT_BACK,
         loaders, name_lists,
         scalars::{DateTime, Duration},
     },
@@ -133,9 +134,12 @@ impl Schedule {
     }
 
     /// Why the job of the last firing was refused, for example because the command or its schema
-    /// had changed. Null when it was not.
-    async fn last_failure(&self) -> Option<&str> {
-        self.0.last_failure.as_deref()
+    /// had changed. Null when it was not. For a VIEWER `"***"` if the command is private, because
+    /// it may quote the input.
+    async fn last_failure(&self, ctx: &Context<'_>) -> Option<Result<&str>> {
+        let failure = self.0.last_failure.as_deref()?;
+        let is_kept_back = JobTemplate(self.0.plan.template.clone()).is_kept_back(ctx).await;
+        Some(is_kept_back.map(|is_kept_back| if is_kept_back { KEPT_BACK } else { failure }))
     }
 
     /// The next firing times. Empty while the schedule is paused.

@@ -36,7 +36,11 @@ impl JobTemplate {
         Ok(found.ok_or_else(|| StoreError::corrupt("schedules", "command_id", &self.0.request.command))?)
     }
 
-    async fn is_private(&self, ctx: &Context<'_>) -> Result<bool> {
+    /// Whether the command keeps the input from the caller.
+    pub(super) async fn is_kept_back(&self, ctx: &Context<'_>) -> Result<bool> {
+        if !is_viewer(ctx) {
+            return Ok(false);
+        }
         let version_id = self.stored_command(ctx).await?.version_id;
         Ok(loaders::one(ctx, version_id).await?.is_some_and(|version| version.is_private))
     }
@@ -99,7 +103,7 @@ impl JobTemplate {
     /// The input as given, with secrets shown as `***`. The schema's defaults are filled in when
     /// the schedule fires. For a VIEWER `"***"` if the command is private.
     async fn input(&self, ctx: &Context<'_>) -> Result<Json> {
-        if is_viewer(ctx) && self.is_private(ctx).await? {
+        if self.is_kept_back(ctx).await? {
             return Ok(Json(KEPT_BACK.into()));
         }
         Ok(Json(self.0.request.input.clone().unwrap_or_default()))
