@@ -39,6 +39,9 @@ CREATE TABLE audit_events (
 CREATE INDEX audit_events_actor ON audit_events (actor, at, id);
 CREATE INDEX audit_events_action ON audit_events (action, at, id);
 CREATE INDEX audit_events_object ON audit_events (object_id, at, id) WHERE object_id IS NOT NULL;
+-- Calls that changed several jobs. What enqueued a job is found by the time in the job's id, because most entries enqueue.
+CREATE INDEX audit_events_jobs ON audit_events USING gin (job_ids)
+    WHERE job_ids IS NOT NULL AND action NOT IN ('jobEnqueue', 'jobsEnqueue');
 
 -- Append only: nothing is changed, and nothing goes before it is a month old. CALLBOARD_KEEP_AUDIT says when it goes.
 CREATE FUNCTION keep_audit_events() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -27,7 +27,7 @@ pub struct AuditEvent {
     pub role: Option<String>,
     /// Their key in the catalogue.
     pub key: Option<ApiKeyId>,
-    /// From where.
+    /// The address of the client: behind a trusted proxy, the one that the proxy names.
     pub address: Option<String>,
     /// How it came in.
     pub transport: Option<String>,
@@ -153,14 +153,14 @@ impl<'a> Bounds<'a> {
     }
 }
 
-/// A page over one or two legs, each with its own condition, which an index has. `$1` to `$9` are
+/// A page over one to three legs, each with its own condition, which an index has. `$1` to `$9` are
 /// the bounds, and the arguments follow. Each leg reads in the order of its index, so that a page
 /// reads little more than its rows, however many entries there are.
 macro_rules! page_of {
-    ($request:ident, $bounds:ident, [$first:literal $(, $more:literal)?] $(, $argument:expr)* $(,)?) => {
+    ($request:ident, $bounds:ident, [$first:literal $(, $more:literal)*] $(, $argument:expr)* $(,)?) => {
         sqlx::query_as!(
             Row,
-            r#"WITH leg AS NOT MATERIALIZED ("# + $first $(+ " UNION ALL " + $more)? + r#"
+            r#"WITH leg AS NOT MATERIALIZED ("# + $first $(+ " UNION ALL " + $more)* + r#"
              ), page AS (
                  (SELECT * FROM leg WHERE NOT $8::boolean AND (at, id) > ($1::timestamptz, $2::uuid)
                       AND (at, id) < ($3::timestamptz, $4::uuid)
@@ -211,7 +211,11 @@ pub async fn page(connection: &mut Connection, request: &PageRequest) -> Result<
                     [
                         "SELECT * FROM audit_events WHERE object_id = $10",
                         "SELECT * FROM audit_events WHERE job_ids @> ARRAY[$11::uuid]
-                         AND at BETWEEN to_timestamp($12::float8 - $13::float8) AND to_timestamp($12 + $13)"
+                         AND action IN ('jobEnqueue', 'jobsEnqueue')
+                         AND at BETWEEN to_timestamp($12::float8 - $13::float8) AND to_timestamp($12 + $13)",
+                        // OFFSET keeps the planner from reading in the order of time until it meets the job.
+                        "(SELECT * FROM audit_events WHERE job_ids @> ARRAY[$11]
+                         AND job_ids IS NOT NULL AND action NOT IN ('jobEnqueue', 'jobsEnqueue') OFFSET 0)"
                     ],
                     object,
                     job.uuid(),

@@ -124,6 +124,10 @@ async fn events_name_their_actors() {
     // Nothing is left to cancel, and so nothing is done.
     drop(cancel_many(&fixture.store, &jobs, None, &by("boss", "jobsCancel")).await.unwrap());
     assert_eq!(of_mutation(&fixture, "jobsCancel").await.len(), 1);
+    let of_job = Filter { object: Some(jobs[1].to_string()), ..Filter::default() };
+    let found = entries(&fixture, of_job).await;
+    let actions: Vec<&str> = found.iter().map(|event| event.action.as_str()).collect();
+    assert_eq!(actions, ["jobsCancel", "jobEnqueue"]);
 
     drop(set_paused(&fixture.store, "default", true, &by("boss", "queuePause")).await.unwrap());
     drop(drain(&fixture.store, worker, &by("boss", "workerDrain")).await.unwrap());
@@ -156,21 +160,29 @@ async fn rows_read(fixture: &Fixture) -> i64 {
 #[tokio::test]
 async fn pages_read_little_of_a_million_entries() {
     let fixture = Fixture::with_connections(1).await;
-    let job: JobId = IdSource.make();
+    // Made in the year 2000, and among the jobs of four calls since.
+    let job = JobId::from(uuid::Uuid::from_u128(0x00dc_6acf_ac00_7000_8000_0000_0000_0001));
     // A rare actor, action and object among them, far from both ends, and many entries at one time.
-    fixture
-        .sql(
-            "INSERT INTO audit_events (at, id, actor, action, outcome, object_id)
+    // In parts, because a statement has a time limit.
+    for first in (1..1_000_000).step_by(100_000) {
+        let mut transaction = fixture.store.begin().await.unwrap();
+        let insert = sqlx::query(
+            "INSERT INTO audit_events (at, id, actor, action, outcome, object_id, job_ids)
              SELECT date_trunc('minute', now() - make_interval(secs => n)), lpad(to_hex(n), 32, '0')::uuid,
                  CASE WHEN n % 250000 = 77 THEN 'rare' ELSE 'k' || n % 10 END,
-                 CASE WHEN n % 250000 = 77 THEN 'rareUpdate' ELSE 'jobEnqueue' END, 'done',
-                 CASE WHEN n % 250000 = 77 THEN 'service_rare' WHEN n % 2 = 0 THEN 'o' || n END
-             FROM generate_series(1, 1000000) AS n",
-        )
-        .await;
+                 CASE WHEN n % 250000 = 77 THEN 'rareUpdate' WHEN n % 100 = 1 THEN 'jobsCancel' ELSE 'jobEnqueue' END,
+                 'done',
+                 CASE WHEN n % 250000 = 77 THEN 'service_rare' WHEN n % 2 = 0 THEN 'o' || n END,
+                 CASE WHEN n % 250000 = 1 THEN ARRAY['00dc6acf-ac00-7000-8000-000000000001', gen_random_uuid()]
+                     WHEN n % 10 = 1 THEN ARRAY[gen_random_uuid(), gen_random_uuid()] END
+             FROM generate_series($1, $1 + 99999) AS n",
+        );
+        insert.bind(first).execute(&mut *transaction).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
     fixture.sql("ANALYZE audit_events").await;
     let mut connection = fixture.store.connection().await.unwrap();
-    let all = Filter::default;
+    let (all, unknown) = (Filter::default, IdSource.make::<JobId>());
     let (half, first) = (
         clock::now() - chrono::Duration::seconds(500_000),
         PageRequest { rows: 26, ..PageRequest::default() },
@@ -189,7 +201,9 @@ async fn pages_read_little_of_a_million_entries() {
         (rare(Filter { action: Some("rareUpdate".into()), ..all() }), 4),
         (rare(Filter { object: Some("service_rare".into()), ..all() }), 4),
         (rare(Filter { actor: Some("rare".into()), action: Some("rareUpdate".into()), ..all() }), 4),
-        (rare(Filter { object: Some(job.to_string()), ..all() }), 0),
+        (rare(Filter { object: Some(job.to_string()), ..all() }), 4),
+        (rare(Filter { object: Some(job.to_string()), until: Some(half), ..all() }), 2),
+        (rare(Filter { object: Some(unknown.to_string()), ..all() }), 0),
     ];
     drop(connection);
     // Often enough that Postgres keeps a plan for whatever values come.

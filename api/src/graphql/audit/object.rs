@@ -74,7 +74,8 @@ impl AuditEvent {
     }
 
     /// The mutation, such as `serviceUpdate`, or `signIn` for the first use of a key from an
-    /// address. Of a refusal also another field that was asked for.
+    /// address, or `keys rotate-master` for each start of it. Of a refusal also another field that
+    /// was asked for.
     async fn action(&self) -> &str {
         &self.0.action
     }
@@ -89,8 +90,8 @@ impl AuditEvent {
         self.0.object_kind.as_deref()
     }
 
-    /// The ids of the objects that it was done to. Empty for jobsCancel and jobsRetry, whose jobs
-    /// name the actor in their events.
+    /// The ids of the objects that it was done to. One entry of jobsCancel or jobsRetry has the jobs
+    /// of one batch, at most 500.
     async fn object_ids(&self) -> Vec<ID> {
         self.0.object_ids.iter().cloned().map(ID).collect()
     }
@@ -111,8 +112,8 @@ impl AuditEvent {
         self.0.before.clone().map(Json)
     }
 
-    /// The changed fields as they are since, without secrets: of a secret it says `***`. Null for a
-    /// deleted object.
+    /// The changed fields as they are since, without secrets: of a secret it says `***`, and
+    /// `*** (new)` if it replaces one of the same name. Null for a deleted object.
     async fn after(&self) -> Option<Json> {
         self.0.after.clone().map(Json)
     }
