@@ -1,8 +1,10 @@
 //! API keys.
 
+use std::time::Duration;
+
 use callboard::{
     api_key,
-    catalogue::{KEYS_MAX, KeyCreate},
+    catalogue::{KEYS_MAX, KeyCreate, SessionLife},
     clock::{self, Time},
     ids::ApiKeyId,
     refusal::RefusalCode::{Invalid, NotFound, Taken, TooMany},
@@ -77,4 +79,28 @@ async fn a_name_is_unique_among_keys_that_are_not_revoked_and_their_number_is_bo
     );
     catalogue.execute(Box::leak(fill.into_boxed_str()), &[id.uuid()]).await;
     assert_eq!(refusals(catalogue.keys().key_create(new("one more")).await), expected(&[(TooMany, "")]));
+}
+
+const LIFE: SessionLife = SessionLife { idle: Duration::from_mins(10), whole: Duration::from_mins(10) };
+
+#[tokio::test]
+async fn the_use_of_a_session_is_one_of_its_key() {
+    let catalogue = catalogue().await;
+    let (id, _) = create(&catalogue, "first").await;
+    let opened = catalogue.keys().session_create(Ok(id), LIFE, None).await.unwrap();
+    let hash = api_key::hash(opened.text.expose_secret());
+    assert_eq!(catalogue.value::<Option<Time>>(LAST_USE).await, None);
+    let back = "UPDATE sessions SET last_used_at = last_used_at - interval '61 seconds' WHERE id = $1";
+    catalogue.execute(back, &[opened.id.uuid()]).await;
+    catalogue.keys().session(&hash, LIFE).await.unwrap();
+    let first = catalogue.value::<Option<Time>>(LAST_USE).await.unwrap();
+    let touched = "SELECT last_used_at > clock_timestamp() - interval '1 minute' FROM sessions";
+    assert!(catalogue.value::<bool>(touched).await, "the session's own use is stored too");
+    catalogue.execute(back, &[opened.id.uuid()]).await;
+    catalogue.keys().session(&hash, LIFE).await.unwrap();
+    assert_eq!(catalogue.value::<Option<Time>>(LAST_USE).await, Some(first), "once a minute");
+    let configured = catalogue.keys().session_create(Err([7; 32]), LIFE, None).await.unwrap();
+    catalogue.execute(back, &[configured.id.uuid()]).await;
+    let hash = api_key::hash(configured.text.expose_secret());
+    assert!(catalogue.keys().session(&hash, LIFE).await.unwrap().is_some());
 }

@@ -68,7 +68,7 @@ impl ApiKey {
         DateTime(self.0.created_at)
     }
 
-    /// When the key was last used, to the minute. Null when never.
+    /// When the key or a session of it was last used, to the minute. Null when never.
     async fn last_used_at(&self) -> Option<DateTime> {
         self.0.last_used_at.map(DateTime)
     }

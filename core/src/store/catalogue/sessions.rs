@@ -136,8 +136,8 @@ pub async fn valid(
     Ok(found.fetch_all(connection).await?.into_iter().filter_map(|hash| hash.try_into().ok()).collect())
 }
 
-/// Stores that a session was used now, unless its last use was stored less than `touch_after_secs`
-/// ago.
+/// Stores that a session was used now, and its key with it, unless the last use was stored less
+/// than `touch_after_secs` ago.
 #[tracing::instrument(name = "db.sessions.touch", level = "debug", skip_all)]
 pub async fn touch(
     connection: &mut Connection,
@@ -145,8 +145,13 @@ pub async fn touch(
     touch_after_secs: f64,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "UPDATE sessions SET last_used_at = clock_timestamp()
-         WHERE id = $1 AND last_used_at < clock_timestamp() - make_interval(secs => $2)",
+        "WITH used AS (
+             UPDATE sessions SET last_used_at = clock_timestamp()
+             WHERE id = $1 AND last_used_at < clock_timestamp() - make_interval(secs => $2) RETURNING key_id
+         )
+         UPDATE api_keys SET last_used_at = clock_timestamp() FROM used
+         WHERE api_keys.id = used.key_id
+             AND coalesce(api_keys.last_used_at < clock_timestamp() - make_interval(secs => $2), true)",
         id.uuid(),
         touch_after_secs
     )
