@@ -9,11 +9,13 @@ use std::{
 
 use anyhow::bail;
 use callboard::{
+    audit::{Actor, Change, Entry, Object},
+    clock::IdSource,
     secret::{KeyId, Keyring},
     settings::SharedSettings,
     steps::maintain::reseal::{Cursor, by_key, check_keys, count_sealed, reseal_batch},
     store::{
-        Planning, Store, StoreError,
+        Planning, Store, StoreError, audit,
         maintenance::sealed::{HeadCount, SealedColumn},
     },
 };
@@ -71,6 +73,7 @@ impl Rotation {
             say(&format!("Nothing is left to do: all {total} values are sealed with key {seals}."));
             return Ok(());
         }
+        self.note(seals, to_do).await?;
         say(&format!("Key {seals} seals. {to_do} values are to be sealed again."));
         for _ in 0..PASSES_MAX {
             self.unreadable.clear();
@@ -83,6 +86,16 @@ impl Rotation {
             }
         }
         self.conclude(seals, &counts)
+    }
+
+    /// Adds a rotation that begins, or is continued, to the audit.
+    async fn note(&self, seals: KeyId, to_do: u64) -> Result<(), StoreError> {
+        let actor = Actor { name: "callboard-api keys".into(), ..Actor::default() };
+        let change = Change::default().and("values", to_do.into());
+        let entry = Entry::new(IdSource.make(), &actor, "keys rotate-master")
+            .on(Object::new("masterKey", &seals, None))
+            .changing(change);
+        audit::insert(&mut *self.store.connection().await?, &[entry]).await
     }
 
     /// What is not sealed as values are sealed now.

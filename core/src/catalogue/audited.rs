@@ -1,12 +1,13 @@
 //! Writes the audit of a change in its transaction, and says what of an object is shown there.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Value, json};
 
 use super::Catalogue;
 use crate::{
     audit::{Actor, Change, Entry, Object},
+    ids::{ProxyId, ServiceId},
     limit::Limits,
     secret::MASK,
     store::{
@@ -37,9 +38,7 @@ impl Catalogue {
         let entry = Entry::new(self.ids.make(), &self.actor, mutation).on(object).changing(change);
         audit::insert(transaction, &[entry]).await
     }
-}
 
-impl Catalogue {
     /// Commits an update that changed nothing, with its entry.
     pub(super) async fn note_unchanged(
         &self,
@@ -55,6 +54,20 @@ impl Catalogue {
 /// What stands for a secret.
 pub(super) fn masked() -> Value {
     MASK.into()
+}
+
+/// What stands for a secret that replaces one of the same name.
+pub(super) const REPLACED: &str = "*** (new)";
+
+/// What a profile has beside its draft.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct ProfileLists {
+    /// In order.
+    pub(super) services: Vec<ServiceId>,
+    /// In order of preference.
+    pub(super) proxies: Vec<ProxyId>,
+    /// What stands for each secret, by its name.
+    pub(super) secrets: BTreeMap<String, &'static str>,
 }
 
 fn with_limits(mut shown: Value, limits: &Limits) -> Value {
@@ -75,8 +88,11 @@ pub(super) fn of_service(draft: &ServiceDraft) -> Value {
     with_limits(shown, &draft.limits)
 }
 
-pub(super) fn of_profile(draft: &ProfileDraft) -> Value {
+pub(super) fn of_profile(draft: &ProfileDraft, lists: &ProfileLists) -> Value {
     json!({
+        "serviceIds": lists.services,
+        "proxyIds": lists.proxies,
+        "secrets": lists.secrets,
         "name": draft.name,
         "chromeProfilePath": draft.chrome_profile_path,
         "description": draft.description,
@@ -113,7 +129,8 @@ pub(super) fn of_command(draft: &CommandDraft, runs: &VersionDraft) -> Value {
     })
 }
 
-pub(super) fn of_schedule(plan: &Plan) -> Value {
+/// `secrets` stands for the secrets of the input.
+pub(super) fn of_schedule(plan: &Plan, secrets: Option<&str>) -> Value {
     let request = &plan.template.request;
     json!({
         "name": plan.name,
@@ -128,6 +145,7 @@ pub(super) fn of_schedule(plan: &Plan) -> Value {
             "proxyId": request.proxy,
             "serviceIds": request.services,
             "input": request.input,
+            "inputSecrets": secrets,
             "queue": request.queue,
             "priority": request.priority,
             "policy": plan.template.policy,

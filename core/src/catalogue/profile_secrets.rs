@@ -2,19 +2,18 @@
 //!
 //! Runs inside the transaction of `profile_create` and `profile_update`, under the profile's lock.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use secrecy::SecretString;
 
-use super::{Catalogue, audited::masked, bounds, checks::Checks};
+use super::{Catalogue, audited::REPLACED, bounds, checks::Checks};
 use crate::{
-    audit::Change,
     clock::Time,
     ids::ProfileId,
     name::check_identifier,
     profile::VARIABLES_MAX,
     refusal::RefusalCode,
-    secret::Owner,
+    secret::{MASK, Owner},
     store::{Connection, StoreError, catalogue::profile_secrets},
 };
 
@@ -47,7 +46,7 @@ impl SecretChanges {
     }
 
     /// Checks the changes against the stored names.
-    pub(super) fn check(&self, checks: &mut Checks, stored: &HashSet<String>) {
+    pub(super) fn check(&self, checks: &mut Checks, stored: &BTreeMap<String, &'static str>) {
         let mut names = HashSet::new();
         for (index, secret) in self.set.iter().enumerate() {
             let index = index.to_string();
@@ -64,13 +63,13 @@ impl SecretChanges {
             let path = ["removeSecrets", &index.to_string()];
             if names.contains(name.as_str()) {
                 checks.invalid(&path, "this secret is set by the same request");
-            } else if !stored.contains(name) {
+            } else if !stored.contains_key(name) {
                 checks.refuse(RefusalCode::NotFound, &path, "the profile has no secret with this name");
             } else if !removed.insert(name.as_str()) {
                 checks.invalid(&path, "this name is already in the list");
             }
         }
-        let new = names.iter().filter(|name| !stored.contains(**name)).count();
+        let new = names.iter().filter(|name| !stored.contains_key(**name)).count();
         let count = stored.len() + new - removed.len();
         if count > SECRETS_MAX {
             let message =
@@ -81,27 +80,19 @@ impl SecretChanges {
 }
 
 impl SecretChanges {
-    /// Adds the names of the secrets that are set and removed to what the audit says.
-    pub(super) fn noted(&self, mut change: Change) -> Change {
-        if !self.set.is_empty() {
-            let names: serde_json::Map<_, _> =
-                self.set.iter().map(|secret| (secret.name.clone(), masked())).collect();
-            change = change.and("secrets", names.into());
+    /// What the audit shows of the secrets after these changes, by their names.
+    pub(super) fn shown_after(
+        &self,
+        stored: &BTreeMap<String, &'static str>,
+    ) -> BTreeMap<String, &'static str> {
+        let mut shown = stored.clone();
+        shown.retain(|name, _| !self.remove.contains(name));
+        for secret in &self.set {
+            let text = if stored.contains_key(&secret.name) { REPLACED } else { MASK };
+            shown.insert(secret.name.clone(), text);
         }
-        if !self.remove.is_empty() {
-            change = change.and("removeSecrets", self.remove.clone().into());
-        }
-        change
+        shown
     }
-}
-
-/// Returns the names of a profile's secrets.
-pub(super) async fn stored_names(
-    connection: &mut Connection,
-    profile: ProfileId,
-) -> Result<HashSet<String>, StoreError> {
-    let states = profile_secrets::states(connection, &[profile]).await?;
-    Ok(states.into_values().flatten().map(|state| state.name).collect())
 }
 
 impl Catalogue {

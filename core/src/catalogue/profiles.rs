@@ -1,14 +1,16 @@
 //! `profile_create`, `profile_update`, `profile_delete`.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::{
     Catalogue,
-    audited::of_profile,
+    audited::{ProfileLists, of_profile},
     bounds,
     checks::Checks,
     in_use,
-    profile_secrets::{SecretChanges, SecretInput, stored_names},
+    profile_secrets::{SecretChanges, SecretInput},
     references::{keep_proxies, keep_services},
 };
 use crate::{
@@ -19,11 +21,12 @@ use crate::{
     patch::{NewCap, Patch},
     profile::{Profile, ProxySelection, check_profile_path},
     refusal::RefusalCode,
+    secret::MASK,
     steps::{StepError, limits::demands::limits_of_profile},
     store::{
         Connection, StoreError,
         catalogue::{
-            profile_relations,
+            profile_relations, profile_secrets,
             profiles::{self, ProfileDraft},
             references,
         },
@@ -115,7 +118,7 @@ impl Catalogue {
             caps: checks.caps(input.caps),
         };
         let secrets = SecretChanges { set: input.secrets, remove: Vec::new() };
-        secrets.check(&mut checks, &std::collections::HashSet::new());
+        secrets.check(&mut checks, &BTreeMap::new());
 
         let mut transaction = self.store.begin().await?;
         check_unique(&mut transaction, &mut checks, id, &mut draft, None).await?;
@@ -126,11 +129,14 @@ impl Catalogue {
         self.write_secrets(&mut transaction, id, &secrets).await?;
         profile_relations::set_services(&mut transaction, id, &input.service_ids).await?;
         profile_relations::set_proxies(&mut transaction, id, &input.proxy_ids).await?;
-        let change = Change::between(None, Some(&of_profile(&draft)))
-            .and("serviceIds", json!(input.service_ids))
-            .and("proxyIds", json!(input.proxy_ids));
+        let lists = ProfileLists {
+            services: input.service_ids,
+            proxies: input.proxy_ids,
+            secrets: secrets.shown_after(&BTreeMap::new()),
+        };
+        let change = Change::between(None, Some(&of_profile(&draft, &lists)));
         let object = Object::new(KIND, &id, Some(&draft.name));
-        self.note(&mut transaction, "profileCreate", object, secrets.noted(change)).await?;
+        self.note(&mut transaction, "profileCreate", object, change).await?;
         commit(transaction).await?;
         Ok(profile)
     }
@@ -143,9 +149,13 @@ impl Catalogue {
         let stored = locked(&mut transaction, id).await?;
         checks.version(stored.version, version);
         let before = ProfileDraft::from(stored.clone());
-        let services = new_list(changes.service_ids);
-        let proxies = new_list(changes.proxy_ids);
+        let lists_before = lists_of(&mut transaction, id).await?;
         let secrets = SecretChanges { set: changes.secrets, remove: changes.remove_secrets };
+        let lists = ProfileLists {
+            services: changes.service_ids.over(lists_before.services.clone(), Vec::new()),
+            proxies: changes.proxy_ids.over(lists_before.proxies.clone(), Vec::new()),
+            secrets: secrets.shown_after(&lists_before.secrets),
+        };
         let mut draft = ProfileDraft {
             name: checks.required("name", changes.name, &before.name),
             chrome_profile_path: checks.required(
@@ -165,7 +175,7 @@ impl Catalogue {
             },
             environment: match changes.environment {
                 Patch::Leave => before.environment.clone(),
-                Patch::Clear => std::collections::BTreeMap::new(),
+                Patch::Clear => BTreeMap::new(),
                 Patch::Set(value) => bounds::environment(&mut checks, value),
             },
             proxy_selection: changes.proxy_selection.over(before.proxy_selection, ProxySelection::default()),
@@ -176,30 +186,24 @@ impl Catalogue {
             },
         };
         if !secrets.is_empty() {
-            secrets.check(&mut checks, &stored_names(&mut transaction, id).await?);
+            secrets.check(&mut checks, &lists_before.secrets);
         }
         check_unique(&mut transaction, &mut checks, id, &mut draft, Some(&before.name)).await?;
-        keep_services(&mut transaction, &mut checks, services.as_deref().unwrap_or_default()).await?;
-        keep_proxies(&mut transaction, &mut checks, proxies.as_deref().unwrap_or_default()).await?;
+        check_lists(&mut transaction, &mut checks, &lists_before, &lists).await?;
         checks.passed()?;
-
-        let mut change = Change::between(Some(&of_profile(&before)), Some(&of_profile(&draft)));
-        for (name, ids) in [("serviceIds", json!(services)), ("proxyIds", json!(proxies))] {
-            if !ids.is_null() {
-                change = change.and(name, ids);
-            }
-        }
-        let lists_change = write_lists(&mut transaction, id, services, proxies).await?;
-        if draft == before && !lists_change && secrets.is_empty() {
+        if draft == before && lists == lists_before && secrets.is_empty() {
             let object = Object::new(KIND, &id, Some(&stored.name));
             self.note_unchanged(transaction, "profileUpdate", object).await?;
             return Ok(stored);
         }
+        write_lists(&mut transaction, id, &lists_before, &lists).await?;
         self.write_secrets(&mut transaction, id, &secrets).await?;
         let profile = profiles::update(&mut transaction, id, &draft).await.map_err(taken)?;
         gates::relimit(&mut transaction, &GateKey::Profile(id), &limits_of_profile(&draft.caps)).await?;
+        let before = of_profile(&before, &lists_before);
+        let change = Change::between(Some(&before), Some(&of_profile(&draft, &lists)));
         let object = Object::new(KIND, &id, Some(&draft.name));
-        self.note(&mut transaction, "profileUpdate", object, secrets.noted(change)).await?;
+        self.note(&mut transaction, "profileUpdate", object, change).await?;
         commit(transaction).await?;
         Ok(profile)
     }
@@ -213,11 +217,12 @@ impl Catalogue {
         checks.version(stored.version, version);
         in_use::check(&mut checks, "profile", &references::of_profile(&mut transaction, id).await?);
         checks.passed()?;
+        let lists = lists_of(&mut transaction, id).await?;
         let deleted = profiles::delete(&mut transaction, id).await;
         deleted.map_err(|error| in_use::refused_by_constraint(error, "profile"))?;
         gates::remove(&mut transaction, &GateKey::Profile(id)).await?;
         let object = Object::new(KIND, &id, Some(&stored.name));
-        let change = Change::between(Some(&of_profile(&stored.into())), None);
+        let change = Change::between(Some(&of_profile(&stored.into(), &lists)), None);
         self.note(&mut transaction, "profileDelete", object, change).await?;
         commit(transaction).await?;
         Ok(())
@@ -262,36 +267,44 @@ fn taken(error: StoreError) -> StepError {
     }
 }
 
-/// Returns the list that replaces the stored one, if one does.
-fn new_list<Id>(patch: Patch<Vec<Id>>) -> Option<Vec<Id>> {
-    match patch {
-        Patch::Leave => None,
-        Patch::Clear => Some(Vec::new()),
-        Patch::Set(ids) => Some(ids),
-    }
+/// The stored lists of a profile.
+async fn lists_of(connection: &mut Connection, id: ProfileId) -> Result<ProfileLists, StoreError> {
+    let secrets = profile_secrets::states(connection, &[id]).await?.remove(&id);
+    Ok(ProfileLists {
+        services: profile_relations::services(connection, &[id]).await?.remove(&id).unwrap_or_default(),
+        proxies: profile_relations::proxies(connection, &[id]).await?.remove(&id).unwrap_or_default(),
+        secrets: secrets.into_iter().flatten().map(|state| (state.name, MASK)).collect(),
+    })
 }
 
-/// Replaces the lists that differ from the stored ones. Returns whether any did.
+/// Checks the lists that are new. What the stored ones name exists.
+async fn check_lists(
+    connection: &mut Connection,
+    checks: &mut Checks,
+    before: &ProfileLists,
+    lists: &ProfileLists,
+) -> Result<(), StoreError> {
+    if lists.services != before.services {
+        keep_services(connection, checks, &lists.services).await?;
+    }
+    if lists.proxies != before.proxies {
+        keep_proxies(connection, checks, &lists.proxies).await?;
+    }
+    Ok(())
+}
+
+/// Replaces the lists that differ from the stored ones.
 async fn write_lists(
     connection: &mut Connection,
     id: ProfileId,
-    services: Option<Vec<ServiceId>>,
-    proxies: Option<Vec<ProxyId>>,
-) -> Result<bool, StoreError> {
-    let mut is_changed = false;
-    if let Some(new) = services {
-        let stored = profile_relations::services(connection, &[id]).await?.remove(&id);
-        if stored.unwrap_or_default() != new {
-            profile_relations::set_services(connection, id, &new).await?;
-            is_changed = true;
-        }
+    before: &ProfileLists,
+    lists: &ProfileLists,
+) -> Result<(), StoreError> {
+    if lists.services != before.services {
+        profile_relations::set_services(connection, id, &lists.services).await?;
     }
-    if let Some(new) = proxies {
-        let stored = profile_relations::proxies(connection, &[id]).await?.remove(&id);
-        if stored.unwrap_or_default() != new {
-            profile_relations::set_proxies(connection, id, &new).await?;
-            is_changed = true;
-        }
+    if lists.proxies != before.proxies {
+        profile_relations::set_proxies(connection, id, &lists.proxies).await?;
     }
-    Ok(is_changed)
+    Ok(())
 }

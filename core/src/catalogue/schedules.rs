@@ -5,7 +5,11 @@
 
 use serde_json::json;
 
-use super::{Catalogue, audited::of_schedule, checks::Checks};
+use super::{
+    Catalogue,
+    audited::{REPLACED, of_schedule},
+    checks::Checks,
+};
 use crate::{
     audit::{Change, Object},
     clock::Time,
@@ -17,7 +21,7 @@ use crate::{
     patch::Patch,
     refusal::{Refusal, RefusalCode, no_such_id},
     schedule::{Cron, Overlap, Timing, Zone},
-    secret::Owner,
+    secret::{MASK, Owner},
     steps::{
         StepError,
         enqueue::{context::SubmitContext, fire_schedules::secrets_of, submit},
@@ -101,7 +105,7 @@ impl Catalogue {
         let name = checks.name(input.name, None, NAME_TAKEN, is_taken).await?;
         let none = SecretInputs::default();
         let template = check_template(context, &mut transaction, &mut checks, id, input.job, &none).await?;
-        let (Some(cron), Some(zone), Some(template)) = (cron, zone, template) else {
+        let (Some(cron), Some(zone), Some((template, secrets))) = (cron, zone, template) else {
             return Err(checks.refused());
         };
         checks.passed()?;
@@ -114,7 +118,7 @@ impl Catalogue {
         let plan = Plan { name, timing, template, is_paused: input.is_paused };
         let next_at = first_time(&mut transaction, &plan).await?;
         let schedule = schedules::save(&mut transaction, id, &plan, next_at).await.map_err(refused)?;
-        let change = Change::between(None, Some(&of_schedule(&plan)));
+        let change = Change::between(None, Some(&of_schedule(&plan, secrets)));
         let object = Object::new(KIND, &id, Some(&plan.name));
         self.note(&mut transaction, "scheduleCreate", object, change).await?;
         commit(transaction).await?;
@@ -142,8 +146,9 @@ impl Catalogue {
         let zone = check_zone(&mut checks, &zone);
         let is_taken = async |name: &str| schedules::name_is_taken(&mut transaction, id, name).await;
         let name = checks.name(name, Some(&before.name), NAME_TAKEN, is_taken).await?;
+        let secrets_before = before.template.input_sealed.is_some().then_some(MASK);
         let template = match changes.job {
-            Patch::Leave => Some(before.template.clone()),
+            Patch::Leave => Some((before.template.clone(), secrets_before)),
             Patch::Clear => {
                 checks.invalid(&["job"], "must not be null (omit it to keep the stored value)");
                 None
@@ -154,7 +159,7 @@ impl Catalogue {
                 check_template(context, &mut transaction, &mut checks, id, job, &kept).await?
             }
         };
-        let (Some(cron), Some(zone), Some(template)) = (cron, zone, template) else {
+        let (Some(cron), Some(zone), Some((template, secrets))) = (cron, zone, template) else {
             return Err(checks.refused());
         };
         checks.passed()?;
@@ -173,7 +178,8 @@ impl Catalogue {
             && plan.timing.zone == before.timing.zone;
         let next_at = if goes_on { stored.next_at } else { first_time(&mut transaction, &plan).await? };
         let schedule = schedules::save(&mut transaction, id, &plan, next_at).await.map_err(refused)?;
-        let change = Change::between(Some(&of_schedule(before)), Some(&of_schedule(&plan)));
+        let before = of_schedule(before, secrets_before);
+        let change = Change::between(Some(&before), Some(&of_schedule(&plan, secrets)));
         let object = Object::new(KIND, &id, Some(&plan.name));
         self.note(&mut transaction, "scheduleUpdate", object, change).await?;
         commit(transaction).await?;
@@ -189,7 +195,8 @@ impl Catalogue {
         checks.passed()?;
         schedules::delete(&mut transaction, id).await?;
         let object = Object::new(KIND, &id, Some(&stored.plan.name));
-        let change = Change::between(Some(&of_schedule(&stored.plan)), None);
+        let secrets = stored.plan.template.input_sealed.as_ref().map(|_| MASK);
+        let change = Change::between(Some(&of_schedule(&stored.plan, secrets)), None);
         self.note(&mut transaction, "scheduleDelete", object, change).await?;
         commit(transaction).await?;
         Ok(())
@@ -217,7 +224,7 @@ fn check_zone(checks: &mut Checks, name: &str) -> Option<Zone> {
 }
 
 /// Checks the job as if it were enqueued now, and makes it fit to store. `kept` has the values for
-/// inputs given as `***`.
+/// inputs given as `***`. Also returns what the audit shows of the secrets in the input.
 async fn check_template(
     context: &SubmitContext,
     connection: &mut Connection,
@@ -225,7 +232,7 @@ async fn check_template(
     id: ScheduleId,
     job: JobRequest,
     kept: &SecretInputs,
-) -> Result<Option<Template>, StoreError> {
+) -> Result<Option<(Template, Option<&'static str>)>, StoreError> {
     let mut input = job.input.unwrap_or_else(|| json!({}));
     kept.put_back(&mut input);
     let mut request = JobRequest { input: Some(input), ..job };
@@ -240,11 +247,14 @@ async fn check_template(
     let policy = request.policy.take().map(serde_json::to_value).transpose();
     request.labels = check_labels("labels", request.labels).unwrap_or_default();
     request.input = Some(input.public);
-    Ok(Some(Template {
+    let is_replaced = !kept.is_empty() && *kept != input.secrets;
+    let shown = (!input.secrets.is_empty()).then_some(if is_replaced { REPLACED } else { MASK });
+    let template = Template {
         request,
         policy: policy.map_err(|error| StoreError::corrupt("(new row)", "policy", &error))?,
         input_sealed: (!input.secrets.is_empty()).then(|| sealed(&input.secrets)),
-    }))
+    };
+    Ok(Some((template, shown)))
 }
 
 /// Two concurrent requests may both find a name free, and a referenced object may be deleted after

@@ -55,7 +55,7 @@ pub struct OpenedSession {
 
 impl Keys {
     /// Opens a session for a key of the catalogue, or for the configured key with this hash, in
-    /// place of the session `instead_of`.
+    /// place of the session `instead_of`. The audit names each session that ends because of it.
     pub async fn session_create(
         &self,
         key: Result<ApiKeyId, [u8; 32]>,
@@ -66,12 +66,18 @@ impl Keys {
         let (id, hash) = (self.ids.make(), api_key::hash(text.expose_secret()));
         let mut transaction = self.store.begin().await?;
         sessions::delete_expired(&mut transaction, EXPIRED_AT_A_TIME).await?;
-        sessions::delete_oldest(&mut transaction, &key, SESSIONS_MAX - 1).await?;
-        if let Some(old) = instead_of {
-            sessions::delete(&mut transaction, old).await?;
+        let mut ended = sessions::delete_oldest(&mut transaction, &key, SESSIONS_MAX - 1).await?;
+        if let Some(old) = instead_of
+            && sessions::delete(&mut transaction, old).await?
+        {
+            ended.push(old);
         }
         let new = NewSession { id, hash: &hash, key, life_secs: life.whole.as_secs_f64() };
         let expires_at = sessions::insert(&mut transaction, &new).await?;
+        for old in ended {
+            let change = Change::default().and("endedBy", id.to_string().into());
+            self.note(&mut transaction, "sessionDelete", of_session(old), change).await?;
+        }
         self.note(&mut transaction, "sessionCreate", of_session(id), Change::default()).await?;
         commit(transaction).await?;
         Ok(OpenedSession { id, text, expires_at })

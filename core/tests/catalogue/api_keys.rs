@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use callboard::{
     api_key,
-    catalogue::{KEYS_MAX, KeyCreate, SessionLife},
+    catalogue::{KEYS_MAX, KeyCreate, SESSIONS_MAX, SessionLife},
     clock::{self, Time},
     ids::ApiKeyId,
     refusal::RefusalCode::{Invalid, NotFound, Taken, TooMany},
-    store::catalogue::api_keys::{Role, Standing},
+    store::{
+        audit::{self, Filter, PageRequest},
+        catalogue::api_keys::{Role, Standing},
+    },
 };
 use secrecy::ExposeSecret as _;
 
@@ -103,4 +106,23 @@ async fn the_use_of_a_session_is_one_of_its_key() {
     catalogue.execute(back, &[configured.id.uuid()]).await;
     let hash = api_key::hash(configured.text.expose_secret());
     assert!(catalogue.keys().session(&hash, LIFE).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn sessions_that_a_newer_one_ends_are_in_the_audit() {
+    let catalogue = catalogue().await;
+    let (id, _) = create(&catalogue, "first").await;
+    let open = async |instead_of| catalogue.keys().session_create(Ok(id), LIFE, instead_of).await.unwrap().id;
+    let first = open(None).await;
+    let second = open(Some(first)).await;
+    let third = open(Some(first)).await;
+    for _ in 2..=SESSIONS_MAX {
+        open(None).await;
+    }
+    let filter = Filter { action: Some("sessionDelete".into()), ..Filter::default() };
+    let request = PageRequest { filter, rows: 100, ..PageRequest::default() };
+    let found = audit::page(&mut *catalogue.begin().await, &request).await.unwrap();
+    let ended: Vec<&str> = found.iter().map(|event| event.object_ids[0].as_str()).collect();
+    assert_eq!(ended, [second.to_string(), first.to_string()], "and {third} goes on");
+    assert_eq!(found[1].after, Some(serde_json::json!({ "endedBy": second.to_string() })));
 }

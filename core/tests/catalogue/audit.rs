@@ -138,8 +138,14 @@ async fn every_change_has_an_entry_without_secrets() {
     assert_eq!(found[3].after, Some(json!({ "token": "***", "expiresAt": Value::Null })));
     assert_eq!(found[7].after, Some(json!({ "credentials": "***" })));
     assert_eq!(found[9].after.as_ref().unwrap()["secrets"], json!({ "pw": "***" }));
-    let update = json!({ "description": "d", "secrets": { "pin": "***" }, "removeSecrets": ["pw"] });
-    assert_eq!(found[10].after, Some(update));
+    let before = json!({ "description": null, "secrets": { "pw": "***" } });
+    let after = json!({ "description": "d", "secrets": { "pin": "***" } });
+    assert_eq!(change(10), (Some(before), Some(after)));
+    let deleted = found[14].before.as_ref().unwrap();
+    assert_eq!(
+        (&deleted["secrets"], deleted["serviceIds"].as_array().unwrap().len()),
+        (&json!({ "pin": "***" }), 1)
+    );
     assert_eq!(change(12), (Some(json!({ "isPrivate": false })), Some(json!({ "isPrivate": true }))));
     assert_eq!(
         (found[16].before.as_ref().unwrap()["name"].clone(), &found[16].after),
@@ -220,4 +226,51 @@ async fn a_change_whose_entry_cannot_be_written_does_not_happen() {
     );
     assert_eq!(catalogue.value::<i64>("SELECT count(*) FROM services").await, 0);
     catalogue.profile("p").await;
+}
+
+#[tokio::test]
+async fn lists_and_replaced_secrets_of_a_profile_are_shown_before_and_after() {
+    let catalogue = catalogue().await;
+    let (one, other) = (catalogue.service("a").await, catalogue.service("b").await);
+    let proxy = catalogue.proxy_create(a_proxy("exit")).await.unwrap().id;
+    let profile = catalogue.profile_create(ProfileCreate { service_ids: vec![one], ..a_profile("me") }).await;
+    let id = profile.unwrap().id;
+    let secret = |value: &str| vec![SecretInput { name: "pw".into(), value: value.into(), expires_at: None }];
+    let services = |ids: &[_]| ProfileChanges { service_ids: Patch::Set(ids.to_vec()), ..Default::default() };
+    let secrets = |value: &str| ProfileChanges { secrets: secret(value), ..Default::default() };
+    let cases = [
+        (services(&[one, other]), json!({ "serviceIds": [one] }), json!({ "serviceIds": [one, other] })),
+        (
+            services(&[other, one]),
+            json!({ "serviceIds": [one, other] }),
+            json!({ "serviceIds": [other, one] }),
+        ),
+        (
+            ProfileChanges { proxy_ids: Patch::Set(vec![proxy]), ..services(&[other, one]) },
+            json!({ "proxyIds": [] }),
+            json!({ "proxyIds": [proxy] }),
+        ),
+        (
+            ProfileChanges { service_ids: Patch::Clear, ..Default::default() },
+            json!({ "serviceIds": [other, one] }),
+            json!({ "serviceIds": [] }),
+        ),
+        (secrets(SECRETS[0]), json!({ "secrets": {} }), json!({ "secrets": { "pw": "***" } })),
+        (
+            secrets(SECRETS[1]),
+            json!({ "secrets": { "pw": "***" } }),
+            json!({ "secrets": { "pw": "*** (new)" } }),
+        ),
+        (
+            ProfileChanges { remove_secrets: vec!["pw".into()], ..Default::default() },
+            json!({ "secrets": { "pw": "***" } }),
+            json!({ "secrets": {} }),
+        ),
+    ];
+    for (changes, before, after) in cases {
+        catalogue.profile_update(ProfileUpdate { id, version: None, changes }).await.unwrap();
+        let filter = Filter { action: Some("profileUpdate".into()), ..Filter::default() };
+        let found = events(&catalogue, filter).await.pop().unwrap();
+        assert_eq!((found.before, found.after), (Some(before), Some(after)));
+    }
 }

@@ -14,7 +14,10 @@ use callboard::{
     refusal::RefusalCode,
     schedule::Overlap,
     steps::{StepError, enqueue::fire_schedules::fire_schedules},
-    store::catalogue::schedules::{self, Schedule},
+    store::{
+        audit::{self, Filter, PageRequest},
+        catalogue::schedules::{self, Schedule},
+    },
 };
 use chrono::Timelike as _;
 use serde_json::{Value, json};
@@ -190,6 +193,18 @@ async fn secrets_of_a_template_stay_sealed_and_are_kept() {
         fixture.catalogue.schedule_update(&fixture.context, update(json!({ "pin": "1" }))).await.unwrap_err();
     let StepError::Refused(refusals) = short else { panic!("{short}") };
     assert_eq!(refusals[0].path, ["job", "input", "pin"]);
+    let shown = async || {
+        let filter = Filter { action: Some("scheduleUpdate".into()), ..Filter::default() };
+        let request = PageRequest { filter, rows: 1, ..PageRequest::default() };
+        let mut connection = fixture.store.connection().await.unwrap();
+        let found = audit::page(&mut connection, &request).await.unwrap().remove(0);
+        let secrets = |job: Option<Value>| job.unwrap()["job"]["inputSecrets"].take();
+        (secrets(found.before), secrets(found.after))
+    };
+    assert_eq!(shown().await, (json!("***"), json!("***")), "the pin was kept");
+    let other = update(json!({ "pin": "4712", "n": 8 }));
+    fixture.catalogue.schedule_update(&fixture.context, other).await.unwrap();
+    assert_eq!(shown().await, (json!("***"), json!("*** (new)")));
 
     // A schema that no longer marks it secret would store it in plain text.
     fixture.set_schema(command, json!({})).await;

@@ -140,6 +140,9 @@ async fn the_master_key_is_rotated_while_jobs_run() {
     assert!(output.contains("inputs of jobs"), "{output}");
     let (is_done, output) = rotate(&system.settings).await;
     assert!(is_done && output.contains("Nothing is left to do"), "{output}");
+    let count = "SELECT count(*) FROM audit_events WHERE action = 'keys rotate-master' AND object_id = $1";
+    let starts: i64 = sqlx::query_scalar(count).bind(NEW_ID).fetch_one(&mut connection).await.unwrap();
+    assert_eq!(starts, 2, "the one that was killed, and the one that did the rest");
     system.set("CALLBOARD_OTHER_MASTER_KEYS", "");
     system.restart().await;
 

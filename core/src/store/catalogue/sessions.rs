@@ -201,26 +201,24 @@ pub async fn delete_expired(connection: &mut Connection, limit: i64) -> Result<(
 }
 
 /// Deletes the oldest sessions of a key of the catalogue, or of the configured key with this hash,
-/// all but `keep`.
+/// all but `keep`. Returns the ids of those that were deleted.
 #[tracing::instrument(name = "db.sessions.delete_oldest", level = "debug", skip_all)]
 pub async fn delete_oldest(
     connection: &mut Connection,
     key: &Result<ApiKeyId, [u8; 32]>,
     keep: i64,
-) -> Result<(), StoreError> {
+) -> Result<Vec<SessionId>, StoreError> {
     let (key, configured) = match key {
         Ok(id) => (Some(id.uuid()), None),
         Err(hash) => (None, Some(hash.as_slice())),
     };
-    sqlx::query!(
+    let deleted = sqlx::query_scalar!(
         "DELETE FROM sessions WHERE id IN (
              SELECT id FROM sessions WHERE key_id = $1 OR configured_hash = $2
-             ORDER BY created_at DESC, id DESC OFFSET $3)",
+             ORDER BY created_at DESC, id DESC OFFSET $3) RETURNING id",
         key,
         configured,
         keep
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
+    );
+    Ok(deleted.fetch_all(connection).await?.into_iter().map(SessionId::from).collect())
 }
