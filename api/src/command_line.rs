@@ -68,9 +68,7 @@ fn run(command: Command) -> anyhow::Result<()> {
 fn begin(shared: &SharedSettings, api_key: Option<SecretString>) -> anyhow::Result<()> {
     let secrets: Vec<_> = shared.secrets().into_iter().chain(api_key).collect();
     telemetry::start(&shared.log, shared.log_format, &secrets)?;
-    if let Err(error) = hardening::protect(&Arguments::command()) {
-        tracing::warn!(%error, "secrets could not be wiped from this process's environment");
-    }
+    hardening::protect(&Arguments::command())?;
     Ok(())
 }
 

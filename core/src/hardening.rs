@@ -25,18 +25,30 @@ const OF_THE_API: [&str; 2] = ["CALLBOARD_API_KEY", "CALLBOARD_DEMO_PROXY_PASSWO
 ///
 /// A secret is what `command`, or a subcommand of it, takes with `hide_env_values`.
 ///
-/// Returns an error if `/proc` is not there or not ours. Secrets may then still be in the
-/// environment, and the rest is done nevertheless.
-pub fn protect(command: &clap::Command) -> io::Result<()> {
+/// If `/proc` is not there or not ours, secrets may still be in the environment. That is logged, and
+/// the rest is done nevertheless.
+///
+/// Returns an error if this process's memory can still be read. The caller must not go on then.
+pub fn protect(command: &clap::Command) -> Result<(), Readable> {
     let mut secrets = Secrets::default();
     secrets.variables.extend(OF_THE_API.map(str::to_owned));
     secrets.collect(command);
     // A process whose memory others may not read may not open its own /proc/self/mem either, unless
     // it is root's.
-    let wiped = wipe(&secrets);
-    forbid_reading()?;
-    wiped
+    if let Err(error) = wipe(&secrets) {
+        tracing::warn!(%error, "secrets could not be wiped from this process's environment");
+    }
+    Ok(forbid_reading()?)
 }
+
+/// This process could not be protected.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "other processes of this user could read the secrets of this process, because the system did not let it become \
+     undumpable (PR_SET_DUMPABLE) or forbid core dumps (RLIMIT_CORE): {0}. Allow prctl and setrlimit in the sandbox \
+     that it runs in"
+)]
+pub struct Readable(#[from] io::Error);
 
 /// Protects this process from other processes of the same user: they cannot read its memory and
 /// environment (`/proc/PID/mem`, `/proc/PID/environ`), no debugger can attach, and it dumps no

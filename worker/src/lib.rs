@@ -61,8 +61,6 @@ pub fn main() -> ExitCode {
 fn start(settings: WorkerSettings) -> anyhow::Result<()> {
     let shared = &settings.shared;
     callboard::telemetry::start(&shared.log, shared.log_format, &shared.secrets())?;
-    if let Err(error) = hardening::protect(&Command::command()) {
-        tracing::warn!(%error, "secrets could not be wiped from this process's environment");
-    }
+    hardening::protect(&Command::command())?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(worker::run(settings))
 }
