@@ -191,6 +191,55 @@ async fn an_operator_chooses_what_the_command_lets_jobs_choose() {
     assert_eq!(reasons(&response["data"]["jobsEnqueue"]["userErrors"]), ["INVALID jobs.1.serviceIds.0"]);
 }
 
+#[tokio::test]
+async fn an_operator_runs_a_job_again_only_on_what_they_may_choose_now() {
+    const RETRY: &str = "mutation($input: JobRetryInput!) { jobRetry(input: $input) { job { id } userErrors { code message path } } }";
+    const RETRY_ALL: &str = "mutation($input: JobsRetryInput!) { jobsRetry(input: $input) { affectedCount skippedCount userErrors { code } } }";
+    let api = TestApi::start().await;
+    let (own, listed) = (with_token(&api, "own").await, with_token(&api, "listed").await);
+    let mine = api.create("profile", "mine").await;
+    api.mutate_ok("profileUpdate", "id", json!({ "id": mine, "serviceIds": [listed] })).await;
+    let mut input = json!({
+        "name": "c", "spec": { "program": { "program": "/usr/bin/true" } }, "serviceIds": [own],
+        "choices": { "services": { "rule": "LISTED", "ids": [listed] }, "profiles": { "rule": "ANY" } },
+    });
+    let command = api.mutate_ok("commandCreate", "id", input.clone()).await["id"].clone();
+    input["name"] = json!("open");
+    input["serviceIds"] = json!([]);
+    input["choices"] = json!({});
+    let open = api.mutate_ok("commandCreate", "id", input).await["id"].clone();
+    let ended = async |job: Value| {
+        let payload = enqueue(&api, "cb_operator", job).await;
+        assert_eq!(payload["userErrors"], json!([]));
+        let id = payload["job"]["id"].clone();
+        api.data(
+            "mutation($id: ID!) { jobCancel(input: { id: $id }) { job { state } } }",
+            json!({ "id": id }),
+        )
+        .await;
+        id
+    };
+    let retry = async |key: &str, job: &Value| {
+        let (_, mut response) = api.execute(Some(key), RETRY, json!({ "input": { "id": job } })).await;
+        response["data"]["jobRetry"].take()
+    };
+    let plain = ended(json!({ "commandId": command })).await;
+    let chosen = ended(json!({ "commandId": command, "profileId": mine, "serviceIds": [listed] })).await;
+    let of_profile = ended(json!({ "commandId": open, "profileId": mine })).await;
+    let narrow = json!({ "id": command, "choices": { "services": { "rule": "LISTED", "ids": [] }, "profiles": { "rule": "ANY" } } });
+    api.mutate_ok("commandUpdate", "id", narrow).await;
+
+    let refused = retry("cb_operator", &chosen).await;
+    assert_eq!(reasons(&refused["userErrors"]), ["INVALID id"]);
+    let message = refused["userErrors"][0]["message"].as_str().unwrap();
+    assert!(message.contains("the service listed") && refused["job"].is_null(), "{refused}");
+    let all = json!({ "input": { "filter": { "ids": [plain, chosen, of_profile] } } });
+    let (_, response) = api.execute(Some("cb_operator"), RETRY_ALL, all).await;
+    let done = &response["data"]["jobsRetry"];
+    assert_eq!((&done["affectedCount"], &done["skippedCount"]), (&json!(2), &json!(1)), "{response}");
+    assert_eq!(retry("cb_admin", &chosen).await["userErrors"], json!([]), "an ADMIN may choose anything");
+}
+
 const FIELDS: &str = "id choices { profiles { rule ids } proxies { rule ids } services { rule ids } }";
 
 #[tokio::test]

@@ -133,7 +133,8 @@ impl JobMutation {
     }
 
     /// Runs a finished job again under the same id, with fresh attempts. Its history is kept. An
-    /// unfinished job is refused with NOT_ALLOWED_IN_STATE. Requires an OPERATOR key.
+    /// unfinished job is refused with NOT_ALLOWED_IN_STATE, and an OPERATOR with INVALID if the job
+    /// runs on what they may not choose for it now. Requires an OPERATOR key.
     async fn job_retry(
         &self,
         ctx: &Context<'_>,

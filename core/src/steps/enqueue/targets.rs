@@ -137,7 +137,7 @@ pub(super) fn check_references(found: &StoredIngredients, named: Named<'_>) -> V
 }
 
 /// Refuses what a caller who is no admin may not choose for a job of this command.
-pub(super) fn check_choices(
+pub(crate) fn check_choices(
     found: &StoredIngredients,
     named: Named<'_>,
     command: &Command,

@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::choices;
 use crate::{
     audit::{By, Object},
     clock::IdSource,
@@ -13,7 +14,7 @@ use crate::{
         state::Ending,
         transition::{Facts, Transition, apply},
     },
-    refusal::RefusalCode,
+    refusal::{Refusal, RefusalCode},
     steps::{After, StepError},
     store::{
         Connection, Store, StoreError, audit, commit,
@@ -32,7 +33,8 @@ use crate::{
 /// Most jobs of one transaction of [`retry_many`].
 pub const RETRY_BATCH_MAX: usize = 500;
 
-/// Revives one job.
+/// Revives one job. A caller who is no admin is refused if they may not choose for it now what it
+/// runs on.
 pub async fn retry(store: &Store, job: JobId, by: &By) -> Result<After, StepError> {
     let refuse = |message: String| Err(StepError::refused(RefusalCode::NotAllowedInState, &["id"], message));
     let mut transaction = store.begin().await?;
@@ -40,6 +42,11 @@ pub async fn retry(store: &Store, job: JobId, by: &By) -> Result<After, StepErro
     let Some(record) = records::by_ids(&mut transaction, &[job]).await?.into_iter().next() else {
         return Err(StepError::refused(RefusalCode::NotFound, &["id"], format!("There is no job {job}.")));
     };
+    let choices = choices::refused(&mut transaction, std::slice::from_ref(&record), by).await?;
+    if let Some(refusals) = choices.into_values().next() {
+        let of_job = |refusal| Refusal { path: vec!["id".to_owned()], ..refusal };
+        return Err(StepError::Refused(refusals.into_iter().map(of_job).collect()));
+    }
     if ended.is_empty() {
         let is_going = record.state.has_ended();
         return refuse(
@@ -69,7 +76,8 @@ pub async fn retry(store: &Store, job: JobId, by: &By) -> Result<After, StepErro
 }
 
 /// Revives the finished ones of these jobs, at most [`RETRY_BATCH_MAX`], whose profile, proxy and
-/// services still exist and whose dependencies have not failed. Their ids are in `changed` of the
+/// services still exist and may be chosen by the caller, and whose dependencies have not failed.
+/// Their ids are in `changed` of the
 /// [`After`]. They are left to dispatch.
 pub async fn retry_many(store: &Store, jobs: &[JobId], by: &By) -> Result<After, StoreError> {
     match revive_all(store, jobs, by).await {
@@ -88,7 +96,12 @@ pub async fn retry_many(store: &Store, jobs: &[JobId], by: &By) -> Result<After,
 
 async fn revive_all(store: &Store, jobs: &[JobId], by: &By) -> Result<After, StoreError> {
     let mut transaction = store.begin().await?;
-    let ended = revive::lock_ended(&mut transaction, jobs).await?;
+    let mut ended = revive::lock_ended(&mut transaction, jobs).await?;
+    if by.actor.is_bound {
+        let records = records::by_ids(&mut transaction, jobs).await?;
+        let refused = choices::refused(&mut transaction, &records, by).await?;
+        ended.retain(|(job, _)| !refused.contains_key(job));
+    }
     let plan = Plan::make(&mut transaction, &ended).await?;
     if plan.revivals.is_empty() {
         return Ok(After::default());
