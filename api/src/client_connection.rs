@@ -11,7 +11,10 @@ use std::{
 use axum::{extract::ConnectInfo, http::Extensions};
 use parking_lot::Mutex;
 
-use crate::{inbox::Inbox, shares::Held};
+use crate::{
+    inbox::Inbox,
+    shares::{Held, Holder, Shares},
+};
 
 /// The next request has not arrived as a whole.
 const AWAITS: u8 = 0;
@@ -32,18 +35,19 @@ struct State {
     phase: AtomicU8,
     /// Requests whose heads were complete.
     heads: AtomicU64,
-    /// The connection's place in the share of its address, until it has signed in.
-    share: Mutex<Option<Held>>,
+    /// The connection's place, in the share of its address until it has signed in, and then in that
+    /// of its key. `None` for the connections of a proxy, which has many clients.
+    place: Mutex<Option<(Holder, Held)>>,
 }
 
 impl Connection {
-    pub(crate) fn new(peer: SocketAddr, inbox: Inbox, share: Option<Held>) -> Self {
+    pub(crate) fn new(peer: SocketAddr, inbox: Inbox, place: Option<(Holder, Held)>) -> Self {
         Self(Arc::new(State {
             peer: Some(peer),
             inbox,
             phase: AtomicU8::new(AWAITS),
             heads: AtomicU64::new(0),
-            share: Mutex::new(share),
+            place: Mutex::new(place),
         }))
     }
 
@@ -63,10 +67,20 @@ impl Connection {
         &self.0.inbox
     }
 
-    /// Its client has proved who it is, so that its address does not account for it any more.
-    pub(crate) fn sign_in(&self) {
-        let share = self.0.share.lock().take();
-        drop(share);
+    /// Moves the connection's place to the share of the key that its client has signed in with.
+    /// Returns whether there is room. If there is none, the place stays where it is.
+    pub(crate) fn sign_in(&self, key: Holder, shares: &Shares) -> bool {
+        let mut place = self.0.place.lock();
+        match place.as_mut() {
+            Some((holder, held)) if *holder != key => match shares.connection(key) {
+                Some(taken) => {
+                    (*holder, *held) = (key, taken);
+                    true
+                }
+                None => false,
+            },
+            Some(_) | None => true,
+        }
     }
 
     /// Whether the head of a request is due.

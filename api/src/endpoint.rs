@@ -7,12 +7,13 @@ use async_graphql::Executor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    auth::{Access, Caller},
+    auth::Access,
     client_address::TrustedProxies,
+    client_connection::Connection,
     error::ApiError,
     operation::Engine,
     origin::Origins,
-    shares::{Holder, Shares},
+    shares::{self, Held, Holder, Shares},
 };
 
 /// Time limit for the body of a request to arrive.
@@ -56,13 +57,31 @@ impl<E: Executor> Endpoint<E> {
 
     /// Counts a request or an operation, or refuses it because its holder has its share.
     pub(crate) fn count(&self, access: &Access, address: Option<IpAddr>) -> Result<(), ApiError> {
-        holder(access.caller(), address).map_or(Ok(()), |holder| self.shares.request(holder))
+        holder(access, address).map_or(Ok(()), |holder| self.shares.request(holder))
+    }
+
+    /// Counts a socket or an event stream until it is dropped. Refuses it if its holder has its
+    /// share.
+    pub(crate) fn count_stream(
+        &self,
+        access: &Access,
+        address: Option<IpAddr>,
+    ) -> Result<Option<Held>, ApiError> {
+        let Some(holder) = holder(access, address) else { return Ok(None) };
+        self.shares.socket(holder).map(Some).ok_or_else(|| shares::too_many_sockets(holder))
+    }
+
+    /// Moves a connection to the share of the key that it has signed in with.
+    pub(crate) fn count_connection(&self, connection: &Connection, access: &Access) -> Result<(), ApiError> {
+        let key = access.caller().map(|caller| Holder::Key(caller.credential.key()));
+        let has_room = key.is_none_or(|key| connection.sign_in(key, &self.shares));
+        if has_room { Ok(()) } else { Err(shares::too_many_connections()) }
     }
 }
 
 /// Whose share something is in. `None` for what a test sends without a connection.
-fn holder(caller: Option<&Caller>, address: Option<IpAddr>) -> Option<Holder> {
-    let key = caller.map(|caller| Holder::Key(caller.credential.key()));
+fn holder(access: &Access, address: Option<IpAddr>) -> Option<Holder> {
+    let key = access.caller().map(|caller| Holder::Key(caller.credential.key()));
     key.or_else(|| address.map(Holder::at))
 }
 

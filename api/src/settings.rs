@@ -75,10 +75,13 @@ pub struct Settings {
     /// Open connections of an address that have not signed in; 0 for no limit, here and below
     #[arg(long, env = "CALLBOARD_CONNECTIONS_PER_ADDRESS", default_value_t = ShareLimits::DEFAULT.connections_per_address)]
     connections_per_address: u32,
-    /// Open sockets of an address that have not signed in
+    /// Open connections of an API key, its sockets and event streams among them
+    #[arg(long, env = "CALLBOARD_CONNECTIONS_PER_KEY", default_value_t = ShareLimits::DEFAULT.connections_per_key)]
+    connections_per_key: u32,
+    /// Open sockets and event streams of an address that have not signed in
     #[arg(long, env = "CALLBOARD_SOCKETS_PER_ADDRESS", default_value_t = ShareLimits::DEFAULT.sockets_per_address)]
     sockets_per_address: u32,
-    /// Open sockets of an API key
+    /// Open sockets and event streams of an API key
     #[arg(long, env = "CALLBOARD_SOCKETS_PER_KEY", default_value_t = ShareLimits::DEFAULT.sockets_per_key)]
     sockets_per_key: u32,
     /// Requests per second of an address without a key
@@ -130,6 +133,7 @@ impl Settings {
     pub const fn shares(&self) -> ShareLimits {
         ShareLimits {
             connections_per_address: self.connections_per_address,
+            connections_per_key: self.connections_per_key,
             sockets_per_address: self.sockets_per_address,
             sockets_per_key: self.sockets_per_key,
             requests_per_address: self.requests_per_address,

@@ -1,7 +1,8 @@
 //! Shares: how much of the server one address or one key may take at a time.
 //!
-//! Whoever has not signed in is counted by the address, and everybody else by the key. So a
-//! stranger takes nothing from those who have a key, and one key takes nothing from the others.
+//! Clients that have not signed in share the quota of their address. The others use that of their
+//! key. So a stranger takes nothing from those who have a key, and one key takes nothing from the
+//! others.
 
 use std::{collections::HashMap, hash::Hash, net::IpAddr, sync::Arc, time::Duration};
 
@@ -32,9 +33,11 @@ const BURST_SECONDS: f64 = 2.0;
 pub struct ShareLimits {
     /// Open connections of an address that have not signed in.
     pub connections_per_address: u32,
-    /// Open sockets of an address that have not signed in.
+    /// Open connections of a key.
+    pub connections_per_key: u32,
+    /// Open sockets and event streams of an address that have not signed in.
     pub sockets_per_address: u32,
-    /// Open sockets of a key.
+    /// Open sockets and event streams of a key.
     pub sockets_per_key: u32,
     /// Requests of an address without a key, per second.
     pub requests_per_address: u32,
@@ -46,6 +49,7 @@ impl ShareLimits {
     /// The defaults of the settings.
     pub const DEFAULT: Self = Self {
         connections_per_address: 5000,
+        connections_per_key: 15_000,
         sockets_per_address: 4000,
         sockets_per_key: 10_000,
         requests_per_address: 1000,
@@ -90,7 +94,7 @@ pub struct Shares(Arc<State>);
 struct State {
     limits: ShareLimits,
     /// Has an entry only for who has something open.
-    connections: Counts<Network>,
+    connections: Counts<Holder>,
     sockets: Counts<Holder>,
     requests: Mutex<Cache<Holder, Bucket>>,
 }
@@ -120,14 +124,18 @@ impl Shares {
         Self(Arc::new(State::new(limits)))
     }
 
-    /// Counts a connection until it is dropped. `None` if the address has its share.
-    pub fn connection(&self, network: Network) -> Option<Held> {
-        let held = take(&self.0.connections, network, self.0.limits.connections_per_address);
-        count_refusal(held.is_none(), "connection", "address");
+    /// Counts a connection until it is dropped. `None` if the holder has its share.
+    pub fn connection(&self, holder: Holder) -> Option<Held> {
+        let limit = match holder {
+            Holder::Address(_) => self.0.limits.connections_per_address,
+            Holder::Key(_) => self.0.limits.connections_per_key,
+        };
+        let held = take(&self.0.connections, holder, limit);
+        count_refusal(held.is_none(), "connection", holder.as_str());
         held
     }
 
-    /// Counts a socket until it is dropped. `None` if the holder has its share.
+    /// Counts a socket or an event stream until it is dropped. `None` if the holder has its share.
     pub fn socket(&self, holder: Holder) -> Option<Held> {
         let limit = match holder {
             Holder::Address(_) => self.0.limits.sockets_per_address,
@@ -165,9 +173,20 @@ impl Shares {
     }
 }
 
-/// The refusal of a socket whose holder has its share.
-pub(crate) fn too_many_sockets() -> ApiError {
-    too_many("This address has too many sockets open that have not signed in.", 5)
+/// The refusal of a socket or an event stream whose holder has its share.
+pub(crate) fn too_many_sockets(holder: Holder) -> ApiError {
+    let what = match holder {
+        Holder::Address(_) => {
+            "This address has too many sockets and event streams open that have not signed in."
+        }
+        Holder::Key(_) => "This key has too many sockets and event streams open.",
+    };
+    too_many(what, 5)
+}
+
+/// The refusal of a connection whose key has its share.
+pub(crate) fn too_many_connections() -> ApiError {
+    too_many("This key has too many connections open.", 5)
 }
 
 fn too_many(what: &str, seconds: u64) -> ApiError {
@@ -282,6 +301,7 @@ mod tests {
     fn limited(most: u32) -> Shares {
         Shares::new(ShareLimits {
             connections_per_address: most,
+            connections_per_key: most,
             sockets_per_address: most,
             sockets_per_key: most,
             requests_per_address: most,
@@ -292,7 +312,7 @@ mod tests {
     #[test]
     fn what_is_open_is_counted_until_it_is_dropped() {
         let shares = limited(2);
-        let [one, other] = ["192.0.2.1", "192.0.2.2"].map(network);
+        let [one, other] = ["192.0.2.1", "192.0.2.2"].map(|text| Holder::Address(network(text)));
         let held = [shares.connection(one), shares.connection(one)];
         assert!(held.iter().all(Option::is_some) && shares.connection(one).is_none());
         assert!(shares.connection(other).is_some());
@@ -301,8 +321,10 @@ mod tests {
         assert!(shares.0.connections.lock().is_empty(), "no entry for who has nothing open");
 
         let key = Holder::Key(None);
-        let _held = [shares.socket(Holder::Address(one)), shares.socket(Holder::Address(one))];
-        assert!(shares.socket(Holder::Address(one)).is_none() && shares.socket(key).is_some());
+        let _held = [shares.socket(one), shares.socket(one)];
+        assert!(shares.socket(one).is_none() && shares.socket(key).is_some());
+        let _held = [shares.connection(key), shares.connection(key)];
+        assert!(shares.connection(key).is_none() && shares.connection(one).is_some());
     }
 
     #[test]
@@ -336,7 +358,7 @@ mod tests {
     #[test]
     fn zero_is_no_bound() {
         let shares = limited(0);
-        let held: Vec<_> = (0..1000).map(|_| shares.connection(network("::1"))).collect();
+        let held: Vec<_> = (0..1000).map(|_| shares.connection(Holder::Address(network("::1")))).collect();
         assert!(held.iter().all(Option::is_some));
         assert!((0..10_000).all(|_| shares.request(Holder::Key(None)).is_ok()));
     }

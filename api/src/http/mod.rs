@@ -26,7 +26,7 @@ use crate::{
     endpoint::Endpoint,
     error::{ApiError, Code, retry_after},
     operation::{Kind, Prepared, RequestId},
-    shares,
+    shares::{self, Held},
 };
 use accept::Media;
 
@@ -58,7 +58,7 @@ async fn operate<E: Executor>(
     let client = Client::of_request(headers, address, media.transport());
     let presented = Presented::in_headers(headers, client.is_https, endpoint.origins.allow_cookie(headers));
     let connection = Connection::of(request.extensions());
-    let mut reader = Reader { media, hold: None, id };
+    let mut reader = Reader { media, held: Holding::default(), id };
     // Who shows nothing is counted before the body is read, and the others when they are known.
     let is_known_later = presented != Presented::Nothing;
     if !is_known_later && let Err(refused) = endpoint.count(&Access::Anonymous, address) {
@@ -70,8 +70,8 @@ async fn operate<E: Executor>(
     };
     let admitted = engine.admit(presented, &client).await;
     let access = admitted.as_ref().unwrap_or(&Access::Anonymous);
-    if access.caller().is_some() {
-        connection.sign_in();
+    if let Err(refused) = endpoint.count_connection(&connection, access) {
+        return shares::refusal(&refused);
     }
     if is_known_later && let Err(refused) = endpoint.count(access, address) {
         return shares::refusal(&refused);
@@ -94,15 +94,29 @@ async fn operate<E: Executor>(
         return reader.respond(endpoint, Err(refused)).await;
     }
     if media == Media::EventStream {
-        reader.hold = engine.hold(presented, &access);
+        match endpoint.count_stream(&access, address) {
+            Ok(share) => {
+                reader.held = Holding { hold: engine.hold(presented, &access), _share: share };
+            }
+            Err(refused) => return shares::refusal(&refused),
+        }
     }
     reader.respond(endpoint, Ok(prepared)).await
 }
 
-/// The client of a request: its media type, and the key or session of its stream.
+/// What an event stream has for as long as it is open.
+#[derive(Debug, Default)]
+struct Holding {
+    /// The key or the session of its client.
+    hold: Option<Hold>,
+    /// Its place in the share of its holder.
+    _share: Option<Held>,
+}
+
+/// The client of a request: its media type, and what its stream holds.
 struct Reader<'a> {
     media: Media,
-    hold: Option<Hold>,
+    held: Holding,
     id: &'a RequestId,
 }
 
@@ -118,7 +132,7 @@ impl Reader<'_> {
             (Media::EventStream, Err(refused)) if must_wait(&refused) => {
                 response::write(Media::GraphqlJson, refused)
             }
-            (Media::EventStream, prepared) => sse::stream(endpoint, prepared, self.hold, self.id),
+            (Media::EventStream, prepared) => sse::stream(endpoint, prepared, self.held, self.id),
             (Media::GraphqlJson | Media::Json, Ok(prepared)) => {
                 response::write(self.media, endpoint.engine.run(prepared, self.id).await)
             }

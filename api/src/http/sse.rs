@@ -17,8 +17,9 @@ use futures::{StreamExt as _, future, stream};
 
 use tokio_util::sync::CancellationToken;
 
+use super::Holding;
 use crate::{
-    auth::{Hold, access_ended},
+    auth::access_ended,
     endpoint::Endpoint,
     operation::{Prepared, RequestId},
 };
@@ -30,11 +31,11 @@ const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(12);
 pub(super) fn stream<E: Executor>(
     endpoint: &Endpoint<E>,
     prepared: Result<Prepared, async_graphql::Response>,
-    hold: Option<Hold>,
+    held: Holding,
     id: &RequestId,
 ) -> Response {
     let shutdown = endpoint.shutdown.clone();
-    let ended = hold.as_ref().map_or_else(CancellationToken::new, |hold| hold.ended().clone());
+    let ended = held.hold.as_ref().map_or_else(CancellationToken::new, |hold| hold.ended().clone());
     // No `complete` on shutdown, because clients reconnect when the stream breaks off.
     let over = {
         let ended = ended.clone();
@@ -64,7 +65,7 @@ pub(super) fn stream<E: Executor>(
                 .flatten(),
         )
         .map(move |event| {
-            let _held = &hold;
+            let _until_the_end = &held;
             Ok::<_, Infallible>(event)
         });
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE_EVERY);

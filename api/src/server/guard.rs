@@ -27,11 +27,10 @@ use tokio::{
 
 use super::Gate;
 use crate::{
-    client_address::ClientAddress,
     client_connection::Connection,
     endpoint::BODY_ARRIVAL_MAX,
     inbox::{Intake, LARGE_AT_A_TIME},
-    shares,
+    shares::{self, Holder},
 };
 
 /// Maximum number of connections. More wait in the listener's backlog.
@@ -112,14 +111,15 @@ impl Listener for Guarded {
     async fn accept(&mut self) -> (GuardedStream, SocketAddr) {
         // The semaphore is never closed, so this always gets a permit.
         let permit = Arc::clone(&self.room).acquire_owned().await.ok();
-        let (stream, address, share) = loop {
+        let (stream, address, place) = loop {
             let (stream, address) = Listener::accept(&mut self.listener).await;
             // The clients of a proxy are counted by their requests.
             if self.gate.proxies.trusts(address.ip()) {
                 break (stream, address, None);
             }
-            match self.gate.shares.connection(ClientAddress(address.ip()).network()) {
-                Some(share) => break (stream, address, Some(share)),
+            let holder = Holder::at(address.ip());
+            match self.gate.shares.connection(holder) {
+                Some(held) => break (stream, address, Some((holder, held))),
                 None => self.refuse(stream),
             }
         };
@@ -127,7 +127,7 @@ impl Listener for Guarded {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
         let intake = Intake::new(Arc::clone(&self.large));
-        let connection = Connection::new(address, intake.inbox().clone(), share);
+        let connection = Connection::new(address, intake.inbox().clone(), place);
         let guarded = GuardedStream {
             stream,
             patience: self.patience,

@@ -21,12 +21,12 @@ use super::{
     writer::{self, Frame, Written},
 };
 use crate::{
-    auth::{Access, Caller, Client, Hold, Presented},
+    auth::{Access, Client, Hold, Presented},
     client_connection::Connection,
     endpoint::{Endpoint, SocketLimits},
     error::{ApiError, Code},
     operation::{Engine, Envelope, Prepared, RequestId},
-    shares::{Held, Holder},
+    shares::Held,
 };
 
 /// Bytes of a client's control frame before its payload: the head and the mask.
@@ -208,7 +208,7 @@ impl<E: Executor> Session<E> {
             Incoming::Init(payload) => {
                 self.presented = Presented::in_payload(&payload).or(self.presented);
                 match self.admit().await {
-                    Ok(access) => self.sign_in(access.caller())?,
+                    Ok(access) => self.sign_in(&access)?,
                     Err(error) if error.code == Code::Unauthenticated => {
                         return ControlFlow::Break(Close::Forbidden);
                     }
@@ -258,7 +258,7 @@ impl<E: Executor> Session<E> {
             Ok(()) => match self.admit().await {
                 Err(error) => self.engine().refuse(&error, &request_id),
                 Ok(access) => {
-                    self.sign_in(access.caller())?;
+                    self.sign_in(&access)?;
                     match self.prepare(envelope, &access, &request_id) {
                         Err(response) => *response,
                         Ok(prepared) => {
@@ -312,16 +312,20 @@ impl<E: Executor> Session<E> {
         Ok(access)
     }
 
-    /// Moves the socket from the share of its address to that of its key.
-    fn sign_in(&mut self, caller: Option<&Caller>) -> ControlFlow<Close> {
-        let Some(caller) = caller.filter(|_| !self.is_signed_in) else { return ControlFlow::Continue(()) };
-        let Some(share) = self.endpoint.shares.socket(Holder::Key(caller.credential.key())) else {
-            return ControlFlow::Break(Close::TooMany);
-        };
-        self.is_signed_in = true;
-        self.origin.share = Some(share);
-        self.origin.connection.sign_in();
-        ControlFlow::Continue(())
+    /// Moves the socket and its connection from the shares of its address to those of its key.
+    fn sign_in(&mut self, access: &Access) -> ControlFlow<Close> {
+        if self.is_signed_in || access.caller().is_none() {
+            return ControlFlow::Continue(());
+        }
+        let counted = self.endpoint.count_connection(&self.origin.connection, access);
+        match counted.and_then(|()| self.endpoint.count_stream(access, self.origin.client.address)) {
+            Ok(share) => {
+                self.is_signed_in = true;
+                self.origin.share = share;
+                ControlFlow::Continue(())
+            }
+            Err(_has_its_share) => ControlFlow::Break(Close::TooMany),
+        }
     }
 
     async fn send(&self, text: String) -> ControlFlow<Close> {

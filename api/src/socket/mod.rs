@@ -33,7 +33,7 @@ use crate::{
     endpoint::Endpoint,
     inbox::SMALL_BYTES_MAX,
     operation::RequestId,
-    shares::{self, Holder},
+    shares,
 };
 use connection::Origin;
 
@@ -88,10 +88,9 @@ pub(crate) async fn upgrade<E: Executor>(
         Ok(upgrade) => upgrade,
         Err(rejection) => return rejection.into_response(),
     };
-    let share = match address.map(|address| endpoint.shares.socket(Holder::at(address))) {
-        Some(None) => return shares::refusal(&shares::too_many_sockets()),
-        Some(held) => held,
-        None => None,
+    let share = match endpoint.count_stream(&Access::Anonymous, address) {
+        Ok(share) => share,
+        Err(refused) => return shares::refusal(&refused),
     };
     let sockets = endpoint.sockets.clone();
     connection.become_socket();
