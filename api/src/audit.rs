@@ -3,7 +3,8 @@
 //!
 //! Nothing here holds up or fails a request. Entries wait in a bounded queue and are written once a
 //! second. Equal ones of a second become one with a count, so that a flood of refusals costs a row
-//! a second. What does not fit is counted.
+//! a second. What does not fit is counted. What could not be written is tried again, and what may
+//! have been written is looked for first.
 
 use std::{
     collections::HashMap,
@@ -22,7 +23,10 @@ use callboard::{
     ids::ApiKeyId,
     store::{Store, StoreError, audit},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 /// Most entries that wait to be written.
 const WAITING_MAX: usize = 4096;
@@ -35,6 +39,12 @@ const OF_ACTOR_MAX: usize = 20;
 const FURTHER: &str = "further";
 /// How long entries are gathered before they are written.
 const GATHER_FOR: Duration = Duration::from_secs(1);
+/// Pause before what could not be written is tried again, where somebody waits for it.
+const RETRY_AFTER: Duration = Duration::from_millis(250);
+/// How long it is tried again before the process ends.
+const LAST_TRIES_MAX: Duration = Duration::from_secs(3);
+/// How much the clocks of Postgres and of this process may drift while something is tried again.
+const CLOCKS_DIFFER_MAX: Duration = Duration::from_mins(1);
 /// Longest text of an entry, in characters. Parts of it may come from strangers.
 const TEXT_CHARS_MAX: usize = 300;
 
@@ -57,7 +67,7 @@ impl AuditLog {
     pub fn start(store: Store) -> Self {
         let (sender, messages) = mpsc::channel(WAITING_MAX);
         let dropped = Arc::<AtomicU32>::default();
-        tokio::spawn(Writer { store, dropped: Arc::clone(&dropped), gathered: HashMap::new() }.run(messages));
+        tokio::spawn(Writer::new(store, Arc::clone(&dropped)).run(messages));
         Self { sender, dropped }
     }
 
@@ -78,7 +88,8 @@ impl AuditLog {
         self.send(Entry::new(IdSource.make(), actor, &cut(action)).refused(cut(&why.into())));
     }
 
-    /// Waits until everything that was recorded is written, or cannot be written.
+    /// Waits until everything that was recorded is written, for a few seconds if it cannot be. To be
+    /// called before the process ends.
     pub async fn flush(&self) {
         let (sender, written) = oneshot::channel();
         if self.sender.send(Message::Flush(sender)).await.is_ok() {
@@ -102,35 +113,59 @@ struct Writer {
     store: Store,
     dropped: Arc<AtomicU32>,
     gathered: HashMap<Kind, Entry>,
+    /// What was gathered before, and could not be written.
+    unwritten: Vec<Entry>,
+    /// Since when it cannot.
+    failing_since: Option<Instant>,
 }
 
 impl Writer {
+    fn new(store: Store, dropped: Arc<AtomicU32>) -> Self {
+        Self { store, dropped, gathered: HashMap::new(), unwritten: Vec::new(), failing_since: None }
+    }
+
     async fn run(mut self, mut messages: mpsc::Receiver<Message>) {
-        let mut inbox = Vec::new();
-        while messages.recv_many(&mut inbox, WAITING_MAX).await > 0 {
-            let mut flushed = self.gather(&mut inbox);
-            if flushed.is_empty() {
-                let end = tokio::time::sleep(GATHER_FOR);
-                tokio::pin!(end);
-                while flushed.is_empty() {
-                    tokio::select! {
-                        () = &mut end => break,
-                        received = messages.recv_many(&mut inbox, WAITING_MAX) => {
-                            if received == 0 {
-                                break;
-                            }
-                            flushed = self.gather(&mut inbox);
-                        }
+        let (mut inbox, mut is_open) = (Vec::new(), true);
+        while is_open {
+            let mut flushed = Vec::new();
+            // What could not be written is tried again also if nothing new comes.
+            if self.unwritten.is_empty() {
+                is_open = messages.recv_many(&mut inbox, WAITING_MAX).await > 0;
+                flushed = self.gather(&mut inbox);
+            }
+            let end = tokio::time::sleep(GATHER_FOR);
+            tokio::pin!(end);
+            while is_open && flushed.is_empty() {
+                tokio::select! {
+                    () = &mut end => break,
+                    received = messages.recv_many(&mut inbox, WAITING_MAX) => {
+                        is_open = received > 0;
+                        flushed = self.gather(&mut inbox);
                     }
                 }
             }
-            if let Err(error) = self.write().await {
-                tracing::warn!(%error, "sign-ins and refusals could not be written to the audit, trying again");
-            }
+            let is_last = !is_open || !flushed.is_empty();
+            self.write_within(if is_last { LAST_TRIES_MAX } else { Duration::ZERO }).await;
             for reply in flushed {
                 // The receiver may be gone.
                 let _gone = reply.send(());
             }
+        }
+        if !self.unwritten.is_empty() {
+            let count = self.unwritten.len();
+            tracing::error!(count, "sign-ins and refusals could not be written to the audit and are lost");
+        }
+    }
+
+    /// Writes what there is. Tries again for this time.
+    async fn write_within(&mut self, limit: Duration) {
+        let until = Instant::now() + limit;
+        while let Err(error) = self.write().await {
+            tracing::warn!(%error, "sign-ins and refusals could not be written to the audit, trying again");
+            if Instant::now() + RETRY_AFTER > until {
+                return;
+            }
+            tokio::time::sleep(RETRY_AFTER).await;
         }
     }
 
@@ -168,24 +203,39 @@ impl Writer {
         }
     }
 
+    /// Writes what could not be written before, and then what was gathered since.
     async fn write(&mut self) -> Result<(), StoreError> {
-        let mut entries: Vec<Entry> = self.gathered.values().cloned().collect();
-        let dropped = self.dropped.load(Ordering::Relaxed);
-        if dropped > 0 {
-            entries.push(Entry {
-                count: i32::try_from(dropped).unwrap_or(i32::MAX),
-                ..Entry::new(IdSource.make(), &Actor::default(), "audit").refused(
-                    "Too many sign-ins and refusals at once. This many were not recorded individually.",
-                )
-            });
+        loop {
+            if self.unwritten.is_empty() {
+                self.unwritten = self.gathered.drain().map(|(_, entry)| entry).collect();
+                self.unwritten.extend(self.too_many());
+                self.unwritten.sort_by_key(|entry| entry.id);
+            }
+            if self.unwritten.is_empty() {
+                return Ok(());
+            }
+            // A try that failed may have been committed nevertheless.
+            let failing_since = self.failing_since;
+            let began = *self.failing_since.get_or_insert_with(Instant::now);
+            let mut connection = self.store.connection().await?;
+            if failing_since.is_some() {
+                let within = began.elapsed() + CLOCKS_DIFFER_MAX;
+                audit::insert_missing(&mut connection, &self.unwritten, within.as_secs_f64()).await?;
+            } else {
+                audit::insert(&mut connection, &self.unwritten).await?;
+            }
+            self.unwritten.clear();
+            self.failing_since = None;
         }
-        if !entries.is_empty() {
-            entries.sort_by_key(|entry| entry.id);
-            audit::insert(&mut *self.store.connection().await?, &entries).await?;
-        }
-        self.dropped.fetch_sub(dropped, Ordering::Relaxed);
-        self.gathered.clear();
-        Ok(())
+    }
+
+    /// The entry of what was not recorded since the last one.
+    fn too_many(&self) -> Option<Entry> {
+        let dropped = self.dropped.swap(0, Ordering::Relaxed);
+        let entry = Entry::new(IdSource.make(), &Actor::default(), "audit")
+            .refused("Too many sign-ins and refusals at once. This many were not recorded individually.");
+        let count = i32::try_from(dropped).unwrap_or(i32::MAX);
+        (dropped > 0).then_some(Entry { count, ..entry })
     }
 }
 
@@ -232,7 +282,7 @@ mod tests {
         let database = Database::create().await;
         let planning = callboard::store::Planning::ByValue;
         let store = Store::open(&database.url().into(), 2, "audit-test", planning).unwrap();
-        let mut writer = Writer { store, dropped: Arc::default(), gathered: HashMap::new() };
+        let mut writer = Writer::new(store, Arc::default());
         let refused = |name: &str, action: &str| {
             Entry::new(IdSource.make(), &actor(name), action).refused("not allowed")
         };

@@ -116,7 +116,7 @@ pub struct Entry {
     pub role: Option<&'static str>,
     /// Their key.
     pub key: Option<ApiKeyId>,
-    /// From where.
+    /// The address of the client: behind a trusted proxy, the one that the proxy names.
     pub address: Option<IpAddr>,
     /// How it came in.
     pub transport: Option<&'static str>,

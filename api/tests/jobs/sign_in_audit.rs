@@ -1,10 +1,11 @@
 //! What the audit says of sign-ins, sessions and keys.
 
 use callboard::api_key::TextKind;
+use callboard_test_support::eventually;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
-use crate::{harness::Harness, sign_in::VIEWER, visitor::Shown};
+use crate::{client::WAIT_MAX, harness::Harness, sign_in::VIEWER, visitor::Shown};
 
 /// The audit as `action actor outcome`, in order.
 async fn audited(harness: &Harness) -> Vec<String> {
@@ -63,4 +64,32 @@ async fn sign_ins_sessions_and_keys_are_in_the_audit() {
     assert_eq!(created["after"], expected);
     assert_eq!((&revoked["objectName"], &revoked["before"]), (&json!("ci"), &json!({ "revokedAt": null })));
     assert!(revoked["after"]["revokedAt"].is_string(), "{revoked}");
+}
+
+#[tokio::test]
+async fn what_could_not_be_written_is_written_later_and_once() {
+    let harness = Harness::new().await;
+    let take_away = "ALTER TABLE audit_events RENAME TO taken_away";
+    let give_back = "ALTER TABLE taken_away RENAME TO audit_events";
+    let refuse = async || {
+        let unknown = TextKind::Key.draw();
+        harness.execute(unknown.expose_secret(), VIEWER, json!({})).await;
+    };
+    let refusals = async || -> i64 {
+        let count = "SELECT coalesce(sum(count), 0) FROM audit_events WHERE outcome = 'refused'";
+        sqlx::query_scalar(count).fetch_one(&mut harness.connect().await).await.unwrap()
+    };
+    harness.sql(take_away).await;
+    refuse().await;
+    tokio::join!(harness.audit.flush(), harness.sql(give_back));
+    assert_eq!(refusals().await, 1, "a process that ends tries for a while");
+
+    harness.sql(take_away).await;
+    refuse().await;
+    harness.audit.flush().await;
+    harness.sql(give_back).await;
+    eventually(WAIT_MAX, async || refusals().await == 2).await;
+    refuse().await;
+    harness.audit.flush().await;
+    assert_eq!(refusals().await, 3);
 }

@@ -85,6 +85,28 @@ pub async fn insert(connection: &mut Connection, entries: &[Entry]) -> Result<()
     Ok(())
 }
 
+/// Adds those of these entries that are not there yet. It is not known what became of an earlier
+/// transaction with them, which began less than `within_secs` ago.
+#[tracing::instrument(name = "db.audit.insert_missing", level = "debug", skip_all)]
+pub async fn insert_missing(
+    connection: &mut Connection,
+    entries: &[Entry],
+    within_secs: f64,
+) -> Result<(), StoreError> {
+    let ids: Vec<Uuid> = entries.iter().map(|entry| entry.id.uuid()).collect();
+    let found = sqlx::query_scalar!(
+        "SELECT id FROM audit_events
+         WHERE at > clock_timestamp() - make_interval(secs => $1) AND id = ANY($2)",
+        within_secs,
+        &ids
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let missing: Vec<Entry> =
+        entries.iter().filter(|entry| !found.contains(&entry.id.uuid())).cloned().collect();
+    insert(connection, &missing).await
+}
+
 fn job_ids(entry: &Entry) -> Option<String> {
     let ids = entry.jobs.iter().map(|job| job.uuid().to_string());
     (!entry.jobs.is_empty()).then(|| array_literal(ids))

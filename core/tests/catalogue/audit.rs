@@ -187,6 +187,9 @@ async fn entries_are_only_added_and_old_ones_go() {
     let ids: Vec<AuditEventId> = (0..3).map(|_| catalogue.ids.make()).collect();
     let entries: Vec<Entry> = ids.iter().map(|id| entry(*id)).collect();
     audit::insert(&mut catalogue.store.connection().await.unwrap(), &entries).await.unwrap();
+    let more = [entries.clone(), vec![entry(catalogue.ids.make())]].concat();
+    audit::insert_missing(&mut catalogue.store.connection().await.unwrap(), &more, 60.0).await.unwrap();
+    assert_eq!(events(&catalogue, Filter::default()).await.len(), 4, "a repeat adds only what is missing");
     for statement in
         ["UPDATE audit_events SET actor = 'x'", "DELETE FROM audit_events", "TRUNCATE audit_events"]
     {
@@ -206,7 +209,7 @@ async fn entries_are_only_added_and_old_ones_go() {
     assert_eq!(audit::delete_old(&mut transaction, before, 4).await.unwrap(), 4);
     assert_eq!(audit::delete_old(&mut transaction, before, 4).await.unwrap(), 2);
     transaction.commit().await.unwrap();
-    assert_eq!(events(&catalogue, Filter::default()).await.len(), 18);
+    assert_eq!(events(&catalogue, Filter::default()).await.len(), 19);
     let young = callboard::clock::now() - chrono::Duration::days(25);
     let refused = audit::delete_old(&mut *catalogue.begin().await, young, 100).await.unwrap_err();
     assert!(refused.to_string().contains("append only"), "{refused}");
