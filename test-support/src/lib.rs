@@ -30,7 +30,7 @@ pub use self::{
     child::Child,
     database::Database,
     postgres::private_postgres,
-    redis::{private_redis, redis_cli, redis_prefix, redis_url},
+    redis::{private_redis, redis_cli, redis_monitor, redis_prefix, redis_url},
     server::Server,
     wait::{Outcome, eventually, free_port, within_a_day},
 };

@@ -57,6 +57,16 @@ pub fn redis_cli(server: &Server, words: &[&str]) -> String {
     String::from_utf8_lossy(&must(output.map_err(anyhow::Error::from)).stdout).into_owned()
 }
 
+/// Runs `redis-cli MONITOR`, which writes every command that the server gets to `into`. The caller
+/// ends it.
+pub fn redis_monitor(server: &Server, into: fs::File) -> std::process::Child {
+    let (password, address) = parts(server.url());
+    let port = address.rsplit(':').next().unwrap_or_default();
+    let mut command = Command::new("redis-cli");
+    command.env("REDISCLI_AUTH", password).args(["-p", port, "MONITOR"]).stdout(into);
+    must(command.spawn().map_err(anyhow::Error::from))
+}
+
 /// Returns the password and the address in the URL of a server from this module.
 fn parts(url: &str) -> (&str, &str) {
     url.trim_start_matches("redis://:").trim_end_matches("/0").split_once('@').unwrap_or_default()

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use callboard_test_support::{Database, free_port, private_redis, redis_cli};
+use callboard_test_support::{Database, free_port, private_redis, redis_cli, redis_monitor};
 use serde_json::{Value, json};
 use sqlx::{Connection as _, Row as _};
 
@@ -26,9 +26,14 @@ use crate::{
 const SPELL: &str = include_str!("spellings.mjs");
 
 /// The secrets, by where they are.
-const SECRETS: [(&str, &str); 15] = [
+const SECRETS: [(&str, &str); 20] = [
     ("token", "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY/slash+x"),
     ("other token", "o7\"Kd2\" & <Fw5> 'Mz9' \\Bt4% 7Hq"),
+    ("replaced token", "Wn5Td8Pu1zRk6Xo"),
+    ("refreshed token", "Ho2Qe7Mj4bVs9Lc"),
+    ("profile replaced", "Yi6Fa3Gk0tNw8Zd"),
+    ("profile fresh", "Pr1Xh9Ub5mJe7Qo"),
+    ("replaced proxy password", "Cs4Lv8Dy2nKi6Wg"),
     ("profile plain", "Zk3vQw9LrT2mNx8YpB5s"),
     ("profile unicode", "pä8ßQ€uR3-😀-Kj4Lm9"),
     ("profile lines", "Qx7Lk2Vn9Rb4Tz6W\nMw3Hc8Yd5Fj1Gp0S\r\nUe6Oi2Aa9Xs7Dq4Z"),
@@ -140,6 +145,26 @@ async fn database(url: &str) -> String {
     all
 }
 
+/// Everything in Redis, whatever its type. (`DUMP` may compress what it shows.)
+fn redis(server: &callboard_test_support::Server) -> String {
+    let mut all = String::new();
+    for key in redis_cli(server, &["keys", "*"]).lines() {
+        let words = match redis_cli(server, &["type", key]).trim() {
+            "string" => vec!["get", key],
+            "list" => vec!["lrange", key, "0", "-1"],
+            "set" => vec!["smembers", key],
+            "zset" => vec!["zrange", key, "0", "-1", "withscores"],
+            "hash" => vec!["hgetall", key],
+            "stream" => vec!["xrange", key, "-", "+"],
+            // It has expired.
+            "none" => continue,
+            other => panic!("{key} is a {other}"),
+        };
+        all.extend([key, "\n", &*redis_cli(server, &words), "\n"]);
+    }
+    all
+}
+
 /// Names and contents of all files below a directory.
 fn files(directory: &Path) -> String {
     let mut all = String::new();
@@ -218,6 +243,8 @@ async fn no_secret_comes_out_anywhere() {
     let needles = Needles::new(SECRETS.iter().map(|(_, value)| *value), own);
     let is_over = Arc::new(AtomicBool::new(false));
     let lines = watch_command_lines(Arc::clone(&is_over));
+    let heard = canary.system.home().join("monitor");
+    let mut monitor = redis_monitor(&canary.system.redis, fs::File::create(&heard).unwrap());
     let (profile, services, proxies) = catalogue(&canary).await;
     programs(&mut canary, &profile, &services, &proxies).await;
     http(&mut canary, &services, &proxies).await;
@@ -228,21 +255,24 @@ async fn no_secret_comes_out_anywhere() {
     is_over.store(true, Ordering::Relaxed);
 
     let home = canary.system.home();
-    let metrics = reqwest::get(format!("http://127.0.0.1:{}/metrics", canary.ports.1)).await.unwrap();
-    let mut redis = String::new();
-    for key in redis_cli(&canary.system.redis, &["keys", "*"]).lines() {
-        redis.push_str(&redis_cli(&canary.system.redis, &["dump", key]));
-        redis.push_str(key);
-    }
+    let metrics = async |port: u16| {
+        let answer = reqwest::get(format!("http://127.0.0.1:{port}/metrics")).await.unwrap();
+        assert_eq!(answer.status(), 200, "{port}");
+        answer.text().await.unwrap()
+    };
+    monitor.kill().unwrap();
+    monitor.wait().unwrap();
     let places = [
         ("the database", database(&canary.database).await),
-        ("Redis", redis),
+        ("Redis", redis(&canary.system.redis)),
+        ("what Redis was told", String::from_utf8_lossy(&fs::read(heard).unwrap()).into_owned()),
         ("the logs", fs::read_to_string(home.join("log")).unwrap()),
         ("answers and streams", std::mem::take(&mut canary.answers)),
         ("command lines", lines.join().unwrap().into_iter().collect::<Vec<_>>().join("\n")),
         ("artifacts", files(&home.join("artifacts"))),
         ("temporary directories", files(&home.join("t"))),
-        ("metrics", metrics.text().await.unwrap()),
+        ("metrics of the API", metrics(canary.ports.0).await),
+        ("metrics of the worker", metrics(canary.ports.1).await),
     ];
     let mut hits = Vec::new();
     for (place, text) in &places {
@@ -258,20 +288,27 @@ async fn catalogue(canary: &Canary) -> (String, Vec<String>, [String; 2]) {
         let input = json!({ "name": name, "baseUrl": canary.site, "token": secret(token), "tokenHosts": ["example.test"] });
         services.push(canary.make("serviceCreate", "service", input).await);
     }
-    let secrets: Vec<Value> = ["plain", "unicode", "lines", "shell"]
+    let input = json!({ "name": "three", "token": secret("replaced token"), "tokenHosts": ["example.test"] });
+    let three = canary.make("serviceCreate", "service", input).await;
+    let refresh = json!({ "id": three, "token": secret("refreshed token") });
+    canary.make("serviceTokenRefresh", "service", refresh).await;
+    services.push(three);
+    let secrets: Vec<Value> = ["replaced", "plain", "unicode", "lines", "shell"]
         .iter()
         .map(|name| json!({ "name": name, "value": secret(&format!("profile {name}")) }))
         .collect();
     let input = json!({ "name": "p", "chromeProfilePath": "p", "secrets": secrets });
     let profile = canary.make("profileCreate", "profile", input).await;
+    let fresh = json!([{ "name": "replaced", "value": secret("profile fresh") }]);
+    canary.make("profileUpdate", "profile", json!({ "id": profile, "secrets": fresh })).await;
     let address = format!("127.0.0.1:{}", free_port());
     let proxy = json!({ "name": "made", "protocol": "HTTP", "address": address,
-        "username": secret("proxy user"), "password": secret("proxy password") });
+        "username": secret("proxy user"), "password": secret("replaced proxy password") });
     let link = format!("socks5://{}:{}@{address}#linked", secret("link user"), secret("link password"));
-    let proxies = [
-        canary.make("proxyCreate", "proxy", proxy).await,
-        canary.make("proxyImport", "proxy", json!({ "link": link })).await,
-    ];
+    let made = canary.make("proxyCreate", "proxy", proxy).await;
+    let other = json!({ "id": made, "password": secret("proxy password") });
+    canary.make("proxyUpdate", "proxy", other).await;
+    let proxies = [made, canary.make("proxyImport", "proxy", json!({ "link": link })).await];
     (profile, services, proxies)
 }
 
@@ -295,6 +332,7 @@ async fn programs(canary: &mut Canary, profile: &str, services: &[String], proxi
         let environment = json!({ "S_1": "{{ services.one.token }}", "S_2": "{{ services.two.token }}",
             "S_3": "{{ profile.secrets.plain }}", "S_4": "{{ profile.secrets.unicode }}",
             "S_5": "{{ profile.secrets.lines }}", "S_6": "{{ profile.secrets.shell }}", "S_7": "{{ input.password }}",
+            "S_R": "{{ services.three.token }}", "S_F": "{{ profile.secrets.replaced }}",
             "S_8": "{{ input.deep.pin }}", "S_9": "{{ input.number }}", "S_U": "{{ proxy.username }}",
             "S_P": "{{ proxy.password }}", "S_URL": "{{ proxy.url }}" });
         let spec = json!({ "program": { "program": "/usr/bin/node", "arguments": [file, how],
