@@ -88,8 +88,8 @@ impl AuditLog {
         self.send(Entry::new(IdSource.make(), actor, &cut(action)).refused(cut(&why.into())));
     }
 
-    /// Waits until everything that was recorded is written, for a few seconds if it cannot be. To be
-    /// called before the process ends.
+    /// Waits until everything that was recorded is written, for a few seconds if it cannot be. To
+    /// be called before the process ends.
     pub async fn flush(&self) {
         let (sender, written) = oneshot::channel();
         if self.sender.send(Message::Flush(sender)).await.is_ok() {

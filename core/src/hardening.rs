@@ -25,8 +25,8 @@ const OF_THE_API: [&str; 2] = ["CALLBOARD_API_KEY", "CALLBOARD_DEMO_PROXY_PASSWO
 ///
 /// A secret is what `command`, or a subcommand of it, takes with `hide_env_values`.
 ///
-/// If `/proc` is not there or not ours, secrets may still be in the environment. That is logged, and
-/// the rest is done nevertheless.
+/// If `/proc` is not there or not ours, secrets may still be in the environment. That is logged,
+/// and the rest is done nevertheless.
 ///
 /// Returns an error if this process's memory can still be read. The caller must not go on then.
 pub fn protect(command: &clap::Command) -> Result<(), Readable> {

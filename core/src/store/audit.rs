@@ -235,7 +235,7 @@ pub async fn page(connection: &mut Connection, request: &PageRequest) -> Result<
                         "SELECT * FROM audit_events WHERE job_ids @> ARRAY[$11::uuid]
                          AND action IN ('jobEnqueue', 'jobsEnqueue')
                          AND at BETWEEN to_timestamp($12::float8 - $13::float8) AND to_timestamp($12 + $13)",
-                        // OFFSET keeps the planner from reading in the order of time until it meets the job.
+                        // OFFSET keeps the planner from reading in the order of time.
                         "(SELECT * FROM audit_events WHERE job_ids @> ARRAY[$11]
                          AND job_ids IS NOT NULL AND action NOT IN ('jobEnqueue', 'jobsEnqueue') OFFSET 0)"
                     ],

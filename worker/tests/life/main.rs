@@ -13,6 +13,7 @@
 
 mod browser;
 mod canary;
+mod canary_places;
 mod cancel;
 mod crash;
 mod drain;

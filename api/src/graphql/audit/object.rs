@@ -90,8 +90,8 @@ impl AuditEvent {
         self.0.object_kind.as_deref()
     }
 
-    /// The ids of the objects that it was done to. One entry of jobsCancel or jobsRetry has the jobs
-    /// of one batch, at most 500.
+    /// The ids of the objects that it was done to. One entry of jobsCancel or jobsRetry has the
+    /// jobs of one batch, at most 500.
     async fn object_ids(&self) -> Vec<ID> {
         self.0.object_ids.iter().cloned().map(ID).collect()
     }

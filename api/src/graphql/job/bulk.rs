@@ -113,8 +113,8 @@ impl BulkMutation {
 
     /// Runs all finished jobs that match the filter again, under the same ids, with fresh attempts.
     /// Their history is kept. Jobs whose profile, proxy or service has been deleted are skipped, as
-    /// are jobs that depend on a job that did not succeed, and jobs that run on what an OPERATOR may
-    /// not choose for them now. Works in batches. After an error some
+    /// are jobs that depend on a job that did not succeed, and jobs that run on what an OPERATOR
+    /// may not choose for them now. Works in batches. After an error some
     /// jobs may be revived, and repeating the call does the rest. Requires an OPERATOR key.
     async fn jobs_retry(
         &self,

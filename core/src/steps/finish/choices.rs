@@ -17,8 +17,8 @@ use crate::{
     },
 };
 
-/// Why this caller may not run jobs again, by the job. Jobs without a reason are left out. A command
-/// that was deleted has no choices any more.
+/// Why this caller may not run jobs again, by the job. Jobs without a reason are left out. A
+/// command that was deleted has no choices any more.
 pub(super) async fn refused(
     connection: &mut Connection,
     jobs: &[JobRecord],
