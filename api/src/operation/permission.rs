@@ -44,8 +44,8 @@ impl From<ServerError> for Refused {
     }
 }
 
-/// Checks the whole operation. The document's size must have been checked, and `variables` must have
-/// the defaults. `is_schema_open` lets anonymous callers introspect the schema.
+/// Checks the whole operation. The document's size must have been checked, and `variables` must
+/// have the defaults. `is_schema_open` lets anonymous callers introspect the schema.
 pub(super) fn check(
     operation: &OperationDefinition,
     fragments: &Fragments,

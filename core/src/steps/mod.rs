@@ -71,6 +71,7 @@
 //! Redis.
 
 mod after;
+pub mod choices;
 pub mod enqueue;
 mod error;
 pub mod finish;

@@ -7,10 +7,8 @@ use callboard::{
     refusal::Refusal,
     steps::{
         StepError,
-        enqueue::{
-            preview::{Subject, preview},
-            targets::Named,
-        },
+        choices::Named,
+        enqueue::preview::{Subject, preview},
     },
 };
 

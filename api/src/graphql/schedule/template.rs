@@ -4,9 +4,9 @@
 use async_graphql::{Context, Object, Result};
 use callboard::{
     patch::PolicyPatch,
-    steps::enqueue::{
-        submit::DEFAULT_PRIORITY,
-        targets::{Named, Services},
+    steps::{
+        choices::{Named, Services},
+        enqueue::submit::DEFAULT_PRIORITY,
     },
     store::{
         StoreError,

@@ -16,7 +16,7 @@ use super::{
     context::SubmitContext,
     fingerprint::{self, Resolved},
     submit::{DEFAULT_PRIORITY, DEPENDENCIES_MAX, KEY_BYTES_MAX},
-    targets::{Named, Targets, check_choices, check_references, no_command, of_command},
+    targets::{Targets, check_references, no_command, of_command},
 };
 use crate::{
     clock::Time,
@@ -29,6 +29,7 @@ use crate::{
     recipes::Recipe,
     refusal::{Refusal, RefusalCode},
     secret::Owner,
+    steps::choices::{Named, check_choices},
     store::{
         Connection, StoreError,
         catalogue::{

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     context::SubmitContext,
-    targets::{Named, Targets, check_choices, check_references, no_command, of_command},
+    targets::{Targets, check_references, no_command, of_command},
 };
 use crate::{
     audit::Actor,
@@ -18,7 +18,10 @@ use crate::{
     ids::CommandId,
     recipes::Recipe,
     refusal::Refusal,
-    steps::StepError,
+    steps::{
+        StepError,
+        choices::{Named, check_choices},
+    },
     store::{
         StoreError,
         catalogue::{

@@ -6,7 +6,7 @@ use crate::{
     audit::By,
     ids::{CommandId, JobId},
     refusal::Refusal,
-    steps::enqueue::targets::{Named, Services, check_choices},
+    steps::choices::{Named, Services, check_choices},
     store::{
         Connection, StoreError,
         catalogue::{

@@ -1,0 +1,115 @@
+//! What a job request names itself, and whether its command lets it.
+
+use crate::{
+    audit::Actor,
+    command::Choice,
+    ids::{ProfileId, ProxyId, ServiceId},
+    refusal::Refusal,
+    store::catalogue::{
+        commands::Command,
+        ingredients::{StoredIngredients, Wanted},
+    },
+};
+
+/// What a job request names itself. The rest comes from its command or its profile.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Named<'a> {
+    /// The profile.
+    pub profile: Option<ProfileId>,
+    /// The proxy.
+    pub proxy: Option<ProxyId>,
+    /// The services.
+    pub services: Option<&'a [ServiceId]>,
+}
+
+/// Where a job's services come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Services<'a> {
+    /// This list, in order.
+    Listed(&'a [ServiceId]),
+    /// The services of the job's profile.
+    OfProfile(ProfileId),
+    /// No services.
+    None,
+}
+
+impl<'a> Named<'a> {
+    /// The job's own profile, or the command's.
+    pub fn profile_over(&self, command: Option<&Command>) -> Option<ProfileId> {
+        self.profile.or_else(|| command?.profile_id)
+    }
+
+    /// The job's own proxy, or the command's. If `None`, the claim of each attempt chooses one of
+    /// the profile's proxies.
+    pub fn proxy_over(&self, command: Option<&Command>) -> Option<ProxyId> {
+        self.proxy.or_else(|| command?.proxy_id)
+    }
+
+    /// The job's own services, even if that list is empty, or the command's if it has any, or the
+    /// profile's.
+    pub fn services_over(&self, command: Option<&'a Command>) -> Services<'a> {
+        let of_command = || command.map(|command| &command.service_ids[..]).filter(|ids| !ids.is_empty());
+        match self.services.or_else(of_command) {
+            Some(listed) => Services::Listed(listed),
+            None => self.profile_over(command).map_or(Services::None, Services::OfProfile),
+        }
+    }
+
+    pub(super) fn wanted(&self, command: Option<&Command>) -> Wanted {
+        let services = self.services.into_iter().chain(command.map(|command| command.service_ids.as_slice()));
+        Wanted {
+            profiles: self
+                .profile
+                .into_iter()
+                .chain(command.and_then(|command| command.profile_id))
+                .collect(),
+            proxies: self.proxy.into_iter().chain(command.and_then(|command| command.proxy_id)).collect(),
+            services: services.flatten().copied().collect(),
+        }
+    }
+}
+
+/// Refuses what a caller who is no admin may not choose for a job of this command.
+pub(super) fn check_choices(
+    found: &StoredIngredients,
+    named: Named<'_>,
+    command: &Command,
+    by: Option<&Actor>,
+) -> Vec<Refusal> {
+    if !by.is_some_and(|actor| actor.is_bound) {
+        return Vec::new();
+    }
+    let (choices, mut refusals) = (&command.choices, Vec::new());
+    let mut refuse = |path: &str, noun: &str, name: Option<&str>| {
+        let message = format!(
+            "the command {} does not let its jobs choose the {noun} {}. An ADMIN may choose any, and can open the \
+             command for others with its `choices`",
+            command.name,
+            name.unwrap_or_default()
+        );
+        refusals.push(Refusal::invalid(path, message));
+    };
+    if let Some(id) = named.profile {
+        let stored = found.profiles.get(&id);
+        if !Choice::allows(choices.profiles.as_ref(), command.profile_id.as_slice(), &id, true) {
+            refuse("profileId", "profile", stored.map(|stored| stored.profile.name.as_str()));
+        }
+    }
+    if let Some(id) = named.proxy {
+        let stored = found.proxies.get(&id);
+        if !Choice::allows(choices.proxies.as_ref(), command.proxy_id.as_slice(), &id, true) {
+            refuse("proxyId", "proxy", stored.map(|stored| stored.proxy.name.as_str()));
+        }
+    }
+    let profile = named.profile_over(Some(command)).and_then(|id| found.profiles.get(&id));
+    for (index, id) in named.services.unwrap_or_default().iter().enumerate() {
+        let stored = found.services.get(id);
+        let is_of_profile = profile.is_some_and(|profile| profile.services.contains(id));
+        let is_open = is_of_profile || stored.is_none_or(|stored| stored.token.is_none());
+        if !Choice::allows(choices.services.as_ref(), &command.service_ids, id, is_open) {
+            let path = format!("serviceIds.{index}");
+            refuse(&path, "service", stored.map(|stored| stored.service.name.as_str()));
+        }
+    }
+    refusals
+}
