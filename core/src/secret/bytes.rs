@@ -5,8 +5,8 @@
 
 use super::{
     encodings::SPELLING_BYTES_MAX,
+    readings::{Found, Place},
     redactor::{Redactor, masked_bytes, up_to},
-    search::{Found, Place},
 };
 
 /// Bytes that are gathered before they are searched.

@@ -8,8 +8,9 @@ use std::ops::Range;
 
 use super::{
     encodings::SPELLING_BYTES_MAX,
+    readings::{Found, Place},
     redactor::{Redactor, masked, up_to},
-    search::{Found, Place, Search},
+    search::Search,
 };
 
 /// Longest line, in bytes. A longer one is cut into several, and a secret across a cut is masked on
@@ -99,7 +100,7 @@ impl RedactingLines {
         if let Some(search) = self.redactor.search() {
             let (mut place, mut of_held) = (self.place(search, &self.held), Found::default());
             search.read(&self.held, &mut place, end, &mut of_held);
-            settled = search.settled(&self.held, &place, &of_held);
+            settled = search.settled(&place, &of_held);
             found = of_held.into_ranges();
             if let Some(inside) = found.iter().find(|range| range.contains(&settled)) {
                 settled = inside.start;
@@ -167,7 +168,7 @@ impl RedactingLines {
         if let Some(search) = self.redactor.search() {
             let (mut place, mut found) = (self.place(search, bytes), Found::default());
             search.read(bytes, &mut place, bytes.len(), &mut found);
-            search.find_cut(bytes, &place, &mut found);
+            search.find_cut(&place, &mut found);
             begun = Some(search.next_line(&place));
             ranges = found.into_ranges();
         }
@@ -353,8 +354,7 @@ mod tests {
         {
             let mut spellings = std::collections::BTreeSet::new();
             crate::secret::encodings::add_spellings(&secret, true, &mut spellings);
-            let fill = "-".repeat(long * (LOG_LINE_BYTES_MAX - 40));
-            let mut text = fill.into_bytes();
+            let mut text = "-".repeat(long * (LOG_LINE_BYTES_MAX - 40)).into_bytes();
             for spelling in &spellings {
                 text.extend_from_slice(around.as_bytes());
                 text.extend_from_slice(spelling);

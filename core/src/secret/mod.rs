@@ -16,6 +16,7 @@ mod keyring;
 mod lines;
 mod master_key;
 mod owner;
+mod readings;
 mod redactor;
 mod search;
 #[cfg(test)]

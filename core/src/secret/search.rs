@@ -5,10 +5,7 @@
 //! of a spelling, which is mostly at once. So every mixture of escapes is found, and none has to be
 //! listed. Pure.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    ops::Range,
-};
+use std::collections::{BTreeSet, HashMap};
 
 use aho_corasick::{
     Anchored,
@@ -17,7 +14,10 @@ use aho_corasick::{
     nfa::contiguous::NFA,
 };
 
-use super::escapes::{self, ESCAPE_BYTES_MAX};
+use super::{
+    escapes::{self, ESCAPE_BYTES_MAX},
+    readings::{Found, Place, Reading},
+};
 
 /// Up to this many bytes of spellings are searched for with a table of all transitions, which is
 /// fast and takes about 300 times as much memory.
@@ -27,6 +27,9 @@ const TABLE_BYTES_MAX: usize = 64 * 1024;
 /// shorter one may be a word that ends many lines.
 const BEGINNING_BYTES_MIN: usize = 8;
 
+/// From so many readings on, it is worth a look which of them find the same.
+const READINGS_MAX: usize = 8;
+
 /// What stands where a text was cut.
 const CUTS: [&[u8]; 2] = [b"...", "…".as_bytes()];
 
@@ -35,8 +38,10 @@ const CUTS: [&[u8]; 2] = [b"...", "…".as_bytes()];
 pub(super) struct Search {
     machine: Machine,
     spellings: Vec<Vec<u8>>,
-    /// The spelling, and how much of it, that has been read in a state.
-    beginnings: HashMap<StateID, (usize, usize)>,
+    /// What has been read in a state: so many bytes of a spelling.
+    texts: HashMap<StateID, (usize, usize)>,
+    /// How much of a spelling has been read in a state that is not the end of one.
+    beginnings: HashMap<StateID, usize>,
     /// What may begin at a byte, besides what stands there.
     beginning_at: [Special; 256],
 }
@@ -54,24 +59,6 @@ enum Special {
 enum Machine {
     Table(DFA),
     Compact(NFA),
-}
-
-/// A place in a text, and what may have begun before it.
-#[derive(Debug, Clone)]
-pub(super) struct Place {
-    at: usize,
-    /// The state of the text as it is.
-    raw: StateID,
-    /// Other readings, with where they go on. None of them is in the start state.
-    others: Vec<(usize, StateID)>,
-}
-
-/// What was found in a text.
-#[derive(Debug, Default)]
-pub(super) struct Found {
-    ranges: Vec<Range<usize>>,
-    /// Where an escape begins that the end of the text cuts, or the secret around it.
-    open: Option<usize>,
 }
 
 impl Search {
@@ -96,12 +83,11 @@ impl Search {
             _ => Special::Nothing,
         };
         let beginning_at = std::array::from_fn(|byte| special(byte as u8));
-        let mut search = Self { machine, spellings, beginnings: HashMap::new(), beginning_at };
-        search.beginnings = match &search.machine {
-            Machine::Table(machine) => beginnings(machine, &search.spellings),
-            Machine::Compact(machine) => beginnings(machine, &search.spellings),
+        let (texts, beginnings) = match &machine {
+            Machine::Table(machine) => states(machine, &spellings),
+            Machine::Compact(machine) => states(machine, &spellings),
         };
-        search
+        Self { machine, spellings, texts, beginnings, beginning_at }
     }
 
     /// The place at the beginning of a text.
@@ -136,22 +122,23 @@ impl Search {
             Machine::Table(machine) => machine.next_state(Anchored::No, place.raw, b'\n'),
             Machine::Compact(machine) => machine.next_state(Anchored::No, place.raw, b'\n'),
         };
-        let others = place.states().filter(|state| *state != start).map(|state| (0, state));
+        let begun = |state| Reading { at: 0, state, escaped_at: 0, read: 0, plain: 0 };
+        let others = place.states().filter(|state| *state != start).map(begun);
         Place { at: 0, raw, others: others.collect() }
     }
 
     /// Adds the beginnings of secrets with which a text that was cut ends.
-    pub(super) fn find_cut(&self, text: &[u8], place: &Place, found: &mut Found) {
-        for state in place.states() {
-            self.note_beginning(text, place.at, state, found);
-        }
+    pub(super) fn find_cut(&self, place: &Place, found: &mut Found) {
+        let is_long =
+            |state: StateID| self.beginnings.get(&state).is_some_and(|length| *length >= BEGINNING_BYTES_MIN);
+        let begun = self.begun(place, is_long);
+        found.ranges.extend(begun.map(|start| start..place.at));
     }
 
     /// Length of the beginning of a text, read up to `place`, that no text behind it makes a part
     /// of a secret.
-    pub(super) fn settled(&self, text: &[u8], place: &Place, found: &Found) -> usize {
-        let begun = place.states().filter_map(|state| self.beginning(text, place.at, state));
-        begun.chain(found.open).min().unwrap_or(place.at)
+    pub(super) fn settled(&self, place: &Place, found: &Found) -> usize {
+        self.begun(place, |_| true).chain(found.open).min().unwrap_or(place.at)
     }
 
     fn read_with<A: Automaton>(
@@ -175,30 +162,65 @@ impl Search {
                 match special {
                     Special::Escape => self.read_escape(machine, text, place, found),
                     Special::Cut if CUTS.iter().any(|cut| text[at..].starts_with(cut)) => {
-                        self.find_cut(text, place, found);
+                        self.find_cut(place, found);
                     }
                     Special::Nothing | Special::Cut => {}
                 }
-                place.others.retain(|(goes_on, _)| *goes_on > at);
+                place.others.retain(|other| other.at > at);
+                if place.others.len() > READINGS_MAX {
+                    self.drop_parts(&mut place.others);
+                }
                 has_others = !place.others.is_empty();
             }
             raw = machine.next_state(Anchored::No, raw, byte);
             if machine.is_special(raw) && machine.is_match(raw) {
-                self.note(machine, text, at + 1, raw, found);
+                self.note(text, (at + 1).saturating_sub(longest(machine, raw)), at + 1, found);
             }
         }
         (place.at, place.raw) = (end.max(place.at), raw);
     }
 
+    /// Drops the readings that are the end of another one at the same place, which finds the same.
+    /// A secret that overlaps with itself would have one for each of its characters.
+    fn drop_parts(&self, readings: &mut Vec<Reading>) {
+        let text = |reading: &Reading| {
+            let (spelling, length) = self.texts.get(&reading.state).copied()?;
+            Some(&self.spellings[spelling][..length])
+        };
+        let is_part = |one: &Reading, other: &Reading| {
+            let (Some(one_text), Some(text)) = (text(one), text(other)) else { return false };
+            one.at == other.at && one.state != other.state && text.ends_with(one_text)
+        };
+        let mut index = 0;
+        while let Some(one) = readings.get(index) {
+            if readings.iter().any(|other| is_part(one, other)) {
+                readings.swap_remove(index);
+            } else {
+                index += 1;
+            }
+        }
+    }
+
     /// Moves the other readings at `place` one byte on.
     fn move_on<A: Automaton>(&self, machine: &A, text: &[u8], place: &mut Place, found: &mut Found) {
         let (at, raw) = (place.at, place.raw);
-        place.others.retain(|(goes_on, state)| *goes_on != at || *state != raw);
+        // One that has come to what the text is as it is. If that includes an escape, it is longer.
+        let is_raw = |other: &Reading| {
+            let length = || self.texts.get(&raw).map_or(0, |(_, length)| *length);
+            (other.at, other.state) == (at, raw) && length() <= other.plain
+        };
+        place.others.retain(|other| !is_raw(other));
         for index in 0..place.others.len() {
-            let (goes_on, state) = place.others[index];
-            if goes_on == at {
-                let next = machine.next_state(Anchored::No, state, text[at]);
-                self.go_on(machine, text, (at + 1, next), place, found);
+            let other = place.others[index];
+            if other.at == at {
+                let state = machine.next_state(Anchored::No, other.state, text[at]);
+                self.go_on(
+                    machine,
+                    text,
+                    Reading { at: at + 1, state, read: other.read + 1, plain: other.plain + 1, ..other },
+                    place,
+                    found,
+                );
             }
         }
     }
@@ -210,160 +232,101 @@ impl Search {
             let step = |state, byte: &u8| machine.next_state(Anchored::No, state, *byte);
             let next = bytes.iter().fold(place.raw, step);
             if next != start {
-                self.go_on(machine, text, (at + length, next), place, found);
+                let read = bytes.len();
+                self.go_on(
+                    machine,
+                    text,
+                    Reading { at: at + length, state: next, escaped_at: at, read, plain: 0 },
+                    place,
+                    found,
+                );
             }
             for index in 0..place.others.len() {
-                let (goes_on, state) = place.others[index];
-                if goes_on == at {
-                    let next = bytes.iter().fold(state, step);
-                    self.go_on(machine, text, (at + length, next), place, found);
+                let other = place.others[index];
+                if other.at == at {
+                    let state = bytes.iter().fold(other.state, step);
+                    let read = other.read + bytes.len();
+                    self.go_on(
+                        machine,
+                        text,
+                        Reading { at: at + length, state, read, plain: 0, ..other },
+                        place,
+                        found,
+                    );
                 }
             }
         });
         if is_open {
-            let begun = place.states().filter_map(|state| self.beginning(text, at, state));
-            found.open = begun.chain(found.open).chain([at]).min();
+            found.open = self.begun(place, |_| true).chain(found.open).chain([at]).min();
         }
     }
 
+    /// Adds a reading to those of `place`, unless it leads nowhere, and notes the spelling that it
+    /// ends.
     fn go_on<A: Automaton>(
         &self,
         machine: &A,
         text: &[u8],
-        (at, state): (usize, StateID),
+        reading: Reading,
         place: &mut Place,
         found: &mut Found,
     ) {
+        let Reading { at, state, .. } = reading;
         if machine.is_match(state) {
-            self.note(machine, text, at, state, found);
+            self.note(text, reading.start_of(longest(machine, state)), at, found);
         }
-        if state != start(machine) && !place.others.contains(&(at, state)) {
-            place.others.push((at, state));
+        if state == start(machine) {
+            return;
+        }
+        match place.others.iter_mut().find(|other| (other.at, other.state) == (at, state)) {
+            // The longer of two ways to read the same is masked.
+            Some(other) if reading.escaped_at < other.escaped_at => *other = reading,
+            Some(_) => {}
+            None => place.others.push(reading),
         }
     }
 
-    /// Notes the longest spelling that ends at `end`. Others that end there are inside of it.
-    fn note<A: Automaton>(&self, machine: &A, text: &[u8], end: usize, state: StateID, found: &mut Found) {
-        let matched = (0..machine.match_len(state)).map(|index| machine.match_pattern(state, index));
-        let Some(longest) = matched.max_by_key(|id| machine.pattern_len(*id)) else { return };
-        let start = self.start_of(text, end, &self.spellings[longest]);
+    /// Notes a spelling, and an escape whose last part is its first character.
+    fn note(&self, text: &[u8], mut start: usize, end: usize, found: &mut Found) {
+        // What touches the last one is masked with it.
+        if found.ranges.last().is_none_or(|last| last.end < start) {
+            start = self.start_of_escape(text, start, end);
+        }
         found.ranges.push(start..end);
     }
 
-    fn note_beginning(&self, text: &[u8], end: usize, state: StateID, found: &mut Found) {
-        if self.beginnings.get(&state).is_some_and(|(_, length)| *length >= BEGINNING_BYTES_MIN)
-            && let Some(start) = self.beginning(text, end, state)
-        {
-            found.ranges.push(start..end);
-        }
+    /// Where the beginnings of spellings begin with which the text ends at `place`, in states that
+    /// `is_wanted`.
+    fn begun(&self, place: &Place, is_wanted: impl Fn(StateID) -> bool) -> impl Iterator<Item = usize> {
+        let length = |state: StateID| self.beginnings.get(&state).copied().filter(|_| is_wanted(state));
+        let raw = length(place.raw).map(|length| place.at.saturating_sub(length));
+        let others = place.others.iter().filter(|other| other.at == place.at);
+        let others = others.filter_map(|other| Some(other.start_of(length(other.state)?)));
+        raw.into_iter().chain(others).collect::<Vec<_>>().into_iter()
     }
 
-    /// Where the beginning of a spelling begins that ends at `end` in this state.
-    fn beginning(&self, text: &[u8], end: usize, state: StateID) -> Option<usize> {
-        let (spelling, length) = self.beginnings.get(&state)?;
-        Some(self.start_of(text, end, &self.spellings[*spelling][..*length]))
-    }
-
-    /// Where `spelling` begins, which ends at `end`, with escapes or without. If a part of it was
-    /// read before this text, that is 0.
-    fn start_of(&self, text: &[u8], end: usize, spelling: &[u8]) -> usize {
-        if text[..end].ends_with(spelling) {
-            return self.start_of_escape(text, end - spelling.len(), spelling);
-        }
-        // For each length of what is left of the spelling, where it may end.
-        let mut ends: Vec<Vec<usize>> = vec![Vec::new(); spelling.len() + 1];
-        ends[spelling.len()].push(end);
-        for left in (1..=spelling.len()).rev() {
-            let mut index = 0;
-            while let Some(&end) = ends[left].get(index) {
-                index += 1;
-                if text[..end].last() == Some(&spelling[left - 1]) {
-                    add(&mut ends[left - 1], end - 1);
-                }
-                for from in end.saturating_sub(ESCAPE_BYTES_MAX)..end {
-                    if self.beginning_at[usize::from(text[from])] != Special::Escape {
-                        continue;
-                    }
-                    escapes::read(&text[from..], |bytes, length| {
-                        if from + length == end && spelling[..left].ends_with(bytes) {
-                            add(&mut ends[left - bytes.len()], from);
-                        }
-                    });
-                }
-            }
-        }
-        ends[0].iter().copied().min().unwrap_or(0)
-    }
-
-    /// Where the first character of `spelling` begins, which stands at `start` as it is, if it is
-    /// the last part of an escape of itself, as in `\"`.
-    fn start_of_escape(&self, text: &[u8], start: usize, spelling: &[u8]) -> usize {
+    /// Where the first character of the spelling at `start..end` begins, if it is the last part of
+    /// an escape of itself, as in `\"`.
+    fn start_of_escape(&self, text: &[u8], start: usize, end: usize) -> usize {
+        let is_escape = |at: usize| self.beginning_at[usize::from(text[at])] == Special::Escape;
         let mut first = start;
-        for from in start.saturating_sub(ESCAPE_BYTES_MAX)..start {
-            if self.beginning_at[usize::from(text[from])] == Special::Escape {
-                escapes::read(&text[from..], |bytes, length| {
-                    let ends_here = from + length == start + bytes.len();
-                    if ends_here && !bytes.is_empty() && spelling.starts_with(bytes) {
-                        first = first.min(from);
-                    }
-                });
-            }
+        for from in (start.saturating_sub(ESCAPE_BYTES_MAX)..start).filter(|from| is_escape(*from)) {
+            escapes::read(&text[from..], |bytes, length| {
+                let ends_here = from + length == start + bytes.len();
+                if ends_here && !bytes.is_empty() && text[start..end].starts_with(bytes) {
+                    first = first.min(from);
+                }
+            });
         }
         first
     }
 }
 
-impl Place {
-    /// The place at the beginning of a line, where what has begun goes on behind the indentation,
-    /// or behind a quote there.
-    pub(super) fn indented(mut self, line: &[u8]) -> Self {
-        let indentation = line.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-        let is_quoted = matches!(line.get(indentation), Some(b'\'' | b'"' | b'`'));
-        for index in 0..self.others.len() {
-            self.others[index].0 += indentation;
-            let (at, state) = self.others[index];
-            if is_quoted {
-                self.others.push((at + 1, state));
-            }
-        }
-        self
-    }
-
-    /// The same place in the text without its first `bytes`.
-    pub(super) fn moved_back(mut self, bytes: usize) -> Self {
-        self.at -= bytes;
-        for (at, _) in &mut self.others {
-            *at -= bytes;
-        }
-        self
-    }
-
-    /// The states in which the text may be here.
-    fn states(&self) -> impl Iterator<Item = StateID> + '_ {
-        let others = self.others.iter().filter(|(at, _)| *at == self.at).map(|(_, state)| *state);
-        std::iter::once(self.raw).chain(others)
-    }
-}
-
-impl Found {
-    /// Where secrets are, in order. Ranges that overlap or touch are one.
-    pub(super) fn into_ranges(mut self) -> Vec<Range<usize>> {
-        self.ranges.sort_unstable_by_key(|range| range.start);
-        let mut merged: Vec<Range<usize>> = Vec::new();
-        for range in self.ranges {
-            match merged.last_mut().filter(|last| range.start <= last.end) {
-                Some(last) => last.end = last.end.max(range.end),
-                None => merged.push(range),
-            }
-        }
-        merged
-    }
-}
-
-fn add(places: &mut Vec<usize>, place: usize) {
-    if !places.contains(&place) {
-        places.push(place);
-    }
+/// The length of the longest spelling that ends in this state. Others that end there are inside of
+/// it.
+fn longest<A: Automaton>(machine: &A, state: StateID) -> usize {
+    let matched = (0..machine.match_len(state)).map(|index| machine.match_pattern(state, index));
+    matched.map(|id| machine.pattern_len(id)).max().unwrap_or(0)
 }
 
 #[expect(clippy::expect_used, reason = "both machines search everywhere")]
@@ -371,15 +334,22 @@ fn start<A: Automaton>(machine: &A) -> StateID {
     machine.start_state(Anchored::No).expect("unanchored")
 }
 
-/// The states in which the whole of what was read is the beginning of a spelling.
-fn beginnings<A: Automaton>(machine: &A, spellings: &[Vec<u8>]) -> HashMap<StateID, (usize, usize)> {
-    let mut all = HashMap::new();
+/// What has been read in each state: so many bytes of a spelling. And how many, in those that are
+/// not the end of one.
+fn states<A: Automaton>(
+    machine: &A,
+    spellings: &[Vec<u8>],
+) -> (HashMap<StateID, (usize, usize)>, HashMap<StateID, usize>) {
+    let (mut texts, mut beginnings) = (HashMap::new(), HashMap::new());
     for (index, spelling) in spellings.iter().enumerate() {
         let mut state = start(machine);
-        for (length, byte) in (1..spelling.len()).zip(spelling) {
+        for (length, byte) in (1..).zip(spelling) {
             state = machine.next_state(Anchored::No, state, *byte);
-            all.entry(state).or_insert((index, length));
+            texts.entry(state).or_insert((index, length));
+            if length < spelling.len() {
+                beginnings.entry(state).or_insert(length);
+            }
         }
     }
-    all
+    (texts, beginnings)
 }

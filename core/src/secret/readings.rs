@@ -1,0 +1,98 @@
+//! Where the search is in a text, how else it has read it, and what it has found.
+
+use std::ops::Range;
+
+use aho_corasick::automaton::StateID;
+
+/// A place in a text, and what may have begun before it.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) at: usize,
+    /// The state of the text as it is.
+    pub(super) raw: StateID,
+    /// Other readings. None of them is in the start state.
+    pub(super) others: Vec<Reading>,
+}
+
+/// A reading of a text in which an escape stands for something else.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading {
+    /// Where it goes on.
+    pub(super) at: usize,
+    pub(super) state: StateID,
+    /// Where its first escape begins.
+    pub(super) escaped_at: usize,
+    /// Bytes that it has read from there on, with what escapes stand for. What it has read before
+    /// is the text as it is.
+    pub(super) read: usize,
+    /// The last of them that stand in the text as they are.
+    pub(super) plain: usize,
+}
+
+/// What was found in a text.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) ranges: Vec<Range<usize>>,
+    /// Where an escape begins that the end of the text cuts, or the secret around it.
+    pub(super) open: Option<usize>,
+}
+
+impl Reading {
+    /// Where the last `length` bytes of what was read begin. If that is between two escapes, the
+    /// beginning of the first one stands for it, because what is between was the beginning of a
+    /// spelling all the time.
+    pub(super) fn start_of(&self, length: usize) -> usize {
+        if length <= self.plain {
+            return self.at - length;
+        }
+        self.escaped_at.saturating_sub(length.saturating_sub(self.read))
+    }
+}
+
+impl Place {
+    /// The place at the beginning of a line, where what has begun goes on behind the indentation,
+    /// or behind a quote there.
+    pub(super) fn indented(mut self, line: &[u8]) -> Self {
+        let indentation = line.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        let is_quoted = matches!(line.get(indentation), Some(b'\'' | b'"' | b'`'));
+        for index in 0..self.others.len() {
+            self.others[index].at += indentation;
+            let other = self.others[index];
+            if is_quoted {
+                self.others.push(Reading { at: other.at + 1, ..other });
+            }
+        }
+        self
+    }
+
+    /// The same place in the text without its first `bytes`.
+    pub(super) fn moved_back(mut self, bytes: usize) -> Self {
+        self.at -= bytes;
+        for other in &mut self.others {
+            other.at -= bytes;
+            other.escaped_at = other.escaped_at.saturating_sub(bytes);
+        }
+        self
+    }
+
+    /// The states in which the text may be here.
+    pub(super) fn states(&self) -> impl Iterator<Item = StateID> + '_ {
+        let others = self.others.iter().filter(|other| other.at == self.at).map(|other| other.state);
+        std::iter::once(self.raw).chain(others)
+    }
+}
+
+impl Found {
+    /// Where secrets are, in order. Ranges that overlap or touch are one.
+    pub(super) fn into_ranges(mut self) -> Vec<Range<usize>> {
+        self.ranges.sort_unstable_by_key(|range| range.start);
+        let mut merged: Vec<Range<usize>> = Vec::new();
+        for range in self.ranges {
+            match merged.last_mut().filter(|last| range.start <= last.end) {
+                Some(last) => last.end = last.end.max(range.end),
+                None => merged.push(range),
+            }
+        }
+        merged
+    }
+}
