@@ -15,6 +15,12 @@ use crate::{
 
 /// The actor of what a worker does by itself.
 pub const WORKER: &str = "worker";
+/// The actor of what is done on the machine itself.
+pub const COMMAND_LINE: &str = "callboard-api keys";
+/// The actor with the configured key.
+pub const CONFIGURED_KEY: &str = "CALLBOARD_API_KEY";
+/// Actors that are no key of the catalogue. No such key may have their names.
+pub const RESERVED: [&str; 3] = [WORKER, COMMAND_LINE, CONFIGURED_KEY];
 /// Longest text in a changed field, in bytes. Of a longer one its beginning and its hash are kept.
 const TEXT_BYTES_MAX: usize = 1024;
 /// Largest set of changed fields, in bytes of JSON. Of a larger one the names are kept.

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use callboard::{
+    audit::CONFIGURED_KEY,
     catalogue::{Keys, SessionLife},
     store::{
         StoreError,
@@ -31,7 +32,7 @@ impl Caller {
     /// The caller with the configured key.
     pub fn configured() -> Self {
         let credential = Credential::ConfiguredKey;
-        Self { name: "CALLBOARD_API_KEY".into(), role: Role::Admin, credential, expires_at: None }
+        Self { name: CONFIGURED_KEY.into(), role: Role::Admin, credential, expires_at: None }
     }
 }
 

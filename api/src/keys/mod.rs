@@ -8,7 +8,7 @@ mod rotate_master;
 use std::sync::Arc;
 
 use callboard::{
-    audit::Actor,
+    audit::{Actor, COMMAND_LINE},
     catalogue::Keys,
     clock::IdSource,
     settings::SharedSettings,
@@ -62,7 +62,7 @@ async fn open(shared: &SharedSettings) -> anyhow::Result<Keys> {
         Err(StoreError::Outdated { found: 0, .. }) => store.migrate().await?,
         current => current?,
     }
-    let actor = Actor { name: "callboard-api keys".into(), ..Actor::default() };
+    let actor = Actor { name: COMMAND_LINE.into(), ..Actor::default() };
     Ok(Keys { store, ids: IdSource, actor: Arc::new(actor) })
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::bail;
 use callboard::{
-    audit::{Actor, Change, Entry, Object},
+    audit::{Actor, COMMAND_LINE, Change, Entry, Object},
     clock::IdSource,
     secret::{KeyId, Keyring},
     settings::SharedSettings,
@@ -90,7 +90,7 @@ impl Rotation {
 
     /// Adds a rotation that begins, or is continued, to the audit.
     async fn note(&self, seals: KeyId, to_do: u64) -> Result<(), StoreError> {
-        let actor = Actor { name: "callboard-api keys".into(), ..Actor::default() };
+        let actor = Actor { name: COMMAND_LINE.into(), ..Actor::default() };
         let change = Change::default().and("values", to_do.into());
         let entry = Entry::new(IdSource.make(), &actor, "keys rotate-master")
             .on(Object::new("masterKey", &seals, None))

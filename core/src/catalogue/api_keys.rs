@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::checks::Checks;
 use crate::{
     api_key::{self, TextKind},
-    audit::{Actor, Change, Entry, Object},
+    audit::{Actor, Change, Entry, Object, RESERVED},
     clock::{IdSource, Time},
     ids::ApiKeyId,
     name::check_name,
@@ -58,6 +58,10 @@ impl Keys {
     pub async fn key_create(&self, input: KeyCreate) -> Result<(ApiKey, SecretString), StepError> {
         let mut checks = Checks::default();
         let name = checks.take(check_name("name", &input.name)).unwrap_or_default();
+        if RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(&name)) {
+            let message = "must be another name, because the audit uses this one for Callboard itself";
+            checks.invalid(&["name"], message);
+        }
         let mut transaction = self.store.begin().await?;
         if let Some(end) = input.expires_at
             && end <= backlog::clock(&mut transaction).await?

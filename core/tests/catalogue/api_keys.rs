@@ -74,6 +74,10 @@ async fn a_name_is_unique_among_keys_that_are_not_revoked_and_their_number_is_bo
     let past = KeyCreate { expires_at: Some(clock::now()), ..new("") };
     let result = catalogue.keys().key_create(past).await;
     assert_eq!(refusals(result), expected(&[(Invalid, "name"), (Invalid, "expiresAt")]));
+    for reserved in ["worker", "Worker", "callboard-api keys", "CALLBOARD_API_KEY"] {
+        let result = catalogue.keys().key_create(new(reserved)).await;
+        assert_eq!(refusals(result), expected(&[(Invalid, "name")]), "{reserved}");
+    }
     let nobody = catalogue.keys().key_revoke(ApiKeyId::from(uuid::Uuid::nil())).await;
     assert_eq!(refusals(nobody), expected(&[(NotFound, "id")]));
     let fill = format!(
