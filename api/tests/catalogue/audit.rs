@@ -240,6 +240,40 @@ async fn an_operator_runs_a_job_again_only_on_what_they_may_choose_now() {
     assert_eq!(retry("cb_admin", &chosen).await["userErrors"], json!([]), "an ADMIN may choose anything");
 }
 
+#[tokio::test]
+async fn an_operator_gets_no_other_token_by_order_or_by_a_profile() {
+    let api = TestApi::start().await;
+    let (own, listed) = (with_token(&api, "own").await, with_token(&api, "listed").await);
+    let (other, plain) = (with_token(&api, "other").await, api.create("service", "plain").await);
+    let (mine, yours) = (api.create("profile", "mine").await, api.create("profile", "yours").await);
+    api.mutate_ok("profileUpdate", "id", json!({ "id": yours, "serviceIds": [other] })).await;
+    let command = async |name: &str, services: Value| {
+        let choices = json!({ "services": { "rule": "LISTED", "ids": [listed, plain] }, "profiles": { "rule": "ANY" } });
+        let spec = json!({ "program": { "program": "/usr/bin/true" } });
+        let input = json!({ "name": name, "spec": spec, "choices": choices, "serviceIds": services });
+        api.mutate_ok("commandCreate", "id", input).await["id"].clone()
+    };
+    let (two, none) = (command("two", json!([own, other])).await, command("none", json!([])).await);
+    for (command, named, refused) in [
+        (&two, json!({ "serviceIds": [own] }), vec![]),
+        (&two, json!({ "serviceIds": [plain, own, other] }), vec![]),
+        (&two, json!({ "serviceIds": [listed, own] }), vec![]),
+        (&two, json!({ "serviceIds": [other, own] }), vec!["INVALID serviceIds"]),
+        (&two, json!({ "serviceIds": [other] }), vec!["INVALID serviceIds"]),
+        (&none, json!({ "profileId": mine }), vec![]),
+        (&none, json!({ "profileId": yours }), vec!["INVALID profileId"]),
+        (&none, json!({ "profileId": yours, "serviceIds": [listed] }), vec![]),
+    ] {
+        let mut input = named.clone();
+        input["commandId"] = command.clone();
+        let payload = enqueue(&api, "cb_operator", input.clone()).await;
+        let errors = &payload["userErrors"];
+        let found = if *errors == json!([]) { Vec::new() } else { reasons(errors) };
+        assert_eq!(found, refused, "{input}: {errors}");
+        assert_eq!(enqueue(&api, "cb_admin", input).await["userErrors"], json!([]));
+    }
+}
+
 const FIELDS: &str = "id choices { profiles { rule ids } proxies { rule ids } services { rule ids } }";
 
 #[tokio::test]

@@ -111,5 +111,42 @@ pub(super) fn check_choices(
             refuse(&path, "service", stored.map(|stored| stored.service.name.as_str()));
         }
     }
+    refusals.extend(check_brought(found, named, command));
+    refusals.extend(check_order(found, named, command));
     refusals
+}
+
+/// Refuses a profile that brings services which the command does not let jobs choose.
+fn check_brought(found: &StoredIngredients, named: Named<'_>, command: &Command) -> Option<Refusal> {
+    let Services::OfProfile(profile) = named.services_over(Some(command)) else { return None };
+    let profile = found.profiles.get(&profile).filter(|_| command.profile_id != Some(profile))?;
+    let choices = command.choices.services.as_ref();
+    let is_allowed = |id: &&ServiceId| Choice::allows(choices, &command.service_ids, id, true);
+    let brought = profile.services.iter().find(|id| !is_allowed(id))?;
+    let message = format!(
+        "the profile {} brings the service {}, which the command {} does not let its jobs choose. Name others \
+         in serviceIds",
+        profile.profile.name,
+        found.services.get(brought).map(|stored| stored.service.name.as_str()).unwrap_or_default(),
+        command.name
+    );
+    Some(Refusal::invalid("profileId", message))
+}
+
+/// Refuses a list that puts another service of the command first: `service_token` in its templates
+/// would be that of another service than the command means.
+fn check_order(found: &StoredIngredients, named: Named<'_>, command: &Command) -> Option<Refusal> {
+    let with_token = |ids: &[ServiceId]| {
+        let has_token = |id: &&ServiceId| found.services.get(id).is_some_and(|stored| stored.token.is_some());
+        ids.iter().find(has_token).copied()
+    };
+    let own = with_token(&command.service_ids)?;
+    with_token(named.services?).filter(|first| *first != own && command.service_ids.contains(first))?;
+    let message = format!(
+        "must name the service {} before others with a token, because its token is the service_token of the \
+         command {}",
+        found.services.get(&own).map(|stored| stored.service.name.as_str()).unwrap_or_default(),
+        command.name
+    );
+    Some(Refusal::invalid("serviceIds", message))
 }

@@ -36,7 +36,12 @@ pub(super) async fn refused(
     let wanted = Wanted {
         profiles: jobs.iter().filter_map(|job| job.profile_id).collect(),
         proxies: jobs.iter().filter_map(|job| job.proxy_id).collect(),
-        services: jobs.iter().flat_map(|job| &job.service_ids).copied().collect(),
+        services: jobs
+            .iter()
+            .flat_map(|job| &job.service_ids)
+            .chain(commands.values().flat_map(|command| &command.service_ids))
+            .copied()
+            .collect(),
     };
     let found = ingredients::load(connection, &wanted).await?;
     let refusals = jobs.iter().filter_map(|job| {
