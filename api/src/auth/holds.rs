@@ -23,8 +23,9 @@ use super::{Authenticate, Proof, authenticator::REMEMBERED_FOR};
 /// Least time between two look-ups, however many keys are revoked.
 const REST: Duration = Duration::from_millis(50);
 
-/// How long something may be held while Postgres does not reply, as for requests.
-const UNCONFIRMED_FOR: Duration = Duration::from_secs(10);
+/// How long something may be held while Postgres does not reply: as long as the messages of a
+/// stream are tried again, so that a failover ends no stream. Nobody can revoke a key meanwhile.
+const UNCONFIRMED_FOR: Duration = Duration::from_mins(1);
 
 /// Everything that sockets and streams hold.
 #[derive(Debug)]
