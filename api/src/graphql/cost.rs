@@ -1,7 +1,8 @@
 //! Computes what an operation costs, to say in a refusal how much that is and what costs most.
 //!
 //! async-graphql refuses by the same rule ([`page_cost`]) but says only that the query is too
-//! complex. A test compares the two.
+//! complex. A test compares the two. Only here the jobs of `jobsEnqueue` are counted, because
+//! async-graphql would read them twice.
 
 use std::{collections::HashMap, fmt, sync::LazyLock};
 
@@ -92,7 +93,7 @@ fn own_cost(on: &str, name: &str) -> usize {
             "Mutation",
             "commandCreate" | "commandUpdate" | "scheduleCreate" | "scheduleUpdate" | "proxyCheck",
         ) => SAVE_COST,
-        ("Job", "composed") => COMPOSED_COST,
+        ("Job" | "Attempt", "composed") | ("Mutation", "jobEnqueue" | "jobsEnqueue") => COMPOSED_COST,
         _ => 1,
     }
 }
@@ -101,11 +102,19 @@ type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
 
 /// The part of the variables that a cost depends on: numbers, and how long lists are.
 pub fn counted(variables: &Variables) -> Variables {
+    let length = |items: &Vec<Value>| Value::List(vec![Value::Null; items.len()]);
     let counted = |value: &Value| match value {
         Value::Number(number) => Some(Value::Number(number.clone())),
-        Value::List(items) => Some(Value::List(vec![Value::Null; items.len()])),
+        Value::List(items) => Some(length(items)),
         Value::Null => Some(Value::Null),
-        Value::String(_) | Value::Boolean(_) | Value::Binary(_) | Value::Enum(_) | Value::Object(_) => None,
+        // The input of `jobsEnqueue`.
+        Value::Object(fields) => match fields.get("jobs") {
+            Some(Value::List(jobs)) => {
+                Some(Value::Object([(Name::new("jobs"), length(jobs))].into_iter().collect()))
+            }
+            Some(_) | None => None,
+        },
+        Value::String(_) | Value::Boolean(_) | Value::Binary(_) | Value::Enum(_) => None,
     };
     let each = variables.iter().filter_map(|(name, value)| Some((name.clone(), counted(value)?)));
     Variables::from_value(Value::Object(each.collect()))
@@ -206,6 +215,9 @@ impl<'a> Walk<'a> {
             None if on == "Schedule" && name == "upcoming" => {
                 schedule::upcoming_cost(self.number(field, "count"))
             }
+            None if on == "Mutation" && name == "jobsEnqueue" => {
+                of_one.saturating_add(own_cost(on, name)).saturating_add(self.jobs(field))
+            }
             None => of_one.saturating_add(own_cost(on, name)),
         };
         if let Some(parts) = &mut self.parts {
@@ -234,6 +246,17 @@ impl<'a> Walk<'a> {
         Some(number.as_i64().and_then(|number| number.try_into().ok()).unwrap_or(i32::MAX))
     }
 
+    /// How many jobs the input has.
+    fn jobs(&self, field: &Field) -> usize {
+        match self.argument(field, "input") {
+            Some(Value::Object(input)) => match input.get("jobs") {
+                Some(Value::List(jobs)) => jobs.len(),
+                Some(_) | None => 0,
+            },
+            Some(_) | None => 0,
+        }
+    }
+
     /// `None` if it is absent, or refused when the operation is validated.
     fn duration(&self, field: &Field, name: &str) -> Option<Duration> {
         Duration::parse(self.argument(field, name)?).ok()
@@ -251,7 +274,7 @@ mod tests {
 
     use super::*;
 
-    const COUNTED: [&str; 14] = [
+    const COUNTED: [&str; 16] = [
         "{ jobs(first: 100) { nodes { id state } } }",
         "{ jobs { nodes { id attempts(last: 3) { nodes { id } } } pageInfo { hasNextPage } } }",
         "{ jobs(first: 10) { edges { node { log(first: 1000) { nodes { text } } dependsOn { nodes { id } } } } } }",
@@ -265,6 +288,8 @@ mod tests {
         "{ a: commandPreview(input: {}) { composed { display } } commandPreview(input: {}) { userErrors { code } } }",
         "mutation { a: proxyCheck(input: { id: \"x\" }) { userErrors { code } } commandDelete(input: { id: \"x\" }) { userErrors { code } } }",
         "{ jobs(first: 9) { nodes { id composed { display arguments } } } }",
+        "mutation { a: jobEnqueue(input: { commandId: \"x\" }) { job { id } userErrors { code } } }",
+        "{ nodes(ids: [\"a\", \"b\"]) { ... on Attempt { composed { display } } } }",
         "{ schedules(first: 3) { nodes { upcoming many: upcoming(count: 100) none: upcoming(count: -1) } } }",
     ];
 
@@ -288,6 +313,30 @@ mod tests {
             let analyzed = response.extensions["analyzer"].clone().into_json().unwrap();
             assert_eq!(analyzed["complexity"], cost, "{text}");
         }
+    }
+
+    #[test]
+    fn each_job_of_a_batch_costs() {
+        let jobs = |count: usize| json!({ "jobs": vec![json!({ "commandId": "x" }); count] });
+        let cost = |text: &str, variables: serde_json::Value| {
+            let document = parse_query(text).unwrap();
+            let (_, operation) = document.operations.iter().next().unwrap();
+            let variables = counted(&Variables::from_json(variables));
+            check(&operation.node, &document.fragments, &variables).map_err(|refused| refused.cost)
+        };
+        let batch = "a: jobsEnqueue(input: $input) { jobs { id } userErrors { code } }";
+        let of = |fields: &str| format!("mutation($input: JobsEnqueueInput!) {{ {fields} }}");
+        assert_eq!(cost(&of(batch), json!({ "input": jobs(1000) })), Ok(()));
+        let five: Vec<String> = (0..5).map(|n| batch.replacen('a', &format!("a{n}"), 1)).collect();
+        assert_eq!(cost(&of(&five.join(" ")), json!({ "input": jobs(1000) })), Err(5 * (1000 + 10 + 4)));
+        let inner =
+            "mutation($jobs: [JobEnqueueInput!]!) { a: jobsEnqueue(input: { jobs: $jobs }) { jobs { id } } }";
+        assert_eq!(cost(inner, json!({ "jobs": vec![1; 6000] })), Err(6000 + 10 + 2));
+        let literal = format!(
+            "mutation {{ jobsEnqueue(input: {{ jobs: [{}] }}) {{ jobs {{ id }} }} }}",
+            "{}, ".repeat(4999)
+        );
+        assert_eq!(cost(&literal, json!({})), Err(4999 + 10 + 2));
     }
 
     #[test]

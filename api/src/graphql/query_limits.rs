@@ -13,7 +13,8 @@ pub const COMPLEXITY_MAX: usize = 5000;
 pub const PREVIEW_COST: usize = 500;
 /// The cost of a mutation that composes a command to check it, or reaches another server.
 pub const SAVE_COST: usize = 250;
-/// The cost of `Job.composed` beside its fields.
+/// The cost of `Job.composed`, `Attempt.composed`, `jobEnqueue` and `jobsEnqueue` beside their
+/// fields. In `jobsEnqueue` each job costs 1 more.
 pub const COMPOSED_COST: usize = 10;
 /// Maximum number of directives on one field.
 pub const DIRECTIVES_MAX: usize = 10;

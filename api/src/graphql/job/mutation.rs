@@ -8,6 +8,7 @@ use crate::{
         inputs::id_of,
         job_loaders::outage,
         payload::{refuse, settle},
+        query_limits::COMPOSED_COST,
         user_error::UserError,
     },
 };
@@ -65,6 +66,7 @@ pub struct JobMutation;
 #[Object]
 impl JobMutation {
     /// Enqueues a job. Returns once the job is durably stored. Requires an OPERATOR key.
+    #[graphql(complexity = "COMPOSED_COST + child_complexity")]
     async fn job_enqueue(
         &self,
         ctx: &Context<'_>,
@@ -84,6 +86,7 @@ impl JobMutation {
     }
 
     /// Enqueues 1 to 1000 jobs, either all or none. Requires an OPERATOR key.
+    #[graphql(complexity = "COMPOSED_COST + child_complexity")]
     async fn jobs_enqueue(
         &self,
         ctx: &Context<'_>,
