@@ -1,24 +1,27 @@
 //! The enqueuer, which commits the jobs of many callers in groups.
 //!
 //! An actor with a bounded queue of submissions. Everything that arrives while earlier commits are
-//! running forms the next group. Small submissions have two commit slots, so that one group is
-//! composed while another waits for the disk. Large submissions have slots of their own, so that
-//! small ones do not wait behind them. There is no timer, so a lone submission is committed at
-//! once. Every caller gets its result after its own commit. Redis is notified concurrently.
+//! running forms the next group. A submission whose jobs are not light leaves its group, is
+//! composed by itself while its caller waits, and is committed alone, so that nobody else waits for
+//! it. Small submissions have two commit slots, so that one group is composed while another waits
+//! for the disk. Large submissions have slots of their own, so that small ones do not wait behind
+//! them. There is no timer, so a lone submission is committed at once. Every caller gets its result
+//! after its own commit. Redis is notified concurrently.
 
 mod windows;
 
 use std::{collections::VecDeque, fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use callboard::{
+    evaluator::Unavailable,
     ids::CommandId,
     job::JobRequest,
     refusal::Refusal,
     steps::{
-        StepError,
+        Done as Stepped, StepError,
         enqueue::{
             context::SubmitContext,
-            submit::{Accepted, SubmitResult, submit},
+            submit::{Accepted, PreparedSubmission, SubmitResult, prepare_alone, submit_light, write_alone},
         },
     },
     store::{StoreError, catalogue::commands},
@@ -51,7 +54,11 @@ const REPEAT_AFTER: Duration = Duration::from_millis(200);
 /// Accepts job requests. Cheap to clone. Accepted requests are committed even when all clones are
 /// gone.
 #[derive(Clone)]
-pub struct Enqueuer(mpsc::Sender<Submission>);
+pub struct Enqueuer {
+    submissions: mpsc::Sender<Submission>,
+    context: Arc<SubmitContext>,
+    redis: Redis,
+}
 
 /// Why jobs were not enqueued.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +69,9 @@ pub enum EnqueueError {
     /// Postgres failed. After `CommitUnknown` the jobs may have been stored.
     #[error("the jobs could not be stored")]
     Store(Arc<StoreError>),
+    /// What the jobs compose to was not evaluated for now. Nothing was stored.
+    #[error(transparent)]
+    Evaluator(Unavailable),
     /// Too many submissions are waiting. Nothing was stored.
     #[error("too many submissions are waiting")]
     Full,
@@ -74,14 +84,25 @@ type EnqueueResult = Result<Vec<Accepted>, EnqueueError>;
 
 struct Submission {
     requests: Vec<JobRequest>,
-    reply: oneshot::Sender<EnqueueResult>,
+    reply: oneshot::Sender<Reply>,
     arrived: Instant,
+}
+
+/// What the actor says to a submission.
+enum Reply {
+    Done(EnqueueResult),
+    /// Its jobs are not light. They have been counted as pushed to Redis, or left to dispatch.
+    Alone {
+        requests: Vec<JobRequest>,
+        is_pushed: bool,
+    },
 }
 
 impl Enqueuer {
     /// Starts the actor. Must be called inside Tokio.
     pub fn start(context: Arc<SubmitContext>, redis: Redis) -> Self {
         let (sender, submissions) = mpsc::channel(SUBMISSIONS_MAX);
+        let enqueuer = Self { submissions: sender, context: Arc::clone(&context), redis: redis.clone() };
         let actor = EnqueueActor {
             context,
             redis,
@@ -94,25 +115,35 @@ impl Enqueuer {
             large_commits: 0,
         };
         tokio::spawn(actor.run());
-        Self(sender)
+        enqueuer
     }
 
     /// Enqueues these jobs, all or none, and returns after the commit. Dropping the future does not
-    /// undo it.
+    /// undo a commit, but ends the composing of jobs that are not light.
     pub async fn submit(&self, requests: Vec<JobRequest>) -> EnqueueResult {
         let (reply, result) = oneshot::channel();
         let submission = Submission { requests, reply, arrived: Instant::now() };
-        self.0.try_send(submission).map_err(|refused| match refused {
+        self.submissions.try_send(submission).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => EnqueueError::Full,
             mpsc::error::TrySendError::Closed(_) => EnqueueError::Stopped,
         })?;
-        result.await.map_err(|_| EnqueueError::Stopped)?
+        match result.await.map_err(|_| EnqueueError::Stopped)? {
+            Reply::Done(result) => result,
+            Reply::Alone { requests, is_pushed } => self.submit_alone(&requests, is_pushed).await,
+        }
+    }
+
+    async fn submit_alone(&self, requests: &[JobRequest], is_pushed: bool) -> EnqueueResult {
+        let prepared = prepare_alone(&self.context, requests, is_pushed).await?;
+        let committing = commit_alone(Arc::clone(&self.context), self.redis.clone(), prepared);
+        // Not dropped with the caller, who would not learn that the jobs are stored.
+        Ok(tokio::spawn(committing).await.map_err(|_panic| EnqueueError::Stopped)??)
     }
 }
 
 impl fmt::Debug for Enqueuer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Enqueuer").field("room", &self.0.capacity()).finish()
+        f.debug_struct("Enqueuer").field("room", &self.submissions.capacity()).finish_non_exhaustive()
     }
 }
 
@@ -209,7 +240,7 @@ impl EnqueueActor {
             self.small_commits += 1;
             let committing = commit(Arc::clone(&self.context), self.redis.clone(), group, is_pushed);
             self.under_way.spawn(async move {
-                guarded(committing).await;
+                guarded(Box::pin(committing)).await;
                 Done::Small
             });
         }
@@ -220,7 +251,7 @@ impl EnqueueActor {
             let committing =
                 commit(Arc::clone(&self.context), self.redis.clone(), vec![submission], is_pushed);
             self.under_way.spawn(async move {
-                guarded(committing).await;
+                guarded(Box::pin(committing)).await;
                 Done::Large
             });
         }
@@ -253,26 +284,49 @@ impl Waiting {
 }
 
 /// Commits a group and replies to its callers.
-///
-/// While Postgres refuses for now, as during a failover, the group is repeated for a few seconds.
-/// Nothing is repeated if a connection broke: then jobs may have been stored.
 async fn commit(context: Arc<SubmitContext>, redis: Redis, group: Vec<Submission>, is_pushed: bool) {
     // Counted from the arrival, so that submissions behind others do not wait for several times.
-    let until =
-        group.iter().map(|submission| submission.arrived).min().unwrap_or_else(Instant::now) + REPEAT_MAX;
+    let since = group.iter().map(|submission| submission.arrived).min().unwrap_or_else(Instant::now);
     let (requests, replies): (Vec<Vec<JobRequest>>, Vec<_>) =
         group.into_iter().map(|submission| (submission.requests, submission.reply)).unzip();
-    let results = loop {
-        let done = submit(&context, &requests, is_pushed).await;
+    let results = repeated(&redis, since, || submit_light(&context, &requests, is_pushed)).await;
+    for ((result, reply), requests) in results.into_iter().zip(replies).zip(requests) {
+        let is_alone = matches!(result, Err(StepError::Evaluator(Unavailable::NotLight)));
+        let said = if is_alone {
+            Reply::Alone { requests, is_pushed }
+        } else {
+            Reply::Done(result.map_err(EnqueueError::from))
+        };
+        // The send fails if the caller is gone.
+        let _gone = reply.send(said);
+    }
+}
+
+async fn commit_alone(
+    context: Arc<SubmitContext>,
+    redis: Redis,
+    prepared: PreparedSubmission,
+) -> SubmitResult {
+    let mut results = repeated(&redis, Instant::now(), || write_alone(&context, &prepared)).await;
+    results.pop().unwrap_or_else(|| Ok(Vec::new()))
+}
+
+/// Submits, announces what it changed, and returns the results.
+///
+/// While Postgres refuses for now, as during a failover, it is repeated for a few seconds. Nothing
+/// is repeated if a connection broke: then jobs may have been stored.
+async fn repeated<Submitting: Future<Output = Stepped<Vec<SubmitResult>>>>(
+    redis: &Redis,
+    since: Instant,
+    submit: impl Fn() -> Submitting,
+) -> Vec<SubmitResult> {
+    loop {
+        let done = submit().await;
         let is_refused = |result: &SubmitResult| matches!(result, Err(StepError::Store(error)) if error.is_refused_for_now());
-        if !done.value.iter().all(is_refused) || Instant::now() + REPEAT_AFTER > until {
-            break done.announce_soon(&redis);
+        if !done.value.iter().all(is_refused) || Instant::now() + REPEAT_AFTER > since + REPEAT_MAX {
+            return done.announce_soon(redis);
         }
         tokio::time::sleep(REPEAT_AFTER).await;
-    };
-    for (result, reply) in results.into_iter().zip(replies) {
-        // The send fails if the caller is gone.
-        let _gone = reply.send(result.map_err(EnqueueError::from));
     }
 }
 
@@ -296,6 +350,7 @@ impl From<StepError> for EnqueueError {
         match error {
             StepError::Refused(refusals) => Self::Refused(refusals),
             StepError::Store(error) => Self::Store(error),
+            StepError::Evaluator(why) => Self::Evaluator(why),
         }
     }
 }

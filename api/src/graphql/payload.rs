@@ -1,12 +1,19 @@
 //! The payload of every deletion, and the conversion of a catalogue result into a payload's fields.
 
-use std::sync::Arc;
+use async_graphql::{Context, Error, ID, Result, SimpleObject};
+use callboard::{evaluator::Unavailable, refusal::Refusal, steps::StepError};
 
-use async_graphql::{Context, ID, SimpleObject};
-use callboard::{refusal::Refusal, steps::StepError, store::StoreError};
+use super::{
+    job_loaders::outage,
+    user_error::{UserError, user_errors},
+};
+use crate::{
+    audit::note_refusal,
+    error::{ApiError, Code},
+};
 
-use super::user_error::{UserError, user_errors};
-use crate::audit::note_refusal;
+/// Seconds after which what was not evaluated may be asked for again.
+const RETRY_AFTER: u64 = 1;
 
 /// Returned by every mutation that deletes an object.
 #[derive(Debug, SimpleObject)]
@@ -19,23 +26,35 @@ pub struct DeletePayload {
 
 impl DeletePayload {
     /// Creates the payload for the deletion of `id`.
-    pub fn of(ctx: &Context<'_>, id: ID, done: Result<(), StepError>) -> Result<Self, Arc<StoreError>> {
+    pub fn of(ctx: &Context<'_>, id: ID, done: Result<(), StepError>) -> Result<Self> {
         let (done, user_errors) = settle(ctx, done)?;
         Ok(Self { deleted_id: done.map(|()| id), user_errors })
     }
 }
 
 /// Splits the result of a mutation into the two fields of its payload, and records a refusal.
-/// Outages and bugs are returned as errors.
-pub fn settle<T>(
-    ctx: &Context<'_>,
-    done: Result<T, StepError>,
-) -> Result<(Option<T>, Vec<UserError>), Arc<StoreError>> {
+/// Outages, bugs and a busy evaluator are returned as errors.
+pub fn settle<T>(ctx: &Context<'_>, done: Result<T, StepError>) -> Result<(Option<T>, Vec<UserError>)> {
     match done {
         Ok(value) => Ok((Some(value), Vec::new())),
         Err(StepError::Refused(refusals)) => Ok((None, refuse(ctx, refusals))),
-        Err(StepError::Store(error)) => Err(error),
+        Err(StepError::Store(error)) => Err(outage(error)),
+        Err(StepError::Evaluator(why)) => Err(unevaluated(&why)),
     }
+}
+
+/// The error of what was not evaluated, which says nothing of what the caller gave.
+pub fn unevaluated(why: &Unavailable) -> Error {
+    let message = match why {
+        Unavailable::Busy | Unavailable::NotLight => {
+            "This server is busy evaluating what others gave it. Nothing was changed. Try again."
+        }
+        Unavailable::Failed(why) => {
+            tracing::error!(why, "could not evaluate what a caller gave");
+            "What you gave could not be evaluated at the moment. Nothing was changed. Try again."
+        }
+    };
+    ApiError::new(Code::Unavailable, message).with_retry_after(RETRY_AFTER).into()
 }
 
 /// The `userErrors` of a mutation that is refused, which the audit records without their messages:

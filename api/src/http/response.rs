@@ -29,6 +29,7 @@ pub(super) fn write(media: Media, result: async_graphql::Response) -> Response {
     let is_refused = is_request_error(&result);
     let code = result.errors.first().and_then(Code::of).unwrap_or(Code::Internal);
     let retry_after = result.errors.iter().find_map(retry_after);
+    let is_limited = result.errors.iter().any(|error| Code::of(error) == Some(Code::RateLimited));
     let mut response =
         if is_refused { refusal(&result.errors) } else { GraphQLResponse::from(result).into_response() };
     let content_type = match media {
@@ -41,7 +42,9 @@ pub(super) fn write(media: Media, result: async_graphql::Response) -> Response {
     }
     // Proxies and clients slow down by the status, whatever the media type.
     if let Some(seconds) = retry_after {
-        *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+        if is_limited {
+            *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+        }
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     if is_refused && code == Code::Unauthenticated {

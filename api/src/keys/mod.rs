@@ -77,5 +77,6 @@ fn explained(error: StepError) -> anyhow::Error {
             anyhow::Error::msg(lines.collect::<Vec<_>>().join("; "))
         }
         StepError::Store(error) => error.into(),
+        StepError::Evaluator(why) => why.into(),
     }
 }

@@ -56,6 +56,15 @@ impl TestApi {
     }
 
     pub(crate) async fn start_with(probe: ProxyProbe) -> Self {
+        Self::with(probe, Evaluator::of_program(env!("CARGO_BIN_EXE_callboard-api").into())).await
+    }
+
+    /// An API whose evaluator never starts.
+    pub(crate) async fn without_evaluator() -> Self {
+        Self::with(ProxyProbe::new(None), Evaluator::of_program("/bin/false".into())).await
+    }
+
+    async fn with(probe: ProxyProbe, evaluator: Evaluator) -> Self {
         let database = Database::create().await;
         let store = Store::open(&database.url().into(), 8, "api-catalogue-test", Planning::ByValue).unwrap();
         let allow_list = AllowList::parse("/usr/bin:/bin").unwrap();
@@ -63,12 +72,12 @@ impl TestApi {
             store: store.clone(),
             keyring: Arc::new(keyring()),
             allow_list,
-            evaluator: Evaluator::of_program(env!("CARGO_BIN_EXE_callboard-api").into()),
+            evaluator: evaluator.clone(),
             ids: IdSource,
             actor: Arc::default(),
         };
         let redis = Redis::open(&redis_url().await.into(), &redis_prefix()).unwrap();
-        let jobs = JobContext::start(Arc::new(submit(&store)), redis);
+        let jobs = JobContext::start(Arc::new(submit(&store, evaluator)), redis);
         let audit = AuditLog::start(store.clone());
         let schema = roots::schema().data(catalogue.clone()).data(jobs).data(probe).data(audit.clone());
         let add_loaders = Arc::new(move |request| loaders::add(request, &store));
@@ -81,7 +90,7 @@ impl TestApi {
 
     /// Returns a context for submitting jobs without the API.
     pub(crate) fn submit(&self) -> SubmitContext {
-        submit(&self.catalogue.store)
+        submit(&self.catalogue.store, self.catalogue.evaluator.clone())
     }
 
     /// Runs an operation with this key and returns status and body.
@@ -176,12 +185,12 @@ fn keyring() -> Keyring {
     Keyring::parse(&KEY.into()).unwrap()
 }
 
-fn submit(store: &Store) -> SubmitContext {
+fn submit(store: &Store, evaluator: Evaluator) -> SubmitContext {
     SubmitContext {
         store: store.clone(),
         keyring: keyring(),
         recipes: Recipes::default(),
-        evaluator: Evaluator::of_program(env!("CARGO_BIN_EXE_callboard-api").into()),
+        evaluator,
         ids: IdSource,
     }
 }

@@ -20,3 +20,4 @@ mod proxies;
 mod schedules;
 mod services;
 mod statements;
+mod unavailable;

@@ -40,6 +40,11 @@ impl Checks {
         }
     }
 
+    /// Keeps the refusals of a check, or returns its value.
+    pub(super) fn all<T>(&mut self, checked: Result<T, Vec<Refusal>>) -> Option<T> {
+        checked.map_err(|refusals| self.extend(refusals)).ok()
+    }
+
     /// Keeps several refusals.
     pub(super) fn extend(&mut self, refusals: impl IntoIterator<Item = Refusal>) {
         self.refusals.extend(refusals);

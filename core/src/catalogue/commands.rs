@@ -16,6 +16,7 @@ use super::{
 use crate::{
     audit::{Change, Object},
     command::{Choices, CommandSpec, SpecInput},
+    evaluator::{Failure, Purpose},
     ids::{CommandId, CommandVersionId, ProfileId, ProxyId, ServiceId},
     name,
     patch::{Patch, PolicyPatch},
@@ -104,13 +105,16 @@ pub struct CommandChanges {
     pub is_private: Patch<bool>,
 }
 
+/// A spec that can be stored, or what is wrong with it and its schema.
+type CheckedSpec = Result<CommandSpec, Vec<Refusal>>;
+
 impl Catalogue {
     /// Creates a command and its first version.
     pub async fn command_create(&self, input: CommandCreate) -> Result<Command, StepError> {
         let id: CommandId = self.ids.make();
         let mut checks = Checks::default();
         let input_schema = input.input_schema.unwrap_or_else(|| json!({}));
-        let spec = self.checked_spec(&mut checks, &input.spec, &input_schema).await;
+        let spec = checks.all(self.checked_spec(&input.spec, &input_schema).await?);
         let policy = check_policy(&mut checks, &input.policy, &Policy::default());
         let mut draft = CommandDraft {
             name: input.name,
@@ -138,10 +142,34 @@ impl Catalogue {
 
     /// Updates a command. A request that changes nothing leaves the version as it is.
     pub async fn command_update(&self, input: CommandUpdate) -> Result<Command, StepError> {
+        loop {
+            let mut connection = self.store.connection().await?;
+            let read = commands::load(&mut connection, &[input.id]).await?.pop();
+            let read = read.ok_or_else(|| StepError::no("command"))?;
+            let runs = newest(&mut connection, &read).await?;
+            drop(connection);
+            let spec = self.patched_spec(&input.changes, &runs).await?;
+            if let Some(command) = self.command_update_read(input.clone(), read.version_id, spec).await? {
+                return Ok(command);
+            }
+        }
+    }
+
+    /// Updates a command whose new spec was checked when it ran this version. `None` if somebody
+    /// has given it another one since.
+    async fn command_update_read(
+        &self,
+        input: CommandUpdate,
+        read: CommandVersionId,
+        spec: CheckedSpec,
+    ) -> Result<Option<Command>, StepError> {
         let CommandUpdate { id, version, changes } = input;
         let mut checks = Checks::default();
         let mut transaction = self.store.begin().await?;
         let stored = locked(&mut transaction, id).await?;
+        if stored.version_id != read {
+            return Ok(None);
+        }
         checks.version(stored.version, version);
         let runs_before = newest(&mut transaction, &stored).await?;
         let before = CommandDraft::from(stored.clone());
@@ -159,7 +187,7 @@ impl Catalogue {
             choices: changes.choices.over(before.choices.clone(), Choices::default()),
         };
         let input_schema = changes.input_schema.over(runs_before.input_schema.clone(), json!({}));
-        let spec = self.patched_spec(&mut checks, changes.spec, &runs_before, &input_schema).await;
+        let spec = checks.all(spec).unwrap_or_else(|| runs_before.spec.clone());
         let mut runs = VersionDraft {
             name: draft.name.clone(),
             spec,
@@ -177,7 +205,7 @@ impl Catalogue {
         if draft == before && runs == runs_before {
             let object = Object::new(KIND, &id, Some(&stored.name));
             self.note_unchanged(transaction, "commandUpdate", object).await?;
-            return Ok(stored);
+            return Ok(Some(stored));
         }
         let version = if runs == runs_before {
             stored.version_id
@@ -190,7 +218,7 @@ impl Catalogue {
         self.note(&mut transaction, "commandUpdate", Object::new(KIND, &id, Some(&command.name)), change)
             .await?;
         commit(transaction).await?;
-        Ok(command)
+        Ok(Some(command))
     }
 
     /// Deletes a command. Its versions stay for the jobs that run them.
@@ -216,45 +244,33 @@ impl Catalogue {
     /// a changed schema may make secrets of what it compares.
     async fn patched_spec(
         &self,
-        checks: &mut Checks,
-        patch: Patch<SpecInput>,
+        changes: &CommandChanges,
         before: &VersionDraft,
-        input_schema: &Value,
-    ) -> CommandSpec {
-        match patch {
+    ) -> Result<CheckedSpec, StepError> {
+        let input_schema = changes.input_schema.clone().over(before.input_schema.clone(), json!({}));
+        match &changes.spec {
+            Patch::Leave if input_schema == before.input_schema => Ok(Ok(before.spec.clone())),
             Patch::Leave => {
-                if *input_schema != before.input_schema {
-                    checks.extend(self.evaluator.check_schema(input_schema, &before.spec).await);
-                }
-                None
+                let mut turn = self.evaluator.turn(Purpose::Save(&self.actor));
+                let checked = turn.check_schema(&input_schema, &before.spec).await;
+                refusals(checked.map(|()| before.spec.clone()))
             }
             Patch::Clear => {
-                checks.invalid(&["spec"], "must not be null (omit it to keep the stored value)");
-                None
+                let message = "must not be null (omit it to keep the stored value)";
+                Ok(Err(vec![Refusal::invalid("spec", message)]))
             }
-            Patch::Set(spec) => self.checked_spec(checks, &spec, input_schema).await,
+            Patch::Set(spec) => self.checked_spec(spec, &input_schema).await,
         }
-        .unwrap_or_else(|| before.spec.clone())
     }
 
-    /// Returns the spec unless it or the schema is refused.
-    async fn checked_spec(
-        &self,
-        checks: &mut Checks,
-        spec: &SpecInput,
-        input_schema: &Value,
-    ) -> Option<CommandSpec> {
-        let checked = self.evaluator.check(spec, &self.allow_list, input_schema).await;
-        match checked.and_then(|checked| storable(&checked.0).map(|()| checked)) {
-            Ok((spec, misused)) => {
-                checks.extend(misused);
-                Some(spec)
-            }
-            Err(refusals) => {
-                checks.extend(refusals);
-                None
-            }
-        }
+    /// Returns the spec unless it or the schema is refused. No transaction may be alive meanwhile.
+    async fn checked_spec(&self, spec: &SpecInput, input_schema: &Value) -> Result<CheckedSpec, StepError> {
+        let mut turn = self.evaluator.turn(Purpose::Save(&self.actor));
+        let checked = refusals(turn.check(spec, &self.allow_list, input_schema).await)?;
+        Ok(checked.and_then(|(spec, misused)| {
+            storable(&spec)?;
+            if misused.is_empty() { Ok(spec) } else { Err(misused) }
+        }))
     }
 
     async fn insert_version(
@@ -286,6 +302,15 @@ fn optional<T>(patch: Patch<T>, stored: Option<T>) -> Option<T> {
         Patch::Leave => stored,
         Patch::Clear => None,
         Patch::Set(value) => Some(value),
+    }
+}
+
+/// Splits what is wrong with a value from what says nothing of it.
+fn refusals<T>(checked: Result<T, Failure>) -> Result<Result<T, Vec<Refusal>>, StepError> {
+    match checked {
+        Ok(value) => Ok(Ok(value)),
+        Err(Failure::Refused(refusals)) => Ok(Err(refusals)),
+        Err(Failure::Unavailable(why)) => Err(StepError::Evaluator(why)),
     }
 }
 

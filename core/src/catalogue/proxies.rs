@@ -141,7 +141,7 @@ impl Catalogue {
         };
         self.proxy_insert("proxyImport", create, checks).await.map_err(|error| match error {
             StepError::Refused(refusals) => StepError::Refused(refusals.into_iter().map(of_link).collect()),
-            StepError::Store(_) => error,
+            StepError::Store(_) | StepError::Evaluator(_) => error,
         })
     }
 

@@ -15,6 +15,7 @@ use crate::{
     clock::Time,
     compose::SecretInputs,
     duration::IsoDuration,
+    evaluator::Purpose,
     ids::ScheduleId,
     job::JobRequest,
     name::check_labels,
@@ -89,6 +90,11 @@ pub struct ScheduleChanges {
     pub is_paused: Patch<bool>,
 }
 
+/// A template that was checked, or what is wrong with it.
+type NewTemplate = Result<(Template, Shown), Vec<Refusal>>;
+/// What the audit shows of the secrets in an input.
+type Shown = Option<&'static str>;
+
 impl Catalogue {
     /// Creates a schedule. `context` checks its job.
     pub async fn schedule_create(
@@ -97,14 +103,14 @@ impl Catalogue {
         input: ScheduleCreate,
     ) -> Result<Schedule, StepError> {
         let id: ScheduleId = self.ids.make();
+        let template = self.template(context, id, input.job, &SecretInputs::default()).await?;
         let mut checks = Checks::default();
         let cron = check_cron(&mut checks, &input.cron);
         let zone = check_zone(&mut checks, input.timezone.as_deref().unwrap_or(ZONE_DEFAULT));
         let mut transaction = self.store.begin().await?;
         let is_taken = async |name: &str| schedules::name_is_taken(&mut transaction, id, name).await;
         let name = checks.name(input.name, None, NAME_TAKEN, is_taken).await?;
-        let none = SecretInputs::default();
-        let template = check_template(context, &mut transaction, &mut checks, id, input.job, &none).await?;
+        let template = checks.all(template);
         let (Some(cron), Some(zone), Some((template, secrets))) = (cron, zone, template) else {
             return Err(checks.refused());
         };
@@ -133,10 +139,31 @@ impl Catalogue {
         context: &SubmitContext,
         input: ScheduleUpdate,
     ) -> Result<Schedule, StepError> {
+        loop {
+            let read = schedules::load(&mut *self.store.connection().await?, &[input.id]).await?.pop();
+            let read = read.ok_or_else(|| StepError::no("schedule"))?;
+            let template = self.changed_template(context, &read, &input.changes.job).await?;
+            if let Some(schedule) = self.schedule_update_read(input.clone(), read.version, template).await? {
+                return Ok(schedule);
+            }
+        }
+    }
+
+    /// Updates a schedule whose new template was checked when it had this version. `None` if
+    /// somebody has changed it since.
+    async fn schedule_update_read(
+        &self,
+        input: ScheduleUpdate,
+        read: i32,
+        template: NewTemplate,
+    ) -> Result<Option<Schedule>, StepError> {
         let ScheduleUpdate { id, version, changes } = input;
         let mut checks = Checks::default();
         let mut transaction = self.store.begin().await?;
         let stored = locked(&mut transaction, id).await?;
+        if stored.version != read {
+            return Ok(None);
+        }
         checks.version(stored.version, version);
         let before = &stored.plan;
         let name = checks.required("name", changes.name, &before.name);
@@ -146,19 +173,7 @@ impl Catalogue {
         let zone = check_zone(&mut checks, &zone);
         let is_taken = async |name: &str| schedules::name_is_taken(&mut transaction, id, name).await;
         let name = checks.name(name, Some(&before.name), NAME_TAKEN, is_taken).await?;
-        let secrets_before = before.template.input_sealed.is_some().then_some(MASK);
-        let template = match changes.job {
-            Patch::Leave => Some((before.template.clone(), secrets_before)),
-            Patch::Clear => {
-                checks.invalid(&["job"], "must not be null (omit it to keep the stored value)");
-                None
-            }
-            Patch::Set(job) => {
-                let kept = secrets_of(&context.keyring, &stored);
-                let kept = kept.map_err(|error| StoreError::corrupt("schedules", "input_sealed", &error))?;
-                check_template(context, &mut transaction, &mut checks, id, job, &kept).await?
-            }
-        };
+        let template = checks.all(template);
         let (Some(cron), Some(zone), Some((template, secrets))) = (cron, zone, template) else {
             return Err(checks.refused());
         };
@@ -171,19 +186,75 @@ impl Catalogue {
         if plan == *before {
             let object = Object::new(KIND, &id, Some(&stored.plan.name));
             self.note_unchanged(transaction, "scheduleUpdate", object).await?;
-            return Ok(stored);
+            return Ok(Some(stored));
         }
         let goes_on = is_paused == before.is_paused
             && plan.timing.cron == before.timing.cron
             && plan.timing.zone == before.timing.zone;
         let next_at = if goes_on { stored.next_at } else { first_time(&mut transaction, &plan).await? };
         let schedule = schedules::save(&mut transaction, id, &plan, next_at).await.map_err(refused)?;
-        let before = of_schedule(before, secrets_before);
+        let before = of_schedule(before, shown(before));
         let change = Change::between(Some(&before), Some(&of_schedule(&plan, secrets)));
         let object = Object::new(KIND, &id, Some(&plan.name));
         self.note(&mut transaction, "scheduleUpdate", object, change).await?;
         commit(transaction).await?;
-        Ok(schedule)
+        Ok(Some(schedule))
+    }
+
+    /// The template of a schedule after a change, or what is wrong with it.
+    async fn changed_template(
+        &self,
+        context: &SubmitContext,
+        stored: &Schedule,
+        job: &Patch<JobRequest>,
+    ) -> Result<NewTemplate, StepError> {
+        match job {
+            Patch::Leave => Ok(Ok((stored.plan.template.clone(), shown(&stored.plan)))),
+            Patch::Clear => {
+                let message = "must not be null (omit it to keep the stored value)";
+                Ok(Err(vec![Refusal::invalid("job", message)]))
+            }
+            Patch::Set(job) => {
+                let kept = secrets_of(&context.keyring, stored);
+                let kept = kept.map_err(|error| StoreError::corrupt("schedules", "input_sealed", &error))?;
+                self.template(context, stored.id, job.clone(), &kept).await
+            }
+        }
+    }
+
+    /// Checks the job as if it were enqueued now, and makes it fit to store. `kept` has the values
+    /// for inputs given as `***`. No transaction may be alive meanwhile.
+    async fn template(
+        &self,
+        context: &SubmitContext,
+        id: ScheduleId,
+        job: JobRequest,
+        kept: &SecretInputs,
+    ) -> Result<NewTemplate, StepError> {
+        let mut input = job.input.unwrap_or_else(|| json!({}));
+        kept.put_back(&mut input);
+        let mut request = JobRequest { input: Some(input), ..job };
+        let mut turn = context.evaluator.turn(Purpose::Save(&self.actor));
+        let input = match Box::pin(submit::check(context, &mut turn, &request)).await {
+            Ok(input) => input,
+            Err(StepError::Refused(refusals)) => {
+                return Ok(Err(refusals.into_iter().map(|refusal| refusal.below(&["job"])).collect()));
+            }
+            Err(error @ (StepError::Store(_) | StepError::Evaluator(_))) => return Err(error),
+        };
+        let sealed =
+            |secrets: &SecretInputs| context.keyring.seal(Owner::ScheduleInput(id), &secrets.to_text());
+        let is_replaced = !kept.is_empty() && *kept != input.secrets;
+        let shown = (!input.secrets.is_empty()).then_some(if is_replaced { REPLACED } else { MASK });
+        let policy = request.policy.take().map(serde_json::to_value).transpose();
+        request.labels = check_labels("labels", request.labels).unwrap_or_default();
+        request.input = Some(input.public);
+        let template = Template {
+            request,
+            policy: policy.map_err(|error| StoreError::corrupt("(new row)", "policy", &error))?,
+            input_sealed: (!input.secrets.is_empty()).then(|| sealed(&input.secrets)),
+        };
+        Ok(Ok((template, shown)))
     }
 
     /// Deletes a schedule. Jobs that it has enqueued continue.
@@ -195,12 +266,16 @@ impl Catalogue {
         checks.passed()?;
         schedules::delete(&mut transaction, id).await?;
         let object = Object::new(KIND, &id, Some(&stored.plan.name));
-        let secrets = stored.plan.template.input_sealed.as_ref().map(|_| MASK);
-        let change = Change::between(Some(&of_schedule(&stored.plan, secrets)), None);
+        let change = Change::between(Some(&of_schedule(&stored.plan, shown(&stored.plan))), None);
         self.note(&mut transaction, "scheduleDelete", object, change).await?;
         commit(transaction).await?;
         Ok(())
     }
+}
+
+/// What the audit shows of the secrets in a stored input.
+fn shown(plan: &Plan) -> Shown {
+    plan.template.input_sealed.as_ref().map(|_| MASK)
 }
 
 async fn locked(connection: &mut Connection, id: ScheduleId) -> Result<Schedule, StepError> {
@@ -221,40 +296,6 @@ fn check_cron(checks: &mut Checks, text: &str) -> Option<Cron> {
 
 fn check_zone(checks: &mut Checks, name: &str) -> Option<Zone> {
     checks.take(Zone::parse(name).map_err(|error| Refusal::invalid("timezone", error.to_string())))
-}
-
-/// Checks the job as if it were enqueued now, and makes it fit to store. `kept` has the values for
-/// inputs given as `***`. Also returns what the audit shows of the secrets in the input.
-async fn check_template(
-    context: &SubmitContext,
-    connection: &mut Connection,
-    checks: &mut Checks,
-    id: ScheduleId,
-    job: JobRequest,
-    kept: &SecretInputs,
-) -> Result<Option<(Template, Option<&'static str>)>, StoreError> {
-    let mut input = job.input.unwrap_or_else(|| json!({}));
-    kept.put_back(&mut input);
-    let mut request = JobRequest { input: Some(input), ..job };
-    let input = match submit::check(context, connection, &request).await? {
-        Ok(input) => input,
-        Err(refusals) => {
-            checks.extend(refusals.into_iter().map(|refusal| refusal.below(&["job"])));
-            return Ok(None);
-        }
-    };
-    let sealed = |secrets: &SecretInputs| context.keyring.seal(Owner::ScheduleInput(id), &secrets.to_text());
-    let policy = request.policy.take().map(serde_json::to_value).transpose();
-    request.labels = check_labels("labels", request.labels).unwrap_or_default();
-    request.input = Some(input.public);
-    let is_replaced = !kept.is_empty() && *kept != input.secrets;
-    let shown = (!input.secrets.is_empty()).then_some(if is_replaced { REPLACED } else { MASK });
-    let template = Template {
-        request,
-        policy: policy.map_err(|error| StoreError::corrupt("(new row)", "policy", &error))?,
-        input_sealed: (!input.secrets.is_empty()).then(|| sealed(&input.secrets)),
-    };
-    Ok(Some((template, shown)))
 }
 
 /// Two concurrent requests may both find a name free, and a referenced object may be deleted after

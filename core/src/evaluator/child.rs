@@ -21,7 +21,7 @@ use crate::command::evaluation::Evaluations;
 
 /// The argument with which a program runs [`main`].
 pub const ARGUMENT: &str = "evaluate";
-/// Most processor time of one evaluation. What people write takes a thousandth of it.
+/// Most processor time of one evaluation. Real templates take about 0.25 ms.
 pub const CPU_MAX: Duration = Duration::from_millis(250);
 /// Most memory of a child, its stack included.
 pub const MEMORY_BYTES_MAX: u64 = 256 * 1024 * 1024;

@@ -8,15 +8,18 @@
 
 mod child;
 mod process;
+mod turn;
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::{sync::Semaphore, time::timeout};
 
-use self::process::Process;
+use self::{
+    process::{Process, Ran},
+    turn::Queues,
+};
 use crate::{
     command::{
         AllowList, CommandSpec, Composition, ReadySpec, SpecInput,
@@ -27,29 +30,7 @@ use crate::{
 };
 
 pub use child::{ARGUMENT, CPU_MAX, MEMORY_BYTES_MAX, main};
-
-/// How urgent an evaluation is. Each kind has its own children, so that no draft delays a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Urgency {
-    /// Somebody writes or looks at a command, and waits for an answer within a second.
-    Draft,
-    /// A job depends on it, and rather late than never.
-    Job,
-}
-
-impl Urgency {
-    /// Evaluations at once. More would only compete for the processors.
-    const AT_ONCE: usize = 2;
-
-    /// Longest wait for a child, and longest time of an evaluation, which is more than its time on
-    /// the processor when the machine is busy.
-    const fn limits(self) -> (Duration, Duration) {
-        match self {
-            Self::Draft => (Duration::from_millis(500), Duration::from_secs(2)),
-            Self::Job => (Duration::from_secs(10), Duration::from_secs(10)),
-        }
-    }
-}
+pub use turn::{Purpose, Turn};
 
 /// Does evaluations. Clones share their children.
 #[derive(Debug, Clone)]
@@ -58,14 +39,36 @@ pub struct Evaluator(Arc<Inner>);
 struct Inner {
     /// `None` for this process.
     program: Option<PathBuf>,
-    drafts: Semaphore,
-    jobs: Semaphore,
+    queues: Queues,
     idle: Mutex<Vec<Process>>,
+}
+
+/// Why nothing is known of what was to be evaluated. It may be evaluated later.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// Others were first.
+    #[error("was not evaluated, because this server is busy with others. Try again")]
+    Busy,
+    /// The child could not be started, or was ended by somebody else.
+    #[error("could not be evaluated: {0}")]
+    Failed(String),
+    /// It is not light, and only what is light was to be evaluated.
+    #[error("must be evaluated in a process of its own")]
+    NotLight,
+}
+
+/// Why something does not pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// Everything that is wrong with it.
+    Refused(Vec<Refusal>),
+    /// Nothing is known of it.
+    Unavailable(Unavailable),
 }
 
 /// Why there is no result of an evaluation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unevaluated {
+enum Unevaluated {
     /// It took too much time or memory, and would again.
     #[error(
         "does too much work: more than {} ms of processor time or {} MiB of memory. Shorten its loops, its \
@@ -74,56 +77,35 @@ pub enum Unevaluated {
         MEMORY_BYTES_MAX / 1024 / 1024
     )]
     TooMuch,
-    /// Others were first.
-    #[error("was not evaluated, because this server is busy with others. Try again")]
-    Busy,
-    /// The child could not be started, or did not understand.
-    #[error("could not be evaluated: {0}")]
-    Failed(String),
+    /// It fails by a defect of a library or of this program, and would again.
+    #[error("cannot be evaluated: {0}")]
+    Fails(String),
+    /// It may succeed later.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
 }
 
-/// Why a command does not compose.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NotComposed {
-    /// The reasons. Their paths begin with `spec`, as in the preview's input.
-    Refused(Vec<Refusal>),
-    /// It was not evaluated.
-    Unevaluated(Unevaluated),
-}
-
-impl NotComposed {
-    /// Whether the same command may compose later.
-    pub const fn is_passing(&self) -> bool {
-        match self {
-            Self::Refused(_) | Self::Unevaluated(Unevaluated::TooMuch) => false,
-            Self::Unevaluated(Unevaluated::Busy | Unevaluated::Failed(_)) => true,
-        }
-    }
-
-    /// As refusals of the spec.
-    pub fn into_refusals(self) -> Vec<Refusal> {
-        match self {
-            Self::Refused(refusals) => refusals,
-            Self::Unevaluated(why) => why.refusals("spec"),
-        }
-    }
-}
-
-impl From<Unevaluated> for NotComposed {
-    fn from(why: Unevaluated) -> Self {
-        Self::Unevaluated(why)
-    }
-}
-
-impl From<Vec<Refusal>> for NotComposed {
+impl From<Vec<Refusal>> for Failure {
     fn from(refusals: Vec<Refusal>) -> Self {
         Self::Refused(refusals)
     }
 }
 
+impl From<Unavailable> for Failure {
+    fn from(why: Unavailable) -> Self {
+        Self::Unavailable(why)
+    }
+}
+
 impl Unevaluated {
-    fn refusals(&self, path: &str) -> Vec<Refusal> {
-        vec![Refusal::new(RefusalCode::NotComposable, path, self.to_string())]
+    /// The failure of what is at this path of the input.
+    fn at(self, path: &str) -> Failure {
+        match self {
+            Self::TooMuch | Self::Fails(_) => {
+                vec![Refusal::new(RefusalCode::NotComposable, path, self.to_string())].into()
+            }
+            Self::Unavailable(why) => why.into(),
+        }
     }
 }
 
@@ -147,67 +129,72 @@ impl Evaluator {
     }
 
     fn with(program: Option<PathBuf>) -> Self {
-        let [drafts, jobs] = [(); 2].map(|()| Semaphore::new(Urgency::AT_ONCE));
-        Self(Arc::new(Inner { program, drafts, jobs, idle: Mutex::default() }))
+        Self(Arc::new(Inner { program, queues: Queues::default(), idle: Mutex::default() }))
     }
 
-    /// Composes a command for a job.
+    /// A turn for this purpose, which begins when it is needed.
+    pub const fn turn<'a>(&'a self, purpose: Purpose<'a>) -> Turn<'a> {
+        Turn::new(self, purpose)
+    }
+
+    fn queues(&self) -> &Queues {
+        &self.0.queues
+    }
+}
+
+impl Turn<'_> {
+    /// Composes a command for a job. The paths of refusals begin with `spec`, as in the preview's
+    /// input.
     pub async fn compose<'a>(
-        &self,
-        urgency: Urgency,
+        &mut self,
         spec: &'a ReadySpec,
         given: &'a Ingredients<'a>,
-    ) -> Result<Composition<'a>, NotComposed> {
+    ) -> Result<Composition<'a>, Failure> {
         let nonce = Nonce::draw();
         let rendered = if let Some(rendered) = spec.render_light(given, nonce) {
             rendered
         } else {
             let templates = spec.spec().as_kind().templates();
             let evaluation = Evaluation::Render { templates: &templates, given, nonce };
-            self.evaluate::<Rendered>(urgency, evaluation).await?
+            self.evaluate::<Rendered>(evaluation).await.map_err(|why| why.at("spec"))?
         };
         Ok(spec.finish(rendered?, given)?)
     }
 
     /// Checks a command that is saved or previewed, with the schema of its input. Returns its spec,
     /// and a refusal for each template that misuses a secret.
-    pub async fn check(&self, spec: &SpecInput, allowed: &AllowList, schema: &Value) -> Checked {
+    pub async fn check(
+        &mut self,
+        spec: &SpecInput,
+        allowed: &AllowList,
+        schema: &Value,
+    ) -> Result<(CommandSpec, Vec<Refusal>), Failure> {
         let evaluation = Evaluation::Save { spec, allowed, schema };
-        self.evaluate(Urgency::Draft, evaluation).await.unwrap_or_else(|why| Err(why.refusals("spec")))
+        Ok(self.evaluate::<Checked>(evaluation).await.map_err(|why| why.at("spec"))??)
     }
 
     /// Checks a new schema for the input of a saved command.
-    pub async fn check_schema(&self, schema: &Value, spec: &CommandSpec) -> Vec<Refusal> {
+    pub async fn check_schema(&mut self, schema: &Value, spec: &CommandSpec) -> Result<(), Failure> {
         let evaluation = Evaluation::Schema { schema, spec };
-        self.evaluate(Urgency::Draft, evaluation).await.unwrap_or_else(|why| why.refusals("inputSchema"))
+        let refusals: Vec<Refusal> = self.evaluate(evaluation).await.map_err(|why| why.at("inputSchema"))?;
+        if refusals.is_empty() { Ok(()) } else { Err(refusals.into()) }
     }
 
     /// Checks an input and splits off its secrets. See `InputSchema::check`.
-    pub async fn check_input(
-        &self,
-        urgency: Urgency,
-        schema: &ReadySchema,
-        input: &Value,
-    ) -> Result<Input, Vec<Refusal>> {
+    pub async fn check_input(&mut self, schema: &ReadySchema, input: &Value) -> Result<Input, Failure> {
         let public = schema.complete(input)?;
         let pointers = if let Some(light) = schema.light_for(&public) {
             light.secrets_of(&public)?
         } else {
             let (has_secrets, schema, input) = (schema.has_secrets(), schema.schema(), &public);
             let evaluation = Evaluation::Input { schema, input, has_secrets };
-            let matched = self.evaluate::<Matched>(urgency, evaluation).await;
-            matched.map_err(|why| why.refusals("input"))??
+            self.evaluate::<Matched>(evaluation).await.map_err(|why| why.at("input"))??
         };
         Ok(split(public, pointers))
     }
 
     /// Splits the secrets off an input without checking it.
-    pub async fn split_input(
-        &self,
-        urgency: Urgency,
-        schema: &ReadySchema,
-        input: Value,
-    ) -> Result<Input, Vec<Refusal>> {
+    pub async fn split_input(&mut self, schema: &ReadySchema, input: Value) -> Result<Input, Failure> {
         if !schema.has_secrets() {
             return Ok(split(input, std::collections::BTreeSet::new()));
         }
@@ -215,28 +202,17 @@ impl Evaluator {
             return Ok(light.split(input));
         }
         let evaluation = Evaluation::Secrets { schema: schema.schema(), input: &input };
-        let pointers = self.evaluate(urgency, evaluation).await.map_err(|why| why.refusals("input"))?;
+        let pointers = self.evaluate(evaluation).await.map_err(|why| why.at("input"))?;
         Ok(split(input, pointers))
     }
 
     /// Does an evaluation. When the future is dropped, the work ends too.
-    async fn evaluate<T: DeserializeOwned>(
-        &self,
-        urgency: Urgency,
-        evaluation: Evaluation<'_>,
-    ) -> Result<T, Unevaluated> {
-        let failed = |error: serde_json::Error| Unevaluated::Failed(error.to_string());
+    async fn evaluate<T: DeserializeOwned>(&mut self, evaluation: Evaluation<'_>) -> Result<T, Unevaluated> {
+        let failed = |error: serde_json::Error| Unevaluated::Fails(error.to_string());
         let order = serde_json::to_vec(&evaluation).map_err(failed)?;
-        let (wait_max, time_max) = urgency.limits();
-        let slots = match urgency {
-            Urgency::Draft => &self.0.drafts,
-            Urgency::Job => &self.0.jobs,
-        };
-        let waited = timeout(wait_max, slots.acquire()).await;
-        let slot = waited.map_err(|_elapsed| Unevaluated::Busy)?;
-        let done = timeout(time_max, self.0.run(order, evaluation.is_last())).await;
-        drop(slot);
-        serde_json::from_slice(&done.map_err(|_elapsed| Unevaluated::Busy)??).map_err(failed)
+        let evaluator = self.evaluator;
+        let done = self.spend(evaluator.0.run(order, evaluation.is_last())).await?;
+        serde_json::from_slice(&done?).map_err(failed)
     }
 }
 
@@ -251,16 +227,26 @@ impl Inner {
         let Some(program) = &self.program else {
             let run = move || Evaluations::default().run(&order).map_err(|error| error.to_string());
             let done = tokio::task::spawn_blocking(run).await.map_err(|error| error.to_string());
-            return done.flatten().map_err(Unevaluated::Failed);
+            return done.flatten().map_err(Unevaluated::Fails);
         };
         let idle = std::iter::from_fn(|| self.idle.lock().pop()).find_map(Process::if_alive);
-        let process = match idle {
-            Some(process) => process,
-            None => Process::start(program).map_err(|error| Unevaluated::Failed(error.to_string()))?,
-        };
-        let (done, process) = process.run(&order).await?;
-        self.idle.lock().extend(process.filter(|_| !is_last));
-        Ok(done)
+        let mut ended = None;
+        for idle in [idle, None] {
+            let process = match idle {
+                Some(process) => process,
+                None => Process::start(program).map_err(|error| Unavailable::Failed(error.to_string()))?,
+            };
+            match process.run(&order).await? {
+                Ran::Done { result, process } => {
+                    self.idle.lock().extend(process.filter(|_| !is_last).map(|process| *process));
+                    return Ok(result);
+                }
+                // What it evaluated has not ended it, so another one can do it.
+                Ran::Ended(status) => ended = Some(status),
+            }
+        }
+        let status = ended.unwrap_or_default();
+        Err(Unavailable::Failed(format!("its process was ended twice ({status})")).into())
     }
 }
 

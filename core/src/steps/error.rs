@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
+    evaluator::{Failure, Unavailable},
     refusal::{Refusal, RefusalCode, no_such_id},
     store::StoreError,
 };
@@ -17,6 +18,10 @@ pub enum StepError {
     /// Shared by all callers of a batch.
     #[error(transparent)]
     Store(Arc<StoreError>),
+    /// What the caller brings was not evaluated. The caller can repeat the request, which may be
+    /// right.
+    #[error(transparent)]
+    Evaluator(Unavailable),
 }
 
 impl StepError {
@@ -33,6 +38,15 @@ impl StepError {
 impl From<Refusal> for StepError {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(vec![refusal])
+    }
+}
+
+impl From<Failure> for StepError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(refusals) => Self::Refused(refusals),
+            Failure::Unavailable(why) => Self::Evaluator(why),
+        }
     }
 }
 

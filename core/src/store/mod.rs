@@ -34,6 +34,9 @@ pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations")
 /// A connection, mostly inside of a transaction, that the functions of this folder run on.
 pub type Connection = sqlx::PgConnection;
 
+/// A connection that goes back to its pool when dropped.
+pub type PoolConnection = sqlx::pool::PoolConnection<sqlx::Postgres>;
+
 /// A transaction. Rolled back when dropped.
 pub type Transaction = sqlx::Transaction<'static, sqlx::Postgres>;
 
@@ -111,7 +114,7 @@ impl Store {
 
     /// A connection without a transaction: each statement commits by itself.
     #[tracing::instrument(name = "db.connection", level = "debug", skip_all)]
-    pub async fn connection(&self) -> Result<sqlx::pool::PoolConnection<sqlx::Postgres>, StoreError> {
+    pub async fn connection(&self) -> Result<PoolConnection, StoreError> {
         Ok(self.pool.acquire().await?)
     }
 

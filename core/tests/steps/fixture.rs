@@ -86,6 +86,17 @@ impl Fixture {
         Self { store, redis, command, catalogue, context, database }
     }
 
+    /// What submitting needs, with another evaluator.
+    pub(crate) fn evaluating_with(&self, evaluator: Evaluator) -> SubmitContext {
+        SubmitContext {
+            store: self.store.clone(),
+            keyring: keyring(),
+            recipes: Recipes::default(),
+            evaluator,
+            ids: IdSource,
+        }
+    }
+
     /// The URL of its database, for a second store.
     pub(crate) fn url(&self) -> &str {
         self.database.url()

@@ -8,6 +8,7 @@ use callboard::{
     clock,
     command::{Choices, CommandSpec, ProgramSpec, SpecInput},
     duration::IsoDuration,
+    evaluator::Evaluator,
     ids::CommandId,
     job::JobRequest,
     patch::{Patch, PolicyPatch},
@@ -248,6 +249,76 @@ async fn a_refused_job_is_recorded_and_delays_no_other_schedule() {
     assert!(mended.last_failure.is_none() && mended.last_at.is_some(), "{mended:?}");
 }
 
+/// A schema that no process checks by itself, because it has references.
+fn heavy_schema(required: &[&str]) -> Value {
+    json!({ "$defs": { "any": {} }, "allOf": [{ "$ref": "#/$defs/any" }], "required": required })
+}
+
+impl Fixture {
+    /// A command whose template takes some time.
+    async fn heavy_command(&self) -> CommandId {
+        let template = "{% for a in range(200) %}{% for b in range(90) %}{% endfor %}{% endfor %}";
+        self.command_of("heavy", json!({}), vec![template.into()]).await
+    }
+}
+
+#[tokio::test]
+async fn schedules_fire_that_take_longer_to_prepare_than_a_transaction_may_be_idle() {
+    // One connection, which nobody holds while something is evaluated.
+    let fixture = Fixture::with_connections(1).await;
+    let idle_max = Duration::from_millis(500);
+    let heavy = fixture.heavy_command().await;
+    let picky = fixture.command_with("picky", heavy_schema(&[])).await;
+    for number in 0..20 {
+        fixture.schedule(hourly(&format!("heavy{number}"), heavy, Overlap::Allow, 3)).await;
+    }
+    let refused = fixture.schedule(hourly("a", picky, Overlap::Allow, 0)).await;
+    fixture.set_schema(picky, heavy_schema(&["n"])).await;
+    let light = fixture.schedule(hourly("light", fixture.command, Overlap::Allow, 0)).await;
+    fixture.down_for(3).await;
+    fixture.sql("UPDATE schedules SET next_at = now() - interval '1 second' WHERE catch_up_ms = 0").await;
+    fixture.sql("SET idle_in_transaction_session_timeout = 500").await;
+    let since = std::time::Instant::now();
+    fixture.fire().await;
+    assert!(since.elapsed() > idle_max, "too fast to show anything: {:?}", since.elapsed());
+    let (refused, light) = (fixture.reload(&refused).await, fixture.reload(&light).await);
+    assert!(refused.last_failure.is_some() && refused.last_at.is_none(), "{refused:?}");
+    assert!(light.last_failure.is_none() && light.last_at.is_some(), "{light:?}");
+    assert_eq!(fixture.jobs_of_schedules().await, 20 * 3 + 1);
+    let due: i64 = fixture.value("SELECT count(*) FROM schedules WHERE next_at <= now()").await;
+    assert_eq!(due, 0);
+}
+
+#[tokio::test]
+async fn a_schedule_that_cannot_be_evaluated_for_now_stays_due_and_delays_no_other() {
+    let fixture = Fixture::new().await;
+    let heavy = fixture.heavy_command().await;
+    let stuck = fixture.schedule(hourly("stuck", heavy, Overlap::Allow, 0)).await;
+    // More than one batch of them.
+    for number in 0..120 {
+        fixture.schedule(hourly(&format!("stuck{number}"), heavy, Overlap::Allow, 0)).await;
+    }
+    let light = fixture.schedule(hourly("light", fixture.command, Overlap::Allow, 0)).await;
+    fixture.sql("UPDATE schedules SET next_at = now() - interval '9 seconds'").await;
+    fixture.sql("UPDATE schedules SET next_at = now() - interval '1 second' WHERE name = 'light'").await;
+    let before = fixture.reload(&stuck).await;
+    let context = fixture.evaluating_with(Evaluator::of_program("/bin/false".into()));
+    let done = fire_schedules(&context).await.unwrap();
+    assert!(done.value.is_some_and(|next| !next.is_zero()), "there is a pause before the next try");
+    assert_eq!(fixture.reload(&stuck).await, before);
+    let light = fixture.reload(&light).await;
+    assert!(light.last_at.is_some() && light.next_at > light.last_at, "{light:?}");
+    assert_eq!(fixture.jobs_of_schedules().await, 1);
+
+    // On a busy machine a round may come to none of them.
+    callboard_test_support::eventually(Duration::from_mins(1), async || {
+        fixture.fire().await;
+        fixture.jobs_of_schedules().await == 122
+    })
+    .await;
+    assert!(fixture.reload(&stuck).await.last_at.is_some());
+}
+
 #[tokio::test]
 async fn a_pause_is_not_caught_up_and_a_new_pattern_starts_now() {
     let fixture = Fixture::new().await;
@@ -284,9 +355,13 @@ impl Fixture {
     }
 
     pub(crate) async fn command_with(&self, name: &str, schema: Value) -> CommandId {
+        self.command_of(name, schema, Vec::new()).await
+    }
+
+    pub(crate) async fn command_of(&self, name: &str, schema: Value, arguments: Vec<String>) -> CommandId {
         let spec = ProgramSpec {
             program: "/usr/bin/true".into(),
-            arguments: Vec::new(),
+            arguments,
             environment: BTreeMap::new(),
             stdin: None,
             tokens: Vec::new(),

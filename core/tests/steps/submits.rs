@@ -3,13 +3,20 @@
 use callboard::{
     catalogue::{CommandChanges, CommandUpdate},
     clock::IdSource,
-    evaluator::Evaluator,
+    evaluator::{Evaluator, Unavailable},
     job::JobRequest,
     patch::{Patch, PolicyPatch},
     recipes::Recipes,
     secret::Keyring,
-    steps::enqueue::{context::SubmitContext, submit::submit},
+    steps::{
+        StepError,
+        enqueue::{
+            context::SubmitContext,
+            submit::{submit, submit_light},
+        },
+    },
 };
+use callboard_test_support::eventually;
 use serde_json::{Value, json};
 
 use crate::fixture::Fixture;
@@ -18,6 +25,62 @@ use crate::fixture::Fixture;
 async fn is_repeat(context: &SubmitContext, request: &JobRequest) -> bool {
     let result = submit(context, &[vec![request.clone()]], false).await.value.remove(0);
     result.is_ok_and(|accepted| accepted[0].was_duplicate)
+}
+
+#[tokio::test]
+async fn what_is_not_evaluated_is_not_refused_and_fails_no_neighbour() {
+    let fixture = Fixture::new().await;
+    let heavy =
+        fixture.command_of("heavy", json!({}), vec!["{% for a in [1] %}{{ a }}{% endfor %}".into()]).await;
+    let context = fixture.evaluating_with(Evaluator::of_program("/bin/false".into()));
+    let submissions = [fixture.command, heavy, fixture.command].map(|command| vec![JobRequest::new(command)]);
+    let results = submit(&context, &submissions, false).await.value;
+    assert!(results[0].is_ok() && results[2].is_ok(), "{results:?}");
+    let Err(StepError::Evaluator(Unavailable::Failed(why))) = &results[1] else { panic!("{results:?}") };
+    assert!(why.contains("did not start"), "{why}");
+    let group = submit_light(&context, &submissions, false).await.value;
+    assert!(matches!(group[1], Err(StepError::Evaluator(Unavailable::NotLight))), "{group:?}");
+    assert_eq!(fixture.value::<i64>("SELECT count(*) FROM jobs").await, 4);
+}
+
+#[tokio::test]
+async fn a_repeat_that_is_not_light_returns_its_job() {
+    let fixture = Fixture::new().await;
+    let heavy =
+        fixture.command_of("heavy", json!({}), vec!["{% for a in [1] %}{{ a }}{% endfor %}".into()]).await;
+    let request = JobRequest { idempotency_key: Some("key".into()), ..JobRequest::new(heavy) };
+    assert!(!is_repeat(&fixture.context, &request).await);
+    assert!(is_repeat(&fixture.context, &request).await);
+    assert!(!is_repeat(&fixture.context, &JobRequest { priority: Some(1), ..request }).await);
+}
+
+/// A program that takes an order and never answers, and the file that it makes when it starts.
+fn silent_child(directory: &std::path::Path) -> (Evaluator, std::path::PathBuf) {
+    let (program, started) = (directory.join("child"), directory.join("started"));
+    let text = format!("#!/bin/sh\nprintf '\\004'\n: >{}\nexec sleep 600\n", started.display());
+    // Written by another process, so that no child of this one has it open for writing.
+    let write = "printf %s \"$1\" >\"$2\" && chmod 700 \"$2\"";
+    let mut shell = std::process::Command::new("/bin/sh");
+    assert!(shell.args(["-c", write, "-", &text]).arg(&program).status().unwrap().success());
+    (Evaluator::of_program(program), started)
+}
+
+#[tokio::test]
+async fn a_job_that_is_being_evaluated_holds_no_connection() {
+    let fixture = Fixture::with_connections(1).await;
+    let heavy =
+        fixture.command_of("heavy", json!({}), vec!["{% for a in [1] %}{{ a }}{% endfor %}".into()]).await;
+    let directory = tempfile::tempdir().unwrap();
+    let (evaluator, started) = silent_child(directory.path());
+    let context = fixture.evaluating_with(evaluator);
+    let heavy = [vec![JobRequest::new(heavy)]];
+    let heavy = std::pin::pin!(submit(&context, &heavy, false));
+    let others = std::pin::pin!(async {
+        eventually(std::time::Duration::from_secs(8), || std::future::ready(started.exists())).await;
+        fixture.job().await
+    });
+    let first = futures::future::select(heavy, others).await;
+    assert!(matches!(first, futures::future::Either::Right(_)), "the heavy job ended first");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use callboard::{
     compose::{
         ComposedCommand, JobFacts, ProcessPlan, Run, SecretInputs, SecretRef, SecretValues, WorkerPaths,
     },
-    evaluator::Urgency,
+    evaluator::{Failure as Uncomposed, Purpose},
     ids::ProxyId,
     job::{Failure, FailureCode},
     recipes::{Facts, secret_names},
@@ -60,12 +60,15 @@ pub(super) async fn prepare(attempt: Attempt<'_>) -> Result<Prepared, Failure> {
     let facts = Facts::pick(&work.found, &names, live.profile, proxy, &work.inputs.service_ids);
     let job = JobFacts { id: live.job, attempt: live.attempt as u32 };
     let ingredients = facts.with(&work.inputs.input, &pointers, Some(job));
-    let evaluator = &attempt.shared.submit.evaluator;
-    let composed = evaluator.compose(Urgency::Job, &work.recipe.spec, &ingredients).await;
-    let composition = composed.map_err(|why| {
-        let is_retryable = why.is_passing();
-        let reasons: Vec<String> = why.into_refusals().into_iter().map(|refusal| refusal.message).collect();
-        Failure::new(FailureCode::NOT_COMPOSABLE, reasons.join("; "), is_retryable)
+    let mut turn = attempt.shared.submit.evaluator.turn(Purpose::Attempt);
+    let composition = turn.compose(&work.recipe.spec, &ingredients).await.map_err(|why| match why {
+        Uncomposed::Refused(refusals) => {
+            let reasons: Vec<String> = refusals.into_iter().map(|refusal| refusal.message).collect();
+            Failure::new(FailureCode::NOT_COMPOSABLE, reasons.join("; "), false)
+        }
+        Uncomposed::Unavailable(why) => {
+            Failure::new(FailureCode::NOT_COMPOSABLE, format!("The command {why}."), true)
+        }
     })?;
     let composed = Arc::new(composition.masked());
     let mut values = SecretValues::new(inputs);

@@ -70,6 +70,6 @@ impl CommandMutation {
         #[graphql(desc = "The command to delete.")] input: CommandDeleteInput,
     ) -> Result<DeletePayload> {
         let done = acting(ctx)?.command_delete(id_of(&input.id), input.version).await;
-        Ok(DeletePayload::of(ctx, input.id, done)?)
+        DeletePayload::of(ctx, input.id, done)
     }
 }

@@ -18,6 +18,8 @@ use crate::graphql::{
     composed::ComposedCommand,
     inputs::{id_of, ids_of},
     job::JobContext,
+    job_loaders::outage,
+    payload::unevaluated,
     query_limits::PREVIEW_COST,
     scalars::Json,
     user_error::{UserError, user_errors},
@@ -74,7 +76,8 @@ impl PreviewQuery {
             Err(StepError::Refused(refusals)) => {
                 Ok(CommandPreview { composed: None, user_errors: user_errors(refusals) })
             }
-            Err(StepError::Store(error)) => Err(error.into()),
+            Err(StepError::Store(error)) => Err(outage(error)),
+            Err(StepError::Evaluator(why)) => Err(unevaluated(&why)),
         }
     }
 }

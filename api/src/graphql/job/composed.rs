@@ -11,7 +11,7 @@ use std::{
 use callboard::{
     command_kind::Kind,
     compose::{ComposedCommand, JobFacts, SecretInputs},
-    evaluator::Urgency,
+    evaluator::{Failure, Purpose},
     ids::{CommandVersionId, JobId},
     job::JobState,
     recipes::{Facts, Recipe, choose_proxy, secret_names},
@@ -32,7 +32,7 @@ use tokio::time::{Instant, timeout_at};
 /// Longest time in which the commands of one batch are composed.
 const COMPOSING_MAX: Duration = Duration::from_secs(5);
 /// Why a command is not shown after that time.
-const TOO_MANY: &str = "the commands that were read with it took too long. Read fewer at once";
+const TOO_MANY: &str = "(not shown: the commands that were read with it took too long. Read fewer at once)";
 
 type Composed = HashMap<JobId, Arc<ComposedCommand>>;
 
@@ -74,7 +74,7 @@ pub async fn now(submit: &SubmitContext, jobs: &[JobId]) -> Result<Composed, Sto
     for job in &jobs {
         let Some(input) = inputs.get(&job.id) else { continue };
         let command = timeout_at(until, prefetched.compose(job, input)).await;
-        let command = command.unwrap_or_else(|_elapsed| not_composable(job.kind, TOO_MANY));
+        let command = command.unwrap_or_else(|_elapsed| not_composed(job.kind, TOO_MANY.to_owned()));
         composed.insert(job.id, Arc::new(command));
     }
     Ok(composed)
@@ -89,20 +89,25 @@ struct Prefetched<'a> {
 
 impl Prefetched<'_> {
     async fn compose(&self, job: &JobRecord, input: &Input) -> ComposedCommand {
-        self.try_compose(job, input).await.unwrap_or_else(|why| not_composable(job.kind, &why))
+        self.try_compose(job, input).await.unwrap_or_else(|display| not_composed(job.kind, display))
     }
 
     async fn try_compose(&self, job: &JobRecord, input: &Input) -> Result<ComposedCommand, String> {
-        let recipe = self.recipes.get(&job.version_id).ok_or("the command's version is missing")?;
-        let pointers = self.secret_places(input)?;
+        let recipe = self.recipes.get(&job.version_id);
+        let recipe = recipe.ok_or_else(|| no_longer("the command's version is missing"))?;
+        let pointers = self.secret_places(input).map_err(|why| no_longer(&why))?;
         let secrets = secret_names(&self.found, job.profile_id);
         let proxy = choose_proxy(&self.found, job.proxy_id, job.profile_id);
         let facts = Facts::pick(&self.found, &secrets, job.profile_id, proxy, &job.service_ids);
         let attempt = job.attempt + i32::from(job.state != JobState::Running);
         let next = JobFacts { id: job.id, attempt: u32::try_from(attempt.max(1)).unwrap_or(1) };
         let ingredients = facts.with(&input.public, &pointers, Some(next));
-        let composition = self.submit.evaluator.compose(Urgency::Draft, &recipe.spec, &ingredients).await;
-        composition.map(|composition| composition.masked()).map_err(|why| in_words(&why.into_refusals()))
+        let mut turn = self.submit.evaluator.turn(Purpose::Read);
+        let composition = turn.compose(&recipe.spec, &ingredients).await;
+        composition.map(|composition| composition.masked()).map_err(|why| match why {
+            Failure::Refused(refusals) => no_longer(&in_words(&refusals)),
+            Failure::Unavailable(why) => format!("(not shown: the command {why})"),
+        })
     }
 
     /// JSON pointers to the secret values of an input.
@@ -119,13 +124,18 @@ fn in_words(refusals: &[Refusal]) -> String {
 }
 
 /// Shown for a job that no longer composes because the catalogue changed after it was enqueued.
-fn not_composable(kind: Kind, why: &str) -> ComposedCommand {
+fn no_longer(why: &str) -> String {
+    format!("(no longer composes: {why})")
+}
+
+/// A command of which only this is known.
+fn not_composed(kind: Kind, display: String) -> ComposedCommand {
     ComposedCommand {
         kind,
         program: None,
         arguments: Vec::new(),
         environment: std::collections::BTreeMap::new(),
         http: None,
-        display: format!("(no longer composes: {why})"),
+        display,
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     graphql::{
         inputs::id_of,
         job_loaders::outage,
-        payload::{refuse, settle},
+        payload::{refuse, settle, unevaluated},
         query_limits::COMPOSED_COST,
         user_error::UserError,
     },
@@ -183,6 +183,7 @@ async fn enqueue(
         Ok(accepted) => Ok(Ok(accepted)),
         Err(EnqueueError::Refused(refusals)) => Ok(Err(refuse(ctx, refusals))),
         Err(EnqueueError::Store(error)) => Err(outage(error)),
+        Err(EnqueueError::Evaluator(why)) => Err(unevaluated(&why)),
         Err(EnqueueError::Full) => Err(ApiError::new(
             Code::Unavailable,
             "Too many jobs are being enqueued. Nothing was stored. Try again.",

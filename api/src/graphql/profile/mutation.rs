@@ -61,6 +61,6 @@ impl ProfileMutation {
         #[graphql(desc = "The profile to delete.")] input: ProfileDeleteInput,
     ) -> Result<DeletePayload> {
         let done = acting(ctx)?.profile_delete(id_of(&input.id), input.version).await;
-        Ok(DeletePayload::of(ctx, input.id, done)?)
+        DeletePayload::of(ctx, input.id, done)
     }
 }

@@ -84,7 +84,7 @@ impl ProxyMutation {
         #[graphql(desc = "The proxy to delete.")] input: ProxyDeleteInput,
     ) -> Result<DeletePayload> {
         let done = acting(ctx)?.proxy_delete(id_of(&input.id), input.version).await;
-        Ok(DeletePayload::of(ctx, input.id, done)?)
+        DeletePayload::of(ctx, input.id, done)
     }
 
     /// Sends a real request through the proxy to CALLBOARD_PROXY_CHECK_URL and records the outcome

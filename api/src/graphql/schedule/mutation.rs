@@ -64,6 +64,6 @@ impl ScheduleMutation {
         #[graphql(desc = "The schedule to delete.")] input: ScheduleDeleteInput,
     ) -> Result<DeletePayload> {
         let done = acting(ctx)?.schedule_delete(id_of(&input.id), input.version).await;
-        Ok(DeletePayload::of(ctx, input.id, done)?)
+        DeletePayload::of(ctx, input.id, done)
     }
 }

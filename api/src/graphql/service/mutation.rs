@@ -101,6 +101,6 @@ impl ServiceMutation {
         #[graphql(desc = "The service to delete.")] input: ServiceDeleteInput,
     ) -> Result<DeletePayload> {
         let done = acting(ctx)?.service_delete(id_of(&input.id), input.version).await;
-        Ok(DeletePayload::of(ctx, input.id, done)?)
+        DeletePayload::of(ctx, input.id, done)
     }
 }

@@ -25,7 +25,7 @@ impl Caps {
     /// Loads the gates that these job requests need. Reads nothing if no cap refuses.
     pub(super) async fn load(
         connection: &mut Connection,
-        submissions: &[Vec<JobRequest>],
+        submissions: &[impl AsRef<[JobRequest]> + Sync],
         policies: impl Iterator<Item = (CommandId, &Policy)>,
         found: &StoredIngredients,
     ) -> Result<Self, StoreError> {
@@ -35,7 +35,7 @@ impl Caps {
         // A job's own policy may have caps that the command's does not.
         let own = submissions
             .iter()
-            .flatten()
+            .flat_map(AsRef::as_ref)
             .filter(|request| request.policy.is_some())
             .map(|request| request.command);
         let commands: BTreeSet<CommandId> = policies.chain(own).collect();

@@ -1,24 +1,30 @@
-//! Fire schedules: enqueues the jobs of due schedules and sets their next times, in one
-//! transaction.
+//! Fire schedules: enqueues the jobs of due schedules and sets their next times.
 //!
-//! A duty of every worker, which skips schedules that another worker has locked. A time fires once:
-//! the schedule moves on in the transaction that inserts the job, and a schedule has at most one
-//! job for each time. If the process dies right after, everything is committed or nothing is, and
-//! the next round goes on.
+//! A duty of every worker. The jobs are prepared first, while nothing is locked, because that may
+//! take longer than a transaction may be idle. Then they are written in one transaction with the
+//! next times of their schedules, except for schedules that have changed meanwhile or that another
+//! worker has locked. A time fires once: the schedule moves on in the transaction that inserts the
+//! job, and a schedule has at most one job for each time. If the process dies right after,
+//! everything is committed or nothing is, and the next round goes on.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Duration,
+use std::collections::{HashMap, HashSet};
+
+use tokio::{
+    task::yield_now,
+    time::{Duration, Instant},
 };
 
 use super::{
     context::SubmitContext,
-    submit::{SubmitResult, submit_within},
+    prepare::{Prefetched, Prepared, Preparing},
+    submit::SubmitResult,
+    write::write_within,
 };
 use crate::{
     audit::By,
     clock::Time,
     compose::SecretInputs,
+    evaluator::{Failure, Purpose},
     ids::{JobId, ScheduleId},
     job::JobRequest,
     patch::PolicyPatch,
@@ -27,50 +33,219 @@ use crate::{
     secret::{Keyring, Owner},
     steps::{After, Done, StepError, finish::cancel::cancel_within},
     store::{
-        StoreError, Transaction,
+        Connection, StoreError, Transaction,
         catalogue::schedules::{self, Advance, Schedule},
         commit,
         jobs::live,
+        queues::backlog,
     },
 };
 
 /// Most schedules of one transaction.
 const BATCH_MAX: i64 = 100;
+/// When this many jobs are prepared, they are written before others are prepared: another worker
+/// may fire those meanwhile, and waits for the lanes of these until they are written.
+const JOBS_MAX: usize = 200;
+/// Longest time in which jobs are prepared before what is light gets its turn again.
+const PREPARING_MAX: Duration = Duration::from_secs(1);
+/// Time until schedules are looked at again of which none could be prepared.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// The reason given to jobs that are replaced.
 const REPLACED: &str = "Replaced by the next run of its schedule.";
 
-/// Fires one batch of due schedules. Returns what to announce, and the time until the next one is
-/// due: zero when there is more to do, `None` when no schedule has a next time.
+/// Fires due schedules. Returns what to announce, and the time until the next one is due: zero when
+/// there is more to do, `None` when no schedule has a next time.
+///
+/// Schedules whose jobs are light come first, so that they do not wait for the others. A schedule
+/// whose job could not be evaluated for now stays due.
 pub async fn fire_schedules(context: &SubmitContext) -> Result<Done<Option<Duration>>, StoreError> {
-    match fire(context, BATCH_MAX).await {
-        // One job cannot be written. Firing one schedule at a time finds it without holding up the
-        // rest.
-        Err(StoreError::Constraint { name, .. }) => {
-            tracing::warn!(constraint = name, "could not fire schedules together, firing one alone");
-            fire(context, 1).await
+    let (mut heavy, mut after) = (Vec::new(), After::default());
+    loop {
+        let known = heavy.len();
+        let mut connection = context.store.connection().await?;
+        let (due, now) = schedules::due(&mut connection, BATCH_MAX, &heavy).await?;
+        drop(connection);
+        let prepared = Box::pin(prepare(context, Purpose::Light, due, now)).await?;
+        after.merge(Box::pin(write(context, prepared.ready)).await?);
+        heavy.extend(prepared.unavailable);
+        if heavy.len() == known {
+            break;
         }
-        done => done,
+    }
+    let is_stuck = !heavy.is_empty() && !fire_heavy(context, heavy, &mut after).await?;
+    let next = schedules::until_next(&mut *context.store.connection().await?).await?;
+    Ok(Done::new(if is_stuck { next.map(|next| next.max(RETRY_AFTER)) } else { next }, after))
+}
+
+/// Fires schedules whose jobs are not light, each by itself. Returns whether any was fired.
+async fn fire_heavy(
+    context: &SubmitContext,
+    mut due: Vec<ScheduleId>,
+    after: &mut After,
+) -> Result<bool, StoreError> {
+    let (until, mut has_fired) = (Instant::now() + PREPARING_MAX, false);
+    // From another one on each time, so that those that fail do not hold up the rest.
+    let now = backlog::clock(&mut *context.store.connection().await?).await?;
+    let first = now.timestamp_millis().unsigned_abs() % (due.len() as u64).max(1);
+    due.rotate_left(first as usize);
+    for (index, id) in due.into_iter().enumerate() {
+        if index > 0 && Instant::now() > until {
+            break;
+        }
+        let mut connection = context.store.connection().await?;
+        let schedules = schedules::load(&mut connection, &[id]).await?;
+        let now = backlog::clock(&mut connection).await?;
+        drop(connection);
+        let is_due = |schedule: &Schedule| schedule.next_at.is_some_and(|next| next <= now);
+        let due = schedules.into_iter().filter(is_due).collect();
+        let prepared = Box::pin(prepare(context, Purpose::Fire, due, now)).await?;
+        has_fired |= !prepared.ready.is_empty();
+        after.merge(Box::pin(write(context, prepared.ready)).await?);
+    }
+    Ok(has_fired)
+}
+
+/// A schedule with its jobs.
+#[derive(Debug, Clone)]
+struct Ready {
+    schedule: Schedule,
+    now: Time,
+    /// Everything that was due.
+    planned: Firing,
+    /// The part of it for which there are jobs.
+    firing: Firing,
+    /// For each time its job. Each is a submission of its own, so that one that is refused fails no
+    /// other.
+    jobs: Vec<Prepared>,
+    /// Why there are none.
+    failure: Option<String>,
+}
+
+/// Due schedules after their jobs were prepared.
+#[derive(Debug, Default)]
+struct AllPrepared {
+    ready: Vec<Ready>,
+    /// Those whose jobs could not be evaluated for now.
+    unavailable: Vec<ScheduleId>,
+}
+
+/// Prepares the jobs of due schedules.
+async fn prepare(
+    context: &SubmitContext,
+    purpose: Purpose<'_>,
+    due: Vec<Schedule>,
+    now: Time,
+) -> Result<AllPrepared, StoreError> {
+    let mut all = AllPrepared::default();
+    if due.is_empty() {
+        return Ok(all);
+    }
+    let mut connection = context.store.connection().await?;
+    let (_live, planned) = plan(&mut connection, &due, now).await?;
+    let requests: Vec<Result<JobRequest, String>> =
+        due.iter().map(|schedule| request_of(context, schedule)).collect();
+    let good: Vec<&[JobRequest]> = requests.iter().flatten().map(std::slice::from_ref).collect();
+    let prefetched = Prefetched::load(context, &mut connection, &good).await?;
+    drop(connection);
+    let preparing = Preparing { context, prefetched: &prefetched, is_dispatched: false, until: None };
+    let until = Instant::now() + PREPARING_MAX;
+    let mut count = 0;
+    for ((schedule, planned), request) in due.into_iter().zip(planned).zip(requests) {
+        if count >= JOBS_MAX {
+            break;
+        }
+        let mut ready =
+            Ready { schedule, now, firing: planned.clone(), planned, jobs: Vec::new(), failure: None };
+        match request {
+            Ok(request) => {
+                if !ready.prepare(&preparing, purpose, request, until).await {
+                    all.unavailable.push(ready.schedule.id);
+                    continue;
+                }
+            }
+            Err(failure) => {
+                ready.firing.due.clear();
+                ready.failure = Some(failure);
+            }
+        }
+        count += ready.jobs.len();
+        all.ready.push(ready);
+    }
+    Ok(all)
+}
+
+/// The live jobs of schedules, and what is due of each.
+async fn plan(
+    connection: &mut Connection,
+    due: &[Schedule],
+    now: Time,
+) -> Result<(Vec<(ScheduleId, JobId)>, Vec<Firing>), StoreError> {
+    let ids: Vec<ScheduleId> = due.iter().map(|schedule| schedule.id).collect();
+    let live = schedules::live_jobs(connection, &ids).await?;
+    let busy: HashSet<ScheduleId> = live.iter().map(|(schedule, _)| *schedule).collect();
+    let firing = |schedule: &Schedule| {
+        let from = schedule.next_at.unwrap_or(now);
+        schedule.plan.timing.fire(from, now, busy.contains(&schedule.id))
+    };
+    Ok((live, due.iter().map(firing).collect()))
+}
+
+impl Ready {
+    /// Prepares the job of each time, or of the first ones if the rest must wait. Returns whether
+    /// there are any, or none is due.
+    async fn prepare(
+        &mut self,
+        preparing: &Preparing<'_>,
+        purpose: Purpose<'_>,
+        request: JobRequest,
+        until: Instant,
+    ) -> bool {
+        let mut turn = preparing.context.evaluator.turn(purpose);
+        for (index, &at) in self.planned.due.iter().enumerate() {
+            let request = JobRequest { schedule: Some((self.schedule.id, at)), ..request.clone() };
+            let is_late = index > 0 && Instant::now() > until;
+            // What is light does not wait for anything by itself.
+            yield_now().await;
+            let job = if is_late { None } else { Some(preparing.submission(&[request], &mut turn).await) };
+            match job {
+                Some(job @ (Ok(_) | Err(Failure::Refused(_)))) => self.jobs.push(job),
+                Some(Err(Failure::Unavailable(why))) if index == 0 => {
+                    tracing::debug!(schedule = %self.schedule.id, %why, "a schedule stays due");
+                    return false;
+                }
+                Some(Err(Failure::Unavailable(_))) | None => {
+                    self.firing.due.truncate(index);
+                    self.firing.next = Some(at);
+                    return true;
+                }
+            }
+        }
+        true
     }
 }
 
-async fn fire(context: &SubmitContext, limit: i64) -> Result<Done<Option<Duration>>, StoreError> {
-    let mut transaction = context.store.begin().await?;
-    let (due, now) = schedules::lock_due(&mut transaction, limit).await?;
-    let mut after = After::default();
-    if !due.is_empty() {
-        match fire_locked(context, &mut transaction, &due, now).await {
-            Ok(told) => after = told,
-            Err(StoreError::Constraint { name, .. }) if due.len() == 1 => {
-                drop(transaction);
-                give_up(context, &due[0], &name).await?;
-                transaction = context.store.begin().await?;
-            }
-            Err(error) => return Err(error),
-        }
+/// Writes the jobs of schedules and their next times.
+async fn write(context: &SubmitContext, ready: Vec<Ready>) -> Result<After, StoreError> {
+    if ready.is_empty() {
+        return Ok(After::default());
     }
-    let next = schedules::until_next(&mut transaction).await?;
-    commit(transaction).await?;
-    Ok(Done::new(next, after))
+    match write_together(context, &ready).await {
+        Err(StoreError::Constraint { name, .. }) if ready.len() == 1 => {
+            give_up(context, &ready[0].schedule, &name).await?;
+            Ok(After::default())
+        }
+        // One job cannot be written. Firing each schedule alone finds it without holding up the
+        // rest.
+        Err(StoreError::Constraint { name, .. }) => {
+            tracing::warn!(constraint = name, "could not fire schedules together, firing each alone");
+            let mut all = After::default();
+            for one in ready {
+                all.merge(Box::pin(write(context, vec![one])).await?);
+            }
+            Ok(all)
+        }
+        done => done,
+    }
 }
 
 /// Skips the due times of a schedule whose job cannot be written, and records why.
@@ -87,60 +262,60 @@ async fn give_up(context: &SubmitContext, schedule: &Schedule, constraint: &str)
     commit(transaction).await
 }
 
-async fn fire_locked(
-    context: &SubmitContext,
-    transaction: &mut Transaction,
-    due: &[Schedule],
-    now: Time,
-) -> Result<After, StoreError> {
-    let ids: Vec<ScheduleId> = due.iter().map(|schedule| schedule.id).collect();
-    let live = schedules::live_jobs(transaction, &ids).await?;
-    let busy: HashSet<ScheduleId> = live.iter().map(|(schedule, _)| *schedule).collect();
-    let firings: Vec<Firing> = due
-        .iter()
-        .map(|schedule| {
-            let from = schedule.next_at.unwrap_or(now);
-            schedule.plan.timing.fire(from, now, busy.contains(&schedule.id))
-        })
-        .collect();
+async fn write_together(context: &SubmitContext, ready: &[Ready]) -> Result<After, StoreError> {
+    let mut transaction = context.store.begin().await?;
+    let (mut live, mut unchanged) = (Vec::new(), Vec::new());
+    let ids: Vec<ScheduleId> = ready.iter().map(|ready| ready.schedule.id).collect();
+    let locked = schedules::lock_free(&mut transaction, &ids).await?;
+    let same = |locked: &&Schedule, ready: &Ready| {
+        let before = &ready.schedule;
+        (locked.id, locked.version, locked.next_at) == (before.id, before.version, before.next_at)
+    };
+    if let Some(now) = ready.first().map(|ready| ready.now) {
+        let planned;
+        (live, planned) = plan(&mut transaction, &locked, now).await?;
+        for (locked, planned) in locked.iter().zip(planned) {
+            // Without a change since its jobs were prepared. Otherwise it is still due.
+            unchanged.extend(ready.iter().filter(|ready| same(&locked, ready) && ready.planned == planned));
+        }
+    }
+    let after = write_locked(&mut transaction, &unchanged, &live).await?;
+    commit(transaction).await?;
+    Ok(after)
+}
 
-    let replaced = replaced(due, &firings, &live);
+async fn write_locked(
+    transaction: &mut Transaction,
+    ready: &[&Ready],
+    live: &[(ScheduleId, JobId)],
+) -> Result<After, StoreError> {
+    let replaced = replaced(ready, live);
     // Locked before the lanes of the new jobs, in the usual lock order. Cancelled only once it is
     // certain that new jobs replace them.
     let ids: Vec<JobId> = replaced.iter().map(|(_, job)| *job).collect();
     let (_rows, _now) = live::lock(transaction, &ids).await?;
+    let times = ready.iter().flat_map(|ready| ready.firing.due.iter().map(|at| (ready.schedule.id, *at)));
+    let times: Vec<(ScheduleId, Time)> = times.collect();
+    let jobs: Vec<Prepared> = ready.iter().flat_map(|ready| ready.jobs.iter().cloned()).collect();
+    let Done { value: results, mut after } = write_within(transaction, jobs).await?;
     let mut outcomes: HashMap<ScheduleId, FiringResult> = HashMap::new();
-    // Each firing is a submission of its own, so that a refused job fails no other.
-    let (mut owners, mut submissions) = (Vec::new(), Vec::new());
-    for (schedule, firing) in due.iter().zip(&firings) {
-        match request_of(context, schedule) {
-            Ok(request) => {
-                for &at in &firing.due {
-                    owners.push((schedule.id, at));
-                    submissions
-                        .push(vec![JobRequest { schedule: Some((schedule.id, at)), ..request.clone() }]);
-                }
-            }
-            Err(failure) => outcomes.entry(schedule.id).or_default().failure = Some(failure),
-        }
-    }
-    let Done { value: results, mut after } = submit_within(context, transaction, &submissions).await?;
-    for ((id, due), result) in owners.into_iter().zip(results) {
+    for ((id, due), result) in times.into_iter().zip(results) {
         outcomes.entry(id).or_default().note(due, &result);
     }
     let has_next = |id| outcomes.get(id).is_some_and(|outcome: &FiringResult| outcome.last_at.is_some());
     let replaced: Vec<JobId> =
         replaced.iter().filter(|(schedule, _)| has_next(schedule)).map(|(_, job)| *job).collect();
     after.merge(cancel_within(transaction, &replaced, Some(REPLACED), &By::worker()).await?);
-    let advances: Vec<Advance> = due
+    let advances: Vec<Advance> = ready
         .iter()
-        .zip(&firings)
-        .map(|(schedule, firing)| {
-            let FiringResult { last_at, failure } = outcomes.remove(&schedule.id).unwrap_or_default();
+        .map(|ready| {
+            let id = ready.schedule.id;
+            let FiringResult { last_at, failure } = outcomes.remove(&id).unwrap_or_default();
+            let failure = ready.failure.clone().or(failure);
             if let Some(failure) = &failure {
-                tracing::warn!(schedule = %schedule.id, failure, "a schedule could not enqueue its job");
+                tracing::warn!(schedule = %id, failure, "a schedule could not enqueue its job");
             }
-            Advance { id: schedule.id, next_at: firing.next, last_at, failure }
+            Advance { id, next_at: ready.firing.next, last_at, failure }
         })
         .collect();
     schedules::advance(transaction, &advances).await?;
@@ -148,13 +323,9 @@ async fn fire_locked(
 }
 
 /// The live jobs that a new firing of their schedule replaces.
-fn replaced(due: &[Schedule], firings: &[Firing], live: &[(ScheduleId, JobId)]) -> Vec<(ScheduleId, JobId)> {
-    let cancelling: HashSet<ScheduleId> = due
-        .iter()
-        .zip(firings)
-        .filter(|(_, firing)| firing.cancels)
-        .map(|(schedule, _)| schedule.id)
-        .collect();
+fn replaced(ready: &[&Ready], live: &[(ScheduleId, JobId)]) -> Vec<(ScheduleId, JobId)> {
+    let cancelling: HashSet<ScheduleId> =
+        ready.iter().filter(|ready| ready.firing.cancels).map(|ready| ready.schedule.id).collect();
     live.iter().filter(|(schedule, _)| cancelling.contains(schedule)).copied().collect()
 }
 
@@ -171,7 +342,9 @@ impl FiringResult {
         match result {
             Ok(_) => (self.last_at, self.failure) = (Some(due), None),
             Err(StepError::Refused(refusals)) => self.failure = Some(told(refusals)),
-            Err(StepError::Store(error)) => self.failure = Some(error.to_string()),
+            Err(error @ (StepError::Store(_) | StepError::Evaluator(_))) => {
+                self.failure = Some(error.to_string());
+            }
         }
     }
 }

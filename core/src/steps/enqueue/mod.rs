@@ -3,8 +3,9 @@
 //! `preview` composes a command and writes nothing. `submit` takes the job requests of several
 //! callers at once. It loads everything that they name, checks and composes each job (`prepare`),
 //! chooses what it runs on (`targets`), refuses it if a cap is reached (`caps`), recognises
-//! repeats (`fingerprint`), and inserts the accepted jobs. `fire_schedules` submits the jobs of due
-//! schedules in the transaction that moves those schedules on.
+//! repeats (`fingerprint`), and inserts the accepted jobs (`write`). `fire_schedules` prepares the
+//! jobs of due schedules and writes them in the transaction that moves those schedules on. Nothing
+//! is evaluated while a transaction is alive.
 
 mod caps;
 pub mod context;
@@ -14,3 +15,4 @@ mod prepare;
 pub mod preview;
 pub mod submit;
 pub mod targets;
+mod write;

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     clock::Time,
     compose::{Input, JobFacts, SecretInputs, split},
-    evaluator::Urgency,
+    evaluator::{Failure, Turn, Unavailable},
     ids::{CommandId, CommandVersionId, JobId},
     job::{JobRequest, JobState},
     name,
@@ -66,9 +66,10 @@ impl Prefetched {
     pub(super) async fn load(
         context: &SubmitContext,
         connection: &mut Connection,
-        submissions: &[Vec<JobRequest>],
+        submissions: &[impl AsRef<[JobRequest]> + Sync],
     ) -> Result<Self, StoreError> {
-        let mut ids: Vec<CommandId> = submissions.iter().flatten().map(|request| request.command).collect();
+        let requests = || submissions.iter().flat_map(AsRef::as_ref);
+        let mut ids: Vec<CommandId> = requests().map(|request| request.command).collect();
         ids.sort_unstable();
         ids.dedup();
         let (commands, read_at) = commands::load_with_clock(connection, &ids).await?;
@@ -81,7 +82,7 @@ impl Prefetched {
         let versions = commands.values().map(|command| command.version_id);
         let recipes = context.recipes.load(connection, versions).await?;
         let mut wanted = Wanted::default();
-        for request in submissions.iter().flatten() {
+        for request in requests() {
             wanted.profiles.extend(request.profile);
             wanted.proxies.extend(request.proxy);
             wanted.services.extend(request.services.iter().flatten());
@@ -92,8 +93,7 @@ impl Prefetched {
             wanted.services.extend(&command.service_ids);
         }
         let found = ingredients::load(connection, &wanted).await?;
-        let needed: Vec<JobId> =
-            submissions.iter().flatten().flat_map(|request| request.depends_on.iter().copied()).collect();
+        let needed: Vec<JobId> = requests().flat_map(|request| request.depends_on.iter().copied()).collect();
         let jobs = if needed.is_empty() {
             HashSet::new()
         } else {
@@ -109,56 +109,95 @@ impl Prefetched {
     /// The input of a job request, split into public and secret values.
     pub(super) async fn split_input(
         &self,
-        context: &SubmitContext,
+        turn: &mut Turn<'_>,
         request: &JobRequest,
-    ) -> Result<Input, Vec<Refusal>> {
+    ) -> Result<Input, Failure> {
         let input = request.input.clone().unwrap_or_else(empty_input);
         let command = self.commands.get(&request.command);
         match command.and_then(|command| self.recipes.get(&command.version_id)) {
-            Some(recipe) => context.evaluator.split_input(Urgency::Job, &recipe.schema, input).await,
+            Some(recipe) => turn.split_input(&recipe.schema, input).await,
             None => Ok(Input { public: input, secrets: SecretInputs::default() }),
         }
     }
 }
 
-/// All jobs of one submission, or everything that is wrong with them.
-pub(super) async fn prepare_submission(
-    context: &SubmitContext,
-    prefetched: &Prefetched,
-    submission: &[JobRequest],
-    is_dispatched: bool,
-) -> Result<Vec<NewJob>, Vec<Refusal>> {
-    let (mut jobs, mut refusals) = (Vec::with_capacity(submission.len()), Vec::new());
-    let since = Instant::now();
-    for (index, request) in submission.iter().enumerate() {
-        if index % YIELD_EVERY == YIELD_EVERY - 1 {
-            yield_now().await;
-        }
-        if since.elapsed() > SUBMISSION_MAX {
-            let seconds = SUBMISSION_MAX.as_secs();
-            let message = format!("composing the jobs took longer than {seconds} s. Submit fewer at once");
-            refusals.push(Refusal::new(RefusalCode::NotComposable, "jobs", message));
-            break;
-        }
-        match prepare(context, prefetched, request, is_dispatched).await {
-            Ok(job) => jobs.push(job),
-            Err(found) if submission.len() == 1 => refusals.extend(found),
-            Err(found) => {
-                let index = index.to_string();
-                refusals.extend(found.into_iter().map(|refusal| refusal.below(&["jobs", &index])));
+/// The jobs of one submission.
+pub(super) type Prepared = Result<Vec<NewJob>, Failure>;
+
+/// How submissions are prepared.
+pub(super) struct Preparing<'a> {
+    pub(super) context: &'a SubmitContext,
+    pub(super) prefetched: &'a Prefetched,
+    /// Whether the references of ready jobs are pushed right after.
+    pub(super) is_dispatched: bool,
+    /// From then on everything counts as too heavy to be prepared together with others.
+    pub(super) until: Option<Instant>,
+}
+
+impl Preparing<'_> {
+    /// All jobs of one submission, or everything that is wrong with them.
+    pub(super) async fn submission(&self, submission: &[JobRequest], turn: &mut Turn<'_>) -> Prepared {
+        let (mut jobs, mut refusals) = (Vec::with_capacity(submission.len()), Vec::new());
+        let (since, waited_before) = (Instant::now(), turn.waited());
+        for (index, request) in submission.iter().enumerate() {
+            if index % YIELD_EVERY == YIELD_EVERY - 1 {
+                yield_now().await;
+            }
+            if self.until.is_some_and(|until| Instant::now() > until) {
+                return Err(Unavailable::NotLight.into());
+            }
+            if since.elapsed().saturating_sub(turn.waited().saturating_sub(waited_before)) > SUBMISSION_MAX {
+                let seconds = SUBMISSION_MAX.as_secs();
+                let message =
+                    format!("composing the jobs took longer than {seconds} s. Submit fewer at once");
+                refusals.push(Refusal::new(RefusalCode::NotComposable, "jobs", message));
+                break;
+            }
+            match prepare(self, request, turn).await {
+                Ok(job) => jobs.push(job),
+                Err(Failure::Unavailable(why)) => return Err(why.into()),
+                Err(Failure::Refused(found)) if submission.len() == 1 => refusals.extend(found),
+                Err(Failure::Refused(found)) => {
+                    let index = index.to_string();
+                    refusals.extend(found.into_iter().map(|refusal| refusal.below(&["jobs", &index])));
+                }
             }
         }
+        if refusals.is_empty() { Ok(jobs) } else { Err(refusals.into()) }
     }
-    if refusals.is_empty() { Ok(jobs) } else { Err(refusals) }
+
+    /// How a repeat of a submission is recognised that is refused now. `None` unless each of its
+    /// requests has a key that a job can have.
+    pub(super) async fn given(
+        &self,
+        submission: &[JobRequest],
+        turn: &mut Turn<'_>,
+    ) -> Result<Option<Vec<Idempotency>>, Unavailable> {
+        let mut given = Vec::with_capacity(submission.len());
+        for request in submission {
+            let key = request.idempotency_key.as_deref().filter(|_| check_keys(request).is_empty());
+            let labels = name::check_labels("labels", request.labels.clone());
+            let (Some(key), Ok(labels)) = (key, labels) else { return Ok(None) };
+            match self.prefetched.split_input(turn, request).await {
+                Ok(input) => {
+                    let keyring = &self.context.keyring;
+                    given.push(fingerprint::of_given(keyring, key, request, &input, &labels));
+                }
+                Err(Failure::Refused(_)) => return Ok(None),
+                Err(Failure::Unavailable(why)) => return Err(why),
+            }
+        }
+        Ok(Some(given))
+    }
 }
 
 /// Checks and composes one job. Reports everything that is wrong at once.
 async fn prepare(
-    context: &SubmitContext,
-    prefetched: &Prefetched,
+    preparing: &Preparing<'_>,
     request: &JobRequest,
-    is_dispatched: bool,
-) -> Result<NewJob, Vec<Refusal>> {
+    turn: &mut Turn<'_>,
+) -> Result<NewJob, Failure> {
+    let &Preparing { context, prefetched, is_dispatched, .. } = preparing;
     let unknown = || vec![no_command()];
     let command = prefetched.commands.get(&request.command).ok_or_else(unknown)?;
     let recipe = prefetched.recipes.get(&command.version_id).ok_or_else(unknown)?;
@@ -176,17 +215,10 @@ async fn prepare(
     refusals.extend(check_dependencies(prefetched, request));
 
     let id: JobId = context.ids.make();
-    let input = checked_input(context, recipe, request, refusals).await?;
+    let input = checked_input(turn, recipe, request, refusals).await?;
     let job = Some(JobFacts { id, attempt: 1 });
-    let composed = targets.compose(
-        (&context.evaluator, Urgency::Job),
-        &prefetched.found,
-        &recipe.spec,
-        &input,
-        job,
-        |_| (),
-    );
-    composed.await.map_err(|why| of_command(why.into_refusals()))?;
+    let composed = targets.compose(turn, &prefetched.found, &recipe.spec, &input, job, |_| ());
+    composed.await.map_err(of_command)?;
 
     let run_at = request.run_at.unwrap_or(prefetched.now);
     let expires_at = applied.expires_after.map(|after| prefetched.now + after.0);
@@ -226,22 +258,22 @@ async fn prepare(
 
 /// The input, unless it or something else is refused.
 async fn checked_input(
-    context: &SubmitContext,
+    turn: &mut Turn<'_>,
     recipe: &Recipe,
     request: &JobRequest,
     mut refusals: Vec<Refusal>,
-) -> Result<Input, Vec<Refusal>> {
+) -> Result<Input, Failure> {
     let given = request.input.clone().unwrap_or_else(empty_input);
-    let checked = context.evaluator.check_input(Urgency::Job, &recipe.schema, &given).await;
-    match checked {
+    match turn.check_input(&recipe.schema, &given).await {
         Ok(input) => {
             refusals.extend(request.kept_secret.missing_from(&input.secrets).into_iter().map(not_kept));
-            if refusals.is_empty() { Ok(input) } else { Err(refusals) }
+            if refusals.is_empty() { Ok(input) } else { Err(refusals.into()) }
         }
-        Err(found) => {
+        Err(Failure::Refused(found)) => {
             refusals.extend(found);
-            Err(refusals)
+            Err(refusals.into())
         }
+        Err(Failure::Unavailable(why)) => Err(why.into()),
     }
 }
 
@@ -287,19 +319,6 @@ fn kept_as(
     Some(fingerprint::of(&context.keyring, key, request, &given, &resolved))
 }
 
-/// How a repeat of a request is recognised that is refused now. `None` without a key that a job can
-/// have.
-pub(super) async fn given_as(
-    context: &SubmitContext,
-    prefetched: &Prefetched,
-    request: &JobRequest,
-) -> Option<Idempotency> {
-    let key = request.idempotency_key.as_deref().filter(|_| check_keys(request).is_empty())?;
-    let labels = name::check_labels("labels", request.labels.clone()).ok()?;
-    let given = prefetched.split_input(context, request).await.ok()?;
-    Some(fingerprint::of_given(&context.keyring, key, request, &given, &labels))
-}
-
 /// Refuses a value that was given as a secret and would now be stored in the clear.
 fn not_kept(place: &str) -> Refusal {
     let message = "was given as a secret, but the command's inputSchema no longer marks it writeOnly";
@@ -311,8 +330,9 @@ fn empty_input() -> Value {
     Value::Object(serde_json::Map::new())
 }
 
-fn raw(input: &Value) -> Result<Box<serde_json::value::RawValue>, Vec<Refusal>> {
-    serde_json::value::to_raw_value(input).map_err(|error| vec![Refusal::invalid("input", error.to_string())])
+fn raw(input: &Value) -> Result<Box<serde_json::value::RawValue>, Failure> {
+    serde_json::value::to_raw_value(input)
+        .map_err(|error| vec![Refusal::invalid("input", error.to_string())].into())
 }
 
 fn policy_of(request: &JobRequest, of_command: &Policy, refusals: &mut Vec<Refusal>) -> Option<Policy> {

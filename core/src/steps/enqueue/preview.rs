@@ -14,7 +14,7 @@ use crate::{
     audit::Actor,
     command::{AllowList, Composition, ReadySpec, SpecInput},
     compose::{ComposedCommand, ReadySchema},
-    evaluator::{Evaluator, Urgency},
+    evaluator::{Failure, Purpose, Turn},
     ids::CommandId,
     recipes::Recipe,
     refusal::Refusal,
@@ -63,11 +63,11 @@ pub async fn preview(
     input: Option<&Value>,
     by: Option<&Actor>,
 ) -> Result<ComposedCommand, StepError> {
+    let nobody = Actor::default();
+    let mut turn = context.evaluator.turn(Purpose::Preview(by.unwrap_or(&nobody)));
     let ready = match subject {
         Subject::Command(id) => saved(context, id).await?,
-        Subject::Draft { spec, input_schema } => {
-            draft(&context.evaluator, &spec, input_schema, allowed).await?
-        }
+        Subject::Draft { spec, input_schema } => draft(&mut turn, &spec, input_schema, allowed).await?,
     };
     let (command, misused) = match &ready {
         Ready::Saved(command, _) => (Some(&**command), [].as_slice()),
@@ -81,25 +81,21 @@ pub async fn preview(
     if let Some(command) = command {
         refusals.extend(check_choices(&found, named, command, by));
     }
-    let evaluator = &context.evaluator;
-    let checked = evaluator.check_input(Urgency::Draft, ready.schema(), input.unwrap_or(&Value::Null)).await;
-    let input = match checked {
+    let input = match turn.check_input(ready.schema(), input.unwrap_or(&Value::Null)).await {
         Ok(input) => input,
-        Err(more) => {
+        Err(Failure::Refused(more)) => {
             refusals.extend(more);
             return Err(StepError::Refused(refusals));
         }
+        Err(Failure::Unavailable(why)) => return Err(StepError::Evaluator(why)),
     };
     if !refusals.is_empty() {
         return Err(StepError::Refused(refusals));
     }
     let targets = Targets::choose(&found, named, command);
     let take = |composition: &Composition<'_>| composition.masked();
-    let composed = targets.compose((evaluator, Urgency::Draft), &found, ready.spec(), &input, None, take);
-    let composed = composed.await.map_err(|why| {
-        let refusals = why.into_refusals();
-        StepError::Refused(if command.is_some() { of_command(refusals) } else { refusals })
-    })?;
+    let composed = targets.compose(&mut turn, &found, ready.spec(), &input, None, take).await;
+    let composed = composed.map_err(|why| if command.is_some() { of_command(why) } else { why })?;
     if misused.is_empty() { Ok(composed) } else { Err(StepError::Refused(misused.to_vec())) }
 }
 
@@ -114,13 +110,13 @@ async fn saved(context: &SubmitContext, id: CommandId) -> Result<Ready, StepErro
 }
 
 async fn draft(
-    evaluator: &Evaluator,
+    turn: &mut Turn<'_>,
     spec: &SpecInput,
     input_schema: Option<Value>,
     allowed: &AllowList,
 ) -> Result<Ready, StepError> {
     let schema = input_schema.unwrap_or_else(|| json!({}));
-    let (spec, misused) = evaluator.check(spec, allowed, &schema).await.map_err(StepError::Refused)?;
+    let (spec, misused) = turn.check(spec, allowed, &schema).await?;
     Ok(Ready::Draft(Box::new((ReadySpec::new(spec), ReadySchema::new(schema))), misused))
 }
 

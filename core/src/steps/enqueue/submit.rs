@@ -1,33 +1,29 @@
 //! Submit: checks, composes and inserts the jobs of many callers together, with a result for each.
 //!
 //! The API's enqueuer collects the submissions that arrive while the previous commit is under way.
-//! A caller's jobs are inserted all or none, and its mistakes never fail its neighbours. Jobs
-//! without idempotency keys and dependencies go in with one statement, which is the transaction.
-//! Otherwise one transaction holds a savepoint per caller. If the process dies right after, the
-//! jobs are safe and dispatch finds them.
+//! Those whose jobs are not light are prepared each alone, without a connection to Postgres. A
+//! caller's jobs are inserted all or none, and its mistakes never fail its neighbours. If the
+//! process dies right after, the jobs are safe and dispatch finds them.
 
-use std::{collections::HashMap, sync::Arc};
+use tokio::time::{Duration, Instant};
 
 use super::{
     context::SubmitContext,
-    fingerprint,
-    prepare::{Prefetched, given_as, prepare_submission},
+    prepare::{Prefetched, Preparing},
+    write::write,
 };
 use crate::{
+    audit::Actor,
     compose::Input,
+    evaluator::{Failure, Purpose, Turn, Unavailable},
     ids::JobId,
-    job::{JobRequest, JobState, Lane, ReadyJob, state::Ending},
+    job::JobRequest,
     refusal::{Refusal, RefusalCode},
     steps::{After, Done, StepError},
-    store::{
-        Connection, StoreError, Transaction, commit,
-        jobs::{
-            dependencies::{self, Edge, Needed},
-            insert::{self, Idempotency, KeyHolder, NewJob},
-        },
-        queues::lanes::{self, Taking},
-    },
+    store::StoreError,
 };
+
+pub use super::write::PreparedSubmission;
 
 /// Most jobs of one submission.
 pub const JOBS_MAX: usize = 1000;
@@ -37,6 +33,9 @@ pub const DEFAULT_PRIORITY: i16 = 4;
 pub const DEPENDENCIES_MAX: usize = 10_000;
 /// Longest idempotency or fairness key, in bytes.
 pub const KEY_BYTES_MAX: usize = 255;
+
+/// Longest time in which submissions are prepared together.
+const LIGHT_MAX: Duration = Duration::from_millis(250);
 
 /// A job that exists after the submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,9 +49,33 @@ pub struct Accepted {
 /// The result for one caller.
 pub type SubmitResult = Result<Vec<Accepted>, StepError>;
 
-/// Submits for several callers at once and returns their results in order. With `is_dispatched`,
-/// the caller of this function pushes the references of ready jobs right after.
+/// Submits for several callers, first those whose jobs are light, together, and then each of the
+/// others. Returns their results in order. With `is_dispatched`, the caller of this function pushes
+/// the references of ready jobs right after.
 pub async fn submit(
+    context: &SubmitContext,
+    submissions: &[Vec<JobRequest>],
+    is_dispatched: bool,
+) -> Done<Vec<SubmitResult>> {
+    let Done { value: mut results, after: mut all } = submit_light(context, submissions, is_dispatched).await;
+    for (result, submission) in results.iter_mut().zip(submissions) {
+        if matches!(result, Err(StepError::Evaluator(Unavailable::NotLight))) {
+            *result = match prepare_alone(context, submission, is_dispatched).await {
+                Ok(prepared) => {
+                    let Done { mut value, after } = write_alone(context, &prepared).await;
+                    all.merge(after);
+                    value.pop().unwrap_or_else(|| Ok(Vec::new()))
+                }
+                Err(error) => Err(error),
+            };
+        }
+    }
+    Done::new(results, all)
+}
+
+/// [`submit`] for what is light. Submissions that are not, and those that are left after
+/// [`LIGHT_MAX`], fail with [`Unavailable::NotLight`], so that none waits for another's.
+pub async fn submit_light(
     context: &SubmitContext,
     submissions: &[Vec<JobRequest>],
     is_dispatched: bool,
@@ -64,22 +87,57 @@ pub async fn submit(
             let (mut results, mut all) = (Vec::new(), After::default());
             for submission in submissions {
                 let Done { value: to_results, after } =
-                    Box::pin(submit(context, std::slice::from_ref(submission), is_dispatched)).await;
+                    Box::pin(submit_light(context, std::slice::from_ref(submission), is_dispatched)).await;
                 results.extend(to_results);
                 all.merge(after);
             }
             Done::new(results, all)
         }
-        Err(StoreError::Constraint { name, .. }) if deleted_meanwhile(&name).is_some() => {
-            let path = deleted_meanwhile(&name).unwrap_or_default();
-            let refusal =
-                Refusal::new(RefusalCode::NotFound, path, "It was deleted while the job was submitted.");
-            Done::unchanged(vec![Err(refusal.into())])
-        }
         Err(error) => {
-            let error = Arc::new(error);
-            Done::unchanged(submissions.iter().map(|_| Err(StepError::Store(error.clone()))).collect())
+            let error = failed(error);
+            Done::unchanged(submissions.iter().map(|_| Err(error.clone())).collect())
         }
+    }
+}
+
+/// Prepares a submission that is not light. Waits for its caller's turn and holds no connection to
+/// Postgres meanwhile. Dropping the future ends the work.
+pub async fn prepare_alone(
+    context: &SubmitContext,
+    submission: &[JobRequest],
+    is_dispatched: bool,
+) -> Result<PreparedSubmission, StepError> {
+    let nobody = Actor::default();
+    let by = submission.first().and_then(|request| request.by.as_ref());
+    let mut turn = context.evaluator.turn(Purpose::Enqueue(by.map_or(&nobody, |by| &by.actor)));
+    turn.begin().await.map_err(StepError::Evaluator)?;
+    let mut connection = context.store.connection().await?;
+    let prefetched = Prefetched::load(context, &mut connection, &[submission]).await?;
+    drop(connection);
+    let preparing = Preparing { context, prefetched: &prefetched, is_dispatched, until: None };
+    let prepared = prepare_submission(&preparing, submission, &mut turn).await;
+    match prepared.jobs {
+        Err(Failure::Unavailable(why)) => Err(StepError::Evaluator(why)),
+        Ok(_) | Err(Failure::Refused(_)) => Ok(prepared),
+    }
+}
+
+/// Writes a submission that [`prepare_alone`] has prepared. Returns its one result.
+pub async fn write_alone(context: &SubmitContext, prepared: &PreparedSubmission) -> Done<Vec<SubmitResult>> {
+    let written = async {
+        let connection = context.store.connection().await?;
+        write(context, connection, vec![prepared.clone()]).await
+    };
+    written.await.unwrap_or_else(|error| Done::unchanged(vec![Err(failed(error))]))
+}
+
+/// What the caller of a submission learns of an error.
+fn failed(error: StoreError) -> StepError {
+    match error.constraint().and_then(deleted_meanwhile) {
+        Some(path) => {
+            Refusal::new(RefusalCode::NotFound, path, "It was deleted while the job was submitted.").into()
+        }
+        None => error.into(),
     }
 }
 
@@ -100,287 +158,44 @@ async fn attempt(
 ) -> Result<Done<Vec<SubmitResult>>, StoreError> {
     let mut connection = context.store.connection().await?;
     let prefetched = Prefetched::load(context, &mut connection, submissions).await?;
-    let mut prepared: Vec<Result<Vec<NewJob>, Vec<Refusal>>> = Vec::with_capacity(submissions.len());
-    for submission in submissions {
-        prepared.push(prepare_submission(context, &prefetched, submission, is_dispatched).await);
-    }
-    let repeats = accepted_before(context, &mut connection, &prefetched, submissions, &prepared).await?;
-    give_rounds(&mut connection, &mut prepared, Taking::Ahead).await?;
-    let is_simple = |request: &JobRequest| request.idempotency_key.is_none() && request.depends_on.is_empty();
-    let inserted = if submissions.iter().flatten().all(is_simple) {
-        insert(&mut connection, &prepared).await?
-    } else {
-        drop(connection);
-        let mut transaction = context.store.begin().await?;
-        let inserted = insert_one_by_one(&mut transaction, &mut prepared).await?;
-        commit(transaction).await?;
-        inserted
-    };
-    let mut done = to_results(prepared, inserted);
-    for (result, accepted) in done.value.iter_mut().zip(repeats) {
-        if let Some(accepted) = accepted {
-            *result = Ok(accepted);
-        }
-    }
-    Ok(done)
-}
-
-/// For each submission that is refused now, its jobs if it repeats one that was accepted. Since
-/// then the command may have changed or a cap may have been reached, and the caller, who may have
-/// lost the reply, must still learn of the jobs.
-async fn accepted_before(
-    context: &SubmitContext,
-    connection: &mut Connection,
-    prefetched: &Prefetched,
-    submissions: &[Vec<JobRequest>],
-    prepared: &[Result<Vec<NewJob>, Vec<Refusal>>],
-) -> Result<Vec<Option<Vec<Accepted>>>, StoreError> {
-    let mut given: Vec<Option<Vec<Idempotency>>> = Vec::with_capacity(submissions.len());
-    for (submission, prepared) in submissions.iter().zip(prepared) {
-        let refused: &[JobRequest] = if prepared.is_err() { submission } else { &[] };
-        let mut all = Some(Vec::with_capacity(refused.len())).filter(|_| prepared.is_err());
-        for request in refused {
-            let Some(one) = given_as(context, prefetched, request).await else {
-                all = None;
-                break;
-            };
-            all.get_or_insert_default().push(one);
-        }
-        given.push(all);
-    }
-    let keys: Vec<String> = given.iter().flatten().flatten().map(|given| given.key.clone()).collect();
-    let holders = if keys.is_empty() { Vec::new() } else { insert::key_holders(connection, &keys).await? };
-    let holders: HashMap<&str, &KeyHolder> =
-        holders.iter().map(|holder| (holder.key.as_str(), holder)).collect();
-    let of_one = |given: &Idempotency| {
-        let holder = holders.get(given.key.as_str())?;
-        fingerprint::is_repeat(given, &holder.hash)
-            .then_some(Accepted { job: holder.job, was_duplicate: true })
-    };
-    Ok(given.into_iter().map(|given| given?.iter().map(of_one).collect()).collect())
-}
-
-/// [`submit`] within the caller's transaction. The jobs are left to dispatch.
-pub(super) async fn submit_within(
-    context: &SubmitContext,
-    transaction: &mut Transaction,
-    submissions: &[Vec<JobRequest>],
-) -> Result<Done<Vec<SubmitResult>>, StoreError> {
-    let prefetched = Prefetched::load(context, transaction, submissions).await?;
+    let until = Some(Instant::now() + LIGHT_MAX);
+    let preparing = Preparing { context, prefetched: &prefetched, is_dispatched, until };
     let mut prepared = Vec::with_capacity(submissions.len());
     for submission in submissions {
-        prepared.push(prepare_submission(context, &prefetched, submission, false).await);
+        let mut turn = context.evaluator.turn(Purpose::Light);
+        prepared.push(prepare_submission(&preparing, submission, &mut turn).await);
     }
-    let inserted = insert_one_by_one(transaction, &mut prepared).await?;
-    Ok(to_results(prepared, inserted))
+    write(context, connection, prepared).await
+}
+
+async fn prepare_submission(
+    preparing: &Preparing<'_>,
+    submission: &[JobRequest],
+    turn: &mut Turn<'_>,
+) -> PreparedSubmission {
+    let jobs = preparing.submission(submission, turn).await;
+    let given = match &jobs {
+        Err(Failure::Refused(_)) => preparing.given(submission, turn).await,
+        Ok(_) | Err(Failure::Unavailable(_)) => Ok(None),
+    };
+    match given {
+        Ok(given) => PreparedSubmission { jobs, given },
+        Err(why) => PreparedSubmission { jobs: Err(why.into()), given: None },
+    }
 }
 
 /// Whether a job request would be accepted now. Returns its input as it may be stored, without the
 /// schema's defaults.
 pub async fn check(
     context: &SubmitContext,
-    connection: &mut Connection,
+    turn: &mut Turn<'_>,
     request: &JobRequest,
-) -> Result<Checked, StoreError> {
-    let prefetched = Prefetched::load(context, connection, &[vec![request.clone()]]).await?;
-    match prepare_submission(context, &prefetched, std::slice::from_ref(request), false).await {
-        Ok(_) => Ok(prefetched.split_input(context, request).await),
-        Err(refusals) => Ok(Err(refusals)),
-    }
-}
-
-/// The result of [`check`].
-pub type Checked = Result<Input, Vec<Refusal>>;
-
-/// Gives rounds to jobs that are ready at once. Outside of a transaction only to those that are
-/// certainly ready.
-async fn give_rounds(
-    connection: &mut Connection,
-    prepared: &mut [Result<Vec<NewJob>, Vec<Refusal>>],
-    taking: Taking,
-) -> Result<(), StoreError> {
-    let is_sure = |job: &NewJob| taking == Taking::Within || job.needs.is_empty();
-    let is_meant = |job: &&mut NewJob| job.state == JobState::Queued && job.round == 0 && is_sure(job);
-    let mut ready: Vec<&mut NewJob> = prepared.iter_mut().flatten().flatten().filter(is_meant).collect();
-    let lane =
-        |job: &&mut NewJob| Lane::of(&job.queue, job.priority, job.fairness_key.as_deref(), job.profile_id);
-    let lanes: Vec<Lane> = ready.iter().map(lane).collect();
-    let rounds = lanes::take_rounds(connection, &lanes, taking).await?;
-    for (job, round) in ready.iter_mut().zip(rounds) {
-        job.round = round;
-    }
-    Ok(())
-}
-
-fn to_results(
-    prepared: Vec<Result<Vec<NewJob>, Vec<Refusal>>>,
-    inserted: Inserted,
-) -> Done<Vec<SubmitResult>> {
-    let mut after = After::default();
-    let mut results = Vec::with_capacity(prepared.len());
-    for (prepared, conflicts) in prepared.into_iter().zip(inserted) {
-        results.push(match (prepared, conflicts) {
-            (Err(refusals), _) | (Ok(_), Err(refusals)) => Err(StepError::Refused(refusals)),
-            (Ok(jobs), Ok(accepted)) => {
-                for (job, accepted) in jobs.into_iter().zip(&accepted) {
-                    if !accepted.was_duplicate {
-                        after.note_submitted(job);
-                    }
-                }
-                Ok(accepted)
-            }
-        });
-    }
-    Done::new(results, after)
-}
-
-/// For each submission, the jobs that exist now, or why it was refused after all.
-type Inserted = Vec<Result<Vec<Accepted>, Vec<Refusal>>>;
-
-async fn insert(
-    connection: &mut Connection,
-    prepared: &[Result<Vec<NewJob>, Vec<Refusal>>],
-) -> Result<Inserted, StoreError> {
-    let jobs: Vec<NewJob> = prepared.iter().flatten().flatten().cloned().collect();
-    if !jobs.is_empty() {
-        // One statement is a transaction by itself. Nothing can conflict, because the ids are new
-        // and these jobs have no idempotency key.
-        insert::insert(connection, &jobs).await.map_err(StoreError::of_commit)?;
-    }
-    let accept = |jobs: &Vec<NewJob>| {
-        jobs.iter().map(|job| Accepted { job: job.id, was_duplicate: false }).collect::<Vec<_>>()
-    };
-    Ok(prepared.iter().map(|submission| submission.as_ref().map(accept).map_err(Clone::clone)).collect())
-}
-
-/// Inserts each submission within a savepoint of its own, so that an idempotency conflict undoes
-/// only that submission.
-async fn insert_one_by_one(
-    transaction: &mut Transaction,
-    prepared: &mut [Result<Vec<NewJob>, Vec<Refusal>>],
-) -> Result<Inserted, StoreError> {
-    let edges = decide_dependencies(transaction, prepared.iter_mut().flatten().flatten()).await?;
-    give_rounds(transaction, prepared, Taking::Within).await?;
-    let mut outcomes = Vec::with_capacity(prepared.len());
-    for submission in prepared {
-        let jobs = match submission {
-            Ok(jobs) => jobs,
-            Err(refusals) => {
-                outcomes.push(Err(refusals.clone()));
-                continue;
-            }
-        };
-        let mut savepoint = insert::savepoint(transaction).await?;
-        // Sorted by key: of two submissions with the same keys, one waits for the other without a
-        // deadlock.
-        let mut in_order = jobs.clone();
-        in_order.sort_by(|one, other| key_of(one).cmp(&key_of(other)));
-        let inserted = insert::insert(&mut savepoint, &in_order).await?;
-        let edges: Vec<Edge> = edges.iter().filter(|edge| inserted.contains(&edge.job)).copied().collect();
-        if !edges.is_empty() {
-            dependencies::write(&mut savepoint, &edges).await?;
-        }
-        let keys: Vec<String> = jobs
-            .iter()
-            .filter(|job| !inserted.contains(&job.id))
-            .filter_map(|job| key_of(job).map(str::to_owned))
-            .collect();
-        let holders =
-            if keys.is_empty() { Vec::new() } else { insert::key_holders(&mut savepoint, &keys).await? };
-        match accept_or_conflict(jobs, &inserted, &holders) {
-            Ok(accepted) => {
-                savepoint.commit().await?;
-                outcomes.push(Ok(accepted));
-            }
-            Err(refusals) => {
-                savepoint.rollback().await?;
-                outcomes.push(Err(refusals));
-            }
-        }
-    }
-    Ok(outcomes)
-}
-
-/// Blocks jobs whose dependencies have not succeeded, and returns the edges to write. The needed
-/// jobs are locked, so each has either finished already or will find its edges when it does.
-async fn decide_dependencies(
-    connection: &mut Connection,
-    jobs: impl Iterator<Item = &mut NewJob>,
-) -> Result<Vec<Edge>, StoreError> {
-    let jobs: Vec<&mut NewJob> = jobs.filter(|job| !job.needs.is_empty()).collect();
-    let mut needs: Vec<JobId> = jobs.iter().flat_map(|job| job.needs.iter().copied()).collect();
-    needs.sort_unstable();
-    needs.dedup();
-    if needs.is_empty() {
-        return Ok(Vec::new());
-    }
-    let found = dependencies::lock_needed(connection, &needs).await?;
-    let found: HashMap<JobId, Needed> = found.into_iter().map(|needed| (needed.job, needed)).collect();
-    let mut edges = Vec::new();
-    for job in jobs {
-        for (position, needs) in (0..).zip(&job.needs) {
-            // A job that was pruned in between had finished. Whether it succeeded is no longer
-            // known.
-            let gone = Needed { job: *needs, ending: Some(Ending::Cancelled) };
-            let needed = found.get(needs).copied().unwrap_or(gone);
-            if needed.ending != Some(Ending::Succeeded) {
-                job.state = JobState::Blocked;
-                job.is_dispatched = false;
-            }
-            edges.push(Edge { job: job.id, position, needed });
-        }
-    }
-    Ok(edges)
-}
-
-fn key_of(job: &NewJob) -> Option<&str> {
-    job.idempotency.as_ref().map(|idempotency| idempotency.key.as_str())
-}
-
-fn accept_or_conflict(
-    jobs: &[NewJob],
-    inserted: &[JobId],
-    holders: &[KeyHolder],
-) -> Result<Vec<Accepted>, Vec<Refusal>> {
-    let (mut accepted, mut refusals) = (Vec::new(), Vec::new());
-    for (index, job) in jobs.iter().enumerate() {
-        if inserted.contains(&job.id) {
-            accepted.push(Accepted { job: job.id, was_duplicate: false });
-            continue;
-        }
-        let Some(idempotency) = &job.idempotency else {
-            accepted.push(Accepted { job: job.id, was_duplicate: false });
-            continue;
-        };
-        match holders.iter().find(|holder| holder.key == idempotency.key) {
-            Some(holder) if fingerprint::is_repeat(idempotency, &holder.hash) => {
-                accepted.push(Accepted { job: holder.job, was_duplicate: true });
-            }
-            _ => {
-                let message = "This key was used for a different request. Use a new key for a new job.";
-                let refusal = Refusal::new(RefusalCode::IdempotencyConflict, "idempotencyKey", message);
-                refusals.push(if jobs.len() > 1 {
-                    refusal.below(&["jobs", &index.to_string()])
-                } else {
-                    refusal
-                });
-            }
-        }
-    }
-    if refusals.is_empty() { Ok(accepted) } else { Err(refusals) }
-}
-
-impl After {
-    fn note_submitted(&mut self, job: NewJob) {
-        self.changed.push(job.id);
-        if job.is_dispatched {
-            let NewJob { id, queue, priority, round, .. } = job;
-            self.ready.push(ReadyJob { job: id, queue, priority, round });
-        } else if job.state == JobState::Queued {
-            self.has_backlog = true;
-        } else if job.state == JobState::Blocked {
-            // A dependency may have failed already.
-            self.has_dependents = true;
-        }
-    }
+) -> Result<Input, StepError> {
+    let mut connection = context.store.connection().await?;
+    let submission = std::slice::from_ref(request);
+    let prefetched = Prefetched::load(context, &mut connection, &[submission]).await?;
+    drop(connection);
+    let preparing = Preparing { context, prefetched: &prefetched, is_dispatched: false, until: None };
+    preparing.submission(submission, turn).await?;
+    Ok(prefetched.split_input(turn, request).await?)
 }

@@ -3,7 +3,7 @@
 use crate::{
     command::{Composition, ReadySpec},
     compose::{Input, JobFacts},
-    evaluator::{Evaluator, NotComposed, Urgency},
+    evaluator::{Failure, Turn},
     ids::{ProfileId, ProxyId, ServiceId},
     recipes::{Facts, choose_proxy, secret_names},
     refusal::Refusal,
@@ -37,20 +37,19 @@ impl Targets {
     /// `input` must have passed the command's schema, and everything that the job names must exist.
     pub(super) async fn compose<T>(
         &self,
-        evaluator: (&Evaluator, Urgency),
+        turn: &mut Turn<'_>,
         found: &StoredIngredients,
         spec: &ReadySpec,
         input: &Input,
         job: Option<JobFacts>,
         take: impl FnOnce(&Composition<'_>) -> T,
-    ) -> Result<T, NotComposed> {
+    ) -> Result<T, Failure> {
         let secrets = secret_names(found, self.profile);
         let proxy = choose_proxy(found, self.proxy, self.profile);
         let facts = Facts::pick(found, &secrets, self.profile, proxy, &self.services);
         let pointers = input.secrets.pointers();
         let ingredients = facts.with(&input.public, &pointers, job);
-        let (evaluator, urgency) = evaluator;
-        evaluator.compose(urgency, spec, &ingredients).await.map(|composition| take(&composition))
+        turn.compose(spec, &ingredients).await.map(|composition| take(&composition))
     }
 }
 
@@ -81,6 +80,11 @@ pub(super) fn no_command() -> Refusal {
 
 /// Moves refusals of a saved command's spec, whose paths begin with `spec`, below the input that
 /// names the command.
-pub(super) fn of_command(refusals: Vec<Refusal>) -> Vec<Refusal> {
-    refusals.into_iter().map(|refusal| refusal.below(&["commandId"])).collect()
+pub(super) fn of_command(failure: Failure) -> Failure {
+    match failure {
+        Failure::Refused(refusals) => {
+            refusals.into_iter().map(|refusal| refusal.below(&["commandId"])).collect::<Vec<_>>().into()
+        }
+        Failure::Unavailable(why) => why.into(),
+    }
 }

@@ -158,19 +158,38 @@ catalogue_table!(schedule_rows, "schedules", ScheduleId => Schedule:
     delete,
 );
 
-/// Locks at most `limit` due schedules, longest due first, and skips locked ones. Also returns the
-/// database's time.
-#[tracing::instrument(name = "db.schedules.lock_due", level = "debug", skip_all)]
-pub async fn lock_due(connection: &mut Connection, limit: i64) -> Result<(Vec<Schedule>, Time), StoreError> {
+/// At most `limit` due schedules except these, longest due first, and the database's time.
+#[tracing::instrument(name = "db.schedules.due", level = "debug", skip_all)]
+pub async fn due(
+    connection: &mut Connection,
+    limit: i64,
+    except: &[ScheduleId],
+) -> Result<(Vec<Schedule>, Time), StoreError> {
+    let except: Vec<Uuid> = except.iter().copied().map(Uuid::from).collect();
     let rows = schedule_rows!(
         ["SELECT"],
-        ["FROM schedules WHERE next_at <= clock_timestamp() ORDER BY next_at LIMIT $1 FOR UPDATE SKIP LOCKED"],
-        limit
+        ["FROM schedules WHERE next_at <= clock_timestamp() AND NOT id = ANY($2) ORDER BY next_at LIMIT $1"],
+        limit,
+        &except
     )
     .fetch_all(&mut *connection)
     .await?;
     let now = backlog::clock(connection).await?;
     Ok((rows.into_iter().map(Schedule::try_from).collect::<Result<_, _>>()?, now))
+}
+
+/// Locks those of these schedules that nobody else has locked.
+#[tracing::instrument(name = "db.schedules.lock_free", level = "debug", skip_all)]
+pub async fn lock_free(connection: &mut Connection, ids: &[ScheduleId]) -> Result<Vec<Schedule>, StoreError> {
+    let ids: Vec<Uuid> = ids.iter().copied().map(Uuid::from).collect();
+    let rows = schedule_rows!(
+        ["SELECT"],
+        ["FROM schedules WHERE id = ANY($1) ORDER BY next_at FOR UPDATE SKIP LOCKED"],
+        &ids
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(Schedule::try_from).collect()
 }
 
 /// Inserts a schedule, or updates it and raises its version.
