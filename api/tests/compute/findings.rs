@@ -1,5 +1,7 @@
 //! What an attack found, and its kin: each ended the API, or held it for minutes.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::server::{TestServer, refused};
@@ -12,44 +14,80 @@ fn grown(start: &str, grow: &str, rounds: usize, end: &str) -> String {
     )
 }
 
-fn hostile() -> Vec<(&'static str, String)> {
+/// What becomes of a preview.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    Composed,
+    /// Its extent is refused before it is compiled.
+    TooLong,
+    /// It fails like any other mistake.
+    Mistake,
+    /// The engine has counted its steps and its text.
+    OutOfFuel,
+    /// The child has ended.
+    TooMuch,
+}
+
+/// Most processor time of a preview: of its child, which has started anew, and of the API.
+const PROCESSOR_MAX: Duration = Duration::from_millis(900);
+
+fn ends(preview: &Value) -> Ends {
+    if preview["composed"].is_object() {
+        return Ends::Composed;
+    }
+    refused(preview);
+    let errors = preview["userErrors"].as_array().into_iter().flatten();
+    let messages: Vec<&str> = errors.filter_map(|error| error["message"].as_str()).collect();
+    let says = |part: &str| messages.iter().any(|message| message.contains(part));
+    if says("does too much work: more than 250 ms") {
+        Ends::TooMuch
+    } else if says("does too much work or renders too much text") {
+        Ends::OutOfFuel
+    } else if says("can have at most") || says("at most 32 deep") || says("can follow each other") {
+        Ends::TooLong
+    } else {
+        Ends::Mistake
+    }
+}
+
+fn hostile() -> Vec<(&'static str, String, Ends)> {
     let deep = |open: &str, close: &str, depth: usize| {
         format!("{{{{ {}1{} }}}}", open.repeat(depth), close.repeat(depth))
     };
     vec![
-        ("two values that nest deeply are compared", grown("[1]", "[n.x]", 5000, "n.x==n.y")),
-        ("a value that nests deeply is dropped", grown("[1]", "[n.x]", 20_000, "1 + ''")),
-        ("a value that nests deeply is rendered", grown("[1]", "{'a': n.x}", 20_000, "n.x|tojson")),
-        ("a value that nests deeply is searched for secrets", grown("[1]", "[n.x]", 20_000, "n.x|urlencode")),
-        ("a list doubles", grown("[1]", "n.x+n.x", 60, "n.x|length")),
-        ("a list doubles and is written", grown("[1]", "n.x+n.x", 60, "n.x|tojson")),
-        ("a list doubles by sharing", grown("[1]", "[n.x, n.x]", 60, "n.x|tojson")),
-        ("shared values are compared", grown("[1]", "[n.x, n.x]", 60, "n.x == [n.x, n.x]")),
-        ("shared values are searched", grown("[1]", "[n.x, n.x]", 60, "n.x|urlencode")),
-        ("a text doubles", grown("'x'", "n.x~n.x", 60, "n.x|length")),
-        ("a text is added to itself", grown("'x'", "n.x+n.x", 60, "n.x|length")),
-        ("a text is repeated", "{{ ('x' * 1000000000)|length }}".into()),
-        ("a list is repeated", "{{ ([1] * 1000000000000)|list|length }}".into()),
-        ("minus signs", format!("{{{{ {}1 }}}}", "-".repeat(8000))),
-        ("minus signs with blanks", format!("{{{{ {}1 }}}}", "- ".repeat(400))),
-        ("nots", format!("{{{{ {}1 }}}}", "not ".repeat(2000))),
-        ("brackets", deep("(", ")", 4000)),
-        ("lists", deep("[", "]", 4000)),
-        ("objects", deep("{'a': ", "}", 1300)),
-        ("calls", deep("range(", ")", 1300)),
-        ("attributes", format!("{{{{ input{} }}}}", ".a".repeat(4000))),
-        ("filters", format!("{{{{ 'x'{} }}}}", "|trim".repeat(1600))),
-        ("powers", format!("{{{{ {}2 }}}}", "2 ** ".repeat(1600))),
-        ("conditions", deep("1 if 1 else ", "", 600)),
-        ("blocks", format!("{}{}", "{% if 1 %}".repeat(300), "{% endif %}".repeat(300))),
-        ("elifs", format!("{{% if 0 %}}{}{{% endif %}}", "{% elif 0 %}".repeat(600))),
-        ("a macro that calls itself", "{% macro m(a) %}{{ m([a]) }}{{ m([a]) }}{% endmacro %}{{ m(1) }}".into()),
-        ("a long separator", "{{ range(90000)|join(range(90000)|join)|length }}".into()),
-        ("batches", "{{ range(90000)|batch(1)|map('list')|list|tojson }}{{ 1|batch(1000000000, 'x')|list }}".into()),
-        ("slices", "{{ range(9)|slice(1000000000)|list|length }}".into()),
-        ("a format's width", "{{ '%999999999d'|format(1)|length }}".into()),
-        ("an indent", "{{ 'a\\nb'|indent(999999999)|length }}".into()),
-        ("loops in loops", "{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}{{ a }}{% endfor %}{% endfor %}{% endfor %}".into()),
+        ("two values that nest deeply are compared", grown("[1]", "[n.x]", 5000, "n.x==n.y"), Ends::Composed),
+        ("a value that nests deeply is dropped", grown("[1]", "[n.x]", 20_000, "1 + ''"), Ends::OutOfFuel),
+        ("a value that nests deeply is rendered", grown("[1]", "{'a': n.x}", 20_000, "n.x|tojson"), Ends::OutOfFuel),
+        ("a value that nests deeply is searched for secrets", grown("[1]", "[n.x]", 20_000, "n.x|urlencode"), Ends::OutOfFuel),
+        ("a list doubles", grown("[1]", "n.x+n.x", 60, "n.x|length"), Ends::TooMuch),
+        ("a list doubles and is written", grown("[1]", "n.x+n.x", 60, "n.x|tojson"), Ends::TooMuch),
+        ("a list doubles by sharing", grown("[1]", "[n.x, n.x]", 60, "n.x|tojson"), Ends::TooMuch),
+        ("shared values are compared", grown("[1]", "[n.x, n.x]", 60, "n.x == [n.x, n.x]"), Ends::TooMuch),
+        ("shared values are searched", grown("[1]", "[n.x, n.x]", 60, "n.x|urlencode"), Ends::TooMuch),
+        ("a text doubles", grown("'x'", "n.x~n.x", 60, "n.x|length"), Ends::OutOfFuel),
+        ("a text is added to itself", grown("'x'", "n.x+n.x", 60, "n.x|length"), Ends::OutOfFuel),
+        ("a text is repeated", "{{ ('x' * 1000000000)|length }}".into(), Ends::OutOfFuel),
+        ("a list is repeated", "{{ ([1] * 1000000000000)|list|length }}".into(), Ends::Mistake),
+        ("minus signs", format!("{{{{ {}1 }}}}", "-".repeat(8000)), Ends::TooLong),
+        ("minus signs with blanks", format!("{{{{ {}1 }}}}", "- ".repeat(400)), Ends::TooLong),
+        ("nots", format!("{{{{ {}1 }}}}", "not ".repeat(2000)), Ends::TooLong),
+        ("brackets", deep("(", ")", 4000), Ends::TooLong),
+        ("lists", deep("[", "]", 4000), Ends::TooLong),
+        ("objects", deep("{'a': ", "}", 1300), Ends::TooLong),
+        ("calls", deep("range(", ")", 1300), Ends::TooLong),
+        ("attributes", format!("{{{{ input{} }}}}", ".a".repeat(4000)), Ends::TooLong),
+        ("filters", format!("{{{{ 'x'{} }}}}", "|trim".repeat(1600)), Ends::TooLong),
+        ("powers", format!("{{{{ {}2 }}}}", "2 ** ".repeat(1600)), Ends::TooLong),
+        ("conditions", deep("1 if 1 else ", "", 600), Ends::TooLong),
+        ("blocks", format!("{}{}", "{% if 1 %}".repeat(300), "{% endif %}".repeat(300)), Ends::TooLong),
+        ("elifs", format!("{{% if 0 %}}{}{{% endif %}}", "{% elif 0 %}".repeat(600)), Ends::TooLong),
+        ("a macro that calls itself", "{% macro m(a) %}{{ m([a]) }}{{ m([a]) }}{% endmacro %}{{ m(1) }}".into(), Ends::Mistake),
+        ("a long separator", "{{ range(90000)|join(range(90000)|join)|length }}".into(), Ends::OutOfFuel),
+        ("batches", "{{ range(90000)|batch(1)|map('list')|list|tojson }}{{ 1|batch(1000000000, 'x')|list }}".into(), Ends::OutOfFuel),
+        ("slices", "{{ range(9)|slice(1000000000)|list|length }}".into(), Ends::OutOfFuel),
+        ("a format's width", "{{ '%999999999d'|format(1)|length }}".into(), Ends::OutOfFuel),
+        ("an indent", "{{ 'a\\nb'|indent(999999999)|length }}".into(), Ends::OutOfFuel),
+        ("loops in loops", "{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}{{ a }}{% endfor %}{% endfor %}{% endfor %}".into(), Ends::OutOfFuel),
     ]
 }
 
@@ -57,12 +95,18 @@ fn hostile() -> Vec<(&'static str, String)> {
 async fn hostile_templates_are_refused_in_time_and_the_api_lives() {
     let mut server = TestServer::start().await;
     let pid = server.pid();
-    for (what, template) in hostile() {
-        let (preview, _) = server.preview(&template).await;
-        // Some compose, because a child has more stack than the API had.
-        assert!(preview["composed"].is_object() != preview["userErrors"][0].is_object(), "{what}: {preview}");
+    let mut wrong = Vec::new();
+    for (what, template, expected) in hostile() {
+        let before = server.processor_time();
+        let (preview, took) = server.preview(&template).await;
+        let spent = server.processor_time().saturating_sub(before);
+        println!("{what}: {:?} after {took:?}, {spent:?} of processor time: {preview}", ends(&preview));
+        if ends(&preview) != expected || spent > PROCESSOR_MAX {
+            wrong.push((what, ends(&preview), spent));
+        }
         server.health().await;
     }
+    assert_eq!(wrong, [], "what, how it ended, processor time");
     assert!(server.is_running() && server.pid() == pid);
     let (preview, _) = server.preview("{% for a in input.list %}{{ a }}{% endfor %}").await;
     assert_eq!(preview["composed"]["arguments"], json!(["123"]), "{preview}");
@@ -184,8 +228,11 @@ async fn schemas_patterns_scripts_and_lines_are_bounded() {
             json!({ "spec": { "line": { "line": format!("/bin/true {{{{ a{} + 1 }}}}", ".a".repeat(32_000)) } } }),
         ),
     ] {
+        let before = server.processor_time();
         let (preview, took) = server.preview_of(input).await;
-        println!("{what}: {took:?}: {}", preview["userErrors"][0]["message"]);
+        let spent = server.processor_time().saturating_sub(before);
+        println!("{what}: {took:?}, {spent:?} of processor time: {}", preview["userErrors"][0]["message"]);
+        assert!(spent <= PROCESSOR_MAX, "{what}: {spent:?}");
         assert!(preview["composed"].is_object() != preview["userErrors"][0].is_object(), "{what}: {preview}");
         server.health().await;
     }

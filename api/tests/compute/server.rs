@@ -95,11 +95,21 @@ impl TestServer {
 
     /// The preview of a program with this one argument, and how long it took.
     pub(crate) async fn preview(&self, template: &str) -> (Value, Duration) {
-        let spec = json!({ "program": { "program": "/bin/true", "arguments": [template] } });
-        self.preview_of(
-            json!({ "spec": spec, "input": { "a": "x", "list": [1, 2, 3], "map": { "b": [{ "c": 1 }] } } }),
-        )
-        .await
+        self.preview_of(of_template(template)).await
+    }
+
+    /// Whether a template composes, and how long the answer took. `None` if the server was busy.
+    pub(crate) async fn try_preview(&self, template: &str) -> (Option<bool>, Duration) {
+        let since = Instant::now();
+        let answer = self.ask(PREVIEW, json!({ "input": of_template(template) })).await;
+        let took = since.elapsed();
+        if answer["errors"][0]["extensions"]["code"] == "UNAVAILABLE" {
+            assert_eq!(answer["errors"][0]["extensions"]["retryAfter"], 1, "{answer}");
+            return (None, took);
+        }
+        let preview = &answer["data"]["commandPreview"];
+        assert!(preview["composed"].is_object() != preview["userErrors"][0].is_object(), "{answer}");
+        (Some(preview["composed"].is_object()), took)
     }
 
     pub(crate) async fn preview_of(&self, input: Value) -> (Value, Duration) {
@@ -125,12 +135,37 @@ impl TestServer {
             .collect()
     }
 
+    /// Processor time of the API and of all its children, also of those that have ended.
+    pub(crate) fn processor_time(&self) -> Duration {
+        let own = ticks(self.pid())
+            .map_or(0, |[user, system, of_ended @ ..]| user + system + of_ended.iter().sum::<u64>());
+        let of_children =
+            self.children().into_iter().filter_map(ticks).map(|[user, system, ..]| user + system);
+        Duration::from_millis((own + of_children.sum::<u64>()) * 10)
+    }
+
     /// Resident memory, in MiB.
     pub(crate) fn memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
         line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() / 1024
     }
+}
+
+/// The input of a preview of a program with this one argument.
+fn of_template(template: &str) -> Value {
+    let spec = json!({ "program": { "program": "/bin/true", "arguments": [template] } });
+    json!({ "spec": spec, "input": { "a": "x", "list": [1, 2, 3], "map": { "b": [{ "c": 1 }] } } })
+}
+
+/// Processor time of a process: in user mode, in the kernel, and both of its children that have
+/// ended, in hundredths of a second. `None` if it is gone.
+pub(crate) fn ticks(pid: u32) -> Option<[u64; 4]> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // After the name, which may have blanks: the state and the fields from the fourth on.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let number = |field: usize| fields.get(field - 3)?.parse().ok();
+    Some([number(14)?, number(15)?, number(16)?, number(17)?])
 }
 
 /// The first message of a preview that is refused.
