@@ -62,8 +62,10 @@ async fn sigterm_reaches_the_whole_group_and_clean_up_runs() {
 #[tokio::test]
 async fn what_left_the_group_gets_sigterm_when_the_program_has_ended() {
     let place = Place::new();
-    let script = "setsid sh -c 'trap \"echo daemon; exit\" TERM; echo ready; while :; do sleep 0.05; done' & \
-        trap 'exit 3' TERM; while :; do sleep 0.05; done";
+    // The program's own trap comes first: `ready` is the daemon's line, and SIGTERM may follow it at once.
+    let script = "trap 'exit 3' TERM; \
+        setsid sh -c 'trap \"echo daemon; exit\" TERM; echo ready; while :; do sleep 0.05; done' & \
+        while :; do sleep 0.05; done";
     let mut running = start_to_first_line(shim_pool(), place.script(script, "")).await;
     running.terminate(PATIENCE);
     let mut rest = String::new();
