@@ -3,7 +3,8 @@
 //!
 //! A service's token goes to the hosts of its service. A secret of the profile and the proxy's
 //! credentials have no host of their own, so they go where the command says: to a URL whose host
-//! does not come from the job's input. Secrets of the input are the caller's own.
+//! does not come from the job's input, or where the token of one of the job's services may go.
+//! Secrets of the input are the caller's own.
 
 use url::Url;
 
@@ -33,8 +34,10 @@ pub(super) fn fault(
             Some(not_of_service(service, other.unwrap_or(url)))
         }
         SecretRef::ProfileSecret(_) | SecretRef::ProxyUsername | SecretRef::ProxyPassword => {
+            // Anybody who enqueues may add a service that has no token.
             let is_known = |target: Option<&Url>| {
-                target.is_some_and(|url| given.services.iter().any(|service| is_of(service, url)))
+                let mut with_token = given.services.iter().filter(|service| service.has_token);
+                target.is_some_and(|url| with_token.any(|service| is_of(service, url)))
             };
             let other = targets.iter().find(|target| !is_fixed && !is_known(**target))?;
             Some(not_of_command(secret, other.unwrap_or(url)))
@@ -101,7 +104,7 @@ fn not_of_service(service: &ServiceFacts<'_>, url: &Url) -> String {
 fn not_of_command(secret: &SecretRef, url: &Url) -> String {
     format!(
         "the secret {secret} must not be sent to {}, because the job's input chose that host. Write the host \
-         into the command's url, or give the job a service whose baseUrl or tokenHosts has it",
+         into the command's url, or give the job a service with a token whose baseUrl or tokenHosts has it",
         place(url)
     )
 }

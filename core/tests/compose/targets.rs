@@ -18,10 +18,20 @@ use crate::fixture::{Fixture, allowed, paths, values};
 /// Composes a request for a job with this input. `github` has the base URL
 /// `https://api.github.test/`, `my-mail` has `hosts`.
 fn composed(spec: HttpBuilder, input: &Value, hosts: &[TokenHost]) -> Result<(), String> {
+    composed_if(spec, input, hosts, true)
+}
+
+fn composed_if(
+    spec: HttpBuilder,
+    input: &Value,
+    hosts: &[TokenHost],
+    has_github_token: bool,
+) -> Result<(), String> {
     let mut fixture = Fixture::new();
     (fixture.input, fixture.secret_inputs) = (input.clone(), BTreeSet::new());
     let [github, mail] = fixture.services();
-    let services = [github, ServiceFacts { token_hosts: hosts, ..mail }];
+    let services =
+        [ServiceFacts { has_token: has_github_token, ..github }, ServiceFacts { token_hosts: hosts, ..mail }];
     let spec = CompiledSpec::compile(CommandSpec::Http(spec.build().unwrap())).unwrap();
     compose(&spec, &fixture.full(&services), Nonce::draw()).map(drop).map_err(|refusals| {
         assert_eq!(refusals.len(), 1, "{refusals:?}");
@@ -146,6 +156,10 @@ fn other_secrets_go_where_the_command_says() {
             );
         }
     }
+    // Who enqueues may add services that have no token.
+    let to_known = HttpSpec::builder("{{ input.url }}").header("X", "{{ profile.secrets.password }}");
+    let added = composed_if(to_known, &json!({ "url": "https://api.github.test/" }), &[], false);
+    assert!(added.unwrap_err().contains("because the job's input chose that host"));
     let own = || HttpSpec::builder("{{ input.url }}").header("X", "{{ input.pin }}");
     assert_eq!(composed(own(), &json!({ "url": "https://evil.test", "pin": "1" }), &[]), Ok(()));
 }
