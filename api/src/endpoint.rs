@@ -57,7 +57,7 @@ impl<E: Executor> Endpoint<E> {
 
     /// Counts a request or an operation, or refuses it because its holder has its share.
     pub(crate) fn count(&self, access: &Access, address: Option<IpAddr>) -> Result<(), ApiError> {
-        holder(access, address).map_or(Ok(()), |holder| self.shares.request(holder))
+        Holder::of(access, address).map_or(Ok(()), |holder| self.shares.request(holder))
     }
 
     /// Counts a socket or an event stream until it is dropped. Refuses it if its holder has its
@@ -67,7 +67,7 @@ impl<E: Executor> Endpoint<E> {
         access: &Access,
         address: Option<IpAddr>,
     ) -> Result<Option<Held>, ApiError> {
-        let Some(holder) = holder(access, address) else { return Ok(None) };
+        let Some(holder) = Holder::of(access, address) else { return Ok(None) };
         self.shares.socket(holder).map(Some).ok_or_else(|| shares::too_many_sockets(holder))
     }
 
@@ -77,12 +77,6 @@ impl<E: Executor> Endpoint<E> {
         let has_room = key.is_none_or(|key| connection.sign_in(key, &self.shares));
         if has_room { Ok(()) } else { Err(shares::too_many_connections()) }
     }
-}
-
-/// Whose share something is in. `None` for what a test sends without a connection.
-fn holder(access: &Access, address: Option<IpAddr>) -> Option<Holder> {
-    let key = access.caller().map(|caller| Holder::Key(caller.credential.key()));
-    key.or_else(|| address.map(Holder::at))
 }
 
 /// Time limits of a socket. The defaults are documented, tests use shorter ones.

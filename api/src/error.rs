@@ -196,7 +196,7 @@ const fn classify_store(error: &StoreError) -> Classified {
     match error {
         StoreError::Unavailable(_) => Classified {
             code: Code::Unavailable,
-            message: Some("The database is unreachable at the moment. Try again."),
+            message: Some("The database is unreachable or busy at the moment. Try again."),
         },
         StoreError::Contended(_) => Classified {
             code: Code::Unavailable,

@@ -10,6 +10,7 @@
 // The schema's futures nest deeper than the compiler's default limit in optimised builds.
 #![recursion_limit = "256"]
 
+pub mod allowance;
 pub mod artifacts;
 pub mod audit;
 pub mod auth;

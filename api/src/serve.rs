@@ -42,7 +42,7 @@ use crate::{
     auth::{Authenticator, Caller, FixedKey, KeyHash, StoredKeys},
     demo,
     endpoint::Endpoint,
-    graphql::{job::JobContext, loaders, proxy::ProxyProbe, roots},
+    graphql::{job::JobContext, loaders, proxy::ProxyProbe, reads::Reads, roots},
     health::Part,
     operation::{Engine, WithLoaders},
     prometheus,
@@ -59,12 +59,7 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     let is_development = settings.shared.environment == Environment::Development;
     let is_drawn = configured.is_none() && is_development;
     let key = configured.or_else(|| is_drawn.then(|| TextKind::Key.draw()));
-    let store = Store::open(
-        &settings.shared.database_url()?,
-        settings.database_connections,
-        "callboard-api",
-        Planning::ByValue,
-    )?;
+    let (store, reads) = stores(settings)?;
     let redis = Redis::open(&settings.shared.redis_url()?, &settings.shared.redis_prefix)?;
     let health = parts_of(&store, &redis);
     prepare(&store, &redis, settings.shared.start_timeout()).await?;
@@ -83,11 +78,12 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     let configured = key.as_ref().map(|key| KeyHash::of(key.expose_secret()));
     let stored = StoredKeys { keys: catalogue.keys(), life: settings.session_life(), configured };
     let authenticator = Arc::new(authenticator(stored.clone()).with_audit(audit.clone()));
-    let jobs = JobContext::start(Arc::new(submit(settings, &store, evaluator)?), redis);
+    let jobs = JobContext::start(Arc::new(submit(settings, &store, evaluator)?), &reads, redis);
     tokio::spawn(forget_what_ended(Arc::clone(&authenticator), jobs.feed.access_ended()));
     let probe = ProxyProbe::new(settings.proxy_check_url(&own_url));
     let schema = roots::schema().data(catalogue).data(stored).data(urls.clone()).data(probe).data(jobs);
-    let engine = Engine::new(schema.data(audit.clone()).finish(), authenticator, with_loaders(store.clone()))
+    let schema = schema.data(reads.clone()).data(audit.clone()).finish();
+    let engine = Engine::new(schema, authenticator, with_loaders(reads.0.clone()))
         .with_open_schema(settings.is_schema_open())
         .with_audit(audit.clone());
     let endpoint = endpoint(settings, engine)?;
@@ -115,7 +111,18 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     let ended = server::run(listener, router, shutdown, sockets).await;
     audit.flush().await;
     store.close().await;
+    reads.0.close().await;
     Ok(ended?)
+}
+
+/// The connections of everything else, and half of them for queries.
+fn stores(settings: &Settings) -> anyhow::Result<(Store, Reads)> {
+    let open = |connections: u32| {
+        Store::open(&settings.shared.database_url()?, connections, "callboard-api", Planning::ByValue)
+            .map_err(anyhow::Error::from)
+    };
+    let of_queries = settings.database_connections / 2;
+    Ok((open(settings.database_connections - of_queries)?, Reads(open(of_queries)?)))
 }
 
 /// Creates the state of `/graphql` with the configured limits.
@@ -194,8 +201,8 @@ async fn must_have_key(store: &Store, is_configured: bool) -> anyhow::Result<()>
 }
 
 /// Adds the catalogue's DataLoaders to each operation.
-fn with_loaders(store: Store) -> WithLoaders {
-    Arc::new(move |request| loaders::add(request, &store))
+fn with_loaders(reads: Store) -> WithLoaders {
+    Arc::new(move |request, allowance| loaders::add(request, &reads, allowance))
 }
 
 /// The artifacts in the store.

@@ -108,8 +108,8 @@ pub struct Settings {
     /// Who may introspect the schema (in development everyone, otherwise who has signed in)
     #[arg(long, env = "CALLBOARD_INTROSPECTION", value_enum)]
     introspection: Option<Introspection>,
-    /// Maximum number of connections to Postgres
-    #[arg(long, env = "CALLBOARD_API_DATABASE_CONNECTIONS", default_value_t = 20)]
+    /// Maximum number of connections to Postgres, half of them for queries
+    #[arg(long, env = "CALLBOARD_API_DATABASE_CONNECTIONS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(2..=10_000))]
     pub database_connections: u32,
 }
 

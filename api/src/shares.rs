@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::{
+    auth::Access,
     client_address::{ClientAddress, Network},
     error::{ApiError, Code},
 };
@@ -73,6 +74,12 @@ pub enum Holder {
 }
 
 impl Holder {
+    /// The holder of what this caller takes. `None` for what a test sends without a connection.
+    pub fn of(access: &Access, address: Option<IpAddr>) -> Option<Self> {
+        let key = access.caller().map(|caller| Self::Key(caller.credential.key()));
+        key.or_else(|| address.map(Self::at))
+    }
+
     /// Whoever is at this address and has not signed in.
     pub fn at(address: IpAddr) -> Self {
         Self::Address(ClientAddress(address).network())

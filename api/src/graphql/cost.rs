@@ -20,7 +20,7 @@ use async_graphql::{
 use super::{
     log,
     page::PAGE_DEFAULT,
-    query_limits::{COMPLEXITY_MAX, COMPOSED_COST, PREVIEW_COST, SAVE_COST, page_cost},
+    query_limits::{COMPLEXITY_MAX, COMPOSED_COST, PREVIEW_COST, READ_COST, SAVE_COST, page_cost},
     queue, roots,
     scalars::Duration,
     schedule,
@@ -94,6 +94,7 @@ fn own_cost(on: &str, name: &str) -> usize {
             "commandCreate" | "commandUpdate" | "scheduleCreate" | "scheduleUpdate" | "proxyCheck",
         ) => SAVE_COST,
         ("Job" | "Attempt", "composed") | ("Mutation", "jobEnqueue" | "jobsEnqueue") => COMPOSED_COST,
+        ("Job", "input" | "result") | ("Query", "queues" | "workers") | (_, "totalCount") => READ_COST,
         _ => 1,
     }
 }
@@ -131,7 +132,7 @@ pub fn check(
         OperationType::Mutation => "Mutation",
         OperationType::Subscription => "Subscription",
     };
-    let mut walk = Walk { operation, fragments, variables, path: Vec::new(), parts: None };
+    let mut walk = Walk { fragments, variables, path: Vec::new(), parts: None };
     let cost = walk.set(&operation.selection_set.node, root, 1);
     if cost <= COMPLEXITY_MAX {
         return Ok(());
@@ -155,7 +156,6 @@ struct Part {
 }
 
 struct Walk<'a> {
-    operation: &'a OperationDefinition,
     fragments: &'a Fragments,
     variables: &'a Variables,
     path: Vec<&'a str>,
@@ -228,16 +228,11 @@ impl<'a> Walk<'a> {
         cost
     }
 
-    /// The value of an argument, with the operation's variables. `None` if it is absent.
+    /// The value of an argument, with the operation's variables and their defaults. `None` if it is
+    /// absent.
     fn argument(&self, field: &Field, name: &str) -> Option<Value> {
         let value = &field.get_argument(name)?.node;
-        let of_variable = |name: Name| {
-            let given = self.variables.get(&name).cloned();
-            let definitions = &self.operation.variable_definitions;
-            let definition = definitions.iter().find(|definition| definition.node.name.node == name);
-            let default = || definition.and_then(|definition| definition.node.default_value.clone());
-            Ok::<_, ()>(given.or_else(|| default().map(|value| value.node)).unwrap_or_default())
-        };
+        let of_variable = |name: Name| Ok::<_, ()>(self.variables.get(&name).cloned().unwrap_or_default());
         value.clone().into_const_with(of_variable).ok()
     }
 
@@ -274,7 +269,7 @@ mod tests {
 
     use super::*;
 
-    const COUNTED: [&str; 16] = [
+    const COUNTED: [&str; 17] = [
         "{ jobs(first: 100) { nodes { id state } } }",
         "{ jobs { nodes { id attempts(last: 3) { nodes { id } } } pageInfo { hasNextPage } } }",
         "{ jobs(first: 10) { edges { node { log(first: 1000) { nodes { text } } dependsOn { nodes { id } } } } } }",
@@ -291,6 +286,7 @@ mod tests {
         "mutation { a: jobEnqueue(input: { commandId: \"x\" }) { job { id } userErrors { code } } }",
         "{ nodes(ids: [\"a\", \"b\"]) { ... on Attempt { composed { display } } } }",
         "{ schedules(first: 3) { nodes { upcoming many: upcoming(count: 100) none: upcoming(count: -1) } } }",
+        "{ workers { queues } jobs(first: 4) { totalCount nodes { input result log(first: 20) { totalCount } } } }",
     ];
 
     #[tokio::test]
@@ -299,15 +295,10 @@ mod tests {
         for text in COUNTED {
             let document = parse_query(text).unwrap();
             let (_, operation) = document.operations.iter().next().unwrap();
-            let variables = Variables::from_json(json!({ "m": 3 }));
+            let variables = Variables::from_json(json!({ "m": 3, "n": 7, "w": "PT5H" }));
             let root = if text.starts_with("mutation") { "Mutation" } else { "Query" };
-            let mut walk = Walk {
-                operation: &operation.node,
-                fragments: &document.fragments,
-                variables: &variables,
-                path: Vec::new(),
-                parts: None,
-            };
+            let mut walk =
+                Walk { fragments: &document.fragments, variables: &variables, path: Vec::new(), parts: None };
             let cost = walk.set(&operation.node.selection_set.node, root, 1);
             let response = schema.execute(Request::new(text).variables(variables.clone())).await;
             let analyzed = response.extensions["analyzer"].clone().into_json().unwrap();
@@ -349,13 +340,13 @@ mod tests {
         let nested = refusal(
             "{ queues { name } all: jobs(first: 100) { nodes { id tries: attempts(first: 50) { nodes { id number } } } } }",
         );
-        assert_eq!(nested.cost, 2 + 100 * (1 + 1 + 1 + 50 * 3) + 1);
+        assert_eq!(nested.cost, READ_COST + 1 + 100 * (1 + 1 + 1 + 50 * 3) + 1);
         assert_eq!(nested.most, Some(("all.nodes.tries".into(), 100 * (50 * 3 + 1))));
         let message = nested.to_string();
-        for part in ["15303", "5000", "`all.nodes.tries` costs most, 15100"] {
+        for part in ["15312", "5000", "`all.nodes.tries` costs most, 15100"] {
             assert!(message.contains(part), "{message}");
         }
         let fields: Vec<String> = (0..3000).map(|number| format!("a{number}: queues {{ name }}")).collect();
-        assert_eq!(refusal(&format!("{{ {} }}", fields.join(" "))).cost, 6000);
+        assert_eq!(refusal(&format!("{{ {} }}", fields.join(" "))).cost, 3000 * (READ_COST + 1));
     }
 }

@@ -17,13 +17,13 @@ use callboard::{
         limits::explain::{Obstacle, explain, places},
     },
     store::{
-        StoreError,
+        Store, StoreError,
         catalogue::profiles,
         jobs::{
             artifacts::{self, ArtifactRecord},
             attempts::{self, AttemptRecord},
             dependencies::{self, Blocked, NeedsPage},
-            records::{self, Input, JobRecord},
+            records::{self, JobRecord},
         },
         limits::gates,
         queues::counters,
@@ -31,17 +31,21 @@ use callboard::{
     },
 };
 
-use super::job::composed;
+use super::{job::composed, scalars::JsonText};
 use crate::feed::BatchLoader;
 
 /// A worker whose lease is older than this does not count as serving its queues.
 pub const LEASE: Duration = Duration::from_secs(8);
+/// How many inputs or results are read by one statement, each of at most a mebibyte: a page.
+const PAYLOADS_AT_ONCE: usize = 100;
+/// No more of a batch are read when this many bytes have been.
+const PAYLOAD_BYTES_MAX: i64 = 16 * 1024 * 1024;
 /// Upper bound of the count of ready jobs in a queue.
 pub const READY_MAX: i64 = 10_000;
 
 /// Defines [`Readers`]: one field and one method of the same name for each kind of row.
 macro_rules! readers {
-    ($($(#[doc = $doc:literal])+ $name:ident: $key:ty => $value:ty, |$submit:ident, $keys:ident| $read:expr;)+) => {
+    ($($(#[doc = $doc:literal])+ $name:ident: $key:ty => $value:ty, |$readers:ident, $keys:ident| $read:expr;)+) => {
         #[derive(Default)]
         struct Gathers {
             $($name: BatchLoader<$key, $value>,)+
@@ -52,7 +56,7 @@ macro_rules! readers {
                 $(#[doc = $doc])+
                 pub async fn $name(&self, key: $key) -> async_graphql::Result<Option<$value>> {
                     let found = self.gathers.$name.load(key, |$keys| async move {
-                        let $submit = &*self.submit;
+                        let $readers = self;
                         $read
                     });
                     found.await.map_err(outage)
@@ -64,110 +68,172 @@ macro_rules! readers {
 
 readers! {
     /// A job without its payloads.
-    record: JobId => Arc<JobRecord>, |submit, jobs| {
-        Ok(by(records::by_ids(&mut *submit.store.connection().await?, &jobs).await?, |record| record.id))
+    record: JobId => Arc<JobRecord>, |readers, jobs| {
+        Ok(by(records::by_ids(&mut *readers.reads.connection().await?, &jobs).await?, |record| record.id))
     };
     /// `Some` for a job whose command is private, or was when the job was enqueued.
-    private: JobId => (), |submit, jobs| {
-        let private = records::private(&mut *submit.store.connection().await?, &jobs).await?;
+    private: JobId => (), |readers, jobs| {
+        let private = records::private(&mut *readers.reads.connection().await?, &jobs).await?;
         Ok(private.into_iter().map(|job| (job, ())).collect())
     };
-    /// A job's input.
-    input: JobId => Arc<Input>, |submit, jobs| {
-        Ok(by(records::inputs(&mut *submit.store.connection().await?, &jobs).await?, |input| input.job))
+    /// A job's input, with `***` in place of its secrets.
+    some_input: JobId => Payload, |readers, jobs| {
+        payloads(&readers.reads, &jobs, PayloadKind::Input).await
     };
     /// A job's result.
-    result: JobId => Arc<serde_json::Value>, |submit, jobs| {
-        let results = records::results(&mut *submit.store.connection().await?, &jobs).await?;
-        Ok(results.into_iter().map(|(job, result)| (job, Arc::new(result))).collect())
+    some_result: JobId => Payload, |readers, jobs| {
+        payloads(&readers.reads, &jobs, PayloadKind::Result).await
     };
     /// The proxy of a job's newest attempt.
-    newest_proxy: JobId => ProxyId, |submit, jobs| {
-        let newest = attempts::newest(&mut *submit.store.connection().await?, &jobs, false).await?;
+    newest_proxy: JobId => ProxyId, |readers, jobs| {
+        let newest = attempts::newest(&mut *readers.reads.connection().await?, &jobs, false).await?;
         Ok(newest.into_iter().filter_map(|newest| Some((newest.job, newest.proxy?))).collect())
     };
     /// The command of a job's newest attempt or, before the first, as it would run now.
-    composed: JobId => Arc<ComposedCommand>, |submit, jobs| composed::newest_or_now(submit, &jobs).await;
+    composed: JobId => Arc<ComposedCommand>, |readers, jobs| composed::newest_or_now(&readers.submit, &jobs).await;
     /// The command as a job's next attempt would run it now.
-    composed_now: JobId => Arc<ComposedCommand>, |submit, jobs| composed::now(submit, &jobs).await;
+    composed_now: JobId => Arc<ComposedCommand>, |readers, jobs| composed::now(&readers.submit, &jobs).await;
     /// The artifacts of a job, in order of creation.
-    artifacts_of: JobId => Arc<Vec<ArtifactRecord>>, |submit, jobs| {
+    artifacts_of: JobId => Arc<Vec<ArtifactRecord>>, |readers, jobs| {
         let mut files: HashMap<JobId, Vec<ArtifactRecord>> = HashMap::new();
-        for file in artifacts::of_jobs(&mut *submit.store.connection().await?, &jobs).await? {
+        for file in artifacts::of_jobs(&mut *readers.reads.connection().await?, &jobs).await? {
             files.entry(file.job).or_default().push(file);
         }
         Ok(files.into_iter().map(|(job, files)| (job, Arc::new(files))).collect())
     };
     /// A page of the jobs that a job depends on, in the order of reading, each with its position.
-    needs: NeedsPage => Vec<(i32, JobId)>, |submit, pages| {
+    needs: NeedsPage => Vec<(i32, JobId)>, |readers, pages| {
         let mut needs: HashMap<NeedsPage, Vec<(i32, JobId)>> = HashMap::new();
-        for (page, position, needed) in dependencies::pages(&mut *submit.store.connection().await?, &pages).await? {
+        for (page, position, needed) in dependencies::pages(&mut *readers.reads.connection().await?, &pages).await? {
             needs.entry(pages[page]).or_default().push((position, needed));
         }
         Ok(needs)
     };
     /// How many jobs a job depends on.
-    needs_count: JobId => i64, |submit, jobs| {
-        let counts = dependencies::counts(&mut *submit.store.connection().await?, &jobs).await?;
+    needs_count: JobId => i64, |readers, jobs| {
+        let counts = dependencies::counts(&mut *readers.reads.connection().await?, &jobs).await?;
         Ok(counts.into_iter().collect())
     };
     /// The unfinished dependencies of a blocked job.
-    blocked: JobId => Arc<Blocked>, |submit, jobs| {
-        Ok(by(dependencies::blocked(&mut *submit.store.connection().await?, &jobs).await?, |blocked| blocked.job))
+    blocked: JobId => Arc<Blocked>, |readers, jobs| {
+        Ok(by(dependencies::blocked(&mut *readers.reads.connection().await?, &jobs).await?, |blocked| blocked.job))
     };
     /// An artifact.
-    artifact: ArtifactId => Arc<ArtifactRecord>, |submit, ids| {
-        Ok(by(artifacts::by_ids(&mut *submit.store.connection().await?, &ids).await?, |file| file.id))
+    artifact: ArtifactId => Arc<ArtifactRecord>, |readers, ids| {
+        Ok(by(artifacts::by_ids(&mut *readers.reads.connection().await?, &ids).await?, |file| file.id))
     };
     /// An attempt.
-    attempt: AttemptId => Arc<AttemptRecord>, |submit, ids| {
-        Ok(by(attempts::by_ids(&mut *submit.store.connection().await?, &ids).await?, |attempt| attempt.id))
+    attempt: AttemptId => Arc<AttemptRecord>, |readers, ids| {
+        Ok(by(attempts::by_ids(&mut *readers.reads.connection().await?, &ids).await?, |attempt| attempt.id))
     };
     /// A worker.
-    worker: WorkerId => Arc<WorkerRecord>, |submit, ids| {
-        Ok(by(workers::list(&mut *submit.store.connection().await?, Some(&ids)).await?, |worker| worker.id))
+    worker: WorkerId => Arc<WorkerRecord>, |readers, ids| {
+        Ok(by(workers::list(&mut *readers.reads.connection().await?, Some(&ids)).await?, |worker| worker.id))
     };
     /// The gate that blocks a ready job.
-    obstacle: JobId => Arc<Obstacle>, |submit, jobs| {
-        let obstacles = explain(&submit.store, &jobs).await?;
+    obstacle: JobId => Arc<Obstacle>, |readers, jobs| {
+        let obstacles = explain(&readers.reads, &jobs).await?;
         Ok(obstacles.into_iter().map(|(job, obstacle)| (job, Arc::new(obstacle))).collect())
     };
     /// The position of a ready job in its queue.
-    place: JobId => i64, |submit, jobs| places(&submit.store, &jobs).await;
+    place: JobId => i64, |readers, jobs| places(&readers.reads, &jobs).await;
     /// The job that runs on a profile, by the key of the profile's gate.
-    holder: GateKey => JobId, |submit, keys| {
-        let found = gates::look(&mut *submit.store.connection().await?, &keys).await?;
+    holder: GateKey => JobId, |readers, keys| {
+        let found = gates::look(&mut *readers.reads.connection().await?, &keys).await?;
         Ok(found.gates.into_iter().filter_map(|(key, gate)| Some((key, gate.holder()?))).collect())
     };
     /// A profile, for explanations that name it.
-    profile: ProfileId => Arc<Profile>, |submit, ids| {
-        Ok(by(profiles::load(&mut *submit.store.connection().await?, &ids).await?, |profile| profile.id))
+    profile: ProfileId => Arc<Profile>, |readers, ids| {
+        Ok(by(profiles::load(&mut *readers.reads.connection().await?, &ids).await?, |profile| profile.id))
     };
     /// `Some` for a paused queue, `None` for any other.
-    paused: String => (), |submit, queues| {
-        let paused = counters::paused(&mut *submit.store.connection().await?, &queues).await?;
+    paused: String => (), |readers, queues| {
+        let paused = counters::paused(&mut *readers.reads.connection().await?, &queues).await?;
         Ok(paused.into_iter().map(|queue| (queue, ())).collect())
     };
     /// The slots of the active workers that serve a queue. `None` when no worker does.
-    slots: String => i64, |submit, _queues| {
-        Ok(counters::slots(&mut *submit.store.connection().await?, LEASE).await?.into_iter().collect())
+    slots: String => i64, |readers, _queues| {
+        Ok(counters::slots(&mut *readers.reads.connection().await?, LEASE).await?.into_iter().collect())
     };
     /// The number of ready jobs of a queue that are not parked, at most [`READY_MAX`].
-    ready: String => i64, |submit, queues| {
-        Ok(counters::ready(&mut *submit.store.connection().await?, &queues, READY_MAX).await?.into_iter().collect())
+    ready: String => i64, |readers, queues| {
+        Ok(counters::ready(&mut *readers.reads.connection().await?, &queues, READY_MAX).await?.into_iter().collect())
     };
+}
+
+/// An input or a result, which may be large.
+#[derive(Debug, Clone)]
+pub enum Payload {
+    /// Its text.
+    Read(JsonText),
+    /// It was not read, because others of its batch are large. The next batch has it.
+    NotYet,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum PayloadKind {
+    Input,
+    Result,
+}
+
+/// Reads payloads until they are large together.
+async fn payloads(
+    reads: &Store,
+    jobs: &[JobId],
+    kind: PayloadKind,
+) -> Result<HashMap<JobId, Payload>, StoreError> {
+    let mut connection = reads.connection().await?;
+    let (mut found, mut left) = (HashMap::new(), PAYLOAD_BYTES_MAX);
+    for some in jobs.chunks(PAYLOADS_AT_ONCE) {
+        if left <= 0 {
+            found.extend(some.iter().map(|job| (*job, Payload::NotYet)));
+            continue;
+        }
+        let texts = match kind {
+            PayloadKind::Input => records::input_texts(&mut connection, some, left).await?,
+            PayloadKind::Result => records::result_texts(&mut connection, some, left).await?,
+        };
+        left -= texts.iter().filter_map(|(_, text)| text.as_ref()).map(|text| text.len() as i64).sum::<i64>();
+        let payload =
+            |text: Option<String>| text.map_or(Payload::NotYet, |text| Payload::Read(JsonText::new(text)));
+        found.extend(texts.into_iter().map(|(job, text)| (job, payload(text))));
+    }
+    Ok(found)
 }
 
 /// Batched reads of jobs and of everything that belongs to them.
 pub struct Readers {
     submit: Arc<SubmitContext>,
+    reads: Store,
     gathers: Gathers,
 }
 
 impl Readers {
-    /// Creates the readers.
-    pub fn new(submit: Arc<SubmitContext>) -> Self {
-        Self { submit, gathers: Gathers::default() }
+    /// Creates the readers, which read with the connections of `reads`.
+    pub fn new(submit: Arc<SubmitContext>, reads: Store) -> Self {
+        Self { submit, reads, gathers: Gathers::default() }
+    }
+
+    /// A job's input, with `***` in place of its secrets.
+    pub async fn input(&self, job: JobId) -> async_graphql::Result<Option<JsonText>> {
+        loop {
+            match self.some_input(job).await? {
+                Some(Payload::Read(text)) => return Ok(Some(text)),
+                Some(Payload::NotYet) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// A job's result.
+    pub async fn result(&self, job: JobId) -> async_graphql::Result<Option<JsonText>> {
+        loop {
+            match self.some_result(job).await? {
+                Some(Payload::Read(text)) => return Ok(Some(text)),
+                Some(Payload::NotYet) => {}
+                None => return Ok(None),
+            }
+        }
     }
 
     /// The job that runs on a profile.

@@ -38,16 +38,23 @@ use callboard::{
 };
 use uuid::Uuid;
 
+use super::reads::ReadConnection;
+use crate::allowance::Allowance;
+
 /// Loads batches of catalogue rows.
 #[derive(Debug)]
-pub struct CatalogueLoader(Store);
+pub struct CatalogueLoader {
+    reads: Store,
+    allowance: Arc<Allowance>,
+}
 
 /// The catalogue's loaders of one operation.
 pub type Loaders = DataLoader<CatalogueLoader>;
 
-/// Gives an operation its loaders.
-pub fn add(request: Request, store: &Store) -> Request {
-    request.data(DataLoader::new(CatalogueLoader(store.clone()), tokio::spawn))
+/// Gives an operation its loaders, which read with the connections of `reads`.
+pub fn add(request: Request, reads: &Store, allowance: &Arc<Allowance>) -> Request {
+    let loader = CatalogueLoader { reads: reads.clone(), allowance: Arc::clone(allowance) };
+    request.data(DataLoader::new(loader, tokio::spawn))
 }
 
 /// Loads one value. `None` when no row has this key.
@@ -133,7 +140,7 @@ macro_rules! loads {
             type Error = Arc<StoreError>;
 
             async fn load(&self, $keys: &[$key]) -> Result<HashMap<$key, $value>, Arc<StoreError>> {
-                let mut connection = self.0.connection().await?;
+                let mut connection = ReadConnection::of(&self.reads, &self.allowance).await?;
                 let $connection = &mut connection;
                 $load
             }

@@ -16,6 +16,9 @@ pub const SAVE_COST: usize = 250;
 /// The cost of `Job.composed`, `Attempt.composed`, `jobEnqueue` and `jobsEnqueue` beside their
 /// fields. In `jobsEnqueue` each job costs 1 more.
 pub const COMPOSED_COST: usize = 10;
+/// The cost of `totalCount`, `queues`, `workers`, `Job.input` and `Job.result`: a statement of
+/// their own, or up to a mebibyte.
+pub const READ_COST: usize = 10;
 /// Maximum number of directives on one field.
 pub const DIRECTIVES_MAX: usize = 10;
 /// Maximum nesting of selections, including fragments.

@@ -22,6 +22,7 @@ use super::{
     service::Service,
     session::SessionMutation,
     viewer::ViewerQuery,
+    weigh::Weigh,
     worker::{self, Worker, WorkerMutation, WorkerQuery, WorkerSubscription},
 };
 use callboard::ids::{
@@ -81,7 +82,7 @@ pub type ApiSchema = Schema<Query, Mutation, Subscription>;
 /// (store, feed). [`Engine`](crate::operation::Engine) adds the data of each operation (caller,
 /// DataLoaders).
 pub fn schema() -> async_graphql::SchemaBuilder<Query, Mutation, Subscription> {
-    bounded(Schema::build(Query::default(), Mutation::default(), Subscription::default()))
+    bounded(Schema::build(Query::default(), Mutation::default(), Subscription::default())).extension(Weigh)
 }
 
 /// The description of the schema, in `schema.graphql` and by introspection.
@@ -96,8 +97,8 @@ What the caller can mend is in a payload's `userErrors`. Errors beside the data 
 `extensions.requestId`. Lists take `first` and `after`, or `last` and `before`, 25 items by default and at most 100.
 
 An operation may cost at most 5000 and nest fields 20 levels deep. A field costs 1, and a page the cost of one item
-for each item asked for, a tenth of it for log lines. `commandPreview` costs 500. TOO_COMPLEX says what the operation
-costs and what costs most.";
+for each item asked for, a tenth of it for log lines. `commandPreview` costs 500. An answer may have 16 MiB.
+TOO_COMPLEX says what the operation costs and what costs most.";
 
 /// The text of `schema.graphql`, fully sorted so that two exports of one schema are identical.
 pub fn sdl(schema: &ApiSchema) -> String {

@@ -3,7 +3,13 @@
 //! async-graphql's own scalars for chrono, url and serde_json are not used, because their formats
 //! and descriptions differ from the contract.
 
-use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
+use std::borrow::Cow;
+
+use async_graphql::{
+    ContextSelectionSet, InputValueError, InputValueResult, OutputType, Positioned, Scalar, ScalarType,
+    ServerResult, Value, parser::types::Field, registry::Registry,
+};
+use axum::body::Bytes;
 use callboard::{
     clock::{Time, written},
     duration::IsoDuration,
@@ -67,7 +73,44 @@ impl ScalarType for Json {
     }
 
     fn to_value(&self) -> Value {
-        Value::from_json(self.0.clone()).unwrap_or_default()
+        JsonText::from(&self.0).to_value()
+    }
+}
+
+/// The scalar `JSON` as text, for values that are large or come as text. It is written as it is.
+#[derive(Debug, Clone)]
+pub struct JsonText(Bytes);
+
+impl JsonText {
+    /// JSON that Postgres or serde has written.
+    pub fn new(text: impl Into<Bytes>) -> Self {
+        Self(text.into())
+    }
+
+    /// What `operation::Written` writes as it is. A tree of a large value would take many times its
+    /// memory.
+    fn to_value(&self) -> Value {
+        Value::Binary(self.0.clone())
+    }
+}
+
+impl From<&serde_json::Value> for JsonText {
+    fn from(value: &serde_json::Value) -> Self {
+        Self(value.to_string().into())
+    }
+}
+
+impl OutputType for JsonText {
+    fn type_name() -> Cow<'static, str> {
+        <Json as OutputType>::type_name()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        <Json as OutputType>::create_type_info(registry)
+    }
+
+    async fn resolve(&self, _: &ContextSelectionSet<'_>, _: &Positioned<Field>) -> ServerResult<Value> {
+        Ok(self.to_value())
     }
 }
 
@@ -168,8 +211,9 @@ mod tests {
     #[test]
     fn json_keeps_the_order_of_its_keys() {
         let given = serde_json::json!({ "z": 1, "a": [true, null, { "m": "x" }] });
-        let value = Json(given.clone()).to_value();
-        assert_eq!(serde_json::to_string(&value).unwrap(), given.to_string());
+        let Value::Binary(text) = Json(given.clone()).to_value() else { panic!("not a text") };
+        assert_eq!(text, given.to_string());
+        let value = Value::from_json(given.clone()).unwrap();
         assert_eq!(Json::parse(value).unwrap().0, given);
     }
 }

@@ -9,6 +9,7 @@ mod body;
 mod envelope;
 mod response;
 mod sse;
+mod weighed_body;
 
 use async_graphql::Executor;
 use axum::{
@@ -130,13 +131,15 @@ impl Reader<'_> {
         match (self.media, prepared) {
             // An event would hide that the client must wait.
             (Media::EventStream, Err(refused)) if must_wait(&refused) => {
-                response::write(Media::GraphqlJson, refused)
+                response::write(Media::GraphqlJson, refused.into()).await
             }
             (Media::EventStream, prepared) => sse::stream(endpoint, prepared, self.held, self.id),
             (Media::GraphqlJson | Media::Json, Ok(prepared)) => {
-                response::write(self.media, endpoint.engine.run(prepared, self.id).await)
+                response::write(self.media, endpoint.engine.run(prepared, self.id).await).await
             }
-            (Media::GraphqlJson | Media::Json, Err(refused)) => response::write(self.media, refused),
+            (Media::GraphqlJson | Media::Json, Err(refused)) => {
+                response::write(self.media, refused.into()).await
+            }
         }
     }
 }

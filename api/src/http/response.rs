@@ -1,17 +1,17 @@
 //! Writes responses: status, content type, and the body with its keys in the executor's order.
 
 use async_graphql::{Executor, ServerError};
-use async_graphql_axum::GraphQLResponse;
 use axum::{
+    body::Body,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use serde::Serialize;
 
-use super::accept::Media;
+use super::{accept::Media, weighed_body::WeighedBody};
 use crate::{
     error::{ApiError, Code, retry_after},
-    operation::{Engine, RequestId, is_request_error},
+    operation::{Answer, Engine, RequestId, Written, is_request_error},
 };
 
 const GRAPHQL_JSON: HeaderValue =
@@ -25,13 +25,20 @@ struct Refusal<'a> {
 }
 
 /// Writes the response of an operation in the client's media type.
-pub(super) fn write(media: Media, result: async_graphql::Response) -> Response {
+pub(super) async fn write(media: Media, result: Answer) -> Response {
     let is_refused = is_request_error(&result);
     let code = result.errors.first().and_then(Code::of).unwrap_or(Code::Internal);
     let retry_after = result.errors.iter().find_map(retry_after);
     let is_limited = result.errors.iter().any(|error| Code::of(error) == Some(Code::RateLimited));
-    let mut response =
-        if is_refused { refusal(&result.errors) } else { GraphQLResponse::from(result).into_response() };
+    let mut response = if is_refused {
+        refusal(&result.errors)
+    } else {
+        let headers = result.http_headers.clone();
+        let (text, weight) = result.write(|response| Written(response).to_text()).await;
+        let mut response = Response::new(Body::new(WeighedBody::new(text, weight)));
+        *response.headers_mut() = headers;
+        response
+    };
     let content_type = match media {
         Media::GraphqlJson => GRAPHQL_JSON,
         Media::Json | Media::EventStream => JSON,

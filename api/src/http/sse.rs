@@ -21,7 +21,7 @@ use super::Holding;
 use crate::{
     auth::access_ended,
     endpoint::Endpoint,
-    operation::{Prepared, RequestId},
+    operation::{Prepared, RequestId, Written},
 };
 
 /// Interval of keep-alive comments while nothing else is sent.
@@ -48,11 +48,17 @@ pub(super) fn stream<E: Executor>(
     };
     let results = match prepared {
         Ok(prepared) => endpoint.engine.stream(prepared, id.clone()).left_stream(),
-        Err(refused) => stream::once(future::ready(refused)).right_stream(),
+        Err(refused) => stream::once(future::ready(refused.into())).right_stream(),
     };
     let last = endpoint.engine.refuse(&access_ended(), id);
+    let mut being_sent = None;
     let events = results
-        .map(|result| next(&result))
+        .then(|answer| answer.write(next))
+        .map(move |(event, weight)| {
+            // Replaced when the next event is asked for, because this one has been sent then.
+            let _sent = being_sent.replace(weight);
+            event
+        })
         .chain(stream::once(future::ready(complete())))
         .take_until(Box::pin(over))
         // When the key or the session has ended, the client is told, because it would reconnect in
@@ -74,7 +80,7 @@ pub(super) fn stream<E: Executor>(
 }
 
 fn next(result: &async_graphql::Response) -> Event {
-    Event::default().event("next").data(serde_json::to_string(result).unwrap_or_default())
+    Event::default().event("next").data(Written(result).to_text())
 }
 
 fn complete() -> Event {

@@ -3,7 +3,7 @@
 //! It selects the operation, limits the document's size, and refuses what the caller may not use.
 //! async-graphql validates the document against the schema.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use async_graphql::{
     Name, Positioned, Request, ServerError,
@@ -24,6 +24,7 @@ use super::{
     variables,
 };
 use crate::{
+    allowance::Allowance,
     auth::Access,
     error::{ApiError, Code, coded},
     graphql::{input_scalars, introspection, query_limits::RECURSION_MAX},
@@ -69,12 +70,15 @@ pub struct Prepared {
     pub(super) hides_names: bool,
     /// What its cost is counted from, should it be refused.
     pub(super) costed: Costed,
+    /// What it may take.
+    pub(super) allowance: Arc<Allowance>,
 }
 
 pub(super) fn prepare(
     mut request: Request,
     access: &Access,
     known: &KnownDocuments,
+    allowance: &Arc<Allowance>,
     is_schema_open: bool,
 ) -> Result<Prepared, Refused> {
     let refuse = |error: ApiError| Refused::from(error.to_server_error());
@@ -106,14 +110,22 @@ pub(super) fn prepare(
     let costed = Costed::of(&request);
     if kind == Kind::Subscription {
         if fields.len() != 1 {
-            let message = "A subscription must have exactly one root field.";
-            return Err(refuse(ApiError::new(Code::ValidationFailed, message)));
+            let why = "A subscription must have exactly one root field.";
+            return Err(refuse(ApiError::new(Code::ValidationFailed, why)));
         }
         unfold_root(&mut document, name.as_ref());
     }
     request.set_parsed_query(document);
     let name = name.map(|name| name.to_string());
-    Ok(Prepared { request, kind, name, has_schema, hides_names: false, costed })
+    Ok(Prepared {
+        request,
+        kind,
+        name,
+        has_schema,
+        hides_names: false,
+        costed,
+        allowance: Arc::clone(allowance),
+    })
 }
 
 /// Runs all checks that depend only on the text.
@@ -285,15 +297,20 @@ fn unfold_root(document: &mut ExecutableDocument, name: Option<&Name>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::allowance::Allowances;
 
-    fn anonymous(query: &str) -> Result<Prepared, Option<Code>> {
-        prepare(Request::new(query), &Access::Anonymous, &KnownDocuments::default(), false)
+    fn prepared(request: Request, access: &Access) -> Result<Prepared, Option<Code>> {
+        let allowance = Arc::new(Allowances::default().of(None));
+        prepare(request, access, &KnownDocuments::default(), &allowance, false)
             .map_err(|refused| Code::of(&refused.error))
     }
 
+    fn anonymous(query: &str) -> Result<Prepared, Option<Code>> {
+        prepared(Request::new(query), &Access::Anonymous)
+    }
+
     fn signed_in(query: &str) -> Result<Prepared, Option<Code>> {
-        prepare(Request::new(query), &signed_in_access(), &KnownDocuments::default(), false)
-            .map_err(|refused| Code::of(&refused.error))
+        prepared(Request::new(query), &signed_in_access())
     }
 
     #[test]
@@ -346,12 +363,10 @@ mod tests {
         let two = "query A { viewer { name } } mutation B { x }";
         assert_eq!(signed_in(two).unwrap_err(), Some(Code::BadRequest));
         let chosen = |name: &str| {
-            let request = Request::new(two).operation_name(name);
-            prepare(request, &signed_in_access(), &KnownDocuments::default(), false)
-                .map(|prepared| (prepared.kind, prepared.name))
+            let found = prepared(Request::new(two).operation_name(name), &signed_in_access());
+            found.map(|prepared| (prepared.kind, prepared.name))
         };
-        assert_eq!(chosen("B").unwrap(), (Kind::Mutation, Some("B".into())));
-        assert!(chosen("C").is_err());
+        assert!(chosen("B").unwrap() == (Kind::Mutation, Some("B".into())) && chosen("C").is_err());
         assert_eq!(signed_in("query Only { viewer { name } }").unwrap().name.as_deref(), Some("Only"));
     }
 

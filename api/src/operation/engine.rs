@@ -13,6 +13,7 @@ use tracing::Instrument as _;
 
 use super::{
     RequestId,
+    answer::Answer,
     document::{Kind, Prepared, prepare},
     finish::{describe_schema, finish, refusal_of},
     known::KnownDocuments,
@@ -20,17 +21,19 @@ use super::{
     permission::Refused,
 };
 use crate::{
+    allowance::{Allowance, Allowances},
     audit::AuditLog,
     auth::{Access, Authenticator, Client, Hold, Presented},
     error::{ApiError, Code},
     repeat::Repeat,
+    shares::Holder,
 };
 
 /// Time limit of a query or mutation.
 const TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Adds to an operation what only its own resolvers use: DataLoaders. Called once per operation.
-pub type WithLoaders = Arc<dyn Fn(Request) -> Request + Send + Sync>;
+pub type WithLoaders = Arc<dyn Fn(Request, &Arc<Allowance>) -> Request + Send + Sync>;
 
 /// Runs operations of a schema.
 #[derive(Clone)]
@@ -38,6 +41,7 @@ pub struct Engine<E> {
     executor: E,
     authenticator: Arc<Authenticator>,
     known: Arc<KnownDocuments>,
+    allowances: Allowances,
     with_loaders: WithLoaders,
     ids: IdSource,
     time_max: Duration,
@@ -53,6 +57,7 @@ impl<E: Executor> Engine<E> {
             executor,
             authenticator: authenticator.into(),
             known: Arc::default(),
+            allowances: Allowances::default(),
             with_loaders,
             ids: IdSource,
             time_max: TIME_MAX,
@@ -108,12 +113,13 @@ impl<E: Executor> Engine<E> {
         id: &RequestId,
     ) -> Result<Prepared, Box<Response>> {
         let actor = Arc::new(access.actor(&client));
+        let allowance = Arc::new(self.allowances.of(Holder::of(access, client.address)));
         let request = request.data(access.clone()).data(client).data(id.clone()).data(Arc::clone(&actor));
-        let request = request.data(Arc::clone(&self.authenticator));
-        match prepare(request, access, &self.known, self.is_schema_open) {
+        let request = request.data(Arc::clone(&self.authenticator)).data(Arc::clone(&allowance));
+        match prepare(request, access, &self.known, &allowance, self.is_schema_open) {
             Ok(mut prepared) => {
                 prepared.hides_names = access.caller().is_none() && !self.is_schema_open;
-                prepared.request = (self.with_loaders)(prepared.request);
+                prepared.request = (self.with_loaders)(prepared.request, &allowance);
                 Ok(prepared)
             }
             Err(Refused { error, field }) => {
@@ -137,13 +143,22 @@ impl<E: Executor> Engine<E> {
     }
 
     /// Runs a query or mutation.
-    pub async fn run(&self, prepared: Prepared, id: &RequestId) -> Response {
+    pub async fn run(&self, prepared: Prepared, id: &RequestId) -> Answer {
         let (kind, began) = (prepared.kind, Instant::now());
         let span = span_of(&prepared, id);
-        let Prepared { request, has_schema, hides_names, costed, .. } = prepared;
-        let executed = AssertUnwindSafe(self.executor.execute(request)).catch_unwind();
-        let response = match tokio::time::timeout(self.time_max, executed.instrument(span)).await {
-            Ok(Ok(mut response)) => {
+        let Prepared { request, has_schema, hides_names, costed, allowance, .. } = prepared;
+        let executed = AssertUnwindSafe(self.executor.execute(request)).catch_unwind().instrument(span);
+        // What a mutation has done is said, without the part that is too large.
+        let is_cut = kind == Kind::Query;
+        let executed = async {
+            tokio::select! {
+                executed = executed => Some(executed),
+                () = allowance.over(), if is_cut => None,
+            }
+        };
+        let response = match tokio::time::timeout(self.time_max, executed).await {
+            Ok(_) if is_cut && let Some(too_large) = allowance.is_over() => refusal_of(&too_large, id),
+            Ok(Some(Ok(mut response))) => {
                 if has_schema {
                     describe_schema(&mut response.data);
                 }
@@ -153,7 +168,7 @@ impl<E: Executor> Engine<E> {
                 }
                 finish(response, id)
             }
-            Ok(Err(_panic)) => {
+            Ok(Some(Err(_)) | None) => {
                 // The panic hook has logged the panic and its location.
                 refusal_of(&internal(), id)
             }
@@ -162,11 +177,11 @@ impl<E: Executor> Engine<E> {
         metrics::histogram!("callboard_graphql_operation_seconds", "type" => kind.as_str())
             .record(began.elapsed());
         count(Some(kind), if response.is_ok() { OperationOutcome::Ok } else { OperationOutcome::Errors });
-        response
+        Answer::new(response, allowance)
     }
 
     /// Opens a subscription, or runs a query or mutation as a stream of one response.
-    pub fn stream(&self, prepared: Prepared, id: RequestId) -> impl Stream<Item = Response> + Send + use<E> {
+    pub fn stream(&self, prepared: Prepared, id: RequestId) -> impl Stream<Item = Answer> + Send + use<E> {
         let (kind, span) = (prepared.kind, span_of(&prepared, &id));
         let engine = self.clone();
         match kind {
@@ -179,8 +194,8 @@ impl<E: Executor> Engine<E> {
                 let request = prepared.request.data(Arc::clone(&repeat));
                 let responses = span.in_scope(|| engine.executor.execute_stream(request, None));
                 let repeat_max = REPEAT_MAX;
-                let (costed, hides_names) = (prepared.costed, prepared.hides_names);
-                Messages { responses, repeat, repeat_max, costed, hides_names, id, span }
+                let Prepared { costed, hides_names, allowance, .. } = prepared;
+                Messages { responses, repeat, repeat_max, costed, hides_names, allowance, id, span }
                     .into_stream(Active::new())
                     .right_stream()
             }

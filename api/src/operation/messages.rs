@@ -13,10 +13,12 @@ use tokio::time::Instant;
 
 use super::{
     RequestId,
+    answer::Answer,
     costed::Costed,
     finish::{finish, refusal_of},
 };
 use crate::{
+    allowance::Allowance,
     error::{ApiError, Code, classify, store_error},
     repeat::Repeat,
 };
@@ -34,6 +36,8 @@ pub(super) struct Messages {
     pub(super) costed: Costed,
     /// Whether its errors propose no names of the schema.
     pub(super) hides_names: bool,
+    /// What each message may take.
+    pub(super) allowance: Arc<Allowance>,
     pub(super) id: RequestId,
     pub(super) span: tracing::Span,
 }
@@ -49,16 +53,19 @@ enum Fate {
 
 impl Messages {
     /// The messages as a stream, with `held` kept until its end.
-    pub(super) fn into_stream<T: Send>(self, held: T) -> impl Stream<Item = Response> + Send + use<T> {
+    pub(super) fn into_stream<T: Send>(self, held: T) -> impl Stream<Item = Answer> + Send + use<T> {
         stream::unfold(Some((self, held)), |going| async move {
             let (mut messages, held) = going?;
             let (response, goes_on) = messages.next().await?;
-            Some((response, goes_on.then_some((messages, held))))
+            let answer = Answer::new(response, Arc::clone(&messages.allowance));
+            Some((answer, goes_on.then_some((messages, held))))
         })
     }
 
     /// The next message, and whether the stream goes on after it.
     async fn next(&mut self) -> Option<(Response, bool)> {
+        // The message before has been sent.
+        self.allowance.restart();
         let mut failing_since = None;
         loop {
             let Ok(response) = AssertUnwindSafe(self.responses.next()).catch_unwind().await else {
@@ -86,6 +93,12 @@ impl Messages {
     }
 
     fn fate(&self, response: &Response, failing_since: Instant) -> Fate {
+        // It would be lost if the stream went on.
+        if let Some(error) = response.errors.iter().find(|error| Code::of(error) == Some(Code::TooComplex))
+            && self.repeat.is_given()
+        {
+            return Fate::Ended(ApiError::new(Code::TooComplex, error.message.clone()));
+        }
         let is_missing = |error: &&ServerError| classify(error).code == Code::Unavailable;
         let is_outage = |error: &ServerError| matches!(store_error(error), Some(StoreError::Unavailable(_)));
         let mut missing = response.errors.iter().filter(is_missing);
@@ -125,6 +138,7 @@ mod tests {
     use async_graphql::{Context, EmptyMutation, Object, Schema, Subscription};
 
     use super::*;
+    use crate::{allowance::Allowances, operation::Written};
 
     type MakeError = fn() -> StoreError;
 
@@ -178,11 +192,12 @@ mod tests {
             repeat_max,
             costed: Costed::default(),
             hides_names: false,
+            allowance: Arc::new(Allowances::default().of(None)),
             id: RequestId::draw(callboard::clock::IdSource),
             span: tracing::Span::none(),
         };
-        let responses: Vec<Response> = messages.into_stream(()).collect().await;
-        responses.iter().map(|response| serde_json::to_value(response).unwrap()).collect()
+        let answers: Vec<Answer> = messages.into_stream(()).collect().await;
+        answers.iter().map(|answer| serde_json::to_value(Written(answer)).unwrap()).collect()
     }
 
     #[tokio::test]

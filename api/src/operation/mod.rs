@@ -4,6 +4,7 @@
 //! `http` and `socket` pass an [`async_graphql::Request`] to the [`Engine`] and write its
 //! responses. Variables are never logged or traced. The operation's name and type are.
 
+mod answer;
 mod costed;
 mod document;
 mod engine;
@@ -17,6 +18,7 @@ mod request_id;
 mod scan;
 mod variables;
 
+pub use answer::{Answer, Weight, Written};
 pub use document::{Kind, Prepared};
 pub use engine::{Engine, WithLoaders};
 pub(crate) use envelope::{Envelope, unreadable};

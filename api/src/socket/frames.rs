@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Close, MESSAGE_BYTES_MAX, PING_PAYLOAD_BYTES_MAX};
-use crate::operation;
+use crate::operation::{self, Written};
 
 /// Longest id of an operation, in bytes.
 const ID_BYTES_MAX: usize = 128;
@@ -181,7 +181,7 @@ pub(super) fn next(dialect: Dialect, id: &str, response: &Response) -> String {
         Dialect::Transport => "next",
         Dialect::Legacy => "data",
     };
-    write(Some(id), r#type, Some(response))
+    write(Some(id), r#type, Some(Written(response)))
 }
 
 /// The operation was not run. The older protocol has a result without data instead, followed by

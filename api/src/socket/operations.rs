@@ -112,15 +112,18 @@ async fn run<E: Executor>(engine: &Engine<E>, task: Task, out: &mpsc::Sender<Fra
     let kind = prepared.kind;
     let mut results = Box::pin(engine.stream(prepared, request_id));
     let mut is_first = true;
-    while let Some(result) = results.next().await {
+    while let Some(answer) = results.next().await {
+        let result = &*answer;
         // Errors without data and path also end a subscription that has sent messages.
-        if is_request_error(&result) || is_first && is_refused(kind, &result) {
+        if is_request_error(result) || is_first && is_refused(kind, result) {
             drop(results);
             done.now(&id);
-            return refuse(dialect, &id, &result, out).await;
+            return refuse(dialect, &id, result, out).await;
         }
         is_first = false;
-        if out.send(Frame::Text(frames::next(dialect, &id, &result))).await.is_err() {
+        let to = id.clone();
+        let (text, weight) = answer.write(move |response| frames::next(dialect, &to, response)).await;
+        if out.send(Frame::Answer(text, weight)).await.is_err() {
             return;
         }
     }

@@ -7,16 +7,28 @@ use futures::{SinkExt as _, stream::SplitSink};
 use tokio::sync::mpsc;
 
 use super::Close;
+use crate::operation::Weight;
 
 /// A frame to send.
 #[derive(Debug)]
 pub(super) enum Frame {
     /// A GraphQL message.
     Text(String),
+    /// The answer to an operation, with what it takes until it has been sent.
+    Answer(String, Weight),
     /// A ping of WebSocket itself, which browsers acknowledge automatically.
     Ping,
     /// The last frame.
     Close(Close),
+}
+
+impl Frame {
+    fn weight(&self) -> Option<Weight> {
+        match self {
+            Self::Answer(_, weight) => Some(weight.clone()),
+            Self::Text(_) | Self::Ping | Self::Close(_) => None,
+        }
+    }
 }
 
 /// How writing ended.
@@ -39,11 +51,14 @@ pub(super) async fn run(
     while let Some(frame) = queue.recv().await {
         let is_last = matches!(frame, Frame::Close(_));
         let sent = tokio::time::timeout(stall, async {
+            let mut weights = Vec::new();
+            weights.extend(frame.weight());
             sink.feed(message(frame)).await?;
             // Queued frames are sent together.
             let mut was_last = is_last;
             while !was_last && let Ok(frame) = queue.try_recv() {
                 was_last = matches!(frame, Frame::Close(_));
+                weights.extend(frame.weight());
                 sink.feed(message(frame)).await?;
             }
             sink.flush().await.map(|()| was_last)
@@ -60,7 +75,7 @@ pub(super) async fn run(
 
 fn message(frame: Frame) -> Message {
     match frame {
-        Frame::Text(text) => Message::Text(Utf8Bytes::from(text)),
+        Frame::Text(text) | Frame::Answer(text, _) => Message::Text(Utf8Bytes::from(text)),
         Frame::Ping => Message::Ping(Vec::new().into()),
         Frame::Close(close) => Message::Close(Some(close.frame())),
     }

@@ -26,7 +26,7 @@ use callboard_api::{
     audit::AuditLog,
     auth::{Authenticator, StoredKeys},
     endpoint::Endpoint,
-    graphql::{job::JobContext, loaders, proxy::ProxyProbe, roots},
+    graphql::{job::JobContext, loaders, proxy::ProxyProbe, reads::Reads, roots},
     operation::Engine,
     origin::Origins,
 };
@@ -77,10 +77,12 @@ impl TestApi {
             actor: Arc::default(),
         };
         let redis = Redis::open(&redis_url().await.into(), &redis_prefix()).unwrap();
-        let jobs = JobContext::start(Arc::new(submit(&store, evaluator)), redis);
+        let reads = Reads(store.clone());
+        let jobs = JobContext::start(Arc::new(submit(&store, evaluator)), &reads, redis);
         let audit = AuditLog::start(store.clone());
         let schema = roots::schema().data(catalogue.clone()).data(jobs).data(probe).data(audit.clone());
-        let add_loaders = Arc::new(move |request| loaders::add(request, &store));
+        let schema = schema.data(reads.clone());
+        let add_loaders = Arc::new(move |request, allowance: &_| loaders::add(request, &reads.0, allowance));
         let stored = StoredKeys { keys: catalogue.keys(), life: SESSION_LIFE, configured: None };
         let authenticator = Authenticator::new(Keys(stored));
         let engine = Engine::new(schema.finish(), authenticator, add_loaders).with_audit(audit.clone());

@@ -50,7 +50,7 @@ use callboard_api::{
     audit::AuditLog,
     auth::{Authenticator, KeyHash, StoredKeys},
     endpoint::Endpoint,
-    graphql::{job::JobContext, loaders, proxy::ProxyProbe, roots},
+    graphql::{job::JobContext, loaders, proxy::ProxyProbe, reads::Reads, roots},
     operation::Engine,
     origin::Origins,
 };
@@ -126,7 +126,8 @@ impl Harness {
             ids: IdSource,
         };
         let urls = ArtifactUrls::new(Arc::new(keyring()), "https://callboard.test/".parse().unwrap());
-        let jobs = JobContext::start(Arc::new(submit), redis.clone());
+        let reads = Reads(store.clone());
+        let jobs = JobContext::start(Arc::new(submit), &reads, redis.clone());
         let keys = catalogue.keys();
         let configured = Some(KeyHash::of("cb_admin"));
         let stored = StoredKeys { keys: keys.clone(), life, configured };
@@ -141,10 +142,9 @@ impl Harness {
             }
         });
         let schema = roots::schema().data(catalogue).data(stored).data(urls).data(jobs);
-        let schema = schema.data(ProxyProbe::new(None)).finish();
-        let of_loaders = store.clone();
-        let engine =
-            Engine::new(schema, authenticator, Arc::new(move |request| loaders::add(request, &of_loaders)));
+        let schema = schema.data(ProxyProbe::new(None)).data(reads.clone()).finish();
+        let add_loaders = Arc::new(move |request, allowance: &_| loaders::add(request, &reads.0, allowance));
+        let engine = Engine::new(schema, authenticator, add_loaders);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Endpoint::new(engine, Origins::default()).router();

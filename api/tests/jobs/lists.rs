@@ -327,6 +327,8 @@ impl Lists {
                 harness.mutate("jobRetry", "job { id }", json!({ "id": job.to_string() })).await;
             }
         }
+        // The sign-in is written up to a second later, and would come in before the first entry.
+        harness.audit.flush().await;
         Self { harness, job, needing }
     }
 

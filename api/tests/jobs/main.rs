@@ -23,6 +23,7 @@ mod harness;
 mod incomplete;
 #[path = "../catalogue/keys.rs"]
 mod keys;
+mod large;
 mod lists;
 mod log;
 mod lost_hints;

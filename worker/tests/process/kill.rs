@@ -62,7 +62,8 @@ async fn sigterm_reaches_the_whole_group_and_clean_up_runs() {
 #[tokio::test]
 async fn what_left_the_group_gets_sigterm_when_the_program_has_ended() {
     let place = Place::new();
-    // The program's own trap comes first: `ready` is the daemon's line, and SIGTERM may follow it at once.
+    // The program's own trap comes first: `ready` is the daemon's line, and SIGTERM may follow it
+    // at once.
     let script = "trap 'exit 3' TERM; \
         setsid sh -c 'trap \"echo daemon; exit\" TERM; echo ready; while :; do sleep 0.05; done' & \
         while :; do sleep 0.05; done";

@@ -1,10 +1,10 @@
 //! The query `apiKeys`.
 
 use async_graphql::{Context, Object, Result};
-use callboard::{catalogue::Catalogue, ids::ApiKeyId, store::catalogue::api_keys};
+use callboard::{ids::ApiKeyId, store::catalogue::api_keys};
 
 use super::ApiKeyConnection;
-use crate::graphql::{name_lists, query_limits::page_cost};
+use crate::graphql::{name_lists, query_limits::page_cost, reads};
 
 /// The query fields of API keys.
 #[derive(Debug, Default, Clone, Copy)]
@@ -24,7 +24,7 @@ impl ApiKeyQuery {
         #[graphql(desc = "Returns only items before this cursor.")] before: Option<String>,
     ) -> Result<ApiKeyConnection> {
         let request = name_lists::request(ApiKeyId::PREFIX, (first, after), (last, before), None)?;
-        let mut connection = ctx.data::<Catalogue>()?.store.connection().await?;
+        let mut connection = reads::connection(ctx).await?;
         Ok(ApiKeyConnection::of(api_keys::page(&mut connection, &request).await?))
     }
 }

@@ -9,8 +9,8 @@ use crate::{
     cursor::{Cursor as _, Keyset},
     error::{ApiError, Code},
     graphql::{
-        job::JobContext,
         page::{PAGE_MAX, Page},
+        reads,
     },
 };
 
@@ -42,7 +42,7 @@ pub async fn list(
     let after = page.after.as_ref().map_or(0, |place| place.0.1);
     let before = page.before.as_ref().map_or(i32::MAX, |place| place.0.1);
     let between = after.saturating_add(1)..=before.saturating_sub(1);
-    let mut connection = JobContext::of(ctx)?.submit.store.connection().await?;
+    let mut connection = reads::connection(ctx).await?;
     let rows = attempts::of_job(&mut connection, job, between, page.is_from_end, page.rows()).await?;
     drop(connection);
     let (rows, bounds) = page.cut(rows);

@@ -12,9 +12,10 @@ use super::{AuditEvent, AuditEventConnection, AuditOutcome};
 use crate::{
     cursor::{Cursor, Keyset},
     graphql::{
-        job::{DateTimeRange, JobContext},
+        job::DateTimeRange,
         page::{PAGE_MAX, Page},
         query_limits::page_cost,
+        reads,
     },
 };
 
@@ -90,7 +91,7 @@ impl AuditQuery {
             is_from_end: page.is_from_end,
             rows: page.rows(),
         };
-        let mut connection = JobContext::of(ctx)?.submit.store.connection().await?;
+        let mut connection = reads::connection(ctx).await?;
         let rows = audit::page(&mut connection, &request).await?;
         drop(connection);
         let (rows, bounds) = page.cut(rows);

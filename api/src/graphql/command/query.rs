@@ -1,13 +1,14 @@
 //! The queries `command` and `commands`.
 
 use async_graphql::{Context, ID, Object, Result};
-use callboard::{catalogue::Catalogue, ids::CommandId, store::catalogue::commands};
+use callboard::{ids::CommandId, store::catalogue::commands};
 
 use super::{Command, CommandConnection};
 use crate::graphql::{
     loaders::{self, CommandName},
     name_lists::{self, Wanted},
     query_limits::page_cost,
+    reads,
 };
 
 /// The query fields of commands.
@@ -42,7 +43,7 @@ impl CommandQuery {
         search: Option<String>,
     ) -> Result<CommandConnection> {
         let request = name_lists::request(CommandId::PREFIX, (first, after), (last, before), search)?;
-        let mut connection = ctx.data::<Catalogue>()?.store.connection().await?;
+        let mut connection = reads::connection(ctx).await?;
         Ok(CommandConnection::of(commands::page(&mut connection, &request).await?))
     }
 }

@@ -5,7 +5,11 @@ use std::{fmt, sync::Arc};
 use async_graphql::Context;
 use callboard::{steps::enqueue::context::SubmitContext, transport::Redis};
 
-use crate::{enqueuer::Enqueuer, feed::Feed, graphql::job_loaders::Readers};
+use crate::{
+    enqueuer::Enqueuer,
+    feed::Feed,
+    graphql::{job_loaders::Readers, reads::Reads},
+};
 
 /// The services that job resolvers use.
 pub struct JobContext {
@@ -24,9 +28,11 @@ pub struct JobContext {
 impl JobContext {
     /// Starts the enqueuer and the feed. Must be called inside Tokio. Both end when the context is
     /// dropped.
-    pub fn start(submit: Arc<SubmitContext>, redis: Redis) -> Self {
+    ///
+    /// Queries read with the connections of `reads`.
+    pub fn start(submit: Arc<SubmitContext>, reads: &Reads, redis: Redis) -> Self {
         Self {
-            readers: Arc::new(Readers::new(Arc::clone(&submit))),
+            readers: Arc::new(Readers::new(Arc::clone(&submit), reads.0.clone())),
             enqueuer: Enqueuer::start(Arc::clone(&submit), redis.clone()),
             feed: Feed::start(submit.store.clone(), redis.clone()),
             submit,

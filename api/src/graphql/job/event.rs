@@ -8,13 +8,14 @@ use callboard::{
     store::jobs::events::{self, EventRecord},
 };
 
-use super::{Job, JobContext, JobState, object, privacy::is_kept_back};
+use super::{Job, JobState, object, privacy::is_kept_back};
 use crate::{
     cursor::Cursor as _,
     error::{ApiError, Code},
     feed::{EventCursor, Following, JobNews},
     graphql::{
         page::{PAGE_MAX, Page, asks_for_total},
+        reads,
         scalars::DateTime,
     },
 };
@@ -205,7 +206,7 @@ pub(super) async fn list(
         return Err(ApiError::new(Code::BadCursor, "`after` is a cursor of another job.").into());
     }
     let from = page.after.map_or(0, |cursor| cursor.version);
-    let mut connection = JobContext::of(ctx)?.submit.store.connection().await?;
+    let mut connection = reads::connection(ctx).await?;
     let rows = events::of_job(&mut connection, job, from, page.rows()).await?;
     let total = if asks_for_total(ctx) { Some(events::count(&mut connection, job).await?) } else { None };
     drop(connection);

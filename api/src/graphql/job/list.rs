@@ -16,7 +16,10 @@ use super::{Job, JobContext, JobFilter, JobOrder, object};
 use crate::{
     cursor::{Cursor, Keyset},
     error::{ApiError, Code},
-    graphql::page::{PAGE_MAX, Page, asks_for_total},
+    graphql::{
+        page::{PAGE_MAX, Page, asks_for_total},
+        reads,
+    },
 };
 
 crate::connection!(
@@ -161,7 +164,7 @@ async fn read(
         rows: page.rows(),
     };
     let is_counted = is_counted(ctx);
-    let mut connection = JobContext::of(ctx)?.submit.store.connection().await?;
+    let mut connection = reads::connection(ctx).await?;
     let places = pages::page(&mut connection, &request).await?;
     let count = if is_counted { pages::count(&mut connection, &request.filter).await? } else { 0 };
     drop(connection);

@@ -22,8 +22,8 @@ use crate::{
         policy::Policy,
         profile::Profile,
         proxy::Proxy,
-        query_limits::{COMPOSED_COST, page_cost},
-        scalars::{DateTime, Json},
+        query_limits::{COMPOSED_COST, READ_COST, page_cost},
+        scalars::{DateTime, JsonText},
         schedule::Schedule,
         service::Service,
     },
@@ -169,12 +169,13 @@ impl Job {
     /// The input, with the schema's defaults filled in. Properties that the schema marks
     /// `writeOnly` are encrypted at rest and shown as `***`. For a VIEWER `"***"` if the command is
     /// private.
-    async fn input(&self, ctx: &Context<'_>) -> Result<Json> {
+    #[graphql(complexity = "READ_COST")]
+    async fn input(&self, ctx: &Context<'_>) -> Result<JsonText> {
         if is_kept_back(ctx, self.id).await? {
-            return Ok(Json(KEPT_BACK.into()));
+            return Ok(JsonText::from(&KEPT_BACK.into()));
         }
         let input = JobContext::of(ctx)?.readers.input(self.id).await?;
-        Ok(Json(input.map_or(serde_json::Value::Null, |input| input.public.clone())))
+        Ok(input.unwrap_or_else(|| JsonText::from(&serde_json::Value::Null)))
     }
 
     /// The labels, sorted and without duplicates, at most 20.
@@ -232,14 +233,15 @@ impl Job {
     }
 
     /// The result that the job returned. Null when it returned none or has not succeeded.
-    async fn result(&self, ctx: &Context<'_>) -> Option<Result<Json>> {
+    #[graphql(complexity = "READ_COST")]
+    async fn result(&self, ctx: &Context<'_>) -> Option<Result<JsonText>> {
         let read = async {
             if is_kept_back(ctx, self.id).await? {
                 return Ok(None);
             }
             JobContext::of(ctx)?.readers.result(self.id).await
         };
-        read.await.map(|result| result.map(|value| Json(value.as_ref().clone()))).transpose()
+        read.await.transpose()
     }
 
     /// Why the job failed, expired or was cancelled by a dependency. Null otherwise. Failures of

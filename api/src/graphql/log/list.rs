@@ -15,9 +15,9 @@ use crate::{
     error::{ApiError, Code},
     feed::LogCursor,
     graphql::{
-        job::JobContext,
         page::{Bounds, Page, asks_for_total},
         query_limits::page_cost,
+        reads,
     },
 };
 
@@ -64,7 +64,7 @@ pub async fn list(ctx: &Context<'_>, job: JobId, request: LogRequest) -> Result<
     let search = check_search(request.search)?;
     let reading =
         Reading { job, attempt: request.attempt, search, page, from: request.from_sequence.unwrap_or(1) };
-    let mut connection = JobContext::of(ctx)?.submit.store.connection().await?;
+    let mut connection = reads::connection(ctx).await?;
     let found = reading.read(&mut connection, asks_for_total(ctx)).await?;
     drop(connection);
     let items = found.lines.into_iter().map(|line| {

@@ -1,13 +1,14 @@
 //! The queries `profile` and `profiles`.
 
 use async_graphql::{Context, ID, Object, Result};
-use callboard::{catalogue::Catalogue, ids::ProfileId, store::catalogue::profiles};
+use callboard::{ids::ProfileId, store::catalogue::profiles};
 
 use super::{Profile, ProfileConnection};
 use crate::graphql::{
     loaders::{self, ProfileName},
     name_lists::{self, Wanted},
     query_limits::page_cost,
+    reads,
 };
 
 /// The query fields of profiles.
@@ -42,7 +43,7 @@ impl ProfileQuery {
         search: Option<String>,
     ) -> Result<ProfileConnection> {
         let request = name_lists::request(ProfileId::PREFIX, (first, after), (last, before), search)?;
-        let mut connection = ctx.data::<Catalogue>()?.store.connection().await?;
+        let mut connection = reads::connection(ctx).await?;
         Ok(ProfileConnection::of(profiles::page(&mut connection, &request).await?))
     }
 }

@@ -1,13 +1,14 @@
 //! The queries `proxy` and `proxies`.
 
 use async_graphql::{Context, ID, Object, Result};
-use callboard::{catalogue::Catalogue, ids::ProxyId, store::catalogue::proxies};
+use callboard::{ids::ProxyId, store::catalogue::proxies};
 
 use super::{Proxy, ProxyConnection};
 use crate::graphql::{
     loaders::{self, ProxyName},
     name_lists::{self, Wanted},
     query_limits::page_cost,
+    reads,
 };
 
 /// The query fields of proxies.
@@ -42,7 +43,7 @@ impl ProxyQuery {
         search: Option<String>,
     ) -> Result<ProxyConnection> {
         let request = name_lists::request(ProxyId::PREFIX, (first, after), (last, before), search)?;
-        let mut connection = ctx.data::<Catalogue>()?.store.connection().await?;
+        let mut connection = reads::connection(ctx).await?;
         Ok(ProxyConnection::of(proxies::page(&mut connection, &request).await?))
     }
 }

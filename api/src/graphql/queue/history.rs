@@ -15,7 +15,7 @@ use super::shown;
 use crate::{
     error::{ApiError, Code},
     graphql::{
-        job::JobContext,
+        reads,
         scalars::{DateTime, Duration},
     },
 };
@@ -108,7 +108,7 @@ pub(super) async fn of(
 ) -> Result<Vec<QueuePoint>> {
     let (step, count) = steps(window.as_ref(), step.as_ref())?;
     let from = begin_of_step(clock::now(), step) - std::time::Duration::from_secs(step * (count - 1));
-    let mut connection = JobContext::of(ctx)?.submit.store.connection().await?;
+    let mut connection = reads::connection(ctx).await?;
     let count = i32::try_from(count).unwrap_or(i32::MAX);
     let step = std::time::Duration::from_secs(step);
     let points = history::history(&mut connection, queue, from, step, count).await?;
@@ -123,7 +123,7 @@ pub(super) async fn empty_at(ctx: &Context<'_>, queue: &QueueRecord) -> Result<O
     let now = clock::now();
     let until = begin_of_step(now, MINUTE);
     let from = until - std::time::Duration::from_secs(MINUTE * u64::from(PACE_MINUTES));
-    let mut connection = JobContext::of(ctx)?.submit.store.connection().await?;
+    let mut connection = reads::connection(ctx).await?;
     let change = history::queued_change(&mut connection, &queue.name, from, until).await?;
     Ok(forecast(queue.queued, -change, now).map(DateTime))
 }

@@ -13,6 +13,8 @@ use super::{
 };
 use crate::graphql::{
     job::JobContext,
+    query_limits::READ_COST,
+    reads,
     scalars::{DateTime, Duration},
 };
 
@@ -53,7 +55,7 @@ pub fn demand(queue: &QueueRecord, ready: i64) -> i64 {
 
 /// Loads a queue by its id.
 pub async fn load(ctx: &Context<'_>, id: QueueId) -> Result<Option<Queue>> {
-    let mut connection = JobContext::of(ctx)?.submit.store.connection().await?;
+    let mut connection = reads::connection(ctx).await?;
     let found = counters::queues(&mut connection, None).await?;
     Ok(found.into_iter().find(|record| QueueId::of(&record.name) == id).map(Queue))
 }
@@ -160,8 +162,9 @@ pub struct QueueQuery;
 #[Object]
 impl QueueQuery {
     /// Returns all queues, ordered by name.
+    #[graphql(complexity = "READ_COST + child_complexity")]
     async fn queues(&self, ctx: &Context<'_>) -> Result<Vec<Queue>> {
-        let mut connection = JobContext::of(ctx)?.submit.store.connection().await?;
+        let mut connection = reads::connection(ctx).await?;
         Ok(counters::queues(&mut connection, None).await?.into_iter().map(Queue).collect())
     }
 }

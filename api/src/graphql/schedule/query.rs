@@ -1,13 +1,14 @@
 //! The queries `schedule` and `schedules`.
 
 use async_graphql::{Context, ID, Object, Result};
-use callboard::{catalogue::Catalogue, ids::ScheduleId, store::catalogue::schedules};
+use callboard::{ids::ScheduleId, store::catalogue::schedules};
 
 use super::{Schedule, ScheduleConnection};
 use crate::graphql::{
     loaders::{self, ScheduleName},
     name_lists::{self, Wanted},
     query_limits::page_cost,
+    reads,
 };
 
 /// The query fields of schedules.
@@ -42,7 +43,7 @@ impl ScheduleQuery {
         search: Option<String>,
     ) -> Result<ScheduleConnection> {
         let request = name_lists::request(ScheduleId::PREFIX, (first, after), (last, before), search)?;
-        let mut connection = ctx.data::<Catalogue>()?.store.connection().await?;
+        let mut connection = reads::connection(ctx).await?;
         Ok(ScheduleConnection::of(schedules::page(&mut connection, &request).await?))
     }
 }

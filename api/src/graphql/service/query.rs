@@ -1,13 +1,14 @@
 //! The queries `service` and `services`.
 
 use async_graphql::{Context, ID, Object, Result};
-use callboard::{catalogue::Catalogue, ids::ServiceId, store::catalogue::services};
+use callboard::{ids::ServiceId, store::catalogue::services};
 
 use super::{Service, ServiceConnection};
 use crate::graphql::{
     loaders::{self, ServiceName},
     name_lists::{self, Wanted},
     query_limits::page_cost,
+    reads,
 };
 
 /// The query fields of services.
@@ -42,7 +43,7 @@ impl ServiceQuery {
         search: Option<String>,
     ) -> Result<ServiceConnection> {
         let request = name_lists::request(ServiceId::PREFIX, (first, after), (last, before), search)?;
-        let mut connection = ctx.data::<Catalogue>()?.store.connection().await?;
+        let mut connection = reads::connection(ctx).await?;
         Ok(ServiceConnection::of(services::page(&mut connection, &request).await?))
     }
 }

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::{
-    command::CommandKind, inputs::id_of, job::JobContext, payload::settle, scalars::DateTime,
-    user_error::UserError,
+    command::CommandKind, inputs::id_of, job::JobContext, payload::settle, query_limits::READ_COST, reads,
+    scalars::DateTime, user_error::UserError,
 };
 use crate::{audit::by, repeat::Repeat};
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject, Subscription};
@@ -149,8 +149,9 @@ pub struct WorkerQuery;
 impl WorkerQuery {
     /// Returns the active and draining workers and those lost within the last hour, ordered by
     /// start.
+    #[graphql(complexity = "READ_COST + child_complexity")]
     async fn workers(&self, ctx: &Context<'_>) -> Result<Vec<Worker>> {
-        let mut connection = JobContext::of(ctx)?.submit.store.connection().await?;
+        let mut connection = reads::connection(ctx).await?;
         let found = workers::list(&mut connection, None).await?;
         Ok(found.into_iter().map(|record| Worker(Arc::new(record))).collect())
     }

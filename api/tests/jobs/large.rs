@@ -1,0 +1,110 @@
+//! Answers are bounded by their bytes, and queries by the statements that they run at a time.
+
+use callboard::{clock::now, ids::JobId, job::Outcome};
+use futures::future::join_all;
+use serde_json::{Value, json};
+
+use crate::harness::Harness;
+
+const RESULTS: &str = "query($ids: [ID!]!) { nodes(ids: $ids) { ... on Job { result } } }";
+
+/// A result of nearly a mebibyte, whose tree would take 70 times that.
+fn large() -> Value {
+    Value::Array(vec![json!(0); 500_000])
+}
+
+async fn with_results(harness: &Harness, count: usize) -> Vec<JobId> {
+    harness.register_worker(&["default"]).await;
+    let command = harness.create_command("large", json!({})).await;
+    let mut jobs = Vec::new();
+    for _ in 0..count {
+        let job = harness.enqueue(json!({ "commandId": command })).await;
+        let attempt = harness.start(job).await;
+        harness.settle(job, attempt, Outcome::Succeeded { result: large() }).await;
+        jobs.push(job);
+    }
+    jobs
+}
+
+#[tokio::test]
+async fn an_answer_has_so_many_bytes_and_then_says_that_it_is_too_large() {
+    let harness = Harness::new().await;
+    let jobs = with_results(&harness, 3).await;
+    let ids = |count: usize| -> Vec<String> { (0..count).map(|n| jobs[n % 3].to_string()).collect() };
+
+    let found = harness.data(RESULTS, json!({ "ids": ids(3) })).await;
+    assert!(found["nodes"].as_array().unwrap().iter().all(|job| job["result"] == large()));
+    // The same results again and again, and each of them in all of the answers.
+    assert_eq!(harness.error(RESULTS, json!({ "ids": ids(40) })).await, "TOO_COMPLEX");
+    let aliases: Vec<String> =
+        (0..40).map(|n| format!("a{n}: job(id: \"{}\") {{ result }}", jobs[0])).collect();
+    assert_eq!(harness.error(&format!("{{ {} }}", aliases.join(" ")), json!({})).await, "TOO_COMPLEX");
+    let name = "n".repeat(60_000);
+    let nodes: Vec<String> = (0..4).map(|n| format!("a{n}: nodes(ids: $ids) {{ ...Named }}")).collect();
+    let names =
+        format!("query($ids: [ID!]!) {{ {} }} fragment Named on Job {{ {name}: id }}", nodes.join(" "));
+    assert_eq!(harness.error(&names, json!({ "ids": ids(100) })).await, "TOO_COMPLEX");
+    // Several at once of one key wait for each other.
+    let (query, variables) = (RESULTS, json!({ "ids": ids(3) }));
+    let answers = join_all((0..12).map(|_| harness.data(query, variables.clone()))).await;
+    assert!(answers.iter().all(|answer| answer["nodes"][2]["result"] == large()));
+}
+
+#[tokio::test]
+async fn lines_of_a_log_count_with_their_bytes() {
+    let harness = Harness::new().await;
+    harness.register_worker(&["default"]).await;
+    let command = harness.create_command("talkative", json!({})).await;
+    let job = harness.enqueue(json!({ "commandId": command })).await;
+    let attempt = harness.start(job).await;
+    let line = "x".repeat(16_000);
+    harness.log(job, attempt, &vec![line.as_str(); 200]).await;
+    let page =
+        |name: &str| format!("{name}: job(id: \"{job}\") {{ log(first: 200) {{ nodes {{ text }} }} }}");
+    let found = harness.data(&format!("{{ {} }}", page("a")), json!({})).await;
+    assert_eq!(found["a"]["log"]["nodes"][199]["text"], line);
+    let pages: Vec<String> = (0..8).map(|n| page(&format!("a{n}"))).collect();
+    assert_eq!(harness.error(&format!("{{ {} }}", pages.join(" ")), json!({})).await, "TOO_COMPLEX");
+}
+
+#[tokio::test]
+async fn one_key_does_not_take_the_connections_of_the_others() {
+    let harness = Harness::new().await;
+    let command = harness.create_command("quick", json!({})).await;
+    let create = "mutation($input: ApiKeyCreateInput!) { apiKeyCreate(input: $input) { key } }";
+    let key = async |role: &str| {
+        let created = harness.data(create, json!({ "input": { "name": role, "role": role } })).await;
+        created["apiKeyCreate"]["key"].as_str().unwrap().to_owned()
+    };
+    let (flooding, other) = (key("VIEWER").await, key("OPERATOR").await);
+    let mut locking = harness.connect().await;
+    sqlx::raw_sql("BEGIN; LOCK TABLE ended_jobs IN ACCESS EXCLUSIVE MODE")
+        .execute(&mut locking)
+        .await
+        .unwrap();
+    let waiting = async || {
+        let mut connection = harness.connect().await;
+        let count = "SELECT count(*) FROM pg_stat_activity
+             WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        sqlx::query_scalar::<_, i64>(count).fetch_one(&mut connection).await.unwrap()
+    };
+    let counts: Vec<String> = (0..100).map(|n| format!("a{n}: jobs(first: 1) {{ totalCount }}")).collect();
+    let query = format!("{{ {} }}", counts.join(" "));
+    let floods = join_all((0..20).map(|_| harness.execute(&flooding, &query, json!({}))));
+    let others = async {
+        let until = now() + crate::client::WAIT_MAX;
+        while waiting().await < 4 {
+            assert!(now() < until, "the flood does not read");
+        }
+        let read = harness.execute(&other, "{ services { totalCount } }", json!({})).await;
+        assert_eq!(read["data"]["services"]["totalCount"], 0, "{read}");
+        let input = json!({ "commandId": command });
+        let enqueue = "mutation($input: JobEnqueueInput!) { jobEnqueue(input: $input) { job { id } } }";
+        let enqueued = harness.execute(&other, enqueue, json!({ "input": input })).await;
+        assert!(enqueued["data"]["jobEnqueue"]["job"]["id"].is_string(), "{enqueued}");
+        assert_eq!(waiting().await, 4, "no more than four statements of the key at a time");
+        sqlx::raw_sql("ROLLBACK").execute(&mut locking).await.unwrap();
+    };
+    let (answers, ()) = tokio::join!(floods, others);
+    assert!(answers.iter().all(|answer| answer["data"]["a99"]["totalCount"].is_number()), "{}", answers[0]);
+}
