@@ -33,6 +33,10 @@ pub(super) type Refusal = (RefusalCode, String);
 
 /// Refuses a program that does not exist or is not on the allow-list.
 ///
+/// Without a list, the program is the worker's choice: Node, or its own image. The link of that in
+/// `/proc` leads to it even if its file was replaced or removed since, but the path that the link
+/// names does not, so nothing is resolved here.
+///
 /// The path as it is written must be on the list, as when the command was saved. Symbolic links may
 /// lead to any file from there, because a user who may write in a directory on the list may also
 /// put a program there. Programs must not be able to extend the list, so a link that belongs to the
@@ -42,8 +46,10 @@ pub(super) fn check(request: &SpawnMessage<'_>) -> Result<(), Refusal> {
     if !program.is_absolute() {
         return Err((RefusalCode::ProgramNotFound, format!("{named} is not an absolute path")));
     }
+    let Some(allowed) = &request.allowed_programs else {
+        return fs::metadata(program).map(drop).map_err(|error| not_found(program, &error));
+    };
     let target = fs::canonicalize(program).map_err(|error| not_found(program, &error))?;
-    let Some(allowed) = &request.allowed_programs else { return Ok(()) };
     let is_plain = program.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
     let refused = |why: &str| {
         Err((

@@ -1,12 +1,15 @@
 //! Starting while Postgres or Redis is down: the message while waiting, and when giving up.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use callboard_test_support::{Child, Database, eventually, free_port, private_redis, redis_url};
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-use crate::system::{PATIENCE, Settings, System};
+use crate::{
+    site::{Reply, Site},
+    system::{PATIENCE, Settings, System},
+};
 
 fn log(settings: &Settings) -> String {
     std::fs::read_to_string(settings.log()).unwrap()
@@ -54,6 +57,37 @@ async fn a_server_that_starts_late_is_waited_for() {
     };
     let (mut system, ()) = tokio::join!(System::with(settings, redis, Some(database), 0), later);
     system.add_worker(1).await;
+}
+
+/// An upgrade replaces the file of a worker that runs, which goes on with all that it starts from its
+/// own image: HTTP commands, and the shims of all commands.
+#[tokio::test]
+async fn a_worker_whose_file_was_replaced_or_removed_runs_every_kind_of_job() {
+    let (database, redis) = tokio::join!(Database::create(), private_redis());
+    let mut settings = Settings::new(database.url(), redis.url());
+    let program = settings.home().join("worker");
+    std::fs::copy(&settings.worker_program, &program).unwrap();
+    settings.worker_program = program.clone();
+    let system = System::with(settings, redis, Some(database), 1).await;
+    let site = Site::start(|_| Reply::ok()).await;
+    let spec = json!({ "http": { "method": "GET", "url": site.url } });
+    let policy = json!({ "maxAttempts": 1 });
+    let calls =
+        system.make("commandCreate", "command", json!({ "name": "calls", "spec": spec, "policy": policy }));
+    let calls = calls.await;
+    let runs = system.shell("runs", "true", policy).await;
+    let replaced = system.home().join("replaced");
+    std::fs::write(&replaced, "#!/bin/sh\nexit 3\n").unwrap();
+    for change in
+        [|from: &Path, to: &Path| std::fs::rename(from, to), |_: &Path, to: &Path| std::fs::remove_file(to)]
+    {
+        change(&replaced, &program).unwrap();
+        // More than there are shims in waiting, which were started before.
+        for command in [&calls, &runs, &calls, &runs, &calls] {
+            let job = system.enqueue(json!({ "commandId": command })).await;
+            system.until(&job, "SUCCEEDED", PATIENCE).await;
+        }
+    }
 }
 
 /// Jobs may be enqueued for days before there is a worker.

@@ -47,6 +47,8 @@ impl Asker {
 pub(crate) struct Settings {
     home: tempfile::TempDir,
     pub(crate) port: u16,
+    /// What workers are started from.
+    pub(crate) worker_program: PathBuf,
     environment: Vec<(&'static str, String)>,
 }
 
@@ -73,7 +75,7 @@ impl Settings {
             ("CALLBOARD_START_TIMEOUT", "30".to_owned()),
             ("NO_COLOR", "1".to_owned()),
         ];
-        Self { home, port, environment }
+        Self { home, port, worker_program: built_worker().into(), environment }
     }
 
     pub(crate) fn home(&self) -> &Path {
@@ -93,13 +95,13 @@ impl Settings {
     /// A command of the API's program.
     pub(crate) fn api_command(&self, arguments: &[&str]) -> Command {
         // Cargo only names this package's programs. The API's is beside them.
-        let program = worker_program().with_file_name("callboard-api");
+        let program = built_worker().with_file_name("callboard-api");
         assert!(program.exists(), "build it first: cargo build -p callboard-api");
         self.command(&program, arguments)
     }
 
     pub(crate) fn worker(&self, arguments: &[&str]) -> Command {
-        self.command(worker_program(), &[&["run"], arguments].concat())
+        self.command(&self.worker_program, &[&["run"], arguments].concat())
     }
 
     /// A command whose output goes to the file `log` of the home.
@@ -117,7 +119,7 @@ impl Settings {
     }
 }
 
-fn worker_program() -> &'static Path {
+fn built_worker() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_callboard-worker"))
 }
 
