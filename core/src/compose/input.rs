@@ -76,7 +76,8 @@ impl InputSchema {
     /// First, missing top-level properties get their `default` from the schema. Deeper defaults are
     /// documentation, as in JSON Schema. Then each violation becomes a refusal with its path
     /// (`["input", "user", "age"]`), at most twenty. Messages never quote a value, which may be a
-    /// secret. Last, each value that the schema marks `writeOnly: true` is replaced by `***` and
+    /// secret. Of what is inside of a `writeOnly` value, the names too are secret, so the path ends
+    /// at that value and the message names only the rule. Last, each value that the schema marks `writeOnly: true` is replaced by `***` and
     /// returned separately.
     pub fn check(&self, input: &Value) -> Result<Input, Vec<Refusal>> {
         let public = complete(&self.schema, input)?;
@@ -94,8 +95,12 @@ impl InputSchema {
         if let Some(validator) = &self.validator
             && !validator.is_valid(public)
         {
+            let secrets = self.pointers(public);
             let errors = validator.iter_errors(public).take(REFUSALS_MAX);
-            return Err(errors.map(|error| violation("input", &error)).collect());
+            let mut refusals: Vec<Refusal> =
+                errors.map(|error| violation("input", &error, &secrets)).collect();
+            refusals.dedup();
+            return Err(refusals);
         }
         Ok(self.pointers(public))
     }
@@ -181,13 +186,26 @@ fn build(schema: &Value) -> Result<Validator, Vec<Refusal>> {
     let options = jsonschema::options()
         .with_pattern_options(PatternOptions::regex().size_limit(schema_rules::PATTERN_BYTES_MAX))
         .should_validate_formats(true);
-    options.build(schema).map_err(|error| vec![violation("inputSchema", &error)])
+    options.build(schema).map_err(|error| vec![violation("inputSchema", &error, &BTreeSet::new())])
 }
 
-fn violation(root: &str, error: &jsonschema::ValidationError<'_>) -> Refusal {
-    let parts = error.instance_path().as_str().split('/').skip(1);
+/// The refusal of a violation. `secrets` are the pointers of what must not be shown.
+fn violation(root: &str, error: &jsonschema::ValidationError<'_>, secrets: &BTreeSet<String>) -> Refusal {
+    let at = error.instance_path().as_str();
+    let holds = |secret: &&String| {
+        at.strip_prefix(secret.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let secret = secrets.iter().find(holds);
+    let message = match secret {
+        Some(_) => {
+            let rule = error.kind().keyword();
+            let rule = if rule == "falseSchema" { "false" } else { rule };
+            format!("breaks the schema's rule `{rule}`. It is writeOnly, so no more is shown")
+        }
+        None => error.masked().to_string().chars().take(500).collect(),
+    };
+    let parts = secret.map_or(at, String::as_str).split('/').skip(1);
     let path = std::iter::once(root.to_owned()).chain(parts.map(unescaped)).collect();
-    let message: String = error.masked().to_string().chars().take(500).collect();
     Refusal { code: RefusalCode::Invalid, message, path }
 }
 

@@ -76,6 +76,55 @@ fn a_mark_that_would_keep_nothing_secret_is_refused_with_its_path() {
     assert!(check_schema(&json!({ "properties": { "a": { "writeOnly": "yes" } } })).is_err());
 }
 
+/// Names inside of a value are as secret as what is below them.
+#[test]
+fn a_refusal_names_nothing_inside_of_a_secret() {
+    let long = format!("{CANARY}{CANARY}");
+    let draft_7 = "http://json-schema.org/draft-07/schema#";
+    for (rule, rules) in [
+        ("unevaluatedProperties", json!({ "unevaluatedProperties": false })),
+        ("false", json!({ "additionalProperties": false })),
+        ("propertyNames", json!({ "propertyNames": { "maxLength": 3 } })),
+        ("propertyNames", json!({ "propertyNames": { "pattern": "^x" } })),
+        ("type", json!({ "patternProperties": { "^w": { "type": "string" } } })),
+        ("maxLength", json!({ "additionalProperties": { "items": { "maxLength": 3 } } })),
+        ("required", json!({ "required": ["b"] })),
+        ("minProperties", json!({ "minProperties": 2 })),
+        ("not", json!({ "not": { "required": [CANARY] } })),
+        ("anyOf", json!({ "anyOf": [{ "required": ["b"] }, { "maxProperties": 0 }] })),
+        ("enum", json!({ "enum": [{}] })),
+        ("unevaluatedProperties", json!({ "allOf": [{ "unevaluatedProperties": false }] })),
+    ] {
+        for (secret, input, path) in [
+            (json!({ "properties": { "pw": null } }), json!({ "pw": { CANARY: [long] } }), "input pw"),
+            (json!({ "patternProperties": { "^p": null } }), json!({ "pw": { CANARY: [long] } }), "input pw"),
+            (
+                json!({ "properties": { "a/b": { "items": null } } }),
+                json!({ "a/b": [{ CANARY: [long] }] }),
+                "input a/b 0",
+            ),
+        ] {
+            let mut marked = rules.clone();
+            marked["writeOnly"] = true.into();
+            let schema = secret.to_string().replace("null", &marked.to_string());
+            let mut schema: Value = serde_json::from_str(&schema).unwrap();
+            if !rules.to_string().contains("unevaluated") {
+                schema["$schema"] = draft_7.into();
+            }
+            let refusals = InputSchema::compile(&schema).unwrap().check(&input).unwrap_err();
+            assert!(!format!("{refusals:?}").contains(CANARY), "{schema}: {refusals:?}");
+            assert_eq!(refusals.len(), 1, "{schema}: {refusals:?}");
+            assert_eq!(refusals[0].path.join(" "), path, "{schema}");
+            let said = format!("breaks the schema's rule `{rule}`. It is writeOnly, so no more is shown");
+            assert_eq!(refusals[0].message, said, "{schema}");
+        }
+    }
+    // Outside, names are shown as before.
+    let schema = json!({ "properties": { "pw": { "writeOnly": true } }, "additionalProperties": false });
+    let refusals = InputSchema::compile(&schema).unwrap().check(&json!({ "pw": 1, "pwd": 2 })).unwrap_err();
+    assert_eq!(refusals[0].message, "Additional properties are not allowed ('pwd' was unexpected)");
+}
+
 /// A schema with one mark somewhere, and an object or a list around it for every level.
 fn marked() -> impl Strategy<Value = Value> {
     let mark = Just(json!({ "type": "string", "writeOnly": true }));
