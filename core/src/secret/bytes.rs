@@ -30,6 +30,46 @@ pub fn begins_as_text(beginning: &[u8]) -> bool {
     is_utf8 && !beginning.contains(&0)
 }
 
+/// Whether all of a file is text, read piece by piece: UTF-8 without NUL. In another encoding, no
+/// secret is found in it.
+#[derive(Debug, Default)]
+pub struct TextCheck {
+    /// The beginning of a character at the end of the last piece.
+    rest: Vec<u8>,
+    is_other: bool,
+}
+
+impl TextCheck {
+    /// Takes the next bytes of the file.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        if self.is_other {
+            return;
+        }
+        // What is missing of a character is in the first bytes.
+        let (mut first, mut rest) = (std::mem::take(&mut self.rest), bytes);
+        while !first.is_empty()
+            && str::from_utf8(&first).is_err_and(|error| error.error_len().is_none())
+            && let Some((next, after)) = rest.split_first()
+        {
+            first.push(*next);
+            rest = after;
+        }
+        for part in [first.as_slice(), rest] {
+            match str::from_utf8(part) {
+                Ok(_) => {}
+                Err(error) if error.error_len().is_none() => self.rest = part[error.valid_up_to()..].to_vec(),
+                Err(_) => self.is_other = true,
+            }
+        }
+        self.is_other |= bytes.contains(&0);
+    }
+
+    /// Whether the file is text, at its end.
+    pub const fn is_text(&self) -> bool {
+        !self.is_other && self.rest.is_empty()
+    }
+}
+
 /// Redacts a file piece by piece. What is no secret stays byte for byte.
 #[derive(Debug)]
 pub struct RedactingBytes {
@@ -108,6 +148,27 @@ mod tests {
         let file = format!("<{}>", [long.as_str(); 40].join("\n"));
         let left = String::from_utf8(redacted(&long, file.as_bytes(), 5000)).unwrap();
         assert_eq!(left.replace(['*', '\n'], ""), "<>");
+    }
+
+    #[test]
+    fn a_file_is_text_if_all_of_it_is() {
+        let utf_16: Vec<u8> = "\u{feff}wJal".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for (file, is_text) in [
+            ("a €, 😀\n".as_bytes(), true),
+            (b"", true),
+            (&utf_16, false),
+            (b"a\0b", false),
+            (b"caf\xe9", false),
+            (b"caf\xe9 x", false),
+            (b"a\xf0\x9f\x98", false),
+            (b"\xf0\x9f\x98\x80\x80", false),
+        ] {
+            for size in 1..10 {
+                let mut check = TextCheck::default();
+                file.chunks(size).for_each(|piece| check.feed(piece));
+                assert_eq!(check.is_text(), is_text, "{file:?} by {size}");
+            }
+        }
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub(super) fn add_spellings(piece: &str, in_full: bool, into: &mut BTreeSet<Vec<
             for upper in [false, true] {
                 into.insert(hexadecimal(window, upper));
             }
+            into.insert(with_blanks(&hexadecimal(window, false)));
         }
     }
     if in_full && piece.chars().count() >= CASED_CHARS_MIN {
@@ -87,6 +88,11 @@ fn hexadecimal(text: &str, upper: bool) -> Vec<u8> {
     text.bytes().flat_map(|byte| [digits[usize::from(byte >> 4)], digits[usize::from(byte & 15)]]).collect()
 }
 
+/// The digits with a blank between two bytes, as Node shows a buffer.
+fn with_blanks(digits: &[u8]) -> Vec<u8> {
+    digits.chunks(2).collect::<Vec<_>>().join(&b' ')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,6 +114,7 @@ mod tests {
             "cEBzcyB3L8O2ImR-IQ",
             "7040737320772fc3b622647e21",
             "7040737320772FC3B622647E21",
+            "70 40 73 73 20 77 2f c3 b6 22 64 7e 21",
         ] {
             assert!(found.contains(expected), "{expected} is not in {found:?}");
         }

@@ -1,24 +1,20 @@
 //! Splits what a program writes into lines without secrets.
 //!
 //! Each pipe of an attempt has its own [`RedactingLines`]. A secret that is split across reads is
-//! held back until it can be recognised. Lines are returned when they are complete, and what has no
-//! line end yet when it is asked for.
+//! held back until it can be recognised. A line is returned when it is complete, or if it ends with
+//! a few characters of a secret, with the next one. What has no line end yet is returned on request.
 
 use std::ops::Range;
 
 use super::{
     encodings::SPELLING_BYTES_MAX,
-    readings::{Found, Place},
-    redactor::{Redactor, masked, up_to},
-    search::Search,
+    redactor::Redactor,
+    waiting::{Before, CONTINUATION, Returned},
 };
 
 /// Longest line, in bytes. A longer one is cut into several, and a secret across a cut is masked on
 /// both sides.
 pub const LOG_LINE_BYTES_MAX: usize = 16 * 1024;
-
-/// What a line begins with that continues the line before it in the same stream.
-pub const CONTINUATION: &str = "…";
 
 /// Bytes of the program's that one line holds. The rest is for [`CONTINUATION`].
 const PIECE_BYTES_MAX: usize = LOG_LINE_BYTES_MAX - CONTINUATION.len();
@@ -26,8 +22,11 @@ const PIECE_BYTES_MAX: usize = LOG_LINE_BYTES_MAX - CONTINUATION.len();
 /// Bytes that must be known after a cut before it is made, so that every secret across it is found.
 const LOOKAHEAD_BYTES: usize = SPELLING_BYTES_MAX;
 
-/// Splits a stream into lines and redacts each. Holds at most [`LOG_LINE_BYTES_MAX`] plus the
-/// longest spelling of a secret.
+/// Most lines that wait for the next one. One that is wrapped after four characters needs two.
+const WAITING_LINES_MAX: usize = 16;
+
+/// Splits a stream into lines and redacts each. Holds at most three times [`LOG_LINE_BYTES_MAX`]
+/// plus the longest spelling of a secret.
 ///
 /// A carriage return begins the line again, as on a terminal, so of a progress bar only the last
 /// state is returned.
@@ -36,26 +35,15 @@ pub struct RedactingLines {
     redactor: Redactor,
     /// Bytes without a line end yet.
     held: Vec<u8>,
-    /// What has begun before `held`. `None` at the beginning, and after what no secret crosses.
-    begun: Option<Place>,
+    before: Before,
     /// What was returned of the line at the start of `held`.
     returned: Returned,
 }
 
-/// What was returned of a line that has no end yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Returned {
-    Nothing,
-    /// Its beginning, so that what follows is a continuation.
-    Beginning,
-    /// A state that a carriage return has ended.
-    State,
-}
-
 impl RedactingLines {
     /// A splitter for one pipe.
-    pub const fn new(redactor: Redactor) -> Self {
-        Self { redactor, held: Vec::new(), begun: None, returned: Returned::Nothing }
+    pub fn new(redactor: Redactor) -> Self {
+        Self { redactor, held: Vec::new(), before: Before::default(), returned: Returned::Nothing }
     }
 
     /// Takes the bytes of a read and returns the lines that are now complete. They have no line
@@ -69,7 +57,7 @@ impl RedactingLines {
         let mut search_from = searched;
         loop {
             let end = find_line_end(&self.held, search_from);
-            from = self.begin_again(from, end.unwrap_or(self.held.len()));
+            from = self.begin_again(from, end.unwrap_or(self.held.len()), &mut lines);
             let rest = end.unwrap_or(self.held.len()) - from;
             if rest > PIECE_BYTES_MAX && (end.is_some() || rest >= PIECE_BYTES_MAX + LOOKAHEAD_BYTES) {
                 let seen = from..(from + rest.min(PIECE_BYTES_MAX + LOOKAHEAD_BYTES));
@@ -87,113 +75,125 @@ impl RedactingLines {
         lines
     }
 
-    /// Whether there is text without a line end.
+    /// Whether there is text without a line end, or a line that waits for the next one.
     pub const fn has_unfinished(&self) -> bool {
-        !self.held.is_empty()
+        !self.held.is_empty() || !self.before.lines.is_empty()
     }
 
-    /// Returns the text that has no line end yet, without an end that may be the beginning of a
-    /// secret. What follows becomes a line of its own, marked as a continuation.
-    pub fn unfinished(&mut self) -> Option<String> {
-        let end = self.held.len() - self.held.iter().rev().take_while(|byte| **byte == b'\r').count();
-        let (mut found, mut settled) = (Vec::new(), end);
+    /// Returns the lines that wait, and the text that has no line end yet, without an end that may
+    /// be the beginning of a secret. What follows becomes a line of its own, marked as a
+    /// continuation.
+    pub fn unfinished(&mut self) -> Vec<String> {
+        let end = without_returns(&self.held).len();
+        let mut seen = self.before.clone();
+        let from = seen.add(&self.held[..end]);
+        let mut settled = end;
         if let Some(search) = self.redactor.search() {
-            let (mut place, mut of_held) = (self.place(search, &self.held), Found::default());
-            search.read(&self.held, &mut place, end, &mut of_held);
-            settled = search.settled(&place, &of_held);
-            found = of_held.into_ranges();
-            if let Some(inside) = found.iter().find(|range| range.contains(&settled)) {
+            let place = seen.search(search, seen.text.len());
+            settled = search.settled(&place, &seen.found);
+            seen.found.merge();
+            if let Some(inside) = seen.found.ranges.iter().find(|range| range.contains(&settled)) {
                 settled = inside.start;
             }
+            settled = settled.saturating_sub(from);
         }
         let cut = char_boundary(&self.held, settled.min(end - unfinished_character(&self.held[..end])));
         if cut == 0 {
-            return None;
+            self.before.forget_lines();
+            return seen.take_lines(seen.lines.len());
         }
-        let text = self.marked(masked(&self.held[..cut], &up_to(found, cut)));
+        seen.lines.push((from..from + cut, self.returned));
         let is_state_over = cut == end && end < self.held.len();
         self.held.drain(..if is_state_over { self.held.len() } else { cut });
-        self.begun = None;
+        self.before = Before::default();
         self.returned = if is_state_over { Returned::State } else { Returned::Beginning };
-        Some(text)
+        seen.take_lines(seen.lines.len())
     }
 
-    /// Ends the stream and returns what is left without a line end, if anything.
+    /// Returns the lines that wait for the next one.
+    pub fn waiting(&mut self) -> Vec<String> {
+        let lines = self.before.take_lines(self.before.lines.len());
+        self.before.forget_lines();
+        lines
+    }
+
+    /// Ends the stream and returns what is left.
     pub fn finish(mut self) -> Vec<String> {
-        if self.held.is_empty() { Vec::new() } else { self.feed(b"\n") }
+        let mut lines = if self.held.is_empty() { Vec::new() } else { self.feed(b"\n") };
+        lines.extend(self.waiting());
+        lines
     }
 
     /// Skips the states of a line that a carriage return has overwritten. Returns where the last
     /// one begins.
-    fn begin_again(&mut self, from: usize, end: usize) -> usize {
-        let line = &self.held[from..end];
-        let shown = line.len() - line.iter().rev().take_while(|byte| **byte == b'\r').count();
-        let Some(at) = memchr::memrchr(b'\r', &line[..shown]) else { return from };
+    fn begin_again(&mut self, from: usize, end: usize, lines: &mut Vec<String>) -> usize {
+        let shown = without_returns(&self.held[from..end]);
+        let Some(at) = memchr::memrchr(b'\r', shown) else { return from };
+        lines.extend(self.waiting());
         self.returned = Returned::Nothing;
-        self.begun = None;
+        self.before = Before::default();
         from + at + 1
     }
 
     /// Adds the first part of a line that is too long, and returns its length. It ends before a
     /// secret that crosses the bound.
     fn cut(&mut self, seen: Range<usize>, lines: &mut Vec<String>) -> usize {
-        let bytes = &self.held[seen];
+        let (bytes, before) = (&self.held[seen], &mut self.before);
         let mut cut = char_boundary(bytes, PIECE_BYTES_MAX);
-        let (mut ranges, mut begun) = (Vec::new(), None);
+        let from = before.add(bytes);
+        let mut begun = None;
         if let Some(search) = self.redactor.search() {
-            let (mut place, mut found) = (self.place(search, bytes), Found::default());
-            search.read(bytes, &mut place, cut, &mut found);
-            begun = Some(place.clone().moved_back(cut));
-            search.read(bytes, &mut place, bytes.len(), &mut found);
-            ranges = found.into_ranges();
+            let at_cut = before.search(search, from + cut);
+            before.place = Some(at_cut.clone());
+            before.search(search, before.text.len());
+            before.found.merge();
             // A secret that is longer than a line goes on.
-            let across = ranges.iter().find(|range| range.start > 0 && range.contains(&cut));
-            if let Some(across) = across {
-                (cut, begun) = (across.start, None);
+            let is_across = |range: &&Range<usize>| range.start > from && range.contains(&(from + cut));
+            match before.found.ranges.iter().find(is_across) {
+                Some(across) => cut = across.start - from,
+                None => begun = Some(at_cut.moved_back(from + cut)),
             }
         }
-        lines.push(self.marked(masked(&bytes[..cut], &up_to(ranges, cut))));
-        self.begun = begun;
+        before.lines.push((from..from + cut, self.returned));
+        lines.extend(before.take_lines(before.lines.len()));
+        *before = Before { place: begun, ..Before::default() };
         self.returned = Returned::Beginning;
         cut
     }
 
-    /// Adds the line, or the rest of a line, unless all of it was returned already. Also masks a
-    /// secret that begins at its end and may go on in the next line.
+    /// Adds the line, or the rest of a line, unless all of it was returned already, and those that
+    /// have waited for it. Also masks a secret that begins at its end and may go on in the next
+    /// line.
     fn end_line(&mut self, range: Range<usize>, lines: &mut Vec<String>) {
-        let bytes = &self.held[range];
-        let shown = bytes.len() - bytes.iter().rev().take_while(|byte| **byte == b'\r').count();
-        let bytes = &bytes[..shown];
-        let (mut ranges, mut begun) = (Vec::new(), None);
-        if let Some(search) = self.redactor.search() {
-            let (mut place, mut found) = (self.place(search, bytes), Found::default());
-            search.read(bytes, &mut place, bytes.len(), &mut found);
-            search.find_cut(&place, &mut found);
-            begun = Some(search.next_line(&place));
-            ranges = found.into_ranges();
-        }
+        let (bytes, before) = (without_returns(&self.held[range]), &mut self.before);
+        let from = before.add(bytes);
         if self.returned == Returned::Nothing || !bytes.is_empty() {
-            lines.push(self.marked(masked(bytes, &ranges)));
+            before.lines.push((from..before.text.len(), self.returned));
         }
-        self.begun = begun;
         self.returned = Returned::Nothing;
-    }
-
-    fn marked(&self, text: String) -> String {
-        match self.returned {
-            Returned::Beginning => format!("{CONTINUATION}{text}"),
-            Returned::Nothing | Returned::State => text,
+        let Some(search) = self.redactor.search() else {
+            lines.extend(before.take_lines(before.lines.len()));
+            before.text.clear();
+            return;
+        };
+        let place = before.search(search, before.text.len());
+        search.find_cut(&place, &mut before.found);
+        let is_full = before.lines.len() >= WAITING_LINES_MAX || before.text.len() >= LOG_LINE_BYTES_MAX;
+        let begun = search.waiting(&place).filter(|_| !is_full);
+        let is_over = |(line, _): &&(Range<usize>, Returned)| begun.is_none_or(|begun| line.end <= begun);
+        let ready = before.lines.iter().take_while(is_over).count();
+        lines.extend(before.take_lines(ready));
+        if search.is_start(&place) {
+            *before = Before::default();
+        } else {
+            before.go_on(place);
         }
     }
+}
 
-    /// The place at the beginning of what is held.
-    fn place(&self, search: &Search, held: &[u8]) -> Place {
-        match (&self.begun, self.returned) {
-            (None, _) => search.start(),
-            (Some(begun), Returned::Nothing) => begun.clone().indented(held),
-            (Some(begun), Returned::Beginning | Returned::State) => begun.clone(),
-        }
-    }
+/// The line without the carriage returns at its end.
+fn without_returns(line: &[u8]) -> &[u8] {
+    &line[..line.len() - line.iter().rev().take_while(|byte| **byte == b'\r').count()]
 }
 
 fn find_line_end(held: &[u8], from: usize) -> Option<usize> {
@@ -311,24 +311,24 @@ mod tests {
     #[test]
     fn text_without_a_line_end_can_be_asked_for_and_goes_on_marked() {
         let mut lines = RedactingLines::new(Redactor::new([]));
-        assert_eq!(lines.unfinished(), None);
+        assert_eq!(lines.unfinished(), [""; 0]);
         assert_eq!(lines.feed(b"Downloading "), [""; 0]);
-        assert_eq!(lines.unfinished().as_deref(), Some("Downloading "));
-        assert_eq!((lines.has_unfinished(), lines.unfinished()), (false, None));
+        assert_eq!(lines.unfinished(), ["Downloading "]);
+        assert_eq!((lines.has_unfinished(), lines.unfinished()), (false, vec![]));
         assert_eq!(lines.feed("done ✓".as_bytes()), [""; 0]);
-        assert_eq!(lines.unfinished().as_deref(), Some("…done ✓"));
+        assert_eq!(lines.unfinished(), ["…done ✓"]);
         // Nothing is left of the line, so its end shows nothing.
         assert_eq!(lines.feed(b"\r\nnext\n"), ["next"]);
         // States of a progress bar are no continuations.
         lines.feed(b"1%\r2%\r");
-        assert_eq!(lines.unfinished().as_deref(), Some("2%"));
+        assert_eq!(lines.unfinished(), ["2%"]);
         lines.feed(b"3%");
-        assert_eq!(lines.unfinished().as_deref(), Some("3%"));
+        assert_eq!(lines.unfinished(), ["3%"]);
         assert_eq!(lines.feed(b"\r4%\r"), [""; 0]);
-        assert_eq!(lines.unfinished().as_deref(), Some("4%"));
+        assert_eq!(lines.unfinished(), ["4%"]);
         assert_eq!(lines.feed(b"\nend\n"), ["end"]);
         lines.feed(b"a\xE2\x9C");
-        assert_eq!(lines.unfinished().as_deref(), Some("a"));
+        assert_eq!(lines.unfinished(), ["a"]);
         assert_eq!(lines.feed(b"\x93\n"), ["…✓"]);
     }
 
@@ -337,13 +337,13 @@ mod tests {
         let secret = SecretString::from("hunter22");
         let mut lines = RedactingLines::new(Redactor::new([&secret]));
         lines.feed(b"pass hunter");
-        assert_eq!(lines.unfinished().as_deref(), Some("pass "));
-        assert_eq!(lines.unfinished(), None);
+        assert_eq!(lines.unfinished(), ["pass "]);
+        assert_eq!(lines.unfinished(), [""; 0]);
         assert_eq!(lines.feed(b"22 end\n"), ["…*** end"]);
         lines.feed(b"pass hunter22");
-        assert_eq!(lines.unfinished().as_deref(), Some("pass ***"));
+        assert_eq!(lines.unfinished(), ["pass ***"]);
         lines.feed(b"h");
-        assert_eq!(lines.unfinished(), None);
+        assert_eq!(lines.unfinished(), [""; 0]);
         assert_eq!(lines.finish(), ["…h"]);
     }
 

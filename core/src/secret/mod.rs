@@ -9,8 +9,10 @@
 //! this name finds every use.
 
 mod bytes;
+mod cuts;
 mod encodings;
 mod entities;
+mod escape_kinds;
 mod escapes;
 mod keyring;
 mod lines;
@@ -21,14 +23,16 @@ mod redactor;
 mod search;
 #[cfg(test)]
 mod spelled;
+mod waiting;
 
-pub use bytes::{RedactingBytes, begins_as_text, is_text_type};
+pub use bytes::{RedactingBytes, TextCheck, begins_as_text, is_text_type};
 pub use keyring::{Keyring, OpenError, SealHead};
-pub use lines::{CONTINUATION, LOG_LINE_BYTES_MAX, RedactingLines};
+pub use lines::{LOG_LINE_BYTES_MAX, RedactingLines};
 pub use master_key::{BadKey, KeyId};
 pub use owner::Owner;
 pub use redactor::{ENCODED_BYTES_MAX, REDACTED_CHARS_MIN, Redactor};
 use secrecy::{ExposeSecret as _, SecretString};
+pub use waiting::CONTINUATION;
 
 /// Replaces a secret in everything that is stored, shown or logged.
 pub const MASK: &str = "***";

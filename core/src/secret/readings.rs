@@ -30,11 +30,13 @@ pub(super) struct Reading {
 }
 
 /// What was found in a text.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Found {
     pub(super) ranges: Vec<Range<usize>>,
     /// Where an escape begins that the end of the text cuts, or the secret around it.
     pub(super) open: Option<usize>,
+    /// Steps of the search beside one for each byte: what its other readings cost.
+    pub(super) steps: usize,
 }
 
 impl Reading {
@@ -43,28 +45,13 @@ impl Reading {
     /// spelling all the time.
     pub(super) fn start_of(&self, length: usize) -> usize {
         if length <= self.plain {
-            return self.at - length;
+            return self.at.saturating_sub(length);
         }
         self.escaped_at.saturating_sub(length.saturating_sub(self.read))
     }
 }
 
 impl Place {
-    /// The place at the beginning of a line, where what has begun goes on behind the indentation,
-    /// or behind a quote there.
-    pub(super) fn indented(mut self, line: &[u8]) -> Self {
-        let indentation = line.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-        let is_quoted = matches!(line.get(indentation), Some(b'\'' | b'"' | b'`'));
-        for index in 0..self.others.len() {
-            self.others[index].at += indentation;
-            let other = self.others[index];
-            if is_quoted {
-                self.others.push(Reading { at: other.at + 1, ..other });
-            }
-        }
-        self
-    }
-
     /// The same place in the text without its first `bytes`.
     pub(super) fn moved_back(mut self, bytes: usize) -> Self {
         self.at -= bytes;
@@ -74,25 +61,24 @@ impl Place {
         }
         self
     }
-
-    /// The states in which the text may be here.
-    pub(super) fn states(&self) -> impl Iterator<Item = StateID> + '_ {
-        let others = self.others.iter().filter(|other| other.at == self.at).map(|other| other.state);
-        std::iter::once(self.raw).chain(others)
-    }
 }
 
 impl Found {
     /// Where secrets are, in order. Ranges that overlap or touch are one.
     pub(super) fn into_ranges(mut self) -> Vec<Range<usize>> {
+        self.merge();
+        self.ranges
+    }
+
+    /// Puts the ranges in order and makes one of those that overlap or touch.
+    pub(super) fn merge(&mut self) {
         self.ranges.sort_unstable_by_key(|range| range.start);
-        let mut merged: Vec<Range<usize>> = Vec::new();
-        for range in self.ranges {
-            match merged.last_mut().filter(|last| range.start <= last.end) {
-                Some(last) => last.end = last.end.max(range.end),
-                None => merged.push(range),
+        self.ranges.dedup_by(|range, last| {
+            let is_part = range.start <= last.end;
+            if is_part {
+                last.end = last.end.max(range.end);
             }
-        }
-        merged
+            is_part
+        });
     }
 }

@@ -74,7 +74,7 @@ impl Redactor {
         let text = |text: &str| storable(&self.redact(text)).into_owned();
         match value {
             Value::String(string) => Value::String(text(&string)),
-            Value::Array(items) => items.into_iter().map(|item| self.redact_value(item)).collect(),
+            Value::Array(items) => self.redact_items(items),
             Value::Object(fields) => {
                 let mut redacted = serde_json::Map::with_capacity(fields.len());
                 for (name, field) in fields {
@@ -96,6 +96,24 @@ impl Redactor {
             }
             Value::Null | Value::Bool(_) => value,
         }
+    }
+
+    /// Redacts a list. Numbers that are the bytes of a secret, as of a buffer, become one mask.
+    fn redact_items(&self, items: Vec<Value>) -> Value {
+        let byte = |item: &Value| item.as_u64().and_then(|number| u8::try_from(number).ok());
+        // No secret has a NUL.
+        let bytes: Vec<u8> = items.iter().map(|item| byte(item).unwrap_or(0)).collect();
+        let mut found = self.find(&bytes).into_iter().peekable();
+        let mut redacted = Vec::with_capacity(items.len());
+        for (index, item) in items.into_iter().enumerate() {
+            found.next_if(|range| range.end <= index);
+            match found.peek() {
+                Some(range) if range.start == index => redacted.push(Value::from(MASK)),
+                Some(range) if range.start < index => {}
+                Some(_) | None => redacted.push(self.redact_value(item)),
+            }
+        }
+        Value::Array(redacted)
     }
 
     /// Most bytes of a text that spell a secret, or one window of a long one. A text that was cut
@@ -166,12 +184,17 @@ fn push_text(out: &mut String, bytes: &[u8]) {
 
 fn add_secret(value: &str, spellings: &mut BTreeSet<Vec<u8>>) {
     let in_full = value.len() <= ENCODED_BYTES_MAX;
-    let is_long_enough = |piece: &str| piece.chars().count() >= REDACTED_CHARS_MIN;
-    for line in value.split(['\n', '\r']).filter(|line| is_long_enough(line)) {
-        encodings::add_spellings(line, in_full, spellings);
-    }
-    if in_full && value.contains(['\n', '\r']) && is_long_enough(value) {
-        encodings::add_spellings(value, in_full, spellings);
+    let lines = value.split(['\n', '\r']);
+    let whole = Some(value).filter(|value| in_full && value.contains(['\n', '\r']));
+    for text in lines.chain(whole) {
+        // A program may trim it, and a shell that expands it without quotes leaves single blanks.
+        let words = || text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let spaced = if in_full { words() } else { String::new() };
+        for form in BTreeSet::from([text, text.trim(), &spaced]) {
+            if form.chars().count() >= REDACTED_CHARS_MIN {
+                encodings::add_spellings(form, in_full, spellings);
+            }
+        }
     }
 }
 
@@ -191,7 +214,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::secret::readings::Found;
 
     fn redactor(secrets: &[&str]) -> Redactor {
         let secrets: Vec<SecretString> = secrets.iter().map(|secret| (*secret).into()).collect();
@@ -212,6 +234,10 @@ mod tests {
             ("aHVudGVyMiE=", "***"),
             ("aHVudGVyMiE", "***"),
             ("hunter2", "hunter2"),
+            // What stands for nothing behind a secret stays.
+            ("hunter2!\n  next", "***\n  next"),
+            ("'hunter2!'\n  'next'", "'***'\n  'next'"),
+            ("hunter2!\x1b[m.", "***\x1b[m."),
         ] {
             assert_eq!(redactor.redact(text), expected, "{text}");
         }
@@ -251,30 +277,65 @@ mod tests {
         );
     }
 
+    /// Whatever the secret and the text are, a byte takes a bounded number of steps.
     #[test]
-    fn secrets_that_overlap_with_themselves_have_few_readings() {
-        for (secret, unit) in [
-            ("\\".repeat(8), "\\"),
-            ("\\".repeat(4), "\\"),
-            ("a".repeat(256), "%61"),
-            ("a".repeat(256), "&#97;"),
-            ("\"".repeat(256), "\""),
-            ("%".repeat(8), "%25"),
-            ("%".repeat(8), "%252525"),
-            ("&".repeat(8), "&amp;"),
-            ("'".repeat(9), "'\\''"),
-            ("+ ".repeat(9), "+"),
-        ] {
+    fn a_secret_that_repeats_itself_takes_few_steps() {
+        let units = [
+            "\\",
+            "a",
+            "\"",
+            "%",
+            "&",
+            "'",
+            "+",
+            "=",
+            " ",
+            "\n",
+            "\r\n",
+            "0",
+            "1",
+            "...",
+            "&#97",
+            "%61",
+            "&#97;",
+            "%25",
+            "%252525",
+            "&amp;",
+            "'\\''",
+            "'\"'\"'",
+            "\\\\",
+            "\\n",
+            "\\\"",
+            "\"\n\"",
+            "' +\n'",
+            "=\n",
+            "=61",
+            "\x1b[m",
+            "\\u001b[m",
+            "\\x{61}",
+            "\\061",
+            "\\0061",
+            "\\141",
+            "aaaaaaaa\"",
+            "aaaaaaaa\" ...",
+            "\\\n ",
+            "a\n",
+            "a'\n'",
+        ];
+        let letters =
+            ["\\", "a", "\"", "%", "&", "'", "+ ", "=", "a ", "0", "1", ".", "\\\"", "a'", "=3D", "%25"];
+        for (letter, length) in letters.iter().flat_map(|letter| [4, 9, 256].map(|length| (letter, length))) {
+            let secret = letter.repeat(length);
             let redactor = redactor(&[&secret]);
-            let text = unit.repeat(4000 / unit.len());
-            let shown = redactor.redact(&text);
-            assert!(shown.len() < 400, "{unit}: {} bytes are left", shown.len());
             let search = redactor.search().unwrap();
-            let (mut place, mut found) = (search.start(), Found::default());
-            for end in 0..=text.len() {
-                search.read(text.as_bytes(), &mut place, end, &mut found);
-                let readings = place.others.len();
-                assert!(readings <= 60, "{unit}: {readings} readings at {end}");
+            for unit in units {
+                let text = unit.repeat(400 / unit.len());
+                let (place, found) = search.find(text.as_bytes());
+                let (readings, steps) = (place.others.len(), found.steps / text.len());
+                assert!(readings <= 60, "{letter} x {length}, {unit:?}: {readings} readings");
+                assert!(steps <= 60, "{letter} x {length}, {unit:?}: {steps} steps for a byte");
+                let mut lines = crate::secret::RedactingLines::new(redactor.clone());
+                lines.feed(text.as_bytes());
             }
         }
     }

@@ -5,7 +5,10 @@
 //! of a spelling, which is mostly at once. So every mixture of escapes is found, and none has to be
 //! listed. Pure.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    ops::RangeBounds,
+};
 
 use aho_corasick::{
     Anchored,
@@ -15,6 +18,7 @@ use aho_corasick::{
 };
 
 use super::{
+    cuts::{self, Follows},
     escapes::{self, ESCAPE_BYTES_MAX},
     readings::{Found, Place, Reading},
 };
@@ -27,11 +31,11 @@ const TABLE_BYTES_MAX: usize = 64 * 1024;
 /// shorter one may be a word that ends many lines.
 const BEGINNING_BYTES_MIN: usize = 8;
 
+/// From this length on, the beginning of a spelling at the end of a line waits for the next one.
+const WAITING_BYTES_MIN: usize = 4;
+
 /// From so many readings on, it is worth a look which of them find the same.
 const READINGS_MAX: usize = 8;
-
-/// What stands where a text was cut.
-const CUTS: [&[u8]; 2] = [b"...", "…".as_bytes()];
 
 /// Searches for a set of spellings.
 #[derive(Debug)]
@@ -42,17 +46,8 @@ pub(super) struct Search {
     texts: HashMap<StateID, (usize, usize)>,
     /// How much of a spelling has been read in a state that is not the end of one.
     beginnings: HashMap<StateID, usize>,
-    /// What may begin at a byte, besides what stands there.
-    beginning_at: [Special; 256],
-}
-
-/// What may begin at a byte.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Special {
-    Nothing,
-    Escape,
-    /// The mark of a cut.
-    Cut,
+    /// Whether an escape may begin with a byte.
+    is_escape: [bool; 256],
 }
 
 #[derive(Debug)]
@@ -67,27 +62,26 @@ impl Search {
     pub(super) fn new(spellings: BTreeSet<Vec<u8>>) -> Self {
         let spellings: Vec<Vec<u8>> = spellings.into_iter().collect();
         let bytes: usize = spellings.iter().map(Vec::len).sum();
+        // A match of the beginning of a spelling says that a cut matters from there on.
+        let has_beginning = |spelling: &&Vec<u8>| spelling.len() > BEGINNING_BYTES_MIN;
+        let beginnings =
+            spellings.iter().filter(has_beginning).map(|spelling| &spelling[..BEGINNING_BYTES_MIN]);
+        let beginnings: BTreeSet<&[u8]> = beginnings.collect();
+        let patterns = spellings.iter().map(Vec::as_slice).chain(beginnings);
         #[expect(clippy::expect_used, reason = "fails only for 2^31 states")]
         let machine = if bytes <= TABLE_BYTES_MAX {
-            Machine::Table(DFA::new(&spellings).expect("few and short"))
+            Machine::Table(DFA::new(patterns).expect("few and short"))
         } else {
-            Machine::Compact(NFA::new(&spellings).expect("few and short"))
+            Machine::Compact(NFA::new(patterns).expect("few and short"))
         };
         let has = |byte: u8| spellings.iter().any(|spelling| spelling.contains(&byte));
-        let special = |byte: u8| match byte {
-            _ if CUTS.iter().any(|cut| cut[0] == byte) => Special::Cut,
-            // They stand for themselves or a blank.
-            b'\'' | b'"' if !has(byte) => Special::Nothing,
-            b'+' if !has(b' ') => Special::Nothing,
-            _ if escapes::begins(byte) => Special::Escape,
-            _ => Special::Nothing,
-        };
-        let beginning_at = std::array::from_fn(|byte| special(byte as u8));
+        let is_escape = |byte| if byte == b'+' { has(b' ') } else { escapes::begins(byte) };
+        let is_escape = std::array::from_fn(|byte| is_escape(byte as u8));
         let (texts, beginnings) = match &machine {
             Machine::Table(machine) => states(machine, &spellings),
             Machine::Compact(machine) => states(machine, &spellings),
         };
-        Self { machine, spellings, texts, beginnings, beginning_at }
+        Self { machine, spellings, texts, beginnings, is_escape }
     }
 
     /// The place at the beginning of a text.
@@ -114,31 +108,27 @@ impl Search {
         (place, found)
     }
 
-    /// The place at the beginning of the line after one that ends at `place`. What has begun may go
-    /// on there.
-    pub(super) fn next_line(&self, place: &Place) -> Place {
-        let start = self.start().raw;
-        let raw = match &self.machine {
-            Machine::Table(machine) => machine.next_state(Anchored::No, place.raw, b'\n'),
-            Machine::Compact(machine) => machine.next_state(Anchored::No, place.raw, b'\n'),
-        };
-        let begun = |state| Reading { at: 0, state, escaped_at: 0, read: 0, plain: 0 };
-        let others = place.states().filter(|state| *state != start).map(begun);
-        Place { at: 0, raw, others: others.collect() }
+    /// Whether nothing has begun that may go on behind this place.
+    pub(super) fn is_start(&self, place: &Place) -> bool {
+        place.others.is_empty() && place.raw == self.start().raw
     }
 
     /// Adds the beginnings of secrets with which a text that was cut ends.
     pub(super) fn find_cut(&self, place: &Place, found: &mut Found) {
-        let is_long =
-            |state: StateID| self.beginnings.get(&state).is_some_and(|length| *length >= BEGINNING_BYTES_MIN);
-        let begun = self.begun(place, is_long);
+        let begun = self.begun(place, BEGINNING_BYTES_MIN..);
         found.ranges.extend(begun.map(|start| start..place.at));
+    }
+
+    /// Where a beginning starts with which a line ends at `place`, if it is too short to be masked
+    /// unless the next line goes on with it.
+    pub(super) fn waiting(&self, place: &Place) -> Option<usize> {
+        self.begun(place, WAITING_BYTES_MIN..BEGINNING_BYTES_MIN).min()
     }
 
     /// Length of the beginning of a text, read up to `place`, that no text behind it makes a part
     /// of a secret.
     pub(super) fn settled(&self, place: &Place, found: &Found) -> usize {
-        self.begun(place, |_| true).chain(found.open).min().unwrap_or(place.at)
+        self.begun(place, ..).chain(found.open).min().unwrap_or(place.at)
     }
 
     fn read_with<A: Automaton>(
@@ -151,54 +141,76 @@ impl Search {
     ) {
         let mut raw = place.raw;
         let mut has_others = !place.others.is_empty();
+        let mut is_long = self.is_long(raw);
         for at in place.at..end {
             let byte = text[at];
-            let special = self.beginning_at[usize::from(byte)];
-            if special != Special::Nothing || has_others {
+            let is_escape = self.is_escape[usize::from(byte)] && escapes::may_begin(&text[at..]);
+            if is_escape || has_others || is_long {
                 (place.at, place.raw) = (at, raw);
                 if has_others {
                     self.move_on(machine, text, place, found);
                 }
-                match special {
-                    Special::Escape => self.read_escape(machine, text, place, found),
-                    Special::Cut if CUTS.iter().any(|cut| text[at..].starts_with(cut)) => {
-                        self.find_cut(place, found);
-                    }
-                    Special::Nothing | Special::Cut => {}
+                if is_escape {
+                    self.read_escape(machine, text, place, found);
+                }
+                if (has_others || is_long) && cuts::may_begin(byte) {
+                    self.read_cut(text, place, found);
                 }
                 place.others.retain(|other| other.at > at);
                 if place.others.len() > READINGS_MAX {
-                    self.drop_parts(&mut place.others);
+                    self.drop_parts(&mut place.others, found);
                 }
                 has_others = !place.others.is_empty();
             }
             raw = machine.next_state(Anchored::No, raw, byte);
             if machine.is_special(raw) && machine.is_match(raw) {
-                self.note(text, (at + 1).saturating_sub(longest(machine, raw)), at + 1, found);
+                is_long = true;
+                let length = self.longest(machine, raw);
+                if length > 0 {
+                    self.note(text, (at + 1).saturating_sub(length), at + 1, found);
+                }
             }
+            is_long = is_long && self.is_long(raw);
         }
         (place.at, place.raw) = (end.max(place.at), raw);
     }
 
+    /// Whether so much of a spelling has been read in a state that a cut matters.
+    fn is_long(&self, state: StateID) -> bool {
+        self.texts.get(&state).is_some_and(|(_, length)| *length >= BEGINNING_BYTES_MIN)
+    }
+
+    /// Masks the beginnings of secrets at `place` if the mark of a cut follows.
+    fn read_cut(&self, text: &[u8], place: &Place, found: &mut Found) {
+        match cuts::follows(&text[place.at..]) {
+            Follows::Cut => self.find_cut(place, found),
+            Follows::End => found.open = self.begun(place, BEGINNING_BYTES_MIN..).chain(found.open).min(),
+            Follows::Text => {}
+        }
+    }
+
     /// Drops the readings that are the end of another one at the same place, which finds the same.
     /// A secret that overlaps with itself would have one for each of its characters.
-    fn drop_parts(&self, readings: &mut Vec<Reading>) {
+    fn drop_parts(&self, readings: &mut Vec<Reading>, found: &mut Found) {
         let text = |reading: &Reading| {
             let (spelling, length) = self.texts.get(&reading.state).copied()?;
             Some(&self.spellings[spelling][..length])
         };
-        let is_part = |one: &Reading, other: &Reading| {
-            let (Some(one_text), Some(text)) = (text(one), text(other)) else { return false };
-            one.at == other.at && one.state != other.state && text.ends_with(one_text)
-        };
-        let mut index = 0;
-        while let Some(one) = readings.get(index) {
-            if readings.iter().any(|other| is_part(one, other)) {
-                readings.swap_remove(index);
-            } else {
-                index += 1;
+        // The longest first, at each place.
+        let length = |reading: &Reading| text(reading).map_or(0, <[u8]>::len);
+        readings.sort_by_key(|reading| (reading.at, std::cmp::Reverse(length(reading))));
+        let mut kept: Vec<Reading> = Vec::with_capacity(readings.len());
+        for one in readings.drain(..) {
+            let mut others = kept.iter().rev().take_while(|other| other.at == one.at);
+            let is_part = others.any(|other| {
+                found.steps += 1;
+                matches!((text(&one), text(other)), (Some(one), Some(other)) if other.ends_with(one))
+            });
+            if !is_part {
+                kept.push(one);
             }
         }
+        *readings = kept;
     }
 
     /// Moves the other readings at `place` one byte on.
@@ -218,6 +230,7 @@ impl Search {
                     machine,
                     text,
                     Reading { at: at + 1, state, read: other.read + 1, plain: other.plain + 1, ..other },
+                    true,
                     place,
                     found,
                 );
@@ -237,6 +250,7 @@ impl Search {
                     machine,
                     text,
                     Reading { at: at + length, state: next, escaped_at: at, read, plain: 0 },
+                    read > 0,
                     place,
                     found,
                 );
@@ -250,6 +264,7 @@ impl Search {
                         machine,
                         text,
                         Reading { at: at + length, state, read, plain: 0, ..other },
+                        !bytes.is_empty(),
                         place,
                         found,
                     );
@@ -257,23 +272,28 @@ impl Search {
             }
         });
         if is_open {
-            found.open = self.begun(place, |_| true).chain(found.open).chain([at]).min();
+            found.open = self.begun(place, ..).chain(found.open).chain([at]).min();
         }
     }
 
     /// Adds a reading to those of `place`, unless it leads nowhere, and notes the spelling that it
-    /// ends.
+    /// ends, if it has read anything and not only passed over what stands for nothing.
     fn go_on<A: Automaton>(
         &self,
         machine: &A,
         text: &[u8],
         reading: Reading,
+        has_read: bool,
         place: &mut Place,
         found: &mut Found,
     ) {
         let Reading { at, state, .. } = reading;
-        if machine.is_match(state) {
-            self.note(text, reading.start_of(longest(machine, state)), at, found);
+        found.steps += 1;
+        if has_read && machine.is_match(state) {
+            let length = self.longest(machine, state);
+            if length > 0 {
+                self.note(text, reading.start_of(length), at, found);
+            }
         }
         if state == start(machine) {
             return;
@@ -295,10 +315,11 @@ impl Search {
         found.ranges.push(start..end);
     }
 
-    /// Where the beginnings of spellings begin with which the text ends at `place`, in states that
-    /// `is_wanted`.
-    fn begun(&self, place: &Place, is_wanted: impl Fn(StateID) -> bool) -> impl Iterator<Item = usize> {
-        let length = |state: StateID| self.beginnings.get(&state).copied().filter(|_| is_wanted(state));
+    /// Where the beginnings of spellings begin with which the text ends at `place`, if so many bytes
+    /// of a spelling have been read.
+    fn begun(&self, place: &Place, lengths: impl RangeBounds<usize>) -> impl Iterator<Item = usize> {
+        let length =
+            |state: StateID| self.beginnings.get(&state).copied().filter(|length| lengths.contains(length));
         let raw = length(place.raw).map(|length| place.at.saturating_sub(length));
         let others = place.others.iter().filter(|other| other.at == place.at);
         let others = others.filter_map(|other| Some(other.start_of(length(other.state)?)));
@@ -308,7 +329,9 @@ impl Search {
     /// Where the first character of the spelling at `start..end` begins, if it is the last part of
     /// an escape of itself, as in `\"`.
     fn start_of_escape(&self, text: &[u8], start: usize, end: usize) -> usize {
-        let is_escape = |at: usize| self.beginning_at[usize::from(text[at])] == Special::Escape;
+        // Not one that began in the line before.
+        let is_escape =
+            |at: usize| !matches!(text[at], b'\n' | b'\r') && self.is_escape[usize::from(text[at])];
         let mut first = start;
         for from in (start.saturating_sub(ESCAPE_BYTES_MAX)..start).filter(|from| is_escape(*from)) {
             escapes::read(&text[from..], |bytes, length| {
@@ -320,13 +343,14 @@ impl Search {
         }
         first
     }
-}
 
-/// The length of the longest spelling that ends in this state. Others that end there are inside of
-/// it.
-fn longest<A: Automaton>(machine: &A, state: StateID) -> usize {
-    let matched = (0..machine.match_len(state)).map(|index| machine.match_pattern(state, index));
-    matched.map(|id| machine.pattern_len(id)).max().unwrap_or(0)
+    /// The length of the longest spelling that ends in this state, or 0. Others that end there are
+    /// inside of it.
+    fn longest<A: Automaton>(&self, machine: &A, state: StateID) -> usize {
+        let matched = (0..machine.match_len(state)).map(|index| machine.match_pattern(state, index));
+        let spellings = matched.filter_map(|id| self.spellings.get(id.as_usize()));
+        spellings.map(Vec::len).max().unwrap_or(0)
+    }
 }
 
 #[expect(clippy::expect_used, reason = "both machines search everywhere")]

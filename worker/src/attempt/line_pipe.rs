@@ -62,8 +62,8 @@ impl Lines {
 
     async fn show_unfinished(&mut self) {
         self.unfinished = None;
-        let text = self.redactor.unfinished();
-        self.show(text.into_iter().collect()).await;
+        let lines = self.redactor.unfinished();
+        self.show(lines).await;
     }
 
     async fn show(&mut self, lines: Vec<String>) {

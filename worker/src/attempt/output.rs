@@ -168,7 +168,10 @@ impl LogTexts {
         let new = || RedactingLines::new(self.redactor.clone());
         let lines = self.by_level.entry(level).or_insert_with(new);
         let text = text.strip_suffix('\n').unwrap_or(text);
-        for (index, line) in lines.feed(format!("{text}\n").as_bytes()).into_iter().enumerate() {
+        let mut shown = lines.feed(format!("{text}\n").as_bytes());
+        // No text waits for the next one, which may come much later.
+        shown.extend(lines.waiting());
+        for (index, line) in shown.into_iter().enumerate() {
             let mark = if index > 0 && line.starts_with(CONTINUATION) { "" } else { mark };
             log.redacted_line(stream, format!("{mark}{line}")).await;
         }
