@@ -343,6 +343,7 @@ impl Harness {
             content_type: "image/png".into(),
             size_bytes: 12,
             sha256: [7; 32],
+            is_redacted: None,
             path: format!("{job}/{name}"),
             created_at: clock::now(),
             pruned_at: None,

@@ -27,7 +27,7 @@ pub(super) fn may_begin(text: &[u8]) -> bool {
         [b'\'' | b'"' | b'`', next, ..] => {
             matches!(next, b'\'' | b'"' | b' ' | b'+' | b'.' | b'\\' | b'&' | b'%' | b'\n' | b'\r')
         }
-        [b'=', next, ..] => next.is_ascii_hexdigit() || matches!(next, b'\n' | b'\r'),
+        [b'=', next, ..] => next.is_ascii_hexdigit() || matches!(next, b'\n' | b'\r' | b'\\'),
         _ => true,
     }
 }
@@ -91,6 +91,7 @@ fn read_level(
     let inside = || match text {
         [b'\'', b'\\' | b'&' | b'%', ..] => Some((b'\'', 1)),
         [b'\\', b'&' | b'%', ..] => Some((b'\\', 1)),
+        [b'=', b'\\', b'n' | b'r', ..] => Some((b'=', 1)),
         [quote @ (b'\'' | b'"' | b'`'), rest @ ..] => {
             let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'+')).count();
             matches!(rest[blanks..], [b'\\', b'n' | b'r' | b'\\', ..]).then_some((*quote, 1))
@@ -226,6 +227,7 @@ mod tests {
             ("\x1b(Bx", ""),
             (r"\u001b[0mx", ""),
             (r"\033[0mx", ""),
+            (r"=\r\nx", ""),
             (r#"'"'"'"'"'"'"'"'"'x"#, "'"),
             (r"'\''\'\'''\''x", "'"),
             (r"\\\\\\\\\\\\\\\/x", "/"),

@@ -46,6 +46,7 @@ fn file(job: JobId, attempt_id: AttemptId) -> ArtifactRecord {
         content_type: "text/plain".into(),
         size_bytes: 1,
         sha256: [0; 32],
+        is_redacted: None,
         path: format!("{job}/a.txt"),
         created_at: clock::now(),
         pruned_at: None,

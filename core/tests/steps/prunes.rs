@@ -64,6 +64,7 @@ fn file(job: JobId, attempt_id: AttemptId) -> ArtifactRecord {
         content_type: "text/plain".into(),
         size_bytes: 1,
         sha256: [0; 32],
+        is_redacted: None,
         path: format!("{job}/a"),
         created_at: callboard::clock::now(),
         pruned_at: None,

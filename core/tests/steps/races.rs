@@ -45,6 +45,7 @@ async fn write(fixture: &Fixture, job: JobId, attempt: AttemptId, number: i32) -
         content_type: "text/plain".into(),
         size_bytes: 1,
         sha256: [0; 32],
+        is_redacted: None,
         path: format!("{job}/{number}"),
         created_at: clock::now(),
         pruned_at: None,

@@ -54,6 +54,7 @@ async fn texts_of_every_kind_are_stored() {
             content_type: text.to_owned(),
             size_bytes: 1,
             sha256: [0; 32],
+            is_redacted: None,
             path: format!("{job}/1"),
             created_at: clock::now(),
             pruned_at: None,

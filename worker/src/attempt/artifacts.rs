@@ -18,7 +18,7 @@ use callboard::{
     },
     clock,
     ids::ArtifactId,
-    secret::{RedactingBytes, Redactor, begins_as_text, is_text_type},
+    secret::{RedactingBytes, Redactor, TextCheck, begins_as_text, is_text_type},
     steps::run::keep_artifact::keep_artifact,
     store::jobs::artifacts::ArtifactRecord,
 };
@@ -93,7 +93,7 @@ pub(super) async fn keep(
     let copied = tokio::task::spawn_blocking(move || {
         copy(&source, &target, room, redactor).map(|copied| (copied, target))
     });
-    let ((bytes, sha256), target) = copied.await??;
+    let (Copied { bytes, sha256, is_redacted }, target) = copied.await??;
     let record = ArtifactRecord {
         id,
         job: attempt.job(),
@@ -103,6 +103,7 @@ pub(super) async fn keep(
         content_type: file.content_type,
         size_bytes: bytes as i64,
         sha256,
+        is_redacted: Some(is_redacted),
         path,
         created_at: clock::now(),
         pruned_at: None,
@@ -135,14 +136,23 @@ fn remove(target: &PathBuf) {
     }
 }
 
+/// The copy of a file.
+struct Copied {
+    /// Its size.
+    bytes: u64,
+    sha256: [u8; 32],
+    /// Whether all of the file was text that was redacted.
+    is_redacted: bool,
+}
+
 /// Copies a file of at most `room` bytes, and redacts it if it is text by its type or its
-/// beginning. Returns the size and the SHA-256 of the copy.
+/// beginning.
 fn copy(
     source: &Path,
     target: &Path,
     room: u64,
     (redactor, is_text): (Redactor, bool),
-) -> Result<(u64, [u8; 32]), KeepError> {
+) -> Result<Copied, KeepError> {
     let no_follow = rustix::fs::OFlags::NOFOLLOW.union(rustix::fs::OFlags::NONBLOCK).bits() as i32;
     let opened = std::fs::OpenOptions::new().read(true).custom_flags(no_follow).open(source);
     let source = opened.map_err(|error| match Errno::from_io_error(&error) {
@@ -169,7 +179,7 @@ fn copy(
         hash.update(bytes);
         file.write_all(bytes)
     };
-    let mut redacting: Option<RedactingBytes> = None;
+    let mut redacting: Option<(RedactingBytes, TextCheck)> = None;
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let count = source.read(&mut buffer)?;
@@ -178,15 +188,21 @@ fn copy(
         }
         let bytes = &buffer[..count];
         if read == 0 && (is_text || begins_as_text(bytes)) {
-            redacting = Some(RedactingBytes::new(redactor.clone()));
+            redacting = Some((RedactingBytes::new(redactor.clone()), TextCheck::default()));
         }
         read += count as u64;
         match &mut redacting {
-            Some(redacting) => keep(&redacting.feed(bytes))?,
+            Some((redacting, check)) => {
+                check.feed(bytes);
+                keep(&redacting.feed(bytes))?;
+            }
             None => keep(bytes)?,
         }
     }
-    if let Some(redacting) = redacting {
+    // Of an empty file there is nothing to redact.
+    let mut is_redacted = read == 0;
+    if let Some((redacting, check)) = redacting {
+        is_redacted = check.is_text();
         keep(&redacting.finish())?;
     }
     // It may still grow.
@@ -194,7 +210,7 @@ fn copy(
         std::fs::remove_file(target)?;
         return Err(too_large(room));
     }
-    Ok((written, hash.finalize().into()))
+    Ok(Copied { bytes: written, sha256: hash.finalize().into(), is_redacted })
 }
 
 const fn too_large(room: u64) -> KeepError {

@@ -215,3 +215,40 @@ async fn what_a_program_prints_becomes_well_formed() {
         assert_eq!(job["result"], result, "{name}");
     }
 }
+
+/// What is not text in UTF-8 from its beginning to its end is kept as it is, whatever it is called.
+#[tokio::test]
+async fn a_file_says_whether_it_may_hold_secrets_by_its_bytes() {
+    let system = System::start(1).await;
+    let script = "cd $CALLBOARD_ARTIFACTS
+        printf 'caf\\303\\251 tok-123456' > utf-8.txt
+        printf 'caf\\351 tok-123456' > latin-1.txt
+        printf 't\\0o\\0k\\0' > utf-16.txt
+        head -c 100000 /dev/zero | tr '\\0' x > late.txt
+        cp late.txt text
+        printf '\\377' >> late.txt
+        printf 'PK\\003\\004\\0' > a.zip
+        printf '' > empty";
+    let command = system.shell("leaves files", script, json!({ "maxAttempts": 1 })).await;
+    let job = system.enqueue(json!({ "commandId": command })).await;
+    system.until(&job, "SUCCEEDED", PATIENCE).await;
+    let query = "query($id: ID!) { job(id: $id) { artifacts { name mayHoldSecrets } } }";
+    let found = system.data(query, json!({ "id": job })).await["job"]["artifacts"].take();
+    let mut found: Vec<(String, bool)> = found
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| (file["name"].as_str().unwrap().to_owned(), file["mayHoldSecrets"] == true))
+        .collect();
+    found.sort_unstable();
+    let expected = [
+        ("a.zip", true),
+        ("empty", false),
+        ("late.txt", true),
+        ("latin-1.txt", true),
+        ("text", false),
+        ("utf-16.txt", true),
+        ("utf-8.txt", false),
+    ];
+    assert_eq!(found, expected.map(|(name, may_hold)| (name.to_owned(), may_hold)));
+}

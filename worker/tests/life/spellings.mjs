@@ -22,6 +22,16 @@
     all.toString('hex'), all.toString('hex').toUpperCase(),
     `'${text.replaceAll("'", "'\\''")}'`, `'${text.replaceAll("'", `'"'"'`)}'`, characters((c) => (/[A-Za-z0-9\n\r]/.test(c) || c > '~' ? c : `\\${c}`)),
     `"${text.replace(/["$`\\]/g, '\\$&')}"`, bytes((byte) => `\\x${hex(byte)}`), bytes((byte) => `\\${byte.toString(8).padStart(3, '0')}`),
+    // What wraps, colours, cuts and quotes again.
+    JSON.stringify(JSON.stringify(json)).slice(1, -1),
+    characters((c) => `\\x{${c.codePointAt(0).toString(16)}}`), bytes((byte) => `\\0${byte.toString(8).padStart(3, '0')}`),
+    bytes((byte) => `\\${String(byte).padStart(3, '0')}`), characters((c) => `&#${c.codePointAt(0)}`), bytes((byte) => `=${hex(byte).toUpperCase()}`),
+    wrapped(base64(0, 0), 4, '\n'), wrapped(base64(0, 0), 5, '\r\n'), wrapped(base64(1, 0), 6, '=\n'),
+    wrapped(base64(0, 1), 7, "' +\n  '"), wrapped(base64(0, 1), 7, '\x1b[m\x1b[01;31m\x1b[K'), wrapped(base64(0, 0), 9, "'\n b'"),
+    `'${text.split(' ').join(" '\n '")}'`, text.split(' ').join('\n    '), text.trim(),
+    text.replaceAll("'", `'"'"'`).replaceAll("'", `'"'"'`), text.replaceAll("'", "'\\''").replaceAll("'", "'\\''"),
+    `<Buffer ${[...all].map(hex).join(' ')}>`, `<Buffer ${[...all].slice(0, 12).map(hex).join(' ')} ... 9 more bytes>`,
+    `"${text.slice(0, 10)}"... is not valid JSON`, JSON.stringify(`"${text.slice(0, 10)}"... is not`), `'${text.slice(0, 12)}' (truncated)`,
     [...text].map((c, index) => ways[/[\\&%+'"]/.test(c) ? 1 : index % ways.length](c)).join(''),
   ];
 }

@@ -50,10 +50,10 @@ impl Artifact {
         &self.0.content_type
     }
 
-    /// Whether the file may hold secrets of the job. Text is redacted when it is kept. Screenshots,
-    /// videos, traces and other files that are no text are kept as they are.
+    /// Whether the file may hold secrets of the job. Text in UTF-8 is redacted when it is kept.
+    /// Screenshots, videos, traces, text in other encodings and other files are kept as they are.
     async fn may_hold_secrets(&self) -> bool {
-        !is_text_type(&self.0.content_type)
+        !self.0.is_redacted.unwrap_or_else(|| is_text_type(&self.0.content_type))
     }
 
     /// The size in bytes.

@@ -27,6 +27,9 @@ pub struct ArtifactRecord {
     pub size_bytes: i64,
     /// SHA-256 of its bytes.
     pub sha256: [u8; 32],
+    /// Whether its secrets were masked, because all of it is text. `None` of a worker that did not
+    /// say so.
+    pub is_redacted: Option<bool>,
     /// Its path below the artifact root, with `/`.
     pub path: String,
     /// When it was stored.
@@ -40,8 +43,9 @@ pub struct ArtifactRecord {
 #[tracing::instrument(name = "db.artifacts.keep", level = "debug", skip_all)]
 pub async fn keep(connection: &mut Connection, artifact: &ArtifactRecord) -> Result<bool, StoreError> {
     let stored = sqlx::query!(
-        "INSERT INTO artifacts (id, job_id, attempt_id, attempt, name, content_type, size_bytes, sha256, path, created_at)
-         SELECT $1, job_id, attempt_id, attempt, $4, $5, $6, $7, $8, clock_timestamp() FROM live_jobs
+        "INSERT INTO artifacts (id, job_id, attempt_id, attempt, name, content_type, size_bytes, sha256, path,
+             is_redacted, created_at)
+         SELECT $1, job_id, attempt_id, attempt, $4, $5, $6, $7, $8, $9, clock_timestamp() FROM live_jobs
          WHERE job_id = $2 AND attempt_id = $3 FOR KEY SHARE
          ON CONFLICT (attempt_id, name) DO UPDATE SET id = artifacts.id WHERE artifacts.id = excluded.id",
         artifact.id.uuid(),
@@ -52,6 +56,7 @@ pub async fn keep(connection: &mut Connection, artifact: &ArtifactRecord) -> Res
         artifact.size_bytes,
         &artifact.sha256,
         storable(&artifact.path),
+        artifact.is_redacted,
     )
     .execute(connection)
     .await?;
@@ -68,6 +73,7 @@ struct Row {
     size_bytes: i64,
     sha256: Vec<u8>,
     path: String,
+    is_redacted: Option<bool>,
     created_at: Time,
     pruned_at: Option<Time>,
 }
@@ -85,6 +91,7 @@ impl Row {
             size_bytes: self.size_bytes,
             sha256: sha256.map_err(|_| StoreError::corrupt("artifacts", "sha256", &self.id))?,
             path: self.path,
+            is_redacted: self.is_redacted,
             created_at: self.created_at,
             pruned_at: self.pruned_at,
         })
@@ -97,7 +104,7 @@ macro_rules! artifact_rows {
         sqlx::query_as!(
             Row,
             "SELECT id, job_id, attempt_id, attempt, name, content_type, size_bytes, sha256, path,
-                 created_at, pruned_at
+                 is_redacted, created_at, pruned_at
              FROM artifacts "
                 + $after,
             $argument
