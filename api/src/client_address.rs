@@ -34,6 +34,17 @@ impl ClientAddress {
     }
 }
 
+/// A trusted proxy has passed the request on. In the extensions of such requests.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ViaProxy;
+
+impl ViaProxy {
+    /// Whether a trusted proxy has passed a request on.
+    pub(crate) fn of(extensions: &Extensions) -> bool {
+        extensions.get::<Self>().is_some()
+    }
+}
+
 impl fmt::Display for ClientAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -1,5 +1,8 @@
 //! Decides which web pages may use the API: those of its own address and of configured origins.
 //!
+//! Its own address is what the browser has asked for: `Host`, what a trusted proxy says that it
+//! was, and the public URL. Whether an origin is also listed makes no difference then.
+//!
 //! Browsers send the page's origin with every socket and every cross-site request. A socket from
 //! any other page is refused, because browsers do not apply CORS to sockets. Other pages get no
 //! CORS headers, so their browsers neither send a POST nor reveal a response. Programs send no
@@ -15,8 +18,13 @@ use axum::{
 };
 use url::{Host, Origin, Url};
 
+use crate::{auth::is_https, client_address::ViaProxy};
+
 /// How long a browser may cache a preflight response, in seconds.
 const PREFLIGHT_SECONDS: HeaderValue = HeaderValue::from_static("600");
+
+/// Longest part of a header in a message, in characters.
+const SHOWN_CHARS_MAX: usize = 200;
 
 /// Origins (`https://dashboard.example.com`) whose pages may use the API, besides its own.
 #[derive(Debug, Clone, Default)]
@@ -72,52 +80,115 @@ impl Origins {
     }
 
     /// Whether a socket may be opened.
-    pub(crate) fn allow_socket(&self, headers: &HeaderMap) -> bool {
-        match self.of(headers) {
+    pub(crate) fn allow_socket(&self, headers: &HeaderMap, is_via_proxy: bool) -> bool {
+        match self.of(headers, is_via_proxy) {
             From::Own | From::Configured => true,
             From::Foreign => false,
         }
     }
 
-    /// Whether a request is from a page of this address, or from no page at all, so that a cookie
-    /// counts. A browser sends a cookie by itself, also for a page of another port or host of the
-    /// same site, and says where the page is from in one of these headers. Whoever sends neither is
-    /// no browser that another site's page could use.
-    pub(crate) fn allow_cookie(&self, headers: &HeaderMap) -> bool {
-        let is_own = match self.of(headers) {
+    /// Says why the cookie of a session does not count in a request. `None` if it does, because the
+    /// request is from a page of this address, or from no page at all. A browser sends a cookie by
+    /// itself, also for a page of another port or host of the same site, and says where the page is
+    /// from in `Origin` or `Sec-Fetch-Site`. Whoever sends neither is no browser that another site's
+    /// page could use.
+    pub(crate) fn cookie_refusal(&self, headers: &HeaderMap, is_via_proxy: bool) -> Option<Arc<str>> {
+        let is_own = match self.of(headers, is_via_proxy) {
             From::Own => true,
             From::Configured | From::Foreign => self.is_public(headers),
         };
         let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
-        is_own && matches!(site, None | Some(b"same-origin" | b"none"))
+        if is_own && matches!(site, None | Some(b"same-origin" | b"none")) {
+            return None;
+        }
+        let sent = match headers.get(header::ORIGIN).filter(|_| !is_own) {
+            Some(origin) => format!("this page is of {}", shown(origin)),
+            None => format!("the browser says `Sec-Fetch-Site: {}`", site.map(shown).unwrap_or_default()),
+        };
+        let hint = match origin_in(headers).filter(|origin| !is_own && origin.is_tuple()) {
+            Some(origin) => format!(
+                ", or set CALLBOARD_PUBLIC_URL to {} if that is this server's address (a reverse proxy has to \
+                 pass `Host` on)",
+                origin.ascii_serialization()
+            ),
+            None => String::new(),
+        };
+        let expected = self.expected(headers, is_via_proxy);
+        let message = format!(
+            "The cookie of a session counts only for pages of {expected}, and {sent}. Open {expected} \
+             instead{hint}. Other pages send an API key in the header `Authorization`."
+        );
+        Some(message.into())
+    }
+
+    /// The address whose pages may use cookies, for a message.
+    fn expected(&self, headers: &HeaderMap, is_via_proxy: bool) -> String {
+        if let Some(public) = &self.public {
+            return public.to_string();
+        }
+        let scheme = if is_https(headers) { "https" } else { "http" };
+        let host = own_hosts(headers, is_via_proxy).last();
+        host.map_or_else(|| "this server's address".to_owned(), |host| format!("{scheme}://{host}"))
     }
 
     /// Whether the page is of the public URL, whose host a reverse proxy may not pass on.
     fn is_public(&self, headers: &HeaderMap) -> bool {
-        let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
-        origin.is_some() && origin == self.public.as_deref()
+        let origin = origin_in(headers).map(|origin| origin.ascii_serialization());
+        origin.is_some() && origin.as_deref() == self.public.as_deref()
     }
 
-    fn of(&self, headers: &HeaderMap) -> From {
-        let Some(origin) = headers.get(header::ORIGIN) else { return From::Own };
-        let Some(origin) =
-            origin.to_str().ok().and_then(|text| Url::parse(text).ok()).map(|url| url.origin())
-        else {
-            return From::Foreign;
-        };
-        let is_allowed = self.listed.contains(&origin.ascii_serialization());
-        if is_allowed || self.allows_loopback && is_loopback(&origin) {
-            return From::Configured;
+    fn of(&self, headers: &HeaderMap, is_via_proxy: bool) -> From {
+        if !headers.contains_key(header::ORIGIN) {
+            return From::Own;
         }
+        let Some(origin) = origin_in(headers) else { return From::Foreign };
         // Only a reverse proxy knows whether clients use http or https, so both count as this
-        // address.
-        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        let is_own = ["http", "https"]
-            .into_iter()
-            .filter_map(|scheme| Url::parse(&format!("{scheme}://{host}")).ok())
+        // address. It comes first: in development the origins of this machine are allowed too, and
+        // its own page must not be taken for another one.
+        let is_own = own_hosts(headers, is_via_proxy)
+            .flat_map(|host| ["http", "https"].map(|scheme| Url::parse(&format!("{scheme}://{host}"))))
+            .flatten()
             .any(|own| own.host().is_some() && own.origin() == origin);
-        if is_own { From::Own } else { From::Foreign }
+        let is_allowed = || self.listed.contains(&origin.ascii_serialization());
+        if is_own {
+            From::Own
+        } else if is_allowed() || self.allows_loopback && is_loopback(&origin) {
+            From::Configured
+        } else {
+            From::Foreign
+        }
     }
+}
+
+/// The origin of the page that a request is from, if it can be read.
+fn origin_in(headers: &HeaderMap) -> Option<Origin> {
+    let text = headers.get(header::ORIGIN)?.to_str().ok()?;
+    Url::parse(text).ok().map(|url| url.origin())
+}
+
+/// The hosts that a request is for: the one that was asked for, and the one that the nearest trusted
+/// proxy was asked for. What a client has written into the proxies' headers itself stands before
+/// that.
+fn own_hosts(headers: &HeaderMap, is_via_proxy: bool) -> impl Iterator<Item = &str> {
+    let last = |name: &str| headers.get_all(name).iter().next_back().and_then(|value| value.to_str().ok());
+    let forwarded = move || {
+        let host = last("x-forwarded-host").and_then(|list| list.rsplit(',').next());
+        host.or_else(|| forwarded_by_nearest(last("forwarded")?, "host")).map(str::trim)
+    };
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    host.into_iter().chain(is_via_proxy.then(forwarded).flatten()).filter(|host| !host.is_empty())
+}
+
+/// The value of a parameter of the last element of a header `Forwarded`.
+fn forwarded_by_nearest<'a>(list: &'a str, wanted: &str) -> Option<&'a str> {
+    let mut pairs = list.rsplit(',').next()?.split(';').filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted))?;
+    Some(value.trim().trim_matches('"'))
+}
+
+/// A header's value as it may stand in a message.
+fn shown(value: impl AsRef<[u8]>) -> String {
+    String::from_utf8_lossy(value.as_ref()).chars().take(SHOWN_CHARS_MAX).collect()
 }
 
 /// Whether an origin is one of this machine, by http or https.
@@ -133,7 +204,7 @@ fn is_loopback(origin: &Origin) -> bool {
 
 /// Middleware that handles preflights from configured origins and lets their pages read responses.
 pub(super) async fn apply_cors(State(origins): State<Origins>, request: Request, next: Next) -> Response {
-    let from = origins.of(request.headers());
+    let from = origins.of(request.headers(), ViaProxy::of(request.extensions()));
     let origin = request.headers().get(header::ORIGIN).cloned().filter(|_| from == From::Configured);
     let is_preflight = request.method() == Method::OPTIONS
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
@@ -162,78 +233,4 @@ pub(super) async fn apply_cors(State(origins): State<Origins>, request: Request,
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn own_and_configured_origins_are_distinguished_from_foreign_ones() {
-        let origins = Origins::parse(["https://dash.example.com", " http://localhost:5173/ ", ""]).unwrap();
-        for (origin, host, from) in [
-            (None, "127.0.0.1:4000", From::Own),
-            (Some("http://127.0.0.1:4000"), "127.0.0.1:4000", From::Own),
-            (Some("https://api.example.com"), "api.example.com", From::Own),
-            (Some("https://dash.example.com"), "127.0.0.1:4000", From::Configured),
-            (Some("http://localhost:5173"), "127.0.0.1:4000", From::Configured),
-            (Some("http://localhost:4000"), "127.0.0.1:4000", From::Foreign),
-            (Some("http://127.0.0.1:4001"), "127.0.0.1:4000", From::Foreign),
-            (Some("http://dash.example.com"), "127.0.0.1:4000", From::Foreign),
-            (Some("https://dash.example.com.evil.net"), "127.0.0.1:4000", From::Foreign),
-            (Some("null"), "127.0.0.1:4000", From::Foreign),
-            (Some(""), "127.0.0.1:4000", From::Foreign),
-            (Some("file://"), "", From::Foreign),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::HOST, host.parse().unwrap());
-            if let Some(origin) = origin {
-                headers.insert(header::ORIGIN, origin.parse().unwrap());
-            }
-            assert_eq!(origins.of(&headers), from, "{origin:?} at {host}");
-        }
-        let here = Origins::default().with_loopback();
-        for (origin, from) in [
-            ("http://localhost:5173", From::Configured),
-            ("https://localhost", From::Configured),
-            ("http://dash.localhost:3000", From::Configured),
-            ("http://127.0.0.1:3000", From::Configured),
-            ("http://127.1.2.3:3000", From::Configured),
-            ("http://[::1]:3000", From::Configured),
-            ("http://localhost.evil.net", From::Foreign),
-            ("http://notlocalhost:3000", From::Foreign),
-            ("http://128.0.0.1:3000", From::Foreign),
-            ("http://192.168.0.1:3000", From::Foreign),
-            ("ws://localhost:3000", From::Foreign),
-            ("null", From::Foreign),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::HOST, "127.0.0.1:4000".parse().unwrap());
-            headers.insert(header::ORIGIN, origin.parse().unwrap());
-            assert_eq!(here.of(&headers), from, "{origin}");
-        }
-        let public = origins.with_public(&Url::parse("https://callboard.example/base").unwrap());
-        for (headers, expected) in [
-            (&[][..], true),
-            (&[("origin", "http://127.0.0.1:4000")], true),
-            (&[("origin", "https://callboard.example")], true),
-            (&[("origin", "https://callboard.example"), ("sec-fetch-site", "same-origin")], true),
-            (&[("origin", "http://localhost:5173")], false),
-            (&[("origin", "http://127.0.0.1:4001")], false),
-            (&[("origin", "https://evil.example")], false),
-            (&[("origin", "null")], false),
-            (&[("sec-fetch-site", "same-origin")], true),
-            (&[("sec-fetch-site", "none")], true),
-            (&[("sec-fetch-site", "same-site")], false),
-            (&[("sec-fetch-site", "cross-site")], false),
-            (&[("origin", "http://127.0.0.1:4000"), ("sec-fetch-site", "cross-site")], false),
-        ] {
-            let mut map = HeaderMap::new();
-            map.insert(header::HOST, "127.0.0.1:4000".parse().unwrap());
-            for (name, value) in headers {
-                map.insert(*name, value.parse().unwrap());
-            }
-            assert_eq!(public.allow_cookie(&map), expected, "{headers:?}");
-        }
-        for bad in ["example.com", "*", "https://a.example/path", "null", "file:///x"] {
-            assert!(Origins::parse([bad]).is_err(), "{bad}");
-        }
-    }
-}
+mod tests;

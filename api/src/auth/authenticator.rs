@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use super::{
     Access, Authenticate, Caller, Client, Presented, Proof, Verdict,
     holds::{Hold, Holds},
+    messages::{OTHER_PAGE, SESSION_OVER, expired, over, refused, revoked, unknown, unreadable},
     sign_ins::SignIns,
 };
 use crate::{
@@ -112,8 +113,12 @@ impl Authenticator {
     pub async fn admit(&self, presented: Presented, client: &Client) -> Result<Access, ApiError> {
         let proof = match presented {
             Presented::Nothing => return Ok(Access::Anonymous),
+            // The browser has added the cookie, and its person may have nothing to do with it.
             Presented::CrossSite => {
-                return Err(self.sign_ins.failed(client, "cross_site", None, cross_site()));
+                let why = client.cookie_refusal.clone().unwrap_or_else(|| OTHER_PAGE.into());
+                let noted = refused(OTHER_PAGE);
+                let _noted = self.sign_ins.failed(client, "cross_site", None, noted);
+                return Ok(Access::Uncounted(why));
             }
             Presented::Unreadable => {
                 self.sign_ins.may_try(client)?;
@@ -125,10 +130,11 @@ impl Authenticator {
         match proof {
             Proof::Key(hash) => self.admit_key(proof, hash.is_made, client).await,
             // No database has it, and it need not be remembered.
-            Proof::Session(hash) if !hash.is_made => Ok(Access::Anonymous),
+            Proof::Session(hash) if !hash.is_made => Ok(Access::Uncounted(SESSION_OVER.into())),
             Proof::Session(_) => Ok(match self.look_up(proof).await? {
                 Found::Valid(caller) if !is_over(&caller) => Access::SignedIn(caller),
-                Found::Valid(_) | Found::Refused(..) => Access::Anonymous,
+                Found::Valid(_) => Access::Uncounted(expired(proof).message.into()),
+                Found::Refused(why, _) => Access::Uncounted(why.message.into()),
             }),
         }
     }
@@ -144,7 +150,7 @@ impl Authenticator {
                 self.sign_ins.succeeded(proof, &caller, client);
                 return Ok(Access::SignedIn(caller));
             }
-            Found::Valid(caller) => (expired(), Some(caller.name.clone())),
+            Found::Valid(caller) => (expired(proof), Some(caller.name.clone())),
             Found::Refused(why, name) => (why, name),
         };
         self.accepted.lock().pop(&proof);
@@ -191,6 +197,18 @@ impl Authenticator {
         self.holds.look();
     }
 
+    /// Says why what was held has ended, as the next request would be told. That does not count as
+    /// a sign-in.
+    pub async fn why_ended(&self, presented: Presented) -> ApiError {
+        let Presented::Proof(proof) = presented else { return over() };
+        match tokio::time::timeout(REMEMBERED_FOR, self.look_up(proof)).await {
+            Ok(Ok(Found::Refused(why, _))) => why,
+            Ok(Ok(Found::Valid(caller))) if is_over(&caller) => expired(proof),
+            // The result is older than the end, or Postgres does not reply.
+            Ok(Ok(Found::Valid(_)) | Err(_)) | Err(_) => over(),
+        }
+    }
+
     /// Holds what lasts longer than its check: a socket or a stream. `None` if it has no
     /// credentials that could end.
     pub fn hold(self: &Arc<Self>, presented: Presented, access: &Access) -> Option<Hold> {
@@ -213,39 +231,14 @@ async fn find(keys: Arc<dyn Authenticate>, proof: Proof) -> Result<Found, ApiErr
     })?;
     Ok(match verdict {
         Verdict::Valid(caller) => Found::Valid(Arc::new(caller)),
-        Verdict::Unknown => Found::Refused(unknown(), None),
-        Verdict::Revoked(name) => {
-            Found::Refused(refused(format!("The API key `{name}` was revoked.")), Some(name))
-        }
-        Verdict::Expired(name) => Found::Refused(expired(), Some(name)),
+        Verdict::Unknown => Found::Refused(unknown(proof), None),
+        Verdict::Revoked(name) => Found::Refused(revoked(proof, &name), Some(name)),
+        Verdict::Expired(name) => Found::Refused(expired(proof), Some(name)),
     })
 }
 
 fn is_over(caller: &Caller) -> bool {
     caller.expires_at.is_some_and(|end| end <= clock::now())
-}
-
-fn refused(message: impl Into<String>) -> ApiError {
-    ApiError::new(Code::Unauthenticated, message)
-}
-
-fn unknown() -> ApiError {
-    refused("This API key is unknown. Check that it was copied as a whole.")
-}
-
-fn expired() -> ApiError {
-    refused("This API key has expired.")
-}
-
-fn unreadable() -> ApiError {
-    refused("The credentials are not an API key. Send one header `Authorization: Bearer cb_...`.")
-}
-
-fn cross_site() -> ApiError {
-    refused(
-        "A session's cookie counts only in requests from pages of this address. Send an API key in the \
-         header `Authorization` instead.",
-    )
 }
 
 #[cfg(test)]
@@ -258,7 +251,8 @@ mod tests {
     use super::*;
     use crate::auth::{Credential, FAILURES_MAX, FixedKey, KeyHash, Role, Transport};
 
-    const CLIENT: Client = Client { address: None, transport: Transport::Http, is_https: false };
+    const CLIENT: Client =
+        Client { address: None, transport: Transport::Http, is_https: false, cookie_refusal: None };
 
     #[derive(Clone, Default)]
     struct Counting(Arc<AtomicUsize>);
@@ -332,15 +326,25 @@ mod tests {
     #[tokio::test]
     async fn a_wrong_key_is_refused_and_no_key_is_anonymous() {
         let authenticator = Authenticator::new(Counting::default());
-        let ended = Presented::Proof(Proof::Session(KeyHash::of("cbs_ended")));
-        for anonymous in [Presented::Nothing, ended] {
-            assert_eq!(authenticator.admit(anonymous, &CLIENT).await, Ok(Access::Anonymous));
+        assert_eq!(authenticator.admit(Presented::Nothing, &CLIENT).await, Ok(Access::Anonymous));
+        // A browser sends its cookie for ever, and for the pages of other sites.
+        let unmade = Proof::Session(KeyHash::of("cbs_ended"));
+        let made = TextKind::Session.draw();
+        let ended = Proof::Session(KeyHash::of_kind(TextKind::Session, made.expose_secret()));
+        for (cookie, part) in [
+            (Presented::Proof(unmade), "session has ended"),
+            (Presented::Proof(ended), "session has ended"),
+            (Presented::CrossSite, "another address"),
+        ] {
+            let access = authenticator.admit(cookie, &CLIENT).await.unwrap();
+            assert_eq!(access.caller(), None);
+            let error = access.unauthenticated();
+            assert!(error.message.contains(part), "{error}");
         }
         for (wrong, part) in [
             (Presented::Unreadable, "not an API key"),
             (key("cb_other"), "unknown"),
             (key("cb_gone"), "`gone` was revoked"),
-            (Presented::CrossSite, "pages of this address"),
         ] {
             let error = authenticator.admit(wrong, &CLIENT).await.unwrap_err();
             assert_eq!(error.code, Code::Unauthenticated);

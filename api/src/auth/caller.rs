@@ -14,6 +14,9 @@ use clap::ValueEnum;
 use super::{Client, rules};
 use crate::error::{ApiError, Code};
 
+const NO_KEY: &str = "This requires an API key or a session. Send the header `Authorization: Bearer cb_...`, or \
+     {\"authorization\": \"Bearer cb_...\"} in connection_init.";
+
 /// The role of an API key. ADMIN includes the rights of OPERATOR, and OPERATOR those of VIEWER.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Enum, ValueEnum)]
 pub enum Role {
@@ -98,6 +101,8 @@ pub enum Access {
     SignedIn(Arc<Caller>),
     /// No key was given. (Wrong keys are refused earlier.)
     Anonymous,
+    /// No key was given, and the cookie of a session that does not count, for this reason.
+    Uncounted(Arc<str>),
 }
 
 impl Access {
@@ -115,8 +120,17 @@ impl Access {
     pub fn caller(&self) -> Option<&Caller> {
         match self {
             Self::SignedIn(caller) => Some(caller),
-            Self::Anonymous => None,
+            Self::Anonymous | Self::Uncounted(_) => None,
         }
+    }
+
+    /// The error for an operation that requires a key when none was given.
+    pub(crate) fn unauthenticated(&self) -> ApiError {
+        let message = match self {
+            Self::Uncounted(why) => why,
+            Self::SignedIn(_) | Self::Anonymous => NO_KEY,
+        };
+        ApiError::new(Code::Unauthenticated, message)
     }
 }
 
@@ -142,21 +156,4 @@ impl Caller {
     pub fn may_load(ctx: &Context<'_>, on: &str) -> bool {
         rules::may_load(on, Self::of(ctx).map(|caller| caller.role))
     }
-}
-
-/// The error for an operation that requires a key when none was given.
-pub(crate) fn unauthenticated() -> ApiError {
-    ApiError::new(
-        Code::Unauthenticated,
-        "This requires an API key or a session. Send the header `Authorization: Bearer cb_...`, or {\"authorization\": \
-         \"Bearer cb_...\"} in connection_init.",
-    )
-}
-
-/// The error that ends a stream whose key or session has ended.
-pub(crate) fn access_ended() -> ApiError {
-    ApiError::new(
-        Code::Unauthenticated,
-        "The API key was revoked or has expired, or the session has ended. Sign in again.",
-    )
 }

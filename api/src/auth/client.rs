@@ -1,6 +1,6 @@
 //! Where an operation comes from: the client's address, and the transport that it uses.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use async_graphql::Context;
 use axum::http::{HeaderMap, header};
@@ -28,7 +28,7 @@ impl Transport {
 }
 
 /// Where an operation comes from. In the data of every operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
     /// The client's address. `None` only for a connection that a test accepts itself.
     pub address: Option<IpAddr>,
@@ -36,12 +36,19 @@ pub struct Client {
     pub transport: Transport,
     /// Whether the client has reached this address by https, as far as its request says so.
     pub is_https: bool,
+    /// Why the cookie of a session does not count in its requests, if it does not.
+    pub cookie_refusal: Option<Arc<str>>,
 }
 
 impl Client {
     /// Reads it from a request's headers and the address that it came from.
-    pub fn of_request(headers: &HeaderMap, address: Option<IpAddr>, transport: Transport) -> Self {
-        Self { address, transport, is_https: is_https(headers) }
+    pub fn of_request(
+        headers: &HeaderMap,
+        address: Option<IpAddr>,
+        transport: Transport,
+        cookie_refusal: Option<Arc<str>>,
+    ) -> Self {
+        Self { address, transport, is_https: is_https(headers), cookie_refusal }
     }
 
     /// Returns where an operation comes from.
@@ -51,16 +58,19 @@ impl Client {
 }
 
 /// Whether the client's side of the connection is https. A browser says so by the origin of its
-/// page, and a reverse proxy by a header. The answer only decides the attributes of a cookie, so a
-/// client that lies harms itself.
-fn is_https(headers: &HeaderMap) -> bool {
+/// page, and otherwise a reverse proxy by a header. The origin comes first, because a browser drops
+/// a cookie for https that a page of http is sent. The answer only decides the attributes of a
+/// cookie, so a client that lies harms itself.
+pub(crate) fn is_https(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let first = |name: &str| text(name).split(',').next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_forwarded =
         || first("forwarded").split(';').any(|part| matches!(part.trim(), "proto=https" | "proto=\"https\""));
-    first("x-forwarded-proto") == "https"
-        || is_forwarded()
-        || text(header::ORIGIN.as_str()).starts_with("https://")
+    match text(header::ORIGIN.as_str()) {
+        origin if origin.starts_with("https://") => true,
+        origin if origin.starts_with("http://") => false,
+        _ => first("x-forwarded-proto") == "https" || is_forwarded(),
+    }
 }
 
 #[cfg(test)]
@@ -83,6 +93,14 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(name, value.parse().unwrap());
             assert_eq!(is_https(&headers), expected, "{name}: {value}");
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-proto", "https".parse().unwrap());
+        for (origin, expected) in
+            [("http://127.0.0.1:4000", false), ("https://a.example", true), ("null", true)]
+        {
+            headers.insert("origin", origin.parse().unwrap());
+            assert_eq!(is_https(&headers), expected, "{origin}");
         }
     }
 }

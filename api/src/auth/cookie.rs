@@ -17,6 +17,11 @@ pub(super) fn find(headers: &HeaderMap, is_https: bool) -> Option<&str> {
     of(NAMES[0]).or_else(|| of(NAMES[1]).filter(|_| !is_https)).filter(|text| !text.is_empty())
 }
 
+/// Whether there is a session's cookie of either name.
+pub(super) fn is_there(headers: &HeaderMap) -> bool {
+    find(headers, false).is_some()
+}
+
 /// The header `Set-Cookie` for a new session. It has no expiry of its own, so that it ends with the
 /// browser at the latest, and the server decides before that.
 pub fn set(text: &SecretString, is_https: bool) -> String {

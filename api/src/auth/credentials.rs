@@ -6,7 +6,7 @@ use std::fmt;
 use axum::http::{HeaderMap, header::AUTHORIZATION};
 use callboard::api_key::{self, TextKind};
 
-use super::cookie;
+use super::{Client, cookie};
 
 /// Longest accepted key, in bytes.
 pub const KEY_BYTES_MAX: usize = 512;
@@ -56,7 +56,7 @@ pub enum Presented {
     Nothing,
     /// A text with the form of a key, or a cookie.
     Proof(Proof),
-    /// A cookie and nothing else, in a request from a page of another address.
+    /// A cookie and nothing else, in a request from a page of another address. It does not count.
     CrossSite,
     /// Credentials that cannot be a key: another scheme, several headers, or spaces within.
     Unreadable,
@@ -64,14 +64,16 @@ pub enum Presented {
 
 impl Presented {
     /// Reads the header `Authorization: Bearer cb_...`, where the key may also be without the
-    /// scheme, or else the cookie. A browser sends the cookie by itself, so it counts only if
-    /// `is_own_page`.
-    pub fn in_headers(headers: &HeaderMap, is_https: bool, is_own_page: bool) -> Self {
+    /// scheme, or else the cookie. A browser sends the cookie by itself, so it does not count if the
+    /// client has a `cookie_refusal`.
+    pub fn in_headers(headers: &HeaderMap, client: &Client) -> Self {
+        let (is_https, is_own_page) = (client.is_https, client.cookie_refusal.is_none());
         let mut values = headers.get_all(AUTHORIZATION).iter();
         match (values.next(), values.next()) {
+            (None, _) if !is_own_page && cookie::is_there(headers) => Self::CrossSite,
+            (None, _) if !is_own_page => Self::Nothing,
             (None, _) => match cookie::find(headers, is_https) {
                 None => Self::Nothing,
-                Some(_) if !is_own_page => Self::CrossSite,
                 Some(text) => Self::Proof(Proof::Session(KeyHash::of_kind(TextKind::Session, text))),
             },
             (Some(value), None) => value.to_str().map_or(Self::Unreadable, Self::in_text),
@@ -125,6 +127,12 @@ mod tests {
     use axum::http::header::COOKIE;
 
     use super::*;
+    use crate::auth::Transport;
+
+    fn client(is_https: bool, is_own_page: bool) -> Client {
+        let cookie_refusal = (!is_own_page).then(|| "another page".into());
+        Client { address: None, transport: Transport::Http, is_https, cookie_refusal }
+    }
 
     fn key(text: &str) -> Presented {
         Presented::Proof(Proof::Key(KeyHash::of(text)))
@@ -144,7 +152,7 @@ mod tests {
     #[test]
     fn a_key_is_found_in_headers_and_payloads_unless_there_are_two() {
         let mut headers = HeaderMap::new();
-        let read = |headers: &HeaderMap| Presented::in_headers(headers, false, true);
+        let read = |headers: &HeaderMap| Presented::in_headers(headers, &client(false, true));
         assert_eq!(read(&headers), Presented::Nothing);
         headers.append(AUTHORIZATION, "Bearer cb_a".parse().unwrap());
         assert_eq!(read(&headers), key("cb_a"));
@@ -168,13 +176,15 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(COOKIE, "a=b; callboard=cbs_x; c=d".parse().unwrap());
         let session = Presented::Proof(Proof::Session(KeyHash::of_kind(TextKind::Session, "cbs_x")));
-        assert_eq!(Presented::in_headers(&headers, false, true), session);
-        assert_eq!(Presented::in_headers(&headers, false, false), Presented::CrossSite);
+        assert_eq!(Presented::in_headers(&headers, &client(false, true)), session);
+        for is_https in [false, true] {
+            assert_eq!(Presented::in_headers(&headers, &client(is_https, false)), Presented::CrossSite);
+        }
         headers.append(AUTHORIZATION, "Bearer cb_a".parse().unwrap());
-        assert_eq!(Presented::in_headers(&headers, false, false), key("cb_a"));
+        assert_eq!(Presented::in_headers(&headers, &client(false, false)), key("cb_a"));
         // The text of a key in a cookie is no key.
         headers.clear();
         headers.append(COOKIE, "callboard=cb_a".parse().unwrap());
-        assert_ne!(Presented::in_headers(&headers, false, true), key("cb_a"));
+        assert_ne!(Presented::in_headers(&headers, &client(false, true)), key("cb_a"));
     }
 }

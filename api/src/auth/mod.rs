@@ -12,6 +12,7 @@ pub mod cookie;
 mod credentials;
 mod failures;
 mod holds;
+mod messages;
 pub mod rules;
 mod sign_ins;
 mod source;
@@ -19,7 +20,7 @@ mod stored;
 
 pub use authenticator::Authenticator;
 pub use caller::{Access, Caller, Credential, Role};
-pub(crate) use caller::{access_ended, unauthenticated};
+pub(crate) use client::is_https;
 pub use client::{Client, Transport};
 pub use credentials::{KEY_BYTES_MAX, KeyHash, Presented, Proof, is_presentable};
 pub use failures::{FAILURES_MAX, REGAINED_EVERY};

@@ -51,6 +51,17 @@ pub const RULES: &[(&str, Need, &[&str])] = &[
     ("AuditEvent", ADMIN, &[EVERY_FIELD]),
 ];
 
+/// The names of all queries, mutations and subscriptions.
+pub fn operations() -> impl Iterator<Item = &'static str> {
+    let roots = RULES.iter().filter(|(on, ..)| ROOTS.contains(on));
+    roots.flat_map(|(.., fields)| fields.iter().copied())
+}
+
+/// The types whose fields need more than what returned them.
+pub fn types() -> impl Iterator<Item = &'static str> {
+    RULES.iter().map(|(on, ..)| *on).filter(|on| !ROOTS.contains(on))
+}
+
 /// The types whose fields are the operations.
 pub const ROOTS: [&str; 3] = ["Query", "Mutation", "Subscription"];
 

@@ -14,9 +14,9 @@ pub enum Verdict {
     Valid(Caller),
     /// Nobody knows it.
     Unknown,
-    /// The key of this name was revoked.
+    /// The key of this name, or of a session, was revoked.
     Revoked(String),
-    /// The key of this name has expired.
+    /// The key of this name, or a session of it, has expired.
     Expired(String),
 }
 

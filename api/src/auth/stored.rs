@@ -52,9 +52,11 @@ impl StoredKeys {
     }
 
     async fn find_session(&self, cookie: KeyHash) -> Result<Verdict, StoreError> {
-        let Some(Standing::Valid { of: session, .. }) = self.keys.session(&cookie.hash, self.life).await?
-        else {
-            return Ok(Verdict::Unknown);
+        let session = match self.keys.session(&cookie.hash, self.life).await? {
+            None => return Ok(Verdict::Unknown),
+            Some(Standing::Revoked(session)) => return Ok(Verdict::Revoked(session.key.name().to_owned())),
+            Some(Standing::Expired(session)) => return Ok(Verdict::Expired(session.key.name().to_owned())),
+            Some(Standing::Valid { of: session, .. }) => session,
         };
         let expires_at = Some(session.expires_at);
         Ok(match session.key {

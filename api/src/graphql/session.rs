@@ -42,23 +42,30 @@ impl SessionMutation {
     /// queries, mutations and sockets of pages of this address. A session ends with its key, when
     /// it is not used for a while, and after a fixed time (CALLBOARD_SESSION_IDLE and
     /// CALLBOARD_SESSION_LIFE). Requires no key, must be sent by POST with a JSON response, and may
-    /// stand once in an operation.
+    /// stand once in an operation. Refused for a page of another address, whose cookie would not
+    /// count.
     async fn session_create(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The key to trade.")] input: SessionCreateInput,
     ) -> Result<SessionPayload> {
         let client = one_response(ctx)?;
+        if let Some(why) = &client.cookie_refusal {
+            return Ok(SessionPayload::refused("", &**why));
+        }
         let presented = Presented::in_text(input.key.expose_secret());
         match ctx.data::<Arc<Authenticator>>()?.admit(presented, &client).await {
             Ok(Access::SignedIn(caller)) => open(ctx, &caller, client).await,
-            Ok(Access::Anonymous) => Ok(SessionPayload::refused("must be an API key")),
-            Err(error) if error.code == Code::Unauthenticated => {
-                Ok(SessionPayload::refused(match presented {
+            Ok(Access::Anonymous | Access::Uncounted(_)) => {
+                Ok(SessionPayload::refused("key", "must be an API key"))
+            }
+            Err(error) if error.code == Code::Unauthenticated => Ok(SessionPayload::refused(
+                "key",
+                match presented {
                     Presented::Unreadable => "must be an API key".to_owned(),
                     Presented::Proof(_) | Presented::Nothing | Presented::CrossSite => error.message,
-                }))
-            }
+                },
+            )),
             Err(error) => Err(error.into()),
         }
     }
@@ -79,8 +86,8 @@ impl SessionMutation {
 }
 
 impl SessionPayload {
-    fn refused(message: impl Into<String>) -> Self {
-        let refusal = Refusal::new(RefusalCode::Invalid, "key", message);
+    fn refused(path: &str, message: impl Into<String>) -> Self {
+        let refusal = Refusal::new(RefusalCode::Invalid, path, message);
         Self { viewer: None, user_errors: vec![refusal.into()] }
     }
 }
@@ -88,7 +95,7 @@ impl SessionPayload {
 /// The client, whose response can carry a cookie.
 fn one_response(ctx: &Context<'_>) -> Result<Client, ApiError> {
     match Client::of(ctx) {
-        Some(client) if client.transport == Transport::Http => Ok(*client),
+        Some(client) if client.transport == Transport::Http => Ok(client.clone()),
         Some(_) | None => Err(ApiError::new(
             Code::BadRequest,
             "`sessionCreate` sets a cookie, so send it by POST and accept application/json.",

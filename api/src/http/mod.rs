@@ -22,7 +22,7 @@ pub use body::BODY_BYTES_MAX;
 
 use crate::{
     auth::{Access, Client, Hold, Presented},
-    client_address::ClientAddress,
+    client_address::{ClientAddress, ViaProxy},
     client_connection::Connection,
     endpoint::Endpoint,
     error::{ApiError, Code, retry_after},
@@ -56,10 +56,11 @@ async fn operate<E: Executor>(
     let engine = &endpoint.engine;
     let (is_get, headers) = (request.method() == Method::GET, request.headers());
     let address = ClientAddress::of(request.extensions());
-    let client = Client::of_request(headers, address, media.transport());
-    let presented = Presented::in_headers(headers, client.is_https, endpoint.origins.allow_cookie(headers));
+    let cookie_refusal = endpoint.origins.cookie_refusal(headers, ViaProxy::of(request.extensions()));
+    let client = Client::of_request(headers, address, media.transport(), cookie_refusal);
+    let presented = Presented::in_headers(headers, &client);
     let connection = Connection::of(request.extensions());
-    let mut reader = Reader { media, held: Holding::default(), id };
+    let mut reader = Reader { media, held: Holding::nothing(), id };
     // Who shows nothing is counted before the body is read, and the others when they are known.
     let is_known_later = presented != Presented::Nothing;
     if !is_known_later && let Err(refused) = endpoint.count(&Access::Anonymous, address) {
@@ -97,7 +98,7 @@ async fn operate<E: Executor>(
     if media == Media::EventStream {
         match endpoint.count_stream(&access, address) {
             Ok(share) => {
-                reader.held = Holding { hold: engine.hold(presented, &access), _share: share };
+                reader.held = Holding { hold: engine.hold(presented, &access), presented, _share: share };
             }
             Err(refused) => return shares::refusal(&refused),
         }
@@ -106,12 +107,20 @@ async fn operate<E: Executor>(
 }
 
 /// What an event stream has for as long as it is open.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Holding {
     /// The key or the session of its client.
     hold: Option<Hold>,
+    /// What its client has shown.
+    presented: Presented,
     /// Its place in the share of its holder.
     _share: Option<Held>,
+}
+
+impl Holding {
+    const fn nothing() -> Self {
+        Self { hold: None, presented: Presented::Nothing, _share: None }
+    }
 }
 
 /// The client of a request: its media type, and what its stream holds.

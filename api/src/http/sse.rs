@@ -13,13 +13,12 @@ use axum::response::{
     IntoResponse as _, Response,
     sse::{Event, KeepAlive, Sse},
 };
-use futures::{StreamExt as _, future, stream};
+use futures::{FutureExt as _, StreamExt as _, future, stream};
 
 use tokio_util::sync::CancellationToken;
 
 use super::Holding;
 use crate::{
-    auth::access_ended,
     endpoint::Endpoint,
     operation::{Prepared, RequestId, Written},
 };
@@ -50,8 +49,15 @@ pub(super) fn stream<E: Executor>(
         Ok(prepared) => endpoint.engine.stream(prepared, id.clone()).left_stream(),
         Err(refused) => stream::once(future::ready(refused.into())).right_stream(),
     };
-    let last = endpoint.engine.refuse(&access_ended(), id);
     let mut being_sent = None;
+    let (engine, presented, id) = (endpoint.engine.clone(), held.presented, id.clone());
+    let last = async move {
+        if !ended.is_cancelled() {
+            return stream::iter(Vec::new());
+        }
+        let why = engine.why_ended(presented).await;
+        stream::iter(vec![next(&engine.refuse(&why, &id)), complete()])
+    };
     let events = results
         .then(|answer| answer.write(next))
         .map(move |(event, weight)| {
@@ -63,13 +69,7 @@ pub(super) fn stream<E: Executor>(
         .take_until(Box::pin(over))
         // When the key or the session has ended, the client is told, because it would reconnect in
         // vain.
-        .chain(
-            stream::once(future::ready(()))
-                .filter_map(move |()| {
-                    future::ready(ended.is_cancelled().then(|| stream::iter([next(&last), complete()])))
-                })
-                .flatten(),
-        )
+        .chain(last.flatten_stream())
         .map(move |event| {
             let _until_the_end = &held;
             Ok::<_, Infallible>(event)

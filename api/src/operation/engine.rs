@@ -98,6 +98,11 @@ impl<E: Executor> Engine<E> {
         self.authenticator.admit(presented, client).await
     }
 
+    /// Says why what was held has ended.
+    pub async fn why_ended(&self, presented: Presented) -> ApiError {
+        self.authenticator.why_ended(presented).await
+    }
+
     /// Holds the key or the session of a socket or a stream, which outlives its check. `None` if
     /// there is none.
     pub fn hold(&self, presented: Presented, access: &Access) -> Option<Hold> {

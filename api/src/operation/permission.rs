@@ -18,7 +18,6 @@ use crate::{
     auth::{
         Access, Role,
         rules::{self, Need, ROOTS},
-        unauthenticated,
     },
     error::{ApiError, Code},
     graphql::cost,
@@ -67,6 +66,7 @@ pub(super) fn check(
         kind: operation.ty,
         fragments,
         variables,
+        access,
         role,
         is_schema_open,
         path: Vec::new(),
@@ -79,6 +79,7 @@ struct Walk<'a> {
     kind: OperationType,
     fragments: &'a Fragments,
     variables: &'a Variables,
+    access: &'a Access,
     /// `None` for an anonymous caller.
     role: Option<Role>,
     /// Whether anonymous callers may see the schema.
@@ -134,7 +135,7 @@ impl<'a> Walk<'a> {
             (None | Some(Need::Nothing), _) => Ok(()),
             (Some(Need::Role(_)), None) if self.is_schema_open && rules::is_introspection(name) => Ok(()),
             (Some(Need::Role(_)), None) => Err(Refused {
-                error: unauthenticated().to_server_error().into(),
+                error: self.access.unauthenticated().to_server_error().into(),
                 field: Some(name.to_owned()),
             }),
             (Some(Need::Role(least)), Some(role)) if role >= least => Ok(()),

@@ -14,7 +14,7 @@ use axum::{
 use http_body::{Frame, SizeHint};
 
 use crate::{
-    client_address::TrustedProxies,
+    client_address::{TrustedProxies, ViaProxy},
     client_connection::{Answering, Connection},
     shares::{self, Holder, Shares},
 };
@@ -38,6 +38,9 @@ pub(super) async fn pass(State(gate): State<Gate>, mut request: Request, next: m
     let Some(peer) = Connection::of(request.extensions()).peer() else { return next.run(request).await };
     let address = gate.proxies.client(peer.ip(), request.headers());
     request.extensions_mut().insert(address);
+    if gate.proxies.trusts(peer.ip()) {
+        request.extensions_mut().insert(ViaProxy);
+    }
     if !NOT_COUNTED.contains(&request.uri().path())
         && let Err(refused) = gate.shares.request(Holder::at(address.0))
     {

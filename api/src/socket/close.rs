@@ -1,12 +1,16 @@
 //! Why a socket is closed, and its close code.
 //!
-//! Clients of graphql-ws reconnect after 1001, 1013, 4403 and 4408, and never after other 44xx
-//! codes.
+//! Clients of graphql-ws connect again after 1001, 1013, 4403 and 4408, and never after 1002, 1009
+//! and other 44xx codes. So a key that does not work closes with 4401, which ends its client with
+//! the reason, and what only has to wait with 1013.
 
 use axum::extract::ws::CloseFrame;
 
+/// Longest reason that fits into a close frame, in bytes.
+const REASON_BYTES_MAX: usize = 123;
+
 /// Why the server closes a socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Close {
     /// The client closed, or asked to with the older protocol's `connection_terminate`.
     Normal,
@@ -28,10 +32,12 @@ pub enum Close {
     Anonymous,
     /// The client has not signed in and sends too much, or its key has too many sockets.
     TooMany,
-    /// The key is unknown, expired or revoked, or the session has ended.
-    Forbidden,
-    /// Too many sign-ins from the client's address have failed.
-    TooManyFailures,
+    /// The key is unknown, expired or revoked, or the session has ended. With the message that a
+    /// request gets.
+    Unauthenticated(String),
+    /// Too many sign-ins from the client's address have failed. With the message that says for how
+    /// long to wait.
+    TooManyFailures(String),
     /// The client offered only unsupported protocols.
     WrongProtocol,
     /// No `connection_init` came in time.
@@ -44,24 +50,23 @@ pub enum Close {
 
 impl Close {
     /// The close code.
-    pub const fn code(self) -> u16 {
+    pub const fn code(&self) -> u16 {
         match self {
             Self::Normal => 1000,
             Self::GoingAway | Self::Idle => 1001,
             Self::Broken => 1002,
             Self::TooBig => 1009,
-            Self::TooMany => 1013,
+            Self::TooMany | Self::TooManyFailures(_) => 1013,
             Self::BadMessage => 4400,
-            Self::NotInitialised | Self::Anonymous => 4401,
-            Self::Forbidden => 4403,
+            Self::NotInitialised | Self::Anonymous | Self::Unauthenticated(_) => 4401,
             Self::WrongProtocol => 4406,
             Self::InitTimeout => 4408,
             Self::DuplicateId => 4409,
-            Self::SecondInit | Self::TooManyFailures => 4429,
+            Self::SecondInit => 4429,
         }
     }
 
-    const fn reason(self) -> &'static str {
+    fn reason(&self) -> &str {
         match self {
             Self::Normal => "Bye",
             Self::GoingAway => "Going away",
@@ -69,20 +74,43 @@ impl Close {
             Self::Broken => "Protocol error",
             Self::TooBig => "Message too big",
             Self::BadMessage => "Invalid message",
-            Self::NotInitialised => "Unauthorized",
-            Self::Anonymous => "No sign-in in time",
+            Self::NotInitialised => "Send connection_init before subscribe",
+            Self::Anonymous => "No sign-in in time. Send an API key in connection_init",
             Self::TooMany => "Try again later",
-            Self::Forbidden => "Forbidden",
+            Self::Unauthenticated(why) | Self::TooManyFailures(why) => why,
             Self::WrongProtocol => "Subprotocol not acceptable",
             Self::InitTimeout => "Connection initialisation timeout",
             Self::DuplicateId => "Subscriber already exists",
-            Self::TooManyFailures => "Too many failed sign-ins",
             Self::SecondInit => "Too many initialisation requests",
         }
     }
 
     /// Returns the close frame.
-    pub(super) fn frame(self) -> CloseFrame {
-        CloseFrame { code: self.code(), reason: self.reason().into() }
+    pub(super) fn frame(&self) -> CloseFrame {
+        CloseFrame { code: self.code(), reason: fitting(self.reason()).into() }
+    }
+}
+
+/// As much of a reason as fits.
+fn fitting(reason: &str) -> String {
+    if reason.len() <= REASON_BYTES_MAX {
+        return reason.to_owned();
+    }
+    let end = reason.floor_char_boundary(REASON_BYTES_MAX - "...".len());
+    format!("{}...", &reason[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_fits_into_its_frame() {
+        for reason in ["x".repeat(123), "x".repeat(124), "\u{1f600}".repeat(100), String::new()] {
+            let sent = Close::Unauthenticated(reason.clone()).frame().reason.to_string();
+            assert!(sent.len() <= REASON_BYTES_MAX, "{sent}");
+            assert_eq!(sent == reason, reason.len() <= REASON_BYTES_MAX, "{sent}");
+            assert!(reason.starts_with(sent.trim_end_matches('.')), "{sent}");
+        }
     }
 }

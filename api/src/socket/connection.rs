@@ -161,15 +161,28 @@ impl<E: Executor> Session<E> {
                     if self.operations.are_running() {
                         ControlFlow::Continue(())
                     } else {
-                        ControlFlow::Break(Close::Anonymous)
+                        ControlFlow::Break(self.not_signed_in().await)
                     }
                 }
-                () = ended.cancelled() => ControlFlow::Break(Close::Forbidden),
+                () = ended.cancelled() => {
+                    let why = self.engine().why_ended(self.presented).await;
+                    ControlFlow::Break(Close::Unauthenticated(why.message))
+                }
                 () = shutdown.cancelled() => ControlFlow::Break(Close::GoingAway),
             };
             if let ControlFlow::Break(close) = done {
                 return close;
             }
+        }
+    }
+
+    /// Why a socket that has not signed in is closed: also if its session has ended.
+    async fn not_signed_in(&self) -> Close {
+        match self.presented {
+            Presented::Proof(_) => {
+                Close::Unauthenticated(self.engine().why_ended(self.presented).await.message)
+            }
+            Presented::Nothing | Presented::CrossSite | Presented::Unreadable => Close::Anonymous,
         }
     }
 
@@ -210,10 +223,10 @@ impl<E: Executor> Session<E> {
                 match self.admit().await {
                     Ok(access) => self.sign_in(&access)?,
                     Err(error) if error.code == Code::Unauthenticated => {
-                        return ControlFlow::Break(Close::Forbidden);
+                        return ControlFlow::Break(Close::Unauthenticated(error.message));
                     }
                     Err(error) if error.code == Code::RateLimited => {
-                        return ControlFlow::Break(Close::TooManyFailures);
+                        return ControlFlow::Break(Close::TooManyFailures(error.message));
                     }
                     // Postgres is unreachable. Each operation asks again.
                     Err(_) => {}
@@ -286,7 +299,7 @@ impl<E: Executor> Session<E> {
             let counted = self.endpoint.count(access, self.origin.client.address);
             counted.map_err(|error| Box::new(self.engine().refuse(&error, id)))?;
         }
-        self.engine().prepare(envelope.into_request(), access, self.origin.client, id)
+        self.engine().prepare(envelope.into_request(), access, self.origin.client.clone(), id)
     }
 
     /// Refuses an operation that could not be read. The socket and its other operations go on.

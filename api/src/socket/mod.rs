@@ -7,8 +7,8 @@
 //!
 //! A key comes in the upgrade's `Authorization` header or, since browsers cannot set it, in
 //! `connection_init`, and a session in the upgrade's cookie. Without either the socket is accepted
-//! and operations return UNAUTHENTICATED. A wrong key closes the socket, and so does the end of its
-//! key or session.
+//! and operations return UNAUTHENTICATED. A wrong key closes the socket with the reason, and so does
+//! the end of its key or session.
 
 mod close;
 mod connection;
@@ -28,7 +28,7 @@ pub use close::Close;
 
 use crate::{
     auth::{Access, Client, Presented, Transport},
-    client_address::ClientAddress,
+    client_address::{ClientAddress, ViaProxy},
     client_connection::Connection,
     endpoint::Endpoint,
     inbox::SMALL_BYTES_MAX,
@@ -67,14 +67,16 @@ pub(crate) async fn upgrade<E: Executor>(
     request: Request,
     id: &RequestId,
 ) -> Response {
-    if !endpoint.origins.allow_socket(request.headers()) {
+    let is_via_proxy = ViaProxy::of(request.extensions());
+    if !endpoint.origins.allow_socket(request.headers(), is_via_proxy) {
         tracing::warn!(request_id = %id, origin = ?request.headers().get("origin"), "refused a socket from a page of another site");
         return (StatusCode::FORBIDDEN, "Pages from this origin may not open sockets.\n").into_response();
     }
     let headers = request.headers();
     let address = ClientAddress::of(request.extensions());
-    let client = Client::of_request(headers, address, Transport::Socket);
-    let presented = Presented::in_headers(headers, client.is_https, endpoint.origins.allow_cookie(headers));
+    let cookie_refusal = endpoint.origins.cookie_refusal(headers, is_via_proxy);
+    let client = Client::of_request(headers, address, Transport::Socket, cookie_refusal);
+    let presented = Presented::in_headers(headers, &client);
     // It is counted by its address until it signs in, which may be by its first message only.
     if let Err(refused) = endpoint.count(&Access::Anonymous, address) {
         return shares::refusal(&refused);

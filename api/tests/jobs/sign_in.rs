@@ -88,7 +88,7 @@ async fn assert_ended(visitor: &Visitor, streams: [Open; 2], since: Instant) {
     let [mut events, mut socket] = streams;
     let (events, socket) = tokio::join!(events.end(WAIT_MAX), socket.end(WAIT_MAX));
     assert!(events.has("UNAUTHENTICATED"), "{events:?}");
-    assert_eq!(socket, Answer::Closed(4403));
+    assert!(socket.is_closed(4401), "{socket:?}");
     let is_refused =
         || async { visitor.over_http("{ queues { name } }", &json!({})).await.has("UNAUTHENTICATED") };
     eventually(WAIT_MAX, is_refused).await;
@@ -266,6 +266,103 @@ async fn a_session_is_a_cookie_that_scripts_and_other_sites_cannot_use() {
 }
 
 #[tokio::test]
+async fn a_session_begins_only_where_its_cookie_counts() {
+    const QUEUES: &str = "{ queues { name } }";
+    let harness = Harness::new().await;
+    let (_, key) = harness.create_key("ann", Role::Viewer).await;
+    let own = harness.address.to_string();
+    let here = format!("http://{own}");
+    for (host, origin, site) in [
+        ("localhost:4870", "http://localhost:4870", "same-origin"),
+        ("127.0.0.1:4870", "http://127.0.0.1:4870", "none"),
+        ("[::1]:4870", "http://[::1]:4870", "same-origin"),
+        ("cb.example", "https://cb.example", "same-origin"),
+        (&own, "http://localhost:4870", "same-origin"),
+        (&own, "https://evil.example", "cross-site"),
+        (&own, "null", "cross-site"),
+        (&own, &here, "same-site"),
+    ] {
+        let case = format!("{origin} at {host}, {site}");
+        let page = [("host", host), ("origin", origin), ("sec-fetch-site", site)];
+        let response = harness.sign_in(Shown::Nothing, &key, &page).await;
+        let set = ["callboard", "__Host-callboard"].map(|name| (name, cookie(response.headers(), name)));
+        let set = set.into_iter().find_map(|(name, value)| Some(format!("{name}={}", value?)));
+        let payload: Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
+        let payload = &payload["data"]["sessionCreate"];
+        let is_own = origin.ends_with(host) && site != "same-site";
+        assert_eq!((set.is_some(), payload["viewer"].is_object()), (is_own, is_own), "{case}: {payload}");
+        if !is_own {
+            let error = &payload["userErrors"][0];
+            assert_eq!((&error["code"], &error["path"]), (&json!("INVALID"), &json!(["input"])), "{case}");
+            let message = error["message"].as_str().unwrap();
+            assert!(message.contains(host), "{case}: {message}");
+            assert!(message.contains(if site == "same-site" { site } else { origin }), "{case}: {message}");
+        }
+        // Whether the next request of the same page is signed in is what was said.
+        let set = set.unwrap_or_else(|| "callboard=cbs_planted".to_owned());
+        for (query, is_open) in [(VIEWER, true), (QUEUES, false)] {
+            let mut request = harness.visitor(Shown::Nothing).request(query, &json!({}), "application/json");
+            for (name, value) in page.into_iter().chain([("cookie", set.as_str())]) {
+                request = request.header(name, value);
+            }
+            let response: Value =
+                serde_json::from_slice(&request.send().await.unwrap().bytes().await.unwrap()).unwrap();
+            let answer = Answer::of(&response);
+            assert_eq!(answer.has("UNAUTHENTICATED"), !is_own && !is_open, "{case}: {response}");
+            if !is_own && is_open {
+                assert_eq!(response["data"]["viewer"], Value::Null, "{case}");
+            }
+            if !is_own && !is_open {
+                assert!(response.to_string().contains("counts only for pages of"), "{case}: {response}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_socket_is_closed_for_the_reason_that_a_request_is_given() {
+    let harness = Harness::new().await;
+    let ends = Some(clock::now() + chrono::Duration::seconds(2));
+    let long = "k".repeat(100);
+    let (revoked, revoked_text) = harness.create_key(&long, Role::Viewer).await;
+    let new = KeyCreate { name: "short".into(), role: Role::Viewer, expires_at: ends };
+    let (_, expiring) = harness.keys.key_create(new).await.unwrap();
+    let unknown = callboard::api_key::TextKind::Key.draw();
+    let session = harness.visitor(Shown::Cookie(harness.open_session(&revoked_text).await));
+    let mut open = session.socket().await;
+    open.subscribe(ENDLESS, &json!({})).await;
+    assert_eq!(open.answer().await, Answer::Codes([].into()));
+    harness.keys.key_revoke(revoked).await.unwrap();
+    harness.eventually_refused(&revoked_text).await;
+    harness.eventually_refused(expiring.expose_secret()).await;
+    let message = async |visitor: &Visitor| {
+        let response = visitor.respond("{ queues { name } }", &json!({})).await;
+        response["errors"][0]["message"].as_str().unwrap().to_owned()
+    };
+    for (key, part) in [
+        (revoked_text.as_str(), "was revoked"),
+        (expiring.expose_secret(), "has expired"),
+        (unknown.expose_secret(), "is unknown"),
+        ("two words", "not an API key"),
+    ] {
+        let visitor = harness.visitor(Shown::Key(key.to_owned()));
+        let why = message(&visitor).await;
+        assert!(why.contains(part), "{why}");
+        let answer = visitor.over_socket(VIEWER, &json!({})).await;
+        let Answer::Closed(4401, reason) = &answer else { panic!("{part}: {answer:?}") };
+        let begun = reason.strip_suffix("...").filter(|_| why.len() > 123).unwrap_or(reason);
+        assert!(why.starts_with(begun) && reason.len() <= 123, "{reason:?} of {why:?}");
+    }
+    // A session says what became of it, and a new socket with its cookie is told so as well.
+    let end = open.end(WAIT_MAX).await;
+    assert!(matches!(&end, Answer::Closed(4401, why) if why.contains("session has ended")), "{end:?}");
+    assert!(message(&session).await.contains("was revoked"));
+    let mut again = session.socket().await;
+    again.subscribe("{ queues { name } }", &json!({})).await;
+    assert!(again.answer().await.has("UNAUTHENTICATED"));
+}
+
+#[tokio::test]
 async fn signing_out_ends_the_session_and_its_streams_and_no_other() {
     let harness = Harness::new().await;
     let (_, key) = harness.create_key("ann", Role::Viewer).await;
@@ -312,7 +409,8 @@ async fn a_session_ends_when_it_is_idle_and_after_its_life() {
             let ended = || async { visitor.respond(VIEWER, &json!({})).await["data"]["viewer"].is_null() };
             eventually(WAIT_MAX, ended).await;
         }
-        assert_eq!(socket.end(WAIT_MAX).await, Answer::Closed(4403));
+        let end = socket.end(WAIT_MAX).await;
+        assert!(end.is_closed(4401), "{end:?}");
         assert_eq!(visitor.respond(VIEWER, &json!({})).await["data"]["viewer"], Value::Null);
     }
 }
@@ -351,7 +449,8 @@ async fn failed_sign_ins_are_slowed_and_aliases_do_not_multiply_them() {
         assert!(wrong.over_http(VIEWER, &json!({})).await.has("UNAUTHENTICATED"));
     }
     let wrong = harness.visitor(Shown::Key("cb_wrong".into()));
-    assert_eq!(wrong.over_socket(VIEWER, &json!({})).await, Answer::Closed(4403));
+    let answer = wrong.over_socket(VIEWER, &json!({})).await;
+    assert!(answer.is_closed(4401), "{answer:?}");
     // Now every further try waits, over every transport and whatever is asked for.
     for accept in ["application/json", "application/graphql-response+json", "text/event-stream"] {
         let response = wrong.request(VIEWER, &json!({}), accept).send().await.unwrap();
@@ -361,7 +460,9 @@ async fn failed_sign_ins_are_slowed_and_aliases_do_not_multiply_them() {
     }
     let response = harness.sign_in(Shown::Nothing, "wrong", &[]).await;
     assert_eq!((response.status().as_u16(), response.headers().contains_key("retry-after")), (429, true));
-    assert_eq!(wrong.over_socket(VIEWER, &json!({})).await, Answer::Closed(4429));
+    // A client of graphql-ws connects again after 1013 by itself.
+    let answer = wrong.over_socket(VIEWER, &json!({})).await;
+    assert!(matches!(&answer, Answer::Closed(1013, why) if why.contains("Try again in")), "{answer:?}");
     // Keys go on, and good ones can sign in, many at once.
     assert_eq!(known.over_http(VIEWER, &json!({})).await, Answer::Codes([].into()));
     let new: Vec<Visitor> = new.into_iter().map(|key| harness.visitor(Shown::Key(key))).collect();

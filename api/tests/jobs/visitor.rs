@@ -26,8 +26,8 @@ pub(crate) enum Shown {
 pub(crate) enum Answer {
     /// The codes of its errors, none if there are none.
     Codes(BTreeSet<String>),
-    /// The socket was closed with this code.
-    Closed(u16),
+    /// The socket was closed with this code and for this reason.
+    Closed(u16, String),
     /// The connection broke off.
     BrokenOff,
 }
@@ -37,6 +37,10 @@ impl Answer {
         let errors = response["errors"].as_array().cloned().unwrap_or_default();
         let code = |error: &Value| error["extensions"]["code"].as_str().unwrap_or("none").to_owned();
         Self::Codes(errors.iter().map(code).collect())
+    }
+
+    pub(crate) fn is_closed(&self, with: u16) -> bool {
+        matches!(self, Self::Closed(code, _) if *code == with)
     }
 
     pub(crate) fn has(&self, code: &str) -> bool {
@@ -181,7 +185,9 @@ impl Open {
                             _ => {}
                         }
                     }
-                    Some(Ok(Message::Close(Some(frame)))) => return Answer::Closed(frame.code.into()),
+                    Some(Ok(Message::Close(Some(frame)))) => {
+                        return Answer::Closed(frame.code.into(), frame.reason.to_string());
+                    }
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                     _ => return Answer::BrokenOff,
                 }

@@ -1,9 +1,10 @@
 //! GraphQL over HTTP: the status, content type and error code for each kind of request.
 
+use callboard_api::client_address::TrustedProxies;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::test_server::{VIEWER, client, start_default};
+use crate::test_server::{Setup, VIEWER, client, start, start_default};
 
 const GRAPHQL: &str = "application/graphql-response+json";
 const JSON: &str = "application/json";
@@ -254,4 +255,22 @@ async fn only_pages_of_configured_origins_pass_cors() {
     let response = preflight("https://stranger.example").await.unwrap();
     assert_eq!(response.status(), 405);
     assert!(!response.headers().contains_key("access-control-allow-origin"));
+}
+
+#[tokio::test]
+async fn a_page_behind_a_proxy_that_rewrites_the_host_is_own_only_if_the_proxy_is_trusted() {
+    for (proxies, expected) in [("", 403), ("127.0.0.1", 101)] {
+        let proxies = TrustedProxies::parse(proxies, "x-forwarded-for").unwrap();
+        let server = start(Setup { proxies, ..Setup::default() }).await;
+        let request = client()
+            .get(server.url("/graphql"))
+            .header("connection", "upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .header("sec-websocket-protocol", "graphql-transport-ws")
+            .header("origin", "https://cb.example")
+            .header("x-forwarded-host", "cb.example");
+        assert_eq!(request.send().await.unwrap().status(), expected);
+    }
 }

@@ -135,9 +135,12 @@ async fn every_close_reason_has_its_code() {
         (text(&[&ticks]), Close::NotInitialised),
         (
             text(&[r#"{"type":"connection_init","payload":{"authorization":"Bearer cb_wrong"}}"#]),
-            Close::Forbidden,
+            Close::Unauthenticated(String::new()),
         ),
-        (text(&[r#"{"type":"connection_init","payload":{"apiKey":7}}"#]), Close::Forbidden),
+        (
+            text(&[r#"{"type":"connection_init","payload":{"apiKey":7}}"#]),
+            Close::Unauthenticated(String::new()),
+        ),
         (text(&[&init, &ticks, &ticks]), Close::DuplicateId),
         (text(&[&init, &init]), Close::SecondInit),
         (text(&[&init, &big]), Close::TooBig),

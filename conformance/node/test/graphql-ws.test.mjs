@@ -63,3 +63,18 @@ test('leaving a stream ends it, and other streams go on', limit, async () => {
   assert.equal((await staying.next()).value.data.jobsChanged.isReset, false);
   await staying.return();
 });
+
+test('a client whose key does not work is told why at once, and does not try again', limit, async () => {
+  let connections = 0;
+  const wrong = connect({
+    connectionParams: { authorization: 'Bearer cb_wrong_key_of_nobody' },
+    retryAttempts: 5,
+    on: { connecting: () => (connections += 1) },
+  });
+  const began = Date.now();
+  const end = await collect(wrong, { query: '{ __typename }' }).then(() => null, (thrown) => thrown);
+  assert.equal(end?.code, 4401, String(end));
+  assert.match(end.reason, /This API key is unknown/);
+  assert.equal(connections, 1);
+  assert.ok(Date.now() - began < 2000);
+});

@@ -24,9 +24,9 @@ test('the server speaks graphql-transport-ws', limit, async () => {
   bare.close();
 });
 
-test('a wrong key: 4403', limit, async () => {
+test('a wrong key: 4401', limit, async () => {
   const init = { type: 'connection_init', payload: { authorization: 'Bearer cb_wrong_key_of_nobody' } };
-  assert.equal(await closedAfter(new Bare(), (bare) => bare.send(init)), 4403);
+  assert.equal(await closedAfter(new Bare(), (bare) => bare.send(init)), 4401);
 });
 
 test('no connection_init: 4408', limit, async () => {

@@ -125,7 +125,7 @@ test('a revoked key and its sessions end on open sockets and streams within a se
     changes.next().catch(() => undefined);
     const events = sse.iterate({ query: ENDLESS });
     await events.next();
-    ends.push(closed.then(({ code }) => assert.equal(code, 4403)));
+    ends.push(closed.then(({ code }) => assert.equal(code, 4401)));
     ends.push(events.next().then(({ value }) => assert.equal(codeOf(value), 'UNAUTHENTICATED')));
   }
   const began = Date.now();

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::api_keys::{Role, Standing};
 use crate::{
+    audit::CONFIGURED_KEY,
     clock::Time,
     ids::{ApiKeyId, SessionId},
     store::{Connection, StoreError},
@@ -31,6 +32,16 @@ pub enum SessionKey {
     Key(ApiKeyId, String, Role),
     /// The configured key with this hash.
     Configured([u8; 32]),
+}
+
+impl SessionKey {
+    /// The key's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Key(_, name, _) => name,
+            Self::Configured(_) => CONFIGURED_KEY,
+        }
+    }
 }
 
 /// A session to store.
