@@ -6,7 +6,7 @@
 
 use std::process::ExitCode;
 
-use callboard::{evaluator, hardening, settings::SharedSettings, telemetry};
+use callboard::{evaluator, hardening, settings::LogSettings, telemetry};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use secrecy::SecretString;
 
@@ -24,7 +24,7 @@ struct Arguments {
 enum Command {
     /// Serve the API, the playground and everything else on one address
     Serve(Box<Settings>),
-    /// Manage the keys of the house
+    /// Manage API keys and the master key
     #[command(subcommand)]
     Keys(keys::Command),
     /// Print the GraphQL schema in SDL
@@ -54,20 +54,21 @@ fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Serve(settings) => {
-            begin(&settings.shared, settings.api_key().ok().flatten())?;
+            let api_key = settings.api_key().ok().flatten();
+            let secrets: Vec<_> = settings.shared.secrets().into_iter().chain(api_key).collect();
+            begin(&settings.shared.log, &secrets)?;
             tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(&settings))
         }
         Command::Keys(command) => {
-            begin(command.shared(), None)?;
+            begin(command.log(), &command.secrets())?;
             tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(keys::run(command))
         }
     }
 }
 
 /// Starts the log, and keeps the secrets of this process to itself. Comes before there are threads.
-fn begin(shared: &SharedSettings, api_key: Option<SecretString>) -> anyhow::Result<()> {
-    let secrets: Vec<_> = shared.secrets().into_iter().chain(api_key).collect();
-    telemetry::start(&shared.log, shared.log_format, &secrets)?;
+fn begin(log: &LogSettings, secrets: &[SecretString]) -> anyhow::Result<()> {
+    telemetry::start(&log.level, log.format, secrets)?;
     hardening::protect(&Arguments::command())?;
     Ok(())
 }

@@ -56,7 +56,7 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<()> {
     settings.check()?;
     let keyring = Arc::new(settings.shared.keyring()?);
     let configured = settings.api_key()?;
-    let is_development = settings.shared.environment == Environment::Development;
+    let is_development = settings.shared.environment() == Environment::Development;
     let is_drawn = configured.is_none() && is_development;
     let key = configured.or_else(|| is_drawn.then(|| TextKind::Key.draw()));
     let (store, reads) = stores(settings)?;

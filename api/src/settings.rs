@@ -160,7 +160,7 @@ impl Settings {
         match self.introspection {
             Some(Introspection::Everyone) => true,
             Some(Introspection::SignedIn) => false,
-            None => self.shared.environment == Environment::Development,
+            None => self.shared.environment() == Environment::Development,
         }
     }
 
@@ -175,7 +175,7 @@ impl Settings {
                  header can carry another key"
             );
         }
-        if text.len() < KEY_CHARS_MIN && self.shared.environment == Environment::Production {
+        if text.len() < KEY_CHARS_MIN && self.shared.environment() == Environment::Production {
             bail!(
                 "CALLBOARD_API_KEY has {} characters and could be guessed. Set it to a random text of at least \
                  {KEY_CHARS_MIN} (`echo cb_$(openssl rand -hex 24)`), or unset it and create a key with \
@@ -202,7 +202,7 @@ impl Settings {
             Some(url) => origins.with_public(url),
             None => origins,
         };
-        Ok(match self.shared.environment {
+        Ok(match self.shared.environment() {
             Environment::Development => origins.with_loopback(),
             Environment::Production => origins,
         })
@@ -211,14 +211,14 @@ impl Settings {
     /// Returns the URL that `proxyCheck` requests. `None` if none is configured outside
     /// development.
     pub fn proxy_check_url(&self, own: &Url) -> Option<Url> {
-        let is_development = self.shared.environment == Environment::Development;
+        let is_development = self.shared.environment() == Environment::Development;
         self.proxy_check_url.clone().or_else(|| own.join("healthz").ok().filter(|_| is_development))
     }
 
     /// Refuses invalid combinations of settings.
     pub fn check(&self) -> anyhow::Result<()> {
         match self.demo_proxy_listen {
-            Some(_) if self.shared.environment == Environment::Production => {
+            Some(_) if self.shared.environment() == Environment::Production => {
                 bail!("CALLBOARD_DEMO_PROXY_LISTEN is for development only. Unset it")
             }
             Some(address) if !address.ip().is_loopback() => {

@@ -14,6 +14,9 @@ use crate::{
     secret::{BadKey, KeyId, Keyring},
 };
 
+const MASTER_KEY: &str = "CALLBOARD_MASTER_KEY";
+const OTHER_MASTER_KEYS: &str = "CALLBOARD_OTHER_MASTER_KEYS";
+
 /// The kind of installation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Environment {
@@ -27,15 +30,9 @@ pub enum Environment {
 /// Settings of every process.
 #[derive(Debug, Args)]
 pub struct SharedSettings {
-    /// Kind of installation
-    #[arg(long, env = "CALLBOARD_ENV", value_enum, default_value = "production")]
-    pub environment: Environment,
-    /// URL of Postgres
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
-    database_url: Option<SecretString>,
-    /// File that holds the URL of Postgres
-    #[arg(long, env = "DATABASE_URL_FILE")]
-    database_url_file: Option<PathBuf>,
+    /// Where Postgres is.
+    #[command(flatten)]
+    database: DatabaseSettings,
     /// URL of Redis
     #[arg(long, env = "REDIS_URL", hide_env_values = true)]
     redis_url: Option<SecretString>,
@@ -45,6 +42,40 @@ pub struct SharedSettings {
     /// Prefix of every key and channel in Redis
     #[arg(long, env = "CALLBOARD_REDIS_PREFIX", default_value = "callboard")]
     pub redis_prefix: String,
+    /// What seals secrets.
+    #[command(flatten)]
+    sealing: SealingSettings,
+    /// Programs that commands may run: directories and files, separated by colons
+    #[arg(long, env = "CALLBOARD_PROGRAMS")]
+    programs: Option<String>,
+    /// Directory of artifacts, the same for the API and all workers
+    #[arg(long, env = "CALLBOARD_ARTIFACT_ROOT", default_value = "/var/lib/callboard/artifacts")]
+    pub artifact_root: PathBuf,
+    /// How long to wait for Postgres and Redis.
+    #[command(flatten)]
+    start: StartSettings,
+    /// What to log.
+    #[command(flatten)]
+    pub log: LogSettings,
+}
+
+/// Where Postgres is.
+#[derive(Debug, Args)]
+pub struct DatabaseSettings {
+    /// URL of Postgres
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    database_url: Option<SecretString>,
+    /// File that holds the URL of Postgres
+    #[arg(long, env = "DATABASE_URL_FILE")]
+    database_url_file: Option<PathBuf>,
+}
+
+/// What seals secrets.
+#[derive(Debug, Args)]
+pub struct SealingSettings {
+    /// Kind of installation
+    #[arg(long, env = "CALLBOARD_ENV", value_enum, default_value = "production")]
+    environment: Environment,
     /// Key that seals secrets: 32 bytes in base64 or hexadecimal. More keys, which only open what
     /// they have sealed, may follow it, separated by commas or lines
     #[arg(long, env = "CALLBOARD_MASTER_KEY", hide_env_values = true)]
@@ -58,21 +89,31 @@ pub struct SharedSettings {
     /// File that holds the other master keys
     #[arg(long, env = "CALLBOARD_OTHER_MASTER_KEYS_FILE")]
     other_master_keys_file: Option<PathBuf>,
-    /// Programs that commands may run: directories and files, separated by colons
-    #[arg(long, env = "CALLBOARD_PROGRAMS")]
-    programs: Option<String>,
-    /// Directory of artifacts, the same for the API and all workers
-    #[arg(long, env = "CALLBOARD_ARTIFACT_ROOT", default_value = "/var/lib/callboard/artifacts")]
-    pub artifact_root: PathBuf,
+}
+
+/// How long to wait for what a process needs.
+#[derive(Debug, Args)]
+pub struct StartSettings {
     /// How long to wait for Postgres and Redis at start, in seconds
     #[arg(long, env = "CALLBOARD_START_TIMEOUT", default_value_t = 60)]
     start_timeout: u64,
+}
+
+/// What to log.
+#[derive(Debug, Args)]
+pub struct LogSettings {
     /// What to log: a level, or directives such as `info,sqlx=warn`
-    #[arg(long, env = "CALLBOARD_LOG", default_value = "info")]
-    pub log: String,
+    #[arg(id = "log", long = "log", env = "CALLBOARD_LOG", default_value = "info")]
+    pub level: String,
     /// Format of log lines
-    #[arg(long, env = "CALLBOARD_LOG_FORMAT", value_enum, default_value = "text")]
-    pub log_format: LogFormat,
+    #[arg(
+        id = "log_format",
+        long = "log-format",
+        env = "CALLBOARD_LOG_FORMAT",
+        value_enum,
+        default_value = "text"
+    )]
+    pub format: LogFormat,
 }
 
 /// The format of a process's log lines.
@@ -150,12 +191,69 @@ fn password(url: &SecretString) -> Option<SecretString> {
     Some(SecretString::from(password.as_ref()))
 }
 
-impl SharedSettings {
+impl DatabaseSettings {
     /// The URL of Postgres.
-    pub fn database_url(&self) -> Result<SecretString, SettingsError> {
+    pub fn url(&self) -> Result<SecretString, SettingsError> {
         let hint = "Write it as postgres://user:password@host:port/database";
         secret("DATABASE_URL", self.database_url.as_ref(), self.database_url_file.as_ref())?
             .ok_or(SettingsError::Missing { name: "DATABASE_URL", hint })
+    }
+
+    /// What the log must not show. What is missing or malformed is reported when it is used.
+    pub fn secrets(&self) -> Vec<SecretString> {
+        self.url().ok().and_then(|url| password(&url)).into_iter().collect()
+    }
+}
+
+impl SealingSettings {
+    /// The keys that seal secrets. In production, one that could be guessed does not seal.
+    pub fn keyring(&self) -> Result<Keyring, SettingsError> {
+        let hint = "Make one with `openssl rand -base64 32`, and keep it as long as the database";
+        let key = self.own()?.ok_or(SettingsError::Missing { name: MASTER_KEY, hint })?;
+        let invalid = |name| move |source| SettingsError::MasterKey { name, source };
+        let mut keyring = Keyring::parse(&key).map_err(invalid(MASTER_KEY))?;
+        // `CALLBOARD_OTHER_MASTER_KEYS=` is how a file of variables says that there are none.
+        if let Some(given) = self.others()?.filter(|given| !given.expose_secret().trim().is_empty()) {
+            keyring.add(&given).map_err(invalid(OTHER_MASTER_KEYS))?;
+        }
+        if self.environment == Environment::Production && keyring.is_weak() {
+            return Err(SettingsError::WeakMasterKey(keyring.sealing_key()));
+        }
+        Ok(keyring)
+    }
+
+    fn own(&self) -> Result<Option<SecretString>, SettingsError> {
+        secret(MASTER_KEY, self.master_key.as_ref(), self.master_key_file.as_ref())
+    }
+
+    fn others(&self) -> Result<Option<SecretString>, SettingsError> {
+        secret(OTHER_MASTER_KEYS, self.other_master_keys.as_ref(), self.other_master_keys_file.as_ref())
+    }
+
+    /// What the log must not show. What is missing or malformed is reported when it is used.
+    pub fn secrets(&self) -> Vec<SecretString> {
+        let texts: Vec<SecretString> = [self.own(), self.others()].into_iter().flatten().flatten().collect();
+        let keys = texts.iter().flat_map(|keys| keys.expose_secret().split([',', '\n']));
+        keys.map(|key| SecretString::from(key.trim())).collect()
+    }
+}
+
+impl StartSettings {
+    /// How long to wait for Postgres and Redis at start.
+    pub const fn timeout(&self) -> Duration {
+        Duration::from_secs(self.start_timeout)
+    }
+}
+
+impl SharedSettings {
+    /// The kind of installation.
+    pub const fn environment(&self) -> Environment {
+        self.sealing.environment
+    }
+
+    /// The URL of Postgres.
+    pub fn database_url(&self) -> Result<SecretString, SettingsError> {
+        self.database.url()
     }
 
     /// The URL of Redis.
@@ -167,48 +265,20 @@ impl SharedSettings {
 
     /// The keys that seal secrets. In production, one that could be guessed does not seal.
     pub fn keyring(&self) -> Result<Keyring, SettingsError> {
-        let (name, others) = ("CALLBOARD_MASTER_KEY", "CALLBOARD_OTHER_MASTER_KEYS");
-        let hint = "Make one with `openssl rand -base64 32`, and keep it as long as the database";
-        let key = secret(name, self.master_key.as_ref(), self.master_key_file.as_ref())?
-            .ok_or(SettingsError::Missing { name, hint })?;
-        let mut keyring = Keyring::parse(&key).map_err(|source| SettingsError::MasterKey { name, source })?;
-        let given = secret(others, self.other_master_keys.as_ref(), self.other_master_keys_file.as_ref())?;
-        // `CALLBOARD_OTHER_MASTER_KEYS=` is how a file of variables says that there are none.
-        if let Some(given) = given.filter(|given| !given.expose_secret().trim().is_empty()) {
-            keyring.add(&given).map_err(|source| SettingsError::MasterKey { name: others, source })?;
-        }
-        if self.environment == Environment::Production && keyring.is_weak() {
-            return Err(SettingsError::WeakMasterKey(keyring.sealing_key()));
-        }
-        Ok(keyring)
+        self.sealing.keyring()
     }
 
     /// What the log must not show: the passwords of Postgres and Redis, and the master keys. What
     /// is missing or malformed is reported when it is used.
     pub fn secrets(&self) -> Vec<SecretString> {
-        let urls = [self.database_url(), self.redis_url()].into_iter().flatten();
-        let passwords = urls.filter_map(|url| password(&url));
-        let keys = [
-            secret("CALLBOARD_MASTER_KEY", self.master_key.as_ref(), self.master_key_file.as_ref()),
-            secret(
-                "CALLBOARD_OTHER_MASTER_KEYS",
-                self.other_master_keys.as_ref(),
-                self.other_master_keys_file.as_ref(),
-            ),
-        ];
-        let keys: Vec<SecretString> = keys.into_iter().flatten().flatten().collect();
-        let keys: Vec<SecretString> = keys
-            .iter()
-            .flat_map(|keys| keys.expose_secret().split([',', '\n']))
-            .map(|key| SecretString::from(key.trim()))
-            .collect();
-        passwords.chain(keys).collect()
+        let redis = self.redis_url().ok().and_then(|url| password(&url));
+        self.database.secrets().into_iter().chain(redis).chain(self.sealing.secrets()).collect()
     }
 
     /// Programs that commands may run. The default is /usr/bin and /bin in development, and none in
     /// production.
     pub fn allow_list(&self) -> Result<AllowList, SettingsError> {
-        let default = match self.environment {
+        let default = match self.environment() {
             Environment::Development => "/usr/bin:/bin",
             Environment::Production => "",
         };
@@ -217,7 +287,7 @@ impl SharedSettings {
 
     /// How long to wait for Postgres and Redis at start.
     pub const fn start_timeout(&self) -> Duration {
-        Duration::from_secs(self.start_timeout)
+        self.start.timeout()
     }
 }
 

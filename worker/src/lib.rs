@@ -60,7 +60,7 @@ pub fn main() -> ExitCode {
 
 fn start(settings: WorkerSettings) -> anyhow::Result<()> {
     let shared = &settings.shared;
-    callboard::telemetry::start(&shared.log, shared.log_format, &shared.secrets())?;
+    callboard::telemetry::start(&shared.log.level, shared.log.format, &shared.secrets())?;
     hardening::protect(&Command::command())?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(worker::run(settings))
 }

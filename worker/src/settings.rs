@@ -138,7 +138,7 @@ impl WorkerSettings {
                 temp_root.display()
             );
         }
-        let is_development = self.shared.environment == Environment::Development;
+        let is_development = self.shared.environment() == Environment::Development;
         Ok(WorkerPaths {
             profile_root: self.profile_root.canonicalize()?,
             artifact_root: self.shared.artifact_root.canonicalize()?,

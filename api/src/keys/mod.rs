@@ -2,6 +2,7 @@
 
 mod create;
 mod list;
+mod master_status;
 mod revoke;
 mod rotate_master;
 
@@ -11,11 +12,12 @@ use callboard::{
     audit::{Actor, COMMAND_LINE},
     catalogue::Keys,
     clock::IdSource,
-    settings::SharedSettings,
+    settings::{DatabaseSettings, LogSettings},
     steps::StepError,
     store::{Planning, Store, StoreError},
 };
 use clap::Subcommand;
+use secrecy::SecretString;
 
 /// A verb of `callboard-api keys`.
 #[derive(Debug, Subcommand)]
@@ -29,16 +31,32 @@ pub(crate) enum Command {
     /// Seal every stored secret again with the first key of CALLBOARD_MASTER_KEY, while the API and
     /// workers run. A rotation that was interrupted is continued by running it again
     RotateMaster(Box<rotate_master::Arguments>),
+    /// Show how many stored secrets each master key has sealed. Needs only DATABASE_URL
+    MasterStatus(Box<master_status::Arguments>),
 }
 
 impl Command {
-    /// The settings that every verb has.
-    pub(crate) fn shared(&self) -> &SharedSettings {
+    /// What to log.
+    pub(crate) fn log(&self) -> &LogSettings {
         match self {
-            Self::Create(arguments) => &arguments.shared,
-            Self::List(arguments) => &arguments.shared,
-            Self::Revoke(arguments) => &arguments.shared,
-            Self::RotateMaster(arguments) => &arguments.shared,
+            Self::Create(arguments) => &arguments.log,
+            Self::List(arguments) => &arguments.log,
+            Self::Revoke(arguments) => &arguments.log,
+            Self::RotateMaster(arguments) => &arguments.log,
+            Self::MasterStatus(arguments) => &arguments.log,
+        }
+    }
+
+    /// What the log must not show.
+    pub(crate) fn secrets(&self) -> Vec<SecretString> {
+        match self {
+            Self::Create(arguments) => arguments.database.secrets(),
+            Self::List(arguments) => arguments.database.secrets(),
+            Self::Revoke(arguments) => arguments.database.secrets(),
+            Self::RotateMaster(arguments) => {
+                arguments.database.secrets().into_iter().chain(arguments.sealing.secrets()).collect()
+            }
+            Self::MasterStatus(arguments) => arguments.database.secrets(),
         }
     }
 }
@@ -47,6 +65,7 @@ impl Command {
 pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::RotateMaster(arguments) => rotate_master::run(&arguments).await,
+        Command::MasterStatus(arguments) => master_status::run(&arguments).await,
         Command::Create(arguments) => create::run(&arguments).await,
         Command::List(arguments) => list::run(&arguments).await,
         Command::Revoke(arguments) => revoke::run(&arguments).await,
@@ -55,8 +74,8 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
 
 /// The operations of keys, on a database whose schema is of this version. An empty database gets
 /// the schema, and one of an older version is left to `serve`.
-async fn open(shared: &SharedSettings) -> anyhow::Result<Keys> {
-    let store = Store::open(&shared.database_url()?, 2, "callboard-api keys", Planning::ByValue)?;
+async fn open(database: &DatabaseSettings) -> anyhow::Result<Keys> {
+    let store = Store::open(&database.url()?, 2, "callboard-api keys", Planning::ByValue)?;
     store.reach().await?;
     match store.schema_is_current().await {
         Err(StoreError::Outdated { found: 0, .. }) => store.migrate().await?,
@@ -66,15 +85,18 @@ async fn open(shared: &SharedSettings) -> anyhow::Result<Keys> {
     Ok(Keys { store, ids: IdSource, actor: Arc::new(actor) })
 }
 
-/// What was refused, for a person at a terminal.
-fn explained(error: StepError) -> anyhow::Error {
+/// What was refused, for a person at a terminal. `named` is what the person calls a field of the
+/// input. A message that is no sentence of its own is about the field.
+fn explained(error: StepError, named: impl Fn(&str) -> String) -> anyhow::Error {
     match error {
         StepError::Refused(refusals) => {
-            let lines = refusals.iter().map(|refusal| match refusal.path.as_slice() {
-                [] => refusal.message.clone(),
-                path => format!("{} {}", path.join("."), refusal.message),
+            let lines = refusals.iter().map(|refusal| match refusal.path.first() {
+                Some(field) if refusal.message.starts_with(char::is_lowercase) => {
+                    format!("{} {}", named(field), refusal.message)
+                }
+                Some(_) | None => refusal.message.clone(),
             });
-            anyhow::Error::msg(lines.collect::<Vec<_>>().join("; "))
+            anyhow::Error::msg(lines.collect::<Vec<_>>().join("\n"))
         }
         StepError::Store(error) => error.into(),
         StepError::Evaluator(why) => why.into(),

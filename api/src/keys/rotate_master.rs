@@ -12,7 +12,7 @@ use callboard::{
     audit::{Actor, COMMAND_LINE, Change, Entry, Object},
     clock::IdSource,
     secret::{KeyId, Keyring},
-    settings::SharedSettings,
+    settings::{DatabaseSettings, LogSettings, SealingSettings, SettingsError, StartSettings},
     steps::maintain::reseal::{Cursor, by_key, check_keys, count_sealed, reseal_batch},
     store::{
         Planning, Store, StoreError, audit,
@@ -33,16 +33,31 @@ const UNREADABLE_SHOWN: usize = 20;
 
 /// Settings of `keys rotate-master`.
 #[derive(Debug, Args)]
+#[command(override_usage = "callboard-api keys rotate-master [OPTIONS]")]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    pub(crate) shared: SharedSettings,
+    pub(crate) database: DatabaseSettings,
+    #[command(flatten)]
+    pub(crate) sealing: SealingSettings,
+    #[command(flatten)]
+    pub(crate) start: StartSettings,
+    #[command(flatten)]
+    pub(crate) log: LogSettings,
 }
 
 /// Runs the command.
 pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let keyring = arguments.shared.keyring()?;
-    let store = Store::open(&arguments.shared.database_url()?, 2, "callboard-api keys", Planning::ByValue)?;
-    let patience = arguments.shared.start_timeout();
+    let keyring = match arguments.sealing.keyring() {
+        // To make a new key now would be wrong: in the middle of a rotation there are two.
+        Err(SettingsError::Missing { name, .. }) => bail!(
+            "{name} is not set. Give this command the settings of the API: the new key in {name} (or {name}_FILE) \
+             and the old one in CALLBOARD_OTHER_MASTER_KEYS (or CALLBOARD_OTHER_MASTER_KEYS_FILE). `callboard-api \
+             keys master-status` shows which keys are in use"
+        ),
+        keyring => keyring?,
+    };
+    let store = Store::open(&arguments.database.url()?, 2, "callboard-api keys", Planning::ByValue)?;
+    let patience = arguments.start.timeout();
     callboard::startup::wait_for_postgres(&store, patience).await?;
     store.schema_is_current().await?;
     check_keys(&store, &keyring).await?;

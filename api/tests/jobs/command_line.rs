@@ -32,21 +32,66 @@ async fn keys_are_made_listed_and_revoked_with_nothing_but_the_database() {
     assert!(key.starts_with("cb_") && key.len() == 52, "{key}");
     assert!(told.contains("first key") && !told.contains(key), "{told}");
     let (is_fine, _, told) = keys(&["create", "--role", "admin", "first key"]).await;
-    assert!(!is_fine && told.contains("name another key"), "{told}");
+    let taken = "the name `first key` is the name of a key that is not revoked. Revoke that key, or take";
+    assert!(!is_fine && told.contains(taken), "{told}");
     let expiry = ["create", "--role", "viewer", "old", "--expires-at", "2020-01-01T00:00:00Z"];
     let (is_fine, _, told) = keys(Box::leak(Box::new(expiry))).await;
-    assert!(!is_fine && told.contains("must be in the future"), "{told}");
+    assert!(!is_fine && told.contains("--expires-at must be in the future"), "{told}");
+    for role in ["viewer", "VIEWER", "Operator"] {
+        let (is_fine, _, told) =
+            keys(Box::leak(Box::new(["create", "--role", role, role, "--expires-at", "90d"]))).await;
+        assert!(is_fine && told.contains("works until 20"), "{told}");
+    }
     let (_, listed, _) = keys(&["list"]).await;
-    assert!(listed.contains("\tadmin\tvalid\tnever\tfirst key\n"), "{listed}");
+    assert!(listed.contains("  admin     valid ") && listed.contains("  first key\n"), "{listed}");
     assert!(!listed.contains(key), "{listed}");
     for _ in 0..2 {
         let (is_fine, _, told) = keys(&["revoke", "first key"]).await;
         assert!(is_fine && told.contains("is revoked"), "{told}");
     }
     let (_, listed, _) = keys(&["list"]).await;
-    assert!(listed.contains("\tadmin\trevoked "), "{listed}");
-    let (is_fine, _, told) = keys(&["revoke", "nobody's"]).await;
-    assert!(!is_fine && told.contains("keys list"), "{told}");
+    assert!(listed.contains("  admin     revoked "), "{listed}");
+    for unknown in ["nobody's", "key_00000000000000000000000000"] {
+        let (is_fine, _, told) = keys(Box::leak(Box::new(["revoke", unknown]))).await;
+        assert!(!is_fine && told.contains("no API key has the") && told.contains("keys list"), "{told}");
+        assert!(told.contains(unknown), "{told}");
+    }
+    let (is_fine, _, told) = keys(&["create", "x", "--role", "viewer", "--expires-at", "tomorrow"]).await;
+    assert!(!is_fine && told.contains("RFC 3339 with an offset, such as"), "{told}");
+    let (is_fine, _, told) = keys(&["create", "x"]).await;
+    assert!(!is_fine && told.contains("--role <ROLE>") && !told.contains("--database-url"), "{told}");
+    let (is_fine, status, _) = keys(&["master-status"]).await;
+    assert!(is_fine && status.contains("No secret is stored"), "{status}");
+    let (is_fine, _, told) = keys(&["rotate-master"]).await;
+    assert!(!is_fine && told.contains("CALLBOARD_OTHER_MASTER_KEYS") && !told.contains("openssl"), "{told}");
+}
+
+#[tokio::test]
+async fn the_help_of_keys_lists_what_they_use() {
+    let database = ["--database-url", "--database-url-file", "--log", "--log-format", "--help"];
+    let sealing = ["--environment", "--master-key", "--master-key-file", "--other-master-keys"];
+    let rotate = [&sealing[..], &["--other-master-keys-file", "--start-timeout"]].concat();
+    for (verb, about, own) in [
+        ("create", "Create an API key", &["--role", "--expires-at"][..]),
+        ("list", "List the API keys", &[]),
+        ("revoke", "Revoke an API key", &[]),
+        ("master-status", "Show how many stored secrets", &[]),
+        ("rotate-master", "Seal every stored secret again", &rotate),
+    ] {
+        let output = run(&["keys", verb, "--help"], &[]).await;
+        let help = text(&output.stdout);
+        assert!(help.starts_with(about), "{help}");
+        let flags = help.lines().filter_map(|line| {
+            let line = line.trim_start();
+            let from = line.starts_with('-').then(|| line.find("--"))??;
+            line[from..].split([' ', ',']).next()
+        });
+        let (mut found, mut expected): (Vec<&str>, Vec<&str>) =
+            (flags.collect(), database.iter().chain(own).copied().collect());
+        found.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "{verb}: {help}");
+    }
 }
 
 #[tokio::test]

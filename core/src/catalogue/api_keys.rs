@@ -29,7 +29,7 @@ pub const KEYS_MAX: i64 = 1000;
 /// How often the last use of a key or session is written at most, in seconds.
 pub(super) const TOUCH_AFTER_SECS: f64 = 60.0;
 
-const NAME_TAKEN: &str = "another key that is not revoked has this name";
+const NAME_TAKEN: &str = "is the name of a key that is not revoked. Revoke that key, or take another name";
 
 /// The operations of API keys and sessions.
 #[derive(Debug, Clone)]
@@ -70,7 +70,9 @@ impl Keys {
         }
         let (count, _) = api_keys::count(&mut transaction).await?;
         if count >= KEYS_MAX {
-            let message = format!("at most {KEYS_MAX} keys may exist (revoke those that are not needed)");
+            let message = format!(
+                "At most {KEYS_MAX} keys may exist that are not revoked. Revoke those that are not needed."
+            );
             checks.refuse(RefusalCode::TooMany, &[], message);
         }
         checks.passed()?;

@@ -8,8 +8,8 @@ use crate::{auth::Role, graphql::scalars::DateTime};
 /// The input of apiKeyCreate.
 #[derive(Debug, InputObject)]
 pub struct ApiKeyCreateInput {
-    /// A description for people, 1 to 200 characters. No two keys that are not revoked may have the
-    /// same.
+    /// A description for people, 1 to 100 characters (a name, see docs/api.md). No two keys that
+    /// are not revoked may have the same.
     pub name: String,
     /// The role, which decides what the key may do.
     pub role: Role,
