@@ -28,6 +28,11 @@ export async function answerOf(page, text) {
   await page.locator(ANSWER).getByText(new RegExp(text.replace(/ /g, '\\s'))).first().waitFor();
 }
 
+/** The text that the result shows. */
+export async function shownResult(page) {
+  return (await page.locator(ANSWER).innerText()).replace(/\u00a0/g, ' ').trim();
+}
+
 /** Replaces the variables or headers editor's text by pasting. Typing would close brackets. */
 export async function setText(page, tool, text) {
   await page.locator('.graphiql-editor-tools').getByRole('button', { name: tool }).click();

@@ -26,6 +26,8 @@ test('the landing page renders under a strict policy, loads nothing from other o
   const links = await page.locator('a').evaluateAll((all) => all.map((link) => link.href));
   assert.deepEqual(links.map((link) => new URL(link).pathname), ['/playground', '/healthz', '/readyz', '/metrics']);
   for (const link of links) assert.equal((await fetch(link)).status, 200, link);
+  const example = await page.getByLabel('Example request').innerText();
+  assert.match(example, new RegExp(`^CALLBOARD_GRAPHQL=${fixture.origin}/graphql$`, 'm'));
   assert.deepEqual(record.foreign, []);
   assert.deepEqual(record.violations, []);
   assert.deepEqual(record.errors, []);

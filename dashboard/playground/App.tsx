@@ -3,15 +3,32 @@ import { GraphiQL } from 'graphiql';
 import { createFetcher } from './fetcher';
 import { Header } from './Header';
 import { takeKeyFromFragment } from './key';
+import { rolelessFields } from './permissions';
 import { signIn, signOut, whoAmI, type Session } from './session';
 import { storage } from './storage';
 import { StreamLog, StreamPanel } from './StreamPanel';
 import type { defaultTabs } from './tabs';
 
+/** What a tab tells the others: the cookie is shared by all tabs of a browser. */
+type Told = 'signed-in' | 'signed-out';
+
+const ENDED = 'Your session has ended. Sign in again.';
+const ENDED_ELSEWHERE = 'You signed out in another tab.';
+
+/** The session after another look. One that is gone has ended, if there was one. */
+function after(before: Session, found: Session, reason: string): Session {
+  if (found.state !== 'anonymous') return found;
+  if (before.state === 'signed-in') return { state: 'ended', reason };
+  return before.state === 'ended' || before.state === 'refused' ? before : found;
+}
+
 function useSession(first: Session | null) {
   const [session, setSession] = useState<Session>(first ?? { state: 'checking' });
-  // Counts sign-ins and sign-outs, each of which may show another schema.
+  // Counts sign-ins and sign-outs, each of which may show another schema, and takes away what the
+  // person before has got.
   const [turn, setTurn] = useState(0);
+  const [hasLeft, setLeft] = useState(false);
+  const channel = useMemo(() => new BroadcastChannel('callboard.session'), []);
   const settle = useCallback((found: Session) => {
     setSession(found);
     setTurn((before) => before + 1);
@@ -19,20 +36,27 @@ function useSession(first: Session | null) {
   const enter = useCallback(
     async (key: string) => {
       setSession({ state: 'checking' });
-      settle(await signIn(key));
+      const found = await signIn(key);
+      if (found.state !== 'signed-in') return setSession(found);
+      setLeft(false);
+      settle(found);
+      channel.postMessage('signed-in' satisfies Told);
     },
-    [settle],
+    [settle, channel],
   );
   const leave = useCallback(async () => {
     await signOut().catch(() => undefined);
-    settle(await whoAmI(AbortSignal.timeout(10_000)));
-  }, [settle]);
+    const found = await whoAmI(AbortSignal.timeout(10_000));
+    setLeft(true);
+    settle(found);
+    if (found.state === 'anonymous') channel.postMessage('signed-out' satisfies Told);
+  }, [settle, channel]);
+  /** Looks again, because an operation was refused for this reason, or some time has passed. */
+  const look = useCallback(async (reason = ENDED) => {
+    const found = await whoAmI(AbortSignal.timeout(10_000));
+    setSession((before) => after(before, found, reason));
+  }, []);
   useEffect(() => {
-    const abort = new AbortController();
-    const look = async () => {
-      const found = await whoAmI(abort.signal);
-      if (!abort.signal.aborted) setSession(found);
-    };
     if (!first) void look();
     // A session can end and a server can come back, so check again whenever the page is shown.
     const onVisible = () => document.visibilityState === 'visible' && void look();
@@ -40,41 +64,59 @@ function useSession(first: Session | null) {
       const given = takeKeyFromFragment();
       if (given) void enter(given);
     };
+    const onTold = async ({ data }: MessageEvent<Told>) => {
+      const found = await whoAmI(AbortSignal.timeout(10_000));
+      const isOver = data === 'signed-out' && found.state === 'anonymous';
+      settle(isOver ? { state: 'ended', reason: ENDED_ELSEWHERE } : found);
+    };
     document.addEventListener('visibilitychange', onVisible);
     addEventListener('hashchange', onHash);
+    channel.addEventListener('message', onTold);
     return () => {
-      abort.abort();
       document.removeEventListener('visibilitychange', onVisible);
       removeEventListener('hashchange', onHash);
+      channel.removeEventListener('message', onTold);
     };
-  }, [first, enter]);
-  return { session, turn, enter, leave };
+  }, [first, enter, look, settle, channel]);
+  return { session, turn, hasLeft, enter, leave, look };
 }
 
 export function App({ first, tabs }: { first: Session | null; tabs: ReturnType<typeof defaultTabs> }) {
-  const { session, turn, enter, leave } = useSession(first);
-  const log = useMemo(() => new StreamLog(), []);
-  // A new fetcher makes GraphiQL read the schema again, which a new session requires.
-  const fetcher = useMemo(() => createFetcher(log), [log, turn]);
+  const { session, turn, hasLeft, enter, leave, look } = useSession(first);
+  const isSignedIn = session.state === 'signed-in';
+  // Of another session neither answers nor messages are left. A new fetcher makes GraphiQL read the
+  // schema again.
+  const log = useMemo(() => new StreamLog(), [turn]);
+  const fetcher = useMemo(() => createFetcher(log, look), [log, look]);
+  const [query, setQuery] = useState('');
   // GraphiQL tells of every edit too. The end of a stream belongs to the tab that ran it.
   const shownTab = useRef<string | null>(null);
   const onTabChange = useCallback(
-    ({ tabs: all, activeTabIndex }: { tabs: { id: string }[]; activeTabIndex: number }) => {
-      const shown = all[activeTabIndex]?.id ?? null;
-      if (shown !== shownTab.current) log.clear();
-      shownTab.current = shown;
+    ({ tabs: all, activeTabIndex }: { tabs: { id: string; query: string | null }[]; activeTabIndex: number }) => {
+      const shown = all[activeTabIndex];
+      if (shown?.id !== shownTab.current) log.clear();
+      shownTab.current = shown?.id ?? null;
+      setQuery(shown?.query ?? '');
     },
     [log],
   );
+  const forbidden = isSignedIn ? rolelessFields(query, session.can) : [];
   return (
     <>
-      <Header session={session} onKey={enter} onSignOut={leave} />
+      <Header session={session} hasLeft={hasLeft} onKey={enter} onSignOut={leave} />
+      {isSignedIn && forbidden.length > 0 && (
+        <p className="notice" role="note">
+          {`The role ${session.role} may not use ${forbidden.join(', ')}. Sign in with a key of a higher role to run this tab.`}
+        </p>
+      )}
       <main>
         <GraphiQL
+          key={turn}
           fetcher={fetcher}
           storage={storage}
           defaultTabs={tabs}
           onTabChange={onTabChange}
+          onEditQuery={setQuery}
           defaultEditorToolsVisibility="variables"
           shouldPersistHeaders={false}
           showPersistHeadersSettings={false}

@@ -2,6 +2,7 @@
 import { useState, type FormEvent } from 'react';
 import { cleanKey } from './key';
 import type { Session } from './session';
+import { storage } from './storage';
 
 function label(session: Session): string {
   switch (session.state) {
@@ -11,6 +12,8 @@ function label(session: Session): string {
       return 'Not signed in';
     case 'signed-in':
       return `Signed in: ${session.name} · ${session.role}`;
+    case 'ended':
+      return 'Signed out';
     case 'refused':
       return 'Key refused';
     case 'unreachable':
@@ -18,30 +21,39 @@ function label(session: Session): string {
   }
 }
 
-function explanation(session: Session): string {
-  if (session.state === 'signed-in') {
-    return session.expiresAt ? `Signed in until ${session.expiresAt}` : 'This sign-in does not expire.';
-  }
-  return 'reason' in session ? session.reason : '';
+function explanation(session: Session): string | undefined {
+  if (session.state !== 'signed-in') return undefined;
+  const end = session.expiresAt ? `Until ${session.expiresAt}` : 'Without an end';
+  return `${label(session)}. ${end}.`;
+}
+
+/** Removes tabs and history, and begins anew without them. */
+function clearBrowser(): void {
+  storage.clear();
+  location.reload();
 }
 
 interface Props {
   session: Session;
+  hasLeft: boolean;
   onKey(key: string): void;
   onSignOut(): void;
 }
 
-export function Header({ session, onKey, onSignOut }: Props) {
+export function Header({ session, hasLeft, onKey, onSignOut }: Props) {
   const [text, setText] = useState('');
-  const [isInvalid, setInvalid] = useState(false);
+  const [mistake, setMistake] = useState('');
+  const isSignedIn = session.state === 'signed-in';
   const submit = (event: FormEvent) => {
     event.preventDefault();
     const key = cleanKey(text);
-    setInvalid(key === null);
-    if (key === null) return;
+    const isEmpty = text.trim() === '';
+    setMistake(isEmpty ? 'Enter an API key first.' : key === null ? 'An API key has no spaces and only ASCII characters.' : '');
+    if (key === null || isEmpty) return;
     setText('');
     onKey(key);
   };
+  const reason = mistake || ('reason' in session ? session.reason : '');
   return (
     <header className="bar">
       <a className="brand" href="/">
@@ -55,14 +67,17 @@ export function Header({ session, onKey, onSignOut }: Props) {
       <h1>Playground</h1>
       <span className="status" role="status" data-state={session.state} title={explanation(session)}>
         <span className="dot" aria-hidden="true" />
-        {label(session)}
+        <span className="status-text">
+          <span className="status-name">{isSignedIn ? `Signed in: ${session.name}` : label(session)}</span>
+          {isSignedIn && <span className="status-role">{` · ${session.role}`}</span>}
+        </span>
       </span>
-      {session.state === 'signed-in' && (
+      {isSignedIn && (
         <button type="button" onClick={onSignOut}>
           Sign out
         </button>
       )}
-      {session.state !== 'signed-in' && (
+      {!isSignedIn && (
         <form onSubmit={submit}>
           <input
             type="password"
@@ -71,12 +86,26 @@ export function Header({ session, onKey, onSignOut }: Props) {
             onChange={(event) => setText(event.target.value)}
             placeholder="API key, cb_…"
             aria-label="API key"
-            aria-invalid={isInvalid}
+            aria-invalid={reason !== ''}
+            aria-describedby="key-reason"
             autoComplete="off"
             spellCheck={false}
           />
           <button type="submit">Sign in</button>
         </form>
+      )}
+      {!isSignedIn && (
+        <p className="reason" id="key-reason" role="alert">
+          {reason}
+        </p>
+      )}
+      {!isSignedIn && hasLeft && (
+        <p className="kept">
+          Tabs and history stay in this browser.
+          <button type="button" onClick={clearBrowser}>
+            Clear
+          </button>
+        </p>
       )}
     </header>
   );

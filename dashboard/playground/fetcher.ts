@@ -1,7 +1,8 @@
 // GraphiQL's fetcher: HTTP for queries and mutations, a WebSocket for subscriptions.
 import type { Fetcher } from '@graphiql/toolkit';
 import { getOperationAST, parse, type OperationDefinitionNode } from 'graphql';
-import { post, type Request } from './http';
+import { post, type Answer, type Request } from './http';
+import { headersOf } from './key';
 import { withIds } from './placeholders';
 import { openStream, type StreamEvents } from './stream';
 
@@ -19,9 +20,24 @@ function operationOf({ query, operationName }: Request): OperationDefinitionNode
   }
 }
 
-export function createFetcher(events: StreamEvents): Fetcher {
+/** An error as GraphiQL shows it: of an Error it would show the stack, which says nothing to anybody. */
+function plain(error: unknown): unknown {
+  return error instanceof Error ? { message: error.message } : error;
+}
+
+/** The message that says that the caller is not signed in, if a result has one. */
+function refusalIn(errors: unknown): string | null {
+  const list = Array.isArray(errors) ? (errors as NonNullable<Answer['errors']>) : [];
+  return list.find(({ extensions }) => extensions?.code === 'UNAUTHENTICATED')?.message ?? null;
+}
+
+/** `onRefused` is told when an operation is refused that the session should have signed in. */
+export function createFetcher(events: StreamEvents, onRefused: (reason: string) => void): Fetcher {
   return (given, options) => {
     const headers = (options?.headers ?? {}) as Record<string, unknown>;
+    const note = (reason: string | null) => {
+      if (reason !== null && headersOf(headers).authorization === undefined) onRefused(reason);
+    };
     const operation = operationOf(given);
     const request = operation ? { ...given, operationName: operation.name?.value } : given;
     if (operation?.operation !== 'subscription') {
@@ -29,19 +45,33 @@ export function createFetcher(events: StreamEvents): Fetcher {
       // schema by itself.
       if (operation?.name?.value !== 'IntrospectionQuery') events.clear();
       const sent = withIds(request, headers).then((filled) => post(filled, headers));
-      return sent as ReturnType<Fetcher>;
+      return sent.then(
+        (answer) => {
+          note(refusalIn(answer.errors));
+          return answer;
+        },
+        (error: unknown) => Promise.reject(plain(error)),
+      ) as ReturnType<Fetcher>;
     }
     return {
       subscribe(observer: any) {
         let stream: { unsubscribe(): void } | null = null;
         let isStopped = false;
+        const told = {
+          next: (result: any) => observer.next(result),
+          complete: () => observer.complete(),
+          error(error: unknown) {
+            note(refusalIn(error));
+            observer.error(plain(error));
+          },
+        };
         const open = (filled: Request) => {
-          if (!isStopped) stream = openStream(filled, operation, headers, observer, events);
+          if (!isStopped) stream = openStream(filled, operation, headers, { ...told, note }, events);
         };
         const fail = (error: unknown) => {
           if (isStopped) return;
           events.state('failed', error instanceof Error ? error.message : undefined);
-          observer.error(error);
+          observer.error(plain(error));
         };
         withIds(request, headers).then(open, fail);
         return {

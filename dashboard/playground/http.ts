@@ -24,7 +24,9 @@ export async function post(
     body: JSON.stringify(request),
     headers: {
       'content-type': 'application/json',
-      accept: 'application/graphql-response+json, application/json;q=0.9',
+      // Errors come with status 200, or the browser would log each as an error of the network, also
+      // on the first visit of everybody.
+      accept: 'application/json',
       ...headersOf(editor),
     },
     signal: signal ?? null,

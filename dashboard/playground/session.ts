@@ -4,7 +4,8 @@ import { post, type Answer } from './http';
 export type Session =
   | { state: 'checking' }
   | { state: 'anonymous' }
-  | { state: 'signed-in'; name: string; role: string; expiresAt: string | null }
+  | { state: 'signed-in'; name: string; role: string; expiresAt: string | null; can: string[] }
+  | { state: 'ended'; reason: string }
   | { state: 'refused'; reason: string }
   | { state: 'unreachable'; reason: string };
 
@@ -22,7 +23,7 @@ const unreachable = (error: unknown): Session => ({
 
 /** Asks who is signed in. */
 export async function whoAmI(signal: AbortSignal): Promise<Session> {
-  const query = 'query Viewer { viewer { name role expiresAt } }';
+  const query = 'query Viewer { viewer { name role expiresAt can } }';
   try {
     const answer = await post({ query, operationName: 'Viewer' }, {}, signal);
     return answer.data?.viewer ? { state: 'signed-in', ...answer.data.viewer } : failed(answer);
@@ -31,16 +32,19 @@ export async function whoAmI(signal: AbortSignal): Promise<Session> {
   }
 }
 
-/** Trades a key for the cookie of a session. */
+/** Trades a key for the cookie of a session. It has begun when the next request is signed in. */
 export async function signIn(key: string): Promise<Session> {
   const query = `mutation SignIn($input: SessionCreateInput!) {
-    sessionCreate(input: $input) { viewer { name role expiresAt } userErrors { message } }
+    sessionCreate(input: $input) { viewer { name } userErrors { message } }
   }`;
   try {
     const answer = await post({ query, operationName: 'SignIn', variables: { input: { key } } });
     const { viewer, userErrors } = answer.data?.sessionCreate ?? {};
-    if (viewer) return { state: 'signed-in', ...viewer };
-    return userErrors?.[0] ? { state: 'refused', reason: userErrors[0].message } : failed(answer);
+    if (userErrors?.[0]) return { state: 'refused', reason: userErrors[0].message };
+    if (!viewer) return failed(answer);
+    const found = await whoAmI(AbortSignal.timeout(10_000));
+    if (found.state !== 'anonymous') return found;
+    return { state: 'refused', reason: 'The browser has not kept the cookie of the session. Allow cookies for this address.' };
   } catch (error) {
     return unreachable(error);
   }

@@ -42,8 +42,35 @@ function clean(key: string, value: string): string {
 
 const ours = () => Object.keys(localStorage).filter((key) => key.startsWith('graphiql:'));
 
+/** What GraphiQL keeps of the shown tab a second time. */
+const OF_TAB: Record<string, 'query' | 'variables' | 'headers'> = {
+  'graphiql:query': 'query',
+  'graphiql:variables': 'variables',
+  'graphiql:headers': 'headers',
+};
+
+/**
+ * The text of the shown tab, as it is among the tabs. The second copy can be of another tab or not
+ * masked, and then GraphiQL would open one more tab for it.
+ */
+function ofShownTab(part: 'query' | 'variables' | 'headers'): string | null | undefined {
+  try {
+    const { tabs, activeTabIndex } = JSON.parse(localStorage.getItem('graphiql:tabState') ?? '{}');
+    const tab = tabs?.[activeTabIndex];
+    return tab && (tab[part] ?? null);
+  } catch {
+    return undefined;
+  }
+}
+
+function getItem(key: string): string | null {
+  const part = OF_TAB[key];
+  const shown = part && ofShownTab(part);
+  return shown === undefined ? localStorage.getItem(key) : shown;
+}
+
 export const storage = {
-  getItem: (key: string) => localStorage.getItem(key),
+  getItem,
   setItem: (key: string, value: string) => localStorage.setItem(key, clean(key, value)),
   removeItem: (key: string) => localStorage.removeItem(key),
   get length() {

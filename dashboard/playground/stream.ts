@@ -22,10 +22,14 @@ interface Observer {
   next(result: any): void;
   error(error: unknown): void;
   complete(): void;
+  /** Told why, when the socket was not signed in, or is not any more. */
+  note(reason: string): void;
 }
 
+/** The close code of a socket whose key or session does not work, or not any more. */
+const UNAUTHENTICATED = 4401;
 /** Close codes after which a retry cannot help: the sign-in has ended, or the request is wrong. */
-const FATAL = [4400, 4401, 4403, 4406, 4409, 4429];
+const FATAL = [4400, UNAUTHENTICATED, 4406, 4409, 4429];
 
 function socketUrl(): string {
   return `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}${ENDPOINT}`;
@@ -46,8 +50,8 @@ function resumption(operation: OperationDefinitionNode): { field: string; variab
 }
 
 function readable(error: unknown): unknown {
-  if (typeof CloseEvent !== 'undefined' && error instanceof CloseEvent) {
-    return new Error(`The server closed the socket: ${error.code} ${error.reason}`.trim());
+  if (error instanceof CloseEvent) {
+    return new Error(`The server closed the socket (${error.code}): ${error.reason || 'without a reason'}`);
   }
   return error instanceof Event ? new Error('The socket could not be opened.') : error;
 }
@@ -92,7 +96,9 @@ export function openStream(
     },
     error(error) {
       const reason = readable(error);
-      end('failed', reason instanceof Error ? reason.message : undefined);
+      const first = Array.isArray(reason) ? reason[0] : reason;
+      if (error instanceof CloseEvent && error.code === UNAUTHENTICATED) observer.note(error.reason);
+      end('failed', (first as { message?: string } | undefined)?.message);
       observer.error(reason);
     },
     complete() {
