@@ -46,7 +46,7 @@ const FILTERS: [&str; 15] = [
 /// Filters whose result is at most six times their input.
 const GROWING: [&str; 2] = ["tojson", "urlencode"];
 /// Tests whose time is bounded by their input.
-const TESTS: [&str; 22] = [
+const TESTS: [&str; 26] = [
     "boolean",
     "defined",
     "divisibleby",
@@ -63,14 +63,17 @@ const TESTS: [&str; 22] = [
     "le",
     "lt",
     "mapping",
+    "ne",
     "none",
     "number",
     "odd",
+    "sameas",
     "sequence",
     "startingwith",
     "string",
+    "true",
+    "undefined",
 ];
-const MORE_TESTS: [&str; 4] = ["ne", "sameas", "true", "undefined"];
 
 /// The weight of a template, or `None` if it is not light.
 pub(super) fn weight(source: &str) -> Option<usize> {
@@ -123,7 +126,7 @@ fn expression_weight(tokens: &[Token<'_>]) -> Option<usize> {
             }
             TokenKind::Word if is_test && token.text != "not" => {
                 weight += 1;
-                if !TESTS.contains(&token.text) && !MORE_TESTS.contains(&token.text) {
+                if !TESTS.contains(&token.text) {
                     return None;
                 }
             }
