@@ -7,7 +7,10 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
-use super::tags::{Part, Tag, Token, TokenKind, parts};
+use super::{
+    tags::{Part, Tag, Token, TokenKind, parts},
+    variables,
+};
 
 /// The filter that refuses a value with a secret anywhere in it.
 pub(super) const PUBLIC: &str = "__public";
@@ -20,7 +23,7 @@ const ENDS: [&str; 7] = ["and", "or", "not", "if", "else", "in", "recursive"];
 /// A template whose comparisons refuse secrets.
 #[derive(Debug, Clone)]
 pub(super) struct Guarded {
-    /// What to compile.
+    /// What to compile. Also holds what the engine's knowledge of variables needs.
     pub(super) source: String,
     /// The template as the user wrote it.
     pub(super) template: String,
@@ -36,7 +39,7 @@ impl Guarded {
                 add_operands(&tag, &mut operands);
             }
         }
-        let mut insertions: Vec<(usize, String)> = Vec::new();
+        let mut insertions = variables::insertions(source);
         for ((start, end), filter) in operands {
             insertions.push((start, "(".to_owned()));
             insertions.push((end, format!(")|{filter}")));

@@ -1,10 +1,10 @@
-//! How long and how deeply nested a template may be.
+//! How long and how deeply nested a template may be, and whether all of it is closed.
 //!
 //! The engine's parser and compiler recurse with the nesting of what they read, and more work is
 //! done per word of a tag than per letter of text. So these bounds hold before anything is
 //! compiled. What a template does while it renders is bounded elsewhere (docs/adr/0021).
 
-use super::tags::{Part, Tag, TokenKind, parts};
+use super::tags::{Part, Tag, TokenKind, parts, unclosed};
 
 /// Most words and signs of one tag.
 pub(crate) const TAG_TOKENS_MAX: usize = 500;
@@ -22,8 +22,8 @@ pub(crate) const ELIFS_MAX: usize = 100;
 const BLOCKS: [&str; 10] =
     ["if", "for", "macro", "call", "filter", "with", "block", "autoescape", "raw", "set"];
 
-/// The first part of a template that is too long or nested too deeply: its place in bytes, and the
-/// message.
+/// The first part of a template that is too long, nested too deeply or not closed: its place in
+/// bytes, and the message.
 pub(super) fn fault(source: &str) -> Option<(usize, String)> {
     let (mut tokens, mut elifs, mut depth) = (0, 0, 0_usize);
     for part in parts(source) {
@@ -57,7 +57,13 @@ pub(super) fn fault(source: &str) -> Option<(usize, String)> {
             return at(format!("a template can have at most {ELIFS_MAX} `elif`"));
         }
     }
-    None
+    let at = unclosed(source)?;
+    let (what, end) = match source.get(at..at + 2) {
+        Some("{#") => ("comment", "#}"),
+        Some("{{") => ("tag or a text in it", "}}"),
+        Some(_) | None => ("tag, a text in it or a `raw` block", "%}"),
+    };
+    Some((at, format!("a {what} is not closed. It needs `{end}`")))
 }
 
 fn tag_fault(tag: &Tag<'_>) -> Option<(usize, String)> {
@@ -114,6 +120,10 @@ mod tests {
             ("{% set a %}".repeat(33), 355, "blocks"),
             (format!("{{% if a %}}{}{{% endif %}}", "{% elif a %}".repeat(101)), 1213, "`elif`"),
             ("{{ a }}".repeat(20_001), 140_003, "20000 words and signs"),
+            ("{#".repeat(60_000), 0, "a comment is not closed"),
+            ("x\n{{ a }}{{ 'b }}".into(), 9, "a tag or a text in it is not closed"),
+            ("{% raw %}{% endif %}".into(), 0, "`raw` block is not closed"),
+            ("{% if a }}".into(), 0, "It needs `%}`"),
         ] {
             let shown: String = source.chars().take(40).collect();
             let (place, message) = fault(&source).unwrap_or_else(|| panic!("not refused: {shown}"));

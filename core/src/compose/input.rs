@@ -77,8 +77,8 @@ impl InputSchema {
     /// documentation, as in JSON Schema. Then each violation becomes a refusal with its path
     /// (`["input", "user", "age"]`), at most twenty. Messages never quote a value, which may be a
     /// secret. Of what is inside of a `writeOnly` value, the names too are secret, so the path ends
-    /// at that value and the message names only the rule. Last, each value that the schema marks `writeOnly: true` is replaced by `***` and
-    /// returned separately.
+    /// at that value and the message names only the rule. Last, each value that the schema marks
+    /// `writeOnly: true` is replaced by `***` and returned separately.
     pub fn check(&self, input: &Value) -> Result<Input, Vec<Refusal>> {
         let public = complete(&self.schema, input)?;
         let pointers = self.secrets_of(&public)?;

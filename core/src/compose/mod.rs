@@ -23,6 +23,7 @@ mod secret_marks;
 mod tags;
 mod template;
 mod text;
+mod variables;
 mod worker_paths;
 
 use std::fmt;

@@ -66,12 +66,17 @@ pub(super) fn parts(source: &str) -> Vec<Part<'_>> {
 
 /// The same, or `None` if something is left out.
 pub(super) fn all_parts(source: &str) -> Option<Vec<Part<'_>>> {
-    let (parts, is_whole) = split(source);
-    is_whole.then_some(parts)
+    let (parts, unclosed) = split(source);
+    unclosed.is_none().then_some(parts)
 }
 
-/// The parts, and whether they are the whole template. Takes linear time.
-fn split(source: &str) -> (Vec<Part<'_>>, bool) {
+/// Where a tag, a comment or a `raw` block begins that is not closed.
+pub(super) fn unclosed(source: &str) -> Option<usize> {
+    split(source).1
+}
+
+/// The parts, and where what is not closed begins. Takes linear time.
+fn split(source: &str) -> (Vec<Part<'_>>, Option<usize>) {
     let mut parts = Vec::new();
     let (mut at, mut is_trimmed) = (0, false);
     loop {
@@ -80,19 +85,19 @@ fn split(source: &str) -> (Vec<Part<'_>>, bool) {
         let is_trimmed_after = source.get(start + 2..).is_some_and(|rest| rest.starts_with('-'));
         push_text(&mut parts, &source[at..start], is_trimmed, is_trimmed_after);
         if opening.is_none() {
-            return (parts, true);
+            return (parts, None);
         }
         let end = if source[start..].starts_with("{#") {
             source[start..].find("#}").map(|length| start + length + 2)
         } else {
             let found = tag(source, start);
-            found.map(|(tag, end)| {
+            found.and_then(|(tag, end)| {
                 let is_raw = tag.is_statement && tag.tokens.first().is_some_and(|token| token.is_word("raw"));
                 parts.push(Part::Tag(tag));
-                if is_raw { push_raw(&mut parts, source, end) } else { end }
+                if is_raw { push_raw(&mut parts, source, end) } else { Some(end) }
             })
         };
-        let Some(end) = end else { return (parts, false) };
+        let Some(end) = end else { return (parts, Some(start)) };
         is_trimmed = source[..end - 2].ends_with('-');
         at = end;
     }
@@ -111,15 +116,14 @@ fn push_text<'a>(parts: &mut Vec<Part<'a>>, mut text: &'a str, from_start: bool,
 }
 
 /// Takes the text of a `raw` block, which ends at the tag `endraw`. Returns where that tag begins.
-fn push_raw<'a>(parts: &mut Vec<Part<'a>>, source: &'a str, from: usize) -> usize {
+fn push_raw<'a>(parts: &mut Vec<Part<'a>>, source: &'a str, from: usize) -> Option<usize> {
     let is_end = |(start, _): &(usize, &str)| {
         let inside = source[from + start + 2..].trim_start_matches(['-', '+']).trim_start();
         inside.starts_with("endraw")
     };
-    let length =
-        source[from..].match_indices("{%").find(is_end).map_or(source.len() - from, |(start, _)| start);
-    push_text(parts, &source[from..from + length], false, false);
-    from + length
+    let length = source[from..].match_indices("{%").find(is_end).map(|(start, _)| start);
+    push_text(parts, &source[from..length.map_or(source.len(), |length| from + length)], false, false);
+    length.map(|length| from + length)
 }
 
 /// The tag at `start`, and where it ends.

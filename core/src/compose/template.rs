@@ -22,6 +22,7 @@ use super::{
     scope::{Marks, Opaque, Roots},
     tags,
     text::{Place, Text},
+    variables,
 };
 use crate::{
     refusal::{Refusal, RefusalCode},
@@ -150,10 +151,15 @@ impl Templates {
         for slot in &all.slots {
             let Source::Template(name, guarded) = &slot.source else { continue };
             let Ok(template) = all.engine.get_template(name) else { continue };
+            for name in variables::names(&guarded.template) {
+                all.roots.add(name);
+            }
+            let assigned = variables::assigned(&guarded.template);
             let mut names: Vec<String> = template.undeclared_variables(false).into_iter().collect();
             names.sort_unstable();
             for name in names {
-                if !all.roots.add(&name) && !all.engine.globals().any(|(global, _)| global == name) {
+                let is_known = all.roots.add(&name) || assigned.contains(&*name);
+                if !is_known && !all.engine.globals().any(|(global, _)| global == name) {
                     let message = no_variable(&name, &guarded.template);
                     refusals.push(Refusal { code: RefusalCode::Invalid, message, path: slot.path.clone() });
                 }

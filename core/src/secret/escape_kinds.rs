@@ -1,10 +1,10 @@
 //! What programs write for a character, one level of it.
 //!
 //! JSON and JavaScript (`\/`, `\u00e9`, `\u{e9}`), Python, Perl, Lua and shells (`\xe9`, `\x{e9}`,
-//! `\351`, `\0351`, `\233`, `\ `, `'\''`), URLs (`%C3%A9`, `+`), HTML (`&eacute;`, `&#233;`, `&#xE9`),
-//! mail (`=C3=A9`) and CSV (`""`). Wraps and colours stand for nothing: a line break with the
-//! indentation behind it, which may also stand for a blank, `' +` at the end of a line and the quote
-//! that begins the next one, and what sets a terminal's colours. Pure.
+//! `\351`, `\0351`, `\233`, `\ `, `'\''`), URLs (`%C3%A9`, `+`), HTML (`&eacute;`, `&#233;`,
+//! `&#xE9`), mail (`=C3=A9`) and CSV (`""`). Wraps and colours stand for nothing: a line break with
+//! the indentation behind it, which may also stand for a blank, `' +` at the end of a line and the
+//! quote that begins the next one, and what sets a terminal's colours. Pure.
 
 use super::entities::named;
 

@@ -1,7 +1,7 @@
 //! Reads the escapes in which programs write single characters, escaped up to three times more.
 //!
-//! What one level may be stands in [`super::escape_kinds`]. Each escape may be escaped again, also in
-//! another way (`%2541`, `\\u0041`, `&amp;#65;`).
+//! What one level may be stands in [`super::escape_kinds`]. Each escape may be escaped again, also
+//! in another way (`%2541`, `\\u0041`, `&amp;#65;`).
 
 use super::escape_kinds::{self, escape};
 
@@ -110,13 +110,13 @@ struct View {
 }
 
 impl View {
-    /// The text with its first escape replaced by its lead, and with the others undone: those of the
-    /// same kind, or of all kinds if they are mixed. `end_of` says where so many bytes of the text
-    /// end.
+    /// The text with its first escape replaced by its lead, and with the others undone: those of
+    /// the same kind, or of all kinds if they are mixed. `end_of` says where so many bytes of the
+    /// text end.
     fn of(text: &[u8], end_of: impl Fn(usize) -> u8, (lead, length): Lead, is_mixed: bool) -> Self {
         let mut view = Self { bytes: [0; VIEW_BYTES], ends: [0; VIEW_BYTES], length: 0 };
         view.push(&[lead], end_of(length));
-        // A shell's quoting of a quote escapes nothing but quotes. What is inside of one is any kind.
+        // A shell's quoting of a quote escapes nothing but quotes. Inside of one is any kind.
         let is_quoted = length > 1 && text[0] == b'\'';
         let is_mixed = is_mixed || length == 1;
         let is_undone = |byte: u8| {
@@ -168,6 +168,13 @@ mod tests {
         all
     }
 
+    /// Checks that all of the text but its last byte is an escape of `expected`.
+    #[track_caller]
+    fn assert_read(text: &str, expected: &str) {
+        let all = readings(text);
+        assert!(all.contains(&(expected.to_owned(), text.len() - 1)), "{text}: {all:?}");
+    }
+
     #[test]
     fn every_escape_is_read_with_its_length() {
         for (text, expected) in [
@@ -208,7 +215,16 @@ mod tests {
             (r"%5C%22x", "\""),
             (r"\\n   x", ""),
             (r"\\\\\/x", "/"),
-            // What other languages and programs write.
+        ] {
+            assert_read(text, expected);
+        }
+        assert!(readings(r"\xe9").contains(&("é".to_owned(), 4)), "Python's text");
+        assert!(readings("%C3").iter().any(|(_, length)| *length == 3), "a byte of UTF-8");
+    }
+
+    #[test]
+    fn escapes_of_other_languages_and_what_stands_for_nothing_are_read() {
+        for (text, expected) in [
             (r"\x{2f}x", "/"),
             (r"\0057x", "/"),
             (r"\047x", "/"),
@@ -232,16 +248,13 @@ mod tests {
             (r"'\''\'\'''\''x", "'"),
             (r"\\\\\\\\\\\\\\\/x", "/"),
         ] {
-            let all = readings(text);
-            assert!(all.contains(&(expected.to_owned(), text.len() - 1)), "{text}: {all:?}");
+            assert_read(text, expected);
         }
         // At the end of a line of a text that goes on in the next one.
         for text in ["'\n", "\"\n", "' +\n", "\" \\\n", r"'\n", r#"\"\n"#, "`", "\\", "="] {
             let all = readings(text);
             assert!(all.iter().any(|(bytes, _)| bytes.is_empty()), "{text}: {all:?}");
         }
-        assert!(readings(r"\xe9").contains(&("é".to_owned(), 4)), "Python's text");
-        assert!(readings("%C3").iter().any(|(_, length)| *length == 3), "a byte of UTF-8");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Splits what a program writes into lines without secrets.
 //!
 //! Each pipe of an attempt has its own [`RedactingLines`]. A secret that is split across reads is
-//! held back until it can be recognised. A line is returned when it is complete, or if it ends with
-//! a few characters of a secret, with the next one. What has no line end yet is returned on request.
+//! held back until it can be recognised. A line is returned when it is complete, or with the next
+//! one, if it ends with a few characters of a secret. Text without a line end is returned on
+//! request.
 
 use std::ops::Range;
 
@@ -19,7 +20,7 @@ pub const LOG_LINE_BYTES_MAX: usize = 16 * 1024;
 /// Bytes of the program's that one line holds. The rest is for [`CONTINUATION`].
 const PIECE_BYTES_MAX: usize = LOG_LINE_BYTES_MAX - CONTINUATION.len();
 
-/// Bytes that must be known after a cut before it is made, so that every secret across it is found.
+/// Bytes that must be known after a cut before it is made, so that secrets across it are found.
 const LOOKAHEAD_BYTES: usize = SPELLING_BYTES_MAX;
 
 /// Most lines that wait for the next one. One that is wrapped after four characters needs two.
@@ -84,8 +85,7 @@ impl RedactingLines {
     /// be the beginning of a secret. What follows becomes a line of its own, marked as a
     /// continuation.
     pub fn unfinished(&mut self) -> Vec<String> {
-        let end = without_returns(&self.held).len();
-        let mut seen = self.before.clone();
+        let (end, mut seen) = (without_returns(&self.held).len(), self.before.clone());
         let from = seen.add(&self.held[..end]);
         let mut settled = end;
         if let Some(search) = self.redactor.search() {

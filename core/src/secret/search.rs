@@ -315,8 +315,8 @@ impl Search {
         found.ranges.push(start..end);
     }
 
-    /// Where the beginnings of spellings begin with which the text ends at `place`, if so many bytes
-    /// of a spelling have been read.
+    /// Where the beginnings of spellings begin with which the text ends at `place`, if so many
+    /// bytes of a spelling have been read.
     fn begun(&self, place: &Place, lengths: impl RangeBounds<usize>) -> impl Iterator<Item = usize> {
         let length =
             |state: StateID| self.beginnings.get(&state).copied().filter(|length| lengths.contains(length));

@@ -1,5 +1,5 @@
-//! Lines of a stream that wait for the next one, because they end with a few characters of a secret,
-//! and what may go on behind the line break.
+//! Lines of a stream that wait for the next one, because they end with a few characters of a
+//! secret, and what may go on behind the line break.
 
 use std::ops::Range;
 

@@ -13,4 +13,5 @@ mod secrets;
 mod spec;
 mod targets;
 mod templates;
+mod variables;
 mod write_only;
