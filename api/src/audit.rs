@@ -16,9 +16,11 @@ use std::{
     time::Duration,
 };
 
+mod object;
+
 use async_graphql::Context;
 use callboard::{
-    audit::{Actor, By, Entry, Outcome},
+    audit::{Actor, By, Entry, Object, Outcome, ROTATION},
     clock::IdSource,
     ids::ApiKeyId,
     store::{Store, StoreError, audit},
@@ -28,6 +30,8 @@ use tokio::{
     time::Instant,
 };
 
+pub use object::object_of;
+
 /// Most entries that wait to be written.
 const WAITING_MAX: usize = 4096;
 /// Most different entries of one second.
@@ -35,8 +39,14 @@ const KINDS_MAX: usize = 500;
 /// Most different entries of one second of one actor, so that nobody crowds out the others. All
 /// strangers are one actor.
 const OF_ACTOR_MAX: usize = 20;
+/// The action of a sign-in.
+const SIGN_IN: &str = "signIn";
 /// The action of what an actor did beyond them.
 const FURTHER: &str = "further";
+/// The action of what was not recorded, because it was too much of all actors.
+const DROPPED: &str = "audit";
+/// The actions that are no fields of the schema.
+pub const OWN_ACTIONS: [&str; 4] = [SIGN_IN, FURTHER, DROPPED, ROTATION];
 /// How long entries are gathered before they are written.
 const GATHER_FOR: Duration = Duration::from_secs(1);
 /// Pause before what could not be written is tried again, where somebody waits for it.
@@ -57,7 +67,8 @@ pub struct AuditLog {
 
 #[derive(Debug)]
 enum Message {
-    Entry(Box<Entry>),
+    /// What happened, and when.
+    Entry(Box<Entry>, Instant),
     /// Everything sent before is to be written now.
     Flush(oneshot::Sender<()>),
 }
@@ -74,18 +85,19 @@ impl AuditLog {
     /// Records that a key was used for the first time from an address. (What sessions do is in the
     /// entries of their mutations.)
     pub fn signed_in(&self, actor: &Actor) {
-        self.send(Entry::new(IdSource.make(), actor, "signIn"));
+        self.send(Entry::new(IdSource.make(), actor, SIGN_IN));
     }
 
     /// Records a sign-in that was refused. `actor` has the name of the key, if it is known, and the
     /// client. `why` is one sentence without the key's text.
     pub fn sign_in_failed(&self, actor: &Actor, why: &str) {
-        self.send(Entry::new(IdSource.make(), actor, "signIn").refused(cut(why)));
+        self.send(Entry::new(IdSource.make(), actor, SIGN_IN).refused(cut(why)));
     }
 
-    /// Records that an operation, or a mutation, was refused.
-    pub fn refused(&self, actor: &Actor, action: &str, why: impl Into<String>) {
-        self.send(Entry::new(IdSource.make(), actor, &cut(action)).refused(cut(&why.into())));
+    /// Records that an operation, or a mutation, was refused, and to what object it would have been
+    /// done, as far as the caller has named it.
+    pub fn refused(&self, actor: &Actor, action: &str, object: Object, why: impl Into<String>) {
+        self.send(Entry::new(IdSource.make(), actor, &cut(action)).on(object).refused(cut(&why.into())));
     }
 
     /// Waits until everything that was recorded is written, for a few seconds if it cannot be. To
@@ -99,22 +111,39 @@ impl AuditLog {
     }
 
     fn send(&self, entry: Entry) {
-        if self.sender.try_send(Message::Entry(Box::new(entry))).is_err() {
+        if self.sender.try_send(Message::Entry(Box::new(entry), Instant::now())).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
 /// What makes two entries equal.
-type Kind =
-    (Option<String>, Option<ApiKeyId>, Option<IpAddr>, Option<&'static str>, String, bool, Option<String>);
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Kind {
+    actor: Option<String>,
+    key: Option<ApiKeyId>,
+    address: Option<IpAddr>,
+    transport: Option<&'static str>,
+    action: String,
+    is_refused: bool,
+    object: Object,
+    message: Option<String>,
+}
+
+/// An entry, and when it happened.
+#[derive(Debug)]
+struct Noted {
+    entry: Entry,
+    at: Instant,
+}
 
 struct Writer {
     store: Store,
     dropped: Arc<AtomicU32>,
-    gathered: HashMap<Kind, Entry>,
+    /// The first of each kind, which has the count of all.
+    gathered: HashMap<Kind, Noted>,
     /// What was gathered before, and could not be written.
-    unwritten: Vec<Entry>,
+    unwritten: Vec<Noted>,
     /// Since when it cannot.
     failing_since: Option<Instant>,
 }
@@ -172,34 +201,31 @@ impl Writer {
     fn gather(&mut self, inbox: &mut Vec<Message>) -> Vec<oneshot::Sender<()>> {
         let mut flushed = Vec::new();
         for message in inbox.drain(..) {
-            let entry = match message {
-                Message::Entry(entry) => *entry,
-                Message::Flush(reply) => {
-                    flushed.push(reply);
-                    continue;
-                }
-            };
-            self.add(entry);
+            match message {
+                Message::Entry(entry, at) => self.add(Noted { entry: *entry, at }),
+                Message::Flush(reply) => flushed.push(reply),
+            }
         }
         flushed
     }
 
     /// Adds an entry, to an equal one if there is one.
-    fn add(&mut self, entry: Entry) {
-        let kind = kind_of(&entry);
-        let is_of_actor = |other: &&Entry| (&other.actor, other.key) == (&entry.actor, entry.key);
+    fn add(&mut self, noted: Noted) {
+        let entry = &noted.entry;
+        let kind = kind_of(entry);
+        let is_of_actor = |other: &&Noted| (&other.entry.actor, other.entry.key) == (&entry.actor, entry.key);
         if let Some(known) = self.gathered.get_mut(&kind) {
-            known.count = known.count.saturating_add(entry.count);
+            known.entry.count = known.entry.count.saturating_add(entry.count);
         } else if self.gathered.len() >= KINDS_MAX {
             self.dropped.fetch_add(entry.count.unsigned_abs(), Ordering::Relaxed);
         } else if entry.action == FURTHER || self.gathered.values().filter(is_of_actor).count() < OF_ACTOR_MAX
         {
-            self.gathered.insert(kind, entry);
+            self.gathered.insert(kind, noted);
         } else {
             let message = "Sign-ins and refusals of one second that were not recorded individually.";
-            let Entry { id, count, actor, role, key, .. } = entry;
+            let Noted { entry: Entry { id, count, actor, role, key, .. }, at } = noted;
             let further = Entry::new(id, &Actor::default(), FURTHER).refused(message);
-            self.add(Entry { count, actor, role, key, ..further });
+            self.add(Noted { entry: Entry { count, actor, role, key, ..further }, at });
         }
     }
 
@@ -207,9 +233,9 @@ impl Writer {
     async fn write(&mut self) -> Result<(), StoreError> {
         loop {
             if self.unwritten.is_empty() {
-                self.unwritten = self.gathered.drain().map(|(_, entry)| entry).collect();
+                self.unwritten = self.gathered.drain().map(|(_, noted)| noted).collect();
                 self.unwritten.extend(self.too_many());
-                self.unwritten.sort_by_key(|entry| entry.id);
+                self.unwritten.sort_by_key(|noted| noted.entry.id);
             }
             if self.unwritten.is_empty() {
                 return Ok(());
@@ -218,11 +244,13 @@ impl Writer {
             let failing_since = self.failing_since;
             let began = *self.failing_since.get_or_insert_with(Instant::now);
             let mut connection = self.store.connection().await?;
+            let aged = |Noted { entry, at }: &Noted| Entry { ago: at.elapsed(), ..entry.clone() };
+            let entries: Vec<Entry> = self.unwritten.iter().map(aged).collect();
             if failing_since.is_some() {
-                let within = began.elapsed() + CLOCKS_DIFFER_MAX;
-                audit::insert_missing(&mut connection, &self.unwritten, within.as_secs_f64()).await?;
+                let within = began.elapsed() + GATHER_FOR + CLOCKS_DIFFER_MAX;
+                audit::insert_missing(&mut connection, &entries, within.as_secs_f64()).await?;
             } else {
-                audit::insert(&mut connection, &self.unwritten).await?;
+                audit::insert(&mut connection, &entries).await?;
             }
             self.unwritten.clear();
             self.failing_since = None;
@@ -230,19 +258,26 @@ impl Writer {
     }
 
     /// The entry of what was not recorded since the last one.
-    fn too_many(&self) -> Option<Entry> {
+    fn too_many(&self) -> Option<Noted> {
         let dropped = self.dropped.swap(0, Ordering::Relaxed);
-        let entry = Entry::new(IdSource.make(), &Actor::default(), "audit")
+        let entry = Entry::new(IdSource.make(), &Actor::default(), DROPPED)
             .refused("Too many sign-ins and refusals at once. This many were not recorded individually.");
         let count = i32::try_from(dropped).unwrap_or(i32::MAX);
-        (dropped > 0).then_some(Entry { count, ..entry })
+        (dropped > 0).then(|| Noted { entry: Entry { count, ..entry }, at: Instant::now() })
     }
 }
 
 fn kind_of(entry: &Entry) -> Kind {
-    let is_refused = entry.outcome == Outcome::Refused;
-    let (action, message) = (entry.action.clone(), entry.message.clone());
-    (entry.actor.clone(), entry.key, entry.address, entry.transport, action, is_refused, message)
+    Kind {
+        actor: entry.actor.clone(),
+        key: entry.key,
+        address: entry.address,
+        transport: entry.transport,
+        action: entry.action.clone(),
+        is_refused: entry.outcome == Outcome::Refused,
+        object: entry.object.clone(),
+        message: entry.message.clone(),
+    }
 }
 
 fn cut(text: &str) -> String {
@@ -263,7 +298,10 @@ pub fn by(ctx: &Context<'_>, mutation: &'static str) -> By {
 /// message may quote what was given.
 pub fn note_refusal(ctx: &Context<'_>, why: impl FnOnce() -> String) {
     if let Some(log) = ctx.data_opt::<AuditLog>() {
-        log.refused(&actor_in(ctx), ctx.field().name(), why());
+        let field = ctx.field();
+        let arguments = field.arguments().unwrap_or_default();
+        let object = object_of(field.name(), arguments.iter().map(|(name, value)| (name.as_str(), value)));
+        log.refused(&actor_in(ctx), field.name(), object, why());
     }
 }
 
@@ -284,7 +322,8 @@ mod tests {
         let store = Store::open(&database.url().into(), 2, "audit-test", planning).unwrap();
         let mut writer = Writer::new(store, Arc::default());
         let refused = |name: &str, action: &str| {
-            Entry::new(IdSource.make(), &actor(name), action).refused("not allowed")
+            let entry = Entry::new(IdSource.make(), &actor(name), action).refused("not allowed");
+            Noted { entry, at: Instant::now() }
         };
         for number in 0..2000 {
             writer.add(refused("noisy", &format!("alias{number}")));
@@ -296,7 +335,8 @@ mod tests {
             let is_it = |entry: &&Entry| {
                 entry.actor.as_deref().unwrap_or_default() == of && entry.action.starts_with(action)
             };
-            let found: Vec<i32> = writer.gathered.values().filter(is_it).map(|entry| entry.count).collect();
+            let entries = writer.gathered.values().map(|noted| &noted.entry);
+            let found: Vec<i32> = entries.filter(is_it).map(|entry| entry.count).collect();
             (found.len(), found.iter().sum::<i32>())
         };
         for of in ["noisy", ""] {

@@ -90,8 +90,8 @@ impl Origins {
     /// Says why the cookie of a session does not count in a request. `None` if it does, because the
     /// request is from a page of this address, or from no page at all. A browser sends a cookie by
     /// itself, also for a page of another port or host of the same site, and says where the page is
-    /// from in `Origin` or `Sec-Fetch-Site`. Whoever sends neither is no browser that another site's
-    /// page could use.
+    /// from in `Origin` or `Sec-Fetch-Site`. Whoever sends neither is no browser that another
+    /// site's page could use.
     pub(crate) fn cookie_refusal(&self, headers: &HeaderMap, is_via_proxy: bool) -> Option<Arc<str>> {
         let is_own = match self.of(headers, is_via_proxy) {
             From::Own => true,
@@ -166,9 +166,9 @@ fn origin_in(headers: &HeaderMap) -> Option<Origin> {
     Url::parse(text).ok().map(|url| url.origin())
 }
 
-/// The hosts that a request is for: the one that was asked for, and the one that the nearest trusted
-/// proxy was asked for. What a client has written into the proxies' headers itself stands before
-/// that.
+/// The hosts that a request is for: the one that was asked for, and the one that the nearest
+/// trusted proxy was asked for. What a client has written into the proxies' headers itself stands
+/// before that.
 fn own_hosts(headers: &HeaderMap, is_via_proxy: bool) -> impl Iterator<Item = &str> {
     let last = |name: &str| headers.get_all(name).iter().next_back().and_then(|value| value.to_str().ok());
     let forwarded = move || {

@@ -3,14 +3,14 @@
 //! An entry is written in the transaction of the change that it tells of, and never changed
 //! (`store::audit`). It holds no secret: of a secret it says that it was set.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
     clock::IdSource,
-    ids::{ApiKeyId, AuditEventId, JobId},
+    ids::{self, ApiKeyId, AuditEventId, JobId},
 };
 
 /// The actor of what a worker does by itself.
@@ -21,6 +21,8 @@ pub const COMMAND_LINE: &str = "callboard-api keys";
 pub const CONFIGURED_KEY: &str = "CALLBOARD_API_KEY";
 /// Actors that are no key of the catalogue. No such key may have their names.
 pub const RESERVED: [&str; 3] = [WORKER, COMMAND_LINE, CONFIGURED_KEY];
+/// The action of a rotation of the master key.
+pub const ROTATION: &str = "keys rotate-master";
 /// Longest text in a changed field, in bytes. Of a longer one its beginning and its hash are kept.
 const TEXT_BYTES_MAX: usize = 1024;
 /// Largest set of changed fields, in bytes of JSON. Of a larger one the names are kept.
@@ -94,7 +96,7 @@ impl Outcome {
 }
 
 /// What something was done to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Object {
     /// The kind, as its ids begin: `service`, `job`.
     pub kind: Option<&'static str>,
@@ -108,6 +110,13 @@ impl Object {
     /// An object with its id and its name.
     pub fn new(kind: &'static str, id: &impl ToString, name: Option<&str>) -> Self {
         Self { kind: Some(kind), id: Some(id.to_string()), name: name.map(str::to_owned) }
+    }
+
+    /// The object with this public id, which a caller has given. `None` if it is no id: then it may
+    /// be any text.
+    pub fn with_id(given: &str) -> Option<Self> {
+        let kind = ids::kind_of(given)?;
+        Some(Self { kind: Some(kind), id: Some(given.to_owned()), name: None })
     }
 }
 
@@ -140,6 +149,8 @@ pub struct Entry {
     pub change: Change,
     /// The reason of a refusal, or what else there is to say.
     pub message: Option<String>,
+    /// How long ago it was, when the entry is written.
+    pub ago: Duration,
 }
 
 impl Entry {
@@ -159,6 +170,7 @@ impl Entry {
             count: 1,
             change: Change::default(),
             message: None,
+            ago: Duration::ZERO,
         }
     }
 

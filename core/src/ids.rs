@@ -6,7 +6,7 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use type_safe_id::{StaticType, TypeSafeId};
+use type_safe_id::{DynamicType, StaticType, TypeSafeId};
 use uuid::Uuid;
 
 /// A text is not an id of the expected kind.
@@ -129,6 +129,26 @@ typed_id!(
     /// An entry of the audit.
     AuditEventId, "audit");
 
+/// The kinds of objects that callers name by an id.
+const NAMED: [&str; 9] = [
+    ProfileId::PREFIX,
+    ServiceId::PREFIX,
+    ProxyId::PREFIX,
+    CommandId::PREFIX,
+    ScheduleId::PREFIX,
+    JobId::PREFIX,
+    WorkerId::PREFIX,
+    ArtifactId::PREFIX,
+    ApiKeyId::PREFIX,
+];
+
+/// The kind of the object with this id, as its id begins. `None` if the text is no id.
+pub fn kind_of(text: &str) -> Option<&'static str> {
+    let (prefix, _) = text.split_once('_')?;
+    let kind = NAMED.into_iter().find(|kind| *kind == prefix)?;
+    text.parse::<TypeSafeId<DynamicType>>().ok().map(|_| kind)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,6 +161,11 @@ mod tests {
         assert_eq!(text.len(), 30);
         assert_eq!(text.parse::<JobId>(), Ok(id));
         assert_eq!(text.parse::<ProfileId>().unwrap_err().kind, "profile");
+        assert_eq!(kind_of(&text), Some("job"));
+        for other in ["job_", "job", "", "cb_0123", "audit_01h455vb4pex5vsknk084sn02q", &text.to_uppercase()]
+        {
+            assert_eq!(kind_of(other), None, "{other}");
+        }
         assert!("job_".parse::<JobId>().is_err());
         assert!("job_zzzzzzzzzzzzzzzzzzzzzzzzzz".parse::<JobId>().is_err(), "more than 128 bits");
     }

@@ -64,8 +64,8 @@ pub enum Presented {
 
 impl Presented {
     /// Reads the header `Authorization: Bearer cb_...`, where the key may also be without the
-    /// scheme, or else the cookie. A browser sends the cookie by itself, so it does not count if the
-    /// client has a `cookie_refusal`.
+    /// scheme, or else the cookie. A browser sends the cookie by itself, so it does not count if
+    /// the client has a `cookie_refusal`.
     pub fn in_headers(headers: &HeaderMap, client: &Client) -> Self {
         let (is_https, is_own_page) = (client.is_https, client.cookie_refusal.is_none());
         let mut values = headers.get_all(AUTHORIZATION).iter();

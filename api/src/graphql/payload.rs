@@ -62,7 +62,7 @@ pub fn unevaluated(why: &Unavailable) -> Error {
 pub fn refuse(ctx: &Context<'_>, refusals: impl IntoIterator<Item = Refusal>) -> Vec<UserError> {
     let errors = user_errors(refusals);
     note_refusal(ctx, || {
-        let place = |error: &UserError| format!("{:?} {}", error.code, error.path.join("."));
+        let place = |error: &UserError| format!("{} {}", error.code.as_str(), error.path.join("."));
         errors.iter().map(place).collect::<Vec<_>>().join(", ")
     });
     errors

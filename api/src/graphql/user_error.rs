@@ -2,7 +2,10 @@
 //!
 //! Made from the core's refusals. Never used for bugs or outages.
 
-use async_graphql::{Enum, SimpleObject};
+use async_graphql::{
+    Enum, SimpleObject,
+    resolver_utils::{EnumItem, EnumType as _},
+};
 use callboard::refusal::{Refusal, RefusalCode};
 
 /// A problem with the input that the caller can fix. Nothing was changed.
@@ -13,7 +16,7 @@ pub struct UserError {
     /// One sentence for people. The wording may change, so programs should use `code` and `path`.
     pub message: String,
     /// Path into the input, such as `["input", "proxyIds", "0"]`. `["input"]` is the input as a
-    /// whole.
+    /// whole. What follows `commandId` is a path within that command.
     pub path: Vec<String>,
 }
 
@@ -39,6 +42,14 @@ pub enum UserErrorCode {
     NotAllowedInState,
     /// The limit named in the message is exceeded.
     TooMany,
+}
+
+impl UserErrorCode {
+    /// The code as clients see it.
+    pub fn as_str(self) -> &'static str {
+        let is_it = |item: &&EnumItem<Self>| item.value == self;
+        Self::items().iter().find(is_it).map_or("", |item| item.name)
+    }
 }
 
 impl From<RefusalCode> for UserErrorCode {

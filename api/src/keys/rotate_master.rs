@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::bail;
 use callboard::{
-    audit::{Actor, COMMAND_LINE, Change, Entry, Object},
+    audit::{Actor, COMMAND_LINE, Change, Entry, Object, ROTATION},
     clock::IdSource,
     secret::{KeyId, Keyring},
     settings::{DatabaseSettings, LogSettings, SealingSettings, SettingsError, StartSettings},
@@ -107,7 +107,7 @@ impl Rotation {
     async fn note(&self, seals: KeyId, to_do: u64) -> Result<(), StoreError> {
         let actor = Actor { name: COMMAND_LINE.into(), ..Actor::default() };
         let change = Change::default().and("values", to_do.into());
-        let entry = Entry::new(IdSource.make(), &actor, "keys rotate-master")
+        let entry = Entry::new(IdSource.make(), &actor, ROTATION)
             .on(Object::new("masterKey", &seals, None))
             .changing(change);
         audit::insert(&mut *self.store.connection().await?, &[entry]).await

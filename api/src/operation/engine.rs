@@ -6,7 +6,10 @@
 use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use async_graphql::{Executor, Request, Response, ServerError};
-use callboard::{audit::Actor, clock::IdSource};
+use callboard::{
+    audit::{Actor, Object},
+    clock::IdSource,
+};
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -127,8 +130,8 @@ impl<E: Executor> Engine<E> {
                 prepared.request = (self.with_loaders)(prepared.request, &allowance);
                 Ok(prepared)
             }
-            Err(Refused { error, field }) => {
-                self.note_refusal(&actor, &error, field.as_deref());
+            Err(Refused { error, field, object }) => {
+                self.note_refusal(&actor, &error, field.as_deref(), object);
                 count(None, OperationOutcome::Refused);
                 Err(Box::new(super::refusal(*error, id)))
             }
@@ -136,9 +139,9 @@ impl<E: Executor> Engine<E> {
     }
 
     /// Records what the role of a caller, or its absence, does not allow.
-    fn note_refusal(&self, actor: &Actor, error: &ServerError, field: Option<&str>) {
+    fn note_refusal(&self, actor: &Actor, error: &ServerError, field: Option<&str>, object: Object) {
         if let (Some(audit), Some(field)) = (&self.audit, field) {
-            audit.refused(actor, field, &error.message);
+            audit.refused(actor, field, object, &error.message);
         }
     }
 

@@ -10,11 +10,14 @@ use std::{collections::HashMap, convert::Infallible};
 use async_graphql::{
     Name, PathSegment, Positioned, ServerError, Value, Variables,
     parser::types::{
-        Directive, FragmentDefinition, OperationDefinition, OperationType, Selection, SelectionSet,
+        Directive, Field, FragmentDefinition, OperationDefinition, OperationType, Selection, SelectionSet,
     },
 };
 
+use callboard::audit::Object;
+
 use crate::{
+    audit::object_of,
     auth::{
         Access, Role,
         rules::{self, Need, ROOTS},
@@ -33,13 +36,16 @@ type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
 #[derive(Debug)]
 pub(super) struct Refused {
     pub(super) error: Box<ServerError>,
-    /// The field that the caller may not use, by its name in the schema.
+    /// The field that the caller may not use, by its name in the schema. One that is no operation
+    /// of its own has its type in front.
     pub(super) field: Option<String>,
+    /// The object that its arguments name.
+    pub(super) object: Object,
 }
 
 impl From<ServerError> for Refused {
     fn from(error: ServerError) -> Self {
-        Self { error: error.into(), field: None }
+        Self { error: error.into(), field: None, object: Object::default() }
     }
 }
 
@@ -100,7 +106,7 @@ impl<'a> Walk<'a> {
                 Selection::Field(field) if !self.is_left_out(&field.node.directives) => {
                     let name = field.node.name.node.as_str();
                     self.path.push(field.node.response_key().node.as_str());
-                    self.field(on, name)?;
+                    self.field(on, name).map_err(|refused| self.naming(refused, on, &field.node))?;
                     let of = cost::type_of(on, name).unwrap_or_default();
                     self.set(&field.node.selection_set.node, of)?;
                     self.path.pop();
@@ -134,10 +140,10 @@ impl<'a> Walk<'a> {
         match (rules::need(on, name), self.role) {
             (None | Some(Need::Nothing), _) => Ok(()),
             (Some(Need::Role(_)), None) if self.is_schema_open && rules::is_introspection(name) => Ok(()),
-            (Some(Need::Role(_)), None) => Err(Refused {
-                error: self.access.unauthenticated().to_server_error().into(),
-                field: Some(name.to_owned()),
-            }),
+            (Some(Need::Role(_)), None) => {
+                let error = self.access.unauthenticated().to_server_error();
+                Err(Refused { field: Some(name.to_owned()), ..error.into() })
+            }
             (Some(Need::Role(least)), Some(role)) if role >= least => Ok(()),
             (Some(Need::Role(least)), Some(role)) => Err(self.forbidden(name, least, role)),
         }
@@ -149,7 +155,25 @@ impl<'a> Walk<'a> {
         let message = format!("`{name}` requires {needs} key, but yours is {has} key.");
         let mut error = ApiError::new(Code::Forbidden, message).to_server_error();
         error.path = self.path.iter().map(|key| PathSegment::Field((*key).to_owned())).collect();
-        Refused { error: error.into(), field: Some(name.to_owned()) }
+        Refused { field: Some(name.to_owned()), ..error.into() }
+    }
+
+    /// Says of a refused field to what it would have been done.
+    fn naming(&self, refused: Refused, on: &str, field: &Field) -> Refused {
+        let Some(name) = &refused.field else { return refused };
+        let value_of =
+            |name: Name| Ok::<_, Infallible>(self.variables.get(&name).cloned().unwrap_or_default());
+        let arguments: Vec<(&str, Value)> = field
+            .arguments
+            .iter()
+            .filter_map(|(name, value)| {
+                Some((name.node.as_str(), value.node.clone().into_const_with(value_of).ok()?))
+            })
+            .collect();
+        let object = object_of(name, arguments.iter().map(|(name, value)| (*name, value)));
+        let is_root = ROOTS.contains(&on) || rules::is_introspection(name);
+        let field = Some(if is_root { name.clone() } else { format!("{on}.{name}") });
+        Refused { field, object, ..refused }
     }
 
     /// Whether a directive leaves the field out, by the same rule as the executor's, which takes a
@@ -192,7 +216,7 @@ mod tests {
         let caller =
             |role| Caller { name: "t".into(), role, credential: Credential::ConfiguredKey, expires_at: None };
         let access = role.map_or(Access::Anonymous, |role| Access::SignedIn(caller(role).into()));
-        let Refused { error, field } =
+        let Refused { error, field, .. } =
             check(&operation.node, &document.fragments, &variables, &access, false).err()?;
         assert_eq!(field.is_none(), Code::of(&error) == Some(Code::BadRequest), "{text}");
         assert_eq!(error.path.is_empty(), Code::of(&error) != Some(Code::Forbidden), "{text}: {error:?}");

@@ -7,8 +7,8 @@
 //!
 //! A key comes in the upgrade's `Authorization` header or, since browsers cannot set it, in
 //! `connection_init`, and a session in the upgrade's cookie. Without either the socket is accepted
-//! and operations return UNAUTHENTICATED. A wrong key closes the socket with the reason, and so does
-//! the end of its key or session.
+//! and operations return UNAUTHENTICATED. A wrong key closes the socket with the reason, and so
+//! does the end of its key or session.
 
 mod close;
 mod connection;

@@ -7,13 +7,13 @@ use crate::api::{TestApi, reasons};
 const ENQUEUE: &str = "mutation($input: JobEnqueueInput!) {
     jobEnqueue(input: $input) { job { id services { id } } userErrors { code message path } } }";
 
-async fn enqueue(api: &TestApi, key: &str, input: Value) -> Value {
+pub(crate) async fn enqueue(api: &TestApi, key: &str, input: Value) -> Value {
     let (_, mut response) = api.execute(Some(key), ENQUEUE, json!({ "input": input })).await;
     assert_eq!(response.get("errors"), None, "{response}");
     response["data"]["jobEnqueue"].take()
 }
 
-async fn audit(api: &TestApi, arguments: &str) -> Value {
+pub(crate) async fn audit(api: &TestApi, arguments: &str) -> Value {
     api.audit.flush().await;
     let query = format!(
         "{{ auditEvents{arguments} {{ nodes {{ at actor role keyId address transport action outcome objectKind objectIds
@@ -69,7 +69,7 @@ async fn changes_and_refusals_are_listed_for_admins_only() {
         (&Value::Null, &json!("s"), &json!("http"))
     );
     let taken = one("(filter: { action: \"serviceCreate\", outcome: REFUSED })".to_owned()).await;
-    assert_eq!(taken["message"], "Taken input.name");
+    assert_eq!(taken["message"], "TAKEN input.name");
     let refused = one("(filter: { actor: \"cb_operator\", outcome: REFUSED })".to_owned()).await;
     assert_eq!((&refused["count"], &refused["role"]), (&json!(3), &json!("OPERATOR")));
 
@@ -319,6 +319,19 @@ async fn the_hosts_of_a_token_are_kept_in_one_form() {
     let bad = json!({ "id": made["id"], "tokenHosts": ["ok.test", "https://x.test", "*.test", ""] });
     let expected = ["INVALID tokenHosts.1", "INVALID tokenHosts.2", "INVALID tokenHosts.3"];
     assert_eq!(api.refused("serviceUpdate", bad).await, expected);
+    for (host, part) in [
+        ("http://a.test:80", "without http://"),
+        ("*.a.test", "without wildcards"),
+        ("a.test/path", "without a path"),
+        ("me@a.test", "without a user name"),
+        ("", "api.example.com:8443"),
+    ] {
+        let update = "mutation($input: ServiceUpdateInput!) { serviceUpdate(input: $input) { userErrors { message } } }";
+        let input = json!({ "id": made["id"], "tokenHosts": [host] });
+        let payload = api.data(update, json!({ "input": input })).await;
+        let message = payload["serviceUpdate"]["userErrors"][0]["message"].as_str().unwrap().to_owned();
+        assert!(message.contains(part), "{host}: {message}");
+    }
     let cleared =
         api.mutate_ok("serviceUpdate", "tokenHosts", json!({ "id": made["id"], "tokenHosts": null })).await;
     assert_eq!(cleared["tokenHosts"], json!([]));

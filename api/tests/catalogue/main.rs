@@ -7,6 +7,7 @@
 
 mod api;
 mod audit;
+mod audit_entries;
 mod batching;
 mod checks;
 mod commands;

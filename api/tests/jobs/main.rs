@@ -36,6 +36,7 @@ mod reconnects;
 mod roles;
 mod sign_in;
 mod sign_in_audit;
+mod sign_in_pages;
 mod snapshots;
 #[path = "../catalogue/statements.rs"]
 mod statements;

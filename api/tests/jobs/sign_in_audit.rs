@@ -34,9 +34,13 @@ async fn sign_ins_sessions_and_keys_are_in_the_audit() {
     visitor.over_http("mutation { sessionDelete { viewer { name } } }", &json!({})).await;
     let unknown = TextKind::Key.draw();
     harness.execute(unknown.expose_secret(), VIEWER, json!({})).await;
-    harness.mutate("apiKeyRevoke", "apiKey { id }", json!({ "id": id })).await;
+    for _ in 0..2 {
+        harness.mutate("apiKeyRevoke", "apiKey { id }", json!({ "id": id })).await;
+    }
     harness.eventually_refused(key).await;
     let mut found = audited(&harness).await;
+    let revoked = found.iter().filter(|line| line.starts_with("apiKeyRevoke")).count();
+    assert_eq!(revoked, 1, "what is revoked already stays as it is: {found:?}");
     // Sign-ins are written later, and equal ones of two seconds are two.
     found.sort();
     found.dedup();
@@ -60,10 +64,33 @@ async fn sign_ins_sessions_and_keys_are_in_the_audit() {
         panic!("{page}")
     };
     assert_eq!((&created["action"], &created["before"]), (&json!("apiKeyCreate"), &Value::Null));
-    let expected = json!({ "name": "ci", "role": "operator", "expiresAt": null, "revokedAt": null });
+    let expected = json!({ "name": "ci", "role": "OPERATOR", "expiresAt": null, "revokedAt": null });
     assert_eq!(created["after"], expected);
     assert_eq!((&revoked["objectName"], &revoked["before"]), (&json!("ci"), &json!({ "revokedAt": null })));
     assert!(revoked["after"]["revokedAt"].is_string(), "{revoked}");
+}
+
+#[tokio::test]
+async fn a_refusal_has_the_time_at_which_it_happened() {
+    let harness = Harness::new().await;
+    let unknown = TextKind::Key.draw();
+    harness.execute(unknown.expose_secret(), VIEWER, json!({})).await;
+    // What comes later is written first.
+    harness.mutate("apiKeyCreate", "key", json!({ "name": "later", "role": "VIEWER" })).await;
+    let list = "{ auditEvents(first: 100) { nodes { action outcome } } }";
+    let places = async || {
+        let page = harness.data(list, json!({})).await;
+        let nodes = page["auditEvents"]["nodes"].as_array().unwrap().clone();
+        ["DONE apiKeyCreate", "REFUSED signIn"].map(|wanted| {
+            nodes.iter().position(|node| {
+                format!("{} {}", node["outcome"].as_str().unwrap(), node["action"].as_str().unwrap())
+                    == wanted
+            })
+        })
+    };
+    eventually(WAIT_MAX, async || places().await[1].is_some()).await;
+    let [later, refused] = places().await.map(Option::unwrap);
+    assert!(later < refused, "the newest comes first: {later} {refused}");
 }
 
 #[tokio::test]

@@ -124,6 +124,7 @@ async fn every_close_reason_has_its_code() {
         Message::Frame(Frame::message("x".repeat(20_000), coding::OpCode::Data(coding::Data::Text), false));
     let text =
         |texts: &[&str]| texts.iter().map(|text| Message::text((*text).to_owned())).collect::<Vec<_>>();
+    let refused = || Close::Unauthenticated(String::new());
     for (messages, close) in [
         (text(&["garbage"]), Close::BadMessage),
         (text(&["{}"]), Close::BadMessage),
@@ -133,14 +134,8 @@ async fn every_close_reason_has_its_code() {
         (text(&[&init, r#"{"id":"1","type":"subscribe"}"#]), Close::BadMessage),
         (text(&[&init, r#"{"id":7,"type":"subscribe","payload":{"query":"{ a }"}}"#]), Close::BadMessage),
         (text(&[&ticks]), Close::NotInitialised),
-        (
-            text(&[r#"{"type":"connection_init","payload":{"authorization":"Bearer cb_wrong"}}"#]),
-            Close::Unauthenticated(String::new()),
-        ),
-        (
-            text(&[r#"{"type":"connection_init","payload":{"apiKey":7}}"#]),
-            Close::Unauthenticated(String::new()),
-        ),
+        (text(&[r#"{"type":"connection_init","payload":{"authorization":"Bearer cb_x"}}"#]), refused()),
+        (text(&[r#"{"type":"connection_init","payload":{"apiKey":7}}"#]), refused()),
         (text(&[&init, &ticks, &ticks]), Close::DuplicateId),
         (text(&[&init, &init]), Close::SecondInit),
         (text(&[&init, &big]), Close::TooBig),

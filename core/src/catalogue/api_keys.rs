@@ -7,7 +7,7 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
-use super::checks::Checks;
+use super::{audited::value_of, checks::Checks};
 use crate::{
     api_key::{self, TextKind},
     audit::{Actor, Change, Entry, Object, RESERVED},
@@ -86,11 +86,14 @@ impl Keys {
         Ok((key, text))
     }
 
-    /// Revokes a key. One that is revoked already stays as it is. Sessions that were opened with it
-    /// end.
+    /// Revokes a key. One that is revoked already stays as it is, and nothing is written. Sessions
+    /// that were opened with it end.
     pub async fn key_revoke(&self, id: ApiKeyId) -> Result<ApiKey, StepError> {
         let mut transaction = self.store.begin().await?;
         let before = api_keys::lock(&mut transaction, id).await?.ok_or_else(|| StepError::no("key"))?;
+        if before.revoked_at.is_some() {
+            return Ok(before);
+        }
         let key = api_keys::revoke(&mut transaction, id).await?;
         let change = Change::between(Some(&shown(&before)), Some(&shown(&key)));
         self.note(&mut transaction, "apiKeyRevoke", of_key(&key), change).await?;
@@ -136,7 +139,7 @@ fn of_key(key: &ApiKey) -> Object {
 fn shown(key: &ApiKey) -> Value {
     json!({
         "name": key.name,
-        "role": key.role.as_str(),
+        "role": value_of(key.role.as_str()),
         "expiresAt": key.expires_at,
         "revokedAt": key.revoked_at,
     })

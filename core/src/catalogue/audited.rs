@@ -2,13 +2,15 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Catalogue;
 use crate::{
     audit::{Actor, Change, Entry, Object},
+    command::{Choice, Choices},
     ids::{ProxyId, ServiceId},
-    limit::Limits,
+    limit::{Cap, Limits},
     secret::MASK,
     store::{
         Connection, StoreError, Transaction, audit,
@@ -73,8 +75,42 @@ pub(super) struct ProfileLists {
 fn with_limits(mut shown: Value, limits: &Limits) -> Value {
     shown["maxConcurrency"] = json!(limits.max_concurrency);
     shown["rateLimits"] = json!(limits.rate_limits);
-    shown["caps"] = json!(limits.caps);
+    shown["caps"] = of_caps(&limits.caps);
     shown
+}
+
+/// A stored name of a value as the API writes it.
+pub(super) fn value_of(stored: &str) -> Value {
+    stored.to_uppercase().into()
+}
+
+fn of_caps(caps: &[Cap]) -> Value {
+    let mut shown = json!(caps);
+    for cap in shown.as_array_mut().into_iter().flatten() {
+        for field in ["per", "whenReached"] {
+            if let Some(stored) = cap[field].as_str() {
+                cap[field] = value_of(stored);
+            }
+        }
+    }
+    shown
+}
+
+fn of_choices(choices: &Choices) -> Value {
+    fn of<Id: Serialize>(choice: Option<&Choice<Id>>) -> Value {
+        let none: &[Id] = &[];
+        let (rule, ids) = match choice {
+            None => ("DEFAULT", none),
+            Some(Choice::Any) => ("ANY", none),
+            Some(Choice::Listed(ids)) => ("LISTED", ids.as_slice()),
+        };
+        json!({ "rule": rule, "ids": ids })
+    }
+    json!({
+        "profiles": of(choices.profiles.as_ref()),
+        "proxies": of(choices.proxies.as_ref()),
+        "services": of(choices.services.as_ref()),
+    })
 }
 
 pub(super) fn of_service(draft: &ServiceDraft) -> Value {
@@ -98,8 +134,8 @@ pub(super) fn of_profile(draft: &ProfileDraft, lists: &ProfileLists) -> Value {
         "description": draft.description,
         "labels": draft.labels,
         "environment": draft.environment,
-        "proxySelection": draft.proxy_selection.as_str(),
-        "caps": draft.caps,
+        "proxySelection": value_of(draft.proxy_selection.as_str()),
+        "caps": of_caps(&draft.caps),
     })
 }
 
@@ -121,7 +157,7 @@ pub(super) fn of_command(draft: &CommandDraft, runs: &VersionDraft) -> Value {
         "proxyId": draft.proxy_id,
         "serviceIds": draft.service_ids,
         "queue": draft.queue,
-        "choices": draft.choices,
+        "choices": of_choices(&draft.choices),
         "spec": runs.spec,
         "inputSchema": runs.input_schema,
         "policy": runs.policy,
@@ -136,7 +172,7 @@ pub(super) fn of_schedule(plan: &Plan, secrets: Option<&str>) -> Value {
         "name": plan.name,
         "cron": plan.timing.cron.text(),
         "timezone": plan.timing.zone.name(),
-        "overlap": plan.timing.overlap.as_str(),
+        "overlap": value_of(plan.timing.overlap.as_str()),
         "catchUp": plan.timing.catch_up.to_string(),
         "isPaused": plan.is_paused,
         "job": {

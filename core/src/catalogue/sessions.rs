@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
 
 use super::{Keys, api_keys::TOUCH_AFTER_SECS};
 use crate::{
@@ -78,7 +79,8 @@ impl Keys {
             let change = Change::default().and("endedBy", id.to_string().into());
             self.note(&mut transaction, "sessionDelete", of_session(old), change).await?;
         }
-        self.note(&mut transaction, "sessionCreate", of_session(id), Change::default()).await?;
+        let change = Change::default().and("expiresAt", json!(expires_at));
+        self.note(&mut transaction, "sessionCreate", of_session(id), change).await?;
         commit(transaction).await?;
         Ok(OpenedSession { id, text, expires_at })
     }

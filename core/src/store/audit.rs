@@ -58,7 +58,7 @@ pub async fn insert(connection: &mut Connection, entries: &[Entry]) -> Result<()
         query for entry in entries,
         "INSERT INTO audit_events (at, id, actor, role, key_id, address, transport, action, outcome, object_kind,
              object_id, object_name, job_ids, count, before, after, message)
-         SELECT clock_timestamp(), id, actor, role, key_id, address, transport, action, outcome, object_kind,
+         SELECT clock_timestamp() - make_interval(secs => ago), id, actor, role, key_id, address, transport, action, outcome, object_kind,
              object_id, object_name, job_ids::uuid[], count, before::jsonb, after::jsonb, message FROM",
         "entry" {
             "id": "uuid[]" = entry.id.uuid();
@@ -77,6 +77,7 @@ pub async fn insert(connection: &mut Connection, entries: &[Entry]) -> Result<()
             "before": "text[]" as Option<String> = entry.change.before.as_ref().map(Value::to_string);
             "after": "text[]" as Option<String> = entry.change.after.as_ref().map(Value::to_string);
             "message": "text[]" as Option<&str> = entry.message.as_deref();
+            "ago": "double precision[]" = entry.ago.as_secs_f64();
         },
         "",
     )

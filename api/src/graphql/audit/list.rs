@@ -8,7 +8,7 @@ use callboard::{
 use chrono::Datelike as _;
 use uuid::Uuid;
 
-use super::{AuditEvent, AuditEventConnection, AuditOutcome};
+use super::{AuditEvent, AuditEventConnection, AuditOutcome, action};
 use crate::{
     cursor::{Cursor, Keyset},
     graphql::{
@@ -27,7 +27,9 @@ pub struct AuditFilter {
     pub actor: Option<String>,
     /// Entries of the object with this id. A queue is found by its name.
     pub object_id: Option<ID>,
-    /// Entries of this mutation, or `signIn`.
+    /// Entries of this mutation, or of another field of Query, Mutation or Subscription that was
+    /// refused, or `signIn`, `further`, `audit` or `keys rotate-master`. Refused if it is none of
+    /// them.
     pub action: Option<String>,
     /// Entries with this outcome.
     pub outcome: Option<AuditOutcome>,
@@ -77,6 +79,9 @@ impl AuditQuery {
         let page: Page<AuditCursor> = Page::parse((first, after), (last, before), PAGE_MAX)?;
         let filter = filter.unwrap_or_default();
         let at = filter.at.unwrap_or_default();
+        if let Some(action) = &filter.action {
+            action::check(action)?;
+        }
         let request = PageRequest {
             filter: Filter {
                 actor: filter.actor,

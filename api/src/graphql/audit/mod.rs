@@ -1,5 +1,6 @@
 //! The GraphQL type `AuditEvent` and its list, for admins.
 
+mod action;
 mod list;
 mod object;
 

@@ -161,7 +161,8 @@ impl Job {
     }
 
     /// Whether the job's command keeps its contents from the caller, who is a VIEWER: `input` is
-    /// `"***"`, `composed` and messages are `***`, and there are no result, log and artifacts.
+    /// `"***"`, `composed` and messages are `***`, and there are no result, log and artifacts. That
+    /// is so if the command is private now, or was when the job was enqueued.
     async fn is_kept_back(&self, ctx: &Context<'_>) -> Result<bool> {
         is_kept_back(ctx, self.id).await
     }

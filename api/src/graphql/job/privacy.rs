@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, Result};
-use callboard::{command_kind::Kind, compose::ComposedCommand, ids::JobId};
+use callboard::{audit::Object, command_kind::Kind, compose::ComposedCommand, ids::JobId};
 use futures::{Stream, StreamExt as _, stream};
 
 use super::{Failure, JobContext, Progress};
@@ -57,7 +57,8 @@ where
                 Ok(Some(())) => {
                     let error = forbidden();
                     if let Some(log) = log {
-                        log.refused(&actor, &field, error.message.clone());
+                        let object = Object::new("job", &job, None);
+                        log.refused(&actor, &field, object, error.message.clone());
                     }
                     Some((Err(error.into()), None))
                 }

@@ -228,6 +228,7 @@ async fn prepare(
         id,
         version_id: command.version_id,
         command_id: command.id,
+        command_name: command.name.clone(),
         queue,
         priority,
         fairness_key: request.fairness_key.clone(),

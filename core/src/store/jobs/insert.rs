@@ -17,6 +17,9 @@ use crate::{
     },
 };
 
+/// Most kinds of jobs that an entry of the audit names.
+const KINDS_SHOWN_MAX: usize = 50;
+
 /// A new job, which has passed all checks.
 #[derive(Debug, Clone)]
 pub struct NewJob {
@@ -26,6 +29,8 @@ pub struct NewJob {
     pub version_id: CommandVersionId,
     /// The command that the version belongs to.
     pub command_id: CommandId,
+    /// Its name, for the audit.
+    pub command_name: String,
     /// Its queue.
     pub queue: String,
     /// Its priority, 0 to 9. Jobs of priority 9 run first.
@@ -172,13 +177,15 @@ pub async fn insert(connection: &mut Connection, jobs: &[NewJob]) -> Result<Vec<
             SELECT id, 1, created_at, 'enqueued', state, created_by FROM accepted
         ), audit AS (
             INSERT INTO audit_events (id, at, actor, role, key_id, address, transport, action, outcome, object_kind,
-                job_ids, count)
+                object_name, after, job_ids, count)
             SELECT caller.id, max(accepted.created_at), caller.actor, caller.role, caller.key_id, caller.address,
-                caller.transport, caller.action, 'done', 'job', array_agg(accepted.id), count(*)
+                caller.transport, caller.action, 'done', 'job', caller.command, caller.after, array_agg(accepted.id),
+                count(*)
             FROM accepted JOIN json_to_recordset($2::text::json) AS caller (number integer, id uuid, actor text,
-                role text, key_id uuid, address text, transport text, action text) ON number = accepted.caller
+                role text, key_id uuid, address text, transport text, action text, command text, after jsonb)
+                ON number = accepted.caller
             GROUP BY caller.id, caller.actor, caller.role, caller.key_id, caller.address, caller.transport,
-                caller.action
+                caller.action, caller.command, caller.after
         ), queue AS (INSERT INTO queues (name) SELECT DISTINCT queue FROM accepted ON CONFLICT DO NOTHING
         ), delta AS (
             INSERT INTO queue_deltas (queue, blocked, scheduled, queued, enqueued)
@@ -197,14 +204,33 @@ pub async fn insert(connection: &mut Connection, jobs: &[NewJob]) -> Result<Vec<
 
 /// The callers of a batch of jobs: each actor with each mutation once, whose jobs make one entry of
 /// the audit. Under load many callers share a transaction, and those of one key then share a row.
-struct Callers<'a>(Vec<(&'a By, AuditEventId)>);
+struct Callers<'a>(Vec<Caller<'a>>);
+
+struct Caller<'a> {
+    by: &'a By,
+    entry: AuditEventId,
+    /// What it enqueues, each command with its choices once, and how many of each. The first kinds.
+    enqueues: Vec<(&'a NewJob, usize)>,
+    /// How many jobs are of other kinds.
+    others: usize,
+    /// The name of the command, if there is only one.
+    command: Option<&'a str>,
+}
 
 impl<'a> Callers<'a> {
     fn of(jobs: &'a [NewJob]) -> Self {
-        let mut callers: Vec<(&By, AuditEventId)> = Vec::new();
-        for by in jobs.iter().filter_map(|job| job.by.as_ref()).filter(|by| by.mutation.is_some()) {
-            if !callers.iter().any(|(known, _)| *known == by) {
-                callers.push((by, IdSource.make()));
+        let mut callers: Vec<Caller<'a>> = Vec::new();
+        for job in jobs {
+            let Some(by) = job.by.as_ref().filter(|by| by.mutation.is_some()) else { continue };
+            match callers.iter_mut().find(|caller| caller.by == by) {
+                Some(caller) => caller.add(job),
+                None => callers.push(Caller {
+                    by,
+                    entry: IdSource.make(),
+                    enqueues: vec![(job, 1)],
+                    others: 0,
+                    command: Some(&job.command_name),
+                }),
             }
         }
         Self(callers)
@@ -212,24 +238,62 @@ impl<'a> Callers<'a> {
 
     fn number(&self, job: &NewJob) -> Option<i32> {
         let by = job.by.as_ref()?;
-        let at = self.0.iter().position(|(known, _)| *known == by)?;
+        let at = self.0.iter().position(|caller| caller.by == by)?;
         i32::try_from(at).ok()
     }
 
     fn to_json(&self) -> String {
-        let caller = |(number, (by, id)): (usize, &(&By, AuditEventId))| {
+        Value::Array(self.0.iter().enumerate().map(|(number, caller)| caller.to_json(number)).collect())
+            .to_string()
+    }
+}
+
+impl<'a> Caller<'a> {
+    fn add(&mut self, job: &'a NewJob) {
+        let kind = |job: &'a NewJob| (job.command_id, job.profile_id, job.proxy_id, &job.service_ids);
+        let has_room = self.enqueues.len() < KINDS_SHOWN_MAX;
+        match self.enqueues.iter_mut().find(|(known, _)| kind(known) == kind(job)) {
+            Some((_, count)) => *count += 1,
+            None if has_room => self.enqueues.push((job, 1)),
+            None => self.others += 1,
+        }
+        self.command = self.command.filter(|name| *name == job.command_name);
+    }
+
+    /// What is enqueued, without inputs.
+    fn after(&self) -> Value {
+        let shown = |(job, count): &(&NewJob, usize)| {
             json!({
-                "number": number,
-                "id": id.uuid(),
-                "actor": storable(&by.actor.name),
-                "role": by.actor.role,
-                "key_id": by.actor.key.map(Uuid::from),
-                "address": by.actor.address,
-                "transport": by.actor.transport,
-                "action": by.mutation,
+                "command": job.command_name,
+                "commandId": job.command_id,
+                "profileId": job.profile_id,
+                "proxyId": job.proxy_id,
+                "serviceIds": job.service_ids,
+                "count": count,
             })
         };
-        Value::Array(self.0.iter().enumerate().map(caller).collect()).to_string()
+        let jobs: Vec<Value> = self.enqueues.iter().map(shown).collect();
+        if self.others == 0 {
+            json!({ "jobs": jobs })
+        } else {
+            json!({ "jobs": jobs, "others": self.others })
+        }
+    }
+
+    fn to_json(&self, number: usize) -> Value {
+        let actor = &self.by.actor;
+        json!({
+            "number": number,
+            "id": self.entry.uuid(),
+            "actor": storable(&actor.name),
+            "role": actor.role,
+            "key_id": actor.key.map(Uuid::from),
+            "address": actor.address,
+            "transport": actor.transport,
+            "action": self.by.mutation,
+            "command": self.command,
+            "after": self.after(),
+        })
     }
 }
 
