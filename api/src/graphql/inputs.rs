@@ -3,13 +3,29 @@
 use std::str::FromStr;
 
 use async_graphql::{ID, MaybeUndefined};
-use callboard::patch::Patch;
+use callboard::{
+    patch::Patch,
+    refusal::{Refusal, RefusalCode},
+};
 use uuid::Uuid;
+
+/// Longest part of a wrong id in a message, in characters.
+const QUOTED_CHARS_MAX: usize = 64;
 
 /// Parses an id of an input. An id of another kind or form becomes the nil id, which no object has,
 /// so that the lookup refuses it as NOT_FOUND with its path, beside all other refusals.
 pub fn id_of<Id: FromStr + From<Uuid>>(given: &ID) -> Id {
     given.parse().unwrap_or_else(|_| Id::from(Uuid::nil()))
+}
+
+/// Parses the id of the object that a mutation is about. A text that is none is refused as it was
+/// sent, where the message of the object's absence names the id.
+pub fn id_or_refusal<Id: FromStr>(given: &ID, noun: &str) -> Result<Id, Refusal> {
+    given.parse().map_err(|_| {
+        let sent: String = given.chars().take(QUOTED_CHARS_MAX).collect();
+        let message = format!("There is no {noun} `{sent}`. The ids of that kind begin with `{noun}_`.");
+        Refusal::new(RefusalCode::NotFound, "id", message)
+    })
 }
 
 /// Parses a list of ids with [`id_of`].

@@ -37,6 +37,13 @@ async fn a_waiting_job_is_cancelled_at_once_and_a_running_one_when_its_attempt_e
         assert_eq!(harness.refused("jobCancel", json!({ "id": id })).await, ["NOT_FOUND id"]);
         assert_eq!(harness.refused("jobRetry", json!({ "id": id })).await, ["NOT_FOUND id"]);
     }
+    let cancel = "mutation($input: JobCancelInput!) { jobCancel(input: $input) { userErrors { message } } }";
+    for (sent, shown) in [("abc", "`abc`"), ("job_x", "`job_x`"), (&*"y".repeat(70), "yy`")] {
+        let payload = harness.data(cancel, json!({ "input": { "id": sent } })).await;
+        let message = payload["jobCancel"]["userErrors"][0]["message"].as_str().unwrap();
+        assert!(message.contains(shown) && message.contains("begin with `job_`"), "{message}");
+        assert!(!message.contains("job_0000"), "{message}");
+    }
     let long = json!({ "id": running.to_string(), "reason": "x".repeat(501) });
     assert_eq!(harness.refused("jobCancel", long).await, ["INVALID reason"]);
 }

@@ -131,6 +131,21 @@ pub(super) fn base_url(checks: &mut Checks, text: &str) -> Option<BaseUrl> {
     None
 }
 
+/// What a text that is no host has too much, for a message.
+fn wrong_in_host(text: &str) -> &'static str {
+    if text.contains("://") {
+        " (without http://)"
+    } else if text.contains('*') {
+        " (without wildcards: list each host)"
+    } else if text.contains(['/', '\\', '?', '#']) {
+        " (without a path)"
+    } else if text.contains('@') {
+        " (without a user name)"
+    } else {
+        ""
+    }
+}
+
 /// Checks the hosts of a service's token. A host that is given twice is kept once.
 pub(super) fn token_hosts(checks: &mut Checks, given: &[String]) -> Vec<TokenHost> {
     const FIELD: &str = "tokenHosts";
@@ -146,7 +161,11 @@ pub(super) fn token_hosts(checks: &mut Checks, given: &[String]) -> Vec<TokenHos
             Some(host) => hosts.push(host),
             None => checks.invalid(
                 &[FIELD, &index.to_string()],
-                "must be a host, such as api.example.com, or a host and a port, such as api.example.com:8443",
+                format!(
+                    "must be a host, such as api.example.com, or a host and a port, such as \
+                     api.example.com:8443{}",
+                    wrong_in_host(text)
+                ),
             ),
         }
     }

@@ -256,15 +256,19 @@ fn missing_part(name: &str, given: &Ingredients<'_>) -> Option<String> {
     let has_service = |name: &str| given.services.iter().any(|service| service.name == name);
     match parts.as_slice() {
         ["profile", ..] | ["chrome_profile"] if given.profile.is_none() => {
-            Some("the job has no profile".to_owned())
+            Some("the job has no profile. Name one in profileId".to_owned())
         }
         ["profile", "secrets", secret, ..] => Some(format!("the profile has no secret {secret}")),
         ["profile", "environment", variable, ..] => Some(format!("the profile has no variable {variable}")),
-        ["proxy", ..] | ["proxy_address"] if given.proxy.is_none() => Some("the job has no proxy".to_owned()),
+        ["proxy", ..] | ["proxy_address"] if given.proxy.is_none() => {
+            Some("the job has no proxy. Name one in proxyId".to_owned())
+        }
         ["proxy", part @ ("username" | "password")] => Some(format!("the proxy has no {part}")),
-        ["service_token" | "service_name"] => Some("the job has no service with a token".to_owned()),
+        ["service_token" | "service_name"] => {
+            Some("the job has no service with a token. Name one in serviceIds".to_owned())
+        }
         ["services", service, ..] if !has_service(service) => {
-            Some(format!("the job has no service {service}"))
+            Some(format!("the job has no service {service}. Name it in serviceIds"))
         }
         ["services", service, "token"] => Some(format!("the service {service} has no token")),
         ["services", service, "base_url"] => Some(format!("the service {service} has no base URL")),

@@ -5,7 +5,7 @@ use crate::{
     enqueuer::EnqueueError,
     error::{ApiError, Code},
     graphql::{
-        inputs::id_of,
+        inputs::id_or_refusal,
         job_loaders::outage,
         payload::{refuse, settle, unevaluated},
         query_limits::COMPOSED_COST,
@@ -57,6 +57,12 @@ pub struct JobPayload {
     pub job: Option<Job>,
     /// Why the input was refused. Empty on success.
     pub user_errors: Vec<UserError>,
+}
+
+impl JobPayload {
+    fn refused(ctx: &Context<'_>, refusal: Refusal) -> Self {
+        Self { user_errors: refuse(ctx, [refusal]), ..Self::default() }
+    }
 }
 
 /// The mutations of jobs.
@@ -127,10 +133,13 @@ impl JobMutation {
         let reason = match check_reason(input.reason) {
             Ok(reason) => reason,
             Err(refusal) => {
-                return Ok(JobPayload { user_errors: refuse(ctx, [refusal]), ..JobPayload::default() });
+                return Ok(JobPayload::refused(ctx, refusal));
             }
         };
-        let job = id_of(&input.id);
+        let job = match id_or_refusal(&input.id, "job") {
+            Ok(job) => job,
+            Err(refusal) => return Ok(JobPayload::refused(ctx, refusal)),
+        };
         let done = cancel(&JobContext::of(ctx)?.submit.store, job, reason, &by(ctx, "jobCancel")).await;
         announce(ctx, job, done).await
     }
@@ -143,7 +152,10 @@ impl JobMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The job to run again.")] input: JobRetryInput,
     ) -> Result<JobPayload> {
-        let job = id_of(&input.id);
+        let job = match id_or_refusal(&input.id, "job") {
+            Ok(job) => job,
+            Err(refusal) => return Ok(JobPayload::refused(ctx, refusal)),
+        };
         let done = retry(&JobContext::of(ctx)?.submit.store, job, &by(ctx, "jobRetry")).await;
         announce(ctx, job, done).await
     }

@@ -4,8 +4,14 @@
 use std::sync::Arc;
 
 use super::{
-    command::CommandKind, inputs::id_of, job::JobContext, payload::settle, query_limits::READ_COST, reads,
-    scalars::DateTime, user_error::UserError,
+    command::CommandKind,
+    inputs::id_or_refusal,
+    job::JobContext,
+    payload::{refuse, settle},
+    query_limits::READ_COST,
+    reads,
+    scalars::DateTime,
+    user_error::UserError,
 };
 use crate::{audit::by, repeat::Repeat};
 use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject, Subscription};
@@ -130,7 +136,12 @@ impl WorkerMutation {
         #[graphql(desc = "The worker to drain.")] input: WorkerDrainInput,
     ) -> Result<WorkerPayload> {
         let context = JobContext::of(ctx)?;
-        let id = id_of(&input.id);
+        let id = match id_or_refusal(&input.id, "worker") {
+            Ok(id) => id,
+            Err(refusal) => {
+                return Ok(WorkerPayload { user_errors: refuse(ctx, [refusal]), ..WorkerPayload::default() });
+            }
+        };
         let (done, user_errors) =
             settle(ctx, drain(&context.submit.store, id, &by(ctx, "workerDrain")).await)?;
         let Some(after) = done else {
