@@ -13,11 +13,7 @@ use axum::{
 };
 use callboard::{
     catalogue::{Catalogue, SessionLife},
-    clock::IdSource,
-    command::AllowList,
     evaluator::Evaluator,
-    recipes::Recipes,
-    secret::Keyring,
     steps::enqueue::context::SubmitContext,
     store::{Planning, Store},
     transport::Redis,
@@ -34,9 +30,10 @@ use callboard_test_support::{Database, redis_prefix, redis_url};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use crate::keys::Keys;
-
-const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+use crate::{
+    keys::Keys,
+    parts::{catalogue, submit},
+};
 
 const SESSION_LIFE: SessionLife = SessionLife { idle: Duration::from_mins(1), whole: Duration::from_mins(1) };
 
@@ -67,15 +64,7 @@ impl TestApi {
     async fn with(probe: ProxyProbe, evaluator: Evaluator) -> Self {
         let database = Database::create().await;
         let store = Store::open(&database.url().into(), 8, "api-catalogue-test", Planning::ByValue).unwrap();
-        let allow_list = AllowList::parse("/usr/bin:/bin").unwrap();
-        let catalogue = Catalogue {
-            store: store.clone(),
-            keyring: Arc::new(keyring()),
-            allow_list,
-            evaluator: evaluator.clone(),
-            ids: IdSource,
-            actor: Arc::default(),
-        };
+        let catalogue = catalogue(&store, evaluator.clone());
         let redis = Redis::open(&redis_url().await.into(), &redis_prefix()).unwrap();
         let reads = Reads(store.clone());
         let jobs = JobContext::start(Arc::new(submit(&store, evaluator)), &reads, redis);
@@ -180,20 +169,6 @@ impl TestApi {
         for secret in secrets {
             assert!(!returned.contains(secret), "a response contains {secret}");
         }
-    }
-}
-
-fn keyring() -> Keyring {
-    Keyring::parse(&KEY.into()).unwrap()
-}
-
-fn submit(store: &Store, evaluator: Evaluator) -> SubmitContext {
-    SubmitContext {
-        store: store.clone(),
-        keyring: keyring(),
-        recipes: Recipes::default(),
-        evaluator,
-        ids: IdSource,
     }
 }
 

@@ -15,6 +15,7 @@ mod jobs;
 mod keys;
 mod names;
 mod pages;
+mod parts;
 mod preview;
 mod profiles;
 mod proxies;

@@ -10,18 +10,14 @@ use std::{
 };
 
 use callboard::{
-    catalogue::{self, Catalogue, SessionLife},
+    catalogue::{self, SessionLife},
     clock::{self, IdSource},
-    command::AllowList,
     evaluator::Evaluator,
     ids::{ArtifactId, AttemptId, JobId, WorkerId},
     job::{Outcome, Progress},
     policy::Policy,
-    recipes::Recipes,
-    secret::Keyring,
     steps::{
         Done,
-        enqueue::context::SubmitContext,
         finish::settle::{Settled, Settlement, settle},
         hand_out::{promote::promote, unblock::unblock},
         maintain::fold_counters::fold_counters,
@@ -59,9 +55,11 @@ use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use crate::{client::Subscription, keys::Keys};
-
-const MASTER_KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+use crate::{
+    client::Subscription,
+    keys::Keys,
+    parts::{self, keyring},
+};
 
 /// Long enough never to matter.
 const SESSION_LIFE: SessionLife =
@@ -87,10 +85,6 @@ impl Drop for Harness {
     }
 }
 
-fn keyring() -> Keyring {
-    Keyring::parse(&MASTER_KEY.into()).unwrap()
-}
-
 impl Harness {
     /// Starts a server with the Redis that all tests share.
     pub(crate) async fn new() -> Self {
@@ -109,22 +103,9 @@ impl Harness {
         let store = Store::open(&database.url().into(), 8, "api-jobs-test", Planning::ByValue).unwrap();
         let redis = Redis::open(&redis.into(), &redis_prefix()).unwrap();
         let worker = IdSource.make();
-        let allow_list = AllowList::parse("/usr/bin:/bin").unwrap();
-        let catalogue = Catalogue {
-            store: store.clone(),
-            keyring: Arc::new(keyring()),
-            allow_list,
-            evaluator: Evaluator::of_program(env!("CARGO_BIN_EXE_callboard-api").into()),
-            ids: IdSource,
-            actor: Arc::default(),
-        };
-        let submit = SubmitContext {
-            store: store.clone(),
-            keyring: keyring(),
-            recipes: Recipes::default(),
-            evaluator: Evaluator::of_program(env!("CARGO_BIN_EXE_callboard-api").into()),
-            ids: IdSource,
-        };
+        let evaluator = Evaluator::of_program(env!("CARGO_BIN_EXE_callboard-api").into());
+        let catalogue = parts::catalogue(&store, evaluator.clone());
+        let submit = parts::submit(&store, evaluator);
         let urls = ArtifactUrls::new(Arc::new(keyring()), "https://callboard.test/".parse().unwrap());
         let reads = Reads(store.clone());
         let jobs = JobContext::start(Arc::new(submit), &reads, redis.clone());

@@ -30,6 +30,8 @@ mod lost_hints;
 mod mutations;
 mod objects;
 mod operations;
+#[path = "../catalogue/parts.rs"]
+mod parts;
 mod private;
 mod queues;
 mod reconnects;

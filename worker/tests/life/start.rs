@@ -59,8 +59,8 @@ async fn a_server_that_starts_late_is_waited_for() {
     system.add_worker(1).await;
 }
 
-/// An upgrade replaces the file of a worker that runs, which goes on with all that it starts from its
-/// own image: HTTP commands, and the shims of all commands.
+/// An upgrade replaces the file of a worker that runs, which goes on with all that it starts from
+/// its own image: HTTP commands, and the shims of all commands.
 #[tokio::test]
 async fn a_worker_whose_file_was_replaced_or_removed_runs_every_kind_of_job() {
     let (database, redis) = tokio::join!(Database::create(), private_redis());
