@@ -221,8 +221,8 @@ async fn what_a_program_prints_becomes_well_formed() {
 async fn a_file_says_whether_it_may_hold_secrets_by_its_bytes() {
     let system = System::start(1).await;
     let script = "cd $CALLBOARD_ARTIFACTS
-        printf 'caf\\303\\251 tok-123456' > utf-8.txt
-        printf 'caf\\351 tok-123456' > latin-1.txt
+        printf 'a\\303\\251 tok-123456' > utf-8.txt
+        printf 'a\\351 tok-123456' > latin-1.txt
         printf 't\\0o\\0k\\0' > utf-16.txt
         head -c 100000 /dev/zero | tr '\\0' x > late.txt
         cp late.txt text
