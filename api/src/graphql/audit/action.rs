@@ -85,7 +85,7 @@ mod tests {
             ("nonsense", ""),
             ("", ""),
             ("JOBENQUEUE", "`jobEnqueue`, `jobsEnqueue`"),
-            ("jobEnque", "`jobEnqueue`"),
+            ("jobEnqueue1", "`jobEnqueue`"),
             ("sign_in", "`signIn`"),
             ("signin", "`signIn`"),
             ("service update", "`serviceUpdate`"),
