@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_graphql::{Context, InputObject, Object, Result, SimpleObject};
 use callboard::{
     refusal::{Refusal, RefusalCode},
+    store::catalogue::sessions::KeyRef,
     transport::Hint,
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -107,8 +108,8 @@ async fn open(ctx: &Context<'_>, caller: &Caller, client: Client) -> Result<Sess
     let stored = ctx.data::<StoredKeys>()?;
     let configured = || stored.configured.map(|key| key.hash).ok_or("no key is configured");
     let key = match caller.credential.key() {
-        Some(id) => Ok(id),
-        None => Err(configured()?),
+        Some(id) => KeyRef::Stored(id),
+        None => KeyRef::Configured(configured()?),
     };
     let before = match Caller::of(ctx).map(|caller| caller.credential) {
         Some(Credential::Session(id, _)) => Some(id),

@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 
 use super::Catalogue;
 use crate::{
-    audit::{Actor, Change, Entry, Object},
+    audit::{Actor, Change, Object},
     command::{Choice, Choices},
     ids::{ProxyId, ServiceId},
     limit::{Cap, Limits},
     secret::MASK,
     store::{
-        Connection, StoreError, Transaction, audit,
+        Connection, StoreError, Transaction,
         catalogue::{
             command_versions::VersionDraft, commands::CommandDraft, profiles::ProfileDraft,
             proxies::ProxyDraft, schedules::Plan, services::ServiceDraft,
@@ -37,8 +37,7 @@ impl Catalogue {
         object: Object,
         change: Change,
     ) -> Result<(), StoreError> {
-        let entry = Entry::new(self.ids.make(), &self.actor, mutation).on(object).changing(change);
-        audit::insert(transaction, &[entry]).await
+        self.keys().note(transaction, mutation, object, change).await
     }
 
     /// Commits an update that changed nothing, with its entry.

@@ -10,13 +10,13 @@ use crate::{
     api_key::{self, TextKind},
     audit::{Change, Object},
     clock::Time,
-    ids::{ApiKeyId, SessionId},
+    ids::SessionId,
     steps::StepError,
     store::{
         StoreError,
         catalogue::{
             api_keys::Standing,
-            sessions::{self, NewSession, Session},
+            sessions::{self, KeyRef, NewSession, Session},
         },
         commit,
     },
@@ -55,11 +55,11 @@ pub struct OpenedSession {
 }
 
 impl Keys {
-    /// Opens a session for a key of the catalogue, or for the configured key with this hash, in
-    /// place of the session `instead_of`. The audit names each session that ends because of it.
+    /// Opens a session for a key, in place of the session `instead_of`. The audit names each session
+    /// that ends because of it.
     pub async fn session_create(
         &self,
-        key: Result<ApiKeyId, [u8; 32]>,
+        key: KeyRef,
         life: SessionLife,
         instead_of: Option<SessionId>,
     ) -> Result<OpenedSession, StepError> {
@@ -67,7 +67,7 @@ impl Keys {
         let (id, hash) = (self.ids.make(), api_key::hash(text.expose_secret()));
         let mut transaction = self.store.begin().await?;
         sessions::delete_expired(&mut transaction, EXPIRED_AT_A_TIME).await?;
-        let mut ended = sessions::delete_oldest(&mut transaction, &key, SESSIONS_MAX - 1).await?;
+        let mut ended = sessions::delete_oldest(&mut transaction, key, SESSIONS_MAX - 1).await?;
         if let Some(old) = instead_of
             && sessions::delete(&mut transaction, old).await?
         {
@@ -88,8 +88,9 @@ impl Keys {
     /// Ends a session. One that has ended already is no error.
     pub async fn session_delete(&self, id: SessionId) -> Result<(), StepError> {
         let mut transaction = self.store.begin().await?;
-        sessions::delete(&mut transaction, id).await?;
-        self.note(&mut transaction, "sessionDelete", of_session(id), Change::default()).await?;
+        if sessions::delete(&mut transaction, id).await? {
+            self.note(&mut transaction, "sessionDelete", of_session(id), Change::default()).await?;
+        }
         commit(transaction).await?;
         Ok(())
     }

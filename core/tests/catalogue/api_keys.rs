@@ -10,7 +10,10 @@ use callboard::{
     refusal::RefusalCode::{Invalid, NotFound, Taken, TooMany},
     store::{
         audit::{self, Filter, PageRequest},
-        catalogue::api_keys::{Role, Standing},
+        catalogue::{
+            api_keys::{Role, Standing},
+            sessions::KeyRef,
+        },
     },
 };
 use secrecy::ExposeSecret as _;
@@ -94,7 +97,7 @@ const LIFE: SessionLife = SessionLife { idle: Duration::from_mins(10), whole: Du
 async fn the_use_of_a_session_is_one_of_its_key() {
     let catalogue = catalogue().await;
     let (id, _) = create(&catalogue, "first").await;
-    let opened = catalogue.keys().session_create(Ok(id), LIFE, None).await.unwrap();
+    let opened = catalogue.keys().session_create(KeyRef::Stored(id), LIFE, None).await.unwrap();
     let hash = api_key::hash(opened.text.expose_secret());
     assert_eq!(catalogue.value::<Option<Time>>(LAST_USE).await, None);
     let back = "UPDATE sessions SET last_used_at = last_used_at - interval '61 seconds' WHERE id = $1";
@@ -106,7 +109,7 @@ async fn the_use_of_a_session_is_one_of_its_key() {
     catalogue.execute(back, &[opened.id.uuid()]).await;
     catalogue.keys().session(&hash, LIFE).await.unwrap();
     assert_eq!(catalogue.value::<Option<Time>>(LAST_USE).await, Some(first), "once a minute");
-    let configured = catalogue.keys().session_create(Err([7; 32]), LIFE, None).await.unwrap();
+    let configured = catalogue.keys().session_create(KeyRef::Configured([7; 32]), LIFE, None).await.unwrap();
     catalogue.execute(back, &[configured.id.uuid()]).await;
     let hash = api_key::hash(configured.text.expose_secret());
     assert!(catalogue.keys().session(&hash, LIFE).await.unwrap().is_some());
@@ -116,7 +119,7 @@ async fn the_use_of_a_session_is_one_of_its_key() {
 async fn sessions_that_a_newer_one_ends_are_in_the_audit() {
     let catalogue = catalogue().await;
     let (id, _) = create(&catalogue, "first").await;
-    let open = async |instead_of| catalogue.keys().session_create(Ok(id), LIFE, instead_of).await.unwrap().id;
+    let open = async |instead_of| catalogue.keys().session_create(KeyRef::Stored(id), LIFE, instead_of).await.unwrap().id;
     let first = open(None).await;
     let second = open(Some(first)).await;
     let third = open(Some(first)).await;

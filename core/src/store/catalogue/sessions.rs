@@ -44,6 +44,25 @@ impl SessionKey {
     }
 }
 
+/// The key that a session is opened for.
+#[derive(Debug, Clone, Copy)]
+pub enum KeyRef {
+    /// A key of the catalogue.
+    Stored(ApiKeyId),
+    /// The configured key with this hash.
+    Configured([u8; 32]),
+}
+
+impl KeyRef {
+    /// The columns `key_id` and `configured_hash`.
+    fn columns(&self) -> (Option<Uuid>, Option<&[u8]>) {
+        match self {
+            Self::Stored(id) => (Some(id.uuid()), None),
+            Self::Configured(hash) => (None, Some(hash)),
+        }
+    }
+}
+
 /// A session to store.
 #[derive(Debug)]
 pub struct NewSession<'a> {
@@ -51,8 +70,8 @@ pub struct NewSession<'a> {
     pub id: SessionId,
     /// Hash of its cookie.
     pub hash: &'a [u8; 32],
-    /// The key of the catalogue, or the hash of the configured key.
-    pub key: Result<ApiKeyId, [u8; 32]>,
+    /// Its key.
+    pub key: KeyRef,
     /// Its longest life, in seconds.
     pub life_secs: f64,
 }
@@ -174,10 +193,7 @@ pub async fn touch(
 /// Inserts a session. Returns when it expires.
 #[tracing::instrument(name = "db.sessions.insert", level = "debug", skip_all)]
 pub async fn insert(connection: &mut Connection, new: &NewSession<'_>) -> Result<Time, StoreError> {
-    let (key, configured) = match &new.key {
-        Ok(id) => (Some(id.uuid()), None),
-        Err(hash) => (None, Some(hash.as_slice())),
-    };
+    let (key, configured) = new.key.columns();
     let expires_at = sqlx::query_scalar!(
         r#"INSERT INTO sessions (id, hash, key_id, configured_hash, expires_at)
            VALUES ($1, $2, $3, $4, clock_timestamp() + make_interval(secs => $5)) RETURNING expires_at"#,
@@ -211,18 +227,14 @@ pub async fn delete_expired(connection: &mut Connection, limit: i64) -> Result<(
     Ok(())
 }
 
-/// Deletes the oldest sessions of a key of the catalogue, or of the configured key with this hash,
-/// all but `keep`. Returns the ids of those that were deleted.
+/// Deletes the oldest sessions of a key, all but `keep`. Returns the ids of those that were deleted.
 #[tracing::instrument(name = "db.sessions.delete_oldest", level = "debug", skip_all)]
 pub async fn delete_oldest(
     connection: &mut Connection,
-    key: &Result<ApiKeyId, [u8; 32]>,
+    key: KeyRef,
     keep: i64,
 ) -> Result<Vec<SessionId>, StoreError> {
-    let (key, configured) = match key {
-        Ok(id) => (Some(id.uuid()), None),
-        Err(hash) => (None, Some(hash.as_slice())),
-    };
+    let (key, configured) = key.columns();
     let deleted = sqlx::query_scalar!(
         "DELETE FROM sessions WHERE id IN (
              SELECT id FROM sessions WHERE key_id = $1 OR configured_hash = $2
