@@ -2,17 +2,23 @@
 //!
 //! The cost of a document counts fields, and a field may be one byte or a mebibyte. So the values
 //! of an answer are weighed while they are made (`graphql::weigh`), and an operation whose answer
-//! becomes too large ends. Answers that are not small exist only a few at a time, for each key and
-//! in the whole process, from the time they are made until they are sent.
+//! becomes too large ends. Answers that are not small have places, a few for each key and in the
+//! whole process, from when they have grown so large until they are sent.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use callboard::cache::{self, Cache};
 use parking_lot::Mutex;
-use tokio::sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{Mutex as AsyncMutex, OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -22,11 +28,17 @@ use crate::{
 
 /// Most bytes of an answer's names and values, without those that escape others in JSON.
 pub const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// An answer up to this many bytes is small, and waits for no other.
-pub const SMALL_ANSWER_BYTES: usize = 256 * 1024;
+/// An answer up to this many bytes is small, and waits for no other. The messages of a log that is
+/// followed are half of it.
+pub const SMALL_ANSWER_BYTES: usize = 512 * 1024;
 /// How many answers of a key, and of the process, may be larger than small at a time.
 const LARGE_OF_KEY_MAX: usize = 2;
-const LARGE_MAX: usize = 8;
+const LARGE_MAX: usize = 16;
+/// How many more of a key may wait for that, with what they have loaded, and for how long.
+const WAITING_OF_KEY_MAX: usize = 8;
+const WAIT_MAX: Duration = Duration::from_secs(10);
+/// When a client may try again for whose answer there was no place, in seconds.
+const RETRY_AFTER: u64 = 5;
 /// How many statements of an operation, and of a key, may read at a time.
 const STATEMENTS_MAX: usize = 2;
 const STATEMENTS_OF_KEY_MAX: usize = 4;
@@ -40,6 +52,7 @@ pub struct Allowances(Arc<State>);
 #[derive(Debug)]
 struct State {
     large: Arc<Semaphore>,
+    wait_max: Duration,
     of_holders: Mutex<Cache<Holder, Arc<OfHolder>>>,
 }
 
@@ -47,6 +60,7 @@ struct State {
 #[derive(Debug)]
 struct OfHolder {
     large: Arc<Semaphore>,
+    waiting: Semaphore,
     statements: Arc<Semaphore>,
 }
 
@@ -54,6 +68,7 @@ impl Default for OfHolder {
     fn default() -> Self {
         Self {
             large: Arc::new(Semaphore::new(LARGE_OF_KEY_MAX)),
+            waiting: Semaphore::new(WAITING_OF_KEY_MAX),
             statements: Arc::new(Semaphore::new(STATEMENTS_OF_KEY_MAX)),
         }
     }
@@ -61,15 +76,21 @@ impl Default for OfHolder {
 
 impl Default for Allowances {
     fn default() -> Self {
-        let state = State {
-            large: Arc::new(Semaphore::new(LARGE_MAX)),
-            of_holders: Mutex::new(cache::bounded(REMEMBERED_MAX)),
-        };
-        Self(Arc::new(state))
+        Self::waiting(WAIT_MAX)
     }
 }
 
 impl Allowances {
+    /// Allowances whose large answers wait so long for a place.
+    fn waiting(wait_max: Duration) -> Self {
+        let state = State {
+            large: Arc::new(Semaphore::new(LARGE_MAX)),
+            wait_max,
+            of_holders: Mutex::new(cache::bounded(REMEMBERED_MAX)),
+        };
+        Self(Arc::new(state))
+    }
+
     /// The allowance of an operation of this holder. `None` for one that a test runs without a
     /// connection, which shares with nobody.
     pub fn of(&self, holder: Option<Holder>) -> Allowance {
@@ -79,11 +100,14 @@ impl Allowances {
         };
         Allowance {
             bytes: AtomicUsize::new(0),
+            waits: AtomicBool::new(true),
+            fault: OnceLock::new(),
             is_over: CancellationToken::new(),
-            large: AsyncMutex::new(None),
+            place: AsyncMutex::new(None),
             statements: Arc::new(Semaphore::new(STATEMENTS_MAX)),
             of_holder,
             of_process: Arc::clone(&self.0.large),
+            wait_max: self.0.wait_max,
         }
     }
 }
@@ -92,73 +116,102 @@ impl Allowances {
 #[derive(Debug)]
 pub struct Allowance {
     bytes: AtomicUsize,
+    /// Whether a large answer waits for a place.
+    waits: AtomicBool,
+    /// Why the operation has to end.
+    fault: OnceLock<ApiError>,
     is_over: CancellationToken,
-    /// Its places among the large answers, once it is one.
-    large: AsyncMutex<Option<[Permit; 2]>>,
+    place: AsyncMutex<Option<LargePlace>>,
     statements: Arc<Semaphore>,
     of_holder: Arc<OfHolder>,
     of_process: Arc<Semaphore>,
+    wait_max: Duration,
 }
 
-/// The turn of a statement, until it is dropped.
+/// The place of a large answer, until it is dropped.
 #[derive(Debug)]
-pub struct Turn {
+pub struct LargePlace {
+    _of_holder: Permit,
+    _of_process: Permit,
+}
+
+/// The permit for a statement that reads, until it is dropped.
+#[derive(Debug)]
+pub struct StatementPermit {
     _of_operation: Permit,
     _of_holder: Permit,
 }
 
+/// `None` only of a semaphore that was closed, and none of this file ever is.
+type Permit = Option<OwnedSemaphorePermit>;
+
 impl Allowance {
-    /// Counts bytes of the answer. A large answer first waits for its places.
+    /// Lets the answer wait for nobody, because what a mutation has done must be told.
+    pub fn never_wait(&self) {
+        self.waits.store(false, Ordering::Relaxed);
+    }
+
+    /// Counts bytes of the answer. A large answer first waits for its place.
     ///
-    /// Returns an error if the answer would be larger than [`ANSWER_BYTES_MAX`].
+    /// Returns an error with `TOO_COMPLEX` if the answer would be larger than [`ANSWER_BYTES_MAX`],
+    /// and with `UNAVAILABLE` if there was no place for it.
     pub async fn charge(&self, bytes: usize) -> Result<(), ApiError> {
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
         let total = before.saturating_add(bytes);
         if total > ANSWER_BYTES_MAX {
-            self.is_over.cancel();
-            return Err(too_large());
+            return Err(self.end(too_large()));
         }
-        if total > SMALL_ANSWER_BYTES {
-            let mut large = self.large.lock().await;
-            if large.is_none() {
-                *large = Some([permit(&self.of_holder.large).await, permit(&self.of_process).await]);
-            }
+        if total <= SMALL_ANSWER_BYTES || !self.waits.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let mut place = self.place.lock().await;
+        if let Some(fault) = self.fault.get() {
+            return Err(fault.clone());
+        }
+        if place.is_none() {
+            *place = Some(self.find_place().await.ok_or_else(|| self.end(no_place()))?);
         }
         Ok(())
     }
 
-    /// The error, if the answer has become too large.
-    pub fn is_over(&self) -> Option<ApiError> {
-        self.is_over.is_cancelled().then(too_large)
+    async fn find_place(&self) -> Option<LargePlace> {
+        let _waiting = self.of_holder.waiting.try_acquire().ok()?;
+        let place = async {
+            let of_holder = permit(&self.of_holder.large).await;
+            LargePlace { _of_holder: of_holder, _of_process: permit(&self.of_process).await }
+        };
+        timeout(self.wait_max, place).await.ok()
     }
 
-    /// Waits until the answer has become too large.
+    fn end(&self, fault: ApiError) -> ApiError {
+        self.is_over.cancel();
+        self.fault.get_or_init(|| fault).clone()
+    }
+
+    /// Why the operation has to end, if it has to.
+    pub fn fault(&self) -> Option<ApiError> {
+        self.fault.get().cloned()
+    }
+
+    /// Waits until the operation has to end.
     pub async fn over(&self) {
         self.is_over.cancelled().await;
     }
 
-    /// How many bytes have been counted.
-    pub fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    /// Starts anew, for the next message of a subscription. The one before has been sent.
-    pub fn restart(&self) {
-        self.bytes.store(0, Ordering::Relaxed);
-        if let Ok(mut large) = self.large.try_lock() {
-            *large = None;
-        }
+    /// Takes what the answer has: its place, and whether it is large. The next message of a
+    /// subscription starts anew.
+    pub fn take(&self) -> (Option<LargePlace>, bool) {
+        let is_large = self.bytes.swap(0, Ordering::Relaxed) > SMALL_ANSWER_BYTES;
+        // Nothing is charged any more, so that nobody holds the lock.
+        (self.place.try_lock().ok().and_then(|mut place| place.take()), is_large)
     }
 
     /// Waits until the operation may run a statement that reads.
-    pub async fn turn(&self) -> Turn {
+    pub async fn statement(&self) -> StatementPermit {
         let of_operation = permit(&self.statements).await;
-        Turn { _of_operation: of_operation, _of_holder: permit(&self.of_holder.statements).await }
+        StatementPermit { _of_operation: of_operation, _of_holder: permit(&self.of_holder.statements).await }
     }
 }
-
-/// `None` only of a semaphore that was closed, and none of this file ever is.
-type Permit = Option<OwnedSemaphorePermit>;
 
 async fn permit(semaphore: &Arc<Semaphore>) -> Permit {
     Arc::clone(semaphore).acquire_owned().await.ok()
@@ -173,6 +226,14 @@ fn too_large() -> ApiError {
     ApiError::new(Code::TooComplex, message)
 }
 
+fn no_place() -> ApiError {
+    let message = format!(
+        "Other large answers of this key, or of many keys, are being sent. Try again in {RETRY_AFTER} s, or ask for \
+         less at a time."
+    );
+    ApiError::new(Code::Unavailable, message).with_retry_after(RETRY_AFTER)
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
@@ -180,6 +241,8 @@ mod tests {
     use futures::FutureExt as _;
 
     use super::*;
+
+    const LARGE: usize = SMALL_ANSWER_BYTES + 1;
 
     impl Allowances {
         fn of_address(&self, last: u8) -> Allowance {
@@ -194,48 +257,71 @@ mod tests {
         assert!(allowance.over().now_or_never().is_none());
         let error = allowance.charge(1).await.unwrap_err();
         assert_eq!(error.code, Code::TooComplex);
-        assert!(allowance.over().now_or_never().is_some());
+        assert!(allowance.over().now_or_never().is_some() && allowance.fault() == Some(error));
     }
 
     #[tokio::test]
     async fn large_answers_wait_for_each_other_and_small_ones_for_nobody() {
         let allowances = Allowances::default();
-        let large = SMALL_ANSWER_BYTES + 1;
         let mut held = Vec::new();
         for key in 1..=(LARGE_MAX / LARGE_OF_KEY_MAX) as u8 {
             for _ in 0..LARGE_OF_KEY_MAX {
                 let allowance = allowances.of_address(key);
-                allowance.charge(large).await.unwrap();
-                held.push(allowance);
+                allowance.charge(LARGE).await.unwrap();
+                held.push(allowance.take());
             }
             let third = allowances.of_address(key);
             assert!(third.charge(SMALL_ANSWER_BYTES).now_or_never().is_some());
             assert!(third.charge(1).now_or_never().is_none(), "the key has its large answers");
+            let mutation = allowances.of_address(key);
+            mutation.never_wait();
+            assert_eq!(mutation.charge(LARGE).now_or_never(), Some(Ok(())));
         }
         let other = allowances.of_address(200);
-        assert!(other.charge(large).now_or_never().is_none(), "the process has its large answers");
+        assert!(other.charge(LARGE).now_or_never().is_none(), "the process has its large answers");
         drop(held.pop());
-        other.charge(large).await.unwrap();
-        // A stream gives its place back with its next message.
-        assert!(allowances.of_address(201).charge(large).now_or_never().is_none());
-        other.restart();
-        allowances.of_address(201).charge(large).await.unwrap();
+        other.charge(1).await.unwrap();
+        assert!(matches!(other.take(), (Some(_), true)));
+        assert!(matches!(other.take(), (None, false)), "the next message starts anew");
+    }
+
+    #[tokio::test]
+    async fn a_wait_for_a_place_has_an_end() {
+        let allowances = Allowances::waiting(Duration::from_millis(50));
+        let mut held = Vec::new();
+        for _ in 0..LARGE_OF_KEY_MAX {
+            let allowance = allowances.of_address(1);
+            allowance.charge(LARGE).await.unwrap();
+            held.push(allowance.take());
+        }
+        let others: Vec<_> = (0..=WAITING_OF_KEY_MAX).map(|_| allowances.of_address(1)).collect();
+        let mut waiting: Vec<_> = others.iter().map(|other| Box::pin(other.charge(LARGE))).collect();
+        let last = waiting.pop().unwrap();
+        for wait in &mut waiting {
+            assert!(wait.now_or_never().is_none());
+        }
+        assert_eq!(last.await.unwrap_err().code, Code::Unavailable, "too many wait");
+        for wait in waiting {
+            assert_eq!(wait.await.unwrap_err().retry_after, Some(RETRY_AFTER));
+        }
+        drop(held);
+        allowances.of_address(1).charge(LARGE).await.unwrap();
     }
 
     #[tokio::test]
     async fn statements_of_an_operation_and_of_a_key_have_turns() {
         let allowances = Allowances::default();
-        let [first, second, third] = [1, 1, 1].map(|key| allowances.of_address(key));
+        let [first, second, third] = [1; 3].map(|key| allowances.of_address(key));
         let mut held = Vec::new();
         for operation in [&first, &second] {
             for _ in 0..STATEMENTS_MAX {
-                held.push(operation.turn().await);
+                held.push(operation.statement().await);
             }
-            assert!(operation.turn().now_or_never().is_none(), "the operation has its statements");
+            assert!(operation.statement().now_or_never().is_none(), "the operation has its statements");
         }
-        assert!(third.turn().now_or_never().is_none(), "the key has its statements");
-        allowances.of_address(2).turn().await;
+        assert!(third.statement().now_or_never().is_none(), "the key has its statements");
+        allowances.of_address(2).statement().await;
         drop(held.pop());
-        third.turn().await;
+        third.statement().await;
     }
 }

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::{
     Access, Authenticate, Caller, Client, Presented, Proof, Verdict,
     holds::{Hold, Holds},
-    messages::{OTHER_PAGE, SESSION_OVER, expired, over, refused, revoked, unknown, unreadable},
+    messages::{OTHER_PAGE, SESSION_OVER, expired, over, refused, revoked, unchecked, unknown, unreadable},
     sign_ins::SignIns,
 };
 use crate::{
@@ -197,15 +197,16 @@ impl Authenticator {
         self.holds.look();
     }
 
-    /// Says why what was held has ended, as the next request would be told. That does not count as
-    /// a sign-in.
+    /// Says why what was held has ended, as the next request would be told: with UNAUTHENTICATED,
+    /// or with UNAVAILABLE if that could not be looked up. That does not count as a sign-in.
     pub async fn why_ended(&self, presented: Presented) -> ApiError {
         let Presented::Proof(proof) = presented else { return over() };
         match tokio::time::timeout(REMEMBERED_FOR, self.look_up(proof)).await {
             Ok(Ok(Found::Refused(why, _))) => why,
             Ok(Ok(Found::Valid(caller))) if is_over(&caller) => expired(proof),
-            // The result is older than the end, or Postgres does not reply.
-            Ok(Ok(Found::Valid(_)) | Err(_)) | Err(_) => over(),
+            // The result is older than the end.
+            Ok(Ok(Found::Valid(_))) => over(),
+            Ok(Err(_)) | Err(_) => unchecked(),
         }
     }
 

@@ -47,7 +47,7 @@ pub fn settle<T>(ctx: &Context<'_>, done: Result<T, StepError>) -> Result<(Optio
 pub fn unevaluated(why: &Unavailable) -> Error {
     let message = match why {
         Unavailable::Busy | Unavailable::NotLight => {
-            "This server is busy evaluating what others gave it. Nothing was changed. Try again."
+            "The server is busy evaluating commands. Nothing was changed. Try again in a second."
         }
         Unavailable::Failed(why) => {
             tracing::error!(why, "could not evaluate what a caller gave");

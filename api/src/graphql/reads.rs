@@ -11,24 +11,24 @@ use std::{
 use async_graphql::{Context, Result};
 use callboard::store::{Connection, PoolConnection, Store, StoreError};
 
-use crate::allowance::{Allowance, Turn};
+use crate::allowance::{Allowance, StatementPermit};
 
 /// The connections of queries.
 #[derive(Debug, Clone)]
 pub struct Reads(pub Store);
 
-/// A connection, with its turn. A resolver drops it before it waits for anything else.
+/// A connection, with the permit for its statement. A resolver drops it before it waits for anything else.
 #[derive(Debug)]
 pub struct ReadConnection {
     connection: PoolConnection,
-    _turn: Turn,
+    _permit: StatementPermit,
 }
 
 impl ReadConnection {
-    /// Waits for a turn of the operation and for a connection.
+    /// Waits until the operation may run a statement, and for a connection.
     pub async fn of(reads: &Store, allowance: &Allowance) -> Result<Self, StoreError> {
-        let turn = allowance.turn().await;
-        Ok(Self { connection: reads.connection().await?, _turn: turn })
+        let permit = allowance.statement().await;
+        Ok(Self { connection: reads.connection().await?, _permit: permit })
     }
 }
 

@@ -3,11 +3,15 @@
 use std::{iter, sync::Arc};
 
 use async_graphql::{
-    PathSegment, QueryPathNode, QueryPathSegment, Response, ServerResult, Value, async_trait,
-    extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextResolve, ResolveInfo},
+    PathSegment, QueryPathNode, QueryPathSegment, ServerError, ServerResult, Value, async_trait,
+    extensions::{Extension, ExtensionContext, ExtensionFactory, NextResolve, ResolveInfo},
 };
 
 use crate::allowance::Allowance;
+
+/// About the bytes of a field in an object beside its name. The framework does not ask for
+/// `__typename`, whose value is one of these.
+const TYPE_NAME_BYTES: usize = 24;
 
 /// Weighs the answers of a schema. Operations without an [`Allowance`] are not weighed.
 #[derive(Debug, Clone, Copy)]
@@ -21,32 +25,20 @@ impl ExtensionFactory for Weigh {
 
 #[async_trait::async_trait]
 impl Extension for Weigh {
-    /// Called once for a query or mutation, and for each message of a subscription.
-    async fn execute(
-        &self,
-        ctx: &ExtensionContext<'_>,
-        operation_name: Option<&str>,
-        next: NextExecute<'_>,
-    ) -> Response {
-        if let Some(allowance) = ctx.data_opt::<Arc<Allowance>>() {
-            allowance.restart();
-        }
-        next.run(ctx, operation_name).await
-    }
-
     async fn resolve(
         &self,
         ctx: &ExtensionContext<'_>,
         info: ResolveInfo<'_>,
         next: NextResolve<'_>,
     ) -> ServerResult<Option<Value>> {
-        let (name, node) = (info.alias.unwrap_or(info.name), info.path_node);
-        let value = next.run(ctx, info).await?;
+        let node = info.path_node;
+        let resolved = next.run(ctx, info).await;
         if let Some(allowance) = ctx.data_opt::<Arc<Allowance>>() {
-            let charged = allowance.charge(name.len() + weight(value.as_ref())).await;
+            let bytes = resolved.as_ref().map_or_else(weight_of_error, |value| weight(value.as_ref()));
+            let charged = allowance.charge(bytes).await;
             charged.map_err(|error| error.to_server_error().with_path(path_to(node)))?;
         }
-        Ok(value)
+        resolved
     }
 }
 
@@ -60,13 +52,23 @@ fn path_to(node: &QueryPathNode<'_>) -> Vec<PathSegment> {
     path
 }
 
-/// The bytes of a value, without those that escape others in JSON. Lists and objects have been
-/// weighed by their parts.
+/// The bytes of a value, without those that escape others in JSON, and of the names in an object.
+/// The values in a list or an object have been weighed before, except for `__typename`.
 fn weight(value: Option<&Value>) -> usize {
     match value {
         Some(Value::String(text)) => text.len() + 2,
         Some(Value::Binary(json)) => json.len(),
         Some(Value::Null | Value::Number(_) | Value::Boolean(_) | Value::Enum(_)) | None => 8,
-        Some(Value::List(_) | Value::Object(_)) => 2,
+        Some(Value::List(_)) => 2,
+        Some(Value::Object(fields)) => fields.keys().map(|name| name.len() + TYPE_NAME_BYTES).sum(),
     }
+}
+
+/// The bytes of an error's message and path.
+fn weight_of_error(error: &ServerError) -> usize {
+    let of_segment = |segment: &PathSegment| match segment {
+        PathSegment::Field(name) => name.len() + 4,
+        PathSegment::Index(_) => 8,
+    };
+    error.message.len() + error.path.iter().map(of_segment).sum::<usize>()
 }

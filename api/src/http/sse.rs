@@ -60,9 +60,9 @@ pub(super) fn stream<E: Executor>(
     };
     let events = results
         .then(|answer| answer.write(next))
-        .map(move |(event, weight)| {
+        .map(move |(event, place)| {
             // Replaced when the next event is asked for, because this one has been sent then.
-            let _sent = being_sent.replace(weight);
+            let _sent = std::mem::replace(&mut being_sent, place);
             event
         })
         .chain(stream::once(future::ready(complete())))

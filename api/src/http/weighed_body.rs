@@ -9,21 +9,21 @@ use std::{
 use axum::body::{Bytes, HttpBody};
 use http_body::{Frame, SizeHint};
 
-use crate::operation::Weight;
+use crate::allowance::LargePlace;
 
 /// Bytes of one frame. The connection asks for the next one when it has room.
 const FRAME_BYTES: usize = 64 * 1024;
 
-/// A text in frames, with what it weighs until the last one is taken.
+/// A text in frames, with its place until the last one is taken.
 #[derive(Debug)]
 pub(super) struct WeighedBody {
     rest: Bytes,
-    weight: Option<Weight>,
+    place: Option<LargePlace>,
 }
 
 impl WeighedBody {
-    pub(super) fn new(text: String, weight: Weight) -> Self {
-        Self { rest: text.into(), weight: Some(weight) }
+    pub(super) fn new(text: String, place: Option<LargePlace>) -> Self {
+        Self { rest: text.into(), place }
     }
 }
 
@@ -41,7 +41,7 @@ impl HttpBody for WeighedBody {
         let length = self.rest.len().min(FRAME_BYTES);
         let frame = self.rest.split_to(length);
         if self.rest.is_empty() {
-            self.weight = None;
+            self.place = None;
         }
         Poll::Ready(Some(Ok(Frame::data(frame))))
     }

@@ -9,7 +9,7 @@ use chrono::{DateTime, Datelike as _, Days, NaiveDate, NaiveTime};
 use clap::Args;
 use secrecy::ExposeSecret as _;
 
-use super::{explained, open};
+use super::{explained, open_or_found};
 use crate::auth::Role;
 
 /// Settings of `keys create`.
@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
 /// Prints the key alone on standard output, so that it can be piped.
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "the output of the command")]
 pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let keys = open(&arguments.database).await?;
+    let keys = open_or_found(&arguments.database).await?;
     let Arguments { name, role, expires_at, .. } = arguments;
     let new = KeyCreate { name: name.clone(), role: (*role).into(), expires_at: *expires_at };
     let named = |place: &str| match place {

@@ -72,17 +72,33 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
     }
 }
 
-/// The operations of keys, on a database whose schema is of this version. An empty database gets
-/// the schema, and one of an older version is left to `serve`.
+/// The operations of keys, on a database whose schema is of this version. One of an older version
+/// is left to `serve`.
 async fn open(database: &DatabaseSettings) -> anyhow::Result<Keys> {
-    let store = Store::open(&database.url()?, 2, "callboard-api keys", Planning::ByValue)?;
-    store.reach().await?;
+    let store = reach(database).await?;
+    store.schema_is_current().await?;
+    Ok(keys_of(store))
+}
+
+/// The same, for the first key of an installation: an empty database gets the schema.
+async fn open_or_found(database: &DatabaseSettings) -> anyhow::Result<Keys> {
+    let store = reach(database).await?;
     match store.schema_is_current().await {
         Err(StoreError::Outdated { found: 0, .. }) => store.migrate().await?,
         current => current?,
     }
+    Ok(keys_of(store))
+}
+
+async fn reach(database: &DatabaseSettings) -> anyhow::Result<Store> {
+    let store = Store::open(&database.url()?, 2, "callboard-api keys", Planning::ByValue)?;
+    store.reach().await?;
+    Ok(store)
+}
+
+fn keys_of(store: Store) -> Keys {
     let actor = Actor { name: COMMAND_LINE.into(), ..Actor::default() };
-    Ok(Keys { store, ids: IdSource, actor: Arc::new(actor) })
+    Keys { store, ids: IdSource, actor: Arc::new(actor) }
 }
 
 /// What was refused, for a person at a terminal. `named` is what the person calls a field of the

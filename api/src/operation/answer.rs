@@ -3,7 +3,7 @@
 //! JSON values come as text (`JsonText`) in `Value::Binary`, which the
 //! schema uses for nothing else, and are written as they are.
 
-use std::{ops::Deref, sync::Arc};
+use std::ops::Deref;
 
 use async_graphql::{Response, Value};
 use serde::{
@@ -12,38 +12,34 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::allowance::{Allowance, SMALL_ANSWER_BYTES};
+use crate::allowance::{Allowance, LargePlace};
 
 /// The response to an operation, with its place among the large answers.
 #[derive(Debug)]
 pub struct Answer {
     response: Response,
-    allowance: Option<Arc<Allowance>>,
+    place: Option<LargePlace>,
+    is_large: bool,
 }
 
-/// What an answer takes until it has been sent.
-#[derive(Debug, Clone, Default)]
-pub struct Weight(#[expect(dead_code, reason = "held until it is dropped")] Option<Arc<Allowance>>);
-
 impl Answer {
-    pub(super) const fn new(response: Response, allowance: Arc<Allowance>) -> Self {
-        Self { response, allowance: Some(allowance) }
+    pub(super) fn new(response: Response, allowance: &Allowance) -> Self {
+        let (place, is_large) = allowance.take();
+        Self { response, place, is_large }
     }
 
     /// Writes it. A large answer is written on a thread of its own, because other requests would
-    /// wait for it.
+    /// wait for it. Its place is to be kept until it has been sent.
     pub async fn write<T: Send + 'static>(
         self,
         write: impl FnOnce(&Response) -> T + Send + 'static,
-    ) -> (T, Weight) {
-        let Self { response, allowance } = self;
-        let is_large = allowance.as_ref().is_some_and(|allowance| allowance.bytes() > SMALL_ANSWER_BYTES);
-        let weight = Weight(allowance);
+    ) -> (T, Option<LargePlace>) {
+        let Self { response, place, is_large } = self;
         if !is_large {
-            return (write(&response), weight);
+            return (write(&response), place);
         }
         match tokio::task::spawn_blocking(move || write(&response)).await {
-            Ok(written) => (written, weight),
+            Ok(written) => (written, place),
             Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
         }
     }
@@ -51,7 +47,7 @@ impl Answer {
 
 impl From<Response> for Answer {
     fn from(response: Response) -> Self {
-        Self { response, allowance: None }
+        Self { response, place: None, is_large: false }
     }
 }
 

@@ -127,6 +127,9 @@ impl<E: Executor> Engine<E> {
         match prepare(request, access, &self.known, &allowance, self.is_schema_open) {
             Ok(mut prepared) => {
                 prepared.hides_names = access.caller().is_none() && !self.is_schema_open;
+                if prepared.kind == Kind::Mutation {
+                    allowance.never_wait();
+                }
                 prepared.request = (self.with_loaders)(prepared.request, &allowance);
                 Ok(prepared)
             }
@@ -165,7 +168,7 @@ impl<E: Executor> Engine<E> {
             }
         };
         let response = match tokio::time::timeout(self.time_max, executed).await {
-            Ok(_) if is_cut && let Some(too_large) = allowance.is_over() => refusal_of(&too_large, id),
+            Ok(_) if is_cut && let Some(fault) = allowance.fault() => refusal_of(&fault, id),
             Ok(Some(Ok(mut response))) => {
                 if has_schema {
                     describe_schema(&mut response.data);
@@ -185,7 +188,7 @@ impl<E: Executor> Engine<E> {
         metrics::histogram!("callboard_graphql_operation_seconds", "type" => kind.as_str())
             .record(began.elapsed());
         count(Some(kind), if response.is_ok() { OperationOutcome::Ok } else { OperationOutcome::Errors });
-        Answer::new(response, allowance)
+        Answer::new(response, &allowance)
     }
 
     /// Opens a subscription, or runs a query or mutation as a stream of one response.

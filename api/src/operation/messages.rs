@@ -28,6 +28,10 @@ const REPEAT_AFTER: Duration = Duration::from_millis(500);
 /// How long a message is repeated before its stream ends with an error.
 pub(super) const REPEAT_MAX: Duration = Duration::from_mins(1);
 
+/// The error of a message that would be larger than an answer may be.
+const TOO_LARGE: &str = "The next message would be larger than 16 MiB, so the stream ends before it. Select less: leave \
+     `input` and `result` out, and read them by `nodes`. Then subscribe again, with the last cursor as `after`.";
+
 /// The messages of a subscription, made from its responses.
 pub(super) struct Messages {
     pub(super) responses: BoxStream<'static, Response>,
@@ -57,15 +61,13 @@ impl Messages {
         stream::unfold(Some((self, held)), |going| async move {
             let (mut messages, held) = going?;
             let (response, goes_on) = messages.next().await?;
-            let answer = Answer::new(response, Arc::clone(&messages.allowance));
+            let answer = Answer::new(response, &messages.allowance);
             Some((answer, goes_on.then_some((messages, held))))
         })
     }
 
     /// The next message, and whether the stream goes on after it.
     async fn next(&mut self) -> Option<(Response, bool)> {
-        // The message before has been sent.
-        self.allowance.restart();
         let mut failing_since = None;
         loop {
             let Ok(response) = AssertUnwindSafe(self.responses.next()).catch_unwind().await else {
@@ -97,7 +99,8 @@ impl Messages {
         if let Some(error) = response.errors.iter().find(|error| Code::of(error) == Some(Code::TooComplex))
             && self.repeat.is_given()
         {
-            return Fate::Ended(ApiError::new(Code::TooComplex, error.message.clone()));
+            tracing::warn!(parent: &self.span, error = error.message, "a message is too large");
+            return Fate::Ended(ApiError::new(Code::TooComplex, TOO_LARGE));
         }
         let is_missing = |error: &&ServerError| classify(error).code == Code::Unavailable;
         let is_outage = |error: &ServerError| matches!(store_error(error), Some(StoreError::Unavailable(_)));

@@ -18,7 +18,7 @@ mod request_id;
 mod scan;
 mod variables;
 
-pub use answer::{Answer, Weight, Written};
+pub use answer::{Answer, Written};
 pub use document::{Kind, Prepared};
 pub use engine::{Engine, WithLoaders};
 pub(crate) use envelope::{Envelope, unreadable};

@@ -10,6 +10,8 @@ use crate::error::{ApiError, Code};
 
 /// Maximum number of tokens in a document.
 pub(super) const TOKENS_MAX: usize = 15_000;
+/// Longest name or number, in bytes. An alias stands in the answer for each object.
+const NAME_BYTES_MAX: usize = 256;
 /// Maximum nesting of brackets of any kind.
 pub(super) const NESTING_MAX: usize = 64;
 
@@ -47,7 +49,11 @@ pub(super) fn scan(text: &str) -> Result<Cow<'_, str>, ApiError> {
                 at + 1
             }
             _ if is_word(byte) => {
-                bytes[at..].iter().position(|byte| !is_word(*byte)).map_or(bytes.len(), |end| at + end)
+                let length = bytes[at..].iter().position(|byte| !is_word(*byte)).unwrap_or(bytes.len() - at);
+                if length > NAME_BYTES_MAX {
+                    return Err(long_name());
+                }
+                at + length
             }
             _ => at + 1,
         };
@@ -70,6 +76,12 @@ pub(super) fn scan(text: &str) -> Result<Cow<'_, str>, ApiError> {
         replaced.replace_range(escape, character.encode_utf8(&mut [0; 4]));
     }
     Ok(Cow::Owned(replaced))
+}
+
+fn long_name() -> ApiError {
+    let message =
+        format!("The document has a name or a number of more than {NAME_BYTES_MAX} bytes. Shorten it.");
+    ApiError::new(Code::TooComplex, message)
 }
 
 const fn is_word(byte: u8) -> bool {

@@ -6,6 +6,8 @@
 
 use axum::extract::ws::CloseFrame;
 
+use crate::error::{ApiError, Code};
+
 /// Longest reason that fits into a close frame, in bytes.
 const REASON_BYTES_MAX: usize = 123;
 
@@ -35,6 +37,8 @@ pub enum Close {
     /// The key is unknown, expired or revoked, or the session has ended. With the message that a
     /// request gets.
     Unauthenticated(String),
+    /// Whether the key or the session still works could not be looked up. With the message.
+    Unchecked(String),
     /// Too many sign-ins from the client's address have failed. With the message that says for how
     /// long to wait.
     TooManyFailures(String),
@@ -49,6 +53,23 @@ pub enum Close {
 }
 
 impl Close {
+    /// Why a client is closed whose key or session did not pass its check.
+    pub(super) fn of_check(error: ApiError) -> Self {
+        match error.code {
+            Code::Unauthenticated => Self::Unauthenticated(error.message),
+            Code::RateLimited => Self::TooManyFailures(error.message),
+            Code::BadRequest
+            | Code::ParseFailed
+            | Code::ValidationFailed
+            | Code::BadCursor
+            | Code::Forbidden
+            | Code::NotFound
+            | Code::TooComplex
+            | Code::Unavailable
+            | Code::Internal => Self::Unchecked(error.message),
+        }
+    }
+
     /// The close code.
     pub const fn code(&self) -> u16 {
         match self {
@@ -56,7 +77,7 @@ impl Close {
             Self::GoingAway | Self::Idle => 1001,
             Self::Broken => 1002,
             Self::TooBig => 1009,
-            Self::TooMany | Self::TooManyFailures(_) => 1013,
+            Self::TooMany | Self::Unchecked(_) | Self::TooManyFailures(_) => 1013,
             Self::BadMessage => 4400,
             Self::NotInitialised | Self::Anonymous | Self::Unauthenticated(_) => 4401,
             Self::WrongProtocol => 4406,
@@ -77,7 +98,7 @@ impl Close {
             Self::NotInitialised => "Send connection_init before subscribe",
             Self::Anonymous => "No sign-in in time. Send an API key in connection_init",
             Self::TooMany => "Try again later",
-            Self::Unauthenticated(why) | Self::TooManyFailures(why) => why,
+            Self::Unauthenticated(why) | Self::Unchecked(why) | Self::TooManyFailures(why) => why,
             Self::WrongProtocol => "Subprotocol not acceptable",
             Self::InitTimeout => "Connection initialisation timeout",
             Self::DuplicateId => "Subscriber already exists",

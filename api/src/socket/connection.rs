@@ -161,12 +161,12 @@ impl<E: Executor> Session<E> {
                     if self.operations.are_running() {
                         ControlFlow::Continue(())
                     } else {
-                        ControlFlow::Break(self.not_signed_in().await)
+                        self.sign_in_late().await
                     }
                 }
                 () = ended.cancelled() => {
                     let why = self.engine().why_ended(self.presented).await;
-                    ControlFlow::Break(Close::Unauthenticated(why.message))
+                    ControlFlow::Break(Close::of_check(why))
                 }
                 () = shutdown.cancelled() => ControlFlow::Break(Close::GoingAway),
             };
@@ -176,13 +176,16 @@ impl<E: Executor> Session<E> {
         }
     }
 
-    /// Why a socket that has not signed in is closed: also if its session has ended.
-    async fn not_signed_in(&self) -> Close {
-        match self.presented {
-            Presented::Proof(_) => {
-                Close::Unauthenticated(self.engine().why_ended(self.presented).await.message)
-            }
-            Presented::Nothing | Presented::CrossSite | Presented::Unreadable => Close::Anonymous,
+    /// Closes a socket that has not signed in, unless its key could not be checked before and passes
+    /// now.
+    async fn sign_in_late(&mut self) -> ControlFlow<Close> {
+        if !matches!(self.presented, Presented::Proof(_)) {
+            return ControlFlow::Break(Close::Anonymous);
+        }
+        match self.admit().await {
+            Ok(access) if access.caller().is_some() => self.sign_in(&access),
+            Ok(access) => ControlFlow::Break(Close::of_check(access.unauthenticated())),
+            Err(error) => ControlFlow::Break(Close::of_check(error)),
         }
     }
 
@@ -222,11 +225,8 @@ impl<E: Executor> Session<E> {
                 self.presented = Presented::in_payload(&payload).or(self.presented);
                 match self.admit().await {
                     Ok(access) => self.sign_in(&access)?,
-                    Err(error) if error.code == Code::Unauthenticated => {
-                        return ControlFlow::Break(Close::Unauthenticated(error.message));
-                    }
-                    Err(error) if error.code == Code::RateLimited => {
-                        return ControlFlow::Break(Close::TooManyFailures(error.message));
+                    Err(error) if matches!(error.code, Code::Unauthenticated | Code::RateLimited) => {
+                        return ControlFlow::Break(Close::of_check(error));
                     }
                     // Postgres is unreachable. Each operation asks again.
                     Err(_) => {}

@@ -56,6 +56,8 @@ pub const PING_PAYLOAD_BYTES_MAX: usize = 1024;
 const FRAMING_BYTES: usize = 16 * 1024;
 /// Maximum number of frames that wait for the writer.
 pub const QUEUE_FRAMES_MAX: usize = 32;
+/// Most bytes of answers that wait for the writer, together with the one that is sent.
+const QUEUE_BYTES_MAX: usize = 1024 * 1024;
 /// Sizes of a socket's buffers, in bytes. They are small, because there are thousands of sockets.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 const WRITE_BUFFER_BYTES: usize = 4 * 1024;

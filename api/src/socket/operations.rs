@@ -5,12 +5,15 @@ use std::{collections::HashMap, sync::Arc};
 use async_graphql::{Executor, Response, Value};
 use futures::StreamExt as _;
 use parking_lot::Mutex;
-use tokio::{sync::mpsc, task::AbortHandle};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::AbortHandle,
+};
 
 use super::{
-    OPERATIONS_MAX,
+    OPERATIONS_MAX, QUEUE_BYTES_MAX,
     frames::{self, Dialect},
-    writer::Frame,
+    writer::{Frame, Held},
 };
 use crate::operation::{Engine, Kind, Prepared, RequestId, is_request_error};
 
@@ -19,6 +22,17 @@ use crate::operation::{Engine, Kind, Prepared, RequestId, is_request_error};
 pub(super) struct Operations {
     running: Running,
     started: u64,
+    room: Room,
+}
+
+/// The bytes of answers that may wait for the writer. A larger answer waits until none does.
+#[derive(Debug)]
+struct Room(Arc<Semaphore>);
+
+impl Default for Room {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(QUEUE_BYTES_MAX)))
+    }
 }
 
 /// The running operations by the client's id. Ids can be reused, so each also has a number of our
@@ -64,12 +78,13 @@ impl Operations {
     pub(super) fn start<E: Executor>(&mut self, engine: Engine<E>, task: Task, out: mpsc::Sender<Frame>) {
         self.started += 1;
         let (number, id, running) = (self.started, task.id.clone(), Arc::clone(&self.running));
+        let room = Arc::clone(&self.room.0);
         // The lock is held until the handle is stored, so that a task that ends at once finds its
         // entry.
         let mut locked = self.running.lock();
         let handle = tokio::spawn(async move {
             let done = Done { running, number };
-            run(&engine, task, &out, done).await;
+            run(&engine, task, &out, room, done).await;
         });
         locked.insert(id, (number, handle.abort_handle()));
     }
@@ -107,7 +122,13 @@ impl Done {
     }
 }
 
-async fn run<E: Executor>(engine: &Engine<E>, task: Task, out: &mpsc::Sender<Frame>, done: Done) {
+async fn run<E: Executor>(
+    engine: &Engine<E>,
+    task: Task,
+    out: &mpsc::Sender<Frame>,
+    room: Arc<Semaphore>,
+    done: Done,
+) {
     let Task { id, dialect, request_id, prepared } = task;
     let kind = prepared.kind;
     let mut results = Box::pin(engine.stream(prepared, request_id));
@@ -122,8 +143,10 @@ async fn run<E: Executor>(engine: &Engine<E>, task: Task, out: &mpsc::Sender<Fra
         }
         is_first = false;
         let to = id.clone();
-        let (text, weight) = answer.write(move |response| frames::next(dialect, &to, response)).await;
-        if out.send(Frame::Answer(text, weight)).await.is_err() {
+        let (text, place) = answer.write(move |response| frames::next(dialect, &to, response)).await;
+        let bytes = text.len().min(QUEUE_BYTES_MAX) as u32;
+        let held = Held { _place: place, _room: Arc::clone(&room).acquire_many_owned(bytes).await.ok() };
+        if out.send(Frame::Answer(text, held)).await.is_err() {
             return;
         }
     }

@@ -4,31 +4,33 @@ use std::time::Duration;
 
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket};
 use futures::{SinkExt as _, stream::SplitSink};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::Close;
-use crate::operation::Weight;
+use crate::allowance::LargePlace;
+
+/// Bytes per second of a client that is slow and not stalled.
+const SLOW: usize = 64 * 1024;
 
 /// A frame to send.
 #[derive(Debug)]
 pub(super) enum Frame {
     /// A GraphQL message.
     Text(String),
-    /// The answer to an operation, with what it takes until it has been sent.
-    Answer(String, Weight),
+    /// The answer to an operation, with its place and its room in the queue until it has been sent.
+    Answer(String, Held),
     /// A ping of WebSocket itself, which browsers acknowledge automatically.
     Ping,
     /// The last frame.
     Close(Close),
 }
 
-impl Frame {
-    fn weight(&self) -> Option<Weight> {
-        match self {
-            Self::Answer(_, weight) => Some(weight.clone()),
-            Self::Text(_) | Self::Ping | Self::Close(_) => None,
-        }
-    }
+/// What an answer takes until it has been sent: its place among the large answers, and its room in
+/// the queue.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) _place: Option<LargePlace>,
+    pub(super) _room: Option<OwnedSemaphorePermit>,
 }
 
 /// How writing ended.
@@ -49,23 +51,19 @@ pub(super) async fn run(
     stall: Duration,
 ) -> Written {
     while let Some(frame) = queue.recv().await {
-        let is_last = matches!(frame, Frame::Close(_));
-        let sent = tokio::time::timeout(stall, async {
-            let mut weights = Vec::new();
-            weights.extend(frame.weight());
-            sink.feed(message(frame)).await?;
-            // Queued frames are sent together.
-            let mut was_last = is_last;
-            while !was_last && let Ok(frame) = queue.try_recv() {
-                was_last = matches!(frame, Frame::Close(_));
-                weights.extend(frame.weight());
-                sink.feed(message(frame)).await?;
-            }
-            sink.flush().await.map(|()| was_last)
-        });
-        match sent.await {
-            Ok(Ok(true)) => return Written::All,
-            Ok(Ok(false)) => {}
+        let mut batch = vec![frame];
+        // Queued frames are sent together.
+        while !batch.iter().any(Frame::is_last)
+            && let Ok(frame) = queue.try_recv()
+        {
+            batch.push(frame);
+        }
+        let is_last = batch.iter().any(Frame::is_last);
+        let time = stall + Duration::from_secs((batch.iter().map(Frame::len).sum::<usize>() / SLOW) as u64);
+        let sent = tokio::time::timeout(time, send(&mut sink, batch)).await;
+        match sent {
+            Ok(Ok(())) if is_last => return Written::All,
+            Ok(Ok(())) => {}
             Ok(Err(_broken)) => return Written::Broken,
             Err(_elapsed) => return Written::Stalled,
         }
@@ -73,10 +71,34 @@ pub(super) async fn run(
     Written::All
 }
 
-fn message(frame: Frame) -> Message {
-    match frame {
-        Frame::Text(text) | Frame::Answer(text, _) => Message::Text(Utf8Bytes::from(text)),
-        Frame::Ping => Message::Ping(Vec::new().into()),
-        Frame::Close(close) => Message::Close(Some(close.frame())),
+async fn send(sink: &mut SplitSink<WebSocket, Message>, batch: Vec<Frame>) -> Result<(), axum::Error> {
+    let mut held = Vec::new();
+    for frame in batch {
+        let (message, of_frame) = frame.into_message();
+        held.extend(of_frame);
+        sink.feed(message).await?;
+    }
+    sink.flush().await
+}
+
+impl Frame {
+    const fn is_last(&self) -> bool {
+        matches!(self, Self::Close(_))
+    }
+
+    const fn len(&self) -> usize {
+        match self {
+            Self::Text(text) | Self::Answer(text, _) => text.len(),
+            Self::Ping | Self::Close(_) => 0,
+        }
+    }
+
+    fn into_message(self) -> (Message, Option<Held>) {
+        match self {
+            Self::Text(text) => (Message::Text(Utf8Bytes::from(text)), None),
+            Self::Answer(text, held) => (Message::Text(Utf8Bytes::from(text)), Some(held)),
+            Self::Ping => (Message::Ping(Vec::new().into()), None),
+            Self::Close(close) => (Message::Close(Some(close.frame())), None),
+        }
     }
 }

@@ -58,6 +58,8 @@ pub(super) struct Queues {
     drafts: Semaphore,
     saves: Semaphore,
     jobs: Semaphore,
+    /// Of schedules, which would be passed over if they waited behind attempts for too long.
+    fires: Semaphore,
     lines: Mutex<HashMap<Line, Arc<Semaphore>>>,
 }
 
@@ -93,7 +95,8 @@ impl Default for Queues {
     fn default() -> Self {
         // More would only compete for the processors.
         let [drafts, jobs] = [2; 2].map(Semaphore::new);
-        Self { drafts, saves: Semaphore::new(1), jobs, lines: Mutex::default() }
+        let [saves, fires] = [1; 2].map(Semaphore::new);
+        Self { drafts, saves, jobs, fires, lines: Mutex::default() }
     }
 }
 
@@ -132,7 +135,8 @@ impl Queues {
         let slots = match purpose {
             Purpose::Preview(_) | Purpose::Read => &self.drafts,
             Purpose::Save(_) => &self.saves,
-            Purpose::Enqueue(_) | Purpose::Fire | Purpose::Attempt => &self.jobs,
+            Purpose::Enqueue(_) | Purpose::Attempt => &self.jobs,
+            Purpose::Fire => &self.fires,
             Purpose::Light => return Err(Unavailable::NotLight),
         };
         match timeout(purpose.limits().wait, slots.acquire()).await {

@@ -119,7 +119,9 @@ async fn the_use_of_a_session_is_one_of_its_key() {
 async fn sessions_that_a_newer_one_ends_are_in_the_audit() {
     let catalogue = catalogue().await;
     let (id, _) = create(&catalogue, "first").await;
-    let open = async |instead_of| catalogue.keys().session_create(KeyRef::Stored(id), LIFE, instead_of).await.unwrap().id;
+    let open = async |instead_of| {
+        catalogue.keys().session_create(KeyRef::Stored(id), LIFE, instead_of).await.unwrap().id
+    };
     let first = open(None).await;
     let second = open(Some(first)).await;
     let third = open(Some(first)).await;

@@ -210,7 +210,7 @@ impl Ready {
             match job {
                 Some(job @ (Ok(_) | Err(Failure::Refused(_)))) => self.jobs.push(job),
                 Some(Err(Failure::Unavailable(why))) if index == 0 => {
-                    tracing::debug!(schedule = %self.schedule.id, %why, "a schedule stays due");
+                    tracing::warn!(schedule = %self.schedule.id, %why, "the job of a schedule could not be evaluated, and the schedule stays due");
                     return false;
                 }
                 Some(Err(Failure::Unavailable(_))) | None => {

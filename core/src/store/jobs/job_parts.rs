@@ -32,8 +32,8 @@ pub async fn inputs(connection: &mut Connection, jobs: &[JobId]) -> Result<Vec<I
     Ok(rows.into_iter().map(|row| read(row.id, row.input, row.input_sealed)).collect())
 }
 
-/// An input or a result as JSON text. `None` if it was not read, because those before it have too
-/// many bytes.
+/// An input or a result as JSON text. `None` if it was not read, because the smaller ones have too
+/// many bytes already.
 pub type PayloadText = (JobId, Option<String>);
 
 /// The inputs of jobs as JSON text, with `***` in place of their secrets, until they have more than
@@ -51,7 +51,7 @@ pub async fn input_texts(
         FROM (
             SELECT jobs.id, payload,
                 sum(octet_length(payload)) OVER (
-                    ORDER BY jobs.id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
+                    ORDER BY pg_column_size(jobs.input), jobs.id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
             FROM jobs CROSS JOIN LATERAL (SELECT jobs.input::text) AS written (payload)
             WHERE jobs.id = ANY($1)
         ) AS weighed
@@ -79,7 +79,7 @@ pub async fn result_texts(
         FROM (
             SELECT ended.job_id, payload,
                 sum(octet_length(payload)) OVER (
-                    ORDER BY ended.job_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
+                    ORDER BY pg_column_size(ended.result), ended.job_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
             FROM ended_jobs AS ended CROSS JOIN LATERAL (SELECT ended.result::text) AS written (payload)
             WHERE ended.job_id = ANY($1) AND ended.result IS NOT NULL
         ) AS weighed
