@@ -307,10 +307,9 @@ impl Harness {
     /// Reports the progress of an attempt.
     pub(crate) async fn progress(&self, job: JobId, attempt: AttemptId, fraction: f64) {
         let progress = Progress { fraction: Some(fraction), message: None };
-        let Done { value: held, after } =
-            note_progress(&self.store, &[Report { job, attempt, progress }]).await.unwrap();
-        assert_eq!(held, [job]);
-        after.announce(&self.redis).await;
+        let done = note_progress(&self.store, &[Report { job, attempt, progress }]).await.unwrap();
+        assert_eq!(done.value, [job]);
+        done.after.announce(&self.redis).await;
     }
 
     /// Keeps a file of an attempt as an artifact.

@@ -8,6 +8,7 @@
 //! print, log or `Debug` a value. Code that needs one calls `expose_secret`, so that a search for
 //! this name finds every use.
 
+mod boundaries;
 mod bytes;
 mod cuts;
 mod encodings;

@@ -21,14 +21,13 @@ use super::{
     log_pump::Log,
     output::ReportedEnd,
     program_result::{OutputResult, Tail},
+    redaction,
 };
 
 /// How long text without a line end waits for the rest of its line.
 const UNFINISHED_AFTER: Duration = Duration::from_secs(1);
 /// How long it waits while more and more text comes.
 const UNFINISHED_AT_LATEST: Duration = Duration::from_secs(10);
-/// A result longer than this is looked for on a thread where that may take its time.
-const SHORT_BYTES: usize = 64 * 1024;
 
 /// Lines of a pipe on their way to the log.
 struct Lines {
@@ -47,7 +46,7 @@ impl Lines {
     }
 
     async fn feed(&mut self, bytes: &[u8]) {
-        let lines = self.redactor.feed(bytes);
+        let lines = redaction::feed(&mut self.redactor, bytes.to_vec()).await;
         let now = Instant::now();
         let began = self.unfinished.filter(|_| lines.is_empty()).map_or(now, |(began, _)| began);
         self.unfinished = self.redactor.has_unfinished().then_some((began, now));
@@ -62,7 +61,7 @@ impl Lines {
 
     async fn show_unfinished(&mut self) {
         self.unfinished = None;
-        let lines = self.redactor.unfinished();
+        let lines = redaction::unfinished(&mut self.redactor).await;
         self.show(lines).await;
     }
 
@@ -73,7 +72,7 @@ impl Lines {
     /// Ends the stream. Returns its last line that is not empty.
     async fn finish(self) -> Option<String> {
         let Self { stream, redactor, log, mut last, unfinished: _ } = self;
-        show(redactor.finish(), stream, &log, &mut last).await;
+        show(redaction::finish(redactor).await, stream, &log, &mut last).await;
         last
     }
 }
@@ -134,9 +133,7 @@ pub(super) async fn read_stdout<R: AsyncRead + Unpin>(pipe: R, redactor: Redacto
     let mut tail = Tail::default();
     let lines = Lines::new(LogStream::Stdout, redactor.clone(), log);
     read(pipe, lines, |bytes| tail.push(bytes)).await;
-    let is_short = tail.len() <= SHORT_BYTES;
-    let look = move || end_of(tail.result(), &redactor);
-    if is_short { look() } else { tokio::task::spawn_blocking(look).await.unwrap_or_default() }
+    redaction::aside(tail.len(), move || end_of(tail.result(), &redactor)).await
 }
 
 /// What a program's output reports.

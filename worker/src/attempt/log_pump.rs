@@ -15,7 +15,7 @@ use callboard::{
 };
 use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 
-use super::Attempt;
+use super::{Attempt, redaction};
 use crate::batcher::Batcher;
 
 /// Most lines and bytes of one batch.
@@ -43,7 +43,9 @@ impl Log {
     /// Sends one line without its secrets, waiting while the pump is busy. A line that is too long
     /// is split. After the pump has ended, lines are dropped.
     pub(super) async fn line(&self, stream: LogStream, text: String) {
-        self.redacted_line(stream, self.redactor.redact(&text).into_owned()).await;
+        let redactor = self.redactor.clone();
+        let redacted = redaction::aside(text.len(), move || redactor.redact(&text).into_owned()).await;
+        self.redacted_line(stream, redacted).await;
     }
 
     /// The same for a line of a stream that was redacted as a whole.

@@ -16,6 +16,7 @@ mod outcome;
 mod output;
 mod program_result;
 mod proxy_failure;
+mod redaction;
 mod run;
 mod service_limits;
 mod spawn_request;

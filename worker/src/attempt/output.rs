@@ -29,6 +29,7 @@ use super::{
     log_pump::Log,
     messages::{Line, Message, Unreadable},
     outcome::ReportedVerdict,
+    redaction,
     service_limits::ReportedResponse,
 };
 
@@ -92,12 +93,12 @@ async fn read_events<R: AsyncRead + Unpin>(
         }
         let is_whole = line.pop_if(|last| *last == b'\n').is_some();
         let is_cut = count as u64 == EVENT_BYTES_MAX && !is_whole;
-        let read =
-            if is_cut { Line::cut(&line, Unreadable::TooLong(EVENT_BYTES_MAX)) } else { Line::read(&line) };
+        let (read, bytes) = read_line(line, is_cut, redactor.clone()).await;
+        line = bytes;
         let mut text = matches!(read, Line::Text).then(|| RedactingLines::new(redactor.clone()));
         match read {
             Line::Event(Message::Log { level, text }) => texts.show(level.as_deref(), &text, &log).await,
-            Line::Event(message) => handle(message.redacted(&redactor), &log, &notices, &mut reported).await,
+            Line::Event(message) => handle(message, &log, &notices, &mut reported).await,
             Line::Unreadable { is_result: true, why } => {
                 reported.report(Err(Failure::of_unkept_result(&why.to_string())));
             }
@@ -107,15 +108,30 @@ async fn read_events<R: AsyncRead + Unpin>(
             Line::Text => {}
         }
         if let Some(text) = &mut text {
-            show(text.feed(&line), &log).await;
+            show(redaction::feed(text, line.clone()).await, &log).await;
         }
         if is_cut {
             read_rest(&mut pipe, &mut text, &log).await;
         }
         if let Some(text) = text {
-            show(text.finish(), &log).await;
+            show(redaction::finish(text).await, &log).await;
         }
     }
+}
+
+/// Reads a line, and removes the secrets of an event other than a log's. Also returns its bytes.
+async fn read_line(line: Vec<u8>, is_cut: bool, redactor: Redactor) -> (Line, Vec<u8>) {
+    let bytes = line.len();
+    let read = move || {
+        let read =
+            if is_cut { Line::cut(&line, Unreadable::TooLong(EVENT_BYTES_MAX)) } else { Line::read(&line) };
+        let read = match read {
+            Line::Event(message) => Line::Event(message.redacted(&redactor)),
+            Line::Text | Line::Unreadable { .. } => read,
+        };
+        (read, line)
+    };
+    redaction::aside(bytes, read).await
 }
 
 /// Reads up to the end of a line that is too long for an event, and shows it if it is text.
@@ -129,7 +145,8 @@ async fn read_rest<R: AsyncRead + Unpin>(
         let end = buffer.iter().position(|byte| *byte == b'\n');
         let (is_over, count) = (buffer.is_empty() || end.is_some(), end.map_or(buffer.len(), |end| end + 1));
         if let Some(text) = text {
-            show(text.feed(&buffer[..end.unwrap_or(buffer.len())]), log).await;
+            let bytes = buffer[..end.unwrap_or(buffer.len())].to_vec();
+            show(redaction::feed(text, bytes).await, log).await;
         }
         pipe.consume(count);
         if is_over {
@@ -168,7 +185,7 @@ impl LogTexts {
         let new = || RedactingLines::new(self.redactor.clone());
         let lines = self.by_level.entry(level).or_insert_with(new);
         let text = text.strip_suffix('\n').unwrap_or(text);
-        let mut shown = lines.feed(format!("{text}\n").as_bytes());
+        let mut shown = redaction::feed(lines, format!("{text}\n").into_bytes()).await;
         // No text waits for the next one, which may come much later.
         shown.extend(lines.waiting());
         for (index, line) in shown.into_iter().enumerate() {
