@@ -36,6 +36,13 @@ pub(super) fn may_begin(text: &[u8]) -> bool {
 /// length. There may be several. Returns whether the text ends before the escape does.
 pub(super) fn read(text: &[u8], mut each: impl FnMut(&[u8], usize)) -> bool {
     let text = &text[..text.len().min(ESCAPE_BYTES_MAX)];
+    // The most frequent ones, if they are no part of another.
+    if let [b'\\', b'"', rest @ ..] = text
+        && !may_end_line(rest)
+    {
+        each(b"\"", 2);
+        return false;
+    }
     match read_level(text, |length| length, &mut each) {
         (is_open, None) => is_open,
         (is_open, Some(lead)) => {
@@ -83,6 +90,7 @@ fn read_level(
             && begins(*byte)
             && !is_break
             && lead.is_none()
+            && (*byte != b'"' || may_end_line(&text[length..]))
         {
             lead = Some((*byte, length));
         }
@@ -99,6 +107,12 @@ fn read_level(
         _ => None,
     };
     (is_open, lead.or_else(inside))
+}
+
+/// Whether an escaped line break may follow, behind what joins two texts.
+fn may_end_line(text: &[u8]) -> bool {
+    let next = text.iter().find(|byte| !matches!(byte, b' ' | b'+' | b'.'));
+    next.is_none_or(|next| is_kind(*next) || matches!(next, b'\n' | b'\r'))
 }
 
 /// The beginning of a text, unescaped.
@@ -122,8 +136,12 @@ impl View {
         let is_undone = |byte: u8| {
             if is_quoted { byte == b'\'' } else { is_kind(byte) && (is_mixed || byte == text[0]) }
         };
+        // Behind a backslash, a letter that begins no number or line break is all of the escape.
+        let is_short =
+            |byte: &u8| byte.is_ascii_alphabetic() && !matches!(byte, b'u' | b'U' | b'x' | b'n' | b'r');
+        let most = if lead == b'\\' && text.get(length).is_some_and(is_short) { 2 } else { VIEW_BYTES };
         let mut at = length;
-        while view.length < VIEW_BYTES
+        while view.length < most
             && let Some(byte) = text.get(at)
         {
             let mut found = None;

@@ -190,7 +190,7 @@ impl RedactingLines {
         let ready = before.lines.iter().take_while(is_over).count();
         lines.extend(before.take_lines(ready));
         if search.is_start(&place) {
-            *before = Before::default();
+            before.clear();
         } else {
             before.go_on(place);
         }

@@ -24,6 +24,7 @@ mod redactor;
 mod search;
 #[cfg(test)]
 mod spelled;
+mod states;
 mod waiting;
 
 pub use bytes::{RedactingBytes, TextCheck, begins_as_text, is_text_type};

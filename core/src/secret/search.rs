@@ -5,10 +5,7 @@
 //! of a spelling, which is mostly at once. So every mixture of escapes is found, and none has to be
 //! listed. Pure.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    ops::RangeBounds,
-};
+use std::{collections::BTreeSet, ops::RangeBounds};
 
 use aho_corasick::{
     Anchored,
@@ -21,6 +18,7 @@ use super::{
     cuts::{self, Follows},
     escapes::{self, ESCAPE_BYTES_MAX},
     readings::{Found, Place, Reading},
+    states::States,
 };
 
 /// Up to this many bytes of spellings are searched for with a table of all transitions, which is
@@ -43,9 +41,9 @@ pub(super) struct Search {
     machine: Machine,
     spellings: Vec<Vec<u8>>,
     /// What has been read in a state: so many bytes of a spelling.
-    texts: HashMap<StateID, (usize, usize)>,
+    texts: States<(usize, usize)>,
     /// How much of a spelling has been read in a state that is not the end of one.
-    beginnings: HashMap<StateID, usize>,
+    beginnings: States<usize>,
     /// Whether an escape may begin with a byte.
     is_escape: [bool; 256],
 }
@@ -317,13 +315,18 @@ impl Search {
 
     /// Where the beginnings of spellings begin with which the text ends at `place`, if so many
     /// bytes of a spelling have been read.
-    fn begun(&self, place: &Place, lengths: impl RangeBounds<usize>) -> impl Iterator<Item = usize> {
+    fn begun<'a>(
+        &'a self,
+        place: &'a Place,
+        lengths: impl RangeBounds<usize> + 'a,
+    ) -> impl Iterator<Item = usize> + 'a {
+        let others = place.others.iter().filter(|other| other.at == place.at).map(Some);
         let length =
-            |state: StateID| self.beginnings.get(&state).copied().filter(|length| lengths.contains(length));
-        let raw = length(place.raw).map(|length| place.at.saturating_sub(length));
-        let others = place.others.iter().filter(|other| other.at == place.at);
-        let others = others.filter_map(|other| Some(other.start_of(length(other.state)?)));
-        raw.into_iter().chain(others).collect::<Vec<_>>().into_iter()
+            move |state| self.beginnings.get(&state).copied().filter(|length| lengths.contains(length));
+        std::iter::once(None).chain(others).filter_map(move |other| match other {
+            None => Some(place.at.saturating_sub(length(place.raw)?)),
+            Some(other) => Some(other.start_of(length(other.state)?)),
+        })
     }
 
     /// Where the first character of the spelling at `start..end` begins, if it is the last part of
@@ -360,11 +363,8 @@ fn start<A: Automaton>(machine: &A) -> StateID {
 
 /// What has been read in each state: so many bytes of a spelling. And how many, in those that are
 /// not the end of one.
-fn states<A: Automaton>(
-    machine: &A,
-    spellings: &[Vec<u8>],
-) -> (HashMap<StateID, (usize, usize)>, HashMap<StateID, usize>) {
-    let (mut texts, mut beginnings) = (HashMap::new(), HashMap::new());
+fn states<A: Automaton>(machine: &A, spellings: &[Vec<u8>]) -> (States<(usize, usize)>, States<usize>) {
+    let (mut texts, mut beginnings) = (States::default(), States::default());
     for (index, spelling) in spellings.iter().enumerate() {
         let mut state = start(machine);
         for (length, byte) in (1..).zip(spelling) {

@@ -80,6 +80,14 @@ impl Before {
         self.place = Some(place.moved_back(taken));
     }
 
+    /// Begins anew, because nothing has begun that may go on.
+    pub(super) fn clear(&mut self) {
+        self.text.clear();
+        self.lines.clear();
+        self.found.ranges.clear();
+        self.place = None;
+    }
+
     /// Drops the lines, because they were returned.
     pub(super) fn forget_lines(&mut self) {
         self.lines.clear();
